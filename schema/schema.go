@@ -1,0 +1,12 @@
+// Package schema holds the contract between gateways and programs: the JSON schemas, the types generated from them,
+// and the cases that every implementation passes. README.md beside it is the normative text.
+package schema
+
+import "embed"
+
+//go:generate go run ./gen
+
+// FS holds the schemas, and the cases in the folder vectors.
+//
+//go:embed *.schema.json vectors/*.json
+var FS embed.FS
