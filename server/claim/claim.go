@@ -1,0 +1,252 @@
+package claim
+
+import (
+	"container/list"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Redeliver is which requests may be delivered again after a lost session.
+type Redeliver string
+
+// The rules: idempotent methods; those and requests with an Idempotency-Key; all.
+const (
+	RedeliverIdempotent Redeliver = "idempotent"
+	RedeliverKeyed      Redeliver = "keyed"
+	RedeliverAny        Redeliver = "any"
+)
+
+// Settings of a claim that its owner chooses. A nil member means the default
+// for a new claim, and no change for one that exists.
+type Settings struct {
+	Lease     *time.Duration
+	Timeout   *time.Duration
+	Redeliver *Redeliver
+	// Token is the new token of a claim that exists.
+	Token *string
+}
+
+// Claim is a label with an owner.
+type Claim struct {
+	registry *Registry
+	label    string
+	prefix   string // of its exchanges' ids
+
+	// mu guards all below, and the sessions and exchanges of the claim.
+	mu        sync.Mutex
+	token     TokenHash
+	lease     time.Duration
+	timeout   time.Duration
+	redeliver Redeliver
+	gone      error // why it ended; nil while it lives
+	sessions  []*Session
+	parked    []*Session // whose open poll waits, longest first
+	queue     *list.List // of *Exchange; empty while a session is parked
+	open      int        // exchanges that have not ended
+	polls     int        // open polls
+	lastPoll  time.Time  // when a poll was open last
+	lastID    uint64
+	ends      [4]uint64 // by Outcome
+	leaseEnd  lazyTimer
+}
+
+// Label gives the label.
+func (c *Claim) Label() string { return c.label }
+
+// Owns tells whether token is the claim's.
+func (c *Claim) Owns(token string) bool {
+	h := HashToken(token)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.token.equal(h)
+}
+
+// Change changes the settings that are given.
+func (c *Claim) Change(s Settings) error {
+	c.mu.Lock()
+	if c.gone != nil {
+		defer c.mu.Unlock()
+		return c.gone
+	}
+	c.apply(s)
+	c.mu.Unlock()
+	c.registry.persist(c.label)
+	return nil
+}
+
+// apply sets what s gives. The caller holds c.mu, or is the only one to know c.
+func (c *Claim) apply(s Settings) {
+	if s.Lease != nil {
+		c.lease = *s.Lease
+		if c.leaseEnd.timer != nil {
+			c.leaseEnd.after(c.leaseLeft())
+		}
+	}
+	if s.Timeout != nil {
+		c.timeout = *s.Timeout
+	}
+	if s.Redeliver != nil {
+		c.redeliver = *s.Redeliver
+	}
+	if s.Token != nil {
+		c.token = HashToken(*s.Token)
+	}
+}
+
+// Delete ends the claim. Its parked polls end with [ErrClaimDeleted], what is
+// queued fails with [ErrNoClaim], and what was delivered may still be answered.
+func (c *Claim) Delete() { c.end(ErrClaimDeleted) }
+
+// end ends the claim for the reason why, once.
+func (c *Claim) end(why error) {
+	c.mu.Lock()
+	if c.gone != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.gone = why
+	c.leaseEnd.stop()
+	sessions := slices.Clone(c.sessions)
+	for _, s := range sessions {
+		for _, m := range slices.Clone(s.next) {
+			if m.cancel == "" {
+				m.exchange.fail(ErrNoClaim)
+			}
+		}
+		s.leave(why)
+	}
+	for e := c.queue.Front(); e != nil; e = c.queue.Front() {
+		e.Value.(*Exchange).fail(ErrNoClaim)
+	}
+	c.mu.Unlock()
+	c.registry.forget(c, sessions, why)
+}
+
+// leaseLeft is how long the claim lives if nobody polls. The caller holds c.mu.
+func (c *Claim) leaseLeft() time.Duration {
+	if c.polls > 0 {
+		return c.lease
+	}
+	return time.Until(c.lastPoll.Add(c.lease))
+}
+
+// expire ends the claim if its lease is over; else it looks again later.
+func (c *Claim) expire() {
+	c.mu.Lock()
+	left := c.leaseLeft()
+	over := c.polls == 0 && left <= 0 && !c.registry.isDraining()
+	switch {
+	case c.gone != nil:
+	case c.polls > 0: // the end of the last poll arms it
+		c.leaseEnd.disarm()
+	case left > 0:
+		c.leaseEnd.after(left)
+	case !over: // draining: the claim is to come back
+		c.leaseEnd.after(c.lease)
+	}
+	c.mu.Unlock()
+	if over {
+		c.end(ErrLeaseEnded)
+	}
+}
+
+// State is what an owner may know of a claim.
+type State struct {
+	Label     string
+	Lease     time.Duration
+	LeaseLeft time.Duration
+	Timeout   time.Duration
+	Redeliver Redeliver
+	Sessions  []SessionState
+	// Queue counts exchanges that no session has.
+	Queue int
+	// Ends counts exchanges by [Outcome].
+	Ends [4]uint64
+}
+
+// SessionState is what an owner may know of a session.
+type SessionState struct {
+	ID     string
+	Parked bool
+	Held   int
+	Idle   time.Duration
+}
+
+// State gives the state of the claim.
+func (c *Claim) State() State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st := State{
+		Label: c.label, Lease: c.lease, LeaseLeft: max(c.leaseLeft(), 0), Timeout: c.timeout,
+		Redeliver: c.redeliver, Queue: c.queue.Len(), Ends: c.ends,
+	}
+	for _, s := range c.sessions {
+		one := SessionState{ID: s.id, Parked: s.poll != nil, Held: len(s.held)}
+		if s.poll == nil {
+			one.Idle = time.Since(s.active)
+		}
+		for _, m := range s.next {
+			if m.cancel == "" {
+				st.Queue++
+			}
+		}
+		st.Sessions = append(st.Sessions, one)
+	}
+	return st
+}
+
+// mayRepeat tells whether x may be delivered again after its session was lost.
+// The caller holds c.mu.
+func (c *Claim) mayRepeat(x *Exchange) bool {
+	if x.moves >= 2 {
+		return false
+	}
+	switch c.redeliver {
+	case RedeliverAny:
+		return true
+	case RedeliverKeyed:
+		return x.request.Keyed || idempotent(x.request.Method)
+	}
+	return idempotent(x.request.Method)
+}
+
+func (c *Claim) exchangeID(n uint64) string { return c.prefix + strconv.FormatUint(n, 36) }
+
+// lazyTimer is a timer that is not stopped and started for each event: when it
+// fires, its function looks whether there is anything to do, and arms it again
+// where it fired early. The owner's mutex guards it.
+type lazyTimer struct {
+	timer *time.Timer
+	armed bool
+	fire  func()
+}
+
+// arm starts it, unless it runs.
+func (t *lazyTimer) arm(d time.Duration) {
+	if !t.armed {
+		t.after(d)
+	}
+}
+
+// after starts it anew.
+func (t *lazyTimer) after(d time.Duration) {
+	t.armed = true
+	if t.timer == nil {
+		t.timer = time.AfterFunc(d, t.fire)
+	} else {
+		t.timer.Reset(d)
+	}
+}
+
+// disarm notes that it fired and does not run.
+func (t *lazyTimer) disarm() { t.armed = false }
+
+// stop ends it.
+func (t *lazyTimer) stop() {
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+	t.armed = false
+}

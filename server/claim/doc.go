@@ -1,0 +1,34 @@
+// Package claim is the core of the gateway: claims, their sessions, and the
+// exchanges between visitors and sessions. It knows no wire: every protocol is
+// a door elsewhere that turns its wire into calls of this package.
+//
+// A door for programs calls [Registry.Open], [Session.Poll], [Session.Answer],
+// [Session.Abort] and [Session.End]. A door for visitors calls [Claim.Begin]
+// and then [Exchange.Do]. Whoever waits does so on its own goroutine; the
+// package starts none.
+//
+// # States of an exchange
+//
+//	receiving  the visitor still sends       → queued     Do
+//	                                         → failed     Fail
+//	queued     no session has it             → delivered  a poll takes it
+//	                                         → failed     no poller, claim ended, draining
+//	delivered  written to a poll             → running    a cursor, or a poll without one
+//	                                         → delivered  a poll whose cursor is before it (attempt + 1)
+//	                                         → queued     Session.End with a cursor before it
+//	running    the session has it            → done       an answer (from delivered too)
+//	                                         → failed     an abort (from delivered too)
+//	delivered,                               → queued     the session is lost and it may be delivered again
+//	running                                  → failed     the session is lost and it may not
+//	                                         → timed out  no answer in time
+//	all above                                → abandoned  the visitor left
+//
+// The last four (done, failed, timed out, abandoned) are ends. An exchange
+// reaches exactly one of them, once, and is counted there.
+//
+// # Locks
+//
+// One mutex a claim guards the claim, its sessions and its exchanges. The
+// registry is two concurrent maps and counters; its own mutex is held only to
+// make and to end claims. Nothing is sent, called out or logged under a mutex.
+package claim

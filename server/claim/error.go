@@ -1,0 +1,56 @@
+package claim
+
+import "errors"
+
+// What a visitor's exchange can fail with, wrapped in a [*Failure].
+var (
+	ErrNoClaim        = errors.New("claim: no such claim")
+	ErrNoHandler      = errors.New("claim: no session polls")
+	ErrQueueFull      = errors.New("claim: too many open exchanges")
+	ErrDraining       = errors.New("claim: the gateway is stopping")
+	ErrHandlerTimeout = errors.New("claim: no answer in time")
+	ErrHandlerFailed  = errors.New("claim: the handler gave up")
+	ErrSessionLost    = errors.New("claim: the session was lost")
+	// ErrVisitorGone tells a visitor's door that the exchange was abandoned.
+	ErrVisitorGone = errors.New("claim: the visitor left")
+)
+
+// What a program's call can fail with, besides [ErrNoClaim] and [ErrDraining].
+var (
+	ErrBadCursor     = errors.New("claim: cursor was never given out")
+	ErrBadLabel      = errors.New("claim: bad label")
+	ErrBadToken      = errors.New("claim: bad token")
+	ErrLabelTaken    = errors.New("claim: label is taken")
+	ErrTooManyClaims = errors.New("claim: too many claims")
+	ErrTooManyOpen   = errors.New("claim: too many sessions")
+	ErrNoSession     = errors.New("claim: no such session")
+	ErrSessionFenced = errors.New("claim: session is lost")
+	ErrClaimDeleted  = errors.New("claim: claim was deleted")
+	ErrLeaseEnded    = errors.New("claim: lease has ended")
+)
+
+// Handed says whether a handler had the request of a failed exchange.
+type Handed int
+
+const (
+	// HandedUnknown means that it was written to a session that never said.
+	HandedUnknown Handed = iota
+	// HandedNo means that no handler had it: it is safe to send again.
+	HandedNo
+	// HandedYes means that a handler had it.
+	HandedYes
+)
+
+// Failure is why an exchange ended without an answer.
+type Failure struct {
+	// Err is one of the errors above.
+	Err error
+	// Handed says whether a handler had the request.
+	Handed Handed
+}
+
+// Error gives the text of Err.
+func (f *Failure) Error() string { return f.Err.Error() }
+
+// Unwrap gives Err.
+func (f *Failure) Unwrap() error { return f.Err }

@@ -1,0 +1,328 @@
+package claim
+
+import (
+	"container/list"
+	"context"
+	"time"
+)
+
+// Field is one field line of a request or an answer.
+type Field struct{ Name, Value string }
+
+// Request is what a visitor asked. The core reads Method and Keyed; the rest it
+// carries from door to door.
+type Request struct {
+	Method      string
+	Target      string
+	URL         string
+	HTTPVersion string
+	RemoteAddr  string
+	Fields      []Field
+	Content     []byte
+	// Keyed says that the request has an Idempotency-Key field.
+	Keyed bool
+}
+
+// Answer is what a handler said.
+type Answer struct {
+	Status  int
+	Fields  []Field
+	Content []byte
+}
+
+// Outcome is the end of an exchange.
+type Outcome int
+
+// The four ends.
+const (
+	Done Outcome = iota
+	Failed
+	TimedOut
+	Abandoned
+)
+
+// String gives the word for metrics and logs.
+func (o Outcome) String() string {
+	return [...]string{"done", "failed", "timed_out", "abandoned"}[o]
+}
+
+type state int
+
+const (
+	receiving state = iota
+	queued
+	delivered
+	running
+	ended
+)
+
+// Exchange is one request and its answer. See the package documentation for
+// its states.
+type Exchange struct {
+	claim *Claim
+	id    string
+	begun time.Time
+	// request is set by Do, before any session can see the exchange.
+	request *Request
+
+	// All below is guarded by claim.mu.
+	state   state
+	element *list.Element // in claim.queue
+	session *Session      // that it is assigned, or was delivered, to
+	attempt int           // deliveries so far
+	moves   int           // deliveries again after a lost session
+	seen    bool          // some session acknowledged it
+	entered time.Time     // when it was queued first
+	queued  time.Time     // when it was queued last
+	given   time.Time     // when it was delivered first
+	timeout time.Duration
+
+	// done is closed at the end; answer, failure and outcome do not change afterwards.
+	done    chan struct{}
+	answer  *Answer
+	failure *Failure
+	outcome Outcome
+}
+
+// ID names the exchange, uniquely for this gateway and its restarts.
+func (x *Exchange) ID() string { return x.id }
+
+// Request gives what the visitor asked.
+func (x *Exchange) Request() *Request { return x.request }
+
+// Claim gives the claim that the exchange belongs to.
+func (x *Exchange) Claim() *Claim { return x.claim }
+
+// Begin opens an exchange whose request the visitor still sends. It fails with
+// a [*Failure] at once where no session lives or a bound is reached. Whoever
+// began an exchange ends it with [Exchange.Do] or [Exchange.Fail].
+func (c *Claim) Begin() (*Exchange, error) {
+	x := &Exchange{claim: c, begun: time.Now(), done: make(chan struct{})}
+	c.mu.Lock()
+	c.lastID++
+	x.id = c.exchangeID(c.lastID)
+	x.timeout = c.timeout
+	c.open++
+	opened := c.registry.open.Add(1)
+	var why error
+	switch {
+	case c.gone != nil:
+		why = ErrNoClaim
+	case c.registry.isDraining():
+		why = ErrDraining
+	case len(c.sessions) == 0:
+		why = ErrNoHandler
+	case c.open > c.registry.limits.Queue, opened > int64(c.registry.limits.Exchanges):
+		why = ErrQueueFull
+	}
+	if why != nil {
+		x.fail(why)
+	}
+	c.mu.Unlock()
+	if why != nil {
+		return nil, x.end()
+	}
+	return x, nil
+}
+
+// Fail ends an exchange in its receiving state for the visitor's fault err.
+func (x *Exchange) Fail(err error) {
+	x.claim.mu.Lock()
+	x.fail(err)
+	x.claim.mu.Unlock()
+	_ = x.end()
+}
+
+// Do hands the request to a session and waits for the answer. It fails with a
+// [*Failure]; the end of ctx means that the visitor left. The caller reads
+// nothing of req and its content until Do returns.
+func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
+	c := x.claim
+	x.request = req
+	c.mu.Lock()
+	x.enqueue()
+	wait := x.remaining(time.Now())
+	c.mu.Unlock()
+
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		select {
+		case <-x.done:
+			if err := x.end(); err != nil {
+				return nil, err
+			}
+			return x.answer, nil
+		case <-ctx.Done():
+			c.mu.Lock()
+			x.abandon()
+			c.mu.Unlock()
+		case <-timer.C:
+			c.mu.Lock()
+			timer.Reset(x.overdue())
+			c.mu.Unlock()
+		}
+	}
+}
+
+// end reports the end of the exchange, after it, and gives its failure.
+func (x *Exchange) end() error {
+	x.claim.registry.observe(x)
+	if x.failure != nil {
+		return x.failure
+	}
+	return nil
+}
+
+// enqueue gives x to the session that has waited longest, or queues it. The
+// caller holds claim.mu.
+func (x *Exchange) enqueue() {
+	c := x.claim
+	if x.state == ended {
+		return
+	}
+	x.state, x.session, x.queued = queued, nil, time.Now()
+	if x.entered.IsZero() {
+		x.entered = x.queued
+	}
+	switch {
+	case c.gone != nil:
+		x.fail(ErrNoClaim)
+	case c.registry.isDraining():
+		x.fail(ErrDraining)
+	case len(c.parked) > 0:
+		s := c.parked[0]
+		x.session = s
+		s.next = append(s.next, message{exchange: x})
+		s.wake()
+	default:
+		x.element = c.queue.PushBack(x)
+	}
+}
+
+// unqueue takes x out of the queue or of the session it is assigned to. The
+// caller holds claim.mu.
+func (x *Exchange) unqueue() {
+	if x.element != nil {
+		x.claim.queue.Remove(x.element)
+		x.element = nil
+		return
+	}
+	if x.session == nil {
+		return
+	}
+	for i, m := range x.session.next {
+		if m.exchange == x && m.cancel == "" {
+			x.session.next = append(x.session.next[:i], x.session.next[i+1:]...)
+			return
+		}
+	}
+}
+
+// remaining is how long x may stay as it is. The caller holds claim.mu.
+func (x *Exchange) remaining(now time.Time) time.Duration {
+	switch x.state {
+	case queued:
+		// The time without a poller counts from the last one that was there,
+		// but no visitor waits longer than for an answer.
+		since := x.queued
+		if x.claim.lastPoll.After(since) {
+			since = x.claim.lastPoll
+		}
+		until := since.Add(x.claim.registry.times.NoPoller)
+		if last := x.entered.Add(x.timeout); until.After(last) {
+			until = last
+		}
+		return until.Sub(now)
+	case delivered, running:
+		return x.given.Add(x.timeout).Sub(now)
+	}
+	return 0
+}
+
+// overdue ends x if its time is over, else gives how long it still has. The
+// caller holds claim.mu.
+func (x *Exchange) overdue() time.Duration {
+	if left := x.remaining(time.Now()); left > 0 || x.state == ended {
+		return left
+	}
+	if x.state == queued {
+		if x.attempt > 0 {
+			x.fail(ErrSessionLost)
+		} else {
+			x.fail(ErrNoHandler)
+		}
+		return 0
+	}
+	s := x.session
+	x.finish(TimedOut, nil, &Failure{ErrHandlerTimeout, x.handed()})
+	s.cancel(x, CancelTimedOut)
+	return 0
+}
+
+// recheck ends x if it was queued again and nobody polled for it since; its
+// visitor's own timer may be far from over.
+func (x *Exchange) recheck() {
+	x.claim.mu.Lock()
+	defer x.claim.mu.Unlock()
+	if x.state != queued {
+		return
+	}
+	if left := x.overdue(); x.state == queued {
+		time.AfterFunc(left, x.recheck)
+	}
+}
+
+// abandon ends x because the visitor left. The caller holds claim.mu.
+func (x *Exchange) abandon() {
+	held := x.state == delivered || x.state == running
+	s := x.session
+	if x.finish(Abandoned, nil, &Failure{ErrVisitorGone, x.handed()}) && held {
+		s.cancel(x, CancelVisitorGone)
+	}
+}
+
+// fail ends x with err. The caller holds claim.mu.
+func (x *Exchange) fail(err error) { x.finish(Failed, nil, &Failure{err, x.handed()}) }
+
+// finish ends x, unless it has ended, and tells whether it did. The caller
+// holds claim.mu.
+func (x *Exchange) finish(o Outcome, a *Answer, f *Failure) bool {
+	if x.state == ended {
+		return false
+	}
+	if x.state == queued {
+		x.unqueue()
+	}
+	c := x.claim
+	if s := x.session; s != nil && s.held[x.id] == x {
+		delete(s.held, x.id)
+		s.remember(x.id, a, o)
+	}
+	x.state, x.outcome, x.answer, x.failure = ended, o, a, f
+	c.open--
+	c.registry.open.Add(-1)
+	c.ends[o]++
+	close(x.done)
+	return true
+}
+
+// handed tells whether a handler had x. The caller holds claim.mu.
+func (x *Exchange) handed() Handed {
+	switch {
+	case x.seen:
+		return HandedYes
+	case x.attempt > 0:
+		return HandedUnknown
+	}
+	return HandedNo
+}
+
+// idempotent tells whether a method may be sent twice (RFC 9110, 9.2.2).
+func idempotent(method string) bool {
+	switch method {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
+}

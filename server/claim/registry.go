@@ -1,0 +1,357 @@
+package claim
+
+import (
+	"container/list"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options of a [Registry]. The zero value is good.
+type Options struct {
+	Times  Times
+	Limits Limits
+	// Reserved tells labels that nobody may claim. Nil means none.
+	Reserved func(label string) bool
+	// Log gets the life of claims and sessions. Nil means nowhere.
+	Log *slog.Logger
+	// Ended gets every exchange at its end. It is called on the goroutine of
+	// the visitor. Nil means that nobody wants to know.
+	Ended func(Ended)
+	// Store keeps claims beyond the process. Nil means that nothing does.
+	Store Store
+}
+
+// Store keeps who owns which label. Its methods are called one at a time, and
+// log their own failures: the gateway goes on.
+type Store interface {
+	Save(Record)
+	Remove(label string)
+}
+
+// Record is what outlives the process.
+type Record struct {
+	Label     string
+	Token     TokenHash
+	Lease     time.Duration
+	Timeout   time.Duration
+	Redeliver Redeliver
+}
+
+// Ended describes an exchange that has ended.
+type Ended struct {
+	Exchange *Exchange
+	Outcome  Outcome
+	// Err is why it failed; nil for Done.
+	Err error
+	// Queued is how long it waited for a session; Handled how long it was with
+	// one, zero where none had it.
+	Queued, Handled time.Duration
+	// Sent counts the bytes of the request's content, Received those of the answer's.
+	Sent, Received int
+}
+
+// Registry holds the claims of a gateway.
+type Registry struct {
+	times    Times
+	limits   Limits
+	options  Options
+	claims   sync.Map // label → *Claim
+	sessions sync.Map // id → *Session, ended ones for a while too
+
+	// mu is held while a claim is made, and while it is taken out.
+	mu sync.Mutex
+	// storing is held while the store is written.
+	storing sync.Mutex
+
+	count   atomic.Int64 // claims
+	serving atomic.Int64 // live sessions
+	polls   atomic.Int64 // open polls
+	open    atomic.Int64 // exchanges that have not ended
+
+	draining  chan struct{} // closed when the gateway stops
+	drainOnce sync.Once
+}
+
+// New makes an empty registry.
+func New(o Options) *Registry {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Registry{
+		times: o.Times.withDefaults(), limits: o.Limits.withDefaults(), options: o,
+		draining: make(chan struct{}),
+	}
+}
+
+// Times gives the durations in force.
+func (r *Registry) Times() Times { return r.times }
+
+// Limits gives the bounds in force.
+func (r *Registry) Limits() Limits { return r.limits }
+
+// Opened is a new session, and what its program should know.
+type Opened struct {
+	Session *Session
+	// Token owns the claim.
+	Token string
+	// Created tells a new claim from one that was there.
+	Created bool
+	// State of the claim.
+	State State
+}
+
+// Open claims label, or a label of the registry's choice where it is empty,
+// with token, or a token of the registry's choice where it is empty, and opens
+// a session. Whoever shows the token of a claim gets a session of it.
+//
+// It fails with [ErrBadLabel], [ErrBadToken], [ErrLabelTaken],
+// [ErrTooManyClaims], [ErrTooManyOpen] and [ErrDraining].
+func (r *Registry) Open(label, token string, s Settings) (*Opened, error) {
+	switch {
+	case r.isDraining():
+		return nil, ErrDraining
+	case label != "" && !ValidLabel(label):
+		return nil, ErrBadLabel
+	case token != "" && !ValidToken(token):
+		return nil, ErrBadToken
+	case label != "" && r.options.Reserved != nil && r.options.Reserved(label):
+		return nil, ErrLabelTaken
+	}
+	s.Token = nil
+	for {
+		c, created, err := r.claim(label, &token, s)
+		if err != nil {
+			return nil, err
+		}
+		o, err := c.openSession(token, created, s)
+		if err == errEndedMeanwhile {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if created || s != (Settings{}) {
+			r.persist(c.label)
+		}
+		r.options.Log.Info("session opened", "label", c.label, "session", o.Session.id[:6], "new_claim", created)
+		return o, nil
+	}
+}
+
+// claim finds the claim of a label, or makes it; it mints a token where none is
+// shown.
+func (r *Registry) claim(label string, token *string, s Settings) (c *Claim, created bool, err error) {
+	if c := r.Lookup(label); c != nil {
+		return c, false, nil
+	}
+	if *token == "" {
+		*token = randomName()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if label == "" {
+		for label == "" || r.Lookup(label) != nil || (r.options.Reserved != nil && r.options.Reserved(label)) {
+			label = pickLabel()
+		}
+	} else if c := r.Lookup(label); c != nil {
+		return c, false, nil
+	}
+	if r.count.Load() >= int64(r.limits.Claims) {
+		return nil, false, ErrTooManyClaims
+	}
+	c = r.newClaim(Record{
+		Label: label, Token: HashToken(*token),
+		Lease: r.times.Lease, Timeout: r.times.Answer, Redeliver: RedeliverIdempotent,
+	})
+	c.apply(s)
+	r.add(c)
+	return c, true, nil
+}
+
+func (r *Registry) newClaim(rec Record) *Claim {
+	c := &Claim{
+		registry: r, label: rec.Label, prefix: randomName()[:10] + "-", queue: list.New(),
+		token: rec.Token, lease: rec.Lease, timeout: rec.Timeout, redeliver: rec.Redeliver,
+		lastPoll: time.Now(),
+	}
+	c.leaseEnd.fire = c.expire
+	return c
+}
+
+// add lists c and starts its lease. The caller holds r.mu.
+func (r *Registry) add(c *Claim) {
+	c.mu.Lock()
+	c.leaseEnd.arm(c.lease)
+	c.mu.Unlock()
+	r.claims.Store(c.label, c)
+	r.count.Add(1)
+}
+
+// Restore puts a claim back that a store kept, with a new lease. It is called
+// before the registry is used.
+func (r *Registry) Restore(rec Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.add(r.newClaim(rec))
+}
+
+// errEndedMeanwhile tells Open to look again.
+var errEndedMeanwhile = ErrNoClaim
+
+func (c *Claim) openSession(token string, created bool, set Settings) (*Opened, error) {
+	h := HashToken(token)
+	s := &Session{claim: c, id: randomName(), held: make(map[string]*Exchange)}
+	s.death.fire = s.lapse
+	c.mu.Lock()
+	var err error
+	switch {
+	case c.gone != nil:
+		err = errEndedMeanwhile
+	case token == "" || !c.token.equal(h):
+		err = ErrLabelTaken
+	case len(c.sessions) >= c.registry.limits.Sessions:
+		err = ErrTooManyOpen
+	}
+	if err != nil {
+		c.mu.Unlock()
+		return nil, err
+	}
+	if !created {
+		c.apply(set)
+	}
+	c.sessions = append(c.sessions, s)
+	s.touch()
+	c.mu.Unlock()
+	c.registry.sessions.Store(s.id, s)
+	c.registry.serving.Add(1)
+	return &Opened{Session: s, Token: token, Created: created, State: c.State()}, nil
+}
+
+// Lookup gives the live claim of a label, or nil.
+func (r *Registry) Lookup(label string) *Claim {
+	if c, ok := r.claims.Load(label); ok {
+		return c.(*Claim)
+	}
+	return nil
+}
+
+// Session gives a session of a label by its id, also one that has ended
+// lately, or nil.
+func (r *Registry) Session(label, id string) *Session {
+	if s, ok := r.sessions.Load(id); ok && s.(*Session).claim.label == label {
+		return s.(*Session)
+	}
+	return nil
+}
+
+// Stats counts what there is now.
+type Stats struct{ Claims, Sessions, Polls, Exchanges int }
+
+// Stats gives the counts of the moment.
+func (r *Registry) Stats() Stats {
+	return Stats{int(r.count.Load()), int(r.serving.Load()), int(r.polls.Load()), int(r.open.Load())}
+}
+
+// Drain lets nothing new in: what is queued fails with [ErrDraining], polls end
+// with it, spread over [Times.Spread], and what was delivered may be answered.
+func (r *Registry) Drain() {
+	r.drainOnce.Do(func() { close(r.draining) })
+	r.claims.Range(func(_, v any) bool {
+		c := v.(*Claim)
+		c.mu.Lock()
+		for e := c.queue.Front(); e != nil; e = c.queue.Front() {
+			e.Value.(*Exchange).fail(ErrDraining)
+		}
+		c.mu.Unlock()
+		return true
+	})
+}
+
+// Close stops the timers of all claims. The registry is not used afterwards.
+func (r *Registry) Close() {
+	r.Drain()
+	r.claims.Range(func(_, v any) bool {
+		c := v.(*Claim)
+		c.mu.Lock()
+		c.leaseEnd.stop()
+		for _, s := range c.sessions {
+			s.death.stop()
+		}
+		c.mu.Unlock()
+		return true
+	})
+}
+
+func (r *Registry) isDraining() bool {
+	select {
+	case <-r.draining:
+		return true
+	default:
+		return false
+	}
+}
+
+// forget takes an ended claim out. Its sessions are remembered for a while, so
+// that they can answer what they hold and learn why.
+func (r *Registry) forget(c *Claim, sessions []*Session, why error) {
+	r.mu.Lock()
+	if r.claims.CompareAndDelete(c.label, c) {
+		r.count.Add(-1)
+	}
+	r.mu.Unlock()
+	r.persist(c.label)
+	r.options.Log.Info("claim ended", "label", c.label, "reason", why.Error())
+	for _, s := range sessions {
+		r.sessionEnded(s, why.Error())
+	}
+}
+
+// sessionEnded notes the end of a session and forgets it after a while.
+func (r *Registry) sessionEnded(s *Session, why string) {
+	r.serving.Add(-1)
+	r.options.Log.Info("session closed", "label", s.claim.label, "session", s.id[:6], "reason", why)
+	time.AfterFunc(r.times.Tombstone, func() { r.sessions.Delete(s.id) })
+}
+
+// persist brings the store to what is true of label now. One at a time, so that
+// the last to write has seen the last change.
+func (r *Registry) persist(label string) {
+	if r.options.Store == nil {
+		return
+	}
+	r.storing.Lock()
+	defer r.storing.Unlock()
+	c := r.Lookup(label)
+	if c == nil {
+		r.options.Store.Remove(label)
+		return
+	}
+	c.mu.Lock()
+	rec := Record{c.label, c.token, c.lease, c.timeout, c.redeliver}
+	c.mu.Unlock()
+	r.options.Store.Save(rec)
+}
+
+// observe reports an ended exchange.
+func (r *Registry) observe(x *Exchange) {
+	if r.options.Ended == nil {
+		return
+	}
+	now := time.Now()
+	e := Ended{Exchange: x, Outcome: x.outcome, Queued: now.Sub(x.begun)}
+	if x.failure != nil {
+		e.Err = x.failure.Err
+	}
+	if !x.given.IsZero() {
+		e.Queued, e.Handled = x.given.Sub(x.begun), now.Sub(x.given)
+	}
+	if x.request != nil {
+		e.Sent = len(x.request.Content)
+	}
+	if x.answer != nil {
+		e.Received = len(x.answer.Content)
+	}
+	r.options.Ended(e)
+}

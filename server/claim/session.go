@@ -1,0 +1,249 @@
+package claim
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Session is one running program serving a claim. claim.mu guards its members.
+type Session struct {
+	claim *Claim
+	id    string
+
+	cursors bool      // it has polled with one
+	given   uint64    // number of the last message given to a poll
+	acked   uint64    // number of the last message acknowledged
+	sent    []message // given and not acknowledged, oldest first
+	next    []message // not given yet, oldest first
+	held    map[string]*Exchange
+	tombs   tombstones
+	poll    *poll // the open one
+	active  time.Time
+	gone    error // why it ended; nil while it lives
+	death   lazyTimer
+}
+
+// message is a request, or its cancellation, on its way to a session.
+type message struct {
+	number   uint64
+	exchange *Exchange
+	cancel   CancelReason // empty for a request
+}
+
+// CancelReason says why an exchange needs no answer any more.
+type CancelReason string
+
+// The reasons.
+const (
+	CancelVisitorGone CancelReason = "visitor_gone"
+	CancelTimedOut    CancelReason = "timed_out"
+)
+
+// ID names the session, unguessably.
+func (s *Session) ID() string { return s.id }
+
+// Claim gives the claim it serves.
+func (s *Session) Claim() *Claim { return s.claim }
+
+// Cursor gives the cursor before the first message.
+func (s *Session) Cursor() string { return s.cursor(0) }
+
+// A cursor names its session, so that one kept from an older session is
+// refused rather than misread.
+func (s *Session) cursor(n uint64) string {
+	return strconv.FormatUint(n, 10) + "-" + s.id[:6]
+}
+
+// position is the number of the message that a cursor names. The caller holds
+// claim.mu.
+func (s *Session) position(cursor string) (uint64, error) {
+	digits, ok := strings.CutSuffix(cursor, "-"+s.id[:6])
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if !ok || err != nil || n > s.given || digits != strconv.FormatUint(n, 10) {
+		return 0, ErrBadCursor
+	}
+	return n, nil
+}
+
+// acknowledge takes the messages up to cursor, or all where it is nil, as
+// received. The caller holds claim.mu.
+func (s *Session) acknowledge(cursor *string) error {
+	upTo := s.given
+	if cursor != nil {
+		n, err := s.position(*cursor)
+		if err != nil {
+			return err
+		}
+		upTo = n
+		if !s.cursors {
+			s.cursors = true
+			s.death.after(s.lifetime())
+		}
+	}
+	s.acked = max(s.acked, upTo)
+	i := 0
+	for ; i < len(s.sent) && s.sent[i].number <= upTo; i++ {
+		if m := s.sent[i]; m.cancel == "" && m.exchange.state == delivered && m.exchange.session == s {
+			m.exchange.state, m.exchange.seen = running, true
+		}
+	}
+	s.sent = slices.Delete(s.sent, 0, i)
+	return nil
+}
+
+// cancel tells the session that it need not answer x. The caller holds
+// claim.mu.
+func (s *Session) cancel(x *Exchange, why CancelReason) {
+	if s.gone != nil {
+		return
+	}
+	s.next = append(s.next, message{exchange: x, cancel: why})
+	s.wake()
+}
+
+// wake ends the wait of the open poll, if any. The caller holds claim.mu.
+func (s *Session) wake() {
+	if s.poll != nil {
+		s.claim.unpark(s)
+		s.poll.wake()
+	}
+}
+
+// lifetime is how long the session lives without a sign of life. The caller
+// holds claim.mu.
+func (s *Session) lifetime() time.Duration {
+	if s.cursors {
+		return s.claim.registry.times.Acknowledge
+	}
+	return s.claim.lease
+}
+
+// lapse ends the session if it gave no sign of life for its lifetime; else it
+// looks again later.
+func (s *Session) lapse() {
+	c := s.claim
+	c.mu.Lock()
+	left := time.Until(s.active.Add(s.lifetime()))
+	lost := false
+	switch {
+	case s.gone != nil:
+	case s.poll != nil: // its end arms the timer
+		s.death.disarm()
+	case left > 0:
+		s.death.after(left)
+	case c.registry.isDraining(): // it was told to stay away
+		s.death.after(s.lifetime())
+	default:
+		lost = true
+		s.lose()
+	}
+	c.mu.Unlock()
+	if lost {
+		c.registry.sessionEnded(s, "lost")
+	}
+}
+
+// lose ends the session because it is lost: what it held moves on where the
+// claim's rule allows it. The caller holds claim.mu.
+func (s *Session) lose() {
+	moving := s.leave(ErrSessionFenced)
+	for _, x := range s.holding() {
+		if s.claim.mayRepeat(x) {
+			delete(s.held, x.id)
+			x.moves++
+			moving = append(moving, x)
+			time.AfterFunc(s.claim.registry.times.NoPoller, x.recheck)
+		} else {
+			x.fail(ErrSessionLost)
+		}
+	}
+	s.claim.requeue(moving)
+}
+
+// holding lists the exchanges that the session holds, oldest first. The caller
+// holds claim.mu.
+func (s *Session) holding() []*Exchange {
+	xs := make([]*Exchange, 0, len(s.held))
+	for _, x := range s.held {
+		xs = append(xs, x)
+	}
+	slices.SortFunc(xs, func(a, b *Exchange) int { return cmp.Or(a.given.Compare(b.given), cmp.Compare(a.id, b.id)) })
+	return xs
+}
+
+// End ends the session of its own will. A cursor acknowledges as in
+// [Session.Poll], and what comes after it was not begun and moves on; without
+// one all that was delivered counts as begun, and the rule for lost sessions
+// holds. It fails with [ErrBadCursor] and, where the session has ended, with
+// why.
+func (s *Session) End(cursor *string) error {
+	c := s.claim
+	c.mu.Lock()
+	if s.gone != nil {
+		defer c.mu.Unlock()
+		return s.gone
+	}
+	if err := s.acknowledge(cursor); err != nil {
+		c.mu.Unlock()
+		return err
+	}
+	var moving []*Exchange
+	for _, m := range s.sent {
+		if x := m.exchange; m.cancel == "" && x.state == delivered && x.session == s {
+			delete(s.held, x.id)
+			moving = append(moving, x)
+			time.AfterFunc(c.registry.times.NoPoller, x.recheck)
+		}
+	}
+	moving = append(moving, s.leave(ErrNoSession)...)
+	c.requeue(moving)
+	s.lose()
+	c.mu.Unlock()
+	c.registry.sessionEnded(s, "ended by its program")
+	return nil
+}
+
+// leave ends the session for the reason why and gives the exchanges that were
+// assigned to it and not delivered. It keeps what it held. The caller holds
+// claim.mu.
+func (s *Session) leave(why error) []*Exchange {
+	if s.gone != nil {
+		return nil
+	}
+	c := s.claim
+	s.gone = why
+	s.death.stop()
+	c.sessions = slices.DeleteFunc(c.sessions, func(o *Session) bool { return o == s })
+	s.wake()
+	var moving []*Exchange
+	for _, m := range s.next {
+		if m.cancel == "" && m.exchange.state == queued {
+			moving = append(moving, m.exchange)
+		}
+	}
+	s.next, s.sent = nil, nil
+	return moving
+}
+
+// requeue queues exchanges again, in front of what waits. The caller holds
+// c.mu.
+func (c *Claim) requeue(xs []*Exchange) {
+	waiting := make([]*Exchange, 0, c.queue.Len())
+	for e := c.queue.Front(); e != nil && len(xs) > 0; e = c.queue.Front() {
+		x := e.Value.(*Exchange)
+		c.queue.Remove(e)
+		x.element = nil
+		waiting = append(waiting, x)
+	}
+	for _, x := range xs {
+		x.enqueue()
+	}
+	for _, x := range waiting {
+		if x.state == queued {
+			x.element = c.queue.PushBack(x)
+		}
+	}
+}

@@ -1,0 +1,78 @@
+package claim
+
+import "time"
+
+// Times are the durations that the core keeps. Zero means the default.
+type Times struct {
+	// Wait is the longest wait of a poll. Default 25 s.
+	Wait time.Duration
+	// Acknowledge is how long a session that uses cursors lives with neither
+	// an open poll nor an answer. Default 10 s.
+	Acknowledge time.Duration
+	// NoPoller is how long an exchange waits while no session polls. Default 5 s.
+	NoPoller time.Duration
+	// Answer is how long a visitor waits for the answer, from the first
+	// delivery, where the claim does not say. Default 60 s.
+	Answer time.Duration
+	// Lease is how long a claim lives while nobody polls, where the claim does
+	// not say. Default 60 s.
+	Lease time.Duration
+	// Tombstone is how long ids of ended exchanges and ended sessions are
+	// remembered. Default 2 min.
+	Tombstone time.Duration
+	// Spread is the time over which parked polls end when the gateway drains.
+	// Default 2 s.
+	Spread time.Duration
+}
+
+func (t Times) withDefaults() Times {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d == 0 {
+			*d = to
+		}
+	}
+	set(&t.Wait, 25*time.Second)
+	set(&t.Acknowledge, 10*time.Second)
+	set(&t.NoPoller, 5*time.Second)
+	set(&t.Answer, 60*time.Second)
+	set(&t.Lease, 60*time.Second)
+	set(&t.Tombstone, 2*time.Minute)
+	set(&t.Spread, 2*time.Second)
+	return t
+}
+
+// Limits are the bounds that the core keeps. Zero means the default, negative
+// no bound.
+type Limits struct {
+	// Claims is the most claims of the gateway. Default 100,000.
+	Claims int
+	// Sessions is the most live sessions of one claim. Default 64.
+	Sessions int
+	// Queue is the most open exchanges of one claim. Default 1,024.
+	Queue int
+	// Exchanges is the most open exchanges of the gateway. Default 16,384.
+	Exchanges int
+	// Batch is the most messages of one poll. Default 64.
+	Batch int
+	// Tombstones is the most ids of ended exchanges that a session remembers.
+	// Default 16,384.
+	Tombstones int
+}
+
+func (l Limits) withDefaults() Limits {
+	set := func(n *int, to int) {
+		switch {
+		case *n == 0:
+			*n = to
+		case *n < 0:
+			*n = int(^uint(0) >> 1)
+		}
+	}
+	set(&l.Claims, 100_000)
+	set(&l.Sessions, 64)
+	set(&l.Queue, 1_024)
+	set(&l.Exchanges, 16_384)
+	set(&l.Batch, 64)
+	set(&l.Tombstones, 16_384)
+	return l
+}

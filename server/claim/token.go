@@ -1,0 +1,37 @@
+package claim
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"strings"
+)
+
+// ValidToken tells whether s can be a token: 1 to 256 characters of those that
+// RFC 6750, 2.1 allows after "Bearer ".
+func ValidToken(s string) bool {
+	if len(s) < 1 || len(s) > 256 {
+		return false
+	}
+	for i := range len(s) {
+		b := s[i]
+		switch {
+		case 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '0' <= b && b <= '9':
+		case strings.IndexByte("-._~+/=", b) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// TokenHash is what the gateway keeps of a token.
+type TokenHash [sha256.Size]byte
+
+// HashToken gives the hash of a token.
+func HashToken(token string) TokenHash { return sha256.Sum256([]byte(token)) }
+
+func (h TokenHash) equal(o TokenHash) bool { return subtle.ConstantTimeCompare(h[:], o[:]) == 1 }
+
+// randomName gives 128 bits or more as lower-case letters and digits.
+func randomName() string { return strings.ToLower(rand.Text()) }

@@ -1,0 +1,69 @@
+package claim
+
+import (
+	"hash/maphash"
+	"time"
+)
+
+// tombstones remember how exchanges that a session held have ended, so that an
+// answer sent again is known as such. The oldest fall out by time and by count.
+type tombstones struct {
+	byID  map[string]tombstone
+	order []string // ring, oldest at head once it is full
+	head  int
+}
+
+type tombstone struct {
+	at     time.Time
+	answer uint64 // hash of the answer that was accepted
+	ended  Outcome
+}
+
+// remember notes the end of an exchange that the session held. The caller
+// holds claim.mu.
+func (s *Session) remember(id string, a *Answer, o Outcome) {
+	limit := s.claim.registry.limits.Tombstones
+	t := &s.tombs
+	if t.byID == nil {
+		t.byID = make(map[string]tombstone)
+	}
+	if len(t.order) < limit {
+		t.order = append(t.order, id)
+	} else {
+		delete(t.byID, t.order[t.head])
+		t.order[t.head] = id
+		t.head = (t.head + 1) % limit
+	}
+	t.byID[id] = tombstone{at: time.Now(), answer: hashAnswer(a), ended: o}
+}
+
+// judge tells what a late answer is. The caller holds claim.mu.
+func (s *Session) judge(id string, a *Answer) Result {
+	t, ok := s.tombs.byID[id]
+	switch {
+	case !ok || time.Since(t.at) > s.claim.registry.times.Tombstone:
+		return Unknown
+	case t.ended == TimedOut || t.ended == Abandoned:
+		return Late
+	case t.answer == hashAnswer(a):
+		return Duplicate
+	}
+	return Conflict
+}
+
+var seed = maphash.MakeSeed()
+
+// hashAnswer tells answers apart. An abort is nil.
+func hashAnswer(a *Answer) uint64 {
+	if a == nil {
+		return 0
+	}
+	var h maphash.Hash
+	h.SetSeed(seed)
+	maphash.WriteComparable(&h, a.Status)
+	for _, f := range a.Fields {
+		maphash.WriteComparable(&h, f)
+	}
+	_, _ = h.Write(a.Content)
+	return h.Sum64() | 1
+}
