@@ -1,0 +1,146 @@
+package vectors
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"reversehttp/schema"
+)
+
+// Script is a case of client.json.
+type Script struct {
+	Case
+	Options ClientOptions `json:"options"`
+	Handler Handler       `json:"handler"`
+	Gateway Scripted      `json:"gateway"`
+	Expect  Seen          `json:"expect"`
+}
+
+// ClientOptions are what the SDK is called with.
+type ClientOptions struct {
+	Label string `json:"label"`
+	Token string `json:"token"`
+}
+
+// Handler is what the handler does: it answers, fails (throws or panics), or waits until its request is cancelled.
+type Handler struct {
+	Answer
+	Fails bool `json:"fails"`
+	Waits bool `json:"waits"`
+}
+
+// Scripted lists the answers of each route of the scripted gateway.
+type Scripted struct {
+	// Base is the path of the claim's public URL; empty means "/".
+	Base      string  `json:"base"`
+	Claims    []Reply `json:"claims"`
+	Requests  []Reply `json:"requests"`
+	Responses []Reply `json:"responses"`
+	Session   []Reply `json:"session"`
+}
+
+// Reply is one scripted answer.
+type Reply struct {
+	Status  int               `json:"status"`
+	JSON    json.RawMessage   `json:"json"`
+	Headers map[string]string `json:"headers"`
+	// Drop closes the connection instead.
+	Drop bool `json:"drop"`
+}
+
+// Seen is what a script expects, and what a runner saw. Nil members are not compared.
+type Seen struct {
+	Claims    []map[string]any `json:"claims"`
+	Polls     []string         `json:"polls"`
+	Answers   []map[string]any `json:"answers"`
+	Handled   []string         `json:"handled"`
+	Paths     []string         `json:"paths"`
+	Cancelled []string         `json:"cancelled"`
+	States    []string         `json:"states"`
+	Error     string           `json:"error"`
+}
+
+// Diff says how what was seen differs from what the script expects; empty where it does not.
+// Exchanges run side by side, so handled and answers have an order only among those of one id.
+func (want Seen) Diff(got Seen) string {
+	if want.Error != got.Error {
+		return fmt.Sprintf("error = %q, want %q", got.Error, want.Error)
+	}
+	for _, l := range []struct {
+		name      string
+		want, got []string
+	}{
+		{"polls", want.Polls, got.Polls},
+		{"handled", sorted(want.Handled), sorted(got.Handled)},
+		{"paths", sorted(want.Paths), sorted(got.Paths)},
+		{"cancelled", sorted(want.Cancelled), sorted(got.Cancelled)},
+		{"states", want.States, got.States},
+	} {
+		if l.want != nil && !slices.Equal(l.want, l.got) {
+			return fmt.Sprintf("%s = %q, want %q", l.name, l.got, l.want)
+		}
+	}
+	if want.Claims != nil {
+		if d := diff("/claims", list(want.Claims), list(got.Claims), nil); d != "" {
+			return d
+		}
+	}
+	if want.Answers == nil {
+		return ""
+	}
+	return diffAnswers(byID(want.Answers), byID(got.Answers))
+}
+
+func diffAnswers(want, got []map[string]any) string {
+	if len(want) != len(got) {
+		return fmt.Sprintf("answers = %s, want %s", text(got), text(want))
+	}
+	for i := range want {
+		plain := map[string]any{}
+		for name, v := range want[i] {
+			if name != "headers" {
+				plain[name] = v
+			}
+		}
+		if d := diff(fmt.Sprintf("/answers/%d", i), plain, any(got[i]), nil); d != "" {
+			return d
+		}
+		if d := DiffFields(fields(want[i]["headers"]), nil, fields(got[i]["headers"]), nil); d != "" {
+			return fmt.Sprintf("/answers/%d: %s", i, d)
+		}
+	}
+	return ""
+}
+
+// fields turns decoded JSON into fields; what is not a list of fields gives none.
+func fields(v any) []schema.Field {
+	var f []schema.Field
+	if json.Unmarshal(marshal(v), &f) != nil {
+		return nil
+	}
+	return f
+}
+
+func sorted(s []string) []string {
+	c := slices.Clone(s)
+	slices.Sort(c)
+	return c
+}
+
+func byID(messages []map[string]any) []map[string]any {
+	c := slices.Clone(messages)
+	slices.SortStableFunc(c, func(a, b map[string]any) int {
+		return strings.Compare(fmt.Sprint(a["id"]), fmt.Sprint(b["id"]))
+	})
+	return c
+}
+
+func list(m []map[string]any) []any {
+	c := make([]any, len(m))
+	for i := range m {
+		c[i] = m[i]
+	}
+	return c
+}

@@ -1,0 +1,102 @@
+// Package vectors gives tests the cases of the protocol as Go values, and compares what was seen with what a case expects.
+// Section 10 of schema/README.md says what each member means. A case that cannot be read is a mistake in this folder: loading panics.
+package vectors
+
+import (
+	"bytes"
+	"embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+//go:embed *.json
+var files embed.FS
+
+// Case is what every case has.
+type Case struct {
+	// Name is unique within its file.
+	Name string `json:"name"`
+	// Why says what the case guards.
+	Why string `json:"why"`
+}
+
+// Exchanges returns the cases of request.json and response.json.
+func Exchanges() []Exchange {
+	return append(load[Exchange]("request.json"), load[Exchange]("response.json")...)
+}
+
+// Invalid returns the cases of invalid.json.
+func Invalid() []Fault { return load[Fault]("invalid.json") }
+
+// Conversations returns the cases of conversation.json.
+func Conversations() []Conversation { return load[Conversation]("conversation.json") }
+
+// Client returns the cases of client.json.
+func Client() []Script { return load[Script]("client.json") }
+
+func load[T any](name string) []T {
+	b, err := files.ReadFile(name)
+	if err != nil {
+		panic(err)
+	}
+	var file struct {
+		Cases []T `json:"cases"`
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&file); err != nil {
+		panic(fmt.Errorf("vectors: %s: %w", name, err))
+	}
+	return file.Cases
+}
+
+// Content is the content of a message in a case, as text, in base64, or as a text repeated. The zero value is empty.
+type Content struct {
+	Body       *string `json:"body,omitempty"`
+	BodyBase64 *string `json:"bodyBase64,omitempty"`
+	BodyRepeat *Repeat `json:"bodyRepeat,omitempty"`
+}
+
+// Repeat is a text that is too long to write down.
+type Repeat struct {
+	Text  string `json:"text"`
+	Count int    `json:"count"`
+}
+
+func (r *Repeat) text() string {
+	if r == nil {
+		return ""
+	}
+	return strings.Repeat(r.Text, r.Count)
+}
+
+// Bytes returns the content.
+func (c Content) Bytes() []byte {
+	switch {
+	case c.BodyRepeat != nil:
+		return []byte(c.BodyRepeat.text())
+	case c.BodyBase64 != nil:
+		return decode(*c.BodyBase64)
+	case c.Body != nil:
+		return []byte(*c.Body)
+	}
+	return nil
+}
+
+func decode(s string) []byte {
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		panic(fmt.Errorf("vectors: %q: %w", s, err))
+	}
+	return b
+}
+
+// Fill replaces every {name} in s with its value in vars. Names that vars does not have stay.
+func Fill(s string, vars map[string]string) string {
+	for name, value := range vars {
+		s = strings.ReplaceAll(s, "{"+name+"}", value)
+	}
+	return s
+}
