@@ -1,0 +1,208 @@
+package gateway
+
+import (
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+)
+
+// message is any message of a program: a response or an abort.
+type message struct {
+	Type       string         `json:"type"`
+	ID         string         `json:"id"`
+	Status     int            `json:"status"`
+	Headers    []schema.Field `json:"headers"`
+	Body       *string        `json:"body"`
+	BodyBase64 *string        `json:"bodyBase64"`
+	More       jsontext.Value `json:"more"`
+	Reason     string         `json:"reason"`
+}
+
+// fault is why an answer is invalid: where, and why.
+type fault struct{ pointer, detail string }
+
+// answer answers POST {responses}.
+func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
+	s := sessionOf(r)
+	body, err := g.readJSON(w, r, int64(g.options.AnswerBytes))
+	if err == nil {
+		err = s.Answerable()
+	}
+	if err != nil {
+		problemOf(err).write(w, r)
+		return
+	}
+	messages, err := split(body)
+	if err == nil && len(messages) > g.registry.Limits().Batch {
+		err = &problem{code: schema.CodeBadMember, pointer: "/messages", detail: "More messages than limits.batch allows. Send them in several requests."}
+	}
+	if err != nil {
+		problemOf(err).write(w, r)
+		return
+	}
+	results := make([]schema.Result, len(messages))
+	for i, raw := range messages {
+		if results[i], err = g.answerOne(s, raw); err != nil {
+			problemOf(err).write(w, r)
+			return
+		}
+	}
+	writeJSON(w, http.StatusAccepted, schema.Results{Results: results})
+}
+
+// split gives the messages of a POST: of its member messages, or itself.
+func split(body []byte) ([]jsontext.Value, error) {
+	var several struct {
+		Messages *[]jsontext.Value `json:"messages"`
+	}
+	if err := json.Unmarshal(body, &several); err != nil {
+		return nil, badJSON(err)
+	}
+	if several.Messages != nil {
+		return *several.Messages, nil
+	}
+	return []jsontext.Value{body}, nil
+}
+
+// answerOne judges one message. It fails only where the session may not answer.
+func (g *Gateway) answerOne(s *claim.Session, raw jsontext.Value) (schema.Result, error) {
+	var m message
+	if err := json.Unmarshal(raw, &m); err != nil {
+		f := faultOfJSON(err)
+		return invalid(m.ID, f), nil
+	}
+	var err error
+	var result claim.Result
+	switch {
+	case m.Type == schema.TypeAbort && m.ID != "":
+		g.options.Log.Debug("exchange aborted", "label", s.Claim().Label(), "exchange", m.ID, "reason", m.Reason)
+		result, err = s.Abort(m.ID)
+	case m.Type == schema.TypeResponse && m.ID != "":
+		a, f := m.answer(s.Holds(m.ID))
+		if f != nil {
+			return invalid(m.ID, f), nil
+		}
+		result, err = s.Answer(m.ID, a)
+	case m.Type != schema.TypeAbort && m.Type != schema.TypeResponse:
+		return invalid(m.ID, &fault{"/type", "type is response or abort"}), nil
+	default:
+		return invalid(m.ID, &fault{"/id", "id names the exchange"}), nil
+	}
+	return schema.Result{ID: m.ID, Status: schema.ResultStatus(result.String())}, err
+}
+
+func invalid(id string, f *fault) schema.Result {
+	return schema.Result{ID: id, Status: schema.ResultInvalid, Pointer: &f.pointer, Detail: f.detail}
+}
+
+// answer makes a response one for the core, checked whole. req is the open
+// request it answers, or nil.
+func (m *message) answer(req *claim.Request) (*claim.Answer, *fault) {
+	a := &claim.Answer{Status: m.Status}
+	switch {
+	case m.Status < 200 || m.Status > 599:
+		return nil, &fault{"/status", "status is a final status code, 200 to 599"}
+	case m.More != nil && string(m.More) != "false":
+		return nil, &fault{"/more", "this version takes whole answers only"}
+	case m.Body != nil && m.BodyBase64 != nil:
+		return nil, &fault{"/bodyBase64", "content is given once: as body or as bodyBase64"}
+	case m.Body != nil:
+		a.Content = []byte(*m.Body)
+	case m.BodyBase64 != nil:
+		content, err := base64.StdEncoding.Strict().DecodeString(*m.BodyBase64)
+		if err != nil || strings.ContainsAny(*m.BodyBase64, "\r\n") {
+			return nil, &fault{"/bodyBase64", "content is base64 with padding and without line breaks (RFC 4648, 4)"}
+		}
+		a.Content = content
+	}
+	if len(a.Content) > 0 && (m.Status == 204 || m.Status == 205 || m.Status == 304) {
+		where := "/body"
+		if m.BodyBase64 != nil {
+			where = "/bodyBase64"
+		}
+		return nil, &fault{where, "a response with this status has no content"}
+	}
+	a.Fields = make([]claim.Field, len(m.Headers))
+	lengths := 0
+	for i, f := range m.Headers {
+		a.Fields[i] = claim.Field{Name: f[0], Value: f[1]}
+		at := "/headers/" + strconv.Itoa(i)
+		if half, why := faultOfField(f[0], f[1]); why != "" {
+			return nil, &fault{at + half, why}
+		}
+		switch {
+		case strings.EqualFold(f[0], "Transfer-Encoding"):
+			return nil, &fault{at + "/0", "the gateway frames the response: leave Transfer-Encoding out"}
+		case strings.EqualFold(f[0], "Content-Length"):
+			lengths++
+			if !m.lengthFits(f[1], len(a.Content), req) || lengths > 1 {
+				return nil, &fault{at + "/1", "Content-Length is not the length of the content: leave it out"}
+			}
+		}
+	}
+	return a, nil
+}
+
+// lengthFits tells whether a stated length may stand: it is that of the content,
+// or tells the length of what GET would give (RFC 9110, 8.6).
+func (m *message) lengthFits(stated string, length int, req *claim.Request) bool {
+	n, err := strconv.ParseUint(stated, 10, 62)
+	if err != nil || stated != strconv.FormatUint(n, 10) || m.Status == 204 {
+		return false
+	}
+	if n == uint64(length) {
+		return true
+	}
+	return length == 0 && (m.Status == 304 || req != nil && req.Method == http.MethodHead)
+}
+
+// faultOfJSON places an error of decoding.
+func faultOfJSON(err error) *fault {
+	if e, ok := errors.AsType[*json.SemanticError](err); ok {
+		return &fault{string(e.JSONPointer), "the value has the wrong type"}
+	}
+	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return &fault{string(e.JSONPointer), "the JSON is malformed"}
+	}
+	return &fault{"", "the message is not a JSON object"}
+}
+
+// readJSON reads the JSON content of a program's request. Empty content is fine.
+func (g *Gateway) readJSON(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return nil, &problem{code: schema.CodeContentTooLarge, detail: "The content has more than " + strconv.FormatInt(limit, 10) + " bytes."}
+		}
+		return nil, &problem{code: schema.CodeBadRequest, detail: "The content ended before it was whole."}
+	}
+	if len(body) == 0 {
+		return nil, nil
+	}
+	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	switch strings.ToLower(strings.TrimSpace(media)) {
+	case "application/json":
+	case "application/merge-patch+json":
+		if r.Method != http.MethodPatch {
+			return nil, &problem{code: schema.CodeUnsupportedMediaType}
+		}
+	default:
+		return nil, &problem{code: schema.CodeUnsupportedMediaType}
+	}
+	return body, nil
+}
+
+// badJSON makes an error of decoding a problem.
+func badJSON(err error) *problem {
+	f := faultOfJSON(err)
+	return &problem{code: schema.CodeBadJSON, pointer: f.pointer, detail: "The content is not as expected: " + f.detail + "."}
+}

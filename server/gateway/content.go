@@ -1,0 +1,75 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"reversehttp/schema"
+)
+
+// readContent reads the whole content of a visitor's request, in the time that
+// its size allows: a grace, and then a least rate.
+func (g *Gateway) readContent(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	limit := int64(g.options.InlineBytes)
+	if r.ContentLength > limit {
+		// Said before anything is read, so that no 100 (Continue) invites it.
+		return nil, &problem{code: schema.CodeContentTooLarge}
+	}
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil, nil
+	}
+	rc := http.NewResponseController(w)
+	defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
+	start := time.Now()
+	buf := make([]byte, 0, max(r.ContentLength, 512)+1)
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		_ = rc.SetReadDeadline(start.Add(g.options.ContentGrace + time.Duration(len(buf))*time.Second/time.Duration(g.options.ContentRate)))
+		n, err := r.Body.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case int64(len(buf)) > limit:
+			return nil, &problem{code: schema.CodeContentTooLarge}
+		case err == io.EOF:
+			return buf, nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, &problem{code: schema.CodeTooSlow}
+		case err != nil:
+			return nil, &problem{code: schema.CodeBadRequest, detail: "The content ended before it was whole, or its framing is malformed."}
+		}
+	}
+}
+
+// refuse answers a visitor whose content may not have been read. It goes on
+// reading for a while, for a peer that sees the connection reset while it still
+// sends may never see the answer (RFC 9112, 9.6).
+func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
+	p.visitor = true
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		p.write(w, r)
+		return
+	}
+	rc := http.NewResponseController(w)
+	_ = rc.EnableFullDuplex()
+	if r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close")
+	}
+	p.write(w, r)
+	if r.Header.Get("Expect") != "" { // it has sent nothing and will not
+		return
+	}
+	_ = rc.Flush()
+	_ = rc.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.CopyN(io.Discard, r.Body, lingerBytes)
+}
+
+// How much longer, in time and bytes, a refused visitor is listened to.
+const (
+	lingerTime  = 2 * time.Second
+	lingerBytes = 8 << 20
+)

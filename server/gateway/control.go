@@ -1,0 +1,310 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-json-experiment/json"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+)
+
+// maxControlBytes bounds the JSON that claims or changes a claim.
+const maxControlBytes = 16 << 10
+
+// discover answers GET /.well-known/reversehttp.
+func (g *Gateway) discover(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Cache-Control", "no-cache")
+	writeJSON(w, http.StatusOK, schema.Discovery{
+		Version: 1, Claims: g.public.control + "claims", URLTemplate: g.public.template(),
+		Transports: []string{"json"}, KeyNeeded: g.keys.Needed(), Limits: g.limits(),
+	})
+}
+
+// limits tells the bounds that a program should know.
+func (g *Gateway) limits() schema.Limits {
+	l := g.registry.Limits()
+	return schema.Limits{
+		InlineBytes: g.options.InlineBytes, WaitSeconds: int(g.registry.Times().Wait / time.Second),
+		Batch: l.Batch, AnswerBytes: g.options.AnswerBytes, Sessions: l.Sessions, Queue: l.Queue,
+	}
+}
+
+// open answers POST /claims.
+func (g *Gateway) open(w http.ResponseWriter, r *http.Request) {
+	if err := g.mayClaim(r); err != nil {
+		err.write(w, r)
+		return
+	}
+	var ask schema.ClaimRequest
+	if err := g.decode(w, r, &ask); err != nil {
+		err.write(w, r)
+		return
+	}
+	set, err := settings(ask.Lease, ask.TimeoutMs, ask.Redeliver)
+	switch {
+	case err != nil:
+	case ask.Label != nil && !claim.ValidLabel(*ask.Label):
+		err = &problem{code: schema.CodeBadLabel, pointer: "/label"}
+	case ask.Token != nil && !claim.ValidToken(*ask.Token):
+		err = &problem{code: schema.CodeBadToken, pointer: "/token"}
+	}
+	if err != nil {
+		err.write(w, r)
+		return
+	}
+	opened, failure := g.registry.Open(value(ask.Label), value(ask.Token), set)
+	if failure != nil {
+		problemOf(failure).write(w, r)
+		return
+	}
+	answer := g.claimAnswer(opened)
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Location", answer.Claim)
+	h.Set("Link", "<"+answer.Requests+`>; rel="first", <`+answer.URL+`>; rel="related"`)
+	status := http.StatusOK
+	if opened.Created {
+		status = http.StatusCreated
+	}
+	writeJSON(w, status, answer)
+}
+
+// mayClaim checks the key, where one is needed, and the rate.
+func (g *Gateway) mayClaim(r *http.Request) *problem {
+	if !g.claimants.Allow(addressOf(g.visitorAddr(r))) {
+		return &problem{code: schema.CodeRateLimited}
+	}
+	if !g.keys.Needed() {
+		return nil
+	}
+	key, shown := bearer(r)
+	switch {
+	case !shown:
+		return &problem{code: schema.CodeKeyNeeded}
+	case !g.keys.Valid(key):
+		return &problem{code: schema.CodeKeyWrong}
+	}
+	return nil
+}
+
+func (g *Gateway) claimAnswer(o *claim.Opened) schema.ClaimAnswer {
+	at := g.public.control + "claims/" + o.State.Label
+	session := at + "/sessions/" + o.Session.ID()
+	return schema.ClaimAnswer{
+		Label: o.State.Label, URL: g.public.base(o.State.Label), Token: o.Token,
+		Lease: int(o.State.Lease / time.Second), TimeoutMs: int(o.State.Timeout.Milliseconds()),
+		Redeliver: schema.Redeliver(o.State.Redeliver),
+		Claim:     at, Session: session, Requests: session + "/requests", Responses: session + "/responses",
+		Cursor: o.Session.Cursor(), Limits: g.limits(),
+	}
+}
+
+// settings checks what an owner wants of a claim.
+func settings(lease, timeoutMs *int, redeliver *schema.Redeliver) (s claim.Settings, err *problem) {
+	if lease != nil {
+		if *lease < 1 || *lease > 86_400 {
+			return s, &problem{code: schema.CodeBadLease, pointer: "/lease"}
+		}
+		d := time.Duration(*lease) * time.Second
+		s.Lease = &d
+	}
+	if timeoutMs != nil {
+		if *timeoutMs < 1_000 || *timeoutMs > 600_000 {
+			return s, &problem{code: schema.CodeBadMember, pointer: "/timeoutMs", detail: "timeoutMs is a whole number of milliseconds from 1000 to 600000."}
+		}
+		d := time.Duration(*timeoutMs) * time.Millisecond
+		s.Timeout = &d
+	}
+	if redeliver != nil {
+		rule := claim.Redeliver(*redeliver)
+		switch rule {
+		case claim.RedeliverIdempotent, claim.RedeliverKeyed, claim.RedeliverAny:
+		default:
+			return s, &problem{code: schema.CodeBadMember, pointer: "/redeliver", detail: "redeliver is idempotent, keyed or any."}
+		}
+		s.Redeliver = &rule
+	}
+	return s, nil
+}
+
+// decode reads the JSON object of a control request into v. Empty content is an
+// empty object. A member of the wrong type is said to be bad by its name.
+func (g *Gateway) decode(w http.ResponseWriter, r *http.Request, v any) *problem {
+	body, err := g.readJSON(w, r, maxControlBytes)
+	if err != nil {
+		return problemOf(err)
+	}
+	if body == nil {
+		return nil
+	}
+	err = json.Unmarshal(body, v)
+	if err == nil && body[firstByte(body)] != '{' {
+		return &problem{code: schema.CodeBadJSON}
+	}
+	if err == nil {
+		return nil
+	}
+	p := badJSON(err)
+	switch p.pointer {
+	case "/label":
+		p.code, p.detail = schema.CodeBadLabel, ""
+	case "/token":
+		p.code, p.detail = schema.CodeBadToken, ""
+	case "/lease":
+		p.code, p.detail = schema.CodeBadLease, ""
+	case "/timeoutMs", "/redeliver":
+		p.code, p.detail = schema.CodeBadMember, ""
+	}
+	return p
+}
+
+// firstByte finds where JSON begins after white space.
+func firstByte(body []byte) int {
+	return max(strings.IndexFunc(string(body), func(c rune) bool { return !strings.ContainsRune(" \t\r\n", c) }), 0)
+}
+
+// inspect answers GET {claim}.
+func (g *Gateway) inspect(w http.ResponseWriter, r *http.Request) {
+	g.writeState(w, claimOf(r))
+}
+
+// change answers PATCH {claim}.
+func (g *Gateway) change(w http.ResponseWriter, r *http.Request) {
+	var patch schema.ClaimPatch
+	if err := g.decode(w, r, &patch); err != nil {
+		err.write(w, r)
+		return
+	}
+	set, err := settings(patch.Lease, patch.TimeoutMs, patch.Redeliver)
+	if err == nil && patch.Token != nil && !claim.ValidToken(*patch.Token) {
+		err = &problem{code: schema.CodeBadToken, pointer: "/token"}
+	}
+	if err != nil {
+		err.write(w, r)
+		return
+	}
+	set.Token = patch.Token
+	c := claimOf(r)
+	if err := c.Change(set); err != nil {
+		problemOf(err).write(w, r)
+		return
+	}
+	g.writeState(w, c)
+}
+
+func (g *Gateway) writeState(w http.ResponseWriter, c *claim.Claim) {
+	st := c.State()
+	out := schema.ClaimState{
+		Label: st.Label, URL: g.public.base(st.Label), Lease: int(st.Lease / time.Second),
+		LeaseLeftMs: int(st.LeaseLeft.Milliseconds()), TimeoutMs: int(st.Timeout.Milliseconds()),
+		Redeliver: schema.Redeliver(st.Redeliver), Sessions: []schema.SessionState{}, Queue: st.Queue,
+		Counters: schema.Counters{
+			Done: int(st.Ends[claim.Done]), Failed: int(st.Ends[claim.Failed]),
+			TimedOut: int(st.Ends[claim.TimedOut]), Abandoned: int(st.Ends[claim.Abandoned]),
+		},
+	}
+	for _, s := range st.Sessions {
+		out.Sessions = append(out.Sessions, schema.SessionState{ID: s.ID, Parked: s.Parked, Held: s.Held, IdleMs: int(s.Idle.Milliseconds())})
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, http.StatusOK, out)
+}
+
+// remove answers DELETE {claim}.
+func (g *Gateway) remove(w http.ResponseWriter, r *http.Request) {
+	claimOf(r).Delete()
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// leave answers DELETE {session}.
+func (g *Gateway) leave(w http.ResponseWriter, r *http.Request) {
+	if err := sessionOf(r).End(lastEventID(r)); err != nil {
+		problemOf(err).write(w, r)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// owned lets the owner of a live claim through to next.
+func (g *Gateway) owned(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := g.registry.Lookup(chi.URLParam(r, "label"))
+		if p := authorise(r, c, schema.CodeNoClaim); p != nil {
+			p.write(w, r)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), claimKey{}, c)))
+	})
+}
+
+// serving lets the owner of a session through to next; its claim may have ended.
+func (g *Gateway) serving(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		label := chi.URLParam(r, "label")
+		s := g.registry.Session(label, chi.URLParam(r, "session"))
+		code, c := schema.CodeNoSession, (*claim.Claim)(nil)
+		switch {
+		case s != nil:
+			c = s.Claim()
+		case g.registry.Lookup(label) == nil:
+			code = schema.CodeNoClaim
+		}
+		if p := authorise(r, c, code); p != nil {
+			p.write(w, r)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), sessionKey{}, s)))
+	})
+}
+
+// authorise checks that r shows the token of c. Where c is nil it says missing.
+func authorise(r *http.Request, c *claim.Claim, missing schema.Code) *problem {
+	token, shown := bearer(r)
+	switch {
+	case !shown:
+		return &problem{code: schema.CodeTokenNeeded}
+	case c == nil:
+		return &problem{code: missing}
+	case !c.Owns(token):
+		return &problem{code: schema.CodeTokenWrong}
+	}
+	return nil
+}
+
+// bearer gives the secret that r shows (RFC 6750, 2.1).
+func bearer(r *http.Request) (secret string, shown bool) {
+	scheme, secret, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.TrimSpace(secret), ok && strings.EqualFold(scheme, "Bearer")
+}
+
+type (
+	claimKey   struct{}
+	sessionKey struct{}
+)
+
+func claimOf(r *http.Request) *claim.Claim { return r.Context().Value(claimKey{}).(*claim.Claim) }
+func sessionOf(r *http.Request) *claim.Session {
+	return r.Context().Value(sessionKey{}).(*claim.Session)
+}
+
+func value(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic("gateway: " + err.Error()) // our own types always marshal
+	}
+	w.Header()["Content-Type"] = []string{"application/json"}
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}

@@ -1,0 +1,159 @@
+package gateway
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"reversehttp/server/claim"
+)
+
+// hopByHop are fields that belong to one connection (RFC 9110, 7.6.1), besides
+// those that Connection names. They end at the gateway in both directions.
+var hopByHop = map[string]bool{
+	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true,
+	"Te": true, "Trailer": true, "Upgrade": true,
+}
+
+// requestOnly are fields of a request that end at the gateway besides.
+var requestOnly = map[string]bool{"Proxy-Authorization": true, "Transfer-Encoding": true, "Expect": true}
+
+// responseOnly are fields of a response that end at the gateway besides.
+var responseOnly = map[string]bool{"Proxy-Authentication-Info": true}
+
+// wholeOrigin are fields of a response that act on more than its own URL. In
+// the path shape, where claims share an origin, they are dropped.
+var wholeOrigin = map[string]bool{
+	"Set-Cookie": true, "Set-Login": true, "Clear-Site-Data": true, "Strict-Transport-Security": true,
+	"Public-Key-Pins": true, "Service-Worker-Allowed": true, "Origin-Agent-Cluster": true, "Alt-Svc": true,
+	"Nel": true, "Report-To": true, "Reporting-Endpoints": true, "Accept-Ch": true, "Critical-Ch": true,
+	"Use-As-Dictionary": true, "Www-Authenticate": true,
+}
+
+// sandbox is the policy of every relayed response in the path shape.
+const sandbox = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
+
+// named lists the fields that a Connection field names, in canonical form.
+func named(connection []string) []string {
+	var names []string
+	for _, v := range connection {
+		for name := range strings.SplitSeq(v, ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				names = append(names, http.CanonicalHeaderKey(name))
+			}
+		}
+	}
+	return names
+}
+
+// requestFields lists the fields of a visitor's request for its envelope: Host,
+// then the others by name, without those that end here.
+func (g *Gateway) requestFields(r *http.Request, label string) []claim.Field {
+	gone := named(r.Header["Connection"])
+	trusted := g.trusts(r.RemoteAddr)
+	names := make([]string, 0, len(r.Header)+5)
+	for name := range r.Header {
+		switch {
+		case hopByHop[name], requestOnly[name], forwarding[name], slices.Contains(gone, name):
+		case name == "Cookie" && g.public.pathPrefix != "":
+		default:
+			names = append(names, name)
+		}
+	}
+	own := g.forwardingFields(r, label, trusted)
+	names = append(names, own.names()...)
+	slices.Sort(names)
+	fields := make([]claim.Field, 1, len(names)+5)
+	fields[0] = claim.Field{Name: "Host", Value: toString(r.Host)}
+	for _, name := range names {
+		values := r.Header[name]
+		if forwarding[name] {
+			values = own.values(name)
+		}
+		for _, v := range values {
+			fields = append(fields, claim.Field{Name: name, Value: toString(v)})
+		}
+	}
+	return fields
+}
+
+// relayFields puts the fields of an answer into h, without those that end here.
+func (g *Gateway) relayFields(h http.Header, fields []claim.Field) {
+	var gone []string
+	for _, f := range fields {
+		if strings.EqualFold(f.Name, "Connection") {
+			gone = append(gone, named([]string{f.Value})...)
+		}
+	}
+	for _, f := range fields {
+		name := http.CanonicalHeaderKey(f.Name)
+		if hopByHop[name] || responseOnly[name] || slices.Contains(gone, name) && name != "Content-Length" {
+			continue
+		}
+		if g.public.pathPrefix != "" && wholeOrigin[name] {
+			continue
+		}
+		h[name] = append(h[name], toBytes(f.Value))
+	}
+	if g.public.pathPrefix != "" {
+		h["Content-Security-Policy"] = append(h["Content-Security-Policy"], sandbox)
+	}
+	if _, ok := h["Content-Type"]; !ok {
+		h["Content-Type"] = nil // net/http guesses none then
+	}
+}
+
+// faultOfField tells what is wrong with a field of an answer: which half, and
+// why. A good field gives an empty why.
+func faultOfField(name, value string) (half, why string) {
+	if !httpguts.ValidHeaderFieldName(name) {
+		return "/0", "a field name is a token (RFC 9110, 5.6.2)"
+	}
+	for _, c := range value {
+		switch {
+		case c > 0xFF:
+			return "/1", "a field value holds bytes, as characters up to U+00FF; encode others"
+		case c < 0x20 && c != '\t', c == 0x7F:
+			return "/1", "a field value has no control characters (RFC 9110, 5.5)"
+		}
+	}
+	if value != strings.Trim(value, " \t") {
+		return "/1", "a field value has no space or tab at its ends (RFC 9110, 5.5)"
+	}
+	return "", ""
+}
+
+// toString makes each byte the character of its number.
+func toString(bytes string) string {
+	if isASCII(bytes) {
+		return bytes
+	}
+	var b strings.Builder
+	for i := range len(bytes) {
+		b.WriteRune(rune(bytes[i]))
+	}
+	return b.String()
+}
+
+// toBytes makes each character, up to U+00FF, the byte of its number.
+func toBytes(s string) string {
+	if isASCII(s) {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for _, c := range s {
+		b = append(b, byte(c))
+	}
+	return string(b)
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}

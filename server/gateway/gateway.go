@@ -1,0 +1,204 @@
+// Package gateway is the doors of the gateway: the control API for programs,
+// and the public URLs for visitors. It turns HTTP into calls of package claim.
+// routes.go has every route; schema/README.md is the protocol.
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"reversehttp/server/claim"
+	"reversehttp/server/policy"
+)
+
+// Options of a gateway. Zero members mean the defaults.
+type Options struct {
+	// PublicURL is the template of public URLs. Empty means
+	// "http://{label}.localhost:8080/".
+	PublicURL string
+	// Loopback says that only this machine can connect, so that loopback
+	// addresses are names of the control origin too.
+	Loopback bool
+	// TrustedProxies are the peers whose Forwarded and X-Forwarded fields count.
+	TrustedProxies []netip.Prefix
+
+	// Keys lets only their holders claim. Empty means anyone.
+	Keys []string
+	// Reserved are labels that nobody may claim. Nil means [policy.Reserved];
+	// an empty list means none.
+	Reserved []string
+	// ClaimsPerSecond is the rate of POST /claims from one address, with a
+	// burst of twenty times that. Default 50; negative means no bound.
+	ClaimsPerSecond float64
+	// VisitsPerSecond is the same for visitors' requests. Default no bound.
+	VisitsPerSecond float64
+
+	// Times and Limits of the core.
+	Times  claim.Times
+	Limits claim.Limits
+	// InlineBytes is the most content of a request. Default 65,536.
+	InlineBytes int
+	// AnswerBytes is the largest POST of answers. Default 16 MiB.
+	AnswerBytes int
+	// TargetBytes, FieldBytes and Fields bound a request head. Defaults 8,192
+	// bytes, 65,536 bytes and 256 fields.
+	TargetBytes, FieldBytes, Fields int
+	// FieldTime is how long a request head may take. Default 10 s.
+	FieldTime time.Duration
+	// ContentGrace is how long content may take before ContentRate, in bytes a
+	// second, is asked for. Defaults 10 s and 1,024.
+	ContentGrace time.Duration
+	ContentRate  int
+	// Idle is how long a connection is kept between requests. Default 2 min.
+	Idle time.Duration
+	// Preflight is how long a browser may remember a preflight. Default 2 h.
+	Preflight time.Duration
+	// Drain is how long running exchanges may take once the gateway stops.
+	// Default 30 s.
+	Drain time.Duration
+
+	// Pages answer GET at the control origin, each at its path, beside the API.
+	Pages map[string]http.Handler
+	// Store keeps claims beyond the process. Nil means that nothing does.
+	Store claim.Store
+	// Log gets what happens. Nil means nowhere.
+	Log *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	set := func(n *int, to int) {
+		if *n == 0 {
+			*n = to
+		}
+	}
+	setTime := func(d *time.Duration, to time.Duration) {
+		if *d == 0 {
+			*d = to
+		}
+	}
+	if o.PublicURL == "" {
+		o.PublicURL = "http://{label}.localhost:8080/"
+	}
+	if o.Reserved == nil {
+		o.Reserved = policy.Reserved
+	}
+	if o.ClaimsPerSecond == 0 {
+		o.ClaimsPerSecond = 50
+	}
+	if o.VisitsPerSecond == 0 {
+		o.VisitsPerSecond = -1
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	set(&o.InlineBytes, 65_536)
+	set(&o.AnswerBytes, 16<<20)
+	set(&o.TargetBytes, 8_192)
+	set(&o.FieldBytes, 65_536)
+	set(&o.Fields, 256)
+	set(&o.ContentRate, 1_024)
+	setTime(&o.FieldTime, 10*time.Second)
+	setTime(&o.ContentGrace, 10*time.Second)
+	setTime(&o.Idle, 2*time.Minute)
+	setTime(&o.Preflight, 2*time.Hour)
+	setTime(&o.Drain, 30*time.Second)
+	return o
+}
+
+// Gateway is the whole product as one [http.Handler].
+type Gateway struct {
+	options   Options
+	public    *publicURL
+	registry  *claim.Registry
+	control   http.Handler
+	metrics   *metrics
+	keys      policy.Keys
+	claimants *policy.Rate
+	visitors  *policy.Rate
+	stopping  atomic.Bool
+}
+
+// New makes a gateway. Its error names the option that is wrong, and what to do.
+func New(o Options) (*Gateway, error) {
+	o = o.withDefaults()
+	u, err := parsePublicURL(o.PublicURL)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{
+		options: o, public: u, keys: policy.NewKeys(o.Keys),
+		claimants: policy.NewRate(o.ClaimsPerSecond), visitors: policy.NewRate(o.VisitsPerSecond),
+	}
+	g.metrics = newMetrics(g)
+	g.registry = claim.New(claim.Options{
+		Times: o.Times, Limits: o.Limits, Reserved: policy.NewReserved(o.Reserved), Log: o.Log, Ended: g.ended, Store: o.Store,
+	})
+	g.control = g.routes()
+	return g, nil
+}
+
+// Restore puts back a claim that a store kept. It is called before the gateway
+// serves.
+func (g *Gateway) Restore(rec claim.Record) { g.registry.Restore(rec) }
+
+// ControlURL gives the control origin with a final slash.
+func (g *Gateway) ControlURL() string { return g.public.control }
+
+// PublicURL gives the template of public URLs.
+func (g *Gateway) PublicURL() string { return g.public.template() }
+
+// Drain stops the gateway gently: readiness fails, polls end with a word to
+// come back, what is queued fails, and what was delivered may be answered until
+// [Options.Drain] is over or ctx ends.
+func (g *Gateway) Drain(ctx context.Context) {
+	g.stopping.Store(true)
+	g.registry.Drain()
+	ctx, cancel := context.WithTimeout(ctx, g.options.Drain)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if s := g.registry.Stats(); s.Exchanges == 0 && s.Polls == 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Close stops the timers. The gateway is not used afterwards.
+func (g *Gateway) Close() { g.registry.Close() }
+
+// ended counts and logs an exchange at its end.
+func (g *Gateway) ended(e claim.Ended) {
+	g.metrics.count(e)
+	if !g.options.Log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	attrs := []any{"label", e.Exchange.Claim().Label(), "exchange", e.Exchange.ID(), "outcome", e.Outcome.String(), "queued", e.Queued, "handled", e.Handled}
+	if req := e.Exchange.Request(); req != nil {
+		attrs = append(attrs, "method", req.Method)
+	}
+	if e.Err != nil {
+		attrs = append(attrs, "error", e.Err.Error())
+	}
+	g.options.Log.Debug("exchange ended", attrs...)
+}
+
+// addressOf gives the address of an address with port; it is invalid where that is.
+func addressOf(remoteAddr string) netip.Addr {
+	if a, err := netip.ParseAddrPort(remoteAddr); err == nil {
+		return a.Addr().Unmap()
+	}
+	host, _, _ := net.SplitHostPort(remoteAddr)
+	a, _ := netip.ParseAddr(host)
+	return a
+}

@@ -1,0 +1,81 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+)
+
+// metrics are the gateway's own, on a registry of its own.
+type metrics struct {
+	registry *prometheus.Registry
+	ended    *prometheus.CounterVec
+	// byCode are the counters of ended, by outcome and code, that are there from the start.
+	done            prometheus.Counter
+	queued, handled prometheus.Histogram
+	sent, received  prometheus.Counter
+}
+
+func newMetrics(g *Gateway) *metrics {
+	m := &metrics{registry: prometheus.NewRegistry()}
+	gauge := func(name, help string, of func(claim.Stats) int) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+			return float64(of(g.registry.Stats()))
+		}))
+	}
+	gauge("reversehttp_claims", "Claims that live.", func(s claim.Stats) int { return s.Claims })
+	gauge("reversehttp_sessions", "Sessions that live.", func(s claim.Stats) int { return s.Sessions })
+	gauge("reversehttp_polls_parked", "Polls that are open.", func(s claim.Stats) int { return s.Polls })
+	gauge("reversehttp_exchanges_open", "Exchanges that have not ended.", func(s claim.Stats) int { return s.Exchanges })
+	m.ended = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "reversehttp_exchanges_total", Help: "Exchanges that ended, by outcome, and by code where the gateway answered.",
+	}, []string{"outcome", "code"})
+	m.done = m.ended.WithLabelValues(claim.Done.String(), "")
+	buckets := prometheus.ExponentialBuckets(0.0005, 4, 10)
+	m.queued = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "reversehttp_queue_seconds", Help: "From the start of an exchange until a session got it, or it ended.", Buckets: buckets,
+	})
+	m.handled = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "reversehttp_handle_seconds", Help: "From the first delivery of an exchange to its end.", Buckets: buckets,
+	})
+	bytes := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "reversehttp_content_bytes_total", Help: "Bytes of content that passed.",
+	}, []string{"of"})
+	m.sent, m.received = bytes.WithLabelValues("request"), bytes.WithLabelValues("response")
+	m.registry.MustRegister(m.ended, m.queued, m.handled, bytes, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// count counts an ended exchange.
+func (m *metrics) count(e claim.Ended) {
+	if e.Outcome == claim.Done {
+		m.done.Inc()
+	} else {
+		m.ended.WithLabelValues(e.Outcome.String(), string(codeOf(e.Err))).Inc()
+	}
+	m.queued.Observe(e.Queued.Seconds())
+	if e.Handled > 0 {
+		m.handled.Observe(e.Handled.Seconds())
+	}
+	m.sent.Add(float64(e.Sent))
+	m.received.Add(float64(e.Received))
+}
+
+// codeOf gives the code that the visitor got; one who left got none.
+func codeOf(err error) schema.Code {
+	if err == nil || errors.Is(err, claim.ErrVisitorGone) {
+		return ""
+	}
+	return problemOf(err).code
+}

@@ -1,0 +1,173 @@
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+)
+
+// kind is what a code of schema/README.md, section 8, comes with.
+type kind struct {
+	status int
+	// proxyError is the error type of RFC 9209, 2.3, for visitors.
+	proxyError string
+	// retryAfter is in seconds; 0 means no such field.
+	retryAfter int
+	detail     string
+}
+
+var kinds = map[schema.Code]kind{
+	schema.CodeNoClaim:              {404, "destination_not_found", 0, "Nobody claims this label. If it is yours, start its program."},
+	schema.CodeNoHandler:            {503, "destination_unavailable", 5, "The program behind this URL is not there now. Try again soon."},
+	schema.CodeQueueFull:            {503, "connection_limit_reached", 1, "Too many requests wait for the program behind this URL. Try again soon."},
+	schema.CodeDraining:             {503, "destination_unavailable", 1, "The gateway is stopping. Try again soon."},
+	schema.CodeHandlerTimeout:       {504, "http_response_timeout", 0, "The program behind this URL did not answer in time."},
+	schema.CodeHandlerFailed:        {502, "http_response_incomplete", 0, "The program behind this URL gave the request up."},
+	schema.CodeSessionLost:          {502, "connection_terminated", 0, "The program behind this URL was lost while it had the request, which may have taken effect."},
+	schema.CodeBadRequest:           {400, "http_request_error", 0, "The request is malformed."},
+	schema.CodeTooSlow:              {408, "http_request_error", 0, "The content came too slowly."},
+	schema.CodeContentTooLarge:      {413, "http_request_error", 0, "The content is larger than this gateway takes."},
+	schema.CodeTargetTooLong:        {414, "http_request_error", 0, "The request target is longer than this gateway takes."},
+	schema.CodeFieldsTooLarge:       {431, "http_request_error", 0, "The fields are larger than this gateway takes."},
+	schema.CodeRateLimited:          {429, "http_request_denied", 1, "Too many requests. Try again later."},
+	schema.CodeQuotaExceeded:        {429, "http_request_denied", 30, "A bound of this gateway is reached. Try again later."},
+	schema.CodeWrongHost:            {421, "http_request_error", 0, "This host is not this gateway's. Use the URLs that the gateway gives."},
+	schema.CodeLoop:                 {508, "proxy_loop_detected", 0, "The request came by this claim already: its handler sends requests back to it."},
+	schema.CodeTakenDown:            {451, "http_request_denied", 0, "The operator of this gateway withdrew this label."},
+	schema.CodeServiceWorkerRefused: {403, "http_request_denied", 0, "Claims of this gateway share an origin, so none may install a service worker."},
+	schema.CodeBadJSON:              {400, "", 0, "The content is not one JSON object."},
+	schema.CodeBadLabel:             {400, "", 0, "A label is 1 to 63 lower-case letters, digits and hyphens, with no hyphen at an end nor at both third and fourth place."},
+	schema.CodeBadToken:             {400, "", 0, "A token is 1 to 256 letters, digits and -._~+/= characters."},
+	schema.CodeBadLease:             {400, "", 0, "A lease is a whole number of seconds from 1 to 86400."},
+	schema.CodeBadMember:            {400, "", 0, "A member of the content has a value that this request does not take."},
+	schema.CodeBadCursor:            {400, "", 0, "This session was never given that cursor. Send the cursor of its last batch, or none."},
+	schema.CodeKeyNeeded:            {401, "", 0, "This gateway lets only holders of a key claim. Send it as Authorization: Bearer <key>."},
+	schema.CodeKeyWrong:             {403, "", 0, "This is no key of this gateway."},
+	schema.CodeTokenNeeded:          {401, "", 0, "Show the token of the claim as Authorization: Bearer <token>."},
+	schema.CodeTokenWrong:           {403, "", 0, "This is not the token of the claim."},
+	schema.CodeLabelTaken:           {403, "", 0, "The label is taken. Choose another, or show the token that owns it."},
+	schema.CodeNoSession:            {404, "", 0, "There is no such session. Claim again with the token."},
+	schema.CodeSessionFenced:        {409, "", 0, "The session was taken for lost and its requests moved on. Claim again with the token."},
+	schema.CodeClaimDeleted:         {410, "", 0, "The owner gave the claim up."},
+	schema.CodeLeaseEnded:           {410, "", 0, "Nobody polled for the length of the lease. Claim again with the token."},
+	schema.CodeNotFound:             {404, "", 0, "There is nothing at this path of the gateway. GET /.well-known/reversehttp tells its URLs."},
+	schema.CodeMethodNotAllowed:     {405, "", 0, "This resource does not take that method; see Allow."},
+	schema.CodeNotAcceptable:        {406, "", 0, "A poll answers in application/json."},
+	schema.CodeUnsupportedMediaType: {415, "", 0, "Send JSON, with Content-Type: application/json."},
+}
+
+// codes maps the errors of the core.
+var codes = []struct {
+	err  error
+	code schema.Code
+}{
+	{claim.ErrNoClaim, schema.CodeNoClaim}, {claim.ErrNoHandler, schema.CodeNoHandler},
+	{claim.ErrQueueFull, schema.CodeQueueFull}, {claim.ErrDraining, schema.CodeDraining},
+	{claim.ErrHandlerTimeout, schema.CodeHandlerTimeout}, {claim.ErrHandlerFailed, schema.CodeHandlerFailed},
+	{claim.ErrSessionLost, schema.CodeSessionLost}, {claim.ErrBadCursor, schema.CodeBadCursor},
+	{claim.ErrBadLabel, schema.CodeBadLabel}, {claim.ErrBadToken, schema.CodeBadToken},
+	{claim.ErrLabelTaken, schema.CodeLabelTaken}, {claim.ErrTooManyClaims, schema.CodeQuotaExceeded},
+	{claim.ErrTooManyOpen, schema.CodeQuotaExceeded}, {claim.ErrNoSession, schema.CodeNoSession},
+	{claim.ErrSessionFenced, schema.CodeSessionFenced}, {claim.ErrClaimDeleted, schema.CodeClaimDeleted},
+	{claim.ErrLeaseEnded, schema.CodeLeaseEnded},
+}
+
+// problem is an error on its way to whoever made the request.
+type problem struct {
+	code schema.Code
+	// detail and pointer are for people and programs; empty means that of the code, and none.
+	detail  string
+	pointer string
+	// visitor says that it answers a visitor, with what the handler had of the request.
+	visitor bool
+	handed  claim.Handed
+}
+
+func (p *problem) Error() string { return string(p.code) }
+
+// problemOf makes an error of the core a problem.
+func problemOf(err error) *problem {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p
+	}
+	p := &problem{}
+	if f, ok := errors.AsType[*claim.Failure](err); ok {
+		p.visitor, p.handed = true, f.Handed
+	}
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			p.code = c.code
+			return p
+		}
+	}
+	panic("gateway: no code for " + err.Error())
+}
+
+// write answers r with the problem.
+func (p *problem) write(w http.ResponseWriter, r *http.Request) {
+	k, ok := kinds[p.code]
+	if !ok {
+		panic("gateway: unknown code " + string(p.code))
+	}
+	if p.detail == "" {
+		p.detail = k.detail
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	if k.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(k.retryAfter))
+	}
+	if k.status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", `Bearer realm="reversehttp"`)
+	}
+	if p.visitor {
+		h.Set("Proxy-Status", "reversehttp; error="+k.proxyError+handedParameter(p.handed))
+	}
+	if p.visitor && prefersHTML(r) {
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		w.WriteHeader(k.status)
+		_ = page.Execute(w, map[string]any{"Status": k.status, "Title": http.StatusText(k.status), "Code": p.code, "Detail": p.detail})
+		return
+	}
+	body := schema.Problem{Title: http.StatusText(k.status), Status: k.status, Code: p.code, Detail: p.detail}
+	if p.pointer != "" {
+		body.Pointer = &p.pointer
+	}
+	h.Set("Content-Type", "application/problem+json")
+	w.WriteHeader(k.status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+func handedParameter(h claim.Handed) string {
+	switch h {
+	case claim.HandedNo:
+		return "; handed=?0"
+	case claim.HandedYes:
+		return "; handed=?1"
+	}
+	return ""
+}
+
+// prefersHTML tells a browser's navigation from a program: it names HTML, and
+// no form of JSON.
+func prefersHTML(r *http.Request) bool {
+	accept := strings.ToLower(strings.Join(r.Header["Accept"], ","))
+	return strings.Contains(accept, "text/html") && !strings.Contains(accept, "json")
+}
+
+var page = template.Must(template.New("problem").Parse(`<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{{.Status}} {{.Title}}</title>
+<style>:root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem}code{opacity:.7}</style>
+<h1>{{.Status}} {{.Title}}</h1>
+<p>{{.Detail}}</p>
+<p><code>{{.Code}}</code></p>
+`))

@@ -1,0 +1,37 @@
+package gateway
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"reversehttp/server/claim"
+)
+
+const handedNo = claim.HandedNo
+
+// refusal is the response to a request that net/http never made one of. It is a
+// ResponseWriter into memory.
+type refusal struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *refusal) Header() http.Header         { return w.header }
+func (w *refusal) WriteHeader(status int)      { w.status = status }
+func (w *refusal) Write(p []byte) (int, error) { return w.body.Write(p) }
+
+// bytes gives the response as it goes out (RFC 9112).
+func (w *refusal) bytes() []byte {
+	w.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	w.header.Set("Content-Length", strconv.Itoa(w.body.Len()))
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "HTTP/1.1 %d %s\r\n", w.status, http.StatusText(w.status))
+	_ = w.header.Write(&out)
+	out.WriteString("\r\n")
+	out.Write(w.body.Bytes())
+	return out.Bytes()
+}

@@ -1,0 +1,112 @@
+package gateway
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/rs/cors"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+)
+
+// routes is every route of the control origin.
+func (g *Gateway) routes() http.Handler {
+	r := chi.NewRouter()
+	r.Use(cors.New(cors.Options{
+		AllowedOrigins:      []string{"*"},
+		AllowedMethods:      []string{"GET", "HEAD", "POST", "PATCH", "DELETE"},
+		AllowedHeaders:      []string{"Accept", "Authorization", "Content-Type", "Last-Event-ID", "Prefer"},
+		ExposedHeaders:      []string{"Location", "Link", "Retry-After", "Preference-Applied"},
+		MaxAge:              int(g.options.Preflight.Seconds()),
+		AllowPrivateNetwork: true,
+	}).Handler)
+	r.Use(middleware.GetHead)
+	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
+		(&problem{code: schema.CodeNotFound}).write(w, r)
+	})
+	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
+		for _, m := range []string{"GET", "HEAD", "POST", "PATCH", "DELETE"} {
+			if r.Match(chi.NewRouteContext(), m, req.URL.Path) || m == "HEAD" && r.Match(chi.NewRouteContext(), "GET", req.URL.Path) {
+				w.Header().Add("Allow", m)
+			}
+		}
+		(&problem{code: schema.CodeMethodNotAllowed}).write(w, req)
+	})
+
+	r.Get("/.well-known/reversehttp", g.discover)
+	r.Post("/claims", g.open)
+	r.With(g.owned).Get("/claims/{label}", g.inspect)
+	r.With(g.owned).Patch("/claims/{label}", g.change)
+	r.With(g.owned).Delete("/claims/{label}", g.remove)
+	r.With(g.serving).Delete("/claims/{label}/sessions/{session}", g.leave)
+	r.With(g.serving).Get("/claims/{label}/sessions/{session}/requests", g.poll)
+	r.With(g.serving).Post("/claims/{label}/sessions/{session}/responses", g.answer)
+
+	r.Get("/healthz", g.health)
+	r.Get("/readyz", g.ready)
+	r.Method("GET", "/metrics", g.metrics.handler())
+	for path, page := range g.options.Pages {
+		r.Method("GET", path, page)
+	}
+	return r
+}
+
+// ServeHTTP serves the control origin and every claim.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	where, label := g.public.locate(r.Host, g.target(r), g.options.Loopback)
+	if p := g.oversize(r); p != nil {
+		p.handed = claim.HandedNo
+		g.refuse(w, r, p)
+		return
+	}
+	switch where {
+	case public:
+		g.visit(w, r, label)
+	case bare:
+		g.redirectToSlash(w, r, label)
+	case control:
+		g.control.ServeHTTP(w, r)
+	default:
+		// Probes come by address. They learn nothing that rebinding could use.
+		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+			g.control.ServeHTTP(w, r)
+			return
+		}
+		g.refuse(w, r, &problem{code: schema.CodeWrongHost, handed: claim.HandedNo})
+	}
+}
+
+// oversize refuses targets and fields beyond the bounds.
+func (g *Gateway) oversize(r *http.Request) *problem {
+	if len(r.RequestURI) > g.options.TargetBytes {
+		return &problem{code: schema.CodeTargetTooLong}
+	}
+	size, count := 0, 0
+	for name, values := range r.Header {
+		for _, v := range values {
+			size += len(name) + len(v) + 4
+			count++
+		}
+	}
+	if size > g.options.FieldBytes || count > g.options.Fields {
+		return &problem{code: schema.CodeFieldsTooLarge}
+	}
+	return nil
+}
+
+// health answers that the process runs.
+func (g *Gateway) health(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// ready answers whether new claims and visitors are welcome.
+func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
+	if g.stopping.Load() {
+		(&problem{code: schema.CodeDraining}).write(w, r)
+		return
+	}
+	g.health(w, r)
+}

@@ -1,0 +1,142 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+)
+
+// visit is the door for visitors: it hands a request to the claim's sessions
+// and relays the answer.
+func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string) {
+	if p := g.refusal(r, label); p != nil {
+		p.handed = claim.HandedNo
+		g.refuse(w, r, p)
+		return
+	}
+	c := g.registry.Lookup(label)
+	if c == nil {
+		g.refuse(w, r, &problem{code: schema.CodeNoClaim, handed: claim.HandedNo})
+		return
+	}
+	x, err := c.Begin()
+	if err != nil {
+		g.refuse(w, r, problemOf(err))
+		return
+	}
+	content, err := g.readContent(w, r)
+	if err == nil && g.garbled(r) {
+		err = &problem{code: schema.CodeBadRequest, detail: "The request target has a malformed % and the request was pipelined; send one at a time."}
+	}
+	if err != nil {
+		x.Fail(err)
+		p := problemOf(err)
+		p.handed = claim.HandedNo
+		g.refuse(w, r, p)
+		return
+	}
+	a, err := x.Do(r.Context(), g.requestOf(r, label, content))
+	if errors.Is(err, claim.ErrVisitorGone) {
+		panic(http.ErrAbortHandler) // nobody is there to be answered
+	}
+	if err != nil {
+		problemOf(err).write(w, r)
+		return
+	}
+	g.relay(w, r, label, a)
+}
+
+// refusal says why a request is not let in, before its claim is looked at.
+func (g *Gateway) refusal(r *http.Request, label string) *problem {
+	switch {
+	case r.Method == http.MethodConnect:
+		return &problem{code: schema.CodeBadRequest, detail: "A claim is no tunnel: CONNECT is not relayed."}
+	case g.loops(r, label):
+		return &problem{code: schema.CodeLoop}
+	case g.public.pathPrefix != "" && strings.EqualFold(r.Header.Get("Service-Worker"), "script"):
+		return &problem{code: schema.CodeServiceWorkerRefused}
+	case !g.visitors.Allow(addressOf(g.visitorAddr(r))):
+		return &problem{code: schema.CodeRateLimited}
+	}
+	return nil
+}
+
+// requestOf makes a visitor's request one for the core.
+func (g *Gateway) requestOf(r *http.Request, label string, content []byte) *claim.Request {
+	target := toString(g.target(r))
+	return &claim.Request{
+		Method:      r.Method,
+		Target:      target,
+		URL:         g.urlOf(label, target),
+		HTTPVersion: viaVersion(r),
+		RemoteAddr:  g.visitorAddr(r),
+		Fields:      g.requestFields(r, label),
+		Content:     content,
+		Keyed:       len(r.Header["Idempotency-Key"]) > 0,
+	}
+}
+
+// urlOf reconstructs the target URI (RFC 9110, 7.1).
+func (g *Gateway) urlOf(label, target string) string {
+	origin := g.public.scheme + "://" + g.public.authority(label)
+	switch {
+	case strings.HasPrefix(target, "/"):
+		return origin + target
+	case target == "*":
+		return origin
+	}
+	if _, rest, ok := strings.Cut(target, "://"); ok { // absolute-form
+		if i := strings.IndexAny(rest, "/?"); i >= 0 {
+			return origin + rest[i:]
+		}
+	}
+	return origin
+}
+
+// relay writes an answer to the visitor.
+func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, label string, a *claim.Answer) {
+	h := w.Header()
+	g.relayFields(h, a.Fields)
+	h["Via"] = append(h["Via"], "1.1 "+g.public.pseudonym(label))
+	if _, stated := h["Content-Length"]; !stated && statesLength(r.Method, a) {
+		h["Content-Length"] = []string{strconv.Itoa(len(a.Content))}
+	}
+	rc := http.NewResponseController(w)
+	_ = rc.SetWriteDeadline(time.Now().Add(g.options.ContentGrace + time.Duration(len(a.Content))*time.Second/time.Duration(g.options.ContentRate)))
+	w.WriteHeader(a.Status)
+	if r.Method != http.MethodHead && len(a.Content) > 0 {
+		_, _ = w.Write(a.Content)
+	}
+	_ = rc.SetWriteDeadline(time.Time{})
+}
+
+// statesLength tells whether the gateway says how long the content is. It does
+// not for 204 and 304 (RFC 9110, 8.6), nor for an empty answer to HEAD, where it
+// cannot know what GET would give.
+func statesLength(method string, a *claim.Answer) bool {
+	if a.Status == http.StatusNoContent || a.Status == http.StatusNotModified {
+		return false
+	}
+	return method != http.MethodHead || len(a.Content) > 0
+}
+
+// redirectToSlash sends a visitor of /at/label to /at/label/.
+func (g *Gateway) redirectToSlash(w http.ResponseWriter, r *http.Request, label string) {
+	if !claim.ValidLabel(label) {
+		g.refuse(w, r, &problem{code: schema.CodeNoClaim, handed: claim.HandedNo})
+		return
+	}
+	_, query, has := strings.Cut(g.target(r), "?")
+	to := g.public.pathPrefix + label + "/"
+	if has {
+		to += "?" + query
+	}
+	w.Header().Set("Location", to)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusPermanentRedirect)
+}

@@ -1,0 +1,150 @@
+// Command server runs a ReverseHttp gateway with its console and demos.
+//
+//	go run ./server
+//
+// It needs no flag and no file. README.md beside this file tells how it is
+// built and operated; --help lists the flags, each of which is also an
+// environment variable REVERSEHTTP_… and a member of the --config file.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"reversehttp/server/gateway"
+	"reversehttp/server/store"
+	"reversehttp/web"
+)
+
+func main() {
+	o, err := parse(os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "reversehttp:", err)
+		os.Exit(2)
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if err := run(o, signals, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "reversehttp:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until a signal stops it gently, and a second one at once.
+func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
+	log := o.logger(stderr)
+	l, err := net.Listen("tcp", o.Listen)
+	if err != nil {
+		return explainListen(o.Listen, err)
+	}
+	defer func() { _ = l.Close() }()
+	settings, err := o.gateway(l.Addr().(*net.TCPAddr), log)
+	if err != nil {
+		return err
+	}
+	if settings.Pages, err = web.Pages(); err != nil {
+		return err
+	}
+	g, err := newGateway(o, settings, log)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+
+	server := g.Server()
+	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(gateway.Listen(limited(l, o.MaxConnections))) }()
+	_, _ = fmt.Fprintf(stdout, "ReverseHttp console: %s  public URLs: %s\n", g.ControlURL(), g.PublicURL())
+	log.Info("serving", "listen", l.Addr().String(), "console", g.ControlURL(), "public_url", g.PublicURL())
+
+	select {
+	case err := <-served:
+		return err
+	case s := <-signals:
+		log.Info("stopping", "signal", s.String(), "again", "ends at once")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		g.Drain(ctx)
+		_ = server.Shutdown(ctx)
+	}()
+	select {
+	case <-stopped:
+	case s := <-signals:
+		log.Warn("stopped at once", "signal", s.String())
+	}
+	cancel()
+	_ = server.Close()
+	<-stopped
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// running is a gateway with the store that it keeps claims in, if any.
+type running struct {
+	*gateway.Gateway
+	store *store.Store
+}
+
+func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*running, error) {
+	r := &running{}
+	if o.Data != "" {
+		s, err := store.Open(o.Data, log)
+		if err != nil {
+			return nil, err
+		}
+		r.store, settings.Store = s, s
+	}
+	g, err := gateway.New(settings)
+	if err != nil {
+		r.close()
+		return nil, err
+	}
+	r.Gateway = g
+	if r.store != nil {
+		records, err := r.store.Records()
+		if err != nil {
+			r.close()
+			return nil, err
+		}
+		for _, rec := range records {
+			g.Restore(rec)
+		}
+		log.Info("claims restored", "count", len(records), "data", o.Data)
+	}
+	return r, nil
+}
+
+func (r *running) close() {
+	if r.Gateway != nil {
+		r.Close()
+	}
+	if r.store != nil {
+		r.store.Close()
+	}
+}
+
+// explainListen says what to do when the address cannot be had.
+func explainListen(address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("listen on %s: the port is taken; stop the program that has it, or choose another with --listen 127.0.0.1:8081", address)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("listen on %s: not allowed; choose a port above 1023, or run with the right to use this one", address)
+	}
+	return fmt.Errorf("listen on %s: %w; --listen takes HOST:PORT, such as 127.0.0.1:8080 or :8080", address, err)
+}

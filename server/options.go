@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/net/netutil"
+
+	"reversehttp/server/claim"
+	"reversehttp/server/gateway"
+)
+
+// options are the flags. Zero bounds and times that have no default here mean
+// those of the gateway.
+type options struct {
+	Listen    string `default:"127.0.0.1:8080" help:"Address to listen on."`
+	PublicURL string `name:"public-url" placeholder:"TEMPLATE" help:"Template of public URLs with {label}, in the host or as the last segment of a path. Default: http://{label}.localhost:PORT/."`
+	Data      string `placeholder:"DIR" help:"Directory to keep claims in. Without it nothing outlives the process."`
+	LogFormat string `enum:"text,json" default:"text" help:"Format of the log on standard error: text or json."`
+	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"Least level of the log: debug (exchanges), info (sessions), warn or error."`
+
+	ClaimKeys       []string `placeholder:"KEY,…" help:"Let only holders of one of these keys claim."`
+	Reserved        []string `placeholder:"LABEL,…" help:"Labels that nobody may claim, in place of the default ones (www, api, admin, …)."`
+	TrustedProxies  []string `placeholder:"CIDR,…" help:"Proxies whose Forwarded and X-Forwarded fields count."`
+	ClaimsPerSecond float64  `default:"50" help:"Rate of claiming from one address; twenty seconds' worth may come at once. Negative: no bound."`
+	VisitsPerSecond float64  `default:"-1" help:"The same for visitors' requests."`
+
+	MaxConnections int `default:"32768" help:"Most connections."`
+	MaxClaims      int `default:"100000" help:"Most claims."`
+	MaxSessions    int `default:"64" help:"Most sessions of one claim."`
+	MaxQueue       int `default:"1024" help:"Most open exchanges of one claim."`
+	MaxExchanges   int `default:"16384" help:"Most open exchanges of the gateway."`
+	Batch          int `default:"64" help:"Most messages of one poll."`
+	InlineBytes    int `default:"65536" help:"Most content of a request, in bytes."`
+	AnswerBytes    int `default:"16777216" help:"Largest POST of answers, in bytes."`
+	TargetBytes    int `default:"8192" help:"Longest request target, in bytes."`
+	FieldBytes     int `default:"65536" help:"Most fields of a request, in bytes."`
+	Fields         int `default:"256" help:"Most fields of a request."`
+	ContentRate    int `default:"1024" help:"Least rate of content after the grace, in bytes a second."`
+
+	Wait         time.Duration `default:"25s" help:"Longest wait of a poll."`
+	Acknowledge  time.Duration `default:"10s" help:"Life of a session that uses cursors with neither a poll nor an answer."`
+	NoPoller     time.Duration `default:"5s" help:"How long a visitor waits while nobody polls."`
+	Answer       time.Duration `default:"60s" help:"How long a visitor waits for the answer, where the claim does not say."`
+	Lease        time.Duration `default:"60s" help:"Life of a claim that nobody polls, where the claim does not say."`
+	Tombstone    time.Duration `default:"2m" help:"How long ids of ended exchanges are remembered."`
+	FieldTime    time.Duration `default:"10s" help:"How long a request head may take."`
+	ContentGrace time.Duration `default:"10s" help:"How long content may take before its rate counts."`
+	Idle         time.Duration `default:"2m" help:"How long a connection is kept between requests."`
+	Preflight    time.Duration `default:"2h" help:"How long a browser may remember a preflight."`
+	Drain        time.Duration `default:"30s" help:"How long running exchanges may take once the gateway stops."`
+
+	Config kong.ConfigFlag `placeholder:"FILE" help:"JSON file with flags by name, such as {\"listen\":\":8080\"}."`
+}
+
+// parse reads flags, environment and configuration, in that order of weight.
+// --help prints and ends the process.
+func parse(args []string) (*options, error) {
+	o := &options{}
+	k, err := kong.New(o, kong.Name("reversehttp"), kong.DefaultEnvars("REVERSEHTTP"), kong.Configuration(kong.JSON),
+		kong.Description("A gateway that lends URL space to programs that can only make HTTP requests. Each flag is also an environment variable, REVERSEHTTP_LISTEN for --listen, and a member of the --config file."))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := k.Parse(args); err != nil {
+		return nil, fmt.Errorf("%w; --help lists the flags", err)
+	}
+	return o, o.check()
+}
+
+// check refuses bounds and times that make no sense.
+func (o *options) check() error {
+	for _, n := range []struct {
+		flag  string
+		value int
+	}{
+		{"max-connections", o.MaxConnections}, {"max-claims", o.MaxClaims}, {"max-sessions", o.MaxSessions}, {"max-queue", o.MaxQueue},
+		{"max-exchanges", o.MaxExchanges}, {"batch", o.Batch}, {"inline-bytes", o.InlineBytes}, {"answer-bytes", o.AnswerBytes},
+		{"target-bytes", o.TargetBytes}, {"field-bytes", o.FieldBytes}, {"fields", o.Fields}, {"content-rate", o.ContentRate},
+	} {
+		if n.value < 1 {
+			return fmt.Errorf("--%s=%d: give a number above 0", n.flag, n.value)
+		}
+	}
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+	}{
+		{"wait", o.Wait}, {"acknowledge", o.Acknowledge}, {"no-poller", o.NoPoller}, {"answer", o.Answer}, {"lease", o.Lease},
+		{"tombstone", o.Tombstone}, {"field-time", o.FieldTime}, {"content-grace", o.ContentGrace}, {"idle", o.Idle},
+		{"preflight", o.Preflight}, {"drain", o.Drain},
+	} {
+		if d.value <= 0 {
+			return fmt.Errorf("--%s=%s: give a time above 0, such as 30s", d.flag, d.value)
+		}
+	}
+	if o.Wait < time.Second || o.Lease < time.Second {
+		return fmt.Errorf("--wait=%s --lease=%s: both are told in whole seconds; give at least 1s", o.Wait, o.Lease)
+	}
+	return nil
+}
+
+// gateway makes options for the gateway of those for the process, listening at.
+func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, error) {
+	g := gateway.Options{
+		PublicURL: o.PublicURL, Loopback: at.IP.IsLoopback(), Keys: o.ClaimKeys, Reserved: o.Reserved,
+		ClaimsPerSecond: o.ClaimsPerSecond, VisitsPerSecond: o.VisitsPerSecond,
+		Times: claim.Times{
+			Wait: o.Wait, Acknowledge: o.Acknowledge, NoPoller: o.NoPoller, Answer: o.Answer, Lease: o.Lease, Tombstone: o.Tombstone,
+		},
+		Limits: claim.Limits{
+			Claims: o.MaxClaims, Sessions: o.MaxSessions, Queue: o.MaxQueue, Exchanges: o.MaxExchanges, Batch: o.Batch,
+		},
+		InlineBytes: o.InlineBytes, AnswerBytes: o.AnswerBytes, TargetBytes: o.TargetBytes, FieldBytes: o.FieldBytes, Fields: o.Fields,
+		FieldTime: o.FieldTime, ContentGrace: o.ContentGrace, ContentRate: o.ContentRate, Idle: o.Idle, Preflight: o.Preflight,
+		Drain: o.Drain, Log: log,
+	}
+	if g.PublicURL == "" {
+		g.PublicURL = "http://{label}.localhost:" + strconv.Itoa(at.Port) + "/"
+	}
+	for _, cidr := range o.TrustedProxies {
+		p, err := netip.ParsePrefix(cidr)
+		if err != nil {
+			a, addrErr := netip.ParseAddr(cidr)
+			if addrErr != nil {
+				return g, fmt.Errorf("--trusted-proxies=%s: give addresses or prefixes such as 10.0.0.0/8", cidr)
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		g.TrustedProxies = append(g.TrustedProxies, p)
+	}
+	return g, nil
+}
+
+func (o *options) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(o.LogLevel)) // kong let only levels through
+	settings := &slog.HandlerOptions{Level: level}
+	if o.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, settings))
+	}
+	return slog.New(slog.NewTextHandler(w, settings))
+}
+
+// limited lets at most n connections in at a time; the others wait.
+func limited(l net.Listener, n int) net.Listener { return netutil.LimitListener(l, n) }

@@ -1,0 +1,48 @@
+// Package policy says who may claim, which labels, and how much.
+package policy
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"slices"
+)
+
+// Keys lets only holders of a key claim. The zero value lets everyone.
+type Keys struct{ hashes [][sha256.Size]byte }
+
+// NewKeys makes keys of their texts. Empty ones are left out.
+func NewKeys(keys []string) Keys {
+	var k Keys
+	for _, key := range keys {
+		if key != "" {
+			k.hashes = append(k.hashes, sha256.Sum256([]byte(key)))
+		}
+	}
+	return k
+}
+
+// Needed tells whether a key is needed.
+func (k Keys) Needed() bool { return len(k.hashes) > 0 }
+
+// Valid tells whether key is one of them, in a time that tells nothing.
+func (k Keys) Valid(key string) bool {
+	shown, valid := sha256.Sum256([]byte(key)), 0
+	for _, h := range k.hashes {
+		valid |= subtle.ConstantTimeCompare(h[:], shown[:])
+	}
+	return valid == 1
+}
+
+// Reserved are the labels that nobody may claim by default: names that people
+// take for the operator's own.
+var Reserved = []string{
+	"www", "api", "admin", "administrator", "root", "mail", "smtp", "imap", "pop", "ns", "ns1", "ns2", "mx", "ftp",
+	"auth", "login", "account", "accounts", "oauth", "sso", "billing", "support", "gateway", "console", "control",
+	"metrics", "internal", "localhost", "wpad", "isatap", "autoconfig", "autodiscover", "postmaster", "hostmaster",
+	"webmaster", "abuse", "security", "reversehttp",
+}
+
+// NewReserved gives the test that a list of labels makes.
+func NewReserved(labels []string) func(string) bool {
+	return func(label string) bool { return slices.Contains(labels, label) }
+}

@@ -1,0 +1,76 @@
+package policy
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Rate bounds how often one address does something. An IPv6 visitor counts by
+// its /64, which is what one subscriber has.
+type Rate struct {
+	perSecond rate.Limit
+	burst     int
+
+	mu     sync.Mutex // guards below
+	seen   map[netip.Prefix]*limiter
+	pruned time.Time
+}
+
+type limiter struct {
+	*rate.Limiter
+	last time.Time
+}
+
+// Bounds of the memory of a Rate.
+const (
+	maxAddresses = 50_000
+	forgetAfter  = time.Minute
+)
+
+// NewRate allows so many events a second from one address, and twenty seconds'
+// worth at once. Zero or less allows everything.
+func NewRate(perSecond float64) *Rate {
+	return &Rate{perSecond: rate.Limit(perSecond), burst: max(int(20*perSecond), 1), seen: make(map[netip.Prefix]*limiter)}
+}
+
+// Allow counts an event from a and tells whether it may happen.
+func (r *Rate) Allow(a netip.Addr) bool {
+	if r.perSecond <= 0 || !a.IsValid() {
+		return true
+	}
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	who, _ := a.WithZone("").Prefix(bits)
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.seen[who]
+	if l == nil {
+		r.prune(now)
+		if len(r.seen) >= maxAddresses {
+			return false
+		}
+		l = &limiter{Limiter: rate.NewLimiter(r.perSecond, r.burst)}
+		r.seen[who] = l
+	}
+	l.last = now
+	return l.AllowN(now, 1)
+}
+
+// prune forgets who was quiet for a while. The caller holds r.mu.
+func (r *Rate) prune(now time.Time) {
+	if now.Sub(r.pruned) < forgetAfter && len(r.seen) < maxAddresses {
+		return
+	}
+	r.pruned = now
+	for who, l := range r.seen {
+		if now.Sub(l.last) > forgetAfter {
+			delete(r.seen, who)
+		}
+	}
+}
