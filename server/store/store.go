@@ -1,9 +1,8 @@
-// Package store keeps who owns which label beyond the process, in a key-value
-// bucket of NATS JetStream that runs inside it.
+// Package store keeps who owns which label beyond the process: one file in a
+// directory, a bbolt database with a record for each label.
 package store
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,76 +11,54 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
+	"go.etcd.io/bbolt"
 
 	"reversehttp/server/claim"
 )
 
 // Store is a directory with claims in it. It is a [claim.Store].
 type Store struct {
-	log    *slog.Logger
-	server *server.Server
-	conn   *nats.Conn
-	bucket jetstream.KeyValue
+	log *slog.Logger
+	db  *bbolt.DB
 }
 
-// patience bounds one call of the bucket.
-const patience = 5 * time.Second
+// bucket holds the records by label.
+var bucket = []byte("claims")
+
+// patience is how long another process may take to let the file go.
+const patience = 2 * time.Second
 
 // Open opens the store of a directory, which it makes where it is missing. Its
 // error says what to do.
 func Open(dir string, log *slog.Logger) (*Store, error) {
-	if err := writable(dir); err != nil {
-		return nil, fmt.Errorf("--data=%s: cannot be written to (%w); choose a directory that this user may write", dir, err)
-	}
-	s := &Store{log: log}
-	if err := s.start(dir); err != nil {
-		s.Close()
-		return nil, fmt.Errorf("--data=%s: %w", dir, err)
-	}
-	return s, nil
-}
-
-// writable makes dir and tries whether files can be made in it.
-func writable(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+		return nil, unwritable(dir, err)
 	}
-	f, err := os.CreateTemp(dir, "try-*")
-	if err != nil {
-		return err
+	db, err := bbolt.Open(filepath.Join(dir, "claims.db"), 0o600, &bbolt.Options{Timeout: patience})
+	switch {
+	case errors.Is(err, bbolt.ErrTimeout):
+		return nil, fmt.Errorf("--data=%s: another gateway uses it; stop that one, or choose another directory", dir)
+	case errors.Is(err, os.ErrPermission), errors.Is(err, os.ErrNotExist):
+		return nil, unwritable(dir, err)
+	case err != nil:
+		return nil, fmt.Errorf("--data=%s: claims.db cannot be opened: %w; move it away to begin anew", dir, err)
 	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
-}
-
-func (s *Store) start(dir string) (err error) {
-	s.server, err = server.NewServer(&server.Options{
-		ServerName: "reversehttp", DontListen: true, JetStream: true, StoreDir: filepath.Clean(dir), NoSigs: true, NoLog: true,
-		SyncAlways: true,
+	err = db.Update(func(tx *bbolt.Tx) error {
+		_, err := tx.CreateBucketIfNotExists(bucket)
+		return err
 	})
 	if err != nil {
-		return err
+		_ = db.Close()
+		return nil, unwritable(dir, err)
 	}
-	s.server.Start()
-	if !s.server.ReadyForConnections(patience) {
-		return errors.New("the store did not start in time; is another gateway using this directory?")
-	}
-	if s.conn, err = nats.Connect("", nats.InProcessServer(s.server)); err != nil {
-		return err
-	}
-	stream, err := jetstream.New(s.conn)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	s.bucket, err = stream.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: "claims", Description: "who owns which label", History: 1})
-	return err
+	return &Store{log: log, db: db}, nil
 }
 
-// record is a claim in the bucket, under its label.
+func unwritable(dir string, err error) error {
+	return fmt.Errorf("--data=%s: cannot be written to (%w); choose a directory that this user may write", dir, err)
+}
+
+// record is a claim in the file.
 type record struct {
 	Token     []byte `json:"token"` // SHA-256
 	LeaseMs   int64  `json:"leaseMs"`
@@ -91,38 +68,32 @@ type record struct {
 
 // Records gives every claim that is kept.
 func (s *Store) Records() ([]claim.Record, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	watch, err := s.bucket.WatchAll(ctx, jetstream.IgnoreDeletes())
+	var out []claim.Record
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucket).ForEach(func(label, value []byte) error {
+			var r record
+			if err := json.Unmarshal(value, &r); err != nil || len(r.Token) != len(claim.TokenHash{}) {
+				s.log.Warn("claim in the store is unreadable, left out", "label", string(label))
+				return nil
+			}
+			out = append(out, claim.Record{
+				Label: string(label), Token: claim.TokenHash(r.Token), Lease: time.Duration(r.LeaseMs) * time.Millisecond,
+				Timeout: time.Duration(r.TimeoutMs) * time.Millisecond, Redeliver: claim.Redeliver(r.Redeliver),
+			})
+			return nil
+		})
+	})
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	defer func() { _ = watch.Stop() }()
-	var out []claim.Record
-	for entry := range watch.Updates() {
-		if entry == nil { // all that was there has come
-			return out, nil
-		}
-		var r record
-		if err := json.Unmarshal(entry.Value(), &r); err != nil || len(r.Token) != len(claim.TokenHash{}) {
-			s.log.Warn("claim in the store is unreadable, left out", "label", entry.Key())
-			continue
-		}
-		out = append(out, claim.Record{
-			Label: entry.Key(), Token: claim.TokenHash(r.Token), Lease: time.Duration(r.LeaseMs) * time.Millisecond,
-			Timeout: time.Duration(r.TimeoutMs) * time.Millisecond, Redeliver: claim.Redeliver(r.Redeliver),
-		})
-	}
-	return nil, errors.New("store: the claims did not come in time")
+	return out, nil
 }
 
-// Save keeps a claim.
+// Save keeps a claim. It returns once the disk has it.
 func (s *Store) Save(c claim.Record) {
 	value, err := json.Marshal(record{c.Token[:], c.Lease.Milliseconds(), c.Timeout.Milliseconds(), string(c.Redeliver)})
 	if err == nil {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		_, err = s.bucket.Put(ctx, c.Label, value)
+		err = s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put([]byte(c.Label), value) })
 	}
 	if err != nil {
 		s.log.Warn("claim not stored", "label", c.Label, "error", err)
@@ -131,20 +102,11 @@ func (s *Store) Save(c claim.Record) {
 
 // Remove forgets a claim.
 func (s *Store) Remove(label string) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := s.bucket.Purge(ctx, label); err != nil {
+	err := s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Delete([]byte(label)) })
+	if err != nil {
 		s.log.Warn("claim not removed from the store", "label", label, "error", err)
 	}
 }
 
-// Close ends the store.
-func (s *Store) Close() {
-	if s.conn != nil {
-		s.conn.Close()
-	}
-	if s.server != nil {
-		s.server.Shutdown()
-		s.server.WaitForShutdown()
-	}
-}
+// Close ends the store. Calls that come later are logged as failures.
+func (s *Store) Close() { _ = s.db.Close() }
