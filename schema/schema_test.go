@@ -19,7 +19,7 @@ func compiler(t *testing.T) *jsonschema.Compiler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range names {
+	for _, name := range append(names, "vectors/vectors.schema.json") {
 		doc := read(t, name)
 		id, ok := doc.(map[string]any)["$id"].(string)
 		if !ok {
@@ -46,7 +46,7 @@ func read(t *testing.T, name string) any {
 }
 
 func TestSchemasAreValid(t *testing.T) {
-	for _, id := range []string{"reversehttp:envelope", "reversehttp:control", "reversehttp:problem"} {
+	for _, id := range []string{"reversehttp:envelope", "reversehttp:control", "reversehttp:problem", "reversehttp:vectors"} {
 		if _, err := compiler(t).Compile(id); err != nil {
 			t.Errorf("%s: %v", id, err)
 		}
