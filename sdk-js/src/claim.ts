@@ -1,0 +1,192 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+import { Exchanges, type ExchangeEnd, type Handler } from './exchange.js'
+import { followPage } from './page.js'
+import { Poller } from './poll.js'
+import { Responder } from './respond.js'
+import type { ReverseHttpError } from './error.js'
+import type { Gateway, Session } from './session.js'
+import type { Memory } from './storage.js'
+import type { ClaimRequest } from './envelope.js'
+
+/**
+ * `online`: the gateway answers and visitors reach the handler. `reconnecting`: it does not, or the
+ * session is over; the SDK comes back by itself. `closed`: over, for ever.
+ */
+export type State = 'online' | 'reconnecting' | 'closed'
+
+/** The state of a claim changed. */
+export interface StateChangeEvent extends Event {
+  readonly state: State
+  /** Why it is not online; undefined where nothing failed. */
+  readonly error: ReverseHttpError | undefined
+}
+
+/** A handler failed, its answer was refused, or the claim was lost. Nothing needs to be done about it. */
+export interface ClaimErrorEvent extends Event {
+  readonly error: ReverseHttpError
+  readonly message: string
+}
+
+/** An exchange ended. */
+export interface ExchangeEvent extends Event, ExchangeEnd {}
+
+/** The events of a claim. */
+export interface ClaimEventMap {
+  statechange: StateChangeEvent
+  error: ClaimErrorEvent
+  exchange: ExchangeEvent
+}
+
+export interface Claim {
+  addEventListener<K extends keyof ClaimEventMap>(
+    type: K,
+    listener: (this: Claim, event: ClaimEventMap[K]) => unknown,
+    options?: boolean | AddEventListenerOptions,
+  ): void
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void
+}
+
+/** What a claim is made of; `serve` puts it together. */
+export interface ClaimParts {
+  handler: Handler
+  gateway: Gateway
+  session: Session
+  wish: ClaimRequest
+  memory: Memory
+  concurrency: number
+  drainMs: number
+}
+
+/** A label on a gateway, served by this program. `serve` makes one. */
+export class Claim extends EventTarget {
+  /**
+   * Resolves once the claim is closed because somebody wanted it; rejects with a ReverseHttpError
+   * when it was lost. Nobody has to listen: the error event and the state tell the same.
+   */
+  readonly closed: Promise<void>
+  readonly #poller: Poller
+  readonly #exchanges: Exchanges
+  readonly #responder: Responder
+  readonly #memory: Memory
+  readonly #drainMs: number
+  readonly #polling: Promise<void>
+  readonly #over = new AbortController()
+  #state: State = 'online'
+  #ending: Promise<void> | undefined
+  #settle!: (error?: ReverseHttpError) => void
+
+  /** @internal */
+  constructor({ handler, gateway, session, wish, memory, concurrency, drainMs }: ClaimParts) {
+    super()
+    this.#memory = memory
+    this.#drainMs = drainMs
+    this.closed = new Promise((resolve, reject) => {
+      this.#settle = (error) => (error ? reject(error) : resolve())
+    })
+    this.closed.catch(() => {})
+    this.#poller = new Poller(gateway, session, wish, {
+      message: (message) => this.#exchanges.take(message),
+      session: () => this.#responder.wake(),
+      state: (state, error) => this.#turn(state, error),
+      failed: (error) => void this.#end(error),
+    })
+    this.#responder = new Responder({
+      session: () => this.#poller.session,
+      lost: (of, error) => this.#poller.lose(of, error),
+    })
+    this.#exchanges = new Exchanges(handler, concurrency, this.#responder, {
+      error: (error) => this.#report(error),
+      exchange: (end) => this.#tell('exchange', end),
+    })
+    const { signal } = this.#over
+    followPage(
+      {
+        hide: () => this.#poller.hide(),
+        show: () => this.#poller.show(),
+        wake: () => this.#poller.wake(),
+      },
+      signal,
+    )
+    this.#polling = this.#poller.run()
+  }
+
+  /** The label. */
+  get label(): string {
+    return this.#poller.session.claimed.label
+  }
+
+  /** The public URL, with a final slash. */
+  get url(): string {
+    return this.#poller.session.claimed.url
+  }
+
+  /** The secret that owns the claim. Whoever has it can take the label. */
+  get token(): string {
+    return this.#poller.session.claimed.token
+  }
+
+  get state(): State {
+    return this.#state
+  }
+
+  /**
+   * Stops serving: takes no new requests, lets running handlers answer for `drainMs`, and ends the
+   * session. The claim lives on for its lease, and with its token it can be taken back.
+   * Never rejects, and may be called again.
+   */
+  close(): Promise<void> {
+    return this.#end()
+  }
+
+  /** Closes, and ends the claim itself: every session of it, and the hold on its label. */
+  async delete(): Promise<void> {
+    await this.close()
+    this.#memory.forget()
+    await this.#poller.session.deleteClaim()
+  }
+
+  /** Closes at the end of an `await using` block. */
+  // In an engine without the symbol this is a method of no use, not an error.
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #end(error?: ReverseHttpError): Promise<void> {
+    return (this.#ending ??= this.#finish(error))
+  }
+
+  async #finish(error?: ReverseHttpError): Promise<void> {
+    this.#over.abort()
+    this.#poller.stop()
+    await this.#polling
+    const { session } = this.#poller
+    if (error) session.ended = true
+    await this.#exchanges.drain(this.#drainMs)
+    this.#exchanges.stop()
+    this.#responder.stop()
+    // What cannot be told the gateway finds out: nobody polls any more.
+    if (!session.ended) await session.end().catch(() => {})
+    this.#memory.release()
+    if (error) this.#report(error)
+    this.#settle(error)
+    this.#turn('closed', error)
+  }
+
+  #turn(state: State, error?: ReverseHttpError): void {
+    if (this.#state === state || this.#state === 'closed') return
+    this.#state = state
+    this.#tell('statechange', { state, error })
+  }
+
+  #report(error: ReverseHttpError): void {
+    this.#tell('error', { error, message: error.message })
+  }
+
+  #tell(type: string, members: object): void {
+    this.dispatchEvent(Object.assign(new Event(type), members))
+  }
+}

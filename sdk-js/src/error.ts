@@ -1,0 +1,29 @@
+/** The error of this SDK. Branch on `code`, never on the text. */
+export class ReverseHttpError extends Error {
+  override name = 'ReverseHttpError'
+  /**
+   * What happened: a `code` of the gateway (see schema/README.md, section 8), or one of the SDK's own:
+   * `network` (no answer came), `unexpected` (an answer that no gateway of this protocol gives),
+   * `handler_failed` (the handler threw or gave no Response) and `invalid` (its answer cannot be sent).
+   */
+  readonly code: string
+  /** The status of the gateway's answer; 0 where there was none. */
+  readonly status: number
+  /** How long the gateway asks to wait before the next try; 0 where it did not say. */
+  readonly retryAfterMs: number
+
+  constructor(
+    code: string,
+    message: string,
+    {
+      status = 0,
+      retryAfterMs = 0,
+      cause,
+    }: { status?: number; retryAfterMs?: number; cause?: unknown } = {},
+  ) {
+    super(message, { cause })
+    this.code = code
+    this.status = status
+    this.retryAfterMs = retryAfterMs
+  }
+}

@@ -1,0 +1,22 @@
+export { serve, type ServeOptions } from './serve.js'
+export type {
+  Claim,
+  ClaimErrorEvent,
+  ClaimEventMap,
+  ExchangeEvent,
+  State,
+  StateChangeEvent,
+} from './claim.js'
+export { ReverseHttpError } from './error.js'
+export type { Fetch } from './call.js'
+export type { ExchangeEnd, Handler } from './exchange.js'
+export type { Info } from './request.js'
+export type { OwnershipStorage } from './storage.js'
+export type {
+  Code,
+  Field,
+  Redeliver,
+  Request as RequestEnvelope,
+  Response as ResponseEnvelope,
+  ResultStatus,
+} from './envelope.js'

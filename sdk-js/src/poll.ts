@@ -1,0 +1,143 @@
+/*
+ * The loop of polls. Its states are those of the claim:
+ *
+ *   online        the last thing the gateway said was good: a claim, or the answer to a poll
+ *   reconnecting  a poll failed, or the session is over; nothing is known until the gateway answers
+ *   closed        stopped; set by the claim, not here
+ *
+ * Invariants: at most one poll at a time. A poll's cursor names what was handed on, never what only
+ * arrived, so a stop at any moment leaves the rest to other sessions. The next poll is on its way
+ * before a handler sees a batch. After a failure the poll asks for an answer at once (wait=0): only
+ * that proves that the gateway is there again, while an open connection proves nothing.
+ */
+import { Backoff } from './backoff.js'
+import { Pause } from './pause.js'
+import { ReverseHttpError } from './error.js'
+import type { Gateway, Session } from './session.js'
+import type { Batch, Cancel, ClaimRequest, Request } from './envelope.js'
+
+// A gateway or a proxy that answers 204 sooner than this did not wait; do not ask in a tight loop.
+const soonMs = 1_000
+
+/** What the loop tells its claim. */
+export interface PollEvents {
+  message(message: Request | Cancel): void
+  session(session: Session): void
+  state(state: 'online' | 'reconnecting', error?: ReverseHttpError): void
+  failed(error: ReverseHttpError): void
+}
+
+/** Polls for one claim until it is stopped, with a new session whenever the old one is over. */
+export class Poller {
+  session: Session
+  readonly #gateway: Gateway
+  readonly #wish: ClaimRequest
+  readonly #events: PollEvents
+  readonly #backoff = new Backoff()
+  readonly #pause = new Pause()
+  #open = new AbortController()
+  #stopped = false
+  #hidden = false
+
+  constructor(gateway: Gateway, session: Session, wish: ClaimRequest, events: PollEvents) {
+    this.#gateway = gateway
+    this.session = session
+    this.#wish = wish
+    this.#events = events
+  }
+
+  /** Runs until it is stopped or the claim is over. */
+  async run(): Promise<void> {
+    let batch: Batch | undefined
+    let waitSeconds = this.session.claimed.limits.waitSeconds
+    while (!this.#stopped) {
+      if (this.#hidden) {
+        await this.#pause.wait()
+        continue
+      }
+      const { signal } = (this.#open = new AbortController())
+      const claiming = this.session.ended
+      try {
+        if (claiming) {
+          batch = undefined
+          this.session = await this.#gateway.claim(this.#wish, signal)
+          waitSeconds = this.session.claimed.limits.waitSeconds
+          this.#events.session(this.session)
+          this.#events.state('online')
+          continue
+        }
+        const sinceMs = performance.now()
+        if (batch) this.session.cursor = batch.cursor
+        const polled = this.session.poll(waitSeconds, signal)
+        batch?.messages.forEach((m) => this.#events.message(m))
+        batch = undefined
+        batch = await polled
+        this.#events.state('online')
+        if (batch || !waitSeconds || performance.now() - sinceMs > soonMs) this.#backoff.reset()
+        else await this.#rest(this.#backoff.next())
+        waitSeconds = this.session.claimed.limits.waitSeconds
+      } catch (e) {
+        waitSeconds = 0
+        if (signal.aborted && !signal.reason.code) continue
+        const error = (signal.aborted ? signal.reason : e) as ReverseHttpError
+        if (this.#stopped) return
+        if (final(error, claiming)) return this.#events.failed(error)
+        if (!claiming) judge(this.session, error)
+        this.#events.state('reconnecting', error)
+        await this.#rest(this.#backoff.next(error.retryAfterMs))
+      }
+    }
+  }
+
+  /** Ends the open poll for good. */
+  stop(): void {
+    this.#stopped = true
+    this.wake()
+  }
+
+  /** Cuts a wait short and asks anew: the network is back, or the page woke up. */
+  wake(): void {
+    this.#open.abort({})
+    this.#pause.end()
+  }
+
+  /** Takes note that the gateway refused answers of a session. */
+  lose(session: Session, error: ReverseHttpError): void {
+    const polled = !session.ended && session === this.session
+    session.ended = session.lost = true
+    if (polled) this.#open.abort(error)
+  }
+
+  // A listener may have stopped the loop just before it rests.
+  async #rest(ms: number): Promise<void> {
+    if (!this.#stopped) await this.#pause.wait(ms)
+  }
+
+  /** Leaves the session while its page is hidden away: it may never come back. */
+  hide(): void {
+    this.#hidden = true
+    this.session.end(true).catch(() => {})
+    this.#events.state('reconnecting')
+    this.wake()
+  }
+
+  /** Goes on with a page that came back. */
+  show(): void {
+    this.#hidden = false
+    this.wake()
+  }
+}
+
+/** Notes what a failed poll says about its session. */
+function judge(session: Session, { status, code }: ReverseHttpError): void {
+  // While a gateway drains it still takes answers; what it does not know any more it cannot take.
+  if (code === 'draining') session.ended = true
+  else if ([400, 404, 409, 410].includes(status)) session.ended = session.lost = true
+}
+
+/** Tells whether trying again is of no use. A refusal without a code of ours comes from something in between. */
+function final({ status, code }: ReverseHttpError, claiming: boolean): boolean {
+  if (status < 400 || status > 499 || code === 'unexpected') return false
+  if (status === 408 || status === 429) return false
+  return claiming || code === 'claim_deleted' || ![400, 404, 409, 410].includes(status)
+}

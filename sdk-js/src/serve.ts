@@ -1,0 +1,95 @@
+import { Claim } from './claim.js'
+import { ReverseHttpError } from './error.js'
+import { Gateway, type Session } from './session.js'
+import { Memory, pageStorage, type OwnershipStorage } from './storage.js'
+import type { Fetch } from './call.js'
+import type { Handler } from './exchange.js'
+import type { ClaimRequest, Redeliver } from './envelope.js'
+
+/** Options of `serve`. Each may be absent. */
+export interface ServeOptions {
+  /** The origin of the gateway's control API. Absent: the origin of the page; outside of a page it is required. */
+  gateway?: string | URL | undefined
+  /** The DNS label wanted. Absent: the one this page had before it was loaded again, or one that the gateway picks. */
+  label?: string | undefined
+  /** The secret that owns the claim. Absent: the one this page had, or one that the gateway mints. */
+  token?: string | undefined
+  /** The key of a gateway that lets only its holders claim. */
+  key?: string | undefined
+  /** How long the claim lives while nobody polls, in seconds. Absent: the gateway's 60. */
+  lease?: number | undefined
+  /** How long a visitor waits for an answer, in milliseconds. Absent: the gateway's 60000. */
+  timeoutMs?: number | undefined
+  /** Which requests may be delivered again after a lost session. Absent: idempotent ones. */
+  redeliver?: Redeliver | undefined
+  /** How many handlers run at a time; more requests wait. Absent: 64. */
+  concurrency?: number | undefined
+  /** How long `close` lets running handlers answer, in milliseconds. Absent: 5000. */
+  drainMs?: number | undefined
+  /** Its abort closes the claim; before there is one, `serve` rejects with its reason. */
+  signal?: AbortSignal | undefined
+  /** The `fetch` that reaches the gateway. Absent: the global one. */
+  fetch?: Fetch | undefined
+  /** Where label and token outlive a reload. Absent: sessionStorage, where there is one; null: nowhere. */
+  storage?: OwnershipStorage | null | undefined
+}
+
+const defaultConcurrency = 64
+// Shorter than the 10 s after which a gateway gives up a session that does not poll.
+const defaultDrainMs = 5_000
+
+/**
+ * Claims a label and answers its visitors with the handler until the claim is closed.
+ * Rejects with a ReverseHttpError when the gateway cannot be reached or refuses.
+ */
+export async function serve(handler: Handler, options: ServeOptions = {}): Promise<Claim> {
+  const { label, token, key, lease, timeoutMs, redeliver, signal } = options
+  const origin = options.gateway ?? globalThis.location?.origin
+  if (!origin || origin === 'null') throw new TypeError('serve needs the option gateway here')
+  const fetch: Fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init))
+  const { storage = pageStorage() } = options
+  const memory = new Memory(storage, new URL(origin), label)
+  try {
+    signal?.throwIfAborted()
+    const gateway = await Gateway.discover(fetch, origin, key, signal)
+    const kept = token ? {} : memory.recall()
+    // JSON leaves out what is undefined.
+    const wish = { label, token, ...kept, lease, timeoutMs, redeliver } as ClaimRequest
+    const session = await claimed(gateway, wish, !label && !!kept.label, memory, signal)
+    memory.keep(session.claimed)
+    // From here on the label is ours, whoever picked it.
+    wish.label = session.claimed.label
+    wish.token = session.claimed.token
+    const { concurrency = defaultConcurrency, drainMs = defaultDrainMs } = options
+    const parts = { handler, gateway, session, wish, memory, concurrency, drainMs }
+    const claim = new Claim(parts)
+    const close = (): void => void claim.close()
+    if (signal?.aborted) close()
+    signal?.addEventListener('abort', close)
+    void claim.closed.catch(() => {}).then(() => signal?.removeEventListener('abort', close))
+    return claim
+  } catch (e) {
+    memory.release()
+    signal?.throwIfAborted()
+    throw e
+  }
+}
+
+/** Claims; where nobody asked for the remembered label and another has it by now, with a new one. */
+async function claimed(
+  gateway: Gateway,
+  wish: ClaimRequest,
+  anyLabel: boolean,
+  memory: Memory,
+  signal: AbortSignal | undefined,
+): Promise<Session> {
+  try {
+    return await gateway.claim(wish, signal)
+  } catch (e) {
+    if (!anyLabel || (e as ReverseHttpError).code !== 'label_taken') throw e
+    memory.forget()
+    delete wish.label
+    delete wish.token
+    return gateway.claim(wish, signal)
+  }
+}
