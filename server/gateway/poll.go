@@ -39,16 +39,15 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) {
 		h.Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
 	}
 	if batch == nil {
+		boundWrite(w, 0)
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
 	body := g.appendBatch(make([]byte, 0, sizeOf(batch)), batch)
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	rc := http.NewResponseController(w)
-	_ = rc.SetWriteDeadline(time.Now().Add(g.registry.Times().Acknowledge))
+	boundWrite(w, len(body))
 	_, _ = w.Write(body)
-	_ = rc.SetWriteDeadline(time.Time{})
 }
 
 // acceptsJSON tells whether Accept leaves room for application/json.

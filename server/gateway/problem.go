@@ -118,6 +118,7 @@ func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 	if p.detail == "" {
 		p.detail = k.detail
 	}
+	boundWrite(w, 0)
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	if k.retryAfter > 0 {

@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/go-chi/chi/v5/middleware"
 	"github.com/rs/cors"
 
 	"reversehttp/schema"
@@ -22,20 +21,25 @@ func (g *Gateway) routes() http.Handler {
 		MaxAge:              int(g.options.Preflight.Seconds()),
 		AllowPrivateNetwork: true,
 	}).Handler)
-	r.Use(middleware.GetHead)
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		(&problem{code: schema.CodeNotFound}).write(w, r)
 	})
 	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
 		for _, m := range []string{"GET", "HEAD", "POST", "PATCH", "DELETE"} {
-			if r.Match(chi.NewRouteContext(), m, req.URL.Path) || m == "HEAD" && r.Match(chi.NewRouteContext(), "GET", req.URL.Path) {
+			if r.Match(chi.NewRouteContext(), m, req.URL.Path) {
 				w.Header().Add("Allow", m)
 			}
 		}
 		(&problem{code: schema.CodeMethodNotAllowed}).write(w, req)
 	})
 
-	r.Get("/.well-known/reversehttp", g.discover)
+	// HEAD is only for what a GET does not change: a poll acknowledges.
+	look := func(path string, h http.Handler) {
+		r.Method("GET", path, h)
+		r.Method("HEAD", path, h)
+	}
+
+	look("/.well-known/reversehttp", http.HandlerFunc(g.discover))
 	r.Post("/claims", g.open)
 	r.With(g.owned).Get("/claims/{label}", g.inspect)
 	r.With(g.owned).Patch("/claims/{label}", g.change)
@@ -44,17 +48,18 @@ func (g *Gateway) routes() http.Handler {
 	r.With(g.serving).Get("/claims/{label}/sessions/{session}/requests", g.poll)
 	r.With(g.serving).Post("/claims/{label}/sessions/{session}/responses", g.answer)
 
-	r.Get("/healthz", g.health)
-	r.Get("/readyz", g.ready)
-	r.Method("GET", "/metrics", g.metrics.handler())
+	look("/healthz", http.HandlerFunc(g.health))
+	look("/readyz", http.HandlerFunc(g.ready))
+	look("/metrics", g.metrics.handler())
 	for path, page := range g.options.Pages {
-		r.Method("GET", path, page)
+		look(path, page)
 	}
 	return r
 }
 
 // ServeHTTP serves the control origin and every claim.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	boundWrite(w, 0)
 	where, label := g.public.locate(r.Host, g.target(r), g.options.Loopback)
 	if p := g.oversize(r); p != nil {
 		p.handed = claim.HandedNo

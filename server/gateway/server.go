@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"reversehttp/schema"
 )
@@ -29,6 +30,20 @@ func (g *Gateway) Server() *http.Server {
 		},
 	}
 }
+
+// boundWrite gives the peer so long to take n bytes of content that are written
+// next: a time that is plenty for a head, and a least rate. It stays in force
+// while net/http flushes, so everything that is written after a wait, and
+// every request at its start, sets it anew.
+func boundWrite(w http.ResponseWriter, n int) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeGrace + time.Duration(n)*time.Second/writeRate))
+}
+
+// How slowly a peer may take what is written to it.
+const (
+	writeGrace = 30 * time.Second
+	writeRate  = 1_024 // bytes a second
+)
 
 // Listen wraps a listener so that two things that net/http does by itself are
 // done the gateway's way: a request target with a malformed % is relayed, not

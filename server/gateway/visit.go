@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
@@ -106,13 +105,11 @@ func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, label string, a 
 	if _, stated := h["Content-Length"]; !stated && statesLength(r.Method, a) {
 		h["Content-Length"] = []string{strconv.Itoa(len(a.Content))}
 	}
-	rc := http.NewResponseController(w)
-	_ = rc.SetWriteDeadline(time.Now().Add(g.options.ContentGrace + time.Duration(len(a.Content))*time.Second/time.Duration(g.options.ContentRate)))
+	boundWrite(w, len(a.Content))
 	w.WriteHeader(a.Status)
 	if r.Method != http.MethodHead && len(a.Content) > 0 {
 		_, _ = w.Write(a.Content)
 	}
-	_ = rc.SetWriteDeadline(time.Time{})
 }
 
 // statesLength tells whether the gateway says how long the content is. It does
