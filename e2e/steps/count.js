@@ -1,0 +1,100 @@
+// Runs tests and counts them. A run that finds no test has failed.
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { PassThrough } from 'node:stream'
+import { root, start } from './run.js'
+
+/** Runs go test -race for packages; prints a line for each, and the output of tests that fail. */
+export async function goTests(...packages) {
+  const count = { passed: 0, failed: 0, skipped: [] }
+  const outputs = new Map()
+  const lines = new PassThrough()
+  const read = (async () => {
+    for await (const line of createInterface(lines)) {
+      if (line.startsWith('{')) take(JSON.parse(line), count, outputs)
+      else console.log(line)
+    }
+  })()
+  const { code } = await start('go', ['test', '-race', '-json', ...packages], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    onData: (chunk) => lines.write(chunk),
+  })
+  lines.end()
+  await read
+  return checked(count, code)
+}
+
+function take({ Action, Package, Test, Output, ImportPath, Elapsed }, count, outputs) {
+  const name = `${Package ?? ImportPath} ${Test ?? ''}`.trim()
+  switch (Action) {
+    case 'output':
+    case 'build-output':
+      outputs.set(name, (outputs.get(name) ?? '') + Output)
+      return
+    case 'pass':
+      if (Test) count.passed++
+      else console.log(`ok    ${name} ${Elapsed}s`)
+      break
+    case 'skip':
+      if (Test) count.skipped.push(`${name}: ${reason(outputs.get(name))}`)
+      break
+    case 'fail':
+    case 'build-fail':
+      // A package fails because of its tests, or by itself: it panicked or does not build.
+      if (Test || Action === 'build-fail') count.failed++
+      console.log(`FAIL  ${name}`)
+      process.stdout.write(outputs.get(name) ?? '')
+      break
+    default:
+      return
+  }
+  outputs.delete(name)
+}
+
+function reason(output = '') {
+  const said = output.split('\n').filter((l) => l.startsWith('    '))
+  return said.map((l) => l.trim()).join(' ')
+}
+
+/** Runs the *.test.js files of a folder with node --test. */
+export async function nodeTests(folder, { env, concurrency = 1 } = {}) {
+  const files = (await readdir(join(root, folder), { recursive: true }))
+    .filter((f) => f.endsWith('.test.js') && !f.includes('node_modules'))
+    .map((f) => join(folder, f))
+    .sort()
+  if (!files.length) throw new Error(`there is no *.test.js in ${folder}`)
+  const dir = await mkdtemp(join(tmpdir(), 'reversehttp-tap-'))
+  try {
+    const tap = join(dir, 'tap')
+    const reporters = [
+      ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
+      ...['--test-reporter=tap', `--test-reporter-destination=${tap}`],
+    ]
+    const { code } = await start(
+      process.execPath,
+      ['--test', `--test-concurrency=${concurrency}`, ...reporters, ...files],
+      { stdio: ['ignore', 'inherit', 'inherit'], env },
+    )
+    return checked(countTap(await readFile(tap, 'utf8')), code)
+  } finally {
+    await rm(dir, { recursive: true })
+  }
+}
+
+function countTap(tap) {
+  const number = (name) => Number(tap.match(new RegExp(`^# ${name} (\\d+)$`, 'm'))?.[1] ?? 0)
+  const skipped = [...tap.matchAll(/^ *ok \d+ - (.*) # (?:SKIP|TODO) ?(.*)$/gm)]
+  return {
+    passed: number('pass'),
+    failed: number('fail') + number('cancelled'),
+    skipped: skipped.map(([, name, why]) => `${name}: ${why}`),
+  }
+}
+
+function checked(count, code) {
+  if (code !== 0 && !count.failed) count.failed = 1
+  if (!count.passed && !count.failed) throw new Error('no test ran')
+  return count
+}

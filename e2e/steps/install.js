@@ -1,0 +1,48 @@
+// What a check needs and this machine may lack.
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { findBrowser, findProgram } from '../program.js'
+import { root, run } from './run.js'
+
+/** Something that this machine lacks and that we may not install. */
+export class CannotRun extends Error {}
+
+/** Installs npm packages when they are missing or older than the lock. */
+export async function installPackages() {
+  // npm writes this file when it has installed everything.
+  const installed = await changed('node_modules/.package-lock.json')
+  if (installed >= (await changed('package-lock.json'))) return
+  await run('npm', 'ci', '--no-progress')
+}
+
+async function changed(name) {
+  try {
+    return (await stat(join(root, name))).mtimeMs
+  } catch (e) {
+    if (e.code === 'ENOENT') return 0
+    throw e
+  }
+}
+
+/** Installs what tests start besides Go and Node, with apt where this process may. */
+export async function installPrograms() {
+  const missing = await missingPrograms()
+  if (!missing.length) return
+  if (process.getuid?.() !== 0 || !(await findProgram('apt-get'))) {
+    const names = missing.join(' ')
+    throw new CannotRun(`there is no ${names}; run: sudo apt-get install -y ${names}`)
+  }
+  await run('apt-get', 'update', '-q')
+  await run('apt-get', 'install', '-q', '-y', '--no-install-recommends', ...missing)
+  const still = await missingPrograms()
+  if (still.length) throw new Error(`apt installed them, and yet there is no ${still.join(', ')}`)
+}
+
+async function missingPrograms() {
+  const missing = []
+  for (const name of ['curl', 'jq', 'shellcheck', 'gcc']) {
+    if (!(await findProgram(name))) missing.push(name)
+  }
+  if (!(await findBrowser())) missing.push('chromium')
+  return missing
+}

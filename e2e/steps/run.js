@@ -1,0 +1,68 @@
+// Child processes. Each leads a process group, so that what it started ends with it and nothing else does.
+import { spawn } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+/** The root of the repository; every command runs there. */
+export const root = fileURLToPath(new URL('../../', import.meta.url))
+
+const running = new Set()
+
+/** Runs a command that writes to our output; rejects unless it succeeds. */
+export async function run(command, ...args) {
+  const { code } = await start(command, args, { stdio: ['ignore', 'inherit', 'inherit'] })
+  if (code !== 0) throw new Error(`${[command, ...args].join(' ')}: ${ended(code)}`)
+}
+
+/** Runs a command and gives its output and exit code; its errors are shown. */
+export async function capture(command, ...args) {
+  const chunks = []
+  const { code } = await start(command, args, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    onData: (chunk) => chunks.push(chunk),
+  })
+  return { code, stdout: Buffer.concat(chunks).toString() }
+}
+
+/** Runs a command, calls onData with what it writes, and waits for its end. */
+export function start(command, args, { stdio, onData, env }) {
+  return new Promise((resolve, reject) => {
+    const options = { cwd: root, stdio, env: { ...process.env, ...env }, detached: true }
+    const child = spawn(command, args, options)
+    running.add(child)
+    if (onData) child.stdout.on('data', onData)
+    child.on('error', (e) => {
+      running.delete(child)
+      reject(new Error(e.code === 'ENOENT' ? `there is no ${command} here` : e.message))
+    })
+    child.on('close', (code, signal) => {
+      running.delete(child)
+      resolve({ code: code ?? signal })
+    })
+  })
+}
+
+function ended(code) {
+  return typeof code === 'number' ? `exit code ${code}` : `ended by ${code}`
+}
+
+/** Ends all children, and then this process. */
+async function end(signal) {
+  signalAll('SIGTERM')
+  for (let i = 0; running.size && i < 30; i++) await sleep(100)
+  signalAll('SIGKILL')
+  process.exit(signal === 'SIGINT' ? 130 : 143)
+}
+
+function signalAll(signal) {
+  for (const { pid } of running) {
+    try {
+      process.kill(-pid, signal)
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+}
+
+process.once('SIGINT', end)
+process.once('SIGTERM', end)

@@ -1,0 +1,79 @@
+// Runs every check of this repository and tells how each went.
+//
+//   npm test                   all of them
+//   node e2e/test.js vet go    only these
+//
+// It needs Node and Go. What else is missing it installs: npm packages with npm ci, and programs with apt
+// where it runs as root. With CI set, a check or a test that cannot run here has failed.
+import { inCI } from './steps/ci.js'
+import { goTests, nodeTests } from './steps/count.js'
+import { CannotRun, installPackages, installPrograms } from './steps/install.js'
+import { capture, run } from './steps/run.js'
+
+const bin = (name) => `node_modules/.bin/${name}`
+
+// A step succeeds, fails by throwing, or gives counts of tests.
+const steps = {
+  npm: installPackages,
+  programs: installPrograms,
+  gofmt,
+  vet: () => run('go', 'vet', './...'),
+  staticcheck: () => run('go', 'tool', 'staticcheck', './...'),
+  prettier: () => run(bin('prettier'), '--check', '--log-level=warn', '.'),
+  tsc: () => run(bin('tsc'), '-p', 'sdk-js', '--noEmit'),
+  go: () => goTests('./...'),
+  'sdk-js': () => nodeTests('sdk-js'),
+  web: () => nodeTests('web'),
+  e2e: () => nodeTests('e2e'),
+}
+
+const chosen = process.argv.slice(2)
+const unknown = chosen.filter((name) => !steps[name])
+if (unknown.length) {
+  console.error(`no step ${unknown.join(', ')}; there are ${Object.keys(steps).join(', ')}`)
+  process.exit(2)
+}
+
+const rows = []
+for (const [name, step] of Object.entries(steps)) {
+  // Every step after the first may need packages of npm.
+  if (chosen.length && name !== 'npm' && !chosen.includes(name)) continue
+  console.log(`\n== ${name}`)
+  const sinceMs = performance.now()
+  const count = await perform(step)
+  rows.push({ name, ...count, seconds: (performance.now() - sinceMs) / 1000 })
+}
+summarise()
+
+async function perform(step) {
+  try {
+    const { passed = 1, failed = 0, skipped = [] } = (await step()) ?? {}
+    return { passed, failed, skipped }
+  } catch (e) {
+    console.log(`FAIL  ${e.message}`)
+    if (e instanceof CannotRun && !inCI) return { passed: 0, failed: 0, skipped: [e.message] }
+    return { passed: 0, failed: 1, skipped: [] }
+  }
+}
+
+function summarise() {
+  console.log('\nstep         seconds  passed  failed  skipped')
+  for (const { name, seconds, passed, failed, skipped } of rows) {
+    const numbers = [passed, failed, skipped.length].map((n) => String(n).padStart(8))
+    console.log(name.padEnd(12) + seconds.toFixed(1).padStart(8) + numbers.join(''))
+  }
+  const skipped = rows.flatMap((r) => r.skipped.map((why) => `${r.name}: ${why}`))
+  if (skipped.length) console.log(`\nNOT RUN${inCI ? ', which is a failure here' : ''}:`)
+  for (const why of skipped) console.log(`  ${why}`)
+  const sum = (key) => rows.reduce((n, r) => n + r[key], 0)
+  const failed = sum('failed') + (inCI ? skipped.length : 0)
+  console.log(`\n${sum('passed')} passed, ${failed} failed`)
+  process.exitCode = failed ? 1 : 0
+}
+
+async function gofmt() {
+  // Only what git knows or may come to know: not node_modules, not clones beside.
+  const { stdout: files } = await capture('git', 'ls-files', '-co', '--exclude-standard', '*.go')
+  const { code, stdout } = await capture('gofmt', '-l', ...files.trim().split('\n'))
+  if (code !== 0 || stdout) throw new Error(`these need gofmt -w:\n${stdout}`)
+}
