@@ -1,0 +1,197 @@
+package reversehttp
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+
+	"reversehttp/schema"
+)
+
+// Answers go to the gateway from the goroutines of their handlers. Up to mostPosts of them post at a time; whoever comes
+// then leaves its answer for the first that returns, which takes all that wait. So a lone answer is under way at once,
+// and many share a request.
+
+// Two posts in flight keep the line busy while a third would only make the batches smaller.
+const mostPosts = 2
+
+// outbox holds the answers that wait to be posted. The zero value is ready.
+type outbox struct {
+	mu      sync.Mutex // guards what follows
+	waiting []*exchange
+	posting int
+}
+
+// post sees to it that the answer of x is posted, by this goroutine or by another of the session.
+func (s *Session) post(x *exchange) {
+	o := &s.outbox
+	o.mu.Lock()
+	o.waiting = append(o.waiting, x)
+	if o.posting == mostPosts {
+		o.mu.Unlock()
+		return
+	}
+	o.posting++
+	o.mu.Unlock()
+	for {
+		batch := o.take(s.current().Limits)
+		if len(batch) == 0 {
+			return
+		}
+		s.send(batch)
+	}
+}
+
+// take returns what the next post carries. If nothing waits, the caller posts no more.
+func (o *outbox) take(l schema.Limits) []*exchange {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n, size := 0, answersOverhead
+	for n < len(o.waiting) && (n == 0 || n < l.Batch && size+len(o.waiting[n].answer)+1 <= l.AnswerBytes) {
+		size += len(o.waiting[n].answer) + 1
+		n++
+	}
+	if n == 0 {
+		o.posting--
+		return nil
+	}
+	batch := o.waiting[:n:n]
+	if o.waiting = o.waiting[n:]; len(o.waiting) == 0 {
+		o.waiting = nil
+	}
+	return batch
+}
+
+// send posts answers until the gateway has judged all of them or has no use for them any more.
+func (s *Session) send(batch []*exchange) {
+	var b backoff
+	for {
+		batch = s.wanted(batch)
+		if len(batch) == 0 {
+			return
+		}
+		at := s.current()
+		var r schema.Results
+		c := call{method: "POST", url: at.Responses, bearer: at.Token, content: answersMessage(batch)}
+		err := s.gateway.call(s.life, c, &r)
+		if err == nil && len(r.Results) != len(batch) {
+			err = &Error{Code: codeUnexpected, Detail: "results and answers differ in number"}
+		}
+		if err == nil {
+			b.reset()
+			batch = s.settle(at, batch, r.Results)
+			continue
+		}
+		if s.life.Err() != nil {
+			continue
+		}
+		s.log.Warn("answers not taken", "label", at.Label, "answers", len(batch), "error", err)
+		var refused *Error
+		switch v := judge(err); {
+		case v == over && errors.As(err, &refused) && refused.Code != schema.CodeDraining:
+			at.lose(err)
+			if !s.awaitClaim(at, batch) {
+				s.endAll(batch)
+				return
+			}
+		case v == final && errors.As(err, &refused) && about(refused):
+			batch = s.refused(batch)
+		case v == final:
+			s.endAll(batch)
+			return
+		default:
+			pause(s.life, b.next(asked(err)))
+		}
+	}
+}
+
+// about reports whether a refusal is about the content of a post.
+func about(e *Error) bool {
+	return e.Status == http.StatusBadRequest || e.Status == http.StatusRequestEntityTooLarge
+}
+
+// wanted ends the exchanges whose visitors wait no more and returns the others.
+func (s *Session) wanted(batch []*exchange) []*exchange {
+	var left []*exchange
+	for _, x := range batch {
+		if s.life.Err() != nil || s.exchanges.late(x) {
+			s.exchanges.end(x)
+			continue
+		}
+		left = append(left, x)
+	}
+	return left
+}
+
+// settle takes note of the results, and returns the exchanges that are to be answered again.
+func (s *Session) settle(at *claimed, batch []*exchange, results []schema.Result) []*exchange {
+	var left []*exchange
+	for i, x := range batch {
+		switch r := results[i]; r.Status {
+		case schema.ResultInvalid:
+			s.log.Error("answer invalid", "id", x.id, "pointer", pointer(r), "detail", r.Detail)
+			if s.replace(x) {
+				left = append(left, x)
+			}
+		case schema.ResultUnknown:
+			if s.exchanges.unknown(x, at) {
+				left = append(left, x)
+			}
+		default:
+			s.exchanges.end(x)
+		}
+	}
+	return left
+}
+
+func pointer(r schema.Result) string {
+	if r.Pointer == nil {
+		return ""
+	}
+	return *r.Pointer
+}
+
+// refused splits a batch that the gateway refuses as a whole, so that one bad answer does not take the others with it,
+// and replaces an answer that is refused alone. It returns what is left to post.
+func (s *Session) refused(batch []*exchange) []*exchange {
+	if len(batch) > 1 {
+		for _, x := range batch {
+			s.send([]*exchange{x})
+		}
+		return nil
+	}
+	if s.replace(batch[0]) {
+		return batch
+	}
+	return nil
+}
+
+// replace puts a 500 in the place of an answer that was refused. It reports false, and ends x, if that was done before.
+func (s *Session) replace(x *exchange) bool {
+	if x.replaced {
+		s.exchanges.end(x)
+		return false
+	}
+	x.answer, x.replaced = failureMessage(x.id), true
+	return true
+}
+
+func (s *Session) endAll(batch []*exchange) {
+	for _, x := range batch {
+		s.exchanges.end(x)
+	}
+}
+
+// awaitClaim waits until another session has taken the place of at. It reports false if the last of the answers is of no
+// use by then, or nobody claims again because the session drains.
+func (s *Session) awaitClaim(at *claimed, batch []*exchange) bool {
+	ctx, cancel := context.WithDeadline(s.polls, s.exchanges.latest(batch))
+	defer cancel()
+	select {
+	case <-at.replaced:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

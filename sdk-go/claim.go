@@ -1,0 +1,144 @@
+package reversehttp
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"reversehttp/schema"
+)
+
+// Session is this program serving a claim. Its methods may be called from any goroutine.
+//
+// The gateway has sessions of its own and may end one, for instance when this program was cut off for too long. A
+// Session then claims its label again and goes on.
+type Session struct {
+	opts      Options
+	gateway   *gateway
+	transport *http.Transport // closed with the session; nil if the program gave a client
+	log       *slog.Logger
+	standing  standing
+	exchanges exchanges
+	outbox    outbox
+	running   sync.WaitGroup // one for each exchange, until its answer is with the gateway
+	slots     chan struct{}  // one for each running handler; nil means no bound
+
+	life  context.Context // ends with Close, and with it every handler's context
+	end   context.CancelCauseFunc
+	polls context.Context // ends with Shutdown too
+	stop  context.CancelFunc
+
+	handler  http.Handler // set by Serve
+	left     sync.Once    // says goodbye to the gateway
+	deleting atomic.Bool
+	done     chan struct{} // closed when Serve returns
+
+	mu      sync.Mutex // guards what follows
+	serving bool
+	claimed *claimed
+}
+
+// claimed is a claim with one session of the gateway.
+type claimed struct {
+	schema.ClaimAnswer
+	cursor   string // what was begun, it and all before it; guarded by Session.mu
+	ctx      context.Context
+	lose     context.CancelCauseFunc // ends ctx: the gateway refused an answer because the session is over
+	replaced chan struct{}           // closed when another session has taken its place
+}
+
+// Claim claims a label at the gateway, which is named by its origin such as https://gateway.example. Options may be nil.
+//
+// The context bounds the claiming only; Close, Shutdown or Delete end the session. Visitors are let in from then on
+// and wait for Serve, for some seconds.
+//
+// Claim does not try again: an error that lasts, such as ErrLabelTaken, is the caller's to decide about.
+func Claim(ctx context.Context, gateway string, opts *Options) (*Session, error) {
+	s := &Session{opts: opts.withDefaults(), done: make(chan struct{})}
+	s.log = s.opts.Logger
+	s.standing.listener = s.opts.OnState
+	if n := s.opts.Concurrency; n > 0 {
+		s.slots = make(chan struct{}, n)
+	}
+	s.life, s.end = context.WithCancelCause(context.Background())
+	s.polls, s.stop = context.WithCancel(s.life)
+
+	var client *http.Client
+	client, s.transport = newClient(s.opts.Client)
+	err := s.first(ctx, client, gateway)
+	if err != nil {
+		s.end(err)
+		s.closeIdle()
+		return nil, fmt.Errorf("reversehttp: claim: %w", err)
+	}
+	s.standing.mu.Lock()
+	s.standing.tell(Online)
+	s.standing.mu.Unlock()
+	return s, nil
+}
+
+func (s *Session) first(ctx context.Context, client *http.Client, origin string) (err error) {
+	if s.gateway, err = discover(ctx, client, origin, s.opts.Key); err != nil {
+		return err
+	}
+	return s.claim(ctx)
+}
+
+// claim claims, and has the new session take the place of the one before.
+func (s *Session) claim(ctx context.Context) error {
+	wish, err := json.Marshal(s.opts.wish())
+	if err != nil {
+		return err
+	}
+	var c claimed
+	err = s.gateway.call(ctx, call{method: "POST", url: s.gateway.claims, bearer: s.opts.Key, content: wish}, &c.ClaimAnswer)
+	if err != nil {
+		return err
+	}
+	if l := c.Limits; c.Requests == "" || c.Responses == "" || l.AnswerBytes <= 0 || l.Batch <= 0 {
+		return &Error{Code: codeUnexpected, Detail: "the answer is no claim"}
+	}
+	// The label that was picked and the token that was minted are what is claimed from now on.
+	s.opts.Label, s.opts.Token = c.Label, c.Token
+	c.cursor = c.Cursor
+	c.replaced = make(chan struct{})
+	c.ctx, c.lose = context.WithCancelCause(s.polls)
+
+	s.mu.Lock()
+	before := s.claimed
+	s.claimed = &c
+	s.mu.Unlock()
+	if before != nil {
+		before.lose(nil)
+		close(before.replaced)
+	}
+	return nil
+}
+
+// URL returns the public URL, with a final slash.
+func (s *Session) URL() string { return s.current().URL }
+
+// Label returns the label that is claimed.
+func (s *Session) Label() string { return s.current().Label }
+
+// Token returns the secret that owns the claim. Keep it to take the label back after a restart; show it to nobody.
+func (s *Session) Token() string { return s.current().Token }
+
+// State returns how the session stands with the gateway.
+func (s *Session) State() State { return s.standing.get() }
+
+func (s *Session) current() *claimed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.claimed
+}
+
+func (s *Session) closeIdle() {
+	if s.transport != nil {
+		s.transport.CloseIdleConnections()
+	}
+}

@@ -1,0 +1,82 @@
+package reversehttp
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"reversehttp/schema"
+)
+
+// Error is a refusal by the gateway. Get at it with errors.As; compare it with the sentinels below by errors.Is.
+type Error struct {
+	// Status is the status code of the answer.
+	Status int
+	// Code names the kind of the error; schema/README.md, section 8, lists them. It is "unexpected" for an answer that
+	// no gateway of this protocol gives: a captive portal, a proxy's page of errors.
+	Code schema.Code
+	// Detail is for people.
+	Detail string
+	// RetryAfter is how long the gateway asks to wait; zero where it did not say.
+	RetryAfter time.Duration
+}
+
+// Error returns status, code and detail as text.
+func (e *Error) Error() string {
+	text := string(e.Code)
+	if e.Status != 0 {
+		text = strconv.Itoa(e.Status) + " " + text
+	}
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	return text
+}
+
+// Is reports whether target is an Error of the same code.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Code == e.Code
+}
+
+// What a program may want to tell apart by errors.Is. Claim returns the first three; Serve may end with each of them.
+var (
+	// ErrLabelTaken: somebody else owns the label, or it is reserved.
+	ErrLabelTaken error = &Error{Code: schema.CodeLabelTaken}
+	// ErrKeyNeeded: this gateway lends labels to holders of a key only.
+	ErrKeyNeeded error = &Error{Code: schema.CodeKeyNeeded}
+	// ErrKeyWrong: the gateway does not know this key.
+	ErrKeyWrong error = &Error{Code: schema.CodeKeyWrong}
+	// ErrTokenWrong: the claim has another token by now.
+	ErrTokenWrong error = &Error{Code: schema.CodeTokenWrong}
+	// ErrClaimDeleted: an owner of the claim gave it up.
+	ErrClaimDeleted error = &Error{Code: schema.CodeClaimDeleted}
+)
+
+// ErrClosed is what Serve returns after Close, Shutdown or Delete.
+var ErrClosed = errors.New("reversehttp: session closed")
+
+const codeUnexpected schema.Code = "unexpected"
+
+// refusal makes an Error of an answer that is no success.
+func refusal(status int, header http.Header, content []byte) *Error {
+	e := &Error{Status: status, Code: codeUnexpected, RetryAfter: retryAfter(header.Get("Retry-After"))}
+	var p schema.Problem
+	if json.Unmarshal(content, &p) == nil && p.Code != "" {
+		e.Code, e.Detail = p.Code, p.Detail
+	}
+	return e
+}
+
+// retryAfter reads the field (RFC 9110, 10.2.3: seconds or a date).
+func retryAfter(value string) time.Duration {
+	if n, err := strconv.Atoi(value); err == nil {
+		return max(0, time.Duration(min(n, int(askedMost/time.Second)))*time.Second)
+	}
+	if t, err := http.ParseTime(value); err == nil {
+		return max(0, time.Until(t))
+	}
+	return 0
+}

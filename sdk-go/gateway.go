@@ -1,0 +1,144 @@
+package reversehttp
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"reversehttp/schema"
+)
+
+const (
+	version = 1
+	// Bounds one call that is no poll, from the connection to the last byte of the answer.
+	callTimeout = 30 * time.Second
+	// No honest gateway sends more at once; it keeps a broken one from taking all memory.
+	answerMost = 256 << 20
+)
+
+// gateway is the control API of a gateway, found by its discovery document.
+type gateway struct {
+	client *http.Client
+	key    string
+	claims string
+}
+
+// discover asks the gateway where claims are made.
+func discover(ctx context.Context, client *http.Client, origin, key string) (*gateway, error) {
+	at, err := url.Parse(origin)
+	if err != nil {
+		return nil, err
+	}
+	if at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
+		return nil, fmt.Errorf("%q is no http or https URL", origin)
+	}
+	at = at.ResolveReference(&url.URL{Path: "/.well-known/reversehttp"})
+	g := &gateway{client: client, key: key}
+	var d schema.Discovery
+	if err := g.call(ctx, call{method: "GET", url: at.String()}, &d); err != nil {
+		return nil, err
+	}
+	if d.Version != version {
+		return nil, fmt.Errorf("%s does not speak version %d of the protocol", at, version)
+	}
+	claims, err := at.Parse(d.Claims)
+	if err != nil {
+		return nil, err
+	}
+	g.claims = claims.String()
+	return g, nil
+}
+
+// call is one request to the control API.
+type call struct {
+	method, url, bearer string
+	// cursor is sent as Last-Event-ID unless empty.
+	cursor string
+	// prefer is sent as Prefer unless empty.
+	prefer string
+	// content is JSON.
+	content []byte
+	// within bounds the whole call; zero means callTimeout.
+	within time.Duration
+}
+
+// call sends c and decodes the answer into the value at into, if there is content. A status that is no success is an
+// *Error, and so is content that is not JSON.
+func (g *gateway) call(ctx context.Context, c call, into any) error {
+	if c.within == 0 {
+		c.within = callTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.within)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, c.method, c.url, bytes.NewReader(c.content))
+	if err != nil {
+		return err
+	}
+	h := req.Header
+	h["Accept"] = []string{"application/json"}
+	if c.bearer != "" {
+		h["Authorization"] = []string{"Bearer " + c.bearer}
+	}
+	if c.cursor != "" {
+		h["Last-Event-Id"] = []string{c.cursor}
+	}
+	if c.prefer != "" {
+		h["Prefer"] = []string{c.prefer}
+	}
+	if len(c.content) > 0 {
+		h["Content-Type"] = []string{"application/json"}
+	}
+	resp, err := g.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	content, err := readAll(resp)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return refusal(resp.StatusCode, resp.Header, content)
+	}
+	if into == nil || resp.StatusCode == http.StatusNoContent {
+		return nil
+	}
+	if err := json.Unmarshal(content, into); err != nil {
+		return &Error{Status: resp.StatusCode, Code: codeUnexpected, Detail: err.Error()}
+	}
+	return nil
+}
+
+func readAll(resp *http.Response) ([]byte, error) {
+	var b bytes.Buffer
+	if n := resp.ContentLength; n > 0 && n <= answerMost {
+		b.Grow(int(n) + bytes.MinRead) // or ReadFrom would grow once more to see the end
+	}
+	n, err := b.ReadFrom(io.LimitReader(resp.Body, answerMost+1))
+	if n > answerMost {
+		return nil, fmt.Errorf("the answer is larger than %d bytes", answerMost)
+	}
+	return b.Bytes(), err
+}
+
+func waitFor(seconds int) string { return "wait=" + strconv.Itoa(seconds) }
+
+// newClient returns the client to use, and the transport to close with the session if it is ours.
+func newClient(given *http.Client) (*http.Client, *http.Transport) {
+	if given != nil {
+		c := *given
+		c.Timeout = 0
+		return &c, nil
+	}
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = mostPosts + 2
+	// A connection that died in silence shows in seconds, not at the end of a poll.
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second}
+	return &http.Client{Transport: t}, t
+}

@@ -1,0 +1,96 @@
+package reversehttp_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	reversehttp "reversehttp/sdk-go"
+	"reversehttp/server/gateway"
+)
+
+// lender is a real gateway on a port of its own.
+type lender struct {
+	addr, origin string
+	*gateway.Gateway
+}
+
+// lend runs a gateway until the test ends. In the shape, {port} stands for its port.
+func lend(t testing.TB, shape string, o gateway.Options) *lender {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	o.PublicURL = strings.ReplaceAll(shape, "{port}", port)
+	o.Loopback = true
+	g, err := gateway.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := g.Server()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		server.Serve(gateway.Listen(l))
+	}()
+	t.Cleanup(func() {
+		server.Close()
+		<-served
+		g.Close()
+	})
+	return &lender{addr: l.Addr().String(), origin: "http://localhost:" + port, Gateway: g}
+}
+
+const (
+	hostShape = "http://{label}.localhost:{port}/"
+	pathShape = "http://localhost:{port}/at/{label}/"
+)
+
+// client returns one that finds every name at the gateway and follows no redirect, until the test ends.
+func (l *lender) client(t testing.TB) *http.Client {
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, l.addr)
+		},
+		MaxIdleConnsPerHost: 128,
+		DisableCompression:  true,
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// serve claims and serves until the test ends.
+func (l *lender) serve(t testing.TB, h http.Handler, o *reversehttp.Options) *reversehttp.Session {
+	if o == nil {
+		o = &reversehttp.Options{}
+	}
+	if o.Client == nil {
+		o.Client = l.client(t)
+	}
+	s, err := reversehttp.Claim(context.Background(), l.origin, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(h) }()
+	t.Cleanup(func() {
+		s.Close()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, reversehttp.ErrClosed) {
+				t.Errorf("Serve = %v, want ErrClosed", err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("Serve has not returned 10 s after Close")
+		}
+	})
+	return s
+}

@@ -1,0 +1,92 @@
+package reversehttp
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"reversehttp/schema"
+)
+
+// Options are what a program may wish for. The zero value, and nil, are fine.
+type Options struct {
+	// Label is the name to claim. Empty: the gateway picks a readable one.
+	Label string
+	// Token owns the claim. Give the one of an earlier Session to have its label back. Empty: the gateway mints one.
+	Token string
+	// Key lets the program claim at a gateway that asks for one. Empty: none is shown.
+	Key string
+
+	// Lease is how long the claim lives while nobody polls, in whole seconds (a fraction counts as one).
+	// Zero: the gateway's default, or what the claim has already.
+	Lease time.Duration
+	// Timeout is how long a visitor waits for the handler's answer.
+	// Zero: the gateway's default, or what the claim has already.
+	Timeout time.Duration
+	// Redeliver says which requests may go to another session after this one was lost with them.
+	// Empty: those with an idempotent method, or what the claim has already.
+	Redeliver Redeliver
+
+	// Concurrency is how many handlers run at once; further requests wait for one to return.
+	// Zero means 1024; negative means no bound but the gateway's.
+	Concurrency int
+	// Client sends the requests to the gateway. Its Timeout is not used: every call has a bound that suits it.
+	// Nil: one that honours HTTP_PROXY and keeps connections open.
+	Client *http.Client
+	// Logger is told what went wrong, panics of handlers with their stacks among it. Nil: silence.
+	Logger *slog.Logger
+	// OnState is called after every change of the state, in order and one at a time, beginning with Online in Claim.
+	// It must not wait for the session. Nil: nobody is told.
+	OnState func(State)
+}
+
+// Redeliver says which requests may be delivered again after the session that held them was lost.
+type Redeliver = schema.Redeliver
+
+// The rules of delivering again.
+const (
+	// RedeliverIdempotent is for requests with an idempotent method (RFC 9110, 9.2.2).
+	RedeliverIdempotent = schema.RedeliverIdempotent
+	// RedeliverKeyed is for these and for requests with an Idempotency-Key field.
+	RedeliverKeyed = schema.RedeliverKeyed
+	// RedeliverAny is for all requests.
+	RedeliverAny = schema.RedeliverAny
+)
+
+const defaultConcurrency = 1024
+
+// withDefaults returns a copy in which no value stands for another.
+func (o *Options) withDefaults() Options {
+	var c Options
+	if o != nil {
+		c = *o
+	}
+	if c.Concurrency == 0 {
+		c.Concurrency = defaultConcurrency
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// wish returns the options as the content of POST /claims.
+func (o *Options) wish() schema.ClaimRequest {
+	var w schema.ClaimRequest
+	if o.Label != "" {
+		w.Label = &o.Label
+	}
+	if o.Token != "" {
+		w.Token = &o.Token
+	}
+	if o.Lease != 0 {
+		w.Lease = new(int((o.Lease + time.Second - 1) / time.Second))
+	}
+	if o.Timeout != 0 {
+		w.TimeoutMs = new(int(o.Timeout.Milliseconds()))
+	}
+	if o.Redeliver != "" {
+		w.Redeliver = &o.Redeliver
+	}
+	return w
+}

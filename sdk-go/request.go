@@ -1,0 +1,122 @@
+package reversehttp
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/http"
+	"net/textproto"
+	"strings"
+	"sync"
+
+	"reversehttp/schema"
+)
+
+// Info is what an *http.Request has no place for.
+type Info struct {
+	// ID names the exchange; unique for the gateway and all its restarts.
+	ID string
+	// Attempt counts the deliveries of this exchange, from 1.
+	Attempt int
+	// Target is the request target byte for byte as the visitor sent it, with the path of the claim's URL.
+	Target string
+	// URL is the target URI as the visitor sees it.
+	URL string
+	// Base is the public URL of the claim, with a final slash. Links and redirects that begin with a slash leave it
+	// where the claim's URL has a path; put Base in front of them.
+	Base string
+}
+
+type infoKey struct{}
+
+// RequestInfo returns the Info of a request from the context of it. It is zero for a request that no session brought.
+func RequestInfo(ctx context.Context) Info {
+	info, _ := ctx.Value(infoKey{}).(Info)
+	return info
+}
+
+// newRequest makes an envelope what a net/http server mounted at the claim's URL would hand to its handler.
+func newRequest(ctx context.Context, e *schema.Request) (*http.Request, error) {
+	info := Info{ID: e.ID, Attempt: e.Attempt, Target: fromLatin1(e.Target), URL: fromLatin1(e.URL), Base: e.Base}
+	target := withoutBase(info.Target, e.Base)
+	major, minor, err := protocol(e.HTTPVersion)
+	r := &http.Request{
+		Method:     e.Method,
+		URL:        parseTarget(target),
+		RequestURI: target,
+		Proto:      "HTTP/" + e.HTTPVersion,
+		ProtoMajor: major,
+		ProtoMinor: minor,
+		Header:     newHeader(e.Headers),
+		RemoteAddr: e.RemoteAddr,
+		Body:       http.NoBody,
+	}
+	// RFC 9112, 3.2.2: the authority of an absolute target stands above the field.
+	if r.Host = r.URL.Host; r.Host == "" {
+		r.Host = r.Header.Get("Host")
+	}
+	delete(r.Header, "Host")
+	content, n, bad := newContent(e)
+	if n > 0 {
+		r.Body, r.ContentLength = content, n
+	}
+	return r.WithContext(context.WithValue(ctx, infoKey{}, info)), errors.Join(err, bad)
+}
+
+func protocol(v string) (major, minor int, err error) {
+	if len(v) != 3 || v[1] != '.' || v[0] < '0' || v[0] > '9' || v[2] < '0' || v[2] > '9' {
+		return 0, 0, errors.New("httpVersion is none")
+	}
+	return int(v[0] - '0'), int(v[2] - '0'), nil
+}
+
+func newHeader(fields []schema.Field) http.Header {
+	h := make(http.Header, len(fields))
+	values := make([]string, len(fields)) // one allocation for all names that come once
+	for i, f := range fields {
+		name, value := textproto.CanonicalMIMEHeaderKey(f[0]), fromLatin1(f[1])
+		if before, ok := h[name]; ok {
+			h[name] = append(before, value)
+			continue
+		}
+		values[i] = value
+		h[name] = values[i : i+1 : i+1]
+	}
+	return h
+}
+
+// content is the content of a request. Like the one of a net/http server it ends with its handler.
+type content struct {
+	mu     sync.Mutex // guards what follows; a handler may leave a reader behind
+	source io.Reader
+	closed bool
+}
+
+func newContent(e *schema.Request) (*content, int64, error) {
+	switch {
+	case e.Body != nil:
+		return &content{source: strings.NewReader(*e.Body)}, int64(len(*e.Body)), nil
+	case e.BodyBase64 != nil:
+		b, err := base64.StdEncoding.DecodeString(*e.BodyBase64)
+		return &content{source: bytes.NewReader(b)}, int64(len(b)), err
+	}
+	return nil, 0, nil
+}
+
+func (c *content) Read(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return c.source.Read(p)
+}
+
+func (c *content) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	return nil
+}

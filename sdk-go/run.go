@@ -1,0 +1,80 @@
+package reversehttp
+
+import (
+	"fmt"
+	"net/http"
+	"runtime/debug"
+
+	"reversehttp/schema"
+)
+
+// run has the handler answer x, and sees its answer to the gateway. fault is what is wrong with the envelope, if
+// anything is.
+func (s *Session) run(x *exchange, envelope *schema.Request, fault error) {
+	if s.slots != nil {
+		select {
+		case s.slots <- struct{}{}:
+		case <-x.ctx.Done():
+			s.finish(x)
+			return
+		}
+	}
+	// Deferred, so that it is done too when the handler ends its goroutine (runtime.Goexit).
+	defer func() {
+		if s.slots != nil {
+			<-s.slots
+		}
+		gone := x.ctx.Err() != nil
+		x.timer.Stop()
+		x.cancelC(nil)
+		if gone {
+			s.finish(x)
+			return
+		}
+		s.exchanges.answering(x)
+		s.post(x)
+	}()
+	s.handle(x, envelope, fault)
+}
+
+func (s *Session) finish(x *exchange) {
+	x.timer.Stop()
+	x.cancelC(nil)
+	s.exchanges.end(x)
+}
+
+// handle sets the answer of x.
+func (s *Session) handle(x *exchange, envelope *schema.Request, fault error) {
+	r, err := newRequest(x.ctx, envelope)
+	if fault != nil {
+		err = fault
+	}
+	if err != nil {
+		s.log.Error("request not understood", "id", x.id, "error", err)
+		x.answer = abortMessage(x.id, "the request was not understood: "+err.Error())
+		return
+	}
+	w := &response{ctx: x.ctx, method: envelope.Method, log: s.log, limit: s.current().Limits.AnswerBytes}
+	returned := false
+	defer func() {
+		r.Body.Close()
+		if returned {
+			return
+		}
+		v := recover()
+		if v == http.ErrAbortHandler {
+			x.answer = abortMessage(x.id, "the handler gave up")
+			return
+		}
+		// Nothing of a whole answer has been relayed, so a visitor can be told of a panic in a proper way.
+		x.answer = failureMessage(x.id)
+		s.log.Error("handler panicked", "id", x.id, "method", r.Method, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	}()
+	s.handler.ServeHTTP(w, r)
+	message, err := w.message(x.id)
+	if err != nil {
+		s.log.Error("answer cannot be sent", "id", x.id, "method", r.Method, "error", err)
+		message = failureMessage(x.id)
+	}
+	x.answer, returned = message, true
+}

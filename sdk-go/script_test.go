@@ -1,0 +1,234 @@
+package reversehttp_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"reversehttp/schema/vectors"
+	reversehttp "reversehttp/sdk-go"
+)
+
+func TestSessionFollowsEveryScript(t *testing.T) {
+	for _, c := range vectors.Client() {
+		t.Run(c.Name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { play(t, c) })
+		})
+	}
+}
+
+// play runs a session against a scripted gateway until it has done what is expected, and a little longer to see that it
+// does no more.
+func play(t *testing.T, c vectors.Script) {
+	g := &scripted{origin: "http://gateway.test", script: c.Gateway}
+	client := listen(t, g)
+	session, err := reversehttp.Claim(t.Context(), g.origin, &reversehttp.Options{
+		Label: c.Options.Label, Token: c.Options.Token, Client: client,
+		OnState: func(s reversehttp.State) {
+			g.see(func(seen *vectors.Seen) { seen.States = append(seen.States, s.String()) })
+		},
+	})
+	if err != nil {
+		g.fail(err)
+	} else {
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			if err := session.Serve(g.handler(c.Handler)); err != nil && err != reversehttp.ErrClosed {
+				g.fail(err)
+			}
+		}()
+		defer func() {
+			session.Close()
+			<-ended
+		}()
+	}
+	for end := time.Now().Add(20 * time.Second); g.diff(c.Expect) != "" && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(time.Second)
+	synctest.Wait()
+	if d := g.diff(c.Expect); d != "" {
+		t.Errorf("%s: %s", c.Why, d)
+	}
+}
+
+// scripted is a gateway that answers as a script says, and remembers what it saw.
+type scripted struct {
+	origin string
+
+	mu     sync.Mutex // guards what follows
+	script vectors.Scripted
+	seen   vectors.Seen
+}
+
+func (g *scripted) see(f func(*vectors.Seen)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f(&g.seen)
+}
+
+func (g *scripted) fail(err error) {
+	code := err.Error()
+	var refused *reversehttp.Error
+	if errors.As(err, &refused) {
+		code = string(refused.Code)
+	}
+	g.see(func(seen *vectors.Seen) { seen.Error = code })
+}
+
+func (g *scripted) diff(want vectors.Seen) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	got := g.seen
+	got.States = slices.Clone(got.States)
+	return want.Diff(got)
+}
+
+func (g *scripted) handler(h vectors.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := reversehttp.RequestInfo(r.Context()).ID
+		g.see(func(seen *vectors.Seen) {
+			seen.Handled = append(seen.Handled, id)
+			seen.Paths = append(seen.Paths, r.URL.RequestURI())
+		})
+		if h.Waits {
+			<-r.Context().Done()
+			if r.Context().Err() == context.Canceled {
+				g.see(func(seen *vectors.Seen) { seen.Cancelled = append(seen.Cancelled, id) })
+			}
+			return
+		}
+		if h.Fails {
+			panic("as the script says")
+		}
+		answerWith(w, h.Answer)
+	})
+}
+
+// answerWith writes the answer of a case, and nothing that it does not say.
+func answerWith(w http.ResponseWriter, a vectors.Answer) {
+	w.Header()["Content-Type"] = nil
+	for _, f := range a.Headers {
+		w.Header().Add(f[0], bytesOf(f[1]))
+	}
+	w.WriteHeader(a.Status)
+	w.Write(a.Bytes())
+}
+
+// bytesOf gives each character the byte of its number.
+func bytesOf(s string) string {
+	var b []byte
+	for _, r := range s {
+		b = append(b, byte(r))
+	}
+	return string(b)
+}
+
+func (g *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	content, _ := io.ReadAll(r.Body)
+	var reply vectors.Reply
+	g.mu.Lock()
+	take := func(list *[]vectors.Reply) {
+		if len(*list) > 0 {
+			reply, *list = (*list)[0], (*list)[1:]
+		}
+	}
+	var usual func()
+	switch r.URL.Path {
+	case "/.well-known/reversehttp":
+		usual = func() {
+			give(w, 200, map[string]any{"version": 1, "claims": g.origin + "/claims", "urlTemplate": "", "transports": []string{"json"}, "keyNeeded": false, "limits": limits})
+		}
+	case "/claims":
+		var asked map[string]any
+		json.Unmarshal(content, &asked)
+		g.seen.Claims = append(g.seen.Claims, asked)
+		take(&g.script.Claims)
+		if reply.Status == 0 {
+			reply.Status = 201
+		}
+		if !reply.Drop && reply.Status < 300 && reply.JSON == nil {
+			reply.JSON = g.claimAnswer(asked)
+		}
+	case "/requests":
+		g.seen.Polls = append(g.seen.Polls, r.Header.Get("Last-Event-ID"))
+		take(&g.script.Requests)
+		usual = func() { <-r.Context().Done() }
+	case "/responses":
+		messages := posted(content)
+		g.seen.Answers = append(g.seen.Answers, messages...)
+		take(&g.script.Responses)
+		usual = func() {
+			results := make([]map[string]any, len(messages))
+			for i, m := range messages {
+				results[i] = map[string]any{"id": m["id"], "status": "accepted"}
+			}
+			give(w, 202, map[string]any{"results": results})
+		}
+	case "/session":
+		take(&g.script.Session)
+		usual = func() { w.WriteHeader(204) }
+	}
+	g.mu.Unlock()
+	for name, value := range reply.Headers {
+		w.Header().Set(name, value)
+	}
+	switch {
+	case reply.Drop:
+		panic(http.ErrAbortHandler)
+	case reply.Status == 0:
+		usual()
+	case reply.JSON == nil:
+		w.WriteHeader(reply.Status)
+	default:
+		give(w, reply.Status, reply.JSON)
+	}
+}
+
+var limits = map[string]int{"inlineBytes": 65536, "waitSeconds": 25, "batch": 64, "answerBytes": 1 << 20, "sessions": 8, "queue": 64}
+
+func (g *scripted) claimAnswer(asked map[string]any) json.RawMessage {
+	or := func(v any, other string) any {
+		if v == nil {
+			return other
+		}
+		return v
+	}
+	base := g.script.Base
+	if base == "" {
+		base = "/"
+	}
+	b, _ := json.Marshal(map[string]any{
+		"label": or(asked["label"], "picked"), "token": or(asked["token"], "minted"), "url": "http://demo.localhost:8080" + base,
+		"lease": 60, "timeoutMs": 60000, "redeliver": "idempotent", "claim": g.origin + "/claim", "session": g.origin + "/session",
+		"requests": g.origin + "/requests", "responses": g.origin + "/responses", "cursor": "c0", "limits": limits,
+	})
+	return b
+}
+
+// posted returns the messages of a post, one or several.
+func posted(content []byte) []map[string]any {
+	var several struct{ Messages []map[string]any }
+	var one map[string]any
+	json.Unmarshal(content, &several)
+	if several.Messages != nil {
+		return several.Messages
+	}
+	json.Unmarshal(content, &one)
+	return []map[string]any{one}
+}
+
+func give(w http.ResponseWriter, status int, content any) {
+	b, _ := json.Marshal(content)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	w.Write(b)
+}

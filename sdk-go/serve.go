@@ -1,0 +1,164 @@
+package reversehttp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"reversehttp/schema"
+)
+
+const (
+	// How often a session that drains shows that it is alive; half of what the gateway allows.
+	drainPoll = 5 * time.Second
+	// How long the word of leaving may take.
+	goodbyeTimeout = 3 * time.Second
+)
+
+var errServing = errors.New("reversehttp: serve: the session is serving already")
+
+// Serve hands the visitors' requests to the handler, each in its own goroutine, until the session is closed. A nil
+// handler is http.DefaultServeMux. Serve may be called once.
+//
+// After Close, Shutdown or Delete it returns ErrClosed, and otherwise why it cannot go on: ErrLabelTaken,
+// ErrClaimDeleted or another *Error. What passes, such as an outage of the network or of the gateway, does not end it.
+//
+// Serve returns when all it began has ended, its handlers too: they should end when their context does.
+func (s *Session) Serve(handler http.Handler) error {
+	if handler == nil {
+		handler = http.DefaultServeMux
+	}
+	s.mu.Lock()
+	serving := s.serving
+	s.serving = true
+	s.mu.Unlock()
+	if serving && s.polls.Err() != nil {
+		return ErrClosed
+	}
+	if serving {
+		return errServing
+	}
+	s.handler = handler
+	defer close(s.done)
+
+	reason := s.pollAll()
+	if s.deleting.Load() {
+		reason = ErrClosed
+	}
+	var refused *Error
+	switch {
+	case errors.Is(reason, ErrClaimDeleted) && errors.As(reason, &refused):
+		s.left.Do(func() {}) // its sessions went with it; what runs may still be answered
+	case errors.As(reason, &refused):
+		s.left.Do(func() {})
+		s.end(reason)
+	}
+	if refused != nil {
+		reason = fmt.Errorf("reversehttp: serve: %w", reason)
+	}
+	s.drain()
+	s.leave()
+	s.stop()
+	s.end(ErrClosed)
+	s.closeIdle()
+	s.standing.set(Closed)
+	return reason
+}
+
+// drain waits until every exchange has ended. The gateway holds a session for lost that neither polls nor answers for a
+// while, so it asks now and then. What comes is not begun and its cursor not acknowledged: it moves on when the session
+// leaves.
+func (s *Session) drain() {
+	idle := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(idle)
+	}()
+	t := time.NewTicker(drainPoll)
+	defer t.Stop()
+	for {
+		select {
+		case <-idle:
+			return
+		case <-t.C:
+			if s.life.Err() != nil {
+				continue
+			}
+			batch, err := s.poll(s.life, s.current(), 0)
+			if err != nil {
+				continue
+			}
+			for _, m := range messages(batch) {
+				if m.Type == schema.TypeCancel {
+					s.exchanges.cancel(m.ID, m.Reason)
+				}
+			}
+		}
+	}
+}
+
+// leave tells the gateway, once, that this program stops serving and what it has not begun.
+func (s *Session) leave() {
+	s.left.Do(func() {
+		s.mu.Lock()
+		at := s.claimed
+		cursor := at.cursor
+		s.mu.Unlock()
+		c := call{method: "DELETE", url: at.Session, bearer: at.Token, cursor: cursor, within: goodbyeTimeout}
+		if err := s.gateway.call(context.Background(), c, nil); err != nil {
+			s.log.Debug("session not ended", "label", at.Label, "error", err)
+		}
+	})
+}
+
+// Close ends the session at once: handlers have their contexts cancelled and their answers are dropped. The claim lives
+// on for its lease. Close does not wait for handlers; Serve does. It may be called twice, and its error is always nil.
+func (s *Session) Close() error {
+	s.end(ErrClosed)
+	s.leave()
+	s.standing.set(Closed)
+	s.mu.Lock()
+	serving := s.serving
+	s.serving = true // Serve would find an ended session
+	s.mu.Unlock()
+	if !serving {
+		close(s.done)
+		s.closeIdle()
+	}
+	return nil
+}
+
+// Shutdown ends the session when what runs has been answered: it takes no more requests, waits for the handlers and
+// their answers, and tells the gateway what it did not begin. If ctx ends first, it closes the session and returns the
+// error of ctx. The claim lives on for its lease.
+func (s *Session) Shutdown(ctx context.Context) error {
+	s.stop()
+	s.mu.Lock()
+	serving := s.serving
+	s.mu.Unlock()
+	if !serving {
+		return s.Close()
+	}
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+		s.Close()
+		return ctx.Err()
+	}
+}
+
+// Delete gives the label up, with all sessions of the claim, and then does what Shutdown does. If the gateway refuses
+// or cannot be reached, the session goes on.
+func (s *Session) Delete(ctx context.Context) error {
+	at := s.current()
+	s.deleting.Store(true)
+	if err := s.gateway.call(ctx, call{method: "DELETE", url: at.Claim, bearer: at.Token}, nil); err != nil {
+		s.deleting.Store(false)
+		return fmt.Errorf("reversehttp: delete: %w", err)
+	}
+	s.left.Do(func() {})
+	return s.Shutdown(ctx)
+}

@@ -1,0 +1,61 @@
+package reversehttp
+
+import (
+	"net/url"
+	"strings"
+)
+
+// parseTarget makes a request target a URL as a net/http server does. A server would refuse a target that is no URL,
+// such as /%zz; a claim hands on whatever a visitor sends. Such a one has its path undecoded in Path, and in Opaque, from
+// which a proxy sends it on as it came.
+func parseTarget(target string) *url.URL {
+	if u, err := url.ParseRequestURI(target); err == nil {
+		return u
+	}
+	path, query, asked := strings.Cut(target, "?")
+	u := &url.URL{Path: path, Opaque: path, RawQuery: query}
+	u.ForceQuery = asked && query == ""
+	return u
+}
+
+// withoutBase takes the path of the base off the target, but for its final slash, and leaves every other byte alone.
+func withoutBase(target, base string) string {
+	_, path, ok := splitPath(base)
+	if !ok || path == "/" {
+		return target
+	}
+	// In origin form a target is all path; //a/b names no authority there.
+	authority, rest := "", target
+	if !strings.HasPrefix(target, "/") {
+		if authority, rest, ok = splitPath(target); !ok {
+			return target
+		}
+	}
+	if strings.HasPrefix(rest, path) {
+		return authority + rest[len(path)-1:]
+	}
+	// A visitor may write %64 for d. The base has no query, so no segment reaches into one.
+	end := 0
+	for range strings.Count(path, "/") - 1 {
+		next := strings.IndexByte(rest[end+1:], '/')
+		if next < 0 {
+			return target
+		}
+		end += 1 + next
+	}
+	if p, err := url.PathUnescape(rest[:end+1]); err != nil || p != path {
+		return target
+	}
+	return authority + rest[end:]
+}
+
+// splitPath splits an absolute URI before its path.
+func splitPath(uri string) (authority, path string, ok bool) {
+	_, rest, ok := strings.Cut(uri, "://")
+	i := strings.IndexByte(rest, '/')
+	if !ok || i < 0 {
+		return "", "", false
+	}
+	at := len(uri) - len(rest) + i
+	return uri[:at], uri[at:], true
+}
