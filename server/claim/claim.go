@@ -83,6 +83,11 @@ func (c *Claim) apply(s Settings) {
 		if c.leaseEnd.timer != nil {
 			c.leaseEnd.after(c.leaseLeft())
 		}
+		for _, session := range c.sessions {
+			if session.poll == nil { // the lease is the life of one without cursors
+				session.death.after(time.Until(session.active.Add(session.lifetime())))
+			}
+		}
 	}
 	if s.Timeout != nil {
 		c.timeout = *s.Timeout

@@ -72,6 +72,7 @@ type Exchange struct {
 	attempt int           // deliveries so far
 	moves   int           // deliveries again after a lost session
 	seen    bool          // some session acknowledged it
+	lost    bool          // some session was lost with it
 	entered time.Time     // when it was queued first
 	queued  time.Time     // when it was queued last
 	given   time.Time     // when it was delivered first
@@ -247,11 +248,7 @@ func (x *Exchange) overdue() time.Duration {
 		return left
 	}
 	if x.state == queued {
-		if x.attempt > 0 {
-			x.fail(ErrSessionLost)
-		} else {
-			x.fail(ErrNoHandler)
-		}
+		x.fail(ErrNoHandler)
 		return 0
 	}
 	s := x.session
@@ -312,7 +309,7 @@ func (x *Exchange) handed() Handed {
 	switch {
 	case x.seen:
 		return HandedYes
-	case x.attempt > 0:
+	case x.lost, x.state == delivered:
 		return HandedUnknown
 	}
 	return HandedNo

@@ -69,41 +69,51 @@ func (s *Session) Poll(ctx context.Context, cursor *string, wait time.Duration) 
 	c.parked = append(c.parked, s)
 	c.mu.Unlock()
 
-	why := p.wait(ctx, min(wait, c.registry.times.Wait), c.registry)
-
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if p.yields {
-		return nil, nil
+	until := time.Now().Add(min(wait, c.registry.times.Wait))
+	for {
+		over, why := p.wait(ctx, time.Until(until), c.registry)
+		c.mu.Lock()
+		switch {
+		case p.yields:
+			c.mu.Unlock()
+			return nil, nil
+		case s.gone != nil:
+			s.closePoll()
+			defer c.mu.Unlock()
+			return nil, s.gone
+		case ctx.Err() != nil:
+			s.closePoll()
+			s.giveBack()
+			c.mu.Unlock()
+			return nil, ctx.Err()
+		}
+		if b := s.take(); b != nil || over {
+			s.closePoll()
+			c.mu.Unlock()
+			if b != nil {
+				why = nil
+			}
+			return b, why
+		}
+		c.parked = append(c.parked, s) // what woke it has gone, such as a visitor
+		c.mu.Unlock()
 	}
-	s.closePoll()
-	switch {
-	case s.gone != nil:
-		return nil, s.gone
-	case ctx.Err() != nil:
-		s.giveBack()
-		return nil, ctx.Err()
-	}
-	if b := s.take(); b != nil {
-		return b, nil
-	}
-	return nil, why
 }
 
 // wait returns when the poll is woken, or its time is over. It gives
 // ErrDraining where the gateway stops, so that polls end spread over time.
-func (p *poll) wait(ctx context.Context, d time.Duration, r *Registry) error {
+func (p *poll) wait(ctx context.Context, d time.Duration, r *Registry) (over bool, why error) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	draining, why := r.draining, error(nil)
+	draining := r.draining
 	for {
 		select {
 		case <-p.woken:
-			return why
+			return false, nil
 		case <-ctx.Done():
-			return why
+			return true, nil
 		case <-timer.C:
-			return why
+			return true, why
 		case <-draining:
 			draining, why = nil, ErrDraining
 			timer.Reset(rand.N(r.times.Spread))
@@ -171,14 +181,24 @@ func (s *Session) giveBack() {
 	s.claim.requeue(moving)
 }
 
+// fullBatch is how much content makes a batch full, so that one on a slow line
+// is there before its session counts as lost.
+const fullBatch = 1 << 20
+
 // take gives what the session has not acknowledged, again, and then what waits
 // for it, or nil where there is nothing. The caller holds claim.mu.
 func (s *Session) take() *Batch {
 	now, limit := time.Now(), s.claim.registry.limits.Batch
+	size := 0
 	s.sent = slices.DeleteFunc(s.sent, func(m message) bool {
 		return m.cancel == "" && m.exchange.state == ended
 	})
-	for len(s.sent) < limit {
+	for _, m := range s.sent {
+		if m.cancel == "" {
+			size += len(m.exchange.request.Content)
+		}
+	}
+	for len(s.sent) < limit && size < fullBatch {
 		m, ok := s.nextMessage()
 		if !ok {
 			break
@@ -191,6 +211,7 @@ func (s *Session) take() *Batch {
 				x.given = now
 			}
 			s.held[x.id] = x
+			size += len(x.request.Content)
 		}
 		s.sent = append(s.sent, m)
 	}

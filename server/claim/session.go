@@ -127,7 +127,7 @@ func (s *Session) lapse() {
 	c := s.claim
 	c.mu.Lock()
 	left := time.Until(s.active.Add(s.lifetime()))
-	lost := false
+	lost, over := false, false
 	switch {
 	case s.gone != nil:
 	case s.poll != nil: // its end arms the timer
@@ -136,6 +136,8 @@ func (s *Session) lapse() {
 		s.death.after(left)
 	case c.registry.isDraining(): // it was told to stay away
 		s.death.after(s.lifetime())
+	case c.polls == 0 && c.leaseLeft() <= 0:
+		over = true // the claim ends with it, and its program is to learn that
 	default:
 		lost = true
 		s.lose()
@@ -144,6 +146,9 @@ func (s *Session) lapse() {
 	if lost {
 		c.registry.sessionEnded(s, "lost")
 	}
+	if over {
+		c.end(ErrLeaseEnded)
+	}
 }
 
 // lose ends the session because it is lost: what it held moves on where the
@@ -151,6 +156,7 @@ func (s *Session) lapse() {
 func (s *Session) lose() {
 	moving := s.leave(ErrSessionFenced)
 	for _, x := range s.holding() {
+		x.lost = true
 		if s.claim.mayRepeat(x) {
 			delete(s.held, x.id)
 			x.moves++

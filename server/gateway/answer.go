@@ -75,10 +75,12 @@ func split(body []byte) ([]jsontext.Value, error) {
 
 // answerOne judges one message. It fails only where the session may not answer.
 func (g *Gateway) answerOne(s *claim.Session, raw jsontext.Value) (schema.Result, error) {
+	if raw.Kind() != jsontext.KindBeginObject {
+		return invalid("", &fault{"", "a message is a JSON object"}), nil
+	}
 	var m message
 	if err := json.Unmarshal(raw, &m); err != nil {
-		f := faultOfJSON(err)
-		return invalid(m.ID, f), nil
+		return invalid(idOf(raw), faultOfMessage(err)), nil
 	}
 	var err error
 	var result claim.Result
@@ -163,6 +165,27 @@ func (m *message) lengthFits(stated string, length int, req *claim.Request) bool
 		return true
 	}
 	return length == 0 && (m.Status == 304 || req != nil && req.Method == http.MethodHead)
+}
+
+// idOf gives the id of a message that has a fault, wherever that stands.
+func idOf(raw jsontext.Value) string {
+	var members map[string]jsontext.Value
+	var id string
+	if json.Unmarshal(raw, &members) != nil || json.Unmarshal(members["id"], &id) != nil {
+		return ""
+	}
+	return id
+}
+
+// faultOfMessage places an error of decoding a message. A field is faulty as a
+// whole where it is no pair of strings.
+func faultOfMessage(err error) *fault {
+	f := faultOfJSON(err)
+	if rest, ok := strings.CutPrefix(f.pointer, "/headers/"); ok {
+		n, _, _ := strings.Cut(rest, "/")
+		return &fault{"/headers/" + n, "a field is a pair of strings"}
+	}
+	return f
 }
 
 // faultOfJSON places an error of decoding.

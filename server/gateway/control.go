@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+	stdjson "encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -150,6 +152,9 @@ func (g *Gateway) decode(w http.ResponseWriter, r *http.Request, v any) *problem
 		return nil
 	}
 	p := badJSON(err)
+	if _, ok := errors.AsType[*json.SemanticError](err); !ok {
+		return p // malformed, or a member twice
+	}
 	switch p.pointer {
 	case "/label":
 		p.code, p.detail = schema.CodeBadLabel, ""
@@ -300,7 +305,9 @@ func value(s *string) string {
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
+	// The tags of our types are those of encoding/json: its omitempty keeps a
+	// pointer to an empty string.
+	body, err := stdjson.Marshal(v)
 	if err != nil {
 		panic("gateway: " + err.Error()) // our own types always marshal
 	}

@@ -105,10 +105,24 @@ func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, label string, a 
 	if _, stated := h["Content-Length"]; !stated && statesLength(r.Method, a) {
 		h["Content-Length"] = []string{strconv.Itoa(len(a.Content))}
 	}
+	if a.Status == http.StatusNotModified {
+		keepFieldsOf304(h)
+	}
 	boundWrite(w, len(a.Content))
 	w.WriteHeader(a.Status)
 	if r.Method != http.MethodHead && len(a.Content) > 0 {
 		_, _ = w.Write(a.Content)
+	}
+}
+
+// keepFieldsOf304 spells fields that net/http drops from 304 in a way that it
+// does not know them by. They tell of what GET would give (RFC 9110, 15.4.5).
+func keepFieldsOf304(h http.Header) {
+	for _, name := range []string{"Content-Length", "Content-Type"} {
+		if values := h[name]; len(values) > 0 {
+			h[strings.ToLower(name)] = values
+			delete(h, name)
+		}
 	}
 }
 

@@ -1,0 +1,225 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"reversehttp/schema"
+	"reversehttp/schema/vectors"
+	"reversehttp/server/claim"
+)
+
+func TestVectorsOfExchanges(t *testing.T) {
+	for _, c := range vectors.Exchanges() {
+		if !c.In("gateway") {
+			continue
+		}
+		t.Run(c.Name, func(t *testing.T) {
+			inWorld(t, Options{}, func(w *world) { runExchange(w, c) })
+		})
+	}
+}
+
+func runExchange(w *world, c vectors.Exchange) {
+	w.t.Helper()
+	p := w.claim("demo")
+	vars := map[string]string{"host": host, "label": "demo", "visitor": visitorIP}
+	v := w.dial(visitorAddr)
+	raw := c.Visitor.Bytes(vars)
+	method, _, _ := bytes.Cut(raw, []byte(" "))
+	done := make(chan *reply, 1)
+	v.write(raw)
+	go func() { done <- v.read(string(method)) }()
+
+	request := p.next()
+	if d := c.Request.Diff(request, vars); d != "" {
+		w.t.Errorf("request: %s", d)
+	}
+	p.respond(c.Answer().Envelope(request.ID))
+	got := <-done
+	if got.Err != nil {
+		w.t.Fatalf("visitor: %v", got.Err)
+	}
+	if d := c.Received.Diff(got.Status, fieldsOf(got.Header), got.Content, vars); d != "" {
+		w.t.Errorf("received: %s", d)
+	}
+	if n := v.in.Buffered(); n > 0 {
+		w.t.Errorf("%d bytes after the answer", n)
+	}
+}
+
+func TestVectorsOfFaults(t *testing.T) {
+	for _, c := range vectors.Invalid() {
+		t.Run(c.Name, func(t *testing.T) {
+			inWorld(t, Options{}, func(w *world) { runFault(w, c) })
+		})
+	}
+}
+
+func runFault(w *world, c vectors.Fault) {
+	w.t.Helper()
+	p := w.claim("demo")
+	method := c.Method
+	if method == "" {
+		method = "GET"
+	}
+	v := w.visit(requestTo(method, host, "/"))
+	request := p.next()
+	got := p.answer(map[string]any{"messages": []any{c.Message(request.ID)}})
+	if got.Status != c.Result.Status {
+		w.t.Errorf("result = %s, want %s (%s)", got.Status, c.Result.Status, got.Detail)
+	}
+	if got.Status == schema.ResultInvalid && (got.Pointer == nil || *got.Pointer != c.Result.Pointer) {
+		w.t.Errorf("pointer = %s, want %q (%s)", quoted(got.Pointer), c.Result.Pointer, got.Detail)
+	}
+	if got.Status != schema.ResultInvalid {
+		return
+	}
+	if c.ID == nil && isObject(c.Answer) && got.ID != request.ID {
+		w.t.Errorf("id of the result = %q, want %q", got.ID, request.ID)
+	}
+	p.respond(schema.Response{ID: request.ID, Status: 200, Headers: []schema.Field{{"X-Good", "1"}}})
+	if r := v.await(); r.Status != 200 || r.Header.Get("X-Good") != "1" {
+		w.t.Errorf("the better answer gave %d %s", r.Status, r.Content)
+	}
+}
+
+func isObject(v json.RawMessage) bool {
+	var m map[string]any
+	return json.Unmarshal(v, &m) == nil && m != nil
+}
+
+func quoted(s *string) string {
+	if s == nil {
+		return "absent"
+	}
+	return `"` + *s + `"`
+}
+
+func TestVectorsOfConversations(t *testing.T) {
+	for _, c := range vectors.Conversations() {
+		t.Run(c.Name, func(t *testing.T) {
+			o := Options{
+				PublicURL: c.Gateway.PublicURL, Keys: c.Gateway.Keys, AnswerBytes: c.Gateway.AnswerBytes, Loopback: true,
+				Limits: claim.Limits{Queue: c.Gateway.Queue, Sessions: c.Gateway.Sessions, Batch: c.Gateway.Batch},
+			}
+			inWorld(t, o, func(w *world) {
+				(&talk{world: w, vars: map[string]string{}, calls: map[string]*call{}, visitors: map[string]*visitor{}}).run(c.Steps)
+			})
+		})
+	}
+}
+
+// talk is a conversation with a gateway.
+type talk struct {
+	*world
+	vars     map[string]string
+	calls    map[string]*call
+	visitors map[string]*visitor
+}
+
+func (k *talk) run(steps []vectors.Step) {
+	k.t.Helper()
+	for i, s := range steps {
+		if !k.step(i, s) {
+			return
+		}
+		synctest.Wait()
+	}
+}
+
+// step does one step and tells whether the conversation goes on.
+func (k *talk) step(i int, s vectors.Step) bool {
+	k.t.Helper()
+	switch {
+	case s.Send != nil:
+		c := k.begin(k.programs(*s.Send))
+		<-c.done
+		return k.check(i, s, c.got)
+	case s.Open != nil:
+		k.calls[s.Name] = k.begin(k.programs(*s.Open))
+	case s.Visit != nil:
+		k.visitors[s.Name] = k.world.visit(string(s.Visit.Bytes(k.gateway.public.authority(s.Visit.Label), k.vars)))
+	case s.Leave != "":
+		k.leave(s.Leave)
+	case s.Await != "":
+		return k.check(i, s, k.await(s.Await))
+	case s.Pending != "":
+		if k.answered(s.Pending) {
+			k.t.Errorf("step %d: %s is answered: %+v", i, s.Pending, k.await(s.Pending))
+			return false
+		}
+	case s.SleepMs > 0:
+		time.Sleep(time.Duration(s.SleepMs) * time.Millisecond)
+	case s.Drain:
+		go k.gateway.Drain(context.Background())
+	default:
+		k.t.Fatalf("step %d does nothing", i)
+	}
+	return true
+}
+
+func (k *talk) programs(s vectors.Send) *http.Request {
+	req, err := s.Request(k.origin(), k.vars)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return req
+}
+
+func (k *talk) leave(name string) {
+	if c := k.calls[name]; c != nil {
+		c.stop()
+	} else {
+		_ = k.visitors[name].conn.Close()
+	}
+}
+
+func (k *talk) answered(name string) bool {
+	if c := k.calls[name]; c != nil {
+		select {
+		case <-c.done:
+			return true
+		default:
+			return false
+		}
+	}
+	return !k.visitors[name].pending()
+}
+
+func (k *talk) await(name string) *reply {
+	if c := k.calls[name]; c != nil {
+		<-c.done
+		return c.got
+	}
+	v := k.visitors[name]
+	<-v.done
+	return v.got
+}
+
+// check compares an answer and saves what the step wants of it.
+func (k *talk) check(i int, s vectors.Step, got *reply) bool {
+	k.t.Helper()
+	if got.Err != nil {
+		k.t.Errorf("step %d: %v", i, got.Err)
+		return false
+	}
+	if d := s.Expect.Diff(got.Status, got.Header, got.Content, k.vars); d != "" {
+		k.t.Errorf("step %d: %s", i, d)
+		return false
+	}
+	for name, pointer := range s.Save {
+		value, err := vectors.Pick(got.Content, pointer)
+		if err != nil {
+			k.t.Errorf("step %d: %v", i, err)
+			return false
+		}
+		k.vars[name] = value
+	}
+	return true
+}

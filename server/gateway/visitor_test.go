@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"reversehttp/schema"
+)
+
+func mustAddrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
+// visitor is a connection that writes bytes and reads answers.
+type visitor struct {
+	world *world
+	conn  net.Conn
+	in    *bufio.Reader
+	got   *reply
+	done  chan struct{}
+}
+
+// dial connects a visitor from an address.
+func (w *world) dial(from string) *visitor {
+	w.t.Helper()
+	conn, err := w.network.dial(from)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = conn.Close() })
+	return &visitor{world: w, conn: conn, in: bufio.NewReader(conn)}
+}
+
+// write writes on a goroutine of its own, since a peer that refuses may not
+// read all of it.
+func (v *visitor) write(p []byte) {
+	go func() { _, _ = v.conn.Write(p) }()
+}
+
+// read reads one answer to a request of a method; informational ones are skipped.
+func (v *visitor) read(method string) *reply {
+	for {
+		resp, err := http.ReadResponse(v.in, &http.Request{Method: method})
+		if err == nil && resp.StatusCode < 200 {
+			continue
+		}
+		return newReply(resp, err)
+	}
+}
+
+// visit sends the bytes of one request, whose answer await gives.
+func (w *world) visit(raw string) *visitor {
+	w.t.Helper()
+	v := w.dial(visitorAddr)
+	v.send(raw)
+	return v
+}
+
+func (v *visitor) send(raw string) {
+	method, _, _ := strings.Cut(raw, " ")
+	v.done = make(chan struct{})
+	v.write([]byte(raw))
+	go func() {
+		defer close(v.done)
+		v.got = v.read(method)
+	}()
+}
+
+// await waits for the answer.
+func (v *visitor) await() *reply {
+	v.world.t.Helper()
+	<-v.done
+	if v.got.Err != nil {
+		v.world.t.Fatalf("visitor: %v", v.got.Err)
+	}
+	return v.got
+}
+
+// pending tells whether the answer has not come.
+func (v *visitor) pending() bool {
+	select {
+	case <-v.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// ask sends one request and waits for the answer of the gateway itself.
+func (w *world) ask(raw string) *reply {
+	w.t.Helper()
+	return w.visit(raw).await()
+}
+
+// get is a plain request for a target at a host, whose connection then ends.
+func get(host, target string, fields ...string) string {
+	return requestTo("GET", host, target, fields...)
+}
+
+func requestTo(method, host, target string, fields ...string) string {
+	raw := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n", method, target, host)
+	for _, f := range fields {
+		raw += f + "\r\n"
+	}
+	return raw + "\r\n"
+}
+
+// host is the authority of the label demo in the shape of its own host.
+const host = "demo.localhost:8080"
+
+// fieldsOf gives fields as those of an envelope: each character is one byte.
+func fieldsOf(h http.Header) []schema.Field {
+	var out []schema.Field
+	for name, values := range h {
+		for _, value := range values {
+			out = append(out, schema.Field{name, toString(value)})
+		}
+	}
+	return out
+}
+
+// rest gives what came after the last answer, until the connection ends.
+func (v *visitor) rest() []byte {
+	b, _ := io.ReadAll(v.in)
+	return bytes.TrimSpace(b)
+}

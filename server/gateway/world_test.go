@@ -1,0 +1,283 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"reversehttp/schema"
+	"reversehttp/schema/vectors"
+)
+
+// pipeListener is a network of net.Pipe. Who waits on it counts as waiting in
+// a bubble of synctest, which real sockets do not.
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newPipeListener() *pipeListener {
+	return &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8080} }
+
+// dial connects from an address.
+func (l *pipeListener) dial(from string) (net.Conn, error) {
+	here, there := net.Pipe()
+	select {
+	case l.conns <- addressed{there, net.TCPAddrFromAddrPort(mustAddrPort(from))}:
+		return here, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// addressed is a connection from an address.
+type addressed struct {
+	net.Conn
+	remote net.Addr
+}
+
+func (c addressed) RemoteAddr() net.Addr { return c.remote }
+
+// The address of visitors and programs, unless a test says another.
+const (
+	visitorIP   = "203.0.113.9"
+	visitorAddr = visitorIP + ":51234"
+)
+
+// world is a gateway behind a real http.Server in a bubble.
+type world struct {
+	t       *testing.T
+	gateway *Gateway
+	server  *http.Server
+	network *pipeListener
+	client  *http.Client
+}
+
+// inWorld runs a test with a gateway in a bubble of synctest.
+func inWorld(t *testing.T, o Options, test func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(newWorld(t, o)) })
+}
+
+// newWorld starts a gateway, which ends with the test.
+func newWorld(t *testing.T, o Options) *world {
+	t.Helper()
+	g, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, gateway: g, server: g.Server(), network: newPipeListener()}
+	w.client = &http.Client{
+		Transport: &http.Transport{
+			DisableKeepAlives: true, DisableCompression: true,
+			DialContext: func(context.Context, string, string) (net.Conn, error) { return w.network.dial(visitorAddr) },
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	served := make(chan error, 1)
+	go func() { served <- w.server.Serve(Listen(w.network)) }()
+	t.Cleanup(func() {
+		_ = w.server.Close()
+		<-served
+		time.Sleep(time.Minute) // until what lingers on connections is over
+		g.Close()
+	})
+	return w
+}
+
+// origin is the control origin without a final slash.
+func (w *world) origin() string { return strings.TrimSuffix(w.gateway.ControlURL(), "/") }
+
+// reply is a whole answer of the gateway.
+type reply struct {
+	Status  int
+	Header  http.Header
+	Content []byte
+	// Version is that of the status line, such as "HTTP/1.1".
+	Version string
+	Err     error
+}
+
+// code gives the code of a problem; empty where the reply is none.
+func (r *reply) code() schema.Code {
+	var p schema.Problem
+	if r.Header.Get("Content-Type") != "application/problem+json" || json.Unmarshal(r.Content, &p) != nil {
+		return ""
+	}
+	return p.Code
+}
+
+// handed gives the parameter of Proxy-Status; empty where it is absent.
+func (r *reply) handed() string {
+	_, value, _ := strings.Cut(r.Header.Get("Proxy-Status"), "; handed=")
+	return value
+}
+
+func newReply(resp *http.Response, err error) *reply {
+	if err != nil {
+		return &reply{Err: err}
+	}
+	defer func() { _ = resp.Body.Close() }()
+	content, err := io.ReadAll(resp.Body)
+	return &reply{Status: resp.StatusCode, Header: resp.Header, Content: content, Version: resp.Proto, Err: err}
+}
+
+// call is a program's request that waits for its answer.
+type call struct {
+	got  *reply
+	done chan struct{}
+	stop context.CancelFunc
+}
+
+// begin sends a program's request on a goroutine of its own.
+func (w *world) begin(req *http.Request) *call {
+	ctx, stop := context.WithCancel(context.Background())
+	c := &call{done: make(chan struct{}), stop: stop}
+	go func() {
+		defer close(c.done)
+		defer stop()
+		c.got = newReply(w.client.Do(req.WithContext(ctx)))
+	}()
+	w.t.Cleanup(stop)
+	return c
+}
+
+// send sends a program's request and waits for the answer. v is its JSON, or
+// nil; as the token or key to show, or empty.
+func (w *world) send(method, url, as string, v any, fields ...schema.Field) *reply {
+	w.t.Helper()
+	req := w.request(method, url, as, v, fields...)
+	got := newReply(w.client.Do(req))
+	if got.Err != nil {
+		w.t.Fatalf("%s %s: %v", method, url, got.Err)
+	}
+	return got
+}
+
+func (w *world) request(method, url, as string, v any, fields ...schema.Field) *http.Request {
+	w.t.Helper()
+	send := vectors.Send{Method: method, URL: url, As: as, Headers: fields}
+	if v != nil {
+		var err error
+		if send.JSON, err = json.Marshal(v); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	req, err := send.Request(w.origin(), nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return req
+}
+
+// into decodes the JSON of a reply.
+func into[T any](t *testing.T, r *reply) T {
+	t.Helper()
+	var v T
+	dec := json.NewDecoder(bytes.NewReader(r.Content))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&v); err != nil {
+		t.Fatalf("%d %s: %v", r.Status, r.Content, err)
+	}
+	return v
+}
+
+// program is a session of a claim, which polls without cursors.
+type program struct {
+	*world
+	schema.ClaimAnswer
+}
+
+// claim claims a label with the token "t0".
+func (w *world) claim(label string) *program {
+	w.t.Helper()
+	got := w.send("POST", "/claims", "", schema.ClaimRequest{Label: &label, Token: new("t0")})
+	if got.Status != http.StatusCreated && got.Status != http.StatusOK {
+		w.t.Fatalf("claim %s: %d %s", label, got.Status, got.Content)
+	}
+	return &program{w, into[schema.ClaimAnswer](w.t, got)}
+}
+
+// poll polls once and gives the requests of the batch.
+func (p *program) poll(fields ...schema.Field) []schema.Request {
+	p.t.Helper()
+	got := p.send("GET", p.Requests, p.Token, nil, fields...)
+	if got.Status == http.StatusNoContent {
+		return nil
+	}
+	if got.Status != http.StatusOK {
+		p.t.Fatalf("poll: %d %s", got.Status, got.Content)
+	}
+	var requests []schema.Request
+	for _, m := range into[schema.Batch](p.t, got).Messages {
+		var r schema.Request
+		if err := json.Unmarshal(m, &r); err != nil {
+			p.t.Fatal(err)
+		}
+		if r.Type == schema.TypeRequest {
+			requests = append(requests, r)
+		}
+	}
+	return requests
+}
+
+// next polls until there is one request.
+func (p *program) next() schema.Request {
+	p.t.Helper()
+	for range 4 {
+		if rs := p.poll(); len(rs) > 0 {
+			return rs[0]
+		}
+	}
+	p.t.Fatal("no request came within four polls")
+	return schema.Request{}
+}
+
+// answer posts one message and gives its result.
+func (p *program) answer(v any) schema.Result {
+	p.t.Helper()
+	got := p.send("POST", p.Responses, p.Token, v)
+	if got.Status != http.StatusAccepted {
+		p.t.Fatalf("answer: %d %s", got.Status, got.Content)
+	}
+	results := into[schema.Results](p.t, got).Results
+	if len(results) != 1 {
+		p.t.Fatalf("answer: %d results, want 1: %s", len(results), got.Content)
+	}
+	return results[0]
+}
+
+// respond answers an exchange and fails the test unless it is accepted.
+func (p *program) respond(r schema.Response) {
+	p.t.Helper()
+	r.Type = schema.TypeResponse
+	if got := p.answer(r); got.Status != schema.ResultAccepted {
+		p.t.Fatalf("answer: %s %s, want accepted", got.Status, got.Detail)
+	}
+}
