@@ -1,0 +1,174 @@
+// A page with nothing but fetch is a full HTTP server: the real gateway, a real Chromium, and visitors made of bytes.
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { after, before, describe, test } from 'node:test'
+import { noBrowser, startBrowser } from './browser.js'
+import { Gateway, gatewayBinary } from './gateway.js'
+import { claimedURL, openServer, startSite } from './site.js'
+import { until } from './until.js'
+import { field, valuesOf, visit } from './visitor.js'
+
+describe('a page that is a server', { skip: noBrowser }, () => {
+  let gateway, browser, site, context, page, url
+
+  before(async () => {
+    ;[gateway, browser, site] = await Promise.all([Gateway.start(), startBrowser(), startSite()])
+    context = await browser.newContext()
+    page = await context.newPage()
+    url = await openServer(page, site.url, gateway)
+  })
+  after(async () => {
+    await browser?.close()
+    await site?.close()
+    await gateway?.stop()
+  })
+
+  test('answers GET', async () => {
+    const { status, fields, content } = await visit(`${url}hello`)
+    assert.equal(status, 200)
+    assert.equal(field(fields, 'Content-Type'), 'text/plain')
+    assert.equal(content.toString(), 'hello from a tab')
+  })
+
+  test('answers POST with text', async () => {
+    const text = JSON.stringify({ greeting: 'grüß Gott ✓ 😀' })
+    const fields = [['Content-Type', 'application/json']]
+    const received = await visit(`${url}echo`, { method: 'POST', fields, content: text })
+    assert.equal(received.content.toString(), text)
+    assert.equal(field(received.fields, 'Content-Type'), 'application/json')
+  })
+
+  test('answers POST with every byte there is', async () => {
+    const bytes = Buffer.from(Array.from({ length: 60_000 }, (_, i) => (i * 7) % 256))
+    const { status, content } = await visit(`${url}echo`, { method: 'POST', content: bytes })
+    assert.equal(status, 200)
+    assert.ok(content.equals(bytes), `${content.length} bytes came back, and not the same`)
+  })
+
+  test('sees cookies and sets two', async () => {
+    const { fields, content } = await visit(`${url}cookies`, { fields: [['Cookie', 'a=1; c=3']] })
+    assert.deepEqual(JSON.parse(content), ['a=1; c=3'])
+    assert.deepEqual(valuesOf(fields, 'Set-Cookie'), ['a=1; Path=/', 'b=2; Path=/; HttpOnly'])
+  })
+
+  test('keeps cookies in the browser of a visitor', async () => {
+    const visitor = await browser.newContext()
+    const tab = await visitor.newPage()
+    await tab.goto(`${url}cookies`)
+    await tab.goto(`${url}cookies`)
+    assert.deepEqual(JSON.parse(await tab.textContent('body')), ['a=1; b=2'])
+    await visitor.close()
+  })
+
+  test('answers 404 and 500 of its own', async () => {
+    const missing = await visit(`${url}nowhere`)
+    assert.equal(missing.status, 404)
+    assert.equal(missing.content.toString(), 'nothing here')
+    const failed = await visit(`${url}own-500`)
+    assert.equal(failed.status, 500)
+    assert.equal(failed.content.toString(), 'my own')
+    for (const { fields } of [missing, failed]) {
+      assert.equal(field(fields, 'Proxy-Status'), undefined, 'it is not an error of the gateway')
+    }
+  })
+
+  test('answers 500 when its handler throws, and goes on', async () => {
+    const { status, content } = await visit(`${url}throw`)
+    assert.equal(status, 500)
+    assert.doesNotMatch(
+      content.toString(),
+      /as the test says/,
+      'the fault is nobody else’s business',
+    )
+    assert.equal((await visit(`${url}hello`)).status, 200)
+  })
+
+  test('is told when a visitor leaves', async () => {
+    const { host, port } = new URL(url)
+    const socket = connect(Number(port), '127.0.0.1')
+    await once(socket, 'connect')
+    socket.write(`GET /wait HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
+    await page.waitForFunction(() => document.body.dataset.waiting === 'yes')
+    socket.destroy()
+    await page.waitForFunction(() => document.body.dataset.waiting === 'aborted')
+  })
+
+  test('answers a hundred visitors at once', async () => {
+    const answers = await Promise.all(Array.from({ length: 100 }, () => visit(`${url}hello`)))
+    assert.deepEqual(new Set(answers.map((a) => a.status)), new Set([200]))
+  })
+
+  test('keeps its label when it is loaded again', async () => {
+    const token = await page.evaluate(() => globalThis.claim.token)
+    await page.reload()
+    assert.equal(await claimedURL(page), url)
+    assert.equal(await page.evaluate(() => globalThis.claim.token), token)
+    assert.equal((await visit(`${url}hello`)).status, 200)
+  })
+
+  test('loses no visitor while it is loaded again', async () => {
+    const visits = []
+    let done = false
+    const visiting = (async () => {
+      while (!done) visits.push(await visit(`${url}hello`))
+    })()
+    await page.reload()
+    await claimedURL(page)
+    done = true
+    await visiting
+    assert.deepEqual(new Set(visits.map((v) => v.status)), new Set([200]), `of ${visits.length}`)
+  })
+
+  test('shares its label with a second tab', async () => {
+    const opened = context.waitForEvent('page')
+    await page.evaluate(() => void window.open(location.href))
+    const second = await opened
+    assert.equal(await claimedURL(second), url)
+    const tabs = new Set()
+    await until(async () => {
+      tabs.add((await visit(`${url}tab`)).content.toString())
+      return tabs.size === 2
+    }, 'both tabs answer')
+    await second.close()
+    for (let i = 0; i < 5; i++) assert.equal((await visit(`${url}hello`)).status, 200)
+  })
+
+  test('is missed with 503 once its tab is closed', async () => {
+    await page.close()
+    const { status, fields, content } = await visit(`${url}hello`)
+    assert.equal(status, 503)
+    assert.equal(JSON.parse(content).code, 'no_handler')
+    assert.match(field(fields, 'Proxy-Status'), /^reversehttp;.*handed=\?0/)
+    assert.ok(Number(field(fields, 'Retry-After')) > 0)
+  })
+
+  test('gives 404 for a label that nobody claims', async () => {
+    const { status, content } = await visit(`http://nobody.localhost:${gateway.port}/`)
+    assert.equal(status, 404)
+    assert.equal(JSON.parse(content).code, 'no_claim')
+  })
+})
+
+test(
+  'a webhook reaches page code seconds after nothing ran at all',
+  { skip: noBrowser },
+  async (t) => {
+    gatewayBinary()
+    const sinceMs = performance.now()
+    const [gateway, browser] = await Promise.all([Gateway.start(), startBrowser()])
+    t.after(async () => {
+      await browser.close()
+      await gateway.stop()
+    })
+    const page = await browser.newPage()
+    await page.goto(`${gateway.url}hello`)
+    const url = await page.getAttribute('a#link[href]', 'href')
+    const { status, content } = await visit(url, { method: 'POST', content: '{"event":"ping"}' })
+    const tookMs = performance.now() - sinceMs
+    assert.equal(status, 200)
+    assert.equal(content.toString(), 'hello from this tab\n')
+    t.diagnostic(`gateway, browser, page, claim and webhook: ${Math.round(tookMs)} ms`)
+    assert.ok(tookMs < 60_000, `it took ${tookMs} ms`)
+  },
+)

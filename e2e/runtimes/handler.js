@@ -1,0 +1,37 @@
+/**
+ * Makes the handler of a runtime that speaks sdk-js. It answers as answers says for the case that the field
+ * Vector names, and reports what the SDK shows of each request. It stands alone, for it is sent to a page as text.
+ */
+export function vectorHandler(answers, report) {
+  const toBase64 = (bytes) => btoa(Array.from(bytes, (b) => String.fromCharCode(b)).join(''))
+  const toBytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0))
+
+  return async (request, info) => {
+    const { method, target, url, base, httpVersion, remoteAddr, attempt, headers } = info
+    const shown = {
+      method: request.method,
+      url: request.url,
+      headers: [...request.headers],
+      bodyBase64: toBase64(new Uint8Array(await request.arrayBuffer())),
+    }
+    await report({
+      ...{ method, target, url, base, httpVersion, remoteAddr, attempt, headers },
+      bodyBase64: toBase64(info.content),
+      request: shown,
+    })
+    const name = headers.find((f) => f[0] === 'Vector')[1]
+    const { status, headers: fields = [], bodyBase64 = '' } = answers[name]
+    const response = new Response(bodyBase64 ? toBytes(bodyBase64) : null, { status })
+    const times = (name) => fields.filter((f) => f[0].toLowerCase() === name.toLowerCase()).length
+    for (const [name, value] of fields) {
+      // Response keeps apart the values of Set-Cookie alone, and in a browser hides that one.
+      const hidden = /^set-cookie$/i.test(name) && globalThis.document
+      if (hidden || (times(name) > 1 && !/^set-cookie$/i.test(name))) {
+        info.responseHeaders.push([name, value])
+      } else {
+        response.headers.append(name, value)
+      }
+    }
+    return response
+  }
+}

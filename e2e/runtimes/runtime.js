@@ -1,0 +1,82 @@
+// Starts the runtimes that answer vectors, each a handler with the label that is asked for. A runtime calls report
+// with what its own API shows of each request, and is ended with stop.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { build } from '../gateway.js'
+import { vectorHandler } from './handler.js'
+
+const here = (name) => fileURLToPath(new URL(name, import.meta.url))
+const startMs = 60_000
+
+/** A program in Go. */
+export function go(gateway, label, answers, report) {
+  const path = build('./e2e/runtimes/go', 'go')
+  return program(path, [gateway, label, answers.path], {}, report)
+}
+
+/** A program in Node. */
+export function node(gateway, label, answers, report) {
+  return program(process.execPath, [here('node.js'), gateway, label, answers.path], {}, report)
+}
+
+// debug shows its input on standard error.
+const filter = `debug | ($ENV.ANSWERS | fromjson)[.headers[] | select(.[0] == "Vector")[1]]
+  | if .bodyRepeat then .body = .bodyRepeat.text * .bodyRepeat.count | del(.bodyRepeat) else . end`
+
+/** The loop around curl and jq. */
+export function shell(gateway, label, answers, report) {
+  const args = [here('shell.sh'), gateway, JSON.stringify({ label }), filter]
+  return program('bash', args, { ANSWERS: JSON.stringify(answers.asWritten) }, report)
+}
+
+/** A page of the gateway. */
+export async function chromium(gateway, label, answers, report, browser) {
+  const context = await browser.newContext()
+  const page = await context.newPage()
+  await page.exposeFunction('report', report)
+  await page.goto(gateway)
+  await page.evaluate(`(async () => {
+    const { serve } = await import('/sdk.js')
+    const handler = (${vectorHandler})(${JSON.stringify(answers.inBase64)}, report)
+    globalThis.claim = await serve(handler, { label: ${JSON.stringify(label)} })
+  })()`)
+  return { stop: () => context.close() }
+}
+
+/** Starts a program. Its first line says that it is ready; every report is a line too, or what jq's debug prints. */
+async function program(command, args, env, report) {
+  // A group of its own: the shell's curl ends with it.
+  const child = spawn(command, args, {
+    detached: true,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const ended = once(child, 'close')
+  const ready = deferred()
+  createInterface(child.stdout).on('line', (line) => {
+    const seen = line.startsWith('{') ? JSON.parse(line) : { url: line }
+    if (seen.headers) report(seen)
+    else ready.resolve()
+  })
+  createInterface(child.stderr).on('line', (line) => {
+    if (line.startsWith('["DEBUG:",')) report(JSON.parse(line)[1])
+    else console.error(`${command}: ${line}`)
+  })
+  ended.then(([code]) => ready.reject(new Error(`${command} ended with ${code}`)))
+  const late = setTimeout(() => ready.reject(new Error(`${command} is not ready`)), startMs)
+  await ready.promise.finally(() => clearTimeout(late))
+  return {
+    async stop() {
+      process.kill(-child.pid, 'SIGTERM')
+      await ended
+    },
+  }
+}
+
+function deferred() {
+  const d = {}
+  d.promise = new Promise((resolve, reject) => Object.assign(d, { resolve, reject }))
+  return d
+}

@@ -1,0 +1,97 @@
+// The same cases through the real gateway, answered in Go, in Node, in a page and by a shell loop.
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { noBrowser, startBrowser } from './browser.js'
+import { Gateway } from './gateway.js'
+import { chromium, go, node, shell } from './runtimes/runtime.js'
+import { root } from './steps/run.js'
+import { until } from './until.js'
+import { bytesOf, checkReceived, checkRequest, contentOf, exchanges } from './vectors.js'
+import { visitRaw } from './visitor.js'
+
+const cases = exchanges()
+const runtimes = { 'sdk-go': go, node, chromium, shell }
+
+let gateway, dir, answers, browser
+
+before(async () => {
+  gateway = await Gateway.start()
+  if (!noBrowser) browser = await startBrowser()
+  execFileSync('go', ['run', './sdk-js/pack'], { cwd: root, stdio: 'inherit' })
+  const asWritten = Object.fromEntries(cases.map((c) => [c.name, c.response ?? { status: 204 }]))
+  const inBase64 = Object.fromEntries(
+    Object.entries(asWritten).map(([name, { status, headers, ...content }]) => [
+      name,
+      { status, headers, bodyBase64: contentOf(content).toString('base64') },
+    ]),
+  )
+  dir = await mkdtemp(join(tmpdir(), 'reversehttp-vectors-'))
+  answers = { asWritten, inBase64, path: join(dir, 'answers.json') }
+  await writeFile(answers.path, JSON.stringify(inBase64))
+})
+
+after(async () => {
+  await browser?.close()
+  await gateway?.stop()
+  if (dir) await rm(dir, { recursive: true })
+})
+
+test('every runtime that a case names is known', () => {
+  const known = ['gateway', ...Object.keys(runtimes)]
+  for (const { name, via = [] } of cases) {
+    for (const runtime of via) assert.ok(known.includes(runtime), `${name} names ${runtime}`)
+  }
+})
+
+for (const [name, start] of Object.entries(runtimes)) {
+  const skip = name === 'chromium' && noBrowser
+  describe(`${name} answers every case`, { skip, concurrency: 8 }, () => {
+    const seen = new Map()
+    let runtime, host
+
+    before(async () => {
+      const report = (request) => {
+        const vector = request.headers.find((f) => f[0] === 'Vector')[1]
+        seen.set(vector, [...(seen.get(vector) ?? []), request])
+      }
+      const origin = gateway.url.slice(0, -1)
+      runtime = await start(origin, name, answers, report, browser)
+      host = `${name}.localhost:${gateway.port}`
+    })
+    after(() => runtime?.stop())
+
+    for (const c of cases.filter(({ via }) => !via || via.includes(name))) {
+      test(c.name, async () => {
+        const vars = { host, label: name, visitor: '127.0.0.1' }
+        const received = await visitRaw(gateway.port, bytesOf(c, vars))
+        await until(() => seen.has(c.name), `the report of ${c.name}`)
+        const [request, ...more] = seen.get(c.name)
+        checkRequest(c.request, request, vars)
+        if (request.request) checkStandardRequest(request)
+        checkReceived(c.received, received, vars)
+        assert.deepEqual(more, [], 'the handler ran again')
+      })
+    }
+  })
+}
+
+/** Compares the Request that a JavaScript handler got with what the SDK tells beside it. */
+function checkStandardRequest({ request, method, url, headers, ...rest }) {
+  assert.equal(request.method, method, 'request.method')
+  assert.equal(new URL(request.url).href, request.url, 'request.url')
+  assert.equal(new URL(request.url).origin, new URL(url).origin, 'request.url')
+  for (const [name, value] of request.headers) {
+    const values = headers.filter((f) => f[0].toLowerCase() === name).map((f) => f[1])
+    // Cookies are joined with a semicolon (RFC 6265, 5.4).
+    assert.ok(
+      [', ', '; '].some((by) => values.join(by) === value),
+      `request.headers ${name} = ${value}`,
+    )
+  }
+  const want = /^(get|head)$/i.test(method) ? Buffer.alloc(0) : contentOf(rest)
+  assert.ok(contentOf(request).equals(want), 'the content of the Request')
+}
