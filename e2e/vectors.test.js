@@ -1,14 +1,10 @@
 // The same cases through the real gateway, answered in Go, in Node, in a page and by a shell loop.
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { noBrowser, startBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
+import { writeAnswers } from './runtimes/answers.js'
 import { chromium, go, node, shell } from './runtimes/runtime.js'
-import { root } from './steps/run.js'
 import { until } from './until.js'
 import { bytesOf, checkReceived, checkRequest, contentOf, exchanges } from './vectors.js'
 import { visitRaw } from './visitor.js'
@@ -16,28 +12,18 @@ import { visitRaw } from './visitor.js'
 const cases = exchanges()
 const runtimes = { 'sdk-go': go, node, chromium, shell }
 
-let gateway, dir, answers, browser
+let gateway, answers, browser
 
 before(async () => {
   gateway = await Gateway.start()
   if (!noBrowser) browser = await startBrowser()
-  execFileSync('go', ['run', './sdk-js/pack'], { cwd: root, stdio: 'inherit' })
-  const asWritten = Object.fromEntries(cases.map((c) => [c.name, c.response ?? { status: 204 }]))
-  const inBase64 = Object.fromEntries(
-    Object.entries(asWritten).map(([name, { status, headers, ...content }]) => [
-      name,
-      { status, headers, bodyBase64: contentOf(content).toString('base64') },
-    ]),
-  )
-  dir = await mkdtemp(join(tmpdir(), 'reversehttp-vectors-'))
-  answers = { asWritten, inBase64, path: join(dir, 'answers.json') }
-  await writeFile(answers.path, JSON.stringify(inBase64))
+  answers = await writeAnswers(cases.map((c) => [c.name, c.response ?? { status: 204 }]))
 })
 
 after(async () => {
   await browser?.close()
   await gateway?.stop()
-  if (dir) await rm(dir, { recursive: true })
+  await answers?.remove()
 })
 
 test('every runtime that a case names is known', () => {

@@ -1,10 +1,11 @@
 // Starts the runtimes that answer vectors, each a handler with the label that is asked for. A runtime calls report
 // with what its own API shows of each request, and is ended with stop.
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { build } from '../gateway.js'
+import { root } from '../steps/run.js'
 import { vectorHandler } from './handler.js'
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url))
@@ -18,6 +19,7 @@ export function go(gateway, label, answers, report) {
 
 /** A program in Node. */
 export function node(gateway, label, answers, report) {
+  execFileSync('go', ['run', './sdk-js/pack'], { cwd: root, stdio: 'inherit' })
   return program(process.execPath, [here('node.js'), gateway, label, answers.path], {}, report)
 }
 
