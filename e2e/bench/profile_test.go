@@ -1,0 +1,75 @@
+package main
+
+import (
+	"net"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	reversehttp "reversehttp/sdk-go"
+	"reversehttp/server/gateway"
+)
+
+// Gateway, handler and visitors in one process, to look into with -cpuprofile
+// and -memprofile. For comparisons run the bench itself.
+
+func BenchmarkTraffic(b *testing.B) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	g, err := gateway.New(gateway.Options{PublicURL: "http://{label}.localhost:" + port + "/", Loopback: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer g.Close()
+	server := g.Server()
+	go func() { _ = server.Serve(gateway.Listen(l)) }()
+	defer func() { _ = server.Close() }()
+
+	s, err := reversehttp.Claim(b.Context(), "http://"+l.Addr().String(), &reversehttp.Options{Label: "bench"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	go func() { _ = s.Serve(handler()) }()
+	defer func() { _ = s.Close() }()
+	at, err := url.Parse(s.URL())
+	if err != nil {
+		b.Fatal(err)
+	}
+	benchmarkLoads(b, l.Addr().String(), at.Host)
+}
+
+// BenchmarkFloor is the handler alone, on a port of its own.
+func BenchmarkFloor(b *testing.B) {
+	s := httptest.NewServer(handler())
+	defer s.Close()
+	address := s.Listener.Addr().String()
+	benchmarkLoads(b, address, address)
+}
+
+func benchmarkLoads(b *testing.B, address, host string) {
+	for _, l := range loads() {
+		b.Run(l.title(), func(b *testing.B) {
+			request := requestOf(l.method, l.target, host, l.fields, l.content)
+			visitors := make([]*visitor, l.concurrency)
+			for i := range visitors {
+				v, err := dial(address, 10*time.Minute)
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer v.close()
+				visitors[i] = v
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			took, err := l.visit(visitors, request, max(b.N, len(visitors)))
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(percentile(took, 50)*1e6, "p50-ns")
+		})
+	}
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"runtime"
+	"text/tabwriter"
+)
+
+// report is all that a run tells.
+type report struct {
+	Go       string       `json:"go"`
+	Platform string       `json:"platform"`
+	CPUs     int          `json:"cpus"`
+	Rounds   int          `json:"rounds"`
+	Requests int          `json:"requests"`
+	Seconds  float64      `json:"seconds"`
+	Traffic  []comparison `json:"traffic"`
+	Memory   []memory     `json:"memory"`
+	Goals    []goal       `json:"goals"`
+}
+
+// goal is what a figure should be, and is.
+type goal struct {
+	Name  string  `json:"name"`
+	Bound string  `json:"bound"`
+	Is    float64 `json:"is"`
+	Met   bool    `json:"met"`
+}
+
+func newReport(o *options) *report {
+	return &report{
+		Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(),
+		Rounds: o.rounds, Requests: o.requests,
+	}
+}
+
+// judge holds the figures against the goals.
+func (r *report) judge() {
+	for _, c := range r.Traffic {
+		switch {
+		case c.Case == "GET 1 KiB" && c.Concurrency == 64:
+			r.Goals = append(r.Goals, goal{"requests/s at concurrency 64, gateway to proxy", "at least 1.00", c.Ratio.RequestsPerSecond, c.Ratio.RequestsPerSecond >= 1})
+		case c.Case == "GET 1 KiB" && c.Concurrency == 1:
+			r.Goals = append(r.Goals, goal{"p50 at concurrency 1, gateway to proxy", "at most 1.50", c.Ratio.P50Ms, c.Ratio.P50Ms <= 1.5})
+		}
+	}
+	for _, m := range r.Memory {
+		name := fmt.Sprintf("resident KiB a parked claim, of %d", m.Claims)
+		r.Goals = append(r.Goals, goal{name, "at most 20.00", m.ResidentKiB, m.ResidentKiB <= 20})
+	}
+}
+
+func (r *report) writeJSON(out io.Writer) error {
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
+}
+
+func (r *report) writeTable(out io.Writer) error {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	line := func(format string, args ...any) { _, _ = fmt.Fprintf(t, format+"\n", args...) }
+	line("%s, %s, %d CPUs; medians of %d rounds of %d requests; %.0f s", r.Go, r.Platform, r.CPUs, r.Rounds, r.Requests, r.Seconds)
+	line("")
+	line("case\tway\trequests/s\tp50 ms\tp99 ms\tCPU s of it\tCPU s with handler")
+	for _, c := range r.Traffic {
+		row := func(name, way, format string, f figures) {
+			line("%s\t%s\t"+format+"\t%.2f\t%.2f\t%.2f\t%.2f", name, way, f.RequestsPerSecond, f.P50Ms, f.P99Ms, f.MiddleCPU, f.PathCPU)
+		}
+		row(fmt.Sprintf("%s at %d", c.Case, c.Concurrency), "gateway", "%.0f", c.Gateway)
+		row("", "proxy", "%.0f", c.Proxy)
+		row("", "ratio", "%.2f", c.Ratio)
+	}
+	line("")
+	line("CPU s: for 10,000 requests; of the gateway or proxy alone, and with the handler's process")
+	line("")
+	line("parked claims\tresident KiB\theap KiB\tstack KiB\tgoroutines, each for one claim")
+	for _, m := range r.Memory {
+		line("%d\t%.1f\t%.1f\t%.1f\t%.2f", m.Claims, m.ResidentKiB, m.HeapKiB, m.StackKiB, m.Goroutines)
+	}
+	line("")
+	line("goal\tbound\tis\t")
+	for _, g := range r.Goals {
+		met := "not yet"
+		if g.Met {
+			met = "met"
+		}
+		line("%s\t%s\t%.2f\t%s", g.Name, g.Bound, g.Is, met)
+	}
+	return t.Flush()
+}
