@@ -1,8 +1,60 @@
 // Package web holds the console and the demo pages that the gateway serves at
-// its control origin: plain HTML and modules, embedded.
+// its control origin: plain HTML and modules, embedded. README.md lists them.
 package web
 
-import "net/http"
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
 
-// Pages gives a handler for each path, /sdk.js among them.
-func Pages() (map[string]http.Handler, error) { return nil, nil }
+	sdkjs "reversehttp/sdk-js"
+)
+
+//go:embed pages
+var pages embed.FS
+
+// Pages gives a handler of GET and HEAD for each path, /sdk.js among them.
+// A file of pages/ has the path of its name; HTML loses its extension.
+func Pages() (map[string]http.Handler, error) {
+	files, err := fs.ReadDir(pages, "pages")
+	if err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	handlers := map[string]http.Handler{}
+	for _, f := range files {
+		content, err := fs.ReadFile(pages, "pages/"+f.Name())
+		if err != nil {
+			return nil, fmt.Errorf("web: %w", err)
+		}
+		at := pathOf(f.Name())
+		a := newAsset(path.Ext(f.Name()), content)
+		a.fields["Cross-Origin-Resource-Policy"] = "same-origin"
+		if path.Ext(f.Name()) == ".html" {
+			a.fields["Content-Security-Policy"] = policyOf(at, content)
+			a.fields["Cross-Origin-Opener-Policy"] = "same-origin"
+		}
+		handlers[at] = a
+	}
+	js, sourceMap, err := sdkjs.Bundle()
+	if err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	sdk, sdkMap := newAsset(".js", js), newAsset(".map", sourceMap)
+	sdk.fields["SourceMap"] = "/sdk.js.map"
+	for path, a := range map[string]*asset{"/sdk.js": sdk, "/sdk.js.map": sdkMap} {
+		// A page of any origin may import it.
+		a.fields["Cross-Origin-Resource-Policy"] = "cross-origin"
+		handlers[path] = a
+	}
+	return handlers, nil
+}
+
+func pathOf(name string) string {
+	if name == "index.html" {
+		return "/"
+	}
+	return "/" + strings.TrimSuffix(name, ".html")
+}

@@ -1,0 +1,30 @@
+/** Fields of requests and answers: pairs of name and value, each character of a value one byte. */
+
+/**
+ * Gives the values of a name, in their order.
+ * @param {readonly (readonly [string, string])[]} fields
+ * @param {string} name in lower case
+ */
+export function valuesOf(fields, name) {
+  return fields.filter(([n]) => n.toLowerCase() === name).map(([, value]) => value)
+}
+
+/**
+ * Gives the bytes that a value or a target stands for.
+ * @param {string} value
+ */
+export function bytesOf(value) {
+  return Uint8Array.from(value, (c) => c.charCodeAt(0))
+}
+
+/**
+ * Makes a value or a target readable: UTF-8 where its bytes are that, else a character for each byte.
+ * @param {string} value
+ */
+export function readable(value) {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytesOf(value))
+  } catch {
+    return value
+  }
+}

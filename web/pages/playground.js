@@ -1,0 +1,60 @@
+/** The playground: claim a label, edit the handler, see each exchange as it happens. */
+import { claimPanel } from './claim-panel.js'
+import { by, say } from './element.js'
+import { ExchangeList } from './exchange-list.js'
+import { Runner } from './handler-runner.js'
+import { keep, recall } from './kept.js'
+
+const code = by('code')
+const list = new ExchangeList(by('exchanges'), (count) => {
+  say(by('count'), `${count} listed`)
+  by('nothing').hidden = count > 0
+})
+const runner = new Runner((message) => complain(message))
+
+// Kept in this tab for its reload. Nothing else brings code in here; see policy.go.
+code.value = recall('playground code') ?? code.value
+code.addEventListener('input', () => {
+  say(by('applied'), 'changed, not applied: the code before still answers')
+})
+code.addEventListener('keydown', (/** @type {KeyboardEvent} */ e) => {
+  if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) {
+    e.preventDefault()
+    void apply()
+  }
+})
+by('apply').addEventListener('click', apply)
+by('clear').addEventListener('click', () => list.clear())
+
+async function apply() {
+  const text = code.value
+  keep('playground code', text)
+  complain('')
+  try {
+    await runner.apply(text)
+    if (code.value === text) say(by('applied'), `applied at ${new Date().toLocaleTimeString()}`)
+  } catch (e) {
+    complain(/** @type {Error} */ (e).message)
+    say(by('applied'), runner.ready ? 'not applied: the code before still answers' : 'not applied')
+  }
+}
+
+/** @param {string} message */
+function complain(message) {
+  say(by('code-error'), message)
+}
+
+// Visitors are let in once there is code to answer them, right or wrong.
+await apply()
+claimPanel({
+  page: 'playground',
+  curl: (url) => `curl -i '${url}any/path?x=1' -d 'some content'`,
+  handler: (request, info) => {
+    list.begin(info)
+    return runner.handle(request, info)
+  },
+  claimed: (claim) => {
+    claim.addEventListener('exchange', (end) => list.end(end))
+    claim.addEventListener('error', ({ message }) => complain(message))
+  },
+})

@@ -1,0 +1,156 @@
+package web
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func get(t *testing.T, h http.Handler, method string, fields ...string) (*http.Response, string) {
+	t.Helper()
+	r := httptest.NewRequest(method, "/", nil)
+	for i := 0; i < len(fields); i += 2 {
+		r.Header.Set(fields[i], fields[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	body, err := io.ReadAll(w.Result().Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.Result(), string(body)
+}
+
+func served(t *testing.T) map[string]http.Handler {
+	t.Helper()
+	handlers, err := Pages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return handlers
+}
+
+func TestEveryPathIsServedWithItsTypeAndKeptByETag(t *testing.T) {
+	handlers := served(t)
+	for _, path := range []string{"/", "/hello", "/playground", "/inbox", "/style.css", "/favicon.svg", "/sdk.js", "/sdk.js.map"} {
+		if handlers[path] == nil {
+			t.Errorf("no handler for %s", path)
+		}
+	}
+	for path, h := range handlers {
+		want, corp := "text/html; charset=utf-8", "same-origin"
+		switch {
+		case strings.HasSuffix(path, ".js"):
+			want = "text/javascript; charset=utf-8"
+		case strings.HasSuffix(path, ".css"):
+			want = "text/css; charset=utf-8"
+		case strings.HasSuffix(path, ".svg"):
+			want = "image/svg+xml"
+		case strings.HasSuffix(path, ".map"):
+			want = "application/json"
+		}
+		if strings.HasPrefix(path, "/sdk.js") {
+			corp = "cross-origin"
+		}
+		r, body := get(t, h, "GET")
+		if r.StatusCode != 200 || body == "" {
+			t.Errorf("GET %s = %d with %d bytes, want 200 with some", path, r.StatusCode, len(body))
+		}
+		for name, value := range map[string]string{
+			"Content-Type": want, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff",
+			"Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": corp,
+		} {
+			if got := r.Header.Get(name); got != value {
+				t.Errorf("GET %s: %s = %q, want %q", path, name, got, value)
+			}
+		}
+		if r, body := get(t, h, "GET", "If-None-Match", r.Header.Get("ETag")); r.StatusCode != 304 || body != "" {
+			t.Errorf("GET %s with its ETag = %d with %d bytes, want 304 with none", path, r.StatusCode, len(body))
+		}
+		if r, _ := get(t, h, "GET", "If-None-Match", `"other"`); r.StatusCode != 200 {
+			t.Errorf("GET %s with another ETag = %d, want 200", path, r.StatusCode)
+		}
+		if r, body := get(t, h, "HEAD"); r.StatusCode != 200 || body != "" {
+			t.Errorf("HEAD %s = %d with %d bytes, want 200 with none", path, r.StatusCode, len(body))
+		}
+	}
+}
+
+func TestTheSDKNamesItsSourceMap(t *testing.T) {
+	handlers := served(t)
+	r, _ := get(t, handlers["/sdk.js"], "GET")
+	if at := r.Header.Get("SourceMap"); handlers[at] == nil {
+		t.Errorf("SourceMap = %q, want a path that is served", at)
+	}
+}
+
+// A page must work where nothing but the gateway can be reached, and must tell
+// nobody else that it was opened.
+func TestNothingIsLoadedFromAnotherHost(t *testing.T) {
+	// Addresses in attributes, imports and style sheets; the name of SVG's namespace is not fetched.
+	loads := regexp.MustCompile(`(?:(?:src|href|action|poster|data|srcset)\s*=\s*["']?|import\s*\(?\s*["']|from\s+["']|url\(\s*["']?|fetch\(\s*["'])((?:[a-z]+:)?//[^"'\s)>]+)`)
+	if !loads.MatchString(`<img src="//elsewhere.example/x">`) || !loads.MatchString(`import { a } from 'https://elsewhere.example/a.js'`) {
+		t.Fatal("the expression finds no foreign address")
+	}
+	for path, h := range served(t) {
+		if path == "/sdk.js.map" {
+			continue
+		}
+		_, body := get(t, h, "GET")
+		if found := loads.FindStringSubmatch(body); found != nil {
+			t.Errorf("%s loads %s", path, found[1])
+		}
+	}
+}
+
+func TestEveryAddressInAPageIsServed(t *testing.T) {
+	handlers := served(t)
+	gateway := map[string]bool{"/.well-known/reversehttp": true, "/metrics": true, "/readyz": true, "/healthz": true}
+	local := regexp.MustCompile(`(?:src|href)="(/[^"]*)"|(?:from|import) '(\.?/[^']*)'`)
+	for path, h := range handlers {
+		if path == "/sdk.js.map" {
+			continue // It names sources, which are inside of it.
+		}
+		_, body := get(t, h, "GET")
+		for _, m := range local.FindAllStringSubmatch(body, -1) {
+			at := m[1] + strings.TrimPrefix(m[2], ".")
+			if handlers[at] == nil && !gateway[at] {
+				t.Errorf("%s names %s, which nobody serves", path, at)
+			}
+		}
+	}
+}
+
+func TestPoliciesOfPages(t *testing.T) {
+	handlers := served(t)
+	for _, path := range []string{"/", "/hello", "/playground", "/inbox"} {
+		r, body := get(t, handlers[path], "GET")
+		p := r.Header.Get("Content-Security-Policy")
+		if !strings.Contains(p, "default-src 'none'") || strings.Contains(p, "unsafe") || strings.Contains(p, "*") {
+			t.Errorf("%s: policy %q, want nothing by default and nothing unsafe", path, p)
+		}
+		if got, want := strings.Contains(p, "blob:"), path == "/playground"; got != want {
+			t.Errorf("%s: policy %q allows workers of blobs: %v, want %v", path, p, got, want)
+		}
+		if got, want := strings.Contains(p, "'sha256-"), inline.MatchString(body); got != want {
+			t.Errorf("%s: policy %q allows an inline script: %v, want %v", path, p, got, want)
+		}
+		if regexp.MustCompile(`\s(?:on[a-z]+|style)=["']`).MatchString(body) {
+			t.Errorf("%s has an inline listener or style, which its policy forbids", path)
+		}
+	}
+}
+
+func TestHelloIsTenLines(t *testing.T) {
+	_, body := get(t, served(t)["/hello"], "GET")
+	script := inline.FindStringSubmatch(body)
+	if script == nil {
+		t.Fatal("no inline script")
+	}
+	if got := strings.Count(strings.TrimSpace(script[1]), "\n") + 1; got != 10 {
+		t.Errorf("%d lines, want the 10 that the index promises", got)
+	}
+}
