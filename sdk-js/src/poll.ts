@@ -132,12 +132,16 @@ export class Poller {
 function judge(session: Session, { status, code }: ReverseHttpError): void {
   // While a gateway drains it still takes answers; what it does not know any more it cannot take.
   if (code === 'draining') session.ended = true
-  else if ([400, 404, 409, 410].includes(status)) session.ended = session.lost = true
+  else if (over(status, code)) session.ended = session.lost = true
 }
 
 /** Tells whether trying again is of no use. A refusal without a code of ours comes from something in between. */
 function final({ status, code }: ReverseHttpError, claiming: boolean): boolean {
   if (status < 400 || status > 499 || code === 'unexpected') return false
   if (status === 408 || status === 429) return false
-  return claiming || code === 'claim_deleted' || ![400, 404, 409, 410].includes(status)
+  return claiming || code === 'claim_deleted' || !over(status, code)
+}
+
+function over(status: number, code: string): boolean {
+  return [404, 409, 410].includes(status) || code === 'bad_cursor'
 }

@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { test } from 'node:test'
+import { promisify } from 'node:util'
+import { serve } from '../dist/index.js'
+import { request, scriptedGateway, until } from './scripted-gateway.js'
+
+test('close lets a running handler answer, then ends the session at its cursor', async (t) => {
+  let answer
+  const { gateway, claim } = await serving(t, () => new Promise((r) => (answer = r)))
+  await gateway.deliver(request('x1'))
+  await until(() => answer && gateway.parked)
+  const closing = claim.close()
+  await until(() => !gateway.parked)
+  assert.notEqual(claim.state, 'closed')
+  answer(new Response('in time'))
+  await closing
+  assert.deepEqual(
+    [claim.state, gateway.seen.answers[0].body, gateway.seen.sessions],
+    ['closed', 'in time', ['d1']],
+  )
+  assert.deepEqual(gateway.seen.polls, ['c0', 'd1'])
+  await claim.closed
+})
+
+test('close waits for handlers only so long, and cancels them then', async (t) => {
+  let signal
+  const { gateway, claim } = await serving(
+    t,
+    (r) => {
+      signal = r.signal
+      return new Promise(() => {})
+    },
+    { drainMs: 100 },
+  )
+  await gateway.deliver(request('x1'))
+  await until(() => signal)
+  const sinceMs = performance.now()
+  await claim.close()
+  assert.ok(performance.now() - sinceMs < 2000)
+  assert.ok(signal.aborted)
+  assert.deepEqual(gateway.seen.answers, [])
+})
+
+test('close may be called again, and beside closed and delete', async (t) => {
+  const { gateway, claim } = await serving(t, () => new Response())
+  await Promise.all([claim.close(), claim.close(), claim.closed, claim[Symbol.asyncDispose]()])
+  await claim.close()
+  assert.equal(gateway.seen.sessions.length, 1)
+})
+
+test('close works when the gateway is gone', async (t) => {
+  const { gateway, claim } = await serving(t, () => new Response())
+  await gateway.close()
+  await until(() => claim.state === 'reconnecting')
+  await claim.close()
+  await claim.closed
+  assert.equal(claim.state, 'closed')
+})
+
+test('close while it claims again leaves no session behind', async (t) => {
+  let reply
+  const { gateway, claim } = await serving(
+    t,
+    () => new Response(),
+    {},
+    {
+      claims: [{}, () => new Promise((resolve) => (reply = resolve))],
+    },
+  )
+  await gateway.refuse(409, 'session_fenced')
+  await until(() => reply)
+  await claim.close()
+  reply({})
+  assert.equal(claim.state, 'closed')
+  assert.equal(gateway.seen.polls.length, 1)
+})
+
+test('a listener may close the claim', async (t) => {
+  const { gateway, claim } = await serving(t, () => new Response())
+  claim.addEventListener('statechange', () => void claim.close())
+  await gateway.refuse(503, 'draining', { 'Retry-After': '600' })
+  await claim.closed
+})
+
+test('what a batch brings after a close was not begun', async (t) => {
+  const handled = []
+  const { gateway, claim } = await serving(t, (_, { id }) => {
+    handled.push(id)
+    return new Response()
+  })
+  await until(() => gateway.parked)
+  void claim.close()
+  await claim.closed
+  assert.deepEqual([handled, gateway.seen.sessions], [[], ['c0']])
+})
+
+test('nobody needs to listen to a claim that is lost', async (t) => {
+  const { gateway, claim } = await serving(t, () => new Response())
+  const rejections = []
+  const listener = (e) => rejections.push(e)
+  process.on('unhandledRejection', listener)
+  t.after(() => process.off('unhandledRejection', listener))
+  await gateway.refuse(410, 'claim_deleted')
+  await until(() => claim.state === 'closed')
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.deepEqual(rejections, [])
+})
+
+// Nothing is left that keeps a process alive: no timer, no listener, no request.
+test('a process ends by itself after close', async (t) => {
+  const gateway = await scriptedGateway({
+    requests: [
+      { status: 200, json: { cursor: 'c1', messages: [request('x1'), request('hangs')] } },
+    ],
+  })
+  t.after(() => gateway.close())
+  const program = `
+    import { serve } from ${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)}
+    const claim = await serve(
+      (_, { id }) => id === 'hangs' ? new Promise(() => {}) : new Response(),
+      { gateway: ${JSON.stringify(gateway.origin)}, drainMs: 50 },
+    )
+    await new Promise((resolve) => claim.addEventListener('exchange', resolve, { once: true }))
+    await claim.close()
+    console.log('closed')`
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--input-type=module', '--eval', program],
+    { timeout: 10_000 },
+  )
+  assert.equal(stdout, 'closed\n')
+})
+
+async function serving(t, handler, options = {}, script) {
+  const gateway = await scriptedGateway(script)
+  const claim = await serve(handler, { gateway: gateway.origin, ...options })
+  t.after(async () => {
+    await claim.close()
+    await gateway.close().catch(() => {})
+  })
+  return { gateway, claim }
+}

@@ -1,0 +1,167 @@
+// A gateway that answers as a script says and remembers what it saw: schema/README.md, section 10.
+import { createServer } from 'node:http'
+import { once } from 'node:events'
+
+/** Whole limits; a script may lower some. */
+export const limits = {
+  inlineBytes: 65536,
+  waitSeconds: 25,
+  batch: 64,
+  answerBytes: 1 << 20,
+  sessions: 8,
+  queue: 64,
+}
+
+/**
+ * Starts a gateway for one script: lists of replies for `claims`, `requests`, `responses` and
+ * `session`, the path `base`, and `limits`. A reply may be a function of the request's JSON, too.
+ */
+export async function scriptedGateway(script = {}) {
+  const seen = { claims: [], polls: [], answers: [], posts: [], sessions: [], requests: [] }
+  const replies = lists(script)
+  const parked = []
+
+  const server = createServer((req, res) => void answer(req, res))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const origin = `http://127.0.0.1:${server.address().port}`
+
+  async function answer(req, res) {
+    const chunks = []
+    for await (const chunk of req) chunks.push(chunk)
+    const content = Buffer.concat(chunks).toString()
+    const json = content ? JSON.parse(content) : undefined
+    seen.requests.push({ method: req.method, url: req.url, headers: req.headers })
+    const route = req.url.slice(1)
+    if (route === '.well-known/reversehttp') {
+      return give(res, 200, {
+        version: 1,
+        claims: `${origin}/claims`,
+        urlTemplate: '',
+        transports: ['json'],
+        keyNeeded: false,
+        limits,
+        ...script.discovery,
+      })
+    }
+    if (route === 'claims') seen.claims.push(json ?? {})
+    if (route === 'requests') seen.polls.push(req.headers['last-event-id'] ?? '')
+    if (route === 'responses') {
+      seen.posts.push(json)
+      seen.answers.push(...(json.messages ?? [json]))
+    }
+    if (route === 'session') seen.sessions.push(req.headers['last-event-id'] ?? '')
+    let reply = replies[route]?.shift() ?? {}
+    if (typeof reply === 'function') reply = await reply(json)
+    for (const [name, value] of Object.entries(reply.headers ?? {})) res.setHeader(name, value)
+    if (reply.drop) return req.socket.destroy()
+    if (route === 'claims' && !reply.json && (reply.status ?? 201) < 300) {
+      return give(res, reply.status ?? 201, claimAnswer(json ?? {}))
+    }
+    if (reply.status) return give(res, reply.status, reply.json)
+    if (route === 'requests') return park(res)
+    if (route === 'responses') {
+      const results = (json.messages ?? [json]).map(({ id }) => ({ id, status: 'accepted' }))
+      return give(res, 202, { results })
+    }
+    return give(res, 204)
+  }
+
+  function claimAnswer({ label = 'demo', token = 't0' }) {
+    return {
+      label,
+      token,
+      url: `http://demo.localhost:8080${script.base ?? '/'}`,
+      lease: 60,
+      timeoutMs: 60000,
+      redeliver: 'idempotent',
+      claim: `${origin}/claim`,
+      session: `${origin}/session`,
+      requests: `${origin}/requests`,
+      responses: `${origin}/responses`,
+      cursor: 'c0',
+      limits: { ...limits, ...script.limits },
+    }
+  }
+
+  function park(res) {
+    parked.push(res)
+    res.on('close', () => {
+      if (parked.includes(res)) parked.splice(parked.indexOf(res), 1)
+    })
+  }
+
+  let batches = 0
+  return {
+    origin,
+    seen,
+    /** How many polls are parked. */
+    get parked() {
+      return parked.length
+    },
+    /** Answers the parked poll with these messages, once one is parked. */
+    async deliver(...messages) {
+      await until(() => parked.length > 0)
+      give(parked.shift(), 200, { cursor: `d${++batches}`, messages })
+    },
+    /** Ends the parked poll with an error. */
+    async refuse(status, code, headers = {}) {
+      await until(() => parked.length > 0)
+      const res = parked.shift()
+      for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
+      give(res, status, { title: '', status, code, detail: '' })
+    },
+    /** Lets the next calls of a route be answered so. */
+    script(route, ...more) {
+      ;(replies[route] ??= []).push(...more)
+    },
+    async close() {
+      server.close()
+      server.closeAllConnections()
+      await once(server, 'close')
+    },
+  }
+}
+
+function lists({ claims = [], requests = [], responses = [], session = [] }) {
+  return {
+    claims: [...claims],
+    requests: [...requests],
+    responses: [...responses],
+    session: [...session],
+    claim: [],
+  }
+}
+
+function give(res, status, json) {
+  if (json === undefined) return void res.writeHead(status).end()
+  res.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(json))
+}
+
+/** A whole request envelope. */
+export function request(id, members = {}) {
+  const base = members.base ?? 'http://demo.localhost:8080/'
+  const target = members.target ?? '/'
+  return {
+    type: 'request',
+    id,
+    attempt: 1,
+    timeoutMs: 60000,
+    method: 'GET',
+    target,
+    url: new URL(base).origin + target,
+    base,
+    httpVersion: '1.1',
+    remoteAddr: '127.0.0.1:5',
+    headers: [['Host', 'demo.localhost:8080']],
+    ...members,
+  }
+}
+
+/** Waits until something is so; fails after ten seconds. */
+export async function until(so, what = so) {
+  for (const end = Date.now() + 10_000; !(await so());) {
+    if (Date.now() > end) throw new Error(`never so: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}

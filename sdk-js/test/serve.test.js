@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ReverseHttpError, serve } from '../dist/index.js'
+import { request, scriptedGateway, until } from './scripted-gateway.js'
+
+const hello = () => new Response('hello')
+
+test('a claim tells its label, URL, token and state', async (t) => {
+  const gateway = await started(t, { base: '/at/demo/' })
+  const claim = await serve(hello, { gateway: gateway.origin, label: 'demo', token: 't0' })
+  t.after(() => claim.close())
+  assert.deepEqual(
+    [claim.label, claim.url, claim.token, claim.state],
+    ['demo', 'http://demo.localhost:8080/at/demo/', 't0', 'online'],
+  )
+})
+
+test('the gateway is given its key, and what the claim is to be', async (t) => {
+  const gateway = await started(t)
+  const wish = { label: 'demo', lease: 5, timeoutMs: 2000, redeliver: 'any' }
+  const claim = await serve(hello, { gateway: new URL(gateway.origin), key: 'k', ...wish })
+  t.after(() => claim.close())
+  assert.deepEqual(gateway.seen.claims, [wish])
+  const { headers } = gateway.seen.requests.find((r) => r.url === '/claims')
+  assert.equal(headers.authorization, 'Bearer k')
+  await until(() => gateway.parked)
+  const poll = gateway.seen.requests.find((r) => r.url === '/requests')
+  assert.equal(poll.headers.authorization, 'Bearer t0')
+  assert.equal(poll.headers.prefer, 'wait=25')
+})
+
+test('without a gateway and outside of a page there is nowhere to claim', async () => {
+  await assert.rejects(serve(hello), TypeError)
+})
+
+test('a refusal rejects with its code and status', async (t) => {
+  const problem = { title: 'Forbidden', status: 403, code: 'label_taken', detail: 'another has it' }
+  const gateway = await started(t, { claims: [{ status: 403, json: problem }] })
+  await assert.rejects(serve(hello, { gateway: gateway.origin, label: 'demo' }), (e) => {
+    assert.ok(e instanceof ReverseHttpError)
+    assert.deepEqual([e.code, e.status], ['label_taken', 403])
+    return true
+  })
+  assert.equal(gateway.seen.claims.length, 1)
+})
+
+test('a gateway that is not there rejects with network', async () => {
+  const gateway = await scriptedGateway()
+  await gateway.close()
+  await assert.rejects(serve(hello, { gateway: gateway.origin }), { code: 'network', status: 0 })
+})
+
+test('a server that is no gateway rejects with unexpected', async (t) => {
+  const gateway = await started(t, { discovery: { version: 7 } })
+  await assert.rejects(serve(hello, { gateway: gateway.origin }), { code: 'unexpected' })
+})
+
+test('an abort before there is a claim rejects with its reason', async (t) => {
+  const gateway = await started(t)
+  const reason = new Error('changed my mind')
+  const signal = AbortSignal.abort(reason)
+  await assert.rejects(serve(hello, { gateway: gateway.origin, signal }), reason)
+  const controller = new AbortController()
+  const fetch = (url, init) =>
+    url.endsWith('/claims')
+      ? new Promise((_, reject) => {
+          init.signal.addEventListener('abort', () => reject(init.signal.reason))
+          controller.abort(reason)
+        })
+      : globalThis.fetch(url, init)
+  const claiming = serve(hello, { gateway: gateway.origin, signal: controller.signal, fetch })
+  await assert.rejects(claiming, reason)
+})
+
+test('an abort later closes the claim', async (t) => {
+  const gateway = await started(t)
+  const controller = new AbortController()
+  const claim = await serve(hello, { gateway: gateway.origin, signal: controller.signal })
+  controller.abort()
+  await claim.closed
+  assert.equal(claim.state, 'closed')
+  assert.equal(gateway.seen.sessions.length, 1)
+})
+
+test('the injected fetch makes every request', async (t) => {
+  const gateway = await started(t)
+  const urls = new Set()
+  const fetch = (url, init) => {
+    urls.add(new URL(url).pathname)
+    return globalThis.fetch(url, init)
+  }
+  const claim = await serve(hello, { gateway: gateway.origin, fetch })
+  await gateway.deliver(request('x1'))
+  await until(() => gateway.seen.answers.length)
+  await claim.close()
+  assert.deepEqual(
+    [...urls],
+    ['/.well-known/reversehttp', '/claims', '/requests', '/responses', '/session'],
+  )
+})
+
+test('a reload has the label back that the gateway picked', async (t) => {
+  const gateway = await started(t)
+  const storage = memory()
+  const options = { gateway: gateway.origin, storage }
+  await (await serve(hello, options)).close()
+  await (await serve(hello, options)).close()
+  assert.deepEqual(gateway.seen.claims, [{}, { label: 'demo', token: 't0' }])
+})
+
+test('a reload shows the token of the label that was asked for', async (t) => {
+  const gateway = await started(t)
+  const options = { gateway: gateway.origin, storage: memory(), label: 'demo' }
+  await (await serve(hello, options)).close()
+  await (await serve(hello, options)).close()
+  await (await serve(hello, { ...options, label: 'other' })).close()
+  assert.deepEqual(gateway.seen.claims, [
+    { label: 'demo' },
+    { label: 'demo', token: 't0' },
+    { label: 'other' },
+  ])
+})
+
+test('a second claim of the same page does not take the label of the first', async (t) => {
+  const gateway = await started(t)
+  const options = { gateway: gateway.origin, storage: memory() }
+  const first = await serve(hello, options)
+  const second = await serve(hello, options)
+  assert.deepEqual(gateway.seen.claims, [{}, {}])
+  await Promise.all([first.close(), second.close()])
+})
+
+test('a remembered label that another has by now makes room for a new one', async (t) => {
+  const taken = { title: '', status: 403, code: 'label_taken', detail: '' }
+  const gateway = await started(t, { claims: [{}, { status: 403, json: taken }] })
+  const options = { gateway: gateway.origin, storage: memory() }
+  await (await serve(hello, options)).close()
+  await (await serve(hello, options)).close()
+  assert.deepEqual(gateway.seen.claims, [{}, { label: 'demo', token: 't0' }, {}])
+})
+
+test('a storage that throws only means that nothing is kept', async (t) => {
+  const gateway = await started(t)
+  const storage = {
+    getItem: () => {
+      throw new Error('forbidden')
+    },
+    setItem: () => {
+      throw new Error('full')
+    },
+    removeItem: () => {
+      throw new Error('forbidden')
+    },
+  }
+  const claim = await serve(hello, { gateway: gateway.origin, storage })
+  await claim.delete()
+  assert.equal(claim.state, 'closed')
+})
+
+test('delete forgets what was remembered', async (t) => {
+  const gateway = await started(t)
+  const options = { gateway: gateway.origin, storage: memory() }
+  await (await serve(hello, options)).delete()
+  await (await serve(hello, options)).close()
+  assert.deepEqual(gateway.seen.claims, [{}, {}])
+  const deleted = gateway.seen.requests.filter((r) => r.method === 'DELETE').map((r) => r.url)
+  assert.deepEqual(deleted, ['/session', '/claim', '/session'])
+})
+
+function memory() {
+  const items = new Map()
+  return {
+    getItem: (key) => items.get(key) ?? null,
+    setItem: (key, value) => void items.set(key, value),
+    removeItem: (key) => void items.delete(key),
+  }
+}
+
+async function started(t, script) {
+  const gateway = await scriptedGateway(script)
+  t.after(() => gateway.close())
+  return gateway
+}

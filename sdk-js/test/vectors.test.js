@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { describe, test } from 'node:test'
+import { serve } from '../dist/index.js'
+import { scriptedGateway } from './scripted-gateway.js'
+
+const file = new URL('../../schema/vectors/client.json', import.meta.url)
+const { cases } = JSON.parse(await readFile(file, 'utf8'))
+
+describe('a session follows every script', { concurrency: 16 }, () => {
+  for (const c of cases) test(c.name, { timeout: 40_000 }, () => play(c))
+})
+
+/** Plays a script until all that is expected happened, and a little longer to see that no more does. */
+async function play({ why, options, handler, gateway: script, expect }) {
+  const gateway = await scriptedGateway(script)
+  const seen = {
+    ...gateway.seen,
+    handled: [],
+    paths: [],
+    cancelled: [],
+    states: [],
+    error: undefined,
+  }
+  let closing = false
+  const answer = async (request, info) => {
+    seen.handled.push(info.id)
+    const { pathname, search } = new URL(request.url)
+    seen.paths.push(pathname + search)
+    if (handler?.fails) throw new Error('as the script says')
+    if (handler?.waits) {
+      await new Promise((resolve) => request.signal.addEventListener('abort', resolve))
+      if (!closing) seen.cancelled.push(info.id)
+    }
+    return response(handler, info)
+  }
+  let claim
+  try {
+    claim = await serve(answer, { gateway: gateway.origin, drainMs: 0, ...options })
+    seen.states.push(claim.state)
+    claim.addEventListener('statechange', () => seen.states.push(claim.state))
+    claim.closed.catch((e) => (seen.error = e.code))
+  } catch (e) {
+    seen.error = e.code
+  }
+  try {
+    const differs = () => fault(expect, seen)
+    for (const end = Date.now() + 20_000; differs() && Date.now() < end; await sleep(10));
+    await sleep(300)
+    const e = differs()
+    if (e) throw new Error(`${why}: ${e.message}`, { cause: e })
+  } finally {
+    closing = true
+    await claim?.close()
+    await gateway.close()
+  }
+}
+
+function response({ status = 200, headers = [], body, bodyBase64 } = {}, info) {
+  const content = bodyBase64
+    ? Buffer.from(bodyBase64, 'base64')
+    : new TextEncoder().encode(body ?? '')
+  // What a Response cannot say is added to it.
+  for (const [name, value] of headers) info.responseHeaders.push([name, value])
+  return new Response(content.length ? content : null, { status })
+}
+
+function fault(want, got) {
+  try {
+    assert.equal(got.error, want.error, 'error')
+    for (const name of ['polls', 'states'])
+      if (want[name]) assert.deepEqual(got[name], want[name], name)
+    for (const name of ['handled', 'paths', 'cancelled']) {
+      // Exchanges run side by side.
+      if (want[name]) assert.deepEqual([...got[name]].sort(), [...want[name]].sort(), name)
+    }
+    if (want.claims) match(want.claims, got.claims, '/claims')
+    if (want.answers) {
+      match(byId(want.answers).map(bare), byId(got.answers), '/answers')
+      byId(want.answers).forEach((a, i) =>
+        fields(a.headers ?? [], byId(got.answers)[i].headers ?? []),
+      )
+    }
+  } catch (e) {
+    return e
+  }
+  return undefined
+}
+
+const byId = (messages) => [...messages].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
+
+const bare = ({ headers: _, ...rest }) => rest
+
+/** Every member named must be equal; "*" is anything present, null is absent. */
+function match(want, got, at) {
+  if (want === '*') return assert.notEqual(got, undefined, at)
+  if (want === null) return assert.equal(got, undefined, at)
+  if (typeof want !== 'object') return assert.equal(got, want, at)
+  assert.equal(typeof got, 'object', at)
+  if (Array.isArray(want)) assert.equal(got.length, want.length, `${at}: ${JSON.stringify(got)}`)
+  for (const [name, w] of Object.entries(want)) match(w, got[name], `${at}/${name}`)
+}
+
+/** Every field wanted must be there, in order among those of its name. */
+function fields(want, got) {
+  const of = (list, name) => list.filter((f) => f[0].toLowerCase() === name).map((f) => f[1])
+  for (const name of new Set(want.map((f) => f[0].toLowerCase()))) {
+    assert.deepEqual(of(got, name), of(want, name), name)
+  }
+}
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
