@@ -1,0 +1,298 @@
+package claim
+
+import (
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestAClaimOfNothingGetsALabelAndAToken(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		seen := map[string]bool{}
+		for range 50 {
+			o, err := s.Open("", "", Settings{})
+			if err != nil || !o.Created {
+				t.Fatalf("open = %+v %v", o, err)
+			}
+			if !ValidLabel(o.State.Label) || seen[o.State.Label] {
+				t.Errorf("label %q is bad or given twice", o.State.Label)
+			}
+			if !ValidToken(o.Token) || len(o.Token) < 26 || !o.Session.Claim().Owns(o.Token) || seen[o.Token] {
+				t.Errorf("token %q is bad, short or given twice", o.Token)
+			}
+			seen[o.State.Label], seen[o.Token] = true, true
+		}
+	})
+}
+
+func TestWhatCannotBeClaimed(t *testing.T) {
+	inScene(t, Options{Reserved: func(l string) bool { return l == "www" }}, func(t *testing.T, s *scene) {
+		for _, c := range []struct {
+			label, token string
+			want         error
+		}{
+			{"www", "", ErrLabelTaken}, {"Demo", "", ErrBadLabel}, {"-a", "", ErrBadLabel}, {"a-", "", ErrBadLabel},
+			{"xn--a", "", ErrBadLabel}, {"a.b", "", ErrBadLabel}, {"a_b", "", ErrBadLabel}, {"é", "", ErrBadLabel},
+			{strings.Repeat("a", 64), "", ErrBadLabel}, {"demo", "a b", ErrBadToken}, {"demo", strings.Repeat("a", 257), ErrBadToken},
+			{"demo", "a\n", ErrBadToken}, {"demo", "ä", ErrBadToken},
+		} {
+			if _, err := s.Open(c.label, c.token, Settings{}); !errors.Is(err, c.want) {
+				t.Errorf("open %q %q: %v, want %v", c.label, c.token, err, c.want)
+			}
+		}
+		for _, label := range []string{"a", "0", "a-b", "ab-c", strings.Repeat("a", 63)} {
+			if _, err := s.Open(label, "", Settings{}); err != nil {
+				t.Errorf("open %q: %v", label, err)
+			}
+		}
+		if n := s.Stats().Claims; n != 5 {
+			t.Errorf("claims = %d, want 5", n)
+		}
+	})
+}
+
+func TestBoundsOfTheRegistry(t *testing.T) {
+	inScene(t, Options{Limits: Limits{Claims: 2, Sessions: 2, Queue: 2, Exchanges: 3}}, func(t *testing.T, s *scene) {
+		one := s.session()
+		s.session()
+		if _, err := s.Open("demo", "t0", Settings{}); !errors.Is(err, ErrTooManyOpen) {
+			t.Errorf("third session: %v, want ErrTooManyOpen", err)
+		}
+		other, err := s.Open("other", "", Settings{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Open("third", "", Settings{}); !errors.Is(err, ErrTooManyClaims) {
+			t.Errorf("third claim: %v, want ErrTooManyClaims", err)
+		}
+		a, b := s.visit("GET"), s.visit("GET")
+		s.visit("GET").failed(Failed, ErrQueueFull, HandedNo)
+		demo := s.claim
+		s.claim = other.Session.Claim()
+		c := s.visit("GET")
+		s.visit("GET").failed(Failed, ErrQueueFull, HandedNo)
+		s.claim = demo
+		s.take(one, nil)
+		s.visit("GET").failed(Failed, ErrQueueFull, HandedNo) // delivered ones count too
+		s.answer(one, a.x, 200, Accepted)
+		d := s.visit("GET")
+		d.pending()
+		for _, v := range []*visit{b, c, d} {
+			v.leave()
+		}
+		synctest.Wait()
+		if n := s.Stats().Exchanges; n != 0 {
+			t.Errorf("open exchanges = %d, want 0", n)
+		}
+		other.Session.Claim().Delete()
+		if _, err := s.Open("third", "", Settings{}); err != nil {
+			t.Errorf("a claim after one ended: %v", err)
+		}
+	})
+}
+
+func TestABoundBelowZeroIsNone(t *testing.T) {
+	l := Limits{Claims: -1, Sessions: -1, Queue: -1, Exchanges: -1, Batch: -1, Tombstones: -1}.withDefaults()
+	for name, n := range map[string]int{
+		"claims": l.Claims, "sessions": l.Sessions, "queue": l.Queue, "exchanges": l.Exchanges, "batch": l.Batch, "tombstones": l.Tombstones,
+	} {
+		if n < 1<<62 {
+			t.Errorf("%s = %d, want no bound", name, n)
+		}
+	}
+}
+
+func TestDrainLetsNothingNewIn(t *testing.T) {
+	inScene(t, Options{Limits: Limits{Batch: 1}}, func(t *testing.T, s *scene) {
+		one := s.session()
+		held, waits := s.visit("POST"), s.visit("POST")
+		s.one(one, nil)
+		receives, err := s.claim.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Drain()
+		s.Drain()
+		waits.failed(Failed, ErrDraining, HandedNo)
+		s.visit("GET").failed(Failed, ErrDraining, HandedNo)
+		if _, err := receives.Do(t.Context(), &Request{Method: "GET"}); !errors.Is(err, ErrDraining) {
+			t.Errorf("what was received meanwhile: %v, want ErrDraining", err)
+		}
+		if _, err := one.Poll(t.Context(), nil, time.Minute); !errors.Is(err, ErrDraining) {
+			t.Errorf("poll: %v, want ErrDraining", err)
+		}
+		if _, err := s.Open("new", "", Settings{}); !errors.Is(err, ErrDraining) {
+			t.Errorf("open: %v, want ErrDraining", err)
+		}
+		held.pending()
+		s.answer(one, held.x, 200, Accepted)
+		held.answered(200)
+	})
+}
+
+func TestDrainEndsPollsSpreadOverItsTime(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		var polls []*parked
+		for range 60 {
+			polls = append(polls, park(s.session(), nil, 20*time.Second))
+		}
+		start := time.Now()
+		s.Drain()
+		early := 0
+		for _, p := range polls {
+			<-p.done
+			if !errors.Is(p.err, ErrDraining) {
+				t.Errorf("poll = %v %v, want ErrDraining", p.batch, p.err)
+			}
+			if p.took < time.Second {
+				early++
+			}
+		}
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("polls ended within %s, want 2 s", took)
+		}
+		if early == 0 || early == len(polls) {
+			t.Errorf("%d of %d polls ended in the first second, want them spread", early, len(polls))
+		}
+	})
+}
+
+func TestALabelOutlivesADrain(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session(Settings{Lease: new(time.Second), Timeout: new(20 * time.Second)})
+		v := s.visit("POST")
+		s.one(one, new(one.Cursor()))
+		s.Drain()
+		time.Sleep(20*time.Second - 1)
+		if s.gone() || one.Answerable() != nil {
+			t.Fatal("the claim or its session ended while the gateway stops")
+		}
+		s.answer(one, v.x, 200, Accepted)
+		v.answered(200)
+	})
+}
+
+// memory is a store that remembers what is kept.
+type memory struct {
+	mu   sync.Mutex // guards kept
+	kept map[string]Record
+}
+
+func (m *memory) Save(r Record) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.kept[r.Label] = r
+}
+
+// record gives what is kept of demo; the zero value where nothing is.
+func (m *memory) record() Record {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.kept["demo"]
+}
+
+func (m *memory) Remove(label string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.kept, label)
+}
+
+func TestTheStoreFollowsTheClaims(t *testing.T) {
+	m := &memory{kept: map[string]Record{}}
+	inScene(t, Options{Store: m}, func(t *testing.T, s *scene) {
+		s.session(Settings{Lease: new(time.Hour)})
+		want := Record{"demo", HashToken("t0"), time.Hour, time.Minute, RedeliverIdempotent}
+		if got := m.record(); got != want {
+			t.Errorf("kept = %+v, want %+v", got, want)
+		}
+		s.session(Settings{Redeliver: new(RedeliverKeyed)})
+		if err := s.claim.Change(Settings{Token: new("t1"), Timeout: new(time.Second)}); err != nil {
+			t.Fatal(err)
+		}
+		want = Record{"demo", HashToken("t1"), time.Hour, time.Second, RedeliverKeyed}
+		if got := m.record(); got != want {
+			t.Errorf("kept = %+v, want %+v", got, want)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got := m.record(); got != (Record{}) {
+			t.Errorf("kept = %+v, want nothing after the lease", got)
+		}
+	})
+}
+
+func TestARestoredClaimBelongsToItsToken(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		s.Restore(Record{"demo", HashToken("t0"), 5 * time.Second, time.Second, RedeliverAny})
+		if _, err := s.Open("demo", "t1", Settings{}); !errors.Is(err, ErrLabelTaken) {
+			t.Errorf("open with another token: %v, want ErrLabelTaken", err)
+		}
+		time.Sleep(4 * time.Second)
+		o, err := s.Open("demo", "t0", Settings{})
+		if err != nil || o.Created {
+			t.Fatalf("open = %+v %v, want the claim that was there", o, err)
+		}
+		if st := o.State; st.Lease != 5*time.Second || st.Timeout != time.Second || st.Redeliver != RedeliverAny {
+			t.Errorf("state = %+v, want what was kept", st)
+		}
+		time.Sleep(time.Second)
+		if !s.gone() {
+			t.Error("a restored claim that nobody polls outlived its lease")
+		}
+	})
+}
+
+func TestTokensAndIdsAreNotLogged(t *testing.T) {
+	var log strings.Builder
+	o := Options{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	inScene(t, o, func(t *testing.T, s *scene) {
+		one, err := s.Open("demo", "secret-token", Settings{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := one.Session.End(nil); err != nil {
+			t.Fatal(err)
+		}
+		one.Session.Claim().Delete()
+		if !strings.Contains(log.String(), "session closed") {
+			t.Fatalf("log = %s, want the life of the session", log.String())
+		}
+		for _, secret := range []string{"secret-token", one.Session.ID()} {
+			if strings.Contains(log.String(), secret) {
+				t.Errorf("the log has %q: %s", secret, log.String())
+			}
+		}
+	})
+}
+
+func TestASessionIsFoundByItsLabelOnly(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		if s.Session("other", one.ID()) != nil || s.Session("demo", "x") != nil || s.Session("demo", one.ID()) != one {
+			t.Error("sessions are found by a wrong label or id, or not by the right ones")
+		}
+	})
+}
+
+func TestIdsOfExchangesAreUnique(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		var seen []string
+		for range 3 { // claims of one label, one after another
+			s.session()
+			for range 40 {
+				v := s.visit("GET")
+				seen = append(seen, v.x.ID())
+			}
+			s.claim.Delete()
+		}
+		slices.Sort(seen)
+		if n := len(slices.Compact(seen)); n != 120 {
+			t.Errorf("%d ids, want 120", n)
+		}
+	})
+}

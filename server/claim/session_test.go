@@ -1,0 +1,271 @@
+package claim
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// dies sleeps until the session must be lost and checks that it is so then, and
+// not before.
+func (s *scene) dies(one *Session, after time.Duration) {
+	s.t.Helper()
+	time.Sleep(after - 1)
+	synctest.Wait()
+	if err := one.Answerable(); err != nil {
+		s.t.Fatalf("session is lost before its time: %v", err)
+	}
+	time.Sleep(1)
+	synctest.Wait()
+	if err := one.Answerable(); !errors.Is(err, ErrSessionFenced) {
+		s.t.Fatalf("session at its time: %v, want ErrSessionFenced", err)
+	}
+}
+
+func TestASilentSessionWithCursorsIsLost(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		s.take(one, new(one.Cursor()))
+		s.dies(one, 10*time.Second)
+		if _, err := one.Poll(t.Context(), nil, 0); !errors.Is(err, ErrSessionFenced) {
+			t.Errorf("poll = %v, want ErrSessionFenced", err)
+		}
+		if _, err := one.Answer("x", &Answer{Status: 200}); !errors.Is(err, ErrSessionFenced) {
+			t.Errorf("answer = %v, want ErrSessionFenced", err)
+		}
+		if err := one.End(nil); !errors.Is(err, ErrSessionFenced) {
+			t.Errorf("end = %v, want ErrSessionFenced", err)
+		}
+		if n := s.Stats().Sessions; n != 0 {
+			t.Errorf("live sessions = %d, want 0", n)
+		}
+	})
+}
+
+func TestAnOpenPollKeepsASession(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		p := park(one, new(one.Cursor()), 25*time.Second)
+		time.Sleep(25 * time.Second)
+		if p.open() {
+			t.Fatal("the poll is open after its wait")
+		}
+		s.dies(one, 10*time.Second)
+	})
+}
+
+func TestAnAnswerKeepsASession(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		v := s.visit("GET")
+		s.one(one, new(one.Cursor()))
+		time.Sleep(9 * time.Second)
+		s.answer(one, v.x, 200, Accepted)
+		s.dies(one, 10*time.Second)
+	})
+}
+
+func TestTheTimerOfASessionIsArmedAgainForHours(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		cursor := one.Cursor()
+		for range 1000 {
+			p := park(one, &cursor, 25*time.Second)
+			time.Sleep(34 * time.Second)
+			if p.open() {
+				t.Fatal("the poll is open after its wait")
+			}
+		}
+		s.take(one, &cursor)
+		s.dies(one, 10*time.Second)
+	})
+}
+
+func TestASessionWithoutCursorsLivesForTheLease(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one, other := s.session(), s.session()
+		s.take(one, nil)
+		time.Sleep(30 * time.Second)
+		s.take(other, nil) // keeps the claim
+		s.dies(one, 30*time.Second)
+	})
+}
+
+func TestASessionThatBeginsToUseCursorsDiesByTheirTime(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		s.take(one, nil) // armed for the lease
+		time.Sleep(time.Second)
+		s.take(one, new(one.Cursor()))
+		s.dies(one, 10*time.Second)
+	})
+}
+
+func TestAShorterLeaseShortensTheLifeOfASession(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one, other := s.session(Settings{Lease: new(time.Hour)}), s.session()
+		s.take(one, nil)
+		if err := s.claim.Change(Settings{Lease: new(20 * time.Second)}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		s.take(other, nil)
+		s.dies(one, 10*time.Second)
+	})
+}
+
+func TestALongerLeaseLengthensTheLifeOfASession(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session(Settings{Lease: new(10 * time.Second)})
+		s.take(one, nil)
+		if err := s.claim.Change(Settings{Lease: new(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		other := s.session()
+		time.Sleep(30 * time.Minute)
+		s.take(other, nil)
+		s.dies(one, 30*time.Minute)
+	})
+}
+
+func TestWhatASessionHeldIsDeliveredAgainTwiceAtMost(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		first := s.session()
+		v := s.visit("GET")
+		s.one(first, new(first.Cursor()))
+		for attempt := 2; attempt <= 3; attempt++ {
+			next := s.session()
+			p := park(next, new(next.Cursor()), 12*time.Second)
+			time.Sleep(10 * time.Second)
+			if p.open() || p.batch.Messages[0].Exchange != v.x || p.batch.Messages[0].Attempt != attempt {
+				t.Fatalf("batch = %+v, want attempt %d", p.batch, attempt)
+			}
+		}
+		fourth := s.session()
+		p := park(fourth, nil, 12*time.Second)
+		time.Sleep(10 * time.Second)
+		v.failed(Failed, ErrSessionLost, HandedUnknown)
+		p.stop()
+	})
+}
+
+func TestWhatMovesOnKeepsTheTimeOfItsFirstDelivery(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session(Settings{Timeout: new(15 * time.Second)})
+		v := s.visit("GET")
+		s.one(one, new(one.Cursor()))
+		two := s.session()
+		p := park(two, nil, time.Minute)
+		time.Sleep(10 * time.Second)
+		if p.open() || p.batch.Messages[0].Timeout != 5*time.Second {
+			t.Fatalf("message = %+v, want five seconds left", p.batch)
+		}
+		time.Sleep(5*time.Second - 1)
+		v.pending()
+		time.Sleep(1)
+		v.failed(TimedOut, ErrHandlerTimeout, HandedUnknown)
+	})
+}
+
+func TestWhatMovesOnToNobodyFails(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		v := s.visit("GET")
+		s.one(one, new(one.Cursor()))
+		time.Sleep(10*time.Second + 5*time.Second - 1)
+		synctest.Wait()
+		v.pending()
+		time.Sleep(1)
+		v.failed(Failed, ErrNoHandler, HandedUnknown)
+	})
+}
+
+func TestWhatMovesOnGoesFirstInItsOrder(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		a, b := s.visit("GET"), s.visit("PUT")
+		s.take(one, new(one.Cursor()))
+		time.Sleep(9 * time.Second)
+		c := s.visit("POST")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		two := s.session()
+		if got, want := ids(s.take(two, nil)), []string{a.x.ID(), b.x.ID(), c.x.ID()}; !slices.Equal(got, want) {
+			t.Errorf("the next session got %v, want %v", got, want)
+		}
+		for _, v := range []*visit{a, b, c} {
+			s.answer(two, v.x, 200, Accepted)
+		}
+	})
+}
+
+func TestALateAnswerOfALostSessionReachesNobody(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		v := s.visit("GET")
+		s.one(one, new(one.Cursor()))
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if _, err := one.Answer(v.x.ID(), &Answer{Status: 500}); !errors.Is(err, ErrSessionFenced) {
+			t.Errorf("answer = %v, want ErrSessionFenced", err)
+		}
+		two := s.session()
+		s.one(two, nil)
+		s.answer(two, v.x, 200, Accepted)
+		v.answered(200)
+	})
+}
+
+func TestDeleteWithoutCursorCountsAllAsBegun(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one, two := s.session(), s.session()
+		get, post := s.visit("GET"), s.visit("POST")
+		s.take(one, new(one.Cursor()))
+		if err := one.End(nil); err != nil {
+			t.Fatal(err)
+		}
+		post.failed(Failed, ErrSessionLost, HandedYes)
+		m, _ := s.one(two, nil)
+		if m.Exchange != get.x {
+			t.Errorf("what moved on is %s, want the GET", m.Exchange.ID())
+		}
+		s.answer(two, get.x, 200, Accepted)
+		if err := one.End(nil); !errors.Is(err, ErrNoSession) {
+			t.Errorf("second end = %v, want ErrNoSession", err)
+		}
+	})
+}
+
+func TestDeleteEndsTheOpenPoll(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		p := park(one, nil, time.Minute)
+		if err := one.End(nil); err != nil {
+			t.Fatal(err)
+		}
+		if p.open() || !errors.Is(p.err, ErrNoSession) {
+			t.Errorf("the poll gave %v %v, want ErrNoSession", p.batch, p.err)
+		}
+	})
+}
+
+func TestAnEndedSessionIsForgottenAfterAWhile(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		if err := one.End(nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2*time.Minute - 1)
+		synctest.Wait()
+		if s.Session("demo", one.ID()) != one {
+			t.Error("the session is forgotten too early")
+		}
+		time.Sleep(1)
+		synctest.Wait()
+		if s.Session("demo", one.ID()) != nil {
+			t.Error("the session is remembered for ever")
+		}
+	})
+}

@@ -1,0 +1,209 @@
+package claim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// crowd is many visitors and programs at once, in real time.
+type crowd struct {
+	*Registry
+	ends [4]atomic.Int64
+	// once counts the reports of each exchange.
+	once sync.Map
+	begun, wrong, twice, abandoned,
+	refused, answered atomic.Int64
+}
+
+func newCrowd() *crowd {
+	c := &crowd{}
+	c.Registry = New(Options{
+		Times: Times{
+			Wait: 20 * time.Millisecond, Acknowledge: 15 * time.Millisecond, NoPoller: 60 * time.Millisecond,
+			Answer: 150 * time.Millisecond, Lease: time.Minute, Tombstone: 100 * time.Millisecond, Spread: 10 * time.Millisecond,
+		},
+		Limits: Limits{Queue: 64, Batch: 8, Tombstones: 32, Sessions: 1000},
+		Ended: func(e Ended) {
+			c.ends[e.Outcome].Add(1)
+			if _, seen := c.once.LoadOrStore(e.Exchange.ID(), true); seen {
+				c.twice.Add(1)
+			}
+		},
+	})
+	return c
+}
+
+// visit sends one request, whose answer must be its own.
+func (c *crowd) visit(to *Claim, rnd *rand.Rand) {
+	c.begun.Add(1)
+	x, err := to.Begin()
+	if err != nil {
+		c.refused.Add(1)
+		return
+	}
+	if rnd.IntN(50) == 0 {
+		x.Fail(errors.New("the visitor's fault"))
+		return
+	}
+	ctx, leave := context.WithCancel(context.Background())
+	defer leave()
+	if rnd.IntN(5) == 0 {
+		stop := time.AfterFunc(time.Duration(rnd.IntN(5000))*time.Microsecond, leave)
+		defer stop.Stop()
+	}
+	target := fmt.Sprint("/", rnd.Uint64())
+	a, err := x.Do(ctx, &Request{Method: []string{"GET", "POST"}[rnd.IntN(2)], Target: target})
+	switch {
+	case err == nil && string(a.Content) != target:
+		c.wrong.Add(1)
+	case err == nil:
+		c.answered.Add(1)
+	case errors.Is(err, ErrVisitorGone):
+		c.abandoned.Add(1)
+	}
+}
+
+// serve polls and answers as one program that is at times slow, dead or gone.
+func (c *crowd) serve(ctx context.Context, label string, rnd *rand.Rand) {
+	for ctx.Err() == nil {
+		o, err := c.Open(label, "t0", Settings{Redeliver: new(RedeliverAny)})
+		if err != nil {
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		c.session(ctx, o.Session, rnd)
+	}
+}
+
+func (c *crowd) session(ctx context.Context, s *Session, rnd *rand.Rand) {
+	cursor := s.Cursor()
+	for ctx.Err() == nil {
+		pollCtx, stop := context.WithCancel(ctx)
+		if rnd.IntN(10) == 0 {
+			time.AfterFunc(time.Duration(rnd.IntN(3000))*time.Microsecond, stop)
+		}
+		b, err := s.Poll(pollCtx, &cursor, time.Second)
+		stop()
+		if err != nil && !errors.Is(err, context.Canceled) {
+			return
+		}
+		if b == nil {
+			continue
+		}
+		if rnd.IntN(8) > 0 { // else the batch is lost on its way
+			cursor = b.Cursor
+			c.answer(s, b, rnd)
+		}
+		switch rnd.IntN(40) {
+		case 0: // a crash
+			return
+		case 1:
+			_ = s.End(&cursor)
+			return
+		case 2: // a nap that may cost the session
+			time.Sleep(time.Duration(rnd.IntN(25)) * time.Millisecond)
+		}
+	}
+}
+
+func (c *crowd) answer(s *Session, b *Batch, rnd *rand.Rand) {
+	for _, m := range b.Messages {
+		if m.Cancel != "" {
+			continue
+		}
+		a := &Answer{Status: 200, Content: []byte(m.Exchange.Request().Target)}
+		switch rnd.IntN(30) {
+		case 0: // never answered
+		case 1:
+			_, _ = s.Abort(m.Exchange.ID())
+		case 2:
+			_, _ = s.Answer(m.Exchange.ID(), a)
+			_, _ = s.Answer(m.Exchange.ID(), a)
+		default:
+			_, _ = s.Answer(m.Exchange.ID(), a)
+		}
+	}
+}
+
+func TestACrowdLosesNothing(t *testing.T) {
+	c := newCrowd()
+	labels := []string{"one", "two", "three"}
+	ctx, stop := context.WithCancel(t.Context())
+	var programs, visitors sync.WaitGroup
+	for i, label := range labels {
+		for j := range 4 {
+			programs.Go(func() { c.serve(ctx, label, rand.New(rand.NewPCG(uint64(i), uint64(j)))) })
+		}
+	}
+	until := time.Now().Add(1500 * time.Millisecond)
+	for i := range 60 {
+		visitors.Go(func() {
+			rnd := rand.New(rand.NewPCG(7, uint64(i)))
+			for time.Now().Before(until) {
+				label := labels[rnd.IntN(len(labels))]
+				if to := c.Lookup(label); to != nil {
+					if i == 0 && rnd.IntN(200) == 0 {
+						to.Delete()
+					}
+					c.visit(to, rnd)
+				}
+			}
+		})
+	}
+	visitors.Wait()
+	stop()
+	programs.Wait()
+	c.check(t)
+}
+
+// check checks that every exchange ended once, and nothing is left.
+func (c *crowd) check(t *testing.T) {
+	t.Helper()
+	ended := int64(0)
+	for o := range c.ends {
+		ended += c.ends[o].Load()
+	}
+	t.Logf("%d exchanges: %d done, %d failed, %d timed out, %d abandoned, %d refused at once", c.begun.Load(),
+		c.ends[Done].Load(), c.ends[Failed].Load(), c.ends[TimedOut].Load(), c.ends[Abandoned].Load(), c.refused.Load())
+	if ended != c.begun.Load() || c.twice.Load() > 0 {
+		t.Errorf("%d exchanges ended, %d of them twice, want each of %d once", ended, c.twice.Load(), c.begun.Load())
+	}
+	if n := c.wrong.Load(); n > 0 {
+		t.Errorf("%d answers reached a wrong visitor", n)
+	}
+	if got, want := c.ends[Done].Load(), c.answered.Load(); got != want || want == 0 {
+		t.Errorf("%d exchanges counted as done, %d visitors were answered", got, want)
+	}
+	if got, want := c.ends[Abandoned].Load(), c.abandoned.Load(); got != want || want == 0 {
+		t.Errorf("%d exchanges counted as abandoned, %d visitors left", got, want)
+	}
+	if n := c.Stats(); n.Exchanges != 0 || n.Polls != 0 {
+		t.Errorf("left open: %+v", n)
+	}
+	claims, sessions := 0, 0
+	c.claims.Range(func(_, v any) bool {
+		one := v.(*Claim)
+		one.mu.Lock()
+		defer one.mu.Unlock()
+		claims, sessions = claims+1, sessions+len(one.sessions)
+		if one.open != 0 || one.queue.Len() != 0 || len(one.parked) != 0 || one.polls != 0 {
+			t.Errorf("claim %s: %d open, %d queued, %d parked, %d polls; want none", one.label, one.open, one.queue.Len(), len(one.parked), one.polls)
+		}
+		for _, s := range one.sessions {
+			if len(s.held) != 0 || s.poll != nil || len(s.tombs.byID) > 32 {
+				t.Errorf("session of %s: %d held, %d tombstones, poll %v", one.label, len(s.held), len(s.tombs.byID), s.poll)
+			}
+		}
+		return true
+	})
+	c.Close()
+	if n := c.Stats(); n.Claims != claims || n.Sessions < 0 || n.Sessions > sessions {
+		t.Errorf("counts = %+v, want %d claims and at most %d sessions", n, claims, sessions)
+	}
+}

@@ -1,0 +1,79 @@
+package claim
+
+import (
+	"testing"
+	"time"
+)
+
+func TestResultsOfASecondAnswer(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		answered, aborted := s.visit("GET"), s.visit("GET")
+		s.take(one, nil)
+		first := &Answer{Status: 200, Fields: []Field{{"A", "1"}}, Content: []byte("x")}
+		same := &Answer{Status: 200, Fields: []Field{{"A", "1"}}, Content: []byte("x")}
+		others := []*Answer{
+			{Status: 201, Fields: []Field{{"A", "1"}}, Content: []byte("x")}, {Status: 200, Fields: []Field{{"A", "2"}}, Content: []byte("x")},
+			{Status: 200, Fields: []Field{{"A", "1"}}, Content: []byte("y")}, {Status: 200, Content: []byte("x")},
+		}
+		for i, a := range append([]*Answer{first, same, same}, others...) {
+			want := Conflict
+			if i < 3 {
+				want = Duplicate
+			}
+			if i == 0 {
+				want = Accepted
+			}
+			if got, err := one.Answer(answered.x.ID(), a); got != want || err != nil {
+				t.Errorf("answer %d = %v %v, want %v", i, got, err, want)
+			}
+		}
+		if got, _ := one.Abort(answered.x.ID()); got != Conflict {
+			t.Errorf("abort after an answer = %v, want conflict", got)
+		}
+		answered.answered(200)
+		for i, want := range []Result{Accepted, Duplicate} {
+			if got, _ := one.Abort(aborted.x.ID()); got != want {
+				t.Errorf("abort %d = %v, want %v", i, got, want)
+			}
+		}
+		s.answer(one, aborted.x, 200, Conflict)
+		s.answer(one, &Exchange{id: "never"}, 200, Unknown)
+	})
+}
+
+func TestTombstonesAreForgottenInTime(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session(Settings{Lease: new(time.Hour)})
+		v := s.visit("GET")
+		s.take(one, nil)
+		s.answer(one, v.x, 200, Accepted)
+		time.Sleep(2 * time.Minute)
+		s.answer(one, v.x, 200, Duplicate)
+		time.Sleep(1)
+		s.answer(one, v.x, 200, Unknown)
+	})
+}
+
+func TestTombstonesAreBoundedByCount(t *testing.T) {
+	inScene(t, Options{Limits: Limits{Tombstones: 3}}, func(t *testing.T, s *scene) {
+		one := s.session()
+		var vs []*visit
+		for range 10 {
+			v := s.visit("GET")
+			s.take(one, nil)
+			s.answer(one, v.x, 200, Accepted)
+			vs = append(vs, v)
+		}
+		for i, v := range vs {
+			want := Unknown
+			if i >= 7 {
+				want = Duplicate
+			}
+			s.answer(one, v.x, 200, want)
+		}
+		if n := len(one.tombs.byID); n != 3 || len(one.tombs.order) != 3 {
+			t.Errorf("%d tombstones of %d in order, want 3", n, len(one.tombs.order))
+		}
+	})
+}
