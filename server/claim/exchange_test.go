@@ -61,7 +61,7 @@ func TestNobodyPollsForLong(t *testing.T) {
 		time.Sleep(5*time.Second - 1)
 		synctest.Wait()
 		v.pending()
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		v.failed(Failed, ErrNoHandler, HandedNo)
 	})
 }
@@ -76,7 +76,7 @@ func TestTheTimeWithoutPollerCountsFromTheLast(t *testing.T) {
 		time.Sleep(5*time.Second - 1)
 		synctest.Wait()
 		v.pending()
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		v.failed(Failed, ErrNoHandler, HandedNo)
 		s.claim.Delete()
 		time.Sleep(time.Minute) // the first ends by time
@@ -290,7 +290,7 @@ func TestNoAnswerInTimeTimesOut(t *testing.T) {
 			time.Sleep(8*time.Second - 1)
 			synctest.Wait()
 			v.pending()
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			v.failed(TimedOut, ErrHandlerTimeout, c.handed)
 			b := s.take(one, &cursor)
 			if b == nil || len(b.Messages) != 1 || b.Messages[0].Cancel != CancelTimedOut {

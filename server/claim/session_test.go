@@ -17,7 +17,7 @@ func (s *scene) dies(one *Session, after time.Duration) {
 	if err := one.Answerable(); err != nil {
 		s.t.Fatalf("session is lost before its time: %v", err)
 	}
-	time.Sleep(1)
+	time.Sleep(time.Nanosecond)
 	synctest.Wait()
 	if err := one.Answerable(); !errors.Is(err, ErrSessionFenced) {
 		s.t.Fatalf("session at its time: %v, want ErrSessionFenced", err)
@@ -164,7 +164,7 @@ func TestWhatMovesOnKeepsTheTimeOfItsFirstDelivery(t *testing.T) {
 		}
 		time.Sleep(5*time.Second - 1)
 		v.pending()
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		v.failed(TimedOut, ErrHandlerTimeout, HandedUnknown)
 	})
 }
@@ -177,7 +177,7 @@ func TestWhatMovesOnToNobodyFails(t *testing.T) {
 		time.Sleep(10*time.Second + 5*time.Second - 1)
 		synctest.Wait()
 		v.pending()
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		v.failed(Failed, ErrNoHandler, HandedUnknown)
 	})
 }
@@ -262,7 +262,7 @@ func TestAnEndedSessionIsForgottenAfterAWhile(t *testing.T) {
 		if s.Session("demo", one.ID()) != one {
 			t.Error("the session is forgotten too early")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if s.Session("demo", one.ID()) != nil {
 			t.Error("the session is remembered for ever")
