@@ -68,9 +68,20 @@ type call struct {
 	within time.Duration
 }
 
-// call sends c and decodes the answer into the value at into, if there is content. A status that is no success is an
-// *Error, and so is content that is not JSON.
+// call sends c and decodes the answer into the value at into, if that is not nil. Content that is not JSON is an *Error.
 func (g *gateway) call(ctx context.Context, c call, into any) error {
+	content, err := g.send(ctx, c)
+	if err != nil || into == nil {
+		return err
+	}
+	if err := json.Unmarshal(content, into); err != nil {
+		return &Error{Code: codeUnexpected, Detail: err.Error()}
+	}
+	return nil
+}
+
+// send sends c and returns the content of the answer. A status that is no success is an *Error.
+func (g *gateway) send(ctx context.Context, c call) ([]byte, error) {
 	if c.within == 0 {
 		c.within = callTimeout
 	}
@@ -78,7 +89,7 @@ func (g *gateway) call(ctx context.Context, c call, into any) error {
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, c.method, c.url, bytes.NewReader(c.content))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	h := req.Header
 	h["Accept"] = []string{"application/json"}
@@ -96,23 +107,17 @@ func (g *gateway) call(ctx context.Context, c call, into any) error {
 	}
 	resp, err := g.client.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	content, err := readAll(resp)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return refusal(resp.StatusCode, resp.Header, content)
+		return nil, refusal(resp.StatusCode, resp.Header, content)
 	}
-	if into == nil || resp.StatusCode == http.StatusNoContent {
-		return nil
-	}
-	if err := json.Unmarshal(content, into); err != nil {
-		return &Error{Status: resp.StatusCode, Code: codeUnexpected, Detail: err.Error()}
-	}
-	return nil
+	return content, nil
 }
 
 func readAll(resp *http.Response) ([]byte, error) {

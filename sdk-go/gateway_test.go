@@ -3,9 +3,15 @@ package reversehttp_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -93,4 +99,67 @@ func (l *lender) serve(t testing.TB, h http.Handler, o *reversehttp.Options) *re
 		}
 	})
 	return s
+}
+
+func TestATargetThatIsNoURLReachesTheHandlerAndAProxyBehindIt(t *testing.T) {
+	for _, shape := range []string{hostShape, pathShape} {
+		var got []string
+		relay := &httputil.ReverseProxy{
+			Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", "origin.test" },
+			Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				got = append(got, r.URL.RequestURI())
+				return nil, errors.New("seen")
+			}),
+			ErrorHandler: func(w http.ResponseWriter, r *http.Request, _ error) {
+				io.WriteString(w, r.RequestURI+" "+r.URL.Path+" "+reversehttp.RequestInfo(r.Context()).Target)
+			},
+		}
+		l := lend(t, shape, gateway.Options{})
+		s := l.serve(t, relay, nil)
+		base, err := url.Parse(s.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		below := strings.TrimSuffix(base.Path, "/")
+		resp := visit(t, l.addr, base.Host, below, "GET /%zz/%?a=b")
+		if body, want := readBody(t, resp), "/%zz/%?a=b /%zz/% "+below+"/%zz/%?a=b"; body != want {
+			t.Errorf("handler saw %q, want %q", body, want)
+		}
+		if want := []string{"/%zz/%?a=b"}; !slices.Equal(got, want) {
+			t.Errorf("the proxy sent on %q, want %q", got, want)
+		}
+	}
+}
+
+// BenchmarkVisits measures visitor, gateway and session together.
+func BenchmarkVisits(b *testing.B) {
+	for _, visitors := range []int{1, 64} {
+		b.Run(fmt.Sprint(visitors), func(b *testing.B) {
+			l := lend(b, hostShape, gateway.Options{})
+			s := l.serve(b, handle(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") }), nil)
+			client := l.client(b)
+			b.ReportAllocs()
+			b.ResetTimer()
+			work := make(chan bool)
+			var wg sync.WaitGroup
+			for range visitors {
+				wg.Go(func() {
+					for range work {
+						resp, err := client.Get(s.URL())
+						if err != nil || resp.StatusCode != http.StatusOK {
+							b.Error(resp, err)
+							continue
+						}
+						io.Copy(io.Discard, resp.Body)
+						resp.Body.Close()
+					}
+				})
+			}
+			for b.Loop() {
+				work <- true
+			}
+			close(work)
+			wg.Wait()
+		})
+	}
 }

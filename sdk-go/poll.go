@@ -2,7 +2,6 @@ package reversehttp
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -25,7 +24,9 @@ const (
 
 // pollAll polls until the session is closed or cannot go on, and says why.
 func (s *Session) pollAll() error {
-	var b backoff
+	// A gateway that says that the session is over is there: what an outage made of the one backoff is no reason to be
+	// slow with the other.
+	var b, sessions backoff
 	at, proven := s.current(), true
 	for {
 		wait := 0
@@ -33,18 +34,19 @@ func (s *Session) pollAll() error {
 			wait = at.Limits.WaitSeconds
 		}
 		since := time.Now()
-		batch, err := s.poll(at.ctx, at, wait)
+		got, err := s.poll(at.ctx, at, wait)
 		if s.polls.Err() != nil {
 			return ErrClosed
 		}
 		if err == nil {
 			s.standing.set(Online)
-			s.begin(at, batch)
-			early := batch.Cursor == "" && wait > 0 && time.Since(since) < soon
+			s.begin(at, got)
+			early := got.Cursor == "" && wait > 0 && time.Since(since) < soon
 			if early && !pause(s.polls, b.next(0)) {
 				return ErrClosed
 			} else if !early {
 				b.reset()
+				sessions.reset()
 			}
 			proven = true
 			continue
@@ -59,15 +61,20 @@ func (s *Session) pollAll() error {
 		}
 		s.log.Warn("poll failed", "label", at.Label, "error", err)
 		s.standing.set(Reconnecting)
-		if !pause(s.polls, b.next(asked(err))) {
+		if v == again {
+			if !pause(s.polls, b.next(asked(err))) {
+				return ErrClosed
+			}
+			continue
+		}
+		if !pause(s.polls, sessions.next(asked(err))) {
 			return ErrClosed
 		}
-		if v == over {
-			if err := s.claimAgain(&b); err != nil {
-				return err
-			}
-			at, proven = s.current(), true
+		if err := s.claimAgain(&sessions); err != nil {
+			return err
 		}
+		at, proven = s.current(), true
+		b.reset()
 	}
 }
 
@@ -94,41 +101,27 @@ func (s *Session) claimAgain(b *backoff) error {
 }
 
 // poll asks for what comes after the cursor. The batch is empty if nothing came.
-func (s *Session) poll(ctx context.Context, at *claimed, wait int) (batch schema.Batch, err error) {
+func (s *Session) poll(ctx context.Context, at *claimed, wait int) (batch, error) {
 	s.mu.Lock()
 	cursor := at.cursor
 	s.mu.Unlock()
-	err = s.gateway.call(ctx, call{
+	content, err := s.gateway.send(ctx, call{
 		method: "GET", url: at.Requests, bearer: at.Token, cursor: cursor,
 		prefer: waitFor(wait), within: time.Duration(wait)*time.Second + pollSlack,
-	}, &batch)
-	return batch, err
-}
-
-// message is a request or a cancellation.
-type message struct {
-	schema.Request
-	Reason schema.CancelReason `json:"reason"`
-	fault  error
-}
-
-func messages(batch schema.Batch) []message {
-	list := make([]message, len(batch.Messages))
-	for i, raw := range batch.Messages {
-		// A message of a type to come may have any members: its fault matters only if we know its type.
-		list[i].fault = json.Unmarshal(raw, &list[i])
+	})
+	if err != nil || len(content) == 0 {
+		return batch{}, err
 	}
-	return list
+	return newBatch(content)
 }
 
 // begin starts what a batch brings, and moves the cursor.
-func (s *Session) begin(at *claimed, batch schema.Batch) {
-	if batch.Cursor == "" {
+func (s *Session) begin(at *claimed, b batch) {
+	if b.Cursor == "" {
 		return
 	}
-	list := messages(batch)
-	for i := range list {
-		switch m := &list[i]; m.Type {
+	for i := range b.Messages {
+		switch m := b.Messages[i]; m.Type { // a copy: a long exchange must not keep the others of its batch in memory
 		case schema.TypeRequest:
 			fresh, known := s.exchanges.begin(s.life, at, &m.Request)
 			if fresh != nil {
@@ -142,7 +135,7 @@ func (s *Session) begin(at *claimed, batch schema.Batch) {
 		}
 	}
 	s.mu.Lock()
-	at.cursor = batch.Cursor
+	at.cursor = b.Cursor
 	s.mu.Unlock()
 }
 

@@ -207,7 +207,7 @@ func (g *scripted) claimAnswer(asked map[string]any) json.RawMessage {
 		base = "/"
 	}
 	b, _ := json.Marshal(map[string]any{
-		"label": or(asked["label"], "picked"), "token": or(asked["token"], "minted"), "url": "http://demo.localhost:8080" + base,
+		"label": or(asked["label"], "demo"), "token": or(asked["token"], "t0"), "url": "http://demo.localhost:8080" + base,
 		"lease": 60, "timeoutMs": 60000, "redeliver": "idempotent", "claim": g.origin + "/claim", "session": g.origin + "/session",
 		"requests": g.origin + "/requests", "responses": g.origin + "/responses", "cursor": "c0", "limits": limits,
 	})
@@ -228,7 +228,11 @@ func posted(content []byte) []map[string]any {
 
 func give(w http.ResponseWriter, status int, content any) {
 	b, _ := json.Marshal(content)
-	w.Header().Set("Content-Type", "application/json")
+	kind := "application/json"
+	if status >= 400 {
+		kind = "application/problem+json"
+	}
+	w.Header().Set("Content-Type", kind)
 	w.WriteHeader(status)
 	w.Write(b)
 }

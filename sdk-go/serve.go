@@ -86,11 +86,11 @@ func (s *Session) drain() {
 			if s.life.Err() != nil {
 				continue
 			}
-			batch, err := s.poll(s.life, s.current(), 0)
+			b, err := s.poll(s.life, s.current(), 0)
 			if err != nil {
 				continue
 			}
-			for _, m := range messages(batch) {
+			for _, m := range b.Messages {
 				if m.Type == schema.TypeCancel {
 					s.exchanges.cancel(m.ID, m.Reason)
 				}

@@ -1,0 +1,67 @@
+package reversehttp_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	reversehttp "reversehttp/sdk-go"
+)
+
+// The snippets of README.md and doc.go, so that they compile.
+
+func readmeServe(ctx context.Context, router http.Handler) error {
+	c, err := reversehttp.Claim(ctx, "https://gateway.example", &reversehttp.Options{Label: "demo"})
+	if err != nil {
+		return err // errors.Is(err, reversehttp.ErrLabelTaken)
+	}
+	defer c.Close()
+	fmt.Println(c.URL())
+	return c.Serve(router)
+}
+
+func readmeShutdown(ctx context.Context, c *reversehttp.Session, router http.Handler) error {
+	served := make(chan error, 1)
+	go func() { served <- c.Serve(router) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done(): // of signal.NotifyContext
+	}
+	down, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return c.Shutdown(down)
+}
+
+var _, _ = readmeServe, readmeShutdown
+
+func TestEverySnippetOfTheDocumentsCompiles(t *testing.T) {
+	code := read(t, "readme_test.go")
+	var snippets []string
+	for _, m := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(read(t, "README.md"), -1) {
+		snippets = append(snippets, "\t"+strings.ReplaceAll(strings.TrimSpace(m[1]), "\n", "\n\t"))
+	}
+	doc := regexp.MustCompile(`(?m)(^//\t.*\n)+`).FindString(read(t, "doc.go"))
+	snippets = append(snippets, strings.ReplaceAll(strings.TrimSuffix(doc, "\n"), "//\t", "\t"))
+	if len(snippets) != 3 {
+		t.Fatalf("%d snippets, want 3", len(snippets))
+	}
+	for _, s := range snippets {
+		if !strings.Contains(code, "{\n"+s+"\n}") {
+			t.Errorf("no function has this body:\n%s", s)
+		}
+	}
+}
+
+func read(t *testing.T, name string) string {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}

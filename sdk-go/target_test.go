@@ -1,0 +1,45 @@
+package reversehttp
+
+import "testing"
+
+func TestTheBaseIsTakenOffTheTarget(t *testing.T) {
+	for _, c := range []struct{ target, base, want string }{
+		{"/x?y=/at/demo/", "http://demo.localhost:8080/", "/x?y=/at/demo/"},
+		{"/at/demo/x%2Fy?z", "http://localhost:8080/at/demo/", "/x%2Fy?z"},
+		{"/at/demo/", "http://localhost:8080/at/demo/", "/"},
+		{"/at/demo//x", "http://localhost:8080/at/demo/", "//x"},
+		{"/at/demo/?q", "http://localhost:8080/at/demo/", "/?q"},
+		{"/at/%64emo/%zz", "http://localhost:8080/at/demo/", "/%zz"},
+		{"/at/other/x", "http://localhost:8080/at/demo/", "/at/other/x"},
+		{"/at%2Fdemo/x/", "http://localhost:8080/at/demo/", "/at%2Fdemo/x/"},
+		{"/at", "http://localhost:8080/at/demo/", "/at"},
+		{"http://localhost:8080/at/demo/x", "http://localhost:8080/at/demo/", "http://localhost:8080/x"},
+		{"http://localhost:8080", "http://localhost:8080/at/demo/", "http://localhost:8080"},
+		{"*", "http://localhost:8080/at/demo/", "*"},
+		{"/x", "", "/x"},
+	} {
+		if got := withoutBase(c.target, c.base); got != c.want {
+			t.Errorf("withoutBase(%q, %q) = %q, want %q", c.target, c.base, got, c.want)
+		}
+	}
+}
+
+func TestEveryTargetIsAURL(t *testing.T) {
+	for _, c := range []struct{ target, path, query, sent string }{
+		{"/a%20b?c", "/a b", "c", "/a%20b?c"},
+		{"/%zz", "/%zz", "", "/%zz"},
+		{"/%zz?a=%zz&b", "/%zz", "a=%zz&b", "/%zz?a=%zz&b"},
+		{"/%?", "/%", "", "/%?"},
+		{"//x/%e", "//x/%e", "", "//x/%e"},
+		{"*", "*", "", "*"},
+	} {
+		u := parseTarget(c.target)
+		sent := u.RequestURI()
+		if c.target == "//x/%e" {
+			sent = u.Opaque // RequestURI would put a scheme in front
+		}
+		if u.Path != c.path || u.RawQuery != c.query || sent != c.sent {
+			t.Errorf("parseTarget(%q) = path %q, query %q, sent on as %q; want %q, %q, %q", c.target, u.Path, u.RawQuery, sent, c.path, c.query, c.sent)
+		}
+	}
+}
