@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
-import { serve } from '../dist/index.js'
+import { module, serve } from './built.js'
 import { request, scriptedGateway, until } from './scripted-gateway.js'
 
 test('close lets a running handler answer, then ends the session at its cursor', async (t) => {
@@ -116,7 +116,7 @@ test('a process ends by itself after close', async (t) => {
   })
   t.after(() => gateway.close())
   const program = `
-    import { serve } from ${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)}
+    import { serve } from ${JSON.stringify(module)}
     const claim = await serve(
       (_, { id }) => id === 'hangs' ? new Promise(() => {}) : new Response(),
       { gateway: ${JSON.stringify(gateway.origin)}, drainMs: 50 },

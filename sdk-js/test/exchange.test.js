@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Hono } from 'hono'
 import { AutoRouter } from 'itty-router'
-import { serve } from '../dist/index.js'
+import { serve } from './built.js'
 import { request, scriptedGateway, until } from './scripted-gateway.js'
 
 test('a Request is what the visitor sent', async (t) => {

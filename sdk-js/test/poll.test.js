@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { serve } from '../dist/index.js'
+import { serve } from './built.js'
 import { limits, request, scriptedGateway, until } from './scripted-gateway.js'
 
 test('the next poll is open before a handler has answered', async (t) => {

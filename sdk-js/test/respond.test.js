@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { serve } from '../dist/index.js'
+import { serve } from './built.js'
 import { request, scriptedGateway, until } from './scripted-gateway.js'
 
 const ids = (post) => post.messages.map((m) => m.id)

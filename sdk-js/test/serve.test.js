@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ReverseHttpError, serve } from '../dist/index.js'
+import { ReverseHttpError, serve } from './built.js'
 import { request, scriptedGateway, until } from './scripted-gateway.js'
 
 const hello = () => new Response('hello')

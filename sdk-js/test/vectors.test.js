@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
-import { serve } from '../dist/index.js'
+import { serve } from './built.js'
 import { scriptedGateway } from './scripted-gateway.js'
 
 const file = new URL('../../schema/vectors/client.json', import.meta.url)

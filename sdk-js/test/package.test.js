@@ -1,0 +1,148 @@
+// The package as somebody else has it: packed, unpacked, imported, type-checked, its README followed.
+import assert from 'node:assert/strict'
+import { execFile, spawn } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { request, scriptedGateway, until } from './scripted-gateway.js'
+
+const run = promisify(execFile)
+const here = fileURLToPath(new URL('../', import.meta.url))
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const bin = (name) => join(root, 'node_modules/.bin', name)
+
+let dir, tarball, files
+before(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'reversehttp-package-'))
+  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', dir], { cwd: here })
+  const [packed] = Object.values(JSON.parse(stdout.slice(stdout.search(/^[[{]/m))))
+  tarball = join(dir, packed.filename)
+  files = packed.files.map((f) => f.path)
+  await mkdir(join(dir, 'node_modules/reversehttp'), { recursive: true })
+  await run('tar', [
+    'xzf',
+    tarball,
+    '-C',
+    join(dir, 'node_modules/reversehttp'),
+    '--strip-components=1',
+  ])
+  for (const name of ['hono', 'itty-router']) {
+    await symlink(join(root, 'node_modules', name), join(dir, 'node_modules', name))
+  }
+  await writeFile(join(dir, 'package.json'), '{"type":"module"}')
+})
+after(() => rm(dir, { recursive: true }))
+
+test('the tarball has the module, its types, its map, README and LICENSE, and no tests', () => {
+  for (const name of [
+    'dist/index.js',
+    'dist/index.js.map',
+    'dist/index.d.ts',
+    'README.md',
+    'LICENSE',
+  ]) {
+    assert.ok(files.includes(name), `${name} is missing in ${files}`)
+  }
+  assert.deepEqual(
+    files.filter((f) => !/^(dist\/.*|README\.md|LICENSE|package\.json)$/.test(f)),
+    [],
+  )
+})
+
+test('LICENSE is the one of the repository', async () => {
+  assert.equal(await readFile(`${here}LICENSE`, 'utf8'), await readFile(`${root}LICENSE`, 'utf8'))
+})
+
+test('publint finds nothing', async () => {
+  const { stdout } = await run(bin('publint'), ['run', tarball, '--strict'])
+  assert.match(stdout, /All good!/)
+})
+
+test('the types are right for whoever imports the module', async () => {
+  // It fails by its exit code.
+  const { stdout } = await run(bin('attw'), [tarball, '--profile', 'esm-only'])
+  assert.match(stdout, /node16 \(from ESM\).*🟢 \(ESM\)/)
+})
+
+test('handlers of routers fit without a cast, in a strict program', async () => {
+  await writeFile(
+    join(dir, 'program.ts'),
+    `import { Hono } from 'hono'
+    import { AutoRouter } from 'itty-router'
+    import { serve, ReverseHttpError, type Claim, type Handler, type Info, type ServeOptions } from 'reversehttp'
+    const options: ServeOptions = { gateway: new URL('https://gateway.example'), redeliver: 'any', storage: null, fetch }
+    await serve(new Hono<{ Bindings: Info }>().get('/', (c) => c.text(c.env.remoteAddr)).fetch, options)
+    await serve(AutoRouter().fetch)
+    const handler: Handler = (request, { headers, content }) => new Response(content, { headers: [...headers] })
+    {
+      await using claim: Claim = await serve(handler, options)
+      claim.addEventListener('exchange', ({ request, response, durationMs }) => [request.target, response?.status, durationMs])
+      claim.addEventListener('error', ({ error }) => error.code satisfies string)
+      claim.addEventListener('statechange', (e) => e.state === 'online')
+      await claim.closed.catch((e: ReverseHttpError) => e.status)
+      // @ts-expect-error: not a state
+      if (claim.state === 'open') throw new ReverseHttpError('network', 'x')
+    }
+    // @ts-expect-error: not an answer
+    await serve(() => 'hello')`,
+  )
+  const flags = [
+    '--strict',
+    '--exactOptionalPropertyTypes',
+    '--noEmit',
+    '--target',
+    'es2022',
+    '--module',
+    'nodenext',
+  ]
+  // Without the types of Node, and without esnext.disposable but for what the package itself asks for.
+  const { stdout } = await run(
+    bin('tsc'),
+    [...flags, '--lib', 'es2022,dom,dom.iterable', '--types', '', 'program.ts'],
+    { cwd: dir },
+  ).catch((e) => e)
+  // itty-router's own declarations have errors.
+  const ours = stdout
+    .split('\n')
+    .filter((line) => line && !line.includes('node_modules/itty-router/'))
+  assert.deepEqual(ours, [])
+})
+
+const readme = await readFile(`${here}README.md`, 'utf8')
+const snippets = [...readme.matchAll(/^```js\n(.*?)^```$/gms)].map((m) => m[1])
+
+test('README has snippets', () => assert.ok(snippets.length >= 4))
+
+for (const [i, snippet] of snippets.entries()) {
+  test(`snippet ${i + 1} of README answers a visitor`, async (t) => {
+    const gateway = await scriptedGateway()
+    t.after(() => gateway.close())
+    await writeFile(
+      join(dir, `${i}.js`),
+      snippet.replaceAll('https://gateway.example', gateway.origin),
+    )
+    const child = spawn(process.execPath, [`${i}.js`], {
+      cwd: dir,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    t.after(() => child.kill())
+    let output = ''
+    child.stdout.on('data', (chunk) => (output += chunk))
+    await gateway.deliver(request('x1', { target: '/hi/you', headers: [['Cookie', 'a=b']] }))
+    await until(() => gateway.seen.answers.length)
+    assert.equal(gateway.seen.answers[0].status, 200, gateway.seen.answers[0].body)
+    if (snippet.includes('console.log(claim.url)'))
+      assert.match(output, /^http:\/\/demo\.localhost:8080\//)
+  })
+}
+
+test('README names every option', async () => {
+  const source = await readFile(`${here}src/serve.ts`, 'utf8')
+  const options = [...source.matchAll(/^ {2}(\w+)\?: /gm)].map((m) => m[1])
+  assert.ok(options.length >= 12, `${options}`)
+  for (const name of options)
+    assert.ok(readme.includes(`| \`${name}\` | `), `${name} is not in the table`)
+})

@@ -1,0 +1,107 @@
+// The life of a page, told by an EventTarget in the place of window. What only a browser does is tested in e2e.
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, test } from 'node:test'
+import { serve } from './built.js'
+import { request, scriptedGateway, until } from './scripted-gateway.js'
+
+let page
+beforeEach(() => {
+  page = new EventTarget()
+  globalThis.addEventListener = page.addEventListener.bind(page)
+  globalThis.document = new EventTarget()
+})
+afterEach(() => {
+  delete globalThis.addEventListener
+  delete globalThis.document
+})
+
+const event = (type, persisted) => Object.assign(new Event(type), { persisted })
+
+test('a page that goes away ends its session with what it has begun, in a request that outlives it', async (t) => {
+  const calls = []
+  const { gateway } = await serving(t, (url, init) => {
+    if (init.method === 'DELETE') calls.push(init)
+    return fetch(url, init)
+  })
+  await gateway.deliver(request('x1'))
+  await until(() => gateway.seen.polls.length === 2 && gateway.parked)
+  page.dispatchEvent(event('pagehide', false))
+  assert.equal(calls.length, 1, 'sent before the event is over')
+  assert.equal(calls[0].keepalive, true)
+  await until(() => gateway.seen.sessions.length)
+  assert.deepEqual(gateway.seen.sessions, ['d1'])
+  await until(() => !gateway.parked)
+})
+
+test('a page that comes back from the cache claims again', async (t) => {
+  const { gateway, claim, states } = await serving(t)
+  await until(() => gateway.parked)
+  page.dispatchEvent(event('pagehide', true))
+  await until(() => gateway.seen.sessions.length)
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  assert.deepEqual(
+    [gateway.seen.claims.length, claim.state],
+    [1, 'reconnecting'],
+    'hidden pages are silent',
+  )
+  page.dispatchEvent(event('pageshow', true))
+  await until(() => gateway.parked)
+  assert.deepEqual(gateway.seen.claims, [{}, { label: 'demo', token: 't0' }])
+  assert.deepEqual(states, ['reconnecting', 'online'])
+})
+
+test('the first pageshow of a page changes nothing', async (t) => {
+  const { gateway } = await serving(t)
+  await until(() => gateway.parked)
+  page.dispatchEvent(event('pageshow', false))
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  assert.equal(gateway.seen.polls.length, 1)
+})
+
+for (const [name, target] of [
+  ['online', () => page],
+  ['resume', () => globalThis.document],
+]) {
+  test(`${name} asks the gateway at once, with the same cursor`, async (t) => {
+    const { gateway, claim } = await serving(t)
+    await until(() => gateway.parked)
+    target().dispatchEvent(new Event(name))
+    await until(() => gateway.seen.polls.length === 2)
+    assert.deepEqual(gateway.seen.polls, ['c0', 'c0'])
+    const polls = gateway.seen.requests.filter((r) => r.url === '/requests')
+    assert.equal(polls[1].headers.prefer, 'wait=0')
+    assert.equal(claim.state, 'online', 'nothing failed')
+  })
+}
+
+test('online cuts the wait for a gateway short', async (t) => {
+  const { gateway, claim } = await serving(t)
+  await gateway.refuse(503, 'draining', { 'Retry-After': '600' })
+  await until(() => claim.state === 'reconnecting')
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  page.dispatchEvent(new Event('online'))
+  await until(() => claim.state === 'online')
+})
+
+test('a closed claim does not listen to its page any more', async (t) => {
+  const { gateway, claim } = await serving(t)
+  await claim.close()
+  const requests = gateway.seen.requests.length
+  page.dispatchEvent(event('pagehide', true))
+  page.dispatchEvent(event('pageshow', true))
+  page.dispatchEvent(new Event('online'))
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  assert.equal(gateway.seen.requests.length, requests)
+})
+
+async function serving(t, fetch) {
+  const gateway = await scriptedGateway()
+  const claim = await serve(() => new Response(), { gateway: gateway.origin, drainMs: 0, fetch })
+  const states = []
+  claim.addEventListener('statechange', (e) => states.push(e.state))
+  t.after(async () => {
+    await claim.close()
+    await gateway.close()
+  })
+  return { gateway, claim, states }
+}
