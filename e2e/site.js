@@ -7,10 +7,11 @@ import { fileURLToPath } from 'node:url'
 /** The file of the page. */
 export const pageFile = fileURLToPath(new URL('server.html', import.meta.url))
 
-/** Starts the site on a free port of loopback. */
+/** Starts the site on a free port of loopback. At /empty it has a page that is no server. */
 export async function startSite() {
   const server = createServer((req, res) => {
-    res.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8' }).end(readFileSync(pageFile))
+    const page = req.url === '/empty' ? '<!doctype html>' : readFileSync(pageFile)
+    res.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8' }).end(page)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

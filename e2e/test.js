@@ -5,6 +5,7 @@
 //
 // It needs Node and Go. What else is missing it installs: npm packages with npm ci, and programs with apt
 // where it runs as root. With CI set, a check or a test that cannot run here has failed.
+import { gatewayBinary } from './gateway.js'
 import { inCI } from './steps/ci.js'
 import { goTests, nodeTests } from './steps/count.js'
 import { CannotRun, installPackages, installPrograms } from './steps/install.js'
@@ -22,9 +23,9 @@ const steps = {
   prettier: () => run(bin('prettier'), '--check', '--log-level=warn', '.'),
   tsc: () => run(bin('tsc'), '-p', 'sdk-js', '--noEmit'),
   go: () => goTests('./...'),
-  'sdk-js': () => nodeTests('sdk-js'),
+  'sdk-js': testSDK,
   web: () => nodeTests('web'),
-  e2e: () => nodeTests('e2e'),
+  e2e: testWhole,
 }
 
 const chosen = process.argv.slice(2)
@@ -76,4 +77,15 @@ async function gofmt() {
   const { stdout: files } = await capture('git', 'ls-files', '-co', '--exclude-standard', '*.go')
   const { code, stdout } = await capture('gofmt', '-l', ...files.trim().split('\n'))
   if (code !== 0 || stdout) throw new Error(`these need gofmt -w:\n${stdout}`)
+}
+
+async function testSDK() {
+  await run('npm', 'run', '--silent', 'build', '--workspace', 'sdk-js')
+  return nodeTests('sdk-js')
+}
+
+/** Files run two at a time: each waits for its own gateway and browser most of the time. */
+async function testWhole() {
+  const env = { GATEWAY_BINARY: gatewayBinary() }
+  return nodeTests('e2e', { env, concurrency: 2 })
 }

@@ -1,0 +1,139 @@
+// The pages that the gateway serves do what they show.
+import assert from 'node:assert/strict'
+import { createHmac } from 'node:crypto'
+import { after, before, describe, test } from 'node:test'
+import { noBrowser, startBrowser } from './browser.js'
+import { Gateway } from './gateway.js'
+import { visit } from './visitor.js'
+
+describe('the pages of the gateway', { skip: noBrowser }, () => {
+  let gateway, browser, context, page
+  let faults
+
+  before(async () => {
+    ;[gateway, browser] = await Promise.all([Gateway.start(), startBrowser()])
+    context = await browser.newContext()
+  })
+  after(async () => {
+    await browser?.close()
+    await gateway?.stop()
+  })
+
+  /** Opens a page, and notes what goes wrong in it. */
+  async function open(path) {
+    page = await context.newPage()
+    faults = []
+    page.on('pageerror', (e) => faults.push(e.message))
+    page.on('console', (m) => m.type() === 'error' && faults.push(m.text()))
+    await page.goto(gateway.url + path)
+  }
+
+  /** Claims a label in the panel of a page, and gives the public URL. */
+  async function claim(label) {
+    await page.getByLabel(/^Label/).fill(label)
+    await page.getByRole('button', { name: 'Claim' }).click()
+    await page.locator('#state', { hasText: 'online' }).waitFor()
+    return page.getAttribute('#url', 'href')
+  }
+
+  test('the console shows that the gateway is ready', async () => {
+    await open('')
+    await page.locator('#state', { hasText: 'ready' }).waitFor()
+    assert.deepEqual(faults, [])
+    await page.close()
+  })
+
+  test('hello answers, and counts', async () => {
+    await open('hello')
+    const url = await page.getAttribute('a#link[href]', 'href')
+    for (let i = 1; i <= 2; i++) {
+      const { status, content } = await visit(url)
+      assert.equal(status, 200)
+      assert.equal(content.toString(), 'hello from this tab\n')
+      await page.locator('#count', { hasText: String(i) }).waitFor()
+    }
+    assert.deepEqual(faults, [])
+    await page.close()
+  })
+
+  test('the playground serves the code that is typed', async () => {
+    await open('playground')
+    const url = await claim('play')
+    const first = await visit(`${url}?name=you`)
+    assert.equal(first.status, 200)
+    assert.equal(JSON.parse(first.content).hello, 'you')
+    await page.getByLabel('Code').fill("serve(() => new Response('changed', { status: 201 }))")
+    await page.getByRole('button', { name: 'Apply' }).click()
+    await page.locator('#applied', { hasText: /^applied at/ }).waitFor()
+    const second = await visit(`${url}other`)
+    assert.equal(second.status, 201)
+    assert.equal(second.content.toString(), 'changed')
+    const newest = page.locator('#exchanges > li').first()
+    await newest.locator('.target', { hasText: '/other' }).waitFor()
+    await newest.locator('.outcome', { hasText: '201' }).waitFor()
+
+    await page.reload()
+    await page.locator('#state', { hasText: 'online' }).waitFor()
+    assert.equal(await page.getAttribute('#url', 'href'), url, 'the label stays')
+    assert.equal((await visit(url)).content.toString(), 'changed', 'the code stays')
+    assert.deepEqual(faults, [])
+    await page.close()
+  })
+
+  test('the playground tells a mistake and goes on with the code before', async () => {
+    await open('playground')
+    const url = await claim('mistake')
+    await page.getByLabel('Code').fill('serve(() => {')
+    await page.getByRole('button', { name: 'Apply' }).click()
+    await page.locator('#code-error', { hasText: /./ }).waitFor()
+    assert.equal((await visit(url)).status, 200)
+    await page.close()
+  })
+
+  test('the inbox lists a webhook and checks its signature', async () => {
+    await open('inbox')
+    const url = await claim('inbox')
+    const secret = 'It’s a Secret to Everybody'
+    await page.getByLabel('Secret that senders sign with').fill(secret)
+    // Text that a careless relay would write in another way.
+    const content = Buffer.from('{"zen": "Kürze \\u00fc ✓",\r\n "n": 1.0}\n')
+    const sign = (by) => createHmac('sha256', by).update(content).digest('hex')
+    const send = (signature) =>
+      visit(`${url}hook?x=1`, {
+        method: 'POST',
+        fields: [
+          ['Content-Type', 'application/json'],
+          ['X-GitHub-Event', 'ping'],
+          ['X-Hub-Signature-256', `sha256=${signature}`],
+        ],
+        content,
+      })
+    const { status, content: answer } = await send(sign(secret))
+    assert.equal(status, 200)
+    assert.deepEqual(JSON.parse(answer), { ok: true })
+    const newest = page.locator('#exchanges > li').first()
+    await newest.locator('.target', { hasText: '/hook?x=1' }).waitFor()
+    await newest.locator('.signature[data-is="valid"]', { hasText: 'GitHub: valid' }).waitFor()
+
+    await send(sign('another secret'))
+    await newest.locator('.signature[data-is="invalid"]').waitFor()
+    assert.equal(await page.locator('#exchanges > li').count(), 2)
+    assert.deepEqual(faults, [])
+    await page.close()
+  })
+
+  test('the inbox answers as it is told, and gives its label up', async () => {
+    await open('inbox')
+    const url = await claim('told')
+    await page.getByLabel('Status', { exact: true }).fill('418')
+    await page.getByLabel('Content', { exact: true }).fill('short and stout')
+    const { status, content } = await visit(url)
+    assert.equal(status, 418)
+    assert.equal(content.toString(), 'short and stout')
+    await page.getByRole('button', { name: 'Give it up' }).click()
+    await page.locator('#state', { hasText: 'not claimed' }).waitFor()
+    assert.equal((await visit(url)).status, 404)
+    assert.deepEqual(faults, [])
+    await page.close()
+  })
+})
