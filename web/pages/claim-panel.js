@@ -56,11 +56,14 @@ export function claimPanel({ page, handler, curl, claimed }) {
       return
     }
     const mine = claim
+    const typing = by('claim-form').contains(document.activeElement)
     keep(wish, label)
     by('url').href = claim.url
     say(by('url'), claim.url)
     say(by('curl'), curl(claim.url))
     show(claim.state)
+    // The form is hidden, and the keyboard must stand somewhere.
+    if (typing) by('url').focus()
     claim.addEventListener('statechange', ({ state, error }) => {
       if (mine === claim) show(state, reason(error))
     })
