@@ -134,7 +134,12 @@ var parity = []struct {
 		fmt.Fprint(w, err, c.SetReadDeadline(time.Now().Add(time.Hour)), c.SetWriteDeadline(time.Time{}), c.EnableFullDuplex(), c.Flush())
 		io.Copy(w, strings.NewReader(" copied"))
 	}), []string{"GET /", "POST /\n\nabc"}},
-	{"timeout handler", http.TimeoutHandler(handle(func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), time.Millisecond, "slow"), []string{"GET /"}},
+	{"timeout handler", http.TimeoutHandler(handle(func(w http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		for err := error(nil); err == nil; { // returning before the time-out is written would race with it
+			_, err = io.WriteString(w, "late")
+		}
+	}), time.Millisecond, "slow"), []string{"GET /"}},
 	{"max bytes", http.MaxBytesHandler(handle(func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.ReadAll(r.Body)
 		fmt.Fprint(w, err)

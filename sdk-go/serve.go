@@ -114,7 +114,8 @@ func (s *Session) leave() {
 }
 
 // Close ends the session at once: handlers have their contexts cancelled and their answers are dropped. The claim lives
-// on for its lease. Close does not wait for handlers; Serve does. It may be called twice, and its error is always nil.
+// on for its lease. Close waits for the gateway to take note, 3 s at most, and not for handlers; Serve does that. It may be
+// called twice, and its error is always nil.
 func (s *Session) Close() error {
 	s.end(ErrClosed)
 	s.leave()
