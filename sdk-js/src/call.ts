@@ -77,6 +77,7 @@ function read<T>(where: string, { ok, status, headers }: Response, text: string)
   function fail(detail = '', cause?: unknown, code = 'unexpected'): never {
     throw new ReverseHttpError(code, `${where}: ${status} ${code} ${detail}`.trim(), {
       status,
+      detail,
       retryAfterMs: retryAfterMs(headers.get('Retry-After')),
       cause,
     })

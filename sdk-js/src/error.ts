@@ -9,6 +9,8 @@ export class ReverseHttpError extends Error {
   readonly code: string
   /** The status of the gateway's answer; 0 where there was none. */
   readonly status: number
+  /** What the gateway said, for people, without the URL that the message names; empty where it said nothing. */
+  readonly detail: string
   /** How long the gateway asks to wait before the next try; 0 where it did not say. */
   readonly retryAfterMs: number
 
@@ -17,13 +19,15 @@ export class ReverseHttpError extends Error {
     message: string,
     {
       status = 0,
+      detail = '',
       retryAfterMs = 0,
       cause,
-    }: { status?: number; retryAfterMs?: number; cause?: unknown } = {},
+    }: { status?: number; detail?: string; retryAfterMs?: number; cause?: unknown } = {},
   ) {
     super(message, { cause })
     this.code = code
     this.status = status
+    this.detail = detail
     this.retryAfterMs = retryAfterMs
   }
 }
