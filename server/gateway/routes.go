@@ -59,6 +59,9 @@ func (g *Gateway) routes() http.Handler {
 
 // ServeHTTP serves the control origin and every claim.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if c := connOf(r); c != nil {
+		c.serve()
+	}
 	boundWrite(w, 0)
 	where, label := g.public.locate(r.Host, g.target(r), g.options.Loopback)
 	if p := g.oversize(r); p != nil {
@@ -83,8 +86,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// oversize refuses targets and fields beyond the bounds.
+// oversize refuses targets and fields beyond the bounds, and what is not as the
+// visitor sent it.
 func (g *Gateway) oversize(r *http.Request) *problem {
+	if g.garbled(r) {
+		return &problem{code: schema.CodeBadRequest, detail: "The request was sent before the answer to the one before it, with a malformed %; send one at a time."}
+	}
 	if len(r.RequestURI) > g.options.TargetBytes {
 		return &problem{code: schema.CodeTargetTooLong}
 	}

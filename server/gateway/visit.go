@@ -29,9 +29,6 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string) {
 		return
 	}
 	content, err := g.readContent(w, r)
-	if err == nil && g.garbled(r) {
-		err = &problem{code: schema.CodeBadRequest, detail: "The request target has a malformed % and the request was pipelined; send one at a time."}
-	}
 	if err != nil {
 		x.Fail(err)
 		p := problemOf(err)

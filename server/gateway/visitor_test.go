@@ -22,6 +22,7 @@ type visitor struct {
 	in    *bufio.Reader
 	got   *reply
 	done  chan struct{}
+	all   []*reply // that next read
 }
 
 // dial connects a visitor from an address.
