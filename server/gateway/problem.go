@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"html/template"
@@ -130,12 +131,13 @@ func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 	if p.visitor {
 		h.Set("Proxy-Status", "reversehttp; error="+k.proxyError+handedParameter(p.handed))
 	}
+	var content bytes.Buffer
 	if p.visitor && prefersHTML(r) {
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 		h.Set("X-Content-Type-Options", "nosniff")
-		w.WriteHeader(k.status)
-		_ = page.Execute(w, map[string]any{"Status": k.status, "Title": http.StatusText(k.status), "Code": p.code, "Detail": p.detail})
+		_ = page.Execute(&content, map[string]any{"Status": k.status, "Title": http.StatusText(k.status), "Code": p.code, "Detail": p.detail})
+		p.send(w, k.status, content.Bytes())
 		return
 	}
 	body := schema.Problem{Title: http.StatusText(k.status), Status: k.status, Code: p.code, Detail: p.detail}
@@ -143,8 +145,16 @@ func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 		body.Pointer = &p.pointer
 	}
 	h.Set("Content-Type", "application/problem+json")
-	w.WriteHeader(k.status)
-	_ = json.NewEncoder(w).Encode(body)
+	_ = json.NewEncoder(&content).Encode(body)
+	p.send(w, k.status, content.Bytes())
+}
+
+// send tells how long the content is, so that it is whole for a visitor whom
+// the gateway listens to for a while yet.
+func (p *problem) send(w http.ResponseWriter, status int, content []byte) {
+	w.Header().Set("Content-Length", strconv.Itoa(len(content)))
+	w.WriteHeader(status)
+	_, _ = w.Write(content)
 }
 
 func handedParameter(h claim.Handed) string {

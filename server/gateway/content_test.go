@@ -1,0 +1,252 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+)
+
+// refused checks that a visitor got a problem and that the handler got nothing.
+func (p *program) refused(got *reply, code schema.Code) {
+	p.t.Helper()
+	if got.Err != nil || got.Status != kinds[code].status || got.code() != code || got.handed() != "?0" {
+		p.t.Errorf("answer = %d %s %v, want %d %s ?0", got.Status, got.Content, got.Err, kinds[code].status, code)
+	}
+	synctest.Wait()
+	if rs := p.poll(schema.Field{"Prefer", "wait=0"}); rs != nil {
+		p.t.Errorf("the handler got %v", rs)
+	}
+	if n := p.gateway.registry.Stats().Exchanges; n != 0 {
+		p.t.Errorf("open exchanges = %d, want 0", n)
+	}
+}
+
+func TestBoundsOfARequest(t *testing.T) {
+	long := strings.Repeat("a", 8_192)
+	many := strings.Repeat("X: 1\r\n", 256)
+	for name, c := range map[string]struct {
+		raw  string
+		code schema.Code
+	}{
+		"target":  {get(host, "/"+long), schema.CodeTargetTooLong},
+		"fields":  {get(host, "/", "X: "+strings.Repeat("a", 65_536)), schema.CodeFieldsTooLarge},
+		"lines":   {get(host, "/", many+"Y: 1"), schema.CodeFieldsTooLarge},
+		"content": {requestTo("POST", host, "/", "Content-Length: 65537") + strings.Repeat("a", 65_537), schema.CodeContentTooLarge},
+		"chunks":  {requestTo("POST", host, "/", "Transfer-Encoding: chunked") + "10001\r\n" + strings.Repeat("a", 65_537) + "\r\n0\r\n\r\n", schema.CodeContentTooLarge},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, Options{}, func(w *world) {
+				p := w.claim("demo")
+				p.refused(w.ask(c.raw), c.code)
+			})
+		})
+	}
+	for name, raw := range map[string]string{
+		"target":  get(host, "/"+long[1:]),
+		"lines":   get(host, "/", strings.TrimSuffix(many, "X: 1\r\n")[6:]+"Y: 1"),
+		"content": requestTo("POST", host, "/", "Content-Length: 65536") + strings.Repeat("a", 65_536),
+		"chunks":  requestTo("POST", host, "/", "Transfer-Encoding: chunked") + "10000\r\n" + strings.Repeat("a", 65_536) + "\r\n0\r\n\r\n",
+	} {
+		t.Run(name+" at the bound", func(t *testing.T) {
+			inWorld(t, Options{}, func(w *world) {
+				if _, got := w.claim("demo").served(raw, schema.Response{Status: 204}); got.Status != 204 {
+					t.Errorf("answer = %d %s, want 204", got.Status, got.Content)
+				}
+			})
+		})
+	}
+}
+
+// upload writes so much content before it reads, as a simple client does.
+func (v *visitor) upload(head string, size int) *reply {
+	v.world.t.Helper()
+	if _, err := v.conn.Write([]byte(head)); err != nil {
+		v.world.t.Fatalf("writing the head: %v", err)
+	}
+	sent := make(chan int, 1)
+	go func() {
+		chunk, n := make([]byte, 32<<10), 0
+		for n < size {
+			k, err := v.conn.Write(chunk[:min(len(chunk), size-n)])
+			n += k
+			if err != nil {
+				break
+			}
+		}
+		sent <- n
+	}()
+	got := v.read("POST")
+	if n := <-sent; n != size {
+		v.world.t.Errorf("%d bytes of %d were taken before the connection ended", n, size)
+	}
+	return got
+}
+
+func TestAVisitorWhoStillSendsSeesTheRefusal(t *testing.T) {
+	const size = 5 << 20
+	for name, c := range map[string]struct {
+		host, target string
+		code         schema.Code
+		o            Options
+	}{
+		"too large":      {host, "/", schema.CodeContentTooLarge, Options{}},
+		"nobody's label": {"nobody.localhost:8080", "/", schema.CodeNoClaim, Options{}},
+		"wrong host":     {"evil.example", "/", schema.CodeWrongHost, Options{}},
+		"long target":    {host, "/" + strings.Repeat("a", 9000), schema.CodeTargetTooLong, Options{}},
+		"no session":     {host, "/", schema.CodeNoHandler, Options{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, c.o, func(w *world) {
+				p := w.claim("demo")
+				if c.code == schema.CodeNoHandler {
+					w.send("DELETE", p.Session, "t0", nil)
+				}
+				head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n", c.target, c.host, size)
+				got := w.dial(visitorAddr).upload(head, size)
+				if got.Err != nil || got.code() != c.code {
+					t.Errorf("answer = %d %s %v, want %s", got.Status, got.Content, got.Err, c.code)
+				}
+			})
+		})
+	}
+}
+
+func TestARefusedVisitorIsListenedToForAWhileOnly(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		w.claim("demo")
+		v := w.dial(visitorAddr)
+		v.write([]byte("POST / HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 99999999\r\n\r\n"))
+		start := time.Now()
+		if got := v.read("POST"); got.Err != nil || got.Status != 413 {
+			t.Fatalf("answer = %d %v, want 413", got.Status, got.Err)
+		}
+		_, _ = io.Copy(io.Discard, v.in)
+		if took := time.Since(start); took < lingerTime || took > lingerTime+time.Second {
+			t.Errorf("the connection ended after %s, want about %s", took, lingerTime)
+		}
+	})
+}
+
+func TestSlowContentIsRefused(t *testing.T) {
+	inWorld(t, Options{ContentGrace: 3 * time.Second, ContentRate: 100}, func(w *world) {
+		p := w.claim("demo")
+		v := w.dial(visitorAddr)
+		start := time.Now()
+		v.write([]byte(requestTo("POST", host, "/", "Content-Length: 1000") + strings.Repeat("a", 200)))
+		got := v.read("POST")
+		if took := time.Since(start); took != 5*time.Second {
+			t.Errorf("the refusal came after %s, want 5s: the grace, and a second for each 100 bytes", took)
+		}
+		p.refused(got, schema.CodeTooSlow)
+	})
+}
+
+func TestContentThatKeepsItsRateIsTaken(t *testing.T) {
+	inWorld(t, Options{ContentGrace: 3 * time.Second, ContentRate: 100}, func(w *world) {
+		p := w.claim("demo")
+		v := w.dial(visitorAddr)
+		v.write([]byte(requestTo("POST", host, "/", "Content-Length: 1000")))
+		for range 10 {
+			time.Sleep(time.Second)
+			v.write([]byte(strings.Repeat("a", 100)))
+		}
+		r := p.next()
+		if r.Body == nil || len(*r.Body) != 1000 {
+			t.Errorf("content = %s, want 1000 bytes", quoted(r.Body))
+		}
+		time.Sleep(30 * time.Second) // the deadline of reading must not end the wait
+		p.respond(schema.Response{ID: r.ID, Status: 200})
+		if got := v.read("POST"); got.Err != nil || got.Status != 200 {
+			t.Errorf("answer = %d %v, want 200", got.Status, got.Err)
+		}
+	})
+}
+
+func TestContentThatEndsEarlyIsRefused(t *testing.T) {
+	for name, raw := range map[string]string{
+		"bad chunk size": requestTo("POST", host, "/", "Transfer-Encoding: chunked") + "zz\r\n",
+		"no chunk end":   requestTo("POST", host, "/", "Transfer-Encoding: chunked") + "1\r\nab\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, Options{}, func(w *world) {
+				p := w.claim("demo")
+				p.refused(w.ask(raw), schema.CodeBadRequest)
+			})
+		})
+	}
+}
+
+func TestAVisitorWhoLeavesInTheMidstOfContentIsForgotten(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		v := w.dial(visitorAddr)
+		v.write([]byte(requestTo("POST", host, "/", "Content-Length: 10") + "abc"))
+		synctest.Wait()
+		if n := w.gateway.registry.Stats().Exchanges; n != 1 {
+			t.Fatalf("open exchanges = %d, want the one that is received", n)
+		}
+		_ = v.conn.Close()
+		synctest.Wait()
+		if n := w.gateway.registry.Stats().Exchanges; n != 0 {
+			t.Errorf("open exchanges = %d, want 0", n)
+		}
+		if rs := p.poll(schema.Field{"Prefer", "wait=0"}); rs != nil {
+			t.Errorf("the handler got %v", rs)
+		}
+	})
+}
+
+func TestExpectedContentIsAskedFor(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		v := w.dial(visitorAddr)
+		v.write([]byte(requestTo("POST", host, "/", "Content-Length: 5", "Expect: 100-continue")))
+		resp, err := http.ReadResponse(v.in, nil)
+		if err != nil || resp.StatusCode != 100 {
+			t.Fatalf("first answer = %v %v, want 100", resp, err)
+		}
+		v.write([]byte("hello"))
+		r := p.next()
+		if r.Body == nil || *r.Body != "hello" {
+			t.Errorf("content = %s, want hello", quoted(r.Body))
+		}
+		p.respond(schema.Response{ID: r.ID, Status: 201})
+		if got := v.read("POST"); got.Status != 201 {
+			t.Errorf("answer = %d, want 201", got.Status)
+		}
+	})
+}
+
+func TestContentThatIsNotWantedIsNotAskedFor(t *testing.T) {
+	inWorld(t, Options{Limits: claim.Limits{Queue: 1}}, func(w *world) {
+		p := w.claim("demo")
+		for name, raw := range map[string]string{
+			"too large": requestTo("POST", host, "/", "Content-Length: 65537", "Expect: 100-continue"),
+			"no claim":  requestTo("POST", "nobody.localhost", "/", "Content-Length: 5", "Expect: 100-continue"),
+		} {
+			v := w.dial(visitorAddr)
+			v.write([]byte(raw))
+			start := time.Now()
+			resp, err := http.ReadResponse(v.in, nil)
+			if err != nil || resp.StatusCode < 400 {
+				t.Errorf("%s: first answer = %v %v, want the refusal", name, resp, err)
+				continue
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+			if rest := v.rest(); len(rest) > 0 || time.Since(start) > time.Second {
+				t.Errorf("%s: the connection ended after %s with %q, want at once", name, time.Since(start), rest)
+			}
+		}
+		if rs := p.poll(schema.Field{"Prefer", "wait=0"}); rs != nil {
+			t.Errorf("the handler got %v", rs)
+		}
+	})
+}

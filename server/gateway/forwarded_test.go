@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"reversehttp/schema"
+)
+
+// from lets a visitor at an address send a request, and gives what the handler got.
+func (p *program) from(addr, raw string) schema.Request {
+	p.t.Helper()
+	v := p.dial(addr)
+	v.send(raw)
+	r := p.next()
+	p.respond(schema.Response{ID: r.ID, Status: 204})
+	v.await()
+	return r
+}
+
+// values gives those of a field, one after another.
+func values(r schema.Request, name string) (out []string) {
+	for _, f := range r.Headers {
+		if f[0] == name {
+			out = append(out, f[1])
+		}
+	}
+	return out
+}
+
+func TestAStrangersForwardingFieldsAreDropped(t *testing.T) {
+	inWorld(t, Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, func(w *world) {
+		r := w.claim("demo").from("203.0.113.9:1", get(host, "/", "Forwarded: for=1.1.1.1", "X-Forwarded-For: 1.1.1.1", "X-Forwarded-Host: evil",
+			"X-Forwarded-Proto: https", "X-Real-IP: kept", "Via: 1.0 outer"))
+		for name, want := range map[string][]string{
+			"Forwarded": {`for=203.0.113.9;host="demo.localhost:8080";proto=http`}, "X-Forwarded-For": {"203.0.113.9"}, "X-Forwarded-Host": {host},
+			"X-Forwarded-Proto": {"http"}, "X-Real-Ip": {"kept"}, "Via": {"1.0 outer", "1.1 demo.localhost:8080"},
+		} {
+			if got := values(r, name); !slices.Equal(got, want) {
+				t.Errorf("%s = %q, want %q", name, got, want)
+			}
+		}
+		if r.RemoteAddr != "203.0.113.9:1" {
+			t.Errorf("remoteAddr = %s, want the peer's", r.RemoteAddr)
+		}
+	})
+}
+
+func TestATrustedProxyTellsTheVisitor(t *testing.T) {
+	inWorld(t, Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}}, func(w *world) {
+		p := w.claim("demo")
+		for _, c := range []struct{ peer, told, want string }{
+			{"10.0.0.1:1", "203.0.113.9", "203.0.113.9:0"},
+			{"10.0.0.1:1", "203.0.113.9:77", "203.0.113.9:77"},
+			{"10.0.0.1:1", "1.1.1.1, 203.0.113.9", "203.0.113.9:0"},
+			{"10.0.0.1:1", "1.1.1.1, 203.0.113.9, 10.0.0.2", "203.0.113.9:0"},
+			{"10.0.0.1:1", "10.0.0.3", "10.0.0.3:0"},
+			{"10.0.0.1:1", "unknown", "10.0.0.1:1"},
+			{"10.0.0.1:1", "1.1.1.1, unknown", "10.0.0.1:1"},
+			{"10.0.0.1:1", "2001:db8::1", "[2001:db8::1]:0"},
+			{"10.0.0.1:1", "[2001:db8::1]:9", "[2001:db8::1]:9"},
+			{"[fd00::1]:1", "203.0.113.9", "203.0.113.9:0"},
+			{"[::ffff:10.0.0.1]:1", "203.0.113.9", "203.0.113.9:0"},
+			{"192.0.2.1:1", "203.0.113.9", "192.0.2.1:1"},
+		} {
+			r := p.from(c.peer, get(host, "/", "X-Forwarded-For: "+c.told))
+			if r.RemoteAddr != c.want {
+				t.Errorf("peer %s told %q: remoteAddr = %s, want %s", c.peer, c.told, r.RemoteAddr, c.want)
+			}
+		}
+		r := p.from("10.0.0.1:1", get(host, "/", "X-Forwarded-For: 203.0.113.9", "Forwarded: for=203.0.113.9", "X-Forwarded-Host: pub.example",
+			"X-Forwarded-Proto: https"))
+		for name, want := range map[string]string{
+			"X-Forwarded-For": "203.0.113.9, 10.0.0.1", "X-Forwarded-Host": "pub.example", "X-Forwarded-Proto": "https",
+			"Forwarded": `for=203.0.113.9, for=10.0.0.1;host="demo.localhost:8080";proto=http`,
+		} {
+			if got := values(r, name); !slices.Equal(got, []string{want}) {
+				t.Errorf("%s = %q, want %q", name, got, want)
+			}
+		}
+		if got := values(p.from("[2001:db8::7]:5", get(host, "/")), "Forwarded"); got[0] != `for="[2001:db8::7]";host="demo.localhost:8080";proto=http` {
+			t.Errorf("Forwarded of an IPv6 visitor = %q", got)
+		}
+	})
+}
+
+func TestARequestThatComesByAgainIsALoop(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		for _, via := range []string{"1.1 demo.localhost:8080", "1.0 outer, HTTP/1.1 DEMO.localhost:8080 (comment), 1.1 x"} {
+			p.refused(w.ask(get(host, "/", "Via: "+via)), schema.CodeLoop)
+		}
+		for _, via := range []string{"1.1 other.localhost:8080", "1.1 localhost:8080", "demo.localhost:8080", "1.1"} {
+			if _, got := p.served(get(host, "/", "Via: "+via), schema.Response{Status: 204}); got.Status != 204 {
+				t.Errorf("Via %q = %d, want 204", via, got.Status)
+			}
+		}
+	})
+}
+
+func TestFieldsOfOneConnectionEndAtTheGateway(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		got := w.visit("GET / HTTP/1.1\r\nHost: " + host + "\r\nConnection: close, X-Hop\r\nConnection: x-hop-two\r\nX-Hop: 1\r\nX-Hop-Two: 1\r\n" +
+			"Keep-Alive: 1\r\nProxy-Connection: x\r\nProxy-Authorization: x\r\nProxy-Authenticate: x\r\nTE: trailers\r\nTrailer: X\r\nUpgrade: h2c\r\nX-Kept: 1\r\n\r\n")
+		r := p.next()
+		p.respond(schema.Response{ID: r.ID, Status: 200, Headers: []schema.Field{
+			{"Connection", "X-Mine, close"}, {"X-Mine", "1"}, {"Keep-Alive", "1"}, {"Proxy-Connection", "1"}, {"Proxy-Authenticate", "1"},
+			{"Proxy-Authentication-Info", "1"}, {"TE", "1"}, {"Trailer", "X"}, {"Upgrade", "h2c"}, {"X-Kept", "1"},
+		}})
+		answer := got.await()
+		for _, name := range []string{
+			"Connection", "X-Hop", "X-Hop-Two", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Proxy-Authenticate", "Te", "Trailer", "Upgrade",
+		} {
+			if v := values(r, name); v != nil {
+				t.Errorf("the handler got %s: %q", name, v)
+			}
+		}
+		for _, name := range []string{"X-Mine", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authentication-Info", "TE", "Trailer", "Upgrade"} {
+			if v := answer.Header.Get(name); v != "" {
+				t.Errorf("the visitor got %s: %q", name, v)
+			}
+		}
+		if values(r, "X-Kept") == nil || answer.Header.Get("X-Kept") != "1" {
+			t.Error("an innocent field is dropped")
+		}
+	})
+}
