@@ -1,0 +1,247 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode/utf8"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+)
+
+// envelope compiles a definition of envelope.schema.json.
+func envelope(t *testing.T, definition string) *jsonschema.Schema {
+	t.Helper()
+	raw, err := schema.FS.ReadFile("envelope.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("reversehttp:envelope", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("reversehttp:envelope#/$defs/" + definition)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// batchOf gives what a poll gets of requests; the one whose method is LEAVE is
+// a cancellation.
+func batchOf(t *testing.T, requests []*claim.Request) (batch *claim.Batch) {
+	t.Helper()
+	r := claim.New(claim.Options{Limits: claim.Limits{Batch: 10_000}})
+	o, err := r.Open("demo", "", claim.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var last context.CancelFunc
+	for _, req := range requests {
+		x, err := o.Session.Claim().Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		one, leave := context.WithCancel(ctx)
+		last = leave
+		go func() { _, _ = x.Do(one, req) }()
+		synctest.Wait()
+	}
+	cursor := o.Session.Cursor()
+	if _, err := o.Session.Poll(ctx, &cursor, 0); err != nil {
+		t.Fatal(err)
+	}
+	last()
+	synctest.Wait()
+	if batch, err = o.Session.Poll(ctx, &cursor, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stop()
+		synctest.Wait()
+		r.Close()
+	})
+	return batch
+}
+
+// hostile are strings that must not break out of JSON.
+func hostile() []string {
+	out := []string{
+		"", "a", `"`, `\`, `\u0000`, "\x00", "\x1f", "\x7f", "\u0080", "é", "\u2028\u2029", "😀", "</script>", `","x":"`, "]}", "\r\n", "\ufeff", "\ufffd",
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 60 {
+		b := make([]byte, rnd.IntN(40))
+		for i := range b {
+			b[i] = byte(rnd.Uint32())
+		}
+		out = append(out, string(b))
+	}
+	return out
+}
+
+func TestBatchesAreValid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, err := New(Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var requests []*claim.Request
+		for _, s := range hostile() {
+			requests = append(requests, &claim.Request{
+				Method: "X!#$%&'*+-.^_`|~0", Target: toString("/" + s), URL: "http://demo.localhost:8080/" + toString(s), HTTPVersion: "1.1",
+				RemoteAddr: "[2001:db8::1]:1", Content: []byte(s), Fields: []claim.Field{{Name: "Host", Value: host}, {Name: "X", Value: fieldValue(s)}},
+			})
+		}
+		requests = append(requests, &claim.Request{Method: "GET", Target: "/"})
+		batch := batchOf(t, requests)
+		raw := g.appendBatch(nil, batch)
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+		if err != nil {
+			t.Fatalf("%v: %s", err, raw)
+		}
+		if err := envelope(t, "batch").Validate(doc); err != nil {
+			t.Fatal(err)
+		}
+		var got schema.Batch
+		if err := json.Unmarshal(raw, &got); err != nil {
+			t.Fatal(err)
+		}
+		if len(got.Messages) != len(requests) { // the last request is a cancellation
+			t.Fatalf("%d messages, want %d", len(got.Messages), len(requests))
+		}
+		valid := envelope(t, "request")
+		for i, m := range got.Messages[:len(got.Messages)-1] {
+			checkRequest(t, valid, m, requests[i])
+		}
+		checkCancel(t, got.Messages[len(got.Messages)-1], batch)
+	})
+}
+
+// fieldValue makes a string a value that net/http lets through.
+func fieldValue(s string) string {
+	out := []byte("v")
+	for i := range len(s) {
+		if b := s[i]; b >= 0x20 && b != 0x7f || b == '\t' {
+			out = append(out, b)
+		}
+	}
+	return toString(string(append(out, 'v')))
+}
+
+func checkRequest(t *testing.T, valid *jsonschema.Schema, raw json.RawMessage, want *claim.Request) {
+	t.Helper()
+	if err := validate(valid, raw); err != nil {
+		t.Errorf("%s: %v", raw, err)
+	}
+	var got schema.Request
+	if err := json.Unmarshal(raw, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Method != want.Method || got.Target != want.Target || got.URL != want.URL || got.RemoteAddr != want.RemoteAddr || got.Attempt != 2 || got.TimeoutMs != 60_000 {
+		t.Errorf("request = %s, want that of %+v", raw, want)
+	}
+	if content := contentOf(got); content != string(want.Content) {
+		t.Errorf("content = %q, want %q", content, want.Content)
+	}
+	if text := got.Body != nil; text != (utf8.Valid(want.Content) && len(want.Content) > 0) || text && got.BodyBase64 != nil {
+		t.Errorf("content %q is in the wrong member: %s", want.Content, raw)
+	}
+	for i, f := range want.Fields {
+		if got.Headers[i] != (schema.Field{f.Name, f.Value}) || toString(toBytes(f.Value)) != f.Value {
+			t.Errorf("field = %q, want %q", got.Headers[i], f)
+		}
+	}
+}
+
+func checkCancel(t *testing.T, raw json.RawMessage, batch *claim.Batch) {
+	t.Helper()
+	if err := validate(envelope(t, "cancel"), raw); err != nil {
+		t.Errorf("%s: %v", raw, err)
+	}
+	var got schema.Cancel
+	if err := json.Unmarshal(raw, &got); err != nil {
+		t.Fatal(err)
+	}
+	if want := (schema.Cancel{Type: "cancel", ID: batch.Messages[len(batch.Messages)-1].Exchange.ID(), Reason: schema.CancelVisitorGone}); got != want {
+		t.Errorf("cancellation = %+v, want %+v", got, want)
+	}
+}
+
+func validate(valid *jsonschema.Schema, raw []byte) error {
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	return valid.Validate(doc)
+}
+
+func TestWhatAPollPrefers(t *testing.T) {
+	for _, c := range []struct {
+		fields    []string
+		wait      time.Duration
+		preferred bool
+	}{
+		{nil, 25 * time.Second, false}, {[]string{"wait=3"}, 3 * time.Second, true}, {[]string{"wait=0"}, 0, true}, {[]string{`wait="7"`}, 7 * time.Second, true},
+		{[]string{"Wait = 3"}, 3 * time.Second, true}, {[]string{"wait=100"}, 25 * time.Second, true}, {[]string{"respond-async, wait=4"}, 4 * time.Second, true},
+		{[]string{"return=minimal", "wait=5"}, 5 * time.Second, true}, {[]string{"wait=5, wait=6"}, 5 * time.Second, true},
+		{[]string{"wait"}, 25 * time.Second, false}, {[]string{"wait=-1"}, 25 * time.Second, false}, {[]string{"wait=1.5"}, 25 * time.Second, false},
+		{[]string{"wait=99999999999999999999"}, 25 * time.Second, false}, {[]string{"await=3"}, 25 * time.Second, false}, {[]string{""}, 25 * time.Second, false},
+	} {
+		r := &http.Request{Header: http.Header{"Prefer": c.fields}}
+		if wait, preferred := preferredWait(r, 25*time.Second); wait != c.wait || preferred != c.preferred {
+			t.Errorf("Prefer %q = %s %v, want %s %v", c.fields, wait, preferred, c.wait, c.preferred)
+		}
+	}
+}
+
+func TestWhatAPollAccepts(t *testing.T) {
+	for accept, want := range map[string]bool{
+		"application/json": true, "*/*": true, "application/*": true, "Application/JSON": true, "text/html, */*;q=0.1": true, "": true,
+		"application/x-ndjson": false, "text/event-stream": false, "text/html": false, "application/json;q=0": false, "application/json; q=0.0, text/html": false,
+		"application/x-ndjson, application/json": true,
+	} {
+		if got := acceptsJSON(&http.Request{Header: http.Header{"Accept": {accept}}}); got != want {
+			t.Errorf("Accept %q = %v, want %v", accept, got, want)
+		}
+	}
+}
+
+func TestAPollTellsWhatItApplied(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		start := time.Now()
+		got := w.send("GET", p.Requests, "t0", nil, schema.Field{"Prefer", "wait=4"})
+		if got.Status != 204 || got.Header.Get("Preference-Applied") != "wait=4" || time.Since(start) != 4*time.Second {
+			t.Errorf("poll = %d %v after %s, want 204 and wait=4 after 4s", got.Status, got.Header, time.Since(start))
+		}
+		if got := w.send("GET", p.Requests, "t0", nil); got.Header.Get("Preference-Applied") != "" || got.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("a poll without preference = %v", got.Header)
+		}
+	})
+}
+
+func TestBytesAndStringsGoRoundTrip(t *testing.T) {
+	for _, s := range hostile() {
+		if got := toBytes(toString(s)); got != s {
+			t.Errorf("%q came back as %q", s, got)
+		}
+	}
+	if !slices.Equal([]rune(toString("\x00\x7f\x80\xff")), []rune{0, 0x7f, 0x80, 0xff}) {
+		t.Error("bytes are not the characters of their numbers")
+	}
+}
