@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"reversehttp/server/gateway"
 	"reversehttp/server/store"
@@ -77,6 +78,8 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	go func() {
 		defer close(stopped)
 		g.Drain(ctx)
+		ctx, cancel := context.WithTimeout(ctx, lastWrites)
+		defer cancel()
 		_ = server.Shutdown(ctx)
 	}()
 	select {
@@ -93,6 +96,10 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	log.Info("stopped")
 	return nil
 }
+
+// lastWrites is how long answers may take to reach their peers once all that
+// ran has ended, or its time is over.
+const lastWrites = 2 * time.Second
 
 // running is a gateway with the store that it keeps claims in, if any.
 type running struct {

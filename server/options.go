@@ -63,7 +63,7 @@ type options struct {
 // --help prints and ends the process.
 func parse(args []string) (*options, error) {
 	o := &options{}
-	k, err := kong.New(o, kong.Name("reversehttp"), kong.DefaultEnvars("REVERSEHTTP"), kong.Configuration(kong.JSON),
+	k, err := kong.New(o, kong.Name("reversehttp"), kong.DefaultEnvars("REVERSEHTTP"), kong.Configuration(readConfig),
 		kong.Description("A gateway that lends URL space to programs that can only make HTTP requests. Each flag is also an environment variable, REVERSEHTTP_LISTEN for --listen, and a member of the --config file."))
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"reversehttp/server/claim"
 )
@@ -36,7 +37,7 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 	}
 	db, err := bbolt.Open(filepath.Join(dir, "claims.db"), 0o600, &bbolt.Options{Timeout: patience})
 	switch {
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bbolterrors.ErrTimeout):
 		return nil, fmt.Errorf("--data=%s: another gateway uses it; stop that one, or choose another directory", dir)
 	case errors.Is(err, os.ErrPermission), errors.Is(err, os.ErrNotExist):
 		return nil, unwritable(dir, err)

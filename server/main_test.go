@@ -1,0 +1,319 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"reversehttp/schema"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// process is a gateway that runs, on a port of its own.
+type process struct {
+	t       *testing.T
+	signals chan os.Signal
+	done    chan error
+	console string
+	first   string // line of its output
+	client  *http.Client
+	log     *lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex // guards b
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// start runs a gateway with arguments until the test ends.
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	o, err := parse(append([]string{"--listen=127.0.0.1:0"}, args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{
+		t: t, signals: make(chan os.Signal, 2), done: make(chan error, 1), log: &lockedBuffer{},
+		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialLoopback}},
+	}
+	out, in := io.Pipe()
+	go func() {
+		p.done <- run(o, p.signals, in, p.log)
+		_ = in.Close()
+	}()
+	t.Cleanup(func() {
+		p.signals <- syscall.SIGTERM
+		p.signals <- syscall.SIGTERM
+		_, _ = io.Copy(io.Discard, out)
+	})
+	lines := bufio.NewReader(out)
+	if p.first, err = lines.ReadString('\n'); err != nil {
+		t.Fatalf("no first line: %v, log %s", err, p.log)
+	}
+	p.console = regexp.MustCompile(`console: (\S+)`).FindStringSubmatch(p.first)[1]
+	return p
+}
+
+// dialLoopback connects to a port of this machine, whatever the host, for not
+// every resolver knows *.localhost.
+func dialLoopback(ctx context.Context, network, addr string) (net.Conn, error) {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+}
+
+// ended waits for the end of the gateway.
+func (p *process) ended() {
+	p.t.Helper()
+	select {
+	case err := <-p.done:
+		if err != nil {
+			p.t.Fatalf("run: %v", err)
+		}
+	case <-time.After(15 * time.Second):
+		p.t.Fatal("the gateway does not end")
+	}
+}
+
+// send sends a request and gives status and content.
+func (p *process) send(method, url, token string, v any) (int, []byte) {
+	p.t.Helper()
+	body, err := json.Marshal(v)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(p.t.Context(), method, url, bytes.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := p.client.Do(req)
+	if err != nil {
+		p.t.Errorf("%s %s: %v", method, url, err)
+		return 0, nil
+	}
+	defer func() { _ = resp.Body.Close() }()
+	content, err := io.ReadAll(resp.Body)
+	if err != nil {
+		p.t.Errorf("%s %s: %v", method, url, err)
+	}
+	return resp.StatusCode, content
+}
+
+// claim claims demo and gives the answer.
+func (p *process) claim(token string) (status int, a schema.ClaimAnswer) {
+	p.t.Helper()
+	status, content := p.send("POST", p.console+"claims", "", map[string]string{"label": "demo", "token": token})
+	if status < 300 {
+		if err := json.Unmarshal(content, &a); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	return status, a
+}
+
+// answer is what became of a request on a goroutine of its own.
+type answer struct {
+	status  int
+	content []byte
+}
+
+func (p *process) begin(method, url, token string) <-chan answer {
+	done := make(chan answer, 1)
+	go func() {
+		status, content := p.send(method, url, token, nil)
+		done <- answer{status, content}
+	}()
+	return done
+}
+
+// delivered begins a visit and gives the exchange that a poll gets, and the visit.
+func (p *process) delivered(a schema.ClaimAnswer) (id string, visit <-chan answer) {
+	p.t.Helper()
+	visit = p.begin("GET", a.URL, "")
+	_, content := p.send("GET", a.Requests, "t0", nil)
+	var batch struct{ Messages []schema.Request }
+	if err := json.Unmarshal(content, &batch); err != nil || len(batch.Messages) != 1 {
+		p.t.Fatalf("poll: %s %v", content, err)
+	}
+	return batch.Messages[0].ID, visit
+}
+
+func TestTheFirstLineTellsWhereItServes(t *testing.T) {
+	p := start(t)
+	if !regexp.MustCompile(`^ReverseHttp console: http://localhost:\d+/  public URLs: http://\{label\}\.localhost:\d+/\n$`).MatchString(p.first) {
+		t.Errorf("first line = %q", p.first)
+	}
+	status, content := p.send("GET", p.console, "", nil)
+	if status != 200 || !strings.Contains(string(content), "<html") {
+		t.Errorf("console = %d %.80s, want a page", status, content)
+	}
+	p.signals <- syscall.SIGTERM
+	p.ended()
+	if log := p.log.String(); !strings.Contains(log, "stopping") || !strings.Contains(log, "msg=stopped") {
+		t.Errorf("log = %s, want its end", log)
+	}
+}
+
+func TestASignalLetsWhatRunsBeAnswered(t *testing.T) {
+	p := start(t)
+	_, a := p.claim("t0")
+	id, visit := p.delivered(a)
+	poll := p.begin("GET", a.Requests, "t0")
+	p.parked(a)
+	p.signals <- syscall.SIGTERM
+	if got := <-poll; got.status != 503 || !strings.Contains(string(got.content), "draining") {
+		t.Errorf("poll = %d %s, want 503 draining", got.status, got.content)
+	}
+	if status, content := p.send("POST", a.Responses, "t0", map[string]any{"type": "response", "id": id, "status": 200, "body": "late but there"}); status != 202 {
+		t.Errorf("answer = %d %s, want 202", status, content)
+	}
+	if got := <-visit; got.status != 200 || string(got.content) != "late but there" {
+		t.Errorf("visit = %d %s, want the answer", got.status, got.content)
+	}
+	p.ended()
+}
+
+// parked waits until the session polls.
+func (p *process) parked(a schema.ClaimAnswer) {
+	p.t.Helper()
+	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); {
+		_, content := p.send("GET", a.Claim, "t0", nil)
+		if strings.Contains(string(content), `"parked":true`) {
+			return
+		}
+	}
+	p.t.Fatal("no poll is parked")
+}
+
+func TestASecondSignalEndsAtOnce(t *testing.T) {
+	p := start(t)
+	_, a := p.claim("t0")
+	go func() { // the visitor's connection breaks
+		resp, err := p.client.Get(a.URL)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	if status, _ := p.send("GET", a.Requests, "t0", nil); status != 200 {
+		t.Fatalf("poll = %d, want the request", status)
+	}
+	begun := time.Now()
+	p.signals <- syscall.SIGTERM
+	p.signals <- os.Interrupt
+	p.ended()
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if log := p.log.String(); !strings.Contains(log, "stopped at once") {
+		t.Errorf("log = %s, want that it stopped at once", log)
+	}
+}
+
+func TestWhatRunsDoesNotHoldTheGatewayForEver(t *testing.T) {
+	p := start(t, "--drain=100ms")
+	_, a := p.claim("t0")
+	go func() {
+		resp, err := p.client.Get(a.URL)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	if status, _ := p.send("GET", a.Requests, "t0", nil); status != 200 {
+		t.Fatalf("poll = %d, want the request", status)
+	}
+	p.signals <- syscall.SIGTERM
+	p.ended()
+}
+
+func TestALabelIsTakenBackAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	p := start(t, "--data="+dir)
+	if status, _ := p.claim("t0"); status != 201 {
+		t.Fatalf("claim = %d, want 201", status)
+	}
+	p.signals <- syscall.SIGTERM
+	p.ended()
+
+	p = start(t, "--data="+dir)
+	if status, _ := p.claim("t1"); status != 403 {
+		t.Errorf("claim with another token = %d, want 403", status)
+	}
+	status, a := p.claim("t0")
+	if status != 200 || a.Label != "demo" {
+		t.Errorf("claim with its token = %d %+v, want 200", status, a)
+	}
+	if status, _ := p.send("DELETE", a.Claim, "t0", nil); status != 204 {
+		t.Errorf("delete = %d, want 204", status)
+	}
+	p.signals <- syscall.SIGTERM
+	p.ended()
+
+	p = start(t, "--data="+dir)
+	if status, _ := p.claim("t1"); status != 201 {
+		t.Errorf("claim of a label that was given up = %d, want 201", status)
+	}
+}
+
+func TestWhatCannotStartSaysWhatToDo(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	file := t.TempDir() + "/file"
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"--listen=" + l.Addr().String()}, "the port is taken; stop the program that has it, or choose another with --listen"},
+		{[]string{"--listen=127.0.0.1:99999"}, "--listen takes HOST:PORT"}, {[]string{"--listen=nonsense"}, "--listen takes HOST:PORT"},
+		{[]string{"--listen=127.0.0.1:0", "--public-url=http://x/"}, "use a template such as"},
+		{[]string{"--listen=127.0.0.1:0", "--data=" + file}, "choose a directory"},
+		{[]string{"--listen=127.0.0.1:0", "--trusted-proxies=x"}, "--trusted-proxies=x"},
+	} {
+		o, err := parse(c.args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if err := run(o, nil, &out, io.Discard); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%v: %v, want an error that says %q", c.args, err, c.says)
+		}
+		if out.Len() > 0 {
+			t.Errorf("%v printed %q", c.args, out.String())
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestWithoutFlagsTheMainJobRuns(t *testing.T) {
+	o, err := parse(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Listen != "127.0.0.1:8080" || o.Data != "" || o.LogFormat != "text" || o.Wait != 25*time.Second || o.Lease != time.Minute {
+		t.Errorf("options = %+v, want the defaults of the protocol", o)
+	}
+	g, err := o.gateway(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8081}, slog.New(slog.DiscardHandler))
+	if err != nil || g.PublicURL != "http://{label}.localhost:8081/" || !g.Loopback || g.Keys != nil || g.Reserved != nil || g.TrustedProxies != nil {
+		t.Errorf("gateway = %+v %v, want the port that is listened on", g, err)
+	}
+}
+
+func TestFlagsWeighMoreThanEnvironmentAndFile(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(config, []byte(`{"listen":":1","public-url":"http://{label}.file.example/","lease":"3m","batch":3,"answer-bytes":33554432,"claims-per-second":0.5,"log-format":"json"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("REVERSEHTTP_LISTEN", ":2")
+	t.Setenv("REVERSEHTTP_PUBLIC_URL", "http://{label}.env.example/")
+	t.Setenv("REVERSEHTTP_CLAIM_KEYS", "k1,k2")
+	t.Setenv("REVERSEHTTP_NO_POLLER", "9s")
+	o, err := parse([]string{"--config", config, "--listen=:3", "--reserved=a,b", "--max-queue=7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name      string
+		got, want any
+	}{
+		{"listen", o.Listen, ":3"}, {"public URL", o.PublicURL, "http://{label}.env.example/"}, {"lease", o.Lease, 3 * time.Minute}, {"batch", o.Batch, 3},
+		{"answer bytes", o.AnswerBytes, 32 << 20}, {"rate", o.ClaimsPerSecond, 0.5}, {"log format", o.LogFormat, "json"}, {"no poller", o.NoPoller, 9 * time.Second}, {"queue", o.MaxQueue, 7},
+		{"keys", strings.Join(o.ClaimKeys, " "), "k1 k2"}, {"reserved", strings.Join(o.Reserved, " "), "a b"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s = %v, want %v", c.name, c.got, c.want)
+		}
+	}
+}
+
+func TestBadOptionsSayWhatIsWrong(t *testing.T) {
+	file := func(name, content string) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return "--config=" + path
+	}
+	for _, c := range []struct{ arg, says string }{
+		{"--nothing", "--nothing"}, {"--wait=soon", "--wait"}, {"--wait=0s", "--wait=0s"}, {"--lease=-1m", "--lease=-1m0s"}, {"--wait=100ms", "whole seconds"},
+		{"--max-queue=0", "--max-queue=0"}, {"--batch=-1", "--batch=-1"}, {"--inline-bytes=many", "--inline-bytes"}, {"--log-format=xml", "xml"},
+		{"--log-level=loud", "loud"}, {"--config=/does/not/exist", "/does/not/exist"}, {file("broken.json", `{"listen"`), "broken.json"}, {file("list.json", "[]"), "list.json"},
+		{file("typo.json", `{"lisen":":1"}`), `no flag "lisen"`}, {file("value.json", `{"batch":0}`), "--batch=0"}, {file("type.json", `{"wait":[]}`), "--wait"},
+		{"stray", "stray"},
+	} {
+		if _, err := parse([]string{c.arg}); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want an error that says %q", c.arg, err, c.says)
+		}
+	}
+}
+
+func TestProxiesAreAddressesOrPrefixes(t *testing.T) {
+	at := &net.TCPAddr{IP: net.IPv6unspecified, Port: 80}
+	o, err := parse([]string{"--trusted-proxies=10.0.0.0/8,192.0.2.1,fd00::/8,::1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := o.gateway(at, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []netip.Prefix
+	for _, p := range []string{"10.0.0.0/8", "192.0.2.1/32", "fd00::/8", "::1/128"} {
+		want = append(want, netip.MustParsePrefix(p))
+	}
+	if !slices.Equal(g.TrustedProxies, want) || g.Loopback {
+		t.Errorf("proxies = %v, loopback %v; want %v and not", g.TrustedProxies, g.Loopback, want)
+	}
+	o.TrustedProxies = []string{"proxy.example"}
+	if _, err := o.gateway(at, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "--trusted-proxies=proxy.example") {
+		t.Errorf("a name: %v, want an error that says what to give", err)
+	}
+}
+
+func TestEveryFlagOfTheGatewayReachesIt(t *testing.T) {
+	o, err := parse([]string{
+		"--max-claims=1", "--max-sessions=2", "--max-queue=3", "--max-exchanges=4", "--batch=5", "--inline-bytes=6", "--answer-bytes=7", "--target-bytes=8",
+		"--field-bytes=9", "--fields=10", "--content-rate=11", "--wait=12s", "--acknowledge=13s", "--no-poller=14s", "--answer=15s", "--lease=16s",
+		"--tombstone=17s", "--field-time=18s", "--content-grace=19s", "--idle=20s", "--preflight=21s", "--drain=22s", "--claims-per-second=23",
+		"--visits-per-second=24", "--claim-keys=k",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := o.gateway(&net.TCPAddr{Port: 1}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []any{
+		g.Limits.Claims, g.Limits.Sessions, g.Limits.Queue, g.Limits.Exchanges, g.Limits.Batch, g.InlineBytes, g.AnswerBytes, g.TargetBytes, g.FieldBytes,
+		g.Fields, g.ContentRate, g.Times.Wait, g.Times.Acknowledge, g.Times.NoPoller, g.Times.Answer, g.Times.Lease, g.Times.Tombstone, g.FieldTime,
+		g.ContentGrace, g.Idle, g.Preflight, g.Drain, g.ClaimsPerSecond, g.VisitsPerSecond,
+	}
+	for i, v := range got {
+		var n int
+		switch v := v.(type) {
+		case int:
+			n = v
+		case time.Duration:
+			n = int(v / time.Second)
+		case float64:
+			n = int(v)
+		}
+		if n != i+1 {
+			t.Errorf("option %d is %v, want %d", i+1, v, i+1)
+		}
+	}
+	if !slices.Equal(g.Keys, []string{"k"}) {
+		t.Errorf("keys = %v", g.Keys)
+	}
+}

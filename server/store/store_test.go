@@ -1,0 +1,160 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+	"go.uber.org/goleak"
+
+	"reversehttp/server/claim"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t *testing.T, dir string) (*Store, *bytes.Buffer) {
+	t.Helper()
+	var log bytes.Buffer
+	s, err := Open(dir, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s, &log
+}
+
+func records(t *testing.T, s *Store) []claim.Record {
+	t.Helper()
+	rs, err := s.Records()
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(rs, func(a, b claim.Record) int { return cmp.Compare(a.Label, b.Label) })
+	return rs
+}
+
+func TestWhatIsKeptIsThereAgain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "made", "on the way")
+	s, log := open(t, dir)
+	a := claim.Record{Label: "a", Token: claim.HashToken("t0"), Lease: time.Hour, Timeout: 1500 * time.Millisecond, Redeliver: claim.RedeliverKeyed}
+	b := claim.Record{Label: "b-1", Token: claim.HashToken("t1"), Lease: time.Second, Timeout: time.Minute, Redeliver: claim.RedeliverIdempotent}
+	gone := claim.Record{Label: "gone", Token: claim.HashToken("t2")}
+	for _, r := range []claim.Record{gone, a, b} {
+		s.Save(r)
+	}
+	b.Token, b.Redeliver = claim.HashToken("t3"), claim.RedeliverAny
+	s.Save(b)
+	s.Remove("gone")
+	s.Remove("never")
+	for _, reopened := range []bool{false, true} {
+		if reopened {
+			s.Close()
+			s, log = open(t, dir)
+		}
+		if got := records(t, s); !slices.Equal(got, []claim.Record{a, b}) {
+			t.Errorf("reopened %v: kept %+v, want %+v", reopened, got, []claim.Record{a, b})
+		}
+		if log.Len() > 0 {
+			t.Errorf("log: %s", log)
+		}
+	}
+}
+
+func TestTokensAreNotInTheFile(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	s.Save(claim.Record{Label: "a", Token: claim.HashToken("token-secret")})
+	s.Close()
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("files: %v %v", files, err)
+	}
+	for _, f := range files {
+		raw, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(raw, []byte("token-secret")) {
+			t.Errorf("%s holds the token", f.Name())
+		}
+		if info, err := f.Info(); err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s can be read by others: %v %v", f.Name(), info.Mode(), err)
+		}
+	}
+}
+
+func TestADirectoryThatIsNoneSaysWhatToDo(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{file, filepath.Join(file, "below")} {
+		_, err := Open(dir, slog.New(slog.DiscardHandler))
+		if err == nil || !strings.Contains(err.Error(), "--data="+dir) || !strings.Contains(err.Error(), "choose a directory") {
+			t.Errorf("%s: %v, want an error that says what to do", dir, err)
+		}
+	}
+}
+
+func TestADirectoryInUseSaysSo(t *testing.T) {
+	dir := t.TempDir()
+	open(t, dir)
+	if _, err := Open(dir, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "another gateway") {
+		t.Errorf("second store: %v, want an error about the other gateway", err)
+	}
+}
+
+func TestAFileThatIsNoStoreIsNotOverwritten(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "claims.db")
+	content := []byte(strings.Repeat("not a database ", 1000))
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "move it away") {
+		t.Errorf("open: %v, want an error that says what to do", err)
+	}
+	if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("the file was changed: %v", err)
+	}
+}
+
+func TestAnUnreadableRecordIsLeftOut(t *testing.T) {
+	s, log := open(t, t.TempDir())
+	s.Save(claim.Record{Label: "good", Token: claim.HashToken("t0")})
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		for label, value := range map[string]string{"bad-json": "{", "bad-token": `{"token":"YQ=="}`} {
+			if err := tx.Bucket(bucket).Put([]byte(label), []byte(value)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := records(t, s); len(got) != 1 || got[0].Label != "good" {
+		t.Errorf("kept = %+v, want the good one", got)
+	}
+	if !strings.Contains(log.String(), "bad-json") || !strings.Contains(log.String(), "bad-token") {
+		t.Errorf("log = %s, want both labels", log)
+	}
+}
+
+func TestAStoreThatFailsLogsAndGoesOn(t *testing.T) {
+	s, log := open(t, t.TempDir())
+	s.Close()
+	s.Close()
+	s.Save(claim.Record{Label: "a"})
+	s.Remove("b")
+	if !strings.Contains(log.String(), "claim not stored") || !strings.Contains(log.String(), "claim not removed") {
+		t.Errorf("log = %s, want both failures", log)
+	}
+}
