@@ -1,5 +1,6 @@
 // Runs tests and counts them. A run that finds no test has failed.
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -65,22 +66,19 @@ export async function nodeTests(folder, { env, concurrency = 1 } = {}) {
     .map((f) => join(folder, f))
     .sort()
   if (!files.length) throw new Error(`there is no *.test.js in ${folder}`)
-  const dir = await mkdtemp(join(tmpdir(), 'reversehttp-tap-'))
-  try {
-    const tap = join(dir, 'tap')
-    const reporters = [
-      ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
-      ...['--test-reporter=tap', `--test-reporter-destination=${tap}`],
-    ]
-    const { code } = await start(
-      process.execPath,
-      ['--test', `--test-concurrency=${concurrency}`, ...reporters, ...files],
-      { stdio: ['ignore', 'inherit', 'inherit'], env },
-    )
-    return checked(countTap(await readFile(tap, 'utf8')), code)
-  } finally {
-    await rm(dir, { recursive: true })
-  }
+  const dir = mkdtempSync(join(tmpdir(), 'reversehttp-tap-'))
+  process.on('exit', () => rmSync(dir, { recursive: true }))
+  const tap = join(dir, 'tap')
+  const reporters = [
+    ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
+    ...['--test-reporter=tap', `--test-reporter-destination=${tap}`],
+  ]
+  const { code } = await start(
+    process.execPath,
+    ['--test', `--test-concurrency=${concurrency}`, ...reporters, ...files],
+    { stdio: ['ignore', 'inherit', 'inherit'], env },
+  )
+  return checked(countTap(await readFile(tap, 'utf8')), code)
 }
 
 function countTap(tap) {
