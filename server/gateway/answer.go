@@ -3,7 +3,6 @@ package gateway
 import (
 	"encoding/base64"
 	"errors"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -33,7 +32,7 @@ type fault struct{ pointer, detail string }
 // answer answers POST {responses}.
 func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 	s := sessionOf(r)
-	body, err := g.readJSON(w, r, int64(g.options.AnswerBytes))
+	body, err := g.readJSON(w, r, g.options.AnswerBytes)
 	if err == nil {
 		err = s.Answerable()
 	}
@@ -200,13 +199,10 @@ func faultOfJSON(err error) *fault {
 }
 
 // readJSON reads the JSON content of a program's request. Empty content is fine.
-func (g *Gateway) readJSON(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+func (g *Gateway) readJSON(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
+	body, err := g.readContent(w, r, limit)
 	if err != nil {
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return nil, &problem{code: schema.CodeContentTooLarge, detail: "The content has more than " + strconv.FormatInt(limit, 10) + " bytes."}
-		}
-		return nil, &problem{code: schema.CodeBadRequest, detail: "The content ended before it was whole."}
+		return nil, err
 	}
 	if len(body) == 0 {
 		return nil, nil

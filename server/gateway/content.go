@@ -10,11 +10,11 @@ import (
 	"reversehttp/schema"
 )
 
-// readContent reads the whole content of a visitor's request, in the time that
-// its size allows: a grace, and then a least rate.
-func (g *Gateway) readContent(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	limit := int64(g.options.InlineBytes)
-	if r.ContentLength > limit {
+// readContent reads the whole content of a request, of a visitor or a program,
+// up to limit bytes, in the time that its size allows: a grace, and then a
+// least rate. Where it fails, the deadline stays for what net/http still reads.
+func (g *Gateway) readContent(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
+	if r.ContentLength > int64(limit) {
 		// Said before anything is read, so that no 100 (Continue) invites it.
 		return nil, &problem{code: schema.CodeContentTooLarge}
 	}
@@ -22,7 +22,6 @@ func (g *Gateway) readContent(w http.ResponseWriter, r *http.Request) ([]byte, e
 		return nil, nil
 	}
 	rc := http.NewResponseController(w)
-	defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
 	start := time.Now()
 	buf := make([]byte, 0, max(r.ContentLength, 512)+1)
 	for {
@@ -33,9 +32,10 @@ func (g *Gateway) readContent(w http.ResponseWriter, r *http.Request) ([]byte, e
 		n, err := r.Body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		switch {
-		case int64(len(buf)) > limit:
+		case len(buf) > limit:
 			return nil, &problem{code: schema.CodeContentTooLarge}
 		case err == io.EOF:
+			_ = rc.SetReadDeadline(time.Time{})
 			return buf, nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, &problem{code: schema.CodeTooSlow}

@@ -13,7 +13,9 @@ import (
 func TestAGatewayStopsGently(t *testing.T) {
 	inWorld(t, Options{Limits: claim.Limits{Batch: 1}}, func(w *world) {
 		one := w.claim("demo")
-		running, waiting := w.visit(get(host, "/running")), w.visit(get(host, "/waiting"))
+		running := w.visit(get(host, "/running"))
+		synctest.Wait()
+		waiting := w.visit(get(host, "/waiting"))
 		synctest.Wait()
 		r := one.next()
 		var polls []*call

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/rs/cors"
@@ -63,6 +64,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.serve()
 	}
 	boundWrite(w, 0)
+	if r.ContentLength != 0 { // for who does not read the content: net/http does, at the end
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.options.ContentGrace))
+	}
 	where, label := g.public.locate(r.Host, g.target(r), g.options.Loopback)
 	if p := g.oversize(r); p != nil {
 		p.handed = claim.HandedNo

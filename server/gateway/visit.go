@@ -28,7 +28,7 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string) {
 		g.refuse(w, r, problemOf(err))
 		return
 	}
-	content, err := g.readContent(w, r)
+	content, err := g.readContent(w, r, g.options.InlineBytes)
 	if err != nil {
 		x.Fail(err)
 		p := problemOf(err)
