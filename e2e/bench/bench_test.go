@@ -32,8 +32,8 @@ func TestARunGivesEveryFigure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Traffic) != 4 || len(r.Memory) != 2 || len(r.Goals) != 4 {
-		t.Fatalf("%d cases, %d memories and %d goals, want 4, 2 and 4", len(r.Traffic), len(r.Memory), len(r.Goals))
+	if len(r.Traffic) != 4 || len(r.Memory) != 2 || len(r.Goals) != 6 {
+		t.Fatalf("%d cases, %d memories and %d goals, want 4, 2 and 6", len(r.Traffic), len(r.Memory), len(r.Goals))
 	}
 	for _, c := range r.Traffic {
 		for name, f := range map[string]figures{"gateway": c.Gateway, "proxy": c.Proxy, "ratio": c.Ratio} {
@@ -54,7 +54,7 @@ func TestARunGivesEveryFigure(t *testing.T) {
 	}
 	for _, row := range []string{
 		"GET 1 KiB at 1 ", "GET 1 KiB at 64 ", "echo 64 KiB of text at 16 ", "echo 64 KiB of bytes at 16 ", "5 ", "20 ",
-		"p50 at concurrency 1,", "requests/s at concurrency 64,", "resident KiB a parked claim, of 5 ", "resident KiB a parked claim, of 20 ",
+		"p50 at concurrency 1,", "requests/s at concurrency 64,", "heap and stack KiB a parked claim, of 5 ", "resident KiB a parked claim, of 20 ",
 	} {
 		if !slices.ContainsFunc(strings.Split(table.String(), "\n"), func(line string) bool { return strings.HasPrefix(line, row) }) {
 			t.Errorf("no row begins with %q in\n%s", row, &table)
