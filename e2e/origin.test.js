@@ -1,0 +1,61 @@
+// Pages from anywhere may claim: another origin, or a file that was opened from disk.
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { noBrowser, startBrowser } from './browser.js'
+import { Gateway } from './gateway.js'
+import { openServer, pageFile, startSite } from './site.js'
+import { visit } from './visitor.js'
+
+describe('a page from elsewhere claims, polls and answers', { skip: noBrowser }, () => {
+  let gateway, browser, site
+
+  before(async () => {
+    ;[gateway, browser, site] = await Promise.all([Gateway.start(), startBrowser(), startSite()])
+  })
+  after(async () => {
+    await browser?.close()
+    await site?.close()
+    await gateway?.stop()
+  })
+
+  test('from another origin', async () => {
+    const page = await browser.newPage()
+    await answersTen(await openServer(page, site.url, gateway))
+    await page.close()
+  })
+
+  test('from a file', async () => {
+    const page = await browser.newPage()
+    await answersTen(await openServer(page, pathToFileURL(pageFile).href, gateway))
+    assert.equal(await page.evaluate(() => self.origin), 'null')
+    await page.close()
+  })
+
+  test('from a worker of a page of another origin', async () => {
+    const page = await browser.newPage()
+    await page.goto(`${site.url}empty`)
+    const url = await page.evaluate(async (gateway) => {
+      const code = `
+        import { serve } from '${gateway}sdk.js'
+        const claim = await serve(() => new Response('from a worker'), { gateway: '${gateway}' })
+        postMessage(claim.url)`
+      const blob = new Blob([code], { type: 'text/javascript' })
+      const worker = new Worker(URL.createObjectURL(blob), { type: 'module' })
+      return new Promise((resolve, reject) => {
+        worker.onmessage = (e) => resolve(e.data)
+        worker.onerror = (e) => reject(new Error(e.message))
+      })
+    }, gateway.url)
+    assert.equal((await visit(url)).content.toString(), 'from a worker')
+    await page.close()
+  })
+})
+
+async function answersTen(url) {
+  for (let i = 0; i < 10; i++) {
+    const { status, content } = await visit(`${url}echo`, { method: 'POST', content: `${i}` })
+    assert.equal(status, 200)
+    assert.equal(content.toString(), `${i}`)
+  }
+}
