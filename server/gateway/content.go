@@ -16,7 +16,7 @@ import (
 func (g *Gateway) readContent(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
 	if r.ContentLength > int64(limit) {
 		// Said before anything is read, so that no 100 (Continue) invites it.
-		return nil, &problem{code: schema.CodeContentTooLarge}
+		return nil, &problem{code: schema.CodeContentTooLarge, unread: true}
 	}
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
@@ -33,39 +33,45 @@ func (g *Gateway) readContent(w http.ResponseWriter, r *http.Request, limit int)
 		buf = buf[:len(buf)+n]
 		switch {
 		case len(buf) > limit:
-			return nil, &problem{code: schema.CodeContentTooLarge}
+			return nil, &problem{code: schema.CodeContentTooLarge, unread: true}
 		case err == io.EOF:
 			_ = rc.SetReadDeadline(time.Time{})
 			return buf, nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, &problem{code: schema.CodeTooSlow}
+			return nil, &problem{code: schema.CodeTooSlow, unread: true}
 		case err != nil:
-			return nil, &problem{code: schema.CodeBadRequest, detail: "The content ended before it was whole, or its framing is malformed."}
+			return nil, &problem{code: schema.CodeBadRequest, unread: true, detail: "The content ended before it was whole, or its framing is malformed."}
 		}
 	}
 }
 
-// refuse answers a visitor whose content may not have been read. It goes on
-// reading for a while, for a peer that sees the connection reset while it still
-// sends may never see the answer (RFC 9112, 9.6).
+// refuse answers a visitor whose content was not read.
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
-	p.visitor = true
+	p.visitor, p.unread = true, true
+	p.write(w, r)
+}
+
+// lingering prepares w for an answer to r, whose content was not read to its
+// end, and gives what is to be called after it. That goes on reading for a
+// while, for a peer that sees the connection reset while it still sends may
+// never see the answer (RFC 9112, 9.6).
+func lingering(w http.ResponseWriter, r *http.Request) (linger func()) {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
-		p.write(w, r)
-		return
+		return func() {}
 	}
 	rc := http.NewResponseController(w)
 	_ = rc.EnableFullDuplex()
 	if r.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close")
 	}
-	p.write(w, r)
-	if r.Header.Get("Expect") != "" { // it has sent nothing and will not
-		return
+	return func() {
+		if r.Header.Get("Expect") != "" { // it has sent nothing and will not
+			return
+		}
+		_ = rc.Flush()
+		_ = rc.SetReadDeadline(time.Now().Add(lingerTime))
+		_, _ = io.CopyN(io.Discard, r.Body, lingerBytes)
 	}
-	_ = rc.Flush()
-	_ = rc.SetReadDeadline(time.Now().Add(lingerTime))
-	_, _ = io.CopyN(io.Discard, r.Body, lingerBytes)
 }
 
 // How much longer, in time and bytes, a refused visitor is listened to.

@@ -85,6 +85,8 @@ type problem struct {
 	// detail and pointer are for people and programs; empty means that of the code, and none.
 	detail  string
 	pointer string
+	// unread says that the content of the request was not read to its end.
+	unread bool
 	// visitor says that it answers a visitor, with what the handler had of the request.
 	visitor bool
 	handed  claim.Handed
@@ -120,6 +122,9 @@ func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 		p.detail = k.detail
 	}
 	boundWrite(w, 0)
+	if p.unread {
+		defer lingering(w, r)()
+	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	if k.retryAfter > 0 {
