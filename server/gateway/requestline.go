@@ -22,7 +22,8 @@ type requestLine struct {
 type part int
 
 const (
-	atMethod part = iota
+	atStart part = iota
+	atMethod
 	atPath
 	atQuery
 	atEnd
@@ -33,7 +34,7 @@ const maxPieces = 1 << 20
 
 // see sees the next bytes and changes a malformed target among them.
 func (l *requestLine) see(p []byte) {
-	if l.at == atMethod {
+	if l.at < atPath {
 		p = l.skipMethod(p)
 	}
 	if l.at == atEnd || len(p) == 0 {
@@ -61,10 +62,12 @@ func (l *requestLine) skipMethod(p []byte) []byte {
 		case b == ' ':
 			l.at = atPath
 			return p[i+1:]
-		case b == '\r', b == '\n':
+		case l.at == atStart && (b == '\r' || b == '\n'):
 		case !httpguts.IsTokenRune(rune(b)):
 			l.at = atEnd
 			return nil
+		default:
+			l.at = atMethod
 		}
 	}
 	return nil

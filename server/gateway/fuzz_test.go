@@ -1,0 +1,205 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+)
+
+// pieces is a connection that gives bytes in pieces of a size.
+type pieces struct {
+	net.Conn
+	left []byte
+	size int
+}
+
+func (p *pieces) Read(b []byte) (int, error) {
+	if len(p.left) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b[:min(len(b), p.size)], p.left)
+	p.left = p.left[n:]
+	return n, nil
+}
+
+func FuzzRequestHead(f *testing.F) {
+	for _, target := range odd {
+		f.Add([]byte("GET "+target+" HTTP/1.1\r\nHost: a\r\n\r\n"), uint8(0))
+		f.Add([]byte("POST "+target+" HTTP/1.0\r\nHost: a\r\nContent-Length: 12\r\n\r\nGET /%zz HTTP"), uint8(3))
+	}
+	f.Add([]byte("\r\n\nGET /%zz HTTP/1.1\r\n\r\n"), uint8(1))
+	f.Add([]byte("GET  /%zz HTTP/1.1\r\n\r\n"), uint8(2))
+	f.Add([]byte("%zz /%zz%zz?%zz %zz\n/%zz"), uint8(2))
+	f.Fuzz(func(t *testing.T, sent []byte, size uint8) {
+		c := &conn{Conn: &pieces{left: bytes.Clone(sent), size: int(size) + 1}}
+		shown, err := io.ReadAll(c)
+		if err != nil || len(shown) != len(sent) {
+			t.Fatalf("%d bytes became %d, %v", len(sent), len(shown), err)
+		}
+		line, rest, _ := bytes.Cut(bytes.TrimLeft(sent, "\r\n"), []byte{'\n'})
+		after := len(sent) - len(rest)
+		for i := range sent {
+			if sent[i] != shown[i] && (i >= after || sent[i] != '%' || shown[i] != '_') {
+				t.Fatalf("byte %d of %q became %q", i, sent, shown[i])
+			}
+		}
+		if bytes.Equal(sent, shown) == c.line.changed {
+			t.Fatalf("changed = %v, %q became %q", c.line.changed, sent, shown)
+		}
+		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(shown)))
+		if err != nil {
+			return
+		}
+		r = r.WithContext(context.WithValue(t.Context(), connKey{}, c))
+		g := &Gateway{}
+		_, want, _ := strings.Cut(string(line), " ")
+		want, _, _ = strings.Cut(want, " ")
+		if got := g.target(r); got != want || g.garbled(r) {
+			t.Fatalf("target of %q = %q, want %q; garbled %v", line, got, want, g.garbled(r))
+		}
+	})
+}
+
+func FuzzAnswer(f *testing.F) {
+	for _, s := range []string{
+		`{"type":"response","id":"x","status":200,"headers":[["A","b"]],"body":"c"}`, `{"messages":[{"type":"abort","id":"x","reason":"r"},null,1,[]]}`,
+		`{"type":"response","id":"x","status":204,"bodyBase64":"YQ=="}`, `{"status":"200","id":"x","headers":[["A"],["B",1]]}`, `{"type":7}`, `{"~/":1,"type":"x"}`,
+		`{"type":"response","id":"x","status":200,"headers":[["Content-Length","1"],["Content-Length","1"]],"body":"é"}`, `{"type":"response","more":true}`,
+		`{"type":"response","id":"x","status":200,"headers":[["A","b"],["Transfer-Encoding","gzip"]],"extra":{"a/b":[1]}}`, `{}`, `[]`, `null`, ``, `{"messages":{}}`,
+		`{"type":"response","id":"x","status":1e400}`, `{"type":"response","id":"x","headers":{"A":"b"}}`, `{"type":"response","id":"x","status":200,"body":"\ud800"}`,
+	} {
+		f.Add([]byte(s))
+	}
+	g, err := New(Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(g.Close)
+	o, err := g.registry.Open("demo", "", claim.Settings{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	valid := []schema.ResultStatus{schema.ResultUnknown, schema.ResultInvalid} // no exchange is open
+	f.Fuzz(func(t *testing.T, body []byte) {
+		messages, err := split(body)
+		if err != nil {
+			if p, ok := errors.AsType[*problem](err); !ok || p.code != schema.CodeBadJSON {
+				t.Fatalf("%q: %v, want bad_json", body, err)
+			}
+			return
+		}
+		for _, m := range messages {
+			got, err := g.answerOne(o.Session, m)
+			if err != nil || got.Status != valid[0] && got.Status != valid[1] {
+				t.Fatalf("%s: %+v %v", m, got, err)
+			}
+			if (got.Status == schema.ResultInvalid) != (got.Pointer != nil && got.Detail != "") {
+				t.Fatalf("%s: %+v, want a pointer and a detail with invalid only", m, got)
+			}
+			if got.Pointer != nil && !resolves(t, m, *got.Pointer) {
+				t.Fatalf("%s: pointer %q leads nowhere", m, *got.Pointer)
+			}
+		}
+	})
+}
+
+// resolves tells whether a JSON Pointer leads to a value, or to a needed member
+// that is missing.
+func resolves(t *testing.T, raw []byte, pointer string) bool {
+	t.Helper()
+	var v any
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	if err := dec.Decode(&v); err != nil {
+		t.Fatalf("%s: %v", raw, err)
+	}
+	if pointer == "" {
+		return true
+	}
+	for part := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		part = strings.NewReplacer("~1", "/", "~0", "~").Replace(part)
+		switch in := v.(type) {
+		case map[string]any:
+			value, there := in[part]
+			if !there {
+				return pointer == "/type" || pointer == "/id" || pointer == "/status"
+			}
+			v = value
+		case []any:
+			i, err := strconv.Atoi(part)
+			if err != nil || i < 0 || i >= len(in) {
+				return false
+			}
+			v = in[i]
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func FuzzHost(f *testing.F) {
+	for _, host := range []string{host, "localhost", "[::1]:8080", "127.0.0.1:x", "a.b.localhost", ".localhost", "..", "[", "]:", "[::1%25lo]:1", "xn--a.localhost.", "DEMO.LOCALHOST:1"} {
+		f.Add(host, "/at/demo/x", true)
+		f.Add(host, "http://"+host+"/at/demo?x", false)
+	}
+	var shapes []*publicURL
+	for _, template := range []string{hostShape, pathShape, "https://{label}.gateway.example/"} {
+		p, err := parsePublicURL(template)
+		if err != nil {
+			f.Fatal(err)
+		}
+		shapes = append(shapes, p)
+	}
+	f.Fuzz(func(t *testing.T, host, target string, loopback bool) {
+		for _, p := range shapes {
+			where, label := p.locate(host, target, loopback)
+			name := hostname(host)
+			switch where {
+			case elsewhere, control:
+				if label != "" {
+					t.Errorf("%q %q has label %q but is no claim's", host, target, label)
+				}
+			case public, bare:
+				if p.pathPrefix == "" && (label == "" || strings.Contains(label, ".") || name != label+"."+p.controlHost) {
+					t.Errorf("%q is of the claim %q", host, label)
+				}
+				if p.pathPrefix != "" && (strings.Contains(label, "/") || !strings.Contains(target, p.pathPrefix+label)) {
+					t.Errorf("%q is of the claim %q", target, label)
+				}
+			}
+			ours := name == p.controlHost || loopback && isLoopback(name) || p.pathPrefix == "" && strings.HasSuffix(name, "."+p.controlHost)
+			if where != elsewhere && !ours {
+				t.Errorf("%q of %s is let in", host, p.template())
+			}
+			if where == public && !strings.Contains(p.base(label), label) {
+				t.Errorf("base of %q is %q", label, p.base(label))
+			}
+		}
+	})
+}
+
+func FuzzPrefer(f *testing.F) {
+	for _, s := range []string{"wait=3", `wait="3"`, "respond-async, wait=10; x", "wait", "wait=-1", "wait=99999999999", ",;,", `wait=""`, "wait==3", "WAIT\t=\t3"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		const longest = 25 * time.Second
+		wait, preferred := preferredWait(&http.Request{Header: http.Header{"Prefer": {value}}}, longest)
+		if wait < 0 || wait > longest || wait%time.Second != 0 || !preferred && wait != longest {
+			t.Errorf("Prefer %q = %s %v", value, wait, preferred)
+		}
+	})
+}
