@@ -52,8 +52,11 @@ func (r *Rate) Allow(a netip.Addr) bool {
 	l := r.seen[who]
 	if l == nil {
 		r.prune(now)
-		if len(r.seen) >= maxAddresses {
-			return false
+		for other := range r.seen {
+			if len(r.seen) < maxAddresses {
+				break
+			}
+			delete(r.seen, other) // any: whoever has so many addresses must not lock others out
 		}
 		l = &limiter{Limiter: rate.NewLimiter(r.perSecond, r.burst)}
 		r.seen[who] = l
@@ -64,7 +67,7 @@ func (r *Rate) Allow(a netip.Addr) bool {
 
 // prune forgets who was quiet for a while. The caller holds r.mu.
 func (r *Rate) prune(now time.Time) {
-	if now.Sub(r.pruned) < forgetAfter && len(r.seen) < maxAddresses {
+	if now.Sub(r.pruned) < forgetAfter {
 		return
 	}
 	r.pruned = now
