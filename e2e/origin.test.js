@@ -19,12 +19,15 @@ describe('a page from elsewhere claims, polls and answers', { skip: noBrowser },
     await gateway?.stop()
   })
 
-  test('from another origin', async () => {
+  test('from another origin, with one preflight for each URL', async () => {
     const page = await browser.newPage()
+    const preflights = await preflightsOf(page)
     await answersTen(await openServer(page, site.url, gateway))
+    assert.deepEqual(preflights, ['claims', 'requests', 'responses'])
     await page.close()
   })
 
+  // No count here: a file has an opaque origin, and Chromium remembers no preflight for one.
   test('from a file', async () => {
     const page = await browser.newPage()
     await answersTen(await openServer(page, pathToFileURL(pageFile).href, gateway))
@@ -58,4 +61,15 @@ async function answersTen(url) {
     assert.equal(status, 200)
     assert.equal(content.toString(), `${i}`)
   }
+}
+
+/** Notes the preflights of a page, in their order: the last segment of each path. */
+async function preflightsOf(page) {
+  const seen = []
+  const session = await page.context().newCDPSession(page)
+  await session.send('Network.enable')
+  session.on('Network.requestWillBeSent', ({ request: { method, url } }) => {
+    if (method === 'OPTIONS') seen.push(new URL(url).pathname.split('/').at(-1))
+  })
+  return seen
 }

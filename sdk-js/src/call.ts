@@ -46,7 +46,6 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
       },
       ...(json && { body: json }),
       keepalive,
-      cache: 'no-store',
       credentials: 'omit',
       signal: controller.signal,
     })
