@@ -68,16 +68,6 @@ func (s *Session) settle(id string, a *Answer, how func(*Exchange)) (Result, err
 	if x == nil {
 		return s.judge(id, a), nil
 	}
-	how(x)
-	s.sent = deleteMessage(s.sent, x) // an answer acknowledges its exchange
+	how(x) // and so acknowledges it: a poll leaves out what has ended
 	return Accepted, nil
-}
-
-func deleteMessage(ms []message, x *Exchange) []message {
-	for i, m := range ms {
-		if m.exchange == x && m.cancel == "" {
-			return append(ms[:i], ms[i+1:]...)
-		}
-	}
-	return ms
 }

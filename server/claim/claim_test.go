@@ -53,6 +53,25 @@ func TestTheLeaseRunsFromTheEndOfTheLastPoll(t *testing.T) {
 	})
 }
 
+func TestALeaseThatRunsOutDuringAPollIsArmedAgain(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session(Settings{Lease: new(20 * time.Second)})
+		p := park(one, new(one.Cursor()), 25*time.Second)
+		time.Sleep(25 * time.Second)
+		if p.open() {
+			t.Fatal("the poll is open after its wait")
+		}
+		time.Sleep(20*time.Second - 1) // the session, which uses cursors, is lost before
+		if s.gone() {
+			t.Fatal("the claim ended before its lease")
+		}
+		time.Sleep(time.Nanosecond)
+		if !s.gone() {
+			t.Fatal("the claim outlived its lease")
+		}
+	})
+}
+
 func TestTheLeaseEndsAfterHoursOfPolls(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
