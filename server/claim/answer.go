@@ -63,11 +63,11 @@ func (s *Session) settle(id string, a *Answer, how func(*Exchange)) (Result, err
 	if err := s.answerable(); err != nil {
 		return Unknown, err
 	}
-	s.touch()
 	x := s.held[id]
 	if x == nil {
 		return s.judge(id, a), nil
 	}
+	s.touch()
 	how(x) // and so acknowledges it: a poll leaves out what has ended
 	return Accepted, nil
 }

@@ -30,5 +30,6 @@
 //
 // One mutex a claim guards the claim, its sessions and its exchanges. The
 // registry is two concurrent maps and counters; its own mutex is held only to
-// make and to end claims. Nothing is sent, called out or logged under a mutex.
+// make and to end claims. Nothing is sent, called out or logged under these; the
+// one that keeps calls of the [Store] in order is held while it is called.
 package claim

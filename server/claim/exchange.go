@@ -71,7 +71,7 @@ type Exchange struct {
 	session *Session      // that it is assigned, or was delivered, to
 	attempt int           // deliveries so far
 	moves   int           // deliveries again after a lost session
-	seen    bool          // some session acknowledged it
+	seen    bool          // some session said that it has it
 	lost    bool          // some session was lost with it
 	entered time.Time     // when it was queued first
 	queued  time.Time     // when it was queued last
@@ -309,7 +309,7 @@ func (x *Exchange) handed() Handed {
 	switch {
 	case x.seen:
 		return HandedYes
-	case x.lost, x.state == delivered:
+	case x.lost, x.state == delivered, x.state == running:
 		return HandedUnknown
 	}
 	return HandedNo

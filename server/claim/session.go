@@ -15,7 +15,6 @@ type Session struct {
 
 	cursors bool      // it has polled with one
 	given   uint64    // number of the last message given to a poll
-	acked   uint64    // number of the last message acknowledged
 	sent    []message // given and not acknowledged, oldest first
 	next    []message // not given yet, oldest first
 	held    map[string]*Exchange
@@ -83,11 +82,12 @@ func (s *Session) acknowledge(cursor *string) error {
 			s.death.after(s.lifetime())
 		}
 	}
-	s.acked = max(s.acked, upTo)
 	i := 0
 	for ; i < len(s.sent) && s.sent[i].number <= upTo; i++ {
 		if m := s.sent[i]; m.cancel == "" && m.exchange.state == delivered && m.exchange.session == s {
-			m.exchange.state, m.exchange.seen = running, true
+			m.exchange.state = running
+			// Without a cursor it is only taken for received.
+			m.exchange.seen = m.exchange.seen || cursor != nil
 		}
 	}
 	s.sent = slices.Delete(s.sent, 0, i)
