@@ -20,10 +20,11 @@ type message struct {
 	ID         string         `json:"id"`
 	Status     int            `json:"status"`
 	Headers    []schema.Field `json:"headers"`
-	Body       *string        `json:"body"`
+	Body       *text          `json:"body"`
 	BodyBase64 *string        `json:"bodyBase64"`
 	More       jsontext.Value `json:"more"`
 	Reason     string         `json:"reason"`
+	fault      *fault         // why it could not be decoded, or nil
 }
 
 // fault is why an answer is invalid: where, and why.
@@ -40,17 +41,14 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 		problemOf(err).write(w, r)
 		return
 	}
-	messages, err := split(body)
-	if err == nil && len(messages) > g.registry.Limits().Batch {
-		err = &problem{code: schema.CodeBadMember, pointer: "/messages", detail: "More messages than limits.batch allows. Send them in several requests."}
-	}
+	messages, err := decode(body, g.registry.Limits().Batch)
 	if err != nil {
 		problemOf(err).write(w, r)
 		return
 	}
 	results := make([]schema.Result, len(messages))
-	for i, raw := range messages {
-		if results[i], err = g.answerOne(s, raw); err != nil {
+	for i, m := range messages {
+		if results[i], err = g.answerOne(s, m); err != nil {
 			problemOf(err).write(w, r)
 			return
 		}
@@ -58,28 +56,10 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusAccepted, schema.Results{Results: results})
 }
 
-// split gives the messages of a POST: of its member messages, or itself.
-func split(body []byte) ([]jsontext.Value, error) {
-	var several struct {
-		Messages *[]jsontext.Value `json:"messages"`
-	}
-	if err := json.Unmarshal(body, &several); err != nil {
-		return nil, badJSON(err)
-	}
-	if several.Messages != nil {
-		return *several.Messages, nil
-	}
-	return []jsontext.Value{body}, nil
-}
-
 // answerOne judges one message. It fails only where the session may not answer.
-func (g *Gateway) answerOne(s *claim.Session, raw jsontext.Value) (schema.Result, error) {
-	if raw.Kind() != jsontext.KindBeginObject {
-		return invalid("", &fault{"", "a message is a JSON object"}), nil
-	}
-	var m message
-	if err := json.Unmarshal(raw, &m); err != nil {
-		return invalid(idOf(raw), faultOfMessage(err)), nil
+func (g *Gateway) answerOne(s *claim.Session, m *message) (schema.Result, error) {
+	if m.fault != nil {
+		return invalid(m.ID, m.fault), nil
 	}
 	var err error
 	var result claim.Result
@@ -117,7 +97,7 @@ func (m *message) answer(req *claim.Request) (*claim.Answer, *fault) {
 	case m.Body != nil && m.BodyBase64 != nil:
 		return nil, &fault{"/bodyBase64", "content is given once: as body or as bodyBase64"}
 	case m.Body != nil:
-		a.Content = []byte(*m.Body)
+		a.Content = *m.Body
 	case m.BodyBase64 != nil:
 		content, err := base64.StdEncoding.Strict().DecodeString(*m.BodyBase64)
 		if err != nil || strings.ContainsAny(*m.BodyBase64, "\r\n") {

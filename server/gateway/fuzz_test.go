@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -79,6 +80,7 @@ func FuzzAnswer(f *testing.F) {
 		`{"type":"response","id":"x","status":200,"headers":[["Content-Length","1"],["Content-Length","1"]],"body":"é"}`, `{"type":"response","more":true}`,
 		`{"type":"response","id":"x","status":200,"headers":[["A","b"],["Transfer-Encoding","gzip"]],"extra":{"a/b":[1]}}`, `{}`, `[]`, `null`, ``, `{"messages":{}}`,
 		`{"type":"response","id":"x","status":1e400}`, `{"type":"response","id":"x","headers":{"A":"b"}}`, `{"type":"response","id":"x","status":200,"body":"\ud800"}`,
+		`{"messages":null,"type":"abort","id":"x"}`, `{"messages":[{},{},{},{}]}`, `{"messages":[{"type":"response","id":"x","status":200,"body":"\ud83d\ude00\u0000\""},{"type":"x","body":1}]}`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -91,17 +93,30 @@ func FuzzAnswer(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	const most = 3
 	valid := []schema.ResultStatus{schema.ResultUnknown, schema.ResultInvalid} // no exchange is open
 	f.Fuzz(func(t *testing.T, body []byte) {
-		messages, err := split(body)
+		messages, err := decode(body, most)
+		apart, wrong := split(body)
 		if err != nil {
-			if p, ok := errors.AsType[*problem](err); !ok || p.code != schema.CodeBadJSON {
-				t.Fatalf("%q: %v, want bad_json", body, err)
+			p, ok := errors.AsType[*problem](err)
+			want := schema.CodeBadJSON
+			if wrong == nil && len(apart) > most {
+				want = schema.CodeBadMember
+			}
+			if !ok || p.code != want {
+				t.Fatalf("%q: %v, want %s", body, err, want)
 			}
 			return
 		}
-		for _, m := range messages {
-			got, err := g.answerOne(o.Session, m)
+		if wrong != nil || len(messages) != len(apart) {
+			t.Fatalf("%q: %d messages, want %d, %v", body, len(messages), len(apart), wrong)
+		}
+		for i, m := range apart {
+			if want := decodeOne(m); !reflect.DeepEqual(messages[i], want) {
+				t.Fatalf("%s: %+v in one pass, %+v apart", m, messages[i], want)
+			}
+			got, err := g.answerOne(o.Session, messages[i])
 			if err != nil || got.Status != valid[0] && got.Status != valid[1] {
 				t.Fatalf("%s: %+v %v", m, got, err)
 			}

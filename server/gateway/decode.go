@@ -1,0 +1,102 @@
+package gateway
+
+import (
+	"errors"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"reversehttp/schema"
+)
+
+// decode gives the messages of a POST, of which there are at most most. One
+// pass does for nearly all. Whatever it fails at is decoded message by message,
+// so that a fault is that of its message alone.
+func decode(body []byte, most int) ([]*message, error) {
+	var one struct {
+		Messages batch `json:"messages"`
+		message
+	}
+	one.Messages.most = most
+	if jsontext.Value(body).Kind() == jsontext.KindBeginObject && json.Unmarshal(body, &one) == nil {
+		if one.Messages.list != nil {
+			return one.Messages.list, nil
+		}
+		return []*message{&one.message}, nil
+	}
+	apart, err := split(body)
+	if err != nil {
+		return nil, err
+	}
+	if len(apart) > most {
+		return nil, &problem{code: schema.CodeBadMember, pointer: "/messages", detail: "More messages than limits.batch allows. Send them in several requests."}
+	}
+	messages := make([]*message, len(apart))
+	for i, raw := range apart {
+		messages[i] = decodeOne(raw)
+	}
+	return messages, nil
+}
+
+// batch is the member messages. It takes no more of them than there may be:
+// decoded, small ones are many times their size.
+type batch struct {
+	most int
+	list []*message
+}
+
+var errNotWhole = errors.New("no list of objects, or too many of them")
+
+func (b *batch) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() != jsontext.KindBeginArray {
+		return errNotWhole
+	}
+	b.list = []*message{}
+	_, err := d.ReadToken()
+	for err == nil && d.PeekKind() != jsontext.KindEndArray {
+		if d.PeekKind() != jsontext.KindBeginObject || len(b.list) >= b.most {
+			return errNotWhole
+		}
+		m := new(message)
+		err = json.UnmarshalDecode(d, m)
+		b.list = append(b.list, m)
+	}
+	if err == nil {
+		_, err = d.ReadToken()
+	}
+	return err
+}
+
+// split gives the messages of a POST: of its member messages, or itself.
+func split(body []byte) ([]jsontext.Value, error) {
+	var several struct {
+		Messages *[]jsontext.Value `json:"messages"`
+	}
+	if err := json.Unmarshal(body, &several); err != nil {
+		return nil, badJSON(err)
+	}
+	if several.Messages != nil {
+		return *several.Messages, nil
+	}
+	return []jsontext.Value{body}, nil
+}
+
+// decodeOne gives a message, or one that has a fault.
+func decodeOne(raw jsontext.Value) *message {
+	if raw.Kind() != jsontext.KindBeginObject {
+		return &message{fault: &fault{"", "a message is a JSON object"}}
+	}
+	m := new(message)
+	if err := json.Unmarshal(raw, m); err != nil {
+		return &message{ID: idOf(raw), fault: faultOfMessage(err)}
+	}
+	return m
+}
+
+// text is a string that is needed as bytes.
+type text []byte
+
+func (t *text) UnmarshalText(b []byte) error {
+	*t = append(text{}, b...)
+	return nil
+}

@@ -1,0 +1,136 @@
+package gateway
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"reversehttp/schema"
+)
+
+// TestOneFaultIsThatOfItsMessage holds the messages around a fault to what they
+// are without it.
+func TestOneFaultIsThatOfItsMessage(t *testing.T) {
+	for _, c := range []struct{ faulty, id, pointer string }{
+		{`null`, "", ""},
+		{`[]`, "", ""},
+		{`"{}"`, "", ""},
+		{`{"id":"b","type":1}`, "b", "/type"},
+		{`{"type":"response","status":"200","id":"b"}`, "b", "/status"},
+		{`{"type":"response","id":"b","status":200,"body":1}`, "b", "/body"},
+		{`{"type":"response","id":"b","status":200,"body":{"a":"b"}}`, "b", "/body"},
+		{`{"type":"response","id":"b","status":200,"headers":[["A","b"],["C"]]}`, "b", "/headers/1"},
+		{`{"type":"future","id":"b","body":[],"status":{}}`, "b", ""},
+	} {
+		body := `{"status":"no message","messages":[{"type":"abort","id":"a","reason":"r"},` + c.faulty + `,{"type":"response","id":"c","status":200,"body":"c"}]}`
+		got, err := decode([]byte(body), 3)
+		if err != nil || len(got) != 3 {
+			t.Errorf("%s: %d messages, %v", c.faulty, len(got), err)
+			continue
+		}
+		if a := got[0]; a.fault != nil || a.ID != "a" || a.Reason != "r" {
+			t.Errorf("%s: before it %+v", c.faulty, a)
+		}
+		if b := got[1]; b.fault == nil || b.ID != c.id || c.pointer != "" && b.fault.pointer != c.pointer {
+			t.Errorf("%s: %+v %+v, want id %q and pointer %q", c.faulty, b, b.fault, c.id, c.pointer)
+		}
+		if z := got[2]; z.fault != nil || z.ID != "c" || z.Body == nil || string(*z.Body) != "c" {
+			t.Errorf("%s: after it %+v", c.faulty, z)
+		}
+	}
+}
+
+func TestMessagesOfAPost(t *testing.T) {
+	for _, c := range []struct{ body, want string }{
+		{`{"type":"abort","id":"a"}`, "a"},
+		{` {"type":"abort","id":"a","messages":null}`, "a"},
+		{`{"type":"abort","id":"a","messages":[{"id":"b"},{"id":"c"}]}`, "b c"},
+		{`{"messages":[],"id":"a"}`, ""},
+		{`{"messages":[{"id":"b","messages":[{"id":"c"}],"odd":{"id":1}}]}`, "b"},
+		{`null`, "fault"},
+		{`[{"id":"a"}]`, "bad_json"},
+		{``, "bad_json"},
+		{`{"messages":{}}`, "bad_json"},
+		{`{"messages":[{"id":"a"}`, "bad_json"},
+		{`{"messages":[{"id":"a"}]}{}`, "bad_json"},
+		{`{"messages":[{"id":"a","id":"a"}]}`, "bad_json"},
+		{`{"messages":[{"odd":[{"x":1,"x":1}]}]}`, "bad_json"},
+		{`{"messages":[],"messages":[]}`, "bad_json"},
+		{`{"messages":[{"id":"` + "\xff" + `"}]}`, "bad_json"},
+		{`{"messages":[{"odd":"` + "\xed\xa0\x80" + `"}]}`, "bad_json"},
+		{`{"messages":[{},{},{},{}]}`, "bad_member"},
+		{`{"messages":[1,2,3,4]}`, "bad_member"},
+		{`{"messages":[{},{},{},{}],}`, "bad_json"},
+	} {
+		messages, err := decode([]byte(c.body), 3)
+		var got []string
+		for _, m := range messages {
+			if m.fault != nil {
+				m.ID = "fault"
+			}
+			got = append(got, m.ID)
+		}
+		if err != nil {
+			got = []string{string(problemOf(err).code)}
+		}
+		if got := strings.Join(got, " "); got != c.want {
+			t.Errorf("%q = %q, want %q", c.body, got, c.want)
+		}
+	}
+}
+
+func TestEscapesInBodyAreItsBytes(t *testing.T) {
+	for _, c := range []struct{ body, want string }{
+		{``, ""},
+		{`\u0000`, "\x00"},
+		{`a\"\\\/\b\f\n\r\tz`, "a\"\\/\b\f\n\r\tz"},
+		{`\u00e9\u2028 é`, "é\u2028 é"},
+		{`\ud83d\ude00 😀`, "😀 😀"},
+		{`\ufffd\ufeff`, "\ufffd\ufeff"},
+	} {
+		inWorld(t, Options{}, func(w *world) {
+			p := w.claim("demo")
+			v := w.visit(requestTo("GET", host, "/"))
+			id := p.next().ID
+			got := p.post(`{"messages":[{"type":"response","id":"` + id + `","status":200,"body":"` + c.body + `"}]}`)
+			if got.Status != http.StatusAccepted {
+				t.Fatalf("%s: %d %s", c.body, got.Status, got.Content)
+			}
+			if r := v.await(); r.Status != 200 || string(r.Content) != c.want {
+				t.Errorf("%s = %d %q, want %q", c.body, r.Status, r.Content, c.want)
+			}
+		})
+	}
+}
+
+func TestLoneSurrogatesInBodyAreRefused(t *testing.T) {
+	for _, body := range []string{`\ud83d`, `\ude00`, `\ude00\ud83d`, `\ud83d\u0041`, `\ud83dx`, `\ud83d\ud83d\ude00`} {
+		inWorld(t, Options{}, func(w *world) {
+			p := w.claim("demo")
+			v := w.visit(requestTo("GET", host, "/"))
+			id := p.next().ID
+			for _, raw := range []string{`{"type":"response","id":"` + id + `","status":200,"body":"` + body + `"}`, `{"messages":[{"type":"abort","id":"` + id + `"},{"odd":"` + body + `"}]}`} {
+				if got := p.post(raw); got.Status != http.StatusBadRequest || got.code() != schema.CodeBadJSON {
+					t.Errorf("%s: %d %s, want bad_json", raw, got.Status, got.Content)
+				}
+			}
+			p.respond(schema.Response{ID: id, Status: 204})
+			if r := v.await(); r.Status != 204 {
+				t.Errorf("after %s: %d, want 204", body, r.Status)
+			}
+		})
+	}
+}
+
+// post posts content as it is.
+func (p *program) post(content string) *reply {
+	p.t.Helper()
+	req := p.request("POST", p.Responses, p.Token, struct{}{})
+	req.Body, req.ContentLength = io.NopCloser(strings.NewReader(content)), int64(len(content))
+	got := newReply(p.client.Do(req))
+	if got.Err != nil {
+		p.t.Fatal(got.Err)
+	}
+	return got
+}
