@@ -39,6 +39,7 @@ type options struct {
 	Batch          int `default:"64" help:"Most messages of one poll."`
 	InlineBytes    int `default:"65536" help:"Most content of a request, in bytes."`
 	AnswerBytes    int `default:"16777216" help:"Largest POST of answers, in bytes."`
+	HeldBytes      int `default:"268435456" help:"Most bytes of answers that are held, posted and not yet taken by their visitors."`
 	TargetBytes    int `default:"8192" help:"Longest request target, in bytes."`
 	FieldBytes     int `default:"65536" help:"Most fields of a request, in bytes."`
 	Fields         int `default:"256" help:"Most fields of a request."`
@@ -81,7 +82,7 @@ func (o *options) check() error {
 		value int
 	}{
 		{"max-connections", o.MaxConnections}, {"max-claims", o.MaxClaims}, {"max-sessions", o.MaxSessions}, {"max-queue", o.MaxQueue},
-		{"max-exchanges", o.MaxExchanges}, {"batch", o.Batch}, {"inline-bytes", o.InlineBytes}, {"answer-bytes", o.AnswerBytes},
+		{"max-exchanges", o.MaxExchanges}, {"batch", o.Batch}, {"inline-bytes", o.InlineBytes}, {"answer-bytes", o.AnswerBytes}, {"held-bytes", o.HeldBytes},
 		{"target-bytes", o.TargetBytes}, {"field-bytes", o.FieldBytes}, {"fields", o.Fields}, {"content-rate", o.ContentRate},
 	} {
 		if n.value < 1 {
@@ -117,7 +118,7 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 		Limits: claim.Limits{
 			Claims: o.MaxClaims, Sessions: o.MaxSessions, Queue: o.MaxQueue, Exchanges: o.MaxExchanges, Batch: o.Batch,
 		},
-		InlineBytes: o.InlineBytes, AnswerBytes: o.AnswerBytes, TargetBytes: o.TargetBytes, FieldBytes: o.FieldBytes, Fields: o.Fields,
+		InlineBytes: o.InlineBytes, AnswerBytes: o.AnswerBytes, HeldBytes: o.HeldBytes, TargetBytes: o.TargetBytes, FieldBytes: o.FieldBytes, Fields: o.Fields,
 		FieldTime: o.FieldTime, ContentGrace: o.ContentGrace, ContentRate: o.ContentRate, Idle: o.Idle, Preflight: o.Preflight,
 		Drain: o.Drain, Log: log,
 	}

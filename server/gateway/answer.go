@@ -33,6 +33,15 @@ type fault struct{ pointer, detail string }
 // answer answers POST {responses}.
 func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 	s := sessionOf(r)
+	size := int(r.ContentLength)
+	if size < 0 || size > g.options.AnswerBytes {
+		size = g.options.AnswerBytes
+	}
+	if !g.answers.take(size) {
+		(&problem{code: schema.CodeQueueFull, unread: true, detail: "Too much is on its way to visitors. Post again soon."}).write(w, r)
+		return
+	}
+	defer g.answers.give(size)
 	body, err := g.readJSON(w, r, g.options.AnswerBytes)
 	if err == nil {
 		err = s.Answerable()
@@ -73,6 +82,9 @@ func (g *Gateway) answerOne(s *claim.Session, m *message) (schema.Result, error)
 			return invalid(m.ID, f), nil
 		}
 		result, err = s.Answer(m.ID, a)
+		if err == nil && result == claim.Accepted {
+			g.answers.add(len(a.Content)) // until the visitor has it
+		}
 	case m.Type != schema.TypeAbort && m.Type != schema.TypeResponse:
 		return invalid(m.ID, &fault{"/type", "type is response or abort"}), nil
 	default:

@@ -24,12 +24,12 @@ func decode(body []byte, most int) ([]*message, error) {
 		}
 		return []*message{&one.message}, nil
 	}
-	apart, err := split(body)
-	if err != nil {
-		return nil, err
-	}
-	if len(apart) > most {
+	apart, err := split(body, most)
+	if errors.Is(err, errTooMany) {
 		return nil, &problem{code: schema.CodeBadMember, pointer: "/messages", detail: "More messages than limits.batch allows. Send them in several requests."}
+	}
+	if err != nil {
+		return nil, badJSON(err)
 	}
 	messages := make([]*message, len(apart))
 	for i, raw := range apart {
@@ -67,18 +67,49 @@ func (b *batch) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return err
 }
 
-// split gives the messages of a POST: of its member messages, or itself.
-func split(body []byte) ([]jsontext.Value, error) {
+// split gives the messages of a POST: of its member messages, or itself. It
+// fails with errTooMany before it has kept more than most.
+func split(body []byte, most int) ([]jsontext.Value, error) {
 	var several struct {
-		Messages *[]jsontext.Value `json:"messages"`
+		Messages apartList `json:"messages"`
 	}
+	several.Messages.most = most
 	if err := json.Unmarshal(body, &several); err != nil {
-		return nil, badJSON(err)
+		return nil, err
 	}
-	if several.Messages != nil {
-		return *several.Messages, nil
+	if several.Messages.list != nil {
+		return several.Messages.list, nil
 	}
 	return []jsontext.Value{body}, nil
+}
+
+// apartList is the member messages, each as it stands.
+type apartList struct {
+	most int
+	list []jsontext.Value
+}
+
+var errTooMany = errors.New("too many messages")
+
+func (p *apartList) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() != jsontext.KindBeginArray {
+		return json.UnmarshalDecode(d, &p.list) // null, or the error
+	}
+	p.list = []jsontext.Value{}
+	_, err := d.ReadToken()
+	for err == nil && d.PeekKind() != jsontext.KindEndArray {
+		if len(p.list) >= p.most {
+			return errTooMany
+		}
+		var raw jsontext.Value
+		if raw, err = d.ReadValue(); err == nil {
+			p.list = append(p.list, raw.Clone())
+		}
+	}
+	if err == nil {
+		_, err = d.ReadToken()
+	}
+	return err
 }
 
 // decodeOne gives a message, or one that has a fault.

@@ -61,7 +61,7 @@ func TestMessagesOfAPost(t *testing.T) {
 		{`{"messages":[{"odd":"` + "\xed\xa0\x80" + `"}]}`, "bad_json"},
 		{`{"messages":[{},{},{},{}]}`, "bad_member"},
 		{`{"messages":[1,2,3,4]}`, "bad_member"},
-		{`{"messages":[{},{},{},{}],}`, "bad_json"},
+		{`{"messages":[{},{},{},{}],}`, "bad_member"},
 	} {
 		messages, err := decode([]byte(c.body), 3)
 		var got []string

@@ -97,11 +97,11 @@ func FuzzAnswer(f *testing.F) {
 	valid := []schema.ResultStatus{schema.ResultUnknown, schema.ResultInvalid} // no exchange is open
 	f.Fuzz(func(t *testing.T, body []byte) {
 		messages, err := decode(body, most)
-		apart, wrong := split(body)
+		apart, wrong := split(body, most)
 		if err != nil {
 			p, ok := errors.AsType[*problem](err)
 			want := schema.CodeBadJSON
-			if wrong == nil && len(apart) > most {
+			if errors.Is(wrong, errTooMany) {
 				want = schema.CodeBadMember
 			}
 			if !ok || p.code != want {

@@ -45,6 +45,9 @@ type Options struct {
 	InlineBytes int
 	// AnswerBytes is the largest POST of answers. Default 16 MiB.
 	AnswerBytes int
+	// HeldBytes is the most that is held of answers, posted and not yet taken by
+	// their visitors. Default 256 MiB.
+	HeldBytes int
 	// TargetBytes, FieldBytes and Fields bound a request head. Defaults 8,192
 	// bytes, 65,536 bytes and 256 fields.
 	TargetBytes, FieldBytes, Fields int
@@ -98,6 +101,7 @@ func (o Options) withDefaults() Options {
 	}
 	set(&o.InlineBytes, 65_536)
 	set(&o.AnswerBytes, 16<<20)
+	set(&o.HeldBytes, 256<<20)
 	set(&o.TargetBytes, 8_192)
 	set(&o.FieldBytes, 65_536)
 	set(&o.Fields, 256)
@@ -120,7 +124,9 @@ type Gateway struct {
 	keys      policy.Keys
 	claimants *policy.Rate
 	visitors  *policy.Rate
+	answers   budget
 	stopping  atomic.Bool
+	busy      atomic.Int64 // connections on which somebody may wait for an answer
 }
 
 // New makes a gateway. Its error names the option that is wrong, and what to do.
@@ -134,6 +140,7 @@ func New(o Options) (*Gateway, error) {
 		options: o, public: u, keys: policy.NewKeys(o.Keys),
 		claimants: policy.NewRate(o.ClaimsPerSecond), visitors: policy.NewRate(o.VisitsPerSecond),
 	}
+	g.answers.most = int64(o.HeldBytes)
 	g.metrics = newMetrics(g)
 	g.registry = claim.New(claim.Options{
 		Times: o.Times, Limits: o.Limits, Reserved: policy.NewReserved(o.Reserved), Log: o.Log, Ended: g.ended, Store: o.Store,
@@ -160,18 +167,10 @@ func (g *Gateway) Drain(ctx context.Context) {
 	g.registry.Drain()
 	ctx, cancel := context.WithTimeout(ctx, g.options.Drain)
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if s := g.registry.Stats(); s.Exchanges == 0 && s.Polls == 0 {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
+	wait(ctx, func() bool {
+		s := g.registry.Stats()
+		return s.Exchanges == 0 && s.Polls == 0
+	})
 }
 
 // Close stops the timers. The gateway is not used afterwards.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -94,6 +95,9 @@ func (g *Gateway) urlOf(label, target string) string {
 	return origin
 }
 
+// relayPiece is how much content a visitor has to take at a time, in bytes.
+const relayPiece = 64 << 10
+
 // relay writes an answer to the visitor.
 func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, label string, a *claim.Answer) {
 	h := w.Header()
@@ -105,10 +109,17 @@ func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, label string, a 
 	if a.Status == http.StatusNotModified {
 		keepFieldsOf304(h)
 	}
-	boundWrite(w, len(a.Content))
+	defer g.answers.give(len(a.Content))
+	boundWrite(w, 0)
 	w.WriteHeader(a.Status)
-	if r.Method != http.MethodHead && len(a.Content) > 0 {
-		_, _ = w.Write(a.Content)
+	if r.Method == http.MethodHead {
+		return
+	}
+	for piece := range slices.Chunk(a.Content, relayPiece) {
+		boundWrite(w, len(piece))
+		if _, err := w.Write(piece); err != nil {
+			return
+		}
 	}
 }
 
