@@ -104,7 +104,7 @@ func (m *message) answer(req *claim.Request) (*claim.Answer, *fault) {
 	switch {
 	case m.Status < 200 || m.Status > 599:
 		return nil, &fault{"/status", "status is a final status code, 200 to 599"}
-	case m.More != nil && string(m.More) != "false":
+	case m.More != nil && string(m.More) != "false" && string(m.More) != "null":
 		return nil, &fault{"/more", "this version takes whole answers only"}
 	case m.Body != nil && m.BodyBase64 != nil:
 		return nil, &fault{"/bodyBase64", "content is given once: as body or as bodyBase64"}
