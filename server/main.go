@@ -14,7 +14,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -62,8 +61,9 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 
 	server := g.Server()
 	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	l = gateway.Listen(limited(l, o.MaxConnections))
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(gateway.Listen(limited(l, o.MaxConnections))) }()
+	go func() { served <- server.Serve(l) }()
 	_, _ = fmt.Fprintf(stdout, "ReverseHttp console: %s  public URLs: %s\n", g.ControlURL(), g.PublicURL())
 	log.Info("serving", "listen", l.Addr().String(), "console", g.ControlURL(), "public_url", g.PublicURL())
 
@@ -77,10 +77,23 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
+		until := time.Now().Add(o.Drain)
 		g.Drain(ctx)
-		ctx, cancel := context.WithTimeout(ctx, lastWrites)
-		defer cancel()
-		_ = server.Shutdown(ctx)
+		// Programs answer on new connections until here. Whoever was let in is
+		// answered yet, and what is answered may take as long as what ran.
+		_ = l.Close()
+		<-served
+		server.SetKeepAlivesEnabled(false)
+		soon := time.Now().Add(lastWrites)
+		settle, cancel := context.WithDeadline(ctx, soon)
+		g.Settle(settle)
+		cancel()
+		if until.Before(soon) {
+			until = soon
+		}
+		end, cancel := context.WithDeadline(ctx, until)
+		_ = server.Shutdown(end)
+		cancel()
 	}()
 	select {
 	case <-stopped:
@@ -90,15 +103,12 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	cancel()
 	_ = server.Close()
 	<-stopped
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
 	log.Info("stopped")
 	return nil
 }
 
-// lastWrites is how long answers may take to reach their peers once all that
-// ran has ended, or its time is over.
+// lastWrites is how long whoever was let in may take to send a request at the
+// end, and answers to reach their peers where the time to drain is over.
 const lastWrites = 2 * time.Second
 
 // running is a gateway with the store that it keeps claims in, if any.

@@ -63,6 +63,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c := connOf(r); c != nil {
 		c.serve()
 	}
+	if g.stopping.Load() { // so that few connections are idle, and cut, at the end
+		w.Header().Set("Connection", "close")
+	}
 	boundWrite(w, 0)
 	if r.ContentLength != 0 { // for who does not read the content: net/http does, at the end
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.options.ContentGrace))

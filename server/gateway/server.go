@@ -17,13 +17,48 @@ func (g *Gateway) Server() *http.Server {
 		MaxHeaderBytes:               2 * (g.options.FieldBytes + g.options.TargetBytes),
 		DisableGeneralOptionsHandler: true, // OPTIONS * is the handler's
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, connKey{}, c)
+			if a, ok := c.(*accepted); ok {
+				return context.WithValue(ctx, connKey{}, &a.conn)
+			}
+			return ctx
 		},
 		ConnState: func(c net.Conn, s http.ConnState) {
-			if v, ok := c.(*conn); ok && s == http.StateIdle {
-				v.expectHead()
+			a, ok := c.(*accepted)
+			if !ok {
+				return
+			}
+			if s == http.StateIdle {
+				a.expectHead()
+			}
+			if busy := s == http.StateNew || s == http.StateActive; busy != a.busy {
+				a.busy = busy
+				if busy {
+					g.busy.Add(1)
+				} else {
+					g.busy.Add(-1)
+				}
 			}
 		},
+	}
+}
+
+// Settle waits until nobody on a connection may be waiting for an answer, or
+// ctx ends. It is for the time between the end of [http.Server.Serve] and
+// [http.Server.Shutdown], which drops without a word what it has read by then.
+func (g *Gateway) Settle(ctx context.Context) {
+	wait(ctx, func() bool { return g.busy.Load() == 0 })
+}
+
+// wait waits until done, or until ctx ends.
+func wait(ctx context.Context, done func() bool) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
@@ -53,5 +88,13 @@ func (l listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c}, nil
+	return &accepted{conn: conn{Conn: c}}, nil
+}
+
+// accepted is a connection as the server knows it.
+type accepted struct {
+	conn
+	// busy says that it is new, or that a request is read or answered on it. Only
+	// the ConnState hook touches it, which net/http calls one after the other.
+	busy bool
 }

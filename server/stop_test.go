@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"reversehttp/schema"
+)
+
+// peer is a connection that writes what it likes.
+type peer struct {
+	*process
+	net.Conn
+}
+
+// connect opens a connection that the gateway has taken in.
+func (p *process) connect() *peer {
+	p.t.Helper()
+	conn, err := p.dial()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	// Connections are taken in as they come, and this one comes after.
+	if status, _ := p.send("GET", p.console+"healthz", "", nil); status != 204 {
+		p.t.Fatalf("health = %d", status)
+	}
+	return &peer{p, conn}
+}
+
+func (p *process) dial() (net.Conn, error) {
+	u, err := url.Parse(p.console)
+	if err != nil {
+		return nil, err
+	}
+	return dialLoopback(p.t.Context(), "tcp", u.Host)
+}
+
+func (c *peer) write(format string, a ...any) {
+	c.t.Helper()
+	if _, err := fmt.Fprintf(c, format, a...); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// deaf waits until the gateway takes no connection in.
+func (p *process) deaf() {
+	p.t.Helper()
+	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); {
+		conn, err := p.dial()
+		if err != nil {
+			return
+		}
+		_ = conn.Close()
+	}
+	p.t.Fatal("the gateway still listens")
+}
+
+// answered is the content of an answer that is more than buffers between two
+// processes take.
+const answered = 15 << 20
+
+// relayed gives a visitor, who reads nothing yet, of an exchange that is answered.
+func (p *process) relayed() *peer {
+	p.t.Helper()
+	_, a := p.claim("t0")
+	u, err := url.Parse(a.URL)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	v := p.connect()
+	v.write("GET / HTTP/1.1\r\nHost: %s\r\n\r\n", u.Host)
+	_, content := p.send("GET", a.Requests, "t0", nil)
+	_, id, _ := strings.Cut(string(content), `"id":"`)
+	id, _, _ = strings.Cut(id, `"`)
+	body := strings.Repeat("x", answered)
+	if status, content := p.send("POST", a.Responses, "t0", schema.Response{Type: schema.TypeResponse, ID: id, Status: 200, Body: &body}); status != 202 {
+		p.t.Fatalf("answer = %d %s", status, content)
+	}
+	return v
+}
+
+func TestNobodyHoldsTheProcess(t *testing.T) {
+	t.Run("a visitor who does not read", func(t *testing.T) {
+		p := start(t, "--drain=100ms")
+		p.relayed()
+		p.signals <- syscall.SIGTERM
+		p.ended()
+	})
+	t.Run("a program that does not send", func(t *testing.T) {
+		p := start(t, "--drain=100ms")
+		p.connect().write("POST /claims HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
+		p.signals <- syscall.SIGTERM
+		p.ended()
+	})
+	t.Run("a connection that is not used", func(t *testing.T) {
+		p := start(t)
+		p.connect()
+		p.signals <- syscall.SIGTERM
+		p.ended()
+	})
+}
+
+func TestAnAnswerMayTakeAsLongAsWhatRuns(t *testing.T) {
+	p := start(t, "--drain=12s")
+	v := p.relayed()
+	p.signals <- syscall.SIGTERM
+	p.deaf()
+	<-time.After(lastWrites + 500*time.Millisecond) // the visitor takes a break
+	resp, err := http.ReadResponse(bufio.NewReader(v), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, resp.Body); n != answered || err != nil {
+		t.Errorf("the visitor got %d bytes and %v, want all %d", n, err, answered)
+	}
+	p.ended()
+}
+
+func TestWhoeverWasLetInIsAnswered(t *testing.T) {
+	p := start(t)
+	_, a := p.claim("t0")
+	u, err := url.Parse(a.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := p.connect()
+	p.signals <- syscall.SIGTERM
+	p.deaf()
+	v.write("GET / HTTP/1.1\r\nHost: %s\r\n\r\n", u.Host)
+	resp, err := http.ReadResponse(bufio.NewReader(v), nil)
+	if err != nil {
+		t.Fatalf("a visitor got %v, want an answer", err)
+	}
+	content, _ := io.ReadAll(resp.Body)
+	if resp.StatusCode != 503 || !strings.Contains(string(content), `"draining"`) || !resp.Close {
+		t.Errorf("a visitor got %d %s, close %v; want 503 draining, and that the connection ends", resp.StatusCode, content, resp.Close)
+	}
+	p.ended()
+}
