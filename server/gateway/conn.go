@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -17,43 +19,110 @@ type connKey struct{}
 // request. It shows net/http a target that it does not refuse, and says in the
 // gateway's words what net/http refuses all the same.
 //
-// A request line is looked for where one is due: at the start, and after the
-// server said that the connection is idle. net/http may have read on by then,
-// where a visitor pipelines. What comes next is the rest of a head then, and if
-// that looks like a request line with a malformed target it is changed, which
-// [Gateway.garbled] notices. Content is never changed: a handler reads it.
+// A head is looked for where one is due: at the start, and after the server said
+// that the connection is idle. net/http may have read on by then, where a visitor
+// pipelines. It waits for four bytes, with one deadline, before it reads the head,
+// with another, and has one buffer of a constant size. So a read under the first
+// deadline tells by the room left in the buffer how many bytes it has already,
+// three at most, and conn knows what they were. Where no read comes before the
+// second one conn is lost, and looks for nothing until the connection is idle
+// again. So content is never taken for a head, nor changed.
 type conn struct {
 	net.Conn
 	// mu guards below: net/http reads a byte ahead while it calls the handler.
-	mu   sync.Mutex
-	line requestLine
+	mu      sync.Mutex
+	line    requestLine
+	framing framing
+	// room is the size of net/http's buffer; tail is what was read last.
+	room int
+	tail [3]byte
+	// begun says that a read was made for the head; lost, that the start of the
+	// head was read before.
+	begun, lost bool
+	// deadlines counts those that were set since the connection is idle.
+	deadlines int
+	// waits says that the connection was idle before the head.
+	waits bool
+	// refused says that all was said and what net/http writes is dropped.
+	refused bool
 	// serving is set from the call of the handler until the connection is idle.
 	serving bool
 }
 
-// expectHead begins to look for a request line.
+// expectHead begins to look for a head.
 func (c *conn) expectHead() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.line, c.serving = requestLine{}, false
+	c.line, c.framing = requestLine{}, framing{}
+	c.begun, c.lost, c.serving = false, false, false
+	c.waits, c.deadlines = true, 0
 }
 
-// serve notes that a handler is called. The line does not change from then on.
+// SetReadDeadline sets it, and notes that net/http waits no more for a head but
+// has the start of it.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	if c.waits && !c.begun {
+		c.deadlines++
+		c.lost = c.deadlines > 1
+		c.begun = c.lost
+	}
+	c.mu.Unlock()
+	return c.Conn.SetReadDeadline(t)
+}
+
+// serve notes that a handler is called. What is known of the head does not
+// change from then on.
 func (c *conn) serve() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.serving = true
 }
 
-// Read reads, and changes a malformed target.
+// Read reads, looks at a head, and changes a malformed target.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if !c.serving {
-		c.line.see(p[:n])
+		if !c.begun {
+			c.begin(len(p))
+		}
+		c.see(p[:n])
+	}
+	if n >= len(c.tail) {
+		copy(c.tail[:], p[n-len(c.tail):n])
+	} else {
+		copy(c.tail[copy(c.tail[:], c.tail[n:]):], p[:n])
+	}
+	slow := !c.serving && !c.refused && (c.lost || c.framing.at != beforeHead) && errors.Is(err, os.ErrDeadlineExceeded)
+	c.refused = c.refused || slow
+	c.mu.Unlock()
+	if slow {
+		_ = c.refuse(&problem{code: schema.CodeTooSlow, detail: "The fields came too slowly."})
 	}
 	return n, err
+}
+
+// begin begins a head with what of it net/http has already, which has space
+// for so many bytes more. The caller holds c.mu.
+func (c *conn) begin(space int) {
+	c.begun = true
+	if c.room == 0 {
+		c.room = space
+	}
+	ahead := c.room - space
+	c.lost = ahead < 0 || ahead > len(c.tail)
+	if !c.lost {
+		c.see(bytes.Clone(c.tail[len(c.tail)-ahead:]))
+	}
+}
+
+// see sees the next bytes of a head. The caller holds c.mu.
+func (c *conn) see(p []byte) {
+	if !c.lost {
+		c.framing.see(p)
+		c.line.see(p)
+	}
 }
 
 // CloseWrite ends what is written, where the connection can. net/http asks for
@@ -70,12 +139,15 @@ func (c *conn) CloseWrite() error {
 func (c *conn) Write(p []byte) (int, error) {
 	status, rest, _ := bytes.Cut(bytes.TrimPrefix(p, []byte("HTTP/1.1 ")), []byte{' '})
 	c.mu.Lock()
-	serving := c.serving
+	serving, refused := c.serving, c.refused
 	c.mu.Unlock()
+	if refused {
+		return len(p), nil
+	}
 	if serving || len(status) != 3 || status[0] < '4' {
 		return c.Conn.Write(p)
 	}
-	problem := &problem{code: schema.CodeBadRequest, visitor: true, handed: handedNo}
+	problem := &problem{code: schema.CodeBadRequest}
 	reason, _, _ := bytes.Cut(rest, []byte("\r\n"))
 	switch _, why, _ := strings.Cut(string(reason), ": "); {
 	case string(status) == "431":
@@ -87,13 +159,20 @@ func (c *conn) Write(p []byte) (int, error) {
 	case why != "":
 		problem.detail = "The request is malformed: " + why + "."
 	}
-	w := &refusal{header: http.Header{"Connection": {"close"}}}
-	problem.write(w, &http.Request{})
-	_ = c.SetWriteDeadline(time.Now().Add(writeGrace)) // the last one may be over
-	if _, err := c.Conn.Write(w.bytes()); err != nil {
+	if err := c.refuse(problem); err != nil {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// refuse answers what is no request with a problem, and the connection ends.
+func (c *conn) refuse(p *problem) error {
+	p.visitor, p.handed = true, handedNo
+	w := &refusal{header: http.Header{"Connection": {"close"}}}
+	p.write(w, &http.Request{})
+	_ = c.SetWriteDeadline(time.Now().Add(writeGrace)) // the last one may be over
+	_, err := c.Conn.Write(w.bytes())
+	return err
 }
 
 // connOf gives the connection of a request, or nil where it came another way.
@@ -111,7 +190,8 @@ func (g *Gateway) target(r *http.Request) string {
 }
 
 // garbled tells whether something was changed on the connection that is not the
-// target of r.
+// target of r. It guards against a net/http that reads in another way than conn
+// takes for granted.
 func (g *Gateway) garbled(r *http.Request) bool {
 	c := connOf(r)
 	return c != nil && c.line.changed && string(c.line.shown) != r.RequestURI

@@ -3,7 +3,6 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -171,20 +170,39 @@ func TestPipelinedContentIsNeverChanged(t *testing.T) {
 	})
 }
 
-func TestWhatIsPipelinedInPiecesIsNeverRelayedChanged(t *testing.T) {
+func TestWhatIsPipelinedInPiecesIsRelayedAsItIs(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
-		p.echo()
 		v := w.dial(visitorAddr)
-		// The second head comes in two pieces, the rest of a field looking like
-		// a request line.
-		v.write([]byte("GET /first HTTP/1.1\r\nHost: " + host + "\r\n\r\nGET /second HTTP/1.1\r\nHost: " + host + "\r\nX: "))
+		for _, target := range []string{"/second", "/_"} {
+			// The second head comes in two pieces, what follows the first one
+			// looking like a request line.
+			v.write([]byte("GET /first HTTP/1.1\r\nHost: " + host + "\r\n\r\nPOST " + target + " HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 4\r\nX: "))
+			p.respond(schema.Response{ID: p.next().ID, Status: 204})
+			v.next()
+			synctest.Wait()
+			v.write([]byte("a /%zz\r\n\r\nx /%"))
+			r := p.next()
+			if r.Target != target || r.Body == nil || *r.Body != "x /%" || values(r, "X")[0] != "a /%zz" {
+				t.Errorf("the handler got %q %q %s, want %q and what was sent", r.Target, values(r, "X"), quoted(r.Body), target)
+			}
+			p.respond(schema.Response{ID: r.ID, Status: 204})
+			v.next()
+		}
+	})
+}
+
+func TestTheEndOfAPipelinedHeadIsNotTakenForABeginning(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		v := w.dial(visitorAddr)
+		v.write([]byte("GET /first HTTP/1.1\r\nHost: " + host + "\r\n\r\nPOST /_ HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 4\r\n"))
+		p.respond(schema.Response{ID: p.next().ID, Status: 204})
 		v.next()
 		synctest.Wait()
-		v.write([]byte("a /%zz\r\n\r\n"))
-		v.next()
-		if got := v.all[1]; got.Status != 400 || got.code() != schema.CodeBadRequest || got.handed() != "?0" {
-			t.Errorf("answer = %d %s, want 400 bad_request: the field was changed on its way", got.Status, got.Content)
+		v.write([]byte("\r\nx /%"))
+		if r := p.next(); r.Target != "/_" || r.Body == nil || *r.Body != "x /%" {
+			t.Errorf("the handler got %q %s, want /_ and x /%%", r.Target, quoted(r.Body))
 		}
 	})
 }
@@ -259,14 +277,34 @@ func TestAnAnswerThatLooksLikeARefusalIsRelayed(t *testing.T) {
 	})
 }
 
-func TestASlowHeadEndsTheConnection(t *testing.T) {
-	inWorld(t, Options{FieldTime: 3 * time.Second}, func(w *world) {
+func TestASlowHeadIsToldSo(t *testing.T) {
+	for _, head := range []string{"GE", "GET / HTTP/1.1\r\nHost: ", "GET / HTTP/1.1\r\nHost: " + host + "\r\n"} {
+		inWorld(t, Options{FieldTime: 3 * time.Second}, func(w *world) {
+			start := time.Now()
+			v := w.visit(head)
+			got := v.await()
+			if got.Status != 408 || got.code() != schema.CodeTooSlow || got.handed() != "?0" {
+				t.Errorf("%q: answer = %d %s, want 408 too_slow", head, got.Status, got.Content)
+			}
+			if rest, took := v.rest(), time.Since(start); len(rest) > 0 || took != 3*time.Second {
+				t.Errorf("%q: the connection ended after %s with %q, want 3s and nothing more", head, took, rest)
+			}
+		})
+	}
+}
+
+func TestASilentConnectionEndsInSilence(t *testing.T) {
+	inWorld(t, Options{FieldTime: 3 * time.Second, Idle: 5 * time.Second}, func(w *world) {
 		v := w.dial(visitorAddr)
-		v.write([]byte("GET / HTTP/1.1\r\nHost: "))
-		start := time.Now()
-		_, _ = io.Copy(io.Discard, v.in)
-		if took := time.Since(start); took != 3*time.Second {
-			t.Errorf("the connection ended after %s, want 3s", took)
+		if rest := v.rest(); len(rest) > 0 {
+			t.Errorf("a connection without a request got %q", rest)
+		}
+		w.claim("demo").echo()
+		v = w.dial(visitorAddr)
+		v.write([]byte("GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n"))
+		v.next()
+		if rest := v.rest(); v.all[0].Status != 200 || len(rest) > 0 {
+			t.Errorf("an idle connection got %q", rest)
 		}
 	})
 }

@@ -60,6 +60,7 @@ func (g *Gateway) routes() http.Handler {
 
 // ServeHTTP serves the control origin and every claim.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer g.reportPanic()
 	if c := connOf(r); c != nil {
 		c.serve()
 	}
@@ -71,7 +72,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.options.ContentGrace))
 	}
 	where, label := g.public.locate(r.Host, g.target(r), g.options.Loopback)
-	if p := g.oversize(r); p != nil {
+	p := misframed(w, r)
+	if p == nil {
+		p = g.oversize(r)
+	}
+	if p != nil {
 		p.handed = claim.HandedNo
 		g.refuse(w, r, p)
 		return
@@ -97,7 +102,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // visitor sent it.
 func (g *Gateway) oversize(r *http.Request) *problem {
 	if g.garbled(r) {
-		return &problem{code: schema.CodeBadRequest, detail: "The request was sent before the answer to the one before it, with a malformed %; send one at a time."}
+		return &problem{code: schema.CodeBadRequest, detail: "The request was not read as it was sent; send it on a connection of its own."}
 	}
 	if len(r.RequestURI) > g.options.TargetBytes {
 		return &problem{code: schema.CodeTargetTooLong}
