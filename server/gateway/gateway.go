@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"reversehttp/server/claim"
 	"reversehttp/server/policy"
 )
@@ -126,6 +128,7 @@ type Gateway struct {
 	visitors  *policy.Rate
 	answers   budget
 	stopping  atomic.Bool
+	panics    prometheus.Counter
 	busy      atomic.Int64 // connections on which somebody may wait for an answer
 }
 
@@ -142,6 +145,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	g.answers.most = int64(o.HeldBytes)
 	g.metrics = newMetrics(g)
+	g.panics = newPanics(g.metrics)
 	g.registry = claim.New(claim.Options{
 		Times: o.Times, Limits: o.Limits, Reserved: policy.NewReserved(o.Reserved), Log: o.Log, Ended: g.ended, Store: o.Store,
 	})
