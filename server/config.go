@@ -1,12 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 
 	"github.com/alecthomas/kong"
+	"github.com/go-json-experiment/json"
 )
 
 // config is a --config file: flags by name. kong's own reader of JSON knows
@@ -14,16 +15,21 @@ import (
 type config struct {
 	path  string
 	flags map[string]any
+	// used are the flags that have their value of here.
+	used map[string]bool
 }
 
 // readConfig reads a --config file. Its error names the file.
-func readConfig(r io.Reader) (kong.Resolver, error) {
-	c := &config{path: "--config"}
+func readConfig(r io.Reader) (*config, error) {
+	c := &config{path: "--config", used: map[string]bool{}}
 	if f, ok := r.(interface{ Name() string }); ok {
 		c.path = "--config=" + f.Name()
 	}
-	if err := json.NewDecoder(r).Decode(&c.flags); err != nil {
+	if err := json.UnmarshalRead(r, &c.flags); err != nil {
 		return nil, fmt.Errorf("%s: not a JSON object: %w", c.path, err)
+	}
+	if c.flags == nil {
+		return nil, fmt.Errorf("%s: not a JSON object: null", c.path)
 	}
 	return c, nil
 }
@@ -32,7 +38,7 @@ func readConfig(r io.Reader) (kong.Resolver, error) {
 func (c *config) Validate(app *kong.Application) error {
 	known := map[string]bool{}
 	for _, f := range app.Flags {
-		known[f.Name] = true
+		known[f.Name] = f.Name != "config" && f.Name != "help" // those act where they are read
 	}
 	for name := range c.flags {
 		if !known[name] {
@@ -50,5 +56,23 @@ func (c *config) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, e
 			return nil, nil
 		}
 	}
-	return c.flags[flag.Name], nil
+	v := c.flags[flag.Name]
+	if v != nil {
+		c.used[flag.Name] = true
+	}
+	return v, nil
+}
+
+// named finds the flag that an error is about.
+var named = regexp.MustCompile(`^--([a-z-]+)`)
+
+// blame adds the file to an error about a flag that has its value of there.
+func (c *config) blame(err error) error {
+	if err == nil || c == nil {
+		return err
+	}
+	if m := named.FindStringSubmatch(err.Error()); m != nil && c.used[m[1]] {
+		return fmt.Errorf("%s: %w", c.path, err)
+	}
+	return err
 }

@@ -64,15 +64,20 @@ type options struct {
 // --help prints and ends the process.
 func parse(args []string) (*options, error) {
 	o := &options{}
-	k, err := kong.New(o, kong.Name("reversehttp"), kong.DefaultEnvars("REVERSEHTTP"), kong.Configuration(readConfig),
+	var file *config
+	load := func(r io.Reader) (_ kong.Resolver, err error) {
+		file, err = readConfig(r)
+		return file, err
+	}
+	k, err := kong.New(o, kong.Name("reversehttp"), kong.DefaultEnvars("REVERSEHTTP"), kong.Configuration(load),
 		kong.Description("A gateway that lends URL space to programs that can only make HTTP requests. Each flag is also an environment variable, REVERSEHTTP_LISTEN for --listen, and a member of the --config file."))
 	if err != nil {
 		return nil, err
 	}
 	if _, err := k.Parse(args); err != nil {
-		return nil, fmt.Errorf("%w; --help lists the flags", err)
+		return nil, fmt.Errorf("%w; --help lists the flags", file.blame(err))
 	}
-	return o, o.check()
+	return o, file.blame(o.check())
 }
 
 // check refuses bounds and times that make no sense.
