@@ -160,6 +160,8 @@ func explainListen(address string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("listen on %s: the port is taken; stop the program that has it, or choose another with --listen 127.0.0.1:8081", address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("listen on %s: this machine does not have the address; give one that it has, or none for all of them, as in --listen :8080", address)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("listen on %s: not allowed; choose a port above 1023, or run with the right to use this one", address)
 	}

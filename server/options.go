@@ -29,7 +29,7 @@ type options struct {
 	Reserved        []string `placeholder:"LABEL,…" help:"Labels that nobody may claim, in place of the default ones (www, api, admin, …)."`
 	TrustedProxies  []string `placeholder:"CIDR,…" help:"Proxies whose Forwarded and X-Forwarded fields count."`
 	ClaimsPerSecond float64  `default:"50" help:"Rate of claiming from one address; twenty seconds' worth may come at once. Negative: no bound."`
-	VisitsPerSecond float64  `default:"-1" help:"The same for visitors' requests."`
+	VisitsPerSecond float64  `default:"-1" help:"The same for visitors' requests. Negative: no bound."`
 
 	MaxConnections int `default:"32768" help:"Most connections."`
 	MaxClaims      int `default:"100000" help:"Most claims."`
@@ -78,38 +78,6 @@ func parse(args []string) (*options, error) {
 		return nil, fmt.Errorf("%w; --help lists the flags", file.blame(err))
 	}
 	return o, file.blame(o.check())
-}
-
-// check refuses bounds and times that make no sense.
-func (o *options) check() error {
-	for _, n := range []struct {
-		flag  string
-		value int
-	}{
-		{"max-connections", o.MaxConnections}, {"max-claims", o.MaxClaims}, {"max-sessions", o.MaxSessions}, {"max-queue", o.MaxQueue},
-		{"max-exchanges", o.MaxExchanges}, {"batch", o.Batch}, {"inline-bytes", o.InlineBytes}, {"answer-bytes", o.AnswerBytes}, {"held-bytes", o.HeldBytes},
-		{"target-bytes", o.TargetBytes}, {"field-bytes", o.FieldBytes}, {"fields", o.Fields}, {"content-rate", o.ContentRate},
-	} {
-		if n.value < 1 {
-			return fmt.Errorf("--%s=%d: give a number above 0", n.flag, n.value)
-		}
-	}
-	for _, d := range []struct {
-		flag  string
-		value time.Duration
-	}{
-		{"wait", o.Wait}, {"acknowledge", o.Acknowledge}, {"no-poller", o.NoPoller}, {"answer", o.Answer}, {"lease", o.Lease},
-		{"tombstone", o.Tombstone}, {"field-time", o.FieldTime}, {"content-grace", o.ContentGrace}, {"idle", o.Idle},
-		{"preflight", o.Preflight}, {"drain", o.Drain},
-	} {
-		if d.value <= 0 {
-			return fmt.Errorf("--%s=%s: give a time above 0, such as 30s", d.flag, d.value)
-		}
-	}
-	if o.Wait < time.Second || o.Lease < time.Second {
-		return fmt.Errorf("--wait=%s --lease=%s: both are told in whole seconds; give at least 1s", o.Wait, o.Lease)
-	}
-	return nil
 }
 
 // gateway makes options for the gateway of those for the process, listening at.

@@ -62,7 +62,7 @@ func TestBadOptionsSayWhatIsWrong(t *testing.T) {
 		return "--config=" + path
 	}
 	for _, c := range []struct{ arg, says string }{
-		{"--nothing", "--nothing"}, {"--wait=soon", "--wait"}, {"--wait=0s", "--wait=0s"}, {"--lease=-1m", "--lease=-1m0s"}, {"--wait=100ms", "whole seconds"},
+		{"--nothing", "--nothing"}, {"--wait=soon", "--wait"}, {"--wait=0s", "--wait=0s"}, {"--lease=-1m", "--lease=-1m0s"}, {"--wait=1100ms", "whole seconds"},
 		{"--max-queue=0", "--max-queue=0"}, {"--batch=-1", "--batch=-1"}, {"--inline-bytes=many", "--inline-bytes"}, {"--log-format=xml", "xml"},
 		{"--log-level=loud", "loud"}, {"--config=/does/not/exist", "/does/not/exist"}, {file("broken.json", `{"listen"`), "broken.json"}, {file("list.json", "[]"), "list.json"},
 		{file("typo.json", `{"lisen":":1"}`), `no flag "lisen"`}, {file("value.json", `{"batch":0}`), "--batch=0"}, {file("type.json", `{"wait":[]}`), "--wait"},

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"reversehttp/server/claim"
@@ -149,8 +150,22 @@ func New(o Options) (*Gateway, error) {
 	g.registry = claim.New(claim.Options{
 		Times: o.Times, Limits: o.Limits, Reserved: policy.NewReserved(o.Reserved), Log: o.Log, Ended: g.ended, Store: o.Store,
 	})
-	g.control = g.routes()
+	routes := g.routes()
+	g.control = routes
+	if own := u.shadows(pathsOf(routes)); own != "" {
+		g.Close()
+		return nil, badTemplate(o.PublicURL, own+" is the gateway's own")
+	}
 	return g, nil
+}
+
+// pathsOf gives the patterns of every route.
+func pathsOf(routes chi.Routes) (paths []string) {
+	_ = chi.Walk(routes, func(_, pattern string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+		paths = append(paths, pattern)
+		return nil
+	})
+	return paths
 }
 
 // Restore puts back a claim that a store kept. It is called before the gateway

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"path"
+	"strconv"
 	"strings"
 )
 
@@ -26,9 +28,7 @@ const placeholder = "{label}"
 
 // parsePublicURL reads a template. Its errors say what to do.
 func parsePublicURL(template string) (*publicURL, error) {
-	bad := func(why string) error {
-		return fmt.Errorf("public URL %q: %s; use a template such as http://{label}.localhost:8080/ or http://localhost:8080/at/{label}/", template, why)
-	}
+	bad := func(why string) error { return badTemplate(template, why) }
 	if strings.Count(template, placeholder) != 1 {
 		return nil, bad("it must hold {label} once")
 	}
@@ -43,6 +43,9 @@ func parsePublicURL(template string) (*publicURL, error) {
 	if u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		return nil, bad("it must have no query, fragment or user")
 	}
+	if port, err := strconv.ParseUint(u.Port(), 10, 16); strings.HasSuffix(u.Host, ":") || u.Port() != "" && (err != nil || port == 0) {
+		return nil, bad("its port must be a number from 1 to 65535, or absent with its colon")
+	}
 	p := &publicURL{scheme: u.Scheme, before: before, after: after}
 	if rest, ok := strings.CutPrefix(strings.ToLower(u.Host), "label."); ok && before == u.Scheme+"://" {
 		if u.Path != "/" {
@@ -50,15 +53,52 @@ func parsePublicURL(template string) (*publicURL, error) {
 		}
 		p.control = u.Scheme + "://" + rest + "/"
 		p.controlHost = hostname(rest)
+		if _, err := netip.ParseAddr(p.controlHost); err == nil || !isName(p.controlHost) {
+			return nil, bad("its host must be a name after {label} and a dot, no address, without empty parts")
+		}
 		return p, nil
 	}
 	if after != "/" || !strings.HasSuffix(u.Path, "/label/") || u.Path == "/label/" {
 		return nil, bad("{label} must be the first label of the host, or the last segment of a path below another")
 	}
 	p.control = u.Scheme + "://" + u.Host + "/"
-	p.controlHost = strings.ToLower(u.Hostname())
+	p.controlHost = hostname(u.Host)
 	p.pathPrefix = strings.TrimSuffix(u.Path, "label/")
+	if !isName(p.controlHost) {
+		return nil, bad("its host must be a name or an address, without empty parts")
+	}
+	// Targets are compared as they come, and clients clean and encode theirs.
+	if path.Clean(u.Path)+"/" != u.Path || u.EscapedPath() != u.Path || !strings.HasSuffix(before, p.pathPrefix) {
+		return nil, bad("its path must be plain: no %, no empty or dot segments, nothing that a URL encodes")
+	}
 	return p, nil
+}
+
+// isName tells whether a host name has no empty part.
+func isName(name string) bool {
+	return name != "" && !strings.Contains("."+name, "..")
+}
+
+// shadows tells which of the paths at the control origin the public URLs would
+// lie among, by its first segment; empty where none.
+func (p *publicURL) shadows(paths []string) string {
+	if p.pathPrefix == "" {
+		return ""
+	}
+	first := func(path string) string {
+		segment, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		return "/" + segment
+	}
+	for _, own := range paths {
+		if first(own) == first(p.pathPrefix) {
+			return first(own)
+		}
+	}
+	return ""
+}
+
+func badTemplate(template, why string) error {
+	return fmt.Errorf("public URL %q: %s; use a template such as http://{label}.localhost:8080/ or http://localhost:8080/at/{label}/", template, why)
 }
 
 // template gives the template back.

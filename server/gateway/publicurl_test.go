@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -41,6 +42,31 @@ func TestBadTemplatesSayWhatToDo(t *testing.T) {
 		if _, err := parsePublicURL(template); err == nil || !strings.Contains(err.Error(), "use a template such as") {
 			t.Errorf("%q: %v, want an error that says what to do", template, err)
 		}
+	}
+}
+
+func TestTemplatesThatCannotWorkAreRefused(t *testing.T) {
+	for _, c := range []struct{ template, says string }{
+		{"http://{label}./", "its host"}, {"http://{label}.:8080/", "its host"}, {"http://:8080/at/{label}/", "its host"}, {"http://{label}..example.org/", "its host"},
+		{"http://{label}.example..org/", "its host"}, {"http://{label}.127.0.0.1:8080/", "its host"},
+		{"http://{label}.localhost:99999/", "its port"}, {"http://localhost:0/at/{label}/", "its port"}, {"http://{label}.localhost:/", "its port"},
+		{"http://localhost:8202/claims/{label}/", "/claims is the gateway's own"}, {"http://localhost/claims/demo/sessions/{label}/", "/claims is the gateway's own"}, {"http://localhost/healthz/{label}/", "/healthz is the gateway's own"},
+		{"http://localhost/readyz/{label}/", "/readyz is the gateway's own"}, {"http://localhost/metrics/{label}/", "/metrics is the gateway's own"}, {"http://localhost/.well-known/{label}/", "/.well-known is the gateway's own"},
+		{"http://localhost/page/{label}/", "/page is the gateway's own"}, {"http://localhost/%63laims/{label}/", "its path"}, {"http://localhost//{label}/", "its path"}, {"http://localhost/a//{label}/", "its path"},
+		{"http://localhost/x/../claims/{label}/", "its path"}, {"http://localhost/./{label}/", "its path"}, {"http://localhost/a b/{label}/", "its path"},
+	} {
+		_, err := New(Options{PublicURL: c.template, Pages: map[string]http.Handler{"/": http.NotFoundHandler(), "/page": http.NotFoundHandler()}})
+		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "use a template such as") {
+			t.Errorf("%s: %v, want an error that says %q and what to do", c.template, err, c.says)
+		}
+	}
+	for _, template := range []string{hostShape, pathShape, "https://example.org/claimsroom/{label}/", "https://example.org/at/claims/{label}/", "https://{label}.example.org.:65535/", "http://[::1]/a/b/{label}/"} {
+		g, err := New(Options{PublicURL: template, Pages: map[string]http.Handler{"/": http.NotFoundHandler(), "/page": http.NotFoundHandler()}})
+		if err != nil {
+			t.Errorf("%s: %v, want that it is taken", template, err)
+			continue
+		}
+		g.Close()
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // routes is every route of the control origin.
-func (g *Gateway) routes() http.Handler {
+func (g *Gateway) routes() *chi.Mux {
 	r := chi.NewRouter()
 	r.Use(cors.New(cors.Options{
 		AllowedOrigins:      []string{"*"},

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// check refuses bounds and times that cannot work.
+func (o *options) check() error {
+	for _, n := range []struct {
+		flag  string
+		value int
+	}{
+		{"max-connections", o.MaxConnections}, {"max-claims", o.MaxClaims}, {"max-sessions", o.MaxSessions}, {"max-queue", o.MaxQueue},
+		{"max-exchanges", o.MaxExchanges}, {"batch", o.Batch}, {"inline-bytes", o.InlineBytes}, {"answer-bytes", o.AnswerBytes}, {"held-bytes", o.HeldBytes},
+		{"target-bytes", o.TargetBytes}, {"field-bytes", o.FieldBytes}, {"fields", o.Fields}, {"content-rate", o.ContentRate},
+	} {
+		if n.value < 1 {
+			return fmt.Errorf("--%s=%d: give a number above 0", n.flag, n.value)
+		}
+	}
+	for _, d := range []struct {
+		flag            string
+		value, from, to time.Duration
+	}{
+		// What claims may ask for bounds what they get without asking.
+		{"answer", o.Answer, time.Second, 10 * time.Minute}, {"lease", o.Lease, time.Second, day}, {"wait", o.Wait, time.Second, day},
+		{"acknowledge", o.Acknowledge, time.Millisecond, year}, {"no-poller", o.NoPoller, time.Millisecond, year},
+		{"tombstone", o.Tombstone, time.Millisecond, year}, {"field-time", o.FieldTime, time.Millisecond, year},
+		{"content-grace", o.ContentGrace, time.Millisecond, year}, {"idle", o.Idle, time.Millisecond, year},
+		{"preflight", o.Preflight, time.Millisecond, year}, {"drain", o.Drain, time.Millisecond, year},
+	} {
+		if d.value < d.from || d.value > d.to {
+			return fmt.Errorf("--%s=%s: give a time from %s to %s", d.flag, d.value, d.from, d.to)
+		}
+	}
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+	}{{"lease", o.Lease}, {"wait", o.Wait}} {
+		if d.value%time.Second != 0 {
+			return fmt.Errorf("--%s=%s: it is told in seconds; give whole seconds", d.flag, d.value)
+		}
+	}
+	for _, r := range []struct {
+		flag  string
+		value float64
+	}{{"claims-per-second", o.ClaimsPerSecond}, {"visits-per-second", o.VisitsPerSecond}} {
+		if r.value == 0 || math.IsNaN(r.value) || math.IsInf(r.value, 0) {
+			return fmt.Errorf("--%s=%v: give a number above 0, or a negative one for no bound", r.flag, r.value)
+		}
+	}
+	return nil
+}
+
+const (
+	day  = 24 * time.Hour
+	year = 365 * day
+)
