@@ -136,9 +136,15 @@ func (g *Gateway) visitorAddr(r *http.Request) string {
 }
 
 // parseForwardedFor reads an address with or without port; a missing port is 0.
+// A zone means something on the proxy only, and may be any bytes: it ends here.
 func parseForwardedFor(s string) (netip.AddrPort, error) {
-	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
-		return netip.AddrPortFrom(a, 0), nil
+	alone := s
+	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
+		alone = s[1 : len(s)-1]
 	}
-	return netip.ParseAddrPort(s)
+	if a, err := netip.ParseAddr(alone); err == nil {
+		return netip.AddrPortFrom(a.WithZone(""), 0), nil
+	}
+	a, err := netip.ParseAddrPort(s)
+	return netip.AddrPortFrom(a.Addr().WithZone(""), a.Port()), err
 }
