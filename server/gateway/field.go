@@ -1,12 +1,15 @@
 package gateway
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/http/httpguts"
 
+	"reversehttp/schema"
 	"reversehttp/server/claim"
 )
 
@@ -29,7 +32,8 @@ var wholeOrigin = map[string]bool{
 	"Set-Cookie": true, "Set-Login": true, "Clear-Site-Data": true, "Strict-Transport-Security": true,
 	"Public-Key-Pins": true, "Service-Worker-Allowed": true, "Origin-Agent-Cluster": true, "Alt-Svc": true,
 	"Nel": true, "Report-To": true, "Reporting-Endpoints": true, "Accept-Ch": true, "Critical-Ch": true,
-	"Use-As-Dictionary": true, "Www-Authenticate": true,
+	"Use-As-Dictionary": true, "Www-Authenticate": true, "Secure-Session-Registration": true, "Secure-Session-Challenge": true,
+	"Sec-Shared-Storage-Write": true, "Shared-Storage-Write": true,
 }
 
 // sandbox is the policy of every relayed response in the path shape.
@@ -92,7 +96,7 @@ func (g *Gateway) relayFields(h http.Header, fields []claim.Field) {
 		if hopByHop[name] || responseOnly[name] || slices.Contains(gone, name) && name != "Content-Length" {
 			continue
 		}
-		if g.public.pathPrefix != "" && wholeOrigin[name] {
+		if g.public.pathPrefix != "" && wholeOrigin[name] || name == "Proxy-Status" && forges(f.Value) {
 			continue
 		}
 		h[name] = append(h[name], toBytes(f.Value))
@@ -104,6 +108,29 @@ func (g *Gateway) relayFields(h http.Header, fields []claim.Field) {
 		h["Content-Type"] = nil // net/http guesses none then
 	}
 }
+
+// forges tells whether a Proxy-Status of a handler may speak in the gateway's
+// name. A member is named by a token or a string (RFC 9209, 2), so whatever has
+// the name in it counts, wherever it stands.
+func forges(status string) bool {
+	return strings.Contains(strings.ToLower(status), "reversehttp")
+}
+
+// faultOfFields tells why the fields of an answer are too many or too large for
+// bounds that are those of a request's; empty means that they are not.
+func faultOfFields(fields []schema.Field, most, mostBytes int) (why string) {
+	size := 0
+	for _, f := range fields {
+		size += fieldSize(len(f[0]), utf8.RuneCountInString(f[1]))
+	}
+	if len(fields) > most || size > mostBytes {
+		return fmt.Sprintf("an answer has %d fields at most, and %d bytes together, counting 4 more for each field", most, mostBytes)
+	}
+	return ""
+}
+
+// fieldSize is what a field counts: its line, with a colon, a space and CR LF.
+func fieldSize(name, value int) int { return name + value + 4 }
 
 // faultOfField tells what is wrong with a field of an answer: which half, and
 // why. A good field gives an empty why.

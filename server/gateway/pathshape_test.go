@@ -41,7 +41,7 @@ func TestFieldsThatActOnAnOriginAreDropped(t *testing.T) {
 	names := []string{
 		"Set-Cookie", "set-login", "Clear-Site-Data", "Strict-Transport-Security", "Public-Key-Pins", "Service-Worker-Allowed",
 		"Origin-Agent-Cluster", "Alt-Svc", "NEL", "Report-To", "Reporting-Endpoints", "Accept-CH", "Critical-CH", "Use-As-Dictionary",
-		"WWW-Authenticate",
+		"WWW-Authenticate", "Secure-Session-Registration", "Secure-Session-Challenge", "Sec-Shared-Storage-Write", "Shared-Storage-Write",
 	}
 	a := schema.Response{Status: 200, Headers: []schema.Field{{"X-Kept", "1"}}}
 	for _, name := range names {
