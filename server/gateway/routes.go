@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"net/http"
+	"path"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -14,14 +16,24 @@ import (
 // routes is every route of the control origin.
 func (g *Gateway) routes() *chi.Mux {
 	r := chi.NewRouter()
-	r.Use(cors.New(cors.Options{
+	shared := cors.New(cors.Options{
 		AllowedOrigins:      []string{"*"},
 		AllowedMethods:      []string{"GET", "HEAD", "POST", "PATCH", "DELETE"},
 		AllowedHeaders:      []string{"Accept", "Authorization", "Content-Type", "Last-Event-ID", "Prefer"},
 		ExposedHeaders:      []string{"Location", "Link", "Retry-After", "Preference-Applied"},
 		MaxAge:              int(g.options.Preflight.Seconds()),
 		AllowPrivateNetwork: true,
-	}).Handler)
+	}).Handler
+	r.Use(func(next http.Handler) http.Handler {
+		toAll := shared(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/metrics" { // for the operator and the pages of this origin
+				next.ServeHTTP(w, r)
+				return
+			}
+			toAll.ServeHTTP(w, r)
+		})
+	})
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		(&problem{code: schema.CodeNotFound}).write(w, r)
 	})
@@ -52,10 +64,34 @@ func (g *Gateway) routes() *chi.Mux {
 	look("/healthz", http.HandlerFunc(g.health))
 	look("/readyz", http.HandlerFunc(g.ready))
 	look("/metrics", g.metrics.handler())
-	for path, page := range g.options.Pages {
-		look(path, page)
+	for at, page := range g.options.Pages {
+		look(at, g.atControl(at, page))
 	}
 	return r
+}
+
+// atControl sends whoever looks at a page by another name of this machine to
+// the control origin: URLs that the gateway gives are there, and the policy of
+// a page lets it ask its own origin only. Names are compared without ports, for
+// a port may be forwarded. What pages and programs load, such as /sdk.js, has an
+// extension and is served by any name.
+func (g *Gateway) atControl(at string, page http.Handler) http.Handler {
+	if path.Ext(at) != "" || !g.options.Loopback || !isLoopback(g.public.controlHost) {
+		return page
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if hostname(r.Host) == g.public.controlHost {
+			page.ServeHTTP(w, r)
+			return
+		}
+		to := strings.TrimSuffix(g.public.control, "/") + at
+		if r.URL.RawQuery != "" {
+			to += "?" + r.URL.RawQuery
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Location", to)
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	})
 }
 
 // ServeHTTP serves the control origin and every claim.
@@ -98,11 +134,14 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// oversize refuses targets and fields beyond the bounds, and what is not as the
-// visitor sent it.
+// oversize refuses targets and fields beyond the bounds, targets that are none,
+// and what is not as the visitor sent it.
 func (g *Gateway) oversize(r *http.Request) *problem {
 	if g.garbled(r) {
 		return &problem{code: schema.CodeBadRequest, detail: "The request was not read as it was sent; send it on a connection of its own."}
+	}
+	if !validForm(r) {
+		return &problem{code: schema.CodeBadRequest, detail: "The request target is neither a path nor a URL with a host."}
 	}
 	if len(r.RequestURI) > g.options.TargetBytes {
 		return &problem{code: schema.CodeTargetTooLong}
@@ -110,7 +149,7 @@ func (g *Gateway) oversize(r *http.Request) *problem {
 	size, count := 0, 0
 	for name, values := range r.Header {
 		for _, v := range values {
-			size += len(name) + len(v) + 4
+			size += fieldSize(len(name), len(v))
 			count++
 		}
 	}
@@ -118,6 +157,18 @@ func (g *Gateway) oversize(r *http.Request) *problem {
 		return &problem{code: schema.CodeFieldsTooLarge}
 	}
 	return nil
+}
+
+// validForm tells whether the target has one of the forms of RFC 9112, 3.2.
+// net/http takes URLs without a host too.
+func validForm(r *http.Request) bool {
+	target := r.RequestURI
+	if strings.HasPrefix(target, "/") || target == "*" || r.Method == http.MethodConnect {
+		return true
+	}
+	_, rest, _ := strings.Cut(target, ":")
+	rest, ok := strings.CutPrefix(rest, "//")
+	return ok && strings.IndexAny(rest, "/?") != 0 && rest != ""
 }
 
 // health answers that the process runs.
