@@ -39,6 +39,7 @@ func TestAVisitorWhoTakesNothingHoldsABoundedAnswerForAWhile(t *testing.T) {
 		if got := v.await(); got.Status != 200 || len(got.Content) != len(body) {
 			t.Errorf("visitor got %d and %d bytes, want 200 and %d", got.Status, len(got.Content), len(body))
 		}
+		synctest.Wait()
 		if held := w.gateway.answers.held.Load(); held != 0 {
 			t.Errorf("held = %d bytes at the end, want 0", held)
 		}
