@@ -69,7 +69,10 @@ export class Poller {
         const sinceMs = performance.now()
         if (batch) this.session.cursor = batch.cursor
         const polled = this.session.poll(waitSeconds, signal)
-        batch?.messages.forEach((m) => this.#events.message(m))
+        // What is no object is skipped, as a message of an unknown type is.
+        for (const m of batch?.messages ?? []) {
+          if (typeof m === 'object' && m) this.#events.message(m)
+        }
         batch = undefined
         batch = await polled
         this.#events.state('online')
@@ -137,7 +140,8 @@ function judge(session: Session, { status, code }: ReverseHttpError): void {
 
 /** Tells whether trying again is of no use. A refusal without a code of ours comes from something in between. */
 function final({ status, code }: ReverseHttpError, claiming: boolean): boolean {
-  if (status < 400 || status > 499 || code === 'unexpected') return false
+  // An error without a status is a slip of this program or of what is in between, never a refusal.
+  if (!(status >= 400 && status <= 499) || code === 'unexpected') return false
   if (status === 408 || status === 429) return false
   return claiming || code === 'claim_deleted' || !over(status, code)
 }
