@@ -38,6 +38,12 @@ type Request struct {
 	Body *string `json:"body,omitempty"`
 	// BodyBase64 is the content in base64 (RFC 4648, 4), when it is not valid UTF-8.
 	BodyBase64 *string `json:"bodyBase64,omitempty"`
+	// BodyURL: where to GET the content, once, as it comes from the visitor; when it is longer than
+	// limits.inlineBytes or of unknown length.
+	BodyURL string `json:"bodyUrl,omitempty"`
+	// ResponseURL: where to POST the content of the response as it is, or a whole response whose fields are those of
+	// the POST.
+	ResponseURL string `json:"responseUrl"`
 }
 
 // TypeRequest is the type of every Request.
@@ -65,7 +71,7 @@ const (
 	CancelTimedOut    CancelReason = "timed_out"
 )
 
-// Response is the whole answer to one exchange.
+// Response is the answer to one exchange: whole, or with more its beginning.
 type Response struct {
 	// Type is always "response".
 	Type string `json:"type"`
@@ -79,12 +85,37 @@ type Response struct {
 	Body *string `json:"body,omitempty"`
 	// BodyBase64 is the content in base64 (RFC 4648, 4).
 	BodyBase64 *string `json:"bodyBase64,omitempty"`
+	// More tells whether content follows, in parts or by the responseUrl. Absent means false.
+	More bool `json:"more,omitempty"`
+	// Trailers are the fields after the content of a whole answer (RFC 9110, 6.5). Absent means none.
+	Trailers []Field `json:"trailers,omitempty"`
 }
 
 // TypeResponse is the type of every Response.
 const TypeResponse = "response"
 
-// Abort gives an exchange up: the visitor gets 502 handler_failed.
+// Part is the content of an answer, a part of it, after a response with more.
+type Part struct {
+	// Type is always "part".
+	Type string `json:"type"`
+	// ID is the exchange that is answered.
+	ID string `json:"id"`
+	// Seq counts the parts of the answer, from 1.
+	Seq int `json:"seq"`
+	// Body is the content as text; it is sent as UTF-8.
+	Body *string `json:"body,omitempty"`
+	// BodyBase64 is the content in base64 (RFC 4648, 4).
+	BodyBase64 *string `json:"bodyBase64,omitempty"`
+	// More tells whether parts follow. Absent means that this is the last.
+	More bool `json:"more,omitempty"`
+	// Trailers: with the last part: the fields after the content (RFC 9110, 6.5). Absent means none.
+	Trailers []Field `json:"trailers,omitempty"`
+}
+
+// TypePart is the type of every Part.
+const TypePart = "part"
+
+// Abort gives an exchange up: the visitor gets 502 handler_failed, or a response that visibly ends too soon.
 type Abort struct {
 	// Type is always "abort".
 	Type string `json:"type"`
@@ -169,9 +200,12 @@ type ClaimRequest struct {
 
 // Limits are the bounds that a program should know.
 type Limits struct {
-	// InlineBytes is the most content that a request carries in its envelope, in bytes. More is refused with 413
-	// content_too_large.
+	// InlineBytes is the most content that a request carries in its envelope, in bytes. More comes by its bodyUrl.
 	InlineBytes int `json:"inlineBytes"`
+	// ContentBytes is the most content of a request, in bytes. More is refused with 413 content_too_large.
+	ContentBytes int `json:"contentBytes"`
+	// PartBytes is the most content of one part, in bytes.
+	PartBytes int `json:"partBytes"`
 	// WaitSeconds is the longest wait of a poll, in seconds.
 	WaitSeconds int `json:"waitSeconds"`
 	// Batch is the most messages in one answer to a poll, and in one POST of answers.
@@ -337,6 +371,8 @@ const (
 	CodeTokenWrong           Code = "token_wrong"
 	CodeLabelTaken           Code = "label_taken"
 	CodeNoSession            Code = "no_session"
+	CodeNoExchange           Code = "no_exchange"
+	CodeContentTaken         Code = "content_taken"
 	CodeSessionFenced        Code = "session_fenced"
 	CodeClaimDeleted         Code = "claim_deleted"
 	CodeLeaseEnded           Code = "lease_ended"

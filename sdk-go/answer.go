@@ -92,6 +92,7 @@ func (s *Session) send(batch []*exchange) {
 		switch v := judge(err); {
 		case v == over && errors.As(err, &refused) && refused.Code != schema.CodeDraining:
 			at.lose(err)
+			s.loseStreams(at, err)
 			if !s.awaitClaim(at, batch) {
 				s.endAll(batch)
 				return
@@ -138,6 +139,10 @@ func (s *Session) settle(at *claimed, batch []*exchange, results []schema.Result
 		case schema.ResultUnknown:
 			if s.exchanges.unknown(x, at) {
 				left = append(left, x)
+			}
+		case schema.ResultAccepted, schema.ResultDuplicate:
+			if x.replaced || !s.exchanges.streaming(x, at) {
+				s.exchanges.end(x)
 			}
 		default:
 			s.exchanges.end(x)

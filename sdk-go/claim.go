@@ -35,7 +35,10 @@ type Session struct {
 	handler  http.Handler // set by Serve
 	left     sync.Once    // says goodbye to the gateway
 	deleting atomic.Bool
-	done     chan struct{} // closed when Serve returns
+
+	rawTaken   atomic.Bool   // a stream was taken as it is
+	rawRefused atomic.Bool   // something before the gateway takes none
+	done       chan struct{} // closed when Serve returns
 
 	mu      sync.Mutex // guards what follows
 	serving bool

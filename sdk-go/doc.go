@@ -23,21 +23,38 @@
 // A handler gets its request as from a [http.Server] mounted at the claim's URL: a router mounted at / works whether the
 // URL has a path or not. URL and RequestURI have the path of the claim taken off and are exact otherwise; a target that
 // is no URL, such as /%zz, stands undecoded in URL.Path and URL.Opaque. Content is exact, header values are the bytes
-// that the visitor sent, ContentLength is always known, and TLS is nil. [RequestInfo] has what a request has no place for.
+// that the visitor sent, and TLS is nil. [RequestInfo] has what a request has no place for.
 //
-// The request's context ends when the visitor leaves, when the time for the answer is over, when the handler returns,
-// and when the session is closed.
+// The request's context ends when the visitor leaves, when the time for the answer is over and it has not begun, when the
+// handler returns, and when the session is closed.
 //
-// What a handler writes is held in memory and goes out when it returns, as one answer of limited size: about three
-// quarters of limits.answerBytes of the gateway, 12 MiB as a rule. The rules of a net/http server hold otherwise (guessed
-// Content-Type, superfluous WriteHeader, content with HEAD and 204, declared Content-Length). These differ:
+// # Streams
 //
-//   - [http.Flusher] and [http.ResponseController] work, but a flush settles the header only, and nothing is hijacked.
-//   - Informational responses (1xx) and trailers go nowhere.
+// Content of any size passes in both directions, at the same time, and little of it is held. Small content comes with the
+// request. What is long or of unknown length is asked for by the first Read: until then the visitor waits for 100
+// (Continue) or for a refusal. The visitor sends as fast as the handler reads. ContentLength is -1 where nobody knows it,
+// and Trailer is filled at the end.
+//
+// What a handler writes is held until it returns, and goes as one message: that is the fast way. After a flush, or with
+// more than 128 KiB, it goes as it comes, and a flush sends what is there at once. Write waits while the visitor is slow,
+// and fails when he has left. [io.Copy], [http.ServeContent], [net/http/httputil.ReverseProxy] and server-sent events work
+// as they do on a server, and trailers are sent.
+//
+// An answer that has begun belongs to one session of the gateway. If that is lost, the context ends, writes fail, and the
+// visitor sees an answer that is cut short; so he does after a panic, and when less was written than declared.
+//
+// The rules of a net/http server hold (guessed Content-Type, superfluous WriteHeader, content with HEAD and 204, declared
+// Content-Length, deadlines). These differ:
+//
+//   - Nothing is hijacked, and informational responses (1xx) go nowhere.
 //   - 205 takes no content, and 304 may tell a Content-Length (RFC 9110, 15.3.6 and 8.6).
-//   - A panic answers 500, whatever was written. [http.ErrAbortHandler] gives the exchange up: the visitor gets 502.
-//   - An answer that cannot be sent (a status above 599, a Content-Length that was not kept, too much content) becomes
-//     500. Where net/http would have torn the connection, the logger is told.
+//   - As long as nothing was sent, a panic answers 500, and so does an answer that cannot be sent (a status above 599, a
+//     Content-Length that was not kept, too large a header); the logger is told. [http.ErrAbortHandler] gives the exchange
+//     up: the visitor gets 502.
+//   - A flush that completes the answer, of HEAD or 204 or a declared length, ends the exchange. The context lasts until
+//     the time for the answer is over or the handler returns.
+//   - A handler that has begun with much, more than 64 KiB at a time, and is then silent for a minute is timed out by the
+//     gateway; one that sends little by little may be silent for as long as it likes.
 //   - A Location that begins with a slash leaves the claim where its URL has a path. Relative ones, as
 //     [http.FileServer] gives them, and ones built on [Info].Base stay.
 //

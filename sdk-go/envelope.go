@@ -33,9 +33,15 @@ func answersMessage(batch []*exchange) []byte {
 	return append(b, `]}`...)
 }
 
+// tail is what a message says after its content.
+type tail struct {
+	more     bool
+	trailers []byte // pairs, as appendField makes them
+}
+
 // responseMessage encodes a response. The fields are JSON pairs with commas between them, as appendField makes them.
-func responseMessage(id string, status int, fields, content []byte) []byte {
-	b := make([]byte, 0, 96+len(id)+len(fields)+len(content)+len(content)/3)
+func responseMessage(id string, status int, fields, content []byte, t tail) []byte {
+	b := make([]byte, 0, 112+len(id)+len(fields)+len(content)+len(content)/3+len(t.trailers))
 	b = append(b, `{"type":"response","id":`...)
 	b = appendString(b, id)
 	b = append(b, `,"status":`...)
@@ -43,6 +49,21 @@ func responseMessage(id string, status int, fields, content []byte) []byte {
 	b = append(b, `,"headers":[`...)
 	b = append(b, fields...)
 	b = append(b, ']')
+	return appendContent(b, content, t)
+}
+
+// partMessage encodes a part.
+func partMessage(id string, seq int, content []byte, t tail) []byte {
+	b := make([]byte, 0, 96+len(id)+len(content)+len(content)/3+len(t.trailers))
+	b = append(b, `{"type":"part","id":`...)
+	b = appendString(b, id)
+	b = append(b, `,"seq":`...)
+	b = strconv.AppendInt(b, int64(seq), 10)
+	return appendContent(b, content, t)
+}
+
+// appendContent ends a message.
+func appendContent(b, content []byte, t tail) []byte {
 	switch {
 	case len(content) == 0:
 	case utf8.Valid(content):
@@ -53,6 +74,14 @@ func responseMessage(id string, status int, fields, content []byte) []byte {
 		b = base64.StdEncoding.AppendEncode(b, content)
 		b = append(b, '"')
 	}
+	if t.more {
+		b = append(b, `,"more":true`...)
+	}
+	if len(t.trailers) > 0 {
+		b = append(b, `,"trailers":[`...)
+		b = append(b, t.trailers...)
+		b = append(b, ']')
+	}
 	return append(b, '}')
 }
 
@@ -60,7 +89,7 @@ func responseMessage(id string, status int, fields, content []byte) []byte {
 func failureMessage(id string) []byte {
 	fields := appendField(nil, "Content-Type", "text/plain; charset=utf-8")
 	fields = appendField(fields, "X-Content-Type-Options", "nosniff")
-	return responseMessage(id, http.StatusInternalServerError, fields, []byte("Internal Server Error\n"))
+	return responseMessage(id, http.StatusInternalServerError, fields, []byte("Internal Server Error\n"), tail{})
 }
 
 func abortMessage(id, reason string) []byte {

@@ -19,7 +19,7 @@ func FuzzAnswersAreJSONAndExact(f *testing.F) {
 		if !utf8.ValidString(id) || !utf8.ValidString(name) {
 			t.Skip("ids come from JSON, and names are tokens")
 		}
-		message := responseMessage(id, 200, appendField(nil, name, value), content)
+		message := responseMessage(id, 200, appendField(nil, name, value), content, tail{})
 		var got schema.Response
 		if err := json.Unmarshal(message, &got); err != nil {
 			t.Fatalf("%v: %q", err, message)
@@ -55,6 +55,6 @@ func BenchmarkAnswer(b *testing.B) {
 	b.SetBytes(int64(len(content)))
 	b.ReportAllocs()
 	for b.Loop() {
-		responseMessage("0123456789abcdef", 200, appendField(nil, "Content-Type", "text/html"), content)
+		responseMessage("0123456789abcdef", 200, appendField(nil, "Content-Type", "text/html"), content, tail{})
 	}
 }

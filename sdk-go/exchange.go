@@ -12,13 +12,15 @@ import (
 // The phases of an exchange in this program. A request may be delivered again at any of them; it is begun once.
 //
 //	running    the handler has it, or it waits for a slot
-//	answering  the answer waits to be posted or is on its way
+//	answering  the answer, or the beginning of one, waits to be posted or is on its way
+//	streaming  the gateway has the beginning, and the stream sends the rest
 //	kept       the gateway did not know the exchange: it moved on from the session that had it. If it comes back, the
 //	           answer is posted again
 //	ended      nothing is left to do; the id is remembered
 const (
 	running phase = iota
 	answering
+	streaming
 	kept
 	ended
 )
@@ -32,6 +34,8 @@ const idsMost = 16384
 var (
 	errVisitorGone = errors.New("reversehttp: the visitor left")
 	errTimedOut    = errors.New("reversehttp: the time for the answer is over")
+	errSessionLost = errors.New("reversehttp: the session that had the request is over")
+	errNotTaken    = errors.New("reversehttp: the gateway takes the answer no more")
 )
 
 // exchange is one request and its response.
@@ -44,11 +48,22 @@ type exchange struct {
 
 	answer   []byte // the message to post; set once before answering, and once more if it is refused
 	replaced bool   // the answer is a 500 in place of one that was refused
+	posted   bool   // while the handler ran
 
 	// Guarded by exchanges.mu.
-	phase    phase
-	again    bool // delivered again while answering
-	deadline time.Time
+	phase       phase
+	again       bool // delivered again while answering
+	deadline    time.Time
+	bodyURL     string
+	responseURL string
+	head        chan<- taken // told what became of the beginning of a stream; nil for a whole answer
+}
+
+// taken says which session of the gateway took the beginning of a stream, and where the rest goes; or why none did.
+type taken struct {
+	at  *claimed
+	url string
+	err error
 }
 
 // exchanges are those of a session that may still be delivered or cancelled. The zero value is ready.
@@ -67,10 +82,10 @@ func (e *exchanges) begin(life context.Context, at *claimed, r *schema.Request) 
 	defer e.mu.Unlock()
 	x, seen := e.byID[r.ID]
 	switch {
-	case seen && x == nil:
+	case seen && (x == nil || x.phase == streaming):
 		return nil, nil
 	case seen:
-		x.session, x.deadline = at, deadline
+		x.session, x.deadline, x.bodyURL, x.responseURL = at, deadline, r.BodyURL, r.ResponseURL
 		x.again = x.phase == answering
 		if x.phase != kept {
 			return nil, nil
@@ -78,7 +93,7 @@ func (e *exchanges) begin(life context.Context, at *claimed, r *schema.Request) 
 		x.phase = answering
 		return nil, x
 	}
-	x = &exchange{id: r.ID, session: at, deadline: deadline}
+	x = &exchange{id: r.ID, session: at, deadline: deadline, bodyURL: r.BodyURL, responseURL: r.ResponseURL}
 	x.ctx, x.cancelC = context.WithCancelCause(life)
 	x.timer = time.AfterFunc(timeout, func() { x.cancelC(errTimedOut) })
 	if e.byID == nil {
@@ -106,11 +121,48 @@ func (e *exchanges) cancel(id string, reason schema.CancelReason) {
 	x.cancelC(cause)
 }
 
-// answering notes that x has its answer.
-func (e *exchanges) answering(x *exchange) {
+// answering notes that x has its answer, or the beginning of one if there is a head.
+func (e *exchanges) answering(x *exchange, head chan<- taken) {
 	e.mu.Lock()
-	x.phase = answering
+	x.phase, x.head = answering, head
 	e.mu.Unlock()
+}
+
+// streaming notes that the session at took the answer of x, if that is the beginning of one. It reports false for a
+// whole answer.
+func (e *exchanges) streaming(x *exchange, at *claimed) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if x.head == nil || x.phase != answering {
+		return false
+	}
+	x.phase, x.session, x.answer = streaming, at, nil
+	x.head <- taken{at: at, url: x.responseURL}
+	x.head = nil
+	return true
+}
+
+// content returns where the content of x is asked for, and the token to show there.
+func (e *exchanges) content(x *exchange) (url, token string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return x.bodyURL, x.session.Token
+}
+
+// lose ends the contexts of what streams in the session at, which is over: the visitors have a part of their answers,
+// so nobody may answer them again.
+func (e *exchanges) lose(at *claimed) {
+	var lost []*exchange
+	e.mu.Lock()
+	for _, x := range e.byID {
+		if x != nil && x.phase == streaming && x.session == at {
+			lost = append(lost, x)
+		}
+	}
+	e.mu.Unlock()
+	for _, x := range lost {
+		x.cancelC(errSessionLost)
+	}
 }
 
 // unknown notes that the gateway did not know x in the session at. It reports true if x is to be posted again.
@@ -118,6 +170,8 @@ func (e *exchanges) unknown(x *exchange, at *claimed) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
+	case x.phase == ended:
+		return false
 	case x.again:
 		x.again = false
 		return true
@@ -137,11 +191,11 @@ func (e *exchanges) unknown(x *exchange, at *claimed) bool {
 	return false
 }
 
-// late reports whether the time for an answer to x is over.
+// late reports whether an answer to x is of no use any more.
 func (e *exchanges) late(x *exchange) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return !time.Now().Before(x.deadline)
+	return x.phase == ended || !time.Now().Before(x.deadline)
 }
 
 // end forgets all of x but its id.
@@ -157,6 +211,10 @@ func (e *exchanges) endLocked(x *exchange) {
 		return
 	}
 	x.phase = ended
+	if x.head != nil {
+		x.head <- taken{err: errNotTaken}
+		x.head = nil
+	}
 	e.byID[x.id] = nil
 	if len(e.old) < idsMost {
 		e.old = append(e.old, x.id)

@@ -105,6 +105,11 @@ func (g *gateway) send(ctx context.Context, c call) ([]byte, error) {
 	if len(c.content) > 0 {
 		h["Content-Type"] = []string{"application/json"}
 	}
+	return g.do(req)
+}
+
+// do sends a request and returns the content of the answer. A status that is no success is an *Error.
+func (g *gateway) do(req *http.Request) ([]byte, error) {
 	resp, err := g.client.Do(req)
 	if err != nil {
 		return nil, err

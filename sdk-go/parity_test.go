@@ -126,6 +126,7 @@ var parity = []struct {
 		"GET /", "GET /index.html", "GET /dir", "GET /dir/", "GET /dir/a.txt", "HEAD /dir/a.txt", "GET /dir/a.txt/", "GET /none",
 		"GET /dir/a.txt\nRange: bytes=2-4", "GET /dir/a.txt\nRange: bytes=-3", "GET /dir/a.txt\nRange: bytes=0-1,4-5", "GET /dir/a.txt\nRange: bytes=99-",
 		"GET /dir/a.txt\nIf-Modified-Since: " + old.Format(http.TimeFormat), "HEAD /dir/a.txt\nRange: bytes=2-4", "GET /big.bin",
+		"GET /big.bin\nRange: bytes=1-199998", "GET /big.bin\nRange: bytes=0-149999,150000-", "HEAD /big.bin",
 	}},
 	{"proxy", proxy(), []string{"GET /a%2Fb?c=d;e", "POST /x\n\nabc", "HEAD /x", "GET /304"}},
 	{"controller", handle(func(w http.ResponseWriter, r *http.Request) {

@@ -60,6 +60,7 @@ func (s *Session) pollAll() error {
 			return err
 		}
 		s.log.Warn("poll failed", "label", at.Label, "error", err)
+		s.loseStreams(at, err)
 		s.standing.set(Reconnecting)
 		if v == again {
 			if !pause(s.polls, b.next(asked(err))) {
@@ -75,6 +76,15 @@ func (s *Session) pollAll() error {
 		}
 		at, proven = s.current(), true
 		b.reset()
+	}
+}
+
+// loseStreams ends what streams in a session if the gateway knows that no more. One that drains, or whose claim ended,
+// still takes answers.
+func (s *Session) loseStreams(at *claimed, err error) {
+	var refused *Error
+	if errors.As(err, &refused) && (refused.Status == http.StatusNotFound || refused.Status == http.StatusConflict) {
+		s.exchanges.lose(at)
 	}
 }
 

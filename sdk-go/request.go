@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/textproto"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -37,8 +38,9 @@ func RequestInfo(ctx context.Context) Info {
 	return info
 }
 
-// newRequest makes an envelope what a net/http server mounted at the claim's URL would hand to its handler.
-func newRequest(ctx context.Context, e *schema.Request) (*http.Request, error) {
+// newRequest makes an envelope what a net/http server mounted at the claim's URL would hand to its handler. Content that
+// is not in it is the one that remote makes.
+func newRequest(ctx context.Context, e *schema.Request, remote func() *remote) (*http.Request, error) {
 	info := Info{ID: e.ID, Attempt: e.Attempt, Target: fromLatin1(e.Target), URL: fromLatin1(e.URL), Base: e.Base}
 	target := withoutBase(info.Target, e.Base)
 	major, minor, err := protocol(e.HTTPVersion)
@@ -59,10 +61,27 @@ func newRequest(ctx context.Context, e *schema.Request) (*http.Request, error) {
 	}
 	delete(r.Header, "Host")
 	content, n, bad := newContent(e)
-	if n > 0 {
+	switch {
+	case e.BodyURL != "":
+		c := remote()
+		r.Body, r.Trailer = c, c.trailer
+		if r.ContentLength, bad = length(r.Header); r.ContentLength < 0 && r.ProtoAtLeast(1, 1) && major == 1 {
+			r.TransferEncoding = []string{"chunked"}
+		}
+	case n > 0:
 		r.Body, r.ContentLength = content, n
 	}
 	return r.WithContext(context.WithValue(ctx, infoKey{}, info)), errors.Join(err, bad)
+}
+
+// length returns what Content-Length says; -1 where it is not there.
+func length(h http.Header) (int64, error) {
+	v := h.Get("Content-Length")
+	if v == "" {
+		return -1, nil
+	}
+	n, err := strconv.ParseUint(v, 10, 63)
+	return int64(n), err
 }
 
 func protocol(v string) (major, minor int, err error) {

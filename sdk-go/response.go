@@ -15,36 +15,43 @@ import (
 	"time"
 )
 
-// errTooLarge is what Write returns when the gateway would not take a response so large.
-var errTooLarge = errors.New("reversehttp: the response is larger than the gateway takes")
+// errTooLarge is what Write returns when the gateway would not take the header.
+var errTooLarge = errors.New("reversehttp: the header is larger than the gateway takes")
 
 // As many bytes as http.DetectContentType looks at.
 const sniffed = 512
 
 // response is the http.ResponseWriter of one exchange. It keeps the rules of a net/http server, for it stands in for one:
 //
-//	the header counts as it is at WriteHeader; a later change of it is for nothing
+//	the header counts as it is at WriteHeader; a later change of it is for nothing, but for trailers
 //	Content-Type is guessed from what is written before the first Flush, if nobody set it
 //	HEAD has its content dropped but counted; 204 and 304 refuse it, and 205 too (RFC 9110, 15.3.6)
 //	informational answers go nowhere: the gateway takes final ones only
 //
-// The answer is whole, so a declared Content-Length that is not kept shows in message, not as a torn connection.
+// What a handler writes is held until it returns, and goes as one answer. When it flushes, or writes more than is held,
+// the answer becomes a stream. Whatever fails before that can still be told to the visitor by a 500.
 type response struct {
-	ctx    context.Context
-	method string
-	log    *slog.Logger
-	limit  int // of the content
+	session *Session
+	x       *exchange
+	ctx     context.Context
+	method  string
+	log     *slog.Logger
+	limit   int // of a message
 
 	header    http.Header
 	committed bool // WriteHeader was called, or should have been
 	status    int
-	fields    []byte // the header in JSON, as it was then
-	guess     bool   // Content-Type is still to be guessed
-	declared  int64  // the Content-Length that the handler set; -1 without one
-	accepted  int64  // bytes of content that were written and not refused
-	offered   int64  // bytes of content that were written
-	content   []byte // what is to be sent; of HEAD, what is needed to guess
-	failed    error  // the response cannot be sent
+	fields    []byte   // the header in JSON, as it was then
+	trailers  []string // the names that it declared
+	guess     bool     // Content-Type is still to be guessed
+	declared  int64    // the Content-Length that the handler set; -1 without one
+	accepted  int64    // bytes of content that were written and not refused
+	offered   int64    // bytes of content that were written
+	content   []byte   // what is held; of HEAD, what is needed to guess
+	failed    error    // the response cannot be sent
+	stream    *stream  // since the answer is one
+	deadline  time.Time
+	source    io.Reader // the content of the request
 }
 
 var (
@@ -89,12 +96,15 @@ func (w *response) commit(status int) {
 			w.log.Warn("invalid Content-Length", "value", v[0])
 		}
 	}
-	if n := min(w.declared, int64(w.limit)); n > 0 && w.method != http.MethodHead {
+	if n := min(w.declared, heldMost); n > 0 && w.method != http.MethodHead {
 		w.content = slices.Grow(w.content, int(n))
 	}
 	_, typed := w.header["Content-Type"]
 	coded := w.header.Get("Content-Encoding") != "" || w.header.Get("Transfer-Encoding") != ""
 	w.guess = w.bodyAllowed() && !typed && !coded
+	if w.trailers = nil; w.declared < 0 && w.bodyAllowed() {
+		w.trailers = declaredTrailers(w.header)
+	}
 	w.fields = appendHeader(nil, w.header, w.leftOut)
 	if w.declared >= 0 && !w.leftOut("Content-Length") {
 		w.fields = appendField(w.fields, "Content-Length", strconv.FormatInt(w.declared, 10))
@@ -147,19 +157,26 @@ func write[S string | []byte](w *response, p S) (int, error) {
 	if w.ctx.Err() != nil {
 		return 0, context.Cause(w.ctx)
 	}
-	room := w.limit - len(w.content)
 	if w.method == http.MethodHead {
 		w.accepted += int64(len(p))
 		w.content = append(w.content, p[:max(0, min(len(p), sniffed-len(w.content)))]...)
 		return len(p), nil
 	}
-	if len(p) > room {
-		w.failed = errTooLarge
-		return 0, errTooLarge
+	held := 0
+	if w.stream == nil {
+		held = min(len(p), heldMost-len(w.content))
+		w.content = append(w.content, p[:held]...)
+		w.accepted += int64(held)
+		if held == len(p) {
+			return held, nil
+		}
+		if err := w.begin(); err != nil {
+			return held, err
+		}
 	}
-	w.accepted += int64(len(p))
-	w.content = append(w.content, p...)
-	return len(p), nil
+	n, err := writeStream(w.stream, p[held:], w.deadline)
+	w.accepted += int64(n)
+	return held + n, err
 }
 
 var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
@@ -171,7 +188,7 @@ func (w *response) ReadFrom(r io.Reader) (int64, error) {
 	return io.CopyBuffer(struct{ io.Writer }{w}, r, b[:])
 }
 
-// Flush does what the first Flush of a server does: it settles status, header and Content-Type.
+// Flush sends what was written.
 func (w *response) Flush() { _ = w.FlushError() }
 
 // FlushError is Flush for http.ResponseController.
@@ -179,15 +196,72 @@ func (w *response) FlushError() error {
 	if !w.committed {
 		w.commit(http.StatusOK)
 	}
-	w.guessType()
+	switch {
+	case w.stream != nil:
+		return w.stream.flush(w.deadline)
+	case w.x.posted:
+		return nil
+	case w.ctx.Err() != nil:
+		return context.Cause(w.ctx)
+	case w.method == http.MethodHead, !w.bodyAllowed(), w.declared >= 0 && w.accepted == w.declared:
+		return w.early()
+	}
+	return w.begin()
+}
+
+// early sends the answer before the handler returns, for all of it is there.
+func (w *response) early() error {
+	if w.method == http.MethodHead && w.declared < 0 {
+		w.accepted = 0 // more may come, so nobody knows the length
+	}
+	message, err := w.message()
+	if err != nil {
+		w.failed = err
+		return err
+	}
+	w.x.answer, w.x.posted = message, true
+	w.session.exchanges.answering(w.x, nil)
+	w.session.running.Go(func() { w.session.post(w.x) })
 	return nil
 }
 
-// SetReadDeadline is for http.ResponseController. The content of the request is here already.
-func (w *response) SetReadDeadline(time.Time) error { return nil }
+// begin makes the answer a stream.
+func (w *response) begin() error {
+	w.guessType()
+	if w.failed != nil {
+		return w.failed
+	}
+	message, rest := responseMessage(w.x.id, w.status, w.fields, w.content, tail{more: true}), w.content[:0]
+	if !w.fits(message) {
+		message, rest = responseMessage(w.x.id, w.status, w.fields, nil, tail{more: true}), w.content
+	}
+	if !w.fits(message) {
+		w.failed = errTooLarge
+		return w.failed
+	}
+	w.stream = newStream(w.session, w.x, message, rest)
+	w.stream.much = w.declared-w.accepted > streamBuffer
+	w.stream.little = len(w.trailers) > 0
+	w.content = nil
+	w.session.running.Go(w.stream.pump)
+	return nil
+}
 
-// SetWriteDeadline is for http.ResponseController. Writing waits for nobody.
-func (w *response) SetWriteDeadline(time.Time) error { return nil }
+func (w *response) fits(message []byte) bool { return len(message)+answersOverhead <= w.limit }
+
+// SetReadDeadline is for http.ResponseController.
+func (w *response) SetReadDeadline(at time.Time) error {
+	if c, ok := w.source.(*remote); ok {
+		c.setDeadline(at)
+	}
+	return nil
+}
+
+// SetWriteDeadline is for http.ResponseController. It bounds the writes that wait for the visitor.
+func (w *response) SetWriteDeadline(at time.Time) error {
+	w.deadline = at
+	return nil
+}
 
 // EnableFullDuplex is for http.ResponseController. Reading and writing are independent here.
 func (w *response) EnableFullDuplex() error { return nil }
@@ -199,14 +273,14 @@ func (w *response) guessType() {
 	w.guess = false
 }
 
-// message returns the answer to the exchange id, when the handler has returned.
-func (w *response) message(id string) ([]byte, error) {
-	_ = w.FlushError()
+// message returns the whole answer.
+func (w *response) message() ([]byte, error) {
+	w.guessType()
 	head := w.method == http.MethodHead
 	switch {
 	case w.failed != nil:
 		return nil, w.failed
-	case w.declared >= 0 && w.bodyAllowed() && !head && w.declared != w.accepted:
+	case w.short():
 		return nil, fmt.Errorf("Content-Length is %d, and %d bytes were written", w.declared, w.accepted)
 	case head && w.declared < 0 && w.accepted > 0:
 		w.fields = appendField(w.fields, "Content-Length", strconv.FormatInt(w.accepted, 10))
@@ -214,9 +288,45 @@ func (w *response) message(id string) ([]byte, error) {
 	if head {
 		w.content = nil
 	}
-	message := responseMessage(id, w.status, w.fields, w.content)
-	if len(message)+answersOverhead > w.limit {
+	message := responseMessage(w.x.id, w.status, w.fields, w.content, tail{trailers: pairsOf(w.lastFields())})
+	if !w.fits(message) {
 		return nil, errTooLarge
 	}
 	return message, nil
+}
+
+// short reports whether the handler wrote less than it declared.
+func (w *response) short() bool {
+	return w.declared >= 0 && w.bodyAllowed() && w.method != http.MethodHead && w.declared != w.accepted
+}
+
+// lastFields returns the trailers. Like a net/http server it has none where a length is declared.
+func (w *response) lastFields() http.Header {
+	if w.declared >= 0 || !w.bodyAllowed() || w.method == http.MethodHead {
+		return nil
+	}
+	return trailersOf(w.header, w.trailers)
+}
+
+// end ends the answer when the handler has returned. The error is why it cannot be sent, or is cut short.
+func (w *response) end() error {
+	if !w.committed {
+		w.commit(http.StatusOK)
+	}
+	if w.stream == nil {
+		if w.x.posted {
+			return nil
+		}
+		message, err := w.message()
+		if err != errTooLarge || w.begin() != nil {
+			w.x.answer = message
+			return err
+		}
+	}
+	var err error
+	if w.short() {
+		err = fmt.Errorf("Content-Length is %d, and %d bytes were written", w.declared, w.accepted)
+	}
+	w.stream.end(err, w.lastFields())
+	return err
 }

@@ -27,12 +27,14 @@ func (s *Session) run(x *exchange, envelope *schema.Request, fault error) {
 		gone := x.ctx.Err() != nil
 		x.timer.Stop()
 		x.cancelC(nil)
-		if gone {
+		switch {
+		case x.posted:
+		case gone:
 			s.finish(x)
-			return
+		default:
+			s.exchanges.answering(x, nil)
+			s.post(x)
 		}
-		s.exchanges.answering(x)
-		s.post(x)
 	}()
 	s.handle(x, envelope, fault)
 }
@@ -43,9 +45,11 @@ func (s *Session) finish(x *exchange) {
 	s.exchanges.end(x)
 }
 
-// handle sets the answer of x.
+// handle sets the answer of x, unless it was posted while the handler ran.
 func (s *Session) handle(x *exchange, envelope *schema.Request, fault error) {
-	r, err := newRequest(x.ctx, envelope)
+	r, err := newRequest(x.ctx, envelope, func() *remote {
+		return newRemote(x.ctx, s.gateway, func() (url, token string) { return s.exchanges.content(x) })
+	})
 	if fault != nil {
 		err = fault
 	}
@@ -54,27 +58,34 @@ func (s *Session) handle(x *exchange, envelope *schema.Request, fault error) {
 		x.answer = abortMessage(x.id, "the request was not understood: "+err.Error())
 		return
 	}
-	w := &response{ctx: x.ctx, method: envelope.Method, log: s.log, limit: s.current().Limits.AnswerBytes}
-	returned := false
+	w := &response{session: s, x: x, ctx: x.ctx, method: envelope.Method, log: s.log, limit: s.current().Limits.AnswerBytes, source: r.Body}
+	body, returned := r.Body, false
 	defer func() {
-		r.Body.Close()
+		body.Close()
 		if returned {
 			return
 		}
 		v := recover()
-		if v == http.ErrAbortHandler {
-			x.answer = abortMessage(x.id, "the handler gave up")
-			return
+		if v != http.ErrAbortHandler {
+			s.log.Error("handler panicked", "id", x.id, "method", r.Method, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		}
-		// Nothing of a whole answer has been relayed, so a visitor can be told of a panic in a proper way.
-		x.answer = failureMessage(x.id)
-		s.log.Error("handler panicked", "id", x.id, "method", r.Method, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		switch {
+		case w.stream != nil:
+			w.stream.end(errGivenUp, nil)
+		case x.posted:
+		case v == http.ErrAbortHandler:
+			x.answer = abortMessage(x.id, "the handler gave up")
+		default:
+			// Nothing of the answer has been relayed, so a visitor can be told of a panic in a proper way.
+			x.answer = failureMessage(x.id)
+		}
 	}()
 	s.handler.ServeHTTP(w, r)
-	message, err := w.message(x.id)
-	if err != nil {
+	returned = true
+	if err := w.end(); err != nil {
 		s.log.Error("answer cannot be sent", "id", x.id, "method", r.Method, "error", err)
-		message = failureMessage(x.id)
+		if !x.posted {
+			x.answer = failureMessage(x.id)
+		}
 	}
-	x.answer, returned = message, true
 }

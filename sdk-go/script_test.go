@@ -1,6 +1,7 @@
 package reversehttp_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -99,11 +100,20 @@ func (g *scripted) handler(h vectors.Handler) http.Handler {
 			seen.Handled = append(seen.Handled, id)
 			seen.Paths = append(seen.Paths, r.URL.RequestURI())
 		})
-		if h.Waits {
-			<-r.Context().Done()
-			if r.Context().Err() == context.Canceled {
-				g.see(func(seen *vectors.Seen) { seen.Cancelled = append(seen.Cancelled, id) })
+		if h.Waits && h.Chunks == nil {
+			g.wait(r)
+			return
+		}
+		if h.Echoes {
+			h.Status = 200
+			b, err := io.ReadAll(r.Body)
+			if err != nil {
+				panic(err)
 			}
+			h.Body = new(string(b))
+		}
+		if h.Chunks != nil {
+			g.stream(w, r, h)
 			return
 		}
 		if h.Fails {
@@ -111,6 +121,44 @@ func (g *scripted) handler(h vectors.Handler) http.Handler {
 		}
 		answerWith(w, h.Answer)
 	})
+}
+
+// wait waits until the request is cancelled.
+func (g *scripted) wait(r *http.Request) {
+	<-r.Context().Done()
+	if r.Context().Err() == context.Canceled {
+		id := reversehttp.RequestInfo(r.Context()).ID
+		g.see(func(seen *vectors.Seen) { seen.Cancelled = append(seen.Cancelled, id) })
+	}
+}
+
+// stream sends chunks, each when the gateway has seen the one before, and then ends, fails or waits.
+func (g *scripted) stream(w http.ResponseWriter, r *http.Request, h vectors.Handler) {
+	chunks := h.Chunks
+	h.Body = &chunks[0]
+	answerWith(w, h.Answer)
+	for i, chunk := range chunks {
+		if i > 0 {
+			io.WriteString(w, chunk)
+		}
+		http.NewResponseController(w).Flush()
+		for !g.saw(chunk) && r.Context().Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	if h.Waits {
+		g.wait(r)
+	}
+	if h.Fails {
+		panic("as the script says")
+	}
+}
+
+// saw reports whether a message with this content was posted.
+func (g *scripted) saw(content string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.ContainsFunc(g.seen.Answers, func(m map[string]any) bool { return m["body"] == content })
 }
 
 // answerWith writes the answer of a case, and nothing that it does not say.
@@ -173,11 +221,20 @@ func (g *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 			give(w, 202, map[string]any{"results": results})
 		}
+	case "/content":
+		g.seen.Contents = append(g.seen.Contents, r.Header.Get("Authorization"))
+		take(&g.script.Content)
+		usual = func() {
+			give(w, 404, map[string]any{"title": "Not Found", "status": 404, "code": "no_exchange", "detail": ""})
+		}
 	case "/session":
 		take(&g.script.Session)
 		usual = func() { w.WriteHeader(204) }
 	}
 	g.mu.Unlock()
+	for posted := 0; posted < reply.After && r.Context().Err() == nil; time.Sleep(time.Millisecond) {
+		g.see(func(seen *vectors.Seen) { posted = len(seen.Answers) })
+	}
 	for name, value := range reply.Headers {
 		w.Header().Set(name, value)
 	}
@@ -188,12 +245,13 @@ func (g *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		usual()
 	case reply.JSON == nil:
 		w.WriteHeader(reply.Status)
+		io.WriteString(w, reply.Body)
 	default:
-		give(w, reply.Status, reply.JSON)
+		give(w, reply.Status, json.RawMessage(bytes.ReplaceAll(reply.JSON, []byte("{origin}"), []byte(g.origin))))
 	}
 }
 
-var limits = map[string]int{"inlineBytes": 65536, "waitSeconds": 25, "batch": 64, "answerBytes": 1 << 20, "sessions": 8, "queue": 64}
+var limits = map[string]int{"inlineBytes": 65536, "partBytes": 65536, "waitSeconds": 25, "batch": 64, "answerBytes": 1 << 20, "sessions": 8, "queue": 64}
 
 func (g *scripted) claimAnswer(asked map[string]any) json.RawMessage {
 	or := func(v any, other string) any {

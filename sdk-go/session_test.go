@@ -353,16 +353,20 @@ func TestAnAnswerThatCannotBeSentBecomes500(t *testing.T) {
 				w.Header().Set("Content-Length", "9")
 				io.WriteString(w, "short")
 			case "/large":
-				for err := error(nil); err == nil; {
-					_, err = w.Write(make([]byte, 1<<20))
+				w.Header().Set("X-Large", strings.Repeat("x", 17<<20))
+			case "/large-flushed":
+				w.Header().Set("X-Large", strings.Repeat("x", 17<<20))
+				if err := http.NewResponseController(w).Flush(); err == nil {
+					panic("flushed")
 				}
-			case "/coded-large": // fits as bytes, not in base64
-				w.Write(bytes.Repeat([]byte{255}, 13<<20))
+			case "/status-flushed":
+				w.WriteHeader(700)
+				w.(http.Flusher).Flush()
 			case "/nul": // the gateway refuses it
 				w.Header().Set("X-Nul", "a\x00b")
 			}
 		})
-		for _, path := range []string{"status", "switch", "short", "large", "coded-large", "nul"} {
+		for _, path := range []string{"status", "switch", "short", "large", "large-flushed", "status-flushed", "nul"} {
 			b.Reset()
 			check(t, visitURL(client, "GET", demo+path), "500 Internal Server Error")
 			synctest.Wait()

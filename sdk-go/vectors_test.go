@@ -21,8 +21,11 @@ func TestVectorsPassThroughARealGateway(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	var current atomic.Pointer[vectors.Exchange]
 	seen := make(chan schema.Request, 1)
+	fetched := make(chan []byte, 1)
 	s := l.serve(t, handle(func(w http.ResponseWriter, r *http.Request) {
-		seen <- envelopeOf(r)
+		e, content := envelopeOf(r)
+		seen <- e
+		fetched <- content
 		answerWith(w, current.Load().Answer())
 	}), &reversehttp.Options{Label: "demo"})
 	u, err := url.Parse(s.URL())
@@ -42,6 +45,9 @@ func TestVectorsPassThroughARealGateway(t *testing.T) {
 			if d := c.Request.Diff(<-seen, vars); d != "" {
 				t.Errorf("request: %s", d)
 			}
+			if d := c.Request.DiffContent(<-fetched); d != "" {
+				t.Errorf("request: %s", d)
+			}
 			if d := c.Received.Diff(resp.StatusCode, fieldsOf(resp.Header), []byte(readBody(t, resp)), vars); d != "" {
 				t.Errorf("received: %s", d)
 			}
@@ -49,8 +55,8 @@ func TestVectorsPassThroughARealGateway(t *testing.T) {
 	}
 }
 
-// envelopeOf makes what a handler sees an envelope again.
-func envelopeOf(r *http.Request) schema.Request {
+// envelopeOf makes what a handler sees an envelope again, and reads the content.
+func envelopeOf(r *http.Request) (schema.Request, []byte) {
 	info := reversehttp.RequestInfo(r.Context())
 	e := schema.Request{
 		Method: r.Method, Target: textOf(r.RequestURI), URL: textOf(info.URL), Base: info.Base,
@@ -59,6 +65,8 @@ func envelopeOf(r *http.Request) schema.Request {
 	}
 	b, err := io.ReadAll(r.Body)
 	switch {
+	case err == nil && (r.ContentLength < 0 || len(b) > inlineBytes):
+		e.BodyURL = "fetched"
 	case err != nil || int64(len(b)) != r.ContentLength:
 		e.Body = new("the content does not have ContentLength bytes")
 	case utf8.Valid(b) && len(b) > 0:
@@ -66,8 +74,11 @@ func envelopeOf(r *http.Request) schema.Request {
 	case len(b) > 0:
 		e.BodyBase64 = new(base64.StdEncoding.EncodeToString(b))
 	}
-	return e
+	return e, b
 }
+
+// What a gateway puts into an envelope by default.
+const inlineBytes = 64 << 10
 
 func fieldsOf(h http.Header) []schema.Field {
 	var fields []schema.Field

@@ -13,7 +13,7 @@ func (o *options) check() error {
 		value int
 	}{
 		{"max-connections", o.MaxConnections}, {"max-claims", o.MaxClaims}, {"max-sessions", o.MaxSessions}, {"max-queue", o.MaxQueue},
-		{"max-exchanges", o.MaxExchanges}, {"batch", o.Batch}, {"inline-bytes", o.InlineBytes}, {"answer-bytes", o.AnswerBytes}, {"held-bytes", o.HeldBytes},
+		{"max-exchanges", o.MaxExchanges}, {"batch", o.Batch}, {"inline-bytes", o.InlineBytes}, {"content-bytes", o.ContentBytes}, {"part-bytes", o.PartBytes}, {"answer-bytes", o.AnswerBytes}, {"held-bytes", o.HeldBytes},
 		{"target-bytes", o.TargetBytes}, {"field-bytes", o.FieldBytes}, {"fields", o.Fields}, {"content-rate", o.ContentRate},
 	} {
 		if n.value < 1 {
@@ -26,7 +26,7 @@ func (o *options) check() error {
 	}{
 		// What claims may ask for bounds what they get without asking.
 		{"answer", o.Answer, time.Second, 10 * time.Minute}, {"lease", o.Lease, time.Second, day}, {"wait", o.Wait, time.Second, day},
-		{"acknowledge", o.Acknowledge, time.Millisecond, year}, {"no-poller", o.NoPoller, time.Millisecond, year},
+		{"part", o.Part, time.Millisecond, year}, {"acknowledge", o.Acknowledge, time.Millisecond, year}, {"no-poller", o.NoPoller, time.Millisecond, year},
 		{"tombstone", o.Tombstone, time.Millisecond, year}, {"field-time", o.FieldTime, time.Millisecond, year},
 		{"content-grace", o.ContentGrace, time.Millisecond, year}, {"idle", o.Idle, time.Millisecond, year},
 		{"preflight", o.Preflight, time.Millisecond, year}, {"drain", o.Drain, time.Millisecond, year},

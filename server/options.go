@@ -37,7 +37,9 @@ type options struct {
 	MaxQueue       int `default:"1024" help:"Most open exchanges of one claim."`
 	MaxExchanges   int `default:"16384" help:"Most open exchanges of the gateway."`
 	Batch          int `default:"64" help:"Most messages of one poll."`
-	InlineBytes    int `default:"65536" help:"Most content of a request, in bytes."`
+	InlineBytes    int `default:"65536" help:"Most content of a request in its envelope, in bytes; more is streamed."`
+	ContentBytes   int `default:"68719476736" help:"Most content of a request, in bytes."`
+	PartBytes      int `default:"262144" help:"Most content of a part of an answer, in bytes."`
 	AnswerBytes    int `default:"16777216" help:"Largest POST of answers, in bytes."`
 	HeldBytes      int `default:"268435456" help:"Most bytes of answers that are held, posted and not yet taken by their visitors."`
 	TargetBytes    int `default:"8192" help:"Longest request target, in bytes."`
@@ -49,6 +51,7 @@ type options struct {
 	Acknowledge  time.Duration `default:"10s" help:"Life of a session that uses cursors with neither a poll nor an answer."`
 	NoPoller     time.Duration `default:"5s" help:"How long a visitor waits while nobody polls."`
 	Answer       time.Duration `default:"60s" help:"How long a visitor waits for the answer, where the claim does not say."`
+	Part         time.Duration `default:"60s" help:"How long a visitor waits for the next part of a streamed answer."`
 	Lease        time.Duration `default:"60s" help:"Life of a claim that nobody polls, where the claim does not say."`
 	Tombstone    time.Duration `default:"2m" help:"How long ids of ended exchanges are remembered."`
 	FieldTime    time.Duration `default:"10s" help:"How long a request head may take."`
@@ -86,12 +89,12 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 		PublicURL: o.PublicURL, Loopback: at.IP.IsLoopback(), Keys: o.ClaimKeys, Reserved: o.Reserved,
 		ClaimsPerSecond: o.ClaimsPerSecond, VisitsPerSecond: o.VisitsPerSecond,
 		Times: claim.Times{
-			Wait: o.Wait, Acknowledge: o.Acknowledge, NoPoller: o.NoPoller, Answer: o.Answer, Lease: o.Lease, Tombstone: o.Tombstone,
+			Wait: o.Wait, Acknowledge: o.Acknowledge, NoPoller: o.NoPoller, Answer: o.Answer, Part: o.Part, Lease: o.Lease, Tombstone: o.Tombstone,
 		},
 		Limits: claim.Limits{
 			Claims: o.MaxClaims, Sessions: o.MaxSessions, Queue: o.MaxQueue, Exchanges: o.MaxExchanges, Batch: o.Batch,
 		},
-		InlineBytes: o.InlineBytes, AnswerBytes: o.AnswerBytes, HeldBytes: o.HeldBytes, TargetBytes: o.TargetBytes, FieldBytes: o.FieldBytes, Fields: o.Fields,
+		InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes, PartBytes: o.PartBytes, AnswerBytes: o.AnswerBytes, HeldBytes: o.HeldBytes, TargetBytes: o.TargetBytes, FieldBytes: o.FieldBytes, Fields: o.Fields,
 		FieldTime: o.FieldTime, ContentGrace: o.ContentGrace, ContentRate: o.ContentRate, Idle: o.Idle, Preflight: o.Preflight,
 		Drain: o.Drain, Log: log,
 	}

@@ -8,15 +8,16 @@ export function vectorHandler(answers, report) {
 
   return async (request, info) => {
     const { method, target, url, base, httpVersion, remoteAddr, attempt, headers } = info
+    const content = new Uint8Array(await request.arrayBuffer())
     const shown = {
       method: request.method,
       url: request.url,
       headers: [...request.headers],
-      bodyBase64: toBase64(new Uint8Array(await request.arrayBuffer())),
+      bodyBase64: toBase64(content),
     }
     await report({
       ...{ method, target, url, base, httpVersion, remoteAddr, attempt, headers },
-      bodyBase64: toBase64(info.content),
+      bodyBase64: toBase64(info.body ? content : info.content),
       request: shown,
     })
     const name = headers.find((f) => f[0] === 'Vector')[1]

@@ -24,11 +24,15 @@ type ClientOptions struct {
 	Token string `json:"token"`
 }
 
-// Handler is what the handler does: it answers, fails (throws or panics), or waits until its request is cancelled.
+// Handler is what the handler does: it answers, fails (throws or panics), waits until its request is cancelled, or
+// answers with the content of its request. With Chunks it sends each at once, waits until the gateway has seen it, and
+// then ends, fails or waits.
 type Handler struct {
 	Answer
-	Fails bool `json:"fails"`
-	Waits bool `json:"waits"`
+	Chunks []string `json:"chunks"`
+	Fails  bool     `json:"fails"`
+	Waits  bool     `json:"waits"`
+	Echoes bool     `json:"echoes"`
 }
 
 // Scripted lists the answers of each route of the scripted gateway.
@@ -38,14 +42,19 @@ type Scripted struct {
 	Claims    []Reply `json:"claims"`
 	Requests  []Reply `json:"requests"`
 	Responses []Reply `json:"responses"`
+	Content   []Reply `json:"content"`
 	Session   []Reply `json:"session"`
 }
 
 // Reply is one scripted answer.
 type Reply struct {
-	Status  int               `json:"status"`
-	JSON    json.RawMessage   `json:"json"`
+	Status int             `json:"status"`
+	JSON   json.RawMessage `json:"json"`
+	// Body is content that is not JSON.
+	Body    string            `json:"body"`
 	Headers map[string]string `json:"headers"`
+	// After is how many messages must have been posted before it is given.
+	After int `json:"after"`
 	// Drop closes the connection instead.
 	Drop bool `json:"drop"`
 }
@@ -58,6 +67,7 @@ type Seen struct {
 	Handled   []string         `json:"handled"`
 	Paths     []string         `json:"paths"`
 	Cancelled []string         `json:"cancelled"`
+	Contents  []string         `json:"contents"`
 	States    []string         `json:"states"`
 	Error     string           `json:"error"`
 }
@@ -76,6 +86,7 @@ func (want Seen) Diff(got Seen) string {
 		{"handled", sorted(want.Handled), sorted(got.Handled)},
 		{"paths", sorted(want.Paths), sorted(got.Paths)},
 		{"cancelled", sorted(want.Cancelled), sorted(got.Cancelled)},
+		{"contents", want.Contents, got.Contents},
 		{"states", want.States, got.States},
 	} {
 		if l.want != nil && !slices.Equal(l.want, l.got) {

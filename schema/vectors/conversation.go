@@ -26,6 +26,8 @@ type Settings struct {
 	Sessions    int      `json:"sessions"`
 	Batch       int      `json:"batch"`
 	AnswerBytes int      `json:"answerBytes"`
+	// ContentBytes is the most content of a request.
+	ContentBytes int `json:"contentBytes"`
 }
 
 // Step is one step of a conversation: exactly one of Send, Open, Visit, Leave, Await, Pending, SleepMs and Drain is set.

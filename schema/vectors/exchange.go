@@ -39,6 +39,8 @@ type Request struct {
 	Attempt     *int           `json:"attempt"`
 	Headers     []schema.Field `json:"headers"`
 	Absent      []string       `json:"absent"`
+	// Fetched says that the content comes by bodyUrl.
+	Fetched bool `json:"fetched"`
 	Content
 }
 
@@ -119,6 +121,12 @@ func (r Request) Diff(got schema.Request, vars map[string]string) string {
 		return d
 	}
 	want := r.Bytes()
+	if r.Fetched != (got.BodyURL != "") {
+		return fmt.Sprintf("bodyUrl = %q, want fetched content: %v", got.BodyURL, r.Fetched)
+	}
+	if r.Fetched {
+		return ""
+	}
 	content := Content{Body: got.Body, BodyBase64: got.BodyBase64}
 	switch {
 	case got.Body != nil && got.BodyBase64 != nil:
@@ -144,6 +152,9 @@ func (r Received) Diff(status int, fields []schema.Field, content []byte, vars m
 	}
 	return diffContent(r.Bytes(), content)
 }
+
+// DiffContent says how content that was fetched differs from what the case wants; empty where it does not.
+func (r Request) DiffContent(got []byte) string { return diffContent(r.Bytes(), got) }
 
 func diffContent(want, got []byte) string {
 	if bytes.Equal(got, want) {

@@ -1,31 +1,39 @@
 import { toBase64 } from './base64.js'
-import type { Field, Response as Answer } from './envelope.js'
+import { readSoon, type Content } from './content.js'
+import type { Field, Part, Response as Answer } from './envelope.js'
 
-const noContent = [204, 205, 304]
+/** An answer, and the content that follows it where it is not whole. */
+export interface Made {
+  answer: Answer
+  content?: Content
+}
 
-/** Makes a Response the answer to a request. Throws where it is none, or its content fails. */
+/** Makes a Response the answer to a request. Throws where it is none, or its content fails at once. */
 export async function toAnswer(
   id: string,
   method: string,
   response: Response,
   added: readonly Field[],
-): Promise<Answer> {
+  signal: AbortSignal,
+): Promise<Made> {
+  const { status, body, bodyUsed } = response ?? {}
   // Not instanceof: a Response of a frame or of another library is one too.
-  if (typeof response?.arrayBuffer !== 'function') {
+  if (bodyUsed !== false || status < 200) {
     throw new TypeError('the handler gave no Response')
   }
-  const { status } = response
-  if (!(status >= 200 && status <= 599)) throw new TypeError(`status ${status} cannot be sent`)
-  const content = new Uint8Array(await response.arrayBuffer())
+  const fields = added.map(([name, value]): Field => [`${name}`, `${value}`])
   const silent = method === 'HEAD'
-  const headers = fieldsOf(response, silent || status === 304)
-  if (silent && content.length) {
-    set(headers, 'content-length', `${content.length}`)
-  }
-  for (const [name, value] of added) headers.push([`${name}`, `${value}`])
-  const answer: Answer = { type: 'response', id, status, headers }
-  if (!silent && content.length && !noContent.includes(status)) write(answer, content)
-  return answer
+  const content = body && (await readSoon(body, signal))
+  const whole = content?.whole
+  const streams = !!content && !whole
+  const known = silent && whole?.length
+  const headers = fieldsOf(response, !known && (silent || streams || status === 304))
+  if (known) headers.push(['content-length', `${known}`])
+  const answer: Answer = { type: 'response', id, status, headers: [...headers, ...fields] }
+  if (silent) content?.cancel()
+  else if (streams) return { answer, content }
+  else write(answer, whole)
+  return { answer }
 }
 
 /** The answer where a handler gave none. */
@@ -39,25 +47,18 @@ export function failure(id: string, method: string, status: number, text: string
 function fieldsOf(response: Response, lengthTold: boolean): Field[] {
   // Content that fetch brought is decoded already; a Response made by hand says what it has.
   const decoded = response.type !== 'default' && response.headers.has('content-encoding')
-  const fields: Field[] = []
-  response.headers.forEach((value, name) => {
-    if (name === 'set-cookie' || name === 'transfer-encoding') return
-    if (name === 'content-length' && !(lengthTold && !decoded)) return
-    if (name === 'content-encoding' && decoded) return
-    fields.push([name, value])
-  })
+  const left = ['set-cookie', 'transfer-encoding']
+  if (decoded || !lengthTold) left.push('content-length')
+  if (decoded) left.push('content-encoding')
+  const fields = [...response.headers].filter(([name]) => !left.includes(name))
   // The only name whose values must never be joined (RFC 9110, 5.3).
   for (const value of response.headers.getSetCookie?.() ?? []) fields.push(['set-cookie', value])
   return fields
 }
 
-function set(fields: Field[], name: string, value: string): void {
-  const field = fields.find((f) => f[0] === name)
-  if (field) field[1] = value
-  else fields.push([name, value])
-}
-
-function write(answer: Answer, content: Uint8Array): void {
+/** Gives a message its content. */
+export function write(answer: Answer | Part, content: Uint8Array | undefined): void {
+  if (!content?.length) return
   try {
     // ignoreBOM keeps a byte order mark: content is exact.
     answer.body = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(content)

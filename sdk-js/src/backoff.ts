@@ -30,7 +30,6 @@ export class Backoff {
 
 /** The milliseconds of a Retry-After field (RFC 9110, 10.2.3: seconds or a date); 0 without one. */
 export function retryAfterMs(value: string | null, now: number = Date.now()): number {
-  if (!value) return 0
-  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now
+  const ms = Number(value) * 1000 || Date.parse(value ?? '') - now
   return ms > 0 ? ms : 0
 }

@@ -15,6 +15,8 @@ export interface Call {
   /** Lets the request outlive the page. */
   keepalive?: boolean
   signal?: AbortSignal | undefined
+  /** Gives the content as it comes instead; the signal ends that, too. */
+  streams?: boolean
   /** How long to wait for the answer to begin. */
   waitMs?: number
 }
@@ -30,7 +32,7 @@ const contentMs = 60_000
 export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | undefined> {
   const controller = new AbortController()
   const abort = (): void => controller.abort()
-  const { bearer, json, keepalive = false, signal, method } = of
+  const { bearer, json: body, keepalive, signal, method } = of
   if (signal?.aborted) abort()
   signal?.addEventListener('abort', abort)
   let timer = setTimeout(abort, of.waitMs ?? defaultWaitMs)
@@ -41,44 +43,39 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
       headers: {
         Accept: 'application/json',
         ...(bearer && { Authorization: `Bearer ${bearer}` }),
-        ...(json && { 'Content-Type': 'application/json' }),
+        ...(body && { 'Content-Type': 'application/json' }),
         ...of.headers,
       },
-      ...(json && { body: json }),
-      keepalive,
+      ...(body && { body }),
+      keepalive: !!keepalive,
       credentials: 'omit',
       signal: controller.signal,
     })
+    if (of.streams && response.ok) return response.body as T
     clearTimeout(timer)
     timer = setTimeout(abort, contentMs)
-    return read<T>(where, response, await response.text())
+    const text = await response.text()
+    let json, cause
+    try {
+      json = text ? JSON.parse(text) : undefined
+    } catch (e) {
+      // A captive portal, a proxy's page of errors.
+      cause = e
+    }
+    const { ok, status } = response
+    if (ok && !cause) return json
+    const { code = 'unexpected', detail = '' } = (!ok && json) || {}
+    throw new ReverseHttpError(code, `${where}: ${status} ${code} ${detail}`.trim(), {
+      status,
+      detail,
+      retryAfterMs: retryAfterMs(response.headers.get('Retry-After')),
+      cause,
+    })
   } catch (cause) {
     if (cause instanceof ReverseHttpError) throw cause
     throw new ReverseHttpError('network', `${where}: no answer`, { cause })
   } finally {
     clearTimeout(timer)
-    signal?.removeEventListener('abort', abort)
-  }
-}
-
-function read<T>(where: string, { ok, status, headers }: Response, text: string): T | undefined {
-  let json
-  try {
-    if (!text) return ok ? undefined : fail()
-    json = JSON.parse(text)
-  } catch (cause) {
-    if (cause instanceof ReverseHttpError) throw cause
-    // A captive portal, a proxy's page of errors.
-    fail('not JSON', cause)
-  }
-  return ok ? json : fail(json.detail, undefined, json.code)
-
-  function fail(detail = '', cause?: unknown, code = 'unexpected'): never {
-    throw new ReverseHttpError(code, `${where}: ${status} ${code} ${detail}`.trim(), {
-      status,
-      detail,
-      retryAfterMs: retryAfterMs(headers.get('Retry-After')),
-      cause,
-    })
+    if (!of.streams) signal?.removeEventListener('abort', abort)
   }
 }

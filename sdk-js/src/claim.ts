@@ -4,7 +4,7 @@ import { followPage } from './page.js'
 import { Poller } from './poll.js'
 import { Responder } from './respond.js'
 import type { ReverseHttpError } from './error.js'
-import type { Gateway, Session } from './session.js'
+import type { Claiming, Session } from './session.js'
 import type { Memory } from './storage.js'
 import type { ClaimRequest } from './envelope.js'
 
@@ -53,7 +53,7 @@ export interface Claim {
 /** What a claim is made of; `serve` puts it together. */
 export interface ClaimParts {
   handler: Handler
-  gateway: Gateway
+  claiming: Claiming
   session: Session
   wish: ClaimRequest
   memory: Memory
@@ -80,7 +80,7 @@ export class Claim extends EventTarget {
   #settle!: (error?: ReverseHttpError) => void
 
   /** @internal */
-  constructor({ handler, gateway, session, wish, memory, concurrency, drainMs }: ClaimParts) {
+  constructor({ handler, claiming, session, wish, memory, concurrency, drainMs }: ClaimParts) {
     super()
     this.#memory = memory
     this.#drainMs = drainMs
@@ -88,29 +88,18 @@ export class Claim extends EventTarget {
       this.#settle = (error) => (error ? reject(error) : resolve())
     })
     this.closed.catch(() => {})
-    this.#poller = new Poller(gateway, session, wish, {
+    this.#poller = new Poller(claiming, session, wish, {
       message: (message) => this.#exchanges.take(message),
       session: () => this.#responder.wake(),
       state: (state, error) => this.#turn(state, error),
       failed: (error) => void this.#end(error),
     })
-    this.#responder = new Responder({
-      session: () => this.#poller.session,
-      lost: (of, error) => this.#poller.lose(of, error),
-    })
+    this.#responder = new Responder(this.#poller)
     this.#exchanges = new Exchanges(handler, concurrency, this.#responder, {
       error: (error) => this.#report(error),
       exchange: (end) => this.#tell('exchange', end),
     })
-    const { signal } = this.#over
-    followPage(
-      {
-        hide: () => this.#poller.hide(),
-        show: () => this.#poller.show(),
-        wake: () => this.#poller.wake(),
-      },
-      signal,
-    )
+    followPage(this.#poller, this.#over.signal)
     this.#polling = this.#poller.run()
   }
 

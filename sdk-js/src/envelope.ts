@@ -41,6 +41,16 @@ export interface Request {
   body?: string
   /** The content in base64 (RFC 4648, 4), when it is not valid UTF-8. */
   bodyBase64?: string
+  /**
+   * Where to GET the content, once, as it comes from the visitor; when it is longer than
+   * limits.inlineBytes or of unknown length.
+   */
+  bodyUrl?: string
+  /**
+   * Where to POST the content of the response as it is, or a whole response whose fields are
+   * those of the POST.
+   */
+  responseUrl: string
 }
 
 /** Tells a session that an exchange it holds needs no answer any more. */
@@ -56,7 +66,7 @@ export interface Cancel {
 /** Why it needs none: the visitor left, or the time for the answer ran out. */
 export type CancelReason = 'visitor_gone' | 'timed_out'
 
-/** The whole answer to one exchange. */
+/** The answer to one exchange: whole, or with more its beginning. */
 export interface Response {
   /** Always "response". */
   type: 'response'
@@ -70,9 +80,34 @@ export interface Response {
   body?: string
   /** The content in base64 (RFC 4648, 4). */
   bodyBase64?: string
+  /** Whether content follows, in parts or by the responseUrl. Absent means false. */
+  more?: boolean
+  /** The fields after the content of a whole answer (RFC 9110, 6.5). Absent means none. */
+  trailers?: Field[]
 }
 
-/** Gives an exchange up: the visitor gets 502 handler_failed. */
+/** The content of an answer, a part of it, after a response with more. */
+export interface Part {
+  /** Always "part". */
+  type: 'part'
+  /** The exchange that is answered. */
+  id: string
+  /** Counts the parts of the answer, from 1. */
+  seq: number
+  /** The content as text; it is sent as UTF-8. */
+  body?: string
+  /** The content in base64 (RFC 4648, 4). */
+  bodyBase64?: string
+  /** Whether parts follow. Absent means that this is the last. */
+  more?: boolean
+  /** With the last part: the fields after the content (RFC 9110, 6.5). Absent means none. */
+  trailers?: Field[]
+}
+
+/**
+ * Gives an exchange up: the visitor gets 502 handler_failed, or a response that visibly ends too
+ * soon.
+ */
 export interface Abort {
   /** Always "abort". */
   type: 'abort'
@@ -93,7 +128,7 @@ export interface Batch {
 /** Several answers in one POST to the responses URL. */
 export interface Answers {
   /** Each is judged by itself. */
-  messages: (Response | Abort)[]
+  messages: (Response | Part | Abort)[]
 }
 
 /** What became of one message of a POST to the responses URL. */
@@ -143,10 +178,14 @@ export interface ClaimRequest {
 /** The bounds that a program should know. */
 export interface Limits {
   /**
-   * The most content that a request carries in its envelope, in bytes. More is refused with 413
-   * content_too_large.
+   * The most content that a request carries in its envelope, in bytes. More comes by its
+   * bodyUrl.
    */
   inlineBytes: number
+  /** The most content of a request, in bytes. More is refused with 413 content_too_large. */
+  contentBytes: number
+  /** The most content of one part, in bytes. */
+  partBytes: number
   /** The longest wait of a poll, in seconds. */
   waitSeconds: number
   /** The most messages in one answer to a poll, and in one POST of answers. */
@@ -313,6 +352,8 @@ export type Code =
   | 'token_wrong'
   | 'label_taken'
   | 'no_session'
+  | 'no_exchange'
+  | 'content_taken'
   | 'session_fenced'
   | 'claim_deleted'
   | 'lease_ended'

@@ -6,28 +6,28 @@ export class ReverseHttpError extends Error {
    * `network` (no answer came), `unexpected` (an answer that no gateway of this protocol gives),
    * `handler_failed` (the handler threw or gave no Response) and `invalid` (its answer cannot be sent).
    */
-  readonly code: string
+  declare readonly code: string
   /** The status of the gateway's answer; 0 where there was none. */
-  readonly status: number
+  declare readonly status: number
   /** What the gateway said, for people, without the URL that the message names; empty where it said nothing. */
-  readonly detail: string
+  declare readonly detail: string
   /** How long the gateway asks to wait before the next try; 0 where it did not say. */
-  readonly retryAfterMs: number
+  declare readonly retryAfterMs: number
 
   constructor(
     code: string,
     message: string,
     {
-      status = 0,
-      detail = '',
-      retryAfterMs = 0,
       cause,
+      ...facts
     }: { status?: number; detail?: string; retryAfterMs?: number; cause?: unknown } = {},
   ) {
     super(message, { cause })
-    this.code = code
-    this.status = status
-    this.detail = detail
-    this.retryAfterMs = retryAfterMs
+    Object.assign(this, { code, status: 0, detail: '', retryAfterMs: 0 }, facts)
   }
+}
+
+/** Tells whether the same again would be refused again. A refusal without a code of ours comes from something in between. */
+export function refused({ status, code }: ReverseHttpError): boolean {
+  return status >= 400 && status < 500 && ![408, 429].includes(status) && code !== 'unexpected'
 }

@@ -5,16 +5,20 @@
  *   waiting   all places are taken: at most `concurrency` handlers run
  *   running   the handler has it; its place is free again once it settles or its time is over
  *   posting   answered, and the gateway does not know yet
+ *   streaming the beginning is posted, or on its way; part by part follows
  *
  * An id is begun once. One that comes again while live, or soon after, is not handled again; where
- * the gateway did not take its answer from a session that was lost, the same answer is posted again.
+ * the gateway did not take its answer from a session that was lost, the same answer is posted again;
+ * a stream cannot be had again, so a 500 is posted in its place.
  */
-import { failure, toAnswer } from './answer.js'
+import { failure, toAnswer, write, type Made } from './answer.js'
 import { ReverseHttpError } from './error.js'
-import type { Responder } from './respond.js'
+import { Pause } from './pause.js'
+import type { Message, Responder } from './respond.js'
 import { toRequest, type Info } from './request.js'
 import type {
   Cancel,
+  Part,
   Request as RequestEnvelope,
   Response as Answer,
   ResultStatus,
@@ -33,24 +37,20 @@ export interface ExchangeEvents {
 export interface ExchangeEnd {
   /** The request, as the gateway gave it. */
   request: RequestEnvelope
-  /** The answer that was posted last; undefined where the visitor did not wait for one. */
+  /** The answer that was posted last, or its beginning; undefined where the visitor did not wait for one. */
   response: Answer | undefined
   /** What the gateway said to it; undefined where it said nothing in time. */
   result: ResultStatus | undefined
-  /** How long the handler took, in milliseconds. */
+  /** How long the handler took to give its Response, in milliseconds. */
   durationMs: number
-}
-
-/** An answer that a lost session could not deliver. */
-interface Untaken {
-  answer: Answer
-  deadlineMs: number
 }
 
 interface Live {
   controller: AbortController
   /** Its request came again meanwhile. */
   again: boolean
+  /** How many messages of its answer the gateway has. */
+  seq: number
 }
 
 const mostRemembered = 4096
@@ -62,12 +62,11 @@ export class Exchanges {
   readonly #responder: Responder
   readonly #events: ExchangeEvents
   readonly #live = new Map<string, Live>()
-  readonly #ended = new Set<string>()
-  readonly #untaken = new Map<string, Untaken>()
-  readonly #timers = new Set<ReturnType<typeof setTimeout>>()
+  /** The newest that are over, with the answers that a lost session could not deliver. */
+  readonly #ended = new Map<string, Answer | undefined>()
   readonly #queue: (() => void)[] = []
+  readonly #idle = new Pause()
   #running = 0
-  #idle: (() => void) | undefined
 
   constructor(handler: Handler, concurrency: number, responder: Responder, events: ExchangeEvents) {
     this.#handler = handler
@@ -85,19 +84,12 @@ export class Exchanges {
 
   /** Waits until none is live, at most so long. */
   async drain(ms: number): Promise<void> {
-    if (!this.#live.size) return
-    let timer
-    await new Promise<void>((idle) => {
-      this.#idle = idle
-      timer = setTimeout(idle, ms)
-    })
-    clearTimeout(timer)
+    if (this.#live.size) await this.#idle.wait(ms)
   }
 
   /** Cancels what is live, and waits for nothing any more. */
   stop(): void {
     for (const { controller } of this.#live.values()) controller.abort(reason('closed'))
-    for (const timer of this.#timers) clearTimeout(timer)
     for (const start of this.#queue.splice(0)) start()
   }
 
@@ -105,53 +97,50 @@ export class Exchanges {
     const { id, timeoutMs } = request
     const running = this.#live.get(id)
     if (running) running.again = true
-    let response = this.#untaken.get(id)?.answer
-    if (running || (this.#ended.has(id) && !response)) return
+    const untaken = this.#ended.get(id)
+    if (running || (this.#ended.has(id) && !untaken)) return
     const sinceMs = performance.now()
     const deadlineMs = sinceMs + timeoutMs
-    const live = { controller: new AbortController(), again: false }
+    const live = { controller: new AbortController(), again: false, seq: 0 }
     this.#live.set(id, live)
-    response ??= await this.#inTurn(request, live.controller)
+    const made = untaken ? { answer: untaken } : await this.#inTurn(request, live.controller)
     const durationMs = performance.now() - sinceMs
+    let response = made?.answer
     let result: ResultStatus | undefined
     this.#remember(id)
-    if (response) {
-      result = await this.#post(response, live, deadlineMs, request)
-      if (result === 'unknown') this.#untaken.set(id, { answer: response, deadlineMs })
+    if (made) {
+      const failed = failure(id, request.method, 500, 'Internal Server Error')
+      result = await this.#send(made, live, deadlineMs, request)
+      if (result === 'unknown') {
+        this.#ended.set(id, made.content ? failed : made.answer)
+      }
       if (result === 'invalid') {
-        response = failure(id, request.method, 500, 'Internal Server Error')
-        result = await this.#post(response, live, deadlineMs)
+        if (!live.seq) response = failed
+        result = await this.#post(live.seq ? { type: 'abort', id } : failed, live, Infinity)
       }
     }
     this.#live.delete(id)
     this.#events.exchange({ request, response, result, durationMs })
-    if (!this.#live.size) this.#idle?.()
+    if (!this.#live.size) this.#idle.end()
   }
 
   /** Waits for a place, then for the handler; not longer than the visitor does. */
-  async #inTurn(
-    request: RequestEnvelope,
-    controller: AbortController,
-  ): Promise<Answer | undefined> {
+  async #inTurn(request: RequestEnvelope, controller: AbortController): Promise<Made | undefined> {
     const { signal } = controller
-    let expire: (() => void) | undefined
-    const expired = new Promise<void>((resolve) => (expire = resolve))
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer)
-      controller.abort(reason('timed_out'))
-      expire?.()
-    }, request.timeoutMs)
-    this.#timers.add(timer)
+    let timer!: ReturnType<typeof setTimeout> & { unref?(): void }
+    const expired = new Promise<void>((resolve) => (timer = setTimeout(resolve, request.timeoutMs)))
+    void expired.then(() => controller.abort(reason('timed_out')))
+    // A handler that never settles must not keep Node from its end.
+    timer.unref?.()
     const over = new Promise<undefined>((resolve) =>
       signal.addEventListener('abort', () => resolve(undefined)),
     )
     if (this.#running < this.#concurrency) this.#running++
     else await new Promise<void>((start) => this.#queue.push(start))
-    const handled = signal.aborted ? Promise.resolve(undefined) : this.#handle(request, signal)
+    const handled = this.#handle(request, signal)
     // A handler that never settles must not keep its place for ever.
     void Promise.race([handled, expired]).then(() => {
       clearTimeout(timer)
-      this.#timers.delete(timer)
       const next = this.#queue.shift()
       if (next) next()
       else this.#running--
@@ -160,63 +149,91 @@ export class Exchanges {
   }
 
   /** Runs the handler. Whatever it does, there is an answer; none where nobody waits for it. */
-  async #handle(envelope: RequestEnvelope, signal: AbortSignal): Promise<Answer | undefined> {
-    const { id, method } = envelope
-    let made
+  async #handle(envelope: RequestEnvelope, signal: AbortSignal): Promise<Made | undefined> {
+    if (signal.aborted) return undefined
+    const { id, method, timeoutMs } = envelope
+    let info
     try {
-      made = toRequest(envelope, signal)
-    } catch {
-      return failure(id, method, 400, 'Bad Request')
-    }
-    const { request, info } = made
-    try {
-      const response = await this.#handler(request, info)
-      return await toAnswer(id, method, response, info.responseHeaders)
+      const made = toRequest(envelope, signal, (url) =>
+        this.#responder.session.content(url, timeoutMs, signal),
+      )
+      info = made.info
+      const response = await this.#handler(made.request, info)
+      return await toAnswer(id, method, response, info.responseHeaders, signal)
     } catch (cause) {
       // A handler that gives up when it is cancelled did right.
       if (signal.aborted) return undefined
-      const text = `${method} ${envelope.target}: ${cause instanceof Error ? cause.message : cause}`
-      this.#events.error(new ReverseHttpError('handler_failed', text, { cause }))
-      return failure(id, method, 500, 'Internal Server Error')
+      if (!info) return { answer: failure(id, method, 400, 'Bad Request') }
+      this.#report('handler_failed', envelope, cause)
+      return { answer: failure(id, method, 500, 'Internal Server Error') }
     }
   }
 
-  /** Posts an answer, and reports the fault that the gateway finds in a handler's. */
-  async #post(
-    answer: Answer,
+  #report(code: string, { method, target }: RequestEnvelope, cause: unknown): void {
+    const text = `${method} ${target}: ${(cause as Error)?.message ?? cause}`
+    this.#events.error(new ReverseHttpError(code, text, { cause }))
+  }
+
+  /** Posts an answer, whole or as it comes. `invalid` means that it must be answered otherwise. */
+  async #send(
+    { answer, content }: Made,
     live: Live,
     deadlineMs: number,
-    { method, target }: Partial<RequestEnvelope> = {},
+    request: RequestEnvelope,
+  ): Promise<ResultStatus | undefined> {
+    if (!content) return this.#post(answer, live, deadlineMs, request)
+    const { controller } = live
+    const { id } = request
+    let result: ResultStatus | undefined
+    try {
+      await content.pour(this.#responder.session.claimed.limits.partBytes, async (piece, more) => {
+        const { seq } = live
+        const message = seq ? ({ type: 'part', id, seq } as Part) : answer
+        if (more) message.more = true
+        write(message, piece)
+        // A part has no time of its own: while the visitor is slow its 202 is held back.
+        result = await this.#post(message, live, seq ? controller.signal : deadlineMs, request)
+        if (result === 'accepted' || result === 'duplicate') live.seq++
+        else controller.abort(reason(result ?? 'timed_out'))
+      })
+    } catch (cause) {
+      if (controller.signal.aborted) return result
+      this.#report('handler_failed', request, cause)
+      return 'invalid'
+    }
+    return result
+  }
+
+  /** Posts a message, and reports the fault that the gateway finds in a handler's. */
+  async #post(
+    message: Message,
+    live: Live,
+    until: number | AbortSignal,
+    request?: RequestEnvelope,
   ): Promise<ResultStatus | undefined> {
     let result
     do {
       live.again = false
-      result = await this.#responder.push(answer, deadlineMs)
+      result = await this.#responder.push(message, until)
       // It was not this session's yet when it was answered, and became so meanwhile.
     } while (result?.status === 'unknown' && live.again)
-    if (result?.status === 'invalid' && method) {
-      const text = `${method} ${target}: ${result.detail} ${result.pointer ?? ''}`.trim()
-      this.#events.error(new ReverseHttpError('invalid', text))
+    if (result?.status === 'invalid' && request) {
+      this.#report('invalid', request, `${result.detail} ${result.pointer ?? ''}`.trim())
     }
     return result?.status
   }
 
   #remember(id: string): void {
-    this.#untaken.delete(id)
-    for (const [old, { deadlineMs }] of this.#untaken) {
-      if (deadlineMs < performance.now()) this.#untaken.delete(old)
-    }
-    this.#ended.add(id)
-    for (const oldest of this.#ended) {
-      if (this.#ended.size > mostRemembered) this.#ended.delete(oldest)
-      else break
-    }
+    this.#ended.delete(id)
+    this.#ended.set(id, undefined)
+    const [oldest] = this.#ended.keys()
+    if (this.#ended.size > mostRemembered) this.#ended.delete(oldest!)
   }
 }
 
 function reason(why: string): DOMException {
   return new DOMException(
-    `the exchange is over: ${why}`,
+    `exchange over: ${why}`,
     why === 'timed_out' ? 'TimeoutError' : 'AbortError',
   )
 }

@@ -12,8 +12,8 @@
  */
 import { Backoff } from './backoff.js'
 import { Pause } from './pause.js'
-import { ReverseHttpError } from './error.js'
-import type { Gateway, Session } from './session.js'
+import { refused, type ReverseHttpError } from './error.js'
+import type { Claiming, Session } from './session.js'
 import type { Batch, Cancel, ClaimRequest, Request } from './envelope.js'
 
 // A gateway or a proxy that answers 204 sooner than this did not wait; do not ask in a tight loop.
@@ -30,7 +30,7 @@ export interface PollEvents {
 /** Polls for one claim until it is stopped, with a new session whenever the old one is over. */
 export class Poller {
   session: Session
-  readonly #gateway: Gateway
+  readonly #claiming: Claiming
   readonly #wish: ClaimRequest
   readonly #events: PollEvents
   readonly #backoff = new Backoff()
@@ -39,8 +39,8 @@ export class Poller {
   #stopped = false
   #hidden = false
 
-  constructor(gateway: Gateway, session: Session, wish: ClaimRequest, events: PollEvents) {
-    this.#gateway = gateway
+  constructor(claiming: Claiming, session: Session, wish: ClaimRequest, events: PollEvents) {
+    this.#claiming = claiming
     this.session = session
     this.#wish = wish
     this.#events = events
@@ -49,7 +49,7 @@ export class Poller {
   /** Runs until it is stopped or the claim is over. */
   async run(): Promise<void> {
     let batch: Batch | undefined
-    let waitSeconds = this.session.claimed.limits.waitSeconds
+    let failed = false
     while (!this.#stopped) {
       if (this.#hidden) {
         await this.#pause.wait()
@@ -60,12 +60,13 @@ export class Poller {
       try {
         if (claiming) {
           batch = undefined
-          this.session = await this.#gateway.claim(this.#wish, signal)
-          waitSeconds = this.session.claimed.limits.waitSeconds
+          this.session = await this.#claiming(this.#wish, signal)
+          failed = false
           this.#events.session(this.session)
           this.#events.state('online')
           continue
         }
+        const waitSeconds = failed ? 0 : this.session.claimed.limits.waitSeconds
         const sinceMs = performance.now()
         if (batch) this.session.cursor = batch.cursor
         const polled = this.session.poll(waitSeconds, signal)
@@ -78,9 +79,9 @@ export class Poller {
         this.#events.state('online')
         if (batch || !waitSeconds || performance.now() - sinceMs > soonMs) this.#backoff.reset()
         else await this.#rest(this.#backoff.next())
-        waitSeconds = this.session.claimed.limits.waitSeconds
+        failed = false
       } catch (e) {
-        waitSeconds = 0
+        failed = true
         if (signal.aborted && !signal.reason.code) continue
         const error = (signal.aborted ? signal.reason : e) as ReverseHttpError
         if (this.#stopped) return
@@ -138,12 +139,10 @@ function judge(session: Session, { status, code }: ReverseHttpError): void {
   else if (over(status, code)) session.ended = session.lost = true
 }
 
-/** Tells whether trying again is of no use. A refusal without a code of ours comes from something in between. */
-function final({ status, code }: ReverseHttpError, claiming: boolean): boolean {
-  // An error without a status is a slip of this program or of what is in between, never a refusal.
-  if (!(status >= 400 && status <= 499) || code === 'unexpected') return false
-  if (status === 408 || status === 429) return false
-  return claiming || code === 'claim_deleted' || !over(status, code)
+/** Tells whether trying again is of no use. */
+function final(error: ReverseHttpError, claiming: boolean): boolean {
+  const { status, code } = error
+  return refused(error) && (claiming || code === 'claim_deleted' || !over(status, code))
 }
 
 function over(status: number, code: string): boolean {

@@ -21,7 +21,9 @@ export interface Info {
   readonly remoteAddr: string
   /** All fields as pairs, as they came: also those that a browser's Request drops (Cookie, Host, Origin, …). */
   readonly headers: readonly Field[]
-  /** The content, exact; also with GET and HEAD, where a Request has none. */
+  /** The content as it comes, where it is long or of unknown length; else null. The same as `request.body`, also with GET and HEAD. */
+  readonly body: ReadableStream<Uint8Array> | null
+  /** The content, exact; also with GET and HEAD, where a Request has none. Empty where it comes by `body`. */
   readonly content: Uint8Array<ArrayBuffer>
   /** Fields to add to the answer, also those that a browser's Response drops (Set-Cookie). */
   readonly responseHeaders: Field[]
@@ -31,21 +33,39 @@ export interface Info {
   readonly signal: AbortSignal
 }
 
+/** Asks for the content at a URL. */
+export type Open = (url: string) => Promise<ReadableStream<Uint8Array>>
+
 /** Makes an envelope what a handler takes. Throws where its URL is none. */
 export function toRequest(
   envelope: RequestEnvelope,
   signal: AbortSignal,
+  open: Open,
 ): { request: Request; info: Info } {
-  const { id, attempt, method, target, url, base, httpVersion, remoteAddr, timeoutMs } = envelope
-  const headers = envelope.headers
-  const content = contentOf(envelope)
-  const request = build(routed(url, base), method, headers, content, signal)
-  const info = { id, attempt, method, target, url, base, httpVersion, remoteAddr, headers }
-  return { request, info: { ...info, content, responseHeaders: [], timeoutMs, signal } }
+  const { type, body: text = '', bodyBase64, bodyUrl, responseUrl, ...facts } = envelope
+  const content = bodyBase64 ? fromBase64(bodyBase64) : new TextEncoder().encode(text)
+  const body = bodyUrl ? lazy(() => open(bodyUrl)) : null
+  // Where Request takes no stream (Firefox, Safari) it would make a text of it.
+  const carried = content.length ? content : 'duplex' in Request.prototype ? body : null
+  const request = build(facts, carried, signal)
+  return { request, info: { ...facts, body, content, responseHeaders: [], signal } }
 }
 
-function contentOf({ body = '', bodyBase64 }: RequestEnvelope): Uint8Array<ArrayBuffer> {
-  return bodyBase64 ? fromBase64(bodyBase64) : new TextEncoder().encode(body)
+/** A stream that is opened when it is first read: the visitor may wait for a 100 (Continue). */
+function lazy(open: () => ReturnType<Open>): ReadableStream<Uint8Array> {
+  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        reader ??= (await open()).getReader()
+        const { done, value } = await reader.read()
+        if (done) controller.close()
+        else controller.enqueue(value)
+      },
+      cancel: (reason) => reader?.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  )
 }
 
 /** The URL with the path of the claim taken off, in ASCII. */
@@ -58,10 +78,8 @@ function routed(url: string, base: string): string {
 }
 
 function build(
-  url: string,
-  method: string,
-  fields: Field[],
-  content: Uint8Array<ArrayBuffer>,
+  { url, base, method, headers: fields }: Pick<Info, 'url' | 'base' | 'method' | 'headers'>,
+  content: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null,
   signal: AbortSignal,
 ): Request {
   const headers = new Headers()
@@ -73,9 +91,10 @@ function build(
     }
   }
   // Bytes, not text: a text would bring a Content-Type that nobody sent.
-  const body = content.length && !/^(get|head)$/i.test(method) ? content : null
+  const body = /^(get|head)$/i.test(method) ? null : content
   const carrier = /^(connect|trace|track)$/i.test(method) ? 'POST' : method
-  const request = new Request(url, { method: carrier, headers, body, signal })
+  const init = { method: carrier, headers, body, signal, duplex: 'half' }
+  const request = new Request(routed(url, base), init)
   // Request refuses some methods and writes others in upper case; a method is what the visitor sent.
   if (request.method !== method) Object.defineProperty(request, 'method', { value: method })
   return request

@@ -1,58 +1,70 @@
 import { Backoff } from './backoff.js'
 import { Pause } from './pause.js'
-import { ReverseHttpError } from './error.js'
+import { refused, type ReverseHttpError } from './error.js'
 import type { Session } from './session.js'
-import type { Response as Answer, Result } from './envelope.js'
+import type { Answers, Result } from './envelope.js'
 
 /** What posting answers needs to know, and tells. */
 export interface RespondEvents {
   /** The session to answer through: the newest, for an exchange may have moved to it. */
-  session(): Session
+  readonly session: Session
   /** The gateway refuses answers of this session. */
-  lost(session: Session, error: ReverseHttpError): void
+  lose(session: Session, error: ReverseHttpError): void
 }
+
+/** What can be posted. */
+export type Message = Answers['messages'][number]
 
 interface Waiting {
   id: string
   json: string
-  /** The bytes of the JSON and a comma. */
-  bytes: number
   deadlineMs: number
   settle(result: Result | undefined): void
 }
 
+// A browser has six connections to an origin that speaks HTTP/1.1, and polls and content need theirs.
+const mostOpen = globalThis.location ? 4 : Infinity
 // {"messages":[ and ]}
 const frameBytes = 15
+// At most, of one character in UTF-8.
+const characterBytes = 3
 
 /**
  * Posts answers, one POST at a time: what becomes ready meanwhile goes together in the next one.
+ * What streams goes in a POST of its own, for the gateway holds its 202 back while a visitor is slow.
  * A POST that failed is sent again, the same, until nobody waits for what it says.
  */
 export class Responder {
   readonly #events: RespondEvents
-  readonly #backoff = new Backoff()
   readonly #pause = new Pause()
   readonly #stop = new AbortController()
+  readonly #turn = new Pause()
   #waiting: Waiting[] = []
+  /** How many POSTs are on their way. */
+  #open = 0
   #posting = false
 
   constructor(events: RespondEvents) {
     this.#events = events
   }
 
-  /** Posts one answer. Settles with its result; with undefined when it could not be delivered in time. */
-  async push(answer: Answer, deadlineMs: number): Promise<Result | undefined> {
-    const json = JSON.stringify(answer)
-    const bytes = new TextEncoder().encode(json).length + 1
-    const { answerBytes } = this.#events.session().claimed.limits
-    if (bytes + frameBytes > answerBytes) {
-      return refused(
-        answer.id,
-        `${bytes} bytes are more than the ${answerBytes} that the gateway takes`,
-      )
-    }
+  /** The session to answer through. */
+  get session(): Session {
+    return this.#events.session
+  }
+
+  /**
+   * Posts one message, with others until a time or by itself until a signal aborts. Settles with its
+   * result; with undefined when it could not be delivered in time.
+   */
+  push(message: Message, until: number | AbortSignal): Promise<Result | undefined> {
+    const { id } = message
+    const json = JSON.stringify(message)
     return new Promise((settle) => {
-      this.#waiting.push({ json, id: answer.id, bytes, deadlineMs, settle })
+      if (typeof until !== 'number') {
+        return void this.#deliver([{ json, id, deadlineMs: Infinity, settle }], until)
+      }
+      this.#waiting.push({ json, id, deadlineMs: until, settle })
       void this.#post()
     })
   }
@@ -78,21 +90,21 @@ export class Responder {
   }
 
   #group(): Waiting[] {
-    const { batch, answerBytes } = this.#events.session().claimed.limits
+    const { batch, answerBytes } = this.session.claimed.limits
     let bytes = frameBytes
     let n = 0
-    for (const { bytes: more } of this.#waiting) {
-      if (n && (n >= batch || bytes + more > answerBytes)) break
-      bytes += more
+    for (const { json } of this.#waiting) {
+      bytes += json.length * characterBytes + 1
+      if (n && (n >= batch || bytes > answerBytes)) break
       n++
     }
     return this.#waiting.splice(0, n)
   }
 
-  async #deliver(group: Waiting[]): Promise<void> {
-    const { signal } = this.#stop
+  async #deliver(group: Waiting[], signal: AbortSignal = this.#stop.signal): Promise<void> {
+    const backoff = new Backoff()
     for (;;) {
-      const session = this.#events.session()
+      const session = this.session
       group = group.filter((w) => {
         const open = !signal.aborted && performance.now() < w.deadlineMs
         if (!open) w.settle(undefined)
@@ -103,36 +115,29 @@ export class Responder {
       try {
         if (!session.lost) {
           const json = `{"messages":[${group.map((w) => w.json).join()}]}`
-          const answered = await session.respond(json, signal)
-          this.#backoff.reset()
+          while (signal !== this.#stop.signal && this.#open >= mostOpen) await this.#turn.wait()
+          this.#open++
+          const answered = await session.respond(json, signal).finally(() => {
+            this.#open--
+            this.#turn.end()
+          })
           group.forEach((w, i) => w.settle(answered?.results?.[i]))
           return
         }
       } catch (e) {
         const error = e as ReverseHttpError
-        const { status, code, retryAfterMs } = error
-        askedMs = retryAfterMs
-        if ([404, 409, 410].includes(status)) {
-          this.#events.lost(session, error)
-        } else if (
-          status >= 400 &&
-          status < 500 &&
-          status !== 408 &&
-          status !== 429 &&
-          code !== 'unexpected'
-        ) {
+        askedMs = error.retryAfterMs
+        if ([404, 409, 410].includes(error.status)) this.#events.lose(session, error)
+        else if (refused(error)) {
           // The same again would be refused again.
-          for (const w of group) w.settle(refused(w.id, error.message))
+          for (const { id, settle } of group)
+            settle({ id, status: 'invalid', detail: error.message })
           return
         }
       }
-      if (!signal.aborted && session === this.#events.session()) {
-        await this.#pause.wait(this.#backoff.next(askedMs))
+      if (!signal.aborted && session === this.session) {
+        await this.#pause.wait(backoff.next(askedMs))
       }
     }
   }
-}
-
-function refused(id: string, detail: string): Result {
-  return { id, status: 'invalid', detail }
 }

@@ -1,6 +1,6 @@
 import { Claim } from './claim.js'
 import { ReverseHttpError } from './error.js'
-import { Gateway, type Session } from './session.js'
+import { discover, type Claiming, type Session } from './session.js'
 import { Memory, pageStorage, type OwnershipStorage } from './storage.js'
 import type { Fetch } from './call.js'
 import type { Handler } from './exchange.js'
@@ -45,23 +45,23 @@ const defaultDrainMs = 5_000
 export async function serve(handler: Handler, options: ServeOptions = {}): Promise<Claim> {
   const { label, token, key, lease, timeoutMs, redeliver, signal } = options
   const origin = options.gateway ?? globalThis.location?.origin
-  if (!origin || origin === 'null') throw new TypeError('serve needs the option gateway here')
+  if (!origin || origin === 'null') throw new TypeError('serve needs the option gateway')
   const fetch: Fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init))
   const { storage = pageStorage() } = options
   const memory = new Memory(storage, new URL(origin), label)
   try {
     signal?.throwIfAborted()
-    const gateway = await Gateway.discover(fetch, origin, key, signal)
+    const claiming = await discover(fetch, origin, key, signal)
     const kept = token ? {} : memory.recall()
     // JSON leaves out what is undefined.
     const wish = { label, token, ...kept, lease, timeoutMs, redeliver } as ClaimRequest
-    const session = await claimed(gateway, wish, !label && !!kept.label, memory, signal)
+    const session = await claimed(claiming, wish, !label && !!kept.label, memory, signal)
     memory.keep(session.claimed)
     // From here on the label is ours, whoever picked it.
     wish.label = session.claimed.label
     wish.token = session.claimed.token
     const { concurrency = defaultConcurrency, drainMs = defaultDrainMs } = options
-    const parts = { handler, gateway, session, wish, memory, concurrency, drainMs }
+    const parts = { handler, claiming, session, wish, memory, concurrency, drainMs }
     const claim = new Claim(parts)
     const close = (): void => void claim.close()
     if (signal?.aborted) close()
@@ -77,19 +77,19 @@ export async function serve(handler: Handler, options: ServeOptions = {}): Promi
 
 /** Claims; where nobody asked for the remembered label and another has it by now, with a new one. */
 async function claimed(
-  gateway: Gateway,
+  claiming: Claiming,
   wish: ClaimRequest,
   anyLabel: boolean,
   memory: Memory,
   signal: AbortSignal | undefined,
 ): Promise<Session> {
   try {
-    return await gateway.claim(wish, signal)
+    return await claiming(wish, signal)
   } catch (e) {
     if (!anyLabel || (e as ReverseHttpError).code !== 'label_taken') throw e
     memory.forget()
     delete wish.label
     delete wish.token
-    return gateway.claim(wish, signal)
+    return claiming(wish, signal)
   }
 }

@@ -1,4 +1,4 @@
-import { call, type Fetch } from './call.js'
+import { call, type Call, type Fetch } from './call.js'
 import { ReverseHttpError } from './error.js'
 import type { Batch, ClaimAnswer, ClaimRequest, Discovery, Results } from './envelope.js'
 
@@ -6,45 +6,34 @@ import type { Batch, ClaimAnswer, ClaimRequest, Discovery, Results } from './env
 const slackMs = 5_000
 const goodbyeMs = 5_000
 
-/** A gateway, found by its discovery document. */
-export class Gateway {
-  readonly #fetch: Fetch
-  readonly #key: string | undefined
-  readonly #claims: string
+/** Makes a claim, or takes it back; either way with a new session. */
+export type Claiming = (wish: ClaimRequest, signal?: AbortSignal) => Promise<Session>
 
-  constructor(fetch: Fetch, key: string | undefined, claims: string) {
-    this.#fetch = fetch
-    this.#key = key
-    this.#claims = claims
+/** Asks the gateway of this origin where claims are made. */
+export async function discover(
+  fetch: Fetch,
+  origin: string | URL,
+  key?: string,
+  signal?: AbortSignal,
+): Promise<Claiming> {
+  const { href } = new URL('/.well-known/reversehttp', origin)
+  const found = await call<Discovery>(fetch, href, { method: 'GET', signal })
+  if (found?.version !== 1) {
+    throw new ReverseHttpError('unexpected', `${href} is no gateway of version 1`)
   }
-
-  /** Asks the gateway of this origin where claims are made. */
-  static async discover(
-    fetch: Fetch,
-    origin: string | URL,
-    key?: string,
-    signal?: AbortSignal,
-  ): Promise<Gateway> {
-    const { href } = new URL('/.well-known/reversehttp', origin)
-    const found = await call<Discovery>(fetch, href, { method: 'GET', signal })
-    if (found?.version !== 1) {
-      throw new ReverseHttpError('unexpected', `${href} does not speak version 1 of ReverseHttp`)
-    }
-    return new Gateway(fetch, key, found.claims)
-  }
-
-  /** Makes a claim, or takes it back; either way with a new session. */
-  async claim(wish: ClaimRequest, signal?: AbortSignal): Promise<Session> {
-    const claimed = await call<ClaimAnswer>(this.#fetch, this.#claims, {
+  const { claims } = found
+  return async (wish, signal) => {
+    const json = JSON.stringify(wish)
+    const claimed = await call<ClaimAnswer>(fetch, claims, {
       method: 'POST',
-      bearer: this.#key,
-      json: JSON.stringify(wish),
+      bearer: key,
+      json,
       signal,
     })
     if (!claimed?.limits) {
-      throw new ReverseHttpError('unexpected', `POST ${this.#claims}: the answer is no claim`)
+      throw new ReverseHttpError('unexpected', `POST ${claims}: no claim`)
     }
-    return new Session(this.#fetch, claimed)
+    return new Session(fetch, claimed)
   }
 }
 
@@ -67,34 +56,36 @@ export class Session {
 
   /** Asks for what comes after the cursor; undefined when nothing came within the wait. */
   async poll(waitSeconds: number, signal: AbortSignal): Promise<Batch | undefined> {
-    const batch = await call<Batch>(this.#fetch, this.claimed.requests, {
-      method: 'GET',
-      bearer: this.claimed.token,
+    const { requests } = this.claimed
+    const batch = await this.#call<Batch>('GET', requests, {
       headers: { Prefer: `wait=${waitSeconds}`, 'Last-Event-ID': this.cursor },
       signal,
       waitMs: waitSeconds * 1000 + slackMs,
     })
     if (batch && !Array.isArray(batch.messages)) {
-      throw new ReverseHttpError(
-        'unexpected',
-        `GET ${this.claimed.requests}: the answer is no batch`,
-      )
+      throw new ReverseHttpError('unexpected', `GET ${requests}: no batch`)
     }
     return batch
   }
 
   /** Posts answers, a JSON text of them. */
   respond(json: string, signal: AbortSignal): Promise<Results | undefined> {
-    const { responses, token } = this.claimed
-    return call<Results>(this.#fetch, responses, { method: 'POST', bearer: token, json, signal })
+    return this.#call('POST', this.claimed.responses, { json, signal })
+  }
+
+  /** Asks for the content of a request. */
+  async content(
+    url: string,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<ReadableStream<Uint8Array>> {
+    return (await this.#call('GET', url, { signal, streams: true, waitMs }))!
   }
 
   /** Says that this program stops serving. With keepalive it is said even while the page goes away. */
   async end(keepalive = false): Promise<void> {
     this.ended = this.lost = true
-    await call(this.#fetch, this.claimed.session, {
-      method: 'DELETE',
-      bearer: this.claimed.token,
+    await this.#call('DELETE', this.claimed.session, {
       headers: { 'Last-Event-ID': this.cursor },
       keepalive,
       waitMs: goodbyeMs,
@@ -103,6 +94,10 @@ export class Session {
 
   /** Ends the claim itself, with all its sessions. */
   async deleteClaim(): Promise<void> {
-    await call(this.#fetch, this.claimed.claim, { method: 'DELETE', bearer: this.claimed.token })
+    await this.#call('DELETE', this.claimed.claim)
+  }
+
+  #call<T>(method: Call['method'], url: string, of: Partial<Call> = {}): Promise<T | undefined> {
+    return call<T>(this.#fetch, url, { method, bearer: this.claimed.token, ...of })
   }
 }

@@ -12,7 +12,7 @@ const held = new Set<string>()
 /**
  * Remembers one claim, by the gateway and the label that was asked for. Claims of one page without
  * a wish for a label are told apart by their order: the second must not take the label of the first.
- * A storage that throws (full, or forbidden to a sandboxed page) only means that nothing is kept.
+ * A storage that throws (full, forbidden to a sandboxed page, or none) only means that nothing is kept.
  */
 export class Memory {
   readonly #storage: OwnershipStorage | null
@@ -29,7 +29,7 @@ export class Memory {
 
   recall(): Partial<Ownership> {
     try {
-      return JSON.parse(this.#storage?.getItem(this.#key) ?? '{}') as Partial<Ownership>
+      return JSON.parse(this.#storage!.getItem(this.#key)!) ?? {}
     } catch {
       return {}
     }
@@ -37,13 +37,13 @@ export class Memory {
 
   keep({ label, token }: Ownership): void {
     try {
-      this.#storage?.setItem(this.#key, JSON.stringify({ label, token }))
+      this.#storage!.setItem(this.#key, JSON.stringify({ label, token }))
     } catch {}
   }
 
   forget(): void {
     try {
-      this.#storage?.removeItem(this.#key)
+      this.#storage!.removeItem(this.#key)
     } catch {}
   }
 
@@ -56,7 +56,7 @@ export class Memory {
 /** The storage of a page; null where there is none or where reading it is forbidden. */
 export function pageStorage(): OwnershipStorage | null {
   try {
-    return globalThis.sessionStorage ?? null
+    return globalThis.sessionStorage
   } catch {
     return null
   }

@@ -62,6 +62,7 @@ test('info has what a Request cannot carry', async (t) => {
     method: 'GET',
     url: 'http://demo.localhost:8080/%zz',
     base: 'http://demo.localhost:8080/',
+    body: null,
     headers,
     timeoutMs: 1234,
   })

@@ -30,7 +30,7 @@ test('a POST has at most as many answers as the gateway takes', async (t) => {
 })
 
 test('a POST has at most as many bytes as the gateway takes', async (t) => {
-  const answerBytes = 3000
+  const answerBytes = 6000
   const { gateway } = await serving(t, () => new Response('é'.repeat(500)), {
     limits: { answerBytes },
   })
@@ -45,11 +45,11 @@ test('a POST has at most as many bytes as the gateway takes', async (t) => {
 
 test('an answer larger than the gateway takes becomes 500 and an error', async (t) => {
   const { gateway, errors } = await serving(t, () => new Response('x'.repeat(3000)), {
-    limits: { answerBytes: 3000 },
+    responses: [{ status: 413, json: { status: 413, code: 'content_too_large' } }],
   })
   await gateway.deliver(request('x1'))
-  await until(() => gateway.seen.answers.length)
-  assert.equal(gateway.seen.answers[0].status, 500)
+  await until(() => gateway.seen.answers.length === 2)
+  assert.equal(gateway.seen.answers[1].status, 500)
   assert.deepEqual(errors, ['invalid'])
 })
 

@@ -5,6 +5,8 @@ import { once } from 'node:events'
 /** Whole limits; a script may lower some. */
 export const limits = {
   inlineBytes: 65536,
+  contentBytes: 1 << 30,
+  partBytes: 262144,
   waitSeconds: 25,
   batch: 64,
   answerBytes: 1 << 20,
@@ -13,15 +15,28 @@ export const limits = {
 }
 
 /**
- * Starts a gateway for one script: lists of replies for `claims`, `requests`, `responses` and
- * `session`, the path `base`, and `limits`. A reply may be a function of the request's JSON, too.
+ * Starts a gateway for one script: lists of replies for `claims`, `requests`, `responses`, `content`
+ * and `session`, the path `base`, and `limits`. A reply may be a function of the request's JSON, too.
  */
 export async function scriptedGateway(script = {}) {
-  const seen = { claims: [], polls: [], answers: [], posts: [], sessions: [], requests: [] }
+  const seen = {
+    claims: [],
+    polls: [],
+    answers: [],
+    posts: [],
+    contents: [],
+    sessions: [],
+    requests: [],
+  }
   const replies = lists(script)
   const parked = []
 
-  const server = createServer((req, res) => void answer(req, res))
+  const server = createServer((req, res) => {
+    answer(req, res).catch((e) => {
+      // A program may cut a request short.
+      if (e.code !== 'ECONNRESET') throw e
+    })
+  })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const origin = `http://127.0.0.1:${server.address().port}`
@@ -50,21 +65,29 @@ export async function scriptedGateway(script = {}) {
       seen.posts.push(json)
       seen.answers.push(...(json.messages ?? [json]))
     }
+    if (route === 'content') seen.contents.push(req.headers.authorization)
     if (route === 'session') seen.sessions.push(req.headers['last-event-id'] ?? '')
     let reply = replies[route]?.shift() ?? {}
-    if (typeof reply === 'function') reply = await reply(json)
+    if (typeof reply === 'function') reply = await reply(json, res)
+    if (reply.after) await until(() => seen.answers.length >= reply.after)
     for (const [name, value] of Object.entries(reply.headers ?? {})) res.setHeader(name, value)
     if (reply.drop) return req.socket.destroy()
     if (route === 'claims' && !reply.json && (reply.status ?? 201) < 300) {
       return give(res, reply.status ?? 201, claimAnswer(json ?? {}))
     }
-    if (reply.status) return give(res, reply.status, reply.json)
+    if (reply.body !== undefined) return void res.writeHead(reply.status).end(reply.body)
+    if (reply.status) return give(res, reply.status, located(reply.json))
     if (route === 'requests') return park(res)
     if (route === 'responses') {
       const results = (json.messages ?? [json]).map(({ id }) => ({ id, status: 'accepted' }))
       return give(res, 202, { results })
     }
+    if (route === 'content') return give(res, 404, { status: 404, code: 'no_exchange' })
     return give(res, 204)
+  }
+
+  function located(json) {
+    return json && JSON.parse(JSON.stringify(json).replaceAll('{origin}', origin))
   }
 
   function claimAnswer({ label = 'demo', token = 't0' }) {
@@ -102,7 +125,7 @@ export async function scriptedGateway(script = {}) {
     /** Answers the parked poll with these messages, once one is parked. */
     async deliver(...messages) {
       await until(() => parked.length > 0)
-      give(parked.shift(), 200, { cursor: `d${++batches}`, messages })
+      give(parked.shift(), 200, located({ cursor: `d${++batches}`, messages }))
     },
     /** Ends the parked poll with an error. */
     async refuse(status, code, headers = {}) {
@@ -123,11 +146,12 @@ export async function scriptedGateway(script = {}) {
   }
 }
 
-function lists({ claims = [], requests = [], responses = [], session = [] }) {
+function lists({ claims = [], requests = [], responses = [], content = [], session = [] }) {
   return {
     claims: [...claims],
     requests: [...requests],
     responses: [...responses],
+    content: [...content],
     session: [...session],
     claim: [],
   }
@@ -154,6 +178,7 @@ export function request(id, members = {}) {
     httpVersion: '1.1',
     remoteAddr: '127.0.0.1:5',
     headers: [['Host', 'demo.localhost:8080']],
+    responseUrl: '{origin}/response',
     ...members,
   }
 }

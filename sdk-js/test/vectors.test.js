@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import { serve } from './built.js'
-import { scriptedGateway } from './scripted-gateway.js'
+import { scriptedGateway, until } from './scripted-gateway.js'
 
 const file = new URL('../../schema/vectors/client.json', import.meta.url)
 const { cases } = JSON.parse(await readFile(file, 'utf8'))
@@ -27,10 +27,15 @@ async function play({ why, options, handler, gateway: script, expect }) {
     seen.handled.push(info.id)
     const { pathname, search } = new URL(request.url)
     seen.paths.push(pathname + search)
+    const cancelled = () => {
+      if (!closing && !seen.cancelled.includes(info.id)) seen.cancelled.push(info.id)
+    }
+    if (handler?.chunks) return streamed(handler, info, gateway.seen, cancelled)
+    if (handler?.echoes) return new Response(await request.text())
     if (handler?.fails) throw new Error('as the script says')
     if (handler?.waits) {
       await new Promise((resolve) => request.signal.addEventListener('abort', resolve))
-      if (!closing) seen.cancelled.push(info.id)
+      cancelled()
     }
     return response(handler, info)
   }
@@ -65,10 +70,28 @@ function response({ status = 200, headers = [], body, bodyBase64 } = {}, info) {
   return new Response(content.length ? content : null, { status })
 }
 
+/** Sends the chunks as the script says: the next when the gateway has seen the one before. */
+function streamed({ chunks, fails, waits, ...head }, info, { answers }, cancelled) {
+  let n = 0
+  info.signal.addEventListener('abort', cancelled)
+  const content = new ReadableStream({
+    async pull(controller) {
+      const last = chunks[n - 1]
+      if (n) await until(() => answers.some((a) => a.id === info.id && a.body === last), last)
+      if (n < chunks.length) return controller.enqueue(new TextEncoder().encode(chunks[n++]))
+      if (fails) throw new Error('as the script says')
+      if (!waits) controller.close()
+    },
+    cancel: cancelled,
+  })
+  const { status } = response(head, info)
+  return new Response(content, { status })
+}
+
 function fault(want, got) {
   try {
     assert.equal(got.error, want.error, 'error')
-    for (const name of ['polls', 'states'])
+    for (const name of ['polls', 'states', 'contents'])
       if (want[name]) assert.deepEqual(got[name], want[name], name)
     for (const name of ['handled', 'paths', 'cancelled']) {
       // Exchanges run side by side.

@@ -42,21 +42,39 @@ func (s *Session) answerable() error {
 	return nil
 }
 
-// Answer ends an exchange with a, which the core does not look into. The caller
-// does not change a afterwards.
+// Answer ends an exchange with a, or with [Answer.More] begins to. The core does
+// not look into it, and the caller does not change it afterwards.
 func (s *Session) Answer(id string, a *Answer) (Result, error) {
-	return s.settle(id, a, func(x *Exchange) { x.finish(Done, a, nil) })
-}
-
-// Abort gives an exchange up: the visitor gets [ErrHandlerFailed].
-func (s *Session) Abort(id string) (Result, error) {
-	return s.settle(id, nil, func(x *Exchange) {
-		x.seen = true
-		x.fail(ErrHandlerFailed)
+	same := func(t tombstone) bool { return t.answer == hashAnswer(a) }
+	return s.settle(id, same, func(x *Exchange) Result {
+		switch {
+		case x.state == answering && hashAnswer(a) == hashAnswer(x.answer):
+			return Duplicate
+		case x.state == answering:
+			return Conflict
+		case a.More:
+			x.begin(a)
+		default:
+			x.finish(Done, a, nil)
+		}
+		return Accepted
 	})
 }
 
-func (s *Session) settle(id string, a *Answer, how func(*Exchange)) (Result, error) {
+// Abort gives an exchange up: the visitor gets [ErrHandlerFailed], or what was
+// streamed ends before its end.
+func (s *Session) Abort(id string) (Result, error) {
+	same := func(t tombstone) bool { return t.ended == Failed }
+	return s.settle(id, same, func(x *Exchange) Result {
+		x.seen = true
+		x.fail(ErrHandlerFailed)
+		return Accepted
+	})
+}
+
+// settle has how judge a message for an exchange that the session holds, and same
+// tell whether it repeats one for an exchange that has ended.
+func (s *Session) settle(id string, same func(tombstone) bool, how func(*Exchange) Result) (Result, error) {
 	c := s.claim
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,9 +83,17 @@ func (s *Session) settle(id string, a *Answer, how func(*Exchange)) (Result, err
 	}
 	x := s.held[id]
 	if x == nil {
-		return s.judge(id, a), nil
+		return s.judge(id, same), nil
 	}
 	s.touch()
-	how(x) // and so acknowledges it: a poll leaves out what has ended
-	return Accepted, nil
+	return how(x), nil // and so acknowledges it: a poll leaves out what is answered
+}
+
+// Ended tells what a further answer to an exchange would be that this session
+// held and that has ended; false where it remembers none.
+func (s *Session) Ended(id string) (Result, bool) {
+	s.claim.mu.Lock()
+	defer s.claim.mu.Unlock()
+	result := s.judge(id, func(tombstone) bool { return false })
+	return result, result != Unknown
 }

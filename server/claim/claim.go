@@ -205,7 +205,7 @@ func (c *Claim) State() State {
 // mayRepeat tells whether x may be delivered again after its session was lost.
 // The caller holds c.mu.
 func (c *Claim) mayRepeat(x *Exchange) bool {
-	if x.moves >= 2 {
+	if x.moves >= 2 || x.fetched || x.state == answering {
 		return false
 	}
 	switch c.redeliver {

@@ -17,10 +17,15 @@
 //	                                         → delivered  a poll whose cursor is before it (attempt + 1)
 //	                                         → queued     Session.End with a cursor before it
 //	running    the session has it            → done       an answer (from delivered too)
+//	                                         → answering  an answer with More (from delivered too)
 //	                                         → failed     an abort (from delivered too)
 //	delivered,                               → queued     the session is lost and it may be delivered again
 //	running                                  → failed     the session is lost and it may not
 //	                                         → timed out  no answer in time
+//	answering  its head was given            → done       the visitor has the last part
+//	                                         → failed     an abort, the session is lost
+//	                                         → timed out  no part in time
+//	delivered, running, answering            → failed     Reject: the content that the session fetches ends badly
 //	all above                                → abandoned  the visitor left
 //
 // The last four (done, failed, timed out, abandoned) are ends. An exchange

@@ -19,15 +19,23 @@ type Request struct {
 	RemoteAddr  string
 	Fields      []Field
 	Content     []byte
+	// Stream gives the content where it is not in Content: a session fetches it
+	// while the visitor sends it. The doors know its type. Nil means none.
+	Stream any
 	// Keyed says that the request has an Idempotency-Key field.
 	Keyed bool
 }
 
-// Answer is what a handler said.
+// Answer is what a handler said: all of it, or with More its beginning, which
+// [Exchange.Next] continues.
 type Answer struct {
 	Status  int
 	Fields  []Field
 	Content []byte
+	More    bool
+	// Trailers follow the content. Those of an answer with More are there when
+	// Next has given all.
+	Trailers []Field
 }
 
 // Outcome is the end of an exchange.
@@ -53,6 +61,7 @@ const (
 	queued
 	delivered
 	running
+	answering
 	ended
 )
 
@@ -77,12 +86,17 @@ type Exchange struct {
 	queued  time.Time     // when it was queued last
 	given   time.Time     // when it was delivered first
 	timeout time.Duration
+	fetched bool // its content was asked for
+	// rejected says that it failed for the visitor's fault after it was handed over.
+	rejected bool
+	parts    *parts // of a streamed answer
+	failure  *Failure
+	outcome  Outcome
 
-	// done is closed at the end; answer, failure and outcome do not change afterwards.
-	done    chan struct{}
-	answer  *Answer
-	failure *Failure
-	outcome Outcome
+	// ready is closed when the answer, or the failure, is there; answer does not
+	// change afterwards, but for trailers.
+	ready  chan struct{}
+	answer *Answer
 }
 
 // ID names the exchange, uniquely for this gateway and its restarts.
@@ -98,7 +112,7 @@ func (x *Exchange) Claim() *Claim { return x.claim }
 // a [*Failure] at once where no session lives or a bound is reached. Whoever
 // began an exchange ends it with [Exchange.Do] or [Exchange.Fail].
 func (c *Claim) Begin() (*Exchange, error) {
-	x := &Exchange{claim: c, begun: time.Now(), done: make(chan struct{})}
+	x := &Exchange{claim: c, begun: time.Now(), ready: make(chan struct{})}
 	c.mu.Lock()
 	c.lastID++
 	x.id = c.exchangeID(c.lastID)
@@ -135,8 +149,9 @@ func (x *Exchange) Fail(err error) {
 }
 
 // Do hands the request to a session and waits for the answer. It fails with a
-// [*Failure]; the end of ctx means that the visitor left. The caller reads
-// nothing of req and its content until Do returns.
+// [*Failure]; the end of ctx means that the visitor left. The caller changes
+// nothing of req afterwards, and goes on with [Exchange.Next] where the answer
+// has More.
 func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
 	c := x.claim
 	x.request = req
@@ -149,7 +164,10 @@ func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
 	defer timer.Stop()
 	for {
 		select {
-		case <-x.done:
+		case <-x.ready:
+			if a := x.answer; a != nil && a.More {
+				return a, nil
+			}
 			if err := x.end(); err != nil {
 				return nil, err
 			}
@@ -241,10 +259,10 @@ func (x *Exchange) remaining(now time.Time) time.Duration {
 	return 0
 }
 
-// overdue ends x if its time is over, else gives how long it still has. The
-// caller holds claim.mu.
+// overdue ends x if its time is over, else gives how long it still has. [Exchange.Next]
+// keeps the time of one that is answering. The caller holds claim.mu.
 func (x *Exchange) overdue() time.Duration {
-	if left := x.remaining(time.Now()); left > 0 || x.state == ended {
+	if left := x.remaining(time.Now()); left > 0 || x.state == ended || x.state == answering {
 		return left
 	}
 	if x.state == queued {
@@ -272,9 +290,22 @@ func (x *Exchange) recheck() {
 
 // abandon ends x because the visitor left. The caller holds claim.mu.
 func (x *Exchange) abandon() {
-	held := x.state == delivered || x.state == running
+	held := x.state == delivered || x.state == running || x.state == answering
 	s := x.session
 	if x.finish(Abandoned, nil, &Failure{ErrVisitorGone, x.handed()}) && held {
+		s.cancel(x, CancelVisitorGone)
+	}
+}
+
+// Reject ends an exchange because of what the visitor sent after the exchange was
+// handed over.
+func (x *Exchange) Reject(err error) {
+	x.claim.mu.Lock()
+	defer x.claim.mu.Unlock()
+	held := x.state == delivered || x.state == running || x.state == answering
+	s := x.session
+	x.rejected = x.state != ended
+	if x.finish(Failed, nil, &Failure{err, x.handed()}) && held {
 		s.cancel(x, CancelVisitorGone)
 	}
 }
@@ -294,13 +325,21 @@ func (x *Exchange) finish(o Outcome, a *Answer, f *Failure) bool {
 	c := x.claim
 	if s := x.session; s != nil && s.held[x.id] == x {
 		delete(s.held, x.id)
-		s.remember(x.id, a, o)
+		s.remember(x, a, o)
 	}
-	x.state, x.outcome, x.answer, x.failure = ended, o, a, f
+	streamed := x.state == answering
+	x.state, x.outcome, x.failure = ended, o, f
 	c.open--
 	c.registry.open.Add(-1)
 	c.ends[o]++
-	close(x.done)
+	if streamed {
+		x.parts.come()
+		x.parts.makeRoom()
+		close(x.parts.over)
+	} else {
+		x.answer = a
+		close(x.ready)
+	}
 	return true
 }
 

@@ -191,7 +191,7 @@ func (s *Session) take() *Batch {
 	now, limit := time.Now(), s.claim.registry.limits.Batch
 	size := 0
 	s.sent = slices.DeleteFunc(s.sent, func(m message) bool {
-		return m.cancel == "" && m.exchange.state == ended
+		return m.cancel == "" && m.exchange.state != delivered
 	})
 	for _, m := range s.sent {
 		if m.cancel == "" {

@@ -353,5 +353,8 @@ func (r *Registry) observe(x *Exchange) {
 	if x.answer != nil {
 		e.Received = len(x.answer.Content)
 	}
+	if x.parts != nil {
+		e.Received += x.parts.total
+	}
 	r.options.Ended(e)
 }

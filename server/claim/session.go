@@ -20,6 +20,7 @@ type Session struct {
 	held    map[string]*Exchange
 	tombs   tombstones
 	poll    *poll // the open one
+	busy    int   // its requests that last, besides the poll
 	active  time.Time
 	gone    error // why it ended; nil while it lives
 	death   lazyTimer
@@ -130,7 +131,7 @@ func (s *Session) lapse() {
 	lost, over := false, false
 	switch {
 	case s.gone != nil:
-	case s.poll != nil: // its end arms the timer
+	case s.poll != nil || s.busy > 0: // its end arms the timer
 		s.death.disarm()
 	case left > 0:
 		s.death.after(left)

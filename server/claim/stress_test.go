@@ -1,9 +1,11 @@
 package claim
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -26,7 +28,7 @@ func newCrowd() *crowd {
 	c.Registry = New(Options{
 		Times: Times{
 			Wait: 20 * time.Millisecond, Acknowledge: 15 * time.Millisecond, NoPoller: 60 * time.Millisecond,
-			Answer: 150 * time.Millisecond, Lease: time.Minute, Tombstone: 100 * time.Millisecond, Spread: 10 * time.Millisecond,
+			Answer: 150 * time.Millisecond, Part: 10 * time.Millisecond, Lease: time.Minute, Tombstone: 100 * time.Millisecond, Spread: 10 * time.Millisecond,
 		},
 		Limits: Limits{Queue: 64, Batch: 8, Tombstones: 32, Sessions: 1000},
 		Ended: func(e Ended) {
@@ -59,6 +61,9 @@ func (c *crowd) visit(to *Claim, rnd *rand.Rand) {
 	}
 	target := fmt.Sprint("/", rnd.Uint64())
 	a, err := x.Do(ctx, &Request{Method: []string{"GET", "POST"}[rnd.IntN(2)], Target: target})
+	if err == nil && a.More {
+		a, err = c.follow(ctx, x, a, rnd)
+	}
 	switch {
 	case err == nil && string(a.Content) != target:
 		c.wrong.Add(1)
@@ -67,6 +72,63 @@ func (c *crowd) visit(to *Claim, rnd *rand.Rand) {
 	case errors.Is(err, ErrVisitorGone):
 		c.abandoned.Add(1)
 	}
+}
+
+// follow takes a streamed answer to its end; its parts together are the answer.
+func (c *crowd) follow(ctx context.Context, x *Exchange, a *Answer, rnd *rand.Rand) (*Answer, error) {
+	whole := &Answer{Content: a.Content[:len(a.Content):len(a.Content)]}
+	for {
+		chunks, err := x.Next(ctx)
+		if err == io.EOF {
+			return whole, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, chunk := range chunks {
+			whole.Content = append(whole.Content, bytes.TrimLeft(chunk, "\x00")...)
+		}
+		if rnd.IntN(30) == 0 {
+			x.Leave() // its door cannot write
+			return nil, &Failure{Err: x.failure.Err}
+		}
+	}
+}
+
+// stream answers with parts, or by a stream, some of them long.
+func (c *crowd) stream(s *Session, id, target string, rnd *rand.Rand) {
+	ctx, stop := context.WithTimeout(context.Background(), time.Duration(rnd.IntN(20_000))*time.Microsecond)
+	defer stop()
+	if got, err := s.Answer(id, &Answer{Status: 200, Content: []byte(target[:1]), More: true}); got != Accepted || err != nil {
+		return
+	}
+	pad := make([]byte, rnd.IntN(2)*2*window)
+	if rnd.IntN(2) == 0 {
+		w, err := s.Stream(id)
+		if err != nil {
+			return
+		}
+		for i := 1; i < len(target); i++ {
+			if !w.Write(ctx, append(pad[:len(pad):len(pad)], target[i])) {
+				return
+			}
+		}
+		if rnd.IntN(10) == 0 {
+			w.Abort()
+			return
+		}
+		w.Close(ctx, nil)
+		return
+	}
+	var several sync.WaitGroup
+	for i := 1; i < len(target); i++ {
+		part := Part{Seq: i, Content: append(pad[:len(pad):len(pad)], target[i]), More: i+1 < len(target)}
+		_, _ = s.Part(ctx, id, part)
+		if rnd.IntN(4) == 0 { // a retry
+			several.Go(func() { _, _ = s.Part(ctx, id, part) })
+		}
+	}
+	several.Wait()
 }
 
 // serve polls and answers as one program that is at times slow, dead or gone.
@@ -122,6 +184,8 @@ func (c *crowd) answer(s *Session, b *Batch, rnd *rand.Rand) {
 		case 0: // never answered
 		case 1:
 			_, _ = s.Abort(m.Exchange.ID())
+		case 3, 4, 5, 6, 7, 8:
+			c.stream(s, m.Exchange.ID(), m.Exchange.Request().Target, rnd)
 		case 2:
 			_, _ = s.Answer(m.Exchange.ID(), a)
 			_, _ = s.Answer(m.Exchange.ID(), a)

@@ -14,6 +14,9 @@ type Times struct {
 	// Answer is how long a visitor waits for the answer, from the first
 	// delivery, where the claim does not say. Default 60 s.
 	Answer time.Duration
+	// Part is how long a visitor waits for the next part of a streamed answer.
+	// Default 60 s.
+	Part time.Duration
 	// Lease is how long a claim lives while nobody polls, where the claim does
 	// not say. Default 60 s.
 	Lease time.Duration
@@ -35,6 +38,7 @@ func (t Times) withDefaults() Times {
 	set(&t.Acknowledge, 10*time.Second)
 	set(&t.NoPoller, 5*time.Second)
 	set(&t.Answer, 60*time.Second)
+	set(&t.Part, 60*time.Second)
 	set(&t.Lease, 60*time.Second)
 	set(&t.Tombstone, 2*time.Minute)
 	set(&t.Spread, 2*time.Second)

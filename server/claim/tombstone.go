@@ -16,12 +16,18 @@ type tombstones struct {
 type tombstone struct {
 	at     time.Time
 	answer uint64 // hash of the answer that was accepted
+	parts  int    // that were accepted after it
 	ended  Outcome
+	late   bool // no answer could reach anybody
 }
 
 // remember notes the end of an exchange that the session held. The caller
 // holds claim.mu.
-func (s *Session) remember(id string, a *Answer, o Outcome) {
+func (s *Session) remember(x *Exchange, a *Answer, o Outcome) {
+	id, parts := x.id, 0
+	if x.parts != nil {
+		a, parts = x.answer, x.parts.seq
+	}
 	limit := s.claim.registry.limits.Tombstones
 	t := &s.tombs
 	if t.byID == nil {
@@ -34,18 +40,19 @@ func (s *Session) remember(id string, a *Answer, o Outcome) {
 		t.order[t.head] = id
 		t.head = (t.head + 1) % limit
 	}
-	t.byID[id] = tombstone{at: time.Now(), answer: hashAnswer(a), ended: o}
+	t.byID[id] = tombstone{at: time.Now(), answer: hashAnswer(a), parts: parts, ended: o, late: o == TimedOut || o == Abandoned || x.rejected}
 }
 
-// judge tells what a late answer is. The caller holds claim.mu.
-func (s *Session) judge(id string, a *Answer) Result {
+// judge tells what a message for an ended exchange is; same tells whether it
+// repeats one. The caller holds claim.mu.
+func (s *Session) judge(id string, same func(tombstone) bool) Result {
 	t, ok := s.tombs.byID[id]
 	switch {
 	case !ok || time.Since(t.at) > s.claim.registry.times.Tombstone:
 		return Unknown
-	case t.ended == TimedOut || t.ended == Abandoned:
+	case t.late:
 		return Late
-	case t.answer == hashAnswer(a):
+	case same(t):
 		return Duplicate
 	}
 	return Conflict
@@ -53,7 +60,7 @@ func (s *Session) judge(id string, a *Answer) Result {
 
 var seed = maphash.MakeSeed()
 
-// hashAnswer tells answers apart. An abort is nil.
+// hashAnswer tells answers apart. Nil is none.
 func hashAnswer(a *Answer) uint64 {
 	if a == nil {
 		return 0
@@ -61,6 +68,13 @@ func hashAnswer(a *Answer) uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)
 	maphash.WriteComparable(&h, a.Status)
+	maphash.WriteComparable(&h, a.More)
+	if !a.More { // those of a streamed answer come with its end
+		for _, f := range a.Trailers {
+			maphash.WriteComparable(&h, f)
+		}
+	}
+	maphash.WriteComparable(&h, len(a.Fields))
 	for _, f := range a.Fields {
 		maphash.WriteComparable(&h, f)
 	}

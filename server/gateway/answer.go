@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -22,7 +23,9 @@ type message struct {
 	Headers    []schema.Field `json:"headers"`
 	Body       *text          `json:"body"`
 	BodyBase64 *string        `json:"bodyBase64"`
-	More       jsontext.Value `json:"more"`
+	More       bool           `json:"more"`
+	Trailers   []schema.Field `json:"trailers"`
+	Seq        int            `json:"seq"`
 	Reason     string         `json:"reason"`
 	fault      *fault         // why it could not be decoded, or nil
 }
@@ -57,16 +60,20 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	results := make([]schema.Result, len(messages))
 	for i, m := range messages {
-		if results[i], err = g.answerOne(s, m); err != nil {
+		if results[i], err = g.answerOne(r.Context(), s, m); err != nil {
 			problemOf(err).write(w, r)
 			return
 		}
 	}
+	boundWrite(w, 0) // a slow visitor may have held this back
 	writeJSON(w, http.StatusAccepted, schema.Results{Results: results})
 }
 
 // answerOne judges one message. It fails only where the session may not answer.
-func (g *Gateway) answerOne(s *claim.Session, m *message) (schema.Result, error) {
+func (g *Gateway) answerOne(ctx context.Context, s *claim.Session, m *message) (schema.Result, error) {
+	if m.fault == nil {
+		m.fault = g.oversizeAnswer(m)
+	}
 	if m.fault != nil {
 		return invalid(m.ID, m.fault), nil
 	}
@@ -85,12 +92,35 @@ func (g *Gateway) answerOne(s *claim.Session, m *message) (schema.Result, error)
 		if err == nil && result == claim.Accepted {
 			g.answers.add(len(a.Content)) // until the visitor has it
 		}
-	case m.Type != schema.TypeAbort && m.Type != schema.TypeResponse:
-		return invalid(m.ID, &fault{"/type", "type is response or abort"}), nil
+	case m.Type == schema.TypePart && m.ID != "":
+		part, f := m.part(g.options.PartBytes)
+		if f != nil {
+			return invalid(m.ID, f), nil
+		}
+		result, err = s.Part(ctx, m.ID, part)
+		switch {
+		case errors.Is(err, claim.ErrNotAnswering):
+			return invalid(m.ID, &fault{"/type", "a part follows a response with more"}), nil
+		case errors.Is(err, claim.ErrGap):
+			return invalid(m.ID, &fault{"/seq", "a part before this one is missing"}), nil
+		}
+	case m.Type != schema.TypeAbort && m.Type != schema.TypeResponse && m.Type != schema.TypePart:
+		return invalid(m.ID, &fault{"/type", "type is response, part or abort"}), nil
 	default:
 		return invalid(m.ID, &fault{"/id", "id names the exchange"}), nil
 	}
 	return schema.Result{ID: m.ID, Status: schema.ResultStatus(result.String())}, err
+}
+
+// oversizeAnswer holds the fields of an answer to the bounds of a request's.
+func (g *Gateway) oversizeAnswer(m *message) *fault {
+	if why := faultOfFields(m.Headers, g.options.Fields, g.options.FieldBytes); why != "" {
+		return &fault{"/headers", why}
+	}
+	if why := faultOfFields(m.Trailers, g.options.Fields, g.options.FieldBytes); why != "" {
+		return &fault{"/trailers", why}
+	}
+	return nil
 }
 
 func invalid(id string, f *fault) schema.Result {
@@ -100,29 +130,25 @@ func invalid(id string, f *fault) schema.Result {
 // answer makes a response one for the core, checked whole. req is the open
 // request it answers, or nil.
 func (m *message) answer(req *claim.Request) (*claim.Answer, *fault) {
-	a := &claim.Answer{Status: m.Status}
-	switch {
-	case m.Status < 200 || m.Status > 599:
+	a := &claim.Answer{Status: m.Status, More: m.More}
+	if m.Status < 200 || m.Status > 599 {
 		return nil, &fault{"/status", "status is a final status code, 200 to 599"}
-	case m.More != nil && string(m.More) != "false" && string(m.More) != "null":
-		return nil, &fault{"/more", "this version takes whole answers only"}
-	case m.Body != nil && m.BodyBase64 != nil:
-		return nil, &fault{"/bodyBase64", "content is given once: as body or as bodyBase64"}
-	case m.Body != nil:
-		a.Content = *m.Body
-	case m.BodyBase64 != nil:
-		content, err := base64.StdEncoding.Strict().DecodeString(*m.BodyBase64)
-		if err != nil || strings.ContainsAny(*m.BodyBase64, "\r\n") {
-			return nil, &fault{"/bodyBase64", "content is base64 with padding and without line breaks (RFC 4648, 4)"}
-		}
-		a.Content = content
 	}
-	if len(a.Content) > 0 && (m.Status == 204 || m.Status == 205 || m.Status == 304) {
-		where := "/body"
-		if m.BodyBase64 != nil {
-			where = "/bodyBase64"
+	content, where, f := m.content()
+	if f != nil {
+		return nil, f
+	}
+	a.Content = content
+	if m.Status == 204 || m.Status == 205 || m.Status == 304 {
+		switch {
+		case len(content) > 0:
+			return nil, &fault{where, "a response with this status has no content"}
+		case m.More:
+			return nil, &fault{"/more", "a response with this status has no content"}
 		}
-		return nil, &fault{where, "a response with this status has no content"}
+	}
+	if a.Trailers, f = m.trailers(); f != nil {
+		return nil, f
 	}
 	a.Fields = make([]claim.Field, len(m.Headers))
 	lengths := 0
@@ -145,6 +171,54 @@ func (m *message) answer(req *claim.Request) (*claim.Answer, *fault) {
 	return a, nil
 }
 
+// part makes a part one for the core.
+func (m *message) part(most int) (p claim.Part, f *fault) {
+	if m.Seq < 1 {
+		return p, &fault{"/seq", "seq counts the parts from 1"}
+	}
+	content, where, f := m.content()
+	if f == nil && len(content) > most {
+		f = &fault{where, "a part has at most " + strconv.Itoa(most) + " bytes of content"}
+	}
+	if f != nil {
+		return p, f
+	}
+	trailers, f := m.trailers()
+	return claim.Part{Seq: m.Seq, Content: content, More: m.More, Trailers: trailers}, f
+}
+
+// content gives the content of a message, and the pointer to it.
+func (m *message) content() (content []byte, where string, f *fault) {
+	switch {
+	case m.Body != nil && m.BodyBase64 != nil:
+		return nil, "", &fault{"/bodyBase64", "content is given once: as body or as bodyBase64"}
+	case m.Body != nil:
+		return []byte(*m.Body), "/body", nil
+	case m.BodyBase64 != nil:
+		content, err := base64.StdEncoding.Strict().DecodeString(*m.BodyBase64)
+		if err != nil || strings.ContainsAny(*m.BodyBase64, "\r\n") {
+			return nil, "", &fault{"/bodyBase64", "content is base64 with padding and without line breaks (RFC 4648, 4)"}
+		}
+		return content, "/bodyBase64", nil
+	}
+	return nil, "", nil
+}
+
+// trailers gives the trailers of a message. They come with its last content.
+func (m *message) trailers() ([]claim.Field, *fault) {
+	if len(m.Trailers) > 0 && m.More {
+		return nil, &fault{"/trailers", "trailers come with the last part"}
+	}
+	var fields []claim.Field
+	for i, f := range m.Trailers {
+		if half, why := faultOfTrailer(f[0], f[1]); why != "" {
+			return nil, &fault{"/trailers/" + strconv.Itoa(i) + half, why}
+		}
+		fields = append(fields, claim.Field{Name: f[0], Value: f[1]})
+	}
+	return fields, nil
+}
+
 // lengthFits tells whether a stated length may stand: it is that of the content,
 // or tells the length of what GET would give (RFC 9110, 8.6).
 func (m *message) lengthFits(stated string, length int, req *claim.Request) bool {
@@ -152,7 +226,7 @@ func (m *message) lengthFits(stated string, length int, req *claim.Request) bool
 	if err != nil || stated != strconv.FormatUint(n, 10) || m.Status == 204 {
 		return false
 	}
-	if n == uint64(length) {
+	if n == uint64(length) || m.More {
 		return true
 	}
 	return length == 0 && (m.Status == 304 || req != nil && req.Method == http.MethodHead)
@@ -172,9 +246,11 @@ func idOf(raw jsontext.Value) string {
 // whole where it is no pair of strings.
 func faultOfMessage(err error) *fault {
 	f := faultOfJSON(err)
-	if rest, ok := strings.CutPrefix(f.pointer, "/headers/"); ok {
-		n, _, _ := strings.Cut(rest, "/")
-		return &fault{"/headers/" + n, "a field is a pair of strings"}
+	for _, list := range []string{"/headers/", "/trailers/"} {
+		if rest, ok := strings.CutPrefix(f.pointer, list); ok {
+			n, _, _ := strings.Cut(rest, "/")
+			return &fault{list + n, "a field is a pair of strings"}
+		}
 	}
 	return f
 }

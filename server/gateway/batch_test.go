@@ -42,7 +42,7 @@ func envelope(t *testing.T, definition string) *jsonschema.Schema {
 
 // batchOf gives what a poll gets of requests; the one whose method is LEAVE is
 // a cancellation.
-func batchOf(t *testing.T, requests []*claim.Request) (batch *claim.Batch) {
+func batchOf(t *testing.T, requests []*claim.Request) (s *claim.Session, batch *claim.Batch) {
 	t.Helper()
 	r := claim.New(claim.Options{Limits: claim.Limits{Batch: 10_000}})
 	o, err := r.Open("demo", "", claim.Settings{})
@@ -75,7 +75,7 @@ func batchOf(t *testing.T, requests []*claim.Request) (batch *claim.Batch) {
 		synctest.Wait()
 		r.Close()
 	})
-	return batch
+	return o.Session, batch
 }
 
 // hostile are strings that must not break out of JSON.
@@ -108,8 +108,8 @@ func TestBatchesAreValid(t *testing.T) {
 			})
 		}
 		requests = append(requests, &claim.Request{Method: "GET", Target: "/"})
-		batch := batchOf(t, requests)
-		raw := g.appendBatch(nil, batch)
+		session, batch := batchOf(t, requests)
+		raw := g.appendBatch(nil, session, batch)
 		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
 		if err != nil {
 			t.Fatalf("%v: %s", err, raw)

@@ -11,7 +11,8 @@ import (
 	"reversehttp/schema"
 )
 
-// echo answers every request of p with its target, until the test ends.
+// echo answers every request of p with its target, until the test ends. It
+// reads all content.
 func (p *program) echo() {
 	go func() {
 		for {
@@ -26,6 +27,9 @@ func (p *program) echo() {
 				var r schema.Request
 				if json.Unmarshal(m, &r) != nil || r.Type != schema.TypeRequest {
 					continue
+				}
+				if r.BodyURL != "" {
+					p.fetched(r)
 				}
 				body := r.Method + " " + r.Target
 				// The visitor may end the test before this is answered.

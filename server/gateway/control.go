@@ -31,7 +31,7 @@ func (g *Gateway) discover(w http.ResponseWriter, _ *http.Request) {
 func (g *Gateway) limits() schema.Limits {
 	l := g.registry.Limits()
 	return schema.Limits{
-		InlineBytes: g.options.InlineBytes, WaitSeconds: int(g.registry.Times().Wait / time.Second),
+		InlineBytes: g.options.InlineBytes, ContentBytes: g.options.ContentBytes, PartBytes: g.options.PartBytes, WaitSeconds: int(g.registry.Times().Wait / time.Second),
 		Batch: l.Batch, AnswerBytes: g.options.AnswerBytes, Sessions: l.Sessions, Queue: l.Queue,
 	}
 }
@@ -95,8 +95,7 @@ func (g *Gateway) mayClaim(r *http.Request) *problem {
 }
 
 func (g *Gateway) claimAnswer(o *claim.Opened) schema.ClaimAnswer {
-	at := g.public.control + "claims/" + o.State.Label
-	session := at + "/sessions/" + o.Session.ID()
+	at, session := g.claimURL(o.Session.Claim()), g.sessionURL(o.Session)
 	return schema.ClaimAnswer{
 		Label: o.State.Label, URL: g.public.base(o.State.Label), Token: o.Token,
 		Lease: int(o.State.Lease / time.Second), TimeoutMs: int(o.State.Timeout.Milliseconds()),
@@ -104,6 +103,12 @@ func (g *Gateway) claimAnswer(o *claim.Opened) schema.ClaimAnswer {
 		Claim:     at, Session: session, Requests: session + "/requests", Responses: session + "/responses",
 		Cursor: o.Session.Cursor(), Limits: g.limits(),
 	}
+}
+
+func (g *Gateway) claimURL(c *claim.Claim) string { return g.public.control + "claims/" + c.Label() }
+
+func (g *Gateway) sessionURL(s *claim.Session) string {
+	return g.claimURL(s.Claim()) + "/sessions/" + s.ID()
 }
 
 // settings checks what an owner wants of a claim.

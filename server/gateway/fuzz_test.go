@@ -116,7 +116,7 @@ func FuzzAnswer(f *testing.F) {
 			if want := decodeOne(m); !reflect.DeepEqual(messages[i], want) {
 				t.Fatalf("%s: %+v in one pass, %+v apart", m, messages[i], want)
 			}
-			got, err := g.answerOne(o.Session, messages[i])
+			got, err := g.answerOne(t.Context(), o.Session, messages[i])
 			if err != nil || got.Status != valid[0] && got.Status != valid[1] {
 				t.Fatalf("%s: %+v %v", m, got, err)
 			}

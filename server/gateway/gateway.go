@@ -44,8 +44,13 @@ type Options struct {
 	// Times and Limits of the core.
 	Times  claim.Times
 	Limits claim.Limits
-	// InlineBytes is the most content of a request. Default 65,536.
+	// InlineBytes is the most content of a request that travels in its envelope.
+	// Default 65,536.
 	InlineBytes int
+	// ContentBytes is the most content of a request. Default 64 GiB.
+	ContentBytes int
+	// PartBytes is the most content of a part of an answer. Default 262,144.
+	PartBytes int
 	// AnswerBytes is the largest POST of answers. Default 16 MiB.
 	AnswerBytes int
 	// HeldBytes is the most that is held of answers, posted and not yet taken by
@@ -103,6 +108,8 @@ func (o Options) withDefaults() Options {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	set(&o.InlineBytes, 65_536)
+	set(&o.ContentBytes, 64<<30)
+	set(&o.PartBytes, 262_144)
 	set(&o.AnswerBytes, 16<<20)
 	set(&o.HeldBytes, 256<<20)
 	set(&o.TargetBytes, 8_192)

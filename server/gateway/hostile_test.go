@@ -38,7 +38,7 @@ func FuzzForwarded(f *testing.F) {
 		for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Via", "X-Other"} {
 			r.Header[name] = []string{told, told}
 		}
-		req := g.requestOf(r, "demo", nil)
+		req := g.requestOf(r, "demo")
 		if _, err := netip.ParseAddrPort(req.RemoteAddr); err != nil || strings.Contains(req.RemoteAddr, "%") {
 			t.Errorf("told %q: remoteAddr = %q, want an address without zone", told, req.RemoteAddr)
 		}

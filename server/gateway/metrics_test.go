@@ -30,7 +30,7 @@ func (w *world) counted(name string) []string {
 }
 
 func TestEveryOutcomeIsCountedOnce(t *testing.T) {
-	inWorld(t, Options{Limits: claim.Limits{Queue: 1}}, func(w *world) {
+	inWorld(t, Options{Limits: claim.Limits{Queue: 1}, ContentBytes: 65_536}, func(w *world) {
 		p := w.claim("demo")
 		body := "hello"
 		p.served(requestTo("POST", host, "/", "Content-Length: 3")+"abc", schema.Response{Status: 500, Body: &body}) // done: the handler's own error

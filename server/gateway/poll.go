@@ -43,7 +43,7 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	body := g.appendBatch(make([]byte, 0, sizeOf(batch)), batch)
+	body := g.appendBatch(make([]byte, 0, sizeOf(batch)), s, batch)
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	boundWrite(w, len(body))
@@ -113,7 +113,7 @@ func sizeOf(b *claim.Batch) int {
 
 // appendBatch appends a batch as JSON. It is written by hand because every
 // request passes here; TestBatchesAreValid holds it against the schema.
-func (g *Gateway) appendBatch(b []byte, batch *claim.Batch) []byte {
+func (g *Gateway) appendBatch(b []byte, s *claim.Session, batch *claim.Batch) []byte {
 	b = append(b, `{"cursor":`...)
 	b = appendString(b, batch.Cursor)
 	b = append(b, `,"messages":[`...)
@@ -129,12 +129,12 @@ func (g *Gateway) appendBatch(b []byte, batch *claim.Batch) []byte {
 			b = append(b, '}')
 			continue
 		}
-		b = g.appendRequest(b, m)
+		b = g.appendRequest(b, s, m)
 	}
 	return append(b, "]}\n"...)
 }
 
-func (g *Gateway) appendRequest(b []byte, m claim.Message) []byte {
+func (g *Gateway) appendRequest(b []byte, s *claim.Session, m claim.Message) []byte {
 	req := m.Exchange.Request()
 	b = append(b, `{"type":"request","id":`...)
 	b = appendString(b, m.Exchange.ID())
@@ -163,7 +163,13 @@ func (g *Gateway) appendRequest(b []byte, m claim.Message) []byte {
 		b = append(b, ']')
 	}
 	b = append(b, ']')
+	at := g.sessionURL(s) + "/exchanges/" + m.Exchange.ID()
+	b = append(b, `,"responseUrl":`...)
+	b = appendString(b, at+"/response")
 	switch {
+	case req.Stream != nil:
+		b = append(b, `,"bodyUrl":`...)
+		b = appendString(b, at+"/content")
 	case len(req.Content) == 0:
 	case utf8.Valid(req.Content):
 		b = append(b, `,"body":`...)

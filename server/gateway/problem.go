@@ -54,6 +54,8 @@ var kinds = map[schema.Code]kind{
 	schema.CodeTokenWrong:           {403, "", 0, "This is not the token of the claim."},
 	schema.CodeLabelTaken:           {403, "", 0, "The label is taken. Choose another, or show the token that owns it."},
 	schema.CodeNoSession:            {404, "", 0, "There is no such session. Claim again with the token."},
+	schema.CodeNoExchange:           {404, "", 0, "This session has no such exchange, or it has no content to fetch."},
+	schema.CodeContentTaken:         {409, "", 0, "The content was asked for already. It is given once."},
 	schema.CodeSessionFenced:        {409, "", 0, "The session was taken for lost and its requests moved on. Claim again with the token."},
 	schema.CodeClaimDeleted:         {410, "", 0, "The owner gave the claim up."},
 	schema.CodeLeaseEnded:           {410, "", 0, "Nobody polled for the length of the lease. Claim again with the token."},
@@ -75,6 +77,7 @@ var codes = []struct {
 	{claim.ErrBadLabel, schema.CodeBadLabel}, {claim.ErrBadToken, schema.CodeBadToken},
 	{claim.ErrLabelTaken, schema.CodeLabelTaken}, {claim.ErrTooManyClaims, schema.CodeQuotaExceeded},
 	{claim.ErrTooManyOpen, schema.CodeQuotaExceeded}, {claim.ErrNoSession, schema.CodeNoSession},
+	{claim.ErrNoExchange, schema.CodeNoExchange}, {claim.ErrTaken, schema.CodeContentTaken}, {claim.ErrNotAnswering, schema.CodeBadMember},
 	{claim.ErrSessionFenced, schema.CodeSessionFenced}, {claim.ErrClaimDeleted, schema.CodeClaimDeleted},
 	{claim.ErrLeaseEnded, schema.CodeLeaseEnded},
 }
@@ -96,12 +99,15 @@ func (p *problem) Error() string { return string(p.code) }
 
 // problemOf makes an error of the core a problem.
 func problemOf(err error) *problem {
-	if p, ok := errors.AsType[*problem](err); ok {
-		return p
+	p, ok := errors.AsType[*problem](err)
+	if !ok {
+		p = &problem{}
 	}
-	p := &problem{}
 	if f, ok := errors.AsType[*claim.Failure](err); ok {
 		p.visitor, p.handed = true, f.Handed
+	}
+	if p.code != "" {
+		return p
 	}
 	for _, c := range codes {
 		if errors.Is(err, c.err) {

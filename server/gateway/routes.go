@@ -19,7 +19,7 @@ func (g *Gateway) routes() *chi.Mux {
 	shared := cors.New(cors.Options{
 		AllowedOrigins:      []string{"*"},
 		AllowedMethods:      []string{"GET", "HEAD", "POST", "PATCH", "DELETE"},
-		AllowedHeaders:      []string{"Accept", "Authorization", "Content-Type", "Last-Event-ID", "Prefer"},
+		AllowedHeaders:      []string{"*"}, // those of POST {responseUrl} have any name
 		ExposedHeaders:      []string{"Location", "Link", "Retry-After", "Preference-Applied"},
 		MaxAge:              int(g.options.Preflight.Seconds()),
 		AllowPrivateNetwork: true,
@@ -60,6 +60,8 @@ func (g *Gateway) routes() *chi.Mux {
 	r.With(g.serving).Delete("/claims/{label}/sessions/{session}", g.leave)
 	r.With(g.serving).Get("/claims/{label}/sessions/{session}/requests", g.poll)
 	r.With(g.serving).Post("/claims/{label}/sessions/{session}/responses", g.answer)
+	r.With(g.serving).Get("/claims/{label}/sessions/{session}/exchanges/{exchange}/content", g.fetch)
+	r.With(g.serving).Post("/claims/{label}/sessions/{session}/exchanges/{exchange}/response", g.upstream)
 
 	look("/healthz", http.HandlerFunc(g.health))
 	look("/readyz", http.HandlerFunc(g.ready))
@@ -104,6 +106,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	boundWrite(w, 0)
+	if r.Trailer == nil { // so that a copy of r sees trailers that were not announced
+		r.Trailer = http.Header{}
+	}
 	if r.ContentLength != 0 { // for who does not read the content: net/http does, at the end
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.options.ContentGrace))
 	}

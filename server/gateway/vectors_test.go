@@ -40,6 +40,11 @@ func runExchange(w *world, c vectors.Exchange) {
 	if d := c.Request.Diff(request, vars); d != "" {
 		w.t.Errorf("request: %s", d)
 	}
+	if request.BodyURL != "" {
+		if d := c.Request.DiffContent(p.fetched(request).Content); d != "" {
+			w.t.Errorf("request: %s", d)
+		}
+	}
 	p.respond(c.Answer().Envelope(request.ID))
 	got := <-done
 	if got.Err != nil {
@@ -105,7 +110,7 @@ func TestVectorsOfConversations(t *testing.T) {
 	for _, c := range vectors.Conversations() {
 		t.Run(c.Name, func(t *testing.T) {
 			o := Options{
-				PublicURL: c.Gateway.PublicURL, Keys: c.Gateway.Keys, AnswerBytes: c.Gateway.AnswerBytes, Loopback: true,
+				PublicURL: c.Gateway.PublicURL, Keys: c.Gateway.Keys, AnswerBytes: c.Gateway.AnswerBytes, ContentBytes: c.Gateway.ContentBytes, Loopback: true,
 				Limits: claim.Limits{Queue: c.Gateway.Queue, Sessions: c.Gateway.Sessions, Batch: c.Gateway.Batch},
 			}
 			inWorld(t, o, func(w *world) {

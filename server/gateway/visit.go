@@ -29,7 +29,20 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string) {
 		g.refuse(w, r, problemOf(err))
 		return
 	}
-	content, err := g.readContent(w, r, g.options.InlineBytes)
+	req, ctx := g.requestOf(r, label), r.Context()
+	switch {
+	case r.ContentLength > int64(g.options.ContentBytes):
+		err = &problem{code: schema.CodeContentTooLarge}
+	case g.streams(r):
+		u := newUpload(w, r, x, g)
+		defer u.end()
+		var free func()
+		ctx, free = u.context()
+		defer free()
+		req.Stream = u
+	default:
+		req.Content, err = g.readContent(w, r, g.options.InlineBytes)
+	}
 	if err != nil {
 		x.Fail(err)
 		p := problemOf(err)
@@ -37,7 +50,10 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string) {
 		g.refuse(w, r, p)
 		return
 	}
-	a, err := x.Do(r.Context(), g.requestOf(r, label, content))
+	a, err := x.Do(ctx, req)
+	if u, ok := req.Stream.(*upload); ok && (err != nil || !a.More) && !u.stop() {
+		defer lingering(w, r)()
+	}
 	if errors.Is(err, claim.ErrVisitorGone) {
 		panic(http.ErrAbortHandler) // nobody is there to be answered
 	}
@@ -45,7 +61,7 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string) {
 		problemOf(err).write(w, r)
 		return
 	}
-	g.relay(w, r, label, a)
+	g.relay(w, r, x, a)
 }
 
 // refusal says why a request is not let in, before its claim is looked at.
@@ -64,7 +80,7 @@ func (g *Gateway) refusal(r *http.Request, label string) *problem {
 }
 
 // requestOf makes a visitor's request one for the core.
-func (g *Gateway) requestOf(r *http.Request, label string, content []byte) *claim.Request {
+func (g *Gateway) requestOf(r *http.Request, label string) *claim.Request {
 	target := toString(g.target(r))
 	return &claim.Request{
 		Method:      r.Method,
@@ -73,7 +89,6 @@ func (g *Gateway) requestOf(r *http.Request, label string, content []byte) *clai
 		HTTPVersion: viaVersion(r),
 		RemoteAddr:  g.visitorAddr(r),
 		Fields:      g.requestFields(r, label),
-		Content:     content,
 		Keyed:       len(r.Header["Idempotency-Key"]) > 0,
 	}
 }
@@ -99,10 +114,10 @@ func (g *Gateway) urlOf(label, target string) string {
 const relayPiece = 64 << 10
 
 // relay writes an answer to the visitor.
-func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, label string, a *claim.Answer) {
+func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer) {
 	h := w.Header()
 	g.relayFields(h, a.Fields)
-	h["Via"] = append(h["Via"], "1.1 "+g.public.pseudonym(label))
+	h["Via"] = append(h["Via"], "1.1 "+g.public.pseudonym(x.Claim().Label()))
 	if _, stated := h["Content-Length"]; !stated && statesLength(r.Method, a) {
 		h["Content-Length"] = []string{strconv.Itoa(len(a.Content))}
 	}
@@ -111,6 +126,12 @@ func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, label string, a 
 	}
 	defer g.answers.give(len(a.Content))
 	boundWrite(w, 0)
+	if a.More {
+		w.WriteHeader(a.Status)
+		g.relayMore(w, r, x, a)
+		return
+	}
+	addTrailers(h, a.Trailers)
 	w.WriteHeader(a.Status)
 	if r.Method == http.MethodHead {
 		return
@@ -138,7 +159,7 @@ func keepFieldsOf304(h http.Header) {
 // not for 204 and 304 (RFC 9110, 8.6), nor for an empty answer to HEAD, where it
 // cannot know what GET would give.
 func statesLength(method string, a *claim.Answer) bool {
-	if a.Status == http.StatusNoContent || a.Status == http.StatusNotModified {
+	if a.More || len(a.Trailers) > 0 || a.Status == http.StatusNoContent || a.Status == http.StatusNotModified {
 		return false
 	}
 	return method != http.MethodHead || len(a.Content) > 0

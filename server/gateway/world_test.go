@@ -259,6 +259,12 @@ func (p *program) next() schema.Request {
 	return schema.Request{}
 }
 
+// fetched gives the content of a request that has a bodyUrl.
+func (p *program) fetched(r schema.Request) *reply {
+	p.t.Helper()
+	return newReply(p.client.Do(p.request("GET", r.BodyURL, p.Token, nil)))
+}
+
 // answer posts one message and gives its result.
 func (p *program) answer(v any) schema.Result {
 	p.t.Helper()

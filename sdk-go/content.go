@@ -1,0 +1,150 @@
+package reversehttp
+
+import (
+	"context"
+	"io"
+	"maps"
+	"math"
+	"net/http"
+	"net/http/httptrace"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// remote is the content of a request that the gateway holds while the visitor sends it. It is asked for by the first
+// Read, because a visitor may wait for a refusal or for 100 (Continue), and it may be asked for once.
+type remote struct {
+	gateway *gateway
+	where   func() (url, token string)
+	ctx     context.Context
+	cancelC context.CancelCauseFunc // its cause is what Read returns
+	trailer http.Header             // filled at the end
+
+	reading sync.Mutex // guards what follows, and is held while Read waits
+	body    io.ReadCloser
+	err     error // of the last Read
+
+	mu       sync.Mutex // guards what follows
+	deadline time.Time
+	waiting  *time.Timer // set while Read waits
+}
+
+func newRemote(ctx context.Context, g *gateway, where func() (url, token string)) *remote {
+	c := &remote{gateway: g, where: where, trailer: http.Header{}}
+	c.ctx, c.cancelC = context.WithCancelCause(ctx)
+	return c
+}
+
+func (c *remote) Read(p []byte) (n int, err error) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	closed := c.ctx.Err() != nil && context.Cause(c.ctx) == http.ErrBodyReadAfterClose
+	if c.ctx.Err() != nil && c.err == nil || closed {
+		return 0, context.Cause(c.ctx)
+	}
+	if c.err != nil || len(p) == 0 {
+		return 0, c.err
+	}
+	defer c.bound()()
+	if c.body == nil {
+		c.body, c.err = c.ask()
+	}
+	if c.err == nil {
+		n, c.err = c.body.Read(p)
+	}
+	if c.err != nil && c.err != io.EOF && c.ctx.Err() != nil {
+		c.err = context.Cause(c.ctx)
+	}
+	return n, c.err
+}
+
+func (c *remote) ask() (io.ReadCloser, error) {
+	url, token := c.where()
+	// A transport sends a GET again if its connection died. What has arrived once may be taken then; GetBody, which it
+	// asks before, forbids that.
+	var sent atomic.Bool
+	trace := &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(c.ctx, trace), http.MethodGet, url, emptyBody{})
+	if err != nil {
+		return nil, err
+	}
+	req.GetBody = func() (io.ReadCloser, error) {
+		if sent.Load() {
+			return nil, io.ErrUnexpectedEOF
+		}
+		return emptyBody{}, nil
+	}
+	req.Header["Authorization"] = []string{"Bearer " + token}
+	req.Header["Accept-Encoding"] = []string{"identity"} // the content is exact
+	resp, err := c.gateway.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		problem, err := readAll(resp)
+		if err != nil {
+			return nil, err
+		}
+		return nil, refusal(resp.StatusCode, resp.Header, problem)
+	}
+	return &withTrailer{resp.Body, func() { maps.Copy(c.trailer, resp.Trailer) }}, nil
+}
+
+// emptyBody is no content, of which http.NewRequest does not know that.
+type emptyBody struct{}
+
+func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
+func (emptyBody) Close() error             { return nil }
+
+// withTrailer calls atEnd before it says that the content has ended.
+type withTrailer struct {
+	io.ReadCloser
+	atEnd func()
+}
+
+func (b *withTrailer) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.atEnd()
+	}
+	return n, err
+}
+
+// Close stops a Read that waits, and the visitor.
+func (c *remote) Close() error {
+	c.cancelC(http.ErrBodyReadAfterClose)
+	return nil
+}
+
+// setDeadline bounds the Reads. As with a connection nothing can be read after one that took too long.
+func (c *remote) setDeadline(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.deadline = at; c.waiting != nil {
+		c.waiting.Reset(left(at))
+	}
+}
+
+// bound has the deadline end a Read that begins. The function it returns ends that.
+func (c *remote) bound() func() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = time.AfterFunc(left(c.deadline), func() { c.cancelC(os.ErrDeadlineExceeded) })
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.waiting.Stop()
+		c.waiting = nil
+	}
+}
+
+// left returns the time until a deadline; zero stands for none.
+func left(deadline time.Time) time.Duration {
+	if deadline.IsZero() {
+		return math.MaxInt64
+	}
+	return time.Until(deadline)
+}

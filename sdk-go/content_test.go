@@ -1,0 +1,157 @@
+package reversehttp_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"reversehttp/server/gateway"
+)
+
+// 64 MiB pass in both directions, between a visitor who is slower than the handler and one who is faster, and little of
+// them is held at any time by visitor, gateway and session together.
+func TestContentOfAnySizeTakesLittleMemory(t *testing.T) {
+	const size, most = 64 << 20, 1 << 20
+	l := lend(t, hostShape, gateway.Options{})
+	s := l.serve(t, handle(func(w http.ResponseWriter, r *http.Request) {
+		buf := make([]byte, 32<<10)
+		switch {
+		case r.Method == "PUT":
+			n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{r.Body}, buf)
+			fmt.Fprint(w, n, err)
+			return
+		case r.URL.Path == "/declared":
+			w.Header().Set("Content-Length", fmt.Sprint(size))
+		}
+		for sent := 0; sent < size; sent += len(buf) {
+			if _, err := w.Write(buf); err != nil {
+				t.Error(err)
+				return
+			}
+			if r.URL.Path == "/flushed" {
+				w.(http.Flusher).Flush()
+			}
+		}
+	}), nil)
+	u, err := url.Parse(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	// held returns how much more than before is held when everybody waits for the slow one, which takes a while.
+	held := func(before int64) (n int64) {
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for end := time.Now().Add(10 * time.Second); ; <-tick.C {
+			if n = heap() - before; n <= most || time.Now().After(end) {
+				return n
+			}
+		}
+	}
+	connect := func(request string) *net.TCPConn {
+		conn, err := net.Dial("tcp", l.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.SetDeadline(time.Now().Add(time.Minute))
+		fmt.Fprintf(conn, request, u.Host)
+		return conn.(*net.TCPConn)
+	}
+	buf := make([]byte, 64<<10)
+	for _, path := range []string{"/", "/declared", "/flushed"} {
+		before, largest := heap(), int64(0)
+		conn := connect("GET " + path + " HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n")
+		conn.SetReadBuffer(64 << 10)
+		total := 0
+		for next := 0; ; {
+			n, err := conn.Read(buf)
+			total += n
+			if err != nil {
+				break
+			}
+			if total > next {
+				next += 8 << 20
+				largest = max(largest, held(before))
+			}
+		}
+		conn.Close()
+		if total < size {
+			t.Errorf("GET %s: %d bytes came, want %d and the head", path, total, size)
+		}
+		if largest > most {
+			t.Errorf("GET %s: %d bytes more of heap, want %d at most", path, largest, most)
+		}
+		t.Logf("GET %s: at most %d KiB more of heap", path, largest>>10)
+	}
+	before, largest := heap(), int64(0)
+	conn := connect("PUT / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nContent-Length: " + fmt.Sprint(size) + "\r\n\r\n")
+	defer conn.Close()
+	for sent := 0; sent < size; sent += len(buf) {
+		if _, err := conn.Write(buf); err != nil {
+			t.Fatal(err)
+		}
+		if sent%(8<<20) == 0 {
+			largest = max(largest, held(before))
+		}
+	}
+	answer, err := io.ReadAll(conn)
+	if want := fmt.Sprint(size, " <nil>"); !strings.HasSuffix(string(answer), want) {
+		t.Errorf("PUT = %q, %v; want %q at the end", answer, err, want)
+	}
+	if largest > most {
+		t.Errorf("PUT: %d bytes more of heap, want %d at most", largest, most)
+	}
+	t.Logf("PUT: at most %d KiB more of heap", largest>>10)
+}
+
+// BenchmarkContent measures the bytes that pass from handler to visitor, in one stream or little by little, and back.
+func BenchmarkContent(b *testing.B) {
+	const size = 16 << 20
+	piece := make([]byte, 32<<10)
+	l := lend(b, hostShape, gateway.Options{})
+	s := l.serve(b, handle(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "PUT" {
+			io.Copy(io.Discard, r.Body)
+			return
+		}
+		for range size / len(piece) {
+			w.Write(piece)
+			if r.URL.Path == "/flushed" {
+				w.(http.Flusher).Flush()
+			}
+		}
+	}), nil)
+	client := l.client(b)
+	for _, c := range []struct{ method, path string }{{"GET", ""}, {"GET", "flushed"}, {"PUT", ""}} {
+		b.Run(c.method+"/"+c.path, func(b *testing.B) {
+			b.SetBytes(size)
+			for b.Loop() {
+				var content io.Reader
+				if c.method == "PUT" {
+					content = io.LimitReader(pattern(), size)
+				}
+				req, _ := http.NewRequest(c.method, s.URL()+c.path, content)
+				resp, err := client.Do(req)
+				if err != nil {
+					b.Fatal(err)
+				}
+				n, err := io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+				if err != nil || n != size && c.method == "GET" {
+					b.Fatal(n, err)
+				}
+			}
+		})
+	}
+}

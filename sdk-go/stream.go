@@ -1,0 +1,318 @@
+package reversehttp
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"reversehttp/schema"
+)
+
+// A stream is an answer whose beginning is sent before its end is known: its handler flushed, or wrote more than is
+// held. The handler fills a buffer, and waits while it is full. The pump, a goroutine of the session, posts the
+// beginning and then sends what the buffer has whenever it was flushed or is full, in one of two ways:
+//
+//	parts  one post after the other. What comes meanwhile goes with the next. They need no connection of their own, pass
+//	       whatever lets JSON pass, and tell in silence that the handler is at work.
+//	raw    one request that lasts. It is faster, so it is for much: the buffer was full at once, or so much is declared.
+//
+// The exchange is the pump's to end. If sending fails, the context of the handler ends, and so do its writes. Nothing is
+// sent to another session of the gateway, because the visitor has the beginning of this answer.
+//
+// A stream that the handler gives up ends without a clean end: an abort after parts, a torn request when raw.
+
+const (
+	// How much of an answer is held before it becomes a stream.
+	heldMost = 128 << 10
+	// How much of a stream is held for the pump, which has as much on its way.
+	streamBuffer = 64 << 10
+	// How long a handler may be silent until a part without content says that it is at work; a third of what the
+	// gateway allows.
+	quietMost = 20 * time.Second
+)
+
+var (
+	errGivenUp = errors.New("reversehttp: the handler gave up")
+	errInvalid = errors.New("reversehttp: the gateway calls the answer invalid")
+)
+
+type stream struct {
+	session *Session
+	x       *exchange
+	much    bool         // raw is worth it
+	little  bool         // raw is not wanted: a proxy may drop the trailers of a request
+	head    <-chan taken // what became of the beginning
+	at      *claimed     // that took it
+	url     string       // for raw
+
+	ctx     context.Context // ends when the stream has, with the reason
+	cancelC context.CancelCauseFunc
+	detach  func() bool // parts it from the handler's context
+
+	wake chan struct{} // something changed for the pump; one place
+	room chan struct{} // something was taken; one place
+
+	mu       sync.Mutex // guards what follows
+	most     int        // for pending
+	pending  []byte     // written and not taken
+	flushing bool       // pending is to go at once
+	ended    bool       // the handler writes no more
+	cause    error      // why it gave up, if it did
+	trailers http.Header
+
+	taken []byte // the pump's, until it takes again
+}
+
+// newStream begins to stream the answer of x, whose beginning is the message. The buffer may have content.
+func newStream(s *Session, x *exchange, message, buffer []byte) *stream {
+	head := make(chan taken, 1)
+	t := &stream{
+		session: s, x: x, head: head, wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
+		pending: buffer, flushing: len(buffer) > 0, most: streamBuffer,
+	}
+	if n := s.current().Limits.PartBytes; n > 0 {
+		t.most = min(t.most, n)
+	}
+	t.ctx, t.cancelC = context.WithCancelCause(s.life)
+	t.detach = context.AfterFunc(x.ctx, func() { t.cancelC(context.Cause(x.ctx)) })
+	x.answer, x.posted = message, true
+	s.exchanges.answering(x, head)
+	s.running.Go(func() { s.post(x) })
+	return t
+}
+
+// writeStream adds to a stream, and waits while the visitor is slow.
+func writeStream[S string | []byte](t *stream, p S, deadline time.Time) (n int, err error) {
+	for {
+		if err := t.broken(deadline); err != nil {
+			return n, err
+		}
+		t.mu.Lock()
+		some := max(0, min(len(p), t.most-len(t.pending)))
+		t.pending = append(t.pending, p[:some]...)
+		full := len(t.pending) >= t.most
+		t.mu.Unlock()
+		if full {
+			poke(t.wake)
+		}
+		n += some
+		if p = p[some:]; len(p) == 0 {
+			return n, nil
+		}
+		if err := t.awaitRoom(deadline); err != nil {
+			return n, err
+		}
+	}
+}
+
+func (t *stream) awaitRoom(deadline time.Time) error {
+	timer := time.NewTimer(left(deadline))
+	defer timer.Stop()
+	select {
+	case <-t.room:
+		return nil
+	case <-t.ctx.Done():
+		return context.Cause(t.ctx)
+	case <-timer.C:
+		return t.broken(deadline)
+	}
+}
+
+// flush has the pump take what is there.
+func (t *stream) flush(deadline time.Time) error {
+	if err := t.broken(deadline); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	t.flushing = true
+	t.mu.Unlock()
+	poke(t.wake)
+	return nil
+}
+
+// broken tells why nothing can be written any more. A deadline that has passed breaks the stream for good, as it breaks
+// a connection.
+func (t *stream) broken(deadline time.Time) error {
+	if t.ctx.Err() != nil {
+		return context.Cause(t.ctx)
+	}
+	t.mu.Lock()
+	cause := t.cause
+	t.mu.Unlock()
+	if cause == nil && !deadline.IsZero() && !time.Now().Before(deadline) {
+		cause = os.ErrDeadlineExceeded
+		t.end(cause, nil)
+		t.x.cancelC(cause)
+	}
+	return cause
+}
+
+// end says that the handler writes no more; and why it gave up, if it did. Only the first call counts.
+func (t *stream) end(cause error, trailers http.Header) {
+	if t.x.ctx.Err() != nil {
+		t.cancelC(context.Cause(t.x.ctx))
+	}
+	t.detach()
+	t.mu.Lock()
+	if !t.ended {
+		t.ended, t.cause, t.trailers = true, cause, trailers
+	}
+	t.mu.Unlock()
+	poke(t.wake)
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// take waits for content that is to go, and for the end of the answer. It returns nothing after a long silence. The
+// content is the caller's until it takes again.
+func (t *stream) take() (content []byte, last bool, err error) {
+	quiet := time.NewTimer(quietMost)
+	defer quiet.Stop()
+	for {
+		t.mu.Lock()
+		due := len(t.pending) > 0 && (t.flushing || len(t.pending) >= t.most)
+		switch {
+		case t.ctx.Err() != nil:
+			err = context.Cause(t.ctx)
+		case t.ended && t.cause != nil:
+			err = errGivenUp
+		case due || t.ended:
+			some := min(len(t.pending), t.most)
+			content, last = t.pending[:some], t.ended && some == len(t.pending)
+			t.flushing = some < len(t.pending)
+			t.pending, t.taken = append(t.taken[:0], t.pending[some:]...), t.pending
+		default:
+			t.flushing = false // of nothing
+		}
+		t.mu.Unlock()
+		if due || last || err != nil {
+			poke(t.room)
+			return content, last, err
+		}
+		select {
+		case <-t.wake:
+		case <-quiet.C:
+			return nil, false, nil
+		case <-t.ctx.Done():
+			return nil, false, context.Cause(t.ctx)
+		}
+	}
+}
+
+// pump sends the stream to its end.
+func (t *stream) pump() {
+	err := t.relay()
+	if err == errGivenUp || err == errInvalid {
+		t.abort(err)
+	}
+	if err != nil && err != errGivenUp {
+		t.session.log.Debug("stream broken", "id", t.x.id, "error", err)
+	}
+	t.x.cancelC(err)
+	t.cancelC(err)
+	t.session.exchanges.end(t.x)
+}
+
+func (t *stream) relay() error {
+	select {
+	case head := <-t.head:
+		if head.err != nil {
+			return head.err
+		}
+		t.at, t.url = head.at, head.url
+	case <-t.ctx.Done():
+		return context.Cause(t.ctx)
+	}
+	t.x.timer.Stop()
+	content, last, err := t.take()
+	if err != nil {
+		return err
+	}
+	full := len(content) >= t.most
+	if t.url != "" && (full || t.much && len(content) > 0) && !last && !t.little && !t.session.rawRefused.Load() {
+		if untouched, err := t.sendRaw(content); !untouched {
+			return err
+		}
+	}
+	return t.sendParts(content, last)
+}
+
+// sendParts sends content, and all that follows, part by part.
+func (t *stream) sendParts(content []byte, last bool) error {
+	for seq := 1; ; seq++ {
+		end := tail{more: !last}
+		if last {
+			end.trailers = pairsOf(t.trailers)
+		}
+		err := t.post(t.ctx, partMessage(t.x.id, seq, content, end))
+		if err != nil || last {
+			return err
+		}
+		if content, last, err = t.take(); err != nil {
+			return err
+		}
+	}
+}
+
+// abort tells the gateway that the answer ends without a clean end.
+func (t *stream) abort(reason error) {
+	ctx, cancel := context.WithTimeout(t.session.life, callTimeout)
+	defer cancel()
+	if t.at != nil {
+		_ = t.post(ctx, abortMessage(t.x.id, reason.Error()))
+	}
+}
+
+// post posts one message until the gateway has judged it. A repetition does no harm, for parts are counted. It goes
+// alone: the gateway holds the answer to it back while the visitor is slow.
+func (t *stream) post(ctx context.Context, message []byte) error {
+	s := t.session
+	var b backoff
+	for {
+		var r schema.Results
+		c := call{method: "POST", url: t.at.Responses, bearer: t.at.Token, content: message}
+		err := s.gateway.call(ctx, c, &r)
+		if err == nil && len(r.Results) != 1 {
+			err = &Error{Code: codeUnexpected, Detail: "no result for a part"}
+		}
+		if err == nil {
+			return t.judged(r.Results[0])
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		s.log.Warn("part not taken", "id", t.x.id, "error", err)
+		var refused *Error
+		switch v := judge(err); {
+		case v == over && errors.As(err, &refused) && refused.Code != schema.CodeDraining:
+			return errSessionLost
+		case v == final && errors.As(err, &refused) && about(refused):
+			return errInvalid
+		case v == final:
+			return err
+		}
+		if !pause(ctx, b.next(asked(err))) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// judged returns what a result of the gateway means to the stream.
+func (t *stream) judged(r schema.Result) error {
+	switch r.Status {
+	case schema.ResultAccepted, schema.ResultDuplicate:
+		return nil
+	case schema.ResultInvalid:
+		t.session.log.Error("answer invalid", "id", t.x.id, "pointer", pointer(r), "detail", r.Detail)
+		return errInvalid
+	}
+	return errNotTaken
+}

@@ -1,0 +1,56 @@
+package reversehttp
+
+import (
+	"net/http"
+	"net/textproto"
+	"strings"
+)
+
+// notTrailers are fields that frame, route or describe content, or steer the request (RFC 9110, 6.5.1); those whose
+// names begin with If- are too.
+var notTrailers = map[string]bool{
+	"Authorization": true, "Cache-Control": true, "Connection": true, "Content-Encoding": true, "Content-Length": true,
+	"Content-Range": true, "Content-Type": true, "Expect": true, "Host": true, "Keep-Alive": true, "Max-Forwards": true,
+	"Pragma": true, "Proxy-Authenticate": true, "Proxy-Authorization": true, "Proxy-Connection": true, "Range": true,
+	"Realm": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Www-Authenticate": true,
+}
+
+// mayTrail reports whether a field may come after the content. The name is in canonical form.
+func mayTrail(name string) bool {
+	return token(name) && !notTrailers[name] && !strings.HasPrefix(name, "If-")
+}
+
+// declaredTrailers returns the names that the Trailer fields of a header tell.
+func declaredTrailers(h http.Header) (names []string) {
+	for _, v := range h["Trailer"] {
+		for name := range strings.SplitSeq(v, ",") {
+			name = textproto.CanonicalMIMEHeaderKey(textproto.TrimString(name))
+			if mayTrail(name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// trailersOf returns the trailers that a header has when its handler returned: the fields that were declared, and those
+// with the prefix.
+func trailersOf(h http.Header, declared []string) http.Header {
+	t := http.Header{}
+	for name, values := range h {
+		if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
+			if name = textproto.CanonicalMIMEHeaderKey(name); mayTrail(name) {
+				t[name] = append(t[name], values...)
+			}
+		}
+	}
+	for _, name := range declared {
+		t[name] = append(t[name], h[name]...)
+	}
+	return t
+}
+
+// pairsOf returns trailers in JSON, as appendField makes them.
+func pairsOf(trailers http.Header) []byte {
+	return appendHeader(nil, trailers, func(string) bool { return false })
+}

@@ -1,0 +1,328 @@
+package claim
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// parts are the content of a streamed answer on its way from a session to the
+// visitor. A part is taken at once, and its sender then waits while the visitor
+// has yet to take more than window: that is the back-pressure. claim.mu guards
+// it, but for the channels came and over.
+type parts struct {
+	seq    int           // of the last part taken
+	chunks [][]byte      // not given to the visitor yet
+	size   int           // of chunks
+	total  int           // bytes of all parts
+	last   bool          // no part comes any more
+	raw    bool          // a [Session.Stream] has begun
+	moved  time.Time     // when a part came last, or the visitor had taken all
+	came   chan struct{} // something came for the visitor; one place
+	over   chan struct{} // closed when the exchange has ended
+	room   chan struct{} // closed when the visitor took something; nil while nobody waits
+}
+
+// window is how much content of a streamed answer waits for its visitor before
+// its sender does, in bytes.
+const window = 64 << 10
+
+func (p *parts) come() {
+	select {
+	case p.came <- struct{}{}:
+	default:
+	}
+}
+
+func (p *parts) makeRoom() {
+	if p.room != nil {
+		close(p.room)
+		p.room = nil
+	}
+}
+
+// begin gives the visitor the beginning of a streamed answer. The caller holds
+// claim.mu.
+func (x *Exchange) begin(a *Answer) {
+	x.state, x.seen, x.answer = answering, true, a
+	x.parts = &parts{came: make(chan struct{}, 1), over: make(chan struct{}), moved: time.Now()}
+	close(x.ready)
+}
+
+// Next gives the visitor the content that comes next of an answer with More; at
+// the end it gives [io.EOF], and a [*Failure] where the answer is cut short. The
+// end of ctx means that the visitor left.
+func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
+	c, p := x.claim, x.parts
+	timer := time.NewTimer(c.registry.times.Part)
+	defer timer.Stop()
+	c.mu.Lock()
+	p.moved = time.Now() // the visitor's own slowness is over
+	c.mu.Unlock()
+	for {
+		c.mu.Lock()
+		switch {
+		case len(p.chunks) > 0:
+			chunks := p.chunks
+			p.chunks, p.size = nil, 0
+			p.makeRoom()
+			c.mu.Unlock()
+			return chunks, nil
+		case p.last && x.state == answering:
+			x.finish(Done, nil, nil)
+		}
+		over := x.state == ended
+		left := time.Until(p.moved.Add(c.registry.times.Part))
+		c.mu.Unlock()
+		if over {
+			if err := x.end(); err != nil {
+				return nil, err
+			}
+			return nil, io.EOF
+		}
+		timer.Reset(left)
+		select {
+		case <-p.came:
+		case <-ctx.Done():
+			c.mu.Lock()
+			x.abandon()
+			c.mu.Unlock()
+		case <-timer.C:
+			c.mu.Lock()
+			if x.state == answering && time.Since(p.moved) >= c.registry.times.Part {
+				s := x.session
+				x.finish(TimedOut, nil, &Failure{ErrHandlerTimeout, HandedYes})
+				s.cancel(x, CancelTimedOut)
+			}
+			c.mu.Unlock()
+		}
+	}
+}
+
+// Leave ends a streamed answer whose visitor's door cannot write any more. Next
+// is not called after it.
+func (x *Exchange) Leave() {
+	x.claim.mu.Lock()
+	x.abandon()
+	x.claim.mu.Unlock()
+	_ = x.end()
+}
+
+// Part is one part of an answer with More.
+type Part struct {
+	// Seq counts the parts from 1.
+	Seq      int
+	Content  []byte
+	More     bool
+	Trailers []Field
+}
+
+// Part sends a part of an answer on, and waits while the visitor is slow, or
+// until ctx ends, which takes nothing back. Where the visitor leaves meanwhile it
+// gives [Late]. It fails with [ErrNotAnswering] and [ErrGap], and where the
+// session may not answer with why.
+func (s *Session) Part(ctx context.Context, id string, part Part) (Result, error) {
+	var x *Exchange
+	var fault error
+	same := func(t tombstone) bool { return part.Seq <= t.parts }
+	result, err := s.settle(id, same, func(open *Exchange) Result {
+		p := open.parts
+		switch {
+		case p == nil || p.raw:
+			fault = ErrNotAnswering
+			return Unknown
+		case part.Seq <= p.seq:
+			x = open // a retry is held back too
+			return Duplicate
+		case p.last:
+			return Conflict
+		case part.Seq > p.seq+1:
+			fault = ErrGap
+			return Unknown
+		}
+		p.seq = part.Seq
+		open.push(part)
+		x = open
+		return Accepted
+	})
+	if fault != nil {
+		return Unknown, fault
+	}
+	if x != nil {
+		defer s.Work()()
+		if x.waitForRoom(ctx) {
+			result = Late
+		}
+	}
+	return result, err
+}
+
+// push gives the visitor a part. The caller holds claim.mu.
+func (x *Exchange) push(part Part) {
+	p := x.parts
+	if len(part.Content) > 0 {
+		p.chunks = append(p.chunks, part.Content)
+		p.size += len(part.Content)
+		p.total += len(part.Content)
+	}
+	p.moved = time.Now()
+	if !part.More {
+		p.last, x.answer.Trailers = true, part.Trailers
+	}
+	p.come()
+}
+
+// waitForRoom waits while the visitor has too much to take, or until the
+// exchange or ctx ends. It tells whether the visitor left, or time ran out, before
+// all was taken.
+func (x *Exchange) waitForRoom(ctx context.Context) (late bool) {
+	c, p := x.claim, x.parts
+	for {
+		c.mu.Lock()
+		if p.size <= window || x.state == ended {
+			late = p.size > 0 && x.tooLate()
+			c.mu.Unlock()
+			return late
+		}
+		if p.room == nil {
+			p.room = make(chan struct{})
+		}
+		room := p.room
+		c.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// tooLate tells whether x has ended so that no answer can reach anybody. The
+// caller holds claim.mu.
+func (x *Exchange) tooLate() bool {
+	return x.state == ended && (x.outcome == TimedOut || x.outcome == Abandoned || x.rejected)
+}
+
+// Stream begins to continue an answer with More by content as it is. It fails
+// with [ErrNotAnswering] where none began or parts came already, and with
+// [ErrNoExchange].
+func (s *Session) Stream(id string) (*Stream, error) {
+	c := s.claim
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := s.answerable(); err != nil {
+		return nil, err
+	}
+	x := s.held[id]
+	switch {
+	case x == nil:
+		return nil, ErrNoExchange
+	case x.parts == nil || x.parts.raw || x.parts.seq > 0:
+		return nil, ErrNotAnswering
+	}
+	s.touch()
+	x.parts.raw = true
+	return &Stream{session: s, exchange: x}, nil
+}
+
+// Stream continues an answer. It is not used by several goroutines at a time.
+type Stream struct {
+	session  *Session
+	exchange *Exchange
+}
+
+// Write sends content on, which the caller does not change afterwards, and
+// waits while the visitor is slow, or until ctx ends. It tells whether anybody
+// wants more.
+func (w *Stream) Write(ctx context.Context, content []byte) bool {
+	if !w.push(Part{Content: content, More: true}) {
+		return false
+	}
+	return !w.exchange.waitForRoom(ctx)
+}
+
+// Over is closed when the exchange has ended, whoever ended it.
+func (w *Stream) Over() <-chan struct{} { return w.exchange.parts.over }
+
+// Close ends the answer and waits until the visitor has all of it.
+func (w *Stream) Close(ctx context.Context, trailers []Field) Result {
+	x := w.exchange
+	w.push(Part{Trailers: trailers})
+	c := x.claim
+	for {
+		c.mu.Lock()
+		if x.state == ended {
+			defer c.mu.Unlock()
+			if x.outcome == Done {
+				return Accepted
+			}
+			return Late
+		}
+		if x.parts.room == nil {
+			x.parts.room = make(chan struct{})
+		}
+		room := x.parts.room
+		c.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return Accepted
+		}
+	}
+}
+
+// Abort ends the answer before its end.
+func (w *Stream) Abort() {
+	w.exchange.claim.mu.Lock()
+	w.exchange.fail(ErrHandlerFailed)
+	w.exchange.claim.mu.Unlock()
+}
+
+func (w *Stream) push(part Part) bool {
+	c := w.exchange.claim
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w.exchange.state != answering {
+		return false
+	}
+	w.session.touch()
+	w.exchange.push(part)
+	return true
+}
+
+// Fetch gives the request of an exchange whose content the session asks for,
+// once. It fails with [ErrNoExchange] and [ErrTaken].
+func (s *Session) Fetch(id string) (*Request, error) {
+	c := s.claim
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := s.held[id]
+	switch {
+	case x == nil || x.request.Stream == nil:
+		return nil, ErrNoExchange
+	case x.fetched:
+		return nil, ErrTaken
+	}
+	s.touch()
+	// Who asks has it: a poll leaves out what is not only delivered.
+	x.fetched, x.seen = true, true
+	if x.state == delivered {
+		x.state = running
+	}
+	return x.request, nil
+}
+
+// Work says that a request of the session begins which may last long while its
+// program does nothing else, and gives what says that it has ended. Meanwhile the
+// session is not lost.
+func (s *Session) Work() (done func()) {
+	s.claim.mu.Lock()
+	defer s.claim.mu.Unlock()
+	s.busy++
+	return func() {
+		s.claim.mu.Lock()
+		defer s.claim.mu.Unlock()
+		s.busy--
+		s.touch()
+	}
+}

@@ -1,0 +1,544 @@
+package claim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// streamed is a visitor of an answer that has begun.
+type streamed struct {
+	*visit
+	s   *Session
+	ctx context.Context
+}
+
+// stream has a visitor whose answer has begun, in a session that uses cursors.
+func (s *scene) stream(method string) *streamed {
+	s.t.Helper()
+	one := s.session()
+	v := s.visit(method)
+	s.one(one, new(one.Cursor()))
+	if got, err := one.Answer(v.x.ID(), &Answer{Status: 200, More: true}); got != Accepted || err != nil {
+		s.t.Fatalf("begin = %v %v, want accepted", got, err)
+	}
+	<-v.done
+	if v.err != nil || !v.a.More {
+		s.t.Fatalf("visitor got %+v %v, want the beginning", v.a, v.err)
+	}
+	ctx, leave := context.WithCancel(context.Background())
+	s.t.Cleanup(leave)
+	v.leave = leave
+	return &streamed{v, one, ctx}
+}
+
+// next takes what comes next, as a visitor who waits for it.
+func (v *streamed) next() (string, error) {
+	chunks, err := v.x.Next(v.ctx)
+	out := ""
+	for _, c := range chunks {
+		out += string(c)
+	}
+	return out, err
+}
+
+// part posts a part whose result must be as wanted.
+func (v *streamed) part(seq int, content string, more bool, want Result) {
+	v.visit.s.t.Helper()
+	got, err := v.s.Part(context.Background(), v.x.ID(), Part{Seq: seq, Content: []byte(content), More: more})
+	if err != nil || got != want {
+		v.visit.s.t.Errorf("part %d = %v %v, want %v", seq, got, err, want)
+	}
+}
+
+// cut checks that the visitor's answer ends before its end.
+func (v *streamed) cut(o Outcome, want error) {
+	v.visit.s.t.Helper()
+	for {
+		_, err := v.next()
+		if err == nil {
+			continue
+		}
+		f, ok := errors.AsType[*Failure](err)
+		if !ok || !errors.Is(err, want) || f.Handed != HandedYes {
+			v.visit.s.t.Errorf("the answer ended with %v %+v, want %v", err, f, want)
+		}
+		break
+	}
+	v.ended(o)
+}
+
+// sender is a call of a session on a goroutine of its own.
+type sender struct {
+	done   chan struct{}
+	result Result
+	err    error
+}
+
+func (v *streamed) send(ctx context.Context, seq int, content []byte) *sender {
+	b := &sender{done: make(chan struct{})}
+	go func() {
+		defer close(b.done)
+		b.result, b.err = v.s.Part(ctx, v.x.ID(), Part{Seq: seq, Content: content, More: true})
+	}()
+	synctest.Wait()
+	return b
+}
+
+func (b *sender) waits() bool {
+	synctest.Wait()
+	select {
+	case <-b.done:
+		return false
+	default:
+		return true
+	}
+}
+
+func inStream(t *testing.T, test func(t *testing.T, s *scene, v *streamed)) {
+	t.Helper()
+	inScene(t, Options{}, func(t *testing.T, s *scene) { test(t, s, s.stream("GET")) })
+}
+
+func TestPartsReachTheVisitorInOrder(t *testing.T) {
+	inStream(t, func(t *testing.T, s *scene, v *streamed) {
+		v.part(1, "one", true, Accepted)
+		v.part(2, "two", true, Accepted)
+		if got, err := v.next(); got != "onetwo" || err != nil {
+			t.Errorf("next = %q %v, want both parts", got, err)
+		}
+		if got, err := v.s.Part(t.Context(), v.x.ID(), Part{Seq: 3, Content: []byte("end"), Trailers: []Field{{"A", "b"}}}); got != Accepted || err != nil {
+			t.Errorf("last part = %v %v, want accepted", got, err)
+		}
+		if got, err := v.next(); got != "end" || err != nil {
+			t.Errorf("next = %q %v, want the last part", got, err)
+		}
+		if n := s.claim.State().Ends; n != [4]uint64{} {
+			t.Errorf("ends = %v, want none until the visitor has it", n)
+		}
+		if got, err := v.next(); got != "" || err != io.EOF {
+			t.Errorf("next = %q %v, want the end", got, err)
+		}
+		if len(v.a.Trailers) != 1 {
+			t.Errorf("trailers = %v, want one", v.a.Trailers)
+		}
+		v.ended(Done)
+	})
+}
+
+func TestPartsAreJudged(t *testing.T) {
+	inStream(t, func(t *testing.T, _ *scene, v *streamed) {
+		id := v.x.ID()
+		if _, err := v.s.Part(t.Context(), id, Part{Seq: 2}); !errors.Is(err, ErrGap) {
+			t.Errorf("a skipped part gave %v, want ErrGap", err)
+		}
+		v.part(1, "a", true, Accepted)
+		v.part(1, "a", true, Duplicate)
+		v.part(2, "b", false, Accepted)
+		v.part(2, "b", false, Duplicate)
+		v.part(3, "c", false, Conflict)
+		begun, whole := &Answer{Status: 200, More: true}, &Answer{Status: 200}
+		judge := func(when string) {
+			for _, c := range []struct {
+				a    *Answer
+				want Result
+			}{{begun, Duplicate}, {whole, Conflict}, {&Answer{Status: 201, More: true}, Conflict}} {
+				if got, err := v.s.Answer(id, c.a); got != c.want || err != nil {
+					t.Errorf("%s: answer %+v = %v %v, want %v", when, c.a, got, err, c.want)
+				}
+			}
+		}
+		judge("before the end")
+		_, _ = v.next()
+		if _, err := v.next(); err != io.EOF {
+			t.Fatalf("next = %v, want the end", err)
+		}
+		judge("after the end")
+		v.part(1, "a", true, Duplicate)
+		v.part(2, "b", false, Duplicate)
+		v.part(3, "c", true, Conflict)
+		for range 5 { // two minutes, and the session lives
+			if _, err := v.s.Poll(t.Context(), nil, 25*time.Second); err != nil {
+				t.Fatal(err)
+			}
+		}
+		v.part(2, "b", false, Unknown)
+	})
+}
+
+func TestAWholeAnswerDiffersByItsTrailers(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		v := s.visit("GET")
+		s.one(one, nil)
+		s.answer(one, v.x, 200, Accepted)
+		if got, _ := one.Answer(v.x.ID(), &Answer{Status: 200, Trailers: []Field{{"A", "b"}}}); got != Conflict {
+			t.Errorf("the answer with a trailer = %v, want conflict", got)
+		}
+		v.answered(200)
+	})
+}
+
+func TestAPartNeedsABeginning(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		v := s.visit("GET")
+		s.one(one, nil)
+		if _, err := one.Part(t.Context(), v.x.ID(), Part{Seq: 1}); !errors.Is(err, ErrNotAnswering) {
+			t.Errorf("part = %v, want ErrNotAnswering", err)
+		}
+		if _, err := one.Stream(v.x.ID()); !errors.Is(err, ErrNotAnswering) {
+			t.Errorf("stream = %v, want ErrNotAnswering", err)
+		}
+		if _, err := one.Abort(v.x.ID()); err != nil {
+			t.Fatal(err)
+		}
+		v.failed(Failed, ErrHandlerFailed, HandedYes)
+		if got, err := one.Part(t.Context(), v.x.ID(), Part{Seq: 1}); got != Conflict || err != nil {
+			t.Errorf("part after an abort = %v %v, want conflict", got, err)
+		}
+	})
+}
+
+func TestPartsAndStreamsExcludeEachOther(t *testing.T) {
+	inStream(t, func(t *testing.T, s *scene, v *streamed) {
+		v.part(1, "a", true, Accepted)
+		if _, err := v.s.Stream(v.x.ID()); !errors.Is(err, ErrNotAnswering) {
+			t.Errorf("stream after a part = %v, want ErrNotAnswering", err)
+		}
+		raw := s.stream("GET")
+		w, err := raw.s.Stream(raw.x.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := raw.s.Part(t.Context(), raw.x.ID(), Part{Seq: 1}); !errors.Is(err, ErrNotAnswering) {
+			t.Errorf("part after a stream = %v, want ErrNotAnswering", err)
+		}
+		if _, err := raw.s.Stream(raw.x.ID()); !errors.Is(err, ErrNotAnswering) {
+			t.Errorf("second stream = %v, want ErrNotAnswering", err)
+		}
+		if !w.Write(t.Context(), []byte("x")) {
+			t.Error("nobody wants more")
+		}
+		got := make(chan Result)
+		go func() { got <- w.Close(t.Context(), nil) }()
+		for err := error(nil); err == nil; {
+			_, err = raw.next()
+		}
+		if r := <-got; r != Accepted {
+			t.Errorf("close = %v, want accepted", r)
+		}
+		raw.ended(Done)
+		v.leave()
+		v.cut(Abandoned, ErrVisitorGone)
+	})
+}
+
+func TestASenderWaitsForTheVisitor(t *testing.T) {
+	inStream(t, func(t *testing.T, _ *scene, v *streamed) {
+		full := make([]byte, window)
+		if b := v.send(t.Context(), 1, full); b.waits() {
+			t.Fatal("a part within the window waits")
+		}
+		senders := []*sender{v.send(t.Context(), 2, []byte("b")), v.send(t.Context(), 3, full), v.send(t.Context(), 2, []byte("b"))}
+		ctx, stop := context.WithCancel(t.Context())
+		gone := v.send(ctx, 4, []byte("d"))
+		for i, b := range append(senders, gone) {
+			if !b.waits() {
+				t.Fatalf("sender %d does not wait", i)
+			}
+		}
+		stop()
+		if gone.waits() || gone.result != Accepted {
+			t.Errorf("a sender who left waits, or heard %v", gone.result)
+		}
+		if got, err := v.next(); err != nil || len(got) != 2*window+2 {
+			t.Errorf("next = %d bytes %v, want all", len(got), err)
+		}
+		for i, want := range []Result{Accepted, Accepted, Duplicate} {
+			if senders[i].waits() || senders[i].result != want {
+				t.Errorf("sender %d waits, or heard %v, want %v", i, senders[i].result, want)
+			}
+		}
+		v.leave()
+		v.cut(Abandoned, ErrVisitorGone)
+	})
+}
+
+func TestEveryEndFreesWhoWaits(t *testing.T) {
+	for name, c := range map[string]struct {
+		end     func(s *scene, v *streamed)
+		outcome Outcome
+		err     error
+		want    Result
+		later   Result
+	}{
+		"the visitor leaves": {func(_ *scene, v *streamed) { v.x.Leave() }, Abandoned, ErrVisitorGone, Late, Late},
+		"bad content":        {func(_ *scene, v *streamed) { v.x.Reject(ErrTaken) }, Failed, ErrTaken, Late, Late},
+		"an abort": {func(_ *scene, v *streamed) { _, _ = v.s.Abort(v.x.ID()) }, Failed, ErrHandlerFailed,
+			Accepted, Conflict},
+		"the session ends": {func(_ *scene, v *streamed) { _ = v.s.End(nil) }, Failed, ErrSessionLost, Accepted, Unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inStream(t, func(t *testing.T, s *scene, v *streamed) {
+				b := v.send(t.Context(), 1, make([]byte, window+1))
+				if !b.waits() {
+					t.Fatal("the sender does not wait")
+				}
+				start := time.Now()
+				c.end(s, v)
+				if b.waits() || b.result != c.want || time.Since(start) != 0 {
+					t.Errorf("the sender waits, or heard %v after %s, want %v at once", b.result, time.Since(start), c.want)
+				}
+				if c.later != Unknown {
+					v.part(2, "x", true, c.later)
+				}
+				if c.err != ErrVisitorGone { // who left asks for nothing
+					v.cut(c.outcome, c.err)
+				}
+				v.ended(c.outcome)
+			})
+		})
+	}
+}
+
+func TestAnEndBetweenWritesIsReportedOnce(t *testing.T) {
+	inStream(t, func(t *testing.T, _ *scene, v *streamed) {
+		v.part(1, "a", true, Accepted)
+		if got, err := v.next(); got != "a" || err != nil {
+			t.Fatalf("next = %q %v", got, err)
+		}
+		if _, err := v.s.Abort(v.x.ID()); err != nil {
+			t.Fatal(err)
+		}
+		v.x.Leave() // its door could not write either
+		v.ended(Failed)
+		if got, _ := v.s.Abort(v.x.ID()); got != Duplicate {
+			t.Errorf("the abort again = %v, want duplicate", got)
+		}
+	})
+}
+
+func TestAVisitorWhoLeavesIsToldToTheSession(t *testing.T) {
+	inStream(t, func(t *testing.T, s *scene, v *streamed) {
+		v.leave()
+		v.cut(Abandoned, ErrVisitorGone)
+		b := s.take(v.s, nil)
+		if b == nil || len(b.Messages) != 1 || b.Messages[0].Cancel != CancelVisitorGone {
+			t.Errorf("batch = %+v, want the cancellation", b)
+		}
+		v.part(1, "a", false, Late)
+	})
+}
+
+func TestTheTimeBetweenPartsEndsTheAnswer(t *testing.T) {
+	inStream(t, func(t *testing.T, s *scene, v *streamed) {
+		poll := park(v.s, nil, time.Hour)
+		defer func() { poll.stop(); <-poll.done }()
+		start := time.Now()
+		go func() {
+			time.Sleep(59 * time.Second)
+			v.part(1, "", true, Accepted) // an empty part counts
+		}()
+		go func() { // the session lives
+			for range 8 {
+				time.Sleep(20 * time.Second)
+				park(v.s, nil, time.Hour)
+			}
+		}()
+		v.cut(TimedOut, ErrHandlerTimeout)
+		if took := time.Since(start); took != 119*time.Second {
+			t.Errorf("the answer ended after %s, want 119s", took)
+		}
+		v.part(2, "", true, Late)
+		time.Sleep(2 * time.Minute)
+	})
+}
+
+func TestTheVisitorsOwnTimeIsNotTheHandlers(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		v := s.stream("GET")
+		v.part(1, "a", true, Accepted)
+		if _, err := v.next(); err != nil {
+			t.Fatal(err)
+		}
+		held := v.send(t.Context(), 2, make([]byte, window+1))
+		time.Sleep(5 * time.Minute) // it takes the first
+		if !held.waits() {
+			t.Fatal("the sender does not wait")
+		}
+		if got, err := v.next(); err != nil || len(got) != window+1 {
+			t.Fatalf("next = %d bytes %v, want the second part", len(got), err)
+		}
+		time.Sleep(8 * time.Second)
+		if held.waits() || held.result != Accepted || v.s.gone == ErrSessionFenced {
+			t.Fatalf("the sender heard %v, and its session is %v", held.result, v.s.gone)
+		}
+		go func() {
+			time.Sleep(time.Second)
+			v.part(3, "c", false, Accepted)
+		}()
+		if got, err := v.next(); got != "c" || err != nil {
+			t.Errorf("next = %q %v, want the last part: the time counts from here", got, err)
+		}
+		if _, err := v.next(); err != io.EOF {
+			t.Errorf("next = %v, want the end", err)
+		}
+	})
+}
+
+func TestAnAnswerThatBeginsAtTheLastMomentStays(t *testing.T) {
+	inStream(t, func(t *testing.T, s *scene, v *streamed) {
+		s.claim.mu.Lock()
+		v.x.overdue() // the timer of Do, beside the answer
+		s.claim.mu.Unlock()
+		v.part(1, "a", false, Accepted)
+		if got, err := v.next(); got != "a" || err != nil {
+			t.Errorf("next = %q %v, want the part", got, err)
+		}
+		if _, err := v.next(); err != io.EOF {
+			t.Errorf("next = %v, want the end", err)
+		}
+	})
+}
+
+func TestALostSessionCutsItsStreams(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		s.session(Settings{Redeliver: new(RedeliverAny)})
+		v := s.stream("GET")
+		start := time.Now()
+		v.cut(Failed, ErrSessionLost)
+		if took := time.Since(start); took != 10*time.Second {
+			t.Errorf("cut after %s, want 10s", took)
+		}
+		if _, err := v.s.Part(t.Context(), v.x.ID(), Part{Seq: 1}); !errors.Is(err, ErrSessionFenced) {
+			t.Errorf("part = %v, want ErrSessionFenced", err)
+		}
+		if _, err := v.s.Stream(v.x.ID()); !errors.Is(err, ErrSessionFenced) {
+			t.Errorf("stream = %v, want ErrSessionFenced", err)
+		}
+	})
+}
+
+func TestPartsKeepASessionAlive(t *testing.T) {
+	inStream(t, func(_ *testing.T, _ *scene, v *streamed) {
+		for i := range 6 {
+			time.Sleep(9 * time.Second)
+			v.part(i+1, "a", i < 5, Accepted)
+			_, _ = v.next()
+		}
+		_, _ = v.next()
+		v.ended(Done)
+	})
+}
+
+func TestWorkKeepsASessionAlive(t *testing.T) {
+	inStream(t, func(t *testing.T, _ *scene, v *streamed) {
+		done := v.s.Work()
+		time.Sleep(30 * time.Second)
+		v.part(1, "a", true, Accepted)
+		done()
+		_, _ = v.next()
+		start := time.Now()
+		v.cut(Failed, ErrSessionLost)
+		if took := time.Since(start); took != 10*time.Second {
+			t.Errorf("lost after %s, want 10s: work has ended", took)
+		}
+	})
+}
+
+func TestAStreamOutlivesItsClaimAndADrain(t *testing.T) {
+	for name, end := range map[string]func(s *scene){
+		"deleted":  func(s *scene) { s.claim.Delete() },
+		"draining": func(s *scene) { s.Drain() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inStream(t, func(t *testing.T, s *scene, v *streamed) {
+				v.part(1, "a", true, Accepted)
+				end(s)
+				v.part(2, "b", false, Accepted)
+				if got, err := v.next(); got != "ab" || err != nil {
+					t.Errorf("next = %q %v, want both parts", got, err)
+				}
+				if _, err := v.next(); err != io.EOF {
+					t.Errorf("next = %v, want the end", err)
+				}
+			})
+		})
+	}
+}
+
+func TestWhatWasFetchedOrBegunIsNotDeliveredAgain(t *testing.T) {
+	for name, take := range map[string]func(s *Session, x *Exchange) error{
+		"fetched": func(s *Session, x *Exchange) error {
+			if _, err := s.Fetch(x.ID()); err != nil {
+				return err
+			}
+			if _, err := s.Fetch(x.ID()); !errors.Is(err, ErrTaken) {
+				return fmt.Errorf("second fetch: %v", err)
+			}
+			return nil
+		},
+		"begun": func(s *Session, x *Exchange) error {
+			_, err := s.Answer(x.ID(), &Answer{Status: 200, More: true})
+			return err
+		},
+	} {
+		for how, lose := range map[string]func(s *Session, cursor string) error{
+			"lost":            func(*Session, string) error { time.Sleep(10 * time.Second); return nil },
+			"ended before it": func(s *Session, cursor string) error { return s.End(&cursor) },
+			"polled before it": func(s *Session, cursor string) error {
+				if b, err := s.Poll(context.Background(), &cursor, 0); b != nil || err != nil {
+					return fmt.Errorf("poll = %v %v, want nothing", ids(b), err)
+				}
+				return s.End(nil)
+			},
+		} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				inScene(t, Options{}, func(t *testing.T, s *scene) {
+					one, other := s.session(Settings{Redeliver: new(RedeliverAny)}), s.session()
+					v := s.request(&Request{Method: "GET", Stream: "content"})
+					s.one(one, new(one.Cursor()))
+					if err := take(one, v.x); err != nil {
+						t.Fatal(err)
+					}
+					if err := lose(one, one.Cursor()); err != nil {
+						t.Fatal(err)
+					}
+					if b := s.take(other, nil); b != nil {
+						t.Errorf("another session got %v", ids(b))
+					}
+					if name == "fetched" {
+						v.failed(Failed, ErrSessionLost, HandedYes)
+						return
+					}
+					(&streamed{visit: v, s: one, ctx: t.Context()}).cut(Failed, ErrSessionLost)
+				})
+			})
+		}
+	}
+}
+
+func TestContentIsFetchedByItsSessionOnly(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one, other := s.session(), s.session()
+		v := s.request(&Request{Method: "POST", Stream: "content"})
+		s.one(one, nil)
+		if _, err := other.Fetch(v.x.ID()); !errors.Is(err, ErrNoExchange) {
+			t.Errorf("another session's fetch = %v, want ErrNoExchange", err)
+		}
+		v.x.Reject(ErrTaken)
+		v.failed(Failed, ErrTaken, HandedUnknown)
+		if _, err := one.Fetch(v.x.ID()); !errors.Is(err, ErrNoExchange) {
+			t.Errorf("fetch after the end = %v, want ErrNoExchange", err)
+		}
+		s.answer(one, v.x, 200, Late)
+		if got, known := one.Ended(v.x.ID()); got != Late || !known {
+			t.Errorf("ended = %v %v, want late", got, known)
+		}
+	})
+}

@@ -1,0 +1,262 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"golang.org/x/net/http/httpguts"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+)
+
+// upload is the content of a visitor's request that a session fetches while it
+// comes. It belongs to the goroutine that serves the visitor, which stops it
+// before it returns: net/http allows nobody to read after that.
+type upload struct {
+	g *Gateway
+	w http.ResponseWriter
+	r *http.Request
+	x *claim.Exchange
+
+	mu      sync.Mutex // guards below
+	reading bool
+	stopped bool
+	whole   bool      // it was read to its end
+	size    int       // bytes read
+	idle    sync.Cond // nobody reads
+}
+
+// streams tells whether the content of a request is fetched: it is long, or
+// nobody knows how long.
+func (g *Gateway) streams(r *http.Request) bool {
+	return r.ContentLength < 0 || r.ContentLength > int64(g.options.InlineBytes)
+}
+
+func newUpload(w http.ResponseWriter, r *http.Request, x *claim.Exchange, g *Gateway) *upload {
+	u := &upload{g: g, w: w, r: r, x: x}
+	u.idle.L = &u.mu
+	// The answer may begin before the content has ended.
+	_ = http.NewResponseController(w).EnableFullDuplex()
+	return u
+}
+
+// errStopped ends a reader whose exchange has ended.
+var errStopped = errors.New("gateway: the exchange has ended")
+
+// end stops the upload when the answer was written. What is left of the content
+// must not be taken for the next request, so the connection ends then.
+func (u *upload) end() {
+	if !u.stop() {
+		// It tells net/http to end the connection, where the head did not say so.
+		_, _ = http.MaxBytesReader(u.w, io.NopCloser(strings.NewReader("x")), 0).Read(make([]byte, 1))
+	}
+}
+
+// read reads what the visitor sends next, in the time that a least rate allows.
+// An error other than [io.EOF] has ended the exchange.
+func (u *upload) read(into []byte) (int, error) {
+	u.mu.Lock()
+	if u.stopped {
+		u.mu.Unlock()
+		return 0, errStopped
+	}
+	u.reading = true
+	_ = http.NewResponseController(u.w).SetReadDeadline(time.Now().Add(u.g.options.ContentGrace + time.Duration(len(into))*time.Second/time.Duration(u.g.options.ContentRate)))
+	u.mu.Unlock()
+	n, err := u.r.Body.Read(into)
+	u.mu.Lock()
+	u.size += n
+	u.whole = err == io.EOF
+	stopped, size := u.stopped, u.size
+	if u.whole { // net/http watches for the visitor's leaving from here on
+		_ = http.NewResponseController(u.w).SetReadDeadline(time.Time{})
+	}
+	u.mu.Unlock()
+	defer u.rest() // after the exchange has learnt what is wrong; see context
+	var p *problem
+	switch {
+	case size > u.g.options.ContentBytes:
+		p = &problem{code: schema.CodeContentTooLarge}
+	case err == nil || err == io.EOF:
+		return n, err
+	case stopped:
+		return n, errStopped
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		p = &problem{code: schema.CodeTooSlow}
+	default:
+		p = &problem{code: schema.CodeBadRequest, detail: "The content ended before it was whole, or its framing is malformed."}
+	}
+	u.x.Reject(p)
+	return 0, p
+}
+
+// rest notes that nobody reads.
+func (u *upload) rest() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.reading = false
+	u.idle.Broadcast()
+}
+
+// context gives the context of the visitor's request, which ends when the
+// visitor leaves, and what frees it. net/http ends its own also when a read
+// fails, before that tells why: who reads says it first.
+func (u *upload) context() (ctx context.Context, free func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(u.r.Context()))
+	detach := context.AfterFunc(u.r.Context(), func() {
+		u.mu.Lock()
+		for u.reading {
+			u.idle.Wait()
+		}
+		u.mu.Unlock()
+		cancel()
+	})
+	return ctx, func() {
+		detach()
+		cancel()
+	}
+}
+
+// stop lets nobody read any more, waits for who does, and tells whether all was
+// read.
+func (u *upload) stop() (whole bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.stopped = true
+	if u.reading {
+		_ = http.NewResponseController(u.w).SetReadDeadline(time.Unix(1, 0))
+	}
+	for u.reading {
+		u.idle.Wait()
+	}
+	return u.whole
+}
+
+// bytes tells how much was read.
+func (u *upload) bytes() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.size
+}
+
+// chunk is how much content is copied at a time, in bytes.
+const chunk = 32 << 10
+
+// fetch answers GET {bodyUrl}: the content of a request as the visitor sends it.
+func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
+	s := sessionOf(r)
+	req, err := s.Fetch(chi.URLParam(r, "exchange"))
+	if err != nil {
+		problemOf(err).write(w, r)
+		return
+	}
+	defer s.Work()()
+	u := req.Stream.(*upload)
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	// It is a stranger's, on the control origin.
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "sandbox")
+	if u.r.ContentLength >= 0 {
+		h.Set("Content-Length", strconv.FormatInt(u.r.ContentLength, 10))
+	}
+	w.WriteHeader(http.StatusOK)
+	rc := http.NewResponseController(w)
+	_ = rc.Flush()
+	buf := make([]byte, chunk)
+	for {
+		n, err := u.read(buf)
+		if n > 0 {
+			boundWrite(w, n)
+			if _, err := w.Write(buf[:n]); err != nil {
+				return
+			}
+			_ = rc.Flush()
+		}
+		switch {
+		case err == io.EOF:
+			boundWrite(w, 0) // the end of the content may have come late
+			for name, values := range u.r.Trailer {
+				h[http.TrailerPrefix+name] = values
+			}
+			return
+		case err != nil:
+			panic(http.ErrAbortHandler) // no clean end
+		}
+	}
+}
+
+// relayMore relays what follows the beginning of a streamed answer.
+func (g *Gateway) relayMore(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer) {
+	rc := http.NewResponseController(w)
+	silent := r.Method == http.MethodHead
+	chunks := [][]byte{a.Content}
+	ctx := r.Context()
+	left, err := strconv.ParseInt(w.Header().Get("Content-Length"), 10, 64)
+	if err != nil {
+		left = -1 // nobody said how much comes
+	}
+	for {
+		for _, content := range chunks {
+			if silent || len(content) == 0 {
+				continue
+			}
+			boundWrite(w, len(content))
+			if _, err := w.Write(content); errors.Is(err, http.ErrContentLength) {
+				x.Fail(claim.ErrHandlerFailed)
+				panic(http.ErrAbortHandler)
+			} else if err != nil {
+				x.Leave()
+				panic(http.ErrAbortHandler)
+			}
+			if left -= int64(len(content)); left == 0 {
+				ctx = context.WithoutCancel(ctx) // the visitor has all of it, and may go
+			}
+		}
+		if err := rc.Flush(); err != nil {
+			x.Leave()
+			panic(http.ErrAbortHandler)
+		}
+		chunks, err = x.Next(ctx)
+		if err == io.EOF {
+			boundWrite(w, 0) // the end may have come long after the last content
+			addTrailers(w.Header(), a.Trailers)
+			return
+		}
+		if err != nil {
+			panic(http.ErrAbortHandler) // no clean end
+		}
+	}
+}
+
+// addTrailers puts trailers after the content.
+func addTrailers(h http.Header, trailers []claim.Field) {
+	for _, f := range trailers {
+		if strings.EqualFold(f.Name, "Proxy-Status") && forges(f.Value) {
+			continue
+		}
+		name := http.TrailerPrefix + http.CanonicalHeaderKey(f.Name)
+		h[name] = append(h[name], toBytes(f.Value))
+	}
+}
+
+// faultOfTrailer tells what is wrong with a trailer, as [faultOfField] does.
+func faultOfTrailer(name, value string) (half, why string) {
+	if half, why := faultOfField(name, value); why != "" {
+		return half, why
+	}
+	if !httpguts.ValidTrailerHeader(http.CanonicalHeaderKey(name)) {
+		return "/0", "this field cannot follow the content (RFC 9110, 6.5.1)"
+	}
+	return "", ""
+}

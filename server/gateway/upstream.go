@@ -1,0 +1,180 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+)
+
+// Fields of POST {responseUrl} that make a whole answer.
+const (
+	statusField   = "Reversehttp-Status"
+	answerFieldIn = "Reversehttp-Field-"
+)
+
+// upstream answers POST {responseUrl}: the content of an answer as it is.
+func (g *Gateway) upstream(w http.ResponseWriter, r *http.Request) {
+	s, id := sessionOf(r), chi.URLParam(r, "exchange")
+	stream, err := s.Stream(id)
+	if errors.Is(err, claim.ErrNotAnswering) {
+		result, more, problem := g.beginRaw(s, id, r)
+		switch {
+		case problem != nil:
+			problem.unread = true
+			problem.write(w, r)
+			return
+		case result != claim.Accepted || !more:
+			tell(w, r, id, result, !more && result == claim.Accepted)
+			return
+		}
+		stream, err = s.Stream(id)
+	}
+	if errors.Is(err, claim.ErrNoExchange) {
+		if result, known := s.Ended(id); known {
+			tell(w, r, id, result, false)
+			return
+		}
+	}
+	if err != nil {
+		p := problemOf(err)
+		p.unread = true
+		p.write(w, r)
+		return
+	}
+	defer s.Work()()
+	whole, late := g.pump(w, r, stream)
+	switch {
+	case late:
+		tell(w, r, id, claim.Late, false)
+	case !whole:
+		stream.Abort()
+		(&problem{code: schema.CodeBadRequest, unread: true, detail: "The content ended before it was whole: the answer is cut short."}).write(w, r)
+	default:
+		tell(w, r, id, stream.Close(r.Context(), goodTrailers(r)), true)
+	}
+}
+
+// pump sends the content of r on as it comes. It tells whether it sent all, and
+// whether nobody wants it any more, which ends the wait for what comes next.
+func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, stream *claim.Stream) (whole, late bool) {
+	rc := http.NewResponseController(w)
+	read := make(chan struct{})
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		select {
+		case <-stream.Over():
+			_ = rc.SetReadDeadline(time.Unix(1, 0))
+		case <-read:
+		}
+	})
+	defer func() {
+		close(read)
+		watcher.Wait()
+		_ = rc.SetReadDeadline(time.Time{})
+	}()
+	buf := make([]byte, chunk)
+	for {
+		// The answer's own time between parts bounds a silent program; this is
+		// for one that the visitor has held back.
+		_ = rc.SetReadDeadline(time.Now().Add(g.registry.Times().Part + time.Second))
+		select {
+		case <-stream.Over():
+			return false, true
+		default:
+		}
+		n, err := r.Body.Read(buf)
+		if n > 0 && !stream.Write(r.Context(), bytes.Clone(buf[:n])) {
+			return false, true
+		}
+		switch {
+		case err == io.EOF:
+			return true, false
+		case err != nil:
+			select {
+			case <-stream.Over():
+				return false, true
+			default:
+				return false, false
+			}
+		}
+	}
+}
+
+// tell answers POST {responseUrl} with a result. read says that the content was
+// read to its end.
+func tell(w http.ResponseWriter, r *http.Request, id string, result claim.Result, read bool) {
+	boundWrite(w, 0) // a slow visitor may have held this back
+	if !read {
+		defer lingering(w, r)()
+	}
+	writeJSON(w, http.StatusAccepted, schema.Result{ID: id, Status: schema.ResultStatus(result.String())})
+}
+
+// goodTrailers gives the trailers of a POST that an answer may have.
+func goodTrailers(r *http.Request) (trailers []claim.Field) {
+	for _, name := range slices.Sorted(maps.Keys(r.Trailer)) {
+		for _, v := range r.Trailer[name] {
+			if _, why := faultOfTrailer(name, toString(v)); why == "" {
+				trailers = append(trailers, claim.Field{Name: name, Value: toString(v)})
+			}
+		}
+	}
+	return trailers
+}
+
+// beginRaw begins the answer that the fields of a POST {responseUrl} tell. An
+// answer without content is whole then.
+func (g *Gateway) beginRaw(s *claim.Session, id string, r *http.Request) (result claim.Result, more bool, p *problem) {
+	m := message{Type: schema.TypeResponse, ID: id, Status: http.StatusOK}
+	if stated := r.Header.Get(statusField); stated != "" {
+		n, err := strconv.ParseUint(stated, 10, 16)
+		if err != nil {
+			return result, false, &problem{code: schema.CodeBadMember, detail: statusField + " is a status code, 200 to 599."}
+		}
+		m.Status = int(n)
+	}
+	// In an order of their own, so that the same again is known as such.
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+		rest, ok := strings.CutPrefix(name, answerFieldIn)
+		switch {
+		case !ok && name != "Content-Type":
+			continue
+		case !ok && r.Header[answerFieldIn+name] != nil: // what clients add by themselves gives way
+			continue
+		case !ok:
+			rest = name
+		}
+		for _, v := range r.Header[name] {
+			m.Headers = append(m.Headers, schema.Field{rest, toString(v)})
+		}
+	}
+	m.More = m.Status != http.StatusNoContent && m.Status != http.StatusResetContent && m.Status != http.StatusNotModified
+	a, f := m.answer(s.Holds(id))
+	if f == nil && !m.More {
+		if n, err := r.Body.Read(make([]byte, 1)); n > 0 {
+			f = &fault{detail: "a response with this status has no content"}
+		} else if err != io.EOF {
+			return result, false, &problem{code: schema.CodeBadRequest, detail: "The content ended before it was whole, or its framing is malformed."}
+		}
+	}
+	if f != nil {
+		return result, false, &problem{code: schema.CodeBadMember, detail: "The fields make no answer: " + f.detail + "."}
+	}
+	result, err := s.Answer(id, a)
+	if err != nil {
+		return result, false, problemOf(err)
+	}
+	return result, a.More, nil
+}
