@@ -56,6 +56,19 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     await page.close()
   })
 
+  test('the pages get content whole that streams, up to a bound', async () => {
+    const text = 'a'.repeat(100_000)
+    await open('playground')
+    const url = await claim('long')
+    const got = await visit(url, { method: 'POST', content: text })
+    assert.equal(got.status, 200)
+    assert.equal(JSON.parse(got.content).content, text)
+    const refused = await visit(url, { method: 'POST', content: 'a'.repeat(5 << 20) })
+    assert.equal(refused.status, 413)
+    assert.deepEqual(faults, [])
+    await page.close()
+  })
+
   test('the playground serves the code that is typed', async () => {
     await open('playground')
     const url = await claim('play')

@@ -3,6 +3,7 @@ import { serve } from '/sdk.js'
 import { offerCopy } from './copy.js'
 import { by, say } from './element.js'
 import { keep, recall, storageOf } from './kept.js'
+import { withWholeContent } from './whole.js'
 
 const words = {
   none: 'not claimed',
@@ -16,7 +17,7 @@ const words = {
  * Wires the panel. After a reload it claims the same label again.
  * @param {object} of
  * @param {string} of.page names the page among those that keep something in this tab
- * @param {import('/sdk.js').Handler} of.handler
+ * @param {import('/sdk.js').Handler} of.handler gets content whole
  * @param {(url: string) => string} of.curl the command to try it with
  * @param {(claim: import('/sdk.js').Claim) => void} of.claimed told of every new claim
  */
@@ -45,7 +46,7 @@ export function claimPanel({ page, handler, curl, claimed }) {
     show('claiming')
     say(by('claim-error'), '')
     try {
-      claim = await serve(handler, {
+      claim = await serve(withWholeContent(handler), {
         label: label || undefined,
         key: by('key').value || undefined,
         storage: storageOf(page),

@@ -51,7 +51,7 @@ function describe({ claims, urlTemplate, keyNeeded, limits, version }) {
   say(by('template'), urlTemplate)
   say(by('key'), keyNeeded ? 'with a key only' : 'everybody')
   say(by('version'), `${version}`)
-  say(by('limits'), `${limits.inlineBytes.toLocaleString('en')} bytes`)
+  say(by('limits'), `${limits.contentBytes.toLocaleString('en')} bytes`)
 }
 
 /** @param {import('./metrics.js').Sample[]} samples */
