@@ -1,6 +1,7 @@
 // A page with nothing but fetch is a full HTTP server: the real gateway, a real Chromium, and visitors made of bytes.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { request } from 'node:http'
 import { connect } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -43,6 +44,35 @@ describe('a page that is a server', { skip: noBrowser }, () => {
   test('answers POST with every byte there is', async () => {
     const bytes = Buffer.from(Array.from({ length: 60_000 }, (_, i) => (i * 7) % 256))
     const { status, content } = await visit(`${url}echo`, { method: 'POST', content: bytes })
+    assert.equal(status, 200)
+    assert.ok(content.equals(bytes), `${content.length} bytes came back, and not the same`)
+  })
+
+  test('streams tokens one by one', async () => {
+    const { hostname: host, port } = new URL(url)
+    const response = await new Promise((resolve, reject) => {
+      request({ host: '127.0.0.1', port, path: '/tokens', headers: { Host: host } }, resolve)
+        .on('error', reject)
+        .end()
+    })
+    response.setEncoding('utf8')
+    let seen = ''
+    response.on('data', (text) => (seen += text))
+    const ended = once(response, 'end')
+    await page.waitForFunction(() => globalThis.token)
+    for (const text of ['one ', 'after ', 'the ', 'other']) {
+      const so = seen + text
+      await page.evaluate((text) => globalThis.token(text), text)
+      await until(() => seen === so, `the visitor sees ${text}`)
+    }
+    await page.evaluate(() => globalThis.token())
+    await ended
+    assert.equal(seen, 'one after the other')
+  })
+
+  test('streams an upload back that is longer than an envelope holds', async () => {
+    const bytes = Buffer.from(Array.from({ length: 3_000_000 }, (_, i) => (i * 31) % 251))
+    const { status, content } = await visit(`${url}through`, { method: 'POST', content: bytes })
     assert.equal(status, 200)
     assert.ok(content.equals(bytes), `${content.length} bytes came back, and not the same`)
   })
