@@ -122,10 +122,28 @@ type Part struct {
 // gives [Late]. It fails with [ErrNotAnswering] and [ErrGap], and where the
 // session may not answer with why.
 func (s *Session) Part(ctx context.Context, id string, part Part) (Result, error) {
+	for {
+		result, full, err := s.part(ctx, id, part)
+		if full == nil {
+			return result, err
+		}
+		// Somebody did not wait for the answer to the part before.
+		done := s.Work()
+		full.waitForRoom(ctx)
+		done()
+		if ctx.Err() != nil {
+			return Unknown, ctx.Err()
+		}
+	}
+}
+
+// part is Part, but for an exchange that has no room for another part it takes
+// nothing and gives that.
+func (s *Session) part(ctx context.Context, id string, part Part) (result Result, full *Exchange, err error) {
 	var x *Exchange
 	var fault error
 	same := func(t tombstone) bool { return part.Seq <= t.parts }
-	result, err := s.settle(id, same, func(open *Exchange) Result {
+	result, err = s.settle(id, same, func(open *Exchange) Result {
 		p := open.parts
 		switch {
 		case p == nil || p.raw:
@@ -139,6 +157,9 @@ func (s *Session) Part(ctx context.Context, id string, part Part) (Result, error
 		case part.Seq > p.seq+1:
 			fault = ErrGap
 			return Unknown
+		case p.size > window:
+			full = open
+			return Unknown
 		}
 		p.seq = part.Seq
 		open.push(part)
@@ -146,7 +167,7 @@ func (s *Session) Part(ctx context.Context, id string, part Part) (Result, error
 		return Accepted
 	})
 	if fault != nil {
-		return Unknown, fault
+		return Unknown, nil, fault
 	}
 	if x != nil {
 		defer s.Work()()
@@ -154,7 +175,7 @@ func (s *Session) Part(ctx context.Context, id string, part Part) (Result, error
 			result = Late
 		}
 	}
-	return result, err
+	return result, full, err
 }
 
 // push gives the visitor a part. The caller holds claim.mu.

@@ -60,7 +60,11 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	results := make([]schema.Result, len(messages))
 	for i, m := range messages {
-		if results[i], err = g.answerOne(r.Context(), s, m); err != nil {
+		results[i], err = g.answerOne(r.Context(), s, m)
+		if r.Context().Err() != nil {
+			panic(http.ErrAbortHandler) // nobody is there to be answered
+		}
+		if err != nil {
 			problemOf(err).write(w, r)
 			return
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -211,13 +212,15 @@ func (g *Gateway) relayMore(w http.ResponseWriter, r *http.Request, x *claim.Exc
 			if silent || len(content) == 0 {
 				continue
 			}
-			boundWrite(w, len(content))
-			if _, err := w.Write(content); errors.Is(err, http.ErrContentLength) {
-				x.Fail(claim.ErrHandlerFailed)
-				panic(http.ErrAbortHandler)
-			} else if err != nil {
-				x.Leave()
-				panic(http.ErrAbortHandler)
+			for piece := range slices.Chunk(content, relayPiece) {
+				boundWrite(w, len(piece))
+				if _, err := w.Write(piece); errors.Is(err, http.ErrContentLength) {
+					x.Fail(claim.ErrHandlerFailed)
+					panic(http.ErrAbortHandler)
+				} else if err != nil {
+					x.Leave()
+					panic(http.ErrAbortHandler)
+				}
 			}
 			if left -= int64(len(content)); left == 0 {
 				ctx = context.WithoutCancel(ctx) // the visitor has all of it, and may go
@@ -255,7 +258,8 @@ func faultOfTrailer(name, value string) (half, why string) {
 	if half, why := faultOfField(name, value); why != "" {
 		return half, why
 	}
-	if !httpguts.ValidTrailerHeader(http.CanonicalHeaderKey(name)) {
+	name = http.CanonicalHeaderKey(name)
+	if !httpguts.ValidTrailerHeader(name) || hopByHop[name] || wholeOrigin[name] || forwarding[name] || name == "Location" {
 		return "/0", "this field cannot follow the content (RFC 9110, 6.5.1)"
 	}
 	return "", ""

@@ -162,6 +162,9 @@ func (g *Gateway) beginRaw(s *claim.Session, id string, r *http.Request) (result
 	}
 	m.More = m.Status != http.StatusNoContent && m.Status != http.StatusResetContent && m.Status != http.StatusNotModified
 	a, f := m.answer(s.Holds(id))
+	if f == nil {
+		f = g.oversizeAnswer(&m)
+	}
 	if f == nil && !m.More {
 		if n, err := r.Body.Read(make([]byte, 1)); n > 0 {
 			f = &fault{detail: "a response with this status has no content"}
