@@ -34,6 +34,14 @@ func (p *parts) come() {
 	}
 }
 
+// awaitRoom gives what makeRoom closes next.
+func (p *parts) awaitRoom() <-chan struct{} {
+	if p.room == nil {
+		p.room = make(chan struct{})
+	}
+	return p.room
+}
+
 func (p *parts) makeRoom() {
 	if p.room != nil {
 		close(p.room)
@@ -118,9 +126,10 @@ type Part struct {
 }
 
 // Part sends a part of an answer on, and waits while the visitor is slow, or
-// until ctx ends, which takes nothing back. Where the visitor leaves meanwhile it
-// gives [Late]. It fails with [ErrNotAnswering] and [ErrGap], and where the
-// session may not answer with why.
+// until ctx ends, which takes nothing back that was taken. Where the visitor
+// leaves meanwhile it gives [Late]. It fails with [ErrNotAnswering] and [ErrGap],
+// where the session may not answer with why, and with the error of ctx where that
+// ends before there is room for the part.
 func (s *Session) Part(ctx context.Context, id string, part Part) (Result, error) {
 	for {
 		result, full, err := s.part(ctx, id, part)
@@ -205,10 +214,7 @@ func (x *Exchange) waitForRoom(ctx context.Context) (late bool) {
 			c.mu.Unlock()
 			return late
 		}
-		if p.room == nil {
-			p.room = make(chan struct{})
-		}
-		room := p.room
+		room := p.awaitRoom()
 		c.mu.Unlock()
 		select {
 		case <-room:
@@ -279,10 +285,7 @@ func (w *Stream) Close(ctx context.Context, trailers []Field) Result {
 			}
 			return Late
 		}
-		if x.parts.room == nil {
-			x.parts.room = make(chan struct{})
-		}
-		room := x.parts.room
+		room := x.parts.awaitRoom()
 		c.mu.Unlock()
 		select {
 		case <-room:

@@ -52,14 +52,21 @@ func (b *batch) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		return errNotWhole
 	}
 	b.list = []*message{}
-	_, err := d.ReadToken()
-	for err == nil && d.PeekKind() != jsontext.KindEndArray {
+	return elements(d, func() error {
 		if d.PeekKind() != jsontext.KindBeginObject || len(b.list) >= b.most {
 			return errNotWhole
 		}
 		m := new(message)
-		err = json.UnmarshalDecode(d, m)
 		b.list = append(b.list, m)
+		return json.UnmarshalDecode(d, m)
+	})
+}
+
+// elements reads an array, and each element of it with read.
+func elements(d *jsontext.Decoder, read func() error) error {
+	_, err := d.ReadToken()
+	for err == nil && d.PeekKind() != jsontext.KindEndArray {
+		err = read()
 	}
 	if err == nil {
 		_, err = d.ReadToken()
@@ -96,20 +103,16 @@ func (p *apartList) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		return json.UnmarshalDecode(d, &p.list) // null, or the error
 	}
 	p.list = []jsontext.Value{}
-	_, err := d.ReadToken()
-	for err == nil && d.PeekKind() != jsontext.KindEndArray {
+	return elements(d, func() error {
 		if len(p.list) >= p.most {
 			return errTooMany
 		}
-		var raw jsontext.Value
-		if raw, err = d.ReadValue(); err == nil {
+		raw, err := d.ReadValue()
+		if err == nil {
 			p.list = append(p.list, raw.Clone())
 		}
-	}
-	if err == nil {
-		_, err = d.ReadToken()
-	}
-	return err
+		return err
+	})
 }
 
 // decodeOne gives a message, or one that has a fault.

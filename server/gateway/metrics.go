@@ -16,7 +16,7 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 	ended    *prometheus.CounterVec
-	// byCode are the counters of ended, by outcome and code, that are there from the start.
+	// done is the counter of ended that nearly all exchanges need.
 	done            prometheus.Counter
 	queued, handled prometheus.Histogram
 	sent, received  prometheus.Counter

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -212,15 +211,12 @@ func (g *Gateway) relayMore(w http.ResponseWriter, r *http.Request, x *claim.Exc
 			if silent || len(content) == 0 {
 				continue
 			}
-			for piece := range slices.Chunk(content, relayPiece) {
-				boundWrite(w, len(piece))
-				if _, err := w.Write(piece); errors.Is(err, http.ErrContentLength) {
-					x.Fail(claim.ErrHandlerFailed)
-					panic(http.ErrAbortHandler)
-				} else if err != nil {
-					x.Leave()
-					panic(http.ErrAbortHandler)
-				}
+			if err := writePieces(w, content); errors.Is(err, http.ErrContentLength) {
+				x.Fail(claim.ErrHandlerFailed)
+				panic(http.ErrAbortHandler)
+			} else if err != nil {
+				x.Leave()
+				panic(http.ErrAbortHandler)
 			}
 			if left -= int64(len(content)); left == 0 {
 				ctx = context.WithoutCancel(ctx) // the visitor has all of it, and may go

@@ -136,12 +136,18 @@ func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, x *claim.Exchang
 	if r.Method == http.MethodHead {
 		return
 	}
-	for piece := range slices.Chunk(a.Content, relayPiece) {
+	_ = writePieces(w, a.Content)
+}
+
+// writePieces writes content so that the visitor has to take a piece at a time.
+func writePieces(w http.ResponseWriter, content []byte) error {
+	for piece := range slices.Chunk(content, relayPiece) {
 		boundWrite(w, len(piece))
 		if _, err := w.Write(piece); err != nil {
-			return
+			return err
 		}
 	}
+	return nil
 }
 
 // keepFieldsOf304 spells fields that net/http drops from 304 in a way that it
