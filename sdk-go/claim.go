@@ -67,7 +67,9 @@ func Claim(ctx context.Context, gateway string, opts *Options) (*Session, error)
 	if n := s.opts.Concurrency; n > 0 {
 		s.slots = make(chan struct{}, n)
 	}
-	s.life, s.end = context.WithCancelCause(context.Background())
+	// Handlers look there for the server that they run under: httputil.ReverseProxy breaks an answer off only if it finds one.
+	server := &http.Server{ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
+	s.life, s.end = context.WithCancelCause(context.WithValue(context.Background(), http.ServerContextKey, server))
 	s.polls, s.stop = context.WithCancel(s.life)
 
 	var client *http.Client

@@ -1,0 +1,78 @@
+package reversehttp_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	reversehttp "reversehttp/sdk-go"
+	"reversehttp/server/gateway"
+)
+
+func TestAnAnswerThatBreaksOffBehindAProxyIsCutShort(t *testing.T) {
+	relay := &httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: "origin.test"}) },
+		FlushInterval: -1,
+		ErrorLog:      log.New(io.Discard, "", 0),
+		Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			broken := io.MultiReader(strings.NewReader("some"), brokenReader{})
+			return &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Body: io.NopCloser(broken), ContentLength: -1, Request: r}, nil
+		}),
+	}
+	l := lend(t, hostShape, gateway.Options{})
+	s := l.serve(t, relay, nil)
+	resp, err := l.client(t).Get(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if got, err := io.ReadAll(resp.Body); err == nil || string(got) != "some" {
+		t.Errorf("content = %q, %v, want an error after %q", got, err, "some")
+	}
+}
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("broken") }
+
+func TestAHandlerFindsAServerThatLogsToTheLogger(t *testing.T) {
+	var logged safeBuffer
+	l := lend(t, hostShape, gateway.Options{})
+	s := l.serve(t, handle(func(w http.ResponseWriter, r *http.Request) {
+		r.Context().Value(http.ServerContextKey).(*http.Server).ErrorLog.Print("hello")
+	}), &reversehttp.Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+	resp, err := l.client(t).Get(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if got := logged.String(); resp.StatusCode != http.StatusOK || !strings.Contains(got, "level=WARN msg=hello") {
+		t.Errorf("status %d, log %q, want 200 and a warning", resp.StatusCode, got)
+	}
+}
+
+// safeBuffer is a buffer for several goroutines.
+type safeBuffer struct {
+	mu sync.Mutex // guards b
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
