@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"reversehttp/schema"
@@ -22,19 +23,28 @@ type connKey struct{}
 // A head is looked for where one is due: at the start, and after the server said
 // that the connection is idle. net/http may have read on by then, where a visitor
 // pipelines. It waits for four bytes, with one deadline, before it reads the head,
-// with another, and has one buffer of a constant size. So a read under the first
+// with another, and has one buffer of the size readBuffer. So a read under the first
 // deadline tells by the room left in the buffer how many bytes it has already,
 // three at most, and conn knows what they were. Where no read comes before the
 // second one conn is lost, and looks for nothing until the connection is idle
 // again. So content is never taken for a head, nor changed.
+//
+// Where net/http has a buffer of another size conn is lost after the first head.
+// At the start it reads only as much as tells whether the peer speaks HTTP/2. If
+// it does, conn steps aside for good.
 type conn struct {
 	net.Conn
+	// aside says that conn is nothing but what it wraps.
+	aside atomic.Bool
 	// mu guards below: net/http reads a byte ahead while it calls the handler.
 	mu      sync.Mutex
 	line    requestLine
 	framing framing
-	// room is the size of net/http's buffer; tail is what was read last.
-	room int
+	// start is how many bytes came, as far as that matters to tell the preface of
+	// HTTP/2; other says that it is something else.
+	start int
+	other bool
+	// tail is what was read last.
 	tail [3]byte
 	// begun says that a read was made for the head; lost, that the start of the
 	// head was read before.
@@ -43,11 +53,27 @@ type conn struct {
 	deadlines int
 	// waits says that the connection was idle before the head.
 	waits bool
+	// over says that the time for a head is over. net/http gives it again after it
+	// looked for the preface of HTTP/2.
+	over bool
 	// refused says that all was said and what net/http writes is dropped.
 	refused bool
 	// serving is set from the call of the handler until the connection is idle.
 	serving bool
 }
+
+// readBuffer is how much net/http reads at once, in bytes.
+const readBuffer = 4 << 10
+
+// preface is what a peer that speaks HTTP/2 says first (RFC 9113, 3.4). net/http
+// waits for its first line at least.
+const (
+	preface     = prefaceLine + "\r\n\r\nSM\r\n\r\n"
+	prefaceLine = "PRI * HTTP/2.0"
+)
+
+// stepAside makes c nothing but what it wraps.
+func (c *conn) stepAside() { c.aside.Store(true) }
 
 // expectHead begins to look for a head.
 func (c *conn) expectHead() {
@@ -81,8 +107,25 @@ func (c *conn) serve() {
 
 // Read reads, looks at a head, and changes a malformed target.
 func (c *conn) Read(p []byte) (int, error) {
+	if c.aside.Load() {
+		return c.Conn.Read(p)
+	}
+	c.mu.Lock()
+	over, idle := c.over, c.other && !c.serving && c.start+len(p) == len(prefaceLine)
+	c.mu.Unlock()
+	switch {
+	case over:
+		return 0, os.ErrDeadlineExceeded
+	case idle: // net/http waits in vain, and gives up soon where nothing comes
+		return 0, nil
+	}
 	n, err := c.Conn.Read(p)
 	c.mu.Lock()
+	if c.prefaces(p[:n]) {
+		c.mu.Unlock()
+		c.stepAside()
+		return n, err
+	}
 	if !c.serving {
 		if !c.begun {
 			c.begin(len(p))
@@ -94,7 +137,8 @@ func (c *conn) Read(p []byte) (int, error) {
 	} else {
 		copy(c.tail[copy(c.tail[:], c.tail[n:]):], p[:n])
 	}
-	slow := !c.serving && !c.refused && (c.lost || c.framing.at != beforeHead) && errors.Is(err, os.ErrDeadlineExceeded)
+	c.over = !c.serving && errors.Is(err, os.ErrDeadlineExceeded)
+	slow := c.over && (c.lost || c.framing.at != beforeHead)
 	c.refused = c.refused || slow
 	c.mu.Unlock()
 	if slow {
@@ -103,14 +147,25 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// prefaces tells whether the preface of HTTP/2 ends with the next bytes. The
+// caller holds c.mu.
+func (c *conn) prefaces(p []byte) bool {
+	if c.start >= len(preface) || len(p) == 0 {
+		return false
+	}
+	c.other = c.other || !strings.HasPrefix(preface[c.start:], string(p))
+	c.start += len(p)
+	return c.start == len(preface) && !c.other
+}
+
 // begin begins a head with what of it net/http has already, which has space
 // for so many bytes more. The caller holds c.mu.
 func (c *conn) begin(space int) {
 	c.begun = true
-	if c.room == 0 {
-		c.room = space
+	if !c.waits {
+		return // nothing came before
 	}
-	ahead := c.room - space
+	ahead := readBuffer - space
 	c.lost = ahead < 0 || ahead > len(c.tail)
 	if !c.lost {
 		c.see(bytes.Clone(c.tail[len(c.tail)-ahead:]))
@@ -137,6 +192,9 @@ func (c *conn) CloseWrite() error {
 // Write writes. What is written while no handler serves is net/http's own
 // refusal, in its words; it becomes a problem.
 func (c *conn) Write(p []byte) (int, error) {
+	if c.aside.Load() {
+		return c.Conn.Write(p)
+	}
 	status, rest, _ := bytes.Cut(bytes.TrimPrefix(p, []byte("HTTP/1.1 ")), []byte{' '})
 	c.mu.Lock()
 	serving, refused := c.serving, c.refused
@@ -175,9 +233,13 @@ func (c *conn) refuse(p *problem) error {
 	return err
 }
 
-// connOf gives the connection of a request, or nil where it came another way.
+// connOf gives the connection of a request, or nil where it came another way or
+// conn stepped aside.
 func connOf(r *http.Request) *conn {
 	c, _ := r.Context().Value(connKey{}).(*conn)
+	if c == nil || c.aside.Load() {
+		return nil
+	}
 	return c
 }
 

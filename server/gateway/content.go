@@ -54,16 +54,15 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
 // lingering prepares w for an answer to r, whose content was not read to its
 // end, and gives what is to be called after it. That goes on reading for a
 // while, for a peer that sees the connection reset while it still sends may
-// never see the answer (RFC 9112, 9.6).
+// never see the answer (RFC 9112, 9.6). A stream of HTTP/2 ends after its answer
+// without harm to it (RFC 9113, 8.1).
 func lingering(w http.ResponseWriter, r *http.Request) (linger func()) {
-	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+	if r.ProtoMajor == 2 || r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return func() {}
 	}
 	rc := http.NewResponseController(w)
 	_ = rc.EnableFullDuplex()
-	if r.ProtoMajor == 1 {
-		w.Header().Set("Connection", "close")
-	}
+	w.Header().Set("Connection", "close")
 	return func() {
 		if r.Header.Get("Expect") != "" { // it has sent nothing and will not
 			return

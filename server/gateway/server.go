@@ -2,29 +2,42 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"time"
 )
 
 // Server gives an HTTP server for the gateway, with its bounds on time and
-// size. It is to serve [Listen] of a listener.
+// size. It is to serve [Listen] of a listener, with or without TLS over it. It
+// speaks HTTP/1.1 and HTTP/2, in the clear with prior knowledge.
 func (g *Gateway) Server() *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler:                      g,
+		Handler:                      http.HandlerFunc(g.serve),
+		Protocols:                    protocols,
+		HTTP2:                        http2Config(),
 		ReadHeaderTimeout:            g.options.FieldTime,
 		IdleTimeout:                  g.options.Idle,
 		MaxHeaderBytes:               2 * (g.options.FieldBytes + g.options.TargetBytes),
 		DisableGeneralOptionsHandler: true, // OPTIONS * is the handler's
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			if a, ok := c.(*accepted); ok {
-				return context.WithValue(ctx, connKey{}, &a.conn)
+			a, sealed := acceptedOf(c)
+			switch {
+			case a == nil:
+				return ctx
+			case sealed:
+				a.stepAside()
+				return ctx
 			}
-			return ctx
+			return context.WithValue(ctx, connKey{}, &a.conn)
 		},
 		ConnState: func(c net.Conn, s http.ConnState) {
-			a, ok := c.(*accepted)
-			if !ok {
+			a, _ := acceptedOf(c)
+			if a == nil {
 				return
 			}
 			if s == http.StateIdle {
@@ -76,9 +89,10 @@ const (
 	writeRate  = 1_024 // bytes a second
 )
 
-// Listen wraps a listener so that two things that net/http does by itself are
-// done the gateway's way: a request target with a malformed % is relayed, not
-// refused, and what net/http refuses is told as a problem.
+// Listen wraps a listener so that two things that net/http does by itself with
+// HTTP/1 in the clear are done the gateway's way: a request target with a
+// malformed % is relayed, not refused, and what net/http refuses is told as a
+// problem.
 func Listen(l net.Listener) net.Listener { return listener{l} }
 
 type listener struct{ net.Listener }
@@ -89,6 +103,16 @@ func (l listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	return &accepted{conn: conn{Conn: c}}, nil
+}
+
+// acceptedOf gives what [Listen] made of a connection, or nil, and whether it is
+// below TLS, where it sees nothing that it knows.
+func acceptedOf(c net.Conn) (a *accepted, sealed bool) {
+	if t, ok := c.(*tls.Conn); ok {
+		c, sealed = t.NetConn(), true
+	}
+	a, _ = c.(*accepted)
+	return a, sealed
 }
 
 // accepted is a connection as the server knows it.
