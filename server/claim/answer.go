@@ -48,7 +48,7 @@ func (s *Session) Answer(id string, a *Answer) (Result, error) {
 	same := func(t tombstone) bool { return t.answer == hashAnswer(a) }
 	return s.settle(id, same, func(x *Exchange) Result {
 		switch {
-		case x.state == answering && hashAnswer(a) == hashAnswer(x.answer):
+		case x.state == answering && hashAnswer(a) == x.parts.head:
 			return Duplicate
 		case x.state == answering:
 			return Conflict

@@ -151,7 +151,7 @@ func (x *Exchange) Fail(err error) {
 // Do hands the request to a session and waits for the answer. It fails with a
 // [*Failure]; the end of ctx means that the visitor left. The caller changes
 // nothing of req afterwards, and goes on with [Exchange.Next] where the answer
-// has More.
+// has More. The content of that is the caller's, to let go.
 func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
 	c := x.claim
 	x.request = req

@@ -350,11 +350,10 @@ func (r *Registry) observe(x *Exchange) {
 	if x.request != nil {
 		e.Sent = len(x.request.Content)
 	}
-	if x.answer != nil {
-		e.Received = len(x.answer.Content)
-	}
 	if x.parts != nil {
-		e.Received += x.parts.total
+		e.Received = x.parts.total
+	} else if x.answer != nil {
+		e.Received = len(x.answer.Content)
 	}
 	r.options.Ended(e)
 }

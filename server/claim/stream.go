@@ -11,10 +11,11 @@ import (
 // has yet to take more than window: that is the back-pressure. claim.mu guards
 // it, but for the channels came and over.
 type parts struct {
+	head   uint64        // hash of the beginning, whose content the visitor's door lets go
 	seq    int           // of the last part taken
 	chunks [][]byte      // not given to the visitor yet
 	size   int           // of chunks
-	total  int           // bytes of all parts
+	total  int           // bytes of the beginning and of all parts
 	last   bool          // no part comes any more
 	raw    bool          // a [Session.Stream] has begun
 	moved  time.Time     // when a part came last, or the visitor had taken all
@@ -53,7 +54,7 @@ func (p *parts) makeRoom() {
 // claim.mu.
 func (x *Exchange) begin(a *Answer) {
 	x.state, x.seen, x.answer = answering, true, a
-	x.parts = &parts{came: make(chan struct{}, 1), over: make(chan struct{}), moved: time.Now()}
+	x.parts = &parts{head: hashAnswer(a), total: len(a.Content), came: make(chan struct{}, 1), over: make(chan struct{}), moved: time.Now()}
 	close(x.ready)
 }
 

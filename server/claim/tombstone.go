@@ -24,9 +24,9 @@ type tombstone struct {
 // remember notes the end of an exchange that the session held. The caller
 // holds claim.mu.
 func (s *Session) remember(x *Exchange, a *Answer, o Outcome) {
-	id, parts := x.id, 0
+	id, parts, answer := x.id, 0, hashAnswer(a)
 	if x.parts != nil {
-		a, parts = x.answer, x.parts.seq
+		answer, parts = x.parts.head, x.parts.seq
 	}
 	limit := s.claim.registry.limits.Tombstones
 	t := &s.tombs
@@ -40,7 +40,7 @@ func (s *Session) remember(x *Exchange, a *Answer, o Outcome) {
 		t.order[t.head] = id
 		t.head = (t.head + 1) % limit
 	}
-	t.byID[id] = tombstone{at: time.Now(), answer: hashAnswer(a), parts: parts, ended: o, late: o == TimedOut || o == Abandoned || x.rejected}
+	t.byID[id] = tombstone{at: time.Now(), answer: answer, parts: parts, ended: o, late: o == TimedOut || o == Abandoned || x.rejected}
 }
 
 // judge tells what a message for an ended exchange is; same tells whether it

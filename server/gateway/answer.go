@@ -92,9 +92,10 @@ func (g *Gateway) answerOne(ctx context.Context, s *claim.Session, m *message) (
 		if f != nil {
 			return invalid(m.ID, f), nil
 		}
+		size := len(a.Content) // the visitor's door may let it go at once
 		result, err = s.Answer(m.ID, a)
 		if err == nil && result == claim.Accepted {
-			g.answers.add(len(a.Content)) // until the visitor has it
+			g.answers.add(size) // until the visitor has it
 		}
 	case m.Type == schema.TypePart && m.ID != "":
 		part, f := m.part(g.options.PartBytes)
@@ -203,6 +204,7 @@ func (m *message) content() (content []byte, where string, f *fault) {
 		if err != nil || strings.ContainsAny(*m.BodyBase64, "\r\n") {
 			return nil, "", &fault{"/bodyBase64", "content is base64 with padding and without line breaks (RFC 4648, 4)"}
 		}
+		m.BodyBase64 = nil // the message may wait for a slow visitor
 		return content, "/bodyBase64", nil
 	}
 	return nil, "", nil

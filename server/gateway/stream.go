@@ -201,6 +201,7 @@ func (g *Gateway) relayMore(w http.ResponseWriter, r *http.Request, x *claim.Exc
 	rc := http.NewResponseController(w)
 	silent := r.Method == http.MethodHead
 	chunks := [][]byte{a.Content}
+	a.Content = nil // it need not stay until the end
 	ctx := r.Context()
 	left, err := strconv.ParseInt(w.Header().Get("Content-Length"), 10, 64)
 	if err != nil {
