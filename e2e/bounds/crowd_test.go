@@ -1,0 +1,135 @@
+package bounds
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"testing"
+	"time"
+)
+
+const (
+	crowd     = 100
+	crowdMost = 100 << 20
+	// What may stay when they have left: the ids of their exchanges, and what the
+	// maps that held them have grown to.
+	remembered = 256 << 10
+)
+
+func TestACrowdOfSlowVisitorsHoldsLittle(t *testing.T) {
+	gateway := start(t, "as-gateway")
+	program := start(t, "as-program", gateway.at)
+	down := func(target string) func() *visitor {
+		return func() *visitor { return visit(t, program.at, "GET", fmt.Sprintf("%s?size=%d", target, gib), "") }
+	}
+	up := func(target string) func() *visitor {
+		return func() *visitor {
+			return visit(t, program.at, "POST", target, fmt.Sprintf("Content-Length: %d\r\n", gib))
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		visit func() *visitor
+		move  func(*visitor) error
+	}{
+		{"who read an answer", down("/down"), readSome},
+		{"who read an answer in parts", down("/down-in-parts"), readSome},
+		{"who send", up("/up"), sendSome},
+		{"who send and read", up("/through"), func(v *visitor) error {
+			if err := sendSome(v); err != nil {
+				return err
+			}
+			return readSome(v)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			// What the first crowd makes for all, such as maps that have grown, is not that of one.
+			first := watch(t, gateway, program)
+			gather(t, program, c.visit, c.move)()
+			first.left(math.MaxInt64)
+			w := watch(t, gateway, program)
+			leave := gather(t, program, c.visit, c.move)
+			for range stops {
+				moved := program.tell(order{})
+				await(t, "something moves", func() bool {
+					f := program.tell(order{})
+					return f.Read+f.Written > moved.Read+moved.Written
+				})
+				w.look()
+			}
+			leave()
+			w.judge(held.all, min(crowdMost, crowd*transferMost))
+			w.left(remembered)
+		})
+	}
+}
+
+// gather has a crowd visit at once. When all that can be held for them is, each
+// moves a little of its content now and then, until they leave.
+func gather(t *testing.T, program *process, visit func() *visitor, move func(*visitor) error) (leave func()) {
+	t.Helper()
+	all := make([]*visitor, crowd)
+	for i := range all {
+		all[i] = visit()
+	}
+	moved := func() int64 {
+		f := program.tell(order{})
+		return f.Read + f.Written
+	}
+	await(t, "everybody is served", func() bool { return program.tell(order{}).Running == crowd })
+	awaitStill(t, "every handler", moved)
+	before := moved()
+	left, gone := make(chan struct{}), make(chan error, crowd)
+	for _, v := range all {
+		go func() {
+			tick := time.NewTicker(time.Second / 10)
+			defer tick.Stop()
+			for {
+				if err := move(v); err != nil {
+					gone <- err
+					return
+				}
+				select {
+				case <-tick.C:
+				case <-left:
+					gone <- nil
+					return
+				}
+			}
+		}()
+	}
+	await(t, "handlers go on", func() bool { return moved()-before >= crowd*little })
+	return func() {
+		t.Helper()
+		close(left)
+		for _, v := range all {
+			_ = v.SetDeadline(time.Now())
+		}
+		for range all {
+			if err := <-gone; err != nil && !isTimeout(err) {
+				t.Errorf("a visitor was let down: %v", err)
+			}
+		}
+		for _, v := range all {
+			_ = v.Close()
+		}
+	}
+}
+
+func isTimeout(err error) bool {
+	t, ok := err.(interface{ Timeout() bool })
+	return ok && t.Timeout()
+}
+
+// little is what a slow visitor moves at a time, in bytes.
+const little = 8 << 10
+
+func readSome(v *visitor) error {
+	_, err := io.CopyN(io.Discard, v.reader, little)
+	return err
+}
+
+func sendSome(v *visitor) error {
+	_, err := v.Write(noise[:little])
+	return err
+}

@@ -1,0 +1,79 @@
+package bounds
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"testing"
+)
+
+// An answer whose handler fails midway must not look whole: it ends before its
+// last chunk, or before its length is reached.
+func TestAnAnswerThatFailsMidwayIsSeenToBeCut(t *testing.T) {
+	// A program that was killed is missed after this time.
+	gateway := start(t, "as-gateway", "--acknowledge=2s")
+	for _, how := range []string{"panics", "panics with ErrAbortHandler", "ends too early", "is killed"} {
+		for _, sent := range []string{"in parts", "as it is"} {
+			for _, framed := range []string{"in chunks", "with its length"} {
+				if how == "ends too early" && framed == "in chunks" {
+					continue // that is a clean end
+				}
+				t.Run(how+" "+sent+" "+framed, func(t *testing.T) { cut(t, gateway, how, sent, framed) })
+			}
+		}
+	}
+}
+
+func cut(t *testing.T, gateway *process, how, sent, framed string) {
+	program := start(t, "as-program", gateway.at)
+	fields := "How: " + how + "\r\nSent: " + sent + "\r\nFramed: " + framed + "\r\n"
+	v := visit(t, program.at, "GET", "/fail", fields)
+	resp, err := http.ReadResponse(v.reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if chunked := resp.ContentLength < 0; resp.StatusCode != http.StatusOK || chunked != (framed == "in chunks") {
+		t.Fatalf("status %d, length %d", resp.StatusCode, resp.ContentLength)
+	}
+	begin := make([]byte, failAfter(sent))
+	if _, err := io.ReadFull(resp.Body, begin); err != nil || !bytes.Equal(begin[:16], noise[:16]) {
+		t.Fatalf("the beginning is % x and %v, want % x", begin[:16], err, noise[:16])
+	}
+	if how == "is killed" {
+		program.kill()
+	} else {
+		program.tell(order{Fail: true})
+	}
+	n, err := io.Copy(io.Discard, resp.Body)
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("%d bytes more and %v, want %v", n, err, io.ErrUnexpectedEOF)
+	}
+}
+
+// failAfter is how much a handler has sent, in bytes, when it waits for its fate.
+func failAfter(sent string) int {
+	if sent == "in parts" {
+		return 100
+	}
+	return 16 * piece
+}
+
+// fail answers in the way that the request asks for, and fails when it is told to.
+func fail(w http.ResponseWriter, r *http.Request, told <-chan struct{}) {
+	h := r.Header
+	if h.Get("Framed") == "with its length" {
+		w.Header().Set("Content-Length", "100000000")
+	}
+	for left := failAfter(h.Get("Sent")); left > 0; left -= piece {
+		_, _ = w.Write(noise[:min(left, piece)])
+	}
+	w.(http.Flusher).Flush()
+	<-told
+	switch h.Get("How") {
+	case "panics":
+		panic("as the test says")
+	case "panics with ErrAbortHandler":
+		panic(http.ErrAbortHandler)
+	}
+}

@@ -1,0 +1,34 @@
+package bounds
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net"
+	"time"
+
+	"reversehttp/server/gateway"
+)
+
+// beGateway is a gateway on a free port of loopback. It says its origin.
+func beGateway(args []string) error {
+	var o gateway.Options
+	f := flag.NewFlagSet("as-gateway", flag.ContinueOnError)
+	f.DurationVar(&o.Times.Acknowledge, "acknowledge", 10*time.Second, "as the gateway's flag")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	l, err := (&net.ListenConfig{Control: small}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	o.PublicURL, o.Loopback = "http://{label}.localhost:"+port+"/", true
+	g, err := gateway.New(o)
+	if err != nil {
+		return err
+	}
+	go func() { panic(g.Server().Serve(gateway.Listen(l))) }()
+	fmt.Println("http://" + l.Addr().String())
+	return obey(func(order, *figures) {})
+}

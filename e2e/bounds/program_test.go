@@ -1,0 +1,148 @@
+package bounds
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	reversehttp "reversehttp/sdk-go"
+)
+
+// beProgram serves the handlers below on a claim at the gateway args[0]. It says
+// its public URL.
+func beProgram(args []string) error {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = (&net.Dialer{Control: small}).DialContext
+	client := &http.Client{Transport: transport}
+	s, err := reversehttp.Claim(context.Background(), args[0], &reversehttp.Options{Client: client})
+	if err != nil {
+		return err
+	}
+	p := &program{told: make(chan struct{})}
+	p.allowed.L = &p.mu
+	p.limit = -1
+	go func() { panic(s.Serve(p.handler())) }()
+	fmt.Println(s.URL())
+	return obey(func(o order, f *figures) {
+		if o.Collect {
+			client.CloseIdleConnections()
+		}
+		if o.Fail {
+			p.told <- struct{}{}
+		}
+		if o.Read != 0 {
+			p.mu.Lock()
+			p.limit = o.Read
+			p.allowed.Broadcast()
+			p.mu.Unlock()
+		}
+		f.Running, f.Read, f.Written = p.running.Load(), p.read.Load(), p.written.Load()
+	})
+}
+
+// program is what its handlers do.
+type program struct {
+	running, read, written atomic.Int64
+	told                   chan struct{} // a handler is to fail
+
+	mu      sync.Mutex // guards limit
+	limit   int64      // of read; negative is none
+	allowed sync.Cond  // limit is another
+}
+
+// piece is how much a handler reads or writes at a time, in bytes.
+const piece = 32 << 10
+
+// noise is no UTF-8: an envelope has it as base64.
+var noise = func() []byte {
+	b := make([]byte, piece)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(b)
+	return b
+}()
+
+func (p *program) handler() http.Handler {
+	mux := http.NewServeMux()
+	// down?size=N gives so much content.
+	mux.HandleFunc("GET /down", func(w http.ResponseWriter, r *http.Request) { p.give(w, r) })
+	// It says how much before.
+	mux.HandleFunc("GET /down-with-length", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", r.URL.Query().Get("size"))
+		p.give(w, r)
+	})
+	// It has trailers, which keep sdk-go from sending content as it is: it goes in parts.
+	mux.HandleFunc("GET /down-in-parts", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", "Digest")
+		p.give(w, r)
+		w.Header().Set("Digest", "none")
+	})
+	// It flushes whatever it writes.
+	mux.HandleFunc("GET /down-flushed", func(w http.ResponseWriter, r *http.Request) {
+		p.give(flushed{w}, r)
+	})
+	// up reads all, and tells how much.
+	mux.HandleFunc("POST /up", func(w http.ResponseWriter, r *http.Request) {
+		n := p.take(r, io.Discard)
+		_, _ = fmt.Fprint(w, n)
+	})
+	// through gives back what comes, while it comes.
+	mux.HandleFunc("POST /through", func(w http.ResponseWriter, r *http.Request) { p.take(r, flushed{w}) })
+	mux.HandleFunc("GET /fail", func(w http.ResponseWriter, r *http.Request) { fail(w, r, p.told) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.running.Add(1)
+		defer p.running.Add(-1)
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// flushed flushes whatever is written.
+type flushed struct{ http.ResponseWriter }
+
+func (f flushed) Write(b []byte) (int, error) {
+	n, err := f.ResponseWriter.Write(b)
+	f.ResponseWriter.(http.Flusher).Flush()
+	return n, err
+}
+
+func (p *program) give(w io.Writer, r *http.Request) {
+	size, err := strconv.ParseInt(r.URL.Query().Get("size"), 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	for size > 0 {
+		n, err := w.Write(noise[:min(size, piece)])
+		p.written.Add(int64(n))
+		size -= int64(n)
+		if err != nil {
+			return
+		}
+	}
+}
+
+// take reads all content, as fast as the test allows.
+func (p *program) take(r *http.Request, to io.Writer) (all int64) {
+	buf := make([]byte, piece)
+	for {
+		p.mu.Lock()
+		for p.limit >= 0 && p.read.Load() >= p.limit {
+			p.allowed.Wait()
+		}
+		p.mu.Unlock()
+		n, err := r.Body.Read(buf)
+		p.read.Add(int64(n))
+		all += int64(n)
+		if n > 0 {
+			if _, err := to.Write(buf[:n]); err != nil {
+				return all
+			}
+		}
+		if err != nil {
+			return all
+		}
+	}
+}
