@@ -1,0 +1,102 @@
+package faults
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"reversehttp/schema"
+)
+
+const (
+	programs = 3
+	visitors = 64
+	// The longest time between two programs that are killed.
+	killMost = 6 * time.Second
+)
+
+// Times of the gateway, short so that what is lost is found out while the test runs.
+var quick = []string{"--acknowledge=1s", "--answer=10s", "--part=10s", "--lease=8s", "--wait=3s"}
+
+// mine is the claim of every test: a gateway has no other.
+var mine = owned{label: "mine", token: "a-token-of-the-fault-suite"}
+
+func TestNothingIsLostWhileConnectionsBreak(t *testing.T) {
+	seed := seedOf(t)
+	g := startGateway(t, quick...)
+	l := newLedger()
+	town := startTown(t, g, l, func(i int) weather { return weather{seed, fmt.Sprint("program ", i), 1, 1 << 21, true} })
+
+	visits := startProxy(t, g.address, weather{seed, "visitors", 0.3, 1 << 19, false}.plan)
+	since := time.Now()
+	var next atomic.Uint64
+	more := func() (*exchange, bool) {
+		n := next.Add(1)
+		if *timeFlag > 0 {
+			return newExchange(seed, n), time.Since(since) < *timeFlag
+		}
+		return newExchange(seed, n), n <= uint64(*exchangesFlag)
+	}
+	stop := town.trouble(seed)
+	crowd(visitors, more, l, func() *visitor { return &visitor{host: g.host(), dial: visits.dial} })
+	killed := stop()
+	took := time.Since(since)
+
+	// The weather clears. What is left of lost sessions goes with the lease.
+	for _, p := range append(town.proxies, visits) {
+		p.calm.Store(true)
+	}
+	m := g.idle(programs, 60*time.Second)
+	town.close()
+	f := l.check(t, schema.CodeSessionLost, schema.CodeHandlerFailed, schema.CodeHandlerTimeout, schema.CodeNoHandler)
+	checkCounts(t, m, f)
+	t.Logf("%v, %.0f exchanges a second: %v", took.Round(time.Millisecond), float64(f.total())/took.Seconds(), f)
+	t.Attr("figures", fmt.Sprintf("seed %d: %v", seed, f)) // for who reads go test -json
+	t.Logf("%d programs killed; faults between programs and gateway: %s; between visitors and gateway: %s", killed, strokes(town.proxies...), strokes(visits))
+	t.Logf("the gateway counts %v", m.ends())
+	if done := f.ends[answered]; done < f.total()/2 {
+		t.Errorf("%d of %d visits were answered: too few to show anything", done, f.total())
+	}
+}
+
+// checkCounts holds the gateway's count of ends against what visitors saw: each
+// exchange is in exactly one, and so is each visit that reached the gateway.
+func checkCounts(t *testing.T, m metrics, f *figures) {
+	t.Helper()
+	total := m.sum("reversehttp_exchanges_total")
+	told := f.ends[answered] + f.ends[cutShort] + f.ends[refused]
+	if total < told || total > f.total()-f.ends[unreached] {
+		t.Errorf("%d exchanges ended, want those of %d visits that were told how, and at most %d", total, told, f.total())
+	}
+	if done := m.ended("done", ""); done < f.ends[answered] || done > f.handled {
+		t.Errorf("%d exchanges are done, want from %d, which visitors had whole, to %d, which handlers had", done, f.ends[answered], f.handled)
+	}
+	for code, n := range f.codes {
+		if counted := m.code(code); counted < n {
+			t.Errorf("%d exchanges ended with %s, want the %d that visitors were told", counted, code, n)
+		}
+	}
+	if total < f.handled {
+		t.Errorf("%d exchanges ended, and handlers had %d", total, f.handled)
+	}
+	if n := m.sum("reversehttp_panics_total"); n != 0 {
+		t.Errorf("the gateway counts %d panics", n)
+	}
+}
+
+// crowd has visitors visit until there is no more exchange.
+func crowd(n int, more func() (*exchange, bool), l *ledger, new func() *visitor) {
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() {
+			v := new()
+			defer v.leave()
+			for x, ok := more(); ok; x, ok = more() {
+				l.note(x, v.visit(x))
+			}
+		})
+	}
+	all.Wait()
+}

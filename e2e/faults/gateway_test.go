@@ -1,0 +1,241 @@
+package faults
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"reversehttp/schema"
+)
+
+// built is the gateway's binary, built once.
+var built struct {
+	once sync.Once
+	dir  string
+	path string
+	err  error
+}
+
+// gatewayBinary gives the path of the gateway, which GATEWAY_BINARY may name.
+func gatewayBinary() (string, error) {
+	built.once.Do(func() {
+		if built.path = os.Getenv("GATEWAY_BINARY"); built.path != "" {
+			return
+		}
+		if built.dir, built.err = os.MkdirTemp("", "faults"); built.err != nil {
+			return
+		}
+		built.path = filepath.Join(built.dir, "gateway")
+		if out, err := exec.Command("go", "build", "-o", built.path, "reversehttp/server").CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("build the gateway: %w: %s", err, bytes.TrimSpace(out))
+		}
+	})
+	return built.path, built.err
+}
+
+// gateway is the process of a gateway, which may end and begin again on its port.
+type gateway struct {
+	t       *testing.T
+	path    string
+	flags   []string
+	port    string
+	address string
+	cmd     *exec.Cmd
+	ended   chan error // told once how the process ended
+	faults  *logged    // its standard error, of all runs
+}
+
+// startGateway starts a gateway that keeps its claims, with flags.
+func startGateway(t *testing.T, flags ...string) *gateway {
+	t.Helper()
+	path, err := gatewayBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gateway{t: t, path: path, port: "0", faults: &logged{}}
+	g.flags = append([]string{"--data", t.TempDir(), "--log-level=warn", "--claims-per-second=-1", "--visits-per-second=-1"}, flags...)
+	g.start()
+	t.Cleanup(func() {
+		g.kill()
+		if log := g.faults.String(); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic") || strings.Contains(log, "level=ERROR") {
+			t.Errorf("the gateway logs:\n%s", log)
+		}
+	})
+	return g
+}
+
+// start starts the process, on the port that it had if it had one.
+func (g *gateway) start() {
+	g.t.Helper()
+	g.cmd = exec.Command(g.path, append([]string{"--listen=127.0.0.1:" + g.port}, g.flags...)...)
+	g.cmd.Stderr = g.faults
+	out, err := g.cmd.StdoutPipe()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if err := g.cmd.Start(); err != nil {
+		g.t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	_, rest, found := strings.Cut(line, "http://localhost:")
+	if err != nil || !found {
+		_ = g.cmd.Process.Kill()
+		_ = g.cmd.Wait()
+		g.t.Fatalf("the gateway says %q, %v: %s", line, err, g.faults)
+	}
+	if g.port == "0" {
+		g.port, _, _ = strings.Cut(rest, "/")
+		g.address = "127.0.0.1:" + g.port
+	}
+	ended, cmd := make(chan error, 1), g.cmd
+	go func() { ended <- cmd.Wait() }()
+	g.ended = ended
+}
+
+// kill ends the process as kill -9 does. It may be called again.
+func (g *gateway) kill() {
+	_ = g.cmd.Process.Kill()
+	err := <-g.ended
+	g.ended <- err
+}
+
+// stop sends SIGTERM and gives how the process ends.
+func (g *gateway) stop(within time.Duration) error {
+	if err := g.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case err := <-g.ended:
+		g.ended <- err
+		return err
+	case <-time.After(within):
+		return errors.New("it goes on after SIGTERM")
+	}
+}
+
+// origin is the control origin.
+func (g *gateway) origin() string { return "http://localhost:" + g.port }
+
+// host is the authority of the public URL of [mine].
+func (g *gateway) host() string { return mine.label + ".localhost:" + g.port }
+
+// straight dials the gateway without a proxy.
+func (g *gateway) straight() (net.Conn, *link, error) {
+	c, err := net.Dial("tcp", g.address)
+	if err != nil {
+		<-time.After(20 * time.Millisecond) // it is not there: do not ask in a tight loop
+	}
+	return c, nil, err
+}
+
+// metrics are the gateway's own figures, by name with labels.
+type metrics map[string]float64
+
+// sum adds what begins with a prefix.
+func (m metrics) sum(prefix string) (n int) {
+	for name, value := range m {
+		if strings.HasPrefix(name, prefix) {
+			n += int(value)
+		}
+	}
+	return n
+}
+
+// ended counts exchanges by how they ended.
+func (m metrics) ended(outcome, code string) int {
+	return int(m[fmt.Sprintf(`reversehttp_exchanges_total{code=%q,outcome=%q}`, code, outcome)])
+}
+
+// ends tells how exchanges ended.
+func (m metrics) ends() map[string]int {
+	ends := map[string]int{}
+	for name, value := range m {
+		if labels, ok := strings.CutPrefix(name, "reversehttp_exchanges_total"); ok {
+			ends[labels] = int(value)
+		}
+	}
+	return ends
+}
+
+// code counts exchanges that the gateway answered with a code.
+func (m metrics) code(code schema.Code) int {
+	return m.ended("failed", string(code)) + m.ended("timed_out", string(code))
+}
+
+// metrics asks the gateway, not through a proxy.
+func (g *gateway) metrics() metrics {
+	g.t.Helper()
+	resp, err := direct.Get("http://" + g.address + "/metrics")
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		g.t.Fatalf("GET /metrics = %d, %v", resp.StatusCode, err)
+	}
+	m := metrics{}
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if f, err := strconv.ParseFloat(value, 64); err == nil && strings.HasPrefix(name, "reversehttp_") {
+			m[name] = f
+		}
+	}
+	return m
+}
+
+// idle waits until no exchange is open and so many sessions live, and gives the metrics.
+func (g *gateway) idle(sessions int, within time.Duration) (m metrics) {
+	g.t.Helper()
+	idle := func() bool {
+		m = g.metrics()
+		return m["reversehttp_exchanges_open"] == 0 && m["reversehttp_sessions"] == float64(sessions)
+	}
+	until(g.t, fmt.Sprintf("no exchange is open and %d sessions live", sessions), within, idle)
+	return m
+}
+
+// direct asks the gateway without a proxy, each time on a connection of its own.
+// It knows where names below localhost are.
+var direct = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+	DisableKeepAlives: true,
+	DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+	},
+}}
+
+// logged is what a process writes.
+type logged struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}

@@ -1,0 +1,58 @@
+package faults
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+)
+
+var (
+	seedFlag      = flag.Uint64("seed", 0, "seed of exchanges and faults; 0 picks one")
+	exchangesFlag = flag.Int("exchanges", 10_000, "exchanges under faults")
+	timeFlag      = flag.Duration("time", 0, "go on for so long instead of a number of exchanges")
+)
+
+// TestMain lets the test's binary be a program that serves a claim, too.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == roleProgram {
+		if err := serveProgram(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	flag.Parse()
+	code := m.Run()
+	if built.dir != "" {
+		_ = os.RemoveAll(built.dir)
+	}
+	os.Exit(code)
+}
+
+// seedOf gives the seed of a test and prints it.
+func seedOf(t *testing.T) uint64 {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64N(1_000_000_000) + 1
+	}
+	t.Logf("seed %d", seed)
+	return seed
+}
+
+// until waits for a condition that is to come true within some time.
+func until(t *testing.T, what string, within time.Duration, condition func() bool) {
+	t.Helper()
+	deadline := time.After(within)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("not within %v: %s", within, what)
+		}
+	}
+}

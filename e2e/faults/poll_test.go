@@ -1,0 +1,261 @@
+package faults
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"reversehttp/schema"
+	reversehttp "reversehttp/sdk-go"
+)
+
+// through gives a client whose requests all pass a proxy, each on a connection of its own.
+func through(t *testing.T, p *proxy) *http.Client {
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, p.address)
+		},
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// raw is a program without an SDK.
+type raw struct {
+	t      *testing.T
+	claim  schema.ClaimAnswer
+	cursor string
+}
+
+func claimRaw(t *testing.T, g *gateway) *raw {
+	t.Helper()
+	r := &raw{t: t}
+	wish := fmt.Sprintf(`{"label":%q,"token":%q}`, mine.label, mine.token)
+	r.ask(direct, http.MethodPost, g.origin()+"/claims", wish, nil, &r.claim)
+	r.cursor = r.claim.Cursor
+	return r
+}
+
+// ask sends a request whole and decodes its answer, if that is wanted.
+func (r *raw) ask(client *http.Client, method, url, content string, fields map[string]string, into any) (status int, err error) {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.t.Context(), method, url, strings.NewReader(content))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if r.claim.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+r.claim.Token)
+	}
+	for name, value := range fields {
+		req.Header.Set(name, value)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if into == nil {
+		return resp.StatusCode, err
+	}
+	if err == nil {
+		err = json.Unmarshal(text, into)
+	}
+	if err != nil {
+		r.t.Fatalf("%s %s = %d, %v: %s", method, url, resp.StatusCode, err, text)
+	}
+	return resp.StatusCode, nil
+}
+
+// poll asks for what comes after the cursor, by a client and in a form.
+func (r *raw) poll(client *http.Client, accept string, into any) (int, error) {
+	r.t.Helper()
+	fields := map[string]string{"Accept": accept, "Last-Event-ID": r.cursor, "Prefer": "wait=2"}
+	return r.ask(client, http.MethodGet, r.claim.Requests, "", fields, into)
+}
+
+// delivery is what a poll brings.
+type delivery struct {
+	Cursor   string
+	Messages []schema.Request
+}
+
+// forms are those in which a poll may be answered; a gateway need not know the last ones.
+var forms = []string{"application/json", "application/x-ndjson", "text/event-stream"}
+
+func TestAPollCutAtAnyByteIsGivenAgain(t *testing.T) {
+	t.Parallel()
+	for _, form := range forms {
+		t.Run(form, func(t *testing.T) {
+			g := startGateway(t)
+			var at atomic.Int64
+			p := startProxy(t, g.address, func(uint64, []byte) []fault { return []fault{{kind: cut, at: at.Load()}} })
+			p.keeps.Store(true)
+			r := claimRaw(t, g)
+			none := map[string]string{"Accept": form, "Last-Event-ID": "none"}
+			if status, _ := r.ask(direct, http.MethodGet, r.claim.Requests, "", none, nil); status == http.StatusNotAcceptable {
+				t.Log("this gateway does not answer polls so")
+				return
+			}
+			client := through(t, p)
+
+			at.Store(1 << 30)
+			polled, got := r.pollFor("/cut-none", client, form)
+			message := func(_, received []byte) bool {
+				_, rest, _ := bytes.Cut(received, []byte("/cut-none"))
+				return bytes.ContainsRune(rest, '\n')
+			}
+			until(t, "a poll is answered", 10*time.Second, func() bool { return len(p.recorded(message)) > 0 })
+			_, received := p.recorded(message)[0].kept()
+			r.answerAgain("/cut-none", got)
+			<-polled // a stream ends with the newer poll
+
+			length := len(received)
+			for offset := range length {
+				at.Store(int64(offset))
+				path := fmt.Sprintf("/cut-%04d", offset)
+				polled, got := r.pollFor(path, client, form)
+				if err := <-polled; err == nil {
+					t.Fatalf("a poll that was cut after %d of %d bytes is whole", offset, length)
+				}
+				r.answerAgain(path, got)
+			}
+			if m := g.metrics(); m.ended("done", "") != length+1 || m.sum("reversehttp_exchanges_total") != length+1 {
+				t.Errorf("the gateway counts %v, want %d done", m.ends(), length+1)
+			}
+			t.Logf("cut at each of %d offsets", length)
+		})
+	}
+}
+
+// pollFor polls while a visitor posts to a path. The channels tell how the poll
+// ended, and the status that the visitor gets.
+func (r *raw) pollFor(path string, client *http.Client, form string) (polled chan error, got chan int) {
+	polled, got = make(chan error, 1), make(chan int, 1)
+	go func() {
+		_, err := r.poll(client, form, nil)
+		polled <- err
+	}()
+	go func() {
+		resp, err := direct.Post(strings.TrimSuffix(r.claim.URL, "/")+path, "text/plain", strings.NewReader("content"))
+		if err != nil {
+			r.t.Error(err)
+			got <- 0
+			return
+		}
+		_ = resp.Body.Close()
+		got <- resp.StatusCode
+	}()
+	return polled, got
+}
+
+// answerAgain polls from where the last poll that was whole ended, and answers the
+// request to path that this one is to bring at its second attempt.
+func (r *raw) answerAgain(path string, got chan int) {
+	r.t.Helper()
+	var d delivery
+	if _, err := r.poll(direct, forms[0], &d); err != nil || len(d.Messages) != 1 || d.Messages[0].Target != path || d.Messages[0].Attempt != 2 {
+		r.t.Fatalf("after the poll for %s: %+v, %v, want the request again, at attempt 2", path, d, err)
+	}
+	var results schema.Results
+	answer := fmt.Sprintf(`{"type":"response","id":%q,"status":201}`, d.Messages[0].ID)
+	if _, err := r.ask(direct, http.MethodPost, r.claim.Responses, answer, nil, &results); err != nil || results.Results[0].Status != schema.ResultAccepted {
+		r.t.Fatalf("the answer to %s is %+v, %v, want accepted", path, results, err)
+	}
+	if status := <-got; status != http.StatusCreated {
+		r.t.Fatalf("the visitor of %s gets %d, want 201", path, status)
+	}
+	r.cursor = d.Cursor
+}
+
+// inProcess serves a claim by sdk-go through a proxy, and counts what its handler gets.
+type inProcess struct {
+	session *reversehttp.Session
+	mu      sync.Mutex     // guards below
+	handled map[string]int // by path
+	attempt map[string]int // of the last
+}
+
+func serveInProcess(t *testing.T, g *gateway, p *proxy) *inProcess {
+	t.Helper()
+	s, err := reversehttp.Claim(t.Context(), g.origin(), &reversehttp.Options{Label: mine.label, Token: mine.token, Client: through(t, p)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &inProcess{session: s, handled: map[string]int{}, attempt: map[string]int{}}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = s.Serve(h)
+	}()
+	t.Cleanup(func() {
+		_ = s.Close()
+		<-ended
+	})
+	return h
+}
+
+func (h *inProcess) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.mu.Lock()
+	h.handled[r.URL.Path]++
+	h.attempt[r.URL.Path] = reversehttp.RequestInfo(r.Context()).Attempt
+	h.mu.Unlock()
+	_, _ = io.WriteString(w, "answer to "+r.URL.Path)
+}
+
+// post visits a path and expects its answer.
+func (h *inProcess) post(t *testing.T, g *gateway, path string) {
+	t.Helper()
+	resp, err := direct.Post("http://"+g.host()+path, "text/plain", strings.NewReader("content"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	content, err := io.ReadAll(resp.Body)
+	if want := "answer to " + path; err != nil || resp.StatusCode != http.StatusOK || string(content) != want {
+		t.Fatalf("POST %s = %d %q, %v, want %q", path, resp.StatusCode, content, err, want)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n := h.handled[path]; n != 1 {
+		t.Errorf("POST %s is handled %d times, want once", path, n)
+	}
+}
+
+func TestAnSDKHandlesARequestOnceWhosePollIsCut(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	// Before the head, in it, and in the message: what comes after it is longer.
+	for _, at := range []int64{0, 15, 120, 400} {
+		var polls atomic.Int64
+		p := startProxy(t, g.address, func(_ uint64, head []byte) []fault {
+			if bytes.HasPrefix(head, []byte("GET /claims/")) && polls.Add(1)%2 == 1 {
+				return []fault{{kind: cut, at: at}}
+			}
+			return nil
+		})
+		h := serveInProcess(t, g, p)
+		for n := range 3 {
+			path := fmt.Sprintf("/%d-%d", at, n)
+			until(t, "a poll that will be cut is open", 10*time.Second, func() bool {
+				return polls.Load()%2 == 1 && g.metrics()["reversehttp_polls_parked"] == 1
+			})
+			h.post(t, g, path)
+			if h.attempt[path] != 2 {
+				t.Errorf("POST %s comes at attempt %d, want 2: its first poll was cut after %d bytes", path, h.attempt[path], at)
+			}
+		}
+		_ = h.session.Close()
+	}
+}

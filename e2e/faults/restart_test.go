@@ -1,0 +1,117 @@
+package faults
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"reversehttp/schema"
+)
+
+// backoffMost is the longest that an SDK waits between two tries.
+const backoffMost = 30 * time.Second
+
+// load has visitors visit straight, each time on a new connection, until it is stopped.
+func load(seed uint64, g *gateway, l *ledger) (stop func()) {
+	var next atomic.Uint64
+	var over atomic.Bool
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		more := func() (*exchange, bool) {
+			x := newExchange(seed, next.Add(1))
+			if x.want.shape == whole {
+				x.want.shape = slow // so that some are always under way
+			}
+			return x, !over.Load()
+		}
+		crowd(32, more, l, func() *visitor { return &visitor{host: g.host(), dial: g.straight, fresh: true} })
+	}()
+	return func() {
+		over.Store(true)
+		<-ended
+	}
+}
+
+// awaitAnswers waits until so many more visits were answered.
+func (l *ledger) awaitAnswers(t *testing.T, more int) {
+	t.Helper()
+	first := l.count(answered)
+	until(t, "visits are answered", visitBound, func() bool { return l.count(answered) >= first+more })
+}
+
+// count counts visits that ended so.
+func (l *ledger) count(e end) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, o := range l.got {
+		if o.end == e {
+			n++
+		}
+	}
+	return n
+}
+
+func TestProgramsComeBackWhenTheGatewayIsKilled(t *testing.T) {
+	t.Parallel()
+	seed := seedOf(t)
+	g := startGateway(t, quick...)
+	l := newLedger()
+	town := startTown(t, g, l, fair)
+	stop := load(seed, g, l)
+	for _, down := range []time.Duration{0, time.Second, 0} {
+		l.awaitAnswers(t, 200)
+		g.kill()
+		<-time.After(down)
+		g.start()
+		since := time.Now()
+		town.awaitPolls(backoffMost + visitBound)
+		if took := time.Since(since); took > backoffMost {
+			t.Errorf("all programs poll %v after the gateway is back, want at most the longest backoff, %v", took, backoffMost)
+		} else {
+			t.Logf("killed, and away for %v: all programs poll again after %v", down, took.Round(time.Millisecond))
+		}
+	}
+	l.awaitAnswers(t, 200)
+	stop()
+	g.idle(programs, 30*time.Second)
+	town.close()
+	f := l.check(t, schema.CodeNoHandler)
+	t.Log(f)
+	if f.ends[unreached] == 0 {
+		t.Error("no visitor was cut off: the gateway was not killed under load")
+	}
+}
+
+func TestNobodyLetInIsLostWhenTheGatewayStops(t *testing.T) {
+	t.Parallel()
+	seed := seedOf(t)
+	g := startGateway(t, quick...)
+	l := newLedger()
+	town := startTown(t, g, l, fair)
+	stop := load(seed, g, l)
+	for range 2 {
+		l.awaitAnswers(t, 200)
+		since := time.Now()
+		if err := g.stop(40 * time.Second); err != nil {
+			t.Errorf("the gateway ends with %v after SIGTERM, want success", err)
+		}
+		t.Logf("stopped in %v", time.Since(since).Round(time.Millisecond))
+		g.start()
+		town.awaitPolls(backoffMost + visitBound)
+	}
+	l.awaitAnswers(t, 200)
+	stop()
+	g.idle(programs, 30*time.Second)
+	town.close()
+	f := l.check(t, schema.CodeNoHandler, schema.CodeDraining)
+	t.Log(f)
+	for key, o := range l.got {
+		if runs := l.runs(key); o.end == unreached && len(runs) > 0 || o.end == cutShort {
+			t.Errorf("exchange %s: %s (%s), and %v had it", key, o.end, o.why, runs)
+		}
+	}
+	if f.codes[schema.CodeDraining] == 0 {
+		t.Error("no visitor was told that the gateway stops: it was not under load")
+	}
+}

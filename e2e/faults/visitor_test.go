@@ -1,0 +1,198 @@
+package faults
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"reversehttp/schema"
+)
+
+// visitBound is how long a visit may take. The gateway is told to give up sooner.
+const visitBound = 60 * time.Second
+
+// end is how a visit ended.
+type end string
+
+// The ends. The last two are faults.
+const (
+	answered   end = "answered"   // with exactly what was asked for
+	refused    end = "refused"    // by the gateway, with a code
+	cutShort   end = "cut short"  // a streamed answer, by the gateway and so that it shows
+	broken     end = "broken"     // the connection, by a proxy
+	unreached  end = "unreached"  // nobody took the connection, or its gateway died
+	unanswered end = "unanswered" // not within the bound
+	wrong      end = "wrong"      // anything else
+)
+
+// outcome is what a visitor saw.
+type outcome struct {
+	end    end
+	run    string // that answered
+	status int
+	code   schema.Code // where the gateway answered
+	handed string      // ?0, ?1 or empty
+	why    string
+	since  time.Time
+	took   time.Duration
+	// hurt says that a proxy broke the connection, which may yet have brought an answer.
+	hurt bool
+}
+
+// visitor sends one request after the other, on the same connection while that
+// is good. It never sends one again.
+type visitor struct {
+	host string // of the public URL
+	// dial opens a connection, with the link of a proxy if there is one.
+	dial func() (net.Conn, *link, error)
+	// fresh has every visit dial.
+	fresh bool
+
+	conn   net.Conn
+	link   *link
+	reader *bufio.Reader
+}
+
+// visit sends the request of x and checks its answer.
+func (v *visitor) visit(x *exchange) (o outcome) {
+	since := time.Now()
+	defer func() { o.since, o.took = since, time.Since(since) }()
+	if v.conn == nil {
+		c, l, err := v.dial()
+		if err != nil {
+			return outcome{end: unreached, why: err.Error()}
+		}
+		v.conn, v.link, v.reader = c, l, bufio.NewReader(c)
+	}
+	_ = v.conn.SetDeadline(since.Add(visitBound))
+	var writing sync.WaitGroup
+	sent, to := make(chan error, 1), v.conn
+	writing.Go(func() { sent <- x.request(v.host, v.fresh).Write(to) })
+	o, again := v.receive(x)
+	o.hurt = v.link != nil && v.link.hurt.Load()
+	// A request whose content was fetched, or was to be, may end its connection
+	// without a word; and so does one whose answer came first.
+	if again && !v.fresh && !x.chunked && x.size <= 64<<10 && <-sent == nil {
+		return o
+	}
+	v.leave()
+	writing.Wait()
+	return o
+}
+
+// leave closes the connection.
+func (v *visitor) leave() {
+	if v.conn != nil {
+		_ = v.conn.Close()
+		v.conn, v.link = nil, nil
+	}
+}
+
+// request makes the request of x, anew each time.
+func (x *exchange) request(host string, last bool) *http.Request {
+	var body io.Reader
+	if x.size > 0 || x.method == http.MethodPost {
+		body = bytes.NewReader(x.content())
+	}
+	if x.chunked {
+		body = io.MultiReader(bytes.NewReader(x.content())) // nobody knows its length
+	}
+	r, err := http.NewRequest(x.method, "http://"+host+"/"+x.key, body)
+	if err != nil {
+		panic(err)
+	}
+	r.Close = last
+	if x.chunked {
+		r.ContentLength = -1
+	}
+	r.Header = http.Header{
+		fieldKey: {x.key}, fieldShape: {string(x.want.shape)}, fieldSize: {strconv.Itoa(x.want.size)},
+		fieldText: {strconv.FormatBool(x.text)}, "Content-Type": {"application/octet-stream"},
+	}
+	return r
+}
+
+// receive reads a response, and tells whether another may follow on the connection.
+func (v *visitor) receive(x *exchange) (o outcome, again bool) {
+	resp, err := http.ReadResponse(v.reader, &http.Request{Method: x.method})
+	if err != nil {
+		return v.failed(err), false
+	}
+	content, err := io.ReadAll(resp.Body)
+	o = x.judge(resp, content, err)
+	if err != nil && o.end != wrong {
+		short := v.failed(err)
+		switch {
+		// By an end, or by a reset where the gateway had not read all of the request.
+		case short.end == wrong && o.end == answered && x.want.streams():
+			o.end, o.why = cutShort, ""
+		case short.end == wrong:
+			o.end, o.why = wrong, fmt.Sprintf("%v after %d bytes of the answer", err, len(content))
+		default:
+			o.end, o.why = short.end, short.why
+		}
+	}
+	return o, err == nil && !resp.Close
+}
+
+// failed says what an error on the connection means.
+func (v *visitor) failed(err error) outcome {
+	o := outcome{end: wrong, why: fmt.Sprintf("%v on a connection that no proxy harmed", err)}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		o.end = unanswered
+	case v.link == nil:
+		o.end = unreached
+	case v.link.hurt.Load():
+		o.end, o.why = broken, ""
+	}
+	return o
+}
+
+// judge compares an answer, or the part of it that came before err, with what it is to be.
+func (x *exchange) judge(resp *http.Response, content []byte, err error) outcome {
+	o := outcome{end: wrong, status: resp.StatusCode}
+	if status := resp.Header.Get("Proxy-Status"); status != "" {
+		var p schema.Problem
+		if err == nil && json.Unmarshal(content, &p) != nil {
+			o.why = fmt.Sprintf("a problem that is none: %.200q", content)
+			return o
+		}
+		o.end, o.code = refused, p.Code
+		if _, handed, ok := strings.Cut(status, "; handed="); ok {
+			o.handed = handed
+		}
+		return o
+	}
+	h := resp.Header
+	o.run = h.Get(fieldRun)
+	whole := contentOf(x.key+" "+o.run, x.want.size, x.text)
+	sum := x.sum
+	if x.want.shape == early {
+		sum = ""
+	}
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		o.why = fmt.Sprintf("status %d: %.200q", resp.StatusCode, content)
+	case !slices.Equal(h.Values(fieldKey), []string{x.key}):
+		o.why = fmt.Sprintf("the answer to %q", h.Values(fieldKey))
+	case h.Get(fieldRead) != sum:
+		o.why = fmt.Sprintf("a handler read %s, and %s was sent", h.Get(fieldRead), sum)
+	case !bytes.HasPrefix(whole, content), err == nil && len(content) != len(whole):
+		o.why = fmt.Sprintf("%d bytes that differ from the %d of the answer", len(content), len(whole))
+	default:
+		o.end = answered
+	}
+	return o
+}
