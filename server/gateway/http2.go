@@ -14,9 +14,12 @@ import (
 
 // Bounds of a connection of HTTP/2. It takes what all its streams may have on
 // their way, so that content which a handler leaves unread holds up no other.
+// net/http keeps a buffer of the largest frame that came, so a frame is small:
+// it is at least this by RFC 9113, 6.5.2.
 const (
 	streamsAtOnce = 128
 	streamWindow  = 128 << 10 // bytes
+	frameSize     = 16 << 10  // bytes
 )
 
 // http2Config gives the bounds of HTTP/2 that net/http leaves to its user.
@@ -25,6 +28,7 @@ func http2Config() *http.HTTP2Config {
 		MaxConcurrentStreams:          streamsAtOnce,
 		MaxReceiveBufferPerStream:     streamWindow,
 		MaxReceiveBufferPerConnection: streamsAtOnce * streamWindow,
+		MaxReadFrameSize:              frameSize,
 		WriteByteTimeout:              writeGrace,
 	}
 }

@@ -83,6 +83,9 @@ func TestAConnectionHasBoundedStreams(t *testing.T) {
 		if n, _ := f.(*http2.SettingsFrame).Value(http2.SettingMaxConcurrentStreams); n != streamsAtOnce {
 			t.Errorf("the bound is told as %d, want %d", n, streamsAtOnce)
 		}
+		if n, _ := f.(*http2.SettingsFrame).Value(http2.SettingMaxFrameSize); n > streamWindow {
+			t.Errorf("a frame may have %d bytes, more than may be on their way", n)
+		}
 		refused := make(chan uint32, 1)
 		go func() {
 			f, err := v.frames(func(f http2.Frame) bool { return f.Header().Type == http2.FrameRSTStream })
