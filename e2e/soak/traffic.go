@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	reversehttp "reversehttp/sdk-go"
+)
+
+// traffic is all that visits the gateway, and what became of it.
+type traffic struct {
+	world    *world
+	visitors int
+	answered atomic.Int64
+
+	mu       sync.Mutex // guards what follows
+	done     map[string]int
+	refused  int // by the gateway, where a program was down
+	restarts int
+	faults   []error
+}
+
+func newTraffic(w *world, visitors int) *traffic {
+	return &traffic{world: w, visitors: visitors, done: map[string]int{}}
+}
+
+// run sends until ctx ends, and waits for what was sent.
+func (t *traffic) run(ctx context.Context) {
+	var all sync.WaitGroup
+	for range t.visitors {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				t.visit(ctx)
+				pause(ctx, time.Duration(rand.IntN(60))*time.Millisecond)
+			}
+		})
+	}
+	all.Go(func() { t.restart(ctx) })
+	all.Go(func() { t.comeAndGo(ctx) })
+	all.Wait()
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+var content = bytes.Repeat([]byte{0xfe}, large)
+
+// kinds of visits: what is sent, and what must come back.
+var kinds = []struct {
+	name, method, target string
+	content              []byte
+	right                func([]byte) bool
+}{
+	{"GET", "GET", "/small", nil, func(b []byte) bool { return string(b) == small }},
+	{"POST", "POST", "/echo", content[:4<<10], func(b []byte) bool { return bytes.Equal(b, content[:4<<10]) }},
+	{"1 MiB up", "POST", "/up", content, func(b []byte) bool { return string(b) == fmt.Sprint(large) }},
+	{"1 MiB down", "GET", "/down", nil, func(b []byte) bool { return bytes.Count(b, []byte{0xff}) == large }},
+	{"tokens", "GET", "/tokens", nil, func(b []byte) bool { return bytes.Count(b, []byte("\n")) == tokens }},
+	{"left while it waits", "GET", "/wait", nil, nil},
+	{"left midway", "GET", "/down", nil, nil},
+	{"left while it sends", "POST", "/up", content, nil},
+}
+
+// visit sends one request of any kind to any program.
+func (t *traffic) visit(ctx context.Context) {
+	k := kinds[rand.IntN(len(kinds))]
+	label := nodeLabel
+	switch n := rand.IntN(20); {
+	case n == 0: // seldom: whoever visits a program that was killed waits for seconds
+		label = fragileLabel
+	case n < 10:
+		label = steadyLabel
+	}
+	// What was begun when the time is over is ended.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	if k.right == nil {
+		time.AfterFunc(time.Duration(rand.IntN(20))*time.Millisecond, cancel)
+	}
+	got, err := t.send(ctx, k.method, label, k.target, k.content)
+	switch {
+	case k.right == nil:
+	case label == fragileLabel && err != nil:
+		t.mu.Lock()
+		t.refused++
+		t.mu.Unlock()
+		return
+	case err != nil:
+		t.fail(fmt.Errorf("%s of %s: %w", k.name, label, err))
+		return
+	case !k.right(got):
+		t.fail(fmt.Errorf("%s of %s: a wrong answer of %d bytes: %.60q", k.name, label, len(got), got))
+		return
+	}
+	t.answered.Add(1)
+	t.mu.Lock()
+	t.done[k.name]++
+	t.mu.Unlock()
+}
+
+func (t *traffic) send(ctx context.Context, method, label, target string, content []byte) ([]byte, error) {
+	host := strings.Replace(t.world.origin, "127.0.0.1", label+".localhost", 1)
+	r, err := http.NewRequestWithContext(ctx, method, host+target, bytes.NewReader(content))
+	if err != nil {
+		return nil, err
+	}
+	resp, err := t.world.client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	got, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("status %d: %s", resp.StatusCode, got)
+	}
+	return got, err
+}
+
+// restart kills one program now and then, or ends it gently, and starts it again.
+func (t *traffic) restart(ctx context.Context) {
+	w := t.world
+	for gently := false; ; gently = !gently {
+		pause(ctx, 5*time.Second)
+		if ctx.Err() != nil {
+			return
+		}
+		if gently {
+			w.fragile.end()
+		} else {
+			w.fragile.kill()
+		}
+		p, err := w.startProgram(fragileLabel, fragileToken)
+		if err != nil {
+			t.fail(err)
+			return
+		}
+		w.fragile = p
+		t.mu.Lock()
+		t.restarts++
+		t.mu.Unlock()
+	}
+}
+
+// comeAndGo claims labels, has them visited once, and gives half of them up; the
+// lease ends the others.
+func (t *traffic) comeAndGo(ctx context.Context) {
+	for n := 0; ctx.Err() == nil; n++ {
+		if err := t.claim(context.WithoutCancel(ctx), n%2 == 0); err != nil {
+			t.fail(fmt.Errorf("a claim that comes and goes: %w", err))
+		}
+		pause(ctx, 200*time.Millisecond)
+	}
+}
+
+func (t *traffic) claim(ctx context.Context, giveUp bool) error {
+	s, err := reversehttp.Claim(ctx, t.world.origin, &reversehttp.Options{Lease: 10 * time.Second})
+	if err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(handler()) }()
+	_, err = t.send(ctx, "GET", s.Label(), "/small", nil)
+	if giveUp {
+		err = errors.Join(err, s.Delete(ctx))
+	} else {
+		_ = s.Close()
+	}
+	<-served
+	t.mu.Lock()
+	t.done["claims"]++
+	t.mu.Unlock()
+	return err
+}
+
+func (t *traffic) fail(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.faults = append(t.faults, err)
+}
+
+// fault tells the first faults, and how many there are.
+func (t *traffic) fault() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.faults) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d faults, the first of them:\n%w", len(t.faults), errors.Join(t.faults[:min(len(t.faults), 10)]...))
+}
+
+// write tells what was sent.
+func (t *traffic) write(out io.Writer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, _ = fmt.Fprintln(out)
+	for _, k := range kinds {
+		_, _ = fmt.Fprintf(out, "%-20s %8d\n", k.name, t.done[k.name])
+	}
+	_, _ = fmt.Fprintf(out, "%-20s %8d\n%-20s %8d\n%-20s %8d\n\n", "claims", t.done["claims"], "restarts", t.restarts, "refused meanwhile", t.refused)
+}
