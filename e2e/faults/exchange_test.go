@@ -62,6 +62,8 @@ func newExchange(seed, n uint64) *exchange {
 		x.want.shape = flushed
 	case 4:
 		x.want.shape = early
+	case 5:
+		x.want.shape = slow
 	}
 	x.sum = hash(x.content())
 	return x

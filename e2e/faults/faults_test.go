@@ -18,7 +18,7 @@ const (
 )
 
 // Times of the gateway, short so that what is lost is found out while the test runs.
-var quick = []string{"--acknowledge=1s", "--answer=10s", "--part=10s", "--lease=8s", "--wait=3s"}
+var quick = []string{"--acknowledge=1s", "--answer=20s", "--part=10s", "--lease=8s", "--wait=3s"}
 
 // mine is the claim of every test: a gateway has no other.
 var mine = owned{label: "mine", token: "a-token-of-the-fault-suite"}
@@ -50,7 +50,8 @@ func TestNothingIsLostWhileConnectionsBreak(t *testing.T) {
 	}
 	m := g.idle(programs, 60*time.Second)
 	town.close()
-	f := l.check(t, schema.CodeSessionLost, schema.CodeHandlerFailed, schema.CodeHandlerTimeout, schema.CodeNoHandler)
+	// A handler answers at once, so no time is over, whatever breaks.
+	f := l.check(t, schema.CodeSessionLost, schema.CodeHandlerFailed, schema.CodeNoHandler)
 	checkCounts(t, m, f)
 	t.Logf("%v, %.0f exchanges a second: %v", took.Round(time.Millisecond), float64(f.total())/took.Seconds(), f)
 	t.Attr("figures", fmt.Sprintf("seed %d: %v", seed, f)) // for who reads go test -json

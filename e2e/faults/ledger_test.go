@@ -170,6 +170,14 @@ func (l *ledger) check(t *testing.T, codes ...schema.Code) *figures {
 		case len(runs) > handledMost:
 			fault(key, "handled %d times", len(runs))
 		}
+		by := map[string]bool{}
+		for _, b := range runs {
+			program, _, _ := strings.Cut(b.run, "-")
+			if by[program] {
+				fault(key, "begun twice by %s", program)
+			}
+			by[program] = true
+		}
 		for _, sum := range l.read[key] {
 			if sum != x.sum {
 				fault(key, "a handler read content that nobody sent")
