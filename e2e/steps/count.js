@@ -27,12 +27,15 @@ export async function goTests(...packages) {
   return checked(count, code)
 }
 
-function take({ Action, Package, Test, Output, ImportPath, Elapsed }, count, outputs) {
+function take({ Action, Package, Test, Output, ImportPath, Elapsed, Key, Value }, count, outputs) {
   const name = `${Package ?? ImportPath} ${Test ?? ''}`.trim()
   switch (Action) {
     case 'output':
     case 'build-output':
       outputs.set(name, (outputs.get(name) ?? '') + Output)
+      return
+    case 'attr': // what a test wants to be seen though it passes
+      console.log(`      ${Test} ${Key}: ${Value}`)
       return
     case 'pass':
       if (Test) count.passed++
