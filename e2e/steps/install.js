@@ -40,7 +40,7 @@ export async function installPrograms() {
 
 async function missingPrograms() {
   const missing = []
-  for (const name of ['curl', 'jq', 'shellcheck', 'gcc']) {
+  for (const name of ['curl', 'jq', 'shellcheck', 'gcc', 'litmus']) {
     if (!(await findProgram(name))) missing.push(name)
   }
   if (!(await findBrowser())) missing.push('chromium')

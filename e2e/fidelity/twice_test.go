@@ -1,0 +1,135 @@
+package fidelity
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	reversehttp "reversehttp/sdk-go"
+	"reversehttp/server/gateway"
+)
+
+const label = "fidelity"
+
+// way is one of the two ways to a handler.
+type way struct {
+	name string
+	addr string // where a visitor connects
+	host string // the Host field that a visitor sends
+	path string // of the public URL, with a slash at its end
+}
+
+// The shapes of public URLs; {port} stands for the gateway's.
+const (
+	hostShape = "http://{label}.localhost:{port}/"
+	pathShape = "http://localhost:{port}/at/{label}/"
+)
+
+// twice serves a handler on both ways until the test ends.
+func twice(t testing.TB, h http.Handler) (direct, through way) {
+	through = lend(t, h, hostShape)
+	direct = way{"direct", serve(t, h), through.host, "/"}
+	return direct, through
+}
+
+// twiceBelow does so below the path of a public URL in the path shape.
+func twiceBelow(t testing.TB, h http.Handler) (direct, through way) {
+	through = lend(t, h, pathShape)
+	addr := serve(t, h)
+	_, port, _ := net.SplitHostPort(addr)
+	return way{"direct", addr, "localhost:" + port, through.path}, through
+}
+
+// serve serves a handler with net/http until the test ends.
+func serve(t testing.TB, h http.Handler) (addr string) {
+	s := httptest.NewUnstartedServer(h)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.Start()
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+// lend serves a handler with sdk-go through a gateway of its own until the test ends.
+func lend(t testing.TB, h http.Handler, shape string) way {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	g, err := gateway.New(gateway.Options{PublicURL: strings.ReplaceAll(shape, "{port}", port), Loopback: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, served := g.Server(), make(chan struct{})
+	go func() {
+		defer close(served)
+		server.Serve(gateway.Listen(l))
+	}()
+	t.Cleanup(func() {
+		server.Close()
+		<-served
+		g.Close()
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	s, err := reversehttp.Claim(ctx, g.ControlURL(), &reversehttp.Options{Label: label})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(h) }()
+	t.Cleanup(func() {
+		s.Close()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, reversehttp.ErrClosed) {
+				t.Errorf("Serve = %v, want ErrClosed", err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("Serve has not returned 10 s after Close")
+		}
+	})
+	u, err := url.Parse(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return way{"through", l.Addr().String(), u.Host, u.Path}
+}
+
+// client returns one for a way that follows no redirect and inflates nothing, until the test ends.
+func (w way) client(t testing.TB, connections int) *http.Client {
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, w.addr)
+		},
+		MaxIdleConnsPerHost: connections,
+		DisableCompression:  true,
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       time.Minute,
+	}
+}
+
+func (w way) url() string { return "http://" + w.host + w.path }
+
+// dial opens a connection that ends by itself after a minute.
+func (w way) dial(t testing.TB) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	return conn
+}

@@ -1,0 +1,96 @@
+package fidelity
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// excluded are the fields of responses that every gateway has of its own.
+var excluded = map[string]string{
+	"Date": "the clock of whoever writes it",
+	"Via":  "RFC 9110, 7.6.3: a gateway adds itself",
+}
+
+// sameVerdict sends a row on both ways and compares.
+func sameVerdict(t *testing.T, direct, through way, r row) {
+	t.Helper()
+	want, got := direct.visit(t, r), through.visit(t, r)
+	if _, ok := got.fields["Via"]; !ok {
+		t.Errorf("%.80q: no Via: that is no response through a gateway", r.request)
+	}
+	for _, difference := range differences(got, want, r) {
+		t.Errorf("%.80q: %s", r.request, difference)
+	}
+}
+
+// differences tells in what a verdict differs from the one that is wanted.
+func differences(got, want verdict, r row) (all []string) {
+	differ := func(what string, got, want any) {
+		g, w := fmt.Sprint(got), fmt.Sprint(want)
+		if r.mask != "" {
+			mask := regexp.MustCompile(r.mask)
+			g, w = mask.ReplaceAllString(g, "…"), mask.ReplaceAllString(w, "…")
+		}
+		if g != w {
+			all = append(all, fmt.Sprintf("%s = %.400q, want %.400q", what, g, w))
+		}
+	}
+	differ("status", got.reason, want.reason)
+	differ("ending", got.ending, want.ending)
+	got.content = sameBoundary(&got, &want)
+	differ("content", got.content, want.content)
+	// net/http tells no length of what is long or flushed; who holds all of it may tell one, if it is the true one.
+	if want.length < 0 && got.length == int64(len(got.content)) && r.method() != http.MethodHead {
+		delete(got.fields, "Content-Length")
+	} else {
+		differ("length", got.length, want.length)
+		differ("coding", got.coding, want.coding)
+	}
+	for _, name := range names(got.fields, want.fields) {
+		if _, ok := excluded[name]; !ok && !slices.Contains(r.differs, name) {
+			differ("field "+name, lines(got.fields[name]), lines(want.fields[name]))
+		}
+	}
+	for _, name := range names(got.trailers, want.trailers) {
+		differ("trailer "+name, lines(got.trailers[name]), lines(want.trailers[name]))
+	}
+	return all
+}
+
+func names(a, b http.Header) []string {
+	all := maps.Clone(a)
+	if all == nil {
+		all = http.Header{}
+	}
+	maps.Copy(all, b)
+	return slices.Sorted(maps.Keys(all))
+}
+
+// lines writes the values of a field so that one line with a comma is not two.
+func lines(values []string) string {
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = strconv.Quote(v)
+	}
+	return strings.Join(quoted, " ")
+}
+
+// sameBoundary gives the content of a multipart response with the boundary of the other, which is random.
+func sameBoundary(got, want *verdict) string {
+	boundary := func(v *verdict) string {
+		_, b, _ := strings.Cut(v.fields.Get("Content-Type"), "multipart/byteranges; boundary=")
+		return b
+	}
+	g, w := boundary(got), boundary(want)
+	if g == "" || w == "" {
+		return got.content
+	}
+	got.fields.Set("Content-Type", strings.Replace(got.fields.Get("Content-Type"), g, w, 1))
+	return strings.ReplaceAll(got.content, g, w)
+}
