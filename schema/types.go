@@ -39,15 +39,29 @@ type Request struct {
 	// BodyBase64 is the content in base64 (RFC 4648, 4), when it is not valid UTF-8.
 	BodyBase64 *string `json:"bodyBase64,omitempty"`
 	// BodyURL: where to GET the content, once, as it comes from the visitor; when it is longer than
-	// limits.inlineBytes or of unknown length.
+	// limits.inlineBytes or of unknown length, and with upgrade.
 	BodyURL string `json:"bodyUrl,omitempty"`
+	// Upgrade is what the visitor asks to upgrade the connection to (RFC 9110, 7.8). A response with status 101 and
+	// more accepts. Absent: nothing.
+	Upgrade RequestUpgrade `json:"upgrade,omitempty"`
 	// ResponseURL: where to POST the content of the response as it is, or a whole response whose fields are those of
 	// the POST.
 	ResponseURL string `json:"responseUrl"`
+	// Cursor: only on a stream: names this message. A poll acknowledges it, and all before it, with Last-Event-ID.
+	Cursor string `json:"cursor,omitempty"`
 }
 
 // TypeRequest is the type of every Request.
 const TypeRequest = "request"
+
+// RequestUpgrade is what the visitor asks to upgrade the connection to (RFC 9110, 7.8). A response with status
+// 101 and more accepts. Absent: nothing.
+type RequestUpgrade string
+
+// The values of RequestUpgrade.
+const (
+	RequestWebsocket RequestUpgrade = "websocket"
+)
 
 // Cancel tells a session that an exchange it holds needs no answer any more.
 type Cancel struct {
@@ -57,6 +71,8 @@ type Cancel struct {
 	ID string `json:"id"`
 	// Reason tells why it needs none: the visitor left, or the time for the answer ran out.
 	Reason CancelReason `json:"reason"`
+	// Cursor: only on a stream: names this message.
+	Cursor string `json:"cursor,omitempty"`
 }
 
 // TypeCancel is the type of every Cancel.
@@ -77,7 +93,7 @@ type Response struct {
 	Type string `json:"type"`
 	// ID is the exchange that is answered.
 	ID string `json:"id"`
-	// Status is the final status code (RFC 9110, 15).
+	// Status is the final status code (RFC 9110, 15), 200 to 599; or 101, with more, to a request with upgrade.
 	Status int `json:"status"`
 	// Headers are the fields of the response. Absent means none.
 	Headers []Field `json:"headers,omitempty"`
@@ -114,6 +130,21 @@ type Part struct {
 
 // TypePart is the type of every Part.
 const TypePart = "part"
+
+// Interim is an informational response, sent to the visitor at once, before the answer (RFC 9110, 15.2).
+type Interim struct {
+	// Type is always "interim".
+	Type string `json:"type"`
+	// ID is the exchange.
+	ID string `json:"id"`
+	// Status is the status code; 103 is Early Hints (RFC 8297).
+	Status int `json:"status"`
+	// Headers are the fields. Absent means none.
+	Headers []Field `json:"headers,omitempty"`
+}
+
+// TypeInterim is the type of every Interim.
+const TypeInterim = "interim"
 
 // Abort gives an exchange up: the visitor gets 502 handler_failed, or a response that visibly ends too soon.
 type Abort struct {
@@ -206,9 +237,13 @@ type Limits struct {
 	ContentBytes int `json:"contentBytes"`
 	// PartBytes is the most content of one part, in bytes.
 	PartBytes int `json:"partBytes"`
-	// WaitSeconds is the longest wait of a poll, in seconds.
+	// WaitSeconds is the longest wait of a poll for a batch, in seconds.
 	WaitSeconds int `json:"waitSeconds"`
-	// Batch is the most messages in one answer to a poll, and in one POST of answers.
+	// StreamSeconds is the longest that a stream stays open, in seconds.
+	StreamSeconds int `json:"streamSeconds"`
+	// HeartbeatSeconds is the longest silence on a stream, in seconds.
+	HeartbeatSeconds int `json:"heartbeatSeconds"`
+	// Batch is the most messages in one batch, and in one POST of answers.
 	Batch int `json:"batch"`
 	// AnswerBytes is the largest POST of answers, in bytes of JSON.
 	AnswerBytes int `json:"answerBytes"`
@@ -314,7 +349,8 @@ type Discovery struct {
 	Claims string `json:"claims"`
 	// URLTemplate is the shape of public URLs, with {label}. For people: a program is told its URL.
 	URLTemplate string `json:"urlTemplate"`
-	// Transports are the forms of answer that a poll can ask for.
+	// Transports are the forms of answer that a poll can ask for, with Accept: application/json,
+	// application/x-ndjson and text/event-stream.
 	Transports []string `json:"transports"`
 	// KeyNeeded tells whether POST /claims needs a key.
 	KeyNeeded bool `json:"keyNeeded"`

@@ -26,6 +26,7 @@ type outbox struct {
 
 // post sees to it that the answer of x is posted, by this goroutine or by another of the session.
 func (s *Session) post(x *exchange) {
+	x.interims.wait()
 	o := &s.outbox
 	o.mu.Lock()
 	o.waiting = append(o.waiting, x)

@@ -19,9 +19,12 @@ type message struct {
 	fault  error
 }
 
-// newBatch decodes the answer to a poll.
+// newBatch decodes the answer to a poll. No content is an empty batch.
 func newBatch(content []byte) (batch, error) {
 	var b batch
+	if len(content) == 0 {
+		return b, nil
+	}
 	if err := json.Unmarshal(content, &b); err == nil {
 		return b, nil
 	}

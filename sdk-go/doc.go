@@ -2,7 +2,8 @@
 //
 // A gateway lends URL space. A program claims a label there, gets a public URL, and answers what visitors send to it with
 // any [http.Handler]. Nothing listens and no port is opened: the program polls the gateway for requests and posts its
-// answers.
+// answers. One poll that stays open brings everything; where something before the gateway keeps it back, the session
+// notices and asks for batches.
 //
 //	c, err := reversehttp.Claim(ctx, "https://gateway.example", &reversehttp.Options{Label: "demo"})
 //	if err != nil {
@@ -46,7 +47,8 @@
 // The rules of a net/http server hold (guessed Content-Type, superfluous WriteHeader, content with HEAD and 204, declared
 // Content-Length, deadlines). These differ:
 //
-//   - Nothing is hijacked, and informational responses (1xx) go nowhere.
+//   - Informational responses (102 to 199) go ahead of the answer, at most 16 of them; 100 (Continue) is sent when the
+//     content is read, and not by WriteHeader.
 //   - 205 takes no content, and 304 may tell a Content-Length (RFC 9110, 15.3.6 and 8.6).
 //   - As long as nothing was sent, a panic answers 500, and so does an answer that cannot be sent (a status above 599, a
 //     Content-Length that was not kept, too large a header); the logger is told. [http.ErrAbortHandler] gives the exchange
@@ -57,6 +59,19 @@
 //     gateway; one that sends little by little may be silent for as long as it likes.
 //   - A Location that begins with a slash leaves the claim where its URL has a path. Relative ones, as
 //     [http.FileServer] gives them, and ones built on [Info].Base stay.
+//
+// # WebSockets
+//
+// A request to upgrade to a WebSocket is one as under net/http, and its ResponseWriter is an [http.Hijacker]: the usual
+// libraries, and [net/http/httputil.ReverseProxy], need nothing else. Other ResponseWriters are none, as with HTTP/2. Both
+// ways are understood: WriteHeader(101) and then Hijack, and Hijack and then a response written to the connection, which
+// may be an ordinary one.
+//
+// The connection is a [net.Conn] with all its deadlines. Write waits while the visitor is slow; Close sends what was
+// written and does not wait. It may outlive the handler: the exchange lasts until it is closed or the visitor leaves, and
+// the time for the answer is over with the 101. After the visitor has left, what he sent can be read, and then [io.EOF].
+// The request's context ends when the handler returns, or soon after the visitor left and nobody read. Shutdown
+// waits for such connections, and Close cuts them.
 //
 // # Ending
 //

@@ -52,6 +52,17 @@ func responseMessage(id string, status int, fields, content []byte, t tail) []by
 	return appendContent(b, content, t)
 }
 
+// interimMessage encodes an informational response.
+func interimMessage(id string, status int, fields []byte) []byte {
+	b := append([]byte(nil), `{"type":"interim","id":`...)
+	b = appendString(b, id)
+	b = append(b, `,"status":`...)
+	b = strconv.AppendInt(b, int64(status), 10)
+	b = append(b, `,"headers":[`...)
+	b = append(b, fields...)
+	return append(b, `]}`...)
+}
+
 // partMessage encodes a part.
 func partMessage(id string, seq int, content []byte, t tail) []byte {
 	b := make([]byte, 0, 96+len(id)+len(content)+len(content)/3+len(t.trailers))
@@ -66,7 +77,7 @@ func partMessage(id string, seq int, content []byte, t tail) []byte {
 func appendContent(b, content []byte, t tail) []byte {
 	switch {
 	case len(content) == 0:
-	case utf8.Valid(content):
+	case utf8.Valid(content) && !swells(content):
 		b = append(b, `,"body":`...)
 		b = appendString(b, content)
 	default:
@@ -83,6 +94,17 @@ func appendContent(b, content []byte, t tail) []byte {
 		b = append(b, ']')
 	}
 	return append(b, '}')
+}
+
+// swells reports whether content has so many control characters, six bytes each in JSON, that base64 is shorter.
+func swells(content []byte) bool {
+	more := 0
+	for _, c := range content {
+		if c < ' ' && c != '\n' && c != '\r' && c != '\t' {
+			more += len(`\u0000`) - 1
+		}
+	}
+	return more > len(content)/3
 }
 
 // failureMessage is the answer in place of one that cannot be sent.

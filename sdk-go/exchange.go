@@ -49,6 +49,8 @@ type exchange struct {
 	answer   []byte // the message to post; set once before answering, and once more if it is refused
 	replaced bool   // the answer is a 500 in place of one that was refused
 	posted   bool   // while the handler ran
+	hijacked bool   // the conn ends it
+	interims interims
 
 	// Guarded by exchanges.mu.
 	phase       phase
@@ -57,6 +59,7 @@ type exchange struct {
 	bodyURL     string
 	responseURL string
 	head        chan<- taken // told what became of the beginning of a stream; nil for a whole answer
+	parts       func()       // called, instead of ending ctx, when the visitor leaves; may be nil
 }
 
 // taken says which session of the gateway took the beginning of a stream, and where the rest goes; or why none did.
@@ -110,8 +113,16 @@ func (e *exchanges) cancel(id string, reason schema.CancelReason) {
 	if x != nil && x.phase == kept {
 		e.endLocked(x)
 	}
+	var parts func()
+	if x != nil {
+		parts = x.parts
+	}
 	e.mu.Unlock()
 	if x == nil {
+		return
+	}
+	if parts != nil && reason == schema.CancelVisitorGone {
+		parts()
 		return
 	}
 	cause := errVisitorGone
@@ -119,6 +130,13 @@ func (e *exchanges) cancel(id string, reason schema.CancelReason) {
 		cause = errTimedOut
 	}
 	x.cancelC(cause)
+}
+
+// linger has parts called, instead of ending the context of x, when the visitor leaves.
+func (e *exchanges) linger(x *exchange, parts func()) {
+	e.mu.Lock()
+	x.parts = parts
+	e.mu.Unlock()
 }
 
 // answering notes that x has its answer, or the beginning of one if there is a head.
@@ -147,6 +165,13 @@ func (e *exchanges) content(x *exchange) (url, token string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return x.bodyURL, x.session.Token
+}
+
+// claimed returns the session that delivered x last.
+func (e *exchanges) claimed(x *exchange) *claimed {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return x.session
 }
 
 // lose ends the contexts of what streams in the session at, which is over: the visitors have a part of their answers,

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -24,9 +25,10 @@ const (
 
 // gateway is the control API of a gateway, found by its discovery document.
 type gateway struct {
-	client *http.Client
-	key    string
-	claims string
+	client  *http.Client
+	key     string
+	claims  string
+	streams bool // a poll may ask for a stream
 }
 
 // discover asks the gateway where claims are made.
@@ -52,6 +54,7 @@ func discover(ctx context.Context, client *http.Client, origin, key string) (*ga
 		return nil, err
 	}
 	g.claims = claims.String()
+	g.streams = slices.Contains(d.Transports, "ndjson")
 	return g, nil
 }
 
@@ -115,6 +118,11 @@ func (g *gateway) do(req *http.Request) ([]byte, error) {
 		return nil, err
 	}
 	defer resp.Body.Close()
+	return answerOf(resp)
+}
+
+// answerOf returns the content of an answer. A status that is no success is an *Error.
+func answerOf(resp *http.Response) ([]byte, error) {
 	content, err := readAll(resp)
 	if err != nil {
 		return nil, err

@@ -11,9 +11,10 @@ import (
 
 // The loop that polls. It runs in the goroutine of Serve, one poll at a time, and it alone claims again.
 //
-// A poll's cursor names what was begun, never what only arrived, so a stop at any moment leaves the rest to other
-// sessions. After a failure the poll asks for an answer at once (wait=0): only that proves that the gateway is there
-// again, while an open connection proves nothing.
+// A poll asks for a stream where the gateway has them and nothing keeps them back, and for a batch otherwise. Its cursor
+// names what was begun, never what only arrived, so a stop at any moment leaves the rest to other sessions. After a
+// failure the poll for a batch asks for an answer at once (wait=0), because an open connection proves nothing; the first
+// byte of a stream proves as much.
 
 const (
 	// Longer than the gateway waits, so that only a dead connection is noticed.
@@ -27,32 +28,41 @@ func (s *Session) pollAll() error {
 	// A gateway that says that the session is over is there: what an outage made of the one backoff is no reason to be
 	// slow with the other.
 	var b, sessions backoff
+	var batches time.Time // until then no stream is asked for
 	at, proven := s.current(), true
 	for {
-		wait := 0
-		if proven {
-			wait = at.Limits.WaitSeconds
+		var useful bool
+		var err error
+		if s.gateway.streams && !time.Now().Before(batches) {
+			useful, err = s.follow(at)
+		} else {
+			useful, err = s.batch(at, proven)
 		}
-		since := time.Now()
-		got, err := s.poll(at.ctx, at, wait)
 		if s.polls.Err() != nil {
 			return ErrClosed
 		}
-		if err == nil {
-			s.standing.set(Online)
-			s.begin(at, got)
-			early := got.Cursor == "" && wait > 0 && time.Since(since) < soon
-			if early && !pause(s.polls, b.next(0)) {
-				return ErrClosed
-			} else if !early {
-				b.reset()
-				sessions.reset()
-			}
-			proven = true
+		if at.ctx.Err() != nil && err != nil {
+			err = context.Cause(at.ctx)
+		}
+		if useful {
+			b.reset()
+			sessions.reset()
+		}
+		if err == errWithheld || err == errSilent {
+			batches = time.Now().Add(batchesFor)
+		}
+		if err == errWithheld {
+			s.log.Info("stream kept back", "label", at.Label)
+			proven = false
 			continue
 		}
-		if at.ctx.Err() != nil {
-			err = context.Cause(at.ctx)
+		if err == nil {
+			s.standing.set(Online)
+			proven = true
+			if !useful && !pause(s.polls, b.next(0)) {
+				return ErrClosed
+			}
+			continue
 		}
 		proven = false
 		v := judge(err)
@@ -74,7 +84,7 @@ func (s *Session) pollAll() error {
 		if err := s.claimAgain(&sessions); err != nil {
 			return err
 		}
-		at, proven = s.current(), true
+		at, proven, batches = s.current(), true, time.Time{}
 		b.reset()
 	}
 }
@@ -110,24 +120,51 @@ func (s *Session) claimAgain(b *backoff) error {
 	}
 }
 
-// poll asks for what comes after the cursor. The batch is empty if nothing came.
-func (s *Session) poll(ctx context.Context, at *claimed, wait int) (batch, error) {
-	s.mu.Lock()
-	cursor := at.cursor
-	s.mu.Unlock()
-	content, err := s.gateway.send(ctx, call{
-		method: "GET", url: at.Requests, bearer: at.Token, cursor: cursor,
-		prefer: waitFor(wait), within: time.Duration(wait)*time.Second + pollSlack,
-	})
-	if err != nil || len(content) == 0 {
-		return batch{}, err
+// batch asks for a batch, at once or when there is something, and begins it. It reports useful if something came or the
+// gateway waited as long as it was asked to: it may be asked again at once.
+func (s *Session) batch(at *claimed, patient bool) (useful bool, err error) {
+	wait := 0
+	if patient {
+		wait = at.Limits.WaitSeconds
 	}
-	return newBatch(content)
+	since := time.Now()
+	content, err := s.poll(at.ctx, at, wait)
+	if err != nil {
+		return false, err
+	}
+	brought, err := s.beginAll(at, content)
+	return err == nil && (brought || wait == 0 || time.Since(since) >= soon), err
 }
 
-// begin starts what a batch brings, and moves the cursor.
+// poll asks for what comes after the cursor, as a batch. There is no content if nothing came.
+func (s *Session) poll(ctx context.Context, at *claimed, wait int) ([]byte, error) {
+	return s.gateway.send(ctx, call{
+		method: "GET", url: at.Requests, bearer: at.Token, cursor: s.cursor(at),
+		prefer: waitFor(wait), within: time.Duration(wait)*time.Second + pollSlack,
+	})
+}
+
+// beginAll begins a batch. It reports whether there is something in it.
+func (s *Session) beginAll(at *claimed, content []byte) (brought bool, err error) {
+	b, err := newBatch(content)
+	if err != nil {
+		return false, err
+	}
+	s.standing.set(Online) // before its handlers begin
+	s.begin(at, b)
+	return b.Cursor != "", nil
+}
+
+// cursor returns what a poll acknowledges.
+func (s *Session) cursor(at *claimed) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return at.cursor
+}
+
+// begin starts what a poll brings, and moves the cursor. When the session is over, or drains, it does neither.
 func (s *Session) begin(at *claimed, b batch) {
-	if b.Cursor == "" {
+	if at.ctx.Err() != nil {
 		return
 	}
 	for i := range b.Messages {
@@ -144,9 +181,11 @@ func (s *Session) begin(at *claimed, b batch) {
 			s.exchanges.cancel(m.ID, m.Reason)
 		}
 	}
-	s.mu.Lock()
-	at.cursor = b.Cursor
-	s.mu.Unlock()
+	if b.Cursor != "" {
+		s.mu.Lock()
+		at.cursor = b.Cursor
+		s.mu.Unlock()
+	}
 }
 
 // What a failure of a poll or of a post means.

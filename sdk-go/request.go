@@ -62,6 +62,9 @@ func newRequest(ctx context.Context, e *schema.Request, remote func() *remote) (
 	delete(r.Header, "Host")
 	content, n, bad := newContent(e)
 	switch {
+	case e.Upgrade != "":
+		// They end at the gateway, and are what a handler looks for. The content comes when the connection is upgraded.
+		r.Header["Connection"], r.Header["Upgrade"] = []string{"Upgrade"}, []string{string(e.Upgrade)}
 	case e.BodyURL != "":
 		c := remote()
 		r.Body, r.Trailer = c, c.trailer

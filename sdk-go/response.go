@@ -26,7 +26,7 @@ const sniffed = 512
 //	the header counts as it is at WriteHeader; a later change of it is for nothing, but for trailers
 //	Content-Type is guessed from what is written before the first Flush, if nobody set it
 //	HEAD has its content dropped but counted; 204 and 304 refuse it, and 205 too (RFC 9110, 15.3.6)
-//	informational answers go nowhere: the gateway takes final ones only
+//	informational answers go ahead with the header as it is then, which stays; but for 100, which the gateway sends
 //
 // What a handler writes is held until it returns, and goes as one answer. When it flushes, or writes more than is held,
 // the answer becomes a stream. Whatever fails before that can still be told to the visitor by a 500.
@@ -37,6 +37,10 @@ type response struct {
 	method  string
 	log     *slog.Logger
 	limit   int // of a message
+
+	upgrade       bool   // 101 may be the answer
+	taken         bool   // by Hijack
+	host, visitor string // of a request to upgrade
 
 	header    http.Header
 	committed bool // WriteHeader was called, or should have been
@@ -68,9 +72,9 @@ func (w *response) Header() http.Header {
 	return w.header
 }
 
-// WriteHeader fixes status and header.
+// WriteHeader fixes status and header, or sends an informational response ahead.
 func (w *response) WriteHeader(status int) {
-	if w.committed {
+	if w.committed || w.taken {
 		_, file, line, _ := runtime.Caller(1)
 		w.log.Warn("superfluous WriteHeader", "status", status, "file", file, "line", line)
 		return
@@ -78,15 +82,19 @@ func (w *response) WriteHeader(status int) {
 	if status < 100 || status > 999 {
 		panic(fmt.Sprintf("invalid WriteHeader code %v", status))
 	}
-	if status < 200 && status != http.StatusSwitchingProtocols {
-		return
+	switch {
+	case status == http.StatusContinue:
+		// The gateway sends it when the content is asked for.
+	case status < 200 && status != http.StatusSwitchingProtocols:
+		w.inform(status)
+	default:
+		w.commit(status)
 	}
-	w.commit(status)
 }
 
 func (w *response) commit(status int) {
 	w.committed, w.status, w.declared = true, status, -1
-	if status < 200 || status > 599 {
+	if upgrades := w.upgrade && status == http.StatusSwitchingProtocols; status < 200 && !upgrades || status > 599 {
 		w.failed = fmt.Errorf("status %d cannot be sent", status)
 	}
 	if v := w.header["Content-Length"]; len(v) > 0 && v[0] != "" {
@@ -140,6 +148,9 @@ func (w *response) Write(p []byte) (int, error) { return write(w, p) }
 func (w *response) WriteString(s string) (int, error) { return write(w, s) }
 
 func write[S string | []byte](w *response, p S) (int, error) {
+	if w.taken {
+		return 0, http.ErrHijacked
+	}
 	if !w.committed {
 		w.commit(http.StatusOK)
 	}
@@ -193,10 +204,15 @@ func (w *response) Flush() { _ = w.FlushError() }
 
 // FlushError is Flush for http.ResponseController.
 func (w *response) FlushError() error {
+	if w.taken {
+		return http.ErrHijacked
+	}
 	if !w.committed {
 		w.commit(http.StatusOK)
 	}
 	switch {
+	case w.status == http.StatusSwitchingProtocols && w.failed == nil:
+		return nil // Hijack sends it
 	case w.stream != nil:
 		return w.stream.flush(w.deadline)
 	case w.x.posted:
@@ -280,6 +296,8 @@ func (w *response) message() ([]byte, error) {
 	switch {
 	case w.failed != nil:
 		return nil, w.failed
+	case w.status < 200:
+		return nil, errors.New("101 and no Hijack")
 	case w.short():
 		return nil, fmt.Errorf("Content-Length is %d, and %d bytes were written", w.declared, w.accepted)
 	case head && w.declared < 0 && w.accepted > 0:

@@ -1,6 +1,7 @@
 package reversehttp
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -23,6 +24,9 @@ func (s *Session) run(x *exchange, envelope *schema.Request, fault error) {
 	defer func() {
 		if s.slots != nil {
 			<-s.slots
+		}
+		if x.hijacked {
+			return
 		}
 		gone := x.ctx.Err() != nil
 		x.timer.Stop()
@@ -59,6 +63,15 @@ func (s *Session) handle(x *exchange, envelope *schema.Request, fault error) {
 		return
 	}
 	w := &response{session: s, x: x, ctx: x.ctx, method: envelope.Method, log: s.log, limit: s.current().Limits.AnswerBytes, source: r.Body}
+	var writer http.ResponseWriter = w
+	if envelope.Upgrade != "" {
+		w.upgrade, w.host, w.visitor = true, r.Host, r.RemoteAddr
+		writer = upgrader{w}
+		// As on a server the request ends with the handler, also where the connection goes on.
+		ctx, cancel := context.WithCancelCause(r.Context())
+		defer cancel(nil)
+		r = r.WithContext(ctx)
+	}
 	body, returned := r.Body, false
 	defer func() {
 		body.Close()
@@ -70,6 +83,8 @@ func (s *Session) handle(x *exchange, envelope *schema.Request, fault error) {
 			s.log.Error("handler panicked", "id", x.id, "method", r.Method, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		}
 		switch {
+		case x.hijacked:
+			x.cancelC(errGivenUp)
 		case w.stream != nil:
 			w.stream.end(errGivenUp, nil)
 		case x.posted:
@@ -80,8 +95,11 @@ func (s *Session) handle(x *exchange, envelope *schema.Request, fault error) {
 			x.answer = failureMessage(x.id)
 		}
 	}()
-	s.handler.ServeHTTP(w, r)
+	s.handler.ServeHTTP(writer, r)
 	returned = true
+	if x.hijacked {
+		return
+	}
 	if err := w.end(); err != nil {
 		s.log.Error("answer cannot be sent", "id", x.id, "method", r.Method, "error", err)
 		if !x.posted {

@@ -119,6 +119,13 @@ func (g *scripted) handler(h vectors.Handler) http.Handler {
 		if h.Fails {
 			panic("as the script says")
 		}
+		for _, f := range h.Hints {
+			w.Header().Add(f[0], bytesOf(f[1]))
+		}
+		if h.Hints != nil {
+			w.WriteHeader(103)
+			clear(w.Header())
+		}
 		answerWith(w, h.Answer)
 	})
 }
@@ -193,7 +200,7 @@ func (g *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/.well-known/reversehttp":
 		usual = func() {
-			give(w, 200, map[string]any{"version": 1, "claims": g.origin + "/claims", "urlTemplate": "", "transports": []string{"json"}, "keyNeeded": false, "limits": limits})
+			give(w, 200, map[string]any{"version": 1, "claims": g.origin + "/claims", "urlTemplate": "", "transports": g.transports(), "keyNeeded": false, "limits": limits})
 		}
 	case "/claims":
 		var asked map[string]any
@@ -207,8 +214,13 @@ func (g *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			reply.JSON = g.claimAnswer(asked)
 		}
 	case "/requests":
+		form := vectors.FormOf(r.Header.Get("Accept"))
 		g.seen.Polls = append(g.seen.Polls, r.Header.Get("Last-Event-ID"))
+		g.seen.Forms = append(g.seen.Forms, form)
 		take(&g.script.Requests)
+		if form == "ndjson" && reply.Status == 0 && !reply.Drop && !reply.Silent && reply.Lines == nil {
+			reply.Lines = []json.RawMessage{json.RawMessage(`""`)}
+		}
 		usual = func() { <-r.Context().Done() }
 	case "/responses":
 		messages := posted(content)
@@ -239,6 +251,10 @@ func (g *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(name, value)
 	}
 	switch {
+	case reply.Lines != nil:
+		g.giveLines(w, r, reply)
+	case reply.Silent:
+		<-r.Context().Done()
 	case reply.Drop:
 		panic(http.ErrAbortHandler)
 	case reply.Status == 0:
@@ -249,6 +265,30 @@ func (g *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		give(w, reply.Status, json.RawMessage(bytes.ReplaceAll(reply.JSON, []byte("{origin}"), []byte(g.origin))))
 	}
+}
+
+// giveLines answers with a stream.
+func (g *scripted) giveLines(w http.ResponseWriter, r *http.Request, reply vectors.Reply) {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	for _, line := range reply.Lines {
+		io.WriteString(w, vectors.Line(line, g.origin))
+		w.(http.Flusher).Flush()
+	}
+	io.WriteString(w, reply.Tail)
+	w.(http.Flusher).Flush()
+	if reply.Drop {
+		panic(http.ErrAbortHandler)
+	}
+	if !reply.Ends {
+		<-r.Context().Done()
+	}
+}
+
+func (g *scripted) transports() []string {
+	if g.script.Transports == nil {
+		return []string{"json"}
+	}
+	return g.script.Transports
 }
 
 var limits = map[string]int{"inlineBytes": 65536, "partBytes": 65536, "waitSeconds": 25, "batch": 64, "answerBytes": 1 << 20, "sessions": 8, "queue": 64}

@@ -86,10 +86,12 @@ func (s *Session) drain() {
 			if s.life.Err() != nil {
 				continue
 			}
-			b, err := s.poll(s.life, s.current(), 0)
+			content, err := s.poll(s.life, s.current(), 0)
 			if err != nil {
+				s.loseStreams(s.current(), err)
 				continue
 			}
+			b, _ := newBatch(content)
 			for _, m := range b.Messages {
 				if m.Type == schema.TypeCancel {
 					s.exchanges.cancel(m.ID, m.Reason)

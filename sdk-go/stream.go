@@ -3,6 +3,7 @@ package reversehttp
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"os"
 	"sync"
@@ -40,13 +41,15 @@ var (
 )
 
 type stream struct {
-	session *Session
-	x       *exchange
-	much    bool         // raw is worth it
-	little  bool         // raw is not wanted: a proxy may drop the trailers of a request
-	head    <-chan taken // what became of the beginning
-	at      *claimed     // that took it
-	url     string       // for raw
+	session  *Session
+	x        *exchange
+	much     bool         // raw is worth it
+	little   bool         // raw is not wanted: a proxy may drop the trailers of a request
+	upgraded bool         // nothing bounds the time between parts
+	accepted func()       // called when the gateway took the beginning; may be nil
+	head     <-chan taken // what became of the beginning
+	at       *claimed     // that took it
+	url      string       // for raw
 
 	ctx     context.Context // ends when the stream has, with the reason
 	cancelC context.CancelCauseFunc
@@ -174,7 +177,11 @@ func poke(c chan struct{}) {
 // take waits for content that is to go, and for the end of the answer. It returns nothing after a long silence. The
 // content is the caller's until it takes again.
 func (t *stream) take() (content []byte, last bool, err error) {
-	quiet := time.NewTimer(quietMost)
+	bound := quietMost
+	if t.upgraded {
+		bound = math.MaxInt64
+	}
+	quiet := time.NewTimer(bound)
 	defer quiet.Stop()
 	for {
 		t.mu.Lock()
@@ -207,8 +214,16 @@ func (t *stream) take() (content []byte, last bool, err error) {
 	}
 }
 
-// pump sends the stream to its end.
+// pump sends the stream to its end, and ends the exchange.
 func (t *stream) pump() {
+	err := t.run()
+	t.x.cancelC(err)
+	t.cancelC(err)
+	t.session.exchanges.end(t.x)
+}
+
+// run sends the stream to its end.
+func (t *stream) run() error {
 	err := t.relay()
 	if err == errGivenUp || err == errInvalid {
 		t.abort(err)
@@ -216,9 +231,7 @@ func (t *stream) pump() {
 	if err != nil && err != errGivenUp {
 		t.session.log.Debug("stream broken", "id", t.x.id, "error", err)
 	}
-	t.x.cancelC(err)
-	t.cancelC(err)
-	t.session.exchanges.end(t.x)
+	return err
 }
 
 func (t *stream) relay() error {
@@ -232,6 +245,9 @@ func (t *stream) relay() error {
 		return context.Cause(t.ctx)
 	}
 	t.x.timer.Stop()
+	if t.accepted != nil {
+		t.accepted()
+	}
 	content, last, err := t.take()
 	if err != nil {
 		return err

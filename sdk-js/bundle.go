@@ -1,4 +1,4 @@
-// Package sdkjs carries the TypeScript SDK and makes it one JavaScript module.
+// Package sdkjs carries the TypeScript SDK and makes it a few JavaScript modules.
 //
 // The sources are embedded, and esbuild's Go API bundles them from memory: a gateway serves its SDK
 // without Node, without a disk and without a build that someone must remember to run.
@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"strings"
 
@@ -18,54 +19,101 @@ import (
 //go:embed src/*.ts
 var sources embed.FS
 
-// Bundle returns the SDK as one minified ES module, and its source map with the sources inside.
-// The module does not name its map: whoever serves it does, with a SourceMap field or with a comment.
-func Bundle() (js, sourceMap []byte, err error) {
+// Module is one minified ES module.
+type Module struct {
+	// Name is that of its file. Modules import each other as ./Name, so they stay side by side.
+	Name string
+	JS   []byte
+	// SourceMap has the sources inside. The module does not name its map: whoever gives it out does,
+	// with a SourceMap field or with a comment.
+	SourceMap []byte
+}
+
+// Parts names the modules that the first one imports while it runs. It does without those that it
+// does not get.
+var Parts = []string{"stream.js", "websocket.js"}
+
+// internal names members of objects that never leave the SDK. Nobody else reads them, so they are
+// shortened, in all modules alike. None may be a member of the wire, of the API or of the platform.
+var internal = []string{
+	"again", "bearer", "claimed", "controller", "deadlineMs", "drain", "ended", "forget", "hide", "info",
+	"keep", "lose", "lost", "poll", "pour", "recall", "release", "reset", "run", "settle", "show", "stop",
+	"streams", "take", "wait", "waitMs", "wake", "whole",
+}
+
+// Bundle returns the SDK: index.js, which is all that a page names, and the [Parts].
+//
+// Each is bundled by itself and has its own copy of what it needs, for what they shared would be a
+// module that index.js has to wait for.
+func Bundle() ([]Module, error) {
+	var modules []Module
+	short := map[string]any{}
+	for _, name := range append([]string{"index.js"}, Parts...) {
+		m, err := bundle(name, short)
+		if err != nil {
+			return nil, fmt.Errorf("sdk-js: bundle %s: %w", name, err)
+		}
+		modules = append(modules, m)
+	}
+	return modules, nil
+}
+
+// bundle bundles one module. It adds to the short forms of internal names that others have.
+func bundle(name string, short map[string]any) (Module, error) {
 	built := api.Build(api.BuildOptions{
-		EntryPoints:       []string{"src/index.ts"},
+		EntryPoints:       []string{"src/" + sourceOf(name)},
 		Bundle:            true,
 		Format:            api.FormatESModule,
 		Target:            api.ES2022,
 		MinifyWhitespace:  true,
 		MinifyIdentifiers: true,
 		MinifySyntax:      true,
+		MangleProps:       "^(" + strings.Join(internal, "|") + ")$",
+		MangleCache:       short,
 		Sourcemap:         api.SourceMapExternal,
 		SourceRoot:        "reversehttp:///",
-		Outfile:           "index.js",
+		Outfile:           name,
 		// An absolute directory that nothing is read from; the plugin answers for every path.
 		AbsWorkingDir: "/",
 		TsconfigRaw:   `{"compilerOptions":{"target":"ES2022","verbatimModuleSyntax":true}}`,
 		Plugins:       []api.Plugin{fromEmbedded},
 	})
+	var err error
 	for _, m := range built.Errors {
-		err = errors.Join(err, fmt.Errorf("sdk-js: bundle: %s", m.Text))
+		err = errors.Join(err, errors.New(m.Text))
 	}
-	if err != nil {
-		return nil, nil, err
-	}
+	maps.Copy(short, built.MangleCache)
+	m := Module{Name: name}
 	for _, f := range built.OutputFiles {
 		if strings.HasSuffix(f.Path, ".map") {
-			sourceMap = f.Contents
+			m.SourceMap = f.Contents
 		} else {
-			js = f.Contents
+			m.JS = f.Contents
 		}
 	}
-	return js, sourceMap, nil
+	return m, err
+}
+
+// sourceOf is the source of what TypeScript wants to be imported by the name of its output.
+func sourceOf(name string) string {
+	return strings.TrimSuffix(name, ".js") + ".ts"
 }
 
 // fromEmbedded resolves every import among the embedded sources, and nothing else: an import of a
-// package is an error, which keeps the SDK free of dependencies.
+// package is an error, which keeps the SDK free of dependencies. An import() stays one.
 var fromEmbedded = api.Plugin{
 	Name: "embedded",
 	Setup: func(build api.PluginBuild) {
 		build.OnResolve(api.OnResolveOptions{Filter: ".*"}, func(a api.OnResolveArgs) (api.OnResolveResult, error) {
-			// Sources import each other as TypeScript wants it, by the name of the output.
-			name := path.Join(path.Dir(a.Importer), strings.TrimSuffix(a.Path, ".js")+".ts")
+			name := path.Join(path.Dir(a.Importer), sourceOf(a.Path))
 			if a.Kind == api.ResolveEntryPoint {
 				name = a.Path
 			}
 			if _, err := fs.Stat(sources, name); err != nil {
 				return api.OnResolveResult{}, fmt.Errorf("%s is not a source of the SDK", a.Path)
+			}
+			if a.Kind == api.ResolveJSDynamicImport {
+				return api.OnResolveResult{Path: a.Path, External: true}, nil
 			}
 			return api.OnResolveResult{Path: name, Namespace: "sdk-js"}, nil
 		})

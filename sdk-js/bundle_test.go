@@ -5,69 +5,109 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"io"
+	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-func TestBundleIsOneModuleThatExportsServe(t *testing.T) {
-	js, sourceMap, err := Bundle()
+func bundled(t *testing.T) []Module {
+	t.Helper()
+	modules, err := Bundle()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Contains(js, []byte("as serve")) {
-		t.Errorf("the bundle exports no serve: %.200s", js)
+	return modules
+}
+
+var (
+	static  = regexp.MustCompile(`\bimport\b[^(]`)
+	dynamic = regexp.MustCompile(`\bimport\("\./([^"]+)"\)`)
+)
+
+// A page waits for what is imported statically; the rest may come later, or not at all.
+func TestNoModuleWaitsForAnother(t *testing.T) {
+	modules := bundled(t)
+	if !bytes.Contains(modules[0].JS, []byte("as serve")) {
+		t.Errorf("%s exports no serve: %.200s", modules[0].Name, modules[0].JS)
 	}
-	if bytes.Contains(js, []byte("import ")) {
-		t.Error("the bundle imports something")
+	for _, m := range modules {
+		if at := static.FindIndex(m.JS); at != nil {
+			t.Errorf("%s imports something: %.100s", m.Name, m.JS[at[0]:])
+		}
 	}
-	var m struct{ Sources, SourcesContent []string }
-	if err := json.Unmarshal(sourceMap, &m); err != nil {
-		t.Fatal(err)
+	var later []string
+	for _, name := range dynamic.FindAllSubmatch(modules[0].JS, -1) {
+		later = append(later, string(name[1]))
 	}
-	if len(m.Sources) == 0 || len(m.Sources) != len(m.SourcesContent) {
-		t.Errorf("source map: %d sources, %d with content, want as many and some", len(m.Sources), len(m.SourcesContent))
+	slices.Sort(later)
+	if got := slices.Compact(later); !slices.Equal(got, Parts) {
+		t.Errorf("%s imports %v while it runs, want %v", modules[0].Name, got, Parts)
 	}
-	for _, s := range m.Sources {
-		if !strings.HasSuffix(s, ".ts") || strings.Contains(s, "..") {
-			t.Errorf("source map names the source %q, want a plain path to a .ts file", s)
+}
+
+func TestEverySourceMapHasItsSources(t *testing.T) {
+	for _, module := range bundled(t) {
+		var m struct{ Sources, SourcesContent []string }
+		if err := json.Unmarshal(module.SourceMap, &m); err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Sources) == 0 || len(m.Sources) != len(m.SourcesContent) {
+			t.Errorf("%s: %d sources, %d with content, want as many and some", module.Name, len(m.Sources), len(m.SourcesContent))
+		}
+		for _, s := range m.Sources {
+			if !strings.HasSuffix(s, ".ts") || strings.Contains(s, "..") {
+				t.Errorf("%s: the map names the source %q, want a plain path to a .ts file", module.Name, s)
+			}
 		}
 	}
 }
 
-// A page loads the SDK before it can answer anything.
-func TestBundleIsAtMost6KiBCompressed(t *testing.T) {
+// What others read keeps its name.
+func TestNoInternalNameIsOneOfTheWireOrOfTheTypes(t *testing.T) {
+	var outside []byte
+	for _, name := range []string{"envelope", "error", "storage", "websocket", "request", "serve"} {
+		source, err := sources.ReadFile("src/" + name + ".ts")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for declared := range bytes.SplitSeq(source, []byte("\nexport interface ")) {
+			members, _, _ := bytes.Cut(declared, []byte("\n}\n"))
+			outside = append(outside, members...)
+		}
+	}
+	for _, name := range internal {
+		if regexp.MustCompile(`(?m)^ +(readonly |declare readonly )?` + name + `\??:`).Match(outside) {
+			t.Errorf("%s is a member that others read", name)
+		}
+	}
+}
+
+// A page loads the first module before it can answer anything.
+func TestFirstModuleIsAtMost6KiBCompressed(t *testing.T) {
 	const most = 6 << 10
-	js, _, err := Bundle()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var n counter
-	w, err := gzip.NewWriterLevel(&n, gzip.BestCompression)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Write(js); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%d bytes, %d compressed", len(js), n)
-	if n > most {
-		t.Errorf("the bundle has %d bytes compressed, want at most %d", n, most)
+	for i, m := range bundled(t) {
+		var n counter
+		w, err := gzip.NewWriterLevel(&n, gzip.BestCompression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(m.JS); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: %d bytes, %d compressed", m.Name, len(m.JS), n)
+		if i == 0 && n > most {
+			t.Errorf("%s has %d bytes compressed, want at most %d", m.Name, n, most)
+		}
 	}
 }
 
 func TestBundleIsTheSameEveryTime(t *testing.T) {
-	first, _, err := Bundle()
-	if err != nil {
-		t.Fatal(err)
-	}
-	second, _, err := Bundle()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(first, second) {
+	if !reflect.DeepEqual(bundled(t), bundled(t)) {
 		t.Error("two bundles of the same sources differ")
 	}
 }

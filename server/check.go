@@ -26,6 +26,7 @@ func (o *options) check() error {
 	}{
 		// What claims may ask for bounds what they get without asking.
 		{"answer", o.Answer, time.Second, 10 * time.Minute}, {"lease", o.Lease, time.Second, day}, {"wait", o.Wait, time.Second, day},
+		{"stream", o.Stream, time.Second, day}, {"heartbeat", o.Heartbeat, time.Second, day}, {"unacknowledged", o.Unacknowledged, time.Millisecond, year},
 		{"part", o.Part, time.Millisecond, year}, {"acknowledge", o.Acknowledge, time.Millisecond, year}, {"no-poller", o.NoPoller, time.Millisecond, year},
 		{"tombstone", o.Tombstone, time.Millisecond, year}, {"field-time", o.FieldTime, time.Millisecond, year},
 		{"content-grace", o.ContentGrace, time.Millisecond, year}, {"idle", o.Idle, time.Millisecond, year},
@@ -38,7 +39,7 @@ func (o *options) check() error {
 	for _, d := range []struct {
 		flag  string
 		value time.Duration
-	}{{"lease", o.Lease}, {"wait", o.Wait}} {
+	}{{"lease", o.Lease}, {"wait", o.Wait}, {"stream", o.Stream}, {"heartbeat", o.Heartbeat}} {
 		if d.value%time.Second != 0 {
 			return fmt.Errorf("--%s=%s: it is told in seconds; give whole seconds", d.flag, d.value)
 		}

@@ -47,18 +47,21 @@ type options struct {
 	Fields         int `default:"256" help:"Most fields of a request."`
 	ContentRate    int `default:"1024" help:"Least rate of content after the grace, in bytes a second."`
 
-	Wait         time.Duration `default:"25s" help:"Longest wait of a poll."`
-	Acknowledge  time.Duration `default:"10s" help:"Life of a session that uses cursors with neither a poll nor an answer."`
-	NoPoller     time.Duration `default:"5s" help:"How long a visitor waits while nobody polls."`
-	Answer       time.Duration `default:"60s" help:"How long a visitor waits for the answer, where the claim does not say."`
-	Part         time.Duration `default:"60s" help:"How long a visitor waits for the next part of a streamed answer."`
-	Lease        time.Duration `default:"60s" help:"Life of a claim that nobody polls, where the claim does not say."`
-	Tombstone    time.Duration `default:"2m" help:"How long ids of ended exchanges are remembered."`
-	FieldTime    time.Duration `default:"10s" help:"How long a request head may take."`
-	ContentGrace time.Duration `default:"10s" help:"How long content may take before its rate counts."`
-	Idle         time.Duration `default:"2m" help:"How long a connection is kept between requests."`
-	Preflight    time.Duration `default:"2h" help:"How long a browser may remember a preflight."`
-	Drain        time.Duration `default:"30s" help:"How long running exchanges may take once the gateway stops."`
+	Wait           time.Duration `default:"25s" help:"Longest wait of a poll for a batch."`
+	Stream         time.Duration `default:"55s" help:"How long a poll that streams stays open."`
+	Heartbeat      time.Duration `default:"15s" help:"Longest silence of a poll that streams."`
+	Unacknowledged time.Duration `default:"5s" help:"How long a poll goes on streaming after a message that is neither acknowledged nor answered."`
+	Acknowledge    time.Duration `default:"10s" help:"Life of a session that uses cursors with neither a poll nor an answer."`
+	NoPoller       time.Duration `default:"5s" help:"How long a visitor waits while nobody polls."`
+	Answer         time.Duration `default:"60s" help:"How long a visitor waits for the answer, where the claim does not say."`
+	Part           time.Duration `default:"60s" help:"How long a visitor waits for the next part of a streamed answer."`
+	Lease          time.Duration `default:"60s" help:"Life of a claim that nobody polls, where the claim does not say."`
+	Tombstone      time.Duration `default:"2m" help:"How long ids of ended exchanges are remembered."`
+	FieldTime      time.Duration `default:"10s" help:"How long a request head may take."`
+	ContentGrace   time.Duration `default:"10s" help:"How long content may take before its rate counts."`
+	Idle           time.Duration `default:"2m" help:"How long a connection is kept between requests."`
+	Preflight      time.Duration `default:"2h" help:"How long a browser may remember a preflight."`
+	Drain          time.Duration `default:"30s" help:"How long running exchanges may take once the gateway stops."`
 
 	Config kong.ConfigFlag `placeholder:"FILE" help:"JSON file with flags by name, such as {\"listen\":\":8080\"}."`
 }
@@ -89,7 +92,7 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 		PublicURL: o.PublicURL, Loopback: at.IP.IsLoopback(), Keys: o.ClaimKeys, Reserved: o.Reserved,
 		ClaimsPerSecond: o.ClaimsPerSecond, VisitsPerSecond: o.VisitsPerSecond,
 		Times: claim.Times{
-			Wait: o.Wait, Acknowledge: o.Acknowledge, NoPoller: o.NoPoller, Answer: o.Answer, Part: o.Part, Lease: o.Lease, Tombstone: o.Tombstone,
+			Wait: o.Wait, Stream: o.Stream, Heartbeat: o.Heartbeat, Unacknowledged: o.Unacknowledged, Acknowledge: o.Acknowledge, NoPoller: o.NoPoller, Answer: o.Answer, Part: o.Part, Lease: o.Lease, Tombstone: o.Tombstone,
 		},
 		Limits: claim.Limits{
 			Claims: o.MaxClaims, Sessions: o.MaxSessions, Queue: o.MaxQueue, Exchanges: o.MaxExchanges, Batch: o.Batch,

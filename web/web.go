@@ -16,7 +16,8 @@ import (
 //go:embed pages
 var pages embed.FS
 
-// Pages gives a handler of GET and HEAD for each path, /sdk.js among them.
+// Pages gives a handler of GET and HEAD for each path, among them /sdk.js and
+// what it imports while it runs, beside it.
 // A file of pages/ has the path of its name; HTML loses its extension.
 func Pages() (map[string]http.Handler, error) {
 	files, err := fs.ReadDir(pages, "pages")
@@ -38,16 +39,25 @@ func Pages() (map[string]http.Handler, error) {
 		}
 		handlers[at] = a
 	}
-	js, sourceMap, err := sdkjs.Bundle()
+	modules, err := sdkjs.Bundle()
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
-	sdk, sdkMap := newAsset(".js", js), newAsset(".map", sourceMap)
-	sdk.fields["SourceMap"] = "/sdk.js.map"
-	for path, a := range map[string]*asset{"/sdk.js": sdk, "/sdk.js.map": sdkMap} {
-		// A page of any origin may import it.
-		a.fields["Cross-Origin-Resource-Policy"] = "cross-origin"
-		handlers[path] = a
+	for i, m := range modules {
+		at := "/" + m.Name
+		if i == 0 {
+			at = "/sdk.js"
+		}
+		sdk, sdkMap := newAsset(".js", m.JS), newAsset(".map", m.SourceMap)
+		sdk.fields["SourceMap"] = at + ".map"
+		for path, a := range map[string]*asset{at: sdk, at + ".map": sdkMap} {
+			// A page of any origin may import it.
+			a.fields["Cross-Origin-Resource-Policy"] = "cross-origin"
+			if handlers[path] != nil {
+				return nil, fmt.Errorf("web: %s is a page and a module of the SDK", path)
+			}
+			handlers[path] = a
+		}
 	}
 	return handlers, nil
 }

@@ -35,7 +35,7 @@ func served(t *testing.T) map[string]http.Handler {
 
 func TestEveryPathIsServedWithItsTypeAndKeptByETag(t *testing.T) {
 	handlers := served(t)
-	for _, path := range []string{"/", "/hello", "/playground", "/inbox", "/style.css", "/favicon.svg", "/sdk.js", "/sdk.js.map"} {
+	for _, path := range []string{"/", "/hello", "/playground", "/inbox", "/style.css", "/favicon.svg", "/sdk.js", "/sdk.js.map", "/stream.js", "/stream.js.map", "/websocket.js", "/websocket.js.map"} {
 		if handlers[path] == nil {
 			t.Errorf("no handler for %s", path)
 		}
@@ -52,7 +52,7 @@ func TestEveryPathIsServedWithItsTypeAndKeptByETag(t *testing.T) {
 		case strings.HasSuffix(path, ".map"):
 			want = "application/json"
 		}
-		if strings.HasPrefix(path, "/sdk.js") {
+		if regexp.MustCompile(`^/(sdk|stream|websocket)\.js`).MatchString(path) {
 			corp = "cross-origin"
 		}
 		r, body := get(t, h, "GET")
@@ -79,11 +79,13 @@ func TestEveryPathIsServedWithItsTypeAndKeptByETag(t *testing.T) {
 	}
 }
 
-func TestTheSDKNamesItsSourceMap(t *testing.T) {
+func TestEveryModuleOfTheSDKNamesItsSourceMap(t *testing.T) {
 	handlers := served(t)
-	r, _ := get(t, handlers["/sdk.js"], "GET")
-	if at := r.Header.Get("SourceMap"); handlers[at] == nil {
-		t.Errorf("SourceMap = %q, want a path that is served", at)
+	for _, path := range []string{"/sdk.js", "/stream.js", "/websocket.js"} {
+		r, _ := get(t, handlers[path], "GET")
+		if at := r.Header.Get("SourceMap"); at != path+".map" || handlers[at] == nil {
+			t.Errorf("SourceMap of %s = %q, want a path of its own that is served", path, at)
+		}
 	}
 }
 
@@ -96,7 +98,7 @@ func TestNothingIsLoadedFromAnotherHost(t *testing.T) {
 		t.Fatal("the expression finds no foreign address")
 	}
 	for path, h := range served(t) {
-		if path == "/sdk.js.map" {
+		if strings.HasSuffix(path, ".map") {
 			continue
 		}
 		_, body := get(t, h, "GET")
@@ -109,14 +111,14 @@ func TestNothingIsLoadedFromAnotherHost(t *testing.T) {
 func TestEveryAddressInAPageIsServed(t *testing.T) {
 	handlers := served(t)
 	gateway := map[string]bool{"/.well-known/reversehttp": true, "/metrics": true, "/readyz": true, "/healthz": true}
-	local := regexp.MustCompile(`(?:src|href)="(/[^"]*)"|(?:from|import) '(\.?/[^']*)'`)
+	local := regexp.MustCompile(`(?:src|href)="(/[^"]*)"|(?:from|import) '(\.?/[^']*)'|import\("\.(/[^"]*)"\)`)
 	for path, h := range handlers {
-		if path == "/sdk.js.map" {
+		if strings.HasSuffix(path, ".map") {
 			continue // It names sources, which are inside of it.
 		}
 		_, body := get(t, h, "GET")
 		for _, m := range local.FindAllStringSubmatch(body, -1) {
-			at := m[1] + strings.TrimPrefix(m[2], ".")
+			at := m[1] + strings.TrimPrefix(m[2], ".") + m[3]
 			if handlers[at] == nil && !gateway[at] {
 				t.Errorf("%s names %s, which nobody serves", path, at)
 			}

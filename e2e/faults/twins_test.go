@@ -13,7 +13,7 @@ import (
 // Two programs show one token and hold requests. One of them is killed.
 func TestAProgramTakesOverWhatAnotherMayNotFinish(t *testing.T) {
 	t.Parallel()
-	g := startGateway(t, "--acknowledge=1s", "--answer=5s", "--lease=8s", "--wait=3s")
+	g := startGateway(t, "--acknowledge=1s", "--answer=5s", "--lease=8s", "--wait=3s", "--unacknowledged=100ms")
 	l := newLedger()
 	straight := startProxy(t, g.address, fair(0).plan)
 	twins := [2]*program{}

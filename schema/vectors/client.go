@@ -24,26 +24,30 @@ type ClientOptions struct {
 	Token string `json:"token"`
 }
 
-// Handler is what the handler does: it answers, fails (throws or panics), waits until its request is cancelled, or
-// answers with the content of its request. With Chunks it sends each at once, waits until the gateway has seen it, and
+// Handler is what the handler does: it answers, after Hints if there are any, fails (throws or panics), waits until its
+// request is cancelled, or answers with the content of its request. With Chunks it sends each at once, waits until the gateway has seen it, and
 // then ends, fails or waits.
 type Handler struct {
 	Answer
-	Chunks []string `json:"chunks"`
-	Fails  bool     `json:"fails"`
-	Waits  bool     `json:"waits"`
-	Echoes bool     `json:"echoes"`
+	// Hints are the fields of a 103 that goes ahead.
+	Hints  []schema.Field `json:"hints"`
+	Chunks []string       `json:"chunks"`
+	Fails  bool           `json:"fails"`
+	Waits  bool           `json:"waits"`
+	Echoes bool           `json:"echoes"`
 }
 
 // Scripted lists the answers of each route of the scripted gateway.
 type Scripted struct {
 	// Base is the path of the claim's public URL; empty means "/".
-	Base      string  `json:"base"`
-	Claims    []Reply `json:"claims"`
-	Requests  []Reply `json:"requests"`
-	Responses []Reply `json:"responses"`
-	Content   []Reply `json:"content"`
-	Session   []Reply `json:"session"`
+	Base string `json:"base"`
+	// Transports are those of discovery; nil means json.
+	Transports []string `json:"transports"`
+	Claims     []Reply  `json:"claims"`
+	Requests   []Reply  `json:"requests"`
+	Responses  []Reply  `json:"responses"`
+	Content    []Reply  `json:"content"`
+	Session    []Reply  `json:"session"`
 }
 
 // Reply is one scripted answer.
@@ -55,14 +59,39 @@ type Reply struct {
 	Headers map[string]string `json:"headers"`
 	// After is how many messages must have been posted before it is given.
 	After int `json:"after"`
-	// Drop closes the connection instead.
+	// Drop closes the connection instead, or after Lines.
 	Drop bool `json:"drop"`
+	// Lines make the answer a stream of application/x-ndjson: each is written and flushed by itself, a string as it is.
+	// Nil means no stream. Tail follows without an end of line. The stream stays open then, unless Ends or Drop is set.
+	Lines []json.RawMessage `json:"lines"`
+	Tail  string            `json:"tail"`
+	Ends  bool              `json:"ends"`
+	// Silent gives no answer until the program leaves.
+	Silent bool `json:"silent"`
+}
+
+// Line returns a line of [Reply.Lines], with {origin} replaced and its end.
+func Line(line json.RawMessage, origin string) string {
+	var text string
+	if json.Unmarshal(line, &text) != nil {
+		text = strings.ReplaceAll(string(line), "{origin}", origin)
+	}
+	return text + "\n"
+}
+
+// FormOf returns the form that a poll asks for first: that of an Accept field, as SDKs write it.
+func FormOf(accept string) string {
+	if strings.HasPrefix(accept, "application/x-ndjson") {
+		return "ndjson"
+	}
+	return "json"
 }
 
 // Seen is what a script expects, and what a runner saw. Nil members are not compared.
 type Seen struct {
 	Claims    []map[string]any `json:"claims"`
 	Polls     []string         `json:"polls"`
+	Forms     []string         `json:"forms"`
 	Answers   []map[string]any `json:"answers"`
 	Handled   []string         `json:"handled"`
 	Paths     []string         `json:"paths"`
@@ -83,6 +112,7 @@ func (want Seen) Diff(got Seen) string {
 		want, got []string
 	}{
 		{"polls", want.Polls, got.Polls},
+		{"forms", want.Forms, got.Forms},
 		{"handled", sorted(want.Handled), sorted(got.Handled)},
 		{"paths", sorted(want.Paths), sorted(got.Paths)},
 		{"cancelled", sorted(want.Cancelled), sorted(got.Cancelled)},

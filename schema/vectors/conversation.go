@@ -146,7 +146,7 @@ func (e *Expect) Diff(status int, fields http.Header, content []byte, vars map[s
 		}
 	}
 	if e.JSON != nil {
-		if d := DiffJSON(e.JSON, content, vars); d != "" {
+		if d := DiffJSON(e.JSON, jsonOf(content), vars); d != "" {
 			return d
 		}
 	}
@@ -171,10 +171,38 @@ func diffHanded(want, status string) string {
 	return ""
 }
 
+// jsonOf makes the content of a stream, NDJSON or server-sent events, a JSON list of its lines or events; one without a
+// message is "". JSON stays as it is.
+func jsonOf(content []byte) []byte {
+	text := string(content)
+	if text == "" || !strings.HasPrefix(text, "\n") && !strings.HasPrefix(text, ":\n\n") {
+		return content
+	}
+	end := "\n"
+	if text[0] == ':' {
+		end = "\n\n"
+	}
+	var list []string
+	for one := range strings.SplitAfterSeq(text, end) {
+		one, ended := strings.CutSuffix(one, end)
+		if _, data, isEvent := strings.Cut(one, "\ndata: "); isEvent && end == "\n\n" {
+			one = data
+		}
+		switch {
+		case one == "" && !ended:
+			continue
+		case one == "" || one == ":":
+			one = `""`
+		}
+		list = append(list, one)
+	}
+	return []byte("[" + strings.Join(list, ",") + "]")
+}
+
 // Pick returns the string at a JSON Pointer of an answer, for the member save of a step.
 func Pick(content []byte, pointer string) (string, error) {
 	var v any
-	if err := json.Unmarshal(content, &v); err != nil {
+	if err := json.Unmarshal(jsonOf(content), &v); err != nil {
 		return "", err
 	}
 	for part := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {

@@ -1,5 +1,5 @@
-// Command pack writes the SDK's module and source map to sdk-js/dist, for npm and for tests in Node.
-// It bundles as the gateway does, so that both give out the same module.
+// Command pack writes the SDK's modules and their source maps to sdk-js/dist, for npm and for tests in
+// Node. It bundles as the gateway does, so that both give out the same modules.
 package main
 
 import (
@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	sdkjs "reversehttp/sdk-js"
 )
@@ -20,7 +21,7 @@ func main() {
 }
 
 func pack() error {
-	js, sourceMap, err := sdkjs.Bundle()
+	modules, err := sdkjs.Bundle()
 	if err != nil {
 		return err
 	}
@@ -32,11 +33,17 @@ func pack() error {
 	if err := os.MkdirAll(dist, 0o755); err != nil {
 		return err
 	}
-	js = append(js, "//# sourceMappingURL=index.js.map\n"...)
-	if err := write(filepath.Join(dist, "index.js"), js); err != nil {
-		return err
+	// The first module last: it is what tells that all are there.
+	for _, m := range slices.Backward(modules) {
+		js := fmt.Appendf(m.JS, "//# sourceMappingURL=%s.map\n", m.Name)
+		if err := write(filepath.Join(dist, m.Name+".map"), m.SourceMap); err != nil {
+			return err
+		}
+		if err := write(filepath.Join(dist, m.Name), js); err != nil {
+			return err
+		}
 	}
-	return write(filepath.Join(dist, "index.js.map"), sourceMap)
+	return nil
 }
 
 // write replaces a file whole, so that a test that imports it beside us never sees half of it.

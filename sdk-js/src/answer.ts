@@ -12,15 +12,15 @@ export interface Made {
 export async function toAnswer(
   id: string,
   method: string,
-  response: Response,
+  response: Response | undefined,
   added: readonly Field[],
   signal: AbortSignal,
 ): Promise<Made> {
-  const { status, body, bodyUsed } = response ?? {}
   // Not instanceof: a Response of a frame or of another library is one too.
-  if (bodyUsed !== false || status < 200) {
+  if (response?.bodyUsed !== false || response.status < 200) {
     throw new TypeError('the handler gave no Response')
   }
+  const { status, body } = response
   const fields = added.map(([name, value]): Field => [`${name}`, `${value}`])
   const silent = method === 'HEAD'
   const content = body && (await readSoon(body, signal))
@@ -37,9 +37,9 @@ export async function toAnswer(
 }
 
 /** The answer where a handler gave none. */
-export function failure(id: string, method: string, status: number, text: string): Answer {
+export function failure(id: string, method: string, status = 500): Answer {
   const answer: Answer = { type: 'response', id, status, headers: [['content-type', 'text/plain']] }
-  if (method !== 'HEAD') answer.body = text
+  if (method !== 'HEAD') answer.body = `error ${status}`
   return answer
 }
 

@@ -1,5 +1,7 @@
+import { onAbort } from './abort.js'
 import { ReverseHttpError } from './error.js'
 import { retryAfterMs } from './backoff.js'
+import { answerMs, contentMs } from './bounds.js'
 
 /** The `fetch` to use. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>
@@ -12,30 +14,25 @@ export interface Call {
   headers?: Record<string, string>
   /** The content, as JSON. */
   json?: string
-  /** Lets the request outlive the page. */
-  keepalive?: boolean
+  /** What else fetch is to know. */
+  init?: RequestInit
   signal?: AbortSignal | undefined
-  /** Gives the content as it comes instead; the signal ends that, too. */
-  streams?: boolean
+  /** Takes a good answer as it comes instead, unless it gives nothing; the signal ends that, too. */
+  take?: ((response: Response) => unknown) | undefined
   /** How long to wait for the answer to begin. */
   waitMs?: number
 }
 
-const defaultWaitMs = 30_000
-// Content that has begun may take its time: a batch can be large and a line slow.
-const contentMs = 60_000
-
 /**
- * Sends one request and reads its answer whole: its JSON, or undefined where it has no content.
+ * Sends one request and reads its answer whole: its JSON, or what is falsy where it has no content.
  * Everything else throws a ReverseHttpError. A connection that died in silence throws as well, in time.
  */
 export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | undefined> {
   const controller = new AbortController()
   const abort = (): void => controller.abort()
-  const { bearer, json: body, keepalive, signal, method } = of
-  if (signal?.aborted) abort()
-  signal?.addEventListener('abort', abort)
-  let timer = setTimeout(abort, of.waitMs ?? defaultWaitMs)
+  const { bearer, json, signal, method } = of
+  onAbort(signal, abort)
+  let timer = setTimeout(abort, of.waitMs ?? answerMs)
   const where = `${method} ${url}`
   try {
     const response = await fetch(url, {
@@ -43,28 +40,29 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
       headers: {
         Accept: 'application/json',
         ...(bearer && { Authorization: `Bearer ${bearer}` }),
-        ...(body && { 'Content-Type': 'application/json' }),
+        ...(json && { 'Content-Type': 'application/json' }),
         ...of.headers,
       },
-      ...(body && { body }),
-      keepalive: !!keepalive,
+      body: json ?? null,
       credentials: 'omit',
       signal: controller.signal,
+      ...of.init,
     })
-    if (of.streams && response.ok) return response.body as T
     clearTimeout(timer)
+    const taken = response.ok && (await of.take?.(response))
+    if (taken) return taken as T
     timer = setTimeout(abort, contentMs)
     const text = await response.text()
-    let json, cause
+    let found, cause
     try {
-      json = text ? JSON.parse(text) : undefined
+      found = text && JSON.parse(text)
     } catch (e) {
       // A captive portal, a proxy's page of errors.
       cause = e
     }
     const { ok, status } = response
-    if (ok && !cause) return json
-    const { code = 'unexpected', detail = '' } = (!ok && json) || {}
+    if (ok && !cause) return found
+    const { code = 'unexpected', detail = '' } = (!ok && found) || {}
     throw new ReverseHttpError(code, `${where}: ${status} ${code} ${detail}`.trim(), {
       status,
       detail,
@@ -76,6 +74,6 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
     throw new ReverseHttpError('network', `${where}: no answer`, { cause })
   } finally {
     clearTimeout(timer)
-    if (!of.streams) signal?.removeEventListener('abort', abort)
+    if (!of.take) signal?.removeEventListener('abort', abort)
   }
 }

@@ -1,9 +1,12 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { Exchanges, type ExchangeEnd, type Handler } from './exchange.js'
+import { onAbort } from './abort.js'
+import { defaultConcurrency, defaultDrainMs } from './bounds.js'
+import { exchanges, type ExchangeEnd, type Exchanges, type Handler } from './exchange.js'
 import { followPage } from './page.js'
 import { Poller } from './poll.js'
 import { Responder } from './respond.js'
 import type { ReverseHttpError } from './error.js'
+import type { ServeOptions } from './serve.js'
 import type { Claiming, Session } from './session.js'
 import type { Memory } from './storage.js'
 import type { ClaimRequest } from './envelope.js'
@@ -50,17 +53,6 @@ export interface Claim {
   ): void
 }
 
-/** What a claim is made of; `serve` puts it together. */
-export interface ClaimParts {
-  handler: Handler
-  claiming: Claiming
-  session: Session
-  wish: ClaimRequest
-  memory: Memory
-  concurrency: number
-  drainMs: number
-}
-
 /** A label on a gateway, served by this program. `serve` makes one. */
 export class Claim extends EventTarget {
   /**
@@ -80,8 +72,16 @@ export class Claim extends EventTarget {
   #settle!: (error?: ReverseHttpError) => void
 
   /** @internal */
-  constructor({ handler, claiming, session, wish, memory, concurrency, drainMs }: ClaimParts) {
+  constructor(
+    handler: Handler,
+    claiming: Claiming,
+    session: Session,
+    wish: ClaimRequest,
+    memory: Memory,
+    options: ServeOptions,
+  ) {
     super()
+    const { concurrency = defaultConcurrency, drainMs = defaultDrainMs, signal } = options
     this.#memory = memory
     this.#drainMs = drainMs
     this.closed = new Promise((resolve, reject) => {
@@ -90,17 +90,21 @@ export class Claim extends EventTarget {
     this.closed.catch(() => {})
     this.#poller = new Poller(claiming, session, wish, {
       message: (message) => this.#exchanges.take(message),
-      session: () => this.#responder.wake(),
+      session: () => {
+        this.#responder.wake()
+        this.#turn('online')
+      },
       state: (state, error) => this.#turn(state, error),
-      failed: (error) => void this.#end(error),
+      end: (error) => void this.#end(error),
     })
     this.#responder = new Responder(this.#poller)
-    this.#exchanges = new Exchanges(handler, concurrency, this.#responder, {
+    this.#exchanges = exchanges(handler, concurrency, this.#responder, this.#over.signal, {
       error: (error) => this.#report(error),
-      exchange: (end) => this.#tell('exchange', end),
+      end: (end) => this.#tell('exchange', end),
     })
     followPage(this.#poller, this.#over.signal)
     this.#polling = this.#poller.run()
+    onAbort(signal, () => void this.close(), this.#over.signal)
   }
 
   /** The label. */
@@ -135,7 +139,8 @@ export class Claim extends EventTarget {
   async delete(): Promise<void> {
     await this.close()
     this.#memory.forget()
-    await this.#poller.session.deleteClaim()
+    const { session } = this.#poller
+    await session.call('DELETE', session.claimed.claim)
   }
 
   /** Closes at the end of an `await using` block. */

@@ -3,10 +3,8 @@
  * way; what comes meanwhile is kept, up to one piece, and goes together in the next. So a slow
  * stream is sent chunk by chunk, a fast one in few pieces, and no more is read than is taken.
  */
-
-// Content that ends so soon and is so small is sent whole: one message instead of several.
-const soonMs = 20
-const wholeBytes = 262_144
+import { onAbort } from './abort.js'
+import { wholeBytes, wholeMs } from './bounds.js'
 
 /** The content of an answer. */
 export interface Content {
@@ -27,18 +25,16 @@ export async function readSoon(
   signal: AbortSignal,
 ): Promise<Content> {
   const reader = stream.getReader()
-  let chunks: Uint8Array[] = [new Uint8Array()]
-  let size = 0
+  let held = new Uint8Array()
   let ended = false
   let next!: Promise<ReadableStreamReadResult<Uint8Array>>
 
   const cancel = (): void => void reader.cancel(signal.reason).catch(() => {})
-  signal.addEventListener('abort', cancel)
-  if (signal.aborted) cancel()
+  onAbort(signal, cancel)
   ask()
-  const late = new Promise<void>((resolve) => setTimeout(resolve, soonMs))
-  while (!ended && size <= wholeBytes && (await Promise.race([next, late]))) await read()
-  return { whole: ended ? piece(size) : undefined, pour, cancel }
+  const late = new Promise<void>((resolve) => setTimeout(resolve, wholeMs))
+  while (!ended && held.length <= wholeBytes && (await Promise.race([next, late]))) await read()
+  return { whole: ended ? held : undefined, pour, cancel }
 
   function ask(): void {
     next = reader.read()
@@ -50,35 +46,22 @@ export async function readSoon(
     const { done, value } = await next
     if ((ended = done)) return
     if (value.BYTES_PER_ELEMENT !== 1) throw new TypeError('a chunk is not bytes')
-    size += value.length
-    chunks.push(value)
+    const all = new Uint8Array(held.length + value.length)
+    all.set(held)
+    all.set(value, held.length)
+    held = all
     ask()
-  }
-
-  /** What was read, at most so much of it. */
-  function piece(mostBytes: number): Uint8Array {
-    let all = chunks[0]!
-    if (chunks[1]) {
-      all = new Uint8Array(size)
-      let at = 0
-      for (const chunk of chunks) {
-        all.set(chunk, at)
-        at += chunk.length
-      }
-    }
-    const rest = all.subarray(mostBytes)
-    chunks = [rest]
-    size = rest.length
-    return all.subarray(0, mostBytes)
   }
 
   async function pour(...[mostBytes, take]: Parameters<Content['pour']>): Promise<void> {
     let more = true
     const drain = async (): Promise<void> => {
       do {
-        more = !ended || size > mostBytes
-        await take(piece(mostBytes), more)
-      } while (!signal.aborted && (size || (ended && more)))
+        const piece = held.subarray(0, mostBytes)
+        held = held.subarray(mostBytes)
+        more = !ended || held.length > 0
+        await take(piece, more)
+      } while (!signal.aborted && (held.length || (ended && more)))
       pouring = undefined
     }
     let pouring: Promise<void> | undefined = drain()
@@ -87,7 +70,7 @@ export async function readSoon(
         await read()
         if (signal.aborted) break
         pouring ??= drain()
-        if (size >= mostBytes) await pouring
+        if (held.length >= mostBytes) await pouring
       }
     } finally {
       await pouring

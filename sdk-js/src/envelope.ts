@@ -43,15 +43,31 @@ export interface Request {
   bodyBase64?: string
   /**
    * Where to GET the content, once, as it comes from the visitor; when it is longer than
-   * limits.inlineBytes or of unknown length.
+   * limits.inlineBytes or of unknown length, and with upgrade.
    */
   bodyUrl?: string
+  /**
+   * What the visitor asks to upgrade the connection to (RFC 9110, 7.8). A response with status
+   * 101 and more accepts. Absent: nothing.
+   */
+  upgrade?: RequestUpgrade
   /**
    * Where to POST the content of the response as it is, or a whole response whose fields are
    * those of the POST.
    */
   responseUrl: string
+  /**
+   * Only on a stream: names this message. A poll acknowledges it, and all before it, with
+   * Last-Event-ID.
+   */
+  cursor?: string
 }
+
+/**
+ * What the visitor asks to upgrade the connection to (RFC 9110, 7.8). A response with status 101
+ * and more accepts. Absent: nothing.
+ */
+export type RequestUpgrade = 'websocket'
 
 /** Tells a session that an exchange it holds needs no answer any more. */
 export interface Cancel {
@@ -61,6 +77,8 @@ export interface Cancel {
   id: string
   /** Why it needs none: the visitor left, or the time for the answer ran out. */
   reason: CancelReason
+  /** Only on a stream: names this message. */
+  cursor?: string
 }
 
 /** Why it needs none: the visitor left, or the time for the answer ran out. */
@@ -72,7 +90,10 @@ export interface Response {
   type: 'response'
   /** The exchange that is answered. */
   id: string
-  /** The final status code (RFC 9110, 15). */
+  /**
+   * The final status code (RFC 9110, 15), 200 to 599; or 101, with more, to a request with
+   * upgrade.
+   */
   status: number
   /** The fields of the response. Absent means none. */
   headers?: Field[]
@@ -104,6 +125,18 @@ export interface Part {
   trailers?: Field[]
 }
 
+/** An informational response, sent to the visitor at once, before the answer (RFC 9110, 15.2). */
+export interface Interim {
+  /** Always "interim". */
+  type: 'interim'
+  /** The exchange. */
+  id: string
+  /** The status code; 103 is Early Hints (RFC 8297). */
+  status: number
+  /** The fields. Absent means none. */
+  headers?: Field[]
+}
+
 /**
  * Gives an exchange up: the visitor gets 502 handler_failed, or a response that visibly ends too
  * soon.
@@ -128,7 +161,7 @@ export interface Batch {
 /** Several answers in one POST to the responses URL. */
 export interface Answers {
   /** Each is judged by itself. */
-  messages: (Response | Part | Abort)[]
+  messages: (Response | Part | Interim | Abort)[]
 }
 
 /** What became of one message of a POST to the responses URL. */
@@ -186,9 +219,13 @@ export interface Limits {
   contentBytes: number
   /** The most content of one part, in bytes. */
   partBytes: number
-  /** The longest wait of a poll, in seconds. */
+  /** The longest wait of a poll for a batch, in seconds. */
   waitSeconds: number
-  /** The most messages in one answer to a poll, and in one POST of answers. */
+  /** The longest that a stream stays open, in seconds. */
+  streamSeconds: number
+  /** The longest silence on a stream, in seconds. */
+  heartbeatSeconds: number
+  /** The most messages in one batch, and in one POST of answers. */
   batch: number
   /** The largest POST of answers, in bytes of JSON. */
   answerBytes: number
@@ -298,8 +335,11 @@ export interface Discovery {
   claims: string
   /** The shape of public URLs, with {label}. For people: a program is told its URL. */
   urlTemplate: string
-  /** The forms of answer that a poll can ask for. */
-  transports: 'json'[]
+  /**
+   * The forms of answer that a poll can ask for, with Accept: application/json,
+   * application/x-ndjson and text/event-stream.
+   */
+  transports: ('json' | 'ndjson' | 'sse')[]
   /** Whether POST /claims needs a key. */
   keyNeeded: boolean
   /** The bounds of this gateway. */

@@ -31,3 +31,8 @@ export class ReverseHttpError extends Error {
 export function refused({ status, code }: ReverseHttpError): boolean {
   return status >= 400 && status < 500 && ![408, 429].includes(status) && code !== 'unexpected'
 }
+
+/** Tells whether its session is over; another one is needed. */
+export function over({ status, code }: ReverseHttpError): boolean {
+  return [404, 409, 410].includes(status) || code === 'bad_cursor'
+}

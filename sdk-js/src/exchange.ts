@@ -11,26 +11,35 @@
  * the gateway did not take its answer from a session that was lost, the same answer is posted again;
  * a stream cannot be had again, so a 500 is posted in its place.
  */
+import { onAbort } from './abort.js'
 import { failure, toAnswer, write, type Made } from './answer.js'
+import { mostRemembered } from './bounds.js'
 import { ReverseHttpError } from './error.js'
 import { Pause } from './pause.js'
 import type { Message, Responder } from './respond.js'
 import { toRequest, type Info } from './request.js'
 import type {
   Cancel,
+  Field,
   Part,
   Request as RequestEnvelope,
   Response as Answer,
   ResultStatus,
 } from './envelope.js'
 
-/** Answers requests; see README.md for what a browser's Request and Response cannot carry. */
-export type Handler = (request: Request, info: Info) => Response | Promise<Response>
+/**
+ * Answers requests; see README.md for what a browser's Request and Response cannot carry.
+ * One that called `info.upgrade` need not give a Response.
+ */
+export type Handler = (
+  request: Request,
+  info: Info,
+) => Response | undefined | Promise<Response | undefined>
 
 /** What exchanges tell their claim. */
 export interface ExchangeEvents {
   error(error: ReverseHttpError): void
-  exchange(of: ExchangeEnd): void
+  end(of: ExchangeEnd): void
 }
 
 /** How an exchange ended, as far as this program knows. */
@@ -53,181 +62,212 @@ interface Live {
   seq: number
 }
 
-const mostRemembered = 4096
+/** The exchanges of one claim. */
+export interface Exchanges {
+  /** Takes one message of a poll. One of an unknown type is skipped, and so is what is no message. */
+  take(message: RequestEnvelope | Cancel | undefined): void
+  /** Waits until none is live, at most so long. */
+  drain(ms: number): Promise<void>
+  /** Cancels what is live, and waits for nothing any more. */
+  stop(): void
+}
 
 /** Runs the handler for the requests of one claim. */
-export class Exchanges {
-  readonly #handler: Handler
-  readonly #concurrency: number
-  readonly #responder: Responder
-  readonly #events: ExchangeEvents
-  readonly #live = new Map<string, Live>()
+export function exchanges(
+  handler: Handler,
+  concurrency: number,
+  responder: Responder,
+  closing: AbortSignal,
+  events: ExchangeEvents,
+): Exchanges {
+  const live = new Map<string, Live>()
   /** The newest that are over, with the answers that a lost session could not deliver. */
-  readonly #ended = new Map<string, Answer | undefined>()
-  readonly #queue: (() => void)[] = []
-  readonly #idle = new Pause()
-  #running = 0
+  const over = new Map<string, Answer | undefined>()
+  const queue: (() => void)[] = []
+  const idle = new Pause()
+  let running = 0
+  return { take, drain, stop }
 
-  constructor(handler: Handler, concurrency: number, responder: Responder, events: ExchangeEvents) {
-    this.#handler = handler
-    this.#concurrency = concurrency
-    this.#responder = responder
-    this.#events = events
+  function take(message: RequestEnvelope | Cancel | undefined): void {
+    if (message?.type === 'request') void begin(message)
+    else if (message?.type === 'cancel')
+      live.get(message.id)?.controller.abort(reason(message.reason))
   }
 
-  /** Takes one message of a poll. */
-  take(message: RequestEnvelope | Cancel): void {
-    if (message.type === 'request') void this.#begin(message)
-    else if (message.type === 'cancel')
-      this.#live.get(message.id)?.controller.abort(reason(message.reason))
+  async function drain(ms: number): Promise<void> {
+    if (live.size) await idle.wait(ms)
   }
 
-  /** Waits until none is live, at most so long. */
-  async drain(ms: number): Promise<void> {
-    if (this.#live.size) await this.#idle.wait(ms)
+  function stop(): void {
+    for (const { controller } of live.values()) controller.abort(reason('closed'))
+    for (const start of queue.splice(0)) start()
   }
 
-  /** Cancels what is live, and waits for nothing any more. */
-  stop(): void {
-    for (const { controller } of this.#live.values()) controller.abort(reason('closed'))
-    for (const start of this.#queue.splice(0)) start()
-  }
-
-  async #begin(request: RequestEnvelope): Promise<void> {
+  async function begin(request: RequestEnvelope): Promise<void> {
     const { id, timeoutMs } = request
-    const running = this.#live.get(id)
-    if (running) running.again = true
-    const untaken = this.#ended.get(id)
-    if (running || (this.#ended.has(id) && !untaken)) return
+    const same = live.get(id)
+    if (same) same.again = true
+    const untaken = over.get(id)
+    if (same || (over.has(id) && !untaken)) return
     const sinceMs = performance.now()
     const deadlineMs = sinceMs + timeoutMs
-    const live = { controller: new AbortController(), again: false, seq: 0 }
-    this.#live.set(id, live)
-    const made = untaken ? { answer: untaken } : await this.#inTurn(request, live.controller)
+    const x = { controller: new AbortController(), again: false, seq: 0 }
+    live.set(id, x)
+    const made = untaken ? { answer: untaken } : await inTurn(request, x)
     const durationMs = performance.now() - sinceMs
     let response = made?.answer
     let result: ResultStatus | undefined
-    this.#remember(id)
+    remember(id)
     if (made) {
-      const failed = failure(id, request.method, 500, 'Internal Server Error')
-      result = await this.#send(made, live, deadlineMs, request)
+      const failed = failure(id, request.method)
+      result = await send(made, x, deadlineMs, request)
       if (result === 'unknown') {
-        this.#ended.set(id, made.content ? failed : made.answer)
+        over.set(id, made.content ? failed : made.answer)
       }
       if (result === 'invalid') {
-        if (!live.seq) response = failed
-        result = await this.#post(live.seq ? { type: 'abort', id } : failed, live, Infinity)
+        const better = x.seq ? ({ type: 'abort', id } as const) : (response = failed)
+        result = await post(better, x, Infinity)
       }
     }
-    this.#live.delete(id)
-    this.#events.exchange({ request, response, result, durationMs })
-    if (!this.#live.size) this.#idle.end()
+    live.delete(id)
+    events.end({ request, response, result, durationMs })
+    if (!live.size) idle.end()
   }
 
   /** Waits for a place, then for the handler; not longer than the visitor does. */
-  async #inTurn(request: RequestEnvelope, controller: AbortController): Promise<Made | undefined> {
-    const { signal } = controller
+  async function inTurn(request: RequestEnvelope, x: Live): Promise<Made | undefined> {
+    const { controller } = x
     let timer!: ReturnType<typeof setTimeout> & { unref?(): void }
     const expired = new Promise<void>((resolve) => (timer = setTimeout(resolve, request.timeoutMs)))
     void expired.then(() => controller.abort(reason('timed_out')))
     // A handler that never settles must not keep Node from its end.
     timer.unref?.()
-    const over = new Promise<undefined>((resolve) =>
-      signal.addEventListener('abort', () => resolve(undefined)),
+    const cancelled = new Promise<undefined>((resolve) =>
+      onAbort(controller.signal, () => resolve(undefined)),
     )
-    if (this.#running < this.#concurrency) this.#running++
-    else await new Promise<void>((start) => this.#queue.push(start))
-    const handled = this.#handle(request, signal)
+    if (running < concurrency) running++
+    else await new Promise<void>((start) => queue.push(start))
+    const handled = handle(request, x)
     // A handler that never settles must not keep its place for ever.
     void Promise.race([handled, expired]).then(() => {
       clearTimeout(timer)
-      const next = this.#queue.shift()
+      const next = queue.shift()
       if (next) next()
-      else this.#running--
+      else running--
     })
-    return Promise.race([handled, over])
+    return Promise.race([handled, cancelled])
   }
 
   /** Runs the handler. Whatever it does, there is an answer; none where nobody waits for it. */
-  async #handle(envelope: RequestEnvelope, signal: AbortSignal): Promise<Made | undefined> {
+  async function handle(envelope: RequestEnvelope, x: Live): Promise<Made | undefined> {
+    const { id, method, timeoutMs, upgrade } = envelope
+    const { controller } = x
+    const { signal } = controller
+    const upgrading = upgrade && (await import('./websocket.js').catch(() => undefined))
     if (signal.aborted) return undefined
-    const { id, method, timeoutMs } = envelope
-    let info
+    let made
     try {
-      const made = toRequest(envelope, signal, (url) =>
-        this.#responder.session.content(url, timeoutMs, signal),
+      made = toRequest(
+        envelope,
+        signal,
+        async (url) =>
+          (await responder.session.call<ReadableStream<Uint8Array>>('GET', url, {
+            signal,
+            waitMs: timeoutMs,
+            take: (r) => r.body,
+          }))!,
+        // A copy: whether the request came again is for the answer to see.
+        (headers: Field[]) =>
+          void post(
+            { type: 'interim', id, status: 103, headers },
+            { ...x },
+            performance.now() + timeoutMs,
+            envelope,
+          ),
       )
-      info = made.info
-      const response = await this.#handler(made.request, info)
-      return await toAnswer(id, method, response, info.responseHeaders, signal)
+      const { request, info } = made
+      const answer = () => handler(request, info)
+      const response = await (upgrading
+        ? upgrading.offer(info, answer, controller, closing)
+        : answer())
+      return response && 'answer' in response
+        ? response
+        : await toAnswer(id, method, response, info.responseHeaders, signal)
     } catch (cause) {
       // A handler that gives up when it is cancelled did right.
       if (signal.aborted) return undefined
-      if (!info) return { answer: failure(id, method, 400, 'Bad Request') }
-      this.#report('handler_failed', envelope, cause)
-      return { answer: failure(id, method, 500, 'Internal Server Error') }
+      if (!made) return { answer: failure(id, method, 400) }
+      report('handler_failed', envelope, cause)
+      return { answer: failure(id, method, upgrade && !upgrading ? 501 : 500) }
     }
   }
 
-  #report(code: string, { method, target }: RequestEnvelope, cause: unknown): void {
+  function report(code: string, { method, target }: RequestEnvelope, cause: unknown): void {
     const text = `${method} ${target}: ${(cause as Error)?.message ?? cause}`
-    this.#events.error(new ReverseHttpError(code, text, { cause }))
+    events.error(new ReverseHttpError(code, text, { cause }))
   }
 
   /** Posts an answer, whole or as it comes. `invalid` means that it must be answered otherwise. */
-  async #send(
+  async function send(
     { answer, content }: Made,
-    live: Live,
+    x: Live,
     deadlineMs: number,
     request: RequestEnvelope,
   ): Promise<ResultStatus | undefined> {
-    if (!content) return this.#post(answer, live, deadlineMs, request)
-    const { controller } = live
+    if (!content) return post(answer, x, deadlineMs, request)
+    const { controller } = x
     const { id } = request
     let result: ResultStatus | undefined
     try {
-      await content.pour(this.#responder.session.claimed.limits.partBytes, async (piece, more) => {
-        const { seq } = live
-        const message = seq ? ({ type: 'part', id, seq } as Part) : answer
-        if (more) message.more = true
-        write(message, piece)
-        // A part has no time of its own: while the visitor is slow its 202 is held back.
-        result = await this.#post(message, live, seq ? controller.signal : deadlineMs, request)
-        if (result === 'accepted' || result === 'duplicate') live.seq++
+      const { session } = responder
+      const raw = session.streams?.upload(session, request, controller.signal)
+      await content.pour(session.claimed.limits.partBytes, async (piece, more) => {
+        const { seq } = x
+        result = await raw?.(piece, more)
+        if (!result) {
+          const message = seq ? ({ type: 'part', id, seq } as Part) : answer
+          if (more) message.more = true
+          write(message, piece)
+          // A part has no time of its own: while the visitor is slow its 202 is held back.
+          result = await post(message, x, seq ? controller.signal : deadlineMs, request)
+        }
+        if (result === 'accepted' || result === 'duplicate') x.seq++
         else controller.abort(reason(result ?? 'timed_out'))
       })
     } catch (cause) {
       if (controller.signal.aborted) return result
-      this.#report('handler_failed', request, cause)
+      report('handler_failed', request, cause)
+      // What sends it must not wait for more.
+      controller.abort(cause)
       return 'invalid'
     }
     return result
   }
 
   /** Posts a message, and reports the fault that the gateway finds in a handler's. */
-  async #post(
+  async function post(
     message: Message,
-    live: Live,
+    x: Live,
     until: number | AbortSignal,
     request?: RequestEnvelope,
   ): Promise<ResultStatus | undefined> {
     let result
     do {
-      live.again = false
-      result = await this.#responder.push(message, until)
+      x.again = false
+      result = await responder.push(message, until)
       // It was not this session's yet when it was answered, and became so meanwhile.
-    } while (result?.status === 'unknown' && live.again)
+    } while (result?.status === 'unknown' && x.again)
     if (result?.status === 'invalid' && request) {
-      this.#report('invalid', request, `${result.detail} ${result.pointer ?? ''}`.trim())
+      report('invalid', request, `${result.detail} ${result.pointer ?? ''}`.trim())
     }
     return result?.status
   }
 
-  #remember(id: string): void {
-    this.#ended.delete(id)
-    this.#ended.set(id, undefined)
-    const [oldest] = this.#ended.keys()
-    if (this.#ended.size > mostRemembered) this.#ended.delete(oldest!)
+  function remember(id: string): void {
+    over.delete(id)
+    over.set(id, undefined)
+    const [oldest] = over.keys()
+    if (over.size > mostRemembered) over.delete(oldest!)
   }
 }
 

@@ -11,6 +11,13 @@ export { ReverseHttpError } from './error.js'
 export type { Fetch } from './call.js'
 export type { ExchangeEnd, Handler } from './exchange.js'
 export type { Info } from './request.js'
+export type {
+  Socket,
+  SocketCloseEvent,
+  SocketEventMap,
+  SocketMessageEvent,
+  UpgradeOptions,
+} from './websocket.js'
 export type { OwnershipStorage } from './storage.js'
 export type {
   Code,

@@ -3,15 +3,16 @@ export class Pause {
   readonly #ends = new Set<() => void>()
 
   /** Waits for `ms`, or until the end; without `ms` for the end only. */
-  async wait(ms?: number): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined
-    let ended!: () => void
-    await new Promise<void>((end) => {
-      this.#ends.add((ended = end))
-      if (ms !== undefined) timer = setTimeout(end, ms)
+  wait(ms?: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        clearTimeout(timer)
+        this.#ends.delete(end)
+        resolve()
+      }
+      const timer = ms === undefined ? ms : setTimeout(end, ms)
+      this.#ends.add(end)
     })
-    clearTimeout(timer)
-    this.#ends.delete(ended)
   }
 
   /** Ends the waits there are. */

@@ -7,24 +7,28 @@
  *
  * Invariants: at most one poll at a time. A poll's cursor names what was handed on, never what only
  * arrived, so a stop at any moment leaves the rest to other sessions. The next poll is on its way
- * before a handler sees a batch. After a failure the poll asks for an answer at once (wait=0): only
- * that proves that the gateway is there again, while an open connection proves nothing.
+ * before a handler sees a batch; what comes on a stream is handed on at once. After a failure the
+ * poll asks for an answer at once (wait=0): only that proves that the gateway is there again, while
+ * an open connection proves nothing. The first byte of a stream proves it, too.
  */
 import { Backoff } from './backoff.js'
+import { soonMs } from './bounds.js'
 import { Pause } from './pause.js'
-import { refused, type ReverseHttpError } from './error.js'
+import { over, refused, ReverseHttpError } from './error.js'
 import type { Claiming, Session } from './session.js'
 import type { Batch, Cancel, ClaimRequest, Request } from './envelope.js'
 
-// A gateway or a proxy that answers 204 sooner than this did not wait; do not ask in a tight loop.
-const soonMs = 1_000
+type Message = Request | Cancel
 
 /** What the loop tells its claim. */
 export interface PollEvents {
-  message(message: Request | Cancel): void
-  session(session: Session): void
+  /** Is given whatever came. */
+  message(message: Message | undefined): void
+  /** There is a new session, and so it is online. */
+  session(): void
   state(state: 'online' | 'reconnecting', error?: ReverseHttpError): void
-  failed(error: ReverseHttpError): void
+  /** The claim is over. */
+  end(error: ReverseHttpError): void
 }
 
 /** Polls for one claim until it is stopped, with a new session whenever the old one is over. */
@@ -62,20 +66,24 @@ export class Poller {
           batch = undefined
           this.session = await this.#claiming(this.#wish, signal)
           failed = false
-          this.#events.session(this.session)
-          this.#events.state('online')
+          this.#events.session()
           continue
         }
         const waitSeconds = failed ? 0 : this.session.claimed.limits.waitSeconds
         const sinceMs = performance.now()
         if (batch) this.session.cursor = batch.cursor
-        const polled = this.session.poll(waitSeconds, signal)
-        // What is no object is skipped, as a message of an unknown type is.
-        for (const m of batch?.messages ?? []) {
-          if (typeof m === 'object' && m) this.#events.message(m)
-        }
+        const polled = this.session.poll(waitSeconds, signal, (message) => {
+          this.#events.state('online')
+          if (message || performance.now() - sinceMs > soonMs) this.#backoff.reset()
+          this.#events.message(message)
+        })
+        for (const message of batch?.messages ?? []) this.#events.message(message)
         batch = undefined
         batch = await polled
+        if (batch && !Array.isArray(batch.messages)) {
+          batch = undefined
+          throw new ReverseHttpError('unexpected', 'no batch')
+        }
         this.#events.state('online')
         if (batch || !waitSeconds || performance.now() - sinceMs > soonMs) this.#backoff.reset()
         else await this.#rest(this.#backoff.next())
@@ -85,7 +93,7 @@ export class Poller {
         if (signal.aborted && !signal.reason.code) continue
         const error = (signal.aborted ? signal.reason : e) as ReverseHttpError
         if (this.#stopped) return
-        if (final(error, claiming)) return this.#events.failed(error)
+        if (final(error, claiming)) return this.#events.end(error)
         if (!claiming) judge(this.session, error)
         this.#events.state('reconnecting', error)
         await this.#rest(this.#backoff.next(error.retryAfterMs))
@@ -133,18 +141,13 @@ export class Poller {
 }
 
 /** Notes what a failed poll says about its session. */
-function judge(session: Session, { status, code }: ReverseHttpError): void {
+function judge(session: Session, error: ReverseHttpError): void {
   // While a gateway drains it still takes answers; what it does not know any more it cannot take.
-  if (code === 'draining') session.ended = true
-  else if (over(status, code)) session.ended = session.lost = true
+  if (error.code === 'draining') session.ended = true
+  else if (over(error)) session.ended = session.lost = true
 }
 
 /** Tells whether trying again is of no use. */
 function final(error: ReverseHttpError, claiming: boolean): boolean {
-  const { status, code } = error
-  return refused(error) && (claiming || code === 'claim_deleted' || !over(status, code))
-}
-
-function over(status: number, code: string): boolean {
-  return [404, 409, 410].includes(status) || code === 'bad_cursor'
+  return refused(error) && (claiming || error.code === 'claim_deleted' || !over(error))
 }

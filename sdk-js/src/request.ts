@@ -1,4 +1,5 @@
 import { fromBase64 } from './base64.js'
+import type { Socket, UpgradeOptions } from './websocket.js'
 import type { Field, Request as RequestEnvelope } from './envelope.js'
 
 /** What a Request cannot carry; the second argument of every handler. */
@@ -27,6 +28,13 @@ export interface Info {
   readonly content: Uint8Array<ArrayBuffer>
   /** Fields to add to the answer, also those that a browser's Response drops (Set-Cookie). */
   readonly responseHeaders: Field[]
+  /** Sends the visitor these fields in a 103 (Early Hints) at once, ahead of the answer. */
+  readonly earlyHints: (headers: Field[]) => void
+  /**
+   * Accepts a request to upgrade the connection to a WebSocket. Absent where the request is none, and
+   * where its module could not be loaded.
+   */
+  upgrade?: (options?: UpgradeOptions) => Socket
   /** How long the visitor waits for the answer, in milliseconds from now. */
   readonly timeoutMs: number
   /** Aborts when the answer is of no use any more; the same as `request.signal`. */
@@ -41,14 +49,15 @@ export function toRequest(
   envelope: RequestEnvelope,
   signal: AbortSignal,
   open: Open,
+  earlyHints: Info['earlyHints'],
 ): { request: Request; info: Info } {
-  const { type, body: text = '', bodyBase64, bodyUrl, responseUrl, ...facts } = envelope
+  const { type, body: text = '', bodyBase64, bodyUrl, responseUrl, upgrade, ...facts } = envelope
   const content = bodyBase64 ? fromBase64(bodyBase64) : new TextEncoder().encode(text)
   const body = bodyUrl ? lazy(() => open(bodyUrl)) : null
   // Where Request takes no stream (Firefox, Safari) it would make a text of it.
   const carried = content.length ? content : 'duplex' in Request.prototype ? body : null
   const request = build(facts, carried, signal)
-  return { request, info: { ...facts, body, content, responseHeaders: [], signal } }
+  return { request, info: { ...facts, body, content, responseHeaders: [], signal, earlyHints } }
 }
 
 /** A stream that is opened when it is first read: the visitor may wait for a 100 (Continue). */

@@ -1,8 +1,9 @@
 import { Backoff } from './backoff.js'
+import { characterBytes, frameBytes } from './bounds.js'
 import { Pause } from './pause.js'
-import { refused, type ReverseHttpError } from './error.js'
+import { over, refused, type ReverseHttpError } from './error.js'
 import type { Session } from './session.js'
-import type { Answers, Result } from './envelope.js'
+import type { Answers, Result, Results } from './envelope.js'
 
 /** What posting answers needs to know, and tells. */
 export interface RespondEvents {
@@ -15,19 +16,17 @@ export interface RespondEvents {
 /** What can be posted. */
 export type Message = Answers['messages'][number]
 
+/** What became of it. */
+export type Judged = Omit<Result, 'id'>
+
 interface Waiting {
-  id: string
   json: string
   deadlineMs: number
-  settle(result: Result | undefined): void
+  settle(result: Judged | undefined): void
 }
 
 // A browser has six connections to an origin that speaks HTTP/1.1, and polls and content need theirs.
 const mostOpen = globalThis.location ? 4 : Infinity
-// {"messages":[ and ]}
-const frameBytes = 15
-// At most, of one character in UTF-8.
-const characterBytes = 3
 
 /**
  * Posts answers, one POST at a time: what becomes ready meanwhile goes together in the next one.
@@ -57,14 +56,13 @@ export class Responder {
    * Posts one message, with others until a time or by itself until a signal aborts. Settles with its
    * result; with undefined when it could not be delivered in time.
    */
-  push(message: Message, until: number | AbortSignal): Promise<Result | undefined> {
-    const { id } = message
+  push(message: Message, until: number | AbortSignal): Promise<Judged | undefined> {
     const json = JSON.stringify(message)
     return new Promise((settle) => {
       if (typeof until !== 'number') {
-        return void this.#deliver([{ json, id, deadlineMs: Infinity, settle }], until)
+        return void this.#deliver([{ json, deadlineMs: Infinity, settle }], until)
       }
-      this.#waiting.push({ json, id, deadlineMs: until, settle })
+      this.#waiting.push({ json, deadlineMs: until, settle })
       void this.#post()
     })
   }
@@ -111,32 +109,32 @@ export class Responder {
         return open
       })
       if (!group.length) return
-      let askedMs = 0
+      let error: ReverseHttpError | undefined
       try {
         if (!session.lost) {
           const json = `{"messages":[${group.map((w) => w.json).join()}]}`
           while (signal !== this.#stop.signal && this.#open >= mostOpen) await this.#turn.wait()
           this.#open++
-          const answered = await session.respond(json, signal).finally(() => {
-            this.#open--
-            this.#turn.end()
-          })
+          const answered = await session
+            .call<Results>('POST', session.claimed.responses, { json, signal })
+            .finally(() => {
+              this.#open--
+              this.#turn.end()
+            })
           group.forEach((w, i) => w.settle(answered?.results?.[i]))
           return
         }
       } catch (e) {
-        const error = e as ReverseHttpError
-        askedMs = error.retryAfterMs
-        if ([404, 409, 410].includes(error.status)) this.#events.lose(session, error)
+        error = e as ReverseHttpError
+        if (over(error)) this.#events.lose(session, error)
         else if (refused(error)) {
           // The same again would be refused again.
-          for (const { id, settle } of group)
-            settle({ id, status: 'invalid', detail: error.message })
+          for (const w of group) w.settle({ status: 'invalid', detail: error.message })
           return
         }
       }
       if (!signal.aborted && session === this.session) {
-        await this.#pause.wait(backoff.next(askedMs))
+        await this.#pause.wait(backoff.next(error?.retryAfterMs))
       }
     }
   }

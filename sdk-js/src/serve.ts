@@ -1,6 +1,6 @@
 import { Claim } from './claim.js'
-import { ReverseHttpError } from './error.js'
-import { discover, type Claiming, type Session } from './session.js'
+import type { ReverseHttpError } from './error.js'
+import { discover } from './session.js'
 import { Memory, pageStorage, type OwnershipStorage } from './storage.js'
 import type { Fetch } from './call.js'
 import type { Handler } from './exchange.js'
@@ -34,10 +34,6 @@ export interface ServeOptions {
   storage?: OwnershipStorage | null | undefined
 }
 
-const defaultConcurrency = 64
-// Shorter than the 10 s after which a gateway gives up a session that does not poll.
-const defaultDrainMs = 5_000
-
 /**
  * Claims a label and answers its visitors with the handler until the claim is closed.
  * Rejects with a ReverseHttpError when the gateway cannot be reached or refuses.
@@ -55,41 +51,22 @@ export async function serve(handler: Handler, options: ServeOptions = {}): Promi
     const kept = token ? {} : memory.recall()
     // JSON leaves out what is undefined.
     const wish = { label, token, ...kept, lease, timeoutMs, redeliver } as ClaimRequest
-    const session = await claimed(claiming, wish, !label && !!kept.label, memory, signal)
+    const session = await claiming(wish, signal).catch((e: ReverseHttpError) => {
+      if (label || !kept.label || e.code !== 'label_taken') throw e
+      // Nobody asked for the remembered label, and another has it by now: a new one will do.
+      memory.forget()
+      delete wish.label
+      delete wish.token
+      return claiming(wish, signal)
+    })
     memory.keep(session.claimed)
     // From here on the label is ours, whoever picked it.
     wish.label = session.claimed.label
     wish.token = session.claimed.token
-    const { concurrency = defaultConcurrency, drainMs = defaultDrainMs } = options
-    const parts = { handler, claiming, session, wish, memory, concurrency, drainMs }
-    const claim = new Claim(parts)
-    const close = (): void => void claim.close()
-    if (signal?.aborted) close()
-    signal?.addEventListener('abort', close)
-    void claim.closed.catch(() => {}).then(() => signal?.removeEventListener('abort', close))
-    return claim
+    return new Claim(handler, claiming, session, wish, memory, options)
   } catch (e) {
     memory.release()
     signal?.throwIfAborted()
     throw e
-  }
-}
-
-/** Claims; where nobody asked for the remembered label and another has it by now, with a new one. */
-async function claimed(
-  claiming: Claiming,
-  wish: ClaimRequest,
-  anyLabel: boolean,
-  memory: Memory,
-  signal: AbortSignal | undefined,
-): Promise<Session> {
-  try {
-    return await claiming(wish, signal)
-  } catch (e) {
-    if (!anyLabel || (e as ReverseHttpError).code !== 'label_taken') throw e
-    memory.forget()
-    delete wish.label
-    delete wish.token
-    return claiming(wish, signal)
   }
 }

@@ -1,10 +1,12 @@
+import { goodbyeMs, loadMs, slackMs } from './bounds.js'
 import { call, type Call, type Fetch } from './call.js'
 import { ReverseHttpError } from './error.js'
-import type { Batch, ClaimAnswer, ClaimRequest, Discovery, Results } from './envelope.js'
+import { Pause } from './pause.js'
+import type { Heard } from './stream.js'
+import type { Batch, ClaimAnswer, ClaimRequest, Discovery } from './envelope.js'
 
-// Longer than the gateway waits, so that only a dead connection is noticed.
-const slackMs = 5_000
-const goodbyeMs = 5_000
+/** Where the module was loaded: what makes polls streams. */
+type Streams = typeof import('./stream.js')
 
 /** Makes a claim, or takes it back; either way with a new session. */
 export type Claiming = (wish: ClaimRequest, signal?: AbortSignal) => Promise<Session>
@@ -19,21 +21,34 @@ export async function discover(
   const { href } = new URL('/.well-known/reversehttp', origin)
   const found = await call<Discovery>(fetch, href, { method: 'GET', signal })
   if (found?.version !== 1) {
-    throw new ReverseHttpError('unexpected', `${href} is no gateway of version 1`)
+    throw new ReverseHttpError('unexpected', `${href}: no gateway of version 1`)
   }
-  const { claims } = found
+  const { claims, transports } = found
+  const pause = new Pause()
+  let streams: Streams | undefined
+  let loading = transports.includes('ndjson')
+  if (loading) {
+    // Where it cannot be loaded (a policy, a bundler), polls are for batches.
+    void import('./stream.js')
+      .then((m) => (streams = m))
+      .catch(() => {})
+      .then(() => {
+        loading = false
+        pause.end()
+      })
+  }
   return async (wish, signal) => {
-    const json = JSON.stringify(wish)
     const claimed = await call<ClaimAnswer>(fetch, claims, {
       method: 'POST',
       bearer: key,
-      json,
+      json: JSON.stringify(wish),
       signal,
     })
     if (!claimed?.limits) {
-      throw new ReverseHttpError('unexpected', `POST ${claims}: no claim`)
+      throw new ReverseHttpError('unexpected', `${claims}: no claim`)
     }
-    return new Session(fetch, claimed)
+    if (loading) await pause.wait(loadMs)
+    return new Session(fetch, claimed, streams)
   }
 }
 
@@ -47,57 +62,45 @@ export class Session {
   /** It takes no answers any more either. */
   lost = false
   readonly #fetch: Fetch
+  /** What is loaded for streams. */
+  readonly streams: Streams | undefined
 
-  constructor(fetch: Fetch, claimed: ClaimAnswer) {
+  constructor(fetch: Fetch, claimed: ClaimAnswer, streams: Streams | undefined) {
     this.#fetch = fetch
+    this.streams = streams
     this.claimed = claimed
     this.cursor = claimed.cursor
   }
 
-  /** Asks for what comes after the cursor; undefined when nothing came within the wait. */
-  async poll(waitSeconds: number, signal: AbortSignal): Promise<Batch | undefined> {
-    const { requests } = this.claimed
-    const batch = await this.#call<Batch>('GET', requests, {
+  /**
+   * Asks for what comes after the cursor; undefined when nothing came. What comes on a stream is
+   * told while it comes, not given.
+   */
+  poll(waitSeconds: number, signal: AbortSignal, heard: Heard): Promise<Batch | undefined> {
+    return this.streams?.follow(this, waitSeconds, signal, heard) ?? this.batch(waitSeconds, signal)
+  }
+
+  /** Asks for what comes after the cursor, as a batch. */
+  batch(waitSeconds: number, signal: AbortSignal): Promise<Batch | undefined> {
+    return this.call('GET', this.claimed.requests, {
       headers: { Prefer: `wait=${waitSeconds}`, 'Last-Event-ID': this.cursor },
       signal,
       waitMs: waitSeconds * 1000 + slackMs,
     })
-    if (batch && !Array.isArray(batch.messages)) {
-      throw new ReverseHttpError('unexpected', `GET ${requests}: no batch`)
-    }
-    return batch
-  }
-
-  /** Posts answers, a JSON text of them. */
-  respond(json: string, signal: AbortSignal): Promise<Results | undefined> {
-    return this.#call('POST', this.claimed.responses, { json, signal })
-  }
-
-  /** Asks for the content of a request. */
-  async content(
-    url: string,
-    waitMs: number,
-    signal: AbortSignal,
-  ): Promise<ReadableStream<Uint8Array>> {
-    return (await this.#call('GET', url, { signal, streams: true, waitMs }))!
   }
 
   /** Says that this program stops serving. With keepalive it is said even while the page goes away. */
   async end(keepalive = false): Promise<void> {
     this.ended = this.lost = true
-    await this.#call('DELETE', this.claimed.session, {
+    await this.call('DELETE', this.claimed.session, {
       headers: { 'Last-Event-ID': this.cursor },
-      keepalive,
+      init: { keepalive },
       waitMs: goodbyeMs,
     })
   }
 
-  /** Ends the claim itself, with all its sessions. */
-  async deleteClaim(): Promise<void> {
-    await this.#call('DELETE', this.claimed.claim)
-  }
-
-  #call<T>(method: Call['method'], url: string, of: Partial<Call> = {}): Promise<T | undefined> {
+  /** Sends a request with the token. */
+  call<T>(method: Call['method'], url: string, of: Partial<Call> = {}): Promise<T | undefined> {
     return call<T>(this.#fetch, url, { method, bearer: this.claimed.token, ...of })
   }
 }

@@ -36,11 +36,11 @@ before(async () => {
 })
 after(() => rm(dir, { recursive: true }))
 
-test('the tarball has the module, its types, its map, README and LICENSE, and no tests', () => {
+test('the tarball has the modules, their types, their maps, README and LICENSE, and no tests', () => {
   for (const name of [
-    'dist/index.js',
-    'dist/index.js.map',
-    'dist/index.d.ts',
+    ...['index', 'stream', 'websocket'].flatMap((name) =>
+      ['js', 'js.map', 'd.ts'].map((extension) => `dist/${name}.${extension}`),
+    ),
     'README.md',
     'LICENSE',
   ]) {
@@ -72,11 +72,21 @@ test('handlers of routers fit without a cast, in a strict program', async () => 
     join(dir, 'program.ts'),
     `import { Hono } from 'hono'
     import { AutoRouter } from 'itty-router'
-    import { serve, ReverseHttpError, type Claim, type Handler, type Info, type ServeOptions } from 'reversehttp'
+    import { serve, ReverseHttpError, type Claim, type Handler, type Info, type ServeOptions, type Socket, type UpgradeOptions } from 'reversehttp'
     const options: ServeOptions = { gateway: new URL('https://gateway.example'), redeliver: 'any', storage: null, fetch }
     await serve(new Hono<{ Bindings: Info }>().get('/', (c) => c.text(c.env.remoteAddr)).fetch, options)
     await serve(AutoRouter().fetch)
     const handler: Handler = (request, { headers, content }) => new Response(content, { headers: [...headers] })
+    await serve((_, info) => {
+      const socket: Socket | undefined = info.upgrade?.({ protocol: 'chat', messageBytes: 1024 } satisfies UpgradeOptions)
+      if (!socket) return new Response(null, { status: 501 })
+      socket.onmessage = (e) => socket.send(e.data)
+      socket.addEventListener('close', ({ code, wasClean }) => [code.toFixed(), wasClean])
+      info.earlyHints([['Link', '</a.css>; rel=preload']])
+      return undefined
+    })
+    await serve((_, info) => { info.upgrade?.().close() })
+    await serve(async (_, info) => { info.upgrade?.().close(1000) })
     {
       await using claim: Claim = await serve(handler, options)
       claim.addEventListener('exchange', ({ request, response, durationMs }) => [request.target, response?.status, durationMs])

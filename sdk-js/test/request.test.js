@@ -52,7 +52,8 @@ test('info has what a Request cannot carry', async (t) => {
     ['X-Bad', 'a\x00b'],
   ]
   await exchange({ ...envelope, headers, timeoutMs: 1234, bodyBase64: 'AP/+' })
-  const { signal, content, responseHeaders, ...rest } = info
+  const { signal, content, responseHeaders, earlyHints, ...rest } = info
+  assert.equal(typeof earlyHints, 'function')
   assert.deepEqual([...content], [0, 255, 254], 'a GET has content, too')
   assert.ok(signal instanceof AbortSignal)
   assert.deepEqual(responseHeaders, [])

@@ -16,12 +16,13 @@ export const limits = {
 
 /**
  * Starts a gateway for one script: lists of replies for `claims`, `requests`, `responses`, `content`
- * and `session`, the path `base`, and `limits`. A reply may be a function of the request's JSON, too.
+ * and `session`, the path `base`, the `transports`, and `limits`. A reply may be a function of the request's JSON, too.
  */
 export async function scriptedGateway(script = {}) {
   const seen = {
     claims: [],
     polls: [],
+    forms: [],
     answers: [],
     posts: [],
     contents: [],
@@ -30,6 +31,8 @@ export async function scriptedGateway(script = {}) {
   }
   const replies = lists(script)
   const parked = []
+  const streams = []
+  const uploads = []
 
   const server = createServer((req, res) => {
     answer(req, res).catch((e) => {
@@ -41,7 +44,19 @@ export async function scriptedGateway(script = {}) {
   await once(server, 'listening')
   const origin = `http://127.0.0.1:${server.address().port}`
 
+  /** Takes raw content; a reply may be a function of the request, which sees it come. */
+  async function upload(req, res) {
+    const reply = replies.response.shift()
+    const chunks = []
+    uploads.push(chunks)
+    req.on('close', () => (chunks.closed = true))
+    if (reply) return reply(req, res, chunks)
+    for await (const chunk of req) chunks.push(chunk)
+    give(res, 202, { id: '', status: 'accepted' })
+  }
+
   async function answer(req, res) {
+    if (req.url === '/response') return upload(req, res)
     const chunks = []
     for await (const chunk of req) chunks.push(chunk)
     const content = Buffer.concat(chunks).toString()
@@ -53,14 +68,18 @@ export async function scriptedGateway(script = {}) {
         version: 1,
         claims: `${origin}/claims`,
         urlTemplate: '',
-        transports: ['json'],
+        transports: script.transports ?? ['json'],
         keyNeeded: false,
         limits,
         ...script.discovery,
       })
     }
     if (route === 'claims') seen.claims.push(json ?? {})
-    if (route === 'requests') seen.polls.push(req.headers['last-event-id'] ?? '')
+    const form = req.headers.accept?.startsWith('application/x-ndjson') ? 'ndjson' : 'json'
+    if (route === 'requests') {
+      seen.polls.push(req.headers['last-event-id'] ?? '')
+      seen.forms.push(form)
+    }
     if (route === 'responses') {
       seen.posts.push(json)
       seen.answers.push(...(json.messages ?? [json]))
@@ -71,12 +90,15 @@ export async function scriptedGateway(script = {}) {
     if (typeof reply === 'function') reply = await reply(json, res)
     if (reply.after) await until(() => seen.answers.length >= reply.after)
     for (const [name, value] of Object.entries(reply.headers ?? {})) res.setHeader(name, value)
+    if (reply.silent) return
+    if (reply.lines) return stream(res, reply)
     if (reply.drop) return req.socket.destroy()
     if (route === 'claims' && !reply.json && (reply.status ?? 201) < 300) {
       return give(res, reply.status ?? 201, claimAnswer(json ?? {}))
     }
     if (reply.body !== undefined) return void res.writeHead(reply.status).end(reply.body)
     if (reply.status) return give(res, reply.status, located(reply.json))
+    if (route === 'requests' && form === 'ndjson') return stream(res, { lines: [''] })
     if (route === 'requests') return park(res)
     if (route === 'responses') {
       const results = (json.messages ?? [json]).map(({ id }) => ({ id, status: 'accepted' }))
@@ -84,6 +106,19 @@ export async function scriptedGateway(script = {}) {
     }
     if (route === 'content') return give(res, 404, { status: 404, code: 'no_exchange' })
     return give(res, 204)
+  }
+
+  /** Writes each line by itself, and parks what stays open. */
+  async function stream(res, { lines, tail = '', ends, drop }) {
+    res.writeHead(200, { 'Content-Type': 'application/x-ndjson' }).flushHeaders()
+    for (const line of lines) {
+      await write(res, (typeof line === 'string' ? line : JSON.stringify(located(line))) + '\n')
+    }
+    if (tail) await write(res, tail)
+    if (drop) return res.socket.destroy()
+    if (ends) return res.end()
+    streams.push(res)
+    res.on('close', () => streams.splice(streams.indexOf(res), 1))
   }
 
   function located(json) {
@@ -127,6 +162,17 @@ export async function scriptedGateway(script = {}) {
       await until(() => parked.length > 0)
       give(parked.shift(), 200, located({ cursor: `d${++batches}`, messages }))
     },
+    /** The pieces of each raw content; `closed` once its request is over. */
+    uploads,
+    /** The streams that are open. */
+    streams,
+    /** Writes these lines to the open stream, once there is one. */
+    async tell(...lines) {
+      await until(() => streams.length > 0)
+      for (const line of lines) {
+        await write(streams[0], (line && JSON.stringify(located(line))) + '\n')
+      }
+    },
     /** Ends the parked poll with an error. */
     async refuse(status, code, headers = {}) {
       await until(() => parked.length > 0)
@@ -154,8 +200,11 @@ function lists({ claims = [], requests = [], responses = [], content = [], sessi
     content: [...content],
     session: [...session],
     claim: [],
+    response: [],
   }
 }
+
+const write = (res, text) => new Promise((resolve) => res.write(text, resolve))
 
 function give(res, status, json) {
   if (json === undefined) return void res.writeHead(status).end()

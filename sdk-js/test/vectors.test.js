@@ -37,6 +37,7 @@ async function play({ why, options, handler, gateway: script, expect }) {
       await new Promise((resolve) => request.signal.addEventListener('abort', resolve))
       cancelled()
     }
+    if (handler?.hints) info.earlyHints(handler.hints)
     return response(handler, info)
   }
   let claim
@@ -91,7 +92,7 @@ function streamed({ chunks, fails, waits, ...head }, info, { answers }, cancelle
 function fault(want, got) {
   try {
     assert.equal(got.error, want.error, 'error')
-    for (const name of ['polls', 'states', 'contents'])
+    for (const name of ['polls', 'forms', 'states', 'contents'])
       if (want[name]) assert.deepEqual(got[name], want[name], name)
     for (const name of ['handled', 'paths', 'cancelled']) {
       // Exchanges run side by side.

@@ -72,6 +72,31 @@ func (s *Session) Abort(id string) (Result, error) {
 	})
 }
 
+// mostInterims is how many interim responses an exchange may have.
+const mostInterims = 16
+
+// Interim sends an interim response ahead of the answer. It gives [Conflict] where
+// the answer has begun, and where so many went before that no more are taken.
+func (s *Session) Interim(id string, a *Answer) (Result, error) {
+	none := func(tombstone) bool { return false }
+	return s.settle(id, none, func(x *Exchange) Result {
+		if x.state == answering || x.informed >= mostInterims {
+			return Conflict
+		}
+		x.seen = true
+		if x.state == delivered {
+			x.state = running
+		}
+		x.informed++
+		x.interims = append(x.interims, a)
+		select {
+		case x.news <- struct{}{}:
+		default:
+		}
+		return Accepted
+	})
+}
+
 // settle has how judge a message for an exchange that the session holds, and same
 // tell whether it repeats one for an exchange that has ended.
 func (s *Session) settle(id string, same func(tombstone) bool, how func(*Exchange) Result) (Result, error) {

@@ -2,8 +2,9 @@
 // exchanges between visitors and sessions. It knows no wire: every protocol is
 // a door elsewhere that turns its wire into calls of this package.
 //
-// A door for programs calls [Registry.Open], [Session.Poll], [Session.Answer],
-// [Session.Abort] and [Session.End]. A door for visitors calls [Claim.Begin]
+// A door for programs calls [Registry.Open], [Session.Poll] or [Session.Listen],
+// [Session.Answer], [Session.Part], [Session.Interim], [Session.Abort] and
+// [Session.End]. A door for visitors calls [Claim.Begin]
 // and then [Exchange.Do]. Whoever waits does so on its own goroutine; the
 // package starts none.
 //
@@ -13,7 +14,8 @@
 //	                                         → failed     Fail
 //	queued     no session has it             → delivered  a poll takes it
 //	                                         → failed     no poller, claim ended, draining
-//	delivered  written to a poll             → running    a cursor, or a poll without one
+//	delivered  written to a poll             → running    a cursor, a poll without one, an interim response,
+//	                                                      or its content is asked for
 //	                                         → delivered  a poll whose cursor is before it (attempt + 1)
 //	                                         → queued     Session.End with a cursor before it
 //	running    the session has it            → done       an answer (from delivered too)
@@ -24,7 +26,7 @@
 //	                                         → timed out  no answer in time
 //	answering  its head was given            → done       the visitor has the last part
 //	                                         → failed     an abort, the session is lost
-//	                                         → timed out  no part in time
+//	                                         → timed out  no part in time; of an upgrade there is none
 //	delivered, running, answering            → failed     Reject: the content that the session fetches ends badly
 //	all above                                → abandoned  the visitor left
 //

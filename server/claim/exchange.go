@@ -24,6 +24,11 @@ type Request struct {
 	Stream any
 	// Keyed says that the request has an Idempotency-Key field.
 	Keyed bool
+	// Upgrade is the protocol that the visitor asks for. Empty means none.
+	Upgrade string
+	// Inform is called with each interim response, before Do returns. Nil means
+	// that the visitor takes none.
+	Inform func(*Answer)
 }
 
 // Answer is what a handler said: all of it, or with More its beginning, which
@@ -37,6 +42,10 @@ type Answer struct {
 	// Next has given all.
 	Trailers []Field
 }
+
+// upgraded tells whether the answer upgrades the visitor's connection: then time
+// between its parts is no fault.
+func (a *Answer) upgraded() bool { return a.Status == 101 }
 
 // Outcome is the end of an exchange.
 type Outcome int
@@ -92,6 +101,10 @@ type Exchange struct {
 	parts    *parts // of a streamed answer
 	failure  *Failure
 	outcome  Outcome
+	interims []*Answer // not given to the visitor yet
+	informed int       // how many interim responses there were
+	// news is told of interims; one place.
+	news chan struct{}
 
 	// ready is closed when the answer, or the failure, is there; answer does not
 	// change afterwards, but for trailers.
@@ -112,7 +125,7 @@ func (x *Exchange) Claim() *Claim { return x.claim }
 // a [*Failure] at once where no session lives or a bound is reached. Whoever
 // began an exchange ends it with [Exchange.Do] or [Exchange.Fail].
 func (c *Claim) Begin() (*Exchange, error) {
-	x := &Exchange{claim: c, begun: time.Now(), ready: make(chan struct{})}
+	x := &Exchange{claim: c, begun: time.Now(), ready: make(chan struct{}), news: make(chan struct{}, 1)}
 	c.mu.Lock()
 	c.lastID++
 	x.id = c.exchangeID(c.lastID)
@@ -164,7 +177,10 @@ func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
 	defer timer.Stop()
 	for {
 		select {
+		case <-x.news:
+			x.inform()
 		case <-x.ready:
+			x.inform()
 			if a := x.answer; a != nil && a.More {
 				return a, nil
 			}
@@ -180,6 +196,19 @@ func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
 			c.mu.Lock()
 			timer.Reset(x.overdue())
 			c.mu.Unlock()
+		}
+	}
+}
+
+// inform gives the visitor the interim responses that came.
+func (x *Exchange) inform() {
+	x.claim.mu.Lock()
+	interims := x.interims
+	x.interims = nil
+	x.claim.mu.Unlock()
+	for _, a := range interims {
+		if x.request.Inform != nil {
+			x.request.Inform(a)
 		}
 	}
 }

@@ -16,6 +16,8 @@ type Batch struct {
 // Message is a request or a cancellation.
 type Message struct {
 	Exchange *Exchange
+	// Cursor names the message.
+	Cursor string
 	// Cancel is empty for a request.
 	Cancel CancelReason
 	// Attempt counts the deliveries of a request, from 1.
@@ -26,8 +28,10 @@ type Message struct {
 
 // poll is an open poll of a session. claim.mu guards it, but for the channel.
 type poll struct {
-	woken  chan struct{} // buffered, one place
-	yields bool          // a newer poll took its place
+	session *Session
+	woken   chan struct{} // buffered, one place
+	yields  bool          // a newer poll took its place
+	begun   bool          // it gave what was not acknowledged before, again
 }
 
 func (p *poll) wake() {
@@ -46,57 +50,49 @@ func (p *poll) wake() {
 // It fails with [ErrBadCursor], [ErrSessionFenced], [ErrNoSession],
 // [ErrClaimDeleted], [ErrLeaseEnded] and [ErrDraining].
 func (s *Session) Poll(ctx context.Context, cursor *string, wait time.Duration) (*Batch, error) {
-	c := s.claim
-	c.mu.Lock()
-	if s.gone != nil {
-		defer c.mu.Unlock()
-		return nil, s.gone
-	}
-	if err := s.acknowledge(cursor); err != nil {
-		c.mu.Unlock()
+	p, err := s.openPoll(cursor)
+	if err != nil {
 		return nil, err
 	}
-	if c.registry.isDraining() {
-		c.mu.Unlock()
-		return nil, ErrDraining
-	}
-	p := s.openPoll()
-	if b := s.take(); b != nil || wait <= 0 {
-		s.closePoll()
-		c.mu.Unlock()
-		return b, nil
-	}
-	c.parked = append(c.parked, s)
-	c.mu.Unlock()
+	defer p.close()
+	r := s.claim.registry
+	b, _, err := p.next(ctx, time.Now().Add(min(wait, r.times.Wait)), r.limits.Batch)
+	return b, err
+}
 
-	until := time.Now().Add(min(wait, c.registry.times.Wait))
+// next gives what comes for the session until a time, while fewer than most
+// messages wait to be acknowledged. It tells whether the poll is over.
+func (p *poll) next(ctx context.Context, until time.Time, most int) (b *Batch, over bool, err error) {
+	s, c := p.session, p.session.claim
+	timeUp := !time.Now().Before(until)
 	for {
-		over, why := p.wait(ctx, time.Until(until), c.registry)
 		c.mu.Lock()
 		switch {
 		case p.yields:
 			c.mu.Unlock()
-			return nil, nil
+			return nil, true, nil
 		case s.gone != nil:
-			s.closePoll()
 			defer c.mu.Unlock()
-			return nil, s.gone
+			return nil, true, s.gone
 		case ctx.Err() != nil:
-			s.closePoll()
+			c.unpark(s)
 			s.giveBack()
 			c.mu.Unlock()
-			return nil, ctx.Err()
+			return nil, true, ctx.Err()
 		}
-		if b := s.take(); b != nil || over {
-			s.closePoll()
+		b, full := p.take(most)
+		if b != nil || full || timeUp {
 			c.mu.Unlock()
 			if b != nil {
-				why = nil
+				err = nil
 			}
-			return b, why
+			return b, full || err != nil, err
 		}
-		c.parked = append(c.parked, s) // what woke it has gone, such as a visitor
+		if !slices.Contains(c.parked, s) { // what woke it may have gone, such as a visitor
+			c.parked = append(c.parked, s)
+		}
 		c.mu.Unlock()
+		timeUp, err = p.wait(ctx, time.Until(until), c.registry)
 	}
 }
 
@@ -121,9 +117,27 @@ func (p *poll) wait(ctx context.Context, d time.Duration, r *Registry) (over boo
 	}
 }
 
-// openPoll makes the session's poll, in place of an older one. The caller
-// holds claim.mu.
-func (s *Session) openPoll() *poll {
+// openPoll acknowledges what a poll says, and makes it the session's. Whoever
+// opened a poll closes it.
+func (s *Session) openPoll(cursor *string) (*poll, error) {
+	c := s.claim
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.gone != nil {
+		return nil, s.gone
+	}
+	if err := s.acknowledge(cursor); err != nil {
+		return nil, err
+	}
+	if c.registry.isDraining() {
+		return nil, ErrDraining
+	}
+	return s.newPoll(), nil
+}
+
+// newPoll makes the session's poll, in place of an older one. The caller holds
+// claim.mu.
+func (s *Session) newPoll() *poll {
 	c := s.claim
 	if s.poll != nil {
 		s.poll.yields = true
@@ -132,13 +146,23 @@ func (s *Session) openPoll() *poll {
 		c.polls++
 		c.registry.polls.Add(1)
 	}
-	s.poll = &poll{woken: make(chan struct{}, 1)}
+	s.poll = &poll{session: s, woken: make(chan struct{}, 1)}
 	return s.poll
 }
 
-// closePoll notes the end of the session's poll. The caller holds claim.mu.
-func (s *Session) closePoll() {
-	c := s.claim
+func (p *poll) close() {
+	p.session.claim.mu.Lock()
+	defer p.session.claim.mu.Unlock()
+	p.end()
+}
+
+// end notes the end of the poll, unless a newer one took its place. The caller
+// holds claim.mu.
+func (p *poll) end() {
+	if p.yields {
+		return
+	}
+	s, c := p.session, p.session.claim
 	c.unpark(s)
 	s.poll = nil
 	c.polls--
@@ -185,20 +209,24 @@ func (s *Session) giveBack() {
 // is there before its session counts as lost.
 const fullBatch = 1 << 20
 
-// take gives what the session has not acknowledged, again, and then what waits
-// for it, or nil where there is nothing. The caller holds claim.mu.
-func (s *Session) take() *Batch {
-	now, limit := time.Now(), s.claim.registry.limits.Batch
+// take gives what the session has not acknowledged, again, where the poll did not
+// yet, and then what waits for it; nil where there is nothing. It tells whether as
+// much as may be was not acknowledged. The caller holds claim.mu.
+func (p *poll) take(most int) (b *Batch, full bool) {
+	s := p.session
+	now := time.Now()
+	s.forget()
 	size := 0
-	s.sent = slices.DeleteFunc(s.sent, func(m message) bool {
-		return m.cancel == "" && m.exchange.state != delivered
-	})
 	for _, m := range s.sent {
 		if m.cancel == "" {
 			size += len(m.exchange.request.Content)
 		}
 	}
-	for len(s.sent) < limit && size < fullBatch {
+	from := len(s.sent)
+	if !p.begun {
+		from, p.begun = 0, true
+	}
+	for len(s.sent) < most && size < fullBatch {
 		m, ok := s.nextMessage()
 		if !ok {
 			break
@@ -215,18 +243,33 @@ func (s *Session) take() *Batch {
 		}
 		s.sent = append(s.sent, m)
 	}
-	if len(s.sent) == 0 {
-		return nil
+	giving := s.sent[from:]
+	if len(giving) == 0 {
+		return nil, len(s.sent) >= most || size >= fullBatch
 	}
-	b := &Batch{Cursor: s.cursor(s.sent[len(s.sent)-1].number), Messages: make([]Message, len(s.sent))}
-	for i, m := range s.sent {
+	giving = giving[:min(len(giving), most)]
+	b = &Batch{Messages: make([]Message, len(giving))}
+	for i, m := range giving {
+		giving[i].given = now
 		x := m.exchange
 		if m.cancel == "" {
 			x.attempt++
 		}
-		b.Messages[i] = Message{Exchange: x, Cancel: m.cancel, Attempt: x.attempt, Timeout: max(x.given.Add(x.timeout).Sub(now), 0)}
+		b.Messages[i] = Message{
+			Exchange: x, Cursor: s.cursor(m.number), Cancel: m.cancel, Attempt: x.attempt,
+			Timeout: max(x.given.Add(x.timeout).Sub(now), 0),
+		}
 	}
-	return b
+	b.Cursor = b.Messages[len(giving)-1].Cursor
+	return b, false
+}
+
+// forget drops requests that need no acknowledgement any more. The caller holds
+// claim.mu.
+func (s *Session) forget() {
+	s.sent = slices.DeleteFunc(s.sent, func(m message) bool {
+		return m.cancel == "" && m.exchange.state != delivered
+	})
 }
 
 // nextMessage takes the next message for the session, its own first. The

@@ -86,9 +86,9 @@ func TestAPollThatYieldsLosesNothing(t *testing.T) {
 		s.claim.mu.Lock()
 		x.request = &Request{Method: "POST"}
 		x.enqueue()
-		one.openPoll()
-		b := one.take()
-		one.closePoll()
+		newer := one.newPoll()
+		b, _ := newer.take(64)
+		newer.end()
 		s.claim.mu.Unlock()
 		if older.open() || older.batch != nil {
 			t.Errorf("older poll = %v, want nothing", ids(older.batch))

@@ -29,6 +29,7 @@ type Session struct {
 // message is a request, or its cancellation, on its way to a session.
 type message struct {
 	number   uint64
+	given    time.Time // when it was given last
 	exchange *Exchange
 	cancel   CancelReason // empty for a request
 }

@@ -58,12 +58,19 @@ func (x *Exchange) begin(a *Answer) {
 	close(x.ready)
 }
 
+// ages is longer than anything lasts.
+const ages = 100 * 365 * 24 * time.Hour
+
 // Next gives the visitor the content that comes next of an answer with More; at
 // the end it gives [io.EOF], and a [*Failure] where the answer is cut short. The
 // end of ctx means that the visitor left.
 func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
 	c, p := x.claim, x.parts
-	timer := time.NewTimer(c.registry.times.Part)
+	most := c.registry.times.Part
+	if x.answer.upgraded() {
+		most = ages
+	}
+	timer := time.NewTimer(most)
 	defer timer.Stop()
 	c.mu.Lock()
 	p.moved = time.Now() // the visitor's own slowness is over
@@ -81,7 +88,7 @@ func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
 			x.finish(Done, nil, nil)
 		}
 		over := x.state == ended
-		left := time.Until(p.moved.Add(c.registry.times.Part))
+		left := time.Until(p.moved.Add(most))
 		c.mu.Unlock()
 		if over {
 			if err := x.end(); err != nil {
@@ -98,7 +105,7 @@ func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
 			c.mu.Unlock()
 		case <-timer.C:
 			c.mu.Lock()
-			if x.state == answering && time.Since(p.moved) >= c.registry.times.Part {
+			if x.state == answering && time.Since(p.moved) >= most {
 				s := x.session
 				x.finish(TimedOut, nil, &Failure{ErrHandlerTimeout, HandedYes})
 				s.cancel(x, CancelTimedOut)

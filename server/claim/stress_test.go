@@ -27,7 +27,7 @@ func newCrowd() *crowd {
 	c := &crowd{}
 	c.Registry = New(Options{
 		Times: Times{
-			Wait: 20 * time.Millisecond, Acknowledge: 15 * time.Millisecond, NoPoller: 60 * time.Millisecond,
+			Wait: 20 * time.Millisecond, Stream: 30 * time.Millisecond, Heartbeat: 3 * time.Millisecond, Unacknowledged: 5 * time.Millisecond, Acknowledge: 15 * time.Millisecond, NoPoller: 60 * time.Millisecond,
 			Answer: 150 * time.Millisecond, Part: 10 * time.Millisecond, Lease: time.Minute, Tombstone: 100 * time.Millisecond, Spread: 10 * time.Millisecond,
 		},
 		Limits: Limits{Queue: 64, Batch: 8, Tombstones: 32, Sessions: 1000},
@@ -150,17 +150,25 @@ func (c *crowd) session(ctx context.Context, s *Session, rnd *rand.Rand) {
 		if rnd.IntN(10) == 0 {
 			time.AfterFunc(time.Duration(rnd.IntN(3000))*time.Microsecond, stop)
 		}
-		b, err := s.Poll(pollCtx, &cursor, time.Second)
+		take := func(b *Batch) {
+			if b != nil && rnd.IntN(8) > 0 { // else the batch is lost on its way
+				cursor = b.Cursor
+				c.answer(s, b, rnd)
+			}
+		}
+		var err error
+		if rnd.IntN(2) == 0 {
+			said := cursor
+			err = s.Listen(pollCtx, &said, time.Second, take)
+		} else {
+			var b *Batch
+			if b, err = s.Poll(pollCtx, &cursor, time.Second); err == nil {
+				take(b)
+			}
+		}
 		stop()
 		if err != nil && !errors.Is(err, context.Canceled) {
 			return
-		}
-		if b == nil {
-			continue
-		}
-		if rnd.IntN(8) > 0 { // else the batch is lost on its way
-			cursor = b.Cursor
-			c.answer(s, b, rnd)
 		}
 		switch rnd.IntN(40) {
 		case 0: // a crash
@@ -180,6 +188,9 @@ func (c *crowd) answer(s *Session, b *Batch, rnd *rand.Rand) {
 			continue
 		}
 		a := &Answer{Status: 200, Content: []byte(m.Exchange.Request().Target)}
+		if rnd.IntN(10) == 0 {
+			_, _ = s.Interim(m.Exchange.ID(), &Answer{Status: 103})
+		}
 		switch rnd.IntN(30) {
 		case 0: // never answered
 		case 1:

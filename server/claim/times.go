@@ -4,8 +4,15 @@ import "time"
 
 // Times are the durations that the core keeps. Zero means the default.
 type Times struct {
-	// Wait is the longest wait of a poll. Default 25 s.
+	// Wait is the longest wait of [Session.Poll]. Default 25 s.
 	Wait time.Duration
+	// Stream is the longest that [Session.Listen] goes on. Default 55 s.
+	Stream time.Duration
+	// Heartbeat is the longest silence of it. Default 15 s.
+	Heartbeat time.Duration
+	// Unacknowledged is how long it goes on while a message that it gave was
+	// neither acknowledged nor answered. Default 5 s.
+	Unacknowledged time.Duration
 	// Acknowledge is how long a session that uses cursors lives with neither
 	// an open poll nor an answer. Default 10 s.
 	Acknowledge time.Duration
@@ -35,6 +42,9 @@ func (t Times) withDefaults() Times {
 		}
 	}
 	set(&t.Wait, 25*time.Second)
+	set(&t.Stream, 55*time.Second)
+	set(&t.Heartbeat, 15*time.Second)
+	set(&t.Unacknowledged, 5*time.Second)
 	set(&t.Acknowledge, 10*time.Second)
 	set(&t.NoPoller, 5*time.Second)
 	set(&t.Answer, 60*time.Second)

@@ -15,7 +15,7 @@ import (
 	"reversehttp/server/claim"
 )
 
-// message is any message of a program: a response or an abort.
+// message is any message of a program.
 type message struct {
 	Type       string         `json:"type"`
 	ID         string         `json:"id"`
@@ -109,8 +109,14 @@ func (g *Gateway) answerOne(ctx context.Context, s *claim.Session, m *message) (
 		case errors.Is(err, claim.ErrGap):
 			return invalid(m.ID, &fault{"/seq", "a part before this one is missing"}), nil
 		}
-	case m.Type != schema.TypeAbort && m.Type != schema.TypeResponse && m.Type != schema.TypePart:
-		return invalid(m.ID, &fault{"/type", "type is response, part or abort"}), nil
+	case m.Type == schema.TypeInterim && m.ID != "":
+		a, f := m.interim()
+		if f != nil {
+			return invalid(m.ID, f), nil
+		}
+		result, err = s.Interim(m.ID, a)
+	case m.Type != schema.TypeAbort && m.Type != schema.TypeResponse && m.Type != schema.TypePart && m.Type != schema.TypeInterim:
+		return invalid(m.ID, &fault{"/type", "type is response, part, interim or abort"}), nil
 	default:
 		return invalid(m.ID, &fault{"/id", "id names the exchange"}), nil
 	}
@@ -136,8 +142,12 @@ func invalid(id string, f *fault) schema.Result {
 // request it answers, or nil.
 func (m *message) answer(req *claim.Request) (*claim.Answer, *fault) {
 	a := &claim.Answer{Status: m.Status, More: m.More}
-	if m.Status < 200 || m.Status > 599 {
-		return nil, &fault{"/status", "status is a final status code, 200 to 599"}
+	upgrades := m.Status == http.StatusSwitchingProtocols && (req == nil || req.Upgrade != "")
+	switch {
+	case upgrades && !m.More:
+		return nil, &fault{"/more", "a response that upgrades is followed by what is sent on the connection"}
+	case !upgrades && (m.Status < 200 || m.Status > 599):
+		return nil, &fault{"/status", "status is a final status code, 200 to 599, or 101 to a request with upgrade"}
 	}
 	content, where, f := m.content()
 	if f != nil {
@@ -155,10 +165,25 @@ func (m *message) answer(req *claim.Request) (*claim.Answer, *fault) {
 	if a.Trailers, f = m.trailers(); f != nil {
 		return nil, f
 	}
-	a.Fields = make([]claim.Field, len(m.Headers))
+	a.Fields, f = m.fields(len(content), req)
+	return a, f
+}
+
+// interim makes an interim response one for the core.
+func (m *message) interim() (*claim.Answer, *fault) {
+	if m.Status < 102 || m.Status > 199 {
+		return nil, &fault{"/status", "status is an informational status code, 102 to 199"}
+	}
+	fields, f := m.fields(0, nil)
+	return &claim.Answer{Status: m.Status, Fields: fields}, f
+}
+
+// fields checks the fields of an answer to req with so much content.
+func (m *message) fields(content int, req *claim.Request) ([]claim.Field, *fault) {
+	fields := make([]claim.Field, len(m.Headers))
 	lengths := 0
 	for i, f := range m.Headers {
-		a.Fields[i] = claim.Field{Name: f[0], Value: f[1]}
+		fields[i] = claim.Field{Name: f[0], Value: f[1]}
 		at := "/headers/" + strconv.Itoa(i)
 		if half, why := faultOfField(f[0], f[1]); why != "" {
 			return nil, &fault{at + half, why}
@@ -168,12 +193,12 @@ func (m *message) answer(req *claim.Request) (*claim.Answer, *fault) {
 			return nil, &fault{at + "/0", "the gateway frames the response: leave Transfer-Encoding out"}
 		case strings.EqualFold(f[0], "Content-Length"):
 			lengths++
-			if !m.lengthFits(f[1], len(a.Content), req) || lengths > 1 {
+			if !m.lengthFits(f[1], content, req) || lengths > 1 {
 				return nil, &fault{at + "/1", "Content-Length is not the length of the content: leave it out"}
 			}
 		}
 	}
-	return a, nil
+	return fields, nil
 }
 
 // part makes a part one for the core.
@@ -229,7 +254,7 @@ func (m *message) trailers() ([]claim.Field, *fault) {
 // or tells the length of what GET would give (RFC 9110, 8.6).
 func (m *message) lengthFits(stated string, length int, req *claim.Request) bool {
 	n, err := strconv.ParseUint(stated, 10, 62)
-	if err != nil || stated != strconv.FormatUint(n, 10) || m.Status == 204 {
+	if err != nil || stated != strconv.FormatUint(n, 10) || m.Status == 204 || m.Status < 200 {
 		return false
 	}
 	if n == uint64(length) || m.More {

@@ -210,14 +210,18 @@ func TestWhatAPollPrefers(t *testing.T) {
 }
 
 func TestWhatAPollAccepts(t *testing.T) {
-	for accept, want := range map[string]bool{
-		"application/json": true, "*/*": true, "application/*": true, "Application/JSON": true, "text/html, */*;q=0.1": true, "": true,
-		"application/x-ndjson": false, "text/event-stream": false, "text/html": false, "application/json;q=0": false, "application/json; q=0.0, text/html": false,
-		"application/x-ndjson, application/json": true,
+	for accept, want := range map[string]string{
+		"application/json": "json", "*/*": "json", "application/*": "json", "Application/JSON": "json", "text/html, */*;q=0.1": "json", "": "json",
+		"application/x-ndjson": "ndjson", "text/event-stream": "sse", "text/html": "", "application/json;q=0": "", "application/json; q=0.0, text/html": "",
+		"application/x-ndjson, application/json": "ndjson", "application/json, application/x-ndjson": "json", "application/json;q=0.9, application/x-ndjson": "ndjson",
+		"application/x-ndjson;q=0.2, text/event-stream;q=0.3": "sse", "application/x-ndjson;charset=utf-8; Q=0, */*": "json", "application/x-ndjson;q=high": "ndjson",
 	} {
-		if got := acceptsJSON(&http.Request{Header: http.Header{"Accept": {accept}}}); got != want {
-			t.Errorf("Accept %q = %v, want %v", accept, got, want)
+		if got := formOf(&http.Request{Header: http.Header{"Accept": {accept}}}); got != want {
+			t.Errorf("Accept %q = %q, want %q", accept, got, want)
 		}
+	}
+	if got := formOf(&http.Request{}); got != "json" {
+		t.Errorf("no Accept = %q, want json", got)
 	}
 }
 

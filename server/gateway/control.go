@@ -5,6 +5,7 @@ import (
 	stdjson "encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,15 +24,16 @@ func (g *Gateway) discover(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	writeJSON(w, http.StatusOK, schema.Discovery{
 		Version: 1, Claims: g.public.control + "claims", URLTemplate: g.public.template(),
-		Transports: []string{"json"}, KeyNeeded: g.keys.Needed(), Limits: g.limits(),
+		Transports: []string{"json", "ndjson", "sse"}, KeyNeeded: g.keys.Needed(), Limits: g.limits(),
 	})
 }
 
 // limits tells the bounds that a program should know.
 func (g *Gateway) limits() schema.Limits {
-	l := g.registry.Limits()
+	l, times := g.registry.Limits(), g.registry.Times()
 	return schema.Limits{
-		InlineBytes: g.options.InlineBytes, ContentBytes: g.options.ContentBytes, PartBytes: g.options.PartBytes, WaitSeconds: int(g.registry.Times().Wait / time.Second),
+		InlineBytes: g.options.InlineBytes, ContentBytes: g.options.ContentBytes, PartBytes: g.options.PartBytes,
+		WaitSeconds: int(times.Wait / time.Second), StreamSeconds: int(times.Stream / time.Second), HeartbeatSeconds: int(times.Heartbeat / time.Second),
 		Batch: l.Batch, AnswerBytes: g.options.AnswerBytes, Sessions: l.Sessions, Queue: l.Queue,
 	}
 }
@@ -316,7 +318,9 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	if err != nil {
 		panic("gateway: " + err.Error()) // our own types always marshal
 	}
+	body = append(body, '\n')
 	w.Header()["Content-Type"] = []string{"application/json"}
+	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))} // it is whole before anybody lingers
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n'))
+	_, _ = w.Write(body)
 }

@@ -70,7 +70,7 @@ func (m *metrics) count(e claim.Ended) {
 	}
 	m.sent.Add(float64(e.Sent))
 	if req := e.Exchange.Request(); req != nil {
-		if u, ok := req.Stream.(*upload); ok {
+		if u, ok := req.Stream.(incoming); ok {
 			m.sent.Add(float64(u.bytes()))
 		}
 	}

@@ -18,13 +18,22 @@ import (
 
 // poll answers GET {requests}.
 func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) {
-	s := sessionOf(r)
-	if !acceptsJSON(r) {
+	switch formOf(r) {
+	case "json":
+		g.pollBatch(w, r)
+	case "ndjson":
+		g.pollStream(w, r, ndjson{g, sessionOf(r)})
+	case "sse":
+		g.pollStream(w, r, events{g, sessionOf(r)})
+	default:
 		(&problem{code: schema.CodeNotAcceptable}).write(w, r)
-		return
 	}
-	longest := g.registry.Times().Wait
-	wait, preferred := preferredWait(r, longest)
+}
+
+// pollBatch answers with one batch.
+func (g *Gateway) pollBatch(w http.ResponseWriter, r *http.Request) {
+	s := sessionOf(r)
+	wait, preferred := preferredWait(r, g.registry.Times().Wait)
 	batch, err := s.Poll(r.Context(), lastEventID(r), wait)
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -36,7 +45,7 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	if preferred {
-		h.Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
+		applied(h, wait)
 	}
 	if batch == nil {
 		boundWrite(w, 0)
@@ -50,24 +59,49 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// acceptsJSON tells whether Accept leaves room for application/json.
-func acceptsJSON(r *http.Request) bool {
+// formOf gives the form of answer that Accept asks for (RFC 9110, 12.5.1): the one
+// of the highest quality, the first named of equals, "" where there is none.
+func formOf(r *http.Request) (form string) {
 	accept := r.Header["Accept"]
 	if len(accept) == 0 {
-		return true
+		return "json"
 	}
+	best := 0.0
 	for _, v := range accept {
 		for one := range strings.SplitSeq(v, ",") {
 			media, parameters, _ := strings.Cut(one, ";")
+			named := ""
 			switch strings.ToLower(strings.TrimSpace(media)) {
 			case "*/*", "application/*", "application/json", "":
-				if q := strings.ReplaceAll(parameters, " ", ""); q != "q=0" && q != "q=0.0" {
-					return true
-				}
+				named = "json"
+			case "application/x-ndjson":
+				named = "ndjson"
+			case "text/event-stream", "text/*":
+				named = "sse"
+			}
+			if q := quality(parameters); named != "" && q > best {
+				form, best = named, q
 			}
 		}
 	}
-	return false
+	return form
+}
+
+// quality reads the parameter q; 1 where there is none that can be read.
+func quality(parameters string) float64 {
+	for p := range strings.SplitSeq(parameters, ";") {
+		if value, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(p)), "q="); ok {
+			if q, err := strconv.ParseFloat(value, 64); err == nil && q >= 0 && q <= 1 {
+				return q
+			}
+		}
+	}
+	return 1
+}
+
+// applied says how long the wait is that a program asked for.
+func applied(h http.Header, wait time.Duration) {
+	h.Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
 }
 
 // preferredWait reads Prefer: wait=N (RFC 7240, 4.3), in whole seconds. What it
@@ -121,22 +155,26 @@ func (g *Gateway) appendBatch(b []byte, s *claim.Session, batch *claim.Batch) []
 		if i > 0 {
 			b = append(b, ',')
 		}
-		if m.Cancel != "" {
-			b = append(b, `{"type":"cancel","id":`...)
-			b = appendString(b, m.Exchange.ID())
-			b = append(b, `,"reason":`...)
-			b = appendString(b, string(m.Cancel))
-			b = append(b, '}')
-			continue
-		}
-		b = g.appendRequest(b, s, m)
+		b = g.appendMessage(append(b, '{'), s, m)
 	}
 	return append(b, "]}\n"...)
 }
 
+// appendMessage appends the members of a message, and the end of its object.
+func (g *Gateway) appendMessage(b []byte, s *claim.Session, m claim.Message) []byte {
+	if m.Cancel == "" {
+		return g.appendRequest(b, s, m)
+	}
+	b = append(b, `"type":"cancel","id":`...)
+	b = appendString(b, m.Exchange.ID())
+	b = append(b, `,"reason":`...)
+	b = appendString(b, string(m.Cancel))
+	return append(b, '}')
+}
+
 func (g *Gateway) appendRequest(b []byte, s *claim.Session, m claim.Message) []byte {
 	req := m.Exchange.Request()
-	b = append(b, `{"type":"request","id":`...)
+	b = append(b, `"type":"request","id":`...)
 	b = appendString(b, m.Exchange.ID())
 	b = append(b, `,"attempt":`...)
 	b = strconv.AppendInt(b, int64(m.Attempt), 10)
@@ -163,6 +201,10 @@ func (g *Gateway) appendRequest(b []byte, s *claim.Session, m claim.Message) []b
 		b = append(b, ']')
 	}
 	b = append(b, ']')
+	if req.Upgrade != "" {
+		b = append(b, `,"upgrade":`...)
+		b = appendString(b, req.Upgrade)
+	}
 	at := g.sessionURL(s) + "/exchanges/" + m.Exchange.ID()
 	b = append(b, `,"responseUrl":`...)
 	b = appendString(b, at+"/response")

@@ -80,7 +80,12 @@ func wait(ctx context.Context, done func() bool) {
 // while net/http flushes, so everything that is written after a wait, and
 // every request at its start, sets it anew.
 func boundWrite(w http.ResponseWriter, n int) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeGrace + time.Duration(n)*time.Second/writeRate))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime(n)))
+}
+
+// writeTime is how long a peer may take n bytes.
+func writeTime(n int) time.Duration {
+	return writeGrace + time.Duration(n)*time.Second/writeRate
 }
 
 // How slowly a peer may take what is written to it.

@@ -18,6 +18,19 @@ import (
 	"reversehttp/server/claim"
 )
 
+// incoming is what a visitor sends and a session fetches.
+type incoming interface {
+	// read fails with [io.EOF] at the clean end. Any other error has ended the
+	// exchange.
+	read(into []byte) (int, error)
+	// length is how much there is, in bytes, or -1.
+	length() int64
+	// trailers are there after the clean end.
+	trailers() http.Header
+	// bytes tells how much was read.
+	bytes() int
+}
+
 // upload is the content of a visitor's request that a session fetches while it
 // comes. It belongs to the goroutine that serves the visitor, which stops it
 // before it returns: net/http allows nobody to read after that.
@@ -62,7 +75,6 @@ func (u *upload) end() {
 }
 
 // read reads what the visitor sends next, in the time that a least rate allows.
-// An error other than [io.EOF] has ended the exchange.
 func (u *upload) read(into []byte) (int, error) {
 	u.mu.Lock()
 	if u.stopped {
@@ -141,7 +153,9 @@ func (u *upload) stop() (whole bool) {
 	return u.whole
 }
 
-// bytes tells how much was read.
+func (u *upload) length() int64         { return u.r.ContentLength }
+func (u *upload) trailers() http.Header { return u.r.Trailer }
+
 func (u *upload) bytes() int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -160,22 +174,22 @@ func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.Work()()
-	u := req.Stream.(*upload)
+	in := req.Stream.(incoming)
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	// It is a stranger's, on the control origin.
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "sandbox")
-	if u.r.ContentLength >= 0 {
-		h.Set("Content-Length", strconv.FormatInt(u.r.ContentLength, 10))
+	if n := in.length(); n >= 0 {
+		h.Set("Content-Length", strconv.FormatInt(n, 10))
 	}
 	w.WriteHeader(http.StatusOK)
 	rc := http.NewResponseController(w)
 	_ = rc.Flush()
 	buf := make([]byte, chunk)
 	for {
-		n, err := u.read(buf)
+		n, err := in.read(buf)
 		if n > 0 {
 			boundWrite(w, n)
 			if _, err := w.Write(buf[:n]); err != nil {
@@ -186,7 +200,7 @@ func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case err == io.EOF:
 			boundWrite(w, 0) // the end of the content may have come late
-			for name, values := range u.r.Trailer {
+			for name, values := range in.trailers() {
 				h[http.TrailerPrefix+name] = values
 			}
 			return

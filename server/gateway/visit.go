@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -33,6 +34,9 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string) {
 	switch {
 	case r.ContentLength > int64(g.options.ContentBytes):
 		err = &problem{code: schema.CodeContentTooLarge}
+	case upgradeOf(r) != "":
+		t := newTunnel()
+		req.Upgrade, req.Stream = upgradeOf(r), t
 	case g.streams(r):
 		u := newUpload(w, r, x, g)
 		defer u.end()
@@ -50,7 +54,17 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string) {
 		g.refuse(w, r, p)
 		return
 	}
+	if r.ProtoAtLeast(1, 1) {
+		req.Inform = func(a *claim.Answer) { g.relayInterim(w, a) }
+	}
 	a, err := x.Do(ctx, req)
+	if t, ok := req.Stream.(*tunnel); ok {
+		if err == nil && a.Status == http.StatusSwitchingProtocols {
+			g.relayUpgrade(w, r, x, a, t)
+			return
+		}
+		t.end()
+	}
 	if u, ok := req.Stream.(*upload); ok && (err != nil || !a.More) && !u.stop() {
 		defer lingering(w, r)()
 	}
@@ -137,6 +151,18 @@ func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, x *claim.Exchang
 		return
 	}
 	_ = writePieces(w, a.Content)
+}
+
+// relayInterim writes an interim response to the visitor.
+func (g *Gateway) relayInterim(w http.ResponseWriter, a *claim.Answer) {
+	h := w.Header()
+	kept := h.Clone()
+	clear(h)
+	g.relayFields(h, a.Fields)
+	boundWrite(w, 0)
+	w.WriteHeader(a.Status)
+	clear(h)
+	maps.Copy(h, kept)
 }
 
 // writePieces writes content so that the visitor has to take a piece at a time.

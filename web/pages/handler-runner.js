@@ -89,9 +89,11 @@ class Running {
   }
 
   /** @type {import('/sdk.js').Handler} */
-  async handle(request, { signal, responseHeaders, ...info }) {
+  async handle(request, { signal, responseHeaders, earlyHints, upgrade, ...info }) {
     const { id } = info
-    const answered = new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }))
+    const answered = new Promise((resolve, reject) =>
+      this.#pending.set(id, { resolve, reject, earlyHints }),
+    )
     signal.addEventListener('abort', () => this.#worker.postMessage({ type: 'cancel', id }))
     const { method, url } = request
     this.#worker.postMessage({ type: 'request', method, url, info })
@@ -114,6 +116,7 @@ class Running {
   /** @param {any} answer */
   #settle(answer) {
     const waiting = this.#pending.get(answer.id)
+    if (answer.type === 'hints') return waiting?.earlyHints(answer.headers)
     this.#pending.delete(answer.id)
     if (answer.type === 'failed') waiting?.reject(new Error(answer.message))
     else waiting?.resolve(answer)

@@ -35,7 +35,8 @@
       const { signal } = controller
       const responseHeaders = []
       const request = toRequest(method, url, info, signal)
-      const response = await handler(request, { ...info, responseHeaders, signal })
+      const earlyHints = (headers) => postMessage({ type: 'hints', id, headers })
+      const response = await handler(request, { ...info, responseHeaders, earlyHints, signal })
       if (!(response instanceof Response)) throw new TypeError('the handler gave no Response')
       const content = await response.arrayBuffer()
       const headers = [...response.headers]

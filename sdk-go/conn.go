@@ -1,0 +1,252 @@
+package reversehttp
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// A conn is the visitor's connection after an upgrade. What the visitor sends comes as the content of the request, what
+// the handler writes goes as the parts of the answer, which is a stream; a pipe on each side makes a net.Conn of them,
+// with deadlines that break nothing.
+//
+//	receive   asks for the content once the gateway took the 101, and fills one pipe until the handler reads
+//	send      empties the other into the stream, which holds 64 KiB: what is written while a part is on its way goes
+//	          together with the next
+//	pump      posts the parts, one after the other, each when the gateway has room for it
+//
+// The exchange lives until the conn is closed and the last part was taken; until the gateway takes no more, or says that
+// the visitor left; or until its session ends. What a visitor sent before he left can still be read, for as long as
+// somebody does. The end of the context of the exchange cuts everything.
+
+const (
+	// How long a conn may be neither read nor closed after the visitor has left.
+	partingMost = time.Second
+	// How long a visitor may take what was written before Close.
+	lingerMost = 30 * time.Second
+	// What is on its way between a pipe and the line.
+	pieceMost = 8 << 10
+)
+
+type conn struct {
+	session       *Session
+	x             *exchange
+	local, remote net.Addr
+
+	reads, arrivals    net.Conn // the ends of a pipe
+	writes, departures net.Conn // and of another
+	content            *remote
+
+	mu      sync.Mutex // guards what follows
+	out     *stream    // set when the answer is a 101
+	closed  bool
+	parting *time.Timer // set when the visitor has left
+	broken  error       // why the content ended without a clean end
+}
+
+// newConn makes a connection that waits for the answer to x.
+func newConn(s *Session, x *exchange, local, visitor string) *conn {
+	c := &conn{session: s, x: x, local: addr(local), remote: addr(visitor)}
+	if at, err := netip.ParseAddrPort(visitor); err == nil {
+		c.remote = net.TCPAddrFromAddrPort(at)
+	}
+	c.reads, c.arrivals = net.Pipe()
+	c.writes, c.departures = net.Pipe()
+	c.content = newRemote(s.life, s.gateway, func() (url, token string) { return s.exchanges.content(x) })
+	context.AfterFunc(x.ctx, func() {
+		c.content.Close()
+		c.arrivals.Close()
+		c.departures.Close()
+	})
+	return c
+}
+
+// open begins the upgraded answer with its head.
+func (c *conn) open(message []byte) {
+	c.session.exchanges.linger(c.x, c.parts)
+	t := newStream(c.session, c.x, message, nil)
+	t.little, t.upgraded = true, true
+	t.accepted = func() { c.session.running.Go(c.receive) }
+	c.mu.Lock()
+	c.out = t
+	c.mu.Unlock()
+	context.AfterFunc(t.ctx, func() { c.departures.Close() })
+	c.session.running.Go(c.pump)
+}
+
+// receive brings what the visitor sends.
+func (c *conn) receive() {
+	b := make([]byte, pieceMost)
+	for {
+		n, err := c.content.Read(b)
+		if n > 0 {
+			if _, err := c.arrivals.Write(b[:n]); err != nil {
+				return // closed
+			}
+		}
+		switch {
+		case err == nil:
+			continue
+		case err == io.EOF:
+			c.parts()
+			c.arrivals.Close()
+		case c.x.ctx.Err() == nil:
+			c.breaks(err)
+		}
+		return
+	}
+}
+
+// breaks ends a connection whose visitor cannot be heard any more; the content may be asked for once.
+func (c *conn) breaks(err error) {
+	c.mu.Lock()
+	c.broken = err
+	c.mu.Unlock()
+	c.arrivals.Close()
+	c.out.cancelC(errGivenUp)
+}
+
+// send takes what the handler writes, until it closes the connection.
+func (c *conn) send(from io.Reader) {
+	b := make([]byte, pieceMost)
+	for {
+		n, err := from.Read(b)
+		if n > 0 {
+			if _, err := writeStream(c.out, b[:n], time.Time{}); err != nil {
+				break
+			}
+			_ = c.out.flush(time.Time{})
+		}
+		if err != nil {
+			break
+		}
+	}
+	c.departures.Close()
+	c.out.end(nil, nil)
+}
+
+// pump sends the parts, and ends the exchange.
+func (c *conn) pump() {
+	err := c.out.run()
+	c.out.cancelC(err)
+	c.session.exchanges.end(c.x)
+	if err == errNotTaken && c.out.at != nil {
+		c.parts()
+		return
+	}
+	c.x.cancelC(err)
+}
+
+// parts notes that the visitor has left.
+func (c *conn) parts() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.parting == nil {
+		c.parting = time.AfterFunc(partingMost, func() { c.x.cancelC(errVisitorGone) })
+	}
+}
+
+// Read reads what the visitor sends; io.EOF says that he has left.
+func (c *conn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := c.reads.Read(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case n > 0 && c.parting != nil && c.x.ctx.Err() == nil:
+		c.parting.Reset(partingMost)
+	case c.closed && err != nil:
+		err = net.ErrClosed
+	case err == io.EOF && c.broken != nil:
+		err = c.broken
+	}
+	return n, err
+}
+
+// Write sends to the visitor. It waits while much is on its way.
+func (c *conn) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := c.writes.Write(p)
+	if err != io.ErrClosedPipe {
+		return n, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		err = net.ErrClosed
+	case c.x.ctx.Err() != nil:
+		err = context.Cause(c.x.ctx)
+	case c.parting != nil:
+		err = errVisitorGone
+	}
+	return n, err
+}
+
+// Close closes the connection after what was written, and does not wait for that.
+func (c *conn) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	c.closed = true
+	_ = c.reads.Close()
+	_ = c.writes.Close()
+	late := time.AfterFunc(lingerMost, c.cut)
+	context.AfterFunc(c.x.ctx, func() { late.Stop() })
+	return nil
+}
+
+// cut gives the connection up.
+func (c *conn) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.out != nil {
+		c.out.cancelC(errGivenUp)
+	}
+	c.x.cancelC(errGivenUp)
+}
+
+func (c *conn) LocalAddr() net.Addr  { return c.local }
+func (c *conn) RemoteAddr() net.Addr { return c.remote }
+
+func (c *conn) SetDeadline(at time.Time) error {
+	if err := c.SetReadDeadline(at); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(at)
+}
+
+func (c *conn) SetReadDeadline(at time.Time) error {
+	_ = c.reads.SetReadDeadline(at) // which complains where the visitor has left
+	return c.usable()
+}
+
+func (c *conn) SetWriteDeadline(at time.Time) error {
+	_ = c.writes.SetWriteDeadline(at)
+	return c.usable()
+}
+
+// usable reports that nobody closed the connection.
+func (c *conn) usable() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// addr is an address as text.
+type addr string
+
+func (addr) Network() string  { return "tcp" }
+func (a addr) String() string { return string(a) }

@@ -1,0 +1,166 @@
+package reversehttp_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"reversehttp/schema/vectors"
+	reversehttp "reversehttp/sdk-go"
+)
+
+// polled plays a gateway that streams, in fake time: each poll is noted with its time and form and answered by the next
+// of the answers, and the later ones by the last of them. It returns what was noted within the time, and the states.
+func polled(t *testing.T, within time.Duration, answers ...func(http.ResponseWriter, *http.Request)) (polls []string, states []reversehttp.State) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // guards polls and noted
+		var noted []reversehttp.State
+		begun := time.Now()
+		g := &scripted{origin: testOrigin, script: vectors.Scripted{Transports: []string{"json", "ndjson", "sse"}}}
+		client := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/requests" {
+				g.ServeHTTP(w, r)
+				return
+			}
+			form := vectors.FormOf(r.Header.Get("Accept"))
+			if p := r.Header.Get("Prefer"); p != "" {
+				form += " " + p
+			}
+			mu.Lock()
+			n := len(polls)
+			polls = append(polls, fmt.Sprint(time.Since(begun).Round(time.Second), " ", form))
+			mu.Unlock()
+			answers[min(n, len(answers)-1)](w, r)
+		}))
+		o := reversehttp.Options{OnState: func(s reversehttp.State) {
+			mu.Lock()
+			defer mu.Unlock()
+			noted = append(noted, s)
+		}}
+		s, served := begin(t, client, o, func(w http.ResponseWriter, r *http.Request) {})
+		time.Sleep(within)
+		mu.Lock()
+		states = slices.Clone(noted)
+		mu.Unlock()
+		s.Close()
+		served()
+		time.Sleep(time.Second) // the handlers notice
+	})
+	return polls, states
+}
+
+// open streams text and stays open for a while; negative is for ever.
+func open(text string, lasting time.Duration) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/x-ndjson; charset=utf-8")
+		io.WriteString(w, text)
+		w.(http.Flusher).Flush()
+		for until := time.Now().Add(lasting); r.Context().Err() == nil && (lasting < 0 || time.Now().Before(until)); {
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+}
+
+// beating streams heartbeats.
+func beating(w http.ResponseWriter, r *http.Request) {
+	for r.Context().Err() == nil {
+		open("\n", 10*time.Second)(w, r)
+	}
+}
+
+func parked(w http.ResponseWriter, r *http.Request) {
+	wait, _ := time.ParseDuration(strings.TrimPrefix(r.Header.Get("Prefer"), "wait=") + "s")
+	select {
+	case <-time.After(wait):
+	case <-r.Context().Done():
+	}
+	w.WriteHeader(204)
+}
+
+func wantPolls(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("polls = %q, want %q", got, want)
+	}
+}
+
+func TestAStreamThatIsKeptBackIsTriedAgainAfterAWhile(t *testing.T) {
+	polls, states := polled(t, 700*time.Second, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Prefer") != "" {
+			parked(w, r)
+			return
+		}
+		<-r.Context().Done()
+	})
+	want := []string{"0s ndjson", "4s json wait=0"}
+	for at := 4; at < 304; at += 25 {
+		want = append(want, fmt.Sprint(time.Duration(at)*time.Second, " json wait=25"))
+	}
+	want = append(want, "5m4s ndjson", "5m8s json wait=0")
+	wantPolls(t, polls[:len(want)], want...)
+	if !slices.Equal(states, []reversehttp.State{reversehttp.Online}) {
+		t.Errorf("states = %v, want that nobody is told of trouble", states)
+	}
+}
+
+func TestASilentStreamIsAFailedPoll(t *testing.T) {
+	polls, states := polled(t, 60*time.Second, open("\n", -1), parked)
+	wantPolls(t, polls, "0s ndjson", "35s json wait=0", "35s json wait=25")
+	if want := []reversehttp.State{reversehttp.Online, reversehttp.Reconnecting, reversehttp.Online}; !slices.Equal(states, want) {
+		t.Errorf("states = %v, want %v", states, want)
+	}
+}
+
+func TestAStreamWithHeartbeatsStaysOpen(t *testing.T) {
+	polls, _ := polled(t, time.Hour, beating)
+	wantPolls(t, polls, "0s ndjson")
+}
+
+func TestANewSessionAsksForAStreamAgain(t *testing.T) {
+	fenced := func(w http.ResponseWriter, r *http.Request) {
+		give(w, 409, map[string]any{"title": "Conflict", "status": 409, "code": "session_fenced", "detail": ""})
+	}
+	polls, _ := polled(t, 10*time.Second, open("", -1), fenced, beating)
+	wantPolls(t, polls, "0s ndjson", "4s json wait=0", "4s ndjson")
+}
+
+func TestAStreamThatEndsIsAskedForAgain(t *testing.T) {
+	polls, states := polled(t, 50*time.Second, open("\n", 10*time.Second))
+	wantPolls(t, polls, "0s ndjson", "10s ndjson", "20s ndjson", "30s ndjson", "40s ndjson")
+	if !slices.Equal(states, []reversehttp.State{reversehttp.Online}) {
+		t.Errorf("states = %v, want that nobody is told of trouble", states)
+	}
+	// With a message that is worth it at once; without one it would be a tight loop.
+	polls, _ = polled(t, 100*time.Second, open("\n", 0))
+	if n := len(polls); n < 4 || n > 60 {
+		t.Errorf("%d polls in 100 s, want that they wait longer and longer", n)
+	}
+	message := `{"cursor":"c1","type":"future"}` + "\n"
+	polls, _ = polled(t, 100*time.Second, open(message, 900*time.Millisecond))
+	if n := len(polls); n < 105 || n > 115 {
+		t.Errorf("%d polls in 100 s, want one every 0.9 s", n)
+	}
+}
+
+func TestAStreamThatIsAlwaysCutIsAskedForSlowly(t *testing.T) {
+	polls, _ := polled(t, 100*time.Second, func(w http.ResponseWriter, r *http.Request) {
+		open("\n{", 0)(w, r)
+		panic(http.ErrAbortHandler)
+	})
+	if n := len(polls); n < 4 || n > 60 {
+		t.Errorf("%d polls in 100 s, want that they wait longer and longer", n)
+	}
+}
+
+func TestAStreamOfSomethingElseIsAFailedPoll(t *testing.T) {
+	_, states := polled(t, time.Second, open("\n<p>not JSON</p>\n", -1), beating)
+	if want := []reversehttp.State{reversehttp.Online, reversehttp.Reconnecting, reversehttp.Online}; !slices.Equal(states, want) {
+		t.Errorf("states = %v, want %v", states, want)
+	}
+}

@@ -1,0 +1,106 @@
+package reversehttp
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"reversehttp/schema"
+)
+
+// Informational responses go ahead of the answer: their posts come before its post, one after the other. The handler
+// does not wait for them. They are tried once, because an answer is worth more without them than late.
+
+const (
+	// More are refused by the gateway.
+	interimsMost = 16
+	// How long one may hold the answer back.
+	interimTimeout = 5 * time.Second
+)
+
+// interims are the informational responses of an exchange. The zero value is ready.
+type interims struct {
+	mu      sync.Mutex // guards what follows
+	count   int
+	waiting [][]byte
+	idle    chan struct{} // closed when all were posted; nil if none is on its way
+}
+
+// postInterim posts an informational response after those before it.
+func (s *Session) postInterim(x *exchange, message []byte) {
+	i := &x.interims
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.count++; i.count > interimsMost {
+		return
+	}
+	i.waiting = append(i.waiting, message)
+	if i.idle == nil {
+		idle := make(chan struct{})
+		i.idle = idle
+		s.running.Go(func() {
+			defer close(idle)
+			for message := i.next(); message != nil; message = i.next() {
+				s.sendInterim(x, message)
+			}
+		})
+	}
+}
+
+// next returns the next one to post. After nil the next call of postInterim begins anew.
+func (i *interims) next() (message []byte) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.waiting) == 0 {
+		i.idle = nil
+		return nil
+	}
+	message, i.waiting = i.waiting[0], i.waiting[1:]
+	return message
+}
+
+// wait waits until all are posted.
+func (i *interims) wait() {
+	i.mu.Lock()
+	idle := i.idle
+	i.mu.Unlock()
+	if idle != nil {
+		<-idle
+	}
+}
+
+func (s *Session) sendInterim(x *exchange, message []byte) {
+	// Not the context of the exchange, which ends when the handler returns.
+	ctx, cancel := context.WithTimeout(s.life, interimTimeout)
+	defer cancel()
+	var r schema.Results
+	at := s.exchanges.claimed(x)
+	err := s.gateway.call(ctx, call{method: "POST", url: at.Responses, bearer: at.Token, content: message}, &r)
+	if err != nil {
+		s.log.Warn("interim response not taken", "id", x.id, "error", err)
+		return
+	}
+	for _, r := range r.Results {
+		if r.Status == schema.ResultInvalid {
+			s.log.Error("interim response invalid", "id", x.id, "pointer", pointer(r), "detail", r.Detail)
+		}
+	}
+}
+
+// inform sends the header as it is ahead of the answer.
+func (w *response) inform(status int) {
+	if w.ctx.Err() != nil {
+		return
+	}
+	fields := appendHeader(nil, w.header, func(name string) bool {
+		return name == "Transfer-Encoding" || name == "Trailer" || strings.HasPrefix(name, http.TrailerPrefix)
+	})
+	message := interimMessage(w.x.id, status, fields)
+	if !w.fits(message) {
+		w.log.Warn("interim response too large", "id", w.x.id, "status", status)
+		return
+	}
+	w.session.postInterim(w.x, message)
+}

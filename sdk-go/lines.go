@@ -1,0 +1,190 @@
+package reversehttp
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"mime"
+	"net/http"
+	"time"
+
+	"reversehttp/schema"
+)
+
+// A poll that streams: the answer stays open, and each line of it is a message, with its cursor. A message is begun when
+// its line is whole; the cursor names it then. Blank lines are heartbeats.
+//
+//	the first byte   the gateway is there. One that does not come in firstByteMost is kept back by something between,
+//	                 which may collect a whole answer before it hands it on: batches are asked for instead
+//	silence          longer than heartbeats leave room for: the connection is dead, and looks open
+//	a clean end      the gateway wants to be asked again
+//	any other end    the poll failed. What is left of a line is dropped, and comes again
+
+const (
+	// After a stream that did not come through, batches are asked for this long.
+	batchesFor = 5 * time.Minute
+	// Between heartbeats, where the gateway does not say.
+	heartbeatSeconds = 15
+	// What a heartbeat may be late.
+	heartbeatSlack = 5 * time.Second
+	// How long the first byte of a stream may take.
+	firstByteMost = 4 * time.Second
+	// Most lines fit in, and are decoded where they are.
+	lineBuffer = 32 << 10
+)
+
+var (
+	errWithheld = errors.New("reversehttp: something before the gateway keeps the stream back")
+	errSilent   = errors.New("reversehttp: the stream is silent")
+)
+
+// follow asks for a stream and begins what comes, until that ends. It reports useful if something came or the stream
+// lasted: it may be asked for again at once.
+func (s *Session) follow(at *claimed) (useful bool, err error) {
+	ctx, cancel := context.WithCancelCause(at.ctx)
+	defer cancel(nil)
+	first := time.AfterFunc(firstByteMost, func() { cancel(errWithheld) })
+	defer first.Stop()
+	silent := time.AfterFunc(math.MaxInt64, func() { cancel(errSilent) })
+	defer silent.Stop()
+	defer func() {
+		// The client says that its context ended, and not why.
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+	}()
+	since := time.Now()
+	resp, err := s.askForStream(ctx, at)
+	if err != nil {
+		return false, err
+	}
+	defer resp.Body.Close()
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if resp.StatusCode != http.StatusOK || kind != "application/x-ndjson" {
+		// No stream, and nothing that is kept back.
+		first.Stop()
+		silent.Reset(callTimeout)
+		content, err := answerOf(resp)
+		if err != nil {
+			return false, err
+		}
+		brought, err := s.beginAll(at, content)
+		return brought || time.Since(since) >= soon, err
+	}
+	opened := false
+	content := readerFunc(func(p []byte) (int, error) {
+		n, err := resp.Body.Read(p)
+		if n > 0 {
+			silent.Reset(silence(at.Limits))
+		}
+		if n > 0 && !opened && first.Stop() {
+			opened = true
+			s.standing.set(Online)
+		}
+		return n, err
+	})
+	r := &lines{r: bufio.NewReaderSize(content, lineBuffer)}
+	for err == nil {
+		var b batch
+		b, err = r.next()
+		useful = useful || len(b.Messages) > 0
+		s.begin(at, b)
+	}
+	useful = useful || opened && time.Since(since) >= soon
+	if err == io.EOF {
+		err = nil
+	}
+	return useful, err
+}
+
+func (s *Session) askForStream(ctx context.Context, at *claimed) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.Requests, nil)
+	if err != nil {
+		return nil, err
+	}
+	h := req.Header
+	h["Accept"] = []string{"application/x-ndjson, application/json;q=0.5"}
+	h["Accept-Encoding"] = []string{"identity"} // what is coded is collected first
+	h["Authorization"] = []string{"Bearer " + at.Token}
+	if cursor := s.cursor(at); cursor != "" {
+		h["Last-Event-Id"] = []string{cursor}
+	}
+	return s.gateway.client.Do(req)
+}
+
+// silence returns how long a stream that lives may be silent.
+func silence(l schema.Limits) time.Duration {
+	seconds := l.HeartbeatSeconds
+	if seconds <= 0 {
+		seconds = heartbeatSeconds
+	}
+	return 2*time.Duration(seconds)*time.Second + heartbeatSlack
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// lines reads messages, one a line.
+type lines struct {
+	r    *bufio.Reader
+	long []byte // the beginning of a line that does not fit into the buffer
+}
+
+// next waits for a message, and returns it with those that have arrived whole behind it. There may be some where it
+// fails, too. Its failure is io.EOF at the end of a line only.
+func (l *lines) next() (batch, error) {
+	var b batch
+	for {
+		if len(b.Messages) > 0 {
+			here, _ := l.r.Peek(l.r.Buffered())
+			if bytes.IndexByte(here, '\n') < 0 {
+				return b, nil
+			}
+		}
+		line, err := l.line()
+		if err != nil {
+			return b, err
+		}
+		if line = bytes.TrimSpace(line); len(line) == 0 {
+			continue
+		}
+		var m message
+		var mistyped *json.UnmarshalTypeError
+		if m.fault = json.Unmarshal(line, &m); m.fault != nil && !errors.As(m.fault, &mistyped) {
+			return b, &Error{Code: codeUnexpected, Detail: m.fault.Error()}
+		}
+		b.Messages = append(b.Messages, m)
+		if m.Cursor != "" {
+			b.Cursor = m.Cursor
+		}
+	}
+}
+
+// line returns the next line. It is good until the next call.
+func (l *lines) line() ([]byte, error) {
+	l.long = nil
+	for {
+		some, err := l.r.ReadSlice('\n')
+		switch {
+		case err == bufio.ErrBufferFull && len(l.long)+len(some) > answerMost:
+			return nil, fmt.Errorf("a message is larger than %d bytes", answerMost)
+		case err == bufio.ErrBufferFull:
+			l.long = append(l.long, some...)
+		case err == io.EOF && len(l.long)+len(some) > 0:
+			return nil, io.ErrUnexpectedEOF
+		case err != nil:
+			return nil, err
+		case l.long == nil:
+			return some, nil
+		default:
+			l.long = append(l.long, some...)
+			return l.long, nil
+		}
+	}
+}

@@ -1,0 +1,126 @@
+package reversehttp
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+)
+
+// A handler upgrades the connection as under net/http, in either of two ways: WriteHeader(101) and then Hijack, or Hijack
+// and then a response written as HTTP. The second may turn out to be no upgrade.
+
+// upgrader is the response to a request to upgrade. Others are no http.Hijacker, as with HTTP/2.
+type upgrader struct{ *response }
+
+var _ http.Hijacker = upgrader{}
+
+// Hijack gives the visitor's connection. The handler may return; the exchange lasts until it is closed.
+func (w upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	x := w.x
+	switch {
+	case w.taken:
+		return nil, nil, http.ErrHijacked
+	case w.failed != nil:
+		return nil, nil, fmt.Errorf("reversehttp: hijack: %w", w.failed)
+	case w.committed && w.status != http.StatusSwitchingProtocols:
+		return nil, nil, errors.New("reversehttp: hijack: the answer has begun")
+	}
+	var head []byte
+	if w.committed {
+		var err error
+		if head, err = w.head(); err != nil {
+			w.failed = err
+			return nil, nil, fmt.Errorf("reversehttp: hijack: %w", err)
+		}
+	}
+	w.taken, x.hijacked = true, true
+	c := newConn(w.session, x, w.host, w.visitor)
+	if head != nil {
+		c.open(head)
+		w.session.running.Go(func() { c.send(c.departures) })
+	} else {
+		w.session.running.Go(func() { c.answer(w.again()) })
+	}
+	return c, bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c)), nil
+}
+
+// again returns a response for the same exchange, of which nothing is written.
+func (w *response) again() *response {
+	return &response{session: w.session, x: w.x, ctx: w.x.ctx, method: w.method, upgrade: w.upgrade, log: w.log, limit: w.limit}
+}
+
+// head returns the beginning of the upgraded answer.
+func (w *response) head() ([]byte, error) {
+	message := responseMessage(w.x.id, w.status, w.fields, nil, tail{more: true})
+	if !w.fits(message) {
+		return nil, errTooLarge
+	}
+	return message, nil
+}
+
+// answer reads the response that is written to the connection, and sends it: all of an ordinary one up to Close, of a
+// 101 the head, and what follows as it comes.
+func (c *conn) answer(w *response) {
+	err := c.relayAnswer(w)
+	if c.out != nil {
+		return
+	}
+	// An ordinary answer, or none. The rest is as after a handler that has returned.
+	c.departures.Close()
+	x := c.x
+	gone := x.ctx.Err() != nil && context.Cause(x.ctx) != errGivenUp
+	if err != nil && !gone {
+		w.log.Error("answer cannot be sent", "id", x.id, "method", w.method, "error", err)
+	}
+	x.timer.Stop()
+	switch {
+	case w.stream != nil:
+		w.stream.end(err, nil)
+	case gone:
+		c.session.exchanges.end(x)
+	default:
+		if err != nil {
+			x.answer = abortMessage(x.id, err.Error())
+		}
+		c.session.exchanges.answering(x, nil)
+		c.session.post(x)
+	}
+	x.cancelC(nil)
+}
+
+func (c *conn) relayAnswer(w *response) error {
+	in := bufio.NewReader(c.departures)
+	for {
+		resp, err := http.ReadResponse(in, &http.Request{Method: w.method})
+		if err != nil {
+			return fmt.Errorf("what was written to the connection is no response: %w", err)
+		}
+		w.header = resp.Header
+		switch {
+		case resp.StatusCode == http.StatusSwitchingProtocols:
+			w.commit(resp.StatusCode)
+			message, err := w.head()
+			if err != nil {
+				return err
+			}
+			c.open(message)
+			c.send(in)
+			return nil
+		case resp.StatusCode < 200:
+			w.WriteHeader(resp.StatusCode)
+		default:
+			if _, typed := w.header["Content-Type"]; !typed {
+				w.header["Content-Type"] = nil // as it was written
+			}
+			w.WriteHeader(resp.StatusCode)
+			if _, err := io.Copy(w, resp.Body); err != nil {
+				return err
+			}
+			return w.end()
+		}
+	}
+}

@@ -1,0 +1,27 @@
+// The bounds of the SDK. In a module of their own, without an import, a bundler writes them as numbers.
+
+/** How many handlers run at a time. */
+export const defaultConcurrency = 64
+/** How long `close` waits for them. Shorter than the 10 s after which a gateway gives up a session that does not poll. */
+export const defaultDrainMs = 5_000
+/** How long a request to the gateway waits for its answer to begin. */
+export const answerMs = 30_000
+/** How long for its end: a batch can be large and a line slow. */
+export const contentMs = 60_000
+/** Longer than the gateway waits, so that only a dead connection is noticed. */
+export const slackMs = 5_000
+/** How long a session waits to be told that it ended. */
+export const goodbyeMs = 5_000
+/** A module that takes longer to load is not waited for. */
+export const loadMs = 2_000
+/** A gateway or a proxy that ends a poll sooner than this did not wait; do not ask in a tight loop. */
+export const soonMs = 1_000
+/** How many exchanges that are over are remembered. */
+export const mostRemembered = 4096
+/** The bytes of {"messages":[ and ]}. */
+export const frameBytes = 15
+/** The bytes of one character in UTF-8, at most. */
+export const characterBytes = 3
+/** Content that ends so soon and is so small is sent whole: one message instead of several. */
+export const wholeMs = 20
+export const wholeBytes = 262_144

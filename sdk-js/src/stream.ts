@@ -1,0 +1,103 @@
+/*
+ * Polls as streams, loaded while the first claim is made. Where this module does not come, polls are
+ * for batches, and content goes in parts.
+ *
+ *   asked    no byte yet. A gateway sends one at once, so silence means that something between keeps
+ *            the stream back: a batch is asked for instead, and nobody is told of trouble
+ *   begun    lines come; a blank one says that the gateway is there
+ *   dead     no line for longer than a gateway is silent: a poll that failed
+ *
+ * After the first and the last, batches are asked for until the session or some minutes are over.
+ */
+import type { Session } from './session.js'
+import type { Batch, Cancel, Request } from './envelope.js'
+
+export { upload } from './upload.js'
+
+const firstByteMs = 4_000
+const batchesMs = 300_000
+const slackMs = 5_000
+// Of a gateway that does not tell.
+const defaultHeartbeatSeconds = 15
+
+/** When each session may ask for streams again, on the clock of performance.now(). */
+const streamsFromMs = new WeakMap<Session, number>()
+
+/** Is told of each line of a stream: its message, or nothing with a heartbeat. */
+export type Heard = (message?: Request | Cancel) => void
+
+/** Polls once, for a stream where there was one or it may be tried. Gives what Session.batch gives; what a stream brought is in no batch. */
+export async function follow(
+  session: Session,
+  waitSeconds: number,
+  signal: AbortSignal,
+  heard: Heard,
+): Promise<Batch | undefined> {
+  const { heartbeatSeconds = defaultHeartbeatSeconds } = session.claimed.limits
+  const askedMs = performance.now()
+  if (askedMs < (streamsFromMs.get(session) ?? 0)) return session.batch(waitSeconds, signal)
+  let batches = false
+  const open = new AbortController()
+  const abort = (): void => open.abort()
+  const forBatches = (): void => {
+    batches = true
+    streamsFromMs.set(session, performance.now() + batchesMs)
+    abort()
+  }
+  signal.addEventListener('abort', abort)
+  if (signal.aborted) abort()
+  let begun = false
+  let brought = false
+  let timer = setTimeout(forBatches, firstByteMs)
+  try {
+    const take = async (response: Response): Promise<Batch | undefined> => {
+      clearTimeout(timer)
+      const type = response.headers.get('Content-Type') ?? ''
+      if (!/^application\/x-ndjson\b/i.test(type)) return undefined
+      timer = setTimeout(forBatches, askedMs + firstByteMs - performance.now())
+      if (!response.body) {
+        // A fetch that is not the platform's may give content whole, at the end.
+        forBatches()
+        throw new TypeError('no stream')
+      }
+      const decoder = new TextDecoder()
+      const reader = response.body.getReader()
+      let line = ''
+      for (;;) {
+        const { done, value } = await reader.read()
+        if (done) return { cursor: session.cursor, messages: [] }
+        begun = true
+        clearTimeout(timer)
+        timer = setTimeout(forBatches, heartbeatSeconds * 2000 + slackMs)
+        const lines = (line + decoder.decode(value, { stream: true })).split('\n')
+        line = lines.pop()!
+        for (const text of lines) {
+          // What was not begun when the claim is closed is another session's.
+          signal.throwIfAborted()
+          const message = text.trim() ? JSON.parse(text) : undefined
+          brought ||= !!message
+          if (message?.cursor) {
+            session.cursor = message.cursor
+            delete message.cursor
+          }
+          heard(message)
+        }
+      }
+    }
+    const batch = await session.call<Batch>('GET', session.claimed.requests, {
+      headers: {
+        Accept: 'application/x-ndjson, application/json;q=0.5',
+        'Last-Event-ID': session.cursor,
+      },
+      signal: open.signal,
+      take,
+    })
+    return begun && !brought ? undefined : batch
+  } catch (e) {
+    if (begun || signal.aborted || !batches) throw e
+    return session.batch(waitSeconds, signal)
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', abort)
+  }
+}

@@ -1,0 +1,90 @@
+/*
+ * Much content, in one request that lasts instead of a part after the other: no base64, no wait for
+ * an answer to each. It is for content whose first piece is full, so that it will not be silent for
+ * long, and where a request may stream its content: in Node, and in Chromium over HTTP/2. Whether it
+ * may is asked once a session, with a request that has nothing to lose.
+ */
+import type { Session } from './session.js'
+import type { Request, Result, Results, ResultStatus } from './envelope.js'
+
+// The answer comes when the visitor has all of it. As long as a timer can wait.
+const waitMs = 0x7fff_ffff
+
+/** Sends a piece, and says what became of it; nothing where it is to be sent as a part. */
+export type Upload = (piece: Uint8Array, more: boolean) => Promise<ResultStatus | undefined>
+
+/** Sends what follows the beginning of an answer, where that is worth it and can be. */
+export function upload(session: Session, { responseUrl }: Request, signal: AbortSignal): Upload {
+  let pieces = 0
+  let worth = false
+  let writer: WritableStreamDefaultWriter<Uint8Array> | undefined
+  let posted: Promise<ResultStatus> | undefined
+  return async (piece, more) => {
+    pieces++
+    if (pieces === 1) worth = more && piece.length >= session.claimed.limits.partBytes
+    // Only what no part came before.
+    if (pieces === 2 && worth && more && (await streamsUp(session))) {
+      const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
+      writer = writable.getWriter()
+      // Its failure is seen in what is posted.
+      writer.closed.catch(() => {})
+      posted = post<Result>(
+        session,
+        responseUrl,
+        readable,
+        'application/octet-stream',
+        signal,
+      ).then(
+        (result) => result?.status ?? 'late',
+        () => 'late',
+      )
+    }
+    if (!writer || !posted) return undefined
+    const sent = writer.write(piece).then(
+      () => 'accepted' as const,
+      () => posted!,
+    )
+    const result = await Promise.race([sent, posted])
+    if (more || result !== 'accepted') return result
+    writer.close().catch(() => {})
+    return posted
+  }
+}
+
+const known = new WeakMap<Session, Promise<boolean>>()
+
+/** Tells whether a request may stream its content. */
+function streamsUp(session: Session): Promise<boolean> {
+  let able = known.get(session)
+  if (!able) known.set(session, (able = attempt(session)))
+  return able
+}
+
+async function attempt(session: Session): Promise<boolean> {
+  // Where Request takes no stream (Firefox, Safari) it would make a text of it.
+  if (!('duplex' in globalThis.Request.prototype)) return false
+  const nothing = new Blob(['{"messages":[]}']).stream()
+  try {
+    const { responses } = session.claimed
+    const answered = await post<Results>(session, responses, nothing, 'application/json')
+    return Array.isArray(answered?.results)
+  } catch {
+    return false
+  }
+}
+
+function post<T>(
+  session: Session,
+  url: string,
+  body: ReadableStream<Uint8Array>,
+  type: string,
+  signal?: AbortSignal,
+): Promise<T | undefined> {
+  return session.call<T>('POST', url, {
+    headers: { 'Content-Type': type },
+    // Without the last two Node keeps a copy of all of it, for a redirect.
+    init: { body, duplex: 'half', redirect: 'error', window: null } as RequestInit,
+    signal,
+    ...(signal && { waitMs }),
+  })
+}

@@ -1,0 +1,64 @@
+package claim
+
+import (
+	"context"
+	"time"
+)
+
+// streamBatches is how many batches of messages one stream carries until they are
+// acknowledged.
+const streamBatches = 4
+
+// Listen is a poll that goes on. It acknowledges as [Session.Poll] does, and then
+// calls give with what comes for the session when it comes, and with nil at first
+// and after every [Times.Heartbeat] without a message.
+//
+// It returns nil when wait is over, which is shortened to the longest; when a newer
+// poll took its place; and when its program is to poll anew so that it
+// acknowledges: a message was not for [Times.Unacknowledged], or as many were not
+// as one stream carries. It fails as Poll does, before give was called or later.
+func (s *Session) Listen(ctx context.Context, cursor *string, wait time.Duration, give func(*Batch)) error {
+	p, err := s.openPoll(cursor)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	r := s.claim.registry
+	now := time.Now()
+	end, beat := now.Add(min(wait, r.times.Stream)), now.Add(r.times.Heartbeat)
+	give(nil)
+	for {
+		b, over, err := p.next(ctx, earliest(end, beat, s.askAnew()), streamBatches*r.limits.Batch)
+		switch now := time.Now(); {
+		case b != nil:
+			give(b)
+			beat = time.Now().Add(r.times.Heartbeat)
+		case over, !now.Before(end), !now.Before(s.askAnew()):
+			return err
+		case !now.Before(beat):
+			give(nil)
+			beat = now.Add(r.times.Heartbeat)
+		}
+	}
+}
+
+// askAnew is when the session's program is to poll again, so that it says whether
+// it has what was given to it.
+func (s *Session) askAnew() time.Time {
+	s.claim.mu.Lock()
+	defer s.claim.mu.Unlock()
+	s.forget()
+	if len(s.sent) == 0 {
+		return time.Now().Add(ages)
+	}
+	return s.sent[0].given.Add(s.claim.registry.times.Unacknowledged)
+}
+
+func earliest(t time.Time, others ...time.Time) time.Time {
+	for _, o := range others {
+		if o.Before(t) {
+			t = o
+		}
+	}
+	return t
+}

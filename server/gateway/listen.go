@@ -1,0 +1,94 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"reversehttp/server/claim"
+)
+
+// form is a form of stream that a poll can ask for.
+type form interface {
+	media() string
+	heartbeat() string
+	// append appends a message with its cursor.
+	append(b []byte, m claim.Message) []byte
+}
+
+// ndjson is one message a line.
+type ndjson struct {
+	g *Gateway
+	s *claim.Session
+}
+
+func (ndjson) media() string     { return "application/x-ndjson" }
+func (ndjson) heartbeat() string { return "\n" }
+
+func (f ndjson) append(b []byte, m claim.Message) []byte {
+	b = append(b, `{"cursor":`...)
+	b = appendString(b, m.Cursor)
+	b = append(b, ',')
+	return append(f.g.appendMessage(b, f.s, m), '\n')
+}
+
+// events are server-sent events (HTML, 9.2).
+type events struct {
+	g *Gateway
+	s *claim.Session
+}
+
+func (events) media() string     { return "text/event-stream" }
+func (events) heartbeat() string { return ":\n\n" }
+
+func (f events) append(b []byte, m claim.Message) []byte {
+	b = append(b, "id: "...)
+	b = append(b, m.Cursor...)
+	b = append(b, "\ndata: "...)
+	return append(ndjson(f).append(b, m), '\n')
+}
+
+// pollStream answers with a stream.
+func (g *Gateway) pollStream(w http.ResponseWriter, r *http.Request, f form) {
+	wait, preferred := preferredWait(r, g.registry.Times().Stream)
+	rc := http.NewResponseController(w)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	begun := false
+	err := sessionOf(r).Listen(ctx, lastEventID(r), wait, func(b *claim.Batch) {
+		if !begun {
+			begun = true
+			h := w.Header()
+			h.Set("Content-Type", f.media())
+			// A proxy that compresses or buffers would keep messages back.
+			h.Set("Cache-Control", "no-store, no-transform")
+			h.Set("X-Accel-Buffering", "no")
+			if preferred {
+				applied(h, wait)
+			}
+		}
+		out := []byte(f.heartbeat())
+		if b != nil {
+			out = make([]byte, 0, sizeOf(b))
+			for _, m := range b.Messages {
+				out = f.append(out, m)
+			}
+		}
+		boundWrite(w, len(out))
+		_, err := w.Write(out)
+		if err == nil {
+			err = rc.Flush()
+		}
+		if err != nil {
+			cancel() // it took nothing of this, or not all: it will say so
+		}
+	})
+	switch {
+	case ctx.Err() != nil || errors.Is(err, context.Canceled):
+		panic(http.ErrAbortHandler) // nobody is there to be answered
+	case err != nil && !begun:
+		problemOf(err).write(w, r)
+	default:
+		boundWrite(w, 0) // the end may come long after the last message
+	}
+}

@@ -1,0 +1,174 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha1"
+	"encoding/base64"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"reversehttp/server/claim"
+)
+
+// upgradeOf gives the protocol that a visitor asks to upgrade the connection to,
+// where the gateway relays that; else "".
+func upgradeOf(r *http.Request) string {
+	if r.ProtoMajor != 1 || r.ProtoMinor == 0 || r.Method != http.MethodGet || r.ContentLength != 0 {
+		return ""
+	}
+	if !contains(r.Header["Connection"], "Upgrade") || !contains(r.Header["Upgrade"], "websocket") {
+		return ""
+	}
+	return "websocket"
+}
+
+// contains tells whether a list of tokens has one, in any case.
+func contains(values []string, token string) bool {
+	for _, v := range values {
+		for one := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(one), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// tunnel is what a visitor sends on a connection after it was upgraded. It is
+// there before, so that a session can ask for it and wait.
+type tunnel struct {
+	opened chan struct{} // closed when conn is set
+	over   chan struct{} // closed when nobody is to read any more
+	conn   net.Conn
+	in     *bufio.Reader
+	leave  func(err error) // the visitor sends no more
+	mu     sync.Mutex      // held while somebody reads
+	size   atomic.Int64
+}
+
+func newTunnel() *tunnel {
+	return &tunnel{opened: make(chan struct{}), over: make(chan struct{})}
+}
+
+// open gives the connection, once. leave is called with what ended the reading.
+func (t *tunnel) open(conn net.Conn, in *bufio.Reader, leave func(error)) {
+	t.conn, t.in, t.leave = conn, in, leave
+	close(t.opened)
+}
+
+// read reads what the visitor sends next. However that ends it is [io.EOF]: the
+// bytes have their own end, of which the gateway knows nothing.
+func (t *tunnel) read(into []byte) (int, error) {
+	select {
+	case <-t.opened:
+	case <-t.over:
+		return 0, io.EOF
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	select {
+	case <-t.over:
+		return 0, io.EOF
+	default:
+	}
+	n, err := t.in.Read(into)
+	t.size.Add(int64(n))
+	if err != nil {
+		t.leave(err)
+		err = io.EOF
+	}
+	return n, err
+}
+
+// end lets nobody read any more, and waits for who does.
+func (t *tunnel) end() {
+	close(t.over)
+	if t.conn != nil {
+		_ = t.conn.SetReadDeadline(time.Unix(1, 0))
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		_ = t.conn.SetReadDeadline(time.Now().Add(lingerTime))
+	}
+}
+
+func (t *tunnel) length() int64         { return -1 }
+func (t *tunnel) trailers() http.Header { return nil }
+func (t *tunnel) bytes() int            { return int(t.size.Load()) }
+
+// farewell is how long the handler may still send when the visitor sends no more.
+const farewell = time.Second
+
+// relayUpgrade upgrades the visitor's connection and relays what the handler sends
+// on it.
+func (g *Gateway) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, t *tunnel) {
+	defer g.answers.give(len(a.Content))
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		x.Leave()
+		panic(http.ErrAbortHandler)
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	t.open(conn, rw.Reader, func(err error) {
+		if errors.Is(err, io.EOF) {
+			time.AfterFunc(farewell, cancel)
+		} else {
+			cancel()
+		}
+	})
+	chunks := [][]byte{g.headOf101(r, x, a), a.Content}
+	a.Content = nil // it need not stay until the end
+	for {
+		for _, content := range chunks {
+			if len(content) == 0 {
+				continue
+			}
+			_ = conn.SetWriteDeadline(time.Now().Add(writeTime(len(content))))
+			if _, err := conn.Write(content); err != nil {
+				t.end()
+				x.Leave()
+				return
+			}
+		}
+		if chunks, err = x.Next(ctx); err != nil {
+			break
+		}
+	}
+	t.end()
+	// A connection that is closed with something unread is reset, and what was
+	// sent last is lost.
+	if half, ok := conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		_, _ = io.CopyN(io.Discard, t.in, lingerBytes)
+	}
+}
+
+// headOf101 is the head that tells the visitor that its connection is upgraded.
+func (g *Gateway) headOf101(r *http.Request, x *claim.Exchange, a *claim.Answer) []byte {
+	h := http.Header{}
+	g.relayFields(h, a.Fields)
+	h["Via"] = append(h["Via"], "1.1 "+g.public.pseudonym(x.Claim().Label()))
+	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{x.Request().Upgrade}
+	if _, set := h["Sec-Websocket-Accept"]; !set {
+		h["Sec-Websocket-Accept"] = []string{acceptKey(r.Header.Get("Sec-WebSocket-Key"))}
+	}
+	var b bytes.Buffer
+	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
+	_ = h.Write(&b)
+	b.WriteString("\r\n")
+	return b.Bytes()
+}
+
+// acceptKey answers a key (RFC 6455, 4.2.2).
+func acceptKey(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}

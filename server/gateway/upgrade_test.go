@@ -1,0 +1,297 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+)
+
+// The example of RFC 6455, 1.2.
+var upgradeFields = []string{
+	"Connection: keep-alive, upgrade", "Upgrade: WebSocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol: chat",
+}
+
+// upgraded is a visitor whose connection was upgraded, and what it sends.
+func (p *program) upgraded(a schema.Response) (v *visitor, r schema.Request, head *http.Response, in *http.Response) {
+	p.t.Helper()
+	v = p.dial(visitorAddr)
+	v.write([]byte(get(host, "/chat", upgradeFields...)))
+	r = p.next()
+	in = p.fetch(r)
+	a.ID, a.Status, a.More = r.ID, 101, true
+	p.respond(a)
+	head, err := http.ReadResponse(v.in, &http.Request{Method: "GET"})
+	if err != nil || head.StatusCode != 101 {
+		p.t.Fatalf("head: %v %v, want 101", head, err)
+	}
+	return v, r, head, in
+}
+
+func TestAnUpgradedConnectionCarriesBytesBothWays(t *testing.T) {
+	inWorld(t, Options{Times: claim.Times{Lease: time.Hour}}, func(w *world) {
+		p := w.claim("demo")
+		v, r, head, in := p.upgraded(schema.Response{Headers: []schema.Field{{"Sec-WebSocket-Protocol", "chat"}, {"Connection", "close"}}, Body: new("first")})
+		if r.Upgrade != "websocket" {
+			t.Errorf("upgrade = %q, want websocket", r.Upgrade)
+		}
+		for name, want := range map[string]string{
+			"Connection": "Upgrade", "Upgrade": "websocket", "Sec-Websocket-Accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "Sec-Websocket-Protocol": "chat",
+		} {
+			if got := head.Header[name]; !slices.Equal(got, []string{want}) {
+				t.Errorf("%s = %q, want %q", name, got, want)
+			}
+		}
+		v.take(v.in, "first")
+		for i, text := range []string{"a", "bc", strings.Repeat("d", 100_000)} {
+			p.part(schema.Part{ID: r.ID, Seq: i + 1, Body: &text, More: true}, schema.ResultAccepted)
+			v.take(v.in, text)
+			v.write([]byte(text + "!"))
+			v.take(in.Body, text+"!")
+			time.Sleep(5 * time.Minute) // silence is no fault
+		}
+		p.part(schema.Part{ID: r.ID, Seq: 4, BodyBase64: new("/w==")}, schema.ResultAccepted)
+		v.take(v.in, "\xff")
+		if _, err := v.in.ReadByte(); err != io.EOF {
+			t.Errorf("after the last part: %v, want the end", err)
+		}
+		if rest, err := io.ReadAll(in.Body); err != nil || len(rest) > 0 {
+			t.Errorf("content after the end = %q %v, want a clean end", rest, err)
+		}
+		if got := w.counted(`reversehttp_exchanges_total{code="",outcome="done"}`); len(got) != 1 {
+			t.Errorf("ends = %v, want it done", got)
+		}
+	})
+}
+
+func TestAnUpgradeKeepsTheKeyOfTheHandler(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		_, r, head, _ := p.upgraded(schema.Response{Headers: []schema.Field{{"Sec-WebSocket-Accept", "mine"}}})
+		if got := head.Header["Sec-Websocket-Accept"]; !slices.Equal(got, []string{"mine"}) {
+			t.Errorf("Sec-WebSocket-Accept = %q, want the handler's", got)
+		}
+		p.part(schema.Part{ID: r.ID, Seq: 1}, schema.ResultAccepted)
+	})
+}
+
+func TestAVisitorWhoLeavesAnUpgradedConnection(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		v, r, _, in := p.upgraded(schema.Response{})
+		_ = v.conn.Close()
+		if rest, err := io.ReadAll(in.Body); err != nil || len(rest) > 0 {
+			t.Errorf("content = %q %v, want its end", rest, err)
+		}
+		got := p.send("GET", p.Requests, p.Token, nil)
+		if !bytes.Contains(got.Content, []byte(`{"type":"cancel","id":"`+r.ID+`","reason":"visitor_gone"}`)) {
+			t.Errorf("poll = %s, want a cancel", got.Content)
+		}
+		if got := p.answer(schema.Part{Type: schema.TypePart, ID: r.ID, Seq: 1, Body: new("x")}); got.Status != schema.ResultLate {
+			t.Errorf("a part after it = %s, want late", got.Status)
+		}
+	})
+}
+
+func TestWhatEndsAnUpgradedConnection(t *testing.T) {
+	for name, end := range map[string]func(p *program, r schema.Request){
+		"an abort":               func(p *program, r schema.Request) { p.answer(schema.Abort{Type: schema.TypeAbort, ID: r.ID}) },
+		"the end of a session":   func(p *program, r schema.Request) { p.send("DELETE", p.Session, p.Token, nil) },
+		"a session that is gone": func(p *program, r schema.Request) { time.Sleep(2 * time.Minute) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, Options{Times: claim.Times{Lease: time.Minute}}, func(w *world) {
+				p := w.claim("demo")
+				v, r, _, in := p.upgraded(schema.Response{Body: new("x")})
+				v.take(v.in, "x")
+				if name == "a session that is gone" {
+					_ = in.Body.Close() // nothing of the program is left
+				}
+				end(p, r)
+				synctest.Wait()
+				if _, err := v.in.ReadByte(); err != io.EOF {
+					t.Errorf("visitor: %v, want the end", err)
+				}
+				if name != "a session that is gone" {
+					if _, err := io.ReadAll(in.Body); err != nil {
+						t.Errorf("content: %v, want its end", err)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestASlowPeerOfAnUpgradedConnectionHoldsTheHandlerBack(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		v, r, _, _ := p.upgraded(schema.Response{})
+		held := w.begin(w.request("POST", p.Responses, p.Token, schema.Part{Type: schema.TypePart, ID: r.ID, Seq: 1, Body: new(strings.Repeat("x", 200_000)), More: true}))
+		more := w.begin(w.request("POST", p.Responses, p.Token, schema.Part{Type: schema.TypePart, ID: r.ID, Seq: 2, Body: new(strings.Repeat("y", 200_000)), More: true}))
+		if synctest.Wait(); more.got != nil {
+			t.Error("a part was answered before the visitor had room for it")
+		}
+		v.take(v.in, strings.Repeat("x", 200_000)+strings.Repeat("y", 200_000))
+		for _, c := range []*call{held, more} {
+			if <-c.done; c.got.Status != 202 {
+				t.Errorf("part = %d, want 202", c.got.Status)
+			}
+		}
+		p.part(schema.Part{ID: r.ID, Seq: 3}, schema.ResultAccepted)
+	})
+}
+
+func TestWhatIsNoUpgrade(t *testing.T) {
+	for name, raw := range map[string]string{
+		"POST":                   requestTo("POST", host, "/", "Connection: Upgrade", "Upgrade: websocket", "Content-Length: 0"),
+		"no Connection":          get(host, "/", "Upgrade: websocket"),
+		"HTTP/1.0":               "GET / HTTP/1.0\r\nHost: " + host + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+		"another protocol":       get(host, "/", "Connection: Upgrade", "Upgrade: h2c"),
+		"a protocol with a name": get(host, "/", "Connection: Upgrade", "Upgrade: websocket/2"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, Options{}, func(w *world) {
+				p := w.claim("demo")
+				v := w.visit(raw)
+				r := p.next()
+				if r.Upgrade != "" || r.BodyURL != "" {
+					t.Errorf("upgrade = %q, bodyUrl %q, want none", r.Upgrade, r.BodyURL)
+				}
+				p.respond(schema.Response{ID: r.ID, Status: 204})
+				if got := v.await(); got.Status != 204 {
+					t.Errorf("answer = %d, want 204", got.Status)
+				}
+			})
+		})
+	}
+}
+
+func TestAnUpgradeThatIsRefusedEndsItsContent(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		v := p.dial(visitorAddr)
+		v.write([]byte(strings.Replace(get(host, "/chat", upgradeFields...), "Connection: close\r\n", "", 1)))
+		r := p.next()
+		in := p.fetch(r)
+		p.respond(schema.Response{ID: r.ID, Status: 403, Body: new("no")})
+		if got := v.read("GET"); got.Status != 403 || string(got.Content) != "no" {
+			t.Errorf("answer = %d %q, want 403", got.Status, got.Content)
+		}
+		if rest, err := io.ReadAll(in.Body); err != nil || len(rest) > 0 {
+			t.Errorf("content = %q %v, want none", rest, err)
+		}
+		v.write([]byte(get(host, "/next")))
+		next := p.next()
+		p.respond(schema.Response{ID: next.ID, Status: 204})
+		if got := v.read("GET"); got.Status != 204 {
+			t.Errorf("next on the connection = %d, want 204", got.Status)
+		}
+	})
+}
+
+// On a real connection what was sent last reaches a visitor that still sends.
+func TestTheLastBytesOfAnUpgradedConnectionArrive(t *testing.T) {
+	g, err := New(Options{Loopback: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := g.Server()
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(Listen(l)) }()
+	defer func() {
+		_ = server.Close()
+		<-served
+	}()
+	p := realProgram(t, g, l.Addr().String())
+	for range 20 {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(c, get("demo.localhost:8080", "/", upgradeFields...))
+		r := p.next()
+		p.respond(schema.Response{ID: r.ID, Status: 101, More: true})
+		_, _ = c.Write(make([]byte, 300_000)) // which nobody reads
+		p.part(schema.Part{ID: r.ID, Seq: 1, Body: new("the end")}, schema.ResultAccepted)
+		all, err := io.ReadAll(c)
+		if err != nil || !bytes.HasSuffix(all, []byte("the end")) {
+			t.Errorf("visitor got %q %v, want it to end with the end", all[max(0, len(all)-20):], err)
+		}
+		_ = c.Close()
+	}
+}
+
+// realProgram claims "demo" at a gateway that serves at an address.
+func realProgram(t *testing.T, g *Gateway, at string) *program {
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, at)
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	w := &world{t: t, gateway: g, client: &http.Client{Transport: transport}}
+	return w.claim("demo")
+}
+
+func TestAnInterimResponseGoesAhead(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		for _, version := range []string{"1.1", "1.0"} {
+			v := p.dial(visitorAddr)
+			v.write([]byte("GET / HTTP/" + version + "\r\nHost: " + host + "\r\n\r\n"))
+			r := p.next()
+			hint := schema.Interim{Type: schema.TypeInterim, ID: r.ID, Status: 103, Headers: []schema.Field{{"Link", "</a>"}, {"Link", "</b>"}, {"Connection", "close"}}}
+			if got := p.answer(hint); got.Status != schema.ResultAccepted {
+				t.Errorf("interim = %s, want accepted", got.Status)
+			}
+			if version == "1.1" {
+				first, err := http.ReadResponse(v.in, &http.Request{Method: "GET"})
+				if err != nil || first.StatusCode != 103 || !slices.Equal(first.Header["Link"], []string{"</a>", "</b>"}) || first.Header["Via"] != nil {
+					t.Errorf("first = %v %v, want 103 with two links", first, err)
+				}
+			}
+			p.respond(schema.Response{ID: r.ID, Status: 200, Headers: []schema.Field{{"X-A", "b"}}, Body: new("x")})
+			resp, err := http.ReadResponse(v.in, &http.Request{Method: "GET"})
+			if err != nil || resp.StatusCode != 200 || resp.Header["Link"] != nil || resp.Header.Get("X-A") != "b" {
+				t.Errorf("answer to HTTP/%s = %v %v, want 200 without links", version, resp, err)
+			}
+			if got := p.answer(hint); got.Status != schema.ResultConflict {
+				t.Errorf("interim after the answer = %s, want conflict", got.Status)
+			}
+			_ = v.conn.Close()
+		}
+	})
+}
+
+func TestInterimResponsesHaveABound(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		v := w.visit(get(host, "/"))
+		r := p.next()
+		for i := range 17 {
+			want := schema.ResultAccepted
+			if i == 16 {
+				want = schema.ResultConflict
+			}
+			if got := p.answer(schema.Interim{Type: schema.TypeInterim, ID: r.ID, Status: 102}); got.Status != want {
+				t.Errorf("interim %d = %s, want %s", i+1, got.Status, want)
+			}
+		}
+		p.respond(schema.Response{ID: r.ID, Status: 204})
+		if got := v.await(); got.Status != 204 {
+			t.Errorf("answer = %d, want 204", got.Status)
+		}
+	})
+}
