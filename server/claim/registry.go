@@ -19,6 +19,9 @@ type Options struct {
 	// Ended gets every exchange at its end. It is called on the goroutine of
 	// the visitor. Nil means that nobody wants to know.
 	Ended func(Ended)
+	// SessionEnded gets why each session ended. Nil means that nobody wants to
+	// know.
+	SessionEnded func(SessionEnd)
 	// Store keeps claims beyond the process. Nil means that nothing does.
 	Store Store
 }
@@ -51,6 +54,19 @@ type Ended struct {
 	// Sent counts the bytes of the request's content, Received those of the answer's.
 	Sent, Received int
 }
+
+// SessionEnd is why a session ended.
+type SessionEnd string
+
+// The reasons.
+const (
+	// SessionLeft is the will of its program.
+	SessionLeft SessionEnd = "left"
+	// SessionLost is that it gave no sign of life.
+	SessionLost SessionEnd = "lost"
+	// SessionClaimEnded is the end of its claim.
+	SessionClaimEnded SessionEnd = "claim_ended"
+)
 
 // Registry holds the claims of a gateway.
 type Registry struct {
@@ -304,14 +320,17 @@ func (r *Registry) forget(c *Claim, sessions []*Session, why error) {
 	r.persist(c.label)
 	r.options.Log.Info("claim ended", "label", c.label, "reason", why.Error())
 	for _, s := range sessions {
-		r.sessionEnded(s, why.Error())
+		r.sessionEnded(s, SessionClaimEnded)
 	}
 }
 
 // sessionEnded notes the end of a session and forgets it after a while.
-func (r *Registry) sessionEnded(s *Session, why string) {
+func (r *Registry) sessionEnded(s *Session, why SessionEnd) {
 	r.serving.Add(-1)
-	r.options.Log.Info("session closed", "label", s.claim.label, "session", s.id[:6], "reason", why)
+	if r.options.SessionEnded != nil {
+		r.options.SessionEnded(why)
+	}
+	r.options.Log.Info("session closed", "label", s.claim.label, "session", s.id[:6], "reason", string(why))
 	time.AfterFunc(r.times.Tombstone, func() { r.sessions.Delete(s.id) })
 }
 

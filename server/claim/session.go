@@ -146,7 +146,7 @@ func (s *Session) lapse() {
 	}
 	c.mu.Unlock()
 	if lost {
-		c.registry.sessionEnded(s, "lost")
+		c.registry.sessionEnded(s, SessionLost)
 	}
 	if over {
 		c.end(ErrLeaseEnded)
@@ -210,7 +210,7 @@ func (s *Session) End(cursor *string) error {
 	c.requeue(moving)
 	s.lose()
 	c.mu.Unlock()
-	c.registry.sessionEnded(s, "ended by its program")
+	c.registry.sessionEnded(s, SessionLeft)
 	return nil
 }
 

@@ -68,6 +68,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 			problemOf(err).write(w, r)
 			return
 		}
+		g.metrics.judge(results[i].Status)
 	}
 	boundWrite(w, 0) // a slow visitor may have held this back
 	writeJSON(w, http.StatusAccepted, schema.Results{Results: results})

@@ -69,6 +69,7 @@ func (g *Gateway) pollStream(w http.ResponseWriter, r *http.Request, f form) {
 		}
 		out := []byte(f.heartbeat())
 		if b != nil {
+			g.metrics.deliver(b)
 			out = make([]byte, 0, sizeOf(b))
 			for _, m := range b.Messages {
 				out = f.append(out, m)

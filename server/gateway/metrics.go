@@ -20,6 +20,9 @@ type metrics struct {
 	done            prometheus.Counter
 	queued, handled prometheus.Histogram
 	sent, received  prometheus.Counter
+	// first and again count deliveries.
+	first, again     prometheus.Counter
+	results, leaving *prometheus.CounterVec
 }
 
 func newMetrics(g *Gateway) *metrics {
@@ -48,7 +51,26 @@ func newMetrics(g *Gateway) *metrics {
 		Name: "reversehttp_content_bytes_total", Help: "Bytes of content that passed.",
 	}, []string{"of"})
 	m.sent, m.received = bytes.WithLabelValues("request"), bytes.WithLabelValues("response")
-	m.registry.MustRegister(m.ended, m.queued, m.handled, bytes, collectors.NewGoCollector(),
+	deliveries := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "reversehttp_deliveries_total", Help: "Requests given to sessions, for the first time and again.",
+	}, []string{"time"})
+	m.first, m.again = deliveries.WithLabelValues("first"), deliveries.WithLabelValues("again")
+	m.results = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "reversehttp_results_total", Help: "Messages of programs, by what became of them.",
+	}, []string{"status"})
+	m.leaving = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "reversehttp_sessions_ended_total", Help: "Sessions that ended, by reason.",
+	}, []string{"reason"})
+	// So that each is there, as 0, before it is counted first.
+	for _, status := range []schema.ResultStatus{
+		schema.ResultAccepted, schema.ResultDuplicate, schema.ResultConflict, schema.ResultLate, schema.ResultUnknown, schema.ResultInvalid,
+	} {
+		m.results.WithLabelValues(string(status))
+	}
+	for _, why := range []claim.SessionEnd{claim.SessionLeft, claim.SessionLost, claim.SessionClaimEnded} {
+		m.leaving.WithLabelValues(string(why))
+	}
+	m.registry.MustRegister(m.ended, m.queued, m.handled, bytes, deliveries, m.results, m.leaving, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -56,6 +78,25 @@ func newMetrics(g *Gateway) *metrics {
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
+
+// deliver counts what a session is given.
+func (m *metrics) deliver(b *claim.Batch) {
+	for _, one := range b.Messages {
+		switch {
+		case one.Cancel != "":
+		case one.Attempt > 1:
+			m.again.Inc()
+		default:
+			m.first.Inc()
+		}
+	}
+}
+
+// judge counts what became of a program's message.
+func (m *metrics) judge(status schema.ResultStatus) { m.results.WithLabelValues(string(status)).Inc() }
+
+// endSession counts an ended session.
+func (m *metrics) endSession(why claim.SessionEnd) { m.leaving.WithLabelValues(string(why)).Inc() }
 
 // count counts an ended exchange.
 func (m *metrics) count(e claim.Ended) {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -176,4 +177,37 @@ func TestSecretsStayOutOfLogsAndErrors(t *testing.T) {
 			t.Errorf("%s is in an error:\n%s", secret, seen.String())
 		}
 	}
+}
+
+func TestWhatPromisesAreToldApartBy(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		v := w.visit(get(host, "/"))
+		first := p.send("GET", p.Requests, "t0", nil, schema.Field{"Last-Event-ID", p.Cursor}) // lost on its way
+		again := p.send("GET", p.Requests, "t0", nil, schema.Field{"Last-Event-ID", p.Cursor})
+		id := into[schema.Batch](t, again)
+		if first.Status != 200 || len(id.Messages) != 1 {
+			t.Fatalf("polls: %d, %s", first.Status, again.Content)
+		}
+		var r schema.Request
+		if err := json.Unmarshal(id.Messages[0], &r); err != nil {
+			t.Fatal(err)
+		}
+		p.respond(schema.Response{ID: r.ID, Status: 204})
+		p.answer(schema.Response{Type: schema.TypeResponse, ID: r.ID, Status: 204}) // whose 202 was lost
+		p.answer(schema.Response{Type: schema.TypeResponse, ID: r.ID, Status: 200})
+		p.answer(schema.Response{Type: schema.TypeResponse, ID: "nobody", Status: 200})
+		v.await()
+		time.Sleep(11 * time.Second) // the session is lost
+		w.claim("demo").send("DELETE", p.Claim, "t0", nil)
+		for name, want := range map[string][]string{
+			"reversehttp_deliveries_total":     {`reversehttp_deliveries_total{time="again"} 1`, `reversehttp_deliveries_total{time="first"} 1`},
+			"reversehttp_results_total":        {`reversehttp_results_total{status="accepted"} 1`, `reversehttp_results_total{status="conflict"} 1`, `reversehttp_results_total{status="duplicate"} 1`, `reversehttp_results_total{status="invalid"} 0`, `reversehttp_results_total{status="late"} 0`, `reversehttp_results_total{status="unknown"} 1`},
+			"reversehttp_sessions_ended_total": {`reversehttp_sessions_ended_total{reason="claim_ended"} 1`, `reversehttp_sessions_ended_total{reason="left"} 0`, `reversehttp_sessions_ended_total{reason="lost"} 1`},
+		} {
+			if got := w.counted(name); !slices.Equal(got, want) {
+				t.Errorf("counted %q, want %q", got, want)
+			}
+		}
+	})
 }

@@ -52,6 +52,7 @@ func (g *Gateway) pollBatch(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	g.metrics.deliver(batch)
 	body := g.appendBatch(make([]byte, 0, sizeOf(batch)), s, batch)
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}

@@ -36,14 +36,14 @@ func (g *Gateway) upstream(w http.ResponseWriter, r *http.Request) {
 			problem.write(w, r)
 			return
 		case result != claim.Accepted || !more:
-			tell(w, r, id, result, !more && result == claim.Accepted)
+			g.tell(w, r, id, result, !more && result == claim.Accepted)
 			return
 		}
 		stream, err = s.Stream(id)
 	}
 	if errors.Is(err, claim.ErrNoExchange) {
 		if result, known := s.Ended(id); known {
-			tell(w, r, id, result, false)
+			g.tell(w, r, id, result, false)
 			return
 		}
 	}
@@ -57,12 +57,12 @@ func (g *Gateway) upstream(w http.ResponseWriter, r *http.Request) {
 	whole, late := g.pump(w, r, stream)
 	switch {
 	case late:
-		tell(w, r, id, claim.Late, false)
+		g.tell(w, r, id, claim.Late, false)
 	case !whole:
 		stream.Abort()
 		(&problem{code: schema.CodeBadRequest, unread: true, detail: "The content ended before it was whole: the answer is cut short."}).write(w, r)
 	default:
-		tell(w, r, id, stream.Close(r.Context(), goodTrailers(r)), true)
+		g.tell(w, r, id, stream.Close(r.Context(), goodTrailers(r)), true)
 	}
 }
 
@@ -114,7 +114,8 @@ func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, stream *claim.Str
 
 // tell answers POST {responseUrl} with a result. read says that the content was
 // read to its end.
-func tell(w http.ResponseWriter, r *http.Request, id string, result claim.Result, read bool) {
+func (g *Gateway) tell(w http.ResponseWriter, r *http.Request, id string, result claim.Result, read bool) {
+	g.metrics.judge(schema.ResultStatus(result.String()))
 	boundWrite(w, 0) // a slow visitor may have held this back
 	if !read {
 		defer lingering(w, r)()
