@@ -113,6 +113,36 @@ func TestPartsStandInForAStreamThatIsRefused(t *testing.T) {
 	})
 }
 
+// torn breaks requests of no stated length off before anything of them reaches the gateway.
+type torn struct{ http.RoundTripper }
+
+func (b torn) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.ContentLength >= 0 {
+		return b.RoundTripper.RoundTrip(r)
+	}
+	_, _ = io.ReadFull(r.Body, make([]byte, 1))
+	r.Body.Close()
+	return nil, io.ErrUnexpectedEOF
+}
+
+// The gateway, which knows nothing of such a stream, would let the visitor wait for a minute.
+func TestAStreamThatBreaksIsCutShortAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
+		s, served := begin(t, &http.Client{Transport: torn{client.Transport}}, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) { w.Write(large) })
+		since := time.Now()
+		resp, err := client.Get(demo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if _, err := io.Copy(io.Discard, resp.Body); err == nil || time.Since(since) > time.Second {
+			t.Errorf("visitor sees %v after %v, want an answer that is cut short at once", err, time.Since(since))
+		}
+		s.Close()
+		served()
+	})
+}
+
 // The trailers of a stream that goes as it is are those of the request that carries it.
 func TestTrailersOfMuch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

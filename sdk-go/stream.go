@@ -38,6 +38,7 @@ const (
 var (
 	errGivenUp = errors.New("reversehttp: the handler gave up")
 	errInvalid = errors.New("reversehttp: the gateway calls the answer invalid")
+	errBroken  = errors.New("reversehttp: the stream to the gateway broke")
 )
 
 type stream struct {
@@ -225,13 +226,23 @@ func (t *stream) pump() {
 // run sends the stream to its end.
 func (t *stream) run() error {
 	err := t.relay()
-	if err == errGivenUp || err == errInvalid {
+	if err != nil && !toldByGateway(err) {
 		t.abort(err)
 	}
 	if err != nil && err != errGivenUp {
 		t.session.log.Debug("stream broken", "id", t.x.id, "error", err)
 	}
 	return err
+}
+
+// toldByGateway reports whether the gateway said that the stream is over. Where it did not, the visitor would wait for
+// more until the gateway's time is over.
+func toldByGateway(err error) bool {
+	switch err {
+	case errVisitorGone, errTimedOut, errSessionLost, errNotTaken:
+		return true
+	}
+	return false
 }
 
 func (t *stream) relay() error {
@@ -283,6 +294,9 @@ func (t *stream) abort(reason error) {
 	ctx, cancel := context.WithTimeout(t.session.life, callTimeout)
 	defer cancel()
 	if t.at != nil {
+		if reason != errGivenUp && reason != errInvalid {
+			reason = errBroken // what it says in full is for the log
+		}
 		_ = t.post(ctx, abortMessage(t.x.id, reason.Error()))
 	}
 }
