@@ -64,10 +64,6 @@ type weather struct {
 	share float64
 	// reach is the largest offset of a fault.
 	reach int64
-	// resets has requests break off by a reset only. TODO(3): sdk-go takes the 400
-	// bad_request that the gateway gives to a request which ends early for a
-	// judgement of what it said, and gives up.
-	resets bool
 }
 
 // plan gives the faults of connection n, in the order of their offsets: some
@@ -91,9 +87,6 @@ func (w weather) plan(n uint64, _ []byte) []fault {
 			f.rest = time.Duration(spread(r, 300)) * time.Millisecond
 		case throttled:
 			f.rate = 128<<10 + r.IntN(1<<20)
-		}
-		if w.resets && f.up && f.kind.ends() {
-			f.kind = cut
 		}
 		fs = append(fs, f)
 		if f.kind.ends() || len(fs) == 4 {

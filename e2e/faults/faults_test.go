@@ -27,9 +27,9 @@ func TestNothingIsLostWhileConnectionsBreak(t *testing.T) {
 	seed := seedOf(t)
 	g := startGateway(t, quick...)
 	l := newLedger()
-	town := startTown(t, g, l, func(i int) weather { return weather{seed, fmt.Sprint("program ", i), 1, 1 << 21, true} })
+	town := startTown(t, g, l, func(i int) weather { return weather{seed, fmt.Sprint("program ", i), 1, 1 << 21} })
 
-	visits := startProxy(t, g.address, weather{seed, "visitors", 0.3, 1 << 19, false}.plan)
+	visits := startProxy(t, g.address, weather{seed, "visitors", 0.3, 1 << 19}.plan)
 	since := time.Now()
 	var next atomic.Uint64
 	more := func() (*exchange, bool) {

@@ -27,9 +27,13 @@ export class ReverseHttpError extends Error {
   }
 }
 
-/** Tells whether the same again would be refused again. A refusal without a code of ours comes from something in between. */
+/**
+ * Tells whether the same again would be refused again. A refusal without a code of ours comes from something in between;
+ * and what is malformed when it comes was whole when it left.
+ */
 export function refused({ status, code }: ReverseHttpError): boolean {
-  return status >= 400 && status < 500 && ![408, 429].includes(status) && code !== 'unexpected'
+  const passes = [408, 429].includes(status) || code === 'unexpected' || code === 'bad_request'
+  return status >= 400 && status < 500 && !passes
 }
 
 /** Tells whether its session is over; another one is needed. */
