@@ -98,19 +98,35 @@ func TestAnEarlyAnswerToShortContentKeepsTheConnection(t *testing.T) {
 
 // A visitor who reads only after it has sent all, and takes a failed write for the end. 4 MiB are more than the sockets
 // hold, so somebody has to read them after the answer.
-// TODO(#3): the same with unknown length, and with an answer that is flushed, where the gateway stops reading too early.
 func TestAnEarlyAnswerReachesAVisitorWhoSendsAllFirst(t *testing.T) {
-	through := lend(t, http.HandlerFunc(refuse), hostShape)
-	for n := range 10 {
-		path := fmt.Sprint("/", n)
-		conn := through.dial(t)
-		defer conn.Close()
-		if _, err := conn.Write(row{request: "POST " + path + "\n\n" + strings.Repeat("x", 4<<20)}.raw(through.host)); err != nil {
-			t.Fatalf("visit %d: %v", n, err)
-		}
-		v, err := readVerdict(bufio.NewReader(conn), "POST")
-		if err != nil || v.ending != nil || v.status != http.StatusRequestEntityTooLarge || v.content != refusal || v.fields.Get("X-Path") != path {
-			t.Errorf("visit %d: %s %q %v %v, want 413 with %q", n, v.reason, v.content, v.ending, err, refusal)
-		}
+	const size = 4 << 20
+	flushed := func(w http.ResponseWriter, r *http.Request) {
+		refuse(w, r)
+		_ = http.NewResponseController(w).Flush()
+	}
+	for name, c := range map[string]struct {
+		handler http.HandlerFunc
+		request string
+	}{
+		"known length":            {refuse, fmt.Sprintf("Content-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size))},
+		"unknown length":          {refuse, fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n7d0\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n", strings.Repeat("x", 2_000), size, strings.Repeat("x", size))},
+		"known length, flushed":   {flushed, fmt.Sprintf("Content-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size))},
+		"unknown length, flushed": {flushed, fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", size, strings.Repeat("x", size))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			through := lend(t, c.handler, hostShape)
+			for n := range 5 {
+				path := fmt.Sprint("/", n)
+				conn := through.dial(t)
+				defer conn.Close()
+				if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\n%s", path, through.host, c.request); err != nil {
+					t.Fatalf("visit %d: %v", n, err)
+				}
+				v, err := readVerdict(bufio.NewReader(conn), "POST")
+				if err != nil || v.ending != nil || v.status != http.StatusRequestEntityTooLarge || v.content != refusal || v.fields.Get("X-Path") != path {
+					t.Errorf("visit %d: %s %q %v %v, want 413 with %q", n, v.reason, v.content, v.ending, err, refusal)
+				}
+			}
+		})
 	}
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -180,14 +181,23 @@ func (c *conn) see(p []byte) {
 	}
 }
 
-// CloseWrite ends what is written, where the connection can. net/http asks for
-// it so that a peer that still sends sees the answer before the reset.
-func (c *conn) CloseWrite() error {
+// CloseWrite ends what is written, where the connection can, and listens for a
+// while to a peer that still sends: one that sees the connection reset may never
+// see the answer (RFC 9112, 9.6). net/http asks for it before it closes.
+func (c *conn) CloseWrite() (err error) {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
+		err = half.CloseWrite()
 	}
-	return nil
+	_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
+	return err
 }
+
+// How much longer, in time and bytes, a peer is listened to.
+const (
+	lingerTime  = 2 * time.Second
+	lingerBytes = 8 << 20
+)
 
 // Write writes. What is written while no handler serves is net/http's own
 // refusal, in its words; it becomes a problem.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"reversehttp/schema"
@@ -51,30 +52,27 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
 	p.write(w, r)
 }
 
-// lingering prepares w for an answer to r, whose content was not read to its
-// end, and gives what is to be called after it. That goes on reading for a
-// while, for a peer that sees the connection reset while it still sends may
-// never see the answer (RFC 9112, 9.6). A stream of HTTP/2 ends after its answer
-// without harm to it (RFC 9113, 8.1).
-func lingering(w http.ResponseWriter, r *http.Request) (linger func()) {
+// leaving prepares w for an answer to r, whose content was not read to its end, or
+// not asked for, and gives what is to be called after it. The connection ends then. A stream of
+// HTTP/2 ends after its answer without harm to it (RFC 9113, 8.1).
+func leaving(w http.ResponseWriter, r *http.Request) (left func()) {
 	if r.ProtoMajor == 2 || r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return func() {}
 	}
-	rc := http.NewResponseController(w)
-	_ = rc.EnableFullDuplex()
+	_ = http.NewResponseController(w).EnableFullDuplex() // else net/http reads before it answers
 	w.Header().Set("Connection", "close")
-	return func() {
-		if r.Header.Get("Expect") != "" { // it has sent nothing and will not
-			return
-		}
-		_ = rc.Flush()
-		_ = rc.SetReadDeadline(time.Now().Add(lingerTime))
-		_, _ = io.CopyN(io.Discard, r.Body, lingerBytes)
+	if expects(r) {
+		return func() {}
 	}
+	return func() { hangUp(w) }
 }
 
-// How much longer, in time and bytes, a refused visitor is listened to.
-const (
-	lingerTime  = 2 * time.Second
-	lingerBytes = 8 << 20
-)
+// expects tells whether a peer waits to be asked for content (RFC 9110, 10.1.1).
+func expects(r *http.Request) bool { return r.Header.Get("Expect") != "" }
+
+// hangUp has net/http end the connection after the answer, by [conn.CloseWrite],
+// although the request may have more content.
+func hangUp(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // conn reads what else comes
+	_, _ = http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0).Read(make([]byte, 1))
+}

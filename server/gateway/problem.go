@@ -129,7 +129,7 @@ func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 	}
 	boundWrite(w, 0)
 	if p.unread {
-		defer lingering(w, r)()
+		defer leaving(w, r)()
 	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")

@@ -42,6 +42,7 @@ type upload struct {
 
 	mu      sync.Mutex // guards below
 	reading bool
+	begun   bool // somebody has read
 	stopped bool
 	whole   bool      // it was read to its end
 	size    int       // bytes read
@@ -68,9 +69,8 @@ var errStopped = errors.New("gateway: the exchange has ended")
 // end stops the upload when the answer was written. What is left of the content
 // must not be taken for the next request, so the connection ends then.
 func (u *upload) end() {
-	if !u.stop() {
-		// It tells net/http to end the connection, where the head did not say so.
-		_, _ = http.MaxBytesReader(u.w, io.NopCloser(strings.NewReader("x")), 0).Read(make([]byte, 1))
+	if !u.stop() && u.r.ProtoMajor == 1 && (u.begun || !expects(u.r)) {
+		hangUp(u.w)
 	}
 }
 
@@ -81,7 +81,7 @@ func (u *upload) read(into []byte) (int, error) {
 		u.mu.Unlock()
 		return 0, errStopped
 	}
-	u.reading = true
+	u.reading, u.begun = true, true
 	_ = http.NewResponseController(u.w).SetReadDeadline(time.Now().Add(u.g.options.ContentGrace + time.Duration(len(into))*time.Second/time.Duration(u.g.options.ContentRate)))
 	u.mu.Unlock()
 	n, err := u.r.Body.Read(into)

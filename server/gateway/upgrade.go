@@ -95,7 +95,6 @@ func (t *tunnel) end() {
 		_ = t.conn.SetReadDeadline(time.Unix(1, 0))
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		_ = t.conn.SetReadDeadline(time.Now().Add(lingerTime))
 	}
 }
 
@@ -144,10 +143,8 @@ func (g *Gateway) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.
 		}
 	}
 	t.end()
-	// A connection that is closed with something unread is reset, and what was
-	// sent last is lost.
-	if half, ok := conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-		_, _ = io.CopyN(io.Discard, t.in, lingerBytes)
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
 	}
 }
 

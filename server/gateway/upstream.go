@@ -118,7 +118,7 @@ func (g *Gateway) tell(w http.ResponseWriter, r *http.Request, id string, result
 	g.metrics.judge(schema.ResultStatus(result.String()))
 	boundWrite(w, 0) // a slow visitor may have held this back
 	if !read {
-		defer lingering(w, r)()
+		defer leaving(w, r)()
 	}
 	writeJSON(w, http.StatusAccepted, schema.Result{ID: id, Status: schema.ResultStatus(result.String())})
 }

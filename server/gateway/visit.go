@@ -66,7 +66,7 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string) {
 		t.end()
 	}
 	if u, ok := req.Stream.(*upload); ok && (err != nil || !a.More) && !u.stop() {
-		defer lingering(w, r)()
+		defer leaving(w, r)()
 	}
 	if errors.Is(err, claim.ErrVisitorGone) {
 		panic(http.ErrAbortHandler) // nobody is there to be answered
