@@ -7,12 +7,12 @@ import (
 
 // httpbinExcepted are routes without a row, and why.
 var httpbinExcepted = map[string]string{
-	"GET /websocket/echo": "TODO(#3): the gateway carries no WebSockets",
+	"GET /websocket/echo": "it is no answer but a conversation: see websocket_test.go",
 }
 
 // statusExcepted are codes of /status/{code} without a row, and why.
 var statusExcepted = map[int]string{
-	101: "ends HTTP on the connection, and a handler whose answer is an envelope has none",
+	101: "to a request that asks for no upgrade; the gateway relays no such answer",
 }
 
 // Masks of what differs between two answers of one server.
