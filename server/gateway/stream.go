@@ -175,6 +175,9 @@ func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.Work()()
 	in := req.Stream.(incoming)
+	if t, ok := in.(*tunnel); ok {
+		defer context.AfterFunc(r.Context(), t.drop)()
+	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	// It is a stranger's, on the control origin.

@@ -47,6 +47,7 @@ func contains(values []string, token string) bool {
 type tunnel struct {
 	opened chan struct{} // closed when conn is set
 	over   chan struct{} // closed when nobody is to read any more
+	left   chan struct{} // closed when the program that fetches has left
 	conn   net.Conn
 	in     *bufio.Reader
 	leave  func(err error) // the visitor sends no more
@@ -55,7 +56,7 @@ type tunnel struct {
 }
 
 func newTunnel() *tunnel {
-	return &tunnel{opened: make(chan struct{}), over: make(chan struct{})}
+	return &tunnel{opened: make(chan struct{}), over: make(chan struct{}), left: make(chan struct{})}
 }
 
 // open gives the connection, once. leave is called with what ended the reading.
@@ -64,13 +65,15 @@ func (t *tunnel) open(conn net.Conn, in *bufio.Reader, leave func(error)) {
 	close(t.opened)
 }
 
-// read reads what the visitor sends next. However that ends it is [io.EOF]: the
-// bytes have their own end, of which the gateway knows nothing.
+// read reads what the visitor sends next. However the visitor ends that, it is
+// [io.EOF]: the bytes have their own end, of which the gateway knows nothing.
 func (t *tunnel) read(into []byte) (int, error) {
 	select {
 	case <-t.opened:
 	case <-t.over:
 		return 0, io.EOF
+	case <-t.left:
+		return 0, errStopped
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -81,11 +84,27 @@ func (t *tunnel) read(into []byte) (int, error) {
 	}
 	n, err := t.in.Read(into)
 	t.size.Add(int64(n))
+	select {
+	case <-t.left:
+		return n, errStopped
+	default:
+	}
 	if err != nil {
 		t.leave(err)
 		err = io.EOF
 	}
 	return n, err
+}
+
+// drop ends the reading because the program has left, once. A visitor may be silent
+// for long, and meanwhile the session would be held for busy.
+func (t *tunnel) drop() {
+	close(t.left)
+	select {
+	case <-t.opened:
+		_ = t.conn.SetReadDeadline(time.Unix(1, 0))
+	default:
+	}
 }
 
 // end lets nobody read any more, and waits for who does.

@@ -131,6 +131,24 @@ func TestWhatEndsAnUpgradedConnection(t *testing.T) {
 	}
 }
 
+// The visitor says nothing by which the gateway would notice that the program has gone.
+func TestAProgramThatIsGoneLosesItsUpgradedConnections(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		p.send("GET", p.Requests, p.Token, nil, schema.Field{"Last-Event-ID", p.Cursor}, schema.Field{"Prefer", "wait=0"}) // it uses cursors
+		v, _, _, in := p.upgraded(schema.Response{Body: new("x")})
+		v.take(v.in, "x")
+		_ = in.Body.Close()
+		start := time.Now()
+		if _, err := v.in.ReadByte(); err != io.EOF || time.Since(start) > 13*time.Second {
+			t.Errorf("visitor: %v after %s, want the end when the session is lost", err, time.Since(start))
+		}
+		if got := w.counted(`reversehttp_exchanges_total{code="session_lost",outcome="failed"}`); len(got) != 1 {
+			t.Errorf("ends = %q, want session_lost", got)
+		}
+	})
+}
+
 func TestASlowPeerOfAnUpgradedConnectionHoldsTheHandlerBack(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
