@@ -190,11 +190,11 @@ func (t *stream) take() (content []byte, last bool, err error) {
 		switch {
 		case t.ctx.Err() != nil:
 			err = context.Cause(t.ctx)
-		case t.ended && t.cause != nil:
+		case t.ended && t.cause != nil && !(due && t.flushing): // what was flushed goes before
 			err = errGivenUp
 		case due || t.ended:
 			some := min(len(t.pending), t.most)
-			content, last = t.pending[:some], t.ended && some == len(t.pending)
+			content, last = t.pending[:some], t.ended && t.cause == nil && some == len(t.pending)
 			t.flushing = some < len(t.pending)
 			t.pending, t.taken = append(t.taken[:0], t.pending[some:]...), t.pending
 		default:
