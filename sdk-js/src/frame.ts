@@ -3,6 +3,7 @@
  * ours have none. What is against the rules throws a Fault with the code to close with.
  */
 
+// The opcodes (RFC 6455, 11.8).
 export const textFrame = 1
 export const binaryFrame = 2
 export const closeFrame = 8
@@ -11,6 +12,7 @@ export const pongFrame = 10
 
 /** Why a connection cannot go on. */
 export class Fault extends Error {
+  /** What to close with (RFC 6455, 7.4.1). */
   readonly code: number
 
   constructor(code: number, message: string) {
@@ -74,7 +76,8 @@ export class FrameReader {
   /** Of the message that is read; 0 where there is none. */
   #message = 0
   #size = 0
-  #pieces: Uint8Array[] = []
+  #bytes = new Uint8Array()
+  #held = 0
   #text = ''
   #decoder = strict()
 
@@ -145,7 +148,19 @@ export class FrameReader {
     if (this.#opcode >= closeFrame) this.#control.push(...piece)
     // At once: bad text is refused before all of it is there.
     else if (this.#opcode === textFrame) this.#text += utf8(this.#decoder, piece, true)
-    else this.#pieces.push(piece)
+    else this.#keep(piece)
+  }
+
+  /** Not piece by piece: each costs, and a visitor may send a byte in each. */
+  #keep(piece: Uint8Array): void {
+    const size = this.#held + piece.length
+    if (size > this.#bytes.length) {
+      const more = new Uint8Array(Math.max(size, Math.min(2 * size, this.#mostBytes)))
+      more.set(this.#bytes.subarray(0, this.#held))
+      this.#bytes = more
+    }
+    this.#bytes.set(piece, this.#held)
+    this.#held = size
   }
 
   #end(): void {
@@ -160,16 +175,13 @@ export class FrameReader {
     if (this.#opcode === textFrame) {
       message = this.#text + utf8(this.#decoder, new Uint8Array(), false)
     } else {
-      message = new Uint8Array(this.#size)
-      let at = 0
-      for (const piece of this.#pieces) {
-        message.set(piece, at)
-        at += piece.length
-      }
+      const whole = this.#held === this.#bytes.length
+      message = whole ? this.#bytes : this.#bytes.slice(0, this.#held)
     }
     this.#message = this.#size = 0
     this.#text = ''
-    this.#pieces = []
+    this.#bytes = new Uint8Array()
+    this.#held = 0
     this.#take(this.#opcode, message)
   }
 }

@@ -17,7 +17,7 @@ export type {
   SocketEventMap,
   SocketMessageEvent,
   UpgradeOptions,
-} from './websocket.js'
+} from './socket.js'
 export type { OwnershipStorage } from './storage.js'
 export type {
   Code,

@@ -1,5 +1,5 @@
 import { fromBase64 } from './base64.js'
-import type { Socket, UpgradeOptions } from './websocket.js'
+import type { Socket, UpgradeOptions } from './socket.js'
 import type { Field, Request as RequestEnvelope } from './envelope.js'
 
 /** What a Request cannot carry; the second argument of every handler. */

@@ -26,7 +26,7 @@ interface Waiting {
 }
 
 // A browser has six connections to an origin that speaks HTTP/1.1, and polls and content need theirs.
-const mostOpen = globalThis.location ? 4 : Infinity
+const mostOpen = globalThis.location ? 2 : Infinity
 
 /**
  * Posts answers, one POST at a time: what becomes ready meanwhile goes together in the next one.

@@ -9,6 +9,7 @@
  *
  * After the first and the last, batches are asked for until the session or some minutes are over.
  */
+import { slackMs } from './bounds.js'
 import type { Session } from './session.js'
 import type { Batch, Cancel, Request } from './envelope.js'
 
@@ -16,7 +17,6 @@ export { upload } from './upload.js'
 
 const firstByteMs = 4_000
 const batchesMs = 300_000
-const slackMs = 5_000
 // Of a gateway that does not tell.
 const defaultHeartbeatSeconds = 15
 
@@ -65,8 +65,9 @@ export async function follow(
       let line = ''
       for (;;) {
         const { done, value } = await reader.read()
-        if (done) return { cursor: session.cursor, messages: [] }
+        // A stream without a byte, too: it was no wait.
         begun = true
+        if (done) return { cursor: session.cursor, messages: [] }
         clearTimeout(timer)
         timer = setTimeout(forBatches, heartbeatSeconds * 2000 + slackMs)
         const lines = (line + decoder.decode(value, { stream: true })).split('\n')
@@ -99,5 +100,7 @@ export async function follow(
   } finally {
     clearTimeout(timer)
     signal.removeEventListener('abort', abort)
+    // A stream that is given up for what it brought is still open.
+    abort()
   }
 }

@@ -19,6 +19,8 @@ export function upload(session: Session, { responseUrl }: Request, signal: Abort
   let worth = false
   let writer: WritableStreamDefaultWriter<Uint8Array> | undefined
   let posted: Promise<ResultStatus> | undefined
+  let over: ResultStatus | undefined
+  let proceed: (() => void) | undefined
   return async (piece, more) => {
     pieces++
     if (pieces === 1) worth = more && piece.length >= session.claimed.limits.partBytes
@@ -38,13 +40,21 @@ export function upload(session: Session, { responseUrl }: Request, signal: Abort
         (result) => result?.status ?? 'late',
         () => 'late',
       )
+      void posted.then((result) => {
+        over = result
+        proceed?.()
+      })
     }
-    if (!writer || !posted) return undefined
-    const sent = writer.write(piece).then(
-      () => 'accepted' as const,
-      () => posted!,
-    )
-    const result = await Promise.race([sent, posted])
+    if (!writer) return undefined
+    const written = writer.write(piece)
+    // Not a race of promises: the one that lasts would remember each of them.
+    await new Promise<void>((resolve) => {
+      proceed = resolve
+      // Where it cannot be written, what is posted is over soon.
+      written.then(resolve, () => {})
+      if (over) resolve()
+    })
+    const result = over ?? 'accepted'
     if (more || result !== 'accepted') return result
     writer.close().catch(() => {})
     return posted

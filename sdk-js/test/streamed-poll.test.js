@@ -78,6 +78,34 @@ test('streams that end at once are not asked for in a tight loop', async (t) => 
   assert.deepEqual(states, [])
 })
 
+test('streams that end without a byte are not asked for in a tight loop', async (t) => {
+  const requests = Array.from({ length: 10_000 }, () => ({ lines: [], ends: true }))
+  const gateway = await scriptedGateway({ transports: ['json', 'ndjson'], requests })
+  const claim = await serve(() => new Response(), { gateway: gateway.origin, drainMs: 0 })
+  t.after(async () => {
+    await claim.close()
+    await gateway.close()
+  })
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  assert.ok(gateway.seen.polls.length < 30, `${gateway.seen.polls.length} polls in a second`)
+})
+
+test('a line that is no message ends its stream', async (t) => {
+  const gateway = await scriptedGateway({
+    transports: ['json', 'ndjson'],
+    requests: [{ lines: ['', 'no JSON'] }],
+  })
+  const claim = await serve(() => new Response(), { gateway: gateway.origin, drainMs: 0 })
+  t.after(async () => {
+    await claim.close()
+    await gateway.close()
+  })
+  await until(() => gateway.seen.polls.length === 2)
+  await until(() => gateway.streams.length === 1 && gateway.seen.polls.length >= 2, 'one stream')
+  await new Promise((r) => setTimeout(r, 300))
+  assert.equal(gateway.streams.length, 1)
+})
+
 test('streams that are cut at once are not asked for in a tight loop', async (t) => {
   const requests = Array.from({ length: 10_000 }, () => ({ lines: [''], drop: true }))
   const { gateway } = await serving(t, () => new Response(), { requests })

@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { request, until } from './scripted-gateway.js'
 import { serving } from './serving.js'
 import { closing, connect, frame } from './visitor-socket.js'
+
+setFlagsFromString('--expose-gc')
+const gc = runInNewContext('gc')
 
 const [more, text, binary, close, ping, pong] = [0, 1, 2, 8, 9, 10]
 const part = { fin: false }
@@ -140,14 +146,15 @@ for (const [name, sent, code, before = []] of [
   ['a length of 2^62', [frame(binary, '', { length: 2n ** 62n, wide: 8 })], 1009],
 ]) {
   test(`${name} closes with ${code}, and nothing more counts`, async (t) => {
-    const { gateway, events, signal } = await echoing(t, { messageBytes: 1000 })
+    const served = await echoing(t, { messageBytes: 1000 })
+    const { gateway, events } = served
     const visitor = await connect(gateway)
     await visitor.send(Buffer.concat([...sent, frame(text, 'too late')]))
     await visitor.ended()
     assert.deepEqual(visitor.frames(), [...before, [close, code]])
     await until(() => events.includes(`${code} false`), 'the close event')
     assert.deepEqual(events, ['open', ...before.map((f) => f[1]), 'error', `${code} false`])
-    assert.equal(signal?.aborted, undefined)
+    assert.equal(served.signal.aborted, false)
   })
 }
 
@@ -289,6 +296,31 @@ test('a message larger than a part goes in several', async (t) => {
   await until(() => visitor.frames().length)
   assert.equal(visitor.frames()[0][1], large)
   for (const { body = '' } of visitor.messages()) assert.ok(body.length <= 262_144)
+})
+
+test('a message in fragments of a byte needs no more memory than its bytes', async (t) => {
+  let socket, got
+  const { gateway } = await serving(t, (_, info) => {
+    socket = info.upgrade()
+    socket.onmessage = ({ data }) => (got = data)
+  })
+  const visitor = await connect(gateway)
+  await until(() => socket?.readyState === 1)
+  gc()
+  const before = process.memoryUsage()
+  const n = 1 << 20
+  const one = frame(more, 'x', { fin: false })
+  const some = Buffer.concat(Array.from({ length: 1 << 12 }, () => one))
+  await visitor.send(frame(binary, '', { fin: false }))
+  for (let i = 0; i < n; i += 1 << 12) await visitor.send(some)
+  await new Promise((r) => setTimeout(r, 1000))
+  gc()
+  const after = process.memoryUsage()
+  const grown = after.heapUsed + after.external - before.heapUsed - before.external
+  await visitor.send(frame(more, ''))
+  await until(() => got)
+  assert.equal(got.byteLength, n)
+  assert.ok(grown < 20 * n, `${grown / n} bytes a byte`)
 })
 
 test('blobs come where they are wanted', async (t) => {
@@ -445,6 +477,100 @@ async function turn(so) {
   for (let n = 0; !so() && n < 100_000; n++) await new Promise((resolve) => setImmediate(resolve))
   assert.ok(so(), `${so}`)
 }
+
+test('a claim remembers nothing of a socket that is closed', async (t) => {
+  const signals = new Set()
+  AbortSignal.prototype.addEventListener = function (...of) {
+    signals.add(this)
+    return EventTarget.prototype.addEventListener.apply(this, of)
+  }
+  t.after(() => delete AbortSignal.prototype.addEventListener)
+  const { gateway, claim } = await serving(t, (_, info) => void info.upgrade())
+  let ended = 0
+  claim.addEventListener('exchange', () => ended++)
+  const counts = () => [...signals].map((s) => getEventListeners(s, 'abort').length)
+  let first
+  for (const id of ['x1', 'x2', 'x3']) {
+    const visitor = await connect(gateway, id)
+    await visitor.send(frame(close, closing(1000)))
+    await until(() => ended === +id[1])
+    first ??= counts()
+  }
+  const grown = counts().filter((n, i) => n > first[i])
+  assert.deepEqual(grown, [])
+})
+
+test('a close that the visitor does not take ends all the same', async (t) => {
+  const events = []
+  let socket
+  const { gateway } = await serving(t, (_, info) => {
+    socket = info.upgrade()
+    socket.onclose = ({ code }) => events.push(code)
+  })
+  gateway.script('responses', {}, ...Array(50).fill({ silent: true }))
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  try {
+    await turn(() => gateway.parked)
+    await connect(gateway)
+    await turn(() => socket?.readyState === 1)
+    socket.close(1000)
+    await turn(() => gateway.seen.answers.length === 2)
+    for (let n = 0; n < 20; n++) {
+      t.mock.timers.tick(5_000)
+      await new Promise((r) => setImmediate(r))
+    }
+    await turn(() => events.length)
+  } finally {
+    t.mock.timers.reset()
+  }
+})
+
+test('a visitor who only pings is answered no more than it takes', async (t) => {
+  let socket
+  const { gateway } = await serving(t, (_, info) => void (socket = info.upgrade()))
+  let taken
+  gateway.script('responses', {}, () => new Promise((resolve) => (taken = resolve)))
+  const visitor = await connect(gateway)
+  await until(() => socket?.readyState === 1)
+  await visitor.send(Buffer.concat(Array.from({ length: 10_000 }, (_, i) => frame(ping, `${i}`))))
+  await visitor.send(frame(text, 'x'))
+  await until(() => taken)
+  await new Promise((r) => setTimeout(r, 500))
+  taken({ status: 202, json: { results: [{ id: 'x1', status: 'accepted' }] } })
+  await until(() => visitor.frames().some(([, p]) => p === '9999'))
+  assert.ok(visitor.frames().length < 200, `${visitor.frames().length}`)
+})
+
+test('a visitor who takes a long message slowly is not gone', async (t) => {
+  let socket
+  const events = []
+  const { gateway } = await serving(t, (_, info) => {
+    socket = info.upgrade()
+    socket.onclose = ({ code }) => events.push(code)
+  })
+  const takes = []
+  gateway.script(
+    'responses',
+    {},
+    ...Array.from({ length: 10 }, () => () => new Promise((resolve) => takes.push(resolve))),
+  )
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  try {
+    await turn(() => gateway.parked)
+    await connect(gateway)
+    await turn(() => socket?.readyState === 1)
+    socket.send(new Uint8Array(2_000_000))
+    for (let n = 0; n < 6; n++) {
+      await turn(() => takes.length > n)
+      t.mock.timers.tick(15_000)
+      takes[n]({ status: 202, json: { results: [{ id: 'x1', status: 'accepted' }] } })
+    }
+    await turn(() => takes.length > 6 || events.length)
+    assert.deepEqual(events, [])
+  } finally {
+    t.mock.timers.reset()
+  }
+})
 
 test('a request to upgrade that nobody wants is no matter', async (t) => {
   const { gateway } = await serving(t, () => new Response())
