@@ -184,6 +184,8 @@ func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "sandbox")
+	// A proxy that buffers would keep a WebSocket's messages back, and an upload.
+	h.Set("X-Accel-Buffering", "no")
 	if n := in.length(); n >= 0 {
 		h.Set("Content-Length", strconv.FormatInt(n, 10))
 	}

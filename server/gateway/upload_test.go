@@ -65,7 +65,7 @@ func TestFetchedContentIsExact(t *testing.T) {
 				if sized := got.ContentLength == int64(len(content)); sized != (name == "length") || (got.Trailer.Get("X-Sum") == "17") != (name == "chunked") {
 					t.Errorf("length %d, trailers %v", got.ContentLength, got.Trailer)
 				}
-				if h := got.Header; h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Content-Security-Policy") != "sandbox" {
+				if h := got.Header; h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Content-Security-Policy") != "sandbox" || h.Get("X-Accel-Buffering") != "no" {
 					t.Errorf("fields = %v", h)
 				}
 				if got := p.fetched(r); got.Status != 409 || got.code() != schema.CodeContentTaken {
