@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
-	"golang.org/x/net/netutil"
 
 	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
@@ -127,6 +126,3 @@ func (o *options) logger(w io.Writer) *slog.Logger {
 	}
 	return slog.New(slog.NewTextHandler(w, settings))
 }
-
-// limited lets at most n connections in at a time; the others wait.
-func limited(l net.Listener, n int) net.Listener { return netutil.LimitListener(l, n) }

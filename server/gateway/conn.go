@@ -193,6 +193,15 @@ func (c *conn) CloseWrite() (err error) {
 	return err
 }
 
+// reset has the connection end with a reset, where it can. In HTTP/1.0 the end of
+// the connection is the end of the content, so a peer could not tell by anything
+// else that it was cut short.
+func (c *conn) reset() {
+	if l, ok := c.Conn.(interface{ SetLinger(seconds int) error }); ok {
+		_ = l.SetLinger(0)
+	}
+}
+
 // How much longer, in time and bytes, a peer is listened to.
 const (
 	lingerTime  = 2 * time.Second

@@ -98,7 +98,7 @@ func (g *Gateway) atControl(at string, page http.Handler) http.Handler {
 
 // ServeHTTP serves the control origin and every claim.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer g.reportPanic()
+	defer g.reportPanic(r)
 	if c := connOf(r); c != nil {
 		c.serve()
 	}

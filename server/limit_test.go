@@ -1,0 +1,56 @@
+package main
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+func TestALimitedConnectionIsOneOfTCP(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := limited(inner, 1)
+	defer func() { _ = l.Close() }()
+	accepted := make(chan net.Conn)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				close(accepted)
+				return
+			}
+			accepted <- c
+		}
+	}()
+	for range 2 { // the second has the place of the first
+		peer, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = peer.SetDeadline(time.Now().Add(10 * time.Second))
+		c := <-accepted
+		half, ok := c.(interface{ CloseWrite() error })
+		if !ok {
+			t.Fatal("one side of it cannot be ended")
+		}
+		if err := half.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(peer); err != nil {
+			t.Errorf("the peer read until %v", err)
+		}
+		if _, ok := c.(interface{ SetLinger(int) error }); !ok {
+			t.Error("it cannot be reset")
+		}
+		_ = c.Close()
+		_ = c.Close()
+		_ = peer.Close()
+	}
+	_ = l.Close()
+	if _, open := <-accepted; open {
+		t.Error("a closed listener accepts")
+	}
+}
