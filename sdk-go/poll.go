@@ -217,8 +217,12 @@ func judge(err error) verdict {
 }
 
 // refusedForGood reports whether trying again is of no use. A refusal without a code of the protocol comes from
-// something in between and passes; so does one of a request that was malformed when it came: it was whole when it left.
+// something in between and passes, unless it is about the size; so does one of a request that was malformed when it
+// came: it was whole when it left.
 func refusedForGood(e *Error) bool {
+	if e.Status == http.StatusRequestEntityTooLarge {
+		return true
+	}
 	passes := e.Status == http.StatusRequestTimeout || e.Status == http.StatusTooManyRequests || e.Code == schema.CodeBadRequest
 	return e.Status >= 400 && e.Status <= 499 && e.Code != codeUnexpected && !passes
 }

@@ -28,12 +28,12 @@ export class ReverseHttpError extends Error {
 }
 
 /**
- * Tells whether the same again would be refused again. A refusal without a code of ours comes from something in between;
- * and what is malformed when it comes was whole when it left.
+ * Tells whether the same again would be refused again. A refusal without a code of ours comes from something in between,
+ * and passes unless it is about the size; and what is malformed when it comes was whole when it left.
  */
 export function refused({ status, code }: ReverseHttpError): boolean {
-  const passes = [408, 429].includes(status) || code === 'unexpected' || code === 'bad_request'
-  return status >= 400 && status < 500 && !passes
+  if (code === 'unexpected' || code === 'bad_request') return status === 413
+  return status >= 400 && status < 500 && ![408, 429].includes(status)
 }
 
 /** Tells whether its session is over; another one is needed. */

@@ -220,7 +220,7 @@ export function exchanges(
     let result: ResultStatus | undefined
     try {
       const { session } = responder
-      const raw = session.streams?.upload(session, request, controller.signal)
+      const raw = session.streams?.upload(session, request, controller.signal, report)
       await content.pour(session.claimed.limits.partBytes, async (piece, more) => {
         const { seq } = x
         result = await raw?.(piece, more)
@@ -272,8 +272,5 @@ export function exchanges(
 }
 
 function reason(why: string): DOMException {
-  return new DOMException(
-    `exchange over: ${why}`,
-    why === 'timed_out' ? 'TimeoutError' : 'AbortError',
-  )
+  return new DOMException(why, why === 'timed_out' ? 'TimeoutError' : 'AbortError')
 }

@@ -128,8 +128,11 @@ export class Responder {
         error = e as ReverseHttpError
         if (over(error)) this.#events.lose(session, error)
         else if (refused(error)) {
-          // The same again would be refused again.
-          for (const w of group) w.settle({ status: 'invalid', detail: error.message })
+          // The same again would be refused again, but perhaps not each by itself.
+          for (const w of group) {
+            if (group[1]) await this.#deliver([w], signal)
+            else w.settle({ status: 'invalid', detail: error.message })
+          }
           return
         }
       }

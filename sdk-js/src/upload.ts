@@ -2,7 +2,8 @@
  * Much content, in one request that lasts instead of a part after the other: no base64, no wait for
  * an answer to each. It is for content whose first piece is full, so that it will not be silent for
  * long, and where a request may stream its content: in Node, and in Chromium over HTTP/2. Whether it
- * may is asked once a session, with a request that has nothing to lose.
+ * may is asked once a session, with a request that has nothing to lose. Where one was cut or refused
+ * all the same, by a proxy that takes only so much, the session has parts from then on.
  */
 import type { Session } from './session.js'
 import type { Request, Result, Results, ResultStatus } from './envelope.js'
@@ -14,7 +15,12 @@ const waitMs = 0x7fff_ffff
 export type Upload = (piece: Uint8Array, more: boolean) => Promise<ResultStatus | undefined>
 
 /** Sends what follows the beginning of an answer, where that is worth it and can be. */
-export function upload(session: Session, { responseUrl }: Request, signal: AbortSignal): Upload {
+export function upload(
+  session: Session,
+  request: Request,
+  signal: AbortSignal,
+  report: (code: string, request: Request, cause: unknown) => void,
+): Upload {
   let pieces = 0
   let worth = false
   let writer: WritableStreamDefaultWriter<Uint8Array> | undefined
@@ -32,13 +38,18 @@ export function upload(session: Session, { responseUrl }: Request, signal: Abort
       writer.closed.catch(() => {})
       posted = post<Result>(
         session,
-        responseUrl,
+        request.responseUrl,
         readable,
         'application/octet-stream',
         signal,
       ).then(
         (result) => result?.status ?? 'late',
-        () => 'late',
+        (cause) => {
+          // Something in between may have kept all of it: the gateway is to be told that it ends.
+          known.set(session, Promise.resolve(false))
+          if (!signal.aborted) report('network', request, cause)
+          return 'invalid'
+        },
       )
       void posted.then((result) => {
         over = result

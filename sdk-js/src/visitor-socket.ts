@@ -337,7 +337,7 @@ export class VisitorSocket extends EventTarget implements Socket {
   }
 
   #abort(): void {
-    this.#controller.abort(new DOMException('exchange over: visitor_gone', 'AbortError'))
+    this.#controller.abort(new DOMException('visitor_gone', 'AbortError'))
   }
 
   #close(): void {

@@ -53,6 +53,22 @@ test('an answer larger than the gateway takes becomes 500 and an error', async (
   assert.deepEqual(errors, ['invalid'])
 })
 
+test('answers that are too large together for something in between go one by one', async (t) => {
+  let first
+  const held = new Promise((resolve) => (first = resolve))
+  const { gateway, errors } = await serving(t, () => new Response('x'.repeat(3000)), {
+    responses: [() => held, { status: 413, body: '<h1>413</h1>' }],
+  })
+  await gateway.deliver(request('a'))
+  await until(() => gateway.seen.posts.length === 1)
+  await gateway.deliver(request('b'), request('c'))
+  await until(() => gateway.seen.polls.length === 3)
+  first({})
+  await until(() => gateway.seen.posts.length === 4)
+  assert.deepEqual(gateway.seen.posts.map(ids), [['a'], ['b', 'c'], ['b'], ['c']])
+  assert.deepEqual(errors, [])
+})
+
 test('a POST that failed is sent again, the same', async (t) => {
   const { gateway } = await serving(t, () => new Response('kept'), {
     responses: [{ drop: true }, { status: 500 }, { status: 429 }],
