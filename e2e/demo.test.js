@@ -69,6 +69,20 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     await page.close()
   })
 
+  test('a visitor who asks the playground for a WebSocket is answered', async () => {
+    await open('playground')
+    const url = await claim('upgrade')
+    const fields = [
+      ['Connection', 'Upgrade'],
+      ['Upgrade', 'websocket'],
+      ['Sec-WebSocket-Version', '13'],
+    ]
+    const got = await visit(url, { fields })
+    assert.equal(got.status, 200)
+    assert.deepEqual(faults, [])
+    await page.close()
+  })
+
   test('the playground serves the code that is typed', async () => {
     await open('playground')
     const url = await claim('play')

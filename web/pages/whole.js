@@ -10,6 +10,8 @@ export const mostBytes = 4 << 20
  */
 export function withWholeContent(handler) {
   return async (request, info) => {
+    // What follows an upgrade comes after it.
+    if (info.upgrade) return handler(request, { ...info, body: null })
     if (!info.body) return handler(request, info)
     const content = await read(info.body)
     if (!content) {
