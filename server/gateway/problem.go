@@ -61,7 +61,7 @@ var kinds = map[schema.Code]kind{
 	schema.CodeLeaseEnded:           {410, "", 0, "Nobody polled for the length of the lease. Claim again with the token."},
 	schema.CodeNotFound:             {404, "", 0, "There is nothing at this path of the gateway. GET /.well-known/reversehttp tells its URLs."},
 	schema.CodeMethodNotAllowed:     {405, "", 0, "This resource does not take that method; see Allow."},
-	schema.CodeNotAcceptable:        {406, "", 0, "A poll answers in application/json."},
+	schema.CodeNotAcceptable:        {406, "", 0, "A poll answers in application/json, application/x-ndjson or text/event-stream."},
 	schema.CodeUnsupportedMediaType: {415, "", 0, "Send JSON, with Content-Type: application/json."},
 }
 
