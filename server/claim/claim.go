@@ -97,6 +97,9 @@ func (c *Claim) apply(s Settings) {
 	}
 	if s.Token != nil {
 		c.token = HashToken(*s.Token)
+		for _, session := range c.sessions { // who knows only the old one gets nothing more
+			session.endPoll()
+		}
 	}
 }
 

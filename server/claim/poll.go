@@ -174,6 +174,16 @@ func (p *poll) end() {
 	s.touch()
 }
 
+// endPoll ends the session's poll as a newer one does. The caller holds claim.mu.
+func (s *Session) endPoll() {
+	if p := s.poll; p != nil {
+		p.end()
+		p.yields = true
+		s.giveBack()
+		p.wake()
+	}
+}
+
 // touch notes a sign of life. The caller holds claim.mu.
 func (s *Session) touch() {
 	s.active = time.Now()

@@ -331,7 +331,10 @@ func (r *Registry) sessionEnded(s *Session, why SessionEnd) {
 		r.options.SessionEnded(why)
 	}
 	r.options.Log.Info("session closed", "label", s.claim.label, "session", s.id[:6], "reason", string(why))
-	time.AfterFunc(r.times.Tombstone, func() { r.sessions.Delete(s.id) })
+	time.AfterFunc(r.times.Tombstone, func() {
+		r.sessions.Delete(s.id)
+		s.giveUp()
+	})
 }
 
 // persist brings the store to what is true of label now. One at a time, so that

@@ -171,6 +171,18 @@ func (s *Session) lose() {
 	s.claim.requeue(moving)
 }
 
+// giveUp ends the upgraded connections that the session still holds when nobody can
+// answer it any more. Nothing else would: there is no time between their parts.
+func (s *Session) giveUp() {
+	s.claim.mu.Lock()
+	defer s.claim.mu.Unlock()
+	for _, x := range s.holding() {
+		if x.state == answering && x.answer.upgraded() {
+			x.fail(ErrSessionLost)
+		}
+	}
+}
+
 // holding lists the exchanges that the session holds, oldest first. The caller
 // holds claim.mu.
 func (s *Session) holding() []*Exchange {

@@ -276,6 +276,9 @@ func (w *Stream) Write(ctx context.Context, content []byte) bool {
 	return !w.exchange.waitForRoom(ctx)
 }
 
+// Upgraded tells whether the answer upgraded the visitor's connection.
+func (w *Stream) Upgraded() bool { return w.exchange.answer.upgraded() }
+
 // Over is closed when the exchange has ended, whoever ended it.
 func (w *Stream) Over() <-chan struct{} { return w.exchange.parts.over }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"reversehttp/server/claim"
 )
@@ -75,7 +76,8 @@ func (g *Gateway) pollStream(w http.ResponseWriter, r *http.Request, f form) {
 				out = f.append(out, m)
 			}
 		}
-		boundWrite(w, len(out))
+		// After so long the session counts as lost where it does not stream, too.
+		_ = rc.SetWriteDeadline(time.Now().Add(min(writeTime(len(out)), g.registry.Times().Acknowledge)))
 		_, err := w.Write(out)
 		if err == nil {
 			err = rc.Flush()

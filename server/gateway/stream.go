@@ -111,6 +111,14 @@ func (u *upload) read(into []byte) (int, error) {
 	return 0, p
 }
 
+// uninvited tells whether the visitor has yet to be sent 100 (Continue). net/http
+// sends that for who reads, and nobody may write beside it.
+func (u *upload) uninvited() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.r.ProtoMajor == 1 && expects(u.r) && u.size == 0 && !u.whole
+}
+
 // rest notes that nobody reads.
 func (u *upload) rest() {
 	u.mu.Lock()

@@ -80,6 +80,8 @@ func (t *tunnel) read(into []byte) (int, error) {
 	select {
 	case <-t.over:
 		return 0, io.EOF
+	case <-t.left: // before the connection was there to be given a deadline
+		return 0, errStopped
 	default:
 	}
 	n, err := t.in.Read(into)

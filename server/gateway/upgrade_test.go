@@ -107,6 +107,7 @@ func TestWhatEndsAnUpgradedConnection(t *testing.T) {
 		"an abort":               func(p *program, r schema.Request) { p.answer(schema.Abort{Type: schema.TypeAbort, ID: r.ID}) },
 		"the end of a session":   func(p *program, r schema.Request) { p.send("DELETE", p.Session, p.Token, nil) },
 		"a session that is gone": func(p *program, r schema.Request) { time.Sleep(2 * time.Minute) },
+		"the end of the claim":   func(p *program, r schema.Request) { p.send("DELETE", p.Claim, p.Token, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, Options{Times: claim.Times{Lease: time.Minute}}, func(w *world) {
@@ -116,10 +117,11 @@ func TestWhatEndsAnUpgradedConnection(t *testing.T) {
 				if name == "a session that is gone" {
 					_ = in.Body.Close() // nothing of the program is left
 				}
+				start := time.Now()
 				end(p, r)
 				synctest.Wait()
-				if _, err := v.in.ReadByte(); err != io.EOF {
-					t.Errorf("visitor: %v, want the end", err)
+				if _, err := v.in.ReadByte(); err != io.EOF || time.Since(start) > time.Hour {
+					t.Errorf("visitor after %s: %v, want the end", time.Since(start), err)
 				}
 				if name != "a session that is gone" {
 					if _, err := io.ReadAll(in.Body); err != nil {
@@ -154,6 +156,7 @@ func TestASlowPeerOfAnUpgradedConnectionHoldsTheHandlerBack(t *testing.T) {
 		p := w.claim("demo")
 		v, r, _, _ := p.upgraded(schema.Response{})
 		held := w.begin(w.request("POST", p.Responses, p.Token, schema.Part{Type: schema.TypePart, ID: r.ID, Seq: 1, Body: new(strings.Repeat("x", 200_000)), More: true}))
+		synctest.Wait() // it comes first
 		more := w.begin(w.request("POST", p.Responses, p.Token, schema.Part{Type: schema.TypePart, ID: r.ID, Seq: 2, Body: new(strings.Repeat("y", 200_000)), More: true}))
 		if synctest.Wait(); more.got != nil {
 			t.Error("a part was answered before the visitor had room for it")
@@ -311,5 +314,24 @@ func TestInterimResponsesHaveABound(t *testing.T) {
 		if got := v.await(); got.Status != 204 {
 			t.Errorf("answer = %d, want 204", got.Status)
 		}
+	})
+}
+
+func TestAnUpgradeByResponseURLMayBeSilent(t *testing.T) {
+	inWorld(t, Options{Times: claim.Times{Lease: time.Hour}}, func(w *world) {
+		p := w.claim("demo")
+		v := p.dial(visitorAddr)
+		v.write([]byte(get(host, "/chat", upgradeFields...)))
+		r := p.next()
+		_, send := p.raw(r.ResponseURL, "Reversehttp-Status: 101")
+		if head, err := http.ReadResponse(v.in, &http.Request{Method: "GET"}); err != nil || head.StatusCode != 101 {
+			t.Fatalf("head: %v %v, want 101", head, err)
+		}
+		for range 3 {
+			time.Sleep(5 * time.Minute)
+			send("x")
+			v.take(v.in, "x")
+		}
+		send("")
 	})
 }

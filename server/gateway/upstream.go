@@ -88,7 +88,11 @@ func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, stream *claim.Str
 	for {
 		// The answer's own time between parts bounds a silent program; this is
 		// for one that the visitor has held back.
-		_ = rc.SetReadDeadline(time.Now().Add(g.registry.Times().Part + time.Second))
+		until := time.Now().Add(g.registry.Times().Part + time.Second)
+		if stream.Upgraded() {
+			until = time.Time{} // between what is sent on a WebSocket any time may pass
+		}
+		_ = rc.SetReadDeadline(until)
 		select {
 		case <-stream.Over():
 			return false, true

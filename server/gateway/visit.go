@@ -55,7 +55,11 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string) {
 		return
 	}
 	if r.ProtoAtLeast(1, 1) {
-		req.Inform = func(a *claim.Answer) { g.relayInterim(w, a) }
+		req.Inform = func(a *claim.Answer) {
+			if u, ok := req.Stream.(*upload); !ok || !u.uninvited() {
+				g.relayInterim(w, a)
+			}
+		}
 	}
 	a, err := x.Do(ctx, req)
 	if t, ok := req.Stream.(*tunnel); ok {
@@ -73,6 +77,12 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string) {
 	}
 	if err != nil {
 		problemOf(err).write(w, r)
+		return
+	}
+	if a.Status == http.StatusSwitchingProtocols { // it came before its session had the request
+		g.answers.give(len(a.Content))
+		x.Fail(claim.ErrHandlerFailed)
+		problemOf(&claim.Failure{Err: claim.ErrHandlerFailed, Handed: claim.HandedYes}).write(w, r)
 		return
 	}
 	g.relay(w, r, x, a)
@@ -159,6 +169,9 @@ func (g *Gateway) relayInterim(w http.ResponseWriter, a *claim.Answer) {
 	kept := h.Clone()
 	clear(h)
 	g.relayFields(h, a.Fields)
+	// It is not sent. It has net/http copy the fields of HTTP/2, which it may still
+	// read when this stream was reset and the next ones are set.
+	h["Content-Length"] = nil
 	boundWrite(w, 0)
 	w.WriteHeader(a.Status)
 	clear(h)

@@ -1,0 +1,36 @@
+package claim
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Who knows only the old token gets no requests any more.
+func TestAChangedTokenEndsOpenPolls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := New(Options{})
+		defer r.Close()
+		o, err := r.Open("demo", "old", Settings{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := listen(o.Session, nil, time.Hour)
+		token := "new"
+		if err := o.Session.Claim().Change(Settings{Token: &token}); err != nil {
+			t.Fatal(err)
+		}
+		if l.open() || l.err != nil {
+			t.Errorf("the poll goes on or failed: %v", l.err)
+		}
+		if polls := r.Stats().Polls; polls != 0 {
+			t.Errorf("%d polls, want none", polls)
+		}
+		if again := listen(o.Session, nil, time.Hour); !again.open() {
+			t.Error("the session cannot poll again")
+		} else {
+			again.stop()
+			<-again.done
+		}
+	})
+}

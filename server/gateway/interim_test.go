@@ -1,0 +1,140 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"reversehttp/schema"
+)
+
+// serveReal serves a gateway on a real port until the test ends.
+func serveReal(t *testing.T) (p *program, at string) {
+	t.Helper()
+	g, err := New(Options{Loopback: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := g.Server()
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(Listen(l)) }()
+	t.Cleanup(func() {
+		_ = server.Close()
+		<-served
+		time.Sleep(time.Second) // until net/http has left the connections
+		g.Close()
+	})
+	return realProgram(t, g, l.Addr().String()), l.Addr().String()
+}
+
+// hints are interim responses with so many fields.
+func hints(id string, size int) any {
+	var fields []schema.Field
+	for i := range size {
+		fields = append(fields, schema.Field{fmt.Sprintf("X-Field-%d", i), strings.Repeat("v", 200)})
+	}
+	var messages []schema.Interim
+	for range 16 {
+		messages = append(messages, schema.Interim{Type: schema.TypeInterim, ID: id, Status: 103, Headers: fields})
+	}
+	return map[string]any{"messages": messages}
+}
+
+// net/http reads the fields of an interim response on a goroutine of its own, also
+// when the stream was reset meanwhile. What sets the next ones must not meet it: the
+// process would end.
+func TestAnInterimResponseToAStreamThatIsReset(t *testing.T) {
+	p, at := serveReal(t)
+	for range 4 {
+		const streams = 40
+		conn, err := net.Dial("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, http2.ClientPreface)
+		frames := http2.NewFramer(conn, conn)
+		_ = frames.WriteSettings()
+		var block bytes.Buffer
+		fields := hpack.NewEncoder(&block)
+		for i := range streams {
+			block.Reset()
+			for _, f := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":authority", "demo.localhost:8080"}} {
+				_ = fields.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+			}
+			if err := frames.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var reset sync.WaitGroup
+		reset.Go(func() {
+			for {
+				frame, err := frames.ReadFrame()
+				if err != nil {
+					return
+				}
+				if h, ok := frame.(*http2.HeadersFrame); ok {
+					_ = frames.WriteRSTStream(h.StreamID, http2.ErrCodeCancel)
+				}
+			}
+		})
+		var posts sync.WaitGroup
+		for got := 0; got < streams; {
+			for _, r := range p.poll() {
+				got++
+				posts.Go(func() {
+					_ = newReply(p.client.Do(p.request("POST", p.Responses, p.Token, hints(r.ID, 200))))
+				})
+			}
+		}
+		posts.Wait()
+		_ = conn.Close()
+		reset.Wait()
+	}
+}
+
+// net/http sends 100 (Continue) on the goroutine of who asks for the content.
+func TestAnInterimResponseDoesNotMeetTheInvitation(t *testing.T) {
+	p, at := serveReal(t)
+	for i := range 60 {
+		conn, err := net.Dial("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, requestTo("POST", "demo.localhost:8080", "/", "Content-Length: 100000", "Expect: 100-continue"))
+		r := p.next()
+		var both sync.WaitGroup
+		both.Go(func() { _ = newReply(p.client.Do(p.request("POST", p.Responses, p.Token, hints(r.ID, 2)))) })
+		both.Go(func() {
+			time.Sleep(time.Duration(i) * 100 * time.Microsecond)
+			resp, err := p.client.Do(p.request("GET", r.BodyURL, p.Token, nil))
+			if err == nil {
+				_ = resp.Body.Close()
+			}
+		})
+		both.Wait()
+		p.respond(schema.Response{ID: r.ID, Status: http.StatusNoContent})
+		in := bufio.NewReader(conn)
+		for status := 0; status != http.StatusNoContent; {
+			got, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatalf("after %d: %v, want whole heads until 204", status, err)
+			}
+			status = got.StatusCode
+		}
+		_ = conn.Close()
+	}
+}
