@@ -45,6 +45,7 @@ type Claim struct {
 	parked    []*Session // whose open poll waits, longest first
 	queue     *list.List // of *Exchange; empty while a session is parked
 	open      int        // exchanges that have not ended
+	upgraded  int        // of them, those that upgraded their connection
 	polls     int        // open polls
 	lastPoll  time.Time  // when a poll was open last
 	lastID    uint64

@@ -153,6 +153,14 @@ func (c *Claim) Begin() (*Exchange, error) {
 	return x, nil
 }
 
+// TakesUpgrade tells whether one more connection may be upgraded. They have half of
+// [Limits.Queue], since they may last for ever and others are to be answered too.
+func (c *Claim) TakesUpgrade() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.upgraded < (c.registry.limits.Queue+1)/2
+}
+
 // Fail ends an exchange in its receiving state for the visitor's fault err.
 func (x *Exchange) Fail(err error) {
 	x.claim.mu.Lock()
@@ -357,6 +365,9 @@ func (x *Exchange) finish(o Outcome, a *Answer, f *Failure) bool {
 		s.remember(x, a, o)
 	}
 	streamed := x.state == answering
+	if streamed && x.answer.upgraded() {
+		c.upgraded--
+	}
 	x.state, x.outcome, x.failure = ended, o, f
 	c.open--
 	c.registry.open.Add(-1)

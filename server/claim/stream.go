@@ -54,6 +54,9 @@ func (p *parts) makeRoom() {
 // claim.mu.
 func (x *Exchange) begin(a *Answer) {
 	x.state, x.seen, x.answer = answering, true, a
+	if a.upgraded() {
+		x.claim.upgraded++
+	}
 	x.parts = &parts{head: hashAnswer(a), total: len(a.Content), came: make(chan struct{}, 1), over: make(chan struct{}), moved: time.Now()}
 	close(x.ready)
 }

@@ -171,6 +171,24 @@ func TestASlowPeerOfAnUpgradedConnectionHoldsTheHandlerBack(t *testing.T) {
 	})
 }
 
+func TestUpgradedConnectionsLeaveRoomForOthers(t *testing.T) {
+	inWorld(t, Options{Limits: claim.Limits{Queue: 4}}, func(w *world) {
+		p := w.claim("demo")
+		var last schema.Request
+		for range 2 {
+			_, last, _, _ = p.upgraded(schema.Response{})
+		}
+		if got := w.ask(get(host, "/chat", upgradeFields...)); got.Status != 503 || got.code() != schema.CodeQueueFull || got.handed() != "?0" {
+			t.Errorf("third = %d %s, want queue_full", got.Status, got.Content)
+		}
+		p.served(get(host, "/"), schema.Response{Status: 204})
+		p.part(schema.Part{ID: last.ID, Seq: 1}, schema.ResultAccepted)
+		synctest.Wait()
+		p.upgraded(schema.Response{})
+		p.send("DELETE", p.Session, p.Token, nil)
+	})
+}
+
 func TestWhatIsNoUpgrade(t *testing.T) {
 	for name, raw := range map[string]string{
 		"POST":                   requestTo("POST", host, "/", "Connection: Upgrade", "Upgrade: websocket", "Content-Length: 0"),

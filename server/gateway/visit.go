@@ -34,6 +34,8 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string) {
 	switch {
 	case r.ContentLength > int64(g.options.ContentBytes):
 		err = &problem{code: schema.CodeContentTooLarge}
+	case upgradeOf(r) != "" && !c.TakesUpgrade():
+		err = &problem{code: schema.CodeQueueFull, detail: "As many connections to this label are upgraded as may be."}
 	case upgradeOf(r) != "":
 		t := newTunnel()
 		req.Upgrade, req.Stream = upgradeOf(r), t
