@@ -35,10 +35,7 @@ type Session struct {
 	handler  http.Handler // set by Serve
 	left     sync.Once    // says goodbye to the gateway
 	deleting atomic.Bool
-
-	rawTaken   atomic.Bool   // a stream was taken as it is
-	rawRefused atomic.Bool   // something before the gateway takes none
-	done       chan struct{} // closed when Serve returns
+	done     chan struct{} // closed when Serve returns
 
 	mu      sync.Mutex // guards what follows
 	serving bool
@@ -52,6 +49,7 @@ type claimed struct {
 	ctx      context.Context
 	lose     context.CancelCauseFunc // ends ctx: the gateway refused an answer because the session is over
 	replaced chan struct{}           // closed when another session has taken its place
+	probe    probe
 }
 
 // Claim claims a label at the gateway, which is named by its origin such as https://gateway.example. Options may be nil.
@@ -110,7 +108,7 @@ func (s *Session) claim(ctx context.Context) error {
 	// The label that was picked and the token that was minted are what is claimed from now on.
 	s.opts.Label, s.opts.Token = c.Label, c.Token
 	c.cursor = c.Cursor
-	c.replaced = make(chan struct{})
+	c.replaced, c.probe.done = make(chan struct{}), make(chan struct{})
 	c.ctx, c.lose = context.WithCancelCause(s.polls)
 
 	s.mu.Lock()

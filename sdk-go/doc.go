@@ -39,7 +39,8 @@
 // What a handler writes is held until it returns, and goes as one message: that is the fast way. After a flush, or with
 // more than 128 KiB, it goes as it comes, and a flush sends what is there at once. Write waits while the visitor is slow,
 // and fails when he has left. [io.Copy], [http.ServeContent], [net/http/httputil.ReverseProxy] and server-sent events work
-// as they do on a server, and trailers are sent.
+// as they do on a server, and trailers are sent. Much goes in one long request; where something before the gateway refuses
+// large ones, which a session tries with white space before its first, it goes in small ones.
 //
 // An answer that has begun belongs to one session of the gateway. If that is lost, the context ends, writes fail, and the
 // visitor sees an answer that is cut short; so he does after a panic, and when less was written than declared.

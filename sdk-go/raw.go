@@ -25,10 +25,6 @@ func (t *stream) sendRaw(content []byte) (untouched bool, err error) {
 	req.Trailer = body.trailers
 	req.Header["Authorization"] = []string{"Bearer " + t.at.Token}
 	req.Header["Content-Type"] = []string{"application/octet-stream"}
-	if !s.rawTaken.Load() {
-		// Something between that takes no request without a length can still say so.
-		req.Header["Expect"] = []string{"100-continue"}
-	}
 	answer, err := s.gateway.do(req)
 	untouched, whole, gaveUp := body.stop()
 	var refused *Error
@@ -40,14 +36,13 @@ func (t *stream) sendRaw(content []byte) (untouched bool, err error) {
 		return false, context.Cause(t.ctx)
 	case refusedAtAll && refused.Code == codeUnexpected:
 		s.log.Warn("stream not taken as it is", "id", t.x.id, "error", err)
-		s.rawRefused.Store(true)
+		t.at.probe.passes.Store(false)
 		return untouched, err
 	case refusedAtAll:
 		return false, err
 	case err != nil:
 		return untouched, err
 	}
-	s.rawTaken.Store(true)
 	if !whole {
 		return false, errNotTaken
 	}

@@ -28,6 +28,7 @@ func inBubble(t *testing.T, run func(t *testing.T, g *gateway.Gateway, client *h
 		}
 		defer g.Close()
 		run(t, g, listen(t, g))
+		time.Sleep(time.Second) // net/http closes the connection of a stream that is cut short gently
 	})
 }
 

@@ -18,7 +18,8 @@ import (
 //
 //	parts  one post after the other. What comes meanwhile goes with the next. They need no connection of their own, pass
 //	       whatever lets JSON pass, and tell in silence that the handler is at work.
-//	raw    one request that lasts. It is faster, so it is for much: the buffer was full at once, or so much is declared.
+//	raw    one request that lasts. It is faster, so it is for much: the buffer was full at once, or so much is declared. A
+//	       probe has told that such requests pass.
 //
 // The exchange is the pump's to end. If sending fails, the context of the handler ends, and so do its writes. Nothing is
 // sent to another session of the gateway, because the visitor has the beginning of this answer.
@@ -264,7 +265,7 @@ func (t *stream) relay() error {
 		return err
 	}
 	full := len(content) >= t.most
-	if t.url != "" && (full || t.much && len(content) > 0) && !last && !t.little && !t.session.rawRefused.Load() {
+	if t.url != "" && (full || t.much && len(content) > 0) && !last && !t.little && t.passesRaw() {
 		if untouched, err := t.sendRaw(content); !untouched {
 			return err
 		}

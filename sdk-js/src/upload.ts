@@ -2,14 +2,17 @@
  * Much content, in one request that lasts instead of a part after the other: no base64, no wait for
  * an answer to each. It is for content whose first piece is full, so that it will not be silent for
  * long, and where a request may stream its content: in Node, and in Chromium over HTTP/2. Whether it
- * may is asked once a session, with a request that has nothing to lose. Where one was cut or refused
- * all the same, by a proxy that takes only so much, the session has parts from then on.
+ * may, and whether what is between takes much in one request, is asked once a session, with a request
+ * that has nothing to lose. Where one was cut or refused all the same, by a proxy that takes only so
+ * much, the session has parts from then on.
  */
 import type { Session } from './session.js'
 import type { Request, Result, Results, ResultStatus } from './envelope.js'
 
 // The answer comes when the visitor has all of it. As long as a timer can wait.
 const waitMs = 0x7fff_ffff
+// A little more than what proxies let a request have at most unless told otherwise: 1 MiB.
+const probeBytes = 0x11_0000
 
 /** Sends a piece, and says what became of it; nothing where it is to be sent as a part. */
 export type Upload = (piece: Uint8Array, more: boolean) => Promise<ResultStatus | undefined>
@@ -74,7 +77,7 @@ export function upload(
 
 const known = new WeakMap<Session, Promise<boolean>>()
 
-/** Tells whether a request may stream its content. */
+/** Tells whether a request may stream its content, and much of it. */
 function streamsUp(session: Session): Promise<boolean> {
   let able = known.get(session)
   if (!able) known.set(session, (able = attempt(session)))
@@ -84,11 +87,12 @@ function streamsUp(session: Session): Promise<boolean> {
 async function attempt(session: Session): Promise<boolean> {
   // Where Request takes no stream (Firefox, Safari) it would make a text of it.
   if (!('duplex' in globalThis.Request.prototype)) return false
-  const nothing = new Blob(['{"messages":[]}']).stream()
+  const { responses, limits } = session.claimed
+  const nothing = '{"messages":[]}'.padEnd(Math.min(probeBytes, limits.answerBytes))
   try {
-    const { responses } = session.claimed
-    const answered = await post<Results>(session, responses, nothing, 'application/json')
-    return Array.isArray(answered?.results)
+    const content = new Blob([nothing]).stream()
+    const answered = await post<Results>(session, responses, content, 'application/json')
+    return answered?.results.length === 0
   } catch {
     return false
   }

@@ -29,8 +29,8 @@ function source({ fails = false, times = 1 } = {}) {
   return s
 }
 
-async function serving(t, stream, options) {
-  const gateway = await scriptedGateway({ transports: ['json', 'ndjson'] })
+async function serving(t, stream, options, script) {
+  const gateway = await scriptedGateway({ transports: ['json', 'ndjson'], ...script })
   const claim = await serve(() => new Response(stream()), {
     gateway: gateway.origin,
     drainMs: 0,
@@ -94,6 +94,47 @@ test('where something in between refuses it on its way, its visitor is told and 
   const parts = gateway.seen.answers.filter((a) => a.id === 'x2')
   assert.ok(Buffer.concat(parts.map(contentOf)).equals(all), 'it is not the same')
   assert.equal(tries, 1)
+})
+
+test('where something between bounds requests, all of it goes in parts', async (t) => {
+  const errors = []
+  let refused = 0
+  // As nginx does: it reads a request before it sends it on, and 1 MiB of it at most.
+  const fetch = async (url, init) => {
+    if (!init.body?.getReader) return globalThis.fetch(url, init)
+    let bytes = 0
+    for await (const chunk of init.body) {
+      if ((bytes += chunk.length) <= 1 << 20) continue
+      refused++
+      return new Response('<h1>413 Request Entity Too Large</h1>', { status: 413 })
+    }
+    throw new Error(`only ${bytes} bytes were sent`)
+  }
+  const limits = { answerBytes: 16 << 20 }
+  const { gateway, claim, ended } = await serving(t, () => source().stream, { fetch }, { limits })
+  claim.addEventListener('error', (e) => errors.push(e.message))
+  await until(() => ended.length)
+  assert.ok(Buffer.concat(of(gateway).map(contentOf)).equals(all), 'it is not the same')
+  assert.deepEqual([ended, errors, refused], [['accepted'], [], 1])
+})
+
+test('a probe has just over 1 MiB, and no more than the gateway takes', async (t) => {
+  for (const [answerBytes, want] of [
+    [16 << 20, (1 << 20) + 65_536],
+    [500_000, 500_000],
+  ]) {
+    const probes = []
+    const fetch = async (url, init) => {
+      if (!init.body?.getReader || !url.endsWith('/responses')) return globalThis.fetch(url, init)
+      probes.push(await new Response(init.body).text())
+      return new Response('{"results":[]}', { status: 202 })
+    }
+    const limits = { answerBytes }
+    const { gateway, ended } = await serving(t, () => source().stream, { fetch }, { limits })
+    await until(() => ended.length)
+    assert.deepEqual([probes.length, probes[0].length, gateway.uploads.length], [1, want, 1])
+    assert.deepEqual(JSON.parse(probes[0]), { messages: [] })
+  }
 })
 
 test('no more of it is read than the gateway takes', async (t) => {
