@@ -53,7 +53,7 @@ func measureMemory(ctx context.Context, o *options, server string, log io.Writer
 }
 
 func parkRound(ctx context.Context, o *options, server string) ([]memory, error) {
-	gateway, address, err := startGateway(ctx, server, "--wait=10m", "--lease=10m")
+	gateway, address, err := startGateway(ctx, server, "--stream=10m", "--heartbeat=10m", "--lease=10m")
 	if err != nil {
 		return nil, err
 	}
@@ -135,8 +135,8 @@ func parkOne(address, label string) (*visitor, error) {
 	}
 	c, err := v.claim(address, label)
 	if err == nil {
-		// As the SDKs poll: with a cursor and a wish for the wait.
-		fields := "Authorization: Bearer " + c.Token + "\r\nAccept: application/json\r\nLast-Event-ID: " + c.Cursor + "\r\nPrefer: wait=600\r\n"
+		// As the SDKs poll: with a cursor, for a stream.
+		fields := "Authorization: Bearer " + c.Token + "\r\nAccept: application/x-ndjson\r\nLast-Event-ID: " + c.Cursor + "\r\n"
 		err = v.send(requestOf("GET", pathOf(c.Requests), address, fields, nil))
 	}
 	if err != nil {

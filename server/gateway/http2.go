@@ -35,10 +35,15 @@ func http2Config() *http.HTTP2Config {
 
 // serve serves a request of any version.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor != 2 {
+	if r.ProtoMajor == 2 {
+		g.serveHTTP2(w, r)
+	} else {
 		g.ServeHTTP(w, r)
-		return
 	}
+}
+
+// serveHTTP2 serves a request of HTTP/2.
+func (g *Gateway) serveHTTP2(w http.ResponseWriter, r *http.Request) {
 	s := newHTTP2Stream(w, r)
 	if beside := r.Header["Host"]; len(beside) > 0 {
 		if slices.ContainsFunc(beside, func(host string) bool { return host != r.Host }) {
