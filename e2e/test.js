@@ -81,7 +81,7 @@ async function gofmt() {
 
 async function testSDK() {
   await run('npm', 'run', '--silent', 'build', '--workspace', 'sdk-js')
-  return nodeTests('sdk-js')
+  return nodeTests('sdk-js', { concurrency: 2 })
 }
 
 /** Files run two at a time: each waits for its own gateway and browser most of the time. */
