@@ -13,29 +13,14 @@ import (
 // TestAnAnswerInHTTP10ThatIsCutShortEndsWithAReset needs a real connection, for
 // only that can be reset.
 func TestAnAnswerInHTTP10ThatIsCutShortEndsWithAReset(t *testing.T) {
-	g, err := New(Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer g.Close()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := g.Server()
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(Listen(l)) }()
-	defer func() {
-		_ = server.Close()
-		<-served
-	}()
+	g, address := onTCP(t, Options{})
 	o, err := g.registry.Open("demo", "t0", claim.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := o.Session
 	for _, cut := range []bool{false, true} {
-		c, err := net.Dial("tcp", l.Addr().String())
+		c, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}

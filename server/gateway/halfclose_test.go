@@ -14,24 +14,9 @@ import (
 // can a peer end what it sends and go on reading. net/http cancels the request
 // at the end of what it reads, and tells nobody which of the two it was.
 func TestAVisitorWhoEndsItsSideIsTakenForGone(t *testing.T) {
-	g, err := New(Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer g.Close()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := g.Server()
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(Listen(l)) }()
-	defer func() {
-		_ = server.Close()
-		<-served
-	}()
+	g, address := onTCP(t, Options{})
 	visit := func(request string) string {
-		c, err := net.Dial("tcp", l.Addr().String())
+		c, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,24 +21,8 @@ import (
 // serveReal serves a gateway on a real port until the test ends.
 func serveReal(t *testing.T) (p *program, at string) {
 	t.Helper()
-	g, err := New(Options{Loopback: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := g.Server()
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(Listen(l)) }()
-	t.Cleanup(func() {
-		_ = server.Close()
-		<-served
-		time.Sleep(time.Second) // until net/http has left the connections
-		g.Close()
-	})
-	return realProgram(t, g, l.Addr().String()), l.Addr().String()
+	g, address := onTCP(t, Options{Loopback: true})
+	return realProgram(t, g, address), address
 }
 
 // hints are interim responses with so many fields.

@@ -239,25 +239,10 @@ func TestAnUpgradeThatIsRefusedEndsItsContent(t *testing.T) {
 
 // On a real connection what was sent last reaches a visitor that still sends.
 func TestTheLastBytesOfAnUpgradedConnectionArrive(t *testing.T) {
-	g, err := New(Options{Loopback: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer g.Close()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := g.Server()
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(Listen(l)) }()
-	defer func() {
-		_ = server.Close()
-		<-served
-	}()
-	p := realProgram(t, g, l.Addr().String())
+	g, address := onTCP(t, Options{Loopback: true})
+	p := realProgram(t, g, address)
 	for range 20 {
-		c, err := net.Dial("tcp", l.Addr().String())
+		c, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -111,6 +111,27 @@ func newWorld(t *testing.T, o Options) *world {
 	return w
 }
 
+// onTCP serves a gateway on a real port until the test ends, for what net.Pipe cannot.
+func onTCP(t *testing.T, o Options) (g *Gateway, address string) {
+	t.Helper()
+	g, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, served := g.Server(), make(chan error, 1)
+	go func() { served <- server.Serve(Listen(l)) }()
+	t.Cleanup(func() {
+		_ = server.Close()
+		<-served
+		g.Close()
+	})
+	return g, l.Addr().String()
+}
+
 // origin is the control origin without a final slash.
 func (w *world) origin() string { return strings.TrimSuffix(w.gateway.ControlURL(), "/") }
 
