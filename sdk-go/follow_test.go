@@ -131,7 +131,7 @@ func TestANewSessionAsksForAStreamAgain(t *testing.T) {
 }
 
 func TestAStreamThatEndsIsAskedForAgain(t *testing.T) {
-	polls, states := polled(t, 50*time.Second, open("\n", 10*time.Second))
+	polls, states := polled(t, 45*time.Second, open("\n", 10*time.Second)) // between two polls
 	wantPolls(t, polls, "0s ndjson", "10s ndjson", "20s ndjson", "30s ndjson", "40s ndjson")
 	if !slices.Equal(states, []reversehttp.State{reversehttp.Online}) {
 		t.Errorf("states = %v, want that nobody is told of trouble", states)
