@@ -89,10 +89,7 @@ func (s *Session) Interim(id string, a *Answer) (Result, error) {
 		}
 		x.informed++
 		x.interims = append(x.interims, a)
-		select {
-		case x.news <- struct{}{}:
-		default:
-		}
+		poke(x.news)
 		return Accepted
 	})
 }

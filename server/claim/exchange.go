@@ -326,23 +326,23 @@ func (x *Exchange) recheck() {
 }
 
 // abandon ends x because the visitor left. The caller holds claim.mu.
-func (x *Exchange) abandon() {
-	held := x.state == delivered || x.state == running || x.state == answering
-	s := x.session
-	if x.finish(Abandoned, nil, &Failure{ErrVisitorGone, x.handed()}) && held {
-		s.cancel(x, CancelVisitorGone)
-	}
-}
+func (x *Exchange) abandon() { x.drop(Abandoned, ErrVisitorGone) }
 
 // Reject ends an exchange because of what the visitor sent after the exchange was
 // handed over.
 func (x *Exchange) Reject(err error) {
 	x.claim.mu.Lock()
 	defer x.claim.mu.Unlock()
+	x.rejected = x.state != ended
+	x.drop(Failed, err)
+}
+
+// drop ends x because of its visitor, and tells the session that has it. The caller
+// holds claim.mu.
+func (x *Exchange) drop(o Outcome, err error) {
 	held := x.state == delivered || x.state == running || x.state == answering
 	s := x.session
-	x.rejected = x.state != ended
-	if x.finish(Failed, nil, &Failure{err, x.handed()}) && held {
+	if x.finish(o, nil, &Failure{err, x.handed()}) && held {
 		s.cancel(x, CancelVisitorGone)
 	}
 }

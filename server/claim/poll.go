@@ -34,9 +34,13 @@ type poll struct {
 	begun   bool          // it gave what was not acknowledged before, again
 }
 
-func (p *poll) wake() {
+func (p *poll) wake() { poke(p.woken) }
+
+// poke tells who waits on a channel of one place that there is something. Twice is
+// as once.
+func poke(c chan<- struct{}) {
 	select {
-	case p.woken <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

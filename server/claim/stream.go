@@ -28,12 +28,7 @@ type parts struct {
 // its sender does, in bytes.
 const window = 64 << 10
 
-func (p *parts) come() {
-	select {
-	case p.came <- struct{}{}:
-	default:
-	}
-}
+func (p *parts) come() { poke(p.came) }
 
 // awaitRoom gives what makeRoom closes next.
 func (p *parts) awaitRoom() <-chan struct{} {
@@ -238,7 +233,12 @@ func (x *Exchange) waitForRoom(ctx context.Context) (late bool) {
 // tooLate tells whether x has ended so that no answer can reach anybody. The
 // caller holds claim.mu.
 func (x *Exchange) tooLate() bool {
-	return x.state == ended && (x.outcome == TimedOut || x.outcome == Abandoned || x.rejected)
+	return x.state == ended && x.unheard(x.outcome)
+}
+
+// unheard tells whether an end is one after which no answer can reach anybody.
+func (x *Exchange) unheard(o Outcome) bool {
+	return o == TimedOut || o == Abandoned || x.rejected
 }
 
 // Stream begins to continue an answer with More by content as it is. It fails

@@ -40,7 +40,7 @@ func (s *Session) remember(x *Exchange, a *Answer, o Outcome) {
 		t.order[t.head] = id
 		t.head = (t.head + 1) % limit
 	}
-	t.byID[id] = tombstone{at: time.Now(), answer: answer, parts: parts, ended: o, late: o == TimedOut || o == Abandoned || x.rejected}
+	t.byID[id] = tombstone{at: time.Now(), answer: answer, parts: parts, ended: o, late: x.unheard(o)}
 }
 
 // judge tells what a message for an ended exchange is; same tells whether it

@@ -53,8 +53,8 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
 }
 
 // leaving prepares w for an answer to r, whose content was not read to its end, or
-// not asked for, and gives what is to be called after it. The connection ends then. A stream of
-// HTTP/2 ends after its answer without harm to it (RFC 9113, 8.1).
+// not asked for, and gives what is to be called after it. The connection ends then.
+// A stream of HTTP/2 ends after its answer without harm to it (RFC 9113, 8.1).
 func leaving(w http.ResponseWriter, r *http.Request) (left func()) {
 	if r.ProtoMajor == 2 || r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return func() {}

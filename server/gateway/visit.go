@@ -30,15 +30,14 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string) {
 		g.refuse(w, r, problemOf(err))
 		return
 	}
-	req, ctx := g.requestOf(r, label), r.Context()
+	req, ctx, upgrade := g.requestOf(r, label), r.Context(), upgradeOf(r)
 	switch {
 	case r.ContentLength > int64(g.options.ContentBytes):
 		err = &problem{code: schema.CodeContentTooLarge}
-	case upgradeOf(r) != "" && !c.TakesUpgrade():
+	case upgrade != "" && !c.TakesUpgrade():
 		err = &problem{code: schema.CodeQueueFull, detail: "As many connections to this label are upgraded as may be."}
-	case upgradeOf(r) != "":
-		t := newTunnel()
-		req.Upgrade, req.Stream = upgradeOf(r), t
+	case upgrade != "":
+		req.Upgrade, req.Stream = upgrade, newTunnel()
 	case g.streams(r):
 		u := newUpload(w, r, x, g)
 		defer u.end()
