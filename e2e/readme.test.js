@@ -88,9 +88,9 @@ describe('README.md', () => {
   })
 
   test('the shell loop is the one that the vectors run, and answers', async () => {
-    const loop = await readFile(join(root, 'e2e/runtimes/shell.sh'), 'utf8')
+    const loop = await readFile(join(root, 'schema/examples/server.sh'), 'utf8')
     assert.equal(block('sh'), loop)
-    execFileSync('shellcheck', [join(root, 'e2e/runtimes/shell.sh')], { stdio: 'inherit' })
+    execFileSync('shellcheck', [join(root, 'schema/examples/server.sh')], { stdio: 'inherit' })
     const path = join(dir, 'loop.sh')
     await writeFile(path, snippet('sh'))
     await running('bash', [path], async (url) => {

@@ -1,16 +1,16 @@
-// The same cases through the real gateway, answered in Go, in Node, in a page and by a shell loop.
+// The same cases through the real gateway, answered by the SDKs, in a page, and by the examples of schema.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { noBrowser, startBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
 import { writeAnswers } from './runtimes/answers.js'
-import { chromium, go, node, shell } from './runtimes/runtime.js'
+import { chromium, go, node, perl, plainNode, python, shell } from './runtimes/runtime.js'
 import { until } from './until.js'
 import { bytesOf, checkReceived, checkRequest, contentOf, exchanges } from './vectors.js'
 import { visitRaw } from './visitor.js'
 
 const cases = exchanges()
-const runtimes = { 'sdk-go': go, node, chromium, shell }
+const runtimes = { 'sdk-go': go, node, chromium, shell, python, perl, 'plain-node': plainNode }
 
 let gateway, answers, browser
 

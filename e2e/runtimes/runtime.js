@@ -9,6 +9,8 @@ import { root } from '../steps/run.js'
 import { vectorHandler } from './handler.js'
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url))
+/** The path of an example. */
+export const example = (name) => here(`../../schema/examples/${name}`)
 const startMs = 60_000
 
 /** A program in Go. */
@@ -29,8 +31,27 @@ const filter = `debug | ($ENV.ANSWERS | fromjson)[.headers[] | select(.[0] == "V
 
 /** The loop around curl and jq. */
 export function shell(gateway, label, answers, report) {
-  const args = [here('shell.sh'), gateway, JSON.stringify({ label }), filter]
+  const args = [example('server.sh'), gateway, JSON.stringify({ label }), filter]
   return program('bash', args, { ANSWERS: JSON.stringify(answers.asWritten) }, report)
+}
+
+/** The example in Python. */
+export function python(gateway, label, answers, report) {
+  // -B writes no compiled file beside the example.
+  const args = ['-B', here('example.py'), example(''), gateway, label, answers.path]
+  return program('python3', args, {}, report)
+}
+
+/** The example in Perl. */
+export function perl(gateway, label, answers, report) {
+  const args = [here('example.pl'), example(''), gateway, label, answers.path]
+  return program('perl', args, {}, report)
+}
+
+/** The example for Node, without the SDK. */
+export function plainNode(gateway, label, answers, report) {
+  const args = [here('example.js'), gateway, label, answers.path]
+  return program(process.execPath, args, {}, report)
 }
 
 /** A page of the gateway. */
@@ -48,7 +69,7 @@ export async function chromium(gateway, label, answers, report, browser) {
 }
 
 /** Starts a program. Its first line says that it is ready; every report is a line too, or what jq's debug prints. */
-async function program(command, args, env, report) {
+export async function program(command, args, env, report) {
   // A group of its own: the shell's curl ends with it.
   const child = spawn(command, args, {
     detached: true,

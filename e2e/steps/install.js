@@ -38,10 +38,14 @@ export async function installPrograms() {
   if (still.length) throw new Error(`apt installed them, and yet there is no ${still.join(', ')}`)
 }
 
+// The package that has a program, where it is not named for it. A perl without modules has no json_pp.
+const packages = { json_pp: 'perl' }
+const programs = ['curl', 'jq', 'shellcheck', 'gcc', 'litmus', 'python3', 'json_pp']
+
 async function missingPrograms() {
   const missing = []
-  for (const name of ['curl', 'jq', 'shellcheck', 'gcc', 'litmus']) {
-    if (!(await findProgram(name))) missing.push(name)
+  for (const name of programs) {
+    if (!(await findProgram(name))) missing.push(packages[name] ?? name)
   }
   if (!(await findBrowser())) missing.push('chromium')
   return missing

@@ -1,0 +1,78 @@
+// The examples of schema, each as it stands: what the vectors, which replace their handlers, do not show.
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { after, before, describe, test } from 'node:test'
+import { Gateway } from './gateway.js'
+import { example, program } from './runtimes/runtime.js'
+import { visit } from './visitor.js'
+
+const most = 40
+
+const examples = {
+  'server.sh': (path, gateway, label) => ['bash', path, gateway, JSON.stringify({ label })],
+  'server.py': (path, ...args) => ['python3', path, ...args],
+  'server.pl': (path, ...args) => ['perl', path, ...args],
+  'server.mjs': (path, ...args) => [process.execPath, path, ...args],
+}
+
+for (const [file, command] of Object.entries(examples)) {
+  describe(file, () => {
+    const label = file.split('.')[1]
+    let gateway, running, url
+
+    before(async () => {
+      gateway = await Gateway.start()
+      const [name, ...args] = command(example(file), gateway.url.slice(0, -1), label)
+      running = await program(name, args)
+      url = `http://${label}.localhost:${gateway.port}/`
+    })
+    after(async () => {
+      await running?.stop()
+      await gateway?.stop()
+    })
+
+    async function answers(method, target, options) {
+      const { status, content } = await visit(url + target, { method, ...options })
+      assert.equal(`${status} ${content}`, `200 ${method} /${target}\n`)
+    }
+
+    test(`holds at most ${most} lines, as many as the protocol's text says`, async () => {
+      const [source, readme] = await Promise.all(
+        [example(file), example('../README.md')].map((path) => readFile(path, 'utf8')),
+      )
+      const { length } = source.split('\n').filter((l) => l.trim())
+      assert.ok(length <= most, `${length} lines that are not blank`)
+      const row = readme.split('\n').find((l) => l.startsWith(`| [examples/${file}]`))
+      assert.equal(row.split('|')[3].trim(), `${length}`, row)
+    })
+
+    test('answers', () => answers('PUT', 'a?b=c'))
+
+    test('takes content that is long', () => answers('POST', '', { content: randomBytes(1 << 20) }))
+
+    test('answers one who asks for a WebSocket', () =>
+      answers('GET', 'socket', {
+        fields: [
+          ['Connection', 'Upgrade'],
+          ['Upgrade', 'websocket'],
+          ['Sec-WebSocket-Version', '13'],
+          ['Sec-WebSocket-Key', 'dGhlIHNhbXBsZSBub25jZQ=='],
+        ],
+      }))
+
+    test('goes on after content that is cut short', async () => {
+      const socket = connect(gateway.port, '127.0.0.1')
+      const { host } = new URL(url)
+      socket.write(
+        `POST / HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nno\r\n`,
+      )
+      // It is answered, for what it sent is no chunk.
+      await once(socket, 'data')
+      socket.destroy()
+      await answers('GET', 'next')
+    })
+  })
+}
