@@ -275,6 +275,8 @@ type ClaimAnswer struct {
 	Requests string `json:"requests"`
 	// Responses is the URL to POST answers to.
 	Responses string `json:"responses"`
+	// Tunnel is the URL to upgrade to a tunnel (Upgrade: ptth), where the gateway has that door.
+	Tunnel string `json:"tunnel,omitempty"`
 	// Cursor is the cursor before the first message: the Last-Event-ID of the first poll of a session that uses
 	// cursors.
 	Cursor string `json:"cursor"`
@@ -341,6 +343,20 @@ type ClaimState struct {
 	Counters Counters `json:"counters"`
 }
 
+// Family: where programs of the older and sibling protocols find the gateway. A protocol that it does not speak
+// is absent.
+type Family struct {
+	// Reversehttp are the access point of ReverseHttp (2008 to 2012).
+	Reversehttp *string `json:"reversehttp,omitempty"`
+	// Comet2008 is the queue of COMET with JSON (Second Life, 2008), with {label}.
+	Comet2008 *string `json:"comet2008,omitempty"`
+	// Ptth: where to upgrade to PTTH/1.0 (draft-lentczner-rhttp-00), with {label}.
+	Ptth *string `json:"ptth,omitempty"`
+	// IetfPtth: where to upgrade to ptth (draft-kazuho-ptth-ptth-01) or reverse
+	// (draft-kazuho-httpbis-reverse-tunnel-00), with {origin}: the public origin, percent-encoded.
+	IetfPtth *string `json:"ietfPtth,omitempty"`
+}
+
 // Discovery is the content of GET /.well-known/reversehttp.
 type Discovery struct {
 	// Version is the version of this protocol.
@@ -354,6 +370,8 @@ type Discovery struct {
 	Transports []string `json:"transports"`
 	// KeyNeeded tells whether POST /claims needs a key.
 	KeyNeeded bool `json:"keyNeeded"`
+	// Family is the older and sibling protocols that the gateway speaks.
+	Family Family `json:"family"`
 	// Limits are the bounds of this gateway.
 	Limits Limits `json:"limits"`
 }
@@ -416,4 +434,7 @@ const (
 	CodeMethodNotAllowed     Code = "method_not_allowed"
 	CodeNotAcceptable        Code = "not_acceptable"
 	CodeUnsupportedMediaType Code = "unsupported_media_type"
+	CodeBadAnswer            Code = "bad_answer"
+	CodeUpgradeNeeded        Code = "upgrade_needed"
+	CodeWrongOrigin          Code = "wrong_origin"
 )

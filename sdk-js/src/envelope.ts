@@ -257,6 +257,8 @@ export interface ClaimAnswer {
   requests: string
   /** The URL to POST answers to. */
   responses: string
+  /** The URL to upgrade to a tunnel (Upgrade: ptth), where the gateway has that door. */
+  tunnel?: string
   /**
    * The cursor before the first message: the Last-Event-ID of the first poll of a session that
    * uses cursors.
@@ -327,6 +329,24 @@ export interface ClaimState {
   counters: Counters
 }
 
+/**
+ * Where programs of the older and sibling protocols find the gateway. A protocol that it does
+ * not speak is absent.
+ */
+export interface Family {
+  /** The access point of ReverseHttp (2008 to 2012). */
+  reversehttp?: string
+  /** The queue of COMET with JSON (Second Life, 2008), with {label}. */
+  comet2008?: string
+  /** Where to upgrade to PTTH/1.0 (draft-lentczner-rhttp-00), with {label}. */
+  ptth?: string
+  /**
+   * Where to upgrade to ptth (draft-kazuho-ptth-ptth-01) or reverse
+   * (draft-kazuho-httpbis-reverse-tunnel-00), with {origin}: the public origin, percent-encoded.
+   */
+  ietfPtth?: string
+}
+
 /** The content of GET /.well-known/reversehttp. */
 export interface Discovery {
   /** The version of this protocol. */
@@ -342,6 +362,8 @@ export interface Discovery {
   transports: ('json' | 'ndjson' | 'sse')[]
   /** Whether POST /claims needs a key. */
   keyNeeded: boolean
+  /** The older and sibling protocols that the gateway speaks. */
+  family: Family
   /** The bounds of this gateway. */
   limits: Limits
 }
@@ -401,3 +423,6 @@ export type Code =
   | 'method_not_allowed'
   | 'not_acceptable'
   | 'unsupported_media_type'
+  | 'bad_answer'
+  | 'upgrade_needed'
+  | 'wrong_origin'

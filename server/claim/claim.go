@@ -206,10 +206,14 @@ func (c *Claim) State() State {
 	return st
 }
 
+// mostMoves is how often an exchange may be delivered again after it was given to a
+// session that had no answer.
+const mostMoves = 2
+
 // mayRepeat tells whether x may be delivered again after its session was lost.
 // The caller holds c.mu.
 func (c *Claim) mayRepeat(x *Exchange) bool {
-	if x.moves >= 2 || x.fetched || x.state == answering {
+	if x.moves >= mostMoves || x.fetched || x.state == answering {
 		return false
 	}
 	switch c.redeliver {

@@ -24,7 +24,7 @@ func TestTheLeaseEndsAnIdleClaim(t *testing.T) {
 		if !s.gone() {
 			t.Fatal("the claim outlived its lease")
 		}
-		if _, err := one.Poll(t.Context(), nil, 0); !errors.Is(err, ErrLeaseEnded) {
+		if _, err := one.Poll(t.Context(), nil, 0, 0); !errors.Is(err, ErrLeaseEnded) {
 			t.Errorf("poll = %v, want ErrLeaseEnded", err)
 		}
 		if n := s.Stats(); n != (Stats{}) {

@@ -87,6 +87,7 @@ type Exchange struct {
 	state   state
 	element *list.Element // in claim.queue
 	session *Session      // that it is assigned, or was delivered, to
+	number  uint64        // of the message that gave it to session last
 	attempt int           // deliveries so far
 	moves   int           // deliveries again after a lost session
 	seen    bool          // some session said that it has it
@@ -105,6 +106,7 @@ type Exchange struct {
 	informed int       // how many interim responses there were
 	// news is told of interims; one place.
 	news chan struct{}
+	over chan struct{} // closed at the end; nil while nobody asks
 
 	// ready is closed when the answer, or the failure, is there; answer does not
 	// change afterwards, but for trailers.
@@ -117,6 +119,19 @@ func (x *Exchange) ID() string { return x.id }
 
 // Request gives what the visitor asked.
 func (x *Exchange) Request() *Request { return x.request }
+
+// Over is closed when the exchange has ended, whoever ended it.
+func (x *Exchange) Over() <-chan struct{} {
+	x.claim.mu.Lock()
+	defer x.claim.mu.Unlock()
+	if x.over == nil {
+		x.over = make(chan struct{})
+		if x.state == ended {
+			close(x.over)
+		}
+	}
+	return x.over
+}
 
 // Claim gives the claim that the exchange belongs to.
 func (x *Exchange) Claim() *Claim { return x.claim }
@@ -285,6 +300,9 @@ func (x *Exchange) remaining(now time.Time) time.Duration {
 		if x.claim.lastPoll.After(since) {
 			since = x.claim.lastPoll
 		}
+		if x.claim.polls > 0 { // who polls is busy, on a connection that takes one at a time
+			since = now
+		}
 		until := since.Add(x.claim.registry.times.NoPoller)
 		if last := x.entered.Add(x.timeout); until.After(last) {
 			until = last
@@ -375,10 +393,12 @@ func (x *Exchange) finish(o Outcome, a *Answer, f *Failure) bool {
 	if streamed {
 		x.parts.come()
 		x.parts.makeRoom()
-		close(x.parts.over)
 	} else {
 		x.answer = a
 		close(x.ready)
+	}
+	if x.over != nil {
+		close(x.over)
 	}
 	return true
 }

@@ -27,8 +27,9 @@ func (s *Session) Listen(ctx context.Context, cursor *string, wait time.Duration
 	now := time.Now()
 	end, beat := now.Add(min(wait, r.times.Stream)), now.Add(r.times.Heartbeat)
 	give(nil)
+	take := func() (*Batch, bool) { return p.take(streamBatches * r.limits.Batch) }
 	for {
-		b, over, err := p.next(ctx, earliest(end, beat, s.askAnew()), streamBatches*r.limits.Batch)
+		b, over, err := p.next(ctx, earliest(end, beat, s.askAnew()), take)
 		switch now := time.Now(); {
 		case b != nil:
 			give(b)

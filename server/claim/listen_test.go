@@ -284,7 +284,7 @@ func TestAFrozenListenerIsFenced(t *testing.T) {
 		if m.Exchange != v.x || m.Attempt != 2 {
 			t.Fatalf("the other session got %+v, want the request again", m)
 		}
-		if _, err := frozen.Poll(t.Context(), nil, 0); !errors.Is(err, ErrSessionFenced) {
+		if _, err := frozen.Poll(t.Context(), nil, 0, 0); !errors.Is(err, ErrSessionFenced) {
 			t.Errorf("the frozen session: %v, want that it is fenced", err)
 		}
 		s.answer(other, v.x, 200, Accepted)

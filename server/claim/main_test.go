@@ -165,7 +165,7 @@ func park(s *Session, cursor *string, wait time.Duration) *parked {
 		defer close(p.done)
 		defer stop()
 		start := time.Now()
-		p.batch, p.err = s.Poll(ctx, cursor, wait)
+		p.batch, p.err = s.Poll(ctx, cursor, wait, 0)
 		p.took = time.Since(start)
 	}()
 	synctest.Wait()
@@ -186,7 +186,7 @@ func (p *parked) open() bool {
 // take polls without waiting and gives what came, nil where nothing did.
 func (s *scene) take(from *Session, cursor *string) *Batch {
 	s.t.Helper()
-	b, err := from.Poll(context.Background(), cursor, 0)
+	b, err := from.Poll(context.Background(), cursor, 0, 0)
 	if err != nil {
 		s.t.Fatalf("poll: %v", err)
 	}

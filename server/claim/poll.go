@@ -46,27 +46,30 @@ func poke(c chan<- struct{}) {
 }
 
 // Poll acknowledges the messages up to cursor, or where it is nil all that were
-// given, and gives those after it: at once where there are any, else when one
-// comes. A nil batch means that wait is over, or that a newer poll took its
+// given, and gives those after it, at most so many, or [Limits.Batch] of them where
+// that is 0: at once where there are any, else when one comes. A nil batch means that wait is over, or that a newer poll took its
 // place. A wait beyond the longest is shortened. The end of ctx is its error;
 // nothing is delivered then.
 //
 // It fails with [ErrBadCursor], [ErrSessionFenced], [ErrNoSession],
 // [ErrClaimDeleted], [ErrLeaseEnded] and [ErrDraining].
-func (s *Session) Poll(ctx context.Context, cursor *string, wait time.Duration) (*Batch, error) {
+func (s *Session) Poll(ctx context.Context, cursor *string, wait time.Duration, most int) (*Batch, error) {
 	p, err := s.openPoll(cursor)
 	if err != nil {
 		return nil, err
 	}
 	defer p.close()
 	r := s.claim.registry
-	b, _, err := p.next(ctx, time.Now().Add(min(wait, r.times.Wait)), r.limits.Batch)
+	if most == 0 {
+		most = r.limits.Batch
+	}
+	b, _, err := p.next(ctx, time.Now().Add(min(wait, r.times.Wait)), func() (*Batch, bool) { return p.take(most) })
 	return b, err
 }
 
-// next gives what comes for the session until a time, while fewer than most
-// messages wait to be acknowledged. It tells whether the poll is over.
-func (p *poll) next(ctx context.Context, until time.Time, most int) (b *Batch, over bool, err error) {
+// next gives what take gives of what comes for the session until a time, unless that
+// says that the session has as much as may be. It tells whether the poll is over.
+func (p *poll) next(ctx context.Context, until time.Time, take func() (*Batch, bool)) (b *Batch, over bool, err error) {
 	s, c := p.session, p.session.claim
 	timeUp := !time.Now().Before(until)
 	for {
@@ -84,7 +87,7 @@ func (p *poll) next(ctx context.Context, until time.Time, most int) (b *Batch, o
 			c.mu.Unlock()
 			return nil, true, ctx.Err()
 		}
-		b, full := p.take(most)
+		b, full := take()
 		if b != nil || full || timeUp {
 			c.mu.Unlock()
 			if b != nil {
@@ -228,7 +231,6 @@ const fullBatch = 1 << 20
 // much as may be was not acknowledged. The caller holds claim.mu.
 func (p *poll) take(most int) (b *Batch, full bool) {
 	s := p.session
-	now := time.Now()
 	s.forget()
 	size := 0
 	for _, m := range s.sent {
@@ -245,24 +247,38 @@ func (p *poll) take(most int) (b *Batch, full bool) {
 		if !ok {
 			break
 		}
-		s.given++
-		m.number = s.given
-		if x := m.exchange; m.cancel == "" {
-			x.state, x.session = delivered, s
-			if x.given.IsZero() {
-				x.given = now
-			}
-			s.held[x.id] = x
-			size += len(x.request.Content)
+		s.assign(m)
+		if m.cancel == "" {
+			size += len(m.exchange.request.Content)
 		}
-		s.sent = append(s.sent, m)
 	}
 	giving := s.sent[from:]
 	if len(giving) == 0 {
 		return nil, len(s.sent) >= most || size >= fullBatch
 	}
-	giving = giving[:min(len(giving), most)]
-	b = &Batch{Messages: make([]Message, len(giving))}
+	return s.give(giving[:min(len(giving), most)]), false
+}
+
+// assign makes m the last message that the session was given. The caller holds
+// claim.mu.
+func (s *Session) assign(m message) {
+	s.given++
+	m.number = s.given
+	if x := m.exchange; m.cancel == "" {
+		x.state, x.session, x.number = delivered, s, m.number
+		if x.given.IsZero() {
+			x.given = time.Now()
+		}
+		s.held[x.id] = x
+	}
+	s.sent = append(s.sent, m)
+}
+
+// give makes a batch of messages that the session was given. The caller holds
+// claim.mu.
+func (s *Session) give(giving []message) *Batch {
+	now := time.Now()
+	b := &Batch{Messages: make([]Message, len(giving))}
 	for i, m := range giving {
 		giving[i].given = now
 		x := m.exchange
@@ -275,7 +291,7 @@ func (p *poll) take(most int) (b *Batch, full bool) {
 		}
 	}
 	b.Cursor = b.Messages[len(giving)-1].Cursor
-	return b, false
+	return b
 }
 
 // forget drops requests that need no acknowledgement any more. The caller holds

@@ -242,7 +242,7 @@ func TestACursorThatWasNeverGivenOutIsRefused(t *testing.T) {
 			"", "-", "0", "1", one.cursor(2), one.cursor(1 << 63), two.Cursor(), "0" + cursor, "+" + cursor, cursor + " ", " " + cursor,
 			"1-" + one.id, "-1-" + one.id[:6], "18446744073709551616-" + one.id[:6],
 		} {
-			if _, err := one.Poll(t.Context(), &bad, 0); !errors.Is(err, ErrBadCursor) {
+			if _, err := one.Poll(t.Context(), &bad, 0, 0); !errors.Is(err, ErrBadCursor) {
 				t.Errorf("poll with cursor %q: %v, want ErrBadCursor", bad, err)
 			}
 			if err := one.End(&bad); !errors.Is(err, ErrBadCursor) {

@@ -123,7 +123,7 @@ func TestDrainLetsNothingNewIn(t *testing.T) {
 		if _, err := receives.Do(t.Context(), &Request{Method: "GET"}); !errors.Is(err, ErrDraining) {
 			t.Errorf("what was received meanwhile: %v, want ErrDraining", err)
 		}
-		if _, err := one.Poll(t.Context(), nil, time.Minute); !errors.Is(err, ErrDraining) {
+		if _, err := one.Poll(t.Context(), nil, time.Minute, 0); !errors.Is(err, ErrDraining) {
 			t.Errorf("poll: %v, want ErrDraining", err)
 		}
 		if _, err := s.Open("new", "", Settings{}); !errors.Is(err, ErrDraining) {

@@ -13,6 +13,7 @@ type Session struct {
 	claim *Claim
 	id    string
 
+	plain   bool      // see [Session.Plain]
 	cursors bool      // it has polled with one
 	given   uint64    // number of the last message given to a poll
 	sent    []message // given and not acknowledged, oldest first
@@ -79,7 +80,7 @@ func (s *Session) acknowledge(cursor *string) error {
 			return err
 		}
 		upTo = n
-		if !s.cursors {
+		if !s.cursors && !s.plain {
 			s.cursors = true
 			s.death.after(s.lifetime())
 		}
@@ -89,7 +90,7 @@ func (s *Session) acknowledge(cursor *string) error {
 		if m := s.sent[i]; m.cancel == "" && m.exchange.state == delivered && m.exchange.session == s {
 			m.exchange.state = running
 			// Without a cursor it is only taken for received.
-			m.exchange.seen = m.exchange.seen || cursor != nil
+			m.exchange.seen = m.exchange.seen || cursor != nil && !s.plain
 		}
 	}
 	s.sent = slices.Delete(s.sent, 0, i)
@@ -99,7 +100,7 @@ func (s *Session) acknowledge(cursor *string) error {
 // cancel tells the session that it need not answer x. The caller holds
 // claim.mu.
 func (s *Session) cancel(x *Exchange, why CancelReason) {
-	if s.gone != nil {
+	if s.gone != nil || s.plain {
 		return
 	}
 	s.next = append(s.next, message{exchange: x, cancel: why})

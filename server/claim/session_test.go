@@ -29,7 +29,7 @@ func TestASilentSessionWithCursorsIsLost(t *testing.T) {
 		one := s.session()
 		s.take(one, new(one.Cursor()))
 		s.dies(one, 10*time.Second)
-		if _, err := one.Poll(t.Context(), nil, 0); !errors.Is(err, ErrSessionFenced) {
+		if _, err := one.Poll(t.Context(), nil, 0, 0); !errors.Is(err, ErrSessionFenced) {
 			t.Errorf("poll = %v, want ErrSessionFenced", err)
 		}
 		if _, err := one.Answer("x", &Answer{Status: 200}); !errors.Is(err, ErrSessionFenced) {

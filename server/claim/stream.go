@@ -9,7 +9,7 @@ import (
 // parts are the content of a streamed answer on its way from a session to the
 // visitor. A part is taken at once, and its sender then waits while the visitor
 // has yet to take more than window: that is the back-pressure. claim.mu guards
-// it, but for the channels came and over.
+// it, but for the channel came.
 type parts struct {
 	head   uint64        // hash of the beginning, whose content the visitor's door lets go
 	seq    int           // of the last part taken
@@ -20,7 +20,6 @@ type parts struct {
 	raw    bool          // a [Session.Stream] has begun
 	moved  time.Time     // when a part came last, or the visitor had taken all
 	came   chan struct{} // something came for the visitor; one place
-	over   chan struct{} // closed when the exchange has ended
 	room   chan struct{} // closed when the visitor took something; nil while nobody waits
 }
 
@@ -52,7 +51,7 @@ func (x *Exchange) begin(a *Answer) {
 	if a.upgraded() {
 		x.claim.upgraded++
 	}
-	x.parts = &parts{head: hashAnswer(a), total: len(a.Content), came: make(chan struct{}, 1), over: make(chan struct{}), moved: time.Now()}
+	x.parts = &parts{head: hashAnswer(a), total: len(a.Content), came: make(chan struct{}, 1), moved: time.Now()}
 	close(x.ready)
 }
 
@@ -283,7 +282,7 @@ func (w *Stream) Write(ctx context.Context, content []byte) bool {
 func (w *Stream) Upgraded() bool { return w.exchange.answer.upgraded() }
 
 // Over is closed when the exchange has ended, whoever ended it.
-func (w *Stream) Over() <-chan struct{} { return w.exchange.parts.over }
+func (w *Stream) Over() <-chan struct{} { return w.exchange.Over() }
 
 // Close ends the answer and waits until the visitor has all of it.
 func (w *Stream) Close(ctx context.Context, trailers []Field) Result {

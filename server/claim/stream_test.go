@@ -162,7 +162,7 @@ func TestPartsAreJudged(t *testing.T) {
 		v.part(2, "b", false, Duplicate)
 		v.part(3, "c", true, Conflict)
 		for range 5 { // two minutes, and the session lives
-			if _, err := v.s.Poll(t.Context(), nil, 25*time.Second); err != nil {
+			if _, err := v.s.Poll(t.Context(), nil, 25*time.Second, 0); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -492,7 +492,7 @@ func TestWhatWasFetchedOrBegunIsNotDeliveredAgain(t *testing.T) {
 			"lost":            func(*Session, string) error { time.Sleep(10 * time.Second); return nil },
 			"ended before it": func(s *Session, cursor string) error { return s.End(&cursor) },
 			"polled before it": func(s *Session, cursor string) error {
-				if b, err := s.Poll(context.Background(), &cursor, 0); b != nil || err != nil {
+				if b, err := s.Poll(context.Background(), &cursor, 0, 0); b != nil || err != nil {
 					return fmt.Errorf("poll = %v %v, want nothing", ids(b), err)
 				}
 				return s.End(nil)

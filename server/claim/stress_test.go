@@ -162,7 +162,7 @@ func (c *crowd) session(ctx context.Context, s *Session, rnd *rand.Rand) {
 			err = s.Listen(pollCtx, &said, time.Second, take)
 		} else {
 			var b *Batch
-			if b, err = s.Poll(pollCtx, &cursor, time.Second); err == nil {
+			if b, err = s.Poll(pollCtx, &cursor, time.Second, 0); err == nil {
 				take(b)
 			}
 		}

@@ -15,6 +15,7 @@ type tombstones struct {
 
 type tombstone struct {
 	at     time.Time
+	number uint64 // of the message that gave it
 	answer uint64 // hash of the answer that was accepted
 	parts  int    // that were accepted after it
 	ended  Outcome
@@ -40,7 +41,7 @@ func (s *Session) remember(x *Exchange, a *Answer, o Outcome) {
 		t.order[t.head] = id
 		t.head = (t.head + 1) % limit
 	}
-	t.byID[id] = tombstone{at: time.Now(), answer: answer, parts: parts, ended: o, late: x.unheard(o)}
+	t.byID[id] = tombstone{at: time.Now(), number: x.number, answer: answer, parts: parts, ended: o, late: x.unheard(o)}
 }
 
 // judge tells what a message for an ended exchange is; same tells whether it

@@ -62,12 +62,12 @@ func batchOf(t *testing.T, requests []*claim.Request) (s *claim.Session, batch *
 		synctest.Wait()
 	}
 	cursor := o.Session.Cursor()
-	if _, err := o.Session.Poll(ctx, &cursor, 0); err != nil {
+	if _, err := o.Session.Poll(ctx, &cursor, 0, 0); err != nil {
 		t.Fatal(err)
 	}
 	last()
 	synctest.Wait()
-	if batch, err = o.Session.Poll(ctx, &cursor, 0); err != nil {
+	if batch, err = o.Session.Poll(ctx, &cursor, 0, 0); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

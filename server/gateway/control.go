@@ -24,7 +24,7 @@ func (g *Gateway) discover(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	writeJSON(w, http.StatusOK, schema.Discovery{
 		Version: 1, Claims: g.public.control + "claims", URLTemplate: g.public.template(),
-		Transports: []string{"json", "ndjson", "sse"}, KeyNeeded: g.keys.Needed(), Limits: g.limits(),
+		Transports: []string{"json", "ndjson", "sse"}, KeyNeeded: g.keys.Needed(), Family: g.family(), Limits: g.limits(),
 	})
 }
 
@@ -80,8 +80,8 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request) {
 
 // mayClaim checks the key, where one is needed, and the rate.
 func (g *Gateway) mayClaim(r *http.Request) *problem {
-	if !g.claimants.Allow(addressOf(g.visitorAddr(r))) {
-		return &problem{code: schema.CodeRateLimited}
+	if p := g.tooOften(r); p != nil {
+		return p
 	}
 	if !g.keys.Needed() {
 		return nil
@@ -96,6 +96,14 @@ func (g *Gateway) mayClaim(r *http.Request) *problem {
 	return nil
 }
 
+// tooOften keeps the rate of claiming.
+func (g *Gateway) tooOften(r *http.Request) *problem {
+	if !g.claimants.Allow(addressOf(g.visitorAddr(r))) {
+		return &problem{code: schema.CodeRateLimited}
+	}
+	return nil
+}
+
 func (g *Gateway) claimAnswer(o *claim.Opened) schema.ClaimAnswer {
 	at, session := g.claimURL(o.Session.Claim()), g.sessionURL(o.Session)
 	return schema.ClaimAnswer{
@@ -103,7 +111,7 @@ func (g *Gateway) claimAnswer(o *claim.Opened) schema.ClaimAnswer {
 		Lease: int(o.State.Lease / time.Second), TimeoutMs: int(o.State.Timeout.Milliseconds()),
 		Redeliver: schema.Redeliver(o.State.Redeliver),
 		Claim:     at, Session: session, Requests: session + "/requests", Responses: session + "/responses",
-		Cursor: o.Session.Cursor(), Limits: g.limits(),
+		Tunnel: g.tunnelURL(session), Cursor: o.Session.Cursor(), Limits: g.limits(),
 	}
 }
 

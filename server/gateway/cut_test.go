@@ -28,7 +28,7 @@ func TestAnAnswerInHTTP10ThatIsCutShortEndsWithAReset(t *testing.T) {
 		if _, err := fmt.Fprintf(c, "GET / HTTP/1.0\r\nHost: %s\r\n\r\n", host); err != nil {
 			t.Fatal(err)
 		}
-		b, err := s.Poll(t.Context(), nil, 10*time.Second)
+		b, err := s.Poll(t.Context(), nil, 10*time.Second, 0)
 		if err != nil || len(b.Messages) != 1 {
 			t.Fatalf("poll: %v %v", b, err)
 		}

@@ -73,6 +73,9 @@ type Options struct {
 	// Default 30 s.
 	Drain time.Duration
 
+	// Doors gives the protocols beside the control API by which programs may serve
+	// claims. Nil means none.
+	Doors func(*Gateway) []Door
 	// Pages answer GET at the control origin, each at its path, beside the API.
 	Pages map[string]http.Handler
 	// Store keeps claims beyond the process. Nil means that nothing does.
@@ -130,6 +133,7 @@ type Gateway struct {
 	public    *publicURL
 	registry  *claim.Registry
 	control   http.Handler
+	doors     []Door
 	metrics   *metrics
 	keys      policy.Keys
 	claimants *policy.Rate
@@ -157,6 +161,9 @@ func New(o Options) (*Gateway, error) {
 	g.registry = claim.New(claim.Options{
 		Times: o.Times, Limits: o.Limits, Reserved: policy.NewReserved(o.Reserved), Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Store: o.Store,
 	})
+	if o.Doors != nil {
+		g.doors = o.Doors(g)
+	}
 	routes := g.routes()
 	g.control = routes
 	if own := u.shadows(pathsOf(routes)); own != "" {
@@ -184,6 +191,12 @@ func (g *Gateway) ControlURL() string { return g.public.control }
 
 // PublicURL gives the template of public URLs.
 func (g *Gateway) PublicURL() string { return g.public.template() }
+
+// Base gives the public URL of a label, with a final slash.
+func (g *Gateway) Base(label string) string { return g.public.base(label) }
+
+// Registry gives the claims, for doors.
+func (g *Gateway) Registry() *claim.Registry { return g.registry }
 
 // Drain stops the gateway gently: readiness fails, polls end with a word to
 // come back, what is queued fails, and what was delivered may be answered until

@@ -34,7 +34,7 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) {
 func (g *Gateway) pollBatch(w http.ResponseWriter, r *http.Request) {
 	s := sessionOf(r)
 	wait, preferred := preferredWait(r, g.registry.Times().Wait)
-	batch, err := s.Poll(r.Context(), lastEventID(r), wait)
+	batch, err := s.Poll(r.Context(), lastEventID(r), wait, 0)
 	switch {
 	case errors.Is(err, context.Canceled):
 		panic(http.ErrAbortHandler) // nobody is there to be answered

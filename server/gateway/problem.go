@@ -62,6 +62,9 @@ var kinds = map[schema.Code]kind{
 	schema.CodeNotFound:             {404, "", 0, "There is nothing at this path of the gateway. GET /.well-known/reversehttp tells its URLs."},
 	schema.CodeMethodNotAllowed:     {405, "", 0, "This resource does not take that method; see Allow."},
 	schema.CodeNotAcceptable:        {406, "", 0, "A poll answers in application/json, application/x-ndjson or text/event-stream."},
+	schema.CodeBadAnswer:            {400, "", 0, "The content is no HTTP response message."},
+	schema.CodeUpgradeNeeded:        {426, "", 0, "Ask for an upgrade of the connection here, with the fields Connection: Upgrade and Upgrade."},
+	schema.CodeWrongOrigin:          {403, "", 0, "The token gives no right to this origin. Name public origins of this gateway whose token it is."},
 	schema.CodeUnsupportedMediaType: {415, "", 0, "Send JSON, with Content-Type: application/json."},
 }
 

@@ -18,9 +18,9 @@ func (g *Gateway) routes() *chi.Mux {
 	r := chi.NewRouter()
 	shared := cors.New(cors.Options{
 		AllowedOrigins:      []string{"*"},
-		AllowedMethods:      []string{"GET", "HEAD", "POST", "PATCH", "DELETE"},
+		AllowedMethods:      []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"},
 		AllowedHeaders:      []string{"*"}, // those of POST {responseUrl} have any name
-		ExposedHeaders:      []string{"Location", "Link", "Retry-After", "Preference-Applied"},
+		ExposedHeaders:      []string{"Location", "Link", "Retry-After", "Preference-Applied", "Requesting-Client"},
 		MaxAge:              int(g.options.Preflight.Seconds()),
 		AllowPrivateNetwork: true,
 	}).Handler
@@ -35,10 +35,15 @@ func (g *Gateway) routes() *chi.Mux {
 		})
 	})
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
+		for _, d := range g.doors {
+			if d.Otherwise != nil && d.Otherwise(w, r) {
+				return
+			}
+		}
 		(&problem{code: schema.CodeNotFound}).write(w, r)
 	})
 	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
-		for _, m := range []string{"GET", "HEAD", "POST", "PATCH", "DELETE"} {
+		for _, m := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
 			if r.Match(chi.NewRouteContext(), m, req.URL.Path) {
 				w.Header().Add("Allow", m)
 			}
@@ -62,6 +67,12 @@ func (g *Gateway) routes() *chi.Mux {
 	r.With(g.serving).Post("/claims/{label}/sessions/{session}/responses", g.answer)
 	r.With(g.serving).Get("/claims/{label}/sessions/{session}/exchanges/{exchange}/content", g.fetch)
 	r.With(g.serving).Post("/claims/{label}/sessions/{session}/exchanges/{exchange}/response", g.upstream)
+	r.With(g.serving).Get("/claims/{label}/sessions/{session}/tunnel", g.tunnel)
+	for _, d := range g.doors {
+		if d.Routes != nil {
+			d.Routes(r)
+		}
+	}
 
 	look("/healthz", http.HandlerFunc(g.health))
 	look("/readyz", http.HandlerFunc(g.ready))

@@ -62,7 +62,7 @@ func (g *Gateway) upstream(w http.ResponseWriter, r *http.Request) {
 		stream.Abort()
 		(&problem{code: schema.CodeBadRequest, unread: true, detail: "The content ended before it was whole: the answer is cut short."}).write(w, r)
 	default:
-		g.tell(w, r, id, stream.Close(r.Context(), goodTrailers(r)), true)
+		g.tell(w, r, id, stream.Close(r.Context(), goodTrailers(r.Trailer)), true)
 	}
 }
 
@@ -127,10 +127,10 @@ func (g *Gateway) tell(w http.ResponseWriter, r *http.Request, id string, result
 	writeJSON(w, http.StatusAccepted, schema.Result{ID: id, Status: schema.ResultStatus(result.String())})
 }
 
-// goodTrailers gives the trailers of a POST that an answer may have.
-func goodTrailers(r *http.Request) (trailers []claim.Field) {
-	for _, name := range slices.Sorted(maps.Keys(r.Trailer)) {
-		for _, v := range r.Trailer[name] {
+// goodTrailers gives those trailers that an answer may have.
+func goodTrailers(sent http.Header) (trailers []claim.Field) {
+	for _, name := range slices.Sorted(maps.Keys(sent)) {
+		for _, v := range sent[name] {
 			if _, why := faultOfTrailer(name, toString(v)); why == "" {
 				trailers = append(trailers, claim.Field{Name: name, Value: toString(v)})
 			}

@@ -1,0 +1,132 @@
+package claim
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// Feed is an open poll that gives one message at a time, for a door that hands
+// each over on a connection of its own, and knows there what becomes of it. It
+// is not used by several goroutines at a time.
+type Feed struct {
+	poll  *poll
+	again []message // given before it opened and not acknowledged
+}
+
+// Feed opens one, in place of the session's poll. It acknowledges and fails as
+// [Session.Poll] does, and gives what was not acknowledged first. Whoever opened
+// it closes it.
+func (s *Session) Feed(cursor *string) (*Feed, error) {
+	p, err := s.openPoll(cursor)
+	if err != nil {
+		return nil, err
+	}
+	s.claim.mu.Lock()
+	defer s.claim.mu.Unlock()
+	s.forget()
+	return &Feed{poll: p, again: slices.Clone(s.sent)}, nil
+}
+
+// Next waits for a message, however long. It gives nil when a newer poll took the
+// feed's place, and fails with the error of ctx where that ends, and as
+// [Session.Poll] does.
+func (f *Feed) Next(ctx context.Context) (*Message, error) {
+	b, _, err := f.poll.next(ctx, time.Now().Add(ages), f.take)
+	if b == nil {
+		return nil, err
+	}
+	return &b.Messages[0], nil
+}
+
+// Close ends the feed. What it gave stays with the session.
+func (f *Feed) Close() { f.poll.close() }
+
+// take gives one message, or nil. The caller holds claim.mu.
+func (f *Feed) take() (*Batch, bool) {
+	s := f.poll.session
+	s.forget()
+	for len(f.again) > 0 {
+		number := f.again[0].number
+		f.again = f.again[1:]
+		// What was acknowledged or ended meanwhile is forgotten.
+		if i := slices.IndexFunc(s.sent, func(m message) bool { return m.number == number }); i >= 0 {
+			return s.give(s.sent[i : i+1]), false
+		}
+	}
+	m, ok := s.nextMessage()
+	if !ok {
+		return nil, false
+	}
+	s.assign(m)
+	return s.give(s.sent[len(s.sent)-1:]), false
+}
+
+// Seen notes that the program of the session has the request of an exchange.
+func (s *Session) Seen(id string) {
+	s.claim.mu.Lock()
+	defer s.claim.mu.Unlock()
+	if x := s.held[id]; x != nil {
+		x.seen = true
+		if x.state == delivered {
+			x.state = running
+		}
+		s.touch()
+	}
+}
+
+// GiveBack takes an exchange from the session, whose program surely had nothing of
+// it, and has another one get it, or the same again. An exchange that is given back
+// too often fails with [ErrSessionLost].
+func (s *Session) GiveBack(id string) {
+	c := s.claim
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := s.held[id]
+	if x == nil || x.state != delivered || x.fetched || x.seen {
+		return
+	}
+	delete(s.held, id)
+	s.sent = slices.DeleteFunc(s.sent, func(m message) bool { return m.exchange == x })
+	x.attempt--
+	if x.moves++; x.moves > mostMoves {
+		x.state, x.session = queued, nil
+		x.fail(ErrSessionLost)
+		return
+	}
+	time.AfterFunc(c.registry.times.NoPoller, x.recheck)
+	c.requeue([]*Exchange{x})
+}
+
+// Plain makes the session one whose program hears of no cancellation, and whose
+// cursors say nothing of its life: that is the lease. It is for protocols that have
+// no words for these, and called before the first poll.
+func (s *Session) Plain() {
+	s.claim.mu.Lock()
+	defer s.claim.mu.Unlock()
+	s.plain = true
+}
+
+// Given tells the id of the nth request, from 0, that came after a cursor of a
+// [Session.Plain] session, also where it has ended lately; "" where none did. It
+// fails with [ErrBadCursor].
+func (s *Session) Given(cursor string, nth int) (id string, err error) {
+	s.claim.mu.Lock()
+	defer s.claim.mu.Unlock()
+	at, err := s.position(cursor)
+	if err != nil {
+		return "", err
+	}
+	number := at + uint64(nth) + 1
+	for id, x := range s.held {
+		if x.number == number {
+			return id, nil
+		}
+	}
+	for id, t := range s.tombs.byID {
+		if t.number == number {
+			return id, nil
+		}
+	}
+	return "", nil
+}

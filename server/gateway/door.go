@@ -1,0 +1,168 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"encoding/base64"
+	"net/http"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+)
+
+// Door is a protocol beside the control API by which programs may serve claims.
+type Door struct {
+	// Name is its member of "family" in discovery.
+	Name string
+	// URL is the value of that: where its programs come, with {label} or {origin}.
+	URL string
+	// Routes adds its routes to those of the control origin. Nil means none.
+	Routes func(chi.Router)
+	// Otherwise takes requests for which there is no route, and tells which it took.
+	// Nil means none.
+	Otherwise func(http.ResponseWriter, *http.Request) bool
+	// Tunnel answers a request to upgrade to the tunnel of a session (see
+	// schema/README.md, 4). Nil means that the door has none.
+	Tunnel func(http.ResponseWriter, *http.Request, *claim.Session)
+	// ALPN has what serves a connection of each protocol of TLS that is the door's, until
+	// it ends. Nil means none.
+	ALPN map[string]func(*tls.Conn)
+}
+
+// family tells the URLs of the doors.
+func (g *Gateway) family() (f schema.Family) {
+	for _, d := range g.doors {
+		switch d.Name {
+		case "reversehttp":
+			f.Reversehttp = &d.URL
+		case "comet2008":
+			f.Comet2008 = &d.URL
+		case "ptth":
+			f.Ptth = &d.URL
+		case "ietfPtth":
+			f.IetfPtth = &d.URL
+		default:
+			panic("gateway: discovery knows no door " + d.Name)
+		}
+	}
+	return f
+}
+
+// tunnelURL gives the URL of the tunnel of a session, or "" where no door has one.
+func (g *Gateway) tunnelURL(session string) string {
+	for _, d := range g.doors {
+		if d.Tunnel != nil {
+			return session + "/tunnel"
+		}
+	}
+	return ""
+}
+
+// tunnel answers GET {tunnel}.
+func (g *Gateway) tunnel(w http.ResponseWriter, r *http.Request) {
+	for _, d := range g.doors {
+		if d.Tunnel != nil {
+			d.Tunnel(w, r, sessionOf(r))
+			return
+		}
+	}
+	(&problem{code: schema.CodeNotFound}).write(w, r)
+}
+
+// ALPN gives what serves the connections of the doors' protocols of TLS.
+func (g *Gateway) ALPN() map[string]func(*tls.Conn) {
+	all := map[string]func(*tls.Conn){}
+	for _, d := range g.doors {
+		for name, serve := range d.ALPN {
+			all[name] = serve
+		}
+	}
+	return all
+}
+
+// Problem makes an error that [Gateway.Refuse] tells. An empty detail is that of the
+// code.
+func Problem(code schema.Code, detail string) error { return &problem{code: code, detail: detail} }
+
+// Refuse answers a program's request with an error of this package, or of package
+// claim, as problem+json. Content that was not read is left unread.
+func (g *Gateway) Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	p := problemOf(err)
+	p.visitor, p.unread = false, true
+	p.write(w, r)
+}
+
+// Enter opens a session for the program that sends r, to serve a label. The program
+// shows the label's token, as Bearer (RFC 6750) or as the password of Basic (RFC
+// 7617), and claims the label with it where nobody has. An error is for
+// [Gateway.Refuse].
+func (g *Gateway) Enter(r *http.Request, label string) (*claim.Session, error) {
+	token, shown := secretOf(r)
+	if !shown || token == "" {
+		return nil, &problem{code: schema.CodeTokenNeeded}
+	}
+	return g.EnterWith(r, label, token, claim.Settings{})
+}
+
+// EnterWith is Enter with a token that came another way. An empty one is minted.
+func (g *Gateway) EnterWith(r *http.Request, label, token string, set claim.Settings) (*claim.Session, error) {
+	if !claim.ValidLabel(label) {
+		return nil, &problem{code: schema.CodeBadLabel}
+	}
+	c := g.registry.Lookup(label)
+	if p := g.tooOften(r); p != nil {
+		return nil, p
+	}
+	if c == nil && g.keys.Needed() {
+		if key, _ := bearer(r); !g.keys.Valid(key) {
+			return nil, &problem{code: schema.CodeKeyNeeded, detail: "This gateway lets only holders of a key claim. Claim the label by POST /claims first, with its key and the token that you show here."}
+		}
+	}
+	o, err := g.registry.Open(label, token, set)
+	if err != nil {
+		return nil, err
+	}
+	return o.Session, nil
+}
+
+// secretOf gives the secret that r shows, as Bearer or as a password.
+func secretOf(r *http.Request) (secret string, shown bool) {
+	if secret, shown = bearer(r); shown {
+		return secret, true
+	}
+	if scheme, coded, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Basic") {
+		if pair, err := base64.StdEncoding.DecodeString(strings.TrimSpace(coded)); err == nil {
+			if _, password, ok := strings.Cut(string(pair), ":"); ok {
+				return password, true
+			}
+		}
+	}
+	return "", false
+}
+
+// LabelOf gives the label of a public origin such as "https://demo.example.com", or ""
+// where it is none. In the path shape there are no origins of claims.
+func (g *Gateway) LabelOf(origin string) string {
+	scheme, rest, ok := strings.Cut(origin, "://")
+	if !ok || !strings.EqualFold(scheme, g.public.scheme) || strings.ContainsAny(rest, "/?#@") || g.public.pathPrefix != "" {
+		return ""
+	}
+	where, label := g.public.locate(rest, "/", false)
+	if where != public || !claim.ValidLabel(label) || !strings.EqualFold(withPort(rest, scheme), withPort(g.public.authority(label), scheme)) {
+		return ""
+	}
+	return label
+}
+
+// withPort gives an authority with the port that its scheme implies.
+func withPort(authority, scheme string) string {
+	if i := strings.LastIndexByte(authority, ':'); i >= 0 && !strings.HasSuffix(authority, "]") {
+		return authority
+	}
+	if strings.EqualFold(scheme, "https") {
+		return authority + ":443"
+	}
+	return authority + ":80"
+}

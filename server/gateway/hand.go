@@ -1,0 +1,333 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+)
+
+// ErrUnsent says that a program surely had nothing of a request.
+var ErrUnsent = errors.New("gateway: nothing of the request was sent")
+
+// Hand hands a request that a session was given to trip, which sends it to the
+// session's program and gives the response as [http.RoundTripper] does, and answers the
+// exchange with that. It returns when all of both is with its peer, or the exchange has
+// ended otherwise.
+//
+// An error says that there was no response, and leaves the exchange open: it is of
+// trip, or of ctx, and is [ErrUnsent] too where nothing was sent. A response that is
+// none ends the exchange as an abort does.
+func (g *Gateway) Hand(ctx context.Context, s *claim.Session, m *claim.Message, trip func(*http.Request) (*http.Response, error)) error {
+	x := m.Exchange
+	ctx, cancel := context.WithCancel(ctx)
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		select {
+		case <-x.Over():
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	defer watcher.Wait()
+	defer cancel()
+	var sent atomic.Bool
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteHeaders:     func() { sent.Store(true) },
+		Got1xxResponse:   func(status int, h textproto.MIMEHeader) error { g.handInterim(s, x, status, h); return nil },
+		WroteHeaderField: func(string, []string) { sent.Store(true) },
+	})
+	req := g.RequestOf(traced, s, m)
+	resp, err := trip(req)
+	switch {
+	case err != nil && over(x):
+		return nil
+	case err != nil && !sent.Load():
+		return errors.Join(ErrUnsent, err)
+	case err != nil:
+		return err
+	}
+	defer resp.Body.Close()
+	g.Answer(ctx, s, x, resp)
+	return nil
+}
+
+// over tells whether an exchange has ended.
+func over(x *claim.Exchange) bool {
+	select {
+	case <-x.Over():
+		return true
+	default:
+		return false
+	}
+}
+
+// handInterim relays an interim response. 100 (Continue) is the gateway's own; 102
+// (Processing) says no more than that the program has the request.
+func (g *Gateway) handInterim(s *claim.Session, x *claim.Exchange, status int, h textproto.MIMEHeader) {
+	s.Seen(x.ID())
+	if status <= http.StatusProcessing {
+		return
+	}
+	m := message{Status: status, Headers: fieldList(http.Header(h))}
+	if a, f := m.interim(); f == nil && g.oversizeAnswer(&m) == nil {
+		_, _ = s.Interim(x.ID(), a)
+	}
+}
+
+// RequestOf makes a request that a session was given one of net/http: method, target,
+// fields and content as the visitor sent them, without the path of the claim in the path
+// shape. The content is what the visitor sends, and is asked for by the first read.
+func (g *Gateway) RequestOf(ctx context.Context, s *claim.Session, m *claim.Message) *http.Request {
+	x := m.Exchange
+	asked := x.Request()
+	req := (&http.Request{
+		Method: asked.Method, URL: g.handedURL(asked), Header: make(http.Header, len(asked.Fields)),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(ctx)
+	// net/http adds its own where there is none.
+	req.Header["User-Agent"] = []string{""}
+	for _, f := range asked.Fields {
+		switch f.Name {
+		case "Host":
+			req.Host = toBytes(f.Value)
+		case "User-Agent":
+			req.Header[f.Name] = []string{toBytes(f.Value)}
+		default:
+			req.Header[f.Name] = append(req.Header[f.Name], toBytes(f.Value))
+		}
+	}
+	req.URL.Host = req.Host
+	switch in, streams := asked.Stream.(incoming); {
+	case streams && asked.Upgrade == "":
+		c := &handed{s: s, x: x, in: in, r: req}
+		req.Body, req.ContentLength, req.Trailer = c, in.length(), announced(in.trailers())
+	case len(asked.Content) > 0:
+		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(asked.Content)), int64(len(asked.Content))
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(asked.Content)), nil }
+	default:
+		req.Body = http.NoBody
+	}
+	return req
+}
+
+// handedURL gives the URL whose request target is that of the visitor, byte for byte.
+func (g *Gateway) handedURL(asked *claim.Request) *url.URL {
+	target := toBytes(asked.Target)
+	if !strings.HasPrefix(target, "/") && target != "*" { // absolute-form
+		target = toBytes(strings.TrimPrefix(asked.URL, g.public.scheme+"://"))
+		if i := strings.IndexByte(target, '/'); i >= 0 {
+			target = target[i:]
+		} else {
+			target = "/"
+		}
+	}
+	if prefix := g.public.pathPrefix; prefix != "" {
+		if rest, ok := strings.CutPrefix(target, prefix); ok {
+			_, rest, _ = strings.Cut(rest, "/")
+			target = "/" + rest
+		}
+	}
+	u := &url.URL{Scheme: "http"}
+	if path, query, has := strings.Cut(target, "?"); strings.HasPrefix(target, "//") {
+		// An opaque one would be taken for a host.
+		if decoded, err := url.PathUnescape(path); err == nil {
+			u.Path, u.RawPath, u.RawQuery, u.ForceQuery = decoded, path, query, has && query == ""
+			return u
+		}
+	}
+	u.Opaque = target
+	return u
+}
+
+// announced gives the trailers that a peer was told of, to be filled.
+func announced(trailers http.Header) http.Header {
+	if len(trailers) == 0 {
+		return nil
+	}
+	h := make(http.Header, len(trailers))
+	for name := range trailers {
+		h[name] = nil
+	}
+	return h
+}
+
+// handed is the content of a visitor's request, as that of a request to a program.
+type handed struct {
+	s     *claim.Session
+	x     *claim.Exchange
+	in    incoming
+	r     *http.Request
+	asked bool
+	once  sync.Once
+}
+
+// Read asks for the content, the first time, and reads what the visitor sends next.
+func (c *handed) Read(p []byte) (int, error) {
+	if !c.asked {
+		if _, err := c.s.Fetch(c.x.ID()); err != nil {
+			return 0, err
+		}
+		c.asked = true
+	}
+	n, err := c.in.read(p)
+	if err == io.EOF && c.r.Trailer != nil {
+		maps.Copy(c.r.Trailer, c.in.trailers())
+	}
+	return n, err
+}
+
+// Close ends the reading of an upgraded connection. Other content is left to the
+// exchange, which ends that.
+func (c *handed) Close() error {
+	if t, ok := c.in.(*tunnel); ok {
+		c.once.Do(t.drop)
+	}
+	return nil
+}
+
+// Upgraded gives what the visitor of a request with an upgrade sends once its connection
+// is upgraded, as content.
+func (g *Gateway) Upgraded(s *claim.Session, x *claim.Exchange) io.ReadCloser {
+	return &handed{s: s, x: x, in: x.Request().Stream.(incoming), r: &http.Request{}}
+}
+
+// Answer answers an exchange that a session holds with a response of its program, and
+// relays its content until its end, or that of ctx or of the exchange. A response that
+// is none ends the exchange as an abort does.
+func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) {
+	id := x.ID()
+	m, f := messageOf(x.Request(), resp)
+	if f == nil {
+		f = g.oversizeAnswer(m)
+	}
+	whole := false
+	if f == nil && !m.More {
+		whole = true
+		if n := int(resp.ContentLength); n > 0 {
+			content := make([]byte, n)
+			if _, err := io.ReadFull(resp.Body, content); err != nil {
+				f = &fault{"", "the content ended before it was whole"}
+			} else if trailing, err := io.Copy(io.Discard, resp.Body); trailing > 0 || err != nil {
+				f = &fault{"", "the content is longer than it said"}
+			}
+			m.Body = (*text)(&content)
+		}
+	}
+	var a *claim.Answer
+	if f == nil {
+		a, f = m.answer(x.Request())
+	}
+	if f != nil {
+		g.options.Log.Debug("response refused", "label", s.Claim().Label(), "exchange", id, "reason", f.detail)
+		_, _ = s.Abort(id)
+		return
+	}
+	size := len(a.Content) // the visitor's door may let it go at once
+	result, err := s.Answer(id, a)
+	g.metrics.judge(schema.ResultStatus(result.String()))
+	if err != nil || result != claim.Accepted {
+		return
+	}
+	if whole {
+		g.answers.add(size) // until the visitor has it
+		return
+	}
+	g.answerMore(ctx, s, x, resp)
+}
+
+// messageOf makes a response one that this package can check. It has More where its
+// content is to be relayed as it comes.
+func messageOf(req *claim.Request, resp *http.Response) (*message, *fault) {
+	h := resp.Header
+	none := req.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified
+	if stated := h["Content-Length"]; len(stated) > 0 {
+		n, err := strconv.ParseUint(strings.TrimSpace(stated[0]), 10, 62)
+		switch {
+		case err != nil:
+			return nil, &fault{"", "Content-Length is no length"}
+		case resp.StatusCode == http.StatusNoContent:
+			delete(h, "Content-Length")
+		default:
+			h["Content-Length"] = []string{strconv.FormatUint(n, 10)}
+		}
+	}
+	m := &message{Type: schema.TypeResponse, Status: resp.StatusCode, Headers: fieldList(h)}
+	m.More = !none && (resp.ContentLength < 0 || resp.ContentLength > wholeAnswer) || resp.StatusCode == http.StatusSwitchingProtocols
+	if resp.StatusCode == http.StatusResetContent && resp.ContentLength != 0 {
+		return nil, &fault{"", "a response with this status has no content"}
+	}
+	return m, nil
+}
+
+// wholeAnswer is the most content of a response that is read before it is relayed, in
+// bytes.
+const wholeAnswer = 32 << 10
+
+// fieldList lists fields by name.
+func fieldList(h http.Header) (fields []schema.Field) {
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for _, v := range h[name] {
+			fields = append(fields, schema.Field{name, toString(v)})
+		}
+	}
+	return fields
+}
+
+// answerMore relays the content of a response whose head was relayed.
+func (g *Gateway) answerMore(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) {
+	stream, err := s.Stream(x.ID())
+	if err != nil {
+		return
+	}
+	if back, upgraded := resp.Body.(io.Writer); upgraded && stream.Upgraded() {
+		defer g.handBack(s, x, back)()
+	}
+	buf := make([]byte, chunk)
+	for {
+		n, err := resp.Body.Read(buf)
+		if n > 0 && !stream.Write(ctx, bytes.Clone(buf[:n])) {
+			return
+		}
+		switch {
+		case err == io.EOF:
+			stream.Close(ctx, goodTrailers(resp.Trailer))
+			return
+		case err != nil && ctx.Err() != nil && over(x):
+			return
+		case err != nil:
+			stream.Abort()
+			return
+		}
+	}
+}
+
+// handBack sends what the visitor sends on an upgraded connection to the program, and
+// gives what ends that.
+func (g *Gateway) handBack(s *claim.Session, x *claim.Exchange, to io.Writer) (end func()) {
+	var sender sync.WaitGroup
+	in := g.Upgraded(s, x)
+	sender.Go(func() {
+		_, _ = io.Copy(to, in)
+		if half, ok := to.(interface{ CloseWrite() error }); ok {
+			_ = half.CloseWrite()
+		}
+	})
+	return func() {
+		_ = in.Close()
+		sender.Wait()
+	}
+}
