@@ -7,11 +7,13 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"reversehttp/server/claim"
+	"reversehttp/server/family"
 	"reversehttp/server/gateway"
 )
 
@@ -23,6 +25,8 @@ type options struct {
 	Data      string `placeholder:"DIR" help:"Directory to keep claims in. Without it nothing outlives the process."`
 	LogFormat string `enum:"text,json" default:"text" help:"Format of the log on standard error: text or json."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"Least level of the log: debug (exchanges), info (sessions), warn or error."`
+
+	Family []string `default:"all" placeholder:"NAME,…" help:"Older and sibling protocols to speak: all, none, or some of reversehttp, comet2008, ptth, ietfPtth."`
 
 	ClaimKeys       []string `placeholder:"KEY,…" help:"Let only holders of one of these keys claim."`
 	Reserved        []string `placeholder:"LABEL,…" help:"Labels that nobody may claim, in place of the default ones (www, api, admin, …)."`
@@ -100,6 +104,11 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 		FieldTime: o.FieldTime, ContentGrace: o.ContentGrace, ContentRate: o.ContentRate, Idle: o.Idle, Preflight: o.Preflight,
 		Drain: o.Drain, Log: log,
 	}
+	doors, err := family.Choose(o.Family)
+	if err != nil {
+		return g, fmt.Errorf("--family=%s: %w", strings.Join(o.Family, ","), err)
+	}
+	g.Doors = family.Doors(family.Options{Names: doors})
 	if g.PublicURL == "" {
 		g.PublicURL = "http://{label}.localhost:" + strconv.Itoa(at.Port) + "/"
 	}

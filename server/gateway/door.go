@@ -82,6 +82,9 @@ func (g *Gateway) ALPN() map[string]func(*tls.Conn) {
 	return all
 }
 
+// Delivered counts what a session was given.
+func (g *Gateway) Delivered(b *claim.Batch) { g.metrics.deliver(b) }
+
 // Problem makes an error that [Gateway.Refuse] tells. An empty detail is that of the
 // code.
 func Problem(code schema.Code, detail string) error { return &problem{code: code, detail: detail} }

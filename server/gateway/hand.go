@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -20,18 +21,26 @@ import (
 	"reversehttp/server/claim"
 )
 
-// ErrUnsent says that a program surely had nothing of a request.
-var ErrUnsent = errors.New("gateway: nothing of the request was sent")
+// What the error of [Gateway.Hand] may be, besides its cause.
+var (
+	// ErrUnsent says that the program surely had nothing of the request.
+	ErrUnsent = errors.New("gateway: nothing of the request was sent")
+	// ErrGarbled says that the program's response began and was none, or ended too soon.
+	// The exchange has ended as by an abort.
+	ErrGarbled = errors.New("gateway: the response is malformed")
+)
 
 // Hand hands a request that a session was given to trip, which sends it to the
 // session's program and gives the response as [http.RoundTripper] does, and answers the
 // exchange with that. It returns when all of both is with its peer, or the exchange has
 // ended otherwise.
 //
-// An error says that there was no response, and leaves the exchange open: it is of
-// trip, or of ctx, and is [ErrUnsent] too where nothing was sent. A response that is
-// none ends the exchange as an abort does.
+// An error says that there was no response. It is that of trip, or of ctx, and
+// [ErrUnsent] or [ErrGarbled] besides; but for the latter the exchange is left open. A
+// response that breaks the rules of schema/README.md, 5, ends the exchange as an abort
+// does.
 func (g *Gateway) Hand(ctx context.Context, s *claim.Session, m *claim.Message, trip func(*http.Request) (*http.Response, error)) error {
+	g.Delivered(&claim.Batch{Messages: []claim.Message{*m}})
 	x := m.Exchange
 	ctx, cancel := context.WithCancel(ctx)
 	var watcher sync.WaitGroup
@@ -44,11 +53,13 @@ func (g *Gateway) Hand(ctx context.Context, s *claim.Session, m *claim.Message, 
 	})
 	defer watcher.Wait()
 	defer cancel()
-	var sent atomic.Bool
+	defer s.Work()()
+	var sent, began atomic.Bool
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		WroteHeaders:     func() { sent.Store(true) },
-		Got1xxResponse:   func(status int, h textproto.MIMEHeader) error { g.handInterim(s, x, status, h); return nil },
-		WroteHeaderField: func(string, []string) { sent.Store(true) },
+		WroteHeaders:         func() { sent.Store(true) },
+		GotFirstResponseByte: func() { began.Store(true) },
+		Got1xxResponse:       func(status int, h textproto.MIMEHeader) error { g.handInterim(s, x, status, h); return nil },
+		WroteHeaderField:     func(string, []string) { sent.Store(true) },
 	})
 	req := g.RequestOf(traced, s, m)
 	resp, err := trip(req)
@@ -57,6 +68,9 @@ func (g *Gateway) Hand(ctx context.Context, s *claim.Session, m *claim.Message, 
 		return nil
 	case err != nil && !sent.Load():
 		return errors.Join(ErrUnsent, err)
+	case err != nil && began.Load():
+		_, _ = s.Abort(x.ID())
+		return errors.Join(ErrGarbled, err)
 	case err != nil:
 		return err
 	}
@@ -217,7 +231,7 @@ func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchang
 	whole := false
 	if f == nil && !m.More {
 		whole = true
-		if n := int(resp.ContentLength); n > 0 {
+		if n := int(resp.ContentLength); n > 0 && hasContent(x.Request(), resp) {
 			content := make([]byte, n)
 			if _, err := io.ReadFull(resp.Body, content); err != nil {
 				f = &fault{"", "the content ended before it was whole"}
@@ -253,7 +267,6 @@ func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchang
 // content is to be relayed as it comes.
 func messageOf(req *claim.Request, resp *http.Response) (*message, *fault) {
 	h := resp.Header
-	none := req.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified
 	if stated := h["Content-Length"]; len(stated) > 0 {
 		n, err := strconv.ParseUint(strings.TrimSpace(stated[0]), 10, 62)
 		switch {
@@ -266,11 +279,16 @@ func messageOf(req *claim.Request, resp *http.Response) (*message, *fault) {
 		}
 	}
 	m := &message{Type: schema.TypeResponse, Status: resp.StatusCode, Headers: fieldList(h)}
-	m.More = !none && (resp.ContentLength < 0 || resp.ContentLength > wholeAnswer) || resp.StatusCode == http.StatusSwitchingProtocols
+	m.More = hasContent(req, resp) && (resp.ContentLength < 0 || resp.ContentLength > wholeAnswer) || resp.StatusCode == http.StatusSwitchingProtocols
 	if resp.StatusCode == http.StatusResetContent && resp.ContentLength != 0 {
 		return nil, &fault{"", "a response with this status has no content"}
 	}
 	return m, nil
+}
+
+// hasContent tells whether a response to req can have content (RFC 9110, 6.4.1).
+func hasContent(req *claim.Request, resp *http.Response) bool {
+	return req.Method != http.MethodHead && resp.StatusCode != http.StatusNoContent && resp.StatusCode != http.StatusNotModified
 }
 
 // wholeAnswer is the most content of a response that is read before it is relayed, in
@@ -330,4 +348,25 @@ func (g *Gateway) handBack(s *claim.Session, x *claim.Exchange, to io.Writer) (e
 		_ = in.Close()
 		sender.Wait()
 	}
+}
+
+// MessageHead gives the message that a poll of s would give for m as JSON of ASCII,
+// without its fields and content. answered is a member of it, where there are any.
+func (g *Gateway) MessageHead(s *claim.Session, m *claim.Message, answered []string) string {
+	b := append([]byte(`{"cursor":`), '"')
+	b = append(append(b, m.Cursor...), `",`...)
+	if len(answered) > 0 { // ids are letters, digits and hyphens
+		b = append(b, `"answered":["`+strings.Join(answered, `","`)+`"],`...)
+	}
+	b = g.appendHead(b, s, m)
+	b = append(b, '}')
+	var ascii strings.Builder
+	for _, r := range string(b) {
+		if r < 0x80 {
+			ascii.WriteRune(r)
+		} else {
+			fmt.Fprintf(&ascii, `\u%04x`, r) // bytes are characters up to U+00FF
+		}
+	}
+	return ascii.String()
 }

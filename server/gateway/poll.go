@@ -175,6 +175,38 @@ func (g *Gateway) appendMessage(b []byte, s *claim.Session, m claim.Message) []b
 
 func (g *Gateway) appendRequest(b []byte, s *claim.Session, m claim.Message) []byte {
 	req := m.Exchange.Request()
+	b = g.appendHead(b, s, &m)
+	b = append(b, `,"headers":[`...)
+	for i, f := range req.Fields {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '[')
+		b = appendString(b, f.Name)
+		b = append(b, ',')
+		b = appendString(b, f.Value)
+		b = append(b, ']')
+	}
+	b = append(b, ']')
+	switch {
+	case req.Stream != nil:
+		b = append(b, `,"bodyUrl":`...)
+		b = appendString(b, g.sessionURL(s)+"/exchanges/"+m.Exchange.ID()+"/content")
+	case len(req.Content) == 0:
+	case utf8.Valid(req.Content):
+		b = append(b, `,"body":`...)
+		b = appendString(b, req.Content)
+	default:
+		b = append(b, `,"bodyBase64":"`...)
+		b = base64.StdEncoding.AppendEncode(b, req.Content)
+		b = append(b, '"')
+	}
+	return append(b, '}')
+}
+
+// appendHead appends the members of a request but for its fields and content.
+func (g *Gateway) appendHead(b []byte, s *claim.Session, m *claim.Message) []byte {
+	req := m.Exchange.Request()
 	b = append(b, `"type":"request","id":`...)
 	b = appendString(b, m.Exchange.ID())
 	b = append(b, `,"attempt":`...)
@@ -190,39 +222,12 @@ func (g *Gateway) appendRequest(b []byte, s *claim.Session, m claim.Message) []b
 		b = append(b, '"', ':')
 		b = appendString(b, member.value)
 	}
-	b = append(b, `,"headers":[`...)
-	for i, f := range req.Fields {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, '[')
-		b = appendString(b, f.Name)
-		b = append(b, ',')
-		b = appendString(b, f.Value)
-		b = append(b, ']')
-	}
-	b = append(b, ']')
 	if req.Upgrade != "" {
 		b = append(b, `,"upgrade":`...)
 		b = appendString(b, req.Upgrade)
 	}
-	at := g.sessionURL(s) + "/exchanges/" + m.Exchange.ID()
 	b = append(b, `,"responseUrl":`...)
-	b = appendString(b, at+"/response")
-	switch {
-	case req.Stream != nil:
-		b = append(b, `,"bodyUrl":`...)
-		b = appendString(b, at+"/content")
-	case len(req.Content) == 0:
-	case utf8.Valid(req.Content):
-		b = append(b, `,"body":`...)
-		b = appendString(b, req.Content)
-	default:
-		b = append(b, `,"bodyBase64":"`...)
-		b = base64.StdEncoding.AppendEncode(b, req.Content)
-		b = append(b, '"')
-	}
-	return append(b, '}')
+	return appendString(b, g.sessionURL(s)+"/exchanges/"+m.Exchange.ID()+"/response")
 }
 
 // appendString appends a valid UTF-8 string as JSON.

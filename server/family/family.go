@@ -1,0 +1,51 @@
+// Package family is the doors for the older and sibling protocols, each in a file
+// named for it, onto the same core as the control API: the same claims, tokens,
+// leases, limits and delivery promises. schema/README.md, 10, is their protocol.
+package family
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"reversehttp/server/gateway"
+)
+
+// Names lists the doors there are, by their members in discovery.
+func Names() []string { return []string{"reversehttp", "comet2008", "ptth", "ietfPtth"} }
+
+// Choose reads the names of doors: all, none, or some of them. Its error says what to
+// do.
+func Choose(names []string) ([]string, error) {
+	chosen := []string{}
+	for _, name := range names {
+		switch {
+		case name == "all" && len(names) == 1:
+			return Names(), nil
+		case name == "none" && len(names) == 1:
+		case !slices.Contains(Names(), name):
+			return nil, fmt.Errorf("give all, none, or some of %s", strings.Join(Names(), ", "))
+		default:
+			chosen = append(chosen, name)
+		}
+	}
+	return chosen, nil
+}
+
+// Options of the doors. The zero value is good.
+type Options struct {
+	// Names are the doors to open. Nil means all.
+	Names []string
+}
+
+// Doors gives what [gateway.Options.Doors] wants.
+func Doors(o Options) func(*gateway.Gateway) []gateway.Door {
+	return func(g *gateway.Gateway) (doors []gateway.Door) {
+		for _, d := range []gateway.Door{newPTTH(g), newIETF(g)} {
+			if o.Names == nil || slices.Contains(o.Names, d.Name) {
+				doors = append(doors, d)
+			}
+		}
+		return doors
+	}
+}

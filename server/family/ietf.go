@@ -1,0 +1,181 @@
+package family
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+	"reversehttp/server/gateway"
+)
+
+// The protocols that a turned connection can have, as TLS names them.
+const (
+	http1     = "http/1.1"
+	http2Name = "h2"
+)
+
+// ietf is the drafts of the IETF: ptth (draft-kazuho-ptth-ptth-01) and reverse
+// (draft-kazuho-httpbis-reverse-tunnel-00), by Upgrade and by extended CONNECT.
+type ietf struct{ g *gateway.Gateway }
+
+const wellKnown = "/.well-known/ptth/"
+
+func newIETF(g *gateway.Gateway) gateway.Door {
+	d := &ietf{g}
+	return gateway.Door{
+		Name: "ietfPtth", URL: strings.TrimSuffix(g.ControlURL(), "/") + wellKnown + "{origin}/",
+		Routes: func(r chi.Router) { r.HandleFunc(wellKnown+"*", d.accept) },
+		Tunnel: d.tunnel,
+	}
+}
+
+// accept turns the connection for the origins that its URL names.
+func (d *ietf) accept(w http.ResponseWriter, r *http.Request) {
+	hello, err := read(r)
+	if err != nil {
+		d.refuse(w, r, err)
+		return
+	}
+	labels, err := d.labels(r)
+	if err != nil {
+		d.g.Refuse(w, r, err)
+		return
+	}
+	feeds, err := d.enter(r, labels)
+	if err == nil {
+		var conn net.Conn
+		if conn, err = hello.accept(w, r); err == nil {
+			var t *turned
+			if t, err = turn(d.g, conn, hello.inner); err == nil {
+				t.serve(feeds...)
+				return
+			}
+		}
+		leave(feeds)
+		return
+	}
+	d.g.Refuse(w, r, err)
+}
+
+// refuse answers what asks for no upgrade, or for one that the gateway does not do.
+func (d *ietf) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	w.Header().Set("Upgrade", "ptth, reverse")
+	w.Header().Set("Connection", "Upgrade")
+	d.g.Refuse(w, r, err)
+}
+
+// labels gives the labels of the origins that a URL names: percent-encoded, and
+// separated by commas.
+func (d *ietf) labels(r *http.Request) (labels []string, err error) {
+	path, _ := strings.CutPrefix(r.URL.EscapedPath(), wellKnown)
+	for one := range strings.SplitSeq(strings.TrimSuffix(path, "/"), ",") {
+		origin, err := url.PathUnescape(one)
+		label := d.g.LabelOf(origin)
+		if err != nil || label == "" {
+			return nil, gateway.Problem(schema.CodeWrongOrigin, "A public origin of this gateway is named in the path, percent-encoded; several are separated by commas.")
+		}
+		if !slices.Contains(labels, label) {
+			labels = append(labels, label)
+		}
+	}
+	if len(labels) > mostOrigins {
+		return nil, gateway.Problem(schema.CodeBadRequest, "A connection serves 16 origins at most.")
+	}
+	return labels, nil
+}
+
+// mostOrigins is how many origins one connection may serve.
+const mostOrigins = 16
+
+// enter opens a session and a feed for each label, or none.
+func (d *ietf) enter(r *http.Request, labels []string) (feeds []*feed, err error) {
+	for _, label := range labels {
+		s, err := d.g.Enter(r, label)
+		if err == nil {
+			s.Plain()
+			var f *claim.Feed
+			if f, err = s.Feed(nil); err == nil {
+				feeds = append(feeds, &feed{Feed: f, session: s, own: true})
+				continue
+			}
+			_ = s.End(nil)
+		}
+		leave(feeds)
+		return nil, err
+	}
+	return feeds, nil
+}
+
+// leave ends sessions whose connection was not turned.
+func leave(feeds []*feed) {
+	for _, f := range feeds {
+		f.Close()
+		if f.own {
+			_ = f.session.End(nil)
+		}
+	}
+}
+
+// hello is what a program asks for.
+type hello struct {
+	// protocol is ptth or reverse, as the program spells it.
+	protocol string
+	// inner is the protocol of the turned connection.
+	inner string
+	// extended says that it is an extended CONNECT (RFC 8441).
+	extended bool
+}
+
+// read reads what r asks for.
+func read(r *http.Request) (*hello, error) {
+	h := &hello{extended: r.Method == http.MethodConnect && r.ProtoMajor == 2}
+	asked := protocols(r)
+	if h.extended {
+		asked = r.Header[":protocol"]
+	} else if r.Method != http.MethodGet {
+		asked = nil
+	}
+	for _, p := range asked {
+		if strings.EqualFold(p, "ptth") || strings.EqualFold(p, "reverse") {
+			h.protocol = p
+			break
+		}
+	}
+	if h.protocol == "" {
+		return nil, gateway.Problem(schema.CodeUpgradeNeeded, "GET this with the fields Connection: Upgrade, Upgrade: ptth and ALPN: h2.")
+	}
+	// RFC 7639: the names are percent-encoded.
+	var offered []string
+	for _, one := range list(r.Header["Alpn"]) {
+		if name, err := url.PathUnescape(one); err == nil {
+			offered = append(offered, name)
+		}
+	}
+	for _, inner := range []string{http2Name, http1} {
+		if slices.Contains(offered, inner) {
+			h.inner = inner
+			return h, nil
+		}
+	}
+	return nil, gateway.Problem(schema.CodeBadRequest, "The field ALPN names the protocols that the program serves; the gateway speaks h2 and http%2F1.1 (RFC 7639).")
+}
+
+// accept answers that the connection turns, and gives it.
+func (h *hello) accept(w http.ResponseWriter, r *http.Request) (net.Conn, error) {
+	name := "ALPN"
+	if strings.EqualFold(h.protocol, "reverse") {
+		name = "Selected-ALPN"
+	}
+	chosen := strings.ReplaceAll(h.inner, "/", "%2F")
+	if h.extended {
+		w.Header().Set(name, chosen)
+		return newStreamConn(w, r)
+	}
+	return switchTo(w, h.protocol, name+": "+chosen)
+}

@@ -1,0 +1,212 @@
+package family
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"reversehttp/server/gateway"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// town is a gateway with all doors on a real port.
+type town struct {
+	*gateway.Gateway
+	t       *testing.T
+	address string
+	server  *http.Server
+	ends    sync.WaitGroup
+}
+
+func newTown(t *testing.T, o gateway.Options) *town {
+	t.Helper()
+	if o.Doors == nil {
+		o.Doors = Doors(Options{})
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.PublicURL == "" {
+		o.PublicURL = fmt.Sprintf("http://{label}.localhost:%d/", l.Addr().(*net.TCPAddr).Port)
+	}
+	o.Loopback = true
+	g, err := gateway.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &town{Gateway: g, t: t, address: l.Addr().String(), server: g.Server()}
+	w.ends.Go(func() { _ = w.server.Serve(gateway.Listen(l)) })
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		w.Drain(ctx)
+		_ = w.server.Close()
+		w.ends.Wait()
+		g.Close()
+	})
+	return w
+}
+
+// dial connects to the gateway.
+func (w *town) dial() net.Conn {
+	w.t.Helper()
+	c, err := net.Dial("tcp", w.address)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// send sends head, with {host} for the control host, and reads the response's head.
+func (w *town) send(head string) (*talk, *http.Response) {
+	w.t.Helper()
+	c := &talk{Conn: w.dial(), t: w.t}
+	c.in = bufio.NewReader(c.Conn)
+	c.say(strings.ReplaceAll(head, "{host}", w.host()))
+	return c, c.response()
+}
+
+func (w *town) host() string {
+	u, _ := url.Parse(w.ControlURL())
+	return u.Host
+}
+
+// talk is a connection on which a test says bytes.
+type talk struct {
+	net.Conn
+	in *bufio.Reader
+	t  *testing.T
+}
+
+func (c *talk) Read(p []byte) (int, error) { return c.in.Read(p) }
+
+func (c *talk) say(bytes string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c.Conn, bytes); err != nil {
+		c.t.Fatalf("write %.40q: %v", bytes, err)
+	}
+}
+
+func (c *talk) response() *http.Response {
+	c.t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	resp, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		c.t.Fatalf("no response: %v", err)
+	}
+	_ = c.SetReadDeadline(time.Time{})
+	return resp
+}
+
+// request reads what a visitor asked, on a turned connection.
+func (c *talk) request() *http.Request {
+	c.t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	req, err := http.ReadRequest(c.in)
+	if err != nil {
+		c.t.Fatalf("no request: %v", err)
+	}
+	_ = c.SetReadDeadline(time.Time{})
+	return req
+}
+
+// visitor makes visitors' requests.
+func (w *town) visitor() *http.Client {
+	t := &http.Transport{
+		DisableCompression: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", w.address)
+		},
+	}
+	w.t.Cleanup(t.CloseIdleConnections)
+	return &http.Client{Transport: t, Timeout: 20 * time.Second}
+}
+
+// visit is a visitor's request on its way.
+type visit struct {
+	t    *testing.T
+	done chan struct{}
+	resp *http.Response
+	body string
+	err  error
+}
+
+func (w *town) visit(method, label, target, content string) *visit {
+	v := &visit{t: w.t, done: make(chan struct{})}
+	req, err := http.NewRequest(method, strings.TrimSuffix(w.Base(label), "/")+target, strings.NewReader(content))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	client := w.visitor()
+	w.ends.Go(func() {
+		defer close(v.done)
+		if v.resp, v.err = client.Do(req); v.err != nil {
+			return
+		}
+		b, err := io.ReadAll(v.resp.Body)
+		v.body, v.err = string(b), err
+		v.resp.Body.Close()
+	})
+	return v
+}
+
+// got fails the test unless the visitor got that.
+func (v *visit) got(status int, body string) {
+	v.t.Helper()
+	select {
+	case <-v.done:
+	case <-time.After(20 * time.Second):
+		v.t.Fatalf("no answer, want %d %q", status, body)
+	}
+	if v.err != nil || v.resp.StatusCode != status || body != "*" && v.body != body {
+		v.t.Fatalf("answer = %+v %q %v, want %d %q", v.resp, v.body, v.err, status, body)
+	}
+}
+
+// oneShot is a listener of one connection.
+type oneShot struct {
+	conn chan net.Conn
+	end  chan struct{}
+	once sync.Once
+}
+
+func listenOn(c net.Conn) *oneShot {
+	l := &oneShot{conn: make(chan net.Conn, 1), end: make(chan struct{})}
+	l.conn <- c
+	return l
+}
+
+func (l *oneShot) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conn:
+		return c, nil
+	case <-l.end:
+		return nil, net.ErrClosed
+	}
+}
+func (l *oneShot) Close() error   { l.once.Do(func() { close(l.end) }); return nil }
+func (l *oneShot) Addr() net.Addr { return &net.TCPAddr{} }
+
+// serveOn serves a handler on a turned connection until the test ends.
+func (w *town) serveOn(c net.Conn, h http.Handler) *http.Server {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	p.SetUnencryptedHTTP2(true)
+	s := &http.Server{Handler: h, Protocols: p}
+	w.ends.Go(func() { _ = s.Serve(listenOn(c)) })
+	w.t.Cleanup(func() { _ = s.Close() })
+	return s
+}

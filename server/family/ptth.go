@@ -1,0 +1,124 @@
+package family
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+	"reversehttp/server/gateway"
+)
+
+// ptth is PTTH/1.0 by Upgrade: draft-lentczner-rhttp-00 (2009), Second Life's of 2008,
+// and devices of the Yaler kind. The program's side of the connection is a server of
+// HTTP/1.1 that takes one request after the other.
+type ptth struct{ g *gateway.Gateway }
+
+func newPTTH(g *gateway.Gateway) gateway.Door {
+	d := &ptth{g}
+	return gateway.Door{
+		Name: "ptth", URL: g.ControlURL() + "ptth/{label}",
+		Routes:    func(r chi.Router) { r.HandleFunc("/ptth/{label}", d.accept) },
+		Otherwise: d.device,
+	}
+}
+
+// versionOf gives the protocol as r spells it, where it is one of this door.
+func versionOf(r *http.Request) string {
+	for _, p := range protocols(r) {
+		if strings.EqualFold(p, "PTTH/1.0") || strings.EqualFold(p, "PTTH/0.9") {
+			return p
+		}
+	}
+	return ""
+}
+
+// accept turns the connection at once.
+func (d *ptth) accept(w http.ResponseWriter, r *http.Request) {
+	version := versionOf(r)
+	if version == "" {
+		w.Header().Set("Upgrade", "PTTH/1.0")
+		w.Header().Set("Connection", "Upgrade")
+		d.g.Refuse(w, r, gateway.Problem(schema.CodeUpgradeNeeded, ""))
+		return
+	}
+	s, f := d.enter(w, r, chi.URLParam(r, "label"))
+	if f == nil {
+		return
+	}
+	d.turn(w, version, &feed{Feed: f, session: s, own: true})
+}
+
+// enter opens a session for r and a feed, or refuses it.
+func (d *ptth) enter(w http.ResponseWriter, r *http.Request, label string) (*claim.Session, *claim.Feed) {
+	s, err := d.g.Enter(r, label)
+	if err != nil {
+		d.g.Refuse(w, r, err)
+		return nil, nil
+	}
+	s.Plain()
+	f, err := s.Feed(nil)
+	if err != nil {
+		_ = s.End(nil)
+		d.g.Refuse(w, r, err)
+		return nil, nil
+	}
+	return s, f
+}
+
+// turn turns the connection of r, and serves f on it.
+func (d *ptth) turn(w http.ResponseWriter, version string, f *feed) {
+	conn, err := switchTo(w, version)
+	if err == nil {
+		var t *turned
+		if t, err = turn(d.g, conn, http1); err == nil {
+			t.serve(f)
+			return
+		}
+	}
+	f.Close()
+	if f.first != nil {
+		f.session.GiveBack(f.first.Exchange.ID())
+	}
+	_ = f.session.End(nil)
+}
+
+// devicePark is how long a device waits for a visitor until it is told to ask again.
+const devicePark = 25 * time.Second
+
+// device takes POST /{label} with Upgrade: PTTH/1.0, as devices send it: the connection
+// turns when a visitor is there, serves that visitor, and 204 says to ask again on it.
+func (d *ptth) device(w http.ResponseWriter, r *http.Request) bool {
+	label, deeper := strings.CutPrefix(r.URL.Path, "/")
+	version := versionOf(r)
+	if r.Method != http.MethodPost || version == "" || !deeper || strings.Contains(label, "/") {
+		return false
+	}
+	s, f := d.enter(w, r, label)
+	if f == nil {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), devicePark)
+	m, err := f.Next(ctx)
+	late := ctx.Err() != nil && r.Context().Err() == nil
+	cancel()
+	switch {
+	case m != nil:
+		d.turn(w, version, &feed{Feed: f, session: s, own: true, first: m})
+		return true
+	case late:
+		w.WriteHeader(http.StatusNoContent)
+	case r.Context().Err() != nil: // nobody is there to be answered
+	case err != nil:
+		d.g.Refuse(w, r, err)
+	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
+	f.Close()
+	_ = s.End(nil)
+	return true
+}

@@ -1,0 +1,49 @@
+package family
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// streamConn is a stream of HTTP/2 that an extended CONNECT (RFC 8441) made a
+// connection of.
+type streamConn struct {
+	io.ReadCloser
+	w  http.ResponseWriter
+	rc *http.ResponseController
+	r  *http.Request
+}
+
+// newStreamConn answers r with 200, and gives its stream.
+func newStreamConn(w http.ResponseWriter, r *http.Request) (*streamConn, error) {
+	c := &streamConn{r.Body, w, http.NewResponseController(w), r}
+	// What bounded the request bounds nothing any more.
+	_ = c.SetDeadline(time.Time{})
+	w.WriteHeader(http.StatusOK)
+	return c, c.rc.Flush()
+}
+
+func (c *streamConn) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	if err == nil {
+		err = c.rc.Flush()
+	}
+	return n, err
+}
+
+func (c *streamConn) LocalAddr() net.Addr  { return streamAddr("gateway") }
+func (c *streamConn) RemoteAddr() net.Addr { return streamAddr(c.r.RemoteAddr) }
+
+func (c *streamConn) SetDeadline(t time.Time) error {
+	_ = c.SetReadDeadline(t)
+	return c.SetWriteDeadline(t)
+}
+func (c *streamConn) SetReadDeadline(t time.Time) error  { return c.rc.SetReadDeadline(t) }
+func (c *streamConn) SetWriteDeadline(t time.Time) error { return c.rc.SetWriteDeadline(t) }
+
+type streamAddr string
+
+func (streamAddr) Network() string  { return "tcp" }
+func (a streamAddr) String() string { return string(a) }

@@ -1,0 +1,101 @@
+package family
+
+import (
+	"net/http"
+	"sync"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+	"reversehttp/server/gateway"
+)
+
+// tunnel answers GET {tunnel}: the connection becomes the poll of a session of the
+// control API. What it gave and was not answered stays with the session when it ends.
+func (d *ietf) tunnel(w http.ResponseWriter, r *http.Request, s *claim.Session) {
+	h, err := read(r)
+	if err == nil && (h.inner != http2Name || h.extended) {
+		err = gateway.Problem(schema.CodeBadRequest, "A tunnel is HTTP/2: send ALPN: h2.")
+	}
+	if err != nil {
+		d.refuse(w, r, err)
+		return
+	}
+	var cursor *string
+	if shown := r.Header["Last-Event-Id"]; len(shown) > 0 {
+		cursor = &shown[0]
+	}
+	f, err := s.Feed(cursor)
+	if err != nil {
+		d.g.Refuse(w, r, err)
+		return
+	}
+	conn, err := h.accept(w, r)
+	if err != nil {
+		f.Close()
+		return
+	}
+	t, err := turn(d.g, conn, h.inner)
+	if err != nil {
+		f.Close()
+		return
+	}
+	told := &told{g: d.g, client: t.client}
+	t.ask, t.answered = told.ask, told.add
+	t.serve(&feed{Feed: f, session: s})
+}
+
+// told sends requests with the field that tells what HTTP/2 cannot, and keeps the ids
+// whose answers the gateway has whole until the next request tells them.
+type told struct {
+	g      *gateway.Gateway
+	client *http.ClientConn
+	mu     sync.Mutex // guards whole
+	whole  []string
+}
+
+// add notes that the gateway has the answer to an exchange whole.
+func (t *told) add(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.whole = append(t.whole, id)
+}
+
+// tell takes ids to tell.
+func (t *told) tell() (ids []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := min(len(t.whole), mostTold)
+	ids, t.whole = t.whole[:n:n], t.whole[n:]
+	return ids
+}
+
+const (
+	// messageField is the message that a poll would give, as JSON.
+	messageField = "Reversehttp-Message"
+	// statusField says that a response of 200 stands for 101, which HTTP/2 does not have.
+	statusField = "Reversehttp-Status"
+	// mostTold is how many ids one request tells at most.
+	mostTold = 64
+)
+
+// ask sends a request for an exchange.
+func (t *told) ask(s *claim.Session, m *claim.Message, req *http.Request) (*http.Response, error) {
+	x := m.Exchange
+	req.Header[messageField] = []string{t.g.MessageHead(s, m, t.tell())}
+	upgrade := x.Request().Upgrade != ""
+	if upgrade {
+		req.Body, req.ContentLength = t.g.Upgraded(s, x), -1
+	}
+	resp, err := t.client.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	if status := resp.Header.Get(statusField); status != "" {
+		delete(resp.Header, statusField)
+		if upgrade && status == "101" && resp.StatusCode == http.StatusOK {
+			resp.StatusCode = http.StatusSwitchingProtocols
+			delete(resp.Header, "Content-Length")
+		}
+	}
+	return resp, nil
+}

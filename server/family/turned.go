@@ -1,0 +1,227 @@
+package family
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"reversehttp/server/claim"
+	"reversehttp/server/gateway"
+)
+
+// turned is a connection on which the gateway is the client of HTTP and the program the
+// server. Its protocol is HTTP/1.1, or HTTP/2 with prior knowledge.
+//
+// It has a feed for each session that the program serves on it, and a goroutine for each
+// request. A session of its own ends with it; what the program had then moves on, where
+// the claim's rule allows it, as from any session that is lost.
+type turned struct {
+	g      *gateway.Gateway
+	conn   net.Conn
+	client *http.ClientConn
+	// ask sends a request for an exchange of a session.
+	ask func(*claim.Session, *claim.Message, *http.Request) (*http.Response, error)
+	// answered is told of each exchange whose answer the gateway has. Nil means nobody.
+	answered func(id string)
+
+	broken context.Context // ends when the connection takes no more requests
+	stop   context.CancelFunc
+	mu     sync.Mutex    // guards room
+	room   chan struct{} // closed, and made anew, when the connection may have room for a request
+}
+
+// Bounds of a connection of HTTP/2. Those of a visitor's are alike.
+const (
+	streamWindow = 256 << 10
+	linkWindow   = 4<<20 - 1
+)
+
+// turn makes conn, whose peer was told that it turns, a connection to the program's
+// server. It owns conn from then on.
+func turn(g *gateway.Gateway, conn net.Conn, protocol string) (*turned, error) {
+	speaks := new(http.Protocols)
+	speaks.SetHTTP1(protocol == http1)
+	speaks.SetUnencryptedHTTP2(protocol == http2Name)
+	transport := &http.Transport{
+		DialContext:            func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+		Protocols:              speaks,
+		DisableCompression:     true, // what the program sends is the visitor's
+		MaxResponseHeaderBytes: 256 << 10,
+		HTTP2: &http.HTTP2Config{
+			MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: linkWindow,
+			SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second, WriteByteTimeout: 30 * time.Second,
+		},
+	}
+	var quiet *modest
+	if protocol == http1 {
+		quiet = &modest{Conn: conn}
+		conn = quiet
+	}
+	client, err := transport.NewClientConn(context.Background(), "http", "program:80")
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	t := &turned{g: g, conn: conn, client: client, room: make(chan struct{})}
+	t.ask = func(_ *claim.Session, m *claim.Message, req *http.Request) (*http.Response, error) {
+		if quiet != nil {
+			quiet.asked.Store(true)
+			if upgrade := m.Exchange.Request().Upgrade; upgrade != "" {
+				req.Header["Connection"], req.Header["Upgrade"] = []string{"Upgrade"}, []string{upgrade}
+			}
+		}
+		return t.client.RoundTrip(req)
+	}
+	t.broken, t.stop = context.WithCancel(context.Background())
+	client.SetStateHook(func(c *http.ClientConn) {
+		if c.Err() != nil {
+			t.stop()
+		}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		close(t.room)
+		t.room = make(chan struct{})
+	})
+	return t, nil
+}
+
+// serve hands what the sessions are given over, until the connection ends, or nothing
+// more is to come on it. Then it closes the connection.
+func (t *turned) serve(feeds ...*feed) {
+	var takers sync.WaitGroup
+	for _, f := range feeds {
+		takers.Go(func() { t.take(f) })
+	}
+	takers.Wait()
+	_ = t.client.Close()
+	_ = t.conn.Close()
+	t.stop()
+}
+
+// feed is a session that a program serves on a connection.
+type feed struct {
+	*claim.Feed
+	session *claim.Session
+	// own says that the session is the connection's, and ends with it.
+	own bool
+	// first is a message that it gave already. Nil means none.
+	first *claim.Message
+}
+
+// next gives the next message.
+func (f *feed) next(ctx context.Context) (m *claim.Message, err error) {
+	if m, f.first = f.first, nil; m != nil {
+		return m, nil
+	}
+	return f.Next(ctx)
+}
+
+// take hands over what comes for a session, and waits for all answers.
+func (t *turned) take(f *feed) {
+	var exchanges sync.WaitGroup
+	for t.hasRoom() {
+		m, err := f.next(t.broken)
+		if m == nil || err != nil {
+			break
+		}
+		if m.Cancel == "" { // what is cancelled ends by itself
+			exchanges.Go(func() { t.hand(f, m) })
+		}
+	}
+	f.Close()
+	if f.own {
+		// Once nothing comes any more, so that what was given back goes to others.
+		defer func() { _ = f.session.End(nil) }()
+	}
+	exchanges.Wait()
+}
+
+// hasRoom waits until the connection takes a request more, and tells whether it does.
+func (t *turned) hasRoom() bool {
+	for {
+		t.mu.Lock()
+		room := t.room
+		t.mu.Unlock()
+		switch {
+		case t.broken.Err() != nil:
+			return false
+		case t.client.Available() > 0:
+			return true
+		}
+		select {
+		case <-room:
+		case <-t.broken.Done():
+		}
+	}
+}
+
+// hand hands an exchange over. Where there is no response the fault is that of the
+// exchange alone, or of the connection: then its session, or what comes after it, sees
+// to it.
+func (t *turned) hand(f *feed, m *claim.Message) {
+	id := m.Exchange.ID()
+	err := t.g.Hand(context.Background(), f.session, m, func(req *http.Request) (*http.Response, error) {
+		return t.ask(f.session, m, req)
+	})
+	if err == nil {
+		if t.answered != nil {
+			t.answered(id)
+		}
+		return
+	}
+	reset := http2.StreamError{}
+	switch {
+	case errors.Is(err, gateway.ErrUnsent), unprocessed(err):
+		t.stop() // it takes nothing more
+		f.session.GiveBack(id)
+	case errors.As(err, &reset) && reset.Code == http2.ErrCodeRefusedStream:
+		f.session.GiveBack(id)
+	case errors.As(err, &reset):
+		_, _ = f.session.Abort(id)
+	default: // what ErrGarbled tells of leaves nobody knows what on the connection
+		t.stop()
+	}
+}
+
+// unprocessed tells of an error that the peer was not to process the request any more,
+// by GOAWAY (RFC 9113, 6.8). net/http does not export it.
+func unprocessed(err error) bool {
+	for ; err != nil; err = errors.Unwrap(err) {
+		if err.Error() == "http2: Transport received Server's graceful shutdown GOAWAY" {
+			return true
+		}
+	}
+	return false
+}
+
+// modest is a connection whose peer may say nothing before it is asked the first time.
+// net/http hangs up on one that does later, too, but logs what it says.
+type modest struct {
+	net.Conn
+	asked atomic.Bool
+}
+
+var errSpokeFirst = errors.New("family: the program spoke before it was asked")
+
+func (c *modest) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.asked.Load() {
+		return 0, errSpokeFirst
+	}
+	return n, err
+}
+
+// buffered is a connection whose first bytes were read already.
+type buffered struct {
+	net.Conn
+	from io.Reader
+}
+
+func (c *buffered) Read(p []byte) (int, error) { return c.from.Read(p) }

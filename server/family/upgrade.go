@@ -1,0 +1,62 @@
+package family
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// protocols lists what r asks to upgrade the connection to, in its order (RFC 9110,
+// 7.8). HTTP/1.0 has no upgrades.
+func protocols(r *http.Request) (names []string) {
+	if !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 || !slices.ContainsFunc(list(r.Header["Connection"]), func(token string) bool { return strings.EqualFold(token, "upgrade") }) {
+		return nil
+	}
+	return list(r.Header["Upgrade"])
+}
+
+// list gives the members of a field that is a list (RFC 9110, 5.6.1).
+func list(values []string) (members []string) {
+	for _, v := range values {
+		for one := range strings.SplitSeq(v, ",") {
+			if one = strings.TrimSpace(one); one != "" {
+				members = append(members, one)
+			}
+		}
+	}
+	return members
+}
+
+// keepAlive finds in half a minute that a peer which is silent is gone.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
+
+// switchTo answers r with 101 and gives its connection. fields follow Upgrade and
+// Connection.
+func switchTo(w http.ResponseWriter, protocol string, fields ...string) (net.Conn, error) {
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return nil, err
+	}
+	if alive, ok := conn.(interface {
+		SetKeepAliveConfig(net.KeepAliveConfig) error
+	}); ok {
+		_ = alive.SetKeepAliveConfig(keepAlive)
+	}
+	head := fmt.Sprintf("HTTP/1.1 101 Switching Protocols\r\nUpgrade: %s\r\nConnection: Upgrade\r\n", protocol)
+	for _, f := range fields {
+		head += f + "\r\n"
+	}
+	_ = conn.SetWriteDeadline(time.Now().Add(headTime))
+	if _, err = conn.Write([]byte(head + "\r\n")); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	_ = conn.SetWriteDeadline(time.Time{})
+	return &buffered{conn, rw.Reader}, nil
+}
+
+// headTime is how long a peer may take a head.
+const headTime = 30 * time.Second
