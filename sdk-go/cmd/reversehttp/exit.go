@@ -1,0 +1,82 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+
+	"reversehttp/schema"
+	reversehttp "reversehttp/sdk-go"
+)
+
+// The exit codes. --help and README.md list them.
+const (
+	exitDone        = 0 // a signal ended it, and what ran was answered
+	exitFailed      = 1 // something that has no code of its own
+	exitUsage       = 2 // the arguments are wrong
+	exitRefused     = 3 // the label is taken, or token or key are wrong
+	exitUnreachable = 4 // no gateway was reached, or it lets nobody in for now
+	exitEnded       = 5 // the claim ended while it was served
+	exitCut         = 6 // exchanges were cut: a second signal, or the time to drain was over
+)
+
+const exitHelp = `Exit codes: 0 ended by SIGINT or SIGTERM, and what ran was answered; 1 another error; 2 wrong arguments; ` +
+	`3 label taken, or token or key wrong; 4 gateway not reachable; 5 claim ended; 6 exchanges cut by a second signal or by --drain.`
+
+// failure is an error that ends the command with a code.
+type failure struct {
+	code int
+	err  error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// refused makes a failure of an error of Claim, and says what to do.
+func refused(gateway, label string, err error) *failure {
+	var e *reversehttp.Error
+	switch {
+	case errors.Is(err, reversehttp.ErrLabelTaken):
+		return &failure{exitRefused, fmt.Errorf("the label %q is taken, and not with this token; choose another --label, or give the token that owns it in REVERSEHTTP_TOKEN (a label whose program was killed is free when its lease is over)", label)}
+	case errors.Is(err, reversehttp.ErrKeyNeeded):
+		return &failure{exitRefused, fmt.Errorf("the gateway at %s lends labels to holders of a key only; give yours in REVERSEHTTP_KEY", gateway)}
+	case errors.Is(err, reversehttp.ErrKeyWrong):
+		return &failure{exitRefused, fmt.Errorf("the gateway at %s does not know this key; look at REVERSEHTTP_KEY", gateway)}
+	case errors.As(err, &e) && (e.Status == 429 || e.Status == 503):
+		return &failure{exitUnreachable, fmt.Errorf("the gateway at %s takes no claim now: %s; try again later", gateway, printable(e.Error()))}
+	case errors.As(err, &e) && (e.Code == schema.CodeBadLabel || e.Code == schema.CodeBadToken || e.Code == schema.CodeBadLease || e.Code == schema.CodeBadMember):
+		return &failure{exitUsage, errors.New(printable(e.Error()))}
+	case errors.As(err, &e):
+		return &failure{exitUnreachable, fmt.Errorf("no ReverseHttp gateway answers at %s (%s); is --gateway right?", gateway, printable(e.Error()))}
+	}
+	return &failure{exitUnreachable, fmt.Errorf("the gateway at %s cannot be reached: %s; name another with --gateway or REVERSEHTTP_GATEWAY, or start one here with: go run ./server", gateway, cause(err))}
+}
+
+// ended makes a failure of an error of Serve.
+func ended(err error) *failure {
+	switch {
+	case errors.Is(err, reversehttp.ErrClaimDeleted):
+		return &failure{exitEnded, errors.New("the claim ended: an owner of it deleted it")}
+	case errors.Is(err, reversehttp.ErrTokenWrong):
+		return &failure{exitEnded, errors.New("the claim ended: it has another token by now")}
+	case errors.Is(err, reversehttp.ErrLabelTaken):
+		return &failure{exitEnded, errors.New("the claim ended: somebody else has the label by now; choose another --label")}
+	}
+	return &failure{exitEnded, fmt.Errorf("the claim ended: %s", printable(err.Error()))}
+}
+
+// cause says in a few words why a connection failed.
+func cause(err error) string {
+	var dns *net.DNSError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &dns):
+		return "there is no host " + printable(dns.Name)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "it does not answer in time"
+	}
+	return printable(err.Error())
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// serve puts the files of a directory on a public URL.
+type serve struct {
+	Dir      string `arg:"" help:"Directory to serve."`
+	DotFiles bool   `help:"Serve files and directories too whose names begin with a dot."`
+}
+
+func (s *serve) open(view, *slog.Logger) (service, error) {
+	root, err := os.OpenRoot(s.Dir)
+	if err != nil {
+		return service{}, err
+	}
+	files := http.FileServerFS(files{root, s.DotFiles})
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "files are read with GET or HEAD", http.StatusMethodNotAllowed)
+			return
+		}
+		files.ServeHTTP(w, r)
+	})
+	return service{handler, s.Dir, func() { _ = root.Close() }}, nil
+}
+
+// files are the regular files and the directories below a root. Links that lead out of it lead nowhere.
+type files struct {
+	root     *os.Root
+	dotFiles bool
+}
+
+// Open opens a file that may be served; every other one does not exist.
+func (f files) Open(name string) (fs.File, error) {
+	absent := &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	if !fs.ValidPath(name) || !f.dotFiles && name != "." && hidden(name) {
+		return nil, absent
+	}
+	// A look first: to open a pipe would wait for its writer.
+	info, err := f.root.Stat(name)
+	if err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		return nil, absent
+	}
+	var file *os.File
+	if err == nil {
+		file, err = f.root.Open(name)
+	}
+	var errno syscall.Errno
+	switch {
+	case err == nil && info.IsDir() && !f.dotFiles:
+		return directory{file}, nil
+	case err == nil:
+		return file, nil
+	case !errors.As(err, &errno), errno == syscall.ENOTDIR, errno == syscall.ENAMETOOLONG, errno == syscall.ELOOP, errno == syscall.EINVAL:
+		return nil, absent // one that leads out of the root among them
+	}
+	return nil, err
+}
+
+func hidden(name string) bool {
+	for part := range strings.SplitSeq(name, "/") {
+		if strings.HasPrefix(part, ".") {
+			return true
+		}
+	}
+	return false
+}
+
+// directory lists no dot files.
+type directory struct{ *os.File }
+
+var _ fs.ReadDirFile = directory{}
+
+// ReadDir leaves dot files out.
+func (d directory) ReadDir(n int) ([]fs.DirEntry, error) {
+	for {
+		all, err := d.File.ReadDir(n)
+		shown := all[:0]
+		for _, e := range all {
+			if !hidden(e.Name()) {
+				shown = append(shown, e)
+			}
+		}
+		// With a bound, none without an error would mean that there are no more.
+		if n <= 0 || len(shown) > 0 || err != nil {
+			return shown, err
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	reversehttp "reversehttp/sdk-go"
+)
+
+const (
+	// How long a local server may take to accept a connection.
+	dialTimeout = 10 * time.Second
+	// What a local server sends of a known length goes on after this time at the latest; the rest at once.
+	flushInterval = 50 * time.Millisecond
+)
+
+// forward puts a local server on a public URL.
+type forward struct {
+	Target     target `arg:"" help:"Local server: a URL such as http://localhost:3000, HOST:PORT or a port."`
+	HostHeader string `default:"preserve" placeholder:"HOST" help:"Host that the local server sees: preserve (the visitor's, the default), rewrite (the local server's own), or one that you name."`
+	Insecure   bool   `help:"Trust any certificate of the local server."`
+}
+
+func (f *forward) open(_ view, log *slog.Logger) (service, error) {
+	transport := &http.Transport{
+		// No Proxy: the server is local. No compression: content is exact.
+		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		TLSClientConfig:     &tls.Config{InsecureSkipVerify: f.Insecure},
+		TLSHandshakeTimeout: dialTimeout,
+		DisableCompression:  true,
+		MaxIdleConnsPerHost: 128,
+		IdleConnTimeout:     time.Minute,
+	}
+	relay := &httputil.ReverseProxy{
+		Rewrite:        f.rewrite,
+		ModifyResponse: f.relocate,
+		ErrorHandler:   f.failed,
+		Transport:      transport,
+		FlushInterval:  flushInterval,
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	return service{relay, f.Target.url.String(), transport.CloseIdleConnections}, nil
+}
+
+// rewrite addresses a request to the local server and leaves the rest as the gateway gave it.
+func (f *forward) rewrite(r *httputil.ProxyRequest) {
+	in, out := r.In, r.Out
+	if at := strings.TrimSuffix(f.Target.url.Path, "/"); at == "" || in.URL.Path == "*" {
+		out.URL.Scheme, out.URL.Host = f.Target.url.Scheme, f.Target.url.Host
+	} else {
+		r.SetURL(f.Target.url)
+		if out.URL.Opaque != "" {
+			out.URL.Opaque = f.Target.url.EscapedPath() + out.URL.Opaque
+		}
+	}
+	out.URL.RawQuery = in.URL.RawQuery // where ReverseProxy drops what it cannot parse
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+		if v, ok := in.Header[name]; ok {
+			out.Header[name] = v // of the gateway, which trusts no visitor's
+		}
+	}
+	out.Trailer = in.Trailer // the same map: it is filled when the content ends
+	switch f.HostHeader {
+	case "preserve", "":
+		out.Host = in.Host
+	case "rewrite":
+		out.Host = f.Target.url.Host
+	default:
+		out.Host = f.HostHeader
+	}
+}
+
+// relocate has redirects stay at the public URL: those that name the local server, and, where the public URL has a path,
+// those that begin with a slash.
+func (f *forward) relocate(resp *http.Response) error {
+	to := resp.Header.Get("Location")
+	base, err := url.Parse(reversehttp.RequestInfo(resp.Request.Context()).Base)
+	if to == "" || err != nil || base.Host == "" {
+		return nil
+	}
+	at, err := url.Parse(to)
+	if err != nil {
+		return nil
+	}
+	own := at.Host == f.Target.url.Host && at.Scheme == f.Target.url.Scheme
+	if !own && (at.Host != "" || !strings.HasPrefix(to, "/") || base.Path == "/") {
+		return nil
+	}
+	_, rest, _ := strings.Cut(to, "//")
+	switch i := strings.IndexAny(rest, "/?#"); {
+	case !own:
+		rest = to
+	case i < 0:
+		rest = "/"
+	default:
+		rest = "/" + strings.TrimPrefix(rest[i:], "/")
+	}
+	if path := strings.TrimSuffix(f.Target.url.EscapedPath(), "/"); path != "" && strings.HasPrefix(rest, path+"/") {
+		rest = rest[len(path):]
+	}
+	if own {
+		base.Path = strings.TrimSuffix(base.Path, "/")
+		resp.Header.Set("Location", base.String()+rest)
+		return nil
+	}
+	resp.Header.Set("Location", strings.TrimSuffix(base.Path, "/")+rest)
+	return nil
+}
+
+// failed tells the visitor that there is no answer, and whoever runs the command why.
+func (f *forward) failed(w http.ResponseWriter, r *http.Request, err error) {
+	if gone := context.Cause(r.Context()); gone != nil {
+		blame(w, cause(gone))
+		panic(http.ErrAbortHandler)
+	}
+	fault, detail := "the local server: "+cause(err), "The local server behind this URL did not give a proper answer."
+	var op *net.OpError
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		fault, detail = "nothing listens at "+f.Target.url.Host, "The local server behind this URL does not run."
+	case errors.As(err, &op) && op.Op == "dial":
+		fault, detail = f.Target.url.Host+" cannot be reached: "+cause(err), "The local server behind this URL cannot be reached."
+	case errors.As(err, new(tls.RecordHeaderError)):
+		fault = "the local server speaks no TLS: forward to http://" + f.Target.url.Host + " instead"
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		fault = "the certificate of the local server is not trusted (" + cause(err) + "); --insecure trusts any"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		fault = "the local server closed the connection without an answer"
+	}
+	blame(w, fault)
+	problem(w, http.StatusBadGateway, "handler_failed", detail)
+}

@@ -1,0 +1,21 @@
+// Command reversehttp puts something of this machine on a public URL of a gateway, without opening a port.
+//
+//	reversehttp forward 3000    a local server
+//	reversehttp serve DIR       the files of a directory
+//	reversehttp echo            answers that say what was asked
+//	reversehttp inbox           prints what comes
+//
+// README.md beside this file has the rest; --help lists the flags.
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	os.Exit(run(os.Args[1:], signals, os.Stdout, os.Stderr))
+}

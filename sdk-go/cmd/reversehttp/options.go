@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/url"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// options are the commands and the flags. Those that all commands have come first.
+type options struct {
+	Gateway string        `default:"http://localhost:8080" env:"REVERSEHTTP_GATEWAY" placeholder:"URL" help:"Gateway to claim at. Default: http://localhost:8080."`
+	Label   string        `short:"l" env:"REVERSEHTTP_LABEL" help:"Name to claim. Default: the gateway picks one."`
+	Token   string        `env:"REVERSEHTTP_TOKEN" help:"Secret that owns the label. With it the label is yours after a restart; in the environment it is in no list of processes. Default: the gateway mints one, and the label is given up at the end."`
+	Key     string        `env:"REVERSEHTTP_KEY" help:"Key, for gateways that ask for one."`
+	Lease   time.Duration `placeholder:"TIME" help:"How long the label stays yours while nothing runs, such as 10m. Default: the gateway's."`
+	Timeout time.Duration `placeholder:"TIME" help:"How long a visitor waits for an answer. Default: the gateway's."`
+	Drain   time.Duration `default:"10s" placeholder:"TIME" help:"How long running exchanges may take after Ctrl-C. Default: 10s."`
+	JSON    bool          `name:"json" help:"Print JSON lines on a terminal too."`
+	Verbose bool          `short:"v" help:"Log on standard error what the connection to the gateway does."`
+
+	Forward    forward    `cmd:"" help:"Put a local server on a public URL."`
+	Serve      serve      `cmd:"" help:"Put the files of a directory on a public URL."`
+	Echo       echo       `cmd:"" help:"Answer every request with what came, as JSON."`
+	Inbox      inbox      `cmd:"" help:"Print every request, and answer a chosen status."`
+	Completion completion `cmd:"" help:"Print a script that completes commands and flags in a shell."`
+}
+
+// exited is what parsing panics with where kong would end the process.
+type exited int
+
+// newParser returns the parser of the arguments.
+func newParser(o *options, stdout, stderr io.Writer) (*kong.Kong, error) {
+	return kong.New(o, kong.Name("reversehttp"),
+		kong.Description("Puts something of this machine on a public URL, without opening a port. A live table on a terminal, JSON lines otherwise.\n\n"+exitHelp),
+		kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exited(code)) }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+}
+
+// check says what is wrong with flags that are right each by itself.
+func (o *options) check() error {
+	if o.Lease < 0 || o.Timeout < 0 || o.Drain < 0 {
+		return fmt.Errorf("--lease, --timeout and --drain cannot be negative")
+	}
+	u, err := url.Parse(o.Gateway)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("--gateway=%s: give a URL such as http://localhost:8080", printable(o.Gateway))
+	}
+	return nil
+}

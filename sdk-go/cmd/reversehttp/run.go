@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	reversehttp "reversehttp/sdk-go"
+)
+
+const (
+	// How long finding the gateway and claiming may take.
+	claimTimeout = 20 * time.Second
+	// How long giving up the label may take at the end.
+	deleteTimeout = 3 * time.Second
+	// How long a second signal waits for the word of leaving.
+	goodbyeTimeout = time.Second
+)
+
+var errCut = &failure{exitCut, errors.New("ended at once by a second signal")}
+
+// command answers visitors.
+type command interface {
+	// open makes the handler ready.
+	open(v view, log *slog.Logger) (service, error)
+}
+
+// service is a command that is ready.
+type service struct {
+	http.Handler
+	about string // what is on the public URL
+	close func() // may be nil
+}
+
+// run runs the command that the arguments name, until a signal or the end of the claim. It returns the exit code.
+func run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case exited:
+			code = int(v)
+		default:
+			panic(v)
+		}
+	}()
+	o := &options{}
+	k, err := newParser(o, stdout, stderr)
+	if err != nil {
+		panic(err)
+	}
+	parsed, err := k.Parse(args)
+	if err == nil {
+		err = o.check()
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "reversehttp: %s; --help lists commands and flags\n", printable(err.Error()))
+		return exitUsage
+	}
+	if o.Completion.Shell != "" {
+		_, _ = io.WriteString(stdout, o.Completion.script(k.Model))
+		return exitDone
+	}
+	return o.run(selected(parsed), signals, stdout, stderr)
+}
+
+func selected(parsed *kong.Context) command {
+	return parsed.Selected().Target.Addr().Interface().(command)
+}
+
+// run shows and serves, and tells how it ended. The first signal ends it gently, the second at once, also where nobody
+// reads what is printed.
+func (o *options) run(c command, signals <-chan os.Signal, stdout, stderr io.Writer) int {
+	v, log := o.view(c, stdout, stderr)
+	s := &serving{options: o, view: v, log: log, stop: make(chan struct{}), cut: make(chan struct{})}
+	ended := make(chan *failure, 1)
+	go func() { ended <- s.run(c) }()
+	var f *failure
+	select {
+	case f = <-ended:
+	case <-signals:
+		close(s.stop)
+		select {
+		case f = <-ended:
+		case <-signals:
+			close(s.cut)
+			f = errCut
+			select {
+			case <-ended:
+			case <-time.After(goodbyeTimeout):
+			}
+		}
+	}
+	if f == nil {
+		return exitDone
+	}
+	fmt.Fprintf(stderr, "reversehttp: %s\n", f)
+	return f.code
+}
+
+// serving is a command that is run.
+type serving struct {
+	*options
+	view view
+	log  *slog.Logger
+	stop chan struct{} // closed by the first signal
+	cut  chan struct{} // closed by the second
+}
+
+func (s *serving) run(c command) *failure {
+	err := s.serve(c)
+	var f *failure
+	if err != nil && !errors.As(err, &f) {
+		f = &failure{exitFailed, err}
+	}
+	s.view.close(f)
+	return f
+}
+
+// serve claims and serves. It returns nil after a signal.
+func (s *serving) serve(c command) error {
+	svc, err := c.open(s.view, s.log)
+	if err != nil {
+		return &failure{exitUsage, err}
+	}
+	if svc.close != nil {
+		defer svc.close()
+	}
+	session, err := s.claim()
+	if session == nil {
+		return err
+	}
+	s.view.claimed(session.URL(), session.Label(), svc.about)
+	served := make(chan error, 1)
+	go func() { served <- session.Serve(watch(svc.Handler, s.view)) }()
+	select {
+	case err := <-served:
+		return ended(err)
+	case <-s.stop:
+	}
+	s.view.draining()
+	return s.end(session, served)
+}
+
+// claim claims the label. It returns neither a session nor an error if a signal came first.
+func (s *serving) claim() (*reversehttp.Session, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
+	defer cancel()
+	unwatch := make(chan struct{})
+	defer close(unwatch)
+	go func() {
+		select {
+		case <-s.stop:
+			cancel()
+		case <-unwatch:
+		}
+	}()
+	session, err := reversehttp.Claim(ctx, s.Gateway, &reversehttp.Options{
+		Label: s.Label, Token: s.Token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Logger: s.log, OnState: s.view.state,
+	})
+	if err == nil {
+		return session, nil // serve sees the signal
+	}
+	select {
+	case <-s.stop:
+		return nil, nil
+	default:
+		return nil, refused(s.Gateway, s.Label, err)
+	}
+}
+
+// end ends a session gently; a second signal, or the time to drain, ends it at once.
+func (s *serving) end(session *reversehttp.Session, served <-chan error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.Drain)
+	defer cancel()
+	down := make(chan error, 1)
+	go func() { down <- session.Shutdown(ctx) }()
+	select {
+	case err := <-down:
+		if err != nil {
+			return &failure{exitCut, fmt.Errorf("exchanges still ran after %s and were cut; --drain gives them longer", s.Drain)}
+		}
+		<-served
+	case <-s.cut:
+		_ = session.Close()
+		return errCut
+	}
+	if s.Token == "" {
+		// Nobody knows the token that the gateway minted: the label would be lost to all until its lease is over.
+		ctx, cancel := context.WithTimeout(context.Background(), deleteTimeout)
+		defer cancel()
+		_ = session.Delete(ctx)
+	}
+	return nil
+}

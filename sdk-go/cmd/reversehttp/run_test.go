@@ -1,0 +1,270 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	reversehttp "reversehttp/sdk-go"
+	"reversehttp/server/claim"
+	"reversehttp/server/gateway"
+)
+
+func TestArgumentsThatAreWrongEndWithTwo(t *testing.T) {
+	for _, args := range [][]string{
+		{}, {"nothing"}, {"forward"}, {"forward", "ftp://x"}, {"serve"}, {"serve", "/does/not/exist"}, {"echo", "--no-such-flag"}, {"echo", "more"}, {"inbox", "--status", "100"}, {"inbox", "--status=204", "--body=x"},
+		{"echo", "--gateway", "localhost:8080"}, {"echo", "--lease=-1s"}, {"completion", "tcsh"}, {"inbox", "--type=a\nb"}, {"echo", "--lease", "x"},
+	} {
+		var stdout, stderr buffer
+		if code := run(args, nil, &stdout, &stderr); code != exitUsage || !strings.HasPrefix(stderr.String(), "reversehttp: ") || strings.Count(stderr.String(), "\n") != 1 {
+			t.Errorf("%q = %d, stderr %q, want 2 and one line", args, code, stderr.String())
+		}
+	}
+	l := lend(t, hostShape, gateway.Options{})
+	for _, wrong := range []string{"--label=Not_A_Label", "--label=www", "--token=a b"} {
+		r := start(t, "echo", "--gateway", l.origin, wrong)
+		want := exitUsage
+		if wrong == "--label=www" {
+			want = exitRefused
+		}
+		if code := r.exit(); code != want {
+			t.Errorf("%s = %d %s, want %d", wrong, code, r.stderr.String(), want)
+		}
+	}
+}
+
+func TestHelpNamesTheExitCodes(t *testing.T) {
+	var stdout, stderr buffer
+	if code := run([]string{"--help"}, nil, &stdout, &stderr); code != 0 || !strings.Contains(strings.Join(strings.Fields(stdout.String()), " "), exitHelp) {
+		t.Errorf("--help = %d %s", code, stdout.String())
+	}
+}
+
+func TestALabelThatIsTakenEndsWithThree(t *testing.T) {
+	l := lend(t, hostShape, gateway.Options{})
+	l.claim(t, "echo", "--label", "demo", "--token", "secret-of-demo")
+	for _, more := range [][]string{nil, {"--token", "another"}} {
+		r := start(t, append(more, "echo", "--label", "demo", "--gateway", l.origin)...)
+		if e := r.next("ended"); e["exitCode"] != 3.0 || !strings.Contains(e.text("detail"), `"demo" is taken`) {
+			t.Errorf("event = %v", e)
+		}
+		if code := r.exit(); code != exitRefused || !strings.Contains(r.stderr.String(), `"demo" is taken`) || strings.Contains(r.stderr.String(), "secret-of") {
+			t.Errorf("exit = %d %s", code, r.stderr.String())
+		}
+	}
+	l.claim(t, "echo", "--label", "demo", "--token", "secret-of-demo") // a second program of the owner
+}
+
+func TestAKeyThatIsWrongEndsWithThree(t *testing.T) {
+	l := lend(t, hostShape, gateway.Options{Keys: []string{"k1"}})
+	for _, args := range [][]string{{"echo"}, {"echo", "--key=k2"}} {
+		r := start(t, append(args, "--gateway", l.origin)...)
+		if code := r.exit(); code != exitRefused || !strings.Contains(r.stderr.String(), "REVERSEHTTP_KEY") || strings.Contains(r.stderr.String(), "k2") {
+			t.Errorf("%q = %d %s", args, code, r.stderr.String())
+		}
+	}
+	t.Setenv("REVERSEHTTP_KEY", "k1")
+	t.Setenv("REVERSEHTTP_GATEWAY", l.origin)
+	t.Setenv("REVERSEHTTP_TOKEN", "secret-of-demo")
+	r := start(t, "echo", "--label=demo")
+	r.next("claimed")
+	if _, err := reversehttp.Claim(t.Context(), l.origin, &reversehttp.Options{Label: "demo", Key: "k1", Token: "another"}); err == nil {
+		t.Error("the token of the environment does not own the label")
+	}
+}
+
+func TestAGatewayThatIsNotThereEndsWithFour(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := "http://" + l.Addr().String()
+	l.Close()
+	other := local(t, http.NotFound)
+	page := local(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "<html>log in\x1b[2J") })
+	for origin, want := range map[string]string{nobody: "connection refused; name another with --gateway", other.URL: "no ReverseHttp gateway answers", page.URL: "no ReverseHttp gateway answers"} {
+		r := start(t, "echo", "--gateway", origin)
+		if code := r.exit(); code != exitUnreachable || !strings.Contains(r.stderr.String(), want) || strings.Contains(r.stderr.String(), "\x1b") {
+			t.Errorf("%s = %d %q, want 4 and %q", origin, code, r.stderr.String(), want)
+		}
+	}
+}
+
+func TestAClaimThatEndsEndsWithFive(t *testing.T) {
+	l := lend(t, hostShape, gateway.Options{})
+	r := l.claim(t, "echo", "--label=demo", "--token=secret-of-demo")
+	s, err := reversehttp.Claim(t.Context(), l.origin, &reversehttp.Options{Label: "demo", Token: "secret-of-demo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if e := r.next("ended"); e["exitCode"] != 5.0 {
+		t.Errorf("event = %v", e)
+	}
+	if code := r.exit(); code != exitEnded || !strings.Contains(r.stderr.String(), "deleted") {
+		t.Errorf("exit = %d %s", code, r.stderr.String())
+	}
+}
+
+func TestASignalBeforeTheClaimEndsWithZero(t *testing.T) {
+	asked := make(chan struct{})
+	slow := local(t, func(w http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-r.Context().Done()
+	})
+	r := start(t, "echo", "--gateway", slow.URL)
+	<-asked
+	r.signals <- syscall.SIGINT
+	if code := r.exit(); code != exitDone {
+		t.Errorf("exit = %d %s", code, r.stderr.String())
+	}
+}
+
+// held is a command with one exchange that runs until release is called.
+func held(t *testing.T, l *lender, args ...string) (r *running, answer <-chan string, release func()) {
+	t.Helper()
+	asked, released := make(chan struct{}), make(chan struct{})
+	s := local(t, func(w http.ResponseWriter, r *http.Request) {
+		close(asked)
+		select {
+		case <-released:
+		case <-r.Context().Done():
+		}
+		_, _ = io.WriteString(w, "done")
+	})
+	r = l.claim(t, append([]string{"forward", s.URL}, args...)...)
+	got := make(chan string, 1)
+	client := l.visitor(t)
+	go func() {
+		resp, err := client.Get(r.url)
+		if err != nil {
+			got <- err.Error()
+			return
+		}
+		defer resp.Body.Close()
+		b, _ := io.ReadAll(resp.Body)
+		got <- resp.Status + " " + string(b)
+	}()
+	<-asked
+	return r, got, func() { close(released) }
+}
+
+func TestTheFirstSignalLetsWhatRunsBeAnswered(t *testing.T) {
+	l := lend(t, hostShape, gateway.Options{})
+	r, answer, release := held(t, l)
+	r.signals <- syscall.SIGINT
+	if e := r.next("state"); e.text("state") != "draining" {
+		t.Errorf("event = %v", e)
+	}
+	release()
+	if got := <-answer; got != "200 OK done" {
+		t.Errorf("answer = %s", got)
+	}
+	if e := r.next("exchange"); e["status"] != 200.0 {
+		t.Errorf("event = %v", e)
+	}
+	if e := r.next("ended"); e["exitCode"] != 0.0 {
+		t.Errorf("event = %v", e)
+	}
+	if code := r.exit(); code != exitDone || r.stderr.String() != "" {
+		t.Errorf("exit = %d %s", code, r.stderr.String())
+	}
+}
+
+func TestTheSecondSignalEndsAtOnce(t *testing.T) {
+	l := lend(t, hostShape, gateway.Options{Times: claim.Times{NoPoller: 50 * time.Millisecond}})
+	r, answer, _ := held(t, l)
+	r.signals <- syscall.SIGINT
+	r.next("state")
+	r.signals <- syscall.SIGINT
+	if code := r.exit(); code != exitCut || !strings.Contains(r.stderr.String(), "second signal") {
+		t.Errorf("exit = %d %s", code, r.stderr.String())
+	}
+	if got := <-answer; strings.HasPrefix(got, "200") {
+		t.Errorf("answer = %s, want none", got)
+	}
+}
+
+func TestWhatRunsLongerThanTheDrainIsCut(t *testing.T) {
+	l := lend(t, hostShape, gateway.Options{})
+	r, _, _ := held(t, l, "--drain=50ms")
+	r.signals <- syscall.SIGTERM
+	if code := r.exit(); code != exitCut || !strings.Contains(r.stderr.String(), "--drain") {
+		t.Errorf("exit = %d %s", code, r.stderr.String())
+	}
+}
+
+func TestALabelIsGivenUpAtTheEndUnlessItsTokenWasGiven(t *testing.T) {
+	l := lend(t, hostShape, gateway.Options{})
+	for token, kept := range map[string]bool{"": false, "secret-of-demo": true} {
+		label := "given"
+		args := []string{"echo", "--label=given"}
+		if token != "" {
+			label = "kept"
+			args = []string{"echo", "--label=kept"}
+			args = append(args, "--token", token)
+		}
+		r := l.claim(t, args...)
+		r.signals <- syscall.SIGTERM
+		if code := r.exit(); code != exitDone {
+			t.Errorf("exit = %d %s", code, r.stderr.String())
+		}
+		s, err := reversehttp.Claim(t.Context(), l.origin, &reversehttp.Options{Label: label, Token: "another"})
+		if taken := err != nil; taken != kept {
+			t.Errorf("token %q: taken = %v, want %v", token, taken, kept)
+		}
+		if err == nil {
+			_ = s.Delete(context.Background())
+		}
+	}
+}
+
+func TestAGatewayThatRestartsIsFoundAgain(t *testing.T) {
+	l := lend(t, hostShape, gateway.Options{})
+	r := l.claim(t, "echo", "--label=demo", "--verbose")
+	l.stop()
+	if e := r.next("state"); e.text("state") != "reconnecting" {
+		t.Errorf("event = %v", e)
+	}
+	again := lendAt(t, l.addr, hostShape, gateway.Options{})
+	if e := r.next("state"); e.text("state") != "online" {
+		t.Errorf("event = %v", e)
+	}
+	resp, err := again.visitor(t).Get(r.url + "back")
+	if got := content(t, resp, err); !strings.Contains(got, `"target":"/back"`) {
+		t.Errorf("answer = %s %s", resp.Status, got)
+	}
+	if !strings.Contains(r.stderr.String(), "level=") {
+		t.Errorf("--verbose logged nothing: %s", r.stderr.String())
+	}
+}
+
+func TestASecondSignalEndsACommandThatNobodyReads(t *testing.T) {
+	l := lend(t, hostShape, gateway.Options{})
+	out, in := io.Pipe()
+	signals, code := make(chan os.Signal, 2), make(chan int, 1)
+	go func() { code <- run([]string{"echo", "--gateway", l.origin}, signals, in, io.Discard) }()
+	first := make([]byte, 1)
+	if _, err := out.Read(first); err != nil { // of the claimed event; nobody reads the rest
+		t.Fatal(err)
+	}
+	signals <- syscall.SIGINT
+	signals <- syscall.SIGINT
+	select {
+	case c := <-code:
+		if c != exitCut {
+			t.Errorf("exit = %d, want 6", c)
+		}
+	case <-time.After(patience):
+		t.Error("the command has not ended")
+	}
+	out.Close()
+}

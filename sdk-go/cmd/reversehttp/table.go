@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	reversehttp "reversehttp/sdk-go"
+)
+
+const (
+	// As many exchanges are remembered, which is more than a screen shows.
+	rowsKept = 200
+	// As many lines of the log wait to be printed.
+	linesKept = 100
+	// The least time between two drawings.
+	drawEvery = 100 * time.Millisecond
+)
+
+// table shows the newest exchanges on a terminal, below the public URL and the state. It is drawn anew in its place by
+// one goroutine, which close waits for; whoever reports an exchange does not wait for the terminal.
+type table struct {
+	out  io.Writer
+	size func() (width, height int)
+
+	dirty chan struct{} // holds one
+	quit  chan struct{}
+	done  chan struct{}
+
+	mu      sync.Mutex // guards what follows
+	url     string
+	about   string
+	stands  string
+	rows    []exchange // the oldest first
+	total   int
+	running int
+	lines   []string // of the log, not yet printed
+	partial string   // a line of the log without its end
+
+	drawn         int // lines of the last drawing; of the drawing goroutine alone, as what follows
+	width, height int
+}
+
+func newTable(out io.Writer, size func() (int, int)) *table {
+	t := &table{out: out, size: size, stands: "claiming", dirty: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
+	go t.drawAll()
+	return t
+}
+
+func (t *table) claimed(url, _, about string) {
+	t.change(func() { t.url, t.about = url, about })
+}
+
+func (t *table) state(s reversehttp.State) {
+	t.change(func() { t.stands = s.String() })
+}
+
+func (t *table) draining() {
+	t.change(func() { t.stands = "draining; Ctrl-C again ends it at once" })
+}
+
+func (t *table) began(x exchange) {
+	t.change(func() {
+		t.total++
+		t.running++
+		if len(t.rows) == rowsKept {
+			t.rows = append(t.rows[:0], t.rows[1:]...)
+		}
+		t.rows = append(t.rows, x)
+	})
+}
+
+func (t *table) ended(x exchange) {
+	t.change(func() {
+		t.running--
+		for i := len(t.rows) - 1; i >= 0; i-- {
+			if t.rows[i].id == x.id {
+				t.rows[i] = x
+				return
+			}
+		}
+	})
+}
+
+func (t *table) received(*request) {}
+
+// close draws once more and leaves the table where it is.
+func (t *table) close(*failure) {
+	close(t.quit)
+	<-t.done
+}
+
+// Write takes the log, which is printed above the table.
+func (t *table) Write(p []byte) (int, error) {
+	t.change(func() {
+		all := strings.Split(t.partial+string(p), "\n")
+		t.lines = append(t.lines, all[:len(all)-1]...)
+		t.partial = all[len(all)-1]
+		if n := len(t.lines) - linesKept; n > 0 {
+			t.lines = append(t.lines[:0], t.lines[n:]...)
+		}
+	})
+	return len(p), nil
+}
+
+func (t *table) change(by func()) {
+	t.mu.Lock()
+	by()
+	t.mu.Unlock()
+	select {
+	case t.dirty <- struct{}{}:
+	default:
+	}
+}
+
+func (t *table) drawAll() {
+	defer close(t.done)
+	for {
+		select {
+		case <-t.dirty:
+			t.draw()
+		case <-t.quit:
+			t.draw()
+			return
+		}
+		select {
+		case <-time.After(drawEvery):
+		case <-t.quit:
+			t.draw()
+			return
+		}
+	}
+}
+
+// draw draws the table over the last drawing.
+func (t *table) draw() {
+	width, height := t.size()
+	var b bytes.Buffer
+	if t.drawn > 0 && (width != t.width || height != t.height) {
+		b.WriteString("\x1b[2J\x1b[H") // the terminal has broken the lines anew
+		t.drawn = 0
+	}
+	if t.drawn > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA", t.drawn)
+	}
+	t.width, t.height = width, height
+	t.mu.Lock()
+	for _, line := range t.lines {
+		fmt.Fprintf(&b, "\r%s\x1b[K\n", printable(line))
+	}
+	t.lines = nil
+	lines := t.text(width, height)
+	t.mu.Unlock()
+	for _, line := range lines {
+		fmt.Fprintf(&b, "\r%s\x1b[K\n", cut(line, width-1))
+	}
+	b.WriteString("\x1b[J")
+	t.drawn = len(lines)
+	_, _ = t.out.Write(b.Bytes())
+}
+
+// text returns the lines of the table. The caller holds t.mu.
+func (t *table) text(width, height int) []string {
+	if t.url == "" {
+		return nil
+	}
+	lines := []string{
+		plain(t.url) + "  " + t.stands,
+		fmt.Sprintf("%s  exchanges: %d, running: %d; Ctrl-C ends it", plain(t.about), t.total, t.running),
+	}
+	if len(t.rows) == 0 {
+		return lines
+	}
+	lines = append(lines, "", "TIME      METHOD   STATUS    BYTES  DURATION  TARGET")
+	shown := t.rows[max(0, len(t.rows)-max(1, height-len(lines)-1)):]
+	for i := len(shown) - 1; i >= 0; i-- {
+		lines = append(lines, shown[i].row(width))
+	}
+	return lines
+}
+
+// row returns an exchange as a line, the newest of which are above.
+func (x *exchange) row(width int) string {
+	status, size, took := "...", "", ""
+	if x.status != 0 {
+		status, size, took = fmt.Sprint(x.status), short(x.bytes), x.took()
+	}
+	row := fmt.Sprintf("%s  %-7s  %6s  %7s  %8s  ", x.began.Format(time.TimeOnly), cut(plain(x.method), 7), status, size, took)
+	if x.fault == "" {
+		return row + plain(x.target)
+	}
+	fault := "  " + plain(x.fault)
+	return row + cut(plain(x.target), max(width-1-len(row)-len(fault), 16)) + fault
+}
+
+func (x *exchange) took() string {
+	switch d := x.duration; {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	default:
+		return d.Round(time.Second).String()
+	}
+}
+
+// short writes a number of bytes in little space.
+func short(n int64) string {
+	const units = "KMGTPE"
+	if n < 10_000 {
+		return fmt.Sprint(n)
+	}
+	f, unit := float64(n)/1024, 0
+	for f >= 1000 && unit < len(units)-1 {
+		f, unit = f/1024, unit+1
+	}
+	return fmt.Sprintf("%.1f%c", f, units[unit])
+}

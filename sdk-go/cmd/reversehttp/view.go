@@ -1,0 +1,52 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+
+	"golang.org/x/term"
+
+	reversehttp "reversehttp/sdk-go"
+)
+
+// view shows what happens. Its methods may be called from any goroutine.
+type view interface {
+	claimed(url, label, about string)
+	state(reversehttp.State)
+	draining()
+	began(exchange)
+	ended(exchange)
+	received(*request) // of inbox only
+	close(*failure)    // nil after a signal; the last call
+}
+
+// view chooses the view of a command, and gives the log that goes with it.
+func (o *options) view(c command, stdout, stderr io.Writer) (view, *slog.Logger) {
+	f, ok := stdout.(*os.File)
+	if o.JSON || !ok || !term.IsTerminal(int(f.Fd())) || os.Getenv("TERM") == "dumb" {
+		return newJSONView(stdout), o.log(stderr)
+	}
+	if _, ok := c.(*inbox); ok {
+		return &pages{out: stdout}, o.log(stderr)
+	}
+	t := newTable(stdout, func() (int, int) {
+		w, h, err := term.GetSize(int(f.Fd()))
+		if err != nil || w <= 0 || h <= 0 {
+			return 80, 24
+		}
+		return w, h
+	})
+	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		stderr = t // the same terminal
+	}
+	return t, o.log(stderr)
+}
+
+func (o *options) log(w io.Writer) *slog.Logger {
+	level := slog.LevelError
+	if o.Verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	reversehttp "reversehttp/sdk-go"
+)
+
+// exchange is one request and its response, as it is shown.
+type exchange struct {
+	id, method, target, visitor string
+
+	began    time.Time
+	status   int   // zero while it runs
+	bytes    int64 // of content that was sent to the visitor
+	duration time.Duration
+	fault    string // why it did not go well; for the one who runs the command, not for the visitor
+}
+
+// watch shows every exchange of a handler.
+func watch(next http.Handler, v view) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := exchange{id: reversehttp.RequestInfo(r.Context()).ID, method: r.Method, target: r.RequestURI, visitor: r.RemoteAddr, began: time.Now()}
+		v.began(x)
+		rec := &recorder{ResponseWriter: w}
+		returned := false
+		defer func() {
+			x.duration, x.status, x.bytes, x.fault = time.Since(x.began), rec.status, rec.sent.Load(), rec.fault
+			gone := context.Cause(r.Context())
+			switch {
+			case x.fault != "":
+			case gone != nil:
+				x.fault = cause(gone)
+			case !returned && rec.status != 0:
+				x.fault = "the answer was cut short"
+			}
+			switch {
+			case x.status != 0:
+			case gone == nil && returned:
+				x.status = http.StatusOK
+			default:
+				x.status = http.StatusBadGateway
+			}
+			v.ended(x)
+		}()
+		next.ServeHTTP(rec, r)
+		returned = true
+	})
+}
+
+// recorder notes what a handler answers.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	sent   atomic.Int64
+	fault  string
+}
+
+// blame notes why an exchange did not go well.
+func blame(w http.ResponseWriter, fault string) {
+	if rec, ok := w.(*recorder); ok {
+		rec.fault = fault
+	}
+}
+
+// WriteHeader notes the status, but for an informational one.
+func (w *recorder) WriteHeader(status int) {
+	if status >= 200 && w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write counts.
+func (w *recorder) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.sent.Add(int64(n))
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Hijack gives a connection that counts what goes to the visitor, after the head of the answer.
+func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	w.status = http.StatusSwitchingProtocols
+	return &countedConn{Conn: c, sent: &w.sent}, rw, nil
+}
+
+type countedConn struct {
+	net.Conn
+	sent *atomic.Int64
+}
+
+func (c *countedConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.sent.Add(int64(n))
+	return n, err
+}
