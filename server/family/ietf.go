@@ -134,17 +134,14 @@ type hello struct {
 
 // read reads what r asks for.
 func read(r *http.Request) (*hello, error) {
-	h := &hello{extended: r.Method == http.MethodConnect && r.ProtoMajor == 2}
-	asked := protocols(r)
-	if h.extended {
-		asked = r.Header[":protocol"]
-	} else if r.Method != http.MethodGet {
-		asked = nil
-	}
-	for _, p := range asked {
-		if strings.EqualFold(p, "ptth") || strings.EqualFold(p, "reverse") {
-			h.protocol = p
-			break
+	h := &hello{protocol: gateway.Extended(r, "ptth", "reverse")}
+	h.extended = h.protocol != ""
+	if r.Method == http.MethodGet {
+		for _, p := range protocols(r) {
+			if strings.EqualFold(p, "ptth") || strings.EqualFold(p, "reverse") {
+				h.protocol = p
+				break
+			}
 		}
 	}
 	if h.protocol == "" {
@@ -175,7 +172,7 @@ func (h *hello) accept(w http.ResponseWriter, r *http.Request) (net.Conn, error)
 	chosen := strings.ReplaceAll(h.inner, "/", "%2F")
 	if h.extended {
 		w.Header().Set(name, chosen)
-		return newStreamConn(w, r)
+		return gateway.Accept(w, r)
 	}
 	return switchTo(w, h.protocol, name+": "+chosen)
 }

@@ -172,7 +172,7 @@ func (v *visit) got(status int, body string) {
 		v.t.Fatalf("no answer, want %d %q", status, body)
 	}
 	if v.err != nil || v.resp.StatusCode != status || body != "*" && v.body != body {
-		v.t.Fatalf("answer = %+v %q %v, want %d %q", v.resp, v.body, v.err, status, body)
+		v.t.Fatalf("answer = %+v %d bytes %.200q %v, want %d %d bytes %.200q", v.resp, len(v.body), v.body, v.err, status, len(body), body)
 	}
 }
 

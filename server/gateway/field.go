@@ -21,7 +21,7 @@ var hopByHop = map[string]bool{
 }
 
 // requestOnly are fields of a request that end at the gateway besides.
-var requestOnly = map[string]bool{"Proxy-Authorization": true, "Transfer-Encoding": true, "Expect": true}
+var requestOnly = map[string]bool{"Proxy-Authorization": true, "Transfer-Encoding": true, "Expect": true, protocolField: true}
 
 // responseOnly are fields of a response that end at the gateway besides.
 var responseOnly = map[string]bool{"Proxy-Authentication-Info": true}

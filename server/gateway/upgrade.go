@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha1"
 	"encoding/base64"
 	"errors"
@@ -21,6 +22,9 @@ import (
 // upgradeOf gives the protocol that a visitor asks to upgrade the connection to,
 // where the gateway relays that; else "".
 func upgradeOf(r *http.Request) string {
+	if Extended(r, "websocket") != "" { // RFC 8441, 5
+		return "websocket"
+	}
 	if r.ProtoMajor != 1 || r.ProtoMinor == 0 || r.Method != http.MethodGet || r.ContentLength != 0 {
 		return ""
 	}
@@ -130,7 +134,7 @@ const farewell = time.Second
 // on it.
 func (g *Gateway) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, t *tunnel) {
 	defer g.answers.give(len(a.Content))
-	conn, rw, err := http.NewResponseController(w).Hijack()
+	conn, in, head, err := g.acceptUpgrade(w, r, x, a)
 	if err != nil {
 		x.Leave()
 		panic(http.ErrAbortHandler)
@@ -138,14 +142,14 @@ func (g *Gateway) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.
 	defer conn.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	t.open(conn, rw.Reader, func(err error) {
+	t.open(conn, in, func(err error) {
 		if errors.Is(err, io.EOF) {
 			time.AfterFunc(farewell, cancel)
 		} else {
 			cancel()
 		}
 	})
-	chunks := [][]byte{g.headOf101(r, x, a), a.Content}
+	chunks := [][]byte{head, a.Content}
 	a.Content = nil // it need not stay until the end
 	for {
 		for _, content := range chunks {
@@ -169,6 +173,24 @@ func (g *Gateway) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.
 	}
 }
 
+// acceptUpgrade gives the connection that is upgraded, how to read from it, and the head
+// that is to be written on it first. In HTTP/2 it is a stream, whose head is written.
+func (g *Gateway) acceptUpgrade(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer) (net.Conn, *bufio.Reader, []byte, error) {
+	if r.ProtoMajor == 2 {
+		h := w.Header()
+		g.relayFields(h, a.Fields)
+		h["Via"] = append(h["Via"], "1.1 "+g.public.pseudonym(x.Claim().Label()))
+		delete(h, "Sec-Websocket-Accept") // RFC 8441, 5
+		conn, err := Accept(w, r)
+		return conn, bufio.NewReader(conn), nil, err
+	}
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return conn, rw.Reader, g.headOf101(r, x, a), nil
+}
+
 // headOf101 is the head that tells the visitor that its connection is upgraded.
 func (g *Gateway) headOf101(r *http.Request, x *claim.Exchange, a *claim.Answer) []byte {
 	h := http.Header{}
@@ -183,6 +205,13 @@ func (g *Gateway) headOf101(r *http.Request, x *claim.Exchange, a *claim.Answer)
 	_ = h.Write(&b)
 	b.WriteString("\r\n")
 	return b.Bytes()
+}
+
+// newKey makes a key for a request that came without one (RFC 6455, 4.1).
+func newKey() string {
+	var nonce [16]byte
+	_, _ = rand.Read(nonce[:])
+	return base64.StdEncoding.EncodeToString(nonce[:])
 }
 
 // acceptKey answers a key (RFC 6455, 4.2.2).

@@ -92,7 +92,7 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string) {
 // refusal says why a request is not let in, before its claim is looked at.
 func (g *Gateway) refusal(r *http.Request, label string) *problem {
 	switch {
-	case r.Method == http.MethodConnect:
+	case r.Method == http.MethodConnect && upgradeOf(r) == "":
 		return &problem{code: schema.CodeBadRequest, detail: "A claim is no tunnel: CONNECT is not relayed."}
 	case g.loops(r, label):
 		return &problem{code: schema.CodeLoop}
@@ -107,8 +107,15 @@ func (g *Gateway) refusal(r *http.Request, label string) *problem {
 // requestOf makes a visitor's request one for the core.
 func (g *Gateway) requestOf(r *http.Request, label string) *claim.Request {
 	target := toString(g.target(r))
+	method := r.Method
+	if method == http.MethodConnect { // of HTTP/2, for a WebSocket; it is GET in HTTP/1.1
+		method = http.MethodGet
+		if _, set := r.Header["Sec-Websocket-Key"]; !set {
+			r.Header["Sec-Websocket-Key"] = []string{newKey()}
+		}
+	}
 	return &claim.Request{
-		Method:      r.Method,
+		Method:      method,
 		Target:      target,
 		URL:         g.urlOf(label, target),
 		HTTPVersion: viaVersion(r),

@@ -1,9 +1,10 @@
-package family
+package gateway
 
 import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -16,8 +17,28 @@ type streamConn struct {
 	r  *http.Request
 }
 
-// newStreamConn answers r with 200, and gives its stream.
-func newStreamConn(w http.ResponseWriter, r *http.Request) (*streamConn, error) {
+// Extended tells whether r is an extended CONNECT of HTTP/2 for one of some protocols,
+// and gives that as r spells it. net/http takes these with GODEBUG=http2xconnect=1 in
+// the environment only.
+func Extended(r *http.Request, protocols ...string) string {
+	if r.Method == http.MethodConnect && r.ProtoMajor == 2 {
+		for _, asked := range r.Header[protocolField] {
+			for _, p := range protocols {
+				if strings.EqualFold(asked, p) {
+					return asked
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// protocolField is where net/http puts the pseudo-header field.
+const protocolField = ":protocol"
+
+// Accept answers an extended CONNECT with 200 and the fields that w has, and gives the
+// stream as a connection, which lasts until the handler returns.
+func Accept(w http.ResponseWriter, r *http.Request) (net.Conn, error) {
 	c := &streamConn{r.Body, w, http.NewResponseController(w), r}
 	// What bounded the request bounds nothing any more.
 	_ = c.SetDeadline(time.Time{})
