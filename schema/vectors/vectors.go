@@ -1,5 +1,5 @@
 // Package vectors gives tests the cases of the protocol as Go values, and compares what was seen with what a case expects.
-// Section 10 of schema/README.md says what each member means. A case that cannot be read is a mistake in this folder: loading panics.
+// Section 11 of schema/README.md says what each member means. A case that cannot be read is a mistake in this folder: loading panics.
 package vectors
 
 import (

@@ -1,4 +1,4 @@
-// A gateway that answers as a script says and remembers what it saw: schema/README.md, section 10.
+// A gateway that answers as a script says and remembers what it saw: schema/README.md, section 11.
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 
