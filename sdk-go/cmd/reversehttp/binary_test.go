@@ -162,6 +162,16 @@ func TestTheBinaryEndsAtOnceAtTheSecondSignal(t *testing.T) {
 	<-visited
 }
 
+func TestTheBinaryEndsWhenNobodyReads(t *testing.T) {
+	l := lend(t, hostShape, gateway.Options{})
+	p := launch(t, l, "set -o pipefail; reversehttp inbox --label hooks | head -n 1")
+	hook(t, l, "hooks")
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit = %d %s", code, p.stderr.String())
+	}
+	l.claim(t, "echo", "--label", "hooks") // it was given up
+}
+
 func TestTheBinaryEndsWithTheCodeOfItsFailure(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	l.claim(t, "echo", "--label", "demo", "--token", "secret-of-demo")

@@ -10,7 +10,7 @@ import (
 type echo struct{}
 
 func (*echo) open(view, *slog.Logger) (service, error) {
-	return service{http.HandlerFunc(answerEcho), "what comes, as JSON", nil}, nil
+	return service{http.HandlerFunc(answerEcho), "what comes, as JSON", nil, readers}, nil
 }
 
 func answerEcho(w http.ResponseWriter, r *http.Request) {

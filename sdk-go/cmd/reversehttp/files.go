@@ -30,7 +30,7 @@ func (s *serve) open(view, *slog.Logger) (service, error) {
 		}
 		files.ServeHTTP(w, r)
 	})
-	return service{handler, s.Dir, func() { _ = root.Close() }}, nil
+	return service{handler, s.Dir, func() { _ = root.Close() }, 0}, nil
 }
 
 // files are the regular files and the directories below a root. Links that lead out of it lead nowhere.

@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -49,7 +50,7 @@ func (f *forward) open(_ view, log *slog.Logger) (service, error) {
 		FlushInterval:  flushInterval,
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	return service{relay, f.Target.url.String(), transport.CloseIdleConnections}, nil
+	return service{relay, f.Target.url.String(), transport.CloseIdleConnections, 0}, nil
 }
 
 // rewrite addresses a request to the local server and leaves the rest as the gateway gave it.
@@ -70,6 +71,9 @@ func (f *forward) rewrite(r *httputil.ProxyRequest) {
 		}
 	}
 	out.Trailer = in.Trailer // the same map: it is filled when the content ends
+	if out.Body != nil && out.Body != http.NoBody {
+		out.Body = &sentContent{ReadCloser: out.Body}
+	}
 	switch f.HostHeader {
 	case "preserve", "":
 		out.Host = in.Host
@@ -117,11 +121,30 @@ func (f *forward) relocate(resp *http.Response) error {
 	return nil
 }
 
+// sentContent is the content of a request, and knows whether it broke off: that is no fault of the local server.
+type sentContent struct {
+	io.ReadCloser
+	broke atomic.Pointer[error]
+}
+
+func (c *sentContent) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	if err != nil && err != io.EOF && err != http.ErrBodyReadAfterClose {
+		c.broke.CompareAndSwap(nil, &err)
+	}
+	return n, err
+}
+
 // failed tells the visitor that there is no answer, and whoever runs the command why.
 func (f *forward) failed(w http.ResponseWriter, r *http.Request, err error) {
 	if gone := context.Cause(r.Context()); gone != nil {
 		blame(w, cause(gone))
-		panic(http.ErrAbortHandler)
+		return // nobody reads an answer
+	}
+	if sent, ok := r.Body.(*sentContent); ok && sent.broke.Load() != nil {
+		blame(w, "the visitor's content broke off: "+cause(*sent.broke.Load()))
+		problem(w, http.StatusBadRequest, "bad_request", "The content broke off.")
+		return
 	}
 	fault, detail := "the local server: "+cause(err), "The local server behind this URL did not give a proper answer."
 	var op *net.OpError

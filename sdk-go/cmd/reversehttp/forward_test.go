@@ -9,8 +9,11 @@ import (
 	"io"
 	"log"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
 	"net/url"
 	"strings"
 	"testing"
@@ -29,6 +32,8 @@ func TestForwardRelaysWhatTheVisitorSentAndWhatTheServerAnswers(t *testing.T) {
 			got = r
 			sent, _ = io.ReadAll(r.Body)
 			w.Header()["X-Twice"] = []string{"a", "b"}
+			w.Header().Set("Link", "</early>")
+			w.WriteHeader(http.StatusEarlyHints)
 			w.Header().Set("Trailer", "X-Sum")
 			w.WriteHeader(http.StatusTeapot)
 			_, _ = io.WriteString(w, "short and stout")
@@ -42,8 +47,13 @@ func TestForwardRelaysWhatTheVisitorSentAndWhatTheServerAnswers(t *testing.T) {
 		}
 		req.Trailer = http.Header{"X-Check": {"ok"}}
 		req.Header.Set("X-Forwarded-For", "1.2.3.4")
+		early := 0
+		req = req.WithContext(httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(status int, _ textproto.MIMEHeader) error {
+			early = status
+			return nil
+		}}))
 		resp, err := l.visitor(t).Do(req)
-		if body := content(t, resp, err); resp.StatusCode != 418 || body != "short and stout" || len(resp.Header["X-Twice"]) != 2 || resp.Trailer.Get("X-Sum") != "42" {
+		if body := content(t, resp, err); early != 103 || resp.StatusCode != 418 || body != "short and stout" || len(resp.Header["X-Twice"]) != 2 || resp.Trailer.Get("X-Sum") != "42" {
 			t.Errorf("%s: answer = %s %q %q trailer %q", shape, resp.Status, resp.Header, body, resp.Trailer)
 		}
 		public, _ := url.Parse(r.url)
@@ -304,6 +314,26 @@ func TestForwardTellsTheServerThatTheVisitorLeft(t *testing.T) {
 	}
 	if x := r.next("exchange"); !strings.Contains(x.text("error"), "the visitor left") {
 		t.Errorf("event = %v, want that the visitor left", x)
+	}
+}
+
+func TestForwardBlamesNoServerForContentThatBreaksOff(t *testing.T) {
+	asked := make(chan struct{})
+	s := local(t, func(w http.ResponseWriter, r *http.Request) {
+		close(asked)
+		_, _ = io.Copy(io.Discard, r.Body)
+	})
+	l := lend(t, hostShape, gateway.Options{})
+	r := l.claim(t, "forward", s.URL)
+	c, err := net.Dial("tcp", l.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", strings.Trim(strings.TrimPrefix(r.url, "http://"), "/"))
+	<-asked
+	c.Close()
+	if x := r.next("exchange"); x.text("error") == "" || strings.Contains(x.text("error"), "local server") {
+		t.Errorf("event = %v, want an error that blames the visitor", x)
 	}
 }
 

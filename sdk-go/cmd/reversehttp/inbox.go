@@ -41,7 +41,7 @@ func (b *inbox) open(v view, _ *slog.Logger) (service, error) {
 		}
 		w.WriteHeader(b.Status)
 		_, _ = io.WriteString(w, b.Body)
-	}), fmt.Sprint("answers ", b.Status), nil}, nil
+	}), fmt.Sprint("answers ", b.Status), nil, readers}, nil
 }
 
 // print writes a request so that no terminal obeys it, and so that no content looks like another request: every line of

@@ -96,6 +96,17 @@ func TestNothingThatIsPrintedMovesATerminal(t *testing.T) {
 	}
 }
 
+func TestWhatIsNoUTF8IsEscapedByteForByte(t *testing.T) {
+	for s, want := range map[string]string{"a\xffb": `a\xffb`, "\xe2\x80": `\xe2\x80`, "\ufffd": "\ufffd", "é\n": `é\n`, "plain": "plain"} {
+		if got := printable(s); got != want {
+			t.Errorf("%q = %s, want %s", s, got, want)
+		}
+	}
+	if got := plain("é~"); got != `\u00e9~` {
+		t.Errorf("plain = %s", got)
+	}
+}
+
 func inertText(t *testing.T, s string) {
 	t.Helper()
 	for i, r := range s {

@@ -17,5 +17,9 @@ import (
 func main() {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	signal.Ignore(syscall.SIGPIPE) // run ends gently when nobody reads what is printed
 	os.Exit(run(os.Args[1:], signals, os.Stdout, os.Stderr))
 }

@@ -15,6 +15,8 @@ const (
 	contentKept = 1 << 20
 	// As much is taken from a visitor in all, so that it can be counted.
 	contentTaken = 64 << 20
+	// As many requests are read at once: it bounds the content that is held.
+	readers = 256
 )
 
 // request is what came, with the members of the envelope (schema/README.md, section 4). As there, each byte of a target,

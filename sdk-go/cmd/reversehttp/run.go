@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -37,6 +38,8 @@ type service struct {
 	http.Handler
 	about string // what is on the public URL
 	close func() // may be nil
+	// concurrency bounds the handlers that run at once; zero is the default of the SDK.
+	concurrency int
 }
 
 // run runs the command that the arguments name, until a signal or the end of the claim. It returns the exit code.
@@ -77,31 +80,54 @@ func selected(parsed *kong.Context) command {
 // run shows and serves, and tells how it ended. The first signal ends it gently, the second at once, also where nobody
 // reads what is printed.
 func (o *options) run(c command, signals <-chan os.Signal, stdout, stderr io.Writer) int {
-	v, log := o.view(c, stdout, stderr)
+	out := &reported{out: stdout, broken: make(chan struct{})}
+	v, log := o.view(c, stdout, out, stderr)
 	s := &serving{options: o, view: v, log: log, stop: make(chan struct{}), cut: make(chan struct{})}
 	ended := make(chan *failure, 1)
 	go func() { ended <- s.run(c) }()
-	var f *failure
-	select {
-	case f = <-ended:
-	case <-signals:
-		close(s.stop)
-		select {
-		case f = <-ended:
-		case <-signals:
-			close(s.cut)
-			f = errCut
-			select {
-			case <-ended:
-			case <-time.After(goodbyeTimeout):
-			}
-		}
-	}
+	f := s.wait(ended, signals, out.broken)
 	if f == nil {
 		return exitDone
 	}
 	fmt.Fprintf(stderr, "reversehttp: %s\n", f)
 	return f.code
+}
+
+// wait waits for the end, and brings it about when a signal comes or nobody reads what is printed.
+func (s *serving) wait(ended <-chan *failure, signals <-chan os.Signal, broken <-chan struct{}) *failure {
+	select {
+	case f := <-ended:
+		return f
+	case <-signals:
+	case <-broken:
+	}
+	close(s.stop)
+	select {
+	case f := <-ended:
+		return f
+	case <-signals:
+	}
+	close(s.cut)
+	select {
+	case <-ended:
+	case <-time.After(goodbyeTimeout):
+	}
+	return errCut
+}
+
+// reported tells when what is printed can be printed no more: its reader left.
+type reported struct {
+	out    io.Writer
+	once   sync.Once
+	broken chan struct{}
+}
+
+func (r *reported) Write(p []byte) (int, error) {
+	n, err := r.out.Write(p)
+	if err != nil {
+		r.once.Do(func() { close(r.broken) })
+	}
+	return n, err
 }
 
 // serving is a command that is run.
@@ -132,7 +158,7 @@ func (s *serving) serve(c command) error {
 	if svc.close != nil {
 		defer svc.close()
 	}
-	session, err := s.claim()
+	session, err := s.claim(svc.concurrency)
 	if session == nil {
 		return err
 	}
@@ -149,7 +175,7 @@ func (s *serving) serve(c command) error {
 }
 
 // claim claims the label. It returns neither a session nor an error if a signal came first.
-func (s *serving) claim() (*reversehttp.Session, error) {
+func (s *serving) claim(concurrency int) (*reversehttp.Session, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
 	defer cancel()
 	unwatch := make(chan struct{})
@@ -162,7 +188,7 @@ func (s *serving) claim() (*reversehttp.Session, error) {
 		}
 	}()
 	session, err := reversehttp.Claim(ctx, s.Gateway, &reversehttp.Options{
-		Label: s.Label, Token: s.Token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Logger: s.log, OnState: s.view.state,
+		Label: s.Label, Token: s.Token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Concurrency: concurrency, Logger: s.log, OnState: s.view.state,
 	})
 	if err == nil {
 		return session, nil // serve sees the signal

@@ -21,16 +21,16 @@ type view interface {
 	close(*failure)    // nil after a signal; the last call
 }
 
-// view chooses the view of a command, and gives the log that goes with it.
-func (o *options) view(c command, stdout, stderr io.Writer) (view, *slog.Logger) {
+// view chooses the view of a command for the kind of stdout, and gives the log that goes with it. It is printed to out.
+func (o *options) view(c command, stdout, out, stderr io.Writer) (view, *slog.Logger) {
 	f, ok := stdout.(*os.File)
 	if o.JSON || !ok || !term.IsTerminal(int(f.Fd())) || os.Getenv("TERM") == "dumb" {
-		return newJSONView(stdout), o.log(stderr)
+		return newJSONView(out), o.log(stderr)
 	}
 	if _, ok := c.(*inbox); ok {
-		return &pages{out: stdout}, o.log(stderr)
+		return &pages{out: out}, o.log(stderr)
 	}
-	t := newTable(stdout, func() (int, int) {
+	t := newTable(out, func() (int, int) {
 		w, h, err := term.GetSize(int(f.Fd()))
 		if err != nil || w <= 0 || h <= 0 {
 			return 80, 24
