@@ -2,6 +2,7 @@ package h2spec
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log"
 	"net"
@@ -42,7 +43,17 @@ func publicDoor(t *testing.T, inTLS bool) *config.Config {
 		t.Fatal(err)
 	}
 	t.Cleanup(g.Close)
-	client := serve(t, g.Server(), gateway.Listen(l), inTLS)
+	client := http.DefaultClient
+	if inTLS {
+		lent := httptest.NewUnstartedServer(nil) // for its certificate
+		lent.EnableHTTP2 = true
+		lent.StartTLS()
+		t.Cleanup(lent.Close)
+		client = lent.Client()
+		serve(t, g.Server(), g.ListenTLS(l, &tls.Config{Certificates: lent.TLS.Certificates}, nil), false)
+	} else {
+		serve(t, g.Server(), gateway.Listen(l), false)
+	}
 	s, err := reversehttp.Claim(context.Background(), origin, &reversehttp.Options{Label: "demo", Client: client})
 	if err != nil {
 		t.Fatal(err)
@@ -81,8 +92,8 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
-// serve serves l until the test ends, and gives a client that trusts it.
-func serve(t *testing.T, server *http.Server, l net.Listener, inTLS bool) *http.Client {
+// serve serves l until the test ends, over TLS of net/http's own or as it is.
+func serve(t *testing.T, server *http.Server, l net.Listener, inTLS bool) {
 	t.Helper()
 	server.ErrorLog = log.New(io.Discard, "", 0) // cases are malformed on purpose
 	s := &httptest.Server{Listener: l, Config: server, EnableHTTP2: true}
@@ -92,7 +103,6 @@ func serve(t *testing.T, server *http.Server, l net.Listener, inTLS bool) *http.
 		s.Start()
 	}
 	t.Cleanup(s.Close)
-	return s.Client()
 }
 
 // target is what h2spec is told of a server.

@@ -37,6 +37,8 @@ type conn struct {
 	net.Conn
 	// aside says that conn is nothing but what it wraps.
 	aside atomic.Bool
+	// chosen says that HTTP/2 was chosen by ALPN, so that nothing else is spoken.
+	chosen bool
 	// mu guards below: net/http reads a byte ahead while it calls the handler.
 	mu      sync.Mutex
 	line    requestLine
@@ -113,8 +115,11 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	c.mu.Lock()
 	over, idle := c.over, c.other && !c.serving && c.start+len(p) == len(prefaceLine)
+	amiss := c.other && c.chosen
 	c.mu.Unlock()
 	switch {
+	case amiss: // RFC 9113, 3.4
+		return 0, io.EOF
 	case over:
 		return 0, os.ErrDeadlineExceeded
 	case idle: // net/http waits in vain, and gives up soon where nothing comes
@@ -126,6 +131,11 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.mu.Unlock()
 		c.stepAside()
 		return n, err
+	}
+	if c.other && c.chosen {
+		c.refused = true
+		c.mu.Unlock()
+		return 0, io.EOF
 	}
 	if !c.serving {
 		if !c.begun {
@@ -197,10 +207,13 @@ func (c *conn) CloseWrite() (err error) {
 // the connection is the end of the content, so a peer could not tell by anything
 // else that it was cut short.
 func (c *conn) reset() {
-	if l, ok := c.Conn.(interface{ SetLinger(seconds int) error }); ok {
+	if l, ok := c.Conn.(lingerer); ok {
 		_ = l.SetLinger(0)
 	}
 }
+
+// lingerer is a connection such as that of TCP.
+type lingerer interface{ SetLinger(seconds int) error }
 
 // How much longer, in time and bytes, a peer is listened to.
 const (

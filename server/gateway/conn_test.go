@@ -79,7 +79,7 @@ func TestTargetsAreRelayedAsTheyAre(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inWorld(t, Options{}, func(w *world) {
+			inBothWorlds(t, Options{}, func(w *world) {
 				w.claim("demo").echo()
 				var raw, want []string
 				for _, target := range odd {
@@ -134,7 +134,7 @@ func TestALongMalformedTargetIsRelayed(t *testing.T) {
 }
 
 func TestContentIsNeverTakenForARequestLine(t *testing.T) {
-	inWorld(t, Options{}, func(w *world) {
+	inBothWorlds(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		v := w.dial(visitorAddr)
 		content := "GET /%zz HTTP/1.1\r\n\r\n50 /%!\n"
@@ -234,7 +234,7 @@ func TestWhatNetHTTPRefusesIsAProblem(t *testing.T) {
 		"expects something else": {"POST / HTTP/1.1\r\nHost: " + host + "\r\nExpect: a-miracle\r\nContent-Length: 1\r\n\r\na", schema.CodeBadRequest, "100-continue"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, Options{}, func(w *world) {
+			inBothWorlds(t, Options{}, func(w *world) {
 				w.claim("demo")
 				v := w.visit(c.raw)
 				got := v.await()
@@ -283,7 +283,7 @@ func TestAnAnswerThatLooksLikeARefusalIsRelayed(t *testing.T) {
 
 func TestASlowHeadIsToldSo(t *testing.T) {
 	for _, head := range []string{"GE", "GET / HTTP/1.1\r\nHost: ", "GET / HTTP/1.1\r\nHost: " + host + "\r\n"} {
-		inWorld(t, Options{FieldTime: 3 * time.Second}, func(w *world) {
+		inBothWorlds(t, Options{FieldTime: 3 * time.Second}, func(w *world) {
 			start := time.Now()
 			v := w.visit(head)
 			got := v.await()
@@ -298,7 +298,7 @@ func TestASlowHeadIsToldSo(t *testing.T) {
 }
 
 func TestASilentConnectionEndsInSilence(t *testing.T) {
-	inWorld(t, Options{FieldTime: 3 * time.Second, Idle: 5 * time.Second}, func(w *world) {
+	inBothWorlds(t, Options{FieldTime: 3 * time.Second, Idle: 5 * time.Second}, func(w *world) {
 		v := w.dial(visitorAddr)
 		if rest := v.rest(); len(rest) > 0 {
 			t.Errorf("a connection without a request got %q", rest)

@@ -101,7 +101,7 @@ func TestAVisitorWhoStillSendsSeesTheRefusal(t *testing.T) {
 		"no session":     {host, "/", schema.CodeNoHandler, Options{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, c.o, func(w *world) {
+			inBothWorlds(t, c.o, func(w *world) {
 				p := w.claim("demo")
 				if c.code == schema.CodeNoHandler {
 					w.send("DELETE", p.Session, "t0", nil)

@@ -13,41 +13,39 @@ import (
 // TestAnAnswerInHTTP10ThatIsCutShortEndsWithAReset needs a real connection, for
 // only that can be reset.
 func TestAnAnswerInHTTP10ThatIsCutShortEndsWithAReset(t *testing.T) {
-	g, address := onTCP(t, Options{})
-	o, err := g.registry.Open("demo", "t0", claim.Settings{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := o.Session
-	for _, cut := range []bool{false, true} {
-		c, err := net.Dial("tcp", address)
+	onBothPorts(t, Options{}, func(t *testing.T, g *Gateway, dial func() net.Conn) {
+		o, err := g.registry.Open("demo", "t0", claim.Settings{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-		if _, err := fmt.Fprintf(c, "GET / HTTP/1.0\r\nHost: %s\r\n\r\n", host); err != nil {
-			t.Fatal(err)
+		s := o.Session
+		for _, cut := range []bool{false, true} {
+			c := dial()
+			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+			if _, err := fmt.Fprintf(c, "GET / HTTP/1.0\r\nHost: %s\r\n\r\n", host); err != nil {
+				t.Fatal(err)
+			}
+			b, err := s.Poll(t.Context(), nil, 10*time.Second, 0)
+			if err != nil || len(b.Messages) != 1 {
+				t.Fatalf("poll: %v %v", b, err)
+			}
+			id := b.Messages[0].Exchange.ID()
+			if r, err := s.Answer(id, &claim.Answer{Status: 200, Content: []byte("first"), More: true}); r != claim.Accepted || err != nil {
+				t.Fatalf("answer: %v %v", r, err)
+			}
+			buf := make([]byte, 4096)
+			if n, err := c.Read(buf); n == 0 || err != nil {
+				t.Fatal(n, err)
+			}
+			if cut {
+				s.Abort(id)
+			} else {
+				s.Part(t.Context(), id, claim.Part{Seq: 1})
+			}
+			if _, err := io.ReadAll(c); (err != nil) != cut {
+				t.Errorf("cut %v: the connection ended with %v", cut, err)
+			}
+			_ = c.Close()
 		}
-		b, err := s.Poll(t.Context(), nil, 10*time.Second, 0)
-		if err != nil || len(b.Messages) != 1 {
-			t.Fatalf("poll: %v %v", b, err)
-		}
-		id := b.Messages[0].Exchange.ID()
-		if r, err := s.Answer(id, &claim.Answer{Status: 200, Content: []byte("first"), More: true}); r != claim.Accepted || err != nil {
-			t.Fatalf("answer: %v %v", r, err)
-		}
-		buf := make([]byte, 4096)
-		if n, err := c.Read(buf); n == 0 || err != nil {
-			t.Fatal(n, err)
-		}
-		if cut {
-			s.Abort(id)
-		} else {
-			s.Part(t.Context(), id, claim.Part{Seq: 1})
-		}
-		if _, err := io.ReadAll(c); (err != nil) != cut {
-			t.Errorf("cut %v: the connection ended with %v", cut, err)
-		}
-		_ = c.Close()
-	}
+	})
 }

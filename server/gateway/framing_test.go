@@ -35,7 +35,7 @@ func TestARequestThatEndsInTwoPlacesIsRefused(t *testing.T) {
 			head := strings.ReplaceAll(strings.Join(append([]string{c.line, "Host: " + host}, c.fields...), "\r\n")+"\r\n\r\n", "\r\n", newline)
 			for _, size := range []int{1, 7, len(head), len(head) + 9} {
 				t.Run(fmt.Sprintf("%s, %q, pieces of %d", name, newline, size), func(t *testing.T) {
-					inWorld(t, Options{}, func(w *world) {
+					inBothWorlds(t, Options{}, func(w *world) {
 						p := w.claim("demo")
 						v := w.dial(visitorAddr)
 						v.inPieces(head+"0\r\n\r\n"+smuggled, size)
@@ -114,7 +114,7 @@ func TestAPipelinedRequestThatEndsInTwoPlacesEndsTheConnection(t *testing.T) {
 
 // Where a request ends in one place the connection goes on, also after content.
 func TestARequestThatEndsInOnePlaceKeepsTheConnection(t *testing.T) {
-	inWorld(t, Options{}, func(w *world) {
+	inBothWorlds(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		p.echo()
 		v := w.dial(visitorAddr)

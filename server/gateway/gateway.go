@@ -142,6 +142,7 @@ type Gateway struct {
 	stopping  atomic.Bool
 	panics    prometheus.Counter
 	busy      atomic.Int64 // connections on which somebody may wait for an answer
+	closing   atomic.Int64 // connections over TLS that are about to be closed
 }
 
 // New makes a gateway. Its error names the option that is wrong, and what to do.
@@ -213,7 +214,12 @@ func (g *Gateway) Drain(ctx context.Context) {
 }
 
 // Close stops the timers. The gateway is not used afterwards.
-func (g *Gateway) Close() { g.registry.Close() }
+func (g *Gateway) Close() {
+	g.registry.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	wait(ctx, func() bool { return g.closing.Load() == 0 })
+}
 
 // ended counts and logs an exchange at its end.
 func (g *Gateway) ended(e claim.Ended) {

@@ -14,34 +14,32 @@ import (
 // can a peer end what it sends and go on reading. net/http cancels the request
 // at the end of what it reads, and tells nobody which of the two it was.
 func TestAVisitorWhoEndsItsSideIsTakenForGone(t *testing.T) {
-	g, address := onTCP(t, Options{})
-	visit := func(request string) string {
-		c, err := net.Dial("tcp", address)
-		if err != nil {
+	onBothPorts(t, Options{}, func(t *testing.T, g *Gateway, dial func() net.Conn) {
+		visit := func(request string) string {
+			c := dial()
+			defer func() { _ = c.Close() }()
+			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+			if _, err := io.WriteString(c, request); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(got)
+		}
+		if _, err := g.registry.Open("demo", "t0", claim.Settings{}); err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = c.Close() }()
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-		if _, err := io.WriteString(c, request); err != nil {
-			t.Fatal(err)
+		// No session polls, so that one who waits gets 503 after 5 s.
+		if got := visit(fmt.Sprintf("GET / HTTP/1.1\r\nHost: %s\r\n\r\n", host)); got != "" {
+			t.Errorf("a visitor who ended its side got %q, want the end of the connection", got)
 		}
-		if err := c.(*net.TCPConn).CloseWrite(); err != nil {
-			t.Fatal(err)
+		if n := g.registry.Stats().Exchanges; n != 0 {
+			t.Errorf("%d exchanges are open, want none", n)
 		}
-		got, err := io.ReadAll(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(got)
-	}
-	if _, err := g.registry.Open("demo", "t0", claim.Settings{}); err != nil {
-		t.Fatal(err)
-	}
-	// No session polls, so that one who waits gets 503 after 5 s.
-	if got := visit(fmt.Sprintf("GET / HTTP/1.1\r\nHost: %s\r\n\r\n", host)); got != "" {
-		t.Errorf("a visitor who ended its side got %q, want the end of the connection", got)
-	}
-	if n := g.registry.Stats().Exchanges; n != 0 {
-		t.Errorf("%d exchanges are open, want none", n)
-	}
+	})
 }

@@ -183,7 +183,7 @@ func TestFramesAreNeverTakenForAHead(t *testing.T) {
 	// As much as net/http reads at once of HTTP/1, and like a request line.
 	value := "a /%zz HTTP/1.1" + strings.Repeat("x", readBuffer)
 	value = value[:readBuffer]
-	inWorld(t, Options{}, func(w *world) {
+	inBothWorlds(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		v := w.peer()
 		go func() { _, _ = io.Copy(io.Discard, v.conn) }()
@@ -210,7 +210,7 @@ func TestFramesAreNeverTakenForAHead(t *testing.T) {
 }
 
 func TestAnIdleConnectionOfHTTP2Ends(t *testing.T) {
-	inWorld(t, Options{Idle: 5 * time.Second}, func(w *world) {
+	inBothWorlds(t, Options{Idle: 5 * time.Second}, func(w *world) {
 		v := w.peer()
 		begun := time.Now()
 		f, err := v.frames(isGoAway)
@@ -226,7 +226,7 @@ func TestAnIdleConnectionOfHTTP2Ends(t *testing.T) {
 
 func TestAPrefaceThatDoesNotComeEndsTheConnection(t *testing.T) {
 	for said, problem := range map[string]bool{"": false, "PRI * HTTP": true, "PRI * HTTP/2.0\r\n\r\n": true} {
-		inWorld(t, Options{FieldTime: 3 * time.Second}, func(w *world) {
+		inBothWorlds(t, Options{FieldTime: 3 * time.Second}, func(w *world) {
 			begun := time.Now()
 			v := w.dial(visitorAddr)
 			v.write([]byte(said))
@@ -282,7 +282,7 @@ func TestAVisitorWhoTakesNothingEndsItsStream(t *testing.T) {
 }
 
 func TestAConnectionOfHTTP2EndsWithTheGateway(t *testing.T) {
-	inWorld(t, Options{}, func(w *world) {
+	inBothWorlds(t, Options{}, func(w *world) {
 		client, _ := w.http2()
 		p := w.claim("demo")
 		visitors := *w

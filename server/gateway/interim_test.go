@@ -22,7 +22,7 @@ import (
 func serveReal(t *testing.T) (p *program, at string) {
 	t.Helper()
 	g, address := onTCP(t, Options{Loopback: true})
-	return realProgram(t, g, address), address
+	return realProgram(t, g, func() net.Conn { return dialTCP(t, address) }), address
 }
 
 // hints are interim responses with so many fields.

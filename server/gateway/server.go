@@ -2,19 +2,17 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
 	"net/http"
 	"time"
 )
 
 // Server gives an HTTP server for the gateway, with its bounds on time and
-// size. It is to serve [Listen] of a listener, with or without TLS over it. It
-// speaks HTTP/1.1 and HTTP/2, in the clear with prior knowledge.
+// size. It is to serve what [Listen] or [Gateway.ListenTLS] give. It speaks
+// HTTP/1.1 and HTTP/2, in the clear with prior knowledge.
 func (g *Gateway) Server() *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
 		Handler:                      http.HandlerFunc(g.serve),
@@ -25,19 +23,14 @@ func (g *Gateway) Server() *http.Server {
 		MaxHeaderBytes:               2 * (g.options.FieldBytes + g.options.TargetBytes),
 		DisableGeneralOptionsHandler: true, // OPTIONS * is the handler's
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			a, sealed := acceptedOf(c)
-			switch {
-			case a == nil:
-				return ctx
-			case sealed:
-				a.stepAside()
-				return ctx
+			if a, ok := c.(*accepted); ok {
+				return context.WithValue(ctx, connKey{}, &a.conn)
 			}
-			return context.WithValue(ctx, connKey{}, &a.conn)
+			return ctx
 		},
 		ConnState: func(c net.Conn, s http.ConnState) {
-			a, _ := acceptedOf(c)
-			if a == nil {
+			a, ok := c.(*accepted)
+			if !ok {
 				return
 			}
 			if s == http.StateIdle {
@@ -95,9 +88,8 @@ const (
 )
 
 // Listen wraps a listener so that two things that net/http does by itself with
-// HTTP/1 in the clear are done the gateway's way: a request target with a
-// malformed % is relayed, not refused, and what net/http refuses is told as a
-// problem.
+// HTTP/1 are done the gateway's way: a request target with a malformed % is
+// relayed, not refused, and what net/http refuses is told as a problem.
 func Listen(l net.Listener) net.Listener { return listener{l} }
 
 type listener struct{ net.Listener }
@@ -108,16 +100,6 @@ func (l listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	return &accepted{conn: conn{Conn: c}}, nil
-}
-
-// acceptedOf gives what [Listen] made of a connection, or nil, and whether it is
-// below TLS, where it sees nothing that it knows.
-func acceptedOf(c net.Conn) (a *accepted, sealed bool) {
-	if t, ok := c.(*tls.Conn); ok {
-		c, sealed = t.NetConn(), true
-	}
-	a, _ = c.(*accepted)
-	return a, sealed
 }
 
 // accepted is a connection as the server knows it.

@@ -85,7 +85,7 @@ func TestAnUpgradeKeepsTheKeyOfTheHandler(t *testing.T) {
 }
 
 func TestAVisitorWhoLeavesAnUpgradedConnection(t *testing.T) {
-	inWorld(t, Options{}, func(w *world) {
+	inBothWorlds(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		v, r, _, in := p.upgraded(schema.Response{})
 		_ = v.conn.Close()
@@ -110,7 +110,7 @@ func TestWhatEndsAnUpgradedConnection(t *testing.T) {
 		"the end of the claim":   func(p *program, r schema.Request) { p.send("DELETE", p.Claim, p.Token, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, Options{Times: claim.Times{Lease: time.Minute}}, func(w *world) {
+			inBothWorlds(t, Options{Times: claim.Times{Lease: time.Minute}}, func(w *world) {
 				p := w.claim("demo")
 				v, r, _, in := p.upgraded(schema.Response{Body: new("x")})
 				v.take(v.in, "x")
@@ -135,7 +135,7 @@ func TestWhatEndsAnUpgradedConnection(t *testing.T) {
 
 // The visitor says nothing by which the gateway would notice that the program has gone.
 func TestAProgramThatIsGoneLosesItsUpgradedConnections(t *testing.T) {
-	inWorld(t, Options{}, func(w *world) {
+	inBothWorlds(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		p.send("GET", p.Requests, p.Token, nil, schema.Field{"Last-Event-ID", p.Cursor}, schema.Field{"Prefer", "wait=0"}) // it uses cursors
 		v, _, _, in := p.upgraded(schema.Response{Body: new("x")})
@@ -239,31 +239,31 @@ func TestAnUpgradeThatIsRefusedEndsItsContent(t *testing.T) {
 
 // On a real connection what was sent last reaches a visitor that still sends.
 func TestTheLastBytesOfAnUpgradedConnectionArrive(t *testing.T) {
-	g, address := onTCP(t, Options{Loopback: true})
-	p := realProgram(t, g, address)
-	for range 20 {
-		c, err := net.Dial("tcp", address)
-		if err != nil {
-			t.Fatal(err)
+	onBothPorts(t, Options{Loopback: true}, func(t *testing.T, g *Gateway, dial func() net.Conn) {
+		p := realProgram(t, g, dial)
+		for range 20 {
+			c := dial()
+			_, _ = io.WriteString(c, get("demo.localhost:8080", "/", upgradeFields...))
+			r := p.next()
+			in := p.fetch(r)
+			p.respond(schema.Response{ID: r.ID, Status: 101, More: true})
+			_, _ = io.WriteString(c, "first")
+			relayed(t, nil, in.Body, "first")
+			_ = in.Body.Close()
+			_, _ = c.Write(make([]byte, 300_000)) // which nobody reads
+			p.part(schema.Part{ID: r.ID, Seq: 1, Body: new("the end")}, schema.ResultAccepted)
+			all, err := io.ReadAll(c)
+			if err != nil || !bytes.HasSuffix(all, []byte("the end")) {
+				t.Errorf("visitor got %q %v, want it to end with the end", all[max(0, len(all)-20):], err)
+			}
+			_ = c.Close()
 		}
-		_, _ = io.WriteString(c, get("demo.localhost:8080", "/", upgradeFields...))
-		r := p.next()
-		p.respond(schema.Response{ID: r.ID, Status: 101, More: true})
-		_, _ = c.Write(make([]byte, 300_000)) // which nobody reads
-		p.part(schema.Part{ID: r.ID, Seq: 1, Body: new("the end")}, schema.ResultAccepted)
-		all, err := io.ReadAll(c)
-		if err != nil || !bytes.HasSuffix(all, []byte("the end")) {
-			t.Errorf("visitor got %q %v, want it to end with the end", all[max(0, len(all)-20):], err)
-		}
-		_ = c.Close()
-	}
+	})
 }
 
-// realProgram claims "demo" at a gateway that serves at an address.
-func realProgram(t *testing.T, g *Gateway, at string) *program {
-	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, at)
-	}}
+// realProgram claims "demo" at a gateway that dial connects to.
+func realProgram(t *testing.T, g *Gateway, dial func() net.Conn) *program {
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return dial(), nil }}
 	t.Cleanup(transport.CloseIdleConnections)
 	w := &world{t: t, gateway: g, client: &http.Client{Transport: transport}}
 	return w.claim("demo")

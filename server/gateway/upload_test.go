@@ -52,7 +52,7 @@ func TestFetchedContentIsExact(t *testing.T) {
 		"chunked": append([]byte(requestTo("POST", host, "/", "Transfer-Encoding: chunked", "Trailer: X-Sum")), chunked(content, "X-Sum: 17\r\n")...),
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, Options{}, func(w *world) {
+			inBothWorlds(t, Options{}, func(w *world) {
 				p := w.claim("demo")
 				v := p.dial(visitorAddr)
 				v.write(raw)

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net"
@@ -20,6 +21,8 @@ import (
 // pipeListener is a network of net.Pipe. Who waits on it counts as waiting in
 // a bubble of synctest, which real sockets do not.
 type pipeListener struct {
+	// sealed says that connections are over TLS.
+	sealed bool
 	conns  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
@@ -50,10 +53,14 @@ func (l *pipeListener) dial(from string) (net.Conn, error) {
 	here, there := net.Pipe()
 	select {
 	case l.conns <- addressed{there, net.TCPAddrFromAddrPort(mustAddrPort(from))}:
-		return here, nil
 	case <-l.closed:
 		return nil, net.ErrClosed
 	}
+	if !l.sealed {
+		return here, nil
+	}
+	c := tls.Client(here, &tls.Config{InsecureSkipVerify: true})
+	return c, c.Handshake()
 }
 
 // addressed is a connection from an address.
@@ -85,14 +92,34 @@ func inWorld(t *testing.T, o Options, test func(w *world)) {
 	synctest.Test(t, func(t *testing.T) { test(newWorld(t, o)) })
 }
 
+// inBothWorlds runs a test in the clear and over TLS. net.Pipe has no room for
+// tickets, which nobody waits for.
+func inBothWorlds(t *testing.T, o Options, test func(w *world)) {
+	t.Helper()
+	t.Run("in the clear", func(t *testing.T) { inWorld(t, o, test) })
+	t.Run("over TLS", func(t *testing.T) {
+		config := &tls.Config{Certificates: []tls.Certificate{certificate()}, SessionTicketsDisabled: true}
+		synctest.Test(t, func(t *testing.T) { test(newWorld(t, o, config)) })
+	})
+}
+
+// listening wraps a listener, with TLS where there is a configuration for it.
+func (g *Gateway) listening(l net.Listener, over []*tls.Config) net.Listener {
+	if len(over) == 0 {
+		return Listen(l)
+	}
+	return g.ListenTLS(l, over[0], nil)
+}
+
 // newWorld starts a gateway, which ends with the test.
-func newWorld(t *testing.T, o Options) *world {
+func newWorld(t *testing.T, o Options, over ...*tls.Config) *world {
 	t.Helper()
 	g, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &world{t: t, gateway: g, server: g.Server(), network: newPipeListener()}
+	w.network.sealed = len(over) > 0
 	w.client = &http.Client{
 		Transport: &http.Transport{
 			DisableKeepAlives: true, DisableCompression: true,
@@ -101,7 +128,8 @@ func newWorld(t *testing.T, o Options) *world {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	served := make(chan error, 1)
-	go func() { served <- w.server.Serve(Listen(w.network)) }()
+	l := g.listening(w.network, over)
+	go func() { served <- w.server.Serve(l) }()
 	t.Cleanup(func() {
 		_ = w.server.Close()
 		<-served
@@ -112,7 +140,7 @@ func newWorld(t *testing.T, o Options) *world {
 }
 
 // onTCP serves a gateway on a real port until the test ends, for what net.Pipe cannot.
-func onTCP(t *testing.T, o Options) (g *Gateway, address string) {
+func onTCP(t *testing.T, o Options, over ...*tls.Config) (g *Gateway, address string) {
 	t.Helper()
 	g, err := New(o)
 	if err != nil {
@@ -123,13 +151,41 @@ func onTCP(t *testing.T, o Options) (g *Gateway, address string) {
 		t.Fatal(err)
 	}
 	server, served := g.Server(), make(chan error, 1)
-	go func() { served <- server.Serve(Listen(l)) }()
+	address = l.Addr().String()
+	l = g.listening(l, over)
+	go func() { served <- server.Serve(l) }()
 	t.Cleanup(func() {
 		_ = server.Close()
 		<-served
 		g.Close()
 	})
-	return g, l.Addr().String()
+	return g, address
+}
+
+// onBothPorts runs a test on a real port in the clear and on one over TLS.
+func onBothPorts(t *testing.T, o Options, test func(t *testing.T, g *Gateway, dial func() net.Conn)) {
+	t.Helper()
+	for name, over := range map[string][]*tls.Config{"in the clear": nil, "over TLS": {{Certificates: []tls.Certificate{certificate()}}}} {
+		t.Run(name, func(t *testing.T) {
+			g, address := onTCP(t, o, over...)
+			test(t, g, func() net.Conn {
+				c := dialTCP(t, address)
+				if over != nil {
+					c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+				}
+				return c
+			})
+		})
+	}
+}
+
+func dialTCP(t *testing.T, address string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // origin is the control origin without a final slash.
