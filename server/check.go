@@ -8,6 +8,12 @@ import (
 
 // check refuses bounds and times that cannot work.
 func (o *options) check() error {
+	switch {
+	case o.TLSCert != "" && o.TLSKey == "":
+		return fmt.Errorf("--tls-cert=%s: give its key too, with --tls-key", o.TLSCert)
+	case o.TLSKey != "" && o.TLSCert == "":
+		return fmt.Errorf("--tls-key=%s: give its certificate too, with --tls-cert", o.TLSKey)
+	}
 	for _, n := range []struct {
 		flag  string
 		value int

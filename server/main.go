@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -41,6 +43,10 @@ func main() {
 // run serves until a signal stops it gently, and a second one at once.
 func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	log := o.logger(stderr)
+	certificate, err := o.certificate(log)
+	if err != nil {
+		return err
+	}
 	l, err := net.Listen("tcp", o.Listen)
 	if err != nil {
 		return explainListen(o.Listen, err)
@@ -58,10 +64,17 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer g.close()
+	if !strings.HasPrefix(g.PublicURL(), o.scheme()+":") {
+		log.Info("the port does not speak what public URLs say: a proxy has to", "port", o.scheme(), "public_url", g.PublicURL())
+	}
 
 	server := g.Server()
 	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
-	l = gateway.Listen(limited(l, o.MaxConnections))
+	if l = limited(l, o.MaxConnections); certificate != nil {
+		l = g.ListenTLS(l, &tls.Config{GetCertificate: certificate.get}, g.ALPN())
+	} else {
+		l = gateway.Listen(l)
+	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	_, _ = fmt.Fprintf(stdout, "ReverseHttp console: %s  public URLs: %s\n", g.ControlURL(), g.PublicURL())

@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,6 +31,7 @@ type process struct {
 	signals chan os.Signal
 	done    chan error
 	console string
+	inTLS   bool
 	first   string // line of its output
 	client  *http.Client
 	log     *lockedBuffer
@@ -60,7 +63,7 @@ func start(t *testing.T, args ...string) *process {
 	}
 	p := &process{
 		t: t, signals: make(chan os.Signal, 2), done: make(chan error, 1), log: &lockedBuffer{},
-		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialLoopback}},
+		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialLoopback, TLSClientConfig: unverified}},
 	}
 	out, in := io.Pipe()
 	go func() {
@@ -76,8 +79,22 @@ func start(t *testing.T, args ...string) *process {
 	if p.first, err = lines.ReadString('\n'); err != nil {
 		t.Fatalf("no first line: %v, log %s", err, p.log)
 	}
+	p.inTLS = slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--tls-cert") })
 	p.console = regexp.MustCompile(`console: (\S+)`).FindStringSubmatch(p.first)[1]
 	return p
+}
+
+// unverified takes any certificate.
+var unverified = &tls.Config{InsecureSkipVerify: true}
+
+// inBoth runs a test in the clear and over TLS, with the arguments for that.
+func inBoth(t *testing.T, test func(t *testing.T, args ...string)) {
+	t.Helper()
+	t.Run("in the clear", func(t *testing.T) { test(t) })
+	t.Run("over TLS", func(t *testing.T) {
+		cert, key := certify(t, t.TempDir(), "localhost")
+		test(t, "--tls-cert="+cert, "--tls-key="+key)
+	})
 }
 
 // dialLoopback connects to a port of this machine, whatever the host, for not
@@ -185,22 +202,24 @@ func TestTheFirstLineTellsWhereItServes(t *testing.T) {
 }
 
 func TestASignalLetsWhatRunsBeAnswered(t *testing.T) {
-	p := start(t)
-	_, a := p.claim("t0")
-	id, visit := p.delivered(a)
-	poll := p.begin("GET", a.Requests, "t0")
-	p.parked(a)
-	p.signals <- syscall.SIGTERM
-	if got := <-poll; got.status != 503 || !strings.Contains(string(got.content), "draining") {
-		t.Errorf("poll = %d %s, want 503 draining", got.status, got.content)
-	}
-	if status, content := p.send("POST", a.Responses, "t0", map[string]any{"type": "response", "id": id, "status": 200, "body": "late but there"}); status != 202 {
-		t.Errorf("answer = %d %s, want 202", status, content)
-	}
-	if got := <-visit; got.status != 200 || string(got.content) != "late but there" {
-		t.Errorf("visit = %d %s, want the answer", got.status, got.content)
-	}
-	p.ended()
+	inBoth(t, func(t *testing.T, args ...string) {
+		p := start(t, args...)
+		_, a := p.claim("t0")
+		id, visit := p.delivered(a)
+		poll := p.begin("GET", a.Requests, "t0")
+		p.parked(a)
+		p.signals <- syscall.SIGTERM
+		if got := <-poll; got.status != 503 || !strings.Contains(string(got.content), "draining") {
+			t.Errorf("poll = %d %s, want 503 draining", got.status, got.content)
+		}
+		if status, content := p.send("POST", a.Responses, "t0", map[string]any{"type": "response", "id": id, "status": 200, "body": "late but there"}); status != 202 {
+			t.Errorf("answer = %d %s, want 202", status, content)
+		}
+		if got := <-visit; got.status != 200 || string(got.content) != "late but there" {
+			t.Errorf("visit = %d %s, want the answer", got.status, got.content)
+		}
+		p.ended()
+	})
 }
 
 // parked waits until the session polls.
@@ -216,27 +235,29 @@ func (p *process) parked(a schema.ClaimAnswer) {
 }
 
 func TestASecondSignalEndsAtOnce(t *testing.T) {
-	p := start(t)
-	_, a := p.claim("t0")
-	go func() { // the visitor's connection breaks
-		resp, err := p.client.Get(a.URL)
-		if err == nil {
-			_ = resp.Body.Close()
+	inBoth(t, func(t *testing.T, args ...string) {
+		p := start(t, args...)
+		_, a := p.claim("t0")
+		go func() { // the visitor's connection breaks
+			resp, err := p.client.Get(a.URL)
+			if err == nil {
+				_ = resp.Body.Close()
+			}
+		}()
+		if status, _ := p.send("GET", a.Requests, "t0", nil); status != 200 {
+			t.Fatalf("poll = %d, want the request", status)
 		}
-	}()
-	if status, _ := p.send("GET", a.Requests, "t0", nil); status != 200 {
-		t.Fatalf("poll = %d, want the request", status)
-	}
-	begun := time.Now()
-	p.signals <- syscall.SIGTERM
-	p.signals <- os.Interrupt
-	p.ended()
-	if took := time.Since(begun); took > 5*time.Second {
-		t.Errorf("it took %s", took)
-	}
-	if log := p.log.String(); !strings.Contains(log, "stopped at once") {
-		t.Errorf("log = %s, want that it stopped at once", log)
-	}
+		begun := time.Now()
+		p.signals <- syscall.SIGTERM
+		p.signals <- os.Interrupt
+		p.ended()
+		if took := time.Since(begun); took > 5*time.Second {
+			t.Errorf("it took %s", took)
+		}
+		if log := p.log.String(); !strings.Contains(log, "stopped at once") {
+			t.Errorf("log = %s, want that it stopped at once", log)
+		}
+	})
 }
 
 func TestWhatRunsDoesNotHoldTheGatewayForEver(t *testing.T) {

@@ -21,7 +21,9 @@ import (
 // those of the gateway.
 type options struct {
 	Listen    string `default:"127.0.0.1:8080" help:"Address to listen on."`
-	PublicURL string `name:"public-url" placeholder:"TEMPLATE" help:"Template of public URLs with {label}, in the host or as the last segment of a path. Default: http://{label}.localhost:PORT/."`
+	PublicURL string `name:"public-url" placeholder:"TEMPLATE" help:"Template of public URLs with {label}, in the host or as the last segment of a path. Default: http://{label}.localhost:PORT/, or https."`
+	TLSCert   string `name:"tls-cert" placeholder:"FILE" help:"Certificate to speak TLS with, in PEM, with what it is signed with. It is read again when it changes."`
+	TLSKey    string `name:"tls-key" placeholder:"FILE" help:"Key of the certificate, in PEM."`
 	Data      string `placeholder:"DIR" help:"Directory to keep claims in. Without it nothing outlives the process."`
 	LogFormat string `enum:"text,json" default:"text" help:"Format of the log on standard error: text or json."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"Least level of the log: debug (exchanges), info (sessions), warn or error."`
@@ -110,7 +112,7 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 	}
 	g.Doors = family.Doors(family.Options{Names: doors})
 	if g.PublicURL == "" {
-		g.PublicURL = "http://{label}.localhost:" + strconv.Itoa(at.Port) + "/"
+		g.PublicURL = o.scheme() + "://{label}.localhost:" + strconv.Itoa(at.Port) + "/"
 	}
 	for _, cidr := range o.TrustedProxies {
 		p, err := netip.ParsePrefix(cidr)
@@ -124,6 +126,14 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 		g.TrustedProxies = append(g.TrustedProxies, p)
 	}
 	return g, nil
+}
+
+// scheme is what the port speaks.
+func (o *options) scheme() string {
+	if o.TLSCert != "" {
+		return "https"
+	}
+	return "http"
 }
 
 func (o *options) logger(w io.Writer) *slog.Logger {

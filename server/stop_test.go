@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -30,6 +31,13 @@ func (p *process) connect() *peer {
 	}
 	p.t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	if p.inTLS {
+		over := tls.Client(conn, unverified)
+		if err := over.Handshake(); err != nil {
+			p.t.Fatal(err)
+		}
+		conn = over
+	}
 	// Connections are taken in as they come, and this one comes after.
 	if status, _ := p.send("GET", p.console+"healthz", "", nil); status != 204 {
 		p.t.Fatalf("health = %d", status)
@@ -90,60 +98,66 @@ func (p *process) relayed() *peer {
 }
 
 func TestNobodyHoldsTheProcess(t *testing.T) {
-	t.Run("a visitor who does not read", func(t *testing.T) {
-		p := start(t, "--drain=100ms")
-		p.relayed()
-		p.signals <- syscall.SIGTERM
-		p.ended()
-	})
-	t.Run("a program that does not send", func(t *testing.T) {
-		p := start(t, "--drain=100ms")
-		p.connect().write("POST /claims HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
-		p.signals <- syscall.SIGTERM
-		p.ended()
-	})
-	t.Run("a connection that is not used", func(t *testing.T) {
-		p := start(t)
-		p.connect()
-		p.signals <- syscall.SIGTERM
-		p.ended()
+	inBoth(t, func(t *testing.T, args ...string) {
+		t.Run("a visitor who does not read", func(t *testing.T) {
+			p := start(t, append(args, "--drain=100ms")...)
+			p.relayed()
+			p.signals <- syscall.SIGTERM
+			p.ended()
+		})
+		t.Run("a program that does not send", func(t *testing.T) {
+			p := start(t, append(args, "--drain=100ms")...)
+			p.connect().write("POST /claims HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
+			p.signals <- syscall.SIGTERM
+			p.ended()
+		})
+		t.Run("a connection that is not used", func(t *testing.T) {
+			p := start(t, args...)
+			p.connect()
+			p.signals <- syscall.SIGTERM
+			p.ended()
+		})
 	})
 }
 
 func TestAnAnswerMayTakeAsLongAsWhatRuns(t *testing.T) {
-	p := start(t, "--drain=12s")
-	v := p.relayed()
-	p.signals <- syscall.SIGTERM
-	p.deaf()
-	<-time.After(lastWrites + 500*time.Millisecond) // the visitor takes a break
-	resp, err := http.ReadResponse(bufio.NewReader(v), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n, err := io.Copy(io.Discard, resp.Body); n != answered || err != nil {
-		t.Errorf("the visitor got %d bytes and %v, want all %d", n, err, answered)
-	}
-	p.ended()
+	inBoth(t, func(t *testing.T, args ...string) {
+		p := start(t, append(args, "--drain=12s")...)
+		v := p.relayed()
+		p.signals <- syscall.SIGTERM
+		p.deaf()
+		<-time.After(lastWrites + 500*time.Millisecond) // the visitor takes a break
+		resp, err := http.ReadResponse(bufio.NewReader(v), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, resp.Body); n != answered || err != nil {
+			t.Errorf("the visitor got %d bytes and %v, want all %d", n, err, answered)
+		}
+		p.ended()
+	})
 }
 
 func TestWhoeverWasLetInIsAnswered(t *testing.T) {
-	p := start(t)
-	_, a := p.claim("t0")
-	u, err := url.Parse(a.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := p.connect()
-	p.signals <- syscall.SIGTERM
-	p.deaf()
-	v.write("GET / HTTP/1.1\r\nHost: %s\r\n\r\n", u.Host)
-	resp, err := http.ReadResponse(bufio.NewReader(v), nil)
-	if err != nil {
-		t.Fatalf("a visitor got %v, want an answer", err)
-	}
-	content, _ := io.ReadAll(resp.Body)
-	if resp.StatusCode != 503 || !strings.Contains(string(content), `"draining"`) || !resp.Close {
-		t.Errorf("a visitor got %d %s, close %v; want 503 draining, and that the connection ends", resp.StatusCode, content, resp.Close)
-	}
-	p.ended()
+	inBoth(t, func(t *testing.T, args ...string) {
+		p := start(t, args...)
+		_, a := p.claim("t0")
+		u, err := url.Parse(a.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := p.connect()
+		p.signals <- syscall.SIGTERM
+		p.deaf()
+		v.write("GET / HTTP/1.1\r\nHost: %s\r\n\r\n", u.Host)
+		resp, err := http.ReadResponse(bufio.NewReader(v), nil)
+		if err != nil {
+			t.Fatalf("a visitor got %v, want an answer", err)
+		}
+		content, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != 503 || !strings.Contains(string(content), `"draining"`) || !resp.Close {
+			t.Errorf("a visitor got %d %s, close %v; want 503 draining, and that the connection ends", resp.StatusCode, content, resp.Close)
+		}
+		p.ended()
+	})
 }
