@@ -104,7 +104,7 @@ func TestServeGivesNothingOutsideOfTheDirectoryAndNoDotFile(t *testing.T) {
 			"out", "away", "up/secret", "up", "loop", "pipe", "a.txt/", "a.txt/b",
 			".env", ".git/config", ".git/", "%2egit/config", "list/.hidden", "sub/../.env", strings.Repeat("x", 5000), "%zz", "%",
 		} {
-			status, body := raw(t, l.addr, host, "/"+below+path)
+			status, body := raw(t, l.addr, host, "GET", "/"+below+path)
 			if strings.Contains(body, "TOP SECRET") || strings.Contains(body, "root:") || status == 200 || status >= 500 {
 				t.Errorf("%s: GET %.40s = %d %q, want a 3xx or 4xx", shape, path, status, body)
 			}
@@ -113,7 +113,7 @@ func TestServeGivesNothingOutsideOfTheDirectoryAndNoDotFile(t *testing.T) {
 }
 
 // raw sends a target as it is.
-func raw(t *testing.T, addr, host, target string) (int, string) {
+func raw(t *testing.T, addr, host, method, target string) (int, string) {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -121,7 +121,7 @@ func raw(t *testing.T, addr, host, target string) (int, string) {
 	}
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(patience))
-	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", target, host)
+	fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", method, target, host)
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		t.Fatalf("GET %s: %v", target, err)

@@ -35,7 +35,7 @@ type forward struct {
 func (f *forward) open(_ view, log *slog.Logger) (service, error) {
 	transport := &http.Transport{
 		// No Proxy: the server is local. No compression: content is exact.
-		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		DialContext:         dial,
 		TLSClientConfig:     &tls.Config{InsecureSkipVerify: f.Insecure},
 		TLSHandshakeTimeout: dialTimeout,
 		DisableCompression:  true,
@@ -51,6 +51,14 @@ func (f *forward) open(_ view, log *slog.Logger) (service, error) {
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	return service{relay, f.Target.url.String(), transport.CloseIdleConnections, 0}, nil
+}
+
+// dial knows that every name below localhost is this machine (RFC 6761, 6.3), which not every resolver does.
+func dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if host, port, err := net.SplitHostPort(addr); err == nil && strings.HasSuffix(strings.ToLower(host), ".localhost") {
+		addr = net.JoinHostPort("localhost", port)
+	}
+	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, addr)
 }
 
 // rewrite addresses a request to the local server and leaves the rest as the gateway gave it.

@@ -90,6 +90,22 @@ func TestForwardTellsTheHostAsAsked(t *testing.T) {
 	}
 }
 
+func TestForwardReachesAServerByANameBelowLocalhost(t *testing.T) {
+	s := local(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Method+" "+r.RequestURI+" "+r.Host)
+	})
+	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
+	l := lend(t, hostShape, gateway.Options{})
+	r := l.claim(t, "forward", "http://app.localhost:"+port, "--host-header=rewrite")
+	resp, err := l.visitor(t).Get(r.url)
+	if got, want := content(t, resp, err), "GET / app.localhost:"+port; got != want {
+		t.Errorf("server saw %q, want %q", got, want)
+	}
+	if status, got := raw(t, l.addr, strings.Trim(strings.TrimPrefix(r.url, "http://"), "/"), "OPTIONS", "*"); got != "" || status != 200 {
+		t.Errorf("OPTIONS * = %d %q, want what net/http answers by itself", status, got)
+	}
+}
+
 func TestForwardStreamsEventsOneByOne(t *testing.T) {
 	next := make(chan string)
 	s := local(t, func(w http.ResponseWriter, r *http.Request) {
