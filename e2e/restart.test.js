@@ -7,12 +7,12 @@ import { after, before, describe, test } from 'node:test'
 import { noBrowser, startBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
 import { writeAnswers } from './runtimes/answers.js'
-import { chromium, go, node, perl, plainNode, python, shell } from './runtimes/runtime.js'
+import { runtimes } from './runtimes/runtime.js'
 import { openServer, startSite } from './site.js'
 import { until } from './until.js'
 import { visit } from './visitor.js'
 
-const programs = { 'sdk-go': go, node, chromium, shell, python, perl, 'plain-node': plainNode }
+const programs = { ...runtimes }
 if (noBrowser) delete programs.chromium
 
 describe('programs survive a restart of the gateway', () => {

@@ -4,13 +4,12 @@ import { after, before, describe, test } from 'node:test'
 import { noBrowser, startBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
 import { writeAnswers } from './runtimes/answers.js'
-import { chromium, go, node, perl, plainNode, python, shell } from './runtimes/runtime.js'
+import { runtimes } from './runtimes/runtime.js'
 import { until } from './until.js'
 import { bytesOf, checkReceived, checkRequest, contentOf, exchanges } from './vectors.js'
 import { visitRaw } from './visitor.js'
 
 const cases = exchanges()
-const runtimes = { 'sdk-go': go, node, chromium, shell, python, perl, 'plain-node': plainNode }
 
 let gateway, answers, browser
 

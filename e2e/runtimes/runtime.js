@@ -11,16 +11,18 @@ import { vectorHandler } from './handler.js'
 const here = (name) => fileURLToPath(new URL(name, import.meta.url))
 /** The path of an example. */
 export const example = (name) => here(`../../schema/examples/${name}`)
+/** The path of a small client. */
+export const client = (name) => here(`../../schema/clients/${name}`)
 const startMs = 60_000
 
 /** A program in Go. */
-export function go(gateway, label, answers, report) {
+function go(gateway, label, answers, report) {
   const path = build('./e2e/runtimes/go', 'go')
   return program(path, [gateway, label, answers.path], {}, report)
 }
 
 /** A program in Node. */
-export function node(gateway, label, answers, report) {
+function node(gateway, label, answers, report) {
   execFileSync('go', ['run', './sdk-js/pack'], { cwd: root, stdio: 'inherit' })
   return program(process.execPath, [here('node.js'), gateway, label, answers.path], {}, report)
 }
@@ -30,32 +32,38 @@ const filter = `debug | ($ENV.ANSWERS | fromjson)[.headers[] | select(.[0] == "V
   | if .bodyRepeat then .body = .bodyRepeat.text * .bodyRepeat.count | del(.bodyRepeat) else . end`
 
 /** The loop around curl and jq. */
-export function shell(gateway, label, answers, report) {
+function shell(gateway, label, answers, report) {
   const args = [example('server.sh'), gateway, JSON.stringify({ label }), filter]
   return program('bash', args, { ANSWERS: JSON.stringify(answers.asWritten) }, report)
 }
 
 /** The example in Python. */
-export function python(gateway, label, answers, report) {
+function python(gateway, label, answers, report) {
   // -B writes no compiled file beside the example.
   const args = ['-B', here('example.py'), example(''), gateway, label, answers.path]
   return program('python3', args, {}, report)
 }
 
 /** The example in Perl. */
-export function perl(gateway, label, answers, report) {
+function perl(gateway, label, answers, report) {
   const args = [here('example.pl'), example(''), gateway, label, answers.path]
   return program('perl', args, {}, report)
 }
 
 /** The example for Node, without the SDK. */
-export function plainNode(gateway, label, answers, report) {
+function plainNode(gateway, label, answers, report) {
   const args = [here('example.js'), gateway, label, answers.path]
   return program(process.execPath, args, {}, report)
 }
 
+/** The small client in Python. */
+function pythonClient(gateway, label, answers, report) {
+  const args = ['-B', here('client.py'), client(''), gateway, label, answers.path]
+  return program('python3', args, {}, report)
+}
+
 /** A page of the gateway. */
-export async function chromium(gateway, label, answers, report, browser) {
+async function chromium(gateway, label, answers, report, browser) {
   const context = await browser.newContext()
   const page = await context.newPage()
   await page.exposeFunction('report', report)
@@ -66,6 +74,18 @@ export async function chromium(gateway, label, answers, report, browser) {
     globalThis.claim = await serve(handler, { label: ${JSON.stringify(label)} })
   })()`)
   return { stop: () => context.close() }
+}
+
+/** All of them, by the names that section 11 of the protocol gives them. */
+export const runtimes = {
+  'sdk-go': go,
+  node,
+  chromium,
+  shell,
+  python,
+  perl,
+  'plain-node': plainNode,
+  'python-client': pythonClient,
 }
 
 /** Starts a program. Its first line says that it is ready; every report is a line too, or what jq's debug prints. */
@@ -91,7 +111,9 @@ export async function program(command, args, env, report) {
   const late = setTimeout(() => ready.reject(new Error(`${command} is not ready`)), startMs)
   await ready.promise.finally(() => clearTimeout(late))
   return {
+    pid: child.pid,
     async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return
       process.kill(-child.pid, 'SIGTERM')
       await ended
     },

@@ -1,0 +1,142 @@
+// The small clients of schema, and what only they promise: the vectors have the rest.
+import assert from 'node:assert/strict'
+import { createHash, randomBytes } from 'node:crypto'
+import { request } from 'node:http'
+import { after, before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { Gateway } from '../gateway.js'
+import { client, program } from '../runtimes/runtime.js'
+import { until } from '../until.js'
+import { visit } from '../visitor.js'
+
+const here = (name) => fileURLToPath(new URL(name, import.meta.url))
+
+const clients = {
+  'reversehttp.py': (...args) => program('python3', ['-B', here('served.py'), client(''), ...args]),
+}
+
+for (const [name, start] of Object.entries(clients)) {
+  describe(name, () => {
+    const label = name.split('.')[1]
+    let gateway, served, base
+
+    before(async () => {
+      // A session is given up soon, to see one given up.
+      gateway = await Gateway.start('--acknowledge', '2s')
+      served = await start(gateway.url.slice(0, -1), label)
+      base = `http://${label}.localhost:${gateway.port}/`
+    })
+    after(async () => {
+      await served?.stop()
+      await gateway?.stop()
+    })
+
+    const get = (path, options) => visit(base + path, options)
+    async function says(path, text, options) {
+      const { status, content } = await get(path, options)
+      assert.equal(`${status} ${content}`, `200 ${text}`)
+    }
+
+    test('answers', () => says('', 'hello'))
+
+    test('content of some MiB is exact, both ways', async () => {
+      const content = randomBytes(5 << 20)
+      const digest = createHash('sha256').update(content).digest('hex')
+      await says('digest', digest, { method: 'POST', content })
+      const { content: back } = await get('echo', { method: 'POST', content })
+      assert.ok(back.equals(content), `${back.length} bytes came back`)
+    })
+
+    test('an answer is seen as it is written', async () => {
+      const answer = await open('stream')
+      assert.equal(await answer.next(), 'first')
+      await says('go', 'gone')
+      assert.equal(await answer.next(), 'second')
+      await says('go', 'gone')
+      assert.equal(await answer.next(), 'last')
+      assert.equal(await answer.next(), undefined)
+    })
+
+    test('content is read while it is sent', async () => {
+      const answer = await open('live', 'one\n')
+      assert.equal(await answer.next(), 'got one\n')
+      answer.send('two\n')
+      assert.equal(await answer.next(), 'got two\n')
+    })
+
+    test('a handler may write chunks of its own', () => says('chunks', 'hello world'))
+
+    test('a hint comes before the answer', async () => {
+      const { interim, content } = await get('hint')
+      assert.deepEqual([interim, content.toString()], [[103], 'hinted'])
+    })
+
+    test('300 handlers run side by side', async () => {
+      await Promise.all(Array.from({ length: 300 }, () => says('together', 'together')))
+    })
+
+    test('a handler that throws is a 500', async () => {
+      assert.equal((await get('throws')).status, 500)
+      await says('', 'hello')
+    })
+
+    test('an answer that is not valid is a 500', async () => {
+      assert.equal((await get('invalid')).status, 500)
+    })
+
+    test('a handler that throws in the middle cuts its answer short', async () => {
+      await assert.rejects(get('breaks'), /cut short/)
+    })
+
+    test('a visitor who leaves makes writing fail', async () => {
+      const answer = await open('endless')
+      await answer.next()
+      answer.leave()
+      await happens('write failed')
+    })
+
+    test('a visitor who leaves makes reading fail', async () => {
+      const answer = await open('upload', 'one\n')
+      assert.equal(await answer.next(), 'one\n')
+      await happens('about to read')
+      answer.leave()
+      await happens('read failed')
+    })
+
+    test('is back when its session was given up', async () => {
+      process.kill(-served.pid, 'SIGSTOP')
+      // The request lies in the socket of a program that sleeps, and nobody else is there.
+      assert.equal((await get('')).status, 503)
+      process.kill(-served.pid, 'SIGCONT')
+      await until(async () => (await get('')).status === 200, 'it is back')
+    })
+
+    test('leaves nothing behind when it ends', async () => {
+      await served.stop()
+      await until(async () => (await get('')).status === 503, 'the session is over', 5_000)
+    })
+
+    const happens = (event) =>
+      until(async () => (await get('events')).content.includes(event), event)
+
+    /** Begins a request; next gives the content of the answer piece by piece, undefined at its end. */
+    function open(path, sent) {
+      return new Promise((resolve, reject) => {
+        const { port, host } = new URL(base)
+        const options = { port, host: '127.0.0.1', path: `/${path}`, headers: { Host: host } }
+        const outgoing = request({ ...options, method: sent ? 'POST' : 'GET' })
+        outgoing.on('error', reject)
+        outgoing.on('response', (incoming) => {
+          const pieces = incoming[Symbol.asyncIterator]()
+          resolve({
+            next: async () => (await pieces.next()).value?.toString(),
+            send: (text) => outgoing.write(text),
+            leave: () => outgoing.destroy(),
+          })
+        })
+        if (sent) outgoing.write(sent)
+        else outgoing.end()
+      })
+    }
+  })
+}
