@@ -28,7 +28,8 @@ type options struct {
 	LogFormat string `enum:"text,json" default:"text" help:"Format of the log on standard error: text or json."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"Least level of the log: debug (exchanges), info (sessions), warn or error."`
 
-	Family []string `default:"all" placeholder:"NAME,…" help:"Older and sibling protocols to speak: all, none, or some of reversehttp, comet2008, ptth, ietfPtth."`
+	Family      []string `default:"all" placeholder:"NAME,…" help:"Older and sibling protocols to speak: all, none, or some of reversehttp, comet2008, ptth, ietfPtth."`
+	SharedToken bool     `help:"Let programs of ReverseHttp (2008 to 2012) claim with the token \"-\", the default of their libraries, which anyone can share."`
 
 	ClaimKeys       []string `placeholder:"KEY,…" help:"Let only holders of one of these keys claim."`
 	Reserved        []string `placeholder:"LABEL,…" help:"Labels that nobody may claim, in place of the default ones (www, api, admin, …)."`
@@ -110,7 +111,7 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 	if err != nil {
 		return g, fmt.Errorf("--family=%s: %w", strings.Join(o.Family, ","), err)
 	}
-	g.Doors = family.Doors(family.Options{Names: doors})
+	g.Doors = family.Doors(family.Options{Names: doors, SharedToken: o.SharedToken})
 	if g.PublicURL == "" {
 		g.PublicURL = o.scheme() + "://{label}.localhost:" + strconv.Itoa(at.Port) + "/"
 	}

@@ -18,6 +18,7 @@ var (
 // What a program's call can fail with, besides [ErrNoClaim] and [ErrDraining].
 var (
 	ErrBadCursor     = errors.New("claim: cursor was never given out")
+	ErrSpent         = errors.New("claim: what came after the cursor was received")
 	ErrBadLabel      = errors.New("claim: bad label")
 	ErrBadToken      = errors.New("claim: bad token")
 	ErrLabelTaken    = errors.New("claim: label is taken")

@@ -97,36 +97,3 @@ func (s *Session) GiveBack(id string) {
 	time.AfterFunc(c.registry.times.NoPoller, x.recheck)
 	c.requeue([]*Exchange{x})
 }
-
-// Plain makes the session one whose program hears of no cancellation, and whose
-// cursors say nothing of its life: that is the lease. It is for protocols that have
-// no words for these, and called before the first poll.
-func (s *Session) Plain() {
-	s.claim.mu.Lock()
-	defer s.claim.mu.Unlock()
-	s.plain = true
-}
-
-// Given tells the id of the nth request, from 0, that came after a cursor of a
-// [Session.Plain] session, also where it has ended lately; "" where none did. It
-// fails with [ErrBadCursor].
-func (s *Session) Given(cursor string, nth int) (id string, err error) {
-	s.claim.mu.Lock()
-	defer s.claim.mu.Unlock()
-	at, err := s.position(cursor)
-	if err != nil {
-		return "", err
-	}
-	number := at + uint64(nth) + 1
-	for id, x := range s.held {
-		if x.number == number {
-			return id, nil
-		}
-	}
-	for id, t := range s.tombs.byID {
-		if t.number == number {
-			return id, nil
-		}
-	}
-	return "", nil
-}

@@ -262,8 +262,7 @@ func (p *poll) take(most int) (b *Batch, full bool) {
 // assign makes m the last message that the session was given. The caller holds
 // claim.mu.
 func (s *Session) assign(m message) {
-	s.given++
-	m.number = s.given
+	s.enumerate(&m)
 	if x := m.exchange; m.cancel == "" {
 		x.state, x.session, x.number = delivered, s, m.number
 		if x.given.IsZero() {

@@ -3,6 +3,7 @@ package claim
 import (
 	"container/list"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -125,6 +126,11 @@ type Opened struct {
 // It fails with [ErrBadLabel], [ErrBadToken], [ErrLabelTaken],
 // [ErrTooManyClaims], [ErrTooManyOpen] and [ErrDraining].
 func (r *Registry) Open(label, token string, s Settings) (*Opened, error) {
+	return r.enter(label, token, s, nil)
+}
+
+// enter is Open with a session that is resumed, or nil for a new one.
+func (r *Registry) enter(label, token string, s Settings, resumed *Session) (*Opened, error) {
 	switch {
 	case r.isDraining():
 		return nil, ErrDraining
@@ -141,12 +147,12 @@ func (r *Registry) Open(label, token string, s Settings) (*Opened, error) {
 		if err != nil {
 			return nil, err
 		}
-		o, err := c.openSession(token, created, s)
+		o, living, err := c.openSession(token, created, s, resumed)
 		if err == errEndedMeanwhile {
 			continue
 		}
-		if err != nil {
-			return nil, err
+		if err != nil || living {
+			return o, err
 		}
 		if created || s != (Settings{}) {
 			r.persist(c.label)
@@ -216,33 +222,53 @@ func (r *Registry) Restore(rec Record) {
 // errEndedMeanwhile tells Open to look again.
 var errEndedMeanwhile = ErrNoClaim
 
-func (c *Claim) openSession(token string, created bool, set Settings) (*Opened, error) {
-	h := HashToken(token)
-	s := &Session{claim: c, id: randomName(), held: make(map[string]*Exchange)}
+// openSession opens a session, or gives the one that is to be resumed and lives.
+func (c *Claim) openSession(token string, created bool, set Settings, resumed *Session) (o *Opened, living bool, err error) {
+	s := &Session{id: randomName()}
+	if resumed != nil {
+		s = &Session{id: resumed.id, door: resumed.door, given: resumed.given}
+	}
+	s.claim, s.held = c, make(map[string]*Exchange)
 	s.death.fire = s.lapse
+	if created {
+		set = Settings{} // it has them
+	}
+	old, err := c.admit(s, token, set, resumed != nil)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case old != nil:
+		return &Opened{Session: old, Token: token, State: c.State()}, true, nil
+	}
+	c.registry.serving.Add(1)
+	return &Opened{Session: s, Token: token, Created: created, State: c.State()}, false, nil
+}
+
+// admit lists a session and applies set, unless a session lives under the id that it
+// resumes, which it gives.
+func (c *Claim) admit(s *Session, token string, set Settings, resumes bool) (living *Session, err error) {
+	h := HashToken(token)
 	c.mu.Lock()
-	var err error
+	defer c.mu.Unlock()
 	switch {
 	case c.gone != nil:
-		err = errEndedMeanwhile
+		return nil, errEndedMeanwhile
 	case token == "" || !c.token.equal(h):
-		err = ErrLabelTaken
-	case len(c.sessions) >= c.registry.limits.Sessions:
-		err = ErrTooManyOpen
+		return nil, ErrLabelTaken
+	case resumes:
+		if living, err = c.registry.place(s); living != nil || err != nil {
+			return living, err
+		}
 	}
-	if err != nil {
-		c.mu.Unlock()
-		return nil, err
+	if len(c.sessions) >= c.registry.limits.Sessions {
+		c.registry.sessions.CompareAndDelete(s.id, s)
+		return nil, ErrTooManyOpen
 	}
-	if !created {
-		c.apply(set)
-	}
+	c.registry.sessions.Store(s.id, s)
+	c.apply(set)
 	c.sessions = append(c.sessions, s)
 	s.touch()
-	c.mu.Unlock()
-	c.registry.sessions.Store(s.id, s)
-	c.registry.serving.Add(1)
-	return &Opened{Session: s, Token: token, Created: created, State: c.State()}, nil
+	return nil, nil
 }
 
 // Lookup gives the live claim of a label, or nil.
@@ -260,6 +286,18 @@ func (r *Registry) Session(label, id string) *Session {
 		return s.(*Session)
 	}
 	return nil
+}
+
+// Labels gives labels that are claimed, at most so many.
+func (r *Registry) Labels(most int) (labels []string) {
+	r.claims.Range(func(label, _ any) bool {
+		if len(labels) < most {
+			labels = append(labels, label.(string))
+		}
+		return len(labels) < most
+	})
+	slices.Sort(labels)
+	return labels
 }
 
 // Stats counts what there is now.
@@ -332,7 +370,7 @@ func (r *Registry) sessionEnded(s *Session, why SessionEnd) {
 	}
 	r.options.Log.Info("session closed", "label", s.claim.label, "session", s.id[:6], "reason", string(why))
 	time.AfterFunc(r.times.Tombstone, func() {
-		r.sessions.Delete(s.id)
+		r.sessions.CompareAndDelete(s.id, s) // it may have been resumed
 		s.giveUp()
 	})
 }

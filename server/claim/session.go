@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -13,18 +12,20 @@ type Session struct {
 	claim *Claim
 	id    string
 
-	plain   bool      // see [Session.Plain]
+	door    string    // see [Session.Plain]; "" for one that is not plain
 	cursors bool      // it has polled with one
 	given   uint64    // number of the last message given to a poll
 	sent    []message // given and not acknowledged, oldest first
 	next    []message // not given yet, oldest first
 	held    map[string]*Exchange
-	tombs   tombstones
-	poll    *poll // the open one
-	busy    int   // its requests that last, besides the poll
-	active  time.Time
-	gone    error // why it ended; nil while it lives
-	death   lazyTimer
+	// numbered are the ids of a plain session's exchanges, held or remembered.
+	numbered map[uint64]string
+	tombs    tombstones
+	poll     *poll // the open one
+	busy     int   // its requests that last, besides the poll
+	active   time.Time
+	gone     error // why it ended; nil while it lives
+	death    lazyTimer
 }
 
 // message is a request, or its cancellation, on its way to a session.
@@ -56,15 +57,17 @@ func (s *Session) Cursor() string { return s.cursor(0) }
 // A cursor names its session, so that one kept from an older session is
 // refused rather than misread.
 func (s *Session) cursor(n uint64) string {
-	return strconv.FormatUint(n, 10) + "-" + s.id[:6]
+	return strconv.FormatUint(n, 10) + "-" + s.id[:cursorPrefix]
 }
+
+// cursorPrefix is how much of its session's id a cursor has.
+const cursorPrefix = 6
 
 // position is the number of the message that a cursor names. The caller holds
 // claim.mu.
 func (s *Session) position(cursor string) (uint64, error) {
-	digits, ok := strings.CutSuffix(cursor, "-"+s.id[:6])
-	n, err := strconv.ParseUint(digits, 10, 64)
-	if !ok || err != nil || n > s.given || digits != strconv.FormatUint(n, 10) {
+	n, err := s.number(cursor)
+	if err != nil || n > s.given {
 		return 0, ErrBadCursor
 	}
 	return n, nil
@@ -73,34 +76,43 @@ func (s *Session) position(cursor string) (uint64, error) {
 // acknowledge takes the messages up to cursor, or all where it is nil, as
 // received. The caller holds claim.mu.
 func (s *Session) acknowledge(cursor *string) error {
-	upTo := s.given
-	if cursor != nil {
-		n, err := s.position(*cursor)
-		if err != nil {
-			return err
-		}
-		upTo = n
-		if !s.cursors && !s.plain {
-			s.cursors = true
-			s.death.after(s.lifetime())
-		}
+	if cursor == nil {
+		s.acknowledgeUpTo(s.given, false)
+		return nil
 	}
+	if s.door != "" {
+		return s.ask(*cursor)
+	}
+	n, err := s.position(*cursor)
+	if err != nil {
+		return err
+	}
+	if !s.cursors {
+		s.cursors = true
+		s.death.after(s.lifetime())
+	}
+	s.acknowledgeUpTo(n, true)
+	return nil
+}
+
+// acknowledgeUpTo takes the messages up to a number as received; seen tells whether
+// the program said so. The caller holds claim.mu.
+func (s *Session) acknowledgeUpTo(upTo uint64, seen bool) {
 	i := 0
 	for ; i < len(s.sent) && s.sent[i].number <= upTo; i++ {
 		if m := s.sent[i]; m.cancel == "" && m.exchange.state == delivered && m.exchange.session == s {
 			m.exchange.state = running
 			// Without a cursor it is only taken for received.
-			m.exchange.seen = m.exchange.seen || cursor != nil && !s.plain
+			m.exchange.seen = m.exchange.seen || seen
 		}
 	}
 	s.sent = slices.Delete(s.sent, 0, i)
-	return nil
 }
 
 // cancel tells the session that it need not answer x. The caller holds
 // claim.mu.
 func (s *Session) cancel(x *Exchange, why CancelReason) {
-	if s.gone != nil || s.plain {
+	if s.gone != nil || s.door != "" {
 		return
 	}
 	s.next = append(s.next, message{exchange: x, cancel: why})
@@ -121,6 +133,9 @@ func (s *Session) lifetime() time.Duration {
 	if s.cursors {
 		return s.claim.registry.times.Acknowledge
 	}
+	if s.door != "" {
+		return min(s.claim.lease, s.claim.registry.times.Lease)
+	}
 	return s.claim.lease
 }
 
@@ -137,7 +152,7 @@ func (s *Session) lapse() {
 		s.death.disarm()
 	case left > 0:
 		s.death.after(left)
-	case c.registry.isDraining(): // it was told to stay away
+	case c.registry.isDraining(), s.outstays(): // it was told to stay away, or is busy
 		s.death.after(s.lifetime())
 	case c.polls == 0 && c.leaseLeft() <= 0:
 		over = true // the claim ends with it, and its program is to learn that

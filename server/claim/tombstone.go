@@ -37,6 +37,7 @@ func (s *Session) remember(x *Exchange, a *Answer, o Outcome) {
 	if len(t.order) < limit {
 		t.order = append(t.order, id)
 	} else {
+		s.unnumber(t.order[t.head], t.byID[t.order[t.head]].number)
 		delete(t.byID, t.order[t.head])
 		t.order[t.head] = id
 		t.head = (t.head + 1) % limit

@@ -36,12 +36,15 @@ func Choose(names []string) ([]string, error) {
 type Options struct {
 	// Names are the doors to open. Nil means all.
 	Names []string
+	// SharedToken lets programs of ReverseHttp (2008 to 2012) claim with the token "-",
+	// which their libraries had as default: whoever knows of it shares the claim.
+	SharedToken bool
 }
 
 // Doors gives what [gateway.Options.Doors] wants.
 func Doors(o Options) func(*gateway.Gateway) []gateway.Door {
 	return func(g *gateway.Gateway) (doors []gateway.Door) {
-		for _, d := range []gateway.Door{newPTTH(g), newIETF(g)} {
+		for _, d := range []gateway.Door{newReverseHTTP(g, o), newPTTH(g), newIETF(g)} {
 			if o.Names == nil || slices.Contains(o.Names, d.Name) {
 				doors = append(doors, d)
 			}

@@ -98,7 +98,7 @@ func (d *ietf) enter(r *http.Request, labels []string) (feeds []*feed, err error
 	for _, label := range labels {
 		s, err := d.g.Enter(r, label)
 		if err == nil {
-			s.Plain()
+			s.Plain("ietfPtth")
 			var f *claim.Feed
 			if f, err = s.Feed(nil); err == nil {
 				feeds = append(feeds, &feed{Feed: f, session: s, own: true})

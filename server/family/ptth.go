@@ -60,7 +60,7 @@ func (d *ptth) enter(w http.ResponseWriter, r *http.Request, label string) (*cla
 		d.g.Refuse(w, r, err)
 		return nil, nil
 	}
-	s.Plain()
+	s.Plain("ptth")
 	f, err := s.Feed(nil)
 	if err != nil {
 		_ = s.End(nil)

@@ -102,36 +102,61 @@ func (g *Gateway) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 // 7617), and claims the label with it where nobody has. An error is for
 // [Gateway.Refuse].
 func (g *Gateway) Enter(r *http.Request, label string) (*claim.Session, error) {
-	token, shown := secretOf(r)
+	token, shown := SecretOf(r)
 	if !shown || token == "" {
 		return nil, &problem{code: schema.CodeTokenNeeded}
 	}
-	return g.EnterWith(r, label, token, claim.Settings{})
-}
-
-// EnterWith is Enter with a token that came another way. An empty one is minted.
-func (g *Gateway) EnterWith(r *http.Request, label, token string, set claim.Settings) (*claim.Session, error) {
-	if !claim.ValidLabel(label) {
-		return nil, &problem{code: schema.CodeBadLabel}
-	}
-	c := g.registry.Lookup(label)
-	if p := g.tooOften(r); p != nil {
-		return nil, p
-	}
-	if c == nil && g.keys.Needed() {
-		if key, _ := bearer(r); !g.keys.Valid(key) {
-			return nil, &problem{code: schema.CodeKeyNeeded, detail: "This gateway lets only holders of a key claim. Claim the label by POST /claims first, with its key and the token that you show here."}
-		}
-	}
-	o, err := g.registry.Open(label, token, set)
+	o, err := g.EnterWith(r, label, token, claim.Settings{})
 	if err != nil {
 		return nil, err
 	}
 	return o.Session, nil
 }
 
-// secretOf gives the secret that r shows, as Bearer or as a password.
-func secretOf(r *http.Request) (secret string, shown bool) {
+// EnterWith is Enter with a token that came another way. An empty one is minted.
+func (g *Gateway) EnterWith(r *http.Request, label, token string, set claim.Settings) (*claim.Opened, error) {
+	if err := g.mayEnter(r, label); err != nil {
+		return nil, err
+	}
+	return g.registry.Open(label, token, set)
+}
+
+// Resume is EnterWith for a session that the program knows from before, as
+// [claim.Registry.Resume] has it.
+func (g *Gateway) Resume(r *http.Request, door, label, token, session, cursor string) (*claim.Session, error) {
+	if err := g.mayEnter(r, label); err != nil {
+		return nil, err
+	}
+	o, err := g.registry.Resume(door, label, token, session, cursor)
+	if err != nil {
+		return nil, err
+	}
+	return o.Session, nil
+}
+
+// mayEnter checks the rate of claiming, and the key where one is needed for a label
+// that nobody has.
+func (g *Gateway) mayEnter(r *http.Request, label string) error {
+	if !claim.ValidLabel(label) {
+		return &problem{code: schema.CodeBadLabel}
+	}
+	if p := g.tooOften(r); p != nil {
+		return p
+	}
+	if g.registry.Lookup(label) == nil && g.keys.Needed() && !g.HoldsKey(r) {
+		return &problem{code: schema.CodeKeyNeeded, detail: "This gateway lets only holders of a key claim. Claim the label by POST /claims first, with its key and the token that you show here."}
+	}
+	return nil
+}
+
+// HoldsKey tells whether r shows a key of the gateway.
+func (g *Gateway) HoldsKey(r *http.Request) bool {
+	key, _ := bearer(r)
+	return g.keys.Valid(key)
+}
+
+// SecretOf gives the secret that r shows, as Bearer or as a password.
+func SecretOf(r *http.Request) (secret string, shown bool) {
 	if secret, shown = bearer(r); shown {
 		return secret, true
 	}

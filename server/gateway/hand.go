@@ -58,7 +58,7 @@ func (g *Gateway) Hand(ctx context.Context, s *claim.Session, m *claim.Message, 
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteHeaders:         func() { sent.Store(true) },
 		GotFirstResponseByte: func() { began.Store(true) },
-		Got1xxResponse:       func(status int, h textproto.MIMEHeader) error { g.handInterim(s, x, status, h); return nil },
+		Got1xxResponse:       func(status int, h textproto.MIMEHeader) error { g.Inform(s, x, status, h); return nil },
 		WroteHeaderField:     func(string, []string) { sent.Store(true) },
 	})
 	req := g.RequestOf(traced, s, m)
@@ -75,7 +75,7 @@ func (g *Gateway) Hand(ctx context.Context, s *claim.Session, m *claim.Message, 
 		return err
 	}
 	defer resp.Body.Close()
-	g.Answer(ctx, s, x, resp)
+	_ = g.Answer(ctx, s, x, resp)
 	return nil
 }
 
@@ -89,9 +89,9 @@ func over(x *claim.Exchange) bool {
 	}
 }
 
-// handInterim relays an interim response. 100 (Continue) is the gateway's own; 102
+// Inform relays an interim response. 100 (Continue) is the gateway's own; 102
 // (Processing) says no more than that the program has the request.
-func (g *Gateway) handInterim(s *claim.Session, x *claim.Exchange, status int, h textproto.MIMEHeader) {
+func (g *Gateway) Inform(s *claim.Session, x *claim.Exchange, status int, h textproto.MIMEHeader) {
 	s.Seen(x.ID())
 	if status <= http.StatusProcessing {
 		return
@@ -221,8 +221,9 @@ func (g *Gateway) Upgraded(s *claim.Session, x *claim.Exchange) io.ReadCloser {
 
 // Answer answers an exchange that a session holds with a response of its program, and
 // relays its content until its end, or that of ctx or of the exchange. A response that
-// is none ends the exchange as an abort does.
-func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) {
+// is none ends the exchange as an abort does, and its fault is the error; so is that of
+// content that ends before its end.
+func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) error {
 	id := x.ID()
 	m, f := messageOf(x.Request(), resp)
 	if f == nil {
@@ -248,19 +249,20 @@ func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchang
 	if f != nil {
 		g.options.Log.Debug("response refused", "label", s.Claim().Label(), "exchange", id, "reason", f.detail)
 		_, _ = s.Abort(id)
-		return
+		g.metrics.judge(schema.ResultInvalid)
+		return errors.New(f.detail)
 	}
 	size := len(a.Content) // the visitor's door may let it go at once
 	result, err := s.Answer(id, a)
 	g.metrics.judge(schema.ResultStatus(result.String()))
 	if err != nil || result != claim.Accepted {
-		return
+		return nil
 	}
 	if whole {
 		g.answers.add(size) // until the visitor has it
-		return
+		return nil
 	}
-	g.answerMore(ctx, s, x, resp)
+	return g.answerMore(ctx, s, x, resp)
 }
 
 // messageOf makes a response one that this package can check. It has More where its
@@ -306,10 +308,10 @@ func fieldList(h http.Header) (fields []schema.Field) {
 }
 
 // answerMore relays the content of a response whose head was relayed.
-func (g *Gateway) answerMore(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) {
+func (g *Gateway) answerMore(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) error {
 	stream, err := s.Stream(x.ID())
 	if err != nil {
-		return
+		return nil
 	}
 	if back, upgraded := resp.Body.(io.Writer); upgraded && stream.Upgraded() {
 		defer g.handBack(s, x, back)()
@@ -318,17 +320,17 @@ func (g *Gateway) answerMore(ctx context.Context, s *claim.Session, x *claim.Exc
 	for {
 		n, err := resp.Body.Read(buf)
 		if n > 0 && !stream.Write(ctx, bytes.Clone(buf[:n])) {
-			return
+			return nil
 		}
 		switch {
 		case err == io.EOF:
 			stream.Close(ctx, goodTrailers(resp.Trailer))
-			return
-		case err != nil && ctx.Err() != nil && over(x):
-			return
+			return nil
+		case err != nil && over(x):
+			return nil
 		case err != nil:
 			stream.Abort()
-			return
+			return errors.New("the content ended before it was whole")
 		}
 	}
 }

@@ -76,7 +76,7 @@ var codes = []struct {
 	{claim.ErrNoClaim, schema.CodeNoClaim}, {claim.ErrNoHandler, schema.CodeNoHandler},
 	{claim.ErrQueueFull, schema.CodeQueueFull}, {claim.ErrDraining, schema.CodeDraining},
 	{claim.ErrHandlerTimeout, schema.CodeHandlerTimeout}, {claim.ErrHandlerFailed, schema.CodeHandlerFailed},
-	{claim.ErrSessionLost, schema.CodeSessionLost}, {claim.ErrBadCursor, schema.CodeBadCursor},
+	{claim.ErrSessionLost, schema.CodeSessionLost}, {claim.ErrBadCursor, schema.CodeBadCursor}, {claim.ErrSpent, schema.CodeBadCursor},
 	{claim.ErrBadLabel, schema.CodeBadLabel}, {claim.ErrBadToken, schema.CodeBadToken},
 	{claim.ErrLabelTaken, schema.CodeLabelTaken}, {claim.ErrTooManyClaims, schema.CodeQuotaExceeded},
 	{claim.ErrTooManyOpen, schema.CodeQuotaExceeded}, {claim.ErrNoSession, schema.CodeNoSession},

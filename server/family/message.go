@@ -1,0 +1,130 @@
+package family
+
+import (
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httputil"
+	"slices"
+	"strconv"
+
+	"reversehttp/server/claim"
+	"reversehttp/server/gateway"
+)
+
+// messages are requests as messages of HTTP/1.1, one after the other (RFC 9112, 10).
+// The content of the last may come as its visitor sends it.
+type messages struct {
+	text []byte
+	// stream is the request whose content follows text; nil where none does.
+	stream  *http.Request
+	chunked bool
+}
+
+// add adds a request. None follows one that streams.
+func (m *messages) add(req *http.Request, asked *claim.Request) {
+	streams := asked.Stream != nil && req.Body != http.NoBody
+	version := "HTTP/1.1"
+	if asked.HTTPVersion == "1.0" {
+		version = "HTTP/1.0"
+	}
+	b := append(m.text, req.Method+" "+bytesOf(asked.Target)+" "+version+"\r\nHost: "+req.Host+"\r\n"...)
+	for _, name := range slices.Sorted(maps.Keys(req.Header)) {
+		for _, v := range req.Header[name] {
+			if name == "User-Agent" && v == "" { // it keeps net/http from adding its own
+				continue
+			}
+			b = append(b, name+": "+v+"\r\n"...)
+		}
+	}
+	switch _, stated := req.Header["Content-Length"]; {
+	case req.ContentLength < 0:
+		m.chunked = true
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	case req.ContentLength > 0 && !stated:
+		b = append(b, "Content-Length: "+strconv.FormatInt(req.ContentLength, 10)+"\r\n"...)
+	}
+	b = append(b, "\r\n"...)
+	if streams {
+		m.stream = req
+	} else {
+		b = append(b, asked.Content...)
+	}
+	m.text = b
+}
+
+// bytesOf makes each character of a string, up to U+00FF, the byte of its number, which
+// it stands for.
+func bytesOf(s string) string {
+	b := make([]byte, 0, len(s))
+	for _, c := range s {
+		b = append(b, byte(c))
+	}
+	return string(b)
+}
+
+// write writes the messages as the content of an answer. Where the content of the last
+// ends before its end, so does the answer.
+func (m *messages) write(w http.ResponseWriter) {
+	gateway.BoundWrite(w, len(m.text))
+	switch {
+	case m.stream == nil:
+		w.Header().Set("Content-Length", strconv.Itoa(len(m.text)))
+	case !m.chunked:
+		w.Header().Set("Content-Length", strconv.FormatInt(int64(len(m.text))+m.stream.ContentLength, 10))
+	}
+	// A proxy that buffers would keep an upload back.
+	w.Header().Set("X-Accel-Buffering", "no")
+	if _, err := w.Write(m.text); err != nil || m.stream == nil {
+		return
+	}
+	if err := m.relay(w); err != nil {
+		panic(http.ErrAbortHandler) // no clean end
+	}
+}
+
+// relay writes the content that streams.
+func (m *messages) relay(w http.ResponseWriter) error {
+	rc := http.NewResponseController(w)
+	var to io.Writer = w
+	if m.chunked {
+		to = httputil.NewChunkedWriter(w)
+	}
+	if err := rc.Flush(); err != nil {
+		return err
+	}
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := m.stream.Body.Read(buf)
+		gateway.BoundWrite(w, n)
+		if n > 0 {
+			if _, err := to.Write(buf[:n]); err != nil {
+				return err
+			}
+			if err := rc.Flush(); err != nil {
+				return err
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return m.end(w)
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// end writes what follows chunked content.
+func (m *messages) end(w io.Writer) error {
+	if !m.chunked {
+		return nil
+	}
+	b := []byte("0\r\n")
+	for _, name := range slices.Sorted(maps.Keys(m.stream.Trailer)) {
+		for _, v := range m.stream.Trailer[name] {
+			b = append(b, name+": "+v+"\r\n"...)
+		}
+	}
+	_, err := w.Write(append(b, "\r\n"...))
+	return err
+}

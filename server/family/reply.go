@@ -1,0 +1,259 @@
+package family
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+	"reversehttp/server/gateway"
+)
+
+// reply answers POST {Request URL}: one response message, or one for each request of
+// the pipeline that the URL gave, in their order. A reply that comes late, or again,
+// is answered as one in time: programs know no other answer.
+func (d *reverseHTTP) reply(w http.ResponseWriter, r *http.Request) {
+	at, err := d.placeOf(r)
+	if err != nil {
+		d.g.Refuse(w, r, err)
+		return
+	}
+	s := d.g.Registry().Session(at.label, at.session)
+	switch {
+	case s == nil || s.Door() != reverseHTTPName:
+		err = claim.ErrNoExchange
+	case !s.Claim().Owns(at.token):
+		err = gateway.Problem(schema.CodeTokenWrong, "")
+	}
+	if err != nil {
+		d.g.Refuse(w, r, err)
+		return
+	}
+	defer s.Work()()
+	p := d.newPosted(w, r)
+	whole, err := d.replies(r, at, s, p)
+	if err != nil {
+		d.g.Refuse(w, r, err)
+		return
+	}
+	gateway.BoundWrite(w, 0) // a slow visitor may have held this back
+	if !whole {
+		defer gateway.Leaving(w, r)()
+	}
+	w.WriteHeader(http.StatusAccepted)
+}
+
+// replies answers exchanges with what was posted. It tells whether it read all.
+func (d *reverseHTTP) replies(r *http.Request, at place, s *claim.Session, p *posted) (whole bool, err error) {
+	for nth := 0; ; nth++ {
+		x, known, err := s.Given(at.cursor, nth)
+		_, more, _ := s.Given(at.cursor, nth+1)
+		switch {
+		case err != nil || !known && nth == 0:
+			return false, claim.ErrNoExchange
+		case x == nil && !more:
+			return false, nil // late, or again
+		}
+		if nth > 0 && p.ended() {
+			return true, nil
+		}
+		fault := d.replyTo(r.Context(), s, x, p, !more)
+		switch {
+		case fault != nil:
+			return false, gateway.Problem(schema.CodeBadAnswer, "The content is no HTTP response message: "+fault.Error()+".")
+		case more:
+			continue
+		case x.Request().Method == http.MethodHead:
+			return false, nil // some send content all the same
+		case p.cut:
+			return false, nil
+		case !p.ended():
+			return false, gateway.Problem(schema.CodeBadAnswer, "More follows than there were requests to reply to.")
+		}
+		return true, nil
+	}
+}
+
+// replyTo answers an exchange, or nobody where x is nil, with the next message that was
+// posted. A fault is also told to the visitor.
+func (d *reverseHTTP) replyTo(ctx context.Context, s *claim.Session, x *claim.Exchange, p *posted, last bool) (fault error) {
+	method := ""
+	if x != nil {
+		method = x.Request().Method
+		if last {
+			defer p.watch(x)()
+		}
+	}
+	resp, fault := p.response(method, func(interim *http.Response) {
+		if x != nil {
+			d.g.Inform(s, x, interim.StatusCode, map[string][]string(interim.Header))
+		}
+	})
+	switch {
+	case x == nil && fault != nil:
+		return fault
+	case x == nil:
+		_, fault = io.Copy(io.Discard, resp.Body)
+		return fault
+	case fault != nil && p.cut:
+		return nil // nobody wants it any more
+	case fault != nil:
+		_, _ = s.Abort(x.ID())
+		return fault
+	}
+	if fault = d.g.Answer(ctx, s, x, resp); fault != nil && p.cut {
+		return nil
+	}
+	if fault == nil && !last {
+		_, fault = io.Copy(io.Discard, resp.Body) // of an exchange that ended meanwhile
+	}
+	return fault
+}
+
+// posted reads response messages from the content of a POST.
+type posted struct {
+	*bufio.Reader
+	d    *reverseHTTP
+	body io.Reader
+	rc   *http.ResponseController
+	// size is that of the whole content, or negative where nobody said; taken is what
+	// was read of it.
+	size, taken int64
+	// head is how much may still be read of a head; negative where there is no bound.
+	head int
+	// over is closed when nobody wants what is read. cut tells that it was.
+	over <-chan struct{}
+	cut  bool
+	// mu guards whole, which says that all was read.
+	mu    sync.Mutex
+	whole bool
+}
+
+func (d *reverseHTTP) newPosted(w http.ResponseWriter, r *http.Request) *posted {
+	p := &posted{d: d, body: r.Body, rc: http.NewResponseController(w), size: r.ContentLength, head: -1}
+	p.Reader = bufio.NewReader(source{p})
+	return p
+}
+
+// source is what the reader of posted reads.
+type source struct{ *posted }
+
+var errLongHead = errors.New("its head is larger than this gateway takes")
+
+// Read reads while the program sends, which may take its time between two parts of an
+// answer as on the control API.
+func (s source) Read(b []byte) (int, error) {
+	p := s.posted
+	if p.head == 0 {
+		return 0, errLongHead
+	}
+	if p.head > 0 && len(b) > p.head {
+		b = b[:p.head]
+	}
+	if p.whole {
+		return 0, io.EOF
+	}
+	_ = p.rc.SetReadDeadline(time.Now().Add(p.d.g.Registry().Times().Part + time.Second))
+	select {
+	case <-p.over:
+		p.cut = true
+		return 0, io.ErrUnexpectedEOF
+	default:
+	}
+	n, err := p.body.Read(b)
+	p.taken += int64(n)
+	if p.head > 0 {
+		p.head -= n
+	}
+	if err == io.EOF {
+		// From here on net/http listens on the connection, for all requests to come.
+		p.mu.Lock()
+		p.whole = true
+		_ = p.rc.SetReadDeadline(time.Time{})
+		p.mu.Unlock()
+	} else if err != nil {
+		select {
+		case <-p.over:
+			p.cut = true
+		default:
+		}
+	}
+	return n, err
+}
+
+// watch ends the reading when the exchange ends, and gives what ends that.
+func (p *posted) watch(x *claim.Exchange) (end func()) {
+	over, read := x.Over(), make(chan struct{})
+	p.over = over
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		select {
+		case <-over:
+			p.mu.Lock()
+			if !p.whole {
+				_ = p.rc.SetReadDeadline(time.Unix(1, 0))
+			}
+			p.mu.Unlock()
+		case <-read:
+		}
+	})
+	return func() {
+		p.over = nil
+		close(read)
+		watcher.Wait()
+	}
+}
+
+// ended tells whether nothing but ends of lines is left.
+func (p *posted) ended() bool {
+	for {
+		b, err := p.ReadByte()
+		if err != nil {
+			return err == io.EOF
+		}
+		if b != '\r' && b != '\n' {
+			_ = p.UnreadByte()
+			return false
+		}
+	}
+}
+
+// mostInterims is how many interim responses may come before a final one.
+const mostInterims = 32
+
+// response reads the next response to a request with a method, and calls inform with
+// each interim one before it. Its content is the rest of the POST where nothing tells
+// its length.
+func (p *posted) response(method string, inform func(*http.Response)) (*http.Response, error) {
+	for range mostInterims {
+		p.head = p.d.g.HeadBytes()
+		if p.ended() {
+			return nil, io.ErrUnexpectedEOF
+		}
+		resp, err := http.ReadResponse(p.Reader, &http.Request{Method: method})
+		if p.head == 0 && err != nil {
+			err = errLongHead
+		}
+		p.head = -1
+		switch {
+		case err != nil:
+			return nil, err
+		case resp.StatusCode == http.StatusSwitchingProtocols:
+			return nil, errors.New("an upgrade cannot be carried")
+		case resp.StatusCode < 200:
+			inform(resp)
+			continue
+		case resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 && p.size >= 0 && method != http.MethodHead:
+			resp.ContentLength = p.size - p.taken + int64(p.Buffered())
+			resp.Header.Set("Content-Length", strconv.FormatInt(resp.ContentLength, 10))
+		}
+		return resp, nil
+	}
+	return nil, errors.New("it has too many interim responses")
+}

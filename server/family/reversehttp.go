@@ -1,0 +1,225 @@
+package family
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+	"reversehttp/server/gateway"
+)
+
+// reverseHTTP is the door for ReverseHttp as of 2008 to 2012. Its URLs have all that a
+// program needs to come back after any loss:
+//
+//	access point  {control}reversehttp
+//	private URL   {control}reversehttp/{label}/{token}
+//	Request URL   {control}reversehttp/{label}/{token}/{session}/{cursor}
+//
+// with the token as base64url. A poll of a Request URL acknowledges what came up to its
+// cursor, and opens the session where there is none. The reply to the request that the
+// poll gave is posted to the same URL, so a URL gives one request, or one pipeline:
+// where another poll of it is open that one ends, and is sent to a URL of its own.
+type reverseHTTP struct {
+	g           *gateway.Gateway
+	sharedToken bool
+}
+
+const reverseHTTPName = "reversehttp"
+
+func newReverseHTTP(g *gateway.Gateway, o Options) gateway.Door {
+	d := &reverseHTTP{g, o.SharedToken}
+	return gateway.Door{Name: reverseHTTPName, URL: d.accessPoint(), Routes: func(r chi.Router) {
+		look := func(path string, h http.HandlerFunc) {
+			r.Get(path, h)
+			r.Head(path, h)
+		}
+		look("/reversehttp", d.service)
+		r.Post("/reversehttp", d.register)
+		look("/reversehttp/{label}/{token}", d.state)
+		r.Put("/reversehttp/{label}/{token}", d.change)
+		r.Delete("/reversehttp/{label}/{token}", d.remove)
+		r.Get("/reversehttp/{label}/{token}/{session}/{cursor}", d.poll)
+		r.Post("/reversehttp/{label}/{token}/{session}/{cursor}", d.reply)
+	}}
+}
+
+func (d *reverseHTTP) accessPoint() string { return d.g.ControlURL() + "reversehttp" }
+
+func (d *reverseHTTP) privateURL(label, token string) string {
+	return d.accessPoint() + "/" + label + "/" + base64.RawURLEncoding.EncodeToString([]byte(token))
+}
+
+func (d *reverseHTTP) requestURL(label, token, session, cursor string) string {
+	return d.privateURL(label, token) + "/" + session + "/" + cursor
+}
+
+// freshURL gives a Request URL of a session that a poll of it opens.
+func (d *reverseHTTP) freshURL(label, token string) string {
+	session, cursor := claim.Place()
+	return d.requestURL(label, token, session, cursor)
+}
+
+// place is what the path of a private or Request URL says.
+type place struct{ label, token, session, cursor string }
+
+func (d *reverseHTTP) placeOf(r *http.Request) (place, error) {
+	token, err := base64.RawURLEncoding.DecodeString(chi.URLParam(r, "token"))
+	if err != nil || !claim.ValidToken(string(token)) {
+		return place{}, gateway.Problem(schema.CodeNotFound, "")
+	}
+	at := place{chi.URLParam(r, "label"), string(token), chi.URLParam(r, "session"), chi.URLParam(r, "cursor")}
+	return at, d.mayUse(at.token)
+}
+
+// mayUse refuses the token that anyone could share.
+func (d *reverseHTTP) mayUse(token string) error {
+	if token == "-" && !d.sharedToken {
+		return gateway.Problem(schema.CodeBadToken, `The token "-" is nobody's own: whoever knows the name could take the claim. Choose another token, or leave it out to be given one.`)
+	}
+	return nil
+}
+
+// steal is how long a poll is held back that ended because there is another of the
+// same URL, or that came for what the program has had. It keeps programs that poll
+// one URL in spite of the next from chasing each other.
+const steal = time.Second
+
+// poll answers GET {Request URL}.
+func (d *reverseHTTP) poll(w http.ResponseWriter, r *http.Request) {
+	at, err := d.placeOf(r)
+	if err != nil {
+		d.g.Refuse(w, r, err)
+		return
+	}
+	wait := d.g.Registry().Times().Wait
+	until := time.Now().Add(wait)
+	s, batch, err := d.next(r, at, wait)
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	switch {
+	case errors.Is(err, context.Canceled):
+		panic(http.ErrAbortHandler) // nobody is there to be answered
+	case errors.Is(err, claim.ErrSpent), err == nil && batch == nil && time.Now().Before(until):
+		if c := d.g.Registry().Lookup(at.label); c != nil && !c.Owns(at.token) { // it was changed
+			d.g.Refuse(w, r, claim.ErrLabelTaken)
+			return
+		}
+		hold := time.NewTimer(steal)
+		defer hold.Stop()
+		select {
+		case <-hold.C:
+		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
+		}
+		d.nothing(w, d.freshURL(at.label, at.token))
+	case err != nil:
+		d.g.Refuse(w, r, err)
+	case batch == nil:
+		d.nothing(w, d.requestURL(at.label, at.token, at.session, at.cursor))
+	default:
+		d.give(w, r, at, s, batch)
+	}
+}
+
+// next polls the session of a Request URL, which it opens where there is none.
+func (d *reverseHTTP) next(r *http.Request, at place, wait time.Duration) (*claim.Session, *claim.Batch, error) {
+	most := 1
+	if accepts(r, "application/http") {
+		most = 0
+	}
+	s := d.g.Registry().Session(at.label, at.session)
+	var err error
+	for range 3 { // it may end between two steps
+		if s == nil || !s.Claim().Owns(at.token) {
+			s, err = d.g.Resume(r, reverseHTTPName, at.label, at.token, at.session, at.cursor)
+		}
+		switch {
+		case errors.Is(err, claim.ErrBadCursor):
+			return nil, nil, gateway.Problem(schema.CodeNotFound, "")
+		case err != nil:
+			return nil, nil, err
+		case s.Door() != reverseHTTPName:
+			return nil, nil, claim.ErrNoSession
+		}
+		batch, err := s.Poll(r.Context(), &at.cursor, wait, most)
+		switch {
+		case errors.Is(err, claim.ErrLeaseEnded), errors.Is(err, claim.ErrSessionFenced), errors.Is(err, claim.ErrNoSession):
+			s = nil
+		case errors.Is(err, claim.ErrBadCursor):
+			return nil, nil, gateway.Problem(schema.CodeNotFound, "")
+		default:
+			return s, batch, err
+		}
+	}
+	return nil, nil, claim.ErrNoSession
+}
+
+// nothing answers a poll that was given no request.
+func (d *reverseHTTP) nothing(w http.ResponseWriter, next string) {
+	w.Header().Set("Link", "<"+next+`>; rel="next"`)
+	gateway.BoundWrite(w, 0)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// give answers a poll with the requests of a batch, up to the first whose content
+// comes as the visitor sends it. What is left comes with the next poll.
+func (d *reverseHTTP) give(w http.ResponseWriter, r *http.Request, at place, s *claim.Session, batch *claim.Batch) {
+	var m messages
+	for i := range batch.Messages {
+		one := &batch.Messages[i]
+		batch.Cursor = one.Cursor
+		if m.add(d.g.RequestOf(r.Context(), s, one), one.Exchange.Request()); m.stream != nil {
+			batch.Messages = batch.Messages[:i+1]
+			break
+		}
+	}
+	d.g.Delivered(batch)
+	h := w.Header()
+	h.Set("Link", "<"+d.requestURL(at.label, at.token, at.session, batch.Cursor)+`>; rel="next"`)
+	h.Set("Requesting-Client", requestingClient(batch.Messages[0].Exchange.Request().RemoteAddr))
+	h.Set("Content-Type", "message/http")
+	if len(batch.Messages) > 1 || accepts(r, "application/http") && !accepts(r, "message/http") {
+		h.Set("Content-Type", "application/http")
+	}
+	// It is a stranger's, on the control origin.
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "sandbox")
+	defer s.Work()()
+	m.write(w)
+}
+
+// accepts tells whether Accept names a media type, which has a quality then.
+func accepts(r *http.Request, media string) bool {
+	for _, v := range r.Header["Accept"] {
+		for one := range strings.SplitSeq(v, ",") {
+			name, parameters, _ := strings.Cut(one, ";")
+			if strings.EqualFold(strings.TrimSpace(name), media) && !strings.HasPrefix(strings.ReplaceAll(parameters, " ", "")+",", "q=0,") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// requestingClient gives an address as the IPv4 address and port that programs look
+// for, some of them up to the first colon. Another address is 0.0.0.0, which is
+// nobody's; the Forwarded field of the request tells the true one.
+func requestingClient(remoteAddr string) string {
+	a, err := netip.ParseAddrPort(remoteAddr)
+	if err != nil { // a proxy may tell no port
+		addr, _ := netip.ParseAddr(remoteAddr)
+		a = netip.AddrPortFrom(addr, 0)
+	}
+	if addr := a.Addr().Unmap(); addr.Is4() {
+		return netip.AddrPortFrom(addr, a.Port()).String()
+	}
+	return netip.AddrPortFrom(netip.IPv4Unspecified(), a.Port()).String()
+}
