@@ -31,7 +31,6 @@ func (g *Gateway) ListenTLS(l net.Listener, config *tls.Config, protocols map[st
 	}
 	slices.Sort(config.NextProtos[2:])
 	slices.Reverse(config.NextProtos[2:])
-	config.MinVersion = max(config.MinVersion, tls.VersionTLS12) // RFC 9113, 9.2
 	config.CipherSuites = cipherSuites
 	t := &tlsListener{Listener: l, gateway: g, config: config, protocols: protocols, accepted: make(chan acceptance)}
 	t.ctx, t.end = context.WithCancel(context.Background())
@@ -40,7 +39,7 @@ func (g *Gateway) ListenTLS(l net.Listener, config *tls.Config, protocols map[st
 }
 
 // cipherSuites are those of TLS 1.2 that HTTP/2 does not prohibit (RFC 9113,
-// appendix A) and that Go has.
+// appendix A) and that Go has. What is older has none of them (RFC 9113, 9.2).
 var cipherSuites = []uint16{
 	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
 	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,

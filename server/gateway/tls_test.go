@@ -75,7 +75,7 @@ func TestHTTP2IsChosenAheadOfOthers(t *testing.T) {
 
 // RFC 9113, 9.2: net/http would refuse what is below that, if it knew.
 func TestTLSIsAsHTTP2DemandsIt(t *testing.T) {
-	_, address := onTCP(t, Options{}, &tls.Config{Certificates: []tls.Certificate{certificate()}})
+	_, address := onTCP(t, Options{}, &tls.Config{Certificates: []tls.Certificate{certificate()}, MinVersion: tls.VersionTLS10})
 	for name, c := range map[string]*tls.Config{
 		"TLS 1.1":             {MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10},
 		"a prohibited cipher": {MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}},
