@@ -1,6 +1,7 @@
 package family
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/url"
@@ -21,7 +22,8 @@ const (
 )
 
 // ietf is the drafts of the IETF: ptth (draft-kazuho-ptth-ptth-01) and reverse
-// (draft-kazuho-httpbis-reverse-tunnel-00), by Upgrade and by extended CONNECT.
+// (draft-kazuho-httpbis-reverse-tunnel-00), by Upgrade and by extended CONNECT, and
+// those that begin turned, by TLS (draft-thomson-ptth-potato-00).
 type ietf struct{ g *gateway.Gateway }
 
 const wellKnown = "/.well-known/ptth/"
@@ -32,6 +34,10 @@ func newIETF(g *gateway.Gateway) gateway.Door {
 		Name: "ietfPtth", URL: strings.TrimSuffix(g.ControlURL(), "/") + wellKnown + "{origin}/",
 		Routes: func(r chi.Router) { r.HandleFunc(wellKnown+"*", d.accept) },
 		Tunnel: d.tunnel,
+		ALPN: map[string]func(*tls.Conn){
+			"rh2": func(c *tls.Conn) { d.reversed(c, http2Name) },
+			"rh1": func(c *tls.Conn) { d.reversed(c, http1) },
+		},
 	}
 }
 

@@ -205,7 +205,15 @@ func (w *town) serveOn(c net.Conn, h http.Handler) *http.Server {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
 	p.SetUnencryptedHTTP2(true)
-	s := &http.Server{Handler: h, Protocols: p}
+	claiming := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path != claimPath:
+			h.ServeHTTP(rw, r)
+		case r.Method == http.MethodGet:
+			_, _ = io.WriteString(rw, `{"label":"demo","token":"t0"}`)
+		}
+	})
+	s := &http.Server{Handler: claiming, Protocols: p}
 	w.ends.Go(func() { _ = s.Serve(listenOn(c)) })
 	w.t.Cleanup(func() { _ = s.Close() })
 	return s

@@ -28,6 +28,8 @@ type turned struct {
 	client *http.ClientConn
 	// ask sends a request for an exchange of a session.
 	ask func(*claim.Session, *claim.Message, *http.Request) (*http.Response, error)
+	// send sends any request.
+	send func(*http.Request) (*http.Response, error)
 	// answered is told of each exchange whose answer the gateway has. Nil means nobody.
 	answered func(id string)
 
@@ -71,13 +73,16 @@ func turn(g *gateway.Gateway, conn net.Conn, protocol string) (*turned, error) {
 	}
 	t := &turned{g: g, conn: conn, client: client, room: make(chan struct{})}
 	t.ask = func(_ *claim.Session, m *claim.Message, req *http.Request) (*http.Response, error) {
+		if upgrade := m.Exchange.Request().Upgrade; quiet != nil && upgrade != "" {
+			req.Header["Connection"], req.Header["Upgrade"] = []string{"Upgrade"}, []string{upgrade}
+		}
+		return t.send(req)
+	}
+	t.send = func(req *http.Request) (*http.Response, error) {
 		if quiet != nil {
 			quiet.asked.Store(true)
-			if upgrade := m.Exchange.Request().Upgrade; upgrade != "" {
-				req.Header["Connection"], req.Header["Upgrade"] = []string{"Upgrade"}, []string{upgrade}
-			}
 		}
-		return t.client.RoundTrip(req)
+		return client.RoundTrip(req)
 	}
 	t.broken, t.stop = context.WithCancel(context.Background())
 	client.SetStateHook(func(c *http.ClientConn) {

@@ -26,6 +26,8 @@ var ways = map[string]func(*town) *talk{
 	"ptth with h2":       func(w *town) *talk { return w.turned(w.ietf("ptth", "h2, http%2F1.1")) },
 	"ptth with http/1.1": func(w *town) *talk { return w.turned(w.ietf("ptth", "http%2F1.1")) },
 	"reverse with h2":    func(w *town) *talk { return w.turned(w.ietf("reverse", "h2")) },
+	"rh2":                func(w *town) *talk { return w.reversed("rh2") },
+	"rh1":                func(w *town) *talk { return w.reversed("rh1") },
 }
 
 // turned sends head, and gives the connection after 101.
@@ -50,6 +52,7 @@ func eachWay(t *testing.T, h http.Handler, test func(t *testing.T, w *town, way 
 		t.Run(name, func(t *testing.T) {
 			w := newTown(t, gateway.Options{})
 			w.serveOn(turn(w), h)
+			waitFor(t, func() bool { return w.Registry().Stats().Polls == 1 })
 			test(t, w, name)
 		})
 	}
@@ -258,6 +261,7 @@ func TestARequestMovesOnWhenItsConnectionIsLost(t *testing.T) {
 				had <- struct{}{}
 				<-r.Context().Done()
 			}))
+			waitFor(t, func() bool { return w.Registry().Stats().Polls == 1 })
 			get := w.visit("GET", "demo", "/", "")
 			<-had
 			post := (*visit)(nil)

@@ -121,6 +121,15 @@ func (g *Gateway) sessionURL(s *claim.Session) string {
 	return g.claimURL(s.Claim()) + "/sessions/" + s.ID()
 }
 
+// Settings checks what an owner wants of a claim. An error is for [Gateway.Refuse].
+func Settings(ask schema.ClaimRequest) (claim.Settings, error) {
+	s, p := settings(ask.Lease, ask.TimeoutMs, ask.Redeliver)
+	if p != nil {
+		return s, p
+	}
+	return s, nil
+}
+
 // settings checks what an owner wants of a claim.
 func settings(lease, timeoutMs *int, redeliver *schema.Redeliver) (s claim.Settings, err *problem) {
 	if lease != nil {
@@ -218,6 +227,12 @@ func (g *Gateway) change(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Gateway) writeState(w http.ResponseWriter, c *claim.Claim) {
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, http.StatusOK, g.State(c))
+}
+
+// State tells the state of a claim.
+func (g *Gateway) State(c *claim.Claim) schema.ClaimState {
 	st := c.State()
 	out := schema.ClaimState{
 		Label: st.Label, URL: g.public.base(st.Label), Lease: int(st.Lease / time.Second),
@@ -231,8 +246,7 @@ func (g *Gateway) writeState(w http.ResponseWriter, c *claim.Claim) {
 	for _, s := range st.Sessions {
 		out.Sessions = append(out.Sessions, schema.SessionState{ID: s.ID, Parked: s.Parked, Held: s.Held, IdleMs: int(s.Idle.Milliseconds())})
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	writeJSON(w, http.StatusOK, out)
+	return out
 }
 
 // remove answers DELETE {claim}.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"html/template"
@@ -154,14 +155,23 @@ func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 		p.send(w, k.status, content.Bytes())
 		return
 	}
-	body := schema.Problem{Title: http.StatusText(k.status), Status: k.status, Code: p.code, Detail: p.detail}
+	h.Set("Content-Type", "application/problem+json")
+	_ = json.NewEncoder(&content).Encode(p.content())
+	p.send(w, k.status, content.Bytes())
+}
+
+// content gives the problem as it is told.
+func (p *problem) content() schema.Problem {
+	k := kinds[p.code]
+	body := schema.Problem{Title: http.StatusText(k.status), Status: k.status, Code: p.code, Detail: cmp.Or(p.detail, k.detail)}
 	if p.pointer != "" {
 		body.Pointer = &p.pointer
 	}
-	h.Set("Content-Type", "application/problem+json")
-	_ = json.NewEncoder(&content).Encode(body)
-	p.send(w, k.status, content.Bytes())
+	return body
 }
+
+// ProblemOf gives what [Gateway.Refuse] tells of an error.
+func ProblemOf(err error) schema.Problem { return problemOf(err).content() }
 
 // send tells how long the content is, so that it is whole for a visitor whom
 // the gateway listens to for a while yet.

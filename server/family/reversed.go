@@ -1,0 +1,99 @@
+package family
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+	"reversehttp/server/gateway"
+)
+
+// claimPath is where a program that is the client of TLS and the server of HTTP tells
+// what it claims, and is told what it got.
+const claimPath = "/.well-known/reversehttp/claim"
+
+// claimTime is how long a program may take to tell; mostClaim, with how many bytes.
+const (
+	claimTime = 10 * time.Second
+	mostClaim = 16 << 10
+)
+
+// reversed serves a connection of TLS whose client is the program's server of HTTP. It
+// is asked what it claims first.
+func (d *ietf) reversed(c *tls.Conn, inner string) {
+	t, err := turn(d.g, c, inner)
+	if err != nil {
+		return
+	}
+	s, err := d.askClaim(t, c.RemoteAddr().String())
+	var f *claim.Feed
+	if err == nil {
+		s.Plain()
+		if f, err = s.Feed(nil); err != nil {
+			_ = s.End(nil)
+		}
+	}
+	if err != nil {
+		t.tell("application/problem+json", gateway.ProblemOf(err))
+		t.serve()
+		return
+	}
+	t.tell("application/json", d.g.State(s.Claim()))
+	t.serve(&feed{Feed: f, session: s, own: true})
+}
+
+// askClaim asks the program what it claims, and opens a session for it.
+func (d *ietf) askClaim(t *turned, from string) (*claim.Session, error) {
+	resp, content, err := t.own(http.MethodGet, "", nil)
+	var ask schema.ClaimRequest
+	if err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(content, &ask) != nil || ask.Label == nil || ask.Token == nil {
+		return nil, gateway.Problem(schema.CodeBadJSON, "GET "+claimPath+" is to answer 200 with a JSON object of label and token, as POST /claims takes it.")
+	}
+	set, err := gateway.Settings(ask)
+	if err != nil {
+		return nil, err
+	}
+	if !claim.ValidToken(*ask.Token) {
+		return nil, gateway.Problem(schema.CodeBadToken, "")
+	}
+	return d.g.EnterWith(&http.Request{RemoteAddr: from, Header: http.Header{}}, *ask.Label, *ask.Token, set)
+}
+
+// tell tells the program what became of its claim. Its answer says nothing.
+func (t *turned) tell(media string, what any) {
+	content, err := json.Marshal(what)
+	if err != nil {
+		panic("family: " + err.Error()) // our own types always marshal
+	}
+	_, _, _ = t.own(http.MethodPut, media, content)
+}
+
+// own makes a request that no visitor made, of which only the gateway speaks.
+func (t *turned) own(method, media string, content []byte) (*http.Response, []byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), claimTime)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(t.g.ControlURL(), "/")+claimPath, bytes.NewReader(content))
+	if err != nil {
+		return nil, nil, err
+	}
+	if media != "" {
+		req.Header.Set("Content-Type", media)
+	}
+	resp, err := t.send(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(io.LimitReader(resp.Body, mostClaim+1))
+	if len(got) > mostClaim {
+		err = io.ErrShortBuffer
+	}
+	return resp, got, err
+}

@@ -1,0 +1,119 @@
+package family
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"reversehttp/server/gateway"
+)
+
+// reversed makes a connection of TLS that begins turned.
+func (w *town) reversed(protocol string) *talk {
+	w.t.Helper()
+	lent := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
+	defer lent.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	server, err := l.Accept()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	sealed := tls.Server(server, &tls.Config{Certificates: lent.TLS.Certificates, NextProtos: []string{"h2", "http/1.1", "rh2", "rh1"}})
+	w.ends.Go(func() {
+		if err := sealed.Handshake(); err == nil {
+			w.ALPN()[sealed.ConnectionState().NegotiatedProtocol](sealed)
+		}
+	})
+	c := tls.Client(client, &tls.Config{RootCAs: lent.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs, ServerName: "example.com", NextProtos: []string{protocol}})
+	if err := c.Handshake(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = c.Close() })
+	return &talk{Conn: c, in: bufio.NewReader(c), t: w.t}
+}
+
+func TestAProgramThatConnectsByTLSLearnsWhatItGot(t *testing.T) {
+	for name, x := range map[string]struct{ says, told string }{
+		"a claim":       {`{"label":"mine","token":"t1","lease":90}`, `"label":"mine","url":"*/","lease":90`},
+		"another's":     {`{"label":"demo","token":"t1"}`, `"code":"label_taken"`},
+		"no token":      {`{"label":"mine"}`, `"code":"bad_json"`},
+		"no JSON":       {`hello`, `"code":"bad_json"`},
+		"a bad lease":   {`{"label":"mine","token":"t1","lease":0}`, `"code":"bad_lease"`},
+		"a bad label":   {`{"label":"-","token":"t1"}`, `"code":"bad_label"`},
+		"a bad token":   {`{"label":"mine","token":"ü"}`, `"code":"bad_token"`},
+		"an empty word": {`{"label":"mine","token":""}`, `"code":"bad_token"`},
+	} {
+		for _, protocol := range []string{"rh1", "rh2"} {
+			t.Run(name+" "+protocol, func(t *testing.T) {
+				w := newTown(t, gateway.Options{})
+				w.serveOn(ways["PTTH"](w), http.NotFoundHandler())
+				told := make(chan string, 1)
+				p := new(http.Protocols)
+				p.SetHTTP1(true)
+				p.SetUnencryptedHTTP2(true)
+				s := &http.Server{Protocols: p, Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+					if r.Method == http.MethodPut {
+						b, _ := io.ReadAll(r.Body)
+						told <- string(b)
+						return
+					}
+					if r.Method != "GET" || r.URL.Path != claimPath || r.Host != w.host() {
+						t.Errorf("%s %s of %s, want to be asked for a claim", r.Method, r.URL, r.Host)
+					}
+					_, _ = io.WriteString(rw, x.says)
+				})}
+				w.ends.Go(func() { _ = s.Serve(listenOn(w.reversed(protocol))) })
+				t.Cleanup(func() { _ = s.Close() })
+				want := strings.ReplaceAll(x.told, "*/", strings.Replace(w.Base("demo"), "demo", "mine", 1))
+				select {
+				case got := <-told:
+					if !strings.Contains(got, want) {
+						t.Errorf("told %s, want %s", got, want)
+					}
+				case <-time.After(10 * time.Second):
+					t.Errorf("told nothing, want %s", want)
+				}
+			})
+		}
+	}
+}
+
+func TestAProgramThatClaimsInNoOrderIsHungUpOn(t *testing.T) {
+	for name, says := range map[string]string{
+		"before it is asked": "HTTP/1.1 200 OK\r\n",
+		"far too much":       fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", 2*mostClaim, `{"label":"mine","token":"t1"}`+strings.Repeat(" ", mostClaim)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newTown(t, gateway.Options{})
+			c := w.reversed("rh1")
+			if name != "before it is asked" {
+				c.request()
+			}
+			_, _ = io.WriteString(c.Conn, says)
+			_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+			if _, err := io.ReadAll(c); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("the connection is still open")
+			}
+			if n := w.Registry().Stats().Sessions; n != 0 {
+				t.Errorf("%d sessions, want none", n)
+			}
+		})
+	}
+}
