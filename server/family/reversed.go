@@ -35,7 +35,7 @@ func (d *ietf) reversed(c *tls.Conn, inner string) {
 	s, err := d.askClaim(t, c.RemoteAddr().String())
 	var f *claim.Feed
 	if err == nil {
-		s.Plain()
+		s.Plain("ietfPtth")
 		if f, err = s.Feed(nil); err != nil {
 			_ = s.End(nil)
 		}
@@ -63,7 +63,11 @@ func (d *ietf) askClaim(t *turned, from string) (*claim.Session, error) {
 	if !claim.ValidToken(*ask.Token) {
 		return nil, gateway.Problem(schema.CodeBadToken, "")
 	}
-	return d.g.EnterWith(&http.Request{RemoteAddr: from, Header: http.Header{}}, *ask.Label, *ask.Token, set)
+	o, err := d.g.EnterWith(&http.Request{RemoteAddr: from, Header: http.Header{}}, *ask.Label, *ask.Token, set)
+	if err != nil {
+		return nil, err
+	}
+	return o.Session, nil
 }
 
 // tell tells the program what became of its claim. Its answer says nothing.
