@@ -24,6 +24,9 @@ func (s *Session) Plain(door string) {
 	s.claim.mu.Lock()
 	defer s.claim.mu.Unlock()
 	s.door = door
+	if s.gone == nil {
+		s.death.after(s.lifetime())
+	}
 }
 
 // Door gives the name of the door that made the session plain, or "".

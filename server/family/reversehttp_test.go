@@ -243,6 +243,23 @@ func TestAReplyThatIsNoneIsABadAnswer(t *testing.T) {
 	}
 }
 
+func TestAHeadThatDoesNotEndIsRefusedBeforeItsEnd(t *testing.T) {
+	inBubble(t, gateway.Options{}, func(b *bubble) {
+		first := b.register("name=demo&token=t0")
+		v := b.visit("demo", "GET", "/")
+		b.ask(get(first)).is(t, 200, "*")
+		// More is to come, and the program waits.
+		start := time.Now()
+		head := "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 100_000)
+		got := b.begin("POST " + first + " HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 99999999\r\n\r\n" + head)
+		synctest.Wait()
+		v.wait().is(t, 502, "*")
+		if got := got.wait(); got.code() != "bad_answer" || time.Since(start) > time.Second {
+			t.Errorf("program got %d %s after %v, want bad_answer at once", got.StatusCode, got.body, time.Since(start))
+		}
+	})
+}
+
 func TestChunkedContentThatFailsCutsTheAnswer(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		first := b.register("name=demo&token=t0")

@@ -1,0 +1,196 @@
+package claim
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// plain opens a plain session of demo.
+func (s *scene) plain() *Session {
+	s.t.Helper()
+	p := s.session()
+	p.Plain("old")
+	return p
+}
+
+// given tells the exchange of a place, and fails the test unless it is known or not as
+// wanted.
+func (s *scene) given(from *Session, cursor string, nth int, want bool) *Exchange {
+	s.t.Helper()
+	x, known, err := from.Given(cursor, nth)
+	if err != nil || known != want {
+		s.t.Fatalf("given %s %d = %v %v, want %v", cursor, nth, known, err, want)
+	}
+	return x
+}
+
+func TestAPlainSessionNumbersRequestsFromWhereItsProgramIs(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		p := s.plain()
+		zero := p.Cursor()
+		one, two := s.visit("GET"), s.visit("POST")
+		b := s.take(p, &zero)
+		if got := ids(b); len(got) != 2 {
+			t.Fatalf("batch = %v, want two", got)
+		}
+		if s.given(p, zero, 0, true) != one.x || s.given(p, zero, 1, true) != two.x {
+			t.Error("numbers are not those of the batch")
+		}
+		s.given(p, zero, 2, false)
+		one.leave()
+		one.failed(Abandoned, ErrVisitorGone, HandedUnknown)
+		// The answer to the poll was lost: what is left is given under the first number.
+		three := s.visit("GET")
+		b = s.take(p, &zero)
+		if s.given(p, zero, 0, true) != two.x || s.given(p, zero, 1, true) != three.x || b.Messages[0].Attempt != 2 {
+			t.Errorf("batch = %v", ids(b))
+		}
+		s.answer(p, two.x, 200, Accepted)
+		two.answered(200)
+		if x := s.given(p, zero, 0, true); x != nil {
+			t.Errorf("ended exchange = %v, want none open", x)
+		}
+		if _, err := p.Poll(t.Context(), &zero, 0, 0); !errors.Is(err, ErrSpent) {
+			t.Errorf("poll for what was answered = %v, want ErrSpent", err)
+		}
+		if b := s.take(p, &b.Cursor); b != nil {
+			t.Errorf("batch = %v, want none", ids(b))
+		}
+		if _, err := p.Poll(t.Context(), &zero, 0, 0); !errors.Is(err, ErrSpent) {
+			t.Errorf("poll for what was acknowledged = %v, want ErrSpent", err)
+		}
+		s.answer(p, three.x, 200, Accepted)
+		time.Sleep(3 * time.Minute)
+		s.given(p, zero, 0, false)
+	})
+}
+
+func TestAPlainSessionHearsOfNoCancellation(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		p := s.plain()
+		zero := p.Cursor()
+		v := s.visit("GET")
+		_, next := s.one(p, &zero)
+		poll := park(p, &next, time.Minute)
+		v.leave()
+		if !poll.open() {
+			t.Errorf("poll = %+v %v, want it open", poll.batch, poll.err)
+		}
+		poll.stop()
+	})
+}
+
+func TestAPlainSessionForgetsNumbersWithTheirExchanges(t *testing.T) {
+	inScene(t, Options{Limits: Limits{Tombstones: 4}}, func(t *testing.T, s *scene) {
+		p := s.plain()
+		for range 20 {
+			v := s.visit("GET")
+			s.answer(p, must(s.one(p, nil)), 200, Accepted)
+			v.answered(200)
+		}
+		if n := len(p.numbered); n > 4 {
+			t.Errorf("%d numbers kept, want 4 at most", n)
+		}
+		zero := p.Cursor()
+		if _, err := p.Poll(t.Context(), &zero, 0, 0); !errors.Is(err, ErrSpent) {
+			t.Errorf("poll = %v, want ErrSpent", err)
+		}
+	})
+}
+
+func must(m Message, _ string) *Exchange { return m.Exchange }
+
+func TestAPlainSessionLivesWhileItIsBusy(t *testing.T) {
+	lease, timeout := time.Hour, 10*time.Minute
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		busy := s.session(Settings{Lease: &lease, Timeout: &timeout})
+		busy.Plain("old")
+		idle := s.plain()
+		v := s.visit("POST")
+		m, _ := s.one(busy, nil)
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if idle.gone == nil || s.claim.Idle("old") != busy {
+			t.Error("the idle session lives, or the busy one does not")
+		}
+		s.answer(busy, m.Exchange, 200, Accepted)
+		v.answered(200)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if busy.gone == nil {
+			t.Error("the session lives on though it is busy no more")
+		}
+		if s.Lookup("demo") == nil {
+			t.Error("the claim ended before its lease")
+		}
+	})
+}
+
+func TestASessionIsResumed(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		p := s.plain()
+		id, at := p.ID(), "7-"+p.ID()[:6]
+		if o, err := s.Resume("old", "demo", "t0", id, at); err != nil || o.Session != p {
+			t.Errorf("resume what lives = %v, want the same", err)
+		}
+		if _, err := s.Resume("other", "demo", "t0", id, at); !errors.Is(err, ErrNoSession) {
+			t.Errorf("resume of another door = %v, want ErrNoSession", err)
+		}
+		if _, err := s.Resume("old", "demo", "t1", id, at); !errors.Is(err, ErrLabelTaken) {
+			t.Errorf("resume with another token = %v, want ErrLabelTaken", err)
+		}
+		if _, err := s.Resume("old", "stranger", "t1", id, at); !errors.Is(err, ErrNoSession) {
+			t.Errorf("resume under another label = %v, want ErrNoSession", err)
+		}
+		time.Sleep(2 * time.Minute)
+		o, err := s.Resume("old", "demo", "t0", id, at)
+		if err != nil || o.Session == p || o.Session.ID() != id || !o.Created {
+			t.Fatalf("resume after the lease = %+v %v", o, err)
+		}
+		s.claim = o.Session.Claim()
+		time.Sleep(40 * time.Second)
+		v := s.visit("GET")
+		if _, next := s.one(o.Session, &at); next != "8-"+id[:6] {
+			t.Errorf("cursor = %s, want it to go on", next)
+		}
+		if got := s.given(o.Session, at, 0, true); got != v.x {
+			t.Error("the number is not the exchange's")
+		}
+		s.answer(o.Session, v.x, 200, Accepted)
+		time.Sleep(30 * time.Second) // the first session is forgotten meanwhile
+		if s.Session("demo", id) != o.Session {
+			t.Error("the resumed session was forgotten with the first")
+		}
+		// A place from before that nobody knows here is taken as it is.
+		ahead := "90-" + id[:6]
+		if b := s.take(o.Session, &ahead); b != nil {
+			t.Errorf("batch = %v", ids(b))
+		}
+		for _, c := range []struct{ id, cursor string }{
+			{"", "0-"}, {"short", "0-short"}, {id[:25] + "A", at}, {id[:25] + "/", at}, {id, "x-" + id[:6]}, {id, "07-" + id[:6]}, {id, "7"}, {id, "9999999999999999999-" + id[:6]}, {id, "-1-" + id[:6]},
+		} {
+			if _, err := s.Resume("old", "demo", "t0", c.id, c.cursor); !errors.Is(err, ErrBadCursor) {
+				t.Errorf("resume %q %q = %v, want ErrBadCursor", c.id, c.cursor, err)
+			}
+		}
+		fresh, first := Place()
+		if o, err := s.Resume("old", "demo", "t0", fresh, first); err != nil || o.Session.Cursor() != first {
+			t.Errorf("a fresh place = %v", err)
+		}
+	})
+}
+
+func TestAFullClaimResumesNothing(t *testing.T) {
+	inScene(t, Options{Limits: Limits{Sessions: 1}}, func(t *testing.T, s *scene) {
+		s.session()
+		id, first := Place()
+		if _, err := s.Resume("old", "demo", "t0", id, first); !errors.Is(err, ErrTooManyOpen) {
+			t.Errorf("resume = %v, want ErrTooManyOpen", err)
+		}
+		if s.Session("demo", id) != nil {
+			t.Error("the session that was refused is listed")
+		}
+	})
+}

@@ -1,0 +1,182 @@
+package family
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+	"reversehttp/server/gateway"
+)
+
+// comet is the door for COMET with JSON as of 2008. Every request of a program is a
+// POST to one URL a label: it carries the response to an event that the program was
+// given, or nothing, and is answered with the next event.
+//
+// A program says nothing of which poll it is. So each open poll has a session, and one
+// whose poll was answered is taken by the next poll that comes, whoever sends it: an
+// event is known by its id, in whichever session it is.
+type comet struct{ g *gateway.Gateway }
+
+const cometName = "comet2008"
+
+func newComet(g *gateway.Gateway) gateway.Door {
+	d := &comet{g}
+	return gateway.Door{Name: cometName, URL: g.ControlURL() + "comet/{label}", Routes: func(r chi.Router) {
+		r.Post("/comet/{label}", d.turn)
+	}}
+}
+
+// turn answers POST /comet/{label}.
+func (d *comet) turn(w http.ResponseWriter, r *http.Request) {
+	c, err := d.claim(r)
+	if err == nil {
+		err = d.take(w, r, c)
+	}
+	var e *event
+	if err == nil {
+		e, err = d.next(r, c)
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		panic(http.ErrAbortHandler) // nobody is there to be answered
+	case err != nil:
+		d.g.Refuse(w, r, err)
+		return
+	}
+	content := e.text()
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(content)))
+	gateway.BoundWrite(w, len(content))
+	_, _ = w.Write(content)
+}
+
+// claim gives the claim of r, whose token that shows. Where nobody has it, it is
+// claimed.
+func (d *comet) claim(r *http.Request) (*claim.Claim, error) {
+	label := chi.URLParam(r, "label")
+	token, _ := gateway.SecretOf(r)
+	if c := d.g.Registry().Lookup(label); c != nil && c.Owns(token) {
+		return c, nil
+	}
+	s, err := d.open(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.Claim(), nil
+}
+
+// open opens a session for one more poll.
+func (d *comet) open(r *http.Request) (*claim.Session, error) {
+	s, err := d.g.Enter(r, chi.URLParam(r, "label"))
+	if err == nil {
+		s.Plain(cometName)
+	}
+	return s, err
+}
+
+// take takes the response that r carries, if any. One to an event that is over, or not
+// known, is left: the program cannot help it.
+func (d *comet) take(w http.ResponseWriter, r *http.Request, c *claim.Claim) error {
+	content, done, err := d.g.ReadAnswer(w, r)
+	if err != nil {
+		return err
+	}
+	defer done()
+	resp, err := responseOf(content)
+	if err != nil || resp == nil {
+		return err
+	}
+	s, x := c.Holder(cometName, resp.id)
+	if x == nil {
+		return nil
+	}
+	fault := resp.fault
+	if fault != nil {
+		_, _ = s.Abort(x.ID())
+	} else {
+		fault = d.g.AnswerWhole(s, x, resp.status, resp.fields, resp.content)
+	}
+	if fault != nil {
+		return gateway.Problem(schema.CodeBadAnswer, "The content is no response to an event: "+fault.Error()+".")
+	}
+	return nil
+}
+
+// mostRaces bounds how often a poll looks for a session, where others take them from it.
+const mostRaces = 16
+
+// next gives the next event of c, or nil where none comes in time.
+func (d *comet) next(r *http.Request, c *claim.Claim) (*event, error) {
+	until := time.Now().Add(d.g.Registry().Times().Wait)
+	races := 0
+	for first := true; first || time.Now().Before(until); first = false {
+		s := c.Idle(cometName)
+		if token, _ := gateway.SecretOf(r); s == nil || !c.Owns(token) {
+			var err error
+			if s, err = d.open(r); err != nil {
+				return nil, err
+			}
+			c = s.Claim()
+		}
+		batch, err := s.Poll(r.Context(), nil, time.Until(until), 1)
+		switch {
+		case errors.Is(err, claim.ErrSessionFenced), errors.Is(err, claim.ErrLeaseEnded), errors.Is(err, claim.ErrNoSession), err == nil && batch == nil:
+			if races++; races > mostRaces {
+				return nil, nil
+			}
+		case err != nil:
+			return nil, err
+		default:
+			e, err := d.eventOf(r.Context(), s, batch)
+			if e != nil || err != nil {
+				return e, err
+			}
+		}
+	}
+	return nil, nil
+}
+
+// mostEvent bounds the content of an event that its visitor still sends, in bytes. The
+// program gets it whole.
+const mostEvent = 1 << 20
+
+// eventOf makes the request of a batch an event. It gives nil where the request ended
+// before all its content was there.
+func (d *comet) eventOf(ctx context.Context, s *claim.Session, batch *claim.Batch) (*event, error) {
+	x := batch.Messages[0].Exchange
+	asked := x.Request()
+	content := asked.Content
+	if asked.Stream != nil && asked.Upgrade == "" {
+		req := d.g.RequestOf(ctx, s, &batch.Messages[0])
+		tooLarge := req.ContentLength > mostEvent
+		if !tooLarge {
+			work := s.Work()
+			var err error
+			content, err = io.ReadAll(io.LimitReader(req.Body, mostEvent+1))
+			work()
+			switch tooLarge = len(content) > mostEvent; {
+			case ctx.Err() != nil:
+				_, _ = s.Abort(x.ID())
+				return nil, ctx.Err()
+			case err != nil:
+				return nil, nil
+			}
+		}
+		if tooLarge {
+			x.Reject(gateway.Problem(schema.CodeContentTooLarge, "The program behind this URL takes "+strconv.Itoa(mostEvent)+" bytes of content at most."))
+			return nil, nil
+		}
+	}
+	d.g.Delivered(batch)
+	return newEvent(x, content), nil
+}
