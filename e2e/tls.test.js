@@ -1,0 +1,104 @@
+// The gateway speaks TLS itself, so a browser speaks HTTP/2 to it, over which a page may stream what it sends.
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { noBrowser, startBrowser } from './browser.js'
+import { Gateway } from './gateway.js'
+import { until } from './until.js'
+
+describe('over TLS', { skip: noBrowser }, () => {
+  let gateway, browser, context, dir
+
+  before(async () => {
+    dir = mkdtempSync(join(tmpdir(), 'reversehttp-tls-'))
+    const goroot = execFileSync('go', ['env', 'GOROOT']).toString().trim()
+    const make = join(goroot, 'src/crypto/tls/generate_cert.go')
+    execFileSync('go', ['run', make, '--host', 'localhost', '--ecdsa-curve', 'P256'], { cwd: dir })
+    const files = ['--tls-cert', join(dir, 'cert.pem'), '--tls-key', join(dir, 'key.pem')]
+    ;[gateway, browser] = await Promise.all([Gateway.start(...files), startBrowser()])
+    context = await browser.newContext({ ignoreHTTPSErrors: true })
+  })
+  after(async () => {
+    await browser?.close()
+    await gateway?.stop()
+    rmSync(dir, { recursive: true, force: true })
+  })
+
+  test('a page streams what it sends to a page that handles it', async () => {
+    const server = await context.newPage()
+    const seen = []
+    await server.exposeFunction('seen', (text) => seen.push(text))
+    await server.goto(gateway.url)
+    const url = await server.evaluate(async () => {
+      const { serve } = await import('/sdk.js')
+      globalThis.claim = await serve(async (request) => {
+        if (request.method === 'GET') {
+          return new Response('<!doctype html>', { headers: { 'Content-Type': 'text/html' } })
+        }
+        let size = 0
+        for (const reader = request.body.getReader(); ;) {
+          const { done, value } = await reader.read()
+          if (done) return new Response(`${size} bytes`)
+          size += value.length
+          await globalThis.seen(new TextDecoder().decode(value.slice(0, 5)))
+        }
+      })
+      return globalThis.claim.url
+    })
+    assert.ok(url.startsWith('https://'), url)
+
+    const visitor = await context.newPage()
+    await visitor.goto(url)
+    const protocol = () => performance.getEntriesByType('navigation')[0].nextHopProtocol
+    assert.equal(await visitor.evaluate(protocol), 'h2')
+    await visitor.evaluate(() => {
+      const { readable, writable } = new TransformStream()
+      globalThis.writer = writable.getWriter()
+      globalThis.answer = fetch('/', { method: 'POST', body: readable, duplex: 'half' }).then((r) =>
+        r.text(),
+      )
+    })
+    // Each piece is sent when the handler has seen the one before.
+    for (const piece of ['first', 'other', 'third']) {
+      await visitor.evaluate((piece) => {
+        void globalThis.writer.write(new TextEncoder().encode(piece))
+      }, piece)
+      await until(() => seen.includes(piece), `the handler sees ${piece}`)
+    }
+    const answer = await visitor.evaluate(async () => {
+      await globalThis.writer.close()
+      return globalThis.answer
+    })
+    assert.equal(answer, '15 bytes')
+    assert.deepEqual(seen, ['first', 'other', 'third'])
+  })
+
+  test('a WebSocket passes', async () => {
+    const server = await context.newPage()
+    await server.goto(gateway.url)
+    const url = await server.evaluate(async () => {
+      const { serve } = await import('/sdk.js')
+      globalThis.claim = await serve((request, info) => {
+        const socket = info.upgrade()
+        socket.onmessage = (e) => socket.send(`echo ${e.data}`)
+      })
+      return globalThis.claim.url
+    })
+    const visitor = await context.newPage()
+    await visitor.goto('about:blank')
+    const echo = await visitor.evaluate(
+      (url) =>
+        new Promise((resolve, reject) => {
+          const socket = new WebSocket(url.replace('https:', 'wss:'))
+          socket.onopen = () => socket.send('hello')
+          socket.onmessage = (e) => resolve(e.data)
+          socket.onerror = () => reject(new Error('no WebSocket'))
+        }),
+      url,
+    )
+    assert.equal(echo, 'echo hello')
+  })
+})
