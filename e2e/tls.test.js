@@ -82,13 +82,14 @@ describe('over TLS', { skip: noBrowser }, () => {
     const url = await server.evaluate(async () => {
       const { serve } = await import('/sdk.js')
       globalThis.claim = await serve((request, info) => {
+        if (!info.upgrade) return new Response('a page')
         const socket = info.upgrade()
         socket.onmessage = (e) => socket.send(`echo ${e.data}`)
       })
       return globalThis.claim.url
     })
     const visitor = await context.newPage()
-    await visitor.goto('about:blank')
+    await visitor.goto(url)
     const echo = await visitor.evaluate(
       (url) =>
         new Promise((resolve, reject) => {
