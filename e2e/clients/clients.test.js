@@ -5,7 +5,7 @@ import { request } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Gateway } from '../gateway.js'
-import { client, program } from '../runtimes/runtime.js'
+import { client, compile, javaFlags, program } from '../runtimes/runtime.js'
 import { until } from '../until.js'
 import { visit } from '../visitor.js'
 
@@ -13,6 +13,10 @@ const here = (name) => fileURLToPath(new URL(name, import.meta.url))
 
 const clients = {
   'reversehttp.py': (...args) => program('python3', ['-B', here('served.py'), client(''), ...args]),
+  'ReverseHttp.java': (...args) => {
+    const classes = compile(client('ReverseHttp.java'), here('Served.java'))
+    return program('java', [...javaFlags, '-cp', classes, 'Served', ...args])
+  },
 }
 
 for (const [name, start] of Object.entries(clients)) {
@@ -64,7 +68,14 @@ for (const [name, start] of Object.entries(clients)) {
       assert.equal(await answer.next(), 'got two\n')
     })
 
-    test('a handler may write chunks of its own', () => says('chunks', 'hello world'))
+    if (label === 'py') {
+      test('a handler may write chunks of its own', () => says('chunks', 'hello world'))
+    } else {
+      test('a filter runs before the handler', async () => {
+        await says('filtered', 'filtered')
+        await happens('filter')
+      })
+    }
 
     test('a hint comes before the answer', async () => {
       const { interim, content } = await get('hint')

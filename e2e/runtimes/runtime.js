@@ -2,6 +2,9 @@
 // with what its own API shows of each request, and is ended with stop.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { build } from '../gateway.js'
@@ -56,10 +59,40 @@ function plainNode(gateway, label, answers, report) {
   return program(process.execPath, args, {}, report)
 }
 
+/** The example in Java. */
+function java(gateway, label, answers, report) {
+  return javaProgram('Example', gateway, label, answers, report)
+}
+
 /** The small client in Python. */
 function pythonClient(gateway, label, answers, report) {
   const args = ['-B', here('client.py'), client(''), gateway, label, answers.path]
   return program('python3', args, {}, report)
+}
+
+/** The small client in Java. */
+function javaClient(gateway, label, answers, report) {
+  return javaProgram('Client', gateway, label, answers, report)
+}
+
+let classes
+
+function javaProgram(name, gateway, label, answers, report) {
+  const ours = ['Client.java', 'Example.java'].map(here)
+  classes ??= compile(client('ReverseHttp.java'), example('Server.java'), ...ours)
+  const args = [...javaFlags, '-cp', classes, name, gateway, label, answers.path]
+  return program('java', args, {}, report)
+}
+
+// A program that lives for seconds is not worth much compiling.
+export const javaFlags = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Xshare:auto']
+
+/** Compiles sources in Java into a folder that goes with this process, and gives its path. */
+export function compile(...sources) {
+  const dir = mkdtempSync(join(tmpdir(), 'reversehttp-java-'))
+  process.on('exit', () => rmSync(dir, { recursive: true, force: true }))
+  execFileSync('javac', ['-Xlint:all', '-Werror', '-d', dir, ...sources], { stdio: 'inherit' })
+  return dir
 }
 
 /** A page of the gateway. */
@@ -84,8 +117,10 @@ export const runtimes = {
   shell,
   python,
   perl,
+  java,
   'plain-node': plainNode,
   'python-client': pythonClient,
+  'java-client': javaClient,
 }
 
 /** Starts a program. Its first line says that it is ready; every report is a line too, or what jq's debug prints. */

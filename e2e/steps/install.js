@@ -39,8 +39,8 @@ export async function installPrograms() {
 }
 
 // The package that has a program, where it is not named for it. A perl without modules has no json_pp.
-const packages = { json_pp: 'perl' }
-const programs = ['curl', 'jq', 'shellcheck', 'gcc', 'litmus', 'python3', 'json_pp']
+const packages = { json_pp: 'perl', javac: 'openjdk-17-jdk-headless' }
+const programs = ['curl', 'jq', 'shellcheck', 'gcc', 'litmus', 'python3', 'json_pp', 'javac']
 
 async function missingPrograms() {
   const missing = []
