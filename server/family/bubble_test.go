@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,7 +58,7 @@ const visitorAt = "203.0.113.9:51234"
 type bubble struct {
 	t       *testing.T
 	g       *gateway.Gateway
-	network *pipes
+	network atomic.Pointer[pipes]
 	stop    func()
 	store   kept
 }
@@ -96,7 +97,8 @@ func (b *bubble) start(o gateway.Options) {
 	network := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 	server, served := g.Server(), make(chan error, 1)
 	go func() { served <- server.Serve(gateway.Listen(network)) }()
-	b.g, b.network = g, network
+	b.g = g
+	b.network.Store(network)
 	b.stop = func() {
 		_ = server.Close()
 		<-served
@@ -128,15 +130,24 @@ type line struct {
 
 func (b *bubble) dial(address string) *line {
 	b.t.Helper()
+	l, err := b.connect(address)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return l
+}
+
+// connect is dial where the gateway may have stopped.
+func (b *bubble) connect(address string) (*line, error) {
+	network := b.network.Load()
 	here, there := net.Pipe()
 	select {
-	case b.network.conns <- from{there, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address))}:
-	case <-b.network.closed:
-		b.t.Fatal("nobody listens")
+	case network.conns <- from{there, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address))}:
+	case <-network.closed:
+		return nil, net.ErrClosed
 	}
-	l := &line{here, b.t, bufio.NewReader(here)}
 	b.t.Cleanup(func() { _ = here.Close() })
-	return l
+	return &line{here, b.t, bufio.NewReader(here)}, nil
 }
 
 // say sends bytes on a goroutine of its own: a net.Pipe has no buffer.

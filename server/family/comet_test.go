@@ -154,7 +154,7 @@ func TestAResponseToAnUnknownEventIsAPoll(t *testing.T) {
 		// After a restart the program comes with what nobody knows.
 		b.restart(gateway.Options{}, false)
 		poll = b.begin(answer)
-		v = b.visit("demo", "GET", "/2")
+		b.visit("demo", "GET", "/2")
 		if e := eventIn(t, poll.wait()); e.Target != "/2" {
 			t.Errorf("event = %+v", e)
 		}
@@ -191,9 +191,8 @@ func TestSeveralEventsAreInFlightBySeveralPolls(t *testing.T) {
 		for range 4 { // sessions are used again, not opened anew
 			time.Sleep(25 * time.Second)
 			synctest.Wait()
-			polls = nil
 			for range 3 {
-				polls = append(polls, b.begin(queued("")))
+				b.begin(queued(""))
 			}
 		}
 		if n := b.g.Registry().Stats(); n.Sessions != 3 {
