@@ -2,6 +2,7 @@ package family
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -101,19 +102,45 @@ func (d *reverseHTTP) replyTo(ctx context.Context, s *claim.Session, x *claim.Ex
 	case x == nil:
 		_, fault = io.Copy(io.Discard, resp.Body)
 		return fault
-	case fault != nil && p.cut:
+	}
+	if fault == nil {
+		fault = p.hold(resp)
+	}
+	switch {
+	case p.cut:
 		return nil // nobody wants it any more
+	case p.broken:
+		return fault // it may come again
 	case fault != nil:
 		_, _ = s.Abort(x.ID())
 		return fault
 	}
-	if fault = d.g.Answer(ctx, s, x, resp); fault != nil && p.cut {
+	fault = d.g.Answer(ctx, s, x, resp)
+	if fault == nil && !p.cut {
+		_, fault = io.Copy(io.Discard, resp.Body) // of an exchange that was answered, or ended, meanwhile
+	}
+	if p.cut {
 		return nil
 	}
-	if fault == nil && !last {
-		_, fault = io.Copy(io.Discard, resp.Body) // of an exchange that ended meanwhile
-	}
 	return fault
+}
+
+// shortReply is the most content of a reply that is read before the reply counts, in
+// bytes.
+const shortReply = 32 << 10
+
+// hold reads short content of a response, so that nothing is answered with one whose
+// POST breaks off.
+func (p *posted) hold(resp *http.Response) error {
+	if resp.ContentLength <= 0 || resp.ContentLength > shortReply || resp.Body == http.NoBody {
+		return nil
+	}
+	content, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(content))
+	return nil
 }
 
 // posted reads response messages from the content of a POST.
@@ -130,6 +157,8 @@ type posted struct {
 	// over is closed when nobody wants what is read. cut tells that it was.
 	over <-chan struct{}
 	cut  bool
+	// broken tells that the POST itself ended before its end.
+	broken bool
 	// mu guards whole, which says that all was read.
 	mu    sync.Mutex
 	whole bool
@@ -182,6 +211,7 @@ func (s source) Read(b []byte) (int, error) {
 		case <-p.over:
 			p.cut = true
 		default:
+			p.broken = true
 		}
 	}
 	return n, err

@@ -319,6 +319,39 @@ func TestAVisitorWhoLeavesEndsAStreamingReply(t *testing.T) {
 	})
 }
 
+func TestAReplyThatBreaksOffMayComeAgain(t *testing.T) {
+	for name, sent := range map[string]string{"in the head": okay[:20], "in the content": okay[:len(okay)-1]} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, gateway.Options{}, func(b *bubble) {
+				first := b.register("name=demo&token=t0")
+				v := b.visit("demo", "GET", "/")
+				b.ask(get(first)).is(t, 200, "*")
+				p := b.begin("POST " + first + " HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: " + fmt.Sprint(len(okay)) + "\r\n\r\n" + sent)
+				p.pending()
+				p.l.Close()
+				v.pending()
+				b.reply(first, okay)
+				v.wait().is(t, 200, "ok")
+			})
+		})
+	}
+}
+
+func TestASecondReplyWhileTheFirstStreamsIsTakenForLate(t *testing.T) {
+	inBubble(t, gateway.Options{}, func(b *bubble) {
+		first := b.register("name=demo&token=t0")
+		v := b.visit("demo", "GET", "/")
+		b.ask(get(first)).is(t, 200, "*")
+		p := b.begin("POST " + first + " HTTP/1.1\r\nHost: localhost:8080\r\nTransfer-Encoding: chunked\r\n\r\n1c\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\none\r\n")
+		b.reply(first, okay)
+		b.reply(first, "HTTP/1.0 200 OK\r\n\r\nother")
+		p.pending()
+		p.l.say("3\r\ntwo\r\n0\r\n\r\n")
+		v.wait().is(t, 200, "onetwo")
+		p.wait().is(t, 202, "")
+	})
+}
+
 func TestAConnectionServesAfterAReply(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		at := b.register("name=demo&token=t0")

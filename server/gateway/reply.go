@@ -45,9 +45,6 @@ func BoundWrite(w http.ResponseWriter, n int) { boundWrite(w, n) }
 // gives what is to be called after it.
 func Leaving(w http.ResponseWriter, r *http.Request) (left func()) { return leaving(w, r) }
 
-// Peer gives the address of whoever sent r, as the fields of trusted proxies tell it.
-func (g *Gateway) Peer(r *http.Request) string { return g.visitorAddr(r) }
-
 // AnswerWhole answers an exchange that a session holds with a whole response. It does
 // not wait for the visitor. A response that is none ends the exchange as an abort
 // does, and its fault is the error.
