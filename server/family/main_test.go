@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +28,31 @@ type town struct {
 	address string
 	server  *http.Server
 	ends    sync.WaitGroup
+	probed  atomic.Int32 // connections of which TCP probes the peer
+}
+
+// probing counts the connections of a listener whose peers are probed.
+type probing struct {
+	net.Listener
+	w *town
+}
+
+func (l probing) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &probed{c.(*net.TCPConn), l.w}, nil
+}
+
+type probed struct {
+	*net.TCPConn
+	w *town
+}
+
+func (c *probed) SetKeepAliveConfig(config net.KeepAliveConfig) error {
+	c.w.probed.Add(1)
+	return c.TCPConn.SetKeepAliveConfig(config)
 }
 
 func newTown(t *testing.T, o gateway.Options) *town {
@@ -47,7 +73,7 @@ func newTown(t *testing.T, o gateway.Options) *town {
 		t.Fatal(err)
 	}
 	w := &town{Gateway: g, t: t, address: l.Addr().String(), server: g.Server()}
-	w.ends.Go(func() { _ = w.server.Serve(gateway.Listen(l)) })
+	w.ends.Go(func() { _ = w.server.Serve(gateway.Listen(probing{l, w})) })
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()

@@ -26,7 +26,7 @@ func (w *town) reversed(protocol string) *talk {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	sealed := w.ListenTLS(l, &tls.Config{Certificates: lent.TLS.Certificates}, w.ALPN())
+	sealed := w.ListenTLS(probing{l, w}, &tls.Config{Certificates: lent.TLS.Certificates}, w.ALPN())
 	w.ends.Go(func() { _ = w.server.Serve(sealed) })
 	client, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {

@@ -45,9 +45,13 @@ const (
 	linkWindow   = 4<<20 - 1
 )
 
+// keepAlive finds in half a minute that a peer which is silent is gone.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
+
 // turn makes conn, whose peer was told that it turns, a connection to the program's
 // server. It owns conn from then on.
 func turn(g *gateway.Gateway, conn net.Conn, protocol string) (*turned, error) {
+	gateway.KeepAlive(conn, keepAlive)
 	speaks := new(http.Protocols)
 	speaks.SetHTTP1(protocol == http1)
 	speaks.SetUnencryptedHTTP2(protocol == http2Name)
@@ -228,5 +232,8 @@ type buffered struct {
 	net.Conn
 	from io.Reader
 }
+
+// NetConn gives the connection below.
+func (c *buffered) NetConn() net.Conn { return c.Conn }
 
 func (c *buffered) Read(p []byte) (int, error) { return c.from.Read(p) }

@@ -427,3 +427,11 @@ func TestAServerThatGoesAwayLosesNothing(t *testing.T) {
 		t.Errorf("shutdown: %v", err)
 	}
 }
+
+func TestTheProgramOfATurnedConnectionIsProbed(t *testing.T) {
+	eachWay(t, http.NotFoundHandler(), func(t *testing.T, w *town, _ string) {
+		if n := w.probed.Load(); n != 1 {
+			t.Errorf("%d connections are probed, want the program's", n)
+		}
+	})
+}

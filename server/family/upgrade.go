@@ -30,20 +30,12 @@ func list(values []string) (members []string) {
 	return members
 }
 
-// keepAlive finds in half a minute that a peer which is silent is gone.
-var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
-
 // switchTo answers r with 101 and gives its connection. fields follow Upgrade and
 // Connection.
 func switchTo(w http.ResponseWriter, protocol string, fields ...string) (net.Conn, error) {
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, err
-	}
-	if alive, ok := conn.(interface {
-		SetKeepAliveConfig(net.KeepAliveConfig) error
-	}); ok {
-		_ = alive.SetKeepAliveConfig(keepAlive)
 	}
 	head := fmt.Sprintf("HTTP/1.1 101 Switching Protocols\r\nUpgrade: %s\r\nConnection: Upgrade\r\n", protocol)
 	for _, f := range fields {

@@ -212,6 +212,26 @@ func (c *conn) reset() {
 	}
 }
 
+// KeepAlive has TCP probe a silent peer of a connection that a server of this package
+// accepted, whatever is between. It does nothing where there is no TCP.
+func KeepAlive(c net.Conn, config net.KeepAliveConfig) {
+	for {
+		switch below := c.(type) {
+		case interface {
+			SetKeepAliveConfig(net.KeepAliveConfig) error
+		}:
+			_ = below.SetKeepAliveConfig(config)
+			return
+		case interface{ NetConn() net.Conn }:
+			c = below.NetConn()
+		case *accepted:
+			c = below.Conn
+		default:
+			return
+		}
+	}
+}
+
 // lingerer is a connection such as that of TCP.
 type lingerer interface{ SetLinger(seconds int) error }
 
