@@ -344,7 +344,7 @@ func TestASecondReplyWhileTheFirstStreamsIsTakenForLate(t *testing.T) {
 		b.ask(get(first)).is(t, 200, "*")
 		p := b.begin("POST " + first + " HTTP/1.1\r\nHost: localhost:8080\r\nTransfer-Encoding: chunked\r\n\r\n1c\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\none\r\n")
 		b.reply(first, okay)
-		b.reply(first, "HTTP/1.0 200 OK\r\n\r\nother")
+		b.reply(first, "HTTP/1.0 200 OK\r\n\r\n"+strings.Repeat("other", 10_000))
 		p.pending()
 		p.l.say("3\r\ntwo\r\n0\r\n\r\n")
 		v.wait().is(t, 200, "onetwo")
@@ -811,6 +811,22 @@ func TestURLsThatAreNoneAre404(t *testing.T) {
 		if got := b.ask("HEAD " + first + " HTTP/1.1\r\nHost: localhost:8080\r\n\r\n"); got.StatusCode != 405 {
 			t.Errorf("HEAD = %d, want 405: it is no poll", got.StatusCode)
 		}
+	})
+}
+
+func TestTheTargetIsAsItStandsInThePathShape(t *testing.T) {
+	inBubble(t, gateway.Options{PublicURL: "http://localhost:8080/at/{label}/"}, func(b *bubble) {
+		got := b.ask(post("/reversehttp", formMedia, "name=demo&token=t0"))
+		if got.link("related") != "/at/demo/" {
+			t.Errorf("head = %q", got.head)
+		}
+		first := got.link("first")
+		v := b.begin(get("/at/demo/x"))
+		if got := b.ask(get(first)); !strings.HasPrefix(got.body, "GET /at/demo/x HTTP/1.1\r\nHost: localhost:8080\r\n") {
+			t.Errorf("request = %q", got.body)
+		}
+		b.reply(first, okay)
+		v.wait().is(t, 200, "ok")
 	})
 }
 
