@@ -8,6 +8,7 @@ import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
+import java.util.Collections;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -54,6 +55,10 @@ public final class Served {
         });
         server.createContext("/endless", Served::endless);
         server.createContext("/upload", Served::upload);
+        server.createContext("/count", x -> {
+            EVENTS.add("counted");
+            text(x, 200, "" + Collections.frequency(EVENTS, "counted"));
+        });
         server.createContext("/events", x -> text(x, 200, String.join(" ", EVENTS)));
         HttpContext filtered = server.createContext("/filtered", x -> text(x, 200, "filtered"));
         filtered.getFilters().add(Filter.beforeHandler("counts", x -> EVENTS.add("filter")));

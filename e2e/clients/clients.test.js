@@ -5,6 +5,7 @@ import { request } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Gateway } from '../gateway.js'
+import { forgetful } from './forgetful.js'
 import { client, compile, javaFlags, program } from '../runtimes/runtime.js'
 import { until } from '../until.js'
 import { visit } from '../visitor.js'
@@ -120,6 +121,19 @@ for (const [name, start] of Object.entries(clients)) {
       assert.equal((await get('')).status, 503)
       process.kill(-served.pid, 'SIGCONT')
       await until(async () => (await get('')).status === 200, 'it is back')
+    })
+
+    test('begins an id once, and posts its answer again to a session that knows it', async (t) => {
+      const fake = await forgetful()
+      t.after(() => fake.close())
+      const other = await start(fake.origin, label)
+      t.after(() => other.stop())
+      await until(() => fake.cursors.length === 6, 'all polls')
+      await other.stop()
+      assert.deepEqual(fake.answers, ['1: 1', '2: 1'], 'session: how often the handler ran')
+      const cursors = ['1: start', '1: first', '2: start', '2: first', '2: after 2', '2: after 3']
+      assert.deepEqual(fake.cursors, cursors)
+      assert.deepEqual(fake.tokens, [undefined, 'secret'])
     })
 
     test('leaves nothing behind when it ends', async () => {

@@ -125,6 +125,10 @@ class Handler(BaseHTTPRequestHandler):
         except OSError:
             events.append("read failed")
 
+    def count(self):
+        events.append("counted")
+        self.text(str(events.count("counted")))
+
     def events(self):
         self.text(" ".join(events))
 
