@@ -288,20 +288,29 @@ func TestForwardSaysWhatIsWrongWithTheServer(t *testing.T) {
 }
 
 func TestForwardCutsShortWhatTheServerCutShort(t *testing.T) {
+	seen := make(chan struct{})
 	s := local(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "some")
 		w.(http.Flusher).Flush()
+		<-seen // or the visitor may as well be told that there is no answer
 		panic(http.ErrAbortHandler)
 	})
 	l := lend(t, hostShape, gateway.Options{})
 	r := l.claim(t, "forward", s.URL)
 	resp, err := l.visitor(t).Get(r.url)
-	if err == nil {
-		_, err = io.ReadAll(resp.Body)
-		resp.Body.Close()
+	if err != nil {
+		close(seen)
+		t.Fatal(err)
 	}
-	if err == nil {
-		t.Error("the answer ended well, want it cut short")
+	defer resp.Body.Close()
+	first := make([]byte, 4)
+	_, err = io.ReadFull(resp.Body, first)
+	close(seen)
+	if err != nil || string(first) != "some" {
+		t.Errorf("content = %q %v, want some", first, err)
+	}
+	if rest, err := io.ReadAll(resp.Body); err == nil || len(rest) > 0 {
+		t.Errorf("the answer ended well, with %q, want it cut short", rest)
 	}
 	if x := r.next("exchange"); x["status"] != 200.0 || x.text("error") != "the answer was cut short" {
 		t.Errorf("event = %v, want the error", x)
