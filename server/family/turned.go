@@ -35,8 +35,10 @@ type turned struct {
 
 	broken context.Context // ends when the connection takes no more requests
 	stop   context.CancelFunc
-	mu     sync.Mutex    // guards room
+	mu     sync.Mutex    // guards below
 	room   chan struct{} // closed, and made anew, when the connection may have room for a request
+	open   int           // exchanges that are handed over
+	alone  bool          // they are one after the other, as in HTTP/1.1
 }
 
 // Bounds of a connection of HTTP/2. Those of a visitor's are alike.
@@ -75,7 +77,7 @@ func turn(g *gateway.Gateway, conn net.Conn, protocol string) (*turned, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	t := &turned{g: g, conn: conn, client: client, room: make(chan struct{})}
+	t := &turned{g: g, conn: conn, client: client, room: make(chan struct{}), alone: protocol == http1}
 	t.ask = func(_ *claim.Session, m *claim.Message, req *http.Request) (*http.Response, error) {
 		if upgrade := m.Exchange.Request().Upgrade; quiet != nil && upgrade != "" {
 			req.Header["Connection"], req.Header["Upgrade"] = []string{"Upgrade"}, []string{upgrade}
@@ -93,10 +95,7 @@ func turn(g *gateway.Gateway, conn net.Conn, protocol string) (*turned, error) {
 		if c.Err() != nil {
 			t.stop()
 		}
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		close(t.room)
-		t.room = make(chan struct{})
+		t.count(0)
 	})
 	return t, nil
 }
@@ -140,9 +139,14 @@ func (t *turned) take(f *feed) {
 		if m == nil || err != nil {
 			break
 		}
-		if m.Cancel == "" { // what is cancelled ends by itself
-			exchanges.Go(func() { t.hand(f, m) })
+		if m.Cancel != "" { // what is cancelled ends by itself
+			continue
 		}
+		t.count(1)
+		exchanges.Go(func() {
+			defer t.count(-1)
+			t.hand(f, m)
+		})
 	}
 	f.Close()
 	if f.own {
@@ -156,12 +160,12 @@ func (t *turned) take(f *feed) {
 func (t *turned) hasRoom() bool {
 	for {
 		t.mu.Lock()
-		room := t.room
+		room, busy := t.room, t.alone && t.open > 0
 		t.mu.Unlock()
 		switch {
 		case t.broken.Err() != nil:
 			return false
-		case t.client.Available() > 0:
+		case !busy && t.client.Available() > 0:
 			return true
 		}
 		select {
@@ -169,6 +173,16 @@ func (t *turned) hasRoom() bool {
 		case <-t.broken.Done():
 		}
 	}
+}
+
+// count counts exchanges that begin to be handed over, or have been. There may be room
+// then: net/http tells of that only where it was seen to have none.
+func (t *turned) count(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.open += n
+	close(t.room)
+	t.room = make(chan struct{})
 }
 
 // hand hands an exchange over. Where there is no response the fault is that of the

@@ -401,15 +401,16 @@ func TestAConnectionServesSeveralOrigins(t *testing.T) {
 
 func TestAServerThatGoesAwayLosesNothing(t *testing.T) {
 	w := newTown(t, gateway.Options{})
-	release := make(chan struct{})
+	release, began := make(chan struct{}), make(chan struct{})
 	first := w.serveOn(ways["ptth with h2"](w), http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
+			close(began)
 			<-release
 		}
 		_, _ = io.WriteString(rw, "first")
 	}))
 	slow := w.visit("POST", "demo", "/slow", "x")
-	waitFor(t, func() bool { return w.Registry().Lookup("demo").State().Sessions[0].Held == 1 })
+	<-began
 	left := make(chan error, 1)
 	w.ends.Go(func() { left <- first.Shutdown(context.Background()) })
 	w.serveOn(ways["ptth with h2"](w), http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(rw, "second") }))
@@ -430,8 +431,32 @@ func TestAServerThatGoesAwayLosesNothing(t *testing.T) {
 
 func TestTheProgramOfATurnedConnectionIsProbed(t *testing.T) {
 	eachWay(t, http.NotFoundHandler(), func(t *testing.T, w *town, _ string) {
-		if n := w.probed.Load(); n != 1 {
-			t.Errorf("%d connections are probed, want the program's", n)
-		}
+		waitFor(t, func() bool { return w.probed.Load() == 1 })
 	})
+}
+
+func TestAConnectionOfHTTP1HasOneRequestAtATime(t *testing.T) {
+	w := newTown(t, gateway.Options{})
+	c := ways["PTTH"](w)
+	first, second := w.visit("POST", "demo", "/1", ""), w.visit("POST", "demo", "/2", "")
+	c.request()
+	waitFor(t, func() bool { return w.Registry().Lookup("demo").State().Queue == 1 })
+	other := ways["PTTH"](w)
+	other.request()
+	other.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	c.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	first.got(200, "")
+	second.got(200, "")
+	for range 20 { // as often as one at a time comes, the connection has room again
+		v := w.visit("GET", "demo", "/", "")
+		waitFor(t, func() bool { return len(w.Registry().Lookup("demo").State().Sessions) == 2 })
+		for _, one := range []*talk{c, other} {
+			_ = one.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+			if _, err := http.ReadRequest(one.in); err == nil {
+				one.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+				break
+			}
+		}
+		v.got(200, "")
+	}
 }
