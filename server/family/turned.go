@@ -251,3 +251,14 @@ type buffered struct {
 func (c *buffered) NetConn() net.Conn { return c.Conn }
 
 func (c *buffered) Read(p []byte) (int, error) { return c.from.Read(p) }
+
+func (c *modest) CloseWrite() error   { return closeWrite(c.Conn) }
+func (c *buffered) CloseWrite() error { return closeWrite(c.Conn) }
+
+// closeWrite ends what goes to a peer, and leaves what comes from it.
+func closeWrite(c net.Conn) error {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
@@ -313,8 +315,8 @@ func (g *Gateway) answerMore(ctx context.Context, s *claim.Session, x *claim.Exc
 	if err != nil {
 		return nil
 	}
-	if back, upgraded := resp.Body.(io.Writer); upgraded && stream.Upgraded() {
-		defer g.handBack(s, x, back)()
+	if back, upgraded := resp.Body.(io.ReadWriteCloser); upgraded && stream.Upgraded() {
+		defer g.handBack(ctx, s, x, back)()
 	}
 	buf := make([]byte, chunk)
 	for {
@@ -336,19 +338,25 @@ func (g *Gateway) answerMore(ctx context.Context, s *claim.Session, x *claim.Exc
 }
 
 // handBack sends what the visitor sends on an upgraded connection to the program, and
-// gives what ends that.
-func (g *Gateway) handBack(s *claim.Session, x *claim.Exchange, to io.Writer) (end func()) {
+// gives what ends that. A program that does not end its side in time after the exchange
+// has ended is hung up on: net/http no longer does that once it gave the connection away.
+func (g *Gateway) handBack(ctx context.Context, s *claim.Session, x *claim.Exchange, to io.ReadWriteCloser) (end func()) {
 	var sender sync.WaitGroup
 	in := g.Upgraded(s, x)
 	sender.Go(func() {
 		_, _ = io.Copy(to, in)
-		if half, ok := to.(interface{ CloseWrite() error }); ok {
-			_ = half.CloseWrite()
+		if half, ok := to.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+			_ = to.Close()
 		}
 	})
+	hangUp := time.AfterFunc(math.MaxInt64, func() { _ = to.Close() })
+	stop := context.AfterFunc(ctx, func() { hangUp.Reset(writeGrace) })
 	return func() {
 		_ = in.Close()
+		_ = to.Close()
 		sender.Wait()
+		stop()
+		hangUp.Stop()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -15,6 +16,9 @@ type streamConn struct {
 	w  http.ResponseWriter
 	rc *http.ResponseController
 	r  *http.Request
+
+	mu     sync.RWMutex // held for reading by all that uses w, which net/http panics at after the handler
+	closed bool
 }
 
 // Extended tells whether r is an extended CONNECT of HTTP/2 for one of some protocols,
@@ -37,21 +41,42 @@ func Extended(r *http.Request, protocols ...string) string {
 const protocolField = ":protocol"
 
 // Accept answers an extended CONNECT with 200 and the fields that w has, and gives the
-// stream as a connection, which lasts until the handler returns.
+// stream as a connection, which is to be closed before the handler returns.
 func Accept(w http.ResponseWriter, r *http.Request) (net.Conn, error) {
-	c := &streamConn{r.Body, w, http.NewResponseController(w), r}
+	c := &streamConn{ReadCloser: r.Body, w: w, rc: http.NewResponseController(w), r: r}
 	// What bounded the request bounds nothing any more.
 	_ = c.SetDeadline(time.Time{})
 	w.WriteHeader(http.StatusOK)
 	return c, c.rc.Flush()
 }
 
-func (c *streamConn) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	if err == nil {
-		err = c.rc.Flush()
-	}
+func (c *streamConn) Write(p []byte) (n int, err error) {
+	err = c.use(func() error {
+		if n, err = c.w.Write(p); err != nil {
+			return err
+		}
+		return c.rc.Flush()
+	})
 	return n, err
+}
+
+// use does something with the writer, unless the connection is closed.
+func (c *streamConn) use(do func() error) error {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	return do()
+}
+
+// Close ends what is being written, and waits for that.
+func (c *streamConn) Close() error {
+	_ = c.SetWriteDeadline(time.Unix(1, 0))
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	return c.ReadCloser.Close()
 }
 
 func (c *streamConn) LocalAddr() net.Addr  { return streamAddr("gateway") }
@@ -61,8 +86,12 @@ func (c *streamConn) SetDeadline(t time.Time) error {
 	_ = c.SetReadDeadline(t)
 	return c.SetWriteDeadline(t)
 }
-func (c *streamConn) SetReadDeadline(t time.Time) error  { return c.rc.SetReadDeadline(t) }
-func (c *streamConn) SetWriteDeadline(t time.Time) error { return c.rc.SetWriteDeadline(t) }
+func (c *streamConn) SetReadDeadline(t time.Time) error {
+	return c.use(func() error { return c.rc.SetReadDeadline(t) })
+}
+func (c *streamConn) SetWriteDeadline(t time.Time) error {
+	return c.use(func() error { return c.rc.SetWriteDeadline(t) })
+}
 
 type streamAddr string
 
