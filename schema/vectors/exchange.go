@@ -13,6 +13,8 @@ import (
 // Exchange is a case of request.json or response.json.
 type Exchange struct {
 	Case
+	// File is the name of the file that it is of, without its end.
+	File string `json:"-"`
 	// Via lists the runtimes that can express the case; empty means all.
 	Via      []string `json:"via"`
 	Visitor  Visitor  `json:"visitor"`

@@ -23,8 +23,14 @@ type Case struct {
 }
 
 // Exchanges returns the cases of request.json and response.json.
-func Exchanges() []Exchange {
-	return append(load[Exchange]("request.json"), load[Exchange]("response.json")...)
+func Exchanges() (cases []Exchange) {
+	for _, file := range []string{"request", "response"} {
+		for _, c := range load[Exchange](file + ".json") {
+			c.File = file
+			cases = append(cases, c)
+		}
+	}
+	return cases
 }
 
 // Invalid returns the cases of invalid.json.
@@ -37,19 +43,23 @@ func Conversations() []Conversation { return load[Conversation]("conversation.js
 func Client() []Script { return load[Script]("client.json") }
 
 func load[T any](name string) []T {
+	var file struct {
+		Cases []T `json:"cases"`
+	}
+	read(name, &file)
+	return file.Cases
+}
+
+func read(name string, into any) {
 	b, err := files.ReadFile(name)
 	if err != nil {
 		panic(err)
 	}
-	var file struct {
-		Cases []T `json:"cases"`
-	}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&file); err != nil {
+	if err := dec.Decode(into); err != nil {
 		panic(fmt.Errorf("vectors: %s: %w", name, err))
 	}
-	return file.Cases
 }
 
 // Content is the content of a message in a case, as text, in base64, or as a text repeated. The zero value is empty.

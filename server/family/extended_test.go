@@ -37,25 +37,49 @@ func TestExtendedCONNECT(t *testing.T) {
 // connect makes an extended CONNECT, and gives its stream and the response.
 func (w *town) connect(protocol, to string, fields http.Header) (net.Conn, *http.Response) {
 	w.t.Helper()
-	conn := w.dial()
+	s, resp, err := w.extend(protocol, to, fields)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = s.Close() })
+	return s, resp
+}
+
+// extend is connect for a program that closes the stream itself.
+func (w *town) extend(protocol, to string, fields http.Header) (net.Conn, *http.Response, error) {
+	conn, err := net.Dial("tcp", w.address)
+	if err != nil {
+		return nil, nil, err
+	}
 	//lint:ignore SA1019 net/http's own refuses the field
 	var transport http.RoundTripper = &http2.Transport{AllowHTTP: true, DialTLSContext: func(context.Context, string, string, *tls.Config) (net.Conn, error) { return conn, nil }}
 	in, out := io.Pipe()
 	req, err := http.NewRequest("CONNECT", to, in)
 	if err != nil {
-		w.t.Fatal(err)
+		return nil, nil, err
 	}
 	req.Header = fields
 	req.Header[":protocol"] = []string{protocol}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		w.t.Fatal(err)
+		_ = conn.Close()
+		return nil, nil, err
 	}
 	here, there := net.Pipe() // which has deadlines, that servers need
 	w.ends.Go(func() { _, _ = io.Copy(there, resp.Body); _ = there.Close() })
 	w.ends.Go(func() { _, _ = io.Copy(out, there); _ = out.Close() })
-	w.t.Cleanup(func() { _ = here.Close(); _ = resp.Body.Close() })
-	return here, resp
+	return &extended{here, conn}, resp, nil
+}
+
+// extended is a stream that ends with its connection.
+type extended struct {
+	net.Conn
+	under net.Conn
+}
+
+func (e *extended) Close() error {
+	defer e.under.Close()
+	return e.Conn.Close()
 }
 
 func turnsAStream(t *testing.T) {

@@ -1,0 +1,67 @@
+package family
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"reversehttp/schema/vectors"
+)
+
+// programs have a program that serves a handler on demo, through each door of
+// schema/vectors/doors.json, until the test ends. They return when it takes requests.
+var programs = map[string]func(*town, http.Handler){
+	"json":       polls("application/json"),
+	"ndjson":     polls("application/x-ndjson"),
+	"sse":        polls("text/event-stream"),
+	"tunnel":     tunnels,
+	"ptth":       turns(1, "ptth"),
+	"ptth-three": turns(3, "ptth"),
+	"device":     turns(4, "device"),
+	"ptth-h2":    turns(1, "ptth-h2"),
+	"ptth-http1": turns(1, "ptth-http1"),
+	"reverse-h2": turns(1, "reverse-h2"),
+	"connect-h2": turns(1, "connect-h2"),
+}
+
+// apart are the doors that a process of its own serves, for net/http reads GODEBUG once.
+var apart = map[string]string{"connect-h2": "http2xconnect=1"}
+
+// TestDoors has every conversation, and every exchange, of schema/vectors through every door.
+func TestDoors(t *testing.T) {
+	family := vectors.Doors()
+	for _, d := range family.Doors {
+		t.Run(d.Name, func(t *testing.T) {
+			if want := apart[d.Name]; want != "" && !strings.Contains(os.Getenv("GODEBUG"), want) {
+				inChild(t, d.Name, want)
+				return
+			}
+			if programs[d.Name] == nil {
+				t.Fatal("there is no program for it")
+			}
+			for _, c := range family.Cases {
+				t.Run(c.Name, func(t *testing.T) {
+					t.Parallel()
+					converse(t, d.Name, c)
+				})
+			}
+			t.Run("exchanges", func(t *testing.T) {
+				t.Parallel()
+				exchanges(t, family, d)
+			})
+		})
+	}
+}
+
+// inChild runs the test of a door in a process with a setting in GODEBUG.
+func inChild(t *testing.T, door, setting string) {
+	child := exec.Command(os.Args[0], fmt.Sprintf("-test.run=^TestDoors$/^%s$", door), "-test.v", "-test.timeout=60s")
+	child.Env = append(os.Environ(), "GODEBUG="+setting)
+	out, err := child.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestDoors/"+door) {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
