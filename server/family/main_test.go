@@ -19,7 +19,11 @@ import (
 	"reversehttp/server/gateway"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// net/http has a goroutine wait for half a second after it refused a request, which
+// nobody can wait for, and goleak does not.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 // town is a gateway with all doors on a real port.
 type town struct {
