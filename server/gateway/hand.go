@@ -19,6 +19,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"reversehttp/schema"
 	"reversehttp/server/claim"
 )
@@ -111,7 +113,7 @@ func (g *Gateway) RequestOf(ctx context.Context, s *claim.Session, m *claim.Mess
 	x := m.Exchange
 	asked := x.Request()
 	req := (&http.Request{
-		Method: asked.Method, URL: g.handedURL(asked), Header: make(http.Header, len(asked.Fields)),
+		Method: asked.Method, Header: make(http.Header, len(asked.Fields)),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
 	// net/http adds its own where there is none.
@@ -126,7 +128,7 @@ func (g *Gateway) RequestOf(ctx context.Context, s *claim.Session, m *claim.Mess
 			req.Header[f.Name] = append(req.Header[f.Name], toBytes(f.Value))
 		}
 	}
-	req.URL.Host = req.Host
+	req.URL = g.handedURL(asked, req.Host)
 	switch in, streams := asked.Stream.(incoming); {
 	case streams && asked.Upgrade == "":
 		c := &handed{s: s, x: x, in: in, r: req}
@@ -141,14 +143,15 @@ func (g *Gateway) RequestOf(ctx context.Context, s *claim.Session, m *claim.Mess
 }
 
 // handedURL gives the URL whose request target is that of the visitor, byte for byte.
-func (g *Gateway) handedURL(asked *claim.Request) *url.URL {
+// Where net/http has no other way to say it, that is in absolute-form in HTTP/1.1.
+func (g *Gateway) handedURL(asked *claim.Request, host string) *url.URL {
 	target := toBytes(asked.Target)
 	if !strings.HasPrefix(target, "/") && target != "*" { // absolute-form
 		target = toBytes(strings.TrimPrefix(asked.URL, g.public.scheme+"://"))
-		if i := strings.IndexByte(target, '/'); i >= 0 {
-			target = target[i:]
-		} else {
+		if i := strings.IndexAny(target, "/?"); i < 0 {
 			target = "/"
+		} else if target = target[i:]; target[0] == '?' {
+			target = "/" + target // RFC 9112, 3.2.1
 		}
 	}
 	if prefix := g.public.pathPrefix; prefix != "" {
@@ -157,26 +160,32 @@ func (g *Gateway) handedURL(asked *claim.Request) *url.URL {
 			target = "/" + rest
 		}
 	}
-	u := &url.URL{Scheme: "http"}
+	u := &url.URL{Scheme: "http", Host: host}
 	if path, query, has := strings.Cut(target, "?"); strings.HasPrefix(target, "//") {
 		// An opaque one would be taken for a host.
-		if decoded, err := url.PathUnescape(path); err == nil {
-			u.Path, u.RawPath, u.RawQuery, u.ForceQuery = decoded, path, query, has && query == ""
+		u.Path, _ = url.PathUnescape(path)
+		u.RawPath, u.RawQuery, u.ForceQuery = path, query, has && query == ""
+		if u.Path != "" && u.EscapedPath() == path {
 			return u
 		}
+		// In HTTP/2 net/http takes scheme and host off again.
+		return &url.URL{Scheme: "http", Host: host, Opaque: "//" + host + target}
 	}
 	u.Opaque = target
 	return u
 }
 
-// announced gives the trailers that a peer was told of, to be filled.
+// announced gives the trailers that a peer was told of, to be filled. net/http refuses
+// a request with one that is no field, and the visitor may name any.
 func announced(trailers http.Header) http.Header {
-	if len(trailers) == 0 {
-		return nil
-	}
-	h := make(http.Header, len(trailers))
+	var h http.Header
 	for name := range trailers {
-		h[name] = nil
+		if httpguts.ValidHeaderFieldName(name) {
+			if h == nil {
+				h = make(http.Header, len(trailers))
+			}
+			h[name] = nil
+		}
 	}
 	return h
 }
