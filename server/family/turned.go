@@ -201,6 +201,8 @@ func (t *turned) hand(f *feed, m *claim.Message) {
 	}
 	reset := http2.StreamError{}
 	switch {
+	case errors.Is(err, gateway.ErrUnsent) && t.client.Err() == nil:
+		f.session.GiveBack(id) // this program takes no such request, but others
 	case errors.Is(err, gateway.ErrUnsent), unprocessed(err):
 		t.stop() // it takes nothing more
 		f.session.GiveBack(id)
