@@ -15,6 +15,34 @@ func (w *town) named() string {
 	return strings.TrimSuffix(strings.TrimPrefix(w.Base("demo"), "http://"), "/")
 }
 
+func TestARequestThatCannotBeSentHarmsNoOther(t *testing.T) {
+	for name, x := range map[string]struct {
+		head   string
+		status int
+	}{
+		"a trailer that is no field": {"POST / HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\nTrailer: foo bar\r\nConnection: close\r\n\r\n0\r\n\r\n", 200},
+		"more fields than it takes":  {"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nX: " + strings.Repeat("a", 30<<10) + "\r\n\r\n", 502},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newTown(t, gateway.Options{})
+			p := new(http.Protocols)
+			p.SetUnencryptedHTTP2(true)
+			s := &http.Server{Protocols: p, MaxHeaderBytes: 8 << 10, Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				_, _ = io.WriteString(rw, "ok")
+			})}
+			c := ways["ptth with h2"](w)
+			w.ends.Go(func() { _ = s.Serve(listenOn(c)) })
+			t.Cleanup(func() { _ = s.Close() })
+			w.visit("GET", "demo", "/", "").got(200, "ok") // and so the gateway has its bounds
+			if _, resp := w.send(strings.ReplaceAll(x.head, "{host}", w.named())); resp.StatusCode != x.status {
+				t.Errorf("status %d, want %d", resp.StatusCode, x.status)
+			}
+			w.visit("GET", "demo", "/", "").got(200, "ok")
+		})
+	}
+}
+
 func TestTheTargetIsExactOnATurnedConnection(t *testing.T) {
 	targets := map[string]string{ // "" where it is as sent
 		`//a"b|c`: "", "//a%2Fb/%41": "", "//": "", "//?": "", "//a?": "", "/a?": "", "/a#b": "", "/a?x=http://y//": "", "//\xc3\xa9?\xc3\xa9": "",
