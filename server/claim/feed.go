@@ -39,6 +39,30 @@ func (f *Feed) Next(ctx context.Context) (*Message, error) {
 	return &b.Messages[0], nil
 }
 
+// Rest waits, while nothing can be handed over, until a channel is closed. It tells
+// whether the feed goes on: it does not where ctx ends, nor where Next would give no
+// message any more.
+func (f *Feed) Rest(ctx context.Context, until <-chan struct{}) (goesOn bool) {
+	s := f.poll.session
+	for {
+		s.claim.mu.Lock()
+		over := f.poll.yields || s.gone != nil
+		s.claim.mu.Unlock()
+		if over {
+			return false
+		}
+		select {
+		case <-f.poll.woken: // Next looks before it waits
+		case <-s.claim.registry.draining:
+			return false
+		case <-ctx.Done():
+			return false
+		case <-until:
+			return true
+		}
+	}
+}
+
 // Close ends the feed. What it gave stays with the session.
 func (f *Feed) Close() { f.poll.close() }
 
@@ -78,7 +102,13 @@ func (s *Session) Seen(id string) {
 // GiveBack takes an exchange from the session, whose program surely had nothing of
 // it, and has another one get it, or the same again. An exchange that is given back
 // too often fails with [ErrSessionLost].
-func (s *Session) GiveBack(id string) {
+func (s *Session) GiveBack(id string) { s.putBack(id, 1) }
+
+// Untake is GiveBack of what nobody tried to hand over. That is never too often.
+func (s *Session) Untake(id string) { s.putBack(id, 0) }
+
+// putBack takes an exchange from the session, and counts moves of it.
+func (s *Session) putBack(id string, moves int) {
 	c := s.claim
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,7 +119,7 @@ func (s *Session) GiveBack(id string) {
 	delete(s.held, id)
 	s.sent = slices.DeleteFunc(s.sent, func(m message) bool { return m.exchange == x })
 	x.attempt--
-	if x.moves++; x.moves > mostMoves {
+	if x.moves += moves; x.moves > mostMoves {
 		x.state, x.session = queued, nil
 		x.fail(ErrSessionLost)
 		return

@@ -1,18 +1,77 @@
 package family
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
+	"golang.org/x/net/http2"
+
+	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
 )
 
 // named gives the authority of demo.
 func (w *town) named() string {
 	return strings.TrimSuffix(strings.TrimPrefix(w.Base("demo"), "http://"), "/")
+}
+
+// ends fails the test unless the peer ends the connection.
+func (c *talk) ends() {
+	c.t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.Copy(io.Discard, c); err != nil && strings.Contains(err.Error(), "timeout") {
+		c.t.Fatal("the connection is still open")
+	}
+}
+
+func TestAConnectionWithoutRoomEndsWithItsSession(t *testing.T) {
+	renewed := "t1"
+	for name, end := range map[string]func(*town){
+		"delete": func(w *town) { w.Registry().Lookup("demo").Delete() },
+		"token":  func(w *town) { _ = w.Registry().Lookup("demo").Change(claim.Settings{Token: &renewed}) },
+		"drain": func(w *town) {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			w.Drain(ctx)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newTown(t, gateway.Options{})
+			c := ways["ptth with h2"](w)
+			if _, err := io.ReadFull(c, make([]byte, len(http2.ClientPreface))); err != nil {
+				t.Fatal(err)
+			}
+			framer := http2.NewFramer(c.Conn, c)
+			if err := framer.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 0}); err != nil {
+				t.Fatal(err)
+			}
+			for { // until the gateway has them
+				f, err := framer.ReadFrame()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if s, ok := f.(*http2.SettingsFrame); ok && s.IsAck() {
+					break
+				}
+			}
+			v := w.visit("POST", "demo", "/", "x")
+			waitFor(t, func() bool { return w.Registry().Stats().Exchanges == 1 })
+			waitFor(t, func() bool {
+				return !w.Registry().Lookup("demo").State().Sessions[0].Parked || w.Registry().Lookup("demo").State().Queue == 1
+			})
+			end(w)
+			c.ends()
+			<-v.done
+			if v.err != nil || !strings.Contains(v.resp.Header.Get("Proxy-Status"), "handed=?0") {
+				t.Errorf("answer %+v %v, want one of the gateway", v.resp, v.err)
+			}
+		})
+	}
 }
 
 func TestARequestThatCannotBeSentHarmsNoOther(t *testing.T) {

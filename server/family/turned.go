@@ -134,12 +134,17 @@ func (f *feed) next(ctx context.Context) (m *claim.Message, err error) {
 // take hands over what comes for a session, and waits for all answers.
 func (t *turned) take(f *feed) {
 	var exchanges sync.WaitGroup
-	for t.hasRoom() {
+	for t.hasRoom(f) {
 		m, err := f.next(t.broken)
 		if m == nil || err != nil {
 			break
 		}
 		if m.Cancel != "" { // what is cancelled ends by itself
+			continue
+		}
+		// There may be no room: another session was quicker, or the program drains.
+		if t.client.Reserve() != nil {
+			f.session.Untake(m.Exchange.ID())
 			continue
 		}
 		t.count(1)
@@ -157,7 +162,8 @@ func (t *turned) take(f *feed) {
 }
 
 // hasRoom waits until the connection takes a request more, and tells whether it does.
-func (t *turned) hasRoom() bool {
+// It does not when the feed ends meanwhile.
+func (t *turned) hasRoom(f *feed) bool {
 	for {
 		t.mu.Lock()
 		room, busy := t.room, t.alone && t.open > 0
@@ -167,10 +173,8 @@ func (t *turned) hasRoom() bool {
 			return false
 		case !busy && t.client.Available() > 0:
 			return true
-		}
-		select {
-		case <-room:
-		case <-t.broken.Done():
+		case !f.Rest(t.broken, room):
+			return false
 		}
 	}
 }
