@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"os"
@@ -43,6 +44,8 @@ func main() {
 // run serves until a signal stops it gently, and a second one at once.
 func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	log := o.logger(stderr)
+	// net/http writes there what a program sends unasked, which is content.
+	stdlog.SetOutput(io.Discard)
 	certificate, err := o.certificate(log)
 	if err != nil {
 		return err
