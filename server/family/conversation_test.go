@@ -22,7 +22,7 @@ import (
 )
 
 // patience is how long a step may take.
-const patience = 10 * time.Second
+const patience = 20 * time.Second
 
 // converse runs a case through a door.
 func converse(t *testing.T, door string, c vectors.Talk) {
@@ -318,6 +318,9 @@ func take(from io.Reader, want *vectors.Bytes, trailers func() http.Header) erro
 		return fmt.Errorf("the content ends with %w, want a clean end", err)
 	case want.Cut && (err == nil || errors.Is(err, context.DeadlineExceeded)):
 		return fmt.Errorf("the content ends with %v, want it cut", err)
+	}
+	if got := textFields(trailers()); len(want.Trailers) == 0 && len(got) > 0 {
+		return fmt.Errorf("trailers %q, want none", got)
 	}
 	return diffFields(want.Trailers, nil, trailers())
 }

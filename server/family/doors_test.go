@@ -14,17 +14,22 @@ import (
 // programs have a program that serves a handler on demo, through each door of
 // schema/vectors/doors.json, until the test ends. They return when it takes requests.
 var programs = map[string]func(*town, http.Handler){
-	"json":       polls("application/json"),
-	"ndjson":     polls("application/x-ndjson"),
-	"sse":        polls("text/event-stream"),
-	"tunnel":     tunnels,
-	"ptth":       turns(1, "ptth"),
-	"ptth-three": turns(3, "ptth"),
-	"device":     turns(4, "device"),
-	"ptth-h2":    turns(1, "ptth-h2"),
-	"ptth-http1": turns(1, "ptth-http1"),
-	"reverse-h2": turns(1, "reverse-h2"),
-	"connect-h2": turns(1, "connect-h2"),
+	"json":                  polls("application/json"),
+	"ndjson":                polls("application/x-ndjson"),
+	"sse":                   polls("text/event-stream"),
+	"tunnel":                tunnels,
+	"reversehttp":           reverses("message/http"),
+	"reversehttp-pipelines": reverses("application/http, message/http;q=0.5"),
+	"comet2008":             comets,
+	"ptth":                  turns(1, "ptth"),
+	"ptth-three":            turns(3, "ptth"),
+	"device":                turns(4, "device"),
+	"ptth-h2":               turns(1, "ptth-h2"),
+	"ptth-http1":            turns(1, "ptth-http1"),
+	"reverse-h2":            turns(1, "reverse-h2"),
+	"connect-h2":            turns(1, "connect-h2"),
+	"rh2":                   turns(1, "rh2"),
+	"rh1":                   turns(1, "rh1"),
 }
 
 // apart are the doors that a process of its own serves, for net/http reads GODEBUG once.

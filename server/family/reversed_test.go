@@ -20,6 +20,17 @@ import (
 // reversed makes a connection of TLS that begins turned.
 func (w *town) reversed(protocol string) *talk {
 	w.t.Helper()
+	c, err := w.sealed(protocol)()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = c.Close() })
+	return &talk{Conn: c, in: bufio.NewReader(c), t: w.t}
+}
+
+// sealed has the gateway listen by TLS, and gives what connects to it with a protocol.
+func (w *town) sealed(protocol string) func() (net.Conn, error) {
+	w.t.Helper()
 	lent := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
 	defer lent.Close()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -28,16 +39,10 @@ func (w *town) reversed(protocol string) *talk {
 	}
 	sealed := w.ListenTLS(probing{l, w}, &tls.Config{Certificates: lent.TLS.Certificates}, w.ALPN())
 	w.ends.Go(func() { _ = w.server.Serve(sealed) })
-	client, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		w.t.Fatal(err)
+	roots := lent.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	return func() (net.Conn, error) {
+		return tls.Dial("tcp", l.Addr().String(), &tls.Config{RootCAs: roots, ServerName: "example.com", NextProtos: []string{protocol}})
 	}
-	c := tls.Client(client, &tls.Config{RootCAs: lent.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs, ServerName: "example.com", NextProtos: []string{protocol}})
-	if err := c.Handshake(); err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() { _ = c.Close() })
-	return &talk{Conn: c, in: bufio.NewReader(c), t: w.t}
 }
 
 func TestAProgramThatConnectsByTLSLearnsWhatItGot(t *testing.T) {

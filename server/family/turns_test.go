@@ -23,7 +23,14 @@ func turns(n int, way string) func(*town, http.Handler) {
 			"ptth-http1": "GET /.well-known/ptth/" + origin + "/ HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: ptth\r\nALPN: http%2F1.1\r\n",
 			"reverse-h2": "GET /.well-known/ptth/" + origin + "/ HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: reverse\r\nALPN: h2\r\n",
 		}[way]
+		var sealed func() (net.Conn, error)
+		if way == "rh1" || way == "rh2" {
+			sealed, h = w.sealed(way), claims(h)
+		}
 		w.keep(n, h, func(ctx context.Context) (net.Conn, error) {
+			if sealed != nil {
+				return sealed()
+			}
 			if way == "connect-h2" {
 				c, resp, err := w.extend("ptth", w.ControlURL()+".well-known/ptth/"+origin+"/", http.Header{"Authorization": {"Bearer t0"}, "Alpn": {"h2"}})
 				if err == nil && resp.StatusCode != http.StatusOK {
@@ -34,6 +41,18 @@ func turns(n int, way string) func(*town, http.Handler) {
 			return w.dialTurned(ctx, head+"Host: {host}\r\nAuthorization: Bearer t0\r\n\r\n")
 		})
 	}
+}
+
+// claims tells the gateway what a connection that begins turned is for.
+func claims(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL == nil || r.URL.Path != claimPath:
+			h.ServeHTTP(w, r)
+		case r.Method == http.MethodGet:
+			_, _ = io.WriteString(w, `{"label":"demo","token":"t0"}`)
+		}
+	})
 }
 
 // keep has a program serve n connections at a time, and open another where one has ended.
