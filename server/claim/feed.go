@@ -113,7 +113,7 @@ func (s *Session) putBack(id string, moves int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	x := s.held[id]
-	if x == nil || x.state != delivered || x.fetched || x.seen {
+	if x == nil || x.state != delivered || x.fetched || x.seen || x.attempt > 1 { // an earlier delivery may have arrived
 		return
 	}
 	delete(s.held, id)

@@ -18,6 +18,7 @@ type parts struct {
 	total  int           // bytes of the beginning and of all parts
 	last   bool          // no part comes any more
 	raw    bool          // a [Session.Stream] has begun
+	lasts  bool          // and there is no time between its parts
 	moved  time.Time     // when a part came last, or the visitor had taken all
 	came   chan struct{} // something came for the visitor; one place
 	room   chan struct{} // closed when the visitor took something; nil while nobody waits
@@ -63,11 +64,7 @@ const ages = 100 * 365 * 24 * time.Hour
 // end of ctx means that the visitor left.
 func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
 	c, p := x.claim, x.parts
-	most := c.registry.times.Part
-	if x.answer.upgraded() {
-		most = ages
-	}
-	timer := time.NewTimer(most)
+	timer := time.NewTimer(ages)
 	defer timer.Stop()
 	c.mu.Lock()
 	p.moved = time.Now() // the visitor's own slowness is over
@@ -85,7 +82,7 @@ func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
 			x.finish(Done, nil, nil)
 		}
 		over := x.state == ended
-		left := time.Until(p.moved.Add(most))
+		left := time.Until(p.moved.Add(x.partTime()))
 		c.mu.Unlock()
 		if over {
 			if err := x.end(); err != nil {
@@ -102,7 +99,7 @@ func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
 			c.mu.Unlock()
 		case <-timer.C:
 			c.mu.Lock()
-			if x.state == answering && time.Since(p.moved) >= most {
+			if x.state == answering && time.Since(p.moved) >= x.partTime() {
 				s := x.session
 				x.finish(TimedOut, nil, &Failure{ErrHandlerTimeout, HandedYes})
 				s.cancel(x, CancelTimedOut)
@@ -110,6 +107,14 @@ func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
 			c.mu.Unlock()
 		}
 	}
+}
+
+// partTime is how long the next part may take. The caller holds claim.mu.
+func (x *Exchange) partTime() time.Duration {
+	if x.answer.upgraded() || x.parts.lasts {
+		return ages
+	}
+	return x.claim.registry.times.Part
 }
 
 // Leave ends a streamed answer whose visitor's door cannot write any more. Next
@@ -280,6 +285,15 @@ func (w *Stream) Write(ctx context.Context, content []byte) bool {
 
 // Upgraded tells whether the answer upgraded the visitor's connection.
 func (w *Stream) Upgraded() bool { return w.exchange.answer.upgraded() }
+
+// Last takes the time between parts away: the sender is known to live.
+func (w *Stream) Last() {
+	c := w.exchange.claim
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w.exchange.parts.lasts = true
+	w.exchange.parts.come()
+}
 
 // Over is closed when the exchange has ended, whoever ended it.
 func (w *Stream) Over() <-chan struct{} { return w.exchange.Over() }

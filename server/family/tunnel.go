@@ -2,6 +2,7 @@ package family
 
 import (
 	"net/http"
+	"net/url"
 	"sync"
 
 	"reversehttp/schema"
@@ -74,6 +75,8 @@ const (
 	messageField = "Reversehttp-Message"
 	// statusField says that a response of 200 stands for 101, which HTTP/2 does not have.
 	statusField = "Reversehttp-Status"
+	// moreField says that a response goes on while its handler runs.
+	moreField = "Reversehttp-More"
 	// mostTold is how many ids one request tells at most.
 	mostTold = 64
 )
@@ -81,14 +84,26 @@ const (
 // ask sends a request for an exchange.
 func (t *told) ask(s *claim.Session, m *claim.Message, req *http.Request) (*http.Response, error) {
 	x := m.Exchange
+	if _, err := url.ParseRequestURI(req.URL.RequestURI()); err != nil {
+		// Servers of HTTP/2 refuse a path that is none, such as /%zz; the message has the target.
+		req.URL = &url.URL{Scheme: "http", Host: req.Host, Path: "/"}
+	}
 	req.Header[messageField] = []string{t.g.MessageHead(s, m, t.tell())}
 	upgrade := x.Request().Upgrade != ""
 	if upgrade {
 		req.Body, req.ContentLength = t.g.Upgraded(s, x), -1
 	}
+	if x.Request().Stream != nil && !upgrade {
+		// The visitor is asked for it, and waits no more for a refusal, when the handler reads.
+		req.Header["Expect"] = []string{"100-continue"}
+	}
 	resp, err := t.client.RoundTrip(req)
 	if err != nil {
 		return nil, err
+	}
+	if resp.Header.Get(moreField) != "" {
+		delete(resp.Header, moreField)
+		resp.ContentLength = -1 // is relayed as it comes, however short
 	}
 	if status := resp.Header.Get(statusField); status != "" {
 		delete(resp.Header, statusField)

@@ -50,6 +50,10 @@ const (
 // keepAlive finds in half a minute that a peer which is silent is gone.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 
+// expectMost is how long a program may take to ask for content that it was told to
+// expect: longer than it may take to answer.
+const expectMost = time.Hour
+
 // turn makes conn, whose peer was told that it turns, a connection to the program's
 // server. It owns conn from then on.
 func turn(g *gateway.Gateway, conn net.Conn, protocol string) (*turned, error) {
@@ -62,6 +66,7 @@ func turn(g *gateway.Gateway, conn net.Conn, protocol string) (*turned, error) {
 		Protocols:              speaks,
 		DisableCompression:     true, // what the program sends is the visitor's
 		MaxResponseHeaderBytes: 256 << 10,
+		ExpectContinueTimeout:  expectMost,
 		HTTP2: &http.HTTP2Config{
 			MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: linkWindow,
 			SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second, WriteByteTimeout: 30 * time.Second,

@@ -305,8 +305,8 @@ func hasContent(req *claim.Request, resp *http.Response) bool {
 }
 
 // wholeAnswer is the most content of a response that is read before it is relayed, in
-// bytes.
-const wholeAnswer = 32 << 10
+// bytes; as much as sdk-go holds before an answer goes on.
+const wholeAnswer = 128 << 10
 
 // fieldList lists fields by name.
 func fieldList(h http.Header) (fields []schema.Field) {
@@ -323,6 +323,9 @@ func (g *Gateway) answerMore(ctx context.Context, s *claim.Session, x *claim.Exc
 	stream, err := s.Stream(x.ID())
 	if err != nil {
 		return nil
+	}
+	if resp.ProtoMajor == 2 { // its pings show that the program lives
+		stream.Last()
 	}
 	if back, upgraded := resp.Body.(io.ReadWriteCloser); upgraded && stream.Upgraded() {
 		defer g.handBack(ctx, s, x, back)()
