@@ -27,9 +27,17 @@ type outbox struct {
 // post sees to it that the answer of x is posted, by this goroutine or by another of the session.
 func (s *Session) post(x *exchange) {
 	x.interims.wait()
+	s.postAll([]*exchange{x})
+}
+
+// postAll is post for several.
+func (s *Session) postAll(xs []*exchange) {
+	if len(xs) == 0 {
+		return
+	}
 	o := &s.outbox
 	o.mu.Lock()
-	o.waiting = append(o.waiting, x)
+	o.waiting = append(o.waiting, xs...)
 	if o.posting == mostPosts {
 		o.mu.Unlock()
 		return

@@ -2,6 +2,7 @@ package reversehttp
 
 import (
 	"encoding/json"
+	"net/http"
 
 	"reversehttp/schema"
 )
@@ -16,7 +17,11 @@ type batch struct {
 type message struct {
 	schema.Request
 	Reason schema.CancelReason `json:"reason"`
-	fault  error
+	// Answered: of a tunnel, ids of exchanges whose answers the gateway has.
+	Answered []string `json:"answered"`
+	fault    error
+	header   http.Header // the fields, where they are not in the message
+	streams  bool        // there is content that is read from the line
 }
 
 // newBatch decodes the answer to a poll. No content is an empty batch.

@@ -26,6 +26,7 @@ type Session struct {
 	outbox    outbox
 	running   sync.WaitGroup // one for each exchange, until its answer is with the gateway
 	slots     chan struct{}  // one for each running handler; nil means no bound
+	tunnels   sync.WaitGroup // one for each connection
 
 	life  context.Context // ends with Close, and with it every handler's context
 	end   context.CancelCauseFunc
@@ -40,12 +41,15 @@ type Session struct {
 	mu      sync.Mutex // guards what follows
 	serving bool
 	claimed *claimed
+	open    map[*tunnel]bool
 }
 
 // claimed is a claim with one session of the gateway.
 type claimed struct {
 	schema.ClaimAnswer
-	cursor   string // what was begun, it and all before it; guarded by Session.mu
+	cursor   string // what was begun, it and all before it; guarded by Session.mu, as the next two
+	ahead    ahead
+	astray   bool // something was begun that the cursor does not show
 	ctx      context.Context
 	lose     context.CancelCauseFunc // ends ctx: the gateway refused an answer because the session is over
 	replaced chan struct{}           // closed when another session has taken its place
@@ -59,7 +63,10 @@ type claimed struct {
 //
 // Claim does not try again: an error that lasts, such as ErrLabelTaken, is the caller's to decide about.
 func Claim(ctx context.Context, gateway string, opts *Options) (*Session, error) {
-	s := &Session{opts: opts.withDefaults(), done: make(chan struct{})}
+	s := &Session{opts: opts.withDefaults(), done: make(chan struct{}), open: map[*tunnel]bool{}}
+	if err := s.opts.Transport.valid(); err != nil {
+		return nil, fmt.Errorf("reversehttp: claim: %w", err)
+	}
 	s.log = s.opts.Logger
 	s.standing.listener = s.opts.OnState
 	if n := s.opts.Concurrency; n > 0 {
@@ -88,7 +95,11 @@ func (s *Session) first(ctx context.Context, client *http.Client, origin string)
 	if s.gateway, err = discover(ctx, client, origin, s.opts.Key); err != nil {
 		return err
 	}
-	return s.claim(ctx)
+	if err = s.claim(ctx); err == nil && s.opts.Transport == TransportPTTH && s.current().Tunnel == "" {
+		s.leave() // the label is free for a program that polls
+		err = ErrNoTunnel
+	}
+	return err
 }
 
 // claim claims, and has the new session take the place of the one before.
@@ -98,7 +109,7 @@ func (s *Session) claim(ctx context.Context) error {
 		return err
 	}
 	var c claimed
-	err = s.gateway.call(ctx, call{method: "POST", url: s.gateway.claims, bearer: s.opts.Key, content: wish}, &c.ClaimAnswer)
+	err = s.gateway.call(ctx, call{method: "POST", url: s.gateway.claims, bearer: s.opts.Key, content: wish, again: true}, &c.ClaimAnswer)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func newConn(s *Session, x *exchange, local, visitor string) *conn {
 	}
 	c.reads, c.arrivals = net.Pipe()
 	c.writes, c.departures = net.Pipe()
-	c.content = newRemote(s.life, s.gateway, func() (url, token string) { return s.exchanges.content(x) })
+	c.content = s.newRemote(s.life, x)
 	context.AfterFunc(x.ctx, func() {
 		c.content.Close()
 		c.arrivals.Close()
@@ -65,9 +65,9 @@ func newConn(s *Session, x *exchange, local, visitor string) *conn {
 }
 
 // open begins the upgraded answer with its head.
-func (c *conn) open(message []byte) {
+func (c *conn) open(head beginning) {
 	c.session.exchanges.linger(c.x, c.parts)
-	t := newStream(c.session, c.x, message, nil)
+	t := newStream(c.session, c.x, head, nil)
 	t.little, t.upgraded = true, true
 	t.accepted = func() { c.session.running.Go(c.receive) }
 	c.mu.Lock()

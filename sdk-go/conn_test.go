@@ -45,7 +45,9 @@ func both(t testing.TB, l *lender, s *reversehttp.Session, conns <-chan net.Conn
 
 type tcp struct{ net.Conn }
 
-func TestAnUpgradedConnectionIsANetConn(t *testing.T) {
+func TestAnUpgradedConnectionIsANetConn(t *testing.T) { overEach(t, anUpgradedConnectionIsANetConn) }
+
+func anUpgradedConnectionIsANetConn(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	conns := make(chan net.Conn, 1)
 	s := l.serve(t, hijacking(conns), nil)
@@ -102,7 +104,9 @@ func TestAReadDeadlineBreaksNoConnection(t *testing.T) {
 }
 
 // All that was written arrives before the end, however much that is and however slow the visitor.
-func TestCloseComesAfterWhatWasWritten(t *testing.T) {
+func TestCloseComesAfterWhatWasWritten(t *testing.T) { overEach(t, closeComesAfterWhatWasWritten) }
+
+func closeComesAfterWhatWasWritten(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	conns := make(chan net.Conn, 1)
 	s := l.serve(t, hijacking(conns), nil)
@@ -120,6 +124,10 @@ func TestCloseComesAfterWhatWasWritten(t *testing.T) {
 
 // What a visitor sent before he left is read to its end, and then io.EOF.
 func TestWhatAVisitorSentIsReadAfterHeHasLeft(t *testing.T) {
+	overEach(t, whatAVisitorSentIsReadAfterHeHasLeft)
+}
+
+func whatAVisitorSentIsReadAfterHeHasLeft(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	conns, left := make(chan net.Conn, 1), make(chan error, 1)
 	s := l.serve(t, handle(func(w http.ResponseWriter, r *http.Request) {
@@ -149,7 +157,9 @@ func TestWhatAVisitorSentIsReadAfterHeHasLeft(t *testing.T) {
 func (c tcp) CloseWrite() error { return c.Conn.(*net.TCPConn).CloseWrite() }
 
 // A request that is to be upgraded may be answered as any other, before Hijack or after it.
-func TestAnUpgradeMayBeRefused(t *testing.T) {
+func TestAnUpgradeMayBeRefused(t *testing.T) { overEach(t, anUpgradeMayBeRefused) }
+
+func anUpgradeMayBeRefused(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	s := l.serve(t, handle(func(w http.ResponseWriter, r *http.Request) {
 		hijack := func() net.Conn {
@@ -246,6 +256,10 @@ func TestAnOrdinaryRequestIsNotHijacked(t *testing.T) {
 
 // A connection that a handler left behind keeps the session, until Shutdown may wait no more; Close cuts it.
 func TestShutdownWaitsForUpgradedConnectionsAndCloseCutsThem(t *testing.T) {
+	overEach(t, shutdownWaitsForUpgradedConnectionsAndCloseCutsThem)
+}
+
+func shutdownWaitsForUpgradedConnectionsAndCloseCutsThem(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	for _, way := range []string{"ends", "wait is over", "close"} {
 		conns := make(chan net.Conn, 1)

@@ -16,8 +16,7 @@ import (
 // remote is the content of a request that the gateway holds while the visitor sends it. It is asked for by the first
 // Read, because a visitor may wait for a refusal or for 100 (Continue), and it may be asked for once.
 type remote struct {
-	gateway *gateway
-	where   func() (url, token string)
+	open    func(*remote) (io.ReadCloser, error)
 	ctx     context.Context
 	cancelC context.CancelCauseFunc // its cause is what Read returns
 	trailer http.Header             // filled at the end
@@ -31,9 +30,13 @@ type remote struct {
 	waiting  *time.Timer // set while Read waits
 }
 
-func newRemote(ctx context.Context, g *gateway, where func() (url, token string)) *remote {
-	c := &remote{gateway: g, where: where, trailer: http.Header{}}
+// newRemote returns the content of x, which is that of the line that brought it, or is fetched.
+func (s *Session) newRemote(ctx context.Context, x *exchange) *remote {
+	c := &remote{trailer: http.Header{}}
 	c.ctx, c.cancelC = context.WithCancelCause(ctx)
+	if c.open = func(c *remote) (io.ReadCloser, error) { return s.fetch(x, c) }; x.first != nil {
+		c.open = x.first.open
+	}
 	return c
 }
 
@@ -49,7 +52,7 @@ func (c *remote) Read(p []byte) (n int, err error) {
 	}
 	defer c.bound()()
 	if c.body == nil {
-		c.body, c.err = c.ask()
+		c.body, c.err = c.open(c)
 	}
 	if c.err == nil {
 		n, c.err = c.body.Read(p)
@@ -60,8 +63,9 @@ func (c *remote) Read(p []byte) (n int, err error) {
 	return n, c.err
 }
 
-func (c *remote) ask() (io.ReadCloser, error) {
-	url, token := c.where()
+// fetch asks for the content of x.
+func (s *Session) fetch(x *exchange, c *remote) (io.ReadCloser, error) {
+	url, token := s.exchanges.content(x)
 	// A transport sends a GET again if its connection died. What has arrived once may be taken then; GetBody, which it
 	// asks before, forbids that.
 	var sent atomic.Bool
@@ -78,7 +82,7 @@ func (c *remote) ask() (io.ReadCloser, error) {
 	}
 	req.Header["Authorization"] = []string{"Bearer " + token}
 	req.Header["Accept-Encoding"] = []string{"identity"} // the content is exact
-	resp, err := c.gateway.client.Do(req)
+	resp, err := s.gateway.client.Do(req)
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,9 @@
 // Package reversehttp serves HTTP from a program that can only make HTTP requests.
 //
 // A gateway lends URL space. A program claims a label there, gets a public URL, and answers what visitors send to it with
-// any [http.Handler]. Nothing listens and no port is opened: the program polls the gateway for requests and posts its
-// answers. One poll that stays open brings everything; where something before the gateway keeps it back, the session
-// notices and asks for batches.
+// any [http.Handler]. Nothing listens and no port is opened: the program makes a connection to the gateway on which that makes
+// requests (a tunnel), or polls it for requests and posts its answers. A session takes the fastest that passes what is
+// between, falls back by itself, and loses no request by that: see [Options].Transport.
 //
 //	c, err := reversehttp.Claim(ctx, "https://gateway.example", &reversehttp.Options{Label: "demo"})
 //	if err != nil {
@@ -60,6 +60,21 @@
 //     gateway; one that sends little by little may be silent for as long as it likes.
 //   - A Location that begins with a slash leaves the claim where its URL has a path. Relative ones, as
 //     [http.FileServer] gives them, and ones built on [Info].Base stay.
+//
+// # Transports
+//
+// A tunnel is a GET that asks for an upgrade, and HTTP/2 after it: visitors' requests are requests on it, and answers are
+// its answers. Proxies that are asked to CONNECT pass it, as they do for https; others mostly do not. Where there is none
+// the session asks for a stream, one long answer, and where that is kept back for batches. Answers are posted then. What
+// was kept back is tried again after five minutes. A tunnel that is lost ends no handler: its answer is posted.
+//
+// All of it goes by [Options].Client, and so by its proxies, certificates and cookies; by default HTTP_PROXY, HTTPS_PROXY
+// and NO_PROXY are honoured. A proxy that lets only GET and POST pass is enough. Close and Shutdown cannot tell the
+// gateway then that the session ends, and Delete fails: the gateway finds out after a while, and the label is back at
+// once for whoever shows its token.
+//
+// A tunnel carries what a poll carries, with two exceptions: several Cookie fields come as one (RFC 9113, 8.2.3), and a
+// 102 (Processing) of a handler is not relayed.
 //
 // # WebSockets
 //

@@ -14,6 +14,7 @@ import (
 //	running    the handler has it, or it waits for a slot
 //	answering  the answer, or the beginning of one, waits to be posted or is on its way
 //	streaming  the gateway has the beginning, and the stream sends the rest
+//	sent       the whole answer went by a tunnel, and the gateway has not said that it has it
 //	kept       the gateway did not know the exchange: it moved on from the session that had it. If it comes back, the
 //	           answer is posted again
 //	ended      nothing is left to do; the id is remembered
@@ -21,6 +22,7 @@ const (
 	running phase = iota
 	answering
 	streaming
+	sent
 	kept
 	ended
 )
@@ -52,6 +54,10 @@ type exchange struct {
 	hijacked bool   // the conn ends it
 	interims interims
 
+	// A tunnel brought it: its answer is not encoded before it is posted. The line has the content of the request.
+	first *line
+	whole *whole // in place of answer; set once before answering
+
 	// Guarded by exchanges.mu.
 	phase       phase
 	again       bool // delivered again while answering
@@ -60,6 +66,25 @@ type exchange struct {
 	responseURL string
 	head        chan<- taken // told what became of the beginning of a stream; nil for a whole answer
 	parts       func()       // called, instead of ending ctx, when the visitor leaves; may be nil
+	line        *line        // of a tunnel, that delivered it last; may be nil
+}
+
+// abort has the exchange given up.
+func (x *exchange) abort(reason string) {
+	if x.first != nil {
+		x.whole = &whole{reason: reason}
+		return
+	}
+	x.answer = abortMessage(x.id, reason)
+}
+
+// fail has a 500 take the place of an answer that cannot be sent.
+func (x *exchange) fail() {
+	if x.first != nil {
+		x.whole = failure()
+		return
+	}
+	x.answer = failureMessage(x.id)
 }
 
 // taken says which session of the gateway took the beginning of a stream, and where the rest goes; or why none did.
@@ -77,8 +102,9 @@ type exchanges struct {
 	next int                  // where the next one goes in old
 }
 
-// begin returns a new exchange, or nil for an id that is known. A kept one that is delivered again is returned as known.
-func (e *exchanges) begin(life context.Context, at *claimed, r *schema.Request) (fresh, known *exchange) {
+// begin returns a new exchange, or nil for an id that is known. One whose answer is there and on no way is returned as
+// known when it is delivered again. The line is nil unless a tunnel delivers it.
+func (e *exchanges) begin(life context.Context, at *claimed, r *schema.Request, l *line) (fresh, known *exchange) {
 	timeout := time.Duration(r.TimeoutMs) * time.Millisecond
 	deadline := time.Now().Add(timeout)
 	e.mu.Lock()
@@ -86,17 +112,29 @@ func (e *exchanges) begin(life context.Context, at *claimed, r *schema.Request) 
 	x, seen := e.byID[r.ID]
 	switch {
 	case seen && (x == nil || x.phase == streaming):
+		if l != nil {
+			l.let()
+		}
 		return nil, nil
 	case seen:
-		x.session, x.deadline, x.bodyURL, x.responseURL = at, deadline, r.BodyURL, r.ResponseURL
+		x.session, x.deadline, x.responseURL = at, deadline, r.ResponseURL
+		if l == nil {
+			x.bodyURL = r.BodyURL
+		} else {
+			e.deliver(x, l)
+		}
 		x.again = x.phase == answering
-		if x.phase != kept {
+		if x.phase != kept && x.phase != sent {
 			return nil, nil
 		}
+		e.encode(x)
 		x.phase = answering
 		return nil, x
 	}
-	x = &exchange{id: r.ID, session: at, deadline: deadline, bodyURL: r.BodyURL, responseURL: r.ResponseURL}
+	x = &exchange{id: r.ID, session: at, deadline: deadline, bodyURL: r.BodyURL, responseURL: r.ResponseURL, first: l}
+	if l != nil {
+		e.deliver(x, l)
+	}
 	x.ctx, x.cancelC = context.WithCancelCause(life)
 	x.timer = time.AfterFunc(timeout, func() { x.cancelC(errTimedOut) })
 	if e.byID == nil {
@@ -104,6 +142,79 @@ func (e *exchanges) begin(life context.Context, at *claimed, r *schema.Request) 
 	}
 	e.byID[r.ID] = x
 	return x, nil
+}
+
+// deliver gives x a line, in place of an older one. The caller holds e.mu.
+func (e *exchanges) deliver(x *exchange, l *line) {
+	if x.line != nil && !x.line.taken {
+		x.line.let()
+	}
+	x.line, l.x = l, x
+}
+
+// open returns the line on which x can be answered, which is the caller's then; nil if there is none.
+func (e *exchanges) open(x *exchange, to phase) *line {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l := x.line
+	if x.first == nil || x.phase != running || l == nil || l.taken || !l.live() {
+		return nil
+	}
+	l.taken, x.phase = true, to
+	return l
+}
+
+// informs returns the line on which informational responses to x go; nil if they are posted.
+func (e *exchanges) informs(x *exchange) *line {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if x.first == nil || x.line == nil || !x.line.live() {
+		return nil
+	}
+	return x.line
+}
+
+// left notes that the gateway ended a line because the visitor left. A line on which x is not answered tells of that
+// while x runs; later the gateway may end it because it has the answer.
+func (e *exchanges) left(l *line) {
+	e.mu.Lock()
+	x := l.x
+	counts := x != nil && x.line == l && (l.taken || x.phase == running)
+	if counts && x.phase == sent {
+		e.endLocked(x)
+	}
+	e.mu.Unlock()
+	if counts {
+		e.cancel(x.id, schema.CancelVisitorGone)
+	}
+}
+
+// confirm notes that the gateway has the answer of x, if that was sent.
+func (e *exchanges) confirm(x *exchange) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if x.phase == sent {
+		e.endLocked(x)
+	}
+}
+
+// resend notes that the answer of x, if it was sent, may not have arrived. It reports whether it is to be posted.
+func (e *exchanges) resend(x *exchange) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if x.phase != sent {
+		return false
+	}
+	e.encode(x)
+	x.phase = answering
+	return true
+}
+
+// encode makes the answer of x a message. The caller holds e.mu.
+func (e *exchanges) encode(x *exchange) {
+	if x.answer == nil && x.whole != nil {
+		x.answer, x.whole = x.whole.message(x.id), nil
+	}
 }
 
 // cancel ends the context of an exchange.
@@ -142,6 +253,7 @@ func (e *exchanges) linger(x *exchange, parts func()) {
 // answering notes that x has its answer, or the beginning of one if there is a head.
 func (e *exchanges) answering(x *exchange, head chan<- taken) {
 	e.mu.Lock()
+	e.encode(x)
 	x.phase, x.head = answering, head
 	e.mu.Unlock()
 }
@@ -235,7 +347,10 @@ func (e *exchanges) endLocked(x *exchange) {
 	if x.phase == ended {
 		return
 	}
-	x.phase = ended
+	x.phase, x.whole = ended, nil
+	if x.line != nil && !x.line.taken {
+		x.line.let()
+	}
 	if x.head != nil {
 		x.head <- taken{err: errNotTaken}
 		x.head = nil

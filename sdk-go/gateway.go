@@ -67,6 +67,8 @@ type call struct {
 	prefer string
 	// content is JSON.
 	content []byte
+	// again says that it may be sent twice, where a connection ends before the answer.
+	again bool
 	// within bounds the whole call; zero means callTimeout.
 	within time.Duration
 }
@@ -104,6 +106,9 @@ func (g *gateway) send(ctx context.Context, c call) ([]byte, error) {
 	}
 	if c.prefer != "" {
 		h["Prefer"] = []string{c.prefer}
+	}
+	if c.again {
+		h["Idempotency-Key"] = []string{} // is for the transport, and not sent
 	}
 	if len(c.content) > 0 {
 		h["Content-Type"] = []string{"application/json"}

@@ -3,6 +3,7 @@ package reversehttp_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	reversehttp "reversehttp/sdk-go"
+	"reversehttp/server/family"
 	"reversehttp/server/gateway"
 )
 
@@ -34,6 +36,9 @@ func lend(t testing.TB, shape string, o gateway.Options) *lender {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	o.PublicURL = strings.ReplaceAll(shape, "{port}", port)
 	o.Loopback = true
+	if o.Doors == nil {
+		o.Doors = family.Doors(family.Options{})
+	}
 	g, err := gateway.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -73,10 +78,26 @@ func (l *lender) client(t testing.TB) *http.Client {
 	}
 }
 
+// transport is what the sessions of tests use that do not choose one.
+var transport = flag.String("transport", "stream", "transport of sessions")
+
+// overEach runs a test with sessions of each transport.
+func overEach(t *testing.T, run func(t *testing.T)) {
+	was := *transport
+	defer func() { *transport = was }()
+	for _, name := range []string{"poll", "stream", "ptth"} {
+		*transport = name
+		t.Run(name, run)
+	}
+}
+
 // serve claims and serves until the test ends.
 func (l *lender) serve(t testing.TB, h http.Handler, o *reversehttp.Options) *reversehttp.Session {
 	if o == nil {
 		o = &reversehttp.Options{}
+	}
+	if o.Transport == "" {
+		o.Transport = reversehttp.Transport(*transport)
 	}
 	if o.Client == nil {
 		o.Client = l.client(t)

@@ -49,6 +49,14 @@ func (s *Session) postInterim(x *exchange, message []byte) {
 	}
 }
 
+// more counts one that is not posted. It reports false if that is one too many.
+func (i *interims) more() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.count++
+	return i.count <= interimsMost
+}
+
 // next returns the next one to post. After nil the next call of postInterim begins anew.
 func (i *interims) next() (message []byte) {
 	i.mu.Lock()
@@ -94,10 +102,21 @@ func (w *response) inform(status int) {
 	if w.ctx.Err() != nil {
 		return
 	}
-	fields := appendHeader(nil, w.header, func(name string) bool {
+	leftOut := func(name string) bool {
 		return name == "Transfer-Encoding" || name == "Trailer" || strings.HasPrefix(name, http.TrailerPrefix)
-	})
-	message := interimMessage(w.x.id, status, fields)
+	}
+	if l := w.session.exchanges.informs(w.x); l != nil {
+		fields, err := sendable(w.header, leftOut)
+		if err != nil {
+			w.log.Warn("interim response cannot be sent", "id", w.x.id, "error", err)
+			return
+		}
+		if w.x.interims.more() {
+			l.inform(status, fields)
+		}
+		return
+	}
+	message := interimMessage(w.x.id, status, appendHeader(nil, w.header, leftOut))
 	if !w.fits(message) {
 		w.log.Warn("interim response too large", "id", w.x.id, "status", status)
 		return

@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"net/textproto"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +38,10 @@ func informed(t *testing.T, client *http.Client, url string) string {
 }
 
 func TestInformationalResponsesAreThoseOfNetHTTP(t *testing.T) {
+	overEach(t, informationalResponsesAreThoseOfNetHTTP)
+}
+
+func informationalResponsesAreThoseOfNetHTTP(t *testing.T) {
 	hints := handle(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Add("Link", "</a.css>; rel=preload")
@@ -69,6 +74,9 @@ func TestInformationalResponsesAreThoseOfNetHTTP(t *testing.T) {
 		if !strings.Contains(want, "103 map[") || strings.Count(want, "\n") != 5 {
 			t.Fatalf("net/http gave %q, want four informational responses and an answer", want)
 		}
+		if *transport == "ptth" { // a tunnel keeps 102 to itself
+			want = regexp.MustCompile(`(?m)^102 .*\n`).ReplaceAllString(want, "")
+		}
 		for range 20 { // order is luck otherwise
 			if got := informed(t, l.client(t), own.URL()+path); got != want {
 				t.Errorf("visitor got  %q\nnet/http gave %q", got, want)
@@ -81,7 +89,9 @@ func TestInformationalResponsesAreThoseOfNetHTTP(t *testing.T) {
 }
 
 // They are there while the handler still works, and it does not wait for them.
-func TestInformationalResponsesGoAtOnce(t *testing.T) {
+func TestInformationalResponsesGoAtOnce(t *testing.T) { overEach(t, informationalResponsesGoAtOnce) }
+
+func informationalResponsesGoAtOnce(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	arrived := make(chan bool, 1)
 	s := l.serve(t, handle(func(w http.ResponseWriter, r *http.Request) {
@@ -105,8 +115,12 @@ func TestInformationalResponsesGoAtOnce(t *testing.T) {
 	resp.Body.Close()
 }
 
-// The gateway refuses more than sixteen; the answer does not suffer from those, and neither from one that is too large.
+// The gateway refuses more than sixteen, be they sent or too large to be; the answer does not suffer from those, and neither from one that is too large.
 func TestInformationalResponsesAreBounded(t *testing.T) {
+	overEach(t, informationalResponsesAreBounded)
+}
+
+func informationalResponsesAreBounded(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	s := l.serve(t, handle(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Large", strings.Repeat("x", 16<<20))
@@ -121,7 +135,7 @@ func TestInformationalResponsesAreBounded(t *testing.T) {
 		io.WriteString(w, "hello")
 	}), nil)
 	got := informed(t, l.client(t), s.URL())
-	if n := strings.Count(got, "103 map["); n != 15 || !strings.HasSuffix(got, "200 [] [] hello\n") {
-		t.Errorf("visitor got %d of them: %.300q, want 15 and the answer", n, got)
+	if n := strings.Count(got, "103 map["); n < 15 || n > 16 || !strings.HasSuffix(got, "200 [] [] hello\n") {
+		t.Errorf("visitor got %d of them: %.300q, want 15 or 16 and the answer", n, got)
 	}
 }

@@ -26,8 +26,6 @@ import (
 //	any other end    the poll failed. What is left of a line is dropped, and comes again
 
 const (
-	// After a stream that did not come through, batches are asked for this long.
-	batchesFor = 5 * time.Minute
 	// Between heartbeats, where the gateway does not say.
 	heartbeatSeconds = 15
 	// What a heartbeat may be late.

@@ -27,6 +27,9 @@ type Options struct {
 	// Empty: those with an idempotent method, or what the claim has already.
 	Redeliver Redeliver
 
+	// Transport is how requests come from the gateway. Empty means TransportAuto.
+	Transport Transport
+
 	// Concurrency is how many handlers run at once; further requests wait for one to return.
 	// Zero means 1024; negative means no bound but the gateway's.
 	Concurrency int
@@ -60,6 +63,9 @@ func (o *Options) withDefaults() Options {
 	var c Options
 	if o != nil {
 		c = *o
+	}
+	if c.Transport == "" {
+		c.Transport = TransportAuto
 	}
 	if c.Concurrency == 0 {
 		c.Concurrency = defaultConcurrency

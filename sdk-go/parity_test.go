@@ -150,7 +150,9 @@ var parity = []struct {
 	}), []string{"POST /?a=1\nContent-Type: application/x-www-form-urlencoded\n\na=2"}},
 }
 
-func TestHandlersBehaveAsUnderNetHTTP(t *testing.T) {
+func TestHandlersBehaveAsUnderNetHTTP(t *testing.T) { overEach(t, handlersBehaveAsUnderNetHTTP) }
+
+func handlersBehaveAsUnderNetHTTP(t *testing.T) {
 	for _, shape := range []string{hostShape, pathShape} {
 		l := lend(t, shape, gateway.Options{})
 		for _, c := range parity {

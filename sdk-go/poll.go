@@ -3,6 +3,7 @@ package reversehttp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -11,7 +12,8 @@ import (
 
 // The loop that polls. It runs in the goroutine of Serve, one poll at a time, and it alone claims again.
 //
-// A poll asks for a stream where the gateway has them and nothing keeps them back, and for a batch otherwise. Its cursor
+// A tunnel stands in for polls where it may and works (ways.go). A poll asks for a stream where the gateway has them and
+// nothing keeps them back, and for a batch otherwise. Its cursor
 // names what was begun, never what only arrived, so a stop at any moment leaves the rest to other sessions. After a
 // failure the poll for a batch asks for an answer at once (wait=0), because an open connection proves nothing; the first
 // byte of a stream proves as much.
@@ -28,15 +30,19 @@ func (s *Session) pollAll() error {
 	// A gateway that says that the session is over is there: what an outage made of the one backoff is no reason to be
 	// slow with the other.
 	var b, sessions backoff
-	var batches time.Time // until then no stream is asked for
+	w := newWays(s.opts.Transport)
 	at, proven := s.current(), true
 	for {
 		var useful bool
 		var err error
-		if s.gateway.streams && !time.Now().Before(batches) {
+		way := w.next(at, s.gateway.streams)
+		switch way {
+		case TransportPTTH:
+			useful, err = s.tunnel(at)
+		case TransportStream:
 			useful, err = s.follow(at)
-		} else {
-			useful, err = s.batch(at, proven)
+		default:
+			useful, err = s.batch(at, proven && !w.ask)
 		}
 		if s.polls.Err() != nil {
 			return ErrClosed
@@ -48,12 +54,13 @@ func (s *Session) pollAll() error {
 			b.reset()
 			sessions.reset()
 		}
-		if err == errWithheld || err == errSilent {
-			batches = time.Now().Add(batchesFor)
+		fell := w.note(way, useful, err)
+		if err != nil && w.hopeless() {
+			return fmt.Errorf("%w: %w", ErrNoTunnel, err)
 		}
-		if err == errWithheld {
-			s.log.Info("stream kept back", "label", at.Label)
-			proven = false
+		if fell {
+			s.log.Info("transport kept back", "label", at.Label, "transport", way, "error", err)
+			proven = proven && way == TransportPTTH
 			continue
 		}
 		if err == nil {
@@ -66,6 +73,9 @@ func (s *Session) pollAll() error {
 		}
 		proven = false
 		v := judge(err)
+		if way == TransportPTTH && !told(err) {
+			v = again
+		}
 		if v == final {
 			return err
 		}
@@ -84,7 +94,8 @@ func (s *Session) pollAll() error {
 		if err := s.claimAgain(&sessions); err != nil {
 			return err
 		}
-		at, proven, batches = s.current(), true, time.Time{}
+		at, proven = s.current(), true
+		w.renew()
 		b.reset()
 	}
 }
@@ -170,9 +181,9 @@ func (s *Session) begin(at *claimed, b batch) {
 	for i := range b.Messages {
 		switch m := b.Messages[i]; m.Type { // a copy: a long exchange must not keep the others of its batch in memory
 		case schema.TypeRequest:
-			fresh, known := s.exchanges.begin(s.life, at, &m.Request)
+			fresh, known := s.exchanges.begin(s.life, at, &m.Request, nil)
 			if fresh != nil {
-				s.running.Go(func() { s.run(fresh, &m.Request, m.fault) })
+				s.running.Go(func() { s.run(fresh, &m) })
 			}
 			if known != nil {
 				s.running.Go(func() { s.post(known) })
@@ -183,7 +194,7 @@ func (s *Session) begin(at *claimed, b batch) {
 	}
 	if b.Cursor != "" {
 		s.mu.Lock()
-		at.cursor = b.Cursor
+		at.moveTo(b.Cursor)
 		s.mu.Unlock()
 	}
 }

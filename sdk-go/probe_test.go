@@ -51,7 +51,8 @@ func TestAnAnswerIsWholeBehindAProxyThatBoundsRequests(t *testing.T) {
 	t.Cleanup(server.Close)
 	content, _ := io.ReadAll(io.LimitReader(pattern(), 4<<20))
 	s := l.serve(t, handle(func(w http.ResponseWriter, r *http.Request) { w.Write(content) }), &reversehttp.Options{
-		Client: (&lender{addr: server.Listener.Addr().String()}).client(t),
+		Client:    (&lender{addr: server.Listener.Addr().String()}).client(t),
+		Transport: reversehttp.TransportStream,
 	})
 	var all sync.WaitGroup
 	for range 3 {

@@ -38,9 +38,14 @@ func RequestInfo(ctx context.Context) Info {
 	return info
 }
 
-// newRequest makes an envelope what a net/http server mounted at the claim's URL would hand to its handler. Content that
+// newRequest makes a message what a net/http server mounted at the claim's URL would hand to its handler. Content that
 // is not in it is the one that remote makes.
-func newRequest(ctx context.Context, e *schema.Request, remote func() *remote) (*http.Request, error) {
+func newRequest(ctx context.Context, m *message, remote func() *remote) (*http.Request, error) {
+	e := &m.Request
+	header := m.header
+	if header == nil {
+		header = newHeader(e.Headers)
+	}
 	info := Info{ID: e.ID, Attempt: e.Attempt, Target: fromLatin1(e.Target), URL: fromLatin1(e.URL), Base: e.Base}
 	target := withoutBase(info.Target, e.Base)
 	major, minor, err := protocol(e.HTTPVersion)
@@ -51,7 +56,7 @@ func newRequest(ctx context.Context, e *schema.Request, remote func() *remote) (
 		Proto:      "HTTP/" + e.HTTPVersion,
 		ProtoMajor: major,
 		ProtoMinor: minor,
-		Header:     newHeader(e.Headers),
+		Header:     header,
 		RemoteAddr: e.RemoteAddr,
 		Body:       http.NoBody,
 	}
@@ -65,7 +70,7 @@ func newRequest(ctx context.Context, e *schema.Request, remote func() *remote) (
 	case e.Upgrade != "":
 		// They end at the gateway, and are what a handler looks for. The content comes when the connection is upgraded.
 		r.Header["Connection"], r.Header["Upgrade"] = []string{"Upgrade"}, []string{string(e.Upgrade)}
-	case e.BodyURL != "":
+	case e.BodyURL != "" || m.streams:
 		c := remote()
 		r.Body, r.Trailer = c, c.trailer
 		if r.ContentLength, bad = length(r.Header); r.ContentLength < 0 && r.ProtoAtLeast(1, 1) && major == 1 {

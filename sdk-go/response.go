@@ -45,15 +45,16 @@ type response struct {
 	header    http.Header
 	committed bool // WriteHeader was called, or should have been
 	status    int
-	fields    []byte   // the header in JSON, as it was then
-	trailers  []string // the names that it declared
-	guess     bool     // Content-Type is still to be guessed
-	declared  int64    // the Content-Length that the handler set; -1 without one
-	accepted  int64    // bytes of content that were written and not refused
-	offered   int64    // bytes of content that were written
-	content   []byte   // what is held; of HEAD, what is needed to guess
-	failed    error    // the response cannot be sent
-	stream    *stream  // since the answer is one
+	fields    []byte      // the header in JSON, as it was then
+	sent      http.Header // in place of fields, where a tunnel brought the request
+	trailers  []string    // the names that it declared
+	guess     bool        // Content-Type is still to be guessed
+	declared  int64       // the Content-Length that the handler set; -1 without one
+	accepted  int64       // bytes of content that were written and not refused
+	offered   int64       // bytes of content that were written
+	content   []byte      // what is held; of HEAD, what is needed to guess
+	failed    error       // the response cannot be sent
+	stream    *stream     // since the answer is one
 	deadline  time.Time
 	source    io.Reader // the content of the request
 }
@@ -113,10 +114,26 @@ func (w *response) commit(status int) {
 	if w.trailers = nil; w.declared < 0 && w.bodyAllowed() {
 		w.trailers = declaredTrailers(w.header)
 	}
-	w.fields = appendHeader(nil, w.header, w.leftOut)
-	if w.declared >= 0 && !w.leftOut("Content-Length") {
-		w.fields = appendField(w.fields, "Content-Length", strconv.FormatInt(w.declared, 10))
+	if w.x.first == nil {
+		w.fields = appendHeader(nil, w.header, w.leftOut)
+	} else {
+		var err error
+		if w.sent, err = sendable(w.header, w.leftOut); err != nil && w.failed == nil {
+			w.failed = err
+		}
 	}
+	if w.declared >= 0 && !w.leftOut("Content-Length") {
+		w.add("Content-Length", strconv.FormatInt(w.declared, 10))
+	}
+}
+
+// add adds a field that the handler did not set.
+func (w *response) add(name, value string) {
+	if w.sent != nil {
+		w.sent[name] = []string{value}
+		return
+	}
+	w.fields = appendField(w.fields, name, value)
 }
 
 // leftOut reports whether a net/http server would leave a field out, or write it by itself.
@@ -230,14 +247,12 @@ func (w *response) early() error {
 	if w.method == http.MethodHead && w.declared < 0 {
 		w.accepted = 0 // more may come, so nobody knows the length
 	}
-	message, err := w.message()
-	if err != nil {
+	if err := w.whole(); err != nil {
 		w.failed = err
 		return err
 	}
-	w.x.answer, w.x.posted = message, true
-	w.session.exchanges.answering(w.x, nil)
-	w.session.running.Go(func() { w.session.post(w.x) })
+	w.x.posted = true
+	w.session.running.Go(func() { w.session.give(w.x) })
 	return nil
 }
 
@@ -247,20 +262,34 @@ func (w *response) begin() error {
 	if w.failed != nil {
 		return w.failed
 	}
-	message, rest := responseMessage(w.x.id, w.status, w.fields, w.content, tail{more: true}), w.content[:0]
-	if !w.fits(message) {
-		message, rest = responseMessage(w.x.id, w.status, w.fields, nil, tail{more: true}), w.content
+	rest := w.content[:0]
+	head, err := w.head(w.content)
+	if err != nil || w.sent != nil {
+		rest = w.content
+		head, err = w.head(nil)
 	}
-	if !w.fits(message) {
-		w.failed = errTooLarge
-		return w.failed
+	if err != nil {
+		w.failed = err
+		return err
 	}
-	w.stream = newStream(w.session, w.x, message, rest)
+	w.stream = newStream(w.session, w.x, head, rest)
 	w.stream.much = w.declared-w.accepted > streamBuffer
 	w.stream.little = len(w.trailers) > 0
 	w.content = nil
 	w.session.running.Go(w.stream.pump)
 	return nil
+}
+
+// head returns the beginning of an answer that goes on, with some content.
+func (w *response) head(content []byte) (beginning, error) {
+	if w.sent != nil {
+		return beginning{status: w.status, header: w.sent}, nil
+	}
+	message := responseMessage(w.x.id, w.status, w.fields, content, tail{more: true})
+	if !w.fits(message) {
+		return beginning{}, errTooLarge
+	}
+	return beginning{message: message}, nil
 }
 
 func (w *response) fits(message []byte) bool { return len(message)+answersOverhead <= w.limit }
@@ -284,33 +313,38 @@ func (w *response) EnableFullDuplex() error { return nil }
 
 func (w *response) guessType() {
 	if w.guess && len(w.content) > 0 {
-		w.fields = appendField(w.fields, "Content-Type", http.DetectContentType(w.content))
+		w.add("Content-Type", http.DetectContentType(w.content))
 	}
 	w.guess = false
 }
 
-// message returns the whole answer.
-func (w *response) message() ([]byte, error) {
+// whole makes the answer that of the exchange.
+func (w *response) whole() error {
 	w.guessType()
 	head := w.method == http.MethodHead
 	switch {
 	case w.failed != nil:
-		return nil, w.failed
+		return w.failed
 	case w.status < 200:
-		return nil, errors.New("101 and no Hijack")
+		return errors.New("101 and no Hijack")
 	case w.short():
-		return nil, fmt.Errorf("Content-Length is %d, and %d bytes were written", w.declared, w.accepted)
+		return fmt.Errorf("Content-Length is %d, and %d bytes were written", w.declared, w.accepted)
 	case head && w.declared < 0 && w.accepted > 0:
-		w.fields = appendField(w.fields, "Content-Length", strconv.FormatInt(w.accepted, 10))
+		w.add("Content-Length", strconv.FormatInt(w.accepted, 10))
 	}
 	if head {
 		w.content = nil
 	}
+	if w.sent != nil {
+		w.x.whole = &whole{status: w.status, header: w.sent, content: w.content, trailers: w.lastFields()}
+		return nil
+	}
 	message := responseMessage(w.x.id, w.status, w.fields, w.content, tail{trailers: pairsOf(w.lastFields())})
 	if !w.fits(message) {
-		return nil, errTooLarge
+		return errTooLarge
 	}
-	return message, nil
+	w.x.answer = message
+	return nil
 }
 
 // short reports whether the handler wrote less than it declared.
@@ -335,9 +369,7 @@ func (w *response) end() error {
 		if w.x.posted {
 			return nil
 		}
-		message, err := w.message()
-		if err != errTooLarge || w.begin() != nil {
-			w.x.answer = message
+		if err := w.whole(); err != errTooLarge || w.begin() != nil {
 			return err
 		}
 	}

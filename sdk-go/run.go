@@ -5,13 +5,10 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
-
-	"reversehttp/schema"
 )
 
-// run has the handler answer x, and sees its answer to the gateway. fault is what is wrong with the envelope, if
-// anything is.
-func (s *Session) run(x *exchange, envelope *schema.Request, fault error) {
+// run has the handler answer x, and sees its answer to the gateway.
+func (s *Session) run(x *exchange, m *message) {
 	if s.slots != nil {
 		select {
 		case s.slots <- struct{}{}:
@@ -36,11 +33,10 @@ func (s *Session) run(x *exchange, envelope *schema.Request, fault error) {
 		case gone:
 			s.finish(x)
 		default:
-			s.exchanges.answering(x, nil)
-			s.post(x)
+			s.give(x)
 		}
 	}()
-	s.handle(x, envelope, fault)
+	s.handle(x, m)
 }
 
 func (s *Session) finish(x *exchange) {
@@ -50,21 +46,19 @@ func (s *Session) finish(x *exchange) {
 }
 
 // handle sets the answer of x, unless it was posted while the handler ran.
-func (s *Session) handle(x *exchange, envelope *schema.Request, fault error) {
-	r, err := newRequest(x.ctx, envelope, func() *remote {
-		return newRemote(x.ctx, s.gateway, func() (url, token string) { return s.exchanges.content(x) })
-	})
-	if fault != nil {
-		err = fault
+func (s *Session) handle(x *exchange, m *message) {
+	r, err := newRequest(x.ctx, m, func() *remote { return s.newRemote(x.ctx, x) })
+	if m.fault != nil {
+		err = m.fault
 	}
 	if err != nil {
 		s.log.Error("request not understood", "id", x.id, "error", err)
-		x.answer = abortMessage(x.id, "the request was not understood: "+err.Error())
+		x.abort("the request was not understood: " + err.Error())
 		return
 	}
-	w := &response{session: s, x: x, ctx: x.ctx, method: envelope.Method, log: s.log, limit: s.current().Limits.AnswerBytes, source: r.Body}
+	w := &response{session: s, x: x, ctx: x.ctx, method: m.Method, log: s.log, limit: s.current().Limits.AnswerBytes, source: r.Body}
 	var writer http.ResponseWriter = w
-	if envelope.Upgrade != "" {
+	if m.Upgrade != "" {
 		w.upgrade, w.host, w.visitor = true, r.Host, r.RemoteAddr
 		writer = upgrader{w}
 		// As on a server the request ends with the handler, also where the connection goes on.
@@ -89,10 +83,10 @@ func (s *Session) handle(x *exchange, envelope *schema.Request, fault error) {
 			w.stream.end(errGivenUp, nil)
 		case x.posted:
 		case v == http.ErrAbortHandler:
-			x.answer = abortMessage(x.id, "the handler gave up")
+			x.abort("the handler gave up")
 		default:
 			// Nothing of the answer has been relayed, so a visitor can be told of a panic in a proper way.
-			x.answer = failureMessage(x.id)
+			x.fail()
 		}
 	}()
 	s.handler.ServeHTTP(writer, r)
@@ -103,7 +97,7 @@ func (s *Session) handle(x *exchange, envelope *schema.Request, fault error) {
 	if err := w.end(); err != nil {
 		s.log.Error("answer cannot be sent", "id", x.id, "method", r.Method, "error", err)
 		if !x.posted {
-			x.answer = failureMessage(x.id)
+			x.fail()
 		}
 	}
 }

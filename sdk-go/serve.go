@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"reversehttp/schema"
@@ -58,6 +60,7 @@ func (s *Session) Serve(handler http.Handler) error {
 	if refused != nil {
 		reason = fmt.Errorf("reversehttp: serve: %w", reason)
 	}
+	s.stopTunnels()
 	s.drain()
 	s.leave()
 	s.stop()
@@ -67,14 +70,32 @@ func (s *Session) Serve(handler http.Handler) error {
 	return reason
 }
 
-// drain waits until every exchange has ended. The gateway holds a session for lost that neither polls nor answers for a
+// stopTunnels has nothing more begin.
+func (s *Session) stopTunnels() {
+	for _, t := range s.openTunnels() {
+		t.stop()
+	}
+}
+
+func (s *Session) openTunnels() []*tunnel {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.open))
+}
+
+// drain waits until every exchange has ended, and then the tunnels. The gateway holds a session for lost that neither polls nor answers for a
 // while, so it asks now and then. What comes is not begun and its cursor not acknowledged: it moves on when the session
 // leaves.
 func (s *Session) drain() {
 	idle := make(chan struct{})
 	go func() {
+		defer close(idle)
 		s.running.Wait()
-		close(idle)
+		for _, t := range s.openTunnels() {
+			t.close()
+		}
+		s.tunnels.Wait()
+		s.running.Wait() // for answers that others of a tunnel post
 	}()
 	t := time.NewTicker(drainPoll)
 	defer t.Stop()
@@ -106,7 +127,7 @@ func (s *Session) leave() {
 	s.left.Do(func() {
 		s.mu.Lock()
 		at := s.claimed
-		cursor := at.cursor
+		cursor := at.exact()
 		s.mu.Unlock()
 		c := call{method: "DELETE", url: at.Session, bearer: at.Token, cursor: cursor, within: goodbyeTimeout}
 		if err := s.gateway.call(context.Background(), c, nil); err != nil {

@@ -16,13 +16,14 @@ import (
 	"time"
 
 	reversehttp "reversehttp/sdk-go"
+	"reversehttp/server/family"
 	"reversehttp/server/gateway"
 )
 
 // inBubble runs a real gateway, with a client for it, where time is fake.
 func inBubble(t *testing.T, run func(t *testing.T, g *gateway.Gateway, client *http.Client)) {
 	synctest.Test(t, func(t *testing.T) {
-		g, err := gateway.New(gateway.Options{PublicURL: "http://{label}.gateway.test/"})
+		g, err := gateway.New(gateway.Options{PublicURL: "http://{label}.gateway.test/", Doors: family.Doors(family.Options{})})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,6 +39,9 @@ const testOrigin = "http://gateway.test"
 func begin(t *testing.T, client *http.Client, o reversehttp.Options, h http.HandlerFunc) (*reversehttp.Session, func() error) {
 	t.Helper()
 	o.Client = client
+	if o.Transport == "" {
+		o.Transport = reversehttp.Transport(*transport)
+	}
 	if o.Label == "" {
 		o.Label = "demo"
 	}
@@ -119,7 +123,9 @@ func TestATakenLabelIsAnErrorToBranchOn(t *testing.T) {
 	})
 }
 
-func TestShutdownLetsWhatRunsAnswer(t *testing.T) {
+func TestShutdownLetsWhatRunsAnswer(t *testing.T) { overEach(t, shutdownLetsWhatRunsAnswer) }
+
+func shutdownLetsWhatRunsAnswer(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		release := make(chan bool)
 		s, served := begin(t, client, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) {
@@ -149,7 +155,9 @@ func TestShutdownLetsWhatRunsAnswer(t *testing.T) {
 	})
 }
 
-func TestWhatComesDuringShutdownMovesOn(t *testing.T) {
+func TestWhatComesDuringShutdownMovesOn(t *testing.T) { overEach(t, whatComesDuringShutdownMovesOn) }
+
+func whatComesDuringShutdownMovesOn(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		release := make(chan bool)
 		s, served := begin(t, client, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) {
@@ -175,7 +183,9 @@ func TestWhatComesDuringShutdownMovesOn(t *testing.T) {
 	})
 }
 
-func TestShutdownThatTakesTooLongCloses(t *testing.T) {
+func TestShutdownThatTakesTooLongCloses(t *testing.T) { overEach(t, shutdownThatTakesTooLongCloses) }
+
+func shutdownThatTakesTooLongCloses(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		s, served := begin(t, client, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		v := visitURL(client, "POST", demo)
@@ -193,6 +203,10 @@ func TestShutdownThatTakesTooLongCloses(t *testing.T) {
 }
 
 func TestCloseCancelsHandlersAndMayComeTwice(t *testing.T) {
+	overEach(t, closeCancelsHandlersAndMayComeTwice)
+}
+
+func closeCancelsHandlersAndMayComeTwice(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		var cause error
 		s, served := begin(t, client, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) {
@@ -247,6 +261,10 @@ func TestServeTwiceIsAnError(t *testing.T) {
 }
 
 func TestAVisitorWhoLeavesCancelsTheHandler(t *testing.T) {
+	overEach(t, aVisitorWhoLeavesCancelsTheHandler)
+}
+
+func aVisitorWhoLeavesCancelsTheHandler(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		cause := make(chan error, 1)
 		var write error
@@ -267,6 +285,10 @@ func TestAVisitorWhoLeavesCancelsTheHandler(t *testing.T) {
 }
 
 func TestTheTimeForAnAnswerEndsTheContext(t *testing.T) {
+	overEach(t, theTimeForAnAnswerEndsTheContext)
+}
+
+func theTimeForAnAnswerEndsTheContext(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		var after time.Duration
 		s, served := begin(t, client, reversehttp.Options{Timeout: 3 * time.Second}, func(w http.ResponseWriter, r *http.Request) {
@@ -283,7 +305,9 @@ func TestTheTimeForAnAnswerEndsTheContext(t *testing.T) {
 	})
 }
 
-func TestOnlySoManyHandlersRunAtOnce(t *testing.T) {
+func TestOnlySoManyHandlersRunAtOnce(t *testing.T) { overEach(t, onlySoManyHandlersRunAtOnce) }
+
+func onlySoManyHandlersRunAtOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		var mu sync.Mutex
 		now, most := 0, 0
@@ -312,7 +336,9 @@ func TestOnlySoManyHandlersRunAtOnce(t *testing.T) {
 	})
 }
 
-func TestAPanicAnswersAndIsLogged(t *testing.T) {
+func TestAPanicAnswersAndIsLogged(t *testing.T) { overEach(t, aPanicAnswersAndIsLogged) }
+
+func aPanicAnswersAndIsLogged(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		var b bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelError}))
@@ -341,6 +367,10 @@ func TestAPanicAnswersAndIsLogged(t *testing.T) {
 }
 
 func TestAnAnswerThatCannotBeSentBecomes500(t *testing.T) {
+	overEach(t, anAnswerThatCannotBeSentBecomes500)
+}
+
+func anAnswerThatCannotBeSentBecomes500(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		var b bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelError}))
@@ -380,7 +410,9 @@ func TestAnAnswerThatCannotBeSentBecomes500(t *testing.T) {
 	})
 }
 
-func TestDeleteGivesTheLabelUp(t *testing.T) {
+func TestDeleteGivesTheLabelUp(t *testing.T) { overEach(t, deleteGivesTheLabelUp) }
+
+func deleteGivesTheLabelUp(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		s, served := begin(t, client, reversehttp.Options{}, nil)
 		other, otherServed := begin(t, client, reversehttp.Options{Token: s.Token()}, nil)
@@ -406,12 +438,14 @@ func TestDeleteGivesTheLabelUp(t *testing.T) {
 	})
 }
 
-func TestASessionSurvivesItsGateway(t *testing.T) {
+func TestASessionSurvivesItsGateway(t *testing.T) { overEach(t, aSessionSurvivesItsGateway) }
+
+func aSessionSurvivesItsGateway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var g *gateway.Gateway
 		replace := func() (before *gateway.Gateway) {
-			fresh, err := gateway.New(gateway.Options{PublicURL: "http://{label}.gateway.test/"})
+			fresh, err := gateway.New(gateway.Options{PublicURL: "http://{label}.gateway.test/", Doors: family.Doors(family.Options{})})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,12 +14,13 @@ import (
 
 // A stream is an answer whose beginning is sent before its end is known: its handler flushed, or wrote more than is
 // held. The handler fills a buffer, and waits while it is full. The pump, a goroutine of the session, posts the
-// beginning and then sends what the buffer has whenever it was flushed or is full, in one of two ways:
+// beginning and then sends what the buffer has whenever it was flushed or is full, in one of three ways:
 //
 //	parts  one post after the other. What comes meanwhile goes with the next. They need no connection of their own, pass
 //	       whatever lets JSON pass, and tell in silence that the handler is at work.
 //	raw    one request that lasts. It is faster, so it is for much: the buffer was full at once, or so much is declared. A
 //	       probe has told that such requests pass.
+//	line   the answer to the request of a tunnel, where that brought the request and is still there.
 //
 // The exchange is the pump's to end. If sending fails, the context of the handler ends, and so do its writes. Nothing is
 // sent to another session of the gateway, because the visitor has the beginning of this answer.
@@ -42,9 +43,18 @@ var (
 	errBroken  = errors.New("reversehttp: the stream to the gateway broke")
 )
 
+// beginning is the head of an answer that goes on: a message, or what it would say where a tunnel brought the request.
+type beginning struct {
+	message []byte
+	status  int
+	header  http.Header
+}
+
 type stream struct {
 	session  *Session
 	x        *exchange
+	line     *line // of a tunnel, on which it goes; nil where it is posted
+	first    beginning
 	much     bool         // raw is worth it
 	little   bool         // raw is not wanted: a proxy may drop the trailers of a request
 	upgraded bool         // nothing bounds the time between parts
@@ -71,11 +81,10 @@ type stream struct {
 	taken []byte // the pump's, until it takes again
 }
 
-// newStream begins to stream the answer of x, whose beginning is the message. The buffer may have content.
-func newStream(s *Session, x *exchange, message, buffer []byte) *stream {
-	head := make(chan taken, 1)
+// newStream begins to stream the answer of x. The buffer may have content.
+func newStream(s *Session, x *exchange, first beginning, buffer []byte) *stream {
 	t := &stream{
-		session: s, x: x, head: head, wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
+		session: s, x: x, first: first, wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
 		pending: buffer, flushing: len(buffer) > 0, most: streamBuffer,
 	}
 	if n := s.current().Limits.PartBytes; n > 0 {
@@ -83,10 +92,23 @@ func newStream(s *Session, x *exchange, message, buffer []byte) *stream {
 	}
 	t.ctx, t.cancelC = context.WithCancelCause(s.life)
 	t.detach = context.AfterFunc(x.ctx, func() { t.cancelC(context.Cause(x.ctx)) })
-	x.answer, x.posted = message, true
+	x.posted = true
+	if t.line = s.exchanges.open(x, streaming); t.line == nil {
+		t.postHead()
+	}
+	return t
+}
+
+// postHead posts the beginning.
+func (t *stream) postHead() {
+	x, s := t.x, t.session
+	head := make(chan taken, 1)
+	t.head = head
+	if x.answer = t.first.message; x.answer == nil {
+		x.answer = responseMessage(x.id, t.first.status, fieldsOf(t.first.header), nil, tail{more: true})
+	}
 	s.exchanges.answering(x, head)
 	s.running.Go(func() { s.post(x) })
-	return t
 }
 
 // writeStream adds to a stream, and waits while the visitor is slow.
@@ -247,6 +269,13 @@ func toldByGateway(err error) bool {
 }
 
 func (t *stream) relay() error {
+	if t.line != nil {
+		if untouched, err := t.sendLine(); !untouched {
+			return err
+		}
+		t.line = nil
+		t.postHead()
+	}
 	select {
 	case head := <-t.head:
 		if head.err != nil {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	reversehttp "reversehttp/sdk-go"
+	"reversehttp/server/family"
 	"reversehttp/server/gateway"
 )
 
@@ -287,7 +288,9 @@ var streams = []struct {
 
 type key struct{}
 
-func TestStreamsBehaveAsUnderNetHTTP(t *testing.T) {
+func TestStreamsBehaveAsUnderNetHTTP(t *testing.T) { overEach(t, streamsBehaveAsUnderNetHTTP) }
+
+func streamsBehaveAsUnderNetHTTP(t *testing.T) {
 	for _, c := range streams {
 		t.Run(c.name, func(t *testing.T) {
 			run := func(through bool) (got, notes string) {
@@ -313,7 +316,7 @@ func TestStreamsBehaveAsUnderNetHTTP(t *testing.T) {
 						await(t, done)
 						return
 					}
-					g, err := gateway.New(gateway.Options{PublicURL: "http://{label}.gateway.test/"})
+					g, err := gateway.New(gateway.Options{PublicURL: "http://{label}.gateway.test/", Doors: family.Doors(family.Options{})})
 					if err != nil {
 						t.Fatal(err)
 					}

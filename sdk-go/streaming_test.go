@@ -31,7 +31,9 @@ func writeUntilItFails(w http.ResponseWriter, size int, pause time.Duration) (n 
 	return n, err
 }
 
-func TestWritesFailWhenTheVisitorHasLeft(t *testing.T) {
+func TestWritesFailWhenTheVisitorHasLeft(t *testing.T) { overEach(t, writesFailWhenTheVisitorHasLeft) }
+
+func writesFailWhenTheVisitorHasLeft(t *testing.T) {
 	for _, size := range []int{100, 300_000} { // in parts, and as it is
 		inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 			ended := make(chan error, 1)
@@ -68,6 +70,10 @@ func isLeaving(cause error) bool {
 }
 
 func TestAQuietHandlerLearnsThatTheVisitorLeft(t *testing.T) {
+	overEach(t, aQuietHandlerLearnsThatTheVisitorLeft)
+}
+
+func aQuietHandlerLearnsThatTheVisitorLeft(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		ended := make(chan error, 1)
 		s, served := begin(t, client, reversehttp.Options{Timeout: time.Second}, func(w http.ResponseWriter, r *http.Request) {
@@ -95,7 +101,9 @@ func TestAQuietHandlerLearnsThatTheVisitorLeft(t *testing.T) {
 }
 
 // A visitor who does not read holds the handler, however much it has.
-func TestWritesWaitForASlowVisitor(t *testing.T) {
+func TestWritesWaitForASlowVisitor(t *testing.T) { overEach(t, writesWaitForASlowVisitor) }
+
+func writesWaitForASlowVisitor(t *testing.T) {
 	for _, size := range []int{4_000, 300_000} {
 		inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 			var written atomic.Int64
@@ -133,6 +141,10 @@ func TestWritesWaitForASlowVisitor(t *testing.T) {
 }
 
 func TestAWriteDeadlineBreaksAStreamThatWaits(t *testing.T) {
+	overEach(t, aWriteDeadlineBreaksAStreamThatWaits)
+}
+
+func aWriteDeadlineBreaksAStreamThatWaits(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		ended := make(chan error, 1)
 		s, served := begin(t, client, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) {
@@ -165,6 +177,10 @@ func TestAWriteDeadlineBreaksAStreamThatWaits(t *testing.T) {
 }
 
 func TestAnUploadThatIsCutShortFailsTheHandlersRead(t *testing.T) {
+	overEach(t, anUploadThatIsCutShortFailsTheHandlersRead)
+}
+
+func anUploadThatIsCutShortFailsTheHandlersRead(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		type outcome struct {
 			n   int64
@@ -229,6 +245,10 @@ func TestALostSessionEndsItsStreams(t *testing.T) {
 }
 
 func TestShutdownLetsAStreamEndAndCloseCutsIt(t *testing.T) {
+	overEach(t, shutdownLetsAStreamEndAndCloseCutsIt)
+}
+
+func shutdownLetsAStreamEndAndCloseCutsIt(t *testing.T) {
 	for _, shut := range []bool{true, false} {
 		inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 			s, served := begin(t, client, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) {

@@ -29,17 +29,17 @@ func (w upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	case w.committed && w.status != http.StatusSwitchingProtocols:
 		return nil, nil, errors.New("reversehttp: hijack: the answer has begun")
 	}
-	var head []byte
+	var head beginning
 	if w.committed {
 		var err error
-		if head, err = w.head(); err != nil {
+		if head, err = w.head(nil); err != nil {
 			w.failed = err
 			return nil, nil, fmt.Errorf("reversehttp: hijack: %w", err)
 		}
 	}
 	w.taken, x.hijacked = true, true
 	c := newConn(w.session, x, w.host, w.visitor)
-	if head != nil {
+	if w.committed {
 		c.open(head)
 		w.session.running.Go(func() { c.send(c.departures) })
 	} else {
@@ -51,15 +51,6 @@ func (w upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // again returns a response for the same exchange, of which nothing is written.
 func (w *response) again() *response {
 	return &response{session: w.session, x: w.x, ctx: w.x.ctx, method: w.method, upgrade: w.upgrade, log: w.log, limit: w.limit}
-}
-
-// head returns the beginning of the upgraded answer.
-func (w *response) head() ([]byte, error) {
-	message := responseMessage(w.x.id, w.status, w.fields, nil, tail{more: true})
-	if !w.fits(message) {
-		return nil, errTooLarge
-	}
-	return message, nil
 }
 
 // answer reads the response that is written to the connection, and sends it: all of an ordinary one up to Close, of a
@@ -84,10 +75,9 @@ func (c *conn) answer(w *response) {
 		c.session.exchanges.end(x)
 	default:
 		if err != nil {
-			x.answer = abortMessage(x.id, err.Error())
+			x.abort(err.Error())
 		}
-		c.session.exchanges.answering(x, nil)
-		c.session.post(x)
+		c.session.give(x)
 	}
 	x.cancelC(nil)
 }
@@ -103,11 +93,11 @@ func (c *conn) relayAnswer(w *response) error {
 		switch {
 		case resp.StatusCode == http.StatusSwitchingProtocols:
 			w.commit(resp.StatusCode)
-			message, err := w.head()
+			head, err := w.head(nil)
 			if err != nil {
 				return err
 			}
-			c.open(message)
+			c.open(head)
 			c.send(in)
 			return nil
 		case resp.StatusCode < 200:

@@ -46,7 +46,9 @@ func socket(t *testing.T, serve func(ctx context.Context, c *websocket.Conn), ac
 	}
 }
 
-func TestCloseCodesPassBothWays(t *testing.T) {
+func TestCloseCodesPassBothWays(t *testing.T) { overEach(t, closeCodesPassBothWays) }
+
+func closeCodesPassBothWays(t *testing.T) {
 	seen := make(chan websocket.CloseError, 1)
 	dial := socket(t, func(ctx context.Context, c *websocket.Conn) {
 		_, b, err := c.Read(ctx)
@@ -99,7 +101,9 @@ func unwrap(err error) error {
 	return nil
 }
 
-func TestPingsPassBothWays(t *testing.T) {
+func TestPingsPassBothWays(t *testing.T) { overEach(t, pingsPassBothWays) }
+
+func pingsPassBothWays(t *testing.T) {
 	pinged := make(chan error, 1)
 	dial := socket(t, func(ctx context.Context, c *websocket.Conn) {
 		ctx = c.CloseRead(ctx)
@@ -116,7 +120,9 @@ func TestPingsPassBothWays(t *testing.T) {
 	}
 }
 
-func TestManySmallMessagesKeepTheirOrder(t *testing.T) {
+func TestManySmallMessagesKeepTheirOrder(t *testing.T) { overEach(t, manySmallMessagesKeepTheirOrder) }
+
+func manySmallMessagesKeepTheirOrder(t *testing.T) {
 	const n = 3000
 	got := make(chan error, 1)
 	dial := socket(t, func(ctx context.Context, c *websocket.Conn) {
@@ -258,7 +264,9 @@ func upgrading(t *testing.T, client *http.Client) io.ReadWriteCloser {
 }
 
 // Silence costs no posts, and ends nothing.
-func TestAnUpgradedConnectionMayBeSilent(t *testing.T) {
+func TestAnUpgradedConnectionMayBeSilent(t *testing.T) { overEach(t, anUpgradedConnectionMayBeSilent) }
+
+func anUpgradedConnectionMayBeSilent(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		conns := make(chan net.Conn, 1)
 		c := &tally{base: client.Transport}
@@ -306,7 +314,9 @@ func TestAnUpgradedConnectionMayBeSilent(t *testing.T) {
 
 // The word that a visitor left comes before his last message is read, and takes nothing away; but who does not read is
 // told soon.
-func TestALastMessageOutlivesItsVisitor(t *testing.T) {
+func TestALastMessageOutlivesItsVisitor(t *testing.T) { overEach(t, aLastMessageOutlivesItsVisitor) }
+
+func aLastMessageOutlivesItsVisitor(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		conns, left := make(chan net.Conn, 1), make(chan time.Time, 1)
 		s, served := begin(t, client, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) {

@@ -174,7 +174,9 @@ func sending(conn net.Conn, b []byte) <-chan struct{} {
 }
 
 // What a visitor sends gives the same bytes through the gateway as on a net/http server.
-func TestWebSocketsAreThoseOfNetHTTP(t *testing.T) {
+func TestWebSocketsAreThoseOfNetHTTP(t *testing.T) { overEach(t, webSocketsAreThoseOfNetHTTP) }
+
+func webSocketsAreThoseOfNetHTTP(t *testing.T) {
 	for name, h := range websocketServers(t) {
 		t.Run(name, func(t *testing.T) {
 			direct := httptest.NewServer(h)

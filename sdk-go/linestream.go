@@ -1,0 +1,67 @@
+package reversehttp
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// sendLine sends the stream on its line. It reports that the stream is untouched if the line was lost before the beginning
+// was sent: it may be posted then.
+func (t *stream) sendLine() (untouched bool, err error) {
+	l := t.line
+	defer context.AfterFunc(t.ctx, l.cut)()
+	t.at = t.session.exchanges.claimed(t.x)
+	t.x.timer.Stop()
+	header := t.first.header.Clone()
+	status := t.first.status
+	header["Reversehttp-More"] = []string{"?1"}
+	if status == http.StatusSwitchingProtocols {
+		// HTTP/2 has no such status (RFC 9113, 8.6).
+		header["Reversehttp-Status"] = []string{"101"}
+		status = http.StatusOK
+	}
+	if err := l.begin(status, header); err != nil {
+		err = t.broke(err)
+		return err == errTunnelLost, err
+	}
+	if t.accepted != nil {
+		t.accepted()
+	}
+	for {
+		content, last, err := t.take()
+		if err == nil && len(content) > 0 {
+			if err = l.write(content); err != nil {
+				err = t.broke(err)
+			}
+		}
+		switch {
+		case err != nil:
+			l.close(true)
+			return false, err
+		case last:
+			l.last(t.trailers)
+			return false, nil
+		}
+	}
+}
+
+// broke returns why the line takes no more.
+func (t *stream) broke(err error) error {
+	if t.ctx.Err() != nil {
+		return context.Cause(t.ctx)
+	}
+	timer := time.NewTimer(soon)
+	defer timer.Stop()
+	select {
+	case <-t.ctx.Done():
+		return context.Cause(t.ctx)
+	case <-timer.C:
+		return err
+	case <-t.line.ended:
+	}
+	if t.upgraded && t.line.cause == errVisitorGone {
+		return errNotTaken // what he sent can still be read
+	}
+	return t.line.cause
+}

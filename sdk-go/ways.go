@@ -1,0 +1,112 @@
+package reversehttp
+
+import (
+	"errors"
+	"time"
+
+	"reversehttp/schema"
+)
+
+const (
+	// How long a session that may only use a tunnel tries to have its first.
+	firstTunnelMost = time.Minute
+	// After a tunnel or a stream that did not come through, a slower transport is used this long.
+	slowerFor = 5 * time.Minute
+)
+
+// ways are the transports that a session may use at a time. They belong to the loop that polls.
+//
+// What a failure of a tunnel says is found out by asking for a batch at once: if that fails too, there is an outage, and
+// the tunnel is tried again after it. If not, the tunnel has one more try, and then rests.
+type ways struct {
+	allowed Transport
+	tunnels time.Time // until then no tunnel is opened
+	streams time.Time // until then no stream is asked for
+	ask     bool      // for a batch first
+	failed  int       // tunnels that came to nothing, one after the other
+	had     bool      // there was one that did
+	since   time.Time // the first try of a session that may only use a tunnel
+}
+
+func newWays(t Transport) ways { return ways{allowed: t, since: time.Now()} }
+
+// next returns the transport to use.
+func (w *ways) next(at *claimed, streams bool) Transport {
+	if w.allowed == TransportPTTH {
+		return TransportPTTH
+	}
+	now := time.Now()
+	switch {
+	case w.ask:
+		return TransportPoll
+	case w.allowed == TransportAuto && at.Tunnel != "" && !now.Before(w.tunnels):
+		return TransportPTTH
+	case w.allowed != TransportPoll && streams && !now.Before(w.streams):
+		return TransportStream
+	}
+	return TransportPoll
+}
+
+// renew forgets what kept the faster ones away: there is another session, perhaps by another way.
+func (w *ways) renew() { w.tunnels, w.streams, w.ask, w.failed = time.Time{}, time.Time{}, false, 0 }
+
+// note takes note of how a transport ended. It reports true if another is to be used at once.
+func (w *ways) note(way Transport, useful bool, err error) (fell bool) {
+	switch {
+	case way == TransportPTTH:
+		return w.noteTunnel(useful, err)
+	case err == errWithheld || err == errSilent:
+		w.streams = time.Now().Add(slowerFor)
+		return err == errWithheld
+	case way == TransportPoll && err == nil:
+		w.ask = false
+	case way == TransportPoll:
+		w.failed = 0 // an outage says nothing about tunnels
+	}
+	return false
+}
+
+func (w *ways) noteTunnel(useful bool, err error) (fell bool) {
+	switch {
+	case useful:
+		w.had, w.failed = true, 0
+		return false
+	case err == nil, told(err), w.allowed == TransportPTTH:
+		return false
+	case notPassed(err):
+		w.ask = err == errWithheld // visitors have waited
+		w.failed = 2
+	default:
+		w.ask = true
+		w.failed++
+	}
+	if w.failed > 1 {
+		w.tunnels, w.failed = time.Now().Add(slowerFor), 0
+	}
+	return true
+}
+
+// hopeless reports whether a session that may only use a tunnel should give up.
+func (w *ways) hopeless() bool {
+	return w.allowed == TransportPTTH && !w.had && time.Since(w.since) >= firstTunnelMost
+}
+
+// told reports whether an error is what the gateway says of its session, as to a poll.
+func told(err error) bool {
+	var refused *Error
+	if !errors.As(err, &refused) {
+		return false
+	}
+	switch refused.Code {
+	case schema.CodeTokenNeeded, schema.CodeTokenWrong, schema.CodeNoSession, schema.CodeNoClaim, schema.CodeSessionFenced,
+		schema.CodeClaimDeleted, schema.CodeLeaseEnded, schema.CodeBadCursor, schema.CodeDraining:
+		return true
+	}
+	return false
+}
+
+// notPassed reports whether an error to open a tunnel shows that something between does not let one through.
+func notPassed(err error) bool {
+	var refused *Error
+	return err == errWithheld || errors.As(err, &refused)
+}
