@@ -12,8 +12,17 @@ import (
 var (
 	seedFlag      = flag.Uint64("seed", 0, "seed of exchanges and faults; 0 picks one")
 	exchangesFlag = flag.Int("exchanges", 10_000, "exchanges under faults")
+	transportFlag = flag.String("transport", "", "transport of the programs; empty: ptth, auto and stream")
 	timeFlag      = flag.Duration("time", 0, "go on for so long instead of a number of exchanges")
 )
+
+// transportOf tells how program i is to have its requests: all do as the flag says, or each in another way.
+func transportOf(i int) string {
+	if *transportFlag != "" {
+		return *transportFlag
+	}
+	return []string{"ptth", "auto", "stream"}[i%3]
+}
 
 // TestMain lets the test's binary be a program that serves a claim, too.
 func TestMain(m *testing.M) {

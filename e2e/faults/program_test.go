@@ -22,7 +22,7 @@ import (
 
 // roleProgram is the argument with which this test's binary serves a claim:
 //
-//	as-program ORIGIN PROXY LABEL TOKEN NAME
+//	as-program ORIGIN PROXY LABEL TOKEN NAME TRANSPORT
 //
 // It says on its standard output, a line for each:
 //
@@ -33,8 +33,8 @@ const roleProgram = "as-program"
 
 // serveProgram serves a claim until standard input ends.
 func serveProgram(args []string) error {
-	if len(args) != 5 {
-		return fmt.Errorf("give origin, proxy, label, token and name, not %q", args)
+	if len(args) != 6 {
+		return fmt.Errorf("give origin, proxy, label, token, name and transport, not %q", args)
 	}
 	origin, proxy, label, token, name := args[0], args[1], args[2], args[3], args[4]
 	transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -45,7 +45,7 @@ func serveProgram(args []string) error {
 	}
 	h := &handler{name: name}
 	opts := &reversehttp.Options{
-		Label: label, Token: token, Client: &http.Client{Transport: transport},
+		Label: label, Token: token, Transport: reversehttp.Transport(args[5]), Client: &http.Client{Transport: transport},
 		OnState: func(s reversehttp.State) { say("state", s.String()) },
 	}
 	for {
@@ -145,13 +145,13 @@ type program struct {
 
 // startProgram starts a program that reaches the gateway through a proxy, and
 // tells hear each line that it says, in their order.
-func startProgram(t *testing.T, g *gateway, p *proxy, claim owned, name string, hear func(program string, words []string)) *program {
+func startProgram(t *testing.T, g *gateway, p *proxy, claim owned, name, transport string, hear func(program string, words []string)) *program {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(self, roleProgram, g.origin(), p.address, claim.label, claim.token, name)
+	cmd := exec.Command(self, roleProgram, g.origin(), p.address, claim.label, claim.token, name, transport)
 	c := &program{name: name, cmd: cmd, told: make(chan struct{}), logs: &logged{}}
 	cmd.Stderr = c.logs
 	if c.stop, err = cmd.StdinPipe(); err != nil {

@@ -53,7 +53,7 @@ func (w *town) awaitPolls(within time.Duration) {
 
 func (w *town) start(i int) {
 	w.born[i]++
-	w.programs[i] = startProgram(w.t, w.g, w.proxies[i], mine, fmt.Sprintf("p%d.%d", i, w.born[i]), w.l.hear)
+	w.programs[i] = startProgram(w.t, w.g, w.proxies[i], mine, fmt.Sprintf("p%d.%d", i, w.born[i]), transportOf(i), w.l.hear)
 }
 
 // kill ends a program as kill -9 does.

@@ -18,7 +18,7 @@ func TestAProgramTakesOverWhatAnotherMayNotFinish(t *testing.T) {
 	straight := startProxy(t, g.address, fair(0).plan)
 	twins := [2]*program{}
 	for i, name := range [2]string{"dies", "lives"} {
-		twins[i] = startProgram(t, g, straight, mine, name, l.hear)
+		twins[i] = startProgram(t, g, straight, mine, name, transportOf(i), l.hear)
 		t.Cleanup(func() {
 			if log := twins[i].kill(); log != "" {
 				t.Errorf("program %s logs:\n%s", name, log)

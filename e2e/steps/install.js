@@ -40,12 +40,25 @@ export async function installPrograms() {
 
 // The package that has a program, where it is not named for it. A perl without modules has no json_pp.
 const packages = { json_pp: 'perl', javac: 'openjdk-17-jdk-headless' }
-const programs = ['curl', 'jq', 'shellcheck', 'gcc', 'litmus', 'python3', 'json_pp', 'javac']
+const programs = [
+  'curl',
+  'jq',
+  'shellcheck',
+  'gcc',
+  'litmus',
+  'squid',
+  'tinyproxy',
+  'python3',
+  'json_pp',
+  'javac',
+]
 
 async function missingPrograms() {
   const missing = []
   for (const name of programs) {
-    if (!(await findProgram(name))) missing.push(packages[name] ?? name)
+    // Users do not look where Debian has proxies.
+    const there = (await findProgram(name)) ?? (await findProgram(`/usr/sbin/${name}`))
+    if (!there) missing.push(packages[name] ?? name)
   }
   if (!(await findBrowser())) missing.push('chromium')
   return missing

@@ -1,0 +1,99 @@
+package proxies
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	reversehttp "reversehttp/sdk-go"
+)
+
+// roleProgram is the argument with which this test's binary serves the claim demo at an origin, with the options' zero
+// values: net/http reads the environment once, and not for a test.
+const roleProgram = "as-program"
+
+// serveProgram says "serving" when it does, and serves until standard input ends.
+func serveProgram(origin string) error {
+	s, err := reversehttp.Claim(context.Background(), origin, &reversehttp.Options{Label: "demo"})
+	if err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(echo) }()
+	os.Stdout.WriteString("serving\n")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	s.Close()
+	<-served
+	return nil
+}
+
+// startProgram starts the program in an environment, until the test ends, and returns the first that it says.
+func startProgram(t *testing.T, origin string, env ...string) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, roleProgram, origin)
+	cmd.Env = append(env, "HOME="+t.TempDir())
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		cmd.Wait()
+	})
+	said, _ := bufio.NewReader(out).ReadString('\n')
+	return strings.TrimSpace(said)
+}
+
+// A plain proxy takes the upgrade off a request: the session falls back to what passes.
+func TestHTTPProxyOfTheEnvironmentIsUsed(t *testing.T) {
+	squid := startSquid(t, "")
+	l := lend(t, "gateway.test", false, nil)
+	if said := startProgram(t, "http://"+l.host, "HTTP_PROXY=http://"+squid.address); said != "serving" {
+		t.Fatalf("the program says %q, want serving", said)
+	}
+	check(t, l)
+	if n := l.count("stream"); n == 0 {
+		t.Error("no stream was asked for")
+	}
+}
+
+// CONNECT passes everything.
+func TestHTTPSProxyOfTheEnvironmentPassesATunnel(t *testing.T) {
+	squid := startSquid(t, "")
+	l := lend(t, "gateway.test", true, nil)
+	file := write(t, t.TempDir(), "cert.pem", pemOf(l.TLS.Certificates[0]))
+	said := startProgram(t, "https://"+l.host, "HTTPS_PROXY=http://"+squid.address, "SSL_CERT_FILE="+file)
+	if said != "serving" {
+		t.Fatalf("the program says %q, want serving", said)
+	}
+	check(t, l)
+	if tunnels, polls := l.count("GET ptth"), l.count("stream")+l.count("batch"); tunnels != 1 || polls != 0 {
+		t.Errorf("%d tunnels and %d polls, want a tunnel", tunnels, polls)
+	}
+}
+
+// Only the proxy knows gateway.test, so that a program that goes straight fails.
+func TestNoProxyOfTheEnvironmentIsHonoured(t *testing.T) {
+	squid := startSquid(t, "")
+	l := lend(t, "gateway.test", false, nil)
+	said := startProgram(t, "http://"+l.host, "HTTP_PROXY=http://"+squid.address, "NO_PROXY=.test")
+	if !strings.HasPrefix(said, "failed") {
+		t.Errorf("the program says %q, want that it failed", said)
+	}
+}

@@ -1,0 +1,21 @@
+package proxies
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// TestMain lets the test's binary be a program that serves a claim, too.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == roleProgram {
+		if err := serveProgram(os.Args[2]); err != nil {
+			fmt.Println("failed", err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}

@@ -1,0 +1,84 @@
+package proxies
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	reversehttp "reversehttp/sdk-go"
+)
+
+// Every transport through proxies that pass what they are made for; https goes by CONNECT.
+func TestEveryTransportPassesARealProxy(t *testing.T) {
+	for name, begin := range map[string]func(*testing.T) proxy{
+		"squid":     func(t *testing.T) proxy { return startSquid(t, "") },
+		"tinyproxy": startTinyproxy,
+	} {
+		for _, secure := range []bool{false, true} {
+			for _, transport := range []reversehttp.Transport{"auto", "poll", "stream", "ptth"} {
+				scheme := map[bool]string{false: "http", true: "https"}[secure]
+				if !secure && transport == "ptth" {
+					continue // they take the upgrade off
+				}
+				t.Run(strings.Join([]string{name, scheme, string(transport)}, " "), func(t *testing.T) {
+					p := begin(t)
+					l := lend(t, "localhost", secure, nil)
+					client := p.client(t)
+					if secure {
+						client.Transport.(*http.Transport).TLSClientConfig = l.Client().Transport.(*http.Transport).TLSClientConfig
+						client.Transport.(*http.Transport).ForceAttemptHTTP2 = true
+					}
+					serve(t, scheme+"://"+l.host, reversehttp.Options{Client: client, Transport: transport})
+					check(t, l)
+					tunnels := l.count("GET ptth")
+					if wants := secure && (transport == "auto" || transport == "ptth"); wants != (tunnels > 0) {
+						t.Errorf("%d upgrades came to the gateway, want some: %v", tunnels, wants)
+					}
+				})
+			}
+		}
+	}
+}
+
+// A firewall of the year 2000: GET and POST, and an answer is handed on when all of it is there. The session cannot say
+// that it ends, for that is a DELETE: it is lost later, and the label is back at once all the same.
+func TestAProxyThatPassesOnlyGetAndPostAndBuffers(t *testing.T) {
+	squid := startSquid(t, "acl plain method GET POST\nhttp_access deny !plain")
+	l := lend(t, "localhost", false, buffering)
+	first := serve(t, "http://"+l.host, reversehttp.Options{Client: squid.client(t)})
+	check(t, l)
+	if streams, batches := l.count("stream"), l.count("batch"); streams != 1 || batches == 0 {
+		t.Errorf("%d streams and %d batches were asked for, want one stream, and batches then", streams, batches)
+	}
+	token := first.Token()
+	var refused *reversehttp.Error
+	if err := first.Delete(t.Context()); !errors.As(err, &refused) || refused.Status != http.StatusForbidden {
+		t.Errorf("Delete = %v, want 403 of the proxy", err)
+	}
+	first.Close()
+	if n := l.count("DELETE "); n != 0 {
+		t.Errorf("%d DELETE came through", n)
+	}
+	serve(t, "http://"+l.host, reversehttp.Options{Client: squid.client(t), Token: token})
+	check(t, l)
+}
+
+// buffering collects every answer before it hands it on.
+func buffering(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/claims") { // visitors come straight
+			h.ServeHTTP(w, r)
+			return
+		}
+		all := &httptest.ResponseRecorder{Body: new(bytes.Buffer)}
+		h.ServeHTTP(all, r)
+		for name, values := range all.Header() {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(all.Code)
+		_, _ = w.Write(all.Body.Bytes())
+	})
+}
