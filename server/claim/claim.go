@@ -48,6 +48,7 @@ type Claim struct {
 	upgraded  int        // of them, those that upgraded their connection
 	polls     int        // open polls
 	lastPoll  time.Time  // when a poll was open last
+	awaited   time.Time  // when a plain session ended last: its program may come again at once
 	lastID    uint64
 	ends      [4]uint64 // by Outcome
 	leaseEnd  lazyTimer

@@ -153,7 +153,7 @@ func (c *Claim) Begin() (*Exchange, error) {
 		why = ErrNoClaim
 	case c.registry.isDraining():
 		why = ErrDraining
-	case len(c.sessions) == 0:
+	case len(c.sessions) == 0 && time.Since(c.awaited) >= c.registry.times.NoPoller:
 		why = ErrNoHandler
 	case c.open > c.registry.limits.Queue, opened > int64(c.registry.limits.Exchanges):
 		why = ErrQueueFull

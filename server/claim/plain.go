@@ -16,7 +16,8 @@ import (
 //
 // A cursor says nothing of the life of a plain session. It ends when its program
 // neither polls nor answers for the default lease, or for the claim's where it holds
-// exchanges or that is shorter.
+// exchanges or that is shorter. Programs that answer once a connection end their
+// session with each, so visitors wait for them as for one between two polls.
 
 // Plain makes the session one of a door, by the door's name. It is called before the
 // first poll.

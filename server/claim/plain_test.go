@@ -194,3 +194,39 @@ func TestAFullClaimResumesNothing(t *testing.T) {
 		}
 	})
 }
+
+func TestAVisitorWaitsForAProgramThatComesAgain(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.plain()
+		f, err := one.Feed(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		_ = one.End(nil) // as where a connection takes one request only
+		v := s.visit("GET")
+		v.pending()
+		two := s.plain()
+		if f, err = two.Feed(nil); err != nil {
+			t.Fatal(err)
+		}
+		m, err := f.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := two.Answer(m.Exchange.ID(), &Answer{Status: 200}); err != nil {
+			t.Error(err)
+		}
+		v.answered(200)
+		f.Close()
+		_ = two.End(nil)
+		v = s.visit("GET")
+		time.Sleep(5*time.Second - time.Nanosecond)
+		v.pending()
+		time.Sleep(time.Nanosecond)
+		v.failed(Failed, ErrNoHandler, HandedNo)
+		if v = s.visit("GET"); !errors.Is(v.err, ErrNoHandler) {
+			t.Errorf("after 5 s: %v, want %v at once", v.err, ErrNoHandler)
+		}
+	})
+}

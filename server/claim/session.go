@@ -251,6 +251,9 @@ func (s *Session) leave(why error) []*Exchange {
 	}
 	c := s.claim
 	s.gone = why
+	if s.door != "" {
+		c.awaited = time.Now()
+	}
 	s.death.stop()
 	c.sessions = slices.DeleteFunc(c.sessions, func(o *Session) bool { return o == s })
 	s.wake()
