@@ -43,6 +43,7 @@ func TestBashCompletes(t *testing.T) {
 		"reversehttp forward 3000 --l":             "--label|--lease",
 		"reversehttp --label serve forward --inse": "--insecure",
 		"reversehttp forward --label ":             "",
+		"reversehttp echo --transport p":           "poll|ptth",
 		"reversehttp serve p":                      "photos of mine|plans",
 		"reversehttp serve --d":                    "--dot-files|--drain",
 		"reversehttp inbox --st":                   "--status",

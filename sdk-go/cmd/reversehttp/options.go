@@ -11,15 +11,16 @@ import (
 
 // options are the commands and the flags. Those that all commands have come first.
 type options struct {
-	Gateway string        `default:"http://localhost:8080" env:"REVERSEHTTP_GATEWAY" placeholder:"URL" help:"Gateway to claim at. Default: http://localhost:8080."`
-	Label   string        `short:"l" env:"REVERSEHTTP_LABEL" help:"Name to claim. Default: the gateway picks one."`
-	Token   string        `env:"REVERSEHTTP_TOKEN" help:"Secret that owns the label. With it the label is yours after a restart; in the environment it is in no list of processes. Default: the gateway mints one, and the label is given up at the end."`
-	Key     string        `env:"REVERSEHTTP_KEY" help:"Key, for gateways that ask for one."`
-	Lease   time.Duration `placeholder:"TIME" help:"How long the label stays yours while nothing runs, such as 10m. Default: the gateway's."`
-	Timeout time.Duration `placeholder:"TIME" help:"How long a visitor waits for an answer. Default: the gateway's."`
-	Drain   time.Duration `default:"10s" placeholder:"TIME" help:"How long running exchanges may take after Ctrl-C. Default: 10s."`
-	JSON    bool          `name:"json" help:"Print JSON lines on a terminal too."`
-	Verbose bool          `short:"v" help:"Log on standard error what the connection to the gateway does."`
+	Gateway   string        `default:"http://localhost:8080" env:"REVERSEHTTP_GATEWAY" placeholder:"URL" help:"Gateway to claim at. Default: http://localhost:8080."`
+	Label     string        `short:"l" env:"REVERSEHTTP_LABEL" help:"Name to claim. Default: the gateway picks one."`
+	Token     string        `env:"REVERSEHTTP_TOKEN" help:"Secret that owns the label. With it the label is yours after a restart; in the environment it is in no list of processes. Default: the gateway mints one, and the label is given up at the end."`
+	Key       string        `env:"REVERSEHTTP_KEY" help:"Key, for gateways that ask for one."`
+	Lease     time.Duration `placeholder:"TIME" help:"How long the label stays yours while nothing runs, such as 10m. Default: the gateway's."`
+	Timeout   time.Duration `placeholder:"TIME" help:"How long a visitor waits for an answer. Default: the gateway's."`
+	Transport string        `default:"auto" enum:"auto,poll,stream,ptth" help:"How requests come from the gateway: auto (the fastest that works), poll, stream or ptth. Default: auto."`
+	Drain     time.Duration `default:"10s" placeholder:"TIME" help:"How long running exchanges may take after Ctrl-C. Default: 10s."`
+	JSON      bool          `name:"json" help:"Print JSON lines on a terminal too."`
+	Verbose   bool          `short:"v" help:"Log on standard error what the connection to the gateway does."`
 
 	Forward    forward    `cmd:"" help:"Put a local server on a public URL."`
 	Serve      serve      `cmd:"" help:"Put the files of a directory on a public URL."`

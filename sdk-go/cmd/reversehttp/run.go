@@ -188,7 +188,7 @@ func (s *serving) claim(concurrency int) (*reversehttp.Session, error) {
 		}
 	}()
 	session, err := reversehttp.Claim(ctx, s.Gateway, &reversehttp.Options{
-		Label: s.Label, Token: s.Token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Concurrency: concurrency, Logger: s.log, OnState: s.view.state,
+		Label: s.Label, Token: s.Token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Transport: reversehttp.Transport(s.Transport), Concurrency: concurrency, Logger: s.log, OnState: s.view.state,
 	})
 	if err == nil {
 		return session, nil // serve sees the signal

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -110,6 +111,36 @@ func TestAClaimThatEndsEndsWithFive(t *testing.T) {
 		t.Errorf("event = %v", e)
 	}
 	if code := r.exit(); code != exitEnded || !strings.Contains(r.stderr.String(), "deleted") {
+		t.Errorf("exit = %d %s", code, r.stderr.String())
+	}
+}
+
+func TestEveryTransportServes(t *testing.T) {
+	s := local(t, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s %s %d", r.Method, r.RequestURI, r.Header.Get("X-Forwarded-For"), len(b))
+	})
+	l := lend(t, pathShape, gateway.Options{})
+	for _, transport := range []string{"auto", "poll", "stream", "ptth"} {
+		r := l.claim(t, "forward", s.URL, "--transport", transport)
+		resp, err := l.visitor(t).Post(r.url+"a%2Fb?c", "text/plain", strings.NewReader(strings.Repeat("x", 1<<20)))
+		if got, want := content(t, resp, err), "POST /a%2Fb?c 127.0.0.1 1048576"; got != want {
+			t.Errorf("%s: server saw %q, want %q", transport, got, want)
+		}
+		if x := r.next("exchange"); x["status"] != 200.0 || x.text("target") != "/a%2Fb?c" || x.text("id") == "" {
+			t.Errorf("%s: event = %v", transport, x)
+		}
+		r.signals <- syscall.SIGINT
+		if code := r.exit(); code != exitDone {
+			t.Errorf("%s: exit = %d %s", transport, code, r.stderr.String())
+		}
+	}
+}
+
+func TestATunnelThatIsNotThereEndsWithFour(t *testing.T) {
+	l := lend(t, hostShape, gateway.Options{Doors: func(*gateway.Gateway) []gateway.Door { return nil }})
+	r := start(t, "echo", "--transport=ptth", "--gateway", l.origin)
+	if code := r.exit(); code != exitUnreachable || !strings.Contains(r.stderr.String(), "--transport auto") {
 		t.Errorf("exit = %d %s", code, r.stderr.String())
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"reversehttp/server/family"
 	"reversehttp/server/gateway"
 )
 
@@ -49,7 +50,7 @@ type lender struct {
 	stop         func()
 }
 
-// lend runs a gateway until the test ends. In the shape, {port} stands for its port.
+// lend runs a gateway, with all its doors unless the options name some, until the test ends. In the shape, {port} stands for its port.
 func lend(t *testing.T, shape string, o gateway.Options) *lender {
 	t.Helper()
 	return lendAt(t, "127.0.0.1:0", shape, o)
@@ -63,6 +64,9 @@ func lendAt(t *testing.T, addr, shape string, o gateway.Options) *lender {
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	o.PublicURL, o.Loopback = strings.ReplaceAll(shape, "{port}", port), true
+	if o.Doors == nil {
+		o.Doors = family.Doors(family.Options{})
+	}
 	g, err := gateway.New(o)
 	if err != nil {
 		t.Fatal(err)
