@@ -36,7 +36,11 @@ func TestARunGivesEveryFigure(t *testing.T) {
 		t.Fatalf("%d cases, %d memories and %d goals, want 4, 2 and 6", len(r.Traffic), len(r.Memory), len(r.Goals))
 	}
 	for _, c := range r.Traffic {
-		for name, f := range map[string]figures{"gateway": c.Gateway, "proxy": c.Proxy, "ratio": c.Ratio} {
+		of := map[string]figures{"proxy": c.Proxy}
+		for _, transport := range []string{"poll", "stream", "ptth"} {
+			of[transport], of["ratio of "+transport] = c.by(transport).Figures, c.by(transport).Ratio
+		}
+		for name, f := range of {
 			if f.RequestsPerSecond <= 0 || f.P50Ms <= 0 || f.P99Ms <= 0 {
 				t.Errorf("%s at %d, %s: %+v, want figures above 0", c.Case, c.Concurrency, name, f)
 			}

@@ -20,6 +20,9 @@ const (
 	roleProxy   = "as-proxy"
 )
 
+// transports are those of sdk-go that are compared.
+var transports = []reversehttp.Transport{reversehttp.TransportPoll, reversehttp.TransportStream, reversehttp.TransportPTTH}
+
 // small is the content of GET /small.
 var small = bytes.Repeat([]byte("ReverseHttp lends URL space. OK\n"), 1024/32)
 
@@ -47,7 +50,8 @@ func handler() http.Handler {
 }
 
 // serveHandler serves the handler on a port of its own and, through the gateway
-// at args[0], on a claim. It tells address and public URL in one line.
+// at args[0], on a claim for each transport. It tells address and public URLs in one
+// line.
 func serveHandler(args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("give the gateway, not %q", args)
@@ -56,16 +60,20 @@ func serveHandler(args []string) error {
 	if err != nil {
 		return err
 	}
-	s, err := reversehttp.Claim(context.Background(), args[0], &reversehttp.Options{Label: "bench"})
-	if err != nil {
-		return err
+	h, ended := handler(), make(chan error, 2+len(transports))
+	said := []any{l.Addr()}
+	for _, transport := range transports {
+		s, err := reversehttp.Claim(context.Background(), args[0], &reversehttp.Options{Label: "bench-" + string(transport), Transport: transport})
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		go func() { ended <- s.Serve(h) }()
+		said = append(said, s.URL())
 	}
-	defer s.Close()
-	h, ended := handler(), make(chan error, 2)
 	go func() { ended <- http.Serve(l, h) }()
-	go func() { ended <- s.Serve(h) }()
 	go func() { bereft(); ended <- nil }()
-	fmt.Println(l.Addr(), s.URL())
+	fmt.Println(said...)
 	return <-ended
 }
 

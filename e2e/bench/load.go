@@ -59,7 +59,8 @@ func echoBytes(n int) []byte {
 	return b
 }
 
-// way is one of the two ways to the handler.
+// way is one of the ways to the handler: through the proxy, or through the gateway by
+// one of its transports.
 type way struct {
 	name    string
 	address string

@@ -7,18 +7,34 @@ import (
 	"net/url"
 )
 
-// comparison is one case: the median of each way, and of the ratios of the
-// rounds, gateway to proxy.
+// comparison is one case: the median of each way.
 type comparison struct {
-	Case        string  `json:"case"`
-	Concurrency int     `json:"concurrency"`
-	Gateway     figures `json:"gateway"`
-	Proxy       figures `json:"proxy"`
-	Ratio       figures `json:"ratio"`
+	Case        string    `json:"case"`
+	Concurrency int       `json:"concurrency"`
+	Proxy       figures   `json:"proxy"`
+	Gateway     []through `json:"gateway"`
+}
+
+// through is the way through the gateway by one transport of the handler, with the
+// median of the ratios of the rounds, gateway to proxy.
+type through struct {
+	Transport string  `json:"transport"`
+	Figures   figures `json:"figures"`
+	Ratio     figures `json:"ratio"`
+}
+
+// by gives the way by a transport.
+func (c comparison) by(transport string) through {
+	for _, t := range c.Gateway {
+		if t.Transport == transport {
+			return t
+		}
+	}
+	return through{}
 }
 
 // measureTraffic runs every case in every round, one way right after the other.
-// Who is first changes from round to round.
+// Which is first changes from round to round.
 func measureTraffic(ctx context.Context, o *options, server string, log io.Writer) ([]comparison, error) {
 	gateway, control, err := startGateway(ctx, server)
 	if err != nil {
@@ -30,7 +46,7 @@ func measureTraffic(ctx context.Context, o *options, server string, log io.Write
 		return nil, err
 	}
 	defer handler.stop()
-	if len(handler.said) != 2 {
+	if len(handler.said) != 1+len(transports) {
 		return nil, fmt.Errorf("the handler said %q", handler.said)
 	}
 	proxy, err := again(ctx, roleProxy, handler.said[0])
@@ -38,20 +54,23 @@ func measureTraffic(ctx context.Context, o *options, server string, log io.Write
 		return nil, err
 	}
 	defer proxy.stop()
-	at, err := url.Parse(handler.said[1])
-	if err != nil {
-		return nil, err
-	}
-	ways := [2]way{
-		{name: "gateway", address: control, host: at.Host, middle: gateway, handler: handler},
-		{name: "proxy", address: proxy.said[0], host: proxy.said[0], middle: proxy, handler: handler},
+	ways := []way{{name: "proxy", address: proxy.said[0], host: proxy.said[0], middle: proxy, handler: handler}}
+	for i, transport := range transports {
+		at, err := url.Parse(handler.said[1+i])
+		if err != nil {
+			return nil, err
+		}
+		ways = append(ways, way{name: string(transport), address: control, host: at.Host, middle: gateway, handler: handler})
 	}
 
 	cases := loads()
-	seen := make([][2][]figures, len(cases))
+	seen := make([][][]figures, len(cases)) // by case, way and round
 	for round := range o.rounds {
 		_, _ = fmt.Fprintf(log, "round %d of %d: traffic\n", round+1, o.rounds)
 		for i, l := range cases {
+			if round == 0 {
+				seen[i] = make([][]figures, len(ways))
+			}
 			for turn := range ways {
 				w := (round + turn) % len(ways)
 				if err := ctx.Err(); err != nil {
@@ -67,9 +86,9 @@ func measureTraffic(ctx context.Context, o *options, server string, log io.Write
 	}
 	out := make([]comparison, len(cases))
 	for i, l := range cases {
-		out[i] = comparison{
-			Case: l.name, Concurrency: l.concurrency,
-			Gateway: medianFigures(seen[i][0]), Proxy: medianFigures(seen[i][1]), Ratio: ratioOf(seen[i][0], seen[i][1]),
+		out[i] = comparison{Case: l.name, Concurrency: l.concurrency, Proxy: medianFigures(seen[i][0])}
+		for w := 1; w < len(ways); w++ {
+			out[i].Gateway = append(out[i].Gateway, through{ways[w].name, medianFigures(seen[i][w]), ratioOf(seen[i][w], seen[i][0])})
 		}
 	}
 	return out, nil
