@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -133,3 +134,29 @@ func TestTheTargetIsExactOnATurnedConnection(t *testing.T) {
 		})
 	}
 }
+
+func TestVisitorsWhoDoNotReadHarmNoOther(t *testing.T) {
+	w := newTown(t, gateway.Options{})
+	const visitors = 32 // more than 4 MiB of windows
+	var full atomic.Int32
+	w.serveOn(ways["ptth with h2"](w), http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/large" {
+			_, _ = io.WriteString(rw, "ok")
+			return
+		}
+		full.Add(1)
+		_, _ = io.CopyN(rw, endless{}, 16<<20)
+	}))
+	for range visitors {
+		_, _ = io.WriteString(w.dial(), "GET /large HTTP/1.1\r\nHost: "+w.named()+"\r\n\r\n")
+	}
+	waitFor(t, func() bool { return full.Load() == visitors })
+	for range 50 { // while the windows fill, and after
+		w.visit("GET", "demo", "/", "").got(200, "ok")
+	}
+}
+
+// endless is content without an end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }

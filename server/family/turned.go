@@ -41,10 +41,12 @@ type turned struct {
 	alone  bool          // they are one after the other, as in HTTP/1.1
 }
 
-// Bounds of a connection of HTTP/2. Those of a visitor's are alike.
+// Bounds of a connection of HTTP/2, in bytes. It takes what all its streams may have on
+// their way, so that a visitor who does not read holds up no other: each claim has up to
+// 1,024 exchanges open.
 const (
 	streamWindow = 256 << 10
-	linkWindow   = 4<<20 - 1
+	linkWindow   = 4_096 * streamWindow
 )
 
 // keepAlive finds in half a minute that a peer which is silent is gone.
