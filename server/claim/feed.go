@@ -101,20 +101,25 @@ func (s *Session) Seen(id string) {
 
 // GiveBack takes an exchange from the session, whose program surely had nothing of
 // it, and has another one get it, or the same again. An exchange that is given back
-// too often fails with [ErrSessionLost].
-func (s *Session) GiveBack(id string) { s.putBack(id, 1) }
+// too often fails with [ErrSessionLost]. It tells false where the exchange stays with
+// the session, since a program may have had something of it.
+func (s *Session) GiveBack(id string) (gone bool) { return s.putBack(id, 1) }
 
 // Untake is GiveBack of what nobody tried to hand over. That is never too often.
 func (s *Session) Untake(id string) { s.putBack(id, 0) }
 
-// putBack takes an exchange from the session, and counts moves of it.
-func (s *Session) putBack(id string, moves int) {
+// putBack takes an exchange from the session, and counts moves of it. It tells whether
+// the session has it no more.
+func (s *Session) putBack(id string, moves int) (gone bool) {
 	c := s.claim
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	x := s.held[id]
-	if x == nil || x.state != delivered || x.fetched || x.seen || x.attempt > 1 { // an earlier delivery may have arrived
-		return
+	if x == nil {
+		return true
+	}
+	if x.state != delivered || x.fetched || x.seen || x.attempt > 1 { // an earlier delivery may have arrived
+		return false
 	}
 	delete(s.held, id)
 	s.sent = slices.DeleteFunc(s.sent, func(m message) bool { return m.exchange == x })
@@ -122,8 +127,9 @@ func (s *Session) putBack(id string, moves int) {
 	if x.moves += moves; x.moves > mostMoves {
 		x.state, x.session = queued, nil
 		x.fail(ErrSessionLost)
-		return
+		return true
 	}
 	time.AfterFunc(c.registry.times.NoPoller, x.recheck)
 	c.requeue([]*Exchange{x})
+	return true
 }

@@ -160,3 +160,29 @@ func TestVisitorsWhoDoNotReadHarmNoOther(t *testing.T) {
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+func TestAnUploadThatIsRefusedEnds(t *testing.T) {
+	w := newTown(t, gateway.Options{})
+	c := ways["ptth with h2"](w)
+	if _, err := io.ReadFull(c, make([]byte, len(http2.ClientPreface))); err != nil {
+		t.Fatal(err)
+	}
+	framer := http2.NewFramer(c.Conn, c)
+	if err := framer.WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	v := w.visit("POST", "demo", "/", strings.Repeat("x", 1<<20))
+	for {
+		f, err := framer.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, ok := f.(*http2.DataFrame); ok {
+			if err := framer.WriteRSTStream(d.StreamID, http2.ErrCodeRefusedStream); err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	v.got(502, "*")
+}

@@ -212,12 +212,13 @@ func (t *turned) hand(f *feed, m *claim.Message) {
 	}
 	reset := http2.StreamError{}
 	switch {
-	case errors.Is(err, gateway.ErrUnsent) && t.client.Err() == nil:
-		f.session.GiveBack(id) // this program takes no such request, but others
+	case errors.Is(err, gateway.ErrUnsent) && t.client.Err() == nil, // this program takes no such request, but others
+		errors.As(err, &reset) && reset.Code == http2.ErrCodeRefusedStream:
+		if !f.session.GiveBack(id) {
+			_, _ = f.session.Abort(id) // nobody else has it in hand
+		}
 	case errors.Is(err, gateway.ErrUnsent), unprocessed(err):
 		t.stop() // it takes nothing more
-		f.session.GiveBack(id)
-	case errors.As(err, &reset) && reset.Code == http2.ErrCodeRefusedStream:
 		f.session.GiveBack(id)
 	case errors.As(err, &reset):
 		_, _ = f.session.Abort(id)
