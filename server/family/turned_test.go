@@ -193,6 +193,9 @@ func TestHEADAndStatusesWithoutContentOnATurnedConnection(t *testing.T) {
 		case "/304":
 			w.Header().Set("Etag", `"a"`)
 			w.WriteHeader(304)
+		case "/205": // of an unknown length
+			w.WriteHeader(205)
+			_ = http.NewResponseController(w).Flush()
 		default:
 			w.Header().Set("Content-Length", "11")
 			_, _ = io.WriteString(w, "hello there")
@@ -206,6 +209,7 @@ func TestHEADAndStatusesWithoutContentOnATurnedConnection(t *testing.T) {
 		}
 		w.visit("GET", "demo", "/204", "").got(204, "")
 		w.visit("GET", "demo", "/304", "").got(304, "")
+		w.visit("GET", "demo", "/205", "").got(205, "")
 		w.visit("GET", "demo", "/", "").got(200, "hello there")
 	})
 }

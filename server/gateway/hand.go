@@ -291,6 +291,11 @@ func messageOf(req *claim.Request, resp *http.Response) (*message, *fault) {
 			h["Content-Length"] = []string{strconv.FormatUint(n, 10)}
 		}
 	}
+	if resp.StatusCode == http.StatusResetContent && resp.ContentLength < 0 {
+		if _, err := io.ReadFull(resp.Body, make([]byte, 1)); err == io.EOF { // no length told, and none there
+			resp.ContentLength = 0
+		}
+	}
 	m := &message{Type: schema.TypeResponse, Status: resp.StatusCode, Headers: fieldList(h)}
 	m.More = hasContent(req, resp) && (resp.ContentLength < 0 || resp.ContentLength > wholeAnswer) || resp.StatusCode == http.StatusSwitchingProtocols
 	if resp.StatusCode == http.StatusResetContent && resp.ContentLength != 0 {
