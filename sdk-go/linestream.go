@@ -35,6 +35,9 @@ func (t *stream) sendLine() (untouched bool, err error) {
 				err = t.broke(err)
 			}
 		}
+		if cap(t.taken) > t.most {
+			t.taken = nil // what was held before it became a stream is more than one keeps
+		}
 		switch {
 		case err != nil:
 			l.close(true)

@@ -95,6 +95,8 @@ func newStream(s *Session, x *exchange, first beginning, buffer []byte) *stream 
 	x.posted = true
 	if t.line = s.exchanges.open(x, streaming); t.line == nil {
 		t.postHead()
+	} else {
+		t.most = streamBuffer / 2 // there is no request that much would spare
 	}
 	return t
 }
@@ -107,6 +109,7 @@ func (t *stream) postHead() {
 	if x.answer = t.first.message; x.answer == nil {
 		x.answer = responseMessage(x.id, t.first.status, fieldsOf(t.first.header), nil, tail{more: true})
 	}
+	t.first = beginning{} // has as much content as is held
 	s.exchanges.answering(x, head)
 	s.running.Go(func() { s.post(x) })
 }
