@@ -193,7 +193,7 @@ type inProcess struct {
 
 func serveInProcess(t *testing.T, g *gateway, p *proxy) *inProcess {
 	t.Helper()
-	s, err := reversehttp.Claim(t.Context(), g.origin(), &reversehttp.Options{Label: mine.label, Token: mine.token, Client: through(t, p)})
+	s, err := reversehttp.Claim(t.Context(), g.origin(), &reversehttp.Options{Label: mine.label, Token: mine.token, Transport: reversehttp.TransportStream, Client: through(t, p)})
 	if err != nil {
 		t.Fatal(err)
 	}

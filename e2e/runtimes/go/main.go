@@ -54,7 +54,7 @@ func run(gateway, label, path string) error {
 	if err := json.Unmarshal(b, &answers); err != nil {
 		return err
 	}
-	c, err := reversehttp.Claim(context.Background(), gateway, &reversehttp.Options{Label: label, Logger: slog.Default()})
+	c, err := reversehttp.Claim(context.Background(), gateway, &reversehttp.Options{Label: label, Transport: reversehttp.TransportStream, Logger: slog.Default()})
 	if err != nil {
 		return err
 	}
