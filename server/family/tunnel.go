@@ -1,9 +1,11 @@
 package family
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"sync"
+	"time"
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
@@ -41,7 +43,8 @@ func (d *ietf) tunnel(w http.ResponseWriter, r *http.Request, s *claim.Session) 
 		return
 	}
 	told := &told{g: d.g, client: t.client}
-	t.ask, t.answered = told.ask, told.add
+	t.ask, t.cancel = told.ask, told.cancel
+	t.answered = func(id string) { told.add(id) }
 	t.serve(&feed{Feed: f, session: s})
 }
 
@@ -54,11 +57,11 @@ type told struct {
 	whole  []string
 }
 
-// add notes that the gateway has the answer to an exchange whole.
-func (t *told) add(id string) {
+// add notes that the gateway has the answers to exchanges whole.
+func (t *told) add(ids ...string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.whole = append(t.whole, id)
+	t.whole = append(t.whole, ids...)
 }
 
 // tell takes ids to tell.
@@ -88,7 +91,8 @@ func (t *told) ask(s *claim.Session, m *claim.Message, req *http.Request) (*http
 		// Servers of HTTP/2 refuse a path that is none, such as /%zz; the message has the target.
 		req.URL = &url.URL{Scheme: "http", Host: req.Host, Path: "/"}
 	}
-	req.Header[messageField] = []string{t.g.MessageHead(s, m, t.tell())}
+	ids := t.tell()
+	req.Header[messageField] = []string{t.g.MessageHead(s, m, ids)}
 	upgrade := x.Request().Upgrade != ""
 	if upgrade {
 		req.Body, req.ContentLength = t.g.Upgraded(s, x), -1
@@ -99,6 +103,7 @@ func (t *told) ask(s *claim.Session, m *claim.Message, req *http.Request) (*http
 	}
 	resp, err := t.client.RoundTrip(req)
 	if err != nil {
+		t.add(ids...) // it may not know them
 		return nil, err
 	}
 	if resp.Header.Get(moreField) != "" {
@@ -113,4 +118,26 @@ func (t *told) ask(s *claim.Session, m *claim.Message, req *http.Request) (*http
 		}
 	}
 	return resp, nil
+}
+
+// cancelTime is how long a program may take to answer a message that cancels.
+const cancelTime = 10 * time.Second
+
+// cancel tells of an exchange that needs no answer any more. The program may have it
+// from before this tunnel.
+func (t *told) cancel(s *claim.Session, m *claim.Message) {
+	ctx, cancel := context.WithTimeout(context.Background(), cancelTime)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.g.Base(s.Claim().Label()), nil)
+	if err != nil {
+		return
+	}
+	ids := t.tell()
+	req.Header[messageField] = []string{t.g.MessageHead(s, m, ids)}
+	resp, err := t.client.RoundTrip(req)
+	if err != nil {
+		t.add(ids...)
+		return
+	}
+	_ = resp.Body.Close()
 }

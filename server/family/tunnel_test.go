@@ -2,6 +2,7 @@ package family
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -189,5 +190,41 @@ func TestAWebSocketPassesATunnel(t *testing.T) {
 		if _, err := io.ReadFull(v, got); err != nil || string(got) != strings.ToUpper(said) {
 			t.Fatalf("read %q %v, want %q", got, err, strings.ToUpper(said))
 		}
+	}
+}
+
+func TestATunnelTellsWhatIsCancelled(t *testing.T) {
+	w := newTown(t, gateway.Options{})
+	c := w.claimed()
+	ctx, leave := context.WithCancel(t.Context())
+	req, _ := http.NewRequestWithContext(ctx, "POST", c.URL, nil)
+	client := w.visitor()
+	w.ends.Go(func() {
+		if resp, err := client.Do(req); err == nil {
+			resp.Body.Close()
+		}
+	})
+	var polled struct {
+		Cursor   string
+		Messages []schema.Request
+	}
+	waitFor(t, func() bool { return w.api("GET", c.Requests, c.Cursor, "", nil) == 200 })
+	w.api("GET", c.Requests, c.Cursor, "", &polled) // again, for nothing was acknowledged
+	cancelled := make(chan string, 1)
+	w.serveOn(w.tunnel(c, polled.Cursor), http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		m := messageOf(t, r)
+		if m.Type != schema.TypeCancel || m.Cursor == "" || r.Method != "POST" {
+			t.Errorf("%s with %+v, want a cancel", r.Method, m)
+		}
+		cancelled <- m.ID
+	}))
+	leave()
+	select {
+	case id := <-cancelled:
+		if id != polled.Messages[0].ID {
+			t.Errorf("cancelled %s, want %s", id, polled.Messages[0].ID)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("nothing was told")
 	}
 }

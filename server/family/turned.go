@@ -32,6 +32,9 @@ type turned struct {
 	send func(*http.Request) (*http.Response, error)
 	// answered is told of each exchange whose answer the gateway has. Nil means nobody.
 	answered func(id string)
+	// cancel tells of a message that cancels. Nil means that nobody need know: the
+	// request of an exchange that is here ends with it.
+	cancel func(*claim.Session, *claim.Message)
 
 	broken context.Context // ends when the connection takes no more requests
 	stop   context.CancelFunc
@@ -146,7 +149,10 @@ func (t *turned) take(f *feed) {
 		if m == nil || err != nil {
 			break
 		}
-		if m.Cancel != "" { // what is cancelled ends by itself
+		if m.Cancel != "" {
+			if t.cancel != nil {
+				exchanges.Go(func() { t.cancel(f.session, m) })
+			}
 			continue
 		}
 		// There may be no room: another session was quicker, or the program drains.
@@ -201,7 +207,7 @@ func (t *turned) count(n int) {
 // to it.
 func (t *turned) hand(f *feed, m *claim.Message) {
 	id := m.Exchange.ID()
-	err := t.g.Hand(context.Background(), f.session, m, func(req *http.Request) (*http.Response, error) {
+	err := t.g.Hand(f.session, m, func(req *http.Request) (*http.Response, error) {
 		return t.ask(f.session, m, req)
 	})
 	if err == nil {

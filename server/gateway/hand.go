@@ -27,7 +27,7 @@ import (
 
 // What the error of [Gateway.Hand] may be, besides its cause.
 var (
-	// ErrUnsent says that the program surely had nothing of the request.
+	// ErrUnsent says that the program surely had no whole head of the request.
 	ErrUnsent = errors.New("gateway: nothing of the request was sent")
 	// ErrGarbled says that the program's response began and was none, or ended too soon.
 	// The exchange has ended as by an abort.
@@ -39,31 +39,19 @@ var (
 // exchange with that. It returns when all of both is with its peer, or the exchange has
 // ended otherwise.
 //
-// An error says that there was no response. It is that of trip, or of ctx, and
-// [ErrUnsent] or [ErrGarbled] besides; but for the latter the exchange is left open. A
-// response that breaks the rules of schema/README.md, 5, ends the exchange as an abort
-// does.
-func (g *Gateway) Hand(ctx context.Context, s *claim.Session, m *claim.Message, trip func(*http.Request) (*http.Response, error)) error {
+// An error says that there was no response. It is that of trip, and [ErrUnsent] or
+// [ErrGarbled] besides; but for the latter the exchange is left open. A response that
+// breaks the rules of schema/README.md, 5, ends the exchange as an abort does.
+func (g *Gateway) Hand(s *claim.Session, m *claim.Message, trip func(*http.Request) (*http.Response, error)) error {
 	g.Delivered(&claim.Batch{Messages: []claim.Message{*m}})
 	x := m.Exchange
-	ctx, cancel := context.WithCancel(ctx)
-	var watcher sync.WaitGroup
-	watcher.Go(func() {
-		select {
-		case <-x.Over():
-			cancel()
-		case <-ctx.Done():
-		}
-	})
-	defer watcher.Wait()
-	defer cancel()
+	ctx := whileOpen{context.Background(), x.Over()}
 	defer s.Work()()
 	var sent, began atomic.Bool
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteHeaders:         func() { sent.Store(true) },
 		GotFirstResponseByte: func() { began.Store(true) },
 		Got1xxResponse:       func(status int, h textproto.MIMEHeader) error { g.Inform(s, x, status, h); return nil },
-		WroteHeaderField:     func(string, []string) { sent.Store(true) },
 	})
 	req := g.RequestOf(traced, s, m)
 	resp, err := trip(req)
@@ -81,6 +69,25 @@ func (g *Gateway) Hand(ctx context.Context, s *claim.Session, m *claim.Message, 
 	defer resp.Body.Close()
 	_ = g.Answer(ctx, s, x, resp)
 	return nil
+}
+
+// whileOpen is a context that ends with an exchange. It costs no goroutine.
+type whileOpen struct {
+	context.Context
+	over <-chan struct{}
+}
+
+// Done is closed when the exchange has ended.
+func (c whileOpen) Done() <-chan struct{} { return c.over }
+
+// Err tells whether it has.
+func (c whileOpen) Err() error {
+	select {
+	case <-c.over:
+		return context.Canceled
+	default:
+		return nil
+	}
 }
 
 // over tells whether an exchange has ended.
@@ -385,8 +392,11 @@ func (g *Gateway) MessageHead(s *claim.Session, m *claim.Message, answered []str
 	if len(answered) > 0 { // ids are letters, digits and hyphens
 		b = append(b, `"answered":["`+strings.Join(answered, `","`)+`"],`...)
 	}
-	b = g.appendHead(b, s, m)
-	b = append(b, '}')
+	if m.Cancel != "" {
+		b = g.appendMessage(b, s, *m)
+	} else {
+		b = append(g.appendHead(b, s, m), '}')
+	}
 	var ascii strings.Builder
 	for _, r := range string(b) {
 		if r < 0x80 {
