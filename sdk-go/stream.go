@@ -252,13 +252,29 @@ func (t *stream) pump() {
 // run sends the stream to its end.
 func (t *stream) run() error {
 	err := t.relay()
-	if err != nil && !toldByGateway(err) {
+	if err != nil && !toldByGateway(err) && !t.reset() {
 		t.abort(err)
 	}
 	if err != nil && err != errGivenUp {
 		t.session.log.Debug("stream broken", "id", t.x.id, "error", err)
 	}
 	return err
+}
+
+// reset reports whether the reset of a line has told the gateway that the answer ends, as it does unless the tunnel is
+// lost with it. Another message could overtake what the line brings first.
+func (t *stream) reset() bool {
+	if t.line == nil {
+		return false
+	}
+	timer := time.NewTimer(soon)
+	defer timer.Stop()
+	select {
+	case <-t.line.tunnel.wire.lost:
+		return false
+	case <-timer.C:
+		return true
+	}
 }
 
 // toldByGateway reports whether the gateway said that the stream is over. Where it did not, the visitor would wait for
