@@ -4,15 +4,18 @@ import (
 	"net"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"testing"
 	"time"
 
 	reversehttp "reversehttp/sdk-go"
+	"reversehttp/server/family"
 	"reversehttp/server/gateway"
 )
 
 // Gateway, handler and visitors in one process, to look into with -cpuprofile
-// and -memprofile. For comparisons run the bench itself.
+// and -memprofile, by the transport that TRANSPORT names. For comparisons run the
+// bench itself.
 
 func BenchmarkTraffic(b *testing.B) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -20,7 +23,7 @@ func BenchmarkTraffic(b *testing.B) {
 		b.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	g, err := gateway.New(gateway.Options{PublicURL: "http://{label}.localhost:" + port + "/", Loopback: true})
+	g, err := gateway.New(gateway.Options{PublicURL: "http://{label}.localhost:" + port + "/", Loopback: true, Doors: family.Doors(family.Options{})})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -29,7 +32,7 @@ func BenchmarkTraffic(b *testing.B) {
 	go func() { _ = server.Serve(gateway.Listen(l)) }()
 	defer func() { _ = server.Close() }()
 
-	s, err := reversehttp.Claim(b.Context(), "http://"+l.Addr().String(), &reversehttp.Options{Label: "bench"})
+	s, err := reversehttp.Claim(b.Context(), "http://"+l.Addr().String(), &reversehttp.Options{Label: "bench", Transport: reversehttp.Transport(os.Getenv("TRANSPORT"))})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package fidelity
 import (
 	"context"
 	"errors"
+	"flag"
 	"io"
 	"log"
 	"net"
@@ -14,10 +15,14 @@ import (
 	"time"
 
 	reversehttp "reversehttp/sdk-go"
+	"reversehttp/server/family"
 	"reversehttp/server/gateway"
 )
 
 const label = "fidelity"
+
+// transport is that of sdk-go. The suite has the one that programs have by themselves.
+var transport = flag.String("transport", string(reversehttp.TransportAuto), "transport of sdk-go: auto, poll, stream or ptth")
 
 // way is one of the two ways to a handler.
 type way struct {
@@ -64,7 +69,7 @@ func lend(t testing.TB, h http.Handler, shape string) way {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	g, err := gateway.New(gateway.Options{PublicURL: strings.ReplaceAll(shape, "{port}", port), Loopback: true})
+	g, err := gateway.New(gateway.Options{PublicURL: strings.ReplaceAll(shape, "{port}", port), Loopback: true, Doors: family.Doors(family.Options{})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +85,7 @@ func lend(t testing.TB, h http.Handler, shape string) way {
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	s, err := reversehttp.Claim(ctx, g.ControlURL(), &reversehttp.Options{Label: label})
+	s, err := reversehttp.Claim(ctx, g.ControlURL(), &reversehttp.Options{Label: label, Transport: reversehttp.Transport(*transport)})
 	if err != nil {
 		t.Fatal(err)
 	}
