@@ -9,7 +9,9 @@ import (
 )
 
 const (
-	crowd     = 100
+	crowd = 100
+	// What each transfers, in bytes, of which it takes little.
+	endless   = 1 << 30
 	crowdMost = 100 << 20
 	// What may stay when they have left: the ids of their exchanges, and what the
 	// maps that held them have grown to.
@@ -20,11 +22,11 @@ func TestACrowdOfSlowVisitorsHoldsLittle(t *testing.T) {
 	gateway := start(t, "as-gateway")
 	program := start(t, "as-program", gateway.at)
 	down := func(target string) func() *visitor {
-		return func() *visitor { return visit(t, program.at, "GET", fmt.Sprintf("%s?size=%d", target, gib), "") }
+		return func() *visitor { return visit(t, program.at, "GET", fmt.Sprintf("%s?size=%d", target, endless), "") }
 	}
 	up := func(target string) func() *visitor {
 		return func() *visitor {
-			return visit(t, program.at, "POST", target, fmt.Sprintf("Content-Length: %d\r\n", gib))
+			return visit(t, program.at, "POST", target, fmt.Sprintf("Content-Length: %d\r\n", endless))
 		}
 	}
 	for _, c := range []struct {

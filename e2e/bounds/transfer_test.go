@@ -1,6 +1,7 @@
 package bounds
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -8,8 +9,10 @@ import (
 	"time"
 )
 
+// size is that of the largest transfers, in bytes: what they hold does not grow with it.
+var size = flag.Int64("size", 256<<20, "size of the largest transfers, in bytes")
+
 const (
-	gib = 1 << 30
 	// What one transfer may hold in a process, in bytes.
 	transferMost = 512 << 10
 	// How often a transfer is stopped, so that all that holds content is full.
@@ -24,13 +27,13 @@ func TestATransferOfAnySizeHoldsLittle(t *testing.T) {
 		size  int64
 		carry func(t *testing.T, size int64, w *watched)
 	}{
-		{"an answer", gib, download("/down")},
-		{"an answer with its length", gib / 8, download("/down-with-length")},
-		{"an answer that is flushed", gib / 8, download("/down-flushed")},
-		{"an answer in parts", gib / 64, download("/down-in-parts")},
-		{"an upload", gib, upload("/up", false)},
-		{"an upload of unknown length", gib / 8, upload("/up", true)},
-		{"an upload that comes back", gib / 64, upload("/through", true)},
+		{"an answer", *size, download("/down")},
+		{"an answer with its length", 128 << 20, download("/down-with-length")},
+		{"an answer that is flushed", 128 << 20, download("/down-flushed")},
+		{"an answer in parts", 16 << 20, download("/down-in-parts")},
+		{"an upload", *size, upload("/up", false)},
+		{"an upload of unknown length", 128 << 20, upload("/up", true)},
+		{"an upload that comes back", 16 << 20, upload("/through", true)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			// What the first transfer of a kind makes for all is not that of one.
