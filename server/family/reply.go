@@ -115,7 +115,9 @@ func (d *reverseHTTP) replyTo(ctx context.Context, s *claim.Session, x *claim.Ex
 		_, _ = s.Abort(x.ID())
 		return fault
 	}
-	fault = d.g.Answer(ctx, s, x, resp)
+	if fault = d.g.Answer(ctx, s, x, resp); fault != nil {
+		_, _ = s.Abort(x.ID()) // where that was not done
+	}
 	if fault == nil && !p.cut {
 		_, fault = io.Copy(io.Discard, resp.Body) // of an exchange that was answered, or ended, meanwhile
 	}

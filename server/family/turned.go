@@ -228,8 +228,11 @@ func (t *turned) hand(f *feed, m *claim.Message) {
 		f.session.GiveBack(id)
 	case errors.As(err, &reset):
 		_, _ = f.session.Abort(id)
-	default: // what ErrGarbled tells of leaves nobody knows what on the connection
+	default: // the connection is lost, or holds nobody knows what
 		t.stop()
+		if f.own && errors.Is(err, gateway.ErrGarbled) {
+			_, _ = f.session.Abort(id) // else the session's program answers yet
+		}
 	}
 }
 

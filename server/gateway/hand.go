@@ -29,8 +29,8 @@ import (
 var (
 	// ErrUnsent says that the program surely had no whole head of the request.
 	ErrUnsent = errors.New("gateway: nothing of the request was sent")
-	// ErrGarbled says that the program's response began and was none, or ended too soon.
-	// The exchange has ended as by an abort.
+	// ErrGarbled says that the program's response began and was none, or ended before
+	// anything of it went on.
 	ErrGarbled = errors.New("gateway: the response is malformed")
 )
 
@@ -39,9 +39,9 @@ var (
 // exchange with that. It returns when all of both is with its peer, or the exchange has
 // ended otherwise.
 //
-// An error says that there was no response. It is that of trip, and [ErrUnsent] or
-// [ErrGarbled] besides; but for the latter the exchange is left open. A response that
-// breaks the rules of schema/README.md, 5, ends the exchange as an abort does.
+// An error says that there was no response, and leaves the exchange open. It is that of
+// trip, and [ErrUnsent] or [ErrGarbled] besides. A response that breaks the rules of
+// schema/README.md, 5, ends the exchange as an abort does.
 func (g *Gateway) Hand(s *claim.Session, m *claim.Message, trip func(*http.Request) (*http.Response, error)) error {
 	g.Delivered(&claim.Batch{Messages: []claim.Message{*m}})
 	x := m.Exchange
@@ -61,13 +61,14 @@ func (g *Gateway) Hand(s *claim.Session, m *claim.Message, trip func(*http.Reque
 	case err != nil && !sent.Load():
 		return errors.Join(ErrUnsent, err)
 	case err != nil && began.Load():
-		_, _ = s.Abort(x.ID())
 		return errors.Join(ErrGarbled, err)
 	case err != nil:
 		return err
 	}
 	defer resp.Body.Close()
-	_ = g.Answer(ctx, s, x, resp)
+	if err := g.Answer(ctx, s, x, resp); errors.Is(err, ErrGarbled) && !over(x) {
+		return err
+	}
 	return nil
 }
 
@@ -253,7 +254,7 @@ func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchang
 		if n := int(resp.ContentLength); n > 0 && hasContent(x.Request(), resp) {
 			content := make([]byte, n)
 			if _, err := io.ReadFull(resp.Body, content); err != nil {
-				f = &fault{"", "the content ended before it was whole"}
+				return fmt.Errorf("%w: its content ended before it was whole: %w", ErrGarbled, err)
 			} else if trailing, err := io.Copy(io.Discard, resp.Body); trailing > 0 || err != nil {
 				f = &fault{"", "the content is longer than it said"}
 			}
