@@ -43,7 +43,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	defer c.mu.Unlock()
 	if time.Since(c.looked) >= lookEvery {
 		if err := c.read(); err != nil {
-			c.log.Warn("certificate not read again", "error", err.Error())
+			c.log.Warn("certificate not read again", "cert", c.cert, "key", c.key, "error", err.Error())
 		}
 	}
 	return c.pair, nil

@@ -1,13 +1,20 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"os"
+	"slices"
 	"time"
 )
 
 // check refuses bounds and times that cannot work.
 func (o *options) check() error {
+	// Whoever names keys from a secret that is not set must not open the gateway.
+	if set, given := os.LookupEnv("REVERSEHTTP_CLAIM_KEYS"); slices.Contains(o.ClaimKeys, "") || o.ClaimKeys != nil && len(o.ClaimKeys) == 0 || o.ClaimKeys == nil && given && set == "" {
+		return errors.New("--claim-keys: a key is empty; give keys, or leave the flag and REVERSEHTTP_CLAIM_KEYS out to let everyone claim")
+	}
 	switch {
 	case o.TLSCert != "" && o.TLSKey == "":
 		return fmt.Errorf("--tls-cert=%s: give its key too, with --tls-key", o.TLSCert)

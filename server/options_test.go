@@ -135,3 +135,18 @@ func TestEveryFlagOfTheGatewayReachesIt(t *testing.T) {
 		t.Errorf("keys = %v", g.Keys)
 	}
 }
+
+func TestAnEmptyKeyIsNoOpenGateway(t *testing.T) {
+	for _, args := range [][]string{{"--claim-keys="}, {"--claim-keys", ""}, {"--claim-keys", "a,,b"}} {
+		if _, err := parse(args); err == nil || !strings.Contains(err.Error(), "--claim-keys") {
+			t.Errorf("%q: %v, want it refused", args, err)
+		}
+	}
+	t.Setenv("REVERSEHTTP_CLAIM_KEYS", "")
+	if _, err := parse(nil); err == nil {
+		t.Error("an empty variable opens the gateway")
+	}
+	if _, err := parse([]string{"--claim-keys", "k"}); err != nil {
+		t.Error(err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -356,7 +357,7 @@ func (r *Registry) forget(c *Claim, sessions []*Session, why error) {
 	}
 	r.mu.Unlock()
 	r.persist(c.label)
-	r.options.Log.Info("claim ended", "label", c.label, "reason", why.Error())
+	r.options.Log.Info("claim ended", "label", c.label, "reason", strings.TrimPrefix(why.Error(), "claim: "))
 	for _, s := range sessions {
 		r.sessionEnded(s, SessionClaimEnded)
 	}

@@ -84,7 +84,8 @@ func (d *ietf) labels(r *http.Request) (labels []string, err error) {
 		origin, err := url.PathUnescape(one)
 		label := d.g.LabelOf(origin)
 		if err != nil || label == "" {
-			return nil, gateway.Problem(schema.CodeWrongOrigin, "A public origin of this gateway is named in the path, percent-encoded; several are separated by commas.")
+			like := strings.TrimSuffix(d.g.Base("label"), "/")
+			return nil, gateway.Problem(schema.CodeWrongOrigin, "The path names public origins of this gateway, such as "+like+", percent-encoded ("+url.QueryEscape(like)+") and separated by commas. It has another, or none.")
 		}
 		if !slices.Contains(labels, label) {
 			labels = append(labels, label)

@@ -43,7 +43,7 @@ func (d *ptth) accept(w http.ResponseWriter, r *http.Request) {
 	if version == "" {
 		w.Header().Set("Upgrade", "PTTH/1.0")
 		w.Header().Set("Connection", "Upgrade")
-		d.g.Refuse(w, r, gateway.Problem(schema.CodeUpgradeNeeded, ""))
+		d.g.Refuse(w, r, gateway.Problem(schema.CodeUpgradeNeeded, "Ask for PTTH/1.0 here, with the fields Connection: Upgrade and Upgrade: PTTH/1.0."))
 		return
 	}
 	s, f := d.enter(w, r, chi.URLParam(r, "label"))

@@ -156,7 +156,9 @@ func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.Set("Content-Type", "application/problem+json")
-	_ = json.NewEncoder(&content).Encode(p.content())
+	e := json.NewEncoder(&content)
+	e.SetEscapeHTML(false) // nobody reads problem+json as HTML
+	_ = e.Encode(p.content())
 	p.send(w, k.status, content.Bytes())
 }
 
