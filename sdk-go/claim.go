@@ -95,11 +95,25 @@ func (s *Session) first(ctx context.Context, client *http.Client, origin string)
 	if s.gateway, err = discover(ctx, client, origin, s.opts.Key); err != nil {
 		return err
 	}
-	if err = s.claim(ctx); err == nil && s.opts.Transport == TransportPTTH && s.current().Tunnel == "" {
-		s.leave() // the label is free for a program that polls
-		err = ErrNoTunnel
+	minted := s.opts.Token == ""
+	if err = s.claim(ctx); err != nil || s.opts.Transport != TransportPTTH || s.current().Tunnel != "" {
+		return err
 	}
-	return err
+	if minted {
+		s.giveBack()
+	} else {
+		s.leave()
+	}
+	return fmt.Errorf("%w: this gateway opens no tunnels; use TransportAuto", ErrNoTunnel)
+}
+
+// giveBack deletes a claim whose token nobody was told: its label would be lost to all until the lease is over.
+func (s *Session) giveBack() {
+	at := s.current()
+	c := call{method: "DELETE", url: at.Claim, bearer: at.Token, within: goodbyeTimeout}
+	if err := s.gateway.call(context.Background(), c, nil); err != nil {
+		s.log.Debug("claim not deleted", "label", at.Label, "error", err)
+	}
 }
 
 // claim claims, and has the new session take the place of the one before.

@@ -56,7 +56,7 @@ func (s *Session) pollAll() error {
 		}
 		fell := w.note(way, useful, err)
 		if err != nil && w.hopeless() {
-			return fmt.Errorf("%w: %w", ErrNoTunnel, err)
+			return fmt.Errorf("%w: %w; use TransportAuto", ErrNoTunnel, err)
 		}
 		if fell {
 			s.log.Info("transport kept back", "label", at.Label, "transport", way, "error", err)

@@ -31,5 +31,5 @@ func (t Transport) valid() error {
 	case TransportAuto, TransportPoll, TransportStream, TransportPTTH:
 		return nil
 	}
-	return fmt.Errorf("%q is no transport", string(t))
+	return fmt.Errorf("%q is no transport; use auto, poll, stream or ptth", string(t))
 }

@@ -185,10 +185,30 @@ func TestAProgramThatWantsATunnelIsToldThatThereIsNone(t *testing.T) {
 	none := func(*gateway.Gateway) []gateway.Door { return nil }
 	l := lend(t, hostShape, gateway.Options{Doors: none})
 	_, err := reversehttp.Claim(t.Context(), l.origin, &reversehttp.Options{Client: l.client(t), Transport: reversehttp.TransportPTTH})
-	if !errors.Is(err, reversehttp.ErrNoTunnel) {
-		t.Errorf("Claim = %v, want ErrNoTunnel", err)
+	if !errors.Is(err, reversehttp.ErrNoTunnel) || !strings.Contains(err.Error(), "TransportAuto") {
+		t.Errorf("Claim = %v, want ErrNoTunnel and what to do", err)
 	}
-	if _, err = reversehttp.Claim(t.Context(), l.origin, &reversehttp.Options{Transport: "pigeon"}); err == nil {
-		t.Error("a transport that is none is taken")
+	_, err = reversehttp.Claim(t.Context(), l.origin, &reversehttp.Options{Transport: "pigeon"})
+	if err == nil || !strings.Contains(err.Error(), "auto, poll, stream or ptth") {
+		t.Errorf("Claim with a transport that is none = %v, want an error that lists them", err)
+	}
+}
+
+func TestALabelThatGotNoTunnelIsFreeUnlessItsTokenWasGiven(t *testing.T) {
+	none := func(*gateway.Gateway) []gateway.Door { return nil }
+	l := lend(t, hostShape, gateway.Options{Doors: none})
+	for token, want := range map[string]error{"": nil, "secret-of-demo": reversehttp.ErrLabelTaken} {
+		o := reversehttp.Options{Label: "demo" + fmt.Sprint(len(token)), Token: token, Client: l.client(t), Transport: reversehttp.TransportPTTH}
+		if _, err := reversehttp.Claim(t.Context(), l.origin, &o); !errors.Is(err, reversehttp.ErrNoTunnel) {
+			t.Errorf("Claim = %v, want ErrNoTunnel", err)
+		}
+		o.Token, o.Transport = "", reversehttp.TransportPoll
+		s, err := reversehttp.Claim(t.Context(), l.origin, &o)
+		if !errors.Is(err, want) {
+			t.Errorf("Claim after one with token %q = %v, want %v", token, err, want)
+		}
+		if err == nil {
+			s.Close()
+		}
 	}
 }
