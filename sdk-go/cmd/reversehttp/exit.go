@@ -78,6 +78,8 @@ func cause(err error) string {
 	var dns *net.DNSError
 	var timeout net.Error
 	switch {
+	case errors.Is(err, reversehttp.ErrClosed):
+		return "cut: ended by a second signal, or when --drain was over"
 	case errors.As(err, &dns):
 		return "there is no host " + printable(dns.Name)
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -20,9 +21,11 @@ const (
 	// How long finding the gateway and claiming may take.
 	claimTimeout = 20 * time.Second
 	// How long giving up the label may take at the end.
-	deleteTimeout = 3 * time.Second
-	// How long a second signal waits for the word of leaving.
-	goodbyeTimeout = time.Second
+	deleteTimeout = 2 * time.Second
+	// How long a second signal waits where nothing runs that it would cut.
+	idleTimeout = 500 * time.Millisecond
+	// How long it waits at most: the label is given up by then, or is not.
+	goodbyeTimeout = idleTimeout + deleteTimeout
 )
 
 var errCut = &failure{exitCut, errors.New("ended at once by a second signal")}
@@ -109,10 +112,11 @@ func (s *serving) wait(ended <-chan *failure, signals <-chan os.Signal, broken <
 	}
 	close(s.cut)
 	select {
-	case <-ended:
+	case f := <-ended:
+		return f
 	case <-time.After(goodbyeTimeout):
+		return errCut
 	}
-	return errCut
 }
 
 // reported tells when what is printed can be printed no more: its reader left.
@@ -163,15 +167,19 @@ func (s *serving) serve(c command) error {
 		return err
 	}
 	s.view.claimed(session.URL(), session.Label(), svc.about)
+	var running atomic.Int64
 	served := make(chan error, 1)
-	go func() { served <- session.Serve(watch(svc.Handler, s.view)) }()
+	go func() { served <- session.Serve(count(&running, watch(svc.Handler, s.view))) }()
 	select {
 	case err := <-served:
+		if errors.Is(err, reversehttp.ErrNoTunnel) {
+			s.giveUp(session)
+		}
 		return ended(err)
 	case <-s.stop:
 	}
 	s.view.draining()
-	return s.end(session, served)
+	return s.end(session, served, &running)
 }
 
 // claim claims the label. It returns neither a session nor an error if a signal came first.
@@ -202,26 +210,63 @@ func (s *serving) claim(concurrency int) (*reversehttp.Session, error) {
 }
 
 // end ends a session gently; a second signal, or the time to drain, ends it at once.
-func (s *serving) end(session *reversehttp.Session, served <-chan error) error {
+func (s *serving) end(session *reversehttp.Session, served <-chan error, running *atomic.Int64) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.Drain)
 	defer cancel()
 	down := make(chan error, 1)
 	go func() { down <- session.Shutdown(ctx) }()
 	select {
 	case err := <-down:
+		if err == nil {
+			<-served
+		}
+		s.giveUp(session)
 		if err != nil {
 			return &failure{exitCut, fmt.Errorf("exchanges still ran after %s and were cut; --drain gives them longer", s.Drain)}
 		}
-		<-served
+		return nil
 	case <-s.cut:
-		_ = session.Close()
-		return errCut
 	}
-	if s.Token == "" {
-		// Nobody knows the token that the gateway minted: the label would be lost to all until its lease is over.
-		ctx, cancel := context.WithTimeout(context.Background(), deleteTimeout)
-		defer cancel()
-		_ = session.Delete(ctx)
+	if running.Load() == 0 { // an answer may be on its way
+		select {
+		case err := <-down:
+			s.giveUp(session)
+			if err == nil {
+				return nil
+			}
+			return errCut
+		case <-time.After(idleTimeout):
+		}
 	}
-	return nil
+	cancel() // closes the session, which comes first: what a claim that is deleted leaves running may still be answered
+	select {
+	case <-down:
+	case <-time.After(idleTimeout):
+	}
+	s.giveUp(session)
+	select {
+	case <-served: // what was cut is shown
+	case <-time.After(idleTimeout):
+	}
+	return errCut
+}
+
+// giveUp deletes the claim unless its token was given: nobody knows one that the gateway minted, and the label would be
+// lost to all until its lease is over.
+func (s *serving) giveUp(session *reversehttp.Session) {
+	if s.Token != "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), deleteTimeout)
+	defer cancel()
+	_ = session.Delete(ctx)
+}
+
+// count counts the handlers that run.
+func count(running *atomic.Int64, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		running.Add(1)
+		defer running.Add(-1)
+		next.ServeHTTP(w, r)
+	})
 }

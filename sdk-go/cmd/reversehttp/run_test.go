@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -216,11 +217,14 @@ func TestTheSecondSignalEndsAtOnce(t *testing.T) {
 	r.signals <- syscall.SIGINT
 	r.next("state")
 	r.signals <- syscall.SIGINT
+	if e := r.next("exchange"); !strings.HasPrefix(e.text("error"), "cut: ended by a second signal") {
+		t.Errorf("event = %v", e)
+	}
 	if code := r.exit(); code != exitCut || !strings.Contains(r.stderr.String(), "second signal") {
 		t.Errorf("exit = %d %s", code, r.stderr.String())
 	}
-	if got := <-answer; strings.HasPrefix(got, "200") {
-		t.Errorf("answer = %s, want none", got)
+	if got := <-answer; !strings.HasPrefix(got, "404") && !strings.HasPrefix(got, "503") {
+		t.Errorf("answer = %s, want an error of the gateway", got)
 	}
 }
 
@@ -230,6 +234,44 @@ func TestWhatRunsLongerThanTheDrainIsCut(t *testing.T) {
 	r.signals <- syscall.SIGTERM
 	if code := r.exit(); code != exitCut || !strings.Contains(r.stderr.String(), "--drain") {
 		t.Errorf("exit = %d %s", code, r.stderr.String())
+	}
+}
+
+func TestALabelIsGivenUpWhereExchangesAreCutUnlessItsTokenWasGiven(t *testing.T) {
+	l := lend(t, hostShape, gateway.Options{})
+	for i, args := range [][]string{{}, {"--drain=50ms"}, {"--token=secret-of-demo"}, {"--token=secret-of-demo", "--drain=50ms"}} {
+		label := fmt.Sprint("demo", i)
+		r, _, _ := held(t, l, append(args, "--label", label)...)
+		r.signals <- syscall.SIGINT
+		if !slices.Contains(args, "--drain=50ms") {
+			r.next("state")
+			r.signals <- syscall.SIGINT
+		}
+		if code := r.exit(); code != exitCut {
+			t.Errorf("%q: exit = %d %s, want 6", args, code, r.stderr.String())
+		}
+		s, err := reversehttp.Claim(t.Context(), l.origin, &reversehttp.Options{Label: label, Token: "another"})
+		if taken, want := err != nil, i > 1; taken != want {
+			t.Errorf("%q: taken = %v, want %v", args, taken, want)
+		}
+		if err == nil {
+			_ = s.Delete(context.Background())
+		}
+	}
+}
+
+func TestTwoSignalsThatCutNothingEndWithZero(t *testing.T) {
+	l := lend(t, hostShape, gateway.Options{})
+	for _, transport := range []string{"poll", "stream", "ptth"} {
+		r := l.claim(t, "echo", "--transport", transport, "--label=demo")
+		r.signals <- syscall.SIGINT
+		r.signals <- syscall.SIGINT
+		if e := r.next("ended"); e["exitCode"] != 0.0 {
+			t.Errorf("%s: event = %v", transport, e)
+		}
+		if code := r.exit(); code != exitDone || r.stderr.String() != "" {
+			t.Errorf("%s: exit = %d %s, want 0", transport, code, r.stderr.String())
+		}
 	}
 }
 
