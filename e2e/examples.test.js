@@ -1,5 +1,6 @@
 // The examples of schema, each as it stands: what the vectors, which replace their handlers, do not show.
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
@@ -41,7 +42,7 @@ for (const [file, command] of Object.entries(examples)) {
 
     before(async () => {
       gateway = await Gateway.start()
-      const [name, ...args] = command(example(file), gateway.url.slice(0, -1), label)
+      const [name, ...args] = command(example(file), gateway.url, label)
       running = await program(name, args)
       url = `http://${label}.localhost:${gateway.port}/`
     })
@@ -60,6 +61,27 @@ for (const [file, command] of Object.entries(examples)) {
     })
 
     test('answers', () => answers('PUT', 'a?b=c'))
+
+    test('says why the gateway refuses', async () => {
+      const [name, ...args] = command(example(file), gateway.url.slice(0, -1), label)
+      const child = spawn(name, args, { detached: true, stdio: ['ignore', 'ignore', 'pipe'] })
+      const ended = once(child, 'close')
+      const stop = () =>
+        (child.exitCode ?? child.signalCode) === null && process.kill(-child.pid, 'SIGTERM')
+      const late = setTimeout(stop, 20_000)
+      try {
+        let said = ''
+        for await (const piece of child.stderr) {
+          said += piece
+          if (said.includes('The label is taken.')) return
+        }
+        assert.fail(`it ended, and said ${said}`)
+      } finally {
+        clearTimeout(late)
+        stop()
+        await ended
+      }
+    })
 
     test('takes content that is long', () => answers('POST', '', { content: randomBytes(1 << 20) }))
 

@@ -1,5 +1,6 @@
 // The small clients of schema, and what only they promise: the vectors have the rest.
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { request } from 'node:http'
 import { after, before, describe, test } from 'node:test'
@@ -13,15 +14,16 @@ import { visit } from '../visitor.js'
 const here = (name) => fileURLToPath(new URL(name, import.meta.url))
 
 const clients = {
-  'reversehttp.py': (...args) => program('python3', ['-B', here('served.py'), client(''), ...args]),
+  'reversehttp.py': (...args) => ['python3', ['-B', here('served.py'), client(''), ...args]],
   'ReverseHttp.java': (...args) => {
     const classes = compile(client('ReverseHttp.java'), here('Served.java'))
-    return program('java', [...javaFlags, '-cp', classes, 'Served', ...args])
+    return ['java', [...javaFlags, '-cp', classes, 'Served', ...args]]
   },
 }
 
-for (const [name, start] of Object.entries(clients)) {
+for (const [name, command] of Object.entries(clients)) {
   describe(name, () => {
+    const start = (...args) => program(...command(...args))
     const label = name.split('.')[1]
     let gateway, served, base
 
@@ -134,6 +136,15 @@ for (const [name, start] of Object.entries(clients)) {
       const cursors = ['1: start', '1: first', '2: start', '2: first', '2: after 2', '2: after 3']
       assert.deepEqual(fake.cursors, cursors)
       assert.deepEqual(fake.tokens, [undefined, 'secret'])
+    })
+
+    test('says what is no URL of a gateway, and which gateway is away', () => {
+      const said = (other) => spawnSync(...command(other, label)).stderr.toString()
+      const plain = `localhost:${gateway.port}`
+      assert.match(said(plain), new RegExp(`${plain}: give the gateway as http://`))
+      // Nobody listens on port 1.
+      const away = 'http://127.0.0.1:1'
+      assert.match(said(away), new RegExp(`${away}: no gateway answers.*start it, or name another`))
     })
 
     test('leaves nothing behind when it ends', async () => {

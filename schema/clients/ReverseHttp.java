@@ -132,9 +132,25 @@ public final class ReverseHttp extends HttpServer {
         this.key = key;
         wish.put("label", label);
         wish.put("token", token);
-        URI known = URI.create(gateway).resolve("/.well-known/reversehttp");
-        claims = URI.create(string(call("GET", known, null, null, CALL), "claims"));
+        claims = find(gateway);
         claim();
+    }
+
+    /** Asks a gateway where labels are claimed. */
+    private URI find(String gateway) throws IOException {
+        if (!gateway.matches("(?i)https?://.+")) {
+            throw new IllegalArgumentException(
+                    gateway + ": give the gateway as http://... or https://...");
+        }
+        URI known = URI.create(gateway).resolve("/.well-known/reversehttp");
+        try {
+            return URI.create(string(call("GET", known, null, null, CALL), "claims"));
+        } catch (Refused e) {
+            throw e;
+        } catch (IOException e) {
+            String why = " (" + e.getMessage() + "): start it, or name another";
+            throw new IOException(gateway + ": no gateway answers there" + why, e);
+        }
     }
 
     /** Claims a label that the gateway picks. */
@@ -154,6 +170,8 @@ public final class ReverseHttp extends HttpServer {
      * @param token what owns the label, to have it back; null lets the gateway mint one
      * @param key for a gateway that lends labels to holders of a key only; else null
      * @throws Refused where the gateway refuses
+     * @throws IOException where it does not answer
+     * @throws IllegalArgumentException where it is not given as an http or https URL
      */
     public static ReverseHttp create(String gateway, String label, String token, String key)
             throws IOException {

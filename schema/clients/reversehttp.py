@@ -114,7 +114,8 @@ class Server:
     drain: how long server_close() waits for what runs, in seconds.
 
     The constructor claims the label, and raises GatewayError or another
-    OSError where it cannot. A token that is kept has the label back.
+    OSError where it cannot, ValueError for what is no URL. A token that is
+    kept has the label back.
     """
 
     def __init__(self, handler, gateway="http://localhost:8080", *, label=None,
@@ -136,8 +137,7 @@ class Server:
         self._stopping = self._closed = False
         self._stopped = threading.Event()
         self._stopped.set()
-        found = self._call("GET", urljoin(gateway, "/.well-known/reversehttp"))
-        self._claims = found["claims"]
+        self._claims = self._find(gateway)
         self._claim()
         threading.Thread(target=self._send_late, daemon=True).start()
 
@@ -259,6 +259,22 @@ class Server:
     def _rest(self, seconds):
         with self._changed:
             self._changed.wait_for(lambda: self._stopping, seconds)
+
+    def _find(self, gateway):
+        """Asks a gateway where labels are claimed."""
+        parts = urlsplit(gateway)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(
+                f"{gateway}: give the gateway as http://... or https://...")
+        try:
+            known = urljoin(gateway, "/.well-known/reversehttp")
+            return self._call("GET", known)["claims"]
+        except GatewayError:
+            raise
+        except _FAILURES as e:
+            raise ConnectionError(
+                f"{gateway}: no gateway answers there ({e!r}): "
+                "start it, or name another") from None
 
     def _claim(self):
         wish = {k: v for k, v in self._wish.items() if v is not None}

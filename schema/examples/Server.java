@@ -4,7 +4,7 @@ import java.net.URI;
 import java.net.http.*;
 import java.util.function.UnaryOperator;
 
-/** Answers HTTP requests, one after another: java Server.java GATEWAY LABEL. */
+/** Answers HTTP requests, one after another: java Server.java [GATEWAY [LABEL]]. */
 public class Server {
     static UnaryOperator<byte[]> handler = request -> { // Both are messages of HTTP/1.1.
         String line = new String(request, ISO_8859_1).split(" HTTP/", 2)[0];
@@ -17,19 +17,19 @@ public class Server {
         var request = HttpRequest.newBuilder(url).header("Content-Type", type);
         if (content != null) request.POST(HttpRequest.BodyPublishers.ofByteArray(content));
         var response = CLIENT.send(request.build(), HttpResponse.BodyHandlers.ofByteArray());
-        if (response.statusCode() >= 300) throw new IllegalStateException(response.toString());
-        return response;
+        if (response.statusCode() < 300) return response;
+        throw new IllegalStateException(response + " " + new String(response.body(), ISO_8859_1));
     }
 
-    static URI link(HttpResponse<?> response, String relation) {
-        String links = String.join(", ", response.headers().allValues("Link"));
-        links = links.substring(0, links.indexOf(">; rel=\"" + relation + "\""));
-        return URI.create(links.substring(links.lastIndexOf('<') + 1)); // <URL>; rel="relation"
+    static URI link(HttpResponse<?> got, String rel) { // <URL>; rel="first", and more of them.
+        var url = String.join(",", got.headers().allValues("Link")).split(">; rel=\"" + rel)[0];
+        return URI.create(url.substring(url.lastIndexOf('<') + 1));
     }
 
     public static void main(String[] args) throws Exception {
-        URI door = URI.create(args[0] + "/reversehttp");
-        byte[] form = ("name=" + args[1]).getBytes(ISO_8859_1);
+        String gateway = args.length > 0 ? args[0] : "http://localhost:8080";
+        URI door = URI.create(gateway.replaceAll("/+$", "") + "/reversehttp");
+        byte[] form = ("name=" + (args.length > 1 ? args[1] : "demo")).getBytes(ISO_8859_1);
         var claimed = send(door, "application/x-www-form-urlencoded", form);
         System.out.println(link(claimed, "related"));
         for (URI url, next = link(claimed, "first"); ; ) {

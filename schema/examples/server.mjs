@@ -26,7 +26,7 @@ export async function serve(handler, gateway = 'http://localhost:8080', label) {
   for (let claim = { label }; ; await new Promise((wake) => setTimeout(wake, 1000))) {
     try {
       // The answer holds the token, which has the label back later.
-      claim = JSON.parse(await call('POST', `${gateway}/claims`, '', claim))
+      claim = JSON.parse(await call('POST', `${gateway.replace(/\/+$/, '')}/claims`, '', claim))
       const bearer = `Bearer ${claim.token}`
       console.log(claim.url)
       for (;;) {
@@ -36,7 +36,7 @@ export async function serve(handler, gateway = 'http://localhost:8080', label) {
           if (message.type === 'request') answer(handler, message, claim, bearer)
       }
     } catch (e) {
-      console.error(e.message)
+      console.error(e.cause ? `${gateway}: ${e.cause.code ?? e.cause}` : e.message)
     }
   }
 }

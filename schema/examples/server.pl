@@ -27,7 +27,7 @@ sub serve ($gateway = 'http://localhost:8080', $label = undef) {
     my $claim = { label => $label };
     for (;; warn($@), sleep 1) {
         eval {    # The answer holds the token, which has the label back later.
-            $claim = decode_json call('POST', "$gateway/claims", '', $claim);
+            $claim = decode_json call('POST', $gateway =~ s|/+$||r . '/claims', '', $claim);
             my $bearer = "Bearer $claim->{token}";
             STDOUT->printflush("$claim->{url}\n");
             while (1) {

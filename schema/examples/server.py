@@ -29,10 +29,10 @@ def answer(request, bearer):
 
 
 def serve(gateway="http://localhost:8080", label=None):
-    claim = {"label": label}
+    url, claim = gateway.rstrip("/") + "/claims", {"label": label}
     while True:
         try:  # The answer holds the token, which has the label back later.
-            claim = json.loads(call(gateway + "/claims", "", claim))
+            claim = json.loads(call(url, "", claim))
             bearer = "Bearer " + claim["token"]
             print(claim["url"], flush=True)
             while True:  # Nothing at all: no request came within the wait.
@@ -42,7 +42,7 @@ def serve(gateway="http://localhost:8080", label=None):
                         message = answer(request, bearer)
                         call(claim["responses"], bearer, message)
         except Exception as e:
-            print(e, file=sys.stderr)
+            print(e, getattr(e, "read", bytes)().decode(), file=sys.stderr)
             time.sleep(1)
 
 

@@ -9,7 +9,8 @@ owner() { curl -fsS --oauth2-bearer "$(jq -r .token <<<"$claim")" "$@"; }
 requests='.messages[] | select(.type == "request") | (select(.upgrade == null).bodyUrl // ""), tojson'
 answers="{messages: map(. as {\$id} | try ({type: \"response\", \$id} + ($answer)) catch {type: \"abort\", \$id})}"
 
-while claim=$(curl -fsS --retry 60 --retry-delay 1 --retry-connrefused --json @- "$gateway/claims" <<<"$claim"); do
+while claim=$(curl -sS --fail-with-body --retry 60 --retry-delay 1 --retry-connrefused --json @- \
+  "${gateway%/}/claims" <<<"$claim" | jq -s last); do
   jq -r .url <<<"$claim"
   while batch=$(owner "$(jq -r .requests <<<"$claim")"); do
     [ "$batch" ] || continue # nothing came within the wait
@@ -20,3 +21,4 @@ while claim=$(curl -fsS --retry 60 --retry-delay 1 --retry-connrefused --json @-
       jq -c '.results[] | select(.status != "accepted")' >&2
   done
 done
+jq -r '.detail // empty' <<<"$claim" >&2 # why there is none
