@@ -40,6 +40,7 @@ type Session struct {
 
 	mu      sync.Mutex // guards what follows
 	serving bool
+	way     Transport // by which requests come, as was logged; empty in an outage
 	claimed *claimed
 	open    map[*tunnel]bool
 }

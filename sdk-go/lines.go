@@ -83,6 +83,7 @@ func (s *Session) follow(at *claimed) (useful bool, err error) {
 		if n > 0 && !opened && first.Stop() {
 			opened = true
 			s.standing.set(Online)
+			s.comes(at, TransportStream)
 		}
 		return n, err
 	})

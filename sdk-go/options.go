@@ -36,7 +36,8 @@ type Options struct {
 	// Client sends the requests to the gateway. Its Timeout is not used: every call has a bound that suits it.
 	// Nil: one that honours HTTP_PROXY and keeps connections open.
 	Client *http.Client
-	// Logger is told what went wrong, panics of handlers with their stacks among it. Nil: silence.
+	// Logger is told by which way requests come, whenever that changes, and what went wrong, panics of handlers with
+	// their stacks among it. Nil: silence.
 	Logger *slog.Logger
 	// OnState is called after every change of the state, in order and one at a time, beginning with Online in Claim.
 	// It must not wait for the session. Nil: nobody is told.

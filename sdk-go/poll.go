@@ -82,6 +82,7 @@ func (s *Session) pollAll() error {
 		s.log.Warn("poll failed", "label", at.Label, "error", err)
 		s.loseStreams(at, err)
 		s.standing.set(Reconnecting)
+		s.comes(at, "")
 		if v == again {
 			if !pause(s.polls, b.next(asked(err))) {
 				return ErrClosed
@@ -117,6 +118,7 @@ func (s *Session) claimAgain(b *backoff) error {
 			return ErrClosed
 		}
 		if err == nil {
+			s.log.Info("claimed again", "label", s.current().Label)
 			s.standing.set(Online)
 			return nil
 		}
@@ -137,6 +139,7 @@ func (s *Session) batch(at *claimed, patient bool) (useful bool, err error) {
 	wait := 0
 	if patient {
 		wait = at.Limits.WaitSeconds
+		s.comes(at, TransportPoll)
 	}
 	since := time.Now()
 	content, err := s.poll(at.ctx, at, wait)

@@ -462,7 +462,9 @@ func aSessionSurvivesItsGateway(t *testing.T) {
 			now.ServeHTTP(w, r)
 		}))
 		var states []string
-		s, served := begin(t, client, reversehttp.Options{OnState: func(s reversehttp.State) { states = append(states, s.String()) }},
+		var logged safeBuffer
+		log := slog.New(slog.NewTextHandler(&logged, nil))
+		s, served := begin(t, client, reversehttp.Options{Logger: log, OnState: func(s reversehttp.State) { states = append(states, s.String()) }},
 			func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "here") })
 		check(t, visitURL(client, "GET", demo), "200 here")
 		before := replace()
@@ -474,6 +476,12 @@ func aSessionSurvivesItsGateway(t *testing.T) {
 		served()
 		if got, want := fmt.Sprint(states), "[online reconnecting online closed]"; got != want {
 			t.Errorf("states = %s, want %s", got, want)
+		}
+		by := map[string]string{"poll": "batches", "stream": "a stream", "ptth": "a tunnel"}[*transport]
+		for line, want := range map[string]int{"requests come by " + by: 2, "requests come": 2, "claimed again": 1} {
+			if n := strings.Count(logged.String(), line); n != want {
+				t.Errorf("%q was logged %d times, want %d:\n%s", line, n, want, logged.String())
+			}
 		}
 		mu.Lock()
 		g.Close()

@@ -75,6 +75,7 @@ func (s *Session) tunnel(at *claimed) (useful bool, err error) {
 	t := s.serveTunnel(at, newWire(conn, func() {
 		if first.Stop() {
 			s.standing.set(Online) // before its handlers begin
+			s.comes(at, TransportPTTH)
 			close(opened)
 		}
 	}))

@@ -91,6 +91,25 @@ func (w *ways) hopeless() bool {
 	return w.allowed == TransportPTTH && !w.had && time.Since(w.since) >= firstTunnelMost
 }
 
+// comes logs by which way requests come, if that has changed.
+func (s *Session) comes(at *claimed, way Transport) {
+	s.mu.Lock()
+	before := s.way
+	s.way = way
+	s.mu.Unlock()
+	if before == way {
+		return
+	}
+	switch way {
+	case TransportPTTH:
+		s.log.Info("requests come by a tunnel", "label", at.Label)
+	case TransportStream:
+		s.log.Info("requests come by a stream", "label", at.Label)
+	case TransportPoll:
+		s.log.Info("requests come by batches", "label", at.Label)
+	}
+}
+
 // told reports whether an error is what the gateway says of its session, as to a poll.
 func told(err error) bool {
 	var refused *Error

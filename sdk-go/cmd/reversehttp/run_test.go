@@ -315,8 +315,10 @@ func TestAGatewayThatRestartsIsFoundAgain(t *testing.T) {
 	if got := content(t, resp, err); !strings.Contains(got, `"target":"/back"`) {
 		t.Errorf("answer = %s %s", resp.Status, got)
 	}
-	if !strings.Contains(r.stderr.String(), "level=") {
-		t.Errorf("--verbose logged nothing: %s", r.stderr.String())
+	for _, want := range []string{"requests come by a tunnel", "claimed again"} {
+		if !strings.Contains(r.stderr.String(), want) {
+			t.Errorf("--verbose did not log %q: %s", want, r.stderr.String())
+		}
 	}
 }
 
