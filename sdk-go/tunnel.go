@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"reversehttp/schema"
@@ -46,6 +47,8 @@ type tunnel struct {
 	wire    *wire
 	server  *http.Server
 	closed  chan struct{} // closed when the server is done with the connection
+	// accepted says that the server has it.
+	accepted atomic.Bool
 
 	mu      sync.Mutex // guards what follows
 	idle    sync.Cond  // no line is open
@@ -129,7 +132,10 @@ func (s *Session) serveTunnel(at *claimed, w *wire) *tunnel {
 		},
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ConnState: func(_ net.Conn, state http.ConnState) {
-			if state == http.StateClosed {
+			switch state {
+			case http.StateNew:
+				t.accepted.Store(true)
+			case http.StateClosed:
 				close(t.closed)
 			}
 		},
@@ -147,7 +153,12 @@ func (t *tunnel) run() {
 	s := t.session
 	l := listenOnce(t.wire)
 	var accepting sync.WaitGroup
-	accepting.Go(func() { _ = t.server.Serve(l) })
+	accepting.Go(func() {
+		_ = t.server.Serve(l)
+		if !t.accepted.Load() { // it was shut down first
+			close(t.closed)
+		}
+	})
 	detach := context.AfterFunc(s.life, func() { t.wire.Close() })
 	<-t.closed
 	detach()

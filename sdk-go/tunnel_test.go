@@ -212,3 +212,23 @@ func TestALabelThatGotNoTunnelIsFreeUnlessItsTokenWasGiven(t *testing.T) {
 		}
 	}
 }
+
+func TestShutdownWhileATunnelOpens(t *testing.T) {
+	l := lend(t, hostShape, gateway.Options{ClaimsPerSecond: -1})
+	for i := range 150 {
+		s, err := reversehttp.Claim(t.Context(), l.ControlURL(), &reversehttp.Options{Transport: reversehttp.TransportPTTH})
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(http.NotFoundHandler()) }()
+		time.Sleep(time.Duration(i%30) * 100 * time.Microsecond) // at each moment of it
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		err = s.Shutdown(ctx)
+		cancel()
+		if err != nil {
+			t.Fatalf("shutdown %d: %v", i, err)
+		}
+		<-served
+	}
+}
