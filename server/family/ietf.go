@@ -11,7 +11,6 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"reversehttp/schema"
-	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
 )
 
@@ -26,12 +25,15 @@ const (
 // those that begin turned, by TLS (draft-thomson-ptth-potato-00).
 type ietf struct{ g *gateway.Gateway }
 
-const wellKnown = "/.well-known/ptth/"
+const (
+	ietfName  = "ietfPtth"
+	wellKnown = "/.well-known/ptth/"
+)
 
 func newIETF(g *gateway.Gateway) gateway.Door {
 	d := &ietf{g}
 	return gateway.Door{
-		Name: "ietfPtth", URL: strings.TrimSuffix(g.ControlURL(), "/") + wellKnown + "{origin}/",
+		Name: ietfName, URL: strings.TrimSuffix(g.ControlURL(), "/") + wellKnown + "{origin}/",
 		Routes: func(r chi.Router) { r.HandleFunc(wellKnown+"*", d.accept) },
 		Tunnel: d.tunnel,
 		ALPN: map[string]func(*tls.Conn){
@@ -63,7 +65,7 @@ func (d *ietf) accept(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		}
-		leave(feeds)
+		leaveAll(feeds)
 		return
 	}
 	d.g.Refuse(w, r, err)
@@ -105,27 +107,21 @@ func (d *ietf) enter(r *http.Request, labels []string) (feeds []*feed, err error
 	for _, label := range labels {
 		s, err := d.g.Enter(r, label)
 		if err == nil {
-			s.Plain("ietfPtth")
-			var f *claim.Feed
-			if f, err = s.Feed(nil); err == nil {
-				feeds = append(feeds, &feed{Feed: f, session: s, own: true})
+			var f *feed
+			if f, err = ownFeed(s, ietfName); err == nil {
+				feeds = append(feeds, f)
 				continue
 			}
-			_ = s.End(nil)
 		}
-		leave(feeds)
+		leaveAll(feeds)
 		return nil, err
 	}
 	return feeds, nil
 }
 
-// leave ends sessions whose connection was not turned.
-func leave(feeds []*feed) {
+func leaveAll(feeds []*feed) {
 	for _, f := range feeds {
-		f.Close()
-		if f.own {
-			_ = f.session.End(nil)
-		}
+		f.leave()
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"reversehttp/schema"
-	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
 )
 
@@ -46,28 +45,22 @@ func (d *ptth) accept(w http.ResponseWriter, r *http.Request) {
 		d.g.Refuse(w, r, gateway.Problem(schema.CodeUpgradeNeeded, "Ask for PTTH/1.0 here, with the fields Connection: Upgrade and Upgrade: PTTH/1.0."))
 		return
 	}
-	s, f := d.enter(w, r, chi.URLParam(r, "label"))
-	if f == nil {
-		return
+	if f := d.enter(w, r, chi.URLParam(r, "label")); f != nil {
+		d.turn(w, version, f)
 	}
-	d.turn(w, version, &feed{Feed: f, session: s, own: true})
 }
 
 // enter opens a session for r and a feed, or refuses it.
-func (d *ptth) enter(w http.ResponseWriter, r *http.Request, label string) (*claim.Session, *claim.Feed) {
+func (d *ptth) enter(w http.ResponseWriter, r *http.Request, label string) *feed {
 	s, err := d.g.Enter(r, label)
-	if err != nil {
-		d.g.Refuse(w, r, err)
-		return nil, nil
+	if err == nil {
+		var f *feed
+		if f, err = ownFeed(s, "ptth"); err == nil {
+			return f
+		}
 	}
-	s.Plain("ptth")
-	f, err := s.Feed(nil)
-	if err != nil {
-		_ = s.End(nil)
-		d.g.Refuse(w, r, err)
-		return nil, nil
-	}
-	return s, f
+	d.g.Refuse(w, r, err)
+	return nil
 }
 
 // turn turns the connection of r, and serves f on it.
@@ -80,11 +73,7 @@ func (d *ptth) turn(w http.ResponseWriter, version string, f *feed) {
 			return
 		}
 	}
-	f.Close()
-	if f.first != nil {
-		f.session.GiveBack(f.first.Exchange.ID())
-	}
-	_ = f.session.End(nil)
+	f.leave()
 }
 
 // devicePark is how long a device waits for a visitor until it is told to ask again.
@@ -98,7 +87,7 @@ func (d *ptth) device(w http.ResponseWriter, r *http.Request) bool {
 	if r.Method != http.MethodPost || version == "" || !deeper || strings.Contains(label, "/") {
 		return false
 	}
-	s, f := d.enter(w, r, label)
+	f := d.enter(w, r, label)
 	if f == nil {
 		return true
 	}
@@ -108,7 +97,8 @@ func (d *ptth) device(w http.ResponseWriter, r *http.Request) bool {
 	cancel()
 	switch {
 	case m != nil:
-		d.turn(w, version, &feed{Feed: f, session: s, own: true, first: m})
+		f.first = m
+		d.turn(w, version, f)
 		return true
 	case late:
 		w.WriteHeader(http.StatusNoContent)
@@ -118,7 +108,6 @@ func (d *ptth) device(w http.ResponseWriter, r *http.Request) bool {
 	default:
 		w.WriteHeader(http.StatusNoContent)
 	}
-	f.Close()
-	_ = s.End(nil)
+	f.leave()
 	return true
 }

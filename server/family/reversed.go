@@ -33,12 +33,9 @@ func (d *ietf) reversed(c *tls.Conn, inner string) {
 		return
 	}
 	s, err := d.askClaim(t, c.RemoteAddr().String())
-	var f *claim.Feed
+	var f *feed
 	if err == nil {
-		s.Plain("ietfPtth")
-		if f, err = s.Feed(nil); err != nil {
-			_ = s.End(nil)
-		}
+		f, err = ownFeed(s, ietfName)
 	}
 	if err != nil {
 		t.tell("application/problem+json", gateway.ProblemOf(err))
@@ -46,7 +43,7 @@ func (d *ietf) reversed(c *tls.Conn, inner string) {
 		return
 	}
 	t.tell("application/json", d.g.State(s.Claim()))
-	t.serve(&feed{Feed: f, session: s, own: true})
+	t.serve(f)
 }
 
 // askClaim asks the program what it claims, and opens a session for it.

@@ -133,6 +133,27 @@ type feed struct {
 	first *claim.Message
 }
 
+// ownFeed opens the feed of a session that is the connection's, of a door. Where it
+// fails the session has ended.
+func ownFeed(s *claim.Session, door string) (*feed, error) {
+	s.Plain(door)
+	f, err := s.Feed(nil)
+	if err != nil {
+		_ = s.End(nil)
+		return nil, err
+	}
+	return &feed{Feed: f, session: s, own: true}, nil
+}
+
+// leave ends the feed, and its session, of a connection that was not turned.
+func (f *feed) leave() {
+	f.Close()
+	if f.first != nil {
+		f.session.GiveBack(f.first.Exchange.ID())
+	}
+	_ = f.session.End(nil)
+}
+
 // next gives the next message.
 func (f *feed) next(ctx context.Context) (m *claim.Message, err error) {
 	if m, f.first = f.first, nil; m != nil {

@@ -143,7 +143,6 @@ func (g *Gateway) RequestOf(ctx context.Context, s *claim.Session, m *claim.Mess
 		req.Body, req.ContentLength, req.Trailer = c, in.length(), announced(in.trailers())
 	case len(asked.Content) > 0:
 		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(asked.Content)), int64(len(asked.Content))
-		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(asked.Content)), nil }
 	default:
 		req.Body = http.NoBody
 	}
@@ -248,9 +247,7 @@ func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchang
 	if f == nil {
 		f = g.oversizeAnswer(m)
 	}
-	whole := false
 	if f == nil && !m.More {
-		whole = true
 		if n := int(resp.ContentLength); n > 0 && hasContent(x.Request(), resp) {
 			content := make([]byte, n)
 			if _, err := io.ReadFull(resp.Body, content); err != nil {
@@ -277,7 +274,7 @@ func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchang
 	if err != nil || result != claim.Accepted {
 		return nil
 	}
-	if whole {
+	if !m.More {
 		g.answers.add(size) // until the visitor has it
 		return nil
 	}
