@@ -4,15 +4,16 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // protocols lists what r asks to upgrade the connection to, in its order (RFC 9110,
 // 7.8). HTTP/1.0 has no upgrades.
 func protocols(r *http.Request) (names []string) {
-	if !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 || !slices.ContainsFunc(list(r.Header["Connection"]), func(token string) bool { return strings.EqualFold(token, "upgrade") }) {
+	if !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 || !httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") {
 		return nil
 	}
 	return list(r.Header["Upgrade"])

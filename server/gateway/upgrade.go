@@ -11,10 +11,11 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 
 	"reversehttp/server/claim"
 )
@@ -28,22 +29,10 @@ func upgradeOf(r *http.Request) string {
 	if r.ProtoMajor != 1 || r.ProtoMinor == 0 || r.Method != http.MethodGet || r.ContentLength != 0 {
 		return ""
 	}
-	if !contains(r.Header["Connection"], "Upgrade") || !contains(r.Header["Upgrade"], "websocket") {
+	if !httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") || !httpguts.HeaderValuesContainsToken(r.Header["Upgrade"], "websocket") {
 		return ""
 	}
 	return "websocket"
-}
-
-// contains tells whether a list of tokens has one, in any case.
-func contains(values []string, token string) bool {
-	for _, v := range values {
-		for one := range strings.SplitSeq(v, ",") {
-			if strings.EqualFold(strings.TrimSpace(one), token) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // tunnel is what a visitor sends on a connection after it was upgraded. It is
