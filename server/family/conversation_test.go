@@ -178,7 +178,7 @@ func (s *stage) move(m vectors.Move) error {
 		}
 		return take(from, m.Takes, func() http.Header { return g.got.Trailer })
 	case m.Open != nil:
-		waitFor(s.t, func() bool { return s.w.Registry().Stats().Exchanges == *m.Open })
+		waitFor(s.t, func() bool { return s.w.Registry().Stats().Exchanges == *m.Open && s.w.placed() == *m.Open })
 		return nil
 	case m.Most != nil:
 		s.mu.Lock()
@@ -189,6 +189,21 @@ func (s *stage) move(m vectors.Move) error {
 		return nil
 	}
 	return s.act(name, func(p *part) (bool, error) { return p.move(m) })
+}
+
+// placed counts the exchanges of demo that have a place in the queue or with a session.
+// One whose request still comes in has none yet, and may be overtaken.
+func (w *town) placed() int {
+	c := w.Registry().Lookup("demo")
+	if c == nil {
+		return 0
+	}
+	state := c.State()
+	n := state.Queue
+	for _, s := range state.Sessions {
+		n += s.Held
+	}
+	return n
 }
 
 // move does a step of the handler.

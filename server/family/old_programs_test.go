@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"testing/iotest"
 	"unicode/utf8"
 
 	"reversehttp/schema"
@@ -226,7 +227,9 @@ func readMessage(from *bufio.Reader) (*http.Request, error) {
 	}
 	method, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 	at := strings.LastIndex(rest, " ")
-	r, err := http.ReadRequest(bufio.NewReader(io.MultiReader(strings.NewReader(method+" /"+rest[at:]+"\r\n"), from)))
+	head := strings.NewReader(method + " /" + rest[at:] + "\r\n")
+	// Byte by byte, so that what follows the request stays where it is.
+	r, err := http.ReadRequest(bufio.NewReader(io.MultiReader(head, iotest.OneByteReader(from))))
 	if err == nil {
 		r.RequestURI = rest[:at]
 	}
