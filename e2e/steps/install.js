@@ -48,6 +48,8 @@ const programs = [
   'litmus',
   'squid',
   'tinyproxy',
+  'zsh',
+  'fish',
   'python3',
   'json_pp',
   'javac',

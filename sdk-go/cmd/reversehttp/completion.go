@@ -51,12 +51,11 @@ func argument(command *kong.Node) (words []string, place string) {
 	return words, place
 }
 
-func bash(app *kong.Application) string {
-	var names, valued []string
-	var values strings.Builder
+// wordsBefore returns the commands, and the flags whose value is the next word, in every spelling.
+func wordsBefore(app *kong.Application) (commands, valued []string) {
 	seen := map[string]bool{}
 	for _, c := range app.Children {
-		names = append(names, c.Name)
+		commands = append(commands, c.Name)
 		for _, f := range flagsOf(c) {
 			if seen[f.Name] || f.IsBool() {
 				continue
@@ -66,7 +65,19 @@ func bash(app *kong.Application) string {
 			if f.Short != 0 {
 				valued = append(valued, "-"+string(f.Short))
 			}
-			if words := wordsOf(f); words != nil {
+		}
+	}
+	return commands, valued
+}
+
+func bash(app *kong.Application) string {
+	names, valued := wordsBefore(app)
+	var values strings.Builder
+	seen := map[string]bool{}
+	for _, c := range app.Children {
+		for _, f := range flagsOf(c) {
+			if words := wordsOf(f); words != nil && !seen[f.Name] {
+				seen[f.Name] = true
 				fmt.Fprintf(&values, "    --%s) COMPREPLY=($(compgen -W '%s' -- \"$word\")) && return ;;\n", f.Name, strings.Join(words, " "))
 			}
 		}
@@ -91,20 +102,26 @@ _%[1]s() {
 `, app.Name, strings.Join(names, "|"), strings.Join(valued, "|"), values.String())
 	for _, c := range app.Children {
 		words, place := argument(c)
-		var flags []string
-		for _, f := range flagsOf(c) {
-			flags = append(flags, "--"+f.Name)
-		}
-		fmt.Fprintf(&b, `    %s)
+		b.WriteString(bashCase(c.Name, flagsOf(c), bashArgument(words, place)))
+	}
+	b.WriteString(bashCase("*", app.Flags, bashArgument(append(names, "--help"), "")))
+	fmt.Fprintf(&b, "  esac\n}\ncomplete -F _%[1]s %[1]s\n", app.Name)
+	return b.String()
+}
+
+// bashCase completes flags after a command, or what else it takes.
+func bashCase(command string, flags []*kong.Flag, argument string) string {
+	var names []string
+	for _, f := range flags {
+		names = append(names, "--"+f.Name)
+	}
+	return fmt.Sprintf(`    %s)
       if [[ $word == -* ]]; then
         COMPREPLY=($(compgen -W '%s' -- "$word"))
       else
         %s
       fi ;;
-`, c.Name, strings.Join(flags, " "), bashArgument(words, place))
-	}
-	fmt.Fprintf(&b, "    *) COMPREPLY=($(compgen -W '%s' -- \"$word\")) ;;\n  esac\n}\ncomplete -F _%[2]s %[2]s\n", strings.Join(append(names, "--help"), " "), app.Name)
-	return b.String()
+`, command, strings.Join(names, " "), argument)
 }
 
 func bashArgument(words []string, place string) string {
@@ -123,12 +140,19 @@ func zsh(app *kong.Application) string {
 	for _, c := range app.Children {
 		fmt.Fprintf(&b, "    %s\n", quote(c.Name+":"+line(c.Help)))
 	}
-	b.WriteString("  )\n  local command= word\n  for word in ${words[2,CURRENT-1]}; do\n    if (( ${commands[(I)$word:*]} )); then command=$word; break; fi\n  done\n  case $command in\n")
+	names, valued := wordsBefore(app)
+	fmt.Fprintf(&b, `  )
+  local command= i
+  for (( i = 2; i < CURRENT; i++ )); do
+    case $words[i] in
+    %s) (( i++ )) ;;
+    %s) command=$words[i]; break ;;
+    esac
+  done
+  case $command in
+`, strings.Join(valued, "|"), strings.Join(names, "|"))
 	for _, c := range app.Children {
-		fmt.Fprintf(&b, "  %s)\n    flags=(\n", c.Name)
-		for _, f := range flagsOf(c) {
-			fmt.Fprintf(&b, "      %s\n", quote(zshFlag(f)))
-		}
+		b.WriteString(zshFlags(c.Name, flagsOf(c)))
 		action := "_default"
 		switch words, place := argument(c); {
 		case place == "directory":
@@ -136,10 +160,21 @@ func zsh(app *kong.Application) string {
 		case words != nil:
 			action = "(" + strings.Join(words, " ") + ")"
 		}
-		fmt.Fprintf(&b, "    )\n    _arguments $flags '1: :(%s)' %s ;;\n", c.Name, quote("2: :"+action))
+		fmt.Fprintf(&b, "    _arguments $flags '1: :(%s)' %s ;;\n", c.Name, quote("2: :"+action))
 	}
-	fmt.Fprintf(&b, "  *) _describe command commands ;;\n  esac\n}\nif [[ $funcstack[1] = _%[1]s ]]; then _%[1]s \"$@\"; else compdef _%[1]s %[1]s; fi\n", app.Name)
+	b.WriteString(zshFlags("*", app.Flags) + "    _arguments $flags '*: :{_describe command commands}' ;;\n")
+	fmt.Fprintf(&b, "  esac\n}\nif [[ $funcstack[1] = _%[1]s ]]; then _%[1]s \"$@\"; else compdef _%[1]s %[1]s; fi\n", app.Name)
 	return b.String()
+}
+
+// zshFlags begins the case of a command with its flags.
+func zshFlags(command string, flags []*kong.Flag) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "  %s)\n    flags=(\n", command)
+	for _, f := range flags {
+		fmt.Fprintf(&b, "      %s\n", quote(zshFlag(f)))
+	}
+	return b.String() + "    )\n"
 }
 
 func zshFlag(f *kong.Flag) string {
@@ -156,24 +191,37 @@ func zshFlag(f *kong.Flag) string {
 
 func fish(app *kong.Application) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# fish completion of %[1]s: %[1]s completion fish | source\ncomplete -c %[1]s -f\n", app.Name)
+	names, valued := wordsBefore(app)
+	fmt.Fprintf(&b, `# fish completion of %[1]s: %[1]s completion fish | source
+function __%[1]s_at
+  set -l words (commandline -opc)
+  set -l command ''
+  set -l i 2
+  while test $i -le (count $words)
+    switch $words[$i]
+      case %[3]s
+        set i (math $i + 1)
+      case %[2]s
+        set command $words[$i]
+        break
+    end
+    set i (math $i + 1)
+  end
+  test "$command" = "$argv[1]"
+end
+complete -c %[1]s -f
+`, app.Name, strings.Join(names, " "), strings.Join(valued, " "))
+	before := "complete -c " + app.Name + ` -n "__` + app.Name + `_at ''"`
 	for _, c := range app.Children {
-		fmt.Fprintf(&b, "complete -c %s -n __fish_use_subcommand -a %s -d %s\n", app.Name, c.Name, fishQuote(line(c.Help)))
+		fmt.Fprintf(&b, "%s -a %s -d %s\n", before, c.Name, fishQuote(line(c.Help)))
+	}
+	for _, f := range app.Flags {
+		b.WriteString(before + fishFlag(f))
 	}
 	for _, c := range app.Children {
-		at := fmt.Sprintf("complete -c %s -n '__fish_seen_subcommand_from %s'", app.Name, c.Name)
+		at := fmt.Sprintf("complete -c %[1]s -n '__%[1]s_at %[2]s'", app.Name, c.Name)
 		for _, f := range flagsOf(c) {
-			b.WriteString(at + " -l " + f.Name)
-			if f.Short != 0 {
-				b.WriteString(" -s " + string(f.Short))
-			}
-			if !f.IsBool() {
-				b.WriteString(" -x")
-			}
-			if words := wordsOf(f); words != nil {
-				b.WriteString(" -a " + quote(strings.Join(words, " ")))
-			}
-			b.WriteString(" -d " + fishQuote(line(f.Help)) + "\n")
+			b.WriteString(at + fishFlag(f))
 		}
 		switch words, place := argument(c); {
 		case place == "directory":
@@ -183,6 +231,20 @@ func fish(app *kong.Application) string {
 		}
 	}
 	return b.String()
+}
+
+func fishFlag(f *kong.Flag) string {
+	spec := " -l " + f.Name
+	if f.Short != 0 {
+		spec += " -s " + string(f.Short)
+	}
+	if !f.IsBool() {
+		spec += " -x"
+	}
+	if words := wordsOf(f); words != nil {
+		spec += " -a " + quote(strings.Join(words, " "))
+	}
+	return spec + " -d " + fishQuote(line(f.Help)) + "\n"
 }
 
 // line returns the first sentence of a help.

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // script returns what the command completion prints.
@@ -36,6 +38,8 @@ func TestBashCompletes(t *testing.T) {
 	for typed, want := range map[string]string{
 		"reversehttp ":                             "--help|completion|echo|forward|inbox|serve",
 		"reversehttp f":                            "forward",
+		"reversehttp --la":                         "--label",
+		"reversehttp --label x fo":                 "forward",
 		"reversehttp forward --h":                  "--help|--host-header",
 		"reversehttp forward --host-header ":       "preserve|rewrite",
 		"reversehttp forward --host-header = rew":  "rewrite",
@@ -63,28 +67,121 @@ func TestBashCompletes(t *testing.T) {
 	}
 }
 
-func TestTheScriptsLoadInTheShellsThatAreHere(t *testing.T) {
-	for shell, code := range map[string]string{
-		"bash": `source "$1" && complete -p reversehttp`,
-		"zsh":  `autoload -U compinit && compinit -D && source "$1" && [[ $_comps[reversehttp] = _reversehttp ]]`,
-		"fish": `source $argv[1]; and test (complete -C 'reversehttp forw') = (printf 'forward\tPut a local server on a public URL')`,
+// shell returns where a shell is, and files: a script that completes in it, and a directory with directories.
+func shell(t *testing.T, name string) (path, file, dir string) {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("there is no %s here; run: sudo apt-get install -y %s", name, name)
+	}
+	file, dir = filepath.Join(t.TempDir(), "script"), t.TempDir()
+	if err := os.WriteFile(file, []byte(script(t, name)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "plans"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path, file, dir
+}
+
+// completed runs a shell that prints something, in the directory.
+func completed(t *testing.T, dir, path string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c := exec.CommandContext(ctx, path, args...)
+	c.Dir, c.WaitDelay = dir, time.Second
+	c.Env = append(os.Environ(), "HOME="+t.TempDir(), "TERM=dumb")
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func TestTheBashScriptLoads(t *testing.T) {
+	path, file, dir := shell(t, "bash")
+	if got := completed(t, dir, path, "--norc", "-c", `source "$1" && complete -p reversehttp`, "bash", file); got != "complete -F _reversehttp reversehttp" {
+		t.Errorf("complete -p = %q", got)
+	}
+}
+
+func TestFishCompletes(t *testing.T) {
+	path, file, dir := shell(t, "fish")
+	for typed, want := range map[string]string{
+		"reversehttp f":                            "forward",
+		"reversehttp ":                             "completion|echo|forward|inbox|serve",
+		"reversehttp --la":                         "--label",
+		"reversehttp --label x fo":                 "forward",
+		"reversehttp -l forward ech":               "echo",
+		"reversehttp --label serve forward --inse": "--insecure",
+		"reversehttp forward --h":                  "--help|--host-header",
+		"reversehttp forward --host-header rew":    "rewrite",
+		"reversehttp forward --host-header=rew":    "--host-header=rewrite",
+		"reversehttp --transport p":                "poll|ptth",
+		"reversehttp serve pl":                     "plans/",
+		"reversehttp forward pl":                   "",
+		"reversehttp inbox --st":                   "--status",
+		"reversehttp completion ":                  "bash|fish|zsh",
 	} {
-		path, err := exec.LookPath(shell)
-		if err != nil {
-			// No skip: bash is checked here in any case, and the suite installs no shells for this.
-			t.Attr("notChecked", "there is no "+shell+" here")
-			continue
+		var got []string
+		for line := range strings.Lines(completed(t, dir, path, "--no-config", "-c", `source $argv[1]; complete -C $argv[2]`, file, typed)) {
+			word, _, _ := strings.Cut(line, "\t") // its description follows
+			got = append(got, strings.TrimSpace(word))
 		}
-		file := filepath.Join(t.TempDir(), "script")
-		if err := os.WriteFile(file, []byte(script(t, shell)), 0o644); err != nil {
-			t.Fatal(err)
+		slices.Sort(got)
+		if strings.Join(got, "|") != want {
+			t.Errorf("%q = %q, want %q", typed, got, want)
 		}
-		args := []string{"-c", code, shell, file}
-		if shell == "fish" {
-			args = []string{"-c", code, file}
-		}
-		if out, err := exec.Command(path, args...).CombinedOutput(); err != nil {
-			t.Errorf("%s: %v\n%s", shell, err, out)
+	}
+}
+
+// zsh completes on a terminal only: this gives it one, types each argument, a tab and a return, and prints what the
+// command then got.
+const typeInZsh = `zmodload zsh/zpty || exit
+init=$2 script=$1
+cat >$init <<END
+PS1=; autoload -U compinit; compinit -D; source ${(q)script}
+reversehttp() { print -r -- "<<\$*>>" }
+print -r -- '[['ready']]'
+END
+zpty shell ${(q)0} -f -i
+zpty -w shell "source ${(q)init}"
+zpty -r -m shell out '*\[\[ready\]\]*'
+shift 2
+for typed; do
+  zpty -w -n shell "$typed"$'\t\n'
+  zpty -r -m shell out '*<<*>>*'
+  print -r -- "${${out##*<<}%%>>*}"
+done`
+
+func TestZshCompletes(t *testing.T) {
+	path, file, dir := shell(t, "zsh")
+	var typed, want []string
+	for _, c := range [][2]string{
+		{"f", "forward"},
+		{"--la", "--label"},
+		{"--label x fo", "--label x forward"},
+		{"-l forward ech", "-l forward echo"},
+		{"--label serve forward --inse", "--label serve forward --insecure"},
+		{"forward --host", "forward --host-header"},
+		{"forward --host-header rew", "forward --host-header rewrite"},
+		{"forward --host-header=rew", "forward --host-header=rewrite"},
+		{"--transport=pt", "--transport=ptth"},
+		{"serve pl", "serve plans"},
+		{"inbox --st", "inbox --status"},
+		{"completion z", "completion zsh"},
+	} {
+		typed, want = append(typed, "reversehttp "+c[0]), append(want, c[1])
+	}
+	out := completed(t, dir, path, append([]string{"-f", "-c", typeInZsh, path, file, filepath.Join(t.TempDir(), "init")}, typed...)...)
+	got := strings.Split(out, "\n")
+	if len(got) != len(want) {
+		t.Fatalf("%d lines, want %d: %s", len(got), len(want), out)
+	}
+	for i := range want {
+		if strings.TrimSpace(got[i]) != want[i] {
+			t.Errorf("%q became %q, want %q", typed[i], got[i], want[i])
 		}
 	}
 }
