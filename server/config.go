@@ -38,7 +38,7 @@ func readConfig(r io.Reader) (*config, error) {
 func (c *config) Validate(app *kong.Application) error {
 	known := map[string]bool{}
 	for _, f := range app.Flags {
-		known[f.Name] = f.Name != "config" && f.Name != "help" // those act where they are read
+		known[f.Name] = f.Name != "config" && f.Name != "help" && f.Name != "version" // those act where they are read
 	}
 	for name := range c.flags {
 		if !known[name] {

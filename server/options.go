@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"reversehttp/internal/version"
 	"reversehttp/server/claim"
 	"reversehttp/server/family"
 	"reversehttp/server/gateway"
@@ -69,20 +70,24 @@ type options struct {
 	Preflight      time.Duration `default:"2h" help:"How long a browser may remember a preflight."`
 	Drain          time.Duration `default:"30s" help:"How long running exchanges may take once the gateway stops."`
 
-	Config kong.ConfigFlag `placeholder:"FILE" help:"JSON file with flags by name, such as {\"listen\":\":8080\"}."`
+	Config  kong.ConfigFlag  `placeholder:"FILE" help:"JSON file with flags by name, such as {\"listen\":\":8080\"}."`
+	Version kong.VersionFlag `env:"-" help:"Print the version, and end."`
 }
 
 // parse reads flags, environment and configuration, in that order of weight.
-// --help prints and ends the process.
-func parse(args []string) (*options, error) {
+// --help and --version print and end the process, unless settings say otherwise.
+func parse(args []string, settings ...kong.Option) (*options, error) {
 	o := &options{}
 	var file *config
 	load := func(r io.Reader) (_ kong.Resolver, err error) {
 		file, err = readConfig(r)
 		return file, err
 	}
-	k, err := kong.New(o, kong.Name("reversehttp"), kong.DefaultEnvars("REVERSEHTTP"), kong.Configuration(load),
-		kong.Description("A gateway that lends URL space to programs that can only make HTTP requests. Each flag is also an environment variable, REVERSEHTTP_LISTEN for --listen, and a member of the --config file."))
+	settings = append([]kong.Option{
+		kong.Name("reversehttp"), kong.DefaultEnvars("REVERSEHTTP"), kong.Configuration(load), kong.Vars{"version": version.Of("reversehttp gateway")},
+		kong.Description("A gateway that lends URL space to programs that can only make HTTP requests. Each flag is also an environment variable, REVERSEHTTP_LISTEN for --listen, and a member of the --config file."),
+	}, settings...)
+	k, err := kong.New(o, settings...)
 	if err != nil {
 		return nil, err
 	}

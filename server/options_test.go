@@ -1,15 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/alecthomas/kong"
 )
 
 func TestWithoutFlagsTheMainJobRuns(t *testing.T) {
@@ -23,6 +27,21 @@ func TestWithoutFlagsTheMainJobRuns(t *testing.T) {
 	g, err := o.gateway(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8081}, slog.New(slog.DiscardHandler))
 	if err != nil || g.PublicURL != "http://{label}.localhost:8081/" || !g.Loopback || g.Keys != nil || g.Reserved != nil || g.TrustedProxies != nil {
 		t.Errorf("gateway = %+v %v, want the port that is listened on", g, err)
+	}
+}
+
+func TestTheVersionIsOneLine(t *testing.T) {
+	t.Setenv("REVERSEHTTP_VERSION", "true") // is of no flag
+	if _, err := parse(nil, kong.Exit(func(int) { t.Error("the environment asks for the version") })); err != nil {
+		t.Error(err)
+	}
+	var out bytes.Buffer
+	code := -1
+	// Where the process does not end, parsing goes on.
+	_, _ = parse([]string{"--version"}, kong.Writers(&out, &out), kong.Exit(func(c int) { code = c }))
+	got := out.String()
+	if code != 0 || !strings.HasPrefix(got, "reversehttp gateway ") || !strings.HasSuffix(got, " "+runtime.Version()+"\n") || strings.Count(got, "\n") != 1 {
+		t.Errorf("--version = %d %q, want version and Go's", code, got)
 	}
 }
 
@@ -65,7 +84,7 @@ func TestBadOptionsSayWhatIsWrong(t *testing.T) {
 		{"--nothing", "--nothing"}, {"--wait=soon", "--wait"}, {"--wait=0s", "--wait=0s"}, {"--lease=-1m", "--lease=-1m0s"}, {"--wait=1100ms", "whole seconds"},
 		{"--max-queue=0", "--max-queue=0"}, {"--batch=-1", "--batch=-1"}, {"--inline-bytes=many", "--inline-bytes"}, {"--log-format=xml", "xml"},
 		{"--log-level=loud", "loud"}, {"--config=/does/not/exist", "/does/not/exist"}, {file("broken.json", `{"listen"`), "broken.json"}, {file("list.json", "[]"), "list.json"},
-		{file("typo.json", `{"lisen":":1"}`), `no flag "lisen"`}, {file("value.json", `{"batch":0}`), "--batch=0"}, {file("type.json", `{"wait":[]}`), "--wait"},
+		{file("typo.json", `{"lisen":":1"}`), `no flag "lisen"`}, {file("version.json", `{"version":true}`), `no flag "version"`}, {file("value.json", `{"batch":0}`), "--batch=0"}, {file("type.json", `{"wait":[]}`), "--wait"},
 		{"stray", "stray"},
 	} {
 		if _, err := parse([]string{c.arg}); err == nil || !strings.Contains(err.Error(), c.says) {

@@ -39,6 +39,7 @@ func TestBashCompletes(t *testing.T) {
 		"reversehttp ":                             "--help|completion|echo|forward|inbox|serve",
 		"reversehttp f":                            "forward",
 		"reversehttp --la":                         "--label",
+		"reversehttp --v":                          "--verbose|--version",
 		"reversehttp --label x fo":                 "forward",
 		"reversehttp forward --h":                  "--help|--host-header",
 		"reversehttp forward --host-header ":       "preserve|rewrite",
@@ -112,6 +113,7 @@ func TestFishCompletes(t *testing.T) {
 		"reversehttp f":                            "forward",
 		"reversehttp ":                             "completion|echo|forward|inbox|serve",
 		"reversehttp --la":                         "--label",
+		"reversehttp --v":                          "--verbose|--version",
 		"reversehttp --label x fo":                 "forward",
 		"reversehttp -l forward ech":               "echo",
 		"reversehttp --label serve forward --inse": "--insecure",
@@ -161,6 +163,7 @@ func TestZshCompletes(t *testing.T) {
 	for _, c := range [][2]string{
 		{"f", "forward"},
 		{"--la", "--label"},
+		{"--vers", "--version"},
 		{"--label x fo", "--label x forward"},
 		{"-l forward ech", "-l forward echo"},
 		{"--label serve forward --inse", "--label serve forward --insecure"},

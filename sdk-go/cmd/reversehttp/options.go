@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"reversehttp/internal/version"
 )
 
 // options are the commands and the flags. Those that all commands have come first.
@@ -22,6 +24,8 @@ type options struct {
 	JSON      bool          `name:"json" help:"Print JSON lines on a terminal too."`
 	Verbose   bool          `short:"v" help:"Log on standard error what the connection to the gateway does."`
 
+	Version kong.VersionFlag `help:"Print the version, and end."`
+
 	Forward    forward    `cmd:"" help:"Put a local server on a public URL."`
 	Serve      serve      `cmd:"" help:"Put the files of a directory on a public URL."`
 	Echo       echo       `cmd:"" help:"Answer every request with what came, as JSON."`
@@ -36,7 +40,7 @@ type exited int
 func newParser(o *options, stdout, stderr io.Writer) (*kong.Kong, error) {
 	return kong.New(o, kong.Name("reversehttp"),
 		kong.Description("Puts something of this machine on a public URL, without opening a port. A live table on a terminal, JSON lines otherwise.\n\n"+exitHelp),
-		kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exited(code)) }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.Vars{"version": version.Of("reversehttp")}, kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exited(code)) }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 }
 
 // check says what is wrong with flags that are right each by itself.

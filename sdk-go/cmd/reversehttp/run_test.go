@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -45,6 +46,17 @@ func TestHelpNamesTheExitCodes(t *testing.T) {
 	var stdout, stderr buffer
 	if code := run([]string{"--help"}, nil, &stdout, &stderr); code != 0 || !strings.Contains(strings.Join(strings.Fields(stdout.String()), " "), exitHelp) {
 		t.Errorf("--help = %d %s", code, stdout.String())
+	}
+}
+
+func TestTheVersionIsOneLine(t *testing.T) {
+	for _, args := range [][]string{{"--version"}, {"echo", "--version"}} {
+		var stdout, stderr buffer
+		code := run(args, nil, &stdout, &stderr)
+		got := stdout.String()
+		if code != exitDone || stderr.String() != "" || !strings.HasPrefix(got, "reversehttp ") || !strings.HasSuffix(got, " "+runtime.Version()+"\n") || strings.Count(got, "\n") != 1 {
+			t.Errorf("%q = %d %q %q, want version and Go's", args, code, got, stderr.String())
+		}
 	}
 }
 
