@@ -159,9 +159,16 @@ func newClient(given *http.Client) (*http.Client, *http.Transport) {
 		c.Timeout = 0
 		return &c, nil
 	}
+	t := NewTransport()
+	return &http.Client{Transport: t}, t
+}
+
+// NewTransport returns a transport like that of a session whose Options have no Client: to be changed, to trust a private
+// certificate for instance, and given in a Client. Whoever made it closes its idle connections.
+func NewTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost = mostPosts + 2
 	// A connection that died in silence shows in seconds, not at the end of a poll.
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second}
-	return &http.Client{Transport: t}, t
+	return t
 }

@@ -34,7 +34,7 @@ type Options struct {
 	// Zero means 1024; negative means no bound but the gateway's.
 	Concurrency int
 	// Client sends the requests to the gateway. Its Timeout is not used: every call has a bound that suits it.
-	// Nil: one that honours HTTP_PROXY and keeps connections open.
+	// Nil: one that honours HTTP_PROXY and keeps connections open, with a transport of NewTransport.
 	Client *http.Client
 	// Logger is told by which way requests come, whenever that changes, and what went wrong, panics of handlers with
 	// their stacks among it. Nil: silence.

@@ -14,7 +14,7 @@ type completion struct {
 }
 
 // places are what an argument or a flag names; others are left to the person who types.
-var places = map[string]string{"serve dir": "directory"}
+var places = map[string]string{"serve dir": "directory", "--ca": "file"}
 
 // choices are the words that a flag is mostly given, where kong does not know them.
 var choices = map[string][]string{"host-header": {"preserve", "rewrite"}}
@@ -39,6 +39,8 @@ func wordsOf(f *kong.Flag) []string {
 	}
 	return choices[f.Name]
 }
+
+func placeOf(f *kong.Flag) string { return places["--"+f.Name] }
 
 // argument returns what the argument of a command may be.
 func argument(command *kong.Node) (words []string, place string) {
@@ -76,10 +78,12 @@ func bash(app *kong.Application) string {
 	seen := map[string]bool{}
 	for _, c := range app.Children {
 		for _, f := range flagsOf(c) {
-			if words := wordsOf(f); words != nil && !seen[f.Name] {
-				seen[f.Name] = true
-				fmt.Fprintf(&values, "    --%s) COMPREPLY=($(compgen -W '%s' -- \"$word\")) && return ;;\n", f.Name, strings.Join(words, " "))
+			words, place := wordsOf(f), placeOf(f)
+			if seen[f.Name] || words == nil && place == "" {
+				continue
 			}
+			seen[f.Name] = true
+			fmt.Fprintf(&values, "    --%s) %s; return ;;\n", f.Name, bashArgument(words, place))
 		}
 	}
 	var b strings.Builder
@@ -128,6 +132,8 @@ func bashArgument(words []string, place string) string {
 	switch {
 	case place == "directory":
 		return `local IFS=$'\n' && compopt -o filenames && COMPREPLY=($(compgen -d -- "$word"))`
+	case place == "file":
+		return `local IFS=$'\n' && compopt -o filenames && COMPREPLY=($(compgen -f -- "$word"))`
 	case words != nil:
 		return fmt.Sprintf(`COMPREPLY=($(compgen -W '%s' -- "$word"))`, strings.Join(words, " "))
 	}
@@ -185,6 +191,8 @@ func zshFlag(f *kong.Flag) string {
 	action := " "
 	if words := wordsOf(f); words != nil {
 		action = "(" + strings.Join(words, " ") + ")"
+	} else if placeOf(f) == "file" {
+		action = "_files"
 	}
 	return fmt.Sprintf("--%s=[%s]:%s:%s", f.Name, help, f.Name, action)
 }
@@ -238,7 +246,10 @@ func fishFlag(f *kong.Flag) string {
 	if f.Short != 0 {
 		spec += " -s " + string(f.Short)
 	}
-	if !f.IsBool() {
+	switch {
+	case placeOf(f) == "file":
+		spec += " -r -F"
+	case !f.IsBool():
 		spec += " -x"
 	}
 	if words := wordsOf(f); words != nil {

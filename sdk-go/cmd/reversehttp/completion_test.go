@@ -52,6 +52,8 @@ func TestBashCompletes(t *testing.T) {
 		"reversehttp serve p":                      "photos of mine|plans",
 		"reversehttp serve --d":                    "--dot-files|--drain",
 		"reversehttp inbox --st":                   "--status",
+		"reversehttp --ca pl":                      "plain.txt|plans",
+		"reversehttp --transport x":                "",
 		"reversehttp completion ":                  "bash|fish|zsh",
 	} {
 		words := strings.Split(typed, " ")
@@ -123,6 +125,7 @@ func TestFishCompletes(t *testing.T) {
 		"reversehttp --transport p":                "poll|ptth",
 		"reversehttp serve pl":                     "plans/",
 		"reversehttp forward pl":                   "",
+		"reversehttp echo --ca pl":                 "plans/",
 		"reversehttp inbox --st":                   "--status",
 		"reversehttp completion ":                  "bash|fish|zsh",
 	} {
@@ -172,6 +175,7 @@ func TestZshCompletes(t *testing.T) {
 		{"forward --host-header=rew", "forward --host-header=rewrite"},
 		{"--transport=pt", "--transport=ptth"},
 		{"serve pl", "serve plans"},
+		{"--ca pl", "--ca plans"},
 		{"inbox --st", "inbox --status"},
 		{"completion z", "completion zsh"},
 	} {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -38,6 +40,7 @@ var errNoTunnel = errors.New("the gateway opens no tunnel, or something before i
 // refused makes a failure of an error of Claim, and says what to do.
 func refused(gateway, label string, err error) *failure {
 	var e *reversehttp.Error
+	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.Is(err, reversehttp.ErrLabelTaken):
 		return &failure{exitRefused, fmt.Errorf("the label %q is taken, and not with this token; choose another --label, or give the token that owns it in REVERSEHTTP_TOKEN (a label whose program was killed is free when its lease is over)", label)}
@@ -51,6 +54,10 @@ func refused(gateway, label string, err error) *failure {
 		return &failure{exitUnreachable, fmt.Errorf("the gateway at %s takes no claim now: %s; try again later", gateway, printable(e.Error()))}
 	case errors.As(err, &e) && (e.Code == schema.CodeBadLabel || e.Code == schema.CodeBadToken || e.Code == schema.CodeBadLease || e.Code == schema.CodeBadMember):
 		return &failure{exitUsage, errors.New(printable(e.Error()))}
+	case errors.As(err, new(x509.UnknownAuthorityError)):
+		return &failure{exitUnreachable, fmt.Errorf("the certificate of the gateway at %s is signed by nobody whom this machine trusts; give what it is signed with, or itself, with --ca FILE or REVERSEHTTP_CA", gateway)}
+	case errors.As(err, &certificate):
+		return &failure{exitUnreachable, fmt.Errorf("the certificate of the gateway at %s is not good for it: %s", gateway, printable(certificate.Err.Error()))}
 	case errors.As(err, &e):
 		return &failure{exitUnreachable, fmt.Errorf("no ReverseHttp gateway answers at %s (%s); is --gateway right?", gateway, printable(e.Error()))}
 	}

@@ -14,6 +14,7 @@ import (
 // options are the commands and the flags. Those that all commands have come first.
 type options struct {
 	Gateway   string        `default:"http://localhost:8080" env:"REVERSEHTTP_GATEWAY" placeholder:"URL" help:"Gateway to claim at. Default: http://localhost:8080."`
+	CA        authority     `name:"ca" env:"REVERSEHTTP_CA" placeholder:"FILE" help:"Certificate, in PEM, that the gateway's is signed with, or its own. Trusted besides those that the system trusts."`
 	Label     string        `short:"l" env:"REVERSEHTTP_LABEL" help:"Name to claim. Default: the gateway picks one."`
 	Token     string        `env:"REVERSEHTTP_TOKEN" help:"Secret that owns the label. With it the label is yours after a restart; in the environment it is in no list of processes. Default: the gateway mints one, and the label is given up at the end."`
 	Key       string        `env:"REVERSEHTTP_KEY" help:"Key, for gateways that ask for one."`

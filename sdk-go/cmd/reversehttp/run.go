@@ -162,7 +162,11 @@ func (s *serving) serve(c command) error {
 	if svc.close != nil {
 		defer svc.close()
 	}
-	session, err := s.claim(svc.concurrency)
+	client := s.CA.client()
+	if client != nil {
+		defer client.CloseIdleConnections()
+	}
+	session, err := s.claim(client, svc.concurrency)
 	if session == nil {
 		return err
 	}
@@ -183,7 +187,7 @@ func (s *serving) serve(c command) error {
 }
 
 // claim claims the label. It returns neither a session nor an error if a signal came first.
-func (s *serving) claim(concurrency int) (*reversehttp.Session, error) {
+func (s *serving) claim(client *http.Client, concurrency int) (*reversehttp.Session, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
 	defer cancel()
 	unwatch := make(chan struct{})
@@ -196,7 +200,7 @@ func (s *serving) claim(concurrency int) (*reversehttp.Session, error) {
 		}
 	}()
 	session, err := reversehttp.Claim(ctx, s.Gateway, &reversehttp.Options{
-		Label: s.Label, Token: s.Token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Transport: reversehttp.Transport(s.Transport), Concurrency: concurrency, Logger: s.log, OnState: s.view.state,
+		Client: client, Label: s.Label, Token: s.Token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Transport: reversehttp.Transport(s.Transport), Concurrency: concurrency, Logger: s.log, OnState: s.view.state,
 	})
 	if err == nil {
 		return session, nil // serve sees the signal

@@ -22,7 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	for _, name := range []string{"GATEWAY", "LABEL", "TOKEN", "KEY"} {
+	for _, name := range []string{"GATEWAY", "CA", "LABEL", "TOKEN", "KEY"} {
 		os.Unsetenv("REVERSEHTTP_" + name)
 	}
 	// A server of net/http lets a connection that it ends linger for half a second, longer than goleak looks.
@@ -58,6 +58,12 @@ func lend(t *testing.T, shape string, o gateway.Options) *lender {
 
 func lendAt(t *testing.T, addr, shape string, o gateway.Options) *lender {
 	t.Helper()
+	return lendBy(t, addr, shape, o, func(_ *gateway.Gateway, l net.Listener) net.Listener { return gateway.Listen(l) })
+}
+
+// lendBy takes what makes connections of HTTP of those of a listener.
+func lendBy(t *testing.T, addr, shape string, o gateway.Options, by func(*gateway.Gateway, net.Listener) net.Listener) *lender {
+	t.Helper()
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +80,7 @@ func lendAt(t *testing.T, addr, shape string, o gateway.Options) *lender {
 	server, served := g.Server(), make(chan struct{})
 	go func() {
 		defer close(served)
-		_ = server.Serve(gateway.Listen(l))
+		_ = server.Serve(by(g, l))
 	}()
 	stop := sync.OnceFunc(func() {
 		_ = server.Close()
@@ -82,7 +88,7 @@ func lendAt(t *testing.T, addr, shape string, o gateway.Options) *lender {
 		g.Close()
 	})
 	t.Cleanup(stop)
-	return &lender{l.Addr().String(), "http://localhost:" + port, stop}
+	return &lender{l.Addr().String(), strings.SplitAfter(shape, "://")[0] + "localhost:" + port, stop}
 }
 
 func (l *lender) dial(ctx context.Context, network, _ string) (net.Conn, error) {
