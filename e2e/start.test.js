@@ -22,7 +22,7 @@ test('a port that is taken', async (t) => {
 
 test('a template without {label}', async () => {
   const { code, stderr } = await startError(...free, '--public-url', 'http://localhost:8080/')
-  assert.ok(code > 0, `exit code ${code}`)
+  assert.equal(code, 2)
   assert.match(stderr, /must hold \{label\} once/)
   assert.match(stderr, /http:\/\/\{label\}\.localhost:8080\//, 'it shows one that is right')
 })

@@ -31,7 +31,7 @@ func (o *options) certificate(log *slog.Logger) (*certificate, error) {
 	}
 	c := &certificate{cert: o.TLSCert, key: o.TLSKey, log: log}
 	if err := c.read(); err != nil {
-		return nil, fmt.Errorf("--tls-cert=%s --tls-key=%s: %w; give PEM files, one with the certificate and what it is signed with, one with its key", c.cert, c.key, err)
+		return nil, o.wrong(fmt.Errorf("--tls-cert=%s --tls-key=%s: %w; give PEM files, one with the certificate and what it is signed with, one with its key", c.cert, c.key, err))
 	}
 	return c, nil
 }

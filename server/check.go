@@ -4,16 +4,38 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
+
+	"reversehttp/server/claim"
 )
+
+// wrong is an error of what flags say, which another start with the same flags would meet again. The others are of what
+// the machine has for the gateway.
+type wrong struct{ error }
+
+func (w wrong) Unwrap() error { return w.error }
+
+// wrong says that an error is one of what flags say, and where they say it.
+func (o *options) wrong(err error) error { return wrong{o.file.blame(err)} }
 
 // check refuses bounds and times that cannot work.
 func (o *options) check() error {
 	// Whoever names keys from a secret that is not set must not open the gateway.
 	if set, given := os.LookupEnv("REVERSEHTTP_CLAIM_KEYS"); slices.Contains(o.ClaimKeys, "") || o.ClaimKeys != nil && len(o.ClaimKeys) == 0 || o.ClaimKeys == nil && given && set == "" {
 		return errors.New("--claim-keys: a key is empty; give keys, or leave the flag and REVERSEHTTP_CLAIM_KEYS out to let everyone claim")
+	}
+	if err := checkListen(o.Listen); err != nil {
+		return err
+	}
+	for _, label := range o.Reserved {
+		if !claim.ValidLabel(label) {
+			return fmt.Errorf("--reserved=%s: that can be no label: lower case letters, digits and hyphens, 1 to 63", label)
+		}
 	}
 	switch {
 	case o.TLSCert != "" && o.TLSKey == "":
@@ -66,6 +88,22 @@ func (o *options) check() error {
 		}
 	}
 	return nil
+}
+
+// checkListen refuses what is no address, whatever the machine has.
+func checkListen(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err == nil && port != "" {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err == nil && port != "" && !strings.ContainsAny(host, "/ ") {
+		return nil
+	}
+	like := "8080"
+	if _, err := strconv.ParseUint(address, 10, 16); err == nil {
+		like = address // a port alone
+	}
+	return fmt.Errorf("--listen=%s: give HOST:PORT, such as 127.0.0.1:%s, or :%s for all addresses of this machine; ports are 1 to 65535, and 0 for any that is free", address, like, like)
 }
 
 const (

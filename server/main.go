@@ -29,16 +29,26 @@ import (
 
 func main() {
 	o, err := parse(os.Args[1:])
+	if err == nil {
+		signals := make(chan os.Signal, 2)
+		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+		err = run(o, signals, os.Stdout, os.Stderr)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "reversehttp:", err)
-		os.Exit(2)
 	}
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	if err := run(o, signals, os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "reversehttp:", err)
-		os.Exit(1)
+	os.Exit(exitCode(err))
+}
+
+// exitCode gives the code that the process ends with. README.md lists them.
+func exitCode(err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &wrong{}):
+		return 2
 	}
+	return 1
 }
 
 // run serves until a signal stops it gently, and a second one at once.
@@ -145,7 +155,7 @@ func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*runnin
 	g, err := gateway.New(settings)
 	if err != nil {
 		r.close()
-		return nil, err
+		return nil, o.wrong(err)
 	}
 	r.Gateway = g
 	if r.store != nil {
@@ -173,7 +183,10 @@ func (r *running) close() {
 
 // explainListen says what to do when the address cannot be had.
 func explainListen(address string, err error) error {
+	var dns *net.DNSError
 	switch {
+	case errors.As(err, &dns):
+		return fmt.Errorf("listen on %s: this machine knows no host %s; give an address that it has, or none for all of them, as in --listen :8080", address, dns.Name)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("listen on %s: the port is taken; stop the program that has it, or choose another with --listen 127.0.0.1:8081", address)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
@@ -181,5 +194,5 @@ func explainListen(address string, err error) error {
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("listen on %s: not allowed; choose a port above 1023, or run with the right to use this one", address)
 	}
-	return fmt.Errorf("listen on %s: %w; --listen takes HOST:PORT, such as 127.0.0.1:8080 or :8080", address, err)
+	return fmt.Errorf("listen on %s: %w; choose another address with --listen 127.0.0.1:8081", address, err)
 }

@@ -315,23 +315,38 @@ func TestWhatCannotStartSaysWhatToDo(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	config := t.TempDir() + "/config.json"
+	if err := os.WriteFile(config, []byte(`{"listen":"127.0.0.1:0","family":["x"]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args []string
+		code int
 		says string
 	}{
-		{[]string{"--listen=" + l.Addr().String()}, "the port is taken; stop the program that has it, or choose another with --listen"},
-		{[]string{"--listen=127.0.0.1:99999"}, "--listen takes HOST:PORT"}, {[]string{"--listen=nonsense"}, "--listen takes HOST:PORT"},
-		{[]string{"--listen=127.0.0.1:0", "--public-url=http://x/"}, "use a template such as"},
-		{[]string{"--listen=127.0.0.1:0", "--data=" + file}, "choose a directory"},
-		{[]string{"--listen=127.0.0.1:0", "--trusted-proxies=x"}, "--trusted-proxies=x"},
+		{[]string{"--listen=" + l.Addr().String()}, 1, "the port is taken; stop the program that has it, or choose another with --listen"},
+		{[]string{"--listen=nowhere.invalid:0"}, 1, "knows no host nowhere.invalid"},
+		{[]string{"--listen=127.0.0.1:0", "--data=" + file}, 1, "choose a directory"},
+		{[]string{"--listen=9551"}, 2, "--listen=9551: give HOST:PORT, such as 127.0.0.1:9551, or :9551"},
+		{[]string{"--listen=127.0.0.1:99999"}, 2, "give HOST:PORT, such as 127.0.0.1:8080"}, {[]string{"--listen=nonsense"}, 2, "give HOST:PORT"},
+		{[]string{"--listen="}, 2, "give HOST:PORT"}, {[]string{"--listen=:"}, 2, "give HOST:PORT"}, {[]string{"--listen=http://127.0.0.1:8080"}, 2, "give HOST:PORT"},
+		{[]string{"--listen=http://127.0.0.1"}, 2, "give HOST:PORT"}, {[]string{"--listen=:nonsense"}, 2, "give HOST:PORT"},
+		{[]string{"--listen=127.0.0.1:0", "--public-url=http://x/"}, 2, "use a template such as"},
+		{[]string{"--listen=127.0.0.1:0", "--public-url=http://localhost/claims/{label}/"}, 2, "is the gateway's own"},
+		{[]string{"--listen=127.0.0.1:0", "--trusted-proxies=x"}, 2, "--trusted-proxies=x"},
+		{[]string{"--listen=127.0.0.1:0", "--family=x"}, 2, "--family=x"},
+		{[]string{"--listen=127.0.0.1:0", "--tls-cert=/nope", "--tls-key=/nope"}, 2, "--tls-cert=/nope"},
+		{[]string{"--listen=127.0.0.1:0", "--reserved=Admin"}, 2, "--reserved=Admin"},
+		{[]string{"--no-such-flag"}, 2, "--help"}, {[]string{"--wait=soon"}, 2, "--wait"}, {[]string{"--config=/nope"}, 2, "/nope"},
+		{[]string{"--config=" + config}, 2, "config.json: --family=x"},
 	} {
-		o, err := parse(c.args)
-		if err != nil {
-			t.Fatal(err)
-		}
 		var out bytes.Buffer
-		if err := run(o, nil, &out, io.Discard); err == nil || !strings.Contains(err.Error(), c.says) {
-			t.Errorf("%v: %v, want an error that says %q", c.args, err, c.says)
+		o, err := parse(c.args)
+		if err == nil {
+			err = run(o, nil, &out, io.Discard)
+		}
+		if code := exitCode(err); err == nil || code != c.code || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "missing port") {
+			t.Errorf("%v: %d %v, want %d and an error that says %q", c.args, code, err, c.code, c.says)
 		}
 		if out.Len() > 0 {
 			t.Errorf("%v printed %q", c.args, out.String())

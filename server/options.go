@@ -72,6 +72,8 @@ type options struct {
 
 	Config  kong.ConfigFlag  `placeholder:"FILE" help:"JSON file with flags by name, such as {\"listen\":\":8080\"}."`
 	Version kong.VersionFlag `env:"-" help:"Print the version, and end."`
+
+	file *config
 }
 
 // parse reads flags, environment and configuration, in that order of weight.
@@ -92,9 +94,13 @@ func parse(args []string, settings ...kong.Option) (*options, error) {
 		return nil, err
 	}
 	if _, err := k.Parse(args); err != nil {
-		return nil, fmt.Errorf("%w; --help lists the flags", file.blame(err))
+		return nil, wrong{fmt.Errorf("%w; --help lists the flags", file.blame(err))}
 	}
-	return o, file.blame(o.check())
+	o.file = file
+	if err := o.check(); err != nil {
+		return nil, o.wrong(err)
+	}
+	return o, nil
 }
 
 // gateway makes options for the gateway of those for the process, listening at.
@@ -114,7 +120,7 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 	}
 	doors, err := family.Choose(o.Family)
 	if err != nil {
-		return g, fmt.Errorf("--family=%s: %w", strings.Join(o.Family, ","), err)
+		return g, o.wrong(fmt.Errorf("--family=%s: %w", strings.Join(o.Family, ","), err))
 	}
 	g.Doors = family.Doors(family.Options{Names: doors, SharedToken: o.SharedToken})
 	if g.PublicURL == "" {
@@ -125,7 +131,7 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 		if err != nil {
 			a, addrErr := netip.ParseAddr(cidr)
 			if addrErr != nil {
-				return g, fmt.Errorf("--trusted-proxies=%s: give addresses or prefixes such as 10.0.0.0/8", cidr)
+				return g, o.wrong(fmt.Errorf("--trusted-proxies=%s: give addresses or prefixes such as 10.0.0.0/8", cidr))
 			}
 			p = netip.PrefixFrom(a, a.BitLen())
 		}
