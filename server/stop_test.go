@@ -120,6 +120,32 @@ func TestNobodyHoldsTheProcess(t *testing.T) {
 	})
 }
 
+func TestWhoeverIsNotAnsweredInTimeIsTold(t *testing.T) {
+	inBoth(t, func(t *testing.T, args ...string) {
+		p := start(t, append(args, "--drain=100ms")...)
+		_, a := p.claim("t0")
+		u, err := url.Parse(a.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := p.connect()
+		v.write("POST / HTTP/1.1\r\nHost: %s\r\nContent-Length: 0\r\n\r\n", u.Host)
+		if status, content := p.send("GET", a.Requests, "t0", nil); status != 200 {
+			t.Fatalf("poll = %d %s", status, content)
+		}
+		p.signals <- syscall.SIGTERM
+		resp, err := http.ReadResponse(bufio.NewReader(v), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(resp.Body)
+		if resp.StatusCode != 503 || !strings.Contains(string(content), `"draining"`) || err != nil {
+			t.Errorf("the visitor got %d %s %v, want 503 draining", resp.StatusCode, content, err)
+		}
+		p.ended()
+	})
+}
+
 func TestAnAnswerMayTakeAsLongAsWhatRuns(t *testing.T) {
 	inBoth(t, func(t *testing.T, args ...string) {
 		p := start(t, append(args, "--drain=12s")...)

@@ -324,6 +324,23 @@ func (r *Registry) Drain() {
 	})
 }
 
+// GiveUp fails with [ErrDraining] what was delivered and whose answer has not begun.
+func (r *Registry) GiveUp() {
+	r.claims.Range(func(_, v any) bool {
+		c := v.(*Claim)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, s := range c.sessions {
+			for _, x := range s.holding() {
+				if x.state != answering {
+					x.fail(ErrDraining)
+				}
+			}
+		}
+		return true
+	})
+}
+
 // Close stops the timers of all claims. The registry is not used afterwards.
 func (r *Registry) Close() {
 	r.Drain()

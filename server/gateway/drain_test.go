@@ -83,7 +83,7 @@ func TestAGatewayDoesNotWaitForEver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, Options{}, func(w *world) {
 				p := w.claim("demo")
-				w.visit(get(host, "/"))
+				v := w.visit(get(host, "/"))
 				p.next()
 				ctx, cancel := context.WithCancel(context.Background())
 				defer cancel()
@@ -92,6 +92,9 @@ func TestAGatewayDoesNotWaitForEver(t *testing.T) {
 				w.gateway.Drain(ctx)
 				if took := time.Since(start); took != c.want {
 					t.Errorf("drained after %s, want %s", took, c.want)
+				}
+				if got := v.await(); got.Status != 503 || got.code() != schema.CodeDraining || got.handed() != "" {
+					t.Errorf("the visitor got %d %s %v, want 503 draining", got.Status, got.Content, got.Header)
 				}
 			})
 		})

@@ -201,7 +201,8 @@ func (g *Gateway) Registry() *claim.Registry { return g.registry }
 
 // Drain stops the gateway gently: readiness fails, polls end with a word to
 // come back, what is queued fails, and what was delivered may be answered until
-// [Options.Drain] is over or ctx ends.
+// [Options.Drain] is over or ctx ends. What has no answer by then fails too; answers
+// that have begun end with their connections.
 func (g *Gateway) Drain(ctx context.Context) {
 	g.stopping.Store(true)
 	g.registry.Drain()
@@ -211,6 +212,7 @@ func (g *Gateway) Drain(ctx context.Context) {
 		s := g.registry.Stats()
 		return s.Exchanges == 0 && s.Polls == 0
 	})
+	g.registry.GiveUp()
 }
 
 // Close stops the timers. The gateway is not used afterwards.
