@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -33,6 +34,9 @@ type forward struct {
 }
 
 func (f *forward) open(_ view, log *slog.Logger) (service, error) {
+	if u, err := url.Parse("http://" + f.HostHeader); f.HostHeader != "" && (err != nil || u.Host != f.HostHeader) {
+		return service{}, fmt.Errorf("--host-header=%s: give preserve, rewrite, or a host such as app.example:3000", printable(f.HostHeader))
+	}
 	transport := &http.Transport{
 		// No Proxy: the server is local. No compression: content is exact.
 		DialContext:         dial,

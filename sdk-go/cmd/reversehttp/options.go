@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -52,6 +53,11 @@ func (o *options) check() error {
 	u, err := url.Parse(o.Gateway)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return fmt.Errorf("--gateway=%s: give a URL such as http://localhost:8080", printable(o.Gateway))
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return fmt.Errorf("--gateway=%s: ports are 1 to 65535", printable(o.Gateway))
+		}
 	}
 	return nil
 }
