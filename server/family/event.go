@@ -80,7 +80,11 @@ func responseOf(content []byte) (*eventResponse, error) {
 		return nil, nil
 	}
 	var m responseMembers
-	if err := json.Unmarshal(content, &m); err != nil || jsontext.Value(content).Kind() != '{' {
+	err := json.Unmarshal(content, &m)
+	switch {
+	case err != nil:
+		return nil, gateway.BadJSON(err)
+	case jsontext.Value(content).Kind() != '{':
 		return nil, gateway.Problem(schema.CodeBadJSON, "")
 	}
 	if m.ID == nil && m.Status == nil {

@@ -290,13 +290,28 @@ func faultOfMessage(err error) *fault {
 // faultOfJSON places an error of decoding.
 func faultOfJSON(err error) *fault {
 	if e, ok := errors.AsType[*json.SemanticError](err); ok {
-		return &fault{string(e.JSONPointer), "the value has the wrong type"}
+		return &fault{shortened(e.JSONPointer), "the value has the wrong type"}
 	}
-	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		return &fault{string(e.JSONPointer), "the JSON is malformed"}
+	e, ok := errors.AsType[*jsontext.SyntacticError](err)
+	switch {
+	case !ok:
+		return &fault{"", "the message is not a JSON object"}
+	case errors.Is(e.Err, jsontext.ErrDuplicateName):
+		return &fault{shortened(e.JSONPointer), "the member " + repeated(e.JSONPointer.LastToken()) + " is there twice"}
 	}
-	return &fault{"", "the message is not a JSON object"}
+	return &fault{shortened(e.JSONPointer), "the JSON is malformed"}
 }
+
+// shortened gives a pointer, or that of what is around it where names make it long.
+func shortened(p jsontext.Pointer) string {
+	for len(p) > mostPointer {
+		p = p.Parent()
+	}
+	return string(p)
+}
+
+// mostPointer bounds a pointer that is told, in bytes.
+const mostPointer = 256
 
 // readJSON reads the JSON content of a program's request. Empty content is fine.
 func (g *Gateway) readJSON(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {

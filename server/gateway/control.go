@@ -53,7 +53,8 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 	case ask.Label != nil && !claim.ValidLabel(*ask.Label):
-		err = &problem{code: schema.CodeBadLabel, pointer: "/label"}
+		err = badLabel(*ask.Label)
+		err.pointer = "/label"
 	case ask.Token != nil && !claim.ValidToken(*ask.Token):
 		err = &problem{code: schema.CodeBadToken, pointer: "/token"}
 	}

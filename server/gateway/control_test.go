@@ -186,3 +186,41 @@ func TestJSONNeedsItsMediaType(t *testing.T) {
 		}
 	})
 }
+
+func TestARefusedLabelIsRepeated(t *testing.T) {
+	rule := kinds[schema.CodeBadLabel].detail
+	inWorld(t, Options{}, func(w *world) {
+		for label, told := range map[string]string{
+			"De_mo": `"De_mo"`, `a"b\n`: `"a\"b\\n"`, "a\nb\u202e": `"a\nb\u202e"`, "é": `"é"`, "": `""`,
+			strings.Repeat("é", 65): `"` + strings.Repeat("é", 64) + `"…`, strings.Repeat("a", 3_000): `"` + strings.Repeat("a", 64) + `"…`,
+		} {
+			got := w.send("POST", "/claims", "", map[string]string{"label": label})
+			if p := got.problem(); got.Status != 400 || p.Code != schema.CodeBadLabel || p.Detail != told+" cannot be a label. "+rule {
+				t.Errorf("%.70q: %d %+v, want %s", label, got.Status, p, told)
+			}
+		}
+	})
+}
+
+func TestAMemberThatIsThereTwiceIsNamed(t *testing.T) {
+	long := strings.Repeat("x", 900)
+	inWorld(t, Options{}, func(w *world) {
+		for content, c := range map[string]struct{ pointer, says string }{
+			`{"label":"a","label":"b"}`:                 {"/label", `the member "label" is there twice.`},
+			`{"x":[{"a/b":1,"a/b":2}]}`:                 {"/x/0/a~1b", `the member "a/b" is there twice.`},
+			`{"a\u001b":1,"a\u001b":2}`:                 {"/a\x1b", `the member "a\x1b" is there twice.`},
+			`{"y":{"` + long + `":1,"` + long + `":2}}`: {"/y", `the member "` + long[:mostRepeated] + `"… is there twice.`},
+			`{"label":"a"`:                              {"", "the JSON is malformed."},
+		} {
+			got := w.ask(requestTo("POST", "localhost:8080", "/claims", "Content-Type: application/json", fmt.Sprint("Content-Length: ", len(content))) + content)
+			p := got.problem()
+			pointer := ""
+			if p.Pointer != nil {
+				pointer = *p.Pointer
+			}
+			if got.Status != 400 || p.Code != schema.CodeBadJSON || !strings.HasSuffix(p.Detail, c.says) || pointer != c.pointer {
+				t.Errorf("%.70s: %d %.200s %.70s, want %s at %s", content, got.Status, p.Detail, pointer, c.says, c.pointer)
+			}
+		}
+	})
+}

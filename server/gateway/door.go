@@ -89,6 +89,9 @@ func (g *Gateway) Delivered(b *claim.Batch) { g.metrics.deliver(b) }
 // code.
 func Problem(code schema.Code, detail string) error { return &problem{code: code, detail: detail} }
 
+// BadJSON makes such an error of one of decoding JSON: where it is wrong, and how.
+func BadJSON(err error) error { return badJSON(err) }
+
 // Refuse answers a program's request with an error of this package, or of package
 // claim, as problem+json. Content that was not read is left unread.
 func (g *Gateway) Refuse(w http.ResponseWriter, r *http.Request, err error) {
@@ -138,7 +141,7 @@ func (g *Gateway) Resume(r *http.Request, door, label, token, session, cursor st
 // that nobody has.
 func (g *Gateway) mayEnter(r *http.Request, label string) error {
 	if !claim.ValidLabel(label) {
-		return &problem{code: schema.CodeBadLabel}
+		return badLabel(label)
 	}
 	if p := g.tooOften(r); p != nil {
 		return p

@@ -5,10 +5,12 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"html/template"
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
@@ -100,6 +102,23 @@ type problem struct {
 }
 
 func (p *problem) Error() string { return string(p.code) }
+
+// mostRepeated bounds what is repeated of what a stranger said, in characters.
+const mostRepeated = 64
+
+// repeated gives what a stranger said in a detail: escaped, and cut where it is long.
+func repeated(s string) string {
+	q := fmt.Sprintf("%.*q", mostRepeated, s)
+	if utf8.RuneCountInString(s) > mostRepeated {
+		q += "…"
+	}
+	return q
+}
+
+// badLabel refuses a label, and says which.
+func badLabel(label string) *problem {
+	return &problem{code: schema.CodeBadLabel, detail: repeated(label) + " cannot be a label. " + kinds[schema.CodeBadLabel].detail}
+}
 
 // problemOf makes an error of the core a problem.
 func problemOf(err error) *problem {

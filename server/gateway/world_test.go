@@ -202,12 +202,14 @@ type reply struct {
 }
 
 // code gives the code of a problem; empty where the reply is none.
-func (r *reply) code() schema.Code {
-	var p schema.Problem
+func (r *reply) code() schema.Code { return r.problem().Code }
+
+// problem gives the problem that r is; one without a code where it is none.
+func (r *reply) problem() (p schema.Problem) {
 	if r.Header.Get("Content-Type") != "application/problem+json" || json.Unmarshal(r.Content, &p) != nil {
-		return ""
+		return schema.Problem{}
 	}
-	return p.Code
+	return p
 }
 
 // handed gives the parameter of Proxy-Status; empty where it is absent.
