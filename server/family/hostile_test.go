@@ -186,3 +186,44 @@ func TestAnUploadThatIsRefusedEnds(t *testing.T) {
 	}
 	v.got(502, "*")
 }
+
+func TestAnUploadThatIsNotProcessedEndsBeforeWhatElseIsOpen(t *testing.T) {
+	w := newTown(t, gateway.Options{})
+	c := ways["ptth with h2"](w)
+	if _, err := io.ReadFull(c, make([]byte, len(http2.ClientPreface))); err != nil {
+		t.Fatal(err)
+	}
+	framer := http2.NewFramer(c.Conn, c)
+	if err := framer.WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	open := w.visit("GET", "demo", "/", "")
+	var first uint32
+	var upload *visit
+	for {
+		f, err := framer.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h, ok := f.(*http2.HeadersFrame); ok && first == 0 {
+			first = h.StreamID
+			upload = w.visit("POST", "demo", "/", strings.Repeat("x", 1<<20))
+		}
+		if _, ok := f.(*http2.DataFrame); ok {
+			if err := framer.WriteGoAway(first, http2.ErrCodeNo, nil); err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	upload.got(502, "*")
+	select {
+	case <-open.done:
+		t.Errorf("what is open has ended: %+v %v", open.resp, open.err)
+	default:
+	}
+	if err := framer.WriteRSTStream(first, http2.ErrCodeInternal); err != nil {
+		t.Fatal(err)
+	}
+	open.got(502, "*")
+}

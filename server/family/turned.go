@@ -246,7 +246,9 @@ func (t *turned) hand(f *feed, m *claim.Message) {
 		}
 	case errors.Is(err, gateway.ErrUnsent), unprocessed(err):
 		t.stop() // it takes nothing more
-		f.session.GiveBack(id)
+		if !f.session.GiveBack(id) && f.own && m.Exchange.Request().Stream != nil {
+			_, _ = f.session.Abort(id) // its content is gone
+		}
 	case errors.As(err, &reset):
 		_, _ = f.session.Abort(id)
 	default: // the connection is lost, or holds nobody knows what
