@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { after, before, describe, test } from 'node:test'
-import { Gateway } from './gateway.js'
+import { freePort, Gateway } from './gateway.js'
 import { example, program } from './runtimes/runtime.js'
 import { visit } from './visitor.js'
 
@@ -82,6 +82,28 @@ for (const [file, command] of Object.entries(examples)) {
         await ended
       }
     })
+
+    // curl says nothing while it tries again, for a minute.
+    if (file !== 'server.sh') {
+      test('says in a line what it tried where no gateway runs', async () => {
+        const tried = `http://127.0.0.1:${await freePort()}`
+        const [name, ...args] = command(example(file), tried, label)
+        const child = spawn(name, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+        const ended = once(child, 'close')
+        const late = setTimeout(() => child.kill(), 20_000)
+        let said = ''
+        for await (const piece of child.stderr) {
+          said += piece
+          // Java's ends by itself, the others try again.
+          if (file !== 'Server.java' && said.includes('\n')) child.kill()
+        }
+        clearTimeout(late)
+        const [code] = await ended
+        const [line, ...more] = said.trim().split('\n')
+        assert.ok(line.startsWith(tried), `it said ${said}`)
+        if (file === 'Server.java') assert.deepEqual({ code, more }, { code: 1, more: [] })
+      })
+    }
 
     test('takes content that is long', () => answers('POST', '', { content: randomBytes(1 << 20) }))
 

@@ -29,10 +29,11 @@ public class Server {
     public static void main(String[] args) throws Exception {
         String gateway = args.length > 0 ? args[0] : "http://localhost:8080";
         URI door = URI.create(gateway.replaceAll("/+$", "") + "/reversehttp");
+        Thread.setDefaultUncaughtExceptionHandler((t, e) -> System.err.println(door + ": " + e));
         byte[] form = ("name=" + (args.length > 1 ? args[1] : "demo")).getBytes(ISO_8859_1);
         var claimed = send(door, "application/x-www-form-urlencoded", form);
         System.out.println(link(claimed, "related"));
-        for (URI url, next = link(claimed, "first"); ; ) {
+        for (URI url, next = link(claimed, "first"); ; )
             try {
                 var got = send(url = next, "", null);
                 next = link(got, "next"); // So with 204: nothing came within the wait.
@@ -41,6 +42,5 @@ public class Server {
                 System.err.println(e); // The URL outlives a restart of the gateway.
                 Thread.sleep(1000);
             }
-        }
     }
 }

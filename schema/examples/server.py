@@ -42,7 +42,7 @@ def serve(gateway="http://localhost:8080", label=None):
                         message = answer(request, bearer)
                         call(claim["responses"], bearer, message)
         except Exception as e:
-            print(e, getattr(e, "read", bytes)().decode(), file=sys.stderr)
+            print(url, e, getattr(e, "read", bytes)().decode(), file=sys.stderr)
             time.sleep(1)
 
 
