@@ -39,6 +39,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
   test('the console shows that the gateway is ready', async () => {
     await open('')
     await page.locator('#state', { hasText: 'ready' }).waitFor()
+    assert.equal(await page.textContent('#limits'), '64 GiB')
     assert.deepEqual(faults, [])
     await page.close()
   })

@@ -78,5 +78,18 @@ test('hex tells place, bytes and text', () => {
 })
 
 test('sizes are exact', () => {
-  assert.deepEqual([0, 1, 65_536].map(bytesInWords), ['0 bytes', '1 byte', '65,536 bytes'])
+  const sizes = {
+    '0 bytes': 0,
+    '1 byte': 1,
+    '1,023 bytes': 1023,
+    '1 KiB': 1024,
+    '1.5 KiB': 1536,
+    '64 KiB': 65_536,
+    '1,023.9 KiB': 1_048_474,
+    '1 MiB': 1_048_575,
+    '64 GiB': 68_719_476_736,
+    '1 TiB': 2 ** 40,
+    '2,048 TiB': 2 ** 51,
+  }
+  assert.deepEqual(Object.values(sizes).map(bytesInWords), Object.keys(sizes))
 })

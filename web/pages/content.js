@@ -87,9 +87,17 @@ export function hex(content) {
   return lines.join('\n')
 }
 
-/** @param {number} n */
+/**
+ * Gives a size as people read it: bytes below 1 KiB, else the largest unit that it has one of, to a tenth.
+ * @param {number} n
+ */
 export function bytesInWords(n) {
-  return n === 1 ? '1 byte' : `${n.toLocaleString('en')} bytes`
+  if (n === 1) return '1 byte'
+  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB']
+  let at = 0
+  // What is rounded to 1,024 of a unit is one of the next.
+  for (; at < units.length - 1 && Math.round(n * 10) / 10 >= 1024; at++) n /= 1024
+  return `${n.toLocaleString('en', { maximumFractionDigits: 1 })} ${units[at]}`
 }
 
 /** @param {string} text */

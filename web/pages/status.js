@@ -1,4 +1,5 @@
 /** The state of this gateway, on the index: asked for every few seconds while the page is seen. */
+import { bytesInWords } from './content.js'
 import { by, element, say } from './element.js'
 import { gauge, samplesOf } from './metrics.js'
 
@@ -51,7 +52,7 @@ function describe({ claims, urlTemplate, keyNeeded, limits, version }) {
   say(by('template'), urlTemplate)
   say(by('key'), keyNeeded ? 'with a key only' : 'everybody')
   say(by('version'), `${version}`)
-  say(by('limits'), `${limits.contentBytes.toLocaleString('en')} bytes`)
+  say(by('limits'), bytesInWords(limits.contentBytes))
 }
 
 /** @param {import('./metrics.js').Sample[]} samples */

@@ -1,4 +1,5 @@
 /** Content of a request as the pages want it: whole. */
+import { bytesInWords } from './content.js'
 
 /** The most that a page reads of content that streams, in bytes. */
 export const mostBytes = 4 << 20
@@ -15,7 +16,7 @@ export function withWholeContent(handler) {
     if (!info.body) return handler(request, info)
     const content = await read(info.body)
     if (!content) {
-      return new Response(`this page takes ${mostBytes} bytes at most\n`, { status: 413 })
+      return new Response(`this page takes ${bytesInWords(mostBytes)} at most\n`, { status: 413 })
     }
     return handler(request, { ...info, body: null, content })
   }
