@@ -6,13 +6,14 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
 
-	"reversehttp/internal/version"
 	"reversehttp/server/claim"
 	"reversehttp/server/family"
 	"reversehttp/server/gateway"
@@ -86,7 +87,7 @@ func parse(args []string, settings ...kong.Option) (*options, error) {
 		return file, err
 	}
 	settings = append([]kong.Option{
-		kong.Name("reversehttp"), kong.DefaultEnvars("REVERSEHTTP"), kong.Configuration(load), kong.Vars{"version": version.Of("reversehttp gateway")},
+		kong.Name("reversehttp"), kong.DefaultEnvars("REVERSEHTTP"), kong.Configuration(load), kong.Vars{"version": version()},
 		kong.Description("A gateway that lends URL space to programs that can only make HTTP requests. Each flag is also an environment variable, REVERSEHTTP_LISTEN for --listen, and a member of the --config file."),
 	}, settings...)
 	k, err := kong.New(o, settings...)
@@ -156,4 +157,13 @@ func (o *options) logger(w io.Writer) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, settings))
 	}
 	return slog.New(slog.NewTextHandler(w, settings))
+}
+
+// version tells which build this is, and by which Go.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "reversehttp gateway " + runtime.Version()
+	}
+	return "reversehttp gateway " + info.Main.Version + " " + info.GoVersion
 }
