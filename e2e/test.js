@@ -21,7 +21,7 @@ const steps = {
   vet: () => run('go', 'vet', './...'),
   staticcheck: () => run('go', 'tool', 'staticcheck', './...'),
   prettier: () => run(bin('prettier'), '--check', '--log-level=warn', '.'),
-  tsc: () => run(bin('tsc'), '-p', 'sdk-js', '--noEmit'),
+  tsc,
   go: () => goTests('./...'),
   'sdk-js': testSDK,
   web: () => nodeTests('web'),
@@ -70,6 +70,10 @@ function summarise() {
   const failed = sum('failed') + (inCI ? skipped.length : 0)
   console.log(`\n${sum('passed')} passed, ${failed} failed`)
   process.exitCode = failed ? 1 : 0
+}
+
+async function tsc() {
+  for (const project of ['sdk-js', 'web']) await run(bin('tsc'), '-p', project, '--noEmit')
 }
 
 async function gofmt() {

@@ -41,8 +41,15 @@ export class Runner {
   }
 }
 
+/**
+ * @typedef {object} Pending A request that the code has not answered.
+ * @property {(answer: any) => void} resolve
+ * @property {(error: Error) => void} reject
+ * @property {(headers: [string, string][]) => void} earlyHints
+ */
+
 class Running {
-  /** @type {Map<string, { resolve: (answer: any) => void, reject: (error: Error) => void }>} */
+  /** @type {Map<string, Pending>} */
   #pending = new Map()
   #retired = false
   #worker
