@@ -14,7 +14,7 @@ import (
 //	running    the handler has it, or it waits for a slot
 //	answering  the answer, or the beginning of one, waits to be posted or is on its way
 //	streaming  the gateway has the beginning, and the stream sends the rest
-//	sent       the whole answer went by a tunnel, and the gateway has not said that it has it
+//	sent       all of the answer went by a tunnel, and the gateway has not said that it has it
 //	kept       the gateway did not know the exchange: it moved on from the session that had it. If it comes back, the
 //	           answer is posted again
 //	ended      nothing is left to do; the id is remembered
@@ -162,6 +162,15 @@ func (e *exchanges) open(x *exchange, to phase) *line {
 	}
 	l.taken, x.phase = true, to
 	return l
+}
+
+// sends notes that all of a stream is on its way on a line, and what is to be posted if it does not arrive.
+func (e *exchanges) sends(x *exchange, a *whole) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if x.phase == streaming {
+		x.phase, x.whole = sent, a
+	}
 }
 
 // informs returns the line on which informational responses to x go; nil if they are posted.

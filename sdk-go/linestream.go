@@ -3,6 +3,7 @@ package reversehttp
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -28,8 +29,14 @@ func (t *stream) sendLine() (untouched bool, err error) {
 	if t.accepted != nil {
 		t.accepted()
 	}
+	again := &whole{status: t.first.status, header: t.first.header}
 	for {
 		content, last, err := t.take()
+		if again != nil && len(again.content)+len(content) <= letIn && !t.upgraded {
+			again.content = append(again.content, content...)
+		} else {
+			again = nil
+		}
 		if err == nil && len(content) > 0 {
 			if err = l.write(content); err != nil {
 				err = t.broke(err)
@@ -42,11 +49,29 @@ func (t *stream) sendLine() (untouched bool, err error) {
 		case err != nil:
 			l.close(true)
 			return false, err
+		case last && again != nil && !t.keep(again):
+			l.close(true)
+			return false, errTunnelLost
 		case last:
 			l.last(t.trailers)
 			return false, nil
 		}
 	}
+}
+
+// letIn is how much content of a response the gateway lets in before it relays some: of an answer that is longer, and has
+// ended, it has the beginning.
+const letIn = 256 << 10
+
+// keep keeps the answer, all of which is about to be on its way: the tunnel may break before the gateway has the beginning.
+// What is posted then is ignored where it has that. It reports false if the tunnel is over.
+func (t *stream) keep(a *whole) bool {
+	if a.trailers = t.trailers; len(a.content) > 0 && len(a.trailers) == 0 {
+		a.header["Content-Length"] = []string{strconv.Itoa(len(a.content))}
+	}
+	t.session.exchanges.sends(t.x, a)
+	t.kept = t.line.tunnel.keep(t.x, a)
+	return t.kept
 }
 
 // broke returns why the line takes no more.

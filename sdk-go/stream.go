@@ -22,7 +22,8 @@ import (
 //	       probe has told that such requests pass.
 //	line   the answer to the request of a tunnel, where that brought the request and is still there.
 //
-// The exchange is the pump's to end. If sending fails, the context of the handler ends, and so do its writes. Nothing is
+// The exchange is the pump's to end, but after a line, which says nothing of what arrived: there the tunnel keeps what to
+// post if it breaks. If sending fails, the context of the handler ends, and so do its writes. Nothing is
 // sent to another session of the gateway, because the visitor has the beginning of this answer.
 //
 // A stream that the handler gives up ends without a clean end: an abort after parts, a torn request when raw.
@@ -79,6 +80,7 @@ type stream struct {
 	trailers http.Header
 
 	taken []byte // the pump's, until it takes again
+	kept  bool   // by the tunnel, which ends the exchange
 }
 
 // newStream begins to stream the answer of x. The buffer may have content.
@@ -246,7 +248,9 @@ func (t *stream) pump() {
 	err := t.run()
 	t.x.cancelC(err)
 	t.cancelC(err)
-	t.session.exchanges.end(t.x)
+	if !t.kept {
+		t.session.exchanges.end(t.x)
+	}
 }
 
 // run sends the stream to its end.

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	reversehttp "reversehttp/sdk-go"
 	"reversehttp/server/gateway"
 )
@@ -107,6 +109,67 @@ func TestNothingIsLostWithATunnel(t *testing.T) {
 	})
 	if cuts < 5 {
 		t.Errorf("%d cuts: too few to show anything", cuts)
+	}
+}
+
+// mutable is a connection that swallows what is written once it is mute.
+type mutable struct {
+	net.Conn
+	mute atomic.Bool
+	to   *io.PipeWriter
+}
+
+func (c *mutable) Write(p []byte) (int, error) {
+	if c.mute.Load() {
+		return c.to.Write(p)
+	}
+	return c.Conn.Write(p)
+}
+
+// A stream that ended on a tunnel of which nothing arrived is answered all the same.
+func TestAStreamThatATunnelLosesIsAnswered(t *testing.T) {
+	for name, want := range map[string]string{
+		"short": "streamed", "empty": "", "as long as the gateway lets it": strings.Repeat("x", 256<<10),
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := lend(t, hostShape, gateway.Options{})
+			var last atomic.Pointer[mutable]
+			swallowed, to := io.Pipe()
+			transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				conn, err := new(net.Dialer).DialContext(ctx, network, l.addr)
+				m := &mutable{Conn: conn, to: to}
+				last.Store(m)
+				return m, err
+			}}
+			t.Cleanup(transport.CloseIdleConnections)
+			s := l.serve(t, handle(func(w http.ResponseWriter, r *http.Request) {
+				last.Load().mute.Store(true) // the tunnel is what was dialled last
+				_, _ = io.WriteString(w, want)
+				_ = http.NewResponseController(w).Flush()
+			}), &reversehttp.Options{Client: &http.Client{Transport: transport}, Transport: reversehttp.TransportPTTH})
+			go func() { // until all was sent
+				frames := http2.NewFramer(io.Discard, swallowed)
+				for {
+					f, err := frames.ReadFrame()
+					if err != nil {
+						t.Errorf("what was swallowed: %v", err)
+						return
+					}
+					if d, ok := f.(*http2.DataFrame); ok && d.StreamEnded() {
+						_ = last.Load().Conn.Close()
+						_ = swallowed.Close()
+						return
+					}
+				}
+			}()
+			resp, err := l.client(t).Post(s.URL(), "text/plain", strings.NewReader("x"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := readBody(t, resp); got != want || resp.StatusCode != 200 {
+				t.Errorf("visitor got %d and %d bytes %.40q, want %d bytes %.40q", resp.StatusCode, len(got), got, len(want), want)
+			}
+		})
 	}
 }
 
