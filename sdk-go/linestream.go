@@ -3,7 +3,6 @@ package reversehttp
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -66,9 +65,8 @@ const letIn = 256 << 10
 // keep keeps the answer, all of which is about to be on its way: the tunnel may break before the gateway has the beginning.
 // What is posted then is ignored where it has that. It reports false if the tunnel is over.
 func (t *stream) keep(a *whole) bool {
-	if a.trailers = t.trailers; len(a.content) > 0 && len(a.trailers) == 0 {
-		a.header["Content-Length"] = []string{strconv.Itoa(len(a.content))}
-	}
+	a.trailers = t.trailers
+	a.measure()
 	t.session.exchanges.sends(t.x, a)
 	t.kept = t.line.tunnel.keep(t.x, a)
 	return t.kept

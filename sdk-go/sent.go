@@ -35,6 +35,13 @@ func failure() *whole {
 	}
 }
 
+// measure states the length of the content, unless trailers follow it.
+func (a *whole) measure() {
+	if len(a.content) > 0 && len(a.trailers) == 0 {
+		a.header["Content-Length"] = []string{strconv.Itoa(len(a.content))}
+	}
+}
+
 // message encodes the answer.
 func (a *whole) message(id string) []byte {
 	if a.status == 0 {
@@ -152,8 +159,8 @@ func (t *tunnel) resend() {
 // give sees the answer of x to the gateway: by the line that waits for it, or by a post.
 func (s *Session) give(x *exchange) {
 	a := x.whole
-	if a != nil && len(a.content) > 0 && len(a.trailers) == 0 {
-		a.header["Content-Length"] = []string{strconv.Itoa(len(a.content))}
+	if a != nil {
+		a.measure()
 	}
 	if l := s.exchanges.open(x, sent); l != nil && l.tunnel.keep(x, a) {
 		l.answer(a)
