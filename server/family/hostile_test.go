@@ -30,6 +30,19 @@ func (c *talk) ends() {
 	}
 }
 
+// framer begins HTTP/2 as a server with settings.
+func (c *talk) framer(settings ...http2.Setting) *http2.Framer {
+	c.t.Helper()
+	if _, err := io.ReadFull(c, make([]byte, len(http2.ClientPreface))); err != nil {
+		c.t.Fatal(err)
+	}
+	framer := http2.NewFramer(c.Conn, c)
+	if err := framer.WriteSettings(settings...); err != nil {
+		c.t.Fatal(err)
+	}
+	return framer
+}
+
 func TestAConnectionWithoutRoomEndsWithItsSession(t *testing.T) {
 	renewed := "t1"
 	for name, end := range map[string]func(*town){
@@ -44,13 +57,7 @@ func TestAConnectionWithoutRoomEndsWithItsSession(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newTown(t, gateway.Options{})
 			c := ways["ptth with h2"](w)
-			if _, err := io.ReadFull(c, make([]byte, len(http2.ClientPreface))); err != nil {
-				t.Fatal(err)
-			}
-			framer := http2.NewFramer(c.Conn, c)
-			if err := framer.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 0}); err != nil {
-				t.Fatal(err)
-			}
+			framer := c.framer(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 0})
 			for { // until the gateway has them
 				f, err := framer.ReadFrame()
 				if err != nil {
@@ -164,13 +171,7 @@ func (endless) Read(p []byte) (int, error) { return len(p), nil }
 func TestAnUploadThatIsRefusedEnds(t *testing.T) {
 	w := newTown(t, gateway.Options{})
 	c := ways["ptth with h2"](w)
-	if _, err := io.ReadFull(c, make([]byte, len(http2.ClientPreface))); err != nil {
-		t.Fatal(err)
-	}
-	framer := http2.NewFramer(c.Conn, c)
-	if err := framer.WriteSettings(); err != nil {
-		t.Fatal(err)
-	}
+	framer := c.framer()
 	v := w.visit("POST", "demo", "/", strings.Repeat("x", 1<<20))
 	for {
 		f, err := framer.ReadFrame()
@@ -190,13 +191,7 @@ func TestAnUploadThatIsRefusedEnds(t *testing.T) {
 func TestAnUploadThatIsNotProcessedEndsBeforeWhatElseIsOpen(t *testing.T) {
 	w := newTown(t, gateway.Options{})
 	c := ways["ptth with h2"](w)
-	if _, err := io.ReadFull(c, make([]byte, len(http2.ClientPreface))); err != nil {
-		t.Fatal(err)
-	}
-	framer := http2.NewFramer(c.Conn, c)
-	if err := framer.WriteSettings(); err != nil {
-		t.Fatal(err)
-	}
+	framer := c.framer()
 	open := w.visit("GET", "demo", "/", "")
 	var first uint32
 	var upload *visit

@@ -48,14 +48,8 @@ func TestTargetsComeByteForByte(t *testing.T) {
 // path reads the target of the first request on a connection of HTTP/2.
 func path(t *testing.T, c *talk) string {
 	t.Helper()
-	if _, err := io.ReadFull(c, make([]byte, len(http2.ClientPreface))); err != nil {
-		t.Fatal(err)
-	}
-	f := http2.NewFramer(c.Conn, c)
+	f := c.framer()
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	if err := f.WriteSettings(); err != nil {
-		t.Fatal(err)
-	}
 	for {
 		frame, err := f.ReadFrame()
 		if err != nil {
