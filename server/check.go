@@ -48,12 +48,18 @@ func (o *options) check() error {
 		value int
 	}{
 		{"max-connections", o.MaxConnections}, {"max-claims", o.MaxClaims}, {"max-sessions", o.MaxSessions}, {"max-queue", o.MaxQueue},
-		{"max-exchanges", o.MaxExchanges}, {"batch", o.Batch}, {"inline-bytes", o.InlineBytes}, {"content-bytes", o.ContentBytes}, {"part-bytes", o.PartBytes}, {"answer-bytes", o.AnswerBytes}, {"held-bytes", o.HeldBytes},
+		{"max-exchanges", o.MaxExchanges}, {"batch", o.Batch}, {"inline-bytes", o.InlineBytes}, {"content-bytes", o.ContentBytes}, {"part-bytes", o.PartBytes}, {"answer-bytes", o.AnswerBytes},
 		{"target-bytes", o.TargetBytes}, {"field-bytes", o.FieldBytes}, {"fields", o.Fields}, {"content-rate", o.ContentRate},
 	} {
 		if n.value < 1 {
 			return fmt.Errorf("--%s=%d: give a number above 0", n.flag, n.value)
 		}
+	}
+	if m := o.Memory; m != nil && (*m < leastMemory || *m > math.MaxInt64) {
+		return fmt.Errorf("--memory=%d: give %d bytes (64MiB) at least, or leave it out for a quarter of what the machine has", *m, leastMemory)
+	}
+	if n := o.ClaimsPerAddress; n != nil && *n == 0 {
+		return errors.New("--claims-per-address=0: give a number above 0, or a negative one for no bound")
 	}
 	for _, d := range []struct {
 		flag            string
@@ -63,8 +69,8 @@ func (o *options) check() error {
 		{"answer", o.Answer, time.Second, 10 * time.Minute}, {"lease", o.Lease, time.Second, day}, {"wait", o.Wait, time.Second, day},
 		{"stream", o.Stream, time.Second, day}, {"heartbeat", o.Heartbeat, time.Second, day}, {"unacknowledged", o.Unacknowledged, time.Millisecond, year},
 		{"part", o.Part, time.Millisecond, year}, {"acknowledge", o.Acknowledge, time.Millisecond, year}, {"no-poller", o.NoPoller, time.Millisecond, year},
-		{"tombstone", o.Tombstone, time.Millisecond, year}, {"field-time", o.FieldTime, time.Millisecond, year},
-		{"content-grace", o.ContentGrace, time.Millisecond, year}, {"idle", o.Idle, time.Millisecond, year},
+		{"unpolled", o.Unpolled, time.Millisecond, year}, {"tombstone", o.Tombstone, time.Millisecond, year}, {"field-time", o.FieldTime, time.Millisecond, year},
+		{"content-grace", o.ContentGrace, time.Millisecond, year}, {"content-pause", o.ContentPause, time.Millisecond, year}, {"idle", o.Idle, time.Millisecond, year},
 		{"preflight", o.Preflight, time.Millisecond, year}, {"drain", o.Drain, time.Millisecond, year},
 	} {
 		if d.value < d.from || d.value > d.to {
@@ -81,10 +87,10 @@ func (o *options) check() error {
 	}
 	for _, r := range []struct {
 		flag  string
-		value float64
-	}{{"claims-per-second", o.ClaimsPerSecond}, {"visits-per-second", o.VisitsPerSecond}} {
-		if r.value == 0 || math.IsNaN(r.value) || math.IsInf(r.value, 0) {
-			return fmt.Errorf("--%s=%v: give a number above 0, or a negative one for no bound", r.flag, r.value)
+		value *float64
+	}{{"claims-per-second", o.ClaimsPerSecond}, {"visits-per-second", &o.VisitsPerSecond}} {
+		if v := r.value; v != nil && (*v == 0 || math.IsNaN(*v) || math.IsInf(*v, 0)) {
+			return fmt.Errorf("--%s=%v: give a number above 0, or a negative one for no bound", r.flag, *v)
 		}
 	}
 	return nil

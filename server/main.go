@@ -22,6 +22,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"reversehttp/server/gateway"
 	"reversehttp/server/store"
 	"reversehttp/web"
@@ -72,6 +74,7 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	if settings.Pages, err = web.Pages(); err != nil {
 		return err
 	}
+	limitMemory(o.memory())
 	g, err := newGateway(o, settings, log)
 	if err != nil {
 		return err
@@ -81,9 +84,13 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 		log.Info("the port does not speak what public URLs say: a proxy has to", "port", o.scheme(), "public_url", g.PublicURL())
 	}
 
+	if g.Anonymous() {
+		log.Warn("all visitors share one address, and no limit by address is in force: name the proxy before this gateway in --trusted-proxies", "listen", o.Listen, "public_url", g.PublicURL())
+	}
+
 	server := g.Server()
 	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
-	if l = limited(l, o.MaxConnections); certificate != nil {
+	if l = g.Limit(l); certificate != nil {
 		l = g.ListenTLS(l, &tls.Config{GetCertificate: certificate.get}, g.ALPN())
 	} else {
 		l = gateway.Listen(l)
@@ -91,7 +98,7 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	_, _ = fmt.Fprintf(stdout, "ReverseHttp console: %s  public URLs: %s\n", g.ControlURL(), g.PublicURL())
-	log.Info("serving", "listen", l.Addr().String(), "console", g.ControlURL(), "public_url", g.PublicURL())
+	log.Info("serving", "listen", l.Addr().String(), "console", g.ControlURL(), "public_url", g.PublicURL(), "memory", humanize.IBytes(uint64(o.memory())))
 
 	select {
 	case err := <-served:

@@ -36,8 +36,11 @@ type options struct {
 	ClaimKeys       []string `placeholder:"KEY,…" help:"Let only holders of one of these keys claim."`
 	Reserved        []string `placeholder:"LABEL,…" help:"Labels that nobody may claim, in place of the default ones (www, api, admin, …)."`
 	TrustedProxies  []string `placeholder:"CIDR,…" help:"Proxies whose Forwarded and X-Forwarded fields count."`
-	ClaimsPerSecond float64  `default:"50" help:"Rate of claiming from one address; twenty seconds' worth may come at once. Negative: no bound."`
+	ClaimsPerSecond *float64 `help:"Rate of claiming from one address; twenty seconds' worth may come at once. Default: 50, and no bound where only this machine reaches the gateway. Negative: no bound."`
 	VisitsPerSecond float64  `default:"-1" help:"The same for visitors' requests. Negative: no bound."`
+
+	Memory           *size `placeholder:"SIZE" help:"What the process may take, such as 256MiB; half of it is for what strangers and programs have it keep. Default: a quarter of what the machine, or its cgroup, has."`
+	ClaimsPerAddress *int  `help:"Most open claims of one address. Default: 20, and 1000 where only this machine reaches the gateway. Negative: no bound."`
 
 	MaxConnections int `default:"32768" help:"Most connections."`
 	MaxClaims      int `default:"100000" help:"Most claims."`
@@ -49,11 +52,10 @@ type options struct {
 	ContentBytes   int `default:"68719476736" help:"Most content of a request, in bytes."`
 	PartBytes      int `default:"262144" help:"Most content of a part of an answer, in bytes."`
 	AnswerBytes    int `default:"16777216" help:"Largest POST of answers, in bytes."`
-	HeldBytes      int `default:"268435456" help:"Most bytes of answers that are held, posted and not yet taken by their visitors."`
 	TargetBytes    int `default:"8192" help:"Longest request target, in bytes."`
 	FieldBytes     int `default:"65536" help:"Most fields of a request, in bytes."`
 	Fields         int `default:"256" help:"Most fields of a request."`
-	ContentRate    int `default:"1024" help:"Least rate of content after the grace, in bytes a second."`
+	ContentRate    int `default:"1024" help:"Least rate of content, in bytes a second, after the time that a visitor has for an answer to begin, or a program by --content-grace."`
 
 	Wait           time.Duration `default:"25s" help:"Longest wait of a poll for a batch."`
 	Stream         time.Duration `default:"55s" help:"How long a poll that streams stays open."`
@@ -64,11 +66,13 @@ type options struct {
 	Answer         time.Duration `default:"60s" help:"How long a visitor waits for the answer, where the claim does not say."`
 	Part           time.Duration `default:"60s" help:"How long a visitor waits for the next part of a streamed answer."`
 	Lease          time.Duration `default:"60s" help:"Life of a claim that nobody polls, where the claim does not say."`
+	Unpolled       time.Duration `default:"60s" help:"Life of a claim that was never polled, whatever its lease."`
 	Tombstone      time.Duration `default:"2m" help:"How long ids of ended exchanges are remembered."`
 	FieldTime      time.Duration `default:"10s" help:"How long a request head may take."`
-	ContentGrace   time.Duration `default:"10s" help:"How long content may take before its rate counts."`
+	ContentGrace   time.Duration `default:"10s" help:"How long what a program sends may take before its rate counts."`
 	Idle           time.Duration `default:"2m" help:"How long a connection is kept between requests."`
 	Preflight      time.Duration `default:"2h" help:"How long a browser may remember a preflight."`
+	ContentPause   time.Duration `default:"40s" help:"Longest pause of a visitor in sending content that is waited for."`
 	Drain          time.Duration `default:"30s" help:"How long running exchanges may take once the gateway stops."`
 
 	Config  kong.ConfigFlag  `placeholder:"FILE" help:"JSON file with flags by name, such as {\"listen\":\":8080\"}."`
@@ -108,15 +112,16 @@ func parse(args []string, settings ...kong.Option) (*options, error) {
 func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, error) {
 	g := gateway.Options{
 		PublicURL: o.PublicURL, Loopback: at.IP.IsLoopback(), Keys: o.ClaimKeys, Reserved: o.Reserved,
-		ClaimsPerSecond: o.ClaimsPerSecond, VisitsPerSecond: o.VisitsPerSecond,
+		ClaimsPerSecond: orZero(o.ClaimsPerSecond), VisitsPerSecond: o.VisitsPerSecond,
 		Times: claim.Times{
-			Wait: o.Wait, Stream: o.Stream, Heartbeat: o.Heartbeat, Unacknowledged: o.Unacknowledged, Acknowledge: o.Acknowledge, NoPoller: o.NoPoller, Answer: o.Answer, Part: o.Part, Lease: o.Lease, Tombstone: o.Tombstone,
+			Wait: o.Wait, Stream: o.Stream, Heartbeat: o.Heartbeat, Unacknowledged: o.Unacknowledged, Acknowledge: o.Acknowledge, NoPoller: o.NoPoller, Answer: o.Answer, Part: o.Part, Lease: o.Lease, Unpolled: o.Unpolled, Tombstone: o.Tombstone,
 		},
 		Limits: claim.Limits{
 			Claims: o.MaxClaims, Sessions: o.MaxSessions, Queue: o.MaxQueue, Exchanges: o.MaxExchanges, Batch: o.Batch,
+			AddressClaims: orZero(o.ClaimsPerAddress), Connections: o.MaxConnections, Memory: o.memory() / 2,
 		},
-		InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes, PartBytes: o.PartBytes, AnswerBytes: o.AnswerBytes, HeldBytes: o.HeldBytes, TargetBytes: o.TargetBytes, FieldBytes: o.FieldBytes, Fields: o.Fields,
-		FieldTime: o.FieldTime, ContentGrace: o.ContentGrace, ContentRate: o.ContentRate, Idle: o.Idle, Preflight: o.Preflight,
+		InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes, PartBytes: o.PartBytes, AnswerBytes: o.AnswerBytes, TargetBytes: o.TargetBytes, FieldBytes: o.FieldBytes, Fields: o.Fields,
+		FieldTime: o.FieldTime, ContentGrace: o.ContentGrace, ContentRate: o.ContentRate, ContentPause: o.ContentPause, Idle: o.Idle, Preflight: o.Preflight,
 		Drain: o.Drain, Log: log,
 	}
 	doors, err := family.Choose(o.Family)
@@ -139,6 +144,14 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 		g.TrustedProxies = append(g.TrustedProxies, p)
 	}
 	return g, nil
+}
+
+// orZero returns what a flag says, or zero where it is not given.
+func orZero[T any](v *T) (zero T) {
+	if v == nil {
+		return zero
+	}
+	return *v
 }
 
 // scheme is what the port speaks.

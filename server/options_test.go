@@ -63,7 +63,7 @@ func TestFlagsWeighMoreThanEnvironmentAndFile(t *testing.T) {
 		got, want any
 	}{
 		{"listen", o.Listen, ":3"}, {"public URL", o.PublicURL, "http://{label}.env.example/"}, {"lease", o.Lease, 3 * time.Minute}, {"batch", o.Batch, 3},
-		{"answer bytes", o.AnswerBytes, 32 << 20}, {"rate", o.ClaimsPerSecond, 0.5}, {"log format", o.LogFormat, "json"}, {"no poller", o.NoPoller, 9 * time.Second}, {"queue", o.MaxQueue, 7},
+		{"answer bytes", o.AnswerBytes, 32 << 20}, {"rate", orZero(o.ClaimsPerSecond), 0.5}, {"log format", o.LogFormat, "json"}, {"no poller", o.NoPoller, 9 * time.Second}, {"queue", o.MaxQueue, 7},
 		{"keys", strings.Join(o.ClaimKeys, " "), "k1 k2"}, {"reserved", strings.Join(o.Reserved, " "), "a b"},
 	} {
 		if c.got != c.want {
@@ -121,7 +121,8 @@ func TestEveryFlagOfTheGatewayReachesIt(t *testing.T) {
 		"--max-claims=1", "--max-sessions=2", "--max-queue=3", "--max-exchanges=4", "--batch=5", "--inline-bytes=6", "--answer-bytes=7", "--target-bytes=8",
 		"--field-bytes=9", "--fields=10", "--content-rate=11", "--wait=12s", "--acknowledge=13s", "--no-poller=14s", "--answer=15s", "--lease=16s",
 		"--tombstone=17s", "--field-time=18s", "--content-grace=19s", "--idle=20s", "--preflight=21s", "--drain=22s", "--claims-per-second=23",
-		"--visits-per-second=24", "--stream=25s", "--heartbeat=26s", "--unacknowledged=27s", "--claim-keys=k",
+		"--visits-per-second=24", "--stream=25s", "--heartbeat=26s", "--unacknowledged=27s", "--claims-per-address=28", "--max-connections=29",
+		"--content-pause=30s", "--unpolled=31s", "--claim-keys=k", "--memory=64MiB",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +135,7 @@ func TestEveryFlagOfTheGatewayReachesIt(t *testing.T) {
 		g.Limits.Claims, g.Limits.Sessions, g.Limits.Queue, g.Limits.Exchanges, g.Limits.Batch, g.InlineBytes, g.AnswerBytes, g.TargetBytes, g.FieldBytes,
 		g.Fields, g.ContentRate, g.Times.Wait, g.Times.Acknowledge, g.Times.NoPoller, g.Times.Answer, g.Times.Lease, g.Times.Tombstone, g.FieldTime,
 		g.ContentGrace, g.Idle, g.Preflight, g.Drain, g.ClaimsPerSecond, g.VisitsPerSecond,
-		g.Times.Stream, g.Times.Heartbeat, g.Times.Unacknowledged,
+		g.Times.Stream, g.Times.Heartbeat, g.Times.Unacknowledged, g.Limits.AddressClaims, g.Limits.Connections, g.ContentPause, g.Times.Unpolled,
 	}
 	for i, v := range got {
 		var n int
@@ -149,6 +150,9 @@ func TestEveryFlagOfTheGatewayReachesIt(t *testing.T) {
 		if n != i+1 {
 			t.Errorf("option %d is %v, want %d", i+1, v, i+1)
 		}
+	}
+	if want := int64(32 << 20); g.Limits.Memory != want {
+		t.Errorf("memory to hold = %d, want half of --memory, %d", g.Limits.Memory, want)
 	}
 	if !slices.Equal(g.Keys, []string{"k"}) {
 		t.Errorf("keys = %v", g.Keys)

@@ -46,19 +46,28 @@ func (s *Session) answerable() error {
 // not look into it, and the caller does not change it afterwards.
 func (s *Session) Answer(id string, a *Answer) (Result, error) {
 	same := func(t tombstone) bool { return t.answer == hashAnswer(a) }
-	return s.settle(id, same, func(x *Exchange) Result {
+	var hold *Hold
+	result, err := s.settle(id, same, func(x *Exchange) Result {
 		switch {
 		case x.state == answering && hashAnswer(a) == x.parts.head:
 			return Duplicate
 		case x.state == answering:
 			return Conflict
-		case a.More:
+		}
+		// It weighs until the visitor's door has written it.
+		hold = x.hold
+		hold.Add(a.weight())
+		if a.More {
 			x.begin(a)
-		default:
+		} else {
 			x.finish(Done, a, nil)
 		}
 		return Accepted
 	})
+	if hold != nil {
+		hold.Relieve()
+	}
+	return result, err
 }
 
 // Abort gives an exchange up: the visitor gets [ErrHandlerFailed], or what was

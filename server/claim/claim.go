@@ -33,6 +33,8 @@ type Claim struct {
 	registry *Registry
 	label    string
 	prefix   string // of its exchanges' ids
+	owner    Owner
+	hold     *Hold // its own place
 
 	// mu guards all below, and the sessions and exchanges of the claim.
 	mu        sync.Mutex
@@ -47,7 +49,8 @@ type Claim struct {
 	open      int        // exchanges that have not ended
 	upgraded  int        // of them, those that upgraded their connection
 	polls     int        // open polls
-	lastPoll  time.Time  // when a poll was open last
+	polled    bool       // some poll was opened
+	lastPoll  time.Time  // when a poll was open last; when the claim was made, before one was
 	awaited   time.Time  // when a plain session ended last: its program may come again at once
 	lastID    uint64
 	ends      [4]uint64 // by Outcome
@@ -139,7 +142,11 @@ func (c *Claim) leaseLeft() time.Duration {
 	if c.polls > 0 {
 		return c.lease
 	}
-	return time.Until(c.lastPoll.Add(c.lease))
+	lease := c.lease
+	if !c.polled { // a label that nobody serves is not kept for long
+		lease = min(lease, c.registry.times.Unpolled)
+	}
+	return time.Until(c.lastPoll.Add(lease))
 }
 
 // expire ends the claim if its lease is over; else it looks again later.

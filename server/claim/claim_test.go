@@ -2,6 +2,7 @@ package claim
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -189,7 +190,7 @@ func TestALeaseAndASessionThatEndTogetherEndTheClaim(t *testing.T) {
 func TestTheTokenTakesTheLabelBack(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session(Settings{Lease: new(time.Hour), Redeliver: new(RedeliverAny)})
-		o, err := s.Open("demo", "t0", Settings{Timeout: new(time.Second)})
+		o, err := s.Open(netip.Addr{}, "demo", "t0", Settings{Timeout: new(time.Second)})
 		if err != nil || o.Created || o.Session == one || o.Session.Claim() != s.claim {
 			t.Fatalf("open again = %+v %v, want another session of the claim", o, err)
 		}
@@ -197,7 +198,7 @@ func TestTheTokenTakesTheLabelBack(t *testing.T) {
 			t.Errorf("state = %+v, want what was set, and two sessions", st)
 		}
 		for _, token := range []string{"", "t1", "t00"} {
-			if _, err := s.Open("demo", token, Settings{Lease: new(time.Second)}); !errors.Is(err, ErrLabelTaken) {
+			if _, err := s.Open(netip.Addr{}, "demo", token, Settings{Lease: new(time.Second)}); !errors.Is(err, ErrLabelTaken) {
 				t.Errorf("open with token %q: %v, want ErrLabelTaken", token, err)
 			}
 		}
@@ -216,7 +217,7 @@ func TestAChangedTokenIsTheOnlyOne(t *testing.T) {
 		if s.claim.Owns("t0") || !s.claim.Owns("t1") {
 			t.Error("the old token owns the claim, or the new one does not")
 		}
-		if _, err := s.Open("demo", "t0", Settings{}); !errors.Is(err, ErrLabelTaken) {
+		if _, err := s.Open(netip.Addr{}, "demo", "t0", Settings{}); !errors.Is(err, ErrLabelTaken) {
 			t.Errorf("open with the old token: %v, want ErrLabelTaken", err)
 		}
 		s.claim.Delete()

@@ -11,6 +11,7 @@ var (
 	ErrHandlerTimeout = errors.New("claim: no answer in time")
 	ErrHandlerFailed  = errors.New("claim: the handler gave up")
 	ErrSessionLost    = errors.New("claim: the session was lost")
+	ErrTooSlow        = errors.New("claim: the visitor was too slow")
 	// ErrVisitorGone tells a visitor's door that the exchange was abandoned.
 	ErrVisitorGone = errors.New("claim: the visitor left")
 )
@@ -23,7 +24,9 @@ var (
 	ErrBadToken      = errors.New("claim: bad token")
 	ErrLabelTaken    = errors.New("claim: label is taken")
 	ErrTooManyClaims = errors.New("claim: too many claims")
+	ErrAddressClaims = errors.New("claim: too many claims of one address")
 	ErrTooManyOpen   = errors.New("claim: too many sessions")
+	ErrNoRoom        = errors.New("claim: no memory is free for that")
 	ErrNoExchange    = errors.New("claim: no such exchange")
 	ErrTaken         = errors.New("claim: content was asked for already")
 	ErrNotAnswering  = errors.New("claim: no answer with more began")

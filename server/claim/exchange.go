@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Field is one field line of a request or an answer.
+// Field is one field line of a request or an answer. Its strings are bytes as they are
+// on the wire of HTTP.
 type Field struct{ Name, Value string }
 
 // Request is what a visitor asked. The core reads Method and Keyed; the rest it
@@ -47,6 +48,20 @@ type Answer struct {
 // between its parts is no fault.
 func (a *Answer) upgraded() bool { return a.Status == 101 }
 
+// weight is what the answer costs in memory, in bytes.
+func (a *Answer) weight() int {
+	n := len(a.Content)
+	for _, list := range [...][]Field{a.Fields, a.Trailers} {
+		for _, f := range list {
+			n += FieldWeight + len(f.Name) + len(f.Value)
+		}
+	}
+	return n
+}
+
+// FieldWeight is what a field costs in memory beside its bytes.
+const FieldWeight = 64
+
 // Outcome is the end of an exchange.
 type Outcome int
 
@@ -80,6 +95,7 @@ type Exchange struct {
 	claim *Claim
 	id    string
 	begun time.Time
+	hold  *Hold
 	// request is set by Do, before any session can see the exchange.
 	request *Request
 
@@ -95,8 +111,8 @@ type Exchange struct {
 	entered time.Time     // when it was queued first
 	queued  time.Time     // when it was queued last
 	given   time.Time     // when it was delivered first
-	timeout time.Duration
-	fetched bool // its content was asked for
+	timeout time.Duration // it does not change
+	fetched bool          // its content was asked for
 	// rejected says that it failed for the visitor's fault after it was handed over.
 	rejected bool
 	parts    *parts // of a streamed answer
@@ -139,14 +155,20 @@ func (x *Exchange) Claim() *Claim { return x.claim }
 // Begin opens an exchange whose request the visitor still sends. It fails with
 // a [*Failure] at once where no session lives or a bound is reached. Whoever
 // began an exchange ends it with [Exchange.Do] or [Exchange.Fail].
-func (c *Claim) Begin() (*Exchange, error) {
-	x := &Exchange{claim: c, begun: time.Now(), ready: make(chan struct{}), news: make(chan struct{}, 1)}
+//
+// The exchange, its request, and what comes of the answer until the visitor has it,
+// are held by h, which is the caller's to close afterwards. Where places are short, an
+// exchange that waits for its visitor makes room (see [Exchange.Evict]).
+func (c *Claim) Begin(h *Hold) (*Exchange, error) {
+	c.Charge(h)
+	c.makeRoom()
+	x := &Exchange{claim: c, hold: h, begun: time.Now(), ready: make(chan struct{}), news: make(chan struct{}, 1)}
+	placed := h.Enter(Exchanges)
 	c.mu.Lock()
 	c.lastID++
 	x.id = c.exchangeID(c.lastID)
 	x.timeout = c.timeout
 	c.open++
-	opened := c.registry.open.Add(1)
 	var why error
 	switch {
 	case c.gone != nil:
@@ -155,7 +177,7 @@ func (c *Claim) Begin() (*Exchange, error) {
 		why = ErrDraining
 	case len(c.sessions) == 0 && time.Since(c.awaited) >= c.registry.times.NoPoller:
 		why = ErrNoHandler
-	case c.open > c.registry.limits.Queue, opened > int64(c.registry.limits.Exchanges):
+	case c.open > c.registry.limits.Queue, !placed:
 		why = ErrQueueFull
 	}
 	if why != nil {
@@ -166,6 +188,33 @@ func (c *Claim) Begin() (*Exchange, error) {
 		return nil, x.end()
 	}
 	return x, nil
+}
+
+// makeRoom ends the exchange that has waited longest for its visitor, where the claim has
+// no room for another.
+func (c *Claim) makeRoom() {
+	c.mu.Lock()
+	full := c.open >= c.registry.limits.Queue
+	c.mu.Unlock()
+	if full {
+		c.registry.budget.relieve(Exchanges, &c.owner, 0)
+	}
+}
+
+// Timeout returns how long the visitor waits for the answer, see [Settings].
+func (x *Exchange) Timeout() time.Duration { return x.timeout }
+
+// Evict ends an exchange because its visitor is slow and others need its place. The
+// session that has it is told. It reports whether the exchange had not ended before.
+func (x *Exchange) Evict() bool {
+	x.claim.mu.Lock()
+	defer x.claim.mu.Unlock()
+	if x.state == ended {
+		return false
+	}
+	x.rejected = true
+	x.drop(Failed, ErrTooSlow)
+	return true
 }
 
 // TakesUpgrade tells whether one more connection may be upgraded. They have half of
@@ -309,9 +358,25 @@ func (x *Exchange) remaining(now time.Time) time.Duration {
 		}
 		return until.Sub(now)
 	case delivered, running:
-		return x.given.Add(x.timeout).Sub(now)
+		return x.timeFrom(now).Add(x.timeout).Sub(now)
 	}
 	return 0
+}
+
+// timeFrom is since when the time for the answer counts: the first delivery, or when the
+// visitor last sent of the content that the session fetches. While the gateway waits for
+// that the time is the visitor's, and stands still. The caller holds claim.mu.
+func (x *Exchange) timeFrom(now time.Time) time.Time {
+	if !x.fetched {
+		return x.given
+	}
+	if x.hold.waiting.Load() != 0 {
+		return now
+	}
+	if moved := x.hold.movedAt(); moved.After(x.given) {
+		return moved
+	}
+	return x.given
 }
 
 // overdue ends x if its time is over, else gives how long it still has. [Exchange.Next]
@@ -388,7 +453,7 @@ func (x *Exchange) finish(o Outcome, a *Answer, f *Failure) bool {
 	}
 	x.state, x.outcome, x.failure = ended, o, f
 	c.open--
-	c.registry.open.Add(-1)
+	x.hold.exit(Exchanges)
 	c.ends[o]++
 	if streamed {
 		x.parts.come()

@@ -2,6 +2,7 @@ package claim
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -14,7 +15,7 @@ import (
 func TestAnExchangeIsReceivingUntilDo(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
-		x, err := s.claim.Begin()
+		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package claim
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -53,7 +54,7 @@ func inScene(t *testing.T, o Options, test func(t *testing.T, s *scene)) {
 // session opens a session of demo.
 func (s *scene) session(set ...Settings) *Session {
 	s.t.Helper()
-	o, err := s.Open("demo", "t0", append(set, Settings{})[0])
+	o, err := s.Open(netip.Addr{}, "demo", "t0", append(set, Settings{})[0])
 	if err != nil {
 		s.t.Fatalf("open: %v", err)
 	}
@@ -78,7 +79,7 @@ func (s *scene) request(req *Request) *visit {
 	s.t.Helper()
 	ctx, leave := context.WithCancel(context.Background())
 	v := &visit{s: s, leave: leave, done: make(chan struct{})}
-	if v.x, v.err = s.claim.Begin(); v.err != nil {
+	if v.x, v.err = s.claim.Begin(s.Budget().Open(netip.Addr{})); v.err != nil {
 		close(v.done)
 		leave()
 		return v

@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -169,7 +170,7 @@ func (s *Session) outstays() bool {
 // cursor that it is at, and that the gateway forgot or ended. Where it lives, that is
 // given. It claims and fails as [Registry.Open] does, and with [ErrBadCursor], and
 // with [ErrNoSession] where the id is not the door's to give.
-func (r *Registry) Resume(door, label, token, id, cursor string) (*Opened, error) {
+func (r *Registry) Resume(from netip.Addr, door, label, token, id, cursor string) (*Opened, error) {
 	if len(id) != len(randomName()) || strings.ContainsFunc(id, func(c rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz234567", c) }) {
 		return nil, ErrBadCursor
 	}
@@ -177,7 +178,7 @@ func (r *Registry) Resume(door, label, token, id, cursor string) (*Opened, error
 	if err != nil {
 		return nil, err
 	}
-	return r.enter(label, token, Settings{}, &Session{id: id, door: door, given: n})
+	return r.enter(from, label, token, Settings{}, &Session{id: id, door: door, given: n})
 }
 
 // Place makes up an id for [Registry.Resume] of a session that nobody has, and its

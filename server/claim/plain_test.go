@@ -2,6 +2,7 @@ package claim
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -132,20 +133,20 @@ func TestASessionIsResumed(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		p := s.plain()
 		id, at := p.ID(), "7-"+p.ID()[:6]
-		if o, err := s.Resume("old", "demo", "t0", id, at); err != nil || o.Session != p {
+		if o, err := s.Resume(netip.Addr{}, "old", "demo", "t0", id, at); err != nil || o.Session != p {
 			t.Errorf("resume what lives = %v, want the same", err)
 		}
-		if _, err := s.Resume("other", "demo", "t0", id, at); !errors.Is(err, ErrNoSession) {
+		if _, err := s.Resume(netip.Addr{}, "other", "demo", "t0", id, at); !errors.Is(err, ErrNoSession) {
 			t.Errorf("resume of another door = %v, want ErrNoSession", err)
 		}
-		if _, err := s.Resume("old", "demo", "t1", id, at); !errors.Is(err, ErrLabelTaken) {
+		if _, err := s.Resume(netip.Addr{}, "old", "demo", "t1", id, at); !errors.Is(err, ErrLabelTaken) {
 			t.Errorf("resume with another token = %v, want ErrLabelTaken", err)
 		}
-		if _, err := s.Resume("old", "stranger", "t1", id, at); !errors.Is(err, ErrNoSession) {
+		if _, err := s.Resume(netip.Addr{}, "old", "stranger", "t1", id, at); !errors.Is(err, ErrNoSession) {
 			t.Errorf("resume under another label = %v, want ErrNoSession", err)
 		}
 		time.Sleep(2 * time.Minute)
-		o, err := s.Resume("old", "demo", "t0", id, at)
+		o, err := s.Resume(netip.Addr{}, "old", "demo", "t0", id, at)
 		if err != nil || o.Session == p || o.Session.ID() != id || !o.Created {
 			t.Fatalf("resume after the lease = %+v %v", o, err)
 		}
@@ -171,12 +172,12 @@ func TestASessionIsResumed(t *testing.T) {
 		for _, c := range []struct{ id, cursor string }{
 			{"", "0-"}, {"short", "0-short"}, {id[:25] + "A", at}, {id[:25] + "/", at}, {id, "x-" + id[:6]}, {id, "07-" + id[:6]}, {id, "7"}, {id, "9999999999999999999-" + id[:6]}, {id, "-1-" + id[:6]},
 		} {
-			if _, err := s.Resume("old", "demo", "t0", c.id, c.cursor); !errors.Is(err, ErrBadCursor) {
+			if _, err := s.Resume(netip.Addr{}, "old", "demo", "t0", c.id, c.cursor); !errors.Is(err, ErrBadCursor) {
 				t.Errorf("resume %q %q = %v, want ErrBadCursor", c.id, c.cursor, err)
 			}
 		}
 		fresh, first := Place()
-		if o, err := s.Resume("old", "demo", "t0", fresh, first); err != nil || o.Session.Cursor() != first {
+		if o, err := s.Resume(netip.Addr{}, "old", "demo", "t0", fresh, first); err != nil || o.Session.Cursor() != first {
 			t.Errorf("a fresh place = %v", err)
 		}
 	})
@@ -186,7 +187,7 @@ func TestAFullClaimResumesNothing(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Sessions: 1}}, func(t *testing.T, s *scene) {
 		s.session()
 		id, first := Place()
-		if _, err := s.Resume("old", "demo", "t0", id, first); !errors.Is(err, ErrTooManyOpen) {
+		if _, err := s.Resume(netip.Addr{}, "old", "demo", "t0", id, first); !errors.Is(err, ErrTooManyOpen) {
 			t.Errorf("resume = %v, want ErrTooManyOpen", err)
 		}
 		if s.Session("demo", id) != nil {

@@ -129,14 +129,25 @@ func (p *poll) wait(ctx context.Context, d time.Duration, r *Registry) (over boo
 func (s *Session) openPoll(cursor *string) (*poll, error) {
 	c := s.claim
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	p, err := s.openPollLocked(cursor)
+	first := err == nil && !c.polled
+	c.polled = c.polled || first
+	c.mu.Unlock()
+	if first { // the store is to know that the claim is in use
+		c.registry.persist(c.label)
+	}
+	return p, err
+}
+
+// openPollLocked is openPoll. The caller holds claim.mu.
+func (s *Session) openPollLocked(cursor *string) (*poll, error) {
 	if s.gone != nil {
 		return nil, s.gone
 	}
 	if err := s.acknowledge(cursor); err != nil {
 		return nil, err
 	}
-	if c.registry.isDraining() {
+	if s.claim.registry.isDraining() {
 		return nil, ErrDraining
 	}
 	return s.newPoll(), nil

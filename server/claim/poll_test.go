@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -77,7 +78,7 @@ func TestAPollThatYieldsLosesNothing(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		older := park(one, new(one.Cursor()), time.Minute)
-		x, err := s.claim.Begin()
+		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +121,7 @@ func TestAPollWhoseVisitorLeftWaitsOn(t *testing.T) {
 		one := s.session()
 		p := park(one, nil, 20*time.Second)
 		time.Sleep(time.Second)
-		x, err := s.claim.Begin()
+		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +146,7 @@ func TestAPollerWhoLeavesGivesBack(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, two := s.session(), s.session()
 		p := park(one, nil, time.Minute)
-		x, err := s.claim.Begin()
+		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +176,7 @@ func TestWhatIsGivenBackWakesAnotherPoll(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, two := s.session(), s.session()
 		p1, p2 := park(one, nil, time.Minute), park(two, nil, time.Minute)
-		x, err := s.claim.Begin()
+		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package claim
 import (
 	"container/list"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -42,6 +43,8 @@ type Record struct {
 	Lease     time.Duration
 	Timeout   time.Duration
 	Redeliver Redeliver
+	// Unpolled says that nobody polled yet.
+	Unpolled bool
 }
 
 // Ended describes an exchange that has ended.
@@ -83,10 +86,9 @@ type Registry struct {
 	// storing is held while the store is written.
 	storing sync.Mutex
 
-	count   atomic.Int64 // claims
 	serving atomic.Int64 // live sessions
 	polls   atomic.Int64 // open polls
-	open    atomic.Int64 // exchanges that have not ended
+	budget  *Budget
 
 	draining  chan struct{} // closed when the gateway stops
 	drainOnce sync.Once
@@ -97,11 +99,17 @@ func New(o Options) *Registry {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Registry{
+	r := &Registry{
 		times: o.Times.withDefaults(), limits: o.Limits.withDefaults(), options: o,
 		draining: make(chan struct{}),
 	}
+	l := r.limits
+	r.budget = NewBudget(Amounts{Memory: l.Memory, Exchanges: int64(l.Exchanges), Connections: int64(l.Connections), Claims: int64(l.Claims)})
+	return r
 }
+
+// Budget returns what there is of memory and places.
+func (r *Registry) Budget() *Budget { return r.budget }
 
 // Times gives the durations in force.
 func (r *Registry) Times() Times { return r.times }
@@ -122,16 +130,17 @@ type Opened struct {
 
 // Open claims label, or a label of the registry's choice where it is empty,
 // with token, or a token of the registry's choice where it is empty, and opens
-// a session. Whoever shows the token of a claim gets a session of it.
+// a session. Whoever shows the token of a claim gets a session of it. A new claim
+// counts for the address from; the zero value is no address.
 //
-// It fails with [ErrBadLabel], [ErrBadToken], [ErrLabelTaken],
-// [ErrTooManyClaims], [ErrTooManyOpen] and [ErrDraining].
-func (r *Registry) Open(label, token string, s Settings) (*Opened, error) {
-	return r.enter(label, token, s, nil)
+// It fails with [ErrBadLabel], [ErrBadToken], [ErrLabelTaken], [ErrTooManyClaims],
+// [ErrAddressClaims], [ErrTooManyOpen] and [ErrDraining].
+func (r *Registry) Open(from netip.Addr, label, token string, s Settings) (*Opened, error) {
+	return r.enter(from, label, token, s, nil)
 }
 
 // enter is Open with a session that is resumed, or nil for a new one.
-func (r *Registry) enter(label, token string, s Settings, resumed *Session) (*Opened, error) {
+func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resumed *Session) (*Opened, error) {
 	switch {
 	case r.isDraining():
 		return nil, ErrDraining
@@ -144,7 +153,7 @@ func (r *Registry) enter(label, token string, s Settings, resumed *Session) (*Op
 	}
 	s.Token = nil
 	for {
-		c, created, err := r.claim(label, &token, s)
+		c, created, err := r.claim(from, label, &token, s)
 		if err != nil {
 			return nil, err
 		}
@@ -165,7 +174,7 @@ func (r *Registry) enter(label, token string, s Settings, resumed *Session) (*Op
 
 // claim finds the claim of a label, or makes it; it mints a token where none is
 // shown.
-func (r *Registry) claim(label string, token *string, s Settings) (c *Claim, created bool, err error) {
+func (r *Registry) claim(from netip.Addr, label string, token *string, s Settings) (c *Claim, created bool, err error) {
 	if c := r.Lookup(label); c != nil {
 		return c, false, nil
 	}
@@ -181,21 +190,41 @@ func (r *Registry) claim(label string, token *string, s Settings) (c *Claim, cre
 	} else if c := r.Lookup(label); c != nil {
 		return c, false, nil
 	}
-	if r.count.Load() >= int64(r.limits.Claims) {
-		return nil, false, ErrTooManyClaims
+	hold, err := r.holdClaim(from)
+	if err != nil {
+		return nil, false, err
 	}
 	c = r.newClaim(Record{
 		Label: label, Token: HashToken(*token),
-		Lease: r.times.Lease, Timeout: r.times.Answer, Redeliver: RedeliverIdempotent,
-	})
+		Lease: r.times.Lease, Timeout: r.times.Answer, Redeliver: RedeliverIdempotent, Unpolled: true,
+	}, hold)
 	c.apply(s)
+	c.Charge(hold)
 	r.add(c)
 	return c, true, nil
 }
 
-func (r *Registry) newClaim(rec Record) *Claim {
+// claimWeight is what a claim and its sessions cost in memory, in bytes, without what they
+// remember.
+const claimWeight = 4 << 10
+
+// holdClaim takes the place of a new claim, which counts for an address.
+func (r *Registry) holdClaim(from netip.Addr) (*Hold, error) {
+	h := r.budget.Open(from)
+	if o := h.owners[0].Load(); o != nil && o.Held(Claims) >= int64(r.limits.AddressClaims) {
+		h.Close()
+		return nil, ErrAddressClaims
+	}
+	if !h.Enter(Claims) || !h.Grow(claimWeight) {
+		h.Close()
+		return nil, ErrTooManyClaims
+	}
+	return h, nil
+}
+
+func (r *Registry) newClaim(rec Record, hold *Hold) *Claim {
 	c := &Claim{
-		registry: r, label: rec.Label, prefix: randomName()[:10] + "-", queue: list.New(),
+		registry: r, label: rec.Label, hold: hold, polled: !rec.Unpolled, prefix: randomName()[:10] + "-", queue: list.New(),
 		token: rec.Token, lease: rec.Lease, timeout: rec.Timeout, redeliver: rec.Redeliver,
 		lastPoll: time.Now(),
 	}
@@ -206,10 +235,9 @@ func (r *Registry) newClaim(rec Record) *Claim {
 // add lists c and starts its lease. The caller holds r.mu.
 func (r *Registry) add(c *Claim) {
 	c.mu.Lock()
-	c.leaseEnd.arm(c.lease)
+	c.leaseEnd.arm(c.leaseLeft())
 	c.mu.Unlock()
 	r.claims.Store(c.label, c)
-	r.count.Add(1)
 }
 
 // Restore puts a claim back that a store kept, with a new lease. It is called
@@ -217,7 +245,12 @@ func (r *Registry) add(c *Claim) {
 func (r *Registry) Restore(rec Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.add(r.newClaim(rec))
+	h := r.budget.Open(netip.Addr{})
+	h.Enter(Claims)
+	h.Add(claimWeight)
+	c := r.newClaim(rec, h)
+	c.Charge(h)
+	r.add(c)
 }
 
 // errEndedMeanwhile tells Open to look again.
@@ -306,7 +339,7 @@ type Stats struct{ Claims, Sessions, Polls, Exchanges int }
 
 // Stats gives the counts of the moment.
 func (r *Registry) Stats() Stats {
-	return Stats{int(r.count.Load()), int(r.serving.Load()), int(r.polls.Load()), int(r.open.Load())}
+	return Stats{int(r.budget.Held(Claims)), int(r.serving.Load()), int(r.polls.Load()), int(r.budget.Held(Exchanges))}
 }
 
 // Drain lets nothing new in: what is queued fails with [ErrDraining], polls end
@@ -369,10 +402,10 @@ func (r *Registry) isDraining() bool {
 // that they can answer what they hold and learn why.
 func (r *Registry) forget(c *Claim, sessions []*Session, why error) {
 	r.mu.Lock()
-	if r.claims.CompareAndDelete(c.label, c) {
-		r.count.Add(-1)
-	}
+	r.claims.CompareAndDelete(c.label, c)
 	r.mu.Unlock()
+	c.hold.exit(Claims)
+	time.AfterFunc(r.times.Tombstone, c.hold.Close) // what its sessions remember is held until then
 	r.persist(c.label)
 	r.options.Log.Info("claim ended", "label", c.label, "reason", strings.TrimPrefix(why.Error(), "claim: "))
 	for _, s := range sessions {
@@ -407,7 +440,7 @@ func (r *Registry) persist(label string) {
 		return
 	}
 	c.mu.Lock()
-	rec := Record{c.label, c.token, c.lease, c.timeout, c.redeliver}
+	rec := Record{c.label, c.token, c.lease, c.timeout, c.redeliver, !c.polled}
 	c.mu.Unlock()
 	r.options.Store.Save(rec)
 }

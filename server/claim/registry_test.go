@@ -3,6 +3,7 @@ package claim
 import (
 	"errors"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -15,7 +16,7 @@ func TestAClaimOfNothingGetsALabelAndAToken(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		seen := map[string]bool{}
 		for range 50 {
-			o, err := s.Open("", "", Settings{})
+			o, err := s.Open(netip.Addr{}, "", "", Settings{})
 			if err != nil || !o.Created {
 				t.Fatalf("open = %+v %v", o, err)
 			}
@@ -41,12 +42,12 @@ func TestWhatCannotBeClaimed(t *testing.T) {
 			{strings.Repeat("a", 64), "", ErrBadLabel}, {"demo", "a b", ErrBadToken}, {"demo", strings.Repeat("a", 257), ErrBadToken},
 			{"demo", "a\n", ErrBadToken}, {"demo", "ä", ErrBadToken},
 		} {
-			if _, err := s.Open(c.label, c.token, Settings{}); !errors.Is(err, c.want) {
+			if _, err := s.Open(netip.Addr{}, c.label, c.token, Settings{}); !errors.Is(err, c.want) {
 				t.Errorf("open %q %q: %v, want %v", c.label, c.token, err, c.want)
 			}
 		}
 		for _, label := range []string{"a", "0", "a-b", "ab-c", strings.Repeat("a", 63)} {
-			if _, err := s.Open(label, "", Settings{}); err != nil {
+			if _, err := s.Open(netip.Addr{}, label, "", Settings{}); err != nil {
 				t.Errorf("open %q: %v", label, err)
 			}
 		}
@@ -57,17 +58,17 @@ func TestWhatCannotBeClaimed(t *testing.T) {
 }
 
 func TestBoundsOfTheRegistry(t *testing.T) {
-	inScene(t, Options{Limits: Limits{Claims: 2, Sessions: 2, Queue: 2, Exchanges: 3}}, func(t *testing.T, s *scene) {
+	inScene(t, Options{Limits: Limits{Claims: 2, Sessions: 2, Queue: 2, Exchanges: 4}}, func(t *testing.T, s *scene) {
 		one := s.session()
 		s.session()
-		if _, err := s.Open("demo", "t0", Settings{}); !errors.Is(err, ErrTooManyOpen) {
+		if _, err := s.Open(netip.Addr{}, "demo", "t0", Settings{}); !errors.Is(err, ErrTooManyOpen) {
 			t.Errorf("third session: %v, want ErrTooManyOpen", err)
 		}
-		other, err := s.Open("other", "", Settings{})
+		other, err := s.Open(netip.Addr{}, "other", "", Settings{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Open("third", "", Settings{}); !errors.Is(err, ErrTooManyClaims) {
+		if _, err := s.Open(netip.Addr{}, "third", "", Settings{}); !errors.Is(err, ErrTooManyClaims) {
 			t.Errorf("third claim: %v, want ErrTooManyClaims", err)
 		}
 		a, b := s.visit("GET"), s.visit("GET")
@@ -90,7 +91,7 @@ func TestBoundsOfTheRegistry(t *testing.T) {
 			t.Errorf("open exchanges = %d, want 0", n)
 		}
 		other.Session.Claim().Delete()
-		if _, err := s.Open("third", "", Settings{}); err != nil {
+		if _, err := s.Open(netip.Addr{}, "third", "", Settings{}); err != nil {
 			t.Errorf("a claim after one ended: %v", err)
 		}
 	})
@@ -112,7 +113,7 @@ func TestDrainLetsNothingNewIn(t *testing.T) {
 		one := s.session()
 		held, waits := s.visit("POST"), s.visit("POST")
 		s.one(one, nil)
-		receives, err := s.claim.Begin()
+		receives, err := s.claim.Begin(s.Budget().Open(netip.Addr{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +127,7 @@ func TestDrainLetsNothingNewIn(t *testing.T) {
 		if _, err := one.Poll(t.Context(), nil, time.Minute, 0); !errors.Is(err, ErrDraining) {
 			t.Errorf("poll: %v, want ErrDraining", err)
 		}
-		if _, err := s.Open("new", "", Settings{}); !errors.Is(err, ErrDraining) {
+		if _, err := s.Open(netip.Addr{}, "new", "", Settings{}); !errors.Is(err, ErrDraining) {
 			t.Errorf("open: %v, want ErrDraining", err)
 		}
 		held.pending()
@@ -206,17 +207,22 @@ func TestTheStoreFollowsTheClaims(t *testing.T) {
 	m := &memory{kept: map[string]Record{}}
 	inScene(t, Options{Store: m}, func(t *testing.T, s *scene) {
 		s.session(Settings{Lease: new(time.Hour)})
-		want := Record{"demo", HashToken("t0"), time.Hour, time.Minute, RedeliverIdempotent}
+		want := Record{"demo", HashToken("t0"), time.Hour, time.Minute, RedeliverIdempotent, true}
 		if got := m.record(); got != want {
 			t.Errorf("kept = %+v, want %+v", got, want)
 		}
-		s.session(Settings{Redeliver: new(RedeliverKeyed)})
+		poll := s.session(Settings{Redeliver: new(RedeliverKeyed)})
 		if err := s.claim.Change(Settings{Token: new("t1"), Timeout: new(time.Second)}); err != nil {
 			t.Fatal(err)
 		}
-		want = Record{"demo", HashToken("t1"), time.Hour, time.Second, RedeliverKeyed}
+		want = Record{"demo", HashToken("t1"), time.Hour, time.Second, RedeliverKeyed, true}
 		if got := m.record(); got != want {
 			t.Errorf("kept = %+v, want %+v", got, want)
+		}
+		s.take(poll, nil)
+		want.Unpolled = false
+		if got := m.record(); got != want {
+			t.Errorf("kept after a poll = %+v, want %+v", got, want)
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
@@ -228,12 +234,12 @@ func TestTheStoreFollowsTheClaims(t *testing.T) {
 
 func TestARestoredClaimBelongsToItsToken(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
-		s.Restore(Record{"demo", HashToken("t0"), 5 * time.Second, time.Second, RedeliverAny})
-		if _, err := s.Open("demo", "t1", Settings{}); !errors.Is(err, ErrLabelTaken) {
+		s.Restore(Record{"demo", HashToken("t0"), 5 * time.Second, time.Second, RedeliverAny, false})
+		if _, err := s.Open(netip.Addr{}, "demo", "t1", Settings{}); !errors.Is(err, ErrLabelTaken) {
 			t.Errorf("open with another token: %v, want ErrLabelTaken", err)
 		}
 		time.Sleep(4 * time.Second)
-		o, err := s.Open("demo", "t0", Settings{})
+		o, err := s.Open(netip.Addr{}, "demo", "t0", Settings{})
 		if err != nil || o.Created {
 			t.Fatalf("open = %+v %v, want the claim that was there", o, err)
 		}
@@ -251,7 +257,7 @@ func TestTokensAndIdsAreNotLogged(t *testing.T) {
 	var log strings.Builder
 	o := Options{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	inScene(t, o, func(t *testing.T, s *scene) {
-		one, err := s.Open("demo", "secret-token", Settings{})
+		one, err := s.Open(netip.Addr{}, "demo", "secret-token", Settings{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -187,11 +187,13 @@ func (s *Session) lose() {
 	s.claim.requeue(moving)
 }
 
-// giveUp ends the upgraded connections that the session still holds when nobody can
+// giveUp forgets what an ended session remembers, and ends the upgraded connections that the session still holds when nobody can
 // answer it any more. Nothing else would: there is no time between their parts.
 func (s *Session) giveUp() {
 	s.claim.mu.Lock()
 	defer s.claim.mu.Unlock()
+	for s.dropTombstone() {
+	}
 	for _, x := range s.holding() {
 		if x.state == answering && x.answer.upgraded() {
 			x.fail(ErrSessionLost)

@@ -15,6 +15,7 @@ type parts struct {
 	seq    int           // of the last part taken
 	chunks [][]byte      // not given to the visitor yet
 	size   int           // of chunks
+	taking int           // bytes that the visitor's door has and writes
 	total  int           // bytes of the beginning and of all parts
 	last   bool          // no part comes any more
 	raw    bool          // a [Session.Stream] has begun
@@ -52,7 +53,7 @@ func (x *Exchange) begin(a *Answer) {
 	if a.upgraded() {
 		x.claim.upgraded++
 	}
-	x.parts = &parts{head: hashAnswer(a), total: len(a.Content), came: make(chan struct{}, 1), moved: time.Now()}
+	x.parts = &parts{taking: len(a.Content), head: hashAnswer(a), total: len(a.Content), came: make(chan struct{}, 1), moved: time.Now()}
 	close(x.ready)
 }
 
@@ -68,12 +69,15 @@ func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
 	defer timer.Stop()
 	c.mu.Lock()
 	p.moved = time.Now() // the visitor's own slowness is over
+	x.hold.Shrink(p.taking)
+	p.taking = 0
 	c.mu.Unlock()
 	for {
 		c.mu.Lock()
 		switch {
 		case len(p.chunks) > 0:
 			chunks := p.chunks
+			p.taking = p.size
 			p.chunks, p.size = nil, 0
 			p.makeRoom()
 			c.mu.Unlock()
@@ -204,6 +208,7 @@ func (x *Exchange) push(part Part) {
 		p.chunks = append(p.chunks, part.Content)
 		p.size += len(part.Content)
 		p.total += len(part.Content)
+		x.hold.Add(len(part.Content))
 	}
 	p.moved = time.Now()
 	if !part.More {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -44,7 +45,7 @@ func newCrowd() *crowd {
 // visit sends one request, whose answer must be its own.
 func (c *crowd) visit(to *Claim, rnd *rand.Rand) {
 	c.begun.Add(1)
-	x, err := to.Begin()
+	x, err := to.Begin(c.Budget().Open(netip.Addr{}))
 	if err != nil {
 		c.refused.Add(1)
 		return
@@ -134,7 +135,7 @@ func (c *crowd) stream(s *Session, id, target string, rnd *rand.Rand) {
 // serve polls and answers as one program that is at times slow, dead or gone.
 func (c *crowd) serve(ctx context.Context, label string, rnd *rand.Rand) {
 	for ctx.Err() == nil {
-		o, err := c.Open(label, "t0", Settings{Redeliver: new(RedeliverAny)})
+		o, err := c.Open(netip.Addr{}, label, "t0", Settings{Redeliver: new(RedeliverAny)})
 		if err != nil {
 			time.Sleep(time.Millisecond)
 			continue

@@ -1,6 +1,9 @@
 package claim
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Times are the durations that the core keeps. Zero means the default.
 type Times struct {
@@ -27,6 +30,9 @@ type Times struct {
 	// Lease is how long a claim lives while nobody polls, where the claim does
 	// not say. Default 60 s.
 	Lease time.Duration
+	// Unpolled is how long a claim lives that was never polled, whatever its lease.
+	// Default 60 s.
+	Unpolled time.Duration
 	// Tombstone is how long ids of ended exchanges and ended sessions are
 	// remembered. Default 2 min.
 	Tombstone time.Duration
@@ -50,6 +56,7 @@ func (t Times) withDefaults() Times {
 	set(&t.Answer, 60*time.Second)
 	set(&t.Part, 60*time.Second)
 	set(&t.Lease, 60*time.Second)
+	set(&t.Unpolled, 60*time.Second)
 	set(&t.Tombstone, 2*time.Minute)
 	set(&t.Spread, 2*time.Second)
 	return t
@@ -60,12 +67,19 @@ func (t Times) withDefaults() Times {
 type Limits struct {
 	// Claims is the most claims of the gateway. Default 100,000.
 	Claims int
+	// AddressClaims is the most claims that count for one address. Default no bound.
+	AddressClaims int
 	// Sessions is the most live sessions of one claim. Default 64.
 	Sessions int
 	// Queue is the most open exchanges of one claim. Default 1,024.
 	Queue int
 	// Exchanges is the most open exchanges of the gateway. Default 16,384.
 	Exchanges int
+	// Memory is what all that strangers and programs have the gateway keep may weigh,
+	// in bytes, see [Budget]. Default no bound.
+	Memory int64
+	// Connections is the most connections. Default 32,768.
+	Connections int
 	// Batch is the most messages of one poll. Default 64.
 	Batch int
 	// Tombstones is the most ids of ended exchanges that a session remembers.
@@ -79,13 +93,15 @@ func (l Limits) withDefaults() Limits {
 		case *n == 0:
 			*n = to
 		case *n < 0:
-			*n = int(^uint(0) >> 1)
+			*n = math.MaxInt
 		}
 	}
 	set(&l.Claims, 100_000)
 	set(&l.Sessions, 64)
 	set(&l.Queue, 1_024)
 	set(&l.Exchanges, 16_384)
+	set(&l.Connections, 32_768)
+	set(&l.AddressClaims, math.MaxInt)
 	set(&l.Batch, 64)
 	set(&l.Tombstones, 16_384)
 	return l

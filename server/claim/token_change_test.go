@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,7 +12,7 @@ func TestAChangedTokenEndsOpenPolls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := New(Options{})
 		defer r.Close()
-		o, err := r.Open("demo", "old", Settings{})
+		o, err := r.Open(netip.Addr{}, "demo", "old", Settings{})
 		if err != nil {
 			t.Fatal(err)
 		}

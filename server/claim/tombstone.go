@@ -2,16 +2,21 @@ package claim
 
 import (
 	"hash/maphash"
+	"slices"
 	"time"
 )
 
 // tombstones remember how exchanges that a session held have ended, so that an
-// answer sent again is known as such. The oldest fall out by time and by count.
+// answer sent again is known as such. The oldest fall out by time, by count, and
+// where memory is short.
 type tombstones struct {
 	byID  map[string]tombstone
-	order []string // ring, oldest at head once it is full
+	order []string // oldest first; those before head fell out
 	head  int
 }
+
+// tombstoneWeight is what one costs in memory, in bytes.
+const tombstoneWeight = 192
 
 type tombstone struct {
 	at     time.Time
@@ -29,20 +34,47 @@ func (s *Session) remember(x *Exchange, a *Answer, o Outcome) {
 	if x.parts != nil {
 		answer, parts = x.parts.head, x.parts.seq
 	}
-	limit := s.claim.registry.limits.Tombstones
-	t := &s.tombs
+	r, now, t := s.claim.registry, time.Now(), &s.tombs
+	for oldest, ok := t.oldest(); ok && (len(t.byID) >= r.limits.Tombstones || now.Sub(oldest.at) > r.times.Tombstone); oldest, ok = t.oldest() {
+		s.dropTombstone()
+	}
+	for !s.claim.hold.tryGrow(tombstoneWeight) {
+		if !s.dropTombstone() {
+			return // it is unknown then
+		}
+	}
 	if t.byID == nil {
 		t.byID = make(map[string]tombstone)
 	}
-	if len(t.order) < limit {
-		t.order = append(t.order, id)
-	} else {
-		s.unnumber(t.order[t.head], t.byID[t.order[t.head]].number)
-		delete(t.byID, t.order[t.head])
-		t.order[t.head] = id
-		t.head = (t.head + 1) % limit
+	t.order = append(t.order, id)
+	t.byID[id] = tombstone{at: now, number: x.number, answer: answer, parts: parts, ended: o, late: x.unheard(o)}
+}
+
+// oldest returns the tombstone that falls out next.
+func (t *tombstones) oldest() (one tombstone, ok bool) {
+	if t.head == len(t.order) {
+		return one, false
 	}
-	t.byID[id] = tombstone{at: time.Now(), number: x.number, answer: answer, parts: parts, ended: o, late: x.unheard(o)}
+	return t.byID[t.order[t.head]], true
+}
+
+// dropTombstone forgets the oldest, and reports whether there was one. The caller holds
+// claim.mu.
+func (s *Session) dropTombstone() bool {
+	t := &s.tombs
+	oldest, ok := t.oldest()
+	if !ok {
+		return false
+	}
+	id := t.order[t.head]
+	s.unnumber(id, oldest.number)
+	delete(t.byID, id)
+	if t.head++; t.head >= len(t.order)/2 { // so that the list moves once for as many as it has
+		t.order = slices.Delete(t.order, 0, t.head)
+		t.head = 0
+	}
+	s.claim.hold.Shrink(tombstoneWeight)
+	return true
 }
 
 // judge tells what a message for an ended exchange is; same tells whether it

@@ -87,7 +87,7 @@ func (d *comet) open(r *http.Request) (*claim.Session, error) {
 // take takes the response that r carries, if any. One to an event that is over, or not
 // known, is left: the program cannot help it.
 func (d *comet) take(w http.ResponseWriter, r *http.Request, c *claim.Claim) error {
-	content, done, err := d.g.ReadAnswer(w, r)
+	content, done, err := d.g.ReadAnswer(w, r, c)
 	if err != nil {
 		return err
 	}

@@ -31,9 +31,9 @@ type event struct {
 
 func newEvent(x *claim.Exchange, content []byte) *event {
 	asked := x.Request()
-	e := &event{ID: x.ID(), Method: asked.Method, Target: asked.Target, Version: "PTTH/0.9", Fields: [][2]string{}}
+	e := &event{ID: x.ID(), Method: asked.Method, Target: gateway.Characters(asked.Target), Version: "PTTH/0.9", Fields: [][2]string{}}
 	for _, f := range asked.Fields {
-		e.Fields = append(e.Fields, [2]string{f.Name, f.Value})
+		e.Fields = append(e.Fields, [2]string{f.Name, gateway.Characters(f.Value)})
 	}
 	if utf8.Valid(content) {
 		e.Body = string(content)
@@ -78,6 +78,9 @@ type responseMembers struct {
 func responseOf(content []byte) (*eventResponse, error) {
 	if len(bytes.TrimSpace(content)) == 0 {
 		return nil, nil
+	}
+	if err := gateway.Misshapen(content); err != nil {
+		return nil, err
 	}
 	var m responseMembers
 	err := json.Unmarshal(content, &m)
@@ -144,9 +147,9 @@ func statusOf(v jsontext.Value) (status int, fault error) {
 	return int(n), nil
 }
 
-// mostFields bounds the fields that are read of a response; the bound of the gateway,
-// which is checked later, is lower.
-const mostFields = 10_000
+// mostFields bounds the fields that are read of a response. The bound of the gateway, which
+// is checked later, is this by default, or lower.
+const mostFields = 256
 
 var errFields = errors.New("headers are a list of pairs of strings, or an object of strings and lists of strings")
 

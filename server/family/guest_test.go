@@ -88,3 +88,13 @@ func (g *guest) get(want *vectors.Gets) error {
 	}
 	return take(resp.Body, &vectors.Bytes{Content: want.Content, Ends: true, Trailers: want.Trailers}, func() http.Header { return resp.Trailer })
 }
+
+// bytesOf makes each character of a string, up to U+00FF, the byte of its number, which
+// it stands for.
+func bytesOf(s string) string {
+	b := make([]byte, 0, len(s))
+	for _, c := range s {
+		b = append(b, byte(c))
+	}
+	return string(b)
+}

@@ -28,7 +28,7 @@ func (m *messages) add(req *http.Request, asked *claim.Request) {
 	if asked.HTTPVersion == "1.0" {
 		version = "HTTP/1.0"
 	}
-	b := append(m.text, req.Method+" "+bytesOf(asked.Target)+" "+version+"\r\nHost: "+req.Host+"\r\n"...)
+	b := append(m.text, req.Method+" "+asked.Target+" "+version+"\r\nHost: "+req.Host+"\r\n"...)
 	for _, name := range slices.Sorted(maps.Keys(req.Header)) {
 		for _, v := range req.Header[name] {
 			if name == "User-Agent" && v == "" { // it keeps net/http from adding its own
@@ -51,16 +51,6 @@ func (m *messages) add(req *http.Request, asked *claim.Request) {
 		b = append(b, asked.Content...)
 	}
 	m.text = b
-}
-
-// bytesOf makes each character of a string, up to U+00FF, the byte of its number, which
-// it stands for.
-func bytesOf(s string) string {
-	b := make([]byte, 0, len(s))
-	for _, c := range s {
-		b = append(b, byte(c))
-	}
-	return string(b)
 }
 
 // write writes the messages as the content of an answer. Where the content of the last

@@ -35,29 +35,27 @@ type fault struct{ pointer, detail string }
 
 // answer answers POST {responses}.
 func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
-	s := sessionOf(r)
-	size := int(r.ContentLength)
-	if size < 0 || size > g.options.AnswerBytes {
-		size = g.options.AnswerBytes
-	}
-	if !g.answers.take(size) {
-		(&problem{code: schema.CodeQueueFull, unread: true, detail: "Too much is on its way to visitors. Post again soon."}).write(w, r)
-		return
-	}
-	defer g.answers.give(size)
+	s, hold := sessionOf(r), holdOf(r)
+	s.Claim().Charge(hold)
+	arriving := s.Work()
 	body, err := g.readJSON(w, r, g.options.AnswerBytes)
+	arriving()
 	if err == nil {
 		err = s.Answerable()
 	}
+	if err == nil && !hold.Grow(len(body)) { // what is decoded of it
+		err = crowded()
+	}
 	if err != nil {
 		problemOf(err).write(w, r)
 		return
 	}
-	messages, err := decode(body, g.registry.Limits().Batch)
+	messages, err := decode(body, g.registry.Limits().Batch, g.options.Fields)
 	if err != nil {
 		problemOf(err).write(w, r)
 		return
 	}
+	hold.Shrink(cap(body))
 	results := make([]schema.Result, len(messages))
 	for i, m := range messages {
 		results[i], err = g.answerOne(r.Context(), s, m)
@@ -72,6 +70,11 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	boundWrite(w, 0) // a slow visitor may have held this back
 	writeJSON(w, http.StatusAccepted, schema.Results{Results: results})
+}
+
+// crowded refuses an answer for which there is no room.
+func crowded() *problem {
+	return &problem{code: schema.CodeQueueFull, unread: true, detail: "Too much is on its way to visitors. Post again soon."}
 }
 
 // answerOne judges one message. It fails only where the session may not answer.
@@ -93,11 +96,7 @@ func (g *Gateway) answerOne(ctx context.Context, s *claim.Session, m *message) (
 		if f != nil {
 			return invalid(m.ID, f), nil
 		}
-		size := len(a.Content) // the visitor's door may let it go at once
 		result, err = s.Answer(m.ID, a)
-		if err == nil && result == claim.Accepted {
-			g.answers.add(size) // until the visitor has it
-		}
 	case m.Type == schema.TypePart && m.ID != "":
 		part, f := m.part(g.options.PartBytes)
 		if f != nil {
@@ -184,7 +183,7 @@ func (m *message) fields(content int, req *claim.Request) ([]claim.Field, *fault
 	fields := make([]claim.Field, len(m.Headers))
 	lengths := 0
 	for i, f := range m.Headers {
-		fields[i] = claim.Field{Name: f[0], Value: f[1]}
+		fields[i] = claim.Field{Name: f[0], Value: toBytes(f[1])}
 		at := "/headers/" + strconv.Itoa(i)
 		if half, why := faultOfField(f[0], f[1]); why != "" {
 			return nil, &fault{at + half, why}
@@ -246,7 +245,7 @@ func (m *message) trailers() ([]claim.Field, *fault) {
 		if half, why := faultOfTrailer(f[0], f[1]); why != "" {
 			return nil, &fault{"/trailers/" + strconv.Itoa(i) + half, why}
 		}
-		fields = append(fields, claim.Field{Name: f[0], Value: f[1]})
+		fields = append(fields, claim.Field{Name: f[0], Value: toBytes(f[1])})
 	}
 	return fields, nil
 }
@@ -266,9 +265,11 @@ func (m *message) lengthFits(stated string, length int, req *claim.Request) bool
 
 // idOf gives the id of a message that has a fault, wherever that stands.
 func idOf(raw jsontext.Value) string {
-	var members map[string]jsontext.Value
+	var members struct {
+		ID jsontext.Value `json:"id"`
+	}
 	var id string
-	if json.Unmarshal(raw, &members) != nil || json.Unmarshal(members["id"], &id) != nil {
+	if json.Unmarshal(raw, &members) != nil || json.Unmarshal(members.ID, &id) != nil {
 		return ""
 	}
 	return id
@@ -278,6 +279,9 @@ func idOf(raw jsontext.Value) string {
 // whole where it is no pair of strings.
 func faultOfMessage(err error) *fault {
 	f := faultOfJSON(err)
+	if errors.Is(err, errTooManyFields) {
+		return &fault{f.pointer, "an answer has no more fields than a request may have"}
+	}
 	for _, list := range []string{"/headers/", "/trailers/"} {
 		if rest, ok := strings.CutPrefix(f.pointer, list); ok {
 			n, _, _ := strings.Cut(rest, "/")

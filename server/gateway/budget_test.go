@@ -2,29 +2,37 @@ package gateway
 
 import (
 	"encoding/json"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/server/claim"
 )
 
+// held returns how many bytes the gateway holds.
+func (w *world) held() int { return int(w.gateway.registry.Budget().Held(claim.Memory)) }
+
 func TestAVisitorWhoTakesNothingHoldsABoundedAnswerForAWhile(t *testing.T) {
-	inWorld(t, Options{HeldBytes: 35_000}, func(w *world) {
+	inWorld(t, Options{Limits: claim.Limits{Memory: 2 << 20}}, func(w *world) {
 		p := w.claim("demo")
-		body := strings.Repeat("a", 20_000)
+		synctest.Wait()
+		body, before := strings.Repeat("a", 200_000), w.held()
 		deaf := w.dial(visitorAddr)
 		deaf.write([]byte(get(host, "/deaf")))
 		p.respond(schema.Response{ID: p.next().ID, Status: 200, Body: &body})
 		synctest.Wait()
-		if held := w.gateway.answers.held.Load(); held != 20_000 {
-			t.Errorf("held = %d bytes, want 20000", held)
+		if held := w.held() - before; held < len(body) || held > len(body)+20_000 {
+			t.Errorf("held = %d bytes, want %d and what a request weighs", held, len(body))
 		}
 
 		v := w.visit(get(host, "/"))
 		r := p.next()
-		answer := schema.Response{Type: schema.TypeResponse, ID: r.ID, Status: 200, Body: &body}
+		huge := strings.Repeat("b", 900_000)
+		answer := schema.Response{Type: schema.TypeResponse, ID: r.ID, Status: 200, Body: &huge}
 		got := p.send("POST", p.Responses, p.Token, answer)
 		if got.Status != 503 || got.code() != schema.CodeQueueFull || got.Header.Get("Retry-After") == "" {
 			t.Errorf("answer beyond the bound = %d %s, want 503 queue_full", got.Status, got.Content)
@@ -32,18 +40,75 @@ func TestAVisitorWhoTakesNothingHoldsABoundedAnswerForAWhile(t *testing.T) {
 
 		go p.keep()
 		time.Sleep(55 * time.Second)
-		if held := w.gateway.answers.held.Load(); held != 0 {
-			t.Errorf("held = %d bytes after the visitor took nothing for a while, want 0", held)
-		}
+		answer.Body = &body
 		p.respond(answer)
 		if got := v.await(); got.Status != 200 || len(got.Content) != len(body) {
 			t.Errorf("visitor got %d and %d bytes, want 200 and %d", got.Status, len(got.Content), len(body))
 		}
-		synctest.Wait()
-		if held := w.gateway.answers.held.Load(); held != 0 {
-			t.Errorf("held = %d bytes at the end, want 0", held)
+		time.Sleep(60 * time.Second)
+		if held := w.held(); held > before+20_000 {
+			t.Errorf("held = %d bytes at the end, want about %d", held, before)
 		}
 	})
+}
+
+func TestWhatIsAnnouncedHoldsNothing(t *testing.T) {
+	inWorld(t, Options{Limits: claim.Limits{Memory: 8 << 20}}, func(w *world) {
+		hog, p := w.claim("hog"), w.claim("demo")
+		for range 16 {
+			v := w.dial("198.51.100.1:1")
+			v.write([]byte("POST " + strings.TrimPrefix(hog.Responses, w.gateway.ControlURL()[:len(w.gateway.ControlURL())-1]) + " HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer " + hog.Token +
+				"\r\nContent-Type: application/json\r\nContent-Length: 16777216\r\n\r\n" + strings.Repeat(" ", 3_000)))
+		}
+		synctest.Wait()
+		if held := w.held(); held > 16*(requestWeight+8<<10) {
+			t.Errorf("held = %d bytes of 48,000 that came, want about that", held)
+		}
+		v := w.visit(get(host, "/"))
+		body := strings.Repeat("a", 100_000)
+		p.respond(schema.Response{ID: p.next().ID, Status: 200, Body: &body})
+		if got := v.await(); got.Status != 200 || len(got.Content) != len(body) {
+			t.Errorf("visitor of another claim got %d and %d bytes, want 200 and %d", got.Status, len(got.Content), len(body))
+		}
+	})
+}
+
+func TestSlowVisitorsMakeRoomForOthers(t *testing.T) {
+	for name, framing := range map[string]string{"stated": "Content-Length: 1000000", "chunked": "Transfer-Encoding: chunked", "inline": "Content-Length: 60000"} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, Options{Limits: claim.Limits{Queue: 4}}, func(w *world) {
+				p := w.claim("demo")
+				var slow []*visitor
+				for i := range 4 {
+					v := w.dial(fmt.Sprintf("198.51.100.%d:1", i))
+					v.write([]byte(requestTo("POST", host, "/slow", framing) + "8\r\naaaaaaaa\r\n"))
+					slow = append(slow, v)
+					time.Sleep(time.Second)
+				}
+				if name != "inline" {
+					for _, r := range p.poll() {
+						fetched := p.fetch(r)
+						_, _ = io.ReadFull(fetched.Body, make([]byte, 8))
+						time.Sleep(time.Second)
+					}
+				}
+				time.Sleep(2 * time.Second)
+				v := w.visit(get(host, "/"))
+				r := p.next()
+				p.respond(schema.Response{ID: r.ID, Status: 200})
+				if got := v.await(); got.Status != 200 {
+					t.Fatalf("an honest visitor got %d %s, want 200", got.Status, got.Content)
+				}
+				got := slow[0].read("POST")
+				if got.Err != nil || got.Status != 408 || got.code() != schema.CodeTooSlow {
+					t.Errorf("the slowest got %d %s %v, want 408 too_slow", got.Status, got.Content, got.Err)
+				}
+				if n := w.gateway.registry.Stats().Exchanges; n != 3 {
+					t.Errorf("%d exchanges are open, want the 3 others", n)
+				}
+			})
+		})
+	}
 }
 
 func TestTooManyMessagesAreCountedBeforeTheyAreKept(t *testing.T) {
@@ -51,7 +116,7 @@ func TestTooManyMessagesAreCountedBeforeTheyAreKept(t *testing.T) {
 		p := w.claim("demo")
 		for _, one := range []string{"0,", "{},"} {
 			raw := `{"messages":[` + strings.Repeat(one, 100_000) + `0]}`
-			if allocated := testing.AllocsPerRun(1, func() { _, _ = decode([]byte(raw), 64) }); allocated > 5_000 {
+			if allocated := testing.AllocsPerRun(1, func() { _, _ = decode([]byte(raw), 64, 256) }); allocated > 5_000 {
 				t.Errorf("%d bytes of %s made %.0f allocations, want few", len(raw), one, allocated)
 			}
 			got := p.send("POST", p.Responses, p.Token, json.RawMessage(raw))

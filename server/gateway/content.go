@@ -9,12 +9,43 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/server/claim"
 )
 
-// readContent reads the whole content of a request, of a visitor or a program,
-// up to limit bytes, in the time that its size allows: a grace, and then a
-// least rate. Where it fails, the deadline stays for what net/http still reads.
+// readContent reads the whole content of a program's request, up to limit bytes, in the
+// time that its size allows. It counts in what the request holds, at its capacity.
 func (g *Gateway) readContent(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
+	hold, rc := holdOf(r), http.NewResponseController(w)
+	hold.Evictable(func() { _ = rc.SetReadDeadline(past) })
+	return g.readAt(pace{g.options.ContentGrace, g.options.ContentRate, g.options.ContentPause}, w, r, limit, hold)
+}
+
+// pace is how slowly content may come, whatever its framing: all of it may take a grace, and a
+// second more for each rate bytes, while it is waited for; and nothing may come for pause.
+type pace struct {
+	grace time.Duration
+	rate  int // bytes a second
+	pause time.Duration
+}
+
+// paceOf returns the pace of a visitor's content: it may take the time of the answer.
+func (g *Gateway) paceOf(x *claim.Exchange) pace {
+	return pace{x.Timeout(), g.options.ContentRate, g.options.ContentPause}
+}
+
+// until returns when a read has to end that begins at a time, after size bytes came in reads
+// that waited so long in all.
+func (p pace) until(begin time.Time, waited time.Duration, size int) time.Time {
+	return begin.Add(min(p.grace+time.Duration(size)*time.Second/time.Duration(p.rate)-waited, p.pause))
+}
+
+// firstBuffer is how much is made room for before any content came, in bytes.
+const firstBuffer = 4 << 10
+
+// readAt reads the whole content of a request, up to limit bytes, at a pace. What it is read
+// into grows as it comes, however much it is said to be, and counts in hold. Where it fails,
+// the deadline stays for what net/http still reads.
+func (g *Gateway) readAt(at pace, w http.ResponseWriter, r *http.Request, limit int, hold *claim.Hold) ([]byte, error) {
 	if r.ContentLength > int64(limit) {
 		// Said before anything is read, so that no 100 (Continue) invites it.
 		return nil, &problem{code: schema.CodeContentTooLarge, unread: true}
@@ -23,14 +54,31 @@ func (g *Gateway) readContent(w http.ResponseWriter, r *http.Request, limit int)
 		return nil, nil
 	}
 	rc := http.NewResponseController(w)
-	start := time.Now()
-	buf := make([]byte, 0, max(r.ContentLength, 512)+1)
+	start, held := time.Now(), 0
+	var buf []byte
 	for {
 		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
+			size := max(2*cap(buf), firstBuffer)
+			if r.ContentLength >= 0 { // one more, to see the end
+				size = min(size, int(r.ContentLength)+1)
+			}
+			if !hold.Grow(size) {
+				p := crowded()
+				p.unread = true
+				return nil, p
+			}
+			buf = append(make([]byte, 0, size), buf...)
+			hold.Shrink(held)
+			held = size
 		}
-		_ = rc.SetReadDeadline(start.Add(g.options.ContentGrace + time.Duration(len(buf))*time.Second/time.Duration(g.options.ContentRate)))
+		begin := time.Now()
+		_ = rc.SetReadDeadline(at.until(begin, begin.Sub(start), len(buf)))
+		if hold.Evicted() {
+			return nil, &problem{code: schema.CodeTooSlow, unread: true, detail: evictedWords}
+		}
+		hold.Wait()
 		n, err := r.Body.Read(buf[len(buf):cap(buf)])
+		hold.Move()
 		buf = buf[:len(buf)+n]
 		switch {
 		case len(buf) > limit:
@@ -38,6 +86,8 @@ func (g *Gateway) readContent(w http.ResponseWriter, r *http.Request, limit int)
 		case err == io.EOF:
 			_ = rc.SetReadDeadline(time.Time{})
 			return buf, nil
+		case errors.Is(err, os.ErrDeadlineExceeded) && hold.Evicted():
+			return nil, &problem{code: schema.CodeTooSlow, unread: true, detail: evictedWords}
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, &problem{code: schema.CodeTooSlow, unread: true}
 		case err != nil:
@@ -45,6 +95,9 @@ func (g *Gateway) readContent(w http.ResponseWriter, r *http.Request, limit int)
 		}
 	}
 }
+
+// evictedWords say why content is given up that was within its time.
+const evictedWords = "The content came too slowly while others needed its place."
 
 // refuse answers a visitor whose content was not read.
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
@@ -73,6 +126,6 @@ func expects(r *http.Request) bool { return r.Header.Get("Expect") != "" }
 // hangUp has net/http end the connection after the answer, by [conn.CloseWrite],
 // although the request may have more content.
 func hangUp(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // conn reads what else comes
+	_ = http.NewResponseController(w).SetReadDeadline(past) // conn reads what else comes
 	_, _ = http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0).Read(make([]byte, 1))
 }

@@ -133,21 +133,21 @@ func TestARefusedVisitorIsListenedToForAWhileOnly(t *testing.T) {
 }
 
 func TestSlowContentIsRefused(t *testing.T) {
-	inWorld(t, Options{ContentGrace: 3 * time.Second, ContentRate: 100}, func(w *world) {
+	inWorld(t, Options{Times: claim.Times{Answer: 3 * time.Second}, ContentRate: 100}, func(w *world) {
 		p := w.claim("demo")
 		v := w.dial(visitorAddr)
 		start := time.Now()
 		v.write([]byte(requestTo("POST", host, "/", "Content-Length: 1000") + strings.Repeat("a", 200)))
 		got := v.read("POST")
 		if took := time.Since(start); took != 5*time.Second {
-			t.Errorf("the refusal came after %s, want 5s: the grace, and a second for each 100 bytes", took)
+			t.Errorf("the refusal came after %s, want 5s: the time for an answer, and a second for each 100 bytes", took)
 		}
 		p.refused(got, schema.CodeTooSlow)
 	})
 }
 
 func TestContentThatKeepsItsRateIsTaken(t *testing.T) {
-	inWorld(t, Options{ContentGrace: 3 * time.Second, ContentRate: 100}, func(w *world) {
+	inWorld(t, Options{Times: claim.Times{Answer: 3 * time.Second}, ContentRate: 100}, func(w *world) {
 		p := w.claim("demo")
 		v := w.dial(visitorAddr)
 		v.write([]byte(requestTo("POST", host, "/", "Content-Length: 1000")))
@@ -159,10 +159,110 @@ func TestContentThatKeepsItsRateIsTaken(t *testing.T) {
 		if r.Body == nil || len(*r.Body) != 1000 {
 			t.Errorf("content = %s, want 1000 bytes", quoted(r.Body))
 		}
-		time.Sleep(30 * time.Second) // the deadline of reading must not end the wait
+		time.Sleep(2 * time.Second) // the deadline of reading must not end the wait
 		p.respond(schema.Response{ID: r.ID, Status: 200})
 		if got := v.read("POST"); got.Err != nil || got.Status != 200 {
 			t.Errorf("answer = %d %v, want 200", got.Status, got.Err)
+		}
+	})
+}
+
+// trickle sends a visitor's POST and then pieces of its content, one after each pause, and
+// returns the answer.
+func (w *world) trickle(fields, framed string, pieces int, pause time.Duration) (got *reply, took time.Duration) {
+	v := w.dial(visitorAddr)
+	start := time.Now()
+	v.write([]byte(requestTo("POST", host, "/", fields)))
+	stop := make(chan struct{})
+	go func() {
+		for range pieces {
+			select {
+			case <-time.After(pause):
+			case <-stop:
+				return
+			}
+			if _, err := v.conn.Write([]byte(framed)); err != nil {
+				return
+			}
+		}
+		if strings.HasPrefix(fields, "Transfer") {
+			v.write([]byte("0\r\n\r\n"))
+		}
+	}()
+	got = v.read("POST")
+	close(stop)
+	return got, time.Since(start)
+}
+
+func TestSlowContentIsTheSameInEveryFraming(t *testing.T) {
+	for name, c := range map[string]struct {
+		fields, piece string
+		pieces        int
+		pause         time.Duration
+		status        int
+	}{
+		"small, stated":  {"Content-Length: 63", "aaaaaaa", 9, 4 * time.Second, 200},
+		"small, chunked": {"Transfer-Encoding: chunked", "7\r\naaaaaaa\r\n", 9, 4 * time.Second, 200},
+		"slow, inline":   {"Content-Length: 60000", "aaaaaaaa", 500, time.Second, 408},
+		"slow, stated":   {"Content-Length: 1000000", "aaaaaaaa", 500, time.Second, 408},
+		"slow, chunked":  {"Transfer-Encoding: chunked", "8\r\naaaaaaaa\r\n", 500, time.Second, 408},
+		"a pause":        {"Content-Length: 63", "aaaaaaa", 9, 41 * time.Second, 408},
+		"a pause, again": {"Transfer-Encoding: chunked", "7\r\naaaaaaa\r\n", 9, 41 * time.Second, 408},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, Options{}, func(w *world) {
+				p := w.claim("demo")
+				go func() {
+					if c.status == 408 && (name == "slow, inline" || name == "a pause") {
+						return // it is refused before a program has it
+					}
+					r := p.next()
+					if r.BodyURL != "" {
+						go p.keep()
+						if all := p.fetched(r); all.Err != nil {
+							return
+						}
+					}
+					p.respond(schema.Response{ID: r.ID, Status: 200})
+				}()
+				got, took := w.trickle(c.fields, c.piece, c.pieces, c.pause)
+				if got.Err != nil || got.Status != c.status || c.status == 408 && got.code() != schema.CodeTooSlow {
+					t.Errorf("answer = %d %s %v after %s, want %d", got.Status, got.Content, got.Err, took, c.status)
+				}
+				if strings.HasPrefix(name, "slow") && (took < 60*time.Second || took > 62*time.Second) {
+					t.Errorf("the refusal came after %s, want 60s and what came", took)
+				}
+			})
+		})
+	}
+}
+
+func TestALiveUploadMayTrickle(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		v := w.dial(visitorAddr)
+		v.write([]byte(requestTo("POST", host, "/", "Transfer-Encoding: chunked")))
+		r := p.next()
+		go p.keep()
+		answer := make(chan *reply, 1)
+		go func() { answer <- v.read("POST") }()
+		p.respond(schema.Response{ID: r.ID, Status: 200, Body: new("begun"), More: true})
+		fetched := p.fetch(r)
+		for i := range 30 { // five minutes at a byte every ten seconds
+			time.Sleep(10 * time.Second)
+			v.write([]byte("1\r\na\r\n"))
+			if _, err := io.ReadFull(fetched.Body, make([]byte, 1)); err != nil {
+				t.Fatalf("byte %d: %v", i, err)
+			}
+			p.part(schema.Part{ID: r.ID, Seq: i + 1, More: true}, schema.ResultAccepted)
+		}
+		v.write([]byte("0\r\n\r\n"))
+		if rest, err := io.ReadAll(fetched.Body); err != nil || len(rest) > 0 {
+			t.Errorf("rest = %q %v", rest, err)
+		}
+		p.part(schema.Part{ID: r.ID, Seq: 31, Body: new(" ended")}, schema.ResultAccepted)
+		if got := <-answer; got.Err != nil || string(got.Content) != "begun ended" {
+			t.Errorf("answer = %q %v, want all of it", got.Content, got.Err)
 		}
 	})
 }

@@ -62,7 +62,7 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request) {
 		err.write(w, r)
 		return
 	}
-	opened, failure := g.registry.Open(value(ask.Label), value(ask.Token), set)
+	opened, failure := g.registry.Open(g.address(r), value(ask.Label), value(ask.Token), set)
 	if failure != nil {
 		problemOf(failure).write(w, r)
 		return
@@ -168,6 +168,9 @@ func (g *Gateway) decode(w http.ResponseWriter, r *http.Request, v any) *problem
 	}
 	if body == nil {
 		return nil
+	}
+	if p := misshapen(body); p != nil {
+		return p
 	}
 	err = json.Unmarshal(body, v)
 	if err == nil && body[firstByte(body)] != '{' {

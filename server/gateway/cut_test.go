@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 // only that can be reset.
 func TestAnAnswerInHTTP10ThatIsCutShortEndsWithAReset(t *testing.T) {
 	onBothPorts(t, Options{}, func(t *testing.T, g *Gateway, dial func() net.Conn) {
-		o, err := g.registry.Open("demo", "t0", claim.Settings{})
+		o, err := g.registry.Open(netip.Addr{}, "demo", "t0", claim.Settings{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,16 +9,43 @@ import (
 	"reversehttp/schema"
 )
 
-// decode gives the messages of a POST, of which there are at most most. One
-// pass does for nearly all. Whatever it fails at is decoded message by message,
-// so that a fault is that of its message alone.
-func decode(body []byte, most int) ([]*message, error) {
+// errTooManyFields ends the decoding of a message that has more fields than it may.
+var errTooManyFields = errors.New("too many fields")
+
+// fieldsUpTo has lists of fields decoded so far: more are [errTooManyFields]. Decoded, small
+// ones are many times their size.
+func fieldsUpTo(most int) json.Options {
+	return json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, list *[]schema.Field) error {
+		if d.PeekKind() != jsontext.KindBeginArray {
+			return errors.ErrUnsupported // null, or the error
+		}
+		*list = []schema.Field{}
+		return elements(d, func() error {
+			if len(*list) >= most {
+				return errTooManyFields
+			}
+			var f schema.Field
+			err := json.UnmarshalDecode(d, &f)
+			*list = append(*list, f)
+			return err
+		})
+	}))
+}
+
+// decode gives the messages of a POST, of which there are at most most, each with so many
+// fields at most. One pass does for nearly all. Whatever it fails at is decoded message by
+// message, so that a fault is that of its message alone.
+func decode(body []byte, most, fields int) ([]*message, error) {
+	if p := misshapen(body); p != nil {
+		return nil, p
+	}
+	bound := fieldsUpTo(fields)
 	var one struct {
 		Messages batch `json:"messages"`
 		message
 	}
 	one.Messages.most = most
-	if jsontext.Value(body).Kind() == jsontext.KindBeginObject && json.Unmarshal(body, &one) == nil {
+	if jsontext.Value(body).Kind() == jsontext.KindBeginObject && json.Unmarshal(body, &one, bound) == nil {
 		if one.Messages.list != nil {
 			return one.Messages.list, nil
 		}
@@ -33,7 +60,7 @@ func decode(body []byte, most int) ([]*message, error) {
 	}
 	messages := make([]*message, len(apart))
 	for i, raw := range apart {
-		messages[i] = decodeOne(raw)
+		messages[i] = decodeOne(raw, bound)
 	}
 	return messages, nil
 }
@@ -116,12 +143,12 @@ func (p *apartList) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 }
 
 // decodeOne gives a message, or one that has a fault.
-func decodeOne(raw jsontext.Value) *message {
+func decodeOne(raw jsontext.Value, bound json.Options) *message {
 	if raw.Kind() != jsontext.KindBeginObject {
 		return &message{fault: &fault{"", "a message is a JSON object"}}
 	}
 	m := new(message)
-	if err := json.Unmarshal(raw, m); err != nil {
+	if err := json.Unmarshal(raw, m, bound); err != nil {
 		return &message{ID: idOf(raw), fault: faultOfMessage(err)}
 	}
 	return m

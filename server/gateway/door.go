@@ -121,7 +121,7 @@ func (g *Gateway) EnterWith(r *http.Request, label, token string, set claim.Sett
 	if err := g.mayEnter(r, label); err != nil {
 		return nil, err
 	}
-	return g.registry.Open(label, token, set)
+	return g.registry.Open(g.address(r), label, token, set)
 }
 
 // Resume is EnterWith for a session that the program knows from before, as
@@ -130,7 +130,7 @@ func (g *Gateway) Resume(r *http.Request, door, label, token, session, cursor st
 	if err := g.mayEnter(r, label); err != nil {
 		return nil, err
 	}
-	o, err := g.registry.Resume(door, label, token, session, cursor)
+	o, err := g.registry.Resume(g.address(r), door, label, token, session, cursor)
 	if err != nil {
 		return nil, err
 	}

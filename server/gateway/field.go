@@ -39,17 +39,38 @@ var wholeOrigin = map[string]bool{
 // sandbox is the policy of every relayed response in the path shape.
 const sandbox = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
 
-// named lists the fields that a Connection field names, in canonical form.
-func named(connection []string) []string {
-	var names []string
+// mostNamed bounds the fields that Connection names. More than a request may have are
+// never meant.
+const mostNamed = 256
+
+// named returns the fields that Connection fields name, in canonical form: the first
+// mostNamed of them.
+func named(connection []string) map[string]bool {
+	var names map[string]bool
 	for _, v := range connection {
 		for name := range strings.SplitSeq(v, ",") {
-			if name = strings.TrimSpace(name); name != "" {
-				names = append(names, http.CanonicalHeaderKey(name))
+			if name = strings.TrimSpace(name); name == "" {
+				continue
+			}
+			if names == nil {
+				names = make(map[string]bool, 4)
+			}
+			names[http.CanonicalHeaderKey(name)] = true
+			if len(names) >= mostNamed {
+				return names
 			}
 		}
 	}
 	return names
+}
+
+// tooManyNamed reports whether Connection fields name more fields than mostNamed.
+func tooManyNamed(connection []string) bool {
+	n := 0
+	for _, v := range connection {
+		n += 1 + strings.Count(v, ",")
+	}
+	return n > mostNamed
 }
 
 // requestFields lists the fields of a visitor's request for its envelope: Host,
@@ -60,7 +81,7 @@ func (g *Gateway) requestFields(r *http.Request, label string) []claim.Field {
 	names := make([]string, 0, len(r.Header)+5)
 	for name := range r.Header {
 		switch {
-		case hopByHop[name], requestOnly[name], forwarding[name], slices.Contains(gone, name):
+		case hopByHop[name], requestOnly[name], forwarding[name], gone[name]:
 		case name == "Cookie" && g.public.pathPrefix != "":
 		default:
 			names = append(names, name)
@@ -70,14 +91,14 @@ func (g *Gateway) requestFields(r *http.Request, label string) []claim.Field {
 	names = append(names, own.names()...)
 	slices.Sort(names)
 	fields := make([]claim.Field, 1, len(names)+5)
-	fields[0] = claim.Field{Name: "Host", Value: toString(r.Host)}
+	fields[0] = claim.Field{Name: "Host", Value: r.Host}
 	for _, name := range names {
 		values := r.Header[name]
 		if forwarding[name] {
 			values = own.values(name)
 		}
 		for _, v := range values {
-			fields = append(fields, claim.Field{Name: name, Value: toString(v)})
+			fields = append(fields, claim.Field{Name: name, Value: v})
 		}
 	}
 	return fields
@@ -85,21 +106,22 @@ func (g *Gateway) requestFields(r *http.Request, label string) []claim.Field {
 
 // relayFields puts the fields of an answer into h, without those that end here.
 func (g *Gateway) relayFields(h http.Header, fields []claim.Field) {
-	var gone []string
+	var connection []string
 	for _, f := range fields {
 		if strings.EqualFold(f.Name, "Connection") {
-			gone = append(gone, named([]string{f.Value})...)
+			connection = append(connection, f.Value)
 		}
 	}
+	gone := named(connection)
 	for _, f := range fields {
 		name := http.CanonicalHeaderKey(f.Name)
-		if hopByHop[name] || responseOnly[name] || slices.Contains(gone, name) && name != "Content-Length" {
+		if hopByHop[name] || responseOnly[name] || gone[name] && name != "Content-Length" {
 			continue
 		}
 		if g.public.pathPrefix != "" && wholeOrigin[name] || name == "Proxy-Status" && forges(f.Value) {
 			continue
 		}
-		h[name] = append(h[name], toBytes(f.Value))
+		h[name] = append(h[name], f.Value)
 	}
 	if g.public.pathPrefix != "" {
 		h["Content-Security-Policy"] = append(h["Content-Security-Policy"], sandbox)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"reflect"
 	"strconv"
 	"strings"
@@ -89,14 +90,14 @@ func FuzzAnswer(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(g.Close)
-	o, err := g.registry.Open("demo", "", claim.Settings{})
+	o, err := g.registry.Open(netip.Addr{}, "demo", "", claim.Settings{})
 	if err != nil {
 		f.Fatal(err)
 	}
 	const most = 3
 	valid := []schema.ResultStatus{schema.ResultUnknown, schema.ResultInvalid} // no exchange is open
 	f.Fuzz(func(t *testing.T, body []byte) {
-		messages, err := decode(body, most)
+		messages, err := decode(body, most, 256)
 		apart, wrong := split(body, most)
 		if err != nil {
 			p, ok := errors.AsType[*problem](err)
@@ -113,7 +114,7 @@ func FuzzAnswer(f *testing.F) {
 			t.Fatalf("%q: %d messages, want %d, %v", body, len(messages), len(apart), wrong)
 		}
 		for i, m := range apart {
-			if want := decodeOne(m); !reflect.DeepEqual(messages[i], want) {
+			if want := decodeOne(m, fieldsUpTo(256)); !reflect.DeepEqual(messages[i], want) {
 				t.Fatalf("%s: %+v in one pass, %+v apart", m, messages[i], want)
 			}
 			got, err := g.answerOne(t.Context(), o.Session, messages[i])

@@ -36,12 +36,14 @@ type Options struct {
 	// an empty list means none.
 	Reserved []string
 	// ClaimsPerSecond is the rate of POST /claims from one address, with a
-	// burst of twenty times that. Default 50; negative means no bound.
+	// burst of twenty times that. Default 50, and no bound where the gateway is local
+	// (see [Gateway.Local]); negative means no bound.
 	ClaimsPerSecond float64
 	// VisitsPerSecond is the same for visitors' requests. Default no bound.
 	VisitsPerSecond float64
 
-	// Times and Limits of the core.
+	// Times and Limits of the core. AddressClaims is 20 by default, and 1,000 where the
+	// gateway is local.
 	Times  claim.Times
 	Limits claim.Limits
 	// InlineBytes is the most content of a request that travels in its envelope.
@@ -53,18 +55,19 @@ type Options struct {
 	PartBytes int
 	// AnswerBytes is the largest POST of answers. Default 16 MiB.
 	AnswerBytes int
-	// HeldBytes is the most that is held of answers, posted and not yet taken by
-	// their visitors. Default 256 MiB.
-	HeldBytes int
 	// TargetBytes, FieldBytes and Fields bound a request head. Defaults 8,192
 	// bytes, 65,536 bytes and 256 fields.
 	TargetBytes, FieldBytes, Fields int
 	// FieldTime is how long a request head may take. Default 10 s.
 	FieldTime time.Duration
-	// ContentGrace is how long content may take before ContentRate, in bytes a
-	// second, is asked for. Defaults 10 s and 1,024.
-	ContentGrace time.Duration
+	// ContentRate is how fast content comes at least, in bytes a second, once a time is
+	// over: for that of a visitor, the time that the claim gives for the answer; for that of
+	// a program, ContentGrace. Defaults 1,024 and 10 s.
 	ContentRate  int
+	ContentGrace time.Duration
+	// ContentPause is the longest that a visitor who is waited for may send nothing of
+	// their content. Default 40 s.
+	ContentPause time.Duration
 	// Idle is how long a connection is kept between requests. Default 2 min.
 	Idle time.Duration
 	// Preflight is how long a browser may remember a preflight. Default 2 h.
@@ -101,9 +104,6 @@ func (o Options) withDefaults() Options {
 	if o.Reserved == nil {
 		o.Reserved = policy.Reserved
 	}
-	if o.ClaimsPerSecond == 0 {
-		o.ClaimsPerSecond = 50
-	}
 	if o.VisitsPerSecond == 0 {
 		o.VisitsPerSecond = -1
 	}
@@ -114,13 +114,13 @@ func (o Options) withDefaults() Options {
 	set(&o.ContentBytes, 64<<30)
 	set(&o.PartBytes, 262_144)
 	set(&o.AnswerBytes, 16<<20)
-	set(&o.HeldBytes, 256<<20)
 	set(&o.TargetBytes, 8_192)
 	set(&o.FieldBytes, 65_536)
 	set(&o.Fields, 256)
 	set(&o.ContentRate, 1_024)
 	setTime(&o.FieldTime, 10*time.Second)
 	setTime(&o.ContentGrace, 10*time.Second)
+	setTime(&o.ContentPause, 40*time.Second)
 	setTime(&o.Idle, 2*time.Minute)
 	setTime(&o.Preflight, 2*time.Hour)
 	setTime(&o.Drain, 30*time.Second)
@@ -138,7 +138,8 @@ type Gateway struct {
 	keys      policy.Keys
 	claimants *policy.Rate
 	visitors  *policy.Rate
-	answers   budget
+	local     bool // see Local
+	anonymous bool // see Anonymous
 	stopping  atomic.Bool
 	panics    prometheus.Counter
 	busy      atomic.Int64 // connections on which somebody may wait for an answer
@@ -152,11 +153,19 @@ func New(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{
-		options: o, public: u, keys: policy.NewKeys(o.Keys),
-		claimants: policy.NewRate(o.ClaimsPerSecond), visitors: policy.NewRate(o.VisitsPerSecond),
+	g := &Gateway{options: o, public: u, keys: policy.NewKeys(o.Keys)}
+	g.local = o.Loopback && isLocalName(u.controlHost)
+	g.anonymous = o.Loopback && !g.local && len(o.TrustedProxies) == 0
+	if o.ClaimsPerSecond == 0 && !g.local {
+		o.ClaimsPerSecond = 50
 	}
-	g.answers.most = int64(o.HeldBytes)
+	if o.Limits.AddressClaims == 0 {
+		o.Limits.AddressClaims = 20
+		if g.local {
+			o.Limits.AddressClaims = 1_000
+		}
+	}
+	g.claimants, g.visitors = g.rate(o.ClaimsPerSecond), g.rate(o.VisitsPerSecond)
 	g.metrics = newMetrics(g)
 	g.panics = newPanics(g.metrics)
 	g.registry = claim.New(claim.Options{
@@ -173,6 +182,24 @@ func New(o Options) (*Gateway, error) {
 	}
 	return g, nil
 }
+
+// rate bounds how often an address does something, unless visitors cannot be told apart.
+func (g *Gateway) rate(perSecond float64) *policy.Rate {
+	if g.anonymous {
+		perSecond = -1
+	}
+	return policy.NewRate(perSecond)
+}
+
+// Local reports whether nobody but this machine reaches the gateway: it listens on loopback,
+// and the host of its public URLs is loopback or below localhost. Then the limits for
+// strangers are relaxed.
+func (g *Gateway) Local() bool { return g.local }
+
+// Anonymous reports whether all visitors have one address: the gateway listens on loopback,
+// its public URLs are those of a proxy before it, and no proxy is trusted to tell who they
+// are. Then nothing is limited by address.
+func (g *Gateway) Anonymous() bool { return g.anonymous }
 
 // pathsOf gives the patterns of every route.
 func pathsOf(routes chi.Routes) (paths []string) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ func TestAVisitorWhoEndsItsSideIsTakenForGone(t *testing.T) {
 			}
 			return string(got)
 		}
-		if _, err := g.registry.Open("demo", "t0", claim.Settings{}); err != nil {
+		if _, err := g.registry.Open(netip.Addr{}, "demo", "t0", claim.Settings{}); err != nil {
 			t.Fatal(err)
 		}
 		// No session polls, so that one who waits gets 503 after 5 s.

@@ -129,11 +129,11 @@ func (g *Gateway) RequestOf(ctx context.Context, s *claim.Session, m *claim.Mess
 	for _, f := range asked.Fields {
 		switch f.Name {
 		case "Host":
-			req.Host = toBytes(f.Value)
+			req.Host = f.Value
 		case "User-Agent":
-			req.Header[f.Name] = []string{toBytes(f.Value)}
+			req.Header[f.Name] = []string{f.Value}
 		default:
-			req.Header[f.Name] = append(req.Header[f.Name], toBytes(f.Value))
+			req.Header[f.Name] = append(req.Header[f.Name], f.Value)
 		}
 	}
 	req.URL = g.handedURL(asked, req.Host)
@@ -152,9 +152,9 @@ func (g *Gateway) RequestOf(ctx context.Context, s *claim.Session, m *claim.Mess
 // handedURL gives the URL whose request target is that of the visitor, byte for byte.
 // Where net/http has no other way to say it, that is in absolute-form in HTTP/1.1.
 func (g *Gateway) handedURL(asked *claim.Request, host string) *url.URL {
-	target := toBytes(asked.Target)
+	target := asked.Target
 	if !strings.HasPrefix(target, "/") && target != "*" { // absolute-form
-		target = toBytes(strings.TrimPrefix(asked.URL, g.public.scheme+"://"))
+		target = strings.TrimPrefix(asked.URL, g.public.scheme+"://")
 		if i := strings.IndexAny(target, "/?"); i < 0 {
 			target = "/"
 		} else if target = target[i:]; target[0] == '?' {
@@ -268,14 +268,12 @@ func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchang
 		g.metrics.judge(schema.ResultInvalid)
 		return errors.New(f.detail)
 	}
-	size := len(a.Content) // the visitor's door may let it go at once
 	result, err := s.Answer(id, a)
 	g.metrics.judge(schema.ResultStatus(result.String()))
 	if err != nil || result != claim.Accepted {
 		return nil
 	}
 	if !m.More {
-		g.answers.add(size) // until the visitor has it
 		return nil
 	}
 	return g.answerMore(ctx, s, x, resp)

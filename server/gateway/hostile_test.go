@@ -42,9 +42,9 @@ func FuzzForwarded(f *testing.F) {
 		if _, err := netip.ParseAddrPort(req.RemoteAddr); err != nil || strings.Contains(req.RemoteAddr, "%") {
 			t.Errorf("told %q: remoteAddr = %q, want an address without zone", told, req.RemoteAddr)
 		}
-		all := []string{req.Method, req.Target, req.URL, req.HTTPVersion, req.RemoteAddr}
+		all := []string{req.Method, toString(req.Target), toString(req.URL), req.HTTPVersion, req.RemoteAddr}
 		for _, field := range req.Fields {
-			all = append(all, field.Name, field.Value)
+			all = append(all, field.Name, toString(field.Value))
 		}
 		for _, s := range all {
 			if !utf8.ValidString(s) {

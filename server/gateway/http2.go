@@ -77,8 +77,8 @@ type http2Stream struct {
 func newHTTP2Stream(w http.ResponseWriter, r *http.Request) *http2Stream {
 	s := &http2Stream{ResponseWriter: w, left: -1}
 	rc := http.NewResponseController(w)
-	s.reads.end = func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) }
-	s.writes.end = func() { _ = rc.SetWriteDeadline(time.Unix(1, 0)) }
+	s.reads.end = func() { _ = rc.SetReadDeadline(past) }
+	s.writes.end = func() { _ = rc.SetWriteDeadline(past) }
 	r.Body = &http2Content{r.Body, &s.reads}
 	return s
 }

@@ -36,6 +36,7 @@ func newMetrics(g *Gateway) *metrics {
 	gauge("reversehttp_sessions", "Sessions that live.", func(s claim.Stats) int { return s.Sessions })
 	gauge("reversehttp_polls_parked", "Polls that are open.", func(s claim.Stats) int { return s.Polls })
 	gauge("reversehttp_exchanges_open", "Exchanges that have not ended.", func(s claim.Stats) int { return s.Exchanges })
+	m.budget(g)
 	m.ended = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "reversehttp_exchanges_total", Help: "Exchanges that ended, by outcome, and by code where the gateway answered.",
 	}, []string{"outcome", "code"})
@@ -73,6 +74,25 @@ func newMetrics(g *Gateway) *metrics {
 	m.registry.MustRegister(m.ended, m.queued, m.handled, bytes, deliveries, m.results, m.leaving, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// budget shows what there is of memory and places, what is held, and what was taken back.
+func (m *metrics) budget(g *Gateway) {
+	each := func(r claim.Resource) prometheus.Labels { return prometheus.Labels{"of": r.String()} }
+	for _, r := range []claim.Resource{claim.Memory, claim.Exchanges, claim.Connections, claim.Claims} {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "reversehttp_held", Help: "What visitors and programs hold: bytes of memory, and places.", ConstLabels: each(r),
+		}, func() float64 { return float64(g.registry.Budget().Held(r)) }))
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "reversehttp_held_limit", Help: "How much of that there is.", ConstLabels: each(r),
+		}, func() float64 { return float64(g.registry.Budget().Has(r)) }))
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "reversehttp_evictions_total", Help: "Slow peers that made room for others, by what was short.", ConstLabels: each(r),
+		}, func() float64 { return float64(g.registry.Budget().Evicted(r)) }))
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "reversehttp_refusals_total", Help: "What found no room, by what was short.", ConstLabels: each(r),
+		}, func() float64 { return float64(g.registry.Budget().Refused(r)) }))
+	}
 }
 
 func (m *metrics) handler() http.Handler {

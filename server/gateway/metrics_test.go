@@ -88,7 +88,7 @@ func (p *program) keep() {
 }
 
 func TestStrangersMakeNoLabels(t *testing.T) {
-	inWorld(t, Options{}, func(w *world) {
+	inWorld(t, Options{Limits: claim.Limits{AddressClaims: -1}}, func(w *world) {
 		p := w.claim("demo")
 		before := len(w.counted(""))
 		for i := range 30 {

@@ -184,7 +184,7 @@ func (g *Gateway) appendRequest(b []byte, s *claim.Session, m claim.Message) []b
 		b = append(b, '[')
 		b = appendString(b, f.Name)
 		b = append(b, ',')
-		b = appendString(b, f.Value)
+		b = appendString(b, toString(f.Value))
 		b = append(b, ']')
 	}
 	b = append(b, ']')
@@ -214,7 +214,7 @@ func (g *Gateway) appendHead(b []byte, s *claim.Session, m *claim.Message) []byt
 	b = append(b, `,"timeoutMs":`...)
 	b = strconv.AppendInt(b, m.Timeout.Milliseconds(), 10)
 	for _, member := range [...]struct{ name, value string }{
-		{"method", req.Method}, {"target", req.Target}, {"url", req.URL}, {"base", g.public.base(m.Exchange.Claim().Label())},
+		{"method", req.Method}, {"target", toString(req.Target)}, {"url", toString(req.URL)}, {"base", g.public.base(m.Exchange.Claim().Label())},
 		{"httpVersion", req.HTTPVersion}, {"remoteAddr", req.RemoteAddr},
 	} {
 		b = append(b, ',', '"')

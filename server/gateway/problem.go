@@ -79,10 +79,10 @@ var codes = []struct {
 	{claim.ErrNoClaim, schema.CodeNoClaim}, {claim.ErrNoHandler, schema.CodeNoHandler},
 	{claim.ErrQueueFull, schema.CodeQueueFull}, {claim.ErrDraining, schema.CodeDraining},
 	{claim.ErrHandlerTimeout, schema.CodeHandlerTimeout}, {claim.ErrHandlerFailed, schema.CodeHandlerFailed},
-	{claim.ErrSessionLost, schema.CodeSessionLost}, {claim.ErrBadCursor, schema.CodeBadCursor}, {claim.ErrSpent, schema.CodeBadCursor},
+	{claim.ErrSessionLost, schema.CodeSessionLost}, {claim.ErrTooSlow, schema.CodeTooSlow}, {claim.ErrBadCursor, schema.CodeBadCursor}, {claim.ErrSpent, schema.CodeBadCursor},
 	{claim.ErrBadLabel, schema.CodeBadLabel}, {claim.ErrBadToken, schema.CodeBadToken},
 	{claim.ErrLabelTaken, schema.CodeLabelTaken}, {claim.ErrTooManyClaims, schema.CodeQuotaExceeded},
-	{claim.ErrTooManyOpen, schema.CodeQuotaExceeded}, {claim.ErrNoSession, schema.CodeNoSession},
+	{claim.ErrTooManyOpen, schema.CodeQuotaExceeded}, {claim.ErrAddressClaims, schema.CodeQuotaExceeded}, {claim.ErrNoRoom, schema.CodeQueueFull}, {claim.ErrNoSession, schema.CodeNoSession},
 	{claim.ErrNoExchange, schema.CodeNoExchange}, {claim.ErrTaken, schema.CodeContentTaken}, {claim.ErrNotAnswering, schema.CodeBadMember},
 	{claim.ErrSessionFenced, schema.CodeSessionFenced}, {claim.ErrClaimDeleted, schema.CodeClaimDeleted},
 	{claim.ErrLeaseEnded, schema.CodeLeaseEnded},
@@ -135,6 +135,9 @@ func problemOf(err error) *problem {
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
 			p.code = c.code
+			if c.err == claim.ErrAddressClaims {
+				p.detail = "Your address has as many labels as it may. Give one up, by DELETE of its claim or by not polling it, or use one that you have with its token."
+			}
 			return p
 		}
 	}

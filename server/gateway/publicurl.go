@@ -184,6 +184,11 @@ func hostname(host string) string {
 	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
 }
 
+// isLocalName reports whether a host name is of this machine alone.
+func isLocalName(name string) bool {
+	return isLoopback(name) || strings.HasSuffix(name, ".localhost")
+}
+
 // isLoopback tells whether a host name means this machine.
 func isLoopback(name string) bool {
 	if name == "localhost" {

@@ -16,22 +16,32 @@ func (g *Gateway) ReadContent(w http.ResponseWriter, r *http.Request, limit int)
 	return g.readContent(w, r, limit)
 }
 
-// ReadAnswer is ReadContent for an answer. It counts to the answers that the gateway
-// holds until done is called.
-func (g *Gateway) ReadAnswer(w http.ResponseWriter, r *http.Request) (content []byte, done func(), err error) {
-	size := int(r.ContentLength)
-	if size < 0 || size > g.options.AnswerBytes {
-		size = g.options.AnswerBytes
-	}
-	if !g.answers.take(size) {
-		return nil, nil, &problem{code: schema.CodeQueueFull, detail: "Too much is on its way to visitors. Post again soon."}
-	}
+// ReadAnswer is ReadContent for an answer to an exchange of c. It counts for c until done
+// is called.
+func (g *Gateway) ReadAnswer(w http.ResponseWriter, r *http.Request, c *claim.Claim) (content []byte, done func(), err error) {
+	hold := holdOf(r)
+	c.Charge(hold)
 	if content, err = g.readContent(w, r, g.options.AnswerBytes); err != nil {
-		g.answers.give(size)
 		return nil, nil, err
 	}
-	return content, func() { g.answers.give(size) }, nil
+	if !hold.Grow(len(content)) { // what is decoded of it
+		return nil, nil, crowded()
+	}
+	return content, func() { hold.Shrink(len(content) + cap(content)) }, nil
 }
+
+// Misshapen refuses JSON that decoded would be far more than it is: an error is for
+// [Gateway.Refuse].
+func Misshapen(content []byte) error {
+	if p := misshapen(content); p != nil {
+		return p
+	}
+	return nil
+}
+
+// Characters makes each byte of a field, or of a target, the character of its number, as
+// schema/README.md, 2, has it.
+func Characters(bytes string) string { return toString(bytes) }
 
 // HeadBytes is the most that a head of a request may have, which is that of a
 // response too.
@@ -63,11 +73,7 @@ func (g *Gateway) AnswerWhole(s *claim.Session, x *claim.Exchange, status int, f
 		g.metrics.judge(schema.ResultInvalid)
 		return errors.New(f.detail)
 	}
-	size := len(a.Content) // the visitor's door may let it go at once
-	result, err := s.Answer(x.ID(), a)
-	if err == nil && result == claim.Accepted {
-		g.answers.add(size) // until the visitor has it
-	}
+	result, _ := s.Answer(x.ID(), a)
 	g.metrics.judge(schema.ResultStatus(result.String()))
 	return nil
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -125,8 +126,14 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	where, label := g.public.locate(r.Host, g.target(r), g.options.Loopback)
 	p := misframed(w, r)
+	fields, bytes := countFields(r)
 	if p == nil {
-		p = g.oversize(r)
+		p = g.oversize(r, fields, bytes)
+	}
+	hold := g.registry.Budget().Open(g.address(r))
+	defer hold.Close()
+	if p == nil && !hold.Grow(weightOf(r, fields, bytes)) {
+		p = noRoom()
 	}
 	if p != nil {
 		p.handed = claim.HandedNo
@@ -135,11 +142,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch where {
 	case public:
-		g.visit(w, r, label)
+		g.visit(w, r, label, hold)
 	case bare:
 		g.redirectToSlash(w, r, label)
 	case control:
-		g.control.ServeHTTP(w, r)
+		g.control.ServeHTTP(w, withHold(r, hold))
 	default:
 		// Probes come by address. They learn nothing that rebinding could use.
 		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
@@ -150,9 +157,20 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// countFields returns how many fields r has, and how many bytes they count.
+func countFields(r *http.Request) (fields, bytes int) {
+	for name, values := range r.Header {
+		for _, v := range values {
+			bytes += fieldSize(len(name), len(v))
+		}
+		fields += len(values)
+	}
+	return fields, bytes
+}
+
 // oversize refuses targets and fields beyond the bounds, targets that are none,
 // and what is not as the visitor sent it.
-func (g *Gateway) oversize(r *http.Request) *problem {
+func (g *Gateway) oversize(r *http.Request, fields, bytes int) *problem {
 	if g.garbled(r) {
 		return &problem{code: schema.CodeBadRequest, detail: "The request was not read as it was sent; send it on a connection of its own."}
 	}
@@ -162,15 +180,11 @@ func (g *Gateway) oversize(r *http.Request) *problem {
 	if len(r.RequestURI) > g.options.TargetBytes {
 		return &problem{code: schema.CodeTargetTooLong}
 	}
-	size, count := 0, 0
-	for name, values := range r.Header {
-		for _, v := range values {
-			size += fieldSize(len(name), len(v))
-			count++
-		}
-	}
-	if size > g.options.FieldBytes || count > g.options.Fields {
+	if bytes > g.options.FieldBytes || fields > g.options.Fields {
 		return &problem{code: schema.CodeFieldsTooLarge}
+	}
+	if tooManyNamed(r.Header["Connection"]) {
+		return &problem{code: schema.CodeFieldsTooLarge, detail: "Connection names more than " + strconv.Itoa(mostNamed) + " fields."}
 	}
 	return nil
 }

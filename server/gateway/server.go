@@ -36,6 +36,7 @@ func (g *Gateway) Server() *http.Server {
 			if s == http.StateIdle {
 				a.expectHead()
 			}
+			a.seat.note(s)
 			if busy := s == http.StateNew || s == http.StateActive; busy != a.busy {
 				a.busy = busy
 				if busy {
@@ -99,12 +100,13 @@ func (l listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &accepted{conn: conn{Conn: c}}, nil
+	return &accepted{conn: conn{Conn: c}, seat: seatOf(c)}, nil
 }
 
 // accepted is a connection as the server knows it.
 type accepted struct {
 	conn
+	seat *seat // nil where connections are not counted
 	// busy says that it is new, or that a request is read or answered on it. Only
 	// the ConnState hook touches it, which net/http calls one after the other.
 	busy bool

@@ -39,8 +39,13 @@ type upload struct {
 	w http.ResponseWriter
 	r *http.Request
 	x *claim.Exchange
+	// hold is waited for while somebody reads.
+	hold *claim.Hold
 
-	mu      sync.Mutex // guards below
+	mu      sync.Mutex    // guards below
+	since   time.Time     // when the read that goes on began
+	waited  time.Duration // for the visitor, in reads that are over
+	live    bool          // the answer has begun
 	reading bool
 	begun   bool // somebody has read
 	stopped bool
@@ -55,8 +60,8 @@ func (g *Gateway) streams(r *http.Request) bool {
 	return r.ContentLength < 0 || r.ContentLength > int64(g.options.InlineBytes)
 }
 
-func newUpload(w http.ResponseWriter, r *http.Request, x *claim.Exchange, g *Gateway) *upload {
-	u := &upload{g: g, w: w, r: r, x: x}
+func newUpload(w http.ResponseWriter, r *http.Request, x *claim.Exchange, g *Gateway, hold *claim.Hold) *upload {
+	u := &upload{g: g, w: w, r: r, x: x, hold: hold}
 	u.idle.L = &u.mu
 	// The answer may begin before the content has ended.
 	_ = http.NewResponseController(w).EnableFullDuplex()
@@ -74,18 +79,43 @@ func (u *upload) end() {
 	}
 }
 
-// read reads what the visitor sends next, in the time that a least rate allows.
+// until is when the visitor has to have sent something more: see [pace]. Once the answer has
+// begun content is live, and only its pauses are bounded. The caller holds u.mu.
+func (u *upload) until() time.Time {
+	p := u.g.paceOf(u.x)
+	if u.live {
+		return u.since.Add(p.pause)
+	}
+	return p.until(u.since, u.waited, u.size)
+}
+
+// goLive notes that the answer has begun.
+func (u *upload) goLive() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.live = true
+	u.since = time.Now()
+	if u.reading && !u.stopped {
+		_ = http.NewResponseController(u.w).SetReadDeadline(u.until())
+	}
+}
+
+// read reads what the visitor sends next, in the time that they have for it.
 func (u *upload) read(into []byte) (int, error) {
 	u.mu.Lock()
 	if u.stopped {
 		u.mu.Unlock()
 		return 0, errStopped
 	}
+	u.since = time.Now()
 	u.reading, u.begun = true, true
-	_ = http.NewResponseController(u.w).SetReadDeadline(time.Now().Add(u.g.options.ContentGrace + time.Duration(len(into))*time.Second/time.Duration(u.g.options.ContentRate)))
+	_ = http.NewResponseController(u.w).SetReadDeadline(u.until())
 	u.mu.Unlock()
+	u.hold.Wait()
 	n, err := u.r.Body.Read(into)
+	u.hold.Move()
 	u.mu.Lock()
+	u.waited += time.Since(u.since)
 	u.size += n
 	u.whole = err == io.EOF
 	stopped, size := u.stopped, u.size
@@ -103,7 +133,8 @@ func (u *upload) read(into []byte) (int, error) {
 	case stopped:
 		return n, errStopped
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		p = &problem{code: schema.CodeTooSlow}
+		u.x.Reject(claim.ErrTooSlow)
+		return 0, claim.ErrTooSlow
 	default:
 		p = &problem{code: schema.CodeBadRequest, detail: "The content ended before it was whole, or its framing is malformed."}
 	}
@@ -153,7 +184,7 @@ func (u *upload) stop() (whole bool) {
 	defer u.mu.Unlock()
 	u.stopped = true
 	if u.reading {
-		_ = http.NewResponseController(u.w).SetReadDeadline(time.Unix(1, 0))
+		_ = http.NewResponseController(u.w).SetReadDeadline(past)
 	}
 	for u.reading {
 		u.idle.Wait()
@@ -224,7 +255,7 @@ func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
 }
 
 // relayMore relays what follows the beginning of a streamed answer.
-func (g *Gateway) relayMore(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer) {
+func (g *Gateway) relayMore(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, hold *claim.Hold) {
 	rc := http.NewResponseController(w)
 	silent := r.Method == http.MethodHead
 	chunks := [][]byte{a.Content}
@@ -239,7 +270,7 @@ func (g *Gateway) relayMore(w http.ResponseWriter, r *http.Request, x *claim.Exc
 			if silent || len(content) == 0 {
 				continue
 			}
-			if err := writePieces(w, content); errors.Is(err, http.ErrContentLength) {
+			if err := writePieces(w, content, hold); errors.Is(err, http.ErrContentLength) {
 				x.Fail(claim.ErrHandlerFailed)
 				panic(http.ErrAbortHandler)
 			} else if err != nil {
@@ -250,7 +281,10 @@ func (g *Gateway) relayMore(w http.ResponseWriter, r *http.Request, x *claim.Exc
 				ctx = context.WithoutCancel(ctx) // the visitor has all of it, and may go
 			}
 		}
-		if err := rc.Flush(); err != nil {
+		hold.Wait()
+		err := rc.Flush()
+		hold.Move()
+		if err != nil {
 			x.Leave()
 			panic(http.ErrAbortHandler)
 		}
@@ -273,7 +307,7 @@ func addTrailers(h http.Header, trailers []claim.Field) {
 			continue
 		}
 		name := http.TrailerPrefix + http.CanonicalHeaderKey(f.Name)
-		h[name] = append(h[name], toBytes(f.Value))
+		h[name] = append(h[name], f.Value)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -130,13 +131,15 @@ func (l *tlsListener) serve(below net.Conn) {
 		return
 	}
 	_ = below.SetDeadline(time.Time{})
+	at := seatOf(below)
 	chosen := c.ConnectionState().NegotiatedProtocol
 	if p := l.protocols[chosen]; p != nil {
+		at.note(http.StateHijacked)
 		p(c)
 		_ = c.Close()
 		return
 	}
-	a := &accepted{conn: conn{Conn: &unsealed{Conn: c, closing: &l.gateway.closing}, chosen: chosen == "h2"}}
+	a := &accepted{conn: conn{Conn: &unsealed{Conn: c, closing: &l.gateway.closing}, chosen: chosen == "h2"}, seat: at}
 	given = stay() && l.give(acceptance{conn: a})
 }
 

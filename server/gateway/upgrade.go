@@ -97,7 +97,7 @@ func (t *tunnel) drop() {
 	close(t.left)
 	select {
 	case <-t.opened:
-		_ = t.conn.SetReadDeadline(time.Unix(1, 0))
+		_ = t.conn.SetReadDeadline(past)
 	default:
 	}
 }
@@ -106,7 +106,7 @@ func (t *tunnel) drop() {
 func (t *tunnel) end() {
 	close(t.over)
 	if t.conn != nil {
-		_ = t.conn.SetReadDeadline(time.Unix(1, 0))
+		_ = t.conn.SetReadDeadline(past)
 		t.mu.Lock()
 		defer t.mu.Unlock()
 	}
@@ -121,14 +121,17 @@ const farewell = time.Second
 
 // relayUpgrade upgrades the visitor's connection and relays what the handler sends
 // on it.
-func (g *Gateway) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, t *tunnel) {
-	defer g.answers.give(len(a.Content))
+func (g *Gateway) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, t *tunnel, hold *claim.Hold) {
 	conn, in, head, err := g.acceptUpgrade(w, r, x, a)
 	if err != nil {
 		x.Leave()
 		panic(http.ErrAbortHandler)
 	}
 	defer conn.Close()
+	hold.Evictable(func() {
+		x.Evict()
+		_ = conn.SetWriteDeadline(past)
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	t.open(conn, in, func(err error) {
@@ -146,7 +149,10 @@ func (g *Gateway) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.
 				continue
 			}
 			_ = conn.SetWriteDeadline(time.Now().Add(writeTime(len(content))))
-			if _, err := conn.Write(content); err != nil {
+			hold.Wait()
+			_, err := conn.Write(content)
+			hold.Move()
+			if err != nil {
 				t.end()
 				x.Leave()
 				return

@@ -75,7 +75,7 @@ func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, stream *claim.Str
 	watcher.Go(func() {
 		select {
 		case <-stream.Over():
-			_ = rc.SetReadDeadline(time.Unix(1, 0))
+			_ = rc.SetReadDeadline(past)
 		case <-read:
 		}
 	})
@@ -132,7 +132,7 @@ func goodTrailers(sent http.Header) (trailers []claim.Field) {
 	for _, name := range slices.Sorted(maps.Keys(sent)) {
 		for _, v := range sent[name] {
 			if _, why := faultOfTrailer(name, toString(v)); why == "" {
-				trailers = append(trailers, claim.Field{Name: name, Value: toString(v)})
+				trailers = append(trailers, claim.Field{Name: name, Value: v})
 			}
 		}
 	}

@@ -14,7 +14,8 @@ import (
 
 // visit is the door for visitors: it hands a request to the claim's sessions
 // and relays the answer.
-func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string) {
+// What the request holds, and the exchange, hold holds.
+func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string, hold *claim.Hold) {
 	if p := g.refusal(r, label); p != nil {
 		p.handed = claim.HandedNo
 		g.refuse(w, r, p)
@@ -25,11 +26,17 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string) {
 		g.refuse(w, r, &problem{code: schema.CodeNoClaim, handed: claim.HandedNo})
 		return
 	}
-	x, err := c.Begin()
+	x, err := c.Begin(hold)
 	if err != nil {
 		g.refuse(w, r, problemOf(err))
 		return
 	}
+	rc := http.NewResponseController(w)
+	hold.Evictable(func() {
+		x.Evict()
+		_ = rc.SetReadDeadline(past)
+		_ = rc.SetWriteDeadline(past)
+	})
 	req, ctx, upgrade := g.requestOf(r, label), r.Context(), upgradeOf(r)
 	switch {
 	case r.ContentLength > int64(g.options.ContentBytes):
@@ -39,14 +46,14 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string) {
 	case upgrade != "":
 		req.Upgrade, req.Stream = upgrade, newTunnel()
 	case g.streams(r):
-		u := newUpload(w, r, x, g)
+		u := newUpload(w, r, x, g, hold)
 		defer u.end()
 		var free func()
 		ctx, free = u.context()
 		defer free()
 		req.Stream = u
 	default:
-		req.Content, err = g.readContent(w, r, g.options.InlineBytes)
+		req.Content, err = g.readAt(g.paceOf(x), w, r, g.options.InlineBytes, hold)
 	}
 	if err != nil {
 		x.Fail(err)
@@ -65,7 +72,7 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string) {
 	a, err := x.Do(ctx, req)
 	if t, ok := req.Stream.(*tunnel); ok {
 		if err == nil && a.Status == http.StatusSwitchingProtocols {
-			g.relayUpgrade(w, r, x, a, t)
+			g.relayUpgrade(w, r, x, a, t, hold)
 			return
 		}
 		t.end()
@@ -81,12 +88,14 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string) {
 		return
 	}
 	if a.Status == http.StatusSwitchingProtocols { // it came before its session had the request
-		g.answers.give(len(a.Content))
 		x.Fail(claim.ErrHandlerFailed)
 		problemOf(&claim.Failure{Err: claim.ErrHandlerFailed, Handed: claim.HandedYes}).write(w, r)
 		return
 	}
-	g.relay(w, r, x, a)
+	if u, ok := req.Stream.(*upload); ok && a.More {
+		u.goLive()
+	}
+	g.relay(w, r, x, a, hold)
 }
 
 // refusal says why a request is not let in, before its claim is looked at.
@@ -106,7 +115,7 @@ func (g *Gateway) refusal(r *http.Request, label string) *problem {
 
 // requestOf makes a visitor's request one for the core.
 func (g *Gateway) requestOf(r *http.Request, label string) *claim.Request {
-	target := toString(g.target(r))
+	target := g.target(r)
 	method := r.Method
 	if method == http.MethodConnect { // of HTTP/2, for a WebSocket; it is GET in HTTP/1.1
 		method = http.MethodGet
@@ -146,7 +155,7 @@ func (g *Gateway) urlOf(label, target string) string {
 const relayPiece = 64 << 10
 
 // relay writes an answer to the visitor.
-func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer) {
+func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, hold *claim.Hold) {
 	h := w.Header()
 	g.relayFields(h, a.Fields)
 	h["Via"] = append(h["Via"], "1.1 "+g.public.pseudonym(x.Claim().Label()))
@@ -156,11 +165,10 @@ func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, x *claim.Exchang
 	if a.Status == http.StatusNotModified {
 		keepFieldsOf304(h)
 	}
-	defer g.answers.give(len(a.Content))
 	boundWrite(w, 0)
 	if a.More {
 		w.WriteHeader(a.Status)
-		g.relayMore(w, r, x, a)
+		g.relayMore(w, r, x, a, hold)
 		return
 	}
 	addTrailers(h, a.Trailers)
@@ -168,7 +176,9 @@ func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, x *claim.Exchang
 	if r.Method == http.MethodHead {
 		return
 	}
-	_ = writePieces(w, a.Content)
+	if err := writePieces(w, a.Content, hold); err == errEvicted {
+		panic(http.ErrAbortHandler) // no clean end
+	}
 }
 
 // relayInterim writes an interim response to the visitor.
@@ -186,11 +196,24 @@ func (g *Gateway) relayInterim(w http.ResponseWriter, a *claim.Answer) {
 	maps.Copy(h, kept)
 }
 
-// writePieces writes content so that the visitor has to take a piece at a time.
-func writePieces(w http.ResponseWriter, content []byte) error {
+// errEvicted ends writing to a visitor whose place others need.
+var errEvicted = errors.New("gateway: the visitor was too slow")
+
+// writePieces writes content so that the visitor has to take a piece at a time. While they
+// are waited for hold may be taken back.
+func writePieces(w http.ResponseWriter, content []byte, hold *claim.Hold) error {
 	for piece := range slices.Chunk(content, relayPiece) {
 		boundWrite(w, len(piece))
-		if _, err := w.Write(piece); err != nil {
+		if hold.Evicted() { // it may have ended the deadline before that was set
+			return errEvicted
+		}
+		hold.Wait()
+		_, err := w.Write(piece)
+		hold.Move()
+		switch {
+		case err != nil && hold.Evicted():
+			return errEvicted
+		case err != nil:
 			return err
 		}
 	}

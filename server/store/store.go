@@ -65,6 +65,7 @@ type record struct {
 	LeaseMs   int64  `json:"leaseMs"`
 	TimeoutMs int64  `json:"timeoutMs"`
 	Redeliver string `json:"redeliver"`
+	Unpolled  bool   `json:"unpolled,omitempty"`
 }
 
 // Records gives every claim that is kept.
@@ -79,7 +80,7 @@ func (s *Store) Records() ([]claim.Record, error) {
 			}
 			out = append(out, claim.Record{
 				Label: string(label), Token: claim.TokenHash(r.Token), Lease: time.Duration(r.LeaseMs) * time.Millisecond,
-				Timeout: time.Duration(r.TimeoutMs) * time.Millisecond, Redeliver: claim.Redeliver(r.Redeliver),
+				Timeout: time.Duration(r.TimeoutMs) * time.Millisecond, Redeliver: claim.Redeliver(r.Redeliver), Unpolled: r.Unpolled,
 			})
 			return nil
 		})
@@ -92,7 +93,7 @@ func (s *Store) Records() ([]claim.Record, error) {
 
 // Save keeps a claim. It returns once the disk has it.
 func (s *Store) Save(c claim.Record) {
-	value, err := json.Marshal(record{c.Token[:], c.Lease.Milliseconds(), c.Timeout.Milliseconds(), string(c.Redeliver)})
+	value, err := json.Marshal(record{c.Token[:], c.Lease.Milliseconds(), c.Timeout.Milliseconds(), string(c.Redeliver), c.Unpolled})
 	if err == nil {
 		err = s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put([]byte(c.Label), value) })
 	}

@@ -1,10 +1,12 @@
-package main
+package gateway
 
 import (
 	"io"
 	"net"
 	"testing"
 	"time"
+
+	"reversehttp/server/claim"
 )
 
 func TestALimitedConnectionIsOneOfTCP(t *testing.T) {
@@ -12,7 +14,12 @@ func TestALimitedConnectionIsOneOfTCP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := limited(inner, 1)
+	g, err := New(Options{Limits: claim.Limits{Connections: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	l := g.Limit(inner)
 	defer func() { _ = l.Close() }()
 	accepted := make(chan net.Conn)
 	go func() {

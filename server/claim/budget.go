@@ -1,0 +1,237 @@
+package claim
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A gateway has so much memory and so many places, and everybody takes from the
+// same. Two rules keep one from stopping the rest, and a third makes room:
+//
+//   - Whatever strangers and programs make the gateway keep is counted as it
+//     arrives, by what it costs in memory, for two owners: the claim that it is
+//     for, and the address that it came from.
+//   - An owner may hold at most as much as is free. So one alone gets half, two
+//     get a third each, and however many there are, as much as each of them has
+//     is left for the next. (These are the dynamic thresholds of Choudhury and
+//     Hahne, 1998, for the shared memory of switches.) The last sixteenth of the
+//     memory is for small things.
+//   - Where it is short, the largest owner loses first, and of what that holds
+//     what waits for a slow peer: the most bytes, or the longest wait.
+//
+// Counting costs some atomic additions. Only who opens and closes a [Hold] takes
+// the lock, and who looks for something to take back.
+
+// Resource is what a [Budget] has so much of.
+type Resource int
+
+// The resources.
+const (
+	// Memory is in bytes.
+	Memory Resource = iota
+	// Exchanges are those that have not ended.
+	Exchanges
+	// Connections are those of HTTP, of visitors and programs alike.
+	Connections
+	// Claims are those that live.
+	Claims
+
+	resources = iota
+)
+
+// String returns the word for metrics and logs.
+func (r Resource) String() string {
+	return [...]string{"memory", "exchanges", "connections", "claims"}[r]
+}
+
+// Amounts says how much a [Budget] has. Zero and less mean no bound.
+type Amounts [resources]int64
+
+const (
+	// smallThing is the most that may be taken from the reserve at once, in bytes.
+	smallThing = 64 << 10
+	// reserved is which part of the memory is the reserve: one in so many.
+	reserved = 16
+	// scarce is which part of the memory is free, one in so many, when what waits
+	// for a slow peer is taken back, before anybody is refused.
+	scarce = 4
+	// slowAfter is how long a peer has been waited for before its hold may be
+	// taken back.
+	slowAfter = time.Second
+	// looksEvery is how often the holds are looked through at most, while nobody is
+	// refused.
+	looksEvery = 20 * time.Millisecond
+)
+
+// Budget is what a gateway has, and who holds how much of it. All its methods may
+// be called from several goroutines.
+type Budget struct {
+	amounts Amounts
+	held    [resources]atomic.Int64
+	evicted [resources]atomic.Uint64
+	refused [resources]atomic.Uint64
+	epoch   time.Time
+	looked  atomic.Int64 // when the holds were looked through last, since epoch
+
+	mu        sync.Mutex // guards below, and the links of holds and uses of owners
+	addresses map[netip.Prefix]*Owner
+	holds     Hold // the ring's head, which holds nothing
+}
+
+// NewBudget makes a budget of so much.
+func NewBudget(a Amounts) *Budget {
+	b := &Budget{amounts: a, epoch: time.Now(), addresses: make(map[netip.Prefix]*Owner)}
+	b.holds.next, b.holds.previous = &b.holds, &b.holds
+	return b
+}
+
+// Held returns how much of r is held.
+func (b *Budget) Held(r Resource) int64 { return b.held[r].Load() }
+
+// Has returns how much of r there is; zero and less mean no bound.
+func (b *Budget) Has(r Resource) int64 { return b.amounts[r] }
+
+// Evicted returns how often something was taken back since r was short.
+func (b *Budget) Evicted(r Resource) uint64 { return b.evicted[r].Load() }
+
+// Refused returns how often there was no room for more of r.
+func (b *Budget) Refused(r Resource) uint64 { return b.refused[r].Load() }
+
+// Owner is whom holds count for: a claim, or an address. The zero value holds
+// nothing.
+type Owner struct {
+	held [resources]atomic.Int64
+
+	// Of an address, guarded by the budget's mutex.
+	uses   int
+	prefix netip.Prefix
+}
+
+// Held returns how much of r the owner holds.
+func (o *Owner) Held(r Resource) int64 { return o.held[r].Load() }
+
+// Subscriber returns what of a one subscriber has: all of an IPv4 address, and the
+// /64 of an IPv6 address. It returns the zero prefix where a is not valid.
+func Subscriber(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}
+
+// room returns how much of r may still be held: n of it, which tells whether the
+// reserve counts.
+func (b *Budget) room(r Resource, n int64) int64 {
+	room := b.amounts[r] - b.held[r].Load()
+	if r == Memory && n > smallThing {
+		room -= b.amounts[r] / reserved
+	}
+	return room
+}
+
+// take takes n of r for owners, or nothing, and reports whether it did.
+func (b *Budget) take(r Resource, n int64, owners *[2]*Owner) bool {
+	if b.amounts[r] <= 0 {
+		b.add(r, n, owners)
+		return true
+	}
+	room := b.room(r, n)
+	b.add(r, n, owners)
+	if n > room || largest(r, owners) > room {
+		b.add(r, -n, owners)
+		return false
+	}
+	return true
+}
+
+// largest returns how much of r the larger of owners holds.
+func largest(r Resource, owners *[2]*Owner) (held int64) {
+	for _, o := range owners {
+		if o != nil {
+			held = max(held, o.held[r].Load())
+		}
+	}
+	return held
+}
+
+// add takes n of r, whether or not there is so much.
+func (b *Budget) add(r Resource, n int64, owners *[2]*Owner) {
+	b.held[r].Add(n)
+	for _, o := range owners {
+		if o != nil {
+			o.held[r].Add(n)
+		}
+	}
+}
+
+// since returns the time since the budget was made; it is never 0.
+func (b *Budget) since() int64 { return int64(time.Since(b.epoch)) + 1 }
+
+// relieve takes back one hold of r whose peer is slow: of an owner, or of anybody where of is
+// nil, but of nobody who holds less than least. It reports whether there was one. The caller
+// holds no lock.
+func (b *Budget) relieve(r Resource, of *Owner, least int64) bool {
+	for {
+		victim := b.slowest(r, of, least)
+		if victim == nil {
+			return false
+		}
+		if victim.takeBack() {
+			b.evicted[r].Add(1)
+			return true
+		}
+	}
+}
+
+// slowest returns the hold that relieve takes back: of the largest owner, the one of the
+// most bytes, or that has waited longest for its peer.
+func (b *Budget) slowest(r Resource, of *Owner, least int64) (victim *Hold) {
+	before := b.since() - int64(slowAfter)
+	var owned, own int64 // of victim
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for h := b.holds.next; h != &b.holds; h = h.next {
+		waiting := h.waiting.Load()
+		if waiting == 0 || waiting >= before || h.evicted.Load() || h.evict.Load() == nil || h.held[r].Load() == 0 {
+			continue
+		}
+		owners := h.both()
+		owner := largest(r, owners)
+		if of != nil && owners[0] != of && owners[1] != of || owner < least {
+			continue
+		}
+		size := -waiting
+		if r == Memory {
+			size = h.held[r].Load()
+		}
+		if victim == nil || owner > owned || owner == owned && size > own {
+			victim, owned, own = h, owner, size
+		}
+	}
+	return victim
+}
+
+// relieveEarly makes room before anybody is refused: where memory is scarce, or nearly all
+// that one of owners may hold is held.
+func (b *Budget) relieveEarly(owners *[2]*Owner) {
+	if b.amounts[Memory] <= 0 {
+		return
+	}
+	room, least := b.room(Memory, 0), largest(Memory, owners)
+	switch {
+	case room <= b.amounts[Memory]/scarce:
+		least = 0
+	case least <= room/scarce*(scarce-1):
+		return
+	}
+	now, last := b.since(), b.looked.Load()
+	if now-last < int64(looksEvery) || !b.looked.CompareAndSwap(last, now) {
+		return
+	}
+	b.relieve(Memory, nil, least)
+}
