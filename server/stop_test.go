@@ -146,6 +146,49 @@ func TestWhoeverIsNotAnsweredInTimeIsTold(t *testing.T) {
 	})
 }
 
+func TestWhoWaitsForAClaimThatEndedIsTold(t *testing.T) {
+	inBoth(t, func(t *testing.T, args ...string) {
+		p := start(t, append(args, "--drain=100ms")...)
+		_, a := p.claim("t0")
+		_, visit := p.delivered(a)
+		if status, content := p.send("DELETE", a.Claim, "t0", nil); status != 204 {
+			t.Fatalf("delete = %d %s", status, content)
+		}
+		p.signals <- syscall.SIGTERM
+		if got := <-visit; got.status != 503 || !strings.Contains(string(got.content), `"draining"`) {
+			t.Errorf("the visitor got %d %s, want 503 draining", got.status, got.content)
+		}
+		p.ended()
+	})
+}
+
+func TestWhoStillSendsWhenTheTimeIsOverIsTold(t *testing.T) {
+	inBoth(t, func(t *testing.T, args ...string) {
+		p := start(t, append(args, "--drain=500ms")...)
+		_, a := p.claim("t0")
+		u, err := url.Parse(a.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := p.connect()
+		v.write("POST / HTTP/1.1\r\nHost: %s\r\nContent-Length: 10\r\n\r\nhello", u.Host)
+		for open := false; !open; {
+			_, metrics := p.send("GET", p.console+"metrics", "", nil)
+			open = strings.Contains(string(metrics), "reversehttp_exchanges_open 1\n")
+		}
+		p.signals <- syscall.SIGTERM
+		resp, err := http.ReadResponse(bufio.NewReader(v), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(resp.Body)
+		if resp.StatusCode != 503 || !strings.Contains(string(content), `"draining"`) || err != nil {
+			t.Errorf("the visitor got %d %s %v, want 503 draining", resp.StatusCode, content, err)
+		}
+		p.ended()
+	})
+}
+
 func TestAnAnswerMayTakeAsLongAsWhatRuns(t *testing.T) {
 	inBoth(t, func(t *testing.T, args ...string) {
 		p := start(t, append(args, "--drain=12s")...)

@@ -134,7 +134,7 @@ func TestASlowVisitorOfAFullClaimMakesRoom(t *testing.T) {
 		if _, err := p.Fetch(slow.x.ID()); err != nil {
 			t.Fatal(err)
 		}
-		slow.x.hold.Evictable(func() { slow.x.Evict() })
+		slow.x.hold.Evictable(func(why error) { slow.x.Evict(why) })
 		slow.x.hold.Wait()
 		waits := s.visit("GET")
 		s.visit("GET").failed(Failed, ErrQueueFull, HandedNo)

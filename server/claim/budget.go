@@ -181,10 +181,25 @@ func (b *Budget) relieve(r Resource, of *Owner, least int64) bool {
 		if victim == nil {
 			return false
 		}
-		if victim.takeBack() {
+		if victim.takeBack(ErrTooSlow) {
 			b.evicted[r].Add(1)
 			return true
 		}
+	}
+}
+
+// giveUp takes back, with [ErrDraining], what open exchanges hold that wait for their visitors.
+func (b *Budget) giveUp() {
+	var waiting []*Hold
+	b.mu.Lock()
+	for h := b.holds.next; h != &b.holds; h = h.next {
+		if h.held[Exchanges].Load() > 0 && h.evict.Load() != nil {
+			waiting = append(waiting, h)
+		}
+	}
+	b.mu.Unlock()
+	for _, h := range waiting {
+		h.takeBack(ErrDraining)
 	}
 }
 
@@ -197,7 +212,7 @@ func (b *Budget) slowest(r Resource, of *Owner, least int64) (victim *Hold) {
 	defer b.mu.Unlock()
 	for h := b.holds.next; h != &b.holds; h = h.next {
 		waiting := h.waiting.Load()
-		if waiting == 0 || waiting >= before || h.evicted.Load() || h.evict.Load() == nil || h.held[r].Load() == 0 {
+		if waiting == 0 || waiting >= before || h.Evicted() != nil || h.evict.Load() == nil || h.held[r].Load() == 0 {
 			continue
 		}
 		owners := h.both()

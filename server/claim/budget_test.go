@@ -108,7 +108,7 @@ func slow(b *Budget, a netip.Addr, bytes int, name string, taken *[]string) *Hol
 	h := b.Open(a)
 	h.Enter(Exchanges)
 	h.Grow(bytes)
-	h.Evictable(func() {
+	h.Evictable(func(error) {
 		*taken = append(*taken, name)
 		h.exit(Exchanges)
 	})
@@ -136,7 +136,7 @@ func TestTheLongestWaitMakesRoomForOthers(t *testing.T) {
 				t.Fatalf("took back %v, want %s", taken, want)
 			}
 		}
-		if !first.Evicted() || b.Evicted(Exchanges) != 2 {
+		if first.Evicted() != ErrTooSlow || b.Evicted(Exchanges) != 2 {
 			t.Errorf("evicted: %v, %d; want true and 2", first.Evicted(), b.Evicted(Exchanges))
 		}
 		if b.Open(another).Enter(Exchanges) {
@@ -203,7 +203,7 @@ func TestABudgetIsExactUnderARace(t *testing.T) {
 			for n := range 2_000 {
 				h := b.Open(netip.AddrFrom4([4]byte{10, 0, 0, byte(i % 5)}))
 				h.join(&claims[i%len(claims)])
-				h.Evictable(func() { h.exit(Exchanges) })
+				h.Evictable(func(error) { h.exit(Exchanges) })
 				h.Enter(Exchanges)
 				h.Wait()
 				if h.Grow(n % 5_000) {

@@ -204,16 +204,17 @@ func (c *Claim) makeRoom() {
 // Timeout returns how long the visitor waits for the answer, see [Settings].
 func (x *Exchange) Timeout() time.Duration { return x.timeout }
 
-// Evict ends an exchange because its visitor is slow and others need its place. The
-// session that has it is told. It reports whether the exchange had not ended before.
-func (x *Exchange) Evict() bool {
+// Evict ends an exchange whose visitor is waited for, see [Hold.Evictable]: with [ErrTooSlow],
+// and the session that has it is told; with [ErrDraining] only where no session can have it. It
+// reports whether it ended the exchange.
+func (x *Exchange) Evict(why error) bool {
 	x.claim.mu.Lock()
 	defer x.claim.mu.Unlock()
-	if x.state == ended {
+	if x.state == ended || why == ErrDraining && x.state != receiving {
 		return false
 	}
-	x.rejected = true
-	x.drop(Failed, ErrTooSlow)
+	x.rejected = x.state != receiving
+	x.drop(Failed, why)
 	return true
 }
 

@@ -17,10 +17,10 @@ type Hold struct {
 	// waiting is since when the peer is waited for, or 0; moved, when it last moved.
 	// Both count from the budget's epoch.
 	waiting, moved atomic.Int64
-	evict          atomic.Pointer[func()]
-	evicted        atomic.Bool
-	mu             sync.Mutex // held while evict is called
-	closed         bool       // guarded by mu
+	evict          atomic.Pointer[func(why error)]
+	evicted        atomic.Pointer[error] // why it was taken back; nil while it was not
+	mu             sync.Mutex            // held while evict is called
+	closed         bool                  // guarded by mu
 
 	next, previous *Hold // in the budget's ring, which its mutex guards
 }
@@ -176,23 +176,29 @@ func (h *Hold) exit(r Resource) {
 }
 
 // Evictable says how the hold is taken back while its peer is waited for, see
-// [Hold.Wait]. evict is called at most once, on any goroutine, and does not block.
-func (h *Hold) Evictable(evict func()) { h.evict.Store(&evict) }
+// [Hold.Wait]: with [ErrTooSlow] where others need what it holds, with [ErrDraining] where the
+// time to drain is over. evict is called at most once, on any goroutine, and does not block.
+func (h *Hold) Evictable(evict func(why error)) { h.evict.Store(&evict) }
 
 // takeBack takes the hold back, unless it is closed, its peer moved, or it was before. It
 // reports whether it did.
-func (h *Hold) takeBack() bool {
+func (h *Hold) takeBack(why error) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed || h.waiting.Load() == 0 || h.evicted.Swap(true) {
+	if h.closed || h.waiting.Load() == 0 || !h.evicted.CompareAndSwap(nil, &why) {
 		return false
 	}
-	(*h.evict.Load())()
+	(*h.evict.Load())(why)
 	return true
 }
 
-// Evicted reports whether the hold was taken back.
-func (h *Hold) Evicted() bool { return h.evicted.Load() }
+// Evicted returns why the hold was taken back, or nil where it was not.
+func (h *Hold) Evicted() error {
+	if why := h.evicted.Load(); why != nil {
+		return *why
+	}
+	return nil
+}
 
 // Wait says that the peer is waited for from now on: until then what is held is not
 // taken back, however long the gateway, or the other side, takes.

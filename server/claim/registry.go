@@ -357,17 +357,17 @@ func (r *Registry) Drain() {
 	})
 }
 
-// GiveUp fails with [ErrDraining] what was delivered and whose answer has not begun.
+// GiveUp fails with [ErrDraining] what was delivered and whose answer has not begun, also of
+// sessions and claims that have ended, and what its visitor still sends.
 func (r *Registry) GiveUp() {
-	r.claims.Range(func(_, v any) bool {
-		c := v.(*Claim)
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		for _, s := range c.sessions {
-			for _, x := range s.holding() {
-				if x.state != answering {
-					x.fail(ErrDraining)
-				}
+	r.budget.giveUp()
+	r.sessions.Range(func(_, v any) bool {
+		s := v.(*Session)
+		s.claim.mu.Lock()
+		defer s.claim.mu.Unlock()
+		for _, x := range s.holding() {
+			if x.state != answering {
+				x.fail(ErrDraining)
 			}
 		}
 		return true

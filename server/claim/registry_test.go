@@ -97,6 +97,27 @@ func TestBoundsOfTheRegistry(t *testing.T) {
 	})
 }
 
+func TestGivingUpEndsWhatEndedClaimsHold(t *testing.T) {
+	for name, end := range map[string]func(*Claim){
+		"deleted":     (*Claim).Delete,
+		"lease ended": func(c *Claim) { c.end(ErrLeaseEnded) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inScene(t, Options{}, func(t *testing.T, s *scene) {
+				p := s.session()
+				v := s.visit("POST")
+				s.one(p, nil)
+				end(s.claim)
+				v.pending()
+				s.Drain()
+				v.pending()
+				s.GiveUp()
+				v.failed(Failed, ErrDraining, HandedUnknown)
+			})
+		})
+	}
+}
+
 func TestABoundBelowZeroIsNone(t *testing.T) {
 	l := Limits{Claims: -1, Sessions: -1, Queue: -1, Exchanges: -1, Batch: -1, Tombstones: -1}.withDefaults()
 	for name, n := range map[string]int{

@@ -16,7 +16,7 @@ import (
 // time that its size allows. It counts in what the request holds, at its capacity.
 func (g *Gateway) readContent(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
 	hold, rc := holdOf(r), http.NewResponseController(w)
-	hold.Evictable(func() { _ = rc.SetReadDeadline(past) })
+	hold.Evictable(func(error) { _ = rc.SetReadDeadline(past) })
 	return g.readAt(pace{g.options.ContentGrace, g.options.ContentRate, g.options.ContentPause}, w, r, limit, hold)
 }
 
@@ -73,8 +73,8 @@ func (g *Gateway) readAt(at pace, w http.ResponseWriter, r *http.Request, limit 
 		}
 		begin := time.Now()
 		_ = rc.SetReadDeadline(at.until(begin, begin.Sub(start), len(buf)))
-		if hold.Evicted() {
-			return nil, &problem{code: schema.CodeTooSlow, unread: true, detail: evictedWords}
+		if why := hold.Evicted(); why != nil {
+			return nil, evicted(why)
 		}
 		hold.Wait()
 		n, err := r.Body.Read(buf[len(buf):cap(buf)])
@@ -86,8 +86,8 @@ func (g *Gateway) readAt(at pace, w http.ResponseWriter, r *http.Request, limit 
 		case err == io.EOF:
 			_ = rc.SetReadDeadline(time.Time{})
 			return buf, nil
-		case errors.Is(err, os.ErrDeadlineExceeded) && hold.Evicted():
-			return nil, &problem{code: schema.CodeTooSlow, unread: true, detail: evictedWords}
+		case errors.Is(err, os.ErrDeadlineExceeded) && hold.Evicted() != nil:
+			return nil, evicted(hold.Evicted())
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, &problem{code: schema.CodeTooSlow, unread: true}
 		case err != nil:
@@ -96,8 +96,15 @@ func (g *Gateway) readAt(at pace, w http.ResponseWriter, r *http.Request, limit 
 	}
 }
 
-// evictedWords say why content is given up that was within its time.
-const evictedWords = "The content came too slowly while others needed its place."
+// evicted says why content is given up that was within its time.
+func evicted(why error) *problem {
+	p := problemOf(why)
+	p.unread = true
+	if p.code == schema.CodeTooSlow {
+		p.detail = "The content came too slowly while others needed its place."
+	}
+	return p
+}
 
 // refuse answers a visitor whose content was not read.
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, p *problem) {

@@ -34,7 +34,7 @@ func (l *limit) Accept() (net.Conn, error) {
 		hold := l.g.registry.Budget().Open(l.g.peer(c))
 		if hold.Enter(claim.Connections) && hold.Grow(connectionWeight) {
 			p := &seat{TCPConn: c.(*net.TCPConn), hold: hold}
-			hold.Evictable(func() { _ = p.TCPConn.Close() })
+			hold.Evictable(func(error) { _ = p.TCPConn.Close() })
 			hold.Wait() // until a request comes
 			return p, nil
 		}

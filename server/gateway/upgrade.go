@@ -128,8 +128,8 @@ func (g *Gateway) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.
 		panic(http.ErrAbortHandler)
 	}
 	defer conn.Close()
-	hold.Evictable(func() {
-		x.Evict()
+	hold.Evictable(func(why error) {
+		x.Evict(why)
 		_ = conn.SetWriteDeadline(past)
 	})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -32,8 +32,10 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string, ho
 		return
 	}
 	rc := http.NewResponseController(w)
-	hold.Evictable(func() {
-		x.Evict()
+	hold.Evictable(func(why error) {
+		if !x.Evict(why) && why == claim.ErrDraining {
+			return // it is answered, or what it is told comes another way
+		}
 		_ = rc.SetReadDeadline(past)
 		_ = rc.SetWriteDeadline(past)
 	})
@@ -204,14 +206,14 @@ var errEvicted = errors.New("gateway: the visitor was too slow")
 func writePieces(w http.ResponseWriter, content []byte, hold *claim.Hold) error {
 	for piece := range slices.Chunk(content, relayPiece) {
 		boundWrite(w, len(piece))
-		if hold.Evicted() { // it may have ended the deadline before that was set
+		if hold.Evicted() == claim.ErrTooSlow { // it may have ended the deadline before that was set
 			return errEvicted
 		}
 		hold.Wait()
 		_, err := w.Write(piece)
 		hold.Move()
 		switch {
-		case err != nil && hold.Evicted():
+		case err != nil && hold.Evicted() == claim.ErrTooSlow:
 			return errEvicted
 		case err != nil:
 			return err
