@@ -424,6 +424,7 @@ const (
 	CodeTokenNeeded          Code = "token_needed"
 	CodeTokenWrong           Code = "token_wrong"
 	CodeLabelTaken           Code = "label_taken"
+	CodeLabelReserved        Code = "label_reserved"
 	CodeNoSession            Code = "no_session"
 	CodeNoExchange           Code = "no_exchange"
 	CodeContentTaken         Code = "content_taken"

@@ -50,7 +50,7 @@
 //
 //   - Informational responses (102 to 199) go ahead of the answer, at most 16 of them; 100 (Continue) is sent when the
 //     content is read, and not by WriteHeader.
-//   - 205 takes no content, and 304 may tell a Content-Length (RFC 9110, 15.3.6 and 8.6).
+//   - 205 takes no content, and 304 may tell a Content-Type and a Content-Length (RFC 9110, 15.3.6 and 15.4.5).
 //   - As long as nothing was sent, a panic answers 500, and so does an answer that cannot be sent (a status above 599, a
 //     Content-Length that was not kept, too large a header); the logger is told. [http.ErrAbortHandler] gives the exchange
 //     up: the visitor gets 502.

@@ -43,7 +43,9 @@ func (e *Error) Is(target error) bool {
 
 // What a program may want to tell apart by errors.Is. Claim returns the first three; Serve may end with each of them.
 var (
-	// ErrLabelTaken: somebody else owns the label, or it is reserved.
+	// ErrLabelReserved: the gateway keeps the label for itself.
+	ErrLabelReserved error = &Error{Code: schema.CodeLabelReserved}
+	// ErrLabelTaken: somebody else owns the label.
 	ErrLabelTaken error = &Error{Code: schema.CodeLabelTaken}
 	// ErrKeyNeeded: this gateway lends labels to holders of a key only.
 	ErrKeyNeeded error = &Error{Code: schema.CodeKeyNeeded}

@@ -63,9 +63,9 @@ var parity = []struct {
 		w.Write(b)
 	}), []string{"POST /\n\n\x00\xff\xfe\r\n\"\\\u2028é", "POST /\n\n" + strings.Repeat("é", 20000), "PUT /\n\n{}", "DELETE /\n\nx"}},
 	{"no content allowed", handle(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/plain")
 		w.Header().Set("Etag", `"x"`)
 		if r.URL.Path == "/204" {
+			w.Header().Set("Content-Type", "text/plain")
 			w.WriteHeader(204)
 		} else {
 			w.WriteHeader(304)

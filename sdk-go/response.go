@@ -141,10 +141,9 @@ func (w *response) leftOut(name string) bool {
 	switch name {
 	case "Transfer-Encoding", "Trailer":
 		return true
-	case "Content-Type":
-		return w.status == http.StatusNotModified
 	case "Content-Length":
-		// With 304 it tells the length of what GET would give, and the gateway keeps it there.
+		// With 304 it tells the length of what GET would give, as Content-Type its type, and the gateway keeps both
+		// there (RFC 9110, 15.4.5).
 		return !w.bodyAllowed() && w.status != http.StatusNotModified
 	}
 	return strings.HasPrefix(name, http.TrailerPrefix)

@@ -413,6 +413,7 @@ export type Code =
   | 'token_needed'
   | 'token_wrong'
   | 'label_taken'
+  | 'label_reserved'
   | 'no_session'
   | 'no_exchange'
   | 'content_taken'

@@ -17,16 +17,6 @@ func (r Result) String() string {
 	return [...]string{"accepted", "duplicate", "conflict", "late", "unknown"}[r]
 }
 
-// Holds gives the request of an open exchange that the session holds, or nil.
-func (s *Session) Holds(id string) *Request {
-	s.claim.mu.Lock()
-	defer s.claim.mu.Unlock()
-	if x := s.held[id]; x != nil {
-		return x.request
-	}
-	return nil
-}
-
 // Answerable fails with [ErrSessionFenced] or [ErrNoSession] where the session
 // may not answer any more. One whose claim has ended still may.
 func (s *Session) Answerable() error {
@@ -43,16 +33,25 @@ func (s *Session) answerable() error {
 }
 
 // Answer ends an exchange with a, or with [Answer.More] begins to. The core does
-// not look into it, and the caller does not change it afterwards.
-func (s *Session) Answer(id string, a *Answer) (Result, error) {
-	same := func(t tombstone) bool { return t.answer == hashAnswer(a) }
+// not look into it, and the caller does not change it afterwards. fits is asked whether a can
+// answer the request of an exchange that is open, while the claim is locked; its error leaves
+// that open, and is returned. Nil means that it can.
+func (s *Session) Answer(id string, a *Answer, fits func(*Request) error) (Result, error) {
+	a.hash = hashAnswer(a) // before the claim is locked: content may be long
+	same := func(t tombstone) bool { return t.answer == a.hash }
 	var hold *Hold
+	var fault error
 	result, err := s.settle(id, same, func(x *Exchange) Result {
 		switch {
-		case x.state == answering && hashAnswer(a) == x.parts.head:
+		case x.state == answering && a.hash == x.parts.head:
 			return Duplicate
 		case x.state == answering:
 			return Conflict
+		}
+		if fits != nil {
+			if fault = fits(x.request); fault != nil {
+				return Unknown
+			}
 		}
 		// It weighs until the visitor's door has written it.
 		hold = x.hold
@@ -66,6 +65,9 @@ func (s *Session) Answer(id string, a *Answer) (Result, error) {
 	})
 	if hold != nil {
 		hold.Relieve()
+	}
+	if fault != nil {
+		return result, fault
 	}
 	return result, err
 }
@@ -88,6 +90,12 @@ const mostInterims = 16
 // the answer has begun, and where so many went before that no more are taken.
 func (s *Session) Interim(id string, a *Answer) (Result, error) {
 	none := func(tombstone) bool { return false }
+	var news chan struct{}
+	defer func() {
+		if news != nil {
+			poke(news)
+		}
+	}()
 	return s.settle(id, none, func(x *Exchange) Result {
 		if x.state == answering || x.informed >= mostInterims {
 			return Conflict
@@ -98,7 +106,7 @@ func (s *Session) Interim(id string, a *Answer) (Result, error) {
 		}
 		x.informed++
 		x.interims = append(x.interims, a)
-		poke(x.news)
+		news = x.news
 		return Accepted
 	})
 }

@@ -23,6 +23,7 @@ var (
 	ErrBadLabel      = errors.New("claim: bad label")
 	ErrBadToken      = errors.New("claim: bad token")
 	ErrLabelTaken    = errors.New("claim: label is taken")
+	ErrLabelReserved = errors.New("claim: label is reserved")
 	ErrTooManyClaims = errors.New("claim: too many claims")
 	ErrAddressClaims = errors.New("claim: too many claims of one address")
 	ErrTooManyOpen   = errors.New("claim: too many sessions")

@@ -23,7 +23,7 @@ type Request struct {
 	// Stream gives the content where it is not in Content: a session fetches it
 	// while the visitor sends it. The doors know its type. Nil means none.
 	Stream any
-	// Keyed says that the request has an Idempotency-Key field.
+	// Keyed says that the request has a field by which its handler knows it again.
 	Keyed bool
 	// Upgrade is the protocol that the visitor asks for. Empty means none.
 	Upgrade string
@@ -42,6 +42,8 @@ type Answer struct {
 	// Trailers follow the content. Those of an answer with More are there when
 	// Next has given all.
 	Trailers []Field
+
+	hash uint64 // tells it from others; set before it is given to an exchange
 }
 
 // upgraded tells whether the answer upgrades the visitor's connection: then time
@@ -480,11 +482,16 @@ func (x *Exchange) handed() Handed {
 	return HandedNo
 }
 
-// idempotent tells whether a method may be sent twice (RFC 9110, 9.2.2).
-func idempotent(method string) bool {
-	switch method {
-	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
-		return true
-	}
-	return false
+// idempotentMethods are those that may be sent twice (RFC 9110, 9.2.2): all that IANA's HTTP
+// Method Registry calls idempotent, and that a visitor can send.
+var idempotentMethods = map[string]bool{
+	"ACL": true, "BASELINE-CONTROL": true, "BIND": true, "CHECKIN": true, "CHECKOUT": true, "COPY": true,
+	"DELETE": true, "GET": true, "HEAD": true, "LABEL": true, "LINK": true, "MERGE": true, "MKACTIVITY": true,
+	"MKCALENDAR": true, "MKCOL": true, "MKREDIRECTREF": true, "MKWORKSPACE": true, "MOVE": true, "OPTIONS": true,
+	"ORDERPATCH": true, "PROPFIND": true, "PROPPATCH": true, "PUT": true, "QUERY": true, "REBIND": true,
+	"REPORT": true, "SEARCH": true, "TRACE": true, "UNBIND": true, "UNCHECKOUT": true, "UNLINK": true,
+	"UNLOCK": true, "UPDATE": true, "UPDATEREDIRECTREF": true, "VERSION-CONTROL": true,
 }
+
+// idempotent reports whether a method may be sent twice.
+func idempotent(method string) bool { return idempotentMethods[method] }

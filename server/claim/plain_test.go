@@ -215,7 +215,7 @@ func TestAVisitorWaitsForAProgramThatComesAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := two.Answer(m.Exchange.ID(), &Answer{Status: 200}); err != nil {
+		if _, err := two.Answer(m.Exchange.ID(), &Answer{Status: 200}, nil); err != nil {
 			t.Error(err)
 		}
 		v.answered(200)

@@ -133,7 +133,7 @@ type Opened struct {
 // a session. Whoever shows the token of a claim gets a session of it. A new claim
 // counts for the address from; the zero value is no address.
 //
-// It fails with [ErrBadLabel], [ErrBadToken], [ErrLabelTaken], [ErrTooManyClaims],
+// It fails with [ErrBadLabel], [ErrBadToken], [ErrLabelTaken], [ErrLabelReserved], [ErrTooManyClaims],
 // [ErrAddressClaims], [ErrTooManyOpen] and [ErrDraining].
 func (r *Registry) Open(from netip.Addr, label, token string, s Settings) (*Opened, error) {
 	return r.enter(from, label, token, s, nil)
@@ -149,7 +149,7 @@ func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resum
 	case token != "" && !ValidToken(token):
 		return nil, ErrBadToken
 	case label != "" && r.options.Reserved != nil && r.options.Reserved(label):
-		return nil, ErrLabelTaken
+		return nil, ErrLabelReserved
 	}
 	s.Token = nil
 	for {

@@ -32,7 +32,7 @@ func TestASilentSessionWithCursorsIsLost(t *testing.T) {
 		if _, err := one.Poll(t.Context(), nil, 0, 0); !errors.Is(err, ErrSessionFenced) {
 			t.Errorf("poll = %v, want ErrSessionFenced", err)
 		}
-		if _, err := one.Answer("x", &Answer{Status: 200}); !errors.Is(err, ErrSessionFenced) {
+		if _, err := one.Answer("x", &Answer{Status: 200}, nil); !errors.Is(err, ErrSessionFenced) {
 			t.Errorf("answer = %v, want ErrSessionFenced", err)
 		}
 		if err := one.End(nil); !errors.Is(err, ErrSessionFenced) {
@@ -208,7 +208,7 @@ func TestALateAnswerOfALostSessionReachesNobody(t *testing.T) {
 		s.one(one, new(one.Cursor()))
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if _, err := one.Answer(v.x.ID(), &Answer{Status: 500}); !errors.Is(err, ErrSessionFenced) {
+		if _, err := one.Answer(v.x.ID(), &Answer{Status: 500}, nil); !errors.Is(err, ErrSessionFenced) {
 			t.Errorf("answer = %v, want ErrSessionFenced", err)
 		}
 		two := s.session()

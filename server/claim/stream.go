@@ -53,7 +53,7 @@ func (x *Exchange) begin(a *Answer) {
 	if a.upgraded() {
 		x.claim.upgraded++
 	}
-	x.parts = &parts{taking: len(a.Content), head: hashAnswer(a), total: len(a.Content), came: make(chan struct{}, 1), moved: time.Now()}
+	x.parts = &parts{taking: len(a.Content), head: a.hash, total: len(a.Content), came: make(chan struct{}, 1), moved: time.Now()}
 	close(x.ready)
 }
 
@@ -189,6 +189,9 @@ func (s *Session) part(ctx context.Context, id string, part Part) (result Result
 		x = open
 		return Accepted
 	})
+	if x != nil {
+		x.parts.come()
+	}
 	if fault != nil {
 		return Unknown, nil, fault
 	}
@@ -201,7 +204,8 @@ func (s *Session) part(ctx context.Context, id string, part Part) (result Result
 	return result, full, err
 }
 
-// push gives the visitor a part. The caller holds claim.mu.
+// push gives the visitor a part. The caller holds claim.mu, and says that it came once it
+// does not.
 func (x *Exchange) push(part Part) {
 	p := x.parts
 	if len(part.Content) > 0 {
@@ -214,7 +218,6 @@ func (x *Exchange) push(part Part) {
 	if !part.More {
 		p.last, x.answer.Trailers = true, part.Trailers
 	}
-	p.come()
 }
 
 // waitForRoom waits while the visitor has too much to take, or until the
@@ -337,12 +340,14 @@ func (w *Stream) Abort() {
 func (w *Stream) push(part Part) bool {
 	c := w.exchange.claim
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if w.exchange.state != answering {
+		c.mu.Unlock()
 		return false
 	}
 	w.session.touch()
 	w.exchange.push(part)
+	c.mu.Unlock()
+	w.exchange.parts.come()
 	return true
 }
 

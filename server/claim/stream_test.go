@@ -23,7 +23,7 @@ func (s *scene) stream(method string) *streamed {
 	one := s.session()
 	v := s.visit(method)
 	s.one(one, new(one.Cursor()))
-	if got, err := one.Answer(v.x.ID(), &Answer{Status: 200, More: true}); got != Accepted || err != nil {
+	if got, err := one.Answer(v.x.ID(), &Answer{Status: 200, More: true}, nil); got != Accepted || err != nil {
 		s.t.Fatalf("begin = %v %v, want accepted", got, err)
 	}
 	<-v.done
@@ -147,7 +147,7 @@ func TestPartsAreJudged(t *testing.T) {
 				a    *Answer
 				want Result
 			}{{begun, Duplicate}, {whole, Conflict}, {&Answer{Status: 201, More: true}, Conflict}} {
-				if got, err := v.s.Answer(id, c.a); got != c.want || err != nil {
+				if got, err := v.s.Answer(id, c.a, nil); got != c.want || err != nil {
 					t.Errorf("%s: answer %+v = %v %v, want %v", when, c.a, got, err, c.want)
 				}
 			}
@@ -176,7 +176,7 @@ func TestAWholeAnswerDiffersByItsTrailers(t *testing.T) {
 		v := s.visit("GET")
 		s.one(one, nil)
 		s.answer(one, v.x, 200, Accepted)
-		if got, _ := one.Answer(v.x.ID(), &Answer{Status: 200, Trailers: []Field{{"A", "b"}}}); got != Conflict {
+		if got, _ := one.Answer(v.x.ID(), &Answer{Status: 200, Trailers: []Field{{"A", "b"}}}, nil); got != Conflict {
 			t.Errorf("the answer with a trailer = %v, want conflict", got)
 		}
 		v.answered(200)
@@ -484,7 +484,7 @@ func TestWhatWasFetchedOrBegunIsNotDeliveredAgain(t *testing.T) {
 			return nil
 		},
 		"begun": func(s *Session, x *Exchange) error {
-			_, err := s.Answer(x.ID(), &Answer{Status: 200, More: true})
+			_, err := s.Answer(x.ID(), &Answer{Status: 200, More: true}, nil)
 			return err
 		},
 	} {

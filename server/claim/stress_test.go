@@ -100,7 +100,7 @@ func (c *crowd) follow(ctx context.Context, x *Exchange, a *Answer, rnd *rand.Ra
 func (c *crowd) stream(s *Session, id, target string, rnd *rand.Rand) {
 	ctx, stop := context.WithTimeout(context.Background(), time.Duration(rnd.IntN(20_000))*time.Microsecond)
 	defer stop()
-	if got, err := s.Answer(id, &Answer{Status: 200, Content: []byte(target[:1]), More: true}); got != Accepted || err != nil {
+	if got, err := s.Answer(id, &Answer{Status: 200, Content: []byte(target[:1]), More: true}, nil); got != Accepted || err != nil {
 		return
 	}
 	pad := make([]byte, rnd.IntN(2)*2*window)
@@ -199,10 +199,10 @@ func (c *crowd) answer(s *Session, b *Batch, rnd *rand.Rand) {
 		case 3, 4, 5, 6, 7, 8:
 			c.stream(s, m.Exchange.ID(), m.Exchange.Request().Target, rnd)
 		case 2:
-			_, _ = s.Answer(m.Exchange.ID(), a)
-			_, _ = s.Answer(m.Exchange.ID(), a)
+			_, _ = s.Answer(m.Exchange.ID(), a, nil)
+			_, _ = s.Answer(m.Exchange.ID(), a, nil)
 		default:
-			_, _ = s.Answer(m.Exchange.ID(), a)
+			_, _ = s.Answer(m.Exchange.ID(), a, nil)
 		}
 	}
 }

@@ -30,7 +30,10 @@ type tombstone struct {
 // remember notes the end of an exchange that the session held. The caller
 // holds claim.mu.
 func (s *Session) remember(x *Exchange, a *Answer, o Outcome) {
-	id, parts, answer := x.id, 0, hashAnswer(a)
+	id, parts, answer := x.id, 0, uint64(0)
+	if a != nil {
+		answer = a.hash
+	}
 	if x.parts != nil {
 		answer, parts = x.parts.head, x.parts.seq
 	}
@@ -94,11 +97,8 @@ func (s *Session) judge(id string, same func(tombstone) bool) Result {
 
 var seed = maphash.MakeSeed()
 
-// hashAnswer tells answers apart. Nil is none.
+// hashAnswer tells answers apart.
 func hashAnswer(a *Answer) uint64 {
-	if a == nil {
-		return 0
-	}
 	var h maphash.Hash
 	h.SetSeed(seed)
 	maphash.WriteComparable(&h, a.Status)

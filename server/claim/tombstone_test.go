@@ -24,7 +24,7 @@ func TestResultsOfASecondAnswer(t *testing.T) {
 			if i == 0 {
 				want = Accepted
 			}
-			if got, err := one.Answer(answered.x.ID(), a); got != want || err != nil {
+			if got, err := one.Answer(answered.x.ID(), a, nil); got != want || err != nil {
 				t.Errorf("answer %d = %v %v, want %v", i, got, err, want)
 			}
 		}

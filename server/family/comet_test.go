@@ -241,7 +241,7 @@ func TestEventsHaveContentThatIsNoTextOrStreams(t *testing.T) {
 		"large":        {"Content-Length: 100000\r\n", large, large, ""},
 		"expects":      {"Content-Length: 3\r\nExpect: 100-continue\r\n", "abc", "abc", ""},
 		"none":         {"", "", "", ""},
-		"a WebSocket?": {"Connection: Upgrade\r\nUpgrade: websocket\r\n", "", "", ""},
+		"a WebSocket?": {"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, gateway.Options{}, func(b *bubble) {

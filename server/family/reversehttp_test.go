@@ -83,7 +83,7 @@ func TestARegistrationThatIsNoneIsRefused(t *testing.T) {
 			"no form":     {post("/reversehttp", "application/json", "{}"), 415, "unsupported_media_type"},
 			"malformed":   {post("/reversehttp", formMedia, "name=%zz"), 400, "bad_member"},
 			"large":       {post("/reversehttp", formMedia, "name="+strings.Repeat("a", 20_000)), 413, "content_too_large"},
-			"reserved":    {post("/reversehttp", formMedia, "name=www"), 403, "label_taken"},
+			"reserved":    {post("/reversehttp", formMedia, "name=www"), 403, "label_reserved"},
 			"NUL":         {post("/reversehttp", formMedia, "name=a%00b"), 400, "bad_label"},
 		} {
 			if got := b.ask(c.raw); got.StatusCode != c.status || got.code() != c.code {
@@ -739,7 +739,7 @@ func TestVisitorsRequestsAreExactMessages(t *testing.T) {
 		"options":        {"OPTIONS * HTTP/1.1\r\nHost: demo.localhost:8080\r\n\r\n", "OPTIONS * HTTP/1.1\r\n"},
 		"content on GET": {"GET / HTTP/1.1\r\nHost: demo.localhost:8080\r\nContent-Length: 2\r\n\r\nhi", "GET / HTTP/1.1\r\nHost: demo.localhost:8080\r\nContent-Length: 2\r\n"},
 		"odd method":     {"M-SEARCH /x HTTP/1.1\r\nHost: demo.localhost:8080\r\n\r\n", "M-SEARCH /x HTTP/1.1\r\n"},
-		"a WebSocket":    {"GET / HTTP/1.1\r\nHost: demo.localhost:8080\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n", "GET / HTTP/1.1\r\nHost: demo.localhost:8080\r\nForwarded: "},
+		"a WebSocket":    {"GET / HTTP/1.1\r\nHost: demo.localhost:8080\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", "GET / HTTP/1.1\r\nHost: demo.localhost:8080\r\nForwarded: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, gateway.Options{}, func(b *bubble) {

@@ -28,10 +28,14 @@ type message struct {
 	Seq        int            `json:"seq"`
 	Reason     string         `json:"reason"`
 	fault      *fault         // why it could not be decoded, or nil
+	onlyHEAD   *fault         // why it answers nothing but HEAD, or nil
 }
 
 // fault is why an answer is invalid: where, and why.
 type fault struct{ pointer, detail string }
+
+// Error returns the detail.
+func (f *fault) Error() string { return f.detail }
 
 // answer answers POST {responses}.
 func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
@@ -92,11 +96,14 @@ func (g *Gateway) answerOne(ctx context.Context, s *claim.Session, m *message) (
 		g.options.Log.Debug("exchange aborted", "label", s.Claim().Label(), "exchange", m.ID, "reason", m.Reason)
 		result, err = s.Abort(m.ID)
 	case m.Type == schema.TypeResponse && m.ID != "":
-		a, f := m.answer(s.Holds(m.ID))
+		a, f := m.answer()
 		if f != nil {
 			return invalid(m.ID, f), nil
 		}
-		result, err = s.Answer(m.ID, a)
+		result, err = s.Answer(m.ID, a, m.fits)
+		if f, ok := errors.AsType[*fault](err); ok {
+			return invalid(m.ID, f), nil
+		}
 	case m.Type == schema.TypePart && m.ID != "":
 		part, f := m.part(g.options.PartBytes)
 		if f != nil {
@@ -138,16 +145,14 @@ func invalid(id string, f *fault) schema.Result {
 	return schema.Result{ID: id, Status: schema.ResultInvalid, Pointer: &f.pointer, Detail: f.detail}
 }
 
-// answer makes a response one for the core, checked whole. req is the open
-// request it answers, or nil.
-func (m *message) answer(req *claim.Request) (*claim.Answer, *fault) {
+// faultOfStatus is that of a status which no response may have.
+var faultOfStatus = &fault{"/status", "status is a final status code, 200 to 599, or 101 to a request with upgrade"}
+
+// answer converts a response for the core, checked whole but for what [message.fits] checks.
+func (m *message) answer() (*claim.Answer, *fault) {
 	a := &claim.Answer{Status: m.Status, More: m.More}
-	upgrades := m.Status == http.StatusSwitchingProtocols && (req == nil || req.Upgrade != "")
-	switch {
-	case upgrades && !m.More:
-		return nil, &fault{"/more", "a response that upgrades is followed by what is sent on the connection"}
-	case !upgrades && (m.Status < 200 || m.Status > 599):
-		return nil, &fault{"/status", "status is a final status code, 200 to 599, or 101 to a request with upgrade"}
+	if m.Status != http.StatusSwitchingProtocols && (m.Status < 200 || m.Status > 599) {
+		return nil, faultOfStatus
 	}
 	content, where, f := m.content()
 	if f != nil {
@@ -165,8 +170,33 @@ func (m *message) answer(req *claim.Request) (*claim.Answer, *fault) {
 	if a.Trailers, f = m.trailers(); f != nil {
 		return nil, f
 	}
-	a.Fields, f = m.fields(len(content), req)
+	a.Fields, f = m.fields(len(content))
 	return a, f
+}
+
+// fits returns the fault of a response that answer converted, if it cannot answer req.
+func (m *message) fits(req *claim.Request) error {
+	switch {
+	case m.Status == http.StatusSwitchingProtocols && req.Upgrade == "":
+		return faultOfStatus
+	case m.Status == http.StatusSwitchingProtocols && !m.More:
+		return &fault{"/more", "a response that upgrades is followed by what is sent on the connection"}
+	case m.onlyHEAD != nil && req.Method != http.MethodHead:
+		return m.onlyHEAD
+	}
+	return nil
+}
+
+// answerTo is answer for a request that is known.
+func (m *message) answerTo(req *claim.Request) (*claim.Answer, *fault) {
+	a, f := m.answer()
+	if f != nil {
+		return nil, f
+	}
+	if f, ok := errors.AsType[*fault](m.fits(req)); ok {
+		return nil, f
+	}
+	return a, nil
 }
 
 // interim makes an interim response one for the core.
@@ -174,12 +204,12 @@ func (m *message) interim() (*claim.Answer, *fault) {
 	if m.Status < 102 || m.Status > 199 {
 		return nil, &fault{"/status", "status is an informational status code, 102 to 199"}
 	}
-	fields, f := m.fields(0, nil)
+	fields, f := m.fields(0)
 	return &claim.Answer{Status: m.Status, Fields: fields}, f
 }
 
-// fields checks the fields of an answer to req with so much content.
-func (m *message) fields(content int, req *claim.Request) ([]claim.Field, *fault) {
+// fields checks the fields of an answer with so much content.
+func (m *message) fields(content int) ([]claim.Field, *fault) {
 	fields := make([]claim.Field, len(m.Headers))
 	lengths := 0
 	for i, f := range m.Headers {
@@ -193,8 +223,13 @@ func (m *message) fields(content int, req *claim.Request) ([]claim.Field, *fault
 			return nil, &fault{at + "/0", "the gateway frames the response: leave Transfer-Encoding out"}
 		case strings.EqualFold(f[0], "Content-Length"):
 			lengths++
-			if !m.lengthFits(f[1], content, req) || lengths > 1 {
-				return nil, &fault{at + "/1", "Content-Length is not the length of the content: leave it out"}
+			wrong := &fault{at + "/1", "Content-Length is not the length of the content: leave it out"}
+			fits, onlyHEAD := m.lengthFits(f[1], content)
+			if !fits || lengths > 1 {
+				return nil, wrong
+			}
+			if onlyHEAD {
+				m.onlyHEAD = wrong
 			}
 		}
 	}
@@ -250,17 +285,18 @@ func (m *message) trailers() ([]claim.Field, *fault) {
 	return fields, nil
 }
 
-// lengthFits tells whether a stated length may stand: it is that of the content,
-// or tells the length of what GET would give (RFC 9110, 8.6).
-func (m *message) lengthFits(stated string, length int, req *claim.Request) bool {
+// lengthFits reports whether a stated length may stand: it is that of the content,
+// or tells the length of what GET would give (RFC 9110, 8.6), and whether it may only in
+// answer to HEAD.
+func (m *message) lengthFits(stated string, length int) (fits, onlyHEAD bool) {
 	n, err := strconv.ParseUint(stated, 10, 62)
-	if err != nil || stated != strconv.FormatUint(n, 10) || m.Status == 204 || m.Status < 200 {
-		return false
+	switch {
+	case err != nil || stated != strconv.FormatUint(n, 10) || m.Status == 204 || m.Status < 200:
+		return false, false
+	case n == uint64(length) || m.More || length == 0 && m.Status == 304:
+		return true, false
 	}
-	if n == uint64(length) || m.More {
-		return true
-	}
-	return length == 0 && (m.Status == 304 || req != nil && req.Method == http.MethodHead)
+	return length == 0, true
 }
 
 // idOf gives the id of a message that has a fault, wherever that stands.

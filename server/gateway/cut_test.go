@@ -31,7 +31,7 @@ func TestAnAnswerInHTTP10ThatIsCutShortEndsWithAReset(t *testing.T) {
 				t.Fatalf("poll: %v %v", b, err)
 			}
 			id := b.Messages[0].Exchange.ID()
-			if r, err := s.Answer(id, &claim.Answer{Status: 200, Content: []byte("first"), More: true}); r != claim.Accepted || err != nil {
+			if r, err := s.Answer(id, &claim.Answer{Status: 200, Content: []byte("first"), More: true}, nil); r != claim.Accepted || err != nil {
 				t.Fatalf("answer: %v %v", r, err)
 			}
 			buf := make([]byte, 4096)

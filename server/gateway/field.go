@@ -82,6 +82,7 @@ func (g *Gateway) requestFields(r *http.Request, label string) []claim.Field {
 	for name := range r.Header {
 		switch {
 		case hopByHop[name], requestOnly[name], forwarding[name], gone[name]:
+		case !trusted && ofAProxy(name):
 		case name == "Cookie" && g.public.pathPrefix != "":
 		default:
 			names = append(names, name)

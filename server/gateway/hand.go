@@ -260,7 +260,7 @@ func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchang
 	}
 	var a *claim.Answer
 	if f == nil {
-		a, f = m.answer(x.Request())
+		a, f = m.answerTo(x.Request())
 	}
 	if f != nil {
 		g.options.Log.Debug("response refused", "label", s.Claim().Label(), "exchange", id, "reason", f.detail)
@@ -268,7 +268,7 @@ func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchang
 		g.metrics.judge(schema.ResultInvalid)
 		return errors.New(f.detail)
 	}
-	result, err := s.Answer(id, a)
+	result, err := s.Answer(id, a, nil)
 	g.metrics.judge(schema.ResultStatus(result.String()))
 	if err != nil || result != claim.Accepted {
 		return nil

@@ -63,7 +63,7 @@ func (g *Gateway) AnswerWhole(s *claim.Session, x *claim.Exchange, status int, f
 	f := g.oversizeAnswer(m)
 	var a *claim.Answer
 	if f == nil {
-		a, f = m.answer(x.Request())
+		a, f = m.answerTo(x.Request())
 	}
 	if f == nil && status == http.StatusSwitchingProtocols {
 		f = &fault{"", "this protocol carries no upgrade"}
@@ -73,7 +73,7 @@ func (g *Gateway) AnswerWhole(s *claim.Session, x *claim.Exchange, status int, f
 		g.metrics.judge(schema.ResultInvalid)
 		return errors.New(f.detail)
 	}
-	result, _ := s.Answer(x.ID(), a)
+	result, _ := s.Answer(x.ID(), a, nil)
 	g.metrics.judge(schema.ResultStatus(result.String()))
 	return nil
 }

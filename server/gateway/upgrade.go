@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"reversehttp/schema"
 	"reversehttp/server/claim"
 )
 
@@ -33,6 +34,35 @@ func upgradeOf(r *http.Request) string {
 		return ""
 	}
 	return "websocket"
+}
+
+// badUpgrade refuses a request to upgrade to a WebSocket that no handler could accept, with
+// the fields that RFC 6455, 4.2.2 and 4.4, asks for.
+func badUpgrade(h http.Header, r *http.Request) *problem {
+	switch version := r.Header["Sec-Websocket-Version"]; {
+	case upgradeOf(r) == "":
+		return nil
+	case len(version) != 1:
+		return &problem{code: schema.CodeBadRequest, detail: "A WebSocket is asked for with one Sec-WebSocket-Version, which is 13."}
+	case version[0] != "13":
+		h.Set("Sec-WebSocket-Version", "13")
+		h.Set("Upgrade", "websocket") // RFC 9110, 15.5.22
+		h.Set("Connection", "Upgrade")
+		return &problem{code: schema.CodeUpgradeNeeded, detail: "This gateway relays version 13 of WebSocket; send Sec-WebSocket-Version: 13."}
+	}
+	if r.ProtoMajor == 1 && !validKey(r.Header["Sec-Websocket-Key"]) {
+		return &problem{code: schema.CodeBadRequest, detail: "A WebSocket is asked for with one Sec-WebSocket-Key: 16 bytes in base64."}
+	}
+	return nil
+}
+
+// validKey reports whether a key is one of 16 bytes (RFC 6455, 4.1).
+func validKey(key []string) bool {
+	if len(key) != 1 {
+		return false
+	}
+	nonce, err := base64.StdEncoding.DecodeString(key[0])
+	return err == nil && len(nonce) == 16
 }
 
 // tunnel is what a visitor sends on a connection after it was upgraded. It is
@@ -124,6 +154,7 @@ const farewell = time.Second
 func (g *Gateway) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, t *tunnel, hold *claim.Hold) {
 	conn, in, head, err := g.acceptUpgrade(w, r, x, a)
 	if err != nil {
+		t.end() // a program that asks for what the visitor sends waits no more
 		x.Leave()
 		panic(http.ErrAbortHandler)
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -212,6 +214,68 @@ func TestWhatIsNoUpgrade(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAnUpgradeThatNobodyCanAcceptIsRefused(t *testing.T) {
+	const version, key = "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+	for name, c := range map[string]struct {
+		fields []string
+		status int
+	}{
+		"version 8":         {[]string{"Sec-WebSocket-Version: 8", key}, 426},
+		"version of a text": {[]string{"Sec-WebSocket-Version: thirteen", key}, 426},
+		"no version":        {[]string{key}, 400},
+		"two versions":      {[]string{version, version, key}, 400},
+		"no key":            {[]string{version}, 400},
+		"two keys":          {[]string{version, key, key}, 400},
+		"a short key":       {[]string{version, "Sec-WebSocket-Key: abc"}, 400},
+		"a key of 15 bytes": {[]string{version, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j"}, 400},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, Options{}, func(w *world) {
+				w.claim("demo")
+				got := w.ask(get(host, "/", append(c.fields, "Connection: Upgrade", "Upgrade: websocket")...))
+				if got.Status != c.status || got.handed() != "?0" {
+					t.Errorf("answer = %d %s, want %d, handed=?0", got.Status, got.Content, c.status)
+				}
+				if offered := got.Header.Get("Sec-WebSocket-Version"); (offered == "13") != (c.status == 426) {
+					t.Errorf("Sec-WebSocket-Version = %q with %d", offered, got.Status)
+				}
+				if n := w.gateway.registry.Stats().Exchanges; n != 0 {
+					t.Errorf("%d exchanges are open, want none", n)
+				}
+			})
+		})
+	}
+}
+
+func TestAnUpgradeThatFailsEndsTheProgramsRequest(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		c := w.gateway.registry.Lookup("demo")
+		done := make(chan struct{})
+		go func() { // over what nobody can take a connection from
+			defer close(done)
+			defer func() {
+				if v := recover(); v != http.ErrAbortHandler {
+					t.Errorf("panic = %v, want the visitor cut off", v)
+				}
+			}()
+			r := httptest.NewRequest("GET", "http://"+host+"/chat", nil)
+			for _, f := range upgradeFields {
+				name, value, _ := strings.Cut(f, ": ")
+				r.Header.Set(name, value)
+			}
+			w.gateway.visit(httptest.NewRecorder(), r, c.Label(), w.gateway.registry.Budget().Open(netip.Addr{}))
+		}()
+		r := p.next()
+		in := p.fetch(r)
+		p.respond(schema.Response{ID: r.ID, Status: 101, More: true})
+		<-done
+		if rest, err := io.ReadAll(in.Body); err != nil || len(rest) > 0 {
+			t.Errorf("content = %q %v, want its end", rest, err)
+		}
+	})
 }
 
 func TestAnUpgradeThatIsRefusedEndsItsContent(t *testing.T) {

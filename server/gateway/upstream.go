@@ -166,7 +166,7 @@ func (g *Gateway) beginRaw(s *claim.Session, id string, r *http.Request) (result
 		}
 	}
 	m.More = m.Status != http.StatusNoContent && m.Status != http.StatusResetContent && m.Status != http.StatusNotModified
-	a, f := m.answer(s.Holds(id))
+	a, f := m.answer()
 	if f == nil {
 		f = g.oversizeAnswer(&m)
 	}
@@ -178,11 +178,19 @@ func (g *Gateway) beginRaw(s *claim.Session, id string, r *http.Request) (result
 		}
 	}
 	if f != nil {
-		return result, false, &problem{code: schema.CodeBadMember, detail: "The fields make no answer: " + f.detail + "."}
+		return result, false, badAnswer(f)
 	}
-	result, err := s.Answer(id, a)
+	result, err := s.Answer(id, a, m.fits)
+	if f, ok := errors.AsType[*fault](err); ok {
+		return result, false, badAnswer(f)
+	}
 	if err != nil {
 		return result, false, problemOf(err)
 	}
 	return result, a.More, nil
+}
+
+// badAnswer refuses the fields of POST {responseUrl}.
+func badAnswer(f *fault) *problem {
+	return &problem{code: schema.CodeBadMember, detail: "The fields make no answer: " + f.detail + "."}
 }

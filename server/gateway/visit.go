@@ -16,7 +16,11 @@ import (
 // and relays the answer.
 // What the request holds, and the exchange, hold holds.
 func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string, hold *claim.Hold) {
-	if p := g.refusal(r, label); p != nil {
+	p := g.refusal(r, label)
+	if p == nil {
+		p = badUpgrade(w.Header(), r)
+	}
+	if p != nil {
 		p.handed = claim.HandedNo
 		g.refuse(w, r, p)
 		return
@@ -132,7 +136,7 @@ func (g *Gateway) requestOf(r *http.Request, label string) *claim.Request {
 		HTTPVersion: viaVersion(r),
 		RemoteAddr:  g.visitorAddr(r),
 		Fields:      g.requestFields(r, label),
-		Keyed:       len(r.Header["Idempotency-Key"]) > 0,
+		Keyed:       len(r.Header["Idempotency-Key"]) > 0 || len(r.Header["Webhook-Id"]) > 0,
 	}
 }
 
