@@ -49,6 +49,14 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.pair, nil
 }
 
+// reload reads the files now, if they changed.
+func (c *certificate) reload() {
+	c.mu.Lock()
+	c.looked = time.Time{}
+	c.mu.Unlock()
+	_, _ = c.get(nil)
+}
+
 // read reads the files if they changed. The caller holds c.mu, or has c alone.
 func (c *certificate) read() error {
 	c.looked = time.Now()

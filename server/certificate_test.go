@@ -99,6 +99,12 @@ func TestAChangedCertificateIsRead(t *testing.T) {
 	if got := name(); got != "second" {
 		t.Errorf("after a while it is %s", got)
 	}
+	certify(t, dir, "third")
+	if c.reload(); name() != "third" {
+		t.Errorf("after SIGHUP it is %s", name())
+	}
+	certify(t, dir, "second")
+	c.reload()
 	if err := os.WriteFile(cert, []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func main() {
 	o, err := parse(os.Args[1:])
 	if err == nil {
 		signals := make(chan os.Signal, 2)
-		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+		signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 		err = run(o, signals, os.Stdout, os.Stderr)
 	}
 	if err != nil {
@@ -53,7 +53,8 @@ func exitCode(err error) int {
 	return 1
 }
 
-// run serves until a signal stops it gently, and a second one at once.
+// run serves until a signal stops it gently, and a second one at once. SIGHUP stops nothing: the
+// certificate is read again.
 func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	log := o.logger(stderr)
 	// net/http writes there what a program sends unasked, which is content.
@@ -100,11 +101,20 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	_, _ = fmt.Fprintf(stdout, "ReverseHttp console: %s  public URLs: %s\n", g.ControlURL(), g.PublicURL())
 	log.Info("serving", "listen", l.Addr().String(), "console", g.ControlURL(), "public_url", g.PublicURL(), "memory", humanize.IBytes(uint64(o.memory())))
 
-	select {
-	case err := <-served:
-		return err
-	case s := <-signals:
-		log.Info("stopping", "signal", s.String(), "again", "ends at once")
+	for running := true; running; {
+		select {
+		case err := <-served:
+			return err
+		case s := <-signals:
+			if running = s == syscall.SIGHUP; !running {
+				log.Info("stopping", "signal", s.String(), "again", "ends at once")
+				break
+			}
+			log.Info("certificate looked at again; flags and --config need a restart", "signal", s.String())
+			if certificate != nil {
+				certificate.reload()
+			}
+		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan struct{})
@@ -128,10 +138,15 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 		_ = server.Shutdown(end)
 		cancel()
 	}()
-	select {
-	case <-stopped:
-	case s := <-signals:
-		log.Warn("stopped at once", "signal", s.String())
+	for stopping := true; stopping; {
+		select {
+		case <-stopped:
+			stopping = false
+		case s := <-signals:
+			if stopping = s == syscall.SIGHUP; !stopping {
+				log.Warn("stopped at once", "signal", s.String())
+			}
+		}
 	}
 	cancel()
 	_ = server.Close()

@@ -333,6 +333,7 @@ func TestWhatCannotStartSaysWhatToDo(t *testing.T) {
 		{[]string{"--listen=127.0.0.1:99999"}, 2, "give HOST:PORT, such as 127.0.0.1:8080"}, {[]string{"--listen=nonsense"}, 2, "give HOST:PORT"},
 		{[]string{"--listen="}, 2, "give HOST:PORT"}, {[]string{"--listen=:"}, 2, "give HOST:PORT"}, {[]string{"--listen=http://127.0.0.1:8080"}, 2, "give HOST:PORT"},
 		{[]string{"--listen=http://127.0.0.1"}, 2, "give HOST:PORT"}, {[]string{"--listen=:nonsense"}, 2, "give HOST:PORT"},
+		{[]string{"--listen=0.0.0.0:0"}, 2, "--listen=0.0.0.0:0: others can reach this address, and need public URLs with a name of yours: give --public-url 'http://{label}.example.com:"},
 		{[]string{"--listen=127.0.0.1:0", "--public-url=http://x/"}, 2, "use a template such as"},
 		{[]string{"--listen=127.0.0.1:0", "--public-url=http://localhost/claims/{label}/"}, 2, "is the gateway's own"},
 		{[]string{"--listen=127.0.0.1:0", "--trusted-proxies=x"}, 2, "--trusted-proxies=x"},
@@ -352,6 +353,46 @@ func TestWhatCannotStartSaysWhatToDo(t *testing.T) {
 		}
 		if out.Len() > 0 {
 			t.Errorf("%v printed %q", c.args, out.String())
+		}
+	}
+}
+
+func TestSIGHUPStopsNothing(t *testing.T) {
+	inBoth(t, func(t *testing.T, args ...string) {
+		p := start(t, args...)
+		for range 3 {
+			p.signals <- syscall.SIGHUP
+			if status, _ := p.send("GET", p.console+"readyz", "", nil); status != 204 {
+				t.Errorf("readyz after SIGHUP = %d, want 204", status)
+			}
+		}
+		_, a := p.claim("t0")
+		id, visit := p.delivered(a)
+		p.signals <- syscall.SIGTERM
+		p.signals <- syscall.SIGHUP // while it stops, too
+		if status, content := p.send("POST", a.Responses, "t0", map[string]any{"type": "response", "id": id, "status": 200}); status != 202 {
+			t.Errorf("answer = %d %s, want 202", status, content)
+		}
+		if got := <-visit; got.status != 200 {
+			t.Errorf("visit = %d %s, want 200", got.status, got.content)
+		}
+		p.ended()
+		if log := p.log.String(); !strings.Contains(log, "certificate looked at again") || strings.Contains(log, "stopped at once") {
+			t.Errorf("log = %s", log)
+		}
+	})
+}
+
+func TestANegativeNumberIsNoFlag(t *testing.T) {
+	for _, args := range [][]string{{"--claims-per-second", "-1"}, {"--claims-per-second=-1"}, {"--visits-per-second", "-2.5", "--claims-per-second", "-1"}} {
+		o, err := parse(args)
+		if err != nil || orZero(o.ClaimsPerSecond) != -1 {
+			t.Errorf("%q: %v, want a rate of -1", args, err)
+		}
+	}
+	for _, args := range [][]string{{"-1"}, {"--claims-per-second", "-x"}, {"--data", "--log-level=debug"}} {
+		if _, err := parse(args); err == nil {
+			t.Errorf("%q is taken", args)
 		}
 	}
 }

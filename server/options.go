@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -98,7 +99,7 @@ func parse(args []string, settings ...kong.Option) (*options, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := k.Parse(args); err != nil {
+	if _, err := k.Parse(joined(args)); err != nil {
 		return nil, wrong{fmt.Errorf("%w; --help lists the flags", file.blame(err))}
 	}
 	o.file = file
@@ -106,6 +107,22 @@ func parse(args []string, settings ...kong.Option) (*options, error) {
 		return nil, o.wrong(err)
 	}
 	return o, nil
+}
+
+// negative is a number that looks like a flag.
+var negative = regexp.MustCompile(`^-[0-9.]+$`)
+
+// joined writes a flag and a negative number after it as one, --flag=-1: kong takes the number
+// for a flag otherwise.
+func joined(args []string) (out []string) {
+	for _, arg := range args {
+		if last := len(out) - 1; negative.MatchString(arg) && last >= 0 && strings.HasPrefix(out[last], "--") && !strings.Contains(out[last], "=") {
+			out[last] += "=" + arg
+		} else {
+			out = append(out, arg)
+		}
+	}
+	return out
 }
 
 // gateway makes options for the gateway of those for the process, listening at.
@@ -129,6 +146,9 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 		return g, o.wrong(fmt.Errorf("--family=%s: %w", strings.Join(o.Family, ","), err))
 	}
 	g.Doors = family.Doors(family.Options{Names: doors, SharedToken: o.SharedToken})
+	if g.PublicURL == "" && !g.Loopback {
+		return g, o.wrong(fmt.Errorf("--listen=%s: others can reach this address, and need public URLs with a name of yours: give --public-url '%s://{label}.example.com:%d/', with DNS for *.example.com, or '%[2]s://example.com:%[3]d/at/{label}/' with one name", o.Listen, o.scheme(), at.Port))
+	}
 	if g.PublicURL == "" {
 		g.PublicURL = o.scheme() + "://{label}.localhost:" + strconv.Itoa(at.Port) + "/"
 	}

@@ -95,7 +95,7 @@ func TestBadOptionsSayWhatIsWrong(t *testing.T) {
 
 func TestProxiesAreAddressesOrPrefixes(t *testing.T) {
 	at := &net.TCPAddr{IP: net.IPv6unspecified, Port: 80}
-	o, err := parse([]string{"--trusted-proxies=10.0.0.0/8,192.0.2.1,fd00::/8,::1"})
+	o, err := parse([]string{"--trusted-proxies=10.0.0.0/8,192.0.2.1,fd00::/8,::1", "--public-url=http://{label}.example.com/"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestEveryFlagOfTheGatewayReachesIt(t *testing.T) {
 		"--field-bytes=9", "--fields=10", "--content-rate=11", "--wait=12s", "--acknowledge=13s", "--no-poller=14s", "--answer=15s", "--lease=16s",
 		"--tombstone=17s", "--field-time=18s", "--content-grace=19s", "--idle=20s", "--preflight=21s", "--drain=22s", "--claims-per-second=23",
 		"--visits-per-second=24", "--stream=25s", "--heartbeat=26s", "--unacknowledged=27s", "--claims-per-address=28", "--max-connections=29",
-		"--content-pause=30s", "--unpolled=31s", "--claim-keys=k", "--memory=64MiB",
+		"--public-url=http://{label}.example.com/", "--content-pause=30s", "--unpolled=31s", "--claim-keys=k", "--memory=64MiB",
 	})
 	if err != nil {
 		t.Fatal(err)
