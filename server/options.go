@@ -53,7 +53,7 @@ type options struct {
 	ContentBytes   int `default:"68719476736" help:"Most content of a request, in bytes."`
 	PartBytes      int `default:"262144" help:"Most content of a part of an answer, in bytes."`
 	AnswerBytes    int `default:"16777216" help:"Largest POST of answers, in bytes."`
-	TargetBytes    int `default:"8192" help:"Longest request target, in bytes."`
+	TargetBytes    int `default:"16384" help:"Longest request target, in bytes."`
 	FieldBytes     int `default:"65536" help:"Most fields of a request, in bytes."`
 	Fields         int `default:"256" help:"Most fields of a request."`
 	ContentRate    int `default:"1024" help:"Least rate of content, in bytes a second, after the time that a visitor has for an answer to begin, or a program by --content-grace."`

@@ -29,7 +29,7 @@ func (p *program) refused(got *reply, code schema.Code) {
 }
 
 func TestBoundsOfARequest(t *testing.T) {
-	long := strings.Repeat("a", 8_192)
+	long := strings.Repeat("a", 16_384)
 	many := strings.Repeat("X: 1\r\n", 256)
 	for name, c := range map[string]struct {
 		raw  string
@@ -97,7 +97,7 @@ func TestAVisitorWhoStillSendsSeesTheRefusal(t *testing.T) {
 		"too large":      {host, "/", schema.CodeContentTooLarge, Options{ContentBytes: 65_536}},
 		"nobody's label": {"nobody.localhost:8080", "/", schema.CodeNoClaim, Options{}},
 		"wrong host":     {"evil.example", "/", schema.CodeWrongHost, Options{}},
-		"long target":    {host, "/" + strings.Repeat("a", 9000), schema.CodeTargetTooLong, Options{}},
+		"long target":    {host, "/" + strings.Repeat("a", 17_000), schema.CodeTargetTooLong, Options{}},
 		"no session":     {host, "/", schema.CodeNoHandler, Options{}},
 	} {
 		t.Run(name, func(t *testing.T) {

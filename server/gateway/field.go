@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -90,19 +91,46 @@ func (g *Gateway) requestFields(r *http.Request, label string) []claim.Field {
 	}
 	own := g.forwardingFields(r, label, trusted)
 	names = append(names, own.names()...)
+	if httpguts.HeaderValuesContainsToken(r.Header["Te"], "trailers") {
+		names = append(names, "Te")
+	}
+	if len(r.Trailer) > 0 {
+		names = append(names, "Trailer")
+	}
 	slices.Sort(names)
 	fields := make([]claim.Field, 1, len(names)+5)
 	fields[0] = claim.Field{Name: "Host", Value: r.Host}
 	for _, name := range names {
 		values := r.Header[name]
-		if forwarding[name] {
+		switch {
+		case forwarding[name]:
 			values = own.values(name)
+		case name == "Te": // the gateway takes trailers, as the visitor does (RFC 9110, 10.1.4)
+			values = []string{"trailers"}
+		case name == "Trailer": // of chunked content, where net/http has it
+			values = []string{strings.Join(slices.Sorted(maps.Keys(r.Trailer)), ", ")}
 		}
 		for _, v := range values {
 			fields = append(fields, claim.Field{Name: name, Value: v})
 		}
 	}
 	return fields
+}
+
+// announce puts the fields into h by which an answer announces trailers, where some can follow it.
+func announce(h http.Header, a *claim.Answer) {
+	if !a.More && len(a.Trailers) == 0 {
+		return
+	}
+	for _, f := range a.Fields {
+		switch {
+		case strings.EqualFold(f.Name, "Content-Length"):
+			delete(h, "Trailer") // content of a stated length has none
+			return
+		case strings.EqualFold(f.Name, "Trailer"):
+			h["Trailer"] = append(h["Trailer"], f.Value)
+		}
+	}
 }
 
 // relayFields puts the fields of an answer into h, without those that end here.

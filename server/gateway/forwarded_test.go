@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"io"
+	"net/http"
 	"net/netip"
 	"slices"
 	"testing"
@@ -111,11 +113,14 @@ func TestFieldsOfOneConnectionEndAtTheGateway(t *testing.T) {
 		}})
 		answer := got.await()
 		for _, name := range []string{
-			"Connection", "X-Hop", "X-Hop-Two", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Proxy-Authenticate", "Te", "Trailer", "Upgrade",
+			"Connection", "X-Hop", "X-Hop-Two", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Proxy-Authenticate", "Trailer", "Upgrade",
 		} {
 			if v := values(r, name); v != nil {
 				t.Errorf("the handler got %s: %q", name, v)
 			}
+		}
+		if v := values(r, "Te"); !slices.Equal(v, []string{"trailers"}) {
+			t.Errorf("the handler got Te: %q, want that trailers are taken", v)
 		}
 		for _, name := range []string{"X-Mine", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authentication-Info", "TE", "Trailer", "Upgrade"} {
 			if v := answer.Header.Get(name); v != "" {
@@ -126,4 +131,56 @@ func TestFieldsOfOneConnectionEndAtTheGateway(t *testing.T) {
 			t.Error("an innocent field is dropped")
 		}
 	})
+}
+
+func TestTrailersAreAnnounced(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		v := w.visit(requestTo("POST", host, "/", "Transfer-Encoding: chunked", "Trailer: X-Sum, X-Other") + "1\r\na\r\n0\r\nX-Sum: 1\r\n\r\n")
+		r := p.next()
+		if got := values(r, "Trailer"); !slices.Equal(got, []string{"X-Other, X-Sum"}) {
+			t.Errorf("the handler got Trailer: %q, want what the visitor announced", got)
+		}
+		p.respond(schema.Response{ID: r.ID, Status: 200, Headers: []schema.Field{{"Trailer", "X-Sum"}}, More: true})
+		p.part(schema.Part{ID: r.ID, Seq: 1, Body: new("a"), Trailers: []schema.Field{{"X-Sum", "1"}}}, schema.ResultAccepted)
+		got := v.await()
+		if got.Status != 200 || string(got.Content) != "a" {
+			t.Errorf("answer = %d %q", got.Status, got.Content)
+		}
+	})
+	for name, c := range map[string]struct {
+		answer schema.Response
+		want   string
+	}{
+		"more":            {schema.Response{Headers: []schema.Field{{"Trailer", "X-Sum"}}, More: true}, "X-Sum"},
+		"more, stated":    {schema.Response{Headers: []schema.Field{{"Trailer", "X-Sum"}, {"Content-Length", "1"}}, More: true}, ""},
+		"whole":           {schema.Response{Headers: []schema.Field{{"Trailer", "X-Sum"}}, Body: new("a"), Trailers: []schema.Field{{"X-Sum", "1"}}}, "X-Sum"},
+		"whole, no other": {schema.Response{Headers: []schema.Field{{"Trailer", "X-Sum"}}, Body: new("a")}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, Options{}, func(w *world) {
+				p := w.claim("demo")
+				v := w.dial(visitorAddr)
+				v.write([]byte(get(host, "/")))
+				r := p.next()
+				c.answer.ID, c.answer.Status = r.ID, 200
+				p.respond(c.answer)
+				resp, err := http.ReadResponse(v.in, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				announced := ""
+				for name := range resp.Trailer {
+					announced = name
+				}
+				if announced != c.want {
+					t.Errorf("announced = %q, want %q", announced, c.want)
+				}
+				if c.answer.More {
+					go func() { _, _ = io.Copy(io.Discard, resp.Body) }()
+					p.part(schema.Part{ID: r.ID, Seq: 1, Body: new("a")}, schema.ResultAccepted)
+				}
+			})
+		})
+	}
 }

@@ -55,7 +55,7 @@ type Options struct {
 	PartBytes int
 	// AnswerBytes is the largest POST of answers. Default 16 MiB.
 	AnswerBytes int
-	// TargetBytes, FieldBytes and Fields bound a request head. Defaults 8,192
+	// TargetBytes, FieldBytes and Fields bound a request head. Defaults 16,384
 	// bytes, 65,536 bytes and 256 fields.
 	TargetBytes, FieldBytes, Fields int
 	// FieldTime is how long a request head may take. Default 10 s.
@@ -114,7 +114,7 @@ func (o Options) withDefaults() Options {
 	set(&o.ContentBytes, 64<<30)
 	set(&o.PartBytes, 262_144)
 	set(&o.AnswerBytes, 16<<20)
-	set(&o.TargetBytes, 8_192)
+	set(&o.TargetBytes, 16_384)
 	set(&o.FieldBytes, 65_536)
 	set(&o.Fields, 256)
 	set(&o.ContentRate, 1_024)

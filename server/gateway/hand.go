@@ -130,6 +130,7 @@ func (g *Gateway) RequestOf(ctx context.Context, s *claim.Session, m *claim.Mess
 		switch f.Name {
 		case "Host":
 			req.Host = f.Value
+		case "Trailer": // net/http writes it of what follows
 		case "User-Agent":
 			req.Header[f.Name] = []string{f.Value}
 		default:

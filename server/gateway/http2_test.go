@@ -112,7 +112,7 @@ func TestAVisitorAndAProgramShareAConnection(t *testing.T) {
 		if r.HTTPVersion != "2.0" || r.Method != "POST" || r.Target != "/a%2Fb?c=;d" || quoted(r.Body) != `"hello"` || r.RemoteAddr != visitorAddr {
 			t.Errorf("the handler got %+v", r)
 		}
-		for name, want := range map[string][]string{"Host": {host}, "Via": {"2.0 " + host}, "Cookie": {"a=b"}, "Te": nil, "Content-Length": {"5"}} {
+		for name, want := range map[string][]string{"Host": {host}, "Via": {"2.0 " + host}, "Cookie": {"a=b"}, "Te": {"trailers"}, "Content-Length": {"5"}} {
 			if got := values(r, name); !slices.Equal(got, want) {
 				t.Errorf("%s = %q, want %q", name, got, want)
 			}
@@ -307,7 +307,7 @@ func TestWhatIsRefusedInHTTP2IsAProblem(t *testing.T) {
 			"another host":   {"http://elsewhere.test/", nil, schema.CodeWrongHost},
 			"nobody's label": {"http://nobody.localhost:8080/", nil, schema.CodeNoClaim},
 			"giant fields":   {"http://" + host + "/", []schema.Field{{"X-A", strings.Repeat("a", 70_000)}}, schema.CodeFieldsTooLarge},
-			"giant target":   {"http://" + host + "/" + strings.Repeat("a", 9_000), nil, schema.CodeTargetTooLong},
+			"giant target":   {"http://" + host + "/" + strings.Repeat("a", 17_000), nil, schema.CodeTargetTooLong},
 			"a loop":         {"http://" + host + "/", []schema.Field{{"Via", "2.0 " + host}}, schema.CodeLoop},
 		} {
 			req, err := http.NewRequest("GET", c.url, nil)

@@ -146,8 +146,9 @@ func (t *tunnel) length() int64         { return -1 }
 func (t *tunnel) trailers() http.Header { return nil }
 func (t *tunnel) bytes() int            { return int(t.size.Load()) }
 
-// farewell is how long the handler may still send when the visitor sends no more.
-const farewell = time.Second
+// farewell is how long the handler may be silent when the visitor sends no more: they may have
+// ended their side only, and read on.
+const farewell = 5 * time.Second
 
 // relayUpgrade upgrades the visitor's connection and relays what the handler sends
 // on it.
@@ -165,9 +166,10 @@ func (g *Gateway) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	var leaving atomic.Pointer[time.Timer]
 	t.open(conn, in, func(err error) {
 		if errors.Is(err, io.EOF) {
-			time.AfterFunc(farewell, cancel)
+			leaving.Store(time.AfterFunc(farewell, cancel))
 		} else {
 			cancel()
 		}
@@ -187,6 +189,9 @@ func (g *Gateway) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.
 				t.end()
 				x.Leave()
 				return
+			}
+			if end := leaving.Load(); end != nil && end.Stop() {
+				end.Reset(farewell)
 			}
 		}
 		if chunks, err = x.Next(ctx); err != nil {

@@ -216,6 +216,68 @@ func TestWhatIsNoUpgrade(t *testing.T) {
 	}
 }
 
+func TestAVisitorOfAnUpgradeMayEndTheirSideAndReadOn(t *testing.T) {
+	onBothPorts(t, Options{}, func(t *testing.T, g *Gateway, dial func() net.Conn) {
+		o, err := g.registry.Open(netip.Addr{}, "demo", "t0", claim.Settings{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := dial()
+		defer func() { _ = c.Close() }()
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
+		if _, err := io.WriteString(c, get(host, "/chat", upgradeFields...)); err != nil {
+			t.Fatal(err)
+		}
+		b, err := o.Session.Poll(t.Context(), nil, 10*time.Second, 0)
+		if err != nil || b == nil {
+			t.Fatalf("poll = %v %v", b, err)
+		}
+		x := b.Messages[0].Exchange
+		if _, err := o.Session.Answer(x.ID(), &claim.Answer{Status: 101, More: true}, nil); err != nil {
+			t.Fatal(err)
+		}
+		req, err := o.Session.Fetch(x.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(c, "last words"); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		in, said := req.Stream.(incoming), []byte{}
+		for buf := make([]byte, 64); ; {
+			n, err := in.read(buf)
+			if said = append(said, buf[:n]...); err != nil {
+				break
+			}
+		}
+		if string(said) != "last words" {
+			t.Errorf("the visitor said %q, want all of it", said)
+		}
+		for i := range 3 {
+			if got, err := o.Session.Part(t.Context(), x.ID(), claim.Part{Seq: i + 1, Content: []byte{byte('1' + i)}, More: i < 2}); got != claim.Accepted || err != nil {
+				t.Errorf("part %d after the visitor ended their side = %v %v, want accepted", i+1, got, err)
+			}
+		}
+		_, rest, _ := strings.Cut(readAll(t, c), "\r\n\r\n")
+		if rest != "123" {
+			t.Errorf("the visitor read %q, want all that was sent", rest)
+		}
+	})
+}
+
+// readAll reads what comes on a connection until its end.
+func readAll(t *testing.T, c net.Conn) string {
+	t.Helper()
+	all, err := io.ReadAll(c)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(all)
+}
+
 func TestAnUpgradeThatNobodyCanAcceptIsRefused(t *testing.T) {
 	const version, key = "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 	for name, c := range map[string]struct {

@@ -164,6 +164,7 @@ const relayPiece = 64 << 10
 func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, hold *claim.Hold) {
 	h := w.Header()
 	g.relayFields(h, a.Fields)
+	announce(h, a)
 	h["Via"] = append(h["Via"], "1.1 "+g.public.pseudonym(x.Claim().Label()))
 	if _, stated := h["Content-Length"]; !stated && statesLength(r.Method, a) {
 		h["Content-Length"] = []string{strconv.Itoa(len(a.Content))}
