@@ -123,8 +123,8 @@ func (c *Claim) end(why error) {
 	c.leaseEnd.stop()
 	sessions := slices.Clone(c.sessions)
 	for _, s := range sessions {
-		for _, m := range slices.Clone(s.next) {
-			if m.cancel == "" {
+		for _, m := range s.next.list() {
+			if m.exchange != nil {
 				m.exchange.fail(ErrNoClaim)
 			}
 		}
@@ -204,8 +204,8 @@ func (c *Claim) State() State {
 		if s.poll == nil {
 			one.Idle = time.Since(s.active)
 		}
-		for _, m := range s.next {
-			if m.cancel == "" {
+		for _, m := range s.next.list() {
+			if m.exchange != nil {
 				st.Queue++
 			}
 		}

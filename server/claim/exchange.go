@@ -316,7 +316,7 @@ func (x *Exchange) enqueue() {
 	case len(c.parked) > 0:
 		s := c.parked[0]
 		x.session = s
-		s.next = append(s.next, message{exchange: x})
+		s.next.push(message{id: x.id, exchange: x})
 		s.wake()
 	default:
 		x.element = c.queue.PushBack(x)
@@ -331,14 +331,8 @@ func (x *Exchange) unqueue() {
 		x.element = nil
 		return
 	}
-	if x.session == nil {
-		return
-	}
-	for i, m := range x.session.next {
-		if m.exchange == x && m.cancel == "" {
-			x.session.next = append(x.session.next[:i], x.session.next[i+1:]...)
-			return
-		}
+	if x.session != nil {
+		x.session.unassign(x)
 	}
 }
 

@@ -2,7 +2,6 @@ package claim
 
 import (
 	"context"
-	"slices"
 	"time"
 )
 
@@ -10,8 +9,10 @@ import (
 // each over on a connection of its own, and knows there what becomes of it. It
 // is not used by several goroutines at a time.
 type Feed struct {
-	poll  *poll
-	again []message // given before it opened and not acknowledged
+	poll *poll
+	// Messages up to the number until were given before it opened. Those that wait are
+	// given again first; at is the last of them that was.
+	at, until uint64
 }
 
 // Feed opens one, in place of the session's poll. It acknowledges and fails as
@@ -24,8 +25,7 @@ func (s *Session) Feed(cursor *string) (*Feed, error) {
 	}
 	s.claim.mu.Lock()
 	defer s.claim.mu.Unlock()
-	s.forget()
-	return &Feed{poll: p, again: slices.Clone(s.sent)}, nil
+	return &Feed{poll: p, until: s.given}, nil
 }
 
 // Next waits for a message, however long. It gives nil when a newer poll took the
@@ -69,13 +69,15 @@ func (f *Feed) Close() { f.poll.close() }
 // take gives one message, or nil. The caller holds claim.mu.
 func (f *Feed) take() (*Batch, bool) {
 	s := f.poll.session
-	s.forget()
-	for len(f.again) > 0 {
-		number := f.again[0].number
-		f.again = f.again[1:]
-		// What was acknowledged or ended meanwhile is forgotten.
-		if i := slices.IndexFunc(s.sent, func(m message) bool { return m.number == number }); i >= 0 {
-			return s.give(s.sent[i : i+1]), false
+	s.tidyAtTimes()
+	for sent := s.sent.list(); f.at < f.until; {
+		i := s.sent.find(f.at)
+		if i == len(sent) || sent[i].number > f.until {
+			f.at = f.until
+			break
+		}
+		if f.at = sent[i].number; s.waits(&sent[i]) {
+			return s.give(sent[i : i+1]), false
 		}
 	}
 	m, ok := s.nextMessage()
@@ -83,7 +85,7 @@ func (f *Feed) take() (*Batch, bool) {
 		return nil, false
 	}
 	s.assign(m)
-	return s.give(s.sent[len(s.sent)-1:]), false
+	return s.give(s.sent.list()[s.sent.len()-1:]), false
 }
 
 // Seen notes that the program of the session has the request of an exchange.
@@ -122,7 +124,6 @@ func (s *Session) putBack(id string, moves int) (gone bool) {
 		return false
 	}
 	delete(s.held, id)
-	s.sent = slices.DeleteFunc(s.sent, func(m message) bool { return m.exchange == x })
 	x.attempt--
 	if x.moves += moves; x.moves > mostMoves {
 		x.state, x.session = queued, nil

@@ -48,11 +48,10 @@ func (s *Session) Listen(ctx context.Context, cursor *string, wait time.Duration
 func (s *Session) askAnew() time.Time {
 	s.claim.mu.Lock()
 	defer s.claim.mu.Unlock()
-	s.forget()
-	if len(s.sent) == 0 {
-		return time.Now().Add(ages)
+	if m := s.oldestSent(); m != nil {
+		return m.at.Add(s.claim.registry.times.Unacknowledged)
 	}
-	return s.sent[0].given.Add(s.claim.registry.times.Unacknowledged)
+	return time.Now().Add(ages)
 }
 
 func earliest(t time.Time, others ...time.Time) time.Time {

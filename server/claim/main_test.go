@@ -218,7 +218,7 @@ func ids(b *Batch) (out []string) {
 		return nil
 	}
 	for _, m := range b.Messages {
-		out = append(out, m.Exchange.ID())
+		out = append(out, m.ID)
 	}
 	return out
 }

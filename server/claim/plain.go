@@ -117,13 +117,16 @@ func (s *Session) ask(cursor string) error {
 		}
 	}
 	s.acknowledgeUpTo(n, true)
-	s.forget()
+	s.tidy()
 	for number := n + 1; number <= s.given; number++ {
 		delete(s.numbered, number)
 	}
 	s.given = n
-	for i := range s.sent {
-		s.enumerate(&s.sent[i])
+	for i := range s.sent.list() {
+		m := &s.sent.list()[i]
+		s.given++
+		m.number = s.given
+		s.enumerate(s.held[m.id])
 	}
 	return nil
 }
@@ -138,16 +141,15 @@ func (s *Session) had(id string) bool {
 	return !ok || !t.late
 }
 
-// enumerate gives a message the next number. The caller holds claim.mu.
-func (s *Session) enumerate(m *message) {
-	s.given++
-	m.number = s.given
+// enumerate gives an exchange the number of the message that gives it, the last one. The
+// caller holds claim.mu.
+func (s *Session) enumerate(x *Exchange) {
+	x.number = s.given
 	if s.door != "" {
 		if s.numbered == nil {
 			s.numbered = make(map[uint64]string)
 		}
-		s.numbered[m.number] = m.exchange.id
-		m.exchange.number = m.number
+		s.numbered[x.number] = x.id
 	}
 }
 

@@ -15,6 +15,9 @@ type Batch struct {
 
 // Message is a request or a cancellation.
 type Message struct {
+	// ID is that of the exchange.
+	ID string
+	// Exchange is that of a request; nil for a cancellation.
 	Exchange *Exchange
 	// Cursor names the message.
 	Cursor string
@@ -220,16 +223,13 @@ func (c *Claim) unpark(s *Session) {
 // giveBack returns what was assigned to a poll that ended before it took it.
 // The caller holds claim.mu.
 func (s *Session) giveBack() {
-	var cancels []message
 	var moving []*Exchange
-	for _, m := range s.next {
-		if m.cancel != "" {
-			cancels = append(cancels, m)
-		} else {
+	s.next.keep(func(m *message) bool {
+		if m.exchange != nil {
 			moving = append(moving, m.exchange)
 		}
-	}
-	s.next = cancels
+		return m.cancel != ""
+	})
 	s.claim.requeue(moving)
 }
 
@@ -242,30 +242,24 @@ const fullBatch = 1 << 20
 // much as may be was not acknowledged. The caller holds claim.mu.
 func (p *poll) take(most int) (b *Batch, full bool) {
 	s := p.session
-	s.forget()
-	size := 0
-	for _, m := range s.sent {
-		if m.cancel == "" {
-			size += len(m.exchange.request.Content)
-		}
+	isFull := func() bool { return s.sent.len() >= most || s.sent.size >= fullBatch }
+	if !p.begun || isFull() {
+		s.tidy()
 	}
-	from := len(s.sent)
+	from := s.sent.len()
 	if !p.begun {
 		from, p.begun = 0, true
 	}
-	for len(s.sent) < most && size < fullBatch {
+	for !isFull() {
 		m, ok := s.nextMessage()
 		if !ok {
 			break
 		}
 		s.assign(m)
-		if m.cancel == "" {
-			size += len(m.exchange.request.Content)
-		}
 	}
-	giving := s.sent[from:]
+	giving := s.sent.list()[from:]
 	if len(giving) == 0 {
-		return nil, len(s.sent) >= most || size >= fullBatch
+		return nil, isFull()
 	}
 	return s.give(giving[:min(len(giving), most)]), false
 }
@@ -273,58 +267,37 @@ func (p *poll) take(most int) (b *Batch, full bool) {
 // assign makes m the last message that the session was given. The caller holds
 // claim.mu.
 func (s *Session) assign(m message) {
-	s.enumerate(&m)
-	if x := m.exchange; m.cancel == "" {
-		x.state, x.session, x.number = delivered, s, m.number
+	s.given++
+	given := sentMessage{number: s.given, id: m.id, cancel: m.cancel}
+	if x := m.exchange; x != nil {
+		s.enumerate(x)
+		x.state, x.session = delivered, s
 		if x.given.IsZero() {
 			x.given = time.Now()
 		}
 		s.held[x.id] = x
+		given.size = len(x.request.Content)
 	}
-	s.sent = append(s.sent, m)
+	s.sent.push(given)
+	s.sent.size += given.size
 }
 
-// give makes a batch of messages that the session was given. The caller holds
-// claim.mu.
-func (s *Session) give(giving []message) *Batch {
+// give makes a batch of messages that the session was given and that wait. The caller
+// holds claim.mu.
+func (s *Session) give(giving []sentMessage) *Batch {
 	now := time.Now()
 	b := &Batch{Messages: make([]Message, len(giving))}
-	for i, m := range giving {
-		giving[i].given = now
-		x := m.exchange
+	for i := range giving {
+		m := &giving[i]
+		m.at = now
+		b.Messages[i] = Message{ID: m.id, Cursor: s.cursor(m.number), Cancel: m.cancel}
 		if m.cancel == "" {
+			x := s.held[m.id]
 			x.attempt++
-		}
-		b.Messages[i] = Message{
-			Exchange: x, Cursor: s.cursor(m.number), Cancel: m.cancel, Attempt: x.attempt,
-			Timeout: max(x.given.Add(x.timeout).Sub(now), 0),
+			b.Messages[i].Exchange, b.Messages[i].Attempt = x, x.attempt
+			b.Messages[i].Timeout = max(x.given.Add(x.timeout).Sub(now), 0)
 		}
 	}
 	b.Cursor = b.Messages[len(giving)-1].Cursor
 	return b
-}
-
-// forget drops requests that need no acknowledgement any more. The caller holds
-// claim.mu.
-func (s *Session) forget() {
-	s.sent = slices.DeleteFunc(s.sent, func(m message) bool {
-		return m.cancel == "" && m.exchange.state != delivered
-	})
-}
-
-// nextMessage takes the next message for the session, its own first. The
-// caller holds claim.mu.
-func (s *Session) nextMessage() (message, bool) {
-	c := s.claim
-	if len(s.next) > 0 {
-		m := s.next[0]
-		s.next = slices.Delete(s.next, 0, 1)
-		return m, true
-	}
-	if e := c.queue.Front(); e != nil {
-		x := c.queue.Remove(e).(*Exchange)
-		x.element = nil
-		return message{exchange: x}, true
-	}
-	return message{}, false
 }

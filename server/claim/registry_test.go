@@ -37,7 +37,7 @@ func TestWhatCannotBeClaimed(t *testing.T) {
 			label, token string
 			want         error
 		}{
-			{"www", "", ErrLabelTaken}, {"Demo", "", ErrBadLabel}, {"-a", "", ErrBadLabel}, {"a-", "", ErrBadLabel},
+			{"www", "", ErrLabelReserved}, {"Demo", "", ErrBadLabel}, {"-a", "", ErrBadLabel}, {"a-", "", ErrBadLabel},
 			{"xn--a", "", ErrBadLabel}, {"a.b", "", ErrBadLabel}, {"a_b", "", ErrBadLabel}, {"é", "", ErrBadLabel},
 			{strings.Repeat("a", 64), "", ErrBadLabel}, {"demo", "a b", ErrBadToken}, {"demo", strings.Repeat("a", 257), ErrBadToken},
 			{"demo", "a\n", ErrBadToken}, {"demo", "ä", ErrBadToken},

@@ -12,11 +12,12 @@ type Session struct {
 	claim *Claim
 	id    string
 
-	door    string    // see [Session.Plain]; "" for one that is not plain
-	cursors bool      // it has polled with one
-	given   uint64    // number of the last message given to a poll
-	sent    []message // given and not acknowledged, oldest first
-	next    []message // not given yet, oldest first
+	door    string        // see [Session.Plain]; "" for one that is not plain
+	cursors bool          // it has polled with one
+	given   uint64        // number of the last message given to a poll
+	sent    sentMessages  // given and not acknowledged
+	next    fifo[message] // not given yet
+	cancels int           // of both
 	held    map[string]*Exchange
 	// numbered are the ids of a plain session's exchanges, held or remembered.
 	numbered map[uint64]string
@@ -27,23 +28,6 @@ type Session struct {
 	gone     error // why it ended; nil while it lives
 	death    lazyTimer
 }
-
-// message is a request, or its cancellation, on its way to a session.
-type message struct {
-	number   uint64
-	given    time.Time // when it was given last
-	exchange *Exchange
-	cancel   CancelReason // empty for a request
-}
-
-// CancelReason says why an exchange needs no answer any more.
-type CancelReason string
-
-// The reasons.
-const (
-	CancelVisitorGone CancelReason = "visitor_gone"
-	CancelTimedOut    CancelReason = "timed_out"
-)
 
 // ID names the session, unguessably.
 func (s *Session) ID() string { return s.id }
@@ -93,30 +77,6 @@ func (s *Session) acknowledge(cursor *string) error {
 	}
 	s.acknowledgeUpTo(n, true)
 	return nil
-}
-
-// acknowledgeUpTo takes the messages up to a number as received; seen tells whether
-// the program said so. The caller holds claim.mu.
-func (s *Session) acknowledgeUpTo(upTo uint64, seen bool) {
-	i := 0
-	for ; i < len(s.sent) && s.sent[i].number <= upTo; i++ {
-		if m := s.sent[i]; m.cancel == "" && m.exchange.state == delivered && m.exchange.session == s {
-			m.exchange.state = running
-			// Without a cursor it is only taken for received.
-			m.exchange.seen = m.exchange.seen || seen
-		}
-	}
-	s.sent = slices.Delete(s.sent, 0, i)
-}
-
-// cancel tells the session that it need not answer x. The caller holds
-// claim.mu.
-func (s *Session) cancel(x *Exchange, why CancelReason) {
-	if s.gone != nil || s.door != "" {
-		return
-	}
-	s.next = append(s.next, message{exchange: x, cancel: why})
-	s.wake()
 }
 
 // wake ends the wait of the open poll, if any. The caller holds claim.mu.
@@ -229,8 +189,8 @@ func (s *Session) End(cursor *string) error {
 		return err
 	}
 	var moving []*Exchange
-	for _, m := range s.sent {
-		if x := m.exchange; m.cancel == "" && x.state == delivered && x.session == s {
+	for i := range s.sent.list() {
+		if x := s.undelivered(&s.sent.list()[i]); x != nil {
 			delete(s.held, x.id)
 			moving = append(moving, x)
 			time.AfterFunc(c.registry.times.NoPoller, x.recheck)
@@ -260,12 +220,12 @@ func (s *Session) leave(why error) []*Exchange {
 	c.sessions = slices.DeleteFunc(c.sessions, func(o *Session) bool { return o == s })
 	s.wake()
 	var moving []*Exchange
-	for _, m := range s.next {
-		if m.cancel == "" && m.exchange.state == queued {
+	for _, m := range s.next.list() {
+		if m.exchange != nil {
 			moving = append(moving, m.exchange)
 		}
 	}
-	s.next, s.sent = nil, nil
+	s.next, s.sent, s.cancels = fifo[message]{}, sentMessages{}, 0
 	return moving
 }
 

@@ -178,7 +178,7 @@ func checkCancel(t *testing.T, raw json.RawMessage, batch *claim.Batch) {
 	if err := json.Unmarshal(raw, &got); err != nil {
 		t.Fatal(err)
 	}
-	if want := (schema.Cancel{Type: "cancel", ID: batch.Messages[len(batch.Messages)-1].Exchange.ID(), Reason: schema.CancelVisitorGone}); got != want {
+	if want := (schema.Cancel{Type: "cancel", ID: batch.Messages[len(batch.Messages)-1].ID, Reason: schema.CancelVisitorGone}); got != want {
 		t.Errorf("cancellation = %+v, want %+v", got, want)
 	}
 }

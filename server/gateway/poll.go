@@ -167,7 +167,7 @@ func (g *Gateway) appendMessage(b []byte, s *claim.Session, m claim.Message) []b
 		return g.appendRequest(b, s, m)
 	}
 	b = append(b, `"type":"cancel","id":`...)
-	b = appendString(b, m.Exchange.ID())
+	b = appendString(b, m.ID)
 	b = append(b, `,"reason":`...)
 	b = appendString(b, string(m.Cancel))
 	return append(b, '}')

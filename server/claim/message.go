@@ -1,0 +1,197 @@
+package claim
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Messages reach a session in two steps. next holds what waits for a poll; sent holds what
+// a poll was given, by number, until it needs no acknowledgement any more. Neither holds an
+// exchange that has ended: next has the id of a cancellation only, and sent has ids only.
+// Whether a request in sent still waits is looked up in Session.held. One that does not is
+// removed later, together with others, so that the cost of a message does not grow with
+// their number.
+
+// message is a request, or its cancellation, that waits for a poll of its session. The zero
+// value stands for a request that was taken out.
+type message struct {
+	id       string       // of the exchange
+	exchange *Exchange    // of a request
+	cancel   CancelReason // of a cancellation
+}
+
+// CancelReason says why an exchange needs no answer any more.
+type CancelReason string
+
+// The reasons.
+const (
+	CancelVisitorGone CancelReason = "visitor_gone"
+	CancelTimedOut    CancelReason = "timed_out"
+)
+
+// mostCancels bounds the cancellations of a session that were not acknowledged. Beyond it
+// the oldest are dropped: their handlers learn from the results of their answers.
+const mostCancels = 1_024
+
+// sentMessage is a message that a session was given. One without an id is a cancellation
+// that was dropped.
+type sentMessage struct {
+	number uint64
+	at     time.Time    // when it was given last
+	id     string       // of the exchange
+	cancel CancelReason // empty for a request
+	size   int          // of the content, in bytes
+}
+
+// sentMessages are the messages that a session was given, oldest first.
+type sentMessages struct {
+	fifo[sentMessage]
+	size   int // of all content, in bytes
+	left   int // how many there were after the last tidy
+	looked int // how often a message was looked at; tests compare it with how many came
+}
+
+// find returns the place of the first message after a number.
+func (q *sentMessages) find(after uint64) int {
+	i, _ := slices.BinarySearchFunc(q.list(), after+1, func(m sentMessage, n uint64) int { return cmp.Compare(m.number, n) })
+	return i
+}
+
+// dropSent removes the n oldest sent messages. The caller holds claim.mu.
+func (s *Session) dropSent(n int) {
+	for _, m := range s.sent.list()[:n] {
+		s.sent.size -= m.size
+		if m.cancel != "" {
+			s.cancels--
+		}
+	}
+	s.sent.drop(n)
+}
+
+// undelivered returns the exchange of a request that the session was given and that
+// nothing shows as received; nil for any other message. The caller holds claim.mu.
+func (s *Session) undelivered(m *sentMessage) *Exchange {
+	s.sent.looked++
+	// The exchange may have been taken back and given again, by a later message.
+	if x := s.held[m.id]; m.cancel == "" && x != nil && x.state == delivered && x.number == m.number {
+		return x
+	}
+	return nil
+}
+
+// waits reports whether a message that the session was given needs an acknowledgement.
+// The caller holds claim.mu.
+func (s *Session) waits(m *sentMessage) bool { return m.cancel != "" || s.undelivered(m) != nil }
+
+// tidy removes the sent messages that do not wait. The caller holds claim.mu.
+func (s *Session) tidy() {
+	s.sent.size = 0
+	s.sent.keep(func(m *sentMessage) bool {
+		if !s.waits(m) {
+			return false
+		}
+		s.sent.size += m.size
+		return true
+	})
+	s.sent.left = s.sent.len()
+}
+
+// tidyAtTimes does so once half of them may be such. The caller holds claim.mu.
+func (s *Session) tidyAtTimes() {
+	if s.sent.len() >= 2*s.sent.left+roomy {
+		s.tidy()
+	}
+}
+
+// oldestSent returns the oldest sent message that waits, or nil. The caller holds claim.mu.
+func (s *Session) oldestSent() *sentMessage {
+	for s.sent.len() > 0 {
+		if m := &s.sent.list()[0]; s.waits(m) {
+			return m
+		}
+		s.dropSent(1)
+	}
+	return nil
+}
+
+// acknowledgeUpTo takes the messages up to a number as received; seen reports whether
+// the program said so. The caller holds claim.mu.
+func (s *Session) acknowledgeUpTo(upTo uint64, seen bool) {
+	n := s.sent.find(upTo)
+	for i := range s.sent.list()[:n] {
+		if x := s.undelivered(&s.sent.list()[i]); x != nil {
+			x.state = running
+			// Without a cursor it is only taken for received.
+			x.seen = x.seen || seen
+		}
+	}
+	s.dropSent(n)
+}
+
+// forgetCancel removes a cancellation that was given. The caller holds claim.mu.
+func (s *Session) forgetCancel(m *sentMessage) {
+	if m.cancel != "" {
+		*m = sentMessage{number: m.number}
+		s.cancels--
+	}
+}
+
+// cancel tells the session that it need not answer x. The caller holds
+// claim.mu.
+func (s *Session) cancel(x *Exchange, why CancelReason) {
+	if s.gone != nil || s.door != "" {
+		return
+	}
+	if s.cancels == mostCancels {
+		s.forgetCancels(mostCancels / 2)
+	}
+	s.next.push(message{id: x.id, cancel: why})
+	s.cancels++
+	s.wake()
+}
+
+// forgetCancels removes the n oldest cancellations. The caller holds claim.mu.
+func (s *Session) forgetCancels(n int) {
+	least := s.cancels - n
+	for i := range s.sent.list() {
+		if s.sent.looked++; s.cancels > least {
+			s.forgetCancel(&s.sent.list()[i])
+		}
+	}
+	s.next.keep(func(m *message) bool {
+		if m.cancel == "" || s.cancels == least {
+			return m.exchange != nil || m.cancel != ""
+		}
+		s.cancels--
+		return false
+	})
+}
+
+// unassign removes a request that waits for the session's poll. The caller holds
+// claim.mu.
+func (s *Session) unassign(x *Exchange) {
+	for i, m := range slices.Backward(s.next.list()) { // it came last
+		if m.exchange == x {
+			s.next.list()[i] = message{}
+			return
+		}
+	}
+}
+
+// nextMessage removes and returns the next message for the session, its own first. The
+// caller holds claim.mu.
+func (s *Session) nextMessage() (message, bool) {
+	for s.next.len() > 0 {
+		if m := s.next.pop(); m.id != "" {
+			return m, true
+		}
+	}
+	c := s.claim
+	if e := c.queue.Front(); e != nil {
+		x := c.queue.Remove(e).(*Exchange)
+		x.element = nil
+		return message{id: x.id, exchange: x}, true
+	}
+	return message{}, false
+}
