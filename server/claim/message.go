@@ -35,7 +35,7 @@ const (
 const mostCancels = 1_024
 
 // sentMessage is a message that a session was given. One without an id is a cancellation
-// that was dropped.
+// that was acknowledged by itself, or dropped.
 type sentMessage struct {
 	number uint64
 	at     time.Time    // when it was given last
@@ -127,6 +127,20 @@ func (s *Session) acknowledgeUpTo(upTo uint64, seen bool) {
 		}
 	}
 	s.dropSent(n)
+}
+
+// SeenCancel notes that the session's program has the cancellation that a cursor names: it
+// does not come again, whatever cursor a poll shows.
+func (s *Session) SeenCancel(cursor string) {
+	s.claim.mu.Lock()
+	defer s.claim.mu.Unlock()
+	n, err := s.number(cursor)
+	if err != nil || n == 0 {
+		return
+	}
+	if i := s.sent.find(n - 1); i < s.sent.len() && s.sent.list()[i].number == n {
+		s.forgetCancel(&s.sent.list()[i])
+	}
 }
 
 // forgetCancel removes a cancellation that was given. The caller holds claim.mu.

@@ -36,6 +36,13 @@ var serveWays = []struct {
 	{"streams without a cursor", "", func(ctx context.Context, s *Session, give func(*Message)) error {
 		return listenAll(ctx, s, nil, give)
 	}},
+	{"a tunnel", "", func(ctx context.Context, s *Session, give func(*Message)) error {
+		return feedAll(ctx, s, func(m *Message) {
+			if give(m); m.Cancel != "" {
+				s.SeenCancel(m.Cursor)
+			}
+		})
+	}},
 	{"a tunnel that acknowledges nothing", "", feedAll},
 	{"a connection of a door", "old", feedAll},
 }
@@ -224,6 +231,80 @@ func (s *scene) visitsThatLeave(n int, f *Feed) (ids []string) {
 		ids = append(ids, v.x.ID())
 	}
 	return ids
+}
+
+func TestACancellationThatWasSeenComesNoMore(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		f, err := one.Feed(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for i := range 5 {
+			ids := s.visitsThatLeave(1, f)
+			m, err := f.Next(t.Context())
+			if err != nil || m.Cancel != CancelVisitorGone || m.ID != ids[0] || m.Exchange != nil {
+				t.Fatalf("next = %+v %v, want that %s is cancelled", m, err, ids[0])
+			}
+			switch i {
+			case 1, 3:
+				one.SeenCancel(m.Cursor)
+				one.SeenCancel(m.Cursor)
+			default:
+				want = append(want, m.Cursor+m.ID)
+			}
+		}
+		v := s.visit("POST")
+		m, err := f.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, m.Cursor+m.ID)
+		f.Close()
+		for _, bad := range []string{"", "7", one.Cursor(), one.cursor(1 << 50), m.Cursor} {
+			one.SeenCancel(bad) // names no cancellation
+		}
+		// In any form the rest comes again, as often as it is asked for.
+		zero := one.Cursor()
+		cursors := func(b *Batch) (out []string) {
+			for _, m := range b.Messages {
+				out = append(out, m.Cursor+m.ID)
+			}
+			return out
+		}
+		if got := cursors(s.take(one, &zero)); !slices.Equal(got, want) {
+			t.Errorf("a batch has %q, want %q", got, want)
+		}
+		l := listen(one, &zero, time.Minute)
+		if got := cursors(l.given[1]); !slices.Equal(got, want) {
+			t.Errorf("a stream has %q, want %q", got, want)
+		}
+		l.stop()
+		<-l.done
+		if f, err = one.Feed(&zero); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for range want {
+			m, err := f.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, m.Cursor+m.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("a tunnel has %q, want %q", got, want)
+		}
+		f.Close()
+		if one.cancels != 3 {
+			t.Errorf("%d cancellations are kept, want 3", one.cancels)
+		}
+		s.answer(one, v.x, 200, Accepted)
+		if b := s.take(one, nil); b != nil || one.cancels != 0 {
+			t.Errorf("a poll without a cursor gives %v and leaves %d cancellations, want none", ids(b), one.cancels)
+		}
+	})
 }
 
 func TestTheNewestCancellationsAreKept(t *testing.T) {

@@ -124,7 +124,7 @@ func (t *told) ask(s *claim.Session, m *claim.Message, req *http.Request) (*http
 const cancelTime = 10 * time.Second
 
 // cancel tells of an exchange that needs no answer any more. The program may have it
-// from before this tunnel.
+// from before this tunnel. Any response says that the program knows.
 func (t *told) cancel(s *claim.Session, m *claim.Message) {
 	ctx, cancel := context.WithTimeout(context.Background(), cancelTime)
 	defer cancel()
@@ -140,4 +140,5 @@ func (t *told) cancel(s *claim.Session, m *claim.Message) {
 		return
 	}
 	_ = resp.Body.Close()
+	s.SeenCancel(m.Cursor)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -226,5 +227,51 @@ func TestATunnelTellsWhatIsCancelled(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("nothing was told")
+	}
+}
+
+func TestAResponseToACancelAcknowledgesIt(t *testing.T) {
+	w := newTown(t, gateway.Options{})
+	c := w.claimed()
+	had, cancelled := make(chan string, 2), make(chan string, 2)
+	var cancels atomic.Int32
+	w.serveOn(w.tunnel(c, c.Cursor), http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		m := messageOf(t, r)
+		if m.Type == schema.TypeRequest {
+			had <- m.ID
+			<-r.Context().Done()
+			return
+		}
+		cancelled <- m.ID
+		if cancels.Add(1) > 1 {
+			panic(http.ErrAbortHandler) // no response to the second
+		}
+		rw.WriteHeader(http.StatusTeapot)
+	}))
+	var ids []string
+	for range 2 {
+		ctx, leave := context.WithCancel(t.Context())
+		req, _ := http.NewRequestWithContext(ctx, "POST", c.URL, nil)
+		client := w.visitor()
+		w.ends.Go(func() {
+			if resp, err := client.Do(req); err == nil {
+				resp.Body.Close()
+			}
+		})
+		id := <-had
+		leave()
+		if got := <-cancelled; got != id {
+			t.Errorf("cancelled %s, want %s", got, id)
+		}
+		ids = append(ids, id)
+	}
+	var polled struct{ Messages []schema.Cancel }
+	waitFor(t, func() bool {
+		polled.Messages = nil
+		w.api("GET", c.Requests, c.Cursor, "", &polled)
+		return len(polled.Messages) < 2
+	})
+	if len(polled.Messages) != 1 || polled.Messages[0].ID != ids[1] {
+		t.Errorf("again came %+v, want that %s is cancelled", polled.Messages, ids[1])
 	}
 }
