@@ -2,6 +2,7 @@ package claim
 
 import (
 	"context"
+	"math"
 	"time"
 )
 
@@ -27,7 +28,8 @@ func (s *Session) Listen(ctx context.Context, cursor *string, wait time.Duration
 	now := time.Now()
 	end, beat := now.Add(min(wait, r.times.Stream)), now.Add(r.times.Heartbeat)
 	give(nil)
-	take := func() (*Batch, bool) { return p.take(streamBatches * r.limits.Batch) }
+	most := min(r.limits.Batch, math.MaxInt/streamBatches) * streamBatches
+	take := func() (*Batch, bool) { return p.take(most) }
 	for {
 		b, over, err := p.next(ctx, earliest(end, beat, s.askAnew()), take)
 		switch now := time.Now(); {

@@ -176,6 +176,20 @@ func TestAListenerEndsWhenItCarriesAllItMay(t *testing.T) {
 	})
 }
 
+func TestAListenerGoesOnWhereABatchHasNoBound(t *testing.T) {
+	inScene(t, Options{Limits: Limits{Batch: -1}}, func(t *testing.T, s *scene) {
+		one := s.session()
+		l := listen(one, new(one.Cursor()), time.Minute)
+		v := s.visit("GET")
+		if !l.open() || !slices.Equal(l.ids(), []string{"", v.x.ID()}) {
+			t.Errorf("given %q, open %v; want a heartbeat and %s, and it open", l.ids(), l.open(), v.x.ID())
+		}
+		s.answer(one, v.x, 200, Accepted)
+		l.stop()
+		<-l.done
+	})
+}
+
 func TestABatchGivesAgainNoMoreThanABatch(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Batch: 2}}, func(t *testing.T, s *scene) {
 		one := s.session()
