@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 )
@@ -32,4 +33,42 @@ func TestWhatWasTakenBackIsGivenOnce(t *testing.T) {
 		}
 		s.answer(one, v.x, 200, Accepted)
 	})
+}
+
+func TestGivingBackCostsTheSameHoweverManyWait(t *testing.T) {
+	r := New(Options{})
+	defer r.Close()
+	o, err := r.Open(netip.Addr{}, "demo", "t0", Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := o.Session
+	for range 1_000 {
+		x, err := one.Claim().Begin(r.Budget().Open(netip.Addr{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.claim.mu.Lock()
+		x.request = &Request{Method: "POST"}
+		x.enqueue()
+		x.claim.mu.Unlock()
+		defer x.end()
+	}
+	f, err := one.Feed(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	first := ""
+	allocated := testing.AllocsPerRun(100, func() {
+		m, err := f.Next(t.Context())
+		if err != nil || first != "" && m.ID != first {
+			t.Fatalf("next = %+v %v, want %s", m, err, first)
+		}
+		first = m.ID
+		one.Untake(m.ID)
+	})
+	if allocated > 50 {
+		t.Errorf("one request that is given back costs %.0f allocations, want 50 at most", allocated)
+	}
 }

@@ -232,19 +232,10 @@ func (s *Session) leave(why error) []*Exchange {
 // requeue queues exchanges again, in front of what waits. The caller holds
 // c.mu.
 func (c *Claim) requeue(xs []*Exchange) {
-	waiting := make([]*Exchange, 0, c.queue.Len())
-	for e := c.queue.Front(); e != nil && len(xs) > 0; e = c.queue.Front() {
-		x := e.Value.(*Exchange)
-		c.queue.Remove(e)
-		x.element = nil
-		waiting = append(waiting, x)
-	}
+	first := c.queue.Front()
 	for _, x := range xs {
-		x.enqueue()
-	}
-	for _, x := range waiting {
-		if x.state == queued {
-			x.element = c.queue.PushBack(x)
+		if x.enqueue(); x.element != nil && first != nil {
+			c.queue.MoveBefore(x.element, first)
 		}
 	}
 }
