@@ -124,6 +124,7 @@ func (s *Session) putBack(id string, moves int) (gone bool) {
 		return false
 	}
 	delete(s.held, id)
+	s.unnumber(id, x.number)
 	x.attempt--
 	if x.moves += moves; x.moves > mostMoves {
 		x.state, x.session = queued, nil

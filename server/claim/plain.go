@@ -153,8 +153,8 @@ func (s *Session) enumerate(x *Exchange) {
 	}
 }
 
-// unnumber forgets the number of an exchange that is forgotten. The caller holds
-// claim.mu.
+// unnumber forgets the number of an exchange that is forgotten, or was given back. The
+// caller holds claim.mu.
 func (s *Session) unnumber(id string, number uint64) {
 	if s.numbered[number] == id {
 		delete(s.numbered, number)

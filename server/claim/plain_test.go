@@ -101,6 +101,29 @@ func TestAPlainSessionForgetsNumbersWithTheirExchanges(t *testing.T) {
 	})
 }
 
+func TestAPlainSessionForgetsNumbersOfWhatItGaveBack(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		p := s.plain()
+		f, err := p.Feed(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := s.visit("GET")
+		for range 20 {
+			m, err := f.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Untake(m.ID)
+		}
+		f.Close()
+		if n := len(p.numbered); n > 0 {
+			t.Errorf("%d numbers kept, want none", n)
+		}
+		v.leave()
+	})
+}
+
 func must(m Message, _ string) *Exchange { return m.Exchange }
 
 func TestAPlainSessionLivesWhileItIsBusy(t *testing.T) {
