@@ -88,7 +88,7 @@ func TestWhatEndedExchangesLeaveIsHeldByTheirClaim(t *testing.T) {
 			t.Errorf("%d bytes are held, want at most half of what there is", held)
 		}
 		s.answer(p, first.x, 200, Unknown)
-		time.Sleep(s.Times().Tombstone + 1)
+		time.Sleep(s.Times().Tombstone * 5 / 4)
 		v := s.visit("GET")
 		s.one(p, nil)
 		s.answer(p, v.x, 200, Accepted)

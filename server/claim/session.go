@@ -152,8 +152,9 @@ func (s *Session) lose() {
 func (s *Session) giveUp() {
 	s.claim.mu.Lock()
 	defer s.claim.mu.Unlock()
-	for s.dropTombstone() {
+	for s.forgetTomb() {
 	}
+	s.tombs.expiry.stop()
 	for _, x := range s.holding() {
 		if x.state == answering && x.answer.upgraded() {
 			x.fail(ErrSessionLost)

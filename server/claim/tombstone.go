@@ -2,7 +2,6 @@ package claim
 
 import (
 	"hash/maphash"
-	"slices"
 	"time"
 )
 
@@ -10,9 +9,9 @@ import (
 // answer sent again is known as such. The oldest fall out by time, by count, and
 // where memory is short.
 type tombstones struct {
-	byID  map[string]tombstone
-	order []string // oldest first; those before head fell out
-	head  int
+	byID   map[string]tombstone
+	order  fifo[string] // ids, oldest first
+	expiry lazyTimer
 }
 
 // tombstoneWeight is what one costs in memory, in bytes.
@@ -37,47 +36,55 @@ func (s *Session) remember(x *Exchange, a *Answer, o Outcome) {
 	if x.parts != nil {
 		answer, parts = x.parts.head, x.parts.seq
 	}
-	r, now, t := s.claim.registry, time.Now(), &s.tombs
-	for oldest, ok := t.oldest(); ok && (len(t.byID) >= r.limits.Tombstones || now.Sub(oldest.at) > r.times.Tombstone); oldest, ok = t.oldest() {
-		s.dropTombstone()
+	t := &s.tombs
+	if t.order.len() >= s.claim.registry.limits.Tombstones {
+		s.forgetTomb()
 	}
 	for !s.claim.hold.tryGrow(tombstoneWeight) {
-		if !s.dropTombstone() {
+		if !s.forgetTomb() {
 			return // it is unknown then
 		}
 	}
 	if t.byID == nil {
 		t.byID = make(map[string]tombstone)
 	}
-	t.order = append(t.order, id)
-	t.byID[id] = tombstone{at: now, number: x.number, answer: answer, parts: parts, ended: o, late: x.unheard(o)}
-}
-
-// oldest returns the tombstone that falls out next.
-func (t *tombstones) oldest() (one tombstone, ok bool) {
-	if t.head == len(t.order) {
-		return one, false
+	t.order.push(id)
+	if t.expiry.fire == nil {
+		t.expiry.fire = s.expireTombs
 	}
-	return t.byID[t.order[t.head]], true
+	t.expiry.arm(s.claim.registry.times.Tombstone)
+	t.byID[id] = tombstone{at: time.Now(), number: x.number, answer: answer, parts: parts, ended: o, late: x.unheard(o)}
 }
 
-// dropTombstone forgets the oldest, and reports whether there was one. The caller holds
+// forgetTomb forgets the oldest tombstone, and reports whether there was one. The caller holds
 // claim.mu.
-func (s *Session) dropTombstone() bool {
-	t := &s.tombs
-	oldest, ok := t.oldest()
-	if !ok {
+func (s *Session) forgetTomb() bool {
+	if s.tombs.order.len() == 0 {
 		return false
 	}
-	id := t.order[t.head]
-	s.unnumber(id, oldest.number)
-	delete(t.byID, id)
-	if t.head++; t.head >= len(t.order)/2 { // so that the list moves once for as many as it has
-		t.order = slices.Delete(t.order, 0, t.head)
-		t.head = 0
-	}
+	id := s.tombs.order.pop()
+	s.unnumber(id, s.tombs.byID[id].number)
+	delete(s.tombs.byID, id)
 	s.claim.hold.Shrink(tombstoneWeight)
 	return true
+}
+
+// expireTombs forgets the tombstones whose time is over, and looks again later where
+// others are left.
+func (s *Session) expireTombs() {
+	s.claim.mu.Lock()
+	defer s.claim.mu.Unlock()
+	t, keep := &s.tombs, s.claim.registry.times.Tombstone
+	for t.order.len() > 0 && time.Since(t.byID[t.order.list()[0]].at) > keep {
+		s.forgetTomb()
+	}
+	if t.order.len() > 0 {
+		next := time.Until(t.byID[t.order.list()[0]].at.Add(keep))
+		t.expiry.after(max(next, keep/8)) // many at once
+		return
+	}
+	t.byID = nil // a map that was large stays so
+	t.expiry.disarm()
 }
 
 // judge tells what a message for an ended exchange is; same tells whether it

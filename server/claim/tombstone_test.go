@@ -72,8 +72,47 @@ func TestTombstonesAreBoundedByCount(t *testing.T) {
 			}
 			s.answer(one, v.x, 200, want)
 		}
-		if n := len(one.tombs.byID); n != 3 || len(one.tombs.order) != 3 {
-			t.Errorf("%d tombstones of %d in order, want 3", n, len(one.tombs.order))
+		if n := len(one.tombs.byID); n != 3 || one.tombs.order.len() != 3 {
+			t.Errorf("%d tombstones of %d in order, want 3", n, one.tombs.order.len())
 		}
 	})
+}
+
+func TestTombstonesTakeNoRoomWhenTheirTimeIsOver(t *testing.T) {
+	for _, door := range []string{"", "old"} {
+		inScene(t, Options{}, func(t *testing.T, s *scene) {
+			one := s.session(Settings{Lease: new(time.Hour)})
+			if door != "" {
+				one.Plain(door)
+			}
+			f, err := one.Feed(nil) // as idle as a tunnel may be
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			for range 100 {
+				v := s.visit("GET")
+				m, err := f.Next(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.answer(one, m.Exchange, 200, Accepted)
+				v.answered(200)
+				time.Sleep(2 * time.Second)
+			}
+			kept := func() (tombs, order, numbers int) {
+				s.claim.mu.Lock()
+				defer s.claim.mu.Unlock()
+				return len(one.tombs.byID), one.tombs.order.len(), len(one.numbered)
+			}
+			time.Sleep(50 * time.Second) // the first 60 are older than two minutes after four
+			if tombs, order, _ := kept(); tombs != 40 || order != 40 {
+				t.Errorf("%d tombstones, %d in order; want those of the last 40", tombs, order)
+			}
+			time.Sleep(2 * time.Minute)
+			if tombs, order, numbers := kept(); tombs+order+numbers > 0 || one.tombs.byID != nil {
+				t.Errorf("%d tombstones, %d in order, %d numbers; want none", tombs, order, numbers)
+			}
+		})
+	}
 }
