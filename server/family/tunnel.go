@@ -62,6 +62,7 @@ func (t *told) add(ids ...string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.whole = append(t.whole, ids...)
+	t.whole = t.whole[max(0, len(t.whole)-mostWhole):]
 }
 
 // tell takes ids to tell.
@@ -82,6 +83,9 @@ const (
 	moreField = "Reversehttp-More"
 	// mostTold is how many ids one request tells at most.
 	mostTold = 64
+	// mostWhole is how many ids are kept until they are told. A program that is not told
+	// of its answer posts it when the tunnel ends, which is no fault.
+	mostWhole = 4_096
 )
 
 // ask sends a request for an exchange.

@@ -161,6 +161,29 @@ func TestATunnelRefusesWhoMayNotPoll(t *testing.T) {
 	}
 }
 
+func TestATunnelKeepsTheNewestIdsToTell(t *testing.T) {
+	var told told
+	const ids = mostWhole + 100
+	for i := range ids {
+		told.add(fmt.Sprint(i))
+		if i%10 == 0 { // a request that fails tells nothing
+			told.add(told.tell()...)
+		}
+	}
+	seen := map[string]bool{}
+	for ids := told.tell(); len(ids) > 0; ids = told.tell() {
+		if len(ids) > mostTold {
+			t.Fatalf("one request tells %d ids, want %d at most", len(ids), mostTold)
+		}
+		for _, id := range ids {
+			seen[id] = true
+		}
+	}
+	if len(seen) != mostWhole || !seen[fmt.Sprint(ids-1)] {
+		t.Errorf("%d ids are told, the newest among them: %v; want %d, and it", len(seen), seen[fmt.Sprint(ids-1)], mostWhole)
+	}
+}
+
 func TestAWebSocketPassesATunnel(t *testing.T) {
 	w := newTown(t, gateway.Options{})
 	c := w.claimed()
