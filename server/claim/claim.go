@@ -51,7 +51,7 @@ type Claim struct {
 	polls     int        // open polls
 	polled    bool       // some poll was opened
 	lastPoll  time.Time  // when a poll was open last; when the claim was made, before one was
-	awaited   time.Time  // when a plain session ended last: its program may come again at once
+	awaited   time.Time  // when a plain session ended last, or the claim was restored: its program may come at once
 	lastID    uint64
 	ends      [4]uint64 // by Outcome
 	leaseEnd  lazyTimer

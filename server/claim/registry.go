@@ -240,16 +240,17 @@ func (r *Registry) add(c *Claim) {
 	r.claims.Store(c.label, c)
 }
 
-// Restore puts a claim back that a store kept, with a new lease. It is called
-// before the registry is used.
+// Restore puts a claim back that a store kept, with a new lease. Its program is awaited
+// as one between two polls is. It is called before the registry is used.
 func (r *Registry) Restore(rec Record) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	h := r.budget.Open(netip.Addr{})
 	h.Enter(Claims)
 	h.Add(claimWeight)
 	c := r.newClaim(rec, h)
 	c.Charge(h)
+	c.awaited = time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.add(c)
 }
 

@@ -274,6 +274,31 @@ func TestARestoredClaimBelongsToItsToken(t *testing.T) {
 	})
 }
 
+func TestAVisitorOfARestoredClaimWaitsForItsProgram(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		for _, label := range []string{"demo", "lost"} {
+			s.Restore(Record{label, HashToken("t0"), time.Minute, time.Minute, RedeliverIdempotent, false})
+		}
+		s.claim = s.Lookup("lost")
+		lost := s.visit("POST")
+		s.claim = s.Lookup("demo")
+		v := s.visit("POST")
+		time.Sleep(5*time.Second - 1)
+		v.pending()
+		lost.pending()
+		one := s.session()
+		m, _ := s.one(one, new(one.Cursor()))
+		s.answer(one, m.Exchange, 200, Accepted)
+		v.answered(200)
+		time.Sleep(time.Nanosecond)
+		lost.failed(Failed, ErrNoHandler, HandedNo)
+		s.claim = lost.x.Claim()
+		if v := s.visit("GET"); !errors.Is(v.err, ErrNoHandler) {
+			t.Errorf("after 5 s: %v, want %v at once", v.err, ErrNoHandler)
+		}
+	})
+}
+
 func TestTokensAndIdsAreNotLogged(t *testing.T) {
 	var log strings.Builder
 	o := Options{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
