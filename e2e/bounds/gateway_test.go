@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"net"
+	"runtime"
 	"time"
 
 	"reversehttp/server/gateway"
@@ -30,5 +31,15 @@ func beGateway(args []string) error {
 	}
 	go func() { panic(g.Server().Serve(gateway.Listen(l))) }()
 	fmt.Println("http://" + l.Addr().String())
-	return obey(func(order, *figures) {})
+	return obey(func(o order, _ *figures) {
+		if o.Busy > 0 {
+			runtime.GOMAXPROCS(1)
+		}
+		for range o.Busy {
+			go func() {
+				for n := uint64(0); ; n++ {
+				}
+			}()
+		}
+	})
 }

@@ -67,6 +67,8 @@ type order struct {
 	Read int64 `json:"read"`
 	// Fail has the handler fail that waits to be told so.
 	Fail bool `json:"fail"`
+	// Busy has one processor do all work from then on, and so many goroutines keep it busy.
+	Busy int `json:"busy"`
 }
 
 // tell gives an order and waits for the figures that answer it.

@@ -241,6 +241,7 @@ func (c *Claim) exchangeID(n uint64) string { return c.prefix + strconv.FormatUi
 type lazyTimer struct {
 	timer *time.Timer
 	armed bool
+	due   time.Time // when it is to fire
 	fire  func()
 }
 
@@ -253,7 +254,8 @@ func (t *lazyTimer) arm(d time.Duration) {
 
 // after starts it anew.
 func (t *lazyTimer) after(d time.Duration) {
-	t.armed = true
+	d = max(d, 0)
+	t.armed, t.due = true, time.Now().Add(d)
 	if t.timer == nil {
 		t.timer = time.AfterFunc(d, t.fire)
 	} else {

@@ -2,6 +2,7 @@ package claim
 
 import (
 	"cmp"
+	"runtime"
 	"slices"
 	"strconv"
 	"time"
@@ -22,10 +23,11 @@ type Session struct {
 	// numbered are the ids of a plain session's exchanges, held or remembered.
 	numbered map[uint64]string
 	tombs    tombstones
-	poll     *poll // the open one
-	busy     int   // its requests that last, besides the poll
-	active   time.Time
-	gone     error // why it ended; nil while it lives
+	poll     *poll     // the open one
+	busy     int       // its requests that last, besides the poll
+	active   time.Time // its last sign of life
+	doubted  time.Time // the sign of life after which a late look found silence
+	gone     error     // why it ended; nil while it lives
 	death    lazyTimer
 }
 
@@ -101,10 +103,16 @@ func (s *Session) lifetime() time.Duration {
 
 // lapse ends the session if it gave no sign of life for its lifetime; else it
 // looks again later.
+//
+// A gateway that is too busy may not have read yet what the program sent. Such a one is
+// late itself: a silent session whose look comes late gets another, after as long as that
+// was late and a tenth of its lifetime at least. It ends if it was silent until then.
 func (s *Session) lapse() {
+	runtime.Gosched() // behind the goroutines that already have something to read
 	c := s.claim
 	c.mu.Lock()
-	left := time.Until(s.active.Add(s.lifetime()))
+	life := s.lifetime()
+	left, late := time.Until(s.active.Add(life)), time.Since(s.death.due)
 	lost, over := false, false
 	switch {
 	case s.gone != nil:
@@ -113,7 +121,10 @@ func (s *Session) lapse() {
 	case left > 0:
 		s.death.after(left)
 	case c.registry.isDraining(), s.outstays(): // it was told to stay away, or is busy
-		s.death.after(s.lifetime())
+		s.death.after(life)
+	case late > life/lateShare && !s.doubted.Equal(s.active):
+		s.doubted = s.active
+		s.death.after(max(life/graceShare, late))
 	case c.polls == 0 && c.leaseLeft() <= 0:
 		over = true // the claim ends with it, and its program is to learn that
 	default:
@@ -128,6 +139,13 @@ func (s *Session) lapse() {
 		c.end(ErrLeaseEnded)
 	}
 }
+
+const (
+	// lateShare is the share of a lifetime by which a look may be late.
+	lateShare = 100
+	// graceShare is the share of a lifetime until the second look, at least.
+	graceShare = 10
+)
 
 // lose ends the session because it is lost: what it held moves on where the
 // claim's rule allows it. The caller holds claim.mu.

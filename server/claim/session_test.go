@@ -83,6 +83,90 @@ func TestTheTimerOfASessionIsArmedAgainForHours(t *testing.T) {
 	})
 }
 
+// looksLate has the next look at a session come late, as in a gateway that is too busy.
+func looksLate(one *Session, by time.Duration) {
+	one.claim.mu.Lock()
+	due := one.death.due
+	one.death.timer.Stop()
+	one.claim.mu.Unlock()
+	time.Sleep(time.Until(due.Add(by)))
+	one.lapse()
+}
+
+func TestALateLookIsFollowedByAnother(t *testing.T) {
+	for late, again := range map[time.Duration]time.Duration{
+		101 * time.Millisecond: time.Second,
+		time.Second:            time.Second,
+		3 * time.Second:        3 * time.Second,
+		time.Minute:            time.Minute,
+	} {
+		inScene(t, Options{}, func(t *testing.T, s *scene) {
+			one := s.session(Settings{Lease: new(time.Hour)})
+			s.take(one, new(one.Cursor()))
+			looksLate(one, late)
+			s.dies(one, again)
+		})
+	}
+}
+
+func TestALookOnTimeEndsASession(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		s.take(one, new(one.Cursor()))
+		looksLate(one, 100*time.Millisecond)
+		if err := one.Answerable(); !errors.Is(err, ErrSessionFenced) {
+			t.Errorf("session at its time: %v, want ErrSessionFenced", err)
+		}
+	})
+}
+
+func TestASecondLookEndsASessionHoweverLateItIs(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session(Settings{Lease: new(time.Hour)})
+		s.take(one, new(one.Cursor()))
+		looksLate(one, 3*time.Second)
+		if err := one.Answerable(); err != nil {
+			t.Fatalf("session at the first look: %v, want that it lives", err)
+		}
+		looksLate(one, 3*time.Second)
+		if err := one.Answerable(); !errors.Is(err, ErrSessionFenced) {
+			t.Errorf("session at the second look: %v, want ErrSessionFenced", err)
+		}
+	})
+}
+
+func TestAnAnswerThatWasReadLateKeepsASession(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session(Settings{Timeout: new(time.Hour), Lease: new(time.Hour)})
+		v := s.visit("POST")
+		s.one(one, new(one.Cursor()))
+		for range 20 { // a gateway that is too busy for long
+			looksLate(one, 3*time.Second)
+			if got, err := one.Interim(v.x.ID(), &Answer{Status: 103}); err != nil {
+				t.Fatalf("interim = %v %v, want that the session lives", got, err)
+			}
+		}
+		s.answer(one, v.x, 200, Accepted)
+		s.dies(one, 10*time.Second)
+	})
+}
+
+func TestALeaseThatIsShortenedMakesNoLookLate(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one, other := s.session(Settings{Lease: new(time.Hour)}), s.session()
+		s.take(one, nil)
+		time.Sleep(time.Minute)
+		s.take(other, nil) // keeps the claim
+		if err := s.claim.Change(Settings{Lease: new(30 * time.Second)}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if err := one.Answerable(); !errors.Is(err, ErrSessionFenced) {
+			t.Errorf("session that is overdue: %v, want ErrSessionFenced", err)
+		}
+	})
+}
+
 func TestASessionWithoutCursorsLivesForTheLease(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, other := s.session(), s.session()
