@@ -44,6 +44,13 @@ func (t *traffic) run(ctx context.Context) {
 			}
 		})
 	}
+	for range t.visitors / 2 {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				t.leave(ctx)
+			}
+		})
+	}
 	all.Go(func() { t.restart(ctx) })
 	all.Go(func() { t.comeAndGo(ctx) })
 	all.Wait()
@@ -108,6 +115,23 @@ func (t *traffic) visit(ctx context.Context) {
 	t.answered.Add(1)
 	t.mu.Lock()
 	t.done[k.name]++
+	t.mu.Unlock()
+}
+
+// stay is for how long a visitor who leaves stays: their request is handled then.
+const stay = 30 * time.Millisecond
+
+// leave sends a request that nobody answers, and leaves.
+func (t *traffic) leave(ctx context.Context) {
+	label := []string{steadyLabel, nodeLabel}[rand.IntN(2)]
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stay)
+	defer cancel()
+	if _, err := t.send(ctx, "POST", label, "/wait", content[:1<<10]); !errors.Is(err, context.DeadlineExceeded) {
+		t.fail(fmt.Errorf("a visitor of %s who leaves was answered, or refused: %v", label, err))
+		return
+	}
+	t.mu.Lock()
+	t.done["left"]++
 	t.mu.Unlock()
 }
 
@@ -209,5 +233,5 @@ func (t *traffic) write(out io.Writer) {
 	for _, k := range kinds {
 		_, _ = fmt.Fprintf(out, "%-20s %8d\n", k.name, t.done[k.name])
 	}
-	_, _ = fmt.Fprintf(out, "%-20s %8d\n%-20s %8d\n%-20s %8d\n\n", "claims", t.done["claims"], "restarts", t.restarts, "refused meanwhile", t.refused)
+	_, _ = fmt.Fprintf(out, "%-20s %8d\n%-20s %8d\n%-20s %8d\n%-20s %8d\n\n", "left while handled", t.done["left"], "claims", t.done["claims"], "restarts", t.restarts, "refused meanwhile", t.refused)
 }
