@@ -1,0 +1,49 @@
+package abuse
+
+import (
+	"testing"
+	"time"
+)
+
+// attack is one attack, made beside honest visitors.
+type attack struct {
+	name string
+	// flags of the gateway, beside settings.
+	flags []string
+	// do makes the attack. At its height it has honest visitors go on, and it fails
+	// where the attacker gets something else than is documented.
+	do func(t *testing.T, w *world)
+}
+
+var attacks = []attack{
+	{name: "answers that are announced and not sent", do: announceAnswers},
+	{name: "millions of fields in an answer", do: postAnswers(manyFields)},
+	{name: "members nested deeply in an answer", do: postAnswers(deepMembers)},
+	{name: "a million members in an answer", do: postAnswers(manyMembers)},
+	{name: "millions of fields in an event's response", flags: shortPolls, do: postEvents(manyFields)},
+	{name: "members nested deeply in an event's response", flags: shortPolls, do: postEvents(deepMembers)},
+	{name: "a million members in an event's response", flags: shortPolls, do: postEvents(manyMembers)},
+	{name: "fields by reference over HTTP/2", do: referFields},
+	{name: "all exchanges held from one address", do: holdExchanges(1)},
+	{name: "all exchanges held from many addresses", do: holdExchanges(162)},
+	{name: "content that comes slowly", do: sendSlowly},
+	{name: "whole answers that nobody reads", do: readSlowly(false)},
+	{name: "streamed answers that nobody reads", do: readSlowly(true)},
+	{name: "idle connections", flags: []string{"--max-connections=400"}, do: keepIdle},
+	{name: "thousands of names in Connection", do: nameConnections},
+	{name: "labels by the thousand", flags: []string{"--max-claims=2000", "--claims-per-address=20"}, do: hoardLabels},
+	{name: "visitors who leave at once", do: leaveAtOnce},
+}
+
+func TestHonestVisitorsAreServedBeside(t *testing.T) {
+	t.Parallel() // beside what only waits
+	for _, a := range attacks {
+		t.Run(a.name, func(t *testing.T) {
+			w := build(t, a.flags...)
+			defer w.judge()
+			since := time.Now()
+			a.do(t, w)
+			t.Logf("made in %.1f s", time.Since(since).Seconds())
+		})
+	}
+}
