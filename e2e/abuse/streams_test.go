@@ -47,6 +47,7 @@ func (w *world) flood(s *silent, connections, streams, addresses int, fields ...
 	w.t.Helper()
 	ends = &tally{}
 	var open []*http2Conn
+	var of []int // which silent claim each of them asks
 	over := make(chan struct{})
 	var insisting sync.WaitGroup
 	leave = func() {
@@ -57,10 +58,14 @@ func (w *world) flood(s *silent, connections, streams, addresses int, fields ...
 		}
 	}
 	host := func(i int) string { return hostOf(s.claims[i%len(s.claims)].URL) }
-	sent := 0
+	sent, refused := 0, 0
 	for i := range connections {
 		c := attacker(i%addresses).dialHTTP2(w.t, w.gateway, ends)
-		open = append(open, c)
+		if c == nil {
+			refused++
+			continue
+		}
+		open, of = append(open, c), append(of, i)
 		for n := range min(streams, c.most) {
 			if c.get(host(i), "/"+strconv.Itoa(n), fields...) != nil {
 				break // the gateway ended it, or reads no more
@@ -69,13 +74,13 @@ func (w *world) flood(s *silent, connections, streams, addresses int, fields ...
 		}
 	}
 	settle(sent, func() int { return int(s.taken.Load()) + ends.total() })
-	w.t.Logf("of %d requests on %d connections programs took %d; of all ended: %s", sent, connections, s.taken.Load(), ends)
+	w.t.Logf("of %d requests on %d connections programs took %d; of all ended: %s; %d connections more were refused", sent, len(open), s.taken.Load(), ends, refused)
 	insisting.Go(func() {
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
 		for i := 0; ; i++ {
-			if c := open[i%connections]; !c.full() {
-				_ = c.get(host(i%connections), "/more", fields...) // it may have ended
+			if c := open[i%len(open)]; !c.full() {
+				_ = c.get(host(of[i%len(of)]), "/more", fields...) // it may have ended
 			}
 			select {
 			case <-tick.C:

@@ -138,7 +138,7 @@ func TestASlowVisitorOfAFullClaimMakesRoom(t *testing.T) {
 		slow.x.hold.Wait()
 		waits := s.visit("GET")
 		s.visit("GET").failed(Failed, ErrQueueFull, HandedNo)
-		time.Sleep(slowAfter + 1)
+		time.Sleep(slowAfter[Exchanges] + 1)
 		honest := s.visit("GET")
 		honest.pending()
 		slow.failed(Failed, ErrTooSlow, HandedYes)

@@ -57,13 +57,16 @@ const (
 	// scarce is which part of the memory is free, one in so many, when what waits
 	// for a slow peer is taken back, before anybody is refused.
 	scarce = 4
-	// slowAfter is how long a peer has been waited for before its hold may be
-	// taken back.
-	slowAfter = time.Second
+	// mostAtOnce is how many holds are taken back at once.
+	mostAtOnce = 64
 	// looksEvery is how often the holds are looked through at most, while nobody is
 	// refused.
 	looksEvery = 20 * time.Millisecond
 )
+
+// slowAfter is how long a peer has been waited for before what it holds of each resource may be
+// taken back. A connection that is idle is so at once.
+var slowAfter = [resources]time.Duration{Memory: time.Second, Exchanges: 100 * time.Millisecond}
 
 // Budget is what a gateway has, and who holds how much of it. All its methods may
 // be called from several goroutines.
@@ -188,6 +191,17 @@ func (b *Budget) relieve(r Resource, of *Owner, least int64) bool {
 	}
 }
 
+// relieveFor takes holds of slow peers back until the next who asks for n bytes for owners may
+// find room for them.
+func (b *Budget) relieveFor(n int64, owners *[2]*Owner) {
+	for range mostAtOnce {
+		held := largest(Memory, owners)
+		if short := held + n - b.room(Memory, n); short <= 0 || !b.relieve(Memory, nil, held) {
+			return
+		}
+	}
+}
+
 // giveUp takes back, with [ErrDraining], what open exchanges hold that wait for their visitors.
 func (b *Budget) giveUp() {
 	var waiting []*Hold
@@ -206,7 +220,7 @@ func (b *Budget) giveUp() {
 // slowest returns the hold that relieve takes back: of the largest owner, the one of the
 // most bytes, or that has waited longest for its peer.
 func (b *Budget) slowest(r Resource, of *Owner, least int64) (victim *Hold) {
-	before := b.since() - int64(slowAfter)
+	before := b.since() - int64(slowAfter[r])
 	var owned, own int64 // of victim
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -123,7 +123,7 @@ func TestTheLongestWaitMakesRoomForOthers(t *testing.T) {
 		first := slow(b, someone, 0, "first", &taken)
 		time.Sleep(time.Second)
 		slow(b, someone, 0, "second", &taken)
-		time.Sleep(slowAfter + 1)
+		time.Sleep(slowAfter[Exchanges] + 1)
 		if h := b.Open(another); !h.Enter(Exchanges) || len(taken) != 0 {
 			t.Fatalf("a place that is free costs %v", taken)
 		}
@@ -150,7 +150,7 @@ func TestWhoMovesIsNotTakenBack(t *testing.T) {
 		b := NewBudget(Amounts{Exchanges: 1})
 		var taken []string
 		h := slow(b, netip.Addr{}, 0, "it", &taken)
-		time.Sleep(slowAfter) // not longer
+		time.Sleep(slowAfter[Exchanges]) // not longer
 		if b.Open(netip.Addr{}).Enter(Exchanges) {
 			t.Error("a peer was taken for slow at once")
 		}
@@ -160,7 +160,7 @@ func TestWhoMovesIsNotTakenBack(t *testing.T) {
 			t.Error("a peer that moved was taken for slow")
 		}
 		h.Wait()
-		time.Sleep(slowAfter + 1)
+		time.Sleep(slowAfter[Exchanges] + 1)
 		h.Close()
 		if !b.Open(netip.Addr{}).Enter(Exchanges) || len(taken) != 0 {
 			t.Errorf("took back %v, want nothing of a hold that is closed", taken)
@@ -175,7 +175,7 @@ func TestTheMostBytesOfTheLargestOwnerGoFirst(t *testing.T) {
 		slow(b, someone, 100<<10, "of the largest owner", &taken)
 		slow(b, someone, 200<<10, "the most of the largest owner", &taken)
 		slow(b, another, 220<<10, "the most", &taken)
-		time.Sleep(slowAfter + looksEvery + 1)
+		time.Sleep(slowAfter[Memory] + looksEvery + 1)
 		// 520 KiB are held. What comes makes memory scarce.
 		var others []*Hold
 		for i := range byte(3) {

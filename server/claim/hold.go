@@ -110,7 +110,7 @@ func (h *Hold) Grow(n int) bool {
 	owners := h.both()
 	if !h.budget.take(Memory, int64(n), owners) {
 		h.budget.refused[Memory].Add(1)
-		h.budget.relieve(Memory, nil, largest(Memory, owners)) // for the next who asks
+		h.budget.relieveFor(int64(n), owners)
 		return false
 	}
 	h.held[Memory].Add(int64(n))

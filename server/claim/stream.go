@@ -191,6 +191,7 @@ func (s *Session) part(ctx context.Context, id string, part Part) (result Result
 	})
 	if x != nil {
 		x.parts.come()
+		x.hold.Relieve()
 	}
 	if fault != nil {
 		return Unknown, nil, fault
@@ -288,6 +289,7 @@ func (w *Stream) Write(ctx context.Context, content []byte) bool {
 	if !w.push(Part{Content: content, More: true}) {
 		return false
 	}
+	w.exchange.hold.Relieve()
 	return !w.exchange.waitForRoom(ctx)
 }
 
