@@ -54,7 +54,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 		problemOf(err).write(w, r)
 		return
 	}
-	messages, err := decode(body, g.registry.Limits().Batch, g.options.Fields)
+	messages, err := decode(body, g.registry.Limits().Batch, g.fields)
 	if err != nil {
 		problemOf(err).write(w, r)
 		return

@@ -39,8 +39,12 @@ func (p pace) until(begin time.Time, waited time.Duration, size int) time.Time {
 	return begin.Add(min(p.grace+time.Duration(size)*time.Second/time.Duration(p.rate)-waited, p.pause))
 }
 
-// firstBuffer is how much is made room for before any content came, in bytes.
-const firstBuffer = 4 << 10
+const (
+	// firstBuffer is how much is made room for before any content came, in bytes.
+	firstBuffer = 4 << 10
+	// soonThere is how much content may announce to be made room for at once.
+	soonThere = 64 << 10
+)
 
 // readAt reads the whole content of a request, up to limit bytes, at a pace. What it is read
 // into grows as it comes, however much it is said to be, and counts in hold. Where it fails,
@@ -59,8 +63,8 @@ func (g *Gateway) readAt(at pace, w http.ResponseWriter, r *http.Request, limit 
 	for {
 		if len(buf) == cap(buf) {
 			size := max(2*cap(buf), firstBuffer)
-			if r.ContentLength >= 0 { // one more, to see the end
-				size = min(size, int(r.ContentLength)+1)
+			if n := r.ContentLength; n >= 0 { // one more, to see the end
+				size = int(min(n+1, int64(max(size, soonThere))))
 			}
 			if !hold.Grow(size) {
 				p := crowded()

@@ -13,7 +13,8 @@ import (
 var errTooManyFields = errors.New("too many fields")
 
 // fieldsUpTo has lists of fields decoded so far: more are [errTooManyFields]. Decoded, small
-// ones are many times their size.
+// ones are many times their size. It is made once: a decoder keeps what it found out about types
+// with it.
 func fieldsUpTo(most int) json.Options {
 	return json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, list *[]schema.Field) error {
 		if d.PeekKind() != jsontext.KindBeginArray {
@@ -32,14 +33,13 @@ func fieldsUpTo(most int) json.Options {
 	}))
 }
 
-// decode gives the messages of a POST, of which there are at most most, each with so many
-// fields at most. One pass does for nearly all. Whatever it fails at is decoded message by
+// decode gives the messages of a POST, of which there are at most most, each with as many
+// fields as bound allows, see [fieldsUpTo]. One pass does for nearly all. Whatever it fails at is decoded message by
 // message, so that a fault is that of its message alone.
-func decode(body []byte, most, fields int) ([]*message, error) {
+func decode(body []byte, most int, bound json.Options) ([]*message, error) {
 	if p := misshapen(body); p != nil {
 		return nil, p
 	}
-	bound := fieldsUpTo(fields)
 	var one struct {
 		Messages batch `json:"messages"`
 		message

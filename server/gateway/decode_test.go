@@ -24,7 +24,7 @@ func TestOneFaultIsThatOfItsMessage(t *testing.T) {
 		{`{"type":"future","id":"b","body":[],"status":{}}`, "b", ""},
 	} {
 		body := `{"status":"no message","messages":[{"type":"abort","id":"a","reason":"r"},` + c.faulty + `,{"type":"response","id":"c","status":200,"body":"c"}]}`
-		got, err := decode([]byte(body), 3, 256)
+		got, err := decode([]byte(body), 3, fieldsUpTo(256))
 		if err != nil || len(got) != 3 {
 			t.Errorf("%s: %d messages, %v", c.faulty, len(got), err)
 			continue
@@ -63,7 +63,7 @@ func TestMessagesOfAPost(t *testing.T) {
 		{`{"messages":[1,2,3,4]}`, "bad_member"},
 		{`{"messages":[{},{},{},{}],}`, "bad_member"},
 	} {
-		messages, err := decode([]byte(c.body), 3, 256)
+		messages, err := decode([]byte(c.body), 3, fieldsUpTo(256))
 		var got []string
 		for _, m := range messages {
 			if m.fault != nil {

@@ -97,7 +97,7 @@ func FuzzAnswer(f *testing.F) {
 	const most = 3
 	valid := []schema.ResultStatus{schema.ResultUnknown, schema.ResultInvalid} // no exchange is open
 	f.Fuzz(func(t *testing.T, body []byte) {
-		messages, err := decode(body, most, 256)
+		messages, err := decode(body, most, fieldsUpTo(256))
 		apart, wrong := split(body, most)
 		if err != nil {
 			p, ok := errors.AsType[*problem](err)

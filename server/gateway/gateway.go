@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-json-experiment/json"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"reversehttp/server/claim"
@@ -133,6 +134,7 @@ type Gateway struct {
 	public    *publicURL
 	registry  *claim.Registry
 	control   http.Handler
+	fields    json.Options // that bound those of an answer
 	doors     []Door
 	metrics   *metrics
 	keys      policy.Keys
@@ -153,7 +155,7 @@ func New(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{options: o, public: u, keys: policy.NewKeys(o.Keys)}
+	g := &Gateway{options: o, public: u, keys: policy.NewKeys(o.Keys), fields: fieldsUpTo(o.Fields)}
 	g.local = o.Loopback && isLocalName(u.controlHost)
 	g.anonymous = o.Loopback && !g.local && len(o.TrustedProxies) == 0
 	if o.ClaimsPerSecond == 0 && !g.local {
