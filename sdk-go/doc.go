@@ -23,8 +23,10 @@
 //
 // A handler gets its request as from a [http.Server] mounted at the claim's URL: a router mounted at / works whether the
 // URL has a path or not. URL and RequestURI have the path of the claim taken off and are exact otherwise; a target that
-// is no URL, such as /%zz, stands undecoded in URL.Path and URL.Opaque. Content is exact, header values are the bytes
-// that the visitor sent, and TLS is nil. [RequestInfo] has what a request has no place for.
+// is no URL, such as /%zz, stands undecoded in URL.Path and URL.Opaque. Where a path has a raw character that net/url
+// escapes, URL.RawPath has it escaped, so that a proxy sends every escape on as it came: /a%2Fb|c as /a%2Fb%7Cc. Content
+// is exact, header values are the bytes that the visitor sent, and TLS is nil. [RequestInfo] has what a request has no
+// place for.
 //
 // The request's context ends when the visitor leaves, when the time for the answer is over and it has not begun, when the
 // handler returns, and when the session is closed.

@@ -5,17 +5,38 @@ import (
 	"strings"
 )
 
-// parseTarget makes a request target a URL as a net/http server does. A server would refuse a target that is no URL,
-// such as /%zz; a claim hands on whatever a visitor sends. Such a one has its path undecoded in Path, and in Opaque, from
-// which a proxy sends it on as it came.
+// parseTarget makes a request target a URL as a net/http server does, but for two things. A server would refuse a target
+// that is no URL, such as /%zz; a claim hands on whatever a visitor sends. Such a one has its path undecoded in Path, and
+// in Opaque, from which a proxy sends it on as it came. And where net/url would decode every escape of a path because it
+// has to escape one character, /a%2Fb|c to /a/b%7Cc, RawPath has that one escaped and all the rest as it came.
 func parseTarget(target string) *url.URL {
 	if u, err := url.ParseRequestURI(target); err == nil {
+		if u.RawPath != "" {
+			if sent := u.EscapedPath(); sent != u.RawPath && sent != escapeRaw(u.RawPath) {
+				u.RawPath = escapeRaw(u.RawPath)
+			}
+		}
 		return u
 	}
 	path, query, asked := strings.Cut(target, "?")
 	u := &url.URL{Path: path, Opaque: path, RawQuery: query}
 	u.ForceQuery = asked && query == ""
 	return u
+}
+
+// escapeRaw escapes what may not stand in a path (RFC 3986, 3.3) and leaves escapes alone. Brackets stay, as net/url has it.
+func escapeRaw(path string) string {
+	const digits = "0123456789ABCDEF"
+	b := make([]byte, 0, len(path)+8)
+	for i := range len(path) {
+		c := path[i]
+		if letter := 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9'; letter || strings.IndexByte("-._~!$&'()*+,;=:@/%[]", c) >= 0 {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return string(b)
 }
 
 // withoutBase takes the path of the base off the target, but for its final slash, and leaves every other byte alone.

@@ -1,6 +1,9 @@
 package reversehttp
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 func TestTheBaseIsTakenOffTheTarget(t *testing.T) {
 	for _, c := range []struct{ target, base, want string }{
@@ -40,6 +43,24 @@ func TestEveryTargetIsAURL(t *testing.T) {
 		}
 		if u.Path != c.path || u.RawQuery != c.query || sent != c.sent {
 			t.Errorf("parseTarget(%q) = path %q, query %q, sent on as %q; want %q, %q, %q", c.target, u.Path, u.RawQuery, sent, c.path, c.query, c.sent)
+		}
+	}
+}
+
+// A proxy made of net/http sends EscapedPath on, and joins RawPath with a path of its own.
+func TestOneRawCharacterLeavesTheEscapesOfATargetAlone(t *testing.T) {
+	for c := byte('!'); c != 0; c++ {
+		if c == '%' || c == '?' || c == 0x7f {
+			continue
+		}
+		target := "/a%2Fb%3b%40" + string([]byte{c}) + "c"
+		u := parseTarget(target)
+		if path, want := u.Path, "/a/b;@"+string([]byte{c})+"c"; path != want || u.Opaque != "" {
+			t.Errorf("parseTarget(%q) has the path %q, opaque %q, want %q", target, path, u.Opaque, want)
+		}
+		got := u.EscapedPath()
+		if want := "/a%2Fb%3b%40" + string([]byte{c}) + "c"; got != want && got != "/a%2Fb%3b%40"+fmt.Sprintf("%%%02X", c)+"c" {
+			t.Errorf("parseTarget(%q) is sent on as %q, want %q with no more than the character escaped", target, got, want)
 		}
 	}
 }

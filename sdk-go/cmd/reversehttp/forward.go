@@ -19,64 +19,38 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-const (
-	// How long a local server may take to accept a connection.
-	dialTimeout = 10 * time.Second
-	// What a local server sends of a known length goes on after this time at the latest; the rest at once.
-	flushInterval = 50 * time.Millisecond
-)
+// What a local server sends of a known length goes on after this time at the latest; the rest at once.
+const flushInterval = 50 * time.Millisecond
 
 // forward puts a local server on a public URL.
 type forward struct {
 	Target     target `arg:"" help:"Local server: a URL such as http://localhost:3000, HOST:PORT or a port."`
 	HostHeader string `default:"preserve" placeholder:"HOST" help:"Host that the local server sees: preserve (the visitor's, the default), rewrite (the local server's own), or one that you name."`
 	Insecure   bool   `help:"Trust any certificate of the local server."`
+
+	origin *origin
 }
 
 func (f *forward) open(_ view, log *slog.Logger) (service, error) {
 	if u, err := url.Parse("http://" + f.HostHeader); f.HostHeader != "" && (err != nil || u.Host != f.HostHeader) {
 		return service{}, fmt.Errorf("--host-header=%s: give preserve, rewrite, or a host such as app.example:3000", printable(f.HostHeader))
 	}
-	transport := &http.Transport{
-		// No Proxy: the server is local. No compression: content is exact.
-		DialContext:         dial,
-		TLSClientConfig:     &tls.Config{InsecureSkipVerify: f.Insecure},
-		TLSHandshakeTimeout: dialTimeout,
-		DisableCompression:  true,
-		MaxIdleConnsPerHost: 128,
-		IdleConnTimeout:     time.Minute,
-	}
+	f.origin = newOrigin(f.Target.url, f.Insecure)
 	relay := &httputil.ReverseProxy{
 		Rewrite:        f.rewrite,
 		ModifyResponse: f.relocate,
 		ErrorHandler:   f.failed,
-		Transport:      transport,
+		Transport:      f.origin,
 		FlushInterval:  flushInterval,
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	return service{relay, f.Target.url.String(), transport.CloseIdleConnections, 0}, nil
-}
-
-// dial knows that every name below localhost is this machine (RFC 6761, 6.3), which not every resolver does.
-func dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	if host, port, err := net.SplitHostPort(addr); err == nil && strings.HasSuffix(strings.ToLower(host), ".localhost") {
-		addr = net.JoinHostPort("localhost", port)
-	}
-	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, addr)
+	return service{relay, f.Target.url.String(), f.origin.close, 0}, nil
 }
 
 // rewrite addresses a request to the local server and leaves the rest as the gateway gave it.
 func (f *forward) rewrite(r *httputil.ProxyRequest) {
 	in, out := r.In, r.Out
-	if at := strings.TrimSuffix(f.Target.url.Path, "/"); at == "" || in.URL.Path == "*" {
-		out.URL.Scheme, out.URL.Host = f.Target.url.Scheme, f.Target.url.Host
-	} else {
-		r.SetURL(f.Target.url)
-		if out.URL.Opaque != "" {
-			out.URL.Opaque = f.Target.url.EscapedPath() + out.URL.Opaque
-		}
-	}
-	out.URL.RawQuery = in.URL.RawQuery // where ReverseProxy drops what it cannot parse
+	out.URL = f.at(in.RequestURI)
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
 		if v, ok := in.Header[name]; ok {
 			out.Header[name] = v // of the gateway, which trusts no visitor's
@@ -94,6 +68,29 @@ func (f *forward) rewrite(r *httputil.ProxyRequest) {
 	default:
 		out.Host = f.HostHeader
 	}
+}
+
+// at returns the URL whose request target is that of the visitor, byte for byte, below the path of the local server.
+func (f *forward) at(target string) *url.URL {
+	u := &url.URL{Scheme: f.Target.url.Scheme, Host: f.Target.url.Host}
+	if target == "*" {
+		u.Opaque = target
+		return u
+	}
+	if _, rest, absolute := strings.Cut(target, "://"); absolute && target[0] != '/' {
+		at := strings.IndexAny(rest, "/?")
+		switch {
+		case at < 0:
+			target = "/"
+		case rest[at] == '?':
+			target = "/" + rest[at:] // RFC 9112, 3.2.1
+		default:
+			target = rest[at:]
+		}
+	}
+	path, query, asked := strings.Cut(target, "?")
+	u.Opaque, u.RawQuery, u.ForceQuery = f.Target.below()+path, query, asked
+	return u
 }
 
 // relocate has redirects stay at the public URL: those that name the local server, and, where the public URL has a path,

@@ -401,3 +401,11 @@ func TestATargetMayBeShort(t *testing.T) {
 }
 
 var quiet = log.New(io.Discard, "", 0)
+
+func newTLS(t *testing.T, h http.HandlerFunc) *httptest.Server {
+	s := httptest.NewUnstartedServer(h)
+	s.Config.ErrorLog = quiet
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s
+}

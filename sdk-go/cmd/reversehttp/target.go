@@ -18,6 +18,15 @@ func (t *target) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
+// below returns the path below which visitors' targets are asked for, as it was given, without a final slash.
+func (t *target) below() string {
+	path := t.url.RawPath // only where net/url would write it in another way
+	if path == "" {
+		path = t.url.EscapedPath()
+	}
+	return strings.TrimSuffix(strings.ReplaceAll(path, " ", "%20"), "/")
+}
+
 func parseTarget(s string) (*url.URL, error) {
 	given := s
 	if _, err := strconv.Atoi(s); err == nil {

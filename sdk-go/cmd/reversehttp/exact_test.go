@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"reversehttp/server/gateway"
+)
+
+// bare is a local server that answers with exact bytes, one request a connection, and notes the heads that come.
+type bare struct {
+	net.Listener
+	heads chan string
+}
+
+// serveBare answers every request, whose content it leaves unread, with the bytes that answer returns.
+func serveBare(t *testing.T, answer func(head string) string) *bare {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bare{l, make(chan string, 1000)}
+	ended := make(chan struct{})
+	t.Cleanup(func() {
+		l.Close()
+		<-ended
+	})
+	go func() {
+		defer close(ended)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			b.serve(c, answer)
+		}
+	}()
+	return b
+}
+
+func (b *bare) serve(c net.Conn, answer func(head string) string) {
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(patience))
+	in := bufio.NewReader(c)
+	var head strings.Builder
+	for {
+		line, err := in.ReadString('\n')
+		head.WriteString(line)
+		if err != nil {
+			return
+		}
+		if line == "\r\n" {
+			break
+		}
+	}
+	b.heads <- head.String()
+	_, _ = io.WriteString(c, answer(head.String()))
+}
+
+func (b *bare) url() string { return "http://" + b.Addr().String() }
+
+// line returns the request line of the next head.
+func (b *bare) line(t *testing.T) string {
+	t.Helper()
+	select {
+	case head := <-b.heads:
+		line, _, _ := strings.Cut(head, "\r\n")
+		return line
+	case <-time.After(patience):
+		t.Fatal("no request reached the local server")
+		return ""
+	}
+}
+
+const nothing = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+
+// publicOf splits a public URL into its host and its path without the final slash.
+func publicOf(url string) (host, path string) {
+	host, path, _ = strings.Cut(strings.TrimPrefix(url, "http://"), "/")
+	return host, strings.TrimSuffix("/"+path, "/")
+}
+
+func TestForwardAsksForTheTargetByteForByte(t *testing.T) {
+	few := []string{
+		"/", "/a%2Fb|c", "/repos/%40scope%2Fpkg/{id}", "/a%3Bb|c", "//a%2Fb|c", "//x/%zz", "//x%2Fy", "/%zz?a=%zz;b", "/?", "//?", "/a/./b/..//c?", "/a?b#c", "/%7e%7E", "/http://x/|",
+		"//" + strings.Repeat("x", 5000) + "|%2F",
+	}
+	var every []string // character, but the space, which ends a target
+	for c := byte('!'); c != 0; c++ {
+		if c != '?' && c != 0x7f {
+			every = append(every, "/a%2Fb%3b"+string([]byte{c})+"c?d%2Fe"+string([]byte{c}))
+		}
+	}
+	b := serveBare(t, func(string) string { return nothing })
+	for _, shape := range []string{hostShape, pathShape} {
+		l := lend(t, shape, gateway.Options{})
+		for _, transport := range []string{"poll", "stream", "ptth"} {
+			for _, below := range []string{"", "/app%2F|x"} {
+				r := l.claim(t, "forward", b.url()+below, "--transport", transport)
+				host, path := publicOf(r.url)
+				ask := func(authority, target string) {
+					raw(t, l.addr, host, "GET", authority+path+target)
+					if got, want := b.line(t), "GET "+below+target+" HTTP/1.1"; got != want {
+						t.Errorf("%s, %s: the local server was asked for %.99q, want %.99q", path, transport, got, want)
+					}
+				}
+				for _, target := range few {
+					ask("", target)
+					ask("http://"+host, target)
+				}
+				if shape == hostShape && below == "" {
+					for _, target := range every {
+						ask("", target)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestForwardAsksAServerOfTLSForTheTargetByteForByte(t *testing.T) {
+	var got string
+	s := newTLS(t, func(w http.ResponseWriter, r *http.Request) { got = r.RequestURI })
+	l := lend(t, hostShape, gateway.Options{})
+	r := l.claim(t, "forward", s.URL, "--insecure")
+	host, _ := publicOf(r.url)
+	for _, target := range []string{"//a%2Fb|c", "/a%2Fb|c", "//a%2Fb|c?d"} {
+		if raw(t, l.addr, host, "GET", target); got != target {
+			t.Errorf("the local server was asked for %q, want %q", got, target)
+		}
+	}
+}
