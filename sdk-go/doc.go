@@ -56,6 +56,8 @@
 //   - As long as nothing was sent, a panic answers 500, and so does an answer that cannot be sent (a status above 599, a
 //     Content-Length that was not kept, too large a header); the logger is told. [http.ErrAbortHandler] gives the exchange
 //     up: the visitor gets 502.
+//   - Content-Type is not guessed where the handler sets Date: that is an answer of another server, relayed by a proxy. A
+//     proxy whose server may send no Date sets the Content-Type that is missing to nil, as under net/http.
 //   - A flush that completes the answer, of HEAD or 204 or a declared length, ends the exchange. The context lasts until
 //     the time for the answer is over or the handler returns.
 //   - A handler that has begun with much, more than 64 KiB at a time, and is then silent for a minute is timed out by the

@@ -24,7 +24,8 @@ const sniffed = 512
 // response is the http.ResponseWriter of one exchange. It keeps the rules of a net/http server, for it stands in for one:
 //
 //	the header counts as it is at WriteHeader; a later change of it is for nothing, but for trailers
-//	Content-Type is guessed from what is written before the first Flush, if nobody set it
+//	Content-Type is guessed from what is written before the first Flush, if nobody set it; not where there is a Date,
+//	for that is the answer of another server, which a proxy relays
 //	HEAD has its content dropped but counted; 204 and 304 refuse it, and 205 too (RFC 9110, 15.3.6)
 //	informational answers go ahead with the header as it is then, which stays; but for 100, which the gateway sends
 //
@@ -110,7 +111,8 @@ func (w *response) commit(status int) {
 	}
 	_, typed := w.header["Content-Type"]
 	coded := w.header.Get("Content-Encoding") != "" || w.header.Get("Transfer-Encoding") != ""
-	w.guess = w.bodyAllowed() && !typed && !coded
+	_, dated := w.header["Date"]
+	w.guess = w.bodyAllowed() && !typed && !coded && !dated
 	if w.trailers = nil; w.declared < 0 && w.bodyAllowed() {
 		w.trailers = declaredTrailers(w.header)
 	}

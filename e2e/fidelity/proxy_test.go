@@ -16,7 +16,11 @@ import (
 
 // newProxy gives an httputil.ReverseProxy in front of a net/http server of its own.
 func newProxy(t testing.TB, origin http.Handler) http.Handler {
-	to, err := url.Parse("http://" + serve(t, origin))
+	return proxyTo(t, serve(t, origin))
+}
+
+func proxyTo(t testing.TB, addr string) http.Handler {
+	to, err := url.Parse("http://" + addr)
 	if err != nil {
 		t.Fatal(err)
 	}

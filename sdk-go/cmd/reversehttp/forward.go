@@ -44,8 +44,29 @@ func (f *forward) open(_ view, log *slog.Logger) (service, error) {
 		FlushInterval:  flushInterval,
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	return service{relay, f.Target.url.String(), f.origin.close, 0}, nil
+	return service{f.relay(relay), f.Target.url.String(), f.origin.close, 0}, nil
 }
+
+// relay has the answers of a proxy reach the visitor as the local server gave them.
+func (f *forward) relay(proxy http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		proxy.ServeHTTP(relayed{w}, r)
+	})
+}
+
+// relayed is the response to a visitor, to which nothing is added.
+type relayed struct{ http.ResponseWriter }
+
+// WriteHeader has no Content-Type guessed.
+func (w relayed) WriteHeader(status int) {
+	if h := w.Header(); status >= 200 && h["Content-Type"] == nil {
+		h["Content-Type"] = nil
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (w relayed) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // rewrite addresses a request to the local server and leaves the rest as the gateway gave it.
 func (f *forward) rewrite(r *httputil.ProxyRequest) {

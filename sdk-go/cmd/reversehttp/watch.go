@@ -63,6 +63,9 @@ type recorder struct {
 
 // blame notes why an exchange did not go well.
 func blame(w http.ResponseWriter, fault string) {
+	if in, ok := w.(relayed); ok {
+		w = in.ResponseWriter
+	}
 	if rec, ok := w.(*recorder); ok {
 		rec.fault = fault
 	}
