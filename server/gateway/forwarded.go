@@ -11,7 +11,7 @@ import (
 // forwarding are the fields that the gateway writes itself. A stranger's are
 // dropped, those of a trusted proxy extended; Via is always extended.
 var forwarding = map[string]bool{
-	"Via": true, "Forwarded": true, "X-Forwarded-For": true, "X-Forwarded-Host": true, "X-Forwarded-Proto": true,
+	"Via": true, "Forwarded": true, "X-Forwarded-For": true, "X-Forwarded-Host": true, "X-Forwarded-Prefix": true, "X-Forwarded-Proto": true,
 }
 
 // tellsOfWay are fields by which one proxy or another tells who a visitor is, or what they
@@ -36,11 +36,11 @@ func ofAProxy(name string) bool {
 
 // forwarded is what the gateway tells of a request's way to it.
 type forwarded struct {
-	via, forwarded, xFor, xHost, xProto []string
+	via, forwarded, xFor, xHost, xPrefix, xProto []string
 }
 
 func (f *forwarded) names() []string {
-	return []string{"Via", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"}
+	return []string{"Via", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Prefix", "X-Forwarded-Proto"}
 }
 
 func (f *forwarded) values(name string) []string {
@@ -53,6 +53,8 @@ func (f *forwarded) values(name string) []string {
 		return f.xFor
 	case "X-Forwarded-Host":
 		return f.xHost
+	case "X-Forwarded-Prefix":
+		return f.xPrefix
 	}
 	return f.xProto
 }
@@ -78,6 +80,10 @@ func (g *Gateway) forwardingFields(r *http.Request, label string, trusted bool) 
 		if v := r.Header["X-Forwarded-Proto"]; len(v) > 0 {
 			f.xProto = v
 		}
+		f.xPrefix = r.Header["X-Forwarded-Prefix"]
+	}
+	if prefix := g.public.pathPrefix; prefix != "" {
+		f.xPrefix = []string{prefix + label} // all of it, whatever a proxy knows
 	}
 	return f
 }

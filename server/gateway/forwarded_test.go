@@ -87,6 +87,27 @@ func TestATrustedProxyTellsTheVisitor(t *testing.T) {
 	})
 }
 
+// A server behind a relay, which takes the path of the claim off, has to know it for its links.
+func TestThePathOfAClaimIsTold(t *testing.T) {
+	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	for _, c := range []struct {
+		shape, peer, host, target string
+		want                      []string
+	}{
+		{"", "203.0.113.9:1", host, "/", nil},
+		{"", "10.0.0.1:1", host, "/", []string{"/told"}},
+		{pathShape, "203.0.113.9:1", "localhost:8080", "/at/demo/", []string{"/at/demo"}},
+		{pathShape, "10.0.0.1:1", "localhost:8080", "/at/demo/", []string{"/at/demo"}},
+	} {
+		inWorld(t, Options{PublicURL: c.shape, TrustedProxies: trusted}, func(w *world) {
+			r := w.claim("demo").from(c.peer, get(c.host, c.target, "X-Forwarded-Prefix: /told"))
+			if got := values(r, "X-Forwarded-Prefix"); !slices.Equal(got, c.want) {
+				t.Errorf("%q from %s: X-Forwarded-Prefix = %q, want %q", c.shape, c.peer, got, c.want)
+			}
+		})
+	}
+}
+
 func TestARequestThatComesByAgainIsALoop(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
