@@ -101,3 +101,20 @@ func fieldsOf(t *testing.T, addr, request, method string) http.Header {
 		return resp.Header
 	}
 }
+
+// wire sends a request and returns all that comes until the connection ends.
+func wire(t *testing.T, addr, request string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(patience))
+	fmt.Fprint(c, request)
+	b, err := io.ReadAll(c)
+	if err != nil {
+		t.Errorf("%q: %v", request, err)
+	}
+	return string(b)
+}

@@ -15,8 +15,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	reversehttp "reversehttp/sdk-go"
 )
 
 // What a local server sends of a known length goes on after this time at the latest; the rest at once.
@@ -37,12 +35,11 @@ func (f *forward) open(_ view, log *slog.Logger) (service, error) {
 	}
 	f.origin = newOrigin(f.Target.url, f.Insecure)
 	relay := &httputil.ReverseProxy{
-		Rewrite:        f.rewrite,
-		ModifyResponse: f.relocate,
-		ErrorHandler:   f.failed,
-		Transport:      f.origin,
-		FlushInterval:  flushInterval,
-		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		Rewrite:       f.rewrite,
+		ErrorHandler:  f.failed,
+		Transport:     f.origin,
+		FlushInterval: flushInterval,
+		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	return service{f.relay(relay), f.Target.url.String(), f.origin.close, 0}, nil
 }
@@ -50,16 +47,21 @@ func (f *forward) open(_ view, log *slog.Logger) (service, error) {
 // relay has the answers of a proxy reach the visitor as the local server gave them.
 func (f *forward) relay(proxy http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		proxy.ServeHTTP(relayed{w}, r)
+		proxy.ServeHTTP(relayed{w, f.addresses(r)}, r)
 	})
 }
 
 // relayed is the response to a visitor, to which nothing is added.
-type relayed struct{ http.ResponseWriter }
+type relayed struct {
+	http.ResponseWriter
+	addresses *addresses
+}
 
-// WriteHeader has no Content-Type guessed.
+// WriteHeader has what the fields name be the visitor's, of informational responses too, and no Content-Type guessed.
 func (w relayed) WriteHeader(status int) {
-	if h := w.Header(); status >= 200 && h["Content-Type"] == nil {
+	h := w.Header()
+	w.addresses.apply(h, outwards)
+	if status >= 200 && h["Content-Type"] == nil {
 		h["Content-Type"] = nil
 	}
 	w.ResponseWriter.WriteHeader(status)
@@ -81,13 +83,11 @@ func (f *forward) rewrite(r *httputil.ProxyRequest) {
 	if out.Body != nil && out.Body != http.NoBody {
 		out.Body = &sentContent{ReadCloser: out.Body}
 	}
-	switch f.HostHeader {
-	case "preserve", "":
-		out.Host = in.Host
-	case "rewrite":
-		out.Host = f.Target.url.Host
-	default:
-		out.Host = f.HostHeader
+	a := f.addresses(in)
+	out.Host = a.host
+	a.apply(out.Header, inwards)
+	if a.prefix != "" {
+		out.Header["X-Forwarded-Prefix"] = []string{a.prefix}
 	}
 }
 
@@ -112,43 +112,6 @@ func (f *forward) at(target string) *url.URL {
 	path, query, asked := strings.Cut(target, "?")
 	u.Opaque, u.RawQuery, u.ForceQuery = f.Target.below()+path, query, asked
 	return u
-}
-
-// relocate has redirects stay at the public URL: those that name the local server, and, where the public URL has a path,
-// those that begin with a slash.
-func (f *forward) relocate(resp *http.Response) error {
-	to := resp.Header.Get("Location")
-	base, err := url.Parse(reversehttp.RequestInfo(resp.Request.Context()).Base)
-	if to == "" || err != nil || base.Host == "" {
-		return nil
-	}
-	at, err := url.Parse(to)
-	if err != nil {
-		return nil
-	}
-	own := at.Host == f.Target.url.Host && at.Scheme == f.Target.url.Scheme
-	if !own && (at.Host != "" || !strings.HasPrefix(to, "/") || base.Path == "/") {
-		return nil
-	}
-	_, rest, _ := strings.Cut(to, "//")
-	switch i := strings.IndexAny(rest, "/?#"); {
-	case !own:
-		rest = to
-	case i < 0:
-		rest = "/"
-	default:
-		rest = "/" + strings.TrimPrefix(rest[i:], "/")
-	}
-	if path := strings.TrimSuffix(f.Target.url.EscapedPath(), "/"); path != "" && strings.HasPrefix(rest, path+"/") {
-		rest = rest[len(path):]
-	}
-	if own {
-		base.Path = strings.TrimSuffix(base.Path, "/")
-		resp.Header.Set("Location", base.String()+rest)
-		return nil
-	}
-	resp.Header.Set("Location", strings.TrimSuffix(base.Path, "/")+rest)
-	return nil
 }
 
 // sentContent is the content of a request, and knows whether it broke off: that is no fault of the local server.
