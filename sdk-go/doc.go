@@ -29,7 +29,8 @@
 // place for.
 //
 // The request's context ends when the visitor leaves, when the time for the answer is over and it has not begun, when the
-// handler returns, and when the session is closed.
+// handler returns, and when the session is closed. [context.Cause] says which, by errors.Is: [context.Canceled] is the
+// first, [context.DeadlineExceeded] the second, for which the visitor has 504, and [ErrClosed] the last.
 //
 // # Streams
 //

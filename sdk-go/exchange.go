@@ -34,11 +34,20 @@ const idsMost = 16384
 
 // What context.Cause says to a handler.
 var (
-	errVisitorGone = errors.New("reversehttp: the visitor left")
-	errTimedOut    = errors.New("reversehttp: the time for the answer is over")
+	errVisitorGone = error(&ending{"reversehttp: the visitor left", context.Canceled})
+	errTimedOut    = error(&ending{"reversehttp: the time for the answer is over", context.DeadlineExceeded})
 	errSessionLost = errors.New("reversehttp: the session that had the request is over")
 	errNotTaken    = errors.New("reversehttp: the gateway takes the answer no more")
 )
+
+// ending is why the context of an exchange ended, which callers know by the errors of package context.
+type ending struct {
+	text string
+	kind error
+}
+
+func (e *ending) Error() string { return e.text }
+func (e *ending) Unwrap() error { return e.kind }
 
 // exchange is one request and its response.
 type exchange struct {

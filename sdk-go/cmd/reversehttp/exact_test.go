@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,16 +17,17 @@ import (
 type bare struct {
 	net.Listener
 	heads chan string
+	after []func(net.Conn) // called when an answer was written
 }
 
 // serveBare answers every request, whose content it leaves unread, with the bytes that answer returns.
-func serveBare(t *testing.T, answer func(head string) string) *bare {
+func serveBare(t *testing.T, answer func(head string) string, after ...func(net.Conn)) *bare {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bare{l, make(chan string, 1000)}
+	b := &bare{Listener: l, heads: make(chan string, 1000), after: after}
 	ended := make(chan struct{})
 	t.Cleanup(func() {
 		l.Close()
@@ -33,12 +35,14 @@ func serveBare(t *testing.T, answer func(head string) string) *bare {
 	})
 	go func() {
 		defer close(ended)
+		var running sync.WaitGroup
+		defer running.Wait()
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			b.serve(c, answer)
+			running.Go(func() { b.serve(c, answer) })
 		}
 	}()
 	return b
@@ -61,6 +65,9 @@ func (b *bare) serve(c net.Conn, answer func(head string) string) {
 	}
 	b.heads <- head.String()
 	_, _ = io.WriteString(c, answer(head.String()))
+	for _, f := range b.after {
+		f(c)
+	}
 }
 
 func (b *bare) url() string { return "http://" + b.Addr().String() }

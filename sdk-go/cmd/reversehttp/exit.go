@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -89,6 +90,8 @@ func cause(err error) string {
 	switch {
 	case errors.Is(err, reversehttp.ErrClosed):
 		return "cut: ended by a second signal, or when --drain was over"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
 	case errors.As(err, &dns):
 		return "there is no host " + printable(dns.Name)
 	case errors.Is(err, syscall.ECONNREFUSED):

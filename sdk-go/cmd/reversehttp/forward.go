@@ -35,11 +35,12 @@ func (f *forward) open(_ view, log *slog.Logger) (service, error) {
 	}
 	f.origin = newOrigin(f.Target.url, f.Insecure)
 	relay := &httputil.ReverseProxy{
-		Rewrite:       f.rewrite,
-		ErrorHandler:  f.failed,
-		Transport:     f.origin,
-		FlushInterval: flushInterval,
-		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		Rewrite:        f.rewrite,
+		ModifyResponse: sendable,
+		ErrorHandler:   f.failed,
+		Transport:      f.origin,
+		FlushInterval:  flushInterval,
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	return service{f.relay(relay), f.Target.url.String(), f.origin.close, 0}, nil
 }
@@ -114,6 +115,36 @@ func (f *forward) at(target string) *url.URL {
 	return u
 }
 
+// What an answer may have for a gateway to take it; see schema/README.md, section 5.
+const (
+	fieldsMost     = 256
+	fieldBytesMost = 64 << 10
+	fieldExtra     = 4
+)
+
+// notSendable says why an answer of the local server can be sent to nobody.
+type notSendable struct{ fault string }
+
+func (e *notSendable) Error() string { return e.fault }
+
+// sendable refuses an answer that the gateway would not take.
+func sendable(resp *http.Response) error {
+	if status := resp.StatusCode; status > 599 || status < 200 && status != http.StatusSwitchingProtocols {
+		return &notSendable{fmt.Sprintf("with the status %03d, which HTTP does not have (RFC 9110, 15)", status)}
+	}
+	count, size := 0, 0
+	for name, values := range resp.Header {
+		for _, v := range values {
+			count++
+			size += len(name) + len(v) + fieldExtra
+		}
+	}
+	if count > fieldsMost || size > fieldBytesMost {
+		return &notSendable{fmt.Sprintf("with %d fields of %d bytes; %d and %d are the most", count, size, fieldsMost, fieldBytesMost)}
+	}
+	return nil
+}
+
 // sentContent is the content of a request, and knows whether it broke off: that is no fault of the local server.
 type sentContent struct {
 	io.ReadCloser
@@ -141,7 +172,10 @@ func (f *forward) failed(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	fault, detail := "the local server: "+cause(err), "The local server behind this URL did not give a proper answer."
 	var op *net.OpError
+	var refused *notSendable
 	switch {
+	case errors.As(err, &refused):
+		fault, detail = "the local server answered "+refused.fault, "The local server behind this URL answered "+refused.fault+"."
 	case errors.Is(err, syscall.ECONNREFUSED):
 		fault, detail = "nothing listens at "+f.Target.url.Host, "The local server behind this URL does not run."
 	case errors.As(err, &op) && op.Op == "dial":

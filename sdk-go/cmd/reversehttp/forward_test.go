@@ -337,8 +337,8 @@ func TestForwardTellsTheServerThatTheVisitorLeft(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("the server was not told")
 	}
-	if x := r.next("exchange"); !strings.Contains(x.text("error"), "the visitor left") {
-		t.Errorf("event = %v, want that the visitor left", x)
+	if x := r.next("exchange"); !strings.Contains(x.text("error"), "the visitor left") || x["status"] != nil {
+		t.Errorf("event = %v, want that the visitor left, and no status, for there was none", x)
 	}
 }
 

@@ -74,7 +74,7 @@ func (v *jsonView) ended(x exchange) {
 		Method     string `json:"method"`
 		Target     string `json:"target"`
 		RemoteAddr string `json:"remoteAddr"`
-		Status     int    `json:"status"`
+		Status     int    `json:"status,omitempty"`
 		Bytes      int64  `json:"bytes"`
 		DurationMs int64  `json:"durationMs"`
 		Fault      string `json:"error,omitempty"`

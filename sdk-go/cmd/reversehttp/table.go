@@ -185,8 +185,11 @@ func (t *table) text(width, height int) []string {
 // row returns an exchange as a line, the newest of which are above.
 func (x *exchange) row(width int) string {
 	status, size, took := "...", "", ""
-	if x.status != 0 {
+	switch {
+	case x.status != 0:
 		status, size, took = fmt.Sprint(x.status), short(x.bytes), x.took()
+	case x.fault != "": // the visitor left before
+		status, took = "-", x.took()
 	}
 	row := fmt.Sprintf("%s  %-7s  %6s  %7s  %8s  ", x.began.Format(time.TimeOnly), cut(plain(x.method), 7), status, size, took)
 	if x.fault == "" {

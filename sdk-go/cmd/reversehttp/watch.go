@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -16,7 +17,7 @@ type exchange struct {
 	id, method, target, visitor string
 
 	began    time.Time
-	status   int   // zero while it runs
+	status   int   // that the visitor got; zero while it runs, and where the visitor left before
 	bytes    int64 // of content that was sent to the visitor
 	duration time.Duration
 	fault    string // why it did not go well; for the one who runs the command, not for the visitor
@@ -39,12 +40,17 @@ func watch(next http.Handler, v view) http.Handler {
 			case !returned && rec.status != 0:
 				x.fault = "the answer was cut short"
 			}
-			switch {
-			case x.status != 0:
-			case gone == nil && returned:
+			// What the gateway answers in place of an answer of which the visitor has nothing.
+			switch begun := rec.begun.Load(); {
+			case begun && x.status != 0, returned && gone == nil && x.status != 0:
+			case errors.Is(gone, context.DeadlineExceeded):
+				x.status, x.bytes = http.StatusGatewayTimeout, 0
+			case errors.Is(gone, context.Canceled): // the visitor left
+				x.status, x.bytes = 0, 0
+			case returned && gone == nil:
 				x.status = http.StatusOK
 			default:
-				x.status = http.StatusBadGateway
+				x.status, x.bytes = http.StatusBadGateway, 0
 			}
 			v.ended(x)
 		}()
@@ -58,8 +64,12 @@ type recorder struct {
 	http.ResponseWriter
 	status int
 	sent   atomic.Int64
+	begun  atomic.Bool // some of it is with the visitor, or on its way
 	fault  string
 }
+
+// As much content is held until a flush, or until the handler returns; see the package reversehttp.
+const heldMost = 128 << 10
 
 // blame notes why an exchange did not go well.
 func blame(w http.ResponseWriter, fault string) {
@@ -85,8 +95,19 @@ func (w *recorder) Write(p []byte) (int, error) {
 		w.status = http.StatusOK
 	}
 	n, err := w.ResponseWriter.Write(p)
-	w.sent.Add(int64(n))
+	if w.sent.Add(int64(n)) > heldMost {
+		w.begun.Store(true)
+	}
 	return n, err
+}
+
+// FlushError is for http.ResponseController.
+func (w *recorder) FlushError() error {
+	err := http.NewResponseController(w.ResponseWriter).Flush()
+	if err == nil {
+		w.begun.Store(true)
+	}
+	return err
 }
 
 // Unwrap is for http.ResponseController.
@@ -99,6 +120,7 @@ func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	w.status = http.StatusSwitchingProtocols
+	w.begun.Store(true)
 	return &countedConn{Conn: c, sent: &w.sent}, rw, nil
 }
 

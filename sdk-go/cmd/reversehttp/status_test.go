@@ -1,0 +1,61 @@
+package main
+
+import (
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"reversehttp/server/gateway"
+)
+
+func TestTheLineSaysWhatTheVisitorGot(t *testing.T) {
+	long := strings.Repeat("x", 65<<10)
+	for _, c := range []struct {
+		name, answer  string // after which nothing more comes where it ends in wait
+		fault, detail string
+	}{
+		{"999", "HTTP/1.1 999 Denied\r\nContent-Length: 4\r\n\r\nnope", "with the status 999", "with the status 999"},
+		{"600", "HTTP/1.1 600 X\r\nContent-Length: 0\r\n\r\n", "with the status 600", "with the status 600"},
+		{"099", "HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n", "with the status 099", "with the status 099"},
+		{"large", "HTTP/1.1 200 OK\r\nX-A: " + long + "\r\nContent-Length: 0\r\n\r\n", "with 2 fields of 6", "with 2 fields of 6"},
+		{"many", "HTTP/1.1 200 OK\r\n" + strings.Repeat("X-A: 1\r\n", 300) + "Content-Length: 0\r\n\r\n", "with 301 fields", "with 301 fields"},
+		{"control", "HTTP/1.1 200 OK\r\nX-A: a\x01b\r\nContent-Length: 0\r\n\r\n", "malformed MIME header", "proper answer"},
+		{"short", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello", "cut short", ""},
+		{"none", "", "closed the connection without an answer", "proper answer"},
+		{"late", "wait", "no answer in time", ""},
+		{"late with some", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhellowait", "", ""},
+		{"599", "HTTP/1.1 599 X\r\nContent-Length: 0\r\n\r\n", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ended := make(chan struct{})
+			answer, waits := strings.CutSuffix(c.answer, "wait")
+			b := serveBare(t, func(string) string { return answer }, func(net.Conn) {
+				if waits {
+					<-ended
+				}
+			})
+			defer close(ended)
+			for _, transport := range []string{"poll", "ptth"} {
+				l := lend(t, hostShape, gateway.Options{})
+				r := l.claim(t, "forward", b.url(), "--transport", transport, "--timeout", "1s")
+				resp, err := l.visitor(t).Get(r.url)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var body []byte
+				if c.name != "late with some" { // goes on for as long as nobody ends it
+					body, _ = io.ReadAll(resp.Body) // may be cut short
+				}
+				resp.Body.Close()
+				x := r.next("exchange")
+				if x["status"] != float64(resp.StatusCode) || !strings.Contains(x.text("error"), c.fault) || (x.text("error") != "") != (c.fault != "" || waits) {
+					t.Errorf("%s: the visitor got %s %.200s, the line says %v, want the same status and %q", transport, resp.Status, body, x, c.fault)
+				}
+				if !strings.Contains(string(body), c.detail) {
+					t.Errorf("%s: the visitor got %s %.200s, want the reason %q", transport, resp.Status, body, c.detail)
+				}
+			}
+		})
+	}
+}
