@@ -24,6 +24,7 @@ const flushInterval = 50 * time.Millisecond
 type forward struct {
 	Target     target `arg:"" help:"Local server: a URL such as http://localhost:3000, HOST:PORT or a port."`
 	HostHeader string `default:"preserve" placeholder:"HOST" help:"Host that the local server sees: preserve (the visitor's, the default), rewrite (the local server's own), or one that you name."`
+	H2C        bool   `name:"h2c" help:"Speak HTTP/2 without TLS to the local server, as those of gRPC want it. Without the flag one that speaks nothing else is found out."`
 	Insecure   bool   `help:"Trust any certificate of the local server."`
 
 	origin *origin
@@ -33,7 +34,10 @@ func (f *forward) open(_ view, log *slog.Logger) (service, error) {
 	if u, err := url.Parse("http://" + f.HostHeader); f.HostHeader != "" && (err != nil || u.Host != f.HostHeader) {
 		return service{}, fmt.Errorf("--host-header=%s: give preserve, rewrite, or a host such as app.example:3000", printable(f.HostHeader))
 	}
-	f.origin = newOrigin(f.Target.url, f.Insecure)
+	if f.H2C && f.Target.url.Scheme != "http" {
+		return service{}, errors.New("--h2c is HTTP/2 without TLS: give an http URL, or leave it out")
+	}
+	f.origin = newOrigin(f.Target.url, f.Insecure, f.H2C)
 	relay := &httputil.ReverseProxy{
 		Rewrite:        f.rewrite,
 		ModifyResponse: sendable,
@@ -176,6 +180,12 @@ func (f *forward) failed(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.As(err, &refused):
 		fault, detail = "the local server answered "+refused.fault, "The local server behind this URL answered "+refused.fault+"."
+	case errors.Is(err, errFramed):
+		fault = "the local server speaks HTTP/2 only, and is asked so from now on; --h2c does so at once"
+	case errors.Is(err, errUnframed):
+		fault = "the local server does not speak HTTP/2 without TLS: leave --h2c out"
+	case errors.Is(err, errNoUpgrade):
+		fault = "the local server speaks HTTP/2 only, by which no WebSocket is relayed"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		fault, detail = "nothing listens at "+f.Target.url.Host, "The local server behind this URL does not run."
 	case errors.As(err, &op) && op.Op == "dial":
@@ -184,7 +194,7 @@ func (f *forward) failed(w http.ResponseWriter, r *http.Request, err error) {
 		fault = "the local server speaks no TLS: forward to http://" + f.Target.url.Host + " instead"
 	case errors.As(err, new(*tls.CertificateVerificationError)):
 		fault = "the certificate of the local server is not trusted (" + cause(err) + "); --insecure trusts any"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+	case isClosed(err):
 		fault = "the local server closed the connection without an answer"
 	}
 	blame(w, fault)

@@ -4,59 +4,105 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"os"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
 const (
 	// How long a local server may take to accept a connection.
 	dialTimeout = 10 * time.Second
+	// How long one may take to answer the preface of HTTP/2.
+	prefaceTimeout = time.Second
+	// Bytes of the head of a frame (RFC 9113, 4.1).
+	frameHead = 9
 )
 
-// origin is the local server: it makes connections to the local server and asks it.
+// How long a server that speaks HTTP/2 alone may take to say so by itself. Tests wait for longer.
+var aloneTimeout = 300 * time.Millisecond
+
+var (
+	errFramed    = errors.New("it speaks HTTP/2 without being asked for it")
+	errUnframed  = errors.New("it does not speak HTTP/2")
+	errNoUpgrade = errors.New("it speaks HTTP/2 only, by which no WebSocket is relayed")
+)
+
+// origin is the local server: it makes connections to it and asks it. A server of HTTP/2 alone is known by its first frame,
+// which it sends at once, or in place of an answer: it has seen no request then, so that one is asked again.
 type origin struct {
-	target    *url.URL
-	transport *http.Transport
+	target   *url.URL
+	always   bool            // HTTP/2
+	plain    *http.Transport // HTTP/1.1
+	framed   *http.Transport // HTTP/2 alone
+	isFramed atomic.Bool
+	isPlain  atomic.Bool // there was an answer in HTTP/1.1
+	unframed atomic.Bool // it answered HTTP/2 with HTTP/1.1
 }
 
-func newOrigin(target *url.URL, insecure bool) *origin {
-	o := &origin{target: target}
+func newOrigin(target *url.URL, insecure, framed bool) *origin {
+	o := &origin{target: target, always: framed}
+	o.isFramed.Store(framed)
 	config := &tls.Config{InsecureSkipVerify: insecure}
-	o.transport = &http.Transport{
+	o.plain = &http.Transport{
 		// No Proxy: the server is local. No compression: content is exact.
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			c, err := o.dial(ctx, network, addr)
-			if err != nil {
-				return nil, err
-			}
-			return &originConn{Conn: c}, nil
+			return o.connect(ctx, network, addr, nil, o.mustBePlain)
 		},
 		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			return o.dialTLS(ctx, network, addr, config)
+			return o.connect(ctx, network, addr, config, o.mustBePlain)
 		},
 		DisableCompression:  true,
 		MaxIdleConnsPerHost: 128,
 		IdleConnTimeout:     time.Minute,
 	}
+	o.framed = &http.Transport{
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return o.connect(ctx, network, addr, nil, o.mustBeFramed)
+		},
+		TLSClientConfig:     config,
+		TLSHandshakeTimeout: dialTimeout,
+		DisableCompression:  true,
+		IdleConnTimeout:     time.Minute,
+		Protocols:           new(http.Protocols),
+	}
+	o.framed.Protocols.SetHTTP2(true)
+	o.framed.Protocols.SetUnencryptedHTTP2(true)
 	return o
 }
 
-// dial knows that every name below localhost is this machine (RFC 6761, 6.3), which not every resolver does.
-func (o *origin) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	if host, port, err := net.SplitHostPort(addr); err == nil && strings.HasSuffix(strings.ToLower(host), ".localhost") {
-		addr = net.JoinHostPort("localhost", port)
+// mustBePlain looks at the first bytes of a server that was asked by HTTP/1.1. A connection of HTTP/2 begins with SETTINGS
+// (RFC 9113, 3.4).
+func (o *origin) mustBePlain(first []byte) error {
+	const settings = 4
+	if len(first) < frameHead || first[0] != 0 || first[3] != settings || !bytes.Equal(first[5:9], make([]byte, 4)) {
+		return nil
 	}
-	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, addr)
+	o.isFramed.Store(true)
+	return errFramed
 }
 
-func (o *origin) dialTLS(ctx context.Context, network, addr string, config *tls.Config) (net.Conn, error) {
+// mustBeFramed is the same for one that was asked by HTTP/2. net/http does not pass its error on.
+func (o *origin) mustBeFramed(first []byte) error {
+	if bytes.HasPrefix(first, []byte("HTTP/")) {
+		o.unframed.Store(true)
+		return errUnframed
+	}
+	return nil
+}
+
+// connect makes a connection of TLS where there is a config for it.
+func (o *origin) connect(ctx context.Context, network, addr string, config *tls.Config, first func([]byte) error) (net.Conn, error) {
 	c, err := o.dial(ctx, network, addr)
-	if err != nil {
-		return nil, err
+	if err != nil || config == nil {
+		return &originConn{Conn: c, first: first}, err
 	}
 	config = config.Clone()
 	config.ServerName = o.target.Hostname()
@@ -67,11 +113,112 @@ func (o *origin) dialTLS(ctx context.Context, network, addr string, config *tls.
 		c.Close()
 		return nil, err
 	}
-	return &originConn{Conn: secure}, nil
+	return &originConn{Conn: secure, first: first}, nil
+}
+
+// dial knows that every name below localhost is this machine (RFC 6761, 6.3), which not every resolver does.
+func (o *origin) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if host, port, err := net.SplitHostPort(addr); err == nil && strings.HasSuffix(strings.ToLower(host), ".localhost") {
+		addr = net.JoinHostPort("localhost", port)
+	}
+	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, addr)
 }
 
 // RoundTrip asks the local server for the target of a request, byte for byte.
 func (o *origin) RoundTrip(r *http.Request) (*http.Response, error) {
+	switch empty := r.Body == nil || r.Body == http.NoBody; {
+	case o.isFramed.Load(), isGRPC(r):
+		return o.askFramed(r)
+	case o.isPlain.Load():
+		return o.askPlain(r)
+	case empty:
+		resp, err := o.askPlain(r)
+		if err == nil {
+			return resp, nil
+		}
+		return o.again(r, err, func() bool { return true })
+	}
+	kept := &keptContent{source: r.Body}
+	body, first := kept.reader(), *r
+	first.Body = body
+	resp, err := o.askPlain(&first)
+	if err == nil {
+		return resp, nil
+	}
+	body.Close()
+	again := *r
+	again.Body = kept.reader()
+	return o.again(&again, err, kept.whole)
+}
+
+// again asks once more, by HTTP/2, where that is the only way and nothing has begun.
+func (o *origin) again(r *http.Request, err error, whole func() bool) (*http.Response, error) {
+	found, alone := o.find(r.Context(), err)
+	switch {
+	case !found:
+		return nil, err
+	case (alone || isSafe(r.Method)) && whole():
+		return o.askFramed(r)
+	}
+	return nil, errFramed
+}
+
+// isGRPC reports whether a request is one of gRPC, which needs HTTP/2.
+func isGRPC(r *http.Request) bool {
+	kind, ok := strings.CutPrefix(r.Header.Get("Content-Type"), "application/grpc")
+	return ok && (kind == "" || kind[0] == '+' || kind[0] == ';')
+}
+
+// isSafe reports whether a request does no harm that is made twice.
+func isSafe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
+// find finds out whether a server that closed the connection without an answer speaks HTTP/2 without TLS. One that is alone
+// with it says so at once, though what it said may have been lost with the connection. Others wait for the preface (RFC 9113,
+// 3.4): they may speak HTTP/1.1 too, and have begun with the request.
+func (o *origin) find(ctx context.Context, err error) (found, alone bool) {
+	if o.isFramed.Load() {
+		return true, true
+	}
+	if o.target.Scheme != "http" || !isClosed(err) {
+		return false, false
+	}
+	c, err := o.dial(ctx, "tcp", authorityOf(o.target))
+	if err != nil {
+		return false, false
+	}
+	defer c.Close()
+	first := make([]byte, frameHead)
+	_ = c.SetDeadline(time.Now().Add(aloneTimeout))
+	if n, err := io.ReadFull(c, first); err == nil {
+		alone = o.mustBePlain(first) == errFramed
+		return alone, alone
+	} else if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false, false
+	}
+	_ = c.SetDeadline(time.Now().Add(prefaceTimeout))
+	if _, err := io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"); err != nil {
+		return false, false
+	}
+	_, err = io.ReadFull(c, first)
+	return err == nil && o.mustBePlain(first) == errFramed, false
+}
+
+// isClosed reports whether a server closed the connection without an answer.
+func isClosed(err error) bool {
+	for _, closed := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed} {
+		if errors.Is(err, closed) {
+			return true
+		}
+	}
+	return false
+}
+
+// authorityOf returns host and port.
+func authorityOf(u *url.URL) string { return net.JoinHostPort(hostPort(u.Scheme, u.Host)) }
+
+func (o *origin) askPlain(r *http.Request) (*http.Response, error) {
 	if strings.HasPrefix(r.URL.Opaque, "//") {
 		// net/url puts a scheme in front of what it takes for a host.
 		authority := r.URL.Scheme + "://" + r.URL.Host
@@ -84,10 +231,41 @@ func (o *origin) RoundTrip(r *http.Request) (*http.Response, error) {
 		}}))
 		r.URL = &u
 	}
-	return o.transport.RoundTrip(r)
+	resp, err := o.plain.RoundTrip(r)
+	if err == nil {
+		o.isPlain.Store(true)
+	}
+	return resp, err
 }
 
-func (o *origin) close() { o.transport.CloseIdleConnections() }
+func (o *origin) askFramed(r *http.Request) (*http.Response, error) {
+	if r.Header.Get("Upgrade") != "" {
+		return nil, errNoUpgrade
+	}
+	if strings.HasPrefix(r.URL.Opaque, "//") {
+		// In HTTP/2 net/http takes scheme and host off again.
+		host := r.Host
+		if host == "" {
+			host = r.URL.Host
+		}
+		u := *r.URL
+		u.Opaque = "//" + host + u.Opaque
+		to := *r
+		to.URL = &u
+		r = &to
+	}
+	resp, err := o.framed.RoundTrip(r)
+	if err != nil && o.unframed.Swap(false) {
+		o.isFramed.Store(o.always) // it was another server before
+		return nil, errUnframed
+	}
+	return resp, err
+}
+
+func (o *origin) close() {
+	o.plain.CloseIdleConnections()
+	o.framed.CloseIdleConnections()
+}
 
 // originConn is a connection to the local server.
 type originConn struct {
@@ -95,6 +273,20 @@ type originConn struct {
 	// without stands before the next target that is written, and is left out. It is set before the request is handed to
 	// the goroutine that writes.
 	without string
+	// first looks at the first bytes that come.
+	first func([]byte) error
+	read  bool
+}
+
+func (c *originConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if !c.read && n > 0 {
+		c.read = true
+		if err := c.first(p[:n]); err != nil {
+			return 0, err
+		}
+	}
+	return n, err
 }
 
 func (c *originConn) Write(p []byte) (int, error) {
