@@ -30,14 +30,16 @@ type forward struct {
 	origin *origin
 }
 
-func (f *forward) open(_ view, log *slog.Logger) (service, error) {
+func (f *forward) open(v view, log *slog.Logger) (service, error) {
 	if u, err := url.Parse("http://" + f.HostHeader); f.HostHeader != "" && (err != nil || u.Host != f.HostHeader) {
 		return service{}, fmt.Errorf("--host-header=%s: give preserve, rewrite, or a host such as app.example:3000", printable(f.HostHeader))
 	}
 	if f.H2C && f.Target.url.Scheme != "http" {
 		return service{}, errors.New("--h2c is HTTP/2 without TLS: give an http URL, or leave it out")
 	}
-	f.origin = newOrigin(f.Target.url, f.Insecure, f.H2C)
+	f.origin = newOrigin(f.Target.url, f.Insecure, f.H2C, func() {
+		v.waits(fmt.Sprintf("nothing listens at %s yet: requests wait for it, each for %s at most", f.Target.url.Host, absentMost))
+	})
 	relay := &httputil.ReverseProxy{
 		Rewrite:        f.rewrite,
 		ModifyResponse: sendable,

@@ -45,22 +45,29 @@ func (v *jsonView) state(s reversehttp.State) {
 	defer v.mu.Unlock()
 	// The first online is what claimed says, and closed what ended says.
 	if v.begun && s != reversehttp.Closed {
-		v.printState(s.String())
+		v.printState(s.String(), "")
 	}
 }
 
 func (v *jsonView) draining() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.printState("draining")
+	v.printState("draining", "")
 }
 
 // printState is for callers that hold v.mu.
-func (v *jsonView) printState(s string) {
+func (v *jsonView) printState(s, detail string) {
 	v.print(struct {
 		event
-		State string `json:"state"`
-	}{happened("state", time.Now()), s})
+		State  string `json:"state"`
+		Detail string `json:"detail,omitempty"`
+	}{happened("state", time.Now()), s, detail})
+}
+
+func (v *jsonView) waits(detail string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.printState("waiting", detail)
 }
 
 func (v *jsonView) began(exchange) {}

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -20,6 +21,9 @@ import (
 const (
 	// How long a local server may take to accept a connection.
 	dialTimeout = 10 * time.Second
+	// How long one that was not there yet is waited for, and how often it is looked for.
+	absentMost  = 5 * time.Second
+	absentEvery = 100 * time.Millisecond
 	// How long one may take to answer the preface of HTTP/2.
 	prefaceTimeout = time.Second
 	// Bytes of the head of a frame (RFC 9113, 4.1).
@@ -43,12 +47,18 @@ type origin struct {
 	plain    *http.Transport // HTTP/1.1
 	framed   *http.Transport // HTTP/2 alone
 	isFramed atomic.Bool
+	life     context.Context // nobody waits for a connection after it
+	end      context.CancelFunc
+	met      atomic.Bool // it was there
+	absent   sync.Once
+	waits    func()      // called once, when it is not there yet
 	isPlain  atomic.Bool // there was an answer in HTTP/1.1
 	unframed atomic.Bool // it answered HTTP/2 with HTTP/1.1
 }
 
-func newOrigin(target *url.URL, insecure, framed bool) *origin {
-	o := &origin{target: target, always: framed}
+func newOrigin(target *url.URL, insecure, framed bool, waits func()) *origin {
+	o := &origin{target: target, always: framed, waits: waits}
+	o.life, o.end = context.WithCancel(context.Background())
 	o.isFramed.Store(framed)
 	config := &tls.Config{InsecureSkipVerify: insecure}
 	o.plain = &http.Transport{
@@ -116,12 +126,46 @@ func (o *origin) connect(ctx context.Context, network, addr string, config *tls.
 	return &originConn{Conn: secure, first: first}, nil
 }
 
-// dial knows that every name below localhost is this machine (RFC 6761, 6.3), which not every resolver does.
+// dial makes a connection to the local server. It waits for one that was not there yet.
 func (o *origin) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	if host, port, err := net.SplitHostPort(addr); err == nil && strings.HasSuffix(strings.ToLower(host), ".localhost") {
-		addr = net.JoinHostPort("localhost", port)
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	defer context.AfterFunc(o.life, cancel)()
+	until := time.Now().Add(absentMost)
+	for {
+		c, err := dialOnce(ctx, network, addr)
+		if err == nil {
+			o.met.Store(true)
+			return c, nil
+		}
+		if o.met.Load() || !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(until) {
+			return nil, err
+		}
+		o.absent.Do(o.waits)
+		select {
+		case <-time.After(absentEvery):
+		case <-ctx.Done():
+			return nil, err
+		}
 	}
-	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, addr)
+}
+
+// dialOnce knows that localhost and every name below it is this machine, by both kinds of addresses (RFC 6761, 6.3), which
+// not every resolver does.
+func dialOnce(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := &net.Dialer{Timeout: dialTimeout}
+	host, port, err := net.SplitHostPort(addr)
+	if host = strings.ToLower(host); err != nil || host != "localhost" && !strings.HasSuffix(host, ".localhost") {
+		return d.DialContext(ctx, network, addr)
+	}
+	c, err := d.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+	if err == nil {
+		return c, nil
+	}
+	if c, other := d.DialContext(ctx, network, net.JoinHostPort("::1", port)); other == nil {
+		return c, nil
+	}
+	return nil, err
 }
 
 // RoundTrip asks the local server for the target of a request, byte for byte.
@@ -263,6 +307,7 @@ func (o *origin) askFramed(r *http.Request) (*http.Response, error) {
 }
 
 func (o *origin) close() {
+	o.end()
 	o.plain.CloseIdleConnections()
 	o.framed.CloseIdleConnections()
 }

@@ -33,6 +33,8 @@ func (p *pages) state(s reversehttp.State) {
 
 func (p *pages) draining() {}
 
+func (p *pages) waits(string) {}
+
 func (p *pages) began(exchange) {}
 
 func (p *pages) ended(x exchange) {

@@ -109,6 +109,7 @@ func TestTheReadmeListsEveryMemberAndExitCode(t *testing.T) {
 	v.claimed("u", "l", "s")
 	v.state(reversehttp.Reconnecting)
 	v.draining()
+	v.waits("d")
 	v.received(&request{Body: "b", BodyBase64: "b", Truncated: true, Fault: "f", Trailers: [][2]string{{"a", "b"}}})
 	v.ended(exchange{fault: "f"})
 	v.close(errCut)

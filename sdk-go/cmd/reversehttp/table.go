@@ -62,6 +62,9 @@ func (t *table) draining() {
 	t.change(func() { t.stands = "draining; Ctrl-C again ends it at once" })
 }
 
+// waits says it above the table, as the log.
+func (t *table) waits(detail string) { _, _ = io.WriteString(t, detail+"\n") }
+
 func (t *table) began(x exchange) {
 	t.change(func() {
 		t.total++

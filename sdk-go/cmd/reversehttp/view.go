@@ -15,6 +15,7 @@ type view interface {
 	claimed(url, label, about string)
 	state(reversehttp.State)
 	draining()
+	waits(detail string) // for the local server; once
 	began(exchange)
 	ended(exchange)
 	received(*request) // of inbox only
