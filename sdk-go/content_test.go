@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	reversehttp "reversehttp/sdk-go"
 	"reversehttp/server/gateway"
 )
 
@@ -153,5 +154,47 @@ func BenchmarkContent(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// The visitor sends the second half when the handler has the first, though all of it would fit into the message.
+func TestContentThatComesBitByBitIsHandedOnSo(t *testing.T) {
+	for _, transport := range []reversehttp.Transport{reversehttp.TransportPoll, reversehttp.TransportStream, reversehttp.TransportPTTH} {
+		half := make(chan string, 1)
+		l := lend(t, hostShape, gateway.Options{})
+		s := l.serve(t, handle(func(w http.ResponseWriter, r *http.Request) {
+			first := make([]byte, 3)
+			_, err := io.ReadFull(r.Body, first)
+			half <- fmt.Sprint(string(first), err)
+			rest, err := io.ReadAll(r.Body)
+			fmt.Fprint(w, string(rest), err, r.ContentLength)
+		}), &reversehttp.Options{Transport: transport})
+		out, in := io.Pipe()
+		req, err := http.NewRequest("POST", s.URL(), out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.ContentLength = 6
+		req.Header.Set("Incremental", "?1")
+		go func() {
+			_, _ = io.WriteString(in, "abc")
+			if <-half != "abc<nil>" {
+				t.Errorf("%s: the handler had no first half", transport)
+			}
+			_, _ = io.WriteString(in, "def")
+			in.Close()
+		}()
+		client := l.client(t)
+		// Or the transport would keep the first half for the second.
+		client.Transport.(*http.Transport).WriteBufferSize = 1
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if string(got) != "def<nil> 6" || err != nil {
+			t.Errorf("%s: the handler read %q %v, want the second half of 6 bytes", transport, got, err)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -320,7 +321,9 @@ func newMessage(r *http.Request) *message {
 // take takes the content in where a poll would bring it: a handler has that also when the tunnel breaks. It reports false
 // if that is not whole.
 func (m *message) take(r *http.Request, inline int) bool {
-	if n := r.ContentLength; m.Upgrade != "" || n < 0 || n > int64(inline) {
+	// RFC 10036: what comes bit by bit is handed on so.
+	bits := strings.HasPrefix(strings.TrimSpace(r.Header.Get("Incremental")), "?1")
+	if n := r.ContentLength; m.Upgrade != "" || n < 0 || n > int64(inline) || bits && n > 0 {
 		m.streams = m.Upgrade == ""
 		return true
 	} else if n == 0 {

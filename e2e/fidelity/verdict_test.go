@@ -15,6 +15,9 @@ import (
 var excluded = map[string]string{
 	"Date": "the clock of whoever writes it",
 	"Via":  "RFC 9110, 7.6.3: a gateway adds itself",
+	// To events that stream.
+	"Incremental":       "RFC 10036: a gateway asks proxies not to keep them back",
+	"X-Accel-Buffering": "the same in the word of nginx",
 }
 
 // sameVerdict sends a row on both ways and compares.

@@ -160,6 +160,33 @@ func (g *Gateway) relayFields(h http.Header, fields []claim.Field) {
 	}
 }
 
+// live are the types of content that is read while it comes.
+var live = map[string]bool{
+	"text/event-stream": true, "application/x-ndjson": true, "application/ndjson": true, "application/jsonl": true,
+	"application/json-seq": true, "application/stream+json": true, "multipart/x-mixed-replace": true,
+}
+
+// hasten asks proxies not to keep back an answer that streams, where its type says that somebody reads it while it comes
+// and its program said nothing of that: by RFC 10036, and in the word of nginx and its kin.
+func hasten(h http.Header) {
+	_, buffering := h["X-Accel-Buffering"]
+	_, incremental := h[incrementalField]
+	if kind, _, _ := strings.Cut(strings.Join(h["Content-Type"], ","), ";"); buffering || incremental || !live[strings.ToLower(strings.TrimSpace(kind))] {
+		return
+	}
+	h["X-Accel-Buffering"] = []string{"no"}
+	h[incrementalField] = []string{"?1"}
+}
+
+// incrementalField says that content is to be passed on as it comes (RFC 10036).
+const incrementalField = "Incremental"
+
+// isIncremental reports whether a message says so.
+func isIncremental(h http.Header) bool {
+	value, _, _ := strings.Cut(strings.Join(h[incrementalField], ","), ";")
+	return strings.TrimSpace(value) == "?1"
+}
+
 // forges tells whether a Proxy-Status of a handler may speak in the gateway's
 // name. A member is named by a token or a string (RFC 9209, 2), so whatever has
 // the name in it counts, wherever it stands.

@@ -64,6 +64,7 @@ func (g *Gateway) pollStream(w http.ResponseWriter, r *http.Request, f form) {
 			// A proxy that compresses or buffers would keep messages back.
 			h.Set("Cache-Control", "no-store, no-transform")
 			h.Set("X-Accel-Buffering", "no")
+			h[incrementalField] = []string{"?1"}
 			if preferred {
 				applied(h, wait)
 			}

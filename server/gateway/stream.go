@@ -55,9 +55,9 @@ type upload struct {
 }
 
 // streams tells whether the content of a request is fetched: it is long, or
-// nobody knows how long.
+// nobody knows how long, or the visitor says that it comes bit by bit.
 func (g *Gateway) streams(r *http.Request) bool {
-	return r.ContentLength < 0 || r.ContentLength > int64(g.options.InlineBytes)
+	return r.ContentLength < 0 || r.ContentLength > int64(g.options.InlineBytes) || r.ContentLength > 0 && isIncremental(r.Header)
 }
 
 func newUpload(w http.ResponseWriter, r *http.Request, x *claim.Exchange, g *Gateway, hold *claim.Hold) *upload {
@@ -225,6 +225,7 @@ func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", "sandbox")
 	// A proxy that buffers would keep a WebSocket's messages back, and an upload.
 	h.Set("X-Accel-Buffering", "no")
+	h[incrementalField] = []string{"?1"}
 	if n := in.length(); n >= 0 {
 		h.Set("Content-Length", strconv.FormatInt(n, 10))
 	}

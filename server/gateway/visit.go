@@ -174,6 +174,7 @@ func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, x *claim.Exchang
 	}
 	boundWrite(w, 0)
 	if a.More {
+		hasten(h)
 		w.WriteHeader(a.Status)
 		g.relayMore(w, r, x, a, hold)
 		return

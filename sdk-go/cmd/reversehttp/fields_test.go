@@ -31,6 +31,8 @@ func TestForwardInventsNoField(t *testing.T) {
 			{"GET", "HTTP/1.1 304 Not Modified\r\nEtag: \"a\"\r\n\r\n", "Date Etag Via"},
 			{"GET", nothing, "Date Via"},
 			{"HEAD", "HTTP/1.1 200 OK\r\n\r\n", "Date Via"},
+			{"GET", "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n", "Content-Type Date Incremental Via X-Accel-Buffering"},
+			{"GET", "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-Accel-Buffering: no\r\n\r\ndata: 1\n\n", "Content-Type Date Via X-Accel-Buffering"},
 			{"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n", "Content-Length Date Via"},
 		} {
 			answer = c.answer

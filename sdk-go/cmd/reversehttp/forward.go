@@ -54,7 +54,7 @@ func (f *forward) open(v view, log *slog.Logger) (service, error) {
 // relay has the answers of a proxy reach the visitor as the local server gave them.
 func (f *forward) relay(proxy http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		proxy.ServeHTTP(relayed{w, f.addresses(r)}, r)
+		proxy.ServeHTTP(&relayed{ResponseWriter: w, addresses: f.addresses(r)}, r)
 	})
 }
 
@@ -62,20 +62,32 @@ func (f *forward) relay(proxy http.Handler) http.Handler {
 type relayed struct {
 	http.ResponseWriter
 	addresses *addresses
+	bits      bool // the local server wants each bit to be sent at once
 }
 
 // WriteHeader has what the fields name be the visitor's, of informational responses too, and no Content-Type guessed.
-func (w relayed) WriteHeader(status int) {
+func (w *relayed) WriteHeader(status int) {
 	h := w.Header()
 	w.addresses.apply(h, outwards)
 	if status >= 200 && h["Content-Type"] == nil {
 		h["Content-Type"] = nil
 	}
+	// RFC 10036, and the word of nginx.
+	w.bits = strings.HasPrefix(h.Get("Incremental"), "?1") || h.Get("X-Accel-Buffering") == "no"
 	w.ResponseWriter.WriteHeader(status)
 }
 
+// Write sends content on at once if it has to.
+func (w *relayed) Write(p []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(p)
+	if err == nil && w.bits {
+		err = http.NewResponseController(w.ResponseWriter).Flush()
+	}
+	return n, err
+}
+
 // Unwrap is for http.ResponseController.
-func (w relayed) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *relayed) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // rewrite addresses a request to the local server and leaves the rest as the gateway gave it.
 func (f *forward) rewrite(r *httputil.ProxyRequest) {

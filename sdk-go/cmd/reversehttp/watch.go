@@ -73,7 +73,7 @@ const heldMost = 128 << 10
 
 // blame notes why an exchange did not go well.
 func blame(w http.ResponseWriter, fault string) {
-	if in, ok := w.(relayed); ok {
+	if in, ok := w.(*relayed); ok {
 		w = in.ResponseWriter
 	}
 	if rec, ok := w.(*recorder); ok {
