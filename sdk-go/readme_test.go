@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -54,6 +56,35 @@ func TestEverySnippetOfTheDocumentsCompiles(t *testing.T) {
 	for _, s := range snippets {
 		if !strings.Contains(code, "{\n"+s+"\n}") {
 			t.Errorf("no function has this body:\n%s", s)
+		}
+	}
+}
+
+// The program of the README above this one builds in an empty folder, by the lines that both show.
+func TestTheProgramOfTheREADMEBuildsInAnEmptyFolder(t *testing.T) {
+	text := read(t, "../README.md")
+	program := regexp.MustCompile("(?s)```go\n(package main.*?)```").FindStringSubmatch(text)
+	lines := regexp.MustCompile(`(?m)^    (go mod .*)$`).FindAllStringSubmatch(text, -1)
+	if program == nil || len(lines) != 2 {
+		t.Fatalf("README.md shows the program %q and %d lines, want 2", program, len(lines))
+	}
+	clone, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(program[1]), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range append(lines, []string{"", "go build -o " + os.DevNull + " ."}) {
+		if !strings.Contains(read(t, "README.md"), line[1]) && line[0] != "" {
+			t.Errorf("sdk-go/README.md does not show %q", line[1])
+		}
+		words := strings.Fields(strings.ReplaceAll(line[1], "/path/to/the/clone", clone))
+		cmd := exec.CommandContext(t.Context(), words[0], words[1:]...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOPROXY=off", "GOFLAGS=", "GOWORK=off")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", line[1], err, out)
 		}
 	}
 }
