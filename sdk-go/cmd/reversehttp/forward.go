@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -63,6 +65,7 @@ type relayed struct {
 	http.ResponseWriter
 	addresses *addresses
 	bits      bool // the local server wants each bit to be sent at once
+	refused   bool // it may be for the host
 }
 
 // WriteHeader has what the fields name be the visitor's, of informational responses too, and no Content-Type guessed.
@@ -74,11 +77,30 @@ func (w *relayed) WriteHeader(status int) {
 	}
 	// RFC 10036, and the word of nginx.
 	w.bits = strings.HasPrefix(h.Get("Incremental"), "?1") || h.Get("X-Accel-Buffering") == "no"
+	w.refused = w.addresses.host == w.addresses.asked && (status == http.StatusForbidden || status == http.StatusBadRequest || status == http.StatusMisdirectedRequest)
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write sends content on at once if it has to.
+// hostRefusals are what servers for development say to a Host that they do not know.
+var hostRefusals = [][]byte{
+	[]byte("Blocked request. This host"), // Vite
+	[]byte("Invalid Host header"),        // webpack-dev-server, and what is built on it
+	[]byte("Invalid HTTP_HOST header"),   // Django
+	[]byte("Blocked host"),               // Rails
+	[]byte("Invalid host header"),        // Starlette
+}
+
+// refusesHost reports whether content says so.
+func refusesHost(content []byte) bool {
+	return slices.ContainsFunc(hostRefusals, func(words []byte) bool { return bytes.Contains(content, words) })
+}
+
+// Write sends content on, at once if it has to.
 func (w *relayed) Write(p []byte) (int, error) {
+	if w.refused && refusesHost(p) {
+		blame(w, "the local server refuses the public host: --host-header rewrite shows it its own, or allow "+w.addresses.host+" in its settings")
+		w.refused = false
+	}
 	n, err := w.ResponseWriter.Write(p)
 	if err == nil && w.bits {
 		err = http.NewResponseController(w.ResponseWriter).Flush()

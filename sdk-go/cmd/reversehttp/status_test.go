@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -57,5 +58,36 @@ func TestTheLineSaysWhatTheVisitorGot(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTheLineSaysHowAServerForDevelopmentIsSatisfied(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		says   string
+		args   []string
+		hints  bool
+	}{
+		{403, "Blocked request. This host (\"app.example\") is not allowed.\nTo allow this host, add \"app.example\" to `server.allowedHosts` in vite.config.js.", nil, true},
+		{403, "Invalid Host header", nil, true},
+		{400, "<h1>DisallowedHost</h1><pre>Invalid HTTP_HOST header: 'app.example'.", nil, true},
+		{403, "<h1>Blocked hosts: app.example</h1>", nil, true},
+		{403, "Invalid Host header", []string{"--host-header=rewrite"}, false}, // it is known already
+		{403, "Not yours.", nil, false},
+		{200, "Invalid Host header", nil, false},
+	} {
+		s := local(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(c.status)
+			_, _ = io.WriteString(w, c.says)
+		})
+		l := lend(t, hostShape, gateway.Options{})
+		r := l.claim(t, append([]string{"forward", s.URL}, c.args...)...)
+		resp, err := l.visitor(t).Get(r.url)
+		if got := content(t, resp, err); resp.StatusCode != c.status || got != c.says {
+			t.Errorf("answer = %s %q, want it as it was", resp.Status, got)
+		}
+		if x := r.next("exchange"); strings.Contains(x.text("error"), "--host-header rewrite") != c.hints {
+			t.Errorf("%d %q: event = %v, want a hint: %v", c.status, c.says, x, c.hints)
+		}
 	}
 }
