@@ -149,6 +149,9 @@ func (g *Gateway) visitorAddr(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	told := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
+	if len(r.Header["X-Forwarded-For"]) == 0 {
+		told = forwardedFor(r.Header["Forwarded"])
+	}
 	for i := len(told) - 1; i >= 0; i-- {
 		a, err := parseForwardedFor(strings.TrimSpace(told[i]))
 		if err != nil {
@@ -159,6 +162,20 @@ func (g *Gateway) visitorAddr(r *http.Request) string {
 		}
 	}
 	return r.RemoteAddr
+}
+
+// forwardedFor returns whom Forwarded fields tell of (RFC 7239, 4), for proxies that send no X-Forwarded-For.
+func forwardedFor(fields []string) (nodes []string) {
+	for element := range strings.SplitSeq(strings.Join(fields, ","), ",") {
+		node := ""
+		for pair := range strings.SplitSeq(element, ";") {
+			if name, value, _ := strings.Cut(pair, "="); strings.EqualFold(strings.TrimSpace(name), "for") {
+				node = strings.Trim(strings.TrimSpace(value), `"`)
+			}
+		}
+		nodes = append(nodes, node)
+	}
+	return nodes
 }
 
 // parseForwardedFor reads an address with or without port; a missing port is 0.

@@ -71,11 +71,25 @@ func TestATrustedProxyTellsTheVisitor(t *testing.T) {
 				t.Errorf("peer %s told %q: remoteAddr = %s, want %s", c.peer, c.told, r.RemoteAddr, c.want)
 			}
 		}
-		r := p.from("10.0.0.1:1", get(host, "/", "X-Forwarded-For: 203.0.113.9", "Forwarded: for=203.0.113.9", "X-Forwarded-Host: pub.example",
+		for _, c := range []struct{ peer, told, want string }{
+			{"10.0.0.1:1", "for=203.0.113.9", "203.0.113.9:0"},
+			{"10.0.0.1:1", `For="203.0.113.9:77";proto=https, for=10.0.0.2`, "203.0.113.9:77"},
+			{"10.0.0.1:1", `for=1.1.1.1, proto=http;for="[2001:db8::1]:9"`, "[2001:db8::1]:9"},
+			{"10.0.0.1:1", `for="[2001:db8::1]"`, "[2001:db8::1]:0"},
+			{"10.0.0.1:1", "for=1.1.1.1, for=_hidden", "10.0.0.1:1"},
+			{"10.0.0.1:1", "for=1.1.1.1, proto=http", "10.0.0.1:1"},
+			{"192.0.2.1:1", "for=203.0.113.9", "192.0.2.1:1"},
+		} {
+			r := p.from(c.peer, get(host, "/", "Forwarded: "+c.told))
+			if r.RemoteAddr != c.want {
+				t.Errorf("peer %s told Forwarded %q: remoteAddr = %s, want %s", c.peer, c.told, r.RemoteAddr, c.want)
+			}
+		}
+		r := p.from("10.0.0.1:1", get(host, "/", "X-Forwarded-For: 203.0.113.9", "Forwarded: for=1.1.1.1", "X-Forwarded-Host: pub.example",
 			"X-Forwarded-Proto: https"))
 		for name, want := range map[string]string{
 			"X-Forwarded-For": "203.0.113.9, 10.0.0.1", "X-Forwarded-Host": "pub.example", "X-Forwarded-Proto": "https",
-			"Forwarded": `for=203.0.113.9, for=10.0.0.1;host="demo.localhost:8080";proto=http`,
+			"Forwarded": `for=1.1.1.1, for=10.0.0.1;host="demo.localhost:8080";proto=http`,
 		} {
 			if got := values(r, name); !slices.Equal(got, []string{want}) {
 				t.Errorf("%s = %q, want %q", name, got, want)
