@@ -87,7 +87,7 @@ func (s *Session) Abort(id string) (Result, error) {
 const mostInterims = 16
 
 // Interim sends an interim response ahead of the answer. It gives [Conflict] where
-// the answer has begun, and where so many went before that no more are taken.
+// the answer has begun, and where so many went before, or there is so little memory, that no more are taken.
 func (s *Session) Interim(id string, a *Answer) (Result, error) {
 	none := func(tombstone) bool { return false }
 	var news chan struct{}
@@ -97,7 +97,7 @@ func (s *Session) Interim(id string, a *Answer) (Result, error) {
 		}
 	}()
 	return s.settle(id, none, func(x *Exchange) Result {
-		if x.state == answering || x.informed >= mostInterims {
+		if x.state == answering || x.informed >= mostInterims || !x.hold.tryGrow(a.weight()) {
 			return Conflict
 		}
 		x.seen = true

@@ -3,6 +3,7 @@ package claim
 import (
 	"errors"
 	"net/netip"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -93,7 +94,7 @@ func TestWhatEndedExchangesLeaveIsHeldByTheirClaim(t *testing.T) {
 		s.one(p, nil)
 		s.answer(p, v.x, 200, Accepted)
 		v.x.hold.Close()
-		if held := s.Budget().Held(Memory); held != claimWeight+tombstoneWeight {
+		if held := s.Budget().Held(Memory); held != claimWeight+sessionWeight+tombstoneWeight {
 			t.Errorf("%d bytes are held, want those of the claim and of one exchange", held)
 		}
 		s.claim.Delete()
@@ -117,7 +118,7 @@ func TestTheTimeForAnAnswerIsNotTheVisitors(t *testing.T) {
 		done := p.Work()
 		time.Sleep(time.Minute)
 		v.pending()
-		v.x.hold.Move()
+		v.x.hold.Move(0)
 		time.Sleep(10*time.Second - 1)
 		v.pending()
 		time.Sleep(2 * time.Nanosecond)
@@ -154,5 +155,106 @@ func TestASlowVisitorOfAFullClaimMakesRoom(t *testing.T) {
 		waits.leave()
 		honest.leave()
 		synctest.Wait()
+	})
+}
+
+// TestTakingBackAndWritingDoNotWaitForEachOther has a visitor take what a program streams while
+// the hold of the exchange is taken back: one locks the claim and then the hold, the other was
+// to lock the hold and then the claim.
+func TestTakingBackAndWritingDoNotWaitForEachOther(t *testing.T) {
+	was := slowAfter
+	slowAfter = [resources]time.Duration{}
+	defer func() { slowAfter = was }()
+	r := New(Options{})
+	defer r.Close()
+	o, err := r.Open(netip.Addr{}, "demo", "t0", Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, c := o.Session, o.Session.Claim()
+	stop := make(chan struct{})
+	var busy sync.WaitGroup
+	for range 2 {
+		busy.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					c.State()
+					r.Budget().relieve(Memory, nil, 0)
+				}
+			}
+		})
+	}
+	for range 3_000 {
+		h := r.Budget().Open(someone)
+		x, err := c.Begin(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Evictable(func(why error) { x.Evict(why) })
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			if _, err := s.Poll(t.Context(), nil, time.Minute, 0); err == nil {
+				_, _ = s.Answer(x.ID(), &Answer{Status: 200, Content: []byte("begun"), More: true}, nil)
+				_, _ = s.Part(t.Context(), x.ID(), Part{Seq: 1, Content: []byte("rest")})
+			}
+		}()
+		a, err := x.Do(t.Context(), &Request{Method: "GET", Target: "/"})
+		for err == nil && a.More {
+			h.Wait()
+			h.Move(1)
+			if _, err = x.Next(t.Context()); err != nil {
+				break
+			}
+		}
+		<-answered
+		h.Close()
+	}
+	close(stop)
+	busy.Wait()
+}
+
+func TestAnAddressHasAShareOfAClaimsQueue(t *testing.T) {
+	inScene(t, Options{Limits: Limits{Queue: 8}}, func(t *testing.T, s *scene) {
+		s.session()
+		begin := func(from netip.Addr) (*Exchange, error) { return s.claim.Begin(s.Budget().Open(from)) }
+		var open []*Exchange
+		for x, err := begin(someone); err == nil; x, err = begin(someone) {
+			open = append(open, x)
+		}
+		if len(open) != 4 {
+			t.Errorf("one address has %d exchanges of a claim, want half of its queue", len(open))
+		}
+		other, err := begin(another)
+		if err != nil {
+			t.Fatalf("another address finds no room: %v", err)
+		}
+		open[0].Fail(ErrTooSlow)
+		if x, err := begin(someone); err != nil {
+			t.Errorf("the place that an address gave back is not its own: %v", err)
+		} else {
+			open[0] = x
+		}
+		for _, x := range append(open, other) {
+			x.Fail(ErrTooSlow)
+		}
+		s.claim.mu.Lock()
+		defer s.claim.mu.Unlock()
+		if n := len(s.claim.openOf); n != 0 {
+			t.Errorf("%d addresses are remembered, want none", n)
+		}
+	})
+	inScene(t, Options{Limits: Limits{Queue: 2}, OneAddress: true}, func(t *testing.T, s *scene) {
+		s.session()
+		for range 2 {
+			x, err := s.claim.Begin(s.Budget().Open(someone))
+			if err != nil {
+				t.Fatalf("where all have one address it has no share: %v", err)
+			}
+			defer x.Fail(ErrTooSlow)
+		}
 	})
 }

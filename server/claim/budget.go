@@ -73,6 +73,7 @@ var slowAfter = [resources]time.Duration{Memory: time.Second, Exchanges: 100 * t
 type Budget struct {
 	amounts Amounts
 	held    [resources]atomic.Int64
+	leaving atomic.Int64 // bytes that were taken back, and are held until their holds close
 	evicted [resources]atomic.Uint64
 	refused [resources]atomic.Uint64
 	epoch   time.Time
@@ -196,7 +197,8 @@ func (b *Budget) relieve(r Resource, of *Owner, least int64) bool {
 func (b *Budget) relieveFor(n int64, owners *[2]*Owner) {
 	for range mostAtOnce {
 		held := largest(Memory, owners)
-		if short := held + n - b.room(Memory, n); short <= 0 || !b.relieve(Memory, nil, held) {
+		short := held + n - b.room(Memory, n) - 2*b.leaving.Load() // each byte is one less held, and one more free
+		if short <= 0 || !b.relieve(Memory, nil, held) {
 			return
 		}
 	}
@@ -218,15 +220,19 @@ func (b *Budget) giveUp() {
 }
 
 // slowest returns the hold that relieve takes back: of the largest owner, the one of the
-// most bytes, or that has waited longest for its peer.
+// most bytes, or whose peer is slowest. Whoever holds less than an address does on average
+// keeps it: others are why there is no room.
 func (b *Budget) slowest(r Resource, of *Owner, least int64) (victim *Hold) {
-	before := b.since() - int64(slowAfter[r])
+	now := b.since()
 	var owned, own int64 // of victim
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if of == nil {
+		least = max(least, b.average(r))
+	}
 	for h := b.holds.next; h != &b.holds; h = h.next {
-		waiting := h.waiting.Load()
-		if waiting == 0 || waiting >= before || h.Evicted() != nil || h.evict.Load() == nil || h.held[r].Load() == 0 {
+		slow := h.slowFor(now)
+		if slow <= int64(slowAfter[r]) || h.Evicted() != nil || h.evict.Load() == nil || h.held[r].Load() == 0 {
 			continue
 		}
 		owners := h.both()
@@ -234,7 +240,7 @@ func (b *Budget) slowest(r Resource, of *Owner, least int64) (victim *Hold) {
 		if of != nil && owners[0] != of && owners[1] != of || owner < least {
 			continue
 		}
-		size := -waiting
+		size := slow
 		if r == Memory {
 			size = h.held[r].Load()
 		}
@@ -245,13 +251,21 @@ func (b *Budget) slowest(r Resource, of *Owner, least int64) (victim *Hold) {
 	return victim
 }
 
+// average returns how much of r an address holds on average. The caller holds b.mu.
+func (b *Budget) average(r Resource) (held int64) {
+	for _, o := range b.addresses {
+		held += o.held[r].Load()
+	}
+	return held / int64(max(len(b.addresses), 1))
+}
+
 // relieveEarly makes room before anybody is refused: where memory is scarce, or nearly all
 // that one of owners may hold is held.
 func (b *Budget) relieveEarly(owners *[2]*Owner) {
 	if b.amounts[Memory] <= 0 {
 		return
 	}
-	room, least := b.room(Memory, 0), largest(Memory, owners)
+	room, least := b.room(Memory, 0)+b.leaving.Load(), largest(Memory, owners)
 	switch {
 	case room <= b.amounts[Memory]/scarce:
 		least = 0

@@ -155,7 +155,7 @@ func TestWhoMovesIsNotTakenBack(t *testing.T) {
 			t.Error("a peer was taken for slow at once")
 		}
 		time.Sleep(time.Second)
-		h.Move()
+		h.Move(0)
 		if b.Open(netip.Addr{}).Enter(Exchanges) {
 			t.Error("a peer that moved was taken for slow")
 		}
@@ -211,7 +211,7 @@ func TestABudgetIsExactUnderARace(t *testing.T) {
 					h.Shrink(10)
 				}
 				h.Relieve()
-				h.Move()
+				h.Move(0)
 				h.Close()
 			}
 		})

@@ -2,6 +2,7 @@ package claim
 
 import (
 	"container/list"
+	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
@@ -44,14 +45,15 @@ type Claim struct {
 	redeliver Redeliver
 	gone      error // why it ended; nil while it lives
 	sessions  []*Session
-	parked    []*Session // whose open poll waits, longest first
-	queue     *list.List // of *Exchange; empty while a session is parked
-	open      int        // exchanges that have not ended
-	upgraded  int        // of them, those that upgraded their connection
-	polls     int        // open polls
-	polled    bool       // some poll was opened
-	lastPoll  time.Time  // when a poll was open last; when the claim was made, before one was
-	awaited   time.Time  // when a plain session ended last, or the claim was restored: its program may come at once
+	parked    []*Session           // whose open poll waits, longest first
+	queue     *list.List           // of *Exchange; empty while a session is parked
+	open      int                  // exchanges that have not ended
+	openOf    map[netip.Prefix]int // of them, those of each address
+	upgraded  int                  // of them, those that upgraded their connection
+	polls     int                  // open polls
+	polled    bool                 // some poll was opened
+	lastPoll  time.Time            // when a poll was open last; when the claim was made, before one was
+	awaited   time.Time            // when a plain session ended last, or the claim was restored: its program may come at once
 	lastID    uint64
 	ends      [4]uint64 // by Outcome
 	leaseEnd  lazyTimer

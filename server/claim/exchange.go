@@ -3,6 +3,7 @@ package claim
 import (
 	"container/list"
 	"context"
+	"net/netip"
 	"time"
 )
 
@@ -98,6 +99,7 @@ type Exchange struct {
 	id    string
 	begun time.Time
 	hold  *Hold
+	from  netip.Prefix // whose share of the queue it has; the zero value for nobody's
 	// request is set by Do, before any session can see the exchange.
 	request *Request
 
@@ -179,7 +181,7 @@ func (c *Claim) Begin(h *Hold) (*Exchange, error) {
 		why = ErrDraining
 	case len(c.sessions) == 0 && time.Since(c.awaited) >= c.registry.times.NoPoller:
 		why = ErrNoHandler
-	case c.open > c.registry.limits.Queue, !placed:
+	case c.open > c.registry.limits.Queue, !placed, !c.shares(x):
 		why = ErrQueueFull
 	}
 	if why != nil {
@@ -192,6 +194,21 @@ func (c *Claim) Begin(h *Hold) (*Exchange, error) {
 	return x, nil
 }
 
+// shares counts an exchange that is open for its address, and reports whether that has no more
+// than its share of the claim's queue: at most as many as are free beside. The caller holds c.mu.
+func (c *Claim) shares(x *Exchange) bool {
+	o := x.hold.owners[0].Load()
+	if o == nil || c.registry.options.OneAddress {
+		return true
+	}
+	if c.openOf == nil {
+		c.openOf = make(map[netip.Prefix]int)
+	}
+	x.from = o.prefix
+	c.openOf[x.from]++
+	return c.openOf[x.from] <= c.registry.limits.Queue-c.open+1
+}
+
 // makeRoom ends the exchange that has waited longest for its visitor, where the claim has
 // no room for another.
 func (c *Claim) makeRoom() {
@@ -202,6 +219,9 @@ func (c *Claim) makeRoom() {
 		c.registry.budget.relieve(Exchanges, &c.owner, 0)
 	}
 }
+
+// Hold returns what the exchange is held by.
+func (x *Exchange) Hold() *Hold { return x.hold }
 
 // Timeout returns how long the visitor waits for the answer, see [Settings].
 func (x *Exchange) Timeout() time.Duration { return x.timeout }
@@ -285,6 +305,7 @@ func (x *Exchange) inform() {
 		if x.request.Inform != nil {
 			x.request.Inform(a)
 		}
+		x.hold.Shrink(a.weight())
 	}
 }
 
@@ -450,6 +471,11 @@ func (x *Exchange) finish(o Outcome, a *Answer, f *Failure) bool {
 	}
 	x.state, x.outcome, x.failure = ended, o, f
 	c.open--
+	if x.from.IsValid() {
+		if c.openOf[x.from]--; c.openOf[x.from] == 0 {
+			delete(c.openOf, x.from)
+		}
+	}
 	x.hold.exit(Exchanges)
 	c.ends[o]++
 	if streamed {

@@ -14,13 +14,16 @@ type Hold struct {
 	// owners are the address and the claim that it counts for; nil where there is none.
 	owners [2]atomic.Pointer[Owner]
 	held   [resources]atomic.Int64
-	// waiting is since when the peer is waited for, or 0; moved, when it last moved.
-	// Both count from the budget's epoch.
-	waiting, moved atomic.Int64
-	evict          atomic.Pointer[func(why error)]
-	evicted        atomic.Pointer[error] // why it was taken back; nil while it was not
-	mu             sync.Mutex            // held while evict is called
-	closed         bool                  // guarded by mu
+	// waiting is since when the peer is waited for, or 0; moved, when it last moved. Both count
+	// from the budget's epoch. waited is how long the peer was waited for before, less what it
+	// moved meanwhile at the pace that is no slowness.
+	waiting, moved, waited atomic.Int64
+	evict                  atomic.Pointer[func(why error)]
+	evicted                atomic.Pointer[error] // why it was taken back; nil while it was not
+	leaving                atomic.Int64          // bytes that were taken back and not closed yet
+	calls                  sync.WaitGroup        // of evict
+	mu                     sync.Mutex            // guards closed
+	closed                 bool
 
 	next, previous *Hold // in the budget's ring, which its mutex guards
 }
@@ -63,7 +66,7 @@ func (b *Budget) release(o *Owner) {
 }
 
 // Close gives everything back. A second call does nothing. What Evictable was given is
-// not called afterwards, nor while Close returns.
+// not called afterwards, and has returned. The caller holds no lock.
 func (h *Hold) Close() {
 	h.mu.Lock()
 	closed := h.closed
@@ -72,7 +75,9 @@ func (h *Hold) Close() {
 	if closed {
 		return
 	}
+	h.calls.Wait()
 	b := h.budget
+	b.leaving.Add(-h.leaving.Swap(0))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	h.previous.next, h.next.previous = h.next, h.previous
@@ -184,11 +189,18 @@ func (h *Hold) Evictable(evict func(why error)) { h.evict.Store(&evict) }
 // reports whether it did.
 func (h *Hold) takeBack(why error) bool {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	if h.closed || h.waiting.Load() == 0 || !h.evicted.CompareAndSwap(nil, &why) {
+		h.mu.Unlock()
 		return false
 	}
+	h.calls.Add(1)
+	h.mu.Unlock() // evict locks a claim, and who holds one may lock the hold
+	defer h.calls.Done()
+	n := h.held[Memory].Load()
+	h.leaving.Store(n)
+	h.budget.leaving.Add(n)
 	(*h.evict.Load())(why)
+	h.exit(Connections) // its place is free, though the connection may take a while to end
 	return true
 }
 
@@ -204,6 +216,16 @@ func (h *Hold) Evicted() error {
 // taken back, however long the gateway, or the other side, takes.
 func (h *Hold) Wait() { h.waiting.Store(h.budget.since()) }
 
+// slowFor returns how long the peer has been waited for in all, less the time that is no
+// slowness for as much as it moved, at a time; 0 while it is not waited for.
+func (h *Hold) slowFor(now int64) int64 {
+	waiting := h.waiting.Load()
+	if waiting == 0 {
+		return 0
+	}
+	return h.waited.Load() + now - waiting
+}
+
 // movedAt returns when the peer moved last; the zero time means never.
 func (h *Hold) movedAt() time.Time {
 	n := h.moved.Load()
@@ -213,8 +235,20 @@ func (h *Hold) movedAt() time.Time {
 	return h.budget.epoch.Add(time.Duration(n))
 }
 
-// Move says that the peer moved, and is not waited for.
-func (h *Hold) Move() {
+// quickEnough is the pace that is no slowness, in bytes a second.
+const quickEnough = 64 << 10
+
+// Move says that the peer moved, by so many bytes, and is not waited for.
+func (h *Hold) Move(bytes int) {
+	now := h.budget.since()
+	if waiting := h.waiting.Swap(0); waiting != 0 {
+		h.waited.Store(max(h.waited.Load()+now-waiting-int64(bytes)*int64(time.Second)/quickEnough, 0))
+	}
+	h.moved.Store(now)
+}
+
+// Serve says that the peer is not waited for, and was never slow.
+func (h *Hold) Serve() {
 	h.waiting.Store(0)
-	h.moved.Store(h.budget.since())
+	h.waited.Store(0)
 }

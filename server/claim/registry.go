@@ -27,6 +27,9 @@ type Options struct {
 	SessionEnded func(SessionEnd)
 	// Store keeps claims beyond the process. Nil means that nothing does.
 	Store Store
+	// OneAddress says that all visitors have one address, so that it has no share of its own
+	// in the queue of a claim.
+	OneAddress bool
 }
 
 // Store keeps who owns which label. Its methods are called one at a time, and
@@ -204,9 +207,12 @@ func (r *Registry) claim(from netip.Addr, label string, token *string, s Setting
 	return c, true, nil
 }
 
-// claimWeight is what a claim and its sessions cost in memory, in bytes, without what they
+// What a claim, and a session until it is forgotten, cost in memory, in bytes, without what they
 // remember.
-const claimWeight = 4 << 10
+const (
+	claimWeight   = 2 << 10
+	sessionWeight = 2 << 10
+)
 
 // holdClaim takes the place of a new claim, which counts for an address.
 func (r *Registry) holdClaim(from netip.Addr) (*Hold, error) {
@@ -295,7 +301,7 @@ func (c *Claim) admit(s *Session, token string, set Settings, resumes bool) (liv
 			return living, err
 		}
 	}
-	if len(c.sessions) >= c.registry.limits.Sessions {
+	if len(c.sessions) >= c.registry.limits.Sessions || !c.hold.tryGrow(sessionWeight) {
 		c.registry.sessions.CompareAndDelete(s.id, s)
 		return nil, ErrTooManyOpen
 	}
@@ -406,7 +412,8 @@ func (r *Registry) forget(c *Claim, sessions []*Session, why error) {
 	r.claims.CompareAndDelete(c.label, c)
 	r.mu.Unlock()
 	c.hold.exit(Claims)
-	time.AfterFunc(r.times.Tombstone, c.hold.Close) // what its sessions remember is held until then
+	c.hold.Shrink(claimWeight)
+	time.AfterFunc(r.times.Tombstone, c.hold.Close) // its sessions, and what they remember, are held until then
 	r.persist(c.label)
 	r.options.Log.Info("claim ended", "label", c.label, "reason", strings.TrimPrefix(why.Error(), "claim: "))
 	for _, s := range sessions {
@@ -424,6 +431,7 @@ func (r *Registry) sessionEnded(s *Session, why SessionEnd) {
 	time.AfterFunc(r.times.Tombstone, func() {
 		r.sessions.CompareAndDelete(s.id, s) // it may have been resumed
 		s.giveUp()
+		s.claim.hold.Shrink(sessionWeight)
 	})
 }
 

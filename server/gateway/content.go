@@ -82,7 +82,7 @@ func (g *Gateway) readAt(at pace, w http.ResponseWriter, r *http.Request, limit 
 		}
 		hold.Wait()
 		n, err := r.Body.Read(buf[len(buf):cap(buf)])
-		hold.Move()
+		hold.Move(n)
 		buf = buf[:len(buf)+n]
 		switch {
 		case len(buf) > limit:

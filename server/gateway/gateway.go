@@ -171,7 +171,7 @@ func New(o Options) (*Gateway, error) {
 	g.metrics = newMetrics(g)
 	g.panics = newPanics(g.metrics)
 	g.registry = claim.New(claim.Options{
-		Times: o.Times, Limits: o.Limits, Reserved: policy.NewReserved(o.Reserved), Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Store: o.Store,
+		Times: o.Times, Limits: o.Limits, Reserved: policy.NewReserved(o.Reserved), Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Store: o.Store, OneAddress: g.local,
 	})
 	if o.Doors != nil {
 		g.doors = o.Doors(g)

@@ -100,6 +100,6 @@ func (p *seat) note(s http.ConnState) {
 	case s == http.StateIdle:
 		p.hold.Wait()
 	case s == http.StateActive, s == http.StateHijacked:
-		p.hold.Move()
+		p.hold.Serve()
 	}
 }

@@ -113,7 +113,7 @@ func (u *upload) read(into []byte) (int, error) {
 	u.mu.Unlock()
 	u.hold.Wait()
 	n, err := u.r.Body.Read(into)
-	u.hold.Move()
+	u.hold.Move(n)
 	u.mu.Lock()
 	u.waited += time.Since(u.since)
 	u.size += n
@@ -284,7 +284,7 @@ func (g *Gateway) relayMore(w http.ResponseWriter, r *http.Request, x *claim.Exc
 		}
 		hold.Wait()
 		err := rc.Flush()
-		hold.Move()
+		hold.Move(0)
 		if err != nil {
 			x.Leave()
 			panic(http.ErrAbortHandler)

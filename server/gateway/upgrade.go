@@ -184,7 +184,7 @@ func (g *Gateway) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.
 			_ = conn.SetWriteDeadline(time.Now().Add(writeTime(len(content))))
 			hold.Wait()
 			_, err := conn.Write(content)
-			hold.Move()
+			hold.Move(len(content))
 			if err != nil {
 				t.end()
 				x.Leave()

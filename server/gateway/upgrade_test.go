@@ -174,7 +174,7 @@ func TestASlowPeerOfAnUpgradedConnectionHoldsTheHandlerBack(t *testing.T) {
 }
 
 func TestUpgradedConnectionsLeaveRoomForOthers(t *testing.T) {
-	inWorld(t, Options{Limits: claim.Limits{Queue: 4}}, func(w *world) {
+	inWorld(t, Options{Loopback: true, Limits: claim.Limits{Queue: 4}}, func(w *world) {
 		p := w.claim("demo")
 		var last schema.Request
 		for range 2 {

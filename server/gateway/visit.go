@@ -217,7 +217,7 @@ func writePieces(w http.ResponseWriter, content []byte, hold *claim.Hold) error 
 		}
 		hold.Wait()
 		_, err := w.Write(piece)
-		hold.Move()
+		hold.Move(len(piece))
 		switch {
 		case err != nil && hold.Evicted() == claim.ErrTooSlow:
 			return errEvicted
