@@ -51,16 +51,19 @@ type Answer struct {
 // between its parts is no fault.
 func (a *Answer) upgraded() bool { return a.Status == 101 }
 
-// weight is what the answer costs in memory, in bytes.
-func (a *Answer) weight() int {
-	n := len(a.Content)
-	for _, list := range [...][]Field{a.Fields, a.Trailers} {
-		for _, f := range list {
-			n += FieldWeight + len(f.Name) + len(f.Value)
-		}
+// weight is what the request costs in memory, in bytes.
+func (r *Request) weight() int { return len(r.Content) + len(r.Target) + weightOf(r.Fields) }
+
+// weightOf returns what fields cost in memory, in bytes.
+func weightOf(fields []Field) (n int) {
+	for _, f := range fields {
+		n += FieldWeight + len(f.Name) + len(f.Value)
 	}
 	return n
 }
+
+// weight is what the answer costs in memory, in bytes.
+func (a *Answer) weight() int { return len(a.Content) + weightOf(a.Fields) + weightOf(a.Trailers) }
 
 // FieldWeight is what a field costs in memory beside its bytes.
 const FieldWeight = 64

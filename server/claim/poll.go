@@ -276,7 +276,7 @@ func (s *Session) assign(m message) {
 			x.given = time.Now()
 		}
 		s.held[x.id] = x
-		given.size = len(x.request.Content)
+		given.size = x.request.weight()
 	}
 	s.sent.push(given)
 	s.sent.size += given.size

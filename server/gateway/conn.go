@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/server/claim"
 )
 
 type connKey struct{}
@@ -61,12 +62,20 @@ type conn struct {
 	over bool
 	// refused says that all was said and what net/http writes is dropped.
 	refused bool
+	// hold is what the connection holds, or nil. A head counts in it beyond what net/http reads at
+	// once, until the request that it makes does: head is how much came, and counted how much counts.
+	hold          *claim.Hold
+	head, counted int
 	// serving is set from the call of the handler until the connection is idle.
 	serving bool
 }
 
 // readBuffer is how much net/http reads at once, in bytes.
 const readBuffer = 4 << 10
+
+// http2Weight is what a connection of HTTP/2 costs in memory besides: the fields of a request may
+// fill as much before anybody sees them.
+const http2Weight = 144 << 10
 
 // preface is what a peer that speaks HTTP/2 says first (RFC 9113, 3.4). net/http
 // waits for its first line at least.
@@ -106,6 +115,31 @@ func (c *conn) serve() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.serving = true
+	c.uncount()
+}
+
+// count counts n bytes more of a head, and reports whether there is room for them. The caller
+// holds c.mu.
+func (c *conn) count(n int) bool {
+	if c.hold == nil {
+		return true
+	}
+	c.head += n
+	if more := c.head - readBuffer - c.counted; more > 0 {
+		if !c.hold.Grow(more) {
+			return false
+		}
+		c.counted += more
+	}
+	return true
+}
+
+// uncount notes that the head counts as that of a request. The caller holds c.mu.
+func (c *conn) uncount() {
+	if c.counted > 0 {
+		c.hold.Shrink(c.counted)
+	}
+	c.head, c.counted = 0, 0
 }
 
 // Read reads, looks at a head, and changes a malformed target.
@@ -128,12 +162,21 @@ func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.mu.Lock()
 	if c.prefaces(p[:n]) {
+		c.uncount()
+		room := c.hold == nil || c.hold.Grow(http2Weight)
 		c.mu.Unlock()
+		if !room {
+			return 0, io.EOF
+		}
 		c.stepAside()
 		return n, err
 	}
 	if c.other && c.chosen {
 		c.refused = true
+		c.mu.Unlock()
+		return 0, io.EOF
+	}
+	if !c.serving && !c.count(n) {
 		c.mu.Unlock()
 		return 0, io.EOF
 	}

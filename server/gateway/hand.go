@@ -250,6 +250,12 @@ func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchang
 	}
 	if f == nil && !m.More {
 		if n := int(resp.ContentLength); n > 0 && hasContent(x.Request(), resp) {
+			if hold := x.Hold(); !hold.Grow(n) {
+				_, _ = s.Abort(id)
+				return errors.New("no memory is free for its content")
+			} else {
+				defer hold.Shrink(n) // it is the answer's then
+			}
 			content := make([]byte, n)
 			if _, err := io.ReadFull(resp.Body, content); err != nil {
 				return fmt.Errorf("%w: its content ended before it was whole: %w", ErrGarbled, err)

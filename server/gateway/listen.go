@@ -79,11 +79,7 @@ func (g *Gateway) pollStream(w http.ResponseWriter, r *http.Request, f form) {
 		}
 		// After so long the session counts as lost where it does not stream, too.
 		_ = rc.SetWriteDeadline(time.Now().Add(min(writeTime(len(out)), g.registry.Times().Acknowledge)))
-		_, err := w.Write(out)
-		if err == nil {
-			err = rc.Flush()
-		}
-		if err != nil {
+		if given(w, holdOf(r), out) != nil {
 			cancel() // it took nothing of this, or not all: it will say so
 		}
 	})

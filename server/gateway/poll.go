@@ -18,6 +18,15 @@ import (
 
 // poll answers GET {requests}.
 func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) {
+	hold, rc := holdOf(r), http.NewResponseController(w)
+	sessionOf(r).Claim().Charge(hold)
+	hold.Evictable(func(error) { _ = rc.SetWriteDeadline(past) })
+	if !hold.Grow(pollWeight) {
+		p := crowded()
+		p.detail = "Too much is held for this label, or in all. Poll again soon."
+		p.write(w, r)
+		return
+	}
 	switch formOf(r) {
 	case "json":
 		g.pollBatch(w, r)
@@ -28,6 +37,28 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) {
 	default:
 		(&problem{code: schema.CodeNotAcceptable}).write(w, r)
 	}
+}
+
+// pollWeight is what a poll costs in memory beside its request, and what is to be free for one, in
+// bytes.
+const pollWeight = 8 << 10
+
+// given writes to a poll what its session was given. It is held until the program has taken it,
+// or may be taken back: the next poll brings it again.
+func given(w http.ResponseWriter, hold *claim.Hold, content []byte) error {
+	hold.Add(cap(content))
+	defer hold.Shrink(cap(content))
+	hold.Relieve()
+	if why := hold.Evicted(); why != nil {
+		return why
+	}
+	hold.Wait()
+	_, err := w.Write(content)
+	if err == nil {
+		err = http.NewResponseController(w).Flush()
+	}
+	hold.Move(len(content))
+	return err
 }
 
 // pollBatch answers with one batch.
@@ -57,7 +88,9 @@ func (g *Gateway) pollBatch(w http.ResponseWriter, r *http.Request) {
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	boundWrite(w, len(body))
-	_, _ = w.Write(body)
+	if given(w, holdOf(r), body) != nil {
+		panic(http.ErrAbortHandler) // no clean end
+	}
 }
 
 // formOf gives the form of answer that Accept asks for (RFC 9110, 12.5.1): the one

@@ -100,7 +100,16 @@ func (l listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &accepted{conn: conn{Conn: c}, seat: seatOf(c)}, nil
+	return newAccepted(c, seatOf(c)), nil
+}
+
+// newAccepted returns a connection that has a seat, or none where that is nil.
+func newAccepted(c net.Conn, at *seat) *accepted {
+	a := &accepted{conn: conn{Conn: c}, seat: at}
+	if at != nil {
+		a.hold = at.hold
+	}
+	return a
 }
 
 // accepted is a connection as the server knows it.

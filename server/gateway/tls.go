@@ -139,7 +139,8 @@ func (l *tlsListener) serve(below net.Conn) {
 		_ = c.Close()
 		return
 	}
-	a := &accepted{conn: conn{Conn: &unsealed{Conn: c, closing: &l.gateway.closing}, chosen: chosen == "h2"}, seat: at}
+	a := newAccepted(&unsealed{Conn: c, closing: &l.gateway.closing}, at)
+	a.chosen = chosen == "h2"
 	given = stay() && l.give(acceptance{conn: a})
 }
 
