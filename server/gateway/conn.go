@@ -75,7 +75,7 @@ const readBuffer = 4 << 10
 
 // http2Weight is what a connection of HTTP/2 costs in memory besides: the fields of a request may
 // fill as much before anybody sees them.
-const http2Weight = 144 << 10
+const http2Weight = 192 << 10
 
 // preface is what a peer that speaks HTTP/2 says first (RFC 9113, 3.4). net/http
 // waits for its first line at least.

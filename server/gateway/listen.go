@@ -79,7 +79,10 @@ func (g *Gateway) pollStream(w http.ResponseWriter, r *http.Request, f form) {
 		}
 		// After so long the session counts as lost where it does not stream, too.
 		_ = rc.SetWriteDeadline(time.Now().Add(min(writeTime(len(out)), g.registry.Times().Acknowledge)))
-		if given(w, holdOf(r), out) != nil {
+		hold := holdOf(r)
+		hold.Add(cap(out))
+		defer hold.Shrink(cap(out))
+		if given(w, hold, out) != nil {
 			cancel() // it took nothing of this, or not all: it will say so
 		}
 	})

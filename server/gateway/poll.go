@@ -22,9 +22,7 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) {
 	sessionOf(r).Claim().Charge(hold)
 	hold.Evictable(func(error) { _ = rc.SetWriteDeadline(past) })
 	if !hold.Grow(pollWeight) {
-		p := crowded()
-		p.detail = "Too much is held for this label, or in all. Poll again soon."
-		p.write(w, r)
+		crowdedPoll().write(w, r)
 		return
 	}
 	switch formOf(r) {
@@ -43,11 +41,14 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) {
 // bytes.
 const pollWeight = 8 << 10
 
-// given writes to a poll what its session was given. It is held until the program has taken it,
-// or may be taken back: the next poll brings it again.
+// crowdedPoll refuses a poll for which there is no room.
+func crowdedPoll() *problem {
+	return &problem{code: schema.CodeQueueFull, detail: "Too much is held for this label, or in all. Poll again soon."}
+}
+
+// given writes to a poll what its session was given, which its hold has. It may be taken back
+// until the program took it: the next poll brings it again.
 func given(w http.ResponseWriter, hold *claim.Hold, content []byte) error {
-	hold.Add(cap(content))
-	defer hold.Shrink(cap(content))
 	hold.Relieve()
 	if why := hold.Evicted(); why != nil {
 		return why
@@ -83,8 +84,15 @@ func (g *Gateway) pollBatch(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	size := sizeOf(batch)
+	if hold := holdOf(r); lastEventID(r) == nil {
+		hold.Add(size) // it is taken for received: it goes out now or never
+	} else if !hold.Grow(size) {
+		crowdedPoll().write(w, r) // and comes again
+		return
+	}
 	g.metrics.deliver(batch)
-	body := g.appendBatch(make([]byte, 0, sizeOf(batch)), s, batch)
+	body := g.appendBatch(make([]byte, 0, size), s, batch)
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	boundWrite(w, len(body))
