@@ -22,7 +22,7 @@ const (
 
 // ietf is the drafts of the IETF: ptth (draft-kazuho-ptth-ptth-01) and reverse
 // (draft-kazuho-httpbis-reverse-tunnel-00), by Upgrade and by extended CONNECT, and
-// those that begin turned, by TLS (draft-thomson-ptth-potato-00).
+// those that begin turned, by TLS (draft-thomson-ptth-potato-00 to -02).
 type ietf struct{ g *gateway.Gateway }
 
 const (
@@ -36,11 +36,24 @@ func newIETF(g *gateway.Gateway) gateway.Door {
 		Name: ietfName, URL: strings.TrimSuffix(g.ControlURL(), "/") + wellKnown + "{origin}/",
 		Routes: func(r chi.Router) { r.HandleFunc(wellKnown+"*", d.accept) },
 		Tunnel: d.tunnel,
-		ALPN: map[string]func(*tls.Conn){
-			"rh2": func(c *tls.Conn) { d.reversed(c, http2Name) },
-			"rh1": func(c *tls.Conn) { d.reversed(c, http1) },
-		},
+		ALPN:   d.reversals(),
 	}
+}
+
+// reversedLabels are what TLS calls a connection that begins turned, in each version of
+// draft-thomson-ptth-potato: -00, -01 and -02, whose labels are the same letters turned.
+var reversedLabels = map[string]string{
+	"rh2": http2Name, "ph2": http2Name, "\u0547\u0265": http2Name,
+	"rh1": http1, "ph1": http1, "\u0196\u0265": http1,
+}
+
+// reversals returns what serves the connections of each label.
+func (d *ietf) reversals() map[string]func(*tls.Conn) {
+	all := make(map[string]func(*tls.Conn), len(reversedLabels))
+	for label, inner := range reversedLabels {
+		all[label] = func(c *tls.Conn) { d.reversed(c, inner) }
+	}
+	return all
 }
 
 // accept turns the connection for the origins that its URL names.

@@ -91,6 +91,35 @@ func TestAProgramThatConnectsByTLSLearnsWhatItGot(t *testing.T) {
 	}
 }
 
+// TestEachDraftsLabelTurnsAConnection spells the labels as the bytes on the wire.
+func TestEachDraftsLabelTurnsAConnection(t *testing.T) {
+	for label, major := range map[string]int{
+		"rh2": 2, "ph2": 2, "\xd5\x87\xc9\xa5": 2,
+		"rh1": 1, "ph1": 1, "\xc6\x96\xc9\xa5": 1,
+	} {
+		t.Run(label, func(t *testing.T) {
+			w := newTown(t, gateway.Options{})
+			asked := make(chan int, 1)
+			p := new(http.Protocols)
+			p.SetHTTP1(true)
+			p.SetUnencryptedHTTP2(true)
+			s := &http.Server{Protocols: p, Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodGet {
+					asked <- r.ProtoMajor
+					_, _ = io.WriteString(rw, `{"label":"mine","token":"t1"}`)
+				}
+			})}
+			c := w.reversed(label)
+			w.ends.Go(func() { _ = s.Serve(listenOn(c)) })
+			t.Cleanup(func() { _ = s.Close() })
+			if got := <-asked; got != major {
+				t.Errorf("asked by HTTP/%d, want %d", got, major)
+			}
+			waitFor(t, func() bool { return w.Registry().Lookup("mine") != nil })
+		})
+	}
+}
+
 func TestAProgramThatClaimsWithoutEndIsHungUpOn(t *testing.T) {
 	w := newTown(t, gateway.Options{})
 	c := w.reversed("rh1")
