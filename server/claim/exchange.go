@@ -120,6 +120,7 @@ type Exchange struct {
 	given   time.Time     // when it was delivered first
 	timeout time.Duration // it does not change
 	fetched bool          // its content was asked for
+	gathers bool          // the gateway collects it, and no program has had the request
 	// rejected says that it failed for the visitor's fault after it was handed over.
 	rejected bool
 	parts    *parts // of a streamed answer
@@ -142,6 +143,9 @@ func (x *Exchange) ID() string { return x.id }
 
 // Request gives what the visitor asked.
 func (x *Exchange) Request() *Request { return x.request }
+
+// Hold returns what the exchange and its request hold.
+func (x *Exchange) Hold() *Hold { return x.hold }
 
 // Over is closed when the exchange has ended, whoever ended it.
 func (x *Exchange) Over() <-chan struct{} {
@@ -222,9 +226,6 @@ func (c *Claim) makeRoom() {
 		c.registry.budget.relieve(Exchanges, &c.owner, 0)
 	}
 }
-
-// Hold returns what the exchange is held by.
-func (x *Exchange) Hold() *Hold { return x.hold }
 
 // Timeout returns how long the visitor waits for the answer, see [Settings].
 func (x *Exchange) Timeout() time.Duration { return x.timeout }
@@ -499,6 +500,8 @@ func (x *Exchange) handed() Handed {
 	switch {
 	case x.seen:
 		return HandedYes
+	case x.gathers && !x.lost:
+		return HandedNo
 	case x.lost, x.state == delivered, x.state == running:
 		return HandedUnknown
 	}

@@ -110,21 +110,19 @@ func (h *Hold) join(o *Owner) {
 }
 
 // Grow holds n bytes more, and reports whether there is room for them; where there is
-// not it holds what it did.
+// not it holds what it did. A hold that is closed does not grow.
 func (h *Hold) Grow(n int) bool {
 	owners := h.both()
-	if !h.budget.take(Memory, int64(n), owners) {
+	if !h.tryGrow(n) {
 		h.budget.refused[Memory].Add(1)
 		h.budget.relieveFor(int64(n), owners)
 		return false
 	}
-	h.held[Memory].Add(int64(n))
 	h.budget.relieveEarly(owners)
 	return true
 }
 
-// tryGrow is Grow for a caller who holds a lock: it takes nothing back from anybody. A hold
-// that is closed does not grow.
+// tryGrow is Grow for a caller who holds a lock: it takes nothing back from anybody.
 func (h *Hold) tryGrow(n int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

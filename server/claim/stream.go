@@ -375,6 +375,40 @@ func (s *Session) Fetch(id string) (*Request, error) {
 	return x.request, nil
 }
 
+// Gather is Fetch for a door that collects the content before its program is given the
+// request. Until Gathered no program has had it.
+func (s *Session) Gather(id string) (*Request, error) {
+	c := s.claim
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := s.held[id]
+	switch {
+	case x == nil || x.request.Stream == nil:
+		return nil, ErrNoExchange
+	case x.fetched:
+		return nil, ErrTaken
+	}
+	s.touch()
+	x.fetched, x.gathers = true, true
+	if x.state == delivered {
+		x.state = running
+	}
+	return x.request, nil
+}
+
+// Gathered says that the program is given the request that Gather was for. It reports
+// whether that is still open.
+func (s *Session) Gathered(id string) bool {
+	s.claim.mu.Lock()
+	defer s.claim.mu.Unlock()
+	x := s.held[id]
+	if x == nil {
+		return false
+	}
+	x.gathers = false
+	return true
+}
+
 // Work says that a request of the session begins which may last long while its
 // program does nothing else, and gives what says that it has ended. Meanwhile the
 // session is not lost.

@@ -3,7 +3,6 @@ package family
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -157,25 +156,12 @@ func (d *comet) eventOf(ctx context.Context, s *claim.Session, batch *claim.Batc
 	asked := x.Request()
 	content := asked.Content
 	if asked.Stream != nil && asked.Upgrade == "" {
-		req := d.g.RequestOf(ctx, s, &batch.Messages[0])
-		tooLarge := req.ContentLength > mostEvent
-		if !tooLarge {
-			work := s.Work()
-			var err error
-			content, err = io.ReadAll(io.LimitReader(req.Body, mostEvent+1))
-			work()
-			switch tooLarge = len(content) > mostEvent; {
-			case ctx.Err() != nil:
-				_, _ = s.Abort(x.ID())
-				return nil, ctx.Err()
-			case err != nil:
-				return nil, nil
-			}
+		collected, free, err := d.g.Collect(ctx, s, x, mostEvent, "The program behind this URL takes "+strconv.Itoa(mostEvent)+" bytes of content at most.")
+		if err != nil {
+			return nil, ctx.Err()
 		}
-		if tooLarge {
-			x.Reject(gateway.Problem(schema.CodeContentTooLarge, "The program behind this URL takes "+strconv.Itoa(mostEvent)+" bytes of content at most."))
-			return nil, nil
-		}
+		defer free()
+		content = collected
 	}
 	d.g.Delivered(batch)
 	return newEvent(x, content), nil

@@ -4,7 +4,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httputil"
 	"slices"
 	"strconv"
 
@@ -17,13 +16,18 @@ import (
 type messages struct {
 	text []byte
 	// stream is the request whose content follows text; nil where none does.
-	stream  *http.Request
-	chunked bool
+	stream *http.Request
+	// free gives back what collected content holds.
+	free func()
 }
 
-// add adds a request. None follows one that streams.
-func (m *messages) add(req *http.Request, asked *claim.Request) {
-	streams := asked.Stream != nil && req.Body != http.NoBody
+// add adds a request. None follows one that streams. One of which the content was
+// collected has that, and its length.
+func (m *messages) add(req *http.Request, asked *claim.Request, collected *[]byte) {
+	content, streams := asked.Content, asked.Stream != nil && req.Body != http.NoBody
+	if collected != nil {
+		content, streams = *collected, false
+	}
 	version := "HTTP/1.1"
 	if asked.HTTPVersion == "1.0" {
 		version = "HTTP/1.0"
@@ -38,9 +42,8 @@ func (m *messages) add(req *http.Request, asked *claim.Request) {
 		}
 	}
 	switch _, stated := req.Header["Content-Length"]; {
-	case req.ContentLength < 0:
-		m.chunked = true
-		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	case collected != nil:
+		b = append(b, "Content-Length: "+strconv.Itoa(len(content))+"\r\n"...)
 	case req.ContentLength > 0 && !stated:
 		b = append(b, "Content-Length: "+strconv.FormatInt(req.ContentLength, 10)+"\r\n"...)
 	}
@@ -48,7 +51,7 @@ func (m *messages) add(req *http.Request, asked *claim.Request) {
 	if streams {
 		m.stream = req
 	} else {
-		b = append(b, asked.Content...)
+		b = append(b, content...)
 	}
 	m.text = b
 }
@@ -60,7 +63,7 @@ func (m *messages) write(w http.ResponseWriter) {
 	switch {
 	case m.stream == nil:
 		w.Header().Set("Content-Length", strconv.Itoa(len(m.text)))
-	case !m.chunked:
+	default:
 		w.Header().Set("Content-Length", strconv.FormatInt(int64(len(m.text))+m.stream.ContentLength, 10))
 	}
 	// A proxy that buffers would keep an upload back.
@@ -76,10 +79,6 @@ func (m *messages) write(w http.ResponseWriter) {
 // relay writes the content that streams.
 func (m *messages) relay(w http.ResponseWriter) error {
 	rc := http.NewResponseController(w)
-	var to io.Writer = w
-	if m.chunked {
-		to = httputil.NewChunkedWriter(w)
-	}
 	if err := rc.Flush(); err != nil {
 		return err
 	}
@@ -88,7 +87,7 @@ func (m *messages) relay(w http.ResponseWriter) error {
 		n, err := m.stream.Body.Read(buf)
 		gateway.BoundWrite(w, n)
 		if n > 0 {
-			if _, err := to.Write(buf[:n]); err != nil {
+			if _, err := w.Write(buf[:n]); err != nil {
 				return err
 			}
 			if err := rc.Flush(); err != nil {
@@ -97,24 +96,9 @@ func (m *messages) relay(w http.ResponseWriter) error {
 		}
 		switch {
 		case err == io.EOF:
-			return m.end(w)
+			return nil
 		case err != nil:
 			return err
 		}
 	}
-}
-
-// end writes what follows chunked content.
-func (m *messages) end(w io.Writer) error {
-	if !m.chunked {
-		return nil
-	}
-	b := []byte("0\r\n")
-	for _, name := range slices.Sorted(maps.Keys(m.stream.Trailer)) {
-		for _, v := range m.stream.Trailer[name] {
-			b = append(b, name+": "+v+"\r\n"...)
-		}
-	}
-	_, err := w.Write(append(b, "\r\n"...))
-	return err
 }

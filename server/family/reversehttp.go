@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -99,9 +100,8 @@ func (d *reverseHTTP) poll(w http.ResponseWriter, r *http.Request) {
 		d.g.Refuse(w, r, err)
 		return
 	}
-	wait := d.g.Registry().Times().Wait
-	until := time.Now().Add(wait)
-	s, batch, err := d.next(r, at, wait)
+	until := time.Now().Add(d.g.Registry().Times().Wait)
+	s, batch, m, err := d.next(r, at, until)
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	switch {
@@ -125,12 +125,31 @@ func (d *reverseHTTP) poll(w http.ResponseWriter, r *http.Request) {
 	case batch == nil:
 		d.nothing(w, d.requestURL(at.label, at.token, at.session, at.cursor))
 	default:
-		d.give(w, r, at, s, batch)
+		d.give(w, r, at, s, batch, m)
 	}
 }
 
-// next polls the session of a Request URL, which it opens where there is none.
-func (d *reverseHTTP) next(r *http.Request, at place, wait time.Duration) (*claim.Session, *claim.Batch, error) {
+// next polls the session of a Request URL until a time. It gives the messages of the batch
+// that came, or no batch.
+func (d *reverseHTTP) next(r *http.Request, at place, until time.Time) (*claim.Session, *claim.Batch, *messages, error) {
+	for {
+		s, batch, err := d.turn(r, at, max(time.Until(until), 0))
+		if batch == nil || err != nil {
+			return s, nil, nil, err
+		}
+		m, err := d.messagesOf(r.Context(), s, batch)
+		switch {
+		case r.Context().Err() != nil:
+			return nil, nil, nil, r.Context().Err()
+		case err == nil:
+			return s, batch, m, nil
+		}
+		// The first ended before its content was whole; what follows it is given again.
+	}
+}
+
+// turn polls the session of a Request URL, which it opens where there is none.
+func (d *reverseHTTP) turn(r *http.Request, at place, wait time.Duration) (*claim.Session, *claim.Batch, error) {
 	most := 1
 	if accepts(r, "application/http") {
 		most = 0
@@ -169,18 +188,44 @@ func (d *reverseHTTP) nothing(w http.ResponseWriter, next string) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// give answers a poll with the requests of a batch, up to the first whose content
-// comes as the visitor sends it. What is left comes with the next poll.
-func (d *reverseHTTP) give(w http.ResponseWriter, r *http.Request, at place, s *claim.Session, batch *claim.Batch) {
-	var m messages
+// mostCollected bounds content of unknown length, in bytes. A program of 2008 gets it
+// whole, with its length: one that reads no chunks would lose it silently.
+const mostCollected = 8 << 20
+
+// messagesOf makes the requests of a batch messages, up to the first whose content comes as
+// the visitor sends it. Content of unknown length is collected where its request is the
+// first; else the batch ends before it. What is left comes with the next poll. An error says
+// that the first request ended meanwhile.
+func (d *reverseHTTP) messagesOf(ctx context.Context, s *claim.Session, batch *claim.Batch) (*messages, error) {
+	m := &messages{free: func() {}}
 	for i := range batch.Messages {
 		one := &batch.Messages[i]
+		asked, req := one.Exchange.Request(), d.g.RequestOf(ctx, s, one)
+		var collected *[]byte
+		if asked.Stream != nil && req.ContentLength < 0 {
+			if i > 0 {
+				batch.Messages = batch.Messages[:i]
+				break
+			}
+			content, free, err := d.g.Collect(ctx, s, one.Exchange, mostCollected,
+				"The program behind this URL takes content of unknown length up to "+strconv.Itoa(mostCollected)+" bytes. Send it with Content-Length.")
+			if err != nil {
+				return nil, err
+			}
+			collected, m.free = &content, free
+		}
 		batch.Cursor = one.Cursor
-		if m.add(d.g.RequestOf(r.Context(), s, one), one.Exchange.Request()); m.stream != nil {
+		if m.add(req, asked, collected); m.stream != nil {
 			batch.Messages = batch.Messages[:i+1]
 			break
 		}
 	}
+	return m, nil
+}
+
+// give answers a poll with the messages of a batch.
+func (d *reverseHTTP) give(w http.ResponseWriter, r *http.Request, at place, s *claim.Session, batch *claim.Batch, m *messages) {
+	defer m.free()
 	d.g.Delivered(batch)
 	h := w.Header()
 	h.Set("Link", "<"+d.requestURL(at.label, at.token, at.session, batch.Cursor)+`>; rel="next"`)

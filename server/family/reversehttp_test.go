@@ -376,8 +376,7 @@ func TestAProgramOfHTTP10IsServed(t *testing.T) {
 			v := b.visit("demo", "POST", "/x", "Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n0\r\n\r\n")
 			got := b.ask("GET " + at + " HTTP/1.0\r\nHost: localhost:8080\r\n" + keep + "\r\n")
 			got.is(t, 200, "*")
-			if !strings.HasSuffix(got.body, "\r\nTransfer-Encoding: chunked\r\nVia: 1.1 demo.localhost:8080\r\nX-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Host: demo.localhost:8080\r\nX-Forwarded-Proto: http\r\n\r\n3\r\nabc\r\n0\r\n\r\n") &&
-				!strings.HasSuffix(got.body, "3\r\nabc\r\n0\r\n\r\n") {
+			if !strings.HasSuffix(got.body, "\r\nContent-Length: 3\r\n\r\nabc") || strings.Contains(got.body, "Transfer-Encoding") {
 				t.Errorf("request = %q", got.body)
 			}
 			reply := b.ask("POST " + at + " HTTP/1.0\r\nHost: localhost:8080\r\n" + keep + "Content-Length: " + fmt.Sprint(len(okay)) + "\r\n\r\n" + okay)
@@ -664,43 +663,35 @@ func TestARepliersPipelineMayFailInTheMiddle(t *testing.T) {
 
 func TestARequestStreamsToAProgram(t *testing.T) {
 	content := strings.Repeat("0123456789abcdef", 64<<10/16+1)
-	for name, frame := range map[string][2]string{
-		"length":  {fmt.Sprintf("Content-Length: %d\r\n", len(content)), content},
-		"chunked": {"Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n", fmt.Sprintf("%x\r\n%s\r\n0\r\nX-Sum: 7\r\n\r\n", len(content), content)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, gateway.Options{}, func(b *bubble) {
-				at := b.register("name=demo&token=t0")
-				v := b.dial(visitorAt)
-				v.say("POST /up HTTP/1.1\r\nHost: demo.localhost:8080\r\n" + frame[0] + "\r\n")
-				synctest.Wait()
-				after := b.visit("demo", "GET", "/after")
-				// A pipeline ends with the request that streams.
-				poll := b.begin(strings.Replace(get(at), "\r\n", "\r\nAccept: application/http\r\n", 1))
-				poll.pending()
-				v.say(frame[1])
-				got := poll.wait()
-				req := parsed(t, got.body)
-				body, err := io.ReadAll(req.Body)
-				if err != nil || string(body) != content || strings.Count(got.body, " /after ") != 0 || name == "chunked" && req.Trailer.Get("X-Sum") != "7" && !strings.HasSuffix(got.body, "X-Sum: 7\r\n\r\n") {
-					t.Errorf("request with %d bytes %v, want %d", len(body), err, len(content))
-				}
-				b.reply(at, okay)
-				v.hear("POST").is(t, 200, "ok")
-				next := got.link("next")
-				b.ask(get(next)).is(t, 200, "*")
-				b.reply(next, okay)
-				after.wait().is(t, 200, "ok")
-			})
-		})
-	}
+	inBubble(t, gateway.Options{}, func(b *bubble) {
+		at := b.register("name=demo&token=t0")
+		v := b.dial(visitorAt)
+		v.say(fmt.Sprintf("POST /up HTTP/1.1\r\nHost: demo.localhost:8080\r\nContent-Length: %d\r\n\r\n", len(content)))
+		synctest.Wait()
+		after := b.visit("demo", "GET", "/after")
+		// A pipeline ends with the request that streams.
+		poll := b.begin(strings.Replace(get(at), "\r\n", "\r\nAccept: application/http\r\n", 1))
+		poll.pending()
+		v.say(content)
+		got := poll.wait()
+		body, err := io.ReadAll(parsed(t, got.body).Body)
+		if err != nil || string(body) != content || strings.Count(got.body, " /after ") != 0 {
+			t.Errorf("request with %d bytes %v, want %d", len(body), err, len(content))
+		}
+		b.reply(at, okay)
+		v.hear("POST").is(t, 200, "ok")
+		next := got.link("next")
+		b.ask(get(next)).is(t, 200, "*")
+		b.reply(next, okay)
+		after.wait().is(t, 200, "ok")
+	})
 }
 
 func TestAStreamingRequestThatBreaksOffIsCut(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		at := b.register("name=demo&token=t0")
 		v := b.dial(visitorAt)
-		v.say("POST /up HTTP/1.1\r\nHost: demo.localhost:8080\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+		v.say("POST /up HTTP/1.1\r\nHost: demo.localhost:8080\r\nContent-Length: 99999\r\n\r\nabc")
 		poll := b.begin(get(at))
 		poll.pending()
 		v.Close()
