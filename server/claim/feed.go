@@ -101,6 +101,14 @@ func (s *Session) Seen(id string) {
 	}
 }
 
+// MayRepeat reports whether an exchange would be delivered again if the session were lost.
+func (s *Session) MayRepeat(id string) bool {
+	s.claim.mu.Lock()
+	defer s.claim.mu.Unlock()
+	x := s.held[id]
+	return x == nil || s.claim.mayRepeat(x)
+}
+
 // GiveBack takes an exchange from the session, whose program surely had nothing of
 // it, and has another one get it, or the same again. An exchange that is given back
 // too often fails with [ErrSessionLost]. It tells false where the exchange stays with

@@ -44,7 +44,8 @@ type Options struct {
 // Doors gives what [gateway.Options.Doors] wants.
 func Doors(o Options) func(*gateway.Gateway) []gateway.Door {
 	return func(g *gateway.Gateway) (doors []gateway.Door) {
-		for _, d := range []gateway.Door{newReverseHTTP(g, o), newComet(g), newPTTH(g), newIETF(g)} {
+		seen := &habits{}
+		for _, d := range []gateway.Door{newReverseHTTP(g, o), newComet(g), newPTTH(g, seen), newIETF(g, seen)} {
 			if o.Names == nil || slices.Contains(o.Names, d.Name) {
 				doors = append(doors, d)
 			}

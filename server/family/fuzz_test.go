@@ -26,7 +26,7 @@ func FuzzAsking(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(g.Close)
-	d := &ietf{g}
+	d := &ietf{g: g}
 	f.Fuzz(func(t *testing.T, head string) {
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head)))
 		if err != nil {

@@ -23,15 +23,18 @@ const (
 // ietf is the drafts of the IETF: ptth (draft-kazuho-ptth-ptth-01) and reverse
 // (draft-kazuho-httpbis-reverse-tunnel-00), by Upgrade and by extended CONNECT, and
 // those that begin turned, by TLS (draft-thomson-ptth-potato-00 to -02).
-type ietf struct{ g *gateway.Gateway }
+type ietf struct {
+	g    *gateway.Gateway
+	seen *habits
+}
 
 const (
 	ietfName  = "ietfPtth"
 	wellKnown = "/.well-known/ptth/"
 )
 
-func newIETF(g *gateway.Gateway) gateway.Door {
-	d := &ietf{g}
+func newIETF(g *gateway.Gateway, seen *habits) gateway.Door {
+	d := &ietf{g, seen}
 	return gateway.Door{
 		Name: ietfName, URL: strings.TrimSuffix(g.ControlURL(), "/") + wellKnown + "{origin}/",
 		Routes: func(r chi.Router) { r.HandleFunc(wellKnown+"*", d.accept) },
@@ -73,7 +76,7 @@ func (d *ietf) accept(w http.ResponseWriter, r *http.Request) {
 		var conn net.Conn
 		if conn, err = hello.accept(w, r); err == nil {
 			var t *turned
-			if t, err = turn(d.g, conn, hello.inner); err == nil {
+			if t, err = turn(d.g, conn, hello.inner, d.seen); err == nil {
 				t.serve(feeds...)
 				return
 			}

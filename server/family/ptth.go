@@ -15,10 +15,13 @@ import (
 // ptth is PTTH/1.0 by Upgrade: draft-lentczner-rhttp-00 (2009), Second Life's of 2008,
 // and devices of the Yaler kind. The program's side of the connection is a server of
 // HTTP/1.1 that takes one request after the other.
-type ptth struct{ g *gateway.Gateway }
+type ptth struct {
+	g    *gateway.Gateway
+	seen *habits
+}
 
-func newPTTH(g *gateway.Gateway) gateway.Door {
-	d := &ptth{g}
+func newPTTH(g *gateway.Gateway, seen *habits) gateway.Door {
+	d := &ptth{g, seen}
 	return gateway.Door{
 		Name: "ptth", URL: g.ControlURL() + "ptth/{label}",
 		Routes:    func(r chi.Router) { r.HandleFunc("/ptth/{label}", d.accept) },
@@ -68,7 +71,7 @@ func (d *ptth) turn(w http.ResponseWriter, version string, f *feed) {
 	conn, err := switchTo(w, version)
 	if err == nil {
 		var t *turned
-		if t, err = turn(d.g, conn, http1); err == nil {
+		if t, err = turn(d.g, conn, http1, d.seen); err == nil {
 			t.serve(f)
 			return
 		}

@@ -28,7 +28,7 @@ const (
 // reversed serves a connection of TLS whose client is the program's server of HTTP. It
 // is asked what it claims first.
 func (d *ietf) reversed(c *tls.Conn, inner string) {
-	t, err := turn(d.g, c, inner)
+	t, err := turn(d.g, c, inner, d.seen)
 	if err != nil {
 		return
 	}

@@ -37,7 +37,7 @@ func (d *ietf) tunnel(w http.ResponseWriter, r *http.Request, s *claim.Session) 
 		f.Close()
 		return
 	}
-	t, err := turn(d.g, conn, h.inner)
+	t, err := turn(d.g, conn, h.inner, d.seen)
 	if err != nil {
 		f.Close()
 		return

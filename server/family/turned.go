@@ -42,6 +42,14 @@ type turned struct {
 	room   chan struct{} // closed, and made anew, when the connection may have room for a request
 	open   int           // exchanges that are handed over
 	alone  bool          // they are one after the other, as in HTTP/1.1
+
+	// seen has the habit of the program, which is set before anything is handed over.
+	seen  *habits
+	habit *habit
+	// What follows is of a connection of HTTP/1.1, and guarded by mu.
+	last    time.Time // when it answered last; the zero time means never
+	resting bool      // nothing was handed over since
+	parting bool      // the last response, or the gateway, ends it
 }
 
 // Bounds of a connection of HTTP/2, in bytes. It takes what all its streams may have on
@@ -60,8 +68,8 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interv
 const expectMost = time.Hour
 
 // turn makes conn, whose peer was told that it turns, a connection to the program's
-// server. It owns conn from then on.
-func turn(g *gateway.Gateway, conn net.Conn, protocol string) (*turned, error) {
+// server. It owns conn from then on. What seen has of the program is heeded, and added to.
+func turn(g *gateway.Gateway, conn net.Conn, protocol string, seen *habits) (*turned, error) {
 	gateway.KeepAlive(conn, keepAlive)
 	speaks := new(http.Protocols)
 	speaks.SetHTTP1(protocol == http1)
@@ -87,7 +95,7 @@ func turn(g *gateway.Gateway, conn net.Conn, protocol string) (*turned, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	t := &turned{g: g, conn: conn, client: client, room: make(chan struct{}), alone: protocol == http1}
+	t := &turned{g: g, conn: conn, client: client, seen: seen, room: make(chan struct{}), alone: protocol == http1}
 	t.ask = func(_ *claim.Session, m *claim.Message, req *http.Request) (*http.Response, error) {
 		if upgrade := m.Exchange.Request().Upgrade; quiet != nil && upgrade != "" {
 			req.Header["Connection"], req.Header["Upgrade"] = []string{"Upgrade"}, []string{upgrade}
@@ -98,11 +106,16 @@ func turn(g *gateway.Gateway, conn net.Conn, protocol string) (*turned, error) {
 		if quiet != nil {
 			quiet.asked.Store(true)
 		}
-		return client.RoundTrip(req)
+		resp, err := client.RoundTrip(req)
+		if err == nil && (resp.Close || resp.StatusCode == http.StatusSwitchingProtocols) {
+			t.part()
+		}
+		return resp, err
 	}
 	t.broken, t.stop = context.WithCancel(context.Background())
 	client.SetStateHook(func(c *http.ClientConn) {
 		if c.Err() != nil {
+			t.lost()
 			t.stop()
 		}
 		t.count(0)
@@ -113,11 +126,15 @@ func turn(g *gateway.Gateway, conn net.Conn, protocol string) (*turned, error) {
 // serve hands what the sessions are given over, until the connection ends, or nothing
 // more is to come on it. Then it closes the connection.
 func (t *turned) serve(feeds ...*feed) {
+	if len(feeds) > 0 {
+		t.habit = t.seen.of(feeds[0].session.Claim().Label(), t.conn.RemoteAddr())
+	}
 	var takers sync.WaitGroup
 	for _, f := range feeds {
 		takers.Go(func() { t.take(f) })
 	}
 	takers.Wait()
+	t.part()
 	_ = t.client.Close()
 	_ = t.conn.Close()
 	t.stop()
@@ -166,6 +183,9 @@ func (f *feed) next(ctx context.Context) (m *claim.Message, err error) {
 func (t *turned) take(f *feed) {
 	var exchanges sync.WaitGroup
 	for t.hasRoom(f) {
+		if t.habit.closesAtOnce() && !t.settles(f) {
+			break
+		}
 		m, err := f.next(t.broken)
 		if m == nil || err != nil {
 			break
@@ -176,12 +196,19 @@ func (t *turned) take(f *feed) {
 			}
 			continue
 		}
+		if trusted := t.trusts(f, m); trusted != use {
+			f.session.Untake(m.Exchange.ID())
+			if trusted == giveUp || !t.settles(f) {
+				break
+			}
+			continue
+		}
 		// There may be no room: another session was quicker, or the program drains.
 		if t.client.Reserve() != nil {
 			f.session.Untake(m.Exchange.ID())
 			continue
 		}
-		t.count(1)
+		t.begin()
 		exchanges.Go(func() {
 			defer t.count(-1)
 			t.hand(f, m)
@@ -232,6 +259,7 @@ func (t *turned) hand(f *feed, m *claim.Message) {
 		return t.ask(f.session, m, req)
 	})
 	if err == nil {
+		t.rested()
 		if t.answered != nil {
 			t.answered(id)
 		}
@@ -252,6 +280,7 @@ func (t *turned) hand(f *feed, m *claim.Message) {
 	case errors.As(err, &reset):
 		_, _ = f.session.Abort(id)
 	default: // the connection is lost, or holds nobody knows what
+		t.lostAgain(err)
 		t.stop()
 		if f.own && errors.Is(err, gateway.ErrGarbled) {
 			_, _ = f.session.Abort(id) // else the session's program answers yet

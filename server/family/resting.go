@@ -1,0 +1,93 @@
+package family
+
+import (
+	"errors"
+	"time"
+
+	"reversehttp/server/claim"
+	"reversehttp/server/gateway"
+)
+
+// trusts returns what may be done with the connection for a message. Only what may not be
+// repeated needs one that is open for certain.
+func (t *turned) trusts(f *feed, m *claim.Message) trust {
+	t.mu.Lock()
+	last := t.last
+	t.mu.Unlock()
+	if !t.alone || last.IsZero() || f.session.MayRepeat(m.Exchange.ID()) {
+		return use
+	}
+	return t.habit.trusts(time.Since(last))
+}
+
+// settles waits until the connection has been open for settle since its last answer, and
+// reports whether it is then.
+func (t *turned) settles(f *feed) bool {
+	t.mu.Lock()
+	last := t.last
+	t.mu.Unlock()
+	if !t.alone || last.IsZero() {
+		return true
+	}
+	settled := make(chan struct{})
+	timer := time.AfterFunc(time.Until(last.Add(settle)), func() { close(settled) })
+	defer timer.Stop()
+	if !f.Rest(t.broken, settled) {
+		return false
+	}
+	t.habit.kept()
+	return true
+}
+
+// begin notes that an exchange is handed over.
+func (t *turned) begin() {
+	t.mu.Lock()
+	t.resting = false
+	t.mu.Unlock()
+	t.count(1)
+}
+
+// rested notes that the connection has answered.
+func (t *turned) rested() {
+	if !t.alone {
+		return
+	}
+	t.mu.Lock()
+	again := !t.last.IsZero()
+	t.last, t.resting = time.Now(), true
+	parting := t.parting
+	t.mu.Unlock()
+	switch {
+	case parting:
+	case t.client.Err() != nil: // it may have been closed before
+		t.habit.closed(0)
+	case again:
+		t.habit.kept()
+	}
+}
+
+// part notes that the connection ends for a reason that its program, or the gateway, told.
+func (t *turned) part() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.parting = true
+}
+
+// lost notes that the connection takes no more requests.
+func (t *turned) lost() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.resting && !t.parting {
+		t.habit.closed(time.Since(t.last))
+	}
+}
+
+// lostAgain notes that a connection which had answered before was lost with a request, of
+// whose response nothing came.
+func (t *turned) lostAgain(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.alone && !t.last.IsZero() && !errors.Is(err, gateway.ErrGarbled) {
+		t.habit.closed(0)
+	}
+}
