@@ -34,6 +34,7 @@ func newComet(g *gateway.Gateway) gateway.Door {
 
 // turn answers POST /comet/{label}.
 func (d *comet) turn(w http.ResponseWriter, r *http.Request) {
+	begun := time.Now()
 	c, err := d.claim(r)
 	if err == nil {
 		err = d.take(w, r, c)
@@ -45,6 +46,8 @@ func (d *comet) turn(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.Is(err, context.Canceled):
 		panic(http.ErrAbortHandler) // nobody is there to be answered
+	case errors.Is(err, claim.ErrDraining):
+		holdBack(r, begun) // and there is no event
 	case err != nil:
 		d.g.Refuse(w, r, err)
 		return

@@ -2,6 +2,7 @@ package family
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"reversehttp/schema"
+	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
 )
 
@@ -48,22 +50,26 @@ func (d *ptth) accept(w http.ResponseWriter, r *http.Request) {
 		d.g.Refuse(w, r, gateway.Problem(schema.CodeUpgradeNeeded, "Ask for PTTH/1.0 here, with the fields Connection: Upgrade and Upgrade: PTTH/1.0."))
 		return
 	}
-	if f := d.enter(w, r, chi.URLParam(r, "label")); f != nil {
+	begun := time.Now()
+	f, err := d.enter(r, chi.URLParam(r, "label"))
+	switch {
+	case errors.Is(err, claim.ErrDraining):
+		holdBack(r, begun)
+		panic(http.ErrAbortHandler) // a connection that ends, as it may at any time
+	case err != nil:
+		d.g.Refuse(w, r, err)
+	default:
 		d.turn(w, version, f)
 	}
 }
 
-// enter opens a session for r and a feed, or refuses it.
-func (d *ptth) enter(w http.ResponseWriter, r *http.Request, label string) *feed {
+// enter opens a session for r and a feed.
+func (d *ptth) enter(r *http.Request, label string) (*feed, error) {
 	s, err := d.g.Enter(r, label)
-	if err == nil {
-		var f *feed
-		if f, err = ownFeed(s, "ptth"); err == nil {
-			return f
-		}
+	if err != nil {
+		return nil, err
 	}
-	d.g.Refuse(w, r, err)
-	return nil
+	return ownFeed(s, "ptth")
 }
 
 // turn turns the connection of r, and serves f on it.
@@ -90,8 +96,15 @@ func (d *ptth) device(w http.ResponseWriter, r *http.Request) bool {
 	if r.Method != http.MethodPost || version == "" || !deeper || strings.Contains(label, "/") {
 		return false
 	}
-	f := d.enter(w, r, label)
-	if f == nil {
+	begun := time.Now()
+	f, err := d.enter(r, label)
+	switch {
+	case errors.Is(err, claim.ErrDraining):
+		holdBack(r, begun)
+		w.WriteHeader(http.StatusNoContent)
+		return true
+	case err != nil:
+		d.g.Refuse(w, r, err)
 		return true
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), devicePark)
@@ -103,7 +116,7 @@ func (d *ptth) device(w http.ResponseWriter, r *http.Request) bool {
 		f.first = m
 		d.turn(w, version, f)
 		return true
-	case late:
+	case late, errors.Is(err, claim.ErrDraining):
 		w.WriteHeader(http.StatusNoContent)
 	case r.Context().Err() != nil: // nobody is there to be answered
 	case err != nil:

@@ -100,7 +100,8 @@ func (d *reverseHTTP) poll(w http.ResponseWriter, r *http.Request) {
 		d.g.Refuse(w, r, err)
 		return
 	}
-	until := time.Now().Add(d.g.Registry().Times().Wait)
+	begun := time.Now()
+	until := begun.Add(d.g.Registry().Times().Wait)
 	s, batch, m, err := d.next(r, at, until)
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
@@ -112,14 +113,13 @@ func (d *reverseHTTP) poll(w http.ResponseWriter, r *http.Request) {
 			d.g.Refuse(w, r, claim.ErrLabelTaken)
 			return
 		}
-		hold := time.NewTimer(steal)
-		defer hold.Stop()
-		select {
-		case <-hold.C:
-		case <-r.Context().Done():
+		if !pause(r.Context(), steal) {
 			panic(http.ErrAbortHandler)
 		}
 		d.nothing(w, d.freshURL(at.label, at.token))
+	case errors.Is(err, claim.ErrDraining):
+		holdBack(r, begun)
+		d.nothing(w, d.requestURL(at.label, at.token, at.session, at.cursor))
 	case err != nil:
 		d.g.Refuse(w, r, err)
 	case batch == nil:

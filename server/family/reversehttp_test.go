@@ -842,17 +842,6 @@ func TestPagesMayUseItAcrossOrigins(t *testing.T) {
 	})
 }
 
-func TestDrainingTellsAPollToComeBack(t *testing.T) {
-	inBubble(t, gateway.Options{}, func(b *bubble) {
-		first := b.register("name=demo&token=t0")
-		poll := b.begin(get(first))
-		b.g.Registry().Drain()
-		if got := poll.wait(); got.StatusCode != 503 || got.code() != "draining" || got.Header.Get("Retry-After") == "" {
-			t.Errorf("poll = %d %s, want 503", got.StatusCode, got.body)
-		}
-	})
-}
-
 func TestSessionsOfALabelAreBounded(t *testing.T) {
 	inBubble(t, gateway.Options{Limits: claim.Limits{Sessions: 3}}, func(b *bubble) {
 		for range 3 {
