@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +35,7 @@ type options struct {
 
 	Family      []string `default:"all" placeholder:"NAME,…" help:"Older and sibling protocols to speak: all, none, or some of reversehttp, comet2008, ptth, ietfPtth."`
 	SharedToken bool     `help:"Let programs of ReverseHttp (2008 to 2012) claim with the token \"-\", the default of their libraries, which anyone can share."`
+	Devices     []string `name:"family-device" placeholder:"LABEL=TOKEN,…" help:"Let devices without a token serve a label by the doors ptth and comet2008: the token stands in their path in place of the label."`
 
 	ClaimKeys       []string `placeholder:"KEY,…" help:"Let only holders of one of these keys claim."`
 	Reserved        []string `placeholder:"LABEL,…" help:"Labels that nobody may claim, in place of the default ones (www, api, admin, …)."`
@@ -145,7 +148,14 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 	if err != nil {
 		return g, o.wrong(fmt.Errorf("--family=%s: %w", strings.Join(o.Family, ","), err))
 	}
-	g.Doors = family.Doors(family.Options{Names: doors, SharedToken: o.SharedToken})
+	devices, err := family.ParseDevices(o.Devices)
+	if err == nil && len(devices) > 0 && !slices.Contains(doors, "ptth") && !slices.Contains(doors, "comet2008") {
+		err = errors.New("devices come by the doors ptth and comet2008, and --family opens neither")
+	}
+	if err != nil {
+		return g, o.wrong(fmt.Errorf("--family-device: %w", err))
+	}
+	g.Doors = family.Doors(family.Options{Names: doors, SharedToken: o.SharedToken, Devices: devices})
 	if g.PublicURL == "" && !g.Loopback {
 		return g, o.wrong(fmt.Errorf("--listen=%s: others can reach this address, and need public URLs with a name of yours: give --public-url '%s://{label}.example.com:%d/', with DNS for *.example.com, or '%[2]s://example.com:%[3]d/at/{label}/' with one name", o.Listen, o.scheme(), at.Port))
 	}

@@ -93,6 +93,32 @@ func TestBadOptionsSayWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestDevicesAreALabelAndItsToken(t *testing.T) {
+	at := &net.TCPAddr{Port: 1}
+	for value, says := range map[string]string{
+		"demo": "give LABEL=TOKEN", "Demo=k1": `"Demo" can be no label`, "=k1": `"" can be no label`, "demo=": "the token of demo is a part of a path",
+		"demo=a/b": "the token of demo is a part of a path", "demo=a b": "the token of demo is a part of a path", "demo=..": "the token of demo is a part of a path",
+		"demo=demo": "which everybody knows", "demo=k1,demo=k2": "demo is listed twice", "demo=k1,other=k1": "the token of other is that of another label",
+	} {
+		o, err := parse([]string{"--family-device=" + value})
+		if err == nil {
+			_, err = o.gateway(at, slog.New(slog.DiscardHandler))
+		}
+		if err == nil || !strings.Contains(err.Error(), "--family-device: ") || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "k1") {
+			t.Errorf("%s: %v, want an error that says %q and no token", value, err, says)
+		}
+	}
+	for args, says := range map[string]string{"--family-device=demo=k1 --family=ietfPtth": "--family opens neither", "--family-device=demo=k1 --family-device=b=k2 --family=ptth": ""} {
+		o, err := parse(strings.Fields(args))
+		if err == nil {
+			_, err = o.gateway(at, slog.New(slog.DiscardHandler))
+		}
+		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
+			t.Errorf("%s: %v, want %q", args, err, says)
+		}
+	}
+}
+
 func TestProxiesAreAddressesOrPrefixes(t *testing.T) {
 	at := &net.TCPAddr{IP: net.IPv6unspecified, Port: 80}
 	o, err := parse([]string{"--trusted-proxies=10.0.0.0/8,192.0.2.1,fd00::/8,::1", "--public-url=http://{label}.example.com/"})

@@ -21,12 +21,15 @@ import (
 // A program says nothing of which poll it is. So each open poll has a session, and one
 // whose poll was answered is taken by the next poll that comes, whoever sends it: an
 // event is known by its id, in whichever session it is.
-type comet struct{ g *gateway.Gateway }
+type comet struct {
+	g  *gateway.Gateway
+	by *entrance
+}
 
 const cometName = "comet2008"
 
-func newComet(g *gateway.Gateway) gateway.Door {
-	d := &comet{g}
+func newComet(by *entrance) gateway.Door {
+	d, g := &comet{by.g, by}, by.g
 	return gateway.Door{Name: cometName, URL: g.ControlURL() + "comet/{label}", Routes: func(r chi.Router) {
 		r.Post("/comet/{label}", d.turn)
 	}}
@@ -65,8 +68,7 @@ func (d *comet) turn(w http.ResponseWriter, r *http.Request) {
 // claim gives the claim of r, whose token that shows. Where nobody has it, it is
 // claimed.
 func (d *comet) claim(r *http.Request) (*claim.Claim, error) {
-	label := chi.URLParam(r, "label")
-	token, _ := gateway.SecretOf(r)
+	label, token, _ := d.by.who(r, chi.URLParam(r, "label"))
 	if c := d.g.Registry().Lookup(label); c != nil && c.Owns(token) {
 		return c, nil
 	}
@@ -79,7 +81,7 @@ func (d *comet) claim(r *http.Request) (*claim.Claim, error) {
 
 // open opens a session for one more poll.
 func (d *comet) open(r *http.Request) (*claim.Session, error) {
-	s, err := d.g.Enter(r, chi.URLParam(r, "label"))
+	s, err := d.by.enter(r, chi.URLParam(r, "label"))
 	if err == nil {
 		s.Plain(cometName)
 	}
@@ -123,7 +125,7 @@ func (d *comet) next(r *http.Request, c *claim.Claim) (*event, error) {
 	races := 0
 	for first := true; first || time.Now().Before(until); first = false {
 		s := c.Idle(cometName)
-		if token, _ := gateway.SecretOf(r); s == nil || !c.Owns(token) {
+		if _, token, _ := d.by.who(r, chi.URLParam(r, "label")); s == nil || !c.Owns(token) {
 			var err error
 			if s, err = d.open(r); err != nil {
 				return nil, err

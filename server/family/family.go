@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"reversehttp/server/gateway"
 )
@@ -39,13 +40,16 @@ type Options struct {
 	// SharedToken lets programs of ReverseHttp (2008 to 2012) claim with the token "-",
 	// which their libraries had as default: whoever knows of it shares the claim.
 	SharedToken bool
+	// Devices are programs that can show no token, and are let in by a key in their path.
+	Devices []Device
 }
 
 // Doors gives what [gateway.Options.Doors] wants.
 func Doors(o Options) func(*gateway.Gateway) []gateway.Door {
 	return func(g *gateway.Gateway) (doors []gateway.Door) {
 		seen := &habits{}
-		for _, d := range []gateway.Door{newReverseHTTP(g, o), newComet(g), newPTTH(g, seen), newIETF(g, seen)} {
+		by := &entrance{g: g, listed: o.Devices, hint: new(sync.Once)}
+		for _, d := range []gateway.Door{newReverseHTTP(g, o), newComet(by), newPTTH(by, seen), newIETF(g, seen)} {
 			if o.Names == nil || slices.Contains(o.Names, d.Name) {
 				doors = append(doors, d)
 			}

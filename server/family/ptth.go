@@ -19,11 +19,12 @@ import (
 // HTTP/1.1 that takes one request after the other.
 type ptth struct {
 	g    *gateway.Gateway
+	by   *entrance
 	seen *habits
 }
 
-func newPTTH(g *gateway.Gateway, seen *habits) gateway.Door {
-	d := &ptth{g, seen}
+func newPTTH(by *entrance, seen *habits) gateway.Door {
+	d, g := &ptth{by.g, by, seen}, by.g
 	return gateway.Door{
 		Name: "ptth", URL: g.ControlURL() + "ptth/{label}",
 		Routes:    func(r chi.Router) { r.HandleFunc("/ptth/{label}", d.accept) },
@@ -65,7 +66,7 @@ func (d *ptth) accept(w http.ResponseWriter, r *http.Request) {
 
 // enter opens a session for r and a feed.
 func (d *ptth) enter(r *http.Request, label string) (*feed, error) {
-	s, err := d.g.Enter(r, label)
+	s, err := d.by.enter(r, label)
 	if err != nil {
 		return nil, err
 	}

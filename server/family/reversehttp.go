@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -31,12 +32,13 @@ import (
 type reverseHTTP struct {
 	g           *gateway.Gateway
 	sharedToken bool
+	hint        sync.Once
 }
 
 const reverseHTTPName = "reversehttp"
 
 func newReverseHTTP(g *gateway.Gateway, o Options) gateway.Door {
-	d := &reverseHTTP{g, o.SharedToken}
+	d := &reverseHTTP{g: g, sharedToken: o.SharedToken}
 	return gateway.Door{Name: reverseHTTPName, URL: d.accessPoint(), Routes: func(r chi.Router) {
 		look := func(path string, h http.HandlerFunc) {
 			r.Get(path, h)
@@ -83,6 +85,10 @@ func (d *reverseHTTP) placeOf(r *http.Request) (place, error) {
 // mayUse refuses the token that anyone could share.
 func (d *reverseHTTP) mayUse(token string) error {
 	if token == "-" && !d.sharedToken {
+		d.hint.Do(func() {
+			d.g.Log().Warn(`a program with the token "-" was refused`,
+				"do", `give it a token of its own; or, where it is a stock program of 2008 that has no other, start the gateway with --shared-token: whoever shows "-" then shares its names`)
+		})
 		return gateway.Problem(schema.CodeBadToken, `The token "-" is nobody's own: whoever knows the name could take the claim. Choose another token, or leave it out to be given one.`)
 	}
 	return nil

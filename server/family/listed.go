@@ -1,0 +1,91 @@
+package family
+
+import (
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+	"reversehttp/server/gateway"
+)
+
+// Device is a program that can show no token: it serves a label by a key in its path,
+// which is the label's token. It comes to the URL of the doors ptth and comet2008, and as a
+// device that parks, with the key in the place of the label. An address would bind it worse:
+// it changes, and many share one.
+type Device struct{ Label, Token string }
+
+// ParseDevices reads devices as LABEL=TOKEN. Its error says what to do, and no token.
+func ParseDevices(listed []string) (all []Device, err error) {
+	labels, tokens := map[string]bool{}, map[string]bool{}
+	for _, one := range listed {
+		label, token, ok := strings.Cut(one, "=")
+		switch {
+		case !ok:
+			return nil, errors.New("give LABEL=TOKEN, such as demo=" + exampleKey)
+		case !claim.ValidLabel(label):
+			return nil, fmt.Errorf("%q can be no label: lower case letters, digits and hyphens, 1 to 63", label)
+		case !validKey(token):
+			return nil, fmt.Errorf("the token of %s is a part of a path: letters, digits and any of -._~, 1 to 256, such as %s", label, exampleKey)
+		case token == label:
+			return nil, fmt.Errorf("the token of %s is the label, which everybody knows: choose one that nobody guesses, such as %s", label, exampleKey)
+		case labels[label]:
+			return nil, fmt.Errorf("%s is listed twice: a label has one token", label)
+		case tokens[token]:
+			return nil, fmt.Errorf("the token of %s is that of another label: a device is known by it", label)
+		}
+		labels[label], tokens[token] = true, true
+		all = append(all, Device{label, token})
+	}
+	return all, nil
+}
+
+// exampleKey is a key as openssl rand -hex 16 gives one.
+const exampleKey = "9f86d081884c7d659a2feaa0c55ad015"
+
+// validKey reports whether a token can be a segment of a path as it is.
+func validKey(token string) bool {
+	return claim.ValidToken(token) && !strings.ContainsAny(token, "+/=") && token != "." && token != ".."
+}
+
+// entrance lets programs in that show a token, or are listed.
+type entrance struct {
+	g      *gateway.Gateway
+	listed []Device
+	hint   *sync.Once
+}
+
+// who returns which label r is for, and what owns it. name is where its path has the label,
+// or the key of a device.
+func (e *entrance) who(r *http.Request, name string) (label, token string, listed bool) {
+	token, shown := gateway.SecretOf(r)
+	if shown {
+		return name, token, false
+	}
+	for _, d := range e.listed {
+		if subtle.ConstantTimeCompare([]byte(d.Token), []byte(name)) == 1 {
+			return d.Label, d.Token, true
+		}
+	}
+	return name, "", false
+}
+
+// enter opens a session for the program that sends r.
+func (e *entrance) enter(r *http.Request, name string) (*claim.Session, error) {
+	label, token, listed := e.who(r, name)
+	if listed {
+		return e.g.EnterListed(r, label, token)
+	}
+	if token == "" && claim.ValidLabel(label) {
+		e.hint.Do(func() {
+			e.g.Log().Warn("a program that shows no token was refused", "label", label,
+				"do", "have it send Authorization: Bearer TOKEN; or, where it cannot, start the gateway with --family-device "+label+"=TOKEN and give the program TOKEN in its path in place of the label")
+		})
+		return nil, gateway.Problem(schema.CodeTokenNeeded, "")
+	}
+	return e.g.Enter(r, label)
+}
