@@ -139,7 +139,7 @@ for (const [name, command] of Object.entries(clients)) {
     })
 
     test('says what is no URL of a gateway, and which gateway is away', () => {
-      const said = (other) => spawnSync(...command(other, label)).stderr.toString()
+      const said = (other) => spawnSync(...command(other, label, 'fail')).stderr.toString()
       const plain = `localhost:${gateway.port}`
       assert.match(said(plain), new RegExp(`${plain}: give the gateway as http://`))
       // Nobody listens on port 1.

@@ -1,4 +1,4 @@
-"""What clients.test.js visits: served.py FOLDER GATEWAY LABEL"""
+"""What clients.test.js visits: served.py FOLDER GATEWAY LABEL [fail]"""
 import functools
 import hashlib
 import signal
@@ -6,7 +6,7 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler
 
-folder, gateway, label = sys.argv[1:]
+folder, gateway, label, *away = sys.argv[1:]
 sys.path.insert(0, folder)
 import reversehttp  # noqa: E402
 
@@ -55,6 +55,10 @@ class Handler(BaseHTTPRequestHandler):
         while piece := self.rfile.read(10_000):
             self.wfile.write(piece)
 
+    def large(self):
+        self.begin()
+        self.wfile.write("é".encode() * 6_500_000)
+
     def live(self):
         self.begin()
         self.wfile.write(b"got " + self.rfile.readline())
@@ -65,9 +69,9 @@ class Handler(BaseHTTPRequestHandler):
         self.begin()
         self.wfile.write(b"first")
         assert go.wait(30)
+        go.clear()
         self.wfile.write(b"second")
         self.wfile.flush()
-        go.clear()
         assert go.wait(30)
         self.wfile.write(b"last")
 
@@ -138,4 +142,5 @@ def stop(*_):
 
 
 signal.signal(signal.SIGTERM, stop)
-reversehttp.serve(functools.partial(Handler, "hello"), gateway, label=label)
+reversehttp.serve(functools.partial(Handler, "hello"), gateway, label=label,
+                  wait=not away)

@@ -21,6 +21,10 @@ so on. Each request has a thread of its own. What differs from http.server:
 * send_response_only(103) with fields is sent as Early Hints. WebSockets are
   not for this client; handle() and parse_request() are not called.
 
+A gateway that is away at the start is waited for, which is said once on
+standard error; wait=False makes that an error. HTTP_PROXY, HTTPS_PROXY and
+NO_PROXY count as they do for urllib.
+
 Delivery is at most once: a request that a handler may have begun is begun by
 no other. The label is taken back with its token after the connection, or the
 gateway, was gone.
@@ -40,8 +44,9 @@ import sys
 import threading
 import time
 import traceback
+import urllib.request
 from http.server import BaseHTTPRequestHandler
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 __all__ = ["GatewayError", "Server", "serve"]
 
@@ -50,6 +55,11 @@ __all__ = ["GatewayError", "Server", "serve"]
 # gateway ends sooner.
 _CALL = 30
 _HELD = 600
+# How long a part of an answer is tried to be sent again.
+_PART = 60
+# Below so many bytes a part is not cut again where it was too large for
+# something on the way.
+_LEAST_PART = 1024
 # What is written waits so long, and up to so much of it, for more.
 _WHOLE_SECONDS = 0.02
 _WHOLE_BYTES = 65536
@@ -93,15 +103,15 @@ def serve(handler, gateway="http://localhost:8080", *, ready=None, **options):
     ready is called with the public URL; without it the URL is printed. The
     other options are those of Server.
     """
-    with Server(handler, gateway, **options) as server:
-        if ready:
-            ready(server.url)
-        else:
-            print(server.url, flush=True)
-        try:
+    try:
+        with Server(handler, gateway, **options) as server:
+            if ready:
+                ready(server.url)
+            else:
+                print(server.url, flush=True)
             server.serve_forever()
-        except KeyboardInterrupt:
-            pass
+    except KeyboardInterrupt:
+        pass
 
 
 class Server:
@@ -112,14 +122,15 @@ class Server:
     key: for a gateway that lends labels to holders of a key only.
     lease: how long the label is kept while nobody polls, in seconds.
     drain: how long server_close() waits for what runs, in seconds.
+    wait: whether the constructor waits for a gateway that does not answer.
 
-    The constructor claims the label, and raises GatewayError or another
-    OSError where it cannot, ValueError for what is no URL. A token that is
-    kept has the label back.
+    The constructor claims the label, and raises GatewayError where it may
+    not, ValueError for what is no URL, and without wait another OSError where
+    no gateway answers. A token that is kept has the label back.
     """
 
     def __init__(self, handler, gateway="http://localhost:8080", *, label=None,
-                 token=None, key=None, lease=None, drain=5.0):
+                 token=None, key=None, lease=None, drain=5.0, wait=True):
         self._handler = _adapted(handler)
         self._drain = drain
         self._key = key
@@ -137,8 +148,9 @@ class Server:
         self._stopping = self._closed = False
         self._stopped = threading.Event()
         self._stopped.set()
-        self._claims = self._find(gateway)
-        self._claim()
+        # The most content of a part, which something on the way may lower.
+        self._part_bytes = _WHOLE_BYTES
+        self._begin(gateway, wait)
         threading.Thread(target=self._send_late, daemon=True).start()
 
     def __enter__(self):
@@ -260,6 +272,26 @@ class Server:
         with self._changed:
             self._changed.wait_for(lambda: self._stopping, seconds)
 
+    def _begin(self, gateway, wait):
+        """Claims the label, once there is a gateway."""
+        backoff = _Backoff(5)
+        said = False
+        while True:
+            try:
+                self._claims = self._find(gateway)
+                self._claim()
+                return
+            except ValueError:
+                raise
+            except _FAILURES as e:
+                if not wait or isinstance(e, GatewayError) and e.status < 500:
+                    raise
+                if not said:
+                    print(f"reversehttp: {e}; waiting for it",
+                          file=sys.stderr, flush=True)
+                said = True
+            time.sleep(backoff.next())
+
     def _find(self, gateway):
         """Asks a gateway where labels are claimed."""
         parts = urlsplit(gateway)
@@ -269,8 +301,11 @@ class Server:
         try:
             known = urljoin(gateway, "/.well-known/reversehttp")
             return self._call("GET", known)["claims"]
-        except GatewayError:
-            raise
+        except GatewayError as e:
+            if e._final or e.status < 500:
+                raise
+            raise ConnectionError(
+                f"{gateway}: no gateway answers there ({e})") from None
         except _FAILURES as e:
             raise ConnectionError(
                 f"{gateway}: no gateway answers there ({e!r}): "
@@ -280,6 +315,9 @@ class Server:
         wish = {k: v for k, v in self._wish.items() if v is not None}
         claim = self._call("POST", self._claims, wish, bearer=self._key or "")
         with self._changed:
+            if not self._session:
+                self._part_bytes = claim["limits"].get(
+                    "partBytes", self._part_bytes)
             self._session = _Session(claim)
             self._wish.update(label=claim["label"], token=claim["token"])
             self._changed.notify_all()
@@ -353,7 +391,10 @@ class Server:
     def _post(self, message, exchange):
         """Posts one message; gives its result, None when it is too late."""
         backoff = _Backoff()
-        while time.monotonic() < exchange.deadline and not self._closed:
+        deadline = exchange.deadline
+        if message["type"] == "part":
+            deadline = time.monotonic() + _PART
+        while time.monotonic() < deadline and not self._closed:
             session = self._session
             asked = 0
             try:
@@ -372,6 +413,8 @@ class Server:
                 asked = e.retry_after
                 if e._over and e.code != "draining":
                     self._lose(session)
+                elif e.status == 413:
+                    return {"status": "too large", "detail": str(e)}
                 elif e._final:
                     return {"status": "invalid", "detail": str(e)}
             except _FAILURES:
@@ -380,7 +423,7 @@ class Server:
                 self._changed.wait_for(
                     lambda: self._session is not session or self._closed,
                     min(backoff.next(asked),
-                        max(0, exchange.deadline - time.monotonic())))
+                        max(0, deadline - time.monotonic())))
         return None
 
     def _call(self, method, url, message=None, *, fields=(), bearer=None,
@@ -394,7 +437,7 @@ class Server:
             headers["Authorization"] = "Bearer " + bearer
         if message is not None:
             headers["Content-Type"] = "application/json"
-            content = json.dumps(message).encode()
+            content = json.dumps(message, ensure_ascii=False).encode()
         while True:
             connection, used = self._connect(url)
             try:
@@ -404,7 +447,8 @@ class Server:
                 connection.sock.settimeout(wait + _CALL)
                 if poll:
                     self._watch(connection.sock)
-                connection.request(method, _target(url), content, headers)
+                connection.request(method, connection.target(url), content,
+                                   {**connection.fields, **headers})
                 response = connection.getresponse()
                 answer = response.read()
                 break
@@ -438,8 +482,7 @@ class Server:
             connection = self._idle.pop()
         except IndexError:
             return _connection(parts), False
-        if (connection.host, connection.port) == (
-                parts.hostname, parts.port or _default_port(parts)):
+        if connection.origin == parts[:2]:
             return connection, True
         connection.close()
         return _connection(parts), False
@@ -503,7 +546,7 @@ class _Exchange:
                   file=sys.stderr)
         return status
 
-    def open(self, method, url, fields):
+    def open(self, method, url):
         """Begins a request that the end of the exchange ends."""
         connection = _connection(urlsplit(url))
         connection.timeout = _HELD
@@ -513,9 +556,10 @@ class _Exchange:
             # The connection forgets its socket where the answer ends it.
             self.streams.append(connection.sock)
         token = self.server._session.claim["token"]
-        connection.putrequest(method, _target(url), skip_accept_encoding=True)
+        connection.putrequest(method, connection.target(url),
+                              skip_accept_encoding=True)
         connection.putheader("Authorization", "Bearer " + token)
-        for name, value in fields:
+        for name, value in connection.fields.items():
             connection.putheader(name, value)
         connection.endheaders()
         return connection
@@ -551,7 +595,7 @@ class _Content(io.RawIOBase):
     def readinto(self, buffer):
         try:
             if self._source is None:
-                connection = self._exchange.open("GET", self._url, ())
+                connection = self._exchange.open("GET", self._url)
                 self._source = connection.getresponse()
                 if self._source.status != 200:
                     answer = self._source.read()
@@ -575,7 +619,8 @@ class _Content(io.RawIOBase):
 class _Answer(io.RawIOBase):
     """What a handler writes: heads and content of HTTP/1.
 
-    It is sent as one message where it ends soon, and as a stream otherwise.
+    It is sent as one message where it ends soon, and in parts otherwise, each
+    of which a proxy on the way lets through at once.
     """
 
     def __init__(self, exchange):
@@ -586,7 +631,7 @@ class _Answer(io.RawIOBase):
         self._chunks = None
         self._content = bytearray()
         self._silent = self._skipped = False
-        self._stream = None
+        self._sent = 0  # Messages.
         self._over = False
 
     def writable(self):
@@ -608,7 +653,9 @@ class _Answer(io.RawIOBase):
                 if len(self._content) > _WHOLE_BYTES:
                     self._content.clear()
                     self._skipped = True
-            elif self._stream or len(self._content) > _WHOLE_BYTES:
+            elif len(self._content) > (
+                    self._exchange.server._part_bytes if self._sent
+                    else _WHOLE_BYTES):
                 self._send()
             else:
                 self._wait()
@@ -620,13 +667,15 @@ class _Answer(io.RawIOBase):
         with self._lock:
             if self._message and not self._silent:
                 self._check()
-                self._send()
+                if self._content or not self._sent:
+                    self._send()
 
     def begin(self):
         """Sends what there is: the handler takes its time."""
         with self._lock:
             try:
-                if not self._over and not self._exchange.cancelled:
+                if (not self._over and not self._exchange.cancelled
+                        and (self._content or not self._sent)):
                     self._send()
             except _FAILURES:
                 self._over = True
@@ -639,30 +688,28 @@ class _Answer(io.RawIOBase):
                 return
             if self._message is None or self._chunks and not self._chunks.done:
                 raise ValueError("the handler gave no whole answer")
-            if self._stream:
-                self._send()
-                self._stream.send(b"0\r\n\r\n")
-                response = self._stream.getresponse()
-                result = _json(response, response.read())
-                self._over = True
-                if result["status"] == "invalid":
-                    raise ValueError(result.get("detail"))
-                return
-            self._over = True
             if self._skipped:
                 self._content.clear()
-            message = _with_content(self._message, bytes(self._content))
-            if self._exchange.post(message) == "invalid":
-                self._exchange.post(self._failure())
+            try:
+                self._send(last=True)
+            except BrokenPipeError:
+                pass  # Nobody wants it, or post() has said why.
+            finally:
+                self._over = True
 
     def fail(self):
         """The handler failed."""
         with self._lock:
             self._forget()
-            if not self._stream and not self._over:
-                self._exchange.post(self._failure())
+            if not self._over and not self._exchange.cancelled:
+                self._exchange.post(self._abort() if self._sent
+                                    else self._failure())
             self._over = True
-            # A stream without its end cuts the answer short.
+
+    def _abort(self):
+        """Cuts the answer short."""
+        return {"type": "abort", "id": self._exchange.id,
+                "reason": "the handler failed"}
 
     def _failure(self):
         message = {"type": "response", "id": self._exchange.id, "status": 500,
@@ -714,35 +761,43 @@ class _Answer(io.RawIOBase):
             if [f[1].lower() for f in coded] == ["chunked"]:
                 fields.remove(coded[0])
                 self._chunks = _Chunks()
-            self._silent = self._exchange.envelope["method"] == "HEAD"
+            self._silent = (self._exchange.envelope["method"] == "HEAD"
+                            or status in (204, 205, 304))
             self._message = {**message, "type": "response", "headers": fields}
         return data
 
-    def _send(self):
-        """Sends what there is as part of a stream, which begins with it."""
-        try:
-            if self._stream is None:
-                self._begin()
-            elif self._content:
-                size = b"%x\r\n" % len(self._content)
-                self._stream.send(size + self._content + b"\r\n")
-                self._content.clear()
-        except OSError as e:
-            self._over = True
-            raise BrokenPipeError("the answer is not taken") from e
+    def _send(self, last=False):
+        """Sends what there is, in parts of a size that gets through."""
+        server = self._exchange.server
+        while True:
+            size = server._part_bytes
+            piece = bytes(self._content[:size])
+            more = not last or len(self._content) > size
+            message = self._message
+            if self._sent:
+                message = {"type": "part", "id": self._exchange.id,
+                           "seq": self._sent}
+            if more:
+                message = {**message, "more": True}
+            status = self._exchange.post(_with_content(message, piece))
+            if status == "too large" and len(piece) > _LEAST_PART:
+                # For a proxy on the way, or for the gateway.
+                server._part_bytes = min(server._part_bytes, len(piece) // 2)
+                continue
+            if status not in ("accepted", "duplicate"):
+                self._refused(status)
+                return
+            del self._content[:len(piece)]
+            self._sent += 1
+            if not more or not last and not self._content:
+                return
 
-    def _begin(self):
-        message = _with_content(self._message, bytes(self._content))
-        self._content.clear()
-        status = self._exchange.post({**message, "more": True})
-        if status == "invalid":
-            self._exchange.post(self._failure())
-        if status not in ("accepted", "duplicate"):
-            raise BrokenPipeError(f"the answer is {status or 'late'}")
-        self._stream = self._exchange.open(
-            "POST", self._exchange.envelope["responseUrl"],
-            [("Content-Type", "application/octet-stream"),
-             ("Transfer-Encoding", "chunked")])
+    def _refused(self, status):
+        self._over = True
+        if status in ("invalid", "too large"):
+            self._exchange.post(self._abort() if self._sent
+                                else self._failure())
+        raise BrokenPipeError(f"the answer is {status or 'late'}")
 
 
 class _Chunks:
@@ -790,6 +845,15 @@ class _Adapter(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def handle(self):
+        self.receive()
+        method = getattr(self, "do_" + self.command, None)
+        if method:
+            method()
+        else:
+            self.send_error(501, f"Unsupported method ({self.command!r})")
+
+    def receive(self):
+        """Takes the request."""
         self.envelope = envelope = self.request.envelope
         self.command = envelope["method"]
         self.path = _without_base(envelope["target"], envelope["base"])
@@ -800,11 +864,6 @@ class _Adapter(BaseHTTPRequestHandler):
         self.headers = self.MessageClass()
         for name, value in envelope["headers"]:
             self.headers[name] = value
-        method = getattr(self, "do_" + self.command, None)
-        if method:
-            method()
-        else:
-            self.send_error(501, f"Unsupported method ({self.command!r})")
 
     def finish(self):
         pass
@@ -823,7 +882,8 @@ class _Backoff:
     """Waits at random up to a bound that doubles, so that the programs of a
     gateway that restarts do not come back all at once."""
 
-    def __init__(self):
+    def __init__(self, most=30):
+        self._most = most
         self.reset()
 
     def reset(self):
@@ -831,14 +891,46 @@ class _Backoff:
 
     def next(self, asked=0):
         wait = random.uniform(0, self._bound)
-        self._bound = min(self._bound * 2, 30)
+        self._bound = min(self._bound * 2, self._most)
         return min(asked, 3600) + wait
 
 
 def _connection(parts):
-    if parts.scheme == "https":
-        return http.client.HTTPSConnection(parts.hostname, parts.port)
-    return http.client.HTTPConnection(parts.hostname, parts.port)
+    """Gives a connection to an origin, by the proxy of the environment where
+    that names one. Its target is that of a request, with fields besides."""
+    https = parts.scheme == "https"
+    kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
+    proxy = _proxy(parts)
+    if proxy is None:
+        connection = kind(parts.hostname, parts.port)
+        connection.target, connection.fields = _target, {}
+    else:
+        fields = {}
+        if proxy.username is not None:
+            pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+            fields["Proxy-Authorization"] = (
+                "Basic " + base64.b64encode(pair.encode()).decode())
+        connection = kind(proxy.hostname, proxy.port or 80)
+        if https:
+            connection.set_tunnel(parts.hostname, parts.port or 443, fields)
+            connection.target, connection.fields = _target, {}
+        else:
+            connection.target, connection.fields = str, fields
+    connection.origin = parts[:2]
+    return connection
+
+
+def _proxy(parts):
+    """Gives the URL of the proxy for an origin, in parts, or None."""
+    known = urllib.request.getproxies()
+    proxy = known.get(parts.scheme) or known.get("all")
+    if not proxy or urllib.request.proxy_bypass(parts.netloc):
+        return None
+    found = urlsplit(proxy if "://" in proxy else "http://" + proxy)
+    if found.scheme != "http" or not found.hostname:
+        raise ValueError(f"the environment names a proxy of {found.scheme}: "
+                         "give one as http://HOST:PORT, or set NO_PROXY")
+    return found
 
 
 def _default_port(parts):
