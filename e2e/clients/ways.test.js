@@ -80,7 +80,11 @@ for (const [label, command] of Object.entries(clients)) {
       const said = []
       const errors = createInterface(child.stderr).on('line', (line) => said.push(line))
       await once(errors, 'line')
-      const ready = once(createInterface(child.stdout), 'line')
+      const ready = Promise.race([
+        once(createInterface(child.stdout), 'line'),
+        once(child, 'exit').then(() => assert.fail(`it ended: ${said.join('\n')}`)),
+      ])
+      ready.catch(() => {}) // until it is awaited
       const gateway = await Gateway.start('--listen', `127.0.0.1:${port}`)
       t.after(() => gateway.stop())
       assert.match((await ready)[0], new RegExp(`^http://${label}\\.localhost:${port}/$`))

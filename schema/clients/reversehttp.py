@@ -25,6 +25,9 @@ A gateway that is away at the start is waited for, which is said once on
 standard error; wait=False makes that an error. HTTP_PROXY, HTTPS_PROXY and
 NO_PROXY count as they do for urllib.
 
+serve_wsgi(application) serves any WSGI application (PEP 3333), and
+serve_asgi(application) any of ASGI 3 (HTTP and lifespan), in the same way.
+
 Delivery is at most once: a request that a handler may have begun is begun by
 no other. The label is taken back with its token after the connection, or the
 gateway, was gone.
@@ -32,12 +35,15 @@ gateway, was gone.
 Python 3.8 or later, and its standard library. One file: copy it.
 The protocol is that of schema/README.md.
 """
+import asyncio
 import base64
 import collections
+import concurrent.futures
 import functools
 import http.client
 import io
 import json
+import queue
 import random
 import socket
 import sys
@@ -46,9 +52,9 @@ import time
 import traceback
 import urllib.request
 from http.server import BaseHTTPRequestHandler
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urljoin, urlsplit
 
-__all__ = ["GatewayError", "Server", "serve"]
+__all__ = ["GatewayError", "Server", "serve", "serve_asgi", "serve_wsgi"]
 
 # How long to wait for an answer of the gateway, in seconds, beyond the wait
 # of a poll; and for one that is held back while a visitor is slow, which the
@@ -112,6 +118,19 @@ def serve(handler, gateway="http://localhost:8080", *, ready=None, **options):
             server.serve_forever()
     except KeyboardInterrupt:
         pass
+
+
+def serve_wsgi(application, gateway="http://localhost:8080", **options):
+    """Serves a WSGI application (PEP 3333), as serve does a handler. Its
+    requests run side by side, each on a thread of its own."""
+    serve(functools.partial(_WSGI, application), gateway, **options)
+
+
+def serve_asgi(application, gateway="http://localhost:8080", **options):
+    """Serves an ASGI 3 application, as serve does a handler: HTTP, and
+    lifespan where it has that. It runs on one event loop."""
+    with _Loop(application) as loop:
+        serve(functools.partial(_ASGI, loop), gateway, **options)
 
 
 class Server:
@@ -512,6 +531,8 @@ class _Exchange:
         self.cancelled = False
         # Connections that end when nobody waits for the answer any more.
         self.streams = []
+        # Is called, with the lock held, when nobody does.
+        self.on_cancel = lambda: None
         self.rfile = io.BufferedReader(_Content(self))
         self.wfile = _Answer(self)
 
@@ -571,6 +592,7 @@ class _Exchange:
     def cancel(self):
         """Makes reading and writing fail. The caller holds the lock."""
         self.cancelled = True
+        self.on_cancel()
         for stream in self.streams:
             _cut(stream)
 
@@ -591,6 +613,10 @@ class _Content(io.RawIOBase):
 
     def readable(self):
         return True
+
+    def is_here(self):
+        """Whether all of it came with the request."""
+        return isinstance(self._source, io.BytesIO)
 
     def readinto(self, buffer):
         try:
@@ -867,6 +893,270 @@ class _Adapter(BaseHTTPRequestHandler):
 
     def finish(self):
         pass
+
+
+class _Application(BaseHTTPRequestHandler):
+    """What a request of an application has from its envelope."""
+
+    def parts(self):
+        """Gives root, path and query of the target."""
+        path, _, query = self.path.partition("?")
+        return urlsplit(self.envelope["base"]).path[:-1], path, query
+
+    def head(self, status, fields):
+        """Writes the head of the answer, as it is given."""
+        lines = [f"HTTP/1.1 {status}\r\n"]
+        lines += [f"{name}: {value}\r\n" for name, value in fields]
+        self.wfile.write("".join(lines).encode("latin-1") + b"\r\n")
+
+
+class _WSGI(_Application):
+    def __init__(self, application, *args):
+        self.application = application
+        super().__init__(*args)
+
+    def handle(self):
+        self.receive()
+        head = None
+        sent = False
+
+        def write(data):
+            nonlocal sent
+            if head is None:
+                raise AssertionError("write() before start_response()")
+            if not sent:
+                sent = True
+                self.head(*head)
+            if data:
+                self.wfile.write(data)
+
+        def start_response(status, fields, exc_info=None):
+            nonlocal head
+            if exc_info:
+                try:
+                    if sent:
+                        raise exc_info[1].with_traceback(exc_info[2])
+                finally:
+                    exc_info = None
+            elif head is not None:
+                raise AssertionError("start_response() was called before")
+            head = status, list(fields)
+            return write
+
+        result = self.application(self.environ(), start_response)
+        try:
+            for piece in result:
+                if piece:
+                    write(piece)
+            write(b"")
+        finally:
+            if hasattr(result, "close"):
+                result.close()
+
+    def environ(self):
+        root, path, query = self.parts()
+        url = urlsplit(self.envelope["base"])
+        environ = {
+            "REQUEST_METHOD": self.command, "SCRIPT_NAME": root,
+            "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+            "QUERY_STRING": query, "SERVER_NAME": url.hostname,
+            "SERVER_PORT": str(url.port or _default_port(url)),
+            "SERVER_PROTOCOL": self.request_version,
+            "REMOTE_ADDR": self.client_address[0],
+            "REMOTE_PORT": str(self.client_address[1]),
+            "RAW_URI": self.envelope["target"],
+            "wsgi.version": (1, 0), "wsgi.url_scheme": url.scheme,
+            "wsgi.input": self.rfile, "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True, "wsgi.multiprocess": False,
+            "wsgi.run_once": False, "wsgi.input_terminated": True,
+        }
+        for name, value in self.envelope["headers"]:
+            key = name.upper().replace("-", "_")
+            if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+                key = "HTTP_" + key
+            if key in environ:
+                value = environ[key] + (
+                    "; " if key == "HTTP_COOKIE" else ", ") + value
+            environ[key] = value
+        return environ
+
+
+class _ASGI(_Application):
+    """Runs an exchange of an application on the event loop. This thread
+    writes, for writing may wait; another reads, where content is fetched."""
+
+    def __init__(self, loop, *args):
+        self.loop = loop
+        super().__init__(*args)
+
+    def handle(self):
+        self.receive()
+        self.jobs = queue.SimpleQueue()
+        self.reading = None
+        self.unread = True
+        self.began = self.ended = False
+        running = asyncio.run_coroutine_threadsafe(self.run(), self.loop.loop)
+        running.add_done_callback(lambda _: self.jobs.put(None))
+        _work(self.jobs)
+        if self.reading:
+            self.reading.put(None)
+        running.result()
+        if not self.ended:
+            raise RuntimeError("the application gave no whole answer")
+
+    async def run(self):
+        self.over = asyncio.Event()
+        loop = self.loop.loop
+
+        def cancelled():
+            loop.call_soon_threadsafe(self.over.set)
+
+        with self.request.server._changed:
+            self.request.on_cancel = cancelled
+            if self.request.cancelled:
+                self.over.set()
+        await self.loop.application(self.scope(), self.next, self.send)
+
+    def scope(self):
+        root, path, query = self.parts()
+        url = urlsplit(self.envelope["base"])
+        return {
+            "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": self.envelope["httpVersion"],
+            "method": self.command, "scheme": url.scheme,
+            "path": root + unquote(path),
+            "raw_path": (root + path).encode("latin-1"),
+            "query_string": query.encode("latin-1"), "root_path": root,
+            "headers": [(n.lower().encode("latin-1"), v.encode("latin-1"))
+                        for n, v in self.envelope["headers"]],
+            "client": self.client_address,
+            "server": (url.hostname, url.port or _default_port(url)),
+            "state": self.loop.state.copy(),
+        }
+
+    async def next(self):
+        """The application's receive()."""
+        if self.unread and not self.over.is_set():
+            if self.reading is None and self.rfile.raw.is_here():
+                piece = self.rfile.read()
+            else:
+                if self.reading is None:
+                    self.reading = queue.SimpleQueue()
+                    threading.Thread(target=_work, args=(self.reading,),
+                                     daemon=True).start()
+                try:
+                    piece = await self.by(self.reading, self.rfile.read1)
+                except OSError:
+                    self.over.set()
+                    piece = b""
+            if not self.over.is_set():
+                self.unread = bool(piece) and not self.rfile.raw.is_here()
+                return {"type": "http.request", "body": piece,
+                        "more_body": self.unread}
+        await self.over.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, event):
+        kind = event["type"]
+        if kind == "http.response.start" and not self.began:
+            self.began = True
+            fields = [(n.decode("latin-1"), v.decode("latin-1"))
+                      for n, v in event.get("headers", ())]
+            self.started = event["status"], fields
+        elif kind == "http.response.body" and self.began and not self.ended:
+            more = event.get("more_body", False)
+            try:
+                await self.by(self.jobs, self.write, event.get("body", b""))
+            except BrokenPipeError:
+                self.over.set()
+                raise
+            if not more:
+                self.ended = True
+                self.over.set()
+        else:
+            raise RuntimeError(f"{kind} is not expected here")
+
+    def write(self, body):
+        if self.started:
+            self.head(*self.started)
+            self.started = None
+        if body:
+            self.wfile.write(body)
+
+    def by(self, jobs, function, *args):
+        """Has a thread call a function, and gives what is to be awaited."""
+        future = concurrent.futures.Future()
+        jobs.put((future, function, args))
+        return asyncio.wrap_future(future)
+
+
+def _work(jobs):
+    """Does jobs until there is None."""
+    while True:
+        job = jobs.get()
+        if job is None:
+            return
+        future, function, args = job
+        if not future.set_running_or_notify_cancel():
+            continue
+        try:
+            future.set_result(function(*args))
+        except BaseException as e:
+            future.set_exception(e)
+
+
+class _Loop:
+    """An event loop on a thread, and the lifespan of an application."""
+
+    def __init__(self, application):
+        self.application = application
+        self.state = {}
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever,
+                                        daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        self._do(self._start())
+        return self
+
+    def __exit__(self, *_):
+        try:
+            self._do(self._end())
+        finally:
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._thread.join()
+            self.loop.close()
+
+    def _do(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+
+    async def _start(self):
+        self._events, self._answers = asyncio.Queue(), asyncio.Queue()
+        scope = {"type": "lifespan", "state": self.state,
+                 "asgi": {"version": "3.0", "spec_version": "2.0"}}
+        self._lifespan = asyncio.ensure_future(self.application(
+            scope, self._events.get, self._answers.put))
+        await self._tell("startup")
+
+    async def _end(self):
+        await self._tell("shutdown")
+        self._lifespan.cancel()
+
+    async def _tell(self, what):
+        """Tells the application, which may have no lifespan."""
+        if self._lifespan.done():
+            return
+        await self._events.put({"type": "lifespan." + what})
+        answer = asyncio.ensure_future(self._answers.get())
+        await asyncio.wait([answer, self._lifespan],
+                           return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            answer.cancel()
+            self._lifespan.exception()  # It says that there is none.
+        elif answer.result()["type"] == f"lifespan.{what}.failed":
+            raise RuntimeError(answer.result().get("message")
+                               or f"the {what} of the application failed")
 
 
 def _adapted(handler):
