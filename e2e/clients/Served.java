@@ -16,18 +16,23 @@ import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 
-/** What clients.test.js visits: Served GATEWAY LABEL. */
+/** What clients.test.js visits: Served GATEWAY LABEL [fail]. */
 public final class Served {
     private static final Semaphore GO = new Semaphore(0);
     private static final CyclicBarrier TOGETHER = new CyclicBarrier(300);
     private static final List<String> EVENTS = new CopyOnWriteArrayList<>();
 
     public static void main(String[] args) throws IOException {
-        ReverseHttp server = ReverseHttp.create(args[0], args[1]);
+        ReverseHttp server = ReverseHttp.create(args[0], args[1], null, null, args.length < 3);
         Runtime.getRuntime().addShutdownHook(new Thread(() -> server.stop(1)));
         server.createContext("/", x -> text(x, 200, "hello"));
         server.createContext("/digest", Served::digest);
         server.createContext("/echo", Served::echo);
+        server.createContext("/large", x -> {
+            try (OutputStream out = begin(x)) {
+                out.write("é".repeat(6_500_000).getBytes(StandardCharsets.UTF_8));
+            }
+        });
         server.createContext("/live", Served::live);
         server.createContext("/stream", Served::stream);
         server.createContext("/go", x -> {

@@ -1,7 +1,10 @@
 // WSGI and ASGI applications on the small client in Python.
 import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { request } from 'node:http'
+import { createInterface } from 'node:readline'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Gateway } from '../gateway.js'
@@ -129,4 +132,26 @@ test('an application of ASGI starts, stops, and need not have a lifespan', async
   const bare = await start(gateway, 'bare', 'bare')
   assert.equal((await visit(`http://bare.localhost:${gateway.port}/`)).content.toString(), 'bare')
   await bare.stop()
+
+  const failing = spawnSync('python3', [
+    '-B',
+    script,
+    client(''),
+    gateway.url,
+    'failing',
+    'failing',
+  ])
+  assert.equal(failing.status, 1)
+  assert.match(failing.stderr.toString(), /RuntimeError: no database\s*$/)
+  const { status } = await visit(`http://failing.localhost:${gateway.port}/`)
+  assert.equal(status, 404, 'no label is claimed before the application has started')
+
+  const child = spawn('python3', ['-B', script, client(''), gateway.url, 'ends', 'asgi'])
+  t.after(() => child.kill('SIGKILL'))
+  const lines = []
+  createInterface(child.stdout).on('line', (line) => {
+    if (lines.push(line) === 1) child.kill('SIGTERM')
+  })
+  await once(child, 'close')
+  assert.deepEqual(lines.slice(1), ['shut down'])
 })

@@ -22,6 +22,10 @@ export async function limiting(bound) {
 export async function forwarding() {
   const seen = { urls: [], port: 0, to: 0 }
   const server = createServer(async (incoming, outgoing) => {
+    if (!incoming.headers['proxy-authorization']) {
+      outgoing.writeHead(407, { 'Proxy-Authenticate': 'Basic realm="proxy"' }).end()
+      return
+    }
     seen.urls.push(`${incoming.headers['proxy-authorization'] ?? ''} ${incoming.url}`)
     const content = Buffer.concat(await incoming.toArray())
     const { pathname, search } = new URL(incoming.url)

@@ -15,6 +15,10 @@ const here = (name) => fileURLToPath(new URL(name, import.meta.url))
 
 const clients = {
   py: (...args) => ['python3', ['-B', here('served.py'), client(''), ...args]],
+  java: (...args) => {
+    const classes = compile(client('ReverseHttp.java'), here('Served.java'))
+    return ['java', [...javaFlags, '-cp', classes, 'Served', ...args]]
+  },
 }
 
 for (const [label, command] of Object.entries(clients)) {
@@ -55,7 +59,10 @@ for (const [label, command] of Object.entries(clients)) {
         const echo = await visit(`http://${name}.localhost:${gateway.port}/echo`, {
           ...{ method: 'POST', content },
         })
-        assert.ok(echo.content.equals(content))
+        assert.ok(
+          echo.content.equals(content),
+          `${name}: ${echo.status} ${echo.content.length} ${echo.content.subarray(0, 200)}`,
+        )
         await served.stop()
         if (no_proxy) {
           assert.deepEqual(proxy.urls, [])

@@ -12,6 +12,9 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.net.InetSocketAddress;
+import java.net.Proxy;
+import java.net.ProxySelector;
+import java.net.SocketAddress;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -23,24 +26,23 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Base64;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.Executors;
-import java.util.concurrent.Flow;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
-import java.util.concurrent.SubmissionPublisher;
 import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
@@ -77,6 +79,10 @@ import java.util.concurrent.TimeUnit;
  *       base is taken off.
  * </ul>
  *
+ * <p>A gateway that is away at the start is waited for, which is logged once; create has a
+ * parameter to make that an error. The proxies of HTTP_PROXY, HTTPS_PROXY and NO_PROXY are heeded where no
+ * system property, such as http.proxyHost, names others.
+ *
  * <p>Delivery is at most once: a request that a handler may have begun is begun by no other. The
  * label is taken back with its token after the connection, or the gateway, was gone.
  *
@@ -92,13 +98,19 @@ public final class ReverseHttp extends HttpServer {
     private static final Duration HELD = Duration.ofMinutes(10);
     private static final int WHOLE_BYTES = 65_536;
     private static final long WHOLE_MS = 20;
-    /** How many writes of a stream may be on their way, each of at most WHOLE_BYTES. */
-    private static final int WRITES = 8;
+    /** Below so many bytes a part is not cut again where it was too large for something. */
+    private static final int LEAST_PART = 1024;
+    /** How long a part of an answer is tried to be sent again. */
+    private static final Duration PART = Duration.ofSeconds(60);
+    private static final String TOO_LARGE = "too large";
     private static final int REMEMBERED = 4096;
 
     /** HTTP/1.1: an offer of h2c with a request is no use here. */
+    private final Proxies proxies = Proxies.of(System.getenv());
+
     private final HttpClient client =
             HttpClient.newBuilder()
+                    .proxy(proxies)
                     .version(HttpClient.Version.HTTP_1_1)
                     .executor(Executors.newCachedThreadPool(daemon("reversehttp-client")))
                     .build();
@@ -107,7 +119,7 @@ public final class ReverseHttp extends HttpServer {
             Executors.newSingleThreadScheduledExecutor(daemon("reversehttp-timer"));
     private final Executor threads = Executors.newCachedThreadPool(daemon("reversehttp-handler"));
     private final String key;
-    private final URI claims;
+    private URI claims;
 
     // The monitor of this guards what follows, and is notified of its changes.
     private final Map<String, Object> wish = new LinkedHashMap<>();
@@ -126,14 +138,37 @@ public final class ReverseHttp extends HttpServer {
     private Thread poller;
     private boolean stopping;
     private boolean closed;
+    /** The most content of a part, which something on the way may lower. */
+    private volatile int partBytes = WHOLE_BYTES;
 
-    private ReverseHttp(String gateway, String label, String token, String key)
+    private ReverseHttp(String gateway, String label, String token, String key, boolean waits)
             throws IOException {
         this.key = key;
         wish.put("label", label);
         wish.put("token", token);
-        claims = find(gateway);
-        claim();
+        Backoff backoff = new Backoff();
+        boolean said = false;
+        while (true) {
+            try {
+                claims = find(gateway);
+                claim();
+                return;
+            } catch (IOException e) {
+                if (!waits || e instanceof Refused refused && refused.status < 500) {
+                    throw e;
+                }
+                if (!said) {
+                    log(System.Logger.Level.WARNING, e.getMessage() + "; waiting for it", null);
+                }
+                said = true;
+                try {
+                    Thread.sleep(Math.min(backoff.nextMs(0), 5_000));
+                } catch (InterruptedException interrupted) {
+                    Thread.currentThread().interrupt();
+                    throw e;
+                }
+            }
+        }
     }
 
     /** Asks a gateway where labels are claimed. */
@@ -146,7 +181,10 @@ public final class ReverseHttp extends HttpServer {
         try {
             return URI.create(string(call("GET", known, null, null, CALL), "claims"));
         } catch (Refused e) {
-            throw e;
+            if (e.status < 500) {
+                throw e;
+            }
+            throw new IOException(gateway + ": no gateway answers (" + e.getMessage() + ")", e);
         } catch (IOException e) {
             String why = " (" + e.getMessage() + "): start it, or name another";
             throw new IOException(gateway + ": no gateway answers there" + why, e);
@@ -163,19 +201,27 @@ public final class ReverseHttp extends HttpServer {
         return create(gateway, label, null, null);
     }
 
+    /** Claims a label, and waits for a gateway that does not answer yet. */
+    public static ReverseHttp create(String gateway, String label, String token, String key)
+            throws IOException {
+        return create(gateway, label, token, key, true);
+    }
+
     /**
      * Claims a label.
      *
      * @param label null lets the gateway pick one
      * @param token what owns the label, to have it back; null lets the gateway mint one
      * @param key for a gateway that lends labels to holders of a key only; else null
+     * @param waits whether to wait for a gateway that does not answer, which is logged once
      * @throws Refused where the gateway refuses
-     * @throws IOException where it does not answer
+     * @throws IOException where it does not answer, and that is not waited for
      * @throws IllegalArgumentException where it is not given as an http or https URL
      */
-    public static ReverseHttp create(String gateway, String label, String token, String key)
+    public static ReverseHttp create(
+            String gateway, String label, String token, String key, boolean waits)
             throws IOException {
-        return new ReverseHttp(gateway, label, token, key);
+        return new ReverseHttp(gateway, label, token, key, waits);
     }
 
     /** Claims a label and serves it with one handler. */
@@ -395,6 +441,9 @@ public final class ReverseHttp extends HttpServer {
                 // What a lost session streams is over, even where no cancel can come any more.
                 live.values().stream().filter(Exchange::streams).forEach(Exchange::cancel);
             }
+            if (session == null && map(claim, "limits").get("partBytes") instanceof Long bytes) {
+                partBytes = bytes.intValue();
+            }
             session = new Session(claim);
             wish.put("label", claim.get("label"));
             wish.put("token", claim.get("token"));
@@ -481,7 +530,9 @@ public final class ReverseHttp extends HttpServer {
     /** Posts one message; gives its result, null when it is too late. */
     private Map<String, Object> post(Map<String, Object> message, Exchange x) {
         Backoff backoff = new Backoff();
-        while (System.nanoTime() < x.deadline) {
+        boolean part = "part".equals(message.get("type"));
+        long deadline = part ? System.nanoTime() + PART.toNanos() : x.deadline;
+        while (System.nanoTime() < deadline) {
             Session at;
             synchronized (this) {
                 if (closed) {
@@ -510,6 +561,8 @@ public final class ReverseHttp extends HttpServer {
                 askedMs = e.retryAfterMs;
                 if (e.over() && !e.code.equals("draining")) {
                     lose(at, true);
+                } else if (e.status == 413) {
+                    return Map.of("status", TOO_LARGE, "detail", e.getMessage());
                 } else if (e.isFinal()) {
                     return Map.of("status", "invalid", "detail", e.getMessage());
                 }
@@ -538,7 +591,7 @@ public final class ReverseHttp extends HttpServer {
     }
 
     private CompletableFuture<HttpResponse<byte[]>> send(HttpRequest request) {
-        return client.sendAsync(request, BodyHandlers.ofByteArray());
+        return client.sendAsync(proxies.pass(request), BodyHandlers.ofByteArray());
     }
 
     /** Waits for an answer and gives its object; null where it has none. */
@@ -855,14 +908,13 @@ public final class ReverseHttp extends HttpServer {
             threads.execute(
                     () -> {
                         content.cut();
-                        answer.cut();
                         answer.end();
                     });
         }
 
         /** Whether its content or its answer is on its way as a stream. */
         boolean streams() {
-            return answer.stream != null || content.asked != null;
+            return answer.sent > 0 || content.asked != null;
         }
 
         void check() throws IOException {
@@ -1059,7 +1111,8 @@ public final class ReverseHttp extends HttpServer {
                 if (asked == null) {
                     asked =
                             client.sendAsync(
-                                    x.request("bodyUrl").build(), BodyHandlers.ofInputStream());
+                                    proxies.pass(x.request("bodyUrl").build()),
+                                    BodyHandlers.ofInputStream());
                 }
                 answer = asked;
             }
@@ -1099,8 +1152,8 @@ public final class ReverseHttp extends HttpServer {
     }
 
     /**
-     * What a handler writes. It is sent as one message where it ends soon, and as a stream
-     * otherwise: a message that begins the answer, and a POST to the responseUrl for the rest.
+     * What a handler writes. It is sent as one message where it ends soon, and in parts otherwise,
+     * each of which a proxy on the way lets through at once.
      */
     private final class Answer extends OutputStream {
         private final Exchange x;
@@ -1110,9 +1163,8 @@ public final class ReverseHttp extends HttpServer {
         private long left = -1;
         private boolean over;
         private ScheduledFuture<?> late;
-        // Not guarded: cut() must not wait for a writer.
-        private volatile SubmissionPublisher<ByteBuffer> stream;
-        private volatile CompletableFuture<HttpResponse<byte[]>> streamed;
+        /** How many messages were. Written with the monitor, read without. */
+        private volatile int sent;
 
         Answer(Exchange x) {
             this.x = x;
@@ -1130,11 +1182,7 @@ public final class ReverseHttp extends HttpServer {
             if (length < 0 || x.silent()) {
                 finish();
             } else {
-                late =
-                        timer.schedule(
-                                () -> threads.execute(this::sendLate),
-                                WHOLE_MS,
-                                TimeUnit.MILLISECONDS);
+                sendSoon();
             }
         }
 
@@ -1155,23 +1203,33 @@ public final class ReverseHttp extends HttpServer {
             left -= left == Long.MAX_VALUE ? 0 : length;
             // In pieces: what waits is bounded.
             for (int end = offset + length; offset < end; ) {
-                int n = Math.min(end - offset, WHOLE_BYTES - waiting.size());
+                int most = sent > 0 ? partBytes : WHOLE_BYTES;
+                int n = Math.min(end - offset, Math.max(1, most - waiting.size()));
                 waiting.write(b, offset, n);
                 offset += n;
-                if (waiting.size() == WHOLE_BYTES) {
-                    sendOn();
+                if (waiting.size() >= most) {
+                    sendOn(false);
                 }
             }
-            if (stream != null) {
-                sendOn();
+            if (sent > 0 && waiting.size() > 0 && late.isDone()) {
+                sendSoon();
             }
+        }
+
+        /** Has sent what waits, unless the handler is quick. */
+        private void sendSoon() {
+            late =
+                    timer.schedule(
+                            () -> threads.execute(this::sendLate),
+                            WHOLE_MS,
+                            TimeUnit.MILLISECONDS);
         }
 
         @Override
         public synchronized void flush() throws IOException {
             if (!over && head != null) {
                 check();
-                sendOn();
+                sendOn(false);
             }
         }
 
@@ -1198,43 +1256,34 @@ public final class ReverseHttp extends HttpServer {
         private synchronized void sendLate() {
             try {
                 if (!over) {
-                    sendOn();
+                    sendOn(false);
                 }
             } catch (IOException e) {
                 // The writer finds out.
             }
         }
 
-        /** Ends a whole answer, or a stream. */
+        /** Ends the answer. */
         private void finish() throws IOException {
-            if (stream == null) {
-                String said = x.postMessage(withContent(head, waiting.toByteArray()));
-                if ("invalid".equals(said)) {
-                    x.postMessage(failure());
-                }
-                end();
-                return;
-            }
+            boolean whole = sent == 0;
             try {
-                if (waiting.size() > 0) {
-                    sendOn();
+                sendOn(true);
+            } catch (IOException e) {
+                if (!whole) {
+                    throw e;
                 }
-                stream.close();
-                String said = string(read(streamed), "status");
-                if (!said.equals("accepted") && !said.equals("duplicate")) {
-                    throw new IOException("the answer is " + said);
-                }
+                // Nobody wants it, or the log says why.
             } finally {
                 end();
             }
         }
 
-        /** The handler failed. A stream without its end cuts the answer short. */
+        /** The handler failed. An answer that has begun is cut short. */
         synchronized void fail() {
             if (over) {
                 return;
             }
-            if (stream == null && !x.cancelled) {
+            if (!x.cancelled) {
                 x.postMessage(failure());
             }
             end();
@@ -1247,20 +1296,16 @@ public final class ReverseHttp extends HttpServer {
             if (late != null) {
                 late.cancel(false);
             }
-            cut();
             x.content.cut();
             ended(x);
         }
 
-        /** Cuts a stream that has not ended. */
-        void cut() {
-            SubmissionPublisher<ByteBuffer> open = stream;
-            if (open != null && !open.isClosed()) {
-                open.closeExceptionally(new IOException("the answer is cut short"));
-            }
-        }
-
         private Map<String, Object> failure() {
+            if (sent > 0) {
+                Map<String, Object> message = x.message("abort");
+                message.put("reason", "the handler failed");
+                return message;
+            }
             Map<String, Object> message = x.message("response");
             message.put("status", 500L);
             message.put("headers", List.of(List.of("Content-Type", "text/plain")));
@@ -1268,60 +1313,44 @@ public final class ReverseHttp extends HttpServer {
             return message;
         }
 
-        /** Sends what waits as part of a stream, which begins with it. */
-        private void sendOn() throws IOException {
+        /** Sends what waits, in parts of a size that gets through. */
+        private void sendOn(boolean last) throws IOException {
             byte[] content = waiting.toByteArray();
             waiting.reset();
-            try {
-                if (stream == null) {
-                    beginStream(content);
-                } else if (content.length > 0) {
-                    while (stream.offer(ByteBuffer.wrap(content), 1, TimeUnit.SECONDS, null) < 0) {
-                        x.check();
-                    }
-                    if (streamed.isDone()) {
-                        throw new IOException("the answer is not taken");
-                    }
+            for (int at = 0; ; ) {
+                if (!last && sent > 0 && at == content.length) {
+                    return;
                 }
-            } catch (IOException | IllegalStateException e) {
-                end();
-                throw new IOException(e);
+                int n = Math.min(content.length - at, partBytes);
+                boolean more = !last || at + n < content.length;
+                Map<String, Object> message = head;
+                if (sent > 0) {
+                    message = x.message("part");
+                    message.put("seq", (long) sent);
+                }
+                message = withContent(message, Arrays.copyOfRange(content, at, at + n));
+                if (more) {
+                    message.put("more", true);
+                }
+                String said = x.postMessage(message);
+                if (TOO_LARGE.equals(said) && n > LEAST_PART) {
+                    // For a proxy on the way, or for the gateway.
+                    partBytes = Math.min(partBytes, n / 2);
+                    continue;
+                }
+                if (!"accepted".equals(said) && !"duplicate".equals(said)) {
+                    if ("invalid".equals(said) || TOO_LARGE.equals(said)) {
+                        x.postMessage(failure());
+                    }
+                    end();
+                    throw new IOException("the answer is " + (said == null ? "late" : said));
+                }
+                at += n;
+                sent++;
+                if (!more) {
+                    return;
+                }
             }
-        }
-
-        private void beginStream(byte[] content) throws IOException {
-            Map<String, Object> message = withContent(head, content);
-            message.put("more", true);
-            String said = x.postMessage(message);
-            if ("invalid".equals(said)) {
-                x.postMessage(failure());
-            }
-            if (!"accepted".equals(said) && !"duplicate".equals(said)) {
-                throw new IOException("the answer is " + (said == null ? "late" : said));
-            }
-            SubmissionPublisher<ByteBuffer> pieces = new SubmissionPublisher<>(threads, WRITES);
-            // What is published before the client subscribes would be lost.
-            CountDownLatch subscribed = new CountDownLatch(1);
-            Flow.Publisher<ByteBuffer> published =
-                    subscriber -> {
-                        pieces.subscribe(subscriber);
-                        subscribed.countDown();
-                    };
-            streamed =
-                    send(
-                            x.request("responseUrl")
-                                    .header("Content-Type", "application/octet-stream")
-                                    .POST(BodyPublishers.fromPublisher(published))
-                                    .build());
-            streamed.whenComplete((response, e) -> subscribed.countDown());
-            try {
-                subscribed.await();
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-                throw new IOException(e);
-            }
-            stream = pieces;
-            x.check();
         }
     }
 
@@ -1395,6 +1424,95 @@ public final class ReverseHttp extends HttpServer {
     @SuppressWarnings("unchecked")
     private static Map<String, Object> map(Object value) {
         return (Map<String, Object>) value;
+    }
+
+    /**
+     * The proxies that the environment names: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in either case.
+     * The system properties of the JDK, such as http.proxyHost, weigh more.
+     */
+    static final class Proxies extends ProxySelector {
+        private final Map<String, URI> byScheme = new HashMap<>();
+        private final List<String> without;
+
+        private Proxies(List<String> without) {
+            this.without = without;
+        }
+
+        static Proxies of(Map<String, String> environment) {
+            String exceptions = named(environment, "no_proxy");
+            Proxies proxies = new Proxies(List.of(exceptions.split("[,\\s]+")));
+            for (String scheme : List.of("http", "https")) {
+                String value = named(environment, scheme + "_proxy");
+                if (value.isEmpty() || System.getProperty(scheme + ".proxyHost") != null) {
+                    continue;
+                }
+                URI proxy = URI.create(value.contains("://") ? value : "http://" + value);
+                if (!"http".equalsIgnoreCase(proxy.getScheme()) || proxy.getHost() == null) {
+                    throw new IllegalArgumentException(
+                            scheme + "_proxy: give a proxy as http://HOST:PORT, or set no_proxy");
+                }
+                proxies.byScheme.put(scheme, proxy);
+            }
+            return proxies;
+        }
+
+        private static String named(Map<String, String> environment, String name) {
+            String lower = environment.getOrDefault(name, "");
+            return lower.isEmpty()
+                    ? environment.getOrDefault(name.toUpperCase(Locale.ROOT), "")
+                    : lower;
+        }
+
+        /** The proxy for a URL; null where the environment names none. */
+        private URI proxyOf(URI to) {
+            URI proxy = byScheme.get(to.getScheme().toLowerCase(Locale.ROOT));
+            return proxy == null || excepted(to) ? null : proxy;
+        }
+
+        /**
+         * Has a request show the user and password of its proxy. An Authenticator of the client
+         * would have it drop the token.
+         */
+        HttpRequest pass(HttpRequest request) {
+            URI proxy = proxyOf(request.uri());
+            if (proxy == null || proxy.getUserInfo() == null) {
+                return request;
+            }
+            byte[] pair = bytes(proxy.getUserInfo());
+            String basic = "Basic " + Base64.getEncoder().encodeToString(pair);
+            return HttpRequest.newBuilder(request, (name, value) -> true)
+                    .header("Proxy-Authorization", basic)
+                    .build();
+        }
+
+        @Override
+        public List<Proxy> select(URI to) {
+            URI proxy = proxyOf(to);
+            if (proxy == null) {
+                return ProxySelector.getDefault().select(to);
+            }
+            int port = proxy.getPort() < 0 ? 80 : proxy.getPort();
+            return List.of(
+                    new Proxy(Proxy.Type.HTTP, new InetSocketAddress(proxy.getHost(), port)));
+        }
+
+        private boolean excepted(URI to) {
+            String host = to.getHost().toLowerCase(Locale.ROOT);
+            for (String one : without) {
+                String name = one.toLowerCase(Locale.ROOT).replaceFirst("^\\*?\\.", "");
+                if (name.equals("*") || !name.isEmpty()
+                        && (host.equals(name) || host.endsWith("." + name)
+                                || name.equals(host + ":" + to.getPort()))) {
+                    return true;
+                }
+            }
+            return false;
+        }
+
+        @Override
+        public void connectFailed(URI to, SocketAddress address, IOException e) {
+            // Whoever asked is told.
+        }
     }
 
     /** Reads and writes JSON (RFC 8259): maps, lists, strings, numbers, booleans and null. */

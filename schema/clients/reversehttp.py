@@ -1021,7 +1021,7 @@ class _ASGI(_Application):
         root, path, query = self.parts()
         url = urlsplit(self.envelope["base"])
         return {
-            "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": self.envelope["httpVersion"],
             "method": self.command, "scheme": url.scheme,
             "path": root + unquote(path),
