@@ -109,7 +109,7 @@ func TestDevicesAreALabelAndItsToken(t *testing.T) {
 		}
 	}
 	for args, says := range map[string]string{"--family-device=demo=k1 --family=ietfPtth": "--family opens neither", "--family-device=demo=k1 --family-device=b=k2 --family=ptth": ""} {
-		o, err := parse(strings.Fields(args))
+		o, err := parse(append(strings.Fields(args), "--public-url=http://{label}.example.com/"))
 		if err == nil {
 			_, err = o.gateway(at, slog.New(slog.DiscardHandler))
 		}
