@@ -85,8 +85,8 @@ func TestNoInternalNameIsOneOfTheWireOrOfTheTypes(t *testing.T) {
 }
 
 // A page loads the first module before it can answer anything.
-func TestFirstModuleIsAtMost6KiBCompressed(t *testing.T) {
-	const most = 6 << 10
+func TestFirstModuleIsAtMost8KiBCompressed(t *testing.T) {
+	const most = 8 << 10
 	for i, m := range bundled(t) {
 		var n counter
 		w, err := gzip.NewWriterLevel(&n, gzip.BestCompression)

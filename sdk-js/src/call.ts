@@ -31,7 +31,8 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
   const controller = new AbortController()
   const abort = (): void => controller.abort()
   const { bearer, json, signal, method } = of
-  onAbort(signal, abort)
+  const end = onAbort(signal, abort)
+  let taken: unknown
   let timer = setTimeout(abort, of.waitMs ?? answerMs)
   const where = `${method} ${url}`
   try {
@@ -49,7 +50,7 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
       ...of.init,
     })
     clearTimeout(timer)
-    const taken = response.ok && (await of.take?.(response))
+    taken = response.ok && (await of.take?.(response))
     if (taken) return taken as T
     timer = setTimeout(abort, contentMs)
     const text = await response.text()
@@ -70,10 +71,12 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
       cause,
     })
   } catch (cause) {
+    // What takes the answer may have failed, and left it open.
+    abort()
     if (cause instanceof ReverseHttpError) throw cause
     throw new ReverseHttpError('network', `${where}: no answer`, { cause })
   } finally {
     clearTimeout(timer)
-    if (!of.take) signal?.removeEventListener('abort', abort)
+    if (!taken) end()
   }
 }

@@ -104,7 +104,8 @@ export class Claim extends EventTarget {
     })
     followPage(this.#poller, this.#over.signal)
     this.#polling = this.#poller.run()
-    onAbort(signal, () => void this.close(), this.#over.signal)
+    const end = onAbort(signal, () => void this.close())
+    onAbort(this.#over.signal, end)
   }
 
   /** The label. */

@@ -30,7 +30,8 @@ export async function readSoon(
   let next!: Promise<ReadableStreamReadResult<Uint8Array>>
 
   const cancel = (): void => void reader.cancel(signal.reason).catch(() => {})
-  onAbort(signal, cancel)
+  const end = onAbort(signal, cancel)
+  reader.closed.then(end, end)
   ask()
   const late = new Promise<void>((resolve) => setTimeout(resolve, wholeMs))
   while (!ended && held.length <= wholeBytes && (await Promise.race([next, late]))) await read()
@@ -45,7 +46,10 @@ export async function readSoon(
   async function read(): Promise<void> {
     const { done, value } = await next
     if ((ended = done)) return
-    if (value.BYTES_PER_ELEMENT !== 1) throw new TypeError('a chunk is not bytes')
+    if (value.BYTES_PER_ELEMENT !== 1) {
+      cancel()
+      throw new TypeError('a chunk is not bytes')
+    }
     const all = new Uint8Array(held.length + value.length)
     all.set(held)
     all.set(value, held.length)

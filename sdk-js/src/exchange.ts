@@ -142,9 +142,10 @@ export function exchanges(
     void expired.then(() => controller.abort(reason('timed_out')))
     // A handler that never settles must not keep Node from its end.
     timer.unref?.()
-    const cancelled = new Promise<undefined>((resolve) =>
-      onAbort(controller.signal, () => resolve(undefined)),
-    )
+    let end!: () => void
+    const cancelled = new Promise<undefined>((resolve) => {
+      end = onAbort(controller.signal, () => resolve(undefined))
+    })
     if (running < concurrency) running++
     else await new Promise<void>((start) => queue.push(start))
     const handled = handle(request, x)
@@ -155,7 +156,7 @@ export function exchanges(
       if (next) next()
       else running--
     })
-    return Promise.race([handled, cancelled])
+    return Promise.race([handled, cancelled]).finally(end)
   }
 
   /** Runs the handler. Whatever it does, there is an answer; none where nobody waits for it. */

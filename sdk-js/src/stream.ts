@@ -9,6 +9,7 @@
  *
  * After the first and the last, batches are asked for until the session or some minutes are over.
  */
+import { onAbort } from './abort.js'
 import { slackMs } from './bounds.js'
 import type { Session } from './session.js'
 import type { Batch, Cancel, Request } from './envelope.js'
@@ -44,8 +45,7 @@ export async function follow(
     streamsFromMs.set(session, performance.now() + batchesMs)
     abort()
   }
-  signal.addEventListener('abort', abort)
-  if (signal.aborted) abort()
+  const end = onAbort(signal, abort)
   let begun = false
   let brought = false
   let timer = setTimeout(forBatches, firstByteMs)
@@ -99,7 +99,7 @@ export async function follow(
     return session.batch(waitSeconds, signal)
   } finally {
     clearTimeout(timer)
-    signal.removeEventListener('abort', abort)
+    end()
     // A stream that is given up for what it brought is still open.
     abort()
   }

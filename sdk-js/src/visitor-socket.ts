@@ -79,6 +79,8 @@ export class VisitorSocket extends EventTarget implements Socket {
   /** Why the handler failed. */
   #failure: { cause: unknown } | undefined
   #outcome = { code: 1006, reason: '', wasClean: false }
+  /** Stops following the signal. */
+  #unfollow: (() => void) | undefined
   #timer: (ReturnType<typeof setTimeout> & { unref?(): void }) | undefined
   #pings = 0
   /** How many pongs wait, and the newest of those beyond. */
@@ -97,7 +99,7 @@ export class VisitorSocket extends EventTarget implements Socket {
       this.addEventListener(type, (e: Event) => this[`on${type}`]?.call(this, e as never))
     }
     // Later, so that its listeners are there.
-    queueMicrotask(() => onAbort(controller.signal, () => this.#close()))
+    queueMicrotask(() => (this.#unfollow = onAbort(controller.signal, () => this.#close())))
   }
 
   get readyState(): Socket['readyState'] {
@@ -342,6 +344,7 @@ export class VisitorSocket extends EventTarget implements Socket {
 
   #close(): void {
     this.#changed.end()
+    this.#unfollow?.()
     clearTimeout(this.#timer)
     if (this.#readyState > 2) return
     this.#readyState = 3

@@ -31,15 +31,15 @@ export function offer(
       if (protocol && !offered(info).includes(protocol)) {
         throw new DOMException(`the visitor does not offer ${protocol}`, 'SyntaxError')
       }
-      socket = new VisitorSocket(info, protocol, messageBytes, controller)
-      const leave = (): void => socket!.close(1001)
-      onAbort(closing, leave)
+      const opened = (socket = new VisitorSocket(info, protocol, messageBytes, controller))
+      const together = beside(closing)
+      together.add(opened)
       sockets++
-      socket.addEventListener('close', () => {
+      opened.addEventListener('close', () => {
         sockets--
-        // The claim may last much longer.
-        closing.removeEventListener('abort', leave)
+        together.delete(opened)
       })
+      if (closing.aborted) opened.close(1001)
       const headers = info.responseHeaders.map(([name, value]): Field => [`${name}`, `${value}`])
       if (protocol) headers.push(['sec-websocket-protocol', protocol])
       const answer = { type: 'response', id: info.id, status: 101, headers } as const
@@ -50,6 +50,20 @@ export function offer(
   const handled = (async () => handle())().finally(() => (answered = true))
   handled.catch((e) => socket?.fail(e))
   return Promise.race([upgraded, handled])
+}
+
+/** Those of each claim, by what closes it. */
+const open = new WeakMap<AbortSignal, Set<VisitorSocket>>()
+
+/** The open sockets of a claim. They share one listener: Node warns of a signal that has many. */
+function beside(closing: AbortSignal): Set<VisitorSocket> {
+  let those = open.get(closing)
+  if (!those) {
+    const all = (those = new Set())
+    open.set(closing, all)
+    onAbort(closing, () => all.forEach((socket) => socket.close(1001)))
+  }
+  return those
 }
 
 /** The subprotocols that a visitor offers. */
