@@ -17,8 +17,11 @@ export interface Call {
   /** What else fetch is to know. */
   init?: RequestInit
   signal?: AbortSignal | undefined
-  /** Takes a good answer as it comes instead, unless it gives nothing; the signal ends that, too. */
-  take?: ((response: Response) => unknown) | undefined
+  /**
+   * Takes a good answer as it comes instead, unless it gives nothing. The signal ends that, too, and
+   * so does `close`, which is to be called when the answer is of no use any more.
+   */
+  take?: ((response: Response, close: () => void) => unknown) | undefined
   /** How long to wait for the answer to begin. */
   waitMs?: number
 }
@@ -32,6 +35,10 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
   const abort = (): void => controller.abort()
   const { bearer, json, signal, method } = of
   const end = onAbort(signal, abort)
+  const close = (): void => {
+    end()
+    abort()
+  }
   let taken: unknown
   let timer = setTimeout(abort, of.waitMs ?? answerMs)
   const where = `${method} ${url}`
@@ -50,7 +57,7 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
       ...of.init,
     })
     clearTimeout(timer)
-    taken = response.ok && (await of.take?.(response))
+    taken = response.ok && (await of.take?.(response, close))
     if (taken) return taken as T
     timer = setTimeout(abort, contentMs)
     const text = await response.text()

@@ -60,6 +60,8 @@ interface Live {
   again: boolean
   /** How many messages of its answer the gateway has. */
   seq: number
+  /** Closes the request for its content, where that was asked for. */
+  close?(): void
 }
 
 /** The exchanges of one claim. */
@@ -111,7 +113,7 @@ export function exchanges(
     if (same || (over.has(id) && !untaken)) return
     const sinceMs = performance.now()
     const deadlineMs = sinceMs + timeoutMs
-    const x = { controller: new AbortController(), again: false, seq: 0 }
+    const x: Live = { controller: new AbortController(), again: false, seq: 0 }
     live.set(id, x)
     const made = untaken ? { answer: untaken } : await inTurn(request, x)
     const durationMs = performance.now() - sinceMs
@@ -130,6 +132,8 @@ export function exchanges(
       }
     }
     live.delete(id)
+    // What was not read of its content holds a connection.
+    x.close?.()
     events.end({ request, response, result, durationMs })
     if (!live.size) idle.end()
   }
@@ -175,7 +179,11 @@ export function exchanges(
           (await responder.session.call<ReadableStream<Uint8Array>>('GET', url, {
             signal,
             waitMs: timeoutMs,
-            take: (r) => r.body,
+            take: (r, close) => {
+              x.close = close
+              if (live.get(id) !== x) close()
+              return r.body
+            },
           }))!,
         // A copy: whether the request came again is for the answer to see.
         (headers: Field[]) =>

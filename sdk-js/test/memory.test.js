@@ -74,6 +74,14 @@ const kinds = {
     members: streamed,
     handle: (request) => new Response(request.url),
   },
+  'content whose beginning is read': {
+    members: streamed,
+    content: (_, res) => {
+      res.writeHead(200).write(long.body)
+      return { silent: true }
+    },
+    handle: async (request) => new Response((await request.body.getReader().read()).value),
+  },
   'a handler that fails': {
     handle: (request) => {
       throw new Error(request.url)
@@ -149,6 +157,39 @@ function echo(_, info) {
   const socket = info.upgrade()
   socket.onmessage = ({ data }) => (data === 'close' ? socket.close(1000) : socket.send(data))
 }
+
+test('a handler that answers before all content came ends the request for it', async (t) => {
+  const { handle } = kinds['content whose beginning is read']
+  const { gateway, ended } = await serving(t, handle)
+  let closed
+  gateway.script('content', (_, res) => {
+    res.writeHead(200).write(long.body)
+    res.on('close', () => (closed = true))
+    return { silent: true }
+  })
+  await gateway.deliver(request('x1', streamed))
+  await ended(1)
+  await until(() => closed, 'the end of the request')
+})
+
+async function drain(reader) {
+  while (!(await reader.read()).done);
+}
+
+test('what a handler reads after its answer is an error, not an end', async (t) => {
+  let rest
+  const { gateway } = await serving(t, async (request) => {
+    const reader = request.body.getReader()
+    const { value } = await reader.read()
+    rest = drain(reader)
+    rest.catch(() => {})
+    return new Response(value)
+  })
+  gateway.script('content', kinds['content whose beginning is read'].content)
+  await gateway.deliver(request('x1', streamed))
+  await until(() => Boolean(rest))
+  await assert.rejects(rest, { name: 'AbortError' })
+})
 
 test('many WebSockets at a time are no reason to warn of a leak', async (t) => {
   const warnings = []
