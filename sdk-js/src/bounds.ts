@@ -16,6 +16,12 @@ export const goodbyeMs = 5_000
 export const loadMs = 2_000
 /** A gateway or a proxy that ends a poll sooner than this did not wait; do not ask in a tight loop. */
 export const soonMs = 1_000
+/** How many handlers begin in one turn of the event loop; and where each took so little time. */
+export const fewInTurn = 8
+export const manyInTurn = 64
+export const quickMs = 2.5
+/** How long they may compute until it turns. */
+export const mostTurnMs = 100
 /** How many exchanges that are over are remembered. */
 export const mostRemembered = 4096
 /** The bytes of {"messages":[ and ]}. */

@@ -18,6 +18,7 @@ import { ReverseHttpError } from './error.js'
 import { Pause } from './pause.js'
 import type { Message, Responder } from './respond.js'
 import { toRequest, type Info } from './request.js'
+import { turn } from './turn.js'
 import type {
   Cancel,
   Field,
@@ -153,9 +154,11 @@ export function exchanges(
     if (running < concurrency) running++
     else await new Promise<void>((start) => queue.push(start))
     const handled = handle(request, x)
-    // A handler that never settles must not keep its place for ever.
-    void Promise.race([handled, expired]).then(() => {
+    // A handler that never settles must not keep its place for ever. The next one waits a turn: what
+    // this one gave goes out first.
+    void Promise.race([handled, expired]).then(async () => {
       clearTimeout(timer)
+      if (queue.length) await turn()
       const next = queue.shift()
       if (next) next()
       else running--

@@ -5,16 +5,18 @@
  *   reconnecting  a poll failed, or the session is over; nothing is known until the gateway answers
  *   closed        stopped; set by the claim, not here
  *
- * Invariants: at most one poll at a time. A poll's cursor names what was handed on, never what only
- * arrived, so a stop at any moment leaves the rest to other sessions. The next poll is on its way
- * before a handler sees a batch; what comes on a stream is handed on at once. After a failure the
- * poll asks for an answer at once (wait=0): only that proves that the gateway is there again, while
+ * Invariants: at most one poll at a time. A poll's cursor names what was handed on, or is about to be,
+ * never what only arrived, so a stop at any moment leaves the rest to other sessions. The next poll is
+ * on its way before a handler sees a batch; what comes on a stream is handed on at once. The event loop
+ * turns between handlers that compute for long: they hold up one another, but not the answers to those
+ * before, nor the polls. After a failure the poll asks for an answer at once (wait=0): only that proves that the gateway is there again, while
  * an open connection proves nothing. The first byte of a stream proves it, too.
  */
 import { Backoff } from './backoff.js'
 import { soonMs } from './bounds.js'
 import { Pause } from './pause.js'
 import { over, refused, ReverseHttpError } from './error.js'
+import { Pace, turn } from './turn.js'
 import type { Claiming, Session } from './session.js'
 import type { Batch, Cancel, ClaimRequest, Request } from './envelope.js'
 
@@ -40,6 +42,9 @@ export class Poller {
   readonly #backoff = new Backoff()
   readonly #pause = new Pause()
   #open = new AbortController()
+  readonly #pace = new Pace()
+  /** All batches that came are handed on. */
+  #handed = Promise.resolve()
   #stopped = false
   #hidden = false
 
@@ -50,8 +55,13 @@ export class Poller {
     this.#events = events
   }
 
-  /** Runs until it is stopped or the claim is over. */
+  /** Runs until it is stopped or the claim is over, and what came is handed on. */
   async run(): Promise<void> {
+    await this.#loop()
+    await this.#handed
+  }
+
+  async #loop(): Promise<void> {
     let batch: Batch | undefined
     let failed = false
     while (!this.#stopped) {
@@ -75,9 +85,10 @@ export class Poller {
         const polled = this.session.poll(waitSeconds, signal, (message) => {
           this.#events.state('online')
           if (message || performance.now() - sinceMs > soonMs) this.#backoff.reset()
-          this.#events.message(message)
+          return message && this.#pace.step(() => this.#events.message(message))
         })
-        for (const message of batch?.messages ?? []) this.#events.message(message)
+        const messages = batch?.messages
+        if (messages?.length) this.#handed = this.#handed.then(() => this.#hand(messages))
         batch = undefined
         batch = await polled
         if (batch && !Array.isArray(batch.messages)) {
@@ -98,6 +109,16 @@ export class Poller {
         this.#events.state('reconnecting', error)
         await this.#rest(this.#backoff.next(error.retryAfterMs))
       }
+    }
+  }
+
+  async #hand(messages: Message[]): Promise<void> {
+    // The poll that acknowledges them leaves first.
+    await turn()
+    for (const message of messages) {
+      const turned = this.#pace.step(() => this.#events.message(message))
+      // Not for nothing: answers that are ready together go together.
+      if (turned) await turned
     }
   }
 

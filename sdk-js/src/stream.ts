@@ -24,8 +24,8 @@ const defaultHeartbeatSeconds = 15
 /** When each session may ask for streams again, on the clock of performance.now(). */
 const streamsFromMs = new WeakMap<Session, number>()
 
-/** Is told of each line of a stream: its message, or nothing with a heartbeat. */
-export type Heard = (message?: Request | Cancel) => void
+/** Is told of each line of a stream: its message, or nothing with a heartbeat. What it gives is waited for. */
+export type Heard = (message?: Request | Cancel) => Promise<void> | undefined
 
 /** Polls once, for a stream where there was one or it may be tried. Gives what Session.batch gives; what a stream brought is in no batch. */
 export async function follow(
@@ -67,9 +67,8 @@ export async function follow(
         const { done, value } = await reader.read()
         // A stream without a byte, too: it was no wait.
         begun = true
-        if (done) return { cursor: session.cursor, messages: [] }
         clearTimeout(timer)
-        timer = setTimeout(forBatches, heartbeatSeconds * 2000 + slackMs)
+        if (done) return { cursor: session.cursor, messages: [] }
         const lines = (line + decoder.decode(value, { stream: true })).split('\n')
         line = lines.pop()!
         for (const text of lines) {
@@ -81,8 +80,10 @@ export async function follow(
             session.cursor = message.cursor
             delete message.cursor
           }
-          heard(message)
+          const turned = heard(message)
+          if (turned) await turned
         }
+        timer = setTimeout(forBatches, heartbeatSeconds * 2000 + slackMs)
       }
     }
     const batch = await session.call<Batch>('GET', session.claimed.requests, {
