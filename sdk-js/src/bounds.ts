@@ -4,12 +4,19 @@
 export const defaultConcurrency = 64
 /** How long `close` waits for them. Shorter than the 10 s after which a gateway gives up a session that does not poll. */
 export const defaultDrainMs = 5_000
-/** How long a request to the gateway waits for its answer to begin. */
+/** How long a request to the gateway waits for its answer to begin, once all of it was sent. */
 export const answerMs = 30_000
-/** How long for its end: a batch can be large and a line slow. */
+/** How long each byte takes to be sent, at most; as slow as a gateway lets it be. */
+export const byteMs = 1
+/** How long no more of an answer may come. */
 export const contentMs = 60_000
-/** Longer than the gateway waits, so that only a dead connection is noticed. */
+/** How late the answer to a poll may be, and a heartbeat of a stream: only a dead connection is noticed. */
+export const pollSlackMs = 10_000
 export const slackMs = 5_000
+/** A timer that is later than this tells that the program stood still; so often it waits so much more. */
+export const lateMs = 1_000
+export const graceMs = 1_000
+export const mostGraces = 3
 /** How long a session waits to be told that it ended. */
 export const goodbyeMs = 5_000
 /** A module that takes longer to load is not waited for. */

@@ -1,7 +1,8 @@
 import { onAbort } from './abort.js'
 import { ReverseHttpError } from './error.js'
 import { retryAfterMs } from './backoff.js'
-import { answerMs, contentMs } from './bounds.js'
+import { answerMs, byteMs, contentMs } from './bounds.js'
+import { patience } from './patience.js'
 
 /** The `fetch` to use. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>
@@ -22,13 +23,14 @@ export interface Call {
    * so does `close`, which is to be called when the answer is of no use any more.
    */
   take?: ((response: Response, close: () => void) => unknown) | undefined
-  /** How long to wait for the answer to begin. */
+  /** How long to wait for the answer to begin, once all was sent. */
   waitMs?: number
 }
 
 /**
  * Sends one request and reads its answer whole: its JSON, or what is falsy where it has no content.
- * Everything else throws a ReverseHttpError. A connection that died in silence throws as well, in time.
+ * Everything else throws a ReverseHttpError. A connection that died in silence throws as well, in time;
+ * one that is slow does not.
  */
 export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | undefined> {
   const controller = new AbortController()
@@ -40,7 +42,7 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
     abort()
   }
   let taken: unknown
-  let timer = setTimeout(abort, of.waitMs ?? answerMs)
+  let stop = patience((of.waitMs ?? answerMs) + (json?.length ?? 0) * byteMs, abort)
   const where = `${method} ${url}`
   try {
     const response = await fetch(url, {
@@ -56,11 +58,13 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
       signal: controller.signal,
       ...of.init,
     })
-    clearTimeout(timer)
+    stop()
     taken = response.ok && (await of.take?.(response, close))
     if (taken) return taken as T
-    timer = setTimeout(abort, contentMs)
-    const text = await response.text()
+    const text = await textOf(response, () => {
+      stop()
+      stop = patience(contentMs, abort)
+    })
     let found, cause
     try {
       found = text && JSON.parse(text)
@@ -83,7 +87,22 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
     if (cause instanceof ReverseHttpError) throw cause
     throw new ReverseHttpError('network', `${where}: no answer`, { cause })
   } finally {
-    clearTimeout(timer)
+    stop()
     if (!taken) end()
+  }
+}
+
+/** The text of an answer. Tells of each piece. */
+async function textOf(response: Response, moved: () => void): Promise<string> {
+  moved()
+  const reader = response.body?.getReader()
+  // A fetch that is not the platform's may give no stream.
+  if (!reader) return response.text()
+  const decoder = new TextDecoder()
+  for (let text = ''; ;) {
+    const { done, value } = await reader.read()
+    moved()
+    text += decoder.decode(value, { stream: !done })
+    if (done) return text
   }
 }

@@ -1,4 +1,4 @@
-import { goodbyeMs, loadMs, slackMs } from './bounds.js'
+import { goodbyeMs, loadMs, pollSlackMs } from './bounds.js'
 import { call, type Call, type Fetch } from './call.js'
 import { ReverseHttpError } from './error.js'
 import { Pause } from './pause.js'
@@ -85,7 +85,7 @@ export class Session {
     return this.call('GET', this.claimed.requests, {
       headers: { Prefer: `wait=${waitSeconds}`, 'Last-Event-ID': this.cursor },
       signal,
-      waitMs: waitSeconds * 1000 + slackMs,
+      waitMs: waitSeconds * 1000 + pollSlackMs,
     })
   }
 

@@ -11,15 +11,21 @@
  */
 import { onAbort } from './abort.js'
 import { slackMs } from './bounds.js'
+import { patience } from './patience.js'
 import type { Session } from './session.js'
 import type { Batch, Cancel, Request } from './envelope.js'
 
 export { upload } from './upload.js'
 
+// Where none came through yet, and where one did: what is between passes them, and is slow.
 const firstByteMs = 4_000
+const nextByteMs = 10_000
 const batchesMs = 300_000
 // Of a gateway that does not tell.
 const defaultHeartbeatSeconds = 15
+
+/** Those to which a stream came through. */
+const passed = new WeakSet<Session>()
 
 /** When each session may ask for streams again, on the clock of performance.now(). */
 const streamsFromMs = new WeakMap<Session, number>()
@@ -37,6 +43,7 @@ export async function follow(
   const { heartbeatSeconds = defaultHeartbeatSeconds } = session.claimed.limits
   const askedMs = performance.now()
   if (askedMs < (streamsFromMs.get(session) ?? 0)) return session.batch(waitSeconds, signal)
+  const mostMs = passed.has(session) ? nextByteMs : firstByteMs
   let batches = false
   const open = new AbortController()
   const abort = (): void => open.abort()
@@ -48,13 +55,13 @@ export async function follow(
   const end = onAbort(signal, abort)
   let begun = false
   let brought = false
-  let timer = setTimeout(forBatches, firstByteMs)
+  let stop = patience(mostMs, forBatches)
   try {
     const take = async (response: Response): Promise<Batch | undefined> => {
-      clearTimeout(timer)
+      stop()
       const type = response.headers.get('Content-Type') ?? ''
       if (!/^application\/x-ndjson\b/i.test(type)) return undefined
-      timer = setTimeout(forBatches, askedMs + firstByteMs - performance.now())
+      stop = patience(askedMs + mostMs - performance.now(), forBatches)
       if (!response.body) {
         // A fetch that is not the platform's may give content whole, at the end.
         forBatches()
@@ -67,7 +74,8 @@ export async function follow(
         const { done, value } = await reader.read()
         // A stream without a byte, too: it was no wait.
         begun = true
-        clearTimeout(timer)
+        stop()
+        passed.add(session)
         if (done) return { cursor: session.cursor, messages: [] }
         const lines = (line + decoder.decode(value, { stream: true })).split('\n')
         line = lines.pop()!
@@ -83,7 +91,7 @@ export async function follow(
           const turned = heard(message)
           if (turned) await turned
         }
-        timer = setTimeout(forBatches, heartbeatSeconds * 2000 + slackMs)
+        stop = patience(heartbeatSeconds * 2000 + slackMs, forBatches)
       }
     }
     const batch = await session.call<Batch>('GET', session.claimed.requests, {
@@ -99,7 +107,7 @@ export async function follow(
     if (begun || signal.aborted || !batches) throw e
     return session.batch(waitSeconds, signal)
   } finally {
-    clearTimeout(timer)
+    stop()
     end()
     // A stream that is given up for what it brought is still open.
     abort()

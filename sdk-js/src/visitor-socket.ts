@@ -25,6 +25,7 @@ import {
   toClose,
   toFrame,
 } from './frame.js'
+import { patience } from './patience.js'
 import { Pause } from './pause.js'
 import type { Content } from './content.js'
 import type { Info } from './request.js'
@@ -81,7 +82,8 @@ export class VisitorSocket extends EventTarget implements Socket {
   #outcome = { code: 1006, reason: '', wasClean: false }
   /** Stops following the signal. */
   #unfollow: (() => void) | undefined
-  #timer: (ReturnType<typeof setTimeout> & { unref?(): void }) | undefined
+  /** Ends what is waited for. */
+  #stop: (() => void) | undefined
   #pings = 0
   /** How many pongs wait, and the newest of those beyond. */
   #pongs = 0
@@ -332,10 +334,9 @@ export class VisitorSocket extends EventTarget implements Socket {
   }
 
   #wait(ms: number, then: () => void): void {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(then, ms)
+    this.#stop?.()
     // A visitor who says nothing must not keep Node from its end; the connection does.
-    this.#timer.unref?.()
+    this.#stop = patience(ms, then, false)
   }
 
   #abort(): void {
@@ -345,7 +346,7 @@ export class VisitorSocket extends EventTarget implements Socket {
   #close(): void {
     this.#changed.end()
     this.#unfollow?.()
-    clearTimeout(this.#timer)
+    this.#stop?.()
     if (this.#readyState > 2) return
     this.#readyState = 3
     if (this.#outcome.code === 1006) this.#tell('error')

@@ -467,6 +467,23 @@ test('a visitor who is silent is asked, and is gone when it does not answer', as
   t.mock.timers.reset()
 })
 
+test('a Close frame that was answered while the program stood still is answered', async (t) => {
+  const served = await echoing(t)
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const visitor = await connectNow(served.gateway, t)
+  await turn(() => served.events.includes('open'))
+  served.socket.send('bye')
+  served.socket.close(4000)
+  await turn(() => served.socket.bufferedAmount === 0)
+  const now = performance.now.bind(performance)
+  t.mock.method(performance, 'now', () => now() + 60_000)
+  t.mock.timers.tick(5_000)
+  await visitor.send(frame(close, closing(4000)))
+  await turn(() => served.events.length === 2)
+  assert.deepEqual(served.events, ['open', '4000 true'])
+  t.mock.timers.reset()
+})
+
 /** As connect and until, with no timer of their own. */
 async function connectNow(gateway) {
   await turn(() => gateway.parked)
