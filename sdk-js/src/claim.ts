@@ -94,6 +94,7 @@ export class Claim extends EventTarget {
         this.#responder.wake()
         this.#turn('online')
       },
+      back: () => this.#responder.resend(),
       state: (state, error) => this.#turn(state, error),
       end: (error) => void this.#end(error),
     })

@@ -28,6 +28,8 @@ export interface PollEvents {
   message(message: Message | undefined): void
   /** There is a new session, and so it is online. */
   session(): void
+  /** The gateway is there again after polls to which nothing came. */
+  back(): void
   state(state: 'online' | 'reconnecting', error?: ReverseHttpError): void
   /** The claim is over. */
   end(error: ReverseHttpError): void
@@ -45,6 +47,8 @@ export class Poller {
   readonly #pace = new Pace()
   /** All batches that came are handed on. */
   #handed = Promise.resolve()
+  /** A poll failed because nothing came. */
+  #silent = false
   #stopped = false
   #hidden = false
 
@@ -77,13 +81,14 @@ export class Poller {
           this.session = await this.#claiming(this.#wish, signal)
           failed = false
           this.#events.session()
+          this.#online()
           continue
         }
         const waitSeconds = failed ? 0 : this.session.claimed.limits.waitSeconds
         const sinceMs = performance.now()
         if (batch) this.session.cursor = batch.cursor
         const polled = this.session.poll(waitSeconds, signal, (message) => {
-          this.#events.state('online')
+          this.#online()
           if (message || performance.now() - sinceMs > soonMs) this.#backoff.reset()
           return message && this.#pace.step(() => this.#events.message(message))
         })
@@ -95,7 +100,7 @@ export class Poller {
           batch = undefined
           throw new ReverseHttpError('unexpected', 'no batch')
         }
-        this.#events.state('online')
+        this.#online()
         if (batch || !waitSeconds || performance.now() - sinceMs > soonMs) this.#backoff.reset()
         else await this.#rest(this.#backoff.next())
         failed = false
@@ -106,10 +111,19 @@ export class Poller {
         if (this.#stopped) return
         if (final(error, claiming)) return this.#events.end(error)
         if (!claiming) judge(this.session, error)
+        // What aborted it was no signal, but a time.
+        this.#silent ||=
+          !signal.aborted && (error.cause as Error | undefined)?.name === 'AbortError'
         this.#events.state('reconnecting', error)
         await this.#rest(this.#backoff.next(error.retryAfterMs))
       }
     }
+  }
+
+  #online(): void {
+    if (this.#silent) this.#events.back()
+    this.#silent = false
+    this.#events.state('online')
   }
 
   async #hand(messages: Message[]): Promise<void> {

@@ -1,3 +1,4 @@
+import { onAbort } from './abort.js'
 import { Backoff } from './backoff.js'
 import { characterBytes, frameBytes } from './bounds.js'
 import { Pause } from './pause.js'
@@ -39,8 +40,8 @@ export class Responder {
   readonly #stop = new AbortController()
   readonly #turn = new Pause()
   #waiting: Waiting[] = []
-  /** How many POSTs are on their way. */
-  #open = 0
+  /** The POSTs that are on their way. */
+  readonly #sent = new Set<AbortController>()
   #posting = false
 
   constructor(events: RespondEvents) {
@@ -70,6 +71,11 @@ export class Responder {
   /** Tries again at once: there is a new session. */
   wake(): void {
     this.#pause.end()
+  }
+
+  /** Sends again what is on its way: it left before a silence that is over, and its connection may be dead. */
+  resend(): void {
+    for (const post of this.#sent) post.abort()
   }
 
   /** Gives up what is not delivered. */
@@ -113,12 +119,16 @@ export class Responder {
       try {
         if (!session.lost) {
           const json = `{"messages":[${group.map((w) => w.json).join()}]}`
-          while (signal !== this.#stop.signal && this.#open >= mostOpen) await this.#turn.wait()
-          this.#open++
+          while (signal !== this.#stop.signal && this.#sent.size >= mostOpen)
+            await this.#turn.wait()
+          const post = new AbortController()
+          this.#sent.add(post)
+          const end = onAbort(signal, () => post.abort())
           const answered = await session
-            .call<Results>('POST', session.claimed.responses, { json, signal })
+            .call<Results>('POST', session.claimed.responses, { json, signal: post.signal })
             .finally(() => {
-              this.#open--
+              end()
+              this.#sent.delete(post)
               this.#turn.end()
             })
           group.forEach((w, i) => w.settle(answered?.results?.[i]))

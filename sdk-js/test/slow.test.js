@@ -147,6 +147,38 @@ test('a small answer that is not answered in 30 s is sent again', async (t) => {
   assert.equal(seen.posts[1].init.body, seen.posts[0].init.body)
 })
 
+test('an answer that left before a silence is sent again after it', async (t) => {
+  const body = 'x'.repeat(200_000)
+  const { seen, states, pass, until } = await serving(t, () => new Response(body))
+  seen.polls[0].answer(json({ cursor: 'c1', messages: [request('x1', { timeoutMs: 600_000 })] }))
+  await until(() => seen.posts.length === 1)
+  await pass(35_000)
+  assert.deepEqual([states, seen.posts[0].aborted], [['reconnecting'], undefined])
+  await pass(200)
+  await until(() => seen.polls.length === 3)
+  seen.polls[2].answer(new Response(null, { status: 204 }))
+  await until(() => seen.posts[0].aborted)
+  await pass(200)
+  await until(() => seen.posts.length === 2)
+  assert.equal(seen.posts[1].init.body, seen.posts[0].init.body)
+  seen.posts[1].answer(json({ results: [{ id: 'x1', status: 'duplicate' }] }, 202))
+  await settled()
+  assert.deepEqual([states, seen.posts.length], [['reconnecting', 'online'], 2])
+})
+
+test('an answer is not sent again because a poll was cut', async (t) => {
+  const { seen, states, pass, until } = await serving(t, () => new Response('hello'))
+  seen.polls[0].answer(json({ cursor: 'c1', messages: [request('x1')] }))
+  await until(() => seen.posts.length === 1)
+  seen.polls[1].answer(Promise.reject(new TypeError('the connection is gone')))
+  await until(() => states.length === 1)
+  await pass(200)
+  await until(() => seen.polls.length === 3)
+  seen.polls[2].answer(new Response(null, { status: 204 }))
+  await until(() => states.length === 2)
+  assert.deepEqual([seen.posts.length, seen.posts[0].aborted], [1, undefined])
+})
+
 test('what came while the program stood still is not late', async (t) => {
   const { seen, states, pass, stall, until } = await serving(t, () => new Response('hello'))
   await stall(limits.waitSeconds * 1000 + 10_000)
