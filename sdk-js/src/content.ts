@@ -4,7 +4,8 @@
  * stream is sent chunk by chunk, a fast one in few pieces, and no more is read than is taken.
  */
 import { onAbort } from './abort.js'
-import { wholeBytes, wholeMs } from './bounds.js'
+import { mostTurnMs, wholeBytes, wholeMs } from './bounds.js'
+import { turn } from './turn.js'
 
 /** The content of an answer. */
 export interface Content {
@@ -25,8 +26,10 @@ export async function readSoon(
   signal: AbortSignal,
 ): Promise<Content> {
   const reader = stream.getReader()
+  /** What came and was not handed on: a part of the buffer that has room for more. */
   let held = new Uint8Array()
   let ended = false
+  let turnMs = performance.now() + mostTurnMs
   let next!: Promise<ReadableStreamReadResult<Uint8Array>>
 
   const cancel = (): void => void reader.cancel(signal.reason).catch(() => {})
@@ -44,17 +47,34 @@ export async function readSoon(
   }
 
   async function read(): Promise<void> {
+    if (performance.now() > turnMs) {
+      // A stream that has much at hand, or computes it, would let nothing else run.
+      await turn()
+      turnMs = performance.now() + mostTurnMs
+    }
     const { done, value } = await next
     if ((ended = done)) return
     if (value.BYTES_PER_ELEMENT !== 1) {
       cancel()
       throw new TypeError('a chunk is not bytes')
     }
-    const all = new Uint8Array(held.length + value.length)
-    all.set(held)
-    all.set(value, held.length)
-    held = all
+    add(value)
     ask()
+  }
+
+  /** Adds a chunk, whose buffer is its maker's, behind what is held. */
+  function add(chunk: Uint8Array): void {
+    const size = held.length + chunk.length
+    let { buffer, byteOffset } = held
+    if (byteOffset + size > buffer.byteLength) {
+      // With room for as much again: else many small chunks would be copied once for each that follows.
+      const larger = new Uint8Array(size + Math.min(held.length, wholeBytes))
+      larger.set(held)
+      ;({ buffer, byteOffset } = larger)
+    }
+    const from = held.length
+    held = new Uint8Array(buffer, byteOffset, size)
+    held.set(chunk, from)
   }
 
   async function pour(...[mostBytes, take]: Parameters<Content['pour']>): Promise<void> {

@@ -229,3 +229,57 @@ test('a stream outlives the time in which its answer had to begin', async (t) =>
   s.controller.close()
   assert.equal((await whole(gateway, 'x1')).map((m) => m.body ?? '').join(''), 'still here')
 })
+
+test('content that is computed chunk by chunk lets the loop turn', async (t) => {
+  let clockMs = performance.now()
+  t.mock.method(performance, 'now', () => clockMs)
+  let chunks = 200
+  const inTurns = [0]
+  const stream = new ReadableStream(
+    {
+      pull(c) {
+        if (!chunks--) return c.close()
+        inTurns[inTurns.length - 1]++
+        clockMs += 10
+        c.enqueue(bytes('computed'))
+      },
+    },
+    { highWaterMark: 0 },
+  )
+  const { gateway } = await serving(t, () => {
+    const turned = () => {
+      inTurns.push(0)
+      if (chunks > 0) setImmediate(turned)
+    }
+    turned()
+    return new Response(stream)
+  })
+  await gateway.deliver(request('x1'))
+  await whole(gateway, 'x1')
+  assert.equal(
+    inTurns.reduce((a, b) => a + b),
+    200,
+  )
+  // 100 ms are not over with ten, and one is asked for ahead.
+  assert.ok(Math.max(...inTurns) <= 12, `${inTurns.filter((n) => n)} chunks in each turn`)
+})
+
+test('content of many small chunks is copied a few times, not once for each', async (t) => {
+  const chunk = bytes('small')
+  let chunks = 20_000
+  const stream = new ReadableStream(
+    { pull: (c) => (chunks-- ? c.enqueue(chunk) : c.close()) },
+    { highWaterMark: 0 },
+  )
+  let copied = 0
+  const { set } = Uint8Array.prototype
+  t.mock.method(Uint8Array.prototype, 'set', function (from, at) {
+    copied += from.length
+    return set.call(this, from, at)
+  })
+  const { gateway } = await serving(t, () => new Response(stream))
+  await gateway.deliver(request('x1'))
+  const messages = await whole(gateway, 'x1')
+  assert.equal(messages.map((m) => m.body ?? '').join(''), 'small'.repeat(20_000))
+  assert.ok(copied < 1_000_000, `${copied} bytes were copied of 100,000`)
+})
