@@ -31,6 +31,8 @@ export const quickMs = 2.5
 export const mostTurnMs = 100
 /** How many exchanges that are over are remembered. */
 export const mostRemembered = 4096
+/** The characters of answers that go together, at most; one that is larger goes alone. */
+export const mostTogether = 1_048_576
 /** The bytes of {"messages":[ and ]}. */
 export const frameBytes = 15
 /** The bytes of one character in UTF-8, at most. */

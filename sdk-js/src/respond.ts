@@ -1,6 +1,6 @@
 import { onAbort } from './abort.js'
 import { Backoff } from './backoff.js'
-import { characterBytes, frameBytes } from './bounds.js'
+import { characterBytes, frameBytes, mostTogether } from './bounds.js'
 import { Pause } from './pause.js'
 import { over, refused, type ReverseHttpError } from './error.js'
 import type { Session } from './session.js'
@@ -96,10 +96,13 @@ export class Responder {
   #group(): Waiting[] {
     const { batch, answerBytes } = this.session.claimed.limits
     let bytes = frameBytes
+    let characters = 0
     let n = 0
     for (const { json } of this.#waiting) {
       bytes += json.length * characterBytes + 1
-      if (n && (n >= batch || bytes > answerBytes)) break
+      characters += json.length
+      // The visitors of all of them wait until the last is sent.
+      if (n && (n >= batch || bytes > answerBytes || characters > mostTogether)) break
       n++
     }
     return this.#waiting.splice(0, n)

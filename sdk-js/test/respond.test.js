@@ -43,6 +43,23 @@ test('a POST has at most as many bytes as the gateway takes', async (t) => {
   assert.ok(gateway.seen.posts.length < 9, 'no two went together')
 })
 
+test('large answers go in several POSTs, so that none waits for many', async (t) => {
+  let first
+  const held = new Promise((resolve) => (first = resolve))
+  const { gateway } = await serving(t, () => new Response('x'.repeat(200_000)), {
+    responses: [() => held],
+    limits: { answerBytes: 16 << 20 },
+  })
+  await gateway.deliver(...many(8))
+  await until(() => gateway.seen.polls.length === 2 && gateway.seen.posts.length === 1)
+  first({})
+  await until(() => gateway.seen.answers.length === 8)
+  for (const post of gateway.seen.posts) {
+    const bytes = Buffer.byteLength(JSON.stringify(post))
+    assert.ok(bytes <= 1 << 20, `${bytes} bytes`)
+  }
+})
+
 test('an answer larger than the gateway takes becomes 500 and an error', async (t) => {
   const { gateway, errors } = await serving(t, () => new Response('x'.repeat(3000)), {
     responses: [{ status: 413, json: { status: 413, code: 'content_too_large' } }],
