@@ -48,7 +48,7 @@ export async function discover(
       throw new ReverseHttpError('unexpected', `${claims}: no claim`)
     }
     if (loading) await pause.wait(loadMs)
-    return new Session(fetch, claimed, streams)
+    return new Session(fetch, claimed, () => streams)
   }
 }
 
@@ -62,14 +62,18 @@ export class Session {
   /** It takes no answers any more either. */
   lost = false
   readonly #fetch: Fetch
-  /** What is loaded for streams. */
-  readonly streams: Streams | undefined
+  readonly #streams: () => Streams | undefined
 
-  constructor(fetch: Fetch, claimed: ClaimAnswer, streams: Streams | undefined) {
+  constructor(fetch: Fetch, claimed: ClaimAnswer, streams: () => Streams | undefined) {
     this.#fetch = fetch
-    this.streams = streams
+    this.#streams = streams
     this.claimed = claimed
     this.cursor = claimed.cursor
+  }
+
+  /** What is loaded for streams by now. */
+  get streams(): Streams | undefined {
+    return this.#streams()
   }
 
   /**

@@ -1,7 +1,7 @@
 // Polls that are streams. What data can say is in schema/vectors/client.json.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { copyFile, mkdtemp, rm } from 'node:fs/promises'
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -195,6 +195,33 @@ test('where the other modules cannot be loaded there are batches, and no upgrade
     ['x2', 200],
     ['x3', 501],
   ])
+})
+
+test('a module that loads late is used once it is there', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'reversehttp-late-'))
+  t.after(() => rm(dir, { recursive: true }))
+  await copyFile(new URL(module), join(dir, 'index.mjs'))
+  // The module imports ./stream.js; that loads when the test says so.
+  await writeFile(
+    join(dir, 'stream.js'),
+    `await new Promise((resolve) => (globalThis.load = resolve))
+    export { follow, upload } from ${JSON.stringify(new URL('stream.js', module).href)}`,
+  )
+  await writeFile(join(dir, 'package.json'), '{"type":"module"}')
+  const { serve } = await import(pathToFileURL(join(dir, 'index.mjs')).href)
+  const gateway = await scriptedGateway({ transports })
+  const claim = await serve(() => new Response(), { gateway: gateway.origin, drainMs: 0 })
+  t.after(async () => {
+    await claim.close()
+    await gateway.close()
+    delete globalThis.load
+  })
+  globalThis.load()
+  await until(async () => {
+    if (gateway.parked) await gateway.deliver(request(`x${gateway.seen.polls.length}`))
+    return gateway.seen.forms.includes('ndjson')
+  })
+  assert.equal(gateway.seen.claims.length, 1)
 })
 
 test('Node ends when the claim is closed', async (t) => {
