@@ -31,6 +31,9 @@ export const quickMs = 2.5
 export const mostTurnMs = 100
 /** How many exchanges that are over are remembered. */
 export const mostRemembered = 4096
+/** A POST of answers that takes longer than this holds up no others, until there are so many. */
+export const longMs = 4_000
+export const mostGroups = 3
 /** The characters of answers that go together, at most; one that is larger goes alone. */
 export const mostTogether = 1_048_576
 /** The bytes of {"messages":[ and ]}. */

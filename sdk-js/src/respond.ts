@@ -1,6 +1,6 @@
 import { onAbort } from './abort.js'
 import { Backoff } from './backoff.js'
-import { characterBytes, frameBytes, mostTogether } from './bounds.js'
+import { characterBytes, frameBytes, longMs, mostGroups, mostTogether } from './bounds.js'
 import { Pause } from './pause.js'
 import { over, refused, type ReverseHttpError } from './error.js'
 import type { Session } from './session.js'
@@ -30,7 +30,8 @@ interface Waiting {
 const mostOpen = globalThis.location ? 2 : Infinity
 
 /**
- * Posts answers, one POST at a time: what becomes ready meanwhile goes together in the next one.
+ * Posts answers, one POST at a time: what becomes ready meanwhile goes together in the next one, or
+ * beside one that takes long: that may be large, or this program too busy to see that it was answered.
  * What streams goes in a POST of its own, for the gateway holds its 202 back while a visitor is slow.
  * A POST that failed is sent again, the same, until nobody waits for what it says.
  */
@@ -42,7 +43,10 @@ export class Responder {
   #waiting: Waiting[] = []
   /** The POSTs that are on their way. */
   readonly #sent = new Set<AbortController>()
-  #posting = false
+  /** How many groups are on their way, when the newest left, and whether another one gathers. */
+  #groups = 0
+  #leftMs = 0
+  #gathers = false
 
   constructor(events: RespondEvents) {
     this.#events = events
@@ -64,7 +68,7 @@ export class Responder {
         return void this.#deliver([{ json, deadlineMs: Infinity, settle }], until)
       }
       this.#waiting.push({ json, deadlineMs: until, settle })
-      void this.#post()
+      this.#post()
     })
   }
 
@@ -84,13 +88,30 @@ export class Responder {
     this.wake()
   }
 
-  async #post(): Promise<void> {
-    if (this.#posting) return
-    this.#posting = true
-    // A turn of the loop later: answers that become ready together go together.
-    await undefined
-    while (this.#waiting.length) await this.#deliver(this.#group())
-    this.#posting = false
+  #post(): void {
+    const free = !this.#groups || (this.#isLate() && this.#groups < mostGroups)
+    if (this.#gathers || !this.#waiting.length || !free) return
+    this.#gathers = true
+    // A little later: answers that become ready together go together.
+    queueMicrotask(() => {
+      this.#gathers = false
+      this.#groups++
+      this.#leftMs = performance.now()
+      const timer = setTimeout(() => {
+        this.#leftMs = -Infinity
+        this.#post()
+      }, longMs)
+      void this.#deliver(this.#group()).then(() => {
+        clearTimeout(timer)
+        this.#groups--
+        this.#post()
+      })
+    })
+  }
+
+  /** By the clock, for a program that is too busy sees no timer. */
+  #isLate(): boolean {
+    return performance.now() - this.#leftMs >= longMs && this.#sent.size <= mostOpen
   }
 
   #group(): Waiting[] {

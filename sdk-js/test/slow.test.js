@@ -59,6 +59,8 @@ async function serving(t, handler, { transports = ['json'] } = {}) {
       clockMs += ms
       await tick(ms)
     },
+    /** The clock goes on, and nothing else. */
+    stand: (ms) => void (clockMs += ms),
     async stall(ms) {
       clockMs += 10 * ms
       await tick(ms)
@@ -145,6 +147,39 @@ test('a small answer that is not answered in 30 s is sent again', async (t) => {
   await pass(200)
   await until(() => seen.posts.length === 2)
   assert.equal(seen.posts[1].init.body, seen.posts[0].init.body)
+})
+
+test('an answer that takes long to leave does not hold up others', async (t) => {
+  const { seen, pass, until } = await serving(t, () => new Response('hello'))
+  const deliver = (i, ...ids) => {
+    const messages = ids.map((id) => request(id))
+    seen.polls[i].answer(json({ cursor: `c${i + 1}`, messages }))
+  }
+  deliver(0, 'x1')
+  await until(() => seen.posts.length === 1)
+  deliver(1, 'x2', 'x3')
+  await until(() => seen.polls.length === 3)
+  await pass(3_900)
+  assert.equal(seen.posts.length, 1)
+  await pass(100)
+  await until(() => seen.posts.length === 2)
+  const ids = seen.posts.map(({ init }) => JSON.parse(init.body).messages.map(({ id }) => id))
+  assert.deepEqual(ids, [['x1'], ['x2', 'x3']])
+})
+
+test('a program that is too busy for its timers sends answers all the same', async (t) => {
+  const posted = []
+  const { seen, pass, stand, until } = await serving(t, async () => {
+    await new Promise((resolve) => setImmediate(resolve))
+    stand(2_500)
+    posted.push(seen.posts.length)
+    return new Response('hello')
+  })
+  const ids = ['x1', 'x2', 'x3', 'x4', 'x5']
+  seen.polls[0].answer(json({ cursor: 'c1', messages: ids.map((id) => request(id)) }))
+  await until(() => posted.length === 5)
+  assert.deepEqual(posted, [0, 1, 1, 2, 2])
+  await pass(1)
 })
 
 test('an answer that left before a silence is sent again after it', async (t) => {
