@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import { noBrowser, startBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
 import { startSite } from './site.js'
+import { until } from './until.js'
 import { visit } from './visitor.js'
 
 describe('a page from elsewhere', { skip: noBrowser }, () => {
@@ -92,6 +93,9 @@ describe('a page from elsewhere', { skip: noBrowser }, () => {
         }
       })()
     }, at)
+    const claim = `${gateway.url}claims/comet`
+    const headers = { Authorization: 'Bearer secret' }
+    await until(async () => (await fetch(claim, { headers })).ok, 'the page claims the label')
     const url = `http://comet.localhost:${gateway.port}/`
     for (const path of ['one', 'two']) {
       const { status, content } = await visit(url + path, { method: 'POST', content: 'hé' })
