@@ -104,9 +104,13 @@ describe('a page that is a server', { skip: noBrowser }, () => {
     }
   })
 
-  test('answers 500 when its handler throws, and goes on', async () => {
+  test('answers 500 when its handler throws, shows the error in its console, and goes on', async () => {
+    const shown = page.waitForEvent('console')
     const { status, content } = await visit(`${url}throw`)
     assert.equal(status, 500)
+    const error = await shown
+    assert.equal(error.type(), 'error')
+    assert.match(error.text(), /GET \/throw: as the test says/)
     assert.doesNotMatch(
       content.toString(),
       /as the test says/,

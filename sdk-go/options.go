@@ -1,6 +1,7 @@
 package reversehttp
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -37,7 +38,7 @@ type Options struct {
 	// Nil: one that honours HTTP_PROXY and keeps connections open, with a transport of NewTransport.
 	Client *http.Client
 	// Logger is told by which way requests come, whenever that changes, and what went wrong, panics of handlers with
-	// their stacks among it. Nil: silence.
+	// their stacks among it. Nil: slog.Default() is told of warnings and errors; slog.DiscardHandler silences.
 	Logger *slog.Logger
 	// OnState is called after every change of the state, in order and one at a time, beginning with Online in Claim.
 	// It must not wait for the session. Nil: nobody is told.
@@ -72,10 +73,23 @@ func (o *Options) withDefaults() Options {
 		c.Concurrency = defaultConcurrency
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = slog.New(troubles{slog.Default().Handler()})
 	}
 	return c
 }
+
+// troubles passes on what someone should look at. Nothing else is worth a line to a program that gave no logger.
+type troubles struct{ slog.Handler }
+
+func (h troubles) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && h.Handler.Enabled(ctx, level)
+}
+
+func (h troubles) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return troubles{h.Handler.WithAttrs(attrs)}
+}
+
+func (h troubles) WithGroup(name string) slog.Handler { return troubles{h.Handler.WithGroup(name)} }
 
 // wish returns the options as the content of POST /claims.
 func (o *Options) wish() schema.ClaimRequest {

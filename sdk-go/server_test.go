@@ -59,6 +59,38 @@ func TestAHandlerFindsAServerThatLogsToTheLogger(t *testing.T) {
 	}
 }
 
+func TestAPanicIsToldToTheDefaultLogger(t *testing.T) {
+	var logged safeBuffer
+	before, output, flags := slog.Default(), log.Writer(), log.Flags()
+	t.Cleanup(func() {
+		slog.SetDefault(before)
+		log.SetOutput(output)
+		log.SetFlags(flags)
+	})
+	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	l := lend(t, hostShape, gateway.Options{})
+	panics := handle(func(http.ResponseWriter, *http.Request) { panic("out of paper") })
+	for _, c := range []struct {
+		logger *slog.Logger
+		want   int
+	}{{nil, 1}, {slog.New(slog.DiscardHandler), 0}} {
+		logged.Reset()
+		s := l.serve(t, panics, &reversehttp.Options{Logger: c.logger})
+		resp, err := l.client(t).Get(s.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		got := logged.String()
+		if strings.Count(got, `level=ERROR msg="handler panicked"`) != c.want || strings.Count(got, `panic="out of paper"`) != c.want {
+			t.Errorf("log = %q, want %d panics in it", got, c.want)
+		}
+		if strings.Contains(got, "requests come by") {
+			t.Errorf("log = %q, want nothing of what is in order", got)
+		}
+	}
+}
+
 // safeBuffer is a buffer for several goroutines.
 type safeBuffer struct {
 	mu sync.Mutex // guards b
@@ -69,6 +101,12 @@ func (s *safeBuffer) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.Write(p)
+}
+
+func (s *safeBuffer) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.b.Reset()
 }
 
 func (s *safeBuffer) String() string {

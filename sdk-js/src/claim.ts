@@ -24,7 +24,7 @@ export interface StateChangeEvent extends Event {
   readonly error: ReverseHttpError | undefined
 }
 
-/** A handler failed, its answer was refused, or the claim was lost. Nothing needs to be done about it. */
+/** A handler failed, its answer was refused, or the claim was lost. Without a listener the logger is told. */
 export interface ClaimErrorEvent extends Event {
   readonly error: ReverseHttpError
   readonly message: string
@@ -40,24 +40,13 @@ export interface ClaimEventMap {
   exchange: ExchangeEvent
 }
 
-export interface Claim {
-  addEventListener<K extends keyof ClaimEventMap>(
-    type: K,
-    listener: (this: Claim, event: ClaimEventMap[K]) => unknown,
-    options?: boolean | AddEventListenerOptions,
-  ): void
-  addEventListener(
-    type: string,
-    listener: EventListenerOrEventListenerObject | null,
-    options?: boolean | AddEventListenerOptions,
-  ): void
-}
+type Listening = Parameters<EventTarget['addEventListener']>
 
 /** A label on a gateway, served by this program. `serve` makes one. */
 export class Claim extends EventTarget {
   /**
    * Resolves once the claim is closed because somebody wanted it; rejects with a ReverseHttpError
-   * when it was lost. Nobody has to listen: the error event and the state tell the same.
+   * when it was lost. Nobody has to listen: the error event, the logger and the state tell the same.
    */
   readonly closed: Promise<void>
   readonly #poller: Poller
@@ -65,6 +54,11 @@ export class Claim extends EventTarget {
   readonly #responder: Responder
   readonly #memory: Memory
   readonly #drainMs: number
+  readonly #logger: ServeOptions['logger']
+  /** What stands for each listener of errors. */
+  readonly #listeners = new WeakMap<object, EventListener>()
+  /** A listener took the error. */
+  #heard = false
   readonly #polling: Promise<void>
   readonly #over = new AbortController()
   #state: State = 'online'
@@ -81,9 +75,15 @@ export class Claim extends EventTarget {
     options: ServeOptions,
   ) {
     super()
-    const { concurrency = defaultConcurrency, drainMs = defaultDrainMs, signal } = options
+    const {
+      concurrency = defaultConcurrency,
+      drainMs = defaultDrainMs,
+      signal,
+      logger = console,
+    } = options
     this.#memory = memory
     this.#drainMs = drainMs
+    this.#logger = logger
     this.closed = new Promise((resolve, reject) => {
       this.#settle = (error) => (error ? reject(error) : resolve())
     })
@@ -151,6 +151,39 @@ export class Claim extends EventTarget {
     return this.close()
   }
 
+  override addEventListener<K extends keyof ClaimEventMap>(
+    type: K,
+    listener: (this: Claim, event: ClaimEventMap[K]) => unknown,
+    options?: boolean | AddEventListenerOptions,
+  ): void
+  override addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void
+  override addEventListener(...[type, listener, options]: Listening): void {
+    super.addEventListener(type, this.#noting(type, listener), options)
+  }
+
+  override removeEventListener(...[type, listener, options]: Listening): void {
+    super.removeEventListener(type, this.#noting(type, listener), options)
+  }
+
+  /** A listener of errors that leaves a note that it was called: no platform tells whether there is one. */
+  #noting(type: string, listener: Listening[1]): Listening[1] {
+    if (type !== 'error' || !listener) return listener
+    let noting = this.#listeners.get(listener)
+    if (!noting) {
+      noting = (event) => {
+        this.#heard = true
+        if ('handleEvent' in listener) listener.handleEvent(event)
+        else listener.call(this, event)
+      }
+      this.#listeners.set(listener, noting)
+    }
+    return noting
+  }
+
   #end(error?: ReverseHttpError): Promise<void> {
     return (this.#ending ??= this.#finish(error))
   }
@@ -179,7 +212,9 @@ export class Claim extends EventTarget {
   }
 
   #report(error: ReverseHttpError): void {
+    this.#heard = false
     this.#tell('error', { error, message: error.message })
+    if (!this.#heard) this.#logger?.error(error)
   }
 
   #tell(type: string, members: object): void {

@@ -1,5 +1,7 @@
 /** The error of this SDK. Branch on `code`, never on the text. */
 export class ReverseHttpError extends Error {
+  // Classes lose their names in what is minified, and Node shows both.
+  static override readonly name = 'ReverseHttpError'
   override name = 'ReverseHttpError'
   /**
    * What happened: a `code` of the gateway (see schema/README.md, section 8), or one of the SDK's own:

@@ -202,9 +202,9 @@ export function exchanges(
       const response = await (upgrading
         ? upgrading.offer(info, answer, controller, closing)
         : answer())
-      return response && 'answer' in response
-        ? response
-        : await toAnswer(id, method, response, info.responseHeaders, signal)
+      return (response as Made)?.answer
+        ? (response as Made)
+        : await toAnswer(id, method, response as Response, info.responseHeaders, signal)
     } catch (cause) {
       // A handler that gives up when it is cancelled did right.
       if (signal.aborted) return undefined

@@ -30,6 +30,8 @@ export interface ServeOptions {
   signal?: AbortSignal | undefined
   /** The `fetch` that reaches the gateway. Absent: the global one. */
   fetch?: Fetch | undefined
+  /** Is told of errors that no `error` listener takes. Absent: `console`; null: nobody. */
+  logger?: Pick<Console, 'error'> | null | undefined
   /** Where label and token outlive a reload. Absent: sessionStorage, where there is one; null: nowhere. */
   storage?: OwnershipStorage | null | undefined
 }

@@ -96,7 +96,7 @@ test('what a batch brings after a close was not begun', async (t) => {
 })
 
 test('nobody needs to listen to a claim that is lost', async (t) => {
-  const { gateway, claim } = await serving(t, () => new Response())
+  const { gateway, claim } = await serving(t, () => new Response(), { logger: null })
   const rejections = []
   const listener = (e) => rejections.push(e)
   process.on('unhandledRejection', listener)

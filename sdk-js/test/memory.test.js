@@ -225,7 +225,7 @@ async function serving(t, handle) {
       info.signal.addEventListener('abort', () => count.aborted++)
       return handle(request, info)
     },
-    { gateway: gateway.origin, drainMs: 2_000 },
+    { gateway: gateway.origin, drainMs: 2_000, logger: null },
   )
   claim.addEventListener('exchange', () => count.ended++)
   t.after(async () => {

@@ -176,7 +176,7 @@ test('where the other modules cannot be loaded there are batches, and no upgrade
       if (request.url.endsWith('/wants')) info.upgrade()
       return new Response('hello')
     },
-    { gateway: gateway.origin, drainMs: 0 },
+    { gateway: gateway.origin, drainMs: 0, logger: null },
   )
   t.after(async () => {
     await claim.close()

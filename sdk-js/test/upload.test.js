@@ -177,10 +177,11 @@ test('what was sent is not kept', async (t) => {
 
 test('a request that is cut cancels the stream, and the answer is not begun again', async (t) => {
   const s = source({ times: 50 })
-  const { gateway, ended } = await serving(t, () => {
+  const stream = () => {
     gateway.script('response', (req) => req.once('data', () => req.socket.destroy()))
     return s.stream
-  })
+  }
+  const { gateway, ended } = await serving(t, stream, { logger: null })
   await until(() => ended.length && s.cancelled)
   const [, ...others] = of(gateway)
   assert.deepEqual([ended.length, others], [1, [{ type: 'abort', id: 'x1' }]])

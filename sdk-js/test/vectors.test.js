@@ -42,7 +42,7 @@ async function play({ why, options, handler, gateway: script, expect }) {
   }
   let claim
   try {
-    claim = await serve(answer, { gateway: gateway.origin, drainMs: 0, ...options })
+    claim = await serve(answer, { gateway: gateway.origin, drainMs: 0, logger: null, ...options })
     seen.states.push(claim.state)
     claim.addEventListener('statechange', () => seen.states.push(claim.state))
     claim.closed.catch((e) => (seen.error = e.code))

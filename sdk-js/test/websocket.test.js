@@ -363,7 +363,7 @@ test('a cancelled exchange is 1006 and aborts the signal', async (t) => {
 })
 
 test('a 101 that is refused closes the socket, and the visitor gets 500', async (t) => {
-  const served = await echoing(t)
+  const served = await echoing(t, {}, { logger: null })
   served.gateway.script('responses', ({ messages }) => ({
     status: 202,
     json: {
