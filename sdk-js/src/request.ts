@@ -54,9 +54,7 @@ export function toRequest(
   const { type, body: text = '', bodyBase64, bodyUrl, responseUrl, upgrade, ...facts } = envelope
   const content = bodyBase64 ? fromBase64(bodyBase64) : new TextEncoder().encode(text)
   const body = bodyUrl ? lazy(() => open(bodyUrl)) : null
-  // Where Request takes no stream (Firefox, Safari) it would make a text of it.
-  const carried = content.length ? content : 'duplex' in Request.prototype ? body : null
-  const request = build(facts, carried, signal)
+  const request = build(facts, content.length ? content : body, signal)
   return { request, info: { ...facts, body, content, responseHeaders: [], signal, earlyHints } }
 }
 
@@ -103,8 +101,26 @@ function build(
   const body = /^(get|head)$/i.test(method) ? null : content
   const carrier = /^(connect|trace|track)$/i.test(method) ? 'POST' : method
   const init = { method: carrier, headers, body, signal, duplex: 'half' }
+  // Where Request takes no stream (Firefox, Safari) it would make a text of it.
+  const apart = body instanceof ReadableStream && !('duplex' in Request.prototype)
+  if (apart) init.body = null
   const request = new Request(routed(url, base), init)
+  if (apart) carry(request, new Response(body, { headers }))
   // Request refuses some methods and writes others in upper case; a method is what the visitor sent.
   if (request.method !== method) Object.defineProperty(request, 'method', { value: method })
   return request
+}
+
+/** Has the members of a Request that is empty read the content of a Response. */
+function carry(request: Request, content: Response): Request {
+  const clone = request.clone.bind(request)
+  const members: PropertyDescriptorMap = {
+    body: { get: () => content.body },
+    bodyUsed: { get: () => content.bodyUsed },
+    clone: { value: () => carry(clone(), content.clone()) },
+  }
+  for (const name of ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text'] as const) {
+    if (name in content) members[name] = { value: () => content[name]() }
+  }
+  return Object.defineProperties(request, members)
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { request, until } from './scripted-gateway.js'
 import { serving } from './serving.js'
 
@@ -99,4 +99,74 @@ test('content that ends too soon fails, and the answer with it', async (t) => {
   })
   assert.equal((await exchange(streamed)).status, 500)
   assert.equal((await reported).error.code, 'handler_failed')
+})
+
+// Firefox and Safari are such platforms.
+describe('where Request takes no stream', () => {
+  const duplex = Object.getOwnPropertyDescriptor(Request.prototype, 'duplex')
+  before(() => delete Request.prototype.duplex)
+  after(() => Object.defineProperty(Request.prototype, 'duplex', duplex))
+
+  const text = JSON.stringify({ paper: 'ü'.repeat(40_000) })
+  for (const [member, read] of Object.entries({
+    text: (r) => r.text(),
+    json: async (r) => JSON.stringify(await r.json()),
+    arrayBuffer: (r) => r.arrayBuffer(),
+    blob: async (r) => {
+      const blob = await r.blob()
+      assert.equal(blob.type, 'application/json')
+      return blob
+    },
+    body: (r) => r.body,
+    clone: async (r) => {
+      const { method, url } = r
+      const copy = r.clone()
+      assert.deepEqual([copy.method, copy.url], [method, url])
+      assert.equal(await copy.clone().text(), text)
+      assert.equal(await r.text(), text)
+      return copy.text()
+    },
+  })) {
+    test(`${member} of a request has the content that streams`, async (t) => {
+      const { gateway, exchange } = await serving(t, async (r, info) => {
+        assert.ok(r instanceof Request)
+        assert.equal(r.bodyUsed, false)
+        assert.equal(r.body, info.body)
+        const content = await read(r)
+        if (member !== 'body') {
+          assert.equal(r.bodyUsed, true)
+          await assert.rejects(r.text(), TypeError, 'it can be read once')
+        }
+        return new Response(content)
+      })
+      gateway.script('content', { status: 200, body: text })
+      const headers = [['Content-Type', 'application/json']]
+      const { status, body } = await exchange({ ...streamed, headers })
+      assert.equal(status, 200, body)
+      assert.equal(body, text)
+    })
+  }
+
+  test('formData of a request has the fields of content that streams', async (t) => {
+    const form = new FormData()
+    form.set('paper', 'a'.repeat(70_000))
+    const sent = new Response(form)
+    const { gateway, exchange } = await serving(t, async (r) => {
+      return new Response((await r.formData()).get('paper'))
+    })
+    gateway.script('content', { status: 200, body: await sent.text() })
+    const headers = [['Content-Type', sent.headers.get('Content-Type')]]
+    const { status, body } = await exchange({ ...streamed, headers })
+    assert.equal(status, 200, body)
+    assert.equal(body, form.get('paper'))
+  })
+
+  test('a request without a stream is as it is elsewhere', async (t) => {
+    const { gateway, exchange } = await serving(t, async (r) => {
+      return new Response(`${r.body === null} ${await r.text()}`)
+    })
+    assert.equal((await exchange({ method: 'POST', body: 'inside' })).body, 'false inside')
+    gateway.script('content', { status: 200, body: 'of a GET' })
+    assert.equal((await exchange({ ...streamed, method: 'GET' })).body, 'true ')
+  })
 })
