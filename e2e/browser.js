@@ -1,12 +1,15 @@
-// A real Chromium, headless, with a profile of its own.
+// Real browsers, headless, each with a profile of its own.
 import { chromium } from 'playwright-core'
+import puppeteer from 'puppeteer-core'
 import { inCI } from './steps/ci.js'
-import { findBrowser } from './program.js'
+import { findBrowser, findFirefox } from './program.js'
 
 const executablePath = await findBrowser()
+const firefoxPath = await findFirefox()
 
 /** Why tests that need a browser cannot run here; false where they can, and in CI, where they fail instead. */
 export const noBrowser = !executablePath && !inCI && 'there is no Chromium here'
+export const noFirefox = !firefoxPath && !inCI && 'there is no Firefox here'
 
 /** Starts a browser. Every context of it is a profile that knows nothing of the others. */
 export function startBrowser() {
@@ -23,4 +26,23 @@ export function startBrowser() {
       '--disable-sync',
     ],
   })
+}
+
+/**
+ * Starts Firefox, by WebDriver BiDi. Its contexts and pages are Puppeteer's: tests for both browsers
+ * use what these have in common with Playwright's.
+ */
+export async function startFirefox() {
+  if (!firefoxPath) throw new Error('there is no Firefox here')
+  const browser = await puppeteer.launch({ browser: 'firefox', executablePath: firefoxPath })
+  return {
+    newContext: () => browser.createBrowserContext(),
+    close: () => browser.close(),
+  }
+}
+
+/** The browsers in which pages are tested: what starts each, and why it cannot run here. */
+export const browsers = {
+  Chromium: { start: startBrowser, missing: noBrowser },
+  Firefox: { start: startFirefox, missing: noFirefox },
 }

@@ -17,9 +17,19 @@ export async function findProgram(name) {
 }
 
 /** The path of a Chromium, or undefined. */
-export async function findBrowser() {
-  if (process.env.CHROMIUM) return findProgram(process.env.CHROMIUM)
-  for (const name of ['chromium', 'chromium-browser', 'google-chrome']) {
+export function findBrowser() {
+  return findAny(process.env.CHROMIUM, 'chromium', 'chromium-browser', 'google-chrome')
+}
+
+/** The path of a Firefox, or undefined. */
+export function findFirefox() {
+  return findAny(process.env.FIREFOX, 'firefox-esr', 'firefox')
+}
+
+/** The path of the program that is chosen, or of the first of these that is there. */
+async function findAny(chosen, ...names) {
+  if (chosen) return findProgram(chosen)
+  for (const name of names) {
     const path = await findProgram(name)
     if (path) return path
   }

@@ -1,7 +1,7 @@
 // The same cases through the real gateway, answered by the SDKs, in a page, and by the examples of schema.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { noBrowser, startBrowser } from './browser.js'
+import { noBrowser, noFirefox, startBrowser, startFirefox } from './browser.js'
 import { Gateway } from './gateway.js'
 import { writeAnswers } from './runtimes/answers.js'
 import { runtimes } from './runtimes/runtime.js'
@@ -13,16 +13,18 @@ const cases = exchanges()
 // What a message of HTTP has no place for.
 const unknown = { java: ['url', 'base', 'remoteAddr', 'attempt'] }
 
-let gateway, answers, browser
+let gateway, answers
+const browsers = {}
 
 before(async () => {
   gateway = await Gateway.start()
-  if (!noBrowser) browser = await startBrowser()
+  if (!noBrowser) browsers.chromium = await startBrowser()
+  if (!noFirefox) browsers.firefox = await startFirefox()
   answers = await writeAnswers(cases.map((c) => [c.name, c.response ?? { status: 204 }]))
 })
 
 after(async () => {
-  await browser?.close()
+  for (const browser of Object.values(browsers)) await browser.close()
   await gateway?.stop()
   await answers?.remove()
 })
@@ -35,7 +37,7 @@ test('every runtime that a case names is known', () => {
 })
 
 for (const [name, start] of Object.entries(runtimes)) {
-  const skip = name === 'chromium' && noBrowser
+  const skip = { chromium: noBrowser, firefox: noFirefox }[name]
   describe(`${name} answers every case`, { skip, concurrency: 8 }, () => {
     const seen = new Map()
     let runtime, host
@@ -46,7 +48,7 @@ for (const [name, start] of Object.entries(runtimes)) {
         seen.set(vector, [...(seen.get(vector) ?? []), request])
       }
       const origin = gateway.url.slice(0, -1)
-      runtime = await start(origin, name, answers, report, browser)
+      runtime = await start(origin, name, answers, report, browsers[name])
       host = `${name}.localhost:${gateway.port}`
     })
     after(() => runtime?.stop())

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { connect } from 'node:net'
 import { after, before, describe, test } from 'node:test'
-import { noBrowser, startBrowser } from './browser.js'
+import { browsers, noBrowser, noFirefox, startBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
 import { until } from './until.js'
 import { closing, frame, framesOf } from '../sdk-js/test/visitor-socket.js'
@@ -41,7 +41,7 @@ const serveEcho = `async (serve, gateway, label) => {
 }`
 
 /** Serves from a page of the gateway; gives what was told, and what closes it. */
-async function page(label) {
+async function page(label, browser) {
   const context = await browser.newContext()
   const page = await context.newPage()
   const polls = []
@@ -66,8 +66,17 @@ async function node(label) {
   return { told: () => told, closeClaim: () => claim.close(), stop: () => claim.close() }
 }
 
-for (const [name, start] of Object.entries({ page, node })) {
-  const skip = name === 'page' && noBrowser
+/** Serves from a page in Firefox. */
+async function firefox(label) {
+  const browser = await browsers.Firefox.start()
+  return { ...(await page(label, browser)), stop: () => browser.close() }
+}
+
+for (const [name, start, skip] of [
+  ['page', (label) => page(label, browser), noBrowser],
+  ['page-in-firefox', firefox, noFirefox],
+  ['node', node, false],
+]) {
   describe(`a WebSocket that is served by a ${name}`, { skip }, () => {
     const label = `ws-${name}`
     let served

@@ -96,7 +96,7 @@ export function compile(...sources) {
 }
 
 /** A page of the gateway. */
-async function chromium(gateway, label, answers, report, browser) {
+async function page(gateway, label, answers, report, browser) {
   const context = await browser.newContext()
   const page = await context.newPage()
   await page.exposeFunction('report', report)
@@ -113,7 +113,8 @@ async function chromium(gateway, label, answers, report, browser) {
 export const runtimes = {
   'sdk-go': go,
   node,
-  chromium,
+  chromium: page,
+  firefox: page,
   shell,
   python,
   perl,

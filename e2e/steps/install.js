@@ -1,7 +1,7 @@
 // What a check needs and this machine may lack.
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { findBrowser, findProgram } from '../program.js'
+import { findBrowser, findFirefox, findProgram } from '../program.js'
 import { root, run } from './run.js'
 
 /** Something that this machine lacks and that we may not install. */
@@ -63,5 +63,6 @@ async function missingPrograms() {
     if (!there) missing.push(packages[name] ?? name)
   }
   if (!(await findBrowser())) missing.push('chromium')
+  if (!(await findFirefox())) missing.push('firefox-esr')
   return missing
 }
