@@ -32,14 +32,12 @@ export function offer(
         throw new DOMException(`the visitor does not offer ${protocol}`, 'SyntaxError')
       }
       const opened = (socket = new VisitorSocket(info, protocol, messageBytes, controller))
-      const together = beside(closing)
-      together.add(opened)
       sockets++
+      const end = onAbort(closing, () => opened.close(1001))
       opened.addEventListener('close', () => {
         sockets--
-        together.delete(opened)
+        end()
       })
-      if (closing.aborted) opened.close(1001)
       const headers = info.responseHeaders.map(([name, value]): Field => [`${name}`, `${value}`])
       if (protocol) headers.push(['sec-websocket-protocol', protocol])
       const answer = { type: 'response', id: info.id, status: 101, headers } as const
@@ -50,20 +48,6 @@ export function offer(
   const handled = (async () => handle())().finally(() => (answered = true))
   handled.catch((e) => socket?.fail(e))
   return Promise.race([upgraded, handled])
-}
-
-/** Those of each claim, by what closes it. */
-const open = new WeakMap<AbortSignal, Set<VisitorSocket>>()
-
-/** The open sockets of a claim. They share one listener: Node warns of a signal that has many. */
-function beside(closing: AbortSignal): Set<VisitorSocket> {
-  let those = open.get(closing)
-  if (!those) {
-    const all = (those = new Set())
-    open.set(closing, all)
-    onAbort(closing, () => all.forEach((socket) => socket.close(1001)))
-  }
-  return those
 }
 
 /** The subprotocols that a visitor offers. */

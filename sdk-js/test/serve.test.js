@@ -82,6 +82,23 @@ test('an abort later closes the claim', async (t) => {
   assert.equal(gateway.seen.sessions.length, 1)
 })
 
+test('many claims may have one signal, and Node does not warn of a leak', async (t) => {
+  const gateway = await started(t)
+  const warnings = []
+  const warn = ({ message }) => warnings.push(message)
+  process.on('warning', warn)
+  t.after(() => process.off('warning', warn))
+  const controller = new AbortController()
+  const { signal } = controller
+  const claims = []
+  for (let i = 0; i < 12; i++) claims.push(await serve(hello, { gateway: gateway.origin, signal }))
+  await claims[3].close()
+  controller.abort()
+  await Promise.all(claims.map((claim) => claim.closed))
+  assert.equal(gateway.seen.sessions.length, 12)
+  assert.deepEqual(warnings, [])
+})
+
 test('the injected fetch makes every request', async (t) => {
   const gateway = await started(t)
   const urls = new Set()
