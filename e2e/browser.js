@@ -7,6 +7,16 @@ import { findBrowser, findFirefox } from './program.js'
 const executablePath = await findBrowser()
 const firefoxPath = await findFirefox()
 
+const args = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
 /** Why tests that need a browser cannot run here; false where they can, and in CI, where they fail instead. */
 export const noBrowser = !executablePath && !inCI && 'there is no Chromium here'
 export const noFirefox = !firefoxPath && !inCI && 'there is no Firefox here'
@@ -14,18 +24,13 @@ export const noFirefox = !firefoxPath && !inCI && 'there is no Firefox here'
 /** Starts a browser. Every context of it is a profile that knows nothing of the others. */
 export function startBrowser() {
   if (!executablePath) throw new Error('there is no Chromium here')
-  return chromium.launch({
-    executablePath,
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  })
+  return chromium.launch({ executablePath, args })
+}
+
+/** Starts Chromium by Puppeteer. Playwright's pages always have the focus, and what has it is never frozen. */
+export function startUnfocused() {
+  if (!executablePath) throw new Error('there is no Chromium here')
+  return puppeteer.launch({ executablePath, args })
 }
 
 /**

@@ -208,6 +208,8 @@ export class Claim extends EventTarget {
   #turn(state: State, error?: ReverseHttpError): void {
     if (this.#state === state || this.#state === 'closed') return
     this.#state = state
+    // What could not be answered meanwhile can be now.
+    if (state === 'online') this.#responder.wake()
     this.#tell('statechange', { state, error })
   }
 

@@ -160,7 +160,15 @@ export class Poller {
     if (!this.#stopped) await this.#pause.wait(ms)
   }
 
-  /** Leaves the session while its page is hidden away: it may never come back. */
+  /** Asks soon whether the gateway is there: the browser says that the network is gone. */
+  lack(): void {
+    if (this.#hidden) return
+    const error = new ReverseHttpError('network', 'the browser is offline')
+    this.#events.state('reconnecting', error)
+    this.#open.abort(error)
+  }
+
+  /** Leaves the session while its page is hidden away or frozen: it may never come back. */
   hide(): void {
     this.#hidden = true
     this.session.end(true).catch(() => {})

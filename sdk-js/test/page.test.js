@@ -74,6 +74,93 @@ for (const [name, target] of [
   })
 }
 
+test('a page that is frozen leaves its session at once, and claims again when it goes on', async (t) => {
+  const { gateway, claim, states } = await serving(t)
+  await until(() => gateway.parked)
+  const { document } = globalThis
+  document.dispatchEvent(new Event('freeze'))
+  assert.equal(claim.state, 'reconnecting', 'before the event is over')
+  await until(() => gateway.seen.sessions.length)
+  document.dispatchEvent(new Event('resume'))
+  await until(() => gateway.parked && claim.state === 'online')
+  assert.deepEqual(gateway.seen.claims, [{}, { label: 'demo', token: 't0' }])
+  assert.deepEqual(states, ['reconnecting', 'online'])
+})
+
+test('a page in the back/forward cache is frozen, too, and leaves and comes back once', async (t) => {
+  const { gateway, claim, states } = await serving(t)
+  await until(() => gateway.parked)
+  page.dispatchEvent(event('pagehide', true))
+  globalThis.document.dispatchEvent(new Event('freeze'))
+  await until(() => gateway.seen.sessions.length)
+  globalThis.document.dispatchEvent(new Event('resume'))
+  page.dispatchEvent(event('pageshow', true))
+  await until(() => gateway.parked && claim.state === 'online')
+  assert.deepEqual([gateway.seen.sessions.length, gateway.seen.claims.length], [1, 2])
+  assert.deepEqual(states, ['reconnecting', 'online'])
+})
+
+test('a page without a network is reconnecting at once, and with one online again', async (t) => {
+  let network = true
+  const { gateway, claim, states } = await serving(t, (url, init) =>
+    network ? fetch(url, init) : Promise.reject(new TypeError('no network')),
+  )
+  const errors = []
+  claim.addEventListener('statechange', (e) => errors.push(e.error?.message))
+  await until(() => gateway.parked)
+  gateway.script('requests', { status: 204 })
+  network = false
+  page.dispatchEvent(new Event('offline'))
+  assert.equal(claim.state, 'reconnecting', 'before the event is over')
+  await until(() => !gateway.parked, 'the end of the poll')
+  network = true
+  page.dispatchEvent(new Event('online'))
+  await until(() => claim.state === 'online')
+  assert.deepEqual(states, ['reconnecting', 'online'])
+  assert.deepEqual(errors, ['the browser is offline', undefined])
+  assert.equal(gateway.seen.claims.length, 1, 'the session is the same')
+})
+
+test('a page that is told in error that it has no network is online again by itself', async (t) => {
+  const { gateway, claim, states } = await serving(t)
+  await until(() => gateway.parked)
+  gateway.script('requests', { status: 204 })
+  page.dispatchEvent(new Event('offline'))
+  await until(() => claim.state === 'online')
+  const polls = gateway.seen.requests.filter((r) => r.url === '/requests')
+  assert.equal(polls[1].headers.prefer, 'wait=0', 'it asks for an answer at once')
+  assert.deepEqual(states, ['reconnecting', 'online'])
+})
+
+test('what could not be answered without a network is answered with one', async (t) => {
+  let network = true
+  let answer
+  let tries = 0
+  const handler = () => new Promise((resolve) => (answer = () => resolve(new Response('late'))))
+  const { gateway, claim } = await serving(
+    t,
+    (url, init) => {
+      if (network) return fetch(url, init)
+      if (url.endsWith('/responses')) tries++
+      return Promise.reject(new TypeError('no network'))
+    },
+    handler,
+  )
+  // Each wait is as long as it may be, so that none of them is over by itself.
+  t.mock.method(Math, 'random', () => 1e6)
+  await gateway.deliver(request('x1'))
+  await until(() => answer && gateway.parked)
+  gateway.script('requests', { status: 204 })
+  network = false
+  page.dispatchEvent(new Event('offline'))
+  answer()
+  await until(() => tries === 1)
+  network = true
+  page.dispatchEvent(new Event('online'))
+  await until(() => gateway.seen.answers.length)
+  assert.equal(claim.state, 'online')
+})
+
 test('online cuts the wait for a gateway short', async (t) => {
   const { gateway, claim } = await serving(t)
   await gateway.refuse(503, 'draining', { 'Retry-After': '600' })
@@ -94,9 +181,9 @@ test('a closed claim does not listen to its page any more', async (t) => {
   assert.equal(gateway.seen.requests.length, requests)
 })
 
-async function serving(t, fetch) {
+async function serving(t, fetch, handler = () => new Response()) {
   const gateway = await scriptedGateway()
-  const claim = await serve(() => new Response(), { gateway: gateway.origin, drainMs: 0, fetch })
+  const claim = await serve(handler, { gateway: gateway.origin, drainMs: 0, fetch })
   const states = []
   claim.addEventListener('statechange', (e) => states.push(e.state))
   t.after(async () => {

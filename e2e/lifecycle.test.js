@@ -1,0 +1,58 @@
+// What a browser does to the pages it holds: it freezes them, and loses the network.
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { noBrowser, startUnfocused } from './browser.js'
+import { Gateway } from './gateway.js'
+import { openServer, startSite } from './site.js'
+import { until } from './until.js'
+import { field, visit } from './visitor.js'
+
+describe('a page that is a server', { skip: noBrowser }, () => {
+  let gateway, browser, site, page, url, devtools
+
+  before(async () => {
+    ;[gateway, browser, site] = await Promise.all([Gateway.start(), startUnfocused(), startSite()])
+    page = await browser.newPage()
+    url = await openServer(page, site.url, gateway)
+    devtools = await page.createCDPSession()
+  })
+  after(async () => {
+    await browser?.close()
+    await site?.close()
+    await gateway?.stop()
+  })
+
+  const states = () => page.evaluate('states.splice(0)')
+  const answers = async () => (await visit(`${url}hello`)).status === 200
+
+  test('is reconnecting once it is frozen, and its visitors need not wait', async () => {
+    assert.deepEqual(await states(), ['online'])
+    await devtools.send('Page.setWebLifecycleState', { state: 'frozen' })
+    await until(async () => (await page.evaluate('claim.state')) === 'reconnecting', 'the event')
+    await until(() => gateway.log.includes('msg="session closed"'), 'the end of the session')
+    assert.match(gateway.log.match(/msg="session closed".*/)[0], /reason=left/)
+    const { status, fields } = await visit(`${url}hello`)
+    assert.equal(status, 503)
+    assert.match(field(fields, 'Proxy-Status'), /handed=\?0/)
+    await devtools.send('Page.setWebLifecycleState', { state: 'active' })
+    await until(answers, 'an answer')
+    assert.deepEqual(await states(), ['reconnecting', 'online'])
+  })
+
+  test('is reconnecting once the network is gone', async () => {
+    const network = (offline) =>
+      devtools.send('Network.emulateNetworkConditions', {
+        offline,
+        latency: 0,
+        downloadThroughput: -1,
+        uploadThroughput: -1,
+      })
+    await network(true)
+    await page.waitForFunction(() => globalThis.states.length)
+    assert.deepEqual(await states(), ['reconnecting'])
+    await network(false)
+    await page.waitForFunction(() => globalThis.states.length)
+    assert.deepEqual(await states(), ['online'])
+    assert.ok(await answers())
+  })
+})
