@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { stopClock } from './clock.js'
 import { serving } from './serving.js'
 
 test('content that is UTF-8 is text, a byte order mark included, and other content is base64', async (t) => {
@@ -79,6 +80,7 @@ test('what fetch brings can be passed on', async (t) => {
   })
   await new Promise((resolve) => upstream.listen(0, '127.0.0.1', resolve))
   t.after(() => upstream.close().closeAllConnections())
+  stopClock(t)
   const { exchange } = await serving(t, () => fetch(`http://127.0.0.1:${upstream.address().port}/`))
   const { headers, body } = await exchange({})
   assert.equal(body, 'decoded by fetch')

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { stopClock } from './clock.js'
 import { request, until } from './scripted-gateway.js'
 import { serving } from './serving.js'
 
@@ -16,6 +17,7 @@ test('content by a URL is the body of the Request, and of info', async (t) => {
 })
 
 test('content with GET is the body of info', async (t) => {
+  stopClock(t)
   const { gateway, exchange } = await serving(t, (r, info) => {
     assert.equal(r.body, null)
     return new Response(info.body)
@@ -93,8 +95,7 @@ test('content that ends too soon fails, and the answer with it', async (t) => {
   const { gateway, claim, exchange } = await serving(t, async (r) => new Response(await r.text()))
   const reported = new Promise((resolve) => claim.addEventListener('error', resolve))
   gateway.script('content', (_, res) => {
-    res.writeHead(200).write('half')
-    setTimeout(() => res.destroy(), 20)
+    res.writeHead(200).write('half', () => res.destroy())
     return new Promise(() => {})
   })
   assert.equal((await exchange(streamed)).status, 500)

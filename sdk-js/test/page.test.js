@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
 import { serve } from './built.js'
+import { stopClock } from './clock.js'
 import { request, scriptedGateway, until } from './scripted-gateway.js'
 
 let page
@@ -34,11 +35,16 @@ test('a page that goes away ends its session with what it has begun, in a reques
 })
 
 test('a page that comes back from the cache claims again', async (t) => {
+  const clock = stopClock(t)
   const { gateway, claim, states } = await serving(t)
   await until(() => gateway.parked)
   page.dispatchEvent(event('pagehide', true))
   await until(() => gateway.seen.sessions.length)
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  for (let i = 0; i < 3; i++) {
+    await gateway.settled()
+    clock.tick(60_000)
+  }
+  await gateway.settled()
   assert.deepEqual(
     [gateway.seen.claims.length, claim.state],
     [1, 'reconnecting'],
@@ -51,10 +57,13 @@ test('a page that comes back from the cache claims again', async (t) => {
 })
 
 test('the first pageshow of a page changes nothing', async (t) => {
+  const clock = stopClock(t)
   const { gateway } = await serving(t)
   await until(() => gateway.parked)
   page.dispatchEvent(event('pageshow', false))
-  await new Promise((resolve) => setTimeout(resolve, 100))
+  await gateway.settled()
+  clock.tick(1_000)
+  await gateway.settled()
   assert.equal(gateway.seen.polls.length, 1)
 })
 
@@ -165,7 +174,7 @@ test('online cuts the wait for a gateway short', async (t) => {
   const { gateway, claim } = await serving(t)
   await gateway.refuse(503, 'draining', { 'Retry-After': '600' })
   await until(() => claim.state === 'reconnecting')
-  await new Promise((resolve) => setTimeout(resolve, 20))
+  await gateway.settled()
   page.dispatchEvent(new Event('online'))
   await until(() => claim.state === 'online')
 })
@@ -177,7 +186,7 @@ test('a closed claim does not listen to its page any more', async (t) => {
   page.dispatchEvent(event('pagehide', true))
   page.dispatchEvent(event('pageshow', true))
   page.dispatchEvent(new Event('online'))
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  await gateway.settled()
   assert.equal(gateway.seen.requests.length, requests)
 })
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { serve } from './built.js'
+import { stopClock } from './clock.js'
 import { request, scriptedGateway, until } from './scripted-gateway.js'
 
 const ids = (post) => post.messages.map((m) => m.id)
@@ -96,14 +97,21 @@ test('a POST that failed is sent again, the same', async (t) => {
 })
 
 test('a POST is not sent again when nobody waits for it any more', async (t) => {
+  const clock = stopClock(t)
   const { gateway, claim } = await serving(t, () => new Response('late'), {
     responses: Array.from({ length: 1000 }, () => ({ drop: true })),
   })
   const ended = new Promise((resolve) => claim.addEventListener('exchange', resolve))
-  await gateway.deliver(request('x1', { timeoutMs: 300 }))
+  await gateway.deliver(request('x1', { timeoutMs: 60_000 }))
+  await until(() => gateway.seen.posts.length === 1)
+  await gateway.settled()
+  clock.tick(200)
+  await until(() => gateway.seen.posts.length === 2)
+  await gateway.settled()
+  clock.tick(60_000)
   assert.equal((await ended).result, undefined)
   const posts = gateway.seen.posts.length
-  await new Promise((resolve) => setTimeout(resolve, 500))
+  await gateway.settled()
   assert.equal(gateway.seen.posts.length, posts)
 })
 

@@ -57,6 +57,7 @@ export async function scriptedGateway(script = {}) {
 
   async function answer(req, res) {
     if (req.url === '/response') return upload(req, res)
+    if (req.url === '/nothing') return give(res, 204)
     const chunks = []
     for await (const chunk of req) chunks.push(chunk)
     const content = Buffer.concat(chunks).toString()
@@ -180,6 +181,10 @@ export async function scriptedGateway(script = {}) {
       for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
       give(res, status, { title: '', status, code, detail: '' })
     },
+    /** Waits until what the SDK does by itself is done: a few requests go to and fro meanwhile. */
+    async settled() {
+      for (let i = 0; i < 20; i++) await (await fetch(`${origin}/nothing`)).arrayBuffer()
+    },
     /** Lets the next calls of a route be answered so. */
     script(route, ...more) {
       ;(replies[route] ??= []).push(...more)
@@ -232,9 +237,12 @@ export function request(id, members = {}) {
   }
 }
 
-/** Waits until something is so; fails after ten seconds. */
+// Tests may stop the clock of the SDK; this one goes on.
+const { setTimeout } = globalThis
+
+/** Waits until something is so; fails after a minute. */
 export async function until(so, what = so) {
-  for (const end = Date.now() + 10_000; !(await so());) {
+  for (const end = Date.now() + 60_000; !(await so());) {
     if (Date.now() > end) throw new Error(`never so: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }

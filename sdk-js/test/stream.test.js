@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { stopClock } from './clock.js'
 import { request, until } from './scripted-gateway.js'
 import { serving } from './serving.js'
 
@@ -49,6 +50,7 @@ for (const [what, make, content] of [
   ],
 ]) {
   test(`${what} is answered whole`, async (t) => {
+    stopClock(t)
     const { gateway } = await serving(t, make)
     await gateway.deliver(request('x1'))
     const [answer, ...more] = await whole(gateway, 'x1')
@@ -82,7 +84,7 @@ test('one part is on its way at a time, and what comes meanwhile goes together',
   s.push('one ')
   await until(() => taken)
   for (const text of ['two ', 'three ', 'four']) s.push(text)
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  await gateway.settled()
   assert.equal(of(gateway, 'x1').length, 2, 'nothing overtakes a part that is held back')
   s.controller.close()
   taken(accepted('x1'))
@@ -126,7 +128,7 @@ test('no more of a stream is read than a visitor takes', async (t) => {
   gateway.script('responses', {}, () => new Promise((resolve) => (held = resolve)))
   await gateway.deliver(request('x1'))
   await until(() => held)
-  await new Promise((resolve) => setTimeout(resolve, 100))
+  await gateway.settled()
   // The beginning, the part that is held back, one that waits, and a chunk on top of each.
   assert.ok(pulls <= 16, `${pulls} chunks were read`)
   await gateway.deliver({ type: 'cancel', id: 'x1', reason: 'visitor_gone' })
@@ -220,11 +222,15 @@ test('a stream takes no place of a handler', async (t) => {
 })
 
 test('a stream outlives the time in which its answer had to begin', async (t) => {
+  const clock = stopClock(t)
   const s = source()
   const { gateway } = await serving(t, () => new Response(s.stream))
-  await gateway.deliver(request('x1', { timeoutMs: 200 }))
+  await gateway.deliver(request('x1', { timeoutMs: 60_000 }))
+  await until(() => s.pulls)
+  clock.tick(20)
   await until(() => of(gateway, 'x1').length === 1)
-  await new Promise((resolve) => setTimeout(resolve, 400))
+  clock.tick(60_000)
+  await gateway.settled()
   s.push('still here')
   s.controller.close()
   assert.equal((await whole(gateway, 'x1')).map((m) => m.body ?? '').join(''), 'still here')

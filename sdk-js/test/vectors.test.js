@@ -8,7 +8,7 @@ const file = new URL('../../schema/vectors/client.json', import.meta.url)
 const { cases } = JSON.parse(await readFile(file, 'utf8'))
 
 describe('a session follows every script', { concurrency: 16 }, () => {
-  for (const c of cases) test(c.name, { timeout: 40_000 }, () => play(c))
+  for (const c of cases) test(c.name, { timeout: 180_000 }, () => play(c))
 })
 
 /** Plays a script until all that is expected happened, and a little longer to see that no more does. */
@@ -51,7 +51,7 @@ async function play({ why, options, handler, gateway: script, expect }) {
   }
   try {
     const differs = () => fault(expect, seen)
-    for (const end = Date.now() + 20_000; differs() && Date.now() < end; await sleep(10));
+    for (const end = Date.now() + 60_000; differs() && Date.now() < end; await sleep(10));
     await sleep(300)
     const e = differs()
     if (e) throw new Error(`${why}: ${e.message}`, { cause: e })

@@ -3,6 +3,7 @@ import { getEventListeners } from 'node:events'
 import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { stopClock } from './clock.js'
 import { request, until } from './scripted-gateway.js'
 import { serving } from './serving.js'
 import { closing, connect, frame } from './visitor-socket.js'
@@ -443,10 +444,13 @@ test('a Response after an upgrade is ignored, and a failure closes with 1011', a
 })
 
 test('a socket outlives the time for an answer', async (t) => {
+  const clock = stopClock(t)
   const { gateway, events } = await echoing(t)
-  const visitor = await connect(gateway, 'x1', { timeoutMs: 200 })
+  // Less than the time after which a silent visitor is asked.
+  const visitor = await connect(gateway, 'x1', { timeoutMs: 19_000 })
   await until(() => events.includes('open'))
-  await new Promise((resolve) => setTimeout(resolve, 400))
+  clock.tick(19_000)
+  await gateway.settled()
   await visitor.send(frame(text, 'still here'))
   await until(() => visitor.frames().length)
   assert.deepEqual(visitor.frames(), [[text, 'still here']])

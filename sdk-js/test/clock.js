@@ -1,0 +1,37 @@
+import { module } from './built.js'
+
+const sdk = new URL('.', module).href
+const ofSDK = () => new Error().stack.includes(sdk)
+
+/**
+ * Stops the clock of the SDK until the test is over: its setTimeout fires and its performance.now goes on by tick
+ * only, however slow the machine is. The clock of all others, fetch among them, goes on. To be called before the SDK
+ * serves.
+ */
+export function stopClock(t) {
+  const { setTimeout, clearTimeout } = globalThis
+  const now = performance.now.bind(performance)
+  const waits = new Set()
+  let nowMs = now()
+  globalThis.setTimeout = (then, ms = 0, ...of) => {
+    if (!ofSDK()) return setTimeout(then, ms, ...of)
+    const wait = { dueMs: nowMs + ms, then: () => then(...of), unref: () => wait }
+    waits.add(wait)
+    return wait
+  }
+  globalThis.clearTimeout = (wait) => void (waits.delete(wait) || clearTimeout(wait))
+  performance.now = () => (ofSDK() ? nowMs : now())
+  t.after(() => {
+    Object.assign(globalThis, { setTimeout, clearTimeout })
+    delete performance.now
+  })
+  return {
+    /** Lets so much time pass. */
+    tick(ms) {
+      nowMs += ms
+      for (const wait of [...waits].sort((a, b) => a.dueMs - b.dueMs)) {
+        if (wait.dueMs <= nowMs && waits.delete(wait)) wait.then()
+      }
+    },
+  }
+}

@@ -1,0 +1,20 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { module } from './built.js'
+
+const hangsMs = 60_000
+
+/**
+ * Runs a program that uses serve, and gives what it printed once it has ended by itself. A timer of a second or more
+ * never fires there: one that is left keeps the program from its end, and nobody has to know how long that takes.
+ */
+export async function outputOf(program) {
+  const whole = `
+    import { serve } from ${JSON.stringify(module)}
+    const { setTimeout } = globalThis
+    globalThis.setTimeout = (f, ms, ...of) => setTimeout(f, ms < 1000 ? ms : 0x7fff_ffff, ...of)
+    ${program}`
+  const args = ['--input-type=module', '--eval', whole]
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: hangsMs })
+  return stdout
+}
