@@ -24,7 +24,7 @@ func (w *town) named() string {
 // ends fails the test unless the peer ends the connection.
 func (c *talk) ends() {
 	c.t.Helper()
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(patience))
 	if _, err := io.Copy(io.Discard, c); err != nil && strings.Contains(err.Error(), "timeout") {
 		c.t.Fatal("the connection is still open")
 	}
@@ -49,7 +49,7 @@ func TestAConnectionWithoutRoomEndsWithItsSession(t *testing.T) {
 		"delete": func(w *town) { w.Registry().Lookup("demo").Delete() },
 		"token":  func(w *town) { _ = w.Registry().Lookup("demo").Change(claim.Settings{Token: &renewed}) },
 		"drain": func(w *town) {
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
 			w.Drain(ctx)
 		},

@@ -132,7 +132,7 @@ func (c *talk) say(bytes string) {
 
 func (c *talk) response() *http.Response {
 	c.t.Helper()
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(patience))
 	resp, err := http.ReadResponse(c.in, nil)
 	if err != nil {
 		c.t.Fatalf("no response: %v", err)
@@ -144,7 +144,7 @@ func (c *talk) response() *http.Response {
 // request reads what a visitor asked, on a turned connection.
 func (c *talk) request() *http.Request {
 	c.t.Helper()
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(patience))
 	req, err := http.ReadRequest(c.in)
 	if err != nil {
 		c.t.Fatalf("no request: %v", err)
@@ -162,7 +162,7 @@ func (w *town) visitor() *http.Client {
 		},
 	}
 	w.t.Cleanup(t.CloseIdleConnections)
-	return &http.Client{Transport: t, Timeout: 20 * time.Second}
+	return &http.Client{Transport: t, Timeout: patience}
 }
 
 // visit is a visitor's request on its way.
@@ -198,7 +198,7 @@ func (v *visit) got(status int, body string) {
 	v.t.Helper()
 	select {
 	case <-v.done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		v.t.Fatalf("no answer, want %d %q", status, body)
 	}
 	if v.err != nil || v.resp.StatusCode != status || body != "*" && v.body != body {

@@ -115,7 +115,7 @@ func FuzzMessage(f *testing.F) {
 			at := b.register("name=demo&token=t0")
 			v := b.dial(visitorAt)
 			v.say(string(head) + "Host: demo.localhost:8080\r\n\r\n" + string(content))
-			_ = v.SetReadDeadline(time.Now().Add(10 * time.Second))
+			_ = v.SetReadDeadline(time.Now().Add(patience))
 			poll := b.begin(get(at))
 			visitor := make(chan struct{})
 			go func() { defer close(visitor); _, _ = io.Copy(io.Discard, v) }()

@@ -83,7 +83,7 @@ func TestAProgramThatConnectsByTLSLearnsWhatItGot(t *testing.T) {
 					if !strings.Contains(got, want) {
 						t.Errorf("told %s, want %s", got, want)
 					}
-				case <-time.After(10 * time.Second):
+				case <-time.After(patience):
 					t.Errorf("told nothing, want %s", want)
 				}
 			})
@@ -125,7 +125,7 @@ func TestAProgramThatClaimsWithoutEndIsHungUpOn(t *testing.T) {
 	c := w.reversed("rh1")
 	c.request()
 	_, _ = fmt.Fprintf(c.Conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", 2*mostClaim, `{"label":"mine","token":"t1"}`+strings.Repeat(" ", mostClaim))
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(patience))
 	if _, err := io.ReadAll(c); errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error("the connection is still open")
 	}

@@ -210,7 +210,7 @@ func TestAWebSocketPassesATunnel(t *testing.T) {
 	for _, said := range []string{"one", "two"} {
 		v.say(said)
 		got := make([]byte, len(said))
-		_ = v.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = v.SetReadDeadline(time.Now().Add(patience))
 		if _, err := io.ReadFull(v, got); err != nil || string(got) != strings.ToUpper(said) {
 			t.Fatalf("read %q %v, want %q", got, err, strings.ToUpper(said))
 		}
@@ -248,7 +248,7 @@ func TestATunnelTellsWhatIsCancelled(t *testing.T) {
 		if id != polled.Messages[0].ID {
 			t.Errorf("cancelled %s, want %s", id, polled.Messages[0].ID)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Error("nothing was told")
 	}
 }

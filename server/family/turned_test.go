@@ -161,7 +161,7 @@ func TestAVisitorWhoLeavesCancelsOnATurnedConnection(t *testing.T) {
 		leave()
 		select {
 		case <-ended:
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("the handler's context did not end")
 		}
 	})
@@ -229,7 +229,7 @@ func TestWebSocketsPassOnATurnedConnectionOfHTTP1(t *testing.T) {
 		}
 	})
 	eachWay(t, handler, func(t *testing.T, w *town, way string) {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		c, resp, err := websocket.Dial(ctx, w.Base("demo"), &websocket.DialOptions{HTTPClient: w.visitor()})
 		if strings.HasSuffix(way, "h2") {
@@ -326,7 +326,7 @@ func TestAnOriginThatTalksFirstIsHungUpOn(t *testing.T) {
 	w := newTown(t, gateway.Options{})
 	c := ways["PTTH"](w)
 	c.say("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged")
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(patience))
 	if b, err := io.ReadAll(c); err != nil || len(b) > 0 {
 		t.Fatalf("read %q %v, want the end", b, err)
 	}
@@ -354,7 +354,7 @@ func TestADeviceParksUntilAVisitorIsThere(t *testing.T) {
 
 func waitFor(t *testing.T, done func() bool) {
 	t.Helper()
-	for until := time.Now().Add(10 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatal("it did not come")
 		}
@@ -451,15 +451,25 @@ func TestAConnectionOfHTTP1HasOneRequestAtATime(t *testing.T) {
 	c.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	first.got(200, "")
 	second.got(200, "")
+	asked := make(chan *talk)
+	for _, one := range []*talk{c, other} {
+		w.ends.Go(func() {
+			for {
+				if _, err := http.ReadRequest(one.in); err != nil {
+					return
+				}
+				asked <- one
+			}
+		})
+	}
 	for range 20 { // as often as one at a time comes, the connection has room again
 		v := w.visit("GET", "demo", "/", "")
 		waitFor(t, func() bool { return len(w.Registry().Lookup("demo").State().Sessions) == 2 })
-		for _, one := range []*talk{c, other} {
-			_ = one.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-			if _, err := http.ReadRequest(one.in); err == nil {
-				one.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-				break
-			}
+		select {
+		case one := <-asked:
+			one.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		case <-time.After(patience):
+			t.Fatal("neither connection has the request")
 		}
 		v.got(200, "")
 	}
