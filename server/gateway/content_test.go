@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -212,9 +213,9 @@ func TestSlowContentIsTheSameInEveryFraming(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, Options{}, func(w *world) {
 				p := w.claim("demo")
-				served := make(chan struct{})
-				go func() {
-					defer close(served)
+				var program sync.WaitGroup
+				defer program.Wait()
+				program.Go(func() {
 					if c.status == 408 && (name == "slow, inline" || name == "a pause") {
 						return // it is refused before a program has it
 					}
@@ -226,9 +227,8 @@ func TestSlowContentIsTheSameInEveryFraming(t *testing.T) {
 						}
 					}
 					p.respond(schema.Response{ID: r.ID, Status: 200})
-				}()
+				})
 				got, took := w.trickle(c.fields, c.piece, c.pieces, c.pause)
-				<-served
 				if got.Err != nil || got.Status != c.status || c.status == 408 && got.code() != schema.CodeTooSlow {
 					t.Errorf("answer = %d %s %v after %s, want %d", got.Status, got.Content, got.Err, took, c.status)
 				}

@@ -37,7 +37,7 @@ func TestALimitedConnectionIsOneOfTCP(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = peer.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = peer.SetDeadline(time.Now().Add(time.Minute))
 		c := <-accepted
 		half, ok := c.(interface{ CloseWrite() error })
 		if !ok {
