@@ -65,7 +65,7 @@ func start(t *testing.T, args ...string) *process {
 	}
 	p := &process{
 		t: t, signals: make(chan os.Signal, 2), done: make(chan error, 1), log: &lockedBuffer{},
-		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialLoopback, TLSClientConfig: unverified}},
+		client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialLoopback, TLSClientConfig: unverified}},
 	}
 	out, in := io.Pipe()
 	go func() {
@@ -92,8 +92,13 @@ var unverified = &tls.Config{InsecureSkipVerify: true}
 // inBoth runs a test in the clear and over TLS, with the arguments for that.
 func inBoth(t *testing.T, test func(t *testing.T, args ...string)) {
 	t.Helper()
-	t.Run("in the clear", func(t *testing.T) { test(t) })
+	t.Parallel() // most of it waits
+	t.Run("in the clear", func(t *testing.T) {
+		t.Parallel()
+		test(t)
+	})
 	t.Run("over TLS", func(t *testing.T) {
+		t.Parallel()
 		cert, key := certify(t, t.TempDir(), "localhost")
 		test(t, "--tls-cert="+cert, "--tls-key="+key)
 	})
@@ -117,7 +122,7 @@ func (p *process) ended() {
 		if err != nil {
 			p.t.Fatalf("run: %v", err)
 		}
-	case <-time.After(15 * time.Second):
+	case <-time.After(time.Minute):
 		p.t.Fatal("the gateway does not end")
 	}
 }
@@ -227,7 +232,7 @@ func TestASignalLetsWhatRunsBeAnswered(t *testing.T) {
 // parked waits until the session polls.
 func (p *process) parked(a schema.ClaimAnswer) {
 	p.t.Helper()
-	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); {
+	for until := time.Now().Add(time.Minute); time.Now().Before(until); {
 		_, content := p.send("GET", a.Claim, "t0", nil)
 		if strings.Contains(string(content), `"parked":true`) {
 			return
@@ -238,7 +243,7 @@ func (p *process) parked(a schema.ClaimAnswer) {
 
 func TestASecondSignalEndsAtOnce(t *testing.T) {
 	inBoth(t, func(t *testing.T, args ...string) {
-		p := start(t, args...)
+		p := start(t, append(args, "--drain=1h")...)
 		_, a := p.claim("t0")
 		go func() { // the visitor's connection breaks
 			resp, err := p.client.Get(a.URL)
@@ -249,13 +254,9 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 		if status, _ := p.send("GET", a.Requests, "t0", nil); status != 200 {
 			t.Fatalf("poll = %d, want the request", status)
 		}
-		begun := time.Now()
 		p.signals <- syscall.SIGTERM
 		p.signals <- os.Interrupt
 		p.ended()
-		if took := time.Since(begun); took > 5*time.Second {
-			t.Errorf("it took %s", took)
-		}
 		if log := p.log.String(); !strings.Contains(log, "stopped at once") {
 			t.Errorf("log = %s, want that it stopped at once", log)
 		}
