@@ -14,14 +14,32 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// standIn answers as a gateway does that nobody visits, so that the examples run anywhere.
-func standIn() *httptest.Server {
+// stand is a gateway that nobody visits.
+type stand struct {
+	*httptest.Server
+	polls chan struct{}
+}
+
+// standIn answers as such a gateway does, so that the examples run anywhere.
+func standIn() *stand {
 	g := &scripted{}
-	s := httptest.NewUnstartedServer(g)
+	polls := make(chan struct{}, 1)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/requests" {
+			select {
+			case polls <- struct{}{}:
+			default:
+			}
+		}
+		g.ServeHTTP(w, r)
+	}))
 	g.origin = "http://" + s.Listener.Addr().String()
 	s.Start()
-	return s
+	return &stand{s, polls}
 }
+
+// polled waits until a session serves.
+func (s *stand) polled() { <-s.polls }
 
 func Example() {
 	gateway := standIn()
@@ -40,7 +58,10 @@ func Example() {
 	}
 	defer c.Close()
 	fmt.Println(c.URL())
-	time.AfterFunc(10*time.Millisecond, func() { c.Close() }) // a program would go on
+	go func() {
+		gateway.polled() // a program would go on
+		c.Close()
+	}()
 	fmt.Println(c.Serve(router))
 	// Output:
 	// http://demo.localhost:8080/
@@ -60,9 +81,12 @@ func ExampleSession_Shutdown() {
 	served := make(chan error, 1)
 	go func() { served <- c.Serve(http.FileServer(http.Dir("."))) }()
 
-	time.AfterFunc(10*time.Millisecond, stop) // stands for Ctrl-C
+	go func() {
+		gateway.polled()
+		stop() // stands for Ctrl-C
+	}()
 	<-ctx.Done()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	fmt.Println(c.Shutdown(ctx), <-served)
 	// Output: <nil> reversehttp: session closed

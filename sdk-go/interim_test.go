@@ -98,7 +98,7 @@ func informationalResponsesGoAtOnce(t *testing.T) {
 		w.WriteHeader(103)
 		select {
 		case <-arrived:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			w.WriteHeader(500)
 		}
 	}), nil)

@@ -201,7 +201,7 @@ func exchange(t *testing.T, addr, method string, raw []byte) *http.Response {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := conn.Write(raw); err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 }
 
 // A wait for what must come ends after this.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 const (
 	hostShape = "http://{label}.localhost:{port}/"
