@@ -1,7 +1,7 @@
 // Package faults shows that nothing is lost and nothing is mixed up while
 // connections break. It has tests only.
 //
-//	go test ./e2e/faults                      6,000 exchanges; prints figures with -v
+//	go test ./e2e/faults                      3,000 exchanges; prints figures with -v
 //	go test ./e2e/faults -v -seed 7           the faults of an earlier run
 //	go test ./e2e/faults -v -exchanges 50000
 //	go test ./e2e/faults -v -time 30m -timeout 0

@@ -35,7 +35,7 @@ func startTown(t *testing.T, g *gateway, l *ledger, weather func(i int) weather)
 		p.calm.Store(true)
 		w.start(i)
 	}
-	w.awaitPolls(30 * time.Second)
+	w.awaitPolls(visitBound)
 	for _, p := range w.proxies {
 		p.calm.Store(false)
 	}

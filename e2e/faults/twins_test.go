@@ -5,7 +5,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"reversehttp/schema"
 )
@@ -13,7 +12,7 @@ import (
 // Two programs show one token and hold requests. One of them is killed.
 func TestAProgramTakesOverWhatAnotherMayNotFinish(t *testing.T) {
 	t.Parallel()
-	g := startGateway(t, "--acknowledge=1s", "--answer=5s", "--lease=8s", "--wait=3s", "--unacknowledged=100ms")
+	g := startGateway(t, "--acknowledge=1s", "--answer=15s", "--lease=8s", "--wait=3s", "--unacknowledged=100ms")
 	l := newLedger()
 	straight := startProxy(t, g.address, fair(0).plan)
 	twins := [2]*program{}
@@ -25,7 +24,7 @@ func TestAProgramTakesOverWhatAnotherMayNotFinish(t *testing.T) {
 			}
 		})
 	}
-	until(t, "both poll", 30*time.Second, func() bool { return g.metrics()["reversehttp_polls_parked"] == 2 })
+	until(t, "both poll", visitBound, func() bool { return g.metrics()["reversehttp_polls_parked"] == 2 })
 
 	var visits sync.WaitGroup
 	had := map[string]int{} // by program and method
@@ -41,14 +40,14 @@ func TestAProgramTakesOverWhatAnotherMayNotFinish(t *testing.T) {
 			v := &visitor{host: g.host(), dial: g.straight, fresh: true}
 			l.note(x, v.visit(x))
 		})
-		until(t, "a handler has the request", 10*time.Second, func() bool { return len(l.runs(x.key)) == 1 })
+		until(t, "a handler has the request", visitBound, func() bool { return len(l.runs(x.key)) == 1 })
 		name, _, _ := strings.Cut(l.runs(x.key)[0].run, "-")
 		had[name+" "+x.method]++
 	}
 	l.killed()
 	twins[0].kill()
 	visits.Wait()
-	m := g.idle(1, 30*time.Second)
+	m := g.idle(1, visitBound)
 	f := l.check(t, schema.CodeSessionLost, schema.CodeHandlerTimeout)
 	t.Logf("programs had %v; %v", had, f)
 

@@ -20,7 +20,7 @@ import (
 )
 
 // visitBound is how long a visit may take. The gateway is told to give up sooner.
-const visitBound = 60 * time.Second
+const visitBound = 3 * time.Minute
 
 // end is how a visit ended.
 type end string
