@@ -10,7 +10,7 @@ import (
 )
 
 // size is that of the largest transfers, in bytes: what they hold does not grow with it.
-var size = flag.Int64("size", 256<<20, "size of the largest transfers, in bytes")
+var size = flag.Int64("size", 64<<20, "size of the largest transfers, in bytes")
 
 const (
 	// What one transfer may hold in a process, in bytes.
@@ -28,11 +28,11 @@ func TestATransferOfAnySizeHoldsLittle(t *testing.T) {
 		carry func(t *testing.T, size int64, w *watched)
 	}{
 		{"an answer", *size, download("/down")},
-		{"an answer with its length", 128 << 20, download("/down-with-length")},
-		{"an answer that is flushed", 128 << 20, download("/down-flushed")},
+		{"an answer with its length", 32 << 20, download("/down-with-length")},
+		{"an answer that is flushed", 32 << 20, download("/down-flushed")},
 		{"an answer in parts", 16 << 20, download("/down-in-parts")},
 		{"an upload", *size, upload("/up", false)},
-		{"an upload of unknown length", 128 << 20, upload("/up", true)},
+		{"an upload of unknown length", 32 << 20, upload("/up", true)},
 		{"an upload that comes back", 16 << 20, upload("/through", true)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
