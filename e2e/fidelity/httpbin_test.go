@@ -149,13 +149,13 @@ func TestAVisitorWhoLeavesEndsTheHandler(t *testing.T) {
 	}
 }
 
-// await gives what comes, within 5 s.
+// await gives what comes, within a minute.
 func await[T any](t testing.TB, what string, from <-chan T) (v T) {
 	t.Helper()
 	select {
 	case v = <-from:
-	case <-time.After(5 * time.Second):
-		t.Fatalf("waited 5 s for %s", what)
+	case <-time.After(time.Minute):
+		t.Fatalf("waited a minute for %s", what)
 	}
 	return v
 }

@@ -83,7 +83,7 @@ func lend(t testing.TB, h http.Handler, shape string) way {
 		<-served
 		g.Close()
 	})
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	s, err := reversehttp.Claim(ctx, g.ControlURL(), &reversehttp.Options{Label: label, Transport: reversehttp.Transport(*transport)})
 	if err != nil {
@@ -98,8 +98,8 @@ func lend(t testing.TB, h http.Handler, shape string) way {
 			if !errors.Is(err, reversehttp.ErrClosed) {
 				t.Errorf("Serve = %v, want ErrClosed", err)
 			}
-		case <-time.After(10 * time.Second):
-			t.Error("Serve has not returned 10 s after Close")
+		case <-time.After(time.Minute):
+			t.Error("Serve has not returned a minute after Close")
 		}
 	})
 	u, err := url.Parse(s.URL())
@@ -122,19 +122,19 @@ func (w way) client(t testing.TB, connections int) *http.Client {
 	return &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       time.Minute,
+		Timeout:       5 * time.Minute,
 	}
 }
 
 func (w way) url() string { return "http://" + w.host + w.path }
 
-// dial opens a connection that ends by itself after a minute.
+// dial opens a connection that ends by itself after five minutes.
 func (w way) dial(t testing.TB) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", w.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn.SetDeadline(time.Now().Add(time.Minute))
+	conn.SetDeadline(time.Now().Add(5 * time.Minute))
 	return conn
 }

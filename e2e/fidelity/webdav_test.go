@@ -98,7 +98,7 @@ var (
 // runLitmus runs a suite and gives the result of each test by name.
 func runLitmus(t *testing.T, litmus, suite string, w way) map[string]string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	args := []string{"--keep-going"}
 	if !strings.HasPrefix(w.host, "localhost:") {
@@ -109,7 +109,7 @@ func runLitmus(t *testing.T, litmus, suite string, w way) map[string]string {
 	cmd.Dir = t.TempDir() // it writes a log
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
-		t.Fatalf("%s: litmus has not ended within a minute:\n%s", w.name, out)
+		t.Fatalf("%s: litmus has not ended within ten minutes:\n%s", w.name, out)
 	}
 	results, last := map[string]string{}, ""
 	for _, line := range strings.FieldsFunc(string(out), func(c rune) bool { return c == '\r' || c == '\n' }) {
