@@ -21,10 +21,20 @@ const args = [
 export const noBrowser = !executablePath && !inCI && 'there is no Chromium here'
 export const noFirefox = !firefoxPath && !inCI && 'there is no Firefox here'
 
+// How long a page may take for something; the machine may be busy.
+const patienceMs = 120_000
+
 /** Starts a browser. Every context of it is a profile that knows nothing of the others. */
-export function startBrowser() {
+export async function startBrowser() {
   if (!executablePath) throw new Error('there is no Chromium here')
-  return chromium.launch({ executablePath, args })
+  const browser = await chromium.launch({ executablePath, args })
+  const open = browser.newContext.bind(browser)
+  browser.newContext = async (options) => {
+    const context = await open(options)
+    context.setDefaultTimeout(patienceMs)
+    return context
+  }
+  return browser
 }
 
 /** Starts Chromium by Puppeteer. Playwright's pages always have the focus, and what has it is never frozen. */

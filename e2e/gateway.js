@@ -8,9 +8,9 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { root } from './steps/run.js'
 
-const startMs = 20_000
+const startMs = 60_000
 // Longer than a gateway lets running exchanges end.
-const stopMs = 40_000
+const stopMs = 120_000
 
 let built
 const running = new Set()
@@ -80,15 +80,16 @@ export class Gateway {
     this.port = Number(new URL(this.url).port)
   }
 
-  /** Ends it with a signal, and waits for its end. May be called again. */
+  /** Ends it with a signal, waits for its end, and gives its exit code. May be called again. */
   async stop(signal = 'SIGTERM') {
     const child = this.#child
-    if (child.exitCode !== null || child.signalCode !== null) return
+    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
     const ended = once(child, 'exit')
     child.kill(signal)
     const late = setTimeout(() => child.kill('SIGKILL'), stopMs)
-    await ended
+    const [code] = await ended
     clearTimeout(late)
+    return code
   }
 
   /** Ends it with a signal and starts it again on the same port. */

@@ -235,6 +235,5 @@ test(
     assert.equal(status, 200)
     assert.equal(content.toString(), 'hello from this tab\n')
     t.diagnostic(`gateway, browser, page, claim and webhook: ${Math.round(tookMs)} ms`)
-    assert.ok(tookMs < 60_000, `it took ${tookMs} ms`)
   },
 )
