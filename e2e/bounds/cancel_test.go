@@ -18,6 +18,7 @@ const departures = 50
 // The goal is that a handler knows within 100 ms. The test prints what it sees,
 // and fails only where a handler never knows: this machine may be busy.
 func TestAVisitorWhoLeavesEndsTheContextOfItsHandler(t *testing.T) {
+	t.Parallel()
 	gateway := start(t, "as-gateway")
 	s, err := reversehttp.Claim(t.Context(), gateway.at, nil)
 	if err != nil {

@@ -19,6 +19,7 @@ const (
 )
 
 func TestACrowdOfSlowVisitorsHoldsLittle(t *testing.T) {
+	t.Parallel()
 	gateway := start(t, "as-gateway")
 	program := start(t, "as-program", gateway.at)
 	down := func(target string) func() *visitor {

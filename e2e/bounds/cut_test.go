@@ -11,6 +11,7 @@ import (
 // An answer whose handler fails midway must not look whole: it ends before its
 // last chunk, or before its length is reached.
 func TestAnAnswerThatFailsMidwayIsSeenToBeCut(t *testing.T) {
+	t.Parallel()
 	// A program that was killed is missed after this time.
 	gateway := start(t, "as-gateway", "--acknowledge=2s")
 	for _, how := range []string{"panics", "panics with ErrAbortHandler", "ends too early", "is killed"} {

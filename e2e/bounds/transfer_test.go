@@ -20,6 +20,7 @@ const (
 )
 
 func TestATransferOfAnySizeHoldsLittle(t *testing.T) {
+	t.Parallel()
 	gateway := start(t, "as-gateway")
 	program := start(t, "as-program", gateway.at)
 	for _, c := range []struct {
@@ -28,11 +29,11 @@ func TestATransferOfAnySizeHoldsLittle(t *testing.T) {
 		carry func(t *testing.T, size int64, w *watched)
 	}{
 		{"an answer", *size, download("/down")},
-		{"an answer with its length", 32 << 20, download("/down-with-length")},
-		{"an answer that is flushed", 32 << 20, download("/down-flushed")},
+		{"an answer with its length", 64 << 20, download("/down-with-length")},
+		{"an answer that is flushed", 64 << 20, download("/down-flushed")},
 		{"an answer in parts", 16 << 20, download("/down-in-parts")},
 		{"an upload", *size, upload("/up", false)},
-		{"an upload of unknown length", 32 << 20, upload("/up", true)},
+		{"an upload of unknown length", 64 << 20, upload("/up", true)},
 		{"an upload that comes back", 16 << 20, upload("/through", true)},
 	} {
 		t.Run(c.name, func(t *testing.T) {

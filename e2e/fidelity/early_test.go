@@ -25,6 +25,7 @@ func refuse(w http.ResponseWriter, r *http.Request) {
 
 // The visitor sends more than is taken, and reads meanwhile, as net/http and browsers do.
 func TestAnEarlyAnswerIsNotLost(t *testing.T) {
+	t.Parallel()
 	through := lend(t, http.HandlerFunc(refuse), hostShape)
 	const visits = 100
 	for name, head := range map[string]string{
@@ -99,6 +100,7 @@ func TestAnEarlyAnswerToShortContentKeepsTheConnection(t *testing.T) {
 // A visitor who reads only after it has sent all, and takes a failed write for the end. 4 MiB are more than the sockets
 // hold, so somebody has to read them after the answer.
 func TestAnEarlyAnswerReachesAVisitorWhoSendsAllFirst(t *testing.T) {
+	t.Parallel()
 	const size = 4 << 20
 	flushed := func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r)

@@ -10,6 +10,7 @@ import (
 )
 
 func TestFileServerGivesTheSameVerdict(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	old := time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
 	for name, content := range map[string]string{

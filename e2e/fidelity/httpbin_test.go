@@ -35,6 +35,7 @@ func newHTTPBin(options ...httpbin.OptionFunc) http.Handler {
 }
 
 func TestEveryEndpointOfHTTPBinGivesTheSameVerdict(t *testing.T) {
+	t.Parallel()
 	direct, through := twice(t, unforwarded(newHTTPBin()))
 	for _, r := range httpbinRows() {
 		sameVerdict(t, direct, through, r)

@@ -25,6 +25,7 @@ const (
 // golang/go#40747: a gateway made of httputil.ReverseProxy cuts some of these, where the handler answers while the visitor
 // still sends. Every byte is compared.
 func TestFastPostsComeBackWhole(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		size   int

@@ -43,6 +43,7 @@ func proxyTo(t testing.TB, addr string) http.Handler {
 }
 
 func TestReverseProxyGivesTheSameVerdict(t *testing.T) {
+	t.Parallel()
 	direct, through := twice(t, unforwarded(newProxy(t, newHTTPBin())))
 	for _, r := range httpbinRows() {
 		sameVerdict(t, direct, through, r)
@@ -107,6 +108,7 @@ func converse(w http.ResponseWriter, r *http.Request) {
 
 // 16 MiB go there and back at once: more than all buffers on the way hold.
 func TestReverseProxyEchoesMuch(t *testing.T) {
+	t.Parallel()
 	direct, through := twice(t, newProxy(t, http.HandlerFunc(echo)))
 	content := bytes.Repeat([]byte("\x00\xff0123456789abc\n"), 1<<20)
 	for i := range content {

@@ -28,6 +28,7 @@ const summary = "summary"
 // are whole URLs then, and the Destination field names the public URL. In the path shape it needs no proxy, and its
 // targets are paths.
 func TestWebDAVPassesAsManyTestsOfLitmus(t *testing.T) {
+	t.Parallel()
 	litmus, err := exec.LookPath("litmus")
 	if err != nil {
 		t.Skip("there is no litmus; run: sudo apt-get install -y litmus")
