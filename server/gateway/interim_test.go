@@ -43,51 +43,49 @@ func hints(id string, size int) any {
 // process would end.
 func TestAnInterimResponseToAStreamThatIsReset(t *testing.T) {
 	p, at := serveReal(t)
-	for range 4 {
-		const streams = 40
-		conn, err := net.Dial("tcp", at)
-		if err != nil {
+	const streams = 40
+	conn, err := net.Dial("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(conn, http2.ClientPreface)
+	frames := http2.NewFramer(conn, conn)
+	_ = frames.WriteSettings()
+	var block bytes.Buffer
+	fields := hpack.NewEncoder(&block)
+	for i := range streams {
+		block.Reset()
+		for _, f := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":authority", "demo.localhost:8080"}} {
+			_ = fields.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+		}
+		if err := frames.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true}); err != nil {
 			t.Fatal(err)
 		}
-		_, _ = io.WriteString(conn, http2.ClientPreface)
-		frames := http2.NewFramer(conn, conn)
-		_ = frames.WriteSettings()
-		var block bytes.Buffer
-		fields := hpack.NewEncoder(&block)
-		for i := range streams {
-			block.Reset()
-			for _, f := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":authority", "demo.localhost:8080"}} {
-				_ = fields.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
-			}
-			if err := frames.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		var reset sync.WaitGroup
-		reset.Go(func() {
-			for {
-				frame, err := frames.ReadFrame()
-				if err != nil {
-					return
-				}
-				if h, ok := frame.(*http2.HeadersFrame); ok {
-					_ = frames.WriteRSTStream(h.StreamID, http2.ErrCodeCancel)
-				}
-			}
-		})
-		var posts sync.WaitGroup
-		for got := 0; got < streams; {
-			for _, r := range p.poll() {
-				got++
-				posts.Go(func() {
-					_ = newReply(p.client.Do(p.request("POST", p.Responses, p.Token, hints(r.ID, 200))))
-				})
-			}
-		}
-		posts.Wait()
-		_ = conn.Close()
-		reset.Wait()
 	}
+	var reset sync.WaitGroup
+	reset.Go(func() {
+		for {
+			frame, err := frames.ReadFrame()
+			if err != nil {
+				return
+			}
+			if h, ok := frame.(*http2.HeadersFrame); ok {
+				_ = frames.WriteRSTStream(h.StreamID, http2.ErrCodeCancel)
+			}
+		}
+	})
+	var posts sync.WaitGroup
+	for got := 0; got < streams; {
+		for _, r := range p.poll() {
+			got++
+			posts.Go(func() {
+				_ = newReply(p.client.Do(p.request("POST", p.Responses, p.Token, hints(r.ID, 200))))
+			})
+		}
+	}
+	posts.Wait()
+	_ = conn.Close()
+	reset.Wait()
 }
 
 // net/http sends 100 (Continue) on the goroutine of who asks for the content.
