@@ -18,7 +18,9 @@ export async function goTests(...packages) {
       else console.log(line)
     }
   })()
-  const { code } = await start('go', ['test', '-race', '-json', ...packages], {
+  // Tests that run side by side mostly wait, so there may be more of them than processors.
+  const args = ['test', '-race', '-parallel=8', '-json', ...packages]
+  const { code } = await start('go', args, {
     stdio: ['ignore', 'pipe', 'inherit'],
     onData: (chunk) => lines.write(chunk),
   })
