@@ -60,6 +60,13 @@ const (
 	linkWindow   = 4_096 * streamWindow
 )
 
+// What a peer of HTTP/2 may be silent before it is asked for a sign of life, and how long
+// it may be silent at all.
+const (
+	askAfter   = 15 * time.Second
+	silentMost = 25 * time.Second
+)
+
 // keepAlive finds in half a minute that a peer which is silent is gone.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 
@@ -82,13 +89,15 @@ func turn(g *gateway.Gateway, conn net.Conn, protocol string, seen *habits) (*tu
 		ExpectContinueTimeout:  expectMost,
 		HTTP2: &http.HTTP2Config{
 			MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: linkWindow,
-			SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second, WriteByteTimeout: 30 * time.Second,
+			SendPingTimeout: askAfter, PingTimeout: 24 * time.Hour, WriteByteTimeout: 30 * time.Second,
 		},
 	}
 	var quiet *modest
 	if protocol == http1 {
 		quiet = &modest{Conn: conn}
 		conn = quiet
+	} else {
+		conn = attend(conn)
 	}
 	client, err := transport.NewClientConn(context.Background(), "http", "program:80")
 	if err != nil {
@@ -314,6 +323,32 @@ func (c *modest) Read(p []byte) (int, error) {
 		return 0, errSpokeFirst
 	}
 	return n, err
+}
+
+// attended is a connection whose peer lives while it says anything, and which is closed
+// when that is over. net/http would want the answer to its question in a time, whatever
+// lies before that on its way and whatever else comes.
+type attended struct {
+	net.Conn
+	silence *time.Timer
+}
+
+func attend(c net.Conn) *attended {
+	return &attended{c, time.AfterFunc(silentMost, func() { _ = c.Close() })}
+}
+
+func (c *attended) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.silence.Reset(silentMost)
+	}
+	return n, err
+}
+
+// Close may be called again.
+func (c *attended) Close() error {
+	c.silence.Stop()
+	return c.Conn.Close()
 }
 
 // buffered is a connection whose first bytes were read already.
