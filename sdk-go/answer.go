@@ -83,7 +83,7 @@ func (s *Session) send(batch []*exchange) {
 		}
 		at := s.current()
 		var r schema.Results
-		c := call{method: "POST", url: at.Responses, bearer: at.Token, content: answersMessage(batch)}
+		c := call{method: "POST", url: at.Responses, bearer: at.Token, content: answersMessage(batch), era: s.sentNow()}
 		err := s.gateway.call(s.life, c, &r)
 		if err == nil && len(r.Results) != len(batch) {
 			err = &Error{Code: codeUnexpected, Detail: "results and answers differ in number"}

@@ -46,6 +46,9 @@ type Session struct {
 	way     Transport // by which requests come, as was logged; empty in an outage
 	claimed *claimed
 	open    map[*tunnel]bool
+	silent  bool            // polls failed because nothing came
+	era     context.Context // ends when such a time is over
+	newEra  context.CancelFunc
 }
 
 // claimed is a claim with one session of the gateway.
@@ -80,6 +83,7 @@ func Claim(ctx context.Context, gateway string, opts *Options) (*Session, error)
 	server := &http.Server{ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
 	s.life, s.end = context.WithCancelCause(context.WithValue(context.Background(), http.ServerContextKey, server))
 	s.polls, s.stop = context.WithCancel(s.life)
+	s.era, s.newEra = context.WithCancel(context.Background())
 
 	var client *http.Client
 	client, s.transport = newClient(s.opts.Client)
@@ -130,8 +134,9 @@ func (s *Session) first(ctx context.Context, client *http.Client, origin string)
 // giveBack deletes a claim whose token nobody was told: its label would be lost to all until the lease is over.
 func (s *Session) giveBack() {
 	at := s.current()
-	c := call{method: "DELETE", url: at.Claim, bearer: at.Token, within: goodbyeTimeout}
-	if err := s.gateway.call(context.Background(), c, nil); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), goodbyeTimeout)
+	defer cancel()
+	if err := s.gateway.call(ctx, call{method: "DELETE", url: at.Claim, bearer: at.Token}, nil); err != nil {
 		s.log.Debug("claim not deleted", "label", at.Label, "error", err)
 	}
 }

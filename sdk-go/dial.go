@@ -6,12 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 )
-
-// How long a tunnel may take until its first byte from the gateway: less than the gateway lets visitors wait for one that
-// polls.
-const tunnelOpenMost = 4 * time.Second
 
 var errNoUpgrade = &Error{Code: codeUnexpected, Detail: "the answer is no upgrade to a tunnel"}
 

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"reversehttp/schema"
@@ -17,8 +19,10 @@ import (
 
 const (
 	version = 1
-	// Bounds one call that is no poll, from the connection to the last byte of the answer.
-	callTimeout = 30 * time.Second
+	// How long nothing of a call may move. What was sent and may be on its way yet has its own time besides (leastRate).
+	callSilence = 30 * time.Second
+	// How long the answer to a PING may take.
+	sharedPing = 30 * time.Second
 	// No honest gateway sends more at once; it keeps a broken one from taking all memory.
 	answerMost = 256 << 20
 )
@@ -28,7 +32,17 @@ type gateway struct {
 	client  *http.Client
 	key     string
 	claims  string
-	streams bool // a poll may ask for a stream
+	streams bool        // a poll may ask for a stream
+	shared  atomic.Bool // the last answer came by HTTP/2: all requests may have one connection
+}
+
+// patience returns how long nothing may come that should come within a time. On a connection that is shared a request
+// lies behind whatever else is on its way; there it is the transport that notices a dead one.
+func (g *gateway) patience(within time.Duration) time.Duration {
+	if g.shared.Load() {
+		return within + sharedPing
+	}
+	return within
 }
 
 // discover asks the gateway where claims are made.
@@ -69,9 +83,18 @@ type call struct {
 	content []byte
 	// again says that it may be sent twice, where a connection ends before the answer.
 	again bool
-	// within bounds the whole call; zero means callTimeout.
+	// within is how long no answer may come, though nothing more is sent; zero means callSilence.
 	within time.Duration
+	// silence is how long nothing more of an answer may come; zero means callSilence.
+	silence time.Duration
+	// era is the time in which it was sent: its end ends the call. Nil means none.
+	era context.Context
 }
+
+var (
+	errNoAnswer = errors.New("reversehttp: no sign of an answer")
+	errNewEra   = errors.New("reversehttp: sent into a silence that is over")
+)
 
 // call sends c and decodes the answer into the value at into, if that is not nil. Content that is not JSON is an *Error.
 func (g *gateway) call(ctx context.Context, c call, into any) error {
@@ -88,15 +111,39 @@ func (g *gateway) call(ctx context.Context, c call, into any) error {
 // send sends c and returns the content of the answer. A status that is no success is an *Error.
 func (g *gateway) send(ctx context.Context, c call) ([]byte, error) {
 	if c.within == 0 {
-		c.within = callTimeout
+		c.within = callSilence
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.within)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, c.method, c.url, bytes.NewReader(c.content))
+	if c.silence == 0 {
+		c.silence = callSilence
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if c.era != nil {
+		defer context.AfterFunc(c.era, func() { cancel(errNewEra) })()
+	}
+	most := g.patience(c.within) + time.Duration(len(c.content))*time.Second/leastRate
+	p := newPatience(most, func() { cancel(errNoAnswer) })
+	defer p.stop()
+	req, err := http.NewRequestWithContext(ctx, c.method, c.url, nil)
 	if err != nil {
 		return nil, err
 	}
-	h := req.Header
+	if len(c.content) > 0 {
+		req.ContentLength = int64(len(c.content))
+		req.GetBody = func() (io.ReadCloser, error) {
+			return moving{io.NopCloser(bytes.NewReader(c.content)), func() { p.renew(most) }}, nil
+		}
+		req.Body, _ = req.GetBody()
+	}
+	c.setFields(req.Header)
+	content, err := g.do(req, func() { p.renew(c.silence) })
+	if why := context.Cause(ctx); err != nil && (why == errNoAnswer || why == errNewEra) {
+		err = why // the client says that its context ended
+	}
+	return content, err
+}
+
+func (c *call) setFields(h http.Header) {
 	h["Accept"] = []string{"application/json"}
 	if c.bearer != "" {
 		h["Authorization"] = []string{"Bearer " + c.bearer}
@@ -113,16 +160,19 @@ func (g *gateway) send(ctx context.Context, c call) ([]byte, error) {
 	if len(c.content) > 0 {
 		h["Content-Type"] = []string{"application/json"}
 	}
-	return g.do(req)
 }
 
-// do sends a request and returns the content of the answer. A status that is no success is an *Error.
-func (g *gateway) do(req *http.Request) ([]byte, error) {
+// do sends a request and returns the content of the answer, and calls moved whenever some of that has come. A status that
+// is no success is an *Error.
+func (g *gateway) do(req *http.Request, moved func()) ([]byte, error) {
 	resp, err := g.client.Do(req)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
+	g.shared.Store(resp.ProtoMajor > 1)
+	moved()
+	resp.Body = moving{resp.Body, moved}
 	return answerOf(resp)
 }
 
@@ -168,7 +218,8 @@ func newClient(given *http.Client) (*http.Client, *http.Transport) {
 func NewTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost = mostPosts + 2
-	// A connection that died in silence shows in seconds, not at the end of a poll.
-	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second}
+	// A connection that died in silence shows in less than a minute, though no poll may end. The question lies behind all
+	// that is on its way.
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: sharedPing}
 	return t
 }

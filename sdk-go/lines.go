@@ -19,7 +19,7 @@ import (
 // A poll that streams: the answer stays open, and each line of it is a message, with its cursor. A message is begun when
 // its line is whole; the cursor names it then. Blank lines are heartbeats.
 //
-//	the first byte   the gateway is there. One that does not come in firstByteMost is kept back by something between,
+//	the first byte   the gateway is there. One that does not come in time (ways.go) is kept back by something between,
 //	                 which may collect a whole answer before it hands it on: batches are asked for instead
 //	silence          longer than heartbeats leave room for: the connection is dead, and looks open
 //	a clean end      the gateway wants to be asked again
@@ -30,8 +30,6 @@ const (
 	heartbeatSeconds = 15
 	// What a heartbeat may be late.
 	heartbeatSlack = 5 * time.Second
-	// How long the first byte of a stream may take.
-	firstByteMost = 4 * time.Second
 	// Most lines fit in, and are decoded where they are.
 	lineBuffer = 32 << 10
 )
@@ -41,15 +39,15 @@ var (
 	errSilent   = errors.New("reversehttp: the stream is silent")
 )
 
-// follow asks for a stream and begins what comes, until that ends. It reports useful if something came or the stream
-// lasted: it may be asked for again at once.
-func (s *Session) follow(at *claimed) (useful bool, err error) {
+// follow asks for a stream, whose first byte may take so long, and begins what comes, until that ends. It reports useful if
+// something came or the stream lasted: it may be asked for again at once.
+func (s *Session) follow(at *claimed, most time.Duration) (useful bool, err error) {
 	ctx, cancel := context.WithCancelCause(at.ctx)
 	defer cancel(nil)
-	first := time.AfterFunc(firstByteMost, func() { cancel(errWithheld) })
-	defer first.Stop()
-	silent := time.AfterFunc(math.MaxInt64, func() { cancel(errSilent) })
-	defer silent.Stop()
+	first := newPatience(most, func() { cancel(errWithheld) })
+	defer first.stop()
+	quiet := newPatience(math.MaxInt64, func() { cancel(errSilent) })
+	defer quiet.stop()
 	defer func() {
 		// The client says that its context ended, and not why.
 		if err != nil && ctx.Err() != nil {
@@ -65,8 +63,9 @@ func (s *Session) follow(at *claimed) (useful bool, err error) {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if resp.StatusCode != http.StatusOK || kind != "application/x-ndjson" {
 		// No stream, and nothing that is kept back.
-		first.Stop()
-		silent.Reset(callTimeout)
+		first.stop()
+		quiet.renew(callSilence)
+		resp.Body = moving{resp.Body, func() { quiet.renew(callSilence) }}
 		content, err := answerOf(resp)
 		if err != nil {
 			return false, err
@@ -78,11 +77,11 @@ func (s *Session) follow(at *claimed) (useful bool, err error) {
 	content := readerFunc(func(p []byte) (int, error) {
 		n, err := resp.Body.Read(p)
 		if n > 0 {
-			silent.Reset(silence(at.Limits))
+			quiet.renew(silence(at.Limits))
 		}
-		if n > 0 && !opened && first.Stop() {
+		if n > 0 && !opened && first.stop() {
 			opened = true
-			s.standing.set(Online)
+			s.online()
 			s.comes(at, TransportStream)
 		}
 		return n, err

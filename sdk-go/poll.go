@@ -19,7 +19,8 @@ import (
 // byte of a stream proves as much.
 
 const (
-	// Longer than the gateway waits, so that only a dead connection is noticed.
+	// How much longer than the gateway waits nothing may come, and how long no more of what comes: only a dead connection is
+	// noticed.
 	pollSlack = 10 * time.Second
 	// A gateway or a proxy that answers 204 sooner than this did not wait; do not ask in a tight loop.
 	soon = time.Second
@@ -38,9 +39,9 @@ func (s *Session) pollAll() error {
 		way := w.next(at, s.gateway.streams)
 		switch way {
 		case TransportPTTH:
-			useful, err = s.tunnel(at)
+			useful, err = s.tunnel(at, w.patience(way, s.gateway))
 		case TransportStream:
-			useful, err = s.follow(at)
+			useful, err = s.follow(at, w.patience(way, s.gateway))
 		default:
 			useful, err = s.batch(at, proven && !w.ask)
 		}
@@ -64,7 +65,7 @@ func (s *Session) pollAll() error {
 			continue
 		}
 		if err == nil {
-			s.standing.set(Online)
+			s.online()
 			proven = true
 			if !useful && !pause(s.polls, b.next(0)) {
 				return ErrClosed
@@ -80,6 +81,7 @@ func (s *Session) pollAll() error {
 			return err
 		}
 		s.log.Warn("poll failed", "label", at.Label, "error", err)
+		s.hears(err)
 		s.loseStreams(at, err)
 		s.standing.set(Reconnecting)
 		s.comes(at, "")
@@ -119,7 +121,7 @@ func (s *Session) claimAgain(b *backoff) error {
 		}
 		if err == nil {
 			s.log.Info("claimed again", "label", s.current().Label)
-			s.standing.set(Online)
+			s.online()
 			return nil
 		}
 		var refused *Error
@@ -154,7 +156,7 @@ func (s *Session) batch(at *claimed, patient bool) (useful bool, err error) {
 func (s *Session) poll(ctx context.Context, at *claimed, wait int) ([]byte, error) {
 	return s.gateway.send(ctx, call{
 		method: "GET", url: at.Requests, bearer: at.Token, cursor: s.cursor(at),
-		prefer: waitFor(wait), within: time.Duration(wait)*time.Second + pollSlack,
+		prefer: waitFor(wait), within: time.Duration(wait)*time.Second + pollSlack, silence: pollSlack,
 	})
 }
 
@@ -164,9 +166,39 @@ func (s *Session) beginAll(at *claimed, content []byte) (brought bool, err error
 	if err != nil {
 		return false, err
 	}
-	s.standing.set(Online) // before its handlers begin
+	s.online() // before its handlers begin
 	s.begin(at, b)
 	return b.Cursor != "", nil
+}
+
+// hears takes note of why a poll failed. After a silence connections that idle may be dead too.
+func (s *Session) hears(err error) {
+	if err == errNoAnswer || err == errSilent || err == errTunnelBroke {
+		s.mu.Lock()
+		s.silent = true
+		s.mu.Unlock()
+		s.gateway.client.CloseIdleConnections()
+	}
+}
+
+// online notes that the gateway is there. What was sent into a silence before that is sent again: the connections that it
+// is on may be dead.
+func (s *Session) online() {
+	s.mu.Lock()
+	if s.silent {
+		s.silent = false
+		s.newEra()
+		s.era, s.newEra = context.WithCancel(context.Background())
+	}
+	s.mu.Unlock()
+	s.standing.set(Online)
+}
+
+// sentNow returns the time in which a call is sent that may be sent again.
+func (s *Session) sentNow() context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.era
 }
 
 // cursor returns what a poll acknowledges.

@@ -19,6 +19,8 @@ const (
 	probeBytes = 1<<20 + 64<<10
 	// How long a stream may wait for the outcome. It goes in parts then; the outcome is for those after it.
 	probeWait = 5 * time.Second
+	// How long the probe may take: on a line that is slower parts are as good.
+	probeMost = 30 * time.Second
 )
 
 // A probe tells whether what is between lets a stream pass raw in one session of the gateway: a request of no stated
@@ -57,7 +59,7 @@ func (t *stream) passesRaw() bool {
 
 // tryRaw posts no messages and much white space. Only what the gateway answers to that will do.
 func (s *Session) tryRaw(at *claimed) error {
-	ctx, cancel := context.WithTimeout(at.ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(at.ctx, probeMost)
 	defer cancel()
 	const nothing = `{"messages":[]}`
 	padding := io.LimitReader(blank{}, int64(min(probeBytes, at.Limits.AnswerBytes)-len(nothing)))

@@ -27,7 +27,7 @@ func (t *stream) sendRaw(content []byte) (untouched bool, err error) {
 	req.Header["Content-Type"] = []string{"application/octet-stream"}
 	// Nothing is read while the connection may turn out to be one that a proxy has closed: it cannot be sent again.
 	req.Header["Expect"] = []string{"100-continue"}
-	answer, err := s.gateway.do(req)
+	answer, err := s.gateway.do(req, func() {})
 	untouched, whole, gaveUp := body.stop()
 	var refused *Error
 	refusedAtAll := errors.As(err, &refused)

@@ -10,8 +10,8 @@ import (
 // the tunnel breaks, until the gateway says that it has it.
 
 const (
-	// How long an answer is kept on a tunnel that lives.
-	unsureFor = 30 * time.Second
+	// How long an answer is kept on a tunnel that lives: longer than it may be on its way.
+	unsureFor = 2 * time.Minute
 	// How many bytes of answers a tunnel keeps, and how many answers. The oldest go first.
 	unsureBytes = 8 << 20
 	unsureMost  = 8192

@@ -129,8 +129,10 @@ func (s *Session) leave() {
 		at := s.claimed
 		cursor := at.exact()
 		s.mu.Unlock()
-		c := call{method: "DELETE", url: at.Session, bearer: at.Token, cursor: cursor, within: goodbyeTimeout}
-		if err := s.gateway.call(context.Background(), c, nil); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), goodbyeTimeout)
+		defer cancel()
+		c := call{method: "DELETE", url: at.Session, bearer: at.Token, cursor: cursor}
+		if err := s.gateway.call(ctx, c, nil); err != nil {
 			s.log.Debug("session not ended", "label", at.Label, "error", err)
 		}
 	})

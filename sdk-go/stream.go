@@ -36,6 +36,8 @@ const (
 	// How long a handler may be silent until a part without content says that it is at work; a third of what the
 	// gateway allows.
 	quietMost = 20 * time.Second
+	// How long it may take to tell the gateway that an answer ends early.
+	abortMost = 30 * time.Second
 )
 
 var (
@@ -344,7 +346,7 @@ func (t *stream) sendParts(content []byte, last bool) error {
 
 // abort tells the gateway that the answer ends without a clean end.
 func (t *stream) abort(reason error) {
-	ctx, cancel := context.WithTimeout(t.session.life, callTimeout)
+	ctx, cancel := context.WithTimeout(t.session.life, abortMost)
 	defer cancel()
 	if t.at != nil {
 		if reason != errGivenUp && reason != errInvalid {
@@ -361,7 +363,7 @@ func (t *stream) post(ctx context.Context, message []byte) error {
 	var b backoff
 	for {
 		var r schema.Results
-		c := call{method: "POST", url: t.at.Responses, bearer: t.at.Token, content: message}
+		c := call{method: "POST", url: t.at.Responses, bearer: t.at.Token, content: message, era: s.sentNow()}
 		err := s.gateway.call(ctx, c, &r)
 		if err == nil && len(r.Results) != 1 {
 			err = &Error{Code: codeUnexpected, Detail: "no result for a part"}

@@ -28,7 +28,7 @@ import (
 
 const (
 	messageField = "Reversehttp-Message"
-	// What a connection may be silent before it is asked for a sign of life, and how long that may take.
+	// What a connection may be silent before it is asked for a sign of life. The wire judges whether that comes.
 	tunnelPing = 5 * time.Second
 	// How much content of one request is taken in that nobody reads. All that a connection takes is a little less than
 	// 4 MiB, the most of net/http.
@@ -60,13 +60,13 @@ type tunnel struct {
 	unsure  unsure
 }
 
-// tunnel opens a tunnel and begins what comes, until the gateway or the session begins nothing more on it. It reports
-// useful if something came or the tunnel lasted: another may be opened at once.
-func (s *Session) tunnel(at *claimed) (useful bool, err error) {
+// tunnel opens a tunnel, whose first byte may take so long, and begins what comes, until the gateway or the session begins
+// nothing more on it. It reports useful if something came or the tunnel lasted: another may be opened at once.
+func (s *Session) tunnel(at *claimed, most time.Duration) (useful bool, err error) {
 	ctx, cancel := context.WithCancelCause(at.ctx)
 	defer cancel(nil)
-	first := time.AfterFunc(tunnelOpenMost, func() { cancel(errWithheld) })
-	defer first.Stop()
+	first := newPatience(most, func() { cancel(errWithheld) })
+	defer first.stop()
 	since := time.Now()
 	conn, err := s.dial(ctx, at)
 	if err != nil && ctx.Err() != nil {
@@ -77,8 +77,8 @@ func (s *Session) tunnel(at *claimed) (useful bool, err error) {
 	}
 	opened := make(chan struct{})
 	t := s.serveTunnel(at, newWire(conn, func() {
-		if first.Stop() {
-			s.standing.set(Online) // before its handlers begin
+		if first.stop() {
+			s.online() // before its handlers begin
 			s.comes(at, TransportPTTH)
 			close(opened)
 		}
@@ -129,7 +129,7 @@ func (s *Session) serveTunnel(at *claimed, w *wire) *tunnel {
 			MaxReceiveBufferPerStream:     lineWindow,
 			MaxReceiveBufferPerConnection: tunnelWindow,
 			SendPingTimeout:               tunnelPing,
-			PingTimeout:                   tunnelPing,
+			PingTimeout:                   24 * time.Hour,
 		},
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ConnState: func(_ net.Conn, state http.ConnState) {

@@ -12,6 +12,11 @@ const (
 	firstTunnelMost = time.Minute
 	// After a tunnel or a stream that did not come through, a slower transport is used this long.
 	slowerFor = 5 * time.Minute
+	// How long a tunnel or a stream may take until its first byte, where none came through yet: less than the gateway lets
+	// visitors wait for one that polls.
+	firstByteMost = 4 * time.Second
+	// And where the last one did: what is between passes them, and is slow.
+	nextByteMost = 10 * time.Second
 )
 
 // ways are the transports that a session may use at a time. They belong to the loop that polls.
@@ -26,6 +31,7 @@ type ways struct {
 	failed  int       // tunnels that came to nothing, one after the other
 	had     bool      // there was one that did
 	since   time.Time // the first try of a session that may only use a tunnel
+	passed  Transport // came through last in this session of the gateway; empty if none did
 }
 
 func newWays(t Transport) ways { return ways{allowed: t, since: time.Now()} }
@@ -48,10 +54,23 @@ func (w *ways) next(at *claimed, streams bool) Transport {
 }
 
 // renew forgets what kept the faster ones away: there is another session, perhaps by another way.
-func (w *ways) renew() { w.tunnels, w.streams, w.ask, w.failed = time.Time{}, time.Time{}, false, 0 }
+func (w *ways) renew() {
+	w.tunnels, w.streams, w.ask, w.failed, w.passed = time.Time{}, time.Time{}, false, 0, ""
+}
+
+// patience returns how long the first byte may take by a way.
+func (w *ways) patience(way Transport, g *gateway) time.Duration {
+	if w.passed == way {
+		return g.patience(nextByteMost)
+	}
+	return firstByteMost
+}
 
 // note takes note of how a transport ended. It reports true if another is to be used at once.
 func (w *ways) note(way Transport, useful bool, err error) (fell bool) {
+	if useful && way != TransportPoll {
+		w.passed = way
+	}
 	switch {
 	case way == TransportPTTH:
 		return w.noteTunnel(useful, err)

@@ -9,8 +9,18 @@ import (
 	"time"
 )
 
+const (
+	// How many seconds the gateway may say nothing, though it is asked for a sign of life (tunnelPing).
+	quietSeconds = 10
+	// A second in which something that was written may still be on its way, to be read before that question is, does not
+	// count: so many bytes of it arrive in a second at least. But no more than so many seconds are excused.
+	wireRate       = 16 << 10
+	excusedSeconds = 60
+)
+
 // wire is an upgraded connection as a net.Conn for the HTTP/2 server of a tunnel. It notices what a handler of net/http is
-// not told: that the connection has ended, and that the gateway goes away (RFC 9113, 6.8).
+// not told: that the connection has ended, and that the gateway goes away (RFC 9113, 6.8). And it judges whether the gateway
+// is silent: net/http wants the answer to its question in a time, whatever lies before that and whatever else comes.
 type wire struct {
 	io.ReadWriteCloser
 	frames frames
@@ -22,6 +32,9 @@ type wire struct {
 	lost    chan struct{} // closed when nothing more comes
 	leaving chan struct{} // closed when the gateway begins no more requests
 	bye     sync.Once
+
+	heard atomic.Bool  // in this second
+	wrote atomic.Int64 // bytes in this second
 }
 
 func newWire(c io.ReadWriteCloser, begun func()) *wire {
@@ -33,7 +46,11 @@ func newWire(c io.ReadWriteCloser, begun func()) *wire {
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.ReadWriteCloser.Read(p)
 	if n > 0 {
-		w.first.Do(w.begun)
+		w.heard.Store(true)
+		w.first.Do(func() {
+			w.begun()
+			w.listen(0, 0, 0)
+		})
 		if w.frames.away(p[:n]) {
 			w.bye.Do(func() { close(w.leaving) })
 		}
@@ -43,6 +60,42 @@ func (w *wire) Read(p []byte) (int, error) {
 		w.once.Do(func() { close(w.lost) })
 	}
 	return n, err
+}
+
+func (w *wire) Write(p []byte) (int, error) {
+	n, err := w.ReadWriteCloser.Write(p)
+	w.wrote.Add(int64(n))
+	if err != nil {
+		w.once.Do(func() { close(w.lost) })
+	}
+	return n, err
+}
+
+// listen closes the connection when the gateway was silent for too long. So many seconds of silence have counted, so many
+// were excused, and so many bytes may be on their way.
+func (w *wire) listen(quiet, excused int, owed int64) {
+	time.AfterFunc(time.Second, func() {
+		giveWay() // as a patience does
+		select {
+		case <-w.lost:
+			return
+		default:
+		}
+		owed = min(owed+w.wrote.Swap(0), wireRate*excusedSeconds)
+		switch {
+		case w.heard.Swap(false):
+			quiet, excused = 0, 0
+		case owed > 0 && excused < excusedSeconds:
+			excused++
+		default:
+			quiet++
+		}
+		if quiet == quietSeconds {
+			w.Close()
+			return
+		}
+		w.listen(quiet, excused, max(0, owed-wireRate))
+	})
 }
 
 // clean reports whether the gateway ended the connection.

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"reversehttp/server/family"
 	"reversehttp/server/gateway"
 )
 
@@ -15,9 +16,18 @@ import (
 func beGateway(args []string) error {
 	var o gateway.Options
 	f := flag.NewFlagSet("as-gateway", flag.ContinueOnError)
+	patient := f.Bool("patient", false, "wait for programs for as long as it takes")
+	doors := f.Bool("doors", false, "lend tunnels and other doors")
 	f.DurationVar(&o.Times.Acknowledge, "acknowledge", 10*time.Second, "as the gateway's flag")
 	if err := f.Parse(args); err != nil {
 		return err
+	}
+	if *patient {
+		const ages = time.Hour
+		o.Times.Acknowledge, o.Times.Unacknowledged, o.Times.NoPoller, o.Times.Answer, o.Times.Lease, o.FieldTime = ages, ages, ages, ages, ages, ages
+	}
+	if *doors {
+		o.Doors = family.Doors(family.Options{})
 	}
 	l, err := (&net.ListenConfig{Control: small}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {

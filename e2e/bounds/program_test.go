@@ -1,12 +1,15 @@
 package bounds
 
 import (
+	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -17,10 +20,28 @@ import (
 // beProgram serves the handlers below on a claim at the gateway args[0]. It says
 // its public URL.
 func beProgram(args []string) error {
+	f := flag.NewFlagSet("as-program", flag.ContinueOnError)
+	by := f.String("transport", "", "how requests come; empty is the default")
+	busy := f.Int("busy", 0, "so many goroutines compete with it for one processor; 0 is none")
+	through := f.String("through", "", "where all connections go; empty is the gateway")
+	if err := f.Parse(args[1:]); err != nil {
+		return err
+	}
+	if *busy > 0 {
+		runtime.GOMAXPROCS(1)
+	}
+	for range *busy {
+		go func() {
+			for {
+			}
+		}()
+	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DialContext = (&net.Dialer{Control: small}).DialContext
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		return (&net.Dialer{Control: small}).DialContext(ctx, network, cmp.Or(*through, address))
+	}
 	client := &http.Client{Transport: transport}
-	s, err := reversehttp.Claim(context.Background(), args[0], &reversehttp.Options{Client: client})
+	s, err := reversehttp.Claim(context.Background(), args[0], &reversehttp.Options{Client: client, Transport: reversehttp.Transport(*by)})
 	if err != nil {
 		return err
 	}

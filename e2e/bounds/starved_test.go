@@ -1,0 +1,62 @@
+package bounds
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	// How many goroutines compete with a starved program for one processor. Each has it
+	// for 10 ms.
+	busy = 100
+	// How fast each of its connections is, in bytes a second.
+	slowRate = 100_000
+	// After this the test fails, rather than wait for ever.
+	starvedMost = 5 * time.Minute
+)
+
+// A program that gets little time to run, behind a slow line, is a program: it claims
+// once, keeps its tunnel, and loses no answer. The gateway has all the time for it.
+func TestAStarvedProgramBehindASlowLineLosesNothing(t *testing.T) {
+	for _, transport := range []string{"poll", "stream", "ptth"} {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			gateway := start(t, "as-gateway", "--doors", "--patient")
+			line := startLine(t, gateway.at, slowRate)
+			program := start(t, "as-program", gateway.at, "--through="+line.address, "--transport="+transport, fmt.Sprintf("--busy=%d", busy))
+			var visits sync.WaitGroup
+			for _, size := range []int{50_000, 150_000} {
+				visits.Go(func() {
+					v := visit(t, program.at, "GET", fmt.Sprintf("/down?size=%d", size), "")
+					_ = v.SetDeadline(time.Now().Add(starvedMost))
+					resp, err := http.ReadResponse(v.reader, nil)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					got, err := io.ReadAll(resp.Body)
+					want := bytes.Repeat(noise, size/piece+1)[:size]
+					if resp.StatusCode != http.StatusOK || err != nil || !bytes.Equal(got, want) {
+						t.Errorf("status %d, %d bytes and %v, want 200 and %d", resp.StatusCode, len(got), err, size)
+					}
+				})
+			}
+			visits.Wait()
+			tunnels := int64(0)
+			if transport == "ptth" {
+				tunnels = 1
+			}
+			if got := line.claims.Load(); got != 1 {
+				t.Errorf("%d claims, want one", got)
+			}
+			if got := line.tunnels.Load(); got != tunnels {
+				t.Errorf("%d tunnels, want %d", got, tunnels)
+			}
+		})
+	}
+}
