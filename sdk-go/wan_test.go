@@ -26,7 +26,6 @@ type wan struct {
 	holds int           // of a connection, each way
 	turns [2]chan bool  // up and down
 	up    atomic.Int64  // bytes that went up
-	calls chan net.Conn // of who listens
 
 	mu   sync.Mutex // guards ends
 	ends []*wanEnd
