@@ -22,10 +22,10 @@ import (
 // wan is a slow line between a program and its gateway, in fake time. All connections share it, piece by piece in turn.
 // Like a system it holds some of what is written to a connection, which is then on its way.
 type wan struct {
-	rate  int           // bytes a second, each way
-	holds int           // of a connection, each way
-	turns [2]chan bool  // up and down
-	up    atomic.Int64  // bytes that went up
+	rate  int          // bytes a second, each way
+	holds int          // of a connection, each way
+	turns [2]chan bool // up and down
+	up    atomic.Int64 // bytes that went up
 
 	mu   sync.Mutex // guards ends
 	ends []*wanEnd

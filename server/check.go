@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"reversehttp/server/claim"
 )
 
@@ -55,8 +57,8 @@ func (o *options) check() error {
 			return fmt.Errorf("--%s=%d: give a number above 0", n.flag, n.value)
 		}
 	}
-	if m := o.Memory; m != nil && (*m < leastMemory || *m > math.MaxInt64) {
-		return fmt.Errorf("--memory=%d: give %d bytes (64MiB) at least, or leave it out for a quarter of what the machine has", *m, leastMemory)
+	if m := o.Memory; m != nil && *m < leastMemory {
+		return fmt.Errorf("--memory=%s: the gateway needs 64MiB at least; leave it out for a quarter of what the machine has", strings.ReplaceAll(humanize.IBytes(uint64(*m)), " ", ""))
 	}
 	if n := o.ClaimsPerAddress; n != nil && *n == 0 {
 		return errors.New("--claims-per-address=0: give a number above 0, or a negative one for no bound")

@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"runtime/debug"
 	"strconv"
+	"strings"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/alecthomas/kong"
@@ -25,6 +27,9 @@ func (s *size) Decode(ctx *kong.DecodeContext) error {
 		text = strconv.FormatFloat(n, 'f', -1, 64)
 	}
 	n, err := humanize.ParseBytes(text)
+	if err != nil && strings.Contains(err.Error(), "too large") || n > math.MaxInt64 {
+		return fmt.Errorf("%s is more than any machine has", text)
+	}
 	if err != nil {
 		return fmt.Errorf("%q is not a number of bytes, such as 268435456 or 256MiB", text)
 	}

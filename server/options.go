@@ -112,8 +112,8 @@ func parse(args []string, settings ...kong.Option) (*options, error) {
 	return o, nil
 }
 
-// negative is a number that looks like a flag.
-var negative = regexp.MustCompile(`^-[0-9.]+$`)
+// negative is a number, or a time, that looks like a flag.
+var negative = regexp.MustCompile(`^-[0-9.]+[a-zµ]*$`)
 
 // joined writes a flag and a negative number after it as one, --flag=-1: kong takes the number
 // for a flag otherwise.
