@@ -126,3 +126,68 @@ func TestTooManyMessagesAreCountedBeforeTheyAreKept(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatIsWrittenToAPollIsHeldUntilItIsTaken(t *testing.T) {
+	for _, accept := range []string{"application/json", "application/x-ndjson"} {
+		t.Run(accept, func(t *testing.T) {
+			inWorld(t, Options{Limits: claim.Limits{Memory: 8 << 20}}, func(w *world) {
+				p := w.claim("demo")
+				content := strings.Repeat("a", 60_000)
+				for i := range 4 {
+					v := w.dial(fmt.Sprintf("198.51.100.%d:1", i))
+					v.write([]byte(requestTo("POST", host, "/", "Content-Length: 60000") + content))
+				}
+				synctest.Wait()
+				before := w.held()
+				poll := w.dial(visitorAddr)
+				path := strings.TrimPrefix(p.Requests, w.origin())
+				poll.write([]byte("GET " + path + " HTTP/1.1\r\nHost: localhost:8080\r\nAccept: " + accept + "\r\nAuthorization: Bearer t0\r\nConnection: close\r\n\r\n"))
+				synctest.Wait()
+				if held := w.held() - before; accept == "application/json" && held < 4*len(content) {
+					t.Errorf("a batch that nobody reads holds %d bytes, want its %d", held, 4*len(content))
+				}
+				if accept != "application/json" { // the head and the first heartbeat go first
+					if _, err := io.ReadFull(poll.in, make([]byte, 300)); err != nil {
+						t.Fatal(err)
+					}
+					synctest.Wait()
+					if held := w.held() - before; held < len(content) {
+						t.Errorf("a message that nobody reads holds %d bytes, want its %d", held, len(content))
+					}
+				}
+				_ = poll.conn.Close()
+				synctest.Wait()
+				if held := w.held() - before; held > 0 {
+					t.Errorf("a poll that has gone holds %d bytes", held)
+				}
+			})
+		})
+	}
+}
+
+func TestInterimResponsesAreHeldUntilTheyAreRelayed(t *testing.T) {
+	inWorld(t, Options{Limits: claim.Limits{Memory: 8 << 20}}, func(w *world) {
+		p := w.claim("demo")
+		v := w.dial(visitorAddr)
+		v.write([]byte(get(host, "/")))
+		r := p.next()
+		synctest.Wait()
+		before := w.held()
+		link := strings.Repeat("a", 50_000)
+		for range 4 {
+			if got := p.answer(schema.Interim{Type: schema.TypeInterim, ID: r.ID, Status: 103, Headers: []schema.Field{{"Link", link}}}); got.Status != schema.ResultAccepted {
+				t.Fatalf("interim: %s", got.Status)
+			}
+		}
+		synctest.Wait()
+		if held := w.held() - before; held < 4*len(link) {
+			t.Errorf("four that nobody reads hold %d bytes, want their %d", held, 4*len(link))
+		}
+		answer := make(chan *reply, 1)
+		go func() { answer <- v.read("GET") }()
+		p.respond(schema.Response{ID: r.ID, Status: 204})
+		if got := <-answer; got.Status != 204 {
+			t.Errorf("answer = %d %v", got.Status, got.Err)
+		}
+	})
+}
