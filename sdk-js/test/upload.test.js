@@ -1,5 +1,6 @@
 // Much content, sent as it is in one request.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { test } from 'node:test'
 import { serve } from './built.js'
 import { request, scriptedGateway, until } from './scripted-gateway.js'
@@ -163,14 +164,15 @@ test('no more of it is read than the gateway takes', async (t) => {
 
 test('what was sent is not kept', async (t) => {
   let most = 0
-  const { gateway, ended } = await serving(t, () => {
+  const { gateway, claim, ended } = await serving(t, () => {
     gateway.script('response', async (req, res) => {
       for await (const _ of req) most = Math.max(most, process.memoryUsage().arrayBuffers)
       res.writeHead(202, { 'Content-Type': 'application/json' }).end('{"status":"accepted"}')
     })
     return source({ times: 60 }).stream
   })
-  await until(() => ended.length)
+  // It takes what it takes.
+  if (!ended.length) await once(claim, 'exchange')
   // Of some 315 MB; much of it is garbage that was not collected yet.
   assert.ok(most < 200e6, `${most} bytes were held`)
 })
