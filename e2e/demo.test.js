@@ -77,6 +77,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
       ['Connection', 'Upgrade'],
       ['Upgrade', 'websocket'],
       ['Sec-WebSocket-Version', '13'],
+      ['Sec-WebSocket-Key', 'dGhlIHNhbXBsZSBub25jZQ=='],
     ]
     const got = await visit(url, { fields })
     assert.equal(got.status, 200)
