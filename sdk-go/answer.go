@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 
 	"reversehttp/schema"
@@ -12,16 +13,27 @@ import (
 // Answers go to the gateway from the goroutines of their handlers. Up to mostPosts of them post at a time; whoever comes
 // then leaves its answer for the first that returns, which takes all that wait. So a lone answer is under way at once,
 // and many share a request.
+//
+// Large answers, and beginnings of streams with much content, do not go with small ones, nor before them: they wait apart,
+// and one post is always left for what is small. Where large ones wait one post is theirs.
 
 // On a line with latency every post in flight shortens the time that an answer waits for the next; on a fast one more
 // than a few only make the batches smaller (BenchmarkVisits: no difference from 1 to 4, half the speed with 8).
 const mostPosts = 4
 
+const (
+	// What is a large message, in bytes.
+	largeMessage = 16 << 10
+	// How much goes in one post, unless one message is more: what is small waits for no more than that on the same line.
+	postMost = 256 << 10
+)
+
 // outbox holds the answers that wait to be posted. The zero value is ready.
 type outbox struct {
-	mu      sync.Mutex // guards what follows
-	waiting []*exchange
-	posting int
+	mu           sync.Mutex // guards what follows
+	small, large []*exchange
+	posting      int // posts that are under way
+	heavy        int // those with large answers
 }
 
 // post sees to it that the answer of x is posted, by this goroutine or by another of the session.
@@ -37,7 +49,13 @@ func (s *Session) postAll(xs []*exchange) {
 	}
 	o := &s.outbox
 	o.mu.Lock()
-	o.waiting = append(o.waiting, xs...)
+	for _, x := range xs {
+		if len(x.answer) > largeMessage {
+			o.large = append(o.large, x)
+		} else {
+			o.small = append(o.small, x)
+		}
+	}
 	if o.posting == mostPosts {
 		o.mu.Unlock()
 		return
@@ -45,30 +63,46 @@ func (s *Session) postAll(xs []*exchange) {
 	o.posting++
 	o.mu.Unlock()
 	for {
-		batch := o.take(s.current().Limits)
+		batch, heavy := o.take(s.current().Limits)
 		if len(batch) == 0 {
 			return
 		}
 		s.send(batch)
+		if heavy {
+			o.mu.Lock()
+			o.heavy--
+			o.mu.Unlock()
+		}
 	}
 }
 
-// take returns what the next post carries. If nothing waits, the caller posts no more.
-func (o *outbox) take(l schema.Limits) []*exchange {
+// take returns what the next post carries, and whether that is large. If nothing may go, the caller posts no more.
+func (o *outbox) take(l schema.Limits) (batch []*exchange, heavy bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	switch {
+	case len(o.large) > 0 && (o.heavy == 0 || len(o.small) == 0 && o.heavy < mostPosts-1):
+		o.heavy++
+		return takeBatch(&o.large, l), true
+	case len(o.small) > 0:
+		return takeBatch(&o.small, l), false
+	}
+	o.posting--
+	return nil, false
+}
+
+// takeBatch takes what one post carries off a list.
+func takeBatch(list *[]*exchange, l schema.Limits) []*exchange {
+	most := min(postMost, l.AnswerBytes)
 	n, size := 0, answersOverhead
-	for n < len(o.waiting) && (n == 0 || n < l.Batch && size+len(o.waiting[n].answer)+1 <= l.AnswerBytes) {
-		size += len(o.waiting[n].answer) + 1
+	for n < len(*list) && (n == 0 || n < l.Batch && size+len((*list)[n].answer)+1 <= most) {
+		size += len((*list)[n].answer) + 1
 		n++
 	}
-	if n == 0 {
-		o.posting--
-		return nil
-	}
-	batch := o.waiting[:n:n]
-	if o.waiting = o.waiting[n:]; len(o.waiting) == 0 {
-		o.waiting = nil
+	batch := slices.Clone((*list)[:n])
+	clear((*list)[:n]) // or what was posted would stay with what waits
+	if *list = (*list)[n:]; len(*list) == 0 {
+		*list = nil
 	}
 	return batch
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"reversehttp/sdk-go"
@@ -53,4 +54,64 @@ func TestAnswersTooLargeTogetherForAProxyGoOneByOne(t *testing.T) {
 			t.Error("no two answers went together")
 		}
 	})
+}
+
+// holding is a way to the gateway on which large posts come no further until they are let.
+type holding struct {
+	http.RoundTripper
+	let     chan struct{} // closed
+	held    atomic.Int64
+	largest atomic.Int64
+}
+
+func (h *holding) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodPost && r.ContentLength > 50_000 {
+		h.held.Add(1)
+		h.largest.Store(max(h.largest.Load(), r.ContentLength))
+		<-h.let
+	}
+	return h.RoundTripper.RoundTrip(r)
+}
+
+func TestSmallAnswersDoNotWaitForLargeOnes(t *testing.T) {
+	for name, answer := range map[string]func(w http.ResponseWriter){
+		"whole":     func(w http.ResponseWriter) { io.WriteString(w, strings.Repeat("x", 60_000)) },
+		"beginning": func(w http.ResponseWriter) { io.WriteString(w, strings.Repeat("x", 140_000)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, g *gateway.Gateway, client *http.Client) {
+				way := &holding{RoundTripper: client.Transport, let: make(chan struct{})}
+				s, ended := begin(t, &http.Client{Transport: way}, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) {
+					if r.URL.Path == "/large" {
+						answer(w)
+						return
+					}
+					io.WriteString(w, "small")
+				})
+				var slow []*visitor
+				for range 40 {
+					slow = append(slow, visitURL(client, "GET", s.URL()+"large"))
+				}
+				synctest.Wait()
+				for range 200 {
+					if got := <-visitURL(client, "GET", s.URL()+"small").answer; got != "200 small" {
+						t.Errorf("visitor got %q, want 200", got)
+						break
+					}
+				}
+				if way.held.Load() == 0 {
+					t.Error("nothing large was under way")
+				}
+				close(way.let)
+				for _, v := range slow {
+					check(t, v, "200 xxx")
+				}
+				if n := way.largest.Load(); n > 256<<10 {
+					t.Errorf("a post had %d bytes, want 256 KiB at most", n)
+				}
+				_ = s.Close()
+				_ = ended()
+			})
+		})
+	}
 }
