@@ -4,7 +4,7 @@ import { createHmac } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { noBrowser, startBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
-import { visit } from './visitor.js'
+import { field, visit } from './visitor.js'
 
 describe('the pages of the gateway', { skip: noBrowser }, () => {
   let gateway, browser, context, page
@@ -116,6 +116,76 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     await page.getByRole('button', { name: 'Apply' }).click()
     await page.locator('#code-error', { hasText: /./ }).waitFor()
     assert.equal((await visit(url)).status, 200)
+    await page.close()
+  })
+
+  test('the playground tells that its handler hangs, and ends it', async () => {
+    await open('playground')
+    const url = await claim('hangs')
+    const apply = async (code) => {
+      await page.getByLabel('Code').fill(code)
+      await page.getByRole('button', { name: 'Apply' }).click()
+      await page.locator('#applied', { hasText: /^applied at/ }).waitFor()
+    }
+    const told = page.getByRole('alert').filter({ hasText: 'The handler hangs' })
+    const restart = page.getByRole('button', { name: 'End it and start it anew' })
+    const busy = async (visited) => {
+      const { status, fields, content } = await visited
+      assert.equal(status, 503)
+      assert.equal(field(fields, 'Content-Type'), 'application/problem+json')
+      assert.ok(Number(field(fields, 'Retry-After')) > 0)
+      assert.equal(JSON.parse(content).code, 'busy')
+    }
+    await apply(`serve((request) => {
+      while (request.url.endsWith('/loop'));
+      return new Response('fine')
+    })`)
+    assert.equal((await visit(url)).status, 200)
+    assert.equal(await restart.isVisible(), false)
+    const first = visit(`${url}loop`)
+    await told.waitFor()
+    await busy(first)
+    await busy(visit(url))
+
+    await restart.focus()
+    await restart.press('Enter')
+    await told.waitFor({ state: 'hidden' })
+    assert.equal(await restart.isVisible(), false)
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'code')
+    assert.equal((await visit(url)).content.toString(), 'fine')
+
+    const second = visit(`${url}loop`)
+    await told.waitFor()
+    await busy(second)
+    await apply("serve(() => new Response('other'))")
+    await told.waitFor({ state: 'hidden' })
+    assert.equal((await visit(url)).content.toString(), 'other')
+    assert.deepEqual(faults, [])
+    await page.close()
+  })
+
+  test('the playground takes code that comes back by itself for no dead one', async () => {
+    await open('playground')
+    const url = await claim('slow')
+    let release
+    const released = new Promise((resolve) => (release = resolve))
+    await context.route('**/released', (route) => released.then(() => route.fulfill({ body: '' })))
+    await page.getByLabel('Code').fill(`serve((request) => {
+      const wait = new XMLHttpRequest()
+      wait.open('GET', self.origin + '/released', false)
+      if (request.url.endsWith('/long')) wait.send()
+      return new Response('back')
+    })`)
+    await page.getByRole('button', { name: 'Apply' }).click()
+    await page.locator('#applied', { hasText: /^applied at/ }).waitFor()
+    const long = visit(`${url}long`)
+    const told = page.getByRole('alert').filter({ hasText: 'The handler hangs' })
+    await told.waitFor()
+    assert.equal((await long).status, 503)
+    release()
+    await told.waitFor({ state: 'hidden' })
+    assert.equal((await visit(url)).content.toString(), 'back')
+    assert.deepEqual(faults, [])
     await page.close()
   })
 

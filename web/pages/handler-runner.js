@@ -1,21 +1,30 @@
 /**
  * Runs the code of the editor in a worker of its own. It cannot reach the page, nor the storage
- * where tokens are; code that loops is ended with its worker. New code gets a new worker, and the
- * old one may finish what it has begun.
+ * where tokens are. New code gets a new worker, and the old one may finish what it has begun.
+ * While a request is with it a worker is asked again and again whether it takes messages. One that
+ * loops does not: it hangs until it answers or is ended, and visitors are told that it is busy.
  */
 
 const loadMs = 5_000
 const finishMs = 5_000
+const hangMs = 2_000
+const askMs = 250
 
 /** Answers with the code that was applied last. */
 export class Runner {
   /** @type {Running | undefined} */
   #running
+  #code = ''
   #failed
+  #hangs
 
-  /** @param {(message: string) => void} failed told of faults outside of any request */
-  constructor(failed) {
+  /**
+   * @param {(message: string) => void} failed told of faults outside of any request
+   * @param {(is: boolean) => void} hangs told when the code hangs, and when it does no more
+   */
+  constructor(failed, hangs) {
     this.#failed = failed
+    this.#hangs = hangs
   }
 
   /** Whether there is code to answer. */
@@ -28,10 +37,19 @@ export class Runner {
    * @param {string} code
    */
   async apply(code) {
-    const running = new Running(code, this.#failed)
+    const running = new Running(code, this.#failed, (is) => {
+      if (running === this.#running) this.#hangs(is)
+    })
     await running.loaded
     this.#running?.retire()
     this.#running = running
+    this.#code = code
+    this.#hangs(false)
+  }
+
+  /** Ends code that hangs, and starts it anew. */
+  restart() {
+    return this.apply(this.#code)
   }
 
   /** @type {import('/sdk.js').Handler} */
@@ -43,7 +61,7 @@ export class Runner {
 
 /**
  * @typedef {object} Pending A request that the code has not answered.
- * @property {(answer: any) => void} resolve
+ * @property {(answer: any) => void} resolve given the answer, or nothing where the code hangs
  * @property {(error: Error) => void} reject
  * @property {(headers: [string, string][]) => void} earlyHints
  */
@@ -53,14 +71,20 @@ class Running {
   #pending = new Map()
   #retired = false
   #worker
+  #hangs = false
+  #tell
+  /** @type {number | undefined} of the question that waits for its answer, or for its turn */
+  #timer
   /** @type {Promise<void>} */
   loaded
 
   /**
    * @param {string} code
    * @param {(message: string) => void} failed
+   * @param {(is: boolean) => void} hangs
    */
-  constructor(code, failed) {
+  constructor(code, failed, hangs) {
+    this.#tell = hangs
     // All on line one: the lines of errors are those of the editor.
     const before = `'use strict';importScripts('${location.origin}/handler-worker.js');`
     const blob = new Blob([before, code, '\n;endOfCode()'], { type: 'text/javascript' })
@@ -90,6 +114,7 @@ class Running {
           over = true
           resolve()
         } else if (data.type === 'fault') end(new Error(data.message))
+        else if (data.type === 'here') this.#heard()
         else this.#settle(data)
       })
     })
@@ -97,6 +122,7 @@ class Running {
 
   /** @type {import('/sdk.js').Handler} */
   async handle(request, { signal, responseHeaders, earlyHints, upgrade, ...info }) {
+    if (this.#hangs) return busy()
     const { id } = info
     const answered = new Promise((resolve, reject) =>
       this.#pending.set(id, { resolve, reject, earlyHints }),
@@ -104,9 +130,30 @@ class Running {
     signal.addEventListener('abort', () => this.#worker.postMessage({ type: 'cancel', id }))
     const { method, url } = request
     this.#worker.postMessage({ type: 'request', method, url, info })
-    const { status, headers, added, content } = await answered
+    if (!this.#timer) this.#ask()
+    const answer = await answered
+    if (!answer) return busy()
+    const { status, headers, added, content } = answer
     responseHeaders.push(...added)
     return new Response(content.byteLength ? content : null, { status, headers })
+  }
+
+  #ask() {
+    this.#worker.postMessage({ type: 'ask' })
+    this.#timer = setTimeout(() => this.#hang(), hangMs)
+  }
+
+  #heard() {
+    clearTimeout(this.#timer)
+    this.#timer = this.#pending.size ? setTimeout(() => this.#ask(), askMs) : undefined
+    if (this.#hangs) this.#tell((this.#hangs = false))
+  }
+
+  #hang() {
+    this.#tell((this.#hangs = true))
+    for (const { resolve } of this.#pending.values()) resolve(undefined)
+    this.#pending.clear()
+    if (this.#retired) this.#worker.terminate()
   }
 
   retire() {
@@ -129,4 +176,16 @@ class Running {
     else waiting?.resolve(answer)
     if (this.#retired && !this.#pending.size) this.#worker.terminate()
   }
+}
+
+/** The answer to visitors who come while the code hangs. */
+function busy() {
+  const problem = {
+    title: 'Service Unavailable',
+    status: 503,
+    code: 'busy',
+    detail: 'The handler of this page is busy. Try again later.',
+  }
+  const headers = { 'Content-Type': 'application/problem+json', 'Retry-After': '5' }
+  return new Response(JSON.stringify(problem), { status: 503, headers })
 }

@@ -24,6 +24,7 @@
 
   addEventListener('message', ({ data }) => {
     if (data.type === 'request') void answer(data)
+    if (data.type === 'ask') postMessage({ type: 'here' })
     if (data.type === 'cancel') running.get(data.id)?.abort()
   })
 

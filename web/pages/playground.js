@@ -10,7 +10,14 @@ const list = new ExchangeList(by('exchanges'), (count) => {
   say(by('count'), `${count} listed`)
   by('nothing').hidden = count > 0
 })
-const runner = new Runner((message) => complain(message))
+const runner = new Runner(complain, (is) => {
+  const text =
+    'The handler hangs: it has not come back for 2 seconds, from a loop without end perhaps. Visitors get 503 busy.'
+  say(by('hangs'), is ? text : '')
+  // The button is gone with what it is for, and the keyboard must stand somewhere.
+  if (!is && document.activeElement === by('restart')) code.focus()
+  by('hangs-row').hidden = !is
+})
 
 // Kept in this tab for its reload. Nothing else brings code in here; see policy.go.
 code.value = recall('playground code') ?? code.value
@@ -24,6 +31,7 @@ code.addEventListener('keydown', (/** @type {KeyboardEvent} */ e) => {
   }
 })
 by('apply').addEventListener('click', apply)
+by('restart').addEventListener('click', restart)
 by('clear').addEventListener('click', () => list.clear())
 
 async function apply() {
@@ -36,6 +44,15 @@ async function apply() {
   } catch (e) {
     complain(/** @type {Error} */ (e).message)
     say(by('applied'), runner.ready ? 'not applied: the code before still answers' : 'not applied')
+  }
+}
+
+async function restart() {
+  complain('')
+  try {
+    await runner.restart()
+  } catch (e) {
+    complain(/** @type {Error} */ (e).message)
   }
 }
 
