@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -193,7 +194,7 @@ type inProcess struct {
 
 func serveInProcess(t *testing.T, g *gateway, p *proxy) *inProcess {
 	t.Helper()
-	s, err := reversehttp.Claim(t.Context(), g.origin(), &reversehttp.Options{Label: mine.label, Token: mine.token, Transport: reversehttp.TransportStream, Client: through(t, p)})
+	s, err := reversehttp.Claim(t.Context(), g.origin(), &reversehttp.Options{Label: mine.label, Token: mine.token, Transport: reversehttp.TransportStream, Client: through(t, p), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -47,6 +48,7 @@ func serveProgram(args []string) error {
 	opts := &reversehttp.Options{
 		Label: label, Token: token, Transport: reversehttp.Transport(args[5]), Client: &http.Client{Transport: transport},
 		OnState: func(s reversehttp.State) { say("state", s.String()) },
+		Logger:  slog.New(slog.DiscardHandler), // what else it says is a fault
 	}
 	for {
 		s, err := reversehttp.Claim(context.Background(), origin, opts)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"runtime"
@@ -38,7 +39,7 @@ func beProgram(args []string) error {
 	if len(args) != 3 {
 		return fmt.Errorf("give gateway, label and token, not %q", args)
 	}
-	s, err := reversehttp.Claim(context.Background(), args[0], &reversehttp.Options{Label: args[1], Token: args[2]})
+	s, err := reversehttp.Claim(context.Background(), args[0], &reversehttp.Options{Label: args[1], Token: args[2], Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -190,7 +191,7 @@ func (t *traffic) comeAndGo(ctx context.Context) {
 }
 
 func (t *traffic) claim(ctx context.Context, giveUp bool) error {
-	s, err := reversehttp.Claim(ctx, t.world.origin, &reversehttp.Options{Lease: 10 * time.Second})
+	s, err := reversehttp.Claim(ctx, t.world.origin, &reversehttp.Options{Lease: 10 * time.Second, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
