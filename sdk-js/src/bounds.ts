@@ -8,6 +8,8 @@ export const defaultDrainMs = 5_000
 export const answerMs = 30_000
 /** How long each byte takes to be sent, at most; as slow as a gateway lets it be. */
 export const byteMs = 1
+/** How long a page waits for a claim where other tabs may hold all the connections that there are. */
+export const crowdedMs = 9_000
 /** How long no more of an answer may come. */
 export const contentMs = 60_000
 /** How late the answer to a poll may be, and a heartbeat of a stream: only a dead connection is noticed. */

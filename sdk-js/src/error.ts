@@ -11,7 +11,7 @@ export class ReverseHttpError extends Error {
   declare readonly code: string
   /** The status of the gateway's answer; 0 where there was none. */
   declare readonly status: number
-  /** What the gateway said, for people, without the URL that the message names; empty where it said nothing. */
+  /** What the gateway said, or is likely where it said nothing, for people, without the URL that the message names; may be empty. */
   declare readonly detail: string
   /** How long the gateway asks to wait before the next try; 0 where it did not say. */
   declare readonly retryAfterMs: number

@@ -1,5 +1,7 @@
+import { onAbort } from './abort.js'
+import { crowdedMs } from './bounds.js'
 import { Claim } from './claim.js'
-import type { ReverseHttpError } from './error.js'
+import { ReverseHttpError } from './error.js'
 import { discover } from './session.js'
 import { Memory, pageStorage, type OwnershipStorage } from './storage.js'
 import type { Fetch } from './call.js'
@@ -46,20 +48,28 @@ export async function serve(handler: Handler, options: ServeOptions = {}): Promi
   if (!origin || origin === 'null') throw new TypeError('serve needs the option gateway')
   const fetch: Fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init))
   const { storage = pageStorage() } = options
-  const memory = new Memory(storage, new URL(origin), label)
+  const at = new URL(origin)
+  const memory = new Memory(storage, at, label)
+  const starting = new AbortController()
+  const abort = (): void => starting.abort()
+  const end = onAbort(signal, abort)
+  // Over HTTP/1.1, and browsers speak no other with http: URLs, tabs share six connections, and each
+  // holds one with its poll: a request of the seventh waits, and nobody says so.
+  const crowded = globalThis.location && at.protocol === 'http:'
+  const timer = crowded ? setTimeout(abort, crowdedMs) : undefined
   try {
     signal?.throwIfAborted()
-    const claiming = await discover(fetch, origin, key, signal)
+    const claiming = await discover(fetch, origin, key, starting.signal)
     const kept = token ? {} : memory.recall()
     // JSON leaves out what is undefined.
     const wish = { label, token, ...kept, lease, timeoutMs, redeliver } as ClaimRequest
-    const session = await claiming(wish, signal).catch((e: ReverseHttpError) => {
+    const session = await claiming(wish, starting.signal).catch((e: ReverseHttpError) => {
       if (label || !kept.label || e.code !== 'label_taken') throw e
       // Nobody asked for the remembered label, and another has it by now: a new one will do.
       memory.forget()
       delete wish.label
       delete wish.token
-      return claiming(wish, signal)
+      return claiming(wish, starting.signal)
     })
     memory.keep(session.claimed)
     // From here on the label is ours, whoever picked it.
@@ -69,6 +79,12 @@ export async function serve(handler: Handler, options: ServeOptions = {}): Promi
   } catch (e) {
     memory.release()
     signal?.throwIfAborted()
-    throw e
+    if (!starting.signal.aborted) throw e
+    const detail =
+      'The gateway does not answer. Other tabs of this browser may hold the six connections that it has for it over HTTP/1.1.'
+    throw new ReverseHttpError('network', `${at.origin}: ${detail}`, { detail, cause: e })
+  } finally {
+    clearTimeout(timer)
+    end()
   }
 }

@@ -104,7 +104,9 @@ export function claimPanel({ page, handler, curl, claimed }) {
 
 /** @param {import('/sdk.js').ReverseHttpError | undefined} error */
 function reason(error) {
-  return error?.code === 'network' ? 'the gateway does not answer' : error?.detail || error?.message
+  return (
+    error?.detail || (error?.code === 'network' ? 'the gateway does not answer' : error?.message)
+  )
 }
 
 /** Asks the gateway whether it wants a key, and moves to its own origin where the page came by another. */

@@ -1,0 +1,54 @@
+// Many tabs of one browser, which share six connections to a gateway over HTTP/1.1.
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { noBrowser, startBrowser } from './browser.js'
+import { Gateway } from './gateway.js'
+import { openServer, startSite } from './site.js'
+
+describe('seven tabs of one browser', { skip: noBrowser }, () => {
+  let gateway, browser, site
+
+  before(async () => {
+    // A poll that ends lets the seventh have its connection.
+    const lasting = ['--stream', '1h', '--wait', '1h']
+    ;[gateway, browser, site] = await Promise.all([
+      Gateway.start(...lasting),
+      startBrowser(),
+      startSite(),
+    ])
+  })
+  after(async () => {
+    await browser?.close()
+    await site?.close()
+    await gateway?.stop()
+  })
+
+  test('the seventh says why it cannot claim', async () => {
+    const context = await browser.newContext()
+    for (let i = 1; i <= 6; i++) {
+      const page = await context.newPage()
+      // Once its poll is asked for it has its connection.
+      const polls = page.waitForRequest((r) => r.url().endsWith('/requests'))
+      await openServer(page, site.url, gateway, { label: `tab${i}` })
+      await polls
+    }
+    const page = await context.newPage()
+    // It has the SDK of elsewhere: of the gateway it could not even load that.
+    const sdk = await (await fetch(`${gateway.url}sdk.js`)).text()
+    await page.route('**/copy.js', (route) =>
+      route.fulfill({ contentType: 'text/javascript', body: sdk }),
+    )
+    await page.goto(`${site.url}empty`)
+    const refused = await page.evaluate(async (gateway) => {
+      const { serve } = await import('/copy.js')
+      return serve(() => new Response(), { gateway }).then(
+        (claim) => claim.url,
+        ({ name, code, status, detail }) => ({ name, code, status, detail }),
+      )
+    }, gateway.url)
+    const { detail, ...error } = refused
+    assert.deepEqual(error, { name: 'ReverseHttpError', code: 'network', status: 0 })
+    assert.match(detail, /^The gateway does not answer\. Other tabs .* six connections/)
+    await context.close()
+  })
+})
