@@ -65,7 +65,7 @@ func start(t *testing.T, args ...string) *process {
 	}
 	p := &process{
 		t: t, signals: make(chan os.Signal, 2), done: make(chan error, 1), log: &lockedBuffer{},
-		client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialLoopback, TLSClientConfig: unverified}},
+		client: &http.Client{Timeout: 5 * time.Minute, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialLoopback, TLSClientConfig: unverified}},
 	}
 	out, in := io.Pipe()
 	go func() {
@@ -122,7 +122,7 @@ func (p *process) ended() {
 		if err != nil {
 			p.t.Fatalf("run: %v", err)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(5 * time.Minute):
 		p.t.Fatal("the gateway does not end")
 	}
 }
@@ -232,7 +232,7 @@ func TestASignalLetsWhatRunsBeAnswered(t *testing.T) {
 // parked waits until the session polls.
 func (p *process) parked(a schema.ClaimAnswer) {
 	p.t.Helper()
-	for until := time.Now().Add(time.Minute); time.Now().Before(until); {
+	for until := time.Now().Add(5 * time.Minute); time.Now().Before(until); {
 		_, content := p.send("GET", a.Claim, "t0", nil)
 		if strings.Contains(string(content), `"parked":true`) {
 			return

@@ -63,7 +63,7 @@ func (c *peer) write(format string, a ...any) {
 // deaf waits until the gateway takes no connection in.
 func (p *process) deaf() {
 	p.t.Helper()
-	for until := time.Now().Add(time.Minute); time.Now().Before(until); {
+	for until := time.Now().Add(5 * time.Minute); time.Now().Before(until); {
 		conn, err := p.dial()
 		if err != nil {
 			return

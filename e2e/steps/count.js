@@ -19,7 +19,8 @@ export async function goTests(...packages) {
     }
   })()
   // Tests that run side by side mostly wait, so there may be more of them than processors.
-  const args = ['test', '-race', '-parallel=8', '-json', ...packages]
+  // A busy machine may take longer for a package than the 10 minutes that go test allows.
+  const args = ['test', '-race', '-parallel=8', '-timeout=2h', '-json', ...packages]
   const { code } = await start('go', args, {
     stdio: ['ignore', 'pipe', 'inherit'],
     onData: (chunk) => lines.write(chunk),
