@@ -3,6 +3,8 @@ package abuse
 import (
 	"testing"
 	"time"
+
+	reversehttp "reversehttp/sdk-go"
 )
 
 // attack is one attack, made beside honest visitors.
@@ -27,8 +29,9 @@ var attacks = []attack{
 	{name: "all exchanges held from one address", do: holdExchanges(1)},
 	{name: "all exchanges held from many addresses", do: holdExchanges(162)},
 	{name: "content that comes slowly", do: sendSlowly},
-	{name: "whole answers that nobody reads", do: readSlowly(false)},
-	{name: "streamed answers that nobody reads", do: readSlowly(true)},
+	{name: "whole answers that nobody reads", do: readSlowly("")},
+	{name: "streamed answers that nobody reads", do: readSlowly(reversehttp.TransportPoll)},
+	{name: "streamed answers that nobody reads, by a stream", do: readSlowly(reversehttp.TransportStream)},
 	{name: "idle connections", flags: []string{"--max-connections=400"}, do: keepIdle},
 	{name: "thousands of names in Connection", do: nameConnections},
 	{name: "labels by the thousand", flags: []string{"--max-claims=2000", "--claims-per-address=20"}, do: hoardLabels},

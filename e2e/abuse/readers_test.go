@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,15 +16,22 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	reversehttp "reversehttp/sdk-go"
 )
 
 // readSlowly has many visitors ask for a large answer, read its head, and nothing
-// more. Honest visitors of the same claim ask for small ones. Its program polls for
-// batches, and answers whole, or streams as sdk-go does.
-func readSlowly(streamed bool) func(t *testing.T, w *world) {
+// more. Honest visitors of the same claim ask for small ones. Its program streams as
+// sdk-go does by a transport; where that is empty it polls for batches and answers whole.
+func readSlowly(by reversehttp.Transport) func(t *testing.T, w *world) {
 	return func(t *testing.T, w *world) {
-		url := w.polled.URL()
-		if !streamed {
+		var url string
+		switch by {
+		case reversehttp.TransportPoll:
+			url = w.polled.URL()
+		case reversehttp.TransportStream:
+			url = w.serve("streamed", by, 0).URL()
+			w.welcome("the claim with a stream", url)
+		default:
 			o := w.own(owning(0), "whole", 60_000)
 			url = o.URL
 			ctx, cancel := context.WithCancel(t.Context())
@@ -35,14 +43,17 @@ func readSlowly(streamed bool) func(t *testing.T, w *world) {
 			defer func() { t.Logf("POSTs of large answers: %s; of small ones: %s", &program.ofLarge, &program.ofSmall) }()
 		}
 		readers := 900
-		if !streamed {
+		if by == "" {
 			readers = sized(400, 900) // that are enough to have the gateway hold as much as it may
 		}
+		before := liveHeap()
+		var open []net.Conn
 		var stalled atomic.Int64
 		var ends tally
 		for i := range readers {
 			c := attacker(i).stall(t, w.gateway, hostOf(url))
 			defer c.Close()
+			open = append(open, c)
 			go func() {
 				resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 				if err == nil && resp.StatusCode == http.StatusOK {
@@ -55,7 +66,25 @@ func readSlowly(streamed bool) func(t *testing.T, w *world) {
 		settle(readers, func() int { return int(stalled.Load()) + ends.total() })
 		w.goOn("answers are not read", 50)
 		t.Logf("%d readers: %d have a head of 200 and read no more; the others: %s", readers, stalled.Load(), &ends)
+		held := liveHeap()
+		for _, c := range open {
+			_ = c.Close()
+		}
+		// The programs are in this process: what they hold for readers who left they give back.
+		until(t, "the programs let go of what nobody reads", func() bool { return liveHeap() < before+leftOver })
+		t.Logf("the heap of the programs: %d MiB before, %d MiB beside the readers, %d MiB after", before>>20, held>>20, liveHeap()>>20)
 	}
+}
+
+// leftOver is by how much the heap of the programs may have grown in the end, in bytes.
+const leftOver = 32 << 20
+
+// liveHeap returns how many bytes of the heap of this process are in use.
+func liveHeap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 // stall connects and asks for the large answer. The kernel keeps little of that for

@@ -251,8 +251,8 @@ func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchang
 	if f == nil && !m.More {
 		if n := int(resp.ContentLength); n > 0 && hasContent(x.Request(), resp) {
 			if hold := x.Hold(); !hold.Grow(n) {
-				_, _ = s.Abort(id)
-				return errors.New("no memory is free for its content")
+				x.Reject(claim.ErrNoRoom)
+				return claim.ErrNoRoom
 			} else {
 				defer hold.Shrink(n) // it is the answer's then
 			}
