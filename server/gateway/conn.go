@@ -166,6 +166,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		room := c.hold == nil || c.hold.Grow(http2Weight)
 		c.mu.Unlock()
 		if !room {
+			_ = c.Conn.Close()
 			return 0, io.EOF
 		}
 		c.stepAside()
@@ -178,6 +179,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	if !c.serving && !c.count(n) {
 		c.mu.Unlock()
+		_ = c.Conn.Close()
 		return 0, io.EOF
 	}
 	if !c.serving {
