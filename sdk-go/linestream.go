@@ -28,27 +28,24 @@ func (t *stream) sendLine() (untouched bool, err error) {
 	if t.accepted != nil {
 		t.accepted()
 	}
-	again := &whole{status: t.first.status, header: t.first.header}
+	again := repeat{tunnel: l.tunnel, answer: &whole{status: t.first.status, header: t.first.header}}
+	defer again.drop()
+	if t.upgraded {
+		again.drop()
+	}
 	for {
 		content, last, err := t.take()
-		if again != nil && len(again.content)+len(content) <= letIn && !t.upgraded {
-			again.content = append(again.content, content...)
-		} else {
-			again = nil
-		}
+		again.add(content)
 		if err == nil && len(content) > 0 {
 			if err = l.write(content); err != nil {
 				err = t.broke(err)
 			}
 		}
-		if cap(t.taken) > t.most {
-			t.taken = nil // what was held before it became a stream is more than one keeps
-		}
 		switch {
 		case err != nil:
 			l.close(true)
 			return false, err
-		case last && again != nil && !t.keep(again):
+		case last && again.answer != nil && !t.keep(&again):
 			l.close(true)
 			return false, errTunnelLost
 		case last:
@@ -58,17 +55,67 @@ func (t *stream) sendLine() (untouched bool, err error) {
 	}
 }
 
-// letIn is how much content of a response the gateway lets in before it relays some: of an answer that is longer, and has
-// ended, it has the beginning.
-const letIn = 256 << 10
+const (
+	// How much content of a response the gateway lets in before it relays some: of an answer that is longer, and has ended,
+	// it has the beginning.
+	letIn = 256 << 10
+	// How many bytes a tunnel keeps of answers that have not ended.
+	repeatsMost = 8 << 20
+)
+
+// repeat is what to post of an answer that a tunnel loses after its end: all of it, or a failure where the tunnel keeps too
+// much already. It is nothing where the gateway surely has the beginning.
+type repeat struct {
+	tunnel  *tunnel
+	answer  *whole // nil stands for nothing
+	size    int
+	failure bool
+}
+
+// add adds content.
+func (r *repeat) add(content []byte) {
+	r.size += len(content)
+	switch {
+	case r.answer == nil:
+	case r.size > letIn:
+		r.drop()
+	case r.failure:
+	case r.tunnel.holds(len(content)):
+		r.answer.content = append(r.answer.content, content...)
+	default:
+		r.drop()
+		r.answer, r.failure = failure(), true
+	}
+}
+
+// drop lets go of what is kept.
+func (r *repeat) drop() {
+	if r.answer != nil && !r.failure {
+		r.tunnel.holds(-len(r.answer.content))
+	}
+	r.answer = nil
+}
+
+// holds counts bytes that are kept of answers that have not ended. It reports false if they are too many.
+func (t *tunnel) holds(n int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n > 0 && t.repeats+n > repeatsMost {
+		return false
+	}
+	t.repeats += n
+	return true
+}
 
 // keep keeps the answer, all of which is about to be on its way: the tunnel may break before the gateway has the beginning.
 // What is posted then is ignored where it has that. It reports false if the tunnel is over.
-func (t *stream) keep(a *whole) bool {
-	a.trailers = t.trailers
-	a.measure()
-	t.session.exchanges.sends(t.x, a)
-	t.kept = t.line.tunnel.keep(t.x, a)
+func (t *stream) keep(r *repeat) bool {
+	if !r.failure {
+		r.answer.trailers = t.trailers
+	}
+	r.answer.measure()
+	t.session.exchanges.sends(t.x, r.answer)
+	t.kept = t.line.tunnel.keep(t.x, r.answer)
 	return t.kept
 }
 

@@ -263,7 +263,7 @@ func (w *response) begin() error {
 	if w.failed != nil {
 		return w.failed
 	}
-	rest := w.content[:0]
+	var rest []byte
 	head, err := w.head(w.content)
 	if err != nil || w.sent != nil {
 		rest = w.content

@@ -85,7 +85,7 @@ type stream struct {
 	kept  bool   // by the tunnel, which ends the exchange
 }
 
-// newStream begins to stream the answer of x. The buffer may have content.
+// newStream begins to stream the answer of x. The buffer may have content, and more than is held from then on.
 func newStream(s *Session, x *exchange, first beginning, buffer []byte) *stream {
 	t := &stream{
 		session: s, x: x, first: first, wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
@@ -126,7 +126,7 @@ func writeStream[S string | []byte](t *stream, p S, deadline time.Time) (n int, 
 		}
 		t.mu.Lock()
 		some := max(0, min(len(p), t.most-len(t.pending)))
-		t.pending = append(t.pending, p[:some]...)
+		t.pending = append(t.grown(some), p[:some]...)
 		full := len(t.pending) >= t.most
 		t.mu.Unlock()
 		if full {
@@ -140,6 +140,15 @@ func writeStream[S string | []byte](t *stream, p S, deadline time.Time) (n int, 
 			return n, err
 		}
 	}
+}
+
+// grown returns pending with room for more, and for no more than is held: there may be a thousand. The caller holds t.mu.
+func (t *stream) grown(more int) []byte {
+	need := len(t.pending) + more
+	if need <= cap(t.pending) {
+		return t.pending
+	}
+	return append(make([]byte, 0, max(need, min(2*need, t.most))), t.pending...)
 }
 
 func (t *stream) awaitRoom(deadline time.Time) error {
@@ -226,6 +235,9 @@ func (t *stream) take() (content []byte, last bool, err error) {
 			some := min(len(t.pending), t.most)
 			content, last = t.pending[:some], t.ended && t.cause == nil && some == len(t.pending)
 			t.flushing = some < len(t.pending)
+			if cap(t.taken) > t.most {
+				t.taken = nil // what was held before it became a stream is more than one keeps
+			}
 			t.pending, t.taken = append(t.taken[:0], t.pending[some:]...), t.pending
 		default:
 			t.flushing = false // of nothing

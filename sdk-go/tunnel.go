@@ -58,6 +58,7 @@ type tunnel struct {
 	dead    bool // no more lines
 	useful  bool // something was begun
 	unsure  unsure
+	repeats int // bytes of answers that have not ended
 }
 
 // tunnel opens a tunnel, whose first byte may take so long, and begins what comes, until the gateway or the session begins

@@ -126,6 +126,36 @@ func (c *mutable) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
+// mutableClient returns a client, and what has the connection that it dialled last.
+func (l *lender) mutableClient(t *testing.T, to *io.PipeWriter) (*http.Client, *atomic.Pointer[mutable]) {
+	var last atomic.Pointer[mutable]
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, l.addr)
+		m := &mutable{Conn: conn, to: to}
+		last.Store(m)
+		return m, err
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}, &last
+}
+
+// cutAtEnd cuts a connection that has become mute when the end of a stream was written to it.
+func cutAtEnd(t *testing.T, swallowed *io.PipeReader, c *atomic.Pointer[mutable]) {
+	frames := http2.NewFramer(io.Discard, swallowed)
+	for {
+		f, err := frames.ReadFrame()
+		if err != nil {
+			t.Errorf("what was swallowed: %v", err)
+			return
+		}
+		if d, ok := f.(*http2.DataFrame); ok && d.StreamEnded() {
+			_ = c.Load().Conn.Close()
+			_ = swallowed.Close()
+			return
+		}
+	}
+}
+
 // A stream that ended on a tunnel of which nothing arrived is answered all the same.
 func TestAStreamThatATunnelLosesIsAnswered(t *testing.T) {
 	for name, want := range map[string]string{
@@ -133,35 +163,14 @@ func TestAStreamThatATunnelLosesIsAnswered(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := lend(t, hostShape, gateway.Options{})
-			var last atomic.Pointer[mutable]
 			swallowed, to := io.Pipe()
-			transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				conn, err := new(net.Dialer).DialContext(ctx, network, l.addr)
-				m := &mutable{Conn: conn, to: to}
-				last.Store(m)
-				return m, err
-			}}
-			t.Cleanup(transport.CloseIdleConnections)
+			client, last := l.mutableClient(t, to)
 			s := l.serve(t, handle(func(w http.ResponseWriter, r *http.Request) {
 				last.Load().mute.Store(true) // the tunnel is what was dialled last
 				_, _ = io.WriteString(w, want)
 				_ = http.NewResponseController(w).Flush()
-			}), &reversehttp.Options{Client: &http.Client{Transport: transport}, Transport: reversehttp.TransportPTTH})
-			go func() { // until all was sent
-				frames := http2.NewFramer(io.Discard, swallowed)
-				for {
-					f, err := frames.ReadFrame()
-					if err != nil {
-						t.Errorf("what was swallowed: %v", err)
-						return
-					}
-					if d, ok := f.(*http2.DataFrame); ok && d.StreamEnded() {
-						_ = last.Load().Conn.Close()
-						_ = swallowed.Close()
-						return
-					}
-				}
-			}()
+			}), &reversehttp.Options{Client: client, Transport: reversehttp.TransportPTTH})
+			go cutAtEnd(t, swallowed, last)
 			resp, err := l.client(t).Post(s.URL(), "text/plain", strings.NewReader("x"))
 			if err != nil {
 				t.Fatal(err)
@@ -170,6 +179,43 @@ func TestAStreamThatATunnelLosesIsAnswered(t *testing.T) {
 				t.Errorf("visitor got %d and %d bytes %.40q, want %d bytes %.40q", resp.StatusCode, len(got), got, len(want), want)
 			}
 		})
+	}
+}
+
+// Where a tunnel keeps much already, what it loses has failed, and nobody waits for it.
+func TestAStreamThatATunnelDoesNotKeepFails(t *testing.T) {
+	l := lend(t, hostShape, gateway.Options{})
+	swallowed, to := io.Pipe()
+	client, last := l.mutableClient(t, to)
+	s := l.serve(t, handle(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/lost" {
+			last.Load().mute.Store(true)
+			_, _ = w.Write(large[:200_000])
+			_ = http.NewResponseController(w).Flush()
+			return
+		}
+		_, _ = w.Write(large[:250_000])
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}), &reversehttp.Options{Client: client, Transport: reversehttp.TransportPTTH})
+	visitors := l.client(t)
+	for range 8 << 20 / 250_000 {
+		resp, err := visitors.Get(s.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if n, err := io.CopyN(io.Discard, resp.Body, 250_000); err != nil {
+			t.Fatalf("%d bytes and %v", n, err)
+		}
+	}
+	go cutAtEnd(t, swallowed, last)
+	resp, err := visitors.Get(s.URL() + "lost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := readBody(t, resp); got != "Internal Server Error\n" || resp.StatusCode != 500 {
+		t.Errorf("visitor got %d %.40q, want 500", resp.StatusCode, got)
 	}
 }
 
