@@ -37,11 +37,16 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string, ho
 	}
 	rc := http.NewResponseController(w)
 	hold.Evictable(func(why error) {
-		if !x.Evict(why) && why == claim.ErrDraining {
-			return // it is answered, or what it is told comes another way
+		if why == claim.ErrDraining {
+			if x.Evict(why) { // else it is answered, or what it is told comes another way
+				_ = rc.SetReadDeadline(past)
+			}
+			return
 		}
-		_ = rc.SetReadDeadline(past)
+		// In this order: what the visitor is told then sets the deadline for writing anew.
 		_ = rc.SetWriteDeadline(past)
+		_ = rc.SetReadDeadline(past)
+		x.Evict(why)
 	})
 	req, ctx, upgrade := g.requestOf(r, label), r.Context(), upgradeOf(r)
 	switch {
