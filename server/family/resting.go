@@ -39,12 +39,25 @@ func (t *turned) settles(f *feed) bool {
 	return true
 }
 
-// begin notes that an exchange is handed over.
-func (t *turned) begin() {
+// begin notes that an exchange is handed over. It reports false if there is no room for it.
+func (t *turned) begin() bool {
+	t.mu.Lock()
+	room := t.open < t.most
+	if room {
+		t.open++
+	}
+	t.mu.Unlock()
+	if !room {
+		return false
+	}
+	if t.client.Reserve() != nil {
+		t.count(-1)
+		return false
+	}
 	t.mu.Lock()
 	t.resting = false
 	t.mu.Unlock()
-	t.count(1)
+	return true
 }
 
 // rested notes that the connection has answered.

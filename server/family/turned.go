@@ -41,6 +41,7 @@ type turned struct {
 	mu     sync.Mutex    // guards below
 	room   chan struct{} // closed, and made anew, when the connection may have room for a request
 	open   int           // exchanges that are handed over
+	most   int           // of them
 	alone  bool          // they are one after the other, as in HTTP/1.1
 
 	// seen has the habit of the program, which is set before anything is handed over.
@@ -53,12 +54,18 @@ type turned struct {
 }
 
 // Bounds of a connection of HTTP/2, in bytes. It takes what all its streams may have on
-// their way, so that a visitor who does not read holds up no other: each claim has up to
-// 1,024 exchanges open.
+// their way, so that a visitor who does not read holds up no other. What a stream has in
+// its window and is not read counts to that of the connection, which has 2 GiB at most;
+// net/http gives every stream the same.
 const (
 	streamWindow = 256 << 10
-	linkWindow   = 4_096 * streamWindow
+	linkWindow   = 1 << 30
 )
+
+// mostOpen is how many exchanges a connection of HTTP/2 has at a time: with more of them,
+// which the 16 claims that it may serve could have open, those that stand still could take
+// all of its window, and no other would move. Tests change it.
+var mostOpen = linkWindow / streamWindow
 
 // What a peer of HTTP/2 may be silent before it is asked for a sign of life, and how long
 // it may be silent at all.
@@ -104,7 +111,7 @@ func turn(g *gateway.Gateway, conn net.Conn, protocol string, seen *habits) (*tu
 		_ = conn.Close()
 		return nil, err
 	}
-	t := &turned{g: g, conn: conn, client: client, seen: seen, room: make(chan struct{}), alone: protocol == http1}
+	t := &turned{g: g, conn: conn, client: client, seen: seen, room: make(chan struct{}), most: mostOpen, alone: protocol == http1}
 	t.ask = func(_ *claim.Session, m *claim.Message, req *http.Request) (*http.Response, error) {
 		if upgrade := m.Exchange.Request().Upgrade; quiet != nil && upgrade != "" {
 			req.Header["Connection"], req.Header["Upgrade"] = []string{"Upgrade"}, []string{upgrade}
@@ -213,11 +220,10 @@ func (t *turned) take(f *feed) {
 			continue
 		}
 		// There may be no room: another session was quicker, or the program drains.
-		if t.client.Reserve() != nil {
+		if !t.begin() {
 			f.session.Untake(m.Exchange.ID())
 			continue
 		}
-		t.begin()
 		exchanges.Go(func() {
 			defer t.count(-1)
 			t.hand(f, m)
@@ -236,7 +242,7 @@ func (t *turned) take(f *feed) {
 func (t *turned) hasRoom(f *feed) bool {
 	for {
 		t.mu.Lock()
-		room, busy := t.room, t.alone && t.open > 0
+		room, busy := t.room, t.alone && t.open > 0 || t.open >= t.most
 		t.mu.Unlock()
 		switch {
 		case t.broken.Err() != nil:
