@@ -13,10 +13,16 @@ import (
 )
 
 // sendRaw sends content, and all that follows, in one request to the responseUrl. It reports that the stream is
-// untouched if that failed before anything was sent: parts may do it then.
-func (t *stream) sendRaw(content []byte) (untouched bool, err error) {
+// untouched, and leaves the content, if that failed before anything was sent: parts may do it then.
+func (t *stream) sendRaw(content *[]byte) (untouched bool, err error) {
 	s := t.session
-	body := &rawBody{stream: t, content: content, trailers: http.Header{}}
+	body := &rawBody{stream: t, content: *content, trailers: http.Header{}}
+	*content = nil // the request lasts, and gives it back
+	defer func() {
+		if untouched {
+			*content = body.content
+		}
+	}()
 	req, err := http.NewRequestWithContext(t.ctx, http.MethodPost, t.url, body)
 	if err != nil {
 		return true, err
@@ -113,6 +119,7 @@ func (b *rawBody) next() error {
 			return io.EOF
 		}
 		var err error
+		b.content = nil // is the end of what the stream gives back while nothing comes
 		if b.content, b.last, err = b.stream.take(); err != nil {
 			b.mu.Lock()
 			b.gaveUp = err == errGivenUp

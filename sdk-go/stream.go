@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,6 +34,8 @@ const (
 	heldMost = 128 << 10
 	// How much of a stream is held for the pump, which has as much on its way.
 	streamBuffer = 64 << 10
+	// After what silence it is given back.
+	restAfter = time.Second
 	// How long a handler may be silent until a part without content says that it is at work; a third of what the
 	// gateway allows.
 	quietMost = 20 * time.Second
@@ -221,7 +224,7 @@ func (t *stream) take() (content []byte, last bool, err error) {
 	if t.upgraded {
 		bound = math.MaxInt64
 	}
-	quiet := time.NewTimer(bound)
+	quiet, rests := time.NewTimer(restAfter), false
 	defer quiet.Stop()
 	for {
 		t.mu.Lock()
@@ -250,11 +253,23 @@ func (t *stream) take() (content []byte, last bool, err error) {
 		select {
 		case <-t.wake:
 		case <-quiet.C:
-			return nil, false, nil
+			if rests {
+				return nil, false, nil
+			}
+			rests = true
+			t.rest()
+			quiet.Reset(bound - restAfter)
 		case <-t.ctx.Done():
 			return nil, false, context.Cause(t.ctx)
 		}
 	}
+}
+
+// rest gives back the room that nothing is in. The pump has sent what it took.
+func (t *stream) rest() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.taken, t.pending = nil, slices.Clone(t.pending)
 }
 
 // pump sends the stream to its end, and ends the exchange.
@@ -332,7 +347,7 @@ func (t *stream) relay() error {
 	}
 	full := len(content) >= t.most
 	if t.url != "" && (full || t.much && len(content) > 0) && !last && !t.little && t.passesRaw() {
-		if untouched, err := t.sendRaw(content); !untouched {
+		if untouched, err := t.sendRaw(&content); !untouched {
 			return err
 		}
 	}
