@@ -1,0 +1,325 @@
+package abuse
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"reversehttp/server/family"
+	lender "reversehttp/server/gateway"
+)
+
+// Small answers are not behind large ones, and slow readers of those cost little, in
+// whichever way their program is connected. The program is this binary in a process of
+// its own, so that it has a heap of its own; the gateway is in that of the test.
+
+const (
+	// How many visitors read large answers, and how large those are, in bytes.
+	bulkReaders = 300
+	bulkSize    = 16 << 20
+	// How many requests for small answers come beside them, and how many at a time.
+	bulkBeside   = 400
+	bulkTogether = 8
+	// What the program may hold for a slow reader, in bytes: what a session holds until an
+	// answer is one that streams, and what a stream holds.
+	bulkHolds = 192 << 10
+	// And for an answer that has begun and stays open.
+	bulkOpenHolds = 96 << 10
+	// What may stay when they have left: ids, and what maps have grown to.
+	bulkStays = 4 << 20
+	// What of large answers may come for each reader between a request and its small answer,
+	// where all are read as fast as they come: some frames of HTTP/2 in turn, and what
+	// sockets hold.
+	bulkBetween = 256 << 10
+)
+
+var bulkWays = []string{"poll", "stream", "ptth", "ietfPtth with h2"}
+
+// bulkWorld is a gateway and a program.
+type bulkWorld struct {
+	t       *testing.T
+	address string // of the gateway
+	at      string // the program's URL
+	stdin   io.Writer
+	stdout  *bufio.Reader
+	client  *http.Client
+	came    atomic.Int64 // bytes that readers have
+}
+
+// narrow keeps what a socket holds small, so that a slow reader is felt.
+func narrow(_, _ string, c syscall.RawConn) error {
+	return c.Control(func(fd uintptr) {
+		_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 32<<10)
+		_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF, 32<<10)
+	})
+}
+
+func newBulkWorld(t *testing.T, way string) *bulkWorld {
+	l, err := (&net.ListenConfig{Control: narrow}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	g, err := lender.New(lender.Options{
+		PublicURL: "http://{label}.localhost:" + port + "/", Loopback: true, Doors: family.Doors(family.Options{}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := g.Server()
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(lender.Listen(l)) }()
+	t.Cleanup(func() {
+		_ = server.Close()
+		<-served
+		g.Close()
+	})
+	w := &bulkWorld{t: t, address: l.Addr().String()}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), "BULK_WAY="+way, "BULK_GATEWAY=http://localhost:"+port)
+	cmd.Stderr = os.Stderr
+	stdin, _ := cmd.StdinPipe()
+	stdout, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	w.stdin, w.stdout = stdin, bufio.NewReader(stdout)
+	if w.at, err = w.stdout.ReadString('\n'); err != nil {
+		t.Fatalf("the program did not start: %v", err)
+	}
+	w.at = strings.TrimSpace(w.at)
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", w.address)
+		},
+		MaxIdleConnsPerHost: bulkTogether,
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	w.client = &http.Client{Transport: transport}
+	until(w.t, "the program is there", func() bool { return w.small() == "200 small" })
+	return w
+}
+
+// ask asks the program for figures.
+func (w *bulkWorld) ask(what string) (f bulkFigures) {
+	w.t.Helper()
+	_, _ = fmt.Fprintln(w.stdin, what)
+	line, err := w.stdout.ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &f)
+	}
+	if err != nil {
+		w.t.Fatalf("the program ended: %v", err)
+	}
+	return f
+}
+
+// small asks for a small answer, and returns its status and content.
+func (w *bulkWorld) small() string {
+	resp, err := w.client.Get(w.at)
+	if err != nil {
+		return err.Error()
+	}
+	defer resp.Body.Close()
+	content, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return strconv.Itoa(resp.StatusCode) + " " + string(content)
+}
+
+// beside asks for many small answers.
+func (w *bulkWorld) beside() {
+	w.t.Helper()
+	var all sync.WaitGroup
+	for range bulkTogether {
+		all.Go(func() {
+			for range bulkBeside / bulkTogether {
+				if got := w.small(); got != "200 small" {
+					w.t.Errorf("a small answer is %.200q, want 200", got)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// readers ask for an answer each, and returns what has them leave. They read its first
+// bytes, so many, and then nothing; or where that is negative all of it, and ask again.
+func (w *bulkWorld) readers(n int, path string, bytes int64) (leave func()) {
+	w.t.Helper()
+	u, _ := url.Parse(w.at)
+	begun := make(chan error, n)
+	var conns []net.Conn
+	var reading sync.WaitGroup
+	for range n {
+		c, err := (&net.Dialer{Control: narrow}).Dial("tcp", w.address)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		conns = append(conns, c)
+		reading.Go(func() {
+			_, _ = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, u.Host)
+			resp, err := http.ReadResponse(bufio.NewReaderSize(c, 16), nil)
+			if err == nil && resp.StatusCode != http.StatusOK {
+				err = fmt.Errorf("status %d", resp.StatusCode)
+			}
+			if err == nil && bytes > 0 {
+				_, err = io.CopyN(io.Discard, resp.Body, bytes)
+			}
+			begun <- err
+			for buf := make([]byte, 32<<10); bytes < 0; {
+				n, err := resp.Body.Read(buf)
+				w.came.Add(int64(n))
+				if err != nil {
+					return
+				}
+			}
+		})
+	}
+	for range n {
+		if err := <-begun; err != nil {
+			w.t.Fatalf("a large answer: %v", err)
+		}
+	}
+	return func() {
+		for _, c := range conns {
+			_ = c.(*net.TCPConn).SetLinger(0)
+			_ = c.Close()
+		}
+		reading.Wait()
+	}
+}
+
+// still waits until nothing moves.
+func (w *bulkWorld) still() {
+	w.t.Helper()
+	before, since := int64(-1), time.Now()
+	until(w.t, "large answers stand still", func() bool {
+		if now := w.ask("").Written; now != before {
+			before, since = now, time.Now()
+		}
+		return time.Since(since) > time.Second
+	})
+}
+
+// judge waits until the program holds no more for each of its readers than that.
+func (w *bulkWorld) judge(before bulkFigures, each int64) {
+	w.t.Helper()
+	var held int64
+	defer func() { w.t.Logf("the program holds %d KiB for each of %d readers", held>>10, bulkReaders) }()
+	until(w.t, fmt.Sprintf("%d KiB for each reader", each>>10), func() bool {
+		f := w.ask("collect")
+		if held = (f.Heap - before.Heap) / bulkReaders; f.Running != bulkReaders {
+			w.t.Fatalf("%d handlers run, want %d", f.Running, bulkReaders)
+		}
+		return held <= each
+	})
+}
+
+// left waits until the program holds what it held before.
+func (w *bulkWorld) left(before bulkFigures) {
+	w.t.Helper()
+	until(w.t, "the program holds what it did", func() bool {
+		f := w.ask("collect")
+		return f.Running == 0 && f.Heap-before.Heap < bulkStays
+	})
+}
+
+func TestSmallAnswersAreNotBehindReadersWhoStandStill(t *testing.T) {
+	for _, way := range bulkWays {
+		t.Run(way, func(t *testing.T) {
+			w := newBulkWorld(t, way)
+			w.beside() // what the first visitors leave is not of the readers
+			before := w.ask("collect")
+			leave := w.readers(bulkReaders, "/large", 1)
+			w.beside()
+			w.still()
+			written := w.ask("").Written
+			w.beside()
+			if now := w.ask(""); now.Written != written || now.Running == 0 {
+				t.Errorf("%d bytes of large answers were written beside small ones, by %d handlers; want none, and some", now.Written-written, now.Running)
+			}
+			w.judge(before, bulkHolds)
+			leave()
+			w.left(before)
+			w.beside()
+		})
+	}
+}
+
+func TestAnswersThatStayOpenHoldLittle(t *testing.T) {
+	for _, way := range bulkWays {
+		t.Run(way, func(t *testing.T) {
+			w := newBulkWorld(t, way)
+			w.beside()
+			before := w.ask("collect")
+			leave := w.readers(bulkReaders, "/open", 200_000)
+			w.judge(before, bulkOpenHolds)
+			w.beside()
+			leave()
+			w.left(before)
+		})
+	}
+}
+
+func TestSmallAnswersAreNotBehindReadersWhoReadAll(t *testing.T) {
+	const readers = 100
+	for _, way := range bulkWays {
+		t.Run(way, func(t *testing.T) {
+			w := newBulkWorld(t, way)
+			var between []int64
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for range 40 {
+					before := w.came.Load()
+					if got := w.small(); got != "200 small" {
+						t.Errorf("a small answer is %.200q, want 200", got)
+						return
+					}
+					between = append(between, w.came.Load()-before)
+				}
+			}()
+			leave := w.readers(readers, "/large", -1)
+			<-done
+			leave()
+			if t.Failed() {
+				return
+			}
+			slices.Sort(between)
+			median := between[len(between)/2] / readers
+			t.Logf("%d KiB for each reader come before a small answer, %d at most", median>>10, between[len(between)-1]/readers>>10)
+			if median > bulkBetween {
+				t.Errorf("%d KiB for each reader come before a small answer, want %d at most", median>>10, bulkBetween>>10)
+			}
+		})
+	}
+}
