@@ -122,7 +122,8 @@ func (f *forward) rewrite(r *httputil.ProxyRequest) {
 	}
 	out.Trailer = in.Trailer // the same map: it is filled when the content ends
 	if out.Body != nil && out.Body != http.NoBody {
-		out.Body = &sentContent{ReadCloser: out.Body}
+		// That of out is the same, but its Close leaves a Read that waits alone; see [originConn.carry].
+		out.Body = &sentContent{ReadCloser: in.Body}
 	}
 	a := f.addresses(in)
 	out.Host = a.host

@@ -182,7 +182,7 @@ func (o *origin) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return o.again(r, err, func() bool { return true })
 	}
-	kept := &keptContent{source: r.Body}
+	kept := newKeptContent(r.Body)
 	body, first := kept.reader(), *r
 	first.Body = body
 	resp, err := o.askPlain(&first)
@@ -263,19 +263,32 @@ func isClosed(err error) bool {
 func authorityOf(u *url.URL) string { return net.JoinHostPort(hostPort(u.Scheme, u.Host)) }
 
 func (o *origin) askPlain(r *http.Request) (*http.Response, error) {
+	authority := ""
 	if strings.HasPrefix(r.URL.Opaque, "//") {
 		// net/url puts a scheme in front of what it takes for a host.
-		authority := r.URL.Scheme + "://" + r.URL.Host
+		authority = r.URL.Scheme + "://" + r.URL.Host
 		u := *r.URL
 		u.Opaque = "//" + u.Host + u.Opaque
+		to := *r
+		to.URL = &u
+		r = &to
+	}
+	var carrier *originConn
+	if authority != "" || r.Body != nil && r.Body != http.NoBody {
 		r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
 			if c, ok := got.Conn.(*originConn); ok {
+				carrier = c
 				c.without = authority
+				_ = c.carry(r.Body)
 			}
 		}}))
-		r.URL = &u
 	}
 	resp, err := o.plain.RoundTrip(r)
+	if carrier != nil {
+		if failed := carrier.carry(nil); failed != nil && errors.Is(err, http.ErrBodyReadAfterClose) {
+			err = failed
+		}
+	}
 	if err == nil {
 		o.isPlain.Store(true)
 	}
@@ -321,17 +334,43 @@ type originConn struct {
 	// first looks at the first bytes that come.
 	first func([]byte) error
 	read  bool
+
+	mu      sync.Mutex // guards what follows
+	content io.Closer  // of the request that waits for an answer
+	failed  error      // why nothing can be read any more
 }
 
 func (c *originConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if !c.read && n > 0 {
 		c.read = true
-		if err := c.first(p[:n]); err != nil {
-			return 0, err
+		if first := c.first(p[:n]); first != nil {
+			n, err = 0, first
+		}
+	}
+	if err != nil {
+		c.mu.Lock()
+		c.failed = err
+		content := c.content
+		c.mu.Unlock()
+		if content != nil {
+			content.Close()
 		}
 	}
 	return n, err
+}
+
+// carry sets the content of the request that waits for an answer. It is closed when no answer can come any more: net/http
+// waits for a Read of it, and a visitor who waits for an answer sends nothing. It returns why the connection failed, if it has.
+func (c *originConn) carry(content io.Closer) error {
+	c.mu.Lock()
+	c.content = content
+	failed := c.failed
+	c.mu.Unlock()
+	if failed != nil && content != nil {
+		content.Close()
+	}
+	return failed
 }
 
 func (c *originConn) Write(p []byte) (int, error) {
