@@ -48,10 +48,10 @@ describe('a page that is a server', { skip: noBrowser }, () => {
         uploadThroughput: -1,
       })
     await network(true)
-    await page.waitForFunction(() => globalThis.states.length)
+    await page.waitForFunction(() => globalThis.states.length, { polling: 100 })
     assert.deepEqual(await states(), ['reconnecting'])
     await network(false)
-    await page.waitForFunction(() => globalThis.states.length)
+    await page.waitForFunction(() => globalThis.states.length, { polling: 100 })
     assert.deepEqual(await states(), ['online'])
     assert.ok(await answers())
   })

@@ -63,7 +63,7 @@ function served(startBrowser) {
     let seen = ''
     response.on('data', (text) => (seen += text))
     const ended = once(response, 'end')
-    await page.waitForFunction(() => globalThis.token)
+    await page.waitForFunction(() => globalThis.token, { polling: 100 })
     for (const text of ['one ', 'after ', 'the ', 'other']) {
       const so = seen + text
       await page.evaluate((text) => globalThis.token(text), text)
@@ -126,7 +126,7 @@ function served(startBrowser) {
     })
     const { status, content } = await visit(`${url}throw`)
     assert.equal(status, 500)
-    await page.waitForFunction(() => globalThis.shown)
+    await page.waitForFunction(() => globalThis.shown, { polling: 100 })
     assert.deepEqual(await page.evaluate(() => globalThis.shown), [
       'GET /throw: as the test says',
       'as the test says',
@@ -144,9 +144,9 @@ function served(startBrowser) {
     const socket = connect(Number(port), '127.0.0.1')
     await once(socket, 'connect')
     socket.write(`GET /wait HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
-    await page.waitForFunction(() => document.body.dataset.waiting === 'yes')
+    await page.waitForFunction(() => document.body.dataset.waiting === 'yes', { polling: 100 })
     socket.destroy()
-    await page.waitForFunction(() => document.body.dataset.waiting === 'aborted')
+    await page.waitForFunction(() => document.body.dataset.waiting === 'aborted', { polling: 100 })
   })
 
   test('answers a hundred visitors at once', async () => {

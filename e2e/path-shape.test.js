@@ -96,7 +96,7 @@ describe('public URLs below a path', { skip: noBrowser }, () => {
     await outer.goto(`${gateway.url}nothing-here`)
     await outer.setContent(`<iframe src="${url}"></iframe>`)
     const frame = await (await outer.waitForSelector('iframe')).contentFrame()
-    await frame.waitForFunction(() => globalThis.found)
+    await frame.waitForFunction(() => globalThis.found, { polling: 100 })
     assert.equal(await frame.evaluate(() => globalThis.found.origin), 'null')
     await outer.close()
   })

@@ -78,9 +78,9 @@ describe('a page and a gateway that stops', { skip: noBrowser }, () => {
   })
 
   test('the page says that it is cut off, and comes back', async () => {
-    await page.waitForFunction(() => globalThis.claim.state === 'reconnecting')
+    await page.waitForFunction(() => globalThis.claim.state === 'reconnecting', { polling: 100 })
     await gateway.start()
-    await page.waitForFunction(() => globalThis.claim.state === 'online')
+    await page.waitForFunction(() => globalThis.claim.state === 'online', { polling: 100 })
     assert.deepEqual(await page.evaluate(() => globalThis.states), [
       'online',
       'reconnecting',

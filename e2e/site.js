@@ -34,6 +34,6 @@ export async function openServer(page, address, gateway, options = {}) {
 
 /** Waits until a page has claimed, and gives the public URL. */
 export async function claimedURL(page) {
-  await page.waitForFunction(() => globalThis.claim)
+  await page.waitForFunction(() => globalThis.claim, { polling: 100 })
   return page.evaluate(() => globalThis.claim.url)
 }
