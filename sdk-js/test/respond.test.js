@@ -8,6 +8,7 @@ const ids = (post) => post.messages.map((m) => m.id)
 const many = (n, members) => Array.from({ length: n }, (_, i) => request(`x${i}`, members))
 
 test('answers that wait for a POST go together in the next one', async (t) => {
+  stopClock(t)
   let first
   const held = new Promise((resolve) => (first = resolve))
   const { gateway } = await serving(t, () => new Response(), {
@@ -18,6 +19,7 @@ test('answers that wait for a POST go together in the next one', async (t) => {
   await gateway.deliver(request('b'), request('c'))
   await gateway.deliver(request('d'))
   await until(() => gateway.seen.polls.length === 4)
+  await gateway.settled()
   first({})
   await until(() => gateway.seen.answers.length === 4)
   assert.deepEqual(gateway.seen.posts.map(ids), [['a'], ['b', 'c', 'd']])
@@ -45,6 +47,7 @@ test('a POST has at most as many bytes as the gateway takes', async (t) => {
 })
 
 test('large answers go in several POSTs, so that none waits for many', async (t) => {
+  stopClock(t)
   let first
   const held = new Promise((resolve) => (first = resolve))
   const { gateway } = await serving(t, () => new Response('x'.repeat(200_000)), {
@@ -53,6 +56,7 @@ test('large answers go in several POSTs, so that none waits for many', async (t)
   })
   await gateway.deliver(...many(8))
   await until(() => gateway.seen.polls.length === 2 && gateway.seen.posts.length === 1)
+  await gateway.settled()
   first({})
   await until(() => gateway.seen.answers.length === 8)
   for (const post of gateway.seen.posts) {
@@ -72,6 +76,7 @@ test('an answer larger than the gateway takes becomes 500 and an error', async (
 })
 
 test('answers that are too large together for something in between go one by one', async (t) => {
+  stopClock(t)
   let first
   const held = new Promise((resolve) => (first = resolve))
   const { gateway, errors } = await serving(t, () => new Response('x'.repeat(3000)), {
@@ -81,6 +86,7 @@ test('answers that are too large together for something in between go one by one
   await until(() => gateway.seen.posts.length === 1)
   await gateway.deliver(request('b'), request('c'))
   await until(() => gateway.seen.polls.length === 3)
+  await gateway.settled()
   first({})
   await until(() => gateway.seen.posts.length === 4)
   assert.deepEqual(gateway.seen.posts.map(ids), [['a'], ['b', 'c'], ['b'], ['c']])
