@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"context"
 	"net/netip"
 	"sync"
 	"testing"
@@ -65,6 +66,40 @@ func TestAClaimHasAShareWhoeverItsVisitorsAre(t *testing.T) {
 	if !h.Grow(100 << 10) {
 		t.Error("another claim finds nothing free")
 	}
+}
+
+func TestWhatCanWaitGrowsOnceThereIsRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(Amounts{Memory: 1 << 20})
+		full, h := b.Open(someone), b.Open(another)
+		full.Add(1 << 20)
+		grown, over := make(chan bool), make(chan struct{})
+		ctx, leave := context.WithCancel(t.Context())
+		go func() { grown <- h.GrowSoon(ctx, over, 1000) }()
+		time.Sleep(time.Minute)
+		select {
+		case <-grown:
+			t.Fatal("it does not wait for room")
+		default:
+		}
+		full.Shrink(1 << 19)
+		if !<-grown || h.Bytes() != 1000 {
+			t.Errorf("%d bytes are held, want 1000 once there is room", h.Bytes())
+		}
+		full.Add(1 << 19)
+		go func() { grown <- h.GrowSoon(ctx, over, 1) }()
+		synctest.Wait()
+		close(over)
+		if <-grown {
+			t.Error("it grows after the end of what it waits for")
+		}
+		leave()
+		if h.GrowSoon(ctx, nil, 1) {
+			t.Error("it grows although nobody waits")
+		}
+		full.Close()
+		h.Close()
+	})
 }
 
 func TestTheReserveIsForSmallThings(t *testing.T) {

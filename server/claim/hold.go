@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"context"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -122,6 +123,23 @@ func (h *Hold) Grow(n int) bool {
 	return true
 }
 
+// GrowSoon is Grow for what can wait: while there is no room it tries again, until ctx ends or
+// over is closed.
+func (h *Hold) GrowSoon(ctx context.Context, over <-chan struct{}, n int) bool {
+	for {
+		if h.Grow(n) {
+			return true
+		}
+		select {
+		case <-time.After(looksEvery):
+		case <-ctx.Done():
+			return false
+		case <-over:
+			return false
+		}
+	}
+}
+
 // tryGrow is Grow for a caller who holds a lock: it takes nothing back from anybody.
 func (h *Hold) tryGrow(n int) bool {
 	h.mu.Lock()
@@ -152,6 +170,12 @@ func (h *Hold) Shrink(n int) {
 
 // Bytes returns how many bytes are held.
 func (h *Hold) Bytes() int { return int(h.held[Memory].Load()) }
+
+// short reports whether one of its owners holds more than a quarter of what it may.
+func (h *Hold) short() bool {
+	b := h.budget
+	return b.amounts[Memory] > 0 && largest(Memory, h.both()) > b.room(Memory, 0)/4
+}
 
 // Relieve takes back what waits for a slow peer, where this hold's owners are near what
 // they may hold, or all is. The caller holds no lock.

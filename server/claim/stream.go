@@ -26,8 +26,18 @@ type parts struct {
 }
 
 // window is how much content of a streamed answer waits for its visitor before
-// its sender does, in bytes.
+// its sender does, in bytes, while there is room for it.
 const window = 64 << 10
+
+// window returns how much content waits for the visitor before its sender does, in bytes:
+// nothing where the claim, or the visitor's address, has little room left, which is for small
+// answers then.
+func (x *Exchange) window() int {
+	if x.hold.short() {
+		return 0
+	}
+	return window
+}
 
 func (p *parts) come() { poke(p.came) }
 
@@ -180,7 +190,7 @@ func (s *Session) part(ctx context.Context, id string, part Part) (result Result
 		case part.Seq > p.seq+1:
 			fault = ErrGap
 			return Unknown
-		case p.size > window:
+		case p.size > open.window():
 			full = open
 			return Unknown
 		}
@@ -228,7 +238,7 @@ func (x *Exchange) waitForRoom(ctx context.Context) (late bool) {
 	c, p := x.claim, x.parts
 	for {
 		c.mu.Lock()
-		if p.size <= window || x.state == ended {
+		if p.size <= x.window() || x.state == ended {
 			late = p.size > 0 && x.tooLate()
 			c.mu.Unlock()
 			return late
@@ -280,7 +290,12 @@ func (s *Session) Stream(id string) (*Stream, error) {
 type Stream struct {
 	session  *Session
 	exchange *Exchange
+	behind   int
 }
+
+// Behind says how many bytes of content may pile up before the caller while Write waits. They
+// count in the budget meanwhile.
+func (w *Stream) Behind(bytes int) { w.behind = bytes }
 
 // Write sends content on, which the caller does not change afterwards, and
 // waits while the visitor is slow, or until ctx ends. It tells whether anybody
@@ -289,8 +304,24 @@ func (w *Stream) Write(ctx context.Context, content []byte) bool {
 	if !w.push(Part{Content: content, More: true}) {
 		return false
 	}
-	w.exchange.hold.Relieve()
-	return !w.exchange.waitForRoom(ctx)
+	x := w.exchange
+	if x.fallBehind(w.behind) {
+		defer x.hold.Shrink(w.behind)
+	}
+	x.hold.Relieve()
+	return !x.waitForRoom(ctx)
+}
+
+// fallBehind holds n bytes more, where the visitor has too much to take, and reports whether
+// it does.
+func (x *Exchange) fallBehind(n int) bool {
+	x.claim.mu.Lock()
+	defer x.claim.mu.Unlock()
+	if n == 0 || x.state == ended || x.parts.size <= x.window() {
+		return false
+	}
+	x.hold.Add(n)
+	return true
 }
 
 // Upgraded tells whether the answer upgraded the visitor's connection.

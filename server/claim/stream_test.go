@@ -269,6 +269,71 @@ func TestASenderWaitsForTheVisitor(t *testing.T) {
 	})
 }
 
+// Where the claim has little room left that is for small answers.
+func TestASenderWaitsForEveryByteWhereRoomIsShort(t *testing.T) {
+	inScene(t, Options{Limits: Limits{Memory: 1 << 20}}, func(t *testing.T, s *scene) {
+		v := s.stream("GET")
+		if b := v.send(t.Context(), 1, []byte("a")); b.waits() {
+			t.Fatal("a part within the window waits")
+		}
+		rest := s.Budget().Open(someone)
+		defer rest.Close()
+		s.claim.Charge(rest)
+		rest.Add(300 << 10)
+		b := v.send(t.Context(), 2, []byte("b"))
+		if !b.waits() {
+			t.Fatal("a part does not wait for the visitor")
+		}
+		for _, want := range []string{"a", "b"} {
+			if got, err := v.next(); err != nil || got != want {
+				t.Errorf("next = %q %v, want %s", got, err, want)
+			}
+			synctest.Wait()
+		}
+		if b.waits() || b.result != Accepted {
+			t.Errorf("the sender waits, or heard %v, want accepted", b.result)
+		}
+		v.leave()
+		v.cut(Abandoned, ErrVisitorGone)
+	})
+}
+
+func TestWhatPilesUpWhileASenderWaitsCounts(t *testing.T) {
+	inStream(t, func(t *testing.T, s *scene, v *streamed) {
+		w, err := v.s.Stream(v.x.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Behind(1 << 20)
+		before := v.x.Hold().Bytes()
+		for _, want := range []int{window, window + 1 + 1<<20} {
+			content := make([]byte, want-(v.x.Hold().Bytes()-before))
+			if want > window {
+				content = make([]byte, 1)
+			}
+			written := make(chan bool)
+			go func() { written <- w.Write(t.Context(), content) }()
+			synctest.Wait()
+			if got := v.x.Hold().Bytes() - before; got != want {
+				t.Errorf("%d bytes more are held, want %d", got, want)
+			}
+			if want > window {
+				if _, err := v.next(); err != nil {
+					t.Error(err)
+				}
+			}
+			if !<-written {
+				t.Error("nobody wants more")
+			}
+		}
+		if got := v.x.Hold().Bytes() - before; got != window+1 {
+			t.Errorf("%d bytes more are held while the visitor takes %d", got, window+1)
+		}
+		v.leave()
+		v.cut(Abandoned, ErrVisitorGone)
+	})
+}
+
 func TestEveryEndFreesWhoWaits(t *testing.T) {
 	for name, c := range map[string]struct {
 		end     func(s *scene, v *streamed)

@@ -53,19 +53,16 @@ type turned struct {
 	parting bool      // the last response, or the gateway, ends it
 }
 
-// Bounds of a connection of HTTP/2, in bytes. It takes what all its streams may have on
+// linkWindow is the window of a connection of HTTP/2, in bytes. It takes what all its streams may have on
 // their way, so that a visitor who does not read holds up no other. What a stream has in
 // its window and is not read counts to that of the connection, which has 2 GiB at most;
 // net/http gives every stream the same.
-const (
-	streamWindow = 256 << 10
-	linkWindow   = 1 << 30
-)
+const linkWindow = 1 << 30
 
 // mostOpen is how many exchanges a connection of HTTP/2 has at a time: with more of them,
 // which the 16 claims that it may serve could have open, those that stand still could take
 // all of its window, and no other would move. Tests change it.
-var mostOpen = linkWindow / streamWindow
+var mostOpen = 4096
 
 // What a peer of HTTP/2 may be silent before it is asked for a sign of life, and how long
 // it may be silent at all.
@@ -95,7 +92,7 @@ func turn(g *gateway.Gateway, conn net.Conn, protocol string, seen *habits) (*tu
 		MaxResponseHeaderBytes: 256 << 10,
 		ExpectContinueTimeout:  expectMost,
 		HTTP2: &http.HTTP2Config{
-			MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: linkWindow,
+			MaxReceiveBufferPerStream: g.HandedWindow(), MaxReceiveBufferPerConnection: linkWindow,
 			SendPingTimeout: askAfter, PingTimeout: 24 * time.Hour, WriteByteTimeout: 30 * time.Second,
 		},
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -66,7 +67,7 @@ func (g *Gateway) readAt(at pace, w http.ResponseWriter, r *http.Request, limit 
 			if n := r.ContentLength; n >= 0 { // one more, to see the end
 				size = int(min(n+1, int64(max(size, soonThere))))
 			}
-			if !hold.Grow(size) {
+			if !growSoon(r.Context(), hold, size) {
 				p := crowded()
 				p.unread = true
 				return nil, p
@@ -98,6 +99,20 @@ func (g *Gateway) readAt(at pace, w http.ResponseWriter, r *http.Request, limit 
 			return nil, &problem{code: schema.CodeBadRequest, unread: true, detail: "The content ended before it was whole, or its framing is malformed."}
 		}
 	}
+}
+
+// roomSoon is how long small content waits for memory: slow peers have to go first.
+const roomSoon = 2 * time.Second
+
+// growSoon holds n bytes more, and waits a little for room where they are few. It reports whether
+// it does.
+func growSoon(ctx context.Context, hold *claim.Hold, n int) bool {
+	if n > soonThere {
+		return hold.Grow(n)
+	}
+	ctx, cancel := context.WithTimeout(ctx, roomSoon)
+	defer cancel()
+	return hold.GrowSoon(ctx, nil, n)
 }
 
 // evicted says why content is given up that was within its time.

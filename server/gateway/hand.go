@@ -250,7 +250,7 @@ func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchang
 	}
 	if f == nil && !m.More {
 		if n := int(resp.ContentLength); n > 0 && hasContent(x.Request(), resp) {
-			if hold := x.Hold(); !hold.Grow(n) {
+			if hold := x.Hold(); !hold.GrowSoon(ctx, x.Over(), n) {
 				x.Reject(claim.ErrNoRoom)
 				return claim.ErrNoRoom
 			} else {
@@ -333,14 +333,33 @@ func fieldList(h http.Header) (fields []schema.Field) {
 	return fields
 }
 
+const (
+	// The most and the least that a stream of HTTP/2 to a program may have on its way, in bytes.
+	mostHanded  = 256 << 10
+	leastHanded = 64 << 10
+	// windowsOfMemory is how many windows of streams have room in the memory of a gateway.
+	windowsOfMemory = 4096
+)
+
+// HandedWindow returns how much content of a response in HTTP/2 may come before it is read, in
+// bytes: 256 KiB, and less where the gateway has little memory.
+func (g *Gateway) HandedWindow() int {
+	memory := g.registry.Budget().Has(claim.Memory)
+	if memory <= 0 {
+		return mostHanded
+	}
+	return int(min(max(memory/windowsOfMemory, leastHanded), mostHanded))
+}
+
 // answerMore relays the content of a response whose head was relayed.
 func (g *Gateway) answerMore(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) error {
 	stream, err := s.Stream(x.ID())
 	if err != nil {
 		return nil
 	}
-	if resp.ProtoMajor == 2 { // its pings show that the program lives
-		stream.Last()
+	if resp.ProtoMajor == 2 {
+		stream.Last() // its pings show that the program lives
+		stream.Behind(g.HandedWindow())
 	}
 	if back, upgraded := resp.Body.(io.ReadWriteCloser); upgraded && stream.Upgraded() {
 		defer g.handBack(ctx, s, x, back)()
