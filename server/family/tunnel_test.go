@@ -79,8 +79,17 @@ func TestATunnelTellsWhatAPollWould(t *testing.T) {
 		_, _ = io.WriteString(rw, "hi")
 	}))
 	w.visit("GET", "demo", "/%c3%a9?%zz", "").got(200, "hi")
-	w.visit("GET", "demo", "/two", "").got(200, "hi")
-	first, second := <-seen, <-seen
+	first := <-seen
+	if told := <-answered; len(told) != 0 {
+		t.Errorf("answered %q at first, want none", told)
+	}
+	var second schema.Request
+	for told := []string(nil); len(told) == 0; { // the visitor may have the answer before its end is seen
+		w.visit("GET", "demo", "/two", "").got(200, "hi")
+		if second, told = <-seen, <-answered; len(told) > 0 && told[0] != first.ID {
+			t.Errorf("answered %q, want %q first", told, first.ID)
+		}
+	}
 	want := schema.Request{
 		Type: "request", ID: first.ID, Attempt: 1, TimeoutMs: first.TimeoutMs, Method: "GET", Target: "/%c3%a9?%zz", URL: c.URL + "%c3%a9?%zz", Base: c.URL,
 		HTTPVersion: "1.1", RemoteAddr: first.RemoteAddr, ResponseURL: c.Session + "/exchanges/" + first.ID + "/response", Cursor: first.Cursor,
@@ -88,8 +97,8 @@ func TestATunnelTellsWhatAPollWould(t *testing.T) {
 	if fmt.Sprintf("%+v", first) != fmt.Sprintf("%+v", want) || first.TimeoutMs < 50_000 || !strings.HasPrefix(first.RemoteAddr, "127.0.0.1:") {
 		t.Errorf("told %+v\nwant %+v", first, want)
 	}
-	if a, b := <-answered, <-answered; len(a) != 0 || len(b) != 1 || b[0] != first.ID || second.Cursor == first.Cursor {
-		t.Errorf("answered %q, then %q, want none, then %q", a, b, first.ID)
+	if second.Cursor == first.Cursor {
+		t.Errorf("the cursor stays %q", first.Cursor)
 	}
 }
 
