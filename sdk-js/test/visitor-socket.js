@@ -86,6 +86,8 @@ export async function connect(gateway, id = 'x1', { headers = [], ...members } =
     )
   return {
     messages,
+    /** Settles once the program asks for what the visitor sends. */
+    asked: () => requested,
     frames: () => framesOf(bytes()),
     /** Sends bytes, in pieces of so many where that is said. */
     async send(all, size = all.length) {

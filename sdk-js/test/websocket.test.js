@@ -449,6 +449,8 @@ test('a socket outlives the time for an answer', async (t) => {
   // Less than the time after which a silent visitor is asked.
   const visitor = await connect(gateway, 'x1', { timeoutMs: 19_000 })
   await until(() => events.includes('open'))
+  await visitor.asked() // in the time for an answer
+  await gateway.settled()
   clock.tick(19_000)
   await gateway.settled()
   await visitor.send(frame(text, 'still here'))
