@@ -30,7 +30,7 @@ import (
 
 const (
 	// How many visitors read large answers, and how large those are, in bytes.
-	bulkReaders = 300
+	bulkReaders = 120
 	bulkSize    = 16 << 20
 	// How many requests for small answers come beside them, and how many at a time.
 	bulkBeside   = 400
@@ -291,7 +291,7 @@ func TestAnswersThatStayOpenHoldLittle(t *testing.T) {
 }
 
 func TestSmallAnswersAreNotBehindReadersWhoReadAll(t *testing.T) {
-	const readers = 100
+	const readers = 50
 	for _, way := range bulkWays {
 		t.Run(way, func(t *testing.T) {
 			w := newBulkWorld(t, way)

@@ -44,7 +44,7 @@ func readSlowly(by reversehttp.Transport) func(t *testing.T, w *world) {
 			defer w.welcome("the claim that is attacked", url).end()
 			defer func() { t.Logf("POSTs of large answers: %s; of small ones: %s", &program.ofLarge, &program.ofSmall) }()
 		}
-		readers := sized(400, 900) // that are enough to have the gateway hold as much as it may
+		readers := sized(200, 900) // that are enough to have the gateway hold as much as it may
 		before := liveHeap()
 		var open []net.Conn
 		var stalled atomic.Int64

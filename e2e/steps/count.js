@@ -20,7 +20,7 @@ export async function goTests(...packages) {
   })()
   // Tests that run side by side mostly wait, so there may be more of them than processors.
   // A busy machine may take longer for a package than the 10 minutes that go test allows.
-  const args = ['test', '-race', '-parallel=8', '-timeout=2h', '-json', ...packages]
+  const args = ['test', '-race', '-parallel=8', '-timeout=1h', '-json', ...packages]
   const { code } = await start('go', args, {
     stdio: ['ignore', 'pipe', 'inherit'],
     onData: (chunk) => lines.write(chunk),
@@ -81,7 +81,13 @@ export async function nodeTests(folder, { env, concurrency = 1 } = {}) {
   ]
   const { code } = await start(
     process.execPath,
-    ['--test', `--test-concurrency=${concurrency}`, ...reporters, ...files],
+    [
+      '--test',
+      '--test-timeout=1800000',
+      `--test-concurrency=${concurrency}`,
+      ...reporters,
+      ...files,
+    ],
     { stdio: ['ignore', 'inherit', 'inherit'], env },
   )
   return checked(countTap(await readFile(tap, 'utf8')), code)
