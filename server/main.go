@@ -26,6 +26,7 @@ import (
 
 	"reversehttp/server/gateway"
 	"reversehttp/server/store"
+	"reversehttp/server/wire"
 	"reversehttp/web"
 )
 
@@ -94,7 +95,7 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	if l = g.Limit(l); certificate != nil {
 		l = g.ListenTLS(l, &tls.Config{GetCertificate: certificate.get}, g.ALPN())
 	} else {
-		l = gateway.Listen(l)
+		l = wire.Listen(l)
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()

@@ -12,6 +12,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
+	"reversehttp/server/wire"
 )
 
 // comet is the door for COMET with JSON as of 2008. Every request of a program is a
@@ -61,7 +62,7 @@ func (d *comet) turn(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(content)))
-	gateway.BoundWrite(w, len(content))
+	wire.BoundWrite(w, len(content))
 	_, _ = w.Write(content)
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/gateway"
+	"reversehttp/server/wire"
 )
 
 // The protocols that a turned connection can have, as TLS names them.
@@ -153,7 +154,7 @@ type hello struct {
 
 // read reads what r asks for.
 func read(r *http.Request) (*hello, error) {
-	h := &hello{protocol: gateway.Extended(r, "ptth", "reverse")}
+	h := &hello{protocol: wire.Extended(r, "ptth", "reverse")}
 	h.extended = h.protocol != ""
 	if r.Method == http.MethodGet {
 		for _, p := range protocols(r) {
@@ -191,7 +192,7 @@ func (h *hello) accept(w http.ResponseWriter, r *http.Request) (net.Conn, error)
 	chosen := strings.ReplaceAll(h.inner, "/", "%2F")
 	if h.extended {
 		w.Header().Set(name, chosen)
-		return gateway.Accept(w, r)
+		return wire.Accept(w, r)
 	}
 	return switchTo(w, h.protocol, name+": "+chosen)
 }

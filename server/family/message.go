@@ -8,7 +8,7 @@ import (
 	"strconv"
 
 	"reversehttp/server/claim"
-	"reversehttp/server/gateway"
+	"reversehttp/server/wire"
 )
 
 // messages are requests as messages of HTTP/1.1, one after the other (RFC 9112, 10).
@@ -59,7 +59,7 @@ func (m *messages) add(req *http.Request, asked *claim.Request, collected *[]byt
 // write writes the messages as the content of an answer. Where the content of the last
 // ends before its end, so does the answer.
 func (m *messages) write(w http.ResponseWriter) {
-	gateway.BoundWrite(w, len(m.text))
+	wire.BoundWrite(w, len(m.text))
 	switch {
 	case m.stream == nil:
 		w.Header().Set("Content-Length", strconv.Itoa(len(m.text)))
@@ -85,7 +85,7 @@ func (m *messages) relay(w http.ResponseWriter) error {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := m.stream.Body.Read(buf)
-		gateway.BoundWrite(w, n)
+		wire.BoundWrite(w, n)
 		if n > 0 {
 			if _, err := w.Write(buf[:n]); err != nil {
 				return err

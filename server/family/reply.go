@@ -14,6 +14,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
+	"reversehttp/server/wire"
 )
 
 // reply answers POST {Request URL}: one response message, or one for each request of
@@ -43,9 +44,9 @@ func (d *reverseHTTP) reply(w http.ResponseWriter, r *http.Request) {
 		d.g.Refuse(w, r, err)
 		return
 	}
-	gateway.BoundWrite(w, 0) // a slow visitor may have held this back
+	wire.BoundWrite(w, 0) // a slow visitor may have held this back
 	if !whole {
-		defer gateway.Leaving(w, r)()
+		defer wire.Leaving(w, r)()
 	}
 	w.WriteHeader(http.StatusAccepted)
 }

@@ -8,8 +8,8 @@ import (
 	"reversehttp/schema"
 )
 
-// wire is how a program of a polled door sends what its handler answers.
-type wire interface {
+// sender is how a program of a polled door sends what its handler answers.
+type sender interface {
 	// inform sends an interim response.
 	inform(status int, h http.Header) error
 	// whole sends a whole response.
@@ -23,9 +23,9 @@ type wire interface {
 	upgrade(h http.Header) (io.ReadWriteCloser, error)
 }
 
-// reply is a http.ResponseWriter onto a wire.
+// reply is a http.ResponseWriter onto a sender.
 type reply struct {
-	wire
+	sender
 	header http.Header
 	status int
 	began  bool
@@ -34,8 +34,8 @@ type reply struct {
 }
 
 // answer has a handler answer a request.
-func answer(w wire, h http.Handler, r *http.Request) {
-	p := &reply{wire: w, header: http.Header{}}
+func answer(w sender, h http.Handler, r *http.Request) {
+	p := &reply{sender: w, header: http.Header{}}
 	defer func() {
 		switch v := recover(); v {
 		case nil:
@@ -94,7 +94,7 @@ func (p *reply) end() {
 func (p *reply) upgrade(fields []schema.Field) (io.ReadWriteCloser, error) {
 	setFields(p.header, fields)
 	p.status = http.StatusSwitchingProtocols
-	return p.wire.upgrade(p.header)
+	return p.sender.upgrade(p.header)
 }
 
 // fields are those of the header that are no trailers.

@@ -16,6 +16,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
+	"reversehttp/server/wire"
 )
 
 // reverseHTTP is the door for ReverseHttp as of 2008 to 2012. Its URLs have all that a
@@ -190,7 +191,7 @@ func (d *reverseHTTP) turn(r *http.Request, at place, wait time.Duration) (*clai
 // nothing answers a poll that was given no request.
 func (d *reverseHTTP) nothing(w http.ResponseWriter, next string) {
 	w.Header().Set("Link", "<"+next+`>; rel="next"`)
-	gateway.BoundWrite(w, 0)
+	wire.BoundWrite(w, 0)
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
+	"reversehttp/server/wire"
 )
 
 // turned is a connection on which the gateway is the client of HTTP and the program the
@@ -81,7 +82,7 @@ const expectMost = time.Hour
 // turn makes conn, whose peer was told that it turns, a connection to the program's
 // server. It owns conn from then on. What seen has of the program is heeded, and added to.
 func turn(g *gateway.Gateway, conn net.Conn, protocol string, seen *habits) (*turned, error) {
-	gateway.KeepAlive(conn, keepAlive)
+	wire.KeepAlive(conn, keepAlive)
 	speaks := new(http.Protocols)
 	speaks.SetHTTP1(protocol == http1)
 	speaks.SetUnencryptedHTTP2(protocol == http2Name)

@@ -13,6 +13,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/wire"
 )
 
 // message is any message of a program.
@@ -72,7 +73,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 		}
 		g.metrics.judge(results[i].Status)
 	}
-	boundWrite(w, 0) // a slow visitor may have held this back
+	wire.BoundWrite(w, 0) // a slow visitor may have held this back
 	writeJSON(w, http.StatusAccepted, schema.Results{Results: results})
 }
 

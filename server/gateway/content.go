@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"reversehttp/schema"
@@ -129,29 +128,4 @@ func evicted(why error) *problem {
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
 	p.visitor, p.unread = true, true
 	p.write(w, r)
-}
-
-// leaving prepares w for an answer to r, whose content was not read to its end, or
-// not asked for, and gives what is to be called after it. The connection ends then.
-// A stream of HTTP/2 ends after its answer without harm to it (RFC 9113, 8.1).
-func leaving(w http.ResponseWriter, r *http.Request) (left func()) {
-	if r.ProtoMajor == 2 || r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
-		return func() {}
-	}
-	_ = http.NewResponseController(w).EnableFullDuplex() // else net/http reads before it answers
-	w.Header().Set("Connection", "close")
-	if expects(r) {
-		return func() {}
-	}
-	return func() { hangUp(w) }
-}
-
-// expects tells whether a peer waits to be asked for content (RFC 9110, 10.1.1).
-func expects(r *http.Request) bool { return r.Header.Get("Expect") != "" }
-
-// hangUp has net/http end the connection after the answer, by [conn.CloseWrite],
-// although the request may have more content.
-func hangUp(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetReadDeadline(past) // conn reads what else comes
-	_, _ = http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0).Read(make([]byte, 1))
 }

@@ -12,6 +12,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/wire"
 )
 
 // hopByHop are fields that belong to one connection (RFC 9110, 7.6.1), besides
@@ -22,7 +23,7 @@ var hopByHop = map[string]bool{
 }
 
 // requestOnly are fields of a request that end at the gateway besides.
-var requestOnly = map[string]bool{"Proxy-Authorization": true, "Transfer-Encoding": true, "Expect": true, protocolField: true}
+var requestOnly = map[string]bool{"Proxy-Authorization": true, "Transfer-Encoding": true, "Expect": true, wire.ProtocolField: true}
 
 // responseOnly are fields of a response that end at the gateway besides.
 var responseOnly = map[string]bool{"Proxy-Authentication-Info": true}

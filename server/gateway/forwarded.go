@@ -133,6 +133,16 @@ func (g *Gateway) trusts(remoteAddr string) bool {
 	return err == nil && g.trustsAddr(a.Addr())
 }
 
+// addressOfPeer returns the address that a connection counts for. Those of a trusted proxy,
+// which are of many visitors, count for none.
+func (g *Gateway) addressOfPeer(peer net.Addr) netip.Addr {
+	a := addressOf(peer.String())
+	if g.anonymous || g.trustsAddr(a) {
+		return netip.Addr{}
+	}
+	return a
+}
+
 func (g *Gateway) trustsAddr(a netip.Addr) bool {
 	for _, p := range g.options.TrustedProxies {
 		if p.Contains(a.Unmap()) {

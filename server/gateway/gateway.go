@@ -18,6 +18,7 @@ import (
 
 	"reversehttp/server/claim"
 	"reversehttp/server/policy"
+	"reversehttp/server/wire"
 )
 
 // Options of a gateway. Zero members mean the defaults.
@@ -128,8 +129,10 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Gateway is the whole product as one [http.Handler].
+// Gateway is the whole product as one [http.Handler]. It is served on its port, which has
+// [wire.Port.Server], and the listeners for that.
 type Gateway struct {
+	*wire.Port
 	options   Options
 	public    *publicURL
 	registry  *claim.Registry
@@ -144,8 +147,6 @@ type Gateway struct {
 	anonymous bool // see Anonymous
 	stopping  atomic.Bool
 	panics    prometheus.Counter
-	busy      atomic.Int64 // connections on which somebody may wait for an answer
-	closing   atomic.Int64 // connections over TLS that are about to be closed
 }
 
 // New makes a gateway. Its error names the option that is wrong, and what to do.
@@ -173,6 +174,7 @@ func New(o Options) (*Gateway, error) {
 	g.registry = claim.New(claim.Options{
 		Times: o.Times, Limits: o.Limits, Reserved: policy.NewReserved(o.Reserved), Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Store: o.Store, OneAddress: g.local,
 	})
+	g.Port = newPort(g)
 	if o.Doors != nil {
 		g.doors = o.Doors(g)
 	}
@@ -237,19 +239,24 @@ func (g *Gateway) Drain(ctx context.Context) {
 	g.registry.Drain()
 	ctx, cancel := context.WithTimeout(ctx, g.options.Drain)
 	defer cancel()
-	wait(ctx, func() bool {
-		s := g.registry.Stats()
-		return s.Exchanges == 0 && s.Polls == 0
-	})
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		if s := g.registry.Stats(); s.Exchanges == 0 && s.Polls == 0 {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
 	g.registry.GiveUp()
 }
 
-// Close stops the timers. The gateway is not used afterwards.
+// Close stops the timers, and closes the port. The gateway is not used afterwards.
 func (g *Gateway) Close() {
 	g.registry.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
-	defer cancel()
-	wait(ctx, func() bool { return g.closing.Load() == 0 })
+	g.Port.Close()
 }
 
 // ended counts and logs an exchange at its end.

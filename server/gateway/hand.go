@@ -23,6 +23,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/wire"
 )
 
 // What the error of [Gateway.Hand] may be, besides its cause.
@@ -396,7 +397,7 @@ func (g *Gateway) handBack(ctx context.Context, s *claim.Session, x *claim.Excha
 		}
 	})
 	hangUp := time.AfterFunc(math.MaxInt64, func() { _ = to.Close() })
-	stop := context.AfterFunc(ctx, func() { hangUp.Reset(writeGrace) })
+	stop := context.AfterFunc(ctx, func() { hangUp.Reset(wire.WriteTime(0)) })
 	return func() {
 		_ = in.Close()
 		_ = to.Close()

@@ -8,6 +8,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/wire"
 )
 
 // requestWeight is what a request costs in memory, without its fields and content: what
@@ -17,15 +18,7 @@ const requestWeight = 8 << 10
 // weightOf returns what r costs in memory: its fields, however short the references of HTTP/2
 // were by which they came, and of HTTP/2 what its content may fill before anybody reads.
 func weightOf(r *http.Request, fields, bytes int) int {
-	n := requestWeight + fields*claim.FieldWeight + bytes + len(r.RequestURI)
-	if r.ProtoMajor == 2 && r.Body != nil && r.Body != http.NoBody {
-		if length := r.ContentLength; length >= 0 && length < streamWindow {
-			n += int(length)
-		} else {
-			n += streamWindow
-		}
-	}
-	return n
+	return requestWeight + fields*claim.FieldWeight + bytes + len(r.RequestURI) + wire.Ahead(r)
 }
 
 // address returns the address that r counts for; the zero value where the gateway cannot

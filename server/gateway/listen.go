@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"reversehttp/server/claim"
+	"reversehttp/server/wire"
 )
 
 // form is a form of stream that a poll can ask for.
@@ -78,7 +79,7 @@ func (g *Gateway) pollStream(w http.ResponseWriter, r *http.Request, f form) {
 			}
 		}
 		// After so long the session counts as lost where it does not stream, too.
-		_ = rc.SetWriteDeadline(time.Now().Add(min(writeTime(len(out)), g.registry.Times().Acknowledge)))
+		_ = rc.SetWriteDeadline(time.Now().Add(min(wire.WriteTime(len(out)), g.registry.Times().Acknowledge)))
 		hold := holdOf(r)
 		hold.Add(cap(out))
 		defer hold.Shrink(cap(out))
@@ -92,6 +93,6 @@ func (g *Gateway) pollStream(w http.ResponseWriter, r *http.Request, f form) {
 	case err != nil && !begun:
 		problemOf(err).write(w, r)
 	default:
-		boundWrite(w, 0) // the end may come long after the last message
+		wire.BoundWrite(w, 0) // the end may come long after the last message
 	}
 }

@@ -17,13 +17,10 @@ func newPanics(of *metrics) prometheus.Counter {
 // reportPanic is deferred by who serves a request. net/http would log a panic
 // with the noise of connections, so it is logged here, without the request,
 // which may hold secrets. The peer sees a cut: what it got is not whole.
-func (g *Gateway) reportPanic(r *http.Request) {
+func (g *Gateway) reportPanic() {
 	v := recover()
 	if v == nil {
 		return
-	}
-	if c := connOf(r); c != nil && !r.ProtoAtLeast(1, 1) {
-		c.reset()
 	}
 	if v != http.ErrAbortHandler {
 		g.panics.Inc()

@@ -14,6 +14,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/wire"
 )
 
 // poll answers GET {requests}.
@@ -80,7 +81,7 @@ func (g *Gateway) pollBatch(w http.ResponseWriter, r *http.Request) {
 		applied(h, wait)
 	}
 	if batch == nil {
-		boundWrite(w, 0)
+		wire.BoundWrite(w, 0)
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
@@ -95,7 +96,7 @@ func (g *Gateway) pollBatch(w http.ResponseWriter, r *http.Request) {
 	body := g.appendBatch(make([]byte, 0, size), s, batch)
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	boundWrite(w, len(body))
+	wire.BoundWrite(w, len(body))
 	if given(w, holdOf(r), body) != nil {
 		panic(http.ErrAbortHandler) // no clean end
 	}

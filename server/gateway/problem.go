@@ -14,6 +14,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/wire"
 )
 
 // kind is what a code of schema/README.md, section 8, comes with.
@@ -154,9 +155,9 @@ func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 	if p.detail == "" {
 		p.detail = k.detail
 	}
-	boundWrite(w, 0)
+	wire.BoundWrite(w, 0)
 	if p.unread {
-		defer leaving(w, r)()
+		defer wire.Leaving(w, r)()
 	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")

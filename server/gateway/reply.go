@@ -47,14 +47,6 @@ func Characters(bytes string) string { return toString(bytes) }
 // response too.
 func (g *Gateway) HeadBytes() int { return g.options.FieldBytes + g.options.TargetBytes }
 
-// BoundWrite gives the peer so long to take n bytes of content that are written next.
-// It is to be called before whatever is written after a wait.
-func BoundWrite(w http.ResponseWriter, n int) { boundWrite(w, n) }
-
-// Leaving prepares w for an answer to r, whose content was not read to its end, and
-// gives what is to be called after it.
-func Leaving(w http.ResponseWriter, r *http.Request) (left func()) { return leaving(w, r) }
-
 // AnswerWhole answers an exchange that a session holds with a whole response. It does
 // not wait for the visitor. A response that is none ends the exchange as an abort
 // does, and its fault is the error.

@@ -12,6 +12,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/wire"
 )
 
 // routes is every route of the control origin.
@@ -110,26 +111,20 @@ func (g *Gateway) atControl(at string, page http.Handler) http.Handler {
 
 // ServeHTTP serves the control origin and every claim.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer g.reportPanic(r)
-	if c := connOf(r); c != nil {
-		c.serve()
-	}
+	defer g.reportPanic()
 	if g.stopping.Load() { // so that few connections are idle, and cut, at the end
 		w.Header().Set("Connection", "close")
 	}
-	boundWrite(w, 0)
+	wire.BoundWrite(w, 0)
 	if r.Trailer == nil { // so that a copy of r sees trailers that were not announced
 		r.Trailer = http.Header{}
 	}
 	if r.ContentLength != 0 { // for who does not read the content: net/http does, at the end
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.options.ContentGrace))
 	}
-	where, label := g.public.locate(r.Host, g.target(r), g.options.Loopback)
-	p := misframed(w, r)
+	where, label := g.public.locate(r.Host, wire.Target(r), g.options.Loopback)
 	fields, bytes := countFields(r)
-	if p == nil {
-		p = g.oversize(r, fields, bytes)
-	}
+	p := g.oversize(w, r, fields, bytes)
 	hold := g.registry.Budget().Open(g.address(r))
 	defer hold.Close()
 	if p == nil && !hold.Grow(weightOf(r, fields, bytes)) {
@@ -170,9 +165,9 @@ func countFields(r *http.Request) (fields, bytes int) {
 
 // oversize refuses targets and fields beyond the bounds, targets that are none,
 // and what is not as the visitor sent it.
-func (g *Gateway) oversize(r *http.Request, fields, bytes int) *problem {
-	if g.garbled(r) {
-		return &problem{code: schema.CodeBadRequest, detail: "The request was not read as it was sent; send it on a connection of its own."}
+func (g *Gateway) oversize(w http.ResponseWriter, r *http.Request, fields, bytes int) *problem {
+	if detail := wire.Malformed(w, r); detail != "" {
+		return &problem{code: schema.CodeBadRequest, detail: detail}
 	}
 	if !validForm(r) {
 		return &problem{code: schema.CodeBadRequest, detail: "The request target is neither a path nor a URL with a host."}

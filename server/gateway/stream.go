@@ -16,6 +16,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/wire"
 )
 
 // incoming is what a visitor sends and a session fetches.
@@ -74,8 +75,8 @@ var errStopped = errors.New("gateway: the exchange has ended")
 // end stops the upload when the answer was written. What is left of the content
 // must not be taken for the next request, so the connection ends then.
 func (u *upload) end() {
-	if !u.stop() && u.r.ProtoMajor == 1 && (u.begun || !expects(u.r)) {
-		hangUp(u.w)
+	if !u.stop() && u.r.ProtoMajor == 1 && (u.begun || !wire.Expects(u.r)) {
+		wire.HangUp(u.w)
 	}
 }
 
@@ -147,7 +148,7 @@ func (u *upload) read(into []byte) (int, error) {
 func (u *upload) uninvited() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.r.ProtoMajor == 1 && expects(u.r) && u.size == 0 && !u.whole
+	return u.r.ProtoMajor == 1 && wire.Expects(u.r) && u.size == 0 && !u.whole
 }
 
 // rest notes that nobody reads.
@@ -236,7 +237,7 @@ func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
 	for {
 		n, err := in.read(buf)
 		if n > 0 {
-			boundWrite(w, n)
+			wire.BoundWrite(w, n)
 			if _, err := w.Write(buf[:n]); err != nil {
 				return
 			}
@@ -244,7 +245,7 @@ func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
 		}
 		switch {
 		case err == io.EOF:
-			boundWrite(w, 0) // the end of the content may have come late
+			wire.BoundWrite(w, 0) // the end of the content may have come late
 			for name, values := range in.trailers() {
 				h[http.TrailerPrefix+name] = values
 			}
@@ -291,7 +292,7 @@ func (g *Gateway) relayMore(w http.ResponseWriter, r *http.Request, x *claim.Exc
 		}
 		chunks, err = x.Next(ctx)
 		if err == io.EOF {
-			boundWrite(w, 0) // the end may have come long after the last content
+			wire.BoundWrite(w, 0) // the end may have come long after the last content
 			addTrailers(w.Header(), a.Trailers)
 			return
 		}

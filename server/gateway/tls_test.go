@@ -60,19 +60,6 @@ func TestEveryVersionIsSpokenOverTLS(t *testing.T) {
 	}
 }
 
-func TestHTTP2IsChosenAheadOfOthers(t *testing.T) {
-	g, err := New(Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer g.Close()
-	l := g.ListenTLS(newPipeListener(), &tls.Config{}, map[string]func(*tls.Conn){"rh1": nil, "rh2": nil})
-	defer func() { _ = l.Close() }()
-	if got, want := l.(*tlsListener).config.NextProtos, []string{"h2", "http/1.1", "rh2", "rh1"}; !slices.Equal(got, want) {
-		t.Errorf("protocols = %q, want %q", got, want)
-	}
-}
-
 // RFC 9113, 9.2: net/http would refuse what is below that, if it knew.
 func TestTLSIsAsHTTP2DemandsIt(t *testing.T) {
 	_, address := onTCP(t, Options{}, &tls.Config{Certificates: []tls.Certificate{certificate()}, MinVersion: tls.VersionTLS10})

@@ -19,12 +19,13 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/wire"
 )
 
 // upgradeOf gives the protocol that a visitor asks to upgrade the connection to,
 // where the gateway relays that; else "".
 func upgradeOf(r *http.Request) string {
-	if Extended(r, "websocket") != "" { // RFC 8441, 5
+	if wire.Extended(r, "websocket") != "" { // RFC 8441, 5
 		return "websocket"
 	}
 	if r.ProtoMajor != 1 || r.ProtoMinor == 0 || r.Method != http.MethodGet || r.ContentLength != 0 {
@@ -181,7 +182,7 @@ func (g *Gateway) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.
 			if len(content) == 0 {
 				continue
 			}
-			_ = conn.SetWriteDeadline(time.Now().Add(writeTime(len(content))))
+			_ = conn.SetWriteDeadline(time.Now().Add(wire.WriteTime(len(content))))
 			hold.Wait()
 			_, err := conn.Write(content)
 			hold.Move(len(content))
@@ -212,7 +213,7 @@ func (g *Gateway) acceptUpgrade(w http.ResponseWriter, r *http.Request, x *claim
 		g.relayFields(h, a.Fields)
 		h["Via"] = append(h["Via"], "1.1 "+g.public.pseudonym(x.Claim().Label()))
 		delete(h, "Sec-Websocket-Accept") // RFC 8441, 5
-		conn, err := Accept(w, r)
+		conn, err := wire.Accept(w, r)
 		return conn, bufio.NewReader(conn), nil, err
 	}
 	conn, rw, err := http.NewResponseController(w).Hijack()

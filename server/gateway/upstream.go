@@ -16,6 +16,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/wire"
 )
 
 // Fields of POST {responseUrl} that make a whole answer.
@@ -120,9 +121,9 @@ func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, stream *claim.Str
 // read to its end.
 func (g *Gateway) tell(w http.ResponseWriter, r *http.Request, id string, result claim.Result, read bool) {
 	g.metrics.judge(schema.ResultStatus(result.String()))
-	boundWrite(w, 0) // a slow visitor may have held this back
+	wire.BoundWrite(w, 0) // a slow visitor may have held this back
 	if !read {
-		defer leaving(w, r)()
+		defer wire.Leaving(w, r)()
 	}
 	writeJSON(w, http.StatusAccepted, schema.Result{ID: id, Status: schema.ResultStatus(result.String())})
 }

@@ -10,6 +10,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/wire"
 )
 
 // visit is the door for visitors: it hands a request to the claim's sessions
@@ -89,7 +90,7 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string, ho
 		t.end()
 	}
 	if u, ok := req.Stream.(*upload); ok && (err != nil || !a.More) && !u.stop() {
-		defer leaving(w, r)()
+		defer wire.Leaving(w, r)()
 	}
 	if errors.Is(err, claim.ErrVisitorGone) {
 		panic(http.ErrAbortHandler) // nobody is there to be answered
@@ -126,7 +127,7 @@ func (g *Gateway) refusal(r *http.Request, label string) *problem {
 
 // requestOf makes a visitor's request one for the core.
 func (g *Gateway) requestOf(r *http.Request, label string) *claim.Request {
-	target := g.target(r)
+	target := wire.Target(r)
 	method := r.Method
 	if method == http.MethodConnect { // of HTTP/2, for a WebSocket; it is GET in HTTP/1.1
 		method = http.MethodGet
@@ -177,7 +178,7 @@ func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, x *claim.Exchang
 	if a.Status == http.StatusNotModified {
 		keepFieldsOf304(h)
 	}
-	boundWrite(w, 0)
+	wire.BoundWrite(w, 0)
 	if a.More {
 		hasten(h)
 		w.WriteHeader(a.Status)
@@ -203,7 +204,7 @@ func (g *Gateway) relayInterim(w http.ResponseWriter, a *claim.Answer) {
 	// It is not sent. It has net/http copy the fields of HTTP/2, which it may still
 	// read when this stream was reset and the next ones are set.
 	h["Content-Length"] = nil
-	boundWrite(w, 0)
+	wire.BoundWrite(w, 0)
 	w.WriteHeader(a.Status)
 	clear(h)
 	maps.Copy(h, kept)
@@ -216,7 +217,7 @@ var errEvicted = errors.New("gateway: the visitor was too slow")
 // are waited for hold may be taken back.
 func writePieces(w http.ResponseWriter, content []byte, hold *claim.Hold) error {
 	for piece := range slices.Chunk(content, relayPiece) {
-		boundWrite(w, len(piece))
+		wire.BoundWrite(w, len(piece))
 		if hold.Evicted() == claim.ErrTooSlow { // it may have ended the deadline before that was set
 			return errEvicted
 		}
@@ -260,7 +261,7 @@ func (g *Gateway) redirectToSlash(w http.ResponseWriter, r *http.Request, label 
 		g.refuse(w, r, &problem{code: schema.CodeNoClaim, handed: claim.HandedNo})
 		return
 	}
-	_, query, has := strings.Cut(g.target(r), "?")
+	_, query, has := strings.Cut(wire.Target(r), "?")
 	to := g.public.pathPrefix + label + "/"
 	if has {
 		to += "?" + query

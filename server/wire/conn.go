@@ -1,4 +1,4 @@
-package gateway
+package wire
 
 import (
 	"bytes"
@@ -13,14 +13,11 @@ import (
 	"time"
 
 	"reversehttp/schema"
-	"reversehttp/server/claim"
 )
-
-type connKey struct{}
 
 // conn stands between a peer and net/http, while that reads the head of a
 // request. It shows net/http a target that it does not refuse, and says in the
-// gateway's words what net/http refuses all the same.
+// words of a [Refuse] what net/http refuses all the same.
 //
 // A head is looked for where one is due: at the start, and after the server said
 // that the connection is idle. net/http may have read on by then, where a visitor
@@ -62,9 +59,11 @@ type conn struct {
 	over bool
 	// refused says that all was said and what net/http writes is dropped.
 	refused bool
-	// hold is what the connection holds, or nil. A head counts in it beyond what net/http reads at
+	// refusal has the words; nil until a port serves the connection.
+	refusal Refuse
+	// place is what the connection has, or nil. A head counts in it beyond what net/http reads at
 	// once, until the request that it makes does: head is how much came, and counted how much counts.
-	hold          *claim.Hold
+	place         Place
 	head, counted int
 	// serving is set from the call of the handler until the connection is idle.
 	serving bool
@@ -121,12 +120,12 @@ func (c *conn) serve() {
 // count counts n bytes more of a head, and reports whether there is room for them. The caller
 // holds c.mu.
 func (c *conn) count(n int) bool {
-	if c.hold == nil {
+	if c.place == nil {
 		return true
 	}
 	c.head += n
 	if more := c.head - readBuffer - c.counted; more > 0 {
-		if !c.hold.Grow(more) {
+		if !c.place.Grow(more) {
 			return false
 		}
 		c.counted += more
@@ -137,7 +136,7 @@ func (c *conn) count(n int) bool {
 // uncount notes that the head counts as that of a request. The caller holds c.mu.
 func (c *conn) uncount() {
 	if c.counted > 0 {
-		c.hold.Shrink(c.counted)
+		c.place.Shrink(c.counted)
 	}
 	c.head, c.counted = 0, 0
 }
@@ -163,7 +162,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	if c.prefaces(p[:n]) {
 		c.uncount()
-		room := c.hold == nil || c.hold.Grow(http2Weight)
+		room := c.place == nil || c.place.Grow(http2Weight)
 		c.mu.Unlock()
 		if !room {
 			_ = c.Conn.Close()
@@ -198,7 +197,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	c.refused = c.refused || slow
 	c.mu.Unlock()
 	if slow {
-		_ = c.refuse(&problem{code: schema.CodeTooSlow, detail: "The fields came too slowly."})
+		_ = c.refuse(schema.CodeTooSlow, "The fields came too slowly.")
 	}
 	return n, err
 }
@@ -257,26 +256,6 @@ func (c *conn) reset() {
 	}
 }
 
-// KeepAlive has TCP probe a silent peer of a connection that a server of this package
-// accepted, whatever is between. It does nothing where there is no TCP.
-func KeepAlive(c net.Conn, config net.KeepAliveConfig) {
-	for {
-		switch below := c.(type) {
-		case interface {
-			SetKeepAliveConfig(net.KeepAliveConfig) error
-		}:
-			_ = below.SetKeepAliveConfig(config)
-			return
-		case interface{ NetConn() net.Conn }:
-			c = below.NetConn()
-		case *accepted:
-			c = below.Conn
-		default:
-			return
-		}
-	}
-}
-
 // lingerer is a connection such as that of TCP.
 type lingerer interface{ SetLinger(seconds int) error }
 
@@ -299,59 +278,35 @@ func (c *conn) Write(p []byte) (int, error) {
 	if refused {
 		return len(p), nil
 	}
-	if serving || len(status) != 3 || status[0] < '4' {
+	if serving || c.refusal == nil || len(status) != 3 || status[0] < '4' {
 		return c.Conn.Write(p)
 	}
-	problem := &problem{code: schema.CodeBadRequest}
+	code, detail := schema.CodeBadRequest, ""
 	reason, _, _ := bytes.Cut(rest, []byte("\r\n"))
 	switch _, why, _ := strings.Cut(string(reason), ": "); {
 	case string(status) == "431":
-		problem.code = schema.CodeFieldsTooLarge
+		code = schema.CodeFieldsTooLarge
 	case string(status) == "417":
-		problem.detail = "Nothing but 100-continue can be expected."
+		detail = "Nothing but 100-continue can be expected."
 	case string(status) == "501":
-		problem.detail = "The content has a transfer coding other than chunked."
+		detail = "The content has a transfer coding other than chunked."
 	case why != "":
-		problem.detail = "The request is malformed: " + why + "."
+		detail = "The request is malformed: " + why + "."
 	}
-	if err := c.refuse(problem); err != nil {
+	if err := c.refuse(code, detail); err != nil {
 		return 0, err
 	}
 	return len(p), nil
 }
 
-// refuse answers what is no request with a problem, and the connection ends.
-func (c *conn) refuse(p *problem) error {
-	p.visitor, p.handed = true, handedNo
+// refuse answers what is not a request, and the connection ends.
+func (c *conn) refuse(code schema.Code, detail string) error {
+	if c.refusal == nil {
+		return nil
+	}
 	w := &refusal{header: http.Header{"Connection": {"close"}}}
-	p.write(w, &http.Request{})
+	c.refusal(w, code, detail)
 	_ = c.SetWriteDeadline(time.Now().Add(writeGrace)) // the last one may be over
 	_, err := c.Conn.Write(w.bytes())
 	return err
-}
-
-// connOf gives the connection of a request, or nil where it came another way or
-// conn stepped aside.
-func connOf(r *http.Request) *conn {
-	c, _ := r.Context().Value(connKey{}).(*conn)
-	if c == nil || c.aside.Load() {
-		return nil
-	}
-	return c
-}
-
-// target gives the request target as the visitor sent it.
-func (g *Gateway) target(r *http.Request) string {
-	if c := connOf(r); c != nil && c.line.changed && string(c.line.shown) == r.RequestURI {
-		return string(c.line.sent)
-	}
-	return r.RequestURI
-}
-
-// garbled tells whether something was changed on the connection that is not the
-// target of r. It guards against a net/http that reads in another way than conn
-// takes for granted.
-func (g *Gateway) garbled(r *http.Request) bool {
-	c := connOf(r)
-	return c != nil && c.line.changed && string(c.line.shown) != r.RequestURI
 }

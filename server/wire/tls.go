@@ -1,4 +1,4 @@
-package gateway
+package wire
 
 import (
 	"context"
@@ -23,7 +23,7 @@ import (
 //
 // Close ends handshakes and the connections of protocols, and waits until those
 // functions return.
-func (g *Gateway) ListenTLS(l net.Listener, config *tls.Config, protocols map[string]func(*tls.Conn)) net.Listener {
+func (p *Port) ListenTLS(l net.Listener, config *tls.Config, protocols map[string]func(*tls.Conn)) net.Listener {
 	config = config.Clone()
 	// The first one that a peer knows counts: of what has versions, the last.
 	config.NextProtos = []string{"h2", "http/1.1"}
@@ -33,7 +33,7 @@ func (g *Gateway) ListenTLS(l net.Listener, config *tls.Config, protocols map[st
 	slices.Sort(config.NextProtos[2:])
 	slices.Reverse(config.NextProtos[2:])
 	config.CipherSuites = cipherSuites
-	t := &tlsListener{Listener: l, gateway: g, config: config, protocols: protocols, accepted: make(chan acceptance)}
+	t := &tlsListener{Listener: l, port: p, config: config, protocols: protocols, accepted: make(chan acceptance)}
 	t.ctx, t.end = context.WithCancel(context.Background())
 	t.running.Go(t.accept)
 	return t
@@ -52,7 +52,7 @@ var cipherSuites = []uint16{
 // listener below to bound.
 type tlsListener struct {
 	net.Listener
-	gateway   *Gateway
+	port      *Port
 	config    *tls.Config
 	protocols map[string]func(*tls.Conn)
 	accepted  chan acceptance
@@ -113,20 +113,24 @@ func (l *tlsListener) serve(below net.Conn) {
 	stay := context.AfterFunc(l.ctx, func() { _ = below.Close() })
 	defer func() {
 		if v := recover(); v != nil {
-			l.gateway.panics.Inc()
-			l.gateway.options.Log.Error("panic while serving a connection", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			l.port.options.Log.Error("panic while serving a connection", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			if l.port.options.Panicked != nil {
+				l.port.options.Panicked()
+			}
 		}
 		if stay(); !given {
 			_ = below.Close()
 		}
 	}()
 	c := tls.Server(below, l.config)
-	_ = below.SetDeadline(time.Now().Add(l.gateway.options.FieldTime))
+	if most := l.port.options.HeadTime; most > 0 {
+		_ = below.SetDeadline(time.Now().Add(most))
+	}
 	if err := c.Handshake(); err != nil {
-		l.gateway.options.Log.Debug("tls handshake failed", "peer", below.RemoteAddr().String(), "error", err.Error())
+		l.port.options.Log.Debug("tls handshake failed", "peer", below.RemoteAddr().String(), "error", err.Error())
 		var plain tls.RecordHeaderError
 		if errors.As(err, &plain) && plain.Conn != nil && 'A' <= plain.RecordHeader[0] && plain.RecordHeader[0] <= 'Z' {
-			refusePlain(below)
+			l.refusePlain(below)
 		}
 		return
 	}
@@ -139,15 +143,15 @@ func (l *tlsListener) serve(below net.Conn) {
 		_ = c.Close()
 		return
 	}
-	a := newAccepted(&unsealed{Conn: c, closing: &l.gateway.closing}, at)
+	a := newAccepted(&unsealed{Conn: c, closing: &l.port.closing}, at)
 	a.chosen = chosen == "h2"
 	given = stay() && l.give(acceptance{conn: a})
 }
 
 // refusePlain tells a peer who speaks HTTP without TLS that this is amiss.
-func refusePlain(below net.Conn) {
-	c := &conn{Conn: below}
-	if c.refuse(&problem{code: schema.CodeBadRequest, detail: "The request came without TLS to a port that speaks TLS; use https."}) == nil {
+func (l *tlsListener) refusePlain(below net.Conn) {
+	c := &conn{Conn: below, refusal: l.port.refuse}
+	if c.refuse(schema.CodeBadRequest, "The request came without TLS to a port that speaks TLS; use https.") == nil {
 		_ = c.CloseWrite()
 	}
 }
@@ -172,7 +176,7 @@ func (c *unsealed) SetLinger(seconds int) error {
 
 // Close tells the peer, and closes the connection. It waits for neither, since
 // the peer may take nothing for a while, and net/http closes all connections in
-// turn when it stops. [Gateway.Close] waits.
+// turn when it stops. [Port.Close] waits.
 func (c *unsealed) Close() error {
 	if c.cut.Load() {
 		return c.NetConn().Close()

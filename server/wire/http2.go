@@ -1,4 +1,4 @@
-package gateway
+package wire
 
 import (
 	"io"
@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"reversehttp/schema"
 )
 
 // Bounds of a connection of HTTP/2. It takes what all its streams may have on
@@ -33,32 +31,27 @@ func http2Config() *http.HTTP2Config {
 	}
 }
 
-// serve serves a request of any version.
-func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor == 2 {
-		g.serveHTTP2(w, r)
-	} else {
-		g.ServeHTTP(w, r)
-	}
-}
-
 // serveHTTP2 serves a request of HTTP/2.
-func (g *Gateway) serveHTTP2(w http.ResponseWriter, r *http.Request) {
+func (p *Port) serveHTTP2(w http.ResponseWriter, r *http.Request) {
 	s := newHTTP2Stream(w, r)
-	if beside := r.Header["Host"]; len(beside) > 0 {
-		if slices.ContainsFunc(beside, func(host string) bool { return host != r.Host }) {
-			boundWrite(s, 0)
-			g.refuse(s, r, &problem{code: schema.CodeBadRequest, handed: handedNo, detail: "The request has a Host that is not its :authority; send one of them."})
-			return
-		}
+	if contradictsAuthority(r) == "" {
 		delete(r.Header, "Host") // RFC 9113, 8.3.1: it says the same again
 	}
-	g.ServeHTTP(s, r)
+	p.handler.ServeHTTP(s, r)
 	if s.left > 0 && r.Method != http.MethodHead {
 		panic(http.ErrAbortHandler) // less content than it said: no clean end
 	}
 	// For what net/http still flushes.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeGrace))
+}
+
+// contradictsAuthority says that a request of HTTP/2 has a Host that is not its :authority,
+// or returns "".
+func contradictsAuthority(r *http.Request) (detail string) {
+	if r.ProtoMajor == 2 && slices.ContainsFunc(r.Header["Host"], func(host string) bool { return host != r.Host }) {
+		return "The request has a Host that is not its :authority; send one of them."
+	}
+	return ""
 }
 
 // http2Stream is a response of HTTP/2 that behaves as one of HTTP/1 does: its

@@ -1,4 +1,4 @@
-package gateway
+package wire
 
 import (
 	"io"
@@ -21,12 +21,12 @@ type streamConn struct {
 	closed bool
 }
 
-// Extended tells whether r is an extended CONNECT of HTTP/2 for one of some protocols,
-// and gives that as r spells it. net/http takes these with GODEBUG=http2xconnect=1 in
+// Extended returns the protocol of an extended CONNECT of HTTP/2 (RFC 8441) as r spells it,
+// where it is one of some protocols, or "". net/http takes these with GODEBUG=http2xconnect=1 in
 // the environment only.
 func Extended(r *http.Request, protocols ...string) string {
 	if r.Method == http.MethodConnect && r.ProtoMajor == 2 {
-		for _, asked := range r.Header[protocolField] {
+		for _, asked := range r.Header[ProtocolField] {
 			for _, p := range protocols {
 				if strings.EqualFold(asked, p) {
 					return asked
@@ -37,10 +37,10 @@ func Extended(r *http.Request, protocols ...string) string {
 	return ""
 }
 
-// protocolField is where net/http puts the pseudo-header field.
-const protocolField = ":protocol"
+// ProtocolField is where net/http puts the pseudo-header field in [http.Request.Header].
+const ProtocolField = ":protocol"
 
-// Accept answers an extended CONNECT with 200 and the fields that w has, and gives the
+// Accept answers an extended CONNECT with 200 and the fields that w has, and returns the
 // stream as a connection, which is to be closed before the handler returns.
 func Accept(w http.ResponseWriter, r *http.Request) (net.Conn, error) {
 	c := &streamConn{ReadCloser: r.Body, w: w, rc: http.NewResponseController(w), r: r}

@@ -1,4 +1,4 @@
-package gateway
+package wire
 
 import (
 	"bytes"
@@ -6,11 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-
-	"reversehttp/server/claim"
 )
-
-const handedNo = claim.HandedNo
 
 // refusal is the response to a request that net/http never made one of. It is a
 // ResponseWriter into memory.

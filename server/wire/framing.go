@@ -1,10 +1,8 @@
-package gateway
+package wire
 
 import (
 	"bytes"
 	"net/http"
-
-	"reversehttp/schema"
 )
 
 // framing sees the bytes of a request head before net/http does, and notes the
@@ -73,26 +71,25 @@ func (f *framing) named(end byte) {
 	}
 }
 
-// misframed refuses a request whose fields contradict each other on where it
-// ends (RFC 9112, 6.1 and 6.3): whoever stands in front of the gateway may have
-// read another request than net/http did. Where not all of the head was seen, the
-// connection closes after the answer, so that what follows is read by nobody.
-func misframed(w http.ResponseWriter, r *http.Request) *problem {
+// contradiction says how the fields of a request contradict each other on where it ends
+// (RFC 9112, 6.1 and 6.3), or returns "": whoever stands before this server may have read
+// another request than net/http did. Where that is so, or not all of the head was seen, the
+// connection closes after the answer, so that nothing reads what follows.
+func contradiction(w http.ResponseWriter, r *http.Request) (detail string) {
 	c := connOf(r)
 	coded, old := len(r.TransferEncoding) > 0, !r.ProtoAtLeast(1, 1)
 	if c == nil || c.lost || c.framing.at != afterHead {
 		if coded || old {
 			w.Header().Set("Connection", "close")
 		}
-		return nil
+		return ""
 	}
 	if !c.framing.coded || !old && !c.framing.sized {
-		return nil
+		return ""
 	}
 	w.Header().Set("Connection", "close")
-	p := &problem{code: schema.CodeBadRequest, detail: "The request has both Transfer-Encoding and Content-Length; send one of them."}
 	if old {
-		p.detail = "HTTP/1.0 has no Transfer-Encoding; send Content-Length."
+		return "HTTP/1.0 has no Transfer-Encoding; send Content-Length."
 	}
-	return p
+	return "The request has both Transfer-Encoding and Content-Length; send one of them."
 }

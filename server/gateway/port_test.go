@@ -9,6 +9,16 @@ import (
 	"reversehttp/server/claim"
 )
 
+// What package wire promises of connections, as far as tests of the gateway see it.
+const (
+	lingerTime    = 2 * time.Second
+	writeGrace    = 30 * time.Second
+	writeRate     = 1_024 // bytes a second
+	streamsAtOnce = 128
+	streamWindow  = 128 << 10 // bytes
+	readBuffer    = 4 << 10   // bytes, of net/http
+)
+
 func TestALimitedConnectionIsOneOfTCP(t *testing.T) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,0 +1,39 @@
+package gateway
+
+import (
+	"net"
+	"net/http"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+	"reversehttp/server/wire"
+)
+
+// newPort returns where g is spoken to, with the bounds, the words and the budget of g.
+func newPort(g *Gateway) *wire.Port {
+	return wire.New(g, refuseUnread, &wire.Options{
+		HeadTime:  g.options.FieldTime,
+		HeadBytes: 2 * g.HeadBytes(),
+		Idle:      g.options.Idle,
+		Sealed:    g.public.scheme != "http",
+		Log:       g.options.Log,
+		Panicked:  g.panics.Inc,
+		Place: func(peer net.Addr) wire.Place {
+			hold := g.registry.Budget().Open(g.addressOfPeer(peer))
+			if !hold.Enter(claim.Connections) {
+				hold.Close()
+				return nil
+			}
+			return hold
+		},
+	})
+}
+
+// refuseUnread answers a peer who sent nothing that net/http takes for a request.
+func refuseUnread(w http.ResponseWriter, code schema.Code, detail string) {
+	p := &problem{code: code, detail: detail, visitor: true, handed: claim.HandedNo}
+	p.write(w, &http.Request{})
+}
+
+// Listen wraps a listener as [wire.Listen] does.
+func Listen(l net.Listener) net.Listener { return wire.Listen(l) }

@@ -1,0 +1,101 @@
+package wire
+
+import (
+	"net"
+	"net/http"
+	"sync"
+
+	"reversehttp/schema"
+)
+
+// connectionWeight is what a connection costs in memory: what net/http has for it, and
+// the stacks of its goroutines.
+const connectionWeight = 24 << 10
+
+// Limit wraps a listener of TCP so that each of its connections has a place (see
+// [Options.Place]), which may be taken back while it is idle. Where there is none the peer
+// hears so, unless the port is sealed, and the connection is closed. [Listen] or
+// [Port.ListenTLS] wraps what Limit returns.
+func (p *Port) Limit(l net.Listener) net.Listener {
+	if p.options.Place == nil {
+		return l
+	}
+	return &limit{l, p}
+}
+
+type limit struct {
+	net.Listener
+	port *Port
+}
+
+// Accept waits for a connection that there is room for.
+func (l *limit) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		place := l.port.options.Place(c.RemoteAddr())
+		if place != nil && place.Grow(connectionWeight) {
+			s := &seat{TCPConn: c.(*net.TCPConn), place: place}
+			place.Evictable(func(error) { _ = s.TCPConn.Close() })
+			place.Wait() // until a request comes
+			return s, nil
+		}
+		if place != nil {
+			place.Close()
+		}
+		l.refuse(c)
+	}
+}
+
+// refuse says why a connection is closed, where its peer can read that: it is one without
+// TLS, and the peer sent nothing yet.
+func (l *limit) refuse(c net.Conn) {
+	if !l.port.options.Sealed {
+		below := &conn{Conn: c, refusal: l.port.refuse}
+		_ = below.refuse(schema.CodeQueueFull, "Too many connections are open, of this address or in all. Close some, or come back soon.")
+	}
+	_ = c.Close()
+}
+
+// seat is a connection that has a place. It is one of TCP: a server ends one side of
+// some, and resets others.
+type seat struct {
+	*net.TCPConn
+	place Place
+	once  sync.Once
+}
+
+// Close closes the connection and gives its place back.
+func (s *seat) Close() error {
+	defer s.once.Do(s.place.Close)
+	return s.TCPConn.Close()
+}
+
+// seatOf returns the seat that is below a connection, or nil where there is none.
+func seatOf(c net.Conn) *seat {
+	for {
+		switch below := c.(type) {
+		case *seat:
+			return below
+		case interface{ NetConn() net.Conn }:
+			c = below.NetConn()
+		case *accepted:
+			c = below.Conn
+		default:
+			return nil
+		}
+	}
+}
+
+// note notes whether a request is served on the connection, or it is idle.
+func (s *seat) note(state http.ConnState) {
+	switch {
+	case s == nil:
+	case state == http.StateIdle:
+		s.place.Wait()
+	case state == http.StateActive, state == http.StateHijacked:
+		s.place.Serve()
+	}
+}

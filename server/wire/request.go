@@ -1,0 +1,60 @@
+package wire
+
+import (
+	"cmp"
+	"net/http"
+)
+
+type connKey struct{}
+
+// connOf returns the connection of a request, or nil where it came another way or
+// conn stepped aside.
+func connOf(r *http.Request) *conn {
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	if c == nil || c.aside.Load() {
+		return nil
+	}
+	return c
+}
+
+// Target returns the request target as the peer sent it (RFC 9112, 3.2). In r a malformed %
+// of its path is an underscore.
+func Target(r *http.Request) string {
+	if c := connOf(r); c != nil && c.line.changed && string(c.line.shown) == r.RequestURI {
+		return string(c.line.sent)
+	}
+	return r.RequestURI
+}
+
+// Malformed says why r is to be refused although net/http took it, or returns "": it may have
+// been read otherwise than it was sent, or others may read another request in it, by where it
+// ends (RFC 9112, 6.1 and 6.3) or by its host (RFC 9113, 8.3.1). The handler calls it before it
+// answers r in any way, for the connection may have to end after that.
+func Malformed(w http.ResponseWriter, r *http.Request) (detail string) {
+	return cmp.Or(contradiction(w, r), contradictsAuthority(r), garbled(r))
+}
+
+// garbled says that something was changed on the connection that is not the
+// target of r, or returns "". It guards against a net/http that reads in another way than
+// conn takes for granted.
+func garbled(r *http.Request) (detail string) {
+	if c := connOf(r); c != nil && c.line.changed && string(c.line.shown) != r.RequestURI {
+		return "The request was not read as it was sent; send it on a connection of its own."
+	}
+	return ""
+}
+
+// Ahead returns how much of the content of r may be in memory before the handler reads any, in
+// bytes. It is 0 in HTTP/1.
+func Ahead(r *http.Request) int {
+	switch {
+	case r.ProtoMajor != 2 || r.Body == nil || r.Body == http.NoBody:
+		return 0
+	case r.ContentLength >= 0 && r.ContentLength < streamWindow:
+		return int(r.ContentLength)
+	}
+	return streamWindow
+}
+
+// Expects reports whether a peer waits to be asked for content (RFC 9110, 10.1.1).
+func Expects(r *http.Request) bool { return r.Header.Get("Expect") != "" }
