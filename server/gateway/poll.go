@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -96,11 +97,20 @@ func (g *Gateway) pollBatch(w http.ResponseWriter, r *http.Request) {
 	body := g.appendBatch(make([]byte, 0, size), s, batch)
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	wire.BoundWrite(w, len(body))
-	if given(w, holdOf(r), body) != nil {
-		panic(http.ErrAbortHandler) // no clean end
+	// A program that takes it slowly is alive, and one that takes nothing in is lost.
+	defer s.Work()()
+	rc := http.NewResponseController(w)
+	for piece := range slices.Chunk(body, takenAtOnce) {
+		_ = rc.SetWriteDeadline(time.Now().Add(g.registry.Times().Acknowledge))
+		if given(w, holdOf(r), piece) != nil {
+			panic(http.ErrAbortHandler) // no clean end
+		}
 	}
 }
+
+// takenAtOnce is how much of a batch a program has to take in the time in which it has to
+// acknowledge a message of a stream, in bytes.
+const takenAtOnce = 4 << 10
 
 // formOf gives the form of answer that Accept asks for (RFC 9110, 12.5.1): the one
 // of the highest quality, the first named of equals, "" where there is none.
