@@ -36,7 +36,8 @@ export async function readSoon(
   const end = onAbort(signal, cancel)
   reader.closed.then(end, end)
   ask()
-  const late = new Promise<void>((resolve) => setTimeout(resolve, wholeMs))
+  // A program that stood still meanwhile reads first what had come.
+  const late = new Promise<void>((resolve) => setTimeout(resolve, wholeMs)).then(turn).then(turn)
   while (!ended && held.length <= wholeBytes && (await Promise.race([next, late]))) await read()
   return { whole: ended ? held : undefined, pour, cancel }
 

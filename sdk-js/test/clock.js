@@ -12,7 +12,7 @@ export function stopClock(t) {
   const { setTimeout, clearTimeout } = globalThis
   const now = performance.now.bind(performance)
   const waits = new Set()
-  let nowMs = now()
+  let nowMs = Math.ceil(now()) // whole, so that differences are exact
   globalThis.setTimeout = (then, ms = 0, ...of) => {
     if (!ofSDK()) return setTimeout(then, ms, ...of)
     const wait = { dueMs: nowMs + ms, then: () => then(...of), unref: () => wait }
