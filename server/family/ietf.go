@@ -101,7 +101,7 @@ func (d *ietf) labels(r *http.Request) (labels []string, err error) {
 	path, _ := strings.CutPrefix(r.URL.EscapedPath(), wellKnown)
 	for one := range strings.SplitSeq(strings.TrimSuffix(path, "/"), ",") {
 		origin, err := url.PathUnescape(one)
-		label := d.g.LabelOf(origin)
+		label := d.g.Public().LabelOf(origin)
 		if err != nil || label == "" {
 			like := strings.TrimSuffix(d.g.Base("label"), "/")
 			return nil, gateway.Problem(schema.CodeWrongOrigin, "The path names public origins of this gateway, such as "+like+", percent-encoded ("+url.QueryEscape(like)+") and separated by commas. It has another, or none.")

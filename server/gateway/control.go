@@ -23,7 +23,7 @@ const maxControlBytes = 16 << 10
 func (g *Gateway) discover(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	writeJSON(w, http.StatusOK, schema.Discovery{
-		Version: 1, Claims: g.public.control + "claims", URLTemplate: g.public.template(),
+		Version: 1, Claims: g.public.Control + "claims", URLTemplate: g.public.String(),
 		Transports: []string{"json", "ndjson", "sse"}, KeyNeeded: g.keys.Needed(), Family: g.family(), Limits: g.limits(),
 	})
 }
@@ -108,7 +108,7 @@ func (g *Gateway) tooOften(r *http.Request) *problem {
 func (g *Gateway) claimAnswer(o *claim.Opened) schema.ClaimAnswer {
 	at, session := g.claimURL(o.Session.Claim()), g.sessionURL(o.Session)
 	return schema.ClaimAnswer{
-		Label: o.State.Label, URL: g.public.base(o.State.Label), Token: o.Token,
+		Label: o.State.Label, URL: g.public.Base(o.State.Label), Token: o.Token,
 		Lease: int(o.State.Lease / time.Second), TimeoutMs: int(o.State.Timeout.Milliseconds()),
 		Redeliver: schema.Redeliver(o.State.Redeliver),
 		Claim:     at, Session: session, Requests: session + "/requests", Responses: session + "/responses",
@@ -116,7 +116,7 @@ func (g *Gateway) claimAnswer(o *claim.Opened) schema.ClaimAnswer {
 	}
 }
 
-func (g *Gateway) claimURL(c *claim.Claim) string { return g.public.control + "claims/" + c.Label() }
+func (g *Gateway) claimURL(c *claim.Claim) string { return g.public.Control + "claims/" + c.Label() }
 
 func (g *Gateway) sessionURL(s *claim.Session) string {
 	return g.claimURL(s.Claim()) + "/sessions/" + s.ID()
@@ -239,7 +239,7 @@ func (g *Gateway) writeState(w http.ResponseWriter, c *claim.Claim) {
 func (g *Gateway) State(c *claim.Claim) schema.ClaimState {
 	st := c.State()
 	out := schema.ClaimState{
-		Label: st.Label, URL: g.public.base(st.Label), Lease: int(st.Lease / time.Second),
+		Label: st.Label, URL: g.public.Base(st.Label), Lease: int(st.Lease / time.Second),
 		LeaseLeftMs: int(st.LeaseLeft.Milliseconds()), TimeoutMs: int(st.Timeout.Milliseconds()),
 		Redeliver: schema.Redeliver(st.Redeliver), Sessions: []schema.SessionState{}, Queue: st.Queue,
 		Counters: schema.Counters{

@@ -189,28 +189,3 @@ func SecretOf(r *http.Request) (secret string, shown bool) {
 	}
 	return "", false
 }
-
-// LabelOf gives the label of a public origin such as "https://demo.example.com", or ""
-// where it is none. In the path shape there are no origins of claims.
-func (g *Gateway) LabelOf(origin string) string {
-	scheme, rest, ok := strings.Cut(origin, "://")
-	if !ok || !strings.EqualFold(scheme, g.public.scheme) || strings.ContainsAny(rest, "/?#@") || g.public.pathPrefix != "" {
-		return ""
-	}
-	where, label := g.public.locate(rest, "/", false)
-	if where != public || !claim.ValidLabel(label) || !strings.EqualFold(withPort(rest, scheme), withPort(g.public.authority(label), scheme)) {
-		return ""
-	}
-	return label
-}
-
-// withPort gives an authority with the port that its scheme implies.
-func withPort(authority, scheme string) string {
-	if i := strings.LastIndexByte(authority, ':'); i >= 0 && !strings.HasSuffix(authority, "]") {
-		return authority
-	}
-	if strings.EqualFold(scheme, "https") {
-		return authority + ":443"
-	}
-	return authority + ":80"
-}

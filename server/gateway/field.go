@@ -85,7 +85,7 @@ func (g *Gateway) requestFields(r *http.Request, label string) []claim.Field {
 		switch {
 		case hopByHop[name], requestOnly[name], forwarding[name], gone[name]:
 		case !trusted && ofAProxy(name):
-		case name == "Cookie" && g.public.pathPrefix != "":
+		case name == "Cookie" && g.public.PathPrefix != "":
 		default:
 			names = append(names, name)
 		}
@@ -148,12 +148,12 @@ func (g *Gateway) relayFields(h http.Header, fields []claim.Field) {
 		if hopByHop[name] || responseOnly[name] || gone[name] && name != "Content-Length" {
 			continue
 		}
-		if g.public.pathPrefix != "" && wholeOrigin[name] || name == "Proxy-Status" && forges(f.Value) {
+		if g.public.PathPrefix != "" && wholeOrigin[name] || name == "Proxy-Status" && forges(f.Value) {
 			continue
 		}
 		h[name] = append(h[name], f.Value)
 	}
-	if g.public.pathPrefix != "" {
+	if g.public.PathPrefix != "" {
 		h["Content-Security-Policy"] = append(h["Content-Security-Policy"], sandbox)
 	}
 	if _, ok := h["Content-Type"]; !ok {

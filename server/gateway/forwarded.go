@@ -65,9 +65,9 @@ func (g *Gateway) forwardingFields(r *http.Request, label string, trusted bool) 
 	if strings.Contains(peer, ":") {
 		node = `"[` + peer + `]"`
 	}
-	scheme := g.public.scheme
+	scheme := g.public.Scheme
 	f := &forwarded{
-		via:       append(r.Header["Via"][:len(r.Header["Via"]):len(r.Header["Via"])], viaVersion(r)+" "+g.public.pseudonym(label)),
+		via:       append(r.Header["Via"][:len(r.Header["Via"]):len(r.Header["Via"])], viaVersion(r)+" "+g.public.Pseudonym(label)),
 		forwarded: []string{"for=" + node + ";host=" + quote(r.Host) + ";proto=" + scheme},
 		xFor:      []string{peer}, xHost: []string{r.Host}, xProto: []string{scheme},
 	}
@@ -82,7 +82,7 @@ func (g *Gateway) forwardingFields(r *http.Request, label string, trusted bool) 
 		}
 		f.xPrefix = r.Header["X-Forwarded-Prefix"]
 	}
-	if prefix := g.public.pathPrefix; prefix != "" {
+	if prefix := g.public.PathPrefix; prefix != "" {
 		f.xPrefix = []string{prefix + label} // all of it, whatever a proxy knows
 	}
 	return f
@@ -113,7 +113,7 @@ func (g *Gateway) loops(r *http.Request, label string) bool {
 	if len(r.Header["Via"]) == 0 {
 		return false
 	}
-	name := g.public.pseudonym(label)
+	name := g.public.Pseudonym(label)
 	for _, v := range r.Header["Via"] {
 		for hop := range strings.SplitSeq(v, ",") {
 			if parts := strings.Fields(hop); len(parts) >= 2 && strings.EqualFold(parts[1], name) {

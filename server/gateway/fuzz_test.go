@@ -108,47 +108,6 @@ func resolves(t *testing.T, raw []byte, pointer string) bool {
 	return true
 }
 
-func FuzzHost(f *testing.F) {
-	for _, host := range []string{host, "localhost", "[::1]:8080", "127.0.0.1:x", "a.b.localhost", ".localhost", "..", "[", "]:", "[::1%25lo]:1", "xn--a.localhost.", "DEMO.LOCALHOST:1"} {
-		f.Add(host, "/at/demo/x", true)
-		f.Add(host, "http://"+host+"/at/demo?x", false)
-	}
-	var shapes []*publicURL
-	for _, template := range []string{hostShape, pathShape, "https://{label}.gateway.example/"} {
-		p, err := parsePublicURL(template)
-		if err != nil {
-			f.Fatal(err)
-		}
-		shapes = append(shapes, p)
-	}
-	f.Fuzz(func(t *testing.T, host, target string, loopback bool) {
-		for _, p := range shapes {
-			where, label := p.locate(host, target, loopback)
-			name := hostname(host)
-			switch where {
-			case elsewhere, control:
-				if label != "" {
-					t.Errorf("%q %q has label %q but is no claim's", host, target, label)
-				}
-			case public, bare:
-				if p.pathPrefix == "" && (label == "" || strings.Contains(label, ".") || name != label+"."+p.controlHost) {
-					t.Errorf("%q is of the claim %q", host, label)
-				}
-				if p.pathPrefix != "" && (strings.Contains(label, "/") || !strings.Contains(target, p.pathPrefix+label)) {
-					t.Errorf("%q is of the claim %q", target, label)
-				}
-			}
-			ours := name == p.controlHost || loopback && isLoopback(name) || p.pathPrefix == "" && strings.HasSuffix(name, "."+p.controlHost)
-			if where != elsewhere && !ours {
-				t.Errorf("%q of %s is let in", host, p.template())
-			}
-			if where == public && !strings.Contains(p.base(label), label) {
-				t.Errorf("base of %q is %q", label, p.base(label))
-			}
-		}
-	})
-}
-
 func FuzzPrefer(f *testing.F) {
 	for _, s := range []string{"wait=3", `wait="3"`, "respond-async, wait=10; x", "wait", "wait=-1", "wait=99999999999", ",;,", `wait=""`, "wait==3", "WAIT\t=\t3"} {
 		f.Add(s)

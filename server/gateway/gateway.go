@@ -18,6 +18,7 @@ import (
 
 	"reversehttp/server/claim"
 	"reversehttp/server/policy"
+	"reversehttp/server/publicurl"
 	"reversehttp/server/wire"
 )
 
@@ -134,7 +135,7 @@ func (o Options) withDefaults() Options {
 type Gateway struct {
 	*wire.Port
 	options   Options
-	public    *publicURL
+	public    *publicurl.Template
 	registry  *claim.Registry
 	control   http.Handler
 	fields    json.Options // that bound those of an answer
@@ -152,12 +153,12 @@ type Gateway struct {
 // New makes a gateway. Its error names the option that is wrong, and what to do.
 func New(o Options) (*Gateway, error) {
 	o = o.withDefaults()
-	u, err := parsePublicURL(o.PublicURL)
+	u, err := publicurl.Parse(o.PublicURL)
 	if err != nil {
 		return nil, err
 	}
 	g := &Gateway{options: o, public: u, keys: policy.NewKeys(o.Keys), fields: fieldsUpTo(o.Fields)}
-	g.local = o.Loopback && isLocalName(u.controlHost)
+	g.local = o.Loopback && publicurl.IsLocalName(u.ControlHost)
 	g.anonymous = o.Loopback && !g.local && len(o.TrustedProxies) == 0
 	if o.ClaimsPerSecond == 0 && !g.local {
 		o.ClaimsPerSecond = 50
@@ -180,9 +181,9 @@ func New(o Options) (*Gateway, error) {
 	}
 	routes := g.routes()
 	g.control = routes
-	if own := u.shadows(pathsOf(routes)); own != "" {
+	if err := u.Apart(pathsOf(routes)); err != nil {
 		g.Close()
-		return nil, badTemplate(o.PublicURL, own+" is the gateway's own")
+		return nil, err
 	}
 	return g, nil
 }
@@ -219,13 +220,16 @@ func pathsOf(routes chi.Routes) (paths []string) {
 func (g *Gateway) Restore(rec claim.Record) { g.registry.Restore(rec) }
 
 // ControlURL gives the control origin with a final slash.
-func (g *Gateway) ControlURL() string { return g.public.control }
+func (g *Gateway) ControlURL() string { return g.public.Control }
 
 // PublicURL gives the template of public URLs.
-func (g *Gateway) PublicURL() string { return g.public.template() }
+func (g *Gateway) PublicURL() string { return g.public.String() }
 
 // Base gives the public URL of a label, with a final slash.
-func (g *Gateway) Base(label string) string { return g.public.base(label) }
+func (g *Gateway) Base(label string) string { return g.public.Base(label) }
+
+// Public returns the template of its public URLs.
+func (g *Gateway) Public() *publicurl.Template { return g.public }
 
 // Registry gives the claims, for doors.
 func (g *Gateway) Registry() *claim.Registry { return g.registry }

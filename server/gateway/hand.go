@@ -156,14 +156,14 @@ func (g *Gateway) RequestOf(ctx context.Context, s *claim.Session, m *claim.Mess
 func (g *Gateway) handedURL(asked *claim.Request, host string) *url.URL {
 	target := asked.Target
 	if !strings.HasPrefix(target, "/") && target != "*" { // absolute-form
-		target = strings.TrimPrefix(asked.URL, g.public.scheme+"://")
+		target = strings.TrimPrefix(asked.URL, g.public.Scheme+"://")
 		if i := strings.IndexAny(target, "/?"); i < 0 {
 			target = "/"
 		} else if target = target[i:]; target[0] == '?' {
 			target = "/" + target // RFC 9112, 3.2.1
 		}
 	}
-	if prefix := g.public.pathPrefix; prefix != "" {
+	if prefix := g.public.PathPrefix; prefix != "" {
 		if rest, ok := strings.CutPrefix(target, prefix); ok {
 			_, rest, _ = strings.Cut(rest, "/")
 			target = "/" + rest

@@ -266,7 +266,7 @@ func (g *Gateway) appendHead(b []byte, s *claim.Session, m *claim.Message) []byt
 	b = append(b, `,"timeoutMs":`...)
 	b = strconv.AppendInt(b, m.Timeout.Milliseconds(), 10)
 	for _, member := range [...]struct{ name, value string }{
-		{"method", req.Method}, {"target", toString(req.Target)}, {"url", toString(req.URL)}, {"base", g.public.base(m.Exchange.Claim().Label())},
+		{"method", req.Method}, {"target", toString(req.Target)}, {"url", toString(req.URL)}, {"base", g.public.Base(m.Exchange.Claim().Label())},
 		{"httpVersion", req.HTTPVersion}, {"remoteAddr", req.RemoteAddr},
 	} {
 		b = append(b, ',', '"')

@@ -15,7 +15,7 @@ func newPort(g *Gateway) *wire.Port {
 		HeadTime:  g.options.FieldTime,
 		HeadBytes: 2 * g.HeadBytes(),
 		Idle:      g.options.Idle,
-		Sealed:    g.public.scheme != "http",
+		Sealed:    g.public.Scheme != "http",
 		Log:       g.options.Log,
 		Panicked:  g.panics.Inc,
 		Place: func(peer net.Addr) wire.Place {

@@ -13,38 +13,6 @@ const (
 	pathShape = "http://localhost:8080/at/{label}/"
 )
 
-func TestTemplatesOfPublicURLs(t *testing.T) {
-	for _, c := range []struct{ template, base, control, authority, pseudonym string }{
-		{hostShape, "http://demo.localhost:8080/", "http://localhost:8080/", "demo.localhost:8080", "demo.localhost:8080"},
-		{"https://{label}.Example.org", "https://demo.Example.org/", "https://example.org/", "demo.Example.org", "demo.Example.org"},
-		{pathShape, "http://localhost:8080/at/demo/", "http://localhost:8080/", "localhost:8080", "demo.localhost:8080"},
-		{"https://example.org/a/b/{label}", "https://example.org/a/b/demo/", "https://example.org/", "example.org", "demo.example.org"},
-		{"http://[::1]:8080/at/{label}/", "http://[::1]:8080/at/demo/", "http://[::1]:8080/", "[::1]:8080", "demo.[::1]:8080"},
-	} {
-		p, err := parsePublicURL(c.template)
-		if err != nil {
-			t.Errorf("%s: %v", c.template, err)
-			continue
-		}
-		if p.base("demo") != c.base || p.control != c.control || p.authority("demo") != c.authority || p.pseudonym("demo") != c.pseudonym {
-			t.Errorf("%s gives %q %q %q %q, want %q %q %q %q", c.template, p.base("demo"), p.control, p.authority("demo"), p.pseudonym("demo"),
-				c.base, c.control, c.authority, c.pseudonym)
-		}
-	}
-}
-
-func TestBadTemplatesSayWhatToDo(t *testing.T) {
-	for _, template := range []string{
-		"http://localhost:8080/", "http://{label}.{label}.org/", "ftp://{label}.example.org/", "{label}.example.org", "http://{label}/",
-		"http://a{label}.example.org/", "http://x.{label}.example.org/", "http://{label}.example.org/path/", "http://localhost/{label}/",
-		"http://localhost/at/{label}/x/", "http://{label}.example.org/?q", "http://u@{label}.example.org/", "http://localhost/at/{label}/#f", "",
-	} {
-		if _, err := parsePublicURL(template); err == nil || !strings.Contains(err.Error(), "use a template such as") {
-			t.Errorf("%q: %v, want an error that says what to do", template, err)
-		}
-	}
-}
-
 func TestTemplatesThatCannotWorkAreRefused(t *testing.T) {
 	for _, c := range []struct{ template, says string }{
 		{"http://{label}./", "its host"}, {"http://{label}.:8080/", "its host"}, {"http://:8080/at/{label}/", "its host"}, {"http://{label}..example.org/", "its host"},
@@ -67,66 +35,6 @@ func TestTemplatesThatCannotWorkAreRefused(t *testing.T) {
 			continue
 		}
 		g.Close()
-	}
-}
-
-func TestWhereARequestBelongs(t *testing.T) {
-	for _, c := range []struct {
-		template, host, target string
-		loopback               bool
-		where                  place
-		label                  string
-	}{
-		{hostShape, "demo.localhost:8080", "/", false, public, "demo"},
-		{hostShape, "demo.localhost", "/", false, public, "demo"},
-		{hostShape, "DEMO.LocalHost:9", "/", false, public, "demo"},
-		{hostShape, "demo.localhost.", "/", false, public, "demo"},
-		{hostShape, "demo.localhost.:8080", "/", false, public, "demo"},
-		{hostShape, "a.demo.localhost", "/", false, elsewhere, ""},
-		{hostShape, ".localhost", "/", false, elsewhere, ""},
-		{hostShape, "localhost:8080", "/at/demo/", false, control, ""},
-		{hostShape, "localhost.", "/", false, control, ""},
-		{hostShape, "127.0.0.1:8080", "/", true, control, ""},
-		{hostShape, "127.1.2.3", "/", true, control, ""},
-		{hostShape, "[::1]:8080", "/", true, control, ""},
-		{hostShape, "[::ffff:127.0.0.1]", "/", true, control, ""},
-		{hostShape, "127.0.0.1:8080", "/", false, elsewhere, ""},
-		{hostShape, "[::1]:8080", "/", false, elsewhere, ""},
-		{hostShape, "192.168.0.1:8080", "/", true, elsewhere, ""},
-		{hostShape, "0.0.0.0:8080", "/", true, elsewhere, ""},
-		{hostShape, "evil.example", "/", true, elsewhere, ""},
-		{hostShape, "demo.localhost.evil.example", "/", true, elsewhere, ""},
-		{hostShape, "evillocalhost", "/", true, elsewhere, ""},
-		{hostShape, "demo.localhost:80:80", "/", true, elsewhere, ""},
-		{hostShape, "demo.localhost:x", "/", true, elsewhere, ""},
-		{hostShape, "", "/", true, elsewhere, ""},
-		{hostShape, "[::1", "/", true, elsewhere, ""},
-		{"https://{label}.example.org/", "demo.example.org", "/", false, public, "demo"},
-		{"https://{label}.example.org/", "localhost", "/", false, elsewhere, ""},
-		{"https://{label}.example.org/", "localhost", "/", true, control, ""},
-		{pathShape, "localhost:8080", "/at/demo/x", false, public, "demo"},
-		{pathShape, "localhost:8080", "/at/demo/", false, public, "demo"},
-		{pathShape, "localhost:8080", "/at/demo", false, bare, "demo"},
-		{pathShape, "localhost:8080", "/at/demo?x", false, bare, "demo"},
-		{pathShape, "localhost:8080", "/at/", false, bare, ""},
-		{pathShape, "localhost:8080", "/at", false, control, ""},
-		{pathShape, "localhost:8080", "/claims", false, control, ""},
-		{pathShape, "localhost:8080", "/x?/at/demo/", false, control, ""},
-		{pathShape, "localhost:8080", "//at/demo/", false, control, ""},
-		{pathShape, "localhost:8080", "/%61t/demo/", false, control, ""},
-		{pathShape, "localhost:8080", "http://localhost:8080/at/demo/x", false, public, "demo"},
-		{pathShape, "localhost:8080", "http://localhost:8080?/at/demo/", false, control, ""},
-		{pathShape, "localhost:8080", "*", false, control, ""},
-		{pathShape, "demo.localhost:8080", "/", false, elsewhere, ""},
-		{pathShape, "127.0.0.1", "/at/demo/", true, public, "demo"},
-	} {
-		p, err := parsePublicURL(c.template)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if where, label := p.locate(c.host, c.target, c.loopback); where != c.where || label != c.label {
-			t.Errorf("%s: host %q, target %q, loopback %v belongs to %d %q, want %d %q", c.template, c.host, c.target, c.loopback, where, label, c.where, c.label)
-		}
 	}
 }
 

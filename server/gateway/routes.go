@@ -12,6 +12,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/publicurl"
 	"reversehttp/server/wire"
 )
 
@@ -91,15 +92,15 @@ func (g *Gateway) routes() *chi.Mux {
 // a port may be forwarded. What pages and programs load, such as /sdk.js, has an
 // extension and is served by any name.
 func (g *Gateway) atControl(at string, page http.Handler) http.Handler {
-	if path.Ext(at) != "" || !g.options.Loopback || !isLoopback(g.public.controlHost) {
+	if path.Ext(at) != "" || !g.options.Loopback || !publicurl.IsLoopback(g.public.ControlHost) {
 		return page
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if hostname(r.Host) == g.public.controlHost {
+		if publicurl.Hostname(r.Host) == g.public.ControlHost {
 			page.ServeHTTP(w, r)
 			return
 		}
-		to := strings.TrimSuffix(g.public.control, "/") + at
+		to := strings.TrimSuffix(g.public.Control, "/") + at
 		if r.URL.RawQuery != "" {
 			to += "?" + r.URL.RawQuery
 		}
@@ -122,7 +123,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 { // for who does not read the content: net/http does, at the end
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.options.ContentGrace))
 	}
-	where, label := g.public.locate(r.Host, wire.Target(r), g.options.Loopback)
+	where, label := g.public.Locate(r.Host, wire.Target(r), g.options.Loopback)
 	fields, bytes := countFields(r)
 	p := g.oversize(w, r, fields, bytes)
 	hold := g.registry.Budget().Open(g.address(r))
@@ -136,11 +137,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch where {
-	case public:
+	case publicurl.Public:
 		g.visit(w, r, label, hold)
-	case bare:
+	case publicurl.Bare:
 		g.redirectToSlash(w, r, label)
-	case control:
+	case publicurl.Control:
 		g.control.ServeHTTP(w, withHold(r, hold))
 	default:
 		// Probes come by address. They learn nothing that rebinding could use.

@@ -211,7 +211,7 @@ func (g *Gateway) acceptUpgrade(w http.ResponseWriter, r *http.Request, x *claim
 	if r.ProtoMajor == 2 {
 		h := w.Header()
 		g.relayFields(h, a.Fields)
-		h["Via"] = append(h["Via"], "1.1 "+g.public.pseudonym(x.Claim().Label()))
+		h["Via"] = append(h["Via"], "1.1 "+g.public.Pseudonym(x.Claim().Label()))
 		delete(h, "Sec-Websocket-Accept") // RFC 8441, 5
 		conn, err := wire.Accept(w, r)
 		return conn, bufio.NewReader(conn), nil, err
@@ -227,7 +227,7 @@ func (g *Gateway) acceptUpgrade(w http.ResponseWriter, r *http.Request, x *claim
 func (g *Gateway) headOf101(r *http.Request, x *claim.Exchange, a *claim.Answer) []byte {
 	h := http.Header{}
 	g.relayFields(h, a.Fields)
-	h["Via"] = append(h["Via"], "1.1 "+g.public.pseudonym(x.Claim().Label()))
+	h["Via"] = append(h["Via"], "1.1 "+g.public.Pseudonym(x.Claim().Label()))
 	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{x.Request().Upgrade}
 	if _, set := h["Sec-Websocket-Accept"]; !set {
 		h["Sec-Websocket-Accept"] = []string{acceptKey(r.Header.Get("Sec-WebSocket-Key"))}

@@ -149,7 +149,7 @@ func (k *talk) step(i int, s vectors.Step) bool {
 	case s.Open != nil:
 		k.calls[s.Name] = k.begin(k.programs(*s.Open))
 	case s.Visit != nil:
-		k.visitors[s.Name] = k.world.visit(string(s.Visit.Bytes(k.gateway.public.authority(s.Visit.Label), k.vars)))
+		k.visitors[s.Name] = k.world.visit(string(s.Visit.Bytes(k.gateway.public.Authority(s.Visit.Label), k.vars)))
 	case s.Leave != "":
 		k.leave(s.Leave)
 	case s.Await != "":

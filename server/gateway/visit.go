@@ -117,7 +117,7 @@ func (g *Gateway) refusal(r *http.Request, label string) *problem {
 		return &problem{code: schema.CodeBadRequest, detail: "A claim is no tunnel: CONNECT is not relayed."}
 	case g.loops(r, label):
 		return &problem{code: schema.CodeLoop}
-	case g.public.pathPrefix != "" && strings.EqualFold(r.Header.Get("Service-Worker"), "script"):
+	case g.public.PathPrefix != "" && strings.EqualFold(r.Header.Get("Service-Worker"), "script"):
 		return &problem{code: schema.CodeServiceWorkerRefused}
 	case !g.visitors.Allow(addressOf(g.visitorAddr(r))):
 		return &problem{code: schema.CodeRateLimited}
@@ -148,7 +148,7 @@ func (g *Gateway) requestOf(r *http.Request, label string) *claim.Request {
 
 // urlOf reconstructs the target URI (RFC 9110, 7.1).
 func (g *Gateway) urlOf(label, target string) string {
-	origin := g.public.scheme + "://" + g.public.authority(label)
+	origin := g.public.Scheme + "://" + g.public.Authority(label)
 	switch {
 	case strings.HasPrefix(target, "/"):
 		return origin + target
@@ -171,7 +171,7 @@ func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, x *claim.Exchang
 	h := w.Header()
 	g.relayFields(h, a.Fields)
 	announce(h, a)
-	h["Via"] = append(h["Via"], "1.1 "+g.public.pseudonym(x.Claim().Label()))
+	h["Via"] = append(h["Via"], "1.1 "+g.public.Pseudonym(x.Claim().Label()))
 	if _, stated := h["Content-Length"]; !stated && statesLength(r.Method, a) {
 		h["Content-Length"] = []string{strconv.Itoa(len(a.Content))}
 	}
@@ -262,7 +262,7 @@ func (g *Gateway) redirectToSlash(w http.ResponseWriter, r *http.Request, label 
 		return
 	}
 	_, query, has := strings.Cut(wire.Target(r), "?")
-	to := g.public.pathPrefix + label + "/"
+	to := g.public.PathPrefix + label + "/"
 	if has {
 		to += "?" + query
 	}
