@@ -16,8 +16,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"reversehttp/server/admission"
 	"reversehttp/server/claim"
-	"reversehttp/server/policy"
 	"reversehttp/server/publicurl"
 	"reversehttp/server/wire"
 )
@@ -35,7 +35,7 @@ type Options struct {
 
 	// Keys lets only their holders claim. Empty means anyone.
 	Keys []string
-	// Reserved are labels that nobody may claim. Nil means [policy.Reserved];
+	// Reserved are labels that nobody may claim. Nil means [admission.Reserved];
 	// an empty list means none.
 	Reserved []string
 	// ClaimsPerSecond is the rate of POST /claims from one address, with a
@@ -105,7 +105,7 @@ func (o Options) withDefaults() Options {
 		o.PublicURL = "http://{label}.localhost:8080/"
 	}
 	if o.Reserved == nil {
-		o.Reserved = policy.Reserved
+		o.Reserved = admission.Reserved
 	}
 	if o.VisitsPerSecond == 0 {
 		o.VisitsPerSecond = -1
@@ -141,9 +141,9 @@ type Gateway struct {
 	fields    json.Options // that bound those of an answer
 	doors     []Door
 	metrics   *metrics
-	keys      policy.Keys
-	claimants *policy.Rate
-	visitors  *policy.Rate
+	keys      admission.Keys
+	claimants *admission.Rate
+	visitors  *admission.Rate
 	local     bool // see Local
 	anonymous bool // see Anonymous
 	stopping  atomic.Bool
@@ -157,7 +157,7 @@ func New(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{options: o, public: u, keys: policy.NewKeys(o.Keys), fields: fieldsUpTo(o.Fields)}
+	g := &Gateway{options: o, public: u, keys: admission.NewKeys(o.Keys), fields: fieldsUpTo(o.Fields)}
 	g.local = o.Loopback && publicurl.IsLocalName(u.ControlHost)
 	g.anonymous = o.Loopback && !g.local && len(o.TrustedProxies) == 0
 	if o.ClaimsPerSecond == 0 && !g.local {
@@ -173,7 +173,7 @@ func New(o Options) (*Gateway, error) {
 	g.metrics = newMetrics(g)
 	g.panics = newPanics(g.metrics)
 	g.registry = claim.New(claim.Options{
-		Times: o.Times, Limits: o.Limits, Reserved: policy.NewReserved(o.Reserved), Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Store: o.Store, OneAddress: g.local,
+		Times: o.Times, Limits: o.Limits, Reserved: admission.NewReserved(o.Reserved), Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Store: o.Store, OneAddress: g.local,
 	})
 	g.Port = newPort(g)
 	if o.Doors != nil {
@@ -189,11 +189,11 @@ func New(o Options) (*Gateway, error) {
 }
 
 // rate bounds how often an address does something, unless visitors cannot be told apart.
-func (g *Gateway) rate(perSecond float64) *policy.Rate {
+func (g *Gateway) rate(perSecond float64) *admission.Rate {
 	if g.anonymous {
 		perSecond = -1
 	}
-	return policy.NewRate(perSecond)
+	return admission.NewRate(perSecond)
 }
 
 // Local reports whether nobody but this machine reaches the gateway: it listens on loopback,

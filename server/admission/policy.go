@@ -1,5 +1,5 @@
-// Package policy says who may claim, which labels, and how much.
-package policy
+// Package admission says who may claim, which labels, and how much.
+package admission
 
 import (
 	"crypto/sha256"
