@@ -438,4 +438,5 @@ const (
 	CodeBadAnswer            Code = "bad_answer"
 	CodeUpgradeNeeded        Code = "upgrade_needed"
 	CodeWrongOrigin          Code = "wrong_origin"
+	CodeUnavailable          Code = "unavailable"
 )

@@ -427,3 +427,4 @@ export type Code =
   | 'bad_answer'
   | 'upgrade_needed'
   | 'wrong_origin'
+  | 'unavailable'
