@@ -173,7 +173,7 @@ func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*runnin
 		if err != nil {
 			return nil, err
 		}
-		r.store, settings.Store = s, s
+		r.store, settings.Records = s, s
 	}
 	g, err := gateway.New(settings)
 	if err != nil {
@@ -187,8 +187,8 @@ func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*runnin
 			r.close()
 			return nil, err
 		}
-		for _, rec := range records {
-			g.Restore(rec)
+		for _, kept := range records {
+			g.Restore(kept)
 		}
 		log.Info("claims restored", "count", len(records), "data", o.Data)
 	}

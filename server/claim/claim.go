@@ -9,26 +9,6 @@ import (
 	"time"
 )
 
-// Redeliver is which requests may be delivered again after a lost session.
-type Redeliver string
-
-// The rules: idempotent methods; those and requests with an Idempotency-Key; all.
-const (
-	RedeliverIdempotent Redeliver = "idempotent"
-	RedeliverKeyed      Redeliver = "keyed"
-	RedeliverAny        Redeliver = "any"
-)
-
-// Settings of a claim that its owner chooses. A nil member means the default
-// for a new claim, and no change for one that exists.
-type Settings struct {
-	Lease     *time.Duration
-	Timeout   *time.Duration
-	Redeliver *Redeliver
-	// Token is the new token of a claim that exists.
-	Token *string
-}
-
 // Claim is a label with an owner.
 type Claim struct {
 	registry *Registry
@@ -36,27 +16,30 @@ type Claim struct {
 	prefix   string // of its exchanges' ids
 	owner    Owner
 	hold     *Hold // its own place
+	entry    entry
+	made     chan struct{} // closed when it is known whether it has a record
 
 	// mu guards all below, and the sessions and exchanges of the claim.
-	mu        sync.Mutex
-	token     TokenHash
-	lease     time.Duration
-	timeout   time.Duration
-	redeliver Redeliver
-	gone      error // why it ended; nil while it lives
-	sessions  []*Session
-	parked    []*Session           // whose open poll waits, longest first
-	queue     *list.List           // of *Exchange; empty while a session is parked
-	open      int                  // exchanges that have not ended
-	openOf    map[netip.Prefix]int // of them, those of each address
-	upgraded  int                  // of them, those that upgraded their connection
-	polls     int                  // open polls
-	polled    bool                 // some poll was opened
-	lastPoll  time.Time            // when a poll was open last; when the claim was made, before one was
-	awaited   time.Time            // when a plain session ended last, or the claim was restored: its program may come at once
-	lastID    uint64
-	ends      [4]uint64 // by Outcome
-	leaseEnd  lazyTimer
+	mu       sync.Mutex
+	token    TokenHash
+	terms    Terms
+	gone     error         // why it ended; nil while it lives
+	ending   chan struct{} // closed when it is known whether it ends; nil while that is not asked
+	sessions []*Session
+	parked   []*Session           // whose open poll waits, longest first
+	queue    *list.List           // of *Exchange; empty while a session is parked
+	open     int                  // exchanges that have not ended
+	openOf   map[netip.Prefix]int // of them, those of each address
+	upgraded int                  // of them, those that upgraded their connection
+	polls    int                  // open polls
+	polled   bool                 // some poll was opened
+	lastPoll time.Time            // when a poll was open last; when the claim was made, before one was
+	awaited  time.Time            // when a plain session ended last, or the claim was restored: its program may come at once
+	lastID   uint64
+	ends     [4]uint64 // by Outcome
+	leaseEnd lazyTimer
+	mending  lazyTimer
+	failures int // of mending in a row
 }
 
 // Label gives the label.
@@ -70,23 +53,11 @@ func (c *Claim) Owns(token string) bool {
 	return c.token.equal(h)
 }
 
-// Change changes the settings that are given.
-func (c *Claim) Change(s Settings) error {
-	c.mu.Lock()
-	if c.gone != nil {
-		defer c.mu.Unlock()
-		return c.gone
-	}
-	c.apply(s)
-	c.mu.Unlock()
-	c.registry.persist(c.label)
-	return nil
-}
-
-// apply sets what s gives. The caller holds c.mu, or is the only one to know c.
-func (c *Claim) apply(s Settings) {
-	if s.Lease != nil {
-		c.lease = *s.Lease
+// apply takes token and terms from a record. The caller holds c.mu.
+func (c *Claim) apply(r Record) {
+	was := c.terms
+	c.terms = r.Terms
+	if c.terms.Lease != was.Lease {
 		if c.leaseEnd.timer != nil {
 			c.leaseEnd.after(c.leaseLeft())
 		}
@@ -96,26 +67,16 @@ func (c *Claim) apply(s Settings) {
 			}
 		}
 	}
-	if s.Timeout != nil {
-		c.timeout = *s.Timeout
-	}
-	if s.Redeliver != nil {
-		c.redeliver = *s.Redeliver
-	}
-	if s.Token != nil {
-		c.token = HashToken(*s.Token)
+	if !c.token.equal(r.Token) {
+		c.token = r.Token
 		for _, session := range c.sessions { // who knows only the old one gets nothing more
 			session.endPoll()
 		}
 	}
 }
 
-// Delete ends the claim. Its parked polls end with [ErrClaimDeleted], what is
-// queued fails with [ErrNoClaim], and what was delivered may still be answered.
-func (c *Claim) Delete() { c.end(ErrClaimDeleted) }
-
-// end ends the claim for the reason why, once.
-func (c *Claim) end(why error) {
+// finish ends the claim, which has no record any more, for the reason why, once.
+func (c *Claim) finish(why error) {
 	c.mu.Lock()
 	if c.gone != nil {
 		c.mu.Unlock()
@@ -123,6 +84,7 @@ func (c *Claim) end(why error) {
 	}
 	c.gone = why
 	c.leaseEnd.stop()
+	c.mending.stop()
 	sessions := slices.Clone(c.sessions)
 	for _, s := range sessions {
 		for _, m := range s.next.list() {
@@ -142,32 +104,45 @@ func (c *Claim) end(why error) {
 // leaseLeft is how long the claim lives if nobody polls. The caller holds c.mu.
 func (c *Claim) leaseLeft() time.Duration {
 	if c.polls > 0 {
-		return c.lease
+		return c.terms.Lease
 	}
-	lease := c.lease
+	lease := c.terms.Lease
 	if !c.polled { // a label that nobody serves is not kept for long
 		lease = min(lease, c.registry.times.Unpolled)
 	}
 	return time.Until(c.lastPoll.Add(lease))
 }
 
-// expire ends the claim if its lease is over; else it looks again later.
+// overdue reports whether the lease is over. The caller holds c.mu.
+func (c *Claim) overdue() bool {
+	return c.polls == 0 && c.leaseLeft() <= 0 && !c.registry.isDraining()
+}
+
+// expire ends the claim if its lease is over; otherwise it looks again later.
 func (c *Claim) expire() {
 	c.mu.Lock()
-	left := c.leaseLeft()
-	over := c.polls == 0 && left <= 0 && !c.registry.isDraining()
+	left, over := c.leaseLeft(), false
 	switch {
 	case c.gone != nil:
 	case c.polls > 0: // the end of the last poll arms it
 		c.leaseEnd.disarm()
 	case left > 0:
 		c.leaseEnd.after(left)
-	case !over: // draining: the claim is to come back
-		c.leaseEnd.after(c.lease)
+	case !c.overdue(): // draining: the claim is to come back
+		c.leaseEnd.after(c.terms.Lease)
+	default:
+		over = true
+		c.leaseEnd.disarm()
 	}
 	c.mu.Unlock()
-	if over {
-		c.end(ErrLeaseEnded)
+	if !over {
+		return
+	}
+	_ = c.end(ErrLeaseEnded, c.overdue) // an error is logged, and it is tried again
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone == nil && c.polls == 0 && !c.registry.closed.Load() {
+		c.leaseEnd.arm(max(c.leaseLeft(), c.pause()))
 	}
 }
 
@@ -198,8 +173,8 @@ func (c *Claim) State() State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	st := State{
-		Label: c.label, Lease: c.lease, LeaseLeft: max(c.leaseLeft(), 0), Timeout: c.timeout,
-		Redeliver: c.redeliver, Queue: c.queue.Len(), Ends: c.ends,
+		Label: c.label, Lease: c.terms.Lease, LeaseLeft: max(c.leaseLeft(), 0), Timeout: c.terms.Timeout,
+		Redeliver: c.terms.Redeliver, Queue: c.queue.Len(), Ends: c.ends,
 	}
 	for _, s := range c.sessions {
 		one := SessionState{ID: s.id, Parked: s.poll != nil, Held: len(s.held)}
@@ -226,7 +201,7 @@ func (c *Claim) mayRepeat(x *Exchange) bool {
 	if x.moves >= mostMoves || x.fetched || x.state == answering {
 		return false
 	}
-	switch c.redeliver {
+	switch c.terms.Redeliver {
 	case RedeliverAny:
 		return true
 	case RedeliverKeyed:

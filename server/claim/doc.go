@@ -37,6 +37,7 @@
 //
 // One mutex a claim guards the claim, its sessions and its exchanges. The
 // registry is two concurrent maps and counters; its own mutex is held only to
-// make and to end claims. Nothing is sent, called out or logged under these; the
-// one that keeps calls of the [Store] in order is held while it is called.
+// make and to end claims. Nothing is sent, called out or logged under these, and
+// [Records] are not asked: a claim whose record is asked for is kept from others by
+// its turn, which nothing but another change of that claim waits for.
 package claim

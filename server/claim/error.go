@@ -36,6 +36,7 @@ var (
 	ErrSessionFenced = errors.New("claim: session is lost")
 	ErrClaimDeleted  = errors.New("claim: claim was deleted")
 	ErrLeaseEnded    = errors.New("claim: lease has ended")
+	ErrUnavailable   = errors.New("claim: records are not available")
 )
 
 // Handed says whether a handler had the request of a failed exchange.

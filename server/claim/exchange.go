@@ -178,7 +178,7 @@ func (c *Claim) Begin(h *Hold) (*Exchange, error) {
 	c.mu.Lock()
 	c.lastID++
 	x.id = c.exchangeID(c.lastID)
-	x.timeout = c.timeout
+	x.timeout = c.terms.Timeout
 	c.open++
 	var why error
 	switch {

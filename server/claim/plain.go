@@ -165,7 +165,7 @@ func (s *Session) unnumber(id string, number uint64) {
 // live on, since its program may be busy with what it holds. The caller holds
 // claim.mu.
 func (s *Session) outstays() bool {
-	return s.door != "" && len(s.held) > 0 && time.Now().Before(s.active.Add(s.claim.lease))
+	return s.door != "" && len(s.held) > 0 && time.Now().Before(s.active.Add(s.claim.terms.Lease))
 }
 
 // Resume opens a plain session that a program knows from before, by its id and the

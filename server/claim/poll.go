@@ -132,12 +132,11 @@ func (p *poll) wait(ctx context.Context, d time.Duration, r *Registry) (over boo
 func (s *Session) openPoll(cursor *string) (*poll, error) {
 	c := s.claim
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	p, err := s.openPollLocked(cursor)
-	first := err == nil && !c.polled
-	c.polled = c.polled || first
-	c.mu.Unlock()
-	if first { // the store is to know that the claim is in use
-		c.registry.persist(c.label)
+	if err == nil && !c.polled { // its record is to say that the claim is in use
+		c.polled = true
+		c.mending.after(0)
 	}
 	return p, err
 }
@@ -190,7 +189,7 @@ func (p *poll) end() {
 	c.registry.polls.Add(-1)
 	c.lastPoll = time.Now()
 	if c.gone == nil {
-		c.leaseEnd.arm(c.lease)
+		c.leaseEnd.arm(c.terms.Lease)
 	}
 	s.touch()
 }

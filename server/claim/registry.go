@@ -25,29 +25,11 @@ type Options struct {
 	// SessionEnded gets why each session ended. Nil means that nobody wants to
 	// know.
 	SessionEnded func(SessionEnd)
-	// Store keeps claims beyond the process. Nil means that nothing does.
-	Store Store
+	// Records keep who owns which label. Nil means that they end with the process.
+	Records Records
 	// OneAddress says that all visitors have one address, so that it has no share of its own
 	// in the queue of a claim.
 	OneAddress bool
-}
-
-// Store keeps who owns which label. Its methods are called one at a time, and
-// log their own failures: the gateway goes on.
-type Store interface {
-	Save(Record)
-	Remove(label string)
-}
-
-// Record is what outlives the process.
-type Record struct {
-	Label     string
-	Token     TokenHash
-	Lease     time.Duration
-	Timeout   time.Duration
-	Redeliver Redeliver
-	// Unpolled says that nobody polled yet.
-	Unpolled bool
 }
 
 // Ended describes an exchange that has ended.
@@ -84,10 +66,9 @@ type Registry struct {
 	claims   sync.Map // label → *Claim
 	sessions sync.Map // id → *Session, ended ones for a while too
 
-	// mu is held while a claim is made, and while it is taken out.
-	mu sync.Mutex
-	// storing is held while the store is written.
-	storing sync.Mutex
+	// mu is held while a claim is listed, and while it is taken out. It guards making.
+	mu     sync.Mutex
+	making map[string]*Claim // label → claim that has no record yet
 
 	serving atomic.Int64 // live sessions
 	polls   atomic.Int64 // open polls
@@ -95,6 +76,7 @@ type Registry struct {
 
 	draining  chan struct{} // closed when the gateway stops
 	drainOnce sync.Once
+	closed    atomic.Bool
 }
 
 // New makes an empty registry.
@@ -102,9 +84,12 @@ func New(o Options) *Registry {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Records == nil {
+		o.Records = NewMemoryRecords()
+	}
 	r := &Registry{
 		times: o.Times.withDefaults(), limits: o.Limits.withDefaults(), options: o,
-		draining: make(chan struct{}),
+		making: make(map[string]*Claim), draining: make(chan struct{}),
 	}
 	l := r.limits
 	r.budget = NewBudget(Amounts{Memory: l.Memory, Exchanges: int64(l.Exchanges), Connections: int64(l.Connections), Claims: int64(l.Claims)})
@@ -119,93 +104,6 @@ func (r *Registry) Times() Times { return r.times }
 
 // Limits gives the bounds in force.
 func (r *Registry) Limits() Limits { return r.limits }
-
-// Opened is a new session, and what its program should know.
-type Opened struct {
-	Session *Session
-	// Token owns the claim.
-	Token string
-	// Created tells a new claim from one that was there.
-	Created bool
-	// State of the claim.
-	State State
-}
-
-// Open claims label, or a label of the registry's choice where it is empty,
-// with token, or a token of the registry's choice where it is empty, and opens
-// a session. Whoever shows the token of a claim gets a session of it. A new claim
-// counts for the address from; the zero value is no address.
-//
-// It fails with [ErrBadLabel], [ErrBadToken], [ErrLabelTaken], [ErrLabelReserved], [ErrTooManyClaims],
-// [ErrAddressClaims], [ErrTooManyOpen] and [ErrDraining].
-func (r *Registry) Open(from netip.Addr, label, token string, s Settings) (*Opened, error) {
-	return r.enter(from, label, token, s, nil)
-}
-
-// enter is Open with a session that is resumed, or nil for a new one.
-func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resumed *Session) (*Opened, error) {
-	switch {
-	case r.isDraining():
-		return nil, ErrDraining
-	case label != "" && !ValidLabel(label):
-		return nil, ErrBadLabel
-	case token != "" && !ValidToken(token):
-		return nil, ErrBadToken
-	case label != "" && r.options.Reserved != nil && r.options.Reserved(label):
-		return nil, ErrLabelReserved
-	}
-	s.Token = nil
-	for {
-		c, created, err := r.claim(from, label, &token, s)
-		if err != nil {
-			return nil, err
-		}
-		o, living, err := c.openSession(token, created, s, resumed)
-		if err == errEndedMeanwhile {
-			continue
-		}
-		if err != nil || living {
-			return o, err
-		}
-		if created || s != (Settings{}) {
-			r.persist(c.label)
-		}
-		r.options.Log.Info("session opened", "label", c.label, "session", o.Session.id[:6], "new_claim", created)
-		return o, nil
-	}
-}
-
-// claim finds the claim of a label, or makes it; it mints a token where none is
-// shown.
-func (r *Registry) claim(from netip.Addr, label string, token *string, s Settings) (c *Claim, created bool, err error) {
-	if c := r.Lookup(label); c != nil {
-		return c, false, nil
-	}
-	if *token == "" {
-		*token = randomName()
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if label == "" {
-		for label == "" || r.Lookup(label) != nil || (r.options.Reserved != nil && r.options.Reserved(label)) {
-			label = pickLabel()
-		}
-	} else if c := r.Lookup(label); c != nil {
-		return c, false, nil
-	}
-	hold, err := r.holdClaim(from)
-	if err != nil {
-		return nil, false, err
-	}
-	c = r.newClaim(Record{
-		Label: label, Token: HashToken(*token),
-		Lease: r.times.Lease, Timeout: r.times.Answer, Redeliver: RedeliverIdempotent, Unpolled: true,
-	}, hold)
-	c.apply(s)
-	c.Charge(hold)
-	r.add(c)
-	return c, true, nil
-}
 
 // What a claim, and a session until it is forgotten, cost in memory, in bytes, without what they
 // remember.
@@ -231,85 +129,36 @@ func (r *Registry) holdClaim(from netip.Addr) (*Hold, error) {
 func (r *Registry) newClaim(rec Record, hold *Hold) *Claim {
 	c := &Claim{
 		registry: r, label: rec.Label, hold: hold, polled: !rec.Unpolled, prefix: randomName()[:10] + "-", queue: list.New(),
-		token: rec.Token, lease: rec.Lease, timeout: rec.Timeout, redeliver: rec.Redeliver,
-		lastPoll: time.Now(),
+		token: rec.Token, terms: rec.Terms, made: make(chan struct{}),
+		entry: entry{records: r.options.Records, patience: r.times.Records, turn: make(chan struct{}, 1), label: rec.Label},
 	}
-	c.leaseEnd.fire = c.expire
+	c.leaseEnd.fire, c.mending.fire = c.expire, c.mend
 	return c
 }
 
 // add lists c and starts its lease. The caller holds r.mu.
 func (r *Registry) add(c *Claim) {
 	c.mu.Lock()
+	c.lastPoll = time.Now()
 	c.leaseEnd.arm(c.leaseLeft())
 	c.mu.Unlock()
 	r.claims.Store(c.label, c)
 }
 
-// Restore puts a claim back that a store kept, with a new lease. Its program is awaited
+// Restore puts a claim back whose record was kept, with a new lease. Its program is awaited
 // as one between two polls is. It is called before the registry is used.
-func (r *Registry) Restore(rec Record) {
+func (r *Registry) Restore(k Kept) {
 	h := r.budget.Open(netip.Addr{})
 	h.Enter(Claims)
 	h.Add(claimWeight)
-	c := r.newClaim(rec, h)
+	c := r.newClaim(k.Record, h)
+	c.entry.settle(&k.Record, k.Revision)
+	close(c.made)
 	c.Charge(h)
 	c.awaited = time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.add(c)
-}
-
-// errEndedMeanwhile tells Open to look again.
-var errEndedMeanwhile = ErrNoClaim
-
-// openSession opens a session, or gives the one that is to be resumed and lives.
-func (c *Claim) openSession(token string, created bool, set Settings, resumed *Session) (o *Opened, living bool, err error) {
-	s := &Session{id: randomName()}
-	if resumed != nil {
-		s = &Session{id: resumed.id, door: resumed.door, given: resumed.given}
-	}
-	s.claim, s.held = c, make(map[string]*Exchange)
-	s.death.fire = s.lapse
-	if created {
-		set = Settings{} // it has them
-	}
-	old, err := c.admit(s, token, set, resumed != nil)
-	switch {
-	case err != nil:
-		return nil, false, err
-	case old != nil:
-		return &Opened{Session: old, Token: token, State: c.State()}, true, nil
-	}
-	c.registry.serving.Add(1)
-	return &Opened{Session: s, Token: token, Created: created, State: c.State()}, false, nil
-}
-
-// admit lists a session and applies set, unless a session lives under the id that it
-// resumes, which it gives.
-func (c *Claim) admit(s *Session, token string, set Settings, resumes bool) (living *Session, err error) {
-	h := HashToken(token)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.gone != nil:
-		return nil, errEndedMeanwhile
-	case token == "" || !c.token.equal(h):
-		return nil, ErrLabelTaken
-	case resumes:
-		if living, err = c.registry.place(s); living != nil || err != nil {
-			return living, err
-		}
-	}
-	if len(c.sessions) >= c.registry.limits.Sessions || !c.hold.tryGrow(sessionWeight) {
-		c.registry.sessions.CompareAndDelete(s.id, s)
-		return nil, ErrTooManyOpen
-	}
-	c.registry.sessions.Store(s.id, s)
-	c.apply(set)
-	c.sessions = append(c.sessions, s)
-	s.touch()
-	return nil, nil
 }
 
 // Lookup gives the live claim of a label, or nil.
@@ -384,10 +233,12 @@ func (r *Registry) GiveUp() {
 // Close stops the timers of all claims. The registry is not used afterwards.
 func (r *Registry) Close() {
 	r.Drain()
+	r.closed.Store(true)
 	r.claims.Range(func(_, v any) bool {
 		c := v.(*Claim)
 		c.mu.Lock()
 		c.leaseEnd.stop()
+		c.mending.stop()
 		for _, s := range c.sessions {
 			s.death.stop()
 		}
@@ -414,7 +265,6 @@ func (r *Registry) forget(c *Claim, sessions []*Session, why error) {
 	c.hold.exit(Claims)
 	c.hold.Shrink(claimWeight)
 	time.AfterFunc(r.times.Tombstone, c.hold.Close) // its sessions, and what they remember, are held until then
-	r.persist(c.label)
 	r.options.Log.Info("claim ended", "label", c.label, "reason", strings.TrimPrefix(why.Error(), "claim: "))
 	for _, s := range sessions {
 		r.sessionEnded(s, SessionClaimEnded)
@@ -433,25 +283,6 @@ func (r *Registry) sessionEnded(s *Session, why SessionEnd) {
 		s.giveUp()
 		s.claim.hold.Shrink(sessionWeight)
 	})
-}
-
-// persist brings the store to what is true of label now. One at a time, so that
-// the last to write has seen the last change.
-func (r *Registry) persist(label string) {
-	if r.options.Store == nil {
-		return
-	}
-	r.storing.Lock()
-	defer r.storing.Unlock()
-	c := r.Lookup(label)
-	if c == nil {
-		r.options.Store.Remove(label)
-		return
-	}
-	c.mu.Lock()
-	rec := Record{c.label, c.token, c.lease, c.timeout, c.redeliver, !c.polled}
-	c.mu.Unlock()
-	r.options.Store.Save(rec)
 }
 
 // observe reports an ended exchange.

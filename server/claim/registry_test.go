@@ -1,12 +1,12 @@
 package claim
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,8 +99,8 @@ func TestBoundsOfTheRegistry(t *testing.T) {
 
 func TestGivingUpEndsWhatEndedClaimsHold(t *testing.T) {
 	for name, end := range map[string]func(*Claim){
-		"deleted":     (*Claim).Delete,
-		"lease ended": func(c *Claim) { c.end(ErrLeaseEnded) },
+		"deleted":     func(c *Claim) { _ = c.Delete() },
+		"lease ended": func(c *Claim) { _ = c.end(ErrLeaseEnded, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inScene(t, Options{}, func(t *testing.T, s *scene) {
@@ -199,63 +199,60 @@ func TestALabelOutlivesADrain(t *testing.T) {
 	})
 }
 
-// memory is a store that remembers what is kept.
-type memory struct {
-	mu   sync.Mutex // guards kept
-	kept map[string]Record
+// recordOf returns what is kept of demo; the zero value where nothing is.
+func recordOf(m *MemoryRecords) Record {
+	r, _, _ := m.Get(context.Background(), "demo")
+	return r
 }
 
-func (m *memory) Save(r Record) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.kept[r.Label] = r
-}
-
-// record gives what is kept of demo; the zero value where nothing is.
-func (m *memory) record() Record {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.kept["demo"]
-}
-
-func (m *memory) Remove(label string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.kept, label)
+// keep returns Records that keep some.
+func keep(t *testing.T, rs ...Record) (m *MemoryRecords, kept []Kept) {
+	t.Helper()
+	m = NewMemoryRecords()
+	for _, r := range rs {
+		revision, err := m.Create(context.Background(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, Kept{r, revision})
+	}
+	return m, kept
 }
 
 func TestTheStoreFollowsTheClaims(t *testing.T) {
-	m := &memory{kept: map[string]Record{}}
-	inScene(t, Options{Store: m}, func(t *testing.T, s *scene) {
+	m := NewMemoryRecords()
+	inScene(t, Options{Records: m}, func(t *testing.T, s *scene) {
 		s.session(Settings{Lease: new(time.Hour)})
-		want := Record{"demo", HashToken("t0"), time.Hour, time.Minute, RedeliverIdempotent, true}
-		if got := m.record(); got != want {
+		want := Record{"demo", HashToken("t0"), Terms{time.Hour, time.Minute, RedeliverIdempotent}, true}
+		if got := recordOf(m); got != want {
 			t.Errorf("kept = %+v, want %+v", got, want)
 		}
 		poll := s.session(Settings{Redeliver: new(RedeliverKeyed)})
 		if err := s.claim.Change(Settings{Token: new("t1"), Timeout: new(time.Second)}); err != nil {
 			t.Fatal(err)
 		}
-		want = Record{"demo", HashToken("t1"), time.Hour, time.Second, RedeliverKeyed, true}
-		if got := m.record(); got != want {
+		want = Record{"demo", HashToken("t1"), Terms{time.Hour, time.Second, RedeliverKeyed}, true}
+		if got := recordOf(m); got != want {
 			t.Errorf("kept = %+v, want %+v", got, want)
 		}
 		s.take(poll, nil)
+		synctest.Wait()
 		want.Unpolled = false
-		if got := m.record(); got != want {
+		if got := recordOf(m); got != want {
 			t.Errorf("kept after a poll = %+v, want %+v", got, want)
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if got := m.record(); got != (Record{}) {
+		if got := recordOf(m); got != (Record{}) {
 			t.Errorf("kept = %+v, want nothing after the lease", got)
 		}
 	})
 }
 
 func TestARestoredClaimBelongsToItsToken(t *testing.T) {
-	inScene(t, Options{}, func(t *testing.T, s *scene) {
-		s.Restore(Record{"demo", HashToken("t0"), 5 * time.Second, time.Second, RedeliverAny, false})
+	m, kept := keep(t, Record{"demo", HashToken("t0"), Terms{5 * time.Second, time.Second, RedeliverAny}, false})
+	inScene(t, Options{Records: m}, func(t *testing.T, s *scene) {
+		s.Restore(kept[0])
 		if _, err := s.Open(netip.Addr{}, "demo", "t1", Settings{}); !errors.Is(err, ErrLabelTaken) {
 			t.Errorf("open with another token: %v, want ErrLabelTaken", err)
 		}
@@ -275,9 +272,11 @@ func TestARestoredClaimBelongsToItsToken(t *testing.T) {
 }
 
 func TestAVisitorOfARestoredClaimWaitsForItsProgram(t *testing.T) {
-	inScene(t, Options{}, func(t *testing.T, s *scene) {
-		for _, label := range []string{"demo", "lost"} {
-			s.Restore(Record{label, HashToken("t0"), time.Minute, time.Minute, RedeliverIdempotent, false})
+	terms := Terms{time.Minute, time.Minute, RedeliverIdempotent}
+	m, kept := keep(t, Record{"demo", HashToken("t0"), terms, false}, Record{"lost", HashToken("t0"), terms, false})
+	inScene(t, Options{Records: m}, func(t *testing.T, s *scene) {
+		for _, k := range kept {
+			s.Restore(k)
 		}
 		s.claim = s.Lookup("lost")
 		lost := s.visit("POST")

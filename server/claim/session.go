@@ -96,9 +96,9 @@ func (s *Session) lifetime() time.Duration {
 		return s.claim.registry.times.Acknowledge
 	}
 	if s.door != "" {
-		return min(s.claim.lease, s.claim.registry.times.Lease)
+		return min(s.claim.terms.Lease, s.claim.registry.times.Lease)
 	}
-	return s.claim.lease
+	return s.claim.terms.Lease
 }
 
 // lapse ends the session if it gave no sign of life for its lifetime; else it
@@ -127,6 +127,7 @@ func (s *Session) lapse() {
 		s.death.after(max(life/graceShare, late))
 	case c.polls == 0 && c.leaseLeft() <= 0:
 		over = true // the claim ends with it, and its program is to learn that
+		s.death.after(life)
 	default:
 		lost = true
 		s.lose()
@@ -136,7 +137,7 @@ func (s *Session) lapse() {
 		c.registry.sessionEnded(s, SessionLost)
 	}
 	if over {
-		c.end(ErrLeaseEnded)
+		_ = c.end(ErrLeaseEnded, c.overdue) // an error is logged, and it is tried again
 	}
 }
 

@@ -36,6 +36,8 @@ type Times struct {
 	// Tombstone is how long ids of ended exchanges and ended sessions are
 	// remembered. Default 2 min.
 	Tombstone time.Duration
+	// Records is how long [Records] may take for a change. Default 5 s.
+	Records time.Duration
 	// Spread is the time over which parked polls end when the gateway drains.
 	// Default 2 s.
 	Spread time.Duration
@@ -58,6 +60,7 @@ func (t Times) withDefaults() Times {
 	set(&t.Lease, 60*time.Second)
 	set(&t.Unpolled, 60*time.Second)
 	set(&t.Tombstone, 2*time.Minute)
+	set(&t.Records, 5*time.Second)
 	set(&t.Spread, 2*time.Second)
 	return t
 }

@@ -3,6 +3,7 @@ package family
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -60,20 +61,14 @@ type bubble struct {
 	g       *gateway.Gateway
 	network atomic.Pointer[pipes]
 	stop    func()
-	store   kept
+	records *claim.MemoryRecords
 }
-
-// kept keeps claims as a store does.
-type kept map[string]claim.Record
-
-func (k kept) Save(r claim.Record) { k[r.Label] = r }
-func (k kept) Remove(label string) { delete(k, label) }
 
 // inBubble runs a test with a gateway in a bubble.
 func inBubble(t *testing.T, o gateway.Options, test func(b *bubble)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		b := &bubble{t: t, store: kept{}}
+		b := &bubble{t: t, records: claim.NewMemoryRecords()}
 		b.start(o)
 		t.Cleanup(func() {
 			b.stop()
@@ -89,7 +84,7 @@ func (b *bubble) start(o gateway.Options) {
 	if o.Doors == nil {
 		o.Doors = Doors(Options{})
 	}
-	o.Store = b.store
+	o.Records = b.records
 	g, err := gateway.New(o)
 	if err != nil {
 		b.t.Fatal(err)
@@ -106,18 +101,25 @@ func (b *bubble) start(o gateway.Options) {
 	}
 }
 
-// restart puts another gateway in place of the first, with the claims that its store
-// kept, or none.
+// restart puts another gateway in place of the first, with the claims of its records,
+// or none.
 func (b *bubble) restart(o gateway.Options, remembers bool) {
 	b.t.Helper()
 	b.stop()
-	records := b.store
-	b.store = kept{}
-	b.start(o)
-	if remembers {
-		for _, r := range records {
-			b.g.Restore(r)
+	var kept []claim.Kept
+	for _, label := range b.g.Registry().Labels(100) {
+		r, revision, err := b.records.Get(context.Background(), label)
+		if err != nil {
+			b.t.Fatal(err)
 		}
+		kept = append(kept, claim.Kept{Record: r, Revision: revision})
+	}
+	if !remembers {
+		b.records, kept = claim.NewMemoryRecords(), nil
+	}
+	b.start(o)
+	for _, k := range kept {
+		b.g.Restore(k)
 	}
 }
 

@@ -152,11 +152,13 @@ func (d *reverseHTTP) change(w http.ResponseWriter, r *http.Request) {
 // remove answers DELETE {private URL}.
 func (d *reverseHTTP) remove(w http.ResponseWriter, r *http.Request) {
 	c, _, err := d.owned(r)
+	if err == nil {
+		err = c.Delete()
+	}
 	if err != nil {
 		d.g.Refuse(w, r, err)
 		return
 	}
-	c.Delete()
 	w.WriteHeader(http.StatusNoContent)
 }
 

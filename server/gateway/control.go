@@ -255,7 +255,10 @@ func (g *Gateway) State(c *claim.Claim) schema.ClaimState {
 
 // remove answers DELETE {claim}.
 func (g *Gateway) remove(w http.ResponseWriter, r *http.Request) {
-	claimOf(r).Delete()
+	if err := claimOf(r).Delete(); err != nil {
+		problemOf(err).write(w, r)
+		return
+	}
 	w.WriteHeader(http.StatusNoContent)
 }
 

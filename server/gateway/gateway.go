@@ -84,8 +84,8 @@ type Options struct {
 	Doors func(*Gateway) []Door
 	// Pages answer GET at the control origin, each at its path, beside the API.
 	Pages map[string]http.Handler
-	// Store keeps claims beyond the process. Nil means that nothing does.
-	Store claim.Store
+	// Records keep who owns which label. Nil means that they end with the process.
+	Records claim.Records
 	// Log gets what happens. Nil means nowhere.
 	Log *slog.Logger
 }
@@ -173,7 +173,7 @@ func New(o Options) (*Gateway, error) {
 	g.metrics = newMetrics(g)
 	g.panics = newPanics(g.metrics)
 	g.registry = claim.New(claim.Options{
-		Times: o.Times, Limits: o.Limits, Reserved: admission.NewReserved(o.Reserved), Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Store: o.Store, OneAddress: g.local,
+		Times: o.Times, Limits: o.Limits, Reserved: admission.NewReserved(o.Reserved), Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Records: o.Records, OneAddress: g.local,
 	})
 	g.Port = newPort(g)
 	if o.Doors != nil {
@@ -217,7 +217,7 @@ func pathsOf(routes chi.Routes) (paths []string) {
 
 // Restore puts back a claim that a store kept. It is called before the gateway
 // serves.
-func (g *Gateway) Restore(rec claim.Record) { g.registry.Restore(rec) }
+func (g *Gateway) Restore(k claim.Kept) { g.registry.Restore(k) }
 
 // ControlURL gives the control origin with a final slash.
 func (g *Gateway) ControlURL() string { return g.public.Control }

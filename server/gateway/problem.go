@@ -88,7 +88,7 @@ var codes = []struct {
 	{claim.ErrTooManyOpen, schema.CodeQuotaExceeded}, {claim.ErrAddressClaims, schema.CodeQuotaExceeded}, {claim.ErrNoRoom, schema.CodeQueueFull}, {claim.ErrNoSession, schema.CodeNoSession},
 	{claim.ErrNoExchange, schema.CodeNoExchange}, {claim.ErrTaken, schema.CodeContentTaken}, {claim.ErrNotAnswering, schema.CodeBadMember},
 	{claim.ErrSessionFenced, schema.CodeSessionFenced}, {claim.ErrClaimDeleted, schema.CodeClaimDeleted},
-	{claim.ErrLeaseEnded, schema.CodeLeaseEnded},
+	{claim.ErrLeaseEnded, schema.CodeLeaseEnded}, {claim.ErrUnavailable, schema.CodeUnavailable}, {claim.ErrMoved, schema.CodeNoClaim},
 }
 
 // problem is an error on its way to whoever made the request.

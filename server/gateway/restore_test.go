@@ -9,8 +9,14 @@ import (
 )
 
 func TestAVisitorWaitsWhileProgramsComeBackToARestartedGateway(t *testing.T) {
-	inWorld(t, Options{}, func(w *world) {
-		w.gateway.Restore(claim.Record{Label: "demo", Token: claim.HashToken("t0"), Lease: time.Minute, Timeout: time.Minute, Redeliver: claim.RedeliverIdempotent})
+	records := claim.NewMemoryRecords()
+	record := claim.Record{Label: "demo", Token: claim.HashToken("t0"), Terms: claim.Terms{Lease: time.Minute, Timeout: time.Minute, Redeliver: claim.RedeliverIdempotent}}
+	revision, err := records.Create(t.Context(), record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inWorld(t, Options{Records: records}, func(w *world) {
+		w.gateway.Restore(claim.Kept{Record: record, Revision: revision})
 		v := w.visit(get(host, "/"))
 		time.Sleep(4 * time.Second)
 		if !v.pending() {

@@ -3,12 +3,14 @@
 package store
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -17,10 +19,14 @@ import (
 	"reversehttp/server/claim"
 )
 
-// Store is a directory with claims in it. It is a [claim.Store].
+// Store is a directory with claims in it. It is [claim.Records]: what it took is on the disk.
 type Store struct {
 	log *slog.Logger
 	db  *bbolt.DB
+
+	writing sync.WaitGroup           // the changes that are under way, also those that nobody waits for any more
+	mu      sync.Mutex               // guards busy
+	busy    map[string]chan struct{} // label → closed when the change that is under way is over
 }
 
 // bucket holds the records by label.
@@ -28,6 +34,12 @@ var bucket = []byte("claims")
 
 // patience is how long another process may take to let the file go.
 const patience = 2 * time.Second
+
+// gathering is how long a change waits for others to share its sync of the disk.
+const gathering = time.Millisecond / 2
+
+// firstRevision is that of records that were written without one.
+const firstRevision = 1
 
 // Open opens the store of a directory, which it makes where it is missing. Its
 // error says what to do.
@@ -45,14 +57,18 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 		return nil, fmt.Errorf("--data=%s: claims.db cannot be opened: %w; move it away to begin anew", dir, err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		_, err := tx.CreateBucketIfNotExists(bucket)
+		b, err := tx.CreateBucketIfNotExists(bucket)
+		if err == nil && b.Sequence() < firstRevision {
+			err = b.SetSequence(firstRevision)
+		}
 		return err
 	})
 	if err != nil {
 		_ = db.Close()
 		return nil, unwritable(dir, err)
 	}
-	return &Store{log: log, db: db}, nil
+	db.MaxBatchDelay = gathering
+	return &Store{log: log, db: db, busy: make(map[string]chan struct{})}, nil
 }
 
 func unwritable(dir string, err error) error {
@@ -66,49 +82,177 @@ type record struct {
 	TimeoutMs int64  `json:"timeoutMs"`
 	Redeliver string `json:"redeliver"`
 	Unpolled  bool   `json:"unpolled,omitempty"`
+	Revision  uint64 `json:"revision"`
 }
 
-// Records gives every claim that is kept.
-func (s *Store) Records() ([]claim.Record, error) {
-	var out []claim.Record
-	err := s.db.View(func(tx *bbolt.Tx) error {
+// read returns the record of a label. It fails with [claim.ErrNoRecord] where there is none, or
+// none that can be read.
+func read(label, value []byte) (claim.Kept, error) {
+	var r record
+	if value == nil || json.Unmarshal(value, &r) != nil || len(r.Token) != len(claim.TokenHash{}) {
+		return claim.Kept{}, claim.ErrNoRecord
+	}
+	terms := claim.Terms{
+		Lease: time.Duration(r.LeaseMs) * time.Millisecond, Timeout: time.Duration(r.TimeoutMs) * time.Millisecond,
+		Redeliver: claim.Redeliver(r.Redeliver),
+	}
+	return claim.Kept{
+		Record:   claim.Record{Label: string(label), Token: claim.TokenHash(r.Token), Terms: terms, Unpolled: r.Unpolled},
+		Revision: max(r.Revision, firstRevision),
+	}, nil
+}
+
+// Records returns every claim that is kept.
+func (s *Store) Records() (kept []claim.Kept, err error) {
+	err = s.db.View(func(tx *bbolt.Tx) error {
 		return tx.Bucket(bucket).ForEach(func(label, value []byte) error {
-			var r record
-			if err := json.Unmarshal(value, &r); err != nil || len(r.Token) != len(claim.TokenHash{}) {
+			k, err := read(label, value)
+			if err != nil {
 				s.log.Warn("claim in the store is unreadable, left out", "label", string(label))
 				return nil
 			}
-			out = append(out, claim.Record{
-				Label: string(label), Token: claim.TokenHash(r.Token), Lease: time.Duration(r.LeaseMs) * time.Millisecond,
-				Timeout: time.Duration(r.TimeoutMs) * time.Millisecond, Redeliver: claim.Redeliver(r.Redeliver), Unpolled: r.Unpolled,
-			})
+			kept = append(kept, k)
 			return nil
 		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	return out, nil
+	return kept, nil
 }
 
-// Save keeps a claim. It returns once the disk has it.
-func (s *Store) Save(c claim.Record) {
-	value, err := json.Marshal(record{c.Token[:], c.Lease.Milliseconds(), c.Timeout.Milliseconds(), string(c.Redeliver), c.Unpolled})
+// Get implements [claim.Records].
+func (s *Store) Get(ctx context.Context, label string) (claim.Record, uint64, error) {
+	release, err := s.alone(ctx, label)
+	if err != nil {
+		return claim.Record{}, 0, err
+	}
+	defer release()
+	var k claim.Kept
+	err = s.db.View(func(tx *bbolt.Tx) (err error) {
+		k, err = read([]byte(label), tx.Bucket(bucket).Get([]byte(label)))
+		return err
+	})
+	return k.Record, k.Revision, wrapped(err)
+}
+
+// Create implements [claim.Records]. A record that cannot be read is replaced.
+func (s *Store) Create(ctx context.Context, c claim.Record) (uint64, error) {
+	return s.change(ctx, c.Label, func(b *bbolt.Bucket) (uint64, error) {
+		if _, err := read([]byte(c.Label), b.Get([]byte(c.Label))); err == nil {
+			return 0, claim.ErrExists
+		}
+		return put(b, c)
+	})
+}
+
+// Update implements [claim.Records].
+func (s *Store) Update(ctx context.Context, c claim.Record, revision uint64) (uint64, error) {
+	return s.change(ctx, c.Label, func(b *bbolt.Bucket) (uint64, error) {
+		if err := at(b, c.Label, revision); err != nil {
+			return 0, err
+		}
+		return put(b, c)
+	})
+}
+
+// Delete implements [claim.Records].
+func (s *Store) Delete(ctx context.Context, label string, revision uint64) error {
+	_, err := s.change(ctx, label, func(b *bbolt.Bucket) (uint64, error) {
+		if err := at(b, label, revision); err != nil {
+			return 0, err
+		}
+		return 0, b.Delete([]byte(label))
+	})
+	return err
+}
+
+// at fails with [claim.ErrMoved] unless the record of a label has a revision.
+func at(b *bbolt.Bucket, label string, revision uint64) error {
+	if k, err := read([]byte(label), b.Get([]byte(label))); err != nil || k.Revision != revision {
+		return claim.ErrMoved
+	}
+	return nil
+}
+
+func put(b *bbolt.Bucket, c claim.Record) (uint64, error) {
+	revision, err := b.NextSequence()
+	if err != nil {
+		return 0, err
+	}
+	value, err := json.Marshal(record{c.Token[:], c.Lease.Milliseconds(), c.Timeout.Milliseconds(), string(c.Redeliver), c.Unpolled, revision})
+	if err != nil {
+		return 0, err
+	}
+	return revision, b.Put([]byte(c.Label), value)
+}
+
+// change makes a change of one label and returns once the disk has it. Changes of several labels
+// share a transaction. Where ctx ends first the change may still be made; until it is over, others
+// of its label wait.
+func (s *Store) change(ctx context.Context, label string, edit func(*bbolt.Bucket) (uint64, error)) (uint64, error) {
+	release, err := s.alone(ctx, label)
+	if err != nil {
+		return 0, err
+	}
+	type outcome struct {
+		revision uint64
+		err      error
+	}
+	done := make(chan outcome, 1)
+	s.writing.Go(func() {
+		defer release()
+		var o outcome
+		o.err = s.db.Batch(func(tx *bbolt.Tx) (err error) { // it may be called again
+			o.revision, err = edit(tx.Bucket(bucket))
+			return err
+		})
+		done <- o
+	})
+	select {
+	case o := <-done:
+		return o.revision, wrapped(o.err)
+	case <-ctx.Done():
+		return 0, wrapped(ctx.Err())
+	}
+}
+
+// alone waits until no change of a label is under way, and keeps others waiting until release.
+func (s *Store) alone(ctx context.Context, label string) (release func(), err error) {
+	mine := make(chan struct{})
+	for {
+		s.mu.Lock()
+		other, taken := s.busy[label]
+		if !taken {
+			s.busy[label] = mine
+		}
+		s.mu.Unlock()
+		if !taken {
+			return func() {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				delete(s.busy, label)
+				close(mine)
+			}, nil
+		}
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, wrapped(ctx.Err())
+		}
+	}
+}
+
+// wrapped adds where an error comes from.
+func wrapped(err error) error {
 	if err == nil {
-		err = s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put([]byte(c.Label), value) })
+		return nil
 	}
-	if err != nil {
-		s.log.Warn("claim not stored", "label", c.Label, "error", err)
-	}
+	return fmt.Errorf("store: %w", err)
 }
 
-// Remove forgets a claim.
-func (s *Store) Remove(label string) {
-	err := s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Delete([]byte(label)) })
-	if err != nil {
-		s.log.Warn("claim not removed from the store", "label", label, "error", err)
-	}
+// Close ends the store, after the changes that the disk is writing. Later ones fail.
+func (s *Store) Close() {
+	_ = s.db.Close()
+	s.writing.Wait()
 }
-
-// Close ends the store. Calls that come later are logged as failures.
-func (s *Store) Close() { _ = s.db.Close() }

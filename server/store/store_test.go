@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -30,29 +31,45 @@ func open(t *testing.T, dir string) (*Store, *bytes.Buffer) {
 	return s, &log
 }
 
-func records(t *testing.T, s *Store) []claim.Record {
+func records(t *testing.T, s *Store) (rs []claim.Record) {
 	t.Helper()
-	rs, err := s.Records()
+	kept, err := s.Records()
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, k := range kept {
+		rs = append(rs, k.Record)
 	}
 	slices.SortFunc(rs, func(a, b claim.Record) int { return cmp.Compare(a.Label, b.Label) })
 	return rs
 }
 
+// create keeps a record that is new.
+func create(t *testing.T, s claim.Records, r claim.Record) (revision uint64) {
+	t.Helper()
+	revision, err := s.Create(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return revision
+}
+
 func TestWhatIsKeptIsThereAgain(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "on the way")
 	s, log := open(t, dir)
-	a := claim.Record{Label: "a", Token: claim.HashToken("t0"), Lease: time.Hour, Timeout: 1500 * time.Millisecond, Redeliver: claim.RedeliverKeyed}
-	b := claim.Record{Label: "b-1", Token: claim.HashToken("t1"), Lease: time.Second, Timeout: time.Minute, Redeliver: claim.RedeliverIdempotent}
+	a := claim.Record{Label: "a", Token: claim.HashToken("t0"), Terms: claim.Terms{Lease: time.Hour, Timeout: 1500 * time.Millisecond, Redeliver: claim.RedeliverKeyed}}
+	b := claim.Record{Label: "b-1", Token: claim.HashToken("t1"), Terms: claim.Terms{Lease: time.Second, Timeout: time.Minute, Redeliver: claim.RedeliverIdempotent}}
 	gone := claim.Record{Label: "gone", Token: claim.HashToken("t2")}
-	for _, r := range []claim.Record{gone, a, b} {
-		s.Save(r)
-	}
+	revision := create(t, s, gone)
+	create(t, s, a)
+	first := create(t, s, b)
 	b.Token, b.Redeliver = claim.HashToken("t3"), claim.RedeliverAny
-	s.Save(b)
-	s.Remove("gone")
-	s.Remove("never")
+	if _, err := s.Update(t.Context(), b, first); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(t.Context(), "gone", revision); err != nil {
+		t.Fatal(err)
+	}
 	for _, reopened := range []bool{false, true} {
 		if reopened {
 			s.Close()
@@ -70,7 +87,7 @@ func TestWhatIsKeptIsThereAgain(t *testing.T) {
 func TestTokensAreNotInTheFile(t *testing.T) {
 	dir := t.TempDir()
 	s, _ := open(t, dir)
-	s.Save(claim.Record{Label: "a", Token: claim.HashToken("token-secret")})
+	create(t, s, claim.Record{Label: "a", Token: claim.HashToken("token-secret")})
 	s.Close()
 	files, err := os.ReadDir(dir)
 	if err != nil || len(files) == 0 {
@@ -128,7 +145,7 @@ func TestAFileThatIsNoStoreIsNotOverwritten(t *testing.T) {
 
 func TestAnUnreadableRecordIsLeftOut(t *testing.T) {
 	s, log := open(t, t.TempDir())
-	s.Save(claim.Record{Label: "good", Token: claim.HashToken("t0")})
+	create(t, s, claim.Record{Label: "good", Token: claim.HashToken("t0")})
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		for label, value := range map[string]string{"bad-json": "{", "bad-token": `{"token":"YQ=="}`} {
 			if err := tx.Bucket(bucket).Put([]byte(label), []byte(value)); err != nil {
@@ -147,14 +164,18 @@ func TestAnUnreadableRecordIsLeftOut(t *testing.T) {
 		t.Errorf("log = %s, want both labels", log)
 	}
 }
-
-func TestAStoreThatFailsLogsAndGoesOn(t *testing.T) {
-	s, log := open(t, t.TempDir())
+func TestAStoreThatFailsSaysSo(t *testing.T) {
+	s, _ := open(t, t.TempDir())
+	revision := create(t, s, claim.Record{Label: "b"})
 	s.Close()
 	s.Close()
-	s.Save(claim.Record{Label: "a"})
-	s.Remove("b")
-	if !strings.Contains(log.String(), "claim not stored") || !strings.Contains(log.String(), "claim not removed") {
-		t.Errorf("log = %s, want both failures", log)
+	_, created := s.Create(t.Context(), claim.Record{Label: "a"})
+	_, updated := s.Update(t.Context(), claim.Record{Label: "b"}, revision)
+	deleted := s.Delete(t.Context(), "b", revision)
+	_, _, got := s.Get(t.Context(), "b")
+	for name, err := range map[string]error{"create": created, "update": updated, "delete": deleted, "get": got} {
+		if err == nil || errors.Is(err, claim.ErrExists) || errors.Is(err, claim.ErrMoved) || errors.Is(err, claim.ErrNoRecord) {
+			t.Errorf("%s in a closed store: %v, want another error", name, err)
+		}
 	}
 }

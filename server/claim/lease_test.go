@@ -1,0 +1,117 @@
+package claim
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// lines are written by several goroutines.
+type lines struct {
+	mu   sync.Mutex // guards text
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) count(what string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), what)
+}
+
+func TestALeaseThatEndsIsTriedUntilItsRecordIsGone(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault fault
+		ends  bool // as soon as somebody looks what became of it
+	}{
+		"it was not made": {unmade, false}, "nobody answered": {hangs, false}, "it was made": {only("delete", madeAndFailed), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, log := &faulty{MemoryRecords: NewMemoryRecords()}, &lines{}
+			inScene(t, Options{Records: f, Log: slog.New(slog.NewTextHandler(log, nil))}, func(t *testing.T, s *scene) {
+				one := s.session(Settings{Lease: new(10 * time.Second)})
+				f.set(c.fault)
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				if s.gone() && !c.ends {
+					t.Fatal("the claim ended before its record")
+				}
+				time.Sleep(30 * time.Second)
+				synctest.Wait()
+				if s.gone() != c.ends {
+					t.Fatalf("after 30 s the claim is gone: %v, want %v", s.gone(), c.ends)
+				}
+				if got := log.count("claim not kept"); got < 1 || !c.ends && got < 2 {
+					t.Errorf("%d attempts are in the log", got)
+				}
+				f.set(nil)
+				time.Sleep(longestPause)
+				synctest.Wait()
+				if !s.gone() {
+					t.Error("the claim lives on after its lease")
+				}
+				if _, err := one.Poll(context.Background(), nil, 0, 1); !errors.Is(err, ErrLeaseEnded) {
+					t.Errorf("a poll: %v, want ErrLeaseEnded", err)
+				}
+				s.inLine(f.MemoryRecords)
+			})
+		})
+	}
+}
+
+func TestALeaseWithoutASessionIsTriedUntilItsRecordIsGone(t *testing.T) {
+	f := &faulty{MemoryRecords: NewMemoryRecords()}
+	inScene(t, Options{Records: f}, func(t *testing.T, s *scene) {
+		if err := s.session(Settings{Lease: new(10 * time.Second)}).End(nil); err != nil {
+			t.Fatal(err)
+		}
+		f.set(unmade)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if s.gone() {
+			t.Error("the claim ended before its record")
+		}
+		f.set(nil)
+		time.Sleep(longestPause)
+		synctest.Wait()
+		if !s.gone() {
+			t.Error("the claim lives on after its lease")
+		}
+		s.inLine(f.MemoryRecords)
+	})
+}
+
+func TestAClaimWhoseEndWasNotKeptIsItsProgramsAgain(t *testing.T) {
+	f := &faulty{MemoryRecords: NewMemoryRecords()}
+	inScene(t, Options{Records: f, Times: Times{Wait: time.Hour}}, func(t *testing.T, s *scene) {
+		one := s.session(Settings{Lease: new(10 * time.Second)})
+		f.set(unmade)
+		time.Sleep(30 * time.Second)
+		two := s.session()
+		if two.Claim() != one.Claim() {
+			t.Fatal("it is another claim")
+		}
+		p := park(two, nil, time.Hour)
+		synctest.Wait()
+		f.set(nil)
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if s.gone() || !p.open() {
+			t.Error("the claim ended while it was polled")
+		}
+		s.inLine(f.MemoryRecords)
+		if err := s.claim.Delete(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,186 @@
+package claim
+
+import "net/netip"
+
+// Opened is a new session, and what its program should know.
+type Opened struct {
+	Session *Session
+	// Token owns the claim.
+	Token string
+	// Created tells a new claim from one that was there.
+	Created bool
+	// State of the claim.
+	State State
+}
+
+// Open claims label, or a label of the registry's choice where it is empty,
+// with token, or a token of the registry's choice where it is empty, and opens
+// a session. Whoever shows the token of a claim gets a session of it. A new claim
+// counts for the address from; the zero value is no address.
+//
+// It fails with [ErrBadLabel], [ErrBadToken], [ErrLabelTaken], [ErrLabelReserved], [ErrTooManyClaims],
+// [ErrAddressClaims], [ErrTooManyOpen], [ErrUnavailable] and [ErrDraining].
+func (r *Registry) Open(from netip.Addr, label, token string, s Settings) (*Opened, error) {
+	return r.enter(from, label, token, s, nil)
+}
+
+// enter is Open with a session that is resumed, or nil for a new one.
+func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resumed *Session) (*Opened, error) {
+	switch {
+	case r.isDraining():
+		return nil, ErrDraining
+	case label != "" && !ValidLabel(label):
+		return nil, ErrBadLabel
+	case token != "" && !ValidToken(token):
+		return nil, ErrBadToken
+	case label != "" && r.options.Reserved != nil && r.options.Reserved(label):
+		return nil, ErrLabelReserved
+	}
+	s.Token = nil
+	for {
+		c, created, err := r.claim(from, label, &token, s)
+		if err != nil {
+			return nil, err
+		}
+		if err := c.awaitEnd(); err != nil {
+			return nil, err
+		}
+		o, living, err := c.openSession(token, created, resumed)
+		switch {
+		case err == errEndedMeanwhile:
+			continue
+		case err != nil && created: // nobody knows of the claim
+			_ = c.end(ErrClaimDeleted, func() bool { return len(c.sessions) == 0 })
+			return nil, err
+		case err != nil || living:
+			return o, err
+		case !created && s != (Settings{}):
+			if err := c.Change(s); err != nil {
+				_ = o.Session.End(nil)
+				if err == ErrUnavailable {
+					return nil, err
+				}
+				continue // the claim has ended
+			}
+			o.State = c.State()
+		}
+		r.options.Log.Info("session opened", "label", c.label, "session", o.Session.id[:6], "new_claim", created)
+		return o, nil
+	}
+}
+
+// claim finds the claim of a label, or makes it; it mints a token where none is
+// shown.
+func (r *Registry) claim(from netip.Addr, label string, token *string, s Settings) (c *Claim, created bool, err error) {
+	for {
+		if c := r.Lookup(label); c != nil {
+			return c, false, nil
+		}
+		if *token == "" {
+			*token = randomName()
+		}
+		c, mine, err := r.begin(from, label, *token, s)
+		switch {
+		case err != nil:
+			return nil, false, err
+		case mine:
+			return c, true, c.create()
+		}
+		if err := c.entry.await(c.made); err != nil {
+			return nil, false, err
+		}
+	}
+}
+
+// begin makes a claim that has no record yet, unless somebody else does or did, whose it gives.
+func (r *Registry) begin(from netip.Addr, label, token string, s Settings) (c *Claim, mine bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := func() *Claim {
+		if c := r.making[label]; c != nil {
+			return c
+		}
+		return r.Lookup(label)
+	}
+	if label == "" {
+		for label == "" || known() != nil || (r.options.Reserved != nil && r.options.Reserved(label)) {
+			label = pickLabel()
+		}
+	} else if c := known(); c != nil {
+		return c, false, nil
+	}
+	hold, err := r.holdClaim(from)
+	if err != nil {
+		return nil, false, err
+	}
+	c = r.newClaim(s.in(Record{
+		Label: label, Token: HashToken(token), Terms: Terms{r.times.Lease, r.times.Answer, RedeliverIdempotent}, Unpolled: true,
+	}), hold)
+	c.Charge(hold)
+	r.making[label] = c
+	return c, true, nil
+}
+
+// made lists a claim that has a record, and forgets one that has none.
+func (r *Registry) made(c *Claim, kept bool) {
+	r.mu.Lock()
+	if kept {
+		r.add(c)
+	}
+	delete(r.making, c.label)
+	close(c.made)
+	r.mu.Unlock()
+	if !kept {
+		c.hold.exit(Claims)
+		c.hold.Shrink(claimWeight)
+		c.hold.Close()
+	}
+}
+
+// errEndedMeanwhile tells Open to look again.
+var errEndedMeanwhile = ErrNoClaim
+
+// openSession opens a session, or gives the one that is to be resumed and lives.
+func (c *Claim) openSession(token string, created bool, resumed *Session) (o *Opened, living bool, err error) {
+	s := &Session{id: randomName()}
+	if resumed != nil {
+		s = &Session{id: resumed.id, door: resumed.door, given: resumed.given}
+	}
+	s.claim, s.held = c, make(map[string]*Exchange)
+	s.death.fire = s.lapse
+	old, err := c.admit(s, token, resumed != nil)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case old != nil:
+		return &Opened{Session: old, Token: token, State: c.State()}, true, nil
+	}
+	c.registry.serving.Add(1)
+	return &Opened{Session: s, Token: token, Created: created, State: c.State()}, false, nil
+}
+
+// admit lists a session, unless a session lives under the id that it resumes, which it
+// gives.
+func (c *Claim) admit(s *Session, token string, resumes bool) (living *Session, err error) {
+	h := HashToken(token)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.gone != nil, c.ending != nil:
+		return nil, errEndedMeanwhile
+	case token == "" || !c.token.equal(h):
+		return nil, ErrLabelTaken
+	case resumes:
+		if living, err = c.registry.place(s); living != nil || err != nil {
+			return living, err
+		}
+	}
+	if len(c.sessions) >= c.registry.limits.Sessions || !c.hold.tryGrow(sessionWeight) {
+		c.registry.sessions.CompareAndDelete(s.id, s)
+		return nil, ErrTooManyOpen
+	}
+	c.registry.sessions.Store(s.id, s)
+	c.sessions = append(c.sessions, s)
+	s.touch()
+	return nil, nil
+}

@@ -1,0 +1,162 @@
+package claim
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"time"
+)
+
+// Records keeps who owns which label. Every change names the revision that it changes, and a
+// revision of a label never comes again.
+//
+// An error other than those below leaves open whether the change was made; the registry asks Get
+// before it changes the label again. A method returns soon after its context ends. What it leaves
+// undone then either never happens, or is over before Get answers for that label.
+// Methods of different labels are called at once, those of one label never are.
+type Records interface {
+	// Get fails with [ErrNoRecord] where nobody owns the label.
+	Get(ctx context.Context, label string) (Record, uint64, error)
+	// Create fails with [ErrExists] where somebody owns the label. The revision is not 0.
+	Create(ctx context.Context, r Record) (revision uint64, err error)
+	// Update fails with [ErrMoved] where the record of the label has another revision, or is gone.
+	Update(ctx context.Context, r Record, revision uint64) (uint64, error)
+	// Delete fails with [ErrMoved] as Update does.
+	Delete(ctx context.Context, label string, revision uint64) error
+}
+
+// What Records say.
+var (
+	ErrNoRecord = errors.New("claim: no record of the label")
+	ErrExists   = errors.New("claim: the label has a record")
+	ErrMoved    = errors.New("claim: the record of the label is another")
+)
+
+// Record is what outlives the process.
+type Record struct {
+	Label string
+	Token TokenHash
+	Terms
+	// Unpolled says that nobody polled yet.
+	Unpolled bool
+}
+
+// Kept is a record at a revision.
+type Kept struct {
+	Record
+	Revision uint64
+}
+
+// entry is what a claim knows of its record. Whoever has the turn uses the rest of it, and waits
+// for Records meanwhile, with no lock held.
+type entry struct {
+	records  Records
+	patience time.Duration // how long Records may take
+	turn     chan struct{} // of one place
+
+	label    string
+	revision uint64  // of the record; 0 where there is none
+	record   Record  // at that revision
+	doubted  bool    // what was asked last may have been made
+	asked    *Record // in doubt: the record that was to be; nil where none was
+}
+
+// enter takes the turn, or returns [ErrUnavailable] if others have it for too long.
+func (e *entry) enter() error {
+	select {
+	case e.turn <- struct{}{}:
+		return nil
+	default:
+	}
+	timer := time.NewTimer(e.patience)
+	defer timer.Stop()
+	select {
+	case e.turn <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return ErrUnavailable
+	}
+}
+
+// await waits until done is closed, where it is not nil, or returns [ErrUnavailable] if that takes
+// too long. It needs no turn.
+func (e *entry) await(done <-chan struct{}) error {
+	if done == nil {
+		return nil
+	}
+	timer := time.NewTimer(e.patience)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-timer.C:
+		return ErrUnavailable
+	}
+}
+
+// leave gives the turn back.
+func (e *entry) leave() { <-e.turn }
+
+// put makes want the record, or ends the record where want is nil. It fails with [ErrExists] and
+// [ErrMoved] where the label has a record that is not the claim's, and otherwise with
+// [ErrUnavailable] joined to the cause. The caller has the turn.
+func (e *entry) put(want *Record) error {
+	ctx, cancel := context.WithTimeout(context.Background(), e.patience)
+	defer cancel()
+	if err := e.look(ctx); err != nil {
+		return err
+	}
+	var revision uint64 // 0 where the record ends
+	var err error
+	switch {
+	case want == nil && e.revision == 0, want != nil && e.revision != 0 && reflect.DeepEqual(*want, e.record):
+		return nil
+	case want == nil:
+		err = e.records.Delete(ctx, e.label, e.revision)
+	case e.revision == 0:
+		revision, err = e.records.Create(ctx, *want)
+	default:
+		revision, err = e.records.Update(ctx, *want, e.revision)
+	}
+	switch {
+	case err == nil:
+		e.settle(want, revision)
+		return nil
+	case errors.Is(err, ErrExists), errors.Is(err, ErrMoved):
+		return err
+	}
+	e.doubted, e.asked = true, want
+	return errors.Join(ErrUnavailable, err)
+}
+
+// look finds out what became of a change in doubt.
+func (e *entry) look(ctx context.Context) error {
+	if !e.doubted {
+		return nil
+	}
+	record, revision, err := e.records.Get(ctx, e.label)
+	gone := errors.Is(err, ErrNoRecord)
+	switch {
+	case err != nil && !gone:
+		return errors.Join(ErrUnavailable, err)
+	case gone && (e.revision == 0 || e.asked == nil):
+		e.settle(nil, 0)
+	case !gone && e.revision != 0 && revision == e.revision:
+		e.doubted, e.asked = false, nil
+	case !gone && e.asked != nil && reflect.DeepEqual(record, *e.asked):
+		e.settle(&record, revision)
+	case e.revision == 0:
+		return ErrExists
+	default:
+		return ErrMoved
+	}
+	return nil
+}
+
+// settle notes what the record is, or that there is none.
+func (e *entry) settle(record *Record, revision uint64) {
+	e.revision, e.record, e.doubted, e.asked = revision, Record{}, false, nil
+	if record != nil {
+		e.record = *record
+	}
+}
