@@ -284,8 +284,8 @@ type ClaimAnswer struct {
 	Limits Limits `json:"limits"`
 }
 
-// ClaimPatch is the content of PATCH on a claim (JSON Merge Patch, RFC 7396, of these members). An absent member
-// is unchanged.
+// ClaimPatch is the content of PATCH on a claim. A member replaces the old one whole; an absent one is
+// unchanged.
 type ClaimPatch struct {
 	// Lease is the new lease, in seconds.
 	Lease *int `json:"lease,omitempty"`

@@ -269,8 +269,8 @@ export interface ClaimAnswer {
 }
 
 /**
- * The content of PATCH on a claim (JSON Merge Patch, RFC 7396, of these members). An absent
- * member is unchanged.
+ * The content of PATCH on a claim. A member replaces the old one whole; an absent one is
+ * unchanged.
  */
 export interface ClaimPatch {
   /** The new lease, in seconds. */
