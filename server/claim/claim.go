@@ -148,11 +148,9 @@ func (c *Claim) expire() {
 
 // State is what an owner may know of a claim.
 type State struct {
-	Label     string
-	Lease     time.Duration
+	Label string
+	Shown
 	LeaseLeft time.Duration
-	Timeout   time.Duration
-	Redeliver Redeliver
 	Sessions  []SessionState
 	// Queue counts exchanges that no session has.
 	Queue int
@@ -173,8 +171,7 @@ func (c *Claim) State() State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	st := State{
-		Label: c.label, Lease: c.terms.Lease, LeaseLeft: max(c.leaseLeft(), 0), Timeout: c.terms.Timeout,
-		Redeliver: c.terms.Redeliver, Queue: c.queue.Len(), Ends: c.ends,
+		Label: c.label, Shown: c.terms.Shown(), LeaseLeft: max(c.leaseLeft(), 0), Queue: c.queue.Len(), Ends: c.ends,
 	}
 	for _, s := range c.sessions {
 		one := SessionState{ID: s.id, Parked: s.poll != nil, Held: len(s.held)}

@@ -54,7 +54,7 @@ func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resum
 			return nil, err
 		case err != nil || living:
 			return o, err
-		case !created && s != (Settings{}):
+		case !created && !s.none():
 			if err := c.Change(s); err != nil {
 				_ = o.Session.End(nil)
 				if err == ErrUnavailable {
@@ -114,7 +114,7 @@ func (r *Registry) begin(from netip.Addr, label, token string, s Settings) (c *C
 		return nil, false, err
 	}
 	c = r.newClaim(s.in(Record{
-		Label: label, Token: HashToken(token), Terms: Terms{r.times.Lease, r.times.Answer, RedeliverIdempotent}, Unpolled: true,
+		Label: label, Token: HashToken(token), Terms: Terms{Lease: r.times.Lease, Timeout: r.times.Answer, Redeliver: RedeliverIdempotent}, Unpolled: true,
 	}), hold)
 	c.Charge(hold)
 	r.making[label] = c

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -223,34 +224,34 @@ func TestTheStoreFollowsTheClaims(t *testing.T) {
 	m := NewMemoryRecords()
 	inScene(t, Options{Records: m}, func(t *testing.T, s *scene) {
 		s.session(Settings{Lease: new(time.Hour)})
-		want := Record{"demo", HashToken("t0"), Terms{time.Hour, time.Minute, RedeliverIdempotent}, true}
-		if got := recordOf(m); got != want {
+		want := Record{"demo", HashToken("t0"), Terms{Lease: time.Hour, Timeout: time.Minute, Redeliver: RedeliverIdempotent}, true}
+		if got := recordOf(m); !reflect.DeepEqual(got, want) {
 			t.Errorf("kept = %+v, want %+v", got, want)
 		}
 		poll := s.session(Settings{Redeliver: new(RedeliverKeyed)})
 		if err := s.claim.Change(Settings{Token: new("t1"), Timeout: new(time.Second)}); err != nil {
 			t.Fatal(err)
 		}
-		want = Record{"demo", HashToken("t1"), Terms{time.Hour, time.Second, RedeliverKeyed}, true}
-		if got := recordOf(m); got != want {
+		want = Record{"demo", HashToken("t1"), Terms{Lease: time.Hour, Timeout: time.Second, Redeliver: RedeliverKeyed}, true}
+		if got := recordOf(m); !reflect.DeepEqual(got, want) {
 			t.Errorf("kept = %+v, want %+v", got, want)
 		}
 		s.take(poll, nil)
 		synctest.Wait()
 		want.Unpolled = false
-		if got := recordOf(m); got != want {
+		if got := recordOf(m); !reflect.DeepEqual(got, want) {
 			t.Errorf("kept after a poll = %+v, want %+v", got, want)
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if got := recordOf(m); got != (Record{}) {
+		if got := recordOf(m); !reflect.DeepEqual(got, Record{}) {
 			t.Errorf("kept = %+v, want nothing after the lease", got)
 		}
 	})
 }
 
 func TestARestoredClaimBelongsToItsToken(t *testing.T) {
-	m, kept := keep(t, Record{"demo", HashToken("t0"), Terms{5 * time.Second, time.Second, RedeliverAny}, false})
+	m, kept := keep(t, Record{"demo", HashToken("t0"), Terms{Lease: 5 * time.Second, Timeout: time.Second, Redeliver: RedeliverAny}, false})
 	inScene(t, Options{Records: m}, func(t *testing.T, s *scene) {
 		s.Restore(kept[0])
 		if _, err := s.Open(netip.Addr{}, "demo", "t1", Settings{}); !errors.Is(err, ErrLabelTaken) {
@@ -272,7 +273,7 @@ func TestARestoredClaimBelongsToItsToken(t *testing.T) {
 }
 
 func TestAVisitorOfARestoredClaimWaitsForItsProgram(t *testing.T) {
-	terms := Terms{time.Minute, time.Minute, RedeliverIdempotent}
+	terms := Terms{Lease: time.Minute, Timeout: time.Minute, Redeliver: RedeliverIdempotent}
 	m, kept := keep(t, Record{"demo", HashToken("t0"), terms, false}, Record{"lost", HashToken("t0"), terms, false})
 	inScene(t, Options{Records: m}, func(t *testing.T, s *scene) {
 		for _, k := range kept {

@@ -90,7 +90,7 @@ func leaseOf(text string) (*time.Duration, error) {
 	if e, ok := err.(*strconv.NumError); ok && e.Err != strconv.ErrRange {
 		return nil, gateway.Problem(schema.CodeBadLease, "A lease is a whole number of seconds.")
 	}
-	lease := time.Duration(min(max(n, 1), 86_400)) * time.Second
+	lease := time.Duration(min(max(n, int64(claim.ShortestLease/time.Second)), int64(claim.LongestLease/time.Second))) * time.Second
 	return &lease, nil
 }
 

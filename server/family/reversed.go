@@ -53,7 +53,7 @@ func (d *ietf) askClaim(t *turned, from string) (*claim.Session, error) {
 	if err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(content, &ask) != nil || ask.Label == nil || ask.Token == nil {
 		return nil, gateway.Problem(schema.CodeBadJSON, "GET "+claimPath+" is to answer 200 with a JSON object of label and token, as POST /claims takes it.")
 	}
-	set, err := gateway.Settings(ask)
+	set, err := gateway.Settings(ask, content)
 	if err != nil {
 		return nil, err
 	}

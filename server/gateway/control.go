@@ -14,6 +14,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/terms"
 )
 
 // maxControlBytes bounds the JSON that claims or changes a claim.
@@ -45,11 +46,12 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var ask schema.ClaimRequest
-	if err := g.decode(w, r, &ask); err != nil {
+	all, err := g.decode(w, r, &ask)
+	if err != nil {
 		err.write(w, r)
 		return
 	}
-	set, err := settings(ask.Lease, ask.TimeoutMs, ask.Redeliver)
+	set, err := settings(terms.Asked{Lease: ask.Lease, TimeoutMs: ask.TimeoutMs, Redeliver: ask.Redeliver, Members: all})
 	switch {
 	case err != nil:
 	case ask.Label != nil && !claim.ValidLabel(*ask.Label):
@@ -76,7 +78,7 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request) {
 	if opened.Created {
 		status = http.StatusCreated
 	}
-	writeJSON(w, status, answer)
+	writeJSON(w, status, terms.With{Object: answer, Others: opened.State.Others})
 }
 
 // mayClaim checks the key, where one is needed, and the rate.
@@ -122,9 +124,12 @@ func (g *Gateway) sessionURL(s *claim.Session) string {
 	return g.claimURL(s.Claim()) + "/sessions/" + s.ID()
 }
 
-// Settings checks what an owner wants of a claim. An error is for [Gateway.Refuse].
-func Settings(ask schema.ClaimRequest) (claim.Settings, error) {
-	s, p := settings(ask.Lease, ask.TimeoutMs, ask.Redeliver)
+// Settings checks what an owner wants of a claim, as the JSON of a [schema.ClaimRequest] says. An
+// error is for [Gateway.Refuse].
+func Settings(ask schema.ClaimRequest, content []byte) (claim.Settings, error) {
+	var all map[string]stdjson.RawMessage
+	_ = stdjson.Unmarshal(content, &all) // it was decoded
+	s, p := settings(terms.Asked{Lease: ask.Lease, TimeoutMs: ask.TimeoutMs, Redeliver: ask.Redeliver, Members: all})
 	if p != nil {
 		return s, p
 	}
@@ -132,53 +137,40 @@ func Settings(ask schema.ClaimRequest) (claim.Settings, error) {
 }
 
 // settings checks what an owner wants of a claim.
-func settings(lease, timeoutMs *int, redeliver *schema.Redeliver) (s claim.Settings, err *problem) {
-	if lease != nil {
-		if *lease < 1 || *lease > 86_400 {
-			return s, &problem{code: schema.CodeBadLease, pointer: "/lease"}
-		}
-		d := time.Duration(*lease) * time.Second
-		s.Lease = &d
-	}
-	if timeoutMs != nil {
-		if *timeoutMs < 1_000 || *timeoutMs > 600_000 {
-			return s, &problem{code: schema.CodeBadMember, pointer: "/timeoutMs", detail: "timeoutMs is a whole number of milliseconds from 1000 to 600000."}
-		}
-		d := time.Duration(*timeoutMs) * time.Millisecond
-		s.Timeout = &d
-	}
-	if redeliver != nil {
-		rule := claim.Redeliver(*redeliver)
-		switch rule {
-		case claim.RedeliverIdempotent, claim.RedeliverKeyed, claim.RedeliverAny:
-		default:
-			return s, &problem{code: schema.CodeBadMember, pointer: "/redeliver", detail: "redeliver is idempotent, keyed or any."}
-		}
-		s.Redeliver = &rule
+func settings(a terms.Asked) (claim.Settings, *problem) {
+	s, err := terms.Read(a)
+	if e, ok := errors.AsType[*terms.Error](err); ok {
+		return s, &problem{code: e.Code, pointer: "/" + e.Member, detail: e.Detail}
 	}
 	return s, nil
 }
 
-// decode reads the JSON object of a control request into v. Empty content is an
-// empty object. A member of the wrong type is said to be bad by its name.
-func (g *Gateway) decode(w http.ResponseWriter, r *http.Request, v any) *problem {
+// decode reads the JSON object of a control request into v, and returns its members as they came.
+// Empty content is an empty object. A member of the wrong type is said to be bad by its name.
+func (g *Gateway) decode(w http.ResponseWriter, r *http.Request, v any) (all map[string]stdjson.RawMessage, p *problem) {
 	body, err := g.readJSON(w, r, maxControlBytes)
 	if err != nil {
-		return problemOf(err)
+		return nil, problemOf(err)
 	}
 	if body == nil {
-		return nil
+		return nil, nil
 	}
 	if p := misshapen(body); p != nil {
-		return p
+		return nil, p
 	}
 	err = json.Unmarshal(body, v)
 	if err == nil && body[firstByte(body)] != '{' {
-		return &problem{code: schema.CodeBadJSON}
+		return nil, &problem{code: schema.CodeBadJSON}
 	}
 	if err == nil {
-		return nil
+		_ = stdjson.Unmarshal(body, &all) // it is an object
+		return all, nil
 	}
+	return nil, badMember(err)
+}
+
+// badMember says which member could not be decoded.
+func badMember(err error) *problem {
 	p := badJSON(err)
 	if _, ok := errors.AsType[*json.SemanticError](err); !ok {
 		return p // malformed, or a member twice
@@ -190,7 +182,8 @@ func (g *Gateway) decode(w http.ResponseWriter, r *http.Request, v any) *problem
 		p.code, p.detail = schema.CodeBadToken, ""
 	case "/lease":
 		p.code, p.detail = schema.CodeBadLease, ""
-	case "/timeoutMs", "/redeliver":
+	case "":
+	default:
 		p.code, p.detail = schema.CodeBadMember, ""
 	}
 	return p
@@ -209,11 +202,12 @@ func (g *Gateway) inspect(w http.ResponseWriter, r *http.Request) {
 // change answers PATCH {claim}.
 func (g *Gateway) change(w http.ResponseWriter, r *http.Request) {
 	var patch schema.ClaimPatch
-	if err := g.decode(w, r, &patch); err != nil {
+	all, err := g.decode(w, r, &patch)
+	if err != nil {
 		err.write(w, r)
 		return
 	}
-	set, err := settings(patch.Lease, patch.TimeoutMs, patch.Redeliver)
+	set, err := settings(terms.Asked{Lease: patch.Lease, TimeoutMs: patch.TimeoutMs, Redeliver: patch.Redeliver, Members: all})
 	if err == nil && patch.Token != nil && !claim.ValidToken(*patch.Token) {
 		err = &problem{code: schema.CodeBadToken, pointer: "/token"}
 	}
@@ -235,8 +229,8 @@ func (g *Gateway) writeState(w http.ResponseWriter, c *claim.Claim) {
 	writeJSON(w, http.StatusOK, g.State(c))
 }
 
-// State tells the state of a claim.
-func (g *Gateway) State(c *claim.Claim) schema.ClaimState {
+// State returns the state of a claim, a [schema.ClaimState] with all terms.
+func (g *Gateway) State(c *claim.Claim) terms.With {
 	st := c.State()
 	out := schema.ClaimState{
 		Label: st.Label, URL: g.public.Base(st.Label), Lease: int(st.Lease / time.Second),
@@ -250,7 +244,7 @@ func (g *Gateway) State(c *claim.Claim) schema.ClaimState {
 	for _, s := range st.Sessions {
 		out.Sessions = append(out.Sessions, schema.SessionState{ID: s.ID, Parked: s.Parked, Held: s.Held, IdleMs: int(s.Idle.Milliseconds())})
 	}
-	return out
+	return terms.With{Object: out, Others: st.Others}
 }
 
 // remove answers DELETE {claim}.

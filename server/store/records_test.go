@@ -2,15 +2,19 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"go.etcd.io/bbolt"
 
 	"reversehttp/server/claim"
+	"reversehttp/server/terms"
 )
 
 func TestRecordsChangeOnlyTheRevisionThatIsNamed(t *testing.T) {
@@ -174,5 +178,54 @@ func TestChangesAtOnceShareTransactions(t *testing.T) {
 	defer func() { _ = after.Rollback() }()
 	if got := after.ID() - before + 1; got != 1 {
 		t.Errorf("%d changes took %d transactions, want 1", changes, got)
+	}
+}
+
+// word is a term that a test adds.
+type word string
+
+func (word) Shown() any { return nil }
+
+func TestTermsAreThereAgainAlsoThoseOfOtherVersions(t *testing.T) {
+	dir := t.TempDir()
+	read := func(value []byte) (claim.Term, error) {
+		var w word
+		err := json.Unmarshal(value, &w)
+		return w, err
+	}
+	reopened := func() *Store {
+		s, _ := open(t, dir)
+		return s
+	}
+	remove := terms.Add(terms.Member{Name: "word", Read: read})
+	s := reopened()
+	want := claim.Record{Label: "demo", Terms: claim.Terms{Lease: time.Minute, Others: map[string]claim.Term{"word": word("secret")}}}
+	revision := create(t, s, want)
+	s.Close()
+	remove()
+	s = reopened() // it does not know the word, and changes something else
+	r, _, err := s.Get(t.Context(), "demo")
+	if err != nil || r.Terms.Shown().Others != nil {
+		t.Fatalf("without the member: %+v %v", r, err)
+	}
+	r.Lease = time.Hour
+	if _, err := s.Update(t.Context(), r, revision); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	t.Cleanup(terms.Add(terms.Member{Name: "word", Read: read}))
+	want.Lease = time.Hour
+	if r, _, err := reopened().Get(t.Context(), "demo"); err != nil || !reflect.DeepEqual(r, want) {
+		t.Errorf("kept %+v %v, want %+v", r, err, want)
+	}
+}
+
+func TestAClaimWithoutTermsThatItHadIsLeftOut(t *testing.T) {
+	remove := terms.Add(terms.Member{Name: "word", Read: func([]byte) (claim.Term, error) { return nil, errors.New("no word") }})
+	t.Cleanup(remove)
+	s, log := open(t, t.TempDir())
+	create(t, s, claim.Record{Label: "demo", Terms: claim.Terms{Others: map[string]claim.Term{"word": word("a")}}})
+	if got := records(t, s); len(got) != 0 || !strings.Contains(log.String(), "demo") {
+		t.Errorf("kept %+v, log %s; want the claim left out, and its label logged", got, log)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"reversehttp/server/claim"
+	"reversehttp/server/terms"
 )
 
 // Store is a directory with claims in it. It is [claim.Records]: what it took is on the disk.
@@ -83,6 +84,8 @@ type record struct {
 	Redeliver string `json:"redeliver"`
 	Unpolled  bool   `json:"unpolled,omitempty"`
 	Revision  uint64 `json:"revision"`
+	// Terms are those that the core does not act upon.
+	Terms map[string]json.RawMessage `json:"terms,omitempty"`
 }
 
 // read returns the record of a label. It fails with [claim.ErrNoRecord] where there is none, or
@@ -92,12 +95,16 @@ func read(label, value []byte) (claim.Kept, error) {
 	if value == nil || json.Unmarshal(value, &r) != nil || len(r.Token) != len(claim.TokenHash{}) {
 		return claim.Kept{}, claim.ErrNoRecord
 	}
-	terms := claim.Terms{
+	others, err := terms.Kept(r.Terms)
+	if err != nil { // the claim would be without what its owner relies on
+		return claim.Kept{}, claim.ErrNoRecord
+	}
+	kept := claim.Terms{
 		Lease: time.Duration(r.LeaseMs) * time.Millisecond, Timeout: time.Duration(r.TimeoutMs) * time.Millisecond,
-		Redeliver: claim.Redeliver(r.Redeliver),
+		Redeliver: claim.Redeliver(r.Redeliver), Others: others,
 	}
 	return claim.Kept{
-		Record:   claim.Record{Label: string(label), Token: claim.TokenHash(r.Token), Terms: terms, Unpolled: r.Unpolled},
+		Record:   claim.Record{Label: string(label), Token: claim.TokenHash(r.Token), Terms: kept, Unpolled: r.Unpolled},
 		Revision: max(r.Revision, firstRevision),
 	}, nil
 }
@@ -180,7 +187,11 @@ func put(b *bbolt.Bucket, c claim.Record) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	value, err := json.Marshal(record{c.Token[:], c.Lease.Milliseconds(), c.Timeout.Milliseconds(), string(c.Redeliver), c.Unpolled, revision})
+	others, err := terms.Keep(c.Others)
+	if err != nil {
+		return 0, err
+	}
+	value, err := json.Marshal(record{c.Token[:], c.Lease.Milliseconds(), c.Timeout.Milliseconds(), string(c.Redeliver), c.Unpolled, revision, others})
 	if err != nil {
 		return 0, err
 	}

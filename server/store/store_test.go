@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -75,7 +76,7 @@ func TestWhatIsKeptIsThereAgain(t *testing.T) {
 			s.Close()
 			s, log = open(t, dir)
 		}
-		if got := records(t, s); !slices.Equal(got, []claim.Record{a, b}) {
+		if got := records(t, s); !reflect.DeepEqual(got, []claim.Record{a, b}) {
 			t.Errorf("reopened %v: kept %+v, want %+v", reopened, got, []claim.Record{a, b})
 		}
 		if log.Len() > 0 {

@@ -1,0 +1,184 @@
+// Package terms reads what the owner of a claim sets, from a request and from what was kept.
+//
+// Lease, timeout and redeliver are those of the core. Each of the others is one file here: a type
+// whose JSON is what is kept, its method Shown, and a call of [Add]. No other code knows of it.
+package terms
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+)
+
+// Member is a member of what a program asks for a claim, and of what it is told of it.
+type Member struct {
+	// Name is that of the member.
+	Name string
+	// Read decodes and checks a value, as its owner gives it and as it was kept. What it returns is
+	// kept as its JSON, which Read makes an equal value again. Its error is told to the owner.
+	Read func(value []byte) (claim.Term, error)
+	// Example is a value in which every secret is a string that begins with "secret-".
+	Example string
+}
+
+var members = map[string]Member{}
+
+// Add adds a member. It is called before any claim is read, and returns how to take it out, for tests.
+func Add(m Member) (remove func()) {
+	if _, ok := members[m.Name]; ok {
+		panic("terms: two members " + m.Name)
+	}
+	members[m.Name] = m
+	return func() { delete(members, m.Name) }
+}
+
+// Error says which member is bad, and why.
+type Error struct {
+	Code   schema.Code
+	Member string
+	// Detail is for people; empty means what the code says.
+	Detail string
+}
+
+// Error returns the text of the error.
+func (e *Error) Error() string { return fmt.Sprintf("terms: %s: %s %s", e.Member, e.Code, e.Detail) }
+
+// Asked is what a program asks for a claim, but for label and token.
+type Asked struct {
+	Lease     *int
+	TimeoutMs *int
+	Redeliver *schema.Redeliver
+	// Members are all members, these three too, as they came.
+	Members map[string]json.RawMessage
+}
+
+// Read checks what a program asks. Its error is an [*Error].
+func Read(a Asked) (s claim.Settings, err error) {
+	if a.Lease != nil {
+		s.Lease = new(times(*a.Lease, time.Second))
+	}
+	if a.TimeoutMs != nil {
+		s.Timeout = new(times(*a.TimeoutMs, time.Millisecond))
+	}
+	if a.Redeliver != nil {
+		s.Redeliver = new(claim.Redeliver(*a.Redeliver))
+	}
+	if err := s.Check(); err != nil {
+		return claim.Settings{}, wrong(err)
+	}
+	for name, value := range a.Members {
+		m, ok := members[name]
+		if !ok || string(value) == "null" {
+			continue
+		}
+		var term claim.Term
+		if !empty(value) {
+			if term, err = m.Read(value); err != nil {
+				return claim.Settings{}, &Error{schema.CodeBadMember, name, err.Error()}
+			}
+		}
+		if s.Others == nil {
+			s.Others = make(map[string]claim.Term)
+		}
+		s.Others[name] = term
+	}
+	return s, nil
+}
+
+// times multiplies; what is far out of bounds stays so.
+func times(n int, unit time.Duration) time.Duration {
+	return time.Duration(min(max(n, -1), 1<<30)) * unit
+}
+
+// wrong says what is wrong with a term of the core.
+func wrong(err error) error {
+	e, ok := errors.AsType[*claim.TermError](err)
+	switch {
+	case !ok:
+		return err
+	case e.Term == "lease":
+		return &Error{schema.CodeBadLease, "lease", ""}
+	case e.Term == "timeout":
+		return &Error{schema.CodeBadMember, "timeoutMs", "timeoutMs is a whole number of milliseconds from 1000 to 600000."}
+	}
+	return &Error{schema.CodeBadMember, "redeliver", "redeliver is idempotent, keyed or any."}
+}
+
+// empty reports whether a value is an empty object, list or string, which ends a member.
+func empty(value json.RawMessage) bool {
+	var v any
+	if json.Unmarshal(value, &v) != nil {
+		return false
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		return len(v) == 0
+	case []any:
+		return len(v) == 0
+	case string:
+		return v == ""
+	}
+	return false
+}
+
+// Kept reads terms that were kept as their JSON. Those of unknown names stay as they are.
+func Kept(values map[string]json.RawMessage) (terms map[string]claim.Term, err error) {
+	for name, value := range values {
+		term := claim.Term(unknown(value))
+		if m, ok := members[name]; ok {
+			if term, err = m.Read(value); err != nil {
+				return nil, fmt.Errorf("terms: %s: %w", name, err)
+			}
+		}
+		if terms == nil {
+			terms = make(map[string]claim.Term)
+		}
+		terms[name] = term
+	}
+	return terms, nil
+}
+
+// unknown is a term that another version of the gateway kept.
+type unknown json.RawMessage
+
+func (unknown) Shown() any                     { return nil }
+func (u unknown) MarshalJSON() ([]byte, error) { return u, nil }
+
+// Keep returns the JSON that [Kept] reads.
+func Keep(terms map[string]claim.Term) (values map[string]json.RawMessage, err error) {
+	for name, term := range terms {
+		value, err := json.Marshal(term)
+		if err != nil {
+			return nil, fmt.Errorf("terms: %s: %w", name, err)
+		}
+		if values == nil {
+			values = make(map[string]json.RawMessage)
+		}
+		values[name] = value
+	}
+	return values, nil
+}
+
+// With is a JSON object with the terms that are shown as further members.
+type With struct {
+	Object any
+	Others map[string]any
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (w With) MarshalJSON() ([]byte, error) {
+	object, err := json.Marshal(w.Object)
+	if err != nil || len(w.Others) == 0 {
+		return object, err
+	}
+	others, err := json.Marshal(w.Others)
+	if err != nil {
+		return nil, err
+	}
+	object[len(object)-1] = ','
+	return append(object, others[1:]...), nil
+}
