@@ -16,15 +16,13 @@ type Claim struct {
 	prefix   string // of its exchanges' ids
 	owner    Owner
 	hold     *Hold // its own place
-	entry    entry
-	made     chan struct{} // closed when it is known whether it has a record
+	keeper   keeper
 
 	// mu guards all below, and the sessions and exchanges of the claim.
 	mu       sync.Mutex
 	token    TokenHash
 	terms    Terms
-	gone     error         // why it ended; nil while it lives
-	ending   chan struct{} // closed when it is known whether it ends; nil while that is not asked
+	gone     error // why it ended; nil while it lives
 	sessions []*Session
 	parked   []*Session           // whose open poll waits, longest first
 	queue    *list.List           // of *Exchange; empty while a session is parked
@@ -38,8 +36,6 @@ type Claim struct {
 	lastID   uint64
 	ends     [4]uint64 // by Outcome
 	leaseEnd lazyTimer
-	mending  lazyTimer
-	failures int // of mending in a row
 }
 
 // Label gives the label.
@@ -52,6 +48,10 @@ func (c *Claim) Owns(token string) bool {
 	defer c.mu.Unlock()
 	return c.token.equal(h)
 }
+
+// Change changes the settings that are given, once Records have them. It fails with
+// [ErrUnavailable] where they do not take them, and nothing is changed then.
+func (c *Claim) Change(s Settings) error { return c.keeper.change(s) }
 
 // apply takes token and terms from a record. The caller holds c.mu.
 func (c *Claim) apply(r Record) {
@@ -75,6 +75,15 @@ func (c *Claim) apply(r Record) {
 	}
 }
 
+// Delete ends the claim, once its record is gone. Its parked polls end with [ErrClaimDeleted],
+// what is queued fails with [ErrNoClaim], and what was delivered may still be answered. It fails
+// with [ErrUnavailable] where Records do not take it, and the claim lives on then.
+func (c *Claim) Delete() error { return c.keeper.end(ErrClaimDeleted, nil) }
+
+// record is the record of the claim as it stands. The caller holds c.mu, or is the only one to
+// know c.
+func (c *Claim) record() Record { return Record{c.label, c.token, c.terms, !c.polled} }
+
 // finish ends the claim, which has no record any more, for the reason why, once.
 func (c *Claim) finish(why error) {
 	c.mu.Lock()
@@ -84,7 +93,7 @@ func (c *Claim) finish(why error) {
 	}
 	c.gone = why
 	c.leaseEnd.stop()
-	c.mending.stop()
+	c.keeper.mending.stop()
 	sessions := slices.Clone(c.sessions)
 	for _, s := range sessions {
 		for _, m := range s.next.list() {
@@ -138,11 +147,11 @@ func (c *Claim) expire() {
 	if !over {
 		return
 	}
-	_ = c.end(ErrLeaseEnded, c.overdue) // an error is logged, and it is tried again
+	_ = c.keeper.end(ErrLeaseEnded, c.overdue) // an error is logged, and it is tried again
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone == nil && c.polls == 0 && !c.registry.closed.Load() {
-		c.leaseEnd.arm(max(c.leaseLeft(), c.pause()))
+		c.leaseEnd.arm(max(c.leaseLeft(), c.keeper.pause()))
 	}
 }
 

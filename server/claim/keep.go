@@ -13,18 +13,31 @@ import (
 // the claim, ends the record of a claim that was never listed, and tries again until Records take
 // that. Until then nobody else gets the label.
 
+// keeper has a claim and its record change together.
+type keeper struct {
+	claim *Claim
+	entry entry
+	made  chan struct{} // closed when it is known whether the claim has a record
+
+	// claim.mu guards what follows.
+	ending   chan struct{} // closed when it is known whether the claim ends; nil while that is not asked
+	mending  lazyTimer
+	failures int // to bring the record in line, in a row
+}
+
 // errUnmade is why a claim is gone that Records did not take.
 var errUnmade = errors.New("claim: not kept")
 
 // create lists a new claim once it has a record. It fails with [ErrUnavailable], and with
 // [ErrLabelTaken] where Records know the label.
-func (c *Claim) create() error {
-	if err := c.entry.enter(); err != nil {
+func (k *keeper) create() error {
+	c := k.claim
+	if err := k.entry.enter(); err != nil {
 		return err
 	}
-	defer c.entry.leave()
+	defer k.entry.leave()
 	record := c.record()
-	err := c.entry.put(&record)
+	err := k.entry.put(&record)
 	switch {
 	case err == nil:
 		c.registry.made(c, true)
@@ -33,29 +46,29 @@ func (c *Claim) create() error {
 		c.registry.made(c, false)
 		return ErrLabelTaken
 	}
-	c.logUnkept(err)
+	k.log(err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.gone = errUnmade
-	c.mending.after(0)
+	k.mending.after(0)
 	return ErrUnavailable
 }
 
-// Change changes the settings that are given, once Records have them. It fails with
-// [ErrUnavailable] where they do not take them, and nothing is changed then.
-func (c *Claim) Change(s Settings) error {
-	if err := c.entry.enter(); err != nil {
+// change makes set the settings of the claim, as [Claim.Change] does.
+func (k *keeper) change(set Settings) error {
+	if err := k.entry.enter(); err != nil {
 		return err
 	}
-	defer c.entry.leave()
+	defer k.entry.leave()
+	c := k.claim
 	c.mu.Lock()
-	gone, record := c.gone, s.in(c.record())
+	gone, record := c.gone, set.in(c.record())
 	c.mu.Unlock()
 	if gone != nil {
 		return gone
 	}
-	if err := c.entry.put(&record); err != nil {
-		return c.refused(err)
+	if err := k.entry.put(&record); err != nil {
+		return k.refused(err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -63,82 +76,82 @@ func (c *Claim) Change(s Settings) error {
 	return nil
 }
 
-// Delete ends the claim, once its record is gone. Its parked polls end with [ErrClaimDeleted],
-// what is queued fails with [ErrNoClaim], and what was delivered may still be answered. It fails
-// with [ErrUnavailable] where Records do not take it, and the claim lives on then.
-func (c *Claim) Delete() error { return c.end(ErrClaimDeleted, nil) }
-
 // end ends the claim for the reason why, once, and only where it is still due when nobody else
 // changes the record. A nil due is always so; it is called with c.mu held.
-func (c *Claim) end(why error, due func() bool) error {
-	if err := c.entry.enter(); err != nil {
+func (k *keeper) end(why error, due func() bool) error {
+	c := k.claim
+	if err := k.entry.enter(); err != nil {
 		return err
 	}
-	defer c.entry.leave()
+	defer k.entry.leave()
 	c.mu.Lock()
 	if c.gone != nil || due != nil && !due() {
 		c.mu.Unlock()
 		return nil
 	}
-	c.ending = make(chan struct{})
+	k.ending = make(chan struct{})
 	c.mu.Unlock()
-	err := c.entry.put(nil)
+	err := k.entry.put(nil)
 	if err == nil {
 		c.finish(why)
 	} else {
-		err = c.refused(err)
+		err = k.refused(err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	close(c.ending)
-	c.ending = nil
+	close(k.ending)
+	k.ending = nil
 	return err
 }
 
 // awaitEnd waits until a claim that is about to end has ended, or lives on.
-func (c *Claim) awaitEnd() error {
+func (k *keeper) awaitEnd() error {
+	c := k.claim
 	c.mu.Lock()
-	ending := c.ending
+	ending := k.ending
 	c.mu.Unlock()
-	return c.entry.await(ending)
+	return k.entry.await(ending)
 }
 
 // refused returns what to tell of a change that Records did not take.
-func (c *Claim) refused(err error) error {
+func (k *keeper) refused(err error) error {
+	c := k.claim
 	if errors.Is(err, ErrMoved) || errors.Is(err, ErrExists) {
 		c.finish(ErrMoved)
 		return ErrNoClaim
 	}
-	c.logUnkept(err)
+	k.log(err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.mendLater()
+	k.mendLater()
 	return ErrUnavailable
 }
 
-func (c *Claim) logUnkept(err error) {
+func (k *keeper) log(err error) {
+	c := k.claim
 	c.registry.options.Log.Warn("claim not kept", "label", c.label, "error", err)
 }
 
 // mend brings the record in line with the claim, and tries again later where that fails.
-func (c *Claim) mend() {
-	err := c.entry.enter()
+func (k *keeper) mend() {
+	c := k.claim
+	err := k.entry.enter()
 	if err == nil {
-		defer c.entry.leave()
-		err = c.entry.put(c.wanted())
+		defer k.entry.leave()
+		err = k.entry.put(k.wanted())
 	}
 	c.mu.Lock()
 	gone := c.gone
 	switch {
 	case err == nil:
-		c.failures = 0
+		k.failures = 0
 	case errors.Is(err, ErrUnavailable):
-		c.mendLater()
+		k.mendLater()
 	}
 	c.mu.Unlock()
 	switch {
 	case errors.Is(err, ErrUnavailable):
-		c.logUnkept(err)
+		k.log(err)
 	case gone == errUnmade:
 		c.registry.made(c, false)
 	case err != nil && gone == nil:
@@ -147,7 +160,8 @@ func (c *Claim) mend() {
 }
 
 // wanted is the record that the claim should have; nil for none.
-func (c *Claim) wanted() *Record {
+func (k *keeper) wanted() *Record {
+	c := k.claim
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone != nil {
@@ -157,17 +171,14 @@ func (c *Claim) wanted() *Record {
 	return &r
 }
 
-// record is the record of the claim as it stands. The caller holds c.mu, or is the only one to
-// know c.
-func (c *Claim) record() Record { return Record{c.label, c.token, c.terms, !c.polled} }
-
 // mendLater has the record looked at again. The caller holds c.mu.
-func (c *Claim) mendLater() {
+func (k *keeper) mendLater() {
+	c := k.claim
 	if c.gone != nil && c.gone != errUnmade || c.registry.closed.Load() {
 		return
 	}
-	c.mending.after(c.pause())
-	c.failures++
+	k.mending.after(k.pause())
+	k.failures++
 }
 
 // The pauses between attempts to bring a record in line; each is twice the one before.
@@ -177,6 +188,6 @@ const (
 )
 
 // pause is how long Records are left alone. The caller holds c.mu.
-func (c *Claim) pause() time.Duration {
-	return min(shortestPause<<min(c.failures, 10), longestPause)
+func (k *keeper) pause() time.Duration {
+	return min(shortestPause<<min(k.failures, 10), longestPause)
 }

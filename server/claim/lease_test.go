@@ -115,3 +115,31 @@ func TestAClaimWhoseEndWasNotKeptIsItsProgramsAgain(t *testing.T) {
 		}
 	})
 }
+
+func TestARecordWhoseClaimNobodyHeardOfEndsAfterARestart(t *testing.T) {
+	f := &faulty{MemoryRecords: NewMemoryRecords()}
+	f.set(only("create get", madeAndFailed))
+	inScene(t, Options{Records: f}, func(t *testing.T, s *scene) { // its process ends before it can look
+		if err := s.open("t0", Settings{Lease: new(time.Hour)}); !errors.Is(err, ErrUnavailable) {
+			t.Fatalf("open: %v, want ErrUnavailable", err)
+		}
+	})
+	f.set(nil)
+	r, revision, err := f.Get(context.Background(), "demo")
+	if err != nil {
+		t.Fatalf("no record is left: %v", err)
+	}
+	inScene(t, Options{Records: f}, func(t *testing.T, s *scene) {
+		s.Restore(Kept{r, revision})
+		s.inLine(f.MemoryRecords)
+		if err := s.open("t0", Settings{}); err != nil {
+			t.Errorf("its owner asks again: %v", err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if s.Lookup("demo") != nil {
+			t.Error("it lives on though nobody polls")
+		}
+		s.inLine(f.MemoryRecords)
+	})
+}

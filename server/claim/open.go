@@ -42,7 +42,7 @@ func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resum
 		if err != nil {
 			return nil, err
 		}
-		if err := c.awaitEnd(); err != nil {
+		if err := c.keeper.awaitEnd(); err != nil {
 			return nil, err
 		}
 		o, living, err := c.openSession(token, created, resumed)
@@ -50,7 +50,7 @@ func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resum
 		case err == errEndedMeanwhile:
 			continue
 		case err != nil && created: // nobody knows of the claim
-			_ = c.end(ErrClaimDeleted, func() bool { return len(c.sessions) == 0 })
+			_ = c.keeper.end(ErrClaimDeleted, func() bool { return len(c.sessions) == 0 })
 			return nil, err
 		case err != nil || living:
 			return o, err
@@ -84,9 +84,9 @@ func (r *Registry) claim(from netip.Addr, label string, token *string, s Setting
 		case err != nil:
 			return nil, false, err
 		case mine:
-			return c, true, c.create()
+			return c, true, c.keeper.create()
 		}
-		if err := c.entry.await(c.made); err != nil {
+		if err := c.keeper.entry.await(c.keeper.made); err != nil {
 			return nil, false, err
 		}
 	}
@@ -128,7 +128,7 @@ func (r *Registry) made(c *Claim, kept bool) {
 		r.add(c)
 	}
 	delete(r.making, c.label)
-	close(c.made)
+	close(c.keeper.made)
 	r.mu.Unlock()
 	if !kept {
 		c.hold.exit(Claims)
@@ -166,7 +166,7 @@ func (c *Claim) admit(s *Session, token string, resumes bool) (living *Session, 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.gone != nil, c.ending != nil:
+	case c.gone != nil, c.keeper.ending != nil:
 		return nil, errEndedMeanwhile
 	case token == "" || !c.token.equal(h):
 		return nil, ErrLabelTaken

@@ -136,7 +136,7 @@ func (s *Session) openPoll(cursor *string) (*poll, error) {
 	p, err := s.openPollLocked(cursor)
 	if err == nil && !c.polled { // its record is to say that the claim is in use
 		c.polled = true
-		c.mending.after(0)
+		c.keeper.mending.after(0)
 	}
 	return p, err
 }

@@ -129,10 +129,12 @@ func (r *Registry) holdClaim(from netip.Addr) (*Hold, error) {
 func (r *Registry) newClaim(rec Record, hold *Hold) *Claim {
 	c := &Claim{
 		registry: r, label: rec.Label, hold: hold, polled: !rec.Unpolled, prefix: randomName()[:10] + "-", queue: list.New(),
-		token: rec.Token, terms: rec.Terms, made: make(chan struct{}),
-		entry: entry{records: r.options.Records, patience: r.times.Records, turn: make(chan struct{}, 1), label: rec.Label},
+		token: rec.Token, terms: rec.Terms,
 	}
-	c.leaseEnd.fire, c.mending.fire = c.expire, c.mend
+	c.keeper = keeper{claim: c, made: make(chan struct{}), entry: entry{
+		records: r.options.Records, patience: r.times.Records, turn: make(chan struct{}, 1), label: rec.Label,
+	}}
+	c.leaseEnd.fire, c.keeper.mending.fire = c.expire, c.keeper.mend
 	return c
 }
 
@@ -152,8 +154,8 @@ func (r *Registry) Restore(k Kept) {
 	h.Enter(Claims)
 	h.Add(claimWeight)
 	c := r.newClaim(k.Record, h)
-	c.entry.settle(&k.Record, k.Revision)
-	close(c.made)
+	c.keeper.entry.settle(&k.Record, k.Revision)
+	close(c.keeper.made)
 	c.Charge(h)
 	c.awaited = time.Now()
 	r.mu.Lock()
@@ -238,7 +240,7 @@ func (r *Registry) Close() {
 		c := v.(*Claim)
 		c.mu.Lock()
 		c.leaseEnd.stop()
-		c.mending.stop()
+		c.keeper.mending.stop()
 		for _, s := range c.sessions {
 			s.death.stop()
 		}

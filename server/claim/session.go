@@ -137,7 +137,7 @@ func (s *Session) lapse() {
 		c.registry.sessionEnded(s, SessionLost)
 	}
 	if over {
-		_ = c.end(ErrLeaseEnded, c.overdue) // an error is logged, and it is tried again
+		_ = c.keeper.end(ErrLeaseEnded, c.overdue) // an error is logged, and it is tried again
 	}
 }
 
