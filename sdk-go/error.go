@@ -43,7 +43,7 @@ func (e *Error) Is(target error) bool {
 
 // What a program may want to tell apart by errors.Is. Claim returns the first three; Serve may end with each of them.
 var (
-	// ErrLabelReserved: the gateway keeps the label for itself.
+	// ErrLabelReserved: the gateway keeps the label for itself, or for the token of another.
 	ErrLabelReserved error = &Error{Code: schema.CodeLabelReserved}
 	// ErrLabelTaken: somebody else owns the label.
 	ErrLabelTaken error = &Error{Code: schema.CodeLabelTaken}

@@ -155,6 +155,10 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 	if err != nil {
 		return g, o.wrong(fmt.Errorf("--family-device: %w", err))
 	}
+	g.Owned = map[string]string{} // or a stranger claims it while the device is off
+	for _, d := range devices {
+		g.Owned[d.Label] = d.Token
+	}
 	g.Doors = family.Doors(family.Options{Names: doors, SharedToken: o.SharedToken, Devices: devices})
 	if g.PublicURL == "" && !g.Loopback {
 		return g, o.wrong(fmt.Errorf("--listen=%s: others can reach this address, and need public URLs with a name of yours: give --public-url '%s://{label}.example.com:%d/', with DNS for *.example.com, or '%[2]s://example.com:%[3]d/at/{label}/' with one name", o.Listen, o.scheme(), at.Port))

@@ -33,7 +33,7 @@ func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resum
 		return nil, ErrBadLabel
 	case token != "" && !ValidToken(token):
 		return nil, ErrBadToken
-	case label != "" && r.options.Reserved != nil && r.options.Reserved(label):
+	case label != "" && r.options.Reserved != nil && r.options.Reserved(label, token):
 		return nil, ErrLabelReserved
 	}
 	s.Token = nil
@@ -103,7 +103,7 @@ func (r *Registry) begin(from netip.Addr, label, token string, s Settings) (c *C
 		return r.Lookup(label)
 	}
 	if label == "" {
-		for label == "" || known() != nil || (r.options.Reserved != nil && r.options.Reserved(label)) {
+		for label == "" || known() != nil || (r.options.Reserved != nil && r.options.Reserved(label, "")) {
 			label = pickLabel()
 		}
 	} else if c := known(); c != nil {

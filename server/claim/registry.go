@@ -15,8 +15,9 @@ import (
 type Options struct {
 	Times  Times
 	Limits Limits
-	// Reserved tells labels that nobody may claim. Nil means none.
-	Reserved func(label string) bool
+	// Reserved reports whether a label may not be claimed with a token, which is empty where one
+	// is to be minted. Nil means that every label may.
+	Reserved func(label, token string) bool
 	// Log gets the life of claims and sessions. Nil means nowhere.
 	Log *slog.Logger
 	// Ended gets every exchange at its end. It is called on the goroutine of

@@ -2,12 +2,15 @@ package family
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
+	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
 )
 
@@ -16,7 +19,7 @@ const upgradeFields = "Host: localhost:8080\r\nConnection: Upgrade\r\nUpgrade: P
 func TestAListedDeviceServesItsLabelAlone(t *testing.T) {
 	for name, path := range map[string]string{"device": "/", "ptth": "/ptth/"} {
 		t.Run(name, func(t *testing.T) {
-			w := newTown(t, gateway.Options{Keys: []string{"k"}, Doors: Doors(Options{Devices: []Device{{"other", "k-other"}, {"demo", "k-demo"}}})})
+			w := newTown(t, gateway.Options{Keys: []string{"k"}, Owned: map[string]string{"other": "k-other", "demo": "k-demo"}, Doors: Doors(Options{Devices: []Device{{"other", "k-other"}, {"demo", "k-demo"}}})})
 			asks := "POST " + path + "k-demo HTTP/1.1\r\n" + strings.ReplaceAll(upgradeFields, "localhost:8080", "{host}") + "\r\n"
 			served := make(chan struct{})
 			w.ends.Go(func() {
@@ -33,7 +36,10 @@ func TestAListedDeviceServesItsLabelAlone(t *testing.T) {
 				_ = conn.Close()
 			})
 			waitFor(t, func() bool { return w.Registry().Stats().Polls == 1 })
-			if claim := w.Registry().Lookup("demo"); claim == nil || !claim.Owns("k-demo") {
+			if _, err := w.Registry().Open(netip.Addr{}, "other", "of-a-stranger", claim.Settings{}); !errors.Is(err, claim.ErrLabelReserved) {
+				t.Errorf("a stranger who claims the label of a device that is off: %v, want ErrLabelReserved", err)
+			}
+			if c := w.Registry().Lookup("demo"); c == nil || !c.Owns("k-demo") {
 				t.Error("demo is not claimed with its token")
 			}
 			w.visit("GET", "demo", "/x", "").got(200, "from the device")

@@ -38,6 +38,8 @@ type Options struct {
 	// Reserved are labels that nobody may claim. Nil means [admission.Reserved];
 	// an empty list means none.
 	Reserved []string
+	// Owned are labels that only the token of each claims, even where it is reserved. Nil means none.
+	Owned map[string]string
 	// ClaimsPerSecond is the rate of POST /claims from one address, with a
 	// burst of twenty times that. Default 50, and no bound where the gateway is local
 	// (see [Gateway.Local]); negative means no bound.
@@ -173,7 +175,7 @@ func New(o Options) (*Gateway, error) {
 	g.metrics = newMetrics(g)
 	g.panics = newPanics(g.metrics)
 	g.registry = claim.New(claim.Options{
-		Times: o.Times, Limits: o.Limits, Reserved: admission.NewReserved(o.Reserved), Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Records: o.Records, OneAddress: g.local,
+		Times: o.Times, Limits: o.Limits, Reserved: admission.NewReserved(o.Reserved, o.Owned), Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Records: o.Records, OneAddress: g.local,
 	})
 	g.Port = newPort(g)
 	if o.Doors != nil {

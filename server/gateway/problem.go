@@ -57,7 +57,7 @@ var kinds = map[schema.Code]kind{
 	schema.CodeTokenNeeded:          {401, "", 0, "Show the token of the claim as Authorization: Bearer <token>."},
 	schema.CodeTokenWrong:           {403, "", 0, "This is not the token of the claim."},
 	schema.CodeLabelTaken:           {403, "", 0, "The label is taken. Choose another, or show the token that owns it."},
-	schema.CodeLabelReserved:        {403, "", 0, "This gateway keeps the label for itself: nobody can claim it. Choose another."},
+	schema.CodeLabelReserved:        {403, "", 0, "This gateway keeps the label for itself, or for one whose token you do not show. Choose another."},
 	schema.CodeNoSession:            {404, "", 0, "There is no such session. Claim again with the token."},
 	schema.CodeNoExchange:           {404, "", 0, "This session has no such exchange, or it has no content to fetch."},
 	schema.CodeContentTaken:         {409, "", 0, "The content was asked for already. It is given once."},

@@ -26,14 +26,26 @@ func TestKeysAreComparedWhole(t *testing.T) {
 }
 
 func TestReservedLabelsAreLabels(t *testing.T) {
-	reserved := NewReserved(Reserved)
+	reserved := NewReserved(Reserved, nil)
 	for _, label := range Reserved {
-		if !claim.ValidLabel(label) || !reserved(label) {
+		if !claim.ValidLabel(label) || !reserved(label, "t") {
 			t.Errorf("%q is no label, or not reserved", label)
 		}
 	}
-	if reserved("demo") || NewReserved(nil)("www") {
+	if reserved("demo", "t") || NewReserved(nil, nil)("www", "t") {
 		t.Error("a label is reserved that is not in the list")
+	}
+}
+
+func TestAnOwnedLabelIsForItsToken(t *testing.T) {
+	reserved := NewReserved(Reserved, map[string]string{"lamp": "k-lamp", "www": "k-www"})
+	for _, c := range []struct {
+		label, token string
+		want         bool
+	}{{"lamp", "k-lamp", false}, {"lamp", "k-www", true}, {"lamp", "", true}, {"www", "k-www", false}, {"www", "k", true}, {"api", "k-lamp", true}, {"demo", "k", false}} {
+		if got := reserved(c.label, c.token); got != c.want {
+			t.Errorf("%s with %q is reserved: %v, want %v", c.label, c.token, got, c.want)
+		}
 	}
 }
 

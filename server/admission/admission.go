@@ -42,7 +42,13 @@ var Reserved = []string{
 	"webmaster", "abuse", "security", "reversehttp",
 }
 
-// NewReserved gives the test that a list of labels makes.
-func NewReserved(labels []string) func(string) bool {
-	return func(label string) bool { return slices.Contains(labels, label) }
+// NewReserved returns what reports whether a label may not be claimed with a token: labels are
+// for nobody, and those of owned only for their token.
+func NewReserved(labels []string, owned map[string]string) func(label, token string) bool {
+	return func(label, token string) bool {
+		if owner, ok := owned[label]; ok {
+			return subtle.ConstantTimeCompare([]byte(owner), []byte(token)) == 0
+		}
+		return slices.Contains(labels, label)
+	}
 }
