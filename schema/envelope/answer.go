@@ -1,0 +1,272 @@
+package envelope
+
+import (
+	"strconv"
+	"strings"
+
+	"reversehttp/schema"
+)
+
+// Answer is a message of a program as a gateway reads it: a response, a part, an interim response or an abort. It is not
+// checked but for its types; members that it does not need may be there. The zero value is an empty object.
+type Answer struct {
+	// Type is as the program has it; it may be none of the schema.
+	Type string
+	// ID names the exchange; empty where the message names none.
+	ID string
+	// Status is the status code; 0 where there is none.
+	Status int
+	// Headers are the fields in their order. A value is a string of characters: it is the field's if none is above U+00FF.
+	Headers []schema.Field
+	// Content is the content, decoded. It is the reader's own copy.
+	Content []byte
+	// Member is the member that the content, or what is wrong with it, is in: body, bodyBase64, or empty for neither.
+	Member string
+	// ContentErr is ErrContentTwice or ErrBase64 where the content is invalid, nil otherwise.
+	ContentErr error
+	// More says that content follows.
+	More bool
+	// Trailers are the fields after the content, as Headers are.
+	Trailers []schema.Field
+	// Seq counts the parts of an answer, from 1; 0 where there is none.
+	Seq int
+	// Reason is that of an abort.
+	Reason string
+	// Fault is why the message could not be read; only ID is set beside it. nil where it could.
+	Fault *Fault
+}
+
+// DecodeAnswers reads the content of a POST to the responses URL: the messages of its member messages, of which there may be
+// most, or one that is the content itself. Each may have so many fields, and as many trailers. A message that cannot be read
+// has a Fault, and the others are as they are without it; there may be none at all.
+//
+// The error is [ErrDepth], [ErrMembers], [ErrTooMany], or a [*Fault] for content that is not such JSON: [ErrMalformed],
+// [ErrTwice] or [ErrType]. What is beyond a bound is not decoded.
+func DecodeAnswers(content []byte, most, fields int) ([]Answer, error) {
+	if err := CheckShape(content); err != nil {
+		return nil, err
+	}
+	r := newReader(content, true)
+	defer r.done()
+	alone, several := make([]Answer, 1), []Answer(nil)
+	switch r.peek() {
+	case '{':
+		listed := false
+		err := r.answer(&alone[0], fields, func() (err error) {
+			switch r.peek() {
+			case '[':
+				listed = true
+				several, err = r.answers(most, fields)
+				return err
+			case 'n':
+				return r.word("null")
+			}
+			return r.wrong()
+		})
+		if err == nil {
+			err = r.end()
+		}
+		if err != nil {
+			return nil, err
+		}
+		if listed {
+			return several, nil
+		}
+	case 'n':
+		if err := r.word("null"); err != nil {
+			return nil, err
+		}
+		alone[0].Fault = &Fault{Err: ErrMessage}
+		if err := r.end(); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, r.wrong()
+	}
+	return alone, nil
+}
+
+// wrong returns the fault of a value of the wrong type, which ends the reader, or of what is not the beginning of one.
+func (r *reader) wrong() error {
+	if c := r.peek(); c != '{' && c != '[' {
+		if err := r.skip(); err != nil {
+			return err
+		}
+	}
+	return r.malformed(ErrType)
+}
+
+// answers reads a list of messages.
+func (r *reader) answers(most, fields int) (list []Answer, err error) {
+	before, base := r.fault, r.base
+	err = r.elements(func(i int) error {
+		if i >= most {
+			return ErrTooMany
+		}
+		list = append(list, Answer{})
+		a := &list[i]
+		r.fault, r.base = nil, len(r.path)
+		if r.peek() != '{' {
+			a.Fault = &Fault{Err: ErrMessage}
+			return r.skip()
+		}
+		return r.answer(a, fields, r.skip)
+	})
+	r.fault, r.base = before, base
+	return list, err
+}
+
+// answer reads a message, whose member messages is read by messages.
+func (r *reader) answer(a *Answer, fields int, messages func() error) error {
+	var content body
+	err := r.members(func(name []byte) error {
+		switch string(name) {
+		case "type":
+			return r.setString(&a.Type)
+		case "id":
+			return r.setString(&a.ID)
+		case "status":
+			return r.setInt(&a.Status)
+		case "headers":
+			return r.pairs(&a.Headers, fields)
+		case "body":
+			return r.body(&content)
+		case "bodyBase64":
+			return r.bodyBase64(&content)
+		case "more":
+			return r.setBool(&a.More)
+		case "trailers":
+			return r.pairs(&a.Trailers, fields)
+		case "seq":
+			return r.setInt(&a.Seq)
+		case "reason":
+			return r.setString(&a.Reason)
+		case "messages":
+			return messages()
+		}
+		return r.skip()
+	})
+	if r.fault != nil {
+		*a = Answer{ID: a.ID, Fault: r.fault}
+	} else {
+		a.Content, a.Member, a.ContentErr = content.content()
+	}
+	return err
+}
+
+// pairs reads a list of fields into dst.
+func (r *reader) pairs(dst *[]schema.Field, most int) error {
+	begin := func() { *dst = make([]schema.Field, 0, max(min(most, 4), 0)) }
+	return r.fields(most, begin, func(name, value string) { *dst = append(*dst, schema.Field{name, value}) })
+}
+
+// Pairs are fields as they stand in a message: JSON pairs with commas between them. nil is none.
+type Pairs []byte
+
+// Append returns p with a field at its end. The value is any bytes.
+func (p Pairs) Append(name, value string) Pairs {
+	if p == nil {
+		p = make(Pairs, 0, 128)
+	}
+	if len(p) > 0 {
+		p = append(p, ',')
+	}
+	p = AppendString(append(p, '['), name)
+	p = AppendCharacters(append(p, ','), value)
+	return append(p, ']')
+}
+
+// Tail is what a response or a part says after its content. The zero value says that nothing follows.
+type Tail struct {
+	// More says that content follows.
+	More bool
+	// Trailers are the fields after the content; only of the last part, or of a whole answer.
+	Trailers Pairs
+}
+
+// How long the names and numbers of a message are, at most.
+const memberBytes = 96
+
+// Response returns a response as JSON, in a slice of its length. Content that is not UTF-8 is in base64, and so is that whose
+// control characters would make it longer than that.
+func Response(id string, status int, fields Pairs, content []byte, t Tail) []byte {
+	text, size := measure(content)
+	b := make([]byte, 0, memberBytes+len(id)+len(fields)+size+len(t.Trailers))
+	b = appendHead(b, schema.TypeResponse, id, "status", status)
+	b = append(b, `,"headers":[`...)
+	b = append(b, fields...)
+	b = append(b, ']')
+	return appendTail(appendContent(b, content, text), t)
+}
+
+// Part returns a part as JSON, with its content as [Response] has it. seq counts from 1.
+func Part(id string, seq int, content []byte, t Tail) []byte {
+	text, size := measure(content)
+	b := make([]byte, 0, memberBytes+len(id)+size+len(t.Trailers))
+	b = appendHead(b, schema.TypePart, id, "seq", seq)
+	return appendTail(appendContent(b, content, text), t)
+}
+
+// Interim returns an informational response as JSON.
+func Interim(id string, status int, fields Pairs) []byte {
+	b := make([]byte, 0, memberBytes+len(id)+len(fields))
+	b = appendHead(b, schema.TypeInterim, id, "status", status)
+	b = append(b, `,"headers":[`...)
+	b = append(b, fields...)
+	return append(b, `]}`...)
+}
+
+// Abort returns an abort as JSON. What is not UTF-8 in the reason becomes a question mark.
+func Abort(id, reason string) []byte {
+	b := make([]byte, 0, memberBytes+len(id)+len(reason))
+	b = append(b, `{"type":"abort","id":`...)
+	b = AppendString(b, id)
+	b = append(b, `,"reason":`...)
+	b = AppendString(b, strings.ToValidUTF8(reason, "?"))
+	return append(b, '}')
+}
+
+func appendHead(b []byte, kind, id, name string, number int) []byte {
+	b = append(b, `{"type":"`...)
+	b = append(b, kind...)
+	b = append(b, `","id":`...)
+	b = AppendString(b, id)
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	b = append(b, '"', ':')
+	return strconv.AppendInt(b, int64(number), 10)
+}
+
+func appendTail(b []byte, t Tail) []byte {
+	if t.More {
+		b = append(b, `,"more":true`...)
+	}
+	if len(t.Trailers) > 0 {
+		b = append(b, `,"trailers":[`...)
+		b = append(b, t.Trailers...)
+		b = append(b, ']')
+	}
+	return append(b, '}')
+}
+
+// AnswersOverhead is how many bytes [Answers] adds to several messages, apart from one more for each, at most.
+const AnswersOverhead = len(`{"messages":[]}`)
+
+// Answers returns the content of a POST of messages, each as [Response] and the like return one. Of one it is that itself.
+func Answers(messages ...[]byte) []byte {
+	if len(messages) == 1 {
+		return messages[0]
+	}
+	n := AnswersOverhead
+	for _, m := range messages {
+		n += len(m) + 1
+	}
+	b := append(make([]byte, 0, n), `{"messages":[`...)
+	for i, m := range messages {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, m...)
+	}
+	return append(b, `]}`...)
+}

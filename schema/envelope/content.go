@@ -1,0 +1,115 @@
+package envelope
+
+import (
+	"bytes"
+	"encoding/base64"
+	"unicode/utf8"
+)
+
+// AppendContent appends the member that carries content, after a comma, to b: body where content is valid UTF-8, bodyBase64
+// otherwise, and none where it is empty.
+func AppendContent(b, content []byte) []byte {
+	if len(content) == 0 {
+		return b
+	}
+	return appendContent(b, content, utf8.Valid(content))
+}
+
+func appendContent(b, content []byte, text bool) []byte {
+	switch {
+	case len(content) == 0:
+		return b
+	case text:
+		return appendQuoted(append(b, `,"body":`...), content)
+	}
+	b = append(b, `,"bodyBase64":"`...)
+	b = base64.StdEncoding.AppendEncode(b, content)
+	return append(b, '"')
+}
+
+// measure returns whether content goes as text, and how many bytes appendContent makes of it. It goes in base64 also where it
+// has so many control characters, six bytes each in JSON, that base64 is shorter.
+func measure(content []byte) (text bool, size int) {
+	if len(content) == 0 {
+		return true, 0
+	}
+	if utf8.Valid(content) {
+		added := 0
+		for _, c := range content {
+			added += int(escaped[c])
+		}
+		if added <= len(content)/3 || !swells(content) {
+			return true, len(`,"body":""`) + len(content) + added
+		}
+	}
+	return false, len(`,"bodyBase64":""`) + base64.StdEncoding.EncodedLen(len(content))
+}
+
+// swells reports whether content has so many control characters, most of which take six bytes, that base64 is shorter. Line breaks
+// and tabs do not count.
+func swells(content []byte) bool {
+	more := 0
+	for _, c := range content {
+		if c < ' ' && c != '\n' && c != '\r' && c != '\t' {
+			more += int(escaped[c])
+		}
+	}
+	return more > len(content)/3
+}
+
+// body is the content of a message as it is read.
+type body struct {
+	text, coded []byte
+	hasText     bool
+	hasCoded    bool
+	bad         bool // coded is not base64
+}
+
+// content returns the content, the member that it was in, and what is wrong with it.
+func (b *body) content() (content []byte, member string, err error) {
+	switch {
+	case b.hasText && b.hasCoded:
+		return b.text, "bodyBase64", ErrContentTwice
+	case b.hasText:
+		return b.text, "body", nil
+	case b.bad:
+		return nil, "bodyBase64", ErrBase64
+	case b.hasCoded:
+		return b.coded, "bodyBase64", nil
+	}
+	return nil, "", nil
+}
+
+// body reads the member body.
+func (r *reader) body(b *body) error {
+	raw, escaped, ok, err := r.string()
+	b.hasText, b.text = ok, nil
+	if ok {
+		b.text = r.appendText(make([]byte, 0, len(raw)), raw, escaped)
+	}
+	return err
+}
+
+// bodyBase64 reads the member bodyBase64.
+func (r *reader) bodyBase64(b *body) error {
+	raw, escaped, ok, err := r.string()
+	if err != nil {
+		return err
+	}
+	b.hasCoded, b.coded, b.bad = ok, nil, false
+	if !ok {
+		return nil
+	}
+	if escaped {
+		raw = r.appendText(nil, raw, true)
+	}
+	coding := base64.StdEncoding
+	if r.strict {
+		coding = coding.Strict()
+		b.bad = escaped && bytes.ContainsAny(raw, "\r\n")
+	}
+	b.coded = make([]byte, coding.DecodedLen(len(raw)))
+	n, err := coding.Decode(b.coded, raw)
+	b.coded, b.bad = b.coded[:n], b.bad || err != nil
+	return nil
+}

@@ -1,0 +1,83 @@
+package envelope
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// What may be wrong with a message. They are the Err of a [Fault], but for [ErrTooMany].
+var (
+	// ErrMalformed is JSON that is malformed, or not UTF-8 where that is needed.
+	ErrMalformed = errors.New("the JSON is malformed")
+	// ErrTwice is a member that is there twice; the pointer of its fault ends with its name.
+	ErrTwice = errors.New("the member is there twice")
+	// ErrType is a value of the wrong type, or a number out of range.
+	ErrType = errors.New("the value has the wrong type")
+	// ErrMessage is a message that is not an object.
+	ErrMessage = errors.New("a message is a JSON object")
+	// ErrField is a field that is not a pair of strings.
+	ErrField = errors.New("a field is a pair of strings")
+	// ErrTooManyFields is a list of more fields than the reader takes.
+	ErrTooManyFields = errors.New("an answer has no more fields than a request may have")
+	// ErrContentTwice is content as body and as bodyBase64 both.
+	ErrContentTwice = errors.New("content is given once: as body or as bodyBase64")
+	// ErrBase64 is a bodyBase64 that is not base64.
+	ErrBase64 = errors.New("content is base64 with padding and without line breaks (RFC 4648, 4)")
+	// ErrTooMany is a list of more messages than the reader takes.
+	ErrTooMany = errors.New("too many messages")
+)
+
+// Fault is what is wrong with a message, or with the JSON around it, and where.
+type Fault struct {
+	// Pointer is the faulty place as a JSON Pointer (RFC 6901), from the message, or from the whole content where the fault
+	// is that of all of it. Empty means all of it. It may be as long as the names in the JSON are.
+	Pointer string
+	// Err is one of the errors of this package.
+	Err error
+}
+
+// Error returns the text of Err with the pointer before it.
+func (f *Fault) Error() string {
+	if f.Pointer == "" {
+		return f.Err.Error()
+	}
+	return f.Pointer + ": " + f.Err.Error()
+}
+
+// Unwrap returns Err.
+func (f *Fault) Unwrap() error { return f.Err }
+
+// Bounds of the JSON that programs send to a gateway. Decoded it is many times its size, so what has more is refused before
+// anything of it is decoded; nothing that anybody means has.
+const (
+	// MostDepth is how many objects and lists may be open in each other.
+	MostDepth = 16
+	// MostMembers is how many members one object may have.
+	MostMembers = 512
+)
+
+// JSON beyond these bounds is not decoded.
+var (
+	// ErrDepth is JSON beyond [MostDepth].
+	ErrDepth = errors.New("objects and lists are in each other more than " + strconv.Itoa(MostDepth) + " deep")
+	// ErrMembers is JSON beyond [MostMembers].
+	ErrMembers = errors.New("an object has more than " + strconv.Itoa(MostMembers) + " members")
+)
+
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
+
+// pointer returns the place at which the reader is, from a depth on.
+func (r *reader) pointer(from int) string {
+	var b strings.Builder
+	for _, s := range r.path[from:] {
+		switch {
+		case !s.inside:
+		case s.list:
+			b.WriteString("/" + strconv.Itoa(s.index))
+		default:
+			b.WriteString("/" + pointerEscapes.Replace(strings.ToValidUTF8(string(s.name), "\ufffd")))
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,336 @@
+package envelope
+
+import (
+	"strings"
+	"sync"
+	"unicode/utf8"
+)
+
+// reader reads JSON. What is malformed ends it with a [Fault]; a value of the wrong type is noted as that of the message that
+// is read, and read over, so that what follows it is still checked.
+//
+// A strict reader refuses what is not UTF-8, and members that are there twice, as I-JSON does (RFC 7493). One that is not
+// strict reads as encoding/json does: characters that are none become U+FFFD, and the last of equal members counts.
+type reader struct {
+	in      []byte
+	at      int
+	strict  bool
+	deepest int
+	path    []step
+	seen    [][]byte // names of the objects that are open, in a strict reader
+	base    int      // the depth of the message that is read
+	fault   *Fault   // the first of that message
+	short   strings.Builder
+}
+
+// step is where the reader is in an object or list that is open.
+type step struct {
+	list   bool
+	inside bool // in the member or element that follows, or about to be
+	index  int
+	name   []byte
+	names  map[string]struct{} // what is in seen of it, where that is much
+}
+
+// How many names of an object are compared one by one.
+const fewNames = 32
+
+// readers are those that are not in use.
+var readers = sync.Pool{New: func() any { return new(reader) }}
+
+func newReader(in []byte, strict bool) *reader {
+	r := readers.Get().(*reader)
+	r.in, r.strict, r.deepest = in, strict, 10_000
+	if strict {
+		r.deepest = MostDepth
+	}
+	return r
+}
+
+// done ends the use of r. Nothing of what it read stays with it.
+func (r *reader) done() {
+	path, seen := r.path[:cap(r.path)], r.seen[:cap(r.seen)]
+	if len(path) > 4*MostDepth || len(seen) > MostMembers {
+		path, seen = nil, nil
+	}
+	clear(path)
+	clear(seen)
+	*r = reader{path: path[:0], seen: seen[:0]}
+	readers.Put(r)
+}
+
+// malformed returns the fault that ends the reader.
+func (r *reader) malformed(err error) error { return &Fault{r.pointer(0), err} }
+
+// blame notes what is wrong with the value at a depth, unless something before it is.
+func (r *reader) blame(err error, depth int) {
+	if r.fault == nil {
+		within := r.path
+		r.path = r.path[:depth]
+		r.fault = &Fault{r.pointer(r.base), err}
+		r.path = within
+	}
+}
+
+// mistyped blames the value that comes, and reads over it.
+func (r *reader) mistyped() error {
+	r.blame(ErrType, len(r.path))
+	return r.skip()
+}
+
+// peek returns the byte with which the next token begins; 0 at the end.
+func (r *reader) peek() byte {
+	for ; r.at < len(r.in); r.at++ {
+		switch c := r.in[r.at]; c {
+		case ' ', '\t', '\r', '\n':
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
+// end returns an error unless nothing follows.
+func (r *reader) end() error {
+	if r.peek(); r.at < len(r.in) {
+		return r.malformed(ErrMalformed)
+	}
+	return nil
+}
+
+// members reads an object, whose values each is to read.
+func (r *reader) members(each func(name []byte) error) error {
+	if len(r.path) >= r.deepest {
+		return r.malformed(ErrMalformed)
+	}
+	r.at++
+	depth, first := len(r.path), len(r.seen)
+	r.path = append(r.path, step{})
+	if r.peek() != '}' {
+		for {
+			if r.peek() != '"' {
+				return r.malformed(ErrMalformed)
+			}
+			name, escaped, err := r.text()
+			if err != nil {
+				return err
+			}
+			if escaped || !r.strict && !utf8.Valid(name) {
+				name = r.appendText(nil, name, escaped)
+			}
+			s := &r.path[depth]
+			s.name, s.inside = name, true
+			if r.strict && r.twice(s, first) {
+				return r.malformed(ErrTwice)
+			}
+			if r.peek() != ':' {
+				return r.malformed(ErrMalformed)
+			}
+			r.at++
+			if err := each(name); err != nil {
+				return err
+			}
+			r.path[depth].inside = false
+			if c := r.peek(); c == '}' {
+				break
+			} else if c != ',' {
+				return r.malformed(ErrMalformed)
+			}
+			r.at++
+		}
+	}
+	r.at++
+	r.path, r.seen = r.path[:depth], r.seen[:first]
+	return nil
+}
+
+// twice reports whether the name of s is among those of its object, which begin at first in r.seen, and adds it to them.
+func (r *reader) twice(s *step, first int) bool {
+	if s.names == nil {
+		for _, before := range r.seen[first:] {
+			if string(before) == string(s.name) {
+				return true
+			}
+		}
+		r.seen = append(r.seen, s.name)
+		if len(r.seen)-first < fewNames {
+			return false
+		}
+		s.names = make(map[string]struct{}, 2*fewNames)
+		for _, before := range r.seen[first:] {
+			s.names[string(before)] = struct{}{}
+		}
+		return false
+	}
+	n := len(s.names)
+	s.names[string(s.name)] = struct{}{}
+	return len(s.names) == n
+}
+
+// elements reads a list, whose elements each is to read.
+func (r *reader) elements(each func(index int) error) error {
+	if len(r.path) >= r.deepest {
+		return r.malformed(ErrMalformed)
+	}
+	r.at++
+	depth := len(r.path)
+	r.path = append(r.path, step{list: true})
+	if r.peek() != ']' {
+		for i := 0; ; i++ {
+			if c := r.peek(); c == 0 || c == ']' {
+				return r.malformed(ErrMalformed)
+			}
+			r.path[depth].index, r.path[depth].inside = i, true
+			if err := each(i); err != nil {
+				return err
+			}
+			r.path[depth].inside = false
+			if c := r.peek(); c == ']' {
+				break
+			} else if c != ',' {
+				return r.malformed(ErrMalformed)
+			}
+			r.at++
+		}
+	}
+	r.at++
+	r.path = r.path[:depth]
+	return nil
+}
+
+// skip reads over a value.
+func (r *reader) skip() error {
+	switch c := r.peek(); c {
+	case '{':
+		return r.members(func([]byte) error { return r.skip() })
+	case '[':
+		return r.elements(func(int) error { return r.skip() })
+	case '"':
+		_, _, err := r.text()
+		return err
+	case 't':
+		return r.word("true")
+	case 'f':
+		return r.word("false")
+	case 'n':
+		return r.word("null")
+	default:
+		_, err := r.number()
+		return err
+	}
+}
+
+// word reads true, false or null.
+func (r *reader) word(w string) error {
+	if end := r.at + len(w); end <= len(r.in) && string(r.in[r.at:end]) == w {
+		r.at = end
+		return nil
+	}
+	return r.malformed(ErrMalformed)
+}
+
+// number reads a number, and returns it as it stands.
+func (r *reader) number() ([]byte, error) {
+	from := r.at
+	digits := func() bool {
+		begin := r.at
+		for r.at < len(r.in) && r.in[r.at] >= '0' && r.in[r.at] <= '9' {
+			r.at++
+		}
+		return r.at > begin
+	}
+	is := func(among string) bool {
+		if r.at < len(r.in) && strings.IndexByte(among, r.in[r.at]) >= 0 {
+			r.at++
+			return true
+		}
+		return false
+	}
+	is("-")
+	ok := is("0") || digits()
+	if ok && is(".") {
+		ok = digits()
+	}
+	if ok && is("eE") {
+		is("+-")
+		ok = digits()
+	}
+	if !ok {
+		return nil, r.malformed(ErrMalformed)
+	}
+	return r.in[from:r.at], nil
+}
+
+// text reads a string, and returns what is between its quotes, which is good JSON, and whether there are escapes in it.
+func (r *reader) text() (raw []byte, escaped bool, err error) {
+	r.at++
+	from := r.at
+	for {
+		r.at = special(r.in, r.at, 0)
+		if r.at >= len(r.in) {
+			return nil, false, r.malformed(ErrMalformed)
+		}
+		switch r.in[r.at] {
+		case '"':
+			raw = r.in[from:r.at]
+			if r.strict && !utf8.Valid(raw) {
+				return nil, false, r.malformed(ErrMalformed)
+			}
+			r.at++
+			return raw, escaped, nil
+		case '\\':
+			escaped = true
+			n := r.escape(r.in[r.at:])
+			if n == 0 {
+				return nil, false, r.malformed(ErrMalformed)
+			}
+			r.at += n
+		default:
+			return nil, false, r.malformed(ErrMalformed)
+		}
+	}
+}
+
+// escape returns the length of the escape with which b begins, both of a pair; 0 where it is malformed.
+func (r *reader) escape(b []byte) int {
+	if len(b) < 2 {
+		return 0
+	}
+	switch b[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	case 'u':
+		c := hex4(b)
+		switch {
+		case c < 0:
+			return 0
+		case c < 0xD800 || c > 0xDFFF || !r.strict:
+			return 6
+		case c > 0xDBFF || len(b) < 8 || b[6] != '\\' || b[7] != 'u':
+			return 0
+		}
+		if low := hex4(b[6:]); low >= 0xDC00 && low <= 0xDFFF {
+			return 12
+		}
+	}
+	return 0
+}
+
+// hex4 returns the number in an escape such as \u00e9, or -1.
+func hex4(b []byte) (n rune) {
+	if len(b) < 6 {
+		return -1
+	}
+	for _, c := range b[2:6] {
+		n <<= 4
+		switch {
+		case '0' <= c && c <= '9':
+			n |= rune(c - '0')
+		case 'a' <= c|0x20 && c|0x20 <= 'f':
+			n |= rune(c|0x20-'a') + 10
+		default:
+			return -1
+		}
+	}
+	return n
+}

@@ -1,0 +1,143 @@
+package envelope
+
+import (
+	"math/bits"
+	"strings"
+	"unicode/utf8"
+)
+
+// Characters returns s, which is any bytes, with each byte as the character of the same number (U+0000 to U+00FF). It
+// returns s itself where s is ASCII.
+func Characters(s string) string {
+	if isASCII(s) {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s) + len(s)/2)
+	for i := range len(s) {
+		b.WriteRune(rune(s[i]))
+	}
+	return b.String()
+}
+
+// Bytes returns s with each character, up to U+00FF, as the byte of the same number: the inverse of [Characters]. It returns
+// s itself where s is ASCII. Of a character above U+00FF it keeps the lowest eight bits.
+func Bytes(s string) string {
+	if isASCII(s) {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for _, c := range s {
+		b = append(b, byte(c))
+	}
+	return string(b)
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// AppendString appends s to b as a JSON string. Only what must be escaped is; what is not UTF-8 becomes U+FFFD.
+func AppendString[S ~string](b []byte, s S) []byte {
+	if !utf8.ValidString(string(s)) {
+		s = S(strings.ToValidUTF8(string(s), "\ufffd"))
+	}
+	return appendQuoted(b, s)
+}
+
+// appendQuoted is AppendString of what is UTF-8.
+func appendQuoted[S ~string | ~[]byte](b []byte, s S) []byte {
+	b = append(b, '"')
+	for i := 0; ; {
+		end := special(s, i, 0)
+		b = append(b, s[i:end]...)
+		if end == len(s) {
+			return append(b, '"')
+		}
+		b = appendEscape(b, s[end])
+		i = end + 1
+	}
+}
+
+// AppendCharacters appends s, which is any bytes, to b as a JSON string of their characters: AppendString of [Characters],
+// without a copy.
+func AppendCharacters(b []byte, s string) []byte {
+	b = append(b, '"')
+	for i := 0; ; {
+		end := special(s, i, highBits)
+		b = append(b, s[i:end]...)
+		if end == len(s) {
+			return append(b, '"')
+		}
+		if c := s[end]; c >= utf8.RuneSelf {
+			b = utf8.AppendRune(b, rune(c))
+		} else {
+			b = appendEscape(b, c)
+		}
+		i = end + 1
+	}
+}
+
+func appendEscape(b []byte, c byte) []byte {
+	const hex = "0123456789abcdef"
+	switch c {
+	case '"', '\\':
+		return append(b, '\\', c)
+	case '\b':
+		return append(b, '\\', 'b')
+	case '\f':
+		return append(b, '\\', 'f')
+	case '\n':
+		return append(b, '\\', 'n')
+	case '\r':
+		return append(b, '\\', 'r')
+	case '\t':
+		return append(b, '\\', 't')
+	}
+	return append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+}
+
+const (
+	lowBits  = 0x0101010101010101
+	highBits = 0x8080808080808080
+)
+
+// escaped is how many bytes an escape adds to each byte; 0 for those that stand for themselves.
+var escaped = func() (table [256]uint8) {
+	for c := range table[:' '] {
+		table[c] = uint8(len(appendEscape(nil, byte(c)))) - 1
+	}
+	table['"'], table['\\'] = 1, 1
+	return table
+}()
+
+// special returns the index, from i on, of the first byte of s that is a control character, a quote or a backslash, or, with
+// highBits as high, is not ASCII; the length of s where there is none. After a few bytes it looks at eight at a time: of each
+// test the lowest bit that is set is exact, and so is the lowest of all.
+func special[S ~string | ~[]byte](s S, i int, high uint64) int {
+	for few := min(i+16, len(s)); i < few; i++ {
+		if c := s[i]; escaped[c] != 0 || uint64(c)&high != 0 {
+			return i
+		}
+	}
+	for ; i+8 <= len(s); i += 8 {
+		x := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		quote, backslash := x^'"'*lowBits, x^'\\'*lowBits
+		found := (x-' '*lowBits)&^x | (quote-lowBits)&^quote | (backslash-lowBits)&^backslash
+		if found = found&highBits | x&high; found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	for ; i < len(s); i++ {
+		if c := s[i]; escaped[c] != 0 || uint64(c)&high != 0 {
+			break
+		}
+	}
+	return i
+}

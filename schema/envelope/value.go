@@ -1,0 +1,228 @@
+package envelope
+
+import (
+	"bytes"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// appendText appends the text of a string that was read: without its escapes, and with U+FFFD for what is not UTF-8.
+func (r *reader) appendText(b, raw []byte, escaped bool) []byte {
+	if !r.strict && !utf8.Valid(raw) {
+		raw = validText(raw)
+	}
+	if !escaped {
+		return append(b, raw...)
+	}
+	for {
+		i := bytes.IndexByte(raw, '\\')
+		if i < 0 {
+			return append(b, raw...)
+		}
+		b = append(b, raw[:i]...)
+		raw = raw[i:]
+		n := 2
+		switch c := raw[1]; c {
+		case 'b':
+			b = append(b, '\b')
+		case 'f':
+			b = append(b, '\f')
+		case 'n':
+			b = append(b, '\n')
+		case 'r':
+			b = append(b, '\r')
+		case 't':
+			b = append(b, '\t')
+		case 'u':
+			n = 6
+			u := hex4(raw)
+			if utf16.IsSurrogate(u) {
+				low := rune(-1)
+				if len(raw) >= 8 && raw[6] == '\\' && raw[7] == 'u' {
+					low = hex4(raw[6:])
+				}
+				if u = utf16.DecodeRune(u, low); u != utf8.RuneError {
+					n = 12
+				}
+			}
+			b = utf8.AppendRune(b, u)
+		default:
+			b = append(b, c)
+		}
+		raw = raw[n:]
+	}
+}
+
+// validText returns raw with U+FFFD for each byte that is not of a character in UTF-8, as encoding/json has it.
+func validText(raw []byte) []byte {
+	b := make([]byte, 0, len(raw)+16)
+	for len(raw) > 0 {
+		c, n := utf8.DecodeRune(raw)
+		b = utf8.AppendRune(b, c)
+		raw = raw[n:]
+	}
+	return b
+}
+
+// string reads a string, and returns what is between its quotes. null is none, and so is anything else, which is blamed: ok is
+// false then.
+func (r *reader) string() (raw []byte, escaped, ok bool, err error) {
+	switch r.peek() {
+	case '"':
+		raw, escaped, err = r.text()
+		return raw, escaped, err == nil, err
+	case 'n':
+		return nil, false, false, r.word("null")
+	}
+	return nil, false, false, r.mistyped()
+}
+
+// How much is allocated for short strings at a time, in bytes.
+const shortChunk = 512
+
+// keep returns a copy of some bytes. Short ones share an allocation.
+func (r *reader) keep(b []byte) string {
+	switch {
+	case len(b) == 0:
+		return ""
+	case len(b) > shortChunk/4:
+		return string(b)
+	case r.short.Cap()-r.short.Len() < len(b):
+		r.short.Reset() // what is in it stays good
+		r.short.Grow(min(max(len(r.in)-r.at, len(b)), shortChunk))
+	}
+	from := r.short.Len()
+	r.short.Write(b)
+	return r.short.String()[from:]
+}
+
+// setString reads a string into dst. null leaves it alone.
+func (r *reader) setString(dst *string) error {
+	raw, escaped, ok, err := r.string()
+	if !ok {
+		return err
+	}
+	if escaped || !r.strict && !utf8.Valid(raw) {
+		raw = r.appendText(nil, raw, escaped)
+	}
+	*dst = r.keep(raw)
+	return nil
+}
+
+// setBytes reads a string of characters into dst, as the bytes that they stand for. null leaves it alone.
+func (r *reader) setBytes(dst *string) error {
+	if err := r.setString(dst); err != nil {
+		return err
+	}
+	*dst = Bytes(*dst)
+	return nil
+}
+
+// setInt reads a whole number into dst. null leaves it alone.
+func (r *reader) setInt(dst *int) error {
+	c := r.peek()
+	switch {
+	case c == 'n':
+		return r.word("null")
+	case c != '-' && (c < '0' || c > '9'):
+		return r.mistyped()
+	}
+	digits, err := r.number()
+	if err != nil {
+		return err
+	}
+	if n, err := strconv.Atoi(string(digits)); err == nil {
+		*dst = n
+	} else {
+		r.blame(ErrType, len(r.path))
+	}
+	return nil
+}
+
+// setBool reads true or false into dst. null leaves it alone.
+func (r *reader) setBool(dst *bool) (err error) {
+	switch r.peek() {
+	case 't':
+		*dst, err = true, r.word("true")
+	case 'f':
+		*dst, err = false, r.word("false")
+	case 'n':
+		err = r.word("null")
+	default:
+		err = r.mistyped()
+	}
+	return err
+}
+
+// setStrings reads a list of strings into dst. null is none.
+func (r *reader) setStrings(dst *[]string) error {
+	*dst = nil
+	switch r.peek() {
+	case '[':
+		return r.elements(func(int) error {
+			var s string
+			err := r.setString(&s)
+			*dst = append(*dst, s)
+			return err
+		})
+	case 'n':
+		return r.word("null")
+	}
+	return r.mistyped()
+}
+
+// fields reads a list of fields. It calls begin for the list, and take for each field of it, up to most. null is no list.
+func (r *reader) fields(most int, begin func(), take func(name, value string)) error {
+	switch r.peek() {
+	case '[':
+	case 'n':
+		return r.word("null")
+	default:
+		return r.mistyped()
+	}
+	begin()
+	list := len(r.path)
+	return r.elements(func(i int) error {
+		if i >= most {
+			r.blame(ErrTooManyFields, list)
+			return r.skip()
+		}
+		name, value, err := r.field()
+		if err == nil {
+			take(name, value)
+		}
+		return err
+	})
+}
+
+// field reads a pair of strings. null stands for two that are empty, and for one.
+func (r *reader) field() (name, value string, err error) {
+	depth := len(r.path)
+	switch r.peek() {
+	case '[':
+	case 'n':
+		return "", "", r.word("null")
+	default:
+		r.blame(ErrField, depth)
+		return "", "", r.skip()
+	}
+	n := 0
+	err = r.elements(func(i int) error {
+		n++
+		if c := r.peek(); i > 1 || c != '"' && c != 'n' {
+			if i <= 1 {
+				r.blame(ErrField, depth)
+			}
+			return r.skip()
+		}
+		if i == 0 {
+			return r.setString(&name)
+		}
+		return r.setString(&value)
+	})
+	if err == nil && r.strict && n != 2 {
+		r.blame(ErrField, depth)
+	}
+	return name, value, err
+}
