@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
 )
@@ -31,9 +32,9 @@ type event struct {
 
 func newEvent(x *claim.Exchange, content []byte) *event {
 	asked := x.Request()
-	e := &event{ID: x.ID(), Method: asked.Method, Target: gateway.Characters(asked.Target), Version: "PTTH/0.9", Fields: [][2]string{}}
+	e := &event{ID: x.ID(), Method: asked.Method, Target: envelope.Characters(asked.Target), Version: "PTTH/0.9", Fields: [][2]string{}}
 	for _, f := range asked.Fields {
-		e.Fields = append(e.Fields, [2]string{f.Name, gateway.Characters(f.Value)})
+		e.Fields = append(e.Fields, [2]string{f.Name, envelope.Characters(f.Value)})
 	}
 	if utf8.Valid(content) {
 		e.Body = string(content)

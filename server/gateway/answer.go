@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"strconv"
@@ -12,24 +11,16 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 	"reversehttp/server/claim"
 	"reversehttp/server/wire"
 )
 
 // message is any message of a program.
 type message struct {
-	Type       string         `json:"type"`
-	ID         string         `json:"id"`
-	Status     int            `json:"status"`
-	Headers    []schema.Field `json:"headers"`
-	Body       *text          `json:"body"`
-	BodyBase64 *string        `json:"bodyBase64"`
-	More       bool           `json:"more"`
-	Trailers   []schema.Field `json:"trailers"`
-	Seq        int            `json:"seq"`
-	Reason     string         `json:"reason"`
-	fault      *fault         // why it could not be decoded, or nil
-	onlyHEAD   *fault         // why it answers nothing but HEAD, or nil
+	*envelope.Answer
+	fault    *fault // why it could not be decoded, or nil
+	onlyHEAD *fault // why it answers nothing but HEAD, or nil
 }
 
 // fault is why an answer is invalid: where, and why.
@@ -55,15 +46,15 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 		problemOf(err).write(w, r)
 		return
 	}
-	messages, err := decode(body, g.registry.Limits().Batch, g.fields)
+	messages, err := decode(body, g.registry.Limits().Batch, g.options.Fields)
 	if err != nil {
 		problemOf(err).write(w, r)
 		return
 	}
 	hold.Shrink(cap(body))
 	results := make([]schema.Result, len(messages))
-	for i, m := range messages {
-		results[i], err = g.answerOne(r.Context(), s, m)
+	for i := range messages {
+		results[i], err = g.answerOne(r.Context(), s, &messages[i])
 		if r.Context().Err() != nil {
 			panic(http.ErrAbortHandler) // nobody is there to be answered
 		}
@@ -214,7 +205,7 @@ func (m *message) fields(content int) ([]claim.Field, *fault) {
 	fields := make([]claim.Field, len(m.Headers))
 	lengths := 0
 	for i, f := range m.Headers {
-		fields[i] = claim.Field{Name: f[0], Value: toBytes(f[1])}
+		fields[i] = claim.Field{Name: f[0], Value: envelope.Bytes(f[1])}
 		at := "/headers/" + strconv.Itoa(i)
 		if half, why := faultOfField(f[0], f[1]); why != "" {
 			return nil, &fault{at + half, why}
@@ -255,20 +246,13 @@ func (m *message) part(most int) (p claim.Part, f *fault) {
 
 // content gives the content of a message, and the pointer to it.
 func (m *message) content() (content []byte, where string, f *fault) {
-	switch {
-	case m.Body != nil && m.BodyBase64 != nil:
-		return nil, "", &fault{"/bodyBase64", "content is given once: as body or as bodyBase64"}
-	case m.Body != nil:
-		return []byte(*m.Body), "/body", nil
-	case m.BodyBase64 != nil:
-		content, err := base64.StdEncoding.Strict().DecodeString(*m.BodyBase64)
-		if err != nil || strings.ContainsAny(*m.BodyBase64, "\r\n") {
-			return nil, "", &fault{"/bodyBase64", "content is base64 with padding and without line breaks (RFC 4648, 4)"}
-		}
-		m.BodyBase64 = nil // the message may wait for a slow visitor
-		return content, "/bodyBase64", nil
+	if m.Member != "" {
+		where = "/" + m.Member
 	}
-	return nil, "", nil
+	if m.ContentErr != nil {
+		return nil, "", &fault{where, m.ContentErr.Error()}
+	}
+	return m.Content, where, nil
 }
 
 // trailers gives the trailers of a message. They come with its last content.
@@ -281,7 +265,7 @@ func (m *message) trailers() ([]claim.Field, *fault) {
 		if half, why := faultOfTrailer(f[0], f[1]); why != "" {
 			return nil, &fault{"/trailers/" + strconv.Itoa(i) + half, why}
 		}
-		fields = append(fields, claim.Field{Name: f[0], Value: toBytes(f[1])})
+		fields = append(fields, claim.Field{Name: f[0], Value: envelope.Bytes(f[1])})
 	}
 	return fields, nil
 }
@@ -300,36 +284,15 @@ func (m *message) lengthFits(stated string, length int) (fits, onlyHEAD bool) {
 	return length == 0, true
 }
 
-// idOf gives the id of a message that has a fault, wherever that stands.
-func idOf(raw jsontext.Value) string {
-	var members struct {
-		ID jsontext.Value `json:"id"`
-	}
-	var id string
-	if json.Unmarshal(raw, &members) != nil || json.Unmarshal(members.ID, &id) != nil {
-		return ""
-	}
-	return id
-}
-
-// faultOfMessage places an error of decoding a message. A field is faulty as a
-// whole where it is no pair of strings.
-func faultOfMessage(err error) *fault {
-	f := faultOfJSON(err)
-	if errors.Is(err, errTooManyFields) {
-		return &fault{f.pointer, "an answer has no more fields than a request may have"}
-	}
-	for _, list := range []string{"/headers/", "/trailers/"} {
-		if rest, ok := strings.CutPrefix(f.pointer, list); ok {
-			n, _, _ := strings.Cut(rest, "/")
-			return &fault{list + n, "a field is a pair of strings"}
-		}
-	}
-	return f
-}
-
 // faultOfJSON places an error of decoding.
 func faultOfJSON(err error) *fault {
+	if f, ok := errors.AsType[*envelope.Fault](err); ok {
+		at := jsontext.Pointer(f.Pointer)
+		if f.Err == envelope.ErrTwice {
+			return &fault{shortened(at), "the member " + repeated(at.LastToken()) + " is there twice"}
+		}
+		return &fault{shortened(at), f.Err.Error()}
+	}
 	if e, ok := errors.AsType[*json.SemanticError](err); ok {
 		return &fault{shortened(e.JSONPointer), "the value has the wrong type"}
 	}

@@ -16,11 +16,12 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 	"reversehttp/server/claim"
 )
 
-// envelope compiles a definition of envelope.schema.json.
-func envelope(t *testing.T, definition string) *jsonschema.Schema {
+// envelopeSchema compiles a definition of envelope.schema.json.
+func envelopeSchema(t *testing.T, definition string) *jsonschema.Schema {
 	t.Helper()
 	raw, err := schema.FS.ReadFile("envelope.schema.json")
 	if err != nil {
@@ -115,7 +116,7 @@ func TestBatchesAreValid(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v: %s", err, raw)
 		}
-		if err := envelope(t, "batch").Validate(doc); err != nil {
+		if err := envelopeSchema(t, "batch").Validate(doc); err != nil {
 			t.Fatal(err)
 		}
 		var got schema.Batch
@@ -125,7 +126,7 @@ func TestBatchesAreValid(t *testing.T) {
 		if len(got.Messages) != len(requests) { // the last request is a cancellation
 			t.Fatalf("%d messages, want %d", len(got.Messages), len(requests))
 		}
-		valid := envelope(t, "request")
+		valid := envelopeSchema(t, "request")
 		for i, m := range got.Messages[:len(got.Messages)-1] {
 			checkRequest(t, valid, m, requests[i])
 		}
@@ -153,7 +154,7 @@ func checkRequest(t *testing.T, valid *jsonschema.Schema, raw json.RawMessage, w
 	if err := json.Unmarshal(raw, &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Method != want.Method || got.Target != toString(want.Target) || got.URL != toString(want.URL) || got.RemoteAddr != want.RemoteAddr || got.Attempt != 2 || got.TimeoutMs != 60_000 {
+	if got.Method != want.Method || got.Target != envelope.Characters(want.Target) || got.URL != envelope.Characters(want.URL) || got.RemoteAddr != want.RemoteAddr || got.Attempt != 2 || got.TimeoutMs != 60_000 {
 		t.Errorf("request = %s, want that of %+v", raw, want)
 	}
 	if content := contentOf(got); content != string(want.Content) {
@@ -163,7 +164,7 @@ func checkRequest(t *testing.T, valid *jsonschema.Schema, raw json.RawMessage, w
 		t.Errorf("content %q is in the wrong member: %s", want.Content, raw)
 	}
 	for i, f := range want.Fields {
-		if got.Headers[i] != (schema.Field{f.Name, toString(f.Value)}) || toBytes(got.Headers[i][1]) != f.Value {
+		if got.Headers[i] != (schema.Field{f.Name, envelope.Characters(f.Value)}) || envelope.Bytes(got.Headers[i][1]) != f.Value {
 			t.Errorf("field = %q, want %q", got.Headers[i], f)
 		}
 	}
@@ -171,7 +172,7 @@ func checkRequest(t *testing.T, valid *jsonschema.Schema, raw json.RawMessage, w
 
 func checkCancel(t *testing.T, raw json.RawMessage, batch *claim.Batch) {
 	t.Helper()
-	if err := validate(envelope(t, "cancel"), raw); err != nil {
+	if err := validate(envelopeSchema(t, "cancel"), raw); err != nil {
 		t.Errorf("%s: %v", raw, err)
 	}
 	var got schema.Cancel
@@ -242,11 +243,11 @@ func TestAPollTellsWhatItApplied(t *testing.T) {
 
 func TestBytesAndStringsGoRoundTrip(t *testing.T) {
 	for _, s := range hostile() {
-		if got := toBytes(toString(s)); got != s {
+		if got := envelope.Bytes(envelope.Characters(s)); got != s {
 			t.Errorf("%q came back as %q", s, got)
 		}
 	}
-	if !slices.Equal([]rune(toString("\x00\x7f\x80\xff")), []rune{0, 0x7f, 0x80, 0xff}) {
+	if !slices.Equal([]rune(envelope.Characters("\x00\x7f\x80\xff")), []rune{0, 0x7f, 0x80, 0xff}) {
 		t.Error("bytes are not the characters of their numbers")
 	}
 }

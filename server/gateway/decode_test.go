@@ -24,7 +24,7 @@ func TestOneFaultIsThatOfItsMessage(t *testing.T) {
 		{`{"type":"future","id":"b","body":[],"status":{}}`, "b", ""},
 	} {
 		body := `{"status":"no message","messages":[{"type":"abort","id":"a","reason":"r"},` + c.faulty + `,{"type":"response","id":"c","status":200,"body":"c"}]}`
-		got, err := decode([]byte(body), 3, fieldsUpTo(256))
+		got, err := decode([]byte(body), 3, 256)
 		if err != nil || len(got) != 3 {
 			t.Errorf("%s: %d messages, %v", c.faulty, len(got), err)
 			continue
@@ -35,7 +35,7 @@ func TestOneFaultIsThatOfItsMessage(t *testing.T) {
 		if b := got[1]; b.fault == nil || b.ID != c.id || c.pointer != "" && b.fault.pointer != c.pointer {
 			t.Errorf("%s: %+v %+v, want id %q and pointer %q", c.faulty, b, b.fault, c.id, c.pointer)
 		}
-		if z := got[2]; z.fault != nil || z.ID != "c" || z.Body == nil || string(*z.Body) != "c" {
+		if z := got[2]; z.fault != nil || z.ID != "c" || string(z.Content) != "c" {
 			t.Errorf("%s: after it %+v", c.faulty, z)
 		}
 	}
@@ -63,7 +63,7 @@ func TestMessagesOfAPost(t *testing.T) {
 		{`{"messages":[1,2,3,4]}`, "bad_member"},
 		{`{"messages":[{},{},{},{}],}`, "bad_member"},
 	} {
-		messages, err := decode([]byte(c.body), 3, fieldsUpTo(256))
+		messages, err := decode([]byte(c.body), 3, 256)
 		var got []string
 		for _, m := range messages {
 			if m.fault != nil {

@@ -230,36 +230,3 @@ func faultOfField(name, value string) (half, why string) {
 	}
 	return "", ""
 }
-
-// toString makes each byte the character of its number.
-func toString(bytes string) string {
-	if isASCII(bytes) {
-		return bytes
-	}
-	var b strings.Builder
-	for i := range len(bytes) {
-		b.WriteRune(rune(bytes[i]))
-	}
-	return b.String()
-}
-
-// toBytes makes each character, up to U+00FF, the byte of its number.
-func toBytes(s string) string {
-	if isASCII(s) {
-		return s
-	}
-	b := make([]byte, 0, len(s))
-	for _, c := range s {
-		b = append(b, byte(c))
-	}
-	return string(b)
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
-}

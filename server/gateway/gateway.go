@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/go-json-experiment/json"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"reversehttp/server/admission"
@@ -140,7 +139,6 @@ type Gateway struct {
 	public    *publicurl.Template
 	registry  *claim.Registry
 	control   http.Handler
-	fields    json.Options // that bound those of an answer
 	doors     []Door
 	metrics   *metrics
 	keys      admission.Keys
@@ -159,7 +157,7 @@ func New(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{options: o, public: u, keys: admission.NewKeys(o.Keys), fields: fieldsUpTo(o.Fields)}
+	g := &Gateway{options: o, public: u, keys: admission.NewKeys(o.Keys)}
 	g.local = o.Loopback && publicurl.IsLocalName(u.ControlHost)
 	g.anonymous = o.Loopback && !g.local && len(o.TrustedProxies) == 0
 	if o.ClaimsPerSecond == 0 && !g.local {

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 	"reversehttp/server/claim"
 	"reversehttp/server/wire"
 )
@@ -109,7 +110,7 @@ func (g *Gateway) Inform(s *claim.Session, x *claim.Exchange, status int, h text
 	if status <= http.StatusProcessing {
 		return
 	}
-	m := message{Status: status, Headers: fieldList(http.Header(h))}
+	m := message{Answer: &envelope.Answer{Status: status, Headers: fieldList(http.Header(h))}}
 	if a, f := m.interim(); f == nil && g.oversizeAnswer(&m) == nil {
 		_, _ = s.Interim(x.ID(), a)
 	}
@@ -263,7 +264,7 @@ func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchang
 			} else if trailing, err := io.Copy(io.Discard, resp.Body); trailing > 0 || err != nil {
 				f = &fault{"", "the content is longer than it said"}
 			}
-			m.Body = (*text)(&content)
+			m.Content = content
 		}
 	}
 	var a *claim.Answer
@@ -307,7 +308,7 @@ func messageOf(req *claim.Request, resp *http.Response) (*message, *fault) {
 			resp.ContentLength = 0
 		}
 	}
-	m := &message{Type: schema.TypeResponse, Status: resp.StatusCode, Headers: fieldList(h)}
+	m := &message{Answer: &envelope.Answer{Type: schema.TypeResponse, Status: resp.StatusCode, Headers: fieldList(h)}}
 	m.More = hasContent(req, resp) && (resp.ContentLength < 0 || resp.ContentLength > wholeAnswer) || resp.StatusCode == http.StatusSwitchingProtocols
 	if resp.StatusCode == http.StatusResetContent && resp.ContentLength != 0 {
 		return nil, &fault{"", "a response with this status has no content"}
@@ -328,7 +329,7 @@ const wholeAnswer = 128 << 10
 func fieldList(h http.Header) (fields []schema.Field) {
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		for _, v := range h[name] {
-			fields = append(fields, schema.Field{name, toString(v)})
+			fields = append(fields, schema.Field{name, envelope.Characters(v)})
 		}
 	}
 	return fields
@@ -410,15 +411,13 @@ func (g *Gateway) handBack(ctx context.Context, s *claim.Session, x *claim.Excha
 // MessageHead gives the message that a poll of s would give for m as JSON of ASCII,
 // without its fields and content. answered is a member of it, where there are any.
 func (g *Gateway) MessageHead(s *claim.Session, m *claim.Message, answered []string) string {
-	b := append([]byte(`{"cursor":`), '"')
-	b = append(append(b, m.Cursor...), `",`...)
-	if len(answered) > 0 { // ids are letters, digits and hyphens
-		b = append(b, `"answered":["`+strings.Join(answered, `","`)+`"],`...)
-	}
+	r := g.requestHead(s, *m)
+	r.Cursor, r.Answered = m.Cursor, answered
+	var b []byte
 	if m.Cancel != "" {
-		b = g.appendMessage(b, s, *m)
+		b = envelope.AppendCancel(b, &r, schema.CancelReason(m.Cancel))
 	} else {
-		b = append(g.appendHead(b, s, m), '}')
+		b = envelope.AppendRequestHead(b, &r)
 	}
 	var ascii strings.Builder
 	for _, r := range string(b) {

@@ -28,9 +28,6 @@ func (ndjson) media() string     { return "application/x-ndjson" }
 func (ndjson) heartbeat() string { return "\n" }
 
 func (f ndjson) append(b []byte, m claim.Message) []byte {
-	b = append(b, `{"cursor":`...)
-	b = appendString(b, m.Cursor)
-	b = append(b, ',')
 	return append(f.g.appendMessage(b, f.s, m), '\n')
 }
 

@@ -2,18 +2,15 @@ package gateway
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 	"reversehttp/server/claim"
 	"reversehttp/server/wire"
 )
@@ -198,95 +195,49 @@ func sizeOf(b *claim.Batch) int {
 	return n
 }
 
-// appendBatch appends a batch as JSON. It is written by hand because every
-// request passes here; TestBatchesAreValid holds it against the schema.
+// appendBatch appends a batch as JSON.
 func (g *Gateway) appendBatch(b []byte, s *claim.Session, batch *claim.Batch) []byte {
 	b = append(b, `{"cursor":`...)
-	b = appendString(b, batch.Cursor)
+	b = envelope.AppendString(b, batch.Cursor)
 	b = append(b, `,"messages":[`...)
 	for i, m := range batch.Messages {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = g.appendMessage(append(b, '{'), s, m)
+		m.Cursor = ""
+		b = g.appendMessage(b, s, m)
 	}
 	return append(b, "]}\n"...)
 }
 
-// appendMessage appends the members of a message, and the end of its object.
+// appendMessage appends a message, with its cursor if it has one.
 func (g *Gateway) appendMessage(b []byte, s *claim.Session, m claim.Message) []byte {
-	if m.Cancel == "" {
-		return g.appendRequest(b, s, m)
+	r := g.requestHead(s, m)
+	r.Cursor = m.Cursor
+	if m.Cancel != "" {
+		return envelope.AppendCancel(b, &r, schema.CancelReason(m.Cancel))
 	}
-	b = append(b, `"type":"cancel","id":`...)
-	b = appendString(b, m.ID)
-	b = append(b, `,"reason":`...)
-	b = appendString(b, string(m.Cancel))
-	return append(b, '}')
-}
-
-func (g *Gateway) appendRequest(b []byte, s *claim.Session, m claim.Message) []byte {
 	req := m.Exchange.Request()
-	b = g.appendHead(b, s, &m)
-	b = append(b, `,"headers":[`...)
-	for i, f := range req.Fields {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, '[')
-		b = appendString(b, f.Name)
-		b = append(b, ',')
-		b = appendString(b, toString(f.Value))
-		b = append(b, ']')
+	if req.Stream != nil {
+		r.BodyURL = g.exchangeURL(s, r.ID, "/content")
 	}
-	b = append(b, ']')
-	switch {
-	case req.Stream != nil:
-		b = append(b, `,"bodyUrl":`...)
-		b = appendString(b, g.sessionURL(s)+"/exchanges/"+m.Exchange.ID()+"/content")
-	case len(req.Content) == 0:
-	case utf8.Valid(req.Content):
-		b = append(b, `,"body":`...)
-		b = appendString(b, req.Content)
-	default:
-		b = append(b, `,"bodyBase64":"`...)
-		b = base64.StdEncoding.AppendEncode(b, req.Content)
-		b = append(b, '"')
-	}
-	return append(b, '}')
+	return envelope.AppendRequest(b, &r, req.Fields, req.Content)
 }
 
-// appendHead appends the members of a request but for its fields and content.
-func (g *Gateway) appendHead(b []byte, s *claim.Session, m *claim.Message) []byte {
-	req := m.Exchange.Request()
-	b = append(b, `"type":"request","id":`...)
-	b = appendString(b, m.Exchange.ID())
-	b = append(b, `,"attempt":`...)
-	b = strconv.AppendInt(b, int64(m.Attempt), 10)
-	b = append(b, `,"timeoutMs":`...)
-	b = strconv.AppendInt(b, m.Timeout.Milliseconds(), 10)
-	for _, member := range [...]struct{ name, value string }{
-		{"method", req.Method}, {"target", toString(req.Target)}, {"url", toString(req.URL)}, {"base", g.public.Base(m.Exchange.Claim().Label())},
-		{"httpVersion", req.HTTPVersion}, {"remoteAddr", req.RemoteAddr},
-	} {
-		b = append(b, ',', '"')
-		b = append(b, member.name...)
-		b = append(b, '"', ':')
-		b = appendString(b, member.value)
+// requestHead gives a message but for its cursor, its fields and its content; of a cancellation that is the id.
+func (g *Gateway) requestHead(s *claim.Session, m claim.Message) envelope.Request {
+	if m.Cancel != "" {
+		return envelope.Request{ID: m.ID}
 	}
-	if req.Upgrade != "" {
-		b = append(b, `,"upgrade":`...)
-		b = appendString(b, req.Upgrade)
+	req, id := m.Exchange.Request(), m.Exchange.ID()
+	return envelope.Request{
+		ID: id, Attempt: m.Attempt, TimeoutMs: int(m.Timeout.Milliseconds()), Method: req.Method, Target: req.Target, URL: req.URL,
+		Base: g.public.Base(m.Exchange.Claim().Label()), HTTPVersion: req.HTTPVersion, RemoteAddr: req.RemoteAddr,
+		Upgrade: req.Upgrade, ResponseURL: g.exchangeURL(s, id, "/response"),
 	}
-	b = append(b, `,"responseUrl":`...)
-	return appendString(b, g.sessionURL(s)+"/exchanges/"+m.Exchange.ID()+"/response")
 }
 
-// appendString appends a valid UTF-8 string as JSON.
-func appendString[S ~string | ~[]byte](b []byte, s S) []byte {
-	b, err := jsontext.AppendQuote(b, s)
-	if err != nil {
-		panic("gateway: string in an envelope is not UTF-8: " + err.Error())
-	}
-	return b
+// exchangeURL gives the URL of a part of an exchange, in as few copies as there may be.
+func (g *Gateway) exchangeURL(s *claim.Session, id, part string) string {
+	return g.claimURL(s.Claim()) + "/sessions/" + s.ID() + "/exchanges/" + id + part
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 	"reversehttp/server/claim"
 )
 
@@ -39,10 +40,6 @@ func Misshapen(content []byte) error {
 	return nil
 }
 
-// Characters makes each byte of a field, or of a target, the character of its number, as
-// schema/README.md, 2, has it.
-func Characters(bytes string) string { return toString(bytes) }
-
 // HeadBytes is the most that a head of a request may have, which is that of a
 // response too.
 func (g *Gateway) HeadBytes() int { return g.options.FieldBytes + g.options.TargetBytes }
@@ -51,7 +48,7 @@ func (g *Gateway) HeadBytes() int { return g.options.FieldBytes + g.options.Targ
 // not wait for the visitor. A response that is none ends the exchange as an abort
 // does, and its fault is the error.
 func (g *Gateway) AnswerWhole(s *claim.Session, x *claim.Exchange, status int, fields []schema.Field, content []byte) error {
-	m := &message{Type: schema.TypeResponse, Status: status, Headers: fields, Body: (*text)(&content)}
+	m := &message{Answer: &envelope.Answer{Type: schema.TypeResponse, Status: status, Headers: fields, Content: content}}
 	f := g.oversizeAnswer(m)
 	var a *claim.Answer
 	if f == nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 )
 
 // members is an object of n members.
@@ -22,35 +23,6 @@ func members(n int) string {
 	return b.String() + "}"
 }
 
-func TestShapesThatNobodyMeansAreRefused(t *testing.T) {
-	deep := func(n int) string { return strings.Repeat(`[`, n) + strings.Repeat(`]`, n) }
-	for name, c := range map[string]struct {
-		json string
-		ok   bool
-	}{
-		"nothing":                       {"", true},
-		"as deep as may be":             {deep(mostDepth), true},
-		"deeper":                        {deep(mostDepth + 1), false},
-		"deep, of objects":              {strings.Repeat(`{"a":`, mostDepth+1), false},
-		"deep, never closed":            {strings.Repeat(`[`, 1_000_000), false},
-		"as many members as may be":     {members(mostMembers), true},
-		"more members":                  {members(mostMembers + 1), false},
-		"more members, in a list":       {`[[1],` + members(mostMembers+1) + `]`, false},
-		"many objects of few members":   {`[` + strings.Repeat(`{"a":1,"b":2},`, 10_000) + `0]`, true},
-		"brackets and colons in a text": {`{"a":"` + strings.Repeat(`[{:\"`, 1_000) + `"}`, true},
-		"a text that ends in escapes":   {`{"a":"\\\\","b":` + deep(mostDepth) + `}`, false},
-		"an end of a text is no escape": {`["\\",` + deep(mostDepth) + `]`, false},
-		"a text without an end":         {`["` + strings.Repeat(`[`, 100), true},
-		"more ends than begins":         {strings.Repeat(`]`, 100) + deep(mostDepth), true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if p := misshapen([]byte(c.json)); (p == nil) != c.ok {
-				t.Errorf("refused: %v, want it taken: %v", p, c.ok)
-			}
-		})
-	}
-}
-
 func TestFieldsAreCountedBeforeTheyAreKept(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
@@ -58,7 +30,7 @@ func TestFieldsAreCountedBeforeTheyAreKept(t *testing.T) {
 		r := p.next()
 		for _, list := range []string{"headers", "trailers"} {
 			raw := `{"type":"response","status":200,"` + list + `":[` + strings.Repeat(`["",""],`, 200_000) + `["",""]],"id":"` + r.ID + `"}`
-			if allocated := testing.AllocsPerRun(1, func() { _, _ = decode([]byte(raw), 64, fieldsUpTo(256)) }); allocated > 5_000 {
+			if allocated := testing.AllocsPerRun(1, func() { _, _ = decode([]byte(raw), 64, 256) }); allocated > 5_000 {
 				t.Errorf("%d bytes of %s made %.0f allocations, want few", len(raw), list, allocated)
 			}
 			got := p.answer(json.RawMessage(raw))
@@ -76,7 +48,7 @@ func TestFieldsAreCountedBeforeTheyAreKept(t *testing.T) {
 func TestWhatIsMisshapenIsRefusedAtEveryDoor(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
-		for _, raw := range []string{strings.Repeat(`{"x":`, 40) + `1` + strings.Repeat(`}`, 40), members(mostMembers + 1)} {
+		for _, raw := range []string{strings.Repeat(`{"x":`, 40) + `1` + strings.Repeat(`}`, 40), members(envelope.MostMembers + 1)} {
 			for _, c := range []struct{ method, url string }{{"POST", "/claims"}, {"PATCH", p.Claim}, {"POST", p.Responses}} {
 				got := w.send(c.method, c.url, p.Token, json.RawMessage(raw))
 				if got.Status != 400 || got.code() != schema.CodeBadJSON {

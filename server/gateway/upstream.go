@@ -15,6 +15,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 	"reversehttp/server/claim"
 	"reversehttp/server/wire"
 )
@@ -132,7 +133,7 @@ func (g *Gateway) tell(w http.ResponseWriter, r *http.Request, id string, result
 func goodTrailers(sent http.Header) (trailers []claim.Field) {
 	for _, name := range slices.Sorted(maps.Keys(sent)) {
 		for _, v := range sent[name] {
-			if _, why := faultOfTrailer(name, toString(v)); why == "" {
+			if _, why := faultOfTrailer(name, envelope.Characters(v)); why == "" {
 				trailers = append(trailers, claim.Field{Name: name, Value: v})
 			}
 		}
@@ -143,7 +144,7 @@ func goodTrailers(sent http.Header) (trailers []claim.Field) {
 // beginRaw begins the answer that the fields of a POST {responseUrl} tell. An
 // answer without content is whole then.
 func (g *Gateway) beginRaw(s *claim.Session, id string, r *http.Request) (result claim.Result, more bool, p *problem) {
-	m := message{Type: schema.TypeResponse, ID: id, Status: http.StatusOK}
+	m := message{Answer: &envelope.Answer{Type: schema.TypeResponse, ID: id, Status: http.StatusOK}}
 	if stated := r.Header.Get(statusField); stated != "" {
 		n, err := strconv.ParseUint(stated, 10, 16)
 		if err != nil {
@@ -163,7 +164,7 @@ func (g *Gateway) beginRaw(s *claim.Session, id string, r *http.Request) (result
 			rest = name
 		}
 		for _, v := range r.Header[name] {
-			m.Headers = append(m.Headers, schema.Field{rest, toString(v)})
+			m.Headers = append(m.Headers, schema.Field{rest, envelope.Characters(v)})
 		}
 	}
 	m.More = m.Status != http.StatusNoContent && m.Status != http.StatusResetContent && m.Status != http.StatusNotModified

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 )
 
 func mustAddrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
@@ -113,12 +114,15 @@ func requestTo(method, host, target string, fields ...string) string {
 // host is the authority of the label demo in the shape of its own host.
 const host = "demo.localhost:8080"
 
+// toString has each byte of a target be a character.
+func toString(target string) string { return envelope.Characters(target) }
+
 // fieldsOf gives fields as those of an envelope: each character is one byte.
 func fieldsOf(h http.Header) []schema.Field {
 	var out []schema.Field
 	for name, values := range h {
 		for _, value := range values {
-			out = append(out, schema.Field{name, toString(value)})
+			out = append(out, schema.Field{name, envelope.Characters(value)})
 		}
 	}
 	return out
