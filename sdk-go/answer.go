@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 )
 
 // Answers go to the gateway from the goroutines of their handlers. Up to mostPosts of them post at a time; whoever comes
@@ -94,7 +95,7 @@ func (o *outbox) take(l schema.Limits) (batch []*exchange, heavy bool) {
 // takeBatch takes what one post carries off a list.
 func takeBatch(list *[]*exchange, l schema.Limits) []*exchange {
 	most := min(postMost, l.AnswerBytes)
-	n, size := 0, answersOverhead
+	n, size := 0, envelope.AnswersOverhead
 	for n < len(*list) && (n == 0 || n < l.Batch && size+len((*list)[n].answer)+1 <= most) {
 		size += len((*list)[n].answer) + 1
 		n++
@@ -105,6 +106,15 @@ func takeBatch(list *[]*exchange, l schema.Limits) []*exchange {
 		*list = nil
 	}
 	return batch
+}
+
+// answersMessage is the content of a post.
+func answersMessage(batch []*exchange) []byte {
+	messages := make([][]byte, len(batch))
+	for i, x := range batch {
+		messages[i] = x.answer
+	}
+	return envelope.Answers(messages...)
 }
 
 // send posts answers until the gateway has judged all of them or has no use for them any more.

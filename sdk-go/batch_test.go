@@ -27,11 +27,11 @@ func TestABatchIsTolerant(t *testing.T) {
 		var got []string
 		for _, m := range b.Messages {
 			said := m.Type + " " + m.ID
-			if m.fault != nil {
+			if m.Fault != nil {
 				said += " faulty"
 			}
 			got = append(got, said)
-			if m.ID == "a" && (m.Method != "GET" || m.Body == nil || *m.Body != "x") || m.ID == "c" && m.Reason != "timed_out" {
+			if m.ID == "a" && (m.Method != "GET" || string(m.Content) != "x") || m.ID == "c" && m.Reason != "timed_out" {
 				t.Errorf("%s: %+v", c.messages, m)
 			}
 		}
@@ -51,7 +51,7 @@ func TestABodyIsExact(t *testing.T) {
 	} {
 		for _, after := range []string{``, `,{"id":7}`} {
 			b, err := newBatch([]byte(`{"cursor":"5","messages":[{"type":"request","id":"a","body":"` + c.body + `"}` + after + `]}`))
-			if err != nil || len(b.Messages) == 0 || b.Messages[0].Body == nil || *b.Messages[0].Body != c.want {
+			if err != nil || len(b.Messages) == 0 || string(b.Messages[0].Content) != c.want {
 				t.Errorf("%s before %q: %+v %v, want %q", c.body, after, b, err, c.want)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 )
 
 // The phases of an exchange in this program. A request may be delivered again at any of them; it is begun once.
@@ -84,7 +85,7 @@ func (x *exchange) abort(reason string) {
 		x.whole = &whole{reason: reason}
 		return
 	}
-	x.answer = abortMessage(x.id, reason)
+	x.answer = envelope.Abort(x.id, reason)
 }
 
 // fail has a 500 take the place of an answer that cannot be sent.
@@ -113,7 +114,7 @@ type exchanges struct {
 
 // begin returns a new exchange, or nil for an id that is known. One whose answer is there and on no way is returned as
 // known when it is delivered again. The line is nil unless a tunnel delivers it.
-func (e *exchanges) begin(life context.Context, at *claimed, r *schema.Request, l *line) (fresh, known *exchange) {
+func (e *exchanges) begin(life context.Context, at *claimed, r *envelope.Request, l *line) (fresh, known *exchange) {
 	timeout := time.Duration(r.TimeoutMs) * time.Millisecond
 	deadline := time.Now().Add(timeout)
 	e.mu.Lock()

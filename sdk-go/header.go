@@ -7,12 +7,14 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+
+	"reversehttp/schema/envelope"
 )
 
-// appendHeader appends the pairs of a header by name, without those that leftOut names, as a net/http server writes
+// appendHeader appends the fields of a header by name, without those that leftOut names, as a net/http server writes
 // them: a name that is no token is left out, a line break in a value becomes a space, and space around it goes.
 // Content-Length is the caller's to append, once.
-func appendHeader(b []byte, h http.Header, leftOut func(name string) bool) []byte {
+func appendHeader(b envelope.Pairs, h http.Header, leftOut func(name string) bool) envelope.Pairs {
 	var room [16]string
 	names := slices.AppendSeq(room[:0], maps.Keys(h))
 	slices.Sort(names)
@@ -24,7 +26,7 @@ func appendHeader(b []byte, h http.Header, leftOut func(name string) bool) []byt
 			if strings.ContainsAny(value, "\r\n") {
 				value = unbroken.Replace(value)
 			}
-			b = appendField(b, name, textproto.TrimString(value))
+			b = b.Append(name, textproto.TrimString(value))
 		}
 	}
 	return b

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 )
 
 // Informational responses go ahead of the answer: their posts come before its post, one after the other. The handler
@@ -116,7 +117,7 @@ func (w *response) inform(status int) {
 		}
 		return
 	}
-	message := interimMessage(w.x.id, status, appendHeader(nil, w.header, leftOut))
+	message := envelope.Interim(w.x.id, status, appendHeader(nil, w.header, leftOut))
 	if !w.fits(message) {
 		w.log.Warn("interim response too large", "id", w.x.id, "status", status)
 		return

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 )
 
 // A poll that streams: the answer stays open, and each line of it is a message, with its cursor. A message is begun when
@@ -88,7 +88,7 @@ func (s *Session) follow(at *claimed, most time.Duration) (useful bool, err erro
 	})
 	r := &lines{r: bufio.NewReaderSize(content, lineBuffer)}
 	for err == nil {
-		var b batch
+		var b envelope.Batch
 		b, err = r.next()
 		useful = useful || len(b.Messages) > 0
 		s.begin(at, b)
@@ -136,8 +136,8 @@ type lines struct {
 
 // next waits for a message, and returns it with those that have arrived whole behind it. There may be some where it
 // fails, too. Its failure is io.EOF at the end of a line only.
-func (l *lines) next() (batch, error) {
-	var b batch
+func (l *lines) next() (envelope.Batch, error) {
+	var b envelope.Batch
 	for {
 		if len(b.Messages) > 0 {
 			here, _ := l.r.Peek(l.r.Buffered())
@@ -152,10 +152,9 @@ func (l *lines) next() (batch, error) {
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
 		}
-		var m message
-		var mistyped *json.UnmarshalTypeError
-		if m.fault = json.Unmarshal(line, &m); m.fault != nil && !errors.As(m.fault, &mistyped) {
-			return b, &Error{Code: codeUnexpected, Detail: m.fault.Error()}
+		m, err := envelope.DecodeMessage(line)
+		if err != nil {
+			return b, &Error{Code: codeUnexpected, Detail: err.Error()}
 		}
 		b.Messages = append(b.Messages, m)
 		if m.Cursor != "" {

@@ -33,7 +33,7 @@ func TestLinesAreMessagesHoweverTheyArrive(t *testing.T) {
 		for {
 			b, err := l.next()
 			for _, m := range b.Messages {
-				fmt.Fprintf(&got, "%s %s %d;", m.Cursor, m.ID, len(*m.Body))
+				fmt.Fprintf(&got, "%s %s %d;", m.Cursor, m.ID, len(m.Content))
 			}
 			if len(b.Messages) > 0 && b.Cursor != b.Messages[len(b.Messages)-1].Cursor {
 				t.Errorf("%s: the cursor is %s, want that of the last message", name, b.Cursor)

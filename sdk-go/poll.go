@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 )
 
 // The loop that polls. It runs in the goroutine of Serve, one poll at a time, and it alone claims again.
@@ -209,16 +210,17 @@ func (s *Session) cursor(at *claimed) string {
 }
 
 // begin starts what a poll brings, and moves the cursor. When the session is over, or drains, it does neither.
-func (s *Session) begin(at *claimed, b batch) {
+func (s *Session) begin(at *claimed, b envelope.Batch) {
 	if at.ctx.Err() != nil {
 		return
 	}
 	for i := range b.Messages {
-		switch m := b.Messages[i]; m.Type { // a copy: a long exchange must not keep the others of its batch in memory
+		switch m := &b.Messages[i]; m.Type {
 		case schema.TypeRequest:
 			fresh, known := s.exchanges.begin(s.life, at, &m.Request, nil)
 			if fresh != nil {
-				s.running.Go(func() { s.run(fresh, &m) })
+				m := &message{Message: *m} // a copy: a long exchange must not keep the others of its batch in memory
+				s.running.Go(func() { s.run(fresh, m) })
 			}
 			if known != nil {
 				s.running.Go(func() { s.post(known) })

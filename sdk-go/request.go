@@ -3,16 +3,14 @@ package reversehttp
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
 	"net/textproto"
 	"strconv"
-	"strings"
 	"sync"
 
-	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 )
 
 // Info is what an *http.Request has no place for.
@@ -44,9 +42,9 @@ func newRequest(ctx context.Context, m *message, remote func() *remote) (*http.R
 	e := &m.Request
 	header := m.header
 	if header == nil {
-		header = newHeader(e.Headers)
+		header = newHeader(m.Fields)
 	}
-	info := Info{ID: e.ID, Attempt: e.Attempt, Target: fromLatin1(e.Target), URL: fromLatin1(e.URL), Base: e.Base}
+	info := Info{ID: e.ID, Attempt: e.Attempt, Target: e.Target, URL: e.URL, Base: e.Base}
 	target := withoutBase(info.Target, e.Base)
 	major, minor, err := protocol(e.HTTPVersion)
 	r := &http.Request{
@@ -65,19 +63,19 @@ func newRequest(ctx context.Context, m *message, remote func() *remote) (*http.R
 		r.Host = r.Header.Get("Host")
 	}
 	delete(r.Header, "Host")
-	content, n, bad := newContent(e)
+	var bad error
 	switch {
 	case e.Upgrade != "":
 		// They end at the gateway, and are what a handler looks for. The content comes when the connection is upgraded.
-		r.Header["Connection"], r.Header["Upgrade"] = []string{"Upgrade"}, []string{string(e.Upgrade)}
+		r.Header["Connection"], r.Header["Upgrade"] = []string{"Upgrade"}, []string{e.Upgrade}
 	case e.BodyURL != "" || m.streams:
 		c := remote()
 		r.Body, r.Trailer = c, c.trailer
 		if r.ContentLength, bad = length(r.Header); r.ContentLength < 0 && r.ProtoAtLeast(1, 1) && major == 1 {
 			r.TransferEncoding = []string{"chunked"}
 		}
-	case n > 0:
-		r.Body, r.ContentLength = content, n
+	case len(m.Content) > 0:
+		r.Body, r.ContentLength = &content{source: bytes.NewReader(m.Content)}, int64(len(m.Content))
 	}
 	return r.WithContext(context.WithValue(ctx, infoKey{}, info)), errors.Join(err, bad)
 }
@@ -99,11 +97,11 @@ func protocol(v string) (major, minor int, err error) {
 	return int(v[0] - '0'), int(v[2] - '0'), nil
 }
 
-func newHeader(fields []schema.Field) http.Header {
+func newHeader(fields []envelope.Field) http.Header {
 	h := make(http.Header, len(fields))
 	values := make([]string, len(fields)) // one allocation for all names that come once
 	for i, f := range fields {
-		name, value := textproto.CanonicalMIMEHeaderKey(f[0]), fromLatin1(f[1])
+		name, value := textproto.CanonicalMIMEHeaderKey(f.Name), f.Value
 		if before, ok := h[name]; ok {
 			h[name] = append(before, value)
 			continue
@@ -119,17 +117,6 @@ type content struct {
 	mu     sync.Mutex // guards what follows; a handler may leave a reader behind
 	source io.Reader
 	closed bool
-}
-
-func newContent(e *schema.Request) (*content, int64, error) {
-	switch {
-	case e.Body != nil:
-		return &content{source: strings.NewReader(*e.Body)}, int64(len(*e.Body)), nil
-	case e.BodyBase64 != nil:
-		b, err := base64.StdEncoding.DecodeString(*e.BodyBase64)
-		return &content{source: bytes.NewReader(b)}, int64(len(b)), err
-	}
-	return nil, 0, nil
 }
 
 func (c *content) Read(p []byte) (int, error) {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"reversehttp/schema/envelope"
 )
 
 // errTooLarge is what Write returns when the gateway would not take the header.
@@ -46,16 +48,16 @@ type response struct {
 	header    http.Header
 	committed bool // WriteHeader was called, or should have been
 	status    int
-	fields    []byte      // the header in JSON, as it was then
-	sent      http.Header // in place of fields, where a tunnel brought the request
-	trailers  []string    // the names that it declared
-	guess     bool        // Content-Type is still to be guessed
-	declared  int64       // the Content-Length that the handler set; -1 without one
-	accepted  int64       // bytes of content that were written and not refused
-	offered   int64       // bytes of content that were written
-	content   []byte      // what is held; of HEAD, what is needed to guess
-	failed    error       // the response cannot be sent
-	stream    *stream     // since the answer is one
+	fields    envelope.Pairs // the header as it was then
+	sent      http.Header    // in place of fields, where a tunnel brought the request
+	trailers  []string       // the names that it declared
+	guess     bool           // Content-Type is still to be guessed
+	declared  int64          // the Content-Length that the handler set; -1 without one
+	accepted  int64          // bytes of content that were written and not refused
+	offered   int64          // bytes of content that were written
+	content   []byte         // what is held; of HEAD, what is needed to guess
+	failed    error          // the response cannot be sent
+	stream    *stream        // since the answer is one
 	deadline  time.Time
 	source    io.Reader // the content of the request
 }
@@ -135,7 +137,7 @@ func (w *response) add(name, value string) {
 		w.sent[name] = []string{value}
 		return
 	}
-	w.fields = appendField(w.fields, name, value)
+	w.fields = w.fields.Append(name, value)
 }
 
 // leftOut reports whether a net/http server would leave a field out, or write it by itself.
@@ -286,14 +288,14 @@ func (w *response) head(content []byte) (beginning, error) {
 	if w.sent != nil {
 		return beginning{status: w.status, header: w.sent}, nil
 	}
-	message := responseMessage(w.x.id, w.status, w.fields, content, tail{more: true})
+	message := envelope.Response(w.x.id, w.status, w.fields, content, envelope.Tail{More: true})
 	if !w.fits(message) {
 		return beginning{}, errTooLarge
 	}
 	return beginning{message: message}, nil
 }
 
-func (w *response) fits(message []byte) bool { return len(message)+answersOverhead <= w.limit }
+func (w *response) fits(message []byte) bool { return len(message)+envelope.AnswersOverhead <= w.limit }
 
 // SetReadDeadline is for http.ResponseController.
 func (w *response) SetReadDeadline(at time.Time) error {
@@ -340,7 +342,7 @@ func (w *response) whole() error {
 		w.x.whole = &whole{status: w.status, header: w.sent, content: w.content, trailers: w.lastFields()}
 		return nil
 	}
-	message := responseMessage(w.x.id, w.status, w.fields, w.content, tail{trailers: pairsOf(w.lastFields())})
+	message := envelope.Response(w.x.id, w.status, w.fields, w.content, envelope.Tail{Trailers: pairsOf(w.lastFields())})
 	if !w.fits(message) {
 		return errTooLarge
 	}

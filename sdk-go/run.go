@@ -48,8 +48,8 @@ func (s *Session) finish(x *exchange) {
 // handle sets the answer of x, unless it was posted while the handler ran.
 func (s *Session) handle(x *exchange, m *message) {
 	r, err := newRequest(x.ctx, m, func() *remote { return s.newRemote(x.ctx, x) })
-	if m.fault != nil {
-		err = m.fault
+	if m.Fault != nil {
+		err = m.Fault
 	}
 	if err != nil {
 		s.log.Error("request not understood", "id", x.id, "error", err)

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"reversehttp/schema/envelope"
 )
 
 // A write to a connection that succeeded proves nothing. So a whole answer that went by a tunnel is kept, and posted if
@@ -45,16 +47,19 @@ func (a *whole) measure() {
 // message encodes the answer.
 func (a *whole) message(id string) []byte {
 	if a.status == 0 {
-		return abortMessage(id, a.reason)
+		return envelope.Abort(id, a.reason)
 	}
-	return responseMessage(id, a.status, fieldsOf(a.header), a.content, tail{trailers: pairsOf(a.trailers)})
+	return envelope.Response(id, a.status, fieldsOf(a.header), a.content, envelope.Tail{Trailers: pairsOf(a.trailers)})
 }
 
-// fieldsOf returns the fields of a header in JSON, as appendField makes them.
-func fieldsOf(h http.Header) []byte {
+// failureMessage is the answer in place of one that cannot be sent.
+func failureMessage(id string) []byte { return failure().message(id) }
+
+// fieldsOf returns the fields of a header.
+func fieldsOf(h http.Header) envelope.Pairs {
 	fields := appendHeader(nil, h, func(string) bool { return false })
 	for _, length := range h["Content-Length"] {
-		fields = appendField(fields, "Content-Length", length)
+		fields = fields.Append("Content-Length", length)
 	}
 	return fields
 }

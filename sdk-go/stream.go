@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 )
 
 // A stream is an answer whose beginning is sent before its end is known: its handler flushed, or wrote more than is
@@ -114,7 +115,7 @@ func (t *stream) postHead() {
 	head := make(chan taken, 1)
 	t.head = head
 	if x.answer = t.first.message; x.answer == nil {
-		x.answer = responseMessage(x.id, t.first.status, fieldsOf(t.first.header), nil, tail{more: true})
+		x.answer = envelope.Response(x.id, t.first.status, fieldsOf(t.first.header), nil, envelope.Tail{More: true})
 	}
 	t.first = beginning{} // has as much content as is held
 	s.exchanges.answering(x, head)
@@ -357,11 +358,11 @@ func (t *stream) relay() error {
 // sendParts sends content, and all that follows, part by part.
 func (t *stream) sendParts(content []byte, last bool) error {
 	for seq := 1; ; seq++ {
-		end := tail{more: !last}
+		end := envelope.Tail{More: !last}
 		if last {
-			end.trailers = pairsOf(t.trailers)
+			end.Trailers = pairsOf(t.trailers)
 		}
-		err := t.post(t.ctx, partMessage(t.x.id, seq, content, end))
+		err := t.post(t.ctx, envelope.Part(t.x.id, seq, content, end))
 		if err != nil || last {
 			return err
 		}
@@ -379,7 +380,7 @@ func (t *stream) abort(reason error) {
 		if reason != errGivenUp && reason != errInvalid {
 			reason = errBroken // what it says in full is for the log
 		}
-		_ = t.post(ctx, abortMessage(t.x.id, reason.Error()))
+		_ = t.post(ctx, envelope.Abort(t.x.id, reason.Error()))
 	}
 }
 

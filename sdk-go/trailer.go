@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/textproto"
 	"strings"
+
+	"reversehttp/schema/envelope"
 )
 
 // notTrailers are fields that frame, route or describe content, or steer the request (RFC 9110, 6.5.1); those whose
@@ -50,7 +52,7 @@ func trailersOf(h http.Header, declared []string) http.Header {
 	return t
 }
 
-// pairsOf returns trailers in JSON, as appendField makes them.
-func pairsOf(trailers http.Header) []byte {
+// pairsOf returns trailers as fields.
+func pairsOf(trailers http.Header) envelope.Pairs {
 	return appendHeader(nil, trailers, func(string) bool { return false })
 }

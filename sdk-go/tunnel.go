@@ -2,7 +2,6 @@ package reversehttp
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 )
 
 // A tunnel is a connection of this program on which the gateway makes HTTP/2 requests, one for each delivery of an
@@ -304,13 +304,13 @@ func newMessage(r *http.Request) *message {
 	if len(said) != 1 {
 		return nil
 	}
-	m := new(message)
-	var mistyped *json.UnmarshalTypeError
-	if m.fault = json.Unmarshal([]byte(said[0]), m); m.fault != nil && !errors.As(m.fault, &mistyped) {
+	read, err := envelope.DecodeMessage([]byte(said[0]))
+	if err != nil {
 		return nil
 	}
+	m := &message{Message: read}
 	delete(r.Header, messageField)
-	if m.Headers == nil {
+	if m.Fields == nil {
 		m.header = r.Header
 		if r.Host != "" {
 			m.header["Host"] = []string{r.Host}
@@ -334,7 +334,6 @@ func (m *message) take(r *http.Request, inline int) bool {
 	if _, err := io.ReadFull(r.Body, content); err != nil {
 		return false
 	}
-	text := string(content)
-	m.Body = &text
+	m.Content = content
 	return true
 }
