@@ -1,4 +1,5 @@
-export { serve, type ServeOptions } from './serve.js'
+export { serve } from './serve.js'
+export type { ServeOptions } from './options.js'
 export type {
   Claim,
   ClaimErrorEvent,

@@ -17,7 +17,8 @@ import { soonMs } from './bounds.js'
 import { Pause } from './pause.js'
 import { over, refused, ReverseHttpError } from './error.js'
 import { Pace, turn } from './turn.js'
-import type { Claiming, Session } from './session.js'
+import type { Claiming } from './gateway.js'
+import type { Session } from './session.js'
 import type { Batch, Cancel, ClaimRequest, Request } from './envelope.js'
 
 type Message = Request | Cancel

@@ -2,41 +2,12 @@ import { onAbort } from './abort.js'
 import { crowdedMs } from './bounds.js'
 import { Claim } from './claim.js'
 import { ReverseHttpError } from './error.js'
-import { discover } from './session.js'
-import { Memory, pageStorage, type OwnershipStorage } from './storage.js'
+import { discover } from './gateway.js'
+import { Memory, pageStorage } from './storage.js'
 import type { Fetch } from './call.js'
+import type { ClaimRequest } from './envelope.js'
 import type { Handler } from './exchange.js'
-import type { ClaimRequest, Redeliver } from './envelope.js'
-
-/** Options of `serve`. Each may be absent. */
-export interface ServeOptions {
-  /** The origin of the gateway's control API. Absent: the origin of the page; outside of a page it is required. */
-  gateway?: string | URL | undefined
-  /** The DNS label wanted. Absent: the one this page had before it was loaded again, or one that the gateway picks. */
-  label?: string | undefined
-  /** The secret that owns the claim. Absent: the one this page had, or one that the gateway mints. */
-  token?: string | undefined
-  /** The key of a gateway that lets only its holders claim. */
-  key?: string | undefined
-  /** How long the claim lives while nobody polls, in seconds. Absent: the gateway's 60. */
-  lease?: number | undefined
-  /** How long a visitor waits for an answer, in milliseconds. Absent: the gateway's 60000. */
-  timeoutMs?: number | undefined
-  /** Which requests may be delivered again after a lost session. Absent: idempotent ones. */
-  redeliver?: Redeliver | undefined
-  /** How many handlers run at a time; more requests wait. Absent: 64. */
-  concurrency?: number | undefined
-  /** How long `close` lets running handlers answer, in milliseconds. Absent: 5000. */
-  drainMs?: number | undefined
-  /** Its abort closes the claim; before there is one, `serve` rejects with its reason. */
-  signal?: AbortSignal | undefined
-  /** The `fetch` that reaches the gateway. Absent: the global one. */
-  fetch?: Fetch | undefined
-  /** Is told of errors that no `error` listener takes. Absent: `console`; null: nobody. */
-  logger?: Pick<Console, 'error'> | null | undefined
-  /** Where label and token outlive a reload. Absent: sessionStorage, where there is one; null: nowhere. */
-  storage?: OwnershipStorage | null | undefined
-}
+import type { ServeOptions } from './options.js'
 
 /**
  * Claims a label and answers its visitors with the handler until the claim is closed.

@@ -1,55 +1,29 @@
-import { goodbyeMs, loadMs, pollSlackMs } from './bounds.js'
+import { goodbyeMs, pollSlackMs } from './bounds.js'
 import { call, type Call, type Fetch } from './call.js'
-import { ReverseHttpError } from './error.js'
-import { Pause } from './pause.js'
-import type { Heard } from './stream.js'
-import type { Batch, ClaimAnswer, ClaimRequest, Discovery } from './envelope.js'
+import type { Batch, Cancel, ClaimAnswer, Request, ResultStatus } from './envelope.js'
 
-/** Where the module was loaded: what makes polls streams. */
-type Streams = typeof import('./stream.js')
+/** Takes each line of a stream: its message, or nothing with a heartbeat. What it returns is waited for. */
+export type Heard = (message?: Request | Cancel) => Promise<void> | undefined
 
-/** Makes a claim, or takes it back; either way with a new session. */
-export type Claiming = (wish: ClaimRequest, signal?: AbortSignal) => Promise<Session>
+/** Sends a piece, and returns what became of it; nothing where it is to be sent as a part. */
+export type Upload = (piece: Uint8Array, more: boolean) => Promise<ResultStatus | undefined>
 
-/** Asks the gateway of this origin where claims are made. */
-export async function discover(
-  fetch: Fetch,
-  origin: string | URL,
-  key?: string,
-  signal?: AbortSignal,
-): Promise<Claiming> {
-  const { href } = new URL('/.well-known/reversehttp', origin)
-  const found = await call<Discovery>(fetch, href, { method: 'GET', signal })
-  if (found?.version !== 1) {
-    throw new ReverseHttpError('unexpected', `${href}: no gateway of version 1`)
-  }
-  const { claims, transports } = found
-  const pause = new Pause()
-  let streams: Streams | undefined
-  let loading = transports.includes('ndjson')
-  if (loading) {
-    // Where it cannot be loaded (a policy, a bundler), polls are for batches.
-    void import('./stream.js')
-      .then((m) => (streams = m))
-      .catch(() => {})
-      .then(() => {
-        loading = false
-        pause.end()
-      })
-  }
-  return async (wish, signal) => {
-    const claimed = await call<ClaimAnswer>(fetch, claims, {
-      method: 'POST',
-      bearer: key,
-      json: JSON.stringify(wish),
-      signal,
-    })
-    if (!claimed?.limits) {
-      throw new ReverseHttpError('unexpected', `${claims}: no claim`)
-    }
-    if (loading) await pause.wait(loadMs)
-    return new Session(fetch, claimed, () => streams)
-  }
+/** What stream.ts does for a session, where that was loaded. */
+export interface Streams {
+  /** Polls once, for a stream where there was one or it may be tried. Returns what Session.batch does; what a stream brought is in no batch. */
+  follow(
+    session: Session,
+    waitSeconds: number,
+    signal: AbortSignal,
+    heard: Heard,
+  ): Promise<Batch | undefined>
+  /** Sends what follows the beginning of an answer, where that is worth it and can be. */
+  upload(
+    session: Session,
+    request: Request,
+    signal: AbortSignal,
+    report: (code: string, request: Request, cause: unknown) => void,
+  ): Upload
 }
 
 /** One session of a claim, with the requests that a program may send for it. */

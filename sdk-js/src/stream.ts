@@ -12,8 +12,8 @@
 import { onAbort } from './abort.js'
 import { slackMs } from './bounds.js'
 import { patience } from './patience.js'
-import type { Session } from './session.js'
-import type { Batch, Cancel, Request } from './envelope.js'
+import type { Heard, Session } from './session.js'
+import type { Batch } from './envelope.js'
 
 export { upload } from './upload.js'
 
@@ -29,9 +29,6 @@ const passed = new WeakSet<Session>()
 
 /** When each session may ask for streams again, on the clock of performance.now(). */
 const streamsFromMs = new WeakMap<Session, number>()
-
-/** Is told of each line of a stream: its message, or nothing with a heartbeat. What it gives is waited for. */
-export type Heard = (message?: Request | Cancel) => Promise<void> | undefined
 
 /** Polls once, for a stream where there was one or it may be tried. Gives what Session.batch gives; what a stream brought is in no batch. */
 export async function follow(

@@ -6,16 +6,13 @@
  * that has nothing to lose. Where one was cut or refused all the same, by a proxy that takes only so
  * much, the session has parts from then on.
  */
-import type { Session } from './session.js'
+import type { Session, Upload } from './session.js'
 import type { Request, Result, Results, ResultStatus } from './envelope.js'
 
 // The answer comes when the visitor has all of it. As long as a timer can wait.
 const waitMs = 0x7fff_ffff
 // A little more than what proxies let a request have at most unless told otherwise: 1 MiB.
 const probeBytes = 0x11_0000
-
-/** Sends a piece, and says what became of it; nothing where it is to be sent as a part. */
-export type Upload = (piece: Uint8Array, more: boolean) => Promise<ResultStatus | undefined>
 
 /** Sends what follows the beginning of an answer, where that is worth it and can be. */
 export function upload(

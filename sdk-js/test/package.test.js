@@ -150,7 +150,7 @@ for (const [i, snippet] of snippets.entries()) {
 }
 
 test('README names every option', async () => {
-  const source = await readFile(`${here}src/serve.ts`, 'utf8')
+  const source = await readFile(`${here}src/options.ts`, 'utf8')
   const options = [...source.matchAll(/^ {2}(\w+)\?: /gm)].map((m) => m[1])
   assert.ok(options.length >= 12, `${options}`)
   for (const name of options)
