@@ -41,7 +41,7 @@ type conn struct {
 	content            *remote
 
 	mu      sync.Mutex // guards what follows
-	out     *stream    // set when the answer is a 101
+	out     *parts     // set when the answer is a 101
 	closed  bool
 	parting *time.Timer // set when the visitor has left
 	broken  error       // why the content ended without a clean end
@@ -66,8 +66,8 @@ func newConn(s *Session, x *exchange, local, visitor string) *conn {
 
 // open begins the upgraded answer with its head.
 func (c *conn) open(head beginning) {
-	c.session.exchanges.linger(c.x, c.parts)
-	t := newStream(c.session, c.x, head, nil)
+	c.session.exchanges.linger(c.x, c.departs)
+	t := newParts(c.session, c.x, head, nil)
 	t.little, t.upgraded = true, true
 	t.accepted = func() { c.session.running.Go(c.receive) }
 	c.mu.Lock()
@@ -91,7 +91,7 @@ func (c *conn) receive() {
 		case err == nil:
 			continue
 		case err == io.EOF:
-			c.parts()
+			c.departs()
 			c.arrivals.Close()
 		case c.x.ctx.Err() == nil:
 			c.breaks(err)
@@ -115,7 +115,7 @@ func (c *conn) send(from io.Reader) {
 	for {
 		n, err := from.Read(b)
 		if n > 0 {
-			if _, err := writeStream(c.out, b[:n], time.Time{}); err != nil {
+			if _, err := writeParts(c.out, b[:n], time.Time{}); err != nil {
 				break
 			}
 			_ = c.out.flush(time.Time{})
@@ -134,14 +134,14 @@ func (c *conn) pump() {
 	c.out.cancelC(err)
 	c.session.exchanges.end(c.x)
 	if err == errNotTaken && c.out.at != nil {
-		c.parts()
+		c.departs()
 		return
 	}
 	c.x.cancelC(err)
 }
 
-// parts notes that the visitor has left.
-func (c *conn) parts() {
+// departs notes that the visitor has left.
+func (c *conn) departs() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.parting == nil {

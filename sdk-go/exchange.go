@@ -75,7 +75,7 @@ type exchange struct {
 	bodyURL     string
 	responseURL string
 	head        chan<- taken // told what became of the beginning of a stream; nil for a whole answer
-	parts       func()       // called, instead of ending ctx, when the visitor leaves; may be nil
+	departs     func()       // called, instead of ending ctx, when the visitor leaves; may be nil
 	line        *line        // of a tunnel, that delivered it last; may be nil
 }
 
@@ -243,16 +243,16 @@ func (e *exchanges) cancel(id string, reason schema.CancelReason) {
 	if x != nil && x.phase == kept {
 		e.endLocked(x)
 	}
-	var parts func()
+	var departs func()
 	if x != nil {
-		parts = x.parts
+		departs = x.departs
 	}
 	e.mu.Unlock()
 	if x == nil {
 		return
 	}
-	if parts != nil && reason == schema.CancelVisitorGone {
-		parts()
+	if departs != nil && reason == schema.CancelVisitorGone {
+		departs()
 		return
 	}
 	cause := errVisitorGone
@@ -262,10 +262,10 @@ func (e *exchanges) cancel(id string, reason schema.CancelReason) {
 	x.cancelC(cause)
 }
 
-// linger has parts called, instead of ending the context of x, when the visitor leaves.
-func (e *exchanges) linger(x *exchange, parts func()) {
+// linger has departs called, instead of ending the context of x, when the visitor leaves.
+func (e *exchanges) linger(x *exchange, departs func()) {
 	e.mu.Lock()
-	x.parts = parts
+	x.departs = departs
 	e.mu.Unlock()
 }
 

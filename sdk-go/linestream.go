@@ -8,7 +8,7 @@ import (
 
 // sendLine sends the stream on its line. It reports that the stream is untouched if the line was lost before the beginning
 // was sent: it may be posted then.
-func (t *stream) sendLine() (untouched bool, err error) {
+func (t *parts) sendLine() (untouched bool, err error) {
 	l := t.line
 	defer context.AfterFunc(t.ctx, l.cut)()
 	t.at = t.session.exchanges.claimed(t.x)
@@ -109,7 +109,7 @@ func (t *tunnel) holds(n int) bool {
 
 // keep keeps the answer, all of which is about to be on its way: the tunnel may break before the gateway has the beginning.
 // What is posted then is ignored where it has that. It reports false if the tunnel is over.
-func (t *stream) keep(r *repeat) bool {
+func (t *parts) keep(r *repeat) bool {
 	if !r.failure {
 		r.answer.trailers = t.trailers
 	}
@@ -120,7 +120,7 @@ func (t *stream) keep(r *repeat) bool {
 }
 
 // broke returns why the line takes no more.
-func (t *stream) broke(err error) error {
+func (t *parts) broke(err error) error {
 	if t.ctx.Err() != nil {
 		return context.Cause(t.ctx)
 	}

@@ -42,7 +42,7 @@ func (s *Session) pollAll() error {
 		case TransportPTTH:
 			useful, err = s.tunnel(at, w.patience(way, s.gateway))
 		case TransportStream:
-			useful, err = s.follow(at, w.patience(way, s.gateway))
+			useful, err = s.listen(at, w.patience(way, s.gateway))
 		default:
 			useful, err = s.batch(at, proven && !w.ask)
 		}

@@ -33,7 +33,7 @@ type probe struct {
 }
 
 // passesRaw waits for the probe.
-func (t *stream) passesRaw() bool {
+func (t *parts) passesRaw() bool {
 	s, at := t.session, t.at
 	at.probe.begin.Do(func() {
 		s.running.Go(func() {

@@ -14,9 +14,9 @@ import (
 
 // sendRaw sends content, and all that follows, in one request to the responseUrl. It reports that the stream is
 // untouched, and leaves the content, if that failed before anything was sent: parts may do it then.
-func (t *stream) sendRaw(content *[]byte) (untouched bool, err error) {
+func (t *parts) sendRaw(content *[]byte) (untouched bool, err error) {
 	s := t.session
-	body := &rawBody{stream: t, content: *content, trailers: http.Header{}}
+	body := &rawBody{parts: t, content: *content, trailers: http.Header{}}
 	*content = nil // the request lasts, and gives it back
 	defer func() {
 		if untouched {
@@ -63,7 +63,7 @@ func (t *stream) sendRaw(content *[]byte) (untouched bool, err error) {
 
 // rawBody is the content of a stream for the client that sends it.
 type rawBody struct {
-	stream   *stream
+	parts    *parts
 	content  []byte      // taken and not read
 	last     bool        // nothing follows that
 	trailers http.Header // filled at the end, when the client has read the content and not written the trailers
@@ -112,7 +112,7 @@ func (b *rawBody) next() error {
 	}
 	for len(b.content) == 0 {
 		if b.last {
-			maps.Copy(b.trailers, b.stream.trailers)
+			maps.Copy(b.trailers, b.parts.trailers)
 			b.mu.Lock()
 			b.whole = true
 			b.mu.Unlock()
@@ -120,7 +120,7 @@ func (b *rawBody) next() error {
 		}
 		var err error
 		b.content = nil // is the end of what the stream gives back while nothing comes
-		if b.content, b.last, err = b.stream.take(); err != nil {
+		if b.content, b.last, err = b.parts.take(); err != nil {
 			b.mu.Lock()
 			b.gaveUp = err == errGivenUp
 			b.mu.Unlock()

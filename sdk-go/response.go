@@ -57,7 +57,7 @@ type response struct {
 	offered   int64          // bytes of content that were written
 	content   []byte         // what is held; of HEAD, what is needed to guess
 	failed    error          // the response cannot be sent
-	stream    *stream        // since the answer is one
+	parts     *parts         // since the answer is one
 	deadline  time.Time
 	source    io.Reader // the content of the request
 }
@@ -194,7 +194,7 @@ func write[S string | []byte](w *response, p S) (int, error) {
 		return len(p), nil
 	}
 	held := 0
-	if w.stream == nil {
+	if w.parts == nil {
 		held = min(len(p), heldMost-len(w.content))
 		w.content = append(w.content, p[:held]...)
 		w.accepted += int64(held)
@@ -205,7 +205,7 @@ func write[S string | []byte](w *response, p S) (int, error) {
 			return held, err
 		}
 	}
-	n, err := writeStream(w.stream, p[held:], w.deadline)
+	n, err := writeParts(w.parts, p[held:], w.deadline)
 	w.accepted += int64(n)
 	return held + n, err
 }
@@ -233,8 +233,8 @@ func (w *response) FlushError() error {
 	switch {
 	case w.status == http.StatusSwitchingProtocols && w.failed == nil:
 		return nil // Hijack sends it
-	case w.stream != nil:
-		return w.stream.flush(w.deadline)
+	case w.parts != nil:
+		return w.parts.flush(w.deadline)
 	case w.x.posted:
 		return nil
 	case w.ctx.Err() != nil:
@@ -275,11 +275,11 @@ func (w *response) begin() error {
 		w.failed = err
 		return err
 	}
-	w.stream = newStream(w.session, w.x, head, rest)
-	w.stream.much = w.declared-w.accepted > streamBuffer
-	w.stream.little = len(w.trailers) > 0
+	w.parts = newParts(w.session, w.x, head, rest)
+	w.parts.much = w.declared-w.accepted > streamBuffer
+	w.parts.little = len(w.trailers) > 0
 	w.content = nil
-	w.session.running.Go(w.stream.pump)
+	w.session.running.Go(w.parts.pump)
 	return nil
 }
 
@@ -368,7 +368,7 @@ func (w *response) end() error {
 	if !w.committed {
 		w.commit(http.StatusOK)
 	}
-	if w.stream == nil {
+	if w.parts == nil {
 		if w.x.posted {
 			return nil
 		}
@@ -380,6 +380,6 @@ func (w *response) end() error {
 	if w.short() {
 		err = fmt.Errorf("Content-Length is %d, and %d bytes were written", w.declared, w.accepted)
 	}
-	w.stream.end(err, w.lastFields())
+	w.parts.end(err, w.lastFields())
 	return err
 }

@@ -79,8 +79,8 @@ func (s *Session) handle(x *exchange, m *message) {
 		switch {
 		case x.hijacked:
 			x.cancelC(errGivenUp)
-		case w.stream != nil:
-			w.stream.end(errGivenUp, nil)
+		case w.parts != nil:
+			w.parts.end(errGivenUp, nil)
 		case x.posted:
 		case v == http.ErrAbortHandler:
 			x.abort("the handler gave up")

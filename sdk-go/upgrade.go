@@ -69,8 +69,8 @@ func (c *conn) answer(w *response) {
 	}
 	x.timer.Stop()
 	switch {
-	case w.stream != nil:
-		w.stream.end(err, nil)
+	case w.parts != nil:
+		w.parts.end(err, nil)
 	case gone:
 		c.session.exchanges.end(x)
 	default:

@@ -1,11 +1,11 @@
 import { toBase64 } from './base64.js'
-import { readSoon, type Content } from './content.js'
+import { readSoon, type Parts } from './parts.js'
 import type { Field, Part, Response as Answer } from './envelope.js'
 
 /** An answer, and the content that follows it where it is not whole. */
 export interface Made {
   answer: Answer
-  content?: Content
+  content?: Parts
 }
 
 /** Makes a Response the answer to a request. Throws where it is none, or its content fails at once. */

@@ -232,7 +232,7 @@ export function exchanges(
     let result: ResultStatus | undefined
     try {
       const { session } = responder
-      const raw = session.streams?.upload(session, request, controller.signal, report)
+      const raw = session.streams?.raw(session, request, controller.signal, report)
       await content.pour(session.claimed.limits.partBytes, async (piece, more) => {
         const { seq } = x
         result = await raw?.(piece, more)

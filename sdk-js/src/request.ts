@@ -1,4 +1,5 @@
 import { fromBase64 } from './base64.js'
+import { lazy, type Open } from './content.js'
 import type { Socket, UpgradeOptions } from './socket.js'
 import type { Field, Request as RequestEnvelope } from './envelope.js'
 
@@ -41,9 +42,6 @@ export interface Info {
   readonly signal: AbortSignal
 }
 
-/** Asks for the content at a URL. */
-export type Open = (url: string) => Promise<ReadableStream<Uint8Array>>
-
 /** Makes an envelope what a handler takes. Throws where its URL is none. */
 export function toRequest(
   envelope: RequestEnvelope,
@@ -56,23 +54,6 @@ export function toRequest(
   const body = bodyUrl ? lazy(() => open(bodyUrl)) : null
   const request = build(facts, content.length ? content : body, signal)
   return { request, info: { ...facts, body, content, responseHeaders: [], signal, earlyHints } }
-}
-
-/** A stream that is opened when it is first read: the visitor may wait for a 100 (Continue). */
-function lazy(open: () => ReturnType<Open>): ReadableStream<Uint8Array> {
-  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        reader ??= (await open()).getReader()
-        const { done, value } = await reader.read()
-        if (done) controller.close()
-        else controller.enqueue(value)
-      },
-      cancel: (reason) => reader?.cancel(reason),
-    },
-    { highWaterMark: 0 },
-  )
 }
 
 /** The URL with the path of the claim taken off, in ASCII. */

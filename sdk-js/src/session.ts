@@ -6,24 +6,24 @@ import type { Batch, Cancel, ClaimAnswer, Request, ResultStatus } from './envelo
 export type Heard = (message?: Request | Cancel) => Promise<void> | undefined
 
 /** Sends a piece, and returns what became of it; nothing where it is to be sent as a part. */
-export type Upload = (piece: Uint8Array, more: boolean) => Promise<ResultStatus | undefined>
+export type Raw = (piece: Uint8Array, more: boolean) => Promise<ResultStatus | undefined>
 
 /** What stream.ts does for a session, where that was loaded. */
 export interface Streams {
   /** Polls once, for a stream where there was one or it may be tried. Returns what Session.batch does; what a stream brought is in no batch. */
-  follow(
+  listen(
     session: Session,
     waitSeconds: number,
     signal: AbortSignal,
     heard: Heard,
   ): Promise<Batch | undefined>
   /** Sends what follows the beginning of an answer, where that is worth it and can be. */
-  upload(
+  raw(
     session: Session,
     request: Request,
     signal: AbortSignal,
     report: (code: string, request: Request, cause: unknown) => void,
-  ): Upload
+  ): Raw
 }
 
 /** One session of a claim, with the requests that a program may send for it. */
@@ -55,7 +55,7 @@ export class Session {
    * told while it comes, not given.
    */
   poll(waitSeconds: number, signal: AbortSignal, heard: Heard): Promise<Batch | undefined> {
-    return this.streams?.follow(this, waitSeconds, signal, heard) ?? this.batch(waitSeconds, signal)
+    return this.streams?.listen(this, waitSeconds, signal, heard) ?? this.batch(waitSeconds, signal)
   }
 
   /** Asks for what comes after the cursor, as a batch. */

@@ -27,7 +27,7 @@ import {
 } from './frame.js'
 import { patience } from './patience.js'
 import { Pause } from './pause.js'
-import type { Content } from './content.js'
+import type { Parts } from './parts.js'
 import type { Info } from './request.js'
 import type { Socket, SocketEventMap } from './socket.js'
 
@@ -63,7 +63,7 @@ export class VisitorSocket extends EventTarget implements Socket {
   onmessage: Socket['onmessage'] = null
   onerror: Socket['onerror'] = null
   onclose: Socket['onclose'] = null
-  readonly content: Content
+  readonly content: Parts
   readonly #info: Info
   readonly #controller: AbortController
   readonly #frames: FrameReader
@@ -186,7 +186,7 @@ export class VisitorSocket extends EventTarget implements Socket {
     else this.#wait(closeMs, () => this.#end())
   }
 
-  async #pour(...[mostBytes, take]: Parameters<Content['pour']>): Promise<void> {
+  async #pour(...[mostBytes, take]: Parameters<Parts['pour']>): Promise<void> {
     const { signal } = this.#controller
     await take(new Uint8Array(), true)
     if (signal.aborted) return

@@ -16,7 +16,7 @@ import (
 	"reversehttp/schema/envelope"
 )
 
-// A poll that streams: the answer stays open, and each line of it is a message, with its cursor. A message is begun when
+// A poll that listens, for a stream: the answer stays open, and each line of it is a message, with its cursor. A message is begun when
 // its line is whole; the cursor names it then. Blank lines are heartbeats.
 //
 //	the first byte   the gateway is there. One that does not come in time (ways.go) is kept back by something between,
@@ -39,9 +39,9 @@ var (
 	errSilent   = errors.New("reversehttp: the stream is silent")
 )
 
-// follow asks for a stream, whose first byte may take so long, and begins what comes, until that ends. It reports useful if
+// listen asks for a stream, whose first byte may take so long, and begins what comes, until that ends. It reports useful if
 // something came or the stream lasted: it may be asked for again at once.
-func (s *Session) follow(at *claimed, most time.Duration) (useful bool, err error) {
+func (s *Session) listen(at *claimed, most time.Duration) (useful bool, err error) {
 	ctx, cancel := context.WithCancelCause(at.ctx)
 	defer cancel(nil)
 	first := newPatience(most, func() { cancel(errWithheld) })

@@ -1,12 +1,12 @@
 /*
- * Much content, in one request that lasts instead of a part after the other: no base64, no wait for
+ * An answer raw: much content, in one request that lasts instead of a part after the other: no base64, no wait for
  * an answer to each. It is for content whose first piece is full, so that it will not be silent for
  * long, and where a request may stream its content: in Node, and in Chromium over HTTP/2. Whether it
  * may, and whether what is between takes much in one request, is asked once a session, with a request
  * that has nothing to lose. Where one was cut or refused all the same, by a proxy that takes only so
  * much, the session has parts from then on.
  */
-import type { Session, Upload } from './session.js'
+import type { Raw, Session } from './session.js'
 import type { Request, Result, Results, ResultStatus } from './envelope.js'
 
 // The answer comes when the visitor has all of it. As long as a timer can wait.
@@ -15,12 +15,12 @@ const waitMs = 0x7fff_ffff
 const probeBytes = 0x11_0000
 
 /** Sends what follows the beginning of an answer, where that is worth it and can be. */
-export function upload(
+export function raw(
   session: Session,
   request: Request,
   signal: AbortSignal,
   report: (code: string, request: Request, cause: unknown) => void,
-): Upload {
+): Raw {
   let pieces = 0
   let worth = false
   let writer: WritableStreamDefaultWriter<Uint8Array> | undefined

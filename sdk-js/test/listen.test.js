@@ -204,7 +204,7 @@ test('a module that loads late is used once it is there', async (t) => {
   await writeFile(
     join(dir, 'stream.js'),
     `await new Promise((resolve) => (globalThis.load = resolve))
-    export { follow, upload } from ${JSON.stringify(new URL('stream.js', module).href)}`,
+    export { listen, raw } from ${JSON.stringify(new URL('stream.js', module).href)}`,
   )
   await writeFile(join(dir, 'package.json'), '{"type":"module"}')
   const { serve } = await import(pathToFileURL(join(dir, 'index.mjs')).href)

@@ -14,8 +14,8 @@ import (
 	"reversehttp/schema/envelope"
 )
 
-// A stream is an answer whose beginning is sent before its end is known: its handler flushed, or wrote more than is
-// held. The handler fills a buffer, and waits while it is full. The pump, a goroutine of the session, posts the
+// An answer in parts, a stream, is one whose beginning is sent before its end is known: its handler flushed, or wrote more
+// than is held. The handler fills a buffer, and waits while it is full. The pump, a goroutine of the session, posts the
 // beginning and then sends what the buffer has whenever it was flushed or is full, in one of three ways:
 //
 //	parts  one post after the other. What comes meanwhile goes with the next. They need no connection of their own, pass
@@ -57,7 +57,8 @@ type beginning struct {
 	header  http.Header
 }
 
-type stream struct {
+// parts is an answer that goes in parts.
+type parts struct {
 	session  *Session
 	x        *exchange
 	line     *line // of a tunnel, on which it goes; nil where it is posted
@@ -89,9 +90,9 @@ type stream struct {
 	kept  bool   // by the tunnel, which ends the exchange
 }
 
-// newStream begins to stream the answer of x. The buffer may have content, and more than is held from then on.
-func newStream(s *Session, x *exchange, first beginning, buffer []byte) *stream {
-	t := &stream{
+// newParts begins to stream the answer of x. The buffer may have content, and more than is held from then on.
+func newParts(s *Session, x *exchange, first beginning, buffer []byte) *parts {
+	t := &parts{
 		session: s, x: x, first: first, wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
 		pending: buffer, flushing: len(buffer) > 0, most: streamBuffer,
 	}
@@ -110,7 +111,7 @@ func newStream(s *Session, x *exchange, first beginning, buffer []byte) *stream 
 }
 
 // postHead posts the beginning.
-func (t *stream) postHead() {
+func (t *parts) postHead() {
 	x, s := t.x, t.session
 	head := make(chan taken, 1)
 	t.head = head
@@ -122,8 +123,8 @@ func (t *stream) postHead() {
 	s.running.Go(func() { s.post(x) })
 }
 
-// writeStream adds to a stream, and waits while the visitor is slow.
-func writeStream[S string | []byte](t *stream, p S, deadline time.Time) (n int, err error) {
+// writeParts adds to a stream, and waits while the visitor is slow.
+func writeParts[S string | []byte](t *parts, p S, deadline time.Time) (n int, err error) {
 	for {
 		if err := t.broken(deadline); err != nil {
 			return n, err
@@ -147,7 +148,7 @@ func writeStream[S string | []byte](t *stream, p S, deadline time.Time) (n int, 
 }
 
 // grown returns pending with room for more, and for no more than is held: there may be a thousand. The caller holds t.mu.
-func (t *stream) grown(more int) []byte {
+func (t *parts) grown(more int) []byte {
 	need := len(t.pending) + more
 	if need <= cap(t.pending) {
 		return t.pending
@@ -155,7 +156,7 @@ func (t *stream) grown(more int) []byte {
 	return append(make([]byte, 0, max(need, min(2*need, t.most))), t.pending...)
 }
 
-func (t *stream) awaitRoom(deadline time.Time) error {
+func (t *parts) awaitRoom(deadline time.Time) error {
 	timer := time.NewTimer(left(deadline))
 	defer timer.Stop()
 	select {
@@ -169,7 +170,7 @@ func (t *stream) awaitRoom(deadline time.Time) error {
 }
 
 // flush has the pump take what is there.
-func (t *stream) flush(deadline time.Time) error {
+func (t *parts) flush(deadline time.Time) error {
 	if err := t.broken(deadline); err != nil {
 		return err
 	}
@@ -182,7 +183,7 @@ func (t *stream) flush(deadline time.Time) error {
 
 // broken tells why nothing can be written any more. A deadline that has passed breaks the stream for good, as it breaks
 // a connection.
-func (t *stream) broken(deadline time.Time) error {
+func (t *parts) broken(deadline time.Time) error {
 	if t.ctx.Err() != nil {
 		return context.Cause(t.ctx)
 	}
@@ -198,7 +199,7 @@ func (t *stream) broken(deadline time.Time) error {
 }
 
 // end says that the handler writes no more; and why it gave up, if it did. Only the first call counts.
-func (t *stream) end(cause error, trailers http.Header) {
+func (t *parts) end(cause error, trailers http.Header) {
 	if t.x.ctx.Err() != nil {
 		t.cancelC(context.Cause(t.x.ctx))
 	}
@@ -220,7 +221,7 @@ func poke(c chan struct{}) {
 
 // take waits for content that is to go, and for the end of the answer. It returns nothing after a long silence. The
 // content is the caller's until it takes again.
-func (t *stream) take() (content []byte, last bool, err error) {
+func (t *parts) take() (content []byte, last bool, err error) {
 	bound := quietMost
 	if t.upgraded {
 		bound = math.MaxInt64
@@ -267,14 +268,14 @@ func (t *stream) take() (content []byte, last bool, err error) {
 }
 
 // rest gives back the room that nothing is in. The pump has sent what it took.
-func (t *stream) rest() {
+func (t *parts) rest() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.taken, t.pending = nil, slices.Clone(t.pending)
 }
 
 // pump sends the stream to its end, and ends the exchange.
-func (t *stream) pump() {
+func (t *parts) pump() {
 	err := t.run()
 	t.x.cancelC(err)
 	t.cancelC(err)
@@ -284,7 +285,7 @@ func (t *stream) pump() {
 }
 
 // run sends the stream to its end.
-func (t *stream) run() error {
+func (t *parts) run() error {
 	err := t.relay()
 	if err != nil && !toldByGateway(err) && !t.reset() {
 		t.abort(err)
@@ -297,7 +298,7 @@ func (t *stream) run() error {
 
 // reset reports whether the reset of a line has told the gateway that the answer ends, as it does unless the tunnel is
 // lost with it. Another message could overtake what the line brings first.
-func (t *stream) reset() bool {
+func (t *parts) reset() bool {
 	if t.line == nil {
 		return false
 	}
@@ -321,7 +322,7 @@ func toldByGateway(err error) bool {
 	return false
 }
 
-func (t *stream) relay() error {
+func (t *parts) relay() error {
 	if t.line != nil {
 		if untouched, err := t.sendLine(); !untouched {
 			return err
@@ -356,7 +357,7 @@ func (t *stream) relay() error {
 }
 
 // sendParts sends content, and all that follows, part by part.
-func (t *stream) sendParts(content []byte, last bool) error {
+func (t *parts) sendParts(content []byte, last bool) error {
 	for seq := 1; ; seq++ {
 		end := envelope.Tail{More: !last}
 		if last {
@@ -373,7 +374,7 @@ func (t *stream) sendParts(content []byte, last bool) error {
 }
 
 // abort tells the gateway that the answer ends without a clean end.
-func (t *stream) abort(reason error) {
+func (t *parts) abort(reason error) {
 	ctx, cancel := context.WithTimeout(t.session.life, abortMost)
 	defer cancel()
 	if t.at != nil {
@@ -386,7 +387,7 @@ func (t *stream) abort(reason error) {
 
 // post posts one message until the gateway has judged it. A repetition does no harm, for parts are counted. It goes
 // alone: the gateway holds the answer to it back while the visitor is slow.
-func (t *stream) post(ctx context.Context, message []byte) error {
+func (t *parts) post(ctx context.Context, message []byte) error {
 	s := t.session
 	var b backoff
 	for {
@@ -419,7 +420,7 @@ func (t *stream) post(ctx context.Context, message []byte) error {
 }
 
 // judged returns what a result of the gateway means to the stream.
-func (t *stream) judged(r schema.Result) error {
+func (t *parts) judged(r schema.Result) error {
 	switch r.Status {
 	case schema.ResultAccepted, schema.ResultDuplicate:
 		return nil
