@@ -37,18 +37,24 @@ type outbox struct {
 	heavy        int // those with large answers
 }
 
+// poster posts the answers of a session.
+type poster struct {
+	session *Session
+	outbox  outbox
+}
+
 // post sees to it that the answer of x is posted, by this goroutine or by another of the session.
-func (s *Session) post(x *exchange) {
+func (p *poster) post(x *exchange) {
 	x.interims.wait()
-	s.postAll([]*exchange{x})
+	p.postAll([]*exchange{x})
 }
 
 // postAll is post for several.
-func (s *Session) postAll(xs []*exchange) {
+func (p *poster) postAll(xs []*exchange) {
 	if len(xs) == 0 {
 		return
 	}
-	o := &s.outbox
+	o := &p.outbox
 	o.mu.Lock()
 	for _, x := range xs {
 		if len(x.answer) > largeMessage {
@@ -64,11 +70,11 @@ func (s *Session) postAll(xs []*exchange) {
 	o.posting++
 	o.mu.Unlock()
 	for {
-		batch, heavy := o.take(s.current().Limits)
+		batch, heavy := o.take(p.session.current().Limits)
 		if len(batch) == 0 {
 			return
 		}
-		s.send(batch)
+		p.send(batch)
 		if heavy {
 			o.mu.Lock()
 			o.heavy--
@@ -118,45 +124,45 @@ func answersMessage(batch []*exchange) []byte {
 }
 
 // send posts answers until the gateway has judged all of them or has no use for them any more.
-func (s *Session) send(batch []*exchange) {
+func (p *poster) send(batch []*exchange) {
 	var b backoff
 	for {
-		batch = s.wanted(batch)
+		batch = p.wanted(batch)
 		if len(batch) == 0 {
 			return
 		}
-		at := s.current()
+		at := p.session.current()
 		var r schema.Results
-		c := call{method: "POST", url: at.Responses, bearer: at.Token, content: answersMessage(batch), era: s.sentNow()}
-		err := s.gateway.call(s.life, c, &r)
+		c := call{method: "POST", url: at.Responses, bearer: at.Token, content: answersMessage(batch), era: p.session.silence.sentNow()}
+		err := p.session.gateway.call(p.session.life, c, &r)
 		if err == nil && len(r.Results) != len(batch) {
 			err = &Error{Code: codeUnexpected, Detail: "results and answers differ in number"}
 		}
 		if err == nil {
 			b.reset()
-			batch = s.settle(at, batch, r.Results)
+			batch = p.settle(at, batch, r.Results)
 			continue
 		}
-		if s.life.Err() != nil {
+		if p.session.life.Err() != nil {
 			continue
 		}
-		s.log.Warn("answers not taken", "label", at.Label, "answers", len(batch), "error", err)
+		p.session.log.Warn("answers not taken", "label", at.Label, "answers", len(batch), "error", err)
 		var refused *Error
 		switch v := judge(err); {
 		case v == over && errors.As(err, &refused) && refused.Code != schema.CodeDraining:
 			at.lose(err)
-			s.loseStreams(at, err)
-			if !s.awaitClaim(at, batch) {
-				s.endAll(batch)
+			p.session.exchanges.loseStreams(at, err)
+			if !p.awaitClaim(at, batch) {
+				p.endAll(batch)
 				return
 			}
 		case v == final && errors.As(err, &refused) && about(refused):
-			batch = s.refused(batch)
+			batch = p.refused(batch)
 		case v == final:
-			s.endAll(batch)
+			p.endAll(batch)
 			return
 		default:
-			pause(s.life, b.next(asked(err)))
+			pause(p.session.life, b.next(asked(err)))
 		}
 	}
 }
@@ -167,11 +173,11 @@ func about(e *Error) bool {
 }
 
 // wanted ends the exchanges whose visitors wait no more and returns the others.
-func (s *Session) wanted(batch []*exchange) []*exchange {
+func (p *poster) wanted(batch []*exchange) []*exchange {
 	var left []*exchange
 	for _, x := range batch {
-		if s.life.Err() != nil || s.exchanges.late(x) {
-			s.exchanges.end(x)
+		if p.session.life.Err() != nil || p.session.exchanges.late(x) {
+			p.session.exchanges.end(x)
 			continue
 		}
 		left = append(left, x)
@@ -180,25 +186,25 @@ func (s *Session) wanted(batch []*exchange) []*exchange {
 }
 
 // settle takes note of the results, and returns the exchanges that are to be answered again.
-func (s *Session) settle(at *claimed, batch []*exchange, results []schema.Result) []*exchange {
+func (p *poster) settle(at *claimed, batch []*exchange, results []schema.Result) []*exchange {
 	var left []*exchange
 	for i, x := range batch {
 		switch r := results[i]; r.Status {
 		case schema.ResultInvalid:
-			s.log.Error("answer invalid", "id", x.id, "pointer", pointer(r), "detail", r.Detail)
-			if s.replace(x) {
+			p.session.log.Error("answer invalid", "id", x.id, "pointer", pointer(r), "detail", r.Detail)
+			if p.replace(x) {
 				left = append(left, x)
 			}
 		case schema.ResultUnknown:
-			if s.exchanges.unknown(x, at) {
+			if p.session.exchanges.unknown(x, at) {
 				left = append(left, x)
 			}
 		case schema.ResultAccepted, schema.ResultDuplicate:
-			if x.replaced || !s.exchanges.streaming(x, at) {
-				s.exchanges.end(x)
+			if x.replaced || !p.session.exchanges.streaming(x, at) {
+				p.session.exchanges.end(x)
 			}
 		default:
-			s.exchanges.end(x)
+			p.session.exchanges.end(x)
 		}
 	}
 	return left
@@ -213,39 +219,39 @@ func pointer(r schema.Result) string {
 
 // refused splits a batch that the gateway refuses as a whole, so that one bad answer does not take the others with it,
 // and replaces an answer that is refused alone. It returns what is left to post.
-func (s *Session) refused(batch []*exchange) []*exchange {
+func (p *poster) refused(batch []*exchange) []*exchange {
 	if len(batch) > 1 {
 		for _, x := range batch {
-			s.send([]*exchange{x})
+			p.send([]*exchange{x})
 		}
 		return nil
 	}
-	if s.replace(batch[0]) {
+	if p.replace(batch[0]) {
 		return batch
 	}
 	return nil
 }
 
 // replace puts a 500 in the place of an answer that was refused. It reports false, and ends x, if that was done before.
-func (s *Session) replace(x *exchange) bool {
+func (p *poster) replace(x *exchange) bool {
 	if x.replaced {
-		s.exchanges.end(x)
+		p.session.exchanges.end(x)
 		return false
 	}
 	x.answer, x.replaced = failureMessage(x.id), true
 	return true
 }
 
-func (s *Session) endAll(batch []*exchange) {
+func (p *poster) endAll(batch []*exchange) {
 	for _, x := range batch {
-		s.exchanges.end(x)
+		p.session.exchanges.end(x)
 	}
 }
 
 // awaitClaim waits until another session has taken the place of at. It reports false if the last of the answers is of no
 // use by then, or nobody claims again because the session drains.
-func (s *Session) awaitClaim(at *claimed, batch []*exchange) bool {
-	ctx, cancel := context.WithDeadline(s.polls, s.exchanges.latest(batch))
+func (p *poster) awaitClaim(at *claimed, batch []*exchange) bool {
+	ctx, cancel := context.WithDeadline(p.session.polls, p.session.exchanges.latest(batch))
 	defer cancel()
 	select {
 	case <-at.replaced:

@@ -26,9 +26,11 @@ type Session struct {
 	log       *slog.Logger
 	standing  standing
 	exchanges exchanges
-	outbox    outbox
+	silence   silence
+	poller    poller
+	poster    poster
+	runner    runner
 	running   sync.WaitGroup // one for each exchange, until its answer is with the gateway
-	slots     chan struct{}  // one for each running handler; nil means no bound
 	tunnels   sync.WaitGroup // one for each connection
 
 	life  context.Context // ends with Close, and with it every handler's context
@@ -36,27 +38,20 @@ type Session struct {
 	polls context.Context // ends with Shutdown too
 	stop  context.CancelFunc
 
-	handler  http.Handler // set by Serve
-	left     sync.Once    // says goodbye to the gateway
+	left     sync.Once // says goodbye to the gateway
 	deleting atomic.Bool
 	done     chan struct{} // closed when Serve returns
 
 	mu      sync.Mutex // guards what follows
 	serving bool
-	way     Transport // by which requests come, as was logged; empty in an outage
 	claimed *claimed
 	open    map[*tunnel]bool
-	silent  bool            // polls failed because nothing came
-	era     context.Context // ends when such a time is over
-	newEra  context.CancelFunc
 }
 
 // claimed is a claim with one session of the gateway.
 type claimed struct {
 	schema.ClaimAnswer
-	cursor   string // what was begun, it and all before it; guarded by Session.mu, as the next two
-	ahead    ahead
-	astray   bool // something was begun that the cursor does not show
+	cursor   cursor
 	ctx      context.Context
 	lose     context.CancelCauseFunc // ends ctx: the gateway refused an answer because the session is over
 	replaced chan struct{}           // closed when another session has taken its place
@@ -75,15 +70,15 @@ func Claim(ctx context.Context, gateway string, opts *Options) (*Session, error)
 		return nil, fmt.Errorf("reversehttp: claim: %w", err)
 	}
 	s.log = s.opts.Logger
+	s.poller.session, s.poster.session, s.runner.session = s, s, s
 	s.standing.listener = s.opts.OnState
 	if n := s.opts.Concurrency; n > 0 {
-		s.slots = make(chan struct{}, n)
+		s.runner.slots = make(chan struct{}, n)
 	}
 	// Handlers look there for the server that they run under: httputil.ReverseProxy breaks an answer off only if it finds one.
 	server := &http.Server{ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
 	s.life, s.end = context.WithCancelCause(context.WithValue(context.Background(), http.ServerContextKey, server))
 	s.polls, s.stop = context.WithCancel(s.life)
-	s.era, s.newEra = context.WithCancel(context.Background())
 
 	var client *http.Client
 	client, s.transport = newClient(s.opts.Client)
@@ -157,7 +152,7 @@ func (s *Session) claim(ctx context.Context) error {
 	}
 	// The label that was picked and the token that was minted are what is claimed from now on.
 	s.opts.Label, s.opts.Token = c.Label, c.Token
-	c.cursor = c.Cursor
+	c.cursor.at = c.Cursor
 	c.replaced, c.probe.done = make(chan struct{}), make(chan struct{})
 	c.ctx, c.lose = context.WithCancelCause(s.polls)
 
@@ -188,6 +183,13 @@ func (s *Session) current() *claimed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.claimed
+}
+
+// online notes that the gateway is there. What was sent into a silence before that is sent again: the connections that it
+// is on may be dead.
+func (s *Session) online() {
+	s.silence.end()
+	s.standing.set(Online)
 }
 
 func (s *Session) closeIdle() {

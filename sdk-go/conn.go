@@ -55,7 +55,7 @@ func newConn(s *Session, x *exchange, local, visitor string) *conn {
 	}
 	c.reads, c.arrivals = net.Pipe()
 	c.writes, c.departures = net.Pipe()
-	c.content = s.newRemote(s.life, x)
+	c.content = newRemote(s.life, s, x)
 	context.AfterFunc(x.ctx, func() {
 		c.content.Close()
 		c.arrivals.Close()

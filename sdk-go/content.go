@@ -31,10 +31,10 @@ type remote struct {
 }
 
 // newRemote returns the content of x, which is that of the line that brought it, or is fetched.
-func (s *Session) newRemote(ctx context.Context, x *exchange) *remote {
+func newRemote(ctx context.Context, s *Session, x *exchange) *remote {
 	c := &remote{trailer: http.Header{}}
 	c.ctx, c.cancelC = context.WithCancelCause(ctx)
-	if c.open = func(c *remote) (io.ReadCloser, error) { return s.fetch(x, c) }; x.first != nil {
+	if c.open = func(c *remote) (io.ReadCloser, error) { return c.fetch(s, x) }; x.first != nil {
 		c.open = x.first.open
 	}
 	return c
@@ -64,7 +64,7 @@ func (c *remote) Read(p []byte) (n int, err error) {
 }
 
 // fetch asks for the content of x.
-func (s *Session) fetch(x *exchange, c *remote) (io.ReadCloser, error) {
+func (c *remote) fetch(s *Session, x *exchange) (io.ReadCloser, error) {
 	url, token := s.exchanges.content(x)
 	// A transport sends a GET again if its connection died. What has arrived once may be taken then; GetBody, which it
 	// asks before, forbids that.

@@ -3,6 +3,7 @@ package reversehttp
 import (
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // A poll brings messages in their order. Requests of a tunnel begin side by side, and one that is on its way may not have
@@ -15,6 +16,21 @@ const aheadMost = 16384
 // ahead are the numbers of messages that began before an earlier one.
 type ahead map[uint64]bool
 
+// cursor is what was begun, it and all before it.
+type cursor struct {
+	mu     sync.Mutex // guards what follows
+	at     string
+	ahead  ahead
+	astray bool // something was begun that it does not show
+}
+
+// get returns what a poll acknowledges.
+func (c *cursor) get() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
 // numbered splits a cursor into the number of its message and the rest.
 func numbered(cursor string) (n uint64, rest string, ok bool) {
 	digits, rest, ok := strings.Cut(cursor, "-")
@@ -23,25 +39,25 @@ func numbered(cursor string) (n uint64, rest string, ok bool) {
 }
 
 // began moves the cursor over a message of a tunnel, if it may.
-func (s *Session) began(at *claimed, cursor string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (c *cursor) began(cursor string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	n, of, ok := numbered(cursor)
-	here, same, known := numbered(at.cursor)
-	if !ok || !known || of != same || len(at.ahead) >= aheadMost {
-		at.astray, at.ahead = at.astray || cursor != "", nil
+	here, same, known := numbered(c.at)
+	if !ok || !known || of != same || len(c.ahead) >= aheadMost {
+		c.astray, c.ahead = c.astray || cursor != "", nil
 	}
-	if at.astray {
+	if c.astray {
 		return
 	}
 	if n <= here {
 		return
 	}
-	if at.ahead == nil {
-		at.ahead = ahead{}
+	if c.ahead == nil {
+		c.ahead = ahead{}
 	}
-	at.ahead[n] = true
-	at.cursor = at.ahead.pass(here, of)
+	c.ahead[n] = true
+	c.at = c.ahead.pass(here, of)
 }
 
 // pass returns the cursor of the last message of which all before it began.
@@ -53,25 +69,29 @@ func (a ahead) pass(here uint64, of string) string {
 	return strconv.FormatUint(here, 10) + "-" + of
 }
 
-// moveTo moves the cursor to that of a poll. The caller holds s.mu.
-func (at *claimed) moveTo(cursor string) {
-	at.cursor = cursor
+// moveTo moves the cursor to that of a poll.
+func (c *cursor) moveTo(cursor string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = cursor
 	n, of, ok := numbered(cursor)
-	if !ok || len(at.ahead) == 0 {
+	if !ok || len(c.ahead) == 0 {
 		return
 	}
-	for m := range at.ahead {
+	for m := range c.ahead {
 		if m <= n {
-			delete(at.ahead, m)
+			delete(c.ahead, m)
 		}
 	}
-	at.cursor = at.ahead.pass(n, of)
+	c.at = c.ahead.pass(n, of)
 }
 
-// exact returns the cursor, or none if messages after it have begun. The caller holds s.mu.
-func (at *claimed) exact() string {
-	if at.astray || len(at.ahead) > 0 {
+// exact returns the cursor, or none if messages after it have begun.
+func (c *cursor) exact() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.astray || len(c.ahead) > 0 {
 		return ""
 	}
-	return at.cursor
+	return c.at
 }

@@ -3,8 +3,7 @@ package reversehttp
 import "testing"
 
 func TestTheCursorOfATunnelPassesNothingThatHasNotBegun(t *testing.T) {
-	at := &claimed{cursor: "3-abc"}
-	s := &Session{claimed: at}
+	at := &cursor{at: "3-abc"}
 	for _, step := range []struct{ began, cursor, exact string }{
 		{"5-abc", "3-abc", ""},
 		{"6-abc", "3-abc", ""},
@@ -12,16 +11,16 @@ func TestTheCursorOfATunnelPassesNothingThatHasNotBegun(t *testing.T) {
 		{"2-abc", "6-abc", "6-abc"},
 		{"8-abc", "6-abc", ""},
 	} {
-		s.began(at, step.began)
-		if at.cursor != step.cursor || at.exact() != step.exact {
-			t.Errorf("after %s the cursor is %q, exactly %q, want %q, %q", step.began, at.cursor, at.exact(), step.cursor, step.exact)
+		at.began(step.began)
+		if at.at != step.cursor || at.exact() != step.exact {
+			t.Errorf("after %s the cursor is %q, exactly %q, want %q, %q", step.began, at.at, at.exact(), step.cursor, step.exact)
 		}
 	}
-	if at.moveTo("7-abc"); at.cursor != "8-abc" || at.exact() != "8-abc" {
-		t.Errorf("after a poll the cursor is %q, want that of what began already", at.cursor)
+	if at.moveTo("7-abc"); at.at != "8-abc" || at.exact() != "8-abc" {
+		t.Errorf("after a poll the cursor is %q, want that of what began already", at.at)
 	}
-	if s.began(at, "of another form"); at.cursor != "8-abc" || at.exact() != "" {
-		t.Errorf("a cursor of another form moves it to %q, exactly %q", at.cursor, at.exact())
+	if at.began("of another form"); at.at != "8-abc" || at.exact() != "" {
+		t.Errorf("a cursor of another form moves it to %q, exactly %q", at.at, at.exact())
 	}
 }
 

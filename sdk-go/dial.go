@@ -12,8 +12,8 @@ var errNoUpgrade = &Error{Code: codeUnexpected, Detail: "the answer is no upgrad
 
 // dial asks the gateway to upgrade a connection, by the client of the program: proxies, TLS, dialers and cookies are those
 // of any request.
-func (s *Session) dial(ctx context.Context, at *claimed) (io.ReadWriteCloser, error) {
-	client, free := upgrading(s.gateway.client)
+func (g *gateway) dial(ctx context.Context, at *claimed) (io.ReadWriteCloser, error) {
+	client, free := upgrading(g.client)
 	defer free()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.Tunnel, nil)
 	if err != nil {
@@ -23,7 +23,7 @@ func (s *Session) dial(ctx context.Context, at *claimed) (io.ReadWriteCloser, er
 	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{"ptth"}
 	h["ALPN"] = []string{"h2"} // RFC 7639
 	h["Authorization"] = []string{"Bearer " + at.Token}
-	if cursor := s.cursor(at); cursor != "" {
+	if cursor := at.cursor.get(); cursor != "" {
 		h["Last-Event-Id"] = []string{cursor}
 	}
 	resp, err := client.Do(req)

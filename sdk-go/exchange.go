@@ -3,6 +3,7 @@ package reversehttp
 import (
 	"context"
 	"errors"
+	"net/http"
 	"sync"
 	"time"
 
@@ -318,6 +319,15 @@ func (e *exchanges) lose(at *claimed) {
 	e.mu.Unlock()
 	for _, x := range lost {
 		x.cancelC(errSessionLost)
+	}
+}
+
+// loseStreams ends what streams in a session if the gateway knows that no more. One that drains, or whose claim ended,
+// still takes answers.
+func (e *exchanges) loseStreams(at *claimed, err error) {
+	var refused *Error
+	if errors.As(err, &refused) && (refused.Status == http.StatusNotFound || refused.Status == http.StatusConflict) {
+		e.lose(at)
 	}
 }
 

@@ -30,7 +30,7 @@ type interims struct {
 }
 
 // postInterim posts an informational response after those before it.
-func (s *Session) postInterim(x *exchange, message []byte) {
+func (p *poster) postInterim(x *exchange, message []byte) {
 	i := &x.interims
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -41,10 +41,10 @@ func (s *Session) postInterim(x *exchange, message []byte) {
 	if i.idle == nil {
 		idle := make(chan struct{})
 		i.idle = idle
-		s.running.Go(func() {
+		p.session.running.Go(func() {
 			defer close(idle)
 			for message := i.next(); message != nil; message = i.next() {
-				s.sendInterim(x, message)
+				p.sendInterim(x, message)
 			}
 		})
 	}
@@ -80,20 +80,20 @@ func (i *interims) wait() {
 	}
 }
 
-func (s *Session) sendInterim(x *exchange, message []byte) {
+func (p *poster) sendInterim(x *exchange, message []byte) {
 	// Not the context of the exchange, which ends when the handler returns.
-	ctx, cancel := context.WithTimeout(s.life, interimTimeout)
+	ctx, cancel := context.WithTimeout(p.session.life, interimTimeout)
 	defer cancel()
 	var r schema.Results
-	at := s.exchanges.claimed(x)
-	err := s.gateway.call(ctx, call{method: "POST", url: at.Responses, bearer: at.Token, content: message}, &r)
+	at := p.session.exchanges.claimed(x)
+	err := p.session.gateway.call(ctx, call{method: "POST", url: at.Responses, bearer: at.Token, content: message}, &r)
 	if err != nil {
-		s.log.Warn("interim response not taken", "id", x.id, "error", err)
+		p.session.log.Warn("interim response not taken", "id", x.id, "error", err)
 		return
 	}
 	for _, r := range r.Results {
 		if r.Status == schema.ResultInvalid {
-			s.log.Error("interim response invalid", "id", x.id, "pointer", pointer(r), "detail", r.Detail)
+			p.session.log.Error("interim response invalid", "id", x.id, "pointer", pointer(r), "detail", r.Detail)
 		}
 	}
 }
@@ -122,5 +122,5 @@ func (w *response) inform(status int) {
 		w.log.Warn("interim response too large", "id", w.x.id, "status", status)
 		return
 	}
-	w.session.postInterim(w.x, message)
+	w.session.poster.postInterim(w.x, message)
 }

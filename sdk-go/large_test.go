@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"reversehttp/sdk-go"
+	reversehttp "reversehttp/sdk-go"
 	"reversehttp/server/gateway"
 )
 

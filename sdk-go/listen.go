@@ -41,7 +41,7 @@ var (
 
 // listen asks for a stream, whose first byte may take so long, and begins what comes, until that ends. It reports useful if
 // something came or the stream lasted: it may be asked for again at once.
-func (s *Session) listen(at *claimed, most time.Duration) (useful bool, err error) {
+func (p *poller) listen(at *claimed, most time.Duration) (useful bool, err error) {
 	ctx, cancel := context.WithCancelCause(at.ctx)
 	defer cancel(nil)
 	first := newPatience(most, func() { cancel(errWithheld) })
@@ -55,7 +55,7 @@ func (s *Session) listen(at *claimed, most time.Duration) (useful bool, err erro
 		}
 	}()
 	since := time.Now()
-	resp, err := s.askForStream(ctx, at)
+	resp, err := p.askForStream(ctx, at)
 	if err != nil {
 		return false, err
 	}
@@ -70,19 +70,19 @@ func (s *Session) listen(at *claimed, most time.Duration) (useful bool, err erro
 		if err != nil {
 			return false, err
 		}
-		brought, err := s.beginAll(at, content)
+		brought, err := p.beginAll(at, content)
 		return brought || time.Since(since) >= soon, err
 	}
 	opened := false
-	content := readerFunc(func(p []byte) (int, error) {
-		n, err := resp.Body.Read(p)
+	content := readerFunc(func(into []byte) (int, error) {
+		n, err := resp.Body.Read(into)
 		if n > 0 {
-			quiet.renew(silence(at.Limits))
+			quiet.renew(silenceMost(at.Limits))
 		}
 		if n > 0 && !opened && first.stop() {
 			opened = true
-			s.online()
-			s.comes(at, TransportStream)
+			p.session.online()
+			p.comes(at, TransportStream)
 		}
 		return n, err
 	})
@@ -91,7 +91,7 @@ func (s *Session) listen(at *claimed, most time.Duration) (useful bool, err erro
 		var b envelope.Batch
 		b, err = r.next()
 		useful = useful || len(b.Messages) > 0
-		s.begin(at, b)
+		p.begin(at, b)
 	}
 	useful = useful || opened && time.Since(since) >= soon
 	if err == io.EOF {
@@ -100,7 +100,7 @@ func (s *Session) listen(at *claimed, most time.Duration) (useful bool, err erro
 	return useful, err
 }
 
-func (s *Session) askForStream(ctx context.Context, at *claimed) (*http.Response, error) {
+func (p *poller) askForStream(ctx context.Context, at *claimed) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.Requests, nil)
 	if err != nil {
 		return nil, err
@@ -109,14 +109,14 @@ func (s *Session) askForStream(ctx context.Context, at *claimed) (*http.Response
 	h["Accept"] = []string{"application/x-ndjson, application/json;q=0.5"}
 	h["Accept-Encoding"] = []string{"identity"} // what is coded is collected first
 	h["Authorization"] = []string{"Bearer " + at.Token}
-	if cursor := s.cursor(at); cursor != "" {
+	if cursor := at.cursor.get(); cursor != "" {
 		h["Last-Event-Id"] = []string{cursor}
 	}
-	return s.gateway.client.Do(req)
+	return p.session.gateway.client.Do(req)
 }
 
-// silence returns how long a stream that lives may be silent.
-func silence(l schema.Limits) time.Duration {
+// silenceMost returns how long a stream that lives may be silent.
+func silenceMost(l schema.Limits) time.Duration {
 	seconds := l.HeartbeatSeconds
 	if seconds <= 0 {
 		seconds = heartbeatSeconds

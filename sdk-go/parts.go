@@ -120,7 +120,7 @@ func (t *parts) postHead() {
 	}
 	t.first = beginning{} // has as much content as is held
 	s.exchanges.answering(x, head)
-	s.running.Go(func() { s.post(x) })
+	s.running.Go(func() { s.poster.post(x) })
 }
 
 // writeParts adds to a stream, and waits while the visitor is slow.
@@ -392,7 +392,7 @@ func (t *parts) post(ctx context.Context, message []byte) error {
 	var b backoff
 	for {
 		var r schema.Results
-		c := call{method: "POST", url: t.at.Responses, bearer: t.at.Token, content: message, era: s.sentNow()}
+		c := call{method: "POST", url: t.at.Responses, bearer: t.at.Token, content: message, era: s.silence.sentNow()}
 		err := s.gateway.call(ctx, c, &r)
 		if err == nil && len(r.Results) != 1 {
 			err = &Error{Code: codeUnexpected, Detail: "no result for a part"}

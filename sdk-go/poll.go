@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"reversehttp/schema"
@@ -27,26 +28,34 @@ const (
 	soon = time.Second
 )
 
-// pollAll polls until the session is closed or cannot go on, and says why.
-func (s *Session) pollAll() error {
+// poller brings a session its requests.
+type poller struct {
+	session *Session
+
+	mu  sync.Mutex // guards what follows
+	way Transport  // by which requests come, as was logged; empty in an outage
+}
+
+// run polls until the session is closed or cannot go on, and says why.
+func (p *poller) run() error {
 	// A gateway that says that the session is over is there: what an outage made of the one backoff is no reason to be
 	// slow with the other.
 	var b, sessions backoff
-	w := newWays(s.opts.Transport)
-	at, proven := s.current(), true
+	w := newWays(p.session.opts.Transport)
+	at, proven := p.session.current(), true
 	for {
 		var useful bool
 		var err error
-		way := w.next(at, s.gateway.streams)
+		way := w.next(at, p.session.gateway.streams)
 		switch way {
 		case TransportPTTH:
-			useful, err = s.tunnel(at, w.patience(way, s.gateway))
+			useful, err = p.session.tunnel(at, w.patience(way, p.session.gateway))
 		case TransportStream:
-			useful, err = s.listen(at, w.patience(way, s.gateway))
+			useful, err = p.listen(at, w.patience(way, p.session.gateway))
 		default:
-			useful, err = s.batch(at, proven && !w.ask)
+			useful, err = p.batch(at, proven && !w.ask)
 		}
-		if s.polls.Err() != nil {
+		if p.session.polls.Err() != nil {
 			return ErrClosed
 		}
 		if at.ctx.Err() != nil && err != nil {
@@ -61,14 +70,14 @@ func (s *Session) pollAll() error {
 			return fmt.Errorf("%w: %w; use TransportAuto", ErrNoTunnel, err)
 		}
 		if fell {
-			s.log.Info("transport kept back", "label", at.Label, "transport", way, "error", err)
+			p.session.log.Info("transport kept back", "label", at.Label, "transport", way, "error", err)
 			proven = proven && way == TransportPTTH
 			continue
 		}
 		if err == nil {
-			s.online()
+			p.session.online()
 			proven = true
-			if !useful && !pause(s.polls, b.next(0)) {
+			if !useful && !pause(p.session.polls, b.next(0)) {
 				return ErrClosed
 			}
 			continue
@@ -81,56 +90,47 @@ func (s *Session) pollAll() error {
 		if v == final {
 			return err
 		}
-		s.log.Warn("poll failed", "label", at.Label, "error", err)
-		s.hears(err)
-		s.loseStreams(at, err)
-		s.standing.set(Reconnecting)
-		s.comes(at, "")
+		p.session.log.Warn("poll failed", "label", at.Label, "error", err)
+		p.hears(err)
+		p.session.exchanges.loseStreams(at, err)
+		p.session.standing.set(Reconnecting)
+		p.comes(at, "")
 		if v == again {
-			if !pause(s.polls, b.next(asked(err))) {
+			if !pause(p.session.polls, b.next(asked(err))) {
 				return ErrClosed
 			}
 			continue
 		}
-		if !pause(s.polls, sessions.next(asked(err))) {
+		if !pause(p.session.polls, sessions.next(asked(err))) {
 			return ErrClosed
 		}
-		if err := s.claimAgain(&sessions); err != nil {
+		if err := p.claimAgain(&sessions); err != nil {
 			return err
 		}
-		at, proven = s.current(), true
+		at, proven = p.session.current(), true
 		w.renew()
 		b.reset()
 	}
 }
 
-// loseStreams ends what streams in a session if the gateway knows that no more. One that drains, or whose claim ended,
-// still takes answers.
-func (s *Session) loseStreams(at *claimed, err error) {
-	var refused *Error
-	if errors.As(err, &refused) && (refused.Status == http.StatusNotFound || refused.Status == http.StatusConflict) {
-		s.exchanges.lose(at)
-	}
-}
-
 // claimAgain claims until it succeeds, the session is closed, or trying is of no use.
-func (s *Session) claimAgain(b *backoff) error {
+func (p *poller) claimAgain(b *backoff) error {
 	for {
-		err := s.claim(s.polls)
-		if s.polls.Err() != nil {
+		err := p.session.claim(p.session.polls)
+		if p.session.polls.Err() != nil {
 			return ErrClosed
 		}
 		if err == nil {
-			s.log.Info("claimed again", "label", s.current().Label)
-			s.online()
+			p.session.log.Info("claimed again", "label", p.session.current().Label)
+			p.session.online()
 			return nil
 		}
 		var refused *Error
 		if errors.As(err, &refused) && refusedForGood(refused) {
 			return err
 		}
-		s.log.Warn("claiming again failed", "label", s.opts.Label, "error", err)
-		if !pause(s.polls, b.next(asked(err))) {
+		p.session.log.Warn("claiming again failed", "label", p.session.opts.Label, "error", err)
+		if !pause(p.session.polls, b.next(asked(err))) {
 			return ErrClosed
 		}
 	}
@@ -138,101 +138,70 @@ func (s *Session) claimAgain(b *backoff) error {
 
 // batch asks for a batch, at once or when there is something, and begins it. It reports useful if something came or the
 // gateway waited as long as it was asked to: it may be asked again at once.
-func (s *Session) batch(at *claimed, patient bool) (useful bool, err error) {
+func (p *poller) batch(at *claimed, patient bool) (useful bool, err error) {
 	wait := 0
 	if patient {
 		wait = at.Limits.WaitSeconds
-		s.comes(at, TransportPoll)
+		p.comes(at, TransportPoll)
 	}
 	since := time.Now()
-	content, err := s.poll(at.ctx, at, wait)
+	content, err := p.ask(at.ctx, at, wait)
 	if err != nil {
 		return false, err
 	}
-	brought, err := s.beginAll(at, content)
+	brought, err := p.beginAll(at, content)
 	return err == nil && (brought || wait == 0 || time.Since(since) >= soon), err
 }
 
-// poll asks for what comes after the cursor, as a batch. There is no content if nothing came.
-func (s *Session) poll(ctx context.Context, at *claimed, wait int) ([]byte, error) {
-	return s.gateway.send(ctx, call{
-		method: "GET", url: at.Requests, bearer: at.Token, cursor: s.cursor(at),
+// ask asks for what comes after the cursor, as a batch. There is no content if nothing came.
+func (p *poller) ask(ctx context.Context, at *claimed, wait int) ([]byte, error) {
+	return p.session.gateway.send(ctx, call{
+		method: "GET", url: at.Requests, bearer: at.Token, cursor: at.cursor.get(),
 		prefer: waitFor(wait), within: time.Duration(wait)*time.Second + pollSlack, silence: pollSlack,
 	})
 }
 
 // beginAll begins a batch. It reports whether there is something in it.
-func (s *Session) beginAll(at *claimed, content []byte) (brought bool, err error) {
+func (p *poller) beginAll(at *claimed, content []byte) (brought bool, err error) {
 	b, err := newBatch(content)
 	if err != nil {
 		return false, err
 	}
-	s.online() // before its handlers begin
-	s.begin(at, b)
+	p.session.online() // before its handlers begin
+	p.begin(at, b)
 	return b.Cursor != "", nil
 }
 
 // hears takes note of why a poll failed. After a silence connections that idle may be dead too.
-func (s *Session) hears(err error) {
+func (p *poller) hears(err error) {
 	if err == errNoAnswer || err == errSilent || err == errTunnelBroke {
-		s.mu.Lock()
-		s.silent = true
-		s.mu.Unlock()
-		s.gateway.client.CloseIdleConnections()
+		p.session.silence.begin()
+		p.session.gateway.client.CloseIdleConnections()
 	}
-}
-
-// online notes that the gateway is there. What was sent into a silence before that is sent again: the connections that it
-// is on may be dead.
-func (s *Session) online() {
-	s.mu.Lock()
-	if s.silent {
-		s.silent = false
-		s.newEra()
-		s.era, s.newEra = context.WithCancel(context.Background())
-	}
-	s.mu.Unlock()
-	s.standing.set(Online)
-}
-
-// sentNow returns the time in which a call is sent that may be sent again.
-func (s *Session) sentNow() context.Context {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.era
-}
-
-// cursor returns what a poll acknowledges.
-func (s *Session) cursor(at *claimed) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return at.cursor
 }
 
 // begin starts what a poll brings, and moves the cursor. When the session is over, or drains, it does neither.
-func (s *Session) begin(at *claimed, b envelope.Batch) {
+func (p *poller) begin(at *claimed, b envelope.Batch) {
 	if at.ctx.Err() != nil {
 		return
 	}
 	for i := range b.Messages {
 		switch m := &b.Messages[i]; m.Type {
 		case schema.TypeRequest:
-			fresh, known := s.exchanges.begin(s.life, at, &m.Request, nil)
+			fresh, known := p.session.exchanges.begin(p.session.life, at, &m.Request, nil)
 			if fresh != nil {
 				m := &message{Message: *m} // a copy: a long exchange must not keep the others of its batch in memory
-				s.running.Go(func() { s.run(fresh, m) })
+				p.session.running.Go(func() { p.session.runner.run(fresh, m) })
 			}
 			if known != nil {
-				s.running.Go(func() { s.post(known) })
+				p.session.running.Go(func() { p.session.poster.post(known) })
 			}
 		case schema.TypeCancel:
-			s.exchanges.cancel(m.ID, m.Reason)
+			p.session.exchanges.cancel(m.ID, m.Reason)
 		}
 	}
 	if b.Cursor != "" {
-		s.mu.Lock()
-		at.moveTo(b.Cursor)
-		s.mu.Unlock()
+		at.cursor.moveTo(b.Cursor)
 	}
 }
 

@@ -38,7 +38,7 @@ func (t *parts) passesRaw() bool {
 	at.probe.begin.Do(func() {
 		s.running.Go(func() {
 			defer close(at.probe.done)
-			err := s.tryRaw(at)
+			err := at.probe.try(s.gateway, at)
 			at.probe.passes.Store(err == nil)
 			if err != nil {
 				s.log.Info("streams go in parts", "label", at.Label, "error", err)
@@ -57,8 +57,8 @@ func (t *parts) passesRaw() bool {
 	}
 }
 
-// tryRaw posts no messages and much white space. Only what the gateway answers to that will do.
-func (s *Session) tryRaw(at *claimed) error {
+// try posts no messages and much white space. Only what the gateway answers to that will do.
+func (p *probe) try(g *gateway, at *claimed) error {
 	ctx, cancel := context.WithTimeout(at.ctx, probeMost)
 	defer cancel()
 	const nothing = `{"messages":[]}`
@@ -71,7 +71,7 @@ func (s *Session) tryRaw(at *claimed) error {
 	req.Header["Accept"] = []string{"application/json"}
 	req.Header["Authorization"] = []string{"Bearer " + at.Token}
 	req.Header["Content-Type"] = []string{"application/json"}
-	resp, err := s.gateway.client.Do(req)
+	resp, err := g.client.Do(req)
 	if err != nil {
 		return err
 	}

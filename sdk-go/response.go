@@ -255,7 +255,7 @@ func (w *response) early() error {
 		return err
 	}
 	w.x.posted = true
-	w.session.running.Go(func() { w.session.give(w.x) })
+	w.session.running.Go(func() { w.session.poster.give(w.x) })
 	return nil
 }
 

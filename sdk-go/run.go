@@ -7,20 +7,27 @@ import (
 	"runtime/debug"
 )
 
+// runner runs the handler of a session.
+type runner struct {
+	session *Session
+	handler http.Handler  // set by Serve
+	slots   chan struct{} // one for each that runs; nil means no bound
+}
+
 // run has the handler answer x, and sees its answer to the gateway.
-func (s *Session) run(x *exchange, m *message) {
-	if s.slots != nil {
+func (h *runner) run(x *exchange, m *message) {
+	if h.slots != nil {
 		select {
-		case s.slots <- struct{}{}:
+		case h.slots <- struct{}{}:
 		case <-x.ctx.Done():
-			s.finish(x)
+			h.finish(x)
 			return
 		}
 	}
 	// Deferred, so that it is done too when the handler ends its goroutine (runtime.Goexit).
 	defer func() {
-		if s.slots != nil {
-			<-s.slots
+		if h.slots != nil {
+			<-h.slots
 		}
 		if x.hijacked {
 			return
@@ -31,32 +38,32 @@ func (s *Session) run(x *exchange, m *message) {
 		switch {
 		case x.posted:
 		case gone:
-			s.finish(x)
+			h.finish(x)
 		default:
-			s.give(x)
+			h.session.poster.give(x)
 		}
 	}()
-	s.handle(x, m)
+	h.handle(x, m)
 }
 
-func (s *Session) finish(x *exchange) {
+func (h *runner) finish(x *exchange) {
 	x.timer.Stop()
 	x.cancelC(nil)
-	s.exchanges.end(x)
+	h.session.exchanges.end(x)
 }
 
 // handle sets the answer of x, unless it was posted while the handler ran.
-func (s *Session) handle(x *exchange, m *message) {
-	r, err := newRequest(x.ctx, m, func() *remote { return s.newRemote(x.ctx, x) })
+func (h *runner) handle(x *exchange, m *message) {
+	r, err := newRequest(x.ctx, m, func() *remote { return newRemote(x.ctx, h.session, x) })
 	if m.Fault != nil {
 		err = m.Fault
 	}
 	if err != nil {
-		s.log.Error("request not understood", "id", x.id, "error", err)
+		h.session.log.Error("request not understood", "id", x.id, "error", err)
 		x.abort("the request was not understood: " + err.Error())
 		return
 	}
-	w := &response{session: s, x: x, ctx: x.ctx, method: m.Method, log: s.log, limit: s.current().Limits.AnswerBytes, source: r.Body}
+	w := &response{session: h.session, x: x, ctx: x.ctx, method: m.Method, log: h.session.log, limit: h.session.current().Limits.AnswerBytes, source: r.Body}
 	var writer http.ResponseWriter = w
 	if m.Upgrade != "" {
 		w.upgrade, w.host, w.visitor = true, r.Host, r.RemoteAddr
@@ -74,7 +81,7 @@ func (s *Session) handle(x *exchange, m *message) {
 		}
 		v := recover()
 		if v != http.ErrAbortHandler {
-			s.log.Error("handler panicked", "id", x.id, "method", r.Method, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			h.session.log.Error("handler panicked", "id", x.id, "method", r.Method, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		}
 		switch {
 		case x.hijacked:
@@ -89,13 +96,13 @@ func (s *Session) handle(x *exchange, m *message) {
 			x.fail()
 		}
 	}()
-	s.handler.ServeHTTP(writer, r)
+	h.handler.ServeHTTP(writer, r)
 	returned = true
 	if x.hijacked {
 		return
 	}
 	if err := w.end(); err != nil {
-		s.log.Error("answer cannot be sent", "id", x.id, "method", r.Method, "error", err)
+		h.session.log.Error("answer cannot be sent", "id", x.id, "method", r.Method, "error", err)
 		if !x.posted {
 			x.fail()
 		}

@@ -158,19 +158,19 @@ func (t *tunnel) resend() {
 			left = append(left, k.x)
 		}
 	}
-	t.session.postAll(left)
+	t.session.poster.postAll(left)
 }
 
 // give sees the answer of x to the gateway: by the line that waits for it, or by a post.
-func (s *Session) give(x *exchange) {
+func (p *poster) give(x *exchange) {
 	a := x.whole
 	if a != nil {
 		a.measure()
 	}
-	if l := s.exchanges.open(x, sent); l != nil && l.tunnel.keep(x, a) {
+	if l := p.session.exchanges.open(x, sent); l != nil && l.tunnel.keep(x, a) {
 		l.answer(a)
 		return
 	}
-	s.exchanges.answering(x, nil)
-	s.post(x)
+	p.session.exchanges.answering(x, nil)
+	p.post(x)
 }

@@ -42,10 +42,10 @@ func (s *Session) Serve(handler http.Handler) error {
 	if serving {
 		return errServing
 	}
-	s.handler = handler
+	s.runner.handler = handler
 	defer close(s.done)
 
-	reason := s.pollAll()
+	reason := s.poller.run()
 	if s.deleting.Load() {
 		reason = ErrClosed
 	}
@@ -107,9 +107,9 @@ func (s *Session) drain() {
 			if s.life.Err() != nil {
 				continue
 			}
-			content, err := s.poll(s.life, s.current(), 0)
+			content, err := s.poller.ask(s.life, s.current(), 0)
 			if err != nil {
-				s.loseStreams(s.current(), err)
+				s.exchanges.loseStreams(s.current(), err)
 				continue
 			}
 			b, _ := newBatch(content)
@@ -125,13 +125,10 @@ func (s *Session) drain() {
 // leave tells the gateway, once, that this program stops serving and what it has not begun.
 func (s *Session) leave() {
 	s.left.Do(func() {
-		s.mu.Lock()
-		at := s.claimed
-		cursor := at.exact()
-		s.mu.Unlock()
+		at := s.current()
 		ctx, cancel := context.WithTimeout(context.Background(), goodbyeTimeout)
 		defer cancel()
-		c := call{method: "DELETE", url: at.Session, bearer: at.Token, cursor: cursor}
+		c := call{method: "DELETE", url: at.Session, bearer: at.Token, cursor: at.cursor.exact()}
 		if err := s.gateway.call(ctx, c, nil); err != nil {
 			s.log.Debug("session not ended", "label", at.Label, "error", err)
 		}

@@ -69,7 +69,7 @@ func (s *Session) tunnel(at *claimed, most time.Duration) (useful bool, err erro
 	first := newPatience(most, func() { cancel(errWithheld) })
 	defer first.stop()
 	since := time.Now()
-	conn, err := s.dial(ctx, at)
+	conn, err := s.gateway.dial(ctx, at)
 	if err != nil && ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}
@@ -80,7 +80,7 @@ func (s *Session) tunnel(at *claimed, most time.Duration) (useful bool, err erro
 	t := s.serveTunnel(at, newWire(conn, func() {
 		if first.stop() {
 			s.online() // before its handlers begin
-			s.comes(at, TransportPTTH)
+			s.poller.comes(at, TransportPTTH)
 			close(opened)
 		}
 	}))
@@ -239,7 +239,7 @@ func (t *tunnel) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		t.session.exchanges.cancel(m.ID, m.Reason)
 		fallthrough
 	default:
-		t.session.began(t.at, m.Cursor)
+		t.at.cursor.began(m.Cursor)
 		w.WriteHeader(http.StatusNoContent)
 		return
 	case schema.TypeRequest:
@@ -288,13 +288,13 @@ func (t *tunnel) begin(m *message, l *line) bool {
 	if fresh != nil {
 		s.running.Go(func() {
 			l.begins()
-			s.run(fresh, m)
+			s.runner.run(fresh, m)
 		})
 	}
 	if known != nil {
-		s.running.Go(func() { s.post(known) })
+		s.running.Go(func() { s.poster.post(known) })
 	}
-	s.began(t.at, m.Cursor)
+	t.at.cursor.began(m.Cursor)
 	return true
 }
 

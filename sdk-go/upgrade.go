@@ -77,7 +77,7 @@ func (c *conn) answer(w *response) {
 		if err != nil {
 			x.abort(err.Error())
 		}
-		c.session.give(x)
+		c.session.poster.give(x)
 	}
 	x.cancelC(nil)
 }

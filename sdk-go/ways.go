@@ -111,21 +111,21 @@ func (w *ways) hopeless() bool {
 }
 
 // comes logs by which way requests come, if that has changed.
-func (s *Session) comes(at *claimed, way Transport) {
-	s.mu.Lock()
-	before := s.way
-	s.way = way
-	s.mu.Unlock()
+func (p *poller) comes(at *claimed, way Transport) {
+	p.mu.Lock()
+	before := p.way
+	p.way = way
+	p.mu.Unlock()
 	if before == way {
 		return
 	}
 	switch way {
 	case TransportPTTH:
-		s.log.Info("requests come by a tunnel", "label", at.Label)
+		p.session.log.Info("requests come by a tunnel", "label", at.Label)
 	case TransportStream:
-		s.log.Info("requests come by a stream", "label", at.Label)
+		p.session.log.Info("requests come by a stream", "label", at.Label)
 	case TransportPoll:
-		s.log.Info("requests come by batches", "label", at.Label)
+		p.session.log.Info("requests come by batches", "label", at.Label)
 	}
 }
 

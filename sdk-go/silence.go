@@ -1,0 +1,43 @@
+package reversehttp
+
+import (
+	"context"
+	"sync"
+)
+
+// silence is the time in which polls fail because nothing comes. What is sent meanwhile may be on connections that are
+// dead. The zero value is ready.
+type silence struct {
+	mu     sync.Mutex // guards what follows
+	is     bool
+	era    context.Context // ends when the silence is over that it has; nil where nothing was sent
+	newEra context.CancelFunc
+}
+
+// begin notes that nothing comes.
+func (q *silence) begin() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.is = true
+}
+
+// end notes that the gateway is there.
+func (q *silence) end() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.is && q.era != nil {
+		q.newEra()
+		q.era, q.newEra = nil, nil
+	}
+	q.is = false
+}
+
+// sentNow returns the time in which a call is sent that may be sent again.
+func (q *silence) sentNow() context.Context {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.era == nil {
+		q.era, q.newEra = context.WithCancel(context.Background())
+	}
+	return q.era
+}
