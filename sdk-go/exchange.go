@@ -64,6 +64,9 @@ type exchange struct {
 	posted   bool   // while the handler ran
 	hijacked bool   // the conn ends it
 	interims interims
+	carrier  carrier // set when the handler begins; one of those that follow
+	messages posted
+	tunneled tunneled
 
 	// A tunnel brought it: its answer is not encoded before it is posted. The line has the content of the request.
 	first *line
@@ -78,24 +81,6 @@ type exchange struct {
 	head        chan<- taken // told what became of the beginning of a stream; nil for a whole answer
 	departs     func()       // called, instead of ending ctx, when the visitor leaves; may be nil
 	line        *line        // of a tunnel, that delivered it last; may be nil
-}
-
-// abort has the exchange given up.
-func (x *exchange) abort(reason string) {
-	if x.first != nil {
-		x.whole = &whole{reason: reason}
-		return
-	}
-	x.answer = envelope.Abort(x.id, reason)
-}
-
-// fail has a 500 take the place of an answer that cannot be sent.
-func (x *exchange) fail() {
-	if x.first != nil {
-		x.whole = failure()
-		return
-	}
-	x.answer = failureMessage(x.id)
 }
 
 // taken says which session of the gateway took the beginning of a stream, and where the rest goes; or why none did.

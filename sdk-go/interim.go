@@ -2,13 +2,10 @@ package reversehttp
 
 import (
 	"context"
-	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"reversehttp/schema"
-	"reversehttp/schema/envelope"
 )
 
 // Informational responses go ahead of the answer: their posts come before its post, one after the other. The handler
@@ -96,31 +93,4 @@ func (p *poster) sendInterim(x *exchange, message []byte) {
 			p.session.log.Error("interim response invalid", "id", x.id, "pointer", pointer(r), "detail", r.Detail)
 		}
 	}
-}
-
-// inform sends the header as it is ahead of the answer.
-func (w *response) inform(status int) {
-	if w.ctx.Err() != nil {
-		return
-	}
-	leftOut := func(name string) bool {
-		return name == "Transfer-Encoding" || name == "Trailer" || strings.HasPrefix(name, http.TrailerPrefix)
-	}
-	if l := w.session.exchanges.informs(w.x); l != nil {
-		fields, err := sendable(w.header, leftOut)
-		if err != nil {
-			w.log.Warn("interim response cannot be sent", "id", w.x.id, "error", err)
-			return
-		}
-		if w.x.interims.more() {
-			l.inform(status, fields)
-		}
-		return
-	}
-	message := envelope.Interim(w.x.id, status, appendHeader(nil, w.header, leftOut))
-	if !w.fits(message) {
-		w.log.Warn("interim response too large", "id", w.x.id, "status", status)
-		return
-	}
-	w.session.poster.postInterim(w.x, message)
 }

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"reversehttp/schema/envelope"
 )
 
 // errTooLarge is what Write returns when the gateway would not take the header.
@@ -39,7 +37,6 @@ type response struct {
 	ctx     context.Context
 	method  string
 	log     *slog.Logger
-	limit   int // of a message
 
 	upgrade       bool   // 101 may be the answer
 	taken         bool   // by Hijack
@@ -48,16 +45,14 @@ type response struct {
 	header    http.Header
 	committed bool // WriteHeader was called, or should have been
 	status    int
-	fields    envelope.Pairs // the header as it was then
-	sent      http.Header    // in place of fields, where a tunnel brought the request
-	trailers  []string       // the names that it declared
-	guess     bool           // Content-Type is still to be guessed
-	declared  int64          // the Content-Length that the handler set; -1 without one
-	accepted  int64          // bytes of content that were written and not refused
-	offered   int64          // bytes of content that were written
-	content   []byte         // what is held; of HEAD, what is needed to guess
-	failed    error          // the response cannot be sent
-	parts     *parts         // since the answer is one
+	trailers  []string // the names that it declared
+	guess     bool     // Content-Type is still to be guessed
+	declared  int64    // the Content-Length that the handler set; -1 without one
+	accepted  int64    // bytes of content that were written and not refused
+	offered   int64    // bytes of content that were written
+	content   []byte   // what is held; of HEAD, what is needed to guess
+	failed    error    // the response cannot be sent
+	parts     *parts   // since the answer is one
 	deadline  time.Time
 	source    io.Reader // the content of the request
 }
@@ -90,7 +85,9 @@ func (w *response) WriteHeader(status int) {
 	case status == http.StatusContinue:
 		// The gateway sends it when the content is asked for.
 	case status < 200 && status != http.StatusSwitchingProtocols:
-		w.inform(status)
+		if w.ctx.Err() == nil {
+			w.x.carrier.interim(status, w.header)
+		}
 	default:
 		w.commit(status)
 	}
@@ -118,26 +115,12 @@ func (w *response) commit(status int) {
 	if w.trailers = nil; w.declared < 0 && w.bodyAllowed() {
 		w.trailers = declaredTrailers(w.header)
 	}
-	if w.x.first == nil {
-		w.fields = appendHeader(nil, w.header, w.leftOut)
-	} else {
-		var err error
-		if w.sent, err = sendable(w.header, w.leftOut); err != nil && w.failed == nil {
-			w.failed = err
-		}
+	if err := w.x.carrier.head(w); err != nil && w.failed == nil {
+		w.failed = err
 	}
 	if w.declared >= 0 && !w.leftOut("Content-Length") {
-		w.add("Content-Length", strconv.FormatInt(w.declared, 10))
+		w.x.carrier.add("Content-Length", strconv.FormatInt(w.declared, 10))
 	}
-}
-
-// add adds a field that the handler did not set.
-func (w *response) add(name, value string) {
-	if w.sent != nil {
-		w.sent[name] = []string{value}
-		return
-	}
-	w.fields = w.fields.Append(name, value)
 }
 
 // leftOut reports whether a net/http server would leave a field out, or write it by itself.
@@ -265,12 +248,7 @@ func (w *response) begin() error {
 	if w.failed != nil {
 		return w.failed
 	}
-	var rest []byte
-	head, err := w.head(w.content)
-	if err != nil || w.sent != nil {
-		rest = w.content
-		head, err = w.head(nil)
-	}
+	head, rest, err := w.x.carrier.begin(w.status, w.content)
 	if err != nil {
 		w.failed = err
 		return err
@@ -282,20 +260,6 @@ func (w *response) begin() error {
 	w.session.running.Go(w.parts.pump)
 	return nil
 }
-
-// head returns the beginning of an answer that goes on, with some content.
-func (w *response) head(content []byte) (beginning, error) {
-	if w.sent != nil {
-		return beginning{status: w.status, header: w.sent}, nil
-	}
-	message := envelope.Response(w.x.id, w.status, w.fields, content, envelope.Tail{More: true})
-	if !w.fits(message) {
-		return beginning{}, errTooLarge
-	}
-	return beginning{message: message}, nil
-}
-
-func (w *response) fits(message []byte) bool { return len(message)+envelope.AnswersOverhead <= w.limit }
 
 // SetReadDeadline is for http.ResponseController.
 func (w *response) SetReadDeadline(at time.Time) error {
@@ -316,7 +280,7 @@ func (w *response) EnableFullDuplex() error { return nil }
 
 func (w *response) guessType() {
 	if w.guess && len(w.content) > 0 {
-		w.add("Content-Type", http.DetectContentType(w.content))
+		w.x.carrier.add("Content-Type", http.DetectContentType(w.content))
 	}
 	w.guess = false
 }
@@ -333,21 +297,12 @@ func (w *response) whole() error {
 	case w.short():
 		return fmt.Errorf("Content-Length is %d, and %d bytes were written", w.declared, w.accepted)
 	case head && w.declared < 0 && w.accepted > 0:
-		w.add("Content-Length", strconv.FormatInt(w.accepted, 10))
+		w.x.carrier.add("Content-Length", strconv.FormatInt(w.accepted, 10))
 	}
 	if head {
 		w.content = nil
 	}
-	if w.sent != nil {
-		w.x.whole = &whole{status: w.status, header: w.sent, content: w.content, trailers: w.lastFields()}
-		return nil
-	}
-	message := envelope.Response(w.x.id, w.status, w.fields, w.content, envelope.Tail{Trailers: pairsOf(w.lastFields())})
-	if !w.fits(message) {
-		return errTooLarge
-	}
-	w.x.answer = message
-	return nil
+	return w.x.carrier.whole(w.status, w.content, w.lastFields())
 }
 
 // short reports whether the handler wrote less than it declared.

@@ -54,16 +54,17 @@ func (h *runner) finish(x *exchange) {
 
 // handle sets the answer of x, unless it was posted while the handler ran.
 func (h *runner) handle(x *exchange, m *message) {
+	x.carryBy(h.session, h.session.current().Limits.AnswerBytes)
 	r, err := newRequest(x.ctx, m, func() *remote { return newRemote(x.ctx, h.session, x) })
 	if m.Fault != nil {
 		err = m.Fault
 	}
 	if err != nil {
 		h.session.log.Error("request not understood", "id", x.id, "error", err)
-		x.abort("the request was not understood: " + err.Error())
+		x.carrier.abort("the request was not understood: " + err.Error())
 		return
 	}
-	w := &response{session: h.session, x: x, ctx: x.ctx, method: m.Method, log: h.session.log, limit: h.session.current().Limits.AnswerBytes, source: r.Body}
+	w := &response{session: h.session, x: x, ctx: x.ctx, method: m.Method, log: h.session.log, source: r.Body}
 	var writer http.ResponseWriter = w
 	if m.Upgrade != "" {
 		w.upgrade, w.host, w.visitor = true, r.Host, r.RemoteAddr
@@ -90,10 +91,10 @@ func (h *runner) handle(x *exchange, m *message) {
 			w.parts.end(errGivenUp, nil)
 		case x.posted:
 		case v == http.ErrAbortHandler:
-			x.abort("the handler gave up")
+			x.carrier.abort("the handler gave up")
 		default:
 			// Nothing of the answer has been relayed, so a visitor can be told of a panic in a proper way.
-			x.fail()
+			x.carrier.fail()
 		}
 	}()
 	h.handler.ServeHTTP(writer, r)
@@ -104,7 +105,7 @@ func (h *runner) handle(x *exchange, m *message) {
 	if err := w.end(); err != nil {
 		h.session.log.Error("answer cannot be sent", "id", x.id, "method", r.Method, "error", err)
 		if !x.posted {
-			x.fail()
+			x.carrier.fail()
 		}
 	}
 }

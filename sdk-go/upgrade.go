@@ -32,7 +32,7 @@ func (w upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	var head beginning
 	if w.committed {
 		var err error
-		if head, err = w.head(nil); err != nil {
+		if head, _, err = x.carrier.begin(w.status, nil); err != nil {
 			w.failed = err
 			return nil, nil, fmt.Errorf("reversehttp: hijack: %w", err)
 		}
@@ -50,7 +50,7 @@ func (w upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // again returns a response for the same exchange, of which nothing is written.
 func (w *response) again() *response {
-	return &response{session: w.session, x: w.x, ctx: w.x.ctx, method: w.method, upgrade: w.upgrade, log: w.log, limit: w.limit}
+	return &response{session: w.session, x: w.x, ctx: w.x.ctx, method: w.method, upgrade: w.upgrade, log: w.log}
 }
 
 // answer reads the response that is written to the connection, and sends it: all of an ordinary one up to Close, of a
@@ -75,7 +75,7 @@ func (c *conn) answer(w *response) {
 		c.session.exchanges.end(x)
 	default:
 		if err != nil {
-			x.abort(err.Error())
+			x.carrier.abort(err.Error())
 		}
 		c.session.poster.give(x)
 	}
@@ -93,7 +93,7 @@ func (c *conn) relayAnswer(w *response) error {
 		switch {
 		case resp.StatusCode == http.StatusSwitchingProtocols:
 			w.commit(resp.StatusCode)
-			head, err := w.head(nil)
+			head, _, err := w.x.carrier.begin(w.status, nil)
 			if err != nil {
 				return err
 			}

@@ -1,0 +1,139 @@
+package reversehttp
+
+import (
+	"net/http"
+	"strings"
+
+	"reversehttp/schema/envelope"
+)
+
+// A carrier gives the answer of one exchange the form in which it goes to the gateway. There are two: messages, which are
+// posted, and, where a tunnel brought the request, heads of HTTP. A response, and whoever gives an exchange up, does not
+// ask which. What follows the beginning of an answer in parts is not the carrier's (parts.go): it is posted where the
+// tunnel is lost.
+type carrier interface {
+	// head takes the header of w as it is. The error is why it cannot be sent.
+	head(w *response) error
+	// add adds a field that the handler did not set.
+	add(name, value string)
+	// whole makes the head, the content and the trailers the answer of the exchange.
+	whole(status int, content []byte, trailers http.Header) error
+	// begin returns the beginning of an answer that goes on, and what of the content is to follow it.
+	begin(status int, content []byte) (first beginning, rest []byte, err error)
+	// interim sends a header ahead of the answer.
+	interim(status int, h http.Header)
+	// abort has the exchange given up.
+	abort(reason string)
+	// fail has a 500 take the place of an answer that cannot be sent.
+	fail()
+}
+
+// carryBy sets the carrier of x, in a session whose messages have so many bytes at most.
+func (x *exchange) carryBy(s *Session, limit int) {
+	x.messages = posted{session: s, x: x, limit: limit}
+	x.carrier = &x.messages
+	if x.first != nil {
+		x.tunneled.x = x
+		x.carrier = &x.tunneled
+	}
+}
+
+// posted is the carrier of answers that are messages.
+type posted struct {
+	session *Session
+	x       *exchange
+	limit   int // of a message, in bytes
+	fields  envelope.Pairs
+}
+
+func (p *posted) head(w *response) error {
+	p.fields = appendHeader(nil, w.header, w.leftOut)
+	return nil
+}
+
+func (p *posted) add(name, value string) { p.fields = p.fields.Append(name, value) }
+
+func (p *posted) whole(status int, content []byte, trailers http.Header) error {
+	message := envelope.Response(p.x.id, status, p.fields, content, envelope.Tail{Trailers: pairsOf(trailers)})
+	if !p.fits(message) {
+		return errTooLarge
+	}
+	p.x.answer, p.fields = message, nil
+	return nil
+}
+
+// begin has the content follow where it does not fit.
+func (p *posted) begin(status int, content []byte) (first beginning, rest []byte, err error) {
+	message := envelope.Response(p.x.id, status, p.fields, content, envelope.Tail{More: true})
+	if !p.fits(message) {
+		rest = content
+		message = envelope.Response(p.x.id, status, p.fields, nil, envelope.Tail{More: true})
+	}
+	if !p.fits(message) {
+		return beginning{}, nil, errTooLarge
+	}
+	p.fields = nil
+	return beginning{message: message}, rest, nil
+}
+
+func (p *posted) fits(message []byte) bool { return len(message)+envelope.AnswersOverhead <= p.limit }
+
+func (p *posted) interim(status int, h http.Header) {
+	message := envelope.Interim(p.x.id, status, appendHeader(nil, h, notInterim))
+	if !p.fits(message) {
+		p.session.log.Warn("interim response too large", "id", p.x.id, "status", status)
+		return
+	}
+	p.session.poster.postInterim(p.x, message)
+}
+
+func (p *posted) abort(reason string) { p.x.answer = envelope.Abort(p.x.id, reason) }
+func (p *posted) fail()               { p.x.answer = failureMessage(p.x.id) }
+
+// tunneled is the carrier of answers to requests of a tunnel. They are not encoded before they are posted.
+type tunneled struct {
+	x      *exchange
+	header http.Header
+}
+
+func (t *tunneled) head(w *response) (err error) {
+	t.header, err = sendable(w.header, w.leftOut)
+	return err
+}
+
+func (t *tunneled) add(name, value string) { t.header[name] = []string{value} }
+
+func (t *tunneled) whole(status int, content []byte, trailers http.Header) error {
+	t.x.whole = &whole{status: status, header: t.header, content: content, trailers: trailers}
+	return nil
+}
+
+func (t *tunneled) begin(status int, content []byte) (first beginning, rest []byte, err error) {
+	return beginning{status: status, header: t.header}, content, nil
+}
+
+// interim sends the header on the line, or posts it where there is none any more.
+func (t *tunneled) interim(status int, h http.Header) {
+	s := t.x.messages.session
+	l := s.exchanges.informs(t.x)
+	if l == nil {
+		t.x.messages.interim(status, h)
+		return
+	}
+	fields, err := sendable(h, notInterim)
+	if err != nil {
+		s.log.Warn("interim response cannot be sent", "id", t.x.id, "error", err)
+		return
+	}
+	if t.x.interims.more() {
+		l.inform(status, fields)
+	}
+}
+
+func (t *tunneled) abort(reason string) { t.x.whole = &whole{reason: reason} }
+func (t *tunneled) fail()               { t.x.whole = failure() }
+
+// notInterim reports whether a field is none of an informational response.
+func notInterim(name string) bool {
+	return name == "Transfer-Encoding" || name == "Trailer" || strings.HasPrefix(name, http.TrailerPrefix)
+}
