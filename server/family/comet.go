@@ -12,6 +12,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
+	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
 
@@ -112,7 +113,7 @@ func (d *comet) take(w http.ResponseWriter, r *http.Request, c *claim.Claim) err
 		fault = d.g.AnswerWhole(s, x, resp.status, resp.fields, resp.content)
 	}
 	if fault != nil {
-		return gateway.Problem(schema.CodeBadAnswer, "The content is no response to an event: "+fault.Error()+".")
+		return problem.New(schema.CodeBadAnswer, "The content is no response to an event: "+fault.Error()+".")
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"reversehttp/schema/envelope"
 	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
+	"reversehttp/server/problem"
 )
 
 // event is a request as COMET with JSON has it, in the order of its text of 2008.
@@ -89,14 +90,14 @@ func responseOf(content []byte) (*eventResponse, error) {
 	case err != nil:
 		return nil, gateway.BadJSON(err)
 	case jsontext.Value(content).Kind() != '{':
-		return nil, gateway.Problem(schema.CodeBadJSON, "")
+		return nil, problem.New(schema.CodeBadJSON, "")
 	}
 	if m.ID == nil && m.Status == nil {
 		return nil, nil
 	}
 	r := &eventResponse{}
 	if err := json.Unmarshal(m.ID, &r.id); err != nil || r.id == "" {
-		return nil, gateway.Problem(schema.CodeBadAnswer, "message-id names the event that the response is for.")
+		return nil, problem.New(schema.CodeBadAnswer, "message-id names the event that the response is for.")
 	}
 	r.fault = r.read(&m)
 	return r, nil

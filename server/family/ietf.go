@@ -12,6 +12,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/gateway"
+	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
 
@@ -104,14 +105,14 @@ func (d *ietf) labels(r *http.Request) (labels []string, err error) {
 		label := d.g.Public().LabelOf(origin)
 		if err != nil || label == "" {
 			like := strings.TrimSuffix(d.g.Base("label"), "/")
-			return nil, gateway.Problem(schema.CodeWrongOrigin, "The path names public origins of this gateway, such as "+like+", percent-encoded ("+url.QueryEscape(like)+") and separated by commas. It has another, or none.")
+			return nil, problem.New(schema.CodeWrongOrigin, "The path names public origins of this gateway, such as "+like+", percent-encoded ("+url.QueryEscape(like)+") and separated by commas. It has another, or none.")
 		}
 		if !slices.Contains(labels, label) {
 			labels = append(labels, label)
 		}
 	}
 	if len(labels) > mostOrigins {
-		return nil, gateway.Problem(schema.CodeBadRequest, "A connection serves 16 origins at most.")
+		return nil, problem.New(schema.CodeBadRequest, "A connection serves 16 origins at most.")
 	}
 	return labels, nil
 }
@@ -165,7 +166,7 @@ func read(r *http.Request) (*hello, error) {
 		}
 	}
 	if h.protocol == "" {
-		return nil, gateway.Problem(schema.CodeUpgradeNeeded, "GET this with the fields Connection: Upgrade, Upgrade: ptth and ALPN: h2.")
+		return nil, problem.New(schema.CodeUpgradeNeeded, "GET this with the fields Connection: Upgrade, Upgrade: ptth and ALPN: h2.")
 	}
 	// RFC 7639: the names are percent-encoded.
 	var offered []string
@@ -180,7 +181,7 @@ func read(r *http.Request) (*hello, error) {
 			return h, nil
 		}
 	}
-	return nil, gateway.Problem(schema.CodeBadRequest, "The field ALPN names the protocols that the program serves; the gateway speaks h2 and http%2F1.1 (RFC 7639).")
+	return nil, problem.New(schema.CodeBadRequest, "The field ALPN names the protocols that the program serves; the gateway speaks h2 and http%2F1.1 (RFC 7639).")
 }
 
 // accept answers that the connection turns, and gives it.

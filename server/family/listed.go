@@ -11,6 +11,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
+	"reversehttp/server/problem"
 )
 
 // Device is a program that can show no token: it serves a label by a key in its path,
@@ -85,7 +86,7 @@ func (e *entrance) enter(r *http.Request, name string) (*claim.Session, error) {
 			e.g.Log().Warn("a program that shows no token was refused", "label", label,
 				"do", "have it send Authorization: Bearer TOKEN; or, where it cannot, start the gateway with --family-device "+label+"=TOKEN and give the program TOKEN in its path in place of the label")
 		})
-		return nil, gateway.Problem(schema.CodeTokenNeeded, "")
+		return nil, problem.New(schema.CodeTokenNeeded, "")
 	}
 	return e.g.Enter(r, label)
 }

@@ -12,6 +12,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
+	"reversehttp/server/problem"
 )
 
 // ptth is PTTH/1.0 by Upgrade: draft-lentczner-rhttp-00 (2009), Second Life's of 2008,
@@ -48,7 +49,7 @@ func (d *ptth) accept(w http.ResponseWriter, r *http.Request) {
 	if version == "" {
 		w.Header().Set("Upgrade", "PTTH/1.0")
 		w.Header().Set("Connection", "Upgrade")
-		d.g.Refuse(w, r, gateway.Problem(schema.CodeUpgradeNeeded, "Ask for PTTH/1.0 here, with the fields Connection: Upgrade and Upgrade: PTTH/1.0."))
+		d.g.Refuse(w, r, problem.New(schema.CodeUpgradeNeeded, "Ask for PTTH/1.0 here, with the fields Connection: Upgrade and Upgrade: PTTH/1.0."))
 		return
 	}
 	begun := time.Now()

@@ -10,7 +10,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
-	"reversehttp/server/gateway"
+	"reversehttp/server/problem"
 )
 
 // register answers POST {access point}: it claims a name.
@@ -59,7 +59,7 @@ func (d *reverseHTTP) formOf(w http.ResponseWriter, r *http.Request) (f form, er
 	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	media = strings.ToLower(strings.TrimSpace(media))
 	if media != "" && media != "application/x-www-form-urlencoded" {
-		return f, gateway.Problem(schema.CodeUnsupportedMediaType, "Send the form as application/x-www-form-urlencoded.")
+		return f, problem.New(schema.CodeUnsupportedMediaType, "Send the form as application/x-www-form-urlencoded.")
 	}
 	content, err := d.g.ReadContent(w, r, mostForm)
 	if err != nil {
@@ -68,7 +68,7 @@ func (d *reverseHTTP) formOf(w http.ResponseWriter, r *http.Request) (f form, er
 	said, err := url.ParseQuery(strings.TrimSpace(string(content)))
 	query, queryErr := url.ParseQuery(r.URL.RawQuery)
 	if err != nil || queryErr != nil {
-		return f, gateway.Problem(schema.CodeBadMember, "The form is malformed: send application/x-www-form-urlencoded.")
+		return f, problem.New(schema.CodeBadMember, "The form is malformed: send application/x-www-form-urlencoded.")
 	}
 	for name, values := range query {
 		said[name] = append(said[name], values...)
@@ -88,7 +88,7 @@ func (d *reverseHTTP) formOf(w http.ResponseWriter, r *http.Request) (f form, er
 func leaseOf(text string) (*time.Duration, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if e, ok := err.(*strconv.NumError); ok && e.Err != strconv.ErrRange {
-		return nil, gateway.Problem(schema.CodeBadLease, "A lease is a whole number of seconds.")
+		return nil, problem.New(schema.CodeBadLease, "A lease is a whole number of seconds.")
 	}
 	lease := time.Duration(min(max(n, int64(claim.ShortestLease/time.Second)), int64(claim.LongestLease/time.Second))) * time.Second
 	return &lease, nil
@@ -105,7 +105,7 @@ func (d *reverseHTTP) owned(r *http.Request) (*claim.Claim, place, error) {
 	case c == nil:
 		return nil, at, claim.ErrNoClaim
 	case !c.Owns(at.token):
-		return nil, at, gateway.Problem(schema.CodeTokenWrong, "")
+		return nil, at, problem.New(schema.CodeTokenWrong, "")
 	}
 	return c, at, nil
 }

@@ -13,7 +13,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
-	"reversehttp/server/gateway"
+	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
 
@@ -31,7 +31,7 @@ func (d *reverseHTTP) reply(w http.ResponseWriter, r *http.Request) {
 	case s == nil || s.Door() != reverseHTTPName:
 		err = claim.ErrNoExchange
 	case !s.Claim().Owns(at.token):
-		err = gateway.Problem(schema.CodeTokenWrong, "")
+		err = problem.New(schema.CodeTokenWrong, "")
 	}
 	if err != nil {
 		d.g.Refuse(w, r, err)
@@ -68,7 +68,7 @@ func (d *reverseHTTP) replies(r *http.Request, at place, s *claim.Session, p *po
 		fault := d.replyTo(r.Context(), s, x, p, !more)
 		switch {
 		case fault != nil:
-			return false, gateway.Problem(schema.CodeBadAnswer, "The content is no HTTP response message: "+fault.Error()+".")
+			return false, problem.New(schema.CodeBadAnswer, "The content is no HTTP response message: "+fault.Error()+".")
 		case more:
 			continue
 		case x.Request().Method == http.MethodHead:
@@ -76,7 +76,7 @@ func (d *reverseHTTP) replies(r *http.Request, at place, s *claim.Session, p *po
 		case p.cut:
 			return false, nil
 		case !p.ended():
-			return false, gateway.Problem(schema.CodeBadAnswer, "More follows than there were requests to reply to.")
+			return false, problem.New(schema.CodeBadAnswer, "More follows than there were requests to reply to.")
 		}
 		return true, nil
 	}

@@ -13,6 +13,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
+	"reversehttp/server/problem"
 )
 
 // claimPath is where a program that is the client of TLS and the server of HTTP tells
@@ -38,7 +39,7 @@ func (d *ietf) reversed(c *tls.Conn, inner string) {
 		f, err = ownFeed(s, ietfName)
 	}
 	if err != nil {
-		t.tell("application/problem+json", gateway.ProblemOf(err))
+		t.tell("application/problem+json", problem.Of(err).Body())
 		t.serve()
 		return
 	}
@@ -51,14 +52,14 @@ func (d *ietf) askClaim(t *turned, from string) (*claim.Session, error) {
 	resp, content, err := t.own(http.MethodGet, "", nil)
 	var ask schema.ClaimRequest
 	if err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(content, &ask) != nil || ask.Label == nil || ask.Token == nil {
-		return nil, gateway.Problem(schema.CodeBadJSON, "GET "+claimPath+" is to answer 200 with a JSON object of label and token, as POST /claims takes it.")
+		return nil, problem.New(schema.CodeBadJSON, "GET "+claimPath+" is to answer 200 with a JSON object of label and token, as POST /claims takes it.")
 	}
 	set, err := gateway.Settings(ask, content)
 	if err != nil {
 		return nil, err
 	}
 	if !claim.ValidToken(*ask.Token) {
-		return nil, gateway.Problem(schema.CodeBadToken, "")
+		return nil, problem.New(schema.CodeBadToken, "")
 	}
 	o, err := d.g.EnterWith(&http.Request{RemoteAddr: from, Header: http.Header{}}, *ask.Label, *ask.Token, set)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
+	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
 
@@ -77,7 +78,7 @@ type place struct{ label, token, session, cursor string }
 func (d *reverseHTTP) placeOf(r *http.Request) (place, error) {
 	token, err := base64.RawURLEncoding.DecodeString(chi.URLParam(r, "token"))
 	if err != nil || !claim.ValidToken(string(token)) {
-		return place{}, gateway.Problem(schema.CodeNotFound, "")
+		return place{}, problem.New(schema.CodeNotFound, "")
 	}
 	at := place{chi.URLParam(r, "label"), string(token), chi.URLParam(r, "session"), chi.URLParam(r, "cursor")}
 	return at, d.mayUse(at.token)
@@ -90,7 +91,7 @@ func (d *reverseHTTP) mayUse(token string) error {
 			d.g.Log().Warn(`a program with the token "-" was refused`,
 				"do", `give it a token of its own; or, where it is a stock program of 2008 that has no other, start the gateway with --shared-token: whoever shows "-" then shares its names`)
 		})
-		return gateway.Problem(schema.CodeBadToken, `The token "-" is nobody's own: whoever knows the name could take the claim. Choose another token, or leave it out to be given one.`)
+		return problem.New(schema.CodeBadToken, `The token "-" is nobody's own: whoever knows the name could take the claim. Choose another token, or leave it out to be given one.`)
 	}
 	return nil
 }
@@ -169,7 +170,7 @@ func (d *reverseHTTP) turn(r *http.Request, at place, wait time.Duration) (*clai
 		}
 		switch {
 		case errors.Is(err, claim.ErrBadCursor):
-			return nil, nil, gateway.Problem(schema.CodeNotFound, "")
+			return nil, nil, problem.New(schema.CodeNotFound, "")
 		case err != nil:
 			return nil, nil, err
 		case s.Door() != reverseHTTPName:
@@ -180,7 +181,7 @@ func (d *reverseHTTP) turn(r *http.Request, at place, wait time.Duration) (*clai
 		case errors.Is(err, claim.ErrLeaseEnded), errors.Is(err, claim.ErrSessionFenced), errors.Is(err, claim.ErrNoSession):
 			s = nil
 		case errors.Is(err, claim.ErrBadCursor):
-			return nil, nil, gateway.Problem(schema.CodeNotFound, "")
+			return nil, nil, problem.New(schema.CodeNotFound, "")
 		default:
 			return s, batch, err
 		}

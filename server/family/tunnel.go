@@ -10,6 +10,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
+	"reversehttp/server/problem"
 )
 
 // tunnel answers GET {tunnel}: the connection becomes the poll of a session of the
@@ -17,7 +18,7 @@ import (
 func (d *ietf) tunnel(w http.ResponseWriter, r *http.Request, s *claim.Session) {
 	h, err := read(r)
 	if err == nil && (h.inner != http2Name || h.extended) {
-		err = gateway.Problem(schema.CodeBadRequest, "A tunnel is HTTP/2: send ALPN: h2.")
+		err = problem.New(schema.CodeBadRequest, "A tunnel is HTTP/2: send ALPN: h2.")
 	}
 	if err != nil {
 		d.refuse(w, r, err)

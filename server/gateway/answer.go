@@ -13,6 +13,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
 	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
 
@@ -43,12 +44,12 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 		err = crowded()
 	}
 	if err != nil {
-		problemOf(err).write(w, r)
+		problem.Of(err).Write(w, r)
 		return
 	}
 	messages, err := decode(body, g.registry.Limits().Batch, g.options.Fields)
 	if err != nil {
-		problemOf(err).write(w, r)
+		problem.Of(err).Write(w, r)
 		return
 	}
 	hold.Shrink(cap(body))
@@ -59,7 +60,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler) // nobody is there to be answered
 		}
 		if err != nil {
-			problemOf(err).write(w, r)
+			problem.Of(err).Write(w, r)
 			return
 		}
 		g.metrics.judge(results[i].Status)
@@ -69,8 +70,8 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 }
 
 // crowded refuses an answer for which there is no room.
-func crowded() *problem {
-	return &problem{code: schema.CodeQueueFull, unread: true, detail: "Too much is on its way to visitors. Post again soon."}
+func crowded() *problem.Problem {
+	return &problem.Problem{Code: schema.CodeQueueFull, Unread: true, Detail: "Too much is on its way to visitors. Post again soon."}
 }
 
 // answerOne judges one message. It fails only where the session may not answer.
@@ -289,7 +290,7 @@ func faultOfJSON(err error) *fault {
 	if f, ok := errors.AsType[*envelope.Fault](err); ok {
 		at := jsontext.Pointer(f.Pointer)
 		if f.Err == envelope.ErrTwice {
-			return &fault{shortened(at), "the member " + repeated(at.LastToken()) + " is there twice"}
+			return &fault{shortened(at), "the member " + problem.Repeated(at.LastToken()) + " is there twice"}
 		}
 		return &fault{shortened(at), f.Err.Error()}
 	}
@@ -301,7 +302,7 @@ func faultOfJSON(err error) *fault {
 	case !ok:
 		return &fault{"", "the message is not a JSON object"}
 	case errors.Is(e.Err, jsontext.ErrDuplicateName):
-		return &fault{shortened(e.JSONPointer), "the member " + repeated(e.JSONPointer.LastToken()) + " is there twice"}
+		return &fault{shortened(e.JSONPointer), "the member " + problem.Repeated(e.JSONPointer.LastToken()) + " is there twice"}
 	}
 	return &fault{shortened(e.JSONPointer), "the JSON is malformed"}
 }
@@ -331,16 +332,16 @@ func (g *Gateway) readJSON(w http.ResponseWriter, r *http.Request, limit int) ([
 	case "application/json":
 	case "application/merge-patch+json":
 		if r.Method != http.MethodPatch {
-			return nil, &problem{code: schema.CodeUnsupportedMediaType}
+			return nil, &problem.Problem{Code: schema.CodeUnsupportedMediaType}
 		}
 	default:
-		return nil, &problem{code: schema.CodeUnsupportedMediaType}
+		return nil, &problem.Problem{Code: schema.CodeUnsupportedMediaType}
 	}
 	return body, nil
 }
 
 // badJSON makes an error of decoding a problem.
-func badJSON(err error) *problem {
+func badJSON(err error) *problem.Problem {
 	f := faultOfJSON(err)
-	return &problem{code: schema.CodeBadJSON, pointer: f.pointer, detail: "The content is not as expected: " + f.detail + "."}
+	return &problem.Problem{Code: schema.CodeBadJSON, Pointer: f.pointer, Detail: "The content is not as expected: " + f.detail + "."}
 }

@@ -6,6 +6,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 )
 
 // Collect reads the content of a request that a session was given, to its end and up to
@@ -22,12 +23,12 @@ func (g *Gateway) Collect(ctx context.Context, s *claim.Session, x *claim.Exchan
 	}
 	defer s.Work()()
 	in, hold := asked.Stream.(incoming), x.Hold()
-	refuse := func(p *problem) ([]byte, func(), error) {
+	refuse := func(p *problem.Problem) ([]byte, func(), error) {
 		x.Reject(p)
 		return nil, nil, p
 	}
 	if in.length() > int64(limit) {
-		return refuse(&problem{code: schema.CodeContentTooLarge, detail: tooLarge})
+		return refuse(&problem.Problem{Code: schema.CodeContentTooLarge, Detail: tooLarge})
 	}
 	defer context.AfterFunc(ctx, func() { x.Reject(claim.ErrSessionLost) })()
 	for {
@@ -46,7 +47,7 @@ func (g *Gateway) Collect(ctx context.Context, s *claim.Session, x *claim.Exchan
 		switch {
 		case len(content) > limit:
 			hold.Shrink(cap(content))
-			return refuse(&problem{code: schema.CodeContentTooLarge, detail: tooLarge})
+			return refuse(&problem.Problem{Code: schema.CodeContentTooLarge, Detail: tooLarge})
 		case err == io.EOF && s.Gathered(x.ID()):
 			return content, func() { hold.Shrink(cap(content)) }, nil
 		case err != nil:

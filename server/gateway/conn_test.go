@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/server/problem"
 )
 
 // echo answers every request of p with its target, until the test ends. It
@@ -238,7 +239,7 @@ func TestWhatNetHTTPRefusesIsAProblem(t *testing.T) {
 				w.claim("demo")
 				v := w.visit(c.raw)
 				got := v.await()
-				status := kinds[c.code].status
+				status := problem.Status(c.code)
 				if got.Status != status || got.code() != c.code || got.handed() != "?0" || got.Header.Get("Cache-Control") != "no-store" {
 					t.Errorf("answer = %d %s %v, want %d %s ?0", got.Status, got.Content, got.Header, status, c.code)
 				}

@@ -10,6 +10,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 )
 
 // readContent reads the whole content of a program's request, up to limit bytes, in the
@@ -52,7 +53,7 @@ const (
 func (g *Gateway) readAt(at pace, w http.ResponseWriter, r *http.Request, limit int, hold *claim.Hold) ([]byte, error) {
 	if r.ContentLength > int64(limit) {
 		// Said before anything is read, so that no 100 (Continue) invites it.
-		return nil, &problem{code: schema.CodeContentTooLarge, unread: true}
+		return nil, &problem.Problem{Code: schema.CodeContentTooLarge, Unread: true}
 	}
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
@@ -68,7 +69,7 @@ func (g *Gateway) readAt(at pace, w http.ResponseWriter, r *http.Request, limit 
 			}
 			if !growSoon(r.Context(), hold, size) {
 				p := crowded()
-				p.unread = true
+				p.Unread = true
 				return nil, p
 			}
 			buf = append(make([]byte, 0, size), buf...)
@@ -86,16 +87,16 @@ func (g *Gateway) readAt(at pace, w http.ResponseWriter, r *http.Request, limit 
 		buf = buf[:len(buf)+n]
 		switch {
 		case len(buf) > limit:
-			return nil, &problem{code: schema.CodeContentTooLarge, unread: true}
+			return nil, &problem.Problem{Code: schema.CodeContentTooLarge, Unread: true}
 		case err == io.EOF:
 			_ = rc.SetReadDeadline(time.Time{})
 			return buf, nil
 		case errors.Is(err, os.ErrDeadlineExceeded) && hold.Evicted() != nil:
 			return nil, evicted(hold.Evicted())
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, &problem{code: schema.CodeTooSlow, unread: true}
+			return nil, &problem.Problem{Code: schema.CodeTooSlow, Unread: true}
 		case err != nil:
-			return nil, &problem{code: schema.CodeBadRequest, unread: true, detail: "The content ended before it was whole, or its framing is malformed."}
+			return nil, &problem.Problem{Code: schema.CodeBadRequest, Unread: true, Detail: "The content ended before it was whole, or its framing is malformed."}
 		}
 	}
 }
@@ -115,17 +116,17 @@ func growSoon(ctx context.Context, hold *claim.Hold, n int) bool {
 }
 
 // evicted says why content is given up that was within its time.
-func evicted(why error) *problem {
-	p := problemOf(why)
-	p.unread = true
-	if p.code == schema.CodeTooSlow {
-		p.detail = "The content came too slowly while others needed its place."
+func evicted(why error) *problem.Problem {
+	p := problem.Of(why)
+	p.Unread = true
+	if p.Code == schema.CodeTooSlow {
+		p.Detail = "The content came too slowly while others needed its place."
 	}
 	return p
 }
 
 // refuse answers a visitor whose content was not read.
-func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
-	p.visitor, p.unread = true, true
-	p.write(w, r)
+func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, p *problem.Problem) {
+	p.Visitor, p.Unread = true, true
+	p.Write(w, r)
 }

@@ -12,13 +12,14 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 )
 
 // refused checks that a visitor got a problem and that the handler got nothing.
 func (p *program) refused(got *reply, code schema.Code) {
 	p.t.Helper()
-	if got.Err != nil || got.Status != kinds[code].status || got.code() != code || got.handed() != "?0" {
-		p.t.Errorf("answer = %d %s %v, want %d %s ?0", got.Status, got.Content, got.Err, kinds[code].status, code)
+	if got.Err != nil || got.Status != problem.Status(code) || got.code() != code || got.handed() != "?0" {
+		p.t.Errorf("answer = %d %s %v, want %d %s ?0", got.Status, got.Content, got.Err, problem.Status(code), code)
 	}
 	synctest.Wait()
 	if rs := p.poll(schema.Field{"Prefer", "wait=0"}); rs != nil {

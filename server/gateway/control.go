@@ -14,6 +14,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 	"reversehttp/server/terms"
 )
 
@@ -42,31 +43,31 @@ func (g *Gateway) limits() schema.Limits {
 // open answers POST /claims.
 func (g *Gateway) open(w http.ResponseWriter, r *http.Request) {
 	if err := g.mayClaim(r); err != nil {
-		err.write(w, r)
+		err.Write(w, r)
 		return
 	}
 	var ask schema.ClaimRequest
 	all, err := g.decode(w, r, &ask)
 	if err != nil {
-		err.write(w, r)
+		err.Write(w, r)
 		return
 	}
 	set, err := settings(terms.Asked{Lease: ask.Lease, TimeoutMs: ask.TimeoutMs, Redeliver: ask.Redeliver, Members: all})
 	switch {
 	case err != nil:
 	case ask.Label != nil && !claim.ValidLabel(*ask.Label):
-		err = badLabel(*ask.Label)
-		err.pointer = "/label"
+		err = problem.BadLabel(*ask.Label)
+		err.Pointer = "/label"
 	case ask.Token != nil && !claim.ValidToken(*ask.Token):
-		err = &problem{code: schema.CodeBadToken, pointer: "/token"}
+		err = &problem.Problem{Code: schema.CodeBadToken, Pointer: "/token"}
 	}
 	if err != nil {
-		err.write(w, r)
+		err.Write(w, r)
 		return
 	}
 	opened, failure := g.registry.Open(g.address(r), value(ask.Label), value(ask.Token), set)
 	if failure != nil {
-		problemOf(failure).write(w, r)
+		problem.Of(failure).Write(w, r)
 		return
 	}
 	answer := g.claimAnswer(opened)
@@ -82,7 +83,7 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request) {
 }
 
 // mayClaim checks the key, where one is needed, and the rate.
-func (g *Gateway) mayClaim(r *http.Request) *problem {
+func (g *Gateway) mayClaim(r *http.Request) *problem.Problem {
 	if p := g.tooOften(r); p != nil {
 		return p
 	}
@@ -92,17 +93,17 @@ func (g *Gateway) mayClaim(r *http.Request) *problem {
 	key, shown := bearer(r)
 	switch {
 	case !shown:
-		return &problem{code: schema.CodeKeyNeeded}
+		return &problem.Problem{Code: schema.CodeKeyNeeded}
 	case !g.keys.Valid(key):
-		return &problem{code: schema.CodeKeyWrong}
+		return &problem.Problem{Code: schema.CodeKeyWrong}
 	}
 	return nil
 }
 
 // tooOften keeps the rate of claiming.
-func (g *Gateway) tooOften(r *http.Request) *problem {
+func (g *Gateway) tooOften(r *http.Request) *problem.Problem {
 	if !g.claimants.Allow(addressOf(g.visitorAddr(r))) {
-		return &problem{code: schema.CodeRateLimited}
+		return &problem.Problem{Code: schema.CodeRateLimited}
 	}
 	return nil
 }
@@ -137,20 +138,20 @@ func Settings(ask schema.ClaimRequest, content []byte) (claim.Settings, error) {
 }
 
 // settings checks what an owner wants of a claim.
-func settings(a terms.Asked) (claim.Settings, *problem) {
+func settings(a terms.Asked) (claim.Settings, *problem.Problem) {
 	s, err := terms.Read(a)
 	if e, ok := errors.AsType[*terms.Error](err); ok {
-		return s, &problem{code: e.Code, pointer: "/" + e.Member, detail: e.Detail}
+		return s, &problem.Problem{Code: e.Code, Pointer: "/" + e.Member, Detail: e.Detail}
 	}
 	return s, nil
 }
 
 // decode reads the JSON object of a control request into v, and returns its members as they came.
 // Empty content is an empty object. A member of the wrong type is said to be bad by its name.
-func (g *Gateway) decode(w http.ResponseWriter, r *http.Request, v any) (all map[string]stdjson.RawMessage, p *problem) {
+func (g *Gateway) decode(w http.ResponseWriter, r *http.Request, v any) (all map[string]stdjson.RawMessage, p *problem.Problem) {
 	body, err := g.readJSON(w, r, maxControlBytes)
 	if err != nil {
-		return nil, problemOf(err)
+		return nil, problem.Of(err)
 	}
 	if body == nil {
 		return nil, nil
@@ -160,7 +161,7 @@ func (g *Gateway) decode(w http.ResponseWriter, r *http.Request, v any) (all map
 	}
 	err = json.Unmarshal(body, v)
 	if err == nil && body[firstByte(body)] != '{' {
-		return nil, &problem{code: schema.CodeBadJSON}
+		return nil, &problem.Problem{Code: schema.CodeBadJSON}
 	}
 	if err == nil {
 		_ = stdjson.Unmarshal(body, &all) // it is an object
@@ -170,21 +171,21 @@ func (g *Gateway) decode(w http.ResponseWriter, r *http.Request, v any) (all map
 }
 
 // badMember says which member could not be decoded.
-func badMember(err error) *problem {
+func badMember(err error) *problem.Problem {
 	p := badJSON(err)
 	if _, ok := errors.AsType[*json.SemanticError](err); !ok {
 		return p // malformed, or a member twice
 	}
-	switch p.pointer {
+	switch p.Pointer {
 	case "/label":
-		p.code, p.detail = schema.CodeBadLabel, ""
+		p.Code, p.Detail = schema.CodeBadLabel, ""
 	case "/token":
-		p.code, p.detail = schema.CodeBadToken, ""
+		p.Code, p.Detail = schema.CodeBadToken, ""
 	case "/lease":
-		p.code, p.detail = schema.CodeBadLease, ""
+		p.Code, p.Detail = schema.CodeBadLease, ""
 	case "":
 	default:
-		p.code, p.detail = schema.CodeBadMember, ""
+		p.Code, p.Detail = schema.CodeBadMember, ""
 	}
 	return p
 }
@@ -204,21 +205,21 @@ func (g *Gateway) change(w http.ResponseWriter, r *http.Request) {
 	var patch schema.ClaimPatch
 	all, err := g.decode(w, r, &patch)
 	if err != nil {
-		err.write(w, r)
+		err.Write(w, r)
 		return
 	}
 	set, err := settings(terms.Asked{Lease: patch.Lease, TimeoutMs: patch.TimeoutMs, Redeliver: patch.Redeliver, Members: all})
 	if err == nil && patch.Token != nil && !claim.ValidToken(*patch.Token) {
-		err = &problem{code: schema.CodeBadToken, pointer: "/token"}
+		err = &problem.Problem{Code: schema.CodeBadToken, Pointer: "/token"}
 	}
 	if err != nil {
-		err.write(w, r)
+		err.Write(w, r)
 		return
 	}
 	set.Token = patch.Token
 	c := claimOf(r)
 	if err := c.Change(set); err != nil {
-		problemOf(err).write(w, r)
+		problem.Of(err).Write(w, r)
 		return
 	}
 	g.writeState(w, c)
@@ -250,7 +251,7 @@ func (g *Gateway) State(c *claim.Claim) terms.With {
 // remove answers DELETE {claim}.
 func (g *Gateway) remove(w http.ResponseWriter, r *http.Request) {
 	if err := claimOf(r).Delete(); err != nil {
-		problemOf(err).write(w, r)
+		problem.Of(err).Write(w, r)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -259,7 +260,7 @@ func (g *Gateway) remove(w http.ResponseWriter, r *http.Request) {
 // leave answers DELETE {session}.
 func (g *Gateway) leave(w http.ResponseWriter, r *http.Request) {
 	if err := sessionOf(r).End(lastEventID(r)); err != nil {
-		problemOf(err).write(w, r)
+		problem.Of(err).Write(w, r)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -270,7 +271,7 @@ func (g *Gateway) owned(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := g.registry.Lookup(chi.URLParam(r, "label"))
 		if p := authorise(r, c, schema.CodeNoClaim); p != nil {
-			p.write(w, r)
+			p.Write(w, r)
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), claimKey{}, c)))
@@ -290,7 +291,7 @@ func (g *Gateway) serving(next http.Handler) http.Handler {
 			code = schema.CodeNoClaim
 		}
 		if p := authorise(r, c, code); p != nil {
-			p.write(w, r)
+			p.Write(w, r)
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), sessionKey{}, s)))
@@ -298,15 +299,15 @@ func (g *Gateway) serving(next http.Handler) http.Handler {
 }
 
 // authorise checks that r shows the token of c. Where c is nil it says missing.
-func authorise(r *http.Request, c *claim.Claim, missing schema.Code) *problem {
+func authorise(r *http.Request, c *claim.Claim, missing schema.Code) *problem.Problem {
 	token, shown := bearer(r)
 	switch {
 	case !shown:
-		return &problem{code: schema.CodeTokenNeeded}
+		return &problem.Problem{Code: schema.CodeTokenNeeded}
 	case c == nil:
-		return &problem{code: missing}
+		return &problem.Problem{Code: missing}
 	case !c.Owns(token):
-		return &problem{code: schema.CodeTokenWrong}
+		return &problem.Problem{Code: schema.CodeTokenWrong}
 	}
 	return nil
 }

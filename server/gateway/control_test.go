@@ -8,6 +8,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 )
 
 func TestAPageOfAnyOriginMayUseTheControlAPI(t *testing.T) {
@@ -188,7 +189,7 @@ func TestJSONNeedsItsMediaType(t *testing.T) {
 }
 
 func TestARefusedLabelIsRepeated(t *testing.T) {
-	rule := kinds[schema.CodeBadLabel].detail
+	rule := problem.Detail(schema.CodeBadLabel)
 	inWorld(t, Options{}, func(w *world) {
 		for label, told := range map[string]string{
 			"De_mo": `"De_mo"`, `a"b\n`: `"a\"b\\n"`, "a\nb\u202e": `"a\nb\u202e"`, "é": `"é"`, "": `""`,
@@ -209,7 +210,7 @@ func TestAMemberThatIsThereTwiceIsNamed(t *testing.T) {
 			`{"label":"a","label":"b"}`:                 {"/label", `the member "label" is there twice.`},
 			`{"x":[{"a/b":1,"a/b":2}]}`:                 {"/x/0/a~1b", `the member "a/b" is there twice.`},
 			`{"a\u001b":1,"a\u001b":2}`:                 {"/a\x1b", `the member "a\x1b" is there twice.`},
-			`{"y":{"` + long + `":1,"` + long + `":2}}`: {"/y", `the member "` + long[:mostRepeated] + `"… is there twice.`},
+			`{"y":{"` + long + `":1,"` + long + `":2}}`: {"/y", `the member "` + long[:64] + `"… is there twice.`},
 			`{"label":"a"`:                              {"", "the JSON is malformed."},
 		} {
 			got := w.ask(requestTo("POST", "localhost:8080", "/claims", "Content-Type: application/json", fmt.Sprint("Content-Length: ", len(content))) + content)

@@ -7,13 +7,14 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
+	"reversehttp/server/problem"
 )
 
 // decode returns the messages of a POST, of which there are at most most, each with at most as many fields as it may have.
 func decode(body []byte, most, fields int) ([]message, error) {
 	answers, err := envelope.DecodeAnswers(body, most, fields)
 	if errors.Is(err, envelope.ErrTooMany) {
-		return nil, &problem{code: schema.CodeBadMember, pointer: "/messages", detail: "More messages than limits.batch allows. Send them in several requests."}
+		return nil, &problem.Problem{Code: schema.CodeBadMember, Pointer: "/messages", Detail: "More messages than limits.batch allows. Send them in several requests."}
 	}
 	if p := shapeProblem(err); p != nil {
 		return nil, p

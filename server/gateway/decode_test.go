@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"reversehttp/schema"
+	"reversehttp/server/problem"
 )
 
 // TestOneFaultIsThatOfItsMessage holds the messages around a fault to what they
@@ -72,7 +73,7 @@ func TestMessagesOfAPost(t *testing.T) {
 			got = append(got, m.ID)
 		}
 		if err != nil {
-			got = []string{string(problemOf(err).code)}
+			got = []string{string(problem.Of(err).Code)}
 		}
 		if got := strings.Join(got, " "); got != c.want {
 			t.Errorf("%q = %q, want %q", c.body, got, c.want)

@@ -11,6 +11,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 )
 
 // Door is a protocol beside the control API by which programs may serve claims.
@@ -69,7 +70,7 @@ func (g *Gateway) tunnel(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	(&problem{code: schema.CodeNotFound}).write(w, r)
+	(&problem.Problem{Code: schema.CodeNotFound}).Write(w, r)
 }
 
 // ALPN gives what serves the connections of the doors' protocols of TLS.
@@ -86,19 +87,15 @@ func (g *Gateway) ALPN() map[string]func(*tls.Conn) {
 // Delivered counts what a session was given.
 func (g *Gateway) Delivered(b *claim.Batch) { g.metrics.deliver(b) }
 
-// Problem makes an error that [Gateway.Refuse] tells. An empty detail is that of the
-// code.
-func Problem(code schema.Code, detail string) error { return &problem{code: code, detail: detail} }
-
 // BadJSON makes such an error of one of decoding JSON: where it is wrong, and how.
 func BadJSON(err error) error { return badJSON(err) }
 
 // Refuse answers a program's request with an error of this package, or of package
 // claim, as problem+json. Content that was not read is left unread.
 func (g *Gateway) Refuse(w http.ResponseWriter, r *http.Request, err error) {
-	p := problemOf(err)
-	p.visitor, p.unread = false, true
-	p.write(w, r)
+	p := problem.Of(err)
+	p.Visitor, p.Unread = false, true
+	p.Write(w, r)
 }
 
 // Enter opens a session for the program that sends r, to serve a label. The program
@@ -108,7 +105,7 @@ func (g *Gateway) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 func (g *Gateway) Enter(r *http.Request, label string) (*claim.Session, error) {
 	token, shown := SecretOf(r)
 	if !shown || token == "" {
-		return nil, &problem{code: schema.CodeTokenNeeded}
+		return nil, &problem.Problem{Code: schema.CodeTokenNeeded}
 	}
 	o, err := g.EnterWith(r, label, token, claim.Settings{})
 	if err != nil {
@@ -158,13 +155,13 @@ func (g *Gateway) Resume(r *http.Request, door, label, token, session, cursor st
 // that nobody has.
 func (g *Gateway) mayEnter(r *http.Request, label string) error {
 	if !claim.ValidLabel(label) {
-		return badLabel(label)
+		return problem.BadLabel(label)
 	}
 	if p := g.tooOften(r); p != nil {
 		return p
 	}
 	if g.registry.Lookup(label) == nil && g.keys.Needed() && !g.HoldsKey(r) {
-		return &problem{code: schema.CodeKeyNeeded, detail: "This gateway lets only holders of a key claim. Claim the label by POST /claims first, with its key and the token that you show here."}
+		return &problem.Problem{Code: schema.CodeKeyNeeded, Detail: "This gateway lets only holders of a key claim. Claim the label by POST /claims first, with its key and the token that you show here."}
 	}
 	return nil
 }

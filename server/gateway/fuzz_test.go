@@ -16,6 +16,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 )
 
 func FuzzAnswer(f *testing.F) {
@@ -43,8 +44,8 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		messages, err := decode(body, most, 256)
 		if err != nil {
-			p, ok := errors.AsType[*problem](err)
-			if !ok || p.code != schema.CodeBadJSON && (p.code != schema.CodeBadMember || json.Valid(body) && len(apart(t, body)) <= most) {
+			p, ok := errors.AsType[*problem.Problem](err)
+			if !ok || p.Code != schema.CodeBadJSON && (p.Code != schema.CodeBadMember || json.Valid(body) && len(apart(t, body)) <= most) {
 				t.Fatalf("%q: %v", body, err)
 			}
 			return

@@ -8,6 +8,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
 
@@ -32,8 +33,8 @@ func (g *Gateway) address(r *http.Request) netip.Addr {
 
 // noRoom refuses a request because memory is short, or the address, or the claim, has what
 // it may.
-func noRoom() *problem {
-	return &problem{code: schema.CodeQueueFull, detail: "Too much is held for this address or label, or in all. Come back soon."}
+func noRoom() *problem.Problem {
+	return &problem.Problem{Code: schema.CodeQueueFull, Detail: "Too much is held for this address or label, or in all. Come back soon."}
 }
 
 type holdKey struct{}

@@ -20,6 +20,7 @@ import (
 
 	"reversehttp/schema"
 	reversehttp "reversehttp/sdk-go"
+	"reversehttp/server/problem"
 )
 
 // http2 makes a client that speaks HTTP/2 in the clear, and counts its connections.
@@ -318,7 +319,7 @@ func TestWhatIsRefusedInHTTP2IsAProblem(t *testing.T) {
 				req.Header.Add(f[0], f[1])
 			}
 			got := w.begin(req).wait(t)
-			if got.Status != kinds[c.code].status || got.code() != c.code || got.handed() != "?0" {
+			if got.Status != problem.Status(c.code) || got.code() != c.code || got.handed() != "?0" {
 				t.Errorf("%s: answer = %d %s %v, want %s", name, got.Status, got.Content, got.Header, c.code)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
 
@@ -88,7 +89,7 @@ func (g *Gateway) pollStream(w http.ResponseWriter, r *http.Request, f form) {
 	case ctx.Err() != nil || errors.Is(err, context.Canceled):
 		panic(http.ErrAbortHandler) // nobody is there to be answered
 	case err != nil && !begun:
-		problemOf(err).write(w, r)
+		problem.Of(err).Write(w, r)
 	default:
 		wire.BoundWrite(w, 0) // the end may come long after the last message
 	}

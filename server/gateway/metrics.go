@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,6 +9,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 )
 
 // metrics are the gateway's own, on a registry of its own.
@@ -123,7 +123,7 @@ func (m *metrics) count(e claim.Ended) {
 	if e.Outcome == claim.Done {
 		m.done.Inc()
 	} else {
-		m.ended.WithLabelValues(e.Outcome.String(), string(codeOf(e.Err))).Inc()
+		m.ended.WithLabelValues(e.Outcome.String(), string(problem.CodeOf(e.Err))).Inc()
 	}
 	m.queued.Observe(e.Queued.Seconds())
 	if e.Handled > 0 {
@@ -136,12 +136,4 @@ func (m *metrics) count(e claim.Ended) {
 		}
 	}
 	m.received.Add(float64(e.Received))
-}
-
-// codeOf gives the code that the visitor got; one who left got none.
-func codeOf(err error) schema.Code {
-	if err == nil || errors.Is(err, claim.ErrVisitorGone) {
-		return ""
-	}
-	return problemOf(err).code
 }

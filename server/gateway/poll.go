@@ -12,6 +12,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
 	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
 
@@ -21,7 +22,7 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) {
 	sessionOf(r).Claim().Charge(hold)
 	hold.Evictable(func(error) { _ = rc.SetWriteDeadline(past) })
 	if !hold.Grow(pollWeight) {
-		crowdedPoll().write(w, r)
+		crowdedPoll().Write(w, r)
 		return
 	}
 	switch formOf(r) {
@@ -32,7 +33,7 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) {
 	case "sse":
 		g.pollStream(w, r, events{g, sessionOf(r)})
 	default:
-		(&problem{code: schema.CodeNotAcceptable}).write(w, r)
+		(&problem.Problem{Code: schema.CodeNotAcceptable}).Write(w, r)
 	}
 }
 
@@ -41,8 +42,8 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) {
 const pollWeight = 8 << 10
 
 // crowdedPoll refuses a poll for which there is no room.
-func crowdedPoll() *problem {
-	return &problem{code: schema.CodeQueueFull, detail: "Too much is held for this label, or in all. Poll again soon."}
+func crowdedPoll() *problem.Problem {
+	return &problem.Problem{Code: schema.CodeQueueFull, Detail: "Too much is held for this label, or in all. Poll again soon."}
 }
 
 // given writes to a poll what its session was given, which its hold has. It may be taken back
@@ -70,7 +71,7 @@ func (g *Gateway) pollBatch(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, context.Canceled):
 		panic(http.ErrAbortHandler) // nobody is there to be answered
 	case err != nil:
-		problemOf(err).write(w, r)
+		problem.Of(err).Write(w, r)
 		return
 	}
 	h := w.Header()
@@ -87,7 +88,7 @@ func (g *Gateway) pollBatch(w http.ResponseWriter, r *http.Request) {
 	if hold := holdOf(r); lastEventID(r) == nil {
 		hold.Add(size) // it is taken for received: it goes out now or never
 	} else if !hold.Grow(size) {
-		crowdedPoll().write(w, r) // and comes again
+		crowdedPoll().Write(w, r) // and comes again
 		return
 	}
 	g.metrics.deliver(batch)

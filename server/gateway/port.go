@@ -6,6 +6,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
 
@@ -31,8 +32,8 @@ func newPort(g *Gateway) *wire.Port {
 
 // refuseUnread answers a peer who sent nothing that net/http takes for a request.
 func refuseUnread(w http.ResponseWriter, code schema.Code, detail string) {
-	p := &problem{code: code, detail: detail, visitor: true, handed: claim.HandedNo}
-	p.write(w, &http.Request{})
+	p := &problem.Problem{Code: code, Detail: detail, Visitor: true, Handed: claim.HandedNo}
+	p.Write(w, &http.Request{})
 }
 
 // Listen wraps a listener as [wire.Listen] does.

@@ -1,99 +1,12 @@
 package gateway
 
 import (
-	"encoding/json"
-	"net/http"
-	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 
 	"reversehttp/schema"
-	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 )
-
-func TestEveryCodeHasItsKind(t *testing.T) {
-	raw, err := schema.FS.ReadFile("problem.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	known := enum(t, raw)
-	for _, code := range known {
-		k, ok := kinds[schema.Code(code)]
-		if !ok {
-			t.Errorf("%s has no kind", code)
-			continue
-		}
-		if http.StatusText(k.status) == "" || k.status < 400 || k.detail == "" {
-			t.Errorf("%s: %+v lacks something", code, k)
-		}
-		if wants := k.status == 503 || k.status == 429; wants != (k.retryAfter > 0) {
-			t.Errorf("%s: Retry-After %d with status %d", code, k.retryAfter, k.status)
-		}
-	}
-	for code := range kinds {
-		if !slices.Contains(known, string(code)) {
-			t.Errorf("%s is not in the schema", code)
-		}
-	}
-	for _, c := range codes {
-		if _, ok := kinds[c.code]; !ok {
-			t.Errorf("%v maps to %s, which has no kind", c.err, c.code)
-		}
-	}
-}
-
-// enum finds the codes in the schema of problems.
-func enum(t *testing.T, raw []byte) (codes []string) {
-	t.Helper()
-	var find func(v any)
-	find = func(v any) {
-		switch v := v.(type) {
-		case map[string]any:
-			if list, ok := v["enum"].([]any); ok {
-				for _, one := range list {
-					codes = append(codes, one.(string))
-				}
-			}
-			for _, inner := range v {
-				find(inner)
-			}
-		case []any:
-			for _, inner := range v {
-				find(inner)
-			}
-		}
-	}
-	var doc any
-	if err := json.Unmarshal(raw, &doc); err != nil {
-		t.Fatal(err)
-	}
-	find(doc)
-	if len(codes) < 30 {
-		t.Fatalf("found %d codes in the schema", len(codes))
-	}
-	return codes
-}
-
-func TestEveryErrorToVisitorsHasAProxyError(t *testing.T) {
-	for _, code := range []schema.Code{
-		schema.CodeNoClaim, schema.CodeNoHandler, schema.CodeQueueFull, schema.CodeDraining, schema.CodeHandlerTimeout, schema.CodeHandlerFailed,
-		schema.CodeSessionLost, schema.CodeBadRequest, schema.CodeTooSlow, schema.CodeContentTooLarge, schema.CodeTargetTooLong,
-		schema.CodeFieldsTooLarge, schema.CodeRateLimited, schema.CodeQuotaExceeded, schema.CodeServiceWorkerRefused, schema.CodeWrongHost,
-		schema.CodeLoop, schema.CodeTakenDown,
-	} {
-		for handed, want := range map[claim.Handed]string{claim.HandedNo: "; handed=?0", claim.HandedYes: "; handed=?1", claim.HandedUnknown: ""} {
-			w := httptest.NewRecorder()
-			(&problem{code: code, visitor: true, handed: handed}).write(w, httptest.NewRequest("GET", "/", nil))
-			if got := w.Header().Get("Proxy-Status"); kinds[code].proxyError == "" || got != "reversehttp; error="+kinds[code].proxyError+want {
-				t.Errorf("%s: Proxy-Status = %q", code, got)
-			}
-			if w.Header().Get("Cache-Control") != "no-store" {
-				t.Errorf("%s may be cached", code)
-			}
-		}
-	}
-}
 
 func TestABrowserGetsAPageWithTheSameWords(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
@@ -109,24 +22,11 @@ func TestABrowserGetsAPageWithTheSameWords(t *testing.T) {
 			if got.Status != 404 || got.Header.Get("Content-Type") != media || got.handed() != "?0" || got.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("Accept %q: %d %v, want 404 as %s", accept, got.Status, got.Header, media)
 			}
-			if !strings.Contains(string(got.Content), kinds[schema.CodeNoClaim].detail) || !strings.Contains(string(got.Content), "no_claim") {
+			if !strings.Contains(string(got.Content), problem.Detail(schema.CodeNoClaim)) || !strings.Contains(string(got.Content), "no_claim") {
 				t.Errorf("Accept %q: %s lacks the words", accept, got.Content)
 			}
 		}
 	})
-}
-
-func TestThePageIsEscaped(t *testing.T) {
-	w := httptest.NewRecorder()
-	r := httptest.NewRequest("GET", "/", nil)
-	r.Header.Set("Accept", "text/html")
-	(&problem{code: schema.CodeBadRequest, visitor: true, detail: `<script>alert("1")</script>&`}).write(w, r)
-	if body := w.Body.String(); strings.Contains(body, "<script") || !strings.Contains(body, "&lt;script&gt;") {
-		t.Errorf("page = %s", body)
-	}
-	if csp := w.Header().Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'") {
-		t.Errorf("policy = %q", csp)
-	}
 }
 
 func TestAHandlersOwnErrorIsNotTheGateways(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 	"reversehttp/server/publicurl"
 	"reversehttp/server/wire"
 )
@@ -43,7 +44,7 @@ func (g *Gateway) routes() *chi.Mux {
 				return
 			}
 		}
-		(&problem{code: schema.CodeNotFound}).write(w, r)
+		(&problem.Problem{Code: schema.CodeNotFound}).Write(w, r)
 	})
 	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
 		for _, m := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
@@ -51,7 +52,7 @@ func (g *Gateway) routes() *chi.Mux {
 				w.Header().Add("Allow", m)
 			}
 		}
-		(&problem{code: schema.CodeMethodNotAllowed}).write(w, req)
+		(&problem.Problem{Code: schema.CodeMethodNotAllowed}).Write(w, req)
 	})
 
 	// HEAD is only for what a GET does not change: a poll acknowledges.
@@ -132,7 +133,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p = noRoom()
 	}
 	if p != nil {
-		p.handed = claim.HandedNo
+		p.Handed = claim.HandedNo
 		g.refuse(w, r, p)
 		return
 	}
@@ -149,7 +150,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			g.control.ServeHTTP(w, r)
 			return
 		}
-		g.refuse(w, r, &problem{code: schema.CodeWrongHost, handed: claim.HandedNo})
+		g.refuse(w, r, &problem.Problem{Code: schema.CodeWrongHost, Handed: claim.HandedNo})
 	}
 }
 
@@ -166,21 +167,21 @@ func countFields(r *http.Request) (fields, bytes int) {
 
 // oversize refuses targets and fields beyond the bounds, targets that are none,
 // and what is not as the visitor sent it.
-func (g *Gateway) oversize(w http.ResponseWriter, r *http.Request, fields, bytes int) *problem {
+func (g *Gateway) oversize(w http.ResponseWriter, r *http.Request, fields, bytes int) *problem.Problem {
 	if detail := wire.Malformed(w, r); detail != "" {
-		return &problem{code: schema.CodeBadRequest, detail: detail}
+		return &problem.Problem{Code: schema.CodeBadRequest, Detail: detail}
 	}
 	if !validForm(r) {
-		return &problem{code: schema.CodeBadRequest, detail: "The request target is neither a path nor a URL with a host."}
+		return &problem.Problem{Code: schema.CodeBadRequest, Detail: "The request target is neither a path nor a URL with a host."}
 	}
 	if len(r.RequestURI) > g.options.TargetBytes {
-		return &problem{code: schema.CodeTargetTooLong}
+		return &problem.Problem{Code: schema.CodeTargetTooLong}
 	}
 	if bytes > g.options.FieldBytes || fields > g.options.Fields {
-		return &problem{code: schema.CodeFieldsTooLarge}
+		return &problem.Problem{Code: schema.CodeFieldsTooLarge}
 	}
 	if tooManyNamed(r.Header["Connection"]) {
-		return &problem{code: schema.CodeFieldsTooLarge, detail: "Connection names more than " + strconv.Itoa(mostNamed) + " fields."}
+		return &problem.Problem{Code: schema.CodeFieldsTooLarge, Detail: "Connection names more than " + strconv.Itoa(mostNamed) + " fields."}
 	}
 	return nil
 }
@@ -206,7 +207,7 @@ func (g *Gateway) health(w http.ResponseWriter, _ *http.Request) {
 // ready answers whether new claims and visitors are welcome.
 func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
 	if g.stopping.Load() {
-		(&problem{code: schema.CodeDraining}).write(w, r)
+		(&problem.Problem{Code: schema.CodeDraining}).Write(w, r)
 		return
 	}
 	g.health(w, r)

@@ -6,13 +6,14 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
+	"reversehttp/server/problem"
 )
 
 // misshapen refuses JSON beyond the bounds of [envelope.CheckShape].
-func misshapen(content []byte) *problem { return shapeProblem(envelope.CheckShape(content)) }
+func misshapen(content []byte) *problem.Problem { return shapeProblem(envelope.CheckShape(content)) }
 
 // shapeProblem makes an error of those bounds a problem; nil for any other error.
-func shapeProblem(err error) *problem {
+func shapeProblem(err error) *problem.Problem {
 	switch {
 	case errors.Is(err, envelope.ErrDepth):
 		return tooComplex("Objects and lists are in each other more than %d deep.", envelope.MostDepth)
@@ -22,6 +23,6 @@ func shapeProblem(err error) *problem {
 	return nil
 }
 
-func tooComplex(detail string, bound int) *problem {
-	return &problem{code: schema.CodeBadJSON, detail: "The content is not as expected: " + fmt.Sprintf(detail, bound)}
+func tooComplex(detail string, bound int) *problem.Problem {
+	return &problem.Problem{Code: schema.CodeBadJSON, Detail: "The content is not as expected: " + fmt.Sprintf(detail, bound)}
 }

@@ -16,6 +16,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
 
@@ -125,10 +126,10 @@ func (u *upload) read(into []byte) (int, error) {
 	}
 	u.mu.Unlock()
 	defer u.rest() // after the exchange has learnt what is wrong; see context
-	var p *problem
+	var p *problem.Problem
 	switch {
 	case size > u.g.options.ContentBytes:
-		p = &problem{code: schema.CodeContentTooLarge}
+		p = &problem.Problem{Code: schema.CodeContentTooLarge}
 	case err == nil || err == io.EOF:
 		return n, err
 	case stopped:
@@ -137,7 +138,7 @@ func (u *upload) read(into []byte) (int, error) {
 		u.x.Reject(claim.ErrTooSlow)
 		return 0, claim.ErrTooSlow
 	default:
-		p = &problem{code: schema.CodeBadRequest, detail: "The content ended before it was whole, or its framing is malformed."}
+		p = &problem.Problem{Code: schema.CodeBadRequest, Detail: "The content ended before it was whole, or its framing is malformed."}
 	}
 	u.x.Reject(p)
 	return 0, p
@@ -210,7 +211,7 @@ func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
 	s := sessionOf(r)
 	req, err := s.Fetch(chi.URLParam(r, "exchange"))
 	if err != nil {
-		problemOf(err).write(w, r)
+		problem.Of(err).Write(w, r)
 		return
 	}
 	defer s.Work()()

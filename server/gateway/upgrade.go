@@ -19,6 +19,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
 
@@ -39,20 +40,20 @@ func upgradeOf(r *http.Request) string {
 
 // badUpgrade refuses a request to upgrade to a WebSocket that no handler could accept, with
 // the fields that RFC 6455, 4.2.2 and 4.4, asks for.
-func badUpgrade(h http.Header, r *http.Request) *problem {
+func badUpgrade(h http.Header, r *http.Request) *problem.Problem {
 	switch version := r.Header["Sec-Websocket-Version"]; {
 	case upgradeOf(r) == "":
 		return nil
 	case len(version) != 1:
-		return &problem{code: schema.CodeBadRequest, detail: "A WebSocket is asked for with one Sec-WebSocket-Version, which is 13."}
+		return &problem.Problem{Code: schema.CodeBadRequest, Detail: "A WebSocket is asked for with one Sec-WebSocket-Version, which is 13."}
 	case version[0] != "13":
 		h.Set("Sec-WebSocket-Version", "13")
 		h.Set("Upgrade", "websocket") // RFC 9110, 15.5.22
 		h.Set("Connection", "Upgrade")
-		return &problem{code: schema.CodeUpgradeNeeded, detail: "This gateway relays version 13 of WebSocket; send Sec-WebSocket-Version: 13."}
+		return &problem.Problem{Code: schema.CodeUpgradeNeeded, Detail: "This gateway relays version 13 of WebSocket; send Sec-WebSocket-Version: 13."}
 	}
 	if r.ProtoMajor == 1 && !validKey(r.Header["Sec-Websocket-Key"]) {
-		return &problem{code: schema.CodeBadRequest, detail: "A WebSocket is asked for with one Sec-WebSocket-Key: 16 bytes in base64."}
+		return &problem.Problem{Code: schema.CodeBadRequest, Detail: "A WebSocket is asked for with one Sec-WebSocket-Key: 16 bytes in base64."}
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/server/problem"
 )
 
 // fetch begins to fetch the content of a request.
@@ -163,7 +164,7 @@ func TestFaultsOfContentEndTheExchange(t *testing.T) {
 					switch {
 					case begun && a.Err == nil:
 						t.Errorf("answer = %d %q, want no clean end", a.Status, a.Content)
-					case !begun && (a.Status != kinds[c.code].status || a.code() != c.code || a.handed() != "?1"):
+					case !begun && (a.Status != problem.Status(c.code) || a.code() != c.code || a.handed() != "?1"):
 						t.Errorf("answer = %d %s %v, want %s", a.Status, a.Content, a.Header, c.code)
 					}
 					if rest := v.rest(); len(rest) > 0 {

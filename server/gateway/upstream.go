@@ -17,6 +17,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
 	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
 
@@ -34,8 +35,8 @@ func (g *Gateway) upstream(w http.ResponseWriter, r *http.Request) {
 		result, more, problem := g.beginRaw(s, id, r)
 		switch {
 		case problem != nil:
-			problem.unread = true
-			problem.write(w, r)
+			problem.Unread = true
+			problem.Write(w, r)
 			return
 		case result != claim.Accepted || !more:
 			g.tell(w, r, id, result, !more && result == claim.Accepted)
@@ -50,9 +51,9 @@ func (g *Gateway) upstream(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if err != nil {
-		p := problemOf(err)
-		p.unread = true
-		p.write(w, r)
+		p := problem.Of(err)
+		p.Unread = true
+		p.Write(w, r)
 		return
 	}
 	defer s.Work()()
@@ -62,7 +63,7 @@ func (g *Gateway) upstream(w http.ResponseWriter, r *http.Request) {
 		g.tell(w, r, id, claim.Late, false)
 	case !whole:
 		stream.Abort()
-		(&problem{code: schema.CodeBadRequest, unread: true, detail: "The content ended before it was whole: the answer is cut short."}).write(w, r)
+		(&problem.Problem{Code: schema.CodeBadRequest, Unread: true, Detail: "The content ended before it was whole: the answer is cut short."}).Write(w, r)
 	default:
 		g.tell(w, r, id, stream.Close(r.Context(), goodTrailers(r.Trailer)), true)
 	}
@@ -143,12 +144,12 @@ func goodTrailers(sent http.Header) (trailers []claim.Field) {
 
 // beginRaw begins the answer that the fields of a POST {responseUrl} tell. An
 // answer without content is whole then.
-func (g *Gateway) beginRaw(s *claim.Session, id string, r *http.Request) (result claim.Result, more bool, p *problem) {
+func (g *Gateway) beginRaw(s *claim.Session, id string, r *http.Request) (result claim.Result, more bool, p *problem.Problem) {
 	m := message{Answer: &envelope.Answer{Type: schema.TypeResponse, ID: id, Status: http.StatusOK}}
 	if stated := r.Header.Get(statusField); stated != "" {
 		n, err := strconv.ParseUint(stated, 10, 16)
 		if err != nil {
-			return result, false, &problem{code: schema.CodeBadMember, detail: statusField + " is a status code, 200 to 599."}
+			return result, false, &problem.Problem{Code: schema.CodeBadMember, Detail: statusField + " is a status code, 200 to 599."}
 		}
 		m.Status = int(n)
 	}
@@ -176,7 +177,7 @@ func (g *Gateway) beginRaw(s *claim.Session, id string, r *http.Request) (result
 		if n, err := r.Body.Read(make([]byte, 1)); n > 0 {
 			f = &fault{detail: "a response with this status has no content"}
 		} else if err != io.EOF {
-			return result, false, &problem{code: schema.CodeBadRequest, detail: "The content ended before it was whole, or its framing is malformed."}
+			return result, false, &problem.Problem{Code: schema.CodeBadRequest, Detail: "The content ended before it was whole, or its framing is malformed."}
 		}
 	}
 	if f != nil {
@@ -187,12 +188,12 @@ func (g *Gateway) beginRaw(s *claim.Session, id string, r *http.Request) (result
 		return result, false, badAnswer(f)
 	}
 	if err != nil {
-		return result, false, problemOf(err)
+		return result, false, problem.Of(err)
 	}
 	return result, a.More, nil
 }
 
 // badAnswer refuses the fields of POST {responseUrl}.
-func badAnswer(f *fault) *problem {
-	return &problem{code: schema.CodeBadMember, detail: "The fields make no answer: " + f.detail + "."}
+func badAnswer(f *fault) *problem.Problem {
+	return &problem.Problem{Code: schema.CodeBadMember, Detail: "The fields make no answer: " + f.detail + "."}
 }

@@ -10,6 +10,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
 
@@ -22,18 +23,18 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string, ho
 		p = badUpgrade(w.Header(), r)
 	}
 	if p != nil {
-		p.handed = claim.HandedNo
+		p.Handed = claim.HandedNo
 		g.refuse(w, r, p)
 		return
 	}
 	c := g.registry.Lookup(label)
 	if c == nil {
-		g.refuse(w, r, &problem{code: schema.CodeNoClaim, handed: claim.HandedNo})
+		g.refuse(w, r, &problem.Problem{Code: schema.CodeNoClaim, Handed: claim.HandedNo})
 		return
 	}
 	x, err := c.Begin(hold)
 	if err != nil {
-		g.refuse(w, r, problemOf(err))
+		g.refuse(w, r, problem.Of(err))
 		return
 	}
 	rc := http.NewResponseController(w)
@@ -52,9 +53,9 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string, ho
 	req, ctx, upgrade := g.requestOf(r, label), r.Context(), upgradeOf(r)
 	switch {
 	case r.ContentLength > int64(g.options.ContentBytes):
-		err = &problem{code: schema.CodeContentTooLarge}
+		err = &problem.Problem{Code: schema.CodeContentTooLarge}
 	case upgrade != "" && !c.TakesUpgrade():
-		err = &problem{code: schema.CodeQueueFull, detail: "As many connections to this label are upgraded as may be."}
+		err = &problem.Problem{Code: schema.CodeQueueFull, Detail: "As many connections to this label are upgraded as may be."}
 	case upgrade != "":
 		req.Upgrade, req.Stream = upgrade, newTunnel()
 	case g.streams(r):
@@ -69,8 +70,8 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string, ho
 	}
 	if err != nil {
 		x.Fail(err)
-		p := problemOf(err)
-		p.handed = claim.HandedNo
+		p := problem.Of(err)
+		p.Handed = claim.HandedNo
 		g.refuse(w, r, p)
 		return
 	}
@@ -96,12 +97,12 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string, ho
 		panic(http.ErrAbortHandler) // nobody is there to be answered
 	}
 	if err != nil {
-		problemOf(err).write(w, r)
+		problem.Of(err).Write(w, r)
 		return
 	}
 	if a.Status == http.StatusSwitchingProtocols { // it came before its session had the request
 		x.Fail(claim.ErrHandlerFailed)
-		problemOf(&claim.Failure{Err: claim.ErrHandlerFailed, Handed: claim.HandedYes}).write(w, r)
+		problem.Of(&claim.Failure{Err: claim.ErrHandlerFailed, Handed: claim.HandedYes}).Write(w, r)
 		return
 	}
 	if u, ok := req.Stream.(*upload); ok && a.More {
@@ -111,16 +112,16 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string, ho
 }
 
 // refusal says why a request is not let in, before its claim is looked at.
-func (g *Gateway) refusal(r *http.Request, label string) *problem {
+func (g *Gateway) refusal(r *http.Request, label string) *problem.Problem {
 	switch {
 	case r.Method == http.MethodConnect && upgradeOf(r) == "":
-		return &problem{code: schema.CodeBadRequest, detail: "A claim is no tunnel: CONNECT is not relayed."}
+		return &problem.Problem{Code: schema.CodeBadRequest, Detail: "A claim is no tunnel: CONNECT is not relayed."}
 	case g.loops(r, label):
-		return &problem{code: schema.CodeLoop}
+		return &problem.Problem{Code: schema.CodeLoop}
 	case g.public.PathPrefix != "" && strings.EqualFold(r.Header.Get("Service-Worker"), "script"):
-		return &problem{code: schema.CodeServiceWorkerRefused}
+		return &problem.Problem{Code: schema.CodeServiceWorkerRefused}
 	case !g.visitors.Allow(addressOf(g.visitorAddr(r))):
-		return &problem{code: schema.CodeRateLimited}
+		return &problem.Problem{Code: schema.CodeRateLimited}
 	}
 	return nil
 }
@@ -258,7 +259,7 @@ func statesLength(method string, a *claim.Answer) bool {
 // redirectToSlash sends a visitor of /at/label to /at/label/.
 func (g *Gateway) redirectToSlash(w http.ResponseWriter, r *http.Request, label string) {
 	if !claim.ValidLabel(label) {
-		g.refuse(w, r, &problem{code: schema.CodeNoClaim, handed: claim.HandedNo})
+		g.refuse(w, r, &problem.Problem{Code: schema.CodeNoClaim, Handed: claim.HandedNo})
 		return
 	}
 	_, query, has := strings.Cut(wire.Target(r), "?")

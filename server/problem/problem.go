@@ -1,4 +1,6 @@
-package gateway
+// Package problem has the errors that a gateway tells: every code of schema/README.md, section 8, with its
+// status and words, and how a request is answered with one (RFC 9457, problem+json).
+package problem
 
 import (
 	"bytes"
@@ -91,26 +93,49 @@ var codes = []struct {
 	{claim.ErrLeaseEnded, schema.CodeLeaseEnded}, {claim.ErrUnavailable, schema.CodeUnavailable}, {claim.ErrMoved, schema.CodeNoClaim},
 }
 
-// problem is an error on its way to whoever made the request.
-type problem struct {
-	code schema.Code
-	// detail and pointer are for people and programs; empty means that of the code, and none.
-	detail  string
-	pointer string
-	// unread says that the content of the request was not read to its end.
-	unread bool
-	// visitor says that it answers a visitor, with what the handler had of the request.
-	visitor bool
-	handed  claim.Handed
+// Problem is an error on its way to whoever made the request. Its Code is one of those of package
+// schema; the zero value has none and cannot be written.
+type Problem struct {
+	// Code is what programs go by.
+	Code schema.Code
+	// Detail is for people. Empty means that of the code.
+	Detail string
+	// Pointer says where the content is wrong (RFC 6901). Empty means nowhere.
+	Pointer string
+	// Unread says that the content of the request was not read to its end.
+	Unread bool
+	// Visitor says that it answers a visitor, who also hears Proxy-Status (RFC 9209).
+	Visitor bool
+	// Handed is what the handler had of the visitor's request.
+	Handed claim.Handed
 }
 
-func (p *problem) Error() string { return string(p.code) }
+// New returns a problem with a detail of its own; empty means that of the code.
+func New(code schema.Code, detail string) *Problem { return &Problem{Code: code, Detail: detail} }
+
+// Status returns the status of HTTP that a code comes with, or 0 for a code that is none.
+func Status(code schema.Code) int { return kinds[code].status }
+
+// Detail returns the words that a code comes with.
+func Detail(code schema.Code) string { return kinds[code].detail }
+
+// CodeOf returns the code that the visitor got of an exchange that ended with err: none where that
+// is nil, or the visitor left.
+func CodeOf(err error) schema.Code {
+	if err == nil || errors.Is(err, claim.ErrVisitorGone) {
+		return ""
+	}
+	return Of(err).Code
+}
+
+// Error returns the code.
+func (p *Problem) Error() string { return string(p.Code) }
 
 // mostRepeated bounds what is repeated of what a stranger said, in characters.
 const mostRepeated = 64
 
-// repeated gives what a stranger said in a detail: escaped, and cut where it is long.
-func repeated(s string) string {
+// Repeated returns what a stranger said, for a detail: escaped, and cut where it is long.
+func Repeated(s string) string {
 	q := fmt.Sprintf("%.*q", mostRepeated, s)
 	if utf8.RuneCountInString(s) > mostRepeated {
 		q += "…"
@@ -118,46 +143,47 @@ func repeated(s string) string {
 	return q
 }
 
-// badLabel refuses a label, and says which.
-func badLabel(label string) *problem {
-	return &problem{code: schema.CodeBadLabel, detail: repeated(label) + " cannot be a label. " + kinds[schema.CodeBadLabel].detail}
+// BadLabel refuses a label, and says which.
+func BadLabel(label string) *Problem {
+	return &Problem{Code: schema.CodeBadLabel, Detail: Repeated(label) + " cannot be a label. " + kinds[schema.CodeBadLabel].detail}
 }
 
-// problemOf makes an error of the core a problem.
-func problemOf(err error) *problem {
-	p, ok := errors.AsType[*problem](err)
+// Of returns the problem that an error of package claim is, or err itself where it is one. It panics
+// on any other error.
+func Of(err error) *Problem {
+	p, ok := errors.AsType[*Problem](err)
 	if !ok {
-		p = &problem{}
+		p = &Problem{}
 	}
 	if f, ok := errors.AsType[*claim.Failure](err); ok {
-		p.visitor, p.handed = true, f.Handed
+		p.Visitor, p.Handed = true, f.Handed
 	}
-	if p.code != "" {
+	if p.Code != "" {
 		return p
 	}
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
-			p.code = c.code
+			p.Code = c.code
 			if c.err == claim.ErrAddressClaims {
-				p.detail = "Your address has as many labels as it may. Give one up, by DELETE of its claim or by not polling it, or use one that you have with its token."
+				p.Detail = "Your address has as many labels as it may. Give one up, by DELETE of its claim or by not polling it, or use one that you have with its token."
 			}
 			return p
 		}
 	}
-	panic("gateway: no code for " + err.Error())
+	panic("problem: no code for " + err.Error())
 }
 
-// write answers r with the problem.
-func (p *problem) write(w http.ResponseWriter, r *http.Request) {
-	k, ok := kinds[p.code]
+// Write answers r with the problem.
+func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
+	k, ok := kinds[p.Code]
 	if !ok {
-		panic("gateway: unknown code " + string(p.code))
+		panic("problem: unknown code " + string(p.Code))
 	}
-	if p.detail == "" {
-		p.detail = k.detail
+	if p.Detail == "" {
+		p.Detail = k.detail
 	}
 	wire.BoundWrite(w, 0)
-	if p.unread {
+	if p.Unread {
 		defer wire.Leaving(w, r)()
 	}
 	h := w.Header()
@@ -168,41 +194,38 @@ func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 	if k.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="reversehttp"`)
 	}
-	if p.visitor {
-		h.Set("Proxy-Status", "reversehttp; error="+k.proxyError+handedParameter(p.handed))
+	if p.Visitor {
+		h.Set("Proxy-Status", "reversehttp; error="+k.proxyError+handedParameter(p.Handed))
 	}
 	var content bytes.Buffer
-	if p.visitor && prefersHTML(r) {
+	if p.Visitor && prefersHTML(r) {
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 		h.Set("X-Content-Type-Options", "nosniff")
-		_ = page.Execute(&content, map[string]any{"Status": k.status, "Title": http.StatusText(k.status), "Code": p.code, "Detail": p.detail})
+		_ = page.Execute(&content, map[string]any{"Status": k.status, "Title": http.StatusText(k.status), "Code": p.Code, "Detail": p.Detail})
 		p.send(w, k.status, content.Bytes())
 		return
 	}
 	h.Set("Content-Type", "application/problem+json")
 	e := json.NewEncoder(&content)
 	e.SetEscapeHTML(false) // nobody reads problem+json as HTML
-	_ = e.Encode(p.content())
+	_ = e.Encode(p.Body())
 	p.send(w, k.status, content.Bytes())
 }
 
-// content gives the problem as it is told.
-func (p *problem) content() schema.Problem {
-	k := kinds[p.code]
-	body := schema.Problem{Title: http.StatusText(k.status), Status: k.status, Code: p.code, Detail: cmp.Or(p.detail, k.detail)}
-	if p.pointer != "" {
-		body.Pointer = &p.pointer
+// Body returns the problem as it is told.
+func (p *Problem) Body() schema.Problem {
+	k := kinds[p.Code]
+	body := schema.Problem{Title: http.StatusText(k.status), Status: k.status, Code: p.Code, Detail: cmp.Or(p.Detail, k.detail)}
+	if p.Pointer != "" {
+		body.Pointer = &p.Pointer
 	}
 	return body
 }
 
-// ProblemOf gives what [Gateway.Refuse] tells of an error.
-func ProblemOf(err error) schema.Problem { return problemOf(err).content() }
-
 // send tells how long the content is, so that it is whole for a visitor whom
 // the gateway listens to for a while yet.
-func (p *problem) send(w http.ResponseWriter, status int, content []byte) {
+func (p *Problem) send(w http.ResponseWriter, status int, content []byte) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(content)))
 	w.WriteHeader(status)
 	_, _ = w.Write(content)
