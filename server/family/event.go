@@ -14,7 +14,6 @@ import (
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
 	"reversehttp/server/claim"
-	"reversehttp/server/gateway"
 	"reversehttp/server/problem"
 )
 
@@ -81,14 +80,14 @@ func responseOf(content []byte) (*eventResponse, error) {
 	if len(bytes.TrimSpace(content)) == 0 {
 		return nil, nil
 	}
-	if err := gateway.Misshapen(content); err != nil {
+	if err := problem.Misshapen(content); err != nil {
 		return nil, err
 	}
 	var m responseMembers
 	err := json.Unmarshal(content, &m)
 	switch {
 	case err != nil:
-		return nil, gateway.BadJSON(err)
+		return nil, problem.BadJSON(err)
 	case jsontext.Value(content).Kind() != '{':
 		return nil, problem.New(schema.CodeBadJSON, "")
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/server/answer"
 	"reversehttp/server/claim"
 )
 
@@ -116,7 +117,7 @@ func TestTooManyMessagesAreCountedBeforeTheyAreKept(t *testing.T) {
 		p := w.claim("demo")
 		for _, one := range []string{"0,", "{},"} {
 			raw := `{"messages":[` + strings.Repeat(one, 100_000) + `0]}`
-			if allocated := testing.AllocsPerRun(1, func() { _, _ = decode([]byte(raw), 64, 256) }); allocated > 5_000 {
+			if allocated := testing.AllocsPerRun(1, func() { _, _ = answer.Decode([]byte(raw), 64, 256) }); allocated > 5_000 {
 				t.Errorf("%d bytes of %s made %.0f allocations, want few", len(raw), one, allocated)
 			}
 			got := p.send("POST", p.Responses, p.Token, json.RawMessage(raw))

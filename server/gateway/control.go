@@ -156,7 +156,7 @@ func (g *Gateway) decode(w http.ResponseWriter, r *http.Request, v any) (all map
 	if body == nil {
 		return nil, nil
 	}
-	if p := misshapen(body); p != nil {
+	if p := problem.Misshapen(body); p != nil {
 		return nil, p
 	}
 	err = json.Unmarshal(body, v)
@@ -172,7 +172,7 @@ func (g *Gateway) decode(w http.ResponseWriter, r *http.Request, v any) (all map
 
 // badMember says which member could not be decoded.
 func badMember(err error) *problem.Problem {
-	p := badJSON(err)
+	p := problem.BadJSON(err)
 	if _, ok := errors.AsType[*json.SemanticError](err); !ok {
 		return p // malformed, or a member twice
 	}

@@ -7,40 +7,9 @@ import (
 	"testing"
 
 	"reversehttp/schema"
+	"reversehttp/server/answer"
 	"reversehttp/server/problem"
 )
-
-// TestOneFaultIsThatOfItsMessage holds the messages around a fault to what they
-// are without it.
-func TestOneFaultIsThatOfItsMessage(t *testing.T) {
-	for _, c := range []struct{ faulty, id, pointer string }{
-		{`null`, "", ""},
-		{`[]`, "", ""},
-		{`"{}"`, "", ""},
-		{`{"id":"b","type":1}`, "b", "/type"},
-		{`{"type":"response","status":"200","id":"b"}`, "b", "/status"},
-		{`{"type":"response","id":"b","status":200,"body":1}`, "b", "/body"},
-		{`{"type":"response","id":"b","status":200,"body":{"a":"b"}}`, "b", "/body"},
-		{`{"type":"response","id":"b","status":200,"headers":[["A","b"],["C"]]}`, "b", "/headers/1"},
-		{`{"type":"future","id":"b","body":[],"status":{}}`, "b", ""},
-	} {
-		body := `{"status":"no message","messages":[{"type":"abort","id":"a","reason":"r"},` + c.faulty + `,{"type":"response","id":"c","status":200,"body":"c"}]}`
-		got, err := decode([]byte(body), 3, 256)
-		if err != nil || len(got) != 3 {
-			t.Errorf("%s: %d messages, %v", c.faulty, len(got), err)
-			continue
-		}
-		if a := got[0]; a.fault != nil || a.ID != "a" || a.Reason != "r" {
-			t.Errorf("%s: before it %+v", c.faulty, a)
-		}
-		if b := got[1]; b.fault == nil || b.ID != c.id || c.pointer != "" && b.fault.pointer != c.pointer {
-			t.Errorf("%s: %+v %+v, want id %q and pointer %q", c.faulty, b, b.fault, c.id, c.pointer)
-		}
-		if z := got[2]; z.fault != nil || z.ID != "c" || string(z.Content) != "c" {
-			t.Errorf("%s: after it %+v", c.faulty, z)
-		}
-	}
-}
 
 func TestMessagesOfAPost(t *testing.T) {
 	for _, c := range []struct{ body, want string }{
@@ -64,10 +33,10 @@ func TestMessagesOfAPost(t *testing.T) {
 		{`{"messages":[1,2,3,4]}`, "bad_member"},
 		{`{"messages":[{},{},{},{}],}`, "bad_member"},
 	} {
-		messages, err := decode([]byte(c.body), 3, 256)
+		messages, err := answer.Decode([]byte(c.body), 3, 256)
 		var got []string
 		for _, m := range messages {
-			if m.fault != nil {
+			if m.Refused != nil {
 				m.ID = "fault"
 			}
 			got = append(got, m.ID)

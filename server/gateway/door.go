@@ -87,9 +87,6 @@ func (g *Gateway) ALPN() map[string]func(*tls.Conn) {
 // Delivered counts what a session was given.
 func (g *Gateway) Delivered(b *claim.Batch) { g.metrics.deliver(b) }
 
-// BadJSON makes such an error of one of decoding JSON: where it is wrong, and how.
-func BadJSON(err error) error { return badJSON(err) }
-
 // Refuse answers a program's request with an error of this package, or of package
 // claim, as problem+json. Content that was not read is left unread.
 func (g *Gateway) Refuse(w http.ResponseWriter, r *http.Request, err error) {

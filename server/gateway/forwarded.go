@@ -8,32 +8,6 @@ import (
 	"strings"
 )
 
-// forwarding are the fields that the gateway writes itself. A stranger's are
-// dropped, those of a trusted proxy extended; Via is always extended.
-var forwarding = map[string]bool{
-	"Via": true, "Forwarded": true, "X-Forwarded-For": true, "X-Forwarded-Host": true, "X-Forwarded-Prefix": true, "X-Forwarded-Proto": true,
-}
-
-// tellsOfWay are fields by which one proxy or another tells who a visitor is, or what they
-// asked for, besides those that begin with Forwarded- and X-Forwarded-. Handlers and the
-// frameworks below them believe some, so a stranger's are dropped.
-var tellsOfWay = map[string]bool{
-	"X-Forwarded": true, "X-Forwarder-For": true, "X-Original-Forwarded-For": true,
-	"X-Real-Ip": true, "True-Client-Ip": true, "Client-Ip": true, "X-Client-Ip": true, "X-Cluster-Client-Ip": true,
-	"X-Remote-Ip": true, "X-Remote-Addr": true, "Remote-Addr": true, "X-Originating-Ip": true, "X-Proxyuser-Ip": true,
-	"Proxy-Client-Ip": true, "Wl-Proxy-Client-Ip": true,
-	"Cf-Connecting-Ip": true, "Cf-Connecting-Ipv6": true, "Cf-Pseudo-Ipv4": true, "Cf-Visitor": true, "Fastly-Client-Ip": true, "Fastly-Ssl": true,
-	"Fly-Client-Ip": true, "X-Azure-Clientip": true, "X-Azure-Socketip": true, "X-Appengine-User-Ip": true,
-	"X-Envoy-External-Address": true, "X-Nf-Client-Connection-Ip": true, "X-Vercel-Forwarded-For": true,
-	"Front-End-Https": true, "X-Url-Scheme": true, "X-Original-Host": true, "X-Original-Proto": true,
-	"X-Original-Url": true, "X-Rewrite-Url": true,
-}
-
-// ofAProxy reports whether a field is one that only a proxy may send.
-func ofAProxy(name string) bool {
-	return tellsOfWay[name] || strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "Forwarded-")
-}
-
 // forwarded is what the gateway tells of a request's way to it.
 type forwarded struct {
 	via, forwarded, xFor, xHost, xPrefix, xProto []string

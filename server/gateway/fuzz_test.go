@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"reversehttp/schema"
+	"reversehttp/server/answer"
 	"reversehttp/server/claim"
 	"reversehttp/server/problem"
 )
@@ -42,7 +43,7 @@ func FuzzAnswer(f *testing.F) {
 	const most = 3
 	valid := []schema.ResultStatus{schema.ResultUnknown, schema.ResultInvalid} // no exchange is open
 	f.Fuzz(func(t *testing.T, body []byte) {
-		messages, err := decode(body, most, 256)
+		messages, err := answer.Decode(body, most, 256)
 		if err != nil {
 			p, ok := errors.AsType[*problem.Problem](err)
 			if !ok || p.Code != schema.CodeBadJSON && (p.Code != schema.CodeBadMember || json.Valid(body) && len(apart(t, body)) <= most) {
@@ -56,7 +57,7 @@ func FuzzAnswer(f *testing.F) {
 		}
 		for i, m := range apart {
 			if !bytes.Contains(m, []byte("messages")) && jsontext.Value(m).Kind() == jsontext.KindBeginObject {
-				if want, err := decode(m, 1, 256); err != nil || !reflect.DeepEqual(messages[i], want[0]) {
+				if want, err := answer.Decode(m, 1, 256); err != nil || !reflect.DeepEqual(messages[i], want[0]) {
 					t.Fatalf("%s: %+v in one pass, %+v apart, %v", m, messages[i], want, err)
 				}
 			}

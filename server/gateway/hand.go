@@ -23,6 +23,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
+	"reversehttp/server/answer"
 	"reversehttp/server/claim"
 	"reversehttp/server/wire"
 )
@@ -110,8 +111,8 @@ func (g *Gateway) Inform(s *claim.Session, x *claim.Exchange, status int, h text
 	if status <= http.StatusProcessing {
 		return
 	}
-	m := message{Answer: &envelope.Answer{Status: status, Headers: fieldList(http.Header(h))}}
-	if a, f := m.interim(); f == nil && g.oversizeAnswer(&m) == nil {
+	m := answer.Message{Answer: &envelope.Answer{Status: status, Headers: fieldList(http.Header(h))}}
+	if a, f := m.Interim(); f == nil && m.Bounded(g.options.Fields, g.options.FieldBytes) == nil {
 		_, _ = s.Interim(x.ID(), a)
 	}
 }
@@ -248,7 +249,7 @@ func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchang
 	id := x.ID()
 	m, f := messageOf(x.Request(), resp)
 	if f == nil {
-		f = g.oversizeAnswer(m)
+		f = m.Bounded(g.options.Fields, g.options.FieldBytes)
 	}
 	if f == nil && !m.More {
 		if n := int(resp.ContentLength); n > 0 && hasContent(x.Request(), resp) {
@@ -262,20 +263,20 @@ func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchang
 			if _, err := io.ReadFull(resp.Body, content); err != nil {
 				return fmt.Errorf("%w: its content ended before it was whole: %w", ErrGarbled, err)
 			} else if trailing, err := io.Copy(io.Discard, resp.Body); trailing > 0 || err != nil {
-				f = &fault{"", "the content is longer than it said"}
+				f = &answer.Fault{Detail: "the content is longer than it said"}
 			}
 			m.Content = content
 		}
 	}
 	var a *claim.Answer
 	if f == nil {
-		a, f = m.answerTo(x.Request())
+		a, f = m.ResponseTo(x.Request())
 	}
 	if f != nil {
-		g.options.Log.Debug("response refused", "label", s.Claim().Label(), "exchange", id, "reason", f.detail)
+		g.options.Log.Debug("response refused", "label", s.Claim().Label(), "exchange", id, "reason", f.Detail)
 		_, _ = s.Abort(id)
 		g.metrics.judge(schema.ResultInvalid)
-		return errors.New(f.detail)
+		return errors.New(f.Detail)
 	}
 	result, err := s.Answer(id, a, nil)
 	g.metrics.judge(schema.ResultStatus(result.String()))
@@ -290,13 +291,13 @@ func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchang
 
 // messageOf makes a response one that this package can check. It has More where its
 // content is to be relayed as it comes.
-func messageOf(req *claim.Request, resp *http.Response) (*message, *fault) {
+func messageOf(req *claim.Request, resp *http.Response) (*answer.Message, *answer.Fault) {
 	h := resp.Header
 	if stated := h["Content-Length"]; len(stated) > 0 {
 		n, err := strconv.ParseUint(strings.TrimSpace(stated[0]), 10, 62)
 		switch {
 		case err != nil:
-			return nil, &fault{"", "Content-Length is no length"}
+			return nil, &answer.Fault{Detail: "Content-Length is no length"}
 		case resp.StatusCode == http.StatusNoContent:
 			delete(h, "Content-Length")
 		default:
@@ -308,10 +309,10 @@ func messageOf(req *claim.Request, resp *http.Response) (*message, *fault) {
 			resp.ContentLength = 0
 		}
 	}
-	m := &message{Answer: &envelope.Answer{Type: schema.TypeResponse, Status: resp.StatusCode, Headers: fieldList(h)}}
+	m := &answer.Message{Answer: &envelope.Answer{Type: schema.TypeResponse, Status: resp.StatusCode, Headers: fieldList(h)}}
 	m.More = hasContent(req, resp) && (resp.ContentLength < 0 || resp.ContentLength > wholeAnswer) || resp.StatusCode == http.StatusSwitchingProtocols
 	if resp.StatusCode == http.StatusResetContent && resp.ContentLength != 0 {
-		return nil, &fault{"", "a response with this status has no content"}
+		return nil, &answer.Fault{Detail: "a response with this status has no content"}
 	}
 	return m, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"reversehttp/server/claim"
+	"reversehttp/server/field"
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
@@ -63,7 +64,7 @@ func (g *Gateway) pollStream(w http.ResponseWriter, r *http.Request, f form) {
 			// A proxy that compresses or buffers would keep messages back.
 			h.Set("Cache-Control", "no-store, no-transform")
 			h.Set("X-Accel-Buffering", "no")
-			h[incrementalField] = []string{"?1"}
+			h[field.Incremental] = []string{"?1"}
 			if preferred {
 				applied(h, wait)
 			}

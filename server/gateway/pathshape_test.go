@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"reversehttp/schema"
+	"reversehttp/server/field"
 )
 
 // inPath runs a test in the path shape with the claim demo.
@@ -29,7 +30,7 @@ func TestEveryResponseOfThePathShapeIsSandboxed(t *testing.T) {
 			_, got := p.served(get("localhost:8080", "/at/demo/"), schema.Response{Status: status, Headers: []schema.Field{
 				{"content-security-policy", "default-src 'self'"}, {"Content-Security-Policy", "sandbox allow-same-origin"},
 			}})
-			want := []string{"default-src 'self'", "sandbox allow-same-origin", sandbox}
+			want := []string{"default-src 'self'", "sandbox allow-same-origin", field.Sandbox}
 			if policies := got.Header["Content-Security-Policy"]; !slices.Equal(policies, want) {
 				t.Errorf("policies of %d = %q, want %q", status, policies, want)
 			}

@@ -6,6 +6,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
+	"reversehttp/server/answer"
 	"reversehttp/server/claim"
 )
 
@@ -31,15 +32,6 @@ func (g *Gateway) ReadAnswer(w http.ResponseWriter, r *http.Request, c *claim.Cl
 	return content, func() { hold.Shrink(len(content) + cap(content)) }, nil
 }
 
-// Misshapen refuses JSON that decoded would be far more than it is: an error is for
-// [Gateway.Refuse].
-func Misshapen(content []byte) error {
-	if p := misshapen(content); p != nil {
-		return p
-	}
-	return nil
-}
-
 // HeadBytes is the most that a head of a request may have, which is that of a
 // response too.
 func (g *Gateway) HeadBytes() int { return g.options.FieldBytes + g.options.TargetBytes }
@@ -48,19 +40,19 @@ func (g *Gateway) HeadBytes() int { return g.options.FieldBytes + g.options.Targ
 // not wait for the visitor. A response that is none ends the exchange as an abort
 // does, and its fault is the error.
 func (g *Gateway) AnswerWhole(s *claim.Session, x *claim.Exchange, status int, fields []schema.Field, content []byte) error {
-	m := &message{Answer: &envelope.Answer{Type: schema.TypeResponse, Status: status, Headers: fields, Content: content}}
-	f := g.oversizeAnswer(m)
+	m := &answer.Message{Answer: &envelope.Answer{Type: schema.TypeResponse, Status: status, Headers: fields, Content: content}}
+	f := m.Bounded(g.options.Fields, g.options.FieldBytes)
 	var a *claim.Answer
 	if f == nil {
-		a, f = m.answerTo(x.Request())
+		a, f = m.ResponseTo(x.Request())
 	}
 	if f == nil && status == http.StatusSwitchingProtocols {
-		f = &fault{"", "this protocol carries no upgrade"}
+		f = &answer.Fault{Detail: "this protocol carries no upgrade"}
 	}
 	if f != nil {
 		_, _ = s.Abort(x.ID())
 		g.metrics.judge(schema.ResultInvalid)
-		return errors.New(f.detail)
+		return errors.New(f.Detail)
 	}
 	result, _ := s.Answer(x.ID(), a, nil)
 	g.metrics.judge(schema.ResultStatus(result.String()))

@@ -12,6 +12,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/field"
 	"reversehttp/server/problem"
 	"reversehttp/server/publicurl"
 	"reversehttp/server/wire"
@@ -158,7 +159,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func countFields(r *http.Request) (fields, bytes int) {
 	for name, values := range r.Header {
 		for _, v := range values {
-			bytes += fieldSize(len(name), len(v))
+			bytes += field.Size(len(name), len(v))
 		}
 		fields += len(values)
 	}
@@ -180,8 +181,8 @@ func (g *Gateway) oversize(w http.ResponseWriter, r *http.Request, fields, bytes
 	if bytes > g.options.FieldBytes || fields > g.options.Fields {
 		return &problem.Problem{Code: schema.CodeFieldsTooLarge}
 	}
-	if tooManyNamed(r.Header["Connection"]) {
-		return &problem.Problem{Code: schema.CodeFieldsTooLarge, Detail: "Connection names more than " + strconv.Itoa(mostNamed) + " fields."}
+	if field.TooManyNamed(r.Header["Connection"]) {
+		return &problem.Problem{Code: schema.CodeFieldsTooLarge, Detail: "Connection names more than " + strconv.Itoa(field.MostNamed) + " fields."}
 	}
 	return nil
 }

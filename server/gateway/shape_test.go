@@ -8,6 +8,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
+	"reversehttp/server/answer"
 )
 
 // members is an object of n members.
@@ -30,7 +31,7 @@ func TestFieldsAreCountedBeforeTheyAreKept(t *testing.T) {
 		r := p.next()
 		for _, list := range []string{"headers", "trailers"} {
 			raw := `{"type":"response","status":200,"` + list + `":[` + strings.Repeat(`["",""],`, 200_000) + `["",""]],"id":"` + r.ID + `"}`
-			if allocated := testing.AllocsPerRun(1, func() { _, _ = decode([]byte(raw), 64, 256) }); allocated > 5_000 {
+			if allocated := testing.AllocsPerRun(1, func() { _, _ = answer.Decode([]byte(raw), 64, 256) }); allocated > 5_000 {
 				t.Errorf("%d bytes of %s made %.0f allocations, want few", len(raw), list, allocated)
 			}
 			got := p.answer(json.RawMessage(raw))

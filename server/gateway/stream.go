@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
-	"golang.org/x/net/http/httpguts"
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/field"
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
@@ -59,7 +59,7 @@ type upload struct {
 // streams tells whether the content of a request is fetched: it is long, or
 // nobody knows how long, or the visitor says that it comes bit by bit.
 func (g *Gateway) streams(r *http.Request) bool {
-	return r.ContentLength < 0 || r.ContentLength > int64(g.options.InlineBytes) || r.ContentLength > 0 && isIncremental(r.Header)
+	return r.ContentLength < 0 || r.ContentLength > int64(g.options.InlineBytes) || r.ContentLength > 0 && field.IsIncremental(r.Header)
 }
 
 func newUpload(w http.ResponseWriter, r *http.Request, x *claim.Exchange, g *Gateway, hold *claim.Hold) *upload {
@@ -227,7 +227,7 @@ func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", "sandbox")
 	// A proxy that buffers would keep a WebSocket's messages back, and an upload.
 	h.Set("X-Accel-Buffering", "no")
-	h[incrementalField] = []string{"?1"}
+	h[field.Incremental] = []string{"?1"}
 	if n := in.length(); n >= 0 {
 		h.Set("Content-Length", strconv.FormatInt(n, 10))
 	}
@@ -306,22 +306,10 @@ func (g *Gateway) relayMore(w http.ResponseWriter, r *http.Request, x *claim.Exc
 // addTrailers puts trailers after the content.
 func addTrailers(h http.Header, trailers []claim.Field) {
 	for _, f := range trailers {
-		if strings.EqualFold(f.Name, "Proxy-Status") && forges(f.Value) {
+		if strings.EqualFold(f.Name, "Proxy-Status") && field.Forges(f.Value) {
 			continue
 		}
 		name := http.TrailerPrefix + http.CanonicalHeaderKey(f.Name)
 		h[name] = append(h[name], f.Value)
 	}
-}
-
-// faultOfTrailer tells what is wrong with a trailer, as [faultOfField] does.
-func faultOfTrailer(name, value string) (half, why string) {
-	if half, why := faultOfField(name, value); why != "" {
-		return half, why
-	}
-	name = http.CanonicalHeaderKey(name)
-	if !httpguts.ValidTrailerHeader(name) || hopByHop[name] || wholeOrigin[name] || forwarding[name] || name == "Location" {
-		return "/0", "this field cannot follow the content (RFC 9110, 6.5.1)"
-	}
-	return "", ""
 }

@@ -16,7 +16,9 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
+	"reversehttp/server/answer"
 	"reversehttp/server/claim"
+	"reversehttp/server/field"
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
@@ -134,7 +136,7 @@ func (g *Gateway) tell(w http.ResponseWriter, r *http.Request, id string, result
 func goodTrailers(sent http.Header) (trailers []claim.Field) {
 	for _, name := range slices.Sorted(maps.Keys(sent)) {
 		for _, v := range sent[name] {
-			if _, why := faultOfTrailer(name, envelope.Characters(v)); why == "" {
+			if _, why := field.FaultOfTrailer(name, envelope.Characters(v)); why == "" {
 				trailers = append(trailers, claim.Field{Name: name, Value: v})
 			}
 		}
@@ -145,7 +147,7 @@ func goodTrailers(sent http.Header) (trailers []claim.Field) {
 // beginRaw begins the answer that the fields of a POST {responseUrl} tell. An
 // answer without content is whole then.
 func (g *Gateway) beginRaw(s *claim.Session, id string, r *http.Request) (result claim.Result, more bool, p *problem.Problem) {
-	m := message{Answer: &envelope.Answer{Type: schema.TypeResponse, ID: id, Status: http.StatusOK}}
+	m := answer.Message{Answer: &envelope.Answer{Type: schema.TypeResponse, ID: id, Status: http.StatusOK}}
 	if stated := r.Header.Get(statusField); stated != "" {
 		n, err := strconv.ParseUint(stated, 10, 16)
 		if err != nil {
@@ -169,13 +171,13 @@ func (g *Gateway) beginRaw(s *claim.Session, id string, r *http.Request) (result
 		}
 	}
 	m.More = m.Status != http.StatusNoContent && m.Status != http.StatusResetContent && m.Status != http.StatusNotModified
-	a, f := m.answer()
+	a, f := m.Response()
 	if f == nil {
-		f = g.oversizeAnswer(&m)
+		f = m.Bounded(g.options.Fields, g.options.FieldBytes)
 	}
 	if f == nil && !m.More {
 		if n, err := r.Body.Read(make([]byte, 1)); n > 0 {
-			f = &fault{detail: "a response with this status has no content"}
+			f = &answer.Fault{Detail: "a response with this status has no content"}
 		} else if err != io.EOF {
 			return result, false, &problem.Problem{Code: schema.CodeBadRequest, Detail: "The content ended before it was whole, or its framing is malformed."}
 		}
@@ -183,8 +185,8 @@ func (g *Gateway) beginRaw(s *claim.Session, id string, r *http.Request) (result
 	if f != nil {
 		return result, false, badAnswer(f)
 	}
-	result, err := s.Answer(id, a, m.fits)
-	if f, ok := errors.AsType[*fault](err); ok {
+	result, err := s.Answer(id, a, m.Fits)
+	if f, ok := errors.AsType[*answer.Fault](err); ok {
 		return result, false, badAnswer(f)
 	}
 	if err != nil {
@@ -194,6 +196,6 @@ func (g *Gateway) beginRaw(s *claim.Session, id string, r *http.Request) (result
 }
 
 // badAnswer refuses the fields of POST {responseUrl}.
-func badAnswer(f *fault) *problem.Problem {
-	return &problem.Problem{Code: schema.CodeBadMember, Detail: "The fields make no answer: " + f.detail + "."}
+func badAnswer(f *answer.Fault) *problem.Problem {
+	return &problem.Problem{Code: schema.CodeBadMember, Detail: "The fields make no answer: " + f.Detail + "."}
 }

@@ -10,6 +10,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/field"
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
@@ -181,7 +182,7 @@ func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, x *claim.Exchang
 	}
 	wire.BoundWrite(w, 0)
 	if a.More {
-		hasten(h)
+		field.Hasten(h)
 		w.WriteHeader(a.Status)
 		g.relayMore(w, r, x, a, hold)
 		return

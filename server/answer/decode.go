@@ -1,4 +1,4 @@
-package gateway
+package answer
 
 import (
 	"errors"
@@ -10,24 +10,24 @@ import (
 	"reversehttp/server/problem"
 )
 
-// decode returns the messages of a POST, of which there are at most most, each with at most as many fields as it may have.
-func decode(body []byte, most, fields int) ([]message, error) {
+// Decode returns the messages of a POST, of which there are at most most, each with at most so many fields. The error is a [problem.Problem].
+func Decode(body []byte, most, fields int) ([]Message, error) {
 	answers, err := envelope.DecodeAnswers(body, most, fields)
 	if errors.Is(err, envelope.ErrTooMany) {
 		return nil, &problem.Problem{Code: schema.CodeBadMember, Pointer: "/messages", Detail: "More messages than limits.batch allows. Send them in several requests."}
 	}
-	if p := shapeProblem(err); p != nil {
+	if p := problem.OfShape(err); p != nil {
 		return nil, p
 	}
 	if err != nil {
-		return nil, badJSON(err)
+		return nil, problem.BadJSON(err)
 	}
-	messages := make([]message, len(answers))
+	messages := make([]Message, len(answers))
 	for i := range answers {
 		m := &messages[i]
 		m.Answer = &answers[i]
 		if f := m.Fault; f != nil {
-			m.fault = &fault{shortened(jsontext.Pointer(f.Pointer)), f.Err.Error()}
+			m.Refused = &Fault{problem.Around(jsontext.Pointer(f.Pointer)), f.Err.Error()}
 		}
 	}
 	return messages, nil

@@ -1,4 +1,4 @@
-package gateway
+package field
 
 import (
 	"strings"
@@ -12,7 +12,7 @@ func TestAHandlerCannotSpeakInTheGatewaysName(t *testing.T) {
 		"reversehttp; error=destination_unavailable; handed=?0": true, "a, reversehttp": true, `"reversehttp"; handed=?0`: true,
 		"a;b=1 ,\tReverseHttp;handed=?1": true, `a; details="no, reversehttp"`: true, "reverse-http": false, "": false, "cache; hit": false,
 	} {
-		if got := forges(status); got != want {
+		if got := Forges(status); got != want {
 			t.Errorf("forges(%q) = %v, want %v", status, got, want)
 		}
 	}
@@ -34,7 +34,7 @@ func TestFieldsOfAnAnswerAreBounded(t *testing.T) {
 		{make([]schema.Field, 256), 256, 65_536, true},
 		{make([]schema.Field, 257), 256, 65_536, false},
 	} {
-		if why := faultOfFields(c.fields, c.most, c.bytes); (why == "") != c.good {
+		if why := FaultOfAll(c.fields, c.most, c.bytes); (why == "") != c.good {
 			t.Errorf("%d fields, bounds %d and %d: %q, want good: %v", len(c.fields), c.most, c.bytes, why, c.good)
 		}
 	}
