@@ -65,7 +65,7 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request) {
 		err.Write(w, r)
 		return
 	}
-	opened, failure := g.registry.Open(g.address(r), value(ask.Label), value(ask.Token), set)
+	opened, failure := g.registry.Open(g.trust.Address(r), value(ask.Label), value(ask.Token), set)
 	if failure != nil {
 		problem.Of(failure).Write(w, r)
 		return
@@ -102,7 +102,7 @@ func (g *Gateway) mayClaim(r *http.Request) *problem.Problem {
 
 // tooOften keeps the rate of claiming.
 func (g *Gateway) tooOften(r *http.Request) *problem.Problem {
-	if !g.claimants.Allow(addressOf(g.visitorAddr(r))) {
+	if !g.claimants.Allow(g.trust.Address(r)) {
 		return &problem.Problem{Code: schema.CodeRateLimited}
 	}
 	return nil

@@ -116,7 +116,7 @@ func (g *Gateway) EnterWith(r *http.Request, label, token string, set claim.Sett
 	if err := g.mayEnter(r, label); err != nil {
 		return nil, err
 	}
-	return g.registry.Open(g.address(r), label, token, set)
+	return g.registry.Open(g.trust.Address(r), label, token, set)
 }
 
 // EnterListed is Enter for a program that the operator lets in, for a label and its token:
@@ -125,7 +125,7 @@ func (g *Gateway) EnterListed(r *http.Request, label, token string) (*claim.Sess
 	if p := g.tooOften(r); p != nil {
 		return nil, p
 	}
-	o, err := g.registry.Open(g.address(r), label, token, claim.Settings{})
+	o, err := g.registry.Open(g.trust.Address(r), label, token, claim.Settings{})
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func (g *Gateway) Resume(r *http.Request, door, label, token, session, cursor st
 	if err := g.mayEnter(r, label); err != nil {
 		return nil, err
 	}
-	o, err := g.registry.Resume(g.address(r), door, label, token, session, cursor)
+	o, err := g.registry.Resume(g.trust.Address(r), door, label, token, session, cursor)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 // then the others by name, without those that end here.
 func (g *Gateway) requestFields(r *http.Request, label string) []claim.Field {
 	gone := field.Named(r.Header["Connection"])
-	trusted := g.trusts(r.RemoteAddr)
+	trusted := g.trust.Trusts(r.RemoteAddr)
 	names := make([]string, 0, len(r.Header)+5)
 	for name := range r.Header {
 		switch {

@@ -3,7 +3,6 @@ package gateway
 import (
 	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -96,82 +95,4 @@ func (g *Gateway) loops(r *http.Request, label string) bool {
 		}
 	}
 	return false
-}
-
-// trusts tells whether a peer is a proxy whose word on visitors counts.
-func (g *Gateway) trusts(remoteAddr string) bool {
-	if len(g.options.TrustedProxies) == 0 {
-		return false
-	}
-	a, err := netip.ParseAddrPort(remoteAddr)
-	return err == nil && g.trustsAddr(a.Addr())
-}
-
-// addressOfPeer returns the address that a connection counts for. Those of a trusted proxy,
-// which are of many visitors, count for none.
-func (g *Gateway) addressOfPeer(peer net.Addr) netip.Addr {
-	a := addressOf(peer.String())
-	if g.anonymous || g.trustsAddr(a) {
-		return netip.Addr{}
-	}
-	return a
-}
-
-func (g *Gateway) trustsAddr(a netip.Addr) bool {
-	for _, p := range g.options.TrustedProxies {
-		if p.Contains(a.Unmap()) {
-			return true
-		}
-	}
-	return false
-}
-
-// visitorAddr gives the address and port of whoever sent r. Where the peer is a
-// trusted proxy, that is the last address it tells of that is no trusted proxy.
-func (g *Gateway) visitorAddr(r *http.Request) string {
-	if !g.trusts(r.RemoteAddr) {
-		return r.RemoteAddr
-	}
-	told := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
-	if len(r.Header["X-Forwarded-For"]) == 0 {
-		told = forwardedFor(r.Header["Forwarded"])
-	}
-	for i := len(told) - 1; i >= 0; i-- {
-		a, err := parseForwardedFor(strings.TrimSpace(told[i]))
-		if err != nil {
-			break
-		}
-		if !g.trustsAddr(a.Addr()) || i == 0 {
-			return a.String()
-		}
-	}
-	return r.RemoteAddr
-}
-
-// forwardedFor returns whom Forwarded fields tell of (RFC 7239, 4), for proxies that send no X-Forwarded-For.
-func forwardedFor(fields []string) (nodes []string) {
-	for element := range strings.SplitSeq(strings.Join(fields, ","), ",") {
-		node := ""
-		for pair := range strings.SplitSeq(element, ";") {
-			if name, value, _ := strings.Cut(pair, "="); strings.EqualFold(strings.TrimSpace(name), "for") {
-				node = strings.Trim(strings.TrimSpace(value), `"`)
-			}
-		}
-		nodes = append(nodes, node)
-	}
-	return nodes
-}
-
-// parseForwardedFor reads an address with or without port; a missing port is 0.
-// A zone means something on the proxy only, and may be any bytes: it ends here.
-func parseForwardedFor(s string) (netip.AddrPort, error) {
-	alone := s
-	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
-		alone = s[1 : len(s)-1]
-	}
-	if a, err := netip.ParseAddr(alone); err == nil {
-		return netip.AddrPortFrom(a.WithZone(""), 0), nil
-	}
-	a, err := netip.ParseAddrPort(s)
-	return netip.AddrPortFrom(a.Addr().WithZone(""), a.Port()), err
 }

@@ -6,7 +6,6 @@ package gateway
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"sync/atomic"
@@ -17,6 +16,7 @@ import (
 
 	"reversehttp/server/admission"
 	"reversehttp/server/claim"
+	"reversehttp/server/trust"
 	"reversehttp/server/publicurl"
 	"reversehttp/server/wire"
 )
@@ -145,7 +145,7 @@ type Gateway struct {
 	claimants *admission.Rate
 	visitors  *admission.Rate
 	local     bool // see Local
-	anonymous bool // see Anonymous
+	trust     trust.Peers
 	stopping  atomic.Bool
 	panics    prometheus.Counter
 }
@@ -159,7 +159,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	g := &Gateway{options: o, public: u, keys: admission.NewKeys(o.Keys)}
 	g.local = o.Loopback && publicurl.IsLocalName(u.ControlHost)
-	g.anonymous = o.Loopback && !g.local && len(o.TrustedProxies) == 0
+	g.trust = trust.Peers{Proxies: o.TrustedProxies, Anonymous: o.Loopback && !g.local && len(o.TrustedProxies) == 0}
 	if o.ClaimsPerSecond == 0 && !g.local {
 		o.ClaimsPerSecond = 50
 	}
@@ -190,7 +190,7 @@ func New(o Options) (*Gateway, error) {
 
 // rate bounds how often an address does something, unless visitors cannot be told apart.
 func (g *Gateway) rate(perSecond float64) *admission.Rate {
-	if g.anonymous {
+	if g.trust.Anonymous {
 		perSecond = -1
 	}
 	return admission.NewRate(perSecond)
@@ -204,7 +204,7 @@ func (g *Gateway) Local() bool { return g.local }
 // Anonymous reports whether all visitors have one address: the gateway listens on loopback,
 // its public URLs are those of a proxy before it, and no proxy is trusted to tell who they
 // are. Then nothing is limited by address.
-func (g *Gateway) Anonymous() bool { return g.anonymous }
+func (g *Gateway) Anonymous() bool { return g.trust.Anonymous }
 
 // pathsOf gives the patterns of every route.
 func pathsOf(routes chi.Routes) (paths []string) {
@@ -277,14 +277,4 @@ func (g *Gateway) ended(e claim.Ended) {
 		attrs = append(attrs, "error", e.Err.Error())
 	}
 	g.options.Log.Debug("exchange ended", attrs...)
-}
-
-// addressOf gives the address of an address with port; it is invalid where that is.
-func addressOf(remoteAddr string) netip.Addr {
-	if a, err := netip.ParseAddrPort(remoteAddr); err == nil {
-		return a.Addr().Unmap()
-	}
-	host, _, _ := net.SplitHostPort(remoteAddr)
-	a, _ := netip.ParseAddr(host)
-	return a
 }

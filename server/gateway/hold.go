@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"reversehttp/schema"
@@ -20,15 +19,6 @@ const requestWeight = 8 << 10
 // were by which they came, and of HTTP/2 what its content may fill before anybody reads.
 func weightOf(r *http.Request, fields, bytes int) int {
 	return requestWeight + fields*claim.FieldWeight + bytes + len(r.RequestURI) + wire.Ahead(r)
-}
-
-// address returns the address that r counts for; the zero value where the gateway cannot
-// tell visitors apart.
-func (g *Gateway) address(r *http.Request) netip.Addr {
-	if g.anonymous {
-		return netip.Addr{}
-	}
-	return addressOf(g.visitorAddr(r))
 }
 
 // noRoom refuses a request because memory is short, or the address, or the claim, has what

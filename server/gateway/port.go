@@ -20,7 +20,7 @@ func newPort(g *Gateway) *wire.Port {
 		Log:       g.options.Log,
 		Panicked:  g.panics.Inc,
 		Place: func(peer net.Addr) wire.Place {
-			hold := g.registry.Budget().Open(g.addressOfPeer(peer))
+			hold := g.registry.Budget().Open(g.trust.AddressOfPeer(peer))
 			if !hold.Enter(claim.Connections) {
 				hold.Close()
 				return nil

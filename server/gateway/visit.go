@@ -121,7 +121,7 @@ func (g *Gateway) refusal(r *http.Request, label string) *problem.Problem {
 		return &problem.Problem{Code: schema.CodeLoop}
 	case g.public.PathPrefix != "" && strings.EqualFold(r.Header.Get("Service-Worker"), "script"):
 		return &problem.Problem{Code: schema.CodeServiceWorkerRefused}
-	case !g.visitors.Allow(addressOf(g.visitorAddr(r))):
+	case !g.visitors.Allow(g.trust.Address(r)):
 		return &problem.Problem{Code: schema.CodeRateLimited}
 	}
 	return nil
@@ -142,7 +142,7 @@ func (g *Gateway) requestOf(r *http.Request, label string) *claim.Request {
 		Target:      target,
 		URL:         g.urlOf(label, target),
 		HTTPVersion: viaVersion(r),
-		RemoteAddr:  g.visitorAddr(r),
+		RemoteAddr:  g.trust.Visitor(r),
 		Fields:      g.requestFields(r, label),
 		Keyed:       len(r.Header["Idempotency-Key"]) > 0 || len(r.Header["Webhook-Id"]) > 0,
 	}

@@ -1,0 +1,114 @@
+// Package trust knows who sent a request: the peer of its connection, or whom a trusted proxy tells of.
+package trust
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// Peers says whose word on visitors counts. The zero value trusts nobody.
+type Peers struct {
+	// Proxies are the addresses of trusted proxies.
+	Proxies []netip.Prefix
+	// Anonymous says that visitors cannot be told apart: all come from one address, by a proxy that is
+	// not named.
+	Anonymous bool
+}
+
+// Address returns the address that r counts for, or the zero value where visitors cannot be told apart.
+func (t Peers) Address(r *http.Request) netip.Addr {
+	if t.Anonymous {
+		return netip.Addr{}
+	}
+	return addressOf(t.Visitor(r))
+}
+
+// Trusts reports whether a peer is a proxy whose word on visitors counts.
+func (t Peers) Trusts(remoteAddr string) bool {
+	if len(t.Proxies) == 0 {
+		return false
+	}
+	a, err := netip.ParseAddrPort(remoteAddr)
+	return err == nil && t.trustsAddr(a.Addr())
+}
+
+// AddressOfPeer returns the address that a connection counts for. Those of a trusted proxy,
+// which are of many visitors, count for none.
+func (t Peers) AddressOfPeer(peer net.Addr) netip.Addr {
+	a := addressOf(peer.String())
+	if t.Anonymous || t.trustsAddr(a) {
+		return netip.Addr{}
+	}
+	return a
+}
+
+func (t Peers) trustsAddr(a netip.Addr) bool {
+	for _, p := range t.Proxies {
+		if p.Contains(a.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+// Visitor returns the address and port of whoever sent r. Where the peer is a
+// trusted proxy, that is the last address it tells of that is no trusted proxy.
+func (t Peers) Visitor(r *http.Request) string {
+	if !t.Trusts(r.RemoteAddr) {
+		return r.RemoteAddr
+	}
+	told := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
+	if len(r.Header["X-Forwarded-For"]) == 0 {
+		told = forwardedFor(r.Header["Forwarded"])
+	}
+	for i := len(told) - 1; i >= 0; i-- {
+		a, err := parseForwardedFor(strings.TrimSpace(told[i]))
+		if err != nil {
+			break
+		}
+		if !t.trustsAddr(a.Addr()) || i == 0 {
+			return a.String()
+		}
+	}
+	return r.RemoteAddr
+}
+
+// forwardedFor returns whom Forwarded fields tell of (RFC 7239, 4), for proxies that send no X-Forwarded-For.
+func forwardedFor(fields []string) (nodes []string) {
+	for element := range strings.SplitSeq(strings.Join(fields, ","), ",") {
+		node := ""
+		for pair := range strings.SplitSeq(element, ";") {
+			if name, value, _ := strings.Cut(pair, "="); strings.EqualFold(strings.TrimSpace(name), "for") {
+				node = strings.Trim(strings.TrimSpace(value), `"`)
+			}
+		}
+		nodes = append(nodes, node)
+	}
+	return nodes
+}
+
+// parseForwardedFor reads an address with or without port; a missing port is 0.
+// A zone means something on the proxy only, and may be any bytes: it ends here.
+func parseForwardedFor(s string) (netip.AddrPort, error) {
+	alone := s
+	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
+		alone = s[1 : len(s)-1]
+	}
+	if a, err := netip.ParseAddr(alone); err == nil {
+		return netip.AddrPortFrom(a.WithZone(""), 0), nil
+	}
+	a, err := netip.ParseAddrPort(s)
+	return netip.AddrPortFrom(a.Addr().WithZone(""), a.Port()), err
+}
+
+// addressOf gives the address of an address with port; it is invalid where that is.
+func addressOf(remoteAddr string) netip.Addr {
+	if a, err := netip.ParseAddrPort(remoteAddr); err == nil {
+		return a.Addr().Unmap()
+	}
+	host, _, _ := net.SplitHostPort(remoteAddr)
+	a, _ := netip.ParseAddr(host)
+	return a
+}
