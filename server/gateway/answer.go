@@ -9,13 +9,14 @@ import (
 	"reversehttp/schema"
 	"reversehttp/server/answer"
 	"reversehttp/server/claim"
+	"reversehttp/server/intake"
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
 
 // answer answers POST {responses}.
 func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
-	s, hold := sessionOf(r), holdOf(r)
+	s, hold := sessionOf(r), intake.HoldOf(r)
 	s.Claim().Charge(hold)
 	arriving := s.Work()
 	body, err := g.readJSON(w, r, g.options.AnswerBytes)
@@ -24,7 +25,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 		err = s.Answerable()
 	}
 	if err == nil && !hold.Grow(len(body)) { // what is decoded of it
-		err = crowded()
+		err = intake.Crowded()
 	}
 	if err != nil {
 		problem.Of(err).Write(w, r)
@@ -50,11 +51,6 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	wire.BoundWrite(w, 0) // a slow visitor may have held this back
 	writeJSON(w, http.StatusAccepted, schema.Results{Results: results})
-}
-
-// crowded refuses an answer for which there is no room.
-func crowded() *problem.Problem {
-	return &problem.Problem{Code: schema.CodeQueueFull, Unread: true, Detail: "Too much is on its way to visitors. Post again soon."}
 }
 
 // answerOne judges one message. It fails only where the session may not answer.
@@ -112,7 +108,7 @@ func invalid(id string, f *answer.Fault) schema.Result {
 
 // readJSON reads the JSON content of a program's request. Empty content is fine.
 func (g *Gateway) readJSON(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
-	body, err := g.readContent(w, r, limit)
+	body, err := g.pace().ReadOf(w, r, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -130,4 +126,9 @@ func (g *Gateway) readJSON(w http.ResponseWriter, r *http.Request, limit int) ([
 		return nil, &problem.Problem{Code: schema.CodeUnsupportedMediaType}
 	}
 	return body, nil
+}
+
+// pace returns the pace of what programs send.
+func (g *Gateway) pace() intake.Pace {
+	return intake.Pace{Grace: g.options.ContentGrace, Rate: g.options.ContentRate, Pause: g.options.ContentPause}
 }

@@ -62,8 +62,8 @@ func TestWhatIsAnnouncedHoldsNothing(t *testing.T) {
 				"\r\nContent-Type: application/json\r\nContent-Length: 16777216\r\n\r\n" + strings.Repeat(" ", 3_000)))
 		}
 		synctest.Wait()
-		if held := w.held(); held > 16*(requestWeight+soonThere+8<<10) {
-			t.Errorf("held = %d bytes of 48,000 that came, want at most %d for each request", held, soonThere)
+		if held := w.held(); held > 16*(8<<10+64<<10+8<<10) {
+			t.Errorf("held = %d bytes of 48,000 that came, want at most %d for each request", held, 64<<10)
 		}
 		v := w.visit(get(host, "/"))
 		body := strings.Repeat("a", 100_000)

@@ -6,6 +6,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/intake"
 	"reversehttp/server/problem"
 )
 
@@ -33,10 +34,10 @@ func (g *Gateway) Collect(ctx context.Context, s *claim.Session, x *claim.Exchan
 	defer context.AfterFunc(ctx, func() { x.Reject(claim.ErrSessionLost) })()
 	for {
 		if len(content) == cap(content) {
-			size := min(max(2*cap(content), firstBuffer), limit+1) // one more, to see the end
+			size := min(max(2*cap(content), intake.FirstBuffer), limit+1) // one more, to see the end
 			if !hold.Grow(size) {
 				hold.Shrink(cap(content))
-				return refuse(crowded())
+				return refuse(intake.Crowded())
 			}
 			held := cap(content)
 			content = append(make([]byte, 0, size), content...)

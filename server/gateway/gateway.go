@@ -16,8 +16,8 @@ import (
 
 	"reversehttp/server/admission"
 	"reversehttp/server/claim"
-	"reversehttp/server/trust"
 	"reversehttp/server/publicurl"
+	"reversehttp/server/trust"
 	"reversehttp/server/wire"
 )
 

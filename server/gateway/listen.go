@@ -8,6 +8,7 @@ import (
 
 	"reversehttp/server/claim"
 	"reversehttp/server/field"
+	"reversehttp/server/intake"
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
@@ -79,7 +80,7 @@ func (g *Gateway) pollStream(w http.ResponseWriter, r *http.Request, f form) {
 		}
 		// After so long the session counts as lost where it does not stream, too.
 		_ = rc.SetWriteDeadline(time.Now().Add(min(wire.WriteTime(len(out)), g.registry.Times().Acknowledge)))
-		hold := holdOf(r)
+		hold := intake.HoldOf(r)
 		hold.Add(cap(out))
 		defer hold.Shrink(cap(out))
 		if given(w, hold, out) != nil {

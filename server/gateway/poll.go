@@ -12,15 +12,16 @@ import (
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
 	"reversehttp/server/claim"
+	"reversehttp/server/intake"
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
 
 // poll answers GET {requests}.
 func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) {
-	hold, rc := holdOf(r), http.NewResponseController(w)
+	hold, rc := intake.HoldOf(r), http.NewResponseController(w)
 	sessionOf(r).Claim().Charge(hold)
-	hold.Evictable(func(error) { _ = rc.SetWriteDeadline(past) })
+	hold.Evictable(func(error) { _ = rc.SetWriteDeadline(intake.Past) })
 	if !hold.Grow(pollWeight) {
 		crowdedPoll().Write(w, r)
 		return
@@ -85,7 +86,7 @@ func (g *Gateway) pollBatch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	size := sizeOf(batch)
-	if hold := holdOf(r); lastEventID(r) == nil {
+	if hold := intake.HoldOf(r); lastEventID(r) == nil {
 		hold.Add(size) // it is taken for received: it goes out now or never
 	} else if !hold.Grow(size) {
 		crowdedPoll().Write(w, r) // and comes again
@@ -100,7 +101,7 @@ func (g *Gateway) pollBatch(w http.ResponseWriter, r *http.Request) {
 	rc := http.NewResponseController(w)
 	for piece := range slices.Chunk(body, takenAtOnce) {
 		_ = rc.SetWriteDeadline(time.Now().Add(g.registry.Times().Acknowledge))
-		if given(w, holdOf(r), piece) != nil {
+		if given(w, intake.HoldOf(r), piece) != nil {
 			panic(http.ErrAbortHandler) // no clean end
 		}
 	}

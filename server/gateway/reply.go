@@ -8,6 +8,7 @@ import (
 	"reversehttp/schema/envelope"
 	"reversehttp/server/answer"
 	"reversehttp/server/claim"
+	"reversehttp/server/intake"
 )
 
 // What doors need whose programs send their answers in requests of their own.
@@ -15,19 +16,19 @@ import (
 // ReadContent reads the whole content of a program's request, up to limit bytes, in
 // the time that its size allows. Its error is for [Gateway.Refuse].
 func (g *Gateway) ReadContent(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
-	return g.readContent(w, r, limit)
+	return g.pace().ReadOf(w, r, limit)
 }
 
 // ReadAnswer is ReadContent for an answer to an exchange of c. It counts for c until done
 // is called.
 func (g *Gateway) ReadAnswer(w http.ResponseWriter, r *http.Request, c *claim.Claim) (content []byte, done func(), err error) {
-	hold := holdOf(r)
+	hold := intake.HoldOf(r)
 	c.Charge(hold)
-	if content, err = g.readContent(w, r, g.options.AnswerBytes); err != nil {
+	if content, err = g.pace().ReadOf(w, r, g.options.AnswerBytes); err != nil {
 		return nil, nil, err
 	}
 	if !hold.Grow(len(content)) { // what is decoded of it
-		return nil, nil, crowded()
+		return nil, nil, intake.Crowded()
 	}
 	return content, func() { hold.Shrink(len(content) + cap(content)) }, nil
 }

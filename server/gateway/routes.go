@@ -13,6 +13,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/server/claim"
 	"reversehttp/server/field"
+	"reversehttp/server/intake"
 	"reversehttp/server/problem"
 	"reversehttp/server/publicurl"
 	"reversehttp/server/wire"
@@ -130,12 +131,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p := g.oversize(w, r, fields, bytes)
 	hold := g.registry.Budget().Open(g.trust.Address(r))
 	defer hold.Close()
-	if p == nil && !hold.Grow(weightOf(r, fields, bytes)) {
-		p = noRoom()
+	if p == nil && !hold.Grow(intake.WeightOf(r, fields, bytes)) {
+		p = intake.NoRoom()
 	}
 	if p != nil {
 		p.Handed = claim.HandedNo
-		g.refuse(w, r, p)
+		intake.Refuse(w, r, p)
 		return
 	}
 	switch where {
@@ -144,14 +145,14 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case publicurl.Bare:
 		g.redirectToSlash(w, r, label)
 	case publicurl.Control:
-		g.control.ServeHTTP(w, withHold(r, hold))
+		g.control.ServeHTTP(w, intake.WithHold(r, hold))
 	default:
 		// Probes come by address. They learn nothing that rebinding could use.
 		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
 			g.control.ServeHTTP(w, r)
 			return
 		}
-		g.refuse(w, r, &problem.Problem{Code: schema.CodeWrongHost, Handed: claim.HandedNo})
+		intake.Refuse(w, r, &problem.Problem{Code: schema.CodeWrongHost, Handed: claim.HandedNo})
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/server/claim"
 	"reversehttp/server/field"
+	"reversehttp/server/intake"
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
@@ -86,9 +87,9 @@ func (u *upload) end() {
 func (u *upload) until() time.Time {
 	p := u.g.paceOf(u.x)
 	if u.live {
-		return u.since.Add(p.pause)
+		return u.since.Add(p.Pause)
 	}
-	return p.until(u.since, u.waited, u.size)
+	return p.Until(u.since, u.waited, u.size)
 }
 
 // goLive notes that the answer has begun.
@@ -186,7 +187,7 @@ func (u *upload) stop() (whole bool) {
 	defer u.mu.Unlock()
 	u.stopped = true
 	if u.reading {
-		_ = http.NewResponseController(u.w).SetReadDeadline(past)
+		_ = http.NewResponseController(u.w).SetReadDeadline(intake.Past)
 	}
 	for u.reading {
 		u.idle.Wait()

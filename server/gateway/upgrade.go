@@ -19,6 +19,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/intake"
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
@@ -129,7 +130,7 @@ func (t *tunnel) drop() {
 	close(t.left)
 	select {
 	case <-t.opened:
-		_ = t.conn.SetReadDeadline(past)
+		_ = t.conn.SetReadDeadline(intake.Past)
 	default:
 	}
 }
@@ -138,7 +139,7 @@ func (t *tunnel) drop() {
 func (t *tunnel) end() {
 	close(t.over)
 	if t.conn != nil {
-		_ = t.conn.SetReadDeadline(past)
+		_ = t.conn.SetReadDeadline(intake.Past)
 		t.mu.Lock()
 		defer t.mu.Unlock()
 	}
@@ -164,7 +165,7 @@ func (g *Gateway) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.
 	defer conn.Close()
 	hold.Evictable(func(why error) {
 		x.Evict(why)
-		_ = conn.SetWriteDeadline(past)
+		_ = conn.SetWriteDeadline(intake.Past)
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -19,6 +19,7 @@ import (
 	"reversehttp/server/answer"
 	"reversehttp/server/claim"
 	"reversehttp/server/field"
+	"reversehttp/server/intake"
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
@@ -80,7 +81,7 @@ func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, stream *claim.Str
 	watcher.Go(func() {
 		select {
 		case <-stream.Over():
-			_ = rc.SetReadDeadline(past)
+			_ = rc.SetReadDeadline(intake.Past)
 		case <-read:
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/server/claim"
 	"reversehttp/server/field"
+	"reversehttp/server/intake"
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
@@ -25,30 +26,30 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string, ho
 	}
 	if p != nil {
 		p.Handed = claim.HandedNo
-		g.refuse(w, r, p)
+		intake.Refuse(w, r, p)
 		return
 	}
 	c := g.registry.Lookup(label)
 	if c == nil {
-		g.refuse(w, r, &problem.Problem{Code: schema.CodeNoClaim, Handed: claim.HandedNo})
+		intake.Refuse(w, r, &problem.Problem{Code: schema.CodeNoClaim, Handed: claim.HandedNo})
 		return
 	}
 	x, err := c.Begin(hold)
 	if err != nil {
-		g.refuse(w, r, problem.Of(err))
+		intake.Refuse(w, r, problem.Of(err))
 		return
 	}
 	rc := http.NewResponseController(w)
 	hold.Evictable(func(why error) {
 		if why == claim.ErrDraining {
 			if x.Evict(why) { // else it is answered, or what it is told comes another way
-				_ = rc.SetReadDeadline(past)
+				_ = rc.SetReadDeadline(intake.Past)
 			}
 			return
 		}
 		// In this order: what the visitor is told then sets the deadline for writing anew.
-		_ = rc.SetWriteDeadline(past)
-		_ = rc.SetReadDeadline(past)
+		_ = rc.SetWriteDeadline(intake.Past)
+		_ = rc.SetReadDeadline(intake.Past)
 		x.Evict(why)
 	})
 	req, ctx, upgrade := g.requestOf(r, label), r.Context(), upgradeOf(r)
@@ -67,13 +68,13 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string, ho
 		defer free()
 		req.Stream = u
 	default:
-		req.Content, err = g.readAt(g.paceOf(x), w, r, g.options.InlineBytes, hold)
+		req.Content, err = g.paceOf(x).Read(w, r, g.options.InlineBytes, hold)
 	}
 	if err != nil {
 		x.Fail(err)
 		p := problem.Of(err)
 		p.Handed = claim.HandedNo
-		g.refuse(w, r, p)
+		intake.Refuse(w, r, p)
 		return
 	}
 	if r.ProtoAtLeast(1, 1) {
@@ -260,7 +261,7 @@ func statesLength(method string, a *claim.Answer) bool {
 // redirectToSlash sends a visitor of /at/label to /at/label/.
 func (g *Gateway) redirectToSlash(w http.ResponseWriter, r *http.Request, label string) {
 	if !claim.ValidLabel(label) {
-		g.refuse(w, r, &problem.Problem{Code: schema.CodeNoClaim, Handed: claim.HandedNo})
+		intake.Refuse(w, r, &problem.Problem{Code: schema.CodeNoClaim, Handed: claim.HandedNo})
 		return
 	}
 	_, query, has := strings.Cut(wire.Target(r), "?")
@@ -271,4 +272,9 @@ func (g *Gateway) redirectToSlash(w http.ResponseWriter, r *http.Request, label 
 	w.Header().Set("Location", to)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusPermanentRedirect)
+}
+
+// paceOf returns the pace of a visitor's content: it may take the time of the answer.
+func (g *Gateway) paceOf(x *claim.Exchange) intake.Pace {
+	return intake.Pace{Grace: x.Timeout(), Rate: g.options.ContentRate, Pause: g.options.ContentPause}
 }

@@ -1,4 +1,5 @@
-package gateway
+// Package intake takes what peers send: whole content at a pace, counted in what their requests hold.
+package intake
 
 import (
 	"context"
@@ -13,44 +14,34 @@ import (
 	"reversehttp/server/problem"
 )
 
-// readContent reads the whole content of a program's request, up to limit bytes, in the
-// time that its size allows. It counts in what the request holds, at its capacity.
-func (g *Gateway) readContent(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
-	hold, rc := holdOf(r), http.NewResponseController(w)
-	hold.Evictable(func(error) { _ = rc.SetReadDeadline(past) })
-	return g.readAt(pace{g.options.ContentGrace, g.options.ContentRate, g.options.ContentPause}, w, r, limit, hold)
-}
-
-// pace is how slowly content may come, whatever its framing: all of it may take a grace, and a
+// Pace is how slowly content may come, whatever its framing: all of it may take a grace, and a
 // second more for each rate bytes, while it is waited for; and nothing may come for pause.
-type pace struct {
-	grace time.Duration
-	rate  int // bytes a second
-	pause time.Duration
+type Pace struct {
+	// Grace is what all of it may take.
+	Grace time.Duration
+	// Rate is in bytes a second.
+	Rate int
+	// Pause is how long nothing may come.
+	Pause time.Duration
 }
 
-// paceOf returns the pace of a visitor's content: it may take the time of the answer.
-func (g *Gateway) paceOf(x *claim.Exchange) pace {
-	return pace{x.Timeout(), g.options.ContentRate, g.options.ContentPause}
-}
-
-// until returns when a read has to end that begins at a time, after size bytes came in reads
+// Until returns when a read has to end that begins at a time, after size bytes came in reads
 // that waited so long in all.
-func (p pace) until(begin time.Time, waited time.Duration, size int) time.Time {
-	return begin.Add(min(p.grace+time.Duration(size)*time.Second/time.Duration(p.rate)-waited, p.pause))
+func (p Pace) Until(begin time.Time, waited time.Duration, size int) time.Time {
+	return begin.Add(min(p.Grace+time.Duration(size)*time.Second/time.Duration(p.Rate)-waited, p.Pause))
 }
 
 const (
-	// firstBuffer is how much is made room for before any content came, in bytes.
-	firstBuffer = 4 << 10
+	// FirstBuffer is how much is made room for before any content came, in bytes.
+	FirstBuffer = 4 << 10
 	// soonThere is how much content may announce to be made room for at once.
 	soonThere = 64 << 10
 )
 
-// readAt reads the whole content of a request, up to limit bytes, at a pace. What it is read
+// Read reads the whole content of a request, up to limit bytes, at a pace. What it is read
 // into grows as it comes, however much it is said to be, and counts in hold. Where it fails,
 // the deadline stays for what net/http still reads.
-func (g *Gateway) readAt(at pace, w http.ResponseWriter, r *http.Request, limit int, hold *claim.Hold) ([]byte, error) {
+func (p Pace) Read(w http.ResponseWriter, r *http.Request, limit int, hold *claim.Hold) ([]byte, error) {
 	if r.ContentLength > int64(limit) {
 		// Said before anything is read, so that no 100 (Continue) invites it.
 		return nil, &problem.Problem{Code: schema.CodeContentTooLarge, Unread: true}
@@ -63,21 +54,19 @@ func (g *Gateway) readAt(at pace, w http.ResponseWriter, r *http.Request, limit 
 	var buf []byte
 	for {
 		if len(buf) == cap(buf) {
-			size := max(2*cap(buf), firstBuffer)
+			size := max(2*cap(buf), FirstBuffer)
 			if n := r.ContentLength; n >= 0 { // one more, to see the end
 				size = int(min(n+1, int64(max(size, soonThere))))
 			}
-			if !growSoon(r.Context(), hold, size) {
-				p := crowded()
-				p.Unread = true
-				return nil, p
+			if !GrowSoon(r.Context(), hold, size) {
+				return nil, Crowded()
 			}
 			buf = append(make([]byte, 0, size), buf...)
 			hold.Shrink(held)
 			held = size
 		}
 		begin := time.Now()
-		_ = rc.SetReadDeadline(at.until(begin, begin.Sub(start), len(buf)))
+		_ = rc.SetReadDeadline(p.Until(begin, begin.Sub(start), len(buf)))
 		if why := hold.Evicted(); why != nil {
 			return nil, evicted(why)
 		}
@@ -104,9 +93,9 @@ func (g *Gateway) readAt(at pace, w http.ResponseWriter, r *http.Request, limit 
 // roomSoon is how long small content waits for memory: slow peers have to go first.
 const roomSoon = 2 * time.Second
 
-// growSoon holds n bytes more, and waits a little for room where they are few. It reports whether
-// it does.
-func growSoon(ctx context.Context, hold *claim.Hold, n int) bool {
+// GrowSoon holds n bytes more, and waits up to two seconds for room where they are few. It reports
+// whether it does.
+func GrowSoon(ctx context.Context, hold *claim.Hold, n int) bool {
 	if n > soonThere {
 		return hold.Grow(n)
 	}
@@ -125,8 +114,15 @@ func evicted(why error) *problem.Problem {
 	return p
 }
 
-// refuse answers a visitor whose content was not read.
-func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, p *problem.Problem) {
+// Refuse answers a visitor whose content was not read.
+func Refuse(w http.ResponseWriter, r *http.Request, p *problem.Problem) {
 	p.Visitor, p.Unread = true, true
 	p.Write(w, r)
+}
+
+// ReadOf is Read for a program's request, of which [HoldOf] returns what it holds. It may be taken back meanwhile.
+func (p Pace) ReadOf(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
+	hold, rc := HoldOf(r), http.NewResponseController(w)
+	hold.Evictable(func(error) { _ = rc.SetReadDeadline(Past) })
+	return p.Read(w, r, limit, hold)
 }
