@@ -109,7 +109,7 @@ func TestWhatEndedExchangesLeaveIsHeldByTheirClaim(t *testing.T) {
 func TestTheTimeForAnAnswerIsNotTheVisitors(t *testing.T) {
 	inScene(t, Options{Times: Times{Answer: 10 * time.Second}}, func(t *testing.T, s *scene) {
 		p := s.session()
-		v := s.request(&Request{Method: "POST", Target: "/", Stream: "content"})
+		v := s.request(&Request{Method: "POST", Target: "/", Content: Streamed(&source{})})
 		s.one(p, nil)
 		if _, err := p.Fetch(v.x.ID()); err != nil {
 			t.Fatal(err)
@@ -130,7 +130,7 @@ func TestTheTimeForAnAnswerIsNotTheVisitors(t *testing.T) {
 func TestASlowVisitorOfAFullClaimMakesRoom(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Queue: 2}}, func(t *testing.T, s *scene) {
 		p := s.session()
-		slow := s.request(&Request{Method: "POST", Target: "/", Stream: "content"})
+		slow := s.request(&Request{Method: "POST", Target: "/", Content: Streamed(&source{})})
 		s.one(p, nil)
 		if _, err := p.Fetch(slow.x.ID()); err != nil {
 			t.Fatal(err)

@@ -20,10 +20,7 @@ type Request struct {
 	HTTPVersion string
 	RemoteAddr  string
 	Fields      []Field
-	Content     []byte
-	// Stream gives the content where it is not in Content: a session fetches it
-	// while the visitor sends it. The doors know its type. Nil means none.
-	Stream any
+	Content     *Content
 	// Keyed says that the request has a field by which its handler knows it again.
 	Keyed bool
 	// Upgrade is the protocol that the visitor asks for. Empty means none.
@@ -52,7 +49,7 @@ type Answer struct {
 func (a *Answer) upgraded() bool { return a.Status == 101 }
 
 // weight is what the request costs in memory, in bytes.
-func (r *Request) weight() int { return len(r.Content) + len(r.Target) + weightOf(r.Fields) }
+func (r *Request) weight() int { return len(r.Content.Bytes()) + len(r.Target) + weightOf(r.Fields) }
 
 // weightOf returns what fields cost in memory, in bytes.
 func weightOf(fields []Field) (n int) {

@@ -161,7 +161,7 @@ func leave(t *testing.T, c *Claim, has <-chan string) weak.Pointer[Exchange] {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = x.Do(ctx, &Request{Method: "POST", Content: make([]byte, 1000)})
+		_, _ = x.Do(ctx, &Request{Method: "POST", Content: Whole(make([]byte, 1000))})
 	}()
 	if id := <-has; id != x.ID() {
 		t.Errorf("the program has %s, want %s", id, x.ID())
@@ -191,7 +191,7 @@ func TestASessionThatPollsNoMoreHoldsNoExchangeThatEnded(t *testing.T) {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				_, _ = x.Do(ctx, &Request{Method: "POST", Content: make([]byte, 1000)})
+				_, _ = x.Do(ctx, &Request{Method: "POST", Content: Whole(make([]byte, 1000))})
 			}()
 			visits = append(visits, func() { leave(); <-done })
 			all = append(all, weak.Make(x))

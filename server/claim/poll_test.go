@@ -216,7 +216,7 @@ func TestABatchIsBoundedByContent(t *testing.T) {
 		one := s.session()
 		var vs []*visit
 		for range 20 {
-			vs = append(vs, s.request(&Request{Method: "PUT", Content: make([]byte, 64<<10)}))
+			vs = append(vs, s.request(&Request{Method: "PUT", Content: Whole(make([]byte, 64<<10))}))
 		}
 		b := s.take(one, new(one.Cursor()))
 		if len(ids(b)) != 16 {

@@ -302,7 +302,7 @@ func (r *Registry) observe(x *Exchange) {
 		e.Queued, e.Handled = x.given.Sub(x.begun), now.Sub(x.given)
 	}
 	if x.request != nil {
-		e.Sent = len(x.request.Content)
+		e.Sent = x.request.Content.Passed()
 	}
 	if x.parts != nil {
 		e.Received = x.parts.total

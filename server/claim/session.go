@@ -259,3 +259,18 @@ func (c *Claim) requeue(xs []*Exchange) {
 		}
 	}
 }
+
+// Work says that a request of the session begins which may last long while its
+// program does nothing else, and gives what says that it has ended. Meanwhile the
+// session is not lost.
+func (s *Session) Work() (done func()) {
+	s.claim.mu.Lock()
+	defer s.claim.mu.Unlock()
+	s.busy++
+	return func() {
+		s.claim.mu.Lock()
+		defer s.claim.mu.Unlock()
+		s.busy--
+		s.touch()
+	}
+}

@@ -566,7 +566,7 @@ func TestWhatWasFetchedOrBegunIsNotDeliveredAgain(t *testing.T) {
 			t.Run(name+", "+how, func(t *testing.T) {
 				inScene(t, Options{}, func(t *testing.T, s *scene) {
 					one, other := s.session(Settings{Redeliver: new(RedeliverAny)}), s.session()
-					v := s.request(&Request{Method: "GET", Stream: "content"})
+					v := s.request(&Request{Method: "GET", Content: Streamed(&source{})})
 					s.one(one, new(one.Cursor()))
 					if err := take(one, v.x); err != nil {
 						t.Fatal(err)
@@ -591,7 +591,7 @@ func TestWhatWasFetchedOrBegunIsNotDeliveredAgain(t *testing.T) {
 func TestContentIsFetchedByItsSessionOnly(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, other := s.session(), s.session()
-		v := s.request(&Request{Method: "POST", Stream: "content"})
+		v := s.request(&Request{Method: "POST", Content: Streamed(&source{})})
 		s.one(one, nil)
 		if _, err := other.Fetch(v.x.ID()); !errors.Is(err, ErrNoExchange) {
 			t.Errorf("another session's fetch = %v, want ErrNoExchange", err)

@@ -162,7 +162,7 @@ func (d *comet) eventOf(ctx context.Context, s *claim.Session, batch *claim.Batc
 	x := batch.Messages[0].Exchange
 	asked := x.Request()
 	content := asked.Content
-	if asked.Stream != nil && asked.Upgrade == "" {
+	if content.Streams() && asked.Upgrade == "" {
 		collected, free, err := d.g.Collect(ctx, s, x, mostEvent, "The program behind this URL takes "+strconv.Itoa(mostEvent)+" bytes of content at most.")
 		if err != nil {
 			return nil, ctx.Err()
@@ -171,5 +171,5 @@ func (d *comet) eventOf(ctx context.Context, s *claim.Session, batch *claim.Batc
 		content = collected
 	}
 	d.g.Delivered(batch)
-	return newEvent(x, content), nil
+	return newEvent(x, content.Bytes()), nil
 }

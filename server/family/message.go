@@ -23,10 +23,10 @@ type messages struct {
 
 // add adds a request. None follows one that streams. One of which the content was
 // collected has that, and its length.
-func (m *messages) add(req *http.Request, asked *claim.Request, collected *[]byte) {
-	content, streams := asked.Content, asked.Stream != nil && req.Body != http.NoBody
+func (m *messages) add(req *http.Request, asked *claim.Request, collected *claim.Content) {
+	content, streams := asked.Content.Bytes(), asked.Content.Streams() && req.Body != http.NoBody
 	if collected != nil {
-		content, streams = *collected, false
+		content, streams = collected.Bytes(), false
 	}
 	version := "HTTP/1.1"
 	if asked.HTTPVersion == "1.0" {

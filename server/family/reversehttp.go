@@ -209,8 +209,8 @@ func (d *reverseHTTP) messagesOf(ctx context.Context, s *claim.Session, batch *c
 	for i := range batch.Messages {
 		one := &batch.Messages[i]
 		asked, req := one.Exchange.Request(), d.g.RequestOf(ctx, s, one)
-		var collected *[]byte
-		if asked.Stream != nil && req.ContentLength < 0 {
+		var collected *claim.Content
+		if asked.Content.Streams() && req.ContentLength < 0 {
 			if i > 0 {
 				batch.Messages = batch.Messages[:i]
 				break
@@ -220,7 +220,7 @@ func (d *reverseHTTP) messagesOf(ctx context.Context, s *claim.Session, batch *c
 			if err != nil {
 				return nil, err
 			}
-			collected, m.free = &content, free
+			collected, m.free = content, free
 		}
 		batch.Cursor = one.Cursor
 		if m.add(req, asked, collected); m.stream != nil {

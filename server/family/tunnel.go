@@ -102,7 +102,7 @@ func (t *told) ask(s *claim.Session, m *claim.Message, req *http.Request) (*http
 	if upgrade {
 		req.Body, req.ContentLength = t.g.Upgraded(s, x), -1
 	}
-	if x.Request().Stream != nil && !upgrade {
+	if x.Request().Content.Streams() && !upgrade {
 		// The visitor is asked for it, and waits no more for a refusal, when the handler reads.
 		req.Header["Expect"] = []string{"100-continue"}
 	}

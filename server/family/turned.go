@@ -287,7 +287,7 @@ func (t *turned) hand(f *feed, m *claim.Message) {
 		}
 	case errors.Is(err, gateway.ErrUnsent), unprocessed(err):
 		t.stop() // it takes nothing more
-		if !f.session.GiveBack(id) && f.own && m.Exchange.Request().Stream != nil {
+		if !f.session.GiveBack(id) && f.own && m.Exchange.Request().Content.Streams() {
 			_, _ = f.session.Abort(id) // its content is gone
 		}
 	case errors.As(err, &reset):

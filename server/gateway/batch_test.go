@@ -106,7 +106,7 @@ func TestBatchesAreValid(t *testing.T) {
 		for _, s := range hostile() {
 			requests = append(requests, &claim.Request{
 				Method: "X!#$%&'*+-.^_`|~0", Target: "/" + s, URL: "http://demo.localhost:8080/" + s, HTTPVersion: "1.1",
-				RemoteAddr: "[2001:db8::1]:1", Content: []byte(s), Fields: []claim.Field{{Name: "Host", Value: host}, {Name: "X", Value: fieldValue(s)}},
+				RemoteAddr: "[2001:db8::1]:1", Content: claim.Whole([]byte(s)), Fields: []claim.Field{{Name: "Host", Value: host}, {Name: "X", Value: fieldValue(s)}},
 			})
 		}
 		requests = append(requests, &claim.Request{Method: "GET", Target: "/"})
@@ -157,11 +157,11 @@ func checkRequest(t *testing.T, valid *jsonschema.Schema, raw json.RawMessage, w
 	if got.Method != want.Method || got.Target != envelope.Characters(want.Target) || got.URL != envelope.Characters(want.URL) || got.RemoteAddr != want.RemoteAddr || got.Attempt != 2 || got.TimeoutMs != 60_000 {
 		t.Errorf("request = %s, want that of %+v", raw, want)
 	}
-	if content := contentOf(got); content != string(want.Content) {
-		t.Errorf("content = %q, want %q", content, want.Content)
+	if content := contentOf(got); content != string(want.Content.Bytes()) {
+		t.Errorf("content = %q, want %q", content, want.Content.Bytes())
 	}
-	if text := got.Body != nil; text != (utf8.Valid(want.Content) && len(want.Content) > 0) || text && got.BodyBase64 != nil {
-		t.Errorf("content %q is in the wrong member: %s", want.Content, raw)
+	if text := got.Body != nil; text != (utf8.Valid(want.Content.Bytes()) && len(want.Content.Bytes()) > 0) || text && got.BodyBase64 != nil {
+		t.Errorf("content %q is in the wrong member: %s", want.Content.Bytes(), raw)
 	}
 	for i, f := range want.Fields {
 		if got.Headers[i] != (schema.Field{f.Name, envelope.Characters(f.Value)}) || envelope.Bytes(got.Headers[i][1]) != f.Value {

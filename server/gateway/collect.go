@@ -2,7 +2,7 @@ package gateway
 
 import (
 	"context"
-	"io"
+	"errors"
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
@@ -17,43 +17,28 @@ import (
 // An error says that the exchange has ended: the content broke off, came too slowly, is
 // beyond the limit, which tooLarge tells the visitor, or finds no room; or ctx, which is the
 // program's, ended. No program has had the request then.
-func (g *Gateway) Collect(ctx context.Context, s *claim.Session, x *claim.Exchange, limit int, tooLarge string) (content []byte, free func(), err error) {
+func (g *Gateway) Collect(ctx context.Context, s *claim.Session, x *claim.Exchange, limit int, tooLarge string) (content *claim.Content, free func(), err error) {
 	asked, err := s.Gather(x.ID())
 	if err != nil {
 		return nil, nil, err
 	}
 	defer s.Work()()
-	in, hold := asked.Stream.(incoming), x.Hold()
-	refuse := func(p *problem.Problem) ([]byte, func(), error) {
-		x.Reject(p)
-		return nil, nil, p
-	}
-	if in.length() > int64(limit) {
-		return refuse(&problem.Problem{Code: schema.CodeContentTooLarge, Detail: tooLarge})
-	}
 	defer context.AfterFunc(ctx, func() { x.Reject(claim.ErrSessionLost) })()
-	for {
-		if len(content) == cap(content) {
-			size := min(max(2*cap(content), intake.FirstBuffer), limit+1) // one more, to see the end
-			if !hold.Grow(size) {
-				hold.Shrink(cap(content))
-				return refuse(intake.Crowded())
-			}
-			held := cap(content)
-			content = append(make([]byte, 0, size), content...)
-			hold.Shrink(held)
-		}
-		n, err := in.read(content[len(content):cap(content)])
-		content = content[:len(content)+n]
-		switch {
-		case len(content) > limit:
-			hold.Shrink(cap(content))
-			return refuse(&problem.Problem{Code: schema.CodeContentTooLarge, Detail: tooLarge})
-		case err == io.EOF && s.Gathered(x.ID()):
-			return content, func() { hold.Shrink(cap(content)) }, nil
-		case err != nil:
-			hold.Shrink(cap(content))
-			return nil, nil, err
-		}
+	hold := x.Hold()
+	content, err = asked.Collect(hold, limit)
+	switch {
+	case errors.Is(err, claim.ErrTooLong):
+		err = &problem.Problem{Code: schema.CodeContentTooLarge, Detail: tooLarge}
+		x.Reject(err)
+	case errors.Is(err, claim.ErrNoRoom):
+		err = intake.Crowded()
+		x.Reject(err)
+	case err == nil && !s.Gathered(x.ID()):
+		hold.Shrink(content.Held())
+		err = claim.ErrNoExchange
 	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return content, func() { hold.Shrink(content.Held()) }, nil
 }

@@ -141,12 +141,11 @@ func (g *Gateway) RequestOf(ctx context.Context, s *claim.Session, m *claim.Mess
 		}
 	}
 	req.URL = g.handedURL(asked, req.Host)
-	switch in, streams := asked.Stream.(incoming); {
-	case streams && asked.Upgrade == "":
-		c := &handed{s: s, x: x, in: in, r: req}
-		req.Body, req.ContentLength, req.Trailer = c, in.length(), announced(in.trailers())
-	case len(asked.Content) > 0:
-		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(asked.Content)), int64(len(asked.Content))
+	switch content := asked.Content; {
+	case content.Streams() && asked.Upgrade == "":
+		req.Body, req.ContentLength, req.Trailer = &handed{s: s, x: x, r: req}, content.Length(), announced(content.Trailers())
+	case content.Length() > 0:
+		req.Body, req.ContentLength = content.Open(), content.Length()
 	default:
 		req.Body = http.NoBody
 	}
@@ -188,14 +187,14 @@ func (g *Gateway) handedURL(asked *claim.Request, host string) *url.URL {
 
 // announced gives the trailers that a peer was told of, to be filled. net/http refuses
 // a request with one that is no field, and the visitor may name any.
-func announced(trailers http.Header) http.Header {
+func announced(trailers []claim.Field) http.Header {
 	var h http.Header
-	for name := range trailers {
-		if httpguts.ValidHeaderFieldName(name) {
+	for _, f := range trailers {
+		if httpguts.ValidHeaderFieldName(f.Name) {
 			if h == nil {
 				h = make(http.Header, len(trailers))
 			}
-			h[name] = nil
+			h[f.Name] = nil
 		}
 	}
 	return h
@@ -205,40 +204,38 @@ func announced(trailers http.Header) http.Header {
 type handed struct {
 	s     *claim.Session
 	x     *claim.Exchange
-	in    incoming
 	r     *http.Request
 	asked bool
-	once  sync.Once
 }
 
 // Read asks for the content, the first time, and reads what the visitor sends next.
 func (c *handed) Read(p []byte) (int, error) {
+	content := c.x.Request().Content
 	if !c.asked {
 		if _, err := c.s.Fetch(c.x.ID()); err != nil {
 			return 0, err
 		}
 		c.asked = true
 	}
-	n, err := c.in.read(p)
+	n, err := content.Open().Read(p)
 	if err == io.EOF && c.r.Trailer != nil {
-		maps.Copy(c.r.Trailer, c.in.trailers())
+		trailers := make(http.Header)
+		for _, f := range content.Trailers() {
+			trailers[f.Name] = append(trailers[f.Name], f.Value)
+		}
+		maps.Copy(c.r.Trailer, trailers)
 	}
 	return n, err
 }
 
 // Close ends the reading of an upgraded connection. Other content is left to the
 // exchange, which ends that.
-func (c *handed) Close() error {
-	if t, ok := c.in.(*tunnel); ok {
-		c.once.Do(t.drop)
-	}
-	return nil
-}
+func (c *handed) Close() error { return c.x.Request().Content.Open().Close() }
 
 // Upgraded gives what the visitor of a request with an upgrade sends once its connection
 // is upgraded, as content.
 func (g *Gateway) Upgraded(s *claim.Session, x *claim.Exchange) io.ReadCloser {
-	return &handed{s: s, x: x, in: x.Request().Stream.(incoming), r: &http.Request{}}
+	return &handed{s: s, x: x, r: &http.Request{}}
 }
 
 // Answer answers an exchange that a session holds with a response of its program, and

@@ -130,10 +130,5 @@ func (m *metrics) count(e claim.Ended) {
 		m.handled.Observe(e.Handled.Seconds())
 	}
 	m.sent.Add(float64(e.Sent))
-	if req := e.Exchange.Request(); req != nil {
-		if u, ok := req.Stream.(incoming); ok {
-			m.sent.Add(float64(u.bytes()))
-		}
-	}
 	m.received.Add(float64(e.Received))
 }

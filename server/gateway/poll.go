@@ -188,7 +188,7 @@ func sizeOf(b *claim.Batch) int {
 		n += 512
 		if m.Cancel == "" {
 			req := m.Exchange.Request()
-			n += len(req.Content)*9/8 + 2*len(req.Target)
+			n += len(req.Content.Bytes())*9/8 + 2*len(req.Target)
 			for _, f := range req.Fields {
 				n += len(f.Name) + len(f.Value) + 8
 			}
@@ -220,10 +220,10 @@ func (g *Gateway) appendMessage(b []byte, s *claim.Session, m claim.Message) []b
 		return envelope.AppendCancel(b, &r, schema.CancelReason(m.Cancel))
 	}
 	req := m.Exchange.Request()
-	if req.Stream != nil {
+	if req.Content.Streams() {
 		r.BodyURL = g.exchangeURL(s, r.ID, "/content")
 	}
-	return envelope.AppendRequest(b, &r, req.Fields, req.Content)
+	return envelope.AppendRequest(b, &r, req.Fields, req.Content.Bytes())
 }
 
 // requestHead gives a message but for its cursor, its fields and its content; of a cancellation that is the id.

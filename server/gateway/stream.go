@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,19 +22,6 @@ import (
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
-
-// incoming is what a visitor sends and a session fetches.
-type incoming interface {
-	// read fails with [io.EOF] at the clean end. Any other error has ended the
-	// exchange.
-	read(into []byte) (int, error)
-	// length is how much there is, in bytes, or -1.
-	length() int64
-	// trailers are there after the clean end.
-	trailers() http.Header
-	// bytes tells how much was read.
-	bytes() int
-}
 
 // upload is the content of a visitor's request that a session fetches while it
 // comes. It belongs to the goroutine that serves the visitor, which stops it
@@ -103,8 +92,8 @@ func (u *upload) goLive() {
 	}
 }
 
-// read reads what the visitor sends next, in the time that they have for it.
-func (u *upload) read(into []byte) (int, error) {
+// Read reads what the visitor sends next, in the time that they have for it.
+func (u *upload) Read(into []byte) (int, error) {
 	u.mu.Lock()
 	if u.stopped {
 		u.mu.Unlock()
@@ -195,14 +184,27 @@ func (u *upload) stop() (whole bool) {
 	return u.whole
 }
 
-func (u *upload) length() int64         { return u.r.ContentLength }
-func (u *upload) trailers() http.Header { return u.r.Trailer }
+// Length returns the length that the visitor stated, or -1.
+func (u *upload) Length() int64 { return u.r.ContentLength }
 
-func (u *upload) bytes() int {
+// Trailers returns the fields after the content.
+func (u *upload) Trailers() (fields []claim.Field) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.size
+	for _, name := range slices.Sorted(maps.Keys(u.r.Trailer)) {
+		values := u.r.Trailer[name]
+		if !u.whole {
+			values = []string{""} // announced
+		}
+		for _, v := range values {
+			fields = append(fields, claim.Field{Name: name, Value: v})
+		}
+	}
+	return fields
 }
+
+// Close does nothing: the exchange ends what is left of the content.
+func (u *upload) Close() error { return nil }
 
 // chunk is how much content is copied at a time, in bytes.
 const chunk = 32 << 10
@@ -210,16 +212,14 @@ const chunk = 32 << 10
 // fetch answers GET {bodyUrl}: the content of a request as the visitor sends it.
 func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
 	s := sessionOf(r)
-	req, err := s.Fetch(chi.URLParam(r, "exchange"))
+	content, err := s.Fetch(chi.URLParam(r, "exchange"))
 	if err != nil {
 		problem.Of(err).Write(w, r)
 		return
 	}
 	defer s.Work()()
-	in := req.Stream.(incoming)
-	if t, ok := in.(*tunnel); ok {
-		defer context.AfterFunc(r.Context(), t.drop)()
-	}
+	in := content.Open()
+	defer context.AfterFunc(r.Context(), func() { _ = in.Close() })()
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	// It is a stranger's, on the control origin.
@@ -229,7 +229,7 @@ func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
 	// A proxy that buffers would keep a WebSocket's messages back, and an upload.
 	h.Set("X-Accel-Buffering", "no")
 	h[field.Incremental] = []string{"?1"}
-	if n := in.length(); n >= 0 {
+	if n := content.Length(); n >= 0 {
 		h.Set("Content-Length", strconv.FormatInt(n, 10))
 	}
 	w.WriteHeader(http.StatusOK)
@@ -237,7 +237,7 @@ func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
 	_ = rc.Flush()
 	buf := make([]byte, chunk)
 	for {
-		n, err := in.read(buf)
+		n, err := in.Read(buf)
 		if n > 0 {
 			wire.BoundWrite(w, n)
 			if _, err := w.Write(buf[:n]); err != nil {
@@ -248,8 +248,8 @@ func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case err == io.EOF:
 			wire.BoundWrite(w, 0) // the end of the content may have come late
-			for name, values := range in.trailers() {
-				h[http.TrailerPrefix+name] = values
+			for _, f := range content.Trailers() {
+				h.Add(http.TrailerPrefix+f.Name, f.Value)
 			}
 			return
 		case err != nil:

@@ -78,7 +78,7 @@ type tunnel struct {
 	in     *bufio.Reader
 	leave  func(err error) // the visitor sends no more
 	mu     sync.Mutex      // held while somebody reads
-	size   atomic.Int64
+	drop   sync.Once       // of Close
 }
 
 func newTunnel() *tunnel {
@@ -91,9 +91,9 @@ func (t *tunnel) open(conn net.Conn, in *bufio.Reader, leave func(error)) {
 	close(t.opened)
 }
 
-// read reads what the visitor sends next. However the visitor ends that, it is
+// Read reads what the visitor sends next. However the visitor ends that, it is
 // [io.EOF]: the bytes have their own end, of which the gateway knows nothing.
-func (t *tunnel) read(into []byte) (int, error) {
+func (t *tunnel) Read(into []byte) (int, error) {
 	select {
 	case <-t.opened:
 	case <-t.over:
@@ -111,7 +111,6 @@ func (t *tunnel) read(into []byte) (int, error) {
 	default:
 	}
 	n, err := t.in.Read(into)
-	t.size.Add(int64(n))
 	select {
 	case <-t.left:
 		return n, errStopped
@@ -124,15 +123,18 @@ func (t *tunnel) read(into []byte) (int, error) {
 	return n, err
 }
 
-// drop ends the reading because the program has left, once. A visitor may be silent
-// for long, and meanwhile the session would be held for busy.
-func (t *tunnel) drop() {
-	close(t.left)
-	select {
-	case <-t.opened:
-		_ = t.conn.SetReadDeadline(intake.Past)
-	default:
-	}
+// Close ends the reading because the program has left. A visitor may be silent for long,
+// and meanwhile the session would be held for busy.
+func (t *tunnel) Close() error {
+	t.drop.Do(func() {
+		close(t.left)
+		select {
+		case <-t.opened:
+			_ = t.conn.SetReadDeadline(intake.Past)
+		default:
+		}
+	})
+	return nil
 }
 
 // end lets nobody read any more, and waits for who does.
@@ -145,9 +147,11 @@ func (t *tunnel) end() {
 	}
 }
 
-func (t *tunnel) length() int64         { return -1 }
-func (t *tunnel) trailers() http.Header { return nil }
-func (t *tunnel) bytes() int            { return int(t.size.Load()) }
+// Length returns -1: the visitor ends it at any time.
+func (t *tunnel) Length() int64 { return -1 }
+
+// Trailers returns nil: an upgraded connection has none.
+func (t *tunnel) Trailers() []claim.Field { return nil }
 
 // farewell is how long the handler may be silent when the visitor sends no more: they may have
 // ended their side only, and read on.

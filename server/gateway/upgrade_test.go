@@ -236,7 +236,7 @@ func TestAVisitorOfAnUpgradeMayEndTheirSideAndReadOn(t *testing.T) {
 		if _, err := o.Session.Answer(x.ID(), &claim.Answer{Status: 101, More: true}, nil); err != nil {
 			t.Fatal(err)
 		}
-		req, err := o.Session.Fetch(x.ID())
+		content, err := o.Session.Fetch(x.ID())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -246,9 +246,9 @@ func TestAVisitorOfAnUpgradeMayEndTheirSideAndReadOn(t *testing.T) {
 		if err := c.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
-		in, said := req.Stream.(incoming), []byte{}
+		in, said := content.Open(), []byte{}
 		for buf := make([]byte, 64); ; {
-			n, err := in.read(buf)
+			n, err := in.Read(buf)
 			if said = append(said, buf[:n]...); err != nil {
 				break
 			}

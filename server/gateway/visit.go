@@ -53,22 +53,27 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string, ho
 		x.Evict(why)
 	})
 	req, ctx, upgrade := g.requestOf(r, label), r.Context(), upgradeOf(r)
+	var t *tunnel // of an upgrade
+	var u *upload // of content that streams
 	switch {
 	case r.ContentLength > int64(g.options.ContentBytes):
 		err = &problem.Problem{Code: schema.CodeContentTooLarge}
 	case upgrade != "" && !c.TakesUpgrade():
 		err = &problem.Problem{Code: schema.CodeQueueFull, Detail: "As many connections to this label are upgraded as may be."}
 	case upgrade != "":
-		req.Upgrade, req.Stream = upgrade, newTunnel()
+		t = newTunnel()
+		req.Upgrade, req.Content = upgrade, claim.Streamed(t)
 	case g.streams(r):
-		u := newUpload(w, r, x, g, hold)
+		u = newUpload(w, r, x, g, hold)
 		defer u.end()
 		var free func()
 		ctx, free = u.context()
 		defer free()
-		req.Stream = u
+		req.Content = claim.Streamed(u)
 	default:
-		req.Content, err = g.paceOf(x).Read(w, r, g.options.InlineBytes, hold)
+		var content []byte
+		content, err = g.paceOf(x).Read(w, r, g.options.InlineBytes, hold)
+		req.Content = claim.Whole(content)
 	}
 	if err != nil {
 		x.Fail(err)
@@ -79,20 +84,20 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string, ho
 	}
 	if r.ProtoAtLeast(1, 1) {
 		req.Inform = func(a *claim.Answer) {
-			if u, ok := req.Stream.(*upload); !ok || !u.uninvited() {
+			if u == nil || !u.uninvited() {
 				g.relayInterim(w, a)
 			}
 		}
 	}
 	a, err := x.Do(ctx, req)
-	if t, ok := req.Stream.(*tunnel); ok {
+	if t != nil {
 		if err == nil && a.Status == http.StatusSwitchingProtocols {
 			g.relayUpgrade(w, r, x, a, t, hold)
 			return
 		}
 		t.end()
 	}
-	if u, ok := req.Stream.(*upload); ok && (err != nil || !a.More) && !u.stop() {
+	if u != nil && (err != nil || !a.More) && !u.stop() {
 		defer wire.Leaving(w, r)()
 	}
 	if errors.Is(err, claim.ErrVisitorGone) {
@@ -107,7 +112,7 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, label string, ho
 		problem.Of(&claim.Failure{Err: claim.ErrHandlerFailed, Handed: claim.HandedYes}).Write(w, r)
 		return
 	}
-	if u, ok := req.Stream.(*upload); ok && a.More {
+	if u != nil && a.More {
 		u.goLive()
 	}
 	g.relay(w, r, x, a, hold)

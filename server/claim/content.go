@@ -1,0 +1,210 @@
+package claim
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"sync/atomic"
+)
+
+// Source is where a door gets the content of a request that its visitor still sends. One
+// goroutine at a time reads it.
+type Source interface {
+	// Read reads as [io.Reader] does. [io.EOF] is the clean end of the content; any other error
+	// has ended the exchange.
+	Read(into []byte) (int, error)
+	// Length returns how many bytes there are in all, or -1 where nobody knows.
+	Length() int64
+	// Trailers returns the fields that follow the content. Before its clean end these are the
+	// fields that the visitor announced, without their values.
+	Trailers() []Field
+	// Close says that the reader has left. What it ends, and whether anything, is the door's.
+	Close() error
+}
+
+// Content is the content of a visitor's request. It is whole, or its visitor still sends it; or
+// it was collected, and is whole with its trailers. A nil Content is empty.
+type Content struct {
+	whole    []byte
+	trailers []Field // of whole content
+
+	source Source // nil where content is whole
+	passed atomic.Int64
+}
+
+// Whole returns content that is there. The caller does not change it afterwards.
+func Whole(content []byte) *Content {
+	if len(content) == 0 {
+		return nil
+	}
+	return &Content{whole: content}
+}
+
+// Streamed returns content that a source gives once.
+func Streamed(from Source) *Content { return &Content{source: from} }
+
+// Streams reports whether the visitor still sends the content, so that a session asks for it.
+func (c *Content) Streams() bool { return c != nil && c.source != nil }
+
+// Bytes returns content that is whole; nil where it streams.
+func (c *Content) Bytes() []byte {
+	if c == nil {
+		return nil
+	}
+	return c.whole
+}
+
+// Length returns how many bytes there are in all, or -1 where nobody knows.
+func (c *Content) Length() int64 {
+	if c.Streams() {
+		return c.source.Length()
+	}
+	return int64(len(c.Bytes()))
+}
+
+// Trailers returns the fields that follow the content. Before the clean end of content that
+// streams these are the fields that the visitor announced, without their values.
+func (c *Content) Trailers() []Field {
+	switch {
+	case c == nil:
+		return nil
+	case c.source != nil:
+		return c.source.Trailers()
+	}
+	return c.trailers
+}
+
+// Passed returns how many bytes there were: all of whole content, and what was read of content
+// that streams.
+func (c *Content) Passed() int {
+	if c.Streams() {
+		return int(c.passed.Load())
+	}
+	return len(c.Bytes())
+}
+
+// Open returns a reader of the content. Each reader of whole content begins at its beginning;
+// what streams is read once, by whoever has it from [Session.Fetch] or [Session.Gather].
+func (c *Content) Open() io.ReadCloser {
+	if c.Streams() {
+		return (*streaming)(c)
+	}
+	return io.NopCloser(bytes.NewReader(c.Bytes()))
+}
+
+// streaming reads content that streams.
+type streaming Content
+
+// Read reads what the visitor sends next.
+func (c *streaming) Read(into []byte) (int, error) {
+	n, err := c.source.Read(into)
+	c.passed.Add(int64(n))
+	return n, err
+}
+
+// Close says that the reader has left, see [Source].
+func (c *streaming) Close() error { return c.source.Close() }
+
+// ErrTooLong is why content was not collected that is longer than it may be.
+var ErrTooLong = errors.New("claim: the content is too long")
+
+// firstCollected is how much room is made before any content came, in bytes.
+const firstCollected = 4 << 10
+
+// Collect reads content to its end, and returns it whole with its trailers: it can be read again.
+// It counts in h, as [Content.Held] says. It fails with [ErrTooLong] beyond limit bytes, with
+// [ErrNoRoom], and with the error of its source; nothing is held then.
+func (c *Content) Collect(h *Hold, limit int) (*Content, error) {
+	if !c.Streams() && len(c.Bytes()) <= limit {
+		return c, nil // it is held already
+	}
+	if c.Length() > int64(limit) {
+		return nil, ErrTooLong
+	}
+	in := c.Open()
+	var all []byte
+	for {
+		if len(all) == cap(all) {
+			size := min(max(2*cap(all), firstCollected), limit+1) // one more, to see the end
+			if !h.Grow(size) {
+				h.Shrink(cap(all))
+				return nil, ErrNoRoom
+			}
+			held := cap(all)
+			all = append(make([]byte, 0, size), all...)
+			h.Shrink(held)
+		}
+		n, err := in.Read(all[len(all):cap(all)])
+		all = all[:len(all)+n]
+		switch {
+		case len(all) > limit:
+			h.Shrink(cap(all))
+			return nil, ErrTooLong
+		case err == io.EOF:
+			return &Content{whole: all, trailers: c.Trailers()}, nil
+		case err != nil:
+			h.Shrink(cap(all))
+			return nil, err
+		}
+	}
+}
+
+// Held returns how many bytes collected content holds.
+func (c *Content) Held() int { return cap(c.Bytes()) }
+
+// Fetch gives the content of a request that streams to the session that asks for it, once. It
+// fails with [ErrNoExchange] and [ErrTaken].
+func (s *Session) Fetch(id string) (*Content, error) {
+	s.claim.mu.Lock()
+	defer s.claim.mu.Unlock()
+	x, err := s.fetch(id)
+	if err != nil {
+		return nil, err
+	}
+	// Who asks has it: a poll leaves out what is not only delivered.
+	x.seen = true
+	return x.request.Content, nil
+}
+
+// Gather is Fetch for a door that collects the content before its program is given the
+// request. Until Gathered no program has had it.
+func (s *Session) Gather(id string) (*Content, error) {
+	s.claim.mu.Lock()
+	defer s.claim.mu.Unlock()
+	x, err := s.fetch(id)
+	if err != nil {
+		return nil, err
+	}
+	x.gathers = true
+	return x.request.Content, nil
+}
+
+// fetch notes that the session takes the content of an exchange. The caller holds claim.mu.
+func (s *Session) fetch(id string) (*Exchange, error) {
+	x := s.held[id]
+	switch {
+	case x == nil || !x.request.Content.Streams():
+		return nil, ErrNoExchange
+	case x.fetched:
+		return nil, ErrTaken
+	}
+	s.touch()
+	x.fetched = true
+	if x.state == delivered {
+		x.state = running
+	}
+	return x, nil
+}
+
+// Gathered says that the program is given the request that Gather was for. It reports
+// whether that is still open.
+func (s *Session) Gathered(id string) bool {
+	s.claim.mu.Lock()
+	defer s.claim.mu.Unlock()
+	x := s.held[id]
+	if x == nil {
+		return false
+	}
+	x.gathers = false
+	return true
+}

@@ -1,0 +1,197 @@
+package claim
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/netip"
+	"slices"
+	"testing"
+)
+
+// source is a visitor who sends parts, then trailers, and where fault is set fails instead of
+// ending cleanly.
+type source struct {
+	parts    [][]byte
+	length   int64
+	trailers []Field
+	fault    error
+
+	ended  bool
+	closed int
+}
+
+func (s *source) Read(into []byte) (int, error) {
+	switch {
+	case len(s.parts) == 0 && s.fault != nil:
+		return 0, s.fault
+	case len(s.parts) == 0:
+		s.ended = true
+		return 0, io.EOF
+	}
+	n := copy(into, s.parts[0])
+	if s.parts[0] = s.parts[0][n:]; len(s.parts[0]) == 0 {
+		s.parts = s.parts[1:]
+	}
+	return n, nil
+}
+
+func (s *source) Length() int64 { return s.length }
+
+func (s *source) Trailers() (fields []Field) {
+	for _, f := range s.trailers {
+		if !s.ended {
+			f.Value = ""
+		}
+		fields = append(fields, f)
+	}
+	return fields
+}
+
+func (s *source) Close() error { s.closed++; return nil }
+
+func TestContentReadsAlikeInEveryForm(t *testing.T) {
+	const text = "some content of a visitor"
+	trailers := []Field{{"Checksum", "42"}}
+	streamed := func(length int64) *Content {
+		return Streamed(&source{parts: [][]byte{[]byte(text[:5]), []byte(text[5:6]), []byte(text[6:])}, length: length, trailers: trailers})
+	}
+	hold := NewBudget(Amounts{}).Open(netip.Addr{})
+	defer hold.Close()
+	collected := func(length int64) *Content {
+		c, err := streamed(length).Collect(hold, len(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	again, err := collected(-1).Collect(hold, len(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		content  *Content
+		streams  bool
+		times    int // that it can be read
+		length   int64
+		trailers []Field
+	}{
+		"whole":                          {Whole([]byte(text)), false, 3, int64(len(text)), nil},
+		"streamed":                       {streamed(int64(len(text))), true, 1, int64(len(text)), trailers},
+		"streamed, of unknown length":    {streamed(-1), true, 1, -1, trailers},
+		"collected":                      {collected(int64(len(text))), false, 3, int64(len(text)), trailers},
+		"collected, of unknown length":   {collected(-1), false, 3, int64(len(text)), trailers},
+		"collected, and collected again": {again, false, 3, int64(len(text)), trailers},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := c.content.Streams(); got != c.streams {
+				t.Errorf("streams = %v, want %v", got, c.streams)
+			}
+			if got := c.content.Length(); got != c.length {
+				t.Errorf("length = %d, want %d", got, c.length)
+			}
+			for range c.times {
+				in := c.content.Open()
+				if got, err := io.ReadAll(in); string(got) != text || err != nil {
+					t.Errorf("read %q %v, want %q", got, err, text)
+				}
+				if err := in.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			if got := c.content.Trailers(); !slices.Equal(got, c.trailers) {
+				t.Errorf("trailers = %v, want %v", got, c.trailers)
+			}
+			if got := c.content.Passed(); got != len(text) {
+				t.Errorf("%d bytes passed, want %d", got, len(text))
+			}
+			if got := string(c.content.Bytes()); !c.streams && got != text || c.streams && got != "" {
+				t.Errorf("bytes = %q", got)
+			}
+		})
+	}
+}
+
+func TestNoContentIsEmpty(t *testing.T) {
+	c := Whole([]byte{})
+	if c != nil {
+		t.Errorf("whole content of no bytes = %v, want nil", c)
+	}
+	got, err := io.ReadAll(c.Open())
+	if len(got) > 0 || err != nil || c.Streams() || c.Length() != 0 || c.Passed() != 0 || c.Trailers() != nil || c.Bytes() != nil {
+		t.Errorf("read %q %v; streams %v, length %d, passed %d, trailers %v", got, err, c.Streams(), c.Length(), c.Passed(), c.Trailers())
+	}
+	if again, err := c.Collect(nil, 0); again != c || err != nil {
+		t.Errorf("collected = %v %v, want it as it is", again, err)
+	}
+}
+
+func TestTrailersHaveNoValuesBeforeTheEnd(t *testing.T) {
+	c := Streamed(&source{parts: [][]byte{[]byte("a")}, length: -1, trailers: []Field{{"Checksum", "42"}}})
+	if got := c.Trailers(); !slices.Equal(got, []Field{{"Checksum", ""}}) {
+		t.Errorf("trailers before the end = %v, want their names", got)
+	}
+}
+
+func TestCollectedContentCountsInItsHold(t *testing.T) {
+	fault := errors.New("broken off")
+	part := bytes.Repeat([]byte("x"), 5_000)
+	for name, c := range map[string]struct {
+		source source
+		limit  int
+		memory int64
+		want   error
+		read   int // bytes
+	}{
+		"up to the limit":           {source{parts: [][]byte{part, part}, length: -1}, 10_000, 0, nil, 10_000},
+		"beyond the limit":          {source{parts: [][]byte{part, part}, length: -1}, 9_999, 0, ErrTooLong, 10_000},
+		"longer by its own account": {source{parts: [][]byte{part, part}, length: 10_000}, 9_999, 0, ErrTooLong, 0},
+		"broken off":                {source{parts: [][]byte{part}, length: 10_000, fault: fault}, 20_000, 0, fault, 5_000},
+		"without room":              {source{parts: [][]byte{part, part}, length: -1}, 20_000, 9_000, ErrNoRoom, 4_096},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hold := NewBudget(Amounts{Memory: c.memory}).Open(netip.Addr{})
+			defer hold.Close()
+			content := Streamed(&c.source)
+			got, err := content.Collect(hold, c.limit)
+			if !errors.Is(err, c.want) || content.Passed() != c.read {
+				t.Errorf("collect = %v after %d bytes, want %v after %d", err, content.Passed(), c.want, c.read)
+			}
+			if err == nil {
+				if hold.Bytes() != got.Held() || got.Held() < c.read {
+					t.Errorf("%d bytes are held for %d, which are %d", hold.Bytes(), got.Held(), c.read)
+				}
+			} else if hold.Bytes() != 0 {
+				t.Errorf("%d bytes are held, want none", hold.Bytes())
+			}
+		})
+	}
+}
+
+func TestFetchedContentIsReadOnce(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		from := &source{parts: [][]byte{[]byte("abc")}, length: 3}
+		v := s.request(&Request{Method: "POST", Content: Streamed(from)})
+		s.one(one, nil)
+		content, err := one.Fetch(v.x.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := content.Open()
+		if got, err := io.ReadAll(in); string(got) != "abc" || err != nil {
+			t.Errorf("read %q %v", got, err)
+		}
+		if _ = in.Close(); from.closed != 1 {
+			t.Errorf("the source was closed %d times, want once", from.closed)
+		}
+		if _, err := one.Gather(v.x.ID()); !errors.Is(err, ErrTaken) {
+			t.Errorf("gather after fetch = %v, want ErrTaken", err)
+		}
+		s.answer(one, v.x, 200, Accepted)
+		v.answered(200)
+		if got := s.ends[v.x.ID()][0].Sent; got != 3 {
+			t.Errorf("sent = %d, want what was read", got)
+		}
+	})
+}
