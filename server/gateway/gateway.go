@@ -18,6 +18,7 @@ import (
 	"reversehttp/server/claim"
 	"reversehttp/server/publicurl"
 	"reversehttp/server/trust"
+	"reversehttp/server/visit"
 	"reversehttp/server/wire"
 )
 
@@ -143,7 +144,7 @@ type Gateway struct {
 	metrics   *metrics
 	keys      admission.Keys
 	claimants *admission.Rate
-	visitors  *admission.Rate
+	visits    *visit.Visits
 	local     bool // see Local
 	trust     trust.Peers
 	stopping  atomic.Bool
@@ -169,12 +170,16 @@ func New(o Options) (*Gateway, error) {
 			o.Limits.AddressClaims = 1_000
 		}
 	}
-	g.claimants, g.visitors = g.rate(o.ClaimsPerSecond), g.rate(o.VisitsPerSecond)
+	g.claimants = g.rate(o.ClaimsPerSecond)
 	g.metrics = newMetrics(g)
 	g.panics = newPanics(g.metrics)
 	g.registry = claim.New(claim.Options{
 		Times: o.Times, Limits: o.Limits, Reserved: admission.NewReserved(o.Reserved, o.Owned), Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Records: o.Records, OneAddress: g.local,
 	})
+	g.visits = &visit.Visits{
+		Registry: g.registry, Public: u, Trust: g.trust, Rate: g.rate(o.VisitsPerSecond),
+		ContentRate: o.ContentRate, ContentPause: o.ContentPause, InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes,
+	}
 	g.Port = newPort(g)
 	if o.Doors != nil {
 		g.doors = o.Doors(g)

@@ -141,9 +141,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch where {
 	case publicurl.Public:
-		g.visit(w, r, label, hold)
+		g.visits.Serve(w, r, label, hold)
 	case publicurl.Bare:
-		g.redirectToSlash(w, r, label)
+		g.visits.RedirectToSlash(w, r, label)
 	case publicurl.Control:
 		g.control.ServeHTTP(w, intake.WithHold(r, hold))
 	default:

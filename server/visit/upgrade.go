@@ -1,4 +1,4 @@
-package gateway
+package visit
 
 import (
 	"bufio"
@@ -159,8 +159,8 @@ const farewell = 5 * time.Second
 
 // relayUpgrade upgrades the visitor's connection and relays what the handler sends
 // on it.
-func (g *Gateway) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, t *tunnel, hold *claim.Hold) {
-	conn, in, head, err := g.acceptUpgrade(w, r, x, a)
+func (v *Visits) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, t *tunnel, hold *claim.Hold) {
+	conn, in, head, err := v.acceptUpgrade(w, r, x, a)
 	if err != nil {
 		t.end() // a program that asks for what the visitor sends waits no more
 		x.Leave()
@@ -213,11 +213,11 @@ func (g *Gateway) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.
 
 // acceptUpgrade gives the connection that is upgraded, how to read from it, and the head
 // that is to be written on it first. In HTTP/2 it is a stream, whose head is written.
-func (g *Gateway) acceptUpgrade(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer) (net.Conn, *bufio.Reader, []byte, error) {
+func (v *Visits) acceptUpgrade(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer) (net.Conn, *bufio.Reader, []byte, error) {
 	if r.ProtoMajor == 2 {
 		h := w.Header()
-		g.relayFields(h, a.Fields)
-		h["Via"] = append(h["Via"], "1.1 "+g.public.Pseudonym(x.Claim().Label()))
+		v.relayFields(h, a.Fields)
+		h["Via"] = append(h["Via"], "1.1 "+v.Public.Pseudonym(x.Claim().Label()))
 		delete(h, "Sec-Websocket-Accept") // RFC 8441, 5
 		conn, err := wire.Accept(w, r)
 		return conn, bufio.NewReader(conn), nil, err
@@ -226,14 +226,14 @@ func (g *Gateway) acceptUpgrade(w http.ResponseWriter, r *http.Request, x *claim
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	return conn, rw.Reader, g.headOf101(r, x, a), nil
+	return conn, rw.Reader, v.headOf101(r, x, a), nil
 }
 
 // headOf101 is the head that tells the visitor that its connection is upgraded.
-func (g *Gateway) headOf101(r *http.Request, x *claim.Exchange, a *claim.Answer) []byte {
+func (v *Visits) headOf101(r *http.Request, x *claim.Exchange, a *claim.Answer) []byte {
 	h := http.Header{}
-	g.relayFields(h, a.Fields)
-	h["Via"] = append(h["Via"], "1.1 "+g.public.Pseudonym(x.Claim().Label()))
+	v.relayFields(h, a.Fields)
+	h["Via"] = append(h["Via"], "1.1 "+v.Public.Pseudonym(x.Claim().Label()))
 	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{x.Request().Upgrade}
 	if _, set := h["Sec-Websocket-Accept"]; !set {
 		h["Sec-Websocket-Accept"] = []string{acceptKey(r.Header.Get("Sec-WebSocket-Key"))}

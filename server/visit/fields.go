@@ -1,4 +1,4 @@
-package gateway
+package visit
 
 import (
 	"maps"
@@ -14,20 +14,20 @@ import (
 
 // requestFields lists the fields of a visitor's request for its envelope: Host,
 // then the others by name, without those that end here.
-func (g *Gateway) requestFields(r *http.Request, label string) []claim.Field {
+func (v *Visits) requestFields(r *http.Request, label string) []claim.Field {
 	gone := field.Named(r.Header["Connection"])
-	trusted := g.trust.Trusts(r.RemoteAddr)
+	trusted := v.Trust.Trusts(r.RemoteAddr)
 	names := make([]string, 0, len(r.Header)+5)
 	for name := range r.Header {
 		switch {
 		case field.EndsInRequest(name), gone[name]:
 		case !trusted && field.OfAProxy(name):
-		case name == "Cookie" && g.public.PathPrefix != "":
+		case name == "Cookie" && v.Public.PathPrefix != "":
 		default:
 			names = append(names, name)
 		}
 	}
-	own := g.forwardingFields(r, label, trusted)
+	own := v.forwardingFields(r, label, trusted)
 	names = append(names, own.names()...)
 	if httpguts.HeaderValuesContainsToken(r.Header["Te"], "trailers") {
 		names = append(names, "Te")
@@ -72,7 +72,7 @@ func announce(h http.Header, a *claim.Answer) {
 }
 
 // relayFields puts the fields of an answer into h, without those that end here.
-func (g *Gateway) relayFields(h http.Header, fields []claim.Field) {
+func (v *Visits) relayFields(h http.Header, fields []claim.Field) {
 	var connection []string
 	for _, f := range fields {
 		if strings.EqualFold(f.Name, "Connection") {
@@ -85,12 +85,12 @@ func (g *Gateway) relayFields(h http.Header, fields []claim.Field) {
 		if field.EndsInResponse(name) || gone[name] && name != "Content-Length" {
 			continue
 		}
-		if g.public.PathPrefix != "" && field.OfOrigin(name) || name == "Proxy-Status" && field.Forges(f.Value) {
+		if v.Public.PathPrefix != "" && field.OfOrigin(name) || name == "Proxy-Status" && field.Forges(f.Value) {
 			continue
 		}
 		h[name] = append(h[name], f.Value)
 	}
-	if g.public.PathPrefix != "" {
+	if v.Public.PathPrefix != "" {
 		h["Content-Security-Policy"] = append(h["Content-Security-Policy"], field.Sandbox)
 	}
 	if _, ok := h["Content-Type"]; !ok {

@@ -1,4 +1,4 @@
-package gateway
+package visit
 
 import (
 	"context"
@@ -8,12 +8,8 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/go-chi/chi/v5"
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
@@ -27,7 +23,7 @@ import (
 // comes. It belongs to the goroutine that serves the visitor, which stops it
 // before it returns: net/http allows nobody to read after that.
 type upload struct {
-	g *Gateway
+	v *Visits
 	w http.ResponseWriter
 	r *http.Request
 	x *claim.Exchange
@@ -48,12 +44,12 @@ type upload struct {
 
 // streams tells whether the content of a request is fetched: it is long, or
 // nobody knows how long, or the visitor says that it comes bit by bit.
-func (g *Gateway) streams(r *http.Request) bool {
-	return r.ContentLength < 0 || r.ContentLength > int64(g.options.InlineBytes) || r.ContentLength > 0 && field.IsIncremental(r.Header)
+func (v *Visits) streams(r *http.Request) bool {
+	return r.ContentLength < 0 || r.ContentLength > int64(v.InlineBytes) || r.ContentLength > 0 && field.IsIncremental(r.Header)
 }
 
-func newUpload(w http.ResponseWriter, r *http.Request, x *claim.Exchange, g *Gateway, hold *claim.Hold) *upload {
-	u := &upload{g: g, w: w, r: r, x: x, hold: hold}
+func newUpload(w http.ResponseWriter, r *http.Request, x *claim.Exchange, v *Visits, hold *claim.Hold) *upload {
+	u := &upload{v: v, w: w, r: r, x: x, hold: hold}
 	u.idle.L = &u.mu
 	// The answer may begin before the content has ended.
 	_ = http.NewResponseController(w).EnableFullDuplex()
@@ -61,7 +57,7 @@ func newUpload(w http.ResponseWriter, r *http.Request, x *claim.Exchange, g *Gat
 }
 
 // errStopped ends a reader whose exchange has ended.
-var errStopped = errors.New("gateway: the exchange has ended")
+var errStopped = errors.New("visit: the exchange has ended")
 
 // end stops the upload when the answer was written. What is left of the content
 // must not be taken for the next request, so the connection ends then.
@@ -71,10 +67,10 @@ func (u *upload) end() {
 	}
 }
 
-// until is when the visitor has to have sent something more: see [pace]. Once the answer has
+// until is when the visitor has to have sent something more: see [intake.Pace]. Once the answer has
 // begun content is live, and only its pauses are bounded. The caller holds u.mu.
 func (u *upload) until() time.Time {
-	p := u.g.paceOf(u.x)
+	p := u.v.paceOf(u.x)
 	if u.live {
 		return u.since.Add(p.Pause)
 	}
@@ -118,7 +114,7 @@ func (u *upload) Read(into []byte) (int, error) {
 	defer u.rest() // after the exchange has learnt what is wrong; see context
 	var p *problem.Problem
 	switch {
-	case size > u.g.options.ContentBytes:
+	case size > u.v.ContentBytes:
 		p = &problem.Problem{Code: schema.CodeContentTooLarge}
 	case err == nil || err == io.EOF:
 		return n, err
@@ -205,112 +201,3 @@ func (u *upload) Trailers() (fields []claim.Field) {
 
 // Close does nothing: the exchange ends what is left of the content.
 func (u *upload) Close() error { return nil }
-
-// chunk is how much content is copied at a time, in bytes.
-const chunk = 32 << 10
-
-// fetch answers GET {bodyUrl}: the content of a request as the visitor sends it.
-func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
-	s := sessionOf(r)
-	content, err := s.Fetch(chi.URLParam(r, "exchange"))
-	if err != nil {
-		problem.Of(err).Write(w, r)
-		return
-	}
-	defer s.Work()()
-	in := content.Open()
-	defer context.AfterFunc(r.Context(), func() { _ = in.Close() })()
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	// It is a stranger's, on the control origin.
-	h.Set("Content-Type", "application/octet-stream")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "sandbox")
-	// A proxy that buffers would keep a WebSocket's messages back, and an upload.
-	h.Set("X-Accel-Buffering", "no")
-	h[field.Incremental] = []string{"?1"}
-	if n := content.Length(); n >= 0 {
-		h.Set("Content-Length", strconv.FormatInt(n, 10))
-	}
-	w.WriteHeader(http.StatusOK)
-	rc := http.NewResponseController(w)
-	_ = rc.Flush()
-	buf := make([]byte, chunk)
-	for {
-		n, err := in.Read(buf)
-		if n > 0 {
-			wire.BoundWrite(w, n)
-			if _, err := w.Write(buf[:n]); err != nil {
-				return
-			}
-			_ = rc.Flush()
-		}
-		switch {
-		case err == io.EOF:
-			wire.BoundWrite(w, 0) // the end of the content may have come late
-			for _, f := range content.Trailers() {
-				h.Add(http.TrailerPrefix+f.Name, f.Value)
-			}
-			return
-		case err != nil:
-			panic(http.ErrAbortHandler) // no clean end
-		}
-	}
-}
-
-// relayMore relays what follows the beginning of a streamed answer.
-func (g *Gateway) relayMore(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, hold *claim.Hold) {
-	rc := http.NewResponseController(w)
-	silent := r.Method == http.MethodHead
-	chunks := [][]byte{a.Content}
-	a.Content = nil // it need not stay until the end
-	ctx := r.Context()
-	left, err := strconv.ParseInt(w.Header().Get("Content-Length"), 10, 64)
-	if err != nil {
-		left = -1 // nobody said how much comes
-	}
-	for {
-		for _, content := range chunks {
-			if silent || len(content) == 0 {
-				continue
-			}
-			if err := writePieces(w, content, hold); errors.Is(err, http.ErrContentLength) {
-				x.Fail(claim.ErrHandlerFailed)
-				panic(http.ErrAbortHandler)
-			} else if err != nil {
-				x.Leave()
-				panic(http.ErrAbortHandler)
-			}
-			if left -= int64(len(content)); left == 0 {
-				ctx = context.WithoutCancel(ctx) // the visitor has all of it, and may go
-			}
-		}
-		hold.Wait()
-		err := rc.Flush()
-		hold.Move(0)
-		if err != nil {
-			x.Leave()
-			panic(http.ErrAbortHandler)
-		}
-		chunks, err = x.Next(ctx)
-		if err == io.EOF {
-			wire.BoundWrite(w, 0) // the end may have come long after the last content
-			addTrailers(w.Header(), a.Trailers)
-			return
-		}
-		if err != nil {
-			panic(http.ErrAbortHandler) // no clean end
-		}
-	}
-}
-
-// addTrailers puts trailers after the content.
-func addTrailers(h http.Header, trailers []claim.Field) {
-	for _, f := range trailers {
-		if strings.EqualFold(f.Name, "Proxy-Status") && field.Forges(f.Value) {
-			continue
-		}
-		name := http.TrailerPrefix + http.CanonicalHeaderKey(f.Name)
-		h[name] = append(h[name], f.Value)
-	}
-}

@@ -1,4 +1,4 @@
-package gateway
+package visit
 
 import (
 	"net"
@@ -32,15 +32,15 @@ func (f *forwarded) values(name string) []string {
 	return f.xProto
 }
 
-func (g *Gateway) forwardingFields(r *http.Request, label string, trusted bool) *forwarded {
+func (v *Visits) forwardingFields(r *http.Request, label string, trusted bool) *forwarded {
 	peer, _, _ := net.SplitHostPort(r.RemoteAddr)
 	node := peer
 	if strings.Contains(peer, ":") {
 		node = `"[` + peer + `]"`
 	}
-	scheme := g.public.Scheme
+	scheme := v.Public.Scheme
 	f := &forwarded{
-		via:       append(r.Header["Via"][:len(r.Header["Via"]):len(r.Header["Via"])], viaVersion(r)+" "+g.public.Pseudonym(label)),
+		via:       append(r.Header["Via"][:len(r.Header["Via"]):len(r.Header["Via"])], viaVersion(r)+" "+v.Public.Pseudonym(label)),
 		forwarded: []string{"for=" + node + ";host=" + quote(r.Host) + ";proto=" + scheme},
 		xFor:      []string{peer}, xHost: []string{r.Host}, xProto: []string{scheme},
 	}
@@ -55,7 +55,7 @@ func (g *Gateway) forwardingFields(r *http.Request, label string, trusted bool) 
 		}
 		f.xPrefix = r.Header["X-Forwarded-Prefix"]
 	}
-	if prefix := g.public.PathPrefix; prefix != "" {
+	if prefix := v.Public.PathPrefix; prefix != "" {
 		f.xPrefix = []string{prefix + label} // all of it, whatever a proxy knows
 	}
 	return f
@@ -82,11 +82,11 @@ func viaVersion(r *http.Request) string {
 }
 
 // loops tells whether a request came by this claim already: its Via names it.
-func (g *Gateway) loops(r *http.Request, label string) bool {
+func (v *Visits) loops(r *http.Request, label string) bool {
 	if len(r.Header["Via"]) == 0 {
 		return false
 	}
-	name := g.public.Pseudonym(label)
+	name := v.Public.Pseudonym(label)
 	for _, v := range r.Header["Via"] {
 		for hop := range strings.SplitSeq(v, ",") {
 			if parts := strings.Fields(hop); len(parts) >= 2 && strings.EqualFold(parts[1], name) {

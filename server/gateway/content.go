@@ -1,0 +1,66 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/go-chi/chi/v5"
+
+	"reversehttp/server/field"
+	"reversehttp/server/problem"
+	"reversehttp/server/wire"
+)
+
+// chunk is how much content is copied at a time, in bytes.
+const chunk = 32 << 10
+
+// fetch answers GET {bodyUrl}: the content of a request as the visitor sends it.
+func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
+	s := sessionOf(r)
+	content, err := s.Fetch(chi.URLParam(r, "exchange"))
+	if err != nil {
+		problem.Of(err).Write(w, r)
+		return
+	}
+	defer s.Work()()
+	in := content.Open()
+	defer context.AfterFunc(r.Context(), func() { _ = in.Close() })()
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	// It is a stranger's, on the control origin.
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "sandbox")
+	// A proxy that buffers would keep a WebSocket's messages back, and an upload.
+	h.Set("X-Accel-Buffering", "no")
+	h[field.Incremental] = []string{"?1"}
+	if n := content.Length(); n >= 0 {
+		h.Set("Content-Length", strconv.FormatInt(n, 10))
+	}
+	w.WriteHeader(http.StatusOK)
+	rc := http.NewResponseController(w)
+	_ = rc.Flush()
+	buf := make([]byte, chunk)
+	for {
+		n, err := in.Read(buf)
+		if n > 0 {
+			wire.BoundWrite(w, n)
+			if _, err := w.Write(buf[:n]); err != nil {
+				return
+			}
+			_ = rc.Flush()
+		}
+		switch {
+		case err == io.EOF:
+			wire.BoundWrite(w, 0) // the end of the content may have come late
+			for _, f := range content.Trailers() {
+				h.Add(http.TrailerPrefix+f.Name, f.Value)
+			}
+			return
+		case err != nil:
+			panic(http.ErrAbortHandler) // no clean end
+		}
+	}
+}

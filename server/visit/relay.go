@@ -1,0 +1,165 @@
+package visit
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"reversehttp/server/claim"
+	"reversehttp/server/field"
+	"reversehttp/server/wire"
+)
+
+// relayPiece is how much content a visitor has to take at a time, in bytes.
+const relayPiece = 64 << 10
+
+// relay writes an answer to the visitor.
+func (v *Visits) relay(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, hold *claim.Hold) {
+	h := w.Header()
+	v.relayFields(h, a.Fields)
+	announce(h, a)
+	h["Via"] = append(h["Via"], "1.1 "+v.Public.Pseudonym(x.Claim().Label()))
+	if _, stated := h["Content-Length"]; !stated && statesLength(r.Method, a) {
+		h["Content-Length"] = []string{strconv.Itoa(len(a.Content))}
+	}
+	if a.Status == http.StatusNotModified {
+		keepFieldsOf304(h)
+	}
+	wire.BoundWrite(w, 0)
+	if a.More {
+		field.Hasten(h)
+		w.WriteHeader(a.Status)
+		v.relayMore(w, r, x, a, hold)
+		return
+	}
+	addTrailers(h, a.Trailers)
+	w.WriteHeader(a.Status)
+	if r.Method == http.MethodHead {
+		return
+	}
+	if err := writePieces(w, a.Content, hold); err == errEvicted {
+		panic(http.ErrAbortHandler) // no clean end
+	}
+}
+
+// relayInterim writes an interim response to the visitor.
+func (v *Visits) relayInterim(w http.ResponseWriter, a *claim.Answer) {
+	h := w.Header()
+	kept := h.Clone()
+	clear(h)
+	v.relayFields(h, a.Fields)
+	// It is not sent. It has net/http copy the fields of HTTP/2, which it may still
+	// read when this stream was reset and the next ones are set.
+	h["Content-Length"] = nil
+	wire.BoundWrite(w, 0)
+	w.WriteHeader(a.Status)
+	clear(h)
+	maps.Copy(h, kept)
+}
+
+// errEvicted ends writing to a visitor whose place others need.
+var errEvicted = errors.New("visit: the visitor was too slow")
+
+// writePieces writes content so that the visitor has to take a piece at a time. While they
+// are waited for hold may be taken back.
+func writePieces(w http.ResponseWriter, content []byte, hold *claim.Hold) error {
+	for piece := range slices.Chunk(content, relayPiece) {
+		wire.BoundWrite(w, len(piece))
+		if hold.Evicted() == claim.ErrTooSlow { // it may have ended the deadline before that was set
+			return errEvicted
+		}
+		hold.Wait()
+		_, err := w.Write(piece)
+		hold.Move(len(piece))
+		switch {
+		case err != nil && hold.Evicted() == claim.ErrTooSlow:
+			return errEvicted
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// keepFieldsOf304 spells fields that net/http drops from 304 in a way that it
+// does not know them by. They tell of what GET would give (RFC 9110, 15.4.5).
+func keepFieldsOf304(h http.Header) {
+	for _, name := range []string{"Content-Length", "Content-Type"} {
+		if values := h[name]; len(values) > 0 {
+			h[strings.ToLower(name)] = values
+			delete(h, name)
+		}
+	}
+}
+
+// statesLength tells whether the gateway says how long the content is. It does
+// not for 204 and 304 (RFC 9110, 8.6), nor for an empty answer to HEAD, where it
+// cannot know what GET would give.
+func statesLength(method string, a *claim.Answer) bool {
+	if a.More || len(a.Trailers) > 0 || a.Status == http.StatusNoContent || a.Status == http.StatusNotModified {
+		return false
+	}
+	return method != http.MethodHead || len(a.Content) > 0
+}
+
+// relayMore relays what follows the beginning of a streamed answer.
+func (v *Visits) relayMore(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, hold *claim.Hold) {
+	rc := http.NewResponseController(w)
+	silent := r.Method == http.MethodHead
+	chunks := [][]byte{a.Content}
+	a.Content = nil // it need not stay until the end
+	ctx := r.Context()
+	left, err := strconv.ParseInt(w.Header().Get("Content-Length"), 10, 64)
+	if err != nil {
+		left = -1 // nobody said how much comes
+	}
+	for {
+		for _, content := range chunks {
+			if silent || len(content) == 0 {
+				continue
+			}
+			if err := writePieces(w, content, hold); errors.Is(err, http.ErrContentLength) {
+				x.Fail(claim.ErrHandlerFailed)
+				panic(http.ErrAbortHandler)
+			} else if err != nil {
+				x.Leave()
+				panic(http.ErrAbortHandler)
+			}
+			if left -= int64(len(content)); left == 0 {
+				ctx = context.WithoutCancel(ctx) // the visitor has all of it, and may go
+			}
+		}
+		hold.Wait()
+		err := rc.Flush()
+		hold.Move(0)
+		if err != nil {
+			x.Leave()
+			panic(http.ErrAbortHandler)
+		}
+		chunks, err = x.Next(ctx)
+		if err == io.EOF {
+			wire.BoundWrite(w, 0) // the end may have come long after the last content
+			addTrailers(w.Header(), a.Trailers)
+			return
+		}
+		if err != nil {
+			panic(http.ErrAbortHandler) // no clean end
+		}
+	}
+}
+
+// addTrailers puts trailers after the content.
+func addTrailers(h http.Header, trailers []claim.Field) {
+	for _, f := range trailers {
+		if strings.EqualFold(f.Name, "Proxy-Status") && field.Forges(f.Value) {
+			continue
+		}
+		name := http.TrailerPrefix + http.CanonicalHeaderKey(f.Name)
+		h[name] = append(h[name], f.Value)
+	}
+}

@@ -1,0 +1,210 @@
+// Package visit is a visitor's side of a gateway: their request, on its way to the sessions of a
+// claim, and the answer that is relayed to them.
+package visit
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"reversehttp/schema"
+	"reversehttp/server/admission"
+	"reversehttp/server/claim"
+	"reversehttp/server/intake"
+	"reversehttp/server/problem"
+	"reversehttp/server/publicurl"
+	"reversehttp/server/trust"
+	"reversehttp/server/wire"
+)
+
+// Visits serves visitors. All its members are set before it does, and do not change.
+type Visits struct {
+	Registry *claim.Registry
+	Public   *publicurl.Template
+	Trust    trust.Peers
+	// Rate bounds how often an address asks.
+	Rate *admission.Rate
+	// ContentRate is what content of a visitor has to make, in bytes a second, beside the time that
+	// the claim has for an answer; ContentPause is how long nothing of it may come.
+	ContentRate  int
+	ContentPause time.Duration
+	// InlineBytes is the most content that is read before the program is asked, and ContentBytes the
+	// most that a request may have.
+	InlineBytes, ContentBytes int
+}
+
+// Serve hands the request of a visitor to the sessions of the claim of a label, and relays the
+// answer. What the request holds, and the exchange, hold holds.
+func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hold *claim.Hold) {
+	p := v.refusal(r, label)
+	if p == nil {
+		p = badUpgrade(w.Header(), r)
+	}
+	if p != nil {
+		p.Handed = claim.HandedNo
+		intake.Refuse(w, r, p)
+		return
+	}
+	c := v.Registry.Lookup(label)
+	if c == nil {
+		intake.Refuse(w, r, &problem.Problem{Code: schema.CodeNoClaim, Handed: claim.HandedNo})
+		return
+	}
+	x, err := c.Begin(hold)
+	if err != nil {
+		intake.Refuse(w, r, problem.Of(err))
+		return
+	}
+	rc := http.NewResponseController(w)
+	hold.Evictable(func(why error) {
+		if why == claim.ErrDraining {
+			if x.Evict(why) { // else it is answered, or what it is told comes another way
+				_ = rc.SetReadDeadline(intake.Past)
+			}
+			return
+		}
+		// In this order: what the visitor is told then sets the deadline for writing anew.
+		_ = rc.SetWriteDeadline(intake.Past)
+		_ = rc.SetReadDeadline(intake.Past)
+		x.Evict(why)
+	})
+	req, ctx, upgrade := v.requestOf(r, label), r.Context(), upgradeOf(r)
+	var t *tunnel // of an upgrade
+	var u *upload // of content that streams
+	switch {
+	case r.ContentLength > int64(v.ContentBytes):
+		err = &problem.Problem{Code: schema.CodeContentTooLarge}
+	case upgrade != "" && !c.TakesUpgrade():
+		err = &problem.Problem{Code: schema.CodeQueueFull, Detail: "As many connections to this label are upgraded as may be."}
+	case upgrade != "":
+		t = newTunnel()
+		req.Upgrade, req.Content = upgrade, claim.Streamed(t)
+	case v.streams(r):
+		u = newUpload(w, r, x, v, hold)
+		defer u.end()
+		var free func()
+		ctx, free = u.context()
+		defer free()
+		req.Content = claim.Streamed(u)
+	default:
+		var content []byte
+		content, err = v.paceOf(x).Read(w, r, v.InlineBytes, hold)
+		req.Content = claim.Whole(content)
+	}
+	if err != nil {
+		x.Fail(err)
+		p := problem.Of(err)
+		p.Handed = claim.HandedNo
+		intake.Refuse(w, r, p)
+		return
+	}
+	if r.ProtoAtLeast(1, 1) {
+		req.Inform = func(a *claim.Answer) {
+			if u == nil || !u.uninvited() {
+				v.relayInterim(w, a)
+			}
+		}
+	}
+	a, err := x.Do(ctx, req)
+	if t != nil {
+		if err == nil && a.Status == http.StatusSwitchingProtocols {
+			v.relayUpgrade(w, r, x, a, t, hold)
+			return
+		}
+		t.end()
+	}
+	if u != nil && (err != nil || !a.More) && !u.stop() {
+		defer wire.Leaving(w, r)()
+	}
+	if errors.Is(err, claim.ErrVisitorGone) {
+		panic(http.ErrAbortHandler) // nobody is there to be answered
+	}
+	if err != nil {
+		problem.Of(err).Write(w, r)
+		return
+	}
+	if a.Status == http.StatusSwitchingProtocols { // it came before its session had the request
+		x.Fail(claim.ErrHandlerFailed)
+		problem.Of(&claim.Failure{Err: claim.ErrHandlerFailed, Handed: claim.HandedYes}).Write(w, r)
+		return
+	}
+	if u != nil && a.More {
+		u.goLive()
+	}
+	v.relay(w, r, x, a, hold)
+}
+
+// refusal says why a request is not let in, before its claim is looked at.
+func (v *Visits) refusal(r *http.Request, label string) *problem.Problem {
+	switch {
+	case r.Method == http.MethodConnect && upgradeOf(r) == "":
+		return &problem.Problem{Code: schema.CodeBadRequest, Detail: "A claim is no tunnel: CONNECT is not relayed."}
+	case v.loops(r, label):
+		return &problem.Problem{Code: schema.CodeLoop}
+	case v.Public.PathPrefix != "" && strings.EqualFold(r.Header.Get("Service-Worker"), "script"):
+		return &problem.Problem{Code: schema.CodeServiceWorkerRefused}
+	case !v.Rate.Allow(v.Trust.Address(r)):
+		return &problem.Problem{Code: schema.CodeRateLimited}
+	}
+	return nil
+}
+
+// requestOf makes a visitor's request one for the core.
+func (v *Visits) requestOf(r *http.Request, label string) *claim.Request {
+	target := wire.Target(r)
+	method := r.Method
+	if method == http.MethodConnect { // of HTTP/2, for a WebSocket; it is GET in HTTP/1.1
+		method = http.MethodGet
+		if _, set := r.Header["Sec-Websocket-Key"]; !set {
+			r.Header["Sec-Websocket-Key"] = []string{newKey()}
+		}
+	}
+	return &claim.Request{
+		Method:      method,
+		Target:      target,
+		URL:         v.urlOf(label, target),
+		HTTPVersion: viaVersion(r),
+		RemoteAddr:  v.Trust.Visitor(r),
+		Fields:      v.requestFields(r, label),
+		Keyed:       len(r.Header["Idempotency-Key"]) > 0 || len(r.Header["Webhook-Id"]) > 0,
+	}
+}
+
+// urlOf reconstructs the target URI (RFC 9110, 7.1).
+func (v *Visits) urlOf(label, target string) string {
+	origin := v.Public.Scheme + "://" + v.Public.Authority(label)
+	switch {
+	case strings.HasPrefix(target, "/"):
+		return origin + target
+	case target == "*":
+		return origin
+	}
+	if _, rest, ok := strings.Cut(target, "://"); ok { // absolute-form
+		if i := strings.IndexAny(rest, "/?"); i >= 0 {
+			return origin + rest[i:]
+		}
+	}
+	return origin
+}
+
+// RedirectToSlash sends a visitor of /at/label to /at/label/.
+func (v *Visits) RedirectToSlash(w http.ResponseWriter, r *http.Request, label string) {
+	if !claim.ValidLabel(label) {
+		intake.Refuse(w, r, &problem.Problem{Code: schema.CodeNoClaim, Handed: claim.HandedNo})
+		return
+	}
+	_, query, has := strings.Cut(wire.Target(r), "?")
+	to := v.Public.PathPrefix + label + "/"
+	if has {
+		to += "?" + query
+	}
+	w.Header().Set("Location", to)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusPermanentRedirect)
+}
+
+// paceOf returns the pace of a visitor's content: it may take the time of the answer.
+func (v *Visits) paceOf(x *claim.Exchange) intake.Pace {
+	return intake.Pace{Grace: x.Timeout(), Rate: v.ContentRate, Pause: v.ContentPause}
+}
