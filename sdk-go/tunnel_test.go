@@ -19,6 +19,7 @@ import (
 	"golang.org/x/net/http2"
 
 	reversehttp "reversehttp/sdk-go"
+	"reversehttp/server/door"
 	"reversehttp/server/gateway"
 )
 
@@ -291,7 +292,7 @@ func TestASessionFallsBackWhereNoTunnelPasses(t *testing.T) {
 }
 
 func TestAProgramThatWantsATunnelIsToldThatThereIsNone(t *testing.T) {
-	none := func(*gateway.Gateway) []gateway.Door { return nil }
+	none := func(*door.Host) []door.Door { return nil }
 	l := lend(t, hostShape, gateway.Options{Doors: none})
 	_, err := reversehttp.Claim(t.Context(), l.origin, &reversehttp.Options{Client: l.client(t), Transport: reversehttp.TransportPTTH})
 	if !errors.Is(err, reversehttp.ErrNoTunnel) || !strings.Contains(err.Error(), "TransportAuto") {
@@ -304,7 +305,7 @@ func TestAProgramThatWantsATunnelIsToldThatThereIsNone(t *testing.T) {
 }
 
 func TestALabelThatGotNoTunnelIsFreeUnlessItsTokenWasGiven(t *testing.T) {
-	none := func(*gateway.Gateway) []gateway.Door { return nil }
+	none := func(*door.Host) []door.Door { return nil }
 	l := lend(t, hostShape, gateway.Options{Doors: none})
 	for token, want := range map[string]error{"": nil, "secret-of-demo": reversehttp.ErrLabelTaken} {
 		o := reversehttp.Options{Label: "demo" + fmt.Sprint(len(token)), Token: token, Client: l.client(t), Transport: reversehttp.TransportPTTH}

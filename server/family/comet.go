@@ -11,7 +11,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
-	"reversehttp/server/gateway"
+	"reversehttp/server/door"
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
@@ -24,15 +24,15 @@ import (
 // whose poll was answered is taken by the next poll that comes, whoever sends it: an
 // event is known by its id, in whichever session it is.
 type comet struct {
-	g  *gateway.Gateway
+	g  *door.Host
 	by *entrance
 }
 
 const cometName = "comet2008"
 
-func newComet(by *entrance) gateway.Door {
+func newComet(by *entrance) door.Door {
 	d, g := &comet{by.g, by}, by.g
-	return gateway.Door{Name: cometName, URL: g.ControlURL() + "comet/{label}", Routes: func(r chi.Router) {
+	return door.Door{Name: cometName, URL: g.Public.Control + "comet/{label}", Routes: func(r chi.Router) {
 		r.Post("/comet/{label}", d.turn)
 	}}
 }
@@ -54,7 +54,7 @@ func (d *comet) turn(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, claim.ErrDraining):
 		holdBack(r, begun) // and there is no event
 	case err != nil:
-		d.g.Refuse(w, r, err)
+		door.Refuse(w, r, err)
 		return
 	}
 	content := e.text()
@@ -71,7 +71,7 @@ func (d *comet) turn(w http.ResponseWriter, r *http.Request) {
 // claimed.
 func (d *comet) claim(r *http.Request) (*claim.Claim, error) {
 	label, token, _ := d.by.who(r, chi.URLParam(r, "label"))
-	if c := d.g.Registry().Lookup(label); c != nil && c.Owns(token) {
+	if c := d.g.Registry.Lookup(label); c != nil && c.Owns(token) {
 		return c, nil
 	}
 	s, err := d.open(r)
@@ -123,7 +123,7 @@ const mostRaces = 16
 
 // next gives the next event of c, or nil where none comes in time.
 func (d *comet) next(r *http.Request, c *claim.Claim) (*event, error) {
-	until := time.Now().Add(d.g.Registry().Times().Wait)
+	until := time.Now().Add(d.g.Registry.Times().Wait)
 	races := 0
 	for first := true; first || time.Now().Before(until); first = false {
 		s := c.Idle(cometName)

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"sync"
 
-	"reversehttp/server/gateway"
+	"reversehttp/server/door"
 )
 
 // Names lists the doors there are, by their members in discovery.
@@ -45,11 +45,11 @@ type Options struct {
 }
 
 // Doors gives what [gateway.Options.Doors] wants.
-func Doors(o Options) func(*gateway.Gateway) []gateway.Door {
-	return func(g *gateway.Gateway) (doors []gateway.Door) {
+func Doors(o Options) func(*door.Host) []door.Door {
+	return func(g *door.Host) (doors []door.Door) {
 		seen := &habits{}
 		by := &entrance{g: g, listed: o.Devices, hint: new(sync.Once)}
-		for _, d := range []gateway.Door{newReverseHTTP(g, o), newComet(by), newPTTH(by, seen), newIETF(g, seen)} {
+		for _, d := range []door.Door{newReverseHTTP(g, o), newComet(by), newPTTH(by, seen), newIETF(g, seen)} {
 			if o.Names == nil || slices.Contains(o.Names, d.Name) {
 				doors = append(doors, d)
 			}

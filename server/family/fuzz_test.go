@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"reversehttp/server/claim"
+	"reversehttp/server/door"
 	"reversehttp/server/gateway"
 )
 
@@ -21,12 +22,16 @@ func FuzzAsking(f *testing.F) {
 	} {
 		f.Add(head)
 	}
-	g, err := gateway.New(gateway.Options{Loopback: true, Doors: Doors(Options{})})
+	var host *door.Host
+	g, err := gateway.New(gateway.Options{Loopback: true, Doors: func(h *door.Host) []door.Door {
+		host = h
+		return nil
+	}})
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Cleanup(g.Close)
-	d := &ietf{g: g}
+	d := &ietf{g: host}
 	f.Fuzz(func(t *testing.T, head string) {
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head)))
 		if err != nil {

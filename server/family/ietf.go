@@ -11,7 +11,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"reversehttp/schema"
-	"reversehttp/server/gateway"
+	"reversehttp/server/door"
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
@@ -26,7 +26,7 @@ const (
 // (draft-kazuho-httpbis-reverse-tunnel-00), by Upgrade and by extended CONNECT, and
 // those that begin turned, by TLS (draft-thomson-ptth-potato-00 to -02).
 type ietf struct {
-	g    *gateway.Gateway
+	g    *door.Host
 	seen *habits
 }
 
@@ -35,10 +35,10 @@ const (
 	wellKnown = "/.well-known/ptth/"
 )
 
-func newIETF(g *gateway.Gateway, seen *habits) gateway.Door {
+func newIETF(g *door.Host, seen *habits) door.Door {
 	d := &ietf{g, seen}
-	return gateway.Door{
-		Name: ietfName, URL: strings.TrimSuffix(g.ControlURL(), "/") + wellKnown + "{origin}/",
+	return door.Door{
+		Name: ietfName, URL: strings.TrimSuffix(g.Public.Control, "/") + wellKnown + "{origin}/",
 		Routes: func(r chi.Router) { r.HandleFunc(wellKnown+"*", d.accept) },
 		Tunnel: d.tunnel,
 		ALPN:   d.reversals(),
@@ -70,7 +70,7 @@ func (d *ietf) accept(w http.ResponseWriter, r *http.Request) {
 	}
 	labels, err := d.labels(r)
 	if err != nil {
-		d.g.Refuse(w, r, err)
+		door.Refuse(w, r, err)
 		return
 	}
 	feeds, err := d.enter(r, labels)
@@ -86,14 +86,14 @@ func (d *ietf) accept(w http.ResponseWriter, r *http.Request) {
 		leaveAll(feeds)
 		return
 	}
-	d.g.Refuse(w, r, err)
+	door.Refuse(w, r, err)
 }
 
 // refuse answers what asks for no upgrade, or for one that the gateway does not do.
 func (d *ietf) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Upgrade", "ptth, reverse")
 	w.Header().Set("Connection", "Upgrade")
-	d.g.Refuse(w, r, err)
+	door.Refuse(w, r, err)
 }
 
 // labels gives the labels of the origins that a URL names: percent-encoded, and
@@ -102,9 +102,9 @@ func (d *ietf) labels(r *http.Request) (labels []string, err error) {
 	path, _ := strings.CutPrefix(r.URL.EscapedPath(), wellKnown)
 	for one := range strings.SplitSeq(strings.TrimSuffix(path, "/"), ",") {
 		origin, err := url.PathUnescape(one)
-		label := d.g.Public().LabelOf(origin)
+		label := d.g.Public.LabelOf(origin)
 		if err != nil || label == "" {
-			like := strings.TrimSuffix(d.g.Base("label"), "/")
+			like := strings.TrimSuffix(d.g.Public.Base("label"), "/")
 			return nil, problem.New(schema.CodeWrongOrigin, "The path names public origins of this gateway, such as "+like+", percent-encoded ("+url.QueryEscape(like)+") and separated by commas. It has another, or none.")
 		}
 		if !slices.Contains(labels, label) {

@@ -9,8 +9,9 @@ import (
 	"sync"
 
 	"reversehttp/schema"
+	"reversehttp/server/admission"
 	"reversehttp/server/claim"
-	"reversehttp/server/gateway"
+	"reversehttp/server/door"
 	"reversehttp/server/problem"
 )
 
@@ -55,7 +56,7 @@ func validKey(token string) bool {
 
 // entrance lets programs in that show a token, or are listed.
 type entrance struct {
-	g      *gateway.Gateway
+	g      *door.Host
 	listed []Device
 	hint   *sync.Once
 }
@@ -63,7 +64,7 @@ type entrance struct {
 // who returns which label r is for, and what owns it. name is where its path has the label,
 // or the key of a device.
 func (e *entrance) who(r *http.Request, name string) (label, token string, listed bool) {
-	token, shown := gateway.SecretOf(r)
+	token, shown := admission.SecretOf(r)
 	if shown {
 		return name, token, false
 	}
@@ -83,7 +84,7 @@ func (e *entrance) enter(r *http.Request, name string) (*claim.Session, error) {
 	}
 	if token == "" && claim.ValidLabel(label) {
 		e.hint.Do(func() {
-			e.g.Log().Warn("a program that shows no token was refused", "label", label,
+			e.g.Log.Warn("a program that shows no token was refused", "label", label,
 				"do", "have it send Authorization: Bearer TOKEN; or, where it cannot, start the gateway with --family-device "+label+"=TOKEN and give the program TOKEN in its path in place of the label")
 		})
 		return nil, problem.New(schema.CodeTokenNeeded, "")

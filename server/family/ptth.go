@@ -11,7 +11,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
-	"reversehttp/server/gateway"
+	"reversehttp/server/door"
 	"reversehttp/server/problem"
 )
 
@@ -19,15 +19,15 @@ import (
 // and devices of the Yaler kind. The program's side of the connection is a server of
 // HTTP/1.1 that takes one request after the other.
 type ptth struct {
-	g    *gateway.Gateway
+	g    *door.Host
 	by   *entrance
 	seen *habits
 }
 
-func newPTTH(by *entrance, seen *habits) gateway.Door {
+func newPTTH(by *entrance, seen *habits) door.Door {
 	d, g := &ptth{by.g, by, seen}, by.g
-	return gateway.Door{
-		Name: "ptth", URL: g.ControlURL() + "ptth/{label}",
+	return door.Door{
+		Name: "ptth", URL: g.Public.Control + "ptth/{label}",
 		Routes:    func(r chi.Router) { r.HandleFunc("/ptth/{label}", d.accept) },
 		Otherwise: d.device,
 	}
@@ -49,7 +49,7 @@ func (d *ptth) accept(w http.ResponseWriter, r *http.Request) {
 	if version == "" {
 		w.Header().Set("Upgrade", "PTTH/1.0")
 		w.Header().Set("Connection", "Upgrade")
-		d.g.Refuse(w, r, problem.New(schema.CodeUpgradeNeeded, "Ask for PTTH/1.0 here, with the fields Connection: Upgrade and Upgrade: PTTH/1.0."))
+		door.Refuse(w, r, problem.New(schema.CodeUpgradeNeeded, "Ask for PTTH/1.0 here, with the fields Connection: Upgrade and Upgrade: PTTH/1.0."))
 		return
 	}
 	begun := time.Now()
@@ -59,7 +59,7 @@ func (d *ptth) accept(w http.ResponseWriter, r *http.Request) {
 		holdBack(r, begun)
 		panic(http.ErrAbortHandler) // a connection that ends, as it may at any time
 	case err != nil:
-		d.g.Refuse(w, r, err)
+		door.Refuse(w, r, err)
 	default:
 		d.turn(w, version, f)
 	}
@@ -106,7 +106,7 @@ func (d *ptth) device(w http.ResponseWriter, r *http.Request) bool {
 		w.WriteHeader(http.StatusNoContent)
 		return true
 	case err != nil:
-		d.g.Refuse(w, r, err)
+		door.Refuse(w, r, err)
 		return true
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), devicePark)
@@ -122,7 +122,7 @@ func (d *ptth) device(w http.ResponseWriter, r *http.Request) bool {
 		w.WriteHeader(http.StatusNoContent)
 	case r.Context().Err() != nil: // nobody is there to be answered
 	case err != nil:
-		d.g.Refuse(w, r, err)
+		door.Refuse(w, r, err)
 	default:
 		w.WriteHeader(http.StatusNoContent)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/door"
 	"reversehttp/server/problem"
 )
 
@@ -20,12 +21,12 @@ func (d *reverseHTTP) register(w http.ResponseWriter, r *http.Request) {
 		err = d.mayUse(form.token)
 	}
 	if err != nil {
-		d.g.Refuse(w, r, err)
+		door.Refuse(w, r, err)
 		return
 	}
 	o, err := d.g.EnterWith(r, form.name, form.token, claim.Settings{Lease: form.lease})
 	if err != nil {
-		d.g.Refuse(w, r, err)
+		door.Refuse(w, r, err)
 		return
 	}
 	o.Session.Plain(reverseHTTPName)
@@ -41,7 +42,7 @@ func (d *reverseHTTP) register(w http.ResponseWriter, r *http.Request) {
 func (d *reverseHTTP) tellURLs(w http.ResponseWriter, label, token, first string) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
-	h.Set("Link", "<"+first+`>; rel="first", <`+d.g.Base(label)+`>; rel="related"`)
+	h.Set("Link", "<"+first+`>; rel="first", <`+d.g.Public.Base(label)+`>; rel="related"`)
 	h.Set("Location", d.privateURL(label, token))
 }
 
@@ -100,7 +101,7 @@ func (d *reverseHTTP) owned(r *http.Request) (*claim.Claim, place, error) {
 	if err != nil {
 		return nil, at, err
 	}
-	c := d.g.Registry().Lookup(at.label)
+	c := d.g.Registry.Lookup(at.label)
 	switch {
 	case c == nil:
 		return nil, at, claim.ErrNoClaim
@@ -114,12 +115,12 @@ func (d *reverseHTTP) owned(r *http.Request) (*claim.Claim, place, error) {
 func (d *reverseHTTP) state(w http.ResponseWriter, r *http.Request) {
 	c, at, err := d.owned(r)
 	if err != nil {
-		d.g.Refuse(w, r, err)
+		door.Refuse(w, r, err)
 		return
 	}
 	st := c.State()
 	d.show(w, r, claimPage, url.Values{
-		"name": {at.label}, "lease": {strconv.Itoa(int(st.Lease / time.Second))}, "url": {d.g.Base(at.label)},
+		"name": {at.label}, "lease": {strconv.Itoa(int(st.Lease / time.Second))}, "url": {d.g.Public.Base(at.label)},
 		"sessions": {strconv.Itoa(len(st.Sessions))}, "queue": {strconv.Itoa(st.Queue)},
 	})
 }
@@ -142,7 +143,7 @@ func (d *reverseHTTP) change(w http.ResponseWriter, r *http.Request) {
 		err = c.Change(set)
 	}
 	if err != nil {
-		d.g.Refuse(w, r, err)
+		door.Refuse(w, r, err)
 		return
 	}
 	d.tellURLs(w, at.label, at.token, d.freshURL(at.label, at.token))
@@ -156,7 +157,7 @@ func (d *reverseHTTP) remove(w http.ResponseWriter, r *http.Request) {
 		err = c.Delete()
 	}
 	if err != nil {
-		d.g.Refuse(w, r, err)
+		door.Refuse(w, r, err)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -168,10 +169,10 @@ const mostNames = 10_000
 // service answers GET {access point}: how much there is, and to who holds a key of the
 // gateway the names.
 func (d *reverseHTTP) service(w http.ResponseWriter, r *http.Request) {
-	st := d.g.Registry().Stats()
+	st := d.g.Registry.Stats()
 	facts := url.Values{"claims": {strconv.Itoa(st.Claims)}, "sessions": {strconv.Itoa(st.Sessions)}}
-	if d.g.HoldsKey(r) {
-		facts["name"] = d.g.Registry().Labels(mostNames)
+	if d.g.Admission.HoldsKey(r) {
+		facts["name"] = d.g.Registry.Labels(mostNames)
 	}
 	d.show(w, r, servicePage, facts)
 }

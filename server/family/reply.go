@@ -13,6 +13,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/door"
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
@@ -23,10 +24,10 @@ import (
 func (d *reverseHTTP) reply(w http.ResponseWriter, r *http.Request) {
 	at, err := d.placeOf(r)
 	if err != nil {
-		d.g.Refuse(w, r, err)
+		door.Refuse(w, r, err)
 		return
 	}
-	s := d.g.Registry().Session(at.label, at.session)
+	s := d.g.Registry.Session(at.label, at.session)
 	switch {
 	case s == nil || s.Door() != reverseHTTPName:
 		err = claim.ErrNoExchange
@@ -34,14 +35,14 @@ func (d *reverseHTTP) reply(w http.ResponseWriter, r *http.Request) {
 		err = problem.New(schema.CodeTokenWrong, "")
 	}
 	if err != nil {
-		d.g.Refuse(w, r, err)
+		door.Refuse(w, r, err)
 		return
 	}
 	defer s.Work()()
 	p := d.newPosted(w, r)
 	whole, err := d.replies(r, at, s, p)
 	if err != nil {
-		d.g.Refuse(w, r, err)
+		door.Refuse(w, r, err)
 		return
 	}
 	wire.BoundWrite(w, 0) // a slow visitor may have held this back
@@ -191,7 +192,7 @@ func (s source) Read(b []byte) (int, error) {
 	if p.whole {
 		return 0, io.EOF
 	}
-	_ = p.rc.SetReadDeadline(time.Now().Add(p.d.g.Registry().Times().Part + time.Second))
+	_ = p.rc.SetReadDeadline(time.Now().Add(p.d.g.Registry.Times().Part + time.Second))
 	select {
 	case <-p.over:
 		p.cut = true

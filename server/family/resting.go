@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"reversehttp/server/claim"
-	"reversehttp/server/gateway"
+	"reversehttp/server/door"
 )
 
 // trusts returns what may be done with the connection for a message. Only what may not be
@@ -100,7 +100,7 @@ func (t *turned) lost() {
 func (t *turned) lostAgain(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.alone && !t.last.IsZero() && !errors.Is(err, gateway.ErrGarbled) {
+	if t.alone && !t.last.IsZero() && !errors.Is(err, door.ErrGarbled) {
 		t.habit.closed(0)
 	}
 }

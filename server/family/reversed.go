@@ -12,7 +12,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
-	"reversehttp/server/gateway"
+	"reversehttp/server/control"
 	"reversehttp/server/problem"
 )
 
@@ -54,7 +54,7 @@ func (d *ietf) askClaim(t *turned, from string) (*claim.Session, error) {
 	if err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(content, &ask) != nil || ask.Label == nil || ask.Token == nil {
 		return nil, problem.New(schema.CodeBadJSON, "GET "+claimPath+" is to answer 200 with a JSON object of label and token, as POST /claims takes it.")
 	}
-	set, err := gateway.Settings(ask, content)
+	set, err := control.Settings(ask, content)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (t *turned) tell(media string, what any) {
 func (t *turned) own(method, media string, content []byte) (*http.Response, []byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), claimTime)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(t.g.ControlURL(), "/")+claimPath, bytes.NewReader(content))
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(t.g.Public.Control, "/")+claimPath, bytes.NewReader(content))
 	if err != nil {
 		return nil, nil, err
 	}

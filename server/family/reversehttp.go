@@ -15,7 +15,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
-	"reversehttp/server/gateway"
+	"reversehttp/server/door"
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
@@ -32,16 +32,16 @@ import (
 // poll gave is posted to the same URL, so a URL gives one request, or one pipeline:
 // where another poll of it is open that one ends, and is sent to a URL of its own.
 type reverseHTTP struct {
-	g           *gateway.Gateway
+	g           *door.Host
 	sharedToken bool
 	hint        sync.Once
 }
 
 const reverseHTTPName = "reversehttp"
 
-func newReverseHTTP(g *gateway.Gateway, o Options) gateway.Door {
+func newReverseHTTP(g *door.Host, o Options) door.Door {
 	d := &reverseHTTP{g: g, sharedToken: o.SharedToken}
-	return gateway.Door{Name: reverseHTTPName, URL: d.accessPoint(), Routes: func(r chi.Router) {
+	return door.Door{Name: reverseHTTPName, URL: d.accessPoint(), Routes: func(r chi.Router) {
 		look := func(path string, h http.HandlerFunc) {
 			r.Get(path, h)
 			r.Head(path, h)
@@ -56,7 +56,7 @@ func newReverseHTTP(g *gateway.Gateway, o Options) gateway.Door {
 	}}
 }
 
-func (d *reverseHTTP) accessPoint() string { return d.g.ControlURL() + "reversehttp" }
+func (d *reverseHTTP) accessPoint() string { return d.g.Public.Control + "reversehttp" }
 
 func (d *reverseHTTP) privateURL(label, token string) string {
 	return d.accessPoint() + "/" + label + "/" + base64.RawURLEncoding.EncodeToString([]byte(token))
@@ -88,7 +88,7 @@ func (d *reverseHTTP) placeOf(r *http.Request) (place, error) {
 func (d *reverseHTTP) mayUse(token string) error {
 	if token == "-" && !d.sharedToken {
 		d.hint.Do(func() {
-			d.g.Log().Warn(`a program with the token "-" was refused`,
+			d.g.Log.Warn(`a program with the token "-" was refused`,
 				"do", `give it a token of its own; or, where it is a stock program of 2008 that has no other, start the gateway with --shared-token: whoever shows "-" then shares its names`)
 		})
 		return problem.New(schema.CodeBadToken, `The token "-" is nobody's own: whoever knows the name could take the claim. Choose another token, or leave it out to be given one.`)
@@ -105,11 +105,11 @@ const steal = time.Second
 func (d *reverseHTTP) poll(w http.ResponseWriter, r *http.Request) {
 	at, err := d.placeOf(r)
 	if err != nil {
-		d.g.Refuse(w, r, err)
+		door.Refuse(w, r, err)
 		return
 	}
 	begun := time.Now()
-	until := begun.Add(d.g.Registry().Times().Wait)
+	until := begun.Add(d.g.Registry.Times().Wait)
 	s, batch, m, err := d.next(r, at, until)
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
@@ -117,8 +117,8 @@ func (d *reverseHTTP) poll(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, context.Canceled):
 		panic(http.ErrAbortHandler) // nobody is there to be answered
 	case errors.Is(err, claim.ErrSpent), err == nil && batch == nil && time.Now().Before(until):
-		if c := d.g.Registry().Lookup(at.label); c != nil && !c.Owns(at.token) { // it was changed
-			d.g.Refuse(w, r, claim.ErrLabelTaken)
+		if c := d.g.Registry.Lookup(at.label); c != nil && !c.Owns(at.token) { // it was changed
+			door.Refuse(w, r, claim.ErrLabelTaken)
 			return
 		}
 		if !pause(r.Context(), steal) {
@@ -129,7 +129,7 @@ func (d *reverseHTTP) poll(w http.ResponseWriter, r *http.Request) {
 		holdBack(r, begun)
 		d.nothing(w, d.requestURL(at.label, at.token, at.session, at.cursor))
 	case err != nil:
-		d.g.Refuse(w, r, err)
+		door.Refuse(w, r, err)
 	case batch == nil:
 		d.nothing(w, d.requestURL(at.label, at.token, at.session, at.cursor))
 	default:
@@ -162,7 +162,7 @@ func (d *reverseHTTP) turn(r *http.Request, at place, wait time.Duration) (*clai
 	if accepts(r, "application/http") {
 		most = 0
 	}
-	s := d.g.Registry().Session(at.label, at.session)
+	s := d.g.Registry.Session(at.label, at.session)
 	var err error
 	for range 3 { // it may end between two steps
 		if s == nil || !s.Claim().Owns(at.token) {

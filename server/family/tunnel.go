@@ -9,7 +9,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
-	"reversehttp/server/gateway"
+	"reversehttp/server/door"
 	"reversehttp/server/problem"
 )
 
@@ -30,7 +30,7 @@ func (d *ietf) tunnel(w http.ResponseWriter, r *http.Request, s *claim.Session) 
 	}
 	f, err := s.Feed(cursor)
 	if err != nil {
-		d.g.Refuse(w, r, err)
+		door.Refuse(w, r, err)
 		return
 	}
 	conn, err := h.accept(w, r)
@@ -52,7 +52,7 @@ func (d *ietf) tunnel(w http.ResponseWriter, r *http.Request, s *claim.Session) 
 // told sends requests with the field that tells what HTTP/2 cannot, and keeps the ids
 // whose answers the gateway has whole until the next request tells them.
 type told struct {
-	g      *gateway.Gateway
+	g      *door.Host
 	client *http.ClientConn
 	mu     sync.Mutex // guards whole
 	whole  []string
@@ -133,7 +133,7 @@ const cancelTime = 10 * time.Second
 func (t *told) cancel(s *claim.Session, m *claim.Message) {
 	ctx, cancel := context.WithTimeout(context.Background(), cancelTime)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.g.Base(s.Claim().Label()), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.g.Public.Base(s.Claim().Label()), nil)
 	if err != nil {
 		return
 	}

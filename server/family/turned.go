@@ -13,7 +13,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"reversehttp/server/claim"
-	"reversehttp/server/gateway"
+	"reversehttp/server/door"
 	"reversehttp/server/wire"
 )
 
@@ -24,7 +24,7 @@ import (
 // request. A session of its own ends with it; what the program had then moves on, where
 // the claim's rule allows it, as from any session that is lost.
 type turned struct {
-	g      *gateway.Gateway
+	g      *door.Host
 	conn   net.Conn
 	client *http.ClientConn
 	// ask sends a request for an exchange of a session.
@@ -81,7 +81,7 @@ const expectMost = time.Hour
 
 // turn makes conn, whose peer was told that it turns, a connection to the program's
 // server. It owns conn from then on. What seen has of the program is heeded, and added to.
-func turn(g *gateway.Gateway, conn net.Conn, protocol string, seen *habits) (*turned, error) {
+func turn(g *door.Host, conn net.Conn, protocol string, seen *habits) (*turned, error) {
 	wire.KeepAlive(conn, keepAlive)
 	speaks := new(http.Protocols)
 	speaks.SetHTTP1(protocol == http1)
@@ -280,12 +280,12 @@ func (t *turned) hand(f *feed, m *claim.Message) {
 	}
 	reset := http2.StreamError{}
 	switch {
-	case errors.Is(err, gateway.ErrUnsent) && t.client.Err() == nil, // this program takes no such request, but others
+	case errors.Is(err, door.ErrUnsent) && t.client.Err() == nil, // this program takes no such request, but others
 		errors.As(err, &reset) && reset.Code == http2.ErrCodeRefusedStream:
 		if !f.session.GiveBack(id) {
 			_, _ = f.session.Abort(id) // nobody else has it in hand
 		}
-	case errors.Is(err, gateway.ErrUnsent), unprocessed(err):
+	case errors.Is(err, door.ErrUnsent), unprocessed(err):
 		t.stop() // it takes nothing more
 		if !f.session.GiveBack(id) && f.own && m.Exchange.Request().Content.Streams() {
 			_, _ = f.session.Abort(id) // its content is gone
@@ -295,7 +295,7 @@ func (t *turned) hand(f *feed, m *claim.Message) {
 	default: // the connection is lost, or holds nobody knows what
 		t.lostAgain(err)
 		t.stop()
-		if f.own && errors.Is(err, gateway.ErrGarbled) {
+		if f.own && errors.Is(err, door.ErrGarbled) {
 			_, _ = f.session.Abort(id) // else the session's program answers yet
 		}
 	}

@@ -4,13 +4,17 @@ package field
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/net/http/httpguts"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
+	"reversehttp/server/claim"
 	"reversehttp/server/wire"
 )
 
@@ -192,4 +196,16 @@ func FaultOfTrailer(name, value string) (half, why string) {
 		return "/0", "this field cannot follow the content (RFC 9110, 6.5.1)"
 	}
 	return "", ""
+}
+
+// GoodTrailers returns those trailers that an answer may have.
+func GoodTrailers(sent http.Header) (trailers []claim.Field) {
+	for _, name := range slices.Sorted(maps.Keys(sent)) {
+		for _, v := range sent[name] {
+			if _, why := FaultOfTrailer(name, envelope.Characters(v)); why == "" {
+				trailers = append(trailers, claim.Field{Name: name, Value: v})
+			}
+		}
+	}
+	return trailers
 }

@@ -159,7 +159,7 @@ func TestRoutesTellWhatTheyTake(t *testing.T) {
 
 func TestControlContentIsBounded(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
-		got := w.send("POST", "/claims", "", map[string]string{"x": strings.Repeat("a", maxControlBytes)})
+		got := w.send("POST", "/claims", "", map[string]string{"x": strings.Repeat("a", 16<<10)})
 		if got.Status != 413 || got.code() != schema.CodeContentTooLarge {
 			t.Errorf("a large claim = %d %s, want 413", got.Status, got.code())
 		}
@@ -222,6 +222,20 @@ func TestAMemberThatIsThereTwiceIsNamed(t *testing.T) {
 			if got.Status != 400 || p.Code != schema.CodeBadJSON || !strings.HasSuffix(p.Detail, c.says) || pointer != c.pointer {
 				t.Errorf("%.70s: %d %.200s %.70s, want %s at %s", content, got.Status, p.Detail, pointer, c.says, c.pointer)
 			}
+		}
+	})
+}
+
+func TestAPollTellsWhatItApplied(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		start := time.Now()
+		got := w.send("GET", p.Requests, "t0", nil, schema.Field{"Prefer", "wait=4"})
+		if got.Status != 204 || got.Header.Get("Preference-Applied") != "wait=4" || time.Since(start) != 4*time.Second {
+			t.Errorf("poll = %d %v after %s, want 204 and wait=4 after 4s", got.Status, got.Header, time.Since(start))
+		}
+		if got := w.send("GET", p.Requests, "t0", nil); got.Header.Get("Preference-Applied") != "" || got.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("a poll without preference = %v", got.Header)
 		}
 	})
 }

@@ -16,6 +16,9 @@ import (
 
 	"reversehttp/server/admission"
 	"reversehttp/server/claim"
+	"reversehttp/server/control"
+	"reversehttp/server/door"
+	"reversehttp/server/intake"
 	"reversehttp/server/publicurl"
 	"reversehttp/server/trust"
 	"reversehttp/server/visit"
@@ -83,7 +86,7 @@ type Options struct {
 
 	// Doors gives the protocols beside the control API by which programs may serve
 	// claims. Nil means none.
-	Doors func(*Gateway) []Door
+	Doors func(*door.Host) []door.Door
 	// Pages answer GET at the control origin, each at its path, beside the API.
 	Pages map[string]http.Handler
 	// Records keep who owns which label. Nil means that they end with the process.
@@ -140,10 +143,12 @@ type Gateway struct {
 	public    *publicurl.Template
 	registry  *claim.Registry
 	control   http.Handler
-	doors     []Door
+	doors     []door.Door
 	metrics   *metrics
-	keys      admission.Keys
-	claimants *admission.Rate
+	admission *admission.Admission
+	claims    *control.Claims
+	polls     *control.Polls
+	answers   *control.Answers
 	visits    *visit.Visits
 	local     bool // see Local
 	trust     trust.Peers
@@ -158,7 +163,7 @@ func New(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{options: o, public: u, keys: admission.NewKeys(o.Keys)}
+	g := &Gateway{options: o, public: u}
 	g.local = o.Loopback && publicurl.IsLocalName(u.ControlHost)
 	g.trust = trust.Peers{Proxies: o.TrustedProxies, Anonymous: o.Loopback && !g.local && len(o.TrustedProxies) == 0}
 	if o.ClaimsPerSecond == 0 && !g.local {
@@ -170,19 +175,34 @@ func New(o Options) (*Gateway, error) {
 			o.Limits.AddressClaims = 1_000
 		}
 	}
-	g.claimants = g.rate(o.ClaimsPerSecond)
+	g.admission = &admission.Admission{Keys: admission.NewKeys(o.Keys), Rate: g.rate(o.ClaimsPerSecond), Trust: g.trust}
 	g.metrics = newMetrics(g)
 	g.panics = newPanics(g.metrics)
 	g.registry = claim.New(claim.Options{
 		Times: o.Times, Limits: o.Limits, Reserved: admission.NewReserved(o.Reserved, o.Owned), Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Records: o.Records, OneAddress: g.local,
 	})
+	bounds := control.Bounds{
+		InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes, PartBytes: o.PartBytes, AnswerBytes: o.AnswerBytes, Fields: o.Fields, FieldBytes: o.FieldBytes,
+	}
+	pace := intake.Pace{Grace: o.ContentGrace, Rate: o.ContentRate, Pause: o.ContentPause}
+	envelopes := control.Envelopes{Public: u}
+	g.claims = &control.Claims{Registry: g.registry, Public: u, Admission: g.admission, Bounds: bounds, Pace: pace, Family: g.family, HasTunnel: g.hasTunnel}
+	g.polls = &control.Polls{Registry: g.registry, Envelopes: envelopes, Delivered: g.metrics.deliver}
+	g.answers = &control.Answers{Registry: g.registry, Bounds: bounds, Pace: pace, Judged: g.metrics.judge, Log: o.Log}
 	g.visits = &visit.Visits{
 		Registry: g.registry, Public: u, Trust: g.trust, Rate: g.rate(o.VisitsPerSecond),
 		ContentRate: o.ContentRate, ContentPause: o.ContentPause, InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes,
 	}
 	g.Port = newPort(g)
 	if o.Doors != nil {
-		g.doors = o.Doors(g)
+		g.doors = o.Doors(&door.Host{
+			Entrance: &door.Entrance{Claims: g.registry, Admission: g.admission},
+			Relay: &door.Relay{
+				Registry: g.registry, Envelopes: envelopes, Bounds: bounds, TargetBytes: o.TargetBytes, Pace: pace,
+				Delivered: g.metrics.deliver, Judged: g.metrics.judge, Log: o.Log,
+			},
+			Registry: g.registry, Public: u, State: g.claims.State, Log: o.Log,
+		})
 	}
 	routes := g.routes()
 	g.control = routes

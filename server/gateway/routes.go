@@ -12,6 +12,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/control"
 	"reversehttp/server/field"
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
@@ -63,17 +64,17 @@ func (g *Gateway) routes() *chi.Mux {
 		r.Method("HEAD", path, h)
 	}
 
-	look("/.well-known/reversehttp", http.HandlerFunc(g.discover))
-	r.Post("/claims", g.open)
-	r.With(g.owned).Get("/claims/{label}", g.inspect)
-	r.With(g.owned).Patch("/claims/{label}", g.change)
-	r.With(g.owned).Delete("/claims/{label}", g.remove)
-	r.With(g.serving).Delete("/claims/{label}/sessions/{session}", g.leave)
-	r.With(g.serving).Get("/claims/{label}/sessions/{session}/requests", g.poll)
-	r.With(g.serving).Post("/claims/{label}/sessions/{session}/responses", g.answer)
-	r.With(g.serving).Get("/claims/{label}/sessions/{session}/exchanges/{exchange}/content", g.fetch)
-	r.With(g.serving).Post("/claims/{label}/sessions/{session}/exchanges/{exchange}/response", g.upstream)
-	r.With(g.serving).Get("/claims/{label}/sessions/{session}/tunnel", g.tunnel)
+	look("/.well-known/reversehttp", http.HandlerFunc(g.claims.Discover))
+	r.Post("/claims", g.claims.Open)
+	r.With(g.claims.Owned).Get("/claims/{label}", g.claims.Inspect)
+	r.With(g.claims.Owned).Patch("/claims/{label}", g.claims.Change)
+	r.With(g.claims.Owned).Delete("/claims/{label}", g.claims.Remove)
+	r.With(g.claims.Serving).Delete("/claims/{label}/sessions/{session}", g.claims.Leave)
+	r.With(g.claims.Serving).Get("/claims/{label}/sessions/{session}/requests", g.polls.Poll)
+	r.With(g.claims.Serving).Post("/claims/{label}/sessions/{session}/responses", g.answers.Answer)
+	r.With(g.claims.Serving).Get("/claims/{label}/sessions/{session}/exchanges/{exchange}/content", control.Fetch)
+	r.With(g.claims.Serving).Post("/claims/{label}/sessions/{session}/exchanges/{exchange}/response", g.answers.Raw)
+	r.With(g.claims.Serving).Get("/claims/{label}/sessions/{session}/tunnel", g.tunnel)
 	for _, d := range g.doors {
 		if d.Routes != nil {
 			d.Routes(r)

@@ -16,6 +16,7 @@ import (
 
 	reversehttp "reversehttp/sdk-go"
 	"reversehttp/server/claim"
+	"reversehttp/server/door"
 	"reversehttp/server/gateway"
 )
 
@@ -151,7 +152,7 @@ func TestEveryTransportServes(t *testing.T) {
 }
 
 func TestATunnelThatIsNotThereEndsWithFour(t *testing.T) {
-	l := lend(t, hostShape, gateway.Options{Doors: func(*gateway.Gateway) []gateway.Door { return nil }})
+	l := lend(t, hostShape, gateway.Options{Doors: func(*door.Host) []door.Door { return nil }})
 	r := start(t, "echo", "--transport=ptth", "--gateway", l.origin)
 	if code := r.exit(); code != exitUnreachable || !strings.Contains(r.stderr.String(), "--transport auto") {
 		t.Errorf("exit = %d %s", code, r.stderr.String())

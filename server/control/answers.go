@@ -1,10 +1,10 @@
-package gateway
+package control
 
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
-	"strings"
 
 	"reversehttp/schema"
 	"reversehttp/server/answer"
@@ -14,12 +14,23 @@ import (
 	"reversehttp/server/wire"
 )
 
-// answer answers POST {responses}.
-func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
-	s, hold := sessionOf(r), intake.HoldOf(r)
+// Answers serves POST {responses} and POST {responseUrl}. All its members are set before it does, and
+// do not change.
+type Answers struct {
+	Registry *claim.Registry
+	Bounds   Bounds
+	Pace     intake.Pace
+	// Judged is told what became of each answer.
+	Judged func(schema.ResultStatus)
+	Log    *slog.Logger
+}
+
+// Answer answers POST {responses}.
+func (a *Answers) Answer(w http.ResponseWriter, r *http.Request) {
+	s, hold := SessionOf(r), intake.HoldOf(r)
 	s.Claim().Charge(hold)
 	arriving := s.Work()
-	body, err := g.readJSON(w, r, g.options.AnswerBytes)
+	body, err := readJSON(w, r, a.Pace, a.Bounds.AnswerBytes)
 	arriving()
 	if err == nil {
 		err = s.Answerable()
@@ -31,7 +42,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 		problem.Of(err).Write(w, r)
 		return
 	}
-	messages, err := answer.Decode(body, g.registry.Limits().Batch, g.options.Fields)
+	messages, err := answer.Decode(body, a.Registry.Limits().Batch, a.Bounds.Fields)
 	if err != nil {
 		problem.Of(err).Write(w, r)
 		return
@@ -39,7 +50,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 	hold.Shrink(cap(body))
 	results := make([]schema.Result, len(messages))
 	for i := range messages {
-		results[i], err = g.answerOne(r.Context(), s, &messages[i])
+		results[i], err = a.one(r.Context(), s, &messages[i])
 		if r.Context().Err() != nil {
 			panic(http.ErrAbortHandler) // nobody is there to be answered
 		}
@@ -47,16 +58,16 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 			problem.Of(err).Write(w, r)
 			return
 		}
-		g.metrics.judge(results[i].Status)
+		a.Judged(results[i].Status)
 	}
 	wire.BoundWrite(w, 0) // a slow visitor may have held this back
 	writeJSON(w, http.StatusAccepted, schema.Results{Results: results})
 }
 
-// answerOne judges one message. It fails only where the session may not answer.
-func (g *Gateway) answerOne(ctx context.Context, s *claim.Session, m *answer.Message) (schema.Result, error) {
+// one judges one message. It fails only where the session may not answer.
+func (a *Answers) one(ctx context.Context, s *claim.Session, m *answer.Message) (schema.Result, error) {
 	if m.Refused == nil {
-		m.Refused = m.Bounded(g.options.Fields, g.options.FieldBytes)
+		m.Refused = m.Bounded(a.Bounds.Fields, a.Bounds.FieldBytes)
 	}
 	if m.Refused != nil {
 		return invalid(m.ID, m.Refused), nil
@@ -65,7 +76,7 @@ func (g *Gateway) answerOne(ctx context.Context, s *claim.Session, m *answer.Mes
 	var result claim.Result
 	switch {
 	case m.Type == schema.TypeAbort && m.ID != "":
-		g.options.Log.Debug("exchange aborted", "label", s.Claim().Label(), "exchange", m.ID, "reason", m.Reason)
+		a.Log.Debug("exchange aborted", "label", s.Claim().Label(), "exchange", m.ID, "reason", m.Reason)
 		result, err = s.Abort(m.ID)
 	case m.Type == schema.TypeResponse && m.ID != "":
 		a, f := m.Response()
@@ -77,7 +88,7 @@ func (g *Gateway) answerOne(ctx context.Context, s *claim.Session, m *answer.Mes
 			return invalid(m.ID, f), nil
 		}
 	case m.Type == schema.TypePart && m.ID != "":
-		part, f := m.Part(g.options.PartBytes)
+		part, f := m.Part(a.Bounds.PartBytes)
 		if f != nil {
 			return invalid(m.ID, f), nil
 		}
@@ -104,31 +115,4 @@ func (g *Gateway) answerOne(ctx context.Context, s *claim.Session, m *answer.Mes
 
 func invalid(id string, f *answer.Fault) schema.Result {
 	return schema.Result{ID: id, Status: schema.ResultInvalid, Pointer: &f.Pointer, Detail: f.Detail}
-}
-
-// readJSON reads the JSON content of a program's request. Empty content is fine.
-func (g *Gateway) readJSON(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
-	body, err := g.pace().ReadOf(w, r, limit)
-	if err != nil {
-		return nil, err
-	}
-	if len(body) == 0 {
-		return nil, nil
-	}
-	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	switch strings.ToLower(strings.TrimSpace(media)) {
-	case "application/json":
-	case "application/merge-patch+json":
-		if r.Method != http.MethodPatch {
-			return nil, &problem.Problem{Code: schema.CodeUnsupportedMediaType}
-		}
-	default:
-		return nil, &problem.Problem{Code: schema.CodeUnsupportedMediaType}
-	}
-	return body, nil
-}
-
-// pace returns the pace of what programs send.
-func (g *Gateway) pace() intake.Pace {
-	return intake.Pace{Grace: g.options.ContentGrace, Rate: g.options.ContentRate, Pause: g.options.ContentPause}
 }

@@ -1,4 +1,4 @@
-package gateway
+package control
 
 import (
 	"context"
@@ -23,7 +23,7 @@ type form interface {
 
 // ndjson is one message a line.
 type ndjson struct {
-	g *Gateway
+	e Envelopes
 	s *claim.Session
 }
 
@@ -31,12 +31,12 @@ func (ndjson) media() string     { return "application/x-ndjson" }
 func (ndjson) heartbeat() string { return "\n" }
 
 func (f ndjson) append(b []byte, m claim.Message) []byte {
-	return append(f.g.appendMessage(b, f.s, m), '\n')
+	return append(f.e.appendMessage(b, f.s, m), '\n')
 }
 
 // events are server-sent events (HTML, 9.2).
 type events struct {
-	g *Gateway
+	e Envelopes
 	s *claim.Session
 }
 
@@ -50,14 +50,14 @@ func (f events) append(b []byte, m claim.Message) []byte {
 	return append(ndjson(f).append(b, m), '\n')
 }
 
-// pollStream answers with a stream.
-func (g *Gateway) pollStream(w http.ResponseWriter, r *http.Request, f form) {
-	wait, preferred := preferredWait(r, g.registry.Times().Stream)
+// stream answers with a stream.
+func (p *Polls) stream(w http.ResponseWriter, r *http.Request, f form) {
+	wait, preferred := preferredWait(r, p.Registry.Times().Stream)
 	rc := http.NewResponseController(w)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	begun := false
-	err := sessionOf(r).Listen(ctx, lastEventID(r), wait, func(b *claim.Batch) {
+	err := SessionOf(r).Listen(ctx, lastEventID(r), wait, func(b *claim.Batch) {
 		if !begun {
 			begun = true
 			h := w.Header()
@@ -72,14 +72,14 @@ func (g *Gateway) pollStream(w http.ResponseWriter, r *http.Request, f form) {
 		}
 		out := []byte(f.heartbeat())
 		if b != nil {
-			g.metrics.deliver(b)
+			p.Delivered(b)
 			out = make([]byte, 0, sizeOf(b))
 			for _, m := range b.Messages {
 				out = f.append(out, m)
 			}
 		}
 		// After so long the session counts as lost where it does not stream, too.
-		_ = rc.SetWriteDeadline(time.Now().Add(min(wire.WriteTime(len(out)), g.registry.Times().Acknowledge)))
+		_ = rc.SetWriteDeadline(time.Now().Add(min(wire.WriteTime(len(out)), p.Registry.Times().Acknowledge)))
 		hold := intake.HoldOf(r)
 		hold.Add(cap(out))
 		defer hold.Shrink(cap(out))

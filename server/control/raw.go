@@ -1,4 +1,4 @@
-package gateway
+package control
 
 import (
 	"bytes"
@@ -30,26 +30,26 @@ const (
 	answerFieldIn = "Reversehttp-Field-"
 )
 
-// upstream answers POST {responseUrl}: the content of an answer as it is.
-func (g *Gateway) upstream(w http.ResponseWriter, r *http.Request) {
-	s, id := sessionOf(r), chi.URLParam(r, "exchange")
+// Raw answers POST {responseUrl}: the content of an answer as it is.
+func (a *Answers) Raw(w http.ResponseWriter, r *http.Request) {
+	s, id := SessionOf(r), chi.URLParam(r, "exchange")
 	stream, err := s.Stream(id)
 	if errors.Is(err, claim.ErrNotAnswering) {
-		result, more, problem := g.beginRaw(s, id, r)
+		result, more, problem := a.begin(s, id, r)
 		switch {
 		case problem != nil:
 			problem.Unread = true
 			problem.Write(w, r)
 			return
 		case result != claim.Accepted || !more:
-			g.tell(w, r, id, result, !more && result == claim.Accepted)
+			a.tell(w, r, id, result, !more && result == claim.Accepted)
 			return
 		}
 		stream, err = s.Stream(id)
 	}
 	if errors.Is(err, claim.ErrNoExchange) {
 		if result, known := s.Ended(id); known {
-			g.tell(w, r, id, result, false)
+			a.tell(w, r, id, result, false)
 			return
 		}
 	}
@@ -60,21 +60,21 @@ func (g *Gateway) upstream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.Work()()
-	whole, late := g.pump(w, r, stream)
+	whole, late := a.pump(w, r, stream)
 	switch {
 	case late:
-		g.tell(w, r, id, claim.Late, false)
+		a.tell(w, r, id, claim.Late, false)
 	case !whole:
 		stream.Abort()
 		(&problem.Problem{Code: schema.CodeBadRequest, Unread: true, Detail: "The content ended before it was whole: the answer is cut short."}).Write(w, r)
 	default:
-		g.tell(w, r, id, stream.Close(r.Context(), goodTrailers(r.Trailer)), true)
+		a.tell(w, r, id, stream.Close(r.Context(), field.GoodTrailers(r.Trailer)), true)
 	}
 }
 
 // pump sends the content of r on as it comes. It tells whether it sent all, and
 // whether nobody wants it any more, which ends the wait for what comes next.
-func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, stream *claim.Stream) (whole, late bool) {
+func (a *Answers) pump(w http.ResponseWriter, r *http.Request, stream *claim.Stream) (whole, late bool) {
 	rc := http.NewResponseController(w)
 	read := make(chan struct{})
 	var watcher sync.WaitGroup
@@ -94,7 +94,7 @@ func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, stream *claim.Str
 	for {
 		// The answer's own time between parts bounds a silent program; this is
 		// for one that the visitor has held back.
-		until := time.Now().Add(g.registry.Times().Part + time.Second)
+		until := time.Now().Add(a.Registry.Times().Part + time.Second)
 		if stream.Upgraded() {
 			until = time.Time{} // between what is sent on a WebSocket any time may pass
 		}
@@ -124,8 +124,8 @@ func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, stream *claim.Str
 
 // tell answers POST {responseUrl} with a result. read says that the content was
 // read to its end.
-func (g *Gateway) tell(w http.ResponseWriter, r *http.Request, id string, result claim.Result, read bool) {
-	g.metrics.judge(schema.ResultStatus(result.String()))
+func (a *Answers) tell(w http.ResponseWriter, r *http.Request, id string, result claim.Result, read bool) {
+	a.Judged(schema.ResultStatus(result.String()))
 	wire.BoundWrite(w, 0) // a slow visitor may have held this back
 	if !read {
 		defer wire.Leaving(w, r)()
@@ -133,21 +133,9 @@ func (g *Gateway) tell(w http.ResponseWriter, r *http.Request, id string, result
 	writeJSON(w, http.StatusAccepted, schema.Result{ID: id, Status: schema.ResultStatus(result.String())})
 }
 
-// goodTrailers gives those trailers that an answer may have.
-func goodTrailers(sent http.Header) (trailers []claim.Field) {
-	for _, name := range slices.Sorted(maps.Keys(sent)) {
-		for _, v := range sent[name] {
-			if _, why := field.FaultOfTrailer(name, envelope.Characters(v)); why == "" {
-				trailers = append(trailers, claim.Field{Name: name, Value: v})
-			}
-		}
-	}
-	return trailers
-}
-
-// beginRaw begins the answer that the fields of a POST {responseUrl} tell. An
+// begin begins the answer that the fields of a POST {responseUrl} tell. An
 // answer without content is whole then.
-func (g *Gateway) beginRaw(s *claim.Session, id string, r *http.Request) (result claim.Result, more bool, p *problem.Problem) {
+func (a *Answers) begin(s *claim.Session, id string, r *http.Request) (result claim.Result, more bool, p *problem.Problem) {
 	m := answer.Message{Answer: &envelope.Answer{Type: schema.TypeResponse, ID: id, Status: http.StatusOK}}
 	if stated := r.Header.Get(statusField); stated != "" {
 		n, err := strconv.ParseUint(stated, 10, 16)
@@ -172,9 +160,9 @@ func (g *Gateway) beginRaw(s *claim.Session, id string, r *http.Request) (result
 		}
 	}
 	m.More = m.Status != http.StatusNoContent && m.Status != http.StatusResetContent && m.Status != http.StatusNotModified
-	a, f := m.Response()
+	answered, f := m.Response()
 	if f == nil {
-		f = m.Bounded(g.options.Fields, g.options.FieldBytes)
+		f = m.Bounded(a.Bounds.Fields, a.Bounds.FieldBytes)
 	}
 	if f == nil && !m.More {
 		if n, err := r.Body.Read(make([]byte, 1)); n > 0 {
@@ -186,14 +174,14 @@ func (g *Gateway) beginRaw(s *claim.Session, id string, r *http.Request) (result
 	if f != nil {
 		return result, false, badAnswer(f)
 	}
-	result, err := s.Answer(id, a, m.Fits)
+	result, err := s.Answer(id, answered, m.Fits)
 	if f, ok := errors.AsType[*answer.Fault](err); ok {
 		return result, false, badAnswer(f)
 	}
 	if err != nil {
 		return result, false, problem.Of(err)
 	}
-	return result, a.More, nil
+	return result, answered.More, nil
 }
 
 // badAnswer refuses the fields of POST {responseUrl}.

@@ -1,4 +1,4 @@
-package gateway
+package control
 
 import (
 	"context"
@@ -16,9 +16,9 @@ import (
 // chunk is how much content is copied at a time, in bytes.
 const chunk = 32 << 10
 
-// fetch answers GET {bodyUrl}: the content of a request as the visitor sends it.
-func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
-	s := sessionOf(r)
+// Fetch answers GET {bodyUrl}: the content of a request as the visitor sends it.
+func Fetch(w http.ResponseWriter, r *http.Request) {
+	s := SessionOf(r)
 	content, err := s.Fetch(chi.URLParam(r, "exchange"))
 	if err != nil {
 		problem.Of(err).Write(w, r)

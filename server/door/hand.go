@@ -1,4 +1,4 @@
-package gateway
+package door
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"math"
 	"net/http"
@@ -25,17 +26,35 @@ import (
 	"reversehttp/schema/envelope"
 	"reversehttp/server/answer"
 	"reversehttp/server/claim"
+	"reversehttp/server/control"
+	"reversehttp/server/field"
+	"reversehttp/server/intake"
 	"reversehttp/server/wire"
 )
 
 // What the error of [Gateway.Hand] may be, besides its cause.
 var (
 	// ErrUnsent says that the program surely had no whole head of the request.
-	ErrUnsent = errors.New("gateway: nothing of the request was sent")
+	ErrUnsent = errors.New("door: nothing of the request was sent")
 	// ErrGarbled says that the program's response began and was none, or ended before
 	// anything of it went on.
-	ErrGarbled = errors.New("gateway: the response is malformed")
+	ErrGarbled = errors.New("door: the response is malformed")
 )
+
+// Relay carries requests to programs, and their answers to visitors. All its members are set before it
+// does, and do not change.
+type Relay struct {
+	Registry  *claim.Registry
+	Envelopes control.Envelopes
+	Bounds    control.Bounds
+	// TargetBytes is the most that a request target has.
+	TargetBytes int
+	Pace        intake.Pace
+	// Delivered is told what a session is given, and Judged what became of each answer.
+	Delivered func(*claim.Batch)
+	Judged    func(schema.ResultStatus)
+	Log       *slog.Logger
+}
 
 // Hand hands a request that a session was given to trip, which sends it to the
 // session's program and gives the response as [http.RoundTripper] does, and answers the
@@ -45,8 +64,8 @@ var (
 // An error says that there was no response, and leaves the exchange open. It is that of
 // trip, and [ErrUnsent] or [ErrGarbled] besides. A response that breaks the rules of
 // schema/README.md, 5, ends the exchange as an abort does.
-func (g *Gateway) Hand(s *claim.Session, m *claim.Message, trip func(*http.Request) (*http.Response, error)) error {
-	g.Delivered(&claim.Batch{Messages: []claim.Message{*m}})
+func (l *Relay) Hand(s *claim.Session, m *claim.Message, trip func(*http.Request) (*http.Response, error)) error {
+	l.Delivered(&claim.Batch{Messages: []claim.Message{*m}})
 	x := m.Exchange
 	ctx := whileOpen{context.Background(), x.Over()}
 	defer s.Work()()
@@ -54,9 +73,9 @@ func (g *Gateway) Hand(s *claim.Session, m *claim.Message, trip func(*http.Reque
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteHeaders:         func() { sent.Store(true) },
 		GotFirstResponseByte: func() { began.Store(true) },
-		Got1xxResponse:       func(status int, h textproto.MIMEHeader) error { g.Inform(s, x, status, h); return nil },
+		Got1xxResponse:       func(status int, h textproto.MIMEHeader) error { l.Inform(s, x, status, h); return nil },
 	})
-	req := g.RequestOf(traced, s, m)
+	req := l.RequestOf(traced, s, m)
 	resp, err := trip(req)
 	switch {
 	case err != nil && over(x):
@@ -69,7 +88,7 @@ func (g *Gateway) Hand(s *claim.Session, m *claim.Message, trip func(*http.Reque
 		return err
 	}
 	defer resp.Body.Close()
-	if err := g.Answer(ctx, s, x, resp); errors.Is(err, ErrGarbled) && !over(x) {
+	if err := l.Answer(ctx, s, x, resp); errors.Is(err, ErrGarbled) && !over(x) {
 		return err
 	}
 	return nil
@@ -106,13 +125,13 @@ func over(x *claim.Exchange) bool {
 
 // Inform relays an interim response. 100 (Continue) is the gateway's own; 102
 // (Processing) says no more than that the program has the request.
-func (g *Gateway) Inform(s *claim.Session, x *claim.Exchange, status int, h textproto.MIMEHeader) {
+func (l *Relay) Inform(s *claim.Session, x *claim.Exchange, status int, h textproto.MIMEHeader) {
 	s.Seen(x.ID())
 	if status <= http.StatusProcessing {
 		return
 	}
 	m := answer.Message{Answer: &envelope.Answer{Status: status, Headers: fieldList(http.Header(h))}}
-	if a, f := m.Interim(); f == nil && m.Bounded(g.options.Fields, g.options.FieldBytes) == nil {
+	if a, f := m.Interim(); f == nil && m.Bounded(l.Bounds.Fields, l.Bounds.FieldBytes) == nil {
 		_, _ = s.Interim(x.ID(), a)
 	}
 }
@@ -120,7 +139,7 @@ func (g *Gateway) Inform(s *claim.Session, x *claim.Exchange, status int, h text
 // RequestOf makes a request that a session was given one of net/http: method, target,
 // fields and content as the visitor sent them, without the path of the claim in the path
 // shape. The content is what the visitor sends, and is asked for by the first read.
-func (g *Gateway) RequestOf(ctx context.Context, s *claim.Session, m *claim.Message) *http.Request {
+func (l *Relay) RequestOf(ctx context.Context, s *claim.Session, m *claim.Message) *http.Request {
 	x := m.Exchange
 	asked := x.Request()
 	req := (&http.Request{
@@ -140,7 +159,7 @@ func (g *Gateway) RequestOf(ctx context.Context, s *claim.Session, m *claim.Mess
 			req.Header[f.Name] = append(req.Header[f.Name], f.Value)
 		}
 	}
-	req.URL = g.handedURL(asked, req.Host)
+	req.URL = l.handedURL(asked, req.Host)
 	switch content := asked.Content; {
 	case content.Streams() && asked.Upgrade == "":
 		req.Body, req.ContentLength, req.Trailer = &handed{s: s, x: x, r: req}, content.Length(), announced(content.Trailers())
@@ -154,17 +173,17 @@ func (g *Gateway) RequestOf(ctx context.Context, s *claim.Session, m *claim.Mess
 
 // handedURL gives the URL whose request target is that of the visitor, byte for byte.
 // Where net/http has no other way to say it, that is in absolute-form in HTTP/1.1.
-func (g *Gateway) handedURL(asked *claim.Request, host string) *url.URL {
+func (l *Relay) handedURL(asked *claim.Request, host string) *url.URL {
 	target := asked.Target
 	if !strings.HasPrefix(target, "/") && target != "*" { // absolute-form
-		target = strings.TrimPrefix(asked.URL, g.public.Scheme+"://")
+		target = strings.TrimPrefix(asked.URL, l.Envelopes.Public.Scheme+"://")
 		if i := strings.IndexAny(target, "/?"); i < 0 {
 			target = "/"
 		} else if target = target[i:]; target[0] == '?' {
 			target = "/" + target // RFC 9112, 3.2.1
 		}
 	}
-	if prefix := g.public.PathPrefix; prefix != "" {
+	if prefix := l.Envelopes.Public.PathPrefix; prefix != "" {
 		if rest, ok := strings.CutPrefix(target, prefix); ok {
 			_, rest, _ = strings.Cut(rest, "/")
 			target = "/" + rest
@@ -234,7 +253,7 @@ func (c *handed) Close() error { return c.x.Request().Content.Open().Close() }
 
 // Upgraded gives what the visitor of a request with an upgrade sends once its connection
 // is upgraded, as content.
-func (g *Gateway) Upgraded(s *claim.Session, x *claim.Exchange) io.ReadCloser {
+func (l *Relay) Upgraded(s *claim.Session, x *claim.Exchange) io.ReadCloser {
 	return &handed{s: s, x: x, r: &http.Request{}}
 }
 
@@ -242,11 +261,11 @@ func (g *Gateway) Upgraded(s *claim.Session, x *claim.Exchange) io.ReadCloser {
 // relays its content until its end, or that of ctx or of the exchange. A response that
 // is none ends the exchange as an abort does, and its fault is the error; so is that of
 // content that ends before its end.
-func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) error {
+func (l *Relay) Answer(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) error {
 	id := x.ID()
 	m, f := messageOf(x.Request(), resp)
 	if f == nil {
-		f = m.Bounded(g.options.Fields, g.options.FieldBytes)
+		f = m.Bounded(l.Bounds.Fields, l.Bounds.FieldBytes)
 	}
 	if f == nil && !m.More {
 		if n := int(resp.ContentLength); n > 0 && hasContent(x.Request(), resp) {
@@ -270,20 +289,20 @@ func (g *Gateway) Answer(ctx context.Context, s *claim.Session, x *claim.Exchang
 		a, f = m.ResponseTo(x.Request())
 	}
 	if f != nil {
-		g.options.Log.Debug("response refused", "label", s.Claim().Label(), "exchange", id, "reason", f.Detail)
+		l.Log.Debug("response refused", "label", s.Claim().Label(), "exchange", id, "reason", f.Detail)
 		_, _ = s.Abort(id)
-		g.metrics.judge(schema.ResultInvalid)
+		l.Judged(schema.ResultInvalid)
 		return errors.New(f.Detail)
 	}
 	result, err := s.Answer(id, a, nil)
-	g.metrics.judge(schema.ResultStatus(result.String()))
+	l.Judged(schema.ResultStatus(result.String()))
 	if err != nil || result != claim.Accepted {
 		return nil
 	}
 	if !m.More {
 		return nil
 	}
-	return g.answerMore(ctx, s, x, resp)
+	return l.answerMore(ctx, s, x, resp)
 }
 
 // messageOf makes a response one that this package can check. It has More where its
@@ -334,6 +353,8 @@ func fieldList(h http.Header) (fields []schema.Field) {
 }
 
 const (
+	// copied is how much content is copied at a time, in bytes.
+	copied = 32 << 10
 	// The most and the least that a stream of HTTP/2 to a program may have on its way, in bytes.
 	mostHanded  = 256 << 10
 	leastHanded = 64 << 10
@@ -343,8 +364,8 @@ const (
 
 // HandedWindow returns how much content of a response in HTTP/2 may come before it is read, in
 // bytes: 256 KiB, and less where the gateway has little memory.
-func (g *Gateway) HandedWindow() int {
-	memory := g.registry.Budget().Has(claim.Memory)
+func (l *Relay) HandedWindow() int {
+	memory := l.Registry.Budget().Has(claim.Memory)
 	if memory <= 0 {
 		return mostHanded
 	}
@@ -352,19 +373,19 @@ func (g *Gateway) HandedWindow() int {
 }
 
 // answerMore relays the content of a response whose head was relayed.
-func (g *Gateway) answerMore(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) error {
+func (l *Relay) answerMore(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) error {
 	stream, err := s.Stream(x.ID())
 	if err != nil {
 		return nil
 	}
 	if resp.ProtoMajor == 2 {
 		stream.Last() // its pings show that the program lives
-		stream.Behind(g.HandedWindow())
+		stream.Behind(l.HandedWindow())
 	}
 	if back, upgraded := resp.Body.(io.ReadWriteCloser); upgraded && stream.Upgraded() {
-		defer g.handBack(ctx, s, x, back)()
+		defer l.handBack(ctx, s, x, back)()
 	}
-	buf := make([]byte, chunk)
+	buf := make([]byte, copied)
 	for {
 		n, err := resp.Body.Read(buf)
 		if n > 0 && !stream.Write(ctx, bytes.Clone(buf[:n])) {
@@ -372,7 +393,7 @@ func (g *Gateway) answerMore(ctx context.Context, s *claim.Session, x *claim.Exc
 		}
 		switch {
 		case err == io.EOF:
-			stream.Close(ctx, goodTrailers(resp.Trailer))
+			stream.Close(ctx, field.GoodTrailers(resp.Trailer))
 			return nil
 		case err != nil && over(x):
 			return nil
@@ -386,9 +407,9 @@ func (g *Gateway) answerMore(ctx context.Context, s *claim.Session, x *claim.Exc
 // handBack sends what the visitor sends on an upgraded connection to the program, and
 // gives what ends that. A program that does not end its side in time after the exchange
 // has ended is hung up on: net/http no longer does that once it gave the connection away.
-func (g *Gateway) handBack(ctx context.Context, s *claim.Session, x *claim.Exchange, to io.ReadWriteCloser) (end func()) {
+func (l *Relay) handBack(ctx context.Context, s *claim.Session, x *claim.Exchange, to io.ReadWriteCloser) (end func()) {
 	var sender sync.WaitGroup
-	in := g.Upgraded(s, x)
+	in := l.Upgraded(s, x)
 	sender.Go(func() {
 		_, _ = io.Copy(to, in)
 		if half, ok := to.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
@@ -408,8 +429,8 @@ func (g *Gateway) handBack(ctx context.Context, s *claim.Session, x *claim.Excha
 
 // MessageHead gives the message that a poll of s would give for m as JSON of ASCII,
 // without its fields and content. answered is a member of it, where there are any.
-func (g *Gateway) MessageHead(s *claim.Session, m *claim.Message, answered []string) string {
-	r := g.requestHead(s, *m)
+func (l *Relay) MessageHead(s *claim.Session, m *claim.Message, answered []string) string {
+	r := l.Envelopes.Head(s, *m)
 	r.Cursor, r.Answered = m.Cursor, answered
 	var b []byte
 	if m.Cancel != "" {

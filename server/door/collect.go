@@ -1,4 +1,4 @@
-package gateway
+package door
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 // An error says that the exchange has ended: the content broke off, came too slowly, is
 // beyond the limit, which tooLarge tells the visitor, or finds no room; or ctx, which is the
 // program's, ended. No program has had the request then.
-func (g *Gateway) Collect(ctx context.Context, s *claim.Session, x *claim.Exchange, limit int, tooLarge string) (content *claim.Content, free func(), err error) {
+func (l *Relay) Collect(ctx context.Context, s *claim.Session, x *claim.Exchange, limit int, tooLarge string) (content *claim.Content, free func(), err error) {
 	asked, err := s.Gather(x.ID())
 	if err != nil {
 		return nil, nil, err

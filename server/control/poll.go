@@ -1,4 +1,4 @@
-package gateway
+package control
 
 import (
 	"context"
@@ -10,17 +10,24 @@ import (
 	"time"
 
 	"reversehttp/schema"
-	"reversehttp/schema/envelope"
 	"reversehttp/server/claim"
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
 
-// poll answers GET {requests}.
-func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) {
+// Polls serves GET {requests}. All its members are set before it does, and do not change.
+type Polls struct {
+	Registry  *claim.Registry
+	Envelopes Envelopes
+	// Delivered is told what a session is given.
+	Delivered func(*claim.Batch)
+}
+
+// Poll answers GET {requests}.
+func (p *Polls) Poll(w http.ResponseWriter, r *http.Request) {
 	hold, rc := intake.HoldOf(r), http.NewResponseController(w)
-	sessionOf(r).Claim().Charge(hold)
+	SessionOf(r).Claim().Charge(hold)
 	hold.Evictable(func(error) { _ = rc.SetWriteDeadline(intake.Past) })
 	if !hold.Grow(pollWeight) {
 		crowdedPoll().Write(w, r)
@@ -28,11 +35,11 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) {
 	}
 	switch formOf(r) {
 	case "json":
-		g.pollBatch(w, r)
+		p.batch(w, r)
 	case "ndjson":
-		g.pollStream(w, r, ndjson{g, sessionOf(r)})
+		p.stream(w, r, ndjson{p.Envelopes, SessionOf(r)})
 	case "sse":
-		g.pollStream(w, r, events{g, sessionOf(r)})
+		p.stream(w, r, events{p.Envelopes, SessionOf(r)})
 	default:
 		(&problem.Problem{Code: schema.CodeNotAcceptable}).Write(w, r)
 	}
@@ -63,10 +70,10 @@ func given(w http.ResponseWriter, hold *claim.Hold, content []byte) error {
 	return err
 }
 
-// pollBatch answers with one batch.
-func (g *Gateway) pollBatch(w http.ResponseWriter, r *http.Request) {
-	s := sessionOf(r)
-	wait, preferred := preferredWait(r, g.registry.Times().Wait)
+// batch answers with one batch.
+func (p *Polls) batch(w http.ResponseWriter, r *http.Request) {
+	s := SessionOf(r)
+	wait, preferred := preferredWait(r, p.Registry.Times().Wait)
 	batch, err := s.Poll(r.Context(), lastEventID(r), wait, 0)
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -92,15 +99,15 @@ func (g *Gateway) pollBatch(w http.ResponseWriter, r *http.Request) {
 		crowdedPoll().Write(w, r) // and comes again
 		return
 	}
-	g.metrics.deliver(batch)
-	body := g.appendBatch(make([]byte, 0, size), s, batch)
+	p.Delivered(batch)
+	body := p.Envelopes.appendBatch(make([]byte, 0, size), s, batch)
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	// A program that takes it slowly is alive, and one that takes nothing in is lost.
 	defer s.Work()()
 	rc := http.NewResponseController(w)
 	for piece := range slices.Chunk(body, takenAtOnce) {
-		_ = rc.SetWriteDeadline(time.Now().Add(g.registry.Times().Acknowledge))
+		_ = rc.SetWriteDeadline(time.Now().Add(p.Registry.Times().Acknowledge))
 		if given(w, intake.HoldOf(r), piece) != nil {
 			panic(http.ErrAbortHandler) // no clean end
 		}
@@ -195,51 +202,4 @@ func sizeOf(b *claim.Batch) int {
 		}
 	}
 	return n
-}
-
-// appendBatch appends a batch as JSON.
-func (g *Gateway) appendBatch(b []byte, s *claim.Session, batch *claim.Batch) []byte {
-	b = append(b, `{"cursor":`...)
-	b = envelope.AppendString(b, batch.Cursor)
-	b = append(b, `,"messages":[`...)
-	for i, m := range batch.Messages {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		m.Cursor = ""
-		b = g.appendMessage(b, s, m)
-	}
-	return append(b, "]}\n"...)
-}
-
-// appendMessage appends a message, with its cursor if it has one.
-func (g *Gateway) appendMessage(b []byte, s *claim.Session, m claim.Message) []byte {
-	r := g.requestHead(s, m)
-	r.Cursor = m.Cursor
-	if m.Cancel != "" {
-		return envelope.AppendCancel(b, &r, schema.CancelReason(m.Cancel))
-	}
-	req := m.Exchange.Request()
-	if req.Content.Streams() {
-		r.BodyURL = g.exchangeURL(s, r.ID, "/content")
-	}
-	return envelope.AppendRequest(b, &r, req.Fields, req.Content.Bytes())
-}
-
-// requestHead gives a message but for its cursor, its fields and its content; of a cancellation that is the id.
-func (g *Gateway) requestHead(s *claim.Session, m claim.Message) envelope.Request {
-	if m.Cancel != "" {
-		return envelope.Request{ID: m.ID}
-	}
-	req, id := m.Exchange.Request(), m.Exchange.ID()
-	return envelope.Request{
-		ID: id, Attempt: m.Attempt, TimeoutMs: int(m.Timeout.Milliseconds()), Method: req.Method, Target: req.Target, URL: req.URL,
-		Base: g.public.Base(m.Exchange.Claim().Label()), HTTPVersion: req.HTTPVersion, RemoteAddr: req.RemoteAddr,
-		Upgrade: req.Upgrade, ResponseURL: g.exchangeURL(s, id, "/response"),
-	}
-}
-
-// exchangeURL gives the URL of a part of an exchange, in as few copies as there may be.
-func (g *Gateway) exchangeURL(s *claim.Session, id, part string) string {
-	return g.claimURL(s.Claim()) + "/sessions/" + s.ID() + "/exchanges/" + id + part
 }

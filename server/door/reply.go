@@ -1,4 +1,4 @@
-package gateway
+package door
 
 import (
 	"errors"
@@ -14,17 +14,17 @@ import (
 // What doors need whose programs send their answers in requests of their own.
 
 // ReadContent reads the whole content of a program's request, up to limit bytes, in
-// the time that its size allows. Its error is for [Gateway.Refuse].
-func (g *Gateway) ReadContent(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
-	return g.pace().ReadOf(w, r, limit)
+// the time that its size allows. Its error is for [Refuse].
+func (l *Relay) ReadContent(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
+	return l.Pace.ReadOf(w, r, limit)
 }
 
 // ReadAnswer is ReadContent for an answer to an exchange of c. It counts for c until done
 // is called.
-func (g *Gateway) ReadAnswer(w http.ResponseWriter, r *http.Request, c *claim.Claim) (content []byte, done func(), err error) {
+func (l *Relay) ReadAnswer(w http.ResponseWriter, r *http.Request, c *claim.Claim) (content []byte, done func(), err error) {
 	hold := intake.HoldOf(r)
 	c.Charge(hold)
-	if content, err = g.pace().ReadOf(w, r, g.options.AnswerBytes); err != nil {
+	if content, err = l.Pace.ReadOf(w, r, l.Bounds.AnswerBytes); err != nil {
 		return nil, nil, err
 	}
 	if !hold.Grow(len(content)) { // what is decoded of it
@@ -35,14 +35,14 @@ func (g *Gateway) ReadAnswer(w http.ResponseWriter, r *http.Request, c *claim.Cl
 
 // HeadBytes is the most that a head of a request may have, which is that of a
 // response too.
-func (g *Gateway) HeadBytes() int { return g.options.FieldBytes + g.options.TargetBytes }
+func (l *Relay) HeadBytes() int { return l.Bounds.FieldBytes + l.TargetBytes }
 
 // AnswerWhole answers an exchange that a session holds with a whole response. It does
 // not wait for the visitor. A response that is none ends the exchange as an abort
 // does, and its fault is the error.
-func (g *Gateway) AnswerWhole(s *claim.Session, x *claim.Exchange, status int, fields []schema.Field, content []byte) error {
+func (l *Relay) AnswerWhole(s *claim.Session, x *claim.Exchange, status int, fields []schema.Field, content []byte) error {
 	m := &answer.Message{Answer: &envelope.Answer{Type: schema.TypeResponse, Status: status, Headers: fields, Content: content}}
-	f := m.Bounded(g.options.Fields, g.options.FieldBytes)
+	f := m.Bounded(l.Bounds.Fields, l.Bounds.FieldBytes)
 	var a *claim.Answer
 	if f == nil {
 		a, f = m.ResponseTo(x.Request())
@@ -52,10 +52,10 @@ func (g *Gateway) AnswerWhole(s *claim.Session, x *claim.Exchange, status int, f
 	}
 	if f != nil {
 		_, _ = s.Abort(x.ID())
-		g.metrics.judge(schema.ResultInvalid)
+		l.Judged(schema.ResultInvalid)
 		return errors.New(f.Detail)
 	}
 	result, _ := s.Answer(x.ID(), a, nil)
-	g.metrics.judge(schema.ResultStatus(result.String()))
+	l.Judged(schema.ResultStatus(result.String()))
 	return nil
 }

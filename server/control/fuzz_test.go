@@ -1,9 +1,10 @@
-package gateway
+package control
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"reflect"
@@ -31,12 +32,10 @@ func FuzzAnswer(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	g, err := New(Options{})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(g.Close)
-	o, err := g.registry.Open(netip.Addr{}, "demo", "", claim.Settings{})
+	registry := claim.New(claim.Options{})
+	f.Cleanup(registry.Close)
+	a := &Answers{Registry: registry, Bounds: Bounds{Fields: 256, FieldBytes: 64 << 10, PartBytes: 256 << 10}, Log: slog.New(slog.DiscardHandler)}
+	o, err := registry.Open(netip.Addr{}, "demo", "", claim.Settings{})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -61,7 +60,7 @@ func FuzzAnswer(f *testing.F) {
 					t.Fatalf("%s: %+v in one pass, %+v apart, %v", m, messages[i], want, err)
 				}
 			}
-			got, err := g.answerOne(t.Context(), o.Session, &messages[i])
+			got, err := a.one(t.Context(), o.Session, &messages[i])
 			if err != nil || got.Status != valid[0] && got.Status != valid[1] {
 				t.Fatalf("%s: %+v %v", m, got, err)
 			}

@@ -1,0 +1,277 @@
+// Package control is a program's side of a gateway: the control API of schema/README.md. Programs claim
+// and change claims, poll for requests and post answers, in messages and as raw content.
+package control
+
+import (
+	stdjson "encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"reversehttp/schema"
+	"reversehttp/server/admission"
+	"reversehttp/server/claim"
+	"reversehttp/server/intake"
+	"reversehttp/server/problem"
+	"reversehttp/server/publicurl"
+	"reversehttp/server/terms"
+)
+
+// Bounds are what programs are told, and held to.
+type Bounds struct {
+	// InlineBytes is the most content of a request in its envelope, ContentBytes the most of a
+	// request, PartBytes of a part, and AnswerBytes of a POST of answers.
+	InlineBytes, ContentBytes, PartBytes, AnswerBytes int
+	// Fields is the most fields of an answer, and FieldBytes the most bytes of them.
+	Fields, FieldBytes int
+}
+
+// Claims serves the resources of claims and their sessions. All its members are set before it does,
+// and do not change.
+type Claims struct {
+	Registry  *claim.Registry
+	Public    *publicurl.Template
+	Admission *admission.Admission
+	Bounds    Bounds
+	Pace      intake.Pace
+	// Family returns the URLs of other doors.
+	Family func() schema.Family
+	// HasTunnel reports whether sessions have a tunnel.
+	HasTunnel func() bool
+}
+
+func (c *Claims) envelopes() Envelopes { return Envelopes{c.Public} }
+
+// tunnelURL returns the URL of the tunnel of a session, or "" where there is none.
+func (c *Claims) tunnelURL(session string) string {
+	if c.HasTunnel() {
+		return session + "/tunnel"
+	}
+	return ""
+}
+
+// maxControlBytes bounds the JSON that claims or changes a claim.
+const maxControlBytes = 16 << 10
+
+// Discover answers GET /.well-known/reversehttp.
+func (c *Claims) Discover(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Cache-Control", "no-cache")
+	writeJSON(w, http.StatusOK, schema.Discovery{
+		Version: 1, Claims: c.Public.Control + "claims", URLTemplate: c.Public.String(),
+		Transports: []string{"json", "ndjson", "sse"}, KeyNeeded: c.Admission.Keys.Needed(), Family: c.Family(), Limits: c.limits(),
+	})
+}
+
+// limits tells the bounds that a program should know.
+func (c *Claims) limits() schema.Limits {
+	l, times := c.Registry.Limits(), c.Registry.Times()
+	return schema.Limits{
+		InlineBytes: c.Bounds.InlineBytes, ContentBytes: c.Bounds.ContentBytes, PartBytes: c.Bounds.PartBytes,
+		WaitSeconds: int(times.Wait / time.Second), StreamSeconds: int(times.Stream / time.Second), HeartbeatSeconds: int(times.Heartbeat / time.Second),
+		Batch: l.Batch, AnswerBytes: c.Bounds.AnswerBytes, Sessions: l.Sessions, Queue: l.Queue,
+	}
+}
+
+// Open answers POST /claims.
+func (c *Claims) Open(w http.ResponseWriter, r *http.Request) {
+	if err := c.Admission.MayClaim(r); err != nil {
+		err.Write(w, r)
+		return
+	}
+	var ask schema.ClaimRequest
+	all, err := c.decode(w, r, &ask)
+	if err != nil {
+		err.Write(w, r)
+		return
+	}
+	set, err := settings(terms.Asked{Lease: ask.Lease, TimeoutMs: ask.TimeoutMs, Redeliver: ask.Redeliver, Members: all})
+	switch {
+	case err != nil:
+	case ask.Label != nil && !claim.ValidLabel(*ask.Label):
+		err = problem.BadLabel(*ask.Label)
+		err.Pointer = "/label"
+	case ask.Token != nil && !claim.ValidToken(*ask.Token):
+		err = &problem.Problem{Code: schema.CodeBadToken, Pointer: "/token"}
+	}
+	if err != nil {
+		err.Write(w, r)
+		return
+	}
+	opened, failure := c.Registry.Open(c.Admission.Trust.Address(r), value(ask.Label), value(ask.Token), set)
+	if failure != nil {
+		problem.Of(failure).Write(w, r)
+		return
+	}
+	answer := c.claimAnswer(opened)
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Location", answer.Claim)
+	h.Set("Link", "<"+answer.Requests+`>; rel="first", <`+answer.URL+`>; rel="related"`)
+	status := http.StatusOK
+	if opened.Created {
+		status = http.StatusCreated
+	}
+	writeJSON(w, status, terms.With{Object: answer, Others: opened.State.Others})
+}
+
+func (c *Claims) claimAnswer(o *claim.Opened) schema.ClaimAnswer {
+	at, session := c.envelopes().ClaimURL(o.Session.Claim()), c.envelopes().SessionURL(o.Session)
+	return schema.ClaimAnswer{
+		Label: o.State.Label, URL: c.Public.Base(o.State.Label), Token: o.Token,
+		Lease: int(o.State.Lease / time.Second), TimeoutMs: int(o.State.Timeout.Milliseconds()),
+		Redeliver: schema.Redeliver(o.State.Redeliver),
+		Claim:     at, Session: session, Requests: session + "/requests", Responses: session + "/responses",
+		Tunnel: c.tunnelURL(session), Cursor: o.Session.Cursor(), Limits: c.limits(),
+	}
+}
+
+// Settings checks what an owner wants of a claim, as the JSON of a [schema.ClaimRequest] says. An
+// error is for [Gateway.Refuse].
+func Settings(ask schema.ClaimRequest, content []byte) (claim.Settings, error) {
+	var all map[string]stdjson.RawMessage
+	_ = stdjson.Unmarshal(content, &all) // it was decoded
+	s, p := settings(terms.Asked{Lease: ask.Lease, TimeoutMs: ask.TimeoutMs, Redeliver: ask.Redeliver, Members: all})
+	if p != nil {
+		return s, p
+	}
+	return s, nil
+}
+
+// settings checks what an owner wants of a claim.
+func settings(a terms.Asked) (claim.Settings, *problem.Problem) {
+	s, err := terms.Read(a)
+	if e, ok := errors.AsType[*terms.Error](err); ok {
+		return s, &problem.Problem{Code: e.Code, Pointer: "/" + e.Member, Detail: e.Detail}
+	}
+	return s, nil
+}
+
+// decode reads the JSON object of a control request into v, and returns its members as they came.
+// Empty content is an empty object. A member of the wrong type is said to be bad by its name.
+func (c *Claims) decode(w http.ResponseWriter, r *http.Request, v any) (all map[string]stdjson.RawMessage, p *problem.Problem) {
+	body, err := readJSON(w, r, c.Pace, maxControlBytes)
+	if err != nil {
+		return nil, problem.Of(err)
+	}
+	if body == nil {
+		return nil, nil
+	}
+	if p := problem.Misshapen(body); p != nil {
+		return nil, p
+	}
+	err = json.Unmarshal(body, v)
+	if err == nil && body[firstByte(body)] != '{' {
+		return nil, &problem.Problem{Code: schema.CodeBadJSON}
+	}
+	if err == nil {
+		_ = stdjson.Unmarshal(body, &all) // it is an object
+		return all, nil
+	}
+	return nil, badMember(err)
+}
+
+// badMember says which member could not be decoded.
+func badMember(err error) *problem.Problem {
+	p := problem.BadJSON(err)
+	if _, ok := errors.AsType[*json.SemanticError](err); !ok {
+		return p // malformed, or a member twice
+	}
+	switch p.Pointer {
+	case "/label":
+		p.Code, p.Detail = schema.CodeBadLabel, ""
+	case "/token":
+		p.Code, p.Detail = schema.CodeBadToken, ""
+	case "/lease":
+		p.Code, p.Detail = schema.CodeBadLease, ""
+	case "":
+	default:
+		p.Code, p.Detail = schema.CodeBadMember, ""
+	}
+	return p
+}
+
+// firstByte finds where JSON begins after white space.
+func firstByte(body []byte) int {
+	return max(strings.IndexFunc(string(body), func(c rune) bool { return !strings.ContainsRune(" \t\r\n", c) }), 0)
+}
+
+// Inspect answers GET {claim}.
+func (c *Claims) Inspect(w http.ResponseWriter, r *http.Request) {
+	c.writeState(w, claimOf(r))
+}
+
+// Change answers PATCH {claim}.
+func (c *Claims) Change(w http.ResponseWriter, r *http.Request) {
+	var patch schema.ClaimPatch
+	all, err := c.decode(w, r, &patch)
+	if err != nil {
+		err.Write(w, r)
+		return
+	}
+	set, err := settings(terms.Asked{Lease: patch.Lease, TimeoutMs: patch.TimeoutMs, Redeliver: patch.Redeliver, Members: all})
+	if err == nil && patch.Token != nil && !claim.ValidToken(*patch.Token) {
+		err = &problem.Problem{Code: schema.CodeBadToken, Pointer: "/token"}
+	}
+	if err != nil {
+		err.Write(w, r)
+		return
+	}
+	set.Token = patch.Token
+	of := claimOf(r)
+	if err := of.Change(set); err != nil {
+		problem.Of(err).Write(w, r)
+		return
+	}
+	c.writeState(w, of)
+}
+
+func (c *Claims) writeState(w http.ResponseWriter, of *claim.Claim) {
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, http.StatusOK, c.State(of))
+}
+
+// State returns the state of a claim, a [schema.ClaimState] with all terms.
+func (c *Claims) State(of *claim.Claim) terms.With {
+	st := of.State()
+	out := schema.ClaimState{
+		Label: st.Label, URL: c.Public.Base(st.Label), Lease: int(st.Lease / time.Second),
+		LeaseLeftMs: int(st.LeaseLeft.Milliseconds()), TimeoutMs: int(st.Timeout.Milliseconds()),
+		Redeliver: schema.Redeliver(st.Redeliver), Sessions: []schema.SessionState{}, Queue: st.Queue,
+		Counters: schema.Counters{
+			Done: int(st.Ends[claim.Done]), Failed: int(st.Ends[claim.Failed]),
+			TimedOut: int(st.Ends[claim.TimedOut]), Abandoned: int(st.Ends[claim.Abandoned]),
+		},
+	}
+	for _, s := range st.Sessions {
+		out.Sessions = append(out.Sessions, schema.SessionState{ID: s.ID, Parked: s.Parked, Held: s.Held, IdleMs: int(s.Idle.Milliseconds())})
+	}
+	return terms.With{Object: out, Others: st.Others}
+}
+
+// Remove answers DELETE {claim}.
+func (c *Claims) Remove(w http.ResponseWriter, r *http.Request) {
+	if err := claimOf(r).Delete(); err != nil {
+		problem.Of(err).Write(w, r)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// Leave answers DELETE {session}.
+func (c *Claims) Leave(w http.ResponseWriter, r *http.Request) {
+	if err := SessionOf(r).End(lastEventID(r)); err != nil {
+		problem.Of(err).Write(w, r)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func value(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
