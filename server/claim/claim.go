@@ -197,25 +197,6 @@ func (c *Claim) State() State {
 	return st
 }
 
-// mostMoves is how often an exchange may be delivered again after it was given to a
-// session that had no answer.
-const mostMoves = 2
-
-// mayRepeat tells whether x may be delivered again after its session was lost.
-// The caller holds c.mu.
-func (c *Claim) mayRepeat(x *Exchange) bool {
-	if x.moves >= mostMoves || x.fetched || x.state == answering {
-		return false
-	}
-	switch c.terms.Redeliver {
-	case RedeliverAny:
-		return true
-	case RedeliverKeyed:
-		return x.request.Keyed || idempotent(x.request.Method)
-	}
-	return idempotent(x.request.Method)
-}
-
 func (c *Claim) exchangeID(n uint64) string { return c.prefix + strconv.FormatUint(n, 36) }
 
 // lazyTimer is a timer that is not stopped and started for each event: when it

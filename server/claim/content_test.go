@@ -2,11 +2,14 @@ package claim
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 )
 
 // source is a visitor who sends parts, then trailers, and where fault is set fails instead of
@@ -192,6 +195,77 @@ func TestFetchedContentIsReadOnce(t *testing.T) {
 		v.answered(200)
 		if got := s.ends[v.x.ID()][0].Sent; got != 3 {
 			t.Errorf("sent = %d, want what was read", got)
+		}
+	})
+}
+
+func TestWhatWasFetchedOrBegunIsNotDeliveredAgain(t *testing.T) {
+	for name, take := range map[string]func(s *Session, x *Exchange) error{
+		"fetched": func(s *Session, x *Exchange) error {
+			if _, err := s.Fetch(x.ID()); err != nil {
+				return err
+			}
+			if _, err := s.Fetch(x.ID()); !errors.Is(err, ErrTaken) {
+				return fmt.Errorf("second fetch: %v", err)
+			}
+			return nil
+		},
+		"begun": func(s *Session, x *Exchange) error {
+			_, err := s.Answer(x.ID(), &Answer{Status: 200, More: true}, nil)
+			return err
+		},
+	} {
+		for how, lose := range map[string]func(s *Session, cursor string) error{
+			"lost":            func(*Session, string) error { time.Sleep(10 * time.Second); return nil },
+			"ended before it": func(s *Session, cursor string) error { return s.End(&cursor) },
+			"polled before it": func(s *Session, cursor string) error {
+				if b, err := s.Poll(context.Background(), &cursor, 0, 0); b != nil || err != nil {
+					return fmt.Errorf("poll = %v %v, want nothing", ids(b), err)
+				}
+				return s.End(nil)
+			},
+		} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				inScene(t, Options{}, func(t *testing.T, s *scene) {
+					one, other := s.session(Settings{Redeliver: new(RedeliverAny)}), s.session()
+					v := s.request(&Request{Method: "GET", Content: Streamed(&source{})})
+					s.one(one, new(one.Cursor()))
+					if err := take(one, v.x); err != nil {
+						t.Fatal(err)
+					}
+					if err := lose(one, one.Cursor()); err != nil {
+						t.Fatal(err)
+					}
+					if b := s.take(other, nil); b != nil {
+						t.Errorf("another session got %v", ids(b))
+					}
+					if name == "fetched" {
+						v.failed(Failed, ErrSessionLost, HandedYes)
+						return
+					}
+					(&streamed{visit: v, s: one, ctx: t.Context()}).cut(Failed, ErrSessionLost)
+				})
+			})
+		}
+	}
+}
+
+func TestContentIsFetchedByItsSessionOnly(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one, other := s.session(), s.session()
+		v := s.request(&Request{Method: "POST", Content: Streamed(&source{})})
+		s.one(one, nil)
+		if _, err := other.Fetch(v.x.ID()); !errors.Is(err, ErrNoExchange) {
+			t.Errorf("another session's fetch = %v, want ErrNoExchange", err)
+		}
+		v.x.Reject(ErrTaken)
+		v.failed(Failed, ErrTaken, HandedUnknown)
+		if _, err := one.Fetch(v.x.ID()); !errors.Is(err, ErrNoExchange) {
+			t.Errorf("fetch after the end = %v, want ErrNoExchange", err)
+		}
+		s.answer(one, v.x, 200, Late)
+		if got, known := one.Ended(v.x.ID()); got != Late || !known {
+			t.Errorf("ended = %v %v, want late", got, known)
 		}
 	})
 }

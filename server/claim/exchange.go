@@ -7,64 +7,6 @@ import (
 	"time"
 )
 
-// Field is one field line of a request or an answer. Its strings are bytes as they are
-// on the wire of HTTP.
-type Field struct{ Name, Value string }
-
-// Request is what a visitor asked. The core reads Method and Keyed; the rest it
-// carries from door to door.
-type Request struct {
-	Method      string
-	Target      string
-	URL         string
-	HTTPVersion string
-	RemoteAddr  string
-	Fields      []Field
-	Content     *Content
-	// Keyed says that the request has a field by which its handler knows it again.
-	Keyed bool
-	// Upgrade is the protocol that the visitor asks for. Empty means none.
-	Upgrade string
-	// Inform is called with each interim response, before Do returns. Nil means
-	// that the visitor takes none.
-	Inform func(*Answer)
-}
-
-// Answer is what a handler said: all of it, or with More its beginning, which
-// [Exchange.Next] continues.
-type Answer struct {
-	Status  int
-	Fields  []Field
-	Content []byte
-	More    bool
-	// Trailers follow the content. Those of an answer with More are there when
-	// Next has given all.
-	Trailers []Field
-
-	hash uint64 // tells it from others; set before it is given to an exchange
-}
-
-// upgraded tells whether the answer upgrades the visitor's connection: then time
-// between its parts is no fault.
-func (a *Answer) upgraded() bool { return a.Status == 101 }
-
-// weight is what the request costs in memory, in bytes.
-func (r *Request) weight() int { return len(r.Content.Bytes()) + len(r.Target) + weightOf(r.Fields) }
-
-// weightOf returns what fields cost in memory, in bytes.
-func weightOf(fields []Field) (n int) {
-	for _, f := range fields {
-		n += FieldWeight + len(f.Name) + len(f.Value)
-	}
-	return n
-}
-
-// weight is what the answer costs in memory, in bytes.
-func (a *Answer) weight() int { return len(a.Content) + weightOf(a.Fields) + weightOf(a.Trailers) }
-
-// FieldWeight is what a field costs in memory beside its bytes.
-const FieldWeight = 64
-
 // Outcome is the end of an exchange.
 type Outcome int
 
@@ -224,9 +166,6 @@ func (c *Claim) makeRoom() {
 	}
 }
 
-// Timeout returns how long the visitor waits for the answer, see [Settings].
-func (x *Exchange) Timeout() time.Duration { return x.timeout }
-
 // Evict ends an exchange whose visitor is waited for, see [Hold.Evictable]: with [ErrTooSlow],
 // and the session that has it is told; with [ErrDraining] only where no session can have it. It
 // reports whether it ended the exchange.
@@ -358,75 +297,6 @@ func (x *Exchange) unqueue() {
 	}
 }
 
-// remaining is how long x may stay as it is. The caller holds claim.mu.
-func (x *Exchange) remaining(now time.Time) time.Duration {
-	switch x.state {
-	case queued:
-		// The time without a poller counts from the last one that was there,
-		// but no visitor waits longer than for an answer.
-		since := x.queued
-		if x.claim.lastPoll.After(since) {
-			since = x.claim.lastPoll
-		}
-		if x.claim.polls > 0 { // who polls is busy, on a connection that takes one at a time
-			since = now
-		}
-		until := since.Add(x.claim.registry.times.NoPoller)
-		if last := x.entered.Add(x.timeout); until.After(last) {
-			until = last
-		}
-		return until.Sub(now)
-	case delivered, running:
-		return x.timeFrom(now).Add(x.timeout).Sub(now)
-	}
-	return 0
-}
-
-// timeFrom is since when the time for the answer counts: the first delivery, or when the
-// visitor last sent of the content that the session fetches. While the gateway waits for
-// that the time is the visitor's, and stands still. The caller holds claim.mu.
-func (x *Exchange) timeFrom(now time.Time) time.Time {
-	if !x.fetched {
-		return x.given
-	}
-	if x.hold.waiting.Load() != 0 {
-		return now
-	}
-	if moved := x.hold.movedAt(); moved.After(x.given) {
-		return moved
-	}
-	return x.given
-}
-
-// overdue ends x if its time is over, else gives how long it still has. [Exchange.Next]
-// keeps the time of one that is answering. The caller holds claim.mu.
-func (x *Exchange) overdue() time.Duration {
-	if left := x.remaining(time.Now()); left > 0 || x.state == ended || x.state == answering {
-		return left
-	}
-	if x.state == queued {
-		x.fail(ErrNoHandler)
-		return 0
-	}
-	s := x.session
-	x.finish(TimedOut, nil, &Failure{ErrHandlerTimeout, x.handed()})
-	s.cancel(x, CancelTimedOut)
-	return 0
-}
-
-// recheck ends x if it was queued again and nobody polled for it since; its
-// visitor's own timer may be far from over.
-func (x *Exchange) recheck() {
-	x.claim.mu.Lock()
-	defer x.claim.mu.Unlock()
-	if x.state != queued {
-		return
-	}
-	if left := x.overdue(); x.state == queued {
-		time.AfterFunc(left, x.recheck)
-	}
-}
-
 // abandon ends x because the visitor left. The caller holds claim.mu.
 func (x *Exchange) abandon() { x.drop(Abandoned, ErrVisitorGone) }
 
@@ -504,17 +374,3 @@ func (x *Exchange) handed() Handed {
 	}
 	return HandedNo
 }
-
-// idempotentMethods are those that may be sent twice (RFC 9110, 9.2.2): all that IANA's HTTP
-// Method Registry calls idempotent, and that a visitor can send.
-var idempotentMethods = map[string]bool{
-	"ACL": true, "BASELINE-CONTROL": true, "BIND": true, "CHECKIN": true, "CHECKOUT": true, "COPY": true,
-	"DELETE": true, "GET": true, "HEAD": true, "LABEL": true, "LINK": true, "MERGE": true, "MKACTIVITY": true,
-	"MKCALENDAR": true, "MKCOL": true, "MKREDIRECTREF": true, "MKWORKSPACE": true, "MOVE": true, "OPTIONS": true,
-	"ORDERPATCH": true, "PROPFIND": true, "PROPPATCH": true, "PUT": true, "QUERY": true, "REBIND": true,
-	"REPORT": true, "SEARCH": true, "TRACE": true, "UNBIND": true, "UNCHECKOUT": true, "UNLINK": true,
-	"UNLOCK": true, "UPDATE": true, "UPDATEREDIRECTREF": true, "VERSION-CONTROL": true,
-}
-
-// idempotent reports whether a method may be sent twice.
-func idempotent(method string) bool { return idempotentMethods[method] }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -119,4 +120,55 @@ func TestAnInterimResponseDoesNotMeetTheInvitation(t *testing.T) {
 		}
 		_ = conn.Close()
 	}
+}
+
+func TestAnInterimResponseGoesAhead(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		for _, version := range []string{"1.1", "1.0"} {
+			v := p.dial(visitorAddr)
+			v.write([]byte("GET / HTTP/" + version + "\r\nHost: " + host + "\r\n\r\n"))
+			r := p.next()
+			hint := schema.Interim{Type: schema.TypeInterim, ID: r.ID, Status: 103, Headers: []schema.Field{{"Link", "</a>"}, {"Link", "</b>"}, {"Connection", "close"}}}
+			if got := p.answer(hint); got.Status != schema.ResultAccepted {
+				t.Errorf("interim = %s, want accepted", got.Status)
+			}
+			if version == "1.1" {
+				first, err := http.ReadResponse(v.in, &http.Request{Method: "GET"})
+				if err != nil || first.StatusCode != 103 || !slices.Equal(first.Header["Link"], []string{"</a>", "</b>"}) || first.Header["Via"] != nil {
+					t.Errorf("first = %v %v, want 103 with two links", first, err)
+				}
+			}
+			p.respond(schema.Response{ID: r.ID, Status: 200, Headers: []schema.Field{{"X-A", "b"}}, Body: new("x")})
+			resp, err := http.ReadResponse(v.in, &http.Request{Method: "GET"})
+			if err != nil || resp.StatusCode != 200 || resp.Header["Link"] != nil || resp.Header.Get("X-A") != "b" {
+				t.Errorf("answer to HTTP/%s = %v %v, want 200 without links", version, resp, err)
+			}
+			if got := p.answer(hint); got.Status != schema.ResultConflict {
+				t.Errorf("interim after the answer = %s, want conflict", got.Status)
+			}
+			_ = v.conn.Close()
+		}
+	})
+}
+
+func TestInterimResponsesHaveABound(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		v := w.visit(get(host, "/"))
+		r := p.next()
+		for i := range 17 {
+			want := schema.ResultAccepted
+			if i == 16 {
+				want = schema.ResultConflict
+			}
+			if got := p.answer(schema.Interim{Type: schema.TypeInterim, ID: r.ID, Status: 102}); got.Status != want {
+				t.Errorf("interim %d = %s, want %s", i+1, got.Status, want)
+			}
+		}
+		p.respond(schema.Response{ID: r.ID, Status: 204})
+		if got := v.await(); got.Status != 204 {
+			t.Errorf("answer = %d, want 204", got.Status)
+		}
+	})
 }

@@ -1,0 +1,187 @@
+package claim
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// sender is a call of a session on a goroutine of its own.
+type sender struct {
+	done   chan struct{}
+	result Result
+	err    error
+}
+
+func (v *streamed) send(ctx context.Context, seq int, content []byte) *sender {
+	b := &sender{done: make(chan struct{})}
+	go func() {
+		defer close(b.done)
+		b.result, b.err = v.s.Part(ctx, v.x.ID(), Part{Seq: seq, Content: content, More: true})
+	}()
+	synctest.Wait()
+	return b
+}
+
+func (b *sender) waits() bool {
+	synctest.Wait()
+	select {
+	case <-b.done:
+		return false
+	default:
+		return true
+	}
+}
+
+func TestASenderWaitsForTheVisitor(t *testing.T) {
+	inStream(t, func(t *testing.T, _ *scene, v *streamed) {
+		full := make([]byte, window)
+		if b := v.send(t.Context(), 1, full); b.waits() {
+			t.Fatal("a part within the window waits")
+		}
+		senders := []*sender{v.send(t.Context(), 2, []byte("b")), v.send(t.Context(), 3, full), v.send(t.Context(), 2, []byte("b"))}
+		ctx, stop := context.WithCancel(t.Context())
+		gone := v.send(ctx, 3, full)
+		for i, b := range append(senders, gone) {
+			if !b.waits() {
+				t.Fatalf("sender %d does not wait", i)
+			}
+		}
+		stop()
+		if gone.waits() || !errors.Is(gone.err, context.Canceled) {
+			t.Errorf("a sender who left waits, or heard %v %v", gone.result, gone.err)
+		}
+		if got, err := v.next(); err != nil || len(got) != window+1 {
+			t.Errorf("next = %d bytes %v, want what there was room for", len(got), err)
+		}
+		for i, want := range []Result{Accepted, Accepted, Duplicate} {
+			if senders[i].waits() || senders[i].result != want {
+				t.Errorf("sender %d waits, or heard %v, want %v", i, senders[i].result, want)
+			}
+		}
+		v.leave()
+		v.cut(Abandoned, ErrVisitorGone)
+	})
+}
+
+// Where the claim has little room left that is for small answers.
+func TestASenderWaitsForEveryByteWhereRoomIsShort(t *testing.T) {
+	inScene(t, Options{Limits: Limits{Memory: 1 << 20}}, func(t *testing.T, s *scene) {
+		v := s.stream("GET")
+		if b := v.send(t.Context(), 1, []byte("a")); b.waits() {
+			t.Fatal("a part within the window waits")
+		}
+		rest := s.Budget().Open(someone)
+		defer rest.Close()
+		s.claim.Charge(rest)
+		rest.Add(300 << 10)
+		b := v.send(t.Context(), 2, []byte("b"))
+		if !b.waits() {
+			t.Fatal("a part does not wait for the visitor")
+		}
+		for _, want := range []string{"a", "b"} {
+			if got, err := v.next(); err != nil || got != want {
+				t.Errorf("next = %q %v, want %s", got, err, want)
+			}
+			synctest.Wait()
+		}
+		if b.waits() || b.result != Accepted {
+			t.Errorf("the sender waits, or heard %v, want accepted", b.result)
+		}
+		v.leave()
+		v.cut(Abandoned, ErrVisitorGone)
+	})
+}
+
+func TestWhatPilesUpWhileASenderWaitsCounts(t *testing.T) {
+	inStream(t, func(t *testing.T, s *scene, v *streamed) {
+		w, err := v.s.Stream(v.x.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Behind(1 << 20)
+		before := v.x.Hold().Bytes()
+		for _, want := range []int{window, window + 1 + 1<<20} {
+			content := make([]byte, want-(v.x.Hold().Bytes()-before))
+			if want > window {
+				content = make([]byte, 1)
+			}
+			written := make(chan bool)
+			go func() { written <- w.Write(t.Context(), content) }()
+			synctest.Wait()
+			if got := v.x.Hold().Bytes() - before; got != want {
+				t.Errorf("%d bytes more are held, want %d", got, want)
+			}
+			if want > window {
+				if _, err := v.next(); err != nil {
+					t.Error(err)
+				}
+			}
+			if !<-written {
+				t.Error("nobody wants more")
+			}
+		}
+		if got := v.x.Hold().Bytes() - before; got != window+1 {
+			t.Errorf("%d bytes more are held while the visitor takes %d", got, window+1)
+		}
+		v.leave()
+		v.cut(Abandoned, ErrVisitorGone)
+	})
+}
+
+func TestEveryEndFreesWhoWaits(t *testing.T) {
+	for name, c := range map[string]struct {
+		end     func(s *scene, v *streamed)
+		outcome Outcome
+		err     error
+		want    Result
+		later   Result
+	}{
+		"the visitor leaves": {func(_ *scene, v *streamed) { v.x.Leave() }, Abandoned, ErrVisitorGone, Late, Late},
+		"bad content":        {func(_ *scene, v *streamed) { v.x.Reject(ErrTaken) }, Failed, ErrTaken, Late, Late},
+		"an abort": {func(_ *scene, v *streamed) { _, _ = v.s.Abort(v.x.ID()) }, Failed, ErrHandlerFailed,
+			Accepted, Conflict},
+		"the session ends": {func(_ *scene, v *streamed) { _ = v.s.End(nil) }, Failed, ErrSessionLost, Accepted, Unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inStream(t, func(t *testing.T, s *scene, v *streamed) {
+				b := v.send(t.Context(), 1, make([]byte, window+1))
+				if !b.waits() {
+					t.Fatal("the sender does not wait")
+				}
+				start := time.Now()
+				c.end(s, v)
+				if b.waits() || b.result != c.want || time.Since(start) != 0 {
+					t.Errorf("the sender waits, or heard %v after %s, want %v at once", b.result, time.Since(start), c.want)
+				}
+				if c.later != Unknown {
+					v.part(2, "x", true, c.later)
+				}
+				if c.err != ErrVisitorGone { // who left asks for nothing
+					v.cut(c.outcome, c.err)
+				}
+				v.ended(c.outcome)
+			})
+		})
+	}
+}
+
+func TestAProgramThatDoesNotWaitFillsNothing(t *testing.T) {
+	inStream(t, func(t *testing.T, _ *scene, v *streamed) {
+		for seq := 1; seq <= 50; seq++ {
+			ctx, hangUp := context.WithTimeout(t.Context(), time.Second)
+			_, _ = v.s.Part(ctx, v.x.ID(), Part{Seq: seq, Content: make([]byte, 50_000), More: true})
+			hangUp()
+		}
+		v.x.claim.mu.Lock()
+		held := v.x.parts.size
+		v.x.claim.mu.Unlock()
+		if held > window+50_000 {
+			t.Errorf("held = %d bytes for a visitor who takes nothing, want at most %d", held, window+50_000)
+		}
+		v.leave()
+		v.cut(Abandoned, ErrVisitorGone)
+	})
+}

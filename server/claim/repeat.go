@@ -1,0 +1,34 @@
+package claim
+
+// idempotentMethods are those that may be sent twice (RFC 9110, 9.2.2): all that IANA's HTTP
+// Method Registry calls idempotent, and that a visitor can send.
+var idempotentMethods = map[string]bool{
+	"ACL": true, "BASELINE-CONTROL": true, "BIND": true, "CHECKIN": true, "CHECKOUT": true, "COPY": true,
+	"DELETE": true, "GET": true, "HEAD": true, "LABEL": true, "LINK": true, "MERGE": true, "MKACTIVITY": true,
+	"MKCALENDAR": true, "MKCOL": true, "MKREDIRECTREF": true, "MKWORKSPACE": true, "MOVE": true, "OPTIONS": true,
+	"ORDERPATCH": true, "PROPFIND": true, "PROPPATCH": true, "PUT": true, "QUERY": true, "REBIND": true,
+	"REPORT": true, "SEARCH": true, "TRACE": true, "UNBIND": true, "UNCHECKOUT": true, "UNLINK": true,
+	"UNLOCK": true, "UPDATE": true, "UPDATEREDIRECTREF": true, "VERSION-CONTROL": true,
+}
+
+// idempotent reports whether a method may be sent twice.
+func idempotent(method string) bool { return idempotentMethods[method] }
+
+// mostMoves is how often an exchange may be delivered again after it was given to a
+// session that had no answer.
+const mostMoves = 2
+
+// mayRepeat tells whether x may be delivered again after its session was lost.
+// The caller holds c.mu.
+func (c *Claim) mayRepeat(x *Exchange) bool {
+	if x.moves >= mostMoves || x.fetched || x.state == answering {
+		return false
+	}
+	switch c.terms.Redeliver {
+	case RedeliverAny:
+		return true
+	case RedeliverKeyed:
+		return x.request.Keyed || idempotent(x.request.Method)
+	}
+	return idempotent(x.request.Method)
+}
