@@ -41,6 +41,13 @@ type Claim struct {
 // Label gives the label.
 func (c *Claim) Label() string { return c.label }
 
+// Timeout returns how long a visitor waits for an answer now, see [Settings].
+func (c *Claim) Timeout() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.terms.Timeout
+}
+
 // Owns tells whether token is the claim's.
 func (c *Claim) Owns(token string) bool {
 	h := HashToken(token)

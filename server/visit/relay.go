@@ -18,12 +18,12 @@ import (
 // relayPiece is how much content a visitor has to take at a time, in bytes.
 const relayPiece = 64 << 10
 
-// relay writes an answer to the visitor.
-func (v *Visits) relay(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, hold *claim.Hold) {
+// relay writes an answer to the visitor. Of an answer with More, x gives what follows.
+func (v *Visits) relay(w http.ResponseWriter, r *http.Request, label string, x *claim.Exchange, a *claim.Answer, hold *claim.Hold) {
 	h := w.Header()
 	v.relayFields(h, a.Fields)
 	announce(h, a)
-	h["Via"] = append(h["Via"], "1.1 "+v.Public.Pseudonym(x.Claim().Label()))
+	h["Via"] = append(h["Via"], "1.1 "+v.Public.Pseudonym(label))
 	if _, stated := h["Content-Length"]; !stated && statesLength(r.Method, a) {
 		h["Content-Length"] = []string{strconv.Itoa(len(a.Content))}
 	}

@@ -32,6 +32,7 @@ type Visits struct {
 	// InlineBytes is the most content that is read before the program is asked, and ContentBytes the
 	// most that a request may have.
 	InlineBytes, ContentBytes int
+	Gates                     Gates
 }
 
 // Serve hands the request of a visitor to the sessions of the claim of a label, and relays the
@@ -51,7 +52,17 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		intake.Refuse(w, r, &problem.Problem{Code: schema.CodeNoClaim, Handed: claim.HandedNo})
 		return
 	}
+	req, held := v.requestOf(r, label), false
+	if v.Gates.Judge != nil {
+		var passed bool
+		if passed, held = v.gate(w, r, c, req, hold); !passed {
+			return
+		}
+	}
 	x, err := c.Begin(hold)
+	if err != nil && v.absent(w, r, c, req, hold, err, !held) {
+		return
+	}
 	if err != nil {
 		intake.Refuse(w, r, problem.Of(err))
 		return
@@ -69,7 +80,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		_ = rc.SetReadDeadline(intake.Past)
 		x.Evict(why)
 	})
-	req, ctx, upgrade := v.requestOf(r, label), r.Context(), upgradeOf(r)
+	ctx, upgrade := r.Context(), upgradeOf(r)
 	var t *tunnel // of an upgrade
 	var u *upload // of content that streams
 	switch {
@@ -80,6 +91,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	case upgrade != "":
 		t = newTunnel()
 		req.Upgrade, req.Content = upgrade, claim.Streamed(t)
+	case held:
 	case v.streams(r):
 		u = newUpload(w, r, x, v, hold)
 		defer u.end()
@@ -120,6 +132,9 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	if errors.Is(err, claim.ErrVisitorGone) {
 		panic(http.ErrAbortHandler) // nobody is there to be answered
 	}
+	if err != nil && v.absent(w, r, c, req, hold, err, false) {
+		return
+	}
 	if err != nil {
 		problem.Of(err).Write(w, r)
 		return
@@ -132,7 +147,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	if u != nil && a.More {
 		u.goLive()
 	}
-	v.relay(w, r, x, a, hold)
+	v.relay(w, r, label, x, a, hold)
 }
 
 // refusal says why a request is not let in, before its claim is looked at.

@@ -1,0 +1,105 @@
+package visit
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"reversehttp/server/claim"
+	"reversehttp/server/intake"
+	"reversehttp/server/problem"
+	"reversehttp/server/wire"
+)
+
+// Gates stand before a claim. The zero value lets every request pass.
+type Gates struct {
+	// Judge is asked with the head of a request, once its claim is found: the content is nil then.
+	// Nil passes every request.
+	Judge func(c *claim.Claim, head *claim.Request) Verdict
+	// Absent is asked once where the visitor would be told no_handler, and returns an answer in place
+	// of that, or nil. It is not asked again for the same request. Nil answers none.
+	Absent func(c *claim.Claim, r *claim.Request) *claim.Answer
+}
+
+// Verdict is what a gate has done with a request. The zero value passes it as it is.
+type Verdict struct {
+	// Answer answers the visitor, in place of the program. It is whole. Nil passes the request on.
+	Answer *claim.Answer
+	// Target takes the place of the request target of what is passed on. Empty leaves it.
+	Target string
+	// Drop names fields that go, and Set are fields that take the place of all those of their names.
+	Drop []string
+	Set  []claim.Field
+	// Then judges the whole content, of which there may be at most Hold bytes, before the program is
+	// asked. Of its verdict Hold and Then count no more. Nil asks for no content. A visitor who sends
+	// more is told content_too_large; an upgrade has no content and is not held.
+	Then func(content []byte) Verdict
+	Hold int
+}
+
+// gate has the gate judge a request, and answers it where the gate does. passed reports whether it goes
+// on; held whether its content is read, and in req.
+func (v *Visits) gate(w http.ResponseWriter, r *http.Request, c *claim.Claim, req *claim.Request, hold *claim.Hold) (passed, held bool) {
+	verdict := v.Gates.Judge(c, req)
+	if verdict.Answer == nil {
+		v.rewrite(c, req, verdict)
+	}
+	if verdict.Answer == nil && verdict.Then != nil && upgradeOf(r) == "" {
+		c.Charge(hold)
+		rc := http.NewResponseController(w)
+		hold.Evictable(func(error) { _ = rc.SetReadDeadline(intake.Past) })
+		pace := intake.Pace{Grace: c.Timeout(), Rate: v.ContentRate, Pause: v.ContentPause}
+		content, err := pace.Read(w, r, min(verdict.Hold, v.ContentBytes), hold)
+		if err != nil {
+			p := problem.Of(err)
+			p.Handed = claim.HandedNo
+			intake.Refuse(w, r, p)
+			return false, false
+		}
+		req.Content, held = claim.Whole(content), true
+		if verdict = verdict.Then(content); verdict.Answer == nil {
+			v.rewrite(c, req, verdict)
+		}
+	}
+	if verdict.Answer == nil {
+		return true, held
+	}
+	if !held {
+		defer wire.Leaving(w, r)()
+	}
+	v.relay(w, r, c.Label(), nil, verdict.Answer, hold)
+	return false, held
+}
+
+// rewrite changes a request as a verdict says.
+func (v *Visits) rewrite(c *claim.Claim, req *claim.Request, verdict Verdict) {
+	if verdict.Target != "" {
+		req.Target, req.URL = verdict.Target, v.urlOf(c.Label(), verdict.Target)
+	}
+	gone := func(f claim.Field) bool {
+		named := func(name string) bool { return strings.EqualFold(name, f.Name) }
+		return slices.ContainsFunc(verdict.Drop, named) || slices.ContainsFunc(verdict.Set, func(s claim.Field) bool { return named(s.Name) })
+	}
+	if len(verdict.Drop) > 0 || len(verdict.Set) > 0 {
+		req.Fields = append(slices.DeleteFunc(req.Fields, gone), verdict.Set...)
+	}
+}
+
+// absent answers a visitor whose request failed with err, where that is that no program is there, and
+// somebody answers in its place. unread says that its content was not read to its end. It reports
+// whether it did.
+func (v *Visits) absent(w http.ResponseWriter, r *http.Request, c *claim.Claim, req *claim.Request, hold *claim.Hold, err error, unread bool) bool {
+	if v.Gates.Absent == nil || !errors.Is(err, claim.ErrNoHandler) {
+		return false
+	}
+	a := v.Gates.Absent(c, req)
+	if a == nil {
+		return false
+	}
+	if unread {
+		defer wire.Leaving(w, r)()
+	}
+	v.relay(w, r, c.Label(), nil, a, hold)
+	return true
+}
