@@ -6,11 +6,13 @@ import (
 	"math"
 	"net"
 	"os"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/dustin/go-humanize"
 
 	"reversehttp/server/claim"
@@ -45,57 +47,52 @@ func (o *options) check() error {
 	case o.TLSKey != "" && o.TLSCert == "":
 		return fmt.Errorf("--tls-key=%s: give its certificate too, with --tls-cert", o.TLSKey)
 	}
-	for _, n := range []struct {
-		flag  string
-		value int
-	}{
-		{"max-connections", o.MaxConnections}, {"max-claims", o.MaxClaims}, {"max-sessions", o.MaxSessions}, {"max-queue", o.MaxQueue},
-		{"max-exchanges", o.MaxExchanges}, {"batch", o.Batch}, {"inline-bytes", o.InlineBytes}, {"content-bytes", o.ContentBytes}, {"part-bytes", o.PartBytes}, {"answer-bytes", o.AnswerBytes},
-		{"target-bytes", o.TargetBytes}, {"field-bytes", o.FieldBytes}, {"fields", o.Fields}, {"content-rate", o.ContentRate},
-	} {
-		if n.value < 1 {
-			return fmt.Errorf("--%s=%d: give a number above 0", n.flag, n.value)
-		}
-	}
 	if m := o.Memory; m != nil && *m < leastMemory {
 		return fmt.Errorf("--memory=%s: the gateway needs 64MiB at least; leave it out for a quarter of what the machine has", strings.ReplaceAll(humanize.IBytes(uint64(*m)), " ", ""))
 	}
 	if n := o.ClaimsPerAddress; n != nil && *n == 0 {
 		return errors.New("--claims-per-address=0: give a number above 0, or a negative one for no bound")
 	}
-	for _, d := range []struct {
-		flag            string
-		value, from, to time.Duration
-	}{
-		// What claims may ask for bounds what they get without asking.
-		{"answer", o.Answer, time.Second, 10 * time.Minute}, {"lease", o.Lease, time.Second, day}, {"wait", o.Wait, time.Second, day},
-		{"stream", o.Stream, time.Second, day}, {"heartbeat", o.Heartbeat, time.Second, day}, {"unacknowledged", o.Unacknowledged, time.Millisecond, year},
-		{"part", o.Part, time.Millisecond, year}, {"acknowledge", o.Acknowledge, time.Millisecond, year}, {"no-poller", o.NoPoller, time.Millisecond, year},
-		{"unpolled", o.Unpolled, time.Millisecond, year}, {"tombstone", o.Tombstone, time.Millisecond, year}, {"field-time", o.FieldTime, time.Millisecond, year},
-		{"content-grace", o.ContentGrace, time.Millisecond, year}, {"content-pause", o.ContentPause, time.Millisecond, year}, {"idle", o.Idle, time.Millisecond, year},
-		{"preflight", o.Preflight, time.Millisecond, year}, {"drain", o.Drain, time.Millisecond, year},
-	} {
-		if d.value < d.from || d.value > d.to {
-			return fmt.Errorf("--%s=%s: give a time from %s to %s", d.flag, d.value, d.from, d.to)
+	return nil
+}
+
+// checkBounds refuses a value that cannot work, by the type of its flag and its tags: a number is 1 at least, a rate is
+// not 0, and a time is from "from" to "to", in whole units of "unit".
+func checkBounds(f *kong.Flag) error {
+	value := f.Target
+	if value.Kind() == reflect.Pointer {
+		if value.IsNil() {
+			return nil
 		}
+		value = value.Elem()
 	}
-	for _, d := range []struct {
-		flag  string
-		value time.Duration
-	}{{"lease", o.Lease}, {"wait", o.Wait}, {"stream", o.Stream}, {"heartbeat", o.Heartbeat}} {
-		if d.value%time.Second != 0 {
-			return fmt.Errorf("--%s=%s: it is told in seconds; give whole seconds", d.flag, d.value)
+	switch v := value.Interface().(type) {
+	case int:
+		if v < 1 && f.Tag.Get("negative") == "" {
+			return fmt.Errorf("--%s=%d: give a number above 0", f.Name, v)
 		}
-	}
-	for _, r := range []struct {
-		flag  string
-		value *float64
-	}{{"claims-per-second", o.ClaimsPerSecond}, {"visits-per-second", &o.VisitsPerSecond}} {
-		if v := r.value; v != nil && (*v == 0 || math.IsNaN(*v) || math.IsInf(*v, 0)) {
-			return fmt.Errorf("--%s=%v: give a number above 0, or a negative one for no bound", r.flag, *v)
+	case float64:
+		if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
+			return fmt.Errorf("--%s=%v: give a number above 0, or a negative one for no bound", f.Name, v)
+		}
+	case time.Duration:
+		from, to, unit := timeOf(f, "from", time.Millisecond), timeOf(f, "to", 365*24*time.Hour), timeOf(f, "unit", 1)
+		if v < from || v > to {
+			return fmt.Errorf("--%s=%s: give a time from %s to %s", f.Name, v, from, to)
+		}
+		if v%unit != 0 {
+			return fmt.Errorf("--%s=%s: it is told in seconds; give whole seconds", f.Name, v)
 		}
 	}
 	return nil
+}
+
+// timeOf returns the time that a tag of a flag says, or another where it says none.
+func timeOf(f *kong.Flag, tag string, other time.Duration) time.Duration {
+	if d, err := time.ParseDuration(f.Tag.Get(tag)); err == nil {
+		return d
+	}
+	return other
 }
 
 // checkListen refuses what is no address, whatever the machine has.
@@ -113,8 +110,3 @@ func checkListen(address string) error {
 	}
 	return fmt.Errorf("--listen=%s: give HOST:PORT, such as 127.0.0.1:%s, or :%s for all addresses of this machine; ports are 1 to 65535, and 0 for any that is free", address, like, like)
 }
-
-const (
-	day  = 24 * time.Hour
-	year = 365 * day
-)

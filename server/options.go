@@ -22,7 +22,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// options are the flags. Zero bounds and times that have no default here mean
+// options are the flags: name, default, help, and what [checkBounds] holds a value to. Zero bounds and times that have no default here mean
 // those of the gateway.
 type options struct {
 	Listen    string `default:"127.0.0.1:8080" help:"Address to listen on."`
@@ -44,7 +44,7 @@ type options struct {
 	VisitsPerSecond float64  `default:"-1" help:"The same for visitors' requests. Negative: no bound."`
 
 	Memory           *size `placeholder:"SIZE" help:"What the process may take, such as 256MiB; half of it is for what strangers and programs have it keep. Default: a quarter of what the machine, or its cgroup, has."`
-	ClaimsPerAddress *int  `help:"Most open claims of one address. Default: 20, and 1000 where only this machine reaches the gateway. Negative: no bound."`
+	ClaimsPerAddress *int  `negative:"no bound" help:"Most open claims of one address. Default: 20, and 1000 where only this machine reaches the gateway. Negative: no bound."`
 
 	MaxConnections int `default:"32768" help:"Most connections."`
 	MaxClaims      int `default:"100000" help:"Most claims."`
@@ -61,15 +61,15 @@ type options struct {
 	Fields         int `default:"256" help:"Most fields of a request."`
 	ContentRate    int `default:"1024" help:"Least rate of content, in bytes a second, after the time that a visitor has for an answer to begin, or a program by --content-grace."`
 
-	Wait           time.Duration `default:"25s" help:"Longest wait of a poll for a batch."`
-	Stream         time.Duration `default:"55s" help:"How long a poll that streams stays open."`
-	Heartbeat      time.Duration `default:"15s" help:"Longest silence of a poll that streams."`
+	Wait           time.Duration `default:"25s" from:"1s" to:"24h" unit:"1s" help:"Longest wait of a poll for a batch."`
+	Stream         time.Duration `default:"55s" from:"1s" to:"24h" unit:"1s" help:"How long a poll that streams stays open."`
+	Heartbeat      time.Duration `default:"15s" from:"1s" to:"24h" unit:"1s" help:"Longest silence of a poll that streams."`
 	Unacknowledged time.Duration `default:"5s" help:"How long a poll goes on streaming after a message that is neither acknowledged nor answered."`
 	Acknowledge    time.Duration `default:"10s" help:"Life of a session that uses cursors with neither a poll nor an answer."`
 	NoPoller       time.Duration `default:"5s" help:"How long a visitor waits while nobody polls."`
-	Answer         time.Duration `default:"60s" help:"How long a visitor waits for the answer, where the claim does not say."`
+	Answer         time.Duration `default:"60s" from:"1s" to:"10m" help:"How long a visitor waits for the answer, where the claim does not say."`
 	Part           time.Duration `default:"60s" help:"How long a visitor waits for the next part of a streamed answer."`
-	Lease          time.Duration `default:"60s" help:"Life of a claim that nobody polls, where the claim does not say."`
+	Lease          time.Duration `default:"60s" from:"1s" to:"24h" unit:"1s" help:"Life of a claim that nobody polls, where the claim does not say."`
 	Unpolled       time.Duration `default:"60s" help:"Life of a claim that was never polled, whatever its lease."`
 	Tombstone      time.Duration `default:"2m" help:"How long ids of ended exchanges are remembered."`
 	FieldTime      time.Duration `default:"10s" help:"How long a request head may take."`
@@ -106,6 +106,11 @@ func parse(args []string, settings ...kong.Option) (*options, error) {
 		return nil, wrong{fmt.Errorf("%w; --help lists the flags", file.blame(err))}
 	}
 	o.file = file
+	for _, f := range k.Model.Flags {
+		if err := checkBounds(f); err != nil {
+			return nil, o.wrong(err)
+		}
+	}
 	if err := o.check(); err != nil {
 		return nil, o.wrong(err)
 	}
