@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -19,7 +18,7 @@ type Claim struct {
 	keeper   keeper
 
 	// mu guards all below, and the sessions and exchanges of the claim.
-	mu       sync.Mutex
+	mu       guard
 	token    TokenHash
 	terms    Terms
 	gone     error // why it ended; nil while it lives
@@ -36,6 +35,7 @@ type Claim struct {
 	lastID   uint64
 	ends     [4]uint64 // by Outcome
 	leaseEnd lazyTimer
+	tap      Tap // nil for none
 }
 
 // Label gives the label.

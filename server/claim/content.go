@@ -30,6 +30,7 @@ type Content struct {
 
 	source Source // nil where content is whole
 	passed atomic.Int64
+	watch  *watch // that sees what passes; nil where no tap does
 }
 
 // Whole returns content that is there. The caller does not change it afterwards.
@@ -99,6 +100,7 @@ type streaming Content
 func (c *streaming) Read(into []byte) (int, error) {
 	n, err := c.source.Read(into)
 	c.passed.Add(int64(n))
+	c.watch.sent(into[:n])
 	return n, err
 }
 

@@ -40,4 +40,7 @@
 // make and to end claims. Nothing is sent, called out or logged under these, and
 // [Records] are not asked: a claim whose record is asked for is kept from others by
 // its turn, which nothing but another change of that claim waits for.
+//
+// What happens to an exchange is noted for its claim's [Tap] under that mutex, so that it has an
+// order, and shown by the goroutine that unlocks it.
 package claim

@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"net/netip"
@@ -68,8 +69,9 @@ type Exchange struct {
 	interims []*Answer // not given to the visitor yet
 	informed int       // how many interim responses there were
 	// news is told of interims; one place.
-	news chan struct{}
-	over chan struct{} // closed at the end; nil while nobody asks
+	news  chan struct{}
+	over  chan struct{} // closed at the end; nil while nobody asks
+	watch *watch        // nil where no tap sees it
 
 	// ready is closed when the answer, or the failure, is there; answer does not
 	// change afterwards, but for trailers.
@@ -204,6 +206,7 @@ func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
 	c := x.claim
 	x.request = req
 	c.mu.Lock()
+	x.watch = newWatch(x)
 	x.enqueue()
 	wait := x.remaining(time.Now())
 	c.mu.Unlock()
@@ -349,6 +352,8 @@ func (x *Exchange) finish(o Outcome, a *Answer, f *Failure) bool {
 	}
 	x.hold.exit(Exchanges)
 	c.ends[o]++
+	x.watch.answered(a)
+	x.watch.ended(cmp.Or(a, x.answer))
 	if streamed {
 		x.parts.come()
 		x.parts.makeRoom()

@@ -60,6 +60,7 @@ func (p *parts) makeRoom() {
 // claim.mu.
 func (x *Exchange) begin(a *Answer) {
 	x.state, x.seen, x.answer = answering, true, a
+	x.watch.answered(a)
 	if a.upgraded() {
 		x.claim.upgraded++
 	}
@@ -219,6 +220,7 @@ func (s *Session) part(ctx context.Context, id string, part Part) (result Result
 // does not.
 func (x *Exchange) push(part Part) {
 	p := x.parts
+	x.watch.received(part.Content)
 	if len(part.Content) > 0 {
 		p.chunks = append(p.chunks, part.Content)
 		p.size += len(part.Content)

@@ -293,6 +293,7 @@ func (s *Session) give(giving []sentMessage) *Batch {
 		if m.cancel == "" {
 			x := s.held[m.id]
 			x.attempt++
+			x.watch.delivered(s)
 			b.Messages[i].Exchange, b.Messages[i].Attempt = x, x.attempt
 			b.Messages[i].Timeout = max(x.given.Add(x.timeout).Sub(now), 0)
 		}

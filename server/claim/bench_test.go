@@ -1,0 +1,63 @@
+package claim
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// BenchmarkExchange is one visitor who asks, one poll that takes it, and the answer.
+func BenchmarkExchange(b *testing.B) {
+	for name, tap := range benchTaps {
+		b.Run(name, func(b *testing.B) { benchmarkExchange(b, tap) })
+	}
+}
+
+func benchmarkExchange(b *testing.B, prepare func(*Claim)) {
+	r := New(Options{})
+	defer r.Close()
+	o, err := r.Open(netip.Addr{}, "demo", "t0", Settings{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := o.Session
+	prepare(s.Claim())
+	content := []byte("some content")
+	begin, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for range begin {
+			hold := r.Budget().Open(netip.Addr{})
+			x, err := s.Claim().Begin(hold)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			if _, err = x.Do(context.Background(), &Request{Method: "GET", Target: "/"}); err != nil {
+				b.Error(err)
+			}
+			hold.Close()
+			done <- struct{}{}
+		}
+	}()
+	b.ReportAllocs()
+	for b.Loop() {
+		begin <- struct{}{}
+		batch, err := s.Poll(context.Background(), nil, time.Minute, 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := s.Answer(batch.Messages[0].ID, &Answer{Status: 200, Content: content}, nil); err != nil {
+			b.Fatal(err)
+		}
+		<-done
+	}
+	close(begin)
+	<-done
+}
+
+var benchTaps = map[string]func(*Claim){
+	"no tap": func(*Claim) {},
+	"tap":    func(c *Claim) { c.Tap(discard{}) },
+}

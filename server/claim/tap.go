@@ -1,0 +1,196 @@
+package claim
+
+import (
+	"bytes"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Tap sees what happens to the exchanges of a claim, from when they are asked until they have
+// ended.
+//
+// See is called with one event of an exchange at a time, in the order of their numbers, and with
+// those of several exchanges at once. It is called on any goroutine, without a lock held, and who
+// moves the exchange waits for it; so it does not block, and does not change the claim. What it
+// keeps of an event's content it copies.
+type Tap interface{ See(Event) }
+
+// EventKind is what happened to an exchange.
+type EventKind int
+
+// The kinds of an [Event].
+const (
+	// EventAsked is that the visitor asked: an exchange that ends before is not seen.
+	EventAsked EventKind = iota
+	// EventSent is that content of the request passed: all of it at once where it is whole, else
+	// what was read.
+	EventSent
+	// EventDelivered is that a session was given the request.
+	EventDelivered
+	// EventAnswered is that the answer began.
+	EventAnswered
+	// EventReceived is that content of the answer came from its program.
+	EventReceived
+	// EventEnded is that the exchange ended. No event follows it.
+	EventEnded
+)
+
+// String gives the word for logs.
+func (k EventKind) String() string {
+	return [...]string{"asked", "sent", "delivered", "answered", "received", "ended"}[k]
+}
+
+// Event is something that happened to an exchange.
+type Event struct {
+	Exchange *Exchange
+	// Number counts the events of the exchange, from 1.
+	Number int
+	Kind   EventKind
+	At     time.Time
+	// Session is the id of the one that EventDelivered is about; Attempt counts the deliveries,
+	// as [Message] does.
+	Session string
+	Attempt int
+	// Content is that of EventSent or EventReceived. It is valid until See returns.
+	Content []byte
+	// Status is that of EventAnswered.
+	Status int
+	// Fields are those of EventAnswered, and the trailers with EventEnded.
+	Fields []Field
+	// Outcome is that of EventEnded, with Failure where it is not Done.
+	Outcome Outcome
+	Failure *Failure
+}
+
+// Tap has t see the exchanges of the claim that are asked from now on, in place of an earlier one;
+// nil has nobody see them. Those that were asked before keep the tap that they had.
+func (c *Claim) Tap(t Tap) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tap = t
+}
+
+// guard is a claim's mutex. What its holder noted for taps is shown once it is unlocked.
+type guard struct {
+	sync.Mutex
+	noted []*watch // that have events which nobody shows; guarded by the mutex
+}
+
+// Unlock unlocks the mutex, and shows what was noted.
+func (g *guard) Unlock() {
+	noted := g.noted
+	g.noted = nil
+	g.Mutex.Unlock()
+	for _, w := range noted {
+		w.show()
+	}
+}
+
+// watch shows an exchange to its tap. Its events are numbered and noted under claim.mu, which
+// guards it. The goroutine that noted the first shows it after it has unlocked that, and whatever
+// others note meanwhile; so nobody waits for a tap that is busy with another's event. A nil watch
+// has no tap.
+type watch struct {
+	tap    Tap
+	x      *Exchange
+	number int     // of the last event
+	events []Event // to be shown
+	busy   bool    // somebody shows them, or will
+}
+
+// newWatch begins to show an exchange that is asked to the tap of its claim. The caller holds
+// claim.mu.
+func newWatch(x *Exchange) *watch {
+	if x.claim.tap == nil || x.state == ended {
+		return nil
+	}
+	w := &watch{tap: x.claim.tap, x: x}
+	w.note(Event{Kind: EventAsked})
+	switch content := x.request.Content; {
+	case content.Streams():
+		content.watch = w
+	case content.Length() > 0:
+		w.note(Event{Kind: EventSent, Content: content.Bytes()})
+	}
+	return w
+}
+
+// note notes an event. The caller holds claim.mu.
+func (w *watch) note(e Event) {
+	g := &w.x.claim.mu
+	switch {
+	case !w.busy:
+		w.busy = true
+		g.noted = append(g.noted, w)
+	case e.Kind == EventSent && !slices.Contains(g.noted, w): // another goroutine shows it, later
+		e.Content = bytes.Clone(e.Content)
+	}
+	w.number++
+	e.Exchange, e.Number, e.At = w.x, w.number, time.Now()
+	w.events = append(w.events, e)
+}
+
+// show shows what is noted until there is no more.
+func (w *watch) show() {
+	mu := &w.x.claim.mu.Mutex
+	for {
+		mu.Lock()
+		events := w.events
+		w.events, w.busy = nil, len(events) > 0
+		mu.Unlock()
+		if len(events) == 0 {
+			return
+		}
+		for _, e := range events {
+			w.tap.See(e)
+		}
+	}
+}
+
+// sent notes what was read of content that streams. The caller holds no lock.
+func (w *watch) sent(content []byte) {
+	if w == nil || len(content) == 0 {
+		return
+	}
+	w.x.claim.mu.Lock()
+	defer w.x.claim.mu.Unlock()
+	if w.x.state != ended {
+		w.note(Event{Kind: EventSent, Content: content})
+	}
+}
+
+// delivered notes that a session is given the request. The caller holds claim.mu.
+func (w *watch) delivered(s *Session) {
+	if w != nil {
+		w.note(Event{Kind: EventDelivered, Session: s.id, Attempt: w.x.attempt})
+	}
+}
+
+// answered notes an answer, whole or its beginning. The caller holds claim.mu, and the visitor's
+// door does not have the answer yet.
+func (w *watch) answered(a *Answer) {
+	if w != nil && a != nil {
+		w.note(Event{Kind: EventAnswered, Status: a.Status, Fields: a.Fields})
+		w.received(a.Content)
+	}
+}
+
+// received notes content of the answer. The caller holds claim.mu.
+func (w *watch) received(content []byte) {
+	if w != nil && len(content) > 0 {
+		w.note(Event{Kind: EventReceived, Content: content})
+	}
+}
+
+// ended notes the end of the exchange, with a the answer, if any. The caller holds claim.mu.
+func (w *watch) ended(a *Answer) {
+	if w == nil {
+		return
+	}
+	e := Event{Kind: EventEnded, Outcome: w.x.outcome, Failure: w.x.failure}
+	if a != nil && e.Outcome == Done {
+		e.Fields = a.Trailers
+	}
+	w.note(e)
+}
