@@ -101,17 +101,17 @@ func TestWhatPilesUpWhileASenderWaitsCounts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.Behind(1 << 20)
-		before := v.x.Hold().Bytes()
+		w.Last(1 << 20)
+		before := v.x.Hold().bytes()
 		for _, want := range []int{window, window + 1 + 1<<20} {
-			content := make([]byte, want-(v.x.Hold().Bytes()-before))
+			content := make([]byte, want-(v.x.Hold().bytes()-before))
 			if want > window {
 				content = make([]byte, 1)
 			}
 			written := make(chan bool)
 			go func() { written <- w.Write(t.Context(), content) }()
 			synctest.Wait()
-			if got := v.x.Hold().Bytes() - before; got != want {
+			if got := v.x.Hold().bytes() - before; got != want {
 				t.Errorf("%d bytes more are held, want %d", got, want)
 			}
 			if want > window {
@@ -123,7 +123,7 @@ func TestWhatPilesUpWhileASenderWaitsCounts(t *testing.T) {
 				t.Error("nobody wants more")
 			}
 		}
-		if got := v.x.Hold().Bytes() - before; got != window+1 {
+		if got := v.x.Hold().bytes() - before; got != window+1 {
 			t.Errorf("%d bytes more are held while the visitor takes %d", got, window+1)
 		}
 		v.leave()

@@ -80,13 +80,13 @@ type Budget struct {
 	looked  atomic.Int64 // when the holds were looked through last, since epoch
 
 	mu        sync.Mutex // guards below, and the links of holds and uses of owners
-	addresses map[netip.Prefix]*Owner
+	addresses map[netip.Prefix]*owner
 	holds     Hold // the ring's head, which holds nothing
 }
 
 // NewBudget makes a budget of so much.
 func NewBudget(a Amounts) *Budget {
-	b := &Budget{amounts: a, epoch: time.Now(), addresses: make(map[netip.Prefix]*Owner)}
+	b := &Budget{amounts: a, epoch: time.Now(), addresses: make(map[netip.Prefix]*owner)}
 	b.holds.next, b.holds.previous = &b.holds, &b.holds
 	return b
 }
@@ -103,9 +103,9 @@ func (b *Budget) Evicted(r Resource) uint64 { return b.evicted[r].Load() }
 // Refused returns how often there was no room for more of r.
 func (b *Budget) Refused(r Resource) uint64 { return b.refused[r].Load() }
 
-// Owner is whom holds count for: a claim, or an address. The zero value holds
+// owner is whom holds count for: a claim, or an address. The zero value holds
 // nothing.
-type Owner struct {
+type owner struct {
 	held [resources]atomic.Int64
 
 	// Of an address, guarded by the budget's mutex.
@@ -113,8 +113,8 @@ type Owner struct {
 	prefix netip.Prefix
 }
 
-// Held returns how much of r the owner holds.
-func (o *Owner) Held(r Resource) int64 { return o.held[r].Load() }
+// holds returns how much of r the owner holds.
+func (o *owner) holds(r Resource) int64 { return o.held[r].Load() }
 
 // Subscriber returns what of a one subscriber has: all of an IPv4 address, and the
 // /64 of an IPv6 address. It returns the zero prefix where a is not valid.
@@ -139,7 +139,7 @@ func (b *Budget) room(r Resource, n int64) int64 {
 }
 
 // take takes n of r for owners, or nothing, and reports whether it did.
-func (b *Budget) take(r Resource, n int64, owners *[2]*Owner) bool {
+func (b *Budget) take(r Resource, n int64, owners *[2]*owner) bool {
 	if b.amounts[r] <= 0 {
 		b.add(r, n, owners)
 		return true
@@ -154,7 +154,7 @@ func (b *Budget) take(r Resource, n int64, owners *[2]*Owner) bool {
 }
 
 // largest returns how much of r the larger of owners holds.
-func largest(r Resource, owners *[2]*Owner) (held int64) {
+func largest(r Resource, owners *[2]*owner) (held int64) {
 	for _, o := range owners {
 		if o != nil {
 			held = max(held, o.held[r].Load())
@@ -164,7 +164,7 @@ func largest(r Resource, owners *[2]*Owner) (held int64) {
 }
 
 // add takes n of r, whether or not there is so much.
-func (b *Budget) add(r Resource, n int64, owners *[2]*Owner) {
+func (b *Budget) add(r Resource, n int64, owners *[2]*owner) {
 	b.held[r].Add(n)
 	for _, o := range owners {
 		if o != nil {
@@ -179,7 +179,7 @@ func (b *Budget) since() int64 { return int64(time.Since(b.epoch)) + 1 }
 // relieve takes back one hold of r whose peer is slow: of an owner, or of anybody where of is
 // nil, but of nobody who holds less than least. It reports whether there was one. The caller
 // holds no lock.
-func (b *Budget) relieve(r Resource, of *Owner, least int64) bool {
+func (b *Budget) relieve(r Resource, of *owner, least int64) bool {
 	for {
 		victim := b.slowest(r, of, least)
 		if victim == nil {
@@ -194,7 +194,7 @@ func (b *Budget) relieve(r Resource, of *Owner, least int64) bool {
 
 // relieveFor takes holds of slow peers back until the next who asks for n bytes for owners may
 // find room for them.
-func (b *Budget) relieveFor(n int64, owners *[2]*Owner) {
+func (b *Budget) relieveFor(n int64, owners *[2]*owner) {
 	for range mostAtOnce {
 		held := largest(Memory, owners)
 		short := held + n - b.room(Memory, n) - 2*b.leaving.Load() // each byte is one less held, and one more free
@@ -222,7 +222,7 @@ func (b *Budget) giveUp() {
 // slowest returns the hold that relieve takes back: of the largest owner, the one of the
 // most bytes, or whose peer is slowest. Whoever holds less than an address does on average
 // keeps it: others are why there is no room.
-func (b *Budget) slowest(r Resource, of *Owner, least int64) (victim *Hold) {
+func (b *Budget) slowest(r Resource, of *owner, least int64) (victim *Hold) {
 	now := b.since()
 	var owned, own int64 // of victim
 	b.mu.Lock()
@@ -261,7 +261,7 @@ func (b *Budget) average(r Resource) (held int64) {
 
 // relieveEarly makes room before anybody is refused: where memory is scarce, or nearly all
 // that one of owners may hold is held.
-func (b *Budget) relieveEarly(owners *[2]*Owner) {
+func (b *Budget) relieveEarly(owners *[2]*owner) {
 	if b.amounts[Memory] <= 0 {
 		return
 	}

@@ -15,7 +15,7 @@ var someone, another = netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("19
 func fill(h *Hold, n int) int {
 	for h.Grow(n) {
 	}
-	return h.Bytes()
+	return h.bytes()
 }
 
 func TestAnOwnerHoldsAtMostAsMuchAsIsFree(t *testing.T) {
@@ -32,9 +32,9 @@ func TestAnOwnerHoldsAtMostAsMuchAsIsFree(t *testing.T) {
 	if again := b.Open(someone); again.Grow(1) {
 		t.Error("another hold of the first owner grows")
 	}
-	one.Shrink(one.Bytes() - 20*mib)
+	one.Shrink(one.bytes() - 20*mib)
 	if got := fill(two, 1<<10); !near(got, 20*mib) {
-		t.Errorf("two hold %d and %d, want a third each", one.Bytes(), got)
+		t.Errorf("two hold %d and %d, want a third each", one.bytes(), got)
 	}
 	if !three.Grow(mib) {
 		t.Error("a third finds nothing free")
@@ -49,7 +49,7 @@ func TestAnOwnerHoldsAtMostAsMuchAsIsFree(t *testing.T) {
 
 func TestAClaimHasAShareWhoeverItsVisitorsAre(t *testing.T) {
 	b := NewBudget(Amounts{Memory: 1 << 20})
-	var claim, other Owner
+	var claim, other owner
 	held := 0
 	for i := range byte(200) {
 		h := b.Open(netip.AddrFrom4([4]byte{10, 0, 0, i}))
@@ -83,8 +83,8 @@ func TestWhatCanWaitGrowsOnceThereIsRoom(t *testing.T) {
 		default:
 		}
 		full.Shrink(1 << 19)
-		if !<-grown || h.Bytes() != 1000 {
-			t.Errorf("%d bytes are held, want 1000 once there is room", h.Bytes())
+		if !<-grown || h.bytes() != 1000 {
+			t.Errorf("%d bytes are held, want 1000 once there is room", h.bytes())
 		}
 		full.Add(1 << 19)
 		go func() { grown <- h.GrowSoon(ctx, over, 1) }()
@@ -231,7 +231,7 @@ func TestTheMostBytesOfTheLargestOwnerGoFirst(t *testing.T) {
 
 func TestABudgetIsExactUnderARace(t *testing.T) {
 	b := NewBudget(Amounts{Memory: 1 << 20, Exchanges: 64, Connections: 8})
-	var claims [4]Owner
+	var claims [4]owner
 	var crowd sync.WaitGroup
 	for i := range 16 {
 		crowd.Go(func() {
@@ -257,7 +257,7 @@ func TestABudgetIsExactUnderARace(t *testing.T) {
 			t.Errorf("%d of %s are held at the end, want 0", n, r)
 		}
 		for i := range claims {
-			if n := claims[i].Held(r); n != 0 {
+			if n := claims[i].holds(r); n != 0 {
 				t.Errorf("claim %d holds %d of %s at the end, want 0", i, n, r)
 			}
 		}

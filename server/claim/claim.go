@@ -13,7 +13,7 @@ type Claim struct {
 	registry *Registry
 	label    string
 	prefix   string // of its exchanges' ids
-	owner    Owner
+	owner    owner
 	hold     *Hold // its own place
 	keeper   keeper
 

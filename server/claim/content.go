@@ -75,9 +75,9 @@ func (c *Content) Trailers() []Field {
 	return c.trailers
 }
 
-// Passed returns how many bytes there were: all of whole content, and what was read of content
+// read returns how many bytes there were: all of whole content, and what was read of content
 // that streams.
-func (c *Content) Passed() int {
+func (c *Content) read() int {
 	if c.Streams() {
 		return int(c.passed.Load())
 	}
@@ -114,14 +114,14 @@ var ErrTooLong = errors.New("claim: the content is too long")
 const firstCollected = 4 << 10
 
 // Collect reads content to its end, and returns it whole with its trailers: it can be read again.
-// It counts in h, as [Content.Held] says. It fails with [ErrTooLong] beyond limit bytes, with
+// It counts in h until free is called. It fails with [ErrTooLong] beyond limit bytes, with
 // [ErrNoRoom], and with the error of its source; nothing is held then.
-func (c *Content) Collect(h *Hold, limit int) (*Content, error) {
-	if !c.Streams() && len(c.Bytes()) <= limit {
-		return c, nil // it is held already
-	}
+func (c *Content) Collect(h *Hold, limit int) (whole *Content, free func(), err error) {
 	if c.Length() > int64(limit) {
-		return nil, ErrTooLong
+		return nil, nil, ErrTooLong
+	}
+	if !c.Streams() {
+		return c, func() {}, nil // it is held already
 	}
 	in := c.Open()
 	var all []byte
@@ -130,7 +130,7 @@ func (c *Content) Collect(h *Hold, limit int) (*Content, error) {
 			size := min(max(2*cap(all), firstCollected), limit+1) // one more, to see the end
 			if !h.Grow(size) {
 				h.Shrink(cap(all))
-				return nil, ErrNoRoom
+				return nil, nil, ErrNoRoom
 			}
 			held := cap(all)
 			all = append(make([]byte, 0, size), all...)
@@ -141,18 +141,15 @@ func (c *Content) Collect(h *Hold, limit int) (*Content, error) {
 		switch {
 		case len(all) > limit:
 			h.Shrink(cap(all))
-			return nil, ErrTooLong
+			return nil, nil, ErrTooLong
 		case err == io.EOF:
-			return &Content{whole: all, trailers: c.Trailers()}, nil
+			return &Content{whole: all, trailers: c.Trailers()}, func() { h.Shrink(cap(all)) }, nil
 		case err != nil:
 			h.Shrink(cap(all))
-			return nil, err
+			return nil, nil, err
 		}
 	}
 }
-
-// Held returns how many bytes collected content holds.
-func (c *Content) Held() int { return cap(c.Bytes()) }
 
 // Fetch gives the content of a request that streams to the session that asks for it, once. It
 // fails with [ErrNoExchange] and [ErrTaken].
@@ -169,16 +166,17 @@ func (s *Session) Fetch(id string) (*Content, error) {
 }
 
 // Gather is Fetch for a door that collects the content before its program is given the
-// request. Until Gathered no program has had it.
-func (s *Session) Gather(id string) (*Content, error) {
+// request. Until gathered is called no program has had it; that reports whether the exchange is
+// still open.
+func (s *Session) Gather(id string) (content *Content, gathered func() bool, err error) {
 	s.claim.mu.Lock()
 	defer s.claim.mu.Unlock()
 	x, err := s.fetch(id)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	x.gathers = true
-	return x.request.Content, nil
+	return x.request.Content, x.gathered, nil
 }
 
 // fetch notes that the session takes the content of an exchange. The caller holds claim.mu.
@@ -198,15 +196,11 @@ func (s *Session) fetch(id string) (*Exchange, error) {
 	return x, nil
 }
 
-// Gathered says that the program is given the request that Gather was for. It reports
-// whether that is still open.
-func (s *Session) Gathered(id string) bool {
-	s.claim.mu.Lock()
-	defer s.claim.mu.Unlock()
-	x := s.held[id]
-	if x == nil {
-		return false
-	}
+// gathered says that the program is given the request that Gather was for. It reports whether
+// that is still open.
+func (x *Exchange) gathered() bool {
+	x.claim.mu.Lock()
+	defer x.claim.mu.Unlock()
 	x.gathers = false
-	return true
+	return x.state != ended
 }

@@ -61,17 +61,14 @@ func TestContentReadsAlikeInEveryForm(t *testing.T) {
 	}
 	hold := NewBudget(Amounts{}).Open(netip.Addr{})
 	defer hold.Close()
-	collected := func(length int64) *Content {
-		c, err := streamed(length).Collect(hold, len(text))
+	collect := func(c *Content) *Content {
+		whole, _, err := c.Collect(hold, len(text))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return c
+		return whole
 	}
-	again, err := collected(-1).Collect(hold, len(text))
-	if err != nil {
-		t.Fatal(err)
-	}
+	collected := func(length int64) *Content { return collect(streamed(length)) }
 	for name, c := range map[string]struct {
 		content  *Content
 		streams  bool
@@ -84,7 +81,7 @@ func TestContentReadsAlikeInEveryForm(t *testing.T) {
 		"streamed, of unknown length":    {streamed(-1), true, 1, -1, trailers},
 		"collected":                      {collected(int64(len(text))), false, 3, int64(len(text)), trailers},
 		"collected, of unknown length":   {collected(-1), false, 3, int64(len(text)), trailers},
-		"collected, and collected again": {again, false, 3, int64(len(text)), trailers},
+		"collected, and collected again": {collect(collected(-1)), false, 3, int64(len(text)), trailers},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := c.content.Streams(); got != c.streams {
@@ -105,7 +102,7 @@ func TestContentReadsAlikeInEveryForm(t *testing.T) {
 			if got := c.content.Trailers(); !slices.Equal(got, c.trailers) {
 				t.Errorf("trailers = %v, want %v", got, c.trailers)
 			}
-			if got := c.content.Passed(); got != len(text) {
+			if got := c.content.read(); got != len(text) {
 				t.Errorf("%d bytes passed, want %d", got, len(text))
 			}
 			if got := string(c.content.Bytes()); !c.streams && got != text || c.streams && got != "" {
@@ -121,10 +118,10 @@ func TestNoContentIsEmpty(t *testing.T) {
 		t.Errorf("whole content of no bytes = %v, want nil", c)
 	}
 	got, err := io.ReadAll(c.Open())
-	if len(got) > 0 || err != nil || c.Streams() || c.Length() != 0 || c.Passed() != 0 || c.Trailers() != nil || c.Bytes() != nil {
-		t.Errorf("read %q %v; streams %v, length %d, passed %d, trailers %v", got, err, c.Streams(), c.Length(), c.Passed(), c.Trailers())
+	if len(got) > 0 || err != nil || c.Streams() || c.Length() != 0 || c.read() != 0 || c.Trailers() != nil || c.Bytes() != nil {
+		t.Errorf("read %q %v; streams %v, length %d, passed %d, trailers %v", got, err, c.Streams(), c.Length(), c.read(), c.Trailers())
 	}
-	if again, err := c.Collect(nil, 0); again != c || err != nil {
+	if again, free, err := c.Collect(nil, 0); again != c || free == nil || err != nil {
 		t.Errorf("collected = %v %v, want it as it is", again, err)
 	}
 }
@@ -156,16 +153,18 @@ func TestCollectedContentCountsInItsHold(t *testing.T) {
 			hold := NewBudget(Amounts{Memory: c.memory}).Open(netip.Addr{})
 			defer hold.Close()
 			content := Streamed(&c.source)
-			got, err := content.Collect(hold, c.limit)
-			if !errors.Is(err, c.want) || content.Passed() != c.read {
-				t.Errorf("collect = %v after %d bytes, want %v after %d", err, content.Passed(), c.want, c.read)
+			got, free, err := content.Collect(hold, c.limit)
+			if !errors.Is(err, c.want) || content.read() != c.read {
+				t.Errorf("collect = %v after %d bytes, want %v after %d", err, content.read(), c.want, c.read)
 			}
 			if err == nil {
-				if hold.Bytes() != got.Held() || got.Held() < c.read {
-					t.Errorf("%d bytes are held for %d, which are %d", hold.Bytes(), got.Held(), c.read)
+				if held := hold.bytes(); held != cap(got.Bytes()) || held < c.read {
+					t.Errorf("%d bytes are held for %d", held, c.read)
 				}
-			} else if hold.Bytes() != 0 {
-				t.Errorf("%d bytes are held, want none", hold.Bytes())
+				free()
+			}
+			if hold.bytes() != 0 {
+				t.Errorf("%d bytes are held, want none", hold.bytes())
 			}
 		})
 	}
@@ -188,7 +187,7 @@ func TestFetchedContentIsReadOnce(t *testing.T) {
 		if _ = in.Close(); from.closed != 1 {
 			t.Errorf("the source was closed %d times, want once", from.closed)
 		}
-		if _, err := one.Gather(v.x.ID()); !errors.Is(err, ErrTaken) {
+		if _, _, err := one.Gather(v.x.ID()); !errors.Is(err, ErrTaken) {
 			t.Errorf("gather after fetch = %v, want ErrTaken", err)
 		}
 		s.answer(one, v.x, 200, Accepted)

@@ -102,7 +102,8 @@ func (s *Session) Seen(id string) {
 }
 
 // MayRepeat reports whether an exchange would be delivered again if the session were lost.
-func (s *Session) MayRepeat(id string) bool {
+func (f *Feed) MayRepeat(id string) bool {
+	s := f.poll.session
 	s.claim.mu.Lock()
 	defer s.claim.mu.Unlock()
 	x := s.held[id]
@@ -110,17 +111,11 @@ func (s *Session) MayRepeat(id string) bool {
 }
 
 // GiveBack takes an exchange from the session, whose program surely had nothing of
-// it, and has another one get it, or the same again. An exchange that is given back
-// too often fails with [ErrSessionLost]. It tells false where the exchange stays with
-// the session, since a program may have had something of it.
-func (s *Session) GiveBack(id string) (gone bool) { return s.putBack(id, 1) }
-
-// Untake is GiveBack of what nobody tried to hand over. That is never too often.
-func (s *Session) Untake(id string) { s.putBack(id, 0) }
-
-// putBack takes an exchange from the session, and counts moves of it. It tells whether
-// the session has it no more.
-func (s *Session) putBack(id string, moves int) (gone bool) {
+// it, and has another one get it, or the same again. An exchange that somebody tried to hand
+// over, and that is given back too often, fails with [ErrSessionLost]. It reports false where the
+// exchange stays with the session, since a program may have had something of it.
+func (f *Feed) GiveBack(id string, tried bool) (gone bool) {
+	s := f.poll.session
 	c := s.claim
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -134,7 +129,10 @@ func (s *Session) putBack(id string, moves int) (gone bool) {
 	delete(s.held, id)
 	s.unnumber(id, x.number)
 	x.attempt--
-	if x.moves += moves; x.moves > mostMoves {
+	if tried {
+		x.moves++
+	}
+	if x.moves > mostMoves {
 		x.state, x.session = queued, nil
 		x.fail(ErrSessionLost)
 		return true

@@ -19,7 +19,7 @@ func TestWhatWasTakenBackIsGivenOnce(t *testing.T) {
 			if err != nil || m.Attempt != 1 {
 				t.Fatalf("next = %+v %v, want the request for the first time", m, err)
 			}
-			one.Untake(m.ID)
+			f.GiveBack(m.ID, false)
 		}
 		last, err := f.Next(t.Context())
 		if err != nil {
@@ -66,7 +66,7 @@ func TestGivingBackCostsTheSameHoweverManyWait(t *testing.T) {
 			t.Fatalf("next = %+v %v, want %s", m, err, first)
 		}
 		first = m.ID
-		one.Untake(m.ID)
+		f.GiveBack(m.ID, false)
 	})
 	if allocated > 50 {
 		t.Errorf("one request that is given back costs %.0f allocations, want 50 at most", allocated)

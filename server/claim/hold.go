@@ -13,7 +13,7 @@ import (
 type Hold struct {
 	budget *Budget
 	// owners are the address and the claim that it counts for; nil where there is none.
-	owners [2]atomic.Pointer[Owner]
+	owners [2]atomic.Pointer[owner]
 	held   [resources]atomic.Int64
 	// waiting is since when the peer is waited for, or 0; moved, when it last moved. Both count
 	// from the budget's epoch. waited is how long the peer was waited for before, less what it
@@ -42,14 +42,14 @@ func (b *Budget) Open(a netip.Addr) *Hold {
 }
 
 // address returns the owner that an address is, one use more. The caller holds b.mu.
-func (b *Budget) address(a netip.Addr) *Owner {
+func (b *Budget) address(a netip.Addr) *owner {
 	if !a.IsValid() {
 		return nil
 	}
 	p := Subscriber(a)
 	o := b.addresses[p]
 	if o == nil {
-		o = &Owner{prefix: p}
+		o = &owner{prefix: p}
 		b.addresses[p] = o
 	}
 	o.uses++
@@ -57,7 +57,7 @@ func (b *Budget) address(a netip.Addr) *Owner {
 }
 
 // release takes a use of an address back. The caller holds b.mu.
-func (b *Budget) release(o *Owner) {
+func (b *Budget) release(o *owner) {
 	if o == nil {
 		return
 	}
@@ -93,15 +93,15 @@ func (h *Hold) Close() {
 }
 
 // both returns the owners.
-func (h *Hold) both() *[2]*Owner {
-	return &[2]*Owner{h.owners[0].Load(), h.owners[1].Load()}
+func (h *Hold) both() *[2]*owner {
+	return &[2]*owner{h.owners[0].Load(), h.owners[1].Load()}
 }
 
 // Charge has what h holds count for the claim too.
 func (c *Claim) Charge(h *Hold) { h.join(&c.owner) }
 
 // join has what is held count for a claim's owner too.
-func (h *Hold) join(o *Owner) {
+func (h *Hold) join(o *owner) {
 	if !h.owners[1].CompareAndSwap(nil, o) {
 		return
 	}
@@ -168,8 +168,8 @@ func (h *Hold) Shrink(n int) {
 	h.held[Memory].Add(int64(-n))
 }
 
-// Bytes returns how many bytes are held.
-func (h *Hold) Bytes() int { return int(h.held[Memory].Load()) }
+// bytes returns how many bytes are held.
+func (h *Hold) bytes() int { return int(h.held[Memory].Load()) }
 
 // short reports whether one of its owners holds more than a quarter of what it may.
 func (h *Hold) short() bool {

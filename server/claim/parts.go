@@ -295,10 +295,6 @@ type Stream struct {
 	behind   int
 }
 
-// Behind says how many bytes of content may pile up before the caller while Write waits. They
-// count in the budget meanwhile.
-func (w *Stream) Behind(bytes int) { w.behind = bytes }
-
 // Write sends content on, which the caller does not change afterwards, and
 // waits while the visitor is slow, or until ctx ends. It tells whether anybody
 // wants more.
@@ -329,8 +325,10 @@ func (x *Exchange) fallBehind(n int) bool {
 // Upgraded tells whether the answer upgraded the visitor's connection.
 func (w *Stream) Upgraded() bool { return w.exchange.answer.upgraded() }
 
-// Last takes the time between parts away: the sender is known to live.
-func (w *Stream) Last() {
+// Last takes the time between parts away: the sender is known to live. So many bytes of content
+// may pile up before the caller while Write waits, and count in the budget meanwhile.
+func (w *Stream) Last(behind int) {
+	w.behind = behind
 	c := w.exchange.claim
 	c.mu.Lock()
 	defer c.mu.Unlock()

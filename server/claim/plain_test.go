@@ -114,7 +114,7 @@ func TestAPlainSessionForgetsNumbersOfWhatItGaveBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p.Untake(m.ID)
+			f.GiveBack(m.ID, false)
 		}
 		f.Close()
 		if n := len(p.numbered); n > 0 {

@@ -116,7 +116,7 @@ const (
 // holdClaim takes the place of a new claim, which counts for an address.
 func (r *Registry) holdClaim(from netip.Addr) (*Hold, error) {
 	h := r.budget.Open(from)
-	if o := h.owners[0].Load(); o != nil && o.Held(Claims) >= int64(r.limits.AddressClaims) {
+	if o := h.owners[0].Load(); o != nil && o.holds(Claims) >= int64(r.limits.AddressClaims) {
 		h.Close()
 		return nil, ErrAddressClaims
 	}
@@ -302,7 +302,7 @@ func (r *Registry) observe(x *Exchange) {
 		e.Queued, e.Handled = x.given.Sub(x.begun), now.Sub(x.given)
 	}
 	if x.request != nil {
-		e.Sent = x.request.Content.Passed()
+		e.Sent = x.request.Content.read()
 	}
 	if x.parts != nil {
 		e.Received = x.parts.total

@@ -18,14 +18,13 @@ import (
 // beyond the limit, which tooLarge tells the visitor, or finds no room; or ctx, which is the
 // program's, ended. No program has had the request then.
 func (l *Relay) Collect(ctx context.Context, s *claim.Session, x *claim.Exchange, limit int, tooLarge string) (content *claim.Content, free func(), err error) {
-	asked, err := s.Gather(x.ID())
+	asked, gathered, err := s.Gather(x.ID())
 	if err != nil {
 		return nil, nil, err
 	}
 	defer s.Work()()
 	defer context.AfterFunc(ctx, func() { x.Reject(claim.ErrSessionLost) })()
-	hold := x.Hold()
-	content, err = asked.Collect(hold, limit)
+	content, free, err = asked.Collect(x.Hold(), limit)
 	switch {
 	case errors.Is(err, claim.ErrTooLong):
 		err = &problem.Problem{Code: schema.CodeContentTooLarge, Detail: tooLarge}
@@ -33,12 +32,9 @@ func (l *Relay) Collect(ctx context.Context, s *claim.Session, x *claim.Exchange
 	case errors.Is(err, claim.ErrNoRoom):
 		err = intake.Crowded()
 		x.Reject(err)
-	case err == nil && !s.Gathered(x.ID()):
-		hold.Shrink(content.Held())
+	case err == nil && !gathered():
+		free()
 		err = claim.ErrNoExchange
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	return content, func() { hold.Shrink(content.Held()) }, nil
+	return content, free, err
 }

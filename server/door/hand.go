@@ -379,8 +379,7 @@ func (l *Relay) answerMore(ctx context.Context, s *claim.Session, x *claim.Excha
 		return nil
 	}
 	if resp.ProtoMajor == 2 {
-		stream.Last() // its pings show that the program lives
-		stream.Behind(l.HandedWindow())
+		stream.Last(l.HandedWindow()) // its pings show that the program lives
 	}
 	if back, upgraded := resp.Body.(io.ReadWriteCloser); upgraded && stream.Upgraded() {
 		defer l.handBack(ctx, s, x, back)()

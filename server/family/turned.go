@@ -180,7 +180,7 @@ func ownFeed(s *claim.Session, door string) (*feed, error) {
 func (f *feed) leave() {
 	f.Close()
 	if f.first != nil {
-		f.session.GiveBack(f.first.Exchange.ID())
+		f.GiveBack(f.first.Exchange.ID(), true)
 	}
 	_ = f.session.End(nil)
 }
@@ -211,7 +211,7 @@ func (t *turned) take(f *feed) {
 			continue
 		}
 		if trusted := t.trusts(f, m); trusted != use {
-			f.session.Untake(m.Exchange.ID())
+			f.GiveBack(m.Exchange.ID(), false)
 			if trusted == giveUp || !t.settles(f) {
 				break
 			}
@@ -219,7 +219,7 @@ func (t *turned) take(f *feed) {
 		}
 		// There may be no room: another session was quicker, or the program drains.
 		if !t.begin() {
-			f.session.Untake(m.Exchange.ID())
+			f.GiveBack(m.Exchange.ID(), false)
 			continue
 		}
 		exchanges.Go(func() {
@@ -282,12 +282,12 @@ func (t *turned) hand(f *feed, m *claim.Message) {
 	switch {
 	case errors.Is(err, door.ErrUnsent) && t.client.Err() == nil, // this program takes no such request, but others
 		errors.As(err, &reset) && reset.Code == http2.ErrCodeRefusedStream:
-		if !f.session.GiveBack(id) {
+		if !f.GiveBack(id, true) {
 			_, _ = f.session.Abort(id) // nobody else has it in hand
 		}
 	case errors.Is(err, door.ErrUnsent), unprocessed(err):
 		t.stop() // it takes nothing more
-		if !f.session.GiveBack(id) && f.own && m.Exchange.Request().Content.Streams() {
+		if !f.GiveBack(id, true) && f.own && m.Exchange.Request().Content.Streams() {
 			_, _ = f.session.Abort(id) // its content is gone
 		}
 	case errors.As(err, &reset):
