@@ -161,9 +161,10 @@ var streams = []struct {
 	}, sum, ""},
 	{"trailers of a request", func(t *testing.T, note func(...any)) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
+			told := fmt.Sprint(r.Trailer, r.Header["Trailer"])
 			copied := r.WithContext(context.WithValue(r.Context(), key{}, 1))
 			b, err := io.ReadAll(r.Body)
-			fmt.Fprint(w, string(b), err, copied.Trailer, r.ContentLength, r.TransferEncoding)
+			fmt.Fprint(w, told, string(b), err, copied.Trailer, r.ContentLength, r.TransferEncoding)
 		}
 	}, func(v visitorOf) string {
 		req := v.request("POST", io.MultiReader(strings.NewReader("content")))

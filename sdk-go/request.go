@@ -74,6 +74,12 @@ func newRequest(ctx context.Context, m *message, remote func() *remote) (*http.R
 		if r.ContentLength, bad = length(r.Header); r.ContentLength < 0 && r.ProtoAtLeast(1, 1) && major == 1 {
 			r.TransferEncoding = []string{"chunked"}
 		}
+		if r.ContentLength < 0 { // the names are there before the content has ended
+			for _, name := range declaredTrailers(r.Header) {
+				c.trailer[name] = nil
+			}
+			delete(r.Header, "Trailer")
+		}
 	case len(m.Content) > 0:
 		r.Body, r.ContentLength = &content{source: bytes.NewReader(m.Content)}, int64(len(m.Content))
 	}

@@ -326,6 +326,11 @@ func (m *message) take(r *http.Request, inline int) bool {
 	bits := strings.HasPrefix(strings.TrimSpace(r.Header.Get("Incremental")), "?1")
 	if n := r.ContentLength; m.Upgrade != "" || n < 0 || n > int64(inline) || bits && n > 0 {
 		m.streams = m.Upgrade == ""
+		if m.header != nil {
+			for name := range r.Trailer { // where net/http has moved them
+				m.header["Trailer"] = append(m.header["Trailer"], name)
+			}
+		}
 		return true
 	} else if n == 0 {
 		return true
