@@ -122,9 +122,9 @@ func (s *Session) settle(id string, same func(tombstone) bool, how func(*Exchang
 	}
 	x := s.held[id]
 	if x == nil {
-		return s.judge(id, same), nil
+		return s.tombs.judge(id, same), nil
 	}
-	s.touch()
+	s.life.touch()
 	return how(x), nil // and so acknowledges it: a poll leaves out what is answered
 }
 
@@ -133,6 +133,6 @@ func (s *Session) settle(id string, same func(tombstone) bool, how func(*Exchang
 func (s *Session) Ended(id string) (Result, bool) {
 	s.claim.mu.Lock()
 	defer s.claim.mu.Unlock()
-	result := s.judge(id, func(tombstone) bool { return false })
+	result := s.tombs.judge(id, func(tombstone) bool { return false })
 	return result, result != Unknown
 }

@@ -70,14 +70,14 @@ func (c *Claim) apply(r Record) {
 		}
 		for _, session := range c.sessions {
 			if session.poll == nil { // the lease is the life of one without cursors
-				session.death.after(time.Until(session.active.Add(session.lifetime())))
+				session.life.death.after(time.Until(session.life.active.Add(session.life.lifetime())))
 			}
 		}
 	}
 	if !c.token.equal(r.Token) {
 		c.token = r.Token
 		for _, session := range c.sessions { // who knows only the old one gets nothing more
-			session.endPoll()
+			session.poll.yield()
 		}
 	}
 }
@@ -103,7 +103,7 @@ func (c *Claim) finish(why error) {
 	c.keeper.mending.stop()
 	sessions := slices.Clone(c.sessions)
 	for _, s := range sessions {
-		for _, m := range s.next.list() {
+		for _, m := range s.out.next.list() {
 			if m.exchange != nil {
 				m.exchange.fail(ErrNoClaim)
 			}
@@ -192,9 +192,9 @@ func (c *Claim) State() State {
 	for _, s := range c.sessions {
 		one := SessionState{ID: s.id, Parked: s.poll != nil, Held: len(s.held)}
 		if s.poll == nil {
-			one.Idle = time.Since(s.active)
+			one.Idle = time.Since(s.life.active)
 		}
-		for _, m := range s.next.list() {
+		for _, m := range s.out.next.list() {
 			if m.exchange != nil {
 				st.Queue++
 			}

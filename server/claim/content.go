@@ -188,7 +188,7 @@ func (s *Session) fetch(id string) (*Exchange, error) {
 	case x.fetched:
 		return nil, ErrTaken
 	}
-	s.touch()
+	s.life.touch()
 	x.fetched = true
 	if x.state == delivered {
 		x.state = running

@@ -57,7 +57,7 @@ func (x *Exchange) overdue() time.Duration {
 	}
 	s := x.session
 	x.finish(TimedOut, nil, &Failure{ErrHandlerTimeout, x.handed()})
-	s.cancel(x, CancelTimedOut)
+	s.out.cancel(x, CancelTimedOut)
 	return 0
 }
 

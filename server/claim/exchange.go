@@ -280,7 +280,7 @@ func (x *Exchange) enqueue() {
 	case len(c.parked) > 0:
 		s := c.parked[0]
 		x.session = s
-		s.next.push(message{id: x.id, exchange: x})
+		s.out.next.push(message{id: x.id, exchange: x})
 		s.wake()
 	default:
 		x.element = c.queue.PushBack(x)
@@ -296,7 +296,7 @@ func (x *Exchange) unqueue() {
 		return
 	}
 	if x.session != nil {
-		x.session.unassign(x)
+		x.session.out.unassign(x)
 	}
 }
 
@@ -318,7 +318,7 @@ func (x *Exchange) drop(o Outcome, err error) {
 	held := x.state == delivered || x.state == running || x.state == answering
 	s := x.session
 	if x.finish(o, nil, &Failure{err, x.handed()}) && held {
-		s.cancel(x, CancelVisitorGone)
+		s.out.cancel(x, CancelVisitorGone)
 	}
 }
 
@@ -337,7 +337,7 @@ func (x *Exchange) finish(o Outcome, a *Answer, f *Failure) bool {
 	c := x.claim
 	if s := x.session; s != nil && s.held[x.id] == x {
 		delete(s.held, x.id)
-		s.remember(x, a, o)
+		s.tombs.remember(x, a, o)
 	}
 	streamed := x.state == answering
 	if streamed && x.answer.upgraded() {

@@ -19,13 +19,13 @@ type Feed struct {
 // [Session.Poll] does, and gives what was not acknowledged first. Whoever opened
 // it closes it.
 func (s *Session) Feed(cursor *string) (*Feed, error) {
-	p, err := s.openPoll(cursor)
+	p, err := openPoll(s, cursor)
 	if err != nil {
 		return nil, err
 	}
 	s.claim.mu.Lock()
 	defer s.claim.mu.Unlock()
-	return &Feed{poll: p, until: s.given}, nil
+	return &Feed{poll: p, until: s.out.given}, nil
 }
 
 // Next waits for a message, however long. It gives nil when a newer poll took the
@@ -69,23 +69,23 @@ func (f *Feed) Close() { f.poll.close() }
 // take gives one message, or nil. The caller holds claim.mu.
 func (f *Feed) take() (*Batch, bool) {
 	s := f.poll.session
-	s.tidyAtTimes()
-	for sent := s.sent.list(); f.at < f.until; {
-		i := s.sent.find(f.at)
+	s.out.tidyAtTimes()
+	for sent := s.out.sent.list(); f.at < f.until; {
+		i := s.out.sent.find(f.at)
 		if i == len(sent) || sent[i].number > f.until {
 			f.at = f.until
 			break
 		}
-		if f.at = sent[i].number; s.waits(&sent[i]) {
-			return s.give(sent[i : i+1]), false
+		if f.at = sent[i].number; s.out.waits(&sent[i]) {
+			return s.out.give(sent[i : i+1]), false
 		}
 	}
-	m, ok := s.nextMessage()
+	m, ok := s.out.nextMessage()
 	if !ok {
 		return nil, false
 	}
-	s.assign(m)
-	return s.give(s.sent.list()[s.sent.len()-1:]), false
+	s.out.assign(m)
+	return s.out.give(s.out.sent.list()[s.out.sent.len()-1:]), false
 }
 
 // Seen notes that the program of the session has the request of an exchange.
@@ -97,7 +97,7 @@ func (s *Session) Seen(id string) {
 		if x.state == delivered {
 			x.state = running
 		}
-		s.touch()
+		s.life.touch()
 	}
 }
 
@@ -127,7 +127,7 @@ func (f *Feed) GiveBack(id string, tried bool) (gone bool) {
 		return false
 	}
 	delete(s.held, id)
-	s.unnumber(id, x.number)
+	s.numbers.forget(id, x.number)
 	x.attempt--
 	if tried {
 		x.moves++

@@ -19,7 +19,7 @@ const streamBatches = 4
 // acknowledges: a message was not for [Times.Unacknowledged], or as many were not
 // as one stream carries. It fails as Poll does, before give was called or later.
 func (s *Session) Listen(ctx context.Context, cursor *string, wait time.Duration, give func(*Batch)) error {
-	p, err := s.openPoll(cursor)
+	p, err := openPoll(s, cursor)
 	if err != nil {
 		return err
 	}
@@ -31,12 +31,12 @@ func (s *Session) Listen(ctx context.Context, cursor *string, wait time.Duration
 	most := min(r.limits.Batch, math.MaxInt/streamBatches) * streamBatches
 	take := func() (*Batch, bool) { return p.take(most) }
 	for {
-		b, over, err := p.next(ctx, earliest(end, beat, s.askAnew()), take)
+		b, over, err := p.next(ctx, earliest(end, beat, p.askAnew()), take)
 		switch now := time.Now(); {
 		case b != nil:
 			give(b)
 			beat = time.Now().Add(r.times.Heartbeat)
-		case over, !now.Before(end), !now.Before(s.askAnew()):
+		case over, !now.Before(end), !now.Before(p.askAnew()):
 			return err
 		case !now.Before(beat):
 			give(nil)
@@ -47,10 +47,11 @@ func (s *Session) Listen(ctx context.Context, cursor *string, wait time.Duration
 
 // askAnew is when the session's program is to poll again, so that it says whether
 // it has what was given to it.
-func (s *Session) askAnew() time.Time {
+func (p *poll) askAnew() time.Time {
+	s := p.session
 	s.claim.mu.Lock()
 	defer s.claim.mu.Unlock()
-	if m := s.oldestSent(); m != nil {
+	if m := s.out.oldestSent(); m != nil {
 		return m.at.Add(s.claim.registry.times.Unacknowledged)
 	}
 	return time.Now().Add(ages)

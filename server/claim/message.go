@@ -52,29 +52,48 @@ type sentMessages struct {
 	looked int // how often a message was looked at; tests compare it with how many came
 }
 
+// outbox is what is on its way to a session.
+type outbox struct {
+	session *Session
+	given   uint64        // number of the last message given to a poll
+	sent    sentMessages  // given and not acknowledged
+	next    fifo[message] // not given yet
+	cancels int           // of both
+}
+
 // find returns the place of the first message after a number.
 func (q *sentMessages) find(after uint64) int {
 	i, _ := slices.BinarySearchFunc(q.list(), after+1, func(m sentMessage, n uint64) int { return cmp.Compare(m.number, n) })
 	return i
 }
 
+// position returns the number of the message that a cursor names, which was given. The caller
+// holds claim.mu.
+func (o *outbox) position(cursor string) (uint64, error) {
+	n, err := numberOf(o.session.id, cursor)
+	if err != nil || n > o.given {
+		return 0, ErrBadCursor
+	}
+	return n, nil
+}
+
 // dropSent removes the n oldest sent messages. The caller holds claim.mu.
-func (s *Session) dropSent(n int) {
-	for _, m := range s.sent.list()[:n] {
-		s.sent.size -= m.size
+func (o *outbox) dropSent(n int) {
+	for _, m := range o.sent.list()[:n] {
+		o.sent.size -= m.size
 		if m.cancel != "" {
-			s.cancels--
+			o.cancels--
 		}
 	}
-	s.sent.drop(n)
+	o.sent.drop(n)
 }
 
 // undelivered returns the exchange of a request that the session was given and that
 // nothing shows as received; nil for any other message. The caller holds claim.mu.
-func (s *Session) undelivered(m *sentMessage) *Exchange {
-	s.sent.looked++
+func (o *outbox) undelivered(m *sentMessage) *Exchange {
+	o.sent.looked++
 	// The exchange may have been taken back and given again, by a later message.
-	if x := s.held[m.id]; m.cancel == "" && x != nil && x.state == delivered && x.number == m.number {
+	if x := o.session.held[m.id]; m.cancel == "" && x != nil && x.state == delivered && x.number == m.number {
 		return x
 	}
 	return nil
@@ -82,51 +101,51 @@ func (s *Session) undelivered(m *sentMessage) *Exchange {
 
 // waits reports whether a message that the session was given needs an acknowledgement.
 // The caller holds claim.mu.
-func (s *Session) waits(m *sentMessage) bool { return m.cancel != "" || s.undelivered(m) != nil }
+func (o *outbox) waits(m *sentMessage) bool { return m.cancel != "" || o.undelivered(m) != nil }
 
 // tidy removes the sent messages that do not wait. The caller holds claim.mu.
-func (s *Session) tidy() {
-	s.sent.size = 0
-	s.sent.keep(func(m *sentMessage) bool {
-		if !s.waits(m) {
+func (o *outbox) tidy() {
+	o.sent.size = 0
+	o.sent.keep(func(m *sentMessage) bool {
+		if !o.waits(m) {
 			return false
 		}
-		s.sent.size += m.size
+		o.sent.size += m.size
 		return true
 	})
-	s.sent.left = s.sent.len()
+	o.sent.left = o.sent.len()
 }
 
 // tidyAtTimes does so once half of them may be such. The caller holds claim.mu.
-func (s *Session) tidyAtTimes() {
-	if s.sent.len() >= 2*s.sent.left+roomy {
-		s.tidy()
+func (o *outbox) tidyAtTimes() {
+	if o.sent.len() >= 2*o.sent.left+roomy {
+		o.tidy()
 	}
 }
 
 // oldestSent returns the oldest sent message that waits, or nil. The caller holds claim.mu.
-func (s *Session) oldestSent() *sentMessage {
-	for s.sent.len() > 0 {
-		if m := &s.sent.list()[0]; s.waits(m) {
+func (o *outbox) oldestSent() *sentMessage {
+	for o.sent.len() > 0 {
+		if m := &o.sent.list()[0]; o.waits(m) {
 			return m
 		}
-		s.dropSent(1)
+		o.dropSent(1)
 	}
 	return nil
 }
 
 // acknowledgeUpTo takes the messages up to a number as received; seen reports whether
 // the program said so. The caller holds claim.mu.
-func (s *Session) acknowledgeUpTo(upTo uint64, seen bool) {
-	n := s.sent.find(upTo)
-	for i := range s.sent.list()[:n] {
-		if x := s.undelivered(&s.sent.list()[i]); x != nil {
+func (o *outbox) acknowledgeUpTo(upTo uint64, seen bool) {
+	n := o.sent.find(upTo)
+	for i := range o.sent.list()[:n] {
+		if x := o.undelivered(&o.sent.list()[i]); x != nil {
 			x.state = running
 			// Without a cursor it is only taken for received.
 			x.seen = x.seen || seen
 		}
 	}
-	s.dropSent(n)
+	o.dropSent(n)
 }
 
 // SeenCancel notes that the session's program has the cancellation that a cursor names: it
@@ -134,60 +153,60 @@ func (s *Session) acknowledgeUpTo(upTo uint64, seen bool) {
 func (s *Session) SeenCancel(cursor string) {
 	s.claim.mu.Lock()
 	defer s.claim.mu.Unlock()
-	n, err := s.number(cursor)
+	n, err := numberOf(s.id, cursor)
 	if err != nil || n == 0 {
 		return
 	}
-	if i := s.sent.find(n - 1); i < s.sent.len() && s.sent.list()[i].number == n {
-		s.forgetCancel(&s.sent.list()[i])
+	if i := s.out.sent.find(n - 1); i < s.out.sent.len() && s.out.sent.list()[i].number == n {
+		s.out.forgetCancel(&s.out.sent.list()[i])
 	}
 }
 
 // forgetCancel removes a cancellation that was given. The caller holds claim.mu.
-func (s *Session) forgetCancel(m *sentMessage) {
+func (o *outbox) forgetCancel(m *sentMessage) {
 	if m.cancel != "" {
 		*m = sentMessage{number: m.number}
-		s.cancels--
+		o.cancels--
 	}
 }
 
 // cancel tells the session that it need not answer x. The caller holds
 // claim.mu.
-func (s *Session) cancel(x *Exchange, why CancelReason) {
-	if s.gone != nil || s.door != "" {
+func (o *outbox) cancel(x *Exchange, why CancelReason) {
+	if o.session.gone != nil || o.session.door != "" {
 		return
 	}
-	if s.cancels == mostCancels {
-		s.forgetCancels(mostCancels / 2)
+	if o.cancels == mostCancels {
+		o.forgetCancels(mostCancels / 2)
 	}
-	s.next.push(message{id: x.id, cancel: why})
-	s.cancels++
-	s.wake()
+	o.next.push(message{id: x.id, cancel: why})
+	o.cancels++
+	o.session.wake()
 }
 
 // forgetCancels removes the n oldest cancellations. The caller holds claim.mu.
-func (s *Session) forgetCancels(n int) {
-	least := s.cancels - n
-	for i := range s.sent.list() {
-		if s.sent.looked++; s.cancels > least {
-			s.forgetCancel(&s.sent.list()[i])
+func (o *outbox) forgetCancels(n int) {
+	least := o.cancels - n
+	for i := range o.sent.list() {
+		if o.sent.looked++; o.cancels > least {
+			o.forgetCancel(&o.sent.list()[i])
 		}
 	}
-	s.next.keep(func(m *message) bool {
-		if m.cancel == "" || s.cancels == least {
+	o.next.keep(func(m *message) bool {
+		if m.cancel == "" || o.cancels == least {
 			return m.exchange != nil || m.cancel != ""
 		}
-		s.cancels--
+		o.cancels--
 		return false
 	})
 }
 
 // unassign removes a request that waits for the session's poll. The caller holds
 // claim.mu.
-func (s *Session) unassign(x *Exchange) {
-	for i, m := range slices.Backward(s.next.list()) { // it came last
+func (o *outbox) unassign(x *Exchange) {
+	for i, m := range slices.Backward(o.next.list()) { // it came last
 		if m.exchange == x {
-			s.next.list()[i] = message{}
+			o.next.list()[i] = message{}
 			return
 		}
 	}
@@ -195,13 +214,13 @@ func (s *Session) unassign(x *Exchange) {
 
 // nextMessage removes and returns the next message for the session, its own first. The
 // caller holds claim.mu.
-func (s *Session) nextMessage() (message, bool) {
-	for s.next.len() > 0 {
-		if m := s.next.pop(); m.id != "" {
+func (o *outbox) nextMessage() (message, bool) {
+	for o.next.len() > 0 {
+		if m := o.next.pop(); m.id != "" {
 			return m, true
 		}
 	}
-	c := s.claim
+	c := o.session.claim
 	if e := c.queue.Front(); e != nil {
 		x := c.queue.Remove(e).(*Exchange)
 		x.element = nil

@@ -140,8 +140,8 @@ func TestVisitorsWhoLeaveLeaveNothing(t *testing.T) {
 			}
 			s.claim.mu.Lock()
 			defer s.claim.mu.Unlock()
-			if n := s.sent.len() + s.next.len(); n > 3*mostCancels || s.cancels > mostCancels || len(s.held) > 0 {
-				t.Errorf("%d messages, %d of them cancellations, and %d held; want none held, and %d cancellations at most", n, s.cancels, len(s.held), mostCancels)
+			if n := s.out.sent.len() + s.out.next.len(); n > 3*mostCancels || s.out.cancels > mostCancels || len(s.held) > 0 {
+				t.Errorf("%d messages, %d of them cancellations, and %d held; want none held, and %d cancellations at most", n, s.out.cancels, len(s.held), mostCancels)
 			}
 			if least := leavers - mostCancels; way.door == "" && cancels < least {
 				t.Errorf("%d cancellations were told, want at least %d", cancels, least)
@@ -213,7 +213,7 @@ func TestASessionThatPollsNoMoreHoldsNoExchangeThatEnded(t *testing.T) {
 			t.Fatalf("exchange %d is held though its visitor left", i)
 		}
 	}
-	if n := s.next.len(); n != 500 {
+	if n := s.out.next.len(); n != 500 {
 		t.Errorf("%d messages wait, want the 500 cancellations", n)
 	}
 }
@@ -262,7 +262,7 @@ func TestACancellationThatWasSeenComesNoMore(t *testing.T) {
 		}
 		want = append(want, m.Cursor+m.ID)
 		f.Close()
-		for _, bad := range []string{"", "7", one.Cursor(), one.cursor(1 << 50), m.Cursor} {
+		for _, bad := range []string{"", "7", one.Cursor(), cursorOf(one.id, 1<<50), m.Cursor} {
 			one.SeenCancel(bad) // names no cancellation
 		}
 		// In any form the rest comes again, as often as it is asked for.
@@ -297,12 +297,12 @@ func TestACancellationThatWasSeenComesNoMore(t *testing.T) {
 			t.Errorf("a tunnel has %q, want %q", got, want)
 		}
 		f.Close()
-		if one.cancels != 3 {
-			t.Errorf("%d cancellations are kept, want 3", one.cancels)
+		if one.out.cancels != 3 {
+			t.Errorf("%d cancellations are kept, want 3", one.out.cancels)
 		}
 		s.answer(one, v.x, 200, Accepted)
-		if b := s.take(one, nil); b != nil || one.cancels != 0 {
-			t.Errorf("a poll without a cursor gives %v and leaves %d cancellations, want none", ids(b), one.cancels)
+		if b := s.take(one, nil); b != nil || one.out.cancels != 0 {
+			t.Errorf("a poll without a cursor gives %v and leaves %d cancellations, want none", ids(b), one.out.cancels)
 		}
 	})
 }
@@ -336,8 +336,8 @@ func TestTheNewestCancellationsAreKept(t *testing.T) {
 			synctest.Wait()
 			told = append(told, v.x.ID())
 		}
-		if one.cancels != mostCancels/2+1 {
-			t.Fatalf("%d cancellations are kept, want %d", one.cancels, mostCancels/2+1)
+		if one.out.cancels != mostCancels/2+1 {
+			t.Fatalf("%d cancellations are kept, want %d", one.out.cancels, mostCancels/2+1)
 		}
 		cursor, got := one.Cursor(), []string(nil)
 		for b := s.take(one, &cursor); b != nil; b = s.take(one, &cursor) {
@@ -346,8 +346,8 @@ func TestTheNewestCancellationsAreKept(t *testing.T) {
 		if want := told[len(told)-mostCancels/2-1:]; !slices.Equal(got, want) {
 			t.Errorf("%d cancellations come, want the newest %d in their order", len(got), len(want))
 		}
-		if one.cancels != 0 {
-			t.Errorf("%d cancellations are kept after all were acknowledged", one.cancels)
+		if one.out.cancels != 0 {
+			t.Errorf("%d cancellations are kept after all were acknowledged", one.out.cancels)
 		}
 	})
 }
@@ -384,7 +384,7 @@ func TestAMessageCostsTheSameHoweverManyWait(t *testing.T) {
 				for range c.waits {
 					waiting = append(waiting, s.visit("POST"))
 				}
-				before := one.sent.looked + one.sent.moved + one.next.moved
+				before := one.out.sent.looked + one.out.sent.moved + one.out.next.moved
 				for range messages {
 					s.visit("POST").answered(200)
 				}
@@ -393,7 +393,7 @@ func TestAMessageCostsTheSameHoweverManyWait(t *testing.T) {
 				if came != c.waits+messages {
 					t.Errorf("%d messages came, want %d", came, c.waits+messages)
 				}
-				if n := one.sent.looked + one.sent.moved + one.next.moved - before; n > 8*messages {
+				if n := one.out.sent.looked + one.out.sent.moved + one.out.next.moved - before; n > 8*messages {
 					t.Errorf("%d messages cost %d looks and copies, want %d at most", messages, n, 8*messages)
 				}
 				for _, v := range waiting {

@@ -144,10 +144,11 @@ var errEndedMeanwhile = ErrNoClaim
 func (c *Claim) openSession(token string, created bool, resumed *Session) (o *Opened, living bool, err error) {
 	s := &Session{id: randomName()}
 	if resumed != nil {
-		s = &Session{id: resumed.id, door: resumed.door, given: resumed.given}
+		s = &Session{id: resumed.id, door: resumed.door, out: outbox{given: resumed.out.given}}
 	}
 	s.claim, s.held = c, make(map[string]*Exchange)
-	s.death.fire = s.lapse
+	s.out.session, s.tombs.session, s.numbers.session, s.life.session = s, s, s, s
+	s.life.death.fire = s.life.lapse
 	old, err := c.admit(s, token, resumed != nil)
 	switch {
 	case err != nil:
@@ -181,6 +182,6 @@ func (c *Claim) admit(s *Session, token string, resumes bool) (living *Session, 
 	}
 	c.registry.sessions.Store(s.id, s)
 	c.sessions = append(c.sessions, s)
-	s.touch()
+	s.life.touch()
 	return nil, nil
 }

@@ -11,6 +11,7 @@ import (
 // has yet to take more than window: that is the back-pressure. claim.mu guards
 // it, but for the channel came.
 type parts struct {
+	x      *Exchange
 	head   uint64        // hash of the beginning, whose content the visitor's door lets go
 	seq    int           // of the last part taken
 	chunks [][]byte      // not given to the visitor yet
@@ -32,8 +33,8 @@ const window = 64 << 10
 // window returns how much content waits for the visitor before its sender does, in bytes:
 // nothing where the claim, or the visitor's address, has little room left, which is for small
 // answers then.
-func (x *Exchange) window() int {
-	if x.hold.short() {
+func (p *parts) window() int {
+	if p.x.hold.short() {
 		return 0
 	}
 	return window
@@ -64,7 +65,7 @@ func (x *Exchange) begin(a *Answer) {
 	if a.upgraded() {
 		x.claim.upgraded++
 	}
-	x.parts = &parts{taking: len(a.Content), head: a.hash, total: len(a.Content), came: make(chan struct{}, 1), moved: time.Now()}
+	x.parts = &parts{x: x, taking: len(a.Content), head: a.hash, total: len(a.Content), came: make(chan struct{}, 1), moved: time.Now()}
 	close(x.ready)
 }
 
@@ -97,7 +98,7 @@ func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
 			x.finish(Done, nil, nil)
 		}
 		over := x.state == ended
-		left := time.Until(p.moved.Add(x.partTime()))
+		left := time.Until(p.moved.Add(p.time()))
 		c.mu.Unlock()
 		if over {
 			if err := x.end(); err != nil {
@@ -114,22 +115,22 @@ func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
 			c.mu.Unlock()
 		case <-timer.C:
 			c.mu.Lock()
-			if x.state == answering && time.Since(p.moved) >= x.partTime() {
+			if x.state == answering && time.Since(p.moved) >= p.time() {
 				s := x.session
 				x.finish(TimedOut, nil, &Failure{ErrHandlerTimeout, HandedYes})
-				s.cancel(x, CancelTimedOut)
+				s.out.cancel(x, CancelTimedOut)
 			}
 			c.mu.Unlock()
 		}
 	}
 }
 
-// partTime is how long the next part may take. The caller holds claim.mu.
-func (x *Exchange) partTime() time.Duration {
-	if x.answer.upgraded() || x.parts.lasts {
+// time is how long the next part may take. The caller holds claim.mu.
+func (p *parts) time() time.Duration {
+	if p.x.answer.upgraded() || p.lasts {
 		return ages
 	}
-	return x.claim.registry.times.Part
+	return p.x.claim.registry.times.Part
 }
 
 // Leave ends a streamed answer whose visitor's door cannot write any more. Next
@@ -163,7 +164,7 @@ func (s *Session) Part(ctx context.Context, id string, part Part) (Result, error
 		}
 		// Somebody did not wait for the answer to the part before.
 		done := s.Work()
-		full.waitForRoom(ctx)
+		full.parts.waitForRoom(ctx)
 		done()
 		if ctx.Err() != nil {
 			return Unknown, ctx.Err()
@@ -191,12 +192,12 @@ func (s *Session) part(ctx context.Context, id string, part Part) (result Result
 		case part.Seq > p.seq+1:
 			fault = ErrGap
 			return Unknown
-		case p.size > open.window():
+		case p.size > p.window():
 			full = open
 			return Unknown
 		}
 		p.seq = part.Seq
-		open.push(part)
+		p.push(part)
 		x = open
 		return Accepted
 	})
@@ -209,7 +210,7 @@ func (s *Session) part(ctx context.Context, id string, part Part) (result Result
 	}
 	if x != nil {
 		defer s.Work()()
-		if x.waitForRoom(ctx) {
+		if x.parts.waitForRoom(ctx) {
 			result = Late
 		}
 	}
@@ -218,8 +219,8 @@ func (s *Session) part(ctx context.Context, id string, part Part) (result Result
 
 // push gives the visitor a part. The caller holds claim.mu, and says that it came once it
 // does not.
-func (x *Exchange) push(part Part) {
-	p := x.parts
+func (p *parts) push(part Part) {
+	x := p.x
 	x.watch.received(part.Content)
 	if len(part.Content) > 0 {
 		p.chunks = append(p.chunks, part.Content)
@@ -236,11 +237,11 @@ func (x *Exchange) push(part Part) {
 // waitForRoom waits while the visitor has too much to take, or until the
 // exchange or ctx ends. It tells whether the visitor left, or time ran out, before
 // all was taken.
-func (x *Exchange) waitForRoom(ctx context.Context) (late bool) {
-	c, p := x.claim, x.parts
+func (p *parts) waitForRoom(ctx context.Context) (late bool) {
+	x, c := p.x, p.x.claim
 	for {
 		c.mu.Lock()
-		if p.size <= x.window() || x.state == ended {
+		if p.size <= p.window() || x.state == ended {
 			late = p.size > 0 && x.tooLate()
 			c.mu.Unlock()
 			return late
@@ -283,7 +284,7 @@ func (s *Session) Stream(id string) (*Stream, error) {
 	case x.parts == nil || x.parts.raw || x.parts.seq > 0:
 		return nil, ErrNotAnswering
 	}
-	s.touch()
+	s.life.touch()
 	x.parts.raw = true
 	return &Stream{session: s, exchange: x}, nil
 }
@@ -303,19 +304,20 @@ func (w *Stream) Write(ctx context.Context, content []byte) bool {
 		return false
 	}
 	x := w.exchange
-	if x.fallBehind(w.behind) {
+	if x.parts.fallBehind(w.behind) {
 		defer x.hold.Shrink(w.behind)
 	}
 	x.hold.Relieve()
-	return !x.waitForRoom(ctx)
+	return !x.parts.waitForRoom(ctx)
 }
 
 // fallBehind holds n bytes more, where the visitor has too much to take, and reports whether
 // it does.
-func (x *Exchange) fallBehind(n int) bool {
+func (p *parts) fallBehind(n int) bool {
+	x := p.x
 	x.claim.mu.Lock()
 	defer x.claim.mu.Unlock()
-	if n == 0 || x.state == ended || x.parts.size <= x.window() {
+	if n == 0 || x.state == ended || p.size <= p.window() {
 		return false
 	}
 	x.hold.Add(n)
@@ -377,8 +379,8 @@ func (w *Stream) push(part Part) bool {
 		c.mu.Unlock()
 		return false
 	}
-	w.session.touch()
-	w.exchange.push(part)
+	w.session.life.touch()
+	w.exchange.parts.push(part)
 	c.mu.Unlock()
 	w.exchange.parts.come()
 	return true

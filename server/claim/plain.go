@@ -3,7 +3,6 @@ package claim
 import (
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -27,7 +26,7 @@ func (s *Session) Plain(door string) {
 	defer s.claim.mu.Unlock()
 	s.door = door
 	if s.gone == nil {
-		s.death.after(s.lifetime())
+		s.life.death.after(s.life.lifetime())
 	}
 }
 
@@ -43,7 +42,7 @@ func (c *Claim) Idle(door string) *Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range c.sessions {
-		if s.door == door && s.poll == nil && s.busy == 0 {
+		if s.door == door && s.poll == nil && s.life.busy == 0 {
 			return s
 		}
 	}
@@ -75,11 +74,11 @@ func (c *Claim) Holder(door, id string) (*Session, *Exchange) {
 func (s *Session) Given(cursor string, nth int) (x *Exchange, known bool, err error) {
 	s.claim.mu.Lock()
 	defer s.claim.mu.Unlock()
-	at, err := s.number(cursor)
+	at, err := numberOf(s.id, cursor)
 	if err != nil {
 		return nil, false, err
 	}
-	id, ok := s.numbered[at+uint64(nth)+1]
+	id, ok := s.numbers.ids[at+uint64(nth)+1]
 	if !ok {
 		return nil, false, nil
 	}
@@ -90,50 +89,45 @@ func (s *Session) Given(cursor string, nth int) (x *Exchange, known bool, err er
 	return nil, ok && time.Since(t.at) <= s.claim.registry.times.Tombstone, nil
 }
 
-// mostNumber bounds what a cursor that the gateway does not remember may say.
-const mostNumber = 1 << 53
-
-// number reads a cursor of the session, whether it was given out or not.
-func (s *Session) number(cursor string) (uint64, error) {
-	digits, ok := strings.CutSuffix(cursor, "-"+s.id[:cursorPrefix])
-	n, err := strconv.ParseUint(digits, 10, 64)
-	if !ok || err != nil || n > mostNumber || digits != strconv.FormatUint(n, 10) {
-		return 0, ErrBadCursor
-	}
-	return n, nil
+// numbers know which exchange a number of a plain session is for. claim.mu guards them.
+type numbers struct {
+	session *Session
+	ids     map[uint64]string // of exchanges, held or remembered
 }
 
 // ask acknowledges the messages of a plain session up to cursor, and numbers those
 // after it anew. It fails with [ErrSpent] where the program had one of them. The
 // caller holds claim.mu.
-func (s *Session) ask(cursor string) error {
-	n, err := s.number(cursor)
+func (n *numbers) ask(cursor string) error {
+	s := n.session
+	at, err := numberOf(s.id, cursor)
 	if err != nil {
 		return err
 	}
-	for number := n + 1; number <= s.given; number++ {
-		if number > n+uint64(s.claim.registry.limits.Batch) || s.had(s.numbered[number]) {
+	for number := at + 1; number <= s.out.given; number++ {
+		if number > at+uint64(s.claim.registry.limits.Batch) || n.had(n.ids[number]) {
 			return ErrSpent
 		}
 	}
-	s.acknowledgeUpTo(n, true)
-	s.tidy()
-	for number := n + 1; number <= s.given; number++ {
-		delete(s.numbered, number)
+	s.out.acknowledgeUpTo(at, true)
+	s.out.tidy()
+	for number := at + 1; number <= s.out.given; number++ {
+		delete(n.ids, number)
 	}
-	s.given = n
-	for i := range s.sent.list() {
-		m := &s.sent.list()[i]
-		s.given++
-		m.number = s.given
-		s.enumerate(s.held[m.id])
+	s.out.given = at
+	for i := range s.out.sent.list() {
+		m := &s.out.sent.list()[i]
+		s.out.given++
+		m.number = s.out.given
+		n.add(s.held[m.id])
 	}
 	return nil
 }
 
 // had tells whether the program surely had an exchange, or none is known of the id.
 // The caller holds claim.mu.
-func (s *Session) had(id string) bool {
+func (n *numbers) had(id string) bool {
+	s := n.session
 	if x := s.held[id]; x != nil {
 		return x.state != delivered
 	}
@@ -141,31 +135,24 @@ func (s *Session) had(id string) bool {
 	return !ok || !t.late
 }
 
-// enumerate gives an exchange the number of the message that gives it, the last one. The
+// add gives an exchange the number of the message that gives it, the last one. The
 // caller holds claim.mu.
-func (s *Session) enumerate(x *Exchange) {
-	x.number = s.given
-	if s.door != "" {
-		if s.numbered == nil {
-			s.numbered = make(map[uint64]string)
+func (n *numbers) add(x *Exchange) {
+	x.number = n.session.out.given
+	if n.session.door != "" {
+		if n.ids == nil {
+			n.ids = make(map[uint64]string)
 		}
-		s.numbered[x.number] = x.id
+		n.ids[x.number] = x.id
 	}
 }
 
-// unnumber forgets the number of an exchange that is forgotten, or was given back. The
+// forget forgets the number of an exchange that is forgotten, or was given back. The
 // caller holds claim.mu.
-func (s *Session) unnumber(id string, number uint64) {
-	if s.numbered[number] == id {
-		delete(s.numbered, number)
+func (n *numbers) forget(id string, number uint64) {
+	if n.ids[number] == id {
+		delete(n.ids, number)
 	}
-}
-
-// outstays tells whether a session that gave no sign of life for its lifetime may
-// live on, since its program may be busy with what it holds. The caller holds
-// claim.mu.
-func (s *Session) outstays() bool {
-	return s.door != "" && len(s.held) > 0 && time.Now().Before(s.active.Add(s.claim.terms.Lease))
 }
 
 // Resume opens a plain session that a program knows from before, by its id and the
@@ -176,18 +163,18 @@ func (r *Registry) Resume(from netip.Addr, door, label, token, id, cursor string
 	if len(id) != len(randomName()) || strings.ContainsFunc(id, func(c rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz234567", c) }) {
 		return nil, ErrBadCursor
 	}
-	n, err := (&Session{id: id}).number(cursor)
+	n, err := numberOf(id, cursor)
 	if err != nil {
 		return nil, err
 	}
-	return r.enter(from, label, token, Settings{}, &Session{id: id, door: door, given: n})
+	return r.enter(from, label, token, Settings{}, &Session{id: id, door: door, out: outbox{given: n}})
 }
 
 // Place makes up an id for [Registry.Resume] of a session that nobody has, and its
 // first cursor.
 func Place() (session, cursor string) {
-	s := Session{id: randomName()}
-	return s.id, s.Cursor()
+	id := randomName()
+	return id, cursorOf(id, 0)
 }
 
 // place lists a session that is resumed by its id. It gives the session that lives

@@ -91,7 +91,7 @@ func TestAPlainSessionForgetsNumbersWithTheirExchanges(t *testing.T) {
 			s.answer(p, must(s.one(p, nil)), 200, Accepted)
 			v.answered(200)
 		}
-		if n := len(p.numbered); n > 4 {
+		if n := len(p.numbers.ids); n > 4 {
 			t.Errorf("%d numbers kept, want 4 at most", n)
 		}
 		zero := p.Cursor()
@@ -117,7 +117,7 @@ func TestAPlainSessionForgetsNumbersOfWhatItGaveBack(t *testing.T) {
 			f.GiveBack(m.ID, false)
 		}
 		f.Close()
-		if n := len(p.numbered); n > 0 {
+		if n := len(p.numbers.ids); n > 0 {
 			t.Errorf("%d numbers kept, want none", n)
 		}
 		v.leave()

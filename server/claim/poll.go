@@ -57,7 +57,7 @@ func poke(c chan<- struct{}) {
 // It fails with [ErrBadCursor], [ErrSessionFenced], [ErrNoSession],
 // [ErrClaimDeleted], [ErrLeaseEnded] and [ErrDraining].
 func (s *Session) Poll(ctx context.Context, cursor *string, wait time.Duration, most int) (*Batch, error) {
-	p, err := s.openPoll(cursor)
+	p, err := openPoll(s, cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (p *poll) next(ctx context.Context, until time.Time, take func() (*Batch, b
 			return nil, true, s.gone
 		case ctx.Err() != nil:
 			c.unpark(s)
-			s.giveBack()
+			s.out.giveBack()
 			c.mu.Unlock()
 			return nil, true, ctx.Err()
 		}
@@ -129,11 +129,11 @@ func (p *poll) wait(ctx context.Context, d time.Duration, r *Registry) (over boo
 
 // openPoll acknowledges what a poll says, and makes it the session's. Whoever
 // opened a poll closes it.
-func (s *Session) openPoll(cursor *string) (*poll, error) {
+func openPoll(s *Session, cursor *string) (*poll, error) {
 	c := s.claim
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p, err := s.openPollLocked(cursor)
+	p, err := openPollLocked(s, cursor)
 	if err == nil && !c.polled { // its record is to say that the claim is in use
 		c.polled = true
 		c.keeper.mending.after(0)
@@ -142,7 +142,7 @@ func (s *Session) openPoll(cursor *string) (*poll, error) {
 }
 
 // openPollLocked is openPoll. The caller holds claim.mu.
-func (s *Session) openPollLocked(cursor *string) (*poll, error) {
+func openPollLocked(s *Session, cursor *string) (*poll, error) {
 	if s.gone != nil {
 		return nil, s.gone
 	}
@@ -152,12 +152,12 @@ func (s *Session) openPollLocked(cursor *string) (*poll, error) {
 	if s.claim.registry.isDraining() {
 		return nil, ErrDraining
 	}
-	return s.newPoll(), nil
+	return newPoll(s), nil
 }
 
 // newPoll makes the session's poll, in place of an older one. The caller holds
 // claim.mu.
-func (s *Session) newPoll() *poll {
+func newPoll(s *Session) *poll {
 	c := s.claim
 	if s.poll != nil {
 		s.poll.yields = true
@@ -191,25 +191,18 @@ func (p *poll) end() {
 	if c.gone == nil {
 		c.leaseEnd.arm(c.terms.Lease)
 	}
-	s.touch()
+	s.life.touch()
 }
 
-// endPoll ends the session's poll as a newer one does. The caller holds claim.mu.
-func (s *Session) endPoll() {
-	if p := s.poll; p != nil {
-		p.end()
-		p.yields = true
-		s.giveBack()
-		p.wake()
+// yield ends the poll, if there is one, as a newer one does. The caller holds claim.mu.
+func (p *poll) yield() {
+	if p == nil {
+		return
 	}
-}
-
-// touch notes a sign of life. The caller holds claim.mu.
-func (s *Session) touch() {
-	s.active = time.Now()
-	if s.poll == nil && s.gone == nil {
-		s.death.arm(s.lifetime())
-	}
+	p.end()
+	p.yields = true
+	p.session.out.giveBack()
+	p.wake()
 }
 
 // unpark takes s out of the waiting sessions. The caller holds c.mu.
@@ -221,15 +214,15 @@ func (c *Claim) unpark(s *Session) {
 
 // giveBack returns what was assigned to a poll that ended before it took it.
 // The caller holds claim.mu.
-func (s *Session) giveBack() {
+func (o *outbox) giveBack() {
 	var moving []*Exchange
-	s.next.keep(func(m *message) bool {
+	o.next.keep(func(m *message) bool {
 		if m.exchange != nil {
 			moving = append(moving, m.exchange)
 		}
 		return m.cancel != ""
 	})
-	s.claim.requeue(moving)
+	o.session.claim.requeue(moving)
 }
 
 // fullBatch is how much content makes a batch full, so that one on a slow line
@@ -241,59 +234,59 @@ const fullBatch = 1 << 20
 // much as may be was not acknowledged. The caller holds claim.mu.
 func (p *poll) take(most int) (b *Batch, full bool) {
 	s := p.session
-	isFull := func() bool { return s.sent.len() >= most || s.sent.size >= fullBatch }
+	isFull := func() bool { return s.out.sent.len() >= most || s.out.sent.size >= fullBatch }
 	if !p.begun || isFull() {
-		s.tidy()
+		s.out.tidy()
 	}
-	from := s.sent.len()
+	from := s.out.sent.len()
 	if !p.begun {
 		from, p.begun = 0, true
 	}
 	for !isFull() {
-		m, ok := s.nextMessage()
+		m, ok := s.out.nextMessage()
 		if !ok {
 			break
 		}
-		s.assign(m)
+		s.out.assign(m)
 	}
-	giving := s.sent.list()[from:]
+	giving := s.out.sent.list()[from:]
 	if len(giving) == 0 {
 		return nil, isFull()
 	}
-	return s.give(giving[:min(len(giving), most)]), false
+	return s.out.give(giving[:min(len(giving), most)]), false
 }
 
 // assign makes m the last message that the session was given. The caller holds
 // claim.mu.
-func (s *Session) assign(m message) {
-	s.given++
-	given := sentMessage{number: s.given, id: m.id, cancel: m.cancel}
+func (o *outbox) assign(m message) {
+	o.given++
+	given := sentMessage{number: o.given, id: m.id, cancel: m.cancel}
 	if x := m.exchange; x != nil {
-		s.enumerate(x)
-		x.state, x.session = delivered, s
+		o.session.numbers.add(x)
+		x.state, x.session = delivered, o.session
 		if x.given.IsZero() {
 			x.given = time.Now()
 		}
-		s.held[x.id] = x
+		o.session.held[x.id] = x
 		given.size = x.request.weight()
 	}
-	s.sent.push(given)
-	s.sent.size += given.size
+	o.sent.push(given)
+	o.sent.size += given.size
 }
 
 // give makes a batch of messages that the session was given and that wait. The caller
 // holds claim.mu.
-func (s *Session) give(giving []sentMessage) *Batch {
+func (o *outbox) give(giving []sentMessage) *Batch {
 	now := time.Now()
 	b := &Batch{Messages: make([]Message, len(giving))}
 	for i := range giving {
 		m := &giving[i]
 		m.at = now
-		b.Messages[i] = Message{ID: m.id, Cursor: s.cursor(m.number), Cancel: m.cancel}
+		b.Messages[i] = Message{ID: m.id, Cursor: cursorOf(o.session.id, m.number), Cancel: m.cancel}
 		if m.cancel == "" {
-			x := s.held[m.id]
+			x := o.session.held[m.id]
 			x.attempt++
-			x.watch.delivered(s)
+			x.watch.delivered(o.session)
 			b.Messages[i].Exchange, b.Messages[i].Attempt = x, x.attempt
 			b.Messages[i].Timeout = max(x.given.Add(x.timeout).Sub(now), 0)
 		}

@@ -87,7 +87,7 @@ func TestAPollThatYieldsLosesNothing(t *testing.T) {
 		s.claim.mu.Lock()
 		x.request = &Request{Method: "POST"}
 		x.enqueue()
-		newer := one.newPoll()
+		newer := newPoll(one)
 		b, _ := newer.take(64)
 		newer.end()
 		s.claim.mu.Unlock()
@@ -240,7 +240,7 @@ func TestACursorThatWasNeverGivenOutIsRefused(t *testing.T) {
 		v := s.visit("POST")
 		_, cursor := s.one(one, new(one.Cursor()))
 		for _, bad := range []string{
-			"", "-", "0", "1", one.cursor(2), one.cursor(1 << 63), two.Cursor(), "0" + cursor, "+" + cursor, cursor + " ", " " + cursor,
+			"", "-", "0", "1", cursorOf(one.id, 2), cursorOf(one.id, 1<<63), two.Cursor(), "0" + cursor, "+" + cursor, cursor + " ", " " + cursor,
 			"1-" + one.id, "-1-" + one.id[:6], "18446744073709551616-" + one.id[:6],
 		} {
 			if _, err := one.Poll(t.Context(), &bad, 0, 0); !errors.Is(err, ErrBadCursor) {

@@ -243,7 +243,7 @@ func (r *Registry) Close() {
 		c.leaseEnd.stop()
 		c.keeper.mending.stop()
 		for _, s := range c.sessions {
-			s.death.stop()
+			s.life.death.stop()
 		}
 		c.mu.Unlock()
 		return true

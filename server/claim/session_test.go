@@ -86,11 +86,11 @@ func TestTheTimerOfASessionIsArmedAgainForHours(t *testing.T) {
 // looksLate has the next look at a session come late, as in a gateway that is too busy.
 func looksLate(one *Session, by time.Duration) {
 	one.claim.mu.Lock()
-	due := one.death.due
-	one.death.timer.Stop()
+	due := one.life.death.due
+	one.life.death.timer.Stop()
 	one.claim.mu.Unlock()
 	time.Sleep(time.Until(due.Add(by)))
-	one.lapse()
+	one.life.lapse()
 }
 
 func TestALateLookIsFollowedByAnother(t *testing.T) {

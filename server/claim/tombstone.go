@@ -9,9 +9,10 @@ import (
 // answer sent again is known as such. The oldest fall out by time, by count, and
 // where memory is short.
 type tombstones struct {
-	byID   map[string]tombstone
-	order  fifo[string] // ids, oldest first
-	expiry lazyTimer
+	session *Session
+	byID    map[string]tombstone
+	order   fifo[string] // ids, oldest first
+	expiry  lazyTimer
 }
 
 // tombstoneWeight is what one costs in memory, in bytes.
@@ -28,7 +29,7 @@ type tombstone struct {
 
 // remember notes the end of an exchange that the session held. The caller
 // holds claim.mu.
-func (s *Session) remember(x *Exchange, a *Answer, o Outcome) {
+func (t *tombstones) remember(x *Exchange, a *Answer, o Outcome) {
 	id, parts, answer := x.id, 0, uint64(0)
 	if a != nil {
 		answer = a.hash
@@ -36,12 +37,11 @@ func (s *Session) remember(x *Exchange, a *Answer, o Outcome) {
 	if x.parts != nil {
 		answer, parts = x.parts.head, x.parts.seq
 	}
-	t := &s.tombs
-	if t.order.len() >= s.claim.registry.limits.Tombstones {
-		s.forgetTomb()
+	if t.order.len() >= t.session.claim.registry.limits.Tombstones {
+		t.forget()
 	}
-	for !s.claim.hold.tryGrow(tombstoneWeight) {
-		if !s.forgetTomb() {
+	for !t.session.claim.hold.tryGrow(tombstoneWeight) {
+		if !t.forget() {
 			return // it is unknown then
 		}
 	}
@@ -50,33 +50,33 @@ func (s *Session) remember(x *Exchange, a *Answer, o Outcome) {
 	}
 	t.order.push(id)
 	if t.expiry.fire == nil {
-		t.expiry.fire = s.expireTombs
+		t.expiry.fire = t.expire
 	}
-	t.expiry.arm(s.claim.registry.times.Tombstone)
+	t.expiry.arm(t.session.claim.registry.times.Tombstone)
 	t.byID[id] = tombstone{at: time.Now(), number: x.number, answer: answer, parts: parts, ended: o, late: x.unheard(o)}
 }
 
-// forgetTomb forgets the oldest tombstone, and reports whether there was one. The caller holds
+// forget forgets the oldest tombstone, and reports whether there was one. The caller holds
 // claim.mu.
-func (s *Session) forgetTomb() bool {
-	if s.tombs.order.len() == 0 {
+func (t *tombstones) forget() bool {
+	if t.order.len() == 0 {
 		return false
 	}
-	id := s.tombs.order.pop()
-	s.unnumber(id, s.tombs.byID[id].number)
-	delete(s.tombs.byID, id)
-	s.claim.hold.Shrink(tombstoneWeight)
+	id := t.order.pop()
+	t.session.numbers.forget(id, t.byID[id].number)
+	delete(t.byID, id)
+	t.session.claim.hold.Shrink(tombstoneWeight)
 	return true
 }
 
-// expireTombs forgets the tombstones whose time is over, and looks again later where
+// expire forgets the tombstones whose time is over, and looks again later where
 // others are left.
-func (s *Session) expireTombs() {
-	s.claim.mu.Lock()
-	defer s.claim.mu.Unlock()
-	t, keep := &s.tombs, s.claim.registry.times.Tombstone
+func (t *tombstones) expire() {
+	t.session.claim.mu.Lock()
+	defer t.session.claim.mu.Unlock()
+	keep := t.session.claim.registry.times.Tombstone
 	for t.order.len() > 0 && time.Since(t.byID[t.order.list()[0]].at) > keep {
-		s.forgetTomb()
+		t.forget()
 	}
 	if t.order.len() > 0 {
 		next := time.Until(t.byID[t.order.list()[0]].at.Add(keep))
@@ -89,14 +89,14 @@ func (s *Session) expireTombs() {
 
 // judge tells what a message for an ended exchange is; same tells whether it
 // repeats one. The caller holds claim.mu.
-func (s *Session) judge(id string, same func(tombstone) bool) Result {
-	t, ok := s.tombs.byID[id]
+func (t *tombstones) judge(id string, same func(tombstone) bool) Result {
+	one, ok := t.byID[id]
 	switch {
-	case !ok || time.Since(t.at) > s.claim.registry.times.Tombstone:
+	case !ok || time.Since(one.at) > t.session.claim.registry.times.Tombstone:
 		return Unknown
-	case t.late:
+	case one.late:
 		return Late
-	case same(t):
+	case same(one):
 		return Duplicate
 	}
 	return Conflict

@@ -103,7 +103,7 @@ func TestTombstonesTakeNoRoomWhenTheirTimeIsOver(t *testing.T) {
 			kept := func() (tombs, order, numbers int) {
 				s.claim.mu.Lock()
 				defer s.claim.mu.Unlock()
-				return len(one.tombs.byID), one.tombs.order.len(), len(one.numbered)
+				return len(one.tombs.byID), one.tombs.order.len(), len(one.numbers.ids)
 			}
 			time.Sleep(50 * time.Second) // the first 60 are older than two minutes after four
 			if tombs, order, _ := kept(); tombs != 40 || order != 40 {

@@ -1,0 +1,91 @@
+package claim
+
+import (
+	"runtime"
+	"time"
+)
+
+// life is what shows that the program of a session lives. claim.mu guards it.
+type life struct {
+	session *Session
+	busy    int       // requests of the program that last, besides the poll
+	active  time.Time // the last sign of life
+	doubted time.Time // the sign of life after which a late look found silence
+	death   lazyTimer
+}
+
+// lifetime is how long the session lives without a sign of life. The caller
+// holds claim.mu.
+func (l *life) lifetime() time.Duration {
+	s := l.session
+	if s.cursors {
+		return s.claim.registry.times.Acknowledge
+	}
+	if s.door != "" {
+		return min(s.claim.terms.Lease, s.claim.registry.times.Lease)
+	}
+	return s.claim.terms.Lease
+}
+
+// lapse ends the session if it gave no sign of life for its lifetime; else it
+// looks again later.
+//
+// A gateway that is too busy may not have read yet what the program sent. Such a one is
+// late itself: a silent session whose look comes late gets another, after as long as that
+// was late and a tenth of its lifetime at least. It ends if it was silent until then.
+func (l *life) lapse() {
+	runtime.Gosched() // behind the goroutines that already have something to read
+	s, c := l.session, l.session.claim
+	c.mu.Lock()
+	lifetime := l.lifetime()
+	left, late := time.Until(l.active.Add(lifetime)), time.Since(l.death.due)
+	lost, over := false, false
+	switch {
+	case s.gone != nil:
+	case s.poll != nil || l.busy > 0: // its end arms the timer
+		l.death.disarm()
+	case left > 0:
+		l.death.after(left)
+	case c.registry.isDraining(), l.outstays(): // it was told to stay away, or is busy
+		l.death.after(lifetime)
+	case late > lifetime/lateShare && !l.doubted.Equal(l.active):
+		l.doubted = l.active
+		l.death.after(max(lifetime/graceShare, late))
+	case c.polls == 0 && c.leaseLeft() <= 0:
+		over = true // the claim ends with it, and its program is to learn that
+		l.death.after(lifetime)
+	default:
+		lost = true
+		s.lose()
+	}
+	c.mu.Unlock()
+	if lost {
+		c.registry.sessionEnded(s, SessionLost)
+	}
+	if over {
+		_ = c.keeper.end(ErrLeaseEnded, c.overdue) // an error is logged, and it is tried again
+	}
+}
+
+const (
+	// lateShare is the share of a lifetime by which a look may be late.
+	lateShare = 100
+	// graceShare is the share of a lifetime until the second look, at least.
+	graceShare = 10
+)
+
+// outstays tells whether a session that gave no sign of life for its lifetime may
+// live on, since its program may be busy with what it holds. The caller holds
+// claim.mu.
+func (l *life) outstays() bool {
+	s := l.session
+	return s.door != "" && len(s.held) > 0 && time.Now().Before(l.active.Add(s.claim.terms.Lease))
+}
+
+// touch notes a sign of life. The caller holds claim.mu.
+func (l *life) touch() {
+	l.active = time.Now()
+	if l.session.poll == nil && l.session.gone == nil {
+		l.death.arm(l.lifetime())
+	}
+}
