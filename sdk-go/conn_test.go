@@ -129,19 +129,23 @@ func TestWhatAVisitorSentIsReadAfterHeHasLeft(t *testing.T) {
 
 func whatAVisitorSentIsReadAfterHeHasLeft(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
-	conns, left := make(chan net.Conn, 1), make(chan error, 1)
+	conns, left := make(chan net.Conn, 1), make(chan error, 3)
 	s := l.serve(t, handle(func(w http.ResponseWriter, r *http.Request) {
 		hijacking(conns).ServeHTTP(w, r)
 		<-r.Context().Done()
 		left <- context.Cause(r.Context())
 	}), nil)
-	for _, size := range []int{0, 10, 100_000} {
+	sizes := []int{0, 10, 100_000}
+	for _, size := range sizes {
 		handlers, visitors := both(t, l, s, conns)
 		visitors.Write(large[:size])
 		visitors.(interface{ CloseWrite() error }).CloseWrite()
 		if b, err := io.ReadAll(handlers); string(b) != string(large[:size]) || err != nil {
 			t.Errorf("read %d bytes, %v; want %d, the same", len(b), err, size)
 		}
+	}
+	// The visitors have left, so nobody needs to close a connection. Whether they have is asked in turns of a second.
+	for range sizes {
 		select {
 		case err := <-left:
 			if !isLeaving(err) {
@@ -150,7 +154,6 @@ func whatAVisitorSentIsReadAfterHeHasLeft(t *testing.T) {
 		case <-time.After(time.Minute):
 			t.Error("the context has not ended a minute after the visitor left")
 		}
-		// He has left, so nobody needs to close it.
 	}
 }
 

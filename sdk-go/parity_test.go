@@ -157,6 +157,7 @@ func handlersBehaveAsUnderNetHTTP(t *testing.T) {
 		l := lend(t, shape, gateway.Options{})
 		for _, c := range parity {
 			t.Run(fmt.Sprint(shape, " ", c.name), func(t *testing.T) {
+				t.Parallel() // net/http keeps what it refused open for a while
 				direct := httptest.NewUnstartedServer(c.handler)
 				direct.Config.ErrorLog = log.New(io.Discard, "", 0)
 				direct.Start()

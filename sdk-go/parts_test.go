@@ -3,9 +3,10 @@ package reversehttp_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"net/http"
 	"net/http/httputil"
@@ -223,9 +224,9 @@ var streams = []struct {
 	}, ""},
 	{"an upload", func(t *testing.T, note func(...any)) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
-			h := fnv.New64()
+			h := sha256.New()
 			n, err := io.Copy(h, r.Body)
-			fmt.Fprint(w, n, err, r.ContentLength, h.Sum64())
+			fmt.Fprint(w, n, err, r.ContentLength, hex.EncodeToString(h.Sum(nil)))
 			_, err = r.Body.Read(make([]byte, 1))
 			note(err, r.Body.Close())
 			_, err = r.Body.Read(make([]byte, 1))

@@ -253,6 +253,7 @@ func TestASessionFallsBackWhereNoTunnelPasses(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // two of them wait until a tunnel takes too long
 			l := lend(t, hostShape, gateway.Options{})
 			pass := &httputil.ReverseProxy{FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) {
 				r.SetURL(&url.URL{Scheme: "http", Host: l.addr})
