@@ -3,6 +3,7 @@ package bounds
 import (
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -11,19 +12,20 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	reversehttp "reversehttp/sdk-go"
 )
 
-// beProgram serves the handlers below on a claim at the gateway args[0]. It says
-// its public URL.
+// beProgram serves the handlers below on claims at the gateway args[0], one for each
+// transport. It says their public URLs, in one line.
 func beProgram(args []string) error {
 	f := flag.NewFlagSet("as-program", flag.ContinueOnError)
-	by := f.String("transport", "", "how requests come; empty is the default")
+	by := f.String("transport", "", "how requests come to each claim, separated by commas; empty is one claim by the default")
 	busy := f.Int("busy", 0, "so many goroutines compete with it for one processor; 0 is none")
-	through := f.String("through", "", "where all connections go; empty is the gateway")
+	through := f.String("through", "", "where the connections of each claim go, separated by commas; empty is the gateway")
 	if err := f.Parse(args[1:]); err != nil {
 		return err
 	}
@@ -37,23 +39,41 @@ func beProgram(args []string) error {
 			}
 		}()
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		return (&net.Dialer{Control: small}).DialContext(ctx, network, cmp.Or(*through, address))
-	}
-	client := &http.Client{Transport: transport}
-	s, err := reversehttp.Claim(context.Background(), args[0], &reversehttp.Options{Client: client, Transport: reversehttp.Transport(*by)})
-	if err != nil {
-		return err
-	}
 	p := &program{told: make(chan struct{})}
 	p.allowed.L = &p.mu
 	p.limit = -1
-	go func() { panic(s.Serve(p.handler())) }()
-	fmt.Println(s.URL())
+	transports, addresses := strings.Split(*by, ","), strings.Split(*through, ",")
+	if len(addresses) != len(transports) {
+		return fmt.Errorf("%d addresses for %d claims", len(addresses), len(transports))
+	}
+	clients, urls, errs := make([]*http.Client, len(transports)), make([]string, len(transports)), make([]error, len(transports))
+	var claims sync.WaitGroup
+	for i := range transports {
+		claims.Go(func() {
+			transport := http.DefaultTransport.(*http.Transport).Clone()
+			transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				return (&net.Dialer{Control: small}).DialContext(ctx, network, cmp.Or(addresses[i], address))
+			}
+			clients[i] = &http.Client{Transport: transport}
+			s, err := reversehttp.Claim(context.Background(), args[0], &reversehttp.Options{Client: clients[i], Transport: reversehttp.Transport(transports[i])})
+			if err != nil {
+				errs[i] = err
+				return
+			}
+			urls[i] = s.URL()
+			go func() { panic(s.Serve(p.handler())) }()
+		})
+	}
+	claims.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	fmt.Println(strings.Join(urls, " "))
 	return obey(func(o order, f *figures) {
 		if o.Collect {
-			client.CloseIdleConnections()
+			for _, client := range clients {
+				client.CloseIdleConnections()
+			}
 		}
 		if o.Fail {
 			p.told <- struct{}{}

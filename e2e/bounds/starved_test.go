@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,17 +23,26 @@ const (
 
 // A program that gets little time to run, behind a slow line, is a program: it claims
 // once, keeps its tunnel, and loses no answer. The gateway has all the time for it.
+// One program has a claim for each transport: what competes with it competes for all.
 func TestAStarvedProgramBehindASlowLineLosesNothing(t *testing.T) {
-	for _, transport := range []string{"poll", "stream", "ptth"} {
+	t.Parallel()
+	transports := []string{"poll", "stream", "ptth"}
+	gateway := start(t, "as-gateway", "--doors", "--patient")
+	lines, addresses := make([]*line, len(transports)), make([]string, len(transports))
+	for i := range transports {
+		lines[i] = startLine(t, gateway.at, slowRate)
+		addresses[i] = lines[i].address
+	}
+	program := start(t, "as-program", gateway.at,
+		"--through="+strings.Join(addresses, ","), "--transport="+strings.Join(transports, ","), fmt.Sprintf("--busy=%d", busy))
+	urls := strings.Fields(program.at)
+	for i, transport := range transports {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
-			gateway := start(t, "as-gateway", "--doors", "--patient")
-			line := startLine(t, gateway.at, slowRate)
-			program := start(t, "as-program", gateway.at, "--through="+line.address, "--transport="+transport, fmt.Sprintf("--busy=%d", busy))
 			var visits sync.WaitGroup
 			for _, size := range []int{50_000, 150_000} {
 				visits.Go(func() {
-					v := visit(t, program.at, "GET", fmt.Sprintf("/down?size=%d", size), "")
+					v := visit(t, urls[i], "GET", fmt.Sprintf("/down?size=%d", size), "")
 					_ = v.SetDeadline(time.Now().Add(starvedMost))
 					resp, err := http.ReadResponse(v.reader, nil)
 					if err != nil {
@@ -51,10 +61,10 @@ func TestAStarvedProgramBehindASlowLineLosesNothing(t *testing.T) {
 			if transport == "ptth" {
 				tunnels = 1
 			}
-			if got := line.claims.Load(); got != 1 {
+			if got := lines[i].claims.Load(); got != 1 {
 				t.Errorf("%d claims, want one", got)
 			}
-			if got := line.tunnels.Load(); got != tunnels {
+			if got := lines[i].tunnels.Load(); got != tunnels {
 				t.Errorf("%d tunnels, want %d", got, tunnels)
 			}
 		})
