@@ -31,6 +31,7 @@ func TestAProgramThatClosesItsConnectionsLosesNoPOST(t *testing.T) {
 	for name, c := range closers {
 		for _, door := range []string{"ptth", "device"} {
 			t.Run(name+" "+door, func(t *testing.T) {
+				t.Parallel()
 				w := newTown(t, gateway.Options{})
 				ledger := &ledger{times: map[string]int{}}
 				ledger.serve(w, door, c.conns, c.open)
@@ -141,6 +142,7 @@ func TestAConnectionIsUsedAgainOnceItHasStayedOpen(t *testing.T) {
 }
 
 func TestAProgramThatKeepsItsConnectionServesPOSTsOnIt(t *testing.T) {
+	t.Parallel() // most of it waits
 	eachWay(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(rw, r.RemoteAddr)
 	}), func(t *testing.T, w *town, _ string) {

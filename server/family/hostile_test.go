@@ -44,6 +44,7 @@ func (c *talk) framer(settings ...http2.Setting) *http2.Framer {
 }
 
 func TestAConnectionWithoutRoomEndsWithItsSession(t *testing.T) {
+	t.Parallel() // most of it waits
 	renewed := "t1"
 	for name, end := range map[string]func(*town){
 		"delete": func(w *town) { w.Registry().Lookup("demo").Delete() },
@@ -55,6 +56,7 @@ func TestAConnectionWithoutRoomEndsWithItsSession(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := newTown(t, gateway.Options{})
 			c := ways["ptth with h2"](w)
 			framer := c.framer(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 0})

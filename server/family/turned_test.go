@@ -58,6 +58,7 @@ func eachWay(t *testing.T, h http.Handler, test func(t *testing.T, w *town, way 
 }
 
 func TestAProgramOnATurnedConnectionAnswers(t *testing.T) {
+	t.Parallel() // most of it waits
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		content, _ := io.ReadAll(r.Body)
 		w.Header().Add("Set-Cookie", "a=1")
@@ -289,6 +290,7 @@ func TestABareLFAndAnUnknownLengthDo(t *testing.T) {
 }
 
 func TestAnOriginThatTalksFirstIsHungUpOn(t *testing.T) {
+	t.Parallel() // most of it waits
 	w := newTown(t, gateway.Options{})
 	c := ways["PTTH"](w)
 	c.say("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged")
@@ -320,7 +322,7 @@ func TestADeviceParksUntilAVisitorIsThere(t *testing.T) {
 
 func waitFor(t *testing.T, done func() bool) {
 	t.Helper()
-	for until := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(patience); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatal("it did not come")
 		}
