@@ -9,6 +9,7 @@ import { gatewayBinary } from './gateway.js'
 import { inCI } from './steps/ci.js'
 import { goTests, nodeTests } from './steps/count.js'
 import { CannotRun, installPackages, installPrograms } from './steps/install.js'
+import { KeptOutput, say } from './steps/output.js'
 import { capture, run } from './steps/run.js'
 
 const bin = (name) => `node_modules/.bin/${name}`
@@ -35,23 +36,47 @@ if (unknown.length) {
   process.exit(2)
 }
 
+// These steps wait most of the time. They run beside the Go tests, one after the other, and show their output after
+// it, each whole.
+const besideGo = ['sdk-js', 'web', 'e2e']
+
+// Every step after the first may need packages of npm.
+const wanted = Object.keys(steps).filter(
+  (name) => !chosen.length || name === 'npm' || chosen.includes(name),
+)
 const rows = []
-for (const [name, step] of Object.entries(steps)) {
-  // Every step after the first may need packages of npm.
-  if (chosen.length && name !== 'npm' && !chosen.includes(name)) continue
+const beside = new Map()
+for (const name of wanted) {
+  const running = beside.get(name)
+  if (!running && name === 'go') runBeside(wanted.filter((other) => besideGo.includes(other)))
   console.log(`\n== ${name}`)
-  const sinceMs = performance.now()
-  const count = await perform(step)
-  rows.push({ name, ...count, seconds: (performance.now() - sinceMs) / 1000 })
+  running?.output.show()
+  rows.push({ name, ...(await (running?.row ?? perform(steps[name]))) })
 }
 summarise()
 
+function runBeside(names) {
+  let before
+  for (const name of names) {
+    const output = new KeptOutput()
+    const row = Promise.resolve(before).then(() => output.keep(() => perform(steps[name])))
+    before = row
+    beside.set(name, { output, row })
+  }
+}
+
 async function perform(step) {
+  const sinceMs = performance.now()
+  const count = await counted(step)
+  return { ...count, seconds: (performance.now() - sinceMs) / 1000 }
+}
+
+async function counted(step) {
   try {
     const { passed = 1, failed = 0, skipped = [] } = (await step()) ?? {}
     return { passed, failed, skipped }
   } catch (e) {
-    console.log(`FAIL  ${e.message}`)
+    say(`FAIL  ${e.message}`)
     if (e instanceof CannotRun && !inCI) return { passed: 0, failed: 0, skipped: [e.message] }
     return { passed: 0, failed: 1, skipped: [] }
   }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { PassThrough } from 'node:stream'
+import { say, write } from './output.js'
 import { root, start } from './run.js'
 
 /** Runs go test -race for packages; prints a line for each, and the output of tests that fail. */
@@ -15,13 +16,17 @@ export async function goTests(...packages) {
   const read = (async () => {
     for await (const line of createInterface(lines)) {
       if (line.startsWith('{')) take(JSON.parse(line), count, outputs)
-      else console.log(line)
+      else say(line)
     }
   })()
   // Tests that run side by side mostly wait, so there may be more of them than processors.
   // A busy machine may take longer for a package than the 10 minutes that go test allows.
-  const args = ['test', '-race', '-parallel=8', '-timeout=1h', '-json', ...packages]
+  // Some packages mostly wait as well.
+  const args = ['test', '-race', '-p=3', '-parallel=8', '-timeout=1h', '-json', ...packages]
+  // The race detector has a program sleep for a second before it ends, unless told not to.
+  const env = { GORACE: `atexit_sleep_ms=0 ${process.env.GORACE ?? ''}` }
   const { code } = await start('go', args, {
+    env,
     stdio: ['ignore', 'pipe', 'inherit'],
     onData: (chunk) => lines.write(chunk),
   })
@@ -38,11 +43,11 @@ function take({ Action, Package, Test, Output, ImportPath, Elapsed, Key, Value }
       outputs.set(name, (outputs.get(name) ?? '') + Output)
       return
     case 'attr': // what a test wants to be seen though it passes
-      console.log(`      ${Test} ${Key}: ${Value}`)
+      say(`      ${Test} ${Key}: ${Value}`)
       return
     case 'pass':
       if (Test) count.passed++
-      else console.log(`ok    ${name} ${Elapsed}s`)
+      else say(`ok    ${name} ${Elapsed}s`)
       break
     case 'skip':
       if (Test) count.skipped.push(`${name}: ${reason(outputs.get(name))}`)
@@ -51,8 +56,8 @@ function take({ Action, Package, Test, Output, ImportPath, Elapsed, Key, Value }
     case 'build-fail':
       // A package fails because of its tests, or by itself: it panicked or does not build.
       if (Test || Action === 'build-fail') count.failed++
-      console.log(`FAIL  ${name}`)
-      process.stdout.write(outputs.get(name) ?? '')
+      say(`FAIL  ${name}`)
+      write(outputs.get(name) ?? '')
       break
     default:
       return

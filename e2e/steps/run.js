@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { keptOutput } from './output.js'
 
 /** The root of the repository; every command runs there. */
 export const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -27,10 +28,14 @@ export async function capture(command, ...args) {
 /** Runs a command, calls onData with what it writes, and waits for its end. */
 export function start(command, args, { stdio, onData, env }) {
   return new Promise((resolve, reject) => {
-    const options = { cwd: root, stdio, env: { ...process.env, ...env }, detached: true }
+    const kept = keptOutput()
+    const piped = kept ? stdio.map((s) => (s === 'inherit' ? 'pipe' : s)) : stdio
+    const options = { cwd: root, stdio: piped, env: { ...process.env, ...env }, detached: true }
     const child = spawn(command, args, options)
     running.add(child)
     if (onData) child.stdout.on('data', onData)
+    else child.stdout?.on('data', (chunk) => kept.write(chunk))
+    child.stderr?.on('data', (chunk) => kept.write(chunk))
     child.on('error', (e) => {
       running.delete(child)
       reject(new Error(e.code === 'ENOENT' ? `there is no ${command} here` : e.message))
