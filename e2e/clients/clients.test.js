@@ -1,6 +1,6 @@
 // The small clients of schema, and what only they promise: the vectors have the rest.
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { request } from 'node:http'
 import { after, before, describe, test } from 'node:test'
@@ -13,10 +13,12 @@ import { visit } from '../visitor.js'
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url))
 
+let classes
+
 const clients = {
   'reversehttp.py': (...args) => ['python3', ['-B', here('served.py'), client(''), ...args]],
   'ReverseHttp.java': (...args) => {
-    const classes = compile(client('ReverseHttp.java'), here('Served.java'))
+    classes ??= compile(client('ReverseHttp.java'), here('Served.java'))
     return ['java', [...javaFlags, '-cp', classes, 'Served', ...args]]
   },
 }
@@ -143,13 +145,19 @@ for (const [name, command] of Object.entries(clients)) {
       assert.deepEqual(fake.tokens, [undefined, 'secret'])
     })
 
-    test('says what is no URL of a gateway, and which gateway is away', () => {
-      const said = (other) => spawnSync(...command(other, label, 'fail')).stderr.toString()
+    test('says what is no URL of a gateway, and which gateway is away', async () => {
+      const said = async (other) => {
+        const child = spawn(...command(other, label, 'fail'), {
+          stdio: ['ignore', 'ignore', 'pipe'],
+        })
+        return Buffer.concat(await child.stderr.toArray()).toString()
+      }
       const plain = `localhost:${gateway.port}`
-      assert.match(said(plain), new RegExp(`${plain}: give the gateway as http://`))
       // Nobody listens on port 1.
       const away = 'http://127.0.0.1:1'
-      assert.match(said(away), new RegExp(`${away}: no gateway answers.*start it, or name another`))
+      const [ofPlain, ofAway] = await Promise.all([said(plain), said(away)])
+      assert.match(ofPlain, new RegExp(`${plain}: give the gateway as http://`))
+      assert.match(ofAway, new RegExp(`${away}: no gateway answers.*start it, or name another`))
     })
 
     test('leaves nothing behind when it ends', async () => {

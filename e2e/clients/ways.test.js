@@ -13,10 +13,12 @@ import { forwarding, limiting } from './ways.js'
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url))
 
+let classes
+
 const clients = {
   py: (...args) => ['python3', ['-B', here('served.py'), client(''), ...args]],
   java: (...args) => {
-    const classes = compile(client('ReverseHttp.java'), here('Served.java'))
+    classes ??= compile(client('ReverseHttp.java'), here('Served.java'))
     return ['java', [...javaFlags, '-cp', classes, 'Served', ...args]]
   },
 }

@@ -91,7 +91,9 @@ export const javaFlags = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Xshar
 export function compile(...sources) {
   const dir = mkdtempSync(join(tmpdir(), 'reversehttp-java-'))
   process.on('exit', () => rmSync(dir, { recursive: true, force: true }))
-  execFileSync('javac', ['-Xlint:all', '-Werror', '-d', dir, ...sources], { stdio: 'inherit' })
+  const flags = javaFlags.map((flag) => `-J${flag}`)
+  const args = [...flags, '-Xlint:all', '-Werror', '-d', dir, ...sources]
+  execFileSync('javac', args, { stdio: 'inherit' })
   return dir
 }
 
