@@ -32,9 +32,10 @@ const (
 	// How many visitors read large answers, and how large those are, in bytes.
 	bulkReaders = 120
 	bulkSize    = 16 << 20
-	// How many requests for small answers come beside them, and how many at a time.
-	bulkBeside   = 400
-	bulkTogether = 8
+	// How many at a time ask for small answers beside them, and how many requests there are.
+	bulkTogether   = 8
+	bulkBeside     = 80
+	bulkBesideLong = 400 // with -long
 	// What the program may hold for a slow reader, in bytes: what a session holds until an
 	// answer is one that streams, and what a stream holds.
 	bulkHolds = 192 << 10
@@ -160,7 +161,7 @@ func (w *bulkWorld) beside() {
 	var all sync.WaitGroup
 	for range bulkTogether {
 		all.Go(func() {
-			for range bulkBeside / bulkTogether {
+			for range sized(bulkBeside, bulkBesideLong) / bulkTogether {
 				if got := w.small(); got != "200 small" {
 					w.t.Errorf("a small answer is %.200q, want 200", got)
 					return
