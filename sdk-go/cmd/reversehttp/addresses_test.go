@@ -25,6 +25,7 @@ func seenAs(s, local, public string) string {
 type renamed struct{ field, given, want string }
 
 func TestForwardTellsTheVisitorsNames(t *testing.T) {
+	t.Parallel()
 	var field, value string
 	var status int
 	b := serveBare(t, func(string) string {
@@ -142,6 +143,7 @@ func TestForwardTellsTheVisitorsNames(t *testing.T) {
 }
 
 func TestForwardTellsTheServersNames(t *testing.T) {
+	t.Parallel()
 	b := serveBare(t, func(string) string { return nothing })
 	local := b.Addr().String()
 	always := []renamed{
@@ -220,6 +222,7 @@ func TestForwardTellsTheVisitorsNamesAheadOfTheAnswer(t *testing.T) {
 
 // What a tus server and its client say to each other, in the little that has to do with names.
 func TestForwardCarriesAnUploadOfTus(t *testing.T) {
+	t.Parallel()
 	var stored bytes.Buffer
 	s := local(t, func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -256,6 +259,7 @@ func TestForwardCarriesAnUploadOfTus(t *testing.T) {
 }
 
 func TestForwardCarriesAMoveOfWebDAV(t *testing.T) {
+	t.Parallel()
 	for _, below := range []string{"", "/dav"} {
 		for _, shape := range []string{hostShape, pathShape} {
 			for _, host := range []string{"preserve", "rewrite", "dav.test"} {
@@ -282,6 +286,7 @@ func TestForwardCarriesAMoveOfWebDAV(t *testing.T) {
 }
 
 func TestForwardPassesACheckAgainstForgery(t *testing.T) {
+	t.Parallel()
 	s := local(t, func(w http.ResponseWriter, r *http.Request) {
 		for _, name := range []string{"Origin", "Referer"} {
 			if from, err := url.Parse(r.Header.Get(name)); err != nil || from.Host != r.Host {

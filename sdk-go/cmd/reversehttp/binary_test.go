@@ -117,6 +117,7 @@ func (p *process) exit() int {
 }
 
 func TestTheBinaryServesAndEndsAsSignalsSay(t *testing.T) {
+	t.Parallel()
 	l := lend(t, hostShape, gateway.Options{})
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		p := launch(t, l, "exec reversehttp echo --label demo")

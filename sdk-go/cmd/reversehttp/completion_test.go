@@ -161,6 +161,7 @@ for typed; do
 done`
 
 func TestZshCompletes(t *testing.T) {
+	t.Parallel()
 	path, file, dir := shell(t, "zsh")
 	var typed, want []string
 	for _, c := range [][2]string{

@@ -94,6 +94,7 @@ func publicOf(url string) (host, path string) {
 }
 
 func TestForwardAsksForTheTargetByteForByte(t *testing.T) {
+	t.Parallel()
 	few := []string{
 		"/", "/a%2Fb|c", "/repos/%40scope%2Fpkg/{id}", "/a%3Bb|c", "//a%2Fb|c", "//x/%zz", "//x%2Fy", "/%zz?a=%zz;b", "/?", "//?", "/a/./b/..//c?", "/a?b#c", "/%7e%7E", "/http://x/|",
 		"//" + strings.Repeat("x", 5000) + "|%2F",

@@ -15,6 +15,7 @@ import (
 )
 
 func TestForwardInventsNoField(t *testing.T) {
+	t.Parallel()
 	var answer string
 	b := serveBare(t, func(string) string { return answer })
 	for _, transport := range []string{"poll", "stream", "ptth"} {

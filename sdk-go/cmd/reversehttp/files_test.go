@@ -95,6 +95,7 @@ func TestServeKnowsRangesAndWhatAVisitorHas(t *testing.T) {
 }
 
 func TestServeGivesNothingOutsideOfTheDirectoryAndNoDotFile(t *testing.T) {
+	t.Parallel()
 	for _, shape := range []string{hostShape, pathShape} {
 		l := lend(t, shape, gateway.Options{})
 		r := l.claim(t, "serve", shelf(t))

@@ -165,6 +165,7 @@ func TestForwardSendsOnWhatAServerSendsSlowlyWithALength(t *testing.T) {
 }
 
 func TestForwardPassesAnUploadExactly(t *testing.T) {
+	t.Parallel()
 	s := local(t, func(w http.ResponseWriter, r *http.Request) {
 		h := sha256.New()
 		n, err := io.Copy(h, r.Body)
@@ -266,6 +267,7 @@ func TestForwardPutsThePathOfTheServerInFront(t *testing.T) {
 }
 
 func TestForwardSaysWhatIsWrongWithTheServer(t *testing.T) {
+	t.Parallel()
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
 	mute := local(t, func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) })
@@ -288,6 +290,7 @@ func TestForwardSaysWhatIsWrongWithTheServer(t *testing.T) {
 }
 
 func TestForwardCutsShortWhatTheServerCutShort(t *testing.T) {
+	t.Parallel()
 	seen := make(chan struct{})
 	s := local(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "some")

@@ -14,6 +14,7 @@ import (
 )
 
 func TestEchoAnswersWithWhatCame(t *testing.T) {
+	t.Parallel()
 	for _, shape := range []string{hostShape, pathShape} {
 		l := lend(t, shape, gateway.Options{})
 		r := l.claim(t, "echo")
@@ -50,6 +51,7 @@ func TestEchoAnswersWithWhatCame(t *testing.T) {
 }
 
 func TestInboxPrintsAndAnswersAsAsked(t *testing.T) {
+	t.Parallel()
 	l := lend(t, hostShape, gateway.Options{})
 	r := l.claim(t, "inbox", "--status", "418", "--body", `{"ok":true}`, "--type", "application/json")
 	resp, err := l.visitor(t).Post(r.url+"hook?x=1", "text/plain", strings.NewReader("h\x1b[2Ji"))

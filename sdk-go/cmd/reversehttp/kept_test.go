@@ -61,6 +61,7 @@ func TestKeptContentIsNotWholeBeyondItsBound(t *testing.T) {
 
 // Beside content that waits, net/http alone does not notice that the server closed the connection.
 func TestForwardSaysThatTheServerClosedWhileTheVisitorWaits(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

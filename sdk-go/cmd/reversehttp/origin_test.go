@@ -11,6 +11,7 @@ import (
 )
 
 func TestForwardReachesAServerOfIPv6Alone(t *testing.T) {
+	t.Parallel()
 	sock, err := net.Listen("tcp6", "[::1]:0")
 	if err != nil {
 		t.Skip("there is no IPv6 here:", err)

@@ -26,6 +26,7 @@ func readme(t *testing.T) string {
 }
 
 func TestEveryCommandOfTheReadmeRuns(t *testing.T) {
+	t.Parallel()
 	l := lend(t, hostShape, gateway.Options{})
 	ran := 0
 	for _, m := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(readme(t), -1) {

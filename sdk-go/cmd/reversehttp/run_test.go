@@ -130,6 +130,7 @@ func TestAClaimThatEndsEndsWithFive(t *testing.T) {
 }
 
 func TestEveryTransportServes(t *testing.T) {
+	t.Parallel()
 	s := local(t, func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s %s %d", r.Method, r.RequestURI, r.Header.Get("X-Forwarded-For"), len(b))
@@ -251,6 +252,7 @@ func TestWhatRunsLongerThanTheDrainIsCut(t *testing.T) {
 }
 
 func TestALabelIsGivenUpWhereExchangesAreCutUnlessItsTokenWasGiven(t *testing.T) {
+	t.Parallel()
 	l := lend(t, hostShape, gateway.Options{})
 	for i, args := range [][]string{{}, {"--drain=50ms"}, {"--token=secret-of-demo"}, {"--token=secret-of-demo", "--drain=50ms"}} {
 		label := fmt.Sprint("demo", i)
@@ -314,6 +316,7 @@ func TestALabelIsGivenUpAtTheEndUnlessItsTokenWasGiven(t *testing.T) {
 }
 
 func TestAGatewayThatRestartsIsFoundAgain(t *testing.T) {
+	t.Parallel()
 	l := lend(t, hostShape, gateway.Options{})
 	r := l.claim(t, "echo", "--label=demo", "--verbose")
 	l.stop()
@@ -336,6 +339,7 @@ func TestAGatewayThatRestartsIsFoundAgain(t *testing.T) {
 }
 
 func TestASecondSignalEndsACommandThatNobodyReads(t *testing.T) {
+	t.Parallel()
 	l := lend(t, hostShape, gateway.Options{})
 	out, in := io.Pipe()
 	signals, code := make(chan os.Signal, 2), make(chan int, 1)

@@ -6,11 +6,13 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"reversehttp/server/gateway"
 )
 
 func TestTheLineSaysWhatTheVisitorGot(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("x", 65<<10)
 	for _, c := range []struct {
 		name, answer  string // after which nothing more comes where it ends in wait
@@ -29,6 +31,7 @@ func TestTheLineSaysWhatTheVisitorGot(t *testing.T) {
 		{"599", "HTTP/1.1 599 X\r\nContent-Length: 0\r\n\r\n", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			ended := make(chan struct{})
 			answer, waits := strings.CutSuffix(c.answer, "wait")
 			b := serveBare(t, func(string) string { return answer }, func(net.Conn) {
@@ -37,9 +40,13 @@ func TestTheLineSaysWhatTheVisitorGot(t *testing.T) {
 				}
 			})
 			defer close(ended)
+			timeout := patience
+			if waits {
+				timeout = time.Second
+			}
 			for _, transport := range []string{"poll", "ptth"} {
 				l := lend(t, hostShape, gateway.Options{})
-				r := l.claim(t, "forward", b.url(), "--transport", transport, "--timeout", "1s")
+				r := l.claim(t, "forward", b.url(), "--transport", transport, "--timeout", timeout.String())
 				resp, err := l.visitor(t).Get(r.url)
 				if err != nil {
 					t.Fatal(err)
@@ -62,6 +69,7 @@ func TestTheLineSaysWhatTheVisitorGot(t *testing.T) {
 }
 
 func TestTheLineSaysHowAServerForDevelopmentIsSatisfied(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		status int
 		says   string
