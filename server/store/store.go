@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -22,8 +23,10 @@ import (
 
 // Store is a directory with claims in it. It is [claim.Records]: what it took is on the disk.
 type Store struct {
-	log *slog.Logger
-	db  *bbolt.DB
+	log  *slog.Logger
+	db   *bbolt.DB
+	path string
+	file os.FileInfo // of the path, when it was opened
 
 	writing sync.WaitGroup           // the changes that are under way, also those that nobody waits for any more
 	mu      sync.Mutex               // guards busy
@@ -48,7 +51,8 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, unwritable(dir, err)
 	}
-	db, err := bbolt.Open(filepath.Join(dir, "claims.db"), 0o600, &bbolt.Options{Timeout: patience})
+	path := filepath.Join(dir, "claims.db")
+	db, err := openFile(path)
 	switch {
 	case errors.Is(err, bbolterrors.ErrTimeout):
 		return nil, fmt.Errorf("--data=%s: another gateway uses it; stop that one, or choose another directory", dir)
@@ -69,7 +73,35 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 		return nil, unwritable(dir, err)
 	}
 	db.MaxBatchDelay = gathering
-	return &Store{log: log, db: db, busy: make(map[string]chan struct{})}, nil
+	file, err := os.Stat(path)
+	if err != nil {
+		_ = db.Close()
+		return nil, unwritable(dir, err)
+	}
+	return &Store{log: log, db: db, path: path, file: file, busy: make(map[string]chan struct{})}, nil
+}
+
+// openFile opens the file. bbolt reads one that was cut short beyond its end.
+func openFile(path string) (db *bbolt.DB, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if fault := recover(); fault != nil {
+			db, err = nil, fmt.Errorf("it is damaged: %v", fault)
+		}
+	}()
+	return bbolt.Open(path, 0o600, &bbolt.Options{Timeout: patience})
+}
+
+// errReplaced is why nothing is written any more.
+var errReplaced = errors.New("claims.db was replaced or removed while the gateway runs; start the gateway again")
+
+// isThere returns an error where the file that is written is not the one that the next start reads.
+func (s *Store) isThere() error {
+	if now, err := os.Stat(s.path); err != nil || !os.SameFile(now, s.file) {
+		s.log.Error("claims cannot be kept", "error", errReplaced)
+		return errReplaced
+	}
+	return nil
 }
 
 func unwritable(dir string, err error) error {
@@ -202,6 +234,9 @@ func put(b *bbolt.Bucket, c claim.Record) (uint64, error) {
 // share a transaction. Where ctx ends first the change may still be made; until it is over, others
 // of its label wait.
 func (s *Store) change(ctx context.Context, label string, edit func(*bbolt.Bucket) (uint64, error)) (uint64, error) {
+	if err := s.isThere(); err != nil {
+		return 0, wrapped(err)
+	}
 	release, err := s.alone(ctx, label)
 	if err != nil {
 		return 0, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -165,6 +166,7 @@ func TestAnUnreadableRecordIsLeftOut(t *testing.T) {
 		t.Errorf("log = %s, want both labels", log)
 	}
 }
+
 func TestAStoreThatFailsSaysSo(t *testing.T) {
 	s, _ := open(t, t.TempDir())
 	revision := create(t, s, claim.Record{Label: "b"})
@@ -177,6 +179,56 @@ func TestAStoreThatFailsSaysSo(t *testing.T) {
 	for name, err := range map[string]error{"create": created, "update": updated, "delete": deleted, "get": got} {
 		if err == nil || errors.Is(err, claim.ErrExists) || errors.Is(err, claim.ErrMoved) || errors.Is(err, claim.ErrNoRecord) {
 			t.Errorf("%s in a closed store: %v, want another error", name, err)
+		}
+	}
+}
+
+func TestAFileThatWasReplacedIsNotWrittenAnyMore(t *testing.T) {
+	for name, replace := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"replaced": func(path string) error {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			return errors.Join(os.WriteFile(path+".copy", content, 0o600), os.Rename(path+".copy", path))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s, log := open(t, dir)
+			if _, err := s.Create(t.Context(), claim.Record{Label: "demo"}); err != nil {
+				t.Fatal(err)
+			}
+			if err := replace(filepath.Join(dir, "claims.db")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Create(t.Context(), claim.Record{Label: "lost"}); err == nil || !strings.Contains(err.Error(), "start the gateway again") {
+				t.Errorf("create: %v, want an error that says what to do", err)
+			}
+			if !strings.Contains(log.String(), "claims cannot be kept") {
+				t.Errorf("the log says %q", log)
+			}
+		})
+	}
+}
+
+func TestAFileThatWasCutShortIsDamaged(t *testing.T) {
+	for _, size := range []int64{8192, 20000} {
+		dir := t.TempDir()
+		s, _ := open(t, dir)
+		for i := range 100 {
+			create(t, s, claim.Record{Label: fmt.Sprint("label", i)})
+		}
+		s.Close()
+		if err := os.Truncate(filepath.Join(dir, "claims.db"), size); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := Open(dir, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "move it away") {
+			if err == nil {
+				s.Close()
+			}
+			t.Errorf("%d bytes: %v, want an error that says what to do", size, err)
 		}
 	}
 }
