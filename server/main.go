@@ -190,6 +190,11 @@ func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*runnin
 		for _, kept := range records {
 			g.Restore(kept)
 		}
+		for label, token := range settings.Owned {
+			if c := g.Registry().Lookup(label); c != nil && !c.Owns(token) {
+				log.Warn("a device cannot serve its label, which is kept for another token until its lease is over", "label", label)
+			}
+		}
 		log.Info("claims restored", "count", len(records), "data", o.Data)
 	}
 	return r, nil

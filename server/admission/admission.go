@@ -43,11 +43,16 @@ var Reserved = []string{
 }
 
 // NewReserved returns what reports whether a label may not be claimed with a token: labels are
-// for nobody, and those of owned only for their token.
+// for nobody, and those of owned only for their token, which is no label itself.
 func NewReserved(labels []string, owned map[string]string) func(label, token string) bool {
 	return func(label, token string) bool {
 		if owner, ok := owned[label]; ok {
 			return subtle.ConstantTimeCompare([]byte(owner), []byte(token)) == 0
+		}
+		for _, secret := range owned { // a label is public
+			if subtle.ConstantTimeCompare([]byte(secret), []byte(label)) == 1 {
+				return true
+			}
 		}
 		return slices.Contains(labels, label)
 	}

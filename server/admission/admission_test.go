@@ -42,7 +42,7 @@ func TestAnOwnedLabelIsForItsToken(t *testing.T) {
 	for _, c := range []struct {
 		label, token string
 		want         bool
-	}{{"lamp", "k-lamp", false}, {"lamp", "k-www", true}, {"lamp", "", true}, {"www", "k-www", false}, {"www", "k", true}, {"api", "k-lamp", true}, {"demo", "k", false}} {
+	}{{"lamp", "k-lamp", false}, {"lamp", "k-www", true}, {"lamp", "", true}, {"www", "k-www", false}, {"www", "k", true}, {"api", "k-lamp", true}, {"demo", "k", false}, {"k-lamp", "k", true}} {
 		if got := reserved(c.label, c.token); got != c.want {
 			t.Errorf("%s with %q is reserved: %v, want %v", c.label, c.token, got, c.want)
 		}

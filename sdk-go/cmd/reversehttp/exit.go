@@ -46,7 +46,7 @@ func refused(gateway, label string, err error) *failure {
 	case errors.Is(err, reversehttp.ErrLabelTaken):
 		return &failure{exitRefused, fmt.Errorf("the label %q is taken, and not with this token; choose another --label, or give the token that owns it in REVERSEHTTP_TOKEN (a label whose program was killed is free when its lease is over)", label)}
 	case errors.Is(err, reversehttp.ErrLabelReserved):
-		return &failure{exitRefused, fmt.Errorf("the gateway at %s keeps the label %q for itself, and nobody can claim it; choose another --label", gateway, label)}
+		return &failure{exitRefused, fmt.Errorf("the gateway at %s keeps the label %q for itself, or for one whose token you do not give; choose another --label, or give that token in REVERSEHTTP_TOKEN", gateway, label)}
 	case errors.Is(err, reversehttp.ErrKeyNeeded):
 		return &failure{exitRefused, fmt.Errorf("the gateway at %s lends labels to holders of a key only; give yours in REVERSEHTTP_KEY", gateway)}
 	case errors.Is(err, reversehttp.ErrKeyWrong):
