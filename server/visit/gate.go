@@ -17,8 +17,8 @@ type Gates struct {
 	// Judge is asked with the head of a request, once its claim is found: the content is nil then.
 	// Nil passes every request.
 	Judge func(c *claim.Claim, head *claim.Request) Verdict
-	// Absent is asked once where the visitor would be told no_handler, and returns an answer in place
-	// of that, or nil. It is not asked again for the same request. Nil answers none.
+	// Absent is asked once where the visitor would be told no_handler, and returns a whole answer in
+	// place of that, or nil. It is not asked again for the same request. Nil answers none.
 	Absent func(c *claim.Claim, r *claim.Request) *claim.Answer
 }
 
@@ -58,6 +58,7 @@ func (v *Visits) gate(w http.ResponseWriter, r *http.Request, c *claim.Claim, re
 			return false, false
 		}
 		req.Content, held = claim.Whole(content), true
+		req.Fields = slices.DeleteFunc(req.Fields, func(f claim.Field) bool { return f.Name == "Trailer" }) // they were read with it
 		if verdict = verdict.Then(content); verdict.Answer == nil {
 			v.rewrite(c, req, verdict)
 		}
@@ -68,7 +69,7 @@ func (v *Visits) gate(w http.ResponseWriter, r *http.Request, c *claim.Claim, re
 	if !held {
 		defer wire.Leaving(w, r)()
 	}
-	v.relay(w, r, c.Label(), nil, verdict.Answer, hold)
+	v.answer(w, r, c, verdict.Answer, hold)
 	return false, held
 }
 
@@ -83,6 +84,7 @@ func (v *Visits) rewrite(c *claim.Claim, req *claim.Request, verdict Verdict) {
 	}
 	if len(verdict.Drop) > 0 || len(verdict.Set) > 0 {
 		req.Fields = append(slices.DeleteFunc(req.Fields, gone), verdict.Set...)
+		req.Keyed = slices.ContainsFunc(req.Fields, func(f claim.Field) bool { return isKey(http.CanonicalHeaderKey(f.Name)) })
 	}
 }
 
@@ -100,6 +102,15 @@ func (v *Visits) absent(w http.ResponseWriter, r *http.Request, c *claim.Claim, 
 	if unread {
 		defer wire.Leaving(w, r)()
 	}
-	v.relay(w, r, c.Label(), nil, a, hold)
+	v.answer(w, r, c, a, hold)
 	return true
+}
+
+// answer writes a whole answer in place of the program's. It may be taken back while the visitor is slow.
+func (v *Visits) answer(w http.ResponseWriter, r *http.Request, c *claim.Claim, a *claim.Answer, hold *claim.Hold) {
+	rc := http.NewResponseController(w)
+	hold.Evictable(func(error) { _ = rc.SetWriteDeadline(intake.Past) })
+	whole := *a
+	whole.More = false
+	v.relay(w, r, c.Label(), nil, &whole, hold)
 }

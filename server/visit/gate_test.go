@@ -118,7 +118,7 @@ func TestAGateAnswersInPlaceOfTheProgram(t *testing.T) {
 
 func TestAGateRewritesInAListedWay(t *testing.T) {
 	g := behind(t, Gates{Judge: func(*claim.Claim, *claim.Request) Verdict {
-		return Verdict{Target: "/inner", Drop: []string{"x-secret"}, Set: []claim.Field{{Name: "X-Visitor", Value: "somebody"}, {Name: "User-Agent", Value: "a gate"}}}
+		return Verdict{Target: "/inner", Drop: []string{"x-secret"}, Set: []claim.Field{{Name: "X-Visitor", Value: "somebody"}, {Name: "User-Agent", Value: "a gate"}, {Name: "Idempotency-Key", Value: "k"}}}
 	}}, true)
 	g.visit(t, "POST", "/outer?q", "x", 200, "/inner x")
 	req := <-g.seen
@@ -128,6 +128,9 @@ func TestAGateRewritesInAListedWay(t *testing.T) {
 	}
 	if values["X-Secret"] != nil || strings.Join(values["X-Visitor"], ",") != "somebody" || strings.Join(values["User-Agent"], ",") != "a gate" {
 		t.Errorf("fields %v", req.Fields)
+	}
+	if !req.Keyed {
+		t.Error("the core does not know of the key")
 	}
 	if !strings.HasSuffix(req.URL, "/inner") || strings.Contains(req.URL, "outer") {
 		t.Errorf("url %s", req.URL)

@@ -182,9 +182,12 @@ func (v *Visits) requestOf(r *http.Request, label string) *claim.Request {
 		HTTPVersion: viaVersion(r),
 		RemoteAddr:  v.Trust.Visitor(r),
 		Fields:      v.requestFields(r, label),
-		Keyed:       len(r.Header["Idempotency-Key"]) > 0 || len(r.Header["Webhook-Id"]) > 0,
+		Keyed:       len(r.Header["Idempotency-Key"]) > 0 || len(r.Header["Webhook-Id"]) > 0, // see isKey
 	}
 }
+
+// isKey reports whether a handler knows a request again by a field.
+func isKey(name string) bool { return name == "Idempotency-Key" || name == "Webhook-Id" }
 
 // urlOf reconstructs the target URI (RFC 9110, 7.1).
 func (v *Visits) urlOf(label, target string) string {
