@@ -11,9 +11,9 @@ import (
 // ended.
 //
 // See is called with one event of an exchange at a time, in the order of their numbers, and with
-// those of several exchanges at once. It is called on any goroutine, without a lock held, and who
-// moves the exchange waits for it; so it does not block, and does not change the claim. What it
-// keeps of an event's content it copies.
+// those of several exchanges at once. It is called without a lock held, on a goroutine that moves the
+// exchange: that one waits for it, others go on, and what they note is kept until See returns. So it
+// does not block, and does not change the claim. What it keeps of an event's content it copies.
 type Tap interface{ See(Event) }
 
 // EventKind is what happened to an exchange.

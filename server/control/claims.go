@@ -129,7 +129,7 @@ func (c *Claims) claimAnswer(o *claim.Opened) schema.ClaimAnswer {
 }
 
 // Settings checks what an owner wants of a claim, as the JSON of a [schema.ClaimRequest] says. An
-// error is for [Gateway.Refuse].
+// error is for [reversehttp/server/door.Refuse].
 func Settings(ask schema.ClaimRequest, content []byte) (claim.Settings, error) {
 	var all map[string]stdjson.RawMessage
 	_ = stdjson.Unmarshal(content, &all) // it was decoded

@@ -16,7 +16,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	// pointer to an empty string.
 	body, err := stdjson.Marshal(v)
 	if err != nil {
-		panic("gateway: " + err.Error()) // our own types always marshal
+		panic("control: " + err.Error()) // our own types always marshal
 	}
 	body = append(body, '\n')
 	w.Header()["Content-Type"] = []string{"application/json"}
@@ -37,10 +37,6 @@ func readJSON(w http.ResponseWriter, r *http.Request, pace intake.Pace, limit in
 	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	switch strings.ToLower(strings.TrimSpace(media)) {
 	case "application/json":
-	case "application/merge-patch+json":
-		if r.Method != http.MethodPatch {
-			return nil, &problem.Problem{Code: schema.CodeUnsupportedMediaType}
-		}
 	default:
 		return nil, &problem.Problem{Code: schema.CodeUnsupportedMediaType}
 	}

@@ -32,7 +32,7 @@ import (
 	"reversehttp/server/wire"
 )
 
-// What the error of [Gateway.Hand] may be, besides its cause.
+// What the error of [Relay.Hand] may be, besides its cause.
 var (
 	// ErrUnsent says that the program surely had no whole head of the request.
 	ErrUnsent = errors.New("door: nothing of the request was sent")

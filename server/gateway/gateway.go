@@ -1,6 +1,5 @@
-// Package gateway is the doors of the gateway: the control API for programs,
-// and the public URLs for visitors. It turns HTTP into calls of package claim.
-// routes.go has every route; schema/README.md is the protocol.
+// Package gateway puts a gateway together: visitors, the control API for programs, other doors, and the
+// claims between them. routes.go has where each request goes; schema/README.md is the protocol.
 package gateway
 
 import (

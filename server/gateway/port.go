@@ -14,7 +14,7 @@ import (
 func newPort(g *Gateway) *wire.Port {
 	return wire.New(g, refuseUnread, &wire.Options{
 		HeadTime:  g.options.FieldTime,
-		HeadBytes: 2*g.options.FieldBytes + g.options.TargetBytes,
+		HeadBytes: 2 * (g.options.FieldBytes + g.options.TargetBytes),
 		Idle:      g.options.Idle,
 		Sealed:    g.public.Scheme != "http",
 		Log:       g.options.Log,

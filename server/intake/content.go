@@ -59,7 +59,9 @@ func (p Pace) Read(w http.ResponseWriter, r *http.Request, limit int, hold *clai
 				size = int(min(n+1, int64(max(size, soonThere))))
 			}
 			if !GrowSoon(r.Context(), hold, size) {
-				return nil, Crowded()
+				p := NoRoom()
+				p.Unread = true
+				return nil, p
 			}
 			buf = append(make([]byte, 0, size), buf...)
 			hold.Shrink(held)

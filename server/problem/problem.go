@@ -61,7 +61,7 @@ var kinds = map[schema.Code]kind{
 	schema.CodeLabelTaken:           {403, "", 0, "The label is taken. Choose another, or show the token that owns it."},
 	schema.CodeLabelReserved:        {403, "", 0, "This gateway keeps the label for itself, or for one whose token you do not show. Choose another."},
 	schema.CodeNoSession:            {404, "", 0, "There is no such session. Claim again with the token."},
-	schema.CodeNoExchange:           {404, "", 0, "This session has no such exchange, or it has no content to fetch."},
+	schema.CodeNoExchange:           {404, "", 0, "This session has no such exchange that is open, or its content is not to be fetched."},
 	schema.CodeContentTaken:         {409, "", 0, "The content was asked for already. It is given once."},
 	schema.CodeSessionFenced:        {409, "", 0, "The session was taken for lost and its requests moved on. Claim again with the token."},
 	schema.CodeClaimDeleted:         {410, "", 0, "The owner gave the claim up."},
