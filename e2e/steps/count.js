@@ -8,8 +8,11 @@ import { PassThrough } from 'node:stream'
 import { say, write } from './output.js'
 import { root, start } from './run.js'
 
-/** Runs go test -race for packages; prints a line for each, and the output of tests that fail. */
-export async function goTests(...packages) {
+/**
+ * Runs go test for packages, with the race detector unless that is said not to be; prints a line for each, and the
+ * output of tests that fail.
+ */
+export async function goTests(packages, { race = true } = {}) {
   const count = { passed: 0, failed: 0, skipped: [] }
   const outputs = new Map()
   const lines = new PassThrough()
@@ -22,7 +25,15 @@ export async function goTests(...packages) {
   // Tests that run side by side mostly wait, so there may be more of them than processors.
   // A busy machine may take longer for a package than the 10 minutes that go test allows.
   // Some packages mostly wait as well.
-  const args = ['test', '-race', '-p=3', '-parallel=8', '-timeout=1h', '-json', ...packages]
+  const args = [
+    'test',
+    ...(race ? ['-race'] : []),
+    '-p=3',
+    '-parallel=8',
+    '-timeout=1h',
+    '-json',
+    ...packages,
+  ]
   // The race detector has a program sleep for a second before it ends, unless told not to.
   const env = { GORACE: `atexit_sleep_ms=0 ${process.env.GORACE ?? ''}` }
   const { code } = await start('go', args, {
