@@ -31,7 +31,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
   /** Claims a label in the panel of a page, and gives the public URL. */
   async function claim(label) {
     await page.getByLabel(/^Label/).fill(label)
-    await page.getByRole('button', { name: 'Claim' }).click()
+    await page.getByRole('button', { name: 'Claim' }).click({ noWaitAfter: true })
     await page.locator('#state', { hasText: 'online' }).waitFor()
     return page.getAttribute('#url', 'href')
   }
