@@ -311,8 +311,8 @@ func (w *Stream) Write(ctx context.Context, content []byte) bool {
 	return !x.parts.waitForRoom(ctx)
 }
 
-// fallBehind holds n bytes more, where the visitor has too much to take, and reports whether
-// it does.
+// fallBehind holds n bytes more, where the visitor has too much to take and its owners may hold
+// them, and reports whether it does.
 func (p *parts) fallBehind(n int) bool {
 	x := p.x
 	x.claim.mu.Lock()
@@ -320,8 +320,7 @@ func (p *parts) fallBehind(n int) bool {
 	if n == 0 || x.state == ended || p.size <= p.window() {
 		return false
 	}
-	x.hold.Add(n)
-	return true
+	return x.hold.tryGrow(n) // beyond their share it would be the others' that counts
 }
 
 // Upgraded tells whether the answer upgraded the visitor's connection.
