@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"reversehttp/server/claim"
+
 	"golang.org/x/time/rate"
 )
 
@@ -41,11 +43,7 @@ func (r *Rate) Allow(a netip.Addr) bool {
 	if r.perSecond <= 0 || !a.IsValid() {
 		return true
 	}
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	who, _ := a.WithZone("").Prefix(bits)
+	who := claim.Subscriber(a)
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()

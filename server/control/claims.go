@@ -16,7 +16,6 @@ import (
 	"reversehttp/server/claim"
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
-	"reversehttp/server/publicurl"
 	"reversehttp/server/terms"
 )
 
@@ -33,7 +32,7 @@ type Bounds struct {
 // and do not change.
 type Claims struct {
 	Registry  *claim.Registry
-	Public    *publicurl.Template
+	Envelopes Envelopes
 	Admission *admission.Admission
 	Bounds    Bounds
 	Pace      intake.Pace
@@ -42,8 +41,6 @@ type Claims struct {
 	// HasTunnel reports whether sessions have a tunnel.
 	HasTunnel func() bool
 }
-
-func (c *Claims) envelopes() Envelopes { return Envelopes{c.Public} }
 
 // tunnelURL returns the URL of the tunnel of a session, or "" where there is none.
 func (c *Claims) tunnelURL(session string) string {
@@ -60,7 +57,7 @@ const maxControlBytes = 16 << 10
 func (c *Claims) Discover(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	writeJSON(w, http.StatusOK, schema.Discovery{
-		Version: 1, Claims: c.Public.Control + "claims", URLTemplate: c.Public.String(),
+		Version: 1, Claims: c.Envelopes.Public.Control + "claims", URLTemplate: c.Envelopes.Public.String(),
 		Transports: []string{"json", "ndjson", "sse"}, KeyNeeded: c.Admission.Keys.Needed(), Family: c.Family(), Limits: c.limits(),
 	})
 }
@@ -118,9 +115,9 @@ func (c *Claims) Open(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Claims) claimAnswer(o *claim.Opened) schema.ClaimAnswer {
-	at, session := c.envelopes().ClaimURL(o.Session.Claim()), c.envelopes().SessionURL(o.Session)
+	at, session := c.Envelopes.ClaimURL(o.Session.Claim()), c.Envelopes.SessionURL(o.Session)
 	return schema.ClaimAnswer{
-		Label: o.State.Label, URL: c.Public.Base(o.State.Label), Token: o.Token,
+		Label: o.State.Label, URL: c.Envelopes.Public.Base(o.State.Label), Token: o.Token,
 		Lease: int(o.State.Lease / time.Second), TimeoutMs: int(o.State.Timeout.Milliseconds()),
 		Redeliver: schema.Redeliver(o.State.Redeliver),
 		Claim:     at, Session: session, Requests: session + "/requests", Responses: session + "/responses",
@@ -237,7 +234,7 @@ func (c *Claims) writeState(w http.ResponseWriter, of *claim.Claim) {
 func (c *Claims) State(of *claim.Claim) terms.With {
 	st := of.State()
 	out := schema.ClaimState{
-		Label: st.Label, URL: c.Public.Base(st.Label), Lease: int(st.Lease / time.Second),
+		Label: st.Label, URL: c.Envelopes.Public.Base(st.Label), Lease: int(st.Lease / time.Second),
 		LeaseLeftMs: int(st.LeaseLeft.Milliseconds()), TimeoutMs: int(st.Timeout.Milliseconds()),
 		Redeliver: schema.Redeliver(st.Redeliver), Sessions: []schema.SessionState{}, Queue: st.Queue,
 		Counters: schema.Counters{

@@ -34,10 +34,7 @@ func readJSON(w http.ResponseWriter, r *http.Request, pace intake.Pace, limit in
 	if len(body) == 0 {
 		return nil, nil
 	}
-	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	switch strings.ToLower(strings.TrimSpace(media)) {
-	case "application/json":
-	default:
+	if media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(media), "application/json") {
 		return nil, &problem.Problem{Code: schema.CodeUnsupportedMediaType}
 	}
 	return body, nil

@@ -5,7 +5,6 @@ package door
 
 import (
 	"crypto/tls"
-	"log/slog"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
@@ -35,16 +34,13 @@ type Door struct {
 	ALPN map[string]func(*tls.Conn)
 }
 
-// Host is a gateway, for its doors.
+// Host is a gateway, for its doors. Its registry and its log are those of the [Relay].
 type Host struct {
 	*Entrance
 	*Relay
-	Registry *claim.Registry
-	Public   *publicurl.Template
+	Public *publicurl.Template
 	// State returns the state of a claim, a [schema.ClaimState] with all terms.
 	State func(*claim.Claim) terms.With
-	// Log is where the gateway logs.
-	Log *slog.Logger
 }
 
 // Refuse answers a program's request with an error of package problem or

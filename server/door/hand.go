@@ -262,7 +262,6 @@ func (l *Relay) Upgraded(s *claim.Session, x *claim.Exchange) io.ReadCloser {
 // is none ends the exchange as an abort does, and its fault is the error; so is that of
 // content that ends before its end.
 func (l *Relay) Answer(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) error {
-	id := x.ID()
 	m, f := messageOf(x.Request(), resp)
 	if f == nil {
 		f = m.Bounded(l.Bounds.Fields, l.Bounds.FieldBytes)
@@ -284,25 +283,29 @@ func (l *Relay) Answer(ctx context.Context, s *claim.Session, x *claim.Exchange,
 			m.Content = content
 		}
 	}
+	accepted, err := l.give(s, x, m, f)
+	if err != nil || !accepted || !m.More {
+		return err
+	}
+	return l.answerMore(ctx, s, x, resp)
+}
+
+// give answers an exchange with a response, and reports whether that was accepted. One with a fault, or
+// that cannot answer the request, ends the exchange as an abort does, and its fault is the error.
+func (l *Relay) give(s *claim.Session, x *claim.Exchange, m *answer.Message, f *answer.Fault) (accepted bool, err error) {
 	var a *claim.Answer
 	if f == nil {
 		a, f = m.ResponseTo(x.Request())
 	}
 	if f != nil {
-		l.Log.Debug("response refused", "label", s.Claim().Label(), "exchange", id, "reason", f.Detail)
-		_, _ = s.Abort(id)
+		l.Log.Debug("response refused", "label", s.Claim().Label(), "exchange", x.ID(), "reason", f.Detail)
+		_, _ = s.Abort(x.ID())
 		l.Judged(schema.ResultInvalid)
-		return errors.New(f.Detail)
+		return false, errors.New(f.Detail)
 	}
-	result, err := s.Answer(id, a, nil)
+	result, failure := s.Answer(x.ID(), a, nil)
 	l.Judged(schema.ResultStatus(result.String()))
-	if err != nil || result != claim.Accepted {
-		return nil
-	}
-	if !m.More {
-		return nil
-	}
-	return l.answerMore(ctx, s, x, resp)
+	return failure == nil && result == claim.Accepted, nil
 }
 
 // messageOf makes a response one that this package can check. It has More where its

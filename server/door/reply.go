@@ -1,7 +1,6 @@
 package door
 
 import (
-	"errors"
 	"net/http"
 
 	"reversehttp/schema"
@@ -42,20 +41,6 @@ func (l *Relay) HeadBytes() int { return l.Bounds.FieldBytes + l.TargetBytes }
 // does, and its fault is the error.
 func (l *Relay) AnswerWhole(s *claim.Session, x *claim.Exchange, status int, fields []schema.Field, content []byte) error {
 	m := &answer.Message{Answer: &envelope.Answer{Type: schema.TypeResponse, Status: status, Headers: fields, Content: content}}
-	f := m.Bounded(l.Bounds.Fields, l.Bounds.FieldBytes)
-	var a *claim.Answer
-	if f == nil {
-		a, f = m.ResponseTo(x.Request())
-	}
-	if f == nil && status == http.StatusSwitchingProtocols {
-		f = &answer.Fault{Detail: "this protocol carries no upgrade"}
-	}
-	if f != nil {
-		_, _ = s.Abort(x.ID())
-		l.Judged(schema.ResultInvalid)
-		return errors.New(f.Detail)
-	}
-	result, _ := s.Answer(x.ID(), a, nil)
-	l.Judged(schema.ResultStatus(result.String()))
-	return nil
+	_, err := l.give(s, x, m, m.Bounded(l.Bounds.Fields, l.Bounds.FieldBytes))
+	return err
 }

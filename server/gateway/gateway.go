@@ -138,21 +138,20 @@ func (o Options) withDefaults() Options {
 // [wire.Port.Server], and the listeners for that.
 type Gateway struct {
 	*wire.Port
-	options   Options
-	public    *publicurl.Template
-	registry  *claim.Registry
-	control   http.Handler
-	doors     []door.Door
-	metrics   *metrics
-	admission *admission.Admission
-	claims    *control.Claims
-	polls     *control.Polls
-	answers   *control.Answers
-	visits    *visit.Visits
-	local     bool // see Local
-	trust     trust.Peers
-	stopping  atomic.Bool
-	panics    prometheus.Counter
+	options  Options
+	public   *publicurl.Template
+	registry *claim.Registry
+	control  http.Handler
+	doors    []door.Door
+	metrics  *metrics
+	claims   *control.Claims
+	polls    *control.Polls
+	answers  *control.Answers
+	visits   *visit.Visits
+	local    bool // see Local
+	trust    trust.Peers
+	stopping atomic.Bool
+	panics   prometheus.Counter
 }
 
 // New makes a gateway. Its error names the option that is wrong, and what to do.
@@ -174,7 +173,7 @@ func New(o Options) (*Gateway, error) {
 			o.Limits.AddressClaims = 1_000
 		}
 	}
-	g.admission = &admission.Admission{Keys: admission.NewKeys(o.Keys), Rate: g.rate(o.ClaimsPerSecond), Trust: g.trust}
+	admitted := &admission.Admission{Keys: admission.NewKeys(o.Keys), Rate: g.rate(o.ClaimsPerSecond), Trust: g.trust}
 	g.metrics = newMetrics(g)
 	g.panics = newPanics(g.metrics)
 	g.registry = claim.New(claim.Options{
@@ -185,7 +184,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	pace := intake.Pace{Grace: o.ContentGrace, Rate: o.ContentRate, Pause: o.ContentPause}
 	envelopes := control.Envelopes{Public: u}
-	g.claims = &control.Claims{Registry: g.registry, Public: u, Admission: g.admission, Bounds: bounds, Pace: pace, Family: g.family, HasTunnel: g.hasTunnel}
+	g.claims = &control.Claims{Registry: g.registry, Envelopes: envelopes, Admission: admitted, Bounds: bounds, Pace: pace, Family: g.family, HasTunnel: g.hasTunnel}
 	g.polls = &control.Polls{Registry: g.registry, Envelopes: envelopes, Delivered: g.metrics.deliver}
 	g.answers = &control.Answers{Registry: g.registry, Bounds: bounds, Pace: pace, Judged: g.metrics.judge, Log: o.Log}
 	g.visits = &visit.Visits{
@@ -195,12 +194,12 @@ func New(o Options) (*Gateway, error) {
 	g.Port = newPort(g)
 	if o.Doors != nil {
 		g.doors = o.Doors(&door.Host{
-			Entrance: &door.Entrance{Claims: g.registry, Admission: g.admission},
+			Entrance: &door.Entrance{Claims: g.registry, Admission: admitted},
 			Relay: &door.Relay{
 				Registry: g.registry, Envelopes: envelopes, Bounds: bounds, TargetBytes: o.TargetBytes, Pace: pace,
 				Delivered: g.metrics.deliver, Judged: g.metrics.judge, Log: o.Log,
 			},
-			Registry: g.registry, Public: u, State: g.claims.State, Log: o.Log,
+			Public: u, State: g.claims.State,
 		})
 	}
 	routes := g.routes()

@@ -32,8 +32,8 @@ func (p Pace) Until(begin time.Time, waited time.Duration, size int) time.Time {
 }
 
 const (
-	// FirstBuffer is how much is made room for before any content came, in bytes.
-	FirstBuffer = 4 << 10
+	// firstBuffer is how much is made room for before any content came, in bytes.
+	firstBuffer = 4 << 10
 	// soonThere is how much content may announce to be made room for at once.
 	soonThere = 64 << 10
 )
@@ -54,11 +54,11 @@ func (p Pace) Read(w http.ResponseWriter, r *http.Request, limit int, hold *clai
 	var buf []byte
 	for {
 		if len(buf) == cap(buf) {
-			size := max(2*cap(buf), FirstBuffer)
+			size := max(2*cap(buf), firstBuffer)
 			if n := r.ContentLength; n >= 0 { // one more, to see the end
 				size = int(min(n+1, int64(max(size, soonThere))))
 			}
-			if !GrowSoon(r.Context(), hold, size) {
+			if !growSoon(r.Context(), hold, size) {
 				p := NoRoom()
 				p.Unread = true
 				return nil, p
@@ -95,9 +95,9 @@ func (p Pace) Read(w http.ResponseWriter, r *http.Request, limit int, hold *clai
 // roomSoon is how long small content waits for memory: slow peers have to go first.
 const roomSoon = 2 * time.Second
 
-// GrowSoon holds n bytes more, and waits up to two seconds for room where they are few. It reports
+// growSoon holds n bytes more, and waits up to two seconds for room where they are few. It reports
 // whether it does.
-func GrowSoon(ctx context.Context, hold *claim.Hold, n int) bool {
+func growSoon(ctx context.Context, hold *claim.Hold, n int) bool {
 	if n > soonThere {
 		return hold.Grow(n)
 	}

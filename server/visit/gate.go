@@ -49,8 +49,7 @@ func (v *Visits) gate(w http.ResponseWriter, r *http.Request, c *claim.Claim, re
 		c.Charge(hold)
 		rc := http.NewResponseController(w)
 		hold.Evictable(func(error) { _ = rc.SetReadDeadline(intake.Past) })
-		pace := intake.Pace{Grace: c.Timeout(), Rate: v.ContentRate, Pause: v.ContentPause}
-		content, err := pace.Read(w, r, min(verdict.Hold, v.ContentBytes), hold)
+		content, err := v.pace(c.Timeout()).Read(w, r, min(verdict.Hold, v.ContentBytes), hold)
 		if err != nil {
 			p := problem.Of(err)
 			p.Handed = claim.HandedNo
@@ -84,7 +83,7 @@ func (v *Visits) rewrite(c *claim.Claim, req *claim.Request, verdict Verdict) {
 	}
 	if len(verdict.Drop) > 0 || len(verdict.Set) > 0 {
 		req.Fields = append(slices.DeleteFunc(req.Fields, gone), verdict.Set...)
-		req.Keyed = slices.ContainsFunc(req.Fields, func(f claim.Field) bool { return isKey(http.CanonicalHeaderKey(f.Name)) })
+		req.Keyed = slices.ContainsFunc(req.Fields, func(f claim.Field) bool { return slices.Contains(keys, http.CanonicalHeaderKey(f.Name)) })
 	}
 }
 

@@ -5,6 +5,7 @@ package visit
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,7 +102,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		req.Content = claim.Streamed(u)
 	default:
 		var content []byte
-		content, err = v.paceOf(x).Read(w, r, v.InlineBytes, hold)
+		content, err = v.pace(x.Timeout()).Read(w, r, v.InlineBytes, hold)
 		req.Content = claim.Whole(content)
 	}
 	if err != nil {
@@ -182,12 +183,12 @@ func (v *Visits) requestOf(r *http.Request, label string) *claim.Request {
 		HTTPVersion: viaVersion(r),
 		RemoteAddr:  v.Trust.Visitor(r),
 		Fields:      v.requestFields(r, label),
-		Keyed:       len(r.Header["Idempotency-Key"]) > 0 || len(r.Header["Webhook-Id"]) > 0, // see isKey
+		Keyed:       slices.ContainsFunc(keys, func(name string) bool { return len(r.Header[name]) > 0 }),
 	}
 }
 
-// isKey reports whether a handler knows a request again by a field.
-func isKey(name string) bool { return name == "Idempotency-Key" || name == "Webhook-Id" }
+// keys are the fields by which a handler knows a request again.
+var keys = []string{"Idempotency-Key", "Webhook-Id"}
 
 // urlOf reconstructs the target URI (RFC 9110, 7.1).
 func (v *Visits) urlOf(label, target string) string {
@@ -222,7 +223,7 @@ func (v *Visits) RedirectToSlash(w http.ResponseWriter, r *http.Request, label s
 	w.WriteHeader(http.StatusPermanentRedirect)
 }
 
-// paceOf returns the pace of a visitor's content: it may take the time of the answer.
-func (v *Visits) paceOf(x *claim.Exchange) intake.Pace {
-	return intake.Pace{Grace: x.Timeout(), Rate: v.ContentRate, Pause: v.ContentPause}
+// pace returns the pace of a visitor's content, which may take the time of the answer.
+func (v *Visits) pace(timeout time.Duration) intake.Pace {
+	return intake.Pace{Grace: timeout, Rate: v.ContentRate, Pause: v.ContentPause}
 }
