@@ -1,39 +1,40 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
+	"runtime"
 	"strconv"
+	"time"
 
 	reversehttp "reversehttp/sdk-go"
 )
 
-// The roles in which the bench starts itself again.
-const (
-	roleHandler = "as-handler"
-	roleProxy   = "as-proxy"
-)
+// roleHandler is that of the handler, in which the bench starts itself again.
+const roleHandler = "as-handler"
 
-// transports are those of sdk-go that are compared.
-var transports = []reversehttp.Transport{reversehttp.TransportPoll, reversehttp.TransportStream, reversehttp.TransportPTTH}
-
-// small is the content of GET /small.
-var small = bytes.Repeat([]byte("ReverseHttp lends URL space. OK\n"), 1024/32)
-
-// handler answers both ways: GET /small with 1 KiB, POST /echo with what came.
+// handler answers every way:
+//
+//	GET /small                 1 KiB
+//	GET /content?bytes=N       N bytes
+//	POST /echo                 what came
+//	POST /sink                 how many bytes came
+//	GET /events?count=N        N server-sent events, each with the time at which it was written
 func handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /small", func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Type", "text/plain; charset=utf-8")
-		h.Set("Content-Length", strconv.Itoa(len(small)))
-		_, _ = w.Write(small)
+		answer(w, "text/plain; charset=utf-8", whole(small))
+	})
+	mux.HandleFunc("GET /content", func(w http.ResponseWriter, r *http.Request) {
+		n, err := strconv.ParseInt(r.URL.Query().Get("bytes"), 10, 64)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		answer(w, "application/octet-stream", file(n))
 	})
 	mux.HandleFunc("POST /echo", func(w http.ResponseWriter, r *http.Request) {
 		body := make([]byte, max(r.ContentLength, 0))
@@ -41,77 +42,104 @@ func handler() http.Handler {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		h := w.Header()
-		h.Set("Content-Type", r.Header.Get("Content-Type"))
-		h.Set("Content-Length", strconv.Itoa(len(body)))
-		_, _ = w.Write(body)
+		answer(w, r.Header.Get("Content-Type"), whole(body))
 	})
+	mux.HandleFunc("POST /sink", func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		answer(w, "text/plain; charset=utf-8", whole(strconv.AppendInt(nil, n, 10)))
+	})
+	mux.HandleFunc("GET /events", writeEvents)
 	return mux
 }
 
+func answer(w http.ResponseWriter, contentType string, c content) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.FormatInt(c.size, 10))
+	_ = c.writeTo(w) // the visitor has left
+}
+
+// eventEvery is the pause between events: long enough that one has arrived before the next.
+const eventEvery = 4 * time.Millisecond
+
+func writeEvents(w http.ResponseWriter, r *http.Request) {
+	count, _ := strconv.Atoi(r.URL.Query().Get("count"))
+	w.Header().Set("Content-Type", "text/event-stream")
+	every := time.NewTicker(eventEvery)
+	defer every.Stop()
+	for range count {
+		select {
+		case <-every.C:
+		case <-r.Context().Done():
+			return
+		}
+		_, _ = fmt.Fprintf(w, "data: %d\n\n", time.Now().UnixNano())
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			return
+		}
+	}
+}
+
 // serveHandler serves the handler on a port of its own and, through the gateway
-// at args[0], on a claim for each transport. It tells address and public URLs in one
-// line.
+// args[0], on a claim for each transport, by args[1] sessions. Where there is an
+// args[2], it reaches the gateway through that address. It prints its address
+// and the public URLs in one line.
 func serveHandler(args []string) error {
-	if len(args) != 1 {
-		return fmt.Errorf("give the gateway, not %q", args)
+	if len(args) < 2 {
+		return fmt.Errorf("give the gateway and the number of sessions, not %q", args)
+	}
+	sessions, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	h, ended := handler(), make(chan error, 2+len(transports))
+	h, ended := handler(), make(chan error, 2+sessions*len(transports))
 	said := []any{l.Addr()}
 	for _, transport := range transports {
-		s, err := reversehttp.Claim(context.Background(), args[0], &reversehttp.Options{Label: "bench-" + string(transport), Transport: transport})
-		if err != nil {
-			return err
+		o := reversehttp.Options{Label: "bench-" + string(transport) + "-" + args[1], Transport: transport}
+		for n := range sessions {
+			if len(args) > 2 {
+				o.Client = clientThrough(args[2])
+			}
+			s, err := reversehttp.Claim(context.Background(), args[0], &o)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = s.Close() }()
+			go func() { ended <- s.Serve(h) }()
+			if o.Token = s.Token(); n == 0 {
+				said = append(said, s.URL())
+			}
 		}
-		defer s.Close()
-		go func() { ended <- s.Serve(h) }()
-		said = append(said, s.URL())
 	}
-	go func() { ended <- http.Serve(l, h) }()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", writeMallocs)
+	mux.Handle("/", h)
+	go func() { ended <- http.Serve(l, mux) }()
 	go func() { bereft(); ended <- nil }()
 	fmt.Println(said...)
 	return <-ended
 }
 
-// content is what a reader gives, with another's Close.
-type content struct {
-	io.Reader
-	io.Closer
+// clientThrough returns a client whose every connection is to one address.
+func clientThrough(address string) *http.Client {
+	t := reversehttp.NewTransport()
+	t.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	return &http.Client{Transport: t}
 }
 
-// serveProxy serves a plain ReverseProxy in front of the address args[0]. Its
-// transport keeps a connection for every request that may be under way.
-func serveProxy(args []string) error {
-	if len(args) != 1 {
-		return fmt.Errorf("give the address of the handler, not %q", args)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 0, 256
-	to := &url.URL{Scheme: "http", Host: args[0]}
-	proxy := &httputil.ReverseProxy{
-		Transport: transport,
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(to)
-			r.SetXForwarded()
-			// A server closes the content of a request when its response begins, and the
-			// transport reads once more for the end of it. Where an answer is quick the
-			// transport loses, and cuts the response off. So the end is told from here.
-			if r.Out.Body != nil && r.In.ContentLength > 0 {
-				r.Out.Body = content{io.LimitReader(r.In.Body, r.In.ContentLength), r.In.Body}
-			}
-		},
-	}
-	ended := make(chan error, 2)
-	go func() { ended <- http.Serve(l, proxy) }()
-	go func() { bereft(); ended <- nil }()
-	fmt.Println(l.Addr())
-	return <-ended
+// writeMallocs answers as the metrics of a gateway do.
+func writeMallocs(w http.ResponseWriter, r *http.Request) {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	_, _ = fmt.Fprintf(w, "%s %d\n", mallocsMetric, m.Mallocs)
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -9,141 +9,122 @@ import (
 	"time"
 )
 
-// load is what is asked of both ways: one request, over and over.
+// load is what is asked of all ways: one request, over and over.
 type load struct {
 	name        string
 	concurrency int
-	// share is the part of --requests that is sent; slow cases send less.
-	share   float64
-	method  string
-	target  string
-	fields  string
-	content []byte
-	want    []byte
+	method      string
+	target      string
+	fields      string
+	content     content
+	want        content
+	// bytes are counted in place of exchanges, where it is above 0: the rate is in MB/s.
+	bytes int64
 }
 
-// title names the case in the table.
+// title names the load in the table.
 func (l load) title() string { return fmt.Sprintf("%s at %d", l.name, l.concurrency) }
 
-// loads are the cases of the benchmark.
-func loads() []load {
-	text := echoText(64 << 10)
-	binary := echoBytes(64 << 10)
-	typed := func(t string) string { return "Content-Type: " + t + "\r\n" }
-	return []load{
-		{name: "GET 1 KiB", concurrency: 1, share: 0.5, method: "GET", target: "/small", want: small},
-		{name: "GET 1 KiB", concurrency: 64, share: 1, method: "GET", target: "/small", want: small},
-		{name: "echo 64 KiB of text", concurrency: 16, share: 0.25, method: "POST", target: "/echo", fields: typed("application/json"), content: text, want: text},
-		{name: "echo 64 KiB of bytes", concurrency: 16, share: 0.25, method: "POST", target: "/echo", fields: typed("application/octet-stream"), content: binary, want: binary},
+// warm reports whether some requests go ahead: not where one takes long.
+func (l load) warm() bool { return l.want.size+l.content.size < 4<<20 }
+
+// work returns the load as a work that is measured for so long.
+func (l load) work(each time.Duration) work {
+	w := work{name: l.title(), unit: "requests/s", measure: func(_ context.Context, w way) (figures, error) { return l.measure(w, each) }}
+	if l.bytes > 0 {
+		w.name, w.unit = l.name, "MB/s"
 	}
+	return w
 }
 
-// echoText is JSON, which has characters that an envelope must escape.
-func echoText(n int) []byte {
-	var b []byte
-	for i := 0; len(b) < n; i++ {
-		b = fmt.Appendf(b, "{\"number\":%d,\"word\":\"Grüße\",\"true\":true}\n", i)
-	}
-	// The last character may be cut in two; text it must stay.
-	return append(bytes.ToValidUTF8(b[:n-8], []byte("?")), bytes.Repeat([]byte(" "), 8)...)[:n]
-}
-
-// echoBytes is not UTF-8, so that an envelope carries it as base64.
-func echoBytes(n int) []byte {
-	b := make([]byte, n)
-	x := uint32(1)
-	for i := range b {
-		x = x*1664525 + 1013904223
-		b[i] = byte(x >> 24)
-	}
-	return b
-}
-
-// way is one of the ways to the handler: through the proxy, or through the gateway by
-// one of its transports.
-type way struct {
-	name    string
-	address string
-	host    string
-	middle  *process // the gateway or the proxy
-	handler *process
-}
-
-// figures are what one round, or the median of several, gives.
-type figures struct {
-	RequestsPerSecond float64 `json:"requestsPerSecond"`
-	P50Ms             float64 `json:"p50Ms"`
-	P99Ms             float64 `json:"p99Ms"`
-	// MiddleCPU is the CPU time of gateway or proxy, PathCPU of it and the
-	// handler's process, in seconds for 10,000 requests.
-	MiddleCPU float64 `json:"middleCpuSeconds"`
-	PathCPU   float64 `json:"pathCpuSeconds"`
-}
-
-// run sends n requests one way, after some to warm up.
-func (l load) run(w way, n int) (f figures, err error) {
+// measure sends requests one way for a time, after some to warm up.
+func (l load) measure(w way, each time.Duration) (f figures, err error) {
 	request := requestOf(l.method, l.target, w.host, l.fields, l.content)
-	visitors := make([]*visitor, min(l.concurrency, n))
+	visitors := make([]*visitor, l.concurrency)
 	for i := range visitors {
 		if visitors[i], err = dial(w.address, 2*time.Minute); err != nil {
 			return f, err
 		}
 		defer visitors[i].close()
 	}
-	if _, err = l.visit(visitors, request, max(n/10, len(visitors))); err != nil {
+	if l.warm() {
+		if _, err = l.visit(visitors, request, within(each/10)); err != nil {
+			return f, err
+		}
+	}
+	// Looking at the allocations allocates: twice before, to know how much.
+	var look, before expense
+	if err = w.allocated(&look); err != nil {
 		return f, err
 	}
-	middle, err := w.middle.cpu()
-	if err != nil {
+	if before, err = w.spent(); err != nil {
 		return f, err
 	}
-	handler, err := w.handler.cpu()
-	if err != nil {
+	if err = w.allocated(&before); err != nil {
 		return f, err
 	}
 	begun := time.Now()
-	took, err := l.visit(visitors, request, n)
+	took, err := l.visit(visitors, request, within(each))
 	if err != nil {
 		return f, err
 	}
 	elapsed := time.Since(begun)
-	middleEnd, err := w.middle.cpu()
+	after, err := w.spent()
 	if err != nil {
 		return f, err
 	}
-	handlerEnd, err := w.handler.cpu()
-	if err != nil {
+	if err = w.allocated(&after); err != nil {
 		return f, err
 	}
-	per10k := func(d time.Duration) float64 { return d.Seconds() * 10_000 / float64(n) }
-	f.RequestsPerSecond = float64(n) / elapsed.Seconds()
-	f.P50Ms, f.P99Ms = percentile(took, 50), percentile(took, 99)
-	f.MiddleCPU = per10k(middleEnd - middle)
-	f.PathCPU = f.MiddleCPU + per10k(handlerEnd-handler)
+	n := float64(len(took))
+	per10k := func(d time.Duration) float64 { return d.Seconds() * 10_000 / n }
+	mallocs := func(look, before, after float64) float64 { return max(0, (after-before)-(before-look)) / n }
+	f = figures{
+		Rate:  n / elapsed.Seconds(),
+		P50Ms: percentile(took, 50), P99Ms: percentile(took, 99),
+		MiddleCPU: per10k(after.middleCPU - before.middleCPU), PathCPU: per10k(after.middleCPU - before.middleCPU + after.programCPU - before.programCPU),
+		MiddleMallocs:  mallocs(look.middleMallocs, before.middleMallocs, after.middleMallocs),
+		ProgramMallocs: mallocs(look.programMallocs, before.programMallocs, after.programMallocs),
+	}
+	if len(w.program) == 0 {
+		f.PathCPU = 0
+	}
+	if l.bytes > 0 {
+		f.Rate *= float64(l.bytes) / 1e6
+	}
 	return f, nil
 }
 
-// visit has the visitors send n requests between them, and gives how long each
-// took, in rising order.
-func (l load) visit(visitors []*visitor, request []byte, n int) ([]time.Duration, error) {
+// within returns a function that reports true until d has passed.
+func within(d time.Duration) func() bool {
+	end := time.Now().Add(d)
+	return func() bool { return time.Now().Before(end) }
+}
+
+// times returns a function that reports true n times.
+func times(n int) func() bool {
 	var left atomic.Int64
 	left.Store(int64(n))
+	return func() bool { return left.Add(-1) >= 0 }
+}
+
+// visit has each visitor send requests while there are more, and one at least. It
+// returns how long each took, in rising order.
+func (l load) visit(visitors []*visitor, r request, more func() bool) ([]time.Duration, error) {
 	took := make([][]time.Duration, len(visitors))
 	faults := make([]error, len(visitors))
+	var failed atomic.Bool
 	var all sync.WaitGroup
 	for i, v := range visitors {
 		all.Go(func() {
-			took[i] = make([]time.Duration, 0, 2*n/len(visitors))
-			for left.Add(-1) >= 0 {
+			took[i] = make([]time.Duration, 0, 1024)
+			for first := true; first || more() && !failed.Load(); first = false {
 				begun := time.Now()
-				err := v.ask(request, 200)
+				err := v.visit(r, l.want)
 				took[i] = append(took[i], time.Since(begun))
-				if err == nil && !bytes.Equal(v.content, l.want) {
-					err = fmt.Errorf("content is not as expected, %d bytes where %d are due", len(v.content), len(l.want))
-				}
 				if err != nil {
 					faults[i] = err
-					left.Store(0)
+					failed.Store(true)
 					return
 				}
 			}
@@ -160,7 +141,7 @@ func (l load) visit(visitors []*visitor, request []byte, n int) ([]time.Duration
 	return merged, nil
 }
 
-// percentile gives the p-th percentile of rising times, in milliseconds.
+// percentile returns the p-th percentile of rising times, in milliseconds.
 func percentile(rising []time.Duration, p int) float64 {
 	i := (len(rising)*p+99)/100 - 1
 	return float64(rising[max(i, 0)]) / float64(time.Millisecond)

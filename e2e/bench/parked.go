@@ -6,101 +6,59 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"net/url"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"reversehttp/schema"
 )
 
-// memory is what a parked claim costs the gateway: the growth since no claim
-// was parked, divided by their number.
-type memory struct {
-	Claims int `json:"claims"`
-	// ResidentKiB is what the kernel counts, as it stands once all are parked.
-	ResidentKiB float64 `json:"residentKiB"`
-	// HeapKiB is what lives on the heap after a collection, StackKiB the stacks.
-	HeapKiB    float64 `json:"heapKiB"`
-	StackKiB   float64 `json:"stackKiB"`
-	Goroutines float64 `json:"goroutines"`
+// form is how a claim polls while it is parked.
+type form struct{ name, accept string }
+
+// forms are those whose memory is measured.
+var forms = []form{
+	{"batch", "application/json"},
+	{"stream", "application/x-ndjson"},
 }
 
-// measureMemory parks claims, in each round at a new gateway.
-func measureMemory(ctx context.Context, o *options, server string, log io.Writer) ([]memory, error) {
-	seen := make([][]memory, len(o.claims))
-	for round := range o.rounds {
-		_, _ = fmt.Fprintf(log, "round %d of %d: memory\n", round+1, o.rounds)
-		m, err := parkRound(ctx, o, server)
-		if err != nil {
-			return nil, fmt.Errorf("park claims: %w", err)
-		}
-		for i := range m {
-			seen[i] = append(seen[i], m[i])
-		}
-	}
-	out := make([]memory, len(o.claims))
-	for i, rounds := range seen {
-		out[i] = memory{
-			o.claims[i], medianOf(rounds, func(m memory) float64 { return m.ResidentKiB }),
-			medianOf(rounds, func(m memory) float64 { return m.HeapKiB }), medianOf(rounds, func(m memory) float64 { return m.StackKiB }),
-			medianOf(rounds, func(m memory) float64 { return m.Goroutines }),
-		}
-	}
-	return out, nil
+// parking is a number of claims, each with a poll on a connection of its own.
+type parking struct {
+	address string
+	form    form
+	parked  []*visitor
 }
 
-func parkRound(ctx context.Context, o *options, server string) ([]memory, error) {
-	gateway, address, err := startGateway(ctx, server, "--stream=10m", "--heartbeat=10m", "--lease=10m")
-	if err != nil {
-		return nil, err
+// flags are those of a gateway that lets n claims park for as long as it takes. An
+// address may hold half of everything.
+func (p *parking) flags(n int) []string {
+	return []string{
+		"--stream=10m", "--wait=10m", "--heartbeat=10m", "--lease=10m",
+		"--max-claims=" + strconv.Itoa(4*n+1000), "--max-connections=" + strconv.Itoa(max(4*n, 32768)),
+		"--memory=" + strconv.Itoa(1024+n/8) + "MiB",
 	}
-	defer gateway.stop()
-	probe, err := newProbe(address)
-	if err != nil {
-		return nil, err
-	}
-	defer probe.close()
-	before, err := probe.settled()
-	if err != nil {
-		return nil, err
-	}
-	var parked []*visitor
-	defer func() {
-		for _, v := range parked {
-			v.close()
-		}
-	}()
-	var out []memory
-	for _, n := range o.claims {
-		more, err := park(ctx, address, len(parked), n)
-		parked = append(parked, more...)
-		if err != nil {
-			return nil, err
-		}
-		at, err := probe.until(n)
-		if err != nil {
-			return nil, err
-		}
-		after, err := probe.settled()
-		if err != nil {
-			return nil, err
-		}
-		each := func(a, b float64) float64 { return (a - b) / float64(n) }
-		out = append(out, memory{
-			n, each(at.resident, before.resident) / 1024, each(after.heap, before.heap) / 1024,
-			each(after.stack, before.stack) / 1024, each(after.goroutines, before.goroutines),
-		})
-	}
-	return out, nil
 }
 
-// park claims until there are to, counting from from, and leaves a poll of each
-// open on a connection of its own.
-func park(ctx context.Context, address string, from, to int) ([]*visitor, error) {
-	parked := make([]*visitor, to-from)
+var errFiles = errors.New("the limit on open files is too low; see ulimit -n")
+
+// room returns an error where a process may not have n connections.
+func room(n int) error {
+	var most syscall.Rlimit
+	// Programs in Go raise their own limit to the hard one.
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &most); err == nil && most.Max < uint64(n+500) {
+		return errFiles
+	}
+	return nil
+}
+
+// until parks claims until there are n.
+func (p *parking) until(ctx context.Context, n int) error {
+	from := len(p.parked)
+	more := make([]*visitor, n-from)
 	var next atomic.Int64
 	var all sync.WaitGroup
 	faults := make([]error, 8)
@@ -108,56 +66,67 @@ func park(ctx context.Context, address string, from, to int) ([]*visitor, error)
 		all.Go(func() {
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
-				if i >= len(parked) {
+				if i >= len(more) {
 					return
 				}
-				if parked[i], faults[worker] = parkOne(address, "parked-"+strconv.Itoa(from+i)); faults[worker] != nil {
-					next.Store(int64(len(parked)))
+				if more[i], faults[worker] = p.park(from + i); faults[worker] != nil {
+					next.Store(int64(len(more)))
 					return
 				}
 			}
 		})
 	}
 	all.Wait()
-	opened := parked[:0:0]
-	for _, v := range parked {
+	for _, v := range more {
 		if v != nil {
-			opened = append(opened, v)
+			p.parked = append(p.parked, v)
 		}
 	}
-	return opened, errors.Join(append(faults, ctx.Err())...)
+	return errors.Join(append(faults, ctx.Err())...)
 }
 
-func parkOne(address, label string) (*visitor, error) {
-	v, err := dial(address, 10*time.Minute)
+// perAddress is how many connections come from one address of loopback: it has not ports enough for all.
+const perAddress = 20_000
+
+func (p *parking) park(i int) (*visitor, error) {
+	from := &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+i/perAddress))}
+	v, err := dialFrom(from, p.address, 10*time.Minute)
 	if err != nil {
 		return nil, err
 	}
-	c, err := v.claim(address, label)
+	c, err := v.claim(p.address, "parked-"+strconv.Itoa(i))
 	if err == nil {
-		// As the SDKs poll: with a cursor, for a stream.
-		fields := "Authorization: Bearer " + c.Token + "\r\nAccept: application/x-ndjson\r\nLast-Event-ID: " + c.Cursor + "\r\n"
-		err = v.send(requestOf("GET", pathOf(c.Requests), address, fields, nil))
+		fields := "Authorization: Bearer " + c.Token + "\r\nAccept: " + p.form.accept + "\r\nLast-Event-ID: " + c.Cursor + "\r\n"
+		err = v.send(requestOf("GET", pathOf(c.Requests), p.address, fields, content{}))
 	}
 	if err != nil {
 		v.close()
 		return nil, err
 	}
 	// Nothing comes any more; ten thousand buffers of the bench need not wait for it.
-	v.reader, v.content = nil, nil
+	v.reader, v.buffer = nil, nil
 	return v, nil
+}
+
+// close closes the connections.
+func (p *parking) close() {
+	for _, v := range p.parked {
+		v.close()
+	}
+	p.parked = nil
 }
 
 // claim claims a label on this connection.
 func (v *visitor) claim(address, label string) (c schema.ClaimAnswer, err error) {
 	const typed = "Content-Type: application/json\r\n"
-	if err = v.ask(requestOf("POST", "/claims", address, typed, []byte(`{"label":"`+label+`"}`)), 201); err != nil {
-		return c, err
+	answer, err := v.ask(requestOf("POST", "/claims", address, typed, whole([]byte(`{"label":"`+label+`"}`))), 201)
+	if err != nil {
+		return c, fmt.Errorf("claim %s: %w", label, err)
 	}
-	return c, json.Unmarshal(bytes.TrimSpace(v.content), &c)
+	return c, json.Unmarshal(bytes.TrimSpace(answer), &c)
 }
 
-// pathOf gives the path of a URL that the gateway gave.
+// pathOf returns the path of a URL that the gateway gave.
 func pathOf(given string) string {
 	u, err := url.Parse(given)
 	if err != nil {

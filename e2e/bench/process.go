@@ -7,22 +7,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// process is a program that the bench started. It ends with the bench, which
-// holds the other end of its standard input.
+// process is a program that the bench started. The roles of the bench, and Node, end with it, which
+// holds the other end of their standard input, even where it is killed.
 type process struct {
 	name  string
 	cmd   *exec.Cmd
 	stdin io.Closer
 	// said are the words of the first line on its standard output.
 	said []string
+	// metrics is where it counts its allocations; empty if it does not.
+	metrics string
 }
 
 // start starts a program and waits for its first line.
@@ -42,11 +44,14 @@ func start(ctx context.Context, name, path string, args ...string) (*process, er
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	p := &process{name: name, cmd: cmd, stdin: stdin}
-	line, err := bufio.NewReader(stdout).ReadString('\n')
+	lines := bufio.NewReader(stdout)
+	line, err := lines.ReadString('\n')
 	if err != nil {
 		p.stop()
 		return nil, fmt.Errorf("start %s: it ended: %s", name, bytes.TrimSpace(faults.Bytes()))
 	}
+	// A program that prints every exchange would wait for a reader.
+	go func() { _, _ = io.Copy(io.Discard, lines) }()
 	p.said = strings.Fields(line)
 	return p, nil
 }
@@ -69,38 +74,6 @@ func (p *process) stop() {
 
 // bereft waits until the process that started this one has ended.
 func bereft() { _, _ = io.Copy(io.Discard, os.Stdin) }
-
-// buildGateway builds ./server. The caller calls remove when it is done.
-func buildGateway(ctx context.Context) (path string, remove func(), err error) {
-	dir, err := os.MkdirTemp("", "bench")
-	if err != nil {
-		return "", nil, err
-	}
-	remove = func() { _ = os.RemoveAll(dir) }
-	path = filepath.Join(dir, "gateway")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", path, "reversehttp/server").CombinedOutput(); err != nil {
-		remove()
-		return "", nil, fmt.Errorf("build the gateway: %w: %s", err, bytes.TrimSpace(out))
-	}
-	return path, remove, nil
-}
-
-// startGateway starts a gateway with its bounds on rates lifted, and gives the
-// address of its control origin.
-func startGateway(ctx context.Context, path string, flags ...string) (p *process, address string, err error) {
-	args := append([]string{"--listen=127.0.0.1:0", "--log-level=warn", "--claims-per-second=-1", "--visits-per-second=-1"}, flags...)
-	p, err = start(ctx, "gateway", path, args...)
-	if err != nil {
-		return nil, "", err
-	}
-	for _, word := range p.said {
-		if rest, ok := strings.CutPrefix(word, "http://localhost:"); ok {
-			return p, "127.0.0.1:" + strings.TrimSuffix(rest, "/"), nil
-		}
-	}
-	p.stop()
-	return nil, "", fmt.Errorf("start gateway: no address in %q", p.said)
-}
 
 // What Linux counts CPU time in for programs: USER_HZ, 100 on every architecture that Go runs on.
 const tick = 10 * time.Millisecond
@@ -127,4 +100,27 @@ func (p *process) cpu() (time.Duration, error) {
 	}
 	system, err := strconv.ParseInt(f[12], 10, 64)
 	return time.Duration(user+system) * tick, err
+}
+
+// mallocsMetric is the count of allocations among the metrics of a program in Go.
+const mallocsMetric = "go_memstats_mallocs_total"
+
+// mallocs is how many objects the process has allocated, 0 if it does not say.
+func (p *process) mallocs() (float64, error) {
+	if p.metrics == "" {
+		return 0, nil
+	}
+	resp, err := http.Get(p.metrics)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		if value, ok := strings.CutPrefix(lines.Text(), mallocsMetric+" "); ok {
+			_, _ = io.Copy(io.Discard, resp.Body) // the connection is used again
+			return strconv.ParseFloat(value, 64)
+		}
+	}
+	return 0, errors.Join(lines.Err(), fmt.Errorf("%s has no %s", p.metrics, mallocsMetric))
 }

@@ -1,60 +1,78 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
 	"runtime"
-	"text/tabwriter"
+	"slices"
+	"strings"
+	"time"
 )
 
-// report is all that a run tells.
+// report is all that a run found.
 type report struct {
-	Go       string       `json:"go"`
-	Platform string       `json:"platform"`
-	CPUs     int          `json:"cpus"`
-	Rounds   int          `json:"rounds"`
-	Requests int          `json:"requests"`
-	Seconds  float64      `json:"seconds"`
-	Traffic  []comparison `json:"traffic"`
-	Memory   []memory     `json:"memory"`
-	Goals    []goal       `json:"goals"`
+	Date     time.Time `json:"date"`
+	Machine  string    `json:"machine"`
+	Versions []string  `json:"versions"`
+	// Load is the machine's load average when the run began: what else it had to do.
+	Load    string   `json:"load,omitempty"`
+	Rounds  int      `json:"rounds"`
+	EachMs  int64    `json:"eachMs"`
+	Seconds float64  `json:"seconds"`
+	Rows    []row    `json:"rows"`
+	Memory  []memory `json:"memory,omitempty"`
+	Goals   []goal   `json:"goals,omitempty"`
+	// Skipped says what could not be measured here, and why.
+	Skipped []string `json:"skipped,omitempty"`
 }
-
-// goal is what a figure should be, and is.
-type goal struct {
-	Name  string  `json:"name"`
-	Bound string  `json:"bound"`
-	Is    float64 `json:"is"`
-	Met   bool    `json:"met"`
-}
-
-// fastest is the transport that programs have by themselves where nothing is in its way.
-const fastest = "ptth"
 
 func newReport(o *options) *report {
-	return &report{
-		Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(),
-		Rounds: o.rounds, Requests: o.requests,
+	r := &report{
+		Date:     time.Now().UTC().Truncate(time.Second),
+		Machine:  fmt.Sprintf("%s, %d CPUs, %s/%s", processor(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH),
+		Versions: []string{runtime.Version()},
+		Rounds:   o.rounds, EachMs: o.each.Milliseconds(),
 	}
-}
-
-// judge holds the figures against the goals.
-func (r *report) judge() {
-	for _, c := range r.Traffic {
-		switch {
-		case c.Case == "GET 1 KiB" && c.Concurrency == 64:
-			is := c.by(fastest).Ratio.RequestsPerSecond
-			r.Goals = append(r.Goals, goal{"requests/s at concurrency 64, gateway by " + fastest + " to proxy", "at least 1.00", is, is >= 1})
-		case c.Case == "GET 1 KiB" && c.Concurrency == 1:
-			is := c.by(fastest).Ratio.P50Ms
-			r.Goals = append(r.Goals, goal{"p50 at concurrency 1, gateway by " + fastest + " to proxy", "at most 1.50", is, is <= 1.5})
+	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
+		r.Load, _, _ = strings.Cut(string(b), " ")
+	}
+	for _, name := range []string{nodeWay, pageWay} {
+		if path, err := find(name); err == nil {
+			if out, err := exec.Command(path, "--version").Output(); err == nil {
+				version, _, _ := strings.Cut(strings.TrimSpace(string(out)), " built on")
+				if name == nodeWay {
+					version = "Node " + version
+				}
+				r.Versions = append(r.Versions, version)
+			}
 		}
 	}
-	for _, m := range r.Memory {
-		of := fmt.Sprintf(" KiB a parked claim, of %d", m.Claims)
-		live := m.HeapKiB + m.StackKiB
-		r.Goals = append(r.Goals, goal{"heap and stack" + of, "at most 20.00", live, live <= 20}, goal{"resident" + of, "at most 20.00", m.ResidentKiB, m.ResidentKiB <= 20})
+	return r
+}
+
+// processor is the name of the machine's, or its architecture.
+func processor() string {
+	f, err := os.Open("/proc/cpuinfo")
+	if err != nil {
+		return runtime.GOARCH
+	}
+	defer func() { _ = f.Close() }()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if name, value, _ := strings.Cut(lines.Text(), ":"); strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
+
+// skip notes that something is not measured.
+func (r *report) skip(what string, why error) {
+	if text := what + ": " + why.Error(); !slices.Contains(r.Skipped, text) {
+		r.Skipped = append(r.Skipped, text)
 	}
 }
 
@@ -62,39 +80,4 @@ func (r *report) writeJSON(out io.Writer) error {
 	e := json.NewEncoder(out)
 	e.SetIndent("", "  ")
 	return e.Encode(r)
-}
-
-func (r *report) writeTable(out io.Writer) error {
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	line := func(format string, args ...any) { _, _ = fmt.Fprintf(t, format+"\n", args...) }
-	line("%s, %s, %d CPUs; medians of %d rounds of %d requests; %.0f s", r.Go, r.Platform, r.CPUs, r.Rounds, r.Requests, r.Seconds)
-	line("")
-	line("case\tway\trequests/s\tp50 ms\tp99 ms\tCPU s of it\tCPU s with handler")
-	for _, c := range r.Traffic {
-		row := func(name, way, format string, f figures) {
-			line("%s\t%s\t"+format+"\t%.2f\t%.2f\t%.2f\t%.2f", name, way, f.RequestsPerSecond, f.P50Ms, f.P99Ms, f.MiddleCPU, f.PathCPU)
-		}
-		row(fmt.Sprintf("%s at %d", c.Case, c.Concurrency), "proxy", "%.0f", c.Proxy)
-		for _, t := range c.Gateway {
-			row("", t.Transport, "%.0f", t.Figures)
-			row("", "  ratio", "%.2f", t.Ratio)
-		}
-	}
-	line("")
-	line("CPU s: for 10,000 requests; of the gateway or proxy alone, and with the handler's process")
-	line("")
-	line("parked claims\tresident KiB\theap KiB\tstack KiB\tgoroutines, each for one claim")
-	for _, m := range r.Memory {
-		line("%d\t%.1f\t%.1f\t%.1f\t%.2f", m.Claims, m.ResidentKiB, m.HeapKiB, m.StackKiB, m.Goroutines)
-	}
-	line("")
-	line("goal\tbound\tis\tso far")
-	for _, g := range r.Goals {
-		met := "not yet"
-		if g.Met {
-			met = "met"
-		}
-		line("%s\t%s\t%.2f\t%s", g.Name, g.Bound, g.Is, met)
-	}
-	return t.Flush()
 }

@@ -3,122 +3,145 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/url"
+	"slices"
+	"strconv"
 )
 
-// comparison is one case: the median of each way.
-type comparison struct {
-	Case        string    `json:"case"`
-	Concurrency int       `json:"concurrency"`
-	Proxy       figures   `json:"proxy"`
-	Gateway     []through `json:"gateway"`
+// getSmall is a GET of 1 KiB.
+func getSmall(concurrency int) load {
+	return load{name: "GET 1 KiB", concurrency: concurrency, method: "GET", target: "/small", want: whole(small)}
 }
 
-// through is the way through the gateway by one transport of the handler, with the
-// median of the ratios of the rounds, gateway to proxy.
-type through struct {
-	Transport string  `json:"transport"`
-	Figures   figures `json:"figures"`
-	Ratio     figures `json:"ratio"`
+// get is a GET of n bytes.
+func get(name string, concurrency int, n int64) load {
+	return load{name: name, concurrency: concurrency, method: "GET", target: "/content?bytes=" + strconv.FormatInt(n, 10), want: file(n)}
 }
 
-// by gives the way by a transport.
-func (c comparison) by(transport string) through {
-	for _, t := range c.Gateway {
-		if t.Transport == transport {
-			return t
+// echo is a POST whose answer has the content that was sent.
+func echo(name string, concurrency int, contentType string, c []byte) load {
+	return load{
+		name: name, concurrency: concurrency, method: "POST", target: "/echo", fields: "Content-Type: " + contentType + "\r\n",
+		content: whole(c), want: whole(c),
+	}
+}
+
+// echoes are the two kinds of content that an envelope carries.
+func echoes() []load {
+	return []load{
+		echo("echo 64 KiB of text", 16, "application/json", echoText(64<<10)),
+		echo("echo 64 KiB of bytes", 16, "application/octet-stream", echoBytes(64<<10)),
+	}
+}
+
+// sizes are what content grows through.
+var sizes = []struct {
+	name  string
+	bytes int64
+}{{"0", 0}, {"1 KiB", 1 << 10}, {"64 KiB", 64 << 10}, {"1 MiB", 1 << 20}, {"16 MiB", 16 << 20}, {"64 MiB", 64 << 20}}
+
+// traffic compares all ways that end at the handler.
+func (s *suite) traffic(ctx context.Context) error {
+	var t *testbed
+	var forwarded []way
+	ordinary := func() []way { return t.ways }
+	jobs := []job{}
+	add := func(w work, ways func() []way) { jobs = append(jobs, job{w, ways}) }
+	for _, concurrency := range []int{1, 4, 16, 64, 256, 1024} {
+		w := getSmall(concurrency).work(s.o.each)
+		w.line, w.at = lineConcurrency, strconv.Itoa(concurrency)
+		ways := ordinary
+		if concurrency == 64 {
+			ways = func() []way { return slices.Concat(t.ways, forwarded) }
 		}
+		add(w, ways)
 	}
-	return through{}
+	for _, l := range echoes() {
+		add(l.work(s.o.each), ordinary)
+	}
+	add(events(s.o), ordinary)
+
+	long := s.o.content(256 << 20)
+	down := get("256 MiB down", 1, long)
+	down.bytes = long
+	add(down.work(s.o.each), ordinary)
+	add(load{
+		name: "256 MiB up", concurrency: 1, method: "POST", target: "/sink", fields: "Content-Type: application/octet-stream\r\n",
+		content: file(long), want: whole(strconv.AppendInt(nil, long, 10)), bytes: long,
+	}.work(s.o.each), ordinary)
+	for _, size := range sizes {
+		w := get("GET "+size.name+" of content", 4, s.o.content(size.bytes)).work(s.o.each)
+		w.line, w.at = lineContent, size.name
+		add(w, ordinary)
+	}
+
+	if jobs = s.chosen(jobs); len(jobs) == 0 {
+		return nil
+	}
+	t, err := s.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	second, err := t.secondProxy(ctx)
+	if err != nil {
+		return err
+	}
+	forward, err := t.forward(ctx)
+	if err != nil {
+		return err
+	}
+	forwarded = []way{second, forward}
+	return s.rounds(ctx, "traffic", jobs)
 }
 
-// measureTraffic runs every case in every round, one way right after the other.
-// Which is first changes from round to round.
-func measureTraffic(ctx context.Context, o *options, server string, log io.Writer) ([]comparison, error) {
-	gateway, control, err := startGateway(ctx, server)
+// far compares the ways to a handler that is 20 ms away.
+func (s *suite) far(ctx context.Context) error {
+	var t *testbed
+	var jobs []job
+	for _, concurrency := range []int{1, 64} {
+		w := getSmall(concurrency).work(s.o.each)
+		w.name += ", 20 ms away"
+		jobs = append(jobs, job{w, func() []way { return t.ways }})
+	}
+	if jobs = s.chosen(jobs); len(jobs) == 0 {
+		return nil
+	}
+	t, err := s.open(ctx, true)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer gateway.stop()
-	handler, err := again(ctx, roleHandler, "http://"+control)
+	defer t.close()
+	return s.rounds(ctx, "a handler that is 20 ms away", jobs)
+}
+
+// sessions compares claims that few and many sessions serve.
+func (s *suite) sessions(ctx context.Context) error {
+	var t *testbed
+	ways := map[int][]way{}
+	l := getSmall(64)
+	var jobs []job
+	counts := []int{1, 4, 16, 64}
+	for _, n := range counts {
+		w := l.work(s.o.each)
+		w.name = fmt.Sprintf("%s by %d sessions", l.title(), n)
+		w.line, w.at = lineSessions, strconv.Itoa(n)
+		jobs = append(jobs, job{w, func() []way { return ways[n] }})
+	}
+	if jobs = s.chosen(jobs); len(jobs) == 0 {
+		return nil
+	}
+	t, err := s.open(ctx, false)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer handler.stop()
-	if len(handler.said) != 1+len(transports) {
-		return nil, fmt.Errorf("the handler said %q", handler.said)
-	}
-	proxy, err := again(ctx, roleProxy, handler.said[0])
-	if err != nil {
-		return nil, err
-	}
-	defer proxy.stop()
-	ways := []way{{name: "proxy", address: proxy.said[0], host: proxy.said[0], middle: proxy, handler: handler}}
-	for i, transport := range transports {
-		at, err := url.Parse(handler.said[1+i])
+	defer t.close()
+	ways[1] = t.ways
+	for _, n := range counts[1:] {
+		_, more, err := t.serve(ctx, n)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		ways = append(ways, way{name: string(transport), address: control, host: at.Host, middle: gateway, handler: handler})
+		ways[n] = append([]way{t.proxy}, more...)
 	}
-
-	cases := loads()
-	seen := make([][][]figures, len(cases)) // by case, way and round
-	for round := range o.rounds {
-		_, _ = fmt.Fprintf(log, "round %d of %d: traffic\n", round+1, o.rounds)
-		for i, l := range cases {
-			if round == 0 {
-				seen[i] = make([][]figures, len(ways))
-			}
-			for turn := range ways {
-				w := (round + turn) % len(ways)
-				if err := ctx.Err(); err != nil {
-					return nil, err
-				}
-				f, err := l.run(ways[w], max(int(float64(o.requests)*l.share), 1))
-				if err != nil {
-					return nil, fmt.Errorf("%s, %s: %w", l.title(), ways[w].name, err)
-				}
-				seen[i][w] = append(seen[i][w], f)
-			}
-		}
-	}
-	out := make([]comparison, len(cases))
-	for i, l := range cases {
-		out[i] = comparison{Case: l.name, Concurrency: l.concurrency, Proxy: medianFigures(seen[i][0])}
-		for w := 1; w < len(ways); w++ {
-			out[i].Gateway = append(out[i].Gateway, through{ways[w].name, medianFigures(seen[i][w]), ratioOf(seen[i][w], seen[i][0])})
-		}
-	}
-	return out, nil
-}
-
-func medianFigures(rounds []figures) figures {
-	of := func(member func(figures) float64) float64 { return medianOf(rounds, member) }
-	return figures{
-		of(func(f figures) float64 { return f.RequestsPerSecond }), of(func(f figures) float64 { return f.P50Ms }),
-		of(func(f figures) float64 { return f.P99Ms }), of(func(f figures) float64 { return f.MiddleCPU }),
-		of(func(f figures) float64 { return f.PathCPU }),
-	}
-}
-
-// ratioOf gives the median of the ratios of a and b, round by round.
-func ratioOf(a, b []figures) figures {
-	ratios := make([]figures, len(a))
-	for i := range a {
-		ratios[i] = figures{
-			ratio(a[i].RequestsPerSecond, b[i].RequestsPerSecond), ratio(a[i].P50Ms, b[i].P50Ms), ratio(a[i].P99Ms, b[i].P99Ms),
-			ratio(a[i].MiddleCPU, b[i].MiddleCPU), ratio(a[i].PathCPU, b[i].PathCPU),
-		}
-	}
-	return medianFigures(ratios)
-}
-
-// ratio is 0 where b is: too little was done for the clock to show it.
-func ratio(a, b float64) float64 {
-	if b == 0 {
-		return 0
-	}
-	return a / b
+	return s.rounds(ctx, "many sessions on a claim", jobs)
 }

@@ -6,26 +6,34 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http/httputil"
+	"slices"
 	"strconv"
 	"time"
 )
 
 // visitor is a keep-alive connection that speaks as little HTTP/1.1 as the
-// bench needs, so that making load costs little. Every response must be a 200
-// that states its length.
+// bench needs, so that making load costs little.
 type visitor struct {
-	conn    net.Conn
-	reader  *bufio.Reader
-	content []byte // of the last response
+	conn   net.Conn
+	reader *bufio.Reader
+	sized  io.LimitedReader // the content of a response that states its length
+	buffer []byte
 }
 
 // dial opens a connection that is good for so long.
 func dial(address string, within time.Duration) (*visitor, error) {
-	c, err := net.Dial("tcp", address)
+	return dialFrom(nil, address, within)
+}
+
+// dialFrom opens it from an address of this machine.
+func dialFrom(from net.Addr, address string, within time.Duration) (*visitor, error) {
+	c, err := (&net.Dialer{LocalAddr: from}).Dial("tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	if err := c.SetDeadline(time.Now().Add(within)); err != nil {
+		_ = c.Close()
 		return nil, err
 	}
 	return &visitor{conn: c, reader: bufio.NewReaderSize(c, 16<<10)}, nil
@@ -40,68 +48,114 @@ func (v *visitor) close() {
 }
 
 // send writes a whole request.
-func (v *visitor) send(request []byte) error {
-	_, err := v.conn.Write(request)
-	return err
-}
-
-// receive reads a response with one of the statuses and keeps its content.
-func (v *visitor) receive(statuses ...int) error {
-	line, err := v.reader.ReadSlice('\n')
-	if err != nil {
+func (v *visitor) send(r request) error {
+	if _, err := v.conn.Write(r.head); err != nil {
 		return err
 	}
-	status := 0
+	return r.rest.writeTo(v.conn)
+}
+
+// receive reads the head of a response. Its content is to be read to the end
+// before the next request.
+func (v *visitor) receive() (status int, body io.Reader, err error) {
+	line, err := v.reader.ReadSlice('\n')
+	if err != nil {
+		return 0, nil, err
+	}
 	if len(line) > 12 && bytes.HasPrefix(line, []byte("HTTP/1.1 ")) {
 		status, _ = strconv.Atoi(string(line[9:12]))
 	}
-	length := 0
+	v.sized = io.LimitedReader{R: v.reader}
+	body = &v.sized
 	for {
 		line, err = v.reader.ReadSlice('\n')
 		if err != nil {
-			return err
+			return 0, nil, err
 		}
 		if line = bytes.TrimRight(line, "\r\n"); len(line) == 0 {
-			break
+			return status, body, nil
 		}
 		name, value, _ := bytes.Cut(line, []byte(":"))
 		switch {
 		case len(name) == 14 && bytes.EqualFold(name, []byte("Content-Length")):
-			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
-				return err
+			if v.sized.N, err = strconv.ParseInt(string(bytes.TrimSpace(value)), 10, 64); err != nil {
+				return 0, nil, err
 			}
 		case len(name) == 17 && bytes.EqualFold(name, []byte("Transfer-Encoding")):
-			return fmt.Errorf("status %d comes in chunks; the bench wants a length", status)
+			body = &chunked{Reader: httputil.NewChunkedReader(v.reader), of: v.reader}
 		}
 	}
-	if cap(v.content) < length {
-		v.content = make([]byte, length)
-	}
-	v.content = v.content[:length]
-	if _, err := io.ReadFull(v.reader, v.content); err != nil {
-		return err
-	}
-	for _, s := range statuses {
-		if s == status {
-			return nil
-		}
-	}
-	return fmt.Errorf("status %d, want %d: %.200s", status, statuses, v.content)
 }
 
-// ask sends a request and receives its response.
-func (v *visitor) ask(request []byte, statuses ...int) error {
-	if err := v.send(request); err != nil {
+// chunked is content in chunks. It ends behind the trailer section.
+type chunked struct {
+	io.Reader
+	of    *bufio.Reader
+	ended bool
+}
+
+func (c *chunked) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	for err == io.EOF && !c.ended {
+		line, bad := c.of.ReadSlice('\n')
+		if bad != nil {
+			return n, bad
+		}
+		c.ended = len(bytes.TrimRight(line, "\r\n")) == 0
+	}
+	return n, err
+}
+
+// visit sends a request and expects a 200 with this content.
+func (v *visitor) visit(r request, want content) error {
+	if err := v.send(r); err != nil {
 		return err
 	}
-	return v.receive(statuses...)
+	status, body, err := v.receive()
+	if err != nil {
+		return err
+	}
+	if status != 200 {
+		reason, _ := io.ReadAll(body)
+		return fmt.Errorf("status %d, want 200: %.200s", status, reason)
+	}
+	if v.buffer == nil {
+		v.buffer = make([]byte, min(max(want.size+1, 512), 64<<10))
+	}
+	return want.expect(body, v.buffer)
+}
+
+// ask sends a request and returns the content of its response, which has one of the statuses.
+func (v *visitor) ask(r request, statuses ...int) ([]byte, error) {
+	if err := v.send(r); err != nil {
+		return nil, err
+	}
+	status, body, err := v.receive()
+	if err != nil {
+		return nil, err
+	}
+	answer, err := io.ReadAll(body)
+	if err == nil && !slices.Contains(statuses, status) {
+		err = fmt.Errorf("status %d, want %d: %.200s", status, statuses, answer)
+	}
+	return answer, err
+}
+
+// request is a head, with content behind it where that is short.
+type request struct {
+	head []byte
+	rest content
 }
 
 // requestOf makes a request. Fields are lines, each with its line break.
-func requestOf(method, target, host, fields string, content []byte) []byte {
+func requestOf(method, target, host, fields string, c content) request {
 	b := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\n%s", method, target, host, fields)
-	if content != nil {
-		b = fmt.Appendf(b, "Content-Length: %d\r\n", len(content))
+	if c.block != nil {
+		b = fmt.Appendf(b, "Content-Length: %d\r\n", c.size)
 	}
-	return append(append(b, "\r\n"...), content...)
+	b = append(b, "\r\n"...)
+	if c.size > int64(len(c.block)) {
+		return request{b, c}
+	}
+	return request{head: append(b, c.block[:c.size]...)}
 }

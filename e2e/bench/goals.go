@@ -1,0 +1,114 @@
+package main
+
+import "fmt"
+
+// goal is what a figure should be, and is.
+type goal struct {
+	Work   string  `json:"work"`
+	By     string  `json:"by"`
+	Figure string  `json:"figure"`
+	Is     float64 `json:"is"`
+	// Target is the least that is good enough, or the most where Least is false.
+	Target float64 `json:"target"`
+	Least  bool    `json:"least"`
+	Met    bool    `json:"met"`
+}
+
+// bound is the target in words.
+func (g goal) bound() string {
+	if g.Least {
+		return fmt.Sprintf("at least %g", g.Target)
+	}
+	return fmt.Sprintf("at most %g", g.Target)
+}
+
+// verdict is "met", or by how much it is not.
+func (g goal) verdict() string {
+	switch {
+	case g.Met:
+		return "met"
+	case g.Least:
+		return fmt.Sprintf("missed by %.0f %%", 100*(1-g.Is/g.Target))
+	}
+	return fmt.Sprintf("missed by %.0f %%", 100*(g.Is/g.Target-1))
+}
+
+// judge holds the figures against the goals. A goal whose figure was not measured
+// is left out. Where several ways are named, the first that was measured counts.
+func (r *report) judge() {
+	rate := func(t through) float64 { return t.Ratio.Rate }
+	p50 := func(t through) float64 { return t.Ratio.P50Ms }
+	plainRate := func(t through) float64 { return t.Figures.Rate }
+	// The best form that messages have; content has no other where it is long.
+	framed := []string{"framed", "stream"}
+
+	r.goal("GET 1 KiB at 64", "requests/s to proxy", 1.6, true, rate, "stream")
+	r.goal("GET 1 KiB at 64", "requests/s to proxy", 1.4, true, rate, "poll")
+	r.goal("GET 1 KiB at 64", "allocations, gateway", 45, false, func(t through) float64 { return t.Figures.MiddleMallocs }, "stream")
+	r.goal("GET 1 KiB at 64", "allocations, program", 30, false, func(t through) float64 { return t.Figures.ProgramMallocs }, "stream")
+	r.goal("GET 1 KiB at 1", "p50 to proxy", 1.4, false, p50, "stream")
+	r.goal("GET 1 KiB at 64", "requests/s to proxy", 0.65, true, rate, forwardWay)
+	for _, l := range echoes() {
+		r.goal(l.title(), "requests/s to proxy", 0.6, true, rate, framed...)
+	}
+	r.goal("256 MiB down", "MB/s to proxy", 0.7, true, rate, framed...)
+	r.goal("256 MiB up", "MB/s to proxy", 0.9, true, rate, framed...)
+	r.goal("server-sent event", "p50 to proxy", 1.5, false, p50, framed...)
+	r.goal("page: file of 64 MiB", "MB/s", 40, true, plainRate, pageWay)
+	for _, l := range echoes() {
+		r.goal("page: "+l.title(), "requests/s", 150, true, plainRate, pageWay)
+	}
+	r.lineGoal(lineSessions, "sessions on a claim", framed...)
+	r.lineGoal(lineClaims, "parked claims beside", framed...)
+	for _, m := range r.Memory {
+		most := map[string]float64{"batch": 16, "stream": 20}[m.Form]
+		if most > 0 && m.Claims == r.Memory[len(r.Memory)-1].Claims {
+			r.Goals = append(r.Goals, goal{fmt.Sprintf("%d parked claims", m.Claims), m.Form, "resident KiB each", m.ResidentKiB, most, false, m.ResidentKiB <= most})
+		}
+	}
+}
+
+// goal holds a figure of a row against its target.
+func (r *report) goal(work, figure string, target float64, least bool, of func(through) float64, ways ...string) {
+	for i := range r.Rows {
+		if r.Rows[i].Work != work {
+			continue
+		}
+		if t, ok := r.Rows[i].by(ways...); ok {
+			is := of(t)
+			r.Goals = append(r.Goals, goal{work, t.Way, figure, is, target, least, is <= target == !least || is == target})
+		}
+	}
+}
+
+// lineGoal holds the last point of a line against its first: growth costs little.
+func (r *report) lineGoal(line, what string, ways ...string) {
+	const target = 0.85
+	points := r.line(line)
+	if len(points) < 2 {
+		return
+	}
+	last := points[len(points)-1]
+	if t, ok := last.by(ways...); ok {
+		is := fraction(points[0], last, t.Way)
+		r.Goals = append(r.Goals, goal{last.At + " " + what, t.Way, "requests/s to that with 1", is, target, true, is >= target})
+	}
+}
+
+// line returns the points of a growth in its order.
+func (r *report) line(name string) (points []row) {
+	for _, row := range r.Rows {
+		if row.Line == name {
+			points = append(points, row)
+		}
+	}
+	return points
+}
+
+// fraction is the rate of a point to that of the first, each as a ratio to the
+// proxy of its own moment, which takes out what else the machine does.
+func fraction(first, point row, way string) float64 {
+	a, _ := point.by(way)
+	b, _ := first.by(way)
+	return ratio(a.Ratio.Rate, b.Ratio.Rate)
+}
