@@ -29,7 +29,7 @@ func benchmarkExchange(b *testing.B, prepare func(*Claim)) {
 		defer close(done)
 		for range begin {
 			hold := r.Budget().Open(netip.Addr{})
-			x, err := s.Claim().Begin(hold)
+			x, err := s.Claim().Begin(hold, nil)
 			if err != nil {
 				b.Error(err)
 				return

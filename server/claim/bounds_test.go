@@ -189,7 +189,7 @@ func TestTakingBackAndWritingDoNotWaitForEachOther(t *testing.T) {
 	}
 	for range 3_000 {
 		h := r.Budget().Open(someone)
-		x, err := c.Begin(h)
+		x, err := c.Begin(h, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -220,7 +220,7 @@ func TestTakingBackAndWritingDoNotWaitForEachOther(t *testing.T) {
 func TestAnAddressHasAShareOfAClaimsQueue(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Queue: 8}}, func(t *testing.T, s *scene) {
 		s.session()
-		begin := func(from netip.Addr) (*Exchange, error) { return s.claim.Begin(s.Budget().Open(from)) }
+		begin := func(from netip.Addr) (*Exchange, error) { return s.claim.Begin(s.Budget().Open(from), nil) }
 		var open []*Exchange
 		for x, err := begin(someone); err == nil; x, err = begin(someone) {
 			open = append(open, x)
@@ -250,7 +250,7 @@ func TestAnAddressHasAShareOfAClaimsQueue(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Queue: 2}, OneAddress: true}, func(t *testing.T, s *scene) {
 		s.session()
 		for range 2 {
-			x, err := s.claim.Begin(s.Budget().Open(someone))
+			x, err := s.claim.Begin(s.Budget().Open(someone), nil)
 			if err != nil {
 				t.Fatalf("where all have one address it has no share: %v", err)
 			}

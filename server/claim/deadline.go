@@ -56,7 +56,7 @@ func (x *Exchange) overdue() time.Duration {
 		return 0
 	}
 	s := x.session
-	x.finish(TimedOut, nil, &Failure{ErrHandlerTimeout, x.handed()})
+	x.finish(TimedOut, nil, &Failure{Err: ErrHandlerTimeout, Handed: x.handed()})
 	s.out.cancel(x, CancelTimedOut)
 	return 0
 }

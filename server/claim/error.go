@@ -57,6 +57,9 @@ type Failure struct {
 	Err error
 	// Handed says whether a handler had the request.
 	Handed Handed
+	// Answer is what the visitor is answered in place of the failure, see [Claim.Begin]. Nil means
+	// nothing.
+	Answer *Answer
 }
 
 // Error gives the text of Err.

@@ -38,11 +38,12 @@ const (
 // Exchange is one request and its answer. See the package documentation for
 // its states.
 type Exchange struct {
-	claim *Claim
-	id    string
-	begun time.Time
-	hold  *Hold
-	from  netip.Prefix // whose share of the queue it has; the zero value for nobody's
+	claim  *Claim
+	id     string
+	begun  time.Time
+	hold   *Hold
+	from   netip.Prefix // whose share of the queue it has; the zero value for nobody's
+	absent func() *Answer
 	// request is set by Do, before any session can see the exchange.
 	request *Request
 
@@ -111,10 +112,14 @@ func (x *Exchange) Claim() *Claim { return x.claim }
 // The exchange, its request, and what comes of the answer until the visitor has it,
 // are held by h, which is the caller's to close afterwards. Where places are short, an
 // exchange that waits for its visitor makes room (see [Exchange.Evict]).
-func (c *Claim) Begin(h *Hold) (*Exchange, error) {
+//
+// absent is asked once where the exchange fails with [ErrNoHandler], on the caller's goroutine, and
+// returns what the visitor is answered in place of that ([Failure.Answer]), or nil. A nil absent
+// answers nothing.
+func (c *Claim) Begin(h *Hold, absent func() *Answer) (*Exchange, error) {
 	c.Charge(h)
 	c.makeRoom()
-	x := &Exchange{claim: c, hold: h, begun: time.Now(), ready: make(chan struct{}), news: make(chan struct{}, 1)}
+	x := &Exchange{claim: c, hold: h, absent: absent, begun: time.Now(), ready: make(chan struct{}), news: make(chan struct{}, 1)}
 	placed := h.Enter(Exchanges)
 	c.mu.Lock()
 	c.lastID++
@@ -254,9 +259,13 @@ func (x *Exchange) inform() {
 
 // end reports the end of the exchange, after it, and gives its failure.
 func (x *Exchange) end() error {
-	x.claim.registry.observe(x)
-	if x.failure != nil {
-		return x.failure
+	f := x.failure
+	if f != nil && f.Err == ErrNoHandler && x.absent != nil {
+		f = &Failure{Err: f.Err, Handed: f.Handed, Answer: x.absent()} // a tap may read the other one
+	}
+	x.claim.registry.observe(x, f)
+	if f != nil {
+		return f
 	}
 	return nil
 }
@@ -317,13 +326,13 @@ func (x *Exchange) Reject(err error) {
 func (x *Exchange) drop(o Outcome, err error) {
 	held := x.state == delivered || x.state == running || x.state == answering
 	s := x.session
-	if x.finish(o, nil, &Failure{err, x.handed()}) && held {
+	if x.finish(o, nil, &Failure{Err: err, Handed: x.handed()}) && held {
 		s.out.cancel(x, CancelVisitorGone)
 	}
 }
 
 // fail ends x with err. The caller holds claim.mu.
-func (x *Exchange) fail(err error) { x.finish(Failed, nil, &Failure{err, x.handed()}) }
+func (x *Exchange) fail(err error) { x.finish(Failed, nil, &Failure{Err: err, Handed: x.handed()}) }
 
 // finish ends x, unless it has ended, and tells whether it did. The caller
 // holds claim.mu.

@@ -15,7 +15,7 @@ import (
 func TestAnExchangeIsReceivingUntilDo(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
-		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}))
+		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

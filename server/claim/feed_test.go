@@ -44,7 +44,7 @@ func TestGivingBackCostsTheSameHoweverManyWait(t *testing.T) {
 	}
 	one := o.Session
 	for range 1_000 {
-		x, err := one.Claim().Begin(r.Budget().Open(netip.Addr{}))
+		x, err := one.Claim().Begin(r.Budget().Open(netip.Addr{}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -153,7 +153,7 @@ func TestVisitorsWhoLeaveLeaveNothing(t *testing.T) {
 
 // leave has a visitor come, and leave when the program has the request.
 func leave(t *testing.T, c *Claim, has <-chan string) weak.Pointer[Exchange] {
-	x, err := c.Begin(c.registry.budget.Open(netip.Addr{}))
+	x, err := c.Begin(c.registry.budget.Open(netip.Addr{}), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestASessionThatPollsNoMoreHoldsNoExchangeThatEnded(t *testing.T) {
 	func() {
 		var visits []func()
 		for range 500 {
-			x, err := s.Claim().Begin(r.Budget().Open(netip.Addr{}))
+			x, err := s.Claim().Begin(r.Budget().Open(netip.Addr{}), nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -117,7 +117,7 @@ func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
 			c.mu.Lock()
 			if x.state == answering && time.Since(p.moved) >= p.time() {
 				s := x.session
-				x.finish(TimedOut, nil, &Failure{ErrHandlerTimeout, HandedYes})
+				x.finish(TimedOut, nil, &Failure{Err: ErrHandlerTimeout, Handed: HandedYes})
 				s.out.cancel(x, CancelTimedOut)
 			}
 			c.mu.Unlock()

@@ -78,7 +78,7 @@ func TestAPollThatYieldsLosesNothing(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		older := park(one, new(one.Cursor()), time.Minute)
-		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}))
+		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +121,7 @@ func TestAPollWhoseVisitorLeftWaitsOn(t *testing.T) {
 		one := s.session()
 		p := park(one, nil, 20*time.Second)
 		time.Sleep(time.Second)
-		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}))
+		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +146,7 @@ func TestAPollerWhoLeavesGivesBack(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, two := s.session(), s.session()
 		p := park(one, nil, time.Minute)
-		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}))
+		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,7 +176,7 @@ func TestWhatIsGivenBackWakesAnotherPoll(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, two := s.session(), s.session()
 		p1, p2 := park(one, nil, time.Minute), park(two, nil, time.Minute)
-		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}))
+		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

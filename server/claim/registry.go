@@ -39,6 +39,8 @@ type Ended struct {
 	Outcome  Outcome
 	// Err is why it failed; nil for Done.
 	Err error
+	// Absent says that the visitor was answered all the same, see [Claim.Begin].
+	Absent bool
 	// Queued is how long it waited for a session; Handled how long it was with
 	// one, zero where none had it.
 	Queued, Handled time.Duration
@@ -288,15 +290,15 @@ func (r *Registry) sessionEnded(s *Session, why SessionEnd) {
 	})
 }
 
-// observe reports an ended exchange.
-func (r *Registry) observe(x *Exchange) {
+// observe reports an exchange that has ended, with its failure, if any.
+func (r *Registry) observe(x *Exchange, f *Failure) {
 	if r.options.Ended == nil {
 		return
 	}
 	now := time.Now()
 	e := Ended{Exchange: x, Outcome: x.outcome, Queued: now.Sub(x.begun)}
-	if x.failure != nil {
-		e.Err = x.failure.Err
+	if f != nil {
+		e.Err, e.Absent = f.Err, f.Answer != nil
 	}
 	if !x.given.IsZero() {
 		e.Queued, e.Handled = x.given.Sub(x.begun), now.Sub(x.given)

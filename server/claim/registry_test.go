@@ -135,7 +135,7 @@ func TestDrainLetsNothingNewIn(t *testing.T) {
 		one := s.session()
 		held, waits := s.visit("POST"), s.visit("POST")
 		s.one(one, nil)
-		receives, err := s.claim.Begin(s.Budget().Open(netip.Addr{}))
+		receives, err := s.claim.Begin(s.Budget().Open(netip.Addr{}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

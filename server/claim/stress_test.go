@@ -45,7 +45,7 @@ func newCrowd() *crowd {
 // visit sends one request, whose answer must be its own.
 func (c *crowd) visit(to *Claim, rnd *rand.Rand) {
 	c.begun.Add(1)
-	x, err := to.Begin(c.Budget().Open(netip.Addr{}))
+	x, err := to.Begin(c.Budget().Open(netip.Addr{}), nil)
 	if err != nil {
 		c.refused.Add(1)
 		return

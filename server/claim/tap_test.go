@@ -237,7 +237,7 @@ func TestATapSeesEveryAttemptAndHowItEnds(t *testing.T) {
 			k.saw(t, v.x, "asked", "ended failed [] claim: no such claim")
 		},
 		"it is evicted before it was asked": func(t *testing.T, s *scene, k *sight, _, _ *Session) {
-			x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}))
+			x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}), nil)
 			if err != nil {
 				t.Fatal(err)
 			}

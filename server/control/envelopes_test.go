@@ -56,7 +56,7 @@ func batchOf(t *testing.T, requests []*claim.Request) (s *claim.Session, batch *
 	ctx, stop := context.WithCancel(t.Context())
 	var last context.CancelFunc
 	for _, req := range requests {
-		x, err := o.Session.Claim().Begin(r.Budget().Open(netip.Addr{}))
+		x, err := o.Session.Claim().Begin(r.Budget().Open(netip.Addr{}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

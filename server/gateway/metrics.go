@@ -118,11 +118,17 @@ func (m *metrics) judge(status schema.ResultStatus) { m.results.WithLabelValues(
 // endSession counts an ended session.
 func (m *metrics) endSession(why claim.SessionEnd) { m.leaving.WithLabelValues(string(why)).Inc() }
 
+// answeredByGate is the outcome of an exchange that no program had, and that a gate answered.
+const answeredByGate = "gate"
+
 // count counts an ended exchange.
 func (m *metrics) count(e claim.Ended) {
-	if e.Outcome == claim.Done {
+	switch {
+	case e.Outcome == claim.Done:
 		m.done.Inc()
-	} else {
+	case e.Absent:
+		m.ended.WithLabelValues(answeredByGate, "").Inc()
+	default:
 		m.ended.WithLabelValues(e.Outcome.String(), string(problem.CodeOf(e.Err))).Inc()
 	}
 	m.queued.Observe(e.Queued.Seconds())

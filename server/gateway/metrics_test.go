@@ -30,6 +30,27 @@ func (w *world) counted(name string) []string {
 	return out
 }
 
+func TestAGatesAnswerForAnAbsentProgramIsCountedAsOne(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		w.claim("demo") // nobody polls
+		w.gateway.visits.Gates.Absent = func(_ *claim.Claim, r *claim.Request) *claim.Answer {
+			if r.Target == "/nothing" {
+				return nil
+			}
+			return &claim.Answer{Status: 200}
+		}
+		w.ask(get(host, "/"))        // queued first
+		w.ask(get(host, "/nothing")) // refused at once, as the next
+		w.ask(get(host, "/"))
+		want := []string{
+			`reversehttp_exchanges_total{code="",outcome="done"} 0`, `reversehttp_exchanges_total{code="",outcome="gate"} 2`, `reversehttp_exchanges_total{code="no_handler",outcome="failed"} 1`,
+		}
+		if got := w.counted("reversehttp_exchanges_total"); !slices.Equal(got, want) {
+			t.Errorf("counted:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	})
+}
+
 func TestEveryOutcomeIsCountedOnce(t *testing.T) {
 	inWorld(t, Options{Limits: claim.Limits{Queue: 1}, ContentBytes: 65_536}, func(w *world) {
 		p := w.claim("demo")

@@ -1,6 +1,7 @@
 package visit
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"slices"
@@ -38,9 +39,12 @@ type Verdict struct {
 	Hold int
 }
 
-// gate has the gate judge a request, and answers it where the gate does. passed reports whether it goes
-// on; held whether its content is read, and in req.
+// gate has the gate judge a request, if there is one, and answers it where the gate does. passed reports
+// whether it goes on; held whether its content is read, and in req.
 func (v *Visits) gate(w http.ResponseWriter, r *http.Request, c *claim.Claim, req *claim.Request, hold *claim.Hold) (passed, held bool) {
+	if v.Gates.Judge == nil {
+		return true, false
+	}
 	verdict := v.Gates.Judge(c, req)
 	if verdict.Answer == nil {
 		v.rewrite(c, req, verdict)
@@ -56,8 +60,13 @@ func (v *Visits) gate(w http.ResponseWriter, r *http.Request, c *claim.Claim, re
 			intake.Refuse(w, r, p)
 			return false, false
 		}
-		req.Content, held = claim.Whole(content), true
-		req.Fields = slices.DeleteFunc(req.Fields, func(f claim.Field) bool { return f.Name == "Trailer" }) // they were read with it
+		held = true
+		if trailers := trailersOf(r, true); len(trailers) > 0 { // only content that is fetched has them
+			req.Content = claim.Streamed(&heldContent{Reader: bytes.NewReader(content), trailers: trailers})
+		} else {
+			req.Content = claim.Whole(content)
+			req.Fields = slices.DeleteFunc(req.Fields, func(f claim.Field) bool { return f.Name == "Trailer" })
+		}
 		if verdict = verdict.Then(content); verdict.Answer == nil {
 			v.rewrite(c, req, verdict)
 		}
@@ -71,6 +80,21 @@ func (v *Visits) gate(w http.ResponseWriter, r *http.Request, c *claim.Claim, re
 	v.answer(w, r, c, verdict.Answer, hold)
 	return false, held
 }
+
+// heldContent is content that a gate has held, with the trailers that came after it.
+type heldContent struct {
+	*bytes.Reader
+	trailers []claim.Field
+}
+
+// Length returns how many bytes there are in all.
+func (h *heldContent) Length() int64 { return h.Size() }
+
+// Trailers returns the fields after the content.
+func (h *heldContent) Trailers() []claim.Field { return h.trailers }
+
+// Close does nothing.
+func (h *heldContent) Close() error { return nil }
 
 // rewrite changes a request as a verdict says.
 func (v *Visits) rewrite(c *claim.Claim, req *claim.Request, verdict Verdict) {
@@ -87,21 +111,26 @@ func (v *Visits) rewrite(c *claim.Claim, req *claim.Request, verdict Verdict) {
 	}
 }
 
-// absent answers a visitor whose request failed with err, where that is that no program is there, and
-// somebody answers in its place. unread says that its content was not read to its end. It reports
-// whether it did.
-func (v *Visits) absent(w http.ResponseWriter, r *http.Request, c *claim.Claim, req *claim.Request, hold *claim.Hold, err error, unread bool) bool {
-	if v.Gates.Absent == nil || !errors.Is(err, claim.ErrNoHandler) {
-		return false
+// absence returns what asks the gate for an answer in place of a program that is not there; nil where
+// there is no gate.
+func (v *Visits) absence(c *claim.Claim, req *claim.Request) func() *claim.Answer {
+	if v.Gates.Absent == nil {
+		return nil
 	}
-	a := v.Gates.Absent(c, req)
-	if a == nil {
+	return func() *claim.Answer { return v.Gates.Absent(c, req) }
+}
+
+// absent answers a visitor whose request failed with err, where a gate answers in place of the program.
+// unread says that its content was not read to its end. It reports whether it did.
+func (v *Visits) absent(w http.ResponseWriter, r *http.Request, c *claim.Claim, hold *claim.Hold, err error, unread bool) bool {
+	f, failed := errors.AsType[*claim.Failure](err)
+	if !failed || f.Answer == nil {
 		return false
 	}
 	if unread {
 		defer wire.Leaving(w, r)()
 	}
-	v.answer(w, r, c, a, hold)
+	v.answer(w, r, c, f.Answer, hold)
 	return true
 }
 

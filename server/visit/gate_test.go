@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,7 +57,7 @@ func behind(t *testing.T, gates Gates, served bool) *gated {
 				}
 				req := m.Exchange.Request()
 				g.seen <- req
-				content := req.Target + " " + string(req.Content.Bytes())
+				content := req.Target + " " + g.contentOf(t, m.Exchange)
 				_, _ = o.Session.Answer(m.Exchange.ID(), &claim.Answer{Status: 200, Content: []byte(content)}, nil)
 			}
 		}
@@ -74,6 +75,24 @@ func behind(t *testing.T, gates Gates, served bool) *gated {
 		time.Sleep(2 * time.Millisecond) // until nobody is waited for
 	}
 	return g
+}
+
+// contentOf reads the content of a request as its program does, with the trailers behind it.
+func (g *gated) contentOf(t *testing.T, x *claim.Exchange) string {
+	content := x.Request().Content
+	if content.Streams() {
+		if _, err := g.Fetch(x.ID()); err != nil {
+			t.Error(err)
+		}
+	}
+	all, err := io.ReadAll(content.Open())
+	if err != nil {
+		t.Error(err)
+	}
+	for _, f := range content.Trailers() {
+		all = append(all, " "+f.Name+"="+f.Value...)
+	}
+	return string(all)
 }
 
 // visit asks and checks the answer.
@@ -158,6 +177,37 @@ func TestAGateHoldsContentUntilItHasJudgedIt(t *testing.T) {
 	}
 	if len(g.seen) != 2 {
 		t.Errorf("the program was asked %d times, want 2", len(g.seen))
+	}
+}
+
+func TestContentThatAGateHeldKeepsItsTrailers(t *testing.T) {
+	g := behind(t, Gates{Judge: func(*claim.Claim, *claim.Request) Verdict {
+		return Verdict{Hold: 50_000, Then: func([]byte) Verdict { return Verdict{} }}
+	}}, true)
+	for _, sum := range []string{"abc", ""} {
+		req, err := http.NewRequest("POST", g.url+"/", strings.NewReader("content"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.ContentLength = -1
+		want := "/ content"
+		if req.Trailer = (http.Header{"X-Sum": nil}); sum != "" {
+			req.Trailer.Set("X-Sum", sum)
+			want += " X-Sum=" + sum
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || string(got) != want {
+			t.Errorf("the program had %q %v, want %q", got, err, want)
+		}
+		announced := slices.ContainsFunc((<-g.seen).Fields, func(f claim.Field) bool { return f.Name == "Trailer" })
+		if announced != (sum != "") {
+			t.Errorf("with trailer %q the field that announces it is there: %v", sum, announced)
+		}
 	}
 }
 

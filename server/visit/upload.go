@@ -184,13 +184,19 @@ func (u *upload) stop() (whole bool) {
 func (u *upload) Length() int64 { return u.r.ContentLength }
 
 // Trailers returns the fields after the content.
-func (u *upload) Trailers() (fields []claim.Field) {
+func (u *upload) Trailers() []claim.Field {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(u.r.Trailer)) {
-		values := u.r.Trailer[name]
-		if !u.whole {
-			values = []string{""} // announced
+	return trailersOf(u.r, u.whole)
+}
+
+// trailersOf lists the fields after the content of a request: those that were announced, without
+// their values, unless it was read whole.
+func trailersOf(r *http.Request, whole bool) (fields []claim.Field) {
+	for _, name := range slices.Sorted(maps.Keys(r.Trailer)) {
+		values := r.Trailer[name]
+		if !whole {
+			values = []string{""}
 		}
 		for _, v := range values {
 			fields = append(fields, claim.Field{Name: name, Value: v})

@@ -53,15 +53,13 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		intake.Refuse(w, r, &problem.Problem{Code: schema.CodeNoClaim, Handed: claim.HandedNo})
 		return
 	}
-	req, held := v.requestOf(r, label), false
-	if v.Gates.Judge != nil {
-		var passed bool
-		if passed, held = v.gate(w, r, c, req, hold); !passed {
-			return
-		}
+	req := v.requestOf(r, label)
+	passed, held := v.gate(w, r, c, req, hold)
+	if !passed {
+		return
 	}
-	x, err := c.Begin(hold)
-	if err != nil && v.absent(w, r, c, req, hold, err, !held) {
+	x, err := c.Begin(hold, v.absence(c, req))
+	if err != nil && v.absent(w, r, c, hold, err, !held) {
 		return
 	}
 	if err != nil {
@@ -133,7 +131,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	if errors.Is(err, claim.ErrVisitorGone) {
 		panic(http.ErrAbortHandler) // nobody is there to be answered
 	}
-	if err != nil && v.absent(w, r, c, req, hold, err, false) {
+	if err != nil && v.absent(w, r, c, hold, err, false) {
 		return
 	}
 	if err != nil {
