@@ -61,3 +61,27 @@ var benchTaps = map[string]func(*Claim){
 	"no tap": func(*Claim) {},
 	"tap":    func(c *Claim) { c.Tap(discard{}) },
 }
+
+func TestATapThatIsNotThereCostsNoAllocation(t *testing.T) {
+	r := New(Options{})
+	defer r.Close()
+	o, err := r.Open(netip.Addr{}, "demo", "t0", Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, content := o.Session, []byte("some content")
+	x := &Exchange{claim: s.claim, request: &Request{Content: Whole(content)}}
+	a := &Answer{Status: 200, Content: content}
+	if n := testing.AllocsPerRun(1000, func() {
+		s.claim.mu.Lock()
+		x.watch = newWatch(x)
+		x.watch.delivered(s)
+		x.watch.answered(a)
+		x.watch.received(content)
+		x.watch.ended(a)
+		s.claim.mu.Unlock()
+		x.watch.sent(content)
+	}); n != 0 || x.watch != nil {
+		t.Errorf("%v allocations an exchange, want none", n)
+	}
+}

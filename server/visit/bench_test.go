@@ -1,0 +1,86 @@
+package visit
+
+import (
+	"context"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+	"time"
+
+	"reversehttp/server/admission"
+	"reversehttp/server/claim"
+	"reversehttp/server/publicurl"
+)
+
+func TestGatesThatAreNotThereCostNoAllocation(t *testing.T) {
+	registry := claim.New(claim.Options{})
+	defer registry.Close()
+	o, err := registry.Open(netip.Addr{}, "demo", "", claim.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, c := &Visits{Registry: registry}, o.Session.Claim()
+	w, r, req := httptest.NewRecorder(), httptest.NewRequest("POST", "/", nil), &claim.Request{Method: "POST"}
+	hold := registry.Budget().Open(netip.Addr{})
+	defer hold.Close()
+	if n := testing.AllocsPerRun(1000, func() {
+		if passed, held := v.gate(w, r, c, req, hold); !passed || held || v.absence(c, req) != nil {
+			t.Error("a gate that is not there was asked")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations a request, want none", n)
+	}
+}
+
+// BenchmarkServe is the whole way of a request past gates that are not there, and past gates that let
+// all pass.
+func BenchmarkServe(b *testing.B) {
+	all := Gates{
+		Judge:  func(*claim.Claim, *claim.Request) Verdict { return Verdict{} },
+		Absent: func(*claim.Claim, *claim.Request) *claim.Answer { return nil },
+	}
+	for _, one := range []struct {
+		name  string
+		gates Gates
+	}{{"no gates", Gates{}}, {"open gates", all}} {
+		b.Run(one.name, func(b *testing.B) {
+			public, err := publicurl.Parse("http://{label}.localhost:8080/")
+			if err != nil {
+				b.Fatal(err)
+			}
+			registry := claim.New(claim.Options{})
+			v := &Visits{Registry: registry, Public: public, Rate: admission.NewRate(-1), ContentRate: 1 << 20, ContentPause: time.Minute, InlineBytes: 1000, ContentBytes: 1 << 20, Gates: one.gates}
+			o, err := registry.Open(netip.Addr{}, "demo", "", claim.Settings{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(context.Background())
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				for {
+					batch, err := o.Session.Poll(ctx, nil, time.Minute, 0)
+					if err != nil {
+						return
+					}
+					for _, m := range batch.Messages {
+						_, _ = o.Session.Answer(m.ID, &claim.Answer{Status: 204}, nil)
+					}
+				}
+			}()
+			b.ReportAllocs()
+			for b.Loop() {
+				w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
+				hold := registry.Budget().Open(netip.Addr{})
+				v.Serve(w, r, "demo", hold)
+				hold.Close()
+				if w.Code != 204 {
+					b.Fatalf("answered %d", w.Code)
+				}
+			}
+			stop()
+			<-ended
+			registry.Close()
+		})
+	}
+}
