@@ -9,8 +9,11 @@ import (
 
 // A carrier gives the answer of one exchange the form in which it goes to the gateway. There are two: messages, which are
 // posted, and, where a tunnel brought the request, heads of HTTP. A response, and whoever gives an exchange up, does not
-// ask which. What follows the beginning of an answer in parts is not the carrier's (parts.go): it is posted where the
-// tunnel is lost.
+// ask which.
+//
+// A carrier has no part. How what follows the beginning goes does not depend on where the request came from alone: parts.go
+// looks at the content and at what passes, and posts the rest of an answer whose tunnel is lost before anything was taken.
+// So one answer may change its way, and a carrier that sent parts would have to know the other's.
 type carrier interface {
 	// head takes the header of w as it is. The error is why it cannot be sent.
 	head(w *response) error
