@@ -99,3 +99,60 @@ func TestTheFileTreeOfTheReadmeIsUpToDate(t *testing.T) {
 		t.Errorf("the tree has %s, which is not there", f)
 	}
 }
+
+// mostLines is how many lines a file has at most.
+const mostLines = 450
+
+// files calls each with every file of the repository that is somebody's work, from its root.
+func files(t *testing.T, each func(path, content string)) {
+	t.Helper()
+	n := 0
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "node_modules" || len(d.Name()) > 2 && d.Name()[0] == '.'):
+			return fs.SkipDir
+		case !slices.Contains([]string{".go", ".ts", ".md"}, filepath.Ext(path)):
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		if n++; err == nil {
+			each(filepath.ToSlash(strings.TrimPrefix(path, ".."+string(filepath.Separator))), string(content))
+		}
+		return err
+	})
+	if err != nil || n < 300 {
+		t.Fatalf("%d files, %v", n, err)
+	}
+}
+
+func TestNoFileIsTooLong(t *testing.T) {
+	files(t, func(path, content string) {
+		first, _, _ := strings.Cut(content, "\n")
+		test := strings.HasSuffix(path, "_test.go") || strings.HasSuffix(path, ".test.ts")
+		if test || strings.HasSuffix(path, ".md") || strings.Contains(first, "enerated") {
+			return
+		}
+		if n := strings.Count(content, "\n"); n > mostLines {
+			t.Errorf("%s has %d lines, want %d at most", path, n, mostLines)
+		}
+	})
+}
+
+func TestFilesThatAReadmeNamesAreThere(t *testing.T) {
+	named := regexp.MustCompile(`\b[A-Za-z0-9_./-]*/[A-Za-z0-9_-]+\.(go|ts)\b`)
+	files(t, func(path, content string) {
+		if filepath.Base(path) != "README.md" {
+			return
+		}
+		for _, one := range named.FindAllString(content, -1) {
+			if !slices.ContainsFunc([]string{"..", filepath.Join("..", filepath.Dir(path))}, func(dir string) bool {
+				_, err := os.Stat(filepath.Join(dir, one))
+				return err == nil
+			}) {
+				t.Errorf("%s names %s, which is not there", path, one)
+			}
+		}
+	})
+}

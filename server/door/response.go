@@ -1,0 +1,169 @@
+package door
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"reversehttp/schema"
+	"reversehttp/schema/envelope"
+	"reversehttp/server/answer"
+	"reversehttp/server/claim"
+	"reversehttp/server/field"
+)
+
+// Answer answers an exchange that a session holds with a response of its program, and
+// relays its content until its end, or that of ctx or of the exchange. A response that
+// is none ends the exchange as an abort does, and its fault is the error; so is that of
+// content that ends before its end.
+func (l *Relay) Answer(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) error {
+	m, f := messageOf(x.Request(), resp)
+	if f == nil {
+		f = m.Bounded(l.Bounds.Fields, l.Bounds.FieldBytes)
+	}
+	if f == nil && !m.More {
+		if n := int(resp.ContentLength); n > 0 && hasContent(x.Request(), resp) {
+			if hold := x.Hold(); !hold.GrowSoon(ctx, x.Over(), n) {
+				x.Reject(claim.ErrNoRoom)
+				return claim.ErrNoRoom
+			} else {
+				defer hold.Shrink(n) // it is the answer's then
+			}
+			content := make([]byte, n)
+			if _, err := io.ReadFull(resp.Body, content); err != nil {
+				return fmt.Errorf("%w: its content ended before it was whole: %w", ErrGarbled, err)
+			} else if trailing, err := io.Copy(io.Discard, resp.Body); trailing > 0 || err != nil {
+				f = &answer.Fault{Detail: "the content is longer than it said"}
+			}
+			m.Content = content
+		}
+	}
+	accepted, err := l.give(s, x, m, f)
+	if err != nil || !accepted || !m.More {
+		return err
+	}
+	return l.answerMore(ctx, s, x, resp)
+}
+
+// give answers an exchange with a response, and reports whether that was accepted. One with a fault, or
+// that cannot answer the request, ends the exchange as an abort does, and its fault is the error.
+func (l *Relay) give(s *claim.Session, x *claim.Exchange, m *answer.Message, f *answer.Fault) (accepted bool, err error) {
+	var a *claim.Answer
+	if f == nil {
+		a, f = m.ResponseTo(x.Request())
+	}
+	if f != nil {
+		l.Log.Debug("response refused", "label", s.Claim().Label(), "exchange", x.ID(), "reason", f.Detail)
+		_, _ = s.Abort(x.ID())
+		l.Judged(schema.ResultInvalid)
+		return false, errors.New(f.Detail)
+	}
+	result, failure := s.Answer(x.ID(), a, nil)
+	l.Judged(schema.ResultStatus(result.String()))
+	return failure == nil && result == claim.Accepted, nil
+}
+
+// messageOf makes a response one that this package can check. It has More where its
+// content is to be relayed as it comes.
+func messageOf(req *claim.Request, resp *http.Response) (*answer.Message, *answer.Fault) {
+	h := resp.Header
+	if stated := h["Content-Length"]; len(stated) > 0 {
+		n, err := strconv.ParseUint(strings.TrimSpace(stated[0]), 10, 62)
+		switch {
+		case err != nil:
+			return nil, &answer.Fault{Detail: "Content-Length is no length"}
+		case resp.StatusCode == http.StatusNoContent:
+			delete(h, "Content-Length")
+		default:
+			h["Content-Length"] = []string{strconv.FormatUint(n, 10)}
+		}
+	}
+	if resp.StatusCode == http.StatusResetContent && resp.ContentLength < 0 {
+		if _, err := io.ReadFull(resp.Body, make([]byte, 1)); err == io.EOF { // no length told, and none there
+			resp.ContentLength = 0
+		}
+	}
+	m := &answer.Message{Answer: &envelope.Answer{Type: schema.TypeResponse, Status: resp.StatusCode, Headers: fieldList(h)}}
+	m.More = hasContent(req, resp) && (resp.ContentLength < 0 || resp.ContentLength > wholeAnswer) || resp.StatusCode == http.StatusSwitchingProtocols
+	if resp.StatusCode == http.StatusResetContent && resp.ContentLength != 0 {
+		return nil, &answer.Fault{Detail: "a response with this status has no content"}
+	}
+	return m, nil
+}
+
+// hasContent tells whether a response to req can have content (RFC 9110, 6.4.1).
+func hasContent(req *claim.Request, resp *http.Response) bool {
+	return req.Method != http.MethodHead && resp.StatusCode != http.StatusNoContent && resp.StatusCode != http.StatusNotModified
+}
+
+// wholeAnswer is the most content of a response that is read before it is relayed, in
+// bytes; as much as sdk-go holds before an answer goes on.
+const wholeAnswer = 128 << 10
+
+// fieldList lists fields by name.
+func fieldList(h http.Header) (fields []schema.Field) {
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for _, v := range h[name] {
+			fields = append(fields, schema.Field{name, envelope.Characters(v)})
+		}
+	}
+	return fields
+}
+
+const (
+	// copied is how much content is copied at a time, in bytes.
+	copied = 32 << 10
+	// The most and the least that a stream of HTTP/2 to a program may have on its way, in bytes.
+	mostHanded  = 256 << 10
+	leastHanded = 64 << 10
+	// windowsOfMemory is how many windows of streams have room in the memory of a gateway.
+	windowsOfMemory = 4096
+)
+
+// HandedWindow returns how much content of a response in HTTP/2 may come before it is read, in
+// bytes: 256 KiB, and less where the gateway has little memory.
+func (l *Relay) HandedWindow() int {
+	memory := l.Registry.Budget().Has(claim.Memory)
+	if memory <= 0 {
+		return mostHanded
+	}
+	return int(min(max(memory/windowsOfMemory, leastHanded), mostHanded))
+}
+
+// answerMore relays the content of a response whose head was relayed.
+func (l *Relay) answerMore(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) error {
+	stream, err := s.Stream(x.ID())
+	if err != nil {
+		return nil
+	}
+	if resp.ProtoMajor == 2 {
+		stream.Last(l.HandedWindow()) // its pings show that the program lives
+	}
+	if back, upgraded := resp.Body.(io.ReadWriteCloser); upgraded && stream.Upgraded() {
+		defer l.handBack(ctx, s, x, back)()
+	}
+	buf := make([]byte, copied)
+	for {
+		n, err := resp.Body.Read(buf)
+		if n > 0 && !stream.Write(ctx, bytes.Clone(buf[:n])) {
+			return nil
+		}
+		switch {
+		case err == io.EOF:
+			stream.Close(ctx, field.GoodTrailers(resp.Trailer))
+			return nil
+		case err != nil && over(x):
+			return nil
+		case err != nil:
+			stream.Abort()
+			return errors.New("the content ended before it was whole")
+		}
+	}
+}
