@@ -36,12 +36,12 @@ func (s *Session) answerable() error {
 // not look into it, and the caller does not change it afterwards. fits is asked whether a can
 // answer the request of an exchange that is open, while the claim is locked; its error leaves
 // that open, and is returned. Nil means that it can.
-func (s *Session) Answer(id string, a *Answer, fits func(*Request) error) (Result, error) {
+func (d Delivery) Answer(a *Answer, fits func(*Request) error) (Result, error) {
 	a.hash = hashAnswer(a) // before the claim is locked: content may be long
 	same := func(t tombstone) bool { return t.answer == a.hash }
 	var hold *Hold
 	var fault error
-	result, err := s.settle(id, same, func(x *Exchange) Result {
+	result, err := d.settle(same, func(x *Exchange) Result {
 		switch {
 		case x.state == answering && a.hash == x.parts.head:
 			return Duplicate
@@ -74,21 +74,18 @@ func (s *Session) Answer(id string, a *Answer, fits func(*Request) error) (Resul
 
 // Abort gives an exchange up: the visitor gets [ErrHandlerFailed], or what was
 // streamed ends before its end.
-func (s *Session) Abort(id string) (Result, error) {
+func (d Delivery) Abort() (Result, error) {
 	same := func(t tombstone) bool { return t.ended == Failed }
-	return s.settle(id, same, func(x *Exchange) Result {
+	return d.settle(same, func(x *Exchange) Result {
 		x.seen = true
 		x.fail(ErrHandlerFailed)
 		return Accepted
 	})
 }
 
-// mostInterims is how many interim responses an exchange may have.
-const mostInterims = 16
-
 // Interim sends an interim response ahead of the answer. It gives [Conflict] where
 // the answer has begun, and where so many went before, or there is so little memory, that no more are taken.
-func (s *Session) Interim(id string, a *Answer) (Result, error) {
+func (d Delivery) Interim(a *Answer) (Result, error) {
 	none := func(tombstone) bool { return false }
 	var news chan struct{}
 	defer func() {
@@ -96,43 +93,15 @@ func (s *Session) Interim(id string, a *Answer) (Result, error) {
 			poke(news)
 		}
 	}()
-	return s.settle(id, none, func(x *Exchange) Result {
-		if x.state == answering || x.informed >= mostInterims || !x.hold.tryGrow(a.weight()) {
+	return d.settle(none, func(x *Exchange) Result {
+		if x.state == answering || !x.interims.push(a) {
 			return Conflict
 		}
 		x.seen = true
 		if x.state == delivered {
 			x.state = running
 		}
-		x.informed++
-		x.interims = append(x.interims, a)
-		news = x.news
+		news = x.interims.news
 		return Accepted
 	})
-}
-
-// settle has how judge a message for an exchange that the session holds, and same
-// tell whether it repeats one for an exchange that has ended.
-func (s *Session) settle(id string, same func(tombstone) bool, how func(*Exchange) Result) (Result, error) {
-	c := s.claim
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := s.answerable(); err != nil {
-		return Unknown, err
-	}
-	x := s.held[id]
-	if x == nil {
-		return s.tombs.judge(id, same), nil
-	}
-	s.life.touch()
-	return how(x), nil // and so acknowledges it: a poll leaves out what is answered
-}
-
-// Ended tells what a further answer to an exchange would be that this session
-// held and that has ended; false where it remembers none.
-func (s *Session) Ended(id string) (Result, bool) {
-	s.claim.mu.Lock()
-	defer s.claim.mu.Unlock()
-	result := s.tombs.judge(id, func(tombstone) bool { return false })
-	return result, result != Unknown
 }

@@ -19,7 +19,7 @@ func (v *streamed) send(ctx context.Context, seq int, content []byte) *sender {
 	b := &sender{done: make(chan struct{})}
 	go func() {
 		defer close(b.done)
-		b.result, b.err = v.s.Part(ctx, v.x.ID(), Part{Seq: seq, Content: content, More: true})
+		b.result, b.err = v.s.Delivery(v.x.ID()).Part(ctx, Part{Seq: seq, Content: content, More: true})
 	}()
 	synctest.Wait()
 	return b
@@ -97,7 +97,7 @@ func TestASenderWaitsForEveryByteWhereRoomIsShort(t *testing.T) {
 
 func TestWhatPilesUpWhileASenderWaitsCounts(t *testing.T) {
 	inStream(t, func(t *testing.T, s *scene, v *streamed) {
-		w, err := v.s.Stream(v.x.ID())
+		w, err := v.s.Delivery(v.x.ID()).Stream()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,9 +139,9 @@ func TestEveryEndFreesWhoWaits(t *testing.T) {
 		want    Result
 		later   Result
 	}{
-		"the visitor leaves": {func(_ *scene, v *streamed) { v.x.Leave() }, Abandoned, ErrVisitorGone, Late, Late},
+		"the visitor leaves": {func(_ *scene, v *streamed) { v.x.Fail(ErrVisitorGone) }, Abandoned, ErrVisitorGone, Late, Late},
 		"bad content":        {func(_ *scene, v *streamed) { v.x.Reject(ErrTaken) }, Failed, ErrTaken, Late, Late},
-		"an abort": {func(_ *scene, v *streamed) { _, _ = v.s.Abort(v.x.ID()) }, Failed, ErrHandlerFailed,
+		"an abort": {func(_ *scene, v *streamed) { _, _ = v.s.Delivery(v.x.ID()).Abort() }, Failed, ErrHandlerFailed,
 			Accepted, Conflict},
 		"the session ends": {func(_ *scene, v *streamed) { _ = v.s.End(nil) }, Failed, ErrSessionLost, Accepted, Unknown},
 	} {
@@ -172,7 +172,7 @@ func TestAProgramThatDoesNotWaitFillsNothing(t *testing.T) {
 	inStream(t, func(t *testing.T, _ *scene, v *streamed) {
 		for seq := 1; seq <= 50; seq++ {
 			ctx, hangUp := context.WithTimeout(t.Context(), time.Second)
-			_, _ = v.s.Part(ctx, v.x.ID(), Part{Seq: seq, Content: make([]byte, 50_000), More: true})
+			_, _ = v.s.Delivery(v.x.ID()).Part(ctx, Part{Seq: seq, Content: make([]byte, 50_000), More: true})
 			hangUp()
 		}
 		v.x.claim.mu.Lock()

@@ -48,7 +48,7 @@ func benchmarkExchange(b *testing.B, prepare func(*Claim)) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := s.Answer(batch.Messages[0].ID, &Answer{Status: 200, Content: content}, nil); err != nil {
+		if _, err := s.Delivery(batch.Messages[0].ID).Answer(&Answer{Status: 200, Content: content}, nil); err != nil {
 			b.Fatal(err)
 		}
 		<-done

@@ -111,7 +111,7 @@ func TestTheTimeForAnAnswerIsNotTheVisitors(t *testing.T) {
 		p := s.session()
 		v := s.request(&Request{Method: "POST", Target: "/", Content: Streamed(&source{})})
 		s.one(p, nil)
-		if _, err := p.Fetch(v.x.ID()); err != nil {
+		if _, err := p.Delivery(v.x.ID()).Fetch(); err != nil {
 			t.Fatal(err)
 		}
 		v.x.hold.Wait() // for the visitor to send
@@ -132,10 +132,10 @@ func TestASlowVisitorOfAFullClaimMakesRoom(t *testing.T) {
 		p := s.session()
 		slow := s.request(&Request{Method: "POST", Target: "/", Content: Streamed(&source{})})
 		s.one(p, nil)
-		if _, err := p.Fetch(slow.x.ID()); err != nil {
+		if _, err := p.Delivery(slow.x.ID()).Fetch(); err != nil {
 			t.Fatal(err)
 		}
-		slow.x.hold.Evictable(func(why error) { slow.x.Evict(why) })
+		slow.x.hold.Evictable(func(why error) { slow.x.Reject(why) })
 		slow.x.hold.Wait()
 		waits := s.visit("GET")
 		s.visit("GET").failed(Failed, ErrQueueFull, HandedNo)
@@ -193,13 +193,13 @@ func TestTakingBackAndWritingDoNotWaitForEachOther(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.Evictable(func(why error) { x.Evict(why) })
+		h.Evictable(func(why error) { x.Reject(why) })
 		answered := make(chan struct{})
 		go func() {
 			defer close(answered)
 			if _, err := s.Poll(t.Context(), nil, time.Minute, 0); err == nil {
-				_, _ = s.Answer(x.ID(), &Answer{Status: 200, Content: []byte("begun"), More: true}, nil)
-				_, _ = s.Part(t.Context(), x.ID(), Part{Seq: 1, Content: []byte("rest")})
+				_, _ = s.Delivery(x.ID()).Answer(&Answer{Status: 200, Content: []byte("begun"), More: true}, nil)
+				_, _ = s.Delivery(x.ID()).Part(t.Context(), Part{Seq: 1, Content: []byte("rest")})
 			}
 		}()
 		a, err := x.Do(t.Context(), &Request{Method: "GET", Target: "/"})
@@ -243,7 +243,7 @@ func TestAnAddressHasAShareOfAClaimsQueue(t *testing.T) {
 		}
 		s.claim.mu.Lock()
 		defer s.claim.mu.Unlock()
-		if n := len(s.claim.openOf); n != 0 {
+		if n := len(s.claim.exchanges.of); n != 0 {
 			t.Errorf("%d addresses are remembered, want none", n)
 		}
 	})

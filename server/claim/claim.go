@@ -1,10 +1,7 @@
 package claim
 
 import (
-	"container/list"
-	"net/netip"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -23,30 +20,16 @@ type Claim struct {
 	terms    Terms
 	gone     error // why it ended; nil while it lives
 	sessions []*Session
-	parked   []*Session           // whose open poll waits, longest first
-	queue    *list.List           // of *Exchange; empty while a session is parked
-	open     int                  // exchanges that have not ended
-	openOf   map[netip.Prefix]int // of them, those of each address
-	upgraded int                  // of them, those that upgraded their connection
-	polls    int                  // open polls
-	polled   bool                 // some poll was opened
-	lastPoll time.Time            // when a poll was open last; when the claim was made, before one was
-	awaited  time.Time            // when a plain session ended last, or the claim was restored: its program may come at once
-	lastID   uint64
-	ends     [4]uint64 // by Outcome
-	leaseEnd lazyTimer
-	tap      Tap // nil for none
+	awaited  time.Time // when a plain session ended last, or the claim was restored: its program may come at once
+	tap      Tap       // nil for none
+
+	queue     queue
+	exchanges exchanges
+	lease     lease
 }
 
 // Label gives the label.
 func (c *Claim) Label() string { return c.label }
-
-// Timeout returns how long a visitor waits for an answer now, see [Settings].
-func (c *Claim) Timeout() time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.terms.Timeout
-}
 
 // Owns tells whether token is the claim's.
 func (c *Claim) Owns(token string) bool {
@@ -65,8 +48,8 @@ func (c *Claim) apply(r Record) {
 	was := c.terms
 	c.terms = r.Terms
 	if c.terms.Lease != was.Lease {
-		if c.leaseEnd.timer != nil {
-			c.leaseEnd.after(c.leaseLeft())
+		if c.lease.end.timer != nil {
+			c.lease.end.after(c.lease.left())
 		}
 		for _, session := range c.sessions {
 			if session.poll == nil { // the lease is the life of one without cursors
@@ -89,7 +72,7 @@ func (c *Claim) Delete() error { return c.keeper.end(ErrClaimDeleted, nil) }
 
 // record is the record of the claim as it stands. The caller holds c.mu, or is the only one to
 // know c.
-func (c *Claim) record() Record { return Record{c.label, c.token, c.terms, !c.polled} }
+func (c *Claim) record() Record { return Record{c.label, c.token, c.terms, !c.lease.polled} }
 
 // finish ends the claim, which has no record any more, for the reason why, once.
 func (c *Claim) finish(why error) {
@@ -99,7 +82,7 @@ func (c *Claim) finish(why error) {
 		return
 	}
 	c.gone = why
-	c.leaseEnd.stop()
+	c.lease.end.stop()
 	c.keeper.mending.stop()
 	sessions := slices.Clone(c.sessions)
 	for _, s := range sessions {
@@ -110,56 +93,9 @@ func (c *Claim) finish(why error) {
 		}
 		s.leave(why)
 	}
-	for e := c.queue.Front(); e != nil; e = c.queue.Front() {
-		e.Value.(*Exchange).fail(ErrNoClaim)
-	}
+	c.queue.fail(ErrNoClaim)
 	c.mu.Unlock()
 	c.registry.forget(c, sessions, why)
-}
-
-// leaseLeft is how long the claim lives if nobody polls. The caller holds c.mu.
-func (c *Claim) leaseLeft() time.Duration {
-	if c.polls > 0 {
-		return c.terms.Lease
-	}
-	lease := c.terms.Lease
-	if !c.polled { // a label that nobody serves is not kept for long
-		lease = min(lease, c.registry.times.Unpolled)
-	}
-	return time.Until(c.lastPoll.Add(lease))
-}
-
-// overdue reports whether the lease is over. The caller holds c.mu.
-func (c *Claim) overdue() bool {
-	return c.polls == 0 && c.leaseLeft() <= 0 && !c.registry.isDraining()
-}
-
-// expire ends the claim if its lease is over; otherwise it looks again later.
-func (c *Claim) expire() {
-	c.mu.Lock()
-	left, over := c.leaseLeft(), false
-	switch {
-	case c.gone != nil:
-	case c.polls > 0: // the end of the last poll arms it
-		c.leaseEnd.disarm()
-	case left > 0:
-		c.leaseEnd.after(left)
-	case !c.overdue(): // draining: the claim is to come back
-		c.leaseEnd.after(c.terms.Lease)
-	default:
-		over = true
-		c.leaseEnd.disarm()
-	}
-	c.mu.Unlock()
-	if !over {
-		return
-	}
-	_ = c.keeper.end(ErrLeaseEnded, c.overdue) // an error is logged, and it is tried again
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.gone == nil && c.polls == 0 && !c.registry.closed.Load() {
-		c.leaseEnd.arm(max(c.leaseLeft(), c.keeper.pause()))
-	}
 }
 
 // State is what an owner may know of a claim.
@@ -187,7 +123,7 @@ func (c *Claim) State() State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	st := State{
-		Label: c.label, Shown: c.terms.Shown(), LeaseLeft: max(c.leaseLeft(), 0), Queue: c.queue.Len(), Ends: c.ends,
+		Label: c.label, Shown: c.terms.Shown(), LeaseLeft: max(c.lease.left(), 0), Queue: c.queue.exchanges.Len(), Ends: c.exchanges.ends,
 	}
 	for _, s := range c.sessions {
 		one := SessionState{ID: s.id, Parked: s.poll != nil, Held: len(s.held)}
@@ -202,45 +138,4 @@ func (c *Claim) State() State {
 		st.Sessions = append(st.Sessions, one)
 	}
 	return st
-}
-
-func (c *Claim) exchangeID(n uint64) string { return c.prefix + strconv.FormatUint(n, 36) }
-
-// lazyTimer is a timer that is not stopped and started for each event: when it
-// fires, its function looks whether there is anything to do, and arms it again
-// where it fired early. The owner's mutex guards it.
-type lazyTimer struct {
-	timer *time.Timer
-	armed bool
-	due   time.Time // when it is to fire
-	fire  func()
-}
-
-// arm starts it, unless it runs.
-func (t *lazyTimer) arm(d time.Duration) {
-	if !t.armed {
-		t.after(d)
-	}
-}
-
-// after starts it anew.
-func (t *lazyTimer) after(d time.Duration) {
-	d = max(d, 0)
-	t.armed, t.due = true, time.Now().Add(d)
-	if t.timer == nil {
-		t.timer = time.AfterFunc(d, t.fire)
-	} else {
-		t.timer.Reset(d)
-	}
-}
-
-// disarm notes that it fired and does not run.
-func (t *lazyTimer) disarm() { t.armed = false }
-
-// stop ends it.
-func (t *lazyTimer) stop() {
-	if t.timer != nil {
-		t.timer.Stop()
-	}
-	t.armed = false
 }

@@ -85,7 +85,7 @@ func (c *Content) read() int {
 }
 
 // Open returns a reader of the content. Each reader of whole content begins at its beginning;
-// what streams is read once, by whoever has it from [Session.Fetch] or [Session.Gather].
+// what streams is read once, by whoever has it from [Delivery.Fetch] or [Delivery.Gather].
 func (c *Content) Open() io.ReadCloser {
 	if c.Streams() {
 		return (*streaming)(c)
@@ -153,10 +153,11 @@ func (c *Content) Collect(h *Hold, limit int) (whole *Content, free func(), err 
 
 // Fetch gives the content of a request that streams to the session that asks for it, once. It
 // fails with [ErrNoExchange] and [ErrTaken].
-func (s *Session) Fetch(id string) (*Content, error) {
-	s.claim.mu.Lock()
-	defer s.claim.mu.Unlock()
-	x, err := s.fetch(id)
+func (d Delivery) Fetch() (*Content, error) {
+	c := d.session.claim
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x, err := d.fetch()
 	if err != nil {
 		return nil, err
 	}
@@ -168,20 +169,27 @@ func (s *Session) Fetch(id string) (*Content, error) {
 // Gather is Fetch for a door that collects the content before its program is given the
 // request. Until gathered is called no program has had it; that reports whether the exchange is
 // still open.
-func (s *Session) Gather(id string) (content *Content, gathered func() bool, err error) {
-	s.claim.mu.Lock()
-	defer s.claim.mu.Unlock()
-	x, err := s.fetch(id)
+func (d Delivery) Gather() (content *Content, gathered func() bool, err error) {
+	c := d.session.claim
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x, err := d.fetch()
 	if err != nil {
 		return nil, nil, err
 	}
 	x.gathers = true
-	return x.request.Content, x.gathered, nil
+	return x.request.Content, func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		x.gathers = false
+		return x.state != ended
+	}, nil
 }
 
 // fetch notes that the session takes the content of an exchange. The caller holds claim.mu.
-func (s *Session) fetch(id string) (*Exchange, error) {
-	x := s.held[id]
+func (d Delivery) fetch() (*Exchange, error) {
+	s := d.session
+	x := s.held[d.id]
 	switch {
 	case x == nil || !x.request.Content.Streams():
 		return nil, ErrNoExchange
@@ -194,13 +202,4 @@ func (s *Session) fetch(id string) (*Exchange, error) {
 		x.state = running
 	}
 	return x, nil
-}
-
-// gathered says that the program is given the request that Gather was for. It reports whether
-// that is still open.
-func (x *Exchange) gathered() bool {
-	x.claim.mu.Lock()
-	defer x.claim.mu.Unlock()
-	x.gathers = false
-	return x.state != ended
 }

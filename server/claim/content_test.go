@@ -176,7 +176,7 @@ func TestFetchedContentIsReadOnce(t *testing.T) {
 		from := &source{parts: [][]byte{[]byte("abc")}, length: 3}
 		v := s.request(&Request{Method: "POST", Content: Streamed(from)})
 		s.one(one, nil)
-		content, err := one.Fetch(v.x.ID())
+		content, err := one.Delivery(v.x.ID()).Fetch()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,7 +187,7 @@ func TestFetchedContentIsReadOnce(t *testing.T) {
 		if _ = in.Close(); from.closed != 1 {
 			t.Errorf("the source was closed %d times, want once", from.closed)
 		}
-		if _, _, err := one.Gather(v.x.ID()); !errors.Is(err, ErrTaken) {
+		if _, _, err := one.Delivery(v.x.ID()).Gather(); !errors.Is(err, ErrTaken) {
 			t.Errorf("gather after fetch = %v, want ErrTaken", err)
 		}
 		s.answer(one, v.x, 200, Accepted)
@@ -201,16 +201,16 @@ func TestFetchedContentIsReadOnce(t *testing.T) {
 func TestWhatWasFetchedOrBegunIsNotDeliveredAgain(t *testing.T) {
 	for name, take := range map[string]func(s *Session, x *Exchange) error{
 		"fetched": func(s *Session, x *Exchange) error {
-			if _, err := s.Fetch(x.ID()); err != nil {
+			if _, err := s.Delivery(x.ID()).Fetch(); err != nil {
 				return err
 			}
-			if _, err := s.Fetch(x.ID()); !errors.Is(err, ErrTaken) {
+			if _, err := s.Delivery(x.ID()).Fetch(); !errors.Is(err, ErrTaken) {
 				return fmt.Errorf("second fetch: %v", err)
 			}
 			return nil
 		},
 		"begun": func(s *Session, x *Exchange) error {
-			_, err := s.Answer(x.ID(), &Answer{Status: 200, More: true}, nil)
+			_, err := s.Delivery(x.ID()).Answer(&Answer{Status: 200, More: true}, nil)
 			return err
 		},
 	} {
@@ -254,16 +254,16 @@ func TestContentIsFetchedByItsSessionOnly(t *testing.T) {
 		one, other := s.session(), s.session()
 		v := s.request(&Request{Method: "POST", Content: Streamed(&source{})})
 		s.one(one, nil)
-		if _, err := other.Fetch(v.x.ID()); !errors.Is(err, ErrNoExchange) {
+		if _, err := other.Delivery(v.x.ID()).Fetch(); !errors.Is(err, ErrNoExchange) {
 			t.Errorf("another session's fetch = %v, want ErrNoExchange", err)
 		}
 		v.x.Reject(ErrTaken)
 		v.failed(Failed, ErrTaken, HandedUnknown)
-		if _, err := one.Fetch(v.x.ID()); !errors.Is(err, ErrNoExchange) {
+		if _, err := one.Delivery(v.x.ID()).Fetch(); !errors.Is(err, ErrNoExchange) {
 			t.Errorf("fetch after the end = %v, want ErrNoExchange", err)
 		}
 		s.answer(one, v.x, 200, Late)
-		if got, known := one.Ended(v.x.ID()); got != Late || !known {
+		if got, known := one.Delivery(v.x.ID()).Ended(); got != Late || !known {
 			t.Errorf("ended = %v %v, want late", got, known)
 		}
 	})

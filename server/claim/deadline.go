@@ -2,53 +2,72 @@ package claim
 
 import "time"
 
-// Timeout returns how long the visitor waits for the answer, see [Settings].
-func (x *Exchange) Timeout() time.Duration { return x.timeout }
+// deadline is how long an exchange may stay as it is. claim.mu guards it, but for the timeout.
+type deadline struct {
+	x       *Exchange
+	timeout time.Duration // for the answer; it does not change
+	entered time.Time     // when the exchange was queued first
+	queued  time.Time     // when it was queued last
+	given   time.Time     // when it was delivered first
+}
 
-// remaining is how long x may stay as it is. The caller holds claim.mu.
-func (x *Exchange) remaining(now time.Time) time.Duration {
-	switch x.state {
+// Timeout returns how long the visitor waits for the answer, see [Settings].
+func (x *Exchange) Timeout() time.Duration { return x.due.timeout }
+
+// enter notes that the exchange is queued. The caller holds claim.mu.
+func (d *deadline) enter() {
+	d.queued = time.Now()
+	if d.entered.IsZero() {
+		d.entered = d.queued
+	}
+}
+
+// left is how long the exchange may stay as it is. The caller holds claim.mu.
+func (d *deadline) left(now time.Time) time.Duration {
+	c := d.x.claim
+	switch d.x.state {
 	case queued:
 		// The time without a poller counts from the last one that was there,
 		// but no visitor waits longer than for an answer.
-		since := x.queued
-		if x.claim.lastPoll.After(since) {
-			since = x.claim.lastPoll
+		since := d.queued
+		if c.lease.lastPoll.After(since) {
+			since = c.lease.lastPoll
 		}
-		if x.claim.polls > 0 { // who polls is busy, on a connection that takes one at a time
+		if c.lease.polls > 0 { // who polls is busy, on a connection that takes one at a time
 			since = now
 		}
-		until := since.Add(x.claim.registry.times.NoPoller)
-		if last := x.entered.Add(x.timeout); until.After(last) {
+		until := since.Add(c.registry.times.NoPoller)
+		if last := d.entered.Add(d.timeout); until.After(last) {
 			until = last
 		}
 		return until.Sub(now)
 	case delivered, running:
-		return x.timeFrom(now).Add(x.timeout).Sub(now)
+		return d.from(now).Add(d.timeout).Sub(now)
 	}
 	return 0
 }
 
-// timeFrom is since when the time for the answer counts: the first delivery, or when the
+// from is since when the time for the answer counts: the first delivery, or when the
 // visitor last sent of the content that the session fetches. While the gateway waits for
 // that the time is the visitor's, and stands still. The caller holds claim.mu.
-func (x *Exchange) timeFrom(now time.Time) time.Time {
-	if !x.fetched {
-		return x.given
+func (d *deadline) from(now time.Time) time.Time {
+	if !d.x.fetched {
+		return d.given
 	}
-	if x.hold.waiting.Load() != 0 {
+	if d.x.hold.waiting.Load() != 0 {
 		return now
 	}
-	if moved := x.hold.movedAt(); moved.After(x.given) {
+	if moved := d.x.hold.movedAt(); moved.After(d.given) {
 		return moved
 	}
-	return x.given
+	return d.given
 }
 
-// overdue ends x if its time is over, else gives how long it still has. [Exchange.Next]
+// look ends the exchange if its time is over, else returns how long it still has. [Exchange.Next]
 // keeps the time of one that is answering. The caller holds claim.mu.
-func (x *Exchange) overdue() time.Duration {
-	if left := x.remaining(time.Now()); left > 0 || x.state == ended || x.state == answering {
+func (d *deadline) look() time.Duration {
+	x := d.x
+	if left := d.left(time.Now()); left > 0 || x.state == ended || x.state == answering {
 		return left
 	}
 	if x.state == queued {
@@ -61,15 +80,17 @@ func (x *Exchange) overdue() time.Duration {
 	return 0
 }
 
-// recheck ends x if it was queued again and nobody polled for it since; its
+// lookLater ends the exchange if it is queued again and nobody polls for it meanwhile; its
 // visitor's own timer may be far from over.
-func (x *Exchange) recheck() {
-	x.claim.mu.Lock()
-	defer x.claim.mu.Unlock()
-	if x.state != queued {
+func (d *deadline) lookLater() { time.AfterFunc(d.x.claim.registry.times.NoPoller, d.lookAgain) }
+
+func (d *deadline) lookAgain() {
+	d.x.claim.mu.Lock()
+	defer d.x.claim.mu.Unlock()
+	if d.x.state != queued {
 		return
 	}
-	if left := x.overdue(); x.state == queued {
-		time.AfterFunc(left, x.recheck)
+	if left := d.look(); d.x.state == queued {
+		time.AfterFunc(left, d.lookAgain)
 	}
 }

@@ -3,7 +3,7 @@
 // a door elsewhere that turns its wire into calls of this package.
 //
 // A door for programs calls [Registry.Open] or [Registry.Resume], [Session.Poll] or [Session.Listen],
-// [Session.Answer], [Session.Part], [Session.Interim], [Session.Abort] and
+// [Delivery.Answer], [Delivery.Part], [Delivery.Interim], [Delivery.Abort] and
 // [Session.End]. A door for visitors calls [Claim.Begin]
 // and then [Exchange.Do]. Whoever waits does so on its own goroutine; the
 // package starts none.

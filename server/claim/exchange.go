@@ -56,23 +56,17 @@ type Exchange struct {
 	moves   int           // deliveries again after a lost session
 	seen    bool          // some session said that it has it
 	lost    bool          // some session was lost with it
-	entered time.Time     // when it was queued first
-	queued  time.Time     // when it was queued last
-	given   time.Time     // when it was delivered first
-	timeout time.Duration // it does not change
-	fetched bool          // its content was asked for
-	gathers bool          // the gateway collects it, and no program has had the request
+	due     deadline
+	fetched bool // its content was asked for
+	gathers bool // the gateway collects it, and no program has had the request
 	// rejected says that it failed for the visitor's fault after it was handed over.
 	rejected bool
 	parts    *parts // of a streamed answer
 	failure  *Failure
 	outcome  Outcome
-	interims []*Answer // not given to the visitor yet
-	informed int       // how many interim responses there were
-	// news is told of interims; one place.
-	news  chan struct{}
-	over  chan struct{} // closed at the end; nil while nobody asks
-	watch *watch        // nil where no tap sees it
+	interims interims
+	over     chan struct{} // closed at the end; nil while nobody asks
+	watch    *watch        // nil where no tap sees it
 
 	// ready is closed when the answer, or the failure, is there; answer does not
 	// change afterwards, but for trailers.
@@ -111,30 +105,30 @@ func (x *Exchange) Claim() *Claim { return x.claim }
 //
 // The exchange, its request, and what comes of the answer until the visitor has it,
 // are held by h, which is the caller's to close afterwards. Where places are short, an
-// exchange that waits for its visitor makes room (see [Exchange.Evict]).
+// exchange that waits for its visitor makes room (see [Exchange.Reject]).
 //
 // absent is asked once where the exchange fails with [ErrNoHandler], on the caller's goroutine, and
 // returns what the visitor is answered in place of that ([Failure.Answer]), or nil. A nil absent
 // answers nothing.
 func (c *Claim) Begin(h *Hold, absent func() *Answer) (*Exchange, error) {
 	c.Charge(h)
-	c.makeRoom()
-	x := &Exchange{claim: c, hold: h, absent: absent, begun: time.Now(), ready: make(chan struct{}), news: make(chan struct{}, 1)}
+	c.exchanges.makeRoom()
+	x := &Exchange{claim: c, hold: h, absent: absent, begun: time.Now(), ready: make(chan struct{})}
+	x.due.x, x.interims.x, x.interims.news = x, x, make(chan struct{}, 1)
 	placed := h.Enter(Exchanges)
 	c.mu.Lock()
-	c.lastID++
-	x.id = c.exchangeID(c.lastID)
-	x.timeout = c.terms.Timeout
-	c.open++
+	x.id = c.exchanges.name()
+	x.due.timeout = c.terms.Timeout
+	room := c.exchanges.add(x)
 	var why error
 	switch {
 	case c.gone != nil:
 		why = ErrNoClaim
-	case c.registry.isDraining():
+	case c.registry.drain.begun():
 		why = ErrDraining
 	case len(c.sessions) == 0 && time.Since(c.awaited) >= c.registry.times.NoPoller:
 		why = ErrNoHandler
-	case c.open > c.registry.limits.Queue, !placed, !c.shares(x):
+	case !room, !placed:
 		why = ErrQueueFull
 	}
 	if why != nil {
@@ -147,58 +141,22 @@ func (c *Claim) Begin(h *Hold, absent func() *Answer) (*Exchange, error) {
 	return x, nil
 }
 
-// shares counts an exchange that is open for its address, and reports whether that has no more
-// than its share of the claim's queue: at most as many as are free beside. The caller holds c.mu.
-func (c *Claim) shares(x *Exchange) bool {
-	o := x.hold.owners[0].Load()
-	if o == nil || c.registry.options.OneAddress {
-		return true
-	}
-	if c.openOf == nil {
-		c.openOf = make(map[netip.Prefix]int)
-	}
-	x.from = o.prefix
-	c.openOf[x.from]++
-	return c.openOf[x.from] <= c.registry.limits.Queue-c.open+1
-}
-
-// makeRoom ends the exchange that has waited longest for its visitor, where the claim has
-// no room for another.
-func (c *Claim) makeRoom() {
-	c.mu.Lock()
-	full := c.open >= c.registry.limits.Queue
-	c.mu.Unlock()
-	if full {
-		c.registry.budget.relieve(Exchanges, &c.owner, 0)
-	}
-}
-
-// Evict ends an exchange whose visitor is waited for, see [Hold.Evictable]: with [ErrTooSlow],
-// and the session that has it is told; with [ErrDraining] only where no session can have it. It
-// reports whether it ended the exchange.
-func (x *Exchange) Evict(why error) bool {
-	x.claim.mu.Lock()
-	defer x.claim.mu.Unlock()
-	if x.state == ended || why == ErrDraining && x.state != receiving {
-		return false
-	}
-	x.rejected = x.state != receiving
-	x.drop(Failed, why)
-	return true
-}
-
 // TakesUpgrade tells whether one more connection may be upgraded. They have half of
 // [Limits.Queue], since they may last for ever and others are to be answered too.
 func (c *Claim) TakesUpgrade() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.upgraded < (c.registry.limits.Queue+1)/2
+	return c.exchanges.upgraded < (c.registry.limits.Queue+1)/2
 }
 
-// Fail ends an exchange in its receiving state for the visitor's fault err.
+// Fail ends an exchange that nobody is in Do or Next of, because of err. [ErrVisitorGone] abandons it.
 func (x *Exchange) Fail(err error) {
 	x.claim.mu.Lock()
-	x.fail(err)
+	if err == ErrVisitorGone {
+		x.abandon()
+	} else {
+		x.fail(err)
+	}
 	x.claim.mu.Unlock()
 	_ = x.end()
 }
@@ -212,18 +170,18 @@ func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
 	x.request = req
 	c.mu.Lock()
 	x.watch = newWatch(x)
-	x.enqueue()
-	wait := x.remaining(time.Now())
+	c.queue.put(x)
+	wait := x.due.left(time.Now())
 	c.mu.Unlock()
 
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
 		select {
-		case <-x.news:
-			x.inform()
+		case <-x.interims.news:
+			x.interims.give()
 		case <-x.ready:
-			x.inform()
+			x.interims.give()
 			if a := x.answer; a != nil && a.More {
 				return a, nil
 			}
@@ -237,23 +195,9 @@ func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
 			c.mu.Unlock()
 		case <-timer.C:
 			c.mu.Lock()
-			timer.Reset(x.overdue())
+			timer.Reset(x.due.look())
 			c.mu.Unlock()
 		}
-	}
-}
-
-// inform gives the visitor the interim responses that came.
-func (x *Exchange) inform() {
-	x.claim.mu.Lock()
-	interims := x.interims
-	x.interims = nil
-	x.claim.mu.Unlock()
-	for _, a := range interims {
-		if x.request.Inform != nil {
-			x.request.Inform(a)
-		}
-		x.hold.Shrink(a.weight())
 	}
 }
 
@@ -263,62 +207,29 @@ func (x *Exchange) end() error {
 	if f != nil && f.Err == ErrNoHandler && x.absent != nil {
 		f = &Failure{Err: f.Err, Handed: f.Handed, Answer: x.absent()} // a tap may read the other one
 	}
-	x.claim.registry.observe(x, f)
+	if report := x.claim.registry.options.Ended; report != nil {
+		report(endedOf(x, f))
+	}
 	if f != nil {
 		return f
 	}
 	return nil
 }
 
-// enqueue gives x to the session that has waited longest, or queues it. The
-// caller holds claim.mu.
-func (x *Exchange) enqueue() {
-	c := x.claim
-	if x.state == ended {
-		return
-	}
-	x.state, x.session, x.queued = queued, nil, time.Now()
-	if x.entered.IsZero() {
-		x.entered = x.queued
-	}
-	switch {
-	case c.gone != nil:
-		x.fail(ErrNoClaim)
-	case c.registry.isDraining():
-		x.fail(ErrDraining)
-	case len(c.parked) > 0:
-		s := c.parked[0]
-		x.session = s
-		s.out.next.push(message{id: x.id, exchange: x})
-		s.wake()
-	default:
-		x.element = c.queue.PushBack(x)
-	}
-}
-
-// unqueue takes x out of the queue or of the session it is assigned to. The
-// caller holds claim.mu.
-func (x *Exchange) unqueue() {
-	if x.element != nil {
-		x.claim.queue.Remove(x.element)
-		x.element = nil
-		return
-	}
-	if x.session != nil {
-		x.session.out.unassign(x)
-	}
-}
-
 // abandon ends x because the visitor left. The caller holds claim.mu.
 func (x *Exchange) abandon() { x.drop(Abandoned, ErrVisitorGone) }
 
-// Reject ends an exchange because of what the visitor sent after the exchange was
-// handed over.
-func (x *Exchange) Reject(err error) {
+// Reject ends an exchange for its visitor's fault why, and tells the session that has it; with
+// [ErrDraining] only where no session can have it. It reports whether it ended the exchange.
+func (x *Exchange) Reject(why error) bool {
 	x.claim.mu.Lock()
 	defer x.claim.mu.Unlock()
-	x.rejected = x.state != ended
-	x.drop(Failed, err)
+	if x.state == ended || why == ErrDraining && x.state != receiving {
+		return false
+	}
+	x.rejected = x.state != receiving
+	x.drop(Failed, why)
+	return true
 }
 
 // drop ends x because of its visitor, and tells the session that has it. The caller
@@ -341,26 +252,20 @@ func (x *Exchange) finish(o Outcome, a *Answer, f *Failure) bool {
 		return false
 	}
 	if x.state == queued {
-		x.unqueue()
+		x.claim.queue.take(x)
 	}
-	c := x.claim
+	c, streamed := x.claim, x.state == answering
+	x.outcome = o
 	if s := x.session; s != nil && s.held[x.id] == x {
 		delete(s.held, x.id)
-		s.tombs.remember(x, a, o)
+		s.tombs.remember(x, a)
 	}
-	streamed := x.state == answering
 	if streamed && x.answer.upgraded() {
-		c.upgraded--
+		c.exchanges.upgraded--
 	}
-	x.state, x.outcome, x.failure = ended, o, f
-	c.open--
-	if x.from.IsValid() {
-		if c.openOf[x.from]--; c.openOf[x.from] == 0 {
-			delete(c.openOf, x.from)
-		}
-	}
+	x.state, x.failure = ended, f
+	c.exchanges.remove(x, o)
 	x.hold.exit(Exchanges)
-	c.ends[o]++
 	x.watch.answered(a)
 	x.watch.ended(cmp.Or(a, x.answer))
 	if streamed {

@@ -271,7 +271,7 @@ func TestAnAbortFails(t *testing.T) {
 			if acknowledged {
 				s.take(one, &cursor)
 			}
-			if got, err := one.Abort(v.x.ID()); got != Accepted || err != nil {
+			if got, err := one.Delivery(v.x.ID()).Abort(); got != Accepted || err != nil {
 				t.Errorf("abort = %v %v, want accepted", got, err)
 			}
 			v.failed(Failed, ErrHandlerFailed, HandedYes)

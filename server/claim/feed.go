@@ -53,7 +53,7 @@ func (f *Feed) Rest(ctx context.Context, until <-chan struct{}) (goesOn bool) {
 		}
 		select {
 		case <-f.poll.woken: // Next looks before it waits
-		case <-s.claim.registry.draining:
+		case <-s.claim.registry.drain.begins:
 			return false
 		case <-ctx.Done():
 			return false
@@ -86,58 +86,4 @@ func (f *Feed) take() (*Batch, bool) {
 	}
 	s.out.assign(m)
 	return s.out.give(s.out.sent.list()[s.out.sent.len()-1:]), false
-}
-
-// Seen notes that the program of the session has the request of an exchange.
-func (s *Session) Seen(id string) {
-	s.claim.mu.Lock()
-	defer s.claim.mu.Unlock()
-	if x := s.held[id]; x != nil {
-		x.seen = true
-		if x.state == delivered {
-			x.state = running
-		}
-		s.life.touch()
-	}
-}
-
-// MayRepeat reports whether an exchange would be delivered again if the session were lost.
-func (f *Feed) MayRepeat(id string) bool {
-	s := f.poll.session
-	s.claim.mu.Lock()
-	defer s.claim.mu.Unlock()
-	x := s.held[id]
-	return x == nil || s.claim.mayRepeat(x)
-}
-
-// GiveBack takes an exchange from the session, whose program surely had nothing of
-// it, and has another one get it, or the same again. An exchange that somebody tried to hand
-// over, and that is given back too often, fails with [ErrSessionLost]. It reports false where the
-// exchange stays with the session, since a program may have had something of it.
-func (f *Feed) GiveBack(id string, tried bool) (gone bool) {
-	s := f.poll.session
-	c := s.claim
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	x := s.held[id]
-	if x == nil {
-		return true
-	}
-	if x.state != delivered || x.fetched || x.seen || x.attempt > 1 { // an earlier delivery may have arrived
-		return false
-	}
-	delete(s.held, id)
-	s.numbers.forget(id, x.number)
-	x.attempt--
-	if tried {
-		x.moves++
-	}
-	if x.moves > mostMoves {
-		x.state, x.session = queued, nil
-		x.fail(ErrSessionLost)
-		return true
-	}
-	time.AfterFunc(c.registry.times.NoPoller, x.recheck)
-	c.requeue([]*Exchange{x})
-	return true
 }

@@ -19,7 +19,7 @@ func TestWhatWasTakenBackIsGivenOnce(t *testing.T) {
 			if err != nil || m.Attempt != 1 {
 				t.Fatalf("next = %+v %v, want the request for the first time", m, err)
 			}
-			f.GiveBack(m.ID, false)
+			one.Delivery(m.ID).GiveBack(false)
 		}
 		last, err := f.Next(t.Context())
 		if err != nil {
@@ -50,7 +50,7 @@ func TestGivingBackCostsTheSameHoweverManyWait(t *testing.T) {
 		}
 		x.claim.mu.Lock()
 		x.request = &Request{Method: "POST"}
-		x.enqueue()
+		x.claim.queue.put(x)
 		x.claim.mu.Unlock()
 		defer x.end()
 	}
@@ -66,7 +66,7 @@ func TestGivingBackCostsTheSameHoweverManyWait(t *testing.T) {
 			t.Fatalf("next = %+v %v, want %s", m, err, first)
 		}
 		first = m.ID
-		f.GiveBack(m.ID, false)
+		one.Delivery(m.ID).GiveBack(false)
 	})
 	if allocated > 50 {
 		t.Errorf("one request that is given back costs %.0f allocations, want 50 at most", allocated)

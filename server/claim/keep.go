@@ -40,10 +40,10 @@ func (k *keeper) create() error {
 	err := k.entry.put(&record)
 	switch {
 	case err == nil:
-		c.registry.made(c, true)
+		c.registry.making.end(c, true)
 		return nil
 	case errors.Is(err, ErrExists):
-		c.registry.made(c, false)
+		c.registry.making.end(c, false)
 		return ErrLabelTaken
 	}
 	k.log(err)
@@ -153,7 +153,7 @@ func (k *keeper) mend() {
 	case errors.Is(err, ErrUnavailable):
 		k.log(err)
 	case gone == errUnmade:
-		c.registry.made(c, false)
+		c.registry.making.end(c, false)
 	case err != nil && gone == nil:
 		c.finish(ErrMoved)
 	}

@@ -46,12 +46,12 @@ func (l *life) lapse() {
 		l.death.disarm()
 	case left > 0:
 		l.death.after(left)
-	case c.registry.isDraining(), l.outstays(): // it was told to stay away, or is busy
+	case c.registry.drain.begun(), l.outstays(): // it was told to stay away, or is busy
 		l.death.after(lifetime)
 	case late > lifetime/lateShare && !l.doubted.Equal(l.active):
 		l.doubted = l.active
 		l.death.after(max(lifetime/graceShare, late))
-	case c.polls == 0 && c.leaseLeft() <= 0:
+	case c.lease.polls == 0 && c.lease.left() <= 0:
 		over = true // the claim ends with it, and its program is to learn that
 		l.death.after(lifetime)
 	default:
@@ -63,7 +63,7 @@ func (l *life) lapse() {
 		c.registry.sessionEnded(s, SessionLost)
 	}
 	if over {
-		_ = c.keeper.end(ErrLeaseEnded, c.overdue) // an error is logged, and it is tried again
+		_ = c.keeper.end(ErrLeaseEnded, c.lease.over) // an error is logged, and it is tried again
 	}
 }
 

@@ -207,7 +207,7 @@ func (s *scene) one(from *Session, cursor *string) (Message, string) {
 // answer answers with a status; the result must be as wanted.
 func (s *scene) answer(from *Session, x *Exchange, status int, want Result) {
 	s.t.Helper()
-	if got, err := from.Answer(x.ID(), &Answer{Status: status}, nil); err != nil || got != want {
+	if got, err := from.Delivery(x.ID()).Answer(&Answer{Status: status}, nil); err != nil || got != want {
 		s.t.Errorf("answer = %v %v, want %v", got, err, want)
 	}
 }

@@ -220,10 +220,7 @@ func (o *outbox) nextMessage() (message, bool) {
 			return m, true
 		}
 	}
-	c := o.session.claim
-	if e := c.queue.Front(); e != nil {
-		x := c.queue.Remove(e).(*Exchange)
-		x.element = nil
+	if x := o.session.claim.queue.pop(); x != nil {
 		return message{id: x.id, exchange: x}, true
 	}
 	return message{}, false

@@ -27,7 +27,7 @@ func (r *Registry) Open(from netip.Addr, label, token string, s Settings) (*Open
 // enter is Open with a session that is resumed, or nil for a new one.
 func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resumed *Session) (*Opened, error) {
 	switch {
-	case r.isDraining():
+	case r.drain.begun():
 		return nil, ErrDraining
 	case label != "" && !ValidLabel(label):
 		return nil, ErrBadLabel
@@ -79,7 +79,7 @@ func (r *Registry) claim(from netip.Addr, label string, token *string, s Setting
 		if *token == "" {
 			*token = randomName()
 		}
-		c, mine, err := r.begin(from, label, *token, s)
+		c, mine, err := r.making.begin(from, label, *token, s)
 		switch {
 		case err != nil:
 			return nil, false, err
@@ -92,51 +92,6 @@ func (r *Registry) claim(from netip.Addr, label string, token *string, s Setting
 	}
 }
 
-// begin makes a claim that has no record yet, unless somebody else does or did, whose it gives.
-func (r *Registry) begin(from netip.Addr, label, token string, s Settings) (c *Claim, mine bool, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	known := func() *Claim {
-		if c := r.making[label]; c != nil {
-			return c
-		}
-		return r.Lookup(label)
-	}
-	if label == "" {
-		for label == "" || known() != nil || (r.options.Reserved != nil && r.options.Reserved(label, "")) {
-			label = pickLabel()
-		}
-	} else if c := known(); c != nil {
-		return c, false, nil
-	}
-	hold, err := r.holdClaim(from)
-	if err != nil {
-		return nil, false, err
-	}
-	c = r.newClaim(s.in(Record{
-		Label: label, Token: HashToken(token), Terms: Terms{Lease: r.times.Lease, Timeout: r.times.Answer, Redeliver: RedeliverIdempotent}, Unpolled: true,
-	}), hold)
-	c.Charge(hold)
-	r.making[label] = c
-	return c, true, nil
-}
-
-// made lists a claim that has a record, and forgets one that has none.
-func (r *Registry) made(c *Claim, kept bool) {
-	r.mu.Lock()
-	if kept {
-		r.add(c)
-	}
-	delete(r.making, c.label)
-	close(c.keeper.made)
-	r.mu.Unlock()
-	if !kept {
-		c.hold.exit(Claims)
-		c.hold.Shrink(claimWeight)
-		c.hold.Close()
-	}
-}
-
 // errEndedMeanwhile tells Open to look again.
 var errEndedMeanwhile = ErrNoClaim
 
@@ -146,7 +101,7 @@ func (c *Claim) openSession(token string, created bool, resumed *Session) (o *Op
 	if resumed != nil {
 		s = &Session{id: resumed.id, door: resumed.door, out: outbox{given: resumed.out.given}}
 	}
-	s.claim, s.held = c, make(map[string]*Exchange)
+	s.claim, s.held = c, make(holdings)
 	s.out.session, s.tombs.session, s.numbers.session, s.life.session = s, s, s, s
 	s.life.death.fire = s.life.lapse
 	old, err := c.admit(s, token, resumed != nil)

@@ -19,7 +19,7 @@ type parts struct {
 	taking int           // bytes that the visitor's door has and writes
 	total  int           // bytes of the beginning and of all parts
 	last   bool          // no part comes any more
-	raw    bool          // a [Session.Stream] has begun
+	raw    bool          // a [Delivery.Stream] has begun
 	lasts  bool          // and there is no time between its parts
 	moved  time.Time     // when a part came last, or the visitor had taken all
 	came   chan struct{} // something came for the visitor; one place
@@ -63,7 +63,7 @@ func (x *Exchange) begin(a *Answer) {
 	x.state, x.seen, x.answer = answering, true, a
 	x.watch.answered(a)
 	if a.upgraded() {
-		x.claim.upgraded++
+		x.claim.exchanges.upgraded++
 	}
 	x.parts = &parts{x: x, taking: len(a.Content), head: a.hash, total: len(a.Content), came: make(chan struct{}, 1), moved: time.Now()}
 	close(x.ready)
@@ -133,15 +133,6 @@ func (p *parts) time() time.Duration {
 	return p.x.claim.registry.times.Part
 }
 
-// Leave ends a streamed answer whose visitor's door cannot write any more. Next
-// is not called after it.
-func (x *Exchange) Leave() {
-	x.claim.mu.Lock()
-	x.abandon()
-	x.claim.mu.Unlock()
-	_ = x.end()
-}
-
 // Part is one part of an answer with More.
 type Part struct {
 	// Seq counts the parts from 1.
@@ -156,14 +147,14 @@ type Part struct {
 // leaves meanwhile it gives [Late]. It fails with [ErrNotAnswering] and [ErrGap],
 // where the session may not answer with why, and with the error of ctx where that
 // ends before there is room for the part.
-func (s *Session) Part(ctx context.Context, id string, part Part) (Result, error) {
+func (d Delivery) Part(ctx context.Context, part Part) (Result, error) {
 	for {
-		result, full, err := s.part(ctx, id, part)
+		result, full, err := d.part(ctx, part)
 		if full == nil {
 			return result, err
 		}
 		// Somebody did not wait for the answer to the part before.
-		done := s.Work()
+		done := d.session.Work()
 		full.parts.waitForRoom(ctx)
 		done()
 		if ctx.Err() != nil {
@@ -174,11 +165,11 @@ func (s *Session) Part(ctx context.Context, id string, part Part) (Result, error
 
 // part is Part, but for an exchange that has no room for another part it takes
 // nothing and gives that.
-func (s *Session) part(ctx context.Context, id string, part Part) (result Result, full *Exchange, err error) {
+func (d Delivery) part(ctx context.Context, part Part) (result Result, full *Exchange, err error) {
 	var x *Exchange
 	var fault error
 	same := func(t tombstone) bool { return part.Seq <= t.parts }
-	result, err = s.settle(id, same, func(open *Exchange) Result {
+	result, err = d.settle(same, func(open *Exchange) Result {
 		p := open.parts
 		switch {
 		case p == nil || p.raw:
@@ -209,7 +200,7 @@ func (s *Session) part(ctx context.Context, id string, part Part) (result Result
 		return Unknown, nil, fault
 	}
 	if x != nil {
-		defer s.Work()()
+		defer d.session.Work()()
 		if x.parts.waitForRoom(ctx) {
 			result = Late
 		}
@@ -242,7 +233,7 @@ func (p *parts) waitForRoom(ctx context.Context) (late bool) {
 	for {
 		c.mu.Lock()
 		if p.size <= p.window() || x.state == ended {
-			late = p.size > 0 && x.tooLate()
+			late = p.size > 0 && x.state == ended && x.unheard()
 			c.mu.Unlock()
 			return late
 		}
@@ -256,28 +247,22 @@ func (p *parts) waitForRoom(ctx context.Context) (late bool) {
 	}
 }
 
-// tooLate tells whether x has ended so that no answer can reach anybody. The
-// caller holds claim.mu.
-func (x *Exchange) tooLate() bool {
-	return x.state == ended && x.unheard(x.outcome)
-}
-
-// unheard tells whether an end is one after which no answer can reach anybody.
-func (x *Exchange) unheard(o Outcome) bool {
-	return o == TimedOut || o == Abandoned || x.rejected
+// unheard reports whether x ended so that no answer could reach anybody. The caller holds claim.mu.
+func (x *Exchange) unheard() bool {
+	return x.outcome == TimedOut || x.outcome == Abandoned || x.rejected
 }
 
 // Stream begins to continue an answer with More by content as it is. It fails
 // with [ErrNotAnswering] where none began or parts came already, and with
 // [ErrNoExchange].
-func (s *Session) Stream(id string) (*Stream, error) {
-	c := s.claim
+func (d Delivery) Stream() (*Stream, error) {
+	s, c := d.session, d.session.claim
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := s.answerable(); err != nil {
 		return nil, err
 	}
-	x := s.held[id]
+	x := s.held[d.id]
 	switch {
 	case x == nil:
 		return nil, ErrNoExchange

@@ -21,7 +21,7 @@ func (s *scene) stream(method string) *streamed {
 	one := s.session()
 	v := s.visit(method)
 	s.one(one, new(one.Cursor()))
-	if got, err := one.Answer(v.x.ID(), &Answer{Status: 200, More: true}, nil); got != Accepted || err != nil {
+	if got, err := one.Delivery(v.x.ID()).Answer(&Answer{Status: 200, More: true}, nil); got != Accepted || err != nil {
 		s.t.Fatalf("begin = %v %v, want accepted", got, err)
 	}
 	<-v.done
@@ -47,7 +47,7 @@ func (v *streamed) next() (string, error) {
 // part posts a part whose result must be as wanted.
 func (v *streamed) part(seq int, content string, more bool, want Result) {
 	v.visit.s.t.Helper()
-	got, err := v.s.Part(context.Background(), v.x.ID(), Part{Seq: seq, Content: []byte(content), More: more})
+	got, err := v.s.Delivery(v.x.ID()).Part(context.Background(), Part{Seq: seq, Content: []byte(content), More: more})
 	if err != nil || got != want {
 		v.visit.s.t.Errorf("part %d = %v %v, want %v", seq, got, err, want)
 	}
@@ -82,7 +82,7 @@ func TestPartsReachTheVisitorInOrder(t *testing.T) {
 		if got, err := v.next(); got != "onetwo" || err != nil {
 			t.Errorf("next = %q %v, want both parts", got, err)
 		}
-		if got, err := v.s.Part(t.Context(), v.x.ID(), Part{Seq: 3, Content: []byte("end"), Trailers: []Field{{"A", "b"}}}); got != Accepted || err != nil {
+		if got, err := v.s.Delivery(v.x.ID()).Part(t.Context(), Part{Seq: 3, Content: []byte("end"), Trailers: []Field{{"A", "b"}}}); got != Accepted || err != nil {
 			t.Errorf("last part = %v %v, want accepted", got, err)
 		}
 		if got, err := v.next(); got != "end" || err != nil {
@@ -104,7 +104,7 @@ func TestPartsReachTheVisitorInOrder(t *testing.T) {
 func TestPartsAreJudged(t *testing.T) {
 	inStream(t, func(t *testing.T, _ *scene, v *streamed) {
 		id := v.x.ID()
-		if _, err := v.s.Part(t.Context(), id, Part{Seq: 2}); !errors.Is(err, ErrGap) {
+		if _, err := v.s.Delivery(id).Part(t.Context(), Part{Seq: 2}); !errors.Is(err, ErrGap) {
 			t.Errorf("a skipped part gave %v, want ErrGap", err)
 		}
 		v.part(1, "a", true, Accepted)
@@ -118,7 +118,7 @@ func TestPartsAreJudged(t *testing.T) {
 				a    *Answer
 				want Result
 			}{{begun, Duplicate}, {whole, Conflict}, {&Answer{Status: 201, More: true}, Conflict}} {
-				if got, err := v.s.Answer(id, c.a, nil); got != c.want || err != nil {
+				if got, err := v.s.Delivery(id).Answer(c.a, nil); got != c.want || err != nil {
 					t.Errorf("%s: answer %+v = %v %v, want %v", when, c.a, got, err, c.want)
 				}
 			}
@@ -147,7 +147,7 @@ func TestAWholeAnswerDiffersByItsTrailers(t *testing.T) {
 		v := s.visit("GET")
 		s.one(one, nil)
 		s.answer(one, v.x, 200, Accepted)
-		if got, _ := one.Answer(v.x.ID(), &Answer{Status: 200, Trailers: []Field{{"A", "b"}}}, nil); got != Conflict {
+		if got, _ := one.Delivery(v.x.ID()).Answer(&Answer{Status: 200, Trailers: []Field{{"A", "b"}}}, nil); got != Conflict {
 			t.Errorf("the answer with a trailer = %v, want conflict", got)
 		}
 		v.answered(200)
@@ -159,17 +159,17 @@ func TestAPartNeedsABeginning(t *testing.T) {
 		one := s.session()
 		v := s.visit("GET")
 		s.one(one, nil)
-		if _, err := one.Part(t.Context(), v.x.ID(), Part{Seq: 1}); !errors.Is(err, ErrNotAnswering) {
+		if _, err := one.Delivery(v.x.ID()).Part(t.Context(), Part{Seq: 1}); !errors.Is(err, ErrNotAnswering) {
 			t.Errorf("part = %v, want ErrNotAnswering", err)
 		}
-		if _, err := one.Stream(v.x.ID()); !errors.Is(err, ErrNotAnswering) {
+		if _, err := one.Delivery(v.x.ID()).Stream(); !errors.Is(err, ErrNotAnswering) {
 			t.Errorf("stream = %v, want ErrNotAnswering", err)
 		}
-		if _, err := one.Abort(v.x.ID()); err != nil {
+		if _, err := one.Delivery(v.x.ID()).Abort(); err != nil {
 			t.Fatal(err)
 		}
 		v.failed(Failed, ErrHandlerFailed, HandedYes)
-		if got, err := one.Part(t.Context(), v.x.ID(), Part{Seq: 1}); got != Conflict || err != nil {
+		if got, err := one.Delivery(v.x.ID()).Part(t.Context(), Part{Seq: 1}); got != Conflict || err != nil {
 			t.Errorf("part after an abort = %v %v, want conflict", got, err)
 		}
 	})
@@ -178,18 +178,18 @@ func TestAPartNeedsABeginning(t *testing.T) {
 func TestPartsAndStreamsExcludeEachOther(t *testing.T) {
 	inStream(t, func(t *testing.T, s *scene, v *streamed) {
 		v.part(1, "a", true, Accepted)
-		if _, err := v.s.Stream(v.x.ID()); !errors.Is(err, ErrNotAnswering) {
+		if _, err := v.s.Delivery(v.x.ID()).Stream(); !errors.Is(err, ErrNotAnswering) {
 			t.Errorf("stream after a part = %v, want ErrNotAnswering", err)
 		}
 		raw := s.stream("GET")
-		w, err := raw.s.Stream(raw.x.ID())
+		w, err := raw.s.Delivery(raw.x.ID()).Stream()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := raw.s.Part(t.Context(), raw.x.ID(), Part{Seq: 1}); !errors.Is(err, ErrNotAnswering) {
+		if _, err := raw.s.Delivery(raw.x.ID()).Part(t.Context(), Part{Seq: 1}); !errors.Is(err, ErrNotAnswering) {
 			t.Errorf("part after a stream = %v, want ErrNotAnswering", err)
 		}
-		if _, err := raw.s.Stream(raw.x.ID()); !errors.Is(err, ErrNotAnswering) {
+		if _, err := raw.s.Delivery(raw.x.ID()).Stream(); !errors.Is(err, ErrNotAnswering) {
 			t.Errorf("second stream = %v, want ErrNotAnswering", err)
 		}
 		if !w.Write(t.Context(), []byte("x")) {
@@ -215,12 +215,12 @@ func TestAnEndBetweenWritesIsReportedOnce(t *testing.T) {
 		if got, err := v.next(); got != "a" || err != nil {
 			t.Fatalf("next = %q %v", got, err)
 		}
-		if _, err := v.s.Abort(v.x.ID()); err != nil {
+		if _, err := v.s.Delivery(v.x.ID()).Abort(); err != nil {
 			t.Fatal(err)
 		}
-		v.x.Leave() // its door could not write either
+		v.x.Fail(ErrVisitorGone) // its door could not write either
 		v.ended(Failed)
-		if got, _ := v.s.Abort(v.x.ID()); got != Duplicate {
+		if got, _ := v.s.Delivery(v.x.ID()).Abort(); got != Duplicate {
 			t.Errorf("the abort again = %v, want duplicate", got)
 		}
 	})
@@ -297,7 +297,7 @@ func TestTheVisitorsOwnTimeIsNotTheHandlers(t *testing.T) {
 func TestAnAnswerThatBeginsAtTheLastMomentStays(t *testing.T) {
 	inStream(t, func(t *testing.T, s *scene, v *streamed) {
 		s.claim.mu.Lock()
-		v.x.overdue() // the timer of Do, beside the answer
+		v.x.due.look() // the timer of Do, beside the answer
 		s.claim.mu.Unlock()
 		v.part(1, "a", false, Accepted)
 		if got, err := v.next(); got != "a" || err != nil {
@@ -318,10 +318,10 @@ func TestALostSessionCutsItsStreams(t *testing.T) {
 		if took := time.Since(start); took != 10*time.Second {
 			t.Errorf("cut after %s, want 10s", took)
 		}
-		if _, err := v.s.Part(t.Context(), v.x.ID(), Part{Seq: 1}); !errors.Is(err, ErrSessionFenced) {
+		if _, err := v.s.Delivery(v.x.ID()).Part(t.Context(), Part{Seq: 1}); !errors.Is(err, ErrSessionFenced) {
 			t.Errorf("part = %v, want ErrSessionFenced", err)
 		}
-		if _, err := v.s.Stream(v.x.ID()); !errors.Is(err, ErrSessionFenced) {
+		if _, err := v.s.Delivery(v.x.ID()).Stream(); !errors.Is(err, ErrSessionFenced) {
 			t.Errorf("stream = %v, want ErrSessionFenced", err)
 		}
 	})

@@ -114,7 +114,7 @@ func TestAPlainSessionForgetsNumbersOfWhatItGaveBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			f.GiveBack(m.ID, false)
+			p.Delivery(m.ID).GiveBack(false)
 		}
 		f.Close()
 		if n := len(p.numbers.ids); n > 0 {
@@ -238,7 +238,7 @@ func TestAVisitorWaitsForAProgramThatComesAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := two.Answer(m.Exchange.ID(), &Answer{Status: 200}, nil); err != nil {
+		if _, err := two.Delivery(m.Exchange.ID()).Answer(&Answer{Status: 200}, nil); err != nil {
 			t.Error(err)
 		}
 		v.answered(200)

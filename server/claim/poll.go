@@ -3,7 +3,6 @@ package claim
 import (
 	"context"
 	"math/rand/v2"
-	"slices"
 	"time"
 )
 
@@ -85,7 +84,7 @@ func (p *poll) next(ctx context.Context, until time.Time, take func() (*Batch, b
 			defer c.mu.Unlock()
 			return nil, true, s.gone
 		case ctx.Err() != nil:
-			c.unpark(s)
+			c.queue.unpark(s)
 			s.out.giveBack()
 			c.mu.Unlock()
 			return nil, true, ctx.Err()
@@ -98,9 +97,7 @@ func (p *poll) next(ctx context.Context, until time.Time, take func() (*Batch, b
 			}
 			return b, full || err != nil, err
 		}
-		if !slices.Contains(c.parked, s) { // what woke it may have gone, such as a visitor
-			c.parked = append(c.parked, s)
-		}
+		c.queue.park(s) // what woke it may have gone, such as a visitor
 		c.mu.Unlock()
 		timeUp, err = p.wait(ctx, time.Until(until), c.registry)
 	}
@@ -111,7 +108,7 @@ func (p *poll) next(ctx context.Context, until time.Time, take func() (*Batch, b
 func (p *poll) wait(ctx context.Context, d time.Duration, r *Registry) (over bool, why error) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	draining := r.draining
+	draining := r.drain.begins
 	for {
 		select {
 		case <-p.woken:
@@ -134,8 +131,8 @@ func openPoll(s *Session, cursor *string) (*poll, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p, err := openPollLocked(s, cursor)
-	if err == nil && !c.polled { // its record is to say that the claim is in use
-		c.polled = true
+	if err == nil && !c.lease.polled { // its record is to say that the claim is in use
+		c.lease.polled = true
 		c.keeper.mending.after(0)
 	}
 	return p, err
@@ -149,7 +146,7 @@ func openPollLocked(s *Session, cursor *string) (*poll, error) {
 	if err := s.acknowledge(cursor); err != nil {
 		return nil, err
 	}
-	if s.claim.registry.isDraining() {
+	if s.claim.registry.drain.begun() {
 		return nil, ErrDraining
 	}
 	return newPoll(s), nil
@@ -158,13 +155,11 @@ func openPollLocked(s *Session, cursor *string) (*poll, error) {
 // newPoll makes the session's poll, in place of an older one. The caller holds
 // claim.mu.
 func newPoll(s *Session) *poll {
-	c := s.claim
 	if s.poll != nil {
 		s.poll.yields = true
 		s.wake()
 	} else {
-		c.polls++
-		c.registry.polls.Add(1)
+		s.claim.lease.pollBegins()
 	}
 	s.poll = &poll{session: s, woken: make(chan struct{}, 1)}
 	return s.poll
@@ -183,14 +178,9 @@ func (p *poll) end() {
 		return
 	}
 	s, c := p.session, p.session.claim
-	c.unpark(s)
+	c.queue.unpark(s)
 	s.poll = nil
-	c.polls--
-	c.registry.polls.Add(-1)
-	c.lastPoll = time.Now()
-	if c.gone == nil {
-		c.leaseEnd.arm(c.terms.Lease)
-	}
+	c.lease.pollEnds()
 	s.life.touch()
 }
 
@@ -205,13 +195,6 @@ func (p *poll) yield() {
 	p.wake()
 }
 
-// unpark takes s out of the waiting sessions. The caller holds c.mu.
-func (c *Claim) unpark(s *Session) {
-	if i := slices.Index(c.parked, s); i >= 0 {
-		c.parked = slices.Delete(c.parked, i, i+1)
-	}
-}
-
 // giveBack returns what was assigned to a poll that ended before it took it.
 // The caller holds claim.mu.
 func (o *outbox) giveBack() {
@@ -222,7 +205,7 @@ func (o *outbox) giveBack() {
 		}
 		return m.cancel != ""
 	})
-	o.session.claim.requeue(moving)
+	o.session.claim.queue.putBack(moving)
 }
 
 // fullBatch is how much content makes a batch full, so that one on a slow line
@@ -264,8 +247,8 @@ func (o *outbox) assign(m message) {
 	if x := m.exchange; x != nil {
 		o.session.numbers.add(x)
 		x.state, x.session = delivered, o.session
-		if x.given.IsZero() {
-			x.given = time.Now()
+		if x.due.given.IsZero() {
+			x.due.given = time.Now()
 		}
 		o.session.held[x.id] = x
 		given.size = x.request.weight()
@@ -288,7 +271,7 @@ func (o *outbox) give(giving []sentMessage) *Batch {
 			x.attempt++
 			x.watch.delivered(o.session)
 			b.Messages[i].Exchange, b.Messages[i].Attempt = x, x.attempt
-			b.Messages[i].Timeout = max(x.given.Add(x.timeout).Sub(now), 0)
+			b.Messages[i].Timeout = max(x.due.given.Add(x.due.timeout).Sub(now), 0)
 		}
 	}
 	b.Cursor = b.Messages[len(giving)-1].Cursor

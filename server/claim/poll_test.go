@@ -86,7 +86,7 @@ func TestAPollThatYieldsLosesNothing(t *testing.T) {
 		// before the older can take it.
 		s.claim.mu.Lock()
 		x.request = &Request{Method: "POST"}
-		x.enqueue()
+		x.claim.queue.put(x)
 		newer := newPoll(one)
 		b, _ := newer.take(64)
 		newer.end()
@@ -127,7 +127,7 @@ func TestAPollWhoseVisitorLeftWaitsOn(t *testing.T) {
 		}
 		s.claim.mu.Lock() // the visitor leaves before the poll can take the request
 		x.request = &Request{Method: "GET"}
-		x.enqueue()
+		x.claim.queue.put(x)
 		x.abandon()
 		s.claim.mu.Unlock()
 		_ = x.end()
@@ -152,7 +152,7 @@ func TestAPollerWhoLeavesGivesBack(t *testing.T) {
 		}
 		s.claim.mu.Lock() // the poller leaves before the poll can take the request
 		x.request = &Request{Method: "POST"}
-		x.enqueue()
+		x.claim.queue.put(x)
 		p.stop()
 		s.claim.mu.Unlock()
 		if p.open() || !errors.Is(p.err, context.Canceled) || p.batch != nil {
@@ -182,7 +182,7 @@ func TestWhatIsGivenBackWakesAnotherPoll(t *testing.T) {
 		}
 		s.claim.mu.Lock()
 		x.request = &Request{Method: "POST"}
-		x.enqueue()
+		x.claim.queue.put(x)
 		p1.stop()
 		s.claim.mu.Unlock()
 		if p1.open() || p2.open() || !slices.Equal(ids(p2.batch), []string{x.ID()}) {

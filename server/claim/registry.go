@@ -1,7 +1,6 @@
 package claim
 
 import (
-	"container/list"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -48,6 +47,27 @@ type Ended struct {
 	Sent, Received int
 }
 
+// endedOf describes an exchange that has ended, with its failure, if any.
+func endedOf(x *Exchange, f *Failure) Ended {
+	now := time.Now()
+	e := Ended{Exchange: x, Outcome: x.outcome, Queued: now.Sub(x.begun)}
+	if f != nil {
+		e.Err, e.Absent = f.Err, f.Answer != nil
+	}
+	if given := x.due.given; !given.IsZero() {
+		e.Queued, e.Handled = given.Sub(x.begun), now.Sub(given)
+	}
+	if x.request != nil {
+		e.Sent = x.request.Content.read()
+	}
+	if x.parts != nil {
+		e.Received = x.parts.total
+	} else if x.answer != nil {
+		e.Received = len(x.answer.Content)
+	}
+	return e
+}
+
 // SessionEnd is why a session ended.
 type SessionEnd string
 
@@ -69,17 +89,14 @@ type Registry struct {
 	claims   sync.Map // label → *Claim
 	sessions sync.Map // id → *Session, ended ones for a while too
 
-	// mu is held while a claim is listed, and while it is taken out. It guards making.
-	mu     sync.Mutex
-	making map[string]*Claim // label → claim that has no record yet
+	making making
 
 	serving atomic.Int64 // live sessions
 	polls   atomic.Int64 // open polls
 	budget  *Budget
 
-	draining  chan struct{} // closed when the gateway stops
-	drainOnce sync.Once
-	closed    atomic.Bool
+	drain  drain
+	closed atomic.Bool
 }
 
 // New makes an empty registry.
@@ -92,8 +109,9 @@ func New(o Options) *Registry {
 	}
 	r := &Registry{
 		times: o.Times.withDefaults(), limits: o.Limits.withDefaults(), options: o,
-		making: make(map[string]*Claim), draining: make(chan struct{}),
+		drain: drain{begins: make(chan struct{})},
 	}
+	r.making = making{registry: r, claims: make(map[string]*Claim)}
 	l := r.limits
 	r.budget = NewBudget(Amounts{Memory: l.Memory, Exchanges: int64(l.Exchanges), Connections: int64(l.Connections), Claims: int64(l.Claims)})
 	return r
@@ -131,23 +149,16 @@ func (r *Registry) holdClaim(from netip.Addr) (*Hold, error) {
 
 func (r *Registry) newClaim(rec Record, hold *Hold) *Claim {
 	c := &Claim{
-		registry: r, label: rec.Label, hold: hold, polled: !rec.Unpolled, prefix: randomName()[:10] + "-", queue: list.New(),
+		registry: r, label: rec.Label, hold: hold, prefix: randomName()[:10] + "-",
 		token: rec.Token, terms: rec.Terms,
 	}
 	c.keeper = keeper{claim: c, made: make(chan struct{}), entry: entry{
 		records: r.options.Records, patience: r.times.Records, turn: make(chan struct{}, 1), label: rec.Label,
 	}}
-	c.leaseEnd.fire, c.keeper.mending.fire = c.expire, c.keeper.mend
+	c.queue.claim, c.exchanges.claim = c, c
+	c.lease = lease{claim: c, polled: !rec.Unpolled}
+	c.lease.end.fire, c.keeper.mending.fire = c.lease.look, c.keeper.mend
 	return c
-}
-
-// add lists c and starts its lease. The caller holds r.mu.
-func (r *Registry) add(c *Claim) {
-	c.mu.Lock()
-	c.lastPoll = time.Now()
-	c.leaseEnd.arm(c.leaseLeft())
-	c.mu.Unlock()
-	r.claims.Store(c.label, c)
 }
 
 // Restore puts a claim back whose record was kept, with a new lease. Its program is awaited
@@ -161,9 +172,7 @@ func (r *Registry) Restore(k Kept) {
 	close(c.keeper.made)
 	c.Charge(h)
 	c.awaited = time.Now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.add(c)
+	r.making.list(c)
 }
 
 // Lookup gives the live claim of a label, or nil.
@@ -206,13 +215,11 @@ func (r *Registry) Stats() Stats {
 // Drain lets nothing new in: what is queued fails with [ErrDraining], polls end
 // with it, spread over [Times.Spread], and what was delivered may be answered.
 func (r *Registry) Drain() {
-	r.drainOnce.Do(func() { close(r.draining) })
+	r.drain.begin()
 	r.claims.Range(func(_, v any) bool {
 		c := v.(*Claim)
 		c.mu.Lock()
-		for e := c.queue.Front(); e != nil; e = c.queue.Front() {
-			e.Value.(*Exchange).fail(ErrDraining)
-		}
+		c.queue.fail(ErrDraining)
 		c.mu.Unlock()
 		return true
 	})
@@ -226,7 +233,7 @@ func (r *Registry) GiveUp() {
 		s := v.(*Session)
 		s.claim.mu.Lock()
 		defer s.claim.mu.Unlock()
-		for _, x := range s.holding() {
+		for _, x := range s.held.oldestFirst() {
 			if x.state != answering {
 				x.fail(ErrDraining)
 			}
@@ -242,7 +249,7 @@ func (r *Registry) Close() {
 	r.claims.Range(func(_, v any) bool {
 		c := v.(*Claim)
 		c.mu.Lock()
-		c.leaseEnd.stop()
+		c.lease.end.stop()
 		c.keeper.mending.stop()
 		for _, s := range c.sessions {
 			s.life.death.stop()
@@ -252,21 +259,10 @@ func (r *Registry) Close() {
 	})
 }
 
-func (r *Registry) isDraining() bool {
-	select {
-	case <-r.draining:
-		return true
-	default:
-		return false
-	}
-}
-
 // forget takes an ended claim out. Its sessions are remembered for a while, so
 // that they can answer what they hold and learn why.
 func (r *Registry) forget(c *Claim, sessions []*Session, why error) {
-	r.mu.Lock()
-	r.claims.CompareAndDelete(c.label, c)
-	r.mu.Unlock()
+	r.making.unlist(c)
 	c.hold.exit(Claims)
 	c.hold.Shrink(claimWeight)
 	time.AfterFunc(r.times.Tombstone, c.hold.Close) // its sessions, and what they remember, are held until then
@@ -288,28 +284,4 @@ func (r *Registry) sessionEnded(s *Session, why SessionEnd) {
 		s.giveUp()
 		s.claim.hold.Shrink(sessionWeight)
 	})
-}
-
-// observe reports an exchange that has ended, with its failure, if any.
-func (r *Registry) observe(x *Exchange, f *Failure) {
-	if r.options.Ended == nil {
-		return
-	}
-	now := time.Now()
-	e := Ended{Exchange: x, Outcome: x.outcome, Queued: now.Sub(x.begun)}
-	if f != nil {
-		e.Err, e.Absent = f.Err, f.Answer != nil
-	}
-	if !x.given.IsZero() {
-		e.Queued, e.Handled = x.given.Sub(x.begun), now.Sub(x.given)
-	}
-	if x.request != nil {
-		e.Sent = x.request.Content.read()
-	}
-	if x.parts != nil {
-		e.Received = x.parts.total
-	} else if x.answer != nil {
-		e.Received = len(x.answer.Content)
-	}
-	r.options.Ended(e)
 }

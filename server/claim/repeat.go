@@ -19,12 +19,12 @@ func idempotent(method string) bool { return idempotentMethods[method] }
 const mostMoves = 2
 
 // mayRepeat tells whether x may be delivered again after its session was lost.
-// The caller holds c.mu.
-func (c *Claim) mayRepeat(x *Exchange) bool {
+// The caller holds claim.mu.
+func (x *Exchange) mayRepeat() bool {
 	if x.moves >= mostMoves || x.fetched || x.state == answering {
 		return false
 	}
-	switch c.terms.Redeliver {
+	switch x.claim.terms.Redeliver {
 	case RedeliverAny:
 		return true
 	case RedeliverKeyed:

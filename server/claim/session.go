@@ -2,6 +2,7 @@ package claim
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
@@ -14,7 +15,7 @@ type Session struct {
 	door    string // see [Session.Plain]; "" for one that is not plain
 	cursors bool   // it has polled with one
 	out     outbox
-	held    map[string]*Exchange
+	held    holdings
 	numbers numbers // of a plain session
 	tombs   tombstones
 	poll    *poll // the open one
@@ -56,7 +57,7 @@ func (s *Session) acknowledge(cursor *string) error {
 // wake ends the wait of the open poll, if any. The caller holds claim.mu.
 func (s *Session) wake() {
 	if s.poll != nil {
-		s.claim.unpark(s)
+		s.claim.queue.unpark(s)
 		s.poll.wake()
 	}
 }
@@ -65,18 +66,18 @@ func (s *Session) wake() {
 // claim's rule allows it. The caller holds claim.mu.
 func (s *Session) lose() {
 	moving := s.leave(ErrSessionFenced)
-	for _, x := range s.holding() {
+	for _, x := range s.held.oldestFirst() {
 		x.lost = true
-		if s.claim.mayRepeat(x) {
+		if x.mayRepeat() {
 			delete(s.held, x.id)
 			x.moves++
 			moving = append(moving, x)
-			time.AfterFunc(s.claim.registry.times.NoPoller, x.recheck)
+			x.due.lookLater()
 		} else {
 			x.fail(ErrSessionLost)
 		}
 	}
-	s.claim.requeue(moving)
+	s.claim.queue.putBack(moving)
 }
 
 // giveUp forgets what an ended session remembers, and ends the upgraded connections that the session still holds when nobody can
@@ -87,22 +88,11 @@ func (s *Session) giveUp() {
 	for s.tombs.forget() {
 	}
 	s.tombs.expiry.stop()
-	for _, x := range s.holding() {
+	for _, x := range s.held.oldestFirst() {
 		if x.state == answering && x.answer.upgraded() {
 			x.fail(ErrSessionLost)
 		}
 	}
-}
-
-// holding lists the exchanges that the session holds, oldest first. The caller
-// holds claim.mu.
-func (s *Session) holding() []*Exchange {
-	xs := make([]*Exchange, 0, len(s.held))
-	for _, x := range s.held {
-		xs = append(xs, x)
-	}
-	slices.SortFunc(xs, func(a, b *Exchange) int { return cmp.Or(a.given.Compare(b.given), cmp.Compare(a.id, b.id)) })
-	return xs
 }
 
 // End ends the session of its own will. A cursor acknowledges as in
@@ -126,11 +116,11 @@ func (s *Session) End(cursor *string) error {
 		if x := s.out.undelivered(&s.out.sent.list()[i]); x != nil {
 			delete(s.held, x.id)
 			moving = append(moving, x)
-			time.AfterFunc(c.registry.times.NoPoller, x.recheck)
+			x.due.lookLater()
 		}
 	}
 	moving = append(moving, s.leave(ErrNoSession)...)
-	c.requeue(moving)
+	c.queue.putBack(moving)
 	s.lose()
 	c.mu.Unlock()
 	c.registry.sessionEnded(s, SessionLeft)
@@ -162,17 +152,6 @@ func (s *Session) leave(why error) []*Exchange {
 	return moving
 }
 
-// requeue queues exchanges again, in front of what waits. The caller holds
-// c.mu.
-func (c *Claim) requeue(xs []*Exchange) {
-	first := c.queue.Front()
-	for _, x := range xs {
-		if x.enqueue(); x.element != nil && first != nil {
-			c.queue.MoveBefore(x.element, first)
-		}
-	}
-}
-
 // Work says that a request of the session begins which may last long while its
 // program does nothing else, and gives what says that it has ended. Meanwhile the
 // session is not lost.
@@ -186,4 +165,12 @@ func (s *Session) Work() (done func()) {
 		s.life.busy--
 		s.life.touch()
 	}
+}
+
+// holdings are the exchanges that a session holds, by their ids.
+type holdings map[string]*Exchange
+
+// oldestFirst lists them by their first delivery. The caller holds claim.mu.
+func (h holdings) oldestFirst() []*Exchange {
+	return slices.SortedFunc(maps.Values(h), func(a, b *Exchange) int { return cmp.Or(a.due.given.Compare(b.due.given), cmp.Compare(a.id, b.id)) })
 }

@@ -32,7 +32,7 @@ func TestASilentSessionWithCursorsIsLost(t *testing.T) {
 		if _, err := one.Poll(t.Context(), nil, 0, 0); !errors.Is(err, ErrSessionFenced) {
 			t.Errorf("poll = %v, want ErrSessionFenced", err)
 		}
-		if _, err := one.Answer("x", &Answer{Status: 200}, nil); !errors.Is(err, ErrSessionFenced) {
+		if _, err := one.Delivery("x").Answer(&Answer{Status: 200}, nil); !errors.Is(err, ErrSessionFenced) {
 			t.Errorf("answer = %v, want ErrSessionFenced", err)
 		}
 		if err := one.End(nil); !errors.Is(err, ErrSessionFenced) {
@@ -142,7 +142,7 @@ func TestAnAnswerThatWasReadLateKeepsASession(t *testing.T) {
 		s.one(one, new(one.Cursor()))
 		for range 20 { // a gateway that is too busy for long
 			looksLate(one, 3*time.Second)
-			if got, err := one.Interim(v.x.ID(), &Answer{Status: 103}); err != nil {
+			if got, err := one.Delivery(v.x.ID()).Interim(&Answer{Status: 103}); err != nil {
 				t.Fatalf("interim = %v %v, want that the session lives", got, err)
 			}
 		}
@@ -292,7 +292,7 @@ func TestALateAnswerOfALostSessionReachesNobody(t *testing.T) {
 		s.one(one, new(one.Cursor()))
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if _, err := one.Answer(v.x.ID(), &Answer{Status: 500}, nil); !errors.Is(err, ErrSessionFenced) {
+		if _, err := one.Delivery(v.x.ID()).Answer(&Answer{Status: 500}, nil); !errors.Is(err, ErrSessionFenced) {
 			t.Errorf("answer = %v, want ErrSessionFenced", err)
 		}
 		two := s.session()

@@ -90,7 +90,7 @@ func (c *crowd) follow(ctx context.Context, x *Exchange, a *Answer, rnd *rand.Ra
 			whole.Content = append(whole.Content, bytes.TrimLeft(chunk, "\x00")...)
 		}
 		if rnd.IntN(30) == 0 {
-			x.Leave() // its door cannot write
+			x.Fail(ErrVisitorGone) // its door cannot write
 			return nil, &Failure{Err: x.failure.Err}
 		}
 	}
@@ -100,12 +100,12 @@ func (c *crowd) follow(ctx context.Context, x *Exchange, a *Answer, rnd *rand.Ra
 func (c *crowd) stream(s *Session, id, target string, rnd *rand.Rand) {
 	ctx, stop := context.WithTimeout(context.Background(), time.Duration(rnd.IntN(20_000))*time.Microsecond)
 	defer stop()
-	if got, err := s.Answer(id, &Answer{Status: 200, Content: []byte(target[:1]), More: true}, nil); got != Accepted || err != nil {
+	if got, err := s.Delivery(id).Answer(&Answer{Status: 200, Content: []byte(target[:1]), More: true}, nil); got != Accepted || err != nil {
 		return
 	}
 	pad := make([]byte, rnd.IntN(2)*2*window)
 	if rnd.IntN(2) == 0 {
-		w, err := s.Stream(id)
+		w, err := s.Delivery(id).Stream()
 		if err != nil {
 			return
 		}
@@ -124,9 +124,9 @@ func (c *crowd) stream(s *Session, id, target string, rnd *rand.Rand) {
 	var several sync.WaitGroup
 	for i := 1; i < len(target); i++ {
 		part := Part{Seq: i, Content: append(pad[:len(pad):len(pad)], target[i]), More: i+1 < len(target)}
-		_, _ = s.Part(ctx, id, part)
+		_, _ = s.Delivery(id).Part(ctx, part)
 		if rnd.IntN(4) == 0 { // a retry
-			several.Go(func() { _, _ = s.Part(ctx, id, part) })
+			several.Go(func() { _, _ = s.Delivery(id).Part(ctx, part) })
 		}
 	}
 	several.Wait()
@@ -190,19 +190,19 @@ func (c *crowd) answer(s *Session, b *Batch, rnd *rand.Rand) {
 		}
 		a := &Answer{Status: 200, Content: []byte(m.Exchange.Request().Target)}
 		if rnd.IntN(10) == 0 {
-			_, _ = s.Interim(m.Exchange.ID(), &Answer{Status: 103})
+			_, _ = s.Delivery(m.Exchange.ID()).Interim(&Answer{Status: 103})
 		}
 		switch rnd.IntN(30) {
 		case 0: // never answered
 		case 1:
-			_, _ = s.Abort(m.Exchange.ID())
+			_, _ = s.Delivery(m.Exchange.ID()).Abort()
 		case 3, 4, 5, 6, 7, 8:
 			c.stream(s, m.Exchange.ID(), m.Exchange.Request().Target, rnd)
 		case 2:
-			_, _ = s.Answer(m.Exchange.ID(), a, nil)
-			_, _ = s.Answer(m.Exchange.ID(), a, nil)
+			_, _ = s.Delivery(m.Exchange.ID()).Answer(a, nil)
+			_, _ = s.Delivery(m.Exchange.ID()).Answer(a, nil)
 		default:
-			_, _ = s.Answer(m.Exchange.ID(), a, nil)
+			_, _ = s.Delivery(m.Exchange.ID()).Answer(a, nil)
 		}
 	}
 }
@@ -268,8 +268,8 @@ func (c *crowd) check(t *testing.T) {
 		one.mu.Lock()
 		defer one.mu.Unlock()
 		claims++
-		if one.open != 0 || one.queue.Len() != 0 || len(one.parked) != 0 || one.polls != 0 {
-			t.Errorf("claim %s: %d open, %d queued, %d parked, %d polls; want none", one.label, one.open, one.queue.Len(), len(one.parked), one.polls)
+		if one.exchanges.open != 0 || one.queue.exchanges.Len() != 0 || len(one.queue.parked) != 0 || one.lease.polls != 0 {
+			t.Errorf("claim %s: %d open, %d queued, %d parked, %d polls; want none", one.label, one.exchanges.open, one.queue.exchanges.Len(), len(one.queue.parked), one.lease.polls)
 		}
 		for _, s := range one.sessions {
 			if len(s.held) != 0 || s.poll != nil || len(s.tombs.byID) > 32 {

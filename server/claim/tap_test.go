@@ -101,7 +101,7 @@ func TestATapSeesAWholeExchange(t *testing.T) {
 		k.saw(t, v.x, "asked", "sent question")
 		s.one(one, nil)
 		a := &Answer{Status: 200, Fields: []Field{{"A", "b"}}, Content: []byte("answer"), Trailers: []Field{{"C", "d"}}}
-		if got, err := one.Answer(v.x.ID(), a, nil); got != Accepted || err != nil {
+		if got, err := one.Delivery(v.x.ID()).Answer(a, nil); got != Accepted || err != nil {
 			t.Fatalf("answer = %v %v", got, err)
 		}
 		v.answered(200)
@@ -116,7 +116,7 @@ func TestATapSeesContentAsItPasses(t *testing.T) {
 		from := &source{parts: [][]byte{[]byte("one"), []byte("two")}, length: -1}
 		v := s.request(&Request{Method: "POST", Content: Streamed(from)})
 		s.one(one, nil)
-		content, err := one.Fetch(v.x.ID())
+		content, err := one.Delivery(v.x.ID()).Fetch()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,13 +124,13 @@ func TestATapSeesContentAsItPasses(t *testing.T) {
 		if _, err := io.ReadFull(in, buf); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := one.Answer(v.x.ID(), &Answer{Status: 201, More: true, Content: []byte("begins")}, nil); got != Accepted || err != nil {
+		if got, err := one.Delivery(v.x.ID()).Answer(&Answer{Status: 201, More: true, Content: []byte("begins")}, nil); got != Accepted || err != nil {
 			t.Fatalf("answer = %v %v", got, err)
 		}
 		if _, err := io.ReadFull(in, buf); err != nil {
 			t.Fatal(err)
 		}
-		w, err := one.Stream(v.x.ID())
+		w, err := one.Delivery(v.x.ID()).Stream()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,13 +188,13 @@ func TestATapSeesEveryAttemptAndHowItEnds(t *testing.T) {
 		"an answer is cut": func(t *testing.T, s *scene, k *sight, one, _ *Session) {
 			v := s.visit("GET")
 			first := take(s, one)
-			if _, err := one.Answer(v.x.ID(), &Answer{Status: 200, More: true, Trailers: []Field{{"C", "d"}}}, nil); err != nil {
+			if _, err := one.Delivery(v.x.ID()).Answer(&Answer{Status: 200, More: true, Trailers: []Field{{"C", "d"}}}, nil); err != nil {
 				t.Fatal(err)
 			}
-			if got, err := one.Part(t.Context(), v.x.ID(), Part{Seq: 1, Content: []byte("half"), More: true}); got != Accepted || err != nil {
+			if got, err := one.Delivery(v.x.ID()).Part(t.Context(), Part{Seq: 1, Content: []byte("half"), More: true}); got != Accepted || err != nil {
 				t.Fatalf("part = %v %v", got, err)
 			}
-			if got, err := one.Abort(v.x.ID()); got != Accepted || err != nil {
+			if got, err := one.Delivery(v.x.ID()).Abort(); got != Accepted || err != nil {
 				t.Fatalf("abort = %v %v", got, err)
 			}
 			(&streamed{visit: v, s: one, ctx: t.Context()}).cut(Failed, ErrHandlerFailed)
@@ -211,7 +211,7 @@ func TestATapSeesEveryAttemptAndHowItEnds(t *testing.T) {
 		"content breaks off, and what is read later is not seen": func(t *testing.T, s *scene, k *sight, one, _ *Session) {
 			v := s.request(&Request{Method: "POST", Content: Streamed(&source{parts: [][]byte{[]byte("late")}})})
 			first := take(s, one)
-			content, err := one.Fetch(v.x.ID())
+			content, err := one.Delivery(v.x.ID()).Fetch()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -241,7 +241,7 @@ func TestATapSeesEveryAttemptAndHowItEnds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			x.Evict(ErrTooSlow)
+			x.Reject(ErrTooSlow)
 			if _, err := x.Do(t.Context(), &Request{Method: "GET"}); !errors.Is(err, ErrTooSlow) {
 				t.Errorf("do = %v, want ErrTooSlow", err)
 			}
@@ -287,7 +287,7 @@ func TestContentIsWhatPassedHoweverLateTheTap(t *testing.T) {
 		from := &source{parts: [][]byte{[]byte("abc"), []byte("xyz")}, length: 6}
 		v := s.request(&Request{Method: "POST", Content: Streamed(from)}) // it waits for the tap
 		s.one(one, nil)
-		content, err := one.Fetch(v.x.ID())
+		content, err := one.Delivery(v.x.ID()).Fetch()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -327,14 +327,14 @@ func TestATapSeesExchangesThatMoveAtOnce(t *testing.T) {
 		b := s.take(one, nil)
 		for i, m := range b.Messages {
 			x, v := m.Exchange, visits[slices.IndexFunc(visits, func(v *visit) bool { return v.x == m.Exchange })]
-			if _, err := one.Answer(x.ID(), &Answer{Status: 200, More: true}, nil); err != nil {
+			if _, err := one.Delivery(x.ID()).Answer(&Answer{Status: 200, More: true}, nil); err != nil {
 				t.Fatal(err)
 			}
-			content, err := one.Fetch(x.ID())
+			content, err := one.Delivery(x.ID()).Fetch()
 			if err != nil {
 				t.Fatal(err)
 			}
-			w, err := one.Stream(x.ID())
+			w, err := one.Delivery(x.ID()).Stream()
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -29,7 +29,7 @@ type tombstone struct {
 
 // remember notes the end of an exchange that the session held. The caller
 // holds claim.mu.
-func (t *tombstones) remember(x *Exchange, a *Answer, o Outcome) {
+func (t *tombstones) remember(x *Exchange, a *Answer) {
 	id, parts, answer := x.id, 0, uint64(0)
 	if a != nil {
 		answer = a.hash
@@ -53,7 +53,7 @@ func (t *tombstones) remember(x *Exchange, a *Answer, o Outcome) {
 		t.expiry.fire = t.expire
 	}
 	t.expiry.arm(t.session.claim.registry.times.Tombstone)
-	t.byID[id] = tombstone{at: time.Now(), number: x.number, answer: answer, parts: parts, ended: o, late: x.unheard(o)}
+	t.byID[id] = tombstone{at: time.Now(), number: x.number, answer: answer, parts: parts, ended: x.outcome, late: x.unheard()}
 }
 
 // forget forgets the oldest tombstone, and reports whether there was one. The caller holds

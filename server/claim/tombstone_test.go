@@ -24,16 +24,16 @@ func TestResultsOfASecondAnswer(t *testing.T) {
 			if i == 0 {
 				want = Accepted
 			}
-			if got, err := one.Answer(answered.x.ID(), a, nil); got != want || err != nil {
+			if got, err := one.Delivery(answered.x.ID()).Answer(a, nil); got != want || err != nil {
 				t.Errorf("answer %d = %v %v, want %v", i, got, err, want)
 			}
 		}
-		if got, _ := one.Abort(answered.x.ID()); got != Conflict {
+		if got, _ := one.Delivery(answered.x.ID()).Abort(); got != Conflict {
 			t.Errorf("abort after an answer = %v, want conflict", got)
 		}
 		answered.answered(200)
 		for i, want := range []Result{Accepted, Duplicate} {
-			if got, _ := one.Abort(aborted.x.ID()); got != want {
+			if got, _ := one.Delivery(aborted.x.ID()).Abort(); got != want {
 				t.Errorf("abort %d = %v, want %v", i, got, want)
 			}
 		}

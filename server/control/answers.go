@@ -77,13 +77,13 @@ func (a *Answers) one(ctx context.Context, s *claim.Session, m *answer.Message) 
 	switch {
 	case m.Type == schema.TypeAbort && m.ID != "":
 		a.Log.Debug("exchange aborted", "label", s.Claim().Label(), "exchange", m.ID, "reason", m.Reason)
-		result, err = s.Abort(m.ID)
+		result, err = s.Delivery(m.ID).Abort()
 	case m.Type == schema.TypeResponse && m.ID != "":
 		a, f := m.Response()
 		if f != nil {
 			return invalid(m.ID, f), nil
 		}
-		result, err = s.Answer(m.ID, a, m.Fits)
+		result, err = s.Delivery(m.ID).Answer(a, m.Fits)
 		if f, ok := errors.AsType[*answer.Fault](err); ok {
 			return invalid(m.ID, f), nil
 		}
@@ -92,7 +92,7 @@ func (a *Answers) one(ctx context.Context, s *claim.Session, m *answer.Message) 
 		if f != nil {
 			return invalid(m.ID, f), nil
 		}
-		result, err = s.Part(ctx, m.ID, part)
+		result, err = s.Delivery(m.ID).Part(ctx, part)
 		switch {
 		case errors.Is(err, claim.ErrNotAnswering):
 			return invalid(m.ID, &answer.Fault{Pointer: "/type", Detail: "a part follows a response with more"}), nil
@@ -104,7 +104,7 @@ func (a *Answers) one(ctx context.Context, s *claim.Session, m *answer.Message) 
 		if f != nil {
 			return invalid(m.ID, f), nil
 		}
-		result, err = s.Interim(m.ID, a)
+		result, err = s.Delivery(m.ID).Interim(a)
 	case m.Type != schema.TypeAbort && m.Type != schema.TypeResponse && m.Type != schema.TypePart && m.Type != schema.TypeInterim:
 		return invalid(m.ID, &answer.Fault{Pointer: "/type", Detail: "type is response, part, interim or abort"}), nil
 	default:

@@ -19,7 +19,7 @@ const chunk = 32 << 10
 // Fetch answers GET {bodyUrl}: the content of a request as the visitor sends it.
 func Fetch(w http.ResponseWriter, r *http.Request) {
 	s := SessionOf(r)
-	content, err := s.Fetch(chi.URLParam(r, "exchange"))
+	content, err := s.Delivery(chi.URLParam(r, "exchange")).Fetch()
 	if err != nil {
 		problem.Of(err).Write(w, r)
 		return

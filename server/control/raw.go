@@ -33,7 +33,7 @@ const (
 // Raw answers POST {responseUrl}: the content of an answer as it is.
 func (a *Answers) Raw(w http.ResponseWriter, r *http.Request) {
 	s, id := SessionOf(r), chi.URLParam(r, "exchange")
-	stream, err := s.Stream(id)
+	stream, err := s.Delivery(id).Stream()
 	if errors.Is(err, claim.ErrNotAnswering) {
 		result, more, problem := a.begin(s, id, r)
 		switch {
@@ -45,10 +45,10 @@ func (a *Answers) Raw(w http.ResponseWriter, r *http.Request) {
 			a.tell(w, r, id, result, !more && result == claim.Accepted)
 			return
 		}
-		stream, err = s.Stream(id)
+		stream, err = s.Delivery(id).Stream()
 	}
 	if errors.Is(err, claim.ErrNoExchange) {
-		if result, known := s.Ended(id); known {
+		if result, known := s.Delivery(id).Ended(); known {
 			a.tell(w, r, id, result, false)
 			return
 		}
@@ -174,7 +174,7 @@ func (a *Answers) begin(s *claim.Session, id string, r *http.Request) (result cl
 	if f != nil {
 		return result, false, badAnswer(f)
 	}
-	result, err := s.Answer(id, answered, m.Fits)
+	result, err := s.Delivery(id).Answer(answered, m.Fits)
 	if f, ok := errors.AsType[*answer.Fault](err); ok {
 		return result, false, badAnswer(f)
 	}

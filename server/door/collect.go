@@ -18,7 +18,7 @@ import (
 // beyond the limit, which tooLarge tells the visitor, or finds no room; or ctx, which is the
 // program's, ended. No program has had the request then.
 func (l *Relay) Collect(ctx context.Context, s *claim.Session, x *claim.Exchange, limit int, tooLarge string) (content *claim.Content, free func(), err error) {
-	asked, gathered, err := s.Gather(x.ID())
+	asked, gathered, err := s.Delivery(x.ID()).Gather()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -122,13 +122,13 @@ func over(x *claim.Exchange) bool {
 // Inform relays an interim response. 100 (Continue) is the gateway's own; 102
 // (Processing) says no more than that the program has the request.
 func (l *Relay) Inform(s *claim.Session, x *claim.Exchange, status int, h textproto.MIMEHeader) {
-	s.Seen(x.ID())
+	s.Delivery(x.ID()).Seen()
 	if status <= http.StatusProcessing {
 		return
 	}
 	m := answer.Message{Answer: &envelope.Answer{Status: status, Headers: fieldList(http.Header(h))}}
 	if a, f := m.Interim(); f == nil && m.Bounded(l.Bounds.Fields, l.Bounds.FieldBytes) == nil {
-		_, _ = s.Interim(x.ID(), a)
+		_, _ = s.Delivery(x.ID()).Interim(a)
 	}
 }
 
@@ -227,7 +227,7 @@ type handed struct {
 func (c *handed) Read(p []byte) (int, error) {
 	content := c.x.Request().Content
 	if !c.asked {
-		if _, err := c.s.Fetch(c.x.ID()); err != nil {
+		if _, err := c.s.Delivery(c.x.ID()).Fetch(); err != nil {
 			return 0, err
 		}
 		c.asked = true

@@ -61,11 +61,11 @@ func (l *Relay) give(s *claim.Session, x *claim.Exchange, m *answer.Message, f *
 	}
 	if f != nil {
 		l.Log.Debug("response refused", "label", s.Claim().Label(), "exchange", x.ID(), "reason", f.Detail)
-		_, _ = s.Abort(x.ID())
+		_, _ = s.Delivery(x.ID()).Abort()
 		l.Judged(schema.ResultInvalid)
 		return false, errors.New(f.Detail)
 	}
-	result, failure := s.Answer(x.ID(), a, nil)
+	result, failure := s.Delivery(x.ID()).Answer(a, nil)
 	l.Judged(schema.ResultStatus(result.String()))
 	return failure == nil && result == claim.Accepted, nil
 }
@@ -139,7 +139,7 @@ func (l *Relay) HandedWindow() int {
 
 // answerMore relays the content of a response whose head was relayed.
 func (l *Relay) answerMore(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) error {
-	stream, err := s.Stream(x.ID())
+	stream, err := s.Delivery(x.ID()).Stream()
 	if err != nil {
 		return nil
 	}

@@ -108,7 +108,7 @@ func (d *comet) take(w http.ResponseWriter, r *http.Request, c *claim.Claim) err
 	}
 	fault := resp.fault
 	if fault != nil {
-		_, _ = s.Abort(x.ID())
+		_, _ = s.Delivery(x.ID()).Abort()
 	} else {
 		fault = d.g.AnswerWhole(s, x, resp.status, resp.fields, resp.content)
 	}

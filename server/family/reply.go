@@ -114,11 +114,11 @@ func (d *reverseHTTP) replyTo(ctx context.Context, s *claim.Session, x *claim.Ex
 	case p.broken:
 		return fault // it may come again
 	case fault != nil:
-		_, _ = s.Abort(x.ID())
+		_, _ = s.Delivery(x.ID()).Abort()
 		return fault
 	}
 	if fault = d.g.Answer(ctx, s, x, resp); fault != nil {
-		_, _ = s.Abort(x.ID()) // where that was not done
+		_, _ = s.Delivery(x.ID()).Abort() // where that was not done
 	}
 	if fault == nil && !p.cut {
 		_, fault = io.Copy(io.Discard, resp.Body) // of an exchange that was answered, or ended, meanwhile

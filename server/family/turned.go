@@ -180,7 +180,7 @@ func ownFeed(s *claim.Session, door string) (*feed, error) {
 func (f *feed) leave() {
 	f.Close()
 	if f.first != nil {
-		f.GiveBack(f.first.Exchange.ID(), true)
+		f.session.Delivery(f.first.Exchange.ID()).GiveBack(true)
 	}
 	_ = f.session.End(nil)
 }
@@ -211,7 +211,7 @@ func (t *turned) take(f *feed) {
 			continue
 		}
 		if trusted := t.trusts(f, m); trusted != use {
-			f.GiveBack(m.Exchange.ID(), false)
+			f.session.Delivery(m.Exchange.ID()).GiveBack(false)
 			if trusted == giveUp || !t.settles(f) {
 				break
 			}
@@ -219,7 +219,7 @@ func (t *turned) take(f *feed) {
 		}
 		// There may be no room: another session was quicker, or the program drains.
 		if !t.begin() {
-			f.GiveBack(m.Exchange.ID(), false)
+			f.session.Delivery(m.Exchange.ID()).GiveBack(false)
 			continue
 		}
 		exchanges.Go(func() {
@@ -282,21 +282,21 @@ func (t *turned) hand(f *feed, m *claim.Message) {
 	switch {
 	case errors.Is(err, door.ErrUnsent) && t.client.Err() == nil, // this program takes no such request, but others
 		errors.As(err, &reset) && reset.Code == http2.ErrCodeRefusedStream:
-		if !f.GiveBack(id, true) {
-			_, _ = f.session.Abort(id) // nobody else has it in hand
+		if !f.session.Delivery(id).GiveBack(true) {
+			_, _ = f.session.Delivery(id).Abort() // nobody else has it in hand
 		}
 	case errors.Is(err, door.ErrUnsent), unprocessed(err):
 		t.stop() // it takes nothing more
-		if !f.GiveBack(id, true) && f.own && m.Exchange.Request().Content.Streams() {
-			_, _ = f.session.Abort(id) // its content is gone
+		if !f.session.Delivery(id).GiveBack(true) && f.own && m.Exchange.Request().Content.Streams() {
+			_, _ = f.session.Delivery(id).Abort() // its content is gone
 		}
 	case errors.As(err, &reset):
-		_, _ = f.session.Abort(id)
+		_, _ = f.session.Delivery(id).Abort()
 	default: // the connection is lost, or holds nobody knows what
 		t.lostAgain(err)
 		t.stop()
 		if f.own && errors.Is(err, door.ErrGarbled) {
-			_, _ = f.session.Abort(id) // else the session's program answers yet
+			_, _ = f.session.Delivery(id).Abort() // else the session's program answers yet
 		}
 	}
 }

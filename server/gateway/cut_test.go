@@ -31,7 +31,7 @@ func TestAnAnswerInHTTP10ThatIsCutShortEndsWithAReset(t *testing.T) {
 				t.Fatalf("poll: %v %v", b, err)
 			}
 			id := b.Messages[0].Exchange.ID()
-			if r, err := s.Answer(id, &claim.Answer{Status: 200, Content: []byte("first"), More: true}, nil); r != claim.Accepted || err != nil {
+			if r, err := s.Delivery(id).Answer(&claim.Answer{Status: 200, Content: []byte("first"), More: true}, nil); r != claim.Accepted || err != nil {
 				t.Fatalf("answer: %v %v", r, err)
 			}
 			buf := make([]byte, 4096)
@@ -39,9 +39,9 @@ func TestAnAnswerInHTTP10ThatIsCutShortEndsWithAReset(t *testing.T) {
 				t.Fatal(n, err)
 			}
 			if cut {
-				s.Abort(id)
+				s.Delivery(id).Abort()
 			} else {
-				s.Part(t.Context(), id, claim.Part{Seq: 1})
+				s.Delivery(id).Part(t.Context(), claim.Part{Seq: 1})
 			}
 			if _, err := io.ReadAll(c); (err != nil) != cut {
 				t.Errorf("cut %v: the connection ended with %v", cut, err)

@@ -233,10 +233,10 @@ func TestAVisitorOfAnUpgradeMayEndTheirSideAndReadOn(t *testing.T) {
 			t.Fatalf("poll = %v %v", b, err)
 		}
 		x := b.Messages[0].Exchange
-		if _, err := o.Session.Answer(x.ID(), &claim.Answer{Status: 101, More: true}, nil); err != nil {
+		if _, err := o.Session.Delivery(x.ID()).Answer(&claim.Answer{Status: 101, More: true}, nil); err != nil {
 			t.Fatal(err)
 		}
-		content, err := o.Session.Fetch(x.ID())
+		content, err := o.Session.Delivery(x.ID()).Fetch()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,7 +257,7 @@ func TestAVisitorOfAnUpgradeMayEndTheirSideAndReadOn(t *testing.T) {
 			t.Errorf("the visitor said %q, want all of it", said)
 		}
 		for i := range 3 {
-			if got, err := o.Session.Part(t.Context(), x.ID(), claim.Part{Seq: i + 1, Content: []byte{byte('1' + i)}, More: i < 2}); got != claim.Accepted || err != nil {
+			if got, err := o.Session.Delivery(x.ID()).Part(t.Context(), claim.Part{Seq: i + 1, Content: []byte{byte('1' + i)}, More: i < 2}); got != claim.Accepted || err != nil {
 				t.Errorf("part %d after the visitor ended their side = %v %v, want accepted", i+1, got, err)
 			}
 		}

@@ -64,7 +64,7 @@ func BenchmarkServe(b *testing.B) {
 						return
 					}
 					for _, m := range batch.Messages {
-						_, _ = o.Session.Answer(m.ID, &claim.Answer{Status: 204}, nil)
+						_, _ = o.Session.Delivery(m.ID).Answer(&claim.Answer{Status: 204}, nil)
 					}
 				}
 			}()

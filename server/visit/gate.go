@@ -53,7 +53,7 @@ func (v *Visits) gate(w http.ResponseWriter, r *http.Request, c *claim.Claim, re
 		c.Charge(hold)
 		rc := http.NewResponseController(w)
 		hold.Evictable(func(error) { _ = rc.SetReadDeadline(intake.Past) })
-		content, err := v.pace(c.Timeout()).Read(w, r, min(verdict.Hold, v.ContentBytes), hold)
+		content, err := v.pace(c.State().Timeout).Read(w, r, min(verdict.Hold, v.ContentBytes), hold)
 		if err != nil {
 			p := problem.Of(err)
 			p.Handed = claim.HandedNo

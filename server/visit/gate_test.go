@@ -58,7 +58,7 @@ func behind(t *testing.T, gates Gates, served bool) *gated {
 				req := m.Exchange.Request()
 				g.seen <- req
 				content := req.Target + " " + g.contentOf(t, m.Exchange)
-				_, _ = o.Session.Answer(m.Exchange.ID(), &claim.Answer{Status: 200, Content: []byte(content)}, nil)
+				_, _ = o.Session.Delivery(m.Exchange.ID()).Answer(&claim.Answer{Status: 200, Content: []byte(content)}, nil)
 			}
 		}
 	}()
@@ -81,7 +81,7 @@ func behind(t *testing.T, gates Gates, served bool) *gated {
 func (g *gated) contentOf(t *testing.T, x *claim.Exchange) string {
 	content := x.Request().Content
 	if content.Streams() {
-		if _, err := g.Fetch(x.ID()); err != nil {
+		if _, err := g.Delivery(x.ID()).Fetch(); err != nil {
 			t.Error(err)
 		}
 	}

@@ -127,7 +127,7 @@ func (v *Visits) relayMore(w http.ResponseWriter, r *http.Request, x *claim.Exch
 				x.Fail(claim.ErrHandlerFailed)
 				panic(http.ErrAbortHandler)
 			} else if err != nil {
-				x.Leave()
+				x.Fail(claim.ErrVisitorGone)
 				panic(http.ErrAbortHandler)
 			}
 			if left -= int64(len(content)); left == 0 {
@@ -138,7 +138,7 @@ func (v *Visits) relayMore(w http.ResponseWriter, r *http.Request, x *claim.Exch
 		err := rc.Flush()
 		hold.Move(0)
 		if err != nil {
-			x.Leave()
+			x.Fail(claim.ErrVisitorGone)
 			panic(http.ErrAbortHandler)
 		}
 		chunks, err = x.Next(ctx)

@@ -163,12 +163,12 @@ func (v *Visits) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.E
 	conn, in, head, err := v.acceptUpgrade(w, r, x, a)
 	if err != nil {
 		t.end() // a program that asks for what the visitor sends waits no more
-		x.Leave()
+		x.Fail(claim.ErrVisitorGone)
 		panic(http.ErrAbortHandler)
 	}
 	defer conn.Close()
 	hold.Evictable(func(why error) {
-		x.Evict(why)
+		x.Reject(why)
 		_ = conn.SetWriteDeadline(intake.Past)
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -194,7 +194,7 @@ func (v *Visits) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.E
 			hold.Move(len(content))
 			if err != nil {
 				t.end()
-				x.Leave()
+				x.Fail(claim.ErrVisitorGone)
 				return
 			}
 			if end := leaving.Load(); end != nil && end.Stop() {

@@ -69,7 +69,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	rc := http.NewResponseController(w)
 	hold.Evictable(func(why error) {
 		if why == claim.ErrDraining {
-			if x.Evict(why) { // else it is answered, or what it is told comes another way
+			if x.Reject(why) { // else it is answered, or what it is told comes another way
 				_ = rc.SetReadDeadline(intake.Past)
 			}
 			return
@@ -77,7 +77,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		// In this order: what the visitor is told then sets the deadline for writing anew.
 		_ = rc.SetWriteDeadline(intake.Past)
 		_ = rc.SetReadDeadline(intake.Past)
-		x.Evict(why)
+		x.Reject(why)
 	})
 	ctx, upgrade := r.Context(), upgradeOf(r)
 	var t *tunnel // of an upgrade

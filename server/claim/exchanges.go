@@ -1,0 +1,66 @@
+package claim
+
+import (
+	"net/netip"
+	"strconv"
+)
+
+// exchanges are those of a claim: the open ones, within what a claim and an address may have of them,
+// and how the others ended. claim.mu guards it.
+type exchanges struct {
+	claim    *Claim
+	last     uint64               // number of the last one that began
+	open     int                  // that have not ended
+	of       map[netip.Prefix]int // of them, those of each address
+	upgraded int                  // of them, those that upgraded their connection
+	ends     [4]uint64            // by Outcome
+}
+
+// name makes up an id. The caller holds claim.mu.
+func (e *exchanges) name() string {
+	e.last++
+	return e.claim.prefix + strconv.FormatUint(e.last, 36)
+}
+
+// add counts an exchange that begins, and reports whether there is room for it: its address has no more
+// than its share of the claim's queue, which is at most as many as are free beside. The caller holds
+// claim.mu.
+func (e *exchanges) add(x *Exchange) bool {
+	e.open++
+	r := e.claim.registry
+	room := r.limits.Queue - e.open
+	o := x.hold.owners[0].Load()
+	if o == nil || r.options.OneAddress {
+		return room >= 0
+	}
+	if e.of == nil {
+		e.of = make(map[netip.Prefix]int)
+	}
+	x.from = o.prefix
+	e.of[x.from]++
+	return room >= 0 && e.of[x.from] <= room+1
+}
+
+// remove counts the end of an exchange. The caller holds claim.mu.
+func (e *exchanges) remove(x *Exchange, o Outcome) {
+	e.open--
+	e.ends[o]++
+	if !x.from.IsValid() {
+		return
+	}
+	if e.of[x.from]--; e.of[x.from] == 0 {
+		delete(e.of, x.from)
+	}
+}
+
+// makeRoom ends the exchange that has waited longest for its visitor, where there is no room for
+// another. The caller holds no lock.
+func (e *exchanges) makeRoom() {
+	c := e.claim
+	c.mu.Lock()
+	full := e.open >= c.registry.limits.Queue
+	c.mu.Unlock()
+	if full {
+		c.registry.budget.relieve(Exchanges, &c.owner, 0)
+	}
+}

@@ -1,0 +1,38 @@
+package claim
+
+// interims are the interim responses ahead of an answer. claim.mu guards them, but for the channel.
+type interims struct {
+	x       *Exchange
+	waiting []*Answer     // not given to the visitor yet
+	count   int           // how many there were
+	news    chan struct{} // there are some; one place
+}
+
+// mostInterims is how many interim responses an exchange may have.
+const mostInterims = 16
+
+// push takes one more, and reports whether it may: there were not so many, and there is memory for it.
+// The caller holds claim.mu, and says that there is news once it does not.
+func (i *interims) push(a *Answer) bool {
+	if i.count >= mostInterims || !i.x.hold.tryGrow(a.weight()) {
+		return false
+	}
+	i.count++
+	i.waiting = append(i.waiting, a)
+	return true
+}
+
+// give gives the visitor those that came. The caller holds no lock.
+func (i *interims) give() {
+	x := i.x
+	x.claim.mu.Lock()
+	waiting := i.waiting
+	i.waiting = nil
+	x.claim.mu.Unlock()
+	for _, a := range waiting {
+		if x.request.Inform != nil {
+			x.request.Inform(a)
+		}
+		x.hold.Shrink(a.weight())
+	}
+}

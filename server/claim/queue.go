@@ -1,0 +1,91 @@
+package claim
+
+import (
+	"container/list"
+	"slices"
+)
+
+// queue has what waits in a claim: exchanges for a session, or sessions for an exchange, never both.
+// claim.mu guards it.
+type queue struct {
+	claim     *Claim
+	exchanges list.List  // of *Exchange, longest first
+	parked    []*Session // whose open poll waits, longest first
+}
+
+// put gives x to the session that has waited longest, or has x wait. The caller holds claim.mu.
+func (q *queue) put(x *Exchange) {
+	if x.state == ended {
+		return
+	}
+	x.state, x.session = queued, nil
+	x.due.enter()
+	switch {
+	case q.claim.gone != nil:
+		x.fail(ErrNoClaim)
+	case q.claim.registry.drain.begun():
+		x.fail(ErrDraining)
+	case len(q.parked) > 0:
+		s := q.parked[0]
+		x.session = s
+		s.out.next.push(message{id: x.id, exchange: x})
+		s.wake()
+	default:
+		x.element = q.exchanges.PushBack(x)
+	}
+}
+
+// putBack puts exchanges that sessions had, in front of what waits. The caller holds claim.mu.
+func (q *queue) putBack(xs []*Exchange) {
+	first := q.exchanges.Front()
+	for _, x := range xs {
+		if q.put(x); x.element != nil && first != nil {
+			q.exchanges.MoveBefore(x.element, first)
+		}
+	}
+}
+
+// take removes x, which waits, or is assigned to a session that does not have it yet. The caller
+// holds claim.mu.
+func (q *queue) take(x *Exchange) {
+	if x.element != nil {
+		q.exchanges.Remove(x.element)
+		x.element = nil
+		return
+	}
+	if x.session != nil {
+		x.session.out.unassign(x)
+	}
+}
+
+// pop removes and returns the exchange that has waited longest, or nil. The caller holds claim.mu.
+func (q *queue) pop() *Exchange {
+	e := q.exchanges.Front()
+	if e == nil {
+		return nil
+	}
+	x := q.exchanges.Remove(e).(*Exchange)
+	x.element = nil
+	return x
+}
+
+// fail fails all exchanges that wait. The caller holds claim.mu.
+func (q *queue) fail(why error) {
+	for e := q.exchanges.Front(); e != nil; e = q.exchanges.Front() {
+		e.Value.(*Exchange).fail(why)
+	}
+}
+
+// park has s wait, unless it does. The caller holds claim.mu.
+func (q *queue) park(s *Session) {
+	if !slices.Contains(q.parked, s) {
+		q.parked = append(q.parked, s)
+	}
+}
+
+// unpark has s wait no more. The caller holds claim.mu.
+func (q *queue) unpark(s *Session) {
+	if i := slices.Index(q.parked, s); i >= 0 {
+		q.parked = slices.Delete(q.parked, i, i+1)
+	}
+}
