@@ -48,20 +48,21 @@ func DecodeAnswers(content []byte, most, fields int) ([]Answer, error) {
 	}
 	r := newReader(content, true)
 	defer r.done()
+	d := answers{r, fields}
 	alone, several := make([]Answer, 1), []Answer(nil)
 	switch r.peek() {
 	case '{':
 		listed := false
-		err := r.answer(&alone[0], fields, func() (err error) {
+		err := d.answer(&alone[0], func() (err error) {
 			switch r.peek() {
 			case '[':
 				listed = true
-				several, err = r.answers(most, fields)
+				several, err = d.list(most)
 				return err
 			case 'n':
 				return r.word("null")
 			}
-			return r.wrong()
+			return d.wrong()
 		})
 		if err == nil {
 			err = r.end()
@@ -81,13 +82,20 @@ func DecodeAnswers(content []byte, most, fields int) ([]Answer, error) {
 			return nil, err
 		}
 	default:
-		return nil, r.wrong()
+		return nil, d.wrong()
 	}
 	return alone, nil
 }
 
+// answers are messages of programs as they are read, which have so many fields at most.
+type answers struct {
+	reader *reader
+	fields int
+}
+
 // wrong returns the fault of a value of the wrong type, which ends the reader, or of what is not the beginning of one.
-func (r *reader) wrong() error {
+func (d answers) wrong() error {
+	r := d.reader
 	if c := r.peek(); c != '{' && c != '[' {
 		if err := r.skip(); err != nil {
 			return err
@@ -96,28 +104,30 @@ func (r *reader) wrong() error {
 	return r.malformed(ErrType)
 }
 
-// answers reads a list of messages.
-func (r *reader) answers(most, fields int) (list []Answer, err error) {
-	before, base := r.fault, r.base
+// list reads a list of messages, of which there may be most.
+func (d answers) list(most int) (list []Answer, err error) {
+	r := d.reader
+	before, base := r.place.fault, r.place.base
 	err = r.elements(func(i int) error {
 		if i >= most {
 			return ErrTooMany
 		}
 		list = append(list, Answer{})
 		a := &list[i]
-		r.fault, r.base = nil, len(r.path)
+		r.place.fault, r.place.base = nil, len(r.place.path)
 		if r.peek() != '{' {
 			a.Fault = &Fault{Err: ErrMessage}
 			return r.skip()
 		}
-		return r.answer(a, fields, r.skip)
+		return d.answer(a, r.skip)
 	})
-	r.fault, r.base = before, base
+	r.place.fault, r.place.base = before, base
 	return list, err
 }
 
 // answer reads a message, whose member messages is read by messages.
-func (r *reader) answer(a *Answer, fields int, messages func() error) error {
+func (d answers) answer(a *Answer, messages func() error) error {
+	r := d.reader
 	var content body
 	err := r.members(func(name []byte) error {
 		switch string(name) {
@@ -128,15 +138,15 @@ func (r *reader) answer(a *Answer, fields int, messages func() error) error {
 		case "status":
 			return r.setInt(&a.Status)
 		case "headers":
-			return r.pairs(&a.Headers, fields)
+			return d.pairs(&a.Headers)
 		case "body":
-			return r.body(&content)
+			return content.readText(r)
 		case "bodyBase64":
-			return r.bodyBase64(&content)
+			return content.readCoded(r)
 		case "more":
 			return r.setBool(&a.More)
 		case "trailers":
-			return r.pairs(&a.Trailers, fields)
+			return d.pairs(&a.Trailers)
 		case "seq":
 			return r.setInt(&a.Seq)
 		case "reason":
@@ -146,8 +156,8 @@ func (r *reader) answer(a *Answer, fields int, messages func() error) error {
 		}
 		return r.skip()
 	})
-	if r.fault != nil {
-		*a = Answer{ID: a.ID, Fault: r.fault}
+	if r.place.fault != nil {
+		*a = Answer{ID: a.ID, Fault: r.place.fault}
 	} else {
 		a.Content, a.Member, a.ContentErr = content.content()
 	}
@@ -155,9 +165,9 @@ func (r *reader) answer(a *Answer, fields int, messages func() error) error {
 }
 
 // pairs reads a list of fields into dst.
-func (r *reader) pairs(dst *[]schema.Field, most int) error {
-	begin := func() { *dst = make([]schema.Field, 0, max(min(most, 4), 0)) }
-	return r.fields(most, begin, func(name, value string) { *dst = append(*dst, schema.Field{name, value}) })
+func (d answers) pairs(dst *[]schema.Field) error {
+	begin := func() { *dst = make([]schema.Field, 0, max(min(d.fields, 4), 0)) }
+	return d.reader.fields(d.fields, begin, func(name, value string) { *dst = append(*dst, schema.Field{name, value}) })
 }
 
 // Pairs are fields as they stand in a message: JSON pairs with commas between them. nil is none.

@@ -80,18 +80,18 @@ func (b *body) content() (content []byte, member string, err error) {
 	return nil, "", nil
 }
 
-// body reads the member body.
-func (r *reader) body(b *body) error {
+// readText reads the member body.
+func (b *body) readText(r *reader) error {
 	raw, escaped, ok, err := r.string()
 	b.hasText, b.text = ok, nil
 	if ok {
-		b.text = r.appendText(make([]byte, 0, len(raw)), raw, escaped)
+		b.text = appendText(make([]byte, 0, len(raw)), raw, escaped, r.strict)
 	}
 	return err
 }
 
-// bodyBase64 reads the member bodyBase64.
-func (r *reader) bodyBase64(b *body) error {
+// readCoded reads the member bodyBase64.
+func (b *body) readCoded(r *reader) error {
 	raw, escaped, ok, err := r.string()
 	if err != nil {
 		return err
@@ -101,7 +101,7 @@ func (r *reader) bodyBase64(b *body) error {
 		return nil
 	}
 	if escaped {
-		raw = r.appendText(nil, raw, true)
+		raw = appendText(nil, raw, true, r.strict)
 	}
 	coding := base64.StdEncoding
 	if r.strict {

@@ -67,10 +67,10 @@ var (
 
 var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
 
-// pointer returns the place at which the reader is, from a depth on.
-func (r *reader) pointer(from int) string {
+// pointer returns the place as a JSON pointer, from a depth on.
+func (p *place) pointer(from int) string {
 	var b strings.Builder
-	for _, s := range r.path[from:] {
+	for _, s := range p.path[from:] {
 		switch {
 		case !s.inside:
 		case s.list:

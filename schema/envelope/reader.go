@@ -16,11 +16,16 @@ type reader struct {
 	at      int
 	strict  bool
 	deepest int
-	path    []step
+	place   place
 	seen    [][]byte // names of the objects that are open, in a strict reader
-	base    int      // the depth of the message that is read
-	fault   *Fault   // the first of that message
-	short   strings.Builder
+	short   shortStrings
+}
+
+// place is where a reader is, and what is wrong with the message that is read there.
+type place struct {
+	path  []step
+	base  int    // the depth of the message
+	fault *Fault // its first one
 }
 
 // step is where the reader is in an object or list that is open.
@@ -49,32 +54,32 @@ func newReader(in []byte, strict bool) *reader {
 
 // done ends the use of r. Nothing of what it read stays with it.
 func (r *reader) done() {
-	path, seen := r.path[:cap(r.path)], r.seen[:cap(r.seen)]
+	path, seen := r.place.path[:cap(r.place.path)], r.seen[:cap(r.seen)]
 	if len(path) > 4*MostDepth || len(seen) > MostMembers {
 		path, seen = nil, nil
 	}
 	clear(path)
 	clear(seen)
-	*r = reader{path: path[:0], seen: seen[:0]}
+	*r = reader{place: place{path: path[:0]}, seen: seen[:0]}
 	readers.Put(r)
 }
 
 // malformed returns the fault that ends the reader.
-func (r *reader) malformed(err error) error { return &Fault{r.pointer(0), err} }
+func (r *reader) malformed(err error) error { return &Fault{r.place.pointer(0), err} }
 
 // blame notes what is wrong with the value at a depth, unless something before it is.
-func (r *reader) blame(err error, depth int) {
-	if r.fault == nil {
-		within := r.path
-		r.path = r.path[:depth]
-		r.fault = &Fault{r.pointer(r.base), err}
-		r.path = within
+func (p *place) blame(err error, depth int) {
+	if p.fault == nil {
+		within := p.path
+		p.path = p.path[:depth]
+		p.fault = &Fault{p.pointer(p.base), err}
+		p.path = within
 	}
 }
 
 // mistyped blames the value that comes, and reads over it.
 func (r *reader) mistyped() error {
-	r.blame(ErrType, len(r.path))
+	r.place.blame(ErrType, len(r.place.path))
 	return r.skip()
 }
 
@@ -100,12 +105,12 @@ func (r *reader) end() error {
 
 // members reads an object, whose values each is to read.
 func (r *reader) members(each func(name []byte) error) error {
-	if len(r.path) >= r.deepest {
+	if len(r.place.path) >= r.deepest {
 		return r.malformed(ErrMalformed)
 	}
 	r.at++
-	depth, first := len(r.path), len(r.seen)
-	r.path = append(r.path, step{})
+	depth, first := len(r.place.path), len(r.seen)
+	r.place.path = append(r.place.path, step{})
 	if r.peek() != '}' {
 		for {
 			if r.peek() != '"' {
@@ -116,11 +121,11 @@ func (r *reader) members(each func(name []byte) error) error {
 				return err
 			}
 			if escaped || !r.strict && !utf8.Valid(name) {
-				name = r.appendText(nil, name, escaped)
+				name = appendText(nil, name, escaped, r.strict)
 			}
-			s := &r.path[depth]
+			s := &r.place.path[depth]
 			s.name, s.inside = name, true
-			if r.strict && r.twice(s, first) {
+			if r.strict && s.twice(&r.seen, first) {
 				return r.malformed(ErrTwice)
 			}
 			if r.peek() != ':' {
@@ -130,7 +135,7 @@ func (r *reader) members(each func(name []byte) error) error {
 			if err := each(name); err != nil {
 				return err
 			}
-			r.path[depth].inside = false
+			r.place.path[depth].inside = false
 			if c := r.peek(); c == '}' {
 				break
 			} else if c != ',' {
@@ -140,24 +145,24 @@ func (r *reader) members(each func(name []byte) error) error {
 		}
 	}
 	r.at++
-	r.path, r.seen = r.path[:depth], r.seen[:first]
+	r.place.path, r.seen = r.place.path[:depth], r.seen[:first]
 	return nil
 }
 
-// twice reports whether the name of s is among those of its object, which begin at first in r.seen, and adds it to them.
-func (r *reader) twice(s *step, first int) bool {
+// twice reports whether the name of s is among those of its object, which begin at first in seen, and adds it to them.
+func (s *step) twice(seen *[][]byte, first int) bool {
 	if s.names == nil {
-		for _, before := range r.seen[first:] {
+		for _, before := range (*seen)[first:] {
 			if string(before) == string(s.name) {
 				return true
 			}
 		}
-		r.seen = append(r.seen, s.name)
-		if len(r.seen)-first < fewNames {
+		*seen = append(*seen, s.name)
+		if len(*seen)-first < fewNames {
 			return false
 		}
 		s.names = make(map[string]struct{}, 2*fewNames)
-		for _, before := range r.seen[first:] {
+		for _, before := range (*seen)[first:] {
 			s.names[string(before)] = struct{}{}
 		}
 		return false
@@ -169,22 +174,22 @@ func (r *reader) twice(s *step, first int) bool {
 
 // elements reads a list, whose elements each is to read.
 func (r *reader) elements(each func(index int) error) error {
-	if len(r.path) >= r.deepest {
+	if len(r.place.path) >= r.deepest {
 		return r.malformed(ErrMalformed)
 	}
 	r.at++
-	depth := len(r.path)
-	r.path = append(r.path, step{list: true})
+	depth := len(r.place.path)
+	r.place.path = append(r.place.path, step{list: true})
 	if r.peek() != ']' {
 		for i := 0; ; i++ {
 			if c := r.peek(); c == 0 || c == ']' {
 				return r.malformed(ErrMalformed)
 			}
-			r.path[depth].index, r.path[depth].inside = i, true
+			r.place.path[depth].index, r.place.path[depth].inside = i, true
 			if err := each(i); err != nil {
 				return err
 			}
-			r.path[depth].inside = false
+			r.place.path[depth].inside = false
 			if c := r.peek(); c == ']' {
 				break
 			} else if c != ',' {
@@ -194,7 +199,7 @@ func (r *reader) elements(each func(index int) error) error {
 		}
 	}
 	r.at++
-	r.path = r.path[:depth]
+	r.place.path = r.place.path[:depth]
 	return nil
 }
 
@@ -280,7 +285,7 @@ func (r *reader) text() (raw []byte, escaped bool, err error) {
 			return raw, escaped, nil
 		case '\\':
 			escaped = true
-			n := r.escape(r.in[r.at:])
+			n := escape(r.in[r.at:], r.strict)
 			if n == 0 {
 				return nil, false, r.malformed(ErrMalformed)
 			}
@@ -292,7 +297,7 @@ func (r *reader) text() (raw []byte, escaped bool, err error) {
 }
 
 // escape returns the length of the escape with which b begins, both of a pair; 0 where it is malformed.
-func (r *reader) escape(b []byte) int {
+func escape(b []byte, strict bool) int {
 	if len(b) < 2 {
 		return 0
 	}
@@ -304,7 +309,7 @@ func (r *reader) escape(b []byte) int {
 		switch {
 		case c < 0:
 			return 0
-		case c < 0xD800 || c > 0xDFFF || !r.strict:
+		case c < 0xD800 || c > 0xDFFF || !strict:
 			return 6
 		case c > 0xDBFF || len(b) < 8 || b[6] != '\\' || b[7] != 'u':
 			return 0

@@ -160,7 +160,7 @@ func DecodeBatch(content []byte) (b Batch, err error) {
 	defer r.done()
 	switch r.peek() {
 	case '{':
-		err = r.members(func(name []byte) error { return r.batchMember(&b, string(name)) })
+		err = r.members(func(name []byte) error { return b.member(r, string(name)) })
 	case 'n':
 		err = r.word("null")
 	default:
@@ -169,8 +169,8 @@ func DecodeBatch(content []byte) (b Batch, err error) {
 	if err == nil {
 		err = r.end()
 	}
-	if err == nil && r.fault != nil {
-		err = r.fault
+	if err == nil && r.place.fault != nil {
+		err = r.place.fault
 	}
 	if err != nil {
 		return Batch{}, err
@@ -178,7 +178,8 @@ func DecodeBatch(content []byte) (b Batch, err error) {
 	return b, nil
 }
 
-func (r *reader) batchMember(b *Batch, name string) error {
+// member reads a member of a batch.
+func (b *Batch) member(r *reader, name string) error {
 	switch name {
 	case "cursor":
 		return r.setString(&b.Cursor)
@@ -191,12 +192,12 @@ func (r *reader) batchMember(b *Batch, name string) error {
 		default:
 			return r.mistyped()
 		}
-		before := r.fault
+		before := r.place.fault
 		err := r.elements(func(i int) error {
 			b.Messages = append(b.Messages, Message{})
-			return r.message(&b.Messages[i])
+			return b.Messages[i].read(r)
 		})
-		r.fault, r.base = before, 0
+		r.place.fault, r.place.base = before, 0
 		return err
 	}
 	return r.skip()
@@ -206,7 +207,7 @@ func (r *reader) batchMember(b *Batch, name string) error {
 func DecodeMessage(content []byte) (m Message, err error) {
 	r := newReader(content, false)
 	defer r.done()
-	if err = r.message(&m); err == nil {
+	if err = m.read(r); err == nil {
 		err = r.end()
 	}
 	if err != nil {
@@ -215,31 +216,31 @@ func DecodeMessage(content []byte) (m Message, err error) {
 	return m, nil
 }
 
-// message reads a message. null is an empty object.
-func (r *reader) message(m *Message) error {
-	r.fault, r.base = nil, len(r.path)
+// read reads a message. null is an empty object.
+func (m *Message) read(r *reader) error {
+	r.place.fault, r.place.base = nil, len(r.place.path)
 	var content body
 	var err error
 	switch r.peek() {
 	case '{':
-		err = r.members(func(name []byte) error { return r.member(m, &content, string(name)) })
+		err = r.members(func(name []byte) error { return m.member(r, &content, string(name)) })
 	case 'n':
 		err = r.word("null")
 	default:
-		r.blame(ErrMessage, len(r.path))
+		r.place.blame(ErrMessage, len(r.place.path))
 		err = r.skip()
 	}
 	if content.hasText {
 		m.Content = content.text
-	} else if m.Content = content.coded; content.bad && r.fault == nil {
-		r.fault = &Fault{"/bodyBase64", ErrBase64}
+	} else if m.Content = content.coded; content.bad && r.place.fault == nil {
+		r.place.fault = &Fault{"/bodyBase64", ErrBase64}
 	}
-	m.Fault = r.fault
+	m.Fault = r.place.fault
 	return err
 }
 
 // member reads a member of a message.
-func (r *reader) member(m *Message, content *body, name string) error {
+func (m *Message) member(r *reader, content *body, name string) error {
 	switch name {
 	case "type":
 		return r.setString(&m.Type)
@@ -278,9 +279,9 @@ func (r *reader) member(m *Message, content *body, name string) error {
 		begin := func() { m.Fields = make([]Field, 0, 8) }
 		return r.fields(math.MaxInt, begin, func(name, value string) { m.Fields = append(m.Fields, Field{name, Bytes(value)}) })
 	case "body":
-		return r.body(content)
+		return content.readText(r)
 	case "bodyBase64":
-		return r.bodyBase64(content)
+		return content.readCoded(r)
 	}
 	return r.skip()
 }

@@ -3,13 +3,14 @@ package envelope
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
 // appendText appends the text of a string that was read: without its escapes, and with U+FFFD for what is not UTF-8.
-func (r *reader) appendText(b, raw []byte, escaped bool) []byte {
-	if !r.strict && !utf8.Valid(raw) {
+func appendText(b, raw []byte, escaped, strict bool) []byte {
+	if !strict && !utf8.Valid(raw) {
 		raw = validText(raw)
 	}
 	if !escaped {
@@ -81,20 +82,23 @@ func (r *reader) string() (raw []byte, escaped, ok bool, err error) {
 // How much is allocated for short strings at a time, in bytes.
 const shortChunk = 512
 
-// keep returns a copy of some bytes. Short ones share an allocation.
-func (r *reader) keep(b []byte) string {
+// shortStrings are strings that share allocations.
+type shortStrings struct{ strings.Builder }
+
+// keep returns a copy of some bytes, of which there may be more to come in all. Short ones share an allocation.
+func (s *shortStrings) keep(b []byte, more int) string {
 	switch {
 	case len(b) == 0:
 		return ""
 	case len(b) > shortChunk/4:
 		return string(b)
-	case r.short.Cap()-r.short.Len() < len(b):
-		r.short.Reset() // what is in it stays good
-		r.short.Grow(min(max(len(r.in)-r.at, len(b)), shortChunk))
+	case s.Cap()-s.Len() < len(b):
+		s.Reset() // what is in it stays good
+		s.Grow(min(max(more, len(b)), shortChunk))
 	}
-	from := r.short.Len()
-	r.short.Write(b)
-	return r.short.String()[from:]
+	from := s.Len()
+	s.Write(b)
+	return s.String()[from:]
 }
 
 // setString reads a string into dst. null leaves it alone.
@@ -104,9 +108,9 @@ func (r *reader) setString(dst *string) error {
 		return err
 	}
 	if escaped || !r.strict && !utf8.Valid(raw) {
-		raw = r.appendText(nil, raw, escaped)
+		raw = appendText(nil, raw, escaped, r.strict)
 	}
-	*dst = r.keep(raw)
+	*dst = r.short.keep(raw, len(r.in)-r.at)
 	return nil
 }
 
@@ -135,7 +139,7 @@ func (r *reader) setInt(dst *int) error {
 	if n, err := strconv.Atoi(string(digits)); err == nil {
 		*dst = n
 	} else {
-		r.blame(ErrType, len(r.path))
+		r.place.blame(ErrType, len(r.place.path))
 	}
 	return nil
 }
@@ -182,10 +186,10 @@ func (r *reader) fields(most int, begin func(), take func(name, value string)) e
 		return r.mistyped()
 	}
 	begin()
-	list := len(r.path)
+	list := len(r.place.path)
 	return r.elements(func(i int) error {
 		if i >= most {
-			r.blame(ErrTooManyFields, list)
+			r.place.blame(ErrTooManyFields, list)
 			return r.skip()
 		}
 		name, value, err := r.field()
@@ -198,13 +202,13 @@ func (r *reader) fields(most int, begin func(), take func(name, value string)) e
 
 // field reads a pair of strings. null stands for two that are empty, and for one.
 func (r *reader) field() (name, value string, err error) {
-	depth := len(r.path)
+	depth := len(r.place.path)
 	switch r.peek() {
 	case '[':
 	case 'n':
 		return "", "", r.word("null")
 	default:
-		r.blame(ErrField, depth)
+		r.place.blame(ErrField, depth)
 		return "", "", r.skip()
 	}
 	n := 0
@@ -212,7 +216,7 @@ func (r *reader) field() (name, value string, err error) {
 		n++
 		if c := r.peek(); i > 1 || c != '"' && c != 'n' {
 			if i <= 1 {
-				r.blame(ErrField, depth)
+				r.place.blame(ErrField, depth)
 			}
 			return r.skip()
 		}
@@ -222,7 +226,7 @@ func (r *reader) field() (name, value string, err error) {
 		return r.setString(&value)
 	})
 	if err == nil && r.strict && n != 2 {
-		r.blame(ErrField, depth)
+		r.place.blame(ErrField, depth)
 	}
 	return name, value, err
 }
