@@ -327,7 +327,7 @@ func TestALabelThatGotNoTunnelIsFreeUnlessItsTokenWasGiven(t *testing.T) {
 func TestShutdownWhileATunnelOpens(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{ClaimsPerSecond: -1})
 	for i := range 150 {
-		s, err := reversehttp.Claim(t.Context(), l.ControlURL(), &reversehttp.Options{Transport: reversehttp.TransportPTTH})
+		s, err := reversehttp.Claim(t.Context(), l.Public().Control, &reversehttp.Options{Transport: reversehttp.TransportPTTH})
 		if err != nil {
 			t.Fatal(err)
 		}

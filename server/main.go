@@ -82,12 +82,12 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer g.close()
-	if !strings.HasPrefix(g.PublicURL(), o.scheme()+":") {
-		log.Info("the port does not speak what public URLs say: a proxy has to", "port", o.scheme(), "public_url", g.PublicURL())
+	if !strings.HasPrefix(g.Public().String(), o.scheme()+":") {
+		log.Info("the port does not speak what public URLs say: a proxy has to", "port", o.scheme(), "public_url", g.Public().String())
 	}
 
 	if g.Anonymous() {
-		log.Warn("all visitors share one address, and no limit by address is in force: name the proxy before this gateway in --trusted-proxies", "listen", o.Listen, "public_url", g.PublicURL())
+		log.Warn("all visitors share one address, and no limit by address is in force: name the proxy before this gateway in --trusted-proxies", "listen", o.Listen, "public_url", g.Public().String())
 	}
 
 	server := g.Server()
@@ -99,8 +99,8 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
-	_, _ = fmt.Fprintf(stdout, "ReverseHttp console: %s  public URLs: %s\n", g.ControlURL(), g.PublicURL())
-	log.Info("serving", "listen", l.Addr().String(), "console", g.ControlURL(), "public_url", g.PublicURL(), "memory", humanize.IBytes(uint64(o.memory())))
+	_, _ = fmt.Fprintf(stdout, "ReverseHttp console: %s  public URLs: %s\n", g.Public().Control, g.Public().String())
+	log.Info("serving", "listen", l.Addr().String(), "console", g.Public().Control, "public_url", g.Public().String(), "memory", humanize.IBytes(uint64(o.memory())))
 
 	for running := true; running; {
 		select {
@@ -188,7 +188,7 @@ func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*runnin
 			return nil, err
 		}
 		for _, kept := range records {
-			g.Restore(kept)
+			g.Registry().Restore(kept)
 		}
 		for label, token := range settings.Owned {
 			if c := g.Registry().Lookup(label); c != nil && !c.Owns(token) {

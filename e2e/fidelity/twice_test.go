@@ -85,7 +85,7 @@ func lend(t testing.TB, h http.Handler, shape string) way {
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	s, err := reversehttp.Claim(ctx, g.ControlURL(), &reversehttp.Options{Label: label, Transport: reversehttp.Transport(*transport)})
+	s, err := reversehttp.Claim(ctx, g.Public().Control, &reversehttp.Options{Label: label, Transport: reversehttp.Transport(*transport)})
 	if err != nil {
 		t.Fatal(err)
 	}

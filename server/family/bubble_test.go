@@ -119,7 +119,7 @@ func (b *bubble) restart(o gateway.Options, remembers bool) {
 	}
 	b.start(o)
 	for _, k := range kept {
-		b.g.Restore(k)
+		b.g.Registry().Restore(k)
 	}
 }
 

@@ -367,5 +367,5 @@ func characters(s string) string {
 
 // authority is that of the public URL of demo.
 func (w *town) authority() string {
-	return strings.TrimSuffix(strings.TrimPrefix(w.Base("demo"), "http://"), "/")
+	return strings.TrimSuffix(strings.TrimPrefix(w.Public().Base("demo"), "http://"), "/")
 }

@@ -85,7 +85,7 @@ func (e *extended) Close() error {
 func turnsAStream(t *testing.T) {
 	w := newTown(t, gateway.Options{})
 	for _, inner := range []string{"h2", "http%2F1.1"} {
-		at := w.ControlURL() + ".well-known/ptth/" + url.QueryEscape(strings.TrimSuffix(w.Base("demo"), "/")) + "/"
+		at := w.Public().Control + ".well-known/ptth/" + url.QueryEscape(strings.TrimSuffix(w.Public().Base("demo"), "/")) + "/"
 		s, resp := w.connect("ptth", at, http.Header{"Authorization": {"Bearer t0"}, "Alpn": {inner}})
 		if resp.StatusCode != 200 || resp.Header.Get("Alpn") != inner {
 			b, _ := io.ReadAll(resp.Body)
@@ -119,7 +119,7 @@ func carriesAWebSocket(t *testing.T) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: chat\r\n\r\n")
 		_, _ = io.Copy(conn, in)
 	}))
-	s, resp := w.connect("websocket", w.Base("demo"), http.Header{"Sec-Websocket-Version": {"13"}})
+	s, resp := w.connect("websocket", w.Public().Base("demo"), http.Header{"Sec-Websocket-Version": {"13"}})
 	if resp.StatusCode != 200 || resp.Header.Get("Sec-WebSocket-Protocol") != "chat" || resp.Header.Get("Sec-WebSocket-Accept") != "" {
 		t.Fatalf("%d %v, want 200 of an extended CONNECT", resp.StatusCode, resp.Header)
 	}

@@ -43,7 +43,7 @@ func TestAProgramThatClosesItsConnectionsLosesNoPOST(t *testing.T) {
 				for i := range 8 {
 					visitors.Go(func() {
 						for j := range 50 {
-							resp, err := client.Post(w.Base("demo"), "text/plain", strings.NewReader(fmt.Sprint(i, " ", j)))
+							resp, err := client.Post(w.Public().Base("demo"), "text/plain", strings.NewReader(fmt.Sprint(i, " ", j)))
 							status := 0
 							if err == nil {
 								_, _ = io.Copy(io.Discard, resp.Body)

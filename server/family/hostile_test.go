@@ -18,7 +18,7 @@ import (
 
 // named gives the authority of demo.
 func (w *town) named() string {
-	return strings.TrimSuffix(strings.TrimPrefix(w.Base("demo"), "http://"), "/")
+	return strings.TrimSuffix(strings.TrimPrefix(w.Public().Base("demo"), "http://"), "/")
 }
 
 // ends fails the test unless the peer ends the connection.
@@ -130,7 +130,7 @@ func TestTheTargetIsExactOnATurnedConnection(t *testing.T) {
 				select {
 				case seen := <-got:
 					// RFC 9112, 3.2.2: a server takes absolute-form.
-					if u, _ := url.Parse(w.Base("demo")); way == "PTTH" {
+					if u, _ := url.Parse(w.Public().Base("demo")); way == "PTTH" {
 						seen = strings.TrimPrefix(seen, "http://"+u.Host)
 					}
 					if seen != want {

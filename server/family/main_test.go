@@ -110,7 +110,7 @@ func (w *town) send(head string) (*talk, *http.Response) {
 }
 
 func (w *town) host() string {
-	u, _ := url.Parse(w.ControlURL())
+	u, _ := url.Parse(w.Public().Control)
 	return u.Host
 }
 
@@ -176,7 +176,7 @@ type visit struct {
 
 func (w *town) visit(method, label, target, content string) *visit {
 	v := &visit{t: w.t, done: make(chan struct{})}
-	req, err := http.NewRequest(method, strings.TrimSuffix(w.Base(label), "/")+target, strings.NewReader(content))
+	req, err := http.NewRequest(method, strings.TrimSuffix(w.Public().Base(label), "/")+target, strings.NewReader(content))
 	if err != nil {
 		w.t.Fatal(err)
 	}

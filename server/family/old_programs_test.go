@@ -31,7 +31,7 @@ func comets(w *town, h http.Handler) {
 			running.Go(func() {
 				said := []byte("{}")
 				for ctx.Err() == nil {
-					req, _ := http.NewRequestWithContext(ctx, "POST", w.ControlURL()+"comet/demo", bytes.NewReader(said))
+					req, _ := http.NewRequestWithContext(ctx, "POST", w.Public().Control+"comet/demo", bytes.NewReader(said))
 					req.Header.Set("Authorization", "Bearer t0")
 					resp, err := client.Do(req)
 					if err != nil {
@@ -115,7 +115,7 @@ func (c *inJSON) upgrade(http.Header) (io.ReadWriteCloser, error) { return nil, 
 func reverses(accept string) func(*town, http.Handler) {
 	return func(w *town, h http.Handler) {
 		p := &reversing{w: w, h: h, accept: accept, client: w.client()}
-		resp, err := p.client.PostForm(w.ControlURL()+"reversehttp", url.Values{"name": {"demo"}, "token": {"t0"}})
+		resp, err := p.client.PostForm(w.Public().Control+"reversehttp", url.Values{"name": {"demo"}, "token": {"t0"}})
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -77,7 +77,7 @@ func TestAProgramThatConnectsByTLSLearnsWhatItGot(t *testing.T) {
 				})}
 				w.ends.Go(func() { _ = s.Serve(listenOn(w.reversed(protocol))) })
 				t.Cleanup(func() { _ = s.Close() })
-				want := strings.ReplaceAll(x.told, "*/", strings.Replace(w.Base("demo"), "demo", "mine", 1))
+				want := strings.ReplaceAll(x.told, "*/", strings.Replace(w.Public().Base("demo"), "demo", "mine", 1))
 				select {
 				case got := <-told:
 					if !strings.Contains(got, want) {

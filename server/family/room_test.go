@@ -20,7 +20,7 @@ func TestAConnectionOfHTTP2TakesNoMoreThanItHasRoomFor(t *testing.T) {
 	w := newTown(t, gateway.Options{})
 	var origins []string
 	for _, label := range []string{"one", "two"} {
-		origins = append(origins, url.QueryEscape(strings.TrimSuffix(w.Base(label), "/")))
+		origins = append(origins, url.QueryEscape(strings.TrimSuffix(w.Public().Base(label), "/")))
 	}
 	var running, most atomic.Int64
 	began, end := make(chan bool, 10), make(chan bool)

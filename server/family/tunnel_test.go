@@ -20,7 +20,7 @@ import (
 // claimed claims demo by the control API.
 func (w *town) claimed() (c schema.ClaimAnswer) {
 	w.t.Helper()
-	w.api("POST", w.ControlURL()+"claims", "", `{"label":"demo","token":"t0"}`, &c)
+	w.api("POST", w.Public().Control+"claims", "", `{"label":"demo","token":"t0"}`, &c)
 	return c
 }
 

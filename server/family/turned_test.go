@@ -42,7 +42,7 @@ func (w *town) turned(head string) *talk {
 
 func (w *town) ietf(protocol, alpn string) string {
 	return fmt.Sprintf("GET /.well-known/ptth/%s/ HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer t0\r\nConnection: upgrade\r\nUpgrade: %s\r\nALPN: %s\r\n\r\n",
-		url.QueryEscape(strings.TrimSuffix(w.Base("demo"), "/")), protocol, alpn)
+		url.QueryEscape(strings.TrimSuffix(w.Public().Base("demo"), "/")), protocol, alpn)
 }
 
 // eachWay runs a test with a program that serves a handler in each way.
@@ -67,7 +67,7 @@ func TestAProgramOnATurnedConnectionAnswers(t *testing.T) {
 		fmt.Fprintf(w, "%s %s %s %s", r.Method, r.RequestURI, r.Host, content)
 	})
 	eachWay(t, handler, func(t *testing.T, w *town, way string) {
-		host := strings.TrimSuffix(strings.TrimPrefix(w.Base("demo"), "http://"), "/")
+		host := strings.TrimSuffix(strings.TrimPrefix(w.Public().Base("demo"), "http://"), "/")
 		for i := range 3 {
 			v := w.visit("POST", "demo", fmt.Sprintf("/a%%2Fb/%d?x=%%zz;y", i), "content")
 			v.got(202, fmt.Sprintf("POST /a%%2Fb/%d?x=%%zz;y %s content", i, host))
@@ -95,7 +95,7 @@ func TestContentStreamsOnATurnedConnection(t *testing.T) {
 	})
 	eachWay(t, handler, func(t *testing.T, w *town, way string) {
 		in, out := io.Pipe()
-		req, _ := http.NewRequest("POST", w.Base("demo"), in)
+		req, _ := http.NewRequest("POST", w.Public().Base("demo"), in)
 		req.Trailer = http.Header{"Check": nil}
 		client := w.visitor()
 		w.ends.Go(func() { _, _ = io.WriteString(out, "one\n") })
@@ -150,7 +150,7 @@ func TestAVisitorWhoLeavesCancelsOnATurnedConnection(t *testing.T) {
 	})
 	eachWay(t, handler, func(t *testing.T, w *town, way string) {
 		ctx, leave := context.WithCancel(t.Context())
-		req, _ := http.NewRequestWithContext(ctx, "GET", w.Base("demo"), nil)
+		req, _ := http.NewRequestWithContext(ctx, "GET", w.Public().Base("demo"), nil)
 		client := w.visitor()
 		w.ends.Go(func() {
 			if resp, err := client.Do(req); err == nil {
@@ -175,7 +175,7 @@ func TestInterimResponsesPassOnATurnedConnection(t *testing.T) {
 		_, _ = io.WriteString(w, "done")
 	})
 	eachWay(t, handler, func(t *testing.T, w *town, way string) {
-		c, resp := w.send("GET / HTTP/1.1\r\nHost: " + strings.TrimSuffix(strings.TrimPrefix(w.Base("demo"), "http://"), "/") + "\r\n\r\n")
+		c, resp := w.send("GET / HTTP/1.1\r\nHost: " + strings.TrimSuffix(strings.TrimPrefix(w.Public().Base("demo"), "http://"), "/") + "\r\n\r\n")
 		if resp.StatusCode != 103 || resp.Header.Get("Link") == "" {
 			t.Fatalf("first response %+v, want 103 with Link", resp)
 		}
@@ -231,7 +231,7 @@ func TestWebSocketsPassOnATurnedConnectionOfHTTP1(t *testing.T) {
 	eachWay(t, handler, func(t *testing.T, w *town, way string) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
-		c, resp, err := websocket.Dial(ctx, w.Base("demo"), &websocket.DialOptions{HTTPClient: w.visitor()})
+		c, resp, err := websocket.Dial(ctx, w.Public().Base("demo"), &websocket.DialOptions{HTTPClient: w.visitor()})
 		if strings.HasSuffix(way, "h2") {
 			if err == nil || resp == nil || resp.StatusCode != http.StatusUpgradeRequired {
 				t.Fatalf("%v %v, want 426 of a handler that sees no upgrade", resp, err)
@@ -332,7 +332,7 @@ func waitFor(t *testing.T, done func() bool) {
 func TestWhoMayNotServeIsTold(t *testing.T) {
 	w := newTown(t, gateway.Options{})
 	w.serveOn(ways["PTTH"](w), http.NotFoundHandler())
-	origin := url.QueryEscape(strings.TrimSuffix(w.Base("demo"), "/"))
+	origin := url.QueryEscape(strings.TrimSuffix(w.Public().Base("demo"), "/"))
 	for name, c := range map[string]struct {
 		head   string
 		status int
@@ -364,11 +364,11 @@ func TestWhoMayNotServeIsTold(t *testing.T) {
 
 func TestAConnectionServesSeveralOrigins(t *testing.T) {
 	w := newTown(t, gateway.Options{})
-	origins := url.QueryEscape(strings.TrimSuffix(w.Base("one"), "/")) + "," + url.QueryEscape(strings.TrimSuffix(w.Base("two"), "/"))
+	origins := url.QueryEscape(strings.TrimSuffix(w.Public().Base("one"), "/")) + "," + url.QueryEscape(strings.TrimSuffix(w.Public().Base("two"), "/"))
 	c := w.turned("GET /.well-known/ptth/" + origins + "/ HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer t0\r\nConnection: upgrade\r\nUpgrade: ptth\r\nALPN: h2\r\n\r\n")
 	w.serveOn(c, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(rw, r.Host) }))
-	w.visit("GET", "one", "/", "").got(200, strings.TrimSuffix(strings.TrimPrefix(w.Base("one"), "http://"), "/"))
-	w.visit("GET", "two", "/", "").got(200, strings.TrimSuffix(strings.TrimPrefix(w.Base("two"), "http://"), "/"))
+	w.visit("GET", "one", "/", "").got(200, strings.TrimSuffix(strings.TrimPrefix(w.Public().Base("one"), "http://"), "/"))
+	w.visit("GET", "two", "/", "").got(200, strings.TrimSuffix(strings.TrimPrefix(w.Public().Base("two"), "http://"), "/"))
 }
 
 func TestAConnectionOfHTTP1HasOneRequestAtATime(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 // turns gives programs that keep so many connections turned, in a way.
 func turns(n int, way string) func(*town, http.Handler) {
 	return func(w *town, h http.Handler) {
-		origin := url.QueryEscape(strings.TrimSuffix(w.Base("demo"), "/"))
+		origin := url.QueryEscape(strings.TrimSuffix(w.Public().Base("demo"), "/"))
 		head := map[string]string{
 			"ptth":       "POST /ptth/demo HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: PTTH/1.0\r\n",
 			"device":     "POST /demo HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: PTTH/1.0\r\n",
@@ -32,7 +32,7 @@ func turns(n int, way string) func(*town, http.Handler) {
 				return sealed()
 			}
 			if way == "connect-h2" {
-				c, resp, err := w.extend("ptth", w.ControlURL()+".well-known/ptth/"+origin+"/", http.Header{"Authorization": {"Bearer t0"}, "Alpn": {"h2"}})
+				c, resp, err := w.extend("ptth", w.Public().Control+".well-known/ptth/"+origin+"/", http.Header{"Authorization": {"Bearer t0"}, "Alpn": {"h2"}})
 				if err == nil && resp.StatusCode != http.StatusOK {
 					err = fmt.Errorf("status %d", resp.StatusCode)
 				}

@@ -58,7 +58,7 @@ func TestWhatIsAnnouncedHoldsNothing(t *testing.T) {
 		hog, p := w.claim("hog"), w.claim("demo")
 		for range 16 {
 			v := w.dial("198.51.100.1:1")
-			v.write([]byte("POST " + strings.TrimPrefix(hog.Responses, w.gateway.ControlURL()[:len(w.gateway.ControlURL())-1]) + " HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer " + hog.Token +
+			v.write([]byte("POST " + strings.TrimPrefix(hog.Responses, w.gateway.Public().Control[:len(w.gateway.Public().Control)-1]) + " HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer " + hog.Token +
 				"\r\nContent-Type: application/json\r\nContent-Length: 16777216\r\n\r\n" + strings.Repeat(" ", 3_000)))
 		}
 		synctest.Wait()

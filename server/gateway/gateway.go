@@ -238,23 +238,10 @@ func pathsOf(routes chi.Routes) (paths []string) {
 	return paths
 }
 
-// Restore puts back a claim that a store kept. It is called before the gateway
-// serves.
-func (g *Gateway) Restore(k claim.Kept) { g.registry.Restore(k) }
-
-// ControlURL gives the control origin with a final slash.
-func (g *Gateway) ControlURL() string { return g.public.Control }
-
-// PublicURL gives the template of public URLs.
-func (g *Gateway) PublicURL() string { return g.public.String() }
-
-// Base gives the public URL of a label, with a final slash.
-func (g *Gateway) Base(label string) string { return g.public.Base(label) }
-
 // Public returns the template of its public URLs.
 func (g *Gateway) Public() *publicurl.Template { return g.public }
 
-// Registry gives the claims, for doors.
+// Registry gives the claims, for doors, and for what is put back of them before the gateway serves.
 func (g *Gateway) Registry() *claim.Registry { return g.registry }
 
 // Drain stops the gateway gently: readiness fails, polls end with a word to

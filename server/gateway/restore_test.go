@@ -16,7 +16,7 @@ func TestAVisitorWaitsWhileProgramsComeBackToARestartedGateway(t *testing.T) {
 		t.Fatal(err)
 	}
 	inWorld(t, Options{Records: records}, func(w *world) {
-		w.gateway.Restore(claim.Kept{Record: record, Revision: revision})
+		w.gateway.Registry().Restore(claim.Kept{Record: record, Revision: revision})
 		v := w.visit(get(host, "/"))
 		time.Sleep(4 * time.Second)
 		if !v.pending() {

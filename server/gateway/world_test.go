@@ -189,7 +189,7 @@ func dialTCP(t *testing.T, address string) net.Conn {
 }
 
 // origin is the control origin without a final slash.
-func (w *world) origin() string { return strings.TrimSuffix(w.gateway.ControlURL(), "/") }
+func (w *world) origin() string { return strings.TrimSuffix(w.gateway.Public().Control, "/") }
 
 // reply is a whole answer of the gateway.
 type reply struct {
