@@ -5,9 +5,9 @@ import (
 	"sync"
 	"time"
 
-	"reversehttp/server/claim"
-
 	"golang.org/x/time/rate"
+
+	"reversehttp/server/budget"
 )
 
 // Rate bounds how often one address does something. An IPv6 visitor counts by
@@ -43,7 +43,7 @@ func (r *Rate) Allow(a netip.Addr) bool {
 	if r.perSecond <= 0 || !a.IsValid() {
 		return true
 	}
-	who := claim.Subscriber(a)
+	who := budget.Subscriber(a)
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()

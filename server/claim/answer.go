@@ -1,5 +1,7 @@
 package claim
 
+import "reversehttp/server/budget"
+
 // Result is what became of an answer.
 type Result int
 
@@ -39,7 +41,7 @@ func (s *Session) answerable() error {
 func (d Delivery) Answer(a *Answer, fits func(*Request) error) (Result, error) {
 	a.hash = hashAnswer(a) // before the claim is locked: content may be long
 	same := func(t tombstone) bool { return t.answer == a.hash }
-	var hold *Hold
+	var hold *budget.Hold
 	var fault error
 	result, err := d.settle(same, func(x *Exchange) Result {
 		switch {

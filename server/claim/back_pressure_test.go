@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"reversehttp/server/budget"
 )
 
 // sender is a call of a session on a goroutine of its own.
@@ -102,16 +104,16 @@ func TestWhatPilesUpWhileASenderWaitsCounts(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.Last(1 << 20)
-		before := v.x.Hold().bytes()
+		before := int(v.x.Hold().Held(budget.Memory))
 		for _, want := range []int{window, window + 1 + 1<<20} {
-			content := make([]byte, want-(v.x.Hold().bytes()-before))
+			content := make([]byte, want-(int(v.x.Hold().Held(budget.Memory))-before))
 			if want > window {
 				content = make([]byte, 1)
 			}
 			written := make(chan bool)
 			go func() { written <- w.Write(t.Context(), content) }()
 			synctest.Wait()
-			if got := v.x.Hold().bytes() - before; got != want {
+			if got := int(v.x.Hold().Held(budget.Memory)) - before; got != want {
 				t.Errorf("%d bytes more are held, want %d", got, want)
 			}
 			if want > window {
@@ -123,7 +125,7 @@ func TestWhatPilesUpWhileASenderWaitsCounts(t *testing.T) {
 				t.Error("nobody wants more")
 			}
 		}
-		if got := v.x.Hold().bytes() - before; got != window+1 {
+		if got := int(v.x.Hold().Held(budget.Memory)) - before; got != window+1 {
 			t.Errorf("%d bytes more are held while the visitor takes %d", got, window+1)
 		}
 		v.leave()

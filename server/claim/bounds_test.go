@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"reversehttp/server/budget"
 )
 
 func TestAClaimThatNobodyPolledEndsSoonWhateverItsLease(t *testing.T) {
@@ -85,7 +87,7 @@ func TestWhatEndedExchangesLeaveIsHeldByTheirClaim(t *testing.T) {
 				first = v
 			}
 		}
-		if held := s.Budget().Held(Memory); held > 32<<10+smallThing/16 {
+		if held := s.Budget().Held(budget.Memory); held > 32<<10+(64<<10)/16 {
 			t.Errorf("%d bytes are held, want at most half of what there is", held)
 		}
 		s.answer(p, first.x, 200, Unknown)
@@ -94,13 +96,13 @@ func TestWhatEndedExchangesLeaveIsHeldByTheirClaim(t *testing.T) {
 		s.one(p, nil)
 		s.answer(p, v.x, 200, Accepted)
 		v.x.hold.Close()
-		if held := s.Budget().Held(Memory); held != claimWeight+sessionWeight+tombstoneWeight {
+		if held := s.Budget().Held(budget.Memory); held != claimWeight+sessionWeight+tombstoneWeight {
 			t.Errorf("%d bytes are held, want those of the claim and of one exchange", held)
 		}
 		s.claim.Delete()
 		time.Sleep(s.Times().Tombstone + 1)
 		synctest.Wait()
-		if held := s.Budget().Held(Memory); held != 0 {
+		if held := s.Budget().Held(budget.Memory); held != 0 {
 			t.Errorf("%d bytes are held after the claim, want 0", held)
 		}
 	})
@@ -139,7 +141,7 @@ func TestASlowVisitorOfAFullClaimMakesRoom(t *testing.T) {
 		slow.x.hold.Wait()
 		waits := s.visit("GET")
 		s.visit("GET").failed(Failed, ErrQueueFull, HandedNo)
-		time.Sleep(slowAfter[Exchanges] + 1)
+		time.Sleep(100*time.Millisecond + 1)
 		honest := s.visit("GET")
 		honest.pending()
 		slow.failed(Failed, ErrTooSlow, HandedYes)
@@ -162,11 +164,9 @@ func TestASlowVisitorOfAFullClaimMakesRoom(t *testing.T) {
 // the hold of the exchange is taken back: one locks the claim and then the hold, the other was
 // to lock the hold and then the claim.
 func TestTakingBackAndWritingDoNotWaitForEachOther(t *testing.T) {
-	was := slowAfter
-	slowAfter = [resources]time.Duration{}
-	defer func() { slowAfter = was }()
 	r := New(Options{})
 	defer r.Close()
+	r.Budget().SlowAfter = [4]time.Duration{}
 	o, err := r.Open(netip.Addr{}, "demo", "t0", Settings{})
 	if err != nil {
 		t.Fatal(err)
@@ -182,7 +182,7 @@ func TestTakingBackAndWritingDoNotWaitForEachOther(t *testing.T) {
 					return
 				default:
 					c.State()
-					r.Budget().relieve(Memory, nil, 0)
+					r.Budget().Relieve(budget.Memory, nil)
 				}
 			}
 		})

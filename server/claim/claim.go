@@ -3,6 +3,8 @@ package claim
 import (
 	"slices"
 	"time"
+
+	"reversehttp/server/budget"
 )
 
 // Claim is a label with an owner.
@@ -10,8 +12,8 @@ type Claim struct {
 	registry *Registry
 	label    string
 	prefix   string // of its exchanges' ids
-	owner    owner
-	hold     *Hold // its own place
+	owner    budget.Owner
+	hold     *budget.Hold // its own place
 	keeper   keeper
 
 	// mu guards all below, and the sessions and exchanges of the claim.
@@ -30,6 +32,9 @@ type Claim struct {
 
 // Label gives the label.
 func (c *Claim) Label() string { return c.label }
+
+// Charge has what h holds count for the claim too.
+func (c *Claim) Charge(h *budget.Hold) { h.Join(&c.owner) }
 
 // Owns tells whether token is the claim's.
 func (c *Claim) Owns(token string) bool {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"sync/atomic"
+
+	"reversehttp/server/budget"
 )
 
 // Source is where a door gets the content of a request that its visitor still sends. One
@@ -116,7 +118,7 @@ const firstCollected = 4 << 10
 // Collect reads content to its end, and returns it whole with its trailers: it can be read again.
 // It counts in h until free is called. It fails with [ErrTooLong] beyond limit bytes, with
 // [ErrNoRoom], and with the error of its source; nothing is held then.
-func (c *Content) Collect(h *Hold, limit int) (whole *Content, free func(), err error) {
+func (c *Content) Collect(h *budget.Hold, limit int) (whole *Content, free func(), err error) {
 	if c.Length() > int64(limit) {
 		return nil, nil, ErrTooLong
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"reversehttp/server/budget"
 )
 
 // source is a visitor who sends parts, then trailers, and where fault is set fails instead of
@@ -59,7 +61,7 @@ func TestContentReadsAlikeInEveryForm(t *testing.T) {
 	streamed := func(length int64) *Content {
 		return Streamed(&source{parts: [][]byte{[]byte(text[:5]), []byte(text[5:6]), []byte(text[6:])}, length: length, trailers: trailers})
 	}
-	hold := NewBudget(Amounts{}).Open(netip.Addr{})
+	hold := budget.New(budget.Amounts{}).Open(netip.Addr{})
 	defer hold.Close()
 	collect := func(c *Content) *Content {
 		whole, _, err := c.Collect(hold, len(text))
@@ -150,7 +152,7 @@ func TestCollectedContentCountsInItsHold(t *testing.T) {
 		"without room":              {source{parts: [][]byte{part, part}, length: -1}, 20_000, 9_000, ErrNoRoom, 4_096},
 	} {
 		t.Run(name, func(t *testing.T) {
-			hold := NewBudget(Amounts{Memory: c.memory}).Open(netip.Addr{})
+			hold := budget.New(budget.Amounts{budget.Memory: c.memory}).Open(netip.Addr{})
 			defer hold.Close()
 			content := Streamed(&c.source)
 			got, free, err := content.Collect(hold, c.limit)
@@ -158,13 +160,13 @@ func TestCollectedContentCountsInItsHold(t *testing.T) {
 				t.Errorf("collect = %v after %d bytes, want %v after %d", err, content.read(), c.want, c.read)
 			}
 			if err == nil {
-				if held := hold.bytes(); held != cap(got.Bytes()) || held < c.read {
+				if held := int(hold.Held(budget.Memory)); held != cap(got.Bytes()) || held < c.read {
 					t.Errorf("%d bytes are held for %d", held, c.read)
 				}
 				free()
 			}
-			if hold.bytes() != 0 {
-				t.Errorf("%d bytes are held, want none", hold.bytes())
+			if int(hold.Held(budget.Memory)) != 0 {
+				t.Errorf("%d bytes are held, want none", int(hold.Held(budget.Memory)))
 			}
 		})
 	}

@@ -54,10 +54,7 @@ func (d *deadline) from(now time.Time) time.Time {
 	if !d.x.fetched {
 		return d.given
 	}
-	if d.x.hold.waiting.Load() != 0 {
-		return now
-	}
-	if moved := d.x.hold.movedAt(); moved.After(d.given) {
+	if moved := d.x.hold.Moved(now); moved.After(d.given) {
 		return moved
 	}
 	return d.given

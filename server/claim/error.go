@@ -1,6 +1,10 @@
 package claim
 
-import "errors"
+import (
+	"errors"
+
+	"reversehttp/server/budget"
+)
 
 // What a visitor's exchange can fail with, wrapped in a [*Failure].
 var (
@@ -11,7 +15,7 @@ var (
 	ErrHandlerTimeout = errors.New("claim: no answer in time")
 	ErrHandlerFailed  = errors.New("claim: the handler gave up")
 	ErrSessionLost    = errors.New("claim: the session was lost")
-	ErrTooSlow        = errors.New("claim: the visitor was too slow")
+	ErrTooSlow        = budget.ErrTooSlow
 	// ErrVisitorGone tells a visitor's door that the exchange was abandoned.
 	ErrVisitorGone = errors.New("claim: the visitor left")
 )

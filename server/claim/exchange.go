@@ -6,6 +6,8 @@ import (
 	"context"
 	"net/netip"
 	"time"
+
+	"reversehttp/server/budget"
 )
 
 // Outcome is the end of an exchange.
@@ -41,7 +43,7 @@ type Exchange struct {
 	claim  *Claim
 	id     string
 	begun  time.Time
-	hold   *Hold
+	hold   *budget.Hold
 	from   netip.Prefix // whose share of the queue it has; the zero value for nobody's
 	absent func() *Answer
 	// request is set by Do, before any session can see the exchange.
@@ -81,7 +83,7 @@ func (x *Exchange) ID() string { return x.id }
 func (x *Exchange) Request() *Request { return x.request }
 
 // Hold returns what the exchange and its request hold.
-func (x *Exchange) Hold() *Hold { return x.hold }
+func (x *Exchange) Hold() *budget.Hold { return x.hold }
 
 // Over is closed when the exchange has ended, whoever ended it.
 func (x *Exchange) Over() <-chan struct{} {
@@ -110,12 +112,12 @@ func (x *Exchange) Claim() *Claim { return x.claim }
 // absent is asked once where the exchange fails with [ErrNoHandler], on the caller's goroutine, and
 // returns what the visitor is answered in place of that ([Failure.Answer]), or nil. A nil absent
 // answers nothing.
-func (c *Claim) Begin(h *Hold, absent func() *Answer) (*Exchange, error) {
+func (c *Claim) Begin(h *budget.Hold, absent func() *Answer) (*Exchange, error) {
 	c.Charge(h)
 	c.exchanges.makeRoom()
 	x := &Exchange{claim: c, hold: h, absent: absent, begun: time.Now(), ready: make(chan struct{})}
 	x.due.x, x.interims.x, x.interims.news = x, x, make(chan struct{}, 1)
-	placed := h.Enter(Exchanges)
+	placed := h.Enter(budget.Exchanges)
 	c.mu.Lock()
 	x.id = c.exchanges.name()
 	x.due.timeout = c.terms.Timeout
@@ -265,7 +267,7 @@ func (x *Exchange) finish(o Outcome, a *Answer, f *Failure) bool {
 	}
 	x.state, x.failure = ended, f
 	c.exchanges.remove(x, o)
-	x.hold.exit(Exchanges)
+	x.hold.Exit(budget.Exchanges)
 	x.watch.answered(a)
 	x.watch.ended(cmp.Or(a, x.answer))
 	if streamed {

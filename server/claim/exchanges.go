@@ -3,6 +3,8 @@ package claim
 import (
 	"net/netip"
 	"strconv"
+
+	"reversehttp/server/budget"
 )
 
 // exchanges are those of a claim: the open ones, within what a claim and an address may have of them,
@@ -29,14 +31,14 @@ func (e *exchanges) add(x *Exchange) bool {
 	e.open++
 	r := e.claim.registry
 	room := r.limits.Queue - e.open
-	o := x.hold.owners[0].Load()
-	if o == nil || r.options.OneAddress {
+	from := x.hold.Address()
+	if !from.IsValid() || r.options.OneAddress {
 		return room >= 0
 	}
 	if e.of == nil {
 		e.of = make(map[netip.Prefix]int)
 	}
-	x.from = o.prefix
+	x.from = from
 	e.of[x.from]++
 	return room >= 0 && e.of[x.from] <= room+1
 }
@@ -61,6 +63,6 @@ func (e *exchanges) makeRoom() {
 	full := e.open >= c.registry.limits.Queue
 	c.mu.Unlock()
 	if full {
-		c.registry.budget.relieve(Exchanges, &c.owner, 0)
+		c.registry.budget.Relieve(budget.Exchanges, &c.owner)
 	}
 }

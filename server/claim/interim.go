@@ -14,7 +14,7 @@ const mostInterims = 16
 // push takes one more, and reports whether it may: there were not so many, and there is memory for it.
 // The caller holds claim.mu, and says that there is news once it does not.
 func (i *interims) push(a *Answer) bool {
-	if i.count >= mostInterims || !i.x.hold.tryGrow(a.weight()) {
+	if i.count >= mostInterims || !i.x.hold.TryGrow(a.weight()) {
 		return false
 	}
 	i.count++

@@ -14,6 +14,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+var someone, another = netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+
 // scene is a registry in a bubble, with a claim "demo" owned by "t0".
 type scene struct {
 	t *testing.T

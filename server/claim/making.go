@@ -3,6 +3,8 @@ package claim
 import (
 	"net/netip"
 	"sync"
+
+	"reversehttp/server/budget"
 )
 
 // making has the claims of a registry that have no record yet, and lists those that got one.
@@ -53,7 +55,7 @@ func (m *making) end(c *Claim, kept bool) {
 	close(c.keeper.made)
 	m.mu.Unlock()
 	if !kept {
-		c.hold.exit(Claims)
+		c.hold.Exit(budget.Claims)
 		c.hold.Shrink(claimWeight)
 		c.hold.Close()
 	}

@@ -131,7 +131,7 @@ func (c *Claim) admit(s *Session, token string, resumes bool) (living *Session, 
 			return living, err
 		}
 	}
-	if len(c.sessions) >= c.registry.limits.Sessions || !c.hold.tryGrow(sessionWeight) {
+	if len(c.sessions) >= c.registry.limits.Sessions || !c.hold.TryGrow(sessionWeight) {
 		c.registry.sessions.CompareAndDelete(s.id, s)
 		return nil, ErrTooManyOpen
 	}

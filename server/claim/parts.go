@@ -34,7 +34,7 @@ const window = 64 << 10
 // nothing where the claim, or the visitor's address, has little room left, which is for small
 // answers then.
 func (p *parts) window() int {
-	if p.x.hold.short() {
+	if p.x.hold.Short() {
 		return 0
 	}
 	return window
@@ -305,7 +305,7 @@ func (p *parts) fallBehind(n int) bool {
 	if n == 0 || x.state == ended || p.size <= p.window() {
 		return false
 	}
-	return x.hold.tryGrow(n) // beyond their share it would be the others' that counts
+	return x.hold.TryGrow(n) // beyond their share it would be the others' that counts
 }
 
 // Upgraded tells whether the answer upgraded the visitor's connection.

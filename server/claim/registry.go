@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"reversehttp/server/budget"
 )
 
 // Options of a [Registry]. The zero value is good.
@@ -93,7 +95,7 @@ type Registry struct {
 
 	serving atomic.Int64 // live sessions
 	polls   atomic.Int64 // open polls
-	budget  *Budget
+	budget  *budget.Budget
 
 	drain  drain
 	closed atomic.Bool
@@ -113,12 +115,12 @@ func New(o Options) *Registry {
 	}
 	r.making = making{registry: r, claims: make(map[string]*Claim)}
 	l := r.limits
-	r.budget = NewBudget(Amounts{Memory: l.Memory, Exchanges: int64(l.Exchanges), Connections: int64(l.Connections), Claims: int64(l.Claims)})
+	r.budget = budget.New(budget.Amounts{budget.Memory: l.Memory, budget.Exchanges: int64(l.Exchanges), budget.Connections: int64(l.Connections), budget.Claims: int64(l.Claims)})
 	return r
 }
 
 // Budget returns what there is of memory and places.
-func (r *Registry) Budget() *Budget { return r.budget }
+func (r *Registry) Budget() *budget.Budget { return r.budget }
 
 // Times gives the durations in force.
 func (r *Registry) Times() Times { return r.times }
@@ -134,20 +136,19 @@ const (
 )
 
 // holdClaim takes the place of a new claim, which counts for an address.
-func (r *Registry) holdClaim(from netip.Addr) (*Hold, error) {
-	h := r.budget.Open(from)
-	if o := h.owners[0].Load(); o != nil && o.holds(Claims) >= int64(r.limits.AddressClaims) {
-		h.Close()
+func (r *Registry) holdClaim(from netip.Addr) (*budget.Hold, error) {
+	if r.budget.HeldBy(from, budget.Claims) >= int64(r.limits.AddressClaims) {
 		return nil, ErrAddressClaims
 	}
-	if !h.Enter(Claims) || !h.Grow(claimWeight) {
+	h := r.budget.Open(from)
+	if !h.Enter(budget.Claims) || !h.Grow(claimWeight) {
 		h.Close()
 		return nil, ErrTooManyClaims
 	}
 	return h, nil
 }
 
-func (r *Registry) newClaim(rec Record, hold *Hold) *Claim {
+func (r *Registry) newClaim(rec Record, hold *budget.Hold) *Claim {
 	c := &Claim{
 		registry: r, label: rec.Label, hold: hold, prefix: randomName()[:10] + "-",
 		token: rec.Token, terms: rec.Terms,
@@ -165,7 +166,7 @@ func (r *Registry) newClaim(rec Record, hold *Hold) *Claim {
 // as one between two polls is. It is called before the registry is used.
 func (r *Registry) Restore(k Kept) {
 	h := r.budget.Open(netip.Addr{})
-	h.Enter(Claims)
+	h.Enter(budget.Claims)
 	h.Add(claimWeight)
 	c := r.newClaim(k.Record, h)
 	c.keeper.entry.settle(&k.Record, k.Revision)
@@ -209,7 +210,7 @@ type Stats struct{ Claims, Sessions, Polls, Exchanges int }
 
 // Stats gives the counts of the moment.
 func (r *Registry) Stats() Stats {
-	return Stats{int(r.budget.Held(Claims)), int(r.serving.Load()), int(r.polls.Load()), int(r.budget.Held(Exchanges))}
+	return Stats{int(r.budget.Held(budget.Claims)), int(r.serving.Load()), int(r.polls.Load()), int(r.budget.Held(budget.Exchanges))}
 }
 
 // Drain lets nothing new in: what is queued fails with [ErrDraining], polls end
@@ -228,7 +229,7 @@ func (r *Registry) Drain() {
 // GiveUp fails with [ErrDraining] what was delivered and whose answer has not begun, also of
 // sessions and claims that have ended, and what its visitor still sends.
 func (r *Registry) GiveUp() {
-	r.budget.giveUp()
+	r.budget.GiveUp(ErrDraining)
 	r.sessions.Range(func(_, v any) bool {
 		s := v.(*Session)
 		s.claim.mu.Lock()
@@ -263,7 +264,7 @@ func (r *Registry) Close() {
 // that they can answer what they hold and learn why.
 func (r *Registry) forget(c *Claim, sessions []*Session, why error) {
 	r.making.unlist(c)
-	c.hold.exit(Claims)
+	c.hold.Exit(budget.Claims)
 	c.hold.Shrink(claimWeight)
 	time.AfterFunc(r.times.Tombstone, c.hold.Close) // its sessions, and what they remember, are held until then
 	r.options.Log.Info("claim ended", "label", c.label, "reason", strings.TrimPrefix(why.Error(), "claim: "))

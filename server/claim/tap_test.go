@@ -220,7 +220,7 @@ func TestATapSeesEveryAttemptAndHowItEnds(t *testing.T) {
 			if got, err := io.ReadAll(content.Open()); string(got) != "late" || err != nil {
 				t.Errorf("read %q %v", got, err)
 			}
-			k.saw(t, v.x, "asked", "delivered 1 to "+first, "ended failed [] claim: the visitor was too slow")
+			k.saw(t, v.x, "asked", "delivered 1 to "+first, "ended failed [] budget: the peer was too slow")
 		},
 		"nobody polls": func(t *testing.T, s *scene, k *sight, _, _ *Session) {
 			v := s.visit("GET")

@@ -79,7 +79,7 @@ type Limits struct {
 	// Exchanges is the most open exchanges of the gateway. Default 16,384.
 	Exchanges int
 	// Memory is what all that strangers and programs have the gateway keep may weigh,
-	// in bytes, see [Budget]. Default no bound.
+	// in bytes, see [budget.Budget]. Default no bound.
 	Memory int64
 	// Connections is the most connections. Default 32,768.
 	Connections int

@@ -40,7 +40,7 @@ func (t *tombstones) remember(x *Exchange, a *Answer) {
 	if t.order.len() >= t.session.claim.registry.limits.Tombstones {
 		t.forget()
 	}
-	for !t.session.claim.hold.tryGrow(tombstoneWeight) {
+	for !t.session.claim.hold.TryGrow(tombstoneWeight) {
 		if !t.forget() {
 			return // it is unknown then
 		}

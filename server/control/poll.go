@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
@@ -56,7 +57,7 @@ func crowdedPoll() *problem.Problem {
 
 // given writes to a poll what its session was given, which its hold has. It may be taken back
 // until the program took it: the next poll brings it again.
-func given(w http.ResponseWriter, hold *claim.Hold, content []byte) error {
+func given(w http.ResponseWriter, hold *budget.Hold, content []byte) error {
 	hold.Relieve()
 	if why := hold.Evicted(); why != nil {
 		return why

@@ -15,6 +15,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
 	"reversehttp/server/answer"
+	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/field"
 )
@@ -130,7 +131,7 @@ const (
 // HandedWindow returns how much content of a response in HTTP/2 may come before it is read, in
 // bytes: 256 KiB, and less where the gateway has little memory.
 func (l *Relay) HandedWindow() int {
-	memory := l.Registry.Budget().Has(claim.Memory)
+	memory := l.Registry.Budget().Has(budget.Memory)
 	if memory <= 0 {
 		return mostHanded
 	}

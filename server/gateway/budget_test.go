@@ -11,11 +11,12 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/answer"
+	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 )
 
 // held returns how many bytes the gateway holds.
-func (w *world) held() int { return int(w.gateway.registry.Budget().Held(claim.Memory)) }
+func (w *world) held() int { return int(w.gateway.registry.Budget().Held(budget.Memory)) }
 
 func TestAVisitorWhoTakesNothingHoldsABoundedAnswerForAWhile(t *testing.T) {
 	inWorld(t, Options{Limits: claim.Limits{Memory: 2 << 20}}, func(w *world) {

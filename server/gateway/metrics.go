@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"reversehttp/schema"
+	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/problem"
 )
@@ -78,8 +79,8 @@ func newMetrics(g *Gateway) *metrics {
 
 // budget shows what there is of memory and places, what is held, and what was taken back.
 func (m *metrics) budget(g *Gateway) {
-	each := func(r claim.Resource) prometheus.Labels { return prometheus.Labels{"of": r.String()} }
-	for _, r := range []claim.Resource{claim.Memory, claim.Exchanges, claim.Connections, claim.Claims} {
+	each := func(r budget.Resource) prometheus.Labels { return prometheus.Labels{"of": r.String()} }
+	for _, r := range []budget.Resource{budget.Memory, budget.Exchanges, budget.Connections, budget.Claims} {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "reversehttp_held", Help: "What visitors and programs hold: bytes of memory, and places.", ConstLabels: each(r),
 		}, func() float64 { return float64(g.registry.Budget().Held(r)) }))

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"reversehttp/schema"
+	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
@@ -21,7 +22,7 @@ func newPort(g *Gateway) *wire.Port {
 		Panicked:  g.panics.Inc,
 		Place: func(peer net.Addr) wire.Place {
 			hold := g.registry.Budget().Open(g.trust.AddressOfPeer(peer))
-			if !hold.Enter(claim.Connections) {
+			if !hold.Enter(budget.Connections) {
 				hold.Close()
 				return nil
 			}

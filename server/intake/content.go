@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"reversehttp/schema"
-	"reversehttp/server/claim"
+	"reversehttp/server/budget"
 	"reversehttp/server/problem"
 )
 
@@ -41,7 +41,7 @@ const (
 // Read reads the whole content of a request, up to limit bytes, at a pace. What it is read
 // into grows as it comes, however much it is said to be, and counts in hold. Where it fails,
 // the deadline stays for what net/http still reads.
-func (p Pace) Read(w http.ResponseWriter, r *http.Request, limit int, hold *claim.Hold) ([]byte, error) {
+func (p Pace) Read(w http.ResponseWriter, r *http.Request, limit int, hold *budget.Hold) ([]byte, error) {
 	if r.ContentLength > int64(limit) {
 		// Said before anything is read, so that no 100 (Continue) invites it.
 		return nil, &problem.Problem{Code: schema.CodeContentTooLarge, Unread: true}
@@ -97,7 +97,7 @@ const roomSoon = 2 * time.Second
 
 // growSoon holds n bytes more, and waits up to two seconds for room where they are few. It reports
 // whether it does.
-func growSoon(ctx context.Context, hold *claim.Hold, n int) bool {
+func growSoon(ctx context.Context, hold *budget.Hold, n int) bool {
 	if n > soonThere {
 		return hold.Grow(n)
 	}

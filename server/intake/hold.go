@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
@@ -30,12 +31,12 @@ func NoRoom() *problem.Problem {
 type holdKey struct{}
 
 // WithHold returns r, of which HoldOf returns hold.
-func WithHold(r *http.Request, hold *claim.Hold) *http.Request {
+func WithHold(r *http.Request, hold *budget.Hold) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), holdKey{}, hold))
 }
 
 // HoldOf returns what a program's request holds. It panics where that is not known by [WithHold].
-func HoldOf(r *http.Request) *claim.Hold { return r.Context().Value(holdKey{}).(*claim.Hold) }
+func HoldOf(r *http.Request) *budget.Hold { return r.Context().Value(holdKey{}).(*budget.Hold) }
 
 // Past is a deadline that is over.
 var Past = time.Unix(1, 0)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
@@ -41,7 +42,7 @@ type Verdict struct {
 
 // gate has the gate judge a request, if there is one, and answers it where the gate does. passed reports
 // whether it goes on; held whether its content is read, and in req.
-func (v *Visits) gate(w http.ResponseWriter, r *http.Request, c *claim.Claim, req *claim.Request, hold *claim.Hold) (passed, held bool) {
+func (v *Visits) gate(w http.ResponseWriter, r *http.Request, c *claim.Claim, req *claim.Request, hold *budget.Hold) (passed, held bool) {
 	if v.Gates.Judge == nil {
 		return true, false
 	}
@@ -122,7 +123,7 @@ func (v *Visits) absence(c *claim.Claim, req *claim.Request) func() *claim.Answe
 
 // absent answers a visitor whose request failed with err, where a gate answers in place of the program.
 // unread says that its content was not read to its end. It reports whether it did.
-func (v *Visits) absent(w http.ResponseWriter, r *http.Request, c *claim.Claim, hold *claim.Hold, err error, unread bool) bool {
+func (v *Visits) absent(w http.ResponseWriter, r *http.Request, c *claim.Claim, hold *budget.Hold, err error, unread bool) bool {
 	f, failed := errors.AsType[*claim.Failure](err)
 	if !failed || f.Answer == nil {
 		return false
@@ -135,7 +136,7 @@ func (v *Visits) absent(w http.ResponseWriter, r *http.Request, c *claim.Claim, 
 }
 
 // answer writes a whole answer in place of the program's. It may be taken back while the visitor is slow.
-func (v *Visits) answer(w http.ResponseWriter, r *http.Request, c *claim.Claim, a *claim.Answer, hold *claim.Hold) {
+func (v *Visits) answer(w http.ResponseWriter, r *http.Request, c *claim.Claim, a *claim.Answer, hold *budget.Hold) {
 	rc := http.NewResponseController(w)
 	hold.Evictable(func(error) { _ = rc.SetWriteDeadline(intake.Past) })
 	whole := *a

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/field"
 	"reversehttp/server/wire"
@@ -19,7 +20,7 @@ import (
 const relayPiece = 64 << 10
 
 // relay writes an answer to the visitor. Of an answer with More, x gives what follows.
-func (v *Visits) relay(w http.ResponseWriter, r *http.Request, label string, x *claim.Exchange, a *claim.Answer, hold *claim.Hold) {
+func (v *Visits) relay(w http.ResponseWriter, r *http.Request, label string, x *claim.Exchange, a *claim.Answer, hold *budget.Hold) {
 	h := w.Header()
 	v.relayFields(h, a.Fields)
 	announce(h, a)
@@ -67,7 +68,7 @@ var errEvicted = errors.New("visit: the visitor was too slow")
 
 // writePieces writes content so that the visitor has to take a piece at a time. While they
 // are waited for hold may be taken back.
-func writePieces(w http.ResponseWriter, content []byte, hold *claim.Hold) error {
+func writePieces(w http.ResponseWriter, content []byte, hold *budget.Hold) error {
 	for piece := range slices.Chunk(content, relayPiece) {
 		wire.BoundWrite(w, len(piece))
 		if hold.Evicted() == claim.ErrTooSlow { // it may have ended the deadline before that was set
@@ -108,7 +109,7 @@ func statesLength(method string, a *claim.Answer) bool {
 }
 
 // relayMore relays what follows the beginning of a streamed answer.
-func (v *Visits) relayMore(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, hold *claim.Hold) {
+func (v *Visits) relayMore(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, hold *budget.Hold) {
 	rc := http.NewResponseController(w)
 	silent := r.Method == http.MethodHead
 	chunks := [][]byte{a.Content}

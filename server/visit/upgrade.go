@@ -18,6 +18,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"reversehttp/schema"
+	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
@@ -159,7 +160,7 @@ const farewell = 5 * time.Second
 
 // relayUpgrade upgrades the visitor's connection and relays what the handler sends
 // on it.
-func (v *Visits) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, t *tunnel, hold *claim.Hold) {
+func (v *Visits) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, t *tunnel, hold *budget.Hold) {
 	conn, in, head, err := v.acceptUpgrade(w, r, x, a)
 	if err != nil {
 		t.end() // a program that asks for what the visitor sends waits no more

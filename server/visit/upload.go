@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/field"
 	"reversehttp/server/intake"
@@ -28,7 +29,7 @@ type upload struct {
 	r *http.Request
 	x *claim.Exchange
 	// hold is waited for while somebody reads.
-	hold *claim.Hold
+	hold *budget.Hold
 
 	mu      sync.Mutex    // guards below
 	since   time.Time     // when the read that goes on began
@@ -48,7 +49,7 @@ func (v *Visits) streams(r *http.Request) bool {
 	return r.ContentLength < 0 || r.ContentLength > int64(v.InlineBytes) || r.ContentLength > 0 && field.IsIncremental(r.Header)
 }
 
-func newUpload(w http.ResponseWriter, r *http.Request, x *claim.Exchange, v *Visits, hold *claim.Hold) *upload {
+func newUpload(w http.ResponseWriter, r *http.Request, x *claim.Exchange, v *Visits, hold *budget.Hold) *upload {
 	u := &upload{v: v, w: w, r: r, x: x, hold: hold}
 	u.idle.L = &u.mu
 	// The answer may begin before the content has ended.

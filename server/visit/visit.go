@@ -11,6 +11,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/admission"
+	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
@@ -38,7 +39,7 @@ type Visits struct {
 
 // Serve hands the request of a visitor to the sessions of the claim of a label, and relays the
 // answer. What the request holds, and the exchange, hold holds.
-func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hold *claim.Hold) {
+func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold) {
 	p := v.refusal(r, label)
 	if p == nil {
 		p = badUpgrade(w.Header(), r)

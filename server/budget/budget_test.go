@@ -1,4 +1,4 @@
-package claim
+package budget
 
 import (
 	"context"
@@ -7,7 +7,11 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var someone, another = netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 
@@ -15,12 +19,12 @@ var someone, another = netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("19
 func fill(h *Hold, n int) int {
 	for h.Grow(n) {
 	}
-	return h.bytes()
+	return int(h.Held(Memory))
 }
 
 func TestAnOwnerHoldsAtMostAsMuchAsIsFree(t *testing.T) {
 	const mib = 1 << 20
-	b := NewBudget(Amounts{Memory: 60 * mib})
+	b := New(Amounts{Memory: 60 * mib})
 	one, two, three := b.Open(someone), b.Open(another), b.Open(netip.MustParseAddr("192.0.2.3"))
 	near := func(got, want int) bool { return want-mib <= got && got <= want+mib }
 	if got := fill(one, 1<<10); !near(got, 30*mib) {
@@ -32,9 +36,9 @@ func TestAnOwnerHoldsAtMostAsMuchAsIsFree(t *testing.T) {
 	if again := b.Open(someone); again.Grow(1) {
 		t.Error("another hold of the first owner grows")
 	}
-	one.Shrink(one.bytes() - 20*mib)
+	one.Shrink(int(one.Held(Memory)) - 20*mib)
 	if got := fill(two, 1<<10); !near(got, 20*mib) {
-		t.Errorf("two hold %d and %d, want a third each", one.bytes(), got)
+		t.Errorf("two hold %d and %d, want a third each", int(one.Held(Memory)), got)
 	}
 	if !three.Grow(mib) {
 		t.Error("a third finds nothing free")
@@ -48,12 +52,12 @@ func TestAnOwnerHoldsAtMostAsMuchAsIsFree(t *testing.T) {
 }
 
 func TestAClaimHasAShareWhoeverItsVisitorsAre(t *testing.T) {
-	b := NewBudget(Amounts{Memory: 1 << 20})
-	var claim, other owner
+	b := New(Amounts{Memory: 1 << 20})
+	var claim, other Owner
 	held := 0
 	for i := range byte(200) {
 		h := b.Open(netip.AddrFrom4([4]byte{10, 0, 0, i}))
-		h.join(&claim)
+		h.Join(&claim)
 		for h.Grow(1 << 10) {
 			held += 1 << 10
 		}
@@ -62,7 +66,7 @@ func TestAClaimHasAShareWhoeverItsVisitorsAre(t *testing.T) {
 		t.Errorf("a claim with many visitors holds %d bytes, want about %d", held, half)
 	}
 	h := b.Open(someone)
-	h.join(&other)
+	h.Join(&other)
 	if !h.Grow(100 << 10) {
 		t.Error("another claim finds nothing free")
 	}
@@ -70,7 +74,7 @@ func TestAClaimHasAShareWhoeverItsVisitorsAre(t *testing.T) {
 
 func TestWhatCanWaitGrowsOnceThereIsRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewBudget(Amounts{Memory: 1 << 20})
+		b := New(Amounts{Memory: 1 << 20})
 		full, h := b.Open(someone), b.Open(another)
 		full.Add(1 << 20)
 		grown, over := make(chan bool), make(chan struct{})
@@ -83,8 +87,8 @@ func TestWhatCanWaitGrowsOnceThereIsRoom(t *testing.T) {
 		default:
 		}
 		full.Shrink(1 << 19)
-		if !<-grown || h.bytes() != 1000 {
-			t.Errorf("%d bytes are held, want 1000 once there is room", h.bytes())
+		if !<-grown || int(h.Held(Memory)) != 1000 {
+			t.Errorf("%d bytes are held, want 1000 once there is room", int(h.Held(Memory)))
 		}
 		full.Add(1 << 19)
 		go func() { grown <- h.GrowSoon(ctx, over, 1) }()
@@ -103,7 +107,7 @@ func TestWhatCanWaitGrowsOnceThereIsRoom(t *testing.T) {
 }
 
 func TestTheReserveIsForSmallThings(t *testing.T) {
-	b := NewBudget(Amounts{Memory: 16 << 20})
+	b := New(Amounts{Memory: 16 << 20})
 	b.Open(netip.Addr{}).Add(15<<20 - smallThing)
 	h := b.Open(someone)
 	if h.Grow(smallThing + 1) {
@@ -118,7 +122,7 @@ func TestTheReserveIsForSmallThings(t *testing.T) {
 }
 
 func TestAPlaceIsTakenAndGivenBackOnce(t *testing.T) {
-	b := NewBudget(Amounts{Exchanges: 2})
+	b := New(Amounts{Exchanges: 2})
 	one, two := b.Open(netip.Addr{}), b.Open(netip.Addr{})
 	if !one.Enter(Exchanges) || !two.Enter(Exchanges) {
 		t.Fatal("two places are not for two")
@@ -126,8 +130,8 @@ func TestAPlaceIsTakenAndGivenBackOnce(t *testing.T) {
 	if b.Open(netip.Addr{}).Enter(Exchanges) {
 		t.Fatal("there is a third place")
 	}
-	one.exit(Exchanges)
-	one.exit(Exchanges)
+	one.Exit(Exchanges)
+	one.Exit(Exchanges)
 	one.Close()
 	if n := b.Held(Exchanges); n != 1 {
 		t.Errorf("%d places are held, want 1", n)
@@ -145,7 +149,7 @@ func slow(b *Budget, a netip.Addr, bytes int, name string, taken *[]string) *Hol
 	h.Grow(bytes)
 	h.Evictable(func(error) {
 		*taken = append(*taken, name)
-		h.exit(Exchanges)
+		h.Exit(Exchanges)
 	})
 	h.Wait()
 	return h
@@ -153,12 +157,12 @@ func slow(b *Budget, a netip.Addr, bytes int, name string, taken *[]string) *Hol
 
 func TestTheLongestWaitMakesRoomForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewBudget(Amounts{Exchanges: 4})
+		b := New(Amounts{Exchanges: 4})
 		var taken []string
 		first := slow(b, someone, 0, "first", &taken)
 		time.Sleep(time.Second)
 		slow(b, someone, 0, "second", &taken)
-		time.Sleep(slowAfter[Exchanges] + 1)
+		time.Sleep(b.SlowAfter[Exchanges] + 1)
 		if h := b.Open(another); !h.Enter(Exchanges) || len(taken) != 0 {
 			t.Fatalf("a place that is free costs %v", taken)
 		}
@@ -182,10 +186,10 @@ func TestTheLongestWaitMakesRoomForOthers(t *testing.T) {
 
 func TestWhoMovesIsNotTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewBudget(Amounts{Exchanges: 1})
+		b := New(Amounts{Exchanges: 1})
 		var taken []string
 		h := slow(b, netip.Addr{}, 0, "it", &taken)
-		time.Sleep(slowAfter[Exchanges]) // not longer
+		time.Sleep(b.SlowAfter[Exchanges]) // not longer
 		if b.Open(netip.Addr{}).Enter(Exchanges) {
 			t.Error("a peer was taken for slow at once")
 		}
@@ -195,7 +199,7 @@ func TestWhoMovesIsNotTakenBack(t *testing.T) {
 			t.Error("a peer that moved was taken for slow")
 		}
 		h.Wait()
-		time.Sleep(slowAfter[Exchanges] + 1)
+		time.Sleep(b.SlowAfter[Exchanges] + 1)
 		h.Close()
 		if !b.Open(netip.Addr{}).Enter(Exchanges) || len(taken) != 0 {
 			t.Errorf("took back %v, want nothing of a hold that is closed", taken)
@@ -205,12 +209,12 @@ func TestWhoMovesIsNotTakenBack(t *testing.T) {
 
 func TestTheMostBytesOfTheLargestOwnerGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewBudget(Amounts{Memory: 1 << 20})
+		b := New(Amounts{Memory: 1 << 20})
 		var taken []string
 		slow(b, someone, 100<<10, "of the largest owner", &taken)
 		slow(b, someone, 200<<10, "the most of the largest owner", &taken)
 		slow(b, another, 220<<10, "the most", &taken)
-		time.Sleep(slowAfter[Memory] + looksEvery + 1)
+		time.Sleep(b.SlowAfter[Memory] + looksEvery + 1)
 		// 520 KiB are held. What comes makes memory scarce.
 		var others []*Hold
 		for i := range byte(3) {
@@ -230,15 +234,15 @@ func TestTheMostBytesOfTheLargestOwnerGoFirst(t *testing.T) {
 }
 
 func TestABudgetIsExactUnderARace(t *testing.T) {
-	b := NewBudget(Amounts{Memory: 1 << 20, Exchanges: 64, Connections: 8})
-	var claims [4]owner
+	b := New(Amounts{Memory: 1 << 20, Exchanges: 64, Connections: 8})
+	var claims [4]Owner
 	var crowd sync.WaitGroup
 	for i := range 16 {
 		crowd.Go(func() {
 			for n := range 2_000 {
 				h := b.Open(netip.AddrFrom4([4]byte{10, 0, 0, byte(i % 5)}))
-				h.join(&claims[i%len(claims)])
-				h.Evictable(func(error) { h.exit(Exchanges) })
+				h.Join(&claims[i%len(claims)])
+				h.Evictable(func(error) { h.Exit(Exchanges) })
 				h.Enter(Exchanges)
 				h.Wait()
 				if h.Grow(n % 5_000) {
@@ -257,7 +261,7 @@ func TestABudgetIsExactUnderARace(t *testing.T) {
 			t.Errorf("%d of %s are held at the end, want 0", n, r)
 		}
 		for i := range claims {
-			if n := claims[i].holds(r); n != 0 {
+			if n := claims[i].held[r].Load(); n != 0 {
 				t.Errorf("claim %d holds %d of %s at the end, want 0", i, n, r)
 			}
 		}
@@ -268,7 +272,7 @@ func TestABudgetIsExactUnderARace(t *testing.T) {
 }
 
 func TestANetworkOfIPv6IsOneAddress(t *testing.T) {
-	b := NewBudget(Amounts{Connections: 4})
+	b := New(Amounts{Connections: 4})
 	for i, c := range []struct {
 		address string
 		enters  bool

@@ -1,4 +1,4 @@
-package claim
+package budget
 
 import (
 	"context"
@@ -11,22 +11,31 @@ import (
 // Hold is what one request, and the exchange that it begins, holds of a [Budget].
 // Whoever opened it closes it; then it holds nothing.
 type Hold struct {
-	budget *Budget
-	// owners are the address and the claim that it counts for; nil where there is none.
-	owners [2]atomic.Pointer[owner]
-	held   [resources]atomic.Int64
-	// waiting is since when the peer is waited for, or 0; moved, when it last moved. Both count
-	// from the budget's epoch. waited is how long the peer was waited for before, less what it
-	// moved meanwhile at the pace that is no slowness.
-	waiting, moved, waited atomic.Int64
-	evict                  atomic.Pointer[func(why error)]
-	evicted                atomic.Pointer[error] // why it was taken back; nil while it was not
-	leaving                atomic.Int64          // bytes that were taken back and not closed yet
-	calls                  sync.WaitGroup        // of evict
-	mu                     sync.Mutex            // guards closed
-	closed                 bool
+	budget  *Budget
+	owners  owners
+	held    [resources]atomic.Int64
+	peer    peer
+	evict   atomic.Pointer[func(why error)]
+	evicted atomic.Pointer[error] // why it was taken back; nil while it was not
+	leaving atomic.Int64          // bytes that were taken back and not closed yet
+	calls   sync.WaitGroup        // of evict
+	mu      sync.Mutex            // guards closed
+	closed  bool
 
 	next, previous *Hold // in the budget's ring, which its mutex guards
+}
+
+// owners are the address and the claim that a hold counts for; nil where there is none.
+type owners [2]atomic.Pointer[Owner]
+
+func (o *owners) load() *[2]*Owner { return &[2]*Owner{o[0].Load(), o[1].Load()} }
+
+// peer is how slow the other side is, in times since the budget's epoch.
+type peer struct {
+	waiting atomic.Int64 // since when it is waited for, or 0
+	moved   atomic.Int64 // when it last moved
+	// waited is how long it was waited for before, less what it moved meanwhile at the pace that is no slowness.
+	waited atomic.Int64
 }
 
 // Open opens a hold that counts for an address. It counts for none where a is the zero
@@ -42,14 +51,14 @@ func (b *Budget) Open(a netip.Addr) *Hold {
 }
 
 // address returns the owner that an address is, one use more. The caller holds b.mu.
-func (b *Budget) address(a netip.Addr) *owner {
+func (b *Budget) address(a netip.Addr) *Owner {
 	if !a.IsValid() {
 		return nil
 	}
 	p := Subscriber(a)
 	o := b.addresses[p]
 	if o == nil {
-		o = &owner{prefix: p}
+		o = &Owner{prefix: p}
 		b.addresses[p] = o
 	}
 	o.uses++
@@ -57,7 +66,7 @@ func (b *Budget) address(a netip.Addr) *owner {
 }
 
 // release takes a use of an address back. The caller holds b.mu.
-func (b *Budget) release(o *owner) {
+func (b *Budget) release(o *Owner) {
 	if o == nil {
 		return
 	}
@@ -83,7 +92,7 @@ func (h *Hold) Close() {
 	defer b.mu.Unlock()
 	h.previous.next, h.next.previous = h.next, h.previous
 	h.next, h.previous = h, h
-	owners := h.both()
+	owners := h.owners.load()
 	for r := range Resource(resources) {
 		if n := h.held[r].Swap(0); n != 0 {
 			b.add(r, -n, owners)
@@ -92,16 +101,16 @@ func (h *Hold) Close() {
 	b.release(owners[0])
 }
 
-// both returns the owners.
-func (h *Hold) both() *[2]*owner {
-	return &[2]*owner{h.owners[0].Load(), h.owners[1].Load()}
+// Address returns the address that the hold counts for; the zero value for none.
+func (h *Hold) Address() netip.Prefix {
+	if o := h.owners[0].Load(); o != nil {
+		return o.prefix
+	}
+	return netip.Prefix{}
 }
 
-// Charge has what h holds count for the claim too.
-func (c *Claim) Charge(h *Hold) { h.join(&c.owner) }
-
-// join has what is held count for a claim's owner too.
-func (h *Hold) join(o *owner) {
+// Join has what is held count for a claim's owner too.
+func (h *Hold) Join(o *Owner) {
 	if !h.owners[1].CompareAndSwap(nil, o) {
 		return
 	}
@@ -113,8 +122,8 @@ func (h *Hold) join(o *owner) {
 // Grow holds n bytes more, and reports whether there is room for them; where there is
 // not it holds what it did. A hold that is closed does not grow.
 func (h *Hold) Grow(n int) bool {
-	owners := h.both()
-	if !h.tryGrow(n) {
+	owners := h.owners.load()
+	if !h.TryGrow(n) {
 		h.budget.refused[Memory].Add(1)
 		h.budget.relieveFor(int64(n), owners)
 		return false
@@ -140,11 +149,11 @@ func (h *Hold) GrowSoon(ctx context.Context, over <-chan struct{}, n int) bool {
 	}
 }
 
-// tryGrow is Grow for a caller who holds a lock: it takes nothing back from anybody.
-func (h *Hold) tryGrow(n int) bool {
+// TryGrow is Grow for a caller who holds a lock: it takes nothing back from anybody.
+func (h *Hold) TryGrow(n int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed || !h.budget.take(Memory, int64(n), h.both()) {
+	if h.closed || !h.budget.take(Memory, int64(n), h.owners.load()) {
 		return false
 	}
 	h.held[Memory].Add(int64(n))
@@ -153,7 +162,7 @@ func (h *Hold) tryGrow(n int) bool {
 
 // Add holds n bytes more that are there already.
 func (h *Hold) Add(n int) {
-	h.budget.add(Memory, int64(n), h.both())
+	h.budget.add(Memory, int64(n), h.owners.load())
 	h.held[Memory].Add(int64(n))
 }
 
@@ -164,27 +173,27 @@ func (h *Hold) Shrink(n int) {
 	if h.closed {
 		return
 	}
-	h.budget.add(Memory, int64(-n), h.both())
+	h.budget.add(Memory, int64(-n), h.owners.load())
 	h.held[Memory].Add(int64(-n))
 }
 
-// bytes returns how many bytes are held.
-func (h *Hold) bytes() int { return int(h.held[Memory].Load()) }
+// Held returns how much of r is held.
+func (h *Hold) Held(r Resource) int64 { return h.held[r].Load() }
 
-// short reports whether one of its owners holds more than a quarter of what it may.
-func (h *Hold) short() bool {
+// Short reports whether one of its owners holds more than a quarter of what it may.
+func (h *Hold) Short() bool {
 	b := h.budget
-	return b.amounts[Memory] > 0 && largest(Memory, h.both()) > b.room(Memory, 0)/4
+	return b.amounts[Memory] > 0 && largest(Memory, h.owners.load()) > b.room(Memory, 0)/4
 }
 
 // Relieve takes back what waits for a slow peer, where this hold's owners are near what
 // they may hold, or all is. The caller holds no lock.
-func (h *Hold) Relieve() { h.budget.relieveEarly(h.both()) }
+func (h *Hold) Relieve() { h.budget.relieveEarly(h.owners.load()) }
 
 // Enter takes a place, among the open exchanges or the connections. It takes one back
 // from a slow peer where there is none free, and reports whether it has one.
 func (h *Hold) Enter(r Resource) bool {
-	owners := h.both()
+	owners := h.owners.load()
 	for !h.budget.take(r, 1, owners) {
 		if !h.budget.relieve(r, nil, largest(r, owners)) {
 			h.budget.refused[r].Add(1)
@@ -195,23 +204,22 @@ func (h *Hold) Enter(r Resource) bool {
 	return true
 }
 
-// exit gives the place back that Enter took, once.
-func (h *Hold) exit(r Resource) {
+// Exit gives the place back that Enter took, once.
+func (h *Hold) Exit(r Resource) {
 	if h.held[r].Swap(0) > 0 {
-		h.budget.add(r, -1, h.both())
+		h.budget.add(r, -1, h.owners.load())
 	}
 }
 
 // Evictable says how the hold is taken back while its peer is waited for, see
-// [Hold.Wait]: with [ErrTooSlow] where others need what it holds, with [ErrDraining] where the
-// time to drain is over. evict is called at most once, on any goroutine, and does not block.
+// [Hold.Wait]: with [ErrTooSlow] where others need what it holds, and with what [Budget.GiveUp] is given. evict is called at most once, on any goroutine, and does not block.
 func (h *Hold) Evictable(evict func(why error)) { h.evict.Store(&evict) }
 
 // takeBack takes the hold back, unless it is closed, its peer moved, or it was before. It
 // reports whether it did.
 func (h *Hold) takeBack(why error) bool {
 	h.mu.Lock()
-	if h.closed || h.waiting.Load() == 0 || !h.evicted.CompareAndSwap(nil, &why) {
+	if h.closed || h.peer.waiting.Load() == 0 || !h.evicted.CompareAndSwap(nil, &why) {
 		h.mu.Unlock()
 		return false
 	}
@@ -222,7 +230,7 @@ func (h *Hold) takeBack(why error) bool {
 	h.leaving.Store(n)
 	h.budget.leaving.Add(n)
 	(*h.evict.Load())(why)
-	h.exit(Connections) // its place is free, though the connection may take a while to end
+	h.Exit(Connections) // its place is free, though the connection may take a while to end
 	return true
 }
 
@@ -236,25 +244,27 @@ func (h *Hold) Evicted() error {
 
 // Wait says that the peer is waited for from now on: until then what is held is not
 // taken back, however long the gateway, or the other side, takes.
-func (h *Hold) Wait() { h.waiting.Store(h.budget.since()) }
+func (h *Hold) Wait() { h.peer.waiting.Store(h.budget.since()) }
 
 // slowFor returns how long the peer has been waited for in all, less the time that is no
 // slowness for as much as it moved, at a time; 0 while it is not waited for.
-func (h *Hold) slowFor(now int64) int64 {
-	waiting := h.waiting.Load()
+func (p *peer) slowFor(now int64) int64 {
+	waiting := p.waiting.Load()
 	if waiting == 0 {
 		return 0
 	}
-	return h.waited.Load() + now - waiting
+	return p.waited.Load() + now - waiting
 }
 
-// movedAt returns when the peer moved last; the zero time means never.
-func (h *Hold) movedAt() time.Time {
-	n := h.moved.Load()
-	if n == 0 {
-		return time.Time{}
+// Moved returns when the peer moved last, which is now while it is waited for; the zero time means never.
+func (h *Hold) Moved(now time.Time) time.Time {
+	if h.peer.waiting.Load() != 0 {
+		return now
 	}
-	return h.budget.epoch.Add(time.Duration(n))
+	if n := h.peer.moved.Load(); n != 0 {
+		return h.budget.epoch.Add(time.Duration(n))
+	}
+	return time.Time{}
 }
 
 // quickEnough is the pace that is no slowness, in bytes a second.
@@ -263,14 +273,14 @@ const quickEnough = 64 << 10
 // Move says that the peer moved, by so many bytes, and is not waited for.
 func (h *Hold) Move(bytes int) {
 	now := h.budget.since()
-	if waiting := h.waiting.Swap(0); waiting != 0 {
-		h.waited.Store(max(h.waited.Load()+now-waiting-int64(bytes)*int64(time.Second)/quickEnough, 0))
+	if waiting := h.peer.waiting.Swap(0); waiting != 0 {
+		h.peer.waited.Store(max(h.peer.waited.Load()+now-waiting-int64(bytes)*int64(time.Second)/quickEnough, 0))
 	}
-	h.moved.Store(now)
+	h.peer.moved.Store(now)
 }
 
 // Serve says that the peer is not waited for, and was never slow.
 func (h *Hold) Serve() {
-	h.waiting.Store(0)
-	h.waited.Store(0)
+	h.peer.waiting.Store(0)
+	h.peer.waited.Store(0)
 }

@@ -1,6 +1,8 @@
-package claim
+// Package budget is what a gateway has of memory and places, and who holds how much of it.
+package budget
 
 import (
+	"errors"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -64,13 +66,16 @@ const (
 	looksEvery = 20 * time.Millisecond
 )
 
-// slowAfter is how long a peer has been waited for before what it holds of each resource may be
-// taken back. A connection that is idle is so at once.
-var slowAfter = [resources]time.Duration{Memory: time.Second, Exchanges: 100 * time.Millisecond}
+// ErrTooSlow is why something is taken back that others need.
+var ErrTooSlow = errors.New("budget: the peer was too slow")
 
 // Budget is what a gateway has, and who holds how much of it. All its methods may
 // be called from several goroutines.
 type Budget struct {
+	// SlowAfter is how long a peer has been waited for before what it holds of each resource may be
+	// taken back. A connection that is idle is so at once. It is changed before the budget is used.
+	SlowAfter [resources]time.Duration
+
 	amounts Amounts
 	held    [resources]atomic.Int64
 	leaving atomic.Int64 // bytes that were taken back, and are held until their holds close
@@ -80,13 +85,14 @@ type Budget struct {
 	looked  atomic.Int64 // when the holds were looked through last, since epoch
 
 	mu        sync.Mutex // guards below, and the links of holds and uses of owners
-	addresses map[netip.Prefix]*owner
+	addresses map[netip.Prefix]*Owner
 	holds     Hold // the ring's head, which holds nothing
 }
 
-// NewBudget makes a budget of so much.
-func NewBudget(a Amounts) *Budget {
-	b := &Budget{amounts: a, epoch: time.Now(), addresses: make(map[netip.Prefix]*owner)}
+// New makes a budget of so much.
+func New(a Amounts) *Budget {
+	b := &Budget{amounts: a, epoch: time.Now(), addresses: make(map[netip.Prefix]*Owner)}
+	b.SlowAfter[Memory], b.SlowAfter[Exchanges] = time.Second, 100*time.Millisecond
 	b.holds.next, b.holds.previous = &b.holds, &b.holds
 	return b
 }
@@ -100,21 +106,28 @@ func (b *Budget) Has(r Resource) int64 { return b.amounts[r] }
 // Evicted returns how often something was taken back since r was short.
 func (b *Budget) Evicted(r Resource) uint64 { return b.evicted[r].Load() }
 
+// HeldBy returns how much of r an address holds; 0 where it is not valid.
+func (b *Budget) HeldBy(a netip.Addr, r Resource) int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if o := b.addresses[Subscriber(a)]; o != nil {
+		return o.held[r].Load()
+	}
+	return 0
+}
+
 // Refused returns how often there was no room for more of r.
 func (b *Budget) Refused(r Resource) uint64 { return b.refused[r].Load() }
 
-// owner is whom holds count for: a claim, or an address. The zero value holds
+// Owner is whom holds count for: a claim, or an address. The zero value holds
 // nothing.
-type owner struct {
+type Owner struct {
 	held [resources]atomic.Int64
 
 	// Of an address, guarded by the budget's mutex.
 	uses   int
 	prefix netip.Prefix
 }
-
-// holds returns how much of r the owner holds.
-func (o *owner) holds(r Resource) int64 { return o.held[r].Load() }
 
 // Subscriber returns what of a one subscriber has: all of an IPv4 address, and the
 // /64 of an IPv6 address. It returns the zero prefix where a is not valid.
@@ -139,7 +152,7 @@ func (b *Budget) room(r Resource, n int64) int64 {
 }
 
 // take takes n of r for owners, or nothing, and reports whether it did.
-func (b *Budget) take(r Resource, n int64, owners *[2]*owner) bool {
+func (b *Budget) take(r Resource, n int64, owners *[2]*Owner) bool {
 	if b.amounts[r] <= 0 {
 		b.add(r, n, owners)
 		return true
@@ -154,7 +167,7 @@ func (b *Budget) take(r Resource, n int64, owners *[2]*owner) bool {
 }
 
 // largest returns how much of r the larger of owners holds.
-func largest(r Resource, owners *[2]*owner) (held int64) {
+func largest(r Resource, owners *[2]*Owner) (held int64) {
 	for _, o := range owners {
 		if o != nil {
 			held = max(held, o.held[r].Load())
@@ -164,7 +177,7 @@ func largest(r Resource, owners *[2]*owner) (held int64) {
 }
 
 // add takes n of r, whether or not there is so much.
-func (b *Budget) add(r Resource, n int64, owners *[2]*owner) {
+func (b *Budget) add(r Resource, n int64, owners *[2]*Owner) {
 	b.held[r].Add(n)
 	for _, o := range owners {
 		if o != nil {
@@ -176,10 +189,14 @@ func (b *Budget) add(r Resource, n int64, owners *[2]*owner) {
 // since returns the time since the budget was made; it is never 0.
 func (b *Budget) since() int64 { return int64(time.Since(b.epoch)) + 1 }
 
+// Relieve takes back one hold of r of an owner, whose peer is slow, and reports whether there was one.
+// The caller holds no lock.
+func (b *Budget) Relieve(r Resource, of *Owner) bool { return b.relieve(r, of, 0) }
+
 // relieve takes back one hold of r whose peer is slow: of an owner, or of anybody where of is
 // nil, but of nobody who holds less than least. It reports whether there was one. The caller
 // holds no lock.
-func (b *Budget) relieve(r Resource, of *owner, least int64) bool {
+func (b *Budget) relieve(r Resource, of *Owner, least int64) bool {
 	for {
 		victim := b.slowest(r, of, least)
 		if victim == nil {
@@ -194,7 +211,7 @@ func (b *Budget) relieve(r Resource, of *owner, least int64) bool {
 
 // relieveFor takes holds of slow peers back until the next who asks for n bytes for owners may
 // find room for them.
-func (b *Budget) relieveFor(n int64, owners *[2]*owner) {
+func (b *Budget) relieveFor(n int64, owners *[2]*Owner) {
 	for range mostAtOnce {
 		held := largest(Memory, owners)
 		short := held + n - b.room(Memory, n) - 2*b.leaving.Load() // each byte is one less held, and one more free
@@ -204,8 +221,8 @@ func (b *Budget) relieveFor(n int64, owners *[2]*owner) {
 	}
 }
 
-// giveUp takes back, with [ErrDraining], what open exchanges hold that wait for their visitors.
-func (b *Budget) giveUp() {
+// GiveUp takes back, because of why, what open exchanges hold that wait for their visitors.
+func (b *Budget) GiveUp(why error) {
 	var waiting []*Hold
 	b.mu.Lock()
 	for h := b.holds.next; h != &b.holds; h = h.next {
@@ -215,14 +232,14 @@ func (b *Budget) giveUp() {
 	}
 	b.mu.Unlock()
 	for _, h := range waiting {
-		h.takeBack(ErrDraining)
+		h.takeBack(why)
 	}
 }
 
 // slowest returns the hold that relieve takes back: of the largest owner, the one of the
 // most bytes, or whose peer is slowest. Whoever holds less than an address does on average
 // keeps it: others are why there is no room.
-func (b *Budget) slowest(r Resource, of *owner, least int64) (victim *Hold) {
+func (b *Budget) slowest(r Resource, of *Owner, least int64) (victim *Hold) {
 	now := b.since()
 	var owned, own int64 // of victim
 	b.mu.Lock()
@@ -231,11 +248,11 @@ func (b *Budget) slowest(r Resource, of *owner, least int64) (victim *Hold) {
 		least = max(least, b.average(r))
 	}
 	for h := b.holds.next; h != &b.holds; h = h.next {
-		slow := h.slowFor(now)
-		if slow <= int64(slowAfter[r]) || h.Evicted() != nil || h.evict.Load() == nil || h.held[r].Load() == 0 {
+		slow := h.peer.slowFor(now)
+		if slow <= int64(b.SlowAfter[r]) || h.Evicted() != nil || h.evict.Load() == nil || h.held[r].Load() == 0 {
 			continue
 		}
-		owners := h.both()
+		owners := h.owners.load()
 		owner := largest(r, owners)
 		if of != nil && owners[0] != of && owners[1] != of || owner < least {
 			continue
@@ -261,7 +278,7 @@ func (b *Budget) average(r Resource) (held int64) {
 
 // relieveEarly makes room before anybody is refused: where memory is scarce, or nearly all
 // that one of owners may hold is held.
-func (b *Budget) relieveEarly(owners *[2]*owner) {
+func (b *Budget) relieveEarly(owners *[2]*Owner) {
 	if b.amounts[Memory] <= 0 {
 		return
 	}
