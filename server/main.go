@@ -174,6 +174,10 @@ func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*runnin
 			return nil, err
 		}
 		r.store, settings.Records = s, s
+		if settings.Kept, err = s.Records(); err != nil {
+			r.close()
+			return nil, err
+		}
 	}
 	g, err := gateway.New(settings)
 	if err != nil {
@@ -182,20 +186,12 @@ func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*runnin
 	}
 	r.Gateway = g
 	if r.store != nil {
-		records, err := r.store.Records()
-		if err != nil {
-			r.close()
-			return nil, err
-		}
-		for _, kept := range records {
-			g.Registry().Restore(kept)
-		}
 		for label, token := range settings.Owned {
 			if c := g.Registry().Lookup(label); c != nil && !c.Owns(token) {
 				log.Warn("a device cannot serve its label, which is kept for another token until its lease is over", "label", label)
 			}
 		}
-		log.Info("claims restored", "count", len(records), "data", o.Data)
+		log.Info("claims restored", "count", len(settings.Kept), "data", o.Data)
 	}
 	return r, nil
 }

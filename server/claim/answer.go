@@ -3,21 +3,16 @@ package claim
 import "reversehttp/server/budget"
 
 // Result is what became of an answer.
-type Result int
+type Result string
 
-// The results that the core gives. A door adds "invalid".
+// The results that the core gives, by their words on the wire. A door adds "invalid".
 const (
-	Accepted Result = iota
-	Duplicate
-	Conflict
-	Late
-	Unknown
+	Accepted  Result = "accepted"
+	Duplicate Result = "duplicate"
+	Conflict  Result = "conflict"
+	Late      Result = "late"
+	Unknown   Result = "unknown"
 )
-
-// String gives the word of the wire.
-func (r Result) String() string {
-	return [...]string{"accepted", "duplicate", "conflict", "late", "unknown"}[r]
-}
 
 // Answerable fails with [ErrSessionFenced] or [ErrNoSession] where the session
 // may not answer any more. One whose claim has ended still may.

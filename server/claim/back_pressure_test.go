@@ -75,7 +75,7 @@ func TestASenderWaitsForEveryByteWhereRoomIsShort(t *testing.T) {
 		if b := v.send(t.Context(), 1, []byte("a")); b.waits() {
 			t.Fatal("a part within the window waits")
 		}
-		rest := s.Budget().Open(someone)
+		rest := s.budget.Open(someone)
 		defer rest.Close()
 		s.claim.Charge(rest)
 		rest.Add(300 << 10)
@@ -99,7 +99,7 @@ func TestASenderWaitsForEveryByteWhereRoomIsShort(t *testing.T) {
 
 func TestWhatPilesUpWhileASenderWaitsCounts(t *testing.T) {
 	inStream(t, func(t *testing.T, s *scene, v *streamed) {
-		w, err := v.s.Delivery(v.x.ID()).Stream()
+		w, _, err := v.s.Delivery(v.x.ID()).Stream()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,7 +28,7 @@ func benchmarkExchange(b *testing.B, prepare func(*Claim)) {
 	go func() {
 		defer close(done)
 		for range begin {
-			hold := r.Budget().Open(netip.Addr{})
+			hold := r.budget.Open(netip.Addr{})
 			x, err := s.Claim().Begin(hold, nil)
 			if err != nil {
 				b.Error(err)

@@ -87,22 +87,22 @@ func TestWhatEndedExchangesLeaveIsHeldByTheirClaim(t *testing.T) {
 				first = v
 			}
 		}
-		if held := s.Budget().Held(budget.Memory); held > 32<<10+(64<<10)/16 {
+		if held := s.budget.Held(budget.Memory); held > 32<<10+(64<<10)/16 {
 			t.Errorf("%d bytes are held, want at most half of what there is", held)
 		}
 		s.answer(p, first.x, 200, Unknown)
-		time.Sleep(s.Times().Tombstone * 5 / 4)
+		time.Sleep(s.times.Tombstone * 5 / 4)
 		v := s.visit("GET")
 		s.one(p, nil)
 		s.answer(p, v.x, 200, Accepted)
 		v.x.hold.Close()
-		if held := s.Budget().Held(budget.Memory); held != claimWeight+sessionWeight+tombstoneWeight {
+		if held := s.budget.Held(budget.Memory); held != claimWeight+sessionWeight+tombstoneWeight {
 			t.Errorf("%d bytes are held, want those of the claim and of one exchange", held)
 		}
 		s.claim.Delete()
-		time.Sleep(s.Times().Tombstone + 1)
+		time.Sleep(s.times.Tombstone + 1)
 		synctest.Wait()
-		if held := s.Budget().Held(budget.Memory); held != 0 {
+		if held := s.budget.Held(budget.Memory); held != 0 {
 			t.Errorf("%d bytes are held after the claim, want 0", held)
 		}
 	})
@@ -166,7 +166,7 @@ func TestASlowVisitorOfAFullClaimMakesRoom(t *testing.T) {
 func TestTakingBackAndWritingDoNotWaitForEachOther(t *testing.T) {
 	r := New(Options{})
 	defer r.Close()
-	r.Budget().SlowAfter = [4]time.Duration{}
+	r.budget.SlowAfter = [4]time.Duration{}
 	o, err := r.Open(netip.Addr{}, "demo", "t0", Settings{})
 	if err != nil {
 		t.Fatal(err)
@@ -182,13 +182,13 @@ func TestTakingBackAndWritingDoNotWaitForEachOther(t *testing.T) {
 					return
 				default:
 					c.State()
-					r.Budget().Relieve(budget.Memory, nil)
+					r.budget.Relieve(budget.Memory, nil)
 				}
 			}
 		})
 	}
 	for range 3_000 {
-		h := r.Budget().Open(someone)
+		h := r.budget.Open(someone)
 		x, err := c.Begin(h, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -220,7 +220,7 @@ func TestTakingBackAndWritingDoNotWaitForEachOther(t *testing.T) {
 func TestAnAddressHasAShareOfAClaimsQueue(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Queue: 8}}, func(t *testing.T, s *scene) {
 		s.session()
-		begin := func(from netip.Addr) (*Exchange, error) { return s.claim.Begin(s.Budget().Open(from), nil) }
+		begin := func(from netip.Addr) (*Exchange, error) { return s.claim.Begin(s.budget.Open(from), nil) }
 		var open []*Exchange
 		for x, err := begin(someone); err == nil; x, err = begin(someone) {
 			open = append(open, x)
@@ -250,7 +250,7 @@ func TestAnAddressHasAShareOfAClaimsQueue(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Queue: 2}, OneAddress: true}, func(t *testing.T, s *scene) {
 		s.session()
 		for range 2 {
-			x, err := s.claim.Begin(s.Budget().Open(someone), nil)
+			x, err := s.claim.Begin(s.budget.Open(someone), nil)
 			if err != nil {
 				t.Fatalf("where all have one address it has no share: %v", err)
 			}

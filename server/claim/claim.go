@@ -128,7 +128,7 @@ func (c *Claim) State() State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	st := State{
-		Label: c.label, Shown: c.terms.Shown(), LeaseLeft: max(c.lease.left(), 0), Queue: c.queue.exchanges.Len(), Ends: c.exchanges.ends,
+		Label: c.label, Shown: c.terms.shown(), LeaseLeft: max(c.lease.left(), 0), Queue: c.queue.exchanges.Len(), Ends: c.exchanges.ends,
 	}
 	for _, s := range c.sessions {
 		one := SessionState{ID: s.id, Parked: s.poll != nil, Held: len(s.held)}

@@ -57,7 +57,7 @@ func TestTheLeaseRunsFromTheEndOfTheLastPoll(t *testing.T) {
 func TestALeaseThatRunsOutDuringAPollIsArmedAgain(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session(Settings{Lease: new(20 * time.Second)})
-		p := park(one, new(one.Cursor()), 25*time.Second)
+		p := park(one, new(cursorOf(one.id, 0)), 25*time.Second)
 		time.Sleep(25 * time.Second)
 		if p.open() {
 			t.Fatal("the poll is open after its wait")
@@ -175,7 +175,7 @@ func TestALeaseAndASessionThatEndTogetherEndTheClaim(t *testing.T) {
 		inScene(t, Options{}, func(t *testing.T, s *scene) {
 			one := s.session(Settings{Lease: new(10 * time.Second)})
 			v := s.visit("POST")
-			s.one(one, new(one.Cursor()))
+			s.one(one, new(cursorOf(one.id, 0)))
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
 			if err := one.Answerable(); err != nil {

@@ -87,7 +87,7 @@ func (c *Content) read() int {
 }
 
 // Open returns a reader of the content. Each reader of whole content begins at its beginning;
-// what streams is read once, by whoever has it from [Delivery.Fetch] or [Delivery.Gather].
+// what streams is read once, by whoever has it from [Delivery.Fetch].
 func (c *Content) Open() io.ReadCloser {
 	if c.Streams() {
 		return (*streaming)(c)
@@ -115,10 +115,10 @@ var ErrTooLong = errors.New("claim: the content is too long")
 // firstCollected is how much room is made before any content came, in bytes.
 const firstCollected = 4 << 10
 
-// Collect reads content to its end, and returns it whole with its trailers: it can be read again.
+// collect reads content to its end, and returns it whole with its trailers: it can be read again.
 // It counts in h until free is called. It fails with [ErrTooLong] beyond limit bytes, with
 // [ErrNoRoom], and with the error of its source; nothing is held then.
-func (c *Content) Collect(h *budget.Hold, limit int) (whole *Content, free func(), err error) {
+func (c *Content) collect(h *budget.Hold, limit int) (whole *Content, free func(), err error) {
 	if c.Length() > int64(limit) {
 		return nil, nil, ErrTooLong
 	}
@@ -168,24 +168,33 @@ func (d Delivery) Fetch() (*Content, error) {
 	return x.request.Content, nil
 }
 
-// Gather is Fetch for a door that collects the content before its program is given the
-// request. Until gathered is called no program has had it; that reports whether the exchange is
-// still open.
-func (d Delivery) Gather() (content *Content, gathered func() bool, err error) {
+// Collect is Fetch for a door whose program takes content only whole. It reads the content to its end, and
+// returns it with its trailers; it can be read again. It counts in what the exchange holds until free is
+// called. It fails as Fetch does, with [ErrTooLong] beyond limit bytes, with [ErrNoRoom], and with the error
+// of the content's source. Nothing is held then, and no program has had the request.
+func (d Delivery) Collect(limit int) (whole *Content, free func(), err error) {
 	c := d.session.claim
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	x, err := d.fetch()
+	if err == nil {
+		x.gathers = true
+	}
+	c.mu.Unlock()
 	if err != nil {
 		return nil, nil, err
 	}
-	x.gathers = true
-	return x.request.Content, func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		x.gathers = false
-		return x.state != ended
-	}, nil
+	if whole, free, err = x.request.Content.collect(x.hold, limit); err != nil {
+		return nil, nil, err
+	}
+	c.mu.Lock()
+	x.gathers = false
+	over := x.state == ended
+	c.mu.Unlock()
+	if over {
+		free()
+		return nil, nil, ErrNoExchange
+	}
+	return whole, free, nil
 }
 
 // fetch notes that the session takes the content of an exchange. The caller holds claim.mu.

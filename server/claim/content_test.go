@@ -64,7 +64,7 @@ func TestContentReadsAlikeInEveryForm(t *testing.T) {
 	hold := budget.New(budget.Amounts{}).Open(netip.Addr{})
 	defer hold.Close()
 	collect := func(c *Content) *Content {
-		whole, _, err := c.Collect(hold, len(text))
+		whole, _, err := c.collect(hold, len(text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +123,7 @@ func TestNoContentIsEmpty(t *testing.T) {
 	if len(got) > 0 || err != nil || c.Streams() || c.Length() != 0 || c.read() != 0 || c.Trailers() != nil || c.Bytes() != nil {
 		t.Errorf("read %q %v; streams %v, length %d, passed %d, trailers %v", got, err, c.Streams(), c.Length(), c.read(), c.Trailers())
 	}
-	if again, free, err := c.Collect(nil, 0); again != c || free == nil || err != nil {
+	if again, free, err := c.collect(nil, 0); again != c || free == nil || err != nil {
 		t.Errorf("collected = %v %v, want it as it is", again, err)
 	}
 }
@@ -155,7 +155,7 @@ func TestCollectedContentCountsInItsHold(t *testing.T) {
 			hold := budget.New(budget.Amounts{budget.Memory: c.memory}).Open(netip.Addr{})
 			defer hold.Close()
 			content := Streamed(&c.source)
-			got, free, err := content.Collect(hold, c.limit)
+			got, free, err := content.collect(hold, c.limit)
 			if !errors.Is(err, c.want) || content.read() != c.read {
 				t.Errorf("collect = %v after %d bytes, want %v after %d", err, content.read(), c.want, c.read)
 			}
@@ -189,7 +189,7 @@ func TestFetchedContentIsReadOnce(t *testing.T) {
 		if _ = in.Close(); from.closed != 1 {
 			t.Errorf("the source was closed %d times, want once", from.closed)
 		}
-		if _, _, err := one.Delivery(v.x.ID()).Gather(); !errors.Is(err, ErrTaken) {
+		if _, _, err := one.Delivery(v.x.ID()).Collect(1); !errors.Is(err, ErrTaken) {
 			t.Errorf("gather after fetch = %v, want ErrTaken", err)
 		}
 		s.answer(one, v.x, 200, Accepted)
@@ -230,11 +230,11 @@ func TestWhatWasFetchedOrBegunIsNotDeliveredAgain(t *testing.T) {
 				inScene(t, Options{}, func(t *testing.T, s *scene) {
 					one, other := s.session(Settings{Redeliver: new(RedeliverAny)}), s.session()
 					v := s.request(&Request{Method: "GET", Content: Streamed(&source{})})
-					s.one(one, new(one.Cursor()))
+					s.one(one, new(cursorOf(one.id, 0)))
 					if err := take(one, v.x); err != nil {
 						t.Fatal(err)
 					}
-					if err := lose(one, one.Cursor()); err != nil {
+					if err := lose(one, cursorOf(one.id, 0)); err != nil {
 						t.Fatal(err)
 					}
 					if b := s.take(other, nil); b != nil {
@@ -265,8 +265,8 @@ func TestContentIsFetchedByItsSessionOnly(t *testing.T) {
 			t.Errorf("fetch after the end = %v, want ErrNoExchange", err)
 		}
 		s.answer(one, v.x, 200, Late)
-		if got, known := one.Delivery(v.x.ID()).Ended(); got != Late || !known {
-			t.Errorf("ended = %v %v, want late", got, known)
+		if _, got, err := one.Delivery(v.x.ID()).Stream(); got != Late || !errors.Is(err, ErrNoExchange) {
+			t.Errorf("stream = %v %v, want late", got, err)
 		}
 	})
 }

@@ -42,25 +42,6 @@ func (d Delivery) settle(same func(tombstone) bool, how func(*Exchange) Result) 
 	return how(x), nil // and so acknowledges it: a poll leaves out what is answered
 }
 
-// Ended tells what a further answer would be where the session held the exchange and that has
-// ended; false where it remembers none.
-func (d Delivery) Ended() (Result, bool) {
-	s := d.session
-	s.claim.mu.Lock()
-	defer s.claim.mu.Unlock()
-	result := s.tombs.judge(d.id, func(tombstone) bool { return false })
-	return result, result != Unknown
-}
-
-// MayRepeat reports whether the exchange would be delivered again if the session were lost.
-func (d Delivery) MayRepeat() bool {
-	s := d.session
-	s.claim.mu.Lock()
-	defer s.claim.mu.Unlock()
-	x := s.held[d.id]
-	return x == nil || x.mayRepeat()
-}
-
 // GiveBack takes the exchange from the session, whose program surely had nothing of
 // it, and has another one get it, or the same again. One that somebody tried to hand over,
 // and that is given back too often, fails with [ErrSessionLost]. It reports false where the

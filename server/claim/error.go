@@ -11,6 +11,7 @@ var (
 	ErrNoClaim        = errors.New("claim: no such claim")
 	ErrNoHandler      = errors.New("claim: no session polls")
 	ErrQueueFull      = errors.New("claim: too many open exchanges")
+	ErrUpgrades       = errors.New("claim: too many connections are upgraded")
 	ErrDraining       = errors.New("claim: the gateway is stopping")
 	ErrHandlerTimeout = errors.New("claim: no answer in time")
 	ErrHandlerFailed  = errors.New("claim: the handler gave up")

@@ -98,9 +98,6 @@ func (x *Exchange) Over() <-chan struct{} {
 	return x.over
 }
 
-// Claim gives the claim that the exchange belongs to.
-func (x *Exchange) Claim() *Claim { return x.claim }
-
 // Begin opens an exchange whose request the visitor still sends. It fails with
 // a [*Failure] at once where no session lives or a bound is reached. Whoever
 // began an exchange ends it with [Exchange.Do] or [Exchange.Fail].
@@ -143,14 +140,6 @@ func (c *Claim) Begin(h *budget.Hold, absent func() *Answer) (*Exchange, error) 
 	return x, nil
 }
 
-// TakesUpgrade tells whether one more connection may be upgraded. They have half of
-// [Limits.Queue], since they may last for ever and others are to be answered too.
-func (c *Claim) TakesUpgrade() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.exchanges.upgraded < (c.registry.limits.Queue+1)/2
-}
-
 // Fail ends an exchange that nobody is in Do or Next of, because of err. [ErrVisitorGone] abandons it.
 func (x *Exchange) Fail(err error) {
 	x.claim.mu.Lock()
@@ -171,6 +160,9 @@ func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
 	c := x.claim
 	x.request = req
 	c.mu.Lock()
+	if req.Upgrade != "" && !c.exchanges.upgrades() {
+		x.fail(ErrUpgrades)
+	}
 	x.watch = newWatch(x)
 	c.queue.put(x)
 	wait := x.due.left(time.Now())

@@ -15,7 +15,7 @@ import (
 func TestAnExchangeIsReceivingUntilDo(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
-		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}), nil)
+		x, err := s.claim.Begin(s.budget.Open(netip.Addr{}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func TestACursorMakesDeliveredRunning(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		v := s.visit("POST")
-		_, cursor := s.one(one, new(one.Cursor()))
+		_, cursor := s.one(one, new(cursorOf(one.id, 0)))
 		if b := s.take(one, &cursor); b != nil {
 			t.Errorf("after the acknowledgement came %v, want nothing", ids(b))
 		}
@@ -135,10 +135,10 @@ func TestAnOlderCursorBringsTheSameAgain(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		a, b := s.visit("POST"), s.visit("DELETE")
-		first := s.take(one, new(one.Cursor()))
+		first := s.take(one, new(cursorOf(one.id, 0)))
 		time.Sleep(9 * time.Second)
 		c := s.visit("PATCH")
-		again := s.take(one, new(one.Cursor()))
+		again := s.take(one, new(cursorOf(one.id, 0)))
 		if got, want := ids(again), []string{a.x.ID(), b.x.ID(), c.x.ID()}; !slices.Equal(got, want) {
 			t.Fatalf("second batch = %v, want %v", got, want)
 		}
@@ -153,7 +153,7 @@ func TestAnOlderCursorBringsTheSameAgain(t *testing.T) {
 		if got := ids(s.take(one, &first.Cursor)); !slices.Equal(got, []string{c.x.ID()}) {
 			t.Errorf("after the first cursor came %v, want the third only", got)
 		}
-		if got := s.take(one, new(one.Cursor())); !slices.Equal(ids(got), []string{c.x.ID()}) {
+		if got := s.take(one, new(cursorOf(one.id, 0))); !slices.Equal(ids(got), []string{c.x.ID()}) {
 			t.Errorf("a cursor older than what is acknowledged brought %v, want the third only", ids(got))
 		}
 		for _, v := range []*visit{a, b, c} {
@@ -167,7 +167,7 @@ func TestDeleteWithACursorGivesBackWhatWasNotBegun(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, two := s.session(), s.session()
 		a := s.visit("POST")
-		_, cursor := s.one(one, new(one.Cursor()))
+		_, cursor := s.one(one, new(cursorOf(one.id, 0)))
 		b := s.visit("POST")
 		s.one(one, &cursor)
 		if err := one.End(&cursor); err != nil {
@@ -188,8 +188,8 @@ func TestWhatWasGivenBackWasNotHanded(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		v := s.visit("POST")
-		s.one(one, new(one.Cursor()))
-		if err := one.End(new(one.Cursor())); err != nil {
+		s.one(one, new(cursorOf(one.id, 0)))
+		if err := one.End(new(cursorOf(one.id, 0))); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Second)
@@ -219,9 +219,9 @@ func TestALostSessionsRequestsMoveOnWhereTheyMay(t *testing.T) {
 		inScene(t, Options{}, func(t *testing.T, s *scene) {
 			one := s.session(Settings{Redeliver: &c.rule})
 			v := s.request(&Request{Method: c.method, Keyed: c.keyed})
-			s.one(one, new(one.Cursor()))
+			s.one(one, new(cursorOf(one.id, 0)))
 			two := s.session()
-			p := park(two, new(two.Cursor()), time.Minute)
+			p := park(two, new(cursorOf(two.id, 0)), time.Minute)
 			time.Sleep(10 * time.Second)
 			if p.open() == c.moves {
 				t.Errorf("%s %s keyed %v: moved on = %v, want %v", c.rule, c.method, c.keyed, !p.open(), c.moves)
@@ -242,10 +242,10 @@ func TestAnAnswerEndsWhatIsDelivered(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		v := s.visit("POST")
-		s.one(one, new(one.Cursor()))
+		s.one(one, new(cursorOf(one.id, 0)))
 		s.answer(one, v.x, 201, Accepted)
 		v.answered(201)
-		if b := s.take(one, new(one.Cursor())); b != nil {
+		if b := s.take(one, new(cursorOf(one.id, 0))); b != nil {
 			t.Errorf("an answer acknowledges, yet came %v again", ids(b))
 		}
 	})
@@ -255,7 +255,7 @@ func TestAnAnswerEndsWhatRuns(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		v := s.visit("POST")
-		_, cursor := s.one(one, new(one.Cursor()))
+		_, cursor := s.one(one, new(cursorOf(one.id, 0)))
 		s.take(one, &cursor)
 		s.answer(one, v.x, 201, Accepted)
 		v.answered(201)
@@ -267,7 +267,7 @@ func TestAnAbortFails(t *testing.T) {
 		inScene(t, Options{}, func(t *testing.T, s *scene) {
 			one := s.session()
 			v := s.visit("POST")
-			_, cursor := s.one(one, new(one.Cursor()))
+			_, cursor := s.one(one, new(cursorOf(one.id, 0)))
 			if acknowledged {
 				s.take(one, &cursor)
 			}
@@ -288,7 +288,7 @@ func TestNoAnswerInTimeTimesOut(t *testing.T) {
 			one := s.session(Settings{Timeout: new(8 * time.Second)})
 			v := s.visit("POST")
 			time.Sleep(4 * time.Second) // does not count: it runs from the delivery
-			_, cursor := s.one(one, new(one.Cursor()))
+			_, cursor := s.one(one, new(cursorOf(one.id, 0)))
 			if c.acknowledged {
 				s.take(one, &cursor)
 			}
@@ -312,11 +312,11 @@ func TestAVisitorLeavesFromEveryState(t *testing.T) {
 		waits := s.visit("GET")
 		waits.leave()
 		waits.failed(Abandoned, ErrVisitorGone, HandedNo)
-		if b := s.take(one, new(one.Cursor())); b != nil {
+		if b := s.take(one, new(cursorOf(one.id, 0))); b != nil {
 			t.Errorf("of a request whose visitor left came %v, want nothing", ids(b))
 		}
 		delivered := s.visit("GET")
-		_, cursor := s.one(one, new(one.Cursor()))
+		_, cursor := s.one(one, new(cursorOf(one.id, 0)))
 		p := park(one, &cursor, time.Minute) // which acknowledges it
 		running := s.visit("GET")
 		if p.open() || len(p.batch.Messages) != 1 {

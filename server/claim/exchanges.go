@@ -43,6 +43,10 @@ func (e *exchanges) add(x *Exchange) bool {
 	return room >= 0 && e.of[x.from] <= room+1
 }
 
+// upgrades reports whether one more may upgrade its connection. They have half of [Limits.Queue], since
+// they may last for ever and others are to be answered too. The caller holds claim.mu.
+func (e *exchanges) upgrades() bool { return e.upgraded < (e.claim.registry.limits.Queue+1)/2 }
+
 // remove counts the end of an exchange. The caller holds claim.mu.
 func (e *exchanges) remove(x *Exchange, o Outcome) {
 	e.open--

@@ -26,7 +26,7 @@ func TestWhatWasTakenBackIsGivenOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.Close()
-		cursor := one.Cursor()
+		cursor := cursorOf(one.id, 0)
 		b := s.take(one, &cursor)
 		if !slices.Equal(ids(b), []string{v.x.ID()}) || b.Cursor != last.Cursor || b.Messages[0].Attempt != 2 {
 			t.Errorf("a poll has %+v, want the request once, with the cursor %s", b, last.Cursor)
@@ -44,7 +44,7 @@ func TestGivingBackCostsTheSameHoweverManyWait(t *testing.T) {
 	}
 	one := o.Session
 	for range 1_000 {
-		x, err := one.Claim().Begin(r.Budget().Open(netip.Addr{}), nil)
+		x, err := one.Claim().Begin(r.budget.Open(netip.Addr{}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ func TestAClaimThatIsNotKeptIsNotMade(t *testing.T) {
 				}
 				f.set(nil)
 				time.Sleep(longestPause)
-				s.inLine(f.MemoryRecords)
+				s.inLine(f.Records)
 				if err := s.open("t1", Settings{}); err != nil {
 					t.Errorf("another's claim afterwards: %v", err)
 				}
@@ -82,7 +82,7 @@ func TestAClaimWaitsForItsRecordAlone(t *testing.T) {
 
 		// The claim whose change waits goes on as it was.
 		v := s.visit("GET")
-		m, _ := s.one(one, new(one.Cursor()))
+		m, _ := s.one(one, new(cursorOf(one.id, 0)))
 		s.answer(one, m.Exchange, 200, Accepted)
 		v.answered(200)
 		if !s.claim.Owns("t0") || s.claim.Owns("t1") {
@@ -192,8 +192,8 @@ func TestAChangeThatIsNotKeptIsNotMade(t *testing.T) {
 					one := s.session(Settings{Lease: new(time.Hour)})
 					s.take(one, nil)
 					synctest.Wait()
-					was, sessions := recordOf(f.MemoryRecords), len(s.claim.State().Sessions)
-					_, revision, _ := f.MemoryRecords.Get(context.Background(), "demo")
+					was, sessions := recordOf(f.Records), len(s.claim.State().Sessions)
+					_, revision, _ := f.Records.Get(context.Background(), "demo")
 					f.set(fault)
 					if err := do(s); !errors.Is(err, ErrUnavailable) {
 						t.Fatalf("%v, want ErrUnavailable", err)
@@ -207,10 +207,10 @@ func TestAChangeThatIsNotKeptIsNotMade(t *testing.T) {
 					f.set(nil)
 					time.Sleep(longestPause)
 					synctest.Wait()
-					if got := recordOf(f.MemoryRecords); !reflect.DeepEqual(got, was) {
+					if got := recordOf(f.Records); !reflect.DeepEqual(got, was) {
 						t.Errorf("the record is %+v, want %+v", got, was)
 					}
-					_, now, _ := f.MemoryRecords.Get(context.Background(), "demo")
+					_, now, _ := f.Records.Get(context.Background(), "demo")
 					if now != revision && !strings.Contains(name, "it was made") {
 						t.Errorf("a record that nobody changed has revision %d, want %d", now, revision)
 					}
@@ -232,20 +232,20 @@ func TestAFirstPollDoesNotWaitForItsRecord(t *testing.T) {
 		s.answer(one, m.Exchange, 200, Accepted)
 		v.answered(200)
 		time.Sleep(time.Minute)
-		if r := recordOf(f.MemoryRecords); !r.Unpolled {
+		if r := recordOf(f.Records); !r.Unpolled {
 			t.Errorf("the record changed: %+v", r)
 		}
 		f.set(nil)
 		time.Sleep(longestPause)
 		synctest.Wait()
-		if r := recordOf(f.MemoryRecords); r.Unpolled {
+		if r := recordOf(f.Records); r.Unpolled {
 			t.Errorf("the record says that nobody polled: %+v", r)
 		}
 	})
 }
 
 func TestALabelThatRecordsKnowIsTaken(t *testing.T) {
-	f := &faulty{MemoryRecords: NewMemoryRecords()}
+	f := &faulty{Records: NewMemoryRecords()}
 	theirs := Record{Label: "demo", Token: HashToken("theirs")}
 	if _, err := f.Create(context.Background(), theirs); err != nil {
 		t.Fatal(err)
@@ -261,7 +261,7 @@ func TestALabelThatRecordsKnowIsTaken(t *testing.T) {
 			t.Errorf("open: %v, want ErrUnavailable", err)
 		}
 		synctest.Wait()
-		if got := recordOf(f.MemoryRecords); !reflect.DeepEqual(got, theirs) {
+		if got := recordOf(f.Records); !reflect.DeepEqual(got, theirs) {
 			t.Errorf("the record is %+v, want that it is left alone", got)
 		}
 		if got := s.Stats().Claims; got != 0 {
@@ -288,7 +288,7 @@ func TestAClaimWhoseRecordIsAnothersEndsAndLeavesIt(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := &faulty{MemoryRecords: NewMemoryRecords()}
+			f := &faulty{Records: NewMemoryRecords()}
 			inScene(t, Options{Records: f}, func(t *testing.T, s *scene) {
 				one := s.session(Settings{Lease: new(time.Hour)})
 				s.take(one, nil)
@@ -304,7 +304,7 @@ func TestAClaimWhoseRecordIsAnothersEndsAndLeavesIt(t *testing.T) {
 				if !s.gone() {
 					t.Error("the claim lives on")
 				}
-				if got := recordOf(f.MemoryRecords); !reflect.DeepEqual(got, theirs) {
+				if got := recordOf(f.Records); !reflect.DeepEqual(got, theirs) {
 					t.Errorf("the record is %+v, want that it is left alone", got)
 				}
 				if _, err := one.Poll(context.Background(), nil, 0, 1); !errors.Is(err, ErrMoved) {

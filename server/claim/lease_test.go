@@ -37,7 +37,7 @@ func TestALeaseThatEndsIsTriedUntilItsRecordIsGone(t *testing.T) {
 		"it was not made": {unmade, false}, "nobody answered": {hangs, false}, "it was made": {only("delete", madeAndFailed), true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f, log := &faulty{MemoryRecords: NewMemoryRecords()}, &lines{}
+			f, log := &faulty{Records: NewMemoryRecords()}, &lines{}
 			inScene(t, Options{Records: f, Log: slog.New(slog.NewTextHandler(log, nil))}, func(t *testing.T, s *scene) {
 				one := s.session(Settings{Lease: new(10 * time.Second)})
 				f.set(c.fault)
@@ -63,14 +63,14 @@ func TestALeaseThatEndsIsTriedUntilItsRecordIsGone(t *testing.T) {
 				if _, err := one.Poll(context.Background(), nil, 0, 1); !errors.Is(err, ErrLeaseEnded) {
 					t.Errorf("a poll: %v, want ErrLeaseEnded", err)
 				}
-				s.inLine(f.MemoryRecords)
+				s.inLine(f.Records)
 			})
 		})
 	}
 }
 
 func TestALeaseWithoutASessionIsTriedUntilItsRecordIsGone(t *testing.T) {
-	f := &faulty{MemoryRecords: NewMemoryRecords()}
+	f := &faulty{Records: NewMemoryRecords()}
 	inScene(t, Options{Records: f}, func(t *testing.T, s *scene) {
 		if err := s.session(Settings{Lease: new(10 * time.Second)}).End(nil); err != nil {
 			t.Fatal(err)
@@ -87,12 +87,12 @@ func TestALeaseWithoutASessionIsTriedUntilItsRecordIsGone(t *testing.T) {
 		if !s.gone() {
 			t.Error("the claim lives on after its lease")
 		}
-		s.inLine(f.MemoryRecords)
+		s.inLine(f.Records)
 	})
 }
 
 func TestAClaimWhoseEndWasNotKeptIsItsProgramsAgain(t *testing.T) {
-	f := &faulty{MemoryRecords: NewMemoryRecords()}
+	f := &faulty{Records: NewMemoryRecords()}
 	inScene(t, Options{Records: f, Times: Times{Wait: time.Hour}}, func(t *testing.T, s *scene) {
 		one := s.session(Settings{Lease: new(10 * time.Second)})
 		f.set(unmade)
@@ -109,7 +109,7 @@ func TestAClaimWhoseEndWasNotKeptIsItsProgramsAgain(t *testing.T) {
 		if s.gone() || !p.open() {
 			t.Error("the claim ended while it was polled")
 		}
-		s.inLine(f.MemoryRecords)
+		s.inLine(f.Records)
 		if err := s.claim.Delete(); err != nil {
 			t.Error(err)
 		}
@@ -117,7 +117,7 @@ func TestAClaimWhoseEndWasNotKeptIsItsProgramsAgain(t *testing.T) {
 }
 
 func TestARecordWhoseClaimNobodyHeardOfEndsAfterARestart(t *testing.T) {
-	f := &faulty{MemoryRecords: NewMemoryRecords()}
+	f := &faulty{Records: NewMemoryRecords()}
 	f.set(only("create get", madeAndFailed))
 	inScene(t, Options{Records: f}, func(t *testing.T, s *scene) { // its process ends before it can look
 		if err := s.open("t0", Settings{Lease: new(time.Hour)}); !errors.Is(err, ErrUnavailable) {
@@ -129,9 +129,8 @@ func TestARecordWhoseClaimNobodyHeardOfEndsAfterARestart(t *testing.T) {
 	if err != nil {
 		t.Fatalf("no record is left: %v", err)
 	}
-	inScene(t, Options{Records: f}, func(t *testing.T, s *scene) {
-		s.Restore(Kept{r, revision})
-		s.inLine(f.MemoryRecords)
+	inScene(t, Options{Records: f, Kept: []Kept{{r, revision}}}, func(t *testing.T, s *scene) {
+		s.inLine(f.Records)
 		if err := s.open("t0", Settings{}); err != nil {
 			t.Errorf("its owner asks again: %v", err)
 		}
@@ -140,6 +139,6 @@ func TestARecordWhoseClaimNobodyHeardOfEndsAfterARestart(t *testing.T) {
 		if s.Lookup("demo") != nil {
 			t.Error("it lives on though nobody polls")
 		}
-		s.inLine(f.MemoryRecords)
+		s.inLine(f.Records)
 	})
 }

@@ -64,7 +64,7 @@ func (l *listener) ids() (out []string) {
 func TestAListenerGetsEachMessageWhenItComes(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
-		l := listen(one, new(one.Cursor()), time.Minute)
+		l := listen(one, new(cursorOf(one.id, 0)), time.Minute)
 		a := s.visit("GET")
 		if !l.open() || !slices.Equal(l.ids(), []string{"", a.x.ID()}) {
 			t.Fatalf("given %q, want a heartbeat and %s", l.ids(), a.x.ID())
@@ -110,7 +110,7 @@ func TestAListenerHearsAHeartbeatAfterSilence(t *testing.T) {
 func TestAListenerThatTakesNothingInEnds(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
-		l := listen(one, new(one.Cursor()), time.Minute)
+		l := listen(one, new(cursorOf(one.id, 0)), time.Minute)
 		time.Sleep(3 * time.Second)
 		a := s.visit("POST")
 		time.Sleep(2 * time.Second)
@@ -140,7 +140,7 @@ func TestAListenerThatTakesNothingInEnds(t *testing.T) {
 func TestAnswersKeepAListenerOpen(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
-		l := listen(one, new(one.Cursor()), time.Minute)
+		l := listen(one, new(cursorOf(one.id, 0)), time.Minute)
 		for range 12 {
 			v := s.visit("POST")
 			time.Sleep(4 * time.Second)
@@ -157,7 +157,7 @@ func TestAnswersKeepAListenerOpen(t *testing.T) {
 func TestAListenerEndsWhenItCarriesAllItMay(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Batch: 2}}, func(t *testing.T, s *scene) {
 		one := s.session()
-		l := listen(one, new(one.Cursor()), time.Minute)
+		l := listen(one, new(cursorOf(one.id, 0)), time.Minute)
 		var visits []*visit
 		for range 10 {
 			visits = append(visits, s.visit("GET"))
@@ -179,7 +179,7 @@ func TestAListenerEndsWhenItCarriesAllItMay(t *testing.T) {
 func TestAListenerGoesOnWhereABatchHasNoBound(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Batch: -1}}, func(t *testing.T, s *scene) {
 		one := s.session()
-		l := listen(one, new(one.Cursor()), time.Minute)
+		l := listen(one, new(cursorOf(one.id, 0)), time.Minute)
 		v := s.visit("GET")
 		if !l.open() || !slices.Equal(l.ids(), []string{"", v.x.ID()}) {
 			t.Errorf("given %q, open %v; want a heartbeat and %s, and it open", l.ids(), l.open(), v.x.ID())
@@ -193,14 +193,14 @@ func TestAListenerGoesOnWhereABatchHasNoBound(t *testing.T) {
 func TestABatchGivesAgainNoMoreThanABatch(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Batch: 2}}, func(t *testing.T, s *scene) {
 		one := s.session()
-		l := listen(one, new(one.Cursor()), time.Minute)
+		l := listen(one, new(cursorOf(one.id, 0)), time.Minute)
 		var visits []*visit
 		for range 5 {
 			visits = append(visits, s.visit("GET"))
 		}
 		l.stop()
 		<-l.done
-		cursor, got := one.Cursor(), []string(nil)
+		cursor, got := cursorOf(one.id, 0), []string(nil)
 		for range 3 {
 			b := s.take(one, &cursor)
 			if len(b.Messages) > 2 {
@@ -245,14 +245,14 @@ func TestWhatEndsAListener(t *testing.T) {
 func TestAListenerThatBreaksGivesBackWhatItDidNotTake(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, two := s.session(), s.session()
-		l := listen(one, new(one.Cursor()), time.Minute)
+		l := listen(one, new(cursorOf(one.id, 0)), time.Minute)
 		l.stop()
 		<-l.done
 		if !errors.Is(l.err, context.Canceled) {
 			t.Errorf("ended with %v, want that it was cancelled", l.err)
 		}
 		v := s.visit("POST")
-		m, _ := s.one(two, new(two.Cursor()))
+		m, _ := s.one(two, new(cursorOf(two.id, 0)))
 		if m.Exchange != v.x || m.Attempt != 1 {
 			t.Errorf("the other session got %+v, want the request for the first time", m)
 		}
@@ -288,13 +288,13 @@ func TestSessionsThatListenTakeTurns(t *testing.T) {
 func TestAFrozenListenerIsFenced(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		frozen, other := s.session(), s.session()
-		l := listen(frozen, new(frozen.Cursor()), time.Minute)
+		l := listen(frozen, new(cursorOf(frozen.id, 0)), time.Minute)
 		v := s.visit("GET")
 		time.Sleep(15 * time.Second)
 		if l.open() {
 			t.Fatal("the stream is open, want it ended after 5s")
 		}
-		m, _ := s.one(other, new(other.Cursor()))
+		m, _ := s.one(other, new(cursorOf(other.id, 0)))
 		if m.Exchange != v.x || m.Attempt != 2 {
 			t.Fatalf("the other session got %+v, want the request again", m)
 		}

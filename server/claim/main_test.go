@@ -81,7 +81,7 @@ func (s *scene) request(req *Request) *visit {
 	s.t.Helper()
 	ctx, leave := context.WithCancel(context.Background())
 	v := &visit{s: s, leave: leave, done: make(chan struct{})}
-	if v.x, v.err = s.claim.Begin(s.Budget().Open(netip.Addr{}), nil); v.err != nil {
+	if v.x, v.err = s.claim.Begin(s.budget.Open(netip.Addr{}), nil); v.err != nil {
 		close(v.done)
 		leave()
 		return v

@@ -5,18 +5,18 @@ import (
 	"sync"
 )
 
-// MemoryRecords are [Records] that end with the process.
-type MemoryRecords struct {
+// memoryRecords are [Records] that end with the process.
+type memoryRecords struct {
 	mu   sync.Mutex // guards what follows
 	last uint64     // revision
 	kept map[string]Kept
 }
 
-// NewMemoryRecords returns empty Records.
-func NewMemoryRecords() *MemoryRecords { return &MemoryRecords{kept: make(map[string]Kept)} }
+// NewMemoryRecords returns empty [Records] that end with the process.
+func NewMemoryRecords() Records { return &memoryRecords{kept: make(map[string]Kept)} }
 
 // Get implements [Records].
-func (m *MemoryRecords) Get(_ context.Context, label string) (Record, uint64, error) {
+func (m *memoryRecords) Get(_ context.Context, label string) (Record, uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k, ok := m.kept[label]
@@ -27,7 +27,7 @@ func (m *MemoryRecords) Get(_ context.Context, label string) (Record, uint64, er
 }
 
 // Create implements [Records].
-func (m *MemoryRecords) Create(_ context.Context, r Record) (uint64, error) {
+func (m *memoryRecords) Create(_ context.Context, r Record) (uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, ok := m.kept[r.Label]; ok {
@@ -37,7 +37,7 @@ func (m *MemoryRecords) Create(_ context.Context, r Record) (uint64, error) {
 }
 
 // Update implements [Records].
-func (m *MemoryRecords) Update(_ context.Context, r Record, revision uint64) (uint64, error) {
+func (m *memoryRecords) Update(_ context.Context, r Record, revision uint64) (uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if k, ok := m.kept[r.Label]; !ok || k.Revision != revision {
@@ -47,14 +47,14 @@ func (m *MemoryRecords) Update(_ context.Context, r Record, revision uint64) (ui
 }
 
 // put keeps a record. The caller holds m.mu.
-func (m *MemoryRecords) put(r Record) uint64 {
+func (m *memoryRecords) put(r Record) uint64 {
 	m.last++
 	m.kept[r.Label] = Kept{r, m.last}
 	return m.last
 }
 
 // Delete implements [Records].
-func (m *MemoryRecords) Delete(_ context.Context, label string, revision uint64) error {
+func (m *memoryRecords) Delete(_ context.Context, label string, revision uint64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if k, ok := m.kept[label]; !ok || k.Revision != revision {

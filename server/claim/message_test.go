@@ -23,14 +23,14 @@ var serveWays = []struct {
 	serve func(ctx context.Context, s *Session, give func(*Message)) error
 }{
 	{"batches", "", func(ctx context.Context, s *Session, give func(*Message)) error {
-		cursor := s.Cursor()
+		cursor := cursorOf(s.id, 0)
 		return pollAll(ctx, s, &cursor, give)
 	}},
 	{"batches without a cursor", "", func(ctx context.Context, s *Session, give func(*Message)) error {
 		return pollAll(ctx, s, nil, give)
 	}},
 	{"streams", "", func(ctx context.Context, s *Session, give func(*Message)) error {
-		cursor := s.Cursor()
+		cursor := cursorOf(s.id, 0)
 		return listenAll(ctx, s, &cursor, give)
 	}},
 	{"streams without a cursor", "", func(ctx context.Context, s *Session, give func(*Message)) error {
@@ -183,7 +183,7 @@ func TestASessionThatPollsNoMoreHoldsNoExchangeThatEnded(t *testing.T) {
 	func() {
 		var visits []func()
 		for range 500 {
-			x, err := s.Claim().Begin(r.Budget().Open(netip.Addr{}), nil)
+			x, err := s.Claim().Begin(r.budget.Open(netip.Addr{}), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -262,11 +262,11 @@ func TestACancellationThatWasSeenComesNoMore(t *testing.T) {
 		}
 		want = append(want, m.Cursor+m.ID)
 		f.Close()
-		for _, bad := range []string{"", "7", one.Cursor(), cursorOf(one.id, 1<<50), m.Cursor} {
+		for _, bad := range []string{"", "7", cursorOf(one.id, 0), cursorOf(one.id, 1<<50), m.Cursor} {
 			one.SeenCancel(bad) // names no cancellation
 		}
 		// In any form the rest comes again, as often as it is asked for.
-		zero := one.Cursor()
+		zero := cursorOf(one.id, 0)
 		cursors := func(b *Batch) (out []string) {
 			for _, m := range b.Messages {
 				out = append(out, m.Cursor+m.ID)
@@ -339,7 +339,7 @@ func TestTheNewestCancellationsAreKept(t *testing.T) {
 		if one.out.cancels != mostCancels/2+1 {
 			t.Fatalf("%d cancellations are kept, want %d", one.out.cancels, mostCancels/2+1)
 		}
-		cursor, got := one.Cursor(), []string(nil)
+		cursor, got := cursorOf(one.id, 0), []string(nil)
 		for b := s.take(one, &cursor); b != nil; b = s.take(one, &cursor) {
 			got, cursor = append(got, ids(b)...), b.Cursor
 		}
@@ -364,7 +364,7 @@ func TestAMessageCostsTheSameHoweverManyWait(t *testing.T) {
 		{"a stream", 0, func(ctx context.Context, s *Session, give func(*Message)) error { return listenAll(ctx, s, nil, give) }},
 		{"a stream where many wait", 128, func(ctx context.Context, s *Session, give func(*Message)) error { return listenAll(ctx, s, nil, give) }},
 		{"batches", 0, func(ctx context.Context, s *Session, give func(*Message)) error {
-			cursor := s.Cursor()
+			cursor := cursorOf(s.id, 0)
 			return pollAll(ctx, s, &cursor, give)
 		}},
 	} {

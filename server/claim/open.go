@@ -5,6 +5,8 @@ import "net/netip"
 // Opened is a new session, and what its program should know.
 type Opened struct {
 	Session *Session
+	// Cursor is the one before the session's first message.
+	Cursor string
 	// Token owns the claim.
 	Token string
 	// Created tells a new claim from one that was there.
@@ -109,10 +111,10 @@ func (c *Claim) openSession(token string, created bool, resumed *Session) (o *Op
 	case err != nil:
 		return nil, false, err
 	case old != nil:
-		return &Opened{Session: old, Token: token, State: c.State()}, true, nil
+		return &Opened{Session: old, Cursor: cursorOf(old.id, 0), Token: token, State: c.State()}, true, nil
 	}
 	c.registry.serving.Add(1)
-	return &Opened{Session: s, Token: token, Created: created, State: c.State()}, false, nil
+	return &Opened{Session: s, Cursor: cursorOf(s.id, 0), Token: token, Created: created, State: c.State()}, false, nil
 }
 
 // admit lists a session, unless a session lives under the id that it resumes, which it

@@ -254,30 +254,34 @@ func (x *Exchange) unheard() bool {
 
 // Stream begins to continue an answer with More by content as it is. It fails
 // with [ErrNotAnswering] where none began or parts came already, and with
-// [ErrNoExchange].
-func (d Delivery) Stream() (*Stream, error) {
+// [ErrNoExchange], where the result says what a further answer would be.
+func (d Delivery) Stream() (*Stream, Result, error) {
 	s, c := d.session, d.session.claim
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := s.answerable(); err != nil {
-		return nil, err
+		return nil, Unknown, err
 	}
 	x := s.held[d.id]
 	switch {
 	case x == nil:
-		return nil, ErrNoExchange
+		return nil, s.tombs.judge(d.id, func(tombstone) bool { return false }), ErrNoExchange
 	case x.parts == nil || x.parts.raw || x.parts.seq > 0:
-		return nil, ErrNotAnswering
+		return nil, Unknown, ErrNotAnswering
 	}
 	s.life.touch()
 	x.parts.raw = true
-	return &Stream{session: s, exchange: x}, nil
+	return &Stream{Exchange: x, Upgraded: x.answer.upgraded(), session: s}, Accepted, nil
 }
 
-// Stream continues an answer. It is not used by several goroutines at a time.
+// Stream continues an answer, until its end or [Delivery.Abort]. It is not used by several
+// goroutines at a time.
 type Stream struct {
+	// Exchange is the one that is answered.
+	Exchange *Exchange
+	// Upgraded reports whether the answer upgraded the visitor's connection.
+	Upgraded bool
 	session  *Session
-	exchange *Exchange
 	behind   int
 }
 
@@ -288,7 +292,7 @@ func (w *Stream) Write(ctx context.Context, content []byte) bool {
 	if !w.push(Part{Content: content, More: true}) {
 		return false
 	}
-	x := w.exchange
+	x := w.Exchange
 	if x.parts.fallBehind(w.behind) {
 		defer x.hold.Shrink(w.behind)
 	}
@@ -308,26 +312,20 @@ func (p *parts) fallBehind(n int) bool {
 	return x.hold.TryGrow(n) // beyond their share it would be the others' that counts
 }
 
-// Upgraded tells whether the answer upgraded the visitor's connection.
-func (w *Stream) Upgraded() bool { return w.exchange.answer.upgraded() }
-
 // Last takes the time between parts away: the sender is known to live. So many bytes of content
 // may pile up before the caller while Write waits, and count in the budget meanwhile.
 func (w *Stream) Last(behind int) {
 	w.behind = behind
-	c := w.exchange.claim
+	c := w.Exchange.claim
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	w.exchange.parts.lasts = true
-	w.exchange.parts.come()
+	w.Exchange.parts.lasts = true
+	w.Exchange.parts.come()
 }
-
-// Over is closed when the exchange has ended, whoever ended it.
-func (w *Stream) Over() <-chan struct{} { return w.exchange.Over() }
 
 // Close ends the answer and waits until the visitor has all of it.
 func (w *Stream) Close(ctx context.Context, trailers []Field) Result {
-	x := w.exchange
+	x := w.Exchange
 	w.push(Part{Trailers: trailers})
 	c := x.claim
 	for {
@@ -349,23 +347,16 @@ func (w *Stream) Close(ctx context.Context, trailers []Field) Result {
 	}
 }
 
-// Abort ends the answer before its end.
-func (w *Stream) Abort() {
-	w.exchange.claim.mu.Lock()
-	w.exchange.fail(ErrHandlerFailed)
-	w.exchange.claim.mu.Unlock()
-}
-
 func (w *Stream) push(part Part) bool {
-	c := w.exchange.claim
+	c := w.Exchange.claim
 	c.mu.Lock()
-	if w.exchange.state != answering {
+	if w.Exchange.state != answering {
 		c.mu.Unlock()
 		return false
 	}
 	w.session.life.touch()
-	w.exchange.parts.push(part)
+	w.Exchange.parts.push(part)
 	c.mu.Unlock()
-	w.exchange.parts.come()
+	w.Exchange.parts.come()
 	return true
 }

@@ -20,7 +20,7 @@ func (s *scene) stream(method string) *streamed {
 	s.t.Helper()
 	one := s.session()
 	v := s.visit(method)
-	s.one(one, new(one.Cursor()))
+	s.one(one, new(cursorOf(one.id, 0)))
 	if got, err := one.Delivery(v.x.ID()).Answer(&Answer{Status: 200, More: true}, nil); got != Accepted || err != nil {
 		s.t.Fatalf("begin = %v %v, want accepted", got, err)
 	}
@@ -162,7 +162,7 @@ func TestAPartNeedsABeginning(t *testing.T) {
 		if _, err := one.Delivery(v.x.ID()).Part(t.Context(), Part{Seq: 1}); !errors.Is(err, ErrNotAnswering) {
 			t.Errorf("part = %v, want ErrNotAnswering", err)
 		}
-		if _, err := one.Delivery(v.x.ID()).Stream(); !errors.Is(err, ErrNotAnswering) {
+		if _, _, err := one.Delivery(v.x.ID()).Stream(); !errors.Is(err, ErrNotAnswering) {
 			t.Errorf("stream = %v, want ErrNotAnswering", err)
 		}
 		if _, err := one.Delivery(v.x.ID()).Abort(); err != nil {
@@ -178,18 +178,18 @@ func TestAPartNeedsABeginning(t *testing.T) {
 func TestPartsAndStreamsExcludeEachOther(t *testing.T) {
 	inStream(t, func(t *testing.T, s *scene, v *streamed) {
 		v.part(1, "a", true, Accepted)
-		if _, err := v.s.Delivery(v.x.ID()).Stream(); !errors.Is(err, ErrNotAnswering) {
+		if _, _, err := v.s.Delivery(v.x.ID()).Stream(); !errors.Is(err, ErrNotAnswering) {
 			t.Errorf("stream after a part = %v, want ErrNotAnswering", err)
 		}
 		raw := s.stream("GET")
-		w, err := raw.s.Delivery(raw.x.ID()).Stream()
+		w, _, err := raw.s.Delivery(raw.x.ID()).Stream()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := raw.s.Delivery(raw.x.ID()).Part(t.Context(), Part{Seq: 1}); !errors.Is(err, ErrNotAnswering) {
 			t.Errorf("part after a stream = %v, want ErrNotAnswering", err)
 		}
-		if _, err := raw.s.Delivery(raw.x.ID()).Stream(); !errors.Is(err, ErrNotAnswering) {
+		if _, _, err := raw.s.Delivery(raw.x.ID()).Stream(); !errors.Is(err, ErrNotAnswering) {
 			t.Errorf("second stream = %v, want ErrNotAnswering", err)
 		}
 		if !w.Write(t.Context(), []byte("x")) {
@@ -321,7 +321,7 @@ func TestALostSessionCutsItsStreams(t *testing.T) {
 		if _, err := v.s.Delivery(v.x.ID()).Part(t.Context(), Part{Seq: 1}); !errors.Is(err, ErrSessionFenced) {
 			t.Errorf("part = %v, want ErrSessionFenced", err)
 		}
-		if _, err := v.s.Delivery(v.x.ID()).Stream(); !errors.Is(err, ErrSessionFenced) {
+		if _, _, err := v.s.Delivery(v.x.ID()).Stream(); !errors.Is(err, ErrSessionFenced) {
 			t.Errorf("stream = %v, want ErrSessionFenced", err)
 		}
 	})

@@ -30,7 +30,7 @@ func (s *scene) given(from *Session, cursor string, nth int, want bool) *Exchang
 func TestAPlainSessionNumbersRequestsFromWhereItsProgramIs(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		p := s.plain()
-		zero := p.Cursor()
+		zero := cursorOf(p.id, 0)
 		one, two := s.visit("GET"), s.visit("POST")
 		b := s.take(p, &zero)
 		if got := ids(b); len(got) != 2 {
@@ -71,7 +71,7 @@ func TestAPlainSessionNumbersRequestsFromWhereItsProgramIs(t *testing.T) {
 func TestAPlainSessionHearsOfNoCancellation(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		p := s.plain()
-		zero := p.Cursor()
+		zero := cursorOf(p.id, 0)
 		v := s.visit("GET")
 		_, next := s.one(p, &zero)
 		poll := park(p, &next, time.Minute)
@@ -94,7 +94,7 @@ func TestAPlainSessionForgetsNumbersWithTheirExchanges(t *testing.T) {
 		if n := len(p.numbers.ids); n > 4 {
 			t.Errorf("%d numbers kept, want 4 at most", n)
 		}
-		zero := p.Cursor()
+		zero := cursorOf(p.id, 0)
 		if _, err := p.Poll(t.Context(), &zero, 0, 0); !errors.Is(err, ErrSpent) {
 			t.Errorf("poll = %v, want ErrSpent", err)
 		}
@@ -200,7 +200,7 @@ func TestASessionIsResumed(t *testing.T) {
 			}
 		}
 		fresh, first := Place()
-		if o, err := s.Resume(netip.Addr{}, "old", "demo", "t0", fresh, first); err != nil || o.Session.Cursor() != first {
+		if o, err := s.Resume(netip.Addr{}, "old", "demo", "t0", fresh, first); err != nil || o.Cursor != first {
 			t.Errorf("a fresh place = %v", err)
 		}
 	})

@@ -24,6 +24,8 @@ type Message struct {
 	Cancel CancelReason
 	// Attempt counts the deliveries of a request, from 1.
 	Attempt int
+	// MayRepeat reports whether a request would be delivered again if the session were lost now.
+	MayRepeat bool
 	// Timeout is how long the gateway still waits for the answer.
 	Timeout time.Duration
 }
@@ -271,6 +273,7 @@ func (o *outbox) give(giving []sentMessage) *Batch {
 			x.attempt++
 			x.watch.delivered(o.session)
 			b.Messages[i].Exchange, b.Messages[i].Attempt = x, x.attempt
+			b.Messages[i].MayRepeat = x.mayRepeat()
 			b.Messages[i].Timeout = max(x.due.given.Add(x.due.timeout).Sub(now), 0)
 		}
 	}

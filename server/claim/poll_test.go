@@ -45,8 +45,8 @@ func TestARequestNeverGoesToTwoSessions(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, two := s.session(), s.session()
 		v := s.visit("GET")
-		s.one(one, new(one.Cursor()))
-		if b := s.take(two, new(two.Cursor())); b != nil {
+		s.one(one, new(cursorOf(one.id, 0)))
+		if b := s.take(two, new(cursorOf(two.id, 0))); b != nil {
 			t.Errorf("the other session got %v", ids(b))
 		}
 		s.answer(two, v.x, 200, Unknown)
@@ -77,8 +77,8 @@ func TestANewerPollEndsTheOlder(t *testing.T) {
 func TestAPollThatYieldsLosesNothing(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
-		older := park(one, new(one.Cursor()), time.Minute)
-		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}), nil)
+		older := park(one, new(cursorOf(one.id, 0)), time.Minute)
+		x, err := s.claim.Begin(s.budget.Open(netip.Addr{}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +121,7 @@ func TestAPollWhoseVisitorLeftWaitsOn(t *testing.T) {
 		one := s.session()
 		p := park(one, nil, 20*time.Second)
 		time.Sleep(time.Second)
-		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}), nil)
+		x, err := s.claim.Begin(s.budget.Open(netip.Addr{}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +146,7 @@ func TestAPollerWhoLeavesGivesBack(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, two := s.session(), s.session()
 		p := park(one, nil, time.Minute)
-		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}), nil)
+		x, err := s.claim.Begin(s.budget.Open(netip.Addr{}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,7 +176,7 @@ func TestWhatIsGivenBackWakesAnotherPoll(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, two := s.session(), s.session()
 		p1, p2 := park(one, nil, time.Minute), park(two, nil, time.Minute)
-		x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}), nil)
+		x, err := s.claim.Begin(s.budget.Open(netip.Addr{}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -218,11 +218,11 @@ func TestABatchIsBoundedByContent(t *testing.T) {
 		for range 20 {
 			vs = append(vs, s.request(&Request{Method: "PUT", Content: Whole(make([]byte, 64<<10))}))
 		}
-		b := s.take(one, new(one.Cursor()))
+		b := s.take(one, new(cursorOf(one.id, 0)))
 		if len(ids(b)) != 16 {
 			t.Fatalf("first batch has %d requests of 64 KiB, want 16", len(ids(b)))
 		}
-		if again := s.take(one, new(one.Cursor())); !slices.Equal(ids(again), ids(b)) {
+		if again := s.take(one, new(cursorOf(one.id, 0))); !slices.Equal(ids(again), ids(b)) {
 			t.Errorf("the same again has %d requests, want the 16", len(ids(again)))
 		}
 		if rest := s.take(one, &b.Cursor); len(ids(rest)) != 4 {
@@ -238,9 +238,9 @@ func TestACursorThatWasNeverGivenOutIsRefused(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, two := s.session(), s.session()
 		v := s.visit("POST")
-		_, cursor := s.one(one, new(one.Cursor()))
+		_, cursor := s.one(one, new(cursorOf(one.id, 0)))
 		for _, bad := range []string{
-			"", "-", "0", "1", cursorOf(one.id, 2), cursorOf(one.id, 1<<63), two.Cursor(), "0" + cursor, "+" + cursor, cursor + " ", " " + cursor,
+			"", "-", "0", "1", cursorOf(one.id, 2), cursorOf(one.id, 1<<63), cursorOf(two.id, 0), "0" + cursor, "+" + cursor, cursor + " ", " " + cursor,
 			"1-" + one.id, "-1-" + one.id[:6], "18446744073709551616-" + one.id[:6],
 		} {
 			if _, err := one.Poll(t.Context(), &bad, 0, 0); !errors.Is(err, ErrBadCursor) {
@@ -250,7 +250,7 @@ func TestACursorThatWasNeverGivenOutIsRefused(t *testing.T) {
 				t.Errorf("end with cursor %q: %v, want ErrBadCursor", bad, err)
 			}
 		}
-		if m, _ := s.one(one, new(one.Cursor())); m.Attempt != 2 {
+		if m, _ := s.one(one, new(cursorOf(one.id, 0))); m.Attempt != 2 {
 			t.Errorf("attempt = %d, want 2: a bad cursor acknowledges nothing", m.Attempt)
 		}
 		s.answer(one, v.x, 200, Accepted)

@@ -14,7 +14,7 @@ import (
 
 // faulty are Records that fail as a test says.
 type faulty struct {
-	*MemoryRecords
+	Records
 	mu    sync.Mutex // guards fault
 	fault fault
 }
@@ -67,7 +67,7 @@ func (f *faulty) do(ctx context.Context, op, label string, do func() error) erro
 
 func (f *faulty) Get(ctx context.Context, label string) (r Record, revision uint64, err error) {
 	err = f.do(ctx, "get", label, func() (err error) {
-		r, revision, err = f.MemoryRecords.Get(ctx, label)
+		r, revision, err = f.Records.Get(ctx, label)
 		return err
 	})
 	return r, revision, err
@@ -75,7 +75,7 @@ func (f *faulty) Get(ctx context.Context, label string) (r Record, revision uint
 
 func (f *faulty) Create(ctx context.Context, r Record) (revision uint64, err error) {
 	err = f.do(ctx, "create", r.Label, func() (err error) {
-		revision, err = f.MemoryRecords.Create(ctx, r)
+		revision, err = f.Records.Create(ctx, r)
 		return err
 	})
 	return revision, err
@@ -83,33 +83,34 @@ func (f *faulty) Create(ctx context.Context, r Record) (revision uint64, err err
 
 func (f *faulty) Update(ctx context.Context, r Record, at uint64) (revision uint64, err error) {
 	err = f.do(ctx, "update", r.Label, func() (err error) {
-		revision, err = f.MemoryRecords.Update(ctx, r, at)
+		revision, err = f.Records.Update(ctx, r, at)
 		return err
 	})
 	return revision, err
 }
 
 func (f *faulty) Delete(ctx context.Context, label string, at uint64) error {
-	return f.do(ctx, "delete", label, func() error { return f.MemoryRecords.Delete(ctx, label, at) })
+	return f.do(ctx, "delete", label, func() error { return f.Records.Delete(ctx, label, at) })
 }
 
 // inFaulty runs a test with Records that may fail, and checks after it that each claim has its
 // record and each record its claim.
 func inFaulty(t *testing.T, test func(t *testing.T, s *scene, f *faulty)) {
 	t.Helper()
-	f := &faulty{MemoryRecords: NewMemoryRecords()}
+	f := &faulty{Records: NewMemoryRecords()}
 	inScene(t, Options{Records: f}, func(t *testing.T, s *scene) {
 		test(t, s, f)
 		f.set(nil)
 		time.Sleep(2 * longestPause)
 		synctest.Wait()
-		s.inLine(f.MemoryRecords)
+		s.inLine(f.Records)
 	})
 }
 
 // inLine checks that each claim has its record and each record its claim.
-func (s *scene) inLine(m *MemoryRecords) {
+func (s *scene) inLine(of Records) {
 	s.t.Helper()
+	m := of.(*memoryRecords)
 	labels := s.Labels(1000)
 	for _, label := range labels {
 		c := s.Lookup(label)

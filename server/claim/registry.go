@@ -29,6 +29,11 @@ type Options struct {
 	SessionEnded func(SessionEnd)
 	// Records keep who owns which label. Nil means that they end with the process.
 	Records Records
+	// Budget is what there is of memory and places. Nil means as much as Limits say.
+	Budget *budget.Budget
+	// Kept are the claims whose records were kept. They come back with a new lease, and their programs are
+	// awaited as one between two polls is.
+	Kept []Kept
 	// OneAddress says that all visitors have one address, so that it has no share of its own
 	// in the queue of a claim.
 	OneAddress bool
@@ -37,6 +42,7 @@ type Options struct {
 // Ended describes an exchange that has ended.
 type Ended struct {
 	Exchange *Exchange
+	Claim    *Claim
 	Outcome  Outcome
 	// Err is why it failed; nil for Done.
 	Err error
@@ -52,7 +58,7 @@ type Ended struct {
 // endedOf describes an exchange that has ended, with its failure, if any.
 func endedOf(x *Exchange, f *Failure) Ended {
 	now := time.Now()
-	e := Ended{Exchange: x, Outcome: x.outcome, Queued: now.Sub(x.begun)}
+	e := Ended{Exchange: x, Claim: x.claim, Outcome: x.outcome, Queued: now.Sub(x.begun)}
 	if f != nil {
 		e.Err, e.Absent = f.Err, f.Answer != nil
 	}
@@ -109,24 +115,27 @@ func New(o Options) *Registry {
 	if o.Records == nil {
 		o.Records = NewMemoryRecords()
 	}
+	o.Times, o.Limits = o.Times.withDefaults(), o.Limits.withDefaults()
+	if l := o.Limits; o.Budget == nil {
+		o.Budget = budget.New(budget.Amounts{
+			budget.Memory: l.Memory, budget.Exchanges: int64(l.Exchanges), budget.Connections: int64(l.Connections), budget.Claims: int64(l.Claims),
+		})
+	}
+	kept := o.Kept
+	o.Kept = nil
 	r := &Registry{
-		times: o.Times.withDefaults(), limits: o.Limits.withDefaults(), options: o,
+		times: o.Times, limits: o.Limits, budget: o.Budget, options: o,
 		drain: drain{begins: make(chan struct{})},
 	}
 	r.making = making{registry: r, claims: make(map[string]*Claim)}
-	l := r.limits
-	r.budget = budget.New(budget.Amounts{budget.Memory: l.Memory, budget.Exchanges: int64(l.Exchanges), budget.Connections: int64(l.Connections), budget.Claims: int64(l.Claims)})
+	for _, k := range kept {
+		r.restore(k)
+	}
 	return r
 }
 
-// Budget returns what there is of memory and places.
-func (r *Registry) Budget() *budget.Budget { return r.budget }
-
-// Times gives the durations in force.
-func (r *Registry) Times() Times { return r.times }
-
-// Limits gives the bounds in force.
-func (r *Registry) Limits() Limits { return r.limits }
+// Options returns those in force: with the defaults, and with the budget that was made.
+func (r *Registry) Options() Options { return r.options }
 
 // What a claim, and a session until it is forgotten, cost in memory, in bytes, without what they
 // remember.
@@ -162,9 +171,8 @@ func (r *Registry) newClaim(rec Record, hold *budget.Hold) *Claim {
 	return c
 }
 
-// Restore puts a claim back whose record was kept, with a new lease. Its program is awaited
-// as one between two polls is. It is called before the registry is used.
-func (r *Registry) Restore(k Kept) {
+// restore puts a claim back whose record was kept.
+func (r *Registry) restore(k Kept) {
 	h := r.budget.Open(netip.Addr{})
 	h.Enter(budget.Claims)
 	h.Add(claimWeight)

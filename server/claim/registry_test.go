@@ -135,7 +135,7 @@ func TestDrainLetsNothingNewIn(t *testing.T) {
 		one := s.session()
 		held, waits := s.visit("POST"), s.visit("POST")
 		s.one(one, nil)
-		receives, err := s.claim.Begin(s.Budget().Open(netip.Addr{}), nil)
+		receives, err := s.claim.Begin(s.budget.Open(netip.Addr{}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -189,7 +189,7 @@ func TestALabelOutlivesADrain(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session(Settings{Lease: new(time.Second), Timeout: new(20 * time.Second)})
 		v := s.visit("POST")
-		s.one(one, new(one.Cursor()))
+		s.one(one, new(cursorOf(one.id, 0)))
 		s.Drain()
 		time.Sleep(20*time.Second - 1)
 		if s.gone() || one.Answerable() != nil {
@@ -201,13 +201,13 @@ func TestALabelOutlivesADrain(t *testing.T) {
 }
 
 // recordOf returns what is kept of demo; the zero value where nothing is.
-func recordOf(m *MemoryRecords) Record {
+func recordOf(m Records) Record {
 	r, _, _ := m.Get(context.Background(), "demo")
 	return r
 }
 
 // keep returns Records that keep some.
-func keep(t *testing.T, rs ...Record) (m *MemoryRecords, kept []Kept) {
+func keep(t *testing.T, rs ...Record) (m Records, kept []Kept) {
 	t.Helper()
 	m = NewMemoryRecords()
 	for _, r := range rs {
@@ -252,8 +252,7 @@ func TestTheStoreFollowsTheClaims(t *testing.T) {
 
 func TestARestoredClaimBelongsToItsToken(t *testing.T) {
 	m, kept := keep(t, Record{"demo", HashToken("t0"), Terms{Lease: 5 * time.Second, Timeout: time.Second, Redeliver: RedeliverAny}, false})
-	inScene(t, Options{Records: m}, func(t *testing.T, s *scene) {
-		s.Restore(kept[0])
+	inScene(t, Options{Records: m, Kept: kept}, func(t *testing.T, s *scene) {
 		if _, err := s.Open(netip.Addr{}, "demo", "t1", Settings{}); !errors.Is(err, ErrLabelTaken) {
 			t.Errorf("open with another token: %v, want ErrLabelTaken", err)
 		}
@@ -275,10 +274,7 @@ func TestARestoredClaimBelongsToItsToken(t *testing.T) {
 func TestAVisitorOfARestoredClaimWaitsForItsProgram(t *testing.T) {
 	terms := Terms{Lease: time.Minute, Timeout: time.Minute, Redeliver: RedeliverIdempotent}
 	m, kept := keep(t, Record{"demo", HashToken("t0"), terms, false}, Record{"lost", HashToken("t0"), terms, false})
-	inScene(t, Options{Records: m}, func(t *testing.T, s *scene) {
-		for _, k := range kept {
-			s.Restore(k)
-		}
+	inScene(t, Options{Records: m, Kept: kept}, func(t *testing.T, s *scene) {
 		s.claim = s.Lookup("lost")
 		lost := s.visit("POST")
 		s.claim = s.Lookup("demo")
@@ -287,12 +283,12 @@ func TestAVisitorOfARestoredClaimWaitsForItsProgram(t *testing.T) {
 		v.pending()
 		lost.pending()
 		one := s.session()
-		m, _ := s.one(one, new(one.Cursor()))
+		m, _ := s.one(one, new(cursorOf(one.id, 0)))
 		s.answer(one, m.Exchange, 200, Accepted)
 		v.answered(200)
 		time.Sleep(time.Nanosecond)
 		lost.failed(Failed, ErrNoHandler, HandedNo)
-		s.claim = lost.x.Claim()
+		s.claim = lost.x.claim
 		if v := s.visit("GET"); !errors.Is(v.err, ErrNoHandler) {
 			t.Errorf("after 5 s: %v, want %v at once", v.err, ErrNoHandler)
 		}

@@ -29,9 +29,6 @@ func (s *Session) ID() string { return s.id }
 // Claim gives the claim it serves.
 func (s *Session) Claim() *Claim { return s.claim }
 
-// Cursor gives the cursor before the first message.
-func (s *Session) Cursor() string { return cursorOf(s.id, 0) }
-
 // acknowledge takes the messages up to cursor, or all where it is nil, as
 // received. The caller holds claim.mu.
 func (s *Session) acknowledge(cursor *string) error {

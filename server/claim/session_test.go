@@ -27,7 +27,7 @@ func (s *scene) dies(one *Session, after time.Duration) {
 func TestASilentSessionWithCursorsIsLost(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
-		s.take(one, new(one.Cursor()))
+		s.take(one, new(cursorOf(one.id, 0)))
 		s.dies(one, 10*time.Second)
 		if _, err := one.Poll(t.Context(), nil, 0, 0); !errors.Is(err, ErrSessionFenced) {
 			t.Errorf("poll = %v, want ErrSessionFenced", err)
@@ -47,7 +47,7 @@ func TestASilentSessionWithCursorsIsLost(t *testing.T) {
 func TestAnOpenPollKeepsASession(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
-		p := park(one, new(one.Cursor()), 25*time.Second)
+		p := park(one, new(cursorOf(one.id, 0)), 25*time.Second)
 		time.Sleep(25 * time.Second)
 		if p.open() {
 			t.Fatal("the poll is open after its wait")
@@ -60,7 +60,7 @@ func TestAnAnswerKeepsASession(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		v := s.visit("GET")
-		s.one(one, new(one.Cursor()))
+		s.one(one, new(cursorOf(one.id, 0)))
 		time.Sleep(9 * time.Second)
 		s.answer(one, v.x, 200, Accepted)
 		s.dies(one, 10*time.Second)
@@ -70,7 +70,7 @@ func TestAnAnswerKeepsASession(t *testing.T) {
 func TestTheTimerOfASessionIsArmedAgainForHours(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
-		cursor := one.Cursor()
+		cursor := cursorOf(one.id, 0)
 		for range 1000 {
 			p := park(one, &cursor, 25*time.Second)
 			time.Sleep(34 * time.Second)
@@ -102,7 +102,7 @@ func TestALateLookIsFollowedByAnother(t *testing.T) {
 	} {
 		inScene(t, Options{}, func(t *testing.T, s *scene) {
 			one := s.session(Settings{Lease: new(time.Hour)})
-			s.take(one, new(one.Cursor()))
+			s.take(one, new(cursorOf(one.id, 0)))
 			looksLate(one, late)
 			s.dies(one, again)
 		})
@@ -112,7 +112,7 @@ func TestALateLookIsFollowedByAnother(t *testing.T) {
 func TestALookOnTimeEndsASession(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
-		s.take(one, new(one.Cursor()))
+		s.take(one, new(cursorOf(one.id, 0)))
 		looksLate(one, 100*time.Millisecond)
 		if err := one.Answerable(); !errors.Is(err, ErrSessionFenced) {
 			t.Errorf("session at its time: %v, want ErrSessionFenced", err)
@@ -123,7 +123,7 @@ func TestALookOnTimeEndsASession(t *testing.T) {
 func TestASecondLookEndsASessionHoweverLateItIs(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session(Settings{Lease: new(time.Hour)})
-		s.take(one, new(one.Cursor()))
+		s.take(one, new(cursorOf(one.id, 0)))
 		looksLate(one, 3*time.Second)
 		if err := one.Answerable(); err != nil {
 			t.Fatalf("session at the first look: %v, want that it lives", err)
@@ -139,7 +139,7 @@ func TestAnAnswerThatWasReadLateKeepsASession(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session(Settings{Timeout: new(time.Hour), Lease: new(time.Hour)})
 		v := s.visit("POST")
-		s.one(one, new(one.Cursor()))
+		s.one(one, new(cursorOf(one.id, 0)))
 		for range 20 { // a gateway that is too busy for long
 			looksLate(one, 3*time.Second)
 			if got, err := one.Delivery(v.x.ID()).Interim(&Answer{Status: 103}); err != nil {
@@ -182,7 +182,7 @@ func TestASessionThatBeginsToUseCursorsDiesByTheirTime(t *testing.T) {
 		one := s.session()
 		s.take(one, nil) // armed for the lease
 		time.Sleep(time.Second)
-		s.take(one, new(one.Cursor()))
+		s.take(one, new(cursorOf(one.id, 0)))
 		s.dies(one, 10*time.Second)
 	})
 }
@@ -218,10 +218,10 @@ func TestWhatASessionHeldIsDeliveredAgainTwiceAtMost(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		first := s.session()
 		v := s.visit("GET")
-		s.one(first, new(first.Cursor()))
+		s.one(first, new(cursorOf(first.id, 0)))
 		for attempt := 2; attempt <= 3; attempt++ {
 			next := s.session()
-			p := park(next, new(next.Cursor()), 12*time.Second)
+			p := park(next, new(cursorOf(next.id, 0)), 12*time.Second)
 			time.Sleep(10 * time.Second)
 			if p.open() || p.batch.Messages[0].Exchange != v.x || p.batch.Messages[0].Attempt != attempt {
 				t.Fatalf("batch = %+v, want attempt %d", p.batch, attempt)
@@ -239,7 +239,7 @@ func TestWhatMovesOnKeepsTheTimeOfItsFirstDelivery(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session(Settings{Timeout: new(15 * time.Second)})
 		v := s.visit("GET")
-		s.one(one, new(one.Cursor()))
+		s.one(one, new(cursorOf(one.id, 0)))
 		two := s.session()
 		p := park(two, nil, time.Minute)
 		time.Sleep(10 * time.Second)
@@ -257,7 +257,7 @@ func TestWhatMovesOnToNobodyFails(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		v := s.visit("GET")
-		s.one(one, new(one.Cursor()))
+		s.one(one, new(cursorOf(one.id, 0)))
 		time.Sleep(10*time.Second + 5*time.Second - 1)
 		synctest.Wait()
 		v.pending()
@@ -270,7 +270,7 @@ func TestWhatMovesOnGoesFirstInItsOrder(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		a, b := s.visit("GET"), s.visit("PUT")
-		s.take(one, new(one.Cursor()))
+		s.take(one, new(cursorOf(one.id, 0)))
 		time.Sleep(9 * time.Second)
 		c := s.visit("POST")
 		time.Sleep(time.Second)
@@ -289,7 +289,7 @@ func TestALateAnswerOfALostSessionReachesNobody(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		v := s.visit("GET")
-		s.one(one, new(one.Cursor()))
+		s.one(one, new(cursorOf(one.id, 0)))
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if _, err := one.Delivery(v.x.ID()).Answer(&Answer{Status: 500}, nil); !errors.Is(err, ErrSessionFenced) {
@@ -306,7 +306,7 @@ func TestDeleteWithoutCursorCountsAllAsBegun(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, two := s.session(), s.session()
 		get, post := s.visit("GET"), s.visit("POST")
-		s.take(one, new(one.Cursor()))
+		s.take(one, new(cursorOf(one.id, 0)))
 		if err := one.End(nil); err != nil {
 			t.Fatal(err)
 		}

@@ -45,7 +45,7 @@ func newCrowd() *crowd {
 // visit sends one request, whose answer must be its own.
 func (c *crowd) visit(to *Claim, rnd *rand.Rand) {
 	c.begun.Add(1)
-	x, err := to.Begin(c.Budget().Open(netip.Addr{}), nil)
+	x, err := to.Begin(c.budget.Open(netip.Addr{}), nil)
 	if err != nil {
 		c.refused.Add(1)
 		return
@@ -105,7 +105,7 @@ func (c *crowd) stream(s *Session, id, target string, rnd *rand.Rand) {
 	}
 	pad := make([]byte, rnd.IntN(2)*2*window)
 	if rnd.IntN(2) == 0 {
-		w, err := s.Delivery(id).Stream()
+		w, _, err := s.Delivery(id).Stream()
 		if err != nil {
 			return
 		}
@@ -115,7 +115,7 @@ func (c *crowd) stream(s *Session, id, target string, rnd *rand.Rand) {
 			}
 		}
 		if rnd.IntN(10) == 0 {
-			w.Abort()
+			_, _ = s.Delivery(id).Abort()
 			return
 		}
 		w.Close(ctx, nil)
@@ -145,7 +145,7 @@ func (c *crowd) serve(ctx context.Context, label string, rnd *rand.Rand) {
 }
 
 func (c *crowd) session(ctx context.Context, s *Session, rnd *rand.Rand) {
-	cursor := s.Cursor()
+	cursor := cursorOf(s.id, 0)
 	for ctx.Err() == nil {
 		pollCtx, stop := context.WithCancel(ctx)
 		if rnd.IntN(10) == 0 {

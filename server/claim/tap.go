@@ -17,29 +17,24 @@ import (
 type Tap interface{ See(Event) }
 
 // EventKind is what happened to an exchange.
-type EventKind int
+type EventKind string
 
 // The kinds of an [Event].
 const (
 	// EventAsked is that the visitor asked: an exchange that ends before is not seen.
-	EventAsked EventKind = iota
+	EventAsked EventKind = "asked"
 	// EventSent is that content of the request passed: all of it at once where it is whole, else
 	// what was read.
-	EventSent
+	EventSent EventKind = "sent"
 	// EventDelivered is that a session was given the request.
-	EventDelivered
+	EventDelivered EventKind = "delivered"
 	// EventAnswered is that the answer began.
-	EventAnswered
+	EventAnswered EventKind = "answered"
 	// EventReceived is that content of the answer came from its program.
-	EventReceived
+	EventReceived EventKind = "received"
 	// EventEnded is that the exchange ended. No event follows it.
-	EventEnded
+	EventEnded EventKind = "ended"
 )
-
-// String gives the word for logs.
-func (k EventKind) String() string {
-	return [...]string{"asked", "sent", "delivered", "answered", "received", "ended"}[k]
-}
 
 // Event is something that happened to an exchange.
 type Event struct {

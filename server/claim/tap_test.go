@@ -66,7 +66,7 @@ func (k *sight) of(x *Exchange) []string {
 	defer k.mu.Unlock()
 	out := slices.Clone(k.faults)
 	for _, e := range k.events[x.ID()] {
-		line := e.Kind.String()
+		line := string(e.Kind)
 		switch e.Kind {
 		case EventSent, EventReceived:
 			line += " " + string(e.Content)
@@ -130,7 +130,7 @@ func TestATapSeesContentAsItPasses(t *testing.T) {
 		if _, err := io.ReadFull(in, buf); err != nil {
 			t.Fatal(err)
 		}
-		w, err := one.Delivery(v.x.ID()).Stream()
+		w, _, err := one.Delivery(v.x.ID()).Stream()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +155,7 @@ func TestATapSeesContentAsItPasses(t *testing.T) {
 
 func TestATapSeesEveryAttemptAndHowItEnds(t *testing.T) {
 	take := func(s *scene, from *Session) string {
-		s.one(from, new(from.Cursor()))
+		s.one(from, new(cursorOf(from.id, 0)))
 		return from.ID()
 	}
 	for name, c := range map[string]func(t *testing.T, s *scene, k *sight, one, other *Session){
@@ -237,7 +237,7 @@ func TestATapSeesEveryAttemptAndHowItEnds(t *testing.T) {
 			k.saw(t, v.x, "asked", "ended failed [] claim: no such claim")
 		},
 		"it is evicted before it was asked": func(t *testing.T, s *scene, k *sight, _, _ *Session) {
-			x, err := s.claim.Begin(s.Budget().Open(netip.Addr{}), nil)
+			x, err := s.claim.Begin(s.budget.Open(netip.Addr{}), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -334,7 +334,7 @@ func TestATapSeesExchangesThatMoveAtOnce(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w, err := one.Delivery(x.ID()).Stream()
+			w, _, err := one.Delivery(x.ID()).Stream()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -353,7 +353,7 @@ func TestATapSeesExchangesThatMoveAtOnce(t *testing.T) {
 				if i%2 == 0 {
 					w.Close(t.Context(), nil)
 				} else {
-					w.Abort()
+					_, _ = one.Delivery(x.ID()).Abort()
 				}
 			})
 			all.Go(func() {

@@ -15,14 +15,8 @@ const (
 	RedeliverAny        Redeliver = "any"
 )
 
-// The bounds of what an owner may set.
-const (
-	ShortestLease, LongestLease     = time.Second, 24 * time.Hour
-	ShortestTimeout, LongestTimeout = time.Second, 10 * time.Minute
-)
-
 // Terms are what the owner of a claim sets, as they are kept: they may hold secrets. What is told
-// of them is [Terms.Shown].
+// of them is [Shown].
 type Terms struct {
 	Lease     time.Duration
 	Timeout   time.Duration
@@ -46,8 +40,8 @@ type Shown struct {
 	Others    map[string]any
 }
 
-// Shown returns the terms without their secrets.
-func (t Terms) Shown() Shown {
+// shown returns the terms without their secrets.
+func (t Terms) shown() Shown {
 	s := Shown{Lease: t.Lease, Timeout: t.Timeout, Redeliver: t.Redeliver}
 	for name, term := range t.Others {
 		if shown := term.Shown(); shown != nil {
@@ -71,31 +65,6 @@ type Settings struct {
 	// Token is the new token of a claim that exists.
 	Token *string
 }
-
-// Check fails with a [*TermError] where a setting is out of bounds. The others are checked by who
-// reads them.
-func (s Settings) Check() error {
-	switch {
-	case s.Lease != nil && (*s.Lease < ShortestLease || *s.Lease > LongestLease):
-		return &TermError{"lease"}
-	case s.Timeout != nil && (*s.Timeout < ShortestTimeout || *s.Timeout > LongestTimeout):
-		return &TermError{"timeout"}
-	}
-	if s.Redeliver != nil {
-		switch *s.Redeliver {
-		case RedeliverIdempotent, RedeliverKeyed, RedeliverAny:
-		default:
-			return &TermError{"redeliver"}
-		}
-	}
-	return nil
-}
-
-// TermError says which of the settings is out of bounds: lease, timeout or redeliver.
-type TermError struct{ Term string }
-
-// Error returns the text of the error.
-func (e *TermError) Error() string { return "claim: bad " + e.Term }
 
 // none reports whether nothing is set.
 func (s Settings) none() bool {

@@ -42,7 +42,7 @@ func (a *Answers) Answer(w http.ResponseWriter, r *http.Request) {
 		problem.Of(err).Write(w, r)
 		return
 	}
-	messages, err := answer.Decode(body, a.Registry.Limits().Batch, a.Bounds.Fields)
+	messages, err := answer.Decode(body, a.Registry.Options().Limits.Batch, a.Bounds.Fields)
 	if err != nil {
 		problem.Of(err).Write(w, r)
 		return
@@ -110,7 +110,7 @@ func (a *Answers) one(ctx context.Context, s *claim.Session, m *answer.Message) 
 	default:
 		return invalid(m.ID, &answer.Fault{Pointer: "/id", Detail: "id names the exchange"}), nil
 	}
-	return schema.Result{ID: m.ID, Status: schema.ResultStatus(result.String())}, err
+	return schema.Result{ID: m.ID, Status: schema.ResultStatus(result)}, err
 }
 
 func invalid(id string, f *answer.Fault) schema.Result {

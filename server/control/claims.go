@@ -64,7 +64,7 @@ func (c *Claims) Discover(w http.ResponseWriter, _ *http.Request) {
 
 // limits tells the bounds that a program should know.
 func (c *Claims) limits() schema.Limits {
-	l, times := c.Registry.Limits(), c.Registry.Times()
+	l, times := c.Registry.Options().Limits, c.Registry.Options().Times
 	return schema.Limits{
 		InlineBytes: c.Bounds.InlineBytes, ContentBytes: c.Bounds.ContentBytes, PartBytes: c.Bounds.PartBytes,
 		WaitSeconds: int(times.Wait / time.Second), StreamSeconds: int(times.Stream / time.Second), HeartbeatSeconds: int(times.Heartbeat / time.Second),
@@ -121,7 +121,7 @@ func (c *Claims) claimAnswer(o *claim.Opened) schema.ClaimAnswer {
 		Lease: int(o.State.Lease / time.Second), TimeoutMs: int(o.State.Timeout.Milliseconds()),
 		Redeliver: schema.Redeliver(o.State.Redeliver),
 		Claim:     at, Session: session, Requests: session + "/requests", Responses: session + "/responses",
-		Tunnel: c.tunnelURL(session), Cursor: o.Session.Cursor(), Limits: c.limits(),
+		Tunnel: c.tunnelURL(session), Cursor: o.Cursor, Limits: c.limits(),
 	}
 }
 

@@ -55,7 +55,7 @@ func (e Envelopes) Head(s *claim.Session, m claim.Message) envelope.Request {
 	req, id := m.Exchange.Request(), m.Exchange.ID()
 	return envelope.Request{
 		ID: id, Attempt: m.Attempt, TimeoutMs: int(m.Timeout.Milliseconds()), Method: req.Method, Target: req.Target, URL: req.URL,
-		Base: e.Public.Base(m.Exchange.Claim().Label()), HTTPVersion: req.HTTPVersion, RemoteAddr: req.RemoteAddr,
+		Base: e.Public.Base(s.Claim().Label()), HTTPVersion: req.HTTPVersion, RemoteAddr: req.RemoteAddr,
 		Upgrade: req.Upgrade, ResponseURL: e.exchangeURL(s, id, "/response"),
 	}
 }

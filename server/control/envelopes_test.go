@@ -56,7 +56,7 @@ func batchOf(t *testing.T, requests []*claim.Request) (s *claim.Session, batch *
 	ctx, stop := context.WithCancel(t.Context())
 	var last context.CancelFunc
 	for _, req := range requests {
-		x, err := o.Session.Claim().Begin(r.Budget().Open(netip.Addr{}), nil)
+		x, err := o.Session.Claim().Begin(r.Options().Budget.Open(netip.Addr{}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +65,7 @@ func batchOf(t *testing.T, requests []*claim.Request) (s *claim.Session, batch *
 		go func() { _, _ = x.Do(one, req) }()
 		synctest.Wait()
 	}
-	cursor := o.Session.Cursor()
+	cursor := o.Cursor
 	if _, err := o.Session.Poll(ctx, &cursor, 0, 0); err != nil {
 		t.Fatal(err)
 	}

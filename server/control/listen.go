@@ -52,7 +52,7 @@ func (f events) append(b []byte, m claim.Message) []byte {
 
 // stream answers with a stream.
 func (p *Polls) stream(w http.ResponseWriter, r *http.Request, f form) {
-	wait, preferred := preferredWait(r, p.Registry.Times().Stream)
+	wait, preferred := preferredWait(r, p.Registry.Options().Times.Stream)
 	rc := http.NewResponseController(w)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
@@ -79,7 +79,7 @@ func (p *Polls) stream(w http.ResponseWriter, r *http.Request, f form) {
 			}
 		}
 		// After so long the session counts as lost where it does not stream, too.
-		_ = rc.SetWriteDeadline(time.Now().Add(min(wire.WriteTime(len(out)), p.Registry.Times().Acknowledge)))
+		_ = rc.SetWriteDeadline(time.Now().Add(min(wire.WriteTime(len(out)), p.Registry.Options().Times.Acknowledge)))
 		hold := intake.HoldOf(r)
 		hold.Add(cap(out))
 		defer hold.Shrink(cap(out))

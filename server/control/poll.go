@@ -74,7 +74,7 @@ func given(w http.ResponseWriter, hold *budget.Hold, content []byte) error {
 // batch answers with one batch.
 func (p *Polls) batch(w http.ResponseWriter, r *http.Request) {
 	s := SessionOf(r)
-	wait, preferred := preferredWait(r, p.Registry.Times().Wait)
+	wait, preferred := preferredWait(r, p.Registry.Options().Times.Wait)
 	batch, err := s.Poll(r.Context(), lastEventID(r), wait, 0)
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -108,7 +108,7 @@ func (p *Polls) batch(w http.ResponseWriter, r *http.Request) {
 	defer s.Work()()
 	rc := http.NewResponseController(w)
 	for piece := range slices.Chunk(body, takenAtOnce) {
-		_ = rc.SetWriteDeadline(time.Now().Add(p.Registry.Times().Acknowledge))
+		_ = rc.SetWriteDeadline(time.Now().Add(p.Registry.Options().Times.Acknowledge))
 		if given(w, intake.HoldOf(r), piece) != nil {
 			panic(http.ErrAbortHandler) // no clean end
 		}

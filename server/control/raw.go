@@ -33,7 +33,7 @@ const (
 // Raw answers POST {responseUrl}: the content of an answer as it is.
 func (a *Answers) Raw(w http.ResponseWriter, r *http.Request) {
 	s, id := SessionOf(r), chi.URLParam(r, "exchange")
-	stream, err := s.Delivery(id).Stream()
+	stream, known, err := s.Delivery(id).Stream()
 	if errors.Is(err, claim.ErrNotAnswering) {
 		result, more, problem := a.begin(s, id, r)
 		switch {
@@ -45,13 +45,11 @@ func (a *Answers) Raw(w http.ResponseWriter, r *http.Request) {
 			a.tell(w, r, id, result, !more && result == claim.Accepted)
 			return
 		}
-		stream, err = s.Delivery(id).Stream()
+		stream, known, err = s.Delivery(id).Stream()
 	}
-	if errors.Is(err, claim.ErrNoExchange) {
-		if result, known := s.Delivery(id).Ended(); known {
-			a.tell(w, r, id, result, false)
-			return
-		}
+	if errors.Is(err, claim.ErrNoExchange) && known != claim.Unknown {
+		a.tell(w, r, id, known, false)
+		return
 	}
 	if err != nil {
 		p := problem.Of(err)
@@ -65,7 +63,7 @@ func (a *Answers) Raw(w http.ResponseWriter, r *http.Request) {
 	case late:
 		a.tell(w, r, id, claim.Late, false)
 	case !whole:
-		stream.Abort()
+		_, _ = s.Delivery(id).Abort()
 		(&problem.Problem{Code: schema.CodeBadRequest, Unread: true, Detail: "The content ended before it was whole: the answer is cut short."}).Write(w, r)
 	default:
 		a.tell(w, r, id, stream.Close(r.Context(), field.GoodTrailers(r.Trailer)), true)
@@ -80,7 +78,7 @@ func (a *Answers) pump(w http.ResponseWriter, r *http.Request, stream *claim.Str
 	var watcher sync.WaitGroup
 	watcher.Go(func() {
 		select {
-		case <-stream.Over():
+		case <-stream.Exchange.Over():
 			_ = rc.SetReadDeadline(intake.Past)
 		case <-read:
 		}
@@ -94,13 +92,13 @@ func (a *Answers) pump(w http.ResponseWriter, r *http.Request, stream *claim.Str
 	for {
 		// The answer's own time between parts bounds a silent program; this is
 		// for one that the visitor has held back.
-		until := time.Now().Add(a.Registry.Times().Part + time.Second)
-		if stream.Upgraded() {
+		until := time.Now().Add(a.Registry.Options().Times.Part + time.Second)
+		if stream.Upgraded {
 			until = time.Time{} // between what is sent on a WebSocket any time may pass
 		}
 		_ = rc.SetReadDeadline(until)
 		select {
-		case <-stream.Over():
+		case <-stream.Exchange.Over():
 			return false, true
 		default:
 		}
@@ -113,7 +111,7 @@ func (a *Answers) pump(w http.ResponseWriter, r *http.Request, stream *claim.Str
 			return true, false
 		case err != nil:
 			select {
-			case <-stream.Over():
+			case <-stream.Exchange.Over():
 				return false, true
 			default:
 				return false, false
@@ -125,12 +123,12 @@ func (a *Answers) pump(w http.ResponseWriter, r *http.Request, stream *claim.Str
 // tell answers POST {responseUrl} with a result. read says that the content was
 // read to its end.
 func (a *Answers) tell(w http.ResponseWriter, r *http.Request, id string, result claim.Result, read bool) {
-	a.Judged(schema.ResultStatus(result.String()))
+	a.Judged(schema.ResultStatus(result))
 	wire.BoundWrite(w, 0) // a slow visitor may have held this back
 	if !read {
 		defer wire.Leaving(w, r)()
 	}
-	writeJSON(w, http.StatusAccepted, schema.Result{ID: id, Status: schema.ResultStatus(result.String())})
+	writeJSON(w, http.StatusAccepted, schema.Result{ID: id, Status: schema.ResultStatus(result)})
 }
 
 // begin begins the answer that the fields of a POST {responseUrl} tell. An

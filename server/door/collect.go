@@ -18,13 +18,9 @@ import (
 // beyond the limit, which tooLarge tells the visitor, or finds no room; or ctx, which is the
 // program's, ended. No program has had the request then.
 func (l *Relay) Collect(ctx context.Context, s *claim.Session, x *claim.Exchange, limit int, tooLarge string) (content *claim.Content, free func(), err error) {
-	asked, gathered, err := s.Delivery(x.ID()).Gather()
-	if err != nil {
-		return nil, nil, err
-	}
 	defer s.Work()()
 	defer context.AfterFunc(ctx, func() { x.Reject(claim.ErrSessionLost) })()
-	content, free, err = asked.Collect(x.Hold(), limit)
+	content, free, err = s.Delivery(x.ID()).Collect(limit)
 	switch {
 	case errors.Is(err, claim.ErrTooLong):
 		err = &problem.Problem{Code: schema.CodeContentTooLarge, Detail: tooLarge}
@@ -32,9 +28,6 @@ func (l *Relay) Collect(ctx context.Context, s *claim.Session, x *claim.Exchange
 	case errors.Is(err, claim.ErrNoRoom):
 		err = intake.Crowded()
 		x.Reject(err)
-	case err == nil && !gathered():
-		free()
-		err = claim.ErrNoExchange
 	}
 	return content, free, err
 }

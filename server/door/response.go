@@ -67,7 +67,7 @@ func (l *Relay) give(s *claim.Session, x *claim.Exchange, m *answer.Message, f *
 		return false, errors.New(f.Detail)
 	}
 	result, failure := s.Delivery(x.ID()).Answer(a, nil)
-	l.Judged(schema.ResultStatus(result.String()))
+	l.Judged(schema.ResultStatus(result))
 	return failure == nil && result == claim.Accepted, nil
 }
 
@@ -131,7 +131,7 @@ const (
 // HandedWindow returns how much content of a response in HTTP/2 may come before it is read, in
 // bytes: 256 KiB, and less where the gateway has little memory.
 func (l *Relay) HandedWindow() int {
-	memory := l.Registry.Budget().Has(budget.Memory)
+	memory := l.Registry.Options().Budget.Has(budget.Memory)
 	if memory <= 0 {
 		return mostHanded
 	}
@@ -140,14 +140,14 @@ func (l *Relay) HandedWindow() int {
 
 // answerMore relays the content of a response whose head was relayed.
 func (l *Relay) answerMore(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) error {
-	stream, err := s.Delivery(x.ID()).Stream()
+	stream, _, err := s.Delivery(x.ID()).Stream()
 	if err != nil {
 		return nil
 	}
 	if resp.ProtoMajor == 2 {
 		stream.Last(l.HandedWindow()) // its pings show that the program lives
 	}
-	if back, upgraded := resp.Body.(io.ReadWriteCloser); upgraded && stream.Upgraded() {
+	if back, upgraded := resp.Body.(io.ReadWriteCloser); upgraded && stream.Upgraded {
 		defer l.handBack(ctx, s, x, back)()
 	}
 	buf := make([]byte, copied)
@@ -163,7 +163,7 @@ func (l *Relay) answerMore(ctx context.Context, s *claim.Session, x *claim.Excha
 		case err != nil && over(x):
 			return nil
 		case err != nil:
-			stream.Abort()
+			_, _ = s.Delivery(x.ID()).Abort()
 			return errors.New("the content ended before it was whole")
 		}
 	}

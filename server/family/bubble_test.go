@@ -61,7 +61,7 @@ type bubble struct {
 	g       *gateway.Gateway
 	network atomic.Pointer[pipes]
 	stop    func()
-	records *claim.MemoryRecords
+	records claim.Records
 }
 
 // inBubble runs a test with a gateway in a bubble.
@@ -117,10 +117,8 @@ func (b *bubble) restart(o gateway.Options, remembers bool) {
 	if !remembers {
 		b.records, kept = claim.NewMemoryRecords(), nil
 	}
+	o.Kept = kept
 	b.start(o)
-	for _, k := range kept {
-		b.g.Registry().Restore(k)
-	}
 }
 
 // line is a connection on which a test says and hears bytes.

@@ -36,7 +36,7 @@ func TestContentOfUnknownLengthIsCollectedForAProgramOf2008(t *testing.T) {
 				if body != content || !strings.Contains(head, fmt.Sprintf("\r\nContent-Length: %d", len(content))) || strings.Contains(head, "Transfer-Encoding") {
 					t.Errorf("request with %d bytes %.300q, want %d and its length", len(body), head, len(content))
 				}
-				held := b.g.Registry().Budget().Held(budget.Memory)
+				held := b.g.Registry().Options().Budget.Held(budget.Memory)
 				b.reply(at, okay)
 				v.wait().is(t, 200, "ok")
 				if held > 1<<20 {
@@ -95,16 +95,16 @@ func TestCollectedContentIsOfTheBudget(t *testing.T) {
 		t.Run(door, func(t *testing.T) {
 			inBubble(t, gateway.Options{}, func(b *bubble) {
 				p := poll(b)
-				before := b.g.Registry().Budget().Held(budget.Memory)
+				before := b.g.Registry().Options().Budget.Held(budget.Memory)
 				v := b.begin(chunkedUpload + chunkedPart(700_000))
 				v.pending()
-				if grown := b.g.Registry().Budget().Held(budget.Memory) - before; grown < 700_000 {
+				if grown := b.g.Registry().Options().Budget.Held(budget.Memory) - before; grown < 700_000 {
 					t.Errorf("%d bytes more are held, want what came of the content", grown)
 				}
 				_ = v.l.Close()
 				p.pending()
 				time.Sleep(time.Second)
-				if grown := b.g.Registry().Budget().Held(budget.Memory) - before; grown > 192 {
+				if grown := b.g.Registry().Options().Budget.Held(budget.Memory) - before; grown > 192 {
 					t.Errorf("%d bytes more are held once the visitor left, want what remembers the exchange", grown)
 				}
 			})

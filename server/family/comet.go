@@ -123,7 +123,7 @@ const mostRaces = 16
 
 // next gives the next event of c, or nil where none comes in time.
 func (d *comet) next(r *http.Request, c *claim.Claim) (*event, error) {
-	until := time.Now().Add(d.g.Registry.Times().Wait)
+	until := time.Now().Add(d.g.Registry.Options().Times.Wait)
 	races := 0
 	for first := true; first || time.Now().Before(until); first = false {
 		s := c.Idle(cometName)

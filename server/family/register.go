@@ -12,6 +12,7 @@ import (
 	"reversehttp/server/claim"
 	"reversehttp/server/door"
 	"reversehttp/server/problem"
+	"reversehttp/server/terms"
 )
 
 // register answers POST {access point}: it claims a name.
@@ -34,7 +35,7 @@ func (d *reverseHTTP) register(w http.ResponseWriter, r *http.Request) {
 	if o.Created {
 		status = http.StatusCreated
 	}
-	d.tellURLs(w, form.name, o.Token, d.requestURL(form.name, o.Token, o.Session.ID(), o.Session.Cursor()))
+	d.tellURLs(w, form.name, o.Token, d.requestURL(form.name, o.Token, o.Session.ID(), o.Cursor))
 	w.WriteHeader(status)
 }
 
@@ -91,7 +92,7 @@ func leaseOf(text string) (*time.Duration, error) {
 	if e, ok := err.(*strconv.NumError); ok && e.Err != strconv.ErrRange {
 		return nil, problem.New(schema.CodeBadLease, "A lease is a whole number of seconds.")
 	}
-	lease := time.Duration(min(max(n, int64(claim.ShortestLease/time.Second)), int64(claim.LongestLease/time.Second))) * time.Second
+	lease := time.Duration(min(max(n, int64(terms.ShortestLease/time.Second)), int64(terms.LongestLease/time.Second))) * time.Second
 	return &lease, nil
 }
 

@@ -192,7 +192,7 @@ func (s source) Read(b []byte) (int, error) {
 	if p.whole {
 		return 0, io.EOF
 	}
-	_ = p.rc.SetReadDeadline(time.Now().Add(p.d.g.Registry.Times().Part + time.Second))
+	_ = p.rc.SetReadDeadline(time.Now().Add(p.d.g.Registry.Options().Times.Part + time.Second))
 	select {
 	case <-p.over:
 		p.cut = true

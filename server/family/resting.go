@@ -14,7 +14,7 @@ func (t *turned) trusts(f *feed, m *claim.Message) trust {
 	t.mu.Lock()
 	last := t.last
 	t.mu.Unlock()
-	if !t.alone || last.IsZero() || f.session.Delivery(m.Exchange.ID()).MayRepeat() {
+	if !t.alone || last.IsZero() || m.MayRepeat {
 		return use
 	}
 	return t.habit.trusts(time.Since(last))

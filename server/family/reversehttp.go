@@ -109,7 +109,7 @@ func (d *reverseHTTP) poll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	begun := time.Now()
-	until := begun.Add(d.g.Registry.Times().Wait)
+	until := begun.Add(d.g.Registry.Options().Times.Wait)
 	s, batch, m, err := d.next(r, at, until)
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")

@@ -16,7 +16,7 @@ import (
 )
 
 // held returns how many bytes the gateway holds.
-func (w *world) held() int { return int(w.gateway.registry.Budget().Held(budget.Memory)) }
+func (w *world) held() int { return int(w.gateway.registry.Options().Budget.Held(budget.Memory)) }
 
 func TestAVisitorWhoTakesNothingHoldsABoundedAnswerForAWhile(t *testing.T) {
 	inWorld(t, Options{Limits: claim.Limits{Memory: 2 << 20}}, func(w *world) {

@@ -90,6 +90,8 @@ type Options struct {
 	Pages map[string]http.Handler
 	// Records keep who owns which label. Nil means that they end with the process.
 	Records claim.Records
+	// Kept are the claims of which these have records. They come back as they were.
+	Kept []claim.Kept
 	// Log gets what happens. Nil means nowhere.
 	Log *slog.Logger
 }
@@ -177,7 +179,7 @@ func New(o Options) (*Gateway, error) {
 	g.metrics = newMetrics(g)
 	g.panics = newPanics(g.metrics)
 	g.registry = claim.New(claim.Options{
-		Times: o.Times, Limits: o.Limits, Reserved: admission.NewReserved(o.Reserved, o.Owned), Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Records: o.Records, OneAddress: g.local,
+		Times: o.Times, Limits: o.Limits, Reserved: admission.NewReserved(o.Reserved, o.Owned), Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
 	})
 	bounds := control.Bounds{
 		InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes, PartBytes: o.PartBytes, AnswerBytes: o.AnswerBytes, Fields: o.Fields, FieldBytes: o.FieldBytes,
@@ -241,7 +243,7 @@ func pathsOf(routes chi.Routes) (paths []string) {
 // Public returns the template of its public URLs.
 func (g *Gateway) Public() *publicurl.Template { return g.public }
 
-// Registry gives the claims, for doors, and for what is put back of them before the gateway serves.
+// Registry gives the claims, for doors.
 func (g *Gateway) Registry() *claim.Registry { return g.registry }
 
 // Drain stops the gateway gently: readiness fails, polls end with a word to
@@ -279,7 +281,7 @@ func (g *Gateway) ended(e claim.Ended) {
 	if !g.options.Log.Enabled(context.Background(), slog.LevelDebug) {
 		return
 	}
-	attrs := []any{"label", e.Exchange.Claim().Label(), "exchange", e.Exchange.ID(), "outcome", e.Outcome.String(), "queued", e.Queued, "handled", e.Handled}
+	attrs := []any{"label", e.Claim.Label(), "exchange", e.Exchange.ID(), "outcome", e.Outcome.String(), "queued", e.Queued, "handled", e.Handled}
 	if req := e.Exchange.Request(); req != nil {
 		attrs = append(attrs, "method", req.Method)
 	}

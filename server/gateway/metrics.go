@@ -83,16 +83,16 @@ func (m *metrics) budget(g *Gateway) {
 	for _, r := range []budget.Resource{budget.Memory, budget.Exchanges, budget.Connections, budget.Claims} {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "reversehttp_held", Help: "What visitors and programs hold: bytes of memory, and places.", ConstLabels: each(r),
-		}, func() float64 { return float64(g.registry.Budget().Held(r)) }))
+		}, func() float64 { return float64(g.registry.Options().Budget.Held(r)) }))
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "reversehttp_held_limit", Help: "How much of that there is.", ConstLabels: each(r),
-		}, func() float64 { return float64(g.registry.Budget().Has(r)) }))
+		}, func() float64 { return float64(g.registry.Options().Budget.Has(r)) }))
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "reversehttp_evictions_total", Help: "Slow peers that made room for others, by what was short.", ConstLabels: each(r),
-		}, func() float64 { return float64(g.registry.Budget().Evicted(r)) }))
+		}, func() float64 { return float64(g.registry.Options().Budget.Evicted(r)) }))
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "reversehttp_refusals_total", Help: "What found no room, by what was short.", ConstLabels: each(r),
-		}, func() float64 { return float64(g.registry.Budget().Refused(r)) }))
+		}, func() float64 { return float64(g.registry.Options().Budget.Refused(r)) }))
 	}
 }
 

@@ -21,7 +21,7 @@ func newPort(g *Gateway) *wire.Port {
 		Log:       g.options.Log,
 		Panicked:  g.panics.Inc,
 		Place: func(peer net.Addr) wire.Place {
-			hold := g.registry.Budget().Open(g.trust.AddressOfPeer(peer))
+			hold := g.registry.Options().Budget.Open(g.trust.AddressOfPeer(peer))
 			if !hold.Enter(budget.Connections) {
 				hold.Close()
 				return nil

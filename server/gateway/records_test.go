@@ -12,7 +12,7 @@ import (
 
 // fullDisk are records that take nothing while they are full.
 type fullDisk struct {
-	*claim.MemoryRecords
+	claim.Records
 	full atomic.Bool
 }
 
@@ -27,25 +27,25 @@ func (f *fullDisk) Create(ctx context.Context, r claim.Record) (uint64, error) {
 	if err := f.err(); err != nil {
 		return 0, err
 	}
-	return f.MemoryRecords.Create(ctx, r)
+	return f.Records.Create(ctx, r)
 }
 
 func (f *fullDisk) Update(ctx context.Context, r claim.Record, revision uint64) (uint64, error) {
 	if err := f.err(); err != nil {
 		return 0, err
 	}
-	return f.MemoryRecords.Update(ctx, r, revision)
+	return f.Records.Update(ctx, r, revision)
 }
 
 func (f *fullDisk) Delete(ctx context.Context, label string, revision uint64) error {
 	if err := f.err(); err != nil {
 		return err
 	}
-	return f.MemoryRecords.Delete(ctx, label, revision)
+	return f.Records.Delete(ctx, label, revision)
 }
 
 func TestAChangeThatTheDiskDoesNotTakeIsUnavailable(t *testing.T) {
-	disk := &fullDisk{MemoryRecords: claim.NewMemoryRecords()}
+	disk := &fullDisk{Records: claim.NewMemoryRecords()}
 	inWorld(t, Options{Records: disk}, func(w *world) {
 		one := w.claim("demo")
 		disk.full.Store(true)

@@ -15,8 +15,7 @@ func TestAVisitorWaitsWhileProgramsComeBackToARestartedGateway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inWorld(t, Options{Records: records}, func(w *world) {
-		w.gateway.Registry().Restore(claim.Kept{Record: record, Revision: revision})
+	inWorld(t, Options{Records: records, Kept: []claim.Kept{{Record: record, Revision: revision}}}, func(w *world) {
 		v := w.visit(get(host, "/"))
 		time.Sleep(4 * time.Second)
 		if !v.pending() {

@@ -130,7 +130,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	where, label := g.public.Locate(r.Host, wire.Target(r), g.options.Loopback)
 	fields, bytes := countFields(r)
 	p := g.oversize(w, r, fields, bytes)
-	hold := g.registry.Budget().Open(g.trust.Address(r))
+	hold := g.registry.Options().Budget.Open(g.trust.Address(r))
 	defer hold.Close()
 	if p == nil && !hold.Grow(intake.WeightOf(r, fields, bytes)) {
 		p = intake.NoRoom()

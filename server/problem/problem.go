@@ -82,7 +82,7 @@ var codes = []struct {
 	code schema.Code
 }{
 	{claim.ErrNoClaim, schema.CodeNoClaim}, {claim.ErrNoHandler, schema.CodeNoHandler},
-	{claim.ErrQueueFull, schema.CodeQueueFull}, {claim.ErrDraining, schema.CodeDraining},
+	{claim.ErrQueueFull, schema.CodeQueueFull}, {claim.ErrUpgrades, schema.CodeQueueFull}, {claim.ErrDraining, schema.CodeDraining},
 	{claim.ErrHandlerTimeout, schema.CodeHandlerTimeout}, {claim.ErrHandlerFailed, schema.CodeHandlerFailed},
 	{claim.ErrSessionLost, schema.CodeSessionLost}, {claim.ErrTooSlow, schema.CodeTooSlow}, {claim.ErrBadCursor, schema.CodeBadCursor}, {claim.ErrSpent, schema.CodeBadCursor},
 	{claim.ErrBadLabel, schema.CodeBadLabel}, {claim.ErrBadToken, schema.CodeBadToken},

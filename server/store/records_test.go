@@ -205,7 +205,7 @@ func TestTermsAreThereAgainAlsoThoseOfOtherVersions(t *testing.T) {
 	remove()
 	s = reopened() // it does not know the word, and changes something else
 	r, _, err := s.Get(t.Context(), "demo")
-	if err != nil || r.Terms.Shown().Others != nil {
+	if err != nil || r.Terms.Others["word"].Shown() != nil {
 		t.Fatalf("without the member: %+v %v", r, err)
 	}
 	r.Lease = time.Hour

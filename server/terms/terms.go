@@ -6,12 +6,17 @@ package terms
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+)
+
+// The bounds of what an owner may set.
+const (
+	ShortestLease, LongestLease     = time.Second, 24 * time.Hour
+	ShortestTimeout, LongestTimeout = time.Second, 10 * time.Minute
 )
 
 // Member is a member of what a program asks for a claim, and of what it is told of it.
@@ -67,8 +72,8 @@ func Read(a Asked) (s claim.Settings, err error) {
 	if a.Redeliver != nil {
 		s.Redeliver = new(claim.Redeliver(*a.Redeliver))
 	}
-	if err := s.Check(); err != nil {
-		return claim.Settings{}, wrong(err)
+	if err := check(s); err != nil {
+		return claim.Settings{}, err
 	}
 	for name, value := range a.Members {
 		m, ok := members[name]
@@ -94,18 +99,22 @@ func times(n int, unit time.Duration) time.Duration {
 	return time.Duration(min(max(n, -1), 1<<30)) * unit
 }
 
-// wrong says what is wrong with a term of the core.
-func wrong(err error) error {
-	e, ok := errors.AsType[*claim.TermError](err)
+// check fails where a setting of the core is out of bounds.
+func check(s claim.Settings) error {
 	switch {
-	case !ok:
-		return err
-	case e.Term == "lease":
+	case s.Lease != nil && (*s.Lease < ShortestLease || *s.Lease > LongestLease):
 		return &Error{schema.CodeBadLease, "lease", ""}
-	case e.Term == "timeout":
+	case s.Timeout != nil && (*s.Timeout < ShortestTimeout || *s.Timeout > LongestTimeout):
 		return &Error{schema.CodeBadMember, "timeoutMs", "timeoutMs is a whole number of milliseconds from 1000 to 600000."}
 	}
-	return &Error{schema.CodeBadMember, "redeliver", "redeliver is idempotent, keyed or any."}
+	if s.Redeliver != nil {
+		switch *s.Redeliver {
+		case claim.RedeliverIdempotent, claim.RedeliverKeyed, claim.RedeliverAny:
+		default:
+			return &Error{schema.CodeBadMember, "redeliver", "redeliver is idempotent, keyed or any."}
+		}
+	}
+	return nil
 }
 
 // empty reports whether a value is an empty object, list or string, which ends a member.

@@ -3,6 +3,7 @@ package terms
 import (
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -60,7 +61,13 @@ func TestNothingThatIsShownHoldsASecret(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(again, others) {
 		t.Errorf("read again %+v %v, want %+v", again, err, others)
 	}
-	shown := claim.Terms{Others: others}.Shown()
+	registry := claim.New(claim.Options{})
+	defer registry.Close()
+	opened, err := registry.Open(netip.Addr{}, "demo", "", claim.Settings{Others: others})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := opened.State.Shown
 	text, err = json.Marshal(With{Object: schema.ClaimState{Label: "demo"}, Others: shown.Others})
 	if err != nil || strings.Contains(string(text), "secret-") || !strings.Contains(string(text), `"door":{"user":"ann"}`) {
 		t.Errorf("shown %s %v, want the user and no secret", text, err)

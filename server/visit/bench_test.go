@@ -21,7 +21,7 @@ func TestGatesThatAreNotThereCostNoAllocation(t *testing.T) {
 	}
 	v, c := &Visits{Registry: registry}, o.Session.Claim()
 	w, r, req := httptest.NewRecorder(), httptest.NewRequest("POST", "/", nil), &claim.Request{Method: "POST"}
-	hold := registry.Budget().Open(netip.Addr{})
+	hold := registry.Options().Budget.Open(netip.Addr{})
 	defer hold.Close()
 	if n := testing.AllocsPerRun(1000, func() {
 		if passed, held := v.gate(w, r, c, req, hold); !passed || held || v.absence(c, req) != nil {
@@ -71,7 +71,7 @@ func BenchmarkServe(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
-				hold := registry.Budget().Open(netip.Addr{})
+				hold := registry.Options().Budget.Open(netip.Addr{})
 				v.Serve(w, r, "demo", hold)
 				hold.Close()
 				if w.Code != 204 {

@@ -37,7 +37,7 @@ func behind(t *testing.T, gates Gates, served bool) *gated {
 		t.Fatal(err)
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		hold := registry.Budget().Open(netip.Addr{})
+		hold := registry.Options().Budget.Open(netip.Addr{})
 		defer hold.Close()
 		v.Serve(w, r, "demo", hold)
 	}))

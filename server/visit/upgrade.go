@@ -160,8 +160,8 @@ const farewell = 5 * time.Second
 
 // relayUpgrade upgrades the visitor's connection and relays what the handler sends
 // on it.
-func (v *Visits) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, t *tunnel, hold *budget.Hold) {
-	conn, in, head, err := v.acceptUpgrade(w, r, x, a)
+func (v *Visits) relayUpgrade(w http.ResponseWriter, r *http.Request, label string, x *claim.Exchange, a *claim.Answer, t *tunnel, hold *budget.Hold) {
+	conn, in, head, err := v.acceptUpgrade(w, r, label, x, a)
 	if err != nil {
 		t.end() // a program that asks for what the visitor sends waits no more
 		x.Fail(claim.ErrVisitorGone)
@@ -214,11 +214,11 @@ func (v *Visits) relayUpgrade(w http.ResponseWriter, r *http.Request, x *claim.E
 
 // acceptUpgrade gives the connection that is upgraded, how to read from it, and the head
 // that is to be written on it first. In HTTP/2 it is a stream, whose head is written.
-func (v *Visits) acceptUpgrade(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer) (net.Conn, *bufio.Reader, []byte, error) {
+func (v *Visits) acceptUpgrade(w http.ResponseWriter, r *http.Request, label string, x *claim.Exchange, a *claim.Answer) (net.Conn, *bufio.Reader, []byte, error) {
 	if r.ProtoMajor == 2 {
 		h := w.Header()
 		v.relayFields(h, a.Fields)
-		h["Via"] = append(h["Via"], "1.1 "+v.Public.Pseudonym(x.Claim().Label()))
+		h["Via"] = append(h["Via"], "1.1 "+v.Public.Pseudonym(label))
 		delete(h, "Sec-Websocket-Accept") // RFC 8441, 5
 		conn, err := wire.Accept(w, r)
 		return conn, bufio.NewReader(conn), nil, err
@@ -227,14 +227,14 @@ func (v *Visits) acceptUpgrade(w http.ResponseWriter, r *http.Request, x *claim.
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	return conn, rw.Reader, v.headOf101(r, x, a), nil
+	return conn, rw.Reader, v.headOf101(r, label, x, a), nil
 }
 
 // headOf101 is the head that tells the visitor that its connection is upgraded.
-func (v *Visits) headOf101(r *http.Request, x *claim.Exchange, a *claim.Answer) []byte {
+func (v *Visits) headOf101(r *http.Request, label string, x *claim.Exchange, a *claim.Answer) []byte {
 	h := http.Header{}
 	v.relayFields(h, a.Fields)
-	h["Via"] = append(h["Via"], "1.1 "+v.Public.Pseudonym(x.Claim().Label()))
+	h["Via"] = append(h["Via"], "1.1 "+v.Public.Pseudonym(label))
 	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{x.Request().Upgrade}
 	if _, set := h["Sec-Websocket-Accept"]; !set {
 		h["Sec-Websocket-Accept"] = []string{acceptKey(r.Header.Get("Sec-WebSocket-Key"))}

@@ -86,8 +86,6 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	switch {
 	case r.ContentLength > int64(v.ContentBytes):
 		err = &problem.Problem{Code: schema.CodeContentTooLarge}
-	case upgrade != "" && !c.TakesUpgrade():
-		err = &problem.Problem{Code: schema.CodeQueueFull, Detail: "As many connections to this label are upgraded as may be."}
 	case upgrade != "":
 		t = newTunnel()
 		req.Upgrade, req.Content = upgrade, claim.Streamed(t)
@@ -121,10 +119,16 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	a, err := x.Do(ctx, req)
 	if t != nil {
 		if err == nil && a.Status == http.StatusSwitchingProtocols {
-			v.relayUpgrade(w, r, x, a, t, hold)
+			v.relayUpgrade(w, r, label, x, a, t, hold)
 			return
 		}
 		t.end()
+		if errors.Is(err, claim.ErrUpgrades) {
+			p := problem.Of(err)
+			p.Detail = "As many connections to this label are upgraded as may be."
+			intake.Refuse(w, r, p)
+			return
+		}
 	}
 	if u != nil && (err != nil || !a.More) && !u.stop() {
 		defer wire.Leaving(w, r)()
