@@ -117,19 +117,19 @@ func (e *exchanges) begin(life context.Context, at *claimed, r *envelope.Request
 		if l == nil {
 			x.bodyURL = r.BodyURL
 		} else {
-			e.deliver(x, l)
+			x.deliver(l)
 		}
 		x.again = x.phase == answering
 		if x.phase != kept && x.phase != sent {
 			return nil, nil
 		}
-		e.encode(x)
+		x.encode()
 		x.phase = answering
 		return nil, x
 	}
 	x = &exchange{id: r.ID, session: at, deadline: deadline, bodyURL: r.BodyURL, responseURL: r.ResponseURL, first: l}
 	if l != nil {
-		e.deliver(x, l)
+		x.deliver(l)
 	}
 	x.ctx, x.cancelC = context.WithCancelCause(life)
 	x.timer = time.AfterFunc(timeout, func() { x.cancelC(errTimedOut) })
@@ -140,8 +140,8 @@ func (e *exchanges) begin(life context.Context, at *claimed, r *envelope.Request
 	return x, nil
 }
 
-// deliver gives x a line, in place of an older one. The caller holds e.mu.
-func (e *exchanges) deliver(x *exchange, l *line) {
+// deliver gives x a line, in place of an older one. The caller holds exchanges.mu.
+func (x *exchange) deliver(l *line) {
 	if x.line != nil && !x.line.taken {
 		x.line.let()
 	}
@@ -210,13 +210,13 @@ func (e *exchanges) resend(x *exchange) bool {
 	if x.phase != sent {
 		return false
 	}
-	e.encode(x)
+	x.encode()
 	x.phase = answering
 	return true
 }
 
-// encode makes the answer of x a message. The caller holds e.mu.
-func (e *exchanges) encode(x *exchange) {
+// encode makes the answer of x a message. The caller holds exchanges.mu.
+func (x *exchange) encode() {
 	if x.answer == nil && x.whole != nil {
 		x.answer, x.whole = x.whole.message(x.id), nil
 	}
@@ -258,7 +258,7 @@ func (e *exchanges) linger(x *exchange, departs func()) {
 // answering notes that x has its answer, or the beginning of one if there is a head.
 func (e *exchanges) answering(x *exchange, head chan<- taken) {
 	e.mu.Lock()
-	e.encode(x)
+	x.encode()
 	x.phase, x.head = answering, head
 	e.mu.Unlock()
 }

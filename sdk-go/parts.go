@@ -348,7 +348,7 @@ func (t *parts) relay() error {
 		return err
 	}
 	full := len(content) >= t.most
-	if t.url != "" && (full || t.much && len(content) > 0) && !last && !t.little && t.passesRaw() {
+	if t.url != "" && (full || t.much && len(content) > 0) && !last && !t.little && t.at.probe.lets(t.ctx, t.session, t.at) {
 		if untouched, err := t.sendRaw(&content); !untouched {
 			return err
 		}

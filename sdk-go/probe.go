@@ -32,14 +32,14 @@ type probe struct {
 	passes atomic.Bool   // and stays so until a stream is refused all the same
 }
 
-// passesRaw waits for the probe.
-func (t *parts) passesRaw() bool {
-	s, at := t.session, t.at
-	at.probe.begin.Do(func() {
+// lets waits until it is known whether streams of a session pass raw, for as long as [probeWait] at most. It
+// begins the probe.
+func (p *probe) lets(ctx context.Context, s *Session, at *claimed) bool {
+	p.begin.Do(func() {
 		s.running.Go(func() {
-			defer close(at.probe.done)
-			err := at.probe.try(s.gateway, at)
-			at.probe.passes.Store(err == nil)
+			defer close(p.done)
+			err := p.try(s.gateway, at)
+			p.passes.Store(err == nil)
 			if err != nil {
 				s.log.Info("streams go in parts", "label", at.Label, "error", err)
 			}
@@ -48,11 +48,11 @@ func (t *parts) passesRaw() bool {
 	timer := time.NewTimer(probeWait)
 	defer timer.Stop()
 	select {
-	case <-at.probe.done:
-		return at.probe.passes.Load()
+	case <-p.done:
+		return p.passes.Load()
 	case <-timer.C:
 		return false
-	case <-t.ctx.Done():
+	case <-ctx.Done():
 		return false
 	}
 }

@@ -111,8 +111,8 @@ func (w *response) commit(status int) {
 	_, typed := w.header["Content-Type"]
 	coded := w.header.Get("Content-Encoding") != "" || w.header.Get("Transfer-Encoding") != ""
 	_, dated := w.header["Date"]
-	w.guess = w.bodyAllowed() && !typed && !coded && !dated
-	if w.trailers = nil; w.declared < 0 && w.bodyAllowed() {
+	w.guess = bodyAllowed(w.status) && !typed && !coded && !dated
+	if w.trailers = nil; w.declared < 0 && bodyAllowed(w.status) {
 		w.trailers = declaredTrailers(w.header)
 	}
 	if err := w.x.carrier.head(w); err != nil && w.failed == nil {
@@ -131,17 +131,18 @@ func (w *response) leftOut(name string) bool {
 	case "Content-Length":
 		// With 304 it tells the length of what GET would give, as Content-Type its type, and the gateway keeps both
 		// there (RFC 9110, 15.4.5).
-		return !w.bodyAllowed() && w.status != http.StatusNotModified
+		return !bodyAllowed(w.status) && w.status != http.StatusNotModified
 	}
 	return strings.HasPrefix(name, http.TrailerPrefix)
 }
 
-func (w *response) bodyAllowed() bool {
-	switch w.status {
+// bodyAllowed reports whether a response with a status may have content.
+func bodyAllowed(status int) bool {
+	switch status {
 	case http.StatusNoContent, http.StatusResetContent, http.StatusNotModified:
 		return false
 	}
-	return w.status >= 200
+	return status >= 200
 }
 
 // Write adds to the content.
@@ -160,7 +161,7 @@ func write[S string | []byte](w *response, p S) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if !w.bodyAllowed() {
+	if !bodyAllowed(w.status) {
 		return 0, http.ErrBodyNotAllowed
 	}
 	w.offered += int64(len(p))
@@ -222,7 +223,7 @@ func (w *response) FlushError() error {
 		return nil
 	case w.ctx.Err() != nil:
 		return context.Cause(w.ctx)
-	case w.method == http.MethodHead, !w.bodyAllowed(), w.declared >= 0 && w.accepted == w.declared:
+	case w.method == http.MethodHead, !bodyAllowed(w.status), w.declared >= 0 && w.accepted == w.declared:
 		return w.early()
 	}
 	return w.begin()
@@ -307,12 +308,12 @@ func (w *response) whole() error {
 
 // short reports whether the handler wrote less than it declared.
 func (w *response) short() bool {
-	return w.declared >= 0 && w.bodyAllowed() && w.method != http.MethodHead && w.declared != w.accepted
+	return w.declared >= 0 && bodyAllowed(w.status) && w.method != http.MethodHead && w.declared != w.accepted
 }
 
 // lastFields returns the trailers. Like a net/http server it has none where a length is declared.
 func (w *response) lastFields() http.Header {
-	if w.declared >= 0 || !w.bodyAllowed() || w.method == http.MethodHead {
+	if w.declared >= 0 || !bodyAllowed(w.status) || w.method == http.MethodHead {
 		return nil
 	}
 	return trailersOf(w.header, w.trailers)
