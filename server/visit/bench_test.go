@@ -24,7 +24,8 @@ func TestGatesThatAreNotThereCostNoAllocation(t *testing.T) {
 	hold := registry.Options().Budget.Open(netip.Addr{})
 	defer hold.Close()
 	if n := testing.AllocsPerRun(1000, func() {
-		if passed, held := v.gate(w, r, c, req, hold); !passed || held || v.absence(c, req) != nil {
+		g := gating{v, w, r, c, req, hold}
+		if passed, held := g.judge(); !passed || held || g.absence() != nil {
 			t.Error("a gate that is not there was asked")
 		}
 	}); n != 0 {

@@ -40,15 +40,26 @@ type Verdict struct {
 	Hold int
 }
 
-// gate has the gate judge a request, if there is one, and answers it where the gate does. passed reports
+// gating is a request before the gates of its claim.
+type gating struct {
+	v    *Visits
+	w    http.ResponseWriter
+	r    *http.Request
+	c    *claim.Claim
+	req  *claim.Request
+	hold *budget.Hold
+}
+
+// judge has the gate judge the request, if there is one, and answers it where the gate does. passed reports
 // whether it goes on; held whether its content is read, and in req.
-func (v *Visits) gate(w http.ResponseWriter, r *http.Request, c *claim.Claim, req *claim.Request, hold *budget.Hold) (passed, held bool) {
+func (g gating) judge() (passed, held bool) {
+	v, w, r, c, req, hold := g.v, g.w, g.r, g.c, g.req, g.hold
 	if v.Gates.Judge == nil {
 		return true, false
 	}
 	verdict := v.Gates.Judge(c, req)
 	if verdict.Answer == nil {
-		v.rewrite(c, req, verdict)
+		g.rewrite(verdict)
 	}
 	if verdict.Answer == nil && verdict.Then != nil && upgradeOf(r) == "" {
 		c.Charge(hold)
@@ -69,7 +80,7 @@ func (v *Visits) gate(w http.ResponseWriter, r *http.Request, c *claim.Claim, re
 			req.Fields = slices.DeleteFunc(req.Fields, func(f claim.Field) bool { return f.Name == "Trailer" })
 		}
 		if verdict = verdict.Then(content); verdict.Answer == nil {
-			v.rewrite(c, req, verdict)
+			g.rewrite(verdict)
 		}
 	}
 	if verdict.Answer == nil {
@@ -78,7 +89,7 @@ func (v *Visits) gate(w http.ResponseWriter, r *http.Request, c *claim.Claim, re
 	if !held {
 		defer wire.Leaving(w, r)()
 	}
-	v.answer(w, r, c, verdict.Answer, hold)
+	g.answer(verdict.Answer)
 	return false, held
 }
 
@@ -97,10 +108,11 @@ func (h *heldContent) Trailers() []claim.Field { return h.trailers }
 // Close does nothing.
 func (h *heldContent) Close() error { return nil }
 
-// rewrite changes a request as a verdict says.
-func (v *Visits) rewrite(c *claim.Claim, req *claim.Request, verdict Verdict) {
+// rewrite changes the request as a verdict says.
+func (g gating) rewrite(verdict Verdict) {
+	req := g.req
 	if verdict.Target != "" {
-		req.Target, req.URL = verdict.Target, v.urlOf(c.Label(), verdict.Target)
+		req.Target, req.URL = verdict.Target, g.v.urlOf(g.c.Label(), verdict.Target)
 	}
 	gone := func(f claim.Field) bool {
 		named := func(name string) bool { return strings.EqualFold(name, f.Name) }
@@ -114,32 +126,33 @@ func (v *Visits) rewrite(c *claim.Claim, req *claim.Request, verdict Verdict) {
 
 // absence returns what asks the gate for an answer in place of a program that is not there; nil where
 // there is no gate.
-func (v *Visits) absence(c *claim.Claim, req *claim.Request) func() *claim.Answer {
-	if v.Gates.Absent == nil {
+func (g gating) absence() func() *claim.Answer {
+	ask, c, req := g.v.Gates.Absent, g.c, g.req
+	if ask == nil {
 		return nil
 	}
-	return func() *claim.Answer { return v.Gates.Absent(c, req) }
+	return func() *claim.Answer { return ask(c, req) }
 }
 
-// absent answers a visitor whose request failed with err, where a gate answers in place of the program.
-// unread says that its content was not read to its end. It reports whether it did.
-func (v *Visits) absent(w http.ResponseWriter, r *http.Request, c *claim.Claim, hold *budget.Hold, err error, unread bool) bool {
+// absent answers the visitor where the request failed with err, and a gate answers in place of the program.
+// unread says that the content was not read to its end. It reports whether it did.
+func (g gating) absent(err error, unread bool) bool {
 	f, failed := errors.AsType[*claim.Failure](err)
 	if !failed || f.Answer == nil {
 		return false
 	}
 	if unread {
-		defer wire.Leaving(w, r)()
+		defer wire.Leaving(g.w, g.r)()
 	}
-	v.answer(w, r, c, f.Answer, hold)
+	g.answer(f.Answer)
 	return true
 }
 
 // answer writes a whole answer in place of the program's. It may be taken back while the visitor is slow.
-func (v *Visits) answer(w http.ResponseWriter, r *http.Request, c *claim.Claim, a *claim.Answer, hold *budget.Hold) {
-	rc := http.NewResponseController(w)
-	hold.Evictable(func(error) { _ = rc.SetWriteDeadline(intake.Past) })
+func (g gating) answer(a *claim.Answer) {
+	rc := http.NewResponseController(g.w)
+	g.hold.Evictable(func(error) { _ = rc.SetWriteDeadline(intake.Past) })
 	whole := *a
 	whole.More = false
-	v.relay(w, r, c.Label(), nil, &whole, hold)
+	g.v.relay(g.w, g.r, g.c.Label(), nil, &whole, g.hold)
 }

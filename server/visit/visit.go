@@ -55,12 +55,13 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		return
 	}
 	req := v.requestOf(r, label)
-	passed, held := v.gate(w, r, c, req, hold)
+	g := gating{v, w, r, c, req, hold}
+	passed, held := g.judge()
 	if !passed {
 		return
 	}
-	x, err := c.Begin(hold, v.absence(c, req))
-	if err != nil && v.absent(w, r, c, hold, err, !held) {
+	x, err := c.Begin(hold, g.absence())
+	if err != nil && g.absent(err, !held) {
 		return
 	}
 	if err != nil {
@@ -136,7 +137,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	if errors.Is(err, claim.ErrVisitorGone) {
 		panic(http.ErrAbortHandler) // nobody is there to be answered
 	}
-	if err != nil && v.absent(w, r, c, hold, err, false) {
+	if err != nil && g.absent(err, false) {
 		return
 	}
 	if err != nil {
