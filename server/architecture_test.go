@@ -32,6 +32,9 @@ type source struct {
 func sources(t *testing.T, root string) (all []source) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Name() == "node_modules" {
+			return fs.SkipDir
+		}
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
 		}
@@ -100,8 +103,53 @@ func TestTheFileTreeOfTheReadmeIsUpToDate(t *testing.T) {
 	}
 }
 
-// mostLines is how many lines a file has at most.
-const mostLines = 450
+// mostMethods is how many methods a type has at most, mostLines how many lines a file, and mostOfClaim
+// how many methods the core exports.
+const (
+	mostMethods = 20
+	mostLines   = 450
+	mostOfClaim = 65
+)
+
+func TestAStructIsOneNoun(t *testing.T) {
+	methods, ofClaim := map[string]int{}, 0
+	for _, s := range sources(t, "..") {
+		for _, d := range s.file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || f.Recv == nil {
+				continue
+			}
+			name := receiver(f.Recv.List[0].Type)
+			methods[s.dir+"."+name]++
+			if s.dir == "server/claim" && f.Name.IsExported() && ast.IsExported(name) {
+				ofClaim++
+			}
+		}
+	}
+	for name, n := range methods {
+		if n > mostMethods {
+			t.Errorf("%s has %d methods, want %d at most", name, n, mostMethods)
+		}
+	}
+	if methods["server/claim.Session"] == 0 || ofClaim > mostOfClaim {
+		t.Errorf("server/claim exports %d methods, want %d at most", ofClaim, mostOfClaim)
+	}
+}
+
+// receiver returns the name of the type of a method's receiver.
+func receiver(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.StarExpr:
+		return receiver(e.X)
+	case *ast.IndexExpr: // of a generic type
+		return receiver(e.X)
+	case *ast.IndexListExpr:
+		return receiver(e.X)
+	case *ast.Ident:
+		return e.Name
+	}
+	return ""
+}
 
 // files calls each with every file of the repository that is somebody's work, from its root.
 func files(t *testing.T, each func(path, content string)) {

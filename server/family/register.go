@@ -35,16 +35,8 @@ func (d *reverseHTTP) register(w http.ResponseWriter, r *http.Request) {
 	if o.Created {
 		status = http.StatusCreated
 	}
-	d.tellURLs(w, form.name, o.Token, d.requestURL(form.name, o.Token, o.Session.ID(), o.Cursor))
+	d.urls().tell(w, form.name, o.Token, d.urls().request(form.name, o.Token, o.Session.ID(), o.Cursor))
 	w.WriteHeader(status)
-}
-
-// tellURLs gives the URLs of a claim, of which first is a Request URL.
-func (d *reverseHTTP) tellURLs(w http.ResponseWriter, label, token, first string) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("Link", "<"+first+`>; rel="first", <`+d.g.Public.Base(label)+`>; rel="related"`)
-	h.Set("Location", d.privateURL(label, token))
 }
 
 // form is what a program says of a claim. A nil lease is not said.
@@ -147,7 +139,7 @@ func (d *reverseHTTP) change(w http.ResponseWriter, r *http.Request) {
 		door.Refuse(w, r, err)
 		return
 	}
-	d.tellURLs(w, at.label, at.token, d.freshURL(at.label, at.token))
+	d.urls().tell(w, at.label, at.token, d.urls().fresh(at.label, at.token))
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -39,7 +39,7 @@ func (d *reverseHTTP) reply(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.Work()()
-	p := d.newPosted(w, r)
+	p := newPosted(d, w, r)
 	whole, err := d.replies(r, at, s, p)
 	if err != nil {
 		door.Refuse(w, r, err)
@@ -168,7 +168,7 @@ type posted struct {
 	whole bool
 }
 
-func (d *reverseHTTP) newPosted(w http.ResponseWriter, r *http.Request) *posted {
+func newPosted(d *reverseHTTP, w http.ResponseWriter, r *http.Request) *posted {
 	p := &posted{d: d, body: r.Body, rc: http.NewResponseController(w), size: r.ContentLength, head: -1}
 	p.Reader = bufio.NewReader(source{p})
 	return p

@@ -41,7 +41,7 @@ const reverseHTTPName = "reversehttp"
 
 func newReverseHTTP(g *door.Host, o Options) door.Door {
 	d := &reverseHTTP{g: g, sharedToken: o.SharedToken}
-	return door.Door{Name: reverseHTTPName, URL: d.accessPoint(), Routes: func(r chi.Router) {
+	return door.Door{Name: reverseHTTPName, URL: d.urls().access(), Routes: func(r chi.Router) {
 		look := func(path string, h http.HandlerFunc) {
 			r.Get(path, h)
 			r.Head(path, h)
@@ -56,21 +56,8 @@ func newReverseHTTP(g *door.Host, o Options) door.Door {
 	}}
 }
 
-func (d *reverseHTTP) accessPoint() string { return d.g.Public.Control + "reversehttp" }
-
-func (d *reverseHTTP) privateURL(label, token string) string {
-	return d.accessPoint() + "/" + label + "/" + base64.RawURLEncoding.EncodeToString([]byte(token))
-}
-
-func (d *reverseHTTP) requestURL(label, token, session, cursor string) string {
-	return d.privateURL(label, token) + "/" + session + "/" + cursor
-}
-
-// freshURL gives a Request URL of a session that a poll of it opens.
-func (d *reverseHTTP) freshURL(label, token string) string {
-	session, cursor := claim.Place()
-	return d.requestURL(label, token, session, cursor)
-}
+// urls are the URLs of the door.
+func (d *reverseHTTP) urls() reverseURLs { return reverseURLs{d.g.Public} }
 
 // place is what the path of a private or Request URL says.
 type place struct{ label, token, session, cursor string }
@@ -124,14 +111,14 @@ func (d *reverseHTTP) poll(w http.ResponseWriter, r *http.Request) {
 		if !pause(r.Context(), steal) {
 			panic(http.ErrAbortHandler)
 		}
-		d.nothing(w, d.freshURL(at.label, at.token))
+		d.nothing(w, d.urls().fresh(at.label, at.token))
 	case errors.Is(err, claim.ErrDraining):
 		holdBack(r, begun)
-		d.nothing(w, d.requestURL(at.label, at.token, at.session, at.cursor))
+		d.nothing(w, d.urls().request(at.label, at.token, at.session, at.cursor))
 	case err != nil:
 		door.Refuse(w, r, err)
 	case batch == nil:
-		d.nothing(w, d.requestURL(at.label, at.token, at.session, at.cursor))
+		d.nothing(w, d.urls().request(at.label, at.token, at.session, at.cursor))
 	default:
 		d.give(w, r, at, s, batch, m)
 	}
@@ -236,7 +223,7 @@ func (d *reverseHTTP) give(w http.ResponseWriter, r *http.Request, at place, s *
 	defer m.free()
 	d.g.Delivered(batch)
 	h := w.Header()
-	h.Set("Link", "<"+d.requestURL(at.label, at.token, at.session, batch.Cursor)+`>; rel="next"`)
+	h.Set("Link", "<"+d.urls().request(at.label, at.token, at.session, batch.Cursor)+`>; rel="next"`)
 	h.Set("Requesting-Client", requestingClient(batch.Messages[0].Exchange.Request().RemoteAddr))
 	h.Set("Content-Type", "message/http")
 	if len(batch.Messages) > 1 || accepts(r, "application/http") && !accepts(r, "message/http") {

@@ -6,7 +6,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"reversehttp/server/door"
 	"reversehttp/server/gateway"
 )
 
@@ -25,7 +24,7 @@ func TestAGatewayThatStopsTellsNoProgramOfOld503(t *testing.T) {
 	}{
 		"reversehttp": {func(b *bubble) string { return get(b.register("name=demo&token=t0")) }, 204, ""},
 		"a Request URL of before": {func(b *bubble) string {
-			return get(strings.TrimPrefix((&reverseHTTP{g: &door.Host{Public: b.g.Public()}}).freshURL("demo", "t0"), "http://localhost:8080"))
+			return get(strings.TrimPrefix(reverseURLs{b.g.Public()}.fresh("demo", "t0"), "http://localhost:8080"))
 		}, 204, ""},
 		"comet2008": {func(*bubble) string { return queued("") }, 200, "{}"},
 		"device":    {func(*bubble) string { return deviceHead }, 204, ""},
