@@ -12,7 +12,12 @@ test('content of an envelope is its bytes', () => {
 
 test('base64 goes back and forth', () => {
   const all = Uint8Array.from({ length: 70_000 }, (_, i) => i % 256)
-  assert.deepEqual(contentOf({ bodyBase64: toBase64(all) }), all)
+  for (const length of [1, 2, 3, 8191, 8192, 8193, 70_000]) {
+    const content = all.subarray(0, length)
+    assert.equal(toBase64(content), Buffer.from(content).toString('base64'))
+    assert.deepEqual(contentOf({ bodyBase64: toBase64(content) }), content)
+  }
+  assert.throws(() => contentOf({ bodyBase64: 'AA-_' }))
 })
 
 test('JSON is indented and not changed otherwise', () => {

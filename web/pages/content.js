@@ -102,7 +102,11 @@ export function bytesInWords(n) {
 
 /** @param {string} text */
 export function fromBase64(text) {
-  return Uint8Array.from(atob(text), (c) => c.charCodeAt(0))
+  const binary = atob(text)
+  // Not Uint8Array.from: that takes thirty times as long.
+  const bytes = new Uint8Array(binary.length)
+  for (let at = 0; at < binary.length; at++) bytes[at] = binary.charCodeAt(at)
+  return bytes
 }
 
 /** @param {Uint8Array} content */
