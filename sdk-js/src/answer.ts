@@ -1,5 +1,6 @@
 import { toBase64 } from './base64.js'
 import { readSoon, type Parts } from './parts.js'
+import type { Streams } from './session.js'
 import type { Field, Part, Response as Answer } from './envelope.js'
 
 /** An answer, and the content that follows it where it is not whole. */
@@ -15,6 +16,7 @@ export async function toAnswer(
   response: Response | undefined,
   added: readonly Field[],
   signal: AbortSignal,
+  streams: Streams | undefined,
 ): Promise<Made> {
   // Not instanceof: a Response of a frame or of another library is one too.
   if (response?.bodyUsed !== false || response.status < 200) {
@@ -23,15 +25,16 @@ export async function toAnswer(
   const { status, body } = response
   const fields = added.map(([name, value]): Field => [`${name}`, `${value}`])
   const silent = method === 'HEAD'
-  const content = body && (await readSoon(body, signal))
+  const content =
+    body && ((await streams?.knownContent(response, signal)) ?? (await readSoon(body, signal)))
   const whole = content?.whole
-  const streams = !!content && !whole
-  const known = silent && whole?.length
-  const headers = fieldsOf(response, !known && (silent || streams || status === 304))
+  const follows = !!content && !whole
+  const known = content?.size ?? (silent && whole?.length)
+  const headers = fieldsOf(response, !known && (silent || follows || status === 304))
   if (known) headers.push(['content-length', `${known}`])
   const answer: Answer = { type: 'response', id, status, headers: [...headers, ...fields] }
   if (silent) content?.cancel()
-  else if (streams) return { answer, content }
+  else if (follows) return { answer, content }
   else write(answer, whole)
   return { answer }
 }

@@ -38,6 +38,8 @@ export const longMs = 4_000
 export const mostGroups = 3
 /** The characters of answers that go together, at most; one that is larger goes alone. */
 export const mostTogether = 1_048_576
+/** A page sends JSON of more characters as a Blob. */
+export const blobCharacters = 131_072
 /** The bytes of {"messages":[ and ]}. */
 export const frameBytes = 15
 /** The bytes of one character in UTF-8, at most. */

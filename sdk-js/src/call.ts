@@ -1,7 +1,7 @@
 import { onAbort } from './abort.js'
 import { ReverseHttpError } from './error.js'
 import { retryAfterMs } from './backoff.js'
-import { answerMs, byteMs, contentMs } from './bounds.js'
+import { answerMs, blobCharacters, byteMs, contentMs } from './bounds.js'
 import { patience } from './patience.js'
 
 /** The `fetch` to use. */
@@ -53,7 +53,11 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
         ...(json && { 'Content-Type': 'application/json' }),
         ...of.headers,
       },
-      body: json ?? null,
+      // Chromium sends a Blob several times as fast as a text.
+      body:
+        json && globalThis.location && json.length > blobCharacters
+          ? new Blob([json])
+          : (json ?? null),
       credentials: 'omit',
       signal: controller.signal,
       ...of.init,

@@ -18,6 +18,7 @@ import { ReverseHttpError } from './error.js'
 import { Pause } from './pause.js'
 import type { Message, Responder } from './respond.js'
 import { toRequest, type Info } from './request.js'
+import type { Way } from './parts.js'
 import { turn } from './turn.js'
 import type {
   Cancel,
@@ -204,7 +205,14 @@ export function exchanges(
         : answer())
       return (response as Made)?.answer
         ? (response as Made)
-        : await toAnswer(id, method, response as Response, info.responseHeaders, signal)
+        : await toAnswer(
+            id,
+            method,
+            response as Response,
+            info.responseHeaders,
+            signal,
+            responder.session.streams,
+          )
     } catch (cause) {
       // A handler that gives up when it is cancelled did right.
       if (signal.aborted) return undefined
@@ -229,25 +237,28 @@ export function exchanges(
     if (!content) return post(answer, x, deadlineMs, request)
     const { controller } = x
     const { id } = request
+    const { session } = responder
+    const { signal } = controller
+    /** As messages: with the beginning, then in parts. */
+    const part: Way<Uint8Array> = async (piece, more) => {
+      const { seq } = x
+      const message = seq ? ({ type: 'part', id, seq } as Part) : answer
+      if (more) message.more = true
+      write(message, piece)
+      // A part has no time of its own: while the visitor is slow its 202 is held back.
+      const said = await post(message, x, seq ? signal : deadlineMs, request)
+      if (took(said)) x.seq++
+      return said
+    }
+    const way = session.streams?.raw({ session, request, signal, part, report }) ?? (part as Way)
     let result: ResultStatus | undefined
     try {
-      const { session } = responder
-      const raw = session.streams?.raw(session, request, controller.signal, report)
       await content.pour(session.claimed.limits.partBytes, async (piece, more) => {
-        const { seq } = x
-        result = await raw?.(piece, more)
-        if (!result) {
-          const message = seq ? ({ type: 'part', id, seq } as Part) : answer
-          if (more) message.more = true
-          write(message, piece)
-          // A part has no time of its own: while the visitor is slow its 202 is held back.
-          result = await post(message, x, seq ? controller.signal : deadlineMs, request)
-        }
-        if (result === 'accepted' || result === 'duplicate') x.seq++
-        else controller.abort(reason(result ?? 'timed_out'))
+        result = await way(piece, more)
+        if (!took(result)) controller.abort(reason(result ?? 'timed_out'))
       })
     } catch (cause) {
-      if (controller.signal.aborted) return result
+      if (signal.aborted) return result
       report('handler_failed', request, cause)
       // What sends it must not wait for more.
       controller.abort(cause)
@@ -281,6 +292,10 @@ export function exchanges(
     const [oldest] = over.keys()
     if (over.size > mostRemembered) over.delete(oldest!)
   }
+}
+
+function took(result: ResultStatus | undefined): boolean {
+  return result === 'accepted' || result === 'duplicate'
 }
 
 function reason(why: string): DOMException {

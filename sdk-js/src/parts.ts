@@ -6,16 +6,32 @@
 import { onAbort } from './abort.js'
 import { mostTurnMs, wholeBytes, wholeMs } from './bounds.js'
 import { turn } from './turn.js'
+import type { ResultStatus } from './envelope.js'
+
+/**
+ * A way for the content of an answer: how a piece of it is written and sent. Tells what became of it;
+ * the next follows when it was taken.
+ */
+export type Way<Piece = Uint8Array | Blob> = (
+  piece: Piece,
+  more: boolean,
+) => Promise<ResultStatus | undefined>
 
 /** The content of an answer that may go in parts. */
 export interface Parts {
   /** All of it, where it ended soon. */
   whole: Uint8Array | undefined
+  /** How much it is, where that is known though it is not read. */
+  size?: number
   /**
    * Hands it on to its end, or to the abort of its signal; `more` tells whether other pieces follow.
+   * Only content of known size comes as a Blob, after a first piece without content.
    * Rejects where the stream fails, when all before was taken.
    */
-  pour(mostBytes: number, take: (piece: Uint8Array, more: boolean) => Promise<void>): Promise<void>
+  pour(
+    mostBytes: number,
+    take: (piece: Uint8Array | Blob, more: boolean) => Promise<void>,
+  ): Promise<void>
   /** Nobody wants it. */
   cancel(): void
 }

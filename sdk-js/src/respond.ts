@@ -143,7 +143,7 @@ export class Responder {
       try {
         if (!session.lost) {
           const json = `{"messages":[${group.map((w) => w.json).join()}]}`
-          while (signal !== this.#stop.signal && this.#sent.size >= mostOpen)
+          while (signal !== this.#stop.signal && this.#sent.size + session.lasting >= mostOpen)
             await this.#turn.wait()
           const post = new AbortController()
           this.#sent.add(post)

@@ -1,12 +1,20 @@
 import { goodbyeMs, pollSlackMs } from './bounds.js'
 import { call, type Call, type Fetch } from './call.js'
-import type { Batch, Cancel, ClaimAnswer, Request, ResultStatus } from './envelope.js'
+import type { Parts, Way } from './parts.js'
+import type { Batch, Cancel, ClaimAnswer, Request } from './envelope.js'
 
 /** Takes each line of a stream: its message, or nothing with a heartbeat. What it returns is waited for. */
 export type Heard = (message?: Request | Cancel) => Promise<void> | undefined
 
-/** Sends a piece, and returns what became of it; nothing where it is to be sent as a part. */
-export type Raw = (piece: Uint8Array, more: boolean) => Promise<ResultStatus | undefined>
+/** An answer whose content is to be sent. */
+export interface Sending {
+  session: Session
+  request: Request
+  signal: AbortSignal
+  /** The way that there always is: a message for each piece, the head with the first. */
+  part: Way<Uint8Array>
+  report(code: string, request: Request, cause: unknown): void
+}
 
 /** What stream.ts does for a session, where that was loaded. */
 export interface Streams {
@@ -17,13 +25,10 @@ export interface Streams {
     signal: AbortSignal,
     heard: Heard,
   ): Promise<Batch | undefined>
-  /** Sends what follows the beginning of an answer, where that is worth it and can be. */
-  raw(
-    session: Session,
-    request: Request,
-    signal: AbortSignal,
-    report: (code: string, request: Request, cause: unknown) => void,
-  ): Raw
+  /** Takes the content of a Response where it is much and its size is known. */
+  knownContent(response: Response, signal: AbortSignal): Promise<Parts | undefined>
+  /** Sends the content of an answer raw where that is worth it and can be, else by the way of parts. */
+  raw(of: Sending): Way
 }
 
 /** One session of a claim, with the requests that a program may send for it. */
@@ -35,6 +40,8 @@ export class Session {
   ended = false
   /** It takes no answers any more either. */
   lost = false
+  /** How many of its requests last as long as their visitors like; each holds a connection. */
+  lasting = 0
   readonly #fetch: Fetch
   readonly #streams: () => Streams | undefined
 

@@ -1,6 +1,7 @@
 /*
- * The module of what streams, loaded while the first claim is made. Where it does not come, polls are
- * for batches, and content goes in parts.
+ * The module of what streams and what is much, loaded while the first claim is made. Where it does not
+ * come, polls are for batches, and content goes in parts.
  */
+export { knownContent } from './known.js'
 export { listen } from './listen.js'
 export { raw } from './raw.js'

@@ -1,0 +1,198 @@
+// Content of known length: one request, with its length.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { serve } from './built.js'
+import { request, scriptedGateway, until } from './scripted-gateway.js'
+
+const size = 700_001
+const all = Buffer.from(Array.from({ length: size }, (_, i) => (i * 7919) >> 3))
+const text = 'grün '.repeat(100_000)
+
+/** Serves until the test is over. `ended` has the result of each exchange, `errors` what was reported. */
+async function serving(t, handler, options) {
+  const gateway = await scriptedGateway({ transports: ['json', 'ndjson'] })
+  const claim = await serve(handler, { gateway: gateway.origin, drainMs: 0, ...options })
+  const ended = []
+  const errors = []
+  claim.addEventListener('exchange', (e) => ended.push(e.result))
+  claim.addEventListener('error', (e) => errors.push(e.error.code))
+  t.after(async () => {
+    await claim.close()
+    await gateway.close()
+  })
+  let n = 0
+  /** Delivers one request, and gives the messages of its answer once it ended. */
+  async function exchange(members) {
+    const id = `x${++n}`
+    await gateway.tell({ cursor: `s${n}`, ...request(id, members) })
+    await until(() => ended.length === n, `the end of ${id}`)
+    return gateway.seen.answers.filter((a) => a.id === id)
+  }
+  return { gateway, claim, ended, errors, exchange }
+}
+
+const contentOf = ({ body, bodyBase64 }) =>
+  Buffer.from(body ?? bodyBase64 ?? '', bodyBase64 && 'base64')
+const headOf = (length) => ({
+  type: 'response',
+  id: 'x1',
+  status: 201,
+  headers: [
+    ['x-a', '1'],
+    ['content-length', `${length}`],
+  ],
+  more: true,
+})
+const init = { status: 201, headers: { 'X-A': '1' } }
+
+for (const [what, make, content] of [
+  ['a Blob', () => new Blob([all]), all],
+  ['a File', () => new File([all], 'name'), all],
+  ['bytes', () => new Uint8Array(all), all],
+  ['a part of a buffer', () => new Uint8Array(all).subarray(1), all.subarray(1)],
+  ['a buffer', () => new Uint8Array(all).buffer, all],
+  ['a text', () => text, Buffer.from(text)],
+]) {
+  test(`${what} goes in one request, with its length`, async (t) => {
+    const { gateway, ended, exchange } = await serving(t, () => {
+      const response = new Response(make(), init)
+      response.headers.delete('Content-Type')
+      return response
+    })
+    assert.deepEqual(await exchange(), [headOf(content.length)])
+    assert.equal(gateway.uploads.length, 1)
+    assert.ok(Buffer.concat(gateway.uploads[0]).equals(content), 'it is not the same')
+    assert.deepEqual(ended, ['accepted'])
+  })
+}
+
+test('a Blob is handed on without being read', async (t) => {
+  const blob = new Blob([all])
+  const bodies = []
+  const fetch = (url, init) => {
+    if (url.endsWith('/response')) bodies.push(init.body)
+    return globalThis.fetch(url, init)
+  }
+  const { exchange } = await serving(t, () => new Response(blob, init), { fetch })
+  await exchange()
+  assert.equal(bodies.length, 1)
+  assert.equal(bodies[0], blob)
+})
+
+test('a length that the handler tells is told once', async (t) => {
+  const headers = { 'X-A': '1', 'Content-Length': `${size}` }
+  const { exchange } = await serving(t, () => new Response(new Blob([all]), { ...init, headers }))
+  assert.deepEqual(await exchange(), [headOf(size)])
+})
+
+test('what is little goes whole', async (t) => {
+  const { gateway, exchange } = await serving(t, () => new Response(new Blob([all.subarray(5e5)])))
+  const [answer, ...others] = await exchange()
+  assert.ok(contentOf(answer).equals(all.subarray(5e5)), 'it is not the same')
+  assert.deepEqual([answer.more, others, gateway.uploads], [undefined, [], []])
+})
+
+test('the answer to HEAD tells the length', async (t) => {
+  const { gateway, exchange } = await serving(t, () => new Response(new Blob([all]), init))
+  const { more, ...head } = headOf(size)
+  assert.deepEqual(await exchange({ method: 'HEAD' }), [head])
+  assert.equal(gateway.uploads.length, 0)
+})
+
+test('a Response gives its content once', async (t) => {
+  const response = new Response(new Blob([all]))
+  const { exchange, errors } = await serving(t, () => response)
+  await exchange()
+  assert.equal((await exchange())[0].status, 500)
+  assert.deepEqual(errors, ['handler_failed'])
+})
+
+test('a stream does not wait for its end, whatever length is told', async (t) => {
+  let controller
+  const stream = new ReadableStream({ start: (c) => void (controller = c) })
+  const headers = { 'Content-Length': '1000000' }
+  const { gateway } = await serving(t, () => new Response(stream, { headers }))
+  await gateway.tell({ cursor: 's1', ...request('x1') })
+  await until(() => controller)
+  controller.enqueue(new Uint8Array(10))
+  await until(() => gateway.seen.answers.some((a) => a.bodyBase64 || a.body))
+  assert.deepEqual(gateway.seen.answers[0].headers, [['content-length', '1000000']])
+})
+
+test('where something in between takes no such request, it goes in parts, and the next as large', async (t) => {
+  let refused = 0
+  const fetch = (url, init) => {
+    if (!url.endsWith('/response') || init.body.size <= 500_000) return globalThis.fetch(url, init)
+    refused++
+    return Promise.resolve(new Response('<h1>413</h1>', { status: 413 }))
+  }
+  const blob = new Blob([all])
+  const { gateway, ended, errors, exchange } = await serving(
+    t,
+    (r) => new Response(r.url.endsWith('/less') ? blob.slice(0, 400_000) : blob),
+    { fetch },
+  )
+  for (let i = 0; i < 2; i++) {
+    const messages = await exchange()
+    assert.ok(Buffer.concat(messages.map(contentOf)).equals(all), 'it is not the same')
+    assert.ok(messages.length > 2, `${messages.length} messages`)
+  }
+  await exchange({ target: '/less' })
+  assert.equal(Buffer.concat(gateway.uploads[0]).length, 400_000)
+  assert.deepEqual([refused, errors, ended], [1, [], ['accepted', 'accepted', 'accepted']])
+})
+
+test('where it was cut on its way, and parts come too late, its visitor and the handler’s author are told', async (t) => {
+  const { gateway, ended, errors, exchange } = await serving(t, () => {
+    gateway.script('response', (req) => {
+      gateway.script('responses', { json: { results: [{ status: 'conflict' }] }, status: 202 })
+      req.once('data', () => req.socket.destroy())
+    })
+    return new Response(new Blob([all]))
+  })
+  await exchange()
+  assert.deepEqual([ended, errors], [['conflict'], ['network']])
+  // It was no fault of what is between: the next is tried.
+  await gateway.tell({ cursor: 's9', ...request('x9') })
+  await until(() => gateway.uploads.length === 2)
+})
+
+test('what the gateway says to it is its result', async (t) => {
+  const { gateway, ended, errors, exchange } = await serving(t, () => {
+    gateway.script('response', (req, res) => {
+      req.resume()
+      res.writeHead(202, { 'Content-Type': 'application/json' }).end('{"status":"late"}')
+    })
+    return new Response(new Blob([all]))
+  })
+  await exchange()
+  assert.deepEqual([ended, errors], [['late'], []])
+})
+
+test('a visitor who leaves ends it', async (t) => {
+  let begun, closed
+  const { gateway, exchange } = await serving(t, () => {
+    gateway.script('response', (req) => {
+      req.on('data', () => (begun = true))
+      req.socket.on('close', () => (closed = true))
+    })
+    return new Response(new Blob([all, all, all, all]))
+  })
+  const messages = exchange()
+  await until(() => begun)
+  await gateway.tell({ cursor: 's2', type: 'cancel', id: 'x1', reason: 'visitor_gone' })
+  await until(() => closed)
+  assert.equal((await messages).length, 1)
+})
+
+test('Response is what it was to everybody else', async (t) => {
+  await serving(t, () => new Response())
+  class Own extends Response {}
+  const blob = new Blob([all])
+  for (const response of [new Response(blob), new Own(blob), Response.json({}), Response.error()]) {
+    assert.ok(response instanceof Response)
+  }
+  assert.ok(new Own(blob) instanceof Own)
+  assert.ok(Buffer.from(await new Own(blob).clone().arrayBuffer()).equals(all))
+  assert.ok((await fetch('data:,x')) instanceof Response)
+})
