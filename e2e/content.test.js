@@ -1,5 +1,6 @@
 // Content that a page gives: what is of known length goes as it is and with its length; a stream waits for nothing.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { request } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import { browsers } from './browser.js'
@@ -32,6 +33,7 @@ async function servePage({ gateway, size, plain }) {
     '/blob': () => new Response(new Blob([bytes])),
     '/file': () => new Response(new File([bytes], 'name', { type: 'image/png' })),
     '/bytes': () => new Response(bytes),
+    '/much': () => new Response(new Blob(Array(20).fill(bytes))),
     '/echo': (_, info) => new Response(info.content),
     // Its end is when the test says.
     '/stream': () =>
@@ -113,6 +115,23 @@ function served(startBrowser) {
   test('four visitors at once have it', async () => {
     const visits = await Promise.all([1, 2, 3, 4].map(() => visit(`${url}blob`)))
     for (const { content } of visits) assert.ok(content.equals(all), `${content.length} bytes came`)
+  })
+
+  test('a visitor who does not take it holds up no other', async (t) => {
+    await page.evaluate(() => (globalThis.sent = []))
+    const { hostname, port } = new URL(url)
+    const headers = { Host: `${hostname}:${port}` }
+    const slow = request({ host: '127.0.0.1', port, path: '/much', headers })
+    slow.end()
+    t.after(() => slow.destroy())
+    // Nobody reads it.
+    const [response] = await once(slow, 'response')
+    assert.equal(response.headers['content-length'], String(20 * size))
+    const { fields, content } = await visit(`${url}blob`)
+    assert.ok(content.equals(all), `${content.length} bytes came, and not the same`)
+    assert.equal(field(fields, 'Content-Length'), String(size))
+    assert.equal((await visit(`${url}echo`, { method: 'POST', content: 'x' })).status, 200)
+    assert.deepEqual(await page.evaluate(() => globalThis.sent), ['Blob'])
   })
 
   test('behind a proxy that takes 1 MiB it goes in parts, and that is tried once', async (t) => {

@@ -8,18 +8,21 @@
 import { wholeBytes } from './bounds.js'
 import type { Parts } from './parts.js'
 
-/** Responses of much content that is all there, and the Blob where it is one. */
+/** Responses of much content that is all there, and the Blob where it is no text. */
 const known = new WeakMap<Response, Blob | undefined>()
 
 globalThis.Response = new Proxy(Response, {
-  construct(target, of: [BodyInit?], wrapped) {
-    const response = Reflect.construct(target, of, wrapped) as Response
-    const [body] = of
-    const blob = body instanceof Blob ? body : undefined
-    if (sizeOf(body) > wholeBytes) known.set(response, blob)
+  construct(target, [body, ...init]: [BodyInit?, ResponseInit?], wrapped) {
+    const much = sizeOf(body) > wholeBytes
+    // A Response copies bytes, and would once more for a Blob of them; text would lose its type.
+    const content = much && typeof body === 'object' ? toBlob(body as Blob | BufferSource) : body
+    const response = Reflect.construct(target, [content, ...init], wrapped) as Response
+    if (much) known.set(response, content instanceof Blob ? content : undefined)
     return response
   },
 })
+
+const toBlob = (body: Blob | BufferSource): Blob => (body instanceof Blob ? body : new Blob([body]))
 
 /** The size of what is all there, in bytes or characters; else 0. */
 function sizeOf(body: BodyInit | undefined): number {
