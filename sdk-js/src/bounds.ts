@@ -38,7 +38,7 @@ export const longMs = 4_000
 export const mostGroups = 3
 /** The characters of answers that go together, at most; one that is larger goes alone. */
 export const mostTogether = 1_048_576
-/** A page sends JSON of more characters as a Blob. */
+/** JSON of more characters goes as a Blob where that is faster. */
 export const blobCharacters = 131_072
 /** The bytes of {"messages":[ and ]}. */
 export const frameBytes = 15
