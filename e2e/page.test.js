@@ -82,7 +82,7 @@ function served(startBrowser) {
   })
 
   test('reads content that is longer than an envelope holds by every member of its request', async () => {
-    const content = JSON.stringify({ paper: 'grün '.repeat(40_000) })
+    const content = JSON.stringify({ paper: 'grün '.repeat(60_000) })
     const members = await page.evaluate(() => Object.keys(globalThis.readers))
     assert.ok(members.length >= 6, `${members}`)
     for (const member of members) {

@@ -38,6 +38,9 @@ type Request struct {
 	Body *string `json:"body,omitempty"`
 	// BodyBase64 is the content in base64 (RFC 4648, 4), when it is not valid UTF-8.
 	BodyBase64 *string `json:"bodyBase64,omitempty"`
+	// ContentLength: only in the framed form: so many bytes of content follow the line, and then LF. Absent: the
+	// content, if there is any, is in the message or at the bodyUrl.
+	ContentLength int `json:"contentLength,omitempty"`
 	// BodyURL: where to GET the content, once, as it comes from the visitor; when it is longer than
 	// limits.inlineBytes or of unknown length, and with upgrade.
 	BodyURL string `json:"bodyUrl,omitempty"`
@@ -101,6 +104,9 @@ type Response struct {
 	Body *string `json:"body,omitempty"`
 	// BodyBase64 is the content in base64 (RFC 4648, 4).
 	BodyBase64 *string `json:"bodyBase64,omitempty"`
+	// ContentLength: only in the framed form: so many bytes of content follow the line, and then LF. Absent: the
+	// content, if there is any, is in the message.
+	ContentLength int `json:"contentLength,omitempty"`
 	// More tells whether content follows, in parts or by the responseUrl. Absent means false.
 	More bool `json:"more,omitempty"`
 	// Trailers are the fields after the content of a whole answer (RFC 9110, 6.5). Absent means none.
@@ -122,6 +128,9 @@ type Part struct {
 	Body *string `json:"body,omitempty"`
 	// BodyBase64 is the content in base64 (RFC 4648, 4).
 	BodyBase64 *string `json:"bodyBase64,omitempty"`
+	// ContentLength: only in the framed form: so many bytes of content follow the line, and then LF. Absent: the
+	// content, if there is any, is in the message.
+	ContentLength int `json:"contentLength,omitempty"`
 	// More tells whether parts follow. Absent means that this is the last.
 	More bool `json:"more,omitempty"`
 	// Trailers: with the last part: the fields after the content (RFC 9110, 6.5). Absent means none.
@@ -233,6 +242,9 @@ type ClaimRequest struct {
 type Limits struct {
 	// InlineBytes is the most content that a request carries in its envelope, in bytes. More comes by its bodyUrl.
 	InlineBytes int `json:"inlineBytes"`
+	// FramedInlineBytes is the most content that a request carries in a stream in the framed form, in bytes, where
+	// that is more than inlineBytes.
+	FramedInlineBytes int `json:"framedInlineBytes"`
 	// ContentBytes is the most content of a request, in bytes. More is refused with 413 content_too_large.
 	ContentBytes int `json:"contentBytes"`
 	// PartBytes is the most content of one part, in bytes.
@@ -366,7 +378,7 @@ type Discovery struct {
 	// URLTemplate is the shape of public URLs, with {label}. For people: a program is told its URL.
 	URLTemplate string `json:"urlTemplate"`
 	// Transports are the forms of answer that a poll can ask for, with Accept: application/json,
-	// application/x-ndjson and text/event-stream.
+	// application/x-ndjson, text/event-stream and application/vnd.reversehttp.
 	Transports []string `json:"transports"`
 	// KeyNeeded tells whether POST /claims needs a key.
 	KeyNeeded bool `json:"keyNeeded"`

@@ -55,9 +55,13 @@ func (p *poster) postAll(xs []*exchange) {
 		return
 	}
 	o := &p.outbox
+	at := p.session.current()
+	for _, x := range xs {
+		x.answer.measure(x.id, at)
+	}
 	o.mu.Lock()
 	for _, x := range xs {
-		if len(x.answer) > largeMessage {
+		if x.answer.size > largeMessage {
 			o.large = append(o.large, x)
 		} else {
 			o.small = append(o.small, x)
@@ -102,8 +106,8 @@ func (o *outbox) take(l schema.Limits) (batch []*exchange, heavy bool) {
 func takeBatch(list *[]*exchange, l schema.Limits) []*exchange {
 	most := min(postMost, l.AnswerBytes)
 	n, size := 0, envelope.AnswersOverhead
-	for n < len(*list) && (n == 0 || n < l.Batch && size+len((*list)[n].answer)+1 <= most) {
-		size += len((*list)[n].answer) + 1
+	for n < len(*list) && (n == 0 || n < l.Batch && size+(*list)[n].answer.size+1 <= most) {
+		size += (*list)[n].answer.size + 1
 		n++
 	}
 	batch := slices.Clone((*list)[:n])
@@ -114,13 +118,29 @@ func takeBatch(list *[]*exchange, l schema.Limits) []*exchange {
 	return batch
 }
 
+// formOf returns the form in which answers go to a session of the gateway.
+func formOf(batch []*exchange, at *claimed) envelope.Answers {
+	content := 0
+	for _, x := range batch {
+		content = max(content, len(x.answer.content))
+	}
+	return at.form(content)
+}
+
 // answersMessage is the content of a post.
-func answersMessage(batch []*exchange) []byte {
+func answersMessage(batch []*exchange, form envelope.Answers) pieces {
+	if form == envelope.FramedAnswers {
+		var p pieces
+		for _, x := range batch {
+			p = append(p, x.answer.framed(x.id)...)
+		}
+		return p
+	}
 	messages := make([][]byte, len(batch))
 	for i, x := range batch {
-		messages[i] = x.answer
+		messages[i] = x.answer.message(x.id, form)
 	}
-	return envelope.Answers(messages...)
+	return pieces{form.Join(messages)}
 }
 
 // send posts answers until the gateway has judged all of them or has no use for them any more.
@@ -132,8 +152,9 @@ func (p *poster) send(batch []*exchange) {
 			return
 		}
 		at := p.session.current()
+		form := formOf(batch, at)
 		var r schema.Results
-		c := call{method: "POST", url: at.Responses, bearer: at.Token, content: answersMessage(batch), era: p.session.silence.sentNow()}
+		c := call{method: "POST", url: at.Responses, bearer: at.Token, media: form.Media(), content: answersMessage(batch, form), era: p.session.silence.sentNow()}
 		err := p.session.gateway.call(p.session.life, c, &r)
 		if err == nil && len(r.Results) != len(batch) {
 			err = &Error{Code: codeUnexpected, Detail: "results and answers differ in number"}
@@ -147,6 +168,9 @@ func (p *poster) send(batch []*exchange) {
 			continue
 		}
 		p.session.log.Warn("answers not taken", "label", at.Label, "answers", len(batch), "error", err)
+		if at.unframes(form, err) {
+			continue
+		}
 		var refused *Error
 		switch v := judge(err); {
 		case v == over && errors.As(err, &refused) && refused.Code != schema.CodeDraining:
@@ -238,7 +262,7 @@ func (p *poster) replace(x *exchange) bool {
 		p.session.exchanges.end(x)
 		return false
 	}
-	x.answer, x.replaced = failureMessage(x.id), true
+	x.answer, x.replaced = failure().reply(), true
 	return true
 }
 

@@ -31,9 +31,9 @@ type carrier interface {
 	fail()
 }
 
-// carryBy sets the carrier of x, in a session whose messages have so many bytes at most.
-func (x *exchange) carryBy(s *Session, limit int) {
-	x.messages = posted{session: s, x: x, limit: limit}
+// carryBy sets the carrier of x.
+func (x *exchange) carryBy(s *Session) {
+	x.messages = posted{session: s, x: x}
 	x.carrier = &x.messages
 	if x.first != nil {
 		x.tunneled.x = x
@@ -45,7 +45,6 @@ func (x *exchange) carryBy(s *Session, limit int) {
 type posted struct {
 	session *Session
 	x       *exchange
-	limit   int // of a message, in bytes
 	fields  envelope.Pairs
 }
 
@@ -57,41 +56,40 @@ func (p *posted) head(w *response) error {
 func (p *posted) add(name, value string) { p.fields = p.fields.Append(name, value) }
 
 func (p *posted) whole(status int, content []byte, trailers http.Header) error {
-	message := envelope.Response(p.x.id, status, p.fields, content, envelope.Tail{Trailers: pairsOf(trailers)})
-	if !p.fits(message) {
+	r := &reply{status: status, fields: p.fields, content: content, tail: envelope.Tail{Trailers: pairsOf(trailers)}}
+	if !p.fits(r) {
 		return errTooLarge
 	}
-	p.x.answer, p.fields = message, nil
+	p.x.answer, p.fields = r, nil
 	return nil
 }
 
 // begin has the content follow where it does not fit.
 func (p *posted) begin(status int, content []byte) (first beginning, rest []byte, err error) {
-	message := envelope.Response(p.x.id, status, p.fields, content, envelope.Tail{More: true})
-	if !p.fits(message) {
-		rest = content
-		message = envelope.Response(p.x.id, status, p.fields, nil, envelope.Tail{More: true})
+	r := &reply{status: status, fields: p.fields, content: content, tail: envelope.Tail{More: true}}
+	if !p.fits(r) {
+		rest, r.content = content, nil
 	}
-	if !p.fits(message) {
+	if !p.fits(r) {
 		return beginning{}, nil, errTooLarge
 	}
 	p.fields = nil
-	return beginning{message: message}, rest, nil
+	return beginning{reply: r}, rest, nil
 }
 
-func (p *posted) fits(message []byte) bool { return len(message)+envelope.AnswersOverhead <= p.limit }
+func (p *posted) fits(r *reply) bool { return r.measure(p.x.id, p.session.current()) }
 
 func (p *posted) interim(status int, h http.Header) {
-	message := envelope.Interim(p.x.id, status, appendHeader(nil, h, notInterim))
-	if !p.fits(message) {
+	r := &reply{status: status, fields: appendHeader(nil, h, notInterim)}
+	if !p.fits(r) {
 		p.session.log.Warn("interim response too large", "id", p.x.id, "status", status)
 		return
 	}
-	p.session.poster.postInterim(p.x, message)
+	p.session.poster.postInterim(p.x, r)
 }
 
-func (p *posted) abort(reason string) { p.x.answer = envelope.Abort(p.x.id, reason) }
-func (p *posted) fail()               { p.x.answer = failureMessage(p.x.id) }
+func (p *posted) abort(reason string) { p.x.answer = &reply{reason: reason} }
+func (p *posted) fail()               { p.x.answer = failure().reply() }
 
 // tunneled is the carrier of answers to requests of a tunnel. They are not encoded before they are posted.
 type tunneled struct {

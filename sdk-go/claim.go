@@ -55,7 +55,8 @@ type claimed struct {
 	ctx      context.Context
 	lose     context.CancelCauseFunc // ends ctx: the gateway refused an answer because the session is over
 	replaced chan struct{}           // closed when another session has taken its place
-	probe    probe
+	plain    atomic.Bool             // answers are posted as JSON, for the framed form does not pass
+	bound    atomic.Int64            // the most parts that pass in one post; 0 means that none was refused
 }
 
 // Claim claims a label at the gateway, which is named by its origin such as https://gateway.example. Options may be nil.
@@ -143,7 +144,7 @@ func (s *Session) claim(ctx context.Context) error {
 		return err
 	}
 	var c claimed
-	err = s.gateway.call(ctx, call{method: "POST", url: s.gateway.claims, bearer: s.opts.Key, content: wish, again: true}, &c.ClaimAnswer)
+	err = s.gateway.call(ctx, call{method: "POST", url: s.gateway.claims, bearer: s.opts.Key, content: pieces{wish}, again: true}, &c.ClaimAnswer)
 	if err != nil {
 		return err
 	}
@@ -153,7 +154,7 @@ func (s *Session) claim(ctx context.Context) error {
 	// The label that was picked and the token that was minted are what is claimed from now on.
 	s.opts.Label, s.opts.Token = c.Label, c.Token
 	c.cursor.at = c.Cursor
-	c.replaced, c.probe.done = make(chan struct{}), make(chan struct{})
+	c.replaced = make(chan struct{})
 	c.ctx, c.lose = context.WithCancelCause(s.polls)
 
 	s.mu.Lock()

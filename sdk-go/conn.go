@@ -68,7 +68,7 @@ func newConn(s *Session, x *exchange, local, visitor string) *conn {
 func (c *conn) open(head beginning) {
 	c.session.exchanges.linger(c.x, c.departs)
 	t := newParts(c.session, c.x, head, nil)
-	t.little, t.upgraded = true, true
+	t.upgraded = true
 	t.accepted = func() { c.session.running.Go(c.receive) }
 	c.mu.Lock()
 	c.out = t

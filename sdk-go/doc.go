@@ -42,8 +42,8 @@
 // What a handler writes is held until it returns, and goes as one message: that is the fast way. After a flush, or with
 // more than 128 KiB, it goes as it comes, and a flush sends what is there at once. Write waits while the visitor is slow,
 // and fails when he has left. [io.Copy], [http.ServeContent], [net/http/httputil.ReverseProxy] and server-sent events work
-// as they do on a server, and trailers are sent. Much goes in one long request; where something before the gateway refuses
-// large ones, which a session tries with white space before its first, it goes in small ones.
+// as they do on a server, and trailers are sent. Much goes in requests that grow to 256 KiB while the visitor is fast; where
+// something before the gateway refuses large ones it goes in smaller ones.
 //
 // An answer that has begun belongs to one session of the gateway. If that is lost, the context ends, writes fail, and the
 // visitor sees an answer that is cut short; so he does after a panic, and when less was written than declared.
@@ -68,10 +68,11 @@
 //
 // # Transports
 //
-// A tunnel is a GET that asks for an upgrade, and HTTP/2 after it: visitors' requests are requests on it, and answers are
-// its answers. Proxies that are asked to CONNECT pass it, as they do for https; others mostly do not. Where there is none
-// the session asks for a stream, one long answer, and where that is kept back for batches. Answers are posted then. What
-// was kept back is tried again after five minutes. A tunnel that is lost ends no handler: its answer is posted.
+// A session asks for a stream, one long answer of messages with their content beside them, and posts its answers in the same
+// form. Where the gateway has no such stream, or it is kept back, the session opens a tunnel: a GET that asks for an upgrade,
+// and HTTP/2 after it: visitors' requests are requests on it, and answers are its answers. Proxies that are asked to CONNECT
+// pass it, as they do for https; others mostly do not. Then it asks for a stream of JSON, and where streams are kept back for
+// batches. What was kept back is tried again after five minutes. A tunnel that is lost ends no handler: its answer is posted.
 //
 // All of it goes by [Options].Client, and so by its proxies, certificates and cookies; by default HTTP_PROXY, HTTPS_PROXY
 // and NO_PROXY are honoured. A proxy that lets only GET and POST pass is enough. Close and Shutdown cannot tell the

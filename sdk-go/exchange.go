@@ -59,7 +59,7 @@ type exchange struct {
 	cancelC context.CancelCauseFunc
 	timer   *time.Timer
 
-	answer   []byte // the message to post; set once before answering, and once more if it is refused
+	answer   *reply // to post; set once before answering, and once more if it is refused
 	replaced bool   // the answer is a 500 in place of one that was refused
 	posted   bool   // while the handler ran
 	hijacked bool   // the conn ends it
@@ -73,20 +73,18 @@ type exchange struct {
 	whole *whole // in place of answer; set once before answering
 
 	// Guarded by exchanges.mu.
-	phase       phase
-	again       bool // delivered again while answering
-	deadline    time.Time
-	bodyURL     string
-	responseURL string
-	head        chan<- taken // told what became of the beginning of a stream; nil for a whole answer
-	departs     func()       // called, instead of ending ctx, when the visitor leaves; may be nil
-	line        *line        // of a tunnel, that delivered it last; may be nil
+	phase    phase
+	again    bool // delivered again while answering
+	deadline time.Time
+	bodyURL  string
+	head     chan<- taken // told what became of the beginning of a stream; nil for a whole answer
+	departs  func()       // called, instead of ending ctx, when the visitor leaves; may be nil
+	line     *line        // of a tunnel, that delivered it last; may be nil
 }
 
-// taken says which session of the gateway took the beginning of a stream, and where the rest goes; or why none did.
+// taken says which session of the gateway took the beginning of a stream; or why none did.
 type taken struct {
 	at  *claimed
-	url string
 	err error
 }
 
@@ -113,7 +111,7 @@ func (e *exchanges) begin(life context.Context, at *claimed, r *envelope.Request
 		}
 		return nil, nil
 	case seen:
-		x.session, x.deadline, x.responseURL = at, deadline, r.ResponseURL
+		x.session, x.deadline = at, deadline
 		if l == nil {
 			x.bodyURL = r.BodyURL
 		} else {
@@ -127,7 +125,7 @@ func (e *exchanges) begin(life context.Context, at *claimed, r *envelope.Request
 		x.phase = answering
 		return nil, x
 	}
-	x = &exchange{id: r.ID, session: at, deadline: deadline, bodyURL: r.BodyURL, responseURL: r.ResponseURL, first: l}
+	x = &exchange{id: r.ID, session: at, deadline: deadline, bodyURL: r.BodyURL, first: l}
 	if l != nil {
 		x.deliver(l)
 	}
@@ -218,7 +216,7 @@ func (e *exchanges) resend(x *exchange) bool {
 // encode makes the answer of x a message. The caller holds exchanges.mu.
 func (x *exchange) encode() {
 	if x.answer == nil && x.whole != nil {
-		x.answer, x.whole = x.whole.message(x.id), nil
+		x.answer, x.whole = x.whole.reply(), nil
 	}
 }
 
@@ -272,7 +270,7 @@ func (e *exchanges) streaming(x *exchange, at *claimed) bool {
 		return false
 	}
 	x.phase, x.session, x.answer = streaming, at, nil
-	x.head <- taken{at: at, url: x.responseURL}
+	x.head <- taken{at: at}
 	x.head = nil
 	return true
 }

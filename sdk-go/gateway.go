@@ -33,6 +33,7 @@ type gateway struct {
 	key     string
 	claims  string
 	streams bool        // a poll may ask for a stream
+	framed  bool        // and for one in the framed form
 	shared  atomic.Bool // the last answer came by HTTP/2: all requests may have one connection
 }
 
@@ -69,6 +70,7 @@ func discover(ctx context.Context, client *http.Client, origin, key string) (*ga
 	}
 	g.claims = claims.String()
 	g.streams = slices.Contains(d.Transports, "ndjson")
+	g.framed = slices.Contains(d.Transports, "framed")
 	return g, nil
 }
 
@@ -79,8 +81,10 @@ type call struct {
 	cursor string
 	// prefer is sent as Prefer unless empty.
 	prefer string
-	// content is JSON.
-	content []byte
+	// media is the type of the content; empty means JSON.
+	media string
+	// content is what is sent.
+	content pieces
 	// again says that it may be sent twice, where a connection ends before the answer.
 	again bool
 	// within is how long no answer may come, though nothing more is sent; zero means callSilence.
@@ -121,18 +125,17 @@ func (g *gateway) send(ctx context.Context, c call) ([]byte, error) {
 	if c.era != nil {
 		defer context.AfterFunc(c.era, func() { cancel(errNewEra) })()
 	}
-	most := g.patience(c.within) + time.Duration(len(c.content))*time.Second/leastRate
+	size := c.content.size()
+	most := g.patience(c.within) + time.Duration(size)*time.Second/leastRate
 	p := newPatience(most, func() { cancel(errNoAnswer) })
 	defer p.stop()
 	req, err := http.NewRequestWithContext(ctx, c.method, c.url, nil)
 	if err != nil {
 		return nil, err
 	}
-	if len(c.content) > 0 {
-		req.ContentLength = int64(len(c.content))
-		req.GetBody = func() (io.ReadCloser, error) {
-			return moving{io.NopCloser(bytes.NewReader(c.content)), func() { p.renew(most) }}, nil
-		}
+	if size > 0 {
+		req.ContentLength = size
+		req.GetBody = func() (io.ReadCloser, error) { return c.content.reader(func() { p.renew(most) }), nil }
 		req.Body, _ = req.GetBody()
 	}
 	c.setFields(req.Header)
@@ -157,7 +160,10 @@ func (c *call) setFields(h http.Header) {
 	if c.again {
 		h["Idempotency-Key"] = []string{} // is for the transport, and not sent
 	}
-	if len(c.content) > 0 {
+	switch {
+	case c.media != "":
+		h["Content-Type"] = []string{c.media}
+	case len(c.content) > 0:
 		h["Content-Type"] = []string{"application/json"}
 	}
 }

@@ -79,13 +79,13 @@ func (l *lender) client(t testing.TB) *http.Client {
 }
 
 // transport is what the sessions of tests use that do not choose one.
-var transport = flag.String("transport", "stream", "transport of sessions")
+var transport = flag.String("transport", "framed", "transport of sessions")
 
 // overEach runs a test with sessions of each transport.
 func overEach(t *testing.T, run func(t *testing.T)) {
 	was := *transport
 	defer func() { *transport = was }()
-	for _, name := range []string{"poll", "stream", "ptth"} {
+	for _, name := range []string{"poll", "stream", "framed", "ptth"} {
 		*transport = name
 		t.Run(name, run)
 	}

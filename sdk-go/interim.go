@@ -22,26 +22,26 @@ const (
 type interims struct {
 	mu      sync.Mutex // guards what follows
 	count   int
-	waiting [][]byte
+	waiting []*reply
 	idle    chan struct{} // closed when all were posted; nil if none is on its way
 }
 
 // postInterim posts an informational response after those before it.
-func (p *poster) postInterim(x *exchange, message []byte) {
+func (p *poster) postInterim(x *exchange, r *reply) {
 	i := &x.interims
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.count++; i.count > interimsMost {
 		return
 	}
-	i.waiting = append(i.waiting, message)
+	i.waiting = append(i.waiting, r)
 	if i.idle == nil {
 		idle := make(chan struct{})
 		i.idle = idle
 		p.session.running.Go(func() {
 			defer close(idle)
-			for message := i.next(); message != nil; message = i.next() {
-				p.sendInterim(x, message)
+			for r := i.next(); r != nil; r = i.next() {
+				p.sendInterim(x, r)
 			}
 		})
 	}
@@ -56,15 +56,15 @@ func (i *interims) more() bool {
 }
 
 // next returns the next one to post. After nil the next call of postInterim begins anew.
-func (i *interims) next() (message []byte) {
+func (i *interims) next() (r *reply) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if len(i.waiting) == 0 {
 		i.idle = nil
 		return nil
 	}
-	message, i.waiting = i.waiting[0], i.waiting[1:]
-	return message
+	r, i.waiting = i.waiting[0], i.waiting[1:]
+	return r
 }
 
 // wait waits until all are posted.
@@ -77,14 +77,17 @@ func (i *interims) wait() {
 	}
 }
 
-func (p *poster) sendInterim(x *exchange, message []byte) {
+func (p *poster) sendInterim(x *exchange, interim *reply) {
 	// Not the context of the exchange, which ends when the handler returns.
 	ctx, cancel := context.WithTimeout(p.session.life, interimTimeout)
 	defer cancel()
 	var r schema.Results
 	at := p.session.exchanges.claimed(x)
-	err := p.session.gateway.call(ctx, call{method: "POST", url: at.Responses, bearer: at.Token, content: message}, &r)
+	form := at.form(0)
+	message := form.Interim(x.id, interim.status, interim.fields)
+	err := p.session.gateway.call(ctx, call{method: "POST", url: at.Responses, bearer: at.Token, media: form.Media(), content: pieces{message}}, &r)
 	if err != nil {
+		at.unframes(form, err)
 		p.session.log.Warn("interim response not taken", "id", x.id, "error", err)
 		return
 	}

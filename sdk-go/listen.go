@@ -1,11 +1,8 @@
 package reversehttp
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"mime"
@@ -16,8 +13,8 @@ import (
 	"reversehttp/schema/envelope"
 )
 
-// A poll that listens, for a stream: the answer stays open, and each line of it is a message, with its cursor. A message is begun when
-// its line is whole; the cursor names it then. Blank lines are heartbeats.
+// A poll that listens, for a stream: the answer stays open, and each line of it is a message, with its cursor; in the framed form the
+// content follows the line. A message is begun when it is whole; the cursor names it then. Blank lines are heartbeats.
 //
 //	the first byte   the gateway is there. One that does not come in time (ways.go) is kept back by something between,
 //	                 which may collect a whole answer before it hands it on: batches are asked for instead
@@ -30,8 +27,12 @@ const (
 	heartbeatSeconds = 15
 	// What a heartbeat may be late.
 	heartbeatSlack = 5 * time.Second
-	// Most lines fit in, and are decoded where they are.
-	lineBuffer = 32 << 10
+)
+
+// What polls accept: the stream that is wanted, and what a gateway may give instead.
+const (
+	acceptStream = "application/x-ndjson, application/json;q=0.5"
+	acceptFramed = envelope.MediaFramed + ", application/x-ndjson;q=0.9, application/json;q=0.5"
 )
 
 var (
@@ -41,7 +42,7 @@ var (
 
 // listen asks for a stream, whose first byte may take so long, and begins what comes, until that ends. It reports useful if
 // something came or the stream lasted: it may be asked for again at once.
-func (p *poller) listen(at *claimed, most time.Duration) (useful bool, err error) {
+func (p *poller) listen(at *claimed, accept string, most time.Duration) (useful bool, err error) {
 	ctx, cancel := context.WithCancelCause(at.ctx)
 	defer cancel(nil)
 	first := newPatience(most, func() { cancel(errWithheld) })
@@ -55,13 +56,14 @@ func (p *poller) listen(at *claimed, most time.Duration) (useful bool, err error
 		}
 	}()
 	since := time.Now()
-	resp, err := p.askForStream(ctx, at)
+	resp, err := p.askForStream(ctx, at, accept)
 	if err != nil {
 		return false, err
 	}
 	defer resp.Body.Close()
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if resp.StatusCode != http.StatusOK || kind != "application/x-ndjson" {
+	way := map[string]Transport{envelope.NDJSON.Media(): TransportStream, envelope.MediaFramed: TransportFramed}[kind]
+	if resp.StatusCode != http.StatusOK || way == "" {
 		// No stream, and nothing that is kept back.
 		first.stop()
 		quiet.renew(callSilence)
@@ -82,11 +84,11 @@ func (p *poller) listen(at *claimed, most time.Duration) (useful bool, err error
 		if n > 0 && !opened && first.stop() {
 			opened = true
 			p.session.online()
-			p.comes(at, TransportStream)
+			p.comes(at, way)
 		}
 		return n, err
 	})
-	r := &lines{r: bufio.NewReaderSize(content, lineBuffer)}
+	r := newIncoming(content, way == TransportFramed, at.Limits)
 	for err == nil {
 		var b envelope.Batch
 		b, err = r.next()
@@ -100,13 +102,13 @@ func (p *poller) listen(at *claimed, most time.Duration) (useful bool, err error
 	return useful, err
 }
 
-func (p *poller) askForStream(ctx context.Context, at *claimed) (*http.Response, error) {
+func (p *poller) askForStream(ctx context.Context, at *claimed, accept string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.Requests, nil)
 	if err != nil {
 		return nil, err
 	}
 	h := req.Header
-	h["Accept"] = []string{"application/x-ndjson, application/json;q=0.5"}
+	h["Accept"] = []string{accept}
 	h["Accept-Encoding"] = []string{"identity"} // what is coded is collected first
 	h["Authorization"] = []string{"Bearer " + at.Token}
 	if cursor := at.cursor.get(); cursor != "" {
@@ -127,61 +129,3 @@ func silenceMost(l schema.Limits) time.Duration {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
-
-// lines reads messages, one a line.
-type lines struct {
-	r    *bufio.Reader
-	long []byte // the beginning of a line that does not fit into the buffer
-}
-
-// next waits for a message, and returns it with those that have arrived whole behind it. There may be some where it
-// fails, too. Its failure is io.EOF at the end of a line only.
-func (l *lines) next() (envelope.Batch, error) {
-	var b envelope.Batch
-	for {
-		if len(b.Messages) > 0 {
-			here, _ := l.r.Peek(l.r.Buffered())
-			if bytes.IndexByte(here, '\n') < 0 {
-				return b, nil
-			}
-		}
-		line, err := l.line()
-		if err != nil {
-			return b, err
-		}
-		if line = bytes.TrimSpace(line); len(line) == 0 {
-			continue
-		}
-		m, err := envelope.DecodeMessage(line)
-		if err != nil {
-			return b, &Error{Code: codeUnexpected, Detail: err.Error()}
-		}
-		b.Messages = append(b.Messages, m)
-		if m.Cursor != "" {
-			b.Cursor = m.Cursor
-		}
-	}
-}
-
-// line returns the next line. It is good until the next call.
-func (l *lines) line() ([]byte, error) {
-	l.long = nil
-	for {
-		some, err := l.r.ReadSlice('\n')
-		switch {
-		case err == bufio.ErrBufferFull && len(l.long)+len(some) > answerMost:
-			return nil, fmt.Errorf("a message is larger than %d bytes", answerMost)
-		case err == bufio.ErrBufferFull:
-			l.long = append(l.long, some...)
-		case err == io.EOF && len(l.long)+len(some) > 0:
-			return nil, io.ErrUnexpectedEOF
-		case err != nil:
-			return nil, err
-		case l.long == nil:
-			return some, nil
-		default:
-			l.long = append(l.long, some...)
-			return l.long, nil
-		}
-	}
-}

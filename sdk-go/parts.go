@@ -10,25 +10,22 @@ import (
 	"sync"
 	"time"
 
-	"reversehttp/schema"
 	"reversehttp/schema/envelope"
 )
 
 // An answer in parts, a stream, is one whose beginning is sent before its end is known: its handler flushed, or wrote more
 // than is held. The handler fills a buffer, and waits while it is full. The pump, a goroutine of the session, posts the
-// beginning and then sends what the buffer has whenever it was flushed or is full, in one of three ways:
+// beginning and then sends what the buffer has whenever it was flushed or is full, in one of two ways:
 //
-//	parts  one post after the other. What comes meanwhile goes with the next. They need no connection of their own, pass
-//	       whatever lets JSON pass, and tell in silence that the handler is at work.
-//	raw    one request that lasts. It is faster, so it is for much: the buffer was full at once, or so much is declared. A
-//	       probe has told that such requests pass.
+//	parts  one post after the other (post.go). What comes meanwhile goes with the next. They need no connection of their
+//	       own, and tell in silence that the handler is at work.
 //	line   the answer to the request of a tunnel, where that brought the request and is still there.
 //
 // The exchange is the pump's to end, but after a line, which says nothing of what arrived: there the tunnel keeps what to
 // post if it breaks. If sending fails, the context of the handler ends, and so do its writes. Nothing is
 // sent to another session of the gateway, because the visitor has the beginning of this answer.
 //
-// A stream that the handler gives up ends without a clean end: an abort after parts, a torn request when raw.
+// A stream that the handler gives up ends without a clean end, by an abort.
 
 const (
 	// How much of an answer is held before it becomes a stream.
@@ -50,11 +47,11 @@ var (
 	errBroken  = errors.New("reversehttp: the stream to the gateway broke")
 )
 
-// beginning is the head of an answer that goes on: a message, or what it would say where a tunnel brought the request.
+// beginning is the head of an answer that goes on: what is posted, or what it would say where a tunnel brought the request.
 type beginning struct {
-	message []byte
-	status  int
-	header  http.Header
+	reply  *reply
+	status int
+	header http.Header
 }
 
 // parts is an answer that goes in parts.
@@ -63,13 +60,11 @@ type parts struct {
 	x        *exchange
 	line     *line // of a tunnel, on which it goes; nil where it is posted
 	first    beginning
-	much     bool         // raw is worth it
-	little   bool         // raw is not wanted: a proxy may drop the trailers of a request
 	upgraded bool         // nothing bounds the time between parts
 	accepted func()       // called when the gateway took the beginning; may be nil
 	head     <-chan taken // what became of the beginning
 	at       *claimed     // that took it
-	url      string       // for raw
+	size     int          // of a part, in bytes; only the last of a post has less
 
 	ctx     context.Context // ends when the stream has, with the reason
 	cancelC context.CancelCauseFunc
@@ -115,8 +110,8 @@ func (t *parts) postHead() {
 	x, s := t.x, t.session
 	head := make(chan taken, 1)
 	t.head = head
-	if x.answer = t.first.message; x.answer == nil {
-		x.answer = envelope.Response(x.id, t.first.status, fieldsOf(t.first.header), nil, envelope.Tail{More: true})
+	if x.answer = t.first.reply; x.answer == nil {
+		x.answer = &reply{status: t.first.status, fields: fieldsOf(t.first.header), tail: envelope.Tail{More: true}}
 	}
 	t.first = beginning{} // has as much content as is held
 	s.exchanges.answering(x, head)
@@ -335,7 +330,7 @@ func (t *parts) relay() error {
 		if head.err != nil {
 			return head.err
 		}
-		t.at, t.url = head.at, head.url
+		t.at = head.at
 	case <-t.ctx.Done():
 		return context.Cause(t.ctx)
 	}
@@ -347,30 +342,7 @@ func (t *parts) relay() error {
 	if err != nil {
 		return err
 	}
-	full := len(content) >= t.most
-	if t.url != "" && (full || t.much && len(content) > 0) && !last && !t.little && t.at.probe.lets(t.ctx, t.session, t.at) {
-		if untouched, err := t.sendRaw(&content); !untouched {
-			return err
-		}
-	}
 	return t.sendParts(content, last)
-}
-
-// sendParts sends content, and all that follows, part by part.
-func (t *parts) sendParts(content []byte, last bool) error {
-	for seq := 1; ; seq++ {
-		end := envelope.Tail{More: !last}
-		if last {
-			end.Trailers = pairsOf(t.trailers)
-		}
-		err := t.post(t.ctx, envelope.Part(t.x.id, seq, content, end))
-		if err != nil || last {
-			return err
-		}
-		if content, last, err = t.take(); err != nil {
-			return err
-		}
-	}
 }
 
 // abort tells the gateway that the answer ends without a clean end.
@@ -381,52 +353,6 @@ func (t *parts) abort(reason error) {
 		if reason != errGivenUp && reason != errInvalid {
 			reason = errBroken // what it says in full is for the log
 		}
-		_ = t.post(ctx, envelope.Abort(t.x.id, reason.Error()))
+		_ = t.post(ctx, 1, func(form envelope.Answers) pieces { return pieces{form.Abort(t.x.id, reason.Error())} })
 	}
-}
-
-// post posts one message until the gateway has judged it. A repetition does no harm, for parts are counted. It goes
-// alone: the gateway holds the answer to it back while the visitor is slow.
-func (t *parts) post(ctx context.Context, message []byte) error {
-	s := t.session
-	var b backoff
-	for {
-		var r schema.Results
-		c := call{method: "POST", url: t.at.Responses, bearer: t.at.Token, content: message, era: s.silence.sentNow()}
-		err := s.gateway.call(ctx, c, &r)
-		if err == nil && len(r.Results) != 1 {
-			err = &Error{Code: codeUnexpected, Detail: "no result for a part"}
-		}
-		if err == nil {
-			return t.judged(r.Results[0])
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		s.log.Warn("part not taken", "id", t.x.id, "error", err)
-		var refused *Error
-		switch v := judge(err); {
-		case v == over && errors.As(err, &refused) && refused.Code != schema.CodeDraining:
-			return errSessionLost
-		case v == final && errors.As(err, &refused) && about(refused):
-			return errInvalid
-		case v == final:
-			return err
-		}
-		if !pause(ctx, b.next(asked(err))) {
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// judged returns what a result of the gateway means to the stream.
-func (t *parts) judged(r schema.Result) error {
-	switch r.Status {
-	case schema.ResultAccepted, schema.ResultDuplicate:
-		return nil
-	case schema.ResultInvalid:
-		t.session.log.Error("answer invalid", "id", t.x.id, "pointer", pointer(r), "detail", r.Detail)
-		return errInvalid
-	}
-	return errNotTaken
 }

@@ -46,12 +46,14 @@ func (p *poller) run() error {
 	for {
 		var useful bool
 		var err error
-		way := w.next(at, p.session.gateway.streams)
+		way := w.next(at, p.session.gateway)
 		switch way {
 		case TransportPTTH:
 			useful, err = p.session.tunnel(at, w.patience(way, p.session.gateway))
+		case TransportFramed:
+			useful, err = p.listen(at, acceptFramed, w.patience(way, p.session.gateway))
 		case TransportStream:
-			useful, err = p.listen(at, w.patience(way, p.session.gateway))
+			useful, err = p.listen(at, acceptStream, w.patience(way, p.session.gateway))
 		default:
 			useful, err = p.batch(at, proven && !w.ask)
 		}

@@ -255,8 +255,6 @@ func (w *response) begin() error {
 		return err
 	}
 	w.parts = newParts(w.session, w.x, head, rest)
-	w.parts.much = w.declared-w.accepted > streamBuffer
-	w.parts.little = len(w.trailers) > 0
 	w.content = nil
 	w.session.running.Go(w.parts.pump)
 	return nil

@@ -54,7 +54,7 @@ func (h *runner) finish(x *exchange) {
 
 // handle sets the answer of x, unless it was posted while the handler ran.
 func (h *runner) handle(x *exchange, m *message) {
-	x.carryBy(h.session, h.session.current().Limits.AnswerBytes)
+	x.carryBy(h.session)
 	r, err := newRequest(x.ctx, m, func() *remote { return newRemote(x.ctx, h.session, x) })
 	if m.Fault != nil {
 		err = m.Fault

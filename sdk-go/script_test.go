@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"reversehttp/schema/envelope"
 	"reversehttp/schema/vectors"
 	reversehttp "reversehttp/sdk-go"
 )
@@ -21,6 +23,9 @@ func TestSessionFollowsEveryScript(t *testing.T) {
 	for _, c := range vectors.Client() {
 		t.Run(c.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { play(t, c) })
+		})
+		t.Run(c.Name+", framed", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { play(t, c.Framed()) })
 		})
 	}
 }
@@ -218,12 +223,15 @@ func (g *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.seen.Polls = append(g.seen.Polls, r.Header.Get("Last-Event-ID"))
 		g.seen.Forms = append(g.seen.Forms, form)
 		take(&g.script.Requests)
-		if form == "ndjson" && reply.Status == 0 && !reply.Drop && !reply.Silent && reply.Lines == nil {
+		if form != "json" && reply.Status == 0 && !reply.Drop && !reply.Silent && reply.Lines == nil {
 			reply.Lines = []json.RawMessage{json.RawMessage(`""`)}
 		}
 		usual = func() { <-r.Context().Done() }
 	case "/responses":
-		messages := posted(content)
+		messages, err := vectors.Posted(r.Header.Get("Content-Type"), content)
+		if err != nil {
+			g.seen.Error = err.Error()
+		}
 		g.seen.Answers = append(g.seen.Answers, messages...)
 		take(&g.script.Responses)
 		usual = func() {
@@ -269,9 +277,13 @@ func (g *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // giveLines answers with a stream.
 func (g *scripted) giveLines(w http.ResponseWriter, r *http.Request, reply vectors.Reply) {
-	w.Header().Set("Content-Type", "application/x-ndjson")
+	media, write := "application/x-ndjson", vectors.Line
+	if g.script.Framed {
+		media, write = envelope.MediaFramed, vectors.FramedLine
+	}
+	w.Header().Set("Content-Type", media)
 	for _, line := range reply.Lines {
-		io.WriteString(w, vectors.Line(line, g.origin))
+		io.WriteString(w, write(line, g.origin))
 		w.(http.Flusher).Flush()
 	}
 	io.WriteString(w, reply.Tail)
@@ -304,24 +316,16 @@ func (g *scripted) claimAnswer(asked map[string]any) json.RawMessage {
 	if base == "" {
 		base = "/"
 	}
+	most := maps.Clone(limits)
+	if g.script.Framed {
+		most["framedInlineBytes"] = most["inlineBytes"]
+	}
 	b, _ := json.Marshal(map[string]any{
 		"label": or(asked["label"], "demo"), "token": or(asked["token"], "t0"), "url": "http://demo.localhost:8080" + base,
 		"lease": 60, "timeoutMs": 60000, "redeliver": "idempotent", "claim": g.origin + "/claim", "session": g.origin + "/session",
-		"requests": g.origin + "/requests", "responses": g.origin + "/responses", "cursor": "c0", "limits": limits,
+		"requests": g.origin + "/requests", "responses": g.origin + "/responses", "cursor": "c0", "limits": most,
 	})
 	return b
-}
-
-// posted returns the messages of a post, one or several.
-func posted(content []byte) []map[string]any {
-	var several struct{ Messages []map[string]any }
-	var one map[string]any
-	json.Unmarshal(content, &several)
-	if several.Messages != nil {
-		return several.Messages
-	}
-	json.Unmarshal(content, &one)
-	return []map[string]any{one}
 }
 
 func give(w http.ResponseWriter, status int, content any) {

@@ -44,16 +44,13 @@ func (a *whole) measure() {
 	}
 }
 
-// message encodes the answer.
-func (a *whole) message(id string) []byte {
+// reply returns the answer as it is posted.
+func (a *whole) reply() *reply {
 	if a.status == 0 {
-		return envelope.Abort(id, a.reason)
+		return &reply{reason: a.reason}
 	}
-	return envelope.Response(id, a.status, fieldsOf(a.header), a.content, envelope.Tail{Trailers: pairsOf(a.trailers)})
+	return &reply{status: a.status, fields: fieldsOf(a.header), content: a.content, tail: envelope.Tail{Trailers: pairsOf(a.trailers)}}
 }
-
-// failureMessage is the answer in place of one that cannot be sent.
-func failureMessage(id string) []byte { return failure().message(id) }
 
 // fieldsOf returns the fields of a header.
 func fieldsOf(h http.Header) envelope.Pairs {

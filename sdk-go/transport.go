@@ -10,13 +10,16 @@ type Transport string
 
 // The transports.
 const (
-	// TransportAuto takes the fastest that works: a tunnel, then a stream, then batches. It falls back by itself, and tries
-	// the faster one again after five minutes.
+	// TransportAuto takes the fastest that works: a stream in the framed form, then a tunnel, then a stream, then batches. It
+	// falls back by itself, and tries the faster one again after five minutes.
 	TransportAuto Transport = "auto"
 	// TransportPoll asks for batches. Every request is a short one: a GET, or a POST of JSON.
 	TransportPoll Transport = "poll"
 	// TransportStream asks for a stream (NDJSON), and for batches where the gateway has none or something keeps it back.
 	TransportStream Transport = "stream"
+	// TransportFramed asks for a stream in the framed form, whose content is bytes beside its envelopes. Where there is none it
+	// is TransportStream.
+	TransportFramed Transport = "framed"
 	// TransportPTTH upgrades a connection to HTTP/2 from the gateway to this program (Upgrade: ptth), and never polls. The
 	// error is ErrNoTunnel where that cannot be.
 	TransportPTTH Transport = "ptth"
@@ -28,8 +31,8 @@ var ErrNoTunnel = errors.New("reversehttp: no tunnel")
 
 func (t Transport) valid() error {
 	switch t {
-	case TransportAuto, TransportPoll, TransportStream, TransportPTTH:
+	case TransportAuto, TransportPoll, TransportStream, TransportFramed, TransportPTTH:
 		return nil
 	}
-	return fmt.Errorf("%q is no transport; use auto, poll, stream or ptth", string(t))
+	return fmt.Errorf("%q is no transport; use auto, poll, stream, framed or ptth", string(t))
 }

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"reversehttp/schema/vectors"
 	reversehttp "reversehttp/sdk-go"
 	"reversehttp/server/door"
 	"reversehttp/server/gateway"
@@ -266,6 +267,10 @@ func TestASessionFallsBackWhereNoTunnelPasses(t *testing.T) {
 					refuse(w, r, pass)
 					return
 				}
+				if vectors.FormOf(r.Header.Get("Accept")) == "framed" {
+					http.Error(w, "what is that?", http.StatusForbidden)
+					return
+				}
 				pass.ServeHTTP(w, r)
 			}))
 			t.Cleanup(func() { between.CloseClientConnections(); between.Close() })
@@ -300,7 +305,7 @@ func TestAProgramThatWantsATunnelIsToldThatThereIsNone(t *testing.T) {
 		t.Errorf("Claim = %v, want ErrNoTunnel and what to do", err)
 	}
 	_, err = reversehttp.Claim(t.Context(), l.origin, &reversehttp.Options{Transport: "pigeon"})
-	if err == nil || !strings.Contains(err.Error(), "auto, poll, stream or ptth") {
+	if err == nil || !strings.Contains(err.Error(), "auto, poll, stream, framed or ptth") {
 		t.Errorf("Claim with a transport that is none = %v, want an error that lists them", err)
 	}
 }

@@ -27,6 +27,7 @@ type ways struct {
 	allowed Transport
 	tunnels time.Time // until then no tunnel is opened
 	streams time.Time // until then no stream is asked for
+	framed  time.Time // until then none in the framed form is
 	ask     bool      // for a batch first
 	failed  int       // tunnels that came to nothing, one after the other
 	had     bool      // there was one that did
@@ -37,17 +38,22 @@ type ways struct {
 func newWays(t Transport) ways { return ways{allowed: t, since: time.Now()} }
 
 // next returns the transport to use.
-func (w *ways) next(at *claimed, streams bool) Transport {
+func (w *ways) next(at *claimed, g *gateway) Transport {
 	if w.allowed == TransportPTTH {
 		return TransportPTTH
 	}
 	now := time.Now()
+	framed := w.allowed == TransportAuto || w.allowed == TransportFramed
 	switch {
 	case w.ask:
 		return TransportPoll
+	case framed && g.framed && !now.Before(w.framed) && !now.Before(w.streams):
+		return TransportFramed
 	case w.allowed == TransportAuto && at.Tunnel != "" && !now.Before(w.tunnels):
 		return TransportPTTH
-	case w.allowed != TransportPoll && streams && !now.Before(w.streams):
+	case w.allowed == TransportPoll || now.Before(w.streams):
+		return TransportPoll
+	case g.streams:
 		return TransportStream
 	}
 	return TransportPoll
@@ -55,7 +61,7 @@ func (w *ways) next(at *claimed, streams bool) Transport {
 
 // renew forgets what kept the faster ones away: there is another session, perhaps by another way.
 func (w *ways) renew() {
-	w.tunnels, w.streams, w.ask, w.failed, w.passed = time.Time{}, time.Time{}, false, 0, ""
+	w.tunnels, w.streams, w.framed, w.ask, w.failed, w.passed = time.Time{}, time.Time{}, time.Time{}, false, 0, ""
 }
 
 // patience returns how long the first byte may take by a way.
@@ -77,6 +83,9 @@ func (w *ways) note(way Transport, useful bool, err error) (fell bool) {
 	case err == errWithheld || err == errSilent:
 		w.streams = time.Now().Add(slowerFor)
 		return err == errWithheld
+	case way == TransportFramed && mangled(err):
+		w.framed = time.Now().Add(slowerFor)
+		return true
 	case way == TransportPoll && err == nil:
 		w.ask = false
 	case way == TransportPoll:
@@ -122,6 +131,8 @@ func (p *poller) comes(at *claimed, way Transport) {
 	switch way {
 	case TransportPTTH:
 		p.session.log.Info("requests come by a tunnel", "label", at.Label)
+	case TransportFramed:
+		p.session.log.Info("requests come by a framed stream", "label", at.Label)
 	case TransportStream:
 		p.session.log.Info("requests come by a stream", "label", at.Label)
 	case TransportPoll:
@@ -141,6 +152,12 @@ func told(err error) bool {
 		return true
 	}
 	return false
+}
+
+// mangled reports whether an error of a stream in the framed form shows that something between does not let it through as it is.
+func mangled(err error) bool {
+	var refused *Error
+	return errors.As(err, &refused) && refused.Code == codeUnexpected && refused.Status < 500
 }
 
 // notPassed reports whether an error to open a tunnel shows that something between does not let one through.

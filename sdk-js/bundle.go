@@ -37,7 +37,7 @@ var Parts = []string{"stream.js", "websocket.js"}
 // shortened, in all modules alike. None may be a member of the wire, of the API or of the platform.
 var internal = []string{
 	"again", "bearer", "claimed", "controller", "deadlineMs", "drain", "ended", "forget", "hide", "info",
-	"keep", "lasting", "lose", "lost", "poll", "pour", "recall", "release", "reset", "run", "settle", "show", "stop",
+	"keep", "lasting", "lose", "lost", "narrow", "poll", "pour", "recall", "release", "reset", "run", "settle", "show", "stop",
 	"streams", "take", "wait", "waitMs", "wake", "whole",
 }
 

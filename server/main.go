@@ -77,6 +77,7 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 		return err
 	}
 	limitMemory(o.memory())
+	dropBallast(o.memory())
 	g, err := newGateway(o, settings, log)
 	if err != nil {
 		return err

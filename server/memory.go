@@ -67,3 +67,18 @@ func limitMemory(bytes int64) {
 		debug.SetMemoryLimit(bytes / 10 * 9)
 	}
 }
+
+// ballastBytes is how large the ballast is.
+const ballastBytes = 32 << 20
+
+// ballast is a block that nobody writes to, so it takes no memory of the machine, but counts as live: the collector runs when the heap
+// has doubled, and would do so every few milliseconds while little but garbage is on it. It is made before anything else, of pages
+// that nobody wrote to.
+var ballast = make([]byte, ballastBytes)
+
+// dropBallast lets go of the ballast of a process that may take so few bytes that it matters.
+func dropBallast(bytes int64) {
+	if bytes < 8*ballastBytes {
+		ballast = nil
+	}
+}

@@ -57,3 +57,14 @@ func TestTheCollectorKnowsTheMemory(t *testing.T) {
 		t.Errorf("limit = %d, want %d", got, 90<<20)
 	}
 }
+
+func TestTheBallastIsForLargeMemories(t *testing.T) {
+	was := ballast
+	defer func() { ballast = was }()
+	if dropBallast(8 * ballastBytes); len(ballast) != ballastBytes {
+		t.Errorf("of %d bytes the ballast is %d, want %d", 8*ballastBytes, len(ballast), ballastBytes)
+	}
+	if dropBallast(8*ballastBytes - 1); ballast != nil {
+		t.Errorf("of a byte less it is %d, want none", len(ballast))
+	}
+}

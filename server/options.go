@@ -46,20 +46,21 @@ type options struct {
 	Memory           *size `placeholder:"SIZE" help:"What the process may take, such as 256MiB; half of it is for what strangers and programs have it keep. Default: a quarter of what the machine, or its cgroup, has."`
 	ClaimsPerAddress *int  `negative:"no bound" help:"Most open claims of one address. Default: 20, and 1000 where only this machine reaches the gateway. Negative: no bound."`
 
-	MaxConnections int `default:"32768" help:"Most connections."`
-	MaxClaims      int `default:"100000" help:"Most claims."`
-	MaxSessions    int `default:"64" help:"Most sessions of one claim."`
-	MaxQueue       int `default:"1024" help:"Most open exchanges of one claim."`
-	MaxExchanges   int `default:"16384" help:"Most open exchanges of the gateway."`
-	Batch          int `default:"64" help:"Most messages of one poll."`
-	InlineBytes    int `default:"65536" help:"Most content of a request in its envelope, in bytes; more is streamed."`
-	ContentBytes   int `default:"68719476736" help:"Most content of a request, in bytes."`
-	PartBytes      int `default:"262144" help:"Most content of a part of an answer, in bytes."`
-	AnswerBytes    int `default:"16777216" help:"Largest POST of answers, in bytes."`
-	TargetBytes    int `default:"16384" help:"Longest request target, in bytes."`
-	FieldBytes     int `default:"65536" help:"Most fields of a request, in bytes."`
-	Fields         int `default:"256" help:"Most fields of a request."`
-	ContentRate    int `default:"1024" help:"Least rate of content, in bytes a second, after the time that a visitor has for an answer to begin, or a program by --content-grace."`
+	MaxConnections    int `default:"32768" help:"Most connections."`
+	MaxClaims         int `default:"100000" help:"Most claims."`
+	MaxSessions       int `default:"64" help:"Most sessions of one claim."`
+	MaxQueue          int `default:"1024" help:"Most open exchanges of one claim."`
+	MaxExchanges      int `default:"16384" help:"Most open exchanges of the gateway."`
+	Batch             int `default:"64" help:"Most messages of one poll."`
+	InlineBytes       int `default:"65536" help:"Most content of a request in its envelope, in bytes; more is streamed."`
+	FramedInlineBytes int `default:"262144" help:"Most content of a request beside its envelope in the framed form, in bytes, where that is more."`
+	ContentBytes      int `default:"68719476736" help:"Most content of a request, in bytes."`
+	PartBytes         int `default:"262144" help:"Most content of a part of an answer, in bytes."`
+	AnswerBytes       int `default:"16777216" help:"Largest POST of answers, in bytes."`
+	TargetBytes       int `default:"16384" help:"Longest request target, in bytes."`
+	FieldBytes        int `default:"65536" help:"Most fields of a request, in bytes."`
+	Fields            int `default:"256" help:"Most fields of a request."`
+	ContentRate       int `default:"1024" help:"Least rate of content, in bytes a second, after the time that a visitor has for an answer to begin, or a program by --content-grace."`
 
 	Wait           time.Duration `default:"25s" from:"1s" to:"24h" unit:"1s" help:"Longest wait of a poll for a batch."`
 	Stream         time.Duration `default:"55s" from:"1s" to:"24h" unit:"1s" help:"How long a poll that streams stays open."`
@@ -145,7 +146,7 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 			Claims: o.MaxClaims, Sessions: o.MaxSessions, Queue: o.MaxQueue, Exchanges: o.MaxExchanges, Batch: o.Batch,
 			AddressClaims: orZero(o.ClaimsPerAddress), Connections: o.MaxConnections, Memory: o.memory() / 2,
 		},
-		InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes, PartBytes: o.PartBytes, AnswerBytes: o.AnswerBytes, TargetBytes: o.TargetBytes, FieldBytes: o.FieldBytes, Fields: o.Fields,
+		InlineBytes: o.InlineBytes, FramedInlineBytes: o.FramedInlineBytes, ContentBytes: o.ContentBytes, PartBytes: o.PartBytes, AnswerBytes: o.AnswerBytes, TargetBytes: o.TargetBytes, FieldBytes: o.FieldBytes, Fields: o.Fields,
 		FieldTime: o.FieldTime, ContentGrace: o.ContentGrace, ContentRate: o.ContentRate, ContentPause: o.ContentPause, Idle: o.Idle, Preflight: o.Preflight,
 		Drain: o.Drain, Log: log,
 	}

@@ -18,7 +18,8 @@ type attack struct {
 }
 
 var attacks = []attack{
-	{name: "answers that are announced and not sent", do: announceAnswers},
+	{name: "answers that are announced and not sent", do: announceAnswers(inJSON)},
+	{name: "answers that are announced and not sent, framed", do: announceAnswers(framed)},
 	{name: "millions of fields in an answer", do: postAnswers(manyFields)},
 	{name: "members nested deeply in an answer", do: postAnswers(deepMembers)},
 	{name: "a million members in an answer", do: postAnswers(manyMembers)},

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"reversehttp/schema/envelope"
 )
 
 // answerBytes is the largest POST of answers, by the gateway's default.
@@ -21,9 +23,21 @@ const answerBytes = 16 << 20
 // announced is how many answers are announced at once.
 const announced = 16
 
+// announcement is how answers are announced: the form, and how the content begins.
+type announcement struct{ media, begins string }
+
+var (
+	inJSON = announcement{"application/json", `{"messages":[` + strings.Repeat(" ", 3000)}
+	framed = announcement{envelope.MediaFramed, `{"type":"response","id":"none","status":200,"contentLength":262144}` + "\n" + strings.Repeat("x", 3000)}
+)
+
 // announceAnswers announces answers of the largest size, sends a little of each,
 // and stays. Where the gateway ends one it announces another.
-func announceAnswers(t *testing.T, w *world) {
+func announceAnswers(as announcement) func(*testing.T, *world) {
+	return func(t *testing.T, w *world) { announceAll(t, w, as) }
+}
+
+func announceAll(t *testing.T, w *world, as announcement) {
 	o := w.own(owning(0), "announcer", 60_000)
 	honest := w.own(programs, "honest-posts", 60_000)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -36,7 +50,7 @@ func announceAnswers(t *testing.T, w *world) {
 		attackers.Go(func() {
 			first := sync.OnceFunc(func() { under <- struct{}{} })
 			for ctx.Err() == nil {
-				end := o.announce(ctx, t, attacker(i), first)
+				end := o.announce(ctx, t, attacker(i), as, first)
 				first()
 				if ctx.Err() == nil {
 					ends.add(end)
@@ -63,22 +77,22 @@ func announceAnswers(t *testing.T, w *world) {
 
 // announce announces an answer, tells when the gateway asks for it, sends 3 KB, and
 // waits for the end, which it names.
-func (o *owner) announce(ctx context.Context, t *testing.T, from source, asked func()) string {
+func (o *owner) announce(ctx context.Context, t *testing.T, from source, as announcement, asked func()) string {
 	c, err := from.dialer().DialContext(ctx, "tcp", o.gateway.address)
 	if err != nil {
 		return endOfError(err)
 	}
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
-	_, err = fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n",
-		path(o.Responses), domain, o.Token, answerBytes)
+	_, err = fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n",
+		path(o.Responses), domain, o.Token, as.media, answerBytes)
 	if err != nil {
 		return endOfError(err)
 	}
 	r := bufio.NewReader(c)
 	resp, err := http.ReadResponse(r, nil)
 	if err == nil && resp.StatusCode == http.StatusContinue {
-		if _, err := io.WriteString(c, `{"messages":[`+strings.Repeat(" ", 3000)); err != nil {
+		if _, err := io.WriteString(c, as.begins); err != nil {
 			return endOfError(err)
 		}
 		asked()

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 	reversehttp "reversehttp/sdk-go"
 )
 
@@ -93,7 +94,7 @@ type delivery struct {
 }
 
 // forms are those in which a poll may be answered.
-var forms = []string{"application/json", "application/x-ndjson", "text/event-stream"}
+var forms = []string{"application/json", "application/x-ndjson", "text/event-stream", envelope.MediaFramed}
 
 func TestAPollCutAtAnyByteIsGivenAgain(t *testing.T) {
 	t.Parallel()

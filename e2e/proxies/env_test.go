@@ -60,7 +60,7 @@ func startProgram(t *testing.T, origin string, env ...string) string {
 	return strings.TrimSpace(said)
 }
 
-// A plain proxy takes the upgrade off a request: the session falls back to what passes.
+// A plain proxy lets a stream pass.
 func TestHTTPProxyOfTheEnvironmentIsUsed(t *testing.T) {
 	squid := startSquid(t, "")
 	l := lend(t, "gateway.test", false, nil)
@@ -74,7 +74,7 @@ func TestHTTPProxyOfTheEnvironmentIsUsed(t *testing.T) {
 }
 
 // CONNECT passes everything.
-func TestHTTPSProxyOfTheEnvironmentPassesATunnel(t *testing.T) {
+func TestHTTPSProxyOfTheEnvironmentPassesAStream(t *testing.T) {
 	squid := startSquid(t, "")
 	l := lend(t, "gateway.test", true, nil)
 	file := write(t, t.TempDir(), "cert.pem", pemOf(l.TLS.Certificates[0]))
@@ -83,8 +83,8 @@ func TestHTTPSProxyOfTheEnvironmentPassesATunnel(t *testing.T) {
 		t.Fatalf("the program says %q, want serving", said)
 	}
 	check(t, l)
-	if tunnels, polls := l.count("GET ptth"), l.count("stream")+l.count("batch"); tunnels != 1 || polls != 0 {
-		t.Errorf("%d tunnels and %d polls, want a tunnel", tunnels, polls)
+	if streams, batches := l.count("stream"), l.count("batch"); streams == 0 || batches != 0 {
+		t.Errorf("%d streams and %d batches, want a stream", streams, batches)
 	}
 }
 

@@ -18,7 +18,7 @@ func TestEveryTransportPassesARealProxy(t *testing.T) {
 		"tinyproxy": startTinyproxy,
 	} {
 		for _, secure := range []bool{false, true} {
-			for _, transport := range []reversehttp.Transport{"auto", "poll", "stream", "ptth"} {
+			for _, transport := range []reversehttp.Transport{"auto", "poll", "stream", "framed", "ptth"} {
 				scheme := map[bool]string{false: "http", true: "https"}[secure]
 				if !secure && transport == "ptth" {
 					continue // they take the upgrade off
@@ -34,7 +34,7 @@ func TestEveryTransportPassesARealProxy(t *testing.T) {
 					serve(t, scheme+"://"+l.host, reversehttp.Options{Client: client, Transport: transport})
 					check(t, l)
 					tunnels := l.count("GET ptth")
-					if wants := secure && (transport == "auto" || transport == "ptth"); wants != (tunnels > 0) {
+					if wants := secure && transport == "ptth"; wants != (tunnels > 0) {
 						t.Errorf("%d upgrades came to the gateway, want some: %v", tunnels, wants)
 					}
 				})

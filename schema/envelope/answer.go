@@ -1,6 +1,7 @@
 package envelope
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -20,9 +21,11 @@ type Answer struct {
 	Headers []schema.Field
 	// Content is the content, decoded. It is the reader's own copy.
 	Content []byte
-	// Member is the member that the content, or what is wrong with it, is in: body, bodyBase64, or empty for neither.
+	// Beside is the content beside the message, in the framed form; also of one with a Fault.
+	Beside
+	// Member is the member that the content, or what is wrong with it, is in: body, bodyBase64, contentLength, or empty for none.
 	Member string
-	// ContentErr is ErrContentTwice or ErrBase64 where the content is invalid, nil otherwise.
+	// ContentErr is ErrContentTwice, ErrBase64, ErrBeside or ErrNotFramed where the content is invalid, nil otherwise.
 	ContentErr error
 	// More says that content follows.
 	More bool
@@ -48,7 +51,7 @@ func DecodeAnswers(content []byte, most, fields int) ([]Answer, error) {
 	}
 	r := newReader(content, true)
 	defer r.done()
-	d := answers{r, fields}
+	d := answers{reader: r, fields: fields}
 	alone, several := make([]Answer, 1), []Answer(nil)
 	switch r.peek() {
 	case '{':
@@ -91,6 +94,7 @@ func DecodeAnswers(content []byte, most, fields int) ([]Answer, error) {
 type answers struct {
 	reader *reader
 	fields int
+	framed bool // contentLength is a member of the message
 }
 
 // wrong returns the fault of a value of the wrong type, which ends the reader, or of what is not the beginning of one.
@@ -143,6 +147,15 @@ func (d answers) answer(a *Answer, messages func() error) error {
 			return content.readText(r)
 		case "bodyBase64":
 			return content.readCoded(r)
+		case "contentLength":
+			if !d.framed {
+				content.misplaced = r.peek() != 'n'
+				return r.skip()
+			}
+			return content.beside.read(r)
+		case "bodyUrl":
+			content.elsewhere = r.peek() != 'n'
+			return r.skip()
 		case "more":
 			return r.setBool(&a.More)
 		case "trailers":
@@ -161,6 +174,7 @@ func (d answers) answer(a *Answer, messages func() error) error {
 	} else {
 		a.Content, a.Member, a.ContentErr = content.content()
 	}
+	a.Beside = content.beside
 	return err
 }
 
@@ -195,45 +209,110 @@ type Tail struct {
 }
 
 // How long the names and numbers of a message are, at most.
-const memberBytes = 96
+const memberBytes = 128
 
-// Response returns a response as JSON, in a slice of its length. Content that is not UTF-8 is in base64, and so is that whose
-// control characters would make it longer than that.
-func Response(id string, status int, fields Pairs, content []byte, t Tail) []byte {
+type jsonAnswers struct{}
+
+func (jsonAnswers) Media() string { return "application/json" }
+
+func (jsonAnswers) Response(id string, status int, fields Pairs, content []byte, t Tail) []byte {
 	text, size := measure(content)
 	b := make([]byte, 0, memberBytes+len(id)+len(fields)+size+len(t.Trailers))
-	b = appendHead(b, schema.TypeResponse, id, "status", status)
-	b = append(b, `,"headers":[`...)
-	b = append(b, fields...)
-	b = append(b, ']')
-	return appendTail(appendContent(b, content, text), t)
+	b = appendFields(appendHead(b, schema.TypeResponse, id, "status", status), fields)
+	return append(appendTail(appendContent(b, content, text), t), '}')
 }
 
-// Part returns a part as JSON, with its content as [Response] has it. seq counts from 1.
-func Part(id string, seq int, content []byte, t Tail) []byte {
+func (jsonAnswers) Part(id string, seq int, content []byte, t Tail) []byte {
 	text, size := measure(content)
 	b := make([]byte, 0, memberBytes+len(id)+size+len(t.Trailers))
 	b = appendHead(b, schema.TypePart, id, "seq", seq)
-	return appendTail(appendContent(b, content, text), t)
+	return append(appendTail(appendContent(b, content, text), t), '}')
 }
 
-// Interim returns an informational response as JSON.
-func Interim(id string, status int, fields Pairs) []byte {
+func (jsonAnswers) Interim(id string, status int, fields Pairs) []byte {
 	b := make([]byte, 0, memberBytes+len(id)+len(fields))
-	b = appendHead(b, schema.TypeInterim, id, "status", status)
-	b = append(b, `,"headers":[`...)
-	b = append(b, fields...)
+	return append(appendFields(appendHead(b, schema.TypeInterim, id, "status", status), fields), '}')
+}
+
+func (jsonAnswers) Abort(id, reason string) []byte {
+	return append(appendAbort(make([]byte, 0, memberBytes+len(id)+len(reason)), id, reason), '}')
+}
+
+func (jsonAnswers) Join(messages [][]byte) []byte {
+	if len(messages) == 1 {
+		return messages[0]
+	}
+	n := AnswersOverhead
+	for _, m := range messages {
+		n += len(m) + 1
+	}
+	b := append(make([]byte, 0, n), `{"messages":[`...)
+	for i, m := range messages {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, m...)
+	}
 	return append(b, `]}`...)
 }
 
-// Abort returns an abort as JSON. What is not UTF-8 in the reason becomes a question mark.
-func Abort(id, reason string) []byte {
-	b := make([]byte, 0, memberBytes+len(id)+len(reason))
+type framedAnswers struct{}
+
+func (framedAnswers) Media() string { return MediaFramed }
+
+func (framedAnswers) Response(id string, status int, fields Pairs, content []byte, t Tail) []byte {
+	b := make([]byte, 0, memberBytes+len(id)+len(fields)+len(content)+len(t.Trailers))
+	b = appendFields(appendHead(b, schema.TypeResponse, id, "status", status), fields)
+	return appendBeside(appendTail(b, t), content)
+}
+
+func (framedAnswers) Part(id string, seq int, content []byte, t Tail) []byte {
+	b := make([]byte, 0, memberBytes+len(id)+len(content)+len(t.Trailers))
+	return appendBeside(appendTail(appendHead(b, schema.TypePart, id, "seq", seq), t), content)
+}
+
+func (framedAnswers) Interim(id string, status int, fields Pairs) []byte {
+	return append(jsonAnswers{}.Interim(id, status, fields), '\n')
+}
+
+func (framedAnswers) Abort(id, reason string) []byte {
+	return append(jsonAnswers{}.Abort(id, reason), '\n')
+}
+
+func (framedAnswers) Join(messages [][]byte) []byte {
+	if len(messages) == 1 {
+		return messages[0]
+	}
+	return bytes.Join(messages, nil)
+}
+
+// WithBeside returns a message of [FramedAnswers] that has no content as one beside which so much stands: the content, which is not
+// empty, and LF are to follow.
+func WithBeside(message []byte, length int) []byte {
+	b := append(message[:len(message)-len("}\n")], `,"contentLength":`...)
+	return append(strconv.AppendInt(b, int64(length), 10), '}', '\n')
+}
+
+// appendBeside ends a message whose content stands beside it, and appends that.
+func appendBeside(b, content []byte) []byte {
+	if len(content) == 0 {
+		return append(b, '}', '\n')
+	}
+	b = WithBeside(append(b, '}', '\n'), len(content))
+	return append(append(b, content...), '\n')
+}
+
+func appendFields(b []byte, fields Pairs) []byte {
+	b = append(b, `,"headers":[`...)
+	b = append(b, fields...)
+	return append(b, ']')
+}
+
+func appendAbort(b []byte, id, reason string) []byte {
 	b = append(b, `{"type":"abort","id":`...)
 	b = AppendString(b, id)
 	b = append(b, `,"reason":`...)
-	b = AppendString(b, strings.ToValidUTF8(reason, "?"))
-	return append(b, '}')
+	return AppendString(b, strings.ToValidUTF8(reason, "?"))
 }
 
 func appendHead(b []byte, kind, id, name string, number int) []byte {
@@ -256,27 +335,8 @@ func appendTail(b []byte, t Tail) []byte {
 		b = append(b, t.Trailers...)
 		b = append(b, ']')
 	}
-	return append(b, '}')
+	return b
 }
 
-// AnswersOverhead is how many bytes [Answers] adds to several messages, apart from one more for each, at most.
+// AnswersOverhead is how many bytes JSON adds to several messages, apart from one more for each, at most.
 const AnswersOverhead = len(`{"messages":[]}`)
-
-// Answers returns the content of a POST of messages, each as [Response] and the like return one. Of one it is that itself.
-func Answers(messages ...[]byte) []byte {
-	if len(messages) == 1 {
-		return messages[0]
-	}
-	n := AnswersOverhead
-	for _, m := range messages {
-		n += len(m) + 1
-	}
-	b := append(make([]byte, 0, n), `{"messages":[`...)
-	for i, m := range messages {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, m...)
-	}
-	return append(b, `]}`...)
-}

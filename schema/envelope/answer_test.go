@@ -145,13 +145,13 @@ func FuzzAnswersRoundTrip(f *testing.F) {
 			sent []byte
 			want Answer
 		}{
-			{Response(id, number, fields, content, tail), Answer{Type: "response", Status: number, Headers: pairs, Content: content, Member: member, More: more, Trailers: trailers}},
-			{Part(id, number, content, tail), Answer{Type: "part", Seq: number, Content: content, Member: member, More: more, Trailers: trailers}},
-			{Interim(id, number, fields), Answer{Type: "interim", Status: number, Headers: pairs}},
-			{Abort(id, value), Answer{Type: "abort", Reason: strings.ToValidUTF8(value, "?")}},
+			{JSONAnswers.Response(id, number, fields, content, tail), Answer{Type: "response", Status: number, Headers: pairs, Content: content, Member: member, More: more, Trailers: trailers}},
+			{JSONAnswers.Part(id, number, content, tail), Answer{Type: "part", Seq: number, Content: content, Member: member, More: more, Trailers: trailers}},
+			{JSONAnswers.Interim(id, number, fields), Answer{Type: "interim", Status: number, Headers: pairs}},
+			{JSONAnswers.Abort(id, value), Answer{Type: "abort", Reason: strings.ToValidUTF8(value, "?")}},
 		} {
 			c.want.ID = id
-			for _, post := range [][]byte{c.sent, Answers(c.sent), Answers(c.sent, c.sent)} {
+			for _, post := range [][]byte{c.sent, JSONAnswers.Join([][]byte{c.sent}), JSONAnswers.Join([][]byte{c.sent, c.sent})} {
 				got, err := DecodeAnswers(post, 2, 2)
 				if err != nil || len(got) == 0 {
 					t.Fatalf("%q: %v", post, err)
@@ -173,14 +173,23 @@ func TestAMessageIsMadeInOneAllocation(t *testing.T) {
 	fields := Pairs(nil).Append("Content-Type", "text/html").Append("B", "\xe9")
 	for _, content := range []string{"", "a", strings.Repeat("<p class=\"a\">é\n\f</p>", 1000), strings.Repeat("\x00", 1000), strings.Repeat("\xff", 1000), strings.Repeat("abc\x01", 1000)} {
 		content := []byte(content)
+		two := [][]byte{content, content}
 		for name, made := range map[string]func() []byte{
-			"response": func() []byte { return Response("0123456789", 200, fields, content, Tail{Trailers: fields}) },
-			"part":     func() []byte { return Part("0123456789", 1<<62, content, Tail{Trailers: fields}) },
-			"interim":  func() []byte { return Interim("0123456789", 103, fields) },
-			"answers":  func() []byte { return Answers(content, content) },
+			"response": func() []byte { return JSONAnswers.Response("0123456789", 200, fields, content, Tail{Trailers: fields}) },
+			"part":     func() []byte { return JSONAnswers.Part("0123456789", 1<<62, content, Tail{Trailers: fields}) },
+			"interim":  func() []byte { return JSONAnswers.Interim("0123456789", 103, fields) },
+			"answers":  func() []byte { return JSONAnswers.Join(two) },
+
+			"framed response": func() []byte {
+				return FramedAnswers.Response("0123456789", 200, fields, content, Tail{Trailers: fields})
+			},
+			"framed part":    func() []byte { return FramedAnswers.Part("0123456789", 1<<62, content, Tail{Trailers: fields}) },
+			"framed interim": func() []byte { return FramedAnswers.Interim("0123456789", 103, fields) },
+			"framed abort":   func() []byte { return FramedAnswers.Abort("0123456789", "why") },
+			"framed answers": func() []byte { return FramedAnswers.Join(two) },
 		} {
 			b := made()
-			if more := cap(b) - len(b); more > 2*memberBytes && more > len(b)/8 || len(b) > len(content)*3/2+2*memberBytes && name != "answers" {
+			if more := cap(b) - len(b); more > 2*memberBytes && more > len(b)/8 || len(b) > len(content)*3/2+2*memberBytes && !strings.HasSuffix(name, "answers") {
 				t.Errorf("%s of %d bytes has %d bytes in %d", name, len(content), len(b), cap(b))
 			}
 			if n := testing.AllocsPerRun(10, func() { made() }); n > 1 {
@@ -198,7 +207,7 @@ func FuzzAnswersAreJSONAndExact(f *testing.F) {
 		if !utf8.ValidString(id) || !utf8.ValidString(name) {
 			t.Skip("ids come from JSON, and names are tokens")
 		}
-		message := Response(id, 200, Pairs(nil).Append(name, value), content, Tail{})
+		message := JSONAnswers.Response(id, 200, Pairs(nil).Append(name, value), content, Tail{})
 		var got schema.Response
 		if err := json.Unmarshal(message, &got); err != nil {
 			t.Fatalf("%v: %q", err, message)
@@ -221,7 +230,7 @@ func FuzzAnswersAreJSONAndExact(f *testing.F) {
 
 func TestContentDoesNotSwell(t *testing.T) {
 	for _, content := range []string{strings.Repeat("\x00", 30_000), strings.Repeat("ab\x01", 10_000), strings.Repeat("\xff", 30_000), strings.Repeat(`"a`, 15_000)} {
-		if n := len(Part("id", 1, []byte(content), Tail{})); n > len(content)*3/2+100 {
+		if n := len(JSONAnswers.Part("id", 1, []byte(content), Tail{})); n > len(content)*3/2+100 {
 			t.Errorf("%d bytes of %q… become %d", len(content), content[:3], n)
 		}
 	}

@@ -64,7 +64,7 @@ func BenchmarkEncodeResponse(b *testing.B) {
 	each(b, func(b *testing.B, content []byte) {
 		for b.Loop() {
 			fields := Pairs(nil).Append("Content-Type", "text/html; charset=utf-8").Append("Cache-Control", "no-store")
-			Response(benchRequest.ID, 200, fields, content, Tail{})
+			JSONAnswers.Response(benchRequest.ID, 200, fields, content, Tail{})
 		}
 	})
 }
@@ -72,7 +72,7 @@ func BenchmarkEncodeResponse(b *testing.B) {
 func BenchmarkDecodeResponse(b *testing.B) {
 	each(b, func(b *testing.B, content []byte) {
 		fields := Pairs(nil).Append("Content-Type", "text/html; charset=utf-8").Append("Cache-Control", "no-store")
-		sent := Response(benchRequest.ID, 200, fields, content, Tail{})
+		sent := JSONAnswers.Response(benchRequest.ID, 200, fields, content, Tail{})
 		for b.Loop() {
 			if got, err := DecodeAnswers(sent, 64, 256); err != nil || got[0].Fault != nil {
 				b.Fatal(err)
@@ -86,6 +86,6 @@ func BenchmarkAnswer(b *testing.B) {
 	b.SetBytes(int64(len(content)))
 	b.ReportAllocs()
 	for b.Loop() {
-		Response("0123456789abcdef", 200, Pairs(nil).Append("Content-Type", "text/html"), content, Tail{})
+		JSONAnswers.Response("0123456789abcdef", 200, Pairs(nil).Append("Content-Type", "text/html"), content, Tail{})
 	}
 }

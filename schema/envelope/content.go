@@ -63,11 +63,20 @@ type body struct {
 	hasText     bool
 	hasCoded    bool
 	bad         bool // coded is not base64
+	beside      Beside
+	misplaced   bool // there is a contentLength outside the framed form
+	elsewhere   bool // there is a bodyUrl
 }
 
 // content returns the content, the member that it was in, and what is wrong with it.
 func (b *body) content() (content []byte, member string, err error) {
 	switch {
+	case b.misplaced:
+		return nil, "contentLength", ErrNotFramed
+	case b.beside.Follows && (b.hasText || b.hasCoded || b.elsewhere):
+		return nil, "contentLength", ErrBeside
+	case b.beside.Follows:
+		return nil, "contentLength", nil
 	case b.hasText && b.hasCoded:
 		return b.text, "bodyBase64", ErrContentTwice
 	case b.hasText:

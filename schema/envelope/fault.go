@@ -22,6 +22,10 @@ var (
 	ErrTooManyFields = errors.New("an answer has no more fields than a request may have")
 	// ErrContentTwice is content as body and as bodyBase64 both.
 	ErrContentTwice = errors.New("content is given once: as body or as bodyBase64")
+	// ErrBeside is a contentLength beside content in the message, or a bodyUrl.
+	ErrBeside = errors.New("contentLength stands in place of body, bodyBase64 and bodyUrl")
+	// ErrNotFramed is a contentLength in a message that is not in the framed form.
+	ErrNotFramed = errors.New("contentLength belongs to the framed form: content is body or bodyBase64 here")
 	// ErrBase64 is a bodyBase64 that is not base64.
 	ErrBase64 = errors.New("content is base64 with padding and without line breaks (RFC 4648, 4)")
 	// ErrTooMany is a list of more messages than the reader takes.

@@ -38,12 +38,15 @@ type Request struct {
 	ResponseURL string
 	// BodyURL is where the content is, if it is not in the message.
 	BodyURL string
+	// Beside is content that stands beside the message: only in the framed form. Whoever reads the message reads it.
+	Beside
 }
 
 // Field is a field, both halves in bytes.
 type Field struct{ Name, Value string }
 
-// AppendRequest appends r as JSON to b, with fields and with content. Content is left out where there is a BodyURL.
+// AppendRequest appends r as JSON to b, with fields and with content. Content is left out where there is a BodyURL, and where it
+// stands beside the message.
 func AppendRequest[F ~struct{ Name, Value string }](b []byte, r *Request, fields []F, content []byte) []byte {
 	b = appendRequest(b, r)
 	b = append(b, `,"headers":[`...)
@@ -57,10 +60,14 @@ func AppendRequest[F ~struct{ Name, Value string }](b []byte, r *Request, fields
 		b = append(b, ']')
 	}
 	b = append(b, ']')
-	if r.BodyURL != "" {
+	switch {
+	case r.BodyURL != "":
 		b = append(b, `,"bodyUrl":`...)
 		b = AppendString(b, r.BodyURL)
-	} else {
+	case r.Follows:
+		b = append(b, `,"contentLength":`...)
+		b = strconv.AppendInt(b, r.ContentLength, 10)
+	default:
 		b = AppendContent(b, content)
 	}
 	return append(b, '}')
@@ -272,6 +279,8 @@ func (m *Message) member(r *reader, content *body, name string) error {
 		return r.setString(&m.ResponseURL)
 	case "bodyUrl":
 		return r.setString(&m.BodyURL)
+	case "contentLength":
+		return m.Beside.read(r)
 	case "reason":
 		return r.setString((*string)(&m.Reason))
 	case "headers":

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 )
 
 // Script is a case of client.json.
@@ -48,6 +49,8 @@ type Scripted struct {
 	Responses  []Reply  `json:"responses"`
 	Content    []Reply  `json:"content"`
 	Session    []Reply  `json:"session"`
+	// Framed says that the gateway has the framed form, for the messages of Lines and for answers.
+	Framed bool `json:"-"`
 }
 
 // Reply is one scripted answer.
@@ -81,6 +84,9 @@ func Line(line json.RawMessage, origin string) string {
 
 // FormOf returns the form that a poll asks for first: that of an Accept field, as SDKs write it.
 func FormOf(accept string) string {
+	if strings.HasPrefix(accept, envelope.MediaFramed) {
+		return "framed"
+	}
 	if strings.HasPrefix(accept, "application/x-ndjson") {
 		return "ndjson"
 	}

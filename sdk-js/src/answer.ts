@@ -1,7 +1,15 @@
 import { toBase64 } from './base64.js'
 import { readSoon, type Parts } from './parts.js'
 import type { Streams } from './session.js'
-import type { Field, Part, Response as Answer } from './envelope.js'
+import type { Field, Part, Response as Envelope } from './envelope.js'
+
+/** An answer before it is written. */
+export type Answer = Envelope & Beside
+
+/** A message and its content, which is written in it or beside it when it is sent. */
+export interface Beside {
+  content?: Uint8Array<ArrayBuffer>
+}
 
 /** An answer, and the content that follows it where it is not whole. */
 export interface Made {
@@ -26,7 +34,7 @@ export async function toAnswer(
   const fields = added.map(([name, value]): Field => [`${name}`, `${value}`])
   const silent = method === 'HEAD'
   const content =
-    body && ((await streams?.knownContent(response, signal)) ?? (await readSoon(body, signal)))
+    body && ((await streams?.knownContent(response)) ?? (await readSoon(body, signal)))
   const whole = content?.whole
   const follows = !!content && !whole
   const known = content?.size ?? (silent && whole?.length)
@@ -35,14 +43,14 @@ export async function toAnswer(
   const answer: Answer = { type: 'response', id, status, headers: [...headers, ...fields] }
   if (silent) content?.cancel()
   else if (follows) return { answer, content }
-  else write(answer, whole)
+  else if (whole?.length) answer.content = whole
   return { answer }
 }
 
 /** The answer where a handler gave none. */
 export function failure(id: string, method: string, status = 500): Answer {
   const answer: Answer = { type: 'response', id, status, headers: [['content-type', 'text/plain']] }
-  if (method !== 'HEAD') answer.body = `error ${status}`
+  if (method !== 'HEAD') answer.content = new TextEncoder().encode(`error ${status}`)
   return answer
 }
 
@@ -59,13 +67,12 @@ function fieldsOf(response: Response, lengthTold: boolean): Field[] {
   return fields
 }
 
-/** Gives a message its content. */
-export function write(answer: Answer | Part, content: Uint8Array | undefined): void {
-  if (!content?.length) return
+/** Writes the content of a message in it. */
+export function write(message: Envelope | Part, content: Uint8Array): void {
   try {
     // ignoreBOM keeps a byte order mark: content is exact.
-    answer.body = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(content)
+    message.body = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(content)
   } catch {
-    answer.bodyBase64 = toBase64(content)
+    message.bodyBase64 = toBase64(content)
   }
 }

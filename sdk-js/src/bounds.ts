@@ -38,8 +38,8 @@ export const longMs = 4_000
 export const mostGroups = 3
 /** The characters of answers that go together, at most; one that is larger goes alone. */
 export const mostTogether = 1_048_576
-/** JSON of more characters goes as a Blob where that is faster. */
-export const blobCharacters = 131_072
+/** The bytes of a piece of a stream, at most: proxies take 1 MiB, and it has its lines, too. */
+export const pieceBytes = 983_040
 /** The bytes of {"messages":[ and ]}. */
 export const frameBytes = 15
 /** The bytes of one character in UTF-8, at most. */

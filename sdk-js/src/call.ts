@@ -1,8 +1,11 @@
 import { onAbort } from './abort.js'
 import { ReverseHttpError } from './error.js'
 import { retryAfterMs } from './backoff.js'
-import { answerMs, blobCharacters, byteMs, contentMs } from './bounds.js'
+import { answerMs, byteMs, contentMs } from './bounds.js'
 import { patience } from './patience.js'
+
+/** The media type of messages with their content beside them (schema/README.md, 4). */
+const mediaFramed = 'application/vnd.reversehttp'
 
 /** The `fetch` to use. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>
@@ -15,6 +18,8 @@ export interface Call {
   headers?: Record<string, string>
   /** The content, as JSON. */
   json?: string
+  /** The content, in the framed form. */
+  framed?: Uint8Array<ArrayBuffer> | Blob | undefined
   /** What else fetch is to know. */
   init?: RequestInit
   signal?: AbortSignal | undefined
@@ -35,21 +40,16 @@ export interface Call {
 export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | undefined> {
   const controller = new AbortController()
   const abort = (): void => controller.abort()
-  const { bearer, json, signal, method } = of
+  const { bearer, json, framed, signal, method } = of
   const end = onAbort(signal, abort)
   const close = (): void => {
     end()
     abort()
   }
   let taken: unknown
-  let stop = patience((of.waitMs ?? answerMs) + (json?.length ?? 0) * byteMs, abort)
+  const size = (framed as Blob)?.size ?? (json ?? (framed as Uint8Array))?.length ?? 0
+  let stop = patience(of.waitMs ?? answerMs + size * byteMs, abort)
   const where = `${method} ${url}`
-  // Chromium, the only browser that knows duplex, sends a Blob several times as fast as a text.
-  const asBlob =
-    json &&
-    json.length > blobCharacters &&
-    globalThis.location &&
-    'duplex' in globalThis.Request.prototype
   try {
     const response = await fetch(url, {
       method,
@@ -57,9 +57,10 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
         Accept: 'application/json',
         ...(bearer && { Authorization: `Bearer ${bearer}` }),
         ...(json && { 'Content-Type': 'application/json' }),
+        ...(framed && { 'Content-Type': mediaFramed }),
         ...of.headers,
       },
-      body: asBlob ? new Blob([json]) : (json ?? null),
+      body: json ?? framed ?? null,
       credentials: 'omit',
       signal: controller.signal,
       ...of.init,

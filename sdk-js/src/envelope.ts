@@ -42,6 +42,11 @@ export interface Request {
   /** The content in base64 (RFC 4648, 4), when it is not valid UTF-8. */
   bodyBase64?: string
   /**
+   * Only in the framed form: so many bytes of content follow the line, and then LF. Absent: the
+   * content, if there is any, is in the message or at the bodyUrl.
+   */
+  contentLength?: number
+  /**
    * Where to GET the content, once, as it comes from the visitor; when it is longer than
    * limits.inlineBytes or of unknown length, and with upgrade.
    */
@@ -101,6 +106,11 @@ export interface Response {
   body?: string
   /** The content in base64 (RFC 4648, 4). */
   bodyBase64?: string
+  /**
+   * Only in the framed form: so many bytes of content follow the line, and then LF. Absent: the
+   * content, if there is any, is in the message.
+   */
+  contentLength?: number
   /** Whether content follows, in parts or by the responseUrl. Absent means false. */
   more?: boolean
   /** The fields after the content of a whole answer (RFC 9110, 6.5). Absent means none. */
@@ -119,6 +129,11 @@ export interface Part {
   body?: string
   /** The content in base64 (RFC 4648, 4). */
   bodyBase64?: string
+  /**
+   * Only in the framed form: so many bytes of content follow the line, and then LF. Absent: the
+   * content, if there is any, is in the message.
+   */
+  contentLength?: number
   /** Whether parts follow. Absent means that this is the last. */
   more?: boolean
   /** With the last part: the fields after the content (RFC 9110, 6.5). Absent means none. */
@@ -215,6 +230,11 @@ export interface Limits {
    * bodyUrl.
    */
   inlineBytes: number
+  /**
+   * The most content that a request carries in a stream in the framed form, in bytes, where that
+   * is more than inlineBytes.
+   */
+  framedInlineBytes: number
   /** The most content of a request, in bytes. More is refused with 413 content_too_large. */
   contentBytes: number
   /** The most content of one part, in bytes. */
@@ -357,9 +377,9 @@ export interface Discovery {
   urlTemplate: string
   /**
    * The forms of answer that a poll can ask for, with Accept: application/json,
-   * application/x-ndjson and text/event-stream.
+   * application/x-ndjson, text/event-stream and application/vnd.reversehttp.
    */
-  transports: ('json' | 'ndjson' | 'sse')[]
+  transports: ('json' | 'ndjson' | 'sse' | 'framed')[]
   /** Whether POST /claims needs a key. */
   keyNeeded: boolean
   /** The older and sibling protocols that the gateway speaks. */

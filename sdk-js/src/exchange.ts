@@ -12,22 +12,15 @@
  * a stream cannot be had again, so a 500 is posted in its place.
  */
 import { onAbort } from './abort.js'
-import { failure, toAnswer, write, type Made } from './answer.js'
-import { mostRemembered } from './bounds.js'
+import { failure, toAnswer, type Answer, type Beside, type Made } from './answer.js'
+import { mostRemembered, pieceBytes } from './bounds.js'
 import { ReverseHttpError } from './error.js'
 import { Pause } from './pause.js'
-import type { Message, Responder } from './respond.js'
-import { toRequest, type Info } from './request.js'
-import type { Way } from './parts.js'
+import { took, type Message, type Responder } from './respond.js'
+import { toRequest, type Arrived, type Info } from './request.js'
+import type { Way } from './session.js'
 import { turn } from './turn.js'
-import type {
-  Cancel,
-  Field,
-  Part,
-  Request as RequestEnvelope,
-  Response as Answer,
-  ResultStatus,
-} from './envelope.js'
+import type { Cancel, Field, Part, ResultStatus } from './envelope.js'
 
 /**
  * Answers requests; see README.md for what a browser's Request and Response cannot carry.
@@ -46,9 +39,12 @@ export interface ExchangeEvents {
 
 /** How an exchange ended, as far as this program knows. */
 export interface ExchangeEnd {
-  /** The request, as the gateway gave it. */
-  request: RequestEnvelope
-  /** The answer that was posted last, or its beginning; undefined where the visitor did not wait for one. */
+  /** The request, as the gateway gave it. What content came beside it is its `content`. */
+  request: Arrived
+  /**
+   * The answer that was posted last, or its beginning, with its `content` as bytes; undefined where the visitor
+   * did not wait for one.
+   */
   response: Answer | undefined
   /** What the gateway said to it; undefined where it said nothing in time. */
   result: ResultStatus | undefined
@@ -69,7 +65,7 @@ interface Live {
 /** The exchanges of one claim. */
 export interface Exchanges {
   /** Takes one message of a poll. One of an unknown type is skipped, and so is what is no message. */
-  take(message: RequestEnvelope | Cancel | undefined): void
+  take(message: Arrived | Cancel | undefined): void
   /** Waits until none is live, at most so long. */
   drain(ms: number): Promise<void>
   /** Cancels what is live, and waits for nothing any more. */
@@ -92,7 +88,7 @@ export function exchanges(
   let running = 0
   return { take, drain, stop }
 
-  function take(message: RequestEnvelope | Cancel | undefined): void {
+  function take(message: Arrived | Cancel | undefined): void {
     if (message?.type === 'request') void begin(message)
     else if (message?.type === 'cancel')
       live.get(message.id)?.controller.abort(reason(message.reason))
@@ -107,7 +103,7 @@ export function exchanges(
     for (const start of queue.splice(0)) start()
   }
 
-  async function begin(request: RequestEnvelope): Promise<void> {
+  async function begin(request: Arrived): Promise<void> {
     const { id, timeoutMs } = request
     const same = live.get(id)
     if (same) same.again = true
@@ -141,7 +137,7 @@ export function exchanges(
   }
 
   /** Waits for a place, then for the handler; not longer than the visitor does. */
-  async function inTurn(request: RequestEnvelope, x: Live): Promise<Made | undefined> {
+  async function inTurn(request: Arrived, x: Live): Promise<Made | undefined> {
     const { controller } = x
     let timer!: ReturnType<typeof setTimeout> & { unref?(): void }
     const expired = new Promise<void>((resolve) => (timer = setTimeout(resolve, request.timeoutMs)))
@@ -168,7 +164,7 @@ export function exchanges(
   }
 
   /** Runs the handler. Whatever it does, there is an answer; none where nobody waits for it. */
-  async function handle(envelope: RequestEnvelope, x: Live): Promise<Made | undefined> {
+  async function handle(envelope: Arrived, x: Live): Promise<Made | undefined> {
     const { id, method, timeoutMs, upgrade } = envelope
     const { controller } = x
     const { signal } = controller
@@ -222,7 +218,7 @@ export function exchanges(
     }
   }
 
-  function report(code: string, { method, target }: RequestEnvelope, cause: unknown): void {
+  function report(code: string, { method, target }: Arrived, cause: unknown): void {
     const text = `${method} ${target}: ${(cause as Error)?.message ?? cause}`
     events.error(new ReverseHttpError(code, text, { cause }))
   }
@@ -232,31 +228,43 @@ export function exchanges(
     { answer, content }: Made,
     x: Live,
     deadlineMs: number,
-    request: RequestEnvelope,
+    request: Arrived,
   ): Promise<ResultStatus | undefined> {
     if (!content) return post(answer, x, deadlineMs, request)
     const { controller } = x
     const { id } = request
     const { session } = responder
     const { signal } = controller
+    const { partBytes, batch } = session.claimed.limits
     /** As messages: with the beginning, then in parts. */
-    const part: Way<Uint8Array> = async (piece, more) => {
-      const { seq } = x
-      const message = seq ? ({ type: 'part', id, seq } as Part) : answer
-      if (more) message.more = true
-      write(message, piece)
+    const part: Way = async (piece, more) => {
+      const messages: Message[] = []
+      let at = 0
+      do {
+        const seq = x.seq + messages.length
+        const message: (Part & Beside) | Answer = seq ? { type: 'part', id, seq } : answer
+        const content = piece.subarray(at, (at += partBytes))
+        if (content.length) message.content = content
+        if (more || at < piece.length) message.more = true
+        messages.push(message)
+      } while (at < piece.length)
       // A part has no time of its own: while the visitor is slow its 202 is held back.
-      const said = await post(message, x, seq ? signal : deadlineMs, request)
-      if (took(said)) x.seq++
+      const said = await post(messages, x, x.seq ? signal : deadlineMs, request)
+      if (took(said)) x.seq += messages.length
       return said
     }
-    const way = session.streams?.raw({ session, request, signal, part, report }) ?? (part as Way)
     let result: ResultStatus | undefined
     try {
-      await content.pour(session.claimed.limits.partBytes, async (piece, more) => {
-        result = await way(piece, more)
-        if (!took(result)) controller.abort(reason(result ?? 'timed_out'))
-      })
+      await content.pour(
+        partBytes,
+        async (piece, more) => {
+          result = await (piece instanceof Blob
+            ? session.streams!.sendBlob({ session, request, answer, signal, part, report }, piece)
+            : part(piece, more))
+          if (!took(result)) controller.abort(reason(result ?? 'timed_out'))
+        },
+        () => (session.framed && !session.narrow ? Math.min(pieceBytes, partBytes * batch) : 0),
+      )
     } catch (cause) {
       if (signal.aborted) return result
       report('handler_failed', request, cause)
@@ -267,12 +275,12 @@ export function exchanges(
     return result
   }
 
-  /** Posts a message, and reports the fault that the gateway finds in a handler's. */
+  /** Posts messages, and reports the fault that the gateway finds in a handler's. */
   async function post(
-    message: Message,
+    message: Message | Message[],
     x: Live,
     until: number | AbortSignal,
-    request?: RequestEnvelope,
+    request?: Arrived,
   ): Promise<ResultStatus | undefined> {
     let result
     do {
@@ -292,10 +300,6 @@ export function exchanges(
     const [oldest] = over.keys()
     if (over.size > mostRemembered) over.delete(oldest!)
   }
-}
-
-function took(result: ResultStatus | undefined): boolean {
-  return result === 'accepted' || result === 'duplicate'
 }
 
 function reason(why: string): DOMException {

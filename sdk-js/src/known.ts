@@ -32,10 +32,7 @@ function sizeOf(body: BodyInit | undefined): number {
 }
 
 /** Takes the content of a Response where it is known, and much: a Blob is not read for that. */
-export async function knownContent(
-  response: Response,
-  signal: AbortSignal,
-): Promise<Parts | undefined> {
+export async function knownContent(response: Response): Promise<Parts | undefined> {
   if (!known.has(response)) return undefined
   const kept = known.get(response)
   // A Response gives its content once.
@@ -44,10 +41,7 @@ export async function knownContent(
   return {
     whole: undefined,
     size: blob.size,
-    async pour(_, take) {
-      await take(new Uint8Array(), true)
-      if (!signal.aborted) await take(blob, false)
-    },
+    pour: (_, take) => take(blob, false),
     cancel() {},
   }
 }

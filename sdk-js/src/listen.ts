@@ -10,6 +10,7 @@
  */
 import { onAbort } from './abort.js'
 import { slackMs } from './bounds.js'
+import { reader } from './messages.js'
 import { patience } from './patience.js'
 import type { Heard, Session } from './session.js'
 import type { Batch } from './envelope.js'
@@ -20,6 +21,8 @@ const nextByteMs = 10_000
 const batchesMs = 300_000
 // Of a gateway that does not tell.
 const defaultHeartbeatSeconds = 15
+// A line in the framed form, whose content is beside it.
+const framedLine = 262_144
 
 /** Those to which a stream came through. */
 const passed = new WeakSet<Session>()
@@ -54,29 +57,26 @@ export async function listen(
     const take = async (response: Response): Promise<Batch | undefined> => {
       stop()
       const type = response.headers.get('Content-Type') ?? ''
-      if (!/^application\/x-ndjson\b/i.test(type)) return undefined
+      const [, form] = /^application\/(x-ndjson|vnd\.reversehttp)\b/i.exec(type) ?? []
+      if (!form) return undefined
       stop = patience(askedMs + mostMs - performance.now(), forBatches)
       if (!response.body) {
         // A fetch that is not the platform's may give content whole, at the end.
         forBatches()
         throw new TypeError('no stream')
       }
-      const decoder = new TextDecoder()
-      const reader = response.body.getReader()
-      let line = ''
+      const messages = reader(form === 'x-ndjson' ? Infinity : framedLine)
+      const stream = response.body.getReader()
       for (;;) {
-        const { done, value } = await reader.read()
+        const { done, value } = await stream.read()
         // A stream without a byte, too: it was no wait.
         begun = true
         stop()
         passed.add(session)
         if (done) return { cursor: session.cursor, messages: [] }
-        const lines = (line + decoder.decode(value, { stream: true })).split('\n')
-        line = lines.pop()!
-        for (const text of lines) {
+        for (const message of messages(value)) {
           // What was not begun when the claim is closed is another session's.
           signal.throwIfAborted()
-          const message = text.trim() ? JSON.parse(text) : undefined
           brought ||= !!message
           if (message?.cursor) {
             session.cursor = message.cursor
@@ -90,7 +90,7 @@ export async function listen(
     }
     const batch = await session.call<Batch>('GET', session.claimed.requests, {
       headers: {
-        Accept: 'application/x-ndjson, application/json;q=0.5',
+        Accept: 'application/vnd.reversehttp, application/x-ndjson;q=0.9, application/json;q=0.5',
         'Last-Event-ID': session.cursor,
       },
       signal: open.signal,

@@ -6,31 +6,23 @@
 import { onAbort } from './abort.js'
 import { mostTurnMs, wholeBytes, wholeMs } from './bounds.js'
 import { turn } from './turn.js'
-import type { ResultStatus } from './envelope.js'
-
-/**
- * A way for the content of an answer: how a piece of it is written and sent. Tells what became of it;
- * the next follows when it was taken.
- */
-export type Way<Piece = Uint8Array | Blob> = (
-  piece: Piece,
-  more: boolean,
-) => Promise<ResultStatus | undefined>
 
 /** The content of an answer that may go in parts. */
 export interface Parts {
   /** All of it, where it ended soon. */
-  whole: Uint8Array | undefined
+  whole: Uint8Array<ArrayBuffer> | undefined
   /** How much it is, where that is known though it is not read. */
   size?: number
   /**
-   * Hands it on to its end, or to the abort of its signal; `more` tells whether other pieces follow.
-   * Only content of known size comes as a Blob, after a first piece without content.
+   * Hands it on to its end, or to the abort of its signal; `more` tells whether other pieces follow. Pieces
+   * have at most so many bytes, and after each full one twice as many, up to what `largest` returns where that is more.
+   * Only content of known size comes as a Blob, which is all of it.
    * Rejects where the stream fails, when all before was taken.
    */
   pour(
     mostBytes: number,
-    take: (piece: Uint8Array | Blob, more: boolean) => Promise<void>,
+    take: (piece: Uint8Array<ArrayBuffer> | Blob, more: boolean) => Promise<void>,
+    largest: () => number,
   ): Promise<void>
   /** Nobody wants it. */
   cancel(): void
@@ -94,16 +86,24 @@ export async function readSoon(
     held.set(chunk, from)
   }
 
-  async function pour(...[mostBytes, take]: Parameters<Parts['pour']>): Promise<void> {
+  async function pour(...[leastBytes, take, largest]: Parameters<Parts['pour']>): Promise<void> {
+    let mostBytes = leastBytes
+    let room: (() => void) | undefined
     let more = true
     const drain = async (): Promise<void> => {
       do {
+        const bound = Math.max(leastBytes, largest())
+        mostBytes = Math.min(mostBytes, bound)
         const piece = held.subarray(0, mostBytes)
         held = held.subarray(mostBytes)
         more = !ended || held.length > 0
+        // So much may be read while this is on its way.
+        if (piece.length === mostBytes) mostBytes = Math.min(mostBytes * 2, bound)
+        room?.()
         await take(piece, more)
       } while (!signal.aborted && (held.length || (ended && more)))
       pouring = undefined
+      room?.()
     }
     let pouring: Promise<void> | undefined = drain()
     try {
@@ -111,7 +111,7 @@ export async function readSoon(
         await read()
         if (signal.aborted) break
         pouring ??= drain()
-        if (held.length >= mostBytes) await pouring
+        if (held.length >= mostBytes) await new Promise<void>((resolve) => (room = resolve))
       }
     } finally {
       await pouring

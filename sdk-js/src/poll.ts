@@ -19,9 +19,10 @@ import { over, refused, ReverseHttpError } from './error.js'
 import { Pace, turn } from './turn.js'
 import type { Claiming } from './gateway.js'
 import type { Session } from './session.js'
-import type { Batch, Cancel, ClaimRequest, Request } from './envelope.js'
+import type { Arrived } from './request.js'
+import type { Batch, Cancel, ClaimRequest } from './envelope.js'
 
-type Message = Request | Cancel
+type Message = Arrived | Cancel
 
 /** What the loop tells its claim. */
 export interface PollEvents {

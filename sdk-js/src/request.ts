@@ -42,15 +42,30 @@ export interface Info {
   readonly signal: AbortSignal
 }
 
+/** An envelope as it came. */
+export type Arrived = RequestEnvelope & {
+  /** The content that came beside it, in place of `body` and `bodyBase64`. */
+  content?: Uint8Array<ArrayBuffer>
+}
+
 /** Makes an envelope what a handler takes. Throws where its URL is none. */
 export function toRequest(
-  envelope: RequestEnvelope,
+  envelope: Arrived,
   signal: AbortSignal,
   open: Open,
   earlyHints: Info['earlyHints'],
 ): { request: Request; info: Info } {
-  const { type, body: text = '', bodyBase64, bodyUrl, responseUrl, upgrade, ...facts } = envelope
-  const content = bodyBase64 ? fromBase64(bodyBase64) : new TextEncoder().encode(text)
+  const {
+    type,
+    body: text = '',
+    bodyBase64,
+    contentLength,
+    content = bodyBase64 ? fromBase64(bodyBase64) : new TextEncoder().encode(text),
+    bodyUrl,
+    responseUrl,
+    upgrade,
+    ...facts
+  } = envelope
   const body = bodyUrl ? lazy(() => open(bodyUrl)) : null
   const request = build(facts, content.length ? content : body, signal)
   return { request, info: { ...facts, body, content, responseHeaders: [], signal, earlyHints } }

@@ -1,10 +1,11 @@
 import { onAbort } from './abort.js'
+import { write, type Beside } from './answer.js'
 import { Backoff } from './backoff.js'
 import { characterBytes, frameBytes, longMs, mostGroups, mostTogether } from './bounds.js'
 import { Pause } from './pause.js'
 import { over, refused, type ReverseHttpError } from './error.js'
 import type { Session } from './session.js'
-import type { Answers, Result, Results } from './envelope.js'
+import type { Answers, Part, Result, Results, ResultStatus } from './envelope.js'
 
 /** What posting answers needs to know, and tells. */
 export interface RespondEvents {
@@ -15,15 +16,43 @@ export interface RespondEvents {
 }
 
 /** What can be posted. */
-export type Message = Answers['messages'][number]
+export type Message = Answers['messages'][number] & Beside
 
 /** What became of it. */
 export type Judged = Omit<Result, 'id'>
 
-interface Waiting {
-  json: string
-  deadlineMs: number
-  settle(result: Judged | undefined): void
+/** Reports whether the gateway has it. */
+export function took(result: ResultStatus | undefined): boolean {
+  return result === 'accepted' || result === 'duplicate'
+}
+
+/** A message that waits for what is said to it. */
+class Waiting {
+  readonly deadlineMs: number
+  readonly settle: (result: Judged | undefined) => void
+  readonly content: Uint8Array | undefined
+  readonly #message: Message
+  #line = ''
+  #beside: boolean | undefined
+
+  constructor(message: Message, deadlineMs: number, settle: Waiting['settle']) {
+    ;({ content: this.content, ...this.#message } = message)
+    this.deadlineMs = deadlineMs
+    this.settle = settle
+  }
+
+  /** Its JSON, with its content or for content beside it. */
+  line(beside: boolean): string {
+    const { content } = this
+    if (beside !== this.#beside) {
+      const message = { ...this.#message } as Part
+      if (content && beside) message.contentLength = content.length
+      else if (content) write(message, content)
+      this.#line = JSON.stringify(message)
+      this.#beside = beside
+    }
+    return this.#line
+  }
 }
 
 // A browser has six connections to an origin that speaks HTTP/1.1, and polls and content need theirs.
@@ -58,18 +87,24 @@ export class Responder {
   }
 
   /**
-   * Posts one message, with others until a time or by itself until a signal aborts. Settles with its
-   * result; with undefined when it could not be delivered in time.
+   * Posts messages, with others until a time or by themselves until a signal aborts. Settles with the
+   * result of the first that was not taken, else of the last; with undefined when it could not be delivered in time.
    */
-  push(message: Message, until: number | AbortSignal): Promise<Judged | undefined> {
-    const json = JSON.stringify(message)
-    return new Promise((settle) => {
-      if (typeof until !== 'number') {
-        return void this.#deliver([{ json, deadlineMs: Infinity, settle }], until)
-      }
-      this.#waiting.push({ json, deadlineMs: until, settle })
-      this.#post()
+  async push(of: Message | Message[], until: number | AbortSignal): Promise<Judged | undefined> {
+    const timed = typeof until === 'number'
+    const deadlineMs = timed ? until : Infinity
+    const group: Waiting[] = []
+    const results = [of].flat().map((message) => {
+      return new Promise<Judged | undefined>((settle) => {
+        group.push(new Waiting(message, deadlineMs, settle))
+      })
     })
+    if (timed) {
+      this.#waiting.push(...group)
+      this.#post()
+    } else void this.#deliver(group, until)
+    const judged = await Promise.all(results)
+    return judged.find((j) => !took(j?.status)) ?? judged.at(-1)
   }
 
   /** Tries again at once: there is a new session. */
@@ -115,13 +150,17 @@ export class Responder {
   }
 
   #group(): Waiting[] {
-    const { batch, answerBytes } = this.session.claimed.limits
+    const { batch, answerBytes, partBytes } = this.session.claimed.limits
     let bytes = frameBytes
     let characters = 0
     let n = 0
-    for (const { json } of this.#waiting) {
-      bytes += json.length * characterBytes + 1
-      characters += json.length
+    const framed = !!this.session.framed
+    for (const w of this.#waiting) {
+      const { length } = w.line(framed)
+      const besides = framed && w.content ? w.content.length : 0
+      // More content than a part has is relayed as it comes, and nothing can follow it.
+      bytes += besides > partBytes ? Infinity : length * characterBytes + besides + 1
+      characters += length + besides
       // The visitors of all of them wait until the last is sent.
       if (n && (n >= batch || bytes > answerBytes || characters > mostTogether)) break
       n++
@@ -142,14 +181,18 @@ export class Responder {
       let error: ReverseHttpError | undefined
       try {
         if (!session.lost) {
-          const json = `{"messages":[${group.map((w) => w.json).join()}]}`
+          const lines = group.map((w) => w.line(!!session.framed))
+          const contents = group.map((w) => w.content)
+          const content = session.framed
+            ? { framed: session.framed(lines, contents) }
+            : { json: `{"messages":[${lines.join()}]}` }
           while (signal !== this.#stop.signal && this.#sent.size + session.lasting >= mostOpen)
             await this.#turn.wait()
           const post = new AbortController()
           this.#sent.add(post)
           const end = onAbort(signal, () => post.abort())
           const answered = await session
-            .call<Results>('POST', session.claimed.responses, { json, signal: post.signal })
+            .call<Results>('POST', session.claimed.responses, { ...content, signal: post.signal })
             .finally(() => {
               end()
               this.#sent.delete(post)
@@ -162,6 +205,7 @@ export class Responder {
         error = e as ReverseHttpError
         if (over(error)) this.#events.lose(session, error)
         else if (refused(error)) {
+          if (error.status === 413 && group[1]) session.narrow = true
           // The same again would be refused again, but perhaps not each by itself.
           for (const w of group) {
             if (group[1]) await this.#deliver([w], signal)

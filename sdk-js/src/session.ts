@@ -1,19 +1,30 @@
 import { goodbyeMs, pollSlackMs } from './bounds.js'
 import { call, type Call, type Fetch } from './call.js'
-import type { Parts, Way } from './parts.js'
-import type { Batch, Cancel, ClaimAnswer, Request } from './envelope.js'
+import type { Parts } from './parts.js'
+import type { Arrived } from './request.js'
+import type { Batch, Cancel, ClaimAnswer, Response as Answer, ResultStatus } from './envelope.js'
 
 /** Takes each line of a stream: its message, or nothing with a heartbeat. What it returns is waited for. */
-export type Heard = (message?: Request | Cancel) => Promise<void> | undefined
+export type Heard = (message?: Arrived | Cancel) => Promise<void> | undefined
+
+/**
+ * Sends a piece of the content of an answer. Returns what became of it; the next follows when it was taken.
+ */
+export type Way = (
+  piece: Uint8Array<ArrayBuffer>,
+  more: boolean,
+) => Promise<ResultStatus | undefined>
 
 /** An answer whose content is to be sent. */
 export interface Sending {
   session: Session
-  request: Request
+  request: Arrived
+  /** The head. */
+  answer: Answer
   signal: AbortSignal
-  /** The way that there always is: a message for each piece, the head with the first. */
-  part: Way<Uint8Array>
-  report(code: string, request: Request, cause: unknown): void
+  /** Sends a piece as a message, the head with the first. */
+  part: Way
+  report(code: string, request: Arrived, cause: unknown): void
 }
 
 /** What stream.ts does for a session, where that was loaded. */
@@ -26,9 +37,14 @@ export interface Streams {
     heard: Heard,
   ): Promise<Batch | undefined>
   /** Takes the content of a Response where it is much and its size is known. */
-  knownContent(response: Response, signal: AbortSignal): Promise<Parts | undefined>
-  /** Sends the content of an answer raw where that is worth it and can be, else by the way of parts. */
-  raw(of: Sending): Way
+  knownContent(response: Response): Promise<Parts | undefined>
+  /** Sends a Blob as the content of an answer, in one message; in parts where it does not pass. */
+  sendBlob(of: Sending, blob: Blob): ReturnType<Way>
+  /** Writes lines, each with the content beside it where it has some. */
+  framed(
+    lines: string[],
+    contents: (Uint8Array | Blob | undefined)[],
+  ): Uint8Array<ArrayBuffer> | Blob
 }
 
 /** One session of a claim, with the requests that a program may send for it. */
@@ -42,6 +58,8 @@ export class Session {
   lost = false
   /** How many of its requests last as long as their visitors like; each holds a connection. */
   lasting = 0
+  /** Something between takes no large requests. */
+  narrow = false
   readonly #fetch: Fetch
   readonly #streams: () => Streams | undefined
 
@@ -55,6 +73,11 @@ export class Session {
   /** What is loaded for streams by now. */
   get streams(): Streams | undefined {
     return this.#streams()
+  }
+
+  /** What writes the framed form, where the gateway takes it. */
+  get framed(): Streams['framed'] | undefined {
+    return this.claimed.limits.framedInlineBytes ? this.streams?.framed : undefined
   }
 
   /**

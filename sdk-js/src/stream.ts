@@ -1,7 +1,8 @@
 /*
  * The module of what streams and what is much, loaded while the first claim is made. Where it does not
- * come, polls are for batches, and content goes in parts.
+ * come, polls are for batches, and content goes in parts of JSON.
  */
+export { sendBlob } from './blob.js'
+export { framed } from './framed.js'
 export { knownContent } from './known.js'
 export { listen } from './listen.js'
-export { raw } from './raw.js'

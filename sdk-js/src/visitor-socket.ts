@@ -217,7 +217,7 @@ export class VisitorSocket extends EventTarget implements Socket {
   }
 
   /** What is ready to be sent, at most so much. */
-  #piece(mostBytes: number): Uint8Array {
+  #piece(mostBytes: number): Uint8Array<ArrayBuffer> {
     let size = 0
     const frames: Uint8Array[] = []
     for (const { frame } of this.#queue) {
@@ -226,7 +226,7 @@ export class VisitorSocket extends EventTarget implements Socket {
       frames.push(rest.subarray(0, mostBytes - size))
       size += frames.at(-1)!.length
     }
-    if (frames.length === 1) return frames[0]!
+    if (frames.length === 1) return frames[0] as Uint8Array<ArrayBuffer>
     const piece = new Uint8Array(size)
     let at = 0
     for (const frame of frames) {

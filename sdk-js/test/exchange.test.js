@@ -98,7 +98,7 @@ test('every exchange is told of, with what was posted', async (t) => {
   await exchange({ target: '/told' })
   const e = await told
   assert.deepEqual(
-    [e.request.target, e.response.status, e.response.body, e.result],
+    [e.request.target, e.response.status, `${Buffer.from(e.response.content)}`, e.result],
     ['/told', 201, 'hi', 'accepted'],
   )
   assert.equal(e.durationMs, 1_500)

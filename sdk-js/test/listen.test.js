@@ -30,7 +30,11 @@ test('a poll for a stream asks for no wait', async (t) => {
   const { headers } = gateway.seen.requests.find(({ url }) => url === '/requests')
   assert.deepEqual(
     [headers.accept, headers.prefer, headers['last-event-id']],
-    ['application/x-ndjson, application/json;q=0.5', undefined, 'c0'],
+    [
+      'application/vnd.reversehttp, application/x-ndjson;q=0.9, application/json;q=0.5',
+      undefined,
+      'c0',
+    ],
   )
 })
 
@@ -204,22 +208,27 @@ test('a module that loads late is used once it is there', async (t) => {
   await writeFile(
     join(dir, 'stream.js'),
     `await new Promise((resolve) => (globalThis.load = resolve))
-    export { listen, raw } from ${JSON.stringify(new URL('stream.js', module).href)}`,
+    export * from ${JSON.stringify(new URL('stream.js', module).href)}`,
   )
   await writeFile(join(dir, 'package.json'), '{"type":"module"}')
   const { serve } = await import(pathToFileURL(join(dir, 'index.mjs')).href)
-  const gateway = await scriptedGateway({ transports })
-  const claim = await serve(() => new Response(), { gateway: gateway.origin, drainMs: 0 })
+  const gateway = await scriptedGateway({ transports, limits: { framedInlineBytes: 65_536 } })
+  const claim = await serve(() => new Response('hi'), { gateway: gateway.origin, drainMs: 0 })
   t.after(async () => {
     await claim.close()
     await gateway.close()
     delete globalThis.load
   })
+  await gateway.deliver(request('before'))
+  await until(() => gateway.seen.answers.length)
+  assert.deepEqual([gateway.seen.answers[0].body, gateway.seen.framed], ['hi', []])
   globalThis.load()
   await until(async () => {
     if (gateway.parked) await gateway.deliver(request(`x${gateway.seen.polls.length}`))
-    return gateway.seen.forms.includes('ndjson')
+    return gateway.seen.forms.includes('framed')
   })
+  await gateway.tell({ cursor: 's1', ...request('after') })
+  await until(() => gateway.seen.framed.some(({ id }) => id === 'after'))
   assert.equal(gateway.seen.claims.length, 1)
 })
 

@@ -1,6 +1,7 @@
 // A gateway that answers as a script says and remembers what it saw: schema/README.md, section 11.
 import { createServer } from 'node:http'
 import { once } from 'node:events'
+import { frame, media, unframe } from './framed.js'
 
 /** Whole limits; a script may lower some. */
 export const limits = {
@@ -17,6 +18,7 @@ export const limits = {
 /**
  * Starts a gateway for one script: lists of replies for `claims`, `requests`, `responses`, `content`
  * and `session`, the path `base`, the `transports`, and `limits`. A reply may be a function of the request's JSON, too.
+ * It speaks the framed form where `limits` has `framedInlineBytes`; messages are JSON in scripts and in what it saw.
  */
 export async function scriptedGateway(script = {}) {
   const seen = {
@@ -28,11 +30,12 @@ export async function scriptedGateway(script = {}) {
     contents: [],
     sessions: [],
     requests: [],
+    framed: [],
   }
   const replies = lists(script)
   const parked = []
   const streams = []
-  const uploads = []
+  const framed = !!script.limits?.framedInlineBytes
 
   const server = createServer((req, res) => {
     answer(req, res).catch((e) => {
@@ -44,24 +47,18 @@ export async function scriptedGateway(script = {}) {
   await once(server, 'listening')
   const origin = `http://127.0.0.1:${server.address().port}`
 
-  /** Takes raw content; a reply may be a function of the request, which sees it come. */
-  async function upload(req, res) {
-    const reply = replies.response.shift()
-    const chunks = []
-    uploads.push(chunks)
-    req.on('close', () => (chunks.closed = true))
-    if (reply) return reply(req, res, chunks)
-    for await (const chunk of req) chunks.push(chunk)
-    give(res, 202, { id: '', status: 'accepted' })
-  }
-
   async function answer(req, res) {
-    if (req.url === '/response') return upload(req, res)
     if (req.url === '/nothing') return give(res, 204)
+    const isFramed = req.headers['content-type'] === media
+    // Sees it come.
+    const upload = isFramed && replies.framed.shift()
+    if (upload) return upload(req, res)
     const chunks = []
     for await (const chunk of req) chunks.push(chunk)
-    const content = Buffer.concat(chunks).toString()
-    const json = content ? JSON.parse(content) : undefined
+    const content = Buffer.concat(chunks)
+    const read = isFramed && unframe(content)
+    if (read) seen.framed.push(...read.lines)
+    const json = read || (content.length ? JSON.parse(content) : undefined)
     seen.requests.push({ method: req.method, url: req.url, headers: req.headers })
     const route = req.url.slice(1)
     if (route === '.well-known/reversehttp') {
@@ -76,7 +73,9 @@ export async function scriptedGateway(script = {}) {
       })
     }
     if (route === 'claims') seen.claims.push(json ?? {})
-    const form = req.headers.accept?.startsWith('application/x-ndjson') ? 'ndjson' : 'json'
+    const { accept = '' } = req.headers
+    const form =
+      accept.includes(media) && framed ? 'framed' : accept.includes('ndjson') ? 'ndjson' : 'json'
     if (route === 'requests') {
       seen.polls.push(req.headers['last-event-id'] ?? '')
       seen.forms.push(form)
@@ -92,14 +91,14 @@ export async function scriptedGateway(script = {}) {
     if (reply.after) await until(() => seen.answers.length >= reply.after)
     for (const [name, value] of Object.entries(reply.headers ?? {})) res.setHeader(name, value)
     if (reply.silent) return
-    if (reply.lines) return stream(res, reply)
+    if (reply.lines) return stream(res, form, reply)
     if (reply.drop) return req.socket.destroy()
     if (route === 'claims' && !reply.json && (reply.status ?? 201) < 300) {
       return give(res, reply.status ?? 201, claimAnswer(json ?? {}))
     }
     if (reply.body !== undefined) return void res.writeHead(reply.status).end(reply.body)
     if (reply.status) return give(res, reply.status, located(reply.json))
-    if (route === 'requests' && form === 'ndjson') return stream(res, { lines: [''] })
+    if (route === 'requests' && form !== 'json') return stream(res, form, { lines: [''] })
     if (route === 'requests') return park(res)
     if (route === 'responses') {
       const results = (json.messages ?? [json]).map(({ id }) => ({ id, status: 'accepted' }))
@@ -110,16 +109,21 @@ export async function scriptedGateway(script = {}) {
   }
 
   /** Writes each line by itself, and parks what stays open. */
-  async function stream(res, { lines, tail = '', ends, drop }) {
-    res.writeHead(200, { 'Content-Type': 'application/x-ndjson' }).flushHeaders()
-    for (const line of lines) {
-      await write(res, (typeof line === 'string' ? line : JSON.stringify(located(line))) + '\n')
-    }
+  async function stream(res, form, { lines, tail = '', ends, drop }) {
+    const type = form === 'framed' ? media : 'application/x-ndjson'
+    res.writeHead(200, { 'Content-Type': type }).flushHeaders()
+    for (const line of lines) await write(res, written(line))
+
     if (tail) await write(res, tail)
     if (drop) return res.socket.destroy()
     if (ends) return res.end()
     streams.push(res)
     res.on('close', () => streams.splice(streams.indexOf(res), 1))
+  }
+
+  function written(line) {
+    if (typeof line === 'string') return line + '\n'
+    return framed ? frame(located(line)) : JSON.stringify(located(line)) + '\n'
   }
 
   function located(json) {
@@ -163,16 +167,12 @@ export async function scriptedGateway(script = {}) {
       await until(() => parked.length > 0)
       give(parked.shift(), 200, located({ cursor: `d${++batches}`, messages }))
     },
-    /** The pieces of each raw content; `closed` once its request is over. */
-    uploads,
     /** The streams that are open. */
     streams,
     /** Writes these lines to the open stream, once there is one. */
     async tell(...lines) {
       await until(() => streams.length > 0)
-      for (const line of lines) {
-        await write(streams[0], (line && JSON.stringify(located(line))) + '\n')
-      }
+      for (const line of lines) await write(streams[0], written(line))
     },
     /** Ends the parked poll with an error. */
     async refuse(status, code, headers = {}) {
@@ -205,7 +205,7 @@ function lists({ claims = [], requests = [], responses = [], content = [], sessi
     content: [...content],
     session: [...session],
     claim: [],
-    response: [],
+    framed: [],
   }
 }
 

@@ -273,7 +273,7 @@ test('a stream has 4 s to begin, and 10 s where one came through before', async 
   await until(() => seen.polls.length === 4)
   assert.deepEqual(
     [form(1), form(2), form(3)],
-    ['application/x-ndjson', 'application/x-ndjson', 'application/json'],
+    ['application/vnd.reversehttp', 'application/vnd.reversehttp', 'application/json'],
   )
   assert.deepEqual(states, [])
 })

@@ -7,9 +7,22 @@ import { scriptedGateway, until } from './scripted-gateway.js'
 const file = new URL('../../schema/vectors/client.json', import.meta.url)
 const { cases } = JSON.parse(await readFile(file, 'utf8'))
 
+const streams = ({ gateway }) => gateway.transports?.includes('ndjson')
+
 describe('a session follows every script', { concurrency: 16 }, () => {
   for (const c of cases) test(c.name, { timeout: 180_000 }, () => play(c))
 })
+
+describe('a session follows every script in the framed form', { concurrency: 16 }, () => {
+  for (const c of cases.filter(streams)) test(c.name, { timeout: 180_000 }, () => play(framed(c)))
+})
+
+/** A case whose gateway speaks the framed form. */
+function framed({ gateway, expect, ...c }) {
+  const limits = { ...gateway.limits, framedInlineBytes: 262_144 }
+  const forms = expect.forms?.map((form) => (form === 'ndjson' ? 'framed' : form))
+  return { ...c, gateway: { ...gateway, limits }, expect: { ...expect, forms } }
+}
 
 /** Plays a script until all that is expected happened, and a little longer to see that no more does. */
 async function play({ why, options, handler, gateway: script, expect }) {

@@ -4,6 +4,7 @@ package answer
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -56,9 +57,10 @@ func (m *Message) Response() (*claim.Answer, *Fault) {
 		return nil, f
 	}
 	a.Content = content
+	length := m.length()
 	if m.Status == 204 || m.Status == 205 || m.Status == 304 {
 		switch {
-		case len(content) > 0:
+		case length > 0:
 			return nil, &Fault{where, "a response with this status has no content"}
 		case m.More:
 			return nil, &Fault{"/more", "a response with this status has no content"}
@@ -67,8 +69,36 @@ func (m *Message) Response() (*claim.Answer, *Fault) {
 	if a.Trailers, f = m.trailers(); f != nil {
 		return nil, f
 	}
-	a.Fields, f = m.fields(len(content))
+	a.Fields, f = m.fields(length)
 	return a, f
+}
+
+// length returns how much content the message has, in bytes, though that may still be sent.
+func (m *Message) length() int64 {
+	if m.Follows {
+		return m.ContentLength
+	}
+	return int64(len(m.Content))
+}
+
+// Relayed is Response for one whose content is not there, but relayed as it comes: it states the length of that, where nothing
+// follows it. [Message.Last] has the trailers.
+func (m *Message) Relayed() (*claim.Answer, *Fault) {
+	a, f := m.Response()
+	if f != nil || a.More || len(a.Trailers) > 0 {
+		return a, f
+	}
+	stated := func(f claim.Field) bool { return strings.EqualFold(f.Name, "Content-Length") }
+	if !slices.ContainsFunc(a.Fields, stated) {
+		a.Fields = append(a.Fields, claim.Field{Name: "Content-Length", Value: strconv.FormatInt(m.ContentLength, 10)})
+	}
+	return a, nil
+}
+
+// Last returns the trailers of a message that is valid.
+func (m *Message) Last() []claim.Field {
+	fields, _ := m.trailers()
+	return fields
 }
 
 // Fits returns the fault of a response that Response converted, if it cannot answer req.
@@ -106,34 +136,36 @@ func (m *Message) Interim() (*claim.Answer, *Fault) {
 }
 
 // fields checks the fields of an answer with so much content.
-func (m *Message) fields(content int) ([]claim.Field, *Fault) {
+func (m *Message) fields(content int64) ([]claim.Field, *Fault) {
 	fields := make([]claim.Field, len(m.Headers))
 	lengths := 0
 	for i, f := range m.Headers {
 		fields[i] = claim.Field{Name: f[0], Value: envelope.Bytes(f[1])}
-		at := "/headers/" + strconv.Itoa(i)
+		at := func(half string) string { return "/headers/" + strconv.Itoa(i) + half }
 		if half, why := field.FaultOf(f[0], f[1]); why != "" {
-			return nil, &Fault{at + half, why}
+			return nil, &Fault{at(half), why}
 		}
 		switch {
 		case strings.EqualFold(f[0], "Transfer-Encoding"):
-			return nil, &Fault{at + "/0", "the gateway frames the response: leave Transfer-Encoding out"}
+			return nil, &Fault{at("/0"), "the gateway frames the response: leave Transfer-Encoding out"}
 		case strings.EqualFold(f[0], "Content-Length"):
 			lengths++
-			wrong := &Fault{at + "/1", "Content-Length is not the length of the content: leave it out"}
+			wrong := func() *Fault {
+				return &Fault{at("/1"), "Content-Length is not the length of the content: leave it out"}
+			}
 			fits, onlyHEAD := m.lengthFits(f[1], content)
 			if !fits || lengths > 1 {
-				return nil, wrong
+				return nil, wrong()
 			}
 			if onlyHEAD {
-				m.onlyHEAD = wrong
+				m.onlyHEAD = wrong()
 			}
 		}
 	}
 	return fields, nil
 }
 
-// Part converts a part for the core, of at most so many bytes of content.
+// Part converts a part for the core, of at most so many bytes of content; of more if that is relayed as it comes.
 func (m *Message) Part(most int) (p claim.Part, f *Fault) {
 	if m.Seq < 1 {
 		return p, &Fault{"/seq", "seq counts the parts from 1"}
@@ -151,8 +183,13 @@ func (m *Message) Part(most int) (p claim.Part, f *Fault) {
 
 // content gives the content of a message, and the pointer to it.
 func (m *Message) content() (content []byte, where string, f *Fault) {
-	if m.Member != "" {
-		where = "/" + m.Member
+	switch m.Member {
+	case "body":
+		where = "/body"
+	case "bodyBase64":
+		where = "/bodyBase64"
+	case "contentLength":
+		where = "/contentLength"
 	}
 	if m.ContentErr != nil {
 		return nil, "", &Fault{where, m.ContentErr.Error()}
@@ -178,7 +215,7 @@ func (m *Message) trailers() ([]claim.Field, *Fault) {
 // lengthFits reports whether a stated length may stand: it is that of the content,
 // or tells the length of what GET would give (RFC 9110, 8.6), and whether it may only in
 // answer to HEAD.
-func (m *Message) lengthFits(stated string, length int) (fits, onlyHEAD bool) {
+func (m *Message) lengthFits(stated string, length int64) (fits, onlyHEAD bool) {
 	n, err := strconv.ParseUint(stated, 10, 62)
 	switch {
 	case err != nil || stated != strconv.FormatUint(n, 10) || m.Status == 204 || m.Status < 200:

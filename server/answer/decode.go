@@ -24,11 +24,27 @@ func Decode(body []byte, most, fields int) ([]Message, error) {
 	}
 	messages := make([]Message, len(answers))
 	for i := range answers {
-		m := &messages[i]
-		m.Answer = &answers[i]
-		if f := m.Fault; f != nil {
-			m.Refused = &Fault{problem.Around(jsontext.Pointer(f.Pointer)), f.Err.Error()}
-		}
+		messages[i] = messageOf(&answers[i])
 	}
 	return messages, nil
+}
+
+// DecodeOne returns the message of a line in the framed form, without content beside it. The error is a [problem.Problem].
+func DecodeOne(line []byte, fields int) (Message, error) {
+	a, err := envelope.DecodeAnswer(line, fields)
+	if p := problem.OfShape(err); p != nil {
+		return Message{}, p
+	}
+	if err != nil {
+		return Message{}, problem.BadJSON(err)
+	}
+	return messageOf(&a), nil
+}
+
+func messageOf(a *envelope.Answer) Message {
+	m := Message{Answer: a}
+	if f := a.Fault; f != nil {
+		m.Refused = &Fault{problem.Around(jsontext.Pointer(f.Pointer)), f.Err.Error()}
+	}
+	return m
 }

@@ -35,12 +35,12 @@ func (s *Session) answerable() error {
 // that open, and is returned. Nil means that it can.
 func (d Delivery) Answer(a *Answer, fits func(*Request) error) (Result, error) {
 	a.hash = hashAnswer(a) // before the claim is locked: content may be long
-	same := func(t tombstone) bool { return t.answer == a.hash }
+	same := func(t tombstone) bool { return t.answer == a.hash && (!a.relayed || t.parts >= 0) }
 	var hold *budget.Hold
 	var fault error
 	result, err := d.settle(same, func(x *Exchange) Result {
 		switch {
-		case x.state == answering && a.hash == x.parts.head:
+		case x.state == answering && a.hash == x.parts.head && x.parts.seq >= 0:
 			return Duplicate
 		case x.state == answering:
 			return Conflict

@@ -99,7 +99,7 @@ func TestASenderWaitsForEveryByteWhereRoomIsShort(t *testing.T) {
 
 func TestWhatPilesUpWhileASenderWaitsCounts(t *testing.T) {
 	inStream(t, func(t *testing.T, s *scene, v *streamed) {
-		w, _, err := v.s.Delivery(v.x.ID()).Stream()
+		w, _, err := v.s.Delivery(v.x.ID()).Stream(nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -153,7 +153,7 @@ func (c *Content) collect(h *budget.Hold, limit int) (whole *Content, free func(
 	}
 }
 
-// Fetch gives the content of a request that streams to the session that asks for it, once. It
+// Fetch gives the content of a request to the session that asks for it, once. It
 // fails with [ErrNoExchange] and [ErrTaken].
 func (d Delivery) Fetch() (*Content, error) {
 	c := d.session.claim
@@ -202,7 +202,7 @@ func (d Delivery) fetch() (*Exchange, error) {
 	s := d.session
 	x := s.held[d.id]
 	switch {
-	case x == nil || !x.request.Content.Streams():
+	case x == nil || x.request.Content == nil:
 		return nil, ErrNoExchange
 	case x.fetched:
 		return nil, ErrTaken

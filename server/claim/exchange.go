@@ -40,6 +40,10 @@ const (
 // Exchange is one request and its answer. See the package documentation for
 // its states.
 type Exchange struct {
+	// Inline is how much content of the request a session of the claim takes with it, in bytes: the most that any of their last polls
+	// says ([Flow.Inline]); 0 where none says anything.
+	Inline int
+
 	claim  *Claim
 	id     string
 	begun  time.Time
@@ -118,6 +122,7 @@ func (c *Claim) Begin(h *budget.Hold, absent func() *Answer) (*Exchange, error) 
 	c.mu.Lock()
 	x.id = c.exchanges.name()
 	x.due.timeout = c.terms.Timeout
+	x.Inline = c.inline()
 	room := c.exchanges.add(x)
 	var why error
 	switch {

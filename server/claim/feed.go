@@ -19,7 +19,7 @@ type Feed struct {
 // [Session.Poll] does, and gives what was not acknowledged first. Whoever opened
 // it closes it.
 func (s *Session) Feed(cursor *string) (*Feed, error) {
-	p, err := openPoll(s, cursor)
+	p, err := openPoll(s, cursor, Flow{})
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func listen(s *Session, cursor *string, wait time.Duration) *listener {
 		defer close(l.done)
 		defer stop()
 		start := time.Now()
-		l.err = s.Listen(ctx, cursor, wait, func(b *Batch) {
+		l.err = s.Listen(ctx, cursor, wait, Flow{}, func(b *Batch) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.given = append(l.given, b)

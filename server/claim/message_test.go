@@ -63,7 +63,7 @@ func listenAll(ctx context.Context, s *Session, cursor *string, give func(*Messa
 		if cursor != nil {
 			said = new(*cursor)
 		}
-		if err := s.Listen(ctx, said, time.Minute, func(b *Batch) { takeAll(b, cursor, give) }); err != nil {
+		if err := s.Listen(ctx, said, time.Minute, Flow{}, func(b *Batch) { takeAll(b, cursor, give) }); err != nil {
 			return err
 		}
 	}

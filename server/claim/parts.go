@@ -12,18 +12,20 @@ import (
 // it, but for the channel came.
 type parts struct {
 	x      *Exchange
-	head   uint64        // hash of the beginning, whose content the visitor's door lets go
-	seq    int           // of the last part taken
-	chunks [][]byte      // not given to the visitor yet
-	size   int           // of chunks
-	taking int           // bytes that the visitor's door has and writes
-	total  int           // bytes of the beginning and of all parts
-	last   bool          // no part comes any more
-	raw    bool          // a [Delivery.Stream] has begun
-	lasts  bool          // and there is no time between its parts
-	moved  time.Time     // when a part came last, or the visitor had taken all
-	came   chan struct{} // something came for the visitor; one place
-	room   chan struct{} // closed when the visitor took something; nil while nobody waits
+	head   uint64   // hash of the beginning, whose content the visitor's door lets go
+	seq    int      // of the last part taken
+	chunks [][]byte // not given to the visitor yet
+	size   int      // of chunks
+	taking int      // bytes that the visitor's door has and writes
+	total  int      // bytes of the beginning and of all parts
+	last   bool     // no part comes any more
+	raw    bool     // a [Stream] has begun
+	// relayed says that the stream has the content of one message. While that is the response seq is -1.
+	relayed bool
+	lasts   bool          // and there is no time between its parts
+	moved   time.Time     // when a part came last, or the visitor had taken all
+	came    chan struct{} // something came for the visitor; one place
+	room    chan struct{} // closed when the visitor took something; nil while nobody waits
 }
 
 // window is how much content of a streamed answer waits for its visitor before
@@ -66,6 +68,9 @@ func (x *Exchange) begin(a *Answer) {
 		x.claim.exchanges.upgraded++
 	}
 	x.parts = &parts{x: x, taking: len(a.Content), head: a.hash, total: len(a.Content), came: make(chan struct{}, 1), moved: time.Now()}
+	if a.relayed {
+		x.parts.raw, x.parts.relayed, x.parts.seq = true, true, -1
+	}
 	close(x.ready)
 }
 
@@ -171,18 +176,14 @@ func (d Delivery) part(ctx context.Context, part Part) (result Result, full *Exc
 	same := func(t tombstone) bool { return part.Seq <= t.parts }
 	result, err = d.settle(same, func(open *Exchange) Result {
 		p := open.parts
+		var result Result
+		result, fault = p.judge(part.Seq)
 		switch {
-		case p == nil || p.raw:
-			fault = ErrNotAnswering
-			return Unknown
-		case part.Seq <= p.seq:
+		case fault != nil || result == Conflict:
+			return result
+		case result == Duplicate:
 			x = open // a retry is held back too
 			return Duplicate
-		case p.last:
-			return Conflict
-		case part.Seq > p.seq+1:
-			fault = ErrGap
-			return Unknown
 		case p.size > p.window():
 			full = open
 			return Unknown
@@ -252,10 +253,15 @@ func (x *Exchange) unheard() bool {
 	return x.outcome == TimedOut || x.outcome == Abandoned || x.rejected
 }
 
-// Stream begins to continue an answer with More by content as it is. It fails
-// with [ErrNotAnswering] where none began or parts came already, and with
-// [ErrNoExchange], where the result says what a further answer would be.
-func (d Delivery) Stream() (*Stream, Result, error) {
+// Stream begins to relay content as it comes: that of a message, or where that is nil what continues an answer with More and ends
+// it. Then it fails with [ErrNotAnswering] where none began or parts came already, and with [ErrNoExchange], where the result says
+// what a further answer would be. For a message it fails as [Delivery.Answer] and [Delivery.Part] do, and without an error there is
+// no stream where the result is not [Accepted]: the same message again is a [Duplicate] where all of its content came, and a
+// [Conflict] otherwise.
+func (d Delivery) Stream(of *Long) (*Stream, Result, error) {
+	if of != nil {
+		return d.relay(of)
+	}
 	s, c := d.session, d.session.claim
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -283,6 +289,8 @@ type Stream struct {
 	Upgraded bool
 	session  *Session
 	behind   int
+	relayed  bool // it has the content of one message: the response, or the part seq
+	seq      int
 }
 
 // Write sends content on, which the caller does not change afterwards, and
@@ -323,8 +331,12 @@ func (w *Stream) Last(behind int) {
 	w.Exchange.parts.come()
 }
 
-// Close ends the answer and waits until the visitor has all of it.
-func (w *Stream) Close(ctx context.Context, trailers []Field) Result {
+// Close ends the answer, unless more follows the message that was relayed, and waits until the visitor has all of it, or with more
+// nearly all.
+func (w *Stream) Close(ctx context.Context, more bool, trailers []Field) Result {
+	if more {
+		return w.pause(ctx)
+	}
 	x := w.Exchange
 	w.push(Part{Trailers: trailers})
 	c := x.claim
@@ -355,6 +367,9 @@ func (w *Stream) push(part Part) bool {
 		return false
 	}
 	w.session.life.touch()
+	if w.relayed && !part.More {
+		w.Exchange.parts.seq = w.seq
+	}
 	w.Exchange.parts.push(part)
 	c.mu.Unlock()
 	w.Exchange.parts.come()

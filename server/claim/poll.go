@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"time"
@@ -36,6 +37,7 @@ type poll struct {
 	woken   chan struct{} // buffered, one place
 	yields  bool          // a newer poll took its place
 	begun   bool          // it gave what was not acknowledged before, again
+	full    int           // how much content is not acknowledged at most, in bytes; 0 is fullBatch
 }
 
 func (p *poll) wake() { poke(p.woken) }
@@ -58,7 +60,7 @@ func poke(c chan<- struct{}) {
 // It fails with [ErrBadCursor], [ErrSessionFenced], [ErrNoSession],
 // [ErrClaimDeleted], [ErrLeaseEnded] and [ErrDraining].
 func (s *Session) Poll(ctx context.Context, cursor *string, wait time.Duration, most int) (*Batch, error) {
-	p, err := openPoll(s, cursor)
+	p, err := openPoll(s, cursor, Flow{})
 	if err != nil {
 		return nil, err
 	}
@@ -128,11 +130,15 @@ func (p *poll) wait(ctx context.Context, d time.Duration, r *Registry) (over boo
 
 // openPoll acknowledges what a poll says, and makes it the session's. Whoever
 // opened a poll closes it.
-func openPoll(s *Session, cursor *string) (*poll, error) {
+func openPoll(s *Session, cursor *string, flow Flow) (*poll, error) {
 	c := s.claim
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p, err := openPollLocked(s, cursor)
+	if err == nil {
+		s.inline = flow.Inline
+		p.full = flow.Unacknowledged
+	}
 	if err == nil && !c.lease.polled { // its record is to say that the claim is in use
 		c.lease.polled = true
 		c.keeper.mending.after(0)
@@ -219,7 +225,7 @@ const fullBatch = 1 << 20
 // much as may be was not acknowledged. The caller holds claim.mu.
 func (p *poll) take(most int) (b *Batch, full bool) {
 	s := p.session
-	isFull := func() bool { return s.out.sent.len() >= most || s.out.sent.size >= fullBatch }
+	isFull := func() bool { return s.out.sent.len() >= most || s.out.sent.size >= cmp.Or(p.full, fullBatch) }
 	if !p.begun || isFull() {
 		s.out.tidy()
 	}

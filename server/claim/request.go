@@ -34,7 +34,8 @@ type Answer struct {
 	// Next has given all.
 	Trailers []Field
 
-	hash uint64 // tells it from others; set before it is given to an exchange
+	hash    uint64 // tells it from others; set before it is given to an exchange
+	relayed bool   // its content comes by the stream of [Delivery.Stream]
 }
 
 // upgraded tells whether the answer upgrades the visitor's connection: then time

@@ -14,6 +14,7 @@ type Session struct {
 
 	door    string // see [Session.Plain]; "" for one that is not plain
 	cursors bool   // it has polled with one
+	inline  int    // how much content it takes with a request, as its last poll says
 	out     outbox
 	held    holdings
 	numbers numbers // of a plain session

@@ -105,7 +105,7 @@ func (c *crowd) stream(s *Session, id, target string, rnd *rand.Rand) {
 	}
 	pad := make([]byte, rnd.IntN(2)*2*window)
 	if rnd.IntN(2) == 0 {
-		w, _, err := s.Delivery(id).Stream()
+		w, _, err := s.Delivery(id).Stream(nil)
 		if err != nil {
 			return
 		}
@@ -118,7 +118,7 @@ func (c *crowd) stream(s *Session, id, target string, rnd *rand.Rand) {
 			_, _ = s.Delivery(id).Abort()
 			return
 		}
-		w.Close(ctx, nil)
+		w.Close(ctx, false, nil)
 		return
 	}
 	var several sync.WaitGroup
@@ -160,7 +160,7 @@ func (c *crowd) session(ctx context.Context, s *Session, rnd *rand.Rand) {
 		var err error
 		if rnd.IntN(2) == 0 {
 			said := cursor
-			err = s.Listen(pollCtx, &said, time.Second, take)
+			err = s.Listen(pollCtx, &said, time.Second, Flow{}, take)
 		} else {
 			var b *Batch
 			if b, err = s.Poll(pollCtx, &cursor, time.Second, 0); err == nil {

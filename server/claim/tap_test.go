@@ -130,7 +130,7 @@ func TestATapSeesContentAsItPasses(t *testing.T) {
 		if _, err := io.ReadFull(in, buf); err != nil {
 			t.Fatal(err)
 		}
-		w, _, err := one.Delivery(v.x.ID()).Stream()
+		w, _, err := one.Delivery(v.x.ID()).Stream(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +139,7 @@ func TestATapSeesContentAsItPasses(t *testing.T) {
 		}
 		k.saw(t, v.x, "asked", "delivered 1 to "+one.ID(), "sent one", "answered 201 []", "received begins", "sent two", "received goes on")
 		closed := make(chan Result, 1)
-		go func() { closed <- w.Close(t.Context(), []Field{{"C", "d"}}) }()
+		go func() { closed <- w.Close(t.Context(), false, []Field{{"C", "d"}}) }()
 		<-v.done
 		for err = nil; err == nil; {
 			_, err = v.x.Next(t.Context())
@@ -334,7 +334,7 @@ func TestATapSeesExchangesThatMoveAtOnce(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w, _, err := one.Delivery(x.ID()).Stream()
+			w, _, err := one.Delivery(x.ID()).Stream(nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -351,7 +351,7 @@ func TestATapSeesExchangesThatMoveAtOnce(t *testing.T) {
 					}
 				}
 				if i%2 == 0 {
-					w.Close(t.Context(), nil)
+					w.Close(t.Context(), false, nil)
 				} else {
 					_, _ = one.Delivery(x.ID()).Abort()
 				}

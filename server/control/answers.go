@@ -27,6 +27,10 @@ type Answers struct {
 
 // Answer answers POST {responses}.
 func (a *Answers) Answer(w http.ResponseWriter, r *http.Request) {
+	if isFramed(r) {
+		a.framed(w, r)
+		return
+	}
 	s, hold := SessionOf(r), intake.HoldOf(r)
 	s.Claim().Charge(hold)
 	arriving := s.Work()
@@ -93,11 +97,8 @@ func (a *Answers) one(ctx context.Context, s *claim.Session, m *answer.Message) 
 			return invalid(m.ID, f), nil
 		}
 		result, err = s.Delivery(m.ID).Part(ctx, part)
-		switch {
-		case errors.Is(err, claim.ErrNotAnswering):
-			return invalid(m.ID, &answer.Fault{Pointer: "/type", Detail: "a part follows a response with more"}), nil
-		case errors.Is(err, claim.ErrGap):
-			return invalid(m.ID, &answer.Fault{Pointer: "/seq", Detail: "a part before this one is missing"}), nil
+		if f := faultOfPart(err); f != nil {
+			return invalid(m.ID, f), nil
 		}
 	case m.Type == schema.TypeInterim && m.ID != "":
 		a, f := m.Interim()
@@ -111,6 +112,17 @@ func (a *Answers) one(ctx context.Context, s *claim.Session, m *answer.Message) 
 		return invalid(m.ID, &answer.Fault{Pointer: "/id", Detail: "id names the exchange"}), nil
 	}
 	return schema.Result{ID: m.ID, Status: schema.ResultStatus(result)}, err
+}
+
+// faultOfPart returns what is wrong with a part by an error of the core, or nil for another.
+func faultOfPart(err error) *answer.Fault {
+	switch {
+	case errors.Is(err, claim.ErrNotAnswering):
+		return &answer.Fault{Pointer: "/type", Detail: "a part follows a response with more"}
+	case errors.Is(err, claim.ErrGap):
+		return &answer.Fault{Pointer: "/seq", Detail: "a part before this one is missing"}
+	}
+	return nil
 }
 
 func invalid(id string, f *answer.Fault) schema.Result {

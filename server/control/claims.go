@@ -21,9 +21,9 @@ import (
 
 // Bounds are what programs are told, and held to.
 type Bounds struct {
-	// InlineBytes is the most content of a request in its envelope, ContentBytes the most of a
-	// request, PartBytes of a part, and AnswerBytes of a POST of answers.
-	InlineBytes, ContentBytes, PartBytes, AnswerBytes int
+	// InlineBytes is the most content of a request in its envelope, FramedInlineBytes the most beside
+	// it, ContentBytes the most of a request, PartBytes of a part, and AnswerBytes of a POST of answers.
+	InlineBytes, FramedInlineBytes, ContentBytes, PartBytes, AnswerBytes int
 	// Fields is the most fields of an answer, and FieldBytes the most bytes of them.
 	Fields, FieldBytes int
 }
@@ -58,7 +58,7 @@ func (c *Claims) Discover(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	writeJSON(w, http.StatusOK, schema.Discovery{
 		Version: 1, Claims: c.Envelopes.Public.Control + "claims", URLTemplate: c.Envelopes.Public.String(),
-		Transports: []string{"json", "ndjson", "sse"}, KeyNeeded: c.Admission.Keys.Needed(), Family: c.Family(), Limits: c.limits(),
+		Transports: []string{"json", "ndjson", "sse", "framed"}, KeyNeeded: c.Admission.Keys.Needed(), Family: c.Family(), Limits: c.limits(),
 	})
 }
 
@@ -66,7 +66,7 @@ func (c *Claims) Discover(w http.ResponseWriter, _ *http.Request) {
 func (c *Claims) limits() schema.Limits {
 	l, times := c.Registry.Options().Limits, c.Registry.Options().Times
 	return schema.Limits{
-		InlineBytes: c.Bounds.InlineBytes, ContentBytes: c.Bounds.ContentBytes, PartBytes: c.Bounds.PartBytes,
+		InlineBytes: c.Bounds.InlineBytes, FramedInlineBytes: c.Bounds.FramedInlineBytes, ContentBytes: c.Bounds.ContentBytes, PartBytes: c.Bounds.PartBytes,
 		WaitSeconds: int(times.Wait / time.Second), StreamSeconds: int(times.Stream / time.Second), HeartbeatSeconds: int(times.Heartbeat / time.Second),
 		Batch: l.Batch, AnswerBytes: c.Bounds.AnswerBytes, Sessions: l.Sessions, Queue: l.Queue,
 	}

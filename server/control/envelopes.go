@@ -8,7 +8,11 @@ import (
 )
 
 // Envelopes makes the messages of sessions, and the URLs in them.
-type Envelopes struct{ Public *publicurl.Template }
+type Envelopes struct {
+	Public *publicurl.Template
+	// InlineBytes is the most content in a message, but in the framed form.
+	InlineBytes int
+}
 
 // ClaimURL returns the URL of a claim.
 func (e Envelopes) ClaimURL(c *claim.Claim) string { return e.Public.Control + "claims/" + c.Label() }
@@ -18,8 +22,20 @@ func (e Envelopes) SessionURL(s *claim.Session) string {
 	return e.ClaimURL(s.Claim()) + "/sessions/" + s.ID()
 }
 
+// Messages makes the messages of one session: it has what their URLs have in common.
+type Messages struct {
+	inlineBytes int
+	base        string // the public URL of the claim
+	exchanges   string // URL of the session's exchanges, with a final slash
+}
+
+// Of returns what makes the messages of a session.
+func (e Envelopes) Of(s *claim.Session) Messages {
+	return Messages{e.InlineBytes, e.Public.Base(s.Claim().Label()), e.SessionURL(s) + "/exchanges/"}
+}
+
 // appendBatch appends a batch as JSON.
-func (e Envelopes) appendBatch(b []byte, s *claim.Session, batch *claim.Batch) []byte {
+func (e Messages) appendBatch(b []byte, batch *claim.Batch) []byte {
 	b = append(b, `{"cursor":`...)
 	b = envelope.AppendString(b, batch.Cursor)
 	b = append(b, `,"messages":[`...)
@@ -28,39 +44,48 @@ func (e Envelopes) appendBatch(b []byte, s *claim.Session, batch *claim.Batch) [
 			b = append(b, ',')
 		}
 		m.Cursor = ""
-		b = e.appendMessage(b, s, m)
+		b = e.appendMessage(b, m, false)
 	}
 	return append(b, "]}\n"...)
 }
 
-// appendMessage appends a message, with its cursor if it has one.
-func (e Envelopes) appendMessage(b []byte, s *claim.Session, m claim.Message) []byte {
-	r := e.Head(s, m)
+// append appends a message in a form of stream.
+func (e Messages) append(b []byte, m claim.Message, f envelope.Form) []byte {
+	b = e.appendMessage(f.Begin(b, m.Cursor), m, f.Beside())
+	var content []byte
+	if m.Cancel == "" {
+		content = m.Exchange.Request().Content.Bytes()
+	}
+	return f.End(b, content)
+}
+
+// appendMessage appends a message as JSON, with its cursor if it has one, and its content beside it or in it.
+func (e Messages) appendMessage(b []byte, m claim.Message, beside bool) []byte {
+	r := e.Head(m)
 	r.Cursor = m.Cursor
 	if m.Cancel != "" {
 		return envelope.AppendCancel(b, &r, schema.CancelReason(m.Cancel))
 	}
 	req := m.Exchange.Request()
-	if req.Content.Streams() {
-		r.BodyURL = e.exchangeURL(s, r.ID, "/content")
+	content := req.Content.Bytes()
+	switch {
+	case req.Content.Streams(), !beside && len(content) > e.inlineBytes:
+		r.BodyURL = e.exchanges + r.ID + "/content"
+	case beside && len(content) > 0:
+		r.Beside = envelope.Beside{Follows: true, ContentLength: int64(len(content))}
 	}
-	return envelope.AppendRequest(b, &r, req.Fields, req.Content.Bytes())
+	return envelope.AppendRequest(b, &r, req.Fields, content)
 }
 
 // Head returns a message but for its cursor, its fields and its content; of a cancellation that is the id.
-func (e Envelopes) Head(s *claim.Session, m claim.Message) envelope.Request {
+func (e Messages) Head(m claim.Message) envelope.Request {
 	if m.Cancel != "" {
 		return envelope.Request{ID: m.ID}
 	}
 	req, id := m.Exchange.Request(), m.Exchange.ID()
 	return envelope.Request{
 		ID: id, Attempt: m.Attempt, TimeoutMs: int(m.Timeout.Milliseconds()), Method: req.Method, Target: req.Target, URL: req.URL,
-		Base: e.Public.Base(s.Claim().Label()), HTTPVersion: req.HTTPVersion, RemoteAddr: req.RemoteAddr,
-		Upgrade: req.Upgrade, ResponseURL: e.exchangeURL(s, id, "/response"),
+		Base: e.base, HTTPVersion: req.HTTPVersion, RemoteAddr: req.RemoteAddr,
+		Upgrade: req.Upgrade, ResponseURL: e.exchanges + id + "/response",
 	}
-}
-
-// exchangeURL gives the URL of a part of an exchange, in as few copies as there may be.
-func (e Envelopes) exchangeURL(s *claim.Session, id, part string) string {
-	return e.ClaimURL(s.Claim()) + "/sessions/" + s.ID() + "/exchanges/" + id + part
 }

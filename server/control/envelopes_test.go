@@ -113,7 +113,7 @@ func TestBatchesAreValid(t *testing.T) {
 		}
 		requests = append(requests, &claim.Request{Method: "GET", Target: "/"})
 		session, batch := batchOf(t, requests)
-		raw := Envelopes{public}.appendBatch(nil, session, batch)
+		raw := Envelopes{public, 64 << 10}.Of(session).appendBatch(nil, batch)
 		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
 		if err != nil {
 			t.Fatalf("%v: %s", err, raw)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"reversehttp/schema/envelope"
 	"reversehttp/server/claim"
 	"reversehttp/server/field"
 	"reversehttp/server/intake"
@@ -13,55 +14,19 @@ import (
 	"reversehttp/server/wire"
 )
 
-// form is a form of stream that a poll can ask for.
-type form interface {
-	media() string
-	heartbeat() string
-	// append appends a message with its cursor.
-	append(b []byte, m claim.Message) []byte
-}
-
-// ndjson is one message a line.
-type ndjson struct {
-	e Envelopes
-	s *claim.Session
-}
-
-func (ndjson) media() string     { return "application/x-ndjson" }
-func (ndjson) heartbeat() string { return "\n" }
-
-func (f ndjson) append(b []byte, m claim.Message) []byte {
-	return append(f.e.appendMessage(b, f.s, m), '\n')
-}
-
-// events are server-sent events (HTML, 9.2).
-type events struct {
-	e Envelopes
-	s *claim.Session
-}
-
-func (events) media() string     { return "text/event-stream" }
-func (events) heartbeat() string { return ":\n\n" }
-
-func (f events) append(b []byte, m claim.Message) []byte {
-	b = append(b, "id: "...)
-	b = append(b, m.Cursor...)
-	b = append(b, "\ndata: "...)
-	return append(ndjson(f).append(b, m), '\n')
-}
-
 // stream answers with a stream.
-func (p *Polls) stream(w http.ResponseWriter, r *http.Request, f form) {
+func (p *Polls) stream(w http.ResponseWriter, r *http.Request, f envelope.Form) {
+	s := SessionOf(r)
 	wait, preferred := preferredWait(r, p.Registry.Options().Times.Stream)
 	rc := http.NewResponseController(w)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	begun := false
-	err := SessionOf(r).Listen(ctx, lastEventID(r), wait, func(b *claim.Batch) {
+	begun, messages := false, p.Envelopes.Of(s)
+	err := s.Listen(ctx, lastEventID(r), wait, p.flow(f), func(b *claim.Batch) {
 		if !begun {
 			begun = true
 			h := w.Header()
-			h.Set("Content-Type", f.media())
+			h.Set("Content-Type", f.Media())
 			// A proxy that compresses or buffers would keep messages back.
 			h.Set("Cache-Control", "no-store, no-transform")
 			h.Set("X-Accel-Buffering", "no")
@@ -70,12 +35,12 @@ func (p *Polls) stream(w http.ResponseWriter, r *http.Request, f form) {
 				applied(h, wait)
 			}
 		}
-		out := []byte(f.heartbeat())
+		out := []byte(f.Heartbeat())
 		if b != nil {
 			p.Delivered(b)
 			out = make([]byte, 0, sizeOf(b))
 			for _, m := range b.Messages {
-				out = f.append(out, m)
+				out = messages.append(out, m, f)
 			}
 		}
 		// After so long the session counts as lost where it does not stream, too.
@@ -96,3 +61,14 @@ func (p *Polls) stream(w http.ResponseWriter, r *http.Request, f form) {
 		wire.BoundWrite(w, 0) // the end may come long after the last message
 	}
 }
+
+// flow returns how much content a stream of a form carries.
+func (p *Polls) flow(f envelope.Form) claim.Flow {
+	if !f.Beside() {
+		return claim.Flow{}
+	}
+	return claim.Flow{Inline: p.FramedInlineBytes, Unacknowledged: max(leastFramed, 4*p.FramedInlineBytes)}
+}
+
+// leastFramed is how much content may be unacknowledged on a stream in the framed form, in bytes, however little comes inline.
+const leastFramed = 4 << 20

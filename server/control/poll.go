@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/intake"
@@ -21,6 +22,8 @@ import (
 type Polls struct {
 	Registry  *claim.Registry
 	Envelopes Envelopes
+	// FramedInlineBytes is the most content of a request on a stream in the framed form.
+	FramedInlineBytes int
 	// Delivered is told what a session is given.
 	Delivered func(*claim.Batch)
 }
@@ -38,9 +41,11 @@ func (p *Polls) Poll(w http.ResponseWriter, r *http.Request) {
 	case "json":
 		p.batch(w, r)
 	case "ndjson":
-		p.stream(w, r, ndjson{p.Envelopes, SessionOf(r)})
+		p.stream(w, r, envelope.NDJSON)
 	case "sse":
-		p.stream(w, r, events{p.Envelopes, SessionOf(r)})
+		p.stream(w, r, envelope.Events)
+	case "framed":
+		p.stream(w, r, envelope.Framed)
 	default:
 		(&problem.Problem{Code: schema.CodeNotAcceptable}).Write(w, r)
 	}
@@ -101,7 +106,7 @@ func (p *Polls) batch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.Delivered(batch)
-	body := p.Envelopes.appendBatch(make([]byte, 0, size), s, batch)
+	body := p.Envelopes.Of(s).appendBatch(make([]byte, 0, size), batch)
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	// A program that takes it slowly is alive, and one that takes nothing in is lost.
@@ -138,6 +143,8 @@ func formOf(r *http.Request) (form string) {
 				named = "ndjson"
 			case "text/event-stream", "text/*":
 				named = "sse"
+			case envelope.MediaFramed:
+				named = "framed"
 			}
 			if q := quality(parameters); named != "" && q > best {
 				form, best = named, q

@@ -33,7 +33,7 @@ const (
 // Raw answers POST {responseUrl}: the content of an answer as it is.
 func (a *Answers) Raw(w http.ResponseWriter, r *http.Request) {
 	s, id := SessionOf(r), chi.URLParam(r, "exchange")
-	stream, known, err := s.Delivery(id).Stream()
+	stream, known, err := s.Delivery(id).Stream(nil)
 	if errors.Is(err, claim.ErrNotAnswering) {
 		result, more, problem := a.begin(s, id, r)
 		switch {
@@ -45,7 +45,7 @@ func (a *Answers) Raw(w http.ResponseWriter, r *http.Request) {
 			a.tell(w, r, id, result, !more && result == claim.Accepted)
 			return
 		}
-		stream, known, err = s.Delivery(id).Stream()
+		stream, known, err = s.Delivery(id).Stream(nil)
 	}
 	if errors.Is(err, claim.ErrNoExchange) && known != claim.Unknown {
 		a.tell(w, r, id, known, false)
@@ -58,7 +58,7 @@ func (a *Answers) Raw(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.Work()()
-	whole, late := a.pump(w, r, stream)
+	whole, late := a.pump(w, r, r.Body, stream)
 	switch {
 	case late:
 		a.tell(w, r, id, claim.Late, false)
@@ -66,13 +66,13 @@ func (a *Answers) Raw(w http.ResponseWriter, r *http.Request) {
 		_, _ = s.Delivery(id).Abort()
 		(&problem.Problem{Code: schema.CodeBadRequest, Unread: true, Detail: "The content ended before it was whole: the answer is cut short."}).Write(w, r)
 	default:
-		a.tell(w, r, id, stream.Close(r.Context(), field.GoodTrailers(r.Trailer)), true)
+		a.tell(w, r, id, stream.Close(r.Context(), false, field.GoodTrailers(r.Trailer)), true)
 	}
 }
 
-// pump sends the content of r on as it comes. It tells whether it sent all, and
+// pump sends content on as it comes with the request r. It tells whether it sent all, and
 // whether nobody wants it any more, which ends the wait for what comes next.
-func (a *Answers) pump(w http.ResponseWriter, r *http.Request, stream *claim.Stream) (whole, late bool) {
+func (a *Answers) pump(w http.ResponseWriter, r *http.Request, content io.Reader, stream *claim.Stream) (whole, late bool) {
 	rc := http.NewResponseController(w)
 	read := make(chan struct{})
 	var watcher sync.WaitGroup
@@ -102,9 +102,17 @@ func (a *Answers) pump(w http.ResponseWriter, r *http.Request, stream *claim.Str
 			return false, true
 		default:
 		}
-		n, err := r.Body.Read(buf)
-		if n > 0 && !stream.Write(r.Context(), bytes.Clone(buf[:n])) {
-			return false, true
+		n, err := content.Read(buf)
+		if n > 0 {
+			piece := buf[:n:n]
+			if n > len(buf)/2 {
+				buf = make([]byte, chunk) // the piece is the stream's
+			} else {
+				piece = bytes.Clone(piece)
+			}
+			if !stream.Write(r.Context(), piece) {
+				return false, true
+			}
 		}
 		switch {
 		case err == io.EOF:

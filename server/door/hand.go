@@ -279,7 +279,7 @@ func (l *Relay) handBack(ctx context.Context, s *claim.Session, x *claim.Exchang
 // MessageHead gives the message that a poll of s would give for m as JSON of ASCII,
 // without its fields and content. answered is a member of it, where there are any.
 func (l *Relay) MessageHead(s *claim.Session, m *claim.Message, answered []string) string {
-	r := l.Envelopes.Head(s, *m)
+	r := l.Envelopes.Of(s).Head(*m)
 	r.Cursor, r.Answered = m.Cursor, answered
 	var b []byte
 	if m.Cancel != "" {

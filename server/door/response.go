@@ -140,7 +140,7 @@ func (l *Relay) HandedWindow() int {
 
 // answerMore relays the content of a response whose head was relayed.
 func (l *Relay) answerMore(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) error {
-	stream, _, err := s.Delivery(x.ID()).Stream()
+	stream, _, err := s.Delivery(x.ID()).Stream(nil)
 	if err != nil {
 		return nil
 	}
@@ -158,7 +158,7 @@ func (l *Relay) answerMore(ctx context.Context, s *claim.Session, x *claim.Excha
 		}
 		switch {
 		case err == io.EOF:
-			stream.Close(ctx, field.GoodTrailers(resp.Trailer))
+			stream.Close(ctx, false, field.GoodTrailers(resp.Trailer))
 			return nil
 		case err != nil && over(x):
 			return nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"reversehttp/schema/envelope"
 	"reversehttp/schema/vectors"
 )
 
@@ -16,6 +17,7 @@ import (
 var programs = map[string]func(*town, http.Handler){
 	"json":                  polls("application/json"),
 	"ndjson":                polls("application/x-ndjson"),
+	"framed":                polls(envelope.MediaFramed),
 	"sse":                   polls("text/event-stream"),
 	"tunnel":                tunnels,
 	"reversehttp":           reverses("message/http"),

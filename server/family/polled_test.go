@@ -16,6 +16,8 @@ import (
 	"unicode/utf8"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
+	"reversehttp/schema/vectors"
 )
 
 // runs has a program of a test run until the test ends. Its context ends with the test.
@@ -96,6 +98,13 @@ func (p *polled) run(ctx context.Context, running *sync.WaitGroup) {
 					p.take(ctx, running, m)
 				}
 				cursor = b.Cursor
+			}
+		case p.accept == envelope.MediaFramed:
+			for err == nil {
+				var m []byte
+				if m, err = vectors.Unframe(in); err == nil {
+					cursor = p.take(ctx, running, m)
+				}
 			}
 		default:
 			for err == nil {
@@ -209,7 +218,11 @@ func (a *byMessages) post(m fields) error {
 	if err != nil {
 		return err
 	}
-	resp, err := a.p.call(context.Background(), "POST", a.p.claim.Responses, http.Header{"Content-Type": {"application/json"}}, bytes.NewReader(b))
+	form := "application/json"
+	if a.p.accept == envelope.MediaFramed {
+		form, b = envelope.MediaFramed, vectors.Frame(b)
+	}
+	resp, err := a.p.call(context.Background(), "POST", a.p.claim.Responses, http.Header{"Content-Type": {form}}, bytes.NewReader(b))
 	if err != nil {
 		return err
 	}

@@ -113,9 +113,6 @@ func EndsInResponse(name string) bool { return hopByHop[name] || responseOnly[na
 // OfOrigin reports whether a field of an answer acts on more than its own URL.
 func OfOrigin(name string) bool { return wholeOrigin[name] }
 
-// Forwarding reports whether the gateway writes a field of a request itself.
-func Forwarding(name string) bool { return forwarding[name] }
-
 // live are the types of content that is read while it comes.
 var live = map[string]bool{
 	"text/event-stream": true, "application/x-ndjson": true, "application/ndjson": true, "application/jsonl": true,

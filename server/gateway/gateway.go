@@ -56,6 +56,9 @@ type Options struct {
 	// InlineBytes is the most content of a request that travels in its envelope.
 	// Default 65,536.
 	InlineBytes int
+	// FramedInlineBytes is the most content of a request that travels beside its envelope in the
+	// framed form, where that is more than InlineBytes. Default 262,144.
+	FramedInlineBytes int
 	// ContentBytes is the most content of a request. Default 64 GiB.
 	ContentBytes int
 	// PartBytes is the most content of a part of an answer. Default 262,144.
@@ -120,6 +123,7 @@ func (o Options) withDefaults() Options {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	set(&o.InlineBytes, 65_536)
+	set(&o.FramedInlineBytes, 262_144)
 	set(&o.ContentBytes, 64<<30)
 	set(&o.PartBytes, 262_144)
 	set(&o.AnswerBytes, 16<<20)
@@ -182,12 +186,12 @@ func New(o Options) (*Gateway, error) {
 		Times: o.Times, Limits: o.Limits, Reserved: admission.NewReserved(o.Reserved, o.Owned), Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
 	})
 	bounds := control.Bounds{
-		InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes, PartBytes: o.PartBytes, AnswerBytes: o.AnswerBytes, Fields: o.Fields, FieldBytes: o.FieldBytes,
+		InlineBytes: o.InlineBytes, FramedInlineBytes: max(o.FramedInlineBytes, o.InlineBytes), ContentBytes: o.ContentBytes, PartBytes: o.PartBytes, AnswerBytes: o.AnswerBytes, Fields: o.Fields, FieldBytes: o.FieldBytes,
 	}
 	pace := intake.Pace{Grace: o.ContentGrace, Rate: o.ContentRate, Pause: o.ContentPause}
-	envelopes := control.Envelopes{Public: u}
+	envelopes := control.Envelopes{Public: u, InlineBytes: o.InlineBytes}
 	g.claims = &control.Claims{Registry: g.registry, Envelopes: envelopes, Admission: admitted, Bounds: bounds, Pace: pace, Family: g.family, HasTunnel: g.hasTunnel}
-	g.polls = &control.Polls{Registry: g.registry, Envelopes: envelopes, Delivered: g.metrics.deliver}
+	g.polls = &control.Polls{Registry: g.registry, Envelopes: envelopes, FramedInlineBytes: bounds.FramedInlineBytes, Delivered: g.metrics.deliver}
 	g.answers = &control.Answers{Registry: g.registry, Bounds: bounds, Pace: pace, Judged: g.metrics.judge, Log: o.Log}
 	g.visits = &visit.Visits{
 		Registry: g.registry, Public: u, Trust: g.trust, Rate: g.rate(o.VisitsPerSecond),

@@ -164,7 +164,7 @@ func TestSecretsStayOutOfLogsAndErrors(t *testing.T) {
 		look(w.send("POST", "/claims", "wrong-secret", nil))
 		look(w.send("POST", "/claims", "key-secret", map[string]any{"label": "demo", "token": "token-secret token-secret"}))
 		look(w.send("POST", "/claims", "key-secret", map[string]any{"label": "demo", "token": 5, "x": "content-secret"}))
-		p := &program{w, into[schema.ClaimAnswer](t, w.send("POST", "/claims", "key-secret", map[string]any{"label": "demo", "token": "token-secret"}))}
+		p := &program{world: w, ClaimAnswer: into[schema.ClaimAnswer](t, w.send("POST", "/claims", "key-secret", map[string]any{"label": "demo", "token": "token-secret"}))}
 		look(w.send("POST", "/claims", "key-secret", map[string]any{"label": "demo", "token": "wrong-secret"}))
 		for _, url := range []string{p.Claim, p.Requests, p.Session} {
 			look(w.send("GET", url, "wrong-secret", nil))

@@ -121,7 +121,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	wire.BoundWrite(w, 0)
-	if r.Trailer == nil { // so that a copy of r sees trailers that were not announced
+	if r.Trailer == nil && r.Body != http.NoBody { // so that a copy of r sees trailers that were not announced
 		r.Trailer = http.Header{}
 	}
 	if r.ContentLength != 0 { // for who does not read the content: net/http does, at the end

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 	"reversehttp/schema/vectors"
 )
 
@@ -291,6 +293,7 @@ func into[T any](t *testing.T, r *reply) T {
 type program struct {
 	*world
 	schema.ClaimAnswer
+	framed bool // it polls and answers in the framed form
 }
 
 // claim claims a label with the token "t0".
@@ -300,12 +303,15 @@ func (w *world) claim(label string) *program {
 	if got.Status != http.StatusCreated && got.Status != http.StatusOK {
 		w.t.Fatalf("claim %s: %d %s", label, got.Status, got.Content)
 	}
-	return &program{w, into[schema.ClaimAnswer](w.t, got)}
+	return &program{world: w, ClaimAnswer: into[schema.ClaimAnswer](w.t, got)}
 }
 
 // poll polls once and gives the requests of the batch.
 func (p *program) poll(fields ...schema.Field) []schema.Request {
 	p.t.Helper()
+	if p.framed {
+		fields = append(fields, schema.Field{"Accept", envelope.MediaFramed}, schema.Field{"Prefer", "wait=1"})
+	}
 	got := p.send("GET", p.Requests, p.Token, nil, fields...)
 	if got.Status == http.StatusNoContent {
 		return nil
@@ -314,7 +320,7 @@ func (p *program) poll(fields ...schema.Field) []schema.Request {
 		p.t.Fatalf("poll: %d %s", got.Status, got.Content)
 	}
 	var requests []schema.Request
-	for _, m := range into[schema.Batch](p.t, got).Messages {
+	for _, m := range p.messages(got) {
 		var r schema.Request
 		if err := json.Unmarshal(m, &r); err != nil {
 			p.t.Fatal(err)
@@ -324,6 +330,24 @@ func (p *program) poll(fields ...schema.Field) []schema.Request {
 		}
 	}
 	return requests
+}
+
+// messages are those of a poll's answer.
+func (p *program) messages(got *reply) (list []json.RawMessage) {
+	p.t.Helper()
+	if !p.framed {
+		return into[schema.Batch](p.t, got).Messages
+	}
+	for in := bufio.NewReader(bytes.NewReader(got.Content)); ; {
+		m, err := vectors.Unframe(in)
+		if err == io.EOF {
+			return list
+		}
+		if err != nil {
+			p.t.Fatalf("%v in %q", err, got.Content)
+		}
+		list = append(list, m)
+	}
 }
 
 // next polls until there is one request.
@@ -347,7 +371,12 @@ func (p *program) fetched(r schema.Request) *reply {
 // answer posts one message and gives its result.
 func (p *program) answer(v any) schema.Result {
 	p.t.Helper()
-	got := p.send("POST", p.Responses, p.Token, v)
+	var got *reply
+	if p.framed {
+		got = p.posts(framesOf(p.t, v))
+	} else {
+		got = p.send("POST", p.Responses, p.Token, v)
+	}
 	if got.Status != http.StatusAccepted {
 		p.t.Fatalf("answer: %d %s", got.Status, got.Content)
 	}
@@ -356,6 +385,35 @@ func (p *program) answer(v any) schema.Result {
 		p.t.Fatalf("answer: %d results, want 1: %s", len(results), got.Content)
 	}
 	return results[0]
+}
+
+// framesOf returns a message, or a list of messages, in the framed form.
+func framesOf(t *testing.T, v any) (content []byte) {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list struct{ Messages []json.RawMessage }
+	if json.Unmarshal(text, &list) != nil || list.Messages == nil {
+		return vectors.Frame(text)
+	}
+	for _, m := range list.Messages {
+		content = append(content, vectors.Frame(m)...)
+	}
+	return content
+}
+
+// posts posts content in the framed form.
+func (p *program) posts(content []byte) *reply {
+	p.t.Helper()
+	req := p.request("POST", p.Responses, p.Token, nil, schema.Field{"Content-Type", envelope.MediaFramed})
+	req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(content)), int64(len(content))
+	got := newReply(p.client.Do(req))
+	if got.Err != nil {
+		p.t.Fatal(got.Err)
+	}
+	return got
 }
 
 // respond answers an exchange and fails the test unless it is accepted.

@@ -87,7 +87,7 @@ func (p Pace) Read(w http.ResponseWriter, r *http.Request, limit int, hold *budg
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, &problem.Problem{Code: schema.CodeTooSlow, Unread: true}
 		case err != nil:
-			return nil, &problem.Problem{Code: schema.CodeBadRequest, Unread: true, Detail: "The content ended before it was whole, or its framing is malformed."}
+			return nil, broken()
 		}
 	}
 }
@@ -98,8 +98,11 @@ const roomSoon = 2 * time.Second
 // growSoon holds n bytes more, and waits up to two seconds for room where they are few. It reports
 // whether it does.
 func growSoon(ctx context.Context, hold *budget.Hold, n int) bool {
+	if hold.Grow(n) {
+		return true
+	}
 	if n > soonThere {
-		return hold.Grow(n)
+		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, roomSoon)
 	defer cancel()

@@ -21,6 +21,7 @@ type Template struct {
 	Scheme string
 	before string // what stands before the label
 	after  string // what stands after it
+	own    string // the authority of the control origin, as it is written in the template
 	// Control is the control origin with a final slash.
 	Control string
 	// ControlHost is its host name, lower case, without port.
@@ -58,6 +59,7 @@ func Parse(template string) (*Template, error) {
 			return nil, bad("it must have no path when the label is in the host")
 		}
 		p.Control = u.Scheme + "://" + rest + "/"
+		p.own = u.Host[len("label."):]
 		p.ControlHost = Hostname(rest)
 		if _, err := netip.ParseAddr(p.ControlHost); err == nil || !isName(p.ControlHost) {
 			return nil, bad("its host must be a name after {label} and a dot, no address, without empty parts")
@@ -68,6 +70,7 @@ func Parse(template string) (*Template, error) {
 		return nil, bad("{label} must be the first label of the host, or the last segment of a path below another")
 	}
 	p.Control = u.Scheme + "://" + u.Host + "/"
+	p.own = u.Host
 	p.ControlHost = Hostname(u.Host)
 	p.PathPrefix = strings.TrimSuffix(u.Path, "label/")
 	if !isName(p.ControlHost) {
@@ -115,18 +118,25 @@ func (p *Template) Base(label string) string { return p.before + label + p.after
 
 // Authority returns the host, and port if any, of a label's public URL.
 func (p *Template) Authority(label string) string {
-	rest := strings.TrimPrefix(p.Base(label), p.Scheme+"://")
-	host, _, _ := strings.Cut(rest, "/")
-	return host
+	if p.PathPrefix != "" {
+		return p.own
+	}
+	return label + "." + p.own
 }
 
 // Pseudonym returns the name of a claim in Via fields (RFC 9110, 7.6.3): the host of its
 // public URL, or in the path shape a host like it.
-func (p *Template) Pseudonym(label string) string {
-	if p.PathPrefix == "" {
-		return p.Authority(label)
+func (p *Template) Pseudonym(label string) string { return label + "." + p.own }
+
+// Via returns what a claim adds to the Via field of a message of a version, such as "1.1".
+func (p *Template) Via(version, label string) string { return version + " " + label + "." + p.own }
+
+// URL returns the public URL of a path of a label's origin, which begins with a slash; in the path shape that has all labels.
+func (p *Template) URL(label, path string) string {
+	if p.PathPrefix != "" {
+		return p.Scheme + "://" + p.own + path
 	}
-	return label + "." + p.Authority(label)
+	return p.before + label + "." + p.own + path
 }
 
 // Place is where a request belongs.

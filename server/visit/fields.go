@@ -17,43 +17,33 @@ import (
 func (v *Visits) requestFields(r *http.Request, label string) []claim.Field {
 	gone := field.Named(r.Header["Connection"])
 	trusted := v.Trust.Trusts(r.RemoteAddr)
-	names := make([]string, 0, len(r.Header)+5)
-	for name := range r.Header {
+	fields := make([]claim.Field, 1, len(r.Header)+fieldsOfWay)
+	fields[0] = claim.Field{Name: "Host", Value: r.Host}
+	for name, values := range r.Header {
 		switch {
 		case field.EndsInRequest(name), gone[name]:
 		case !trusted && field.OfAProxy(name):
 		case name == "Cookie" && v.Public.PathPrefix != "":
 		default:
-			names = append(names, name)
+			for _, value := range values {
+				fields = append(fields, claim.Field{Name: name, Value: value})
+			}
 		}
 	}
-	own := v.forwardingFields(r, label, trusted)
-	names = append(names, own.names()...)
-	if httpguts.HeaderValuesContainsToken(r.Header["Te"], "trailers") {
-		names = append(names, "Te")
+	if httpguts.HeaderValuesContainsToken(r.Header["Te"], "trailers") { // the gateway takes trailers, as the visitor does (RFC 9110, 10.1.4)
+		fields = append(fields, claim.Field{Name: "Te", Value: "trailers"})
 	}
-	if len(r.Trailer) > 0 {
-		names = append(names, "Trailer")
+	if len(r.Trailer) > 0 { // of chunked content, where net/http has it
+		fields = append(fields, claim.Field{Name: "Trailer", Value: strings.Join(slices.Sorted(maps.Keys(r.Trailer)), ", ")})
 	}
-	slices.Sort(names)
-	fields := make([]claim.Field, 1, len(names)+5)
-	fields[0] = claim.Field{Name: "Host", Value: r.Host}
-	for _, name := range names {
-		values := r.Header[name]
-		switch {
-		case field.Forwarding(name):
-			values = own.values(name)
-		case name == "Te": // the gateway takes trailers, as the visitor does (RFC 9110, 10.1.4)
-			values = []string{"trailers"}
-		case name == "Trailer": // of chunked content, where net/http has it
-			values = []string{strings.Join(slices.Sorted(maps.Keys(r.Trailer)), ", ")}
-		}
-		for _, v := range values {
-			fields = append(fields, claim.Field{Name: name, Value: v})
-		}
-	}
+	way := v.wayOf(r, label, trusted)
+	fields = way.appendTo(fields, v, r, label)
+	slices.SortStableFunc(fields[1:], func(a, b claim.Field) int { return strings.Compare(a.Name, b.Name) })
 	return fields
 }
+
+// fieldsOfWay is how many fields the gateway adds, at most, but for those that a trusted proxy sent.
+const fieldsOfWay = 9
 
 // announce puts the fields into h by which an answer announces trailers, where some can follow it.
 func announce(h http.Header, a *claim.Answer) {
@@ -80,6 +70,7 @@ func (v *Visits) relayFields(h http.Header, fields []claim.Field) {
 		}
 	}
 	gone := field.Named(connection)
+	values := make([]string, 0, len(fields)) // of most names there is one: they share an allocation
 	for _, f := range fields {
 		name := http.CanonicalHeaderKey(f.Name)
 		if field.EndsInResponse(name) || gone[name] && name != "Content-Length" {
@@ -88,7 +79,12 @@ func (v *Visits) relayFields(h http.Header, fields []claim.Field) {
 		if v.Public.PathPrefix != "" && field.OfOrigin(name) || name == "Proxy-Status" && field.Forges(f.Value) {
 			continue
 		}
-		h[name] = append(h[name], f.Value)
+		if before := h[name]; len(before) > 0 {
+			h[name] = append(before, f.Value)
+			continue
+		}
+		values = append(values, f.Value)
+		h[name] = values[len(values)-1 : len(values) : len(values)]
 	}
 	if v.Public.PathPrefix != "" {
 		h["Content-Security-Policy"] = append(h["Content-Security-Policy"], field.Sandbox)

@@ -5,79 +5,88 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"reversehttp/server/claim"
 )
 
-// forwarded is what the gateway tells of a request's way to it.
-type forwarded struct {
-	via, forwarded, xFor, xHost, xPrefix, xProto []string
+// way is what the gateway tells of a request's way to it: values of the fields that it writes. Those that are empty are left out.
+type way struct {
+	via       []string // of those who had the request before
+	here      string   // the gateway's own Via
+	forwarded string
+	xFor      string
+	xHost     []string
+	xPrefix   []string
+	xProto    []string
 }
 
-func (f *forwarded) names() []string {
-	return []string{"Via", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Prefix", "X-Forwarded-Proto"}
-}
-
-func (f *forwarded) values(name string) []string {
-	switch name {
-	case "Via":
-		return f.via
-	case "Forwarded":
-		return f.forwarded
-	case "X-Forwarded-For":
-		return f.xFor
-	case "X-Forwarded-Host":
-		return f.xHost
-	case "X-Forwarded-Prefix":
-		return f.xPrefix
-	}
-	return f.xProto
-}
-
-func (v *Visits) forwardingFields(r *http.Request, label string, trusted bool) *forwarded {
+// wayOf returns it, extended where the peer is trusted.
+func (v *Visits) wayOf(r *http.Request, label string, trusted bool) way {
 	peer, _, _ := net.SplitHostPort(r.RemoteAddr)
-	node := peer
-	if strings.Contains(peer, ":") {
-		node = `"[` + peer + `]"`
-	}
 	scheme := v.Public.Scheme
-	f := &forwarded{
-		via:       append(r.Header["Via"][:len(r.Header["Via"]):len(r.Header["Via"])], viaVersion(r)+" "+v.Public.Pseudonym(label)),
-		forwarded: []string{"for=" + node + ";host=" + quote(r.Host) + ";proto=" + scheme},
-		xFor:      []string{peer}, xHost: []string{r.Host}, xProto: []string{scheme},
-	}
+	w := way{via: r.Header["Via"], here: v.Public.Via(viaVersion(r), label), forwarded: element(peer, r.Host, scheme), xFor: peer}
 	if trusted {
-		extend(&f.forwarded, r.Header["Forwarded"])
-		extend(&f.xFor, r.Header["X-Forwarded-For"])
-		if v := r.Header["X-Forwarded-Host"]; len(v) > 0 {
-			f.xHost = v
-		}
-		if v := r.Header["X-Forwarded-Proto"]; len(v) > 0 {
-			f.xProto = v
-		}
-		f.xPrefix = r.Header["X-Forwarded-Prefix"]
+		w.forwarded = extend(w.forwarded, r.Header["Forwarded"])
+		w.xFor = extend(w.xFor, r.Header["X-Forwarded-For"])
+		w.xHost, w.xPrefix, w.xProto = r.Header["X-Forwarded-Host"], r.Header["X-Forwarded-Prefix"], r.Header["X-Forwarded-Proto"]
 	}
+	return w
+}
+
+// appendTo appends the fields to those of the request for a label.
+func (w *way) appendTo(fields []claim.Field, v *Visits, r *http.Request, label string) []claim.Field {
+	all := func(name string, told []string, otherwise string) {
+		for _, value := range told {
+			fields = append(fields, claim.Field{Name: name, Value: value})
+		}
+		if otherwise != "" && len(told) == 0 {
+			fields = append(fields, claim.Field{Name: name, Value: otherwise})
+		}
+	}
+	all("Forwarded", nil, w.forwarded)
+	all("Via", w.via, "")
+	all("Via", nil, w.here)
+	all("X-Forwarded-For", nil, w.xFor)
+	all("X-Forwarded-Host", w.xHost, r.Host)
 	if prefix := v.Public.PathPrefix; prefix != "" {
-		f.xPrefix = []string{prefix + label} // all of it, whatever a proxy knows
+		all("X-Forwarded-Prefix", nil, prefix+label) // all of it, whatever a proxy knows
+	} else {
+		all("X-Forwarded-Prefix", w.xPrefix, "")
 	}
-	return f
+	all("X-Forwarded-Proto", w.xProto, v.Public.Scheme)
+	return fields
+}
+
+// element returns what Forwarded has of this hop (RFC 7239, 4).
+func element(peer, host, scheme string) string {
+	if strings.Contains(peer, ":") {
+		peer = `"[` + peer + `]"`
+	}
+	switch {
+	case strings.ContainsAny(host, `"\`):
+		host = strconv.Quote(host)
+	case strings.ContainsAny(host, ":[]"):
+		return "for=" + peer + `;host="` + host + `";proto=` + scheme
+	}
+	return "for=" + peer + ";host=" + host + ";proto=" + scheme
 }
 
 // extend puts what a trusted proxy told in front of own, as one list.
-func extend(own *[]string, told []string) {
-	if len(told) > 0 {
-		*own = []string{strings.Join(told, ", ") + ", " + (*own)[0]}
+func extend(own string, told []string) string {
+	if len(told) == 0 {
+		return own
 	}
-}
-
-// quote gives a host as a token or quoted string (RFC 7239, 4).
-func quote(host string) string {
-	if strings.ContainsAny(host, `:[]"\`) {
-		return strconv.Quote(host)
-	}
-	return host
+	return strings.Join(told, ", ") + ", " + own
 }
 
 // viaVersion is the version of a request in a Via field (RFC 9110, 7.6.3).
 func viaVersion(r *http.Request) string {
+	switch {
+	case r.ProtoMajor == 1 && r.ProtoMinor == 1:
+		return "1.1"
+	case r.ProtoMajor == 2 && r.ProtoMinor == 0:
+		return "2.0"
+	}
 	return strconv.Itoa(r.ProtoMajor) + "." + strconv.Itoa(r.ProtoMinor)
 }
 

@@ -24,7 +24,7 @@ func (v *Visits) relay(w http.ResponseWriter, r *http.Request, label string, x *
 	h := w.Header()
 	v.relayFields(h, a.Fields)
 	announce(h, a)
-	h["Via"] = append(h["Via"], "1.1 "+v.Public.Pseudonym(label))
+	h["Via"] = append(h["Via"], v.Public.Via("1.1", label))
 	if _, stated := h["Content-Length"]; !stated && statesLength(r.Method, a) {
 		h["Content-Length"] = []string{strconv.Itoa(len(a.Content))}
 	}

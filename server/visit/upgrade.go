@@ -218,7 +218,7 @@ func (v *Visits) acceptUpgrade(w http.ResponseWriter, r *http.Request, label str
 	if r.ProtoMajor == 2 {
 		h := w.Header()
 		v.relayFields(h, a.Fields)
-		h["Via"] = append(h["Via"], "1.1 "+v.Public.Pseudonym(label))
+		h["Via"] = append(h["Via"], v.Public.Via("1.1", label))
 		delete(h, "Sec-Websocket-Accept") // RFC 8441, 5
 		conn, err := wire.Accept(w, r)
 		return conn, bufio.NewReader(conn), nil, err
@@ -234,7 +234,7 @@ func (v *Visits) acceptUpgrade(w http.ResponseWriter, r *http.Request, label str
 func (v *Visits) headOf101(r *http.Request, label string, x *claim.Exchange, a *claim.Answer) []byte {
 	h := http.Header{}
 	v.relayFields(h, a.Fields)
-	h["Via"] = append(h["Via"], "1.1 "+v.Public.Pseudonym(label))
+	h["Via"] = append(h["Via"], v.Public.Via("1.1", label))
 	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{x.Request().Upgrade}
 	if _, set := h["Sec-Websocket-Accept"]; !set {
 		h["Sec-Websocket-Accept"] = []string{acceptKey(r.Header.Get("Sec-WebSocket-Key"))}

@@ -45,8 +45,8 @@ type upload struct {
 
 // streams tells whether the content of a request is fetched: it is long, or
 // nobody knows how long, or the visitor says that it comes bit by bit.
-func (v *Visits) streams(r *http.Request) bool {
-	return r.ContentLength < 0 || r.ContentLength > int64(v.InlineBytes) || r.ContentLength > 0 && field.IsIncremental(r.Header)
+func (v *Visits) streams(r *http.Request, x *claim.Exchange) bool {
+	return r.ContentLength < 0 || r.ContentLength > int64(v.InlineBytes) && r.ContentLength > int64(x.Inline) || r.ContentLength > 0 && field.IsIncremental(r.Header)
 }
 
 func newUpload(w http.ResponseWriter, r *http.Request, x *claim.Exchange, v *Visits, hold *budget.Hold) *upload {

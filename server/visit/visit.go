@@ -31,8 +31,8 @@ type Visits struct {
 	// the claim has for an answer; ContentPause is how long nothing of it may come.
 	ContentRate  int
 	ContentPause time.Duration
-	// InlineBytes is the most content that is read before the program is asked, and ContentBytes the
-	// most that a request may have.
+	// InlineBytes is the most content that is read before the program is asked, unless a session takes
+	// more ([claim.Exchange.Inline]), and ContentBytes the most that a request may have.
 	InlineBytes, ContentBytes int
 	Gates                     Gates
 }
@@ -91,7 +91,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		t = newTunnel()
 		req.Upgrade, req.Content = upgrade, claim.Streamed(t)
 	case held:
-	case v.streams(r):
+	case v.streams(r, x):
 		u = newUpload(w, r, x, v, hold)
 		defer u.end()
 		var free func()
@@ -100,7 +100,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		req.Content = claim.Streamed(u)
 	default:
 		var content []byte
-		content, err = v.pace(x.Timeout()).Read(w, r, v.InlineBytes, hold)
+		content, err = v.pace(x.Timeout()).Read(w, r, max(v.InlineBytes, int(r.ContentLength)), hold)
 		req.Content = claim.Whole(content)
 	}
 	if err != nil {
@@ -196,19 +196,15 @@ var keys = []string{"Idempotency-Key", "Webhook-Id"}
 
 // urlOf reconstructs the target URI (RFC 9110, 7.1).
 func (v *Visits) urlOf(label, target string) string {
-	origin := v.Public.Scheme + "://" + v.Public.Authority(label)
-	switch {
-	case strings.HasPrefix(target, "/"):
-		return origin + target
-	case target == "*":
-		return origin
+	if strings.HasPrefix(target, "/") {
+		return v.Public.URL(label, target)
 	}
 	if _, rest, ok := strings.Cut(target, "://"); ok { // absolute-form
 		if i := strings.IndexAny(rest, "/?"); i >= 0 {
-			return origin + rest[i:]
+			return v.Public.URL(label, rest[i:])
 		}
 	}
-	return origin
+	return v.Public.URL(label, "")
 }
 
 // RedirectToSlash sends a visitor of /at/label to /at/label/.

@@ -7,10 +7,10 @@ const deepest = 32
 
 /**
  * Gives the bytes of an envelope.
- * @param {{ body?: string, bodyBase64?: string }} envelope
+ * @param {{ body?: string, bodyBase64?: string, content?: Uint8Array<ArrayBuffer> }} envelope
  */
-export function contentOf({ body = '', bodyBase64 }) {
-  return bodyBase64 ? fromBase64(bodyBase64) : new TextEncoder().encode(body)
+export function contentOf({ body = '', bodyBase64, content }) {
+  return content ?? (bodyBase64 ? fromBase64(bodyBase64) : new TextEncoder().encode(body))
 }
 
 /**

@@ -111,8 +111,7 @@ export class ExchangeList {
 
 /** @param {Exchange} exchange */
 function sizeOf({ content, end }) {
-  const { body = '', bodyBase64 = '' } = end?.response ?? {}
-  return content.length + body.length + bodyBase64.length
+  return content.length + (end?.response?.content?.length ?? 0)
 }
 
 /** @param {Exchange} exchange */

@@ -1,0 +1,128 @@
+package envelope
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"strconv"
+)
+
+// MediaFramed is the media type of the framed form: a line of JSON, and beside it exactly the bytes of the content.
+const MediaFramed = "application/vnd.reversehttp"
+
+// MostLine bounds the line of a message in the framed form, in bytes, with its LF.
+const MostLine = 256 << 10
+
+// mostLength is the largest contentLength: 2^53 - 1, which every program can represent.
+const mostLength = 1<<53 - 1
+
+// What may be wrong with the framing of messages in the framed form. Nothing can be read after it.
+var (
+	// ErrLine is a line that is longer than [MostLine].
+	ErrLine = errors.New("a line has more than " + strconv.Itoa(MostLine) + " bytes")
+	// ErrLength is a contentLength that is not an integer from 0 to 2^53 - 1.
+	ErrLength = errors.New("contentLength is an integer from 0 to 9007199254740991")
+	// ErrFraming is content that no LF follows.
+	ErrFraming = errors.New("LF does not follow the content")
+)
+
+// ReadLine returns the next line of a message, without its LF, and skips heartbeats. It is good until the next read from in. The
+// error is [ErrLine], or that of in; [io.EOF] is an end between messages, and [io.ErrUnexpectedEOF] one within a line.
+func ReadLine(in *bufio.Reader) ([]byte, error) {
+	var long []byte // the beginning of a line that does not fit into the buffer
+	for {
+		some, err := in.ReadSlice('\n')
+		switch {
+		case len(long)+len(some) > MostLine:
+			return nil, ErrLine
+		case err == bufio.ErrBufferFull:
+			long = append(long, some...)
+			continue
+		case err == io.EOF && len(long)+len(some) > 0:
+			return nil, io.ErrUnexpectedEOF
+		case err != nil:
+			return nil, err
+		case long != nil:
+			some, long = append(long, some...), nil
+		}
+		if line := trimEnd(some); len(line) > 0 {
+			return line, nil
+		}
+	}
+}
+
+// trimEnd returns a line without its end, and without white space before that.
+func trimEnd(line []byte) []byte {
+	n := len(line)
+	for n > 0 && (line[n-1] == '\n' || line[n-1] == '\r' || line[n-1] == ' ' || line[n-1] == '\t') {
+		n--
+	}
+	return line[:n]
+}
+
+// ReadEnd reads the LF that follows content. The error is [ErrFraming] where there is another byte, and that of in, with
+// [io.ErrUnexpectedEOF] for an end.
+func ReadEnd(in *bufio.Reader) error {
+	switch c, err := in.ReadByte(); {
+	case err == io.EOF:
+		return io.ErrUnexpectedEOF
+	case err != nil:
+		return err
+	case c != '\n':
+		return ErrFraming
+	}
+	return nil
+}
+
+// DecodeAnswer reads the line of one message of a program in the framed form, which may have so many fields and as many trailers.
+// Content beside the line is the caller's to read, as Beside says, also where the message is faulty. The error is as that of
+// [DecodeAnswers], or a [*Fault] of [ErrLength]: nobody knows then where the next message begins.
+func DecodeAnswer(line []byte, fields int) (a Answer, err error) {
+	if err := CheckShape(line); err != nil {
+		return a, err
+	}
+	r := newReader(line, true)
+	defer r.done()
+	d := answers{reader: r, fields: fields, framed: true}
+	if r.peek() == '{' {
+		err = d.answer(&a, r.skip)
+	} else if err = r.skip(); err == nil {
+		a.Fault = &Fault{Err: ErrMessage}
+	}
+	if err == nil {
+		err = r.end()
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	return a, nil
+}
+
+// Beside is content that stands beside a message in the framed form. The zero value is none, after which the next message follows.
+type Beside struct {
+	// Follows says that content follows the line, and then LF.
+	Follows bool
+	// ContentLength is how much, in bytes.
+	ContentLength int64
+}
+
+// read reads the member contentLength.
+func (b *Beside) read(r *reader) error {
+	*b = Beside{}
+	switch c := r.peek(); {
+	case c == 'n':
+		return r.word("null")
+	case c < '0' || c > '9':
+		return r.malformed(ErrLength)
+	}
+	digits, err := r.number()
+	if err != nil {
+		return err
+	}
+	n, err := strconv.ParseInt(string(digits), 10, 64)
+	if err != nil || n > mostLength {
+		return r.malformed(ErrLength)
+	}
+	*b = Beside{true, n}
+	return nil
+}

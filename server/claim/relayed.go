@@ -1,0 +1,88 @@
+package claim
+
+import (
+	"context"
+	"time"
+)
+
+// Long is a message of an answer whose content its sender is still sending: a response, or a part.
+type Long struct {
+	// Answer is the response; nil for a part.
+	Answer *Answer
+	// Fits is asked as that of [Delivery.Answer].
+	Fits func(*Request) error
+	// Seq counts the parts from 1.
+	Seq int
+}
+
+// relay begins to relay the content of a message. The stream is nil where the result is not [Accepted]. The same response again is a
+// [Duplicate] where all of the content came, and a [Conflict] otherwise. The errors are those of [Delivery.Answer] and
+// [Delivery.Part].
+func (d Delivery) relay(m *Long) (stream *Stream, result Result, err error) {
+	if m.Answer == nil {
+		return d.relayPart(m.Seq)
+	}
+	m.Answer.More, m.Answer.relayed = true, true
+	if result, err = d.Answer(m.Answer, m.Fits); err != nil || result != Accepted {
+		return nil, result, err
+	}
+	s := d.session
+	s.claim.mu.Lock()
+	defer s.claim.mu.Unlock()
+	x := s.held[d.id]
+	if x == nil {
+		return nil, Late, nil
+	}
+	return &Stream{Exchange: x, session: s, relayed: true}, Accepted, nil
+}
+
+func (d Delivery) relayPart(seq int) (stream *Stream, result Result, err error) {
+	same := func(t tombstone) bool { return seq <= t.parts }
+	var fault error
+	result, err = d.settle(same, func(x *Exchange) Result {
+		p := x.parts
+		var result Result
+		if result, fault = p.judge(seq); result == Accepted && fault == nil {
+			p.raw, p.relayed = true, true
+			stream = &Stream{Exchange: x, session: d.session, relayed: true, seq: seq}
+		}
+		return result
+	})
+	if fault != nil {
+		return nil, Unknown, fault
+	}
+	return stream, result, err
+}
+
+// judge returns what a part with a number is to an answer, [Accepted] where it is the next; or [ErrNotAnswering] or [ErrGap]. The
+// caller holds claim.mu.
+func (p *parts) judge(seq int) (Result, error) {
+	switch {
+	case p == nil || p.raw && !p.relayed:
+		return Unknown, ErrNotAnswering
+	case seq <= p.seq:
+		return Duplicate, nil
+	case p.last || p.raw:
+		return Conflict, nil
+	case seq > p.seq+1:
+		return Unknown, ErrGap
+	}
+	return Accepted, nil
+}
+
+// pause ends the content of a message that says that more follows, and waits while the visitor is slow, or until ctx ends. The
+// answer goes on with the next part.
+func (w *Stream) pause(ctx context.Context) Result {
+	c, p := w.Exchange.claim, w.Exchange.parts
+	c.mu.Lock()
+	if w.Exchange.state != answering {
+		c.mu.Unlock()
+		return Late
+	}
+	p.raw, p.relayed, p.seq, p.moved = false, false, w.seq, time.Now()
+	c.mu.Unlock()
+	if p.waitForRoom(ctx) {
+		return Late
+	}
+	return Accepted
+}

@@ -1,0 +1,217 @@
+package control
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+
+	"reversehttp/schema"
+	"reversehttp/schema/envelope"
+	"reversehttp/server/answer"
+	"reversehttp/server/claim"
+	"reversehttp/server/intake"
+	"reversehttp/server/problem"
+	"reversehttp/server/wire"
+)
+
+// isFramed reports whether the content of a request is in the framed form.
+func isFramed(r *http.Request) bool {
+	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(media), envelope.MediaFramed)
+}
+
+// post is a POST {responses} in the framed form, whose messages are judged one after another.
+type post struct {
+	*Answers
+	w       http.ResponseWriter
+	r       *http.Request
+	s       *claim.Session
+	content *intake.Paced
+	in      *bufio.Reader // of content
+	results []schema.Result
+	skipped bool // content that is not read to its end: nothing can follow
+}
+
+// readers read what programs send in the framed form.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, chunk) }}
+
+// framed answers POST {responses} in the framed form.
+func (a *Answers) framed(w http.ResponseWriter, r *http.Request) {
+	s := SessionOf(r)
+	s.Claim().Charge(intake.HoldOf(r))
+	p := &post{Answers: a, w: w, r: r, s: s, content: a.Pace.Pieces(w, r), in: readers.Get().(*bufio.Reader)}
+	p.in.Reset(p.content)
+	defer func() {
+		p.in.Reset(nil)
+		readers.Put(p.in)
+	}()
+	err := s.Answerable()
+	if err == nil && !p.content.Grow(chunk) {
+		err = intake.Crowded()
+	}
+	if err == nil {
+		done := s.Work()
+		err = p.judge()
+		done()
+	}
+	if r.Context().Err() != nil {
+		panic(http.ErrAbortHandler) // nobody is there to be answered
+	}
+	if err != nil {
+		refusal := problem.Of(err)
+		refusal.Unread = true
+		refusal.Write(w, r)
+		return
+	}
+	wire.BoundWrite(w, 0) // a slow visitor may have held this back
+	if p.skipped {
+		defer wire.Leaving(w, r)()
+	}
+	writeJSON(w, http.StatusAccepted, schema.Results{Results: p.results})
+}
+
+// judge judges the messages to the end of the content. What it judged before an error stands.
+func (p *post) judge() error {
+	for !p.skipped {
+		line, err := envelope.ReadLine(p.in)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return unframed(err)
+		}
+		if len(p.results) >= p.Registry.Options().Limits.Batch {
+			return &problem.Problem{Code: schema.CodeBadMember, Detail: "More messages than limits.batch allows. Send them in several requests."}
+		}
+		m, err := answer.DecodeOne(line, p.Bounds.Fields)
+		if err != nil {
+			return err
+		}
+		result, err := p.message(&m)
+		if err != nil {
+			return err
+		}
+		p.Judged(result.Status)
+		p.results = append(p.results, result)
+	}
+	if p.results == nil {
+		p.results = []schema.Result{}
+	}
+	return nil
+}
+
+// message judges one message, and reads its content.
+func (p *post) message(m *answer.Message) (schema.Result, error) {
+	if m.ContentLength > int64(p.Bounds.PartBytes) {
+		return p.long(m)
+	}
+	if !m.Follows {
+		return p.one(p.r.Context(), p.s, m)
+	}
+	content, err := p.content.Take(p.in, int(m.ContentLength))
+	if err != nil {
+		return schema.Result{}, unframed(err)
+	}
+	defer p.content.Shrink(cap(content))
+	m.Content = content
+	if err := envelope.ReadEnd(p.in); err != nil {
+		return schema.Result{}, unframed(err)
+	}
+	return p.one(p.r.Context(), p.s, m)
+}
+
+// long judges a message with more content than is taken whole: that is relayed as it comes, and the message is the last. Where it
+// is not relayed nothing of it is read.
+func (p *post) long(m *answer.Message) (result schema.Result, err error) {
+	stream, result, err := p.relays(m)
+	if stream == nil {
+		p.skipped = true
+		return result, err
+	}
+	p.content.Free(true)
+	content := io.LimitReader(p.in, m.ContentLength).(*io.LimitedReader)
+	whole, late := p.pump(p.w, p.r, content, stream)
+	p.content.Free(false)
+	switch {
+	case late:
+		p.skipped = content.N > 0
+		result.Status = schema.ResultStatus(claim.Late)
+		return result, nil
+	case !whole || content.N > 0:
+		_, _ = p.s.Delivery(m.ID).Abort()
+		return result, unframed(io.ErrUnexpectedEOF)
+	}
+	if err := p.last(); err != nil {
+		_, _ = p.s.Delivery(m.ID).Abort()
+		return result, err
+	}
+	result.Status = schema.ResultStatus(stream.Close(p.r.Context(), m.More, m.Last()))
+	return result, nil
+}
+
+// last returns an error unless the content ends here, with LF.
+func (p *post) last() error {
+	if err := envelope.ReadEnd(p.in); err != nil {
+		return unframed(err)
+	}
+	switch _, err := envelope.ReadLine(p.in); err {
+	case io.EOF:
+		return nil
+	case nil:
+		return &problem.Problem{Code: schema.CodeBadJSON, Detail: "A message follows one with more content than limits.partBytes. Send it in a request of its own."}
+	default:
+		return unframed(err)
+	}
+}
+
+// relays begins to relay the content of a message as it comes. Without a stream the result is that of the message.
+func (p *post) relays(m *answer.Message) (*claim.Stream, schema.Result, error) {
+	response, part := m.Type == schema.TypeResponse, m.Type == schema.TypePart
+	if m.ID == "" || !response && !part {
+		r, err := p.one(p.r.Context(), p.s, m) // it has no content
+		return nil, r, err
+	}
+	f := m.Refused
+	if f == nil {
+		f = m.Bounded(p.Bounds.Fields, p.Bounds.FieldBytes)
+	}
+	var stream *claim.Stream
+	var result claim.Result
+	var err error
+	switch {
+	case f != nil:
+	case response:
+		var begun *claim.Answer
+		if begun, f = m.Relayed(); f == nil {
+			stream, result, err = p.s.Delivery(m.ID).Stream(&claim.Long{Answer: begun, Fits: m.Fits})
+		}
+	default:
+		if _, f = m.Part(0); f == nil {
+			stream, result, err = p.s.Delivery(m.ID).Stream(&claim.Long{Seq: m.Seq})
+		}
+	}
+	if fault, ok := errors.AsType[*answer.Fault](err); ok {
+		f = fault
+	} else if fault := faultOfPart(err); fault != nil {
+		f = fault
+	}
+	if f != nil {
+		return nil, invalid(m.ID, f), nil
+	}
+	return stream, schema.Result{ID: m.ID, Status: schema.ResultStatus(result)}, err
+}
+
+// unframed refuses content in the framed form that cannot be read on.
+func unframed(err error) error {
+	if p, ok := errors.AsType[*problem.Problem](err); ok {
+		return p
+	}
+	why := err.Error()
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		why = "the content ends within a message"
+	}
+	return &problem.Problem{Code: schema.CodeBadJSON, Detail: "The content is not as expected: " + why + ". The results of the messages before stand."}
+}

@@ -1,0 +1,101 @@
+package intake
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"reversehttp/schema"
+	"reversehttp/server/budget"
+	"reversehttp/server/problem"
+)
+
+// Paced is the content of a program's request, read piece by piece at a pace. It is not used by several goroutines at a time.
+type Paced struct {
+	pace   Pace
+	rc     *http.ResponseController
+	r      *http.Request
+	hold   *budget.Hold
+	waited time.Duration
+	size   int
+	free   bool
+}
+
+// Pieces returns the content of a request, of which [HoldOf] returns what it holds, to be read piece by piece. It may be taken back
+// meanwhile.
+func (p Pace) Pieces(w http.ResponseWriter, r *http.Request) *Paced {
+	c := &Paced{pace: p, rc: http.NewResponseController(w), r: r, hold: HoldOf(r)}
+	c.hold.Evictable(func(error) { _ = c.rc.SetReadDeadline(Past) })
+	return c
+}
+
+// Free takes the pace away, or gives it back: then it begins anew. Who takes it away bounds the time of a read.
+func (c *Paced) Free(free bool) {
+	c.free, c.waited, c.size = free, 0, 0
+}
+
+// Read reads as [io.Reader] does. Any error but [io.EOF], the clean end, is a [*problem.Problem].
+func (c *Paced) Read(into []byte) (n int, err error) {
+	if c.free {
+		n, err = c.r.Body.Read(into)
+	} else {
+		begin := time.Now()
+		_ = c.rc.SetReadDeadline(c.pace.Until(begin, c.waited, c.size))
+		if why := c.hold.Evicted(); why != nil {
+			return 0, evicted(why)
+		}
+		c.hold.Wait()
+		n, err = c.r.Body.Read(into)
+		c.hold.Move(n)
+		c.waited += time.Since(begin)
+		c.size += n
+	}
+	switch {
+	case err == nil || err == io.EOF:
+		return n, err
+	case errors.Is(err, os.ErrDeadlineExceeded) && c.hold.Evicted() != nil:
+		return n, evicted(c.hold.Evicted())
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return n, &problem.Problem{Code: schema.CodeTooSlow, Unread: true}
+	}
+	return n, broken()
+}
+
+// broken refuses content that is not there to its end.
+func broken() *problem.Problem {
+	return &problem.Problem{Code: schema.CodeBadRequest, Unread: true, Detail: "The content ended before it was whole, or its framing is malformed."}
+}
+
+// Grow holds n bytes more for what comes next of the content, and waits up to two seconds for room where they are few. It reports
+// whether it does.
+func (c *Paced) Grow(n int) bool { return growSoon(c.r.Context(), c.hold, n) }
+
+// Take reads n bytes from in, which reads the content. What they are read into grows as they come, however many are announced, and is
+// held until Shrink is called with its capacity. It fails with [Crowded] where there is no room, with the error of in, and with
+// [io.ErrUnexpectedEOF] where in ends before; nothing is held then.
+func (c *Paced) Take(in io.Reader, n int) (content []byte, err error) {
+	for err == nil && len(content) < n {
+		size := min(n, max(2*len(content), soonThere))
+		if !c.Grow(size) {
+			err = Crowded()
+			break
+		}
+		have := len(content)
+		content = append(make([]byte, 0, size), content...)
+		c.Shrink(have)
+		if _, err = io.ReadFull(in, content[have:size]); err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		content = content[:size]
+	}
+	if err != nil {
+		c.Shrink(cap(content))
+		return nil, err
+	}
+	return content, nil
+}
+
+// Shrink holds n bytes less.
+func (c *Paced) Shrink(n int) { c.hold.Shrink(n) }
