@@ -226,7 +226,7 @@ func (b *Budget) GiveUp(why error) {
 	var waiting []*Hold
 	b.mu.Lock()
 	for h := b.holds.next; h != &b.holds; h = h.next {
-		if h.held[Exchanges].Load() > 0 && h.evict.Load() != nil {
+		if h.held[Exchanges].Load() > 0 && h.can.Load() {
 			waiting = append(waiting, h)
 		}
 	}
@@ -249,7 +249,7 @@ func (b *Budget) slowest(r Resource, of *Owner, least int64) (victim *Hold) {
 	}
 	for h := b.holds.next; h != &b.holds; h = h.next {
 		slow := h.peer.slowFor(now)
-		if slow <= int64(b.SlowAfter[r]) || h.Evicted() != nil || h.evict.Load() == nil || h.held[r].Load() == 0 {
+		if slow <= int64(b.SlowAfter[r]) || h.Evicted() != nil || !h.can.Load() || h.held[r].Load() == 0 {
 			continue
 		}
 		owners := h.owners.load()

@@ -15,11 +15,12 @@ type Hold struct {
 	owners  owners
 	held    [resources]atomic.Int64
 	peer    peer
-	evict   atomic.Pointer[func(why error)]
 	evicted atomic.Pointer[error] // why it was taken back; nil while it was not
 	leaving atomic.Int64          // bytes that were taken back and not closed yet
 	calls   sync.WaitGroup        // of evict
-	mu      sync.Mutex            // guards closed
+	can     atomic.Bool           // be taken back: evict is set
+	mu      sync.Mutex            // guards what follows
+	evict   func(why error)
 	closed  bool
 
 	next, previous *Hold // in the budget's ring, which its mutex guards
@@ -213,7 +214,12 @@ func (h *Hold) Exit(r Resource) {
 
 // Evictable says how the hold is taken back while its peer is waited for, see
 // [Hold.Wait]: with [ErrTooSlow] where others need what it holds, and with what [Budget.GiveUp] is given. evict is called at most once, on any goroutine, and does not block.
-func (h *Hold) Evictable(evict func(why error)) { h.evict.Store(&evict) }
+func (h *Hold) Evictable(evict func(why error)) {
+	h.mu.Lock()
+	h.evict = evict
+	h.mu.Unlock()
+	h.can.Store(true)
+}
 
 // takeBack takes the hold back, unless it is closed, its peer moved, or it was before. It
 // reports whether it did.
@@ -224,12 +230,13 @@ func (h *Hold) takeBack(why error) bool {
 		return false
 	}
 	h.calls.Add(1)
+	evict := h.evict
 	h.mu.Unlock() // evict locks a claim, and who holds one may lock the hold
 	defer h.calls.Done()
 	n := h.held[Memory].Load()
 	h.leaving.Store(n)
 	h.budget.leaving.Add(n)
-	(*h.evict.Load())(why)
+	evict(why)
 	h.Exit(Connections) // its place is free, though the connection may take a while to end
 	return true
 }

@@ -98,7 +98,7 @@ func (d Delivery) Interim(a *Answer) (Result, error) {
 		if x.state == delivered {
 			x.state = running
 		}
-		news = x.interims.news
+		news = x.news
 		return Accepted
 	})
 }

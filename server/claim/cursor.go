@@ -15,7 +15,9 @@ const (
 // cursorOf returns the cursor of a session's nth message. It names the session, so that one kept
 // from an older session is refused rather than misread.
 func cursorOf(session string, n uint64) string {
-	return strconv.FormatUint(n, 10) + "-" + session[:cursorPrefix]
+	var room [64]byte
+	b := append(strconv.AppendUint(room[:0], n, 10), '-')
+	return string(append(b, session[:cursorPrefix]...))
 }
 
 // numberOf reads a cursor of a session, whether it was given out or not. It fails with

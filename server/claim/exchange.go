@@ -74,9 +74,9 @@ type Exchange struct {
 	over     chan struct{} // closed at the end; nil while nobody asks
 	watch    *watch        // nil where no tap sees it
 
-	// ready is closed when the answer, or the failure, is there; answer does not
-	// change afterwards, but for trailers.
-	ready  chan struct{}
+	// news is told of interim responses, of the answer, and of the failure; one place. Once state is answering, or ended, answer does not
+	// change any more, but for trailers.
+	news   chan struct{}
 	answer *Answer
 }
 
@@ -116,8 +116,8 @@ func (x *Exchange) Over() <-chan struct{} {
 func (c *Claim) Begin(h *budget.Hold, absent func() *Answer) (*Exchange, error) {
 	c.Charge(h)
 	c.exchanges.makeRoom()
-	x := &Exchange{claim: c, hold: h, absent: absent, begun: time.Now(), ready: make(chan struct{})}
-	x.due.x, x.interims.x, x.interims.news = x, x, make(chan struct{}, 1)
+	x := &Exchange{claim: c, hold: h, absent: absent, begun: time.Now(), news: make(chan struct{}, 1)}
+	x.due.x, x.interims.x = x, x
 	placed := h.Enter(budget.Exchanges)
 	c.mu.Lock()
 	x.id = c.exchanges.name()
@@ -177,10 +177,10 @@ func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
 	defer timer.Stop()
 	for {
 		select {
-		case <-x.interims.news:
-			x.interims.give()
-		case <-x.ready:
-			x.interims.give()
+		case <-x.news:
+			if ready := x.interims.give(); !ready {
+				continue
+			}
 			if a := x.answer; a != nil && a.More {
 				return a, nil
 			}
@@ -272,7 +272,7 @@ func (x *Exchange) finish(o Outcome, a *Answer, f *Failure) bool {
 		x.parts.makeRoom()
 	} else {
 		x.answer = a
-		close(x.ready)
+		poke(x.news)
 	}
 	if x.over != nil {
 		close(x.over)

@@ -21,7 +21,8 @@ type exchanges struct {
 // name makes up an id. The caller holds claim.mu.
 func (e *exchanges) name() string {
 	e.last++
-	return e.claim.prefix + strconv.FormatUint(e.last, 36)
+	var room [64]byte
+	return string(strconv.AppendUint(append(room[:0], e.claim.prefix...), e.last, 36))
 }
 
 // add counts an exchange that begins, and reports whether there is room for it: its address has no more

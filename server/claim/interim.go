@@ -1,11 +1,10 @@
 package claim
 
-// interims are the interim responses ahead of an answer. claim.mu guards them, but for the channel.
+// interims are the interim responses ahead of an answer. claim.mu guards them.
 type interims struct {
 	x       *Exchange
-	waiting []*Answer     // not given to the visitor yet
-	count   int           // how many there were
-	news    chan struct{} // there are some; one place
+	waiting []*Answer // not given to the visitor yet
+	count   int       // how many there were
 }
 
 // mostInterims is how many interim responses an exchange may have.
@@ -22,12 +21,12 @@ func (i *interims) push(a *Answer) bool {
 	return true
 }
 
-// give gives the visitor those that came. The caller holds no lock.
-func (i *interims) give() {
+// give gives the visitor those that came, and reports whether the answer, or the failure, came after them. The caller holds no lock.
+func (i *interims) give() (ready bool) {
 	x := i.x
 	x.claim.mu.Lock()
 	waiting := i.waiting
-	i.waiting = nil
+	i.waiting, ready = nil, x.state >= answering
 	x.claim.mu.Unlock()
 	for _, a := range waiting {
 		if x.request.Inform != nil {
@@ -35,4 +34,5 @@ func (i *interims) give() {
 		}
 		x.hold.Shrink(a.weight())
 	}
+	return ready
 }

@@ -71,7 +71,7 @@ func (x *Exchange) begin(a *Answer) {
 	if a.relayed {
 		x.parts.raw, x.parts.relayed, x.parts.seq = true, true, -1
 	}
-	close(x.ready)
+	poke(x.news)
 }
 
 // ages is longer than anything lasts.

@@ -38,6 +38,7 @@ type poll struct {
 	yields  bool          // a newer poll took its place
 	begun   bool          // it gave what was not acknowledged before, again
 	full    int           // how much content is not acknowledged at most, in bytes; 0 is fullBatch
+	timer   *time.Timer   // of who waits; nil until somebody does
 }
 
 func (p *poll) wake() { poke(p.woken) }
@@ -110,7 +111,12 @@ func (p *poll) next(ctx context.Context, until time.Time, take func() (*Batch, b
 // wait returns when the poll is woken, or its time is over. It gives
 // ErrDraining where the gateway stops, so that polls end spread over time.
 func (p *poll) wait(ctx context.Context, d time.Duration, r *Registry) (over bool, why error) {
-	timer := time.NewTimer(d)
+	if p.timer == nil {
+		p.timer = time.NewTimer(d)
+	} else {
+		p.timer.Reset(d)
+	}
+	timer := p.timer
 	defer timer.Stop()
 	draining := r.drain.begins
 	for {

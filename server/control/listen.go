@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"reversehttp/schema/envelope"
@@ -13,6 +14,12 @@ import (
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
+
+// buffers are for what is written to streams; more than fits one has an allocation of its own.
+var buffers = sync.Pool{New: func() any {
+	b := make([]byte, 0, 16<<10)
+	return &b
+}}
 
 // stream answers with a stream.
 func (p *Polls) stream(w http.ResponseWriter, r *http.Request, f envelope.Form) {
@@ -35,10 +42,16 @@ func (p *Polls) stream(w http.ResponseWriter, r *http.Request, f envelope.Form) 
 				applied(h, wait)
 			}
 		}
-		out := []byte(f.Heartbeat())
-		if b != nil {
+		room := buffers.Get().(*[]byte)
+		defer buffers.Put(room)
+		out := (*room)[:0]
+		if b == nil {
+			out = append(out, f.Heartbeat()...)
+		} else {
 			p.Delivered(b)
-			out = make([]byte, 0, sizeOf(b))
+			if n := sizeOf(b); n > cap(out) {
+				out = make([]byte, 0, n)
+			}
 			for _, m := range b.Messages {
 				out = messages.append(out, m, f)
 			}

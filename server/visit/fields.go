@@ -61,8 +61,24 @@ func announce(h http.Header, a *claim.Answer) {
 	}
 }
 
-// relayFields puts the fields of an answer into h, without those that end here.
-func (v *Visits) relayFields(h http.Header, fields []claim.Field) {
+// adder adds fields to a header. The values of those of one value, as most are, share an allocation.
+type adder struct {
+	header http.Header
+	values []string
+}
+
+func (a *adder) add(name, value string) {
+	if before := a.header[name]; len(before) > 0 {
+		a.header[name] = append(before, value)
+		return
+	}
+	a.values = append(a.values, value)
+	n := len(a.values)
+	a.header[name] = a.values[n-1 : n : n]
+}
+
+// relayFields puts the fields of an answer into h, without those that end here. It returns what adds so many others.
+func (v *Visits) relayFields(h http.Header, fields []claim.Field, others int) adder {
 	var connection []string
 	for _, f := range fields {
 		if strings.EqualFold(f.Name, "Connection") {
@@ -70,7 +86,7 @@ func (v *Visits) relayFields(h http.Header, fields []claim.Field) {
 		}
 	}
 	gone := field.Named(connection)
-	values := make([]string, 0, len(fields)) // of most names there is one: they share an allocation
+	to := adder{h, make([]string, 0, len(fields)+others)}
 	for _, f := range fields {
 		name := http.CanonicalHeaderKey(f.Name)
 		if field.EndsInResponse(name) || gone[name] && name != "Content-Length" {
@@ -79,12 +95,7 @@ func (v *Visits) relayFields(h http.Header, fields []claim.Field) {
 		if v.Public.PathPrefix != "" && field.OfOrigin(name) || name == "Proxy-Status" && field.Forges(f.Value) {
 			continue
 		}
-		if before := h[name]; len(before) > 0 {
-			h[name] = append(before, f.Value)
-			continue
-		}
-		values = append(values, f.Value)
-		h[name] = values[len(values)-1 : len(values) : len(values)]
+		to.add(name, f.Value)
 	}
 	if v.Public.PathPrefix != "" {
 		h["Content-Security-Policy"] = append(h["Content-Security-Policy"], field.Sandbox)
@@ -92,4 +103,5 @@ func (v *Visits) relayFields(h http.Header, fields []claim.Field) {
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // net/http guesses none then
 	}
+	return to
 }

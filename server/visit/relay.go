@@ -22,11 +22,11 @@ const relayPiece = 64 << 10
 // relay writes an answer to the visitor. Of an answer with More, x gives what follows.
 func (v *Visits) relay(w http.ResponseWriter, r *http.Request, label string, x *claim.Exchange, a *claim.Answer, hold *budget.Hold) {
 	h := w.Header()
-	v.relayFields(h, a.Fields)
+	own := v.relayFields(h, a.Fields, 2)
 	announce(h, a)
-	h["Via"] = append(h["Via"], v.Public.Via("1.1", label))
+	own.add("Via", v.Public.Via("1.1", label))
 	if _, stated := h["Content-Length"]; !stated && statesLength(r.Method, a) {
-		h["Content-Length"] = []string{strconv.Itoa(len(a.Content))}
+		own.add("Content-Length", strconv.Itoa(len(a.Content)))
 	}
 	if a.Status == http.StatusNotModified {
 		keepFieldsOf304(h)
@@ -53,7 +53,7 @@ func (v *Visits) relayInterim(w http.ResponseWriter, a *claim.Answer) {
 	h := w.Header()
 	kept := h.Clone()
 	clear(h)
-	v.relayFields(h, a.Fields)
+	v.relayFields(h, a.Fields, 0)
 	// It is not sent. It has net/http copy the fields of HTTP/2, which it may still
 	// read when this stream was reset and the next ones are set.
 	h["Content-Length"] = nil

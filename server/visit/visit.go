@@ -68,8 +68,8 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		intake.Refuse(w, r, problem.Of(err))
 		return
 	}
-	rc := http.NewResponseController(w)
 	hold.Evictable(func(why error) {
+		rc := http.NewResponseController(w)
 		if why == claim.ErrDraining {
 			if x.Reject(why) { // else it is answered, or what it is told comes another way
 				_ = rc.SetReadDeadline(intake.Past)
@@ -111,6 +111,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		return
 	}
 	if r.ProtoAtLeast(1, 1) {
+		u := u // so that it need not be on the heap where there is none
 		req.Inform = func(a *claim.Answer) {
 			if u == nil || !u.uninvited() {
 				v.relayInterim(w, a)
