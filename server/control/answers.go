@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"runtime"
 
 	"reversehttp/schema"
 	"reversehttp/server/answer"
@@ -65,6 +66,7 @@ func (a *Answers) Answer(w http.ResponseWriter, r *http.Request) {
 		a.Judged(results[i].Status)
 	}
 	wire.BoundWrite(w, 0) // a slow visitor may have held this back
+	runtime.Gosched()     // the visitors wait for their answers, and the program for nothing
 	writeJSON(w, http.StatusAccepted, schema.Results{Results: results})
 }
 
