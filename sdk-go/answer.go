@@ -112,8 +112,13 @@ func takeBatch(list *[]*exchange, l schema.Limits) []*exchange {
 	}
 	batch := slices.Clone((*list)[:n])
 	clear((*list)[:n]) // or what was posted would stay with what waits
-	if *list = (*list)[n:]; len(*list) == 0 {
+	switch rest := (*list)[n:]; {
+	case len(rest) > 0:
+		*list = rest
+	case cap(*list) > l.Batch:
 		*list = nil
+	default:
+		*list = (*list)[:0]
 	}
 	return batch
 }
@@ -130,9 +135,9 @@ func formOf(batch []*exchange, at *claimed) envelope.Answers {
 // answersMessage is the content of a post.
 func answersMessage(batch []*exchange, form envelope.Answers) pieces {
 	if form == envelope.FramedAnswers {
-		var p pieces
+		p := make(pieces, 0, 3*len(batch))
 		for _, x := range batch {
-			p = append(p, x.answer.framed(x.id)...)
+			p = x.answer.framed(p, x.id)
 		}
 		return p
 	}
@@ -153,15 +158,14 @@ func (p *poster) send(batch []*exchange) {
 		}
 		at := p.session.current()
 		form := formOf(batch, at)
-		var r schema.Results
-		c := call{method: "POST", url: at.Responses, bearer: at.Token, media: form.Media(), content: answersMessage(batch, form), era: p.session.silence.sentNow()}
-		err := p.session.gateway.call(p.session.life, c, &r)
-		if err == nil && len(r.Results) != len(batch) {
+		c := call{method: "POST", at: at.answers, bearer: at.Token, media: form.Media(), content: answersMessage(batch, form), era: p.session.silence.sentNow()}
+		results, err := p.session.gateway.results(p.session.life, c)
+		if err == nil && len(results) != len(batch) {
 			err = &Error{Code: codeUnexpected, Detail: "results and answers differ in number"}
 		}
 		if err == nil {
 			b.reset()
-			batch = p.settle(at, batch, r.Results)
+			batch = p.settle(at, batch, results)
 			continue
 		}
 		if p.session.life.Err() != nil {
@@ -198,15 +202,13 @@ func about(e *Error) bool {
 
 // wanted ends the exchanges whose visitors wait no more and returns the others.
 func (p *poster) wanted(batch []*exchange) []*exchange {
-	var left []*exchange
-	for _, x := range batch {
-		if p.session.life.Err() != nil || p.session.exchanges.late(x) {
+	return slices.DeleteFunc(batch, func(x *exchange) bool {
+		late := p.session.life.Err() != nil || p.session.exchanges.late(x)
+		if late {
 			p.session.exchanges.end(x)
-			continue
 		}
-		left = append(left, x)
-	}
-	return left
+		return late
+	})
 }
 
 // settle takes note of the results, and returns the exchanges that are to be answered again.

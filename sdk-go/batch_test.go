@@ -20,12 +20,12 @@ func TestABatchIsTolerant(t *testing.T) {
 		{`[` + request + `,"x",[],1,` + cancel + `]`, "request a,   faulty,   faulty,   faulty, cancel c"},
 	} {
 		b, err := newBatch([]byte(`{"cursor":"5","odd":{},"messages":` + c.messages + `}`))
-		if err != nil || b.Cursor != "5" {
-			t.Errorf("%s: cursor %q, %v", c.messages, b.Cursor, err)
+		if err != nil || b.cursor != "5" {
+			t.Errorf("%s: cursor %q, %v", c.messages, b.cursor, err)
 			continue
 		}
 		var got []string
-		for _, m := range b.Messages {
+		for _, m := range b.messages {
 			said := m.Type + " " + m.ID
 			if m.Fault != nil {
 				said += " faulty"
@@ -51,7 +51,7 @@ func TestABodyIsExact(t *testing.T) {
 	} {
 		for _, after := range []string{``, `,{"id":7}`} {
 			b, err := newBatch([]byte(`{"cursor":"5","messages":[{"type":"request","id":"a","body":"` + c.body + `"}` + after + `]}`))
-			if err != nil || len(b.Messages) == 0 || string(b.Messages[0].Content) != c.want {
+			if err != nil || len(b.messages) == 0 || string(b.messages[0].Content) != c.want {
 				t.Errorf("%s before %q: %+v %v, want %q", c.body, after, b, err, c.want)
 			}
 		}
@@ -60,7 +60,7 @@ func TestABodyIsExact(t *testing.T) {
 
 func TestABatchThatIsNoneIsAnError(t *testing.T) {
 	for _, content := range []string{`[]`, `"x"`, `{"cursor":5,"messages":[]}`, `{"cursor":"5","messages":{}}`, `{"cursor":"5","messages":[{}}`, `<html>`} {
-		if b, err := newBatch([]byte(content)); err == nil || b.Cursor != "" || len(b.Messages) > 0 {
+		if b, err := newBatch([]byte(content)); err == nil || b.cursor != "" || len(b.messages) > 0 {
 			t.Errorf("%s: %+v, want an error", content, b)
 		}
 	}

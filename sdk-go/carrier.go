@@ -46,6 +46,7 @@ type posted struct {
 	session *Session
 	x       *exchange
 	fields  envelope.Pairs
+	reply   reply // whole
 }
 
 func (p *posted) head(w *response) error {
@@ -56,11 +57,12 @@ func (p *posted) head(w *response) error {
 func (p *posted) add(name, value string) { p.fields = p.fields.Append(name, value) }
 
 func (p *posted) whole(status int, content []byte, trailers http.Header) error {
-	r := &reply{status: status, fields: p.fields, content: content, tail: envelope.Tail{Trailers: pairsOf(trailers)}}
-	if !p.fits(r) {
+	p.reply = reply{status: status, fields: p.fields, content: content, tail: envelope.Tail{Trailers: pairsOf(trailers)}}
+	if !p.fits(&p.reply) {
+		p.reply = reply{}
 		return errTooLarge
 	}
-	p.x.answer, p.fields = r, nil
+	p.x.answer, p.fields = &p.reply, nil
 	return nil
 }
 

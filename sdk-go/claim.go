@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -55,6 +56,7 @@ type claimed struct {
 	ctx      context.Context
 	lose     context.CancelCauseFunc // ends ctx: the gateway refused an answer because the session is over
 	replaced chan struct{}           // closed when another session has taken its place
+	answers  *url.URL                // Responses
 	plain    atomic.Bool             // answers are posted as JSON, for the framed form does not pass
 	bound    atomic.Int64            // the most parts that pass in one post; 0 means that none was refused
 }
@@ -155,6 +157,9 @@ func (s *Session) claim(ctx context.Context) error {
 	s.opts.Label, s.opts.Token = c.Label, c.Token
 	c.cursor.at = c.Cursor
 	c.replaced = make(chan struct{})
+	if c.answers, err = url.Parse(c.Responses); err != nil {
+		return &Error{Code: codeUnexpected, Detail: err.Error()}
+	}
 	c.ctx, c.lose = context.WithCancelCause(s.polls)
 
 	s.mu.Lock()

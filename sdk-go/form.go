@@ -60,11 +60,12 @@ func (r *reply) message(id string, form envelope.Answers) []byte {
 	return form.Response(id, r.status, r.fields, r.content, r.tail)
 }
 
-// framed encodes the reply in the framed form.
-func (r *reply) framed(id string) pieces {
-	line := *r
-	line.content = nil
-	return beside(line.message(id, envelope.FramedAnswers), r.content)
+// framed appends the reply in the framed form to p.
+func (r *reply) framed(p pieces, id string) pieces {
+	if len(r.content) <= copiedMost {
+		return append(p, r.message(id, envelope.FramedAnswers))
+	}
+	return p.beside(envelope.FramedAnswers.Response(id, r.status, r.fields, nil, r.tail), r.content)
 }
 
 // measure sets the size of the message to a session of the gateway. It reports false if that would not take it.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 )
 
 const (
@@ -77,6 +78,8 @@ func discover(ctx context.Context, client *http.Client, origin, key string) (*ga
 // call is one request to the control API.
 type call struct {
 	method, url, bearer string
+	// at is the url, parsed; nil means that it is not yet.
+	at *url.URL
 	// cursor is sent as Last-Event-ID unless empty.
 	cursor string
 	// prefer is sent as Prefer unless empty.
@@ -112,6 +115,19 @@ func (g *gateway) call(ctx context.Context, c call, into any) error {
 	return nil
 }
 
+// results sends answers, and returns what became of each. Other content than that is an *Error.
+func (g *gateway) results(ctx context.Context, c call) ([]schema.Result, error) {
+	content, err := g.send(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	results, err := envelope.DecodeResults(content)
+	if err != nil {
+		return nil, &Error{Code: codeUnexpected, Detail: err.Error()}
+	}
+	return results, nil
+}
+
 // send sends c and returns the content of the answer. A status that is no success is an *Error.
 func (g *gateway) send(ctx context.Context, c call) ([]byte, error) {
 	if c.within == 0 {
@@ -129,7 +145,7 @@ func (g *gateway) send(ctx context.Context, c call) ([]byte, error) {
 	most := g.patience(c.within) + time.Duration(size)*time.Second/leastRate
 	p := newPatience(most, func() { cancel(errNoAnswer) })
 	defer p.stop()
-	req, err := http.NewRequestWithContext(ctx, c.method, c.url, nil)
+	req, err := c.request(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -146,8 +162,19 @@ func (g *gateway) send(ctx context.Context, c call) ([]byte, error) {
 	return content, err
 }
 
+// request returns the request without its fields and content.
+func (c *call) request(ctx context.Context) (*http.Request, error) {
+	if c.at == nil {
+		return http.NewRequestWithContext(ctx, c.method, c.url, nil)
+	}
+	r := new(http.Request).WithContext(ctx)
+	r.Method, r.URL, r.Host, r.Header = c.method, c.at, c.at.Host, make(http.Header, 8)
+	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
+	return r, nil
+}
+
 func (c *call) setFields(h http.Header) {
-	h["Accept"] = []string{"application/json"}
+	h["Accept"] = acceptsJSON
 	if c.bearer != "" {
 		h["Authorization"] = []string{"Bearer " + c.bearer}
 	}
@@ -161,12 +188,19 @@ func (c *call) setFields(h http.Header) {
 		h["Idempotency-Key"] = []string{} // is for the transport, and not sent
 	}
 	switch {
-	case c.media != "":
-		h["Content-Type"] = []string{c.media}
+	case c.media == envelope.MediaFramed:
+		h["Content-Type"] = sendsFramed
 	case len(c.content) > 0:
-		h["Content-Type"] = []string{"application/json"}
+		h["Content-Type"] = sendsJSON
 	}
 }
+
+// Values of fields. A transport does not change them.
+var (
+	acceptsJSON = []string{"application/json"}
+	sendsJSON   = []string{"application/json"}
+	sendsFramed = []string{envelope.MediaFramed}
+)
 
 // do sends a request and returns the content of the answer, and calls moved whenever some of that has come. A status that
 // is no success is an *Error.

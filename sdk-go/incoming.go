@@ -22,9 +22,9 @@ const (
 type incoming struct {
 	r      *bufio.Reader
 	framed bool
-	most   int64             // content of one message
-	long   []byte            // the beginning of a line that does not fit into the buffer
-	held   *envelope.Message // whose content has not arrived
+	most   int64    // content of one message
+	long   []byte   // the beginning of a line that does not fit into the buffer
+	held   *message // whose content has not arrived
 }
 
 func newIncoming(r io.Reader, framed bool, l schema.Limits) *incoming {
@@ -33,17 +33,17 @@ func newIncoming(r io.Reader, framed bool, l schema.Limits) *incoming {
 
 // next waits for a message, and returns it with those that have arrived whole behind it. There may be some where it
 // fails, too. Its failure is io.EOF at the end of a message only.
-func (i *incoming) next() (b envelope.Batch, err error) {
+func (i *incoming) next() (b batch, err error) {
 	for {
 		m := i.held
 		if m == nil {
-			if m, err = i.message(len(b.Messages) > 0); m == nil || err != nil {
+			if m, err = i.message(len(b.messages) > 0); m == nil || err != nil {
 				return b, err
 			}
 		}
 		i.held = nil
 		if i.framed && m.Follows {
-			if len(b.Messages) > 0 && int64(i.r.Buffered()) <= m.ContentLength {
+			if len(b.messages) > 0 && int64(i.r.Buffered()) <= m.ContentLength {
 				i.held = m
 				return b, nil
 			}
@@ -51,15 +51,15 @@ func (i *incoming) next() (b envelope.Batch, err error) {
 				return b, err
 			}
 		}
-		b.Messages = append(b.Messages, *m)
+		b.messages = append(b.messages, m)
 		if m.Cursor != "" {
-			b.Cursor = m.Cursor
+			b.cursor = m.Cursor
 		}
 	}
 }
 
 // message reads the line of the next message. It may return nil if it would have to wait.
-func (i *incoming) message(here bool) (*envelope.Message, error) {
+func (i *incoming) message(here bool) (*message, error) {
 	for {
 		if here {
 			arrived, _ := i.r.Peek(i.r.Buffered())
@@ -74,11 +74,11 @@ func (i *incoming) message(here bool) (*envelope.Message, error) {
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
 		}
-		m, err := envelope.DecodeMessage(line)
-		if err != nil {
+		m := new(message)
+		if m.Message, err = envelope.DecodeMessage(line); err != nil {
 			return nil, &Error{Code: codeUnexpected, Detail: err.Error()}
 		}
-		return &m, nil
+		return m, nil
 	}
 }
 
@@ -110,7 +110,7 @@ func (i *incoming) line() ([]byte, error) {
 }
 
 // content reads the content of m. Room for it is made as it comes: a gateway that says much and sends nothing takes no memory.
-func (i *incoming) content(m *envelope.Message) error {
+func (i *incoming) content(m *message) error {
 	if m.ContentLength > i.most {
 		return &Error{Code: codeUnexpected, Detail: fmt.Sprintf("a message has %d bytes of content, and limits.framedInlineBytes is %d", m.ContentLength, i.most)}
 	}

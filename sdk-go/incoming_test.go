@@ -34,11 +34,11 @@ func TestLinesAreMessagesHoweverTheyArrive(t *testing.T) {
 		var got strings.Builder
 		for {
 			b, err := l.next()
-			for _, m := range b.Messages {
+			for _, m := range b.messages {
 				fmt.Fprintf(&got, "%s %s %d;", m.Cursor, m.ID, len(m.Content))
 			}
-			if len(b.Messages) > 0 && b.Cursor != b.Messages[len(b.Messages)-1].Cursor {
-				t.Errorf("%s: the cursor is %s, want that of the last message", name, b.Cursor)
+			if len(b.messages) > 0 && b.cursor != b.messages[len(b.messages)-1].Cursor {
+				t.Errorf("%s: the cursor is %s, want that of the last message", name, b.cursor)
 			}
 			if err != nil {
 				if err != io.EOF {
@@ -56,8 +56,8 @@ func TestLinesAreMessagesHoweverTheyArrive(t *testing.T) {
 func TestMessagesThatArriveTogetherAreReturnedTogether(t *testing.T) {
 	text := strings.Repeat(`{"cursor":"c","type":"future"}`+"\n", 100)
 	l := newIncoming(strings.NewReader(text), false, schema.Limits{})
-	if b, err := l.next(); len(b.Messages) != 100 || err != nil {
-		t.Errorf("%d messages, %v; want 100", len(b.Messages), err)
+	if b, err := l.next(); len(b.messages) != 100 || err != nil {
+		t.Errorf("%d messages, %v; want 100", len(b.messages), err)
 	}
 }
 
@@ -65,11 +65,11 @@ func TestTheRestOfALineIsNoMessage(t *testing.T) {
 	for _, text := range []string{`{"cursor":"c2","type":"future"}`, `{"cursor":"c2"`, " "} {
 		l := newIncoming(strings.NewReader(`{"cursor":"c1","type":"future"}`+"\n"+text), false, schema.Limits{})
 		b, err := l.next()
-		if len(b.Messages) != 1 || b.Cursor != "c1" || err != nil {
-			t.Errorf("%q: %d messages up to %s, %v; want the whole one", text, len(b.Messages), b.Cursor, err)
+		if len(b.messages) != 1 || b.cursor != "c1" || err != nil {
+			t.Errorf("%q: %d messages up to %s, %v; want the whole one", text, len(b.messages), b.cursor, err)
 		}
-		if b, err = l.next(); len(b.Messages) != 0 || !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Errorf("%q: %d messages, %v; want that the stream is cut", text, len(b.Messages), err)
+		if b, err = l.next(); len(b.messages) != 0 || !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%q: %d messages, %v; want that the stream is cut", text, len(b.messages), err)
 		}
 	}
 }
@@ -77,7 +77,7 @@ func TestTheRestOfALineIsNoMessage(t *testing.T) {
 // A message of a type to come may have any members.
 func TestALineWithOddMembersIsAMessage(t *testing.T) {
 	l := newIncoming(strings.NewReader(`{"attempt":"x","cursor":"c1","type":"future","id":[1]}`+"\n"), false, schema.Limits{})
-	if b, err := l.next(); b.Cursor != "c1" || len(b.Messages) != 1 || b.Messages[0].Type != "future" || err != nil {
+	if b, err := l.next(); b.cursor != "c1" || len(b.messages) != 1 || b.messages[0].Type != "future" || err != nil {
 		t.Errorf("%+v, %v; want the message", b, err)
 	}
 }
@@ -100,12 +100,12 @@ func TestContentStandsBesideItsMessage(t *testing.T) {
 		i := newIncoming(r, true, limits)
 		var got strings.Builder
 		b, err := i.next()
-		for ; err == nil || len(b.Messages) > 0; b, err = i.next() {
-			for _, m := range b.Messages {
+		for ; err == nil || len(b.messages) > 0; b, err = i.next() {
+			for _, m := range b.messages {
 				fmt.Fprintf(&got, "%s %s %q;", m.Cursor, m.ID, m.Content)
 			}
-			if b.Cursor != b.Messages[len(b.Messages)-1].Cursor {
-				t.Errorf("%s: the cursor is %s, want that of the last message", name, b.Cursor)
+			if b.cursor != b.messages[len(b.messages)-1].Cursor {
+				t.Errorf("%s: the cursor is %s, want that of the last message", name, b.cursor)
 			}
 			if err != nil {
 				break
@@ -124,15 +124,15 @@ func TestAMessageDoesNotWaitForTheContentOfTheNext(t *testing.T) {
 		_, _ = io.WriteString(w, `{"cursor":"c1","type":"future"}`+"\n"+`{"cursor":"c2","type":"future","contentLength":5}`+"\nhe")
 	}()
 	i := newIncoming(r, true, schema.Limits{FramedInlineBytes: 10})
-	if b, err := i.next(); len(b.Messages) != 1 || b.Cursor != "c1" || err != nil {
-		t.Errorf("%d messages up to %s, %v; want the first", len(b.Messages), b.Cursor, err)
+	if b, err := i.next(); len(b.messages) != 1 || b.cursor != "c1" || err != nil {
+		t.Errorf("%d messages up to %s, %v; want the first", len(b.messages), b.cursor, err)
 	}
 	go func() {
 		_, _ = io.WriteString(w, "llo\n")
 		_ = w.Close()
 	}()
-	if b, err := i.next(); len(b.Messages) != 1 || b.Cursor != "c2" || string(b.Messages[0].Content) != "hello" {
-		t.Errorf("%d messages up to %s, %v; want the second", len(b.Messages), b.Cursor, err)
+	if b, err := i.next(); len(b.messages) != 1 || b.cursor != "c2" || string(b.messages[0].Content) != "hello" {
+		t.Errorf("%d messages up to %s, %v; want the second", len(b.messages), b.cursor, err)
 	}
 }
 

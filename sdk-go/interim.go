@@ -81,17 +81,16 @@ func (p *poster) sendInterim(x *exchange, interim *reply) {
 	// Not the context of the exchange, which ends when the handler returns.
 	ctx, cancel := context.WithTimeout(p.session.life, interimTimeout)
 	defer cancel()
-	var r schema.Results
 	at := p.session.exchanges.claimed(x)
 	form := at.form(0)
 	message := form.Interim(x.id, interim.status, interim.fields)
-	err := p.session.gateway.call(ctx, call{method: "POST", url: at.Responses, bearer: at.Token, media: form.Media(), content: pieces{message}}, &r)
+	results, err := p.session.gateway.results(ctx, call{method: "POST", at: at.answers, bearer: at.Token, media: form.Media(), content: pieces{message}})
 	if err != nil {
 		at.unframes(form, err)
 		p.session.log.Warn("interim response not taken", "id", x.id, "error", err)
 		return
 	}
-	for _, r := range r.Results {
+	for _, r := range results {
 		if r.Status == schema.ResultInvalid {
 			p.session.log.Error("interim response invalid", "id", x.id, "pointer", pointer(r), "detail", r.Detail)
 		}

@@ -90,9 +90,9 @@ func (p *poller) listen(at *claimed, accept string, most time.Duration) (useful 
 	})
 	r := newIncoming(content, way == TransportFramed, at.Limits)
 	for err == nil {
-		var b envelope.Batch
+		var b batch
 		b, err = r.next()
-		useful = useful || len(b.Messages) > 0
+		useful = useful || len(b.messages) > 0
 		p.begin(at, b)
 	}
 	useful = useful || opened && time.Since(since) >= soon

@@ -14,16 +14,9 @@ const copiedMost = 4 << 10
 
 var lf = []byte{'\n'}
 
-// beside returns a message of the framed form that has no content with content beside it.
-func beside(message, content []byte) pieces {
-	if len(content) == 0 {
-		return pieces{message}
-	}
-	message = envelope.WithBeside(message, len(content))
-	if len(content) <= copiedMost {
-		return pieces{append(append(message, content...), '\n')}
-	}
-	return pieces{message, content, lf}
+// beside appends a message of the framed form that has no content, and content beside it.
+func (p pieces) beside(message, content []byte) pieces {
+	return append(p, envelope.WithBeside(message, len(content)), content, lf)
 }
 
 // size returns how many bytes there are.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"reversehttp/schema"
-	"reversehttp/schema/envelope"
 )
 
 // The loop that polls. It runs in the goroutine of Serve, one poll at a time, and it alone claims again.
@@ -171,7 +170,7 @@ func (p *poller) beginAll(at *claimed, content []byte) (brought bool, err error)
 	}
 	p.session.online() // before its handlers begin
 	p.begin(at, b)
-	return b.Cursor != "", nil
+	return b.cursor != "", nil
 }
 
 // hears takes note of why a poll failed. After a silence connections that idle may be dead too.
@@ -183,17 +182,16 @@ func (p *poller) hears(err error) {
 }
 
 // begin starts what a poll brings, and moves the cursor. When the session is over, or drains, it does neither.
-func (p *poller) begin(at *claimed, b envelope.Batch) {
+func (p *poller) begin(at *claimed, b batch) {
 	if at.ctx.Err() != nil {
 		return
 	}
-	for i := range b.Messages {
-		switch m := &b.Messages[i]; m.Type {
+	for _, m := range b.messages {
+		switch m.Type {
 		case schema.TypeRequest:
 			fresh, known := p.session.exchanges.begin(p.session.life, at, &m.Request, nil)
 			if fresh != nil {
-				m := &message{Message: *m} // a copy: a long exchange must not keep the others of its batch in memory
-				p.session.running.Go(func() { p.session.runner.run(fresh, m) })
+				p.session.runner.start(fresh, m)
 			}
 			if known != nil {
 				p.session.running.Go(func() { p.session.poster.post(known) })
@@ -202,8 +200,8 @@ func (p *poller) begin(at *claimed, b envelope.Batch) {
 			p.session.exchanges.cancel(m.ID, m.Reason)
 		}
 	}
-	if b.Cursor != "" {
-		at.cursor.moveTo(b.Cursor)
+	if b.cursor != "" {
+		at.cursor.moveTo(b.cursor)
 	}
 }
 

@@ -96,9 +96,9 @@ func (t *parts) partsMessage(form envelope.Answers, seq int, content []byte, las
 		if !end.More {
 			end.Trailers = pairsOf(t.trailers)
 		}
-		if form == envelope.FramedAnswers {
-			all = append(all, beside(form.Part(t.x.id, seq, nil, end), content[:n])...)
-		} else { // of which a post has one
+		if form == envelope.FramedAnswers && n > copiedMost {
+			all = all.beside(form.Part(t.x.id, seq, nil, end), content[:n])
+		} else { // as JSON a post has one
 			all = append(all, form.Part(t.x.id, seq, content[:n], end))
 		}
 		seq++
@@ -114,15 +114,14 @@ func (t *parts) post(ctx context.Context, count int, encode func(envelope.Answer
 	s := t.session
 	var b backoff
 	for {
-		var r schema.Results
 		form := t.at.form(0)
-		c := call{method: "POST", url: t.at.Responses, bearer: t.at.Token, media: form.Media(), content: encode(form), era: s.silence.sentNow()}
-		err := s.gateway.call(ctx, c, &r)
-		if err == nil && len(r.Results) != count {
+		c := call{method: "POST", at: t.at.answers, bearer: t.at.Token, media: form.Media(), content: encode(form), era: s.silence.sentNow()}
+		results, err := s.gateway.results(ctx, c)
+		if err == nil && len(results) != count {
 			err = &Error{Code: codeUnexpected, Detail: "results and parts differ in number"}
 		}
 		if err == nil {
-			return t.judged(r.Results)
+			return t.judged(results)
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

@@ -32,8 +32,10 @@ type infoKey struct{}
 
 // RequestInfo returns the Info of a request from the context of it. It is zero for a request that no session brought.
 func RequestInfo(ctx context.Context) Info {
-	info, _ := ctx.Value(infoKey{}).(Info)
-	return info
+	if info, ok := ctx.Value(infoKey{}).(*Info); ok {
+		return *info
+	}
+	return Info{}
 }
 
 // newRequest makes a message what a net/http server mounted at the claim's URL would hand to its handler. Content that
@@ -44,20 +46,13 @@ func newRequest(ctx context.Context, m *message, remote func() *remote) (*http.R
 	if header == nil {
 		header = newHeader(m.Fields)
 	}
-	info := Info{ID: e.ID, Attempt: e.Attempt, Target: e.Target, URL: e.URL, Base: e.Base}
-	target := withoutBase(info.Target, e.Base)
+	m.info = Info{ID: e.ID, Attempt: e.Attempt, Target: e.Target, URL: e.URL, Base: e.Base}
+	target := withoutBase(e.Target, e.Base)
 	major, minor, err := protocol(e.HTTPVersion)
-	r := &http.Request{
-		Method:     e.Method,
-		URL:        parseTarget(target),
-		RequestURI: target,
-		Proto:      "HTTP/" + e.HTTPVersion,
-		ProtoMajor: major,
-		ProtoMinor: minor,
-		Header:     header,
-		RemoteAddr: e.RemoteAddr,
-		Body:       http.NoBody,
-	}
+	r := new(http.Request).WithContext(context.WithValue(ctx, infoKey{}, &m.info)) // a request is large: one is enough
+	r.Method, r.URL, r.RequestURI = e.Method, parseTarget(target), target
+	r.Proto, r.ProtoMajor, r.ProtoMinor = protoOf(e.HTTPVersion), major, minor
+	r.Header, r.RemoteAddr, r.Body = header, e.RemoteAddr, http.NoBody
 	// RFC 9112, 3.2.2: the authority of an absolute target stands above the field.
 	if r.Host = r.URL.Host; r.Host == "" {
 		r.Host = r.Header.Get("Host")
@@ -83,7 +78,7 @@ func newRequest(ctx context.Context, m *message, remote func() *remote) (*http.R
 	case len(m.Content) > 0:
 		r.Body, r.ContentLength = &content{source: bytes.NewReader(m.Content)}, int64(len(m.Content))
 	}
-	return r.WithContext(context.WithValue(ctx, infoKey{}, info)), errors.Join(err, bad)
+	return r, errors.Join(err, bad)
 }
 
 // length returns what Content-Length says; -1 where it is not there.
@@ -94,6 +89,19 @@ func length(h http.Header) (int64, error) {
 	}
 	n, err := strconv.ParseUint(v, 10, 63)
 	return int64(n), err
+}
+
+// protoOf returns the protocol of a version of HTTP.
+func protoOf(version string) string {
+	switch version {
+	case "1.1":
+		return "HTTP/1.1"
+	case "1.0":
+		return "HTTP/1.0"
+	case "2.0":
+		return "HTTP/2.0"
+	}
+	return "HTTP/" + version
 }
 
 func protocol(v string) (major, minor int, err error) {

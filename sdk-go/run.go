@@ -14,6 +14,17 @@ type runner struct {
 	slots   chan struct{} // one for each that runs; nil means no bound
 }
 
+// start is run in a goroutine of the session.
+func (h *runner) start(x *exchange, m *message) {
+	h.session.running.Add(1)
+	go h.started(x, m)
+}
+
+func (h *runner) started(x *exchange, m *message) {
+	defer h.session.running.Done()
+	h.run(x, m)
+}
+
 // run has the handler answer x, and sees its answer to the gateway.
 func (h *runner) run(x *exchange, m *message) {
 	if h.slots != nil {

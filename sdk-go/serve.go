@@ -113,7 +113,7 @@ func (s *Session) drain() {
 				continue
 			}
 			b, _ := newBatch(content)
-			for _, m := range b.Messages {
+			for _, m := range b.messages {
 				if m.Type == schema.TypeCancel {
 					s.exchanges.cancel(m.ID, m.Reason)
 				}

@@ -11,6 +11,7 @@ import (
 var transports = []reversehttp.Transport{
 	reversehttp.TransportPoll,
 	reversehttp.TransportStream,
+	reversehttp.TransportFramed,
 	reversehttp.TransportPTTH,
 }
 

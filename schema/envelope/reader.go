@@ -19,6 +19,7 @@ type reader struct {
 	place   place
 	seen    [][]byte // names of the objects that are open, in a strict reader
 	short   shortStrings
+	plain   []byte // the last string that had escapes, without them
 }
 
 // place is where a reader is, and what is wrong with the message that is read there.
@@ -58,9 +59,14 @@ func (r *reader) done() {
 	if len(path) > 4*MostDepth || len(seen) > MostMembers {
 		path, seen = nil, nil
 	}
+	plain := r.plain[:cap(r.plain)]
+	if len(plain) > shortChunk {
+		plain = nil
+	}
 	clear(path)
 	clear(seen)
-	*r = reader{place: place{path: path[:0]}, seen: seen[:0]}
+	clear(plain)
+	*r = reader{place: place{path: path[:0]}, seen: seen[:0], plain: plain[:0]}
 	readers.Put(r)
 }
 

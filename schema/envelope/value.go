@@ -108,7 +108,8 @@ func (r *reader) setString(dst *string) error {
 		return err
 	}
 	if escaped || !r.strict && !utf8.Valid(raw) {
-		raw = appendText(nil, raw, escaped, r.strict)
+		r.plain = appendText(r.plain[:0], raw, escaped, r.strict)
+		raw = r.plain
 	}
 	*dst = r.short.keep(raw, len(r.in)-r.at)
 	return nil
