@@ -64,7 +64,6 @@ type parts struct {
 	accepted func()       // called when the gateway took the beginning; may be nil
 	head     <-chan taken // what became of the beginning
 	at       *claimed     // that took it
-	size     int          // of a part, in bytes; only the last of a post has less
 
 	ctx     context.Context // ends when the stream has, with the reason
 	cancelC context.CancelCauseFunc

@@ -27,16 +27,22 @@ const (
 // errDivide says that the parts of a post are to go in other posts.
 var errDivide = errors.New("reversehttp: the post is to be divided")
 
+// numberer sends what follows the beginning of an answer as parts with numbers.
+type numberer struct {
+	of   *parts
+	size int // of the content of a part, in bytes; that of the last may be less
+	next int // the number of the next part
+}
+
 // sendParts sends content, and all that follows, part by part.
 func (t *parts) sendParts(content []byte, last bool) error {
-	t.size = min(streamBuffer, max(t.at.Limits.PartBytes, 1))
-	next := 1
+	n := &numberer{of: t, size: min(streamBuffer, max(t.at.Limits.PartBytes, 1)), next: 1}
 	for {
 		began := time.Now()
-		if err := t.postParts(&next, content, last); err != nil || last {
+		if err := n.post(content, last); err != nil || last {
 			return err
 		}
-		t.grow(len(content), time.Since(began))
+		t.grow(len(content), n.size, time.Since(began))
 		var err error
 		if content, last, err = t.take(); err != nil {
 			return err
@@ -44,12 +50,52 @@ func (t *parts) sendParts(content []byte, last bool) error {
 	}
 }
 
-// grow has the handler write more before it waits, where so much was sent in such a time.
-func (t *parts) grow(sent int, within time.Duration) {
+// post sends content as the next parts.
+func (n *numberer) post(content []byte, last bool) error {
+	t := n.of
+	for {
+		some := min(len(content), n.size*t.at.partsMost())
+		count := max(1, (some+n.size-1)/n.size)
+		ends := last && some == len(content)
+		err := t.post(t.ctx, count, func(form envelope.Answers) pieces { return n.message(form, content[:some], ends) })
+		if err == errDivide {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		n.next += count
+		if content = content[some:]; len(content) == 0 {
+			return nil
+		}
+	}
+}
+
+// message is the content of a post of the next parts.
+func (n *numberer) message(form envelope.Answers, content []byte, last bool) (all pieces) {
+	for seq := n.next; ; seq++ {
+		some := min(len(content), n.size)
+		end := envelope.Tail{More: !last || some < len(content)}
+		if !end.More {
+			end.Trailers = pairsOf(n.of.trailers)
+		}
+		if form == envelope.FramedAnswers && some > copiedMost {
+			all = all.beside(form.Part(n.of.x.id, seq, nil, end), content[:some])
+		} else { // as JSON a post has one
+			all = append(all, form.Part(n.of.x.id, seq, content[:some], end))
+		}
+		if content = content[some:]; len(content) == 0 {
+			return all
+		}
+	}
+}
+
+// grow has the handler write more before it waits, where so much was sent, as parts of a size, in such a time.
+func (t *parts) grow(sent, size int, within time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if most := t.size * t.at.partsMost(); t.most > most {
-		t.most = max(most, t.size)
+	if most := size * t.at.partsMost(); t.most > most {
+		t.most = max(most, size)
 	} else if sent >= t.most && within < quickly {
 		t.most = min(2*t.most, most)
 		poke(t.room) // what was full is not any more
@@ -66,46 +112,6 @@ func (at *claimed) partsMost() int {
 		most = min(most, bound)
 	}
 	return most
-}
-
-// postParts sends content as the parts from next on.
-func (t *parts) postParts(next *int, content []byte, last bool) error {
-	for {
-		n := min(len(content), t.size*t.at.partsMost())
-		count := max(1, (n+t.size-1)/t.size)
-		ends := last && n == len(content)
-		err := t.post(t.ctx, count, func(form envelope.Answers) pieces { return t.partsMessage(form, *next, content[:n], ends) })
-		if err == errDivide {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		*next += count
-		if content = content[n:]; len(content) == 0 {
-			return nil
-		}
-	}
-}
-
-// partsMessage is the content of a post of parts.
-func (t *parts) partsMessage(form envelope.Answers, seq int, content []byte, last bool) (all pieces) {
-	for {
-		n := min(len(content), t.size)
-		end := envelope.Tail{More: !last || n < len(content)}
-		if !end.More {
-			end.Trailers = pairsOf(t.trailers)
-		}
-		if form == envelope.FramedAnswers && n > copiedMost {
-			all = all.beside(form.Part(t.x.id, seq, nil, end), content[:n])
-		} else { // as JSON a post has one
-			all = append(all, form.Part(t.x.id, seq, content[:n], end))
-		}
-		seq++
-		if content = content[n:]; len(content) == 0 {
-			return all
-		}
-	}
 }
 
 // post posts so many messages of the stream until the gateway has judged them. A repetition does no harm, for parts are counted.

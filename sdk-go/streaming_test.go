@@ -211,7 +211,7 @@ func anUploadThatIsCutShortFailsTheHandlersRead(t *testing.T) {
 }
 
 func TestALostSessionEndsItsStreams(t *testing.T) {
-	for _, size := range []int{100, 190_000} {
+	for _, size := range []int{100, 300_000} {
 		inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 			cut := &cutter{base: client.Transport}
 			ended := make(chan error, 1)

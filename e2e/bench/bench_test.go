@@ -86,7 +86,7 @@ func measuresAll(t *testing.T, b *binaries) {
 			t.Errorf("no row begins with %q in\n%s", row, &table)
 		}
 	}
-	for _, way := range []string{proxyWay, proxiesWay, forwardWay, "poll", "stream", "ptth"} {
+	for _, way := range []string{proxyWay, proxiesWay, forwardWay, "poll", "stream", "framed", "ptth"} {
 		at64 := r.Rows[slices.IndexFunc(r.Rows, func(w row) bool { return w.Work == "GET 1 KiB at 64" })]
 		if _, ok := at64.by(way); !ok {
 			t.Errorf("GET 1 KiB at 64 was not measured by %s", way)

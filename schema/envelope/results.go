@@ -28,8 +28,8 @@ func DecodeResults(content []byte) ([]schema.Result, error) {
 	if err == nil {
 		err = r.end()
 	}
-	if err == nil && r.fault != nil {
-		err = r.fault
+	if err == nil && r.place.fault != nil {
+		err = r.place.fault
 	}
 	if err != nil {
 		return nil, err

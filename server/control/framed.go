@@ -2,6 +2,7 @@ package control
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -32,6 +33,7 @@ type post struct {
 	s       *claim.Session
 	content *intake.Paced
 	in      *bufio.Reader // of content
+	whole   bool          // all of the content was read before
 	results []schema.Result
 	skipped bool // content that is not read to its end: nothing can follow
 }
@@ -44,19 +46,16 @@ func (a *Answers) framed(w http.ResponseWriter, r *http.Request) {
 	s := SessionOf(r)
 	s.Claim().Charge(intake.HoldOf(r))
 	p := &post{Answers: a, w: w, r: r, s: s, content: a.Pace.Pieces(w, r), in: readers.Get().(*bufio.Reader)}
-	p.in.Reset(p.content)
 	defer func() {
 		p.in.Reset(nil)
 		readers.Put(p.in)
 	}()
 	err := s.Answerable()
-	if err == nil && !p.content.Grow(chunk) {
-		err = intake.Crowded()
+	if err == nil {
+		err = p.open()
 	}
 	if err == nil {
-		done := s.Work()
 		err = p.judge()
-		done()
 	}
 	if r.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // nobody is there to be answered
@@ -75,10 +74,40 @@ func (a *Answers) framed(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusAccepted, schema.Results{Results: p.results})
 }
 
+// readAtOnce is how much content of a POST is read before any of it is judged, in bytes. While a message waits for a slow visitor
+// net/http sees that the program left only if it has all of the content.
+const readAtOnce = 512 << 10
+
+// open opens the content, and reads it where it is short.
+func (p *post) open() error {
+	if n := p.r.ContentLength; n < 0 || n > readAtOnce {
+		p.in.Reset(p.content)
+		if !p.content.Grow(chunk) {
+			return intake.Crowded()
+		}
+		return nil
+	}
+	defer p.s.Work()()
+	content, err := p.Pace.ReadOf(p.w, p.r, readAtOnce)
+	p.in.Reset(bytes.NewReader(content))
+	p.whole = true
+	return err
+}
+
+// arriving says that content comes, which shows that the program lives, and returns what says that it is there.
+func (p *post) arriving() (there func()) {
+	if p.whole {
+		return func() {}
+	}
+	return p.s.Work()
+}
+
 // judge judges the messages to the end of the content. What it judged before an error stands.
 func (p *post) judge() error {
 	for !p.skipped {
+		there := p.arriving()
 		line, err := envelope.ReadLine(p.in)
+		there()
 		if err == io.EOF {
 			break
 		}
@@ -113,13 +142,15 @@ func (p *post) message(m *answer.Message) (schema.Result, error) {
 	if !m.Follows {
 		return p.one(p.r.Context(), p.s, m)
 	}
+	there := p.arriving()
 	content, err := p.content.Take(p.in, int(m.ContentLength))
-	if err != nil {
-		return schema.Result{}, unframed(err)
+	if err == nil {
+		m.Content = content
+		defer p.content.Shrink(cap(content))
+		err = envelope.ReadEnd(p.in)
 	}
-	defer p.content.Shrink(cap(content))
-	m.Content = content
-	if err := envelope.ReadEnd(p.in); err != nil {
+	there()
+	if err != nil {
 		return schema.Result{}, unframed(err)
 	}
 	return p.one(p.r.Context(), p.s, m)
@@ -133,9 +164,10 @@ func (p *post) long(m *answer.Message) (result schema.Result, err error) {
 		p.skipped = true
 		return result, err
 	}
+	defer p.s.Work()()
 	p.content.Free(true)
 	content := io.LimitReader(p.in, m.ContentLength).(*io.LimitedReader)
-	whole, late := p.pump(p.w, p.r, content, stream)
+	whole, late := p.relay(content, stream)
 	p.content.Free(false)
 	switch {
 	case late:
@@ -152,6 +184,15 @@ func (p *post) long(m *answer.Message) (result schema.Result, err error) {
 	}
 	result.Status = schema.ResultStatus(stream.Close(p.r.Context(), m.More, m.Last()))
 	return result, nil
+}
+
+// relay sends content on as [Answers.pump] does. What was read before has no pace.
+func (p *post) relay(content io.Reader, stream *claim.Stream) (whole, late bool) {
+	if !p.whole {
+		return p.pump(p.w, p.r, content, stream)
+	}
+	all, err := io.ReadAll(content)
+	return err == nil, !stream.Write(p.r.Context(), all)
 }
 
 // last returns an error unless the content ends here, with LF.
