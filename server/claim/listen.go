@@ -2,7 +2,6 @@ package claim
 
 import (
 	"context"
-	"math"
 	"time"
 )
 
@@ -27,30 +26,13 @@ type Flow struct {
 // acknowledges: a message was not for [Times.Unacknowledged], or as many were not
 // as one stream carries. It fails as Poll does, before give was called or later.
 func (s *Session) Listen(ctx context.Context, cursor *string, wait time.Duration, flow Flow, give func(*Batch)) error {
-	p, err := openPoll(s, cursor, flow)
+	w, err := s.OpenStream(cursor, wait, flow)
 	if err != nil {
 		return err
 	}
-	defer p.close()
-	r := s.claim.registry
-	now := time.Now()
-	end, beat := now.Add(min(wait, r.times.Stream)), now.Add(r.times.Heartbeat)
-	give(nil)
-	most := min(r.limits.Batch, math.MaxInt/streamBatches) * streamBatches
-	take := func() (*Batch, bool) { return p.take(most) }
-	for {
-		b, over, err := p.next(ctx, earliest(end, beat, p.askAnew()), take)
-		switch now := time.Now(); {
-		case b != nil:
-			give(b)
-			beat = time.Now().Add(r.times.Heartbeat)
-		case over, !now.Before(end), !now.Before(p.askAnew()):
-			return err
-		case !now.Before(beat):
-			give(nil)
-			beat = now.Add(r.times.Heartbeat)
-		}
-	}
+	defer w.Close()
+	_, err = w.Listen(ctx, w.end, give)
+	return err
 }
 
 // inline returns how much content of one request a session of the claim takes with it, in bytes: the most that any of their last

@@ -39,9 +39,16 @@ type poll struct {
 	begun   bool          // it gave what was not acknowledged before, again
 	full    int           // how much content is not acknowledged at most, in bytes; 0 is fullBatch
 	timer   *time.Timer   // of who waits; nil until somebody does
+	nap     Napper        // how it waits; nil means on its channel
 }
 
-func (p *poll) wake() { poke(p.woken) }
+// wake ends the wait for p. The caller holds claim.mu.
+func (p *poll) wake() {
+	poke(p.woken)
+	if p.nap != nil {
+		p.nap.Rouse()
+	}
+}
 
 // poke tells who waits on a channel of one place that there is something. Twice is
 // as once.
@@ -61,16 +68,12 @@ func poke(c chan<- struct{}) {
 // It fails with [ErrBadCursor], [ErrSessionFenced], [ErrNoSession],
 // [ErrClaimDeleted], [ErrLeaseEnded] and [ErrDraining].
 func (s *Session) Poll(ctx context.Context, cursor *string, wait time.Duration, most int) (*Batch, error) {
-	p, err := openPoll(s, cursor, Flow{})
+	w, err := s.OpenPoll(cursor, wait, most)
 	if err != nil {
 		return nil, err
 	}
-	defer p.close()
-	r := s.claim.registry
-	if most == 0 {
-		most = r.limits.Batch
-	}
-	b, _, err := p.next(ctx, time.Now().Add(min(wait, r.times.Wait)), func() (*Batch, bool) { return p.take(most) })
+	defer w.Close()
+	b, _, err := w.Next(ctx, w.end)
 	return b, err
 }
 
@@ -104,21 +107,40 @@ func (p *poll) next(ctx context.Context, until time.Time, take func() (*Batch, b
 		}
 		c.queue.park(s) // what woke it may have gone, such as a visitor
 		c.mu.Unlock()
-		timeUp, err = p.wait(ctx, time.Until(until), c.registry)
+		timeUp, err = p.wait(ctx, until, c.registry)
 	}
 }
 
 // wait returns when the poll is woken, or its time is over. It gives
 // ErrDraining where the gateway stops, so that polls end spread over time.
-func (p *poll) wait(ctx context.Context, d time.Duration, r *Registry) (over bool, why error) {
+func (p *poll) wait(ctx context.Context, until time.Time, r *Registry) (over bool, why error) {
+	draining := r.drain.begins
+	for napped := p.nap != nil; napped; {
+		p.nap.Until(until) // before it looks: whatever comes after that rouses it
+		select {
+		case <-p.woken:
+			return false, nil
+		case <-draining:
+			draining, why = nil, ErrDraining
+			until = time.Now().Add(rand.N(r.times.Spread))
+			continue
+		default:
+		}
+		napped = p.nap.Nap()
+		switch {
+		case ctx.Err() != nil:
+			return true, nil
+		case !time.Now().Before(until):
+			return true, why
+		}
+	}
 	if p.timer == nil {
-		p.timer = time.NewTimer(d)
+		p.timer = time.NewTimer(time.Until(until))
 	} else {
-		p.timer.Reset(d)
+		p.timer.Reset(time.Until(until))
 	}
 	timer := p.timer
 	defer timer.Stop()
-	draining := r.drain.begins
 	for {
 		select {
 		case <-p.woken:

@@ -229,6 +229,9 @@ func (r *Registry) Drain() {
 		c := v.(*Claim)
 		c.mu.Lock()
 		c.queue.fail(ErrDraining)
+		for _, s := range c.sessions {
+			s.wake() // some polls wait for nothing else
+		}
 		c.mu.Unlock()
 		return true
 	})
