@@ -33,6 +33,8 @@ import (
 // it does, conn steps aside for good.
 type conn struct {
 	net.Conn
+	// ahead was read before, and comes first.
+	ahead []byte
 	// aside says that conn is nothing but what it wraps.
 	aside atomic.Bool
 	// chosen says that HTTP/2 was chosen by ALPN, so that nothing else is spoken.
@@ -158,7 +160,14 @@ func (c *conn) Read(p []byte) (int, error) {
 	case idle: // net/http waits in vain, and gives up soon where nothing comes
 		return 0, nil
 	}
-	n, err := c.Conn.Read(p)
+	var n int
+	var err error
+	if len(c.ahead) > 0 {
+		n = copy(p, c.ahead)
+		c.ahead = c.ahead[n:]
+	} else {
+		n, err = c.Conn.Read(p)
+	}
 	c.mu.Lock()
 	if c.prefaces(p[:n]) {
 		c.uncount()

@@ -42,7 +42,7 @@ func FuzzRequestHead(f *testing.F) {
 	f.Add([]byte("GET  /%zz HTTP/1.1\r\n\r\n"), uint8(2))
 	f.Add([]byte("%zz /%zz%zz?%zz %zz\n/%zz"), uint8(2))
 	f.Fuzz(func(t *testing.T, sent []byte, size uint8) {
-		c := &conn{Conn: &pieces{left: bytes.Clone(sent), size: int(size) + 1}}
+		c := &accepted{conn: conn{Conn: &pieces{left: bytes.Clone(sent), size: int(size) + 1}}}
 		shown, err := io.ReadAll(c)
 		if err != nil || len(shown) != len(sent) {
 			t.Fatalf("%d bytes became %d, %v", len(sent), len(shown), err)

@@ -1,25 +1,91 @@
 package wire
 
-import "net"
+import (
+	"context"
+	"net"
+	"sync"
+)
 
 // Listen wraps a listener for a server of [Port.Server], which then does two things of
 // HTTP/1 another way than net/http by itself: it takes a request target with a malformed %
 // (see [Target]), and has [Refuse] write what net/http refuses.
-func Listen(l net.Listener) net.Listener { return listener{l} }
-
-type listener struct{ net.Listener }
-
-func (l listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return newAccepted(c, seatOf(c)), nil
+func Listen(l net.Listener) net.Listener {
+	plain := newListener(l)
+	go plain.accept(func(c net.Conn) { plain.give(acceptance{conn: newAccepted(c, plain, seatOf(c))}) })
+	return plain
 }
 
-// newAccepted returns a connection that has a seat, or none where that is nil.
-func newAccepted(c net.Conn, at *seat) *accepted {
-	a := &accepted{conn: conn{Conn: c}, seat: at}
+// listener gives connections to a server: those that it accepts, on a goroutine, and those that
+// come back (see [Detach]).
+type listener struct {
+	net.Listener
+	accepted chan acceptance
+	ctx      context.Context // ends with Close
+	end      context.CancelFunc
+	running  sync.WaitGroup
+}
+
+// acceptance is what Accept gives.
+type acceptance struct {
+	conn net.Conn
+	err  error
+}
+
+// newListener returns a listener above l. Whoever calls accept does so on one of its goroutines.
+func newListener(l net.Listener) *listener {
+	n := &listener{Listener: l, accepted: make(chan acceptance)}
+	n.ctx, n.end = context.WithCancel(context.Background())
+	n.running.Add(1)
+	return n
+}
+
+// Accept waits for a connection.
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case a := <-l.accepted:
+		return a.conn, a.err
+	case <-l.ctx.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+// Close closes the listener and what it has not given away.
+func (l *listener) Close() error {
+	l.end()
+	err := l.Listener.Close()
+	l.running.Wait()
+	return err
+}
+
+// give gives a to who accepts, and reports whether it did: it does not once the listener is closed.
+func (l *listener) give(a acceptance) bool {
+	select {
+	case l.accepted <- a:
+		return true
+	case <-l.ctx.Done():
+		if a.conn != nil {
+			_ = a.conn.Close()
+		}
+		return false
+	}
+}
+
+// accept takes connections until the listener is closed. After an error it goes on when
+// who accepts does.
+func (l *listener) accept(take func(net.Conn)) {
+	defer l.running.Done()
+	for l.ctx.Err() == nil {
+		if c, err := l.Listener.Accept(); err != nil {
+			l.give(acceptance{err: err})
+		} else {
+			take(c)
+		}
+	}
+}
+
+// newAccepted returns a connection of a listener that has a seat, or none where that is nil.
+func newAccepted(c net.Conn, l *listener, at *seat) *accepted {
+	a := &accepted{conn: conn{Conn: c}, listener: l, seat: at}
 	if at != nil {
 		a.place = at.place
 	}
@@ -29,7 +95,9 @@ func newAccepted(c net.Conn, at *seat) *accepted {
 // accepted is a connection as the server knows it.
 type accepted struct {
 	conn
-	seat *seat // nil where connections are not counted
+	listener *listener
+	port     *Port // nil until a port serves the connection
+	seat     *seat // nil where connections are not counted
 	// busy says that it is new, or that a request is read or answered on it. Only
 	// the ConnState hook touches it, which net/http calls one after the other.
 	busy bool

@@ -9,9 +9,11 @@ package wire
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -68,6 +70,7 @@ type Port struct {
 	options Options
 	busy    atomic.Int64 // connections on which a peer may wait for an answer
 	closing atomic.Int64 // connections over TLS that are about to be closed
+	away    detachedSet
 }
 
 // New returns a port whose requests h serves. What never becomes a request is refused by
@@ -90,7 +93,7 @@ func (p *Port) Server() *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
-	return &http.Server{
+	server := &http.Server{
 		Handler:                      http.HandlerFunc(p.serve),
 		Protocols:                    protocols,
 		HTTP2:                        http2Config(),
@@ -100,8 +103,8 @@ func (p *Port) Server() *http.Server {
 		DisableGeneralOptionsHandler: true, // OPTIONS * is the handler's
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			if a, ok := c.(*accepted); ok {
-				a.refusal = p.refuse
-				return context.WithValue(ctx, connKey{}, &a.conn)
+				a.port, a.refusal = p, p.refuse
+				return context.WithValue(ctx, connKey{}, a)
 			}
 			return ctx
 		},
@@ -124,6 +127,8 @@ func (p *Port) Server() *http.Server {
 			}
 		},
 	}
+	server.RegisterOnShutdown(p.away.endIdle)
+	return server
 }
 
 // serve serves a request of any version.
@@ -147,14 +152,24 @@ func (p *Port) serve(w http.ResponseWriter, r *http.Request) {
 	p.handler.ServeHTTP(w, r)
 }
 
+// caught logs a panic outside the handler.
+func (p *Port) caught(v any) {
+	p.options.Log.Error("panic while serving a connection", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	if p.options.Panicked != nil {
+		p.options.Panicked()
+	}
+}
+
 // Settle waits until no peer on a connection may be waiting for an answer, or
 // ctx ends. It is for the time between the end of [http.Server.Serve] and
 // [http.Server.Shutdown], which drops without a word what it has read by then.
 func (p *Port) Settle(ctx context.Context) { zero(ctx, &p.busy) }
 
-// Close waits until peers of connections over TLS that were closed have their close_notify
-// (RFC 8446, 6.1), for a second at most. It is called after the server is closed.
+// Close closes the connections that are not with net/http (see [Detach]), and waits until peers of
+// connections over TLS that were closed have their close_notify (RFC 8446, 6.1), for a second at
+// most. It is called after the server is closed.
 func (p *Port) Close() {
+	p.away.end()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
 	zero(ctx, &p.closing)

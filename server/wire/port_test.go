@@ -207,7 +207,7 @@ func TestSettleWaitsForBusyConnectionsOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := New(nil, told, nil)
 		state := p.Server().ConnState
-		a := newAccepted(nil, nil)
+		a := newAccepted(nil, nil, nil)
 		settled := func() bool {
 			ctx, cancel := context.WithTimeout(t.Context(), closeTime)
 			defer cancel()

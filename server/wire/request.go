@@ -10,11 +10,19 @@ type connKey struct{}
 // connOf returns the connection of a request, or nil where it came another way or
 // conn stepped aside.
 func connOf(r *http.Request) *conn {
-	c, _ := r.Context().Value(connKey{}).(*conn)
-	if c == nil || c.aside.Load() {
+	if a := acceptedOf(r); a != nil {
+		return &a.conn
+	}
+	return nil
+}
+
+// acceptedOf returns the same as the server knows it.
+func acceptedOf(r *http.Request) *accepted {
+	a, _ := r.Context().Value(connKey{}).(*accepted)
+	if a == nil || a.aside.Load() {
 		return nil
 	}
-	return c
+	return a
 }
 
 // Target returns the request target as the peer sent it (RFC 9112, 3.2). In r a malformed %

@@ -4,12 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,9 +30,8 @@ func (p *Port) ListenTLS(l net.Listener, config *tls.Config, protocols map[strin
 	slices.Sort(config.NextProtos[2:])
 	slices.Reverse(config.NextProtos[2:])
 	config.CipherSuites = cipherSuites
-	t := &tlsListener{Listener: l, port: p, config: config, protocols: protocols, accepted: make(chan acceptance)}
-	t.ctx, t.end = context.WithCancel(context.Background())
-	t.running.Go(t.accept)
+	t := &tlsListener{listener: newListener(l), port: p, config: config, protocols: protocols}
+	go t.accept(func(c net.Conn) { t.running.Go(func() { t.serve(c) }) })
 	return t
 }
 
@@ -47,64 +43,14 @@ var cipherSuites = []uint16{
 	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
-// tlsListener accepts connections on a goroutine and shakes hands on one for each,
+// tlsListener shakes hands on a goroutine for each connection,
 // so that nobody who is slow holds up others. How many there are is for the
 // listener below to bound.
 type tlsListener struct {
-	net.Listener
+	*listener
 	port      *Port
 	config    *tls.Config
 	protocols map[string]func(*tls.Conn)
-	accepted  chan acceptance
-	ctx       context.Context // ends with Close
-	end       context.CancelFunc
-	running   sync.WaitGroup
-}
-
-// acceptance is what Accept gives.
-type acceptance struct {
-	conn net.Conn
-	err  error
-}
-
-// Accept waits for a connection after its handshake.
-func (l *tlsListener) Accept() (net.Conn, error) {
-	select {
-	case a := <-l.accepted:
-		return a.conn, a.err
-	case <-l.ctx.Done():
-		return nil, net.ErrClosed
-	}
-}
-
-// Close closes the listener and what it has not given away.
-func (l *tlsListener) Close() error {
-	l.end()
-	err := l.Listener.Close()
-	l.running.Wait()
-	return err
-}
-
-// give gives a to who accepts, unless the listener is closed.
-func (l *tlsListener) give(a acceptance) bool {
-	select {
-	case l.accepted <- a:
-		return true
-	case <-l.ctx.Done():
-		return false
-	}
-}
-
-// accept accepts until the listener is closed. After an error it goes on when
-// who accepts does.
-func (l *tlsListener) accept() {
-	for l.ctx.Err() == nil {
-		if c, err := l.Listener.Accept(); err != nil {
-			l.give(acceptance{err: err})
-		} else {
-			l.running.Go(func() { l.serve(c) })
-		}
-	}
 }
 
 // serve gives a connection away once it is known what is spoken on it.
@@ -113,10 +59,7 @@ func (l *tlsListener) serve(below net.Conn) {
 	stay := context.AfterFunc(l.ctx, func() { _ = below.Close() })
 	defer func() {
 		if v := recover(); v != nil {
-			l.port.options.Log.Error("panic while serving a connection", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-			if l.port.options.Panicked != nil {
-				l.port.options.Panicked()
-			}
+			l.port.caught(v)
 		}
 		if stay(); !given {
 			_ = below.Close()
@@ -143,7 +86,7 @@ func (l *tlsListener) serve(below net.Conn) {
 		_ = c.Close()
 		return
 	}
-	a := newAccepted(&unsealed{Conn: c, closing: &l.port.closing}, at)
+	a := newAccepted(&unsealed{Conn: c, closing: &l.port.closing}, l.listener, at)
 	a.chosen = chosen == "h2"
 	given = stay() && l.give(acceptance{conn: a})
 }
