@@ -30,7 +30,7 @@ func TestAPollIsWaitedForInTurns(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inScene(t, Options{}, func(t *testing.T, s *scene) {
 				one := s.session()
-				open, err := one.OpenStream(new(one.Cursor()), time.Minute, Flow{})
+				open, err := one.OpenStream(new(cursorOf(one.id, 0)), time.Minute, Flow{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -85,8 +85,8 @@ func TestANapEndsWhenTheGatewayStops(t *testing.T) {
 					if b, over, err := open.Next(context.Background(), start.Add(time.Hour)); b != nil || !over || !errors.Is(err, ErrDraining) {
 						t.Errorf("it ends with %v, %v, %v, want ErrDraining", b, over, err)
 					}
-					if took := time.Since(start); took > s.Registry.Times().Spread {
-						t.Errorf("it ended after %s, want %s at most", took, s.Registry.Times().Spread)
+					if took := time.Since(start); took > s.Registry.Options().Times.Spread {
+						t.Errorf("it ended after %s, want %s at most", took, s.Registry.Options().Times.Spread)
 					}
 					open.Close()
 				}()

@@ -8,10 +8,9 @@ import (
 	"time"
 
 	"reversehttp/schema/envelope"
+	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/field"
-	"reversehttp/server/intake"
-	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
 
@@ -25,54 +24,87 @@ var buffers = sync.Pool{New: func() any {
 func (p *Polls) stream(w http.ResponseWriter, r *http.Request, f envelope.Form) {
 	s := SessionOf(r)
 	wait, preferred := preferredWait(r, p.Registry.Options().Times.Stream)
-	rc := http.NewResponseController(w)
-	ctx, cancel := context.WithCancel(r.Context())
+	open, err := s.OpenStream(lastEventID(r), wait, p.flow(f))
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	p.serve(w, r, &stream{polls: p, open: open, form: f, messages: p.Envelopes.Of(s), wait: wait, preferred: preferred})
+}
+
+// stream is a poll that goes on.
+type stream struct {
+	polls     *Polls
+	open      *claim.Waiting
+	form      envelope.Form
+	messages  Messages
+	wait      time.Duration
+	preferred bool // the program asked for that
+	started   bool // its head was sent
+}
+
+func (s *stream) nap(n claim.Napper) { s.open.Nap(n) }
+
+func (s *stream) begun() bool { return s.started }
+
+// serve streams what comes.
+func (s *stream) serve(ctx context.Context, w http.ResponseWriter, hold *budget.Hold, until time.Time) (over bool) {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	begun, messages := false, p.Envelopes.Of(s)
-	err := s.Listen(ctx, lastEventID(r), wait, p.flow(f), func(b *claim.Batch) {
-		if !begun {
-			begun = true
-			h := w.Header()
-			h.Set("Content-Type", f.Media())
-			// A proxy that compresses or buffers would keep messages back.
-			h.Set("Cache-Control", "no-store, no-transform")
-			h.Set("X-Accel-Buffering", "no")
-			h[field.Incremental] = []string{"?1"}
-			if preferred {
-				applied(h, wait)
-			}
+	over = true
+	defer func() {
+		if over {
+			s.open.Close()
 		}
-		room := buffers.Get().(*[]byte)
-		defer buffers.Put(room)
-		out := (*room)[:0]
-		if b == nil {
-			out = append(out, f.Heartbeat()...)
-		} else {
-			p.Delivered(b)
-			if n := sizeOf(b); n > cap(out) {
-				out = make([]byte, 0, n)
-			}
-			for _, m := range b.Messages {
-				out = messages.append(out, m, f)
-			}
-		}
-		// After so long the session counts as lost where it does not stream, too.
-		_ = rc.SetWriteDeadline(time.Now().Add(min(wire.WriteTime(len(out)), p.Registry.Options().Times.Acknowledge)))
-		hold := intake.HoldOf(r)
-		hold.Add(cap(out))
-		defer hold.Shrink(cap(out))
-		if given(w, hold, out) != nil {
+	}()
+	over, err := s.open.Listen(ctx, until, func(b *claim.Batch) {
+		if s.give(w, hold, b) != nil {
 			cancel() // it took nothing of this, or not all: it will say so
 		}
 	})
 	switch {
+	case !over:
 	case ctx.Err() != nil || errors.Is(err, context.Canceled):
 		panic(http.ErrAbortHandler) // nobody is there to be answered
-	case err != nil && !begun:
-		problem.Of(err).Write(w, r)
 	default:
 		wire.BoundWrite(w, 0) // the end may come long after the last message
 	}
+	return over
+}
+
+// give writes messages, or a heartbeat where b is nil.
+func (s *stream) give(w http.ResponseWriter, hold *budget.Hold, b *claim.Batch) error {
+	if !s.started {
+		s.started = true
+		h := w.Header()
+		h.Set("Content-Type", s.form.Media())
+		// A proxy that compresses or buffers would keep messages back.
+		h.Set("Cache-Control", "no-store, no-transform")
+		h.Set("X-Accel-Buffering", "no")
+		h[field.Incremental] = []string{"?1"}
+		if s.preferred {
+			applied(h, s.wait)
+		}
+	}
+	room := buffers.Get().(*[]byte)
+	defer buffers.Put(room)
+	out := (*room)[:0]
+	if b == nil {
+		out = append(out, s.form.Heartbeat()...)
+	} else {
+		s.polls.Delivered(b)
+		if n := sizeOf(b); n > cap(out) {
+			out = make([]byte, 0, n)
+		}
+		for _, m := range b.Messages {
+			out = s.messages.append(out, m, s.form)
+		}
+	}
+	// After so long the session counts as lost where it does not stream, too.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(min(wire.WriteTime(len(out)), s.polls.Registry.Options().Times.Acknowledge)))
+	hold.Add(cap(out))
+	defer hold.Shrink(cap(out))
+	return given(w, hold, out)
 }
 
 // flow returns how much content a stream of a form carries.

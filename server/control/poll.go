@@ -15,6 +15,7 @@ import (
 	"reversehttp/server/claim"
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
+	"reversehttp/server/trust"
 	"reversehttp/server/wire"
 )
 
@@ -26,15 +27,17 @@ type Polls struct {
 	FramedInlineBytes int
 	// Delivered is told what a session is given.
 	Delivered func(*claim.Batch)
+	// Trust knows the address that a poll counts for.
+	Trust trust.Peers
 }
 
 // Poll answers GET {requests}.
 func (p *Polls) Poll(w http.ResponseWriter, r *http.Request) {
-	hold, rc := intake.HoldOf(r), http.NewResponseController(w)
+	hold := intake.HoldOf(r)
 	SessionOf(r).Claim().Charge(hold)
-	hold.Evictable(func(error) { _ = rc.SetWriteDeadline(intake.Past) })
+	evictable(hold, w)
 	if !hold.Grow(pollWeight) {
-		crowdedPoll().Write(w, r)
+		crowdedPoll(w)
 		return
 	}
 	switch formOf(r) {
@@ -56,8 +59,18 @@ func (p *Polls) Poll(w http.ResponseWriter, r *http.Request) {
 const pollWeight = 8 << 10
 
 // crowdedPoll refuses a poll for which there is no room.
-func crowdedPoll() *problem.Problem {
-	return &problem.Problem{Code: schema.CodeQueueFull, Detail: "Too much is held for this label, or in all. Poll again soon."}
+func crowdedPoll(w http.ResponseWriter) {
+	refuse(w, &problem.Problem{Code: schema.CodeQueueFull, Detail: "Too much is held for this label, or in all. Poll again soon."})
+}
+
+// refuse answers a poll with the problem that err is. No problem of a poll depends on its request,
+// which may be gone.
+func refuse(w http.ResponseWriter, err error) { problem.Of(err).Write(w, &http.Request{}) }
+
+// evictable has what is written by w taken back, while that waits.
+func evictable(hold *budget.Hold, w http.ResponseWriter) {
+	rc := http.NewResponseController(w)
+	hold.Evictable(func(error) { _ = rc.SetWriteDeadline(intake.Past) })
 }
 
 // given writes to a poll what its session was given, which its hold has. It may be taken back
@@ -78,43 +91,77 @@ func given(w http.ResponseWriter, hold *budget.Hold, content []byte) error {
 
 // batch answers with one batch.
 func (p *Polls) batch(w http.ResponseWriter, r *http.Request) {
-	s := SessionOf(r)
+	s, cursor := SessionOf(r), lastEventID(r)
 	wait, preferred := preferredWait(r, p.Registry.Options().Times.Wait)
-	batch, err := s.Poll(r.Context(), lastEventID(r), wait, 0)
+	open, err := s.OpenPoll(cursor, wait, 0)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	p.serve(w, r, &batch{polls: p, session: s, open: open, wait: wait, preferred: preferred, repeats: cursor != nil})
+}
+
+// batch is a poll that waits for one.
+type batch struct {
+	polls     *Polls
+	session   *claim.Session
+	open      *claim.Waiting
+	wait      time.Duration
+	preferred bool // the program asked for that
+	repeats   bool // what is not taken comes again
+}
+
+func (b *batch) nap(n claim.Napper) { b.open.Nap(n) }
+
+func (b *batch) begun() bool { return false }
+
+// serve answers with the batch.
+func (b *batch) serve(ctx context.Context, w http.ResponseWriter, hold *budget.Hold, until time.Time) (over bool) {
+	messages, over, err := b.open.Next(ctx, until)
+	if !over {
+		return false
+	}
+	b.open.Close()
 	switch {
 	case errors.Is(err, context.Canceled):
 		panic(http.ErrAbortHandler) // nobody is there to be answered
 	case err != nil:
-		problem.Of(err).Write(w, r)
-		return
+		refuse(w, err)
+	default:
+		b.answer(w, hold, messages)
 	}
+	return true
+}
+
+// answer answers with what was given, or says that nothing was where that is nil.
+func (b *batch) answer(w http.ResponseWriter, hold *budget.Hold, messages *claim.Batch) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
-	if preferred {
-		applied(h, wait)
+	if b.preferred {
+		applied(h, b.wait)
 	}
-	if batch == nil {
+	if messages == nil {
 		wire.BoundWrite(w, 0)
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	size := sizeOf(batch)
-	if hold := intake.HoldOf(r); lastEventID(r) == nil {
+	size := sizeOf(messages)
+	if !b.repeats {
 		hold.Add(size) // it is taken for received: it goes out now or never
 	} else if !hold.Grow(size) {
-		crowdedPoll().Write(w, r) // and comes again
+		crowdedPoll(w) // and comes again
 		return
 	}
-	p.Delivered(batch)
-	body := p.Envelopes.Of(s).appendBatch(make([]byte, 0, size), batch)
+	b.polls.Delivered(messages)
+	body := b.polls.Envelopes.Of(b.session).appendBatch(make([]byte, 0, size), messages)
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	// A program that takes it slowly is alive, and one that takes nothing in is lost.
-	defer s.Work()()
+	defer b.session.Work()()
 	rc := http.NewResponseController(w)
 	for piece := range slices.Chunk(body, takenAtOnce) {
-		_ = rc.SetWriteDeadline(time.Now().Add(p.Registry.Options().Times.Acknowledge))
-		if given(w, intake.HoldOf(r), piece) != nil {
+		_ = rc.SetWriteDeadline(time.Now().Add(b.polls.Registry.Options().Times.Acknowledge))
+		if given(w, hold, piece) != nil {
 			panic(http.ErrAbortHandler) // no clean end
 		}
 	}

@@ -191,7 +191,7 @@ func New(o Options) (*Gateway, error) {
 	pace := intake.Pace{Grace: o.ContentGrace, Rate: o.ContentRate, Pause: o.ContentPause}
 	envelopes := control.Envelopes{Public: u, InlineBytes: o.InlineBytes}
 	g.claims = &control.Claims{Registry: g.registry, Envelopes: envelopes, Admission: admitted, Bounds: bounds, Pace: pace, Family: g.family, HasTunnel: g.hasTunnel}
-	g.polls = &control.Polls{Registry: g.registry, Envelopes: envelopes, FramedInlineBytes: bounds.FramedInlineBytes, Delivered: g.metrics.deliver}
+	g.polls = &control.Polls{Registry: g.registry, Envelopes: envelopes, FramedInlineBytes: bounds.FramedInlineBytes, Delivered: g.metrics.deliver, Trust: g.trust}
 	g.answers = &control.Answers{Registry: g.registry, Bounds: bounds, Pace: pace, Judged: g.metrics.judge, Log: o.Log}
 	g.visits = &visit.Visits{
 		Registry: g.registry, Public: u, Trust: g.trust, Rate: g.rate(o.VisitsPerSecond),
