@@ -1,0 +1,90 @@
+package wire
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// detaching serves by detaching. It shows what it has, naps until that is roused, and says what it
+// then gets.
+func detaching(t *testing.T, shown chan<- *Detached, say <-chan string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/other" {
+			return
+		}
+		if !Detach(w, r, false, func(_ context.Context, d *Detached) {
+			d.Until(time.Now().Add(time.Hour))
+			shown <- d
+			d.Nap()
+			d.Header().Set("Content-Length", "3")
+			_, _ = io.WriteString(d, <-say)
+		}) {
+			t.Error("the connection stays")
+		}
+	}
+}
+
+// A connection comes back with its place, which is given back once, and may be taken back while it is idle.
+func TestADetachedConnectionKeepsItsPlace(t *testing.T) {
+	at, shown, say := newPlace(connectionWeight+readBuffer), make(chan *Detached), make(chan string, 1)
+	_, address := serving(t, detaching(t, shown, say), &Options{Idle: time.Hour, Place: func(net.Addr) Place { return at }})
+	c, in := says(t, address, "")
+	for _, content := range []string{"one", "two"} {
+		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		say <- content
+		(<-shown).Rouse()
+		if status, got := hears(t, in); status != 200 || got != content {
+			t.Fatalf("it got %d %q, want 200 %s", status, got, content)
+		}
+		_, _ = io.WriteString(c, "GET /other HTTP/1.1\r\nHost: a\r\n\r\n")
+		if status, _ := hears(t, in); status != 200 {
+			t.Fatalf("after it = %d, want 200", status)
+		}
+	}
+	at.evict(io.EOF)
+	<-at.ended
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	kinds := strings.Join(slices.DeleteFunc(at.said, func(s string) bool { return s[0] == '+' || s[0] == '-' }), " ")
+	// It may be closed before it is idle once more.
+	if want := "wait" + strings.Repeat(" serve serve wait serve wait", 2); kinds != want+" close" && kinds != strings.TrimSuffix(want, " wait")+" close" {
+		t.Errorf("it was told %q, want %q", kinds, want)
+	}
+}
+
+// What is shorter than its head says, or longer, ends the connection.
+func TestADetachedResponseOfAnotherLengthIsCut(t *testing.T) {
+	for _, content := range []string{"12", "1234"} {
+		shown, say := make(chan *Detached), make(chan string, 1)
+		say <- content
+		_, address := serving(t, detaching(t, shown, say), nil)
+		_, in := says(t, address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		(<-shown).Rouse()
+		if resp, err := http.ReadResponse(in, nil); err == nil {
+			if _, err = io.ReadAll(resp.Body); err == nil {
+				t.Errorf("a response of %q is whole", content)
+			}
+		}
+		if _, err := in.ReadByte(); err == nil {
+			t.Error("the connection goes on")
+		}
+	}
+}
+
+func TestAPanicEndsADetachedConnection(t *testing.T) {
+	panicked := make(chan bool, 1)
+	_, address := serving(t, func(w http.ResponseWriter, r *http.Request) {
+		Detach(w, r, false, func(context.Context, *Detached) { panic("a bug") })
+	}, &Options{Panicked: func() { panicked <- true }})
+	_, in := says(t, address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if got, err := io.ReadAll(in); len(got) > 0 || err != nil {
+		t.Errorf("it got %q %v, want the end", got, err)
+	}
+	<-panicked
+}
