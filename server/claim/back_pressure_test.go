@@ -99,11 +99,10 @@ func TestASenderWaitsForEveryByteWhereRoomIsShort(t *testing.T) {
 
 func TestWhatPilesUpWhileASenderWaitsCounts(t *testing.T) {
 	inStream(t, func(t *testing.T, s *scene, v *streamed) {
-		w, _, err := v.s.Delivery(v.x.ID()).Stream(nil)
+		w, _, err := v.s.Delivery(v.x.ID()).Stream(Coming{Lasts: true, Behind: 1 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.Last(1 << 20)
 		before := int(v.x.Hold().Held(budget.Memory))
 		for _, want := range []int{window, window + 1 + 1<<20} {
 			content := make([]byte, want-(int(v.x.Hold().Held(budget.Memory))-before))

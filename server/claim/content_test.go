@@ -265,7 +265,7 @@ func TestContentIsFetchedByItsSessionOnly(t *testing.T) {
 			t.Errorf("fetch after the end = %v, want ErrNoExchange", err)
 		}
 		s.answer(one, v.x, 200, Late)
-		if _, got, err := one.Delivery(v.x.ID()).Stream(nil); got != Late || !errors.Is(err, ErrNoExchange) {
+		if _, got, err := one.Delivery(v.x.ID()).Stream(Coming{}); got != Late || !errors.Is(err, ErrNoExchange) {
 			t.Errorf("stream = %v %v, want late", got, err)
 		}
 	})

@@ -2,17 +2,13 @@ package claim
 
 import "time"
 
-// deadline is how long an exchange may stay as it is. claim.mu guards it, but for the timeout.
+// deadline is how long an exchange may stay as it is. claim.mu guards it.
 type deadline struct {
 	x       *Exchange
-	timeout time.Duration // for the answer; it does not change
-	entered time.Time     // when the exchange was queued first
-	queued  time.Time     // when it was queued last
-	given   time.Time     // when it was delivered first
+	entered time.Time // when the exchange was queued first
+	queued  time.Time // when it was queued last
+	given   time.Time // when it was delivered first
 }
-
-// Timeout returns how long the visitor waits for the answer, see [Settings].
-func (x *Exchange) Timeout() time.Duration { return x.due.timeout }
 
 // enter notes that the exchange is queued. The caller holds claim.mu.
 func (d *deadline) enter() {
@@ -37,12 +33,12 @@ func (d *deadline) left(now time.Time) time.Duration {
 			since = now
 		}
 		until := since.Add(c.registry.times.NoPoller)
-		if last := d.entered.Add(d.timeout); until.After(last) {
+		if last := d.entered.Add(d.x.Timeout); until.After(last) {
 			until = last
 		}
 		return until.Sub(now)
 	case delivered, running:
-		return d.from(now).Add(d.timeout).Sub(now)
+		return d.from(now).Add(d.x.Timeout).Sub(now)
 	}
 	return 0
 }

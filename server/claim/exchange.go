@@ -43,6 +43,8 @@ type Exchange struct {
 	// Inline is how much content of the request a session of the claim takes with it, in bytes: the most that any of their last polls
 	// says ([Flow.Inline]); 0 where none says anything.
 	Inline int
+	// Timeout is how long the visitor waits for the answer, see [Settings].
+	Timeout time.Duration
 
 	claim  *Claim
 	id     string
@@ -121,7 +123,7 @@ func (c *Claim) Begin(h *budget.Hold, absent func() *Answer) (*Exchange, error) 
 	placed := h.Enter(budget.Exchanges)
 	c.mu.Lock()
 	x.id = c.exchanges.name()
-	x.due.timeout = c.terms.Timeout
+	x.Timeout = c.terms.Timeout
 	x.Inline = c.inline()
 	room := c.exchanges.add(x)
 	var why error

@@ -1,38 +1,21 @@
 package claim
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // streamBatches is how many batches of messages one stream carries until they are
 // acknowledged.
 const streamBatches = 4
 
-// Flow is how much content a stream carries. The zero value is as much as a batch.
+// Flow is what a poll carries. The zero value is a batch.
 type Flow struct {
+	// Stream says that the poll goes on, and is not for a batch.
+	Stream bool
+	// Most is the most messages of a batch. Zero means [Limits.Batch].
+	Most int
 	// Inline is how much content of one request its program takes with it, in bytes. Zero means as much as any program.
 	Inline int
 	// Unacknowledged is how much content may not be acknowledged, in bytes. Zero means 1 MiB.
 	Unacknowledged int
-}
-
-// Listen is a poll that goes on. It acknowledges as [Session.Poll] does, and then
-// calls give with what comes for the session when it comes, and with nil at first
-// and after every [Times.Heartbeat] without a message.
-//
-// It returns nil when wait is over, which is shortened to the longest; when a newer
-// poll took its place; and when its program is to poll anew so that it
-// acknowledges: a message was not for [Times.Unacknowledged], or as many were not
-// as one stream carries. It fails as Poll does, before give was called or later.
-func (s *Session) Listen(ctx context.Context, cursor *string, wait time.Duration, flow Flow, give func(*Batch)) error {
-	w, err := s.OpenStream(cursor, wait, flow)
-	if err != nil {
-		return err
-	}
-	defer w.Close()
-	_, err = w.Listen(ctx, w.end, give)
-	return err
 }
 
 // inline returns how much content of one request a session of the claim takes with it, in bytes: the most that any of their last

@@ -224,3 +224,14 @@ func ids(b *Batch) (out []string) {
 	}
 	return out
 }
+
+// Listen is a stream to its end.
+func (s *Session) Listen(ctx context.Context, cursor *string, wait time.Duration, flow Flow, give func(*Batch)) error {
+	flow.Stream = true
+	w, err := s.Open(cursor, wait, flow)
+	if err != nil {
+		return err
+	}
+	_, err = w.Listen(ctx, w.end, nil, give)
+	return err
+}

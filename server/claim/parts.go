@@ -253,13 +253,12 @@ func (x *Exchange) unheard() bool {
 	return x.outcome == TimedOut || x.outcome == Abandoned || x.rejected
 }
 
-// Stream begins to relay content as it comes: that of a message, or where that is nil what continues an answer with More and ends
-// it. Then it fails with [ErrNotAnswering] where none began or parts came already, and with [ErrNoExchange], where the result says
-// what a further answer would be. For a message it fails as [Delivery.Answer] and [Delivery.Part] do, and without an error there is
-// no stream where the result is not [Accepted]: the same message again is a [Duplicate] where all of its content came, and a
-// [Conflict] otherwise.
-func (d Delivery) Stream(of *Long) (*Stream, Result, error) {
-	if of != nil {
+// Stream begins to relay content as it comes: that of a message, or what continues an answer with More and ends it. Then it fails
+// with [ErrNotAnswering] where none began or parts came already, and with [ErrNoExchange], where the result says what a further answer
+// would be. For a message it fails as [Delivery.Answer] and [Delivery.Part] do, and without an error there is no stream where the
+// result is not [Accepted]: the same message again is a [Duplicate] where all of its content came, and a [Conflict] otherwise.
+func (d Delivery) Stream(of Coming) (*Stream, Result, error) {
+	if of.Answer != nil || of.Seq > 0 {
 		return d.relay(of)
 	}
 	s, c := d.session, d.session.claim
@@ -276,8 +275,9 @@ func (d Delivery) Stream(of *Long) (*Stream, Result, error) {
 		return nil, Unknown, ErrNotAnswering
 	}
 	s.life.touch()
-	x.parts.raw = true
-	return &Stream{Exchange: x, Upgraded: x.answer.upgraded(), session: s}, Accepted, nil
+	x.parts.raw, x.parts.lasts = true, of.Lasts
+	x.parts.come() // who waits has another time to do so
+	return &Stream{Exchange: x, Upgraded: x.answer.upgraded(), session: s, behind: of.Behind}, Accepted, nil
 }
 
 // Stream continues an answer, until its end or [Delivery.Abort]. It is not used by several
@@ -318,17 +318,6 @@ func (p *parts) fallBehind(n int) bool {
 		return false
 	}
 	return x.hold.TryGrow(n) // beyond their share it would be the others' that counts
-}
-
-// Last takes the time between parts away: the sender is known to live. So many bytes of content
-// may pile up before the caller while Write waits, and count in the budget meanwhile.
-func (w *Stream) Last(behind int) {
-	w.behind = behind
-	c := w.Exchange.claim
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	w.Exchange.parts.lasts = true
-	w.Exchange.parts.come()
 }
 
 // Close ends the answer, unless more follows the message that was relayed, and waits until the visitor has all of it, or with more

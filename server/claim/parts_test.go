@@ -162,7 +162,7 @@ func TestAPartNeedsABeginning(t *testing.T) {
 		if _, err := one.Delivery(v.x.ID()).Part(t.Context(), Part{Seq: 1}); !errors.Is(err, ErrNotAnswering) {
 			t.Errorf("part = %v, want ErrNotAnswering", err)
 		}
-		if _, _, err := one.Delivery(v.x.ID()).Stream(nil); !errors.Is(err, ErrNotAnswering) {
+		if _, _, err := one.Delivery(v.x.ID()).Stream(Coming{}); !errors.Is(err, ErrNotAnswering) {
 			t.Errorf("stream = %v, want ErrNotAnswering", err)
 		}
 		if _, err := one.Delivery(v.x.ID()).Abort(); err != nil {
@@ -178,18 +178,18 @@ func TestAPartNeedsABeginning(t *testing.T) {
 func TestPartsAndStreamsExcludeEachOther(t *testing.T) {
 	inStream(t, func(t *testing.T, s *scene, v *streamed) {
 		v.part(1, "a", true, Accepted)
-		if _, _, err := v.s.Delivery(v.x.ID()).Stream(nil); !errors.Is(err, ErrNotAnswering) {
+		if _, _, err := v.s.Delivery(v.x.ID()).Stream(Coming{}); !errors.Is(err, ErrNotAnswering) {
 			t.Errorf("stream after a part = %v, want ErrNotAnswering", err)
 		}
 		raw := s.stream("GET")
-		w, _, err := raw.s.Delivery(raw.x.ID()).Stream(nil)
+		w, _, err := raw.s.Delivery(raw.x.ID()).Stream(Coming{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := raw.s.Delivery(raw.x.ID()).Part(t.Context(), Part{Seq: 1}); !errors.Is(err, ErrNotAnswering) {
 			t.Errorf("part after a stream = %v, want ErrNotAnswering", err)
 		}
-		if _, _, err := raw.s.Delivery(raw.x.ID()).Stream(nil); !errors.Is(err, ErrNotAnswering) {
+		if _, _, err := raw.s.Delivery(raw.x.ID()).Stream(Coming{}); !errors.Is(err, ErrNotAnswering) {
 			t.Errorf("second stream = %v, want ErrNotAnswering", err)
 		}
 		if !w.Write(t.Context(), []byte("x")) {
@@ -321,7 +321,7 @@ func TestALostSessionCutsItsStreams(t *testing.T) {
 		if _, err := v.s.Delivery(v.x.ID()).Part(t.Context(), Part{Seq: 1}); !errors.Is(err, ErrSessionFenced) {
 			t.Errorf("part = %v, want ErrSessionFenced", err)
 		}
-		if _, _, err := v.s.Delivery(v.x.ID()).Stream(nil); !errors.Is(err, ErrSessionFenced) {
+		if _, _, err := v.s.Delivery(v.x.ID()).Stream(Coming{}); !errors.Is(err, ErrSessionFenced) {
 			t.Errorf("stream = %v, want ErrSessionFenced", err)
 		}
 	})

@@ -59,22 +59,22 @@ func poke(c chan<- struct{}) {
 	}
 }
 
-// Poll acknowledges the messages up to cursor, or where it is nil all that were
-// given, and gives those after it, at most so many, or [Limits.Batch] of them where
-// that is 0: at once where there are any, else when one comes. A nil batch means that wait is over, or that a newer poll took its
-// place. A wait beyond the longest is shortened. The end of ctx is its error;
-// nothing is delivered then.
-//
-// It fails with [ErrBadCursor], [ErrSessionFenced], [ErrNoSession],
-// [ErrClaimDeleted], [ErrLeaseEnded] and [ErrDraining].
+// Poll opens a poll for a batch of at most so many messages, or [Limits.Batch] of them where that is 0, and waits for it; see
+// [Session.Open] and [Waiting.Next].
 func (s *Session) Poll(ctx context.Context, cursor *string, wait time.Duration, most int) (*Batch, error) {
-	w, err := s.OpenPoll(cursor, wait, most)
+	w, err := s.Open(cursor, wait, Flow{Most: most})
 	if err != nil {
 		return nil, err
 	}
-	defer w.Close()
-	b, _, err := w.Next(ctx, w.end)
+	b, _, err := w.Next(ctx, w.end, nil)
 	return b, err
+}
+
+// waitBy has the poll wait by n from now on, or on its channel where that is nil.
+func (p *poll) waitBy(n Napper) {
+	p.session.claim.mu.Lock()
+	defer p.session.claim.mu.Unlock()
+	p.nap = n
 }
 
 // next gives what take gives of what comes for the session until a time, unless that
@@ -308,7 +308,7 @@ func (o *outbox) give(giving []sentMessage) *Batch {
 			x.watch.delivered(o.session)
 			b.Messages[i].Exchange, b.Messages[i].Attempt = x, x.attempt
 			b.Messages[i].MayRepeat = x.mayRepeat()
-			b.Messages[i].Timeout = max(x.due.given.Add(x.due.timeout).Sub(now), 0)
+			b.Messages[i].Timeout = max(x.due.given.Add(x.Timeout).Sub(now), 0)
 		}
 	}
 	b.Cursor = b.Messages[len(giving)-1].Cursor

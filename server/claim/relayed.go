@@ -5,20 +5,23 @@ import (
 	"time"
 )
 
-// Long is a message of an answer whose content its sender is still sending: a response, or a part.
-type Long struct {
-	// Answer is the response; nil for a part.
+// Coming is content of an answer that its sender is still sending. The zero value is all that continues the answer, up to its end.
+type Coming struct {
+	// Answer is the response that it is the content of, and Fits is asked as that of [Delivery.Answer].
 	Answer *Answer
-	// Fits is asked as that of [Delivery.Answer].
-	Fits func(*Request) error
-	// Seq counts the parts from 1.
+	Fits   func(*Request) error
+	// Seq is the number of the part that it is the content of; 0 for none.
 	Seq int
+	// Lasts takes the time between parts away: the sender is known to live.
+	Lasts bool
+	// Behind is how many bytes of content may pile up before the caller while [Stream.Write] waits; they count in the budget then.
+	Behind int
 }
 
 // relay begins to relay the content of a message. The stream is nil where the result is not [Accepted]. The same response again is a
 // [Duplicate] where all of the content came, and a [Conflict] otherwise. The errors are those of [Delivery.Answer] and
 // [Delivery.Part].
-func (d Delivery) relay(m *Long) (stream *Stream, result Result, err error) {
+func (d Delivery) relay(m Coming) (stream *Stream, result Result, err error) {
 	if m.Answer == nil {
 		return d.relayPart(m.Seq)
 	}

@@ -105,7 +105,7 @@ func (c *crowd) stream(s *Session, id, target string, rnd *rand.Rand) {
 	}
 	pad := make([]byte, rnd.IntN(2)*2*window)
 	if rnd.IntN(2) == 0 {
-		w, _, err := s.Delivery(id).Stream(nil)
+		w, _, err := s.Delivery(id).Stream(Coming{})
 		if err != nil {
 			return
 		}

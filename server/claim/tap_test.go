@@ -130,7 +130,7 @@ func TestATapSeesContentAsItPasses(t *testing.T) {
 		if _, err := io.ReadFull(in, buf); err != nil {
 			t.Fatal(err)
 		}
-		w, _, err := one.Delivery(v.x.ID()).Stream(nil)
+		w, _, err := one.Delivery(v.x.ID()).Stream(Coming{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -334,7 +334,7 @@ func TestATapSeesExchangesThatMoveAtOnce(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w, _, err := one.Delivery(x.ID()).Stream(nil)
+			w, _, err := one.Delivery(x.ID()).Stream(Coming{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -9,7 +9,7 @@ import (
 type Times struct {
 	// Wait is the longest wait of [Session.Poll]. Default 25 s.
 	Wait time.Duration
-	// Stream is the longest that [Session.Listen] goes on. Default 55 s.
+	// Stream is the longest that [Waiting.Listen] goes on. Default 55 s.
 	Stream time.Duration
 	// Heartbeat is the longest silence of it. Default 15 s.
 	Heartbeat time.Duration

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// Waiting is an open poll that may be waited for in turns, on one goroutine after the other.
-// Whoever opened it closes it, once.
+// Waiting is an open poll that may be waited for in turns, on one goroutine after the other. Whoever opened it waits until it is over.
 type Waiting struct {
 	poll *poll
 	most int
@@ -27,68 +26,72 @@ type Napper interface {
 	Rouse()
 }
 
-// Nap has the poll wait by n from now on.
-func (w *Waiting) Nap(n Napper) {
-	w.poll.session.claim.mu.Lock()
-	defer w.poll.session.claim.mu.Unlock()
-	w.poll.nap = n
-}
-
-// OpenPoll opens what [Session.Poll] waits for. It acknowledges and fails as that does.
-func (s *Session) OpenPoll(cursor *string, wait time.Duration, most int) (*Waiting, error) {
-	p, err := openPoll(s, cursor, Flow{})
-	if err != nil {
-		return nil, err
-	}
-	r := s.claim.registry
-	return &Waiting{poll: p, most: cmp.Or(most, r.limits.Batch), end: time.Now().Add(min(wait, r.times.Wait))}, nil
-}
-
-// OpenStream opens what [Session.Listen] waits for. It acknowledges and fails as that does.
-func (s *Session) OpenStream(cursor *string, wait time.Duration, flow Flow) (*Waiting, error) {
+// Open opens a poll, for a batch or a stream. It acknowledges the messages up to cursor, or where it is nil all that were given. A wait
+// beyond the longest is shortened. It fails with [ErrBadCursor], [ErrSessionFenced], [ErrNoSession], [ErrClaimDeleted],
+// [ErrLeaseEnded] and [ErrDraining].
+func (s *Session) Open(cursor *string, wait time.Duration, flow Flow) (*Waiting, error) {
 	p, err := openPoll(s, cursor, flow)
 	if err != nil {
 		return nil, err
 	}
 	r := s.claim.registry
-	most := min(r.limits.Batch, math.MaxInt/streamBatches) * streamBatches
-	return &Waiting{poll: p, most: most, end: time.Now().Add(min(wait, r.times.Stream))}, nil
+	w := &Waiting{poll: p, most: cmp.Or(flow.Most, r.limits.Batch), end: time.Now().Add(min(wait, r.times.Wait))}
+	if flow.Stream {
+		w.most = min(r.limits.Batch, math.MaxInt/streamBatches) * streamBatches
+		w.end = time.Now().Add(min(wait, r.times.Stream))
+	}
+	return w, nil
 }
 
-// Next waits for the batch until a time. It reports whether the poll is over, with a batch or
-// without; otherwise the time came first.
-func (w *Waiting) Next(ctx context.Context, until time.Time) (b *Batch, over bool, err error) {
+// Next waits for a batch until a time, by a napper where that is not nil: for what the session has not acknowledged, at once where
+// there is any, else for what comes. It reports whether the poll is over, with a batch or without, and closes it then; otherwise
+// the time came first. A nil batch means that the poll's own time is over, or that a newer poll took its place. The end of ctx is its
+// error; nothing is delivered then. It fails as [Session.Open] does.
+func (w *Waiting) Next(ctx context.Context, until time.Time, by Napper) (b *Batch, over bool, err error) {
+	w.poll.waitBy(by)
 	b, over, err = w.poll.next(ctx, earliest(w.end, until), w.take)
-	return b, over || b != nil || !time.Now().Before(w.end), err
+	if over = over || b != nil || !time.Now().Before(w.end); over {
+		w.poll.close()
+	}
+	return b, over, err
 }
 
-// Listen gives what comes until a time, as [Session.Listen] does. It reports whether the poll is
-// over.
-func (w *Waiting) Listen(ctx context.Context, until time.Time, give func(*Batch)) (over bool, err error) {
+// Listen calls give with what comes for the session when it comes, and with nil at first and after every [Times.Heartbeat] without a
+// message, until a time. It waits as Next does.
+//
+// It reports whether the poll is over, and closes it then: its own time is over; a newer poll took its place; or its program is to
+// poll anew so that it acknowledges: a message was not for [Times.Unacknowledged], or as many were not as one stream carries. It fails
+// as [Session.Open] does, before give was called or later.
+func (w *Waiting) Listen(ctx context.Context, until time.Time, by Napper, give func(*Batch)) (over bool, err error) {
+	over = true
+	defer func() {
+		if over {
+			w.poll.close()
+		}
+	}()
+	w.poll.waitBy(by)
 	heartbeat := w.poll.session.claim.registry.times.Heartbeat
 	if w.beat.IsZero() {
 		w.beat = time.Now().Add(heartbeat)
 		give(nil)
 	}
 	for {
-		b, over, err := w.poll.next(ctx, earliest(w.end, w.beat, w.poll.askAnew(), until), w.take)
+		b, last, err := w.poll.next(ctx, earliest(w.end, w.beat, w.poll.askAnew(), until), w.take)
 		switch now := time.Now(); {
 		case b != nil:
 			give(b)
 			w.beat = time.Now().Add(heartbeat)
-		case over, !now.Before(w.end), !now.Before(w.poll.askAnew()):
+		case last, !now.Before(w.end), !now.Before(w.poll.askAnew()):
 			return true, err
 		case !now.Before(w.beat):
 			give(nil)
 			w.beat = now.Add(heartbeat)
 		case !now.Before(until):
+			over = false
 			return false, nil
 		}
 	}
 }
-
-// Close ends the poll.
-func (w *Waiting) Close() { w.poll.close() }
 
 // take is what the poll gives next. The caller holds claim.mu.
 func (w *Waiting) take() (*Batch, bool) { return w.poll.take(w.most) }

@@ -30,25 +30,24 @@ func TestAPollIsWaitedForInTurns(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inScene(t, Options{}, func(t *testing.T, s *scene) {
 				one := s.session()
-				open, err := one.OpenStream(new(cursorOf(one.id, 0)), time.Minute, Flow{})
+				open, err := one.Open(new(cursorOf(one.id, 0)), time.Minute, Flow{Stream: true})
 				if err != nil {
 					t.Fatal(err)
 				}
 				var got []string
 				start, give := time.Now(), func(b *Batch) { got = append(got, ids(b)...) }
-				if over, err := open.Listen(t.Context(), start.Add(time.Second), give); over || err != nil {
+				if over, err := open.Listen(t.Context(), start.Add(time.Second), nil, give); over || err != nil {
 					t.Fatalf("after a second over = %v, %v, want that it goes on", over, err)
 				}
 				first := s.visit("GET") // while nobody waits
-				open.Nap(&bed{time.NewTimer(time.Hour), naps})
+				by := &bed{time.NewTimer(time.Hour), naps}
 				done := make(chan struct{})
 				go func() {
 					defer close(done)
-					over, err := open.Listen(t.Context(), start.Add(time.Hour), give)
+					over, err := open.Listen(t.Context(), start.Add(time.Hour), by, give)
 					if took := time.Since(start); !over || err != nil || took < 3*time.Second {
 						t.Errorf("after %s over = %v, %v, want the end", took, over, err)
 					}
-					open.Close()
 				}()
 				time.Sleep(time.Second)
 				second := s.visit("GET")
@@ -73,22 +72,21 @@ func TestANapEndsWhenTheGatewayStops(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inScene(t, Options{}, func(t *testing.T, s *scene) {
 				one := s.session()
-				open, err := one.OpenPoll(nil, 20*time.Second, 0)
+				open, err := one.Open(nil, 20*time.Second, Flow{})
 				if err != nil {
 					t.Fatal(err)
 				}
-				open.Nap(&bed{time.NewTimer(time.Hour), naps})
+				by := &bed{time.NewTimer(time.Hour), naps}
 				done := make(chan struct{})
 				go func() {
 					defer close(done)
 					start := time.Now()
-					if b, over, err := open.Next(context.Background(), start.Add(time.Hour)); b != nil || !over || !errors.Is(err, ErrDraining) {
+					if b, over, err := open.Next(context.Background(), start.Add(time.Hour), by); b != nil || !over || !errors.Is(err, ErrDraining) {
 						t.Errorf("it ends with %v, %v, %v, want ErrDraining", b, over, err)
 					}
 					if took := time.Since(start); took > s.Registry.Options().Times.Spread {
 						t.Errorf("it ended after %s, want %s at most", took, s.Registry.Options().Times.Spread)
 					}
-					open.Close()
 				}()
 				synctest.Wait()
 				s.Registry.Drain()

@@ -229,11 +229,11 @@ func (p *post) relays(m *answer.Message) (*claim.Stream, schema.Result, error) {
 	case response:
 		var begun *claim.Answer
 		if begun, f = m.Relayed(); f == nil {
-			stream, result, err = p.s.Delivery(m.ID).Stream(&claim.Long{Answer: begun, Fits: m.Fits})
+			stream, result, err = p.s.Delivery(m.ID).Stream(claim.Coming{Answer: begun, Fits: m.Fits})
 		}
 	default:
 		if _, f = m.Part(0); f == nil {
-			stream, result, err = p.s.Delivery(m.ID).Stream(&claim.Long{Seq: m.Seq})
+			stream, result, err = p.s.Delivery(m.ID).Stream(claim.Coming{Seq: m.Seq})
 		}
 	}
 	if fault, ok := errors.AsType[*answer.Fault](err); ok {

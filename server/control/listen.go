@@ -24,7 +24,7 @@ var buffers = sync.Pool{New: func() any {
 func (p *Polls) stream(w http.ResponseWriter, r *http.Request, f envelope.Form) {
 	s := SessionOf(r)
 	wait, preferred := preferredWait(r, p.Registry.Options().Times.Stream)
-	open, err := s.OpenStream(lastEventID(r), wait, p.flow(f))
+	open, err := s.Open(lastEventID(r), wait, p.flow(f))
 	if err != nil {
 		refuse(w, err)
 		return
@@ -41,9 +41,10 @@ type stream struct {
 	wait      time.Duration
 	preferred bool // the program asked for that
 	started   bool // its head was sent
+	napper    claim.Napper
 }
 
-func (s *stream) nap(n claim.Napper) { s.open.Nap(n) }
+func (s *stream) nap(n claim.Napper) { s.napper = n }
 
 func (s *stream) begun() bool { return s.started }
 
@@ -51,13 +52,7 @@ func (s *stream) begun() bool { return s.started }
 func (s *stream) serve(ctx context.Context, w http.ResponseWriter, hold *budget.Hold, until time.Time) (over bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	over = true
-	defer func() {
-		if over {
-			s.open.Close()
-		}
-	}()
-	over, err := s.open.Listen(ctx, until, func(b *claim.Batch) {
+	over, err := s.open.Listen(ctx, until, s.napper, func(b *claim.Batch) {
 		if s.give(w, hold, b) != nil {
 			cancel() // it took nothing of this, or not all: it will say so
 		}
@@ -110,9 +105,9 @@ func (s *stream) give(w http.ResponseWriter, hold *budget.Hold, b *claim.Batch) 
 // flow returns how much content a stream of a form carries.
 func (p *Polls) flow(f envelope.Form) claim.Flow {
 	if !f.Beside() {
-		return claim.Flow{}
+		return claim.Flow{Stream: true}
 	}
-	return claim.Flow{Inline: p.FramedInlineBytes, Unacknowledged: max(leastFramed, 4*p.FramedInlineBytes)}
+	return claim.Flow{Stream: true, Inline: p.FramedInlineBytes, Unacknowledged: max(leastFramed, 4*p.FramedInlineBytes)}
 }
 
 // leastFramed is how much content may be unacknowledged on a stream in the framed form, in bytes, however little comes inline.

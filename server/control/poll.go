@@ -93,7 +93,7 @@ func given(w http.ResponseWriter, hold *budget.Hold, content []byte) error {
 func (p *Polls) batch(w http.ResponseWriter, r *http.Request) {
 	s, cursor := SessionOf(r), lastEventID(r)
 	wait, preferred := preferredWait(r, p.Registry.Options().Times.Wait)
-	open, err := s.OpenPoll(cursor, wait, 0)
+	open, err := s.Open(cursor, wait, claim.Flow{})
 	if err != nil {
 		refuse(w, err)
 		return
@@ -109,19 +109,19 @@ type batch struct {
 	wait      time.Duration
 	preferred bool // the program asked for that
 	repeats   bool // what is not taken comes again
+	napper    claim.Napper
 }
 
-func (b *batch) nap(n claim.Napper) { b.open.Nap(n) }
+func (b *batch) nap(n claim.Napper) { b.napper = n }
 
 func (b *batch) begun() bool { return false }
 
 // serve answers with the batch.
 func (b *batch) serve(ctx context.Context, w http.ResponseWriter, hold *budget.Hold, until time.Time) (over bool) {
-	messages, over, err := b.open.Next(ctx, until)
+	messages, over, err := b.open.Next(ctx, until, b.napper)
 	if !over {
 		return false
 	}
-	b.open.Close()
 	switch {
 	case errors.Is(err, context.Canceled):
 		panic(http.ErrAbortHandler) // nobody is there to be answered

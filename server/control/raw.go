@@ -33,7 +33,7 @@ const (
 // Raw answers POST {responseUrl}: the content of an answer as it is.
 func (a *Answers) Raw(w http.ResponseWriter, r *http.Request) {
 	s, id := SessionOf(r), chi.URLParam(r, "exchange")
-	stream, known, err := s.Delivery(id).Stream(nil)
+	stream, known, err := s.Delivery(id).Stream(claim.Coming{})
 	if errors.Is(err, claim.ErrNotAnswering) {
 		result, more, problem := a.begin(s, id, r)
 		switch {
@@ -45,7 +45,7 @@ func (a *Answers) Raw(w http.ResponseWriter, r *http.Request) {
 			a.tell(w, r, id, result, !more && result == claim.Accepted)
 			return
 		}
-		stream, known, err = s.Delivery(id).Stream(nil)
+		stream, known, err = s.Delivery(id).Stream(claim.Coming{})
 	}
 	if errors.Is(err, claim.ErrNoExchange) && known != claim.Unknown {
 		a.tell(w, r, id, known, false)

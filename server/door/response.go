@@ -140,12 +140,13 @@ func (l *Relay) HandedWindow() int {
 
 // answerMore relays the content of a response whose head was relayed.
 func (l *Relay) answerMore(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) error {
-	stream, _, err := s.Delivery(x.ID()).Stream(nil)
+	var coming claim.Coming
+	if resp.ProtoMajor == 2 {
+		coming.Lasts, coming.Behind = true, l.HandedWindow() // its pings show that the program lives
+	}
+	stream, _, err := s.Delivery(x.ID()).Stream(coming)
 	if err != nil {
 		return nil
-	}
-	if resp.ProtoMajor == 2 {
-		stream.Last(l.HandedWindow()) // its pings show that the program lives
 	}
 	if back, upgraded := resp.Body.(io.ReadWriteCloser); upgraded && stream.Upgraded {
 		defer l.handBack(ctx, s, x, back)()

@@ -16,6 +16,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
+	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 )
 
@@ -127,7 +128,8 @@ func TestAParkedPollEndsAsOthersDo(t *testing.T) {
 				t.Errorf("the poll got %d %s, want %d %s", got.Status, got.Content, want.status, want.code)
 			}
 		}
-		if held := w.gateway.registry.Options().Budget.Held(claim.Memory); held > 16<<10 {
+		synctest.Wait()
+		if held := w.gateway.registry.Options().Budget.Held(budget.Memory); held > 16<<10 {
 			t.Errorf("%d bytes are held after it, want those of the claim", held)
 		}
 	})
@@ -190,6 +192,7 @@ func TestAParkedStreamThatTakesNothingIsLost(t *testing.T) {
 		if got := v.await(); got.Status != 204 {
 			t.Errorf("answer = %d, want that of the other session", got.Status)
 		}
+		synctest.Wait()
 		if n := detached(w); n != 0 {
 			t.Errorf("%d connections are apart, want that of the lost session closed", n)
 		}
@@ -247,6 +250,7 @@ func TestParkedPollsEndWhenTheGatewayStops(t *testing.T) {
 				t.Errorf("a parked poll got %d %s %v, want 503 draining, or the end of its stream", got.Status, got.Content, got.Err)
 			}
 		}
+		synctest.Wait()
 		if got := detached(w); got != 2 {
 			t.Errorf("%d connections are idle, want those without a next request", got)
 		}

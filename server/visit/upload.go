@@ -71,7 +71,7 @@ func (u *upload) end() {
 // until is when the visitor has to have sent something more: see [intake.Pace]. Once the answer has
 // begun content is live, and only its pauses are bounded. The caller holds u.mu.
 func (u *upload) until() time.Time {
-	p := u.v.pace(u.x.Timeout())
+	p := u.v.pace(u.x.Timeout)
 	if u.live {
 		return u.since.Add(p.Pause)
 	}

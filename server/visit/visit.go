@@ -100,7 +100,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		req.Content = claim.Streamed(u)
 	default:
 		var content []byte
-		content, err = v.pace(x.Timeout()).Read(w, r, max(v.InlineBytes, int(r.ContentLength)), hold)
+		content, err = v.pace(x.Timeout).Read(w, r, max(v.InlineBytes, int(r.ContentLength)), hold)
 		req.Content = claim.Whole(content)
 	}
 	if err != nil {
