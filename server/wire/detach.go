@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,6 +24,8 @@ type Detached struct {
 	leave    context.CancelFunc // the peer has left
 	next     []byte             // what the peer sent of its next request
 	first    [1]byte
+	until    time.Time // of the nap
+	roused   atomic.Bool
 	idle     bool // the set guards it
 }
 
@@ -103,25 +106,36 @@ func (d *Detached) rest() {
 }
 
 // Until sets when a nap ends, at last.
-func (d *Detached) Until(t time.Time) { _ = d.conn.SetReadDeadline(t) }
+func (d *Detached) Until(t time.Time) {
+	d.until = t
+	d.roused.Store(false)
+	_ = d.conn.SetReadDeadline(t)
+}
 
 // Nap returns when its time is over or it is roused, and when the peer sends something or leaves. It reports
-// whether it can nap again: where the peer has sent something it could notice no more.
+// whether it can nap again: where the peer has sent something it could notice no more, nor where the
+// connection says that a time is over that is not.
 func (d *Detached) Nap() bool {
 	if len(d.next) > 0 {
 		return false
 	}
 	n, err := d.conn.Read(d.first[:])
 	d.next = d.first[:n]
-	over := errors.Is(err, os.ErrDeadlineExceeded)
-	if err != nil && !over {
+	switch {
+	case err == nil:
+		return false
+	case !errors.Is(err, os.ErrDeadlineExceeded):
 		d.leave()
+		return false
 	}
-	return n == 0 && (over || err == nil)
+	return d.roused.Load() || !time.Now().Before(d.until)
 }
 
 // Rouse ends the nap, and one whose end is set and that has not begun.
-func (d *Detached) Rouse() { _ = d.conn.SetReadDeadline(past) }
+func (d *Detached) Rouse() {
+	d.roused.Store(true)
+	_ = d.conn.SetReadDeadline(past)
+}
 
 // detachedSet has the detached connections of a port.
 type detachedSet struct {

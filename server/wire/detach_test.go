@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -87,4 +88,24 @@ func TestAPanicEndsADetachedConnection(t *testing.T) {
 		t.Errorf("it got %q %v, want the end", got, err)
 	}
 	<-panicked
+}
+
+// dead is a connection on which every time is over.
+type dead struct{ net.Conn }
+
+func (dead) Read([]byte) (int, error)        { return 0, os.ErrDeadlineExceeded }
+func (dead) SetReadDeadline(time.Time) error { return nil }
+
+// Whoever naps there without end would turn in a circle.
+func TestNobodyNapsWhereTimesAreOverBeforeTheirTime(t *testing.T) {
+	d := &Detached{response: response{conn: dead{}}}
+	if d.Until(time.Now().Add(time.Hour)); d.Nap() {
+		t.Error("it may nap again at once, though neither is its time over nor was it roused")
+	}
+	if d.Rouse(); !d.Nap() {
+		t.Error("once roused it may not nap again")
+	}
+	if d.Until(past); !d.Nap() {
+		t.Error("once its time is over it may not nap again")
+	}
 }
