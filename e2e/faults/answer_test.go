@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 func TestAnAnswerWhose202IsLostReachesItsVisitorOnce(t *testing.T) {
 	t.Parallel()
-	g := startGateway(t)
+	g := startGateway(t, patient...)
 	var at atomic.Int64
 	var struck atomic.Bool
 	isPost := func(sent []byte) bool {
@@ -31,7 +30,7 @@ func TestAnAnswerWhose202IsLostReachesItsVisitorOnce(t *testing.T) {
 
 	at.Store(1 << 30)
 	h.post(t, g, "/whole")
-	until(t, "its answer is accepted", 10*time.Second, func() bool {
+	until(t, "its answer is accepted", func() bool {
 		posted := posts("/whole")
 		if len(posted) != 1 {
 			return false
@@ -47,7 +46,7 @@ func TestAnAnswerWhose202IsLostReachesItsVisitorOnce(t *testing.T) {
 		path := fmt.Sprintf("/%d", offset)
 		h.post(t, g, path)
 		rounds++
-		until(t, "the answer is posted again", 10*time.Second, func() bool {
+		until(t, "the answer is posted again", func() bool {
 			posted := posts(path)
 			if len(posted) != 2 {
 				return false

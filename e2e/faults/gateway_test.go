@@ -114,7 +114,7 @@ func (g *gateway) kill() {
 }
 
 // stop sends SIGTERM and gives how the process ends.
-func (g *gateway) stop(within time.Duration) error {
+func (g *gateway) stop() error {
 	if err := g.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (g *gateway) stop(within time.Duration) error {
 	case err := <-g.ended:
 		g.ended <- err
 		return err
-	case <-time.After(within):
+	case <-time.After(patience):
 		return errors.New("it goes on after SIGTERM")
 	}
 }
@@ -199,19 +199,19 @@ func (g *gateway) metrics() metrics {
 }
 
 // idle waits until no exchange is open and so many sessions live, and gives the metrics.
-func (g *gateway) idle(sessions int, within time.Duration) (m metrics) {
+func (g *gateway) idle(sessions int) (m metrics) {
 	g.t.Helper()
 	idle := func() bool {
 		m = g.metrics()
 		return m["reversehttp_exchanges_open"] == 0 && m["reversehttp_sessions"] == float64(sessions)
 	}
-	until(g.t, fmt.Sprintf("no exchange is open and %d sessions live", sessions), within, idle)
+	until(g.t, fmt.Sprintf("no exchange is open and %d sessions live", sessions), idle)
 	return m
 }
 
 // direct asks the gateway without a proxy, each time on a connection of its own.
 // It knows where names below localhost are.
-var direct = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+var direct = &http.Client{Timeout: patience, Transport: &http.Transport{
 	DisableKeepAlives: true,
 	DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		_, port, err := net.SplitHostPort(address)

@@ -51,17 +51,21 @@ func seedOf(t *testing.T) uint64 {
 	return seed
 }
 
-// until waits for a condition that is to come true within some time.
-func until(t *testing.T, what string, within time.Duration, condition func() bool) {
+// patience is how long anything may take before a test gives up: far longer than on a
+// machine with much else to do.
+const patience = 15 * time.Minute
+
+// until waits for a condition that is to come true.
+func until(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.After(within)
+	deadline := time.After(patience)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("not within %v: %s", within, what)
+			t.Fatalf("not within %v: %s", patience, what)
 		}
 	}
 }

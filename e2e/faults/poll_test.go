@@ -13,7 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
@@ -31,6 +30,9 @@ func through(t *testing.T, p *proxy) *http.Client {
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
 }
+
+// patient are times of the gateway that no test waits for the end of.
+var patient = []string{"--acknowledge=10m", "--unacknowledged=10m", "--no-poller=10m", "--answer=10m", "--lease=10m", "--unpolled=10m", "--wait=10m", "--stream=10m", "--heartbeat=10m"}
 
 // raw is a program without an SDK.
 type raw struct {
@@ -83,7 +85,7 @@ func (r *raw) ask(client *http.Client, method, url, content string, fields map[s
 // poll asks for what comes after the cursor, by a client and in a form.
 func (r *raw) poll(client *http.Client, accept string, into any) (int, error) {
 	r.t.Helper()
-	fields := map[string]string{"Accept": accept, "Last-Event-ID": r.cursor, "Prefer": "wait=2"}
+	fields := map[string]string{"Accept": accept, "Last-Event-ID": r.cursor, "Prefer": "wait=600"}
 	return r.ask(client, http.MethodGet, r.claim.Requests, "", fields, into)
 }
 
@@ -100,7 +102,7 @@ func TestAPollCutAtAnyByteIsGivenAgain(t *testing.T) {
 	t.Parallel()
 	for _, form := range forms {
 		t.Run(form, func(t *testing.T) {
-			g := startGateway(t)
+			g := startGateway(t, patient...)
 			var at atomic.Int64
 			p := startProxy(t, g.address, func(uint64, []byte) []fault { return []fault{{kind: cut, at: at.Load()}} })
 			p.keeps.Store(true)
@@ -113,7 +115,7 @@ func TestAPollCutAtAnyByteIsGivenAgain(t *testing.T) {
 				_, rest, _ := bytes.Cut(received, []byte("/cut-none"))
 				return bytes.ContainsRune(rest, '\n')
 			}
-			until(t, "a poll is answered", 10*time.Second, func() bool { return len(p.recorded(message)) > 0 })
+			until(t, "a poll is answered", func() bool { return len(p.recorded(message)) > 0 })
 			_, received := p.recorded(message)[0].kept()
 			r.answerAgain("/cut-none", got, 2)
 			<-polled // a stream ends with the newer poll
@@ -241,7 +243,7 @@ func (h *inProcess) post(t *testing.T, g *gateway, path string) {
 
 func TestAnSDKHandlesARequestOnceWhosePollIsCut(t *testing.T) {
 	t.Parallel()
-	g := startGateway(t)
+	g := startGateway(t, patient...)
 	for _, c := range []struct {
 		at      int64
 		attempt int // of what is handled; 0 where the poll was cut before the request came
@@ -254,7 +256,7 @@ func TestAnSDKHandlesARequestOnceWhosePollIsCut(t *testing.T) {
 			return nil
 		})
 		h := serveInProcess(t, g, p)
-		until(t, "a poll is open", 10*time.Second, func() bool {
+		until(t, "a poll is open", func() bool {
 			return polls.Load() >= 1 && (c.attempt == 0 || polls.Load() == 1) && g.metrics()["reversehttp_polls_parked"] == 1
 		})
 		path := fmt.Sprintf("/%d", c.at)

@@ -35,7 +35,7 @@ func startTown(t *testing.T, g *gateway, l *ledger, weather func(i int) weather)
 		p.calm.Store(true)
 		w.start(i)
 	}
-	w.awaitPolls(visitBound)
+	w.awaitPolls()
 	for _, p := range w.proxies {
 		p.calm.Store(false)
 	}
@@ -46,9 +46,9 @@ func startTown(t *testing.T, g *gateway, l *ledger, weather func(i int) weather)
 func fair(int) weather { return weather{} }
 
 // awaitPolls waits until every program polls.
-func (w *town) awaitPolls(within time.Duration) {
+func (w *town) awaitPolls() {
 	w.t.Helper()
-	until(w.t, "every program polls", within, func() bool { return w.g.metrics()["reversehttp_polls_parked"] == programs })
+	until(w.t, "every program polls", func() bool { return w.g.metrics()["reversehttp_polls_parked"] == programs })
 }
 
 func (w *town) start(i int) {

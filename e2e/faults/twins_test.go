@@ -1,18 +1,28 @@
 package faults
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"reversehttp/schema"
 )
 
-// Two programs show one token and hold requests. One of them is killed.
+// Two programs show one token and hold requests. One of them is killed. Where the machine
+// is too slow for all to be held before an answer is due, they have longer, from the start.
 func TestAProgramTakesOverWhatAnotherMayNotFinish(t *testing.T) {
 	t.Parallel()
-	g := startGateway(t, "--acknowledge=1s", "--answer=15s", "--lease=8s", "--wait=3s", "--unacknowledged=100ms")
+	for answer := 15 * time.Second; !takesOver(t, answer); answer *= 4 {
+		t.Logf("requests were not held within a third of %v", answer)
+	}
+}
+
+// takesOver reports whether there was time to find anything out.
+func takesOver(t *testing.T, answer time.Duration) bool {
+	g := startGateway(t, fmt.Sprint("--acknowledge=", answer/5), fmt.Sprint("--answer=", answer), "--no-poller=10m", "--lease=10m", "--wait=3s", "--unacknowledged=100ms")
 	l := newLedger()
 	straight := startProxy(t, g.address, fair(0).plan)
 	twins := [2]*program{}
@@ -24,8 +34,10 @@ func TestAProgramTakesOverWhatAnotherMayNotFinish(t *testing.T) {
 			}
 		})
 	}
-	until(t, "both poll", visitBound, func() bool { return g.metrics()["reversehttp_polls_parked"] == 2 })
+	until(t, "both poll", func() bool { return g.metrics()["reversehttp_polls_parked"] == 2 })
 
+	begun := time.Now()
+	late := func() bool { return time.Since(begun) > answer/3 }
 	var visits sync.WaitGroup
 	had := map[string]int{} // by program and method
 	for n := range uint64(24) {
@@ -40,14 +52,21 @@ func TestAProgramTakesOverWhatAnotherMayNotFinish(t *testing.T) {
 			v := &visitor{host: g.host(), dial: g.straight, fresh: true}
 			l.note(x, v.visit(x))
 		})
-		until(t, "a handler has the request", visitBound, func() bool { return len(l.runs(x.key)) == 1 })
+		until(t, "a handler has the request", func() bool { return len(l.runs(x.key)) == 1 || late() })
+		if late() {
+			twins[0].kill()
+			twins[1].kill()
+			g.kill()
+			visits.Wait()
+			return false
+		}
 		name, _, _ := strings.Cut(l.runs(x.key)[0].run, "-")
 		had[name+" "+x.method]++
 	}
 	l.killed()
 	twins[0].kill()
 	visits.Wait()
-	m := g.idle(1, visitBound)
+	m := g.idle(1)
 	f := l.check(t, schema.CodeSessionLost, schema.CodeHandlerTimeout)
 	t.Logf("programs had %v; %v", had, f)
 
@@ -80,4 +99,5 @@ func TestAProgramTakesOverWhatAnotherMayNotFinish(t *testing.T) {
 			t.Errorf("the gateway counts %d exchanges as %s, want %d", n[0], what, n[1])
 		}
 	}
+	return true
 }

@@ -19,9 +19,6 @@ import (
 	"reversehttp/schema"
 )
 
-// visitBound is how long a visit may take. The gateway is told to give up sooner.
-const visitBound = 3 * time.Minute
-
 // end is how a visit ended.
 type end string
 
@@ -75,7 +72,7 @@ func (v *visitor) visit(x *exchange) (o outcome) {
 		}
 		v.conn, v.link, v.reader = c, l, bufio.NewReader(c)
 	}
-	_ = v.conn.SetDeadline(since.Add(visitBound))
+	_ = v.conn.SetDeadline(since.Add(patience))
 	var writing sync.WaitGroup
 	sent, to := make(chan error, 1), v.conn
 	writing.Go(func() { sent <- x.request(v.host, v.fresh).Write(to) })
