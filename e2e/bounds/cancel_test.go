@@ -113,13 +113,13 @@ func stayers(at chan<- struct{}, ended chan<- time.Time) http.Handler {
 	return mux
 }
 
-// wait receives, within a generous time.
+// wait receives.
 func wait[T any](t *testing.T, from <-chan T, what string) (got T) {
 	t.Helper()
 	select {
 	case got = <-from:
-	case <-time.After(time.Minute):
-		t.Fatal("not within a minute: " + what)
+	case <-time.After(patience):
+		t.Fatal("not in time: " + what)
 	}
 	return got
 }

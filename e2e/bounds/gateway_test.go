@@ -12,19 +12,22 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// beGateway is a gateway on a free port of loopback. It says its origin.
+// beGateway is a gateway on a free port of loopback. It says its origin. It waits for
+// programs and visitors for as long as it takes: who gets little time to run is not lost.
 func beGateway(args []string) error {
 	var o gateway.Options
 	f := flag.NewFlagSet("as-gateway", flag.ContinueOnError)
-	patient := f.Bool("patient", false, "wait for programs for as long as it takes")
 	doors := f.Bool("doors", false, "lend tunnels and other doors")
-	f.DurationVar(&o.Times.Acknowledge, "acknowledge", 10*time.Second, "as the gateway's flag")
+	const ages = time.Hour
+	f.DurationVar(&o.Times.Acknowledge, "acknowledge", ages, "as the gateway's flag")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	if *patient {
-		const ages = time.Hour
-		o.Times.Acknowledge, o.Times.Unacknowledged, o.Times.NoPoller, o.Times.Answer, o.Times.Lease, o.FieldTime = ages, ages, ages, ages, ages, ages
+	for _, d := range []*time.Duration{
+		&o.Times.Unacknowledged, &o.Times.NoPoller, &o.Times.Answer, &o.Times.Part, &o.Times.Lease, &o.Times.Unpolled,
+		&o.FieldTime, &o.ContentGrace, &o.ContentPause,
+	} {
+		*d = ages
 	}
 	if *doors {
 		o.Doors = family.Doors(family.Options{})
