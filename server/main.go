@@ -129,7 +129,7 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 		_ = l.Close()
 		<-served
 		server.SetKeepAlivesEnabled(false)
-		soon := time.Now().Add(lastWrites)
+		soon := time.Now().Add(o.lastWrites)
 		settle, cancel := context.WithDeadline(ctx, soon)
 		g.Settle(settle)
 		cancel()
@@ -156,10 +156,6 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	log.Info("stopped")
 	return nil
 }
-
-// lastWrites is how long whoever was let in may take to send a request at the
-// end, and answers to reach their peers where the time to drain is over.
-const lastWrites = 2 * time.Second
 
 // running is a gateway with the store that it keeps claims in, if any.
 type running struct {

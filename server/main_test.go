@@ -56,16 +56,33 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// start runs a gateway with arguments until the test ends.
+// patience is how long anything may take before a test gives up: far longer than on a
+// machine with much else to do.
+const patience = 10 * time.Minute
+
+// patient are times of the gateway that no test waits for the end of.
+var patient = []string{
+	"--listen=127.0.0.1:0", "--acknowledge=10m", "--no-poller=10m", "--answer=10m", "--part=10m", "--lease=10m", "--unpolled=10m",
+	"--field-time=10m", "--content-grace=10m",
+}
+
+// start runs a gateway with arguments until the test ends. It waits for its peers to the last.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	o, err := parse(append([]string{"--listen=127.0.0.1:0"}, args...))
+	return startHasty(t, patience, args...)
+}
+
+// startHasty does so with a gateway whose peers have a time for their last writes.
+func startHasty(t *testing.T, lastWrites time.Duration, args ...string) *process {
+	t.Helper()
+	o, err := parse(append(slices.Clone(patient), args...))
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.lastWrites = lastWrites
 	p := &process{
 		t: t, signals: make(chan os.Signal, 2), done: make(chan error, 1), log: &lockedBuffer{},
-		client: &http.Client{Timeout: 5 * time.Minute, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialLoopback, TLSClientConfig: unverified}},
+		client: &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialLoopback, TLSClientConfig: unverified}},
 	}
 	out, in := io.Pipe()
 	go func() {
@@ -122,7 +139,7 @@ func (p *process) ended() {
 		if err != nil {
 			p.t.Fatalf("run: %v", err)
 		}
-	case <-time.After(5 * time.Minute):
+	case <-time.After(patience):
 		p.t.Fatal("the gateway does not end")
 	}
 }
@@ -232,7 +249,7 @@ func TestASignalLetsWhatRunsBeAnswered(t *testing.T) {
 // parked waits until the session polls.
 func (p *process) parked(a schema.ClaimAnswer) {
 	p.t.Helper()
-	for until := time.Now().Add(5 * time.Minute); time.Now().Before(until); {
+	for until := time.Now().Add(patience); time.Now().Before(until); {
 		_, content := p.send("GET", a.Claim, "t0", nil)
 		if strings.Contains(string(content), `"parked":true`) {
 			return

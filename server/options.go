@@ -84,12 +84,15 @@ type options struct {
 	Version kong.VersionFlag `env:"-" help:"Print the version, and end."`
 
 	file *config
+	// lastWrites is how long whoever was let in may take to send a request at the
+	// end, and answers to reach their peers where the time to drain is over.
+	lastWrites time.Duration
 }
 
 // parse reads flags, environment and configuration, in that order of weight.
 // --help and --version print and end the process, unless settings say otherwise.
 func parse(args []string, settings ...kong.Option) (*options, error) {
-	o := &options{}
+	o := &options{lastWrites: 2 * time.Second}
 	var file *config
 	load := func(r io.Reader) (_ kong.Resolver, err error) {
 		file, err = readConfig(r)

@@ -30,7 +30,7 @@ func (p *process) connect() *peer {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Minute))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if p.inTLS {
 		over := tls.Client(conn, unverified)
 		if err := over.Handshake(); err != nil {
@@ -63,7 +63,7 @@ func (c *peer) write(format string, a ...any) {
 // deaf waits until the gateway takes no connection in.
 func (p *process) deaf() {
 	p.t.Helper()
-	for until := time.Now().Add(5 * time.Minute); time.Now().Before(until); {
+	for until := time.Now().Add(patience); time.Now().Before(until); {
 		conn, err := p.dial()
 		if err != nil {
 			return
@@ -97,25 +97,28 @@ func (p *process) relayed() *peer {
 	return v
 }
 
+// hasty is a time for last writes that is over soon.
+const hasty = 100 * time.Millisecond
+
 func TestNobodyHoldsTheProcess(t *testing.T) {
 	inBoth(t, func(t *testing.T, args ...string) {
 		t.Run("a visitor who does not read", func(t *testing.T) {
 			t.Parallel()
-			p := start(t, append(args, "--drain=100ms")...)
+			p := startHasty(t, hasty, append(args, "--drain=100ms")...)
 			p.relayed()
 			p.signals <- syscall.SIGTERM
 			p.ended()
 		})
 		t.Run("a program that does not send", func(t *testing.T) {
 			t.Parallel()
-			p := start(t, append(args, "--drain=100ms")...)
+			p := startHasty(t, hasty, append(args, "--drain=100ms")...)
 			p.connect().write("POST /claims HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
 			p.signals <- syscall.SIGTERM
 			p.ended()
 		})
 		t.Run("a connection that is not used", func(t *testing.T) {
 			t.Parallel()
-			p := start(t, args...)
+			p := startHasty(t, hasty, args...)
 			p.connect()
 			p.signals <- syscall.SIGTERM
 			p.ended()
@@ -194,11 +197,11 @@ func TestWhoStillSendsWhenTheTimeIsOverIsTold(t *testing.T) {
 
 func TestAnAnswerMayTakeAsLongAsWhatRuns(t *testing.T) {
 	inBoth(t, func(t *testing.T, args ...string) {
-		p := start(t, append(args, "--drain=10m")...)
+		p := startHasty(t, hasty, append(args, "--drain=10m")...)
 		v := p.relayed()
 		p.signals <- syscall.SIGTERM
 		p.deaf()
-		<-time.After(lastWrites + 500*time.Millisecond) // the visitor takes a break
+		<-time.After(5 * hasty) // the visitor takes a break
 		resp, err := http.ReadResponse(bufio.NewReader(v), nil)
 		if err != nil {
 			t.Fatal(err)
