@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"reversehttp/schema"
 )
@@ -38,23 +39,29 @@ func (l *limit) Accept() (net.Conn, error) {
 		place := l.port.options.Place(c.RemoteAddr())
 		if place != nil && place.Grow(connectionWeight) {
 			s := &seat{TCPConn: c.(*net.TCPConn), place: place}
-			place.Evictable(func(error) { _ = s.TCPConn.Close() })
+			place.Evictable(func(error) {
+				if s.served.Load() {
+					_ = s.TCPConn.Close()
+				} else { // its request may be on the way
+					l.refuse(s.TCPConn, "The connection was idle while others needed its place. Come back soon.")
+				}
+			})
 			place.Wait() // until a request comes
 			return s, nil
 		}
 		if place != nil {
 			place.Close()
 		}
-		l.refuse(c)
+		l.refuse(c, "Too many connections are open, of this address or in all. Close some, or come back soon.")
 	}
 }
 
 // refuse says why a connection is closed, where its peer can read that: it is one without
-// TLS, and the peer sent nothing yet.
-func (l *limit) refuse(c net.Conn) {
+// TLS, and the peer had no answer yet.
+func (l *limit) refuse(c net.Conn, detail string) {
 	if !l.port.options.Sealed {
 		below := &conn{Conn: c, refusal: l.port.refuse}
-		_ = below.refuse(schema.CodeQueueFull, "Too many connections are open, of this address or in all. Close some, or come back soon.")
+		_ = below.refuse(schema.CodeQueueFull, detail)
 	}
 	_ = c.Close()
 }
@@ -65,6 +72,8 @@ type seat struct {
 	*net.TCPConn
 	place Place
 	once  sync.Once
+	// served is set once a request was served on it.
+	served atomic.Bool
 }
 
 // Close closes the connection and gives its place back.
@@ -96,6 +105,7 @@ func (s *seat) note(state http.ConnState) {
 	case state == http.StateIdle:
 		s.place.Wait()
 	case state == http.StateActive, state == http.StateHijacked:
+		s.served.Store(true)
 		s.place.Serve()
 	}
 }

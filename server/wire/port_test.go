@@ -106,10 +106,15 @@ type place struct {
 	left  int
 	said  []string
 	evict func(error)
-	ended chan struct{}
+	// waited is closed by the first call of Wait.
+	waited chan struct{}
+	first  sync.Once
+	ended  chan struct{}
 }
 
-func newPlace(bytes int) *place { return &place{left: bytes, ended: make(chan struct{})} }
+func newPlace(bytes int) *place {
+	return &place{left: bytes, waited: make(chan struct{}), ended: make(chan struct{})}
+}
 
 func (p *place) note(what string) {
 	p.mu.Lock()
@@ -130,7 +135,10 @@ func (p *place) Shrink(n int) {
 	p.note(fmt.Sprint("-", n))
 	p.left += n
 }
-func (p *place) Wait()                   { p.note("wait") }
+func (p *place) Wait() {
+	p.note("wait")
+	p.first.Do(func() { close(p.waited) })
+}
 func (p *place) Serve()                  { p.note("serve") }
 func (p *place) Evictable(f func(error)) { p.evict = f }
 func (p *place) Close() {
@@ -182,7 +190,25 @@ func TestAnIdleConnectionGivesItsPlaceBack(t *testing.T) {
 	_, in := says(t, address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	_, _ = hears(t, in)
 	at.evict(io.EOF)
+	if got, _ := io.ReadAll(in); len(got) > 0 {
+		t.Errorf("the peer, which has its answer, got %q", got)
+	}
 	<-at.ended
+}
+
+func TestAPeerWhoseRequestMayBeOnTheWayIsToldThatItsPlaceIsTaken(t *testing.T) {
+	for _, sealed := range []bool{false, true} {
+		at := newPlace(connectionWeight)
+		_, address := serving(t, nil, &Options{Sealed: sealed, Place: func(net.Addr) Place { return at }})
+		_, in := says(t, address, "")
+		<-at.waited
+		at.evict(io.EOF)
+		got, err := io.ReadAll(in)
+		if told := strings.Contains(string(got), "queue_full: The connection was idle"); told == sealed || sealed && len(got) > 0 || err != nil {
+			t.Errorf("sealed %v: the peer got %q %v", sealed, got, err)
+		}
+		<-at.ended
+	}
 }
 
 func TestAPeerWithoutAPlaceIsToldSoInTheClear(t *testing.T) {
