@@ -31,7 +31,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
   /** Claims a label in the panel of a page, and gives the public URL. */
   async function claim(label) {
     await page.getByLabel(/^Label/).fill(label)
-    await page.getByRole('button', { name: 'Claim' }).click({ noWaitAfter: true })
+    await page.getByRole('button', { name: 'Claim' }).click()
     await page.locator('#state', { hasText: 'online' }).waitFor()
     return page.getAttribute('#url', 'href')
   }
@@ -187,6 +187,23 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     assert.equal((await visit(url)).content.toString(), 'back')
     assert.deepEqual(faults, [])
     await page.close()
+  })
+
+  test('the playground lets nobody claim before it has code to answer with', async () => {
+    let release
+    const released = new Promise((resolve) => (release = resolve))
+    await context.route('**/handler-worker.js', (route) => released.then(() => route.continue()))
+    page = await context.newPage()
+    await page.addInitScript(() => {
+      addEventListener('load', () => (window.early = document.getElementById('claim').disabled))
+    })
+    await page.goto(`${gateway.url}playground`)
+    assert.equal(await page.evaluate(() => window.early), true)
+    release()
+    const url = await claim('early')
+    assert.equal((await visit(url)).status, 200)
+    await page.close()
+    await context.unrouteAll()
   })
 
   test('the inbox lists a webhook and checks its signature', async () => {
