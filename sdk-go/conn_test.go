@@ -151,8 +151,8 @@ func whatAVisitorSentIsReadAfterHeHasLeft(t *testing.T) {
 			if !isLeaving(err) {
 				t.Errorf("cause = %v, want that the visitor left", err)
 			}
-		case <-time.After(time.Minute):
-			t.Error("the context has not ended a minute after the visitor left")
+		case <-time.After(patience):
+			t.Error("the context has not ended after the visitor left")
 		}
 	}
 }

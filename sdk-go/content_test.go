@@ -54,7 +54,7 @@ func TestContentOfAnySizeTakesLittleMemory(t *testing.T) {
 	held := func(before int64) (n int64) {
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
-		for end := time.Now().Add(time.Minute); ; <-tick.C {
+		for end := time.Now().Add(patience); ; <-tick.C {
 			if n = heap() - before; n <= most || time.Now().After(end) {
 				return n
 			}

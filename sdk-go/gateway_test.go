@@ -1,6 +1,7 @@
 package reversehttp_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -27,7 +28,12 @@ type lender struct {
 	*gateway.Gateway
 }
 
-// lend runs a gateway until the test ends. In the shape, {port} stands for its port.
+// patience is how long anything may take before a test gives up: far longer than on a
+// machine with much else to do.
+const patience = 10 * time.Minute
+
+// lend runs a gateway until the test ends. In the shape, {port} stands for its port. It gives
+// up nobody, however little time the machine has for them.
 func lend(t testing.TB, shape string, o gateway.Options) *lender {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -36,6 +42,10 @@ func lend(t testing.TB, shape string, o gateway.Options) *lender {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	o.PublicURL = strings.ReplaceAll(shape, "{port}", port)
 	o.Loopback = true
+	times := &o.Times
+	for _, d := range []*time.Duration{&times.Acknowledge, &times.NoPoller, &times.Answer, &times.Part, &times.Lease, &times.Unpolled} {
+		*d = cmp.Or(*d, patience)
+	}
 	if o.Doors == nil {
 		o.Doors = family.Doors(family.Options{})
 	}
@@ -78,17 +88,29 @@ func (l *lender) client(t testing.TB) *http.Client {
 	}
 }
 
-// transport is what the sessions of tests use that do not choose one.
+// transport is what the sessions of tests use that do not choose one, nor does their test by [overEach].
 var transport = flag.String("transport", "framed", "transport of sessions")
 
-// overEach runs a test with sessions of each transport.
+// overEach runs a test with sessions of each transport, side by side.
 func overEach(t *testing.T, run func(t *testing.T)) {
-	was := *transport
-	defer func() { *transport = was }()
-	for _, name := range []string{"poll", "stream", "framed", "ptth"} {
-		*transport = name
-		t.Run(name, run)
+	for _, by := range transports {
+		t.Run(string(by), func(t *testing.T) {
+			t.Parallel()
+			run(t)
+		})
 	}
+}
+
+var transports = []reversehttp.Transport{reversehttp.TransportPoll, reversehttp.TransportStream, reversehttp.TransportFramed, reversehttp.TransportPTTH}
+
+// transportOf returns what the sessions of a test use, by its name: its own or that of a test around it.
+func transportOf(t testing.TB) reversehttp.Transport {
+	for name := range strings.SplitSeq(t.Name(), "/") {
+		if by := reversehttp.Transport(name); slices.Contains(transports, by) {
+			return by
+		}
+	}
+	return reversehttp.Transport(*transport)
 }
 
 // serve claims and serves until the test ends.
@@ -97,7 +119,7 @@ func (l *lender) serve(t testing.TB, h http.Handler, o *reversehttp.Options) *re
 		o = &reversehttp.Options{}
 	}
 	if o.Transport == "" {
-		o.Transport = reversehttp.Transport(*transport)
+		o.Transport = transportOf(t)
 	}
 	if o.Client == nil {
 		o.Client = l.client(t)
@@ -115,8 +137,8 @@ func (l *lender) serve(t testing.TB, h http.Handler, o *reversehttp.Options) *re
 			if !errors.Is(err, reversehttp.ErrClosed) {
 				t.Errorf("Serve = %v, want ErrClosed", err)
 			}
-		case <-time.After(time.Minute):
-			t.Error("Serve has not returned a minute after Close")
+		case <-time.After(patience):
+			t.Error("Serve has not returned after Close")
 		}
 	})
 	return s

@@ -74,7 +74,7 @@ func informationalResponsesAreThoseOfNetHTTP(t *testing.T) {
 		if !strings.Contains(want, "103 map[") || strings.Count(want, "\n") != 5 {
 			t.Fatalf("net/http gave %q, want four informational responses and an answer", want)
 		}
-		if *transport == "ptth" { // a tunnel keeps 102 to itself
+		if transportOf(t) == "ptth" { // a tunnel keeps 102 to itself
 			want = regexp.MustCompile(`(?m)^102 .*\n`).ReplaceAllString(want, "")
 		}
 		for range 20 { // order is luck otherwise
@@ -98,7 +98,7 @@ func informationalResponsesGoAtOnce(t *testing.T) {
 		w.WriteHeader(103)
 		select {
 		case <-arrived:
-		case <-time.After(time.Minute):
+		case <-time.After(patience):
 			w.WriteHeader(500)
 		}
 	}), nil)

@@ -202,7 +202,7 @@ func exchange(t *testing.T, addr, method string, raw []byte) *http.Response {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(time.Minute))
+	conn.SetDeadline(time.Now().Add(patience))
 	if _, err := conn.Write(raw); err != nil {
 		t.Fatal(err)
 	}

@@ -305,11 +305,8 @@ func TestADeadLineIsNoticed(t *testing.T) {
 
 // What a tunnel has sent may be on its way for a minute. It is not taken for received by then.
 func TestAnAnswerThatLiesBehindOthersIsKept(t *testing.T) {
-	was := *transport
-	defer func() { *transport = was }()
-	*transport = "ptth"
 	inWan(t, 20_000, 1<<20, func(t *testing.T, l *wan, program, visitors *http.Client) {
-		s, served := begin(t, program, reversehttp.Options{Timeout: 5 * time.Minute}, func(w http.ResponseWriter, r *http.Request) {
+		s, served := begin(t, program, reversehttp.Options{Timeout: 5 * time.Minute, Transport: reversehttp.TransportPTTH}, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/small" {
 				io.WriteString(w, "small")
 				return

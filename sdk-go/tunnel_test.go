@@ -339,7 +339,7 @@ func TestShutdownWhileATunnelOpens(t *testing.T) {
 		served := make(chan error, 1)
 		go func() { served <- s.Serve(http.NotFoundHandler()) }()
 		time.Sleep(time.Duration(i%30) * 100 * time.Microsecond) // at each moment of it
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		err = s.Shutdown(ctx)
 		cancel()
 		if err != nil {

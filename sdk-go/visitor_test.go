@@ -11,7 +11,7 @@ import (
 )
 
 // patient has a client wait for 100 (Continue).
-func patient(c *http.Client) { c.Transport.(*http.Transport).ExpectContinueTimeout = time.Minute }
+func patient(c *http.Client) { c.Transport.(*http.Transport).ExpectContinueTimeout = patience }
 
 // visitorOf visits a URL.
 type visitorOf struct {

@@ -151,7 +151,7 @@ func upgraded(t testing.TB, addr, host string) (net.Conn, *bufio.Reader, string)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(time.Minute))
+	conn.SetDeadline(time.Now().Add(patience))
 	fmt.Fprintf(conn, upgradeRequest, host)
 	in := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, nil)

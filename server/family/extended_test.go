@@ -26,7 +26,7 @@ func TestExtendedCONNECT(t *testing.T) {
 		t.Run("carries a visitor's WebSocket", carriesAWebSocket)
 		return
 	}
-	child := exec.Command(os.Args[0], "-test.run=^TestExtendedCONNECT$", "-test.v", "-test.timeout=60s")
+	child := exec.Command(os.Args[0], "-test.run=^TestExtendedCONNECT$", "-test.v", "-test.timeout=1h")
 	child.Env = append(os.Environ(), "GODEBUG=http2xconnect=1")
 	out, err := child.CombinedOutput()
 	if err != nil || strings.Count(string(out), "--- PASS") != 3 {
