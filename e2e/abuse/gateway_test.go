@@ -31,7 +31,7 @@ var settings = []string{
 	"--trusted-proxies=" + string(proxy),
 	"--memory=" + strconv.Itoa(memory>>20) + "MiB",
 	// A busy machine is slow; that is not what is judged.
-	"--no-poller=30s", "--acknowledge=60s", "--field-time=60s",
+	"--no-poller=30s", "--acknowledge=60s", "--field-time=60s", "--lease=1h", "--unpolled=1h",
 }
 
 // built is the gateway's binary, built once.

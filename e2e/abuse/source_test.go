@@ -29,7 +29,7 @@ func attacker(i int) source { return source(fmt.Sprintf("127.1.%d.%d", i/250, 1+
 func owning(i int) source { return source(fmt.Sprintf("127.2.%d.%d", i/250, 1+i%250)) }
 
 // visitTime is how long a request may take before it counts as lost.
-const visitTime = time.Minute
+const visitTime = 10 * time.Minute
 
 // dialer returns a dialer of the address.
 func (s source) dialer() *net.Dialer {
