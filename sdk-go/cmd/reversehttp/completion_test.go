@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // script returns what the command completion prints.
@@ -93,7 +92,7 @@ func completed(t *testing.T, dir, path string, args ...string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c := exec.CommandContext(ctx, path, args...)
-	c.Dir, c.WaitDelay = dir, time.Second
+	c.Dir, c.WaitDelay = dir, patience
 	c.Env = append(os.Environ(), "HOME="+t.TempDir(), "TERM=dumb")
 	out, err := c.CombinedOutput()
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -36,8 +37,8 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// A wait for what must come ends after this.
-const patience = time.Minute
+// A wait for what must come ends after this: far longer than on a machine with much else to do.
+const patience = 10 * time.Minute
 
 const (
 	hostShape = "http://{label}.localhost:{port}/"
@@ -51,6 +52,7 @@ type lender struct {
 }
 
 // lend runs a gateway, with all its doors unless the options name some, until the test ends. In the shape, {port} stands for its port.
+// It gives up nobody, however little time the machine has for them, unless the options say so.
 func lend(t *testing.T, shape string, o gateway.Options) *lender {
 	t.Helper()
 	return lendAt(t, "127.0.0.1:0", shape, o)
@@ -70,6 +72,10 @@ func lendBy(t *testing.T, addr, shape string, o gateway.Options, by func(*gatewa
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	o.PublicURL, o.Loopback = strings.ReplaceAll(shape, "{port}", port), true
+	times := &o.Times
+	for _, d := range []*time.Duration{&times.Acknowledge, &times.NoPoller, &times.Answer, &times.Part, &times.Lease, &times.Unpolled} {
+		*d = cmp.Or(*d, patience)
+	}
 	if o.Doors == nil {
 		o.Doors = family.Doors(family.Options{})
 	}
