@@ -42,6 +42,7 @@ func TestDoors(t *testing.T) {
 	family := vectors.Doors()
 	for _, d := range family.Doors {
 		t.Run(d.Name, func(t *testing.T) {
+			t.Parallel()
 			if want := apart[d.Name]; want != "" && !strings.Contains(os.Getenv("GODEBUG"), want) {
 				inChild(t, d.Name, want)
 				return

@@ -125,6 +125,7 @@ func TestContentStreamsOnATurnedConnection(t *testing.T) {
 }
 
 func TestLargeContentIsExactOnATurnedConnection(t *testing.T) {
+	t.Parallel()
 	content := make([]byte, 3<<20)
 	_, _ = rand.Read(content)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
