@@ -22,12 +22,12 @@ export const noBrowser = !executablePath && !inCI && 'there is no Chromium here'
 export const noFirefox = !firefoxPath && !inCI && 'there is no Firefox here'
 
 // How long a page may take for something; the machine may be busy.
-const patienceMs = 120_000
+const patienceMs = 600_000
 
 /** Starts a browser. Every context of it is a profile that knows nothing of the others. */
 export async function startBrowser() {
   if (!executablePath) throw new Error('there is no Chromium here')
-  const browser = await chromium.launch({ executablePath, args })
+  const browser = await chromium.launch({ executablePath, args, timeout: patienceMs })
   const open = browser.newContext.bind(browser)
   browser.newContext = async (options) => {
     const context = await open(options)
@@ -38,9 +38,22 @@ export async function startBrowser() {
 }
 
 /** Starts Chromium by Puppeteer. Playwright's pages always have the focus, and what has it is never frozen. */
-export function startUnfocused() {
+export async function startUnfocused() {
   if (!executablePath) throw new Error('there is no Chromium here')
-  return puppeteer.launch({ executablePath, args })
+  return patient(await puppeteer.launch({ executablePath, args, ...patience }))
+}
+
+const patience = { timeout: patienceMs, protocolTimeout: patienceMs }
+
+/** Has the pages of a browser of Puppeteer's, or of a context, take as long as those of Playwright's. */
+function patient(of) {
+  const open = of.newPage.bind(of)
+  of.newPage = async () => {
+    const page = await open()
+    page.setDefaultTimeout(patienceMs)
+    return page
+  }
+  return of
 }
 
 /**
@@ -49,9 +62,13 @@ export function startUnfocused() {
  */
 export async function startFirefox() {
   if (!firefoxPath) throw new Error('there is no Firefox here')
-  const browser = await puppeteer.launch({ browser: 'firefox', executablePath: firefoxPath })
+  const browser = await puppeteer.launch({
+    browser: 'firefox',
+    executablePath: firefoxPath,
+    ...patience,
+  })
   return {
-    newContext: () => browser.createBrowserContext(),
+    newContext: async () => patient(await browser.createBrowserContext()),
     close: () => browser.close(),
   }
 }

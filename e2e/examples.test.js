@@ -68,7 +68,7 @@ for (const [file, command] of Object.entries(examples)) {
       const ended = once(child, 'close')
       const stop = () =>
         (child.exitCode ?? child.signalCode) === null && process.kill(-child.pid, 'SIGTERM')
-      const late = setTimeout(stop, 60_000)
+      const late = setTimeout(stop, 600_000)
       try {
         let said = ''
         for await (const piece of child.stderr) {
@@ -90,7 +90,7 @@ for (const [file, command] of Object.entries(examples)) {
         const [name, ...args] = command(example(file), tried, label)
         const child = spawn(name, args, { stdio: ['ignore', 'ignore', 'pipe'] })
         const ended = once(child, 'close')
-        const late = setTimeout(() => child.kill(), 60_000)
+        const late = setTimeout(() => child.kill(), 600_000)
         let said = ''
         for await (const piece of child.stderr) {
           said += piece

@@ -8,9 +8,9 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { root } from './steps/run.js'
 
-const startMs = 60_000
+const startMs = 600_000
 // Longer than a gateway lets running exchanges end.
-const stopMs = 120_000
+const stopMs = 600_000
 
 let built
 const running = new Set()

@@ -52,7 +52,7 @@ describe('README.md', () => {
     const ended = once(child, 'close')
     try {
       const lines = createInterface(child.stdout)
-      const [url] = await once(lines, 'line', { signal: AbortSignal.timeout(60_000) })
+      const [url] = await once(lines, 'line', { signal: AbortSignal.timeout(600_000) })
       await visiting(url)
     } finally {
       process.kill(-child.pid, 'SIGTERM')

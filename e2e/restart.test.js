@@ -47,7 +47,7 @@ describe('programs survive a restart of the gateway', () => {
       const sinceMs = performance.now()
       await Promise.all(
         Object.keys(programs).map(async (name) => {
-          await until(async () => (await from(name)).status === 200, `${name} is back`, 120_000)
+          await until(async () => (await from(name)).status === 200, `${name} is back`)
           t.diagnostic(`${name} is back after ${Math.round(performance.now() - sinceMs)} ms`)
           assert.equal((await from(name)).content.toString(), `from ${name}`)
         }),

@@ -1,7 +1,7 @@
 // A visitor that is nothing but a socket: what it sends and gets is exact, byte for byte.
 import { connect } from 'node:net'
 
-const answerMs = 120_000
+const answerMs = 600_000
 
 /** Sends one request to a public URL and gives the answer. Fields are pairs; Host and the length of content are added. */
 export function visit(url, { method = 'GET', fields = [], content = '' } = {}) {

@@ -16,7 +16,7 @@ const here = (name) => fileURLToPath(new URL(name, import.meta.url))
 export const example = (name) => here(`../../schema/examples/${name}`)
 /** The path of a small client. */
 export const client = (name) => here(`../../schema/clients/${name}`)
-const startMs = 60_000
+const startMs = 600_000
 
 /** A program in Go. */
 function go(gateway, label, answers, report) {

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { module } from './built.js'
 
-const hangsMs = 60_000
+const hangsMs = 600_000
 
 /**
  * Runs a program that uses serve, and gives what it printed once it has ended by itself. A timer of a second or more

@@ -240,9 +240,9 @@ export function request(id, members = {}) {
 // Tests may stop the clock of the SDK; this one goes on.
 const { setTimeout } = globalThis
 
-/** Waits until something is so; fails after a minute. */
+/** Waits until something is so; fails after ten minutes. */
 export async function until(so, what = so) {
-  for (const end = Date.now() + 60_000; !(await so());) {
+  for (const end = Date.now() + 600_000; !(await so());) {
     if (Date.now() > end) throw new Error(`never so: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }

@@ -10,7 +10,7 @@ const { cases } = JSON.parse(await readFile(file, 'utf8'))
 const streams = ({ gateway }) => gateway.transports?.includes('ndjson')
 
 describe('a session follows every script', { concurrency: 16 }, () => {
-  for (const c of cases) test(c.name, { timeout: 180_000 }, () => play(c))
+  for (const c of cases) test(c.name, { timeout: 900_000 }, () => play(c))
 })
 
 describe('a session follows every script in the framed form', { concurrency: 16 }, () => {
@@ -64,7 +64,7 @@ async function play({ why, options, handler, gateway: script, expect }) {
   }
   try {
     const differs = () => fault(expect, seen)
-    for (const end = Date.now() + 60_000; differs() && Date.now() < end; await sleep(10));
+    for (const end = Date.now() + 600_000; differs() && Date.now() < end; await sleep(10));
     await sleep(300)
     const e = differs()
     if (e) throw new Error(`${why}: ${e.message}`, { cause: e })
