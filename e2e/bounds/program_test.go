@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	reversehttp "reversehttp/sdk-go"
 )
@@ -24,20 +25,13 @@ import (
 func beProgram(args []string) error {
 	f := flag.NewFlagSet("as-program", flag.ContinueOnError)
 	by := f.String("transport", "", "how requests come to each claim, separated by commas; empty is one claim by the default")
-	busy := f.Int("busy", 0, "so many goroutines compete with it for one processor; 0 is none")
+	busy := f.Int("busy", 0, "so many goroutines compete with it for one processor, at most; 0 is none")
 	through := f.String("through", "", "where the connections of each claim go, separated by commas; empty is the gateway")
 	if err := f.Parse(args[1:]); err != nil {
 		return err
 	}
 	if *busy > 0 {
-		runtime.GOMAXPROCS(1)
-	}
-	for range *busy {
-		go func() {
-			for n := 0; ; n++ { // it computes, and nothing else
-				_ = n
-			}
-		}()
+		compete(*busy)
 	}
 	p := &program{told: make(chan struct{})}
 	p.allowed.L = &p.mu
@@ -86,6 +80,26 @@ func beProgram(args []string) error {
 		}
 		f.Running, f.Read, f.Written = p.running.Load(), p.read.Load(), p.written.Load()
 	})
+}
+
+// compete has goroutines compete for one processor: so many, or as many as make whoever
+// wants it wait for a second where the machine has little time for this process already.
+func compete(most int) {
+	runtime.GOMAXPROCS(1)
+	compute := func(goroutines int) {
+		for range goroutines {
+			go func() {
+				for n := 0; ; n++ { // it computes, and nothing else
+					_ = n
+				}
+			}()
+		}
+	}
+	few := max(most/10, 1)
+	compute(few)
+	begun := time.Now()
+	runtime.Gosched() // until each had its turn
+	compute(max(min(most, int(int64(few)*int64(time.Second)/int64(time.Since(begun)+1)))-few, 0))
 }
 
 // program is what its handlers do.

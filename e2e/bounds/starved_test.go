@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// How many goroutines compete with a starved program for one processor. Each has it
-	// for 10 ms.
+	// How many goroutines compete with a starved program for one processor, at most. Each
+	// has it for 10 ms.
 	busy = 100
 	// How fast each of its connections is, in bytes a second.
 	slowRate = 100_000
