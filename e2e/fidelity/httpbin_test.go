@@ -150,13 +150,13 @@ func TestAVisitorWhoLeavesEndsTheHandler(t *testing.T) {
 	}
 }
 
-// await gives what comes, within a minute.
+// await gives what comes.
 func await[T any](t testing.TB, what string, from <-chan T) (v T) {
 	t.Helper()
 	select {
 	case v = <-from:
-	case <-time.After(time.Minute):
-		t.Fatalf("waited a minute for %s", what)
+	case <-time.After(patience):
+		t.Fatalf("waited %v for %s", patience, what)
 	}
 	return v
 }

@@ -62,6 +62,10 @@ func serve(t testing.TB, h http.Handler) (addr string) {
 	return s.Listener.Addr().String()
 }
 
+// patience is how long anything may take before a test gives up, and the gateway anybody: far
+// longer than on a machine with much else to do.
+const patience = 10 * time.Minute
+
 // lend serves a handler with sdk-go through a gateway of its own until the test ends.
 func lend(t testing.TB, h http.Handler, shape string) way {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -69,7 +73,12 @@ func lend(t testing.TB, h http.Handler, shape string) way {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	g, err := gateway.New(gateway.Options{PublicURL: strings.ReplaceAll(shape, "{port}", port), Loopback: true, Doors: family.Doors(family.Options{})})
+	o := gateway.Options{PublicURL: strings.ReplaceAll(shape, "{port}", port), Loopback: true, Doors: family.Doors(family.Options{})}
+	times := &o.Times
+	for _, d := range []*time.Duration{&times.Acknowledge, &times.NoPoller, &times.Answer, &times.Part, &times.Lease, &times.Unpolled} {
+		*d = patience
+	}
+	g, err := gateway.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +92,7 @@ func lend(t testing.TB, h http.Handler, shape string) way {
 		<-served
 		g.Close()
 	})
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	s, err := reversehttp.Claim(ctx, g.Public().Control, &reversehttp.Options{Label: label, Transport: reversehttp.Transport(*transport)})
 	if err != nil {
@@ -98,8 +107,8 @@ func lend(t testing.TB, h http.Handler, shape string) way {
 			if !errors.Is(err, reversehttp.ErrClosed) {
 				t.Errorf("Serve = %v, want ErrClosed", err)
 			}
-		case <-time.After(time.Minute):
-			t.Error("Serve has not returned a minute after Close")
+		case <-time.After(patience):
+			t.Error("Serve has not returned after Close")
 		}
 	})
 	u, err := url.Parse(s.URL())
@@ -122,19 +131,19 @@ func (w way) client(t testing.TB, connections int) *http.Client {
 	return &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       5 * time.Minute,
+		Timeout:       patience,
 	}
 }
 
 func (w way) url() string { return "http://" + w.host + w.path }
 
-// dial opens a connection that ends by itself after five minutes.
+// dial opens a connection that ends by itself when a test must have ended.
 func (w way) dial(t testing.TB) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", w.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn.SetDeadline(time.Now().Add(5 * time.Minute))
+	conn.SetDeadline(time.Now().Add(patience))
 	return conn
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 	"github.com/mccutchen/go-httpbin/v2/httpbin"
@@ -23,7 +22,7 @@ type said struct {
 // talk sends messages to a WebSocket on a way and gives what comes back.
 func talk(t *testing.T, w way, path string, messages []said) (answer *http.Response, got []said) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	conn, answer, err := websocket.Dial(ctx, strings.TrimSuffix(w.url(), "/")+path, &websocket.DialOptions{
 		HTTPClient: w.client(t, 1), Subprotocols: []string{"chat"}, CompressionMode: websocket.CompressionContextTakeover,

@@ -35,6 +35,13 @@ func TestTheGatewaySpeaksHTTP2AsNetHTTPDoes(t *testing.T) {
 			both.Go(func() { plain = verdicts(plainAt) })
 			both.Go(func() { public = verdicts(publicAt) })
 			both.Wait()
+			for id, tc := range allCases() {
+				if plain[id] == nil && public[id] != nil { // a busy machine may have taken so long
+					c := *publicAt
+					c.Timeout = patience
+					public[id] = run(&c, tc)
+				}
+			}
 			if len(plain) < 140 || len(plain) != len(public) {
 				t.Fatalf("there were %d and %d cases, want the same, 140 at least", len(plain), len(public))
 			}
@@ -62,19 +69,26 @@ func verdicts(c *config.Config) map[string]error {
 	all := map[string]error{}
 	var running sync.WaitGroup
 	room := make(chan struct{}, atOnce)
-	for _, root := range []*spec.TestGroup{generic.Spec(), http2.Spec(), hpack.Spec()} {
-		for id, tc := range cases(root) {
-			room <- struct{}{}
-			running.Go(func() {
-				err := run(c, tc)
-				mu.Lock()
-				all[id] = err
-				mu.Unlock()
-				<-room
-			})
-		}
+	for id, tc := range allCases() {
+		room <- struct{}{}
+		running.Go(func() {
+			err := run(c, tc)
+			mu.Lock()
+			all[id] = err
+			mu.Unlock()
+			<-room
+		})
 	}
 	running.Wait()
+	return all
+}
+
+// allCases gives every case, by what h2spec calls it.
+func allCases() map[string]*spec.TestCase {
+	all := map[string]*spec.TestCase{}
+	for _, root := range []*spec.TestGroup{generic.Spec(), http2.Spec(), hpack.Spec()} {
+		maps.Copy(all, cases(root))
+	}
 	return all
 }
 
@@ -119,6 +133,9 @@ func verdict(err error) string {
 	return "fails"
 }
 
-// timeout is how long a case waits for the server to act. Cases that fail do so
-// by it; a gateway on a busy machine must not.
-const timeout = 8 * time.Second
+const (
+	// timeout is how long a case waits for the server to act. Cases that fail do so by it.
+	timeout = 8 * time.Second
+	// patience is how long one waits that must not fail, where it did.
+	patience = 5 * time.Minute
+)

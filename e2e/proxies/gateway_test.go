@@ -38,9 +38,14 @@ func lend(t *testing.T, name string, secure bool, between func(http.Handler) htt
 	if secure {
 		scheme = "https"
 	}
-	g, err := gateway.New(gateway.Options{
+	o := gateway.Options{
 		PublicURL: scheme + "://{label}." + l.host + "/", Loopback: name == "localhost", Doors: family.Doors(family.Options{}),
-	})
+	}
+	times := &o.Times
+	for _, d := range []*time.Duration{&times.Acknowledge, &times.NoPoller, &times.Answer, &times.Part, &times.Lease, &times.Unpolled} {
+		*d = patience
+	}
+	g, err := gateway.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +104,7 @@ func (l *lender) visit(t *testing.T, method, content string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := (&http.Client{Transport: transport, Timeout: 30 * time.Second}).Do(req)
+	resp, err := (&http.Client{Transport: transport, Timeout: patience}).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

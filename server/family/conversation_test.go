@@ -162,7 +162,7 @@ func (s *stage) move(m vectors.Move) error {
 		g = &guest{Conn: s.w.dial(), method: m.Ask.Method}
 		g.in = bufio.NewReader(g.Conn)
 		s.guests[name] = g
-		_ = g.SetDeadline(time.Now().Add(60 * time.Second))
+		_ = g.SetDeadline(time.Now().Add(patience))
 		return g.ask(name, s.w.authority(), m.Ask)
 	case m.Sends != nil:
 		return g.send(m.Sends)
