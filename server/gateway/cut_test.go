@@ -22,7 +22,7 @@ func TestAnAnswerInHTTP10ThatIsCutShortEndsWithAReset(t *testing.T) {
 		s := o.Session
 		for _, cut := range []bool{false, true} {
 			c := dial()
-			_ = c.SetDeadline(time.Now().Add(time.Minute))
+			_ = c.SetDeadline(time.Now().Add(10 * time.Minute))
 			if _, err := fmt.Fprintf(c, "GET / HTTP/1.0\r\nHost: %s\r\n\r\n", host); err != nil {
 				t.Fatal(err)
 			}

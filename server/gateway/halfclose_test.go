@@ -19,7 +19,7 @@ func TestAVisitorWhoEndsItsSideIsTakenForGone(t *testing.T) {
 		visit := func(request string) string {
 			c := dial()
 			defer func() { _ = c.Close() }()
-			_ = c.SetDeadline(time.Now().Add(time.Minute))
+			_ = c.SetDeadline(time.Now().Add(10 * time.Minute))
 			if _, err := io.WriteString(c, request); err != nil {
 				t.Fatal(err)
 			}

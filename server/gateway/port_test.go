@@ -47,7 +47,7 @@ func TestALimitedConnectionIsOneOfTCP(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = peer.SetDeadline(time.Now().Add(time.Minute))
+		_ = peer.SetDeadline(time.Now().Add(10 * time.Minute))
 		c := <-accepted
 		half, ok := c.(interface{ CloseWrite() error })
 		if !ok {

@@ -224,7 +224,7 @@ func TestAVisitorOfAnUpgradeMayEndTheirSideAndReadOn(t *testing.T) {
 		}
 		c := dial()
 		defer func() { _ = c.Close() }()
-		_ = c.SetDeadline(time.Now().Add(time.Minute))
+		_ = c.SetDeadline(time.Now().Add(10 * time.Minute))
 		if _, err := io.WriteString(c, get(host, "/chat", upgradeFields...)); err != nil {
 			t.Fatal(err)
 		}
