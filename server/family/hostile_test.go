@@ -57,7 +57,7 @@ func TestAConnectionWithoutRoomEndsWithItsSession(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newTown(t, gateway.Options{})
+			w := newTown(t, gateway.Options{Times: claim.Times{NoPoller: 5 * time.Second}})
 			c := ways["ptth with h2"](w)
 			framer := c.framer(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 0})
 			for { // until the gateway has them

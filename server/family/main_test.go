@@ -2,6 +2,7 @@ package family
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -59,8 +60,13 @@ func (c *probed) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 	return c.TCPConn.SetKeepAliveConfig(config)
 }
 
+// newTown runs a gateway that gives nobody up, unless the options say so.
 func newTown(t *testing.T, o gateway.Options) *town {
 	t.Helper()
+	times := &o.Times
+	for _, d := range []*time.Duration{&times.Acknowledge, &times.NoPoller, &times.Answer, &times.Part, &times.Lease, &times.Unpolled} {
+		*d = cmp.Or(*d, patience)
+	}
 	if o.Doors == nil {
 		o.Doors = Doors(Options{})
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
 )
 
@@ -292,7 +293,7 @@ func TestABareLFAndAnUnknownLengthDo(t *testing.T) {
 
 func TestAnOriginThatTalksFirstIsHungUpOn(t *testing.T) {
 	t.Parallel() // most of it waits
-	w := newTown(t, gateway.Options{})
+	w := newTown(t, gateway.Options{Times: claim.Times{NoPoller: time.Second}})
 	c := ways["PTTH"](w)
 	c.say("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged")
 	_ = c.SetReadDeadline(time.Now().Add(patience))
