@@ -74,6 +74,7 @@ type parts struct {
 
 	mu       sync.Mutex // guards what follows
 	most     int        // for pending
+	quick    int        // posts before that were full, and quickly taken
 	pending  []byte     // written and not taken
 	flushing bool       // pending is to go at once
 	ended    bool       // the handler writes no more

@@ -20,6 +20,8 @@ import (
 const (
 	// How much content a post of parts has, at most.
 	postedMost = 256 << 10
+	// How many posts are quickly taken before the next are larger: a megabyte of content, more than is between.
+	quicks = 16
 	// What is a post that was quickly taken.
 	quickly = 250 * time.Millisecond
 )
@@ -90,14 +92,21 @@ func (n *numberer) message(form envelope.Answers, content []byte, last bool) (al
 	}
 }
 
-// grow has the handler write more before it waits, where so much was sent, as parts of a size, in such a time.
+// grow has the handler write more before it waits, where so much was sent, as parts of a size, in such a time, and many posts before
+// it were full and quick: a visitor who takes nothing seems quick until what is between is full.
 func (t *parts) grow(sent, size int, within time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if most := size * t.at.partsMost(); t.most > most {
+	most := size * t.at.partsMost()
+	switch {
+	case t.most > most:
 		t.most = max(most, size)
-	} else if sent >= t.most && within < quickly {
-		t.most = min(2*t.most, most)
+	case sent < t.most || within >= quickly:
+		t.quick = 0
+	case t.quick < quicks:
+		t.quick++
+	default:
+		t.quick, t.most = 0, min(2*t.most, most)
 		poke(t.room) // what was full is not any more
 	}
 }

@@ -33,6 +33,7 @@ var attacks = []attack{
 	{name: "whole answers that nobody reads", do: readSlowly("")},
 	{name: "streamed answers that nobody reads", do: readSlowly(reversehttp.TransportPoll)},
 	{name: "streamed answers that nobody reads, by a stream", do: readSlowly(reversehttp.TransportStream)},
+	{name: "streamed answers that nobody reads, framed", do: readSlowly(reversehttp.TransportFramed)},
 	{name: "streamed answers that nobody reads, by a tunnel", do: readSlowly(reversehttp.TransportPTTH)},
 	{name: "idle connections", flags: []string{"--max-connections=400"}, do: keepIdle},
 	{name: "thousands of names in Connection", do: nameConnections},

@@ -30,7 +30,7 @@ func readSlowly(by reversehttp.Transport) func(t *testing.T, w *world) {
 			url = w.polled.URL()
 		case reversehttp.TransportPTTH:
 			url = w.tunnelled.URL()
-		case reversehttp.TransportStream:
+		case reversehttp.TransportStream, reversehttp.TransportFramed:
 			url = w.serve("streamed", by, 0).URL()
 			w.welcome("the claim with a stream", url)
 		default:
