@@ -1,6 +1,7 @@
 package reversehttp
 
 import (
+	"bytes"
 	"io"
 
 	"reversehttp/schema/envelope"
@@ -27,8 +28,17 @@ func (p pieces) size() (n int64) {
 	return n
 }
 
-// reader returns what reads them, and calls moved whenever some was read.
-func (p pieces) reader(moved func()) io.ReadCloser { return &pieceReader{left: p, moved: moved} }
+// sentAtOnce is how much content is sent together with the fields of its request, which spares a call of the system: net/http does so
+// only for content that it knows to be in memory.
+const sentAtOnce = 4 << 10
+
+// reader returns what reads them, and calls moved whenever some was read, unless they are sent at once.
+func (p pieces) reader(moved func()) io.ReadCloser {
+	if p.size() <= sentAtOnce {
+		return io.NopCloser(bytes.NewReader(bytes.Join(p, nil)))
+	}
+	return &pieceReader{left: p, moved: moved}
+}
 
 type pieceReader struct {
 	left  pieces

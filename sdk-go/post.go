@@ -19,7 +19,7 @@ import (
 
 const (
 	// How much content a post of parts has, at most.
-	postedMost = 256 << 10
+	postedMost = 128 << 10
 	// How many posts are quickly taken before the next are larger: a megabyte of content, more than is between.
 	quicks = 16
 	// What is a post that was quickly taken.

@@ -187,7 +187,7 @@ func TestCompressionIsNegotiatedEndToEnd(t *testing.T) {
 
 // A visitor who does not read holds the handler, and the other way round; little is held between them.
 func TestUpgradedConnectionsHoldLittle(t *testing.T) {
-	const most, memory = 12 << 20, 1 << 20
+	const most, memory = 32 << 20, 1 << 20 // the kernel may hold 20 MiB of four sockets
 	l := lend(t, hostShape, gateway.Options{})
 	conns := make(chan net.Conn, 1)
 	s := l.serve(t, hijacking(conns), nil)

@@ -25,7 +25,8 @@ func TestAnAnswerWhose202IsLostReachesItsVisitorOnce(t *testing.T) {
 	p.keeps.Store(true)
 	h := serveInProcess(t, g, p)
 	posts := func(path string) []*link {
-		return p.recorded(func(sent, _ []byte) bool { return isPost(sent) && bytes.Contains(sent, []byte("answer to "+path+`"`)) })
+		answer := []byte("answer to " + path + "\n") // framed: the content, and the LF after it
+		return p.recorded(func(sent, _ []byte) bool { return isPost(sent) && bytes.Contains(sent, answer) })
 	}
 
 	at.Store(1 << 30)
