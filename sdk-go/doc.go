@@ -42,8 +42,9 @@
 // What a handler writes is held until it returns, and goes as one message: that is the fast way. After a flush, or with
 // more than 128 KiB, it goes as it comes, and a flush sends what is there at once. Write waits while the visitor is slow,
 // and fails when he has left. [io.Copy], [http.ServeContent], [net/http/httputil.ReverseProxy] and server-sent events work
-// as they do on a server, and trailers are sent. Much goes in requests that grow to 128 KiB while the visitor is fast; where
-// something before the gateway refuses large ones it goes in smaller ones.
+// as they do on a server, and trailers are sent. Much goes in requests that grow to 128 KiB while the visitor is fast,
+// and in one where its length was declared; where something before the gateway refuses large ones it goes in smaller
+// ones.
 //
 // An answer that has begun belongs to one session of the gateway. If that is lost, the context ends, writes fail, and the
 // visitor sees an answer that is cut short; so he does after a panic, and when less was written than declared.

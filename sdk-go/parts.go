@@ -15,17 +15,20 @@ import (
 
 // An answer in parts, a stream, is one whose beginning is sent before its end is known: its handler flushed, or wrote more
 // than is held. The handler fills a buffer, and waits while it is full. The pump, a goroutine of the session, posts the
-// beginning and then sends what the buffer has whenever it was flushed or is full, in one of two ways:
+// beginning and then sends what the buffer has whenever it was flushed or is full, in one of three ways:
 //
 //	parts  one post after the other (post.go). What comes meanwhile goes with the next. They need no connection of their
 //	       own, and tell in silence that the handler is at work.
+//	long   one part that lasts (long.go): for much whose length the handler declared. The gateway relays it as it comes, so it
+//	       is faster, and it is cut where it breaks off.
 //	line   the answer to the request of a tunnel, where that brought the request and is still there.
 //
 // The exchange is the pump's to end, but after a line, which says nothing of what arrived: there the tunnel keeps what to
 // post if it breaks. If sending fails, the context of the handler ends, and so do its writes. Nothing is
 // sent to another session of the gateway, because the visitor has the beginning of this answer.
 //
-// A stream that the handler gives up ends without a clean end, by an abort.
+// A stream that the handler gives up ends without a clean end, by an abort or a part that breaks
+// off.
 
 const (
 	// How much of an answer is held before it becomes a stream.
@@ -61,6 +64,7 @@ type parts struct {
 	line     *line // of a tunnel, on which it goes; nil where it is posted
 	first    beginning
 	upgraded bool         // nothing bounds the time between parts
+	left     int64        // how much content follows the beginning, where the handler declared a length; 0 where it did not
 	accepted func()       // called when the gateway took the beginning; may be nil
 	head     <-chan taken // what became of the beginning
 	at       *claimed     // that took it

@@ -39,6 +39,11 @@ type numberer struct {
 // sendParts sends content, and all that follows, part by part.
 func (t *parts) sendParts(content []byte, last bool) error {
 	n := &numberer{of: t, size: min(streamBuffer, max(t.at.Limits.PartBytes, 1)), next: 1}
+	if t.left > longLeast && !last && t.at.takesLong() {
+		if untouched, err := n.long(&content); !untouched {
+			return err
+		}
+	}
 	for {
 		began := time.Now()
 		if err := n.post(content, last); err != nil || last {
@@ -109,6 +114,11 @@ func (t *parts) grow(sent, size int, within time.Duration) {
 		t.quick, t.most = 0, min(2*t.most, most)
 		poke(t.room) // what was full is not any more
 	}
+}
+
+// takesLong reports whether an answer may go as one long part.
+func (at *claimed) takesLong() bool {
+	return at.form(0) == envelope.FramedAnswers && at.bound.Load() == 0 && !at.short.Load()
 }
 
 // partsMost returns how many parts of streamBuffer one post has at most.

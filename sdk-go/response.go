@@ -255,6 +255,9 @@ func (w *response) begin() error {
 		return err
 	}
 	w.parts = newParts(w.session, w.x, head, rest)
+	if w.declared >= 0 {
+		w.parts.left = w.declared - int64(len(w.content)) + int64(len(rest))
+	}
 	w.content = nil
 	w.session.running.Go(w.parts.pump)
 	return nil
