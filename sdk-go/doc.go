@@ -62,8 +62,8 @@
 //     proxy whose server may send no Date sets the Content-Type that is missing to nil, as under net/http.
 //   - A flush that completes the answer, of HEAD or 204 or a declared length, ends the exchange. The context lasts until
 //     the time for the answer is over or the handler returns.
-//   - A handler that has begun with much, more than 64 KiB at a time, and is then silent for a minute is timed out by the
-//     gateway; one that sends little by little may be silent for as long as it likes.
+//   - A handler that declared more than a megabyte, has begun with much of it, and is then silent for a minute is timed out
+//     by the gateway; any other may be silent for as long as it likes.
 //   - A Location that begins with a slash leaves the claim where its URL has a path. Relative ones, as
 //     [http.FileServer] gives them, and ones built on [Info].Base stay.
 //

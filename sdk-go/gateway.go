@@ -260,6 +260,8 @@ func NewTransport() *http.Transport {
 	t.MaxIdleConnsPerHost = mostPosts + 2
 	// A connection that died in silence shows in less than a minute, though no poll may end. The question lies behind all
 	// that is on its way.
+	// A gateway that is short of memory takes two seconds to say that it takes nothing.
+	t.ExpectContinueTimeout = 10 * time.Second
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: sharedPing}
 	return t
 }

@@ -19,7 +19,7 @@ const longLeast = 1 << 20
 func (n *numberer) long(content *[]byte) (untouched bool, err error) {
 	t := n.of
 	s := t.session
-	line := envelope.WithBeside(envelope.FramedAnswers.Part(t.x.id, n.next, nil, envelope.Tail{}), int(t.left))
+	line := envelope.WithBeside(envelope.FramedAnswers.Part(t.x.id, n.next, nil, envelope.Tail{}), t.left)
 	body := &longBody{parts: t, line: line, content: *content, left: t.left}
 	*content = nil // the request lasts, and gives it back
 	defer func() {
@@ -50,9 +50,7 @@ func (n *numberer) long(content *[]byte) (untouched bool, err error) {
 		s.log.Info("long part not taken", "id", t.x.id, "error", err)
 		t.at.short.Store(true)
 		return untouched, err
-	case refusedAtAll:
-		return false, err
-	case err != nil:
+	case err != nil: // of what nothing was sent, the posts of other parts hear the same
 		return untouched, err
 	case !whole:
 		return false, errNotTaken

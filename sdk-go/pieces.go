@@ -17,7 +17,7 @@ var lf = []byte{'\n'}
 
 // beside appends a message of the framed form that has no content, and content beside it.
 func (p pieces) beside(message, content []byte) pieces {
-	return append(p, envelope.WithBeside(message, len(content)), content, lf)
+	return append(p, envelope.WithBeside(message, int64(len(content))), content, lf)
 }
 
 // size returns how many bytes there are.

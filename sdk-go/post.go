@@ -39,7 +39,7 @@ type numberer struct {
 // sendParts sends content, and all that follows, part by part.
 func (t *parts) sendParts(content []byte, last bool) error {
 	n := &numberer{of: t, size: min(streamBuffer, max(t.at.Limits.PartBytes, 1)), next: 1}
-	if t.left > longLeast && !last && t.at.takesLong() {
+	if t.left > longLeast && len(content) >= n.size && !last && t.at.takesLong() { // what comes little by little says in silence that it goes on
 		if untouched, err := n.long(&content); !untouched {
 			return err
 		}
@@ -140,6 +140,9 @@ func (t *parts) post(ctx context.Context, count int, encode func(envelope.Answer
 	var b backoff
 	for {
 		form := t.at.form(0)
+		if form == envelope.JSONAnswers && count > 1 {
+			return errDivide // as JSON a post has one
+		}
 		c := call{method: "POST", at: t.at.answers, bearer: t.at.Token, media: form.Media(), content: encode(form), era: s.silence.sentNow()}
 		results, err := s.gateway.results(ctx, c)
 		if err == nil && len(results) != count {

@@ -288,9 +288,9 @@ func (framedAnswers) Join(messages [][]byte) []byte {
 
 // WithBeside returns a message of [FramedAnswers] that has no content as one beside which so much stands: the content, which is not
 // empty, and LF are to follow.
-func WithBeside(message []byte, length int) []byte {
+func WithBeside(message []byte, length int64) []byte {
 	b := append(message[:len(message)-len("}\n")], `,"contentLength":`...)
-	return append(strconv.AppendInt(b, int64(length), 10), '}', '\n')
+	return append(strconv.AppendInt(b, length, 10), '}', '\n')
 }
 
 // appendBeside ends a message whose content stands beside it, and appends that.
@@ -298,7 +298,7 @@ func appendBeside(b, content []byte) []byte {
 	if len(content) == 0 {
 		return append(b, '}', '\n')
 	}
-	b = WithBeside(append(b, '}', '\n'), len(content))
+	b = WithBeside(append(b, '}', '\n'), int64(len(content)))
 	return append(append(b, content...), '\n')
 }
 

@@ -26,9 +26,10 @@ var (
 	ErrFraming = errors.New("LF does not follow the content")
 )
 
-// ReadLine returns the next line of a message, without its LF, and skips heartbeats. It is good until the next read from in. The
-// error is [ErrLine], or that of in; [io.EOF] is an end between messages, and [io.ErrUnexpectedEOF] one within a line.
-func ReadLine(in *bufio.Reader) ([]byte, error) {
+// ReadLine returns the next line of a message, without its LF, and skips heartbeats. It is good until the next read from in. What
+// does not fit into the buffer of in is kept beside it, if grow, which is asked for so many bytes more, returns no error; nil asks
+// nobody. The error is [ErrLine], that of grow, or that of in; [io.EOF] is an end between messages, and [io.ErrUnexpectedEOF] one within a line.
+func ReadLine(in *bufio.Reader, grow func(n int) error) ([]byte, error) {
 	var long []byte // the beginning of a line that does not fit into the buffer
 	for {
 		some, err := in.ReadSlice('\n')
@@ -36,6 +37,11 @@ func ReadLine(in *bufio.Reader) ([]byte, error) {
 		case len(long)+len(some) > MostLine:
 			return nil, ErrLine
 		case err == bufio.ErrBufferFull:
+			if grow != nil {
+				if err := grow(len(some)); err != nil {
+					return nil, err
+				}
+			}
 			long = append(long, some...)
 			continue
 		case err == io.EOF && len(long)+len(some) > 0:

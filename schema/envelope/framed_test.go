@@ -17,7 +17,7 @@ import (
 func readFramed(in io.Reader, size int) (list []Answer, err error) {
 	r := bufio.NewReaderSize(in, size)
 	for {
-		line, err := ReadLine(r)
+		line, err := ReadLine(r, nil)
 		if err == io.EOF {
 			return list, nil
 		}
@@ -147,7 +147,7 @@ func TestFramedRequest(t *testing.T) {
 	b := Framed.End(AppendRequest(Framed.Begin(nil, "c"), &r, []Field{{"Host", "h"}}, nil), content)
 	b = Framed.End(AppendCancel(Framed.Begin(b, "d"), &Request{Cursor: "d", ID: "i"}, schema.CancelVisitorGone), nil)
 	in := bufio.NewReader(bytes.NewReader(b))
-	line, err := ReadLine(in)
+	line, err := ReadLine(in, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestFramedRequest(t *testing.T) {
 	if _, err := io.ReadFull(in, got); err != nil || !bytes.Equal(got, content) || ReadEnd(in) != nil {
 		t.Fatalf("content %q, %v", got, err)
 	}
-	if line, err = ReadLine(in); err != nil {
+	if line, err = ReadLine(in, nil); err != nil {
 		t.Fatal(err)
 	}
 	if m, err = DecodeMessage(line); err != nil || m.Type != "cancel" || m.Follows {
@@ -189,7 +189,7 @@ func FuzzFramed(f *testing.F) {
 func readBounded(in []byte, size int) ([]Answer, error) {
 	r := bufio.NewReader(bytes.NewReader(in))
 	for {
-		line, err := ReadLine(r)
+		line, err := ReadLine(r, nil)
 		if err != nil {
 			break
 		}

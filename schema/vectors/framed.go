@@ -58,7 +58,7 @@ func contentOf(members map[string]json.RawMessage) ([]byte, bool) {
 // Unframe reads a message in the framed form, and returns it as JSON, its content as body or bodyBase64. The error is [io.EOF] at
 // the end.
 func Unframe(in *bufio.Reader) (json.RawMessage, error) {
-	line, err := envelope.ReadLine(in)
+	line, err := envelope.ReadLine(in, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,7 @@ type post struct {
 	content *intake.Paced
 	in      *bufio.Reader // of content
 	whole   bool          // all of the content was read before
+	line    int           // what is held of a long line, in bytes
 	results []schema.Result
 	skipped bool // content that is not read to its end: nothing can follow
 }
@@ -94,6 +95,18 @@ func (p *post) open() error {
 	return err
 }
 
+// shortLine is a line that need not count, in bytes: the buffer does in which it is read.
+const shortLine = 4 << 10
+
+// grow holds n bytes more for a long line.
+func (p *post) grow(n int) error {
+	if !p.content.Grow(n) {
+		return intake.Crowded()
+	}
+	p.line += n
+	return nil
+}
+
 // arriving says that content comes, which shows that the program lives, and returns what says that it is there.
 func (p *post) arriving() (there func()) {
 	if p.whole {
@@ -106,10 +119,13 @@ func (p *post) arriving() (there func()) {
 func (p *post) judge() error {
 	for !p.skipped {
 		there := p.arriving()
-		line, err := envelope.ReadLine(p.in)
+		line, err := envelope.ReadLine(p.in, p.grow)
 		there()
 		if err == io.EOF {
 			break
+		}
+		if err == nil && len(line) > shortLine {
+			err = p.grow(len(line)) // what is decoded of it
 		}
 		if err != nil {
 			return unframed(err)
@@ -127,6 +143,8 @@ func (p *post) judge() error {
 		}
 		p.Judged(result.Status)
 		p.results = append(p.results, result)
+		p.content.Shrink(p.line)
+		p.line = 0
 	}
 	if p.results == nil {
 		p.results = []schema.Result{}
@@ -171,7 +189,11 @@ func (p *post) long(m *answer.Message) (result schema.Result, err error) {
 	p.content.Free(false)
 	switch {
 	case late:
-		p.skipped = content.N > 0
+		if p.skipped = content.N > 0; !p.skipped {
+			if err := p.last(); err != nil {
+				return result, err
+			}
+		}
 		result.Status = schema.ResultStatus(claim.Late)
 		return result, nil
 	case !whole || content.N > 0:
@@ -200,7 +222,7 @@ func (p *post) last() error {
 	if err := envelope.ReadEnd(p.in); err != nil {
 		return unframed(err)
 	}
-	switch _, err := envelope.ReadLine(p.in); err {
+	switch _, err := envelope.ReadLine(p.in, p.grow); err {
 	case io.EOF:
 		return nil
 	case nil:

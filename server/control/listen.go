@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -95,12 +96,22 @@ func (s *stream) give(w http.ResponseWriter, hold *budget.Hold, b *claim.Batch) 
 			out = s.messages.append(out, m, s.form)
 		}
 	}
-	// After so long the session counts as lost where it does not stream, too.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(min(wire.WriteTime(len(out)), s.polls.Registry.Options().Times.Acknowledge)))
 	hold.Add(cap(out))
 	defer hold.Shrink(cap(out))
-	return given(w, hold, out)
+	rc := http.NewResponseController(w)
+	for piece := range slices.Chunk(out, streamedAtOnce) {
+		// After so long the session counts as lost where it does not stream, too.
+		_ = rc.SetWriteDeadline(time.Now().Add(min(wire.WriteTime(len(piece)), s.polls.Registry.Options().Times.Acknowledge)))
+		if err := given(w, hold, piece); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// streamedAtOnce is how much of what is on a stream its program has to take in the time in which it has to acknowledge a message, in
+// bytes.
+const streamedAtOnce = 256 << 10
 
 // flow returns how much content a stream of a form carries.
 func (p *Polls) flow(f envelope.Form) claim.Flow {
