@@ -1,5 +1,7 @@
 /* Messages to the gateway with their content beside them, so that none is encoded or escaped. */
 
+import type { ReverseHttpError } from './error.js'
+
 // A request of a page that has more bytes goes as a Blob in Chromium, the only browser that knows duplex: that
 // sends it several times as fast.
 const blobBytes = 131_072
@@ -29,4 +31,10 @@ export function framed(
     at += piece.length
   }
   return bytes
+}
+
+/** Tells whether something between did not pass the framed form, or changed it. */
+export function misread({ status, code }: ReverseHttpError): boolean {
+  const unknown = code === 'unexpected' && [400, 403, 405, 406, 501].includes(status)
+  return unknown || code === 'bad_json' || status === 415
 }

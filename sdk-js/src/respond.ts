@@ -203,6 +203,10 @@ export class Responder {
         }
       } catch (e) {
         error = e as ReverseHttpError
+        if (session.framed && session.streams?.misread(error)) {
+          session.plain = true
+          continue
+        }
         if (over(error)) this.#events.lose(session, error)
         else if (refused(error)) {
           if (error.status === 413 && group[1]) session.narrow = true

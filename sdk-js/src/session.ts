@@ -1,5 +1,6 @@
 import { goodbyeMs, pollSlackMs } from './bounds.js'
 import { call, type Call, type Fetch } from './call.js'
+import type { ReverseHttpError } from './error.js'
 import type { Parts } from './parts.js'
 import type { Arrived } from './request.js'
 import type { Batch, Cancel, ClaimAnswer, Response as Answer, ResultStatus } from './envelope.js'
@@ -40,6 +41,8 @@ export interface Streams {
   knownContent(response: Response): Promise<Parts | undefined>
   /** Sends a Blob as the content of an answer, in one message; in parts where it does not pass. */
   sendBlob(of: Sending, blob: Blob): ReturnType<Way>
+  /** Tells whether something between did not pass the framed form, or changed it. */
+  misread(error: ReverseHttpError): boolean
   /** Writes lines, each with the content beside it where it has some. */
   framed(
     lines: string[],
@@ -56,6 +59,8 @@ export class Session {
   ended = false
   /** It takes no answers any more either. */
   lost = false
+  /** The framed form does not pass: answers go as JSON. */
+  plain = false
   /** How many of its requests last as long as their visitors like; each holds a connection. */
   lasting = 0
   /** Something between takes no large requests. */
@@ -77,7 +82,7 @@ export class Session {
 
   /** What writes the framed form, where the gateway takes it. */
   get framed(): Streams['framed'] | undefined {
-    return this.claimed.limits.framedInlineBytes ? this.streams?.framed : undefined
+    return this.claimed.limits.framedInlineBytes && !this.plain ? this.streams?.framed : undefined
   }
 
   /**

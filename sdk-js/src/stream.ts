@@ -3,6 +3,6 @@
  * come, polls are for batches, and content goes in parts of JSON.
  */
 export { sendBlob } from './blob.js'
-export { framed } from './framed.js'
+export { framed, misread } from './framed.js'
 export { knownContent } from './known.js'
 export { listen } from './listen.js'

@@ -87,6 +87,25 @@ test('content comes and goes beside its message, as it is', async (t) => {
   assert.ok(Buffer.from(response.content).equals(content), 'the event has other content')
 })
 
+for (const [what, refusal] of [
+  ['something between refuses the form', { status: 415, body: 'no' }],
+  ['something between changes what is in it', { status: 400, json: { code: 'bad_json' } }],
+]) {
+  test(`answers go as JSON once ${what}`, async (t) => {
+    const { gateway, ended } = await serving(t, () => new Response('hi'))
+    gateway.script('responses', refusal)
+    for (const id of ['x1', 'x2']) {
+      await gateway.tell({ cursor: id, ...request(id) })
+      await until(() => ended.some((e) => e.request.id === id))
+    }
+    assert.deepEqual(
+      ended.map((e) => e.result),
+      ['accepted', 'accepted'],
+    )
+    assert.equal(gateway.seen.framed.length, 1, 'it is posted in the form again')
+  })
+}
+
 test('messages are read wherever they are cut', async (t) => {
   const { gateway, ended } = await serving(t, (_, { content }) => new Response(content))
   const came = { x1: 'ä€\n\n{}\n', x2: '', x3: '\n', x4: undefined }
