@@ -8,6 +8,7 @@ import (
 	"runtime"
 
 	"reversehttp/schema"
+	"reversehttp/schema/envelope"
 	"reversehttp/server/answer"
 	"reversehttp/server/claim"
 	"reversehttp/server/intake"
@@ -28,7 +29,7 @@ type Answers struct {
 
 // Answer answers POST {responses}.
 func (a *Answers) Answer(w http.ResponseWriter, r *http.Request) {
-	if isFramed(r) {
+	if hasMedia(r, envelope.MediaFramed) {
 		a.framed(w, r)
 		return
 	}

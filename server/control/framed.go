@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"runtime"
-	"strings"
 	"sync"
 
 	"reversehttp/schema"
@@ -18,12 +17,6 @@ import (
 	"reversehttp/server/problem"
 	"reversehttp/server/wire"
 )
-
-// isFramed reports whether the content of a request is in the framed form.
-func isFramed(r *http.Request) bool {
-	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	return strings.EqualFold(strings.TrimSpace(media), envelope.MediaFramed)
-}
 
 // post is a POST {responses} in the framed form, whose messages are judged one after another.
 type post struct {

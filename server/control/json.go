@@ -34,8 +34,14 @@ func readJSON(w http.ResponseWriter, r *http.Request, pace intake.Pace, limit in
 	if len(body) == 0 {
 		return nil, nil
 	}
-	if media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(media), "application/json") {
+	if !hasMedia(r, "application/json") {
 		return nil, &problem.Problem{Code: schema.CodeUnsupportedMediaType}
 	}
 	return body, nil
+}
+
+// hasMedia reports whether the content of a request is of a media type, whatever its parameters.
+func hasMedia(r *http.Request, media string) bool {
+	stated, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(stated), media)
 }

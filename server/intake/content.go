@@ -67,14 +67,7 @@ func (p Pace) Read(w http.ResponseWriter, r *http.Request, limit int, hold *budg
 			hold.Shrink(held)
 			held = size
 		}
-		begin := time.Now()
-		_ = rc.SetReadDeadline(p.Until(begin, begin.Sub(start), len(buf)))
-		if why := hold.Evicted(); why != nil {
-			return nil, evicted(why)
-		}
-		hold.Wait()
-		n, err := r.Body.Read(buf[len(buf):cap(buf)])
-		hold.Move(n)
+		n, err := p.piece(rc, r.Body, hold, buf[len(buf):cap(buf)], time.Since(start), len(buf))
 		buf = buf[:len(buf)+n]
 		switch {
 		case len(buf) > limit:
@@ -82,14 +75,36 @@ func (p Pace) Read(w http.ResponseWriter, r *http.Request, limit int, hold *budg
 		case err == io.EOF:
 			_ = rc.SetReadDeadline(time.Time{})
 			return buf, nil
-		case errors.Is(err, os.ErrDeadlineExceeded) && hold.Evicted() != nil:
-			return nil, evicted(hold.Evicted())
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, &problem.Problem{Code: schema.CodeTooSlow, Unread: true}
 		case err != nil:
-			return nil, broken()
+			return nil, err
 		}
 	}
+}
+
+// piece reads what comes next of the content of a request, after size bytes came in reads that waited so long in all. Any error but
+// [io.EOF], the clean end, is a [*problem.Problem].
+func (p Pace) piece(rc *http.ResponseController, body io.Reader, hold *budget.Hold, into []byte, waited time.Duration, size int) (int, error) {
+	_ = rc.SetReadDeadline(p.Until(time.Now(), waited, size))
+	if why := hold.Evicted(); why != nil {
+		return 0, evicted(why)
+	}
+	hold.Wait()
+	n, err := body.Read(into)
+	hold.Move(n)
+	return n, refused(err, hold)
+}
+
+// refused returns the problem that an error of reading content is, or that error where it is none or [io.EOF].
+func refused(err error, hold *budget.Hold) error {
+	switch {
+	case err == nil || err == io.EOF:
+		return err
+	case errors.Is(err, os.ErrDeadlineExceeded) && hold.Evicted() != nil:
+		return evicted(hold.Evicted())
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &problem.Problem{Code: schema.CodeTooSlow, Unread: true}
+	}
+	return &problem.Problem{Code: schema.CodeBadRequest, Unread: true, Detail: "The content ended before it was whole, or its framing is malformed."}
 }
 
 // roomSoon is how long small content waits for memory: slow peers have to go first.

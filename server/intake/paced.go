@@ -1,15 +1,11 @@
 package intake
 
 import (
-	"errors"
 	"io"
 	"net/http"
-	"os"
 	"time"
 
-	"reversehttp/schema"
 	"reversehttp/server/budget"
-	"reversehttp/server/problem"
 )
 
 // Paced is the content of a program's request, read piece by piece at a pace. It is not used by several goroutines at a time.
@@ -40,32 +36,13 @@ func (c *Paced) Free(free bool) {
 func (c *Paced) Read(into []byte) (n int, err error) {
 	if c.free {
 		n, err = c.r.Body.Read(into)
-	} else {
-		begin := time.Now()
-		_ = c.rc.SetReadDeadline(c.pace.Until(begin, c.waited, c.size))
-		if why := c.hold.Evicted(); why != nil {
-			return 0, evicted(why)
-		}
-		c.hold.Wait()
-		n, err = c.r.Body.Read(into)
-		c.hold.Move(n)
-		c.waited += time.Since(begin)
-		c.size += n
+		return n, refused(err, c.hold)
 	}
-	switch {
-	case err == nil || err == io.EOF:
-		return n, err
-	case errors.Is(err, os.ErrDeadlineExceeded) && c.hold.Evicted() != nil:
-		return n, evicted(c.hold.Evicted())
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return n, &problem.Problem{Code: schema.CodeTooSlow, Unread: true}
-	}
-	return n, broken()
-}
-
-// broken refuses content that is not there to its end.
-func broken() *problem.Problem {
-	return &problem.Problem{Code: schema.CodeBadRequest, Unread: true, Detail: "The content ended before it was whole, or its framing is malformed."}
+	begin := time.Now()
+	n, err = c.pace.piece(c.rc, c.r.Body, c.hold, into, c.waited, c.size)
+	c.waited += time.Since(begin)
+	c.size += n
+	return n, err
 }
 
 // Grow holds n bytes more for what comes next of the content, and waits up to two seconds for room where they are few. It reports
