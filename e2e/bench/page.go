@@ -30,41 +30,36 @@ func (s *suite) pages(ctx context.Context) error {
 		l.name = "page: " + l.name
 		jobs = append(jobs, job{l.work(s.o.each), ways})
 	}
-	if jobs = s.chosen(jobs); len(jobs) == 0 {
-		return nil
-	}
-	t, err := s.open(ctx, false)
-	if err != nil {
-		return err
-	}
-	defer t.close()
-	for _, one := range []struct {
-		way   string
-		serve func(context.Context, string) (string, *process, error)
-	}{{pageWay, t.page}, {nodeWay, t.node}} {
-		path, err := find(one.way)
-		if err != nil {
-			if inCI() {
+	return s.measures(ctx, "sdk-js in a page and in Node", jobs, false, func(at *testbed) error {
+		t = at
+		for _, one := range []struct {
+			way   string
+			serve func(context.Context, string) (string, *process, error)
+		}{{pageWay, t.page}, {nodeWay, t.node}} {
+			path, err := find(one.way)
+			if err != nil {
+				if inCI() {
+					return err
+				}
+				s.report.skip("sdk-js by "+one.way, err)
+				continue
+			}
+			url, p, err := one.serve(ctx, path)
+			if err != nil {
 				return err
 			}
-			s.report.skip("sdk-js by "+one.way, err)
-			continue
+			var program []*process
+			if p != nil {
+				program = append(program, p)
+			}
+			w, err := t.way(one.way, url, program...)
+			if err != nil {
+				return err
+			}
+			js = append(js, w)
 		}
-		url, p, err := one.serve(ctx, path)
-		if err != nil {
-			return err
-		}
-		var program []*process
-		if p != nil {
-			program = append(program, p)
-		}
-		w, err := t.way(one.way, url, program...)
-		if err != nil {
-			return err
-		}
-		js = append(js, w)
-	}
-	return s.rounds(ctx, "sdk-js in a page and in Node", jobs)
+		return nil
+	})
 }
 
 // inCI reports whether this runs where nobody looks: nothing may be skipped there.

@@ -101,6 +101,23 @@ func (s *suite) chosen(jobs []job) []job {
 	return slices.DeleteFunc(jobs, func(j job) bool { return !s.o.only.MatchString(j.name) })
 }
 
+// measures measures the jobs that are chosen, if any are, at a testbed that prepare is given first; its handler is 20 ms away where
+// away says so.
+func (s *suite) measures(ctx context.Context, what string, jobs []job, away bool, prepare func(*testbed) error) error {
+	if jobs = s.chosen(jobs); len(jobs) == 0 {
+		return nil
+	}
+	t, err := s.open(ctx, away)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	if err := prepare(t); err != nil {
+		return err
+	}
+	return s.rounds(ctx, what, jobs)
+}
+
 // rounds measures jobs, round by round.
 func (s *suite) rounds(ctx context.Context, what string, jobs []job) error {
 	tallies := make([]*tally, len(jobs))

@@ -74,24 +74,16 @@ func (s *suite) traffic(ctx context.Context) error {
 		add(w, ordinary)
 	}
 
-	if jobs = s.chosen(jobs); len(jobs) == 0 {
-		return nil
-	}
-	t, err := s.open(ctx, false)
-	if err != nil {
+	return s.measures(ctx, "traffic", jobs, false, func(at *testbed) error {
+		t = at
+		second, err := t.secondProxy(ctx)
+		if err != nil {
+			return err
+		}
+		forward, err := t.forward(ctx)
+		forwarded = []way{second, forward}
 		return err
-	}
-	defer t.close()
-	second, err := t.secondProxy(ctx)
-	if err != nil {
-		return err
-	}
-	forward, err := t.forward(ctx)
-	if err != nil {
-		return err
-	}
-	forwarded = []way{second, forward}
-	return s.rounds(ctx, "traffic", jobs)
+	})
 }
 
 // far compares the ways to a handler that is 20 ms away.
@@ -103,20 +95,14 @@ func (s *suite) far(ctx context.Context) error {
 		w.name += ", 20 ms away"
 		jobs = append(jobs, job{w, func() []way { return t.ways }})
 	}
-	if jobs = s.chosen(jobs); len(jobs) == 0 {
+	return s.measures(ctx, "a handler that is 20 ms away", jobs, true, func(at *testbed) error {
+		t = at
 		return nil
-	}
-	t, err := s.open(ctx, true)
-	if err != nil {
-		return err
-	}
-	defer t.close()
-	return s.rounds(ctx, "a handler that is 20 ms away", jobs)
+	})
 }
 
 // sessions compares claims that few and many sessions serve.
 func (s *suite) sessions(ctx context.Context) error {
-	var t *testbed
 	ways := map[int][]way{}
 	l := getSmall(64)
 	var jobs []job
@@ -127,21 +113,15 @@ func (s *suite) sessions(ctx context.Context) error {
 		w.line, w.at = lineSessions, strconv.Itoa(n)
 		jobs = append(jobs, job{w, func() []way { return ways[n] }})
 	}
-	if jobs = s.chosen(jobs); len(jobs) == 0 {
-		return nil
-	}
-	t, err := s.open(ctx, false)
-	if err != nil {
-		return err
-	}
-	defer t.close()
-	ways[1] = t.ways
-	for _, n := range counts[1:] {
-		_, more, err := t.serve(ctx, n)
-		if err != nil {
-			return err
+	return s.measures(ctx, "many sessions on a claim", jobs, false, func(t *testbed) error {
+		ways[1] = t.ways
+		for _, n := range counts[1:] {
+			_, more, err := t.serve(ctx, n)
+			if err != nil {
+				return err
+			}
+			ways[n] = append([]way{t.proxy}, more...)
 		}
-		ways[n] = append([]way{t.proxy}, more...)
-	}
-	return s.rounds(ctx, "many sessions on a claim", jobs)
+		return nil
+	})
 }
