@@ -192,6 +192,11 @@ type Result struct {
 	Pointer *string `json:"pointer,omitempty"`
 	// Detail: only with invalid: the fault, for people.
 	Detail string `json:"detail,omitempty"`
+	// Seq: only on a link: the number of the part that was judged.
+	Seq int `json:"seq,omitempty"`
+	// ExchangeWindow: only on a link: how much content of the exchange may be unconfirmed from now on, in bytes.
+	// Absent: as before.
+	ExchangeWindow int `json:"exchangeWindow,omitempty"`
 }
 
 // ResultStatus is the outcome; see the table in README.md.
@@ -212,6 +217,72 @@ type Results struct {
 	// Results are the outcomes, one for each message, in their order.
 	Results []Result `json:"results"`
 }
+
+// Hello is the first message of a program on a link, where the upgrade showed no token.
+type Hello struct {
+	// Type is always "hello".
+	Type string `json:"type"`
+	// Token is the secret that owns the claim.
+	Token string `json:"token"`
+	// Cursor: acknowledges the messages up to this one; what comes after it is sent again. Absent: all that was
+	// delivered is acknowledged.
+	Cursor string `json:"cursor,omitempty"`
+}
+
+// TypeHello is the type of every Hello.
+const TypeHello = "hello"
+
+// LinkResults is what became of messages of a program on a link.
+type LinkResults struct {
+	// Type is always "results".
+	Type string `json:"type"`
+	// Results are the outcomes; those of one exchange come in the order of its messages.
+	Results []Result `json:"results"`
+}
+
+// TypeLinkResults is the type of every LinkResults.
+const TypeLinkResults = "results"
+
+// Ack: acknowledges messages of a link.
+type Ack struct {
+	// Type is always "ack".
+	Type string `json:"type"`
+	// Cursor names the last message that is acknowledged, with all before it.
+	Cursor string `json:"cursor"`
+}
+
+// TypeAck is the type of every Ack.
+const TypeAck = "ack"
+
+// Pong: answers a ping of the gateway, which is {"type":"ping"}.
+type Pong struct {
+	// Type is always "pong".
+	Type string `json:"type"`
+	// Cursor: acknowledges, as that of an ack. Absent: nothing is acknowledged.
+	Cursor string `json:"cursor,omitempty"`
+}
+
+// TypePong is the type of every Pong.
+const TypePong = "pong"
+
+// LinkError tells why a gateway closes a link: a problem (RFC 9457).
+type LinkError struct {
+	// Type is always "error".
+	Type string `json:"type"`
+	// Code is a code of README.md, section 8.
+	Code string `json:"code"`
+	// Status is the status of the problem as a response.
+	Status int `json:"status"`
+	// Title is what the code means, for people.
+	Title string `json:"title"`
+	// Detail is what is wrong here, for people.
+	Detail string `json:"detail,omitempty"`
+	// RetryAfterMs is how long to wait before trying again, in milliseconds. Absent: nothing is said.
+	RetryAfterMs int `json:"retryAfterMs,omitempty"`
+}
+
+// TypeLinkError is the type of every LinkError.
+const TypeLinkError = "error"
 
 // Redeliver tells which requests may be delivered again after the session that held them was lost: those with an
 // idempotent method (RFC 9110, 9.2.2), those and any with an Idempotency-Key field, or all.
@@ -287,6 +358,8 @@ type ClaimAnswer struct {
 	Requests string `json:"requests"`
 	// Responses is the URL to POST answers to.
 	Responses string `json:"responses"`
+	// Link is the URL of the session's link, a WebSocket with the subprotocol reversehttp.1.
+	Link string `json:"link,omitempty"`
 	// Tunnel is the URL to upgrade to a tunnel (Upgrade: ptth), where the gateway has that door.
 	Tunnel string `json:"tunnel,omitempty"`
 	// Cursor is the cursor before the first message: the Last-Event-ID of the first poll of a session that uses
@@ -295,6 +368,21 @@ type ClaimAnswer struct {
 	// Limits are the bounds of this gateway.
 	Limits Limits `json:"limits"`
 }
+
+// Welcome is the first message of a gateway on a link.
+type Welcome struct {
+	// Type is always "welcome".
+	Type string `json:"type"`
+	// Limits are the bounds of this gateway.
+	Limits Limits `json:"limits"`
+	// ExchangeWindow is how much content of one exchange may be unconfirmed, in bytes.
+	ExchangeWindow int `json:"exchangeWindow"`
+	// LinkWindow is how much content may be unconfirmed in all, in bytes.
+	LinkWindow int `json:"linkWindow"`
+}
+
+// TypeWelcome is the type of every Welcome.
+const TypeWelcome = "welcome"
 
 // ClaimPatch is the content of PATCH on a claim. A member replaces the old one whole; an absent one is
 // unchanged.

@@ -189,6 +189,13 @@ export interface Result {
   pointer?: string
   /** Only with invalid: the fault, for people. */
   detail?: string
+  /** Only on a link: the number of the part that was judged. */
+  seq?: number
+  /**
+   * Only on a link: how much content of the exchange may be unconfirmed from now on, in bytes.
+   * Absent: as before.
+   */
+  exchangeWindow?: number
 }
 
 /** The outcome; see the table in README.md. */
@@ -198,6 +205,59 @@ export type ResultStatus = 'accepted' | 'duplicate' | 'conflict' | 'late' | 'unk
 export interface Results {
   /** The outcomes, one for each message, in their order. */
   results: Result[]
+}
+
+/** The first message of a program on a link, where the upgrade showed no token. */
+export interface Hello {
+  /** Always "hello". */
+  type: 'hello'
+  /** The secret that owns the claim. */
+  token: string
+  /**
+   * Acknowledges the messages up to this one; what comes after it is sent again. Absent: all
+   * that was delivered is acknowledged.
+   */
+  cursor?: string
+}
+
+/** What became of messages of a program on a link. */
+export interface LinkResults {
+  /** Always "results". */
+  type: 'results'
+  /** The outcomes; those of one exchange come in the order of its messages. */
+  results: Result[]
+}
+
+/** Acknowledges messages of a link. */
+export interface Ack {
+  /** Always "ack". */
+  type: 'ack'
+  /** Names the last message that is acknowledged, with all before it. */
+  cursor: string
+}
+
+/** Answers a ping of the gateway, which is {"type":"ping"}. */
+export interface Pong {
+  /** Always "pong". */
+  type: 'pong'
+  /** Acknowledges, as that of an ack. Absent: nothing is acknowledged. */
+  cursor?: string
+}
+
+/** Why a gateway closes a link: a problem (RFC 9457). */
+export interface LinkError {
+  /** Always "error". */
+  type: 'error'
+  /** A code of README.md, section 8. */
+  code: string
+  /** The status of the problem as a response. */
+  status: number
+  /** What the code means, for people. */
+  title: string
+  /** What is wrong here, for people. */
+  detail?: string
+  /** How long to wait before trying again, in milliseconds. Absent: nothing is said. */
+  retryAfterMs?: number
 }
 
 /**
@@ -277,6 +337,8 @@ export interface ClaimAnswer {
   requests: string
   /** The URL to POST answers to. */
   responses: string
+  /** The URL of the session's link, a WebSocket with the subprotocol reversehttp.1. */
+  link?: string
   /** The URL to upgrade to a tunnel (Upgrade: ptth), where the gateway has that door. */
   tunnel?: string
   /**
@@ -286,6 +348,18 @@ export interface ClaimAnswer {
   cursor: string
   /** The bounds of this gateway. */
   limits: Limits
+}
+
+/** The first message of a gateway on a link. */
+export interface Welcome {
+  /** Always "welcome". */
+  type: 'welcome'
+  /** The bounds of this gateway. */
+  limits: Limits
+  /** How much content of one exchange may be unconfirmed, in bytes. */
+  exchangeWindow: number
+  /** How much content may be unconfirmed in all, in bytes. */
+  linkWindow: number
 }
 
 /**
