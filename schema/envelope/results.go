@@ -1,6 +1,10 @@
 package envelope
 
-import "reversehttp/schema"
+import (
+	"strconv"
+
+	"reversehttp/schema"
+)
 
 // DecodeResults reads the answer to a POST to the responses URL. The error is a [*Fault] for content that is no such answer.
 func DecodeResults(content []byte) ([]schema.Result, error) {
@@ -37,6 +41,33 @@ func DecodeResults(content []byte) ([]schema.Result, error) {
 	return results, nil
 }
 
+// AppendResults appends the results of messages on a link as JSON.
+func AppendResults(b []byte, results []schema.Result) []byte {
+	b = append(b, `{"type":"results","results":[`...)
+	for i := range results {
+		r := &results[i]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = AppendString(append(b, `{"id":`...), r.ID)
+		b = AppendString(append(b, `,"status":`...), string(r.Status))
+		if r.Pointer != nil {
+			b = AppendString(append(b, `,"pointer":`...), *r.Pointer)
+		}
+		if r.Detail != "" {
+			b = AppendString(append(b, `,"detail":`...), r.Detail)
+		}
+		if r.Seq > 0 {
+			b = strconv.AppendInt(append(b, `,"seq":`...), int64(r.Seq), 10)
+		}
+		if r.ExchangeWindow > 0 {
+			b = strconv.AppendInt(append(b, `,"exchangeWindow":`...), int64(r.ExchangeWindow), 10)
+		}
+		b = append(b, '}')
+	}
+	return append(b, "]}"...)
+}
+
 // result reads a result.
 func (r *reader) result(to *schema.Result) error {
 	if r.peek() != '{' {
@@ -56,6 +87,10 @@ func (r *reader) result(to *schema.Result) error {
 			return r.setString(to.Pointer)
 		case "detail":
 			return r.setString(&to.Detail)
+		case "seq":
+			return r.setInt(&to.Seq)
+		case "exchangeWindow":
+			return r.setInt(&to.ExchangeWindow)
 		}
 		return r.skip()
 	})

@@ -39,7 +39,11 @@ func (d Delivery) settle(same func(tombstone) bool, how func(*Exchange) Result) 
 		return s.tombs.judge(d.id, same), nil
 	}
 	s.life.touch()
-	return how(x), nil // and so acknowledges it: a poll leaves out what is answered
+	r := how(x) // and so acknowledges it: a poll leaves out what is answered
+	if s.poll != nil {
+		s.poll.unstick()
+	}
+	return r, nil
 }
 
 // GiveBack takes the exchange from the session, whose program surely had nothing of

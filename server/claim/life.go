@@ -38,11 +38,15 @@ func (l *life) lapse() {
 	s, c := l.session, l.session.claim
 	c.mu.Lock()
 	lifetime := l.lifetime()
+	linked := s.poll != nil && s.poll.link != nil
+	if linked {
+		l.active = latest(l.active, s.poll.link.Heard())
+	}
 	left, late := time.Until(l.active.Add(lifetime)), time.Since(l.death.due)
 	lost, over := false, false
 	switch {
 	case s.gone != nil:
-	case s.poll != nil || l.busy > 0: // its end arms the timer
+	case s.poll != nil && !linked || l.busy > 0: // its end arms the timer
 		l.death.disarm()
 	case left > 0:
 		l.death.after(left)
@@ -85,7 +89,15 @@ func (l *life) outstays() bool {
 // touch notes a sign of life. The caller holds claim.mu.
 func (l *life) touch() {
 	l.active = time.Now()
-	if l.session.poll == nil && l.session.gone == nil {
+	if p := l.session.poll; (p == nil || p.link != nil) && l.session.gone == nil {
 		l.death.arm(l.lifetime())
 	}
+}
+
+// latest returns the later of two times.
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }

@@ -1,6 +1,10 @@
 package claim
 
-import "time"
+import (
+	"cmp"
+	"math"
+	"time"
+)
 
 // streamBatches is how many batches of messages one stream carries until they are
 // acknowledged.
@@ -16,6 +20,14 @@ type Flow struct {
 	Inline int
 	// Unacknowledged is how much content may not be acknowledged, in bytes. Zero means 1 MiB.
 	Unacknowledged int
+}
+
+// most returns how many messages may not be acknowledged.
+func (f Flow) most(l Limits) int {
+	if f.Stream {
+		return min(l.Batch, math.MaxInt/streamBatches) * streamBatches
+	}
+	return cmp.Or(f.Most, l.Batch)
 }
 
 // inline returns how much content of one request a session of the claim takes with it, in bytes: the most that any of their last

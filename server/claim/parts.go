@@ -26,6 +26,8 @@ type parts struct {
 	moved   time.Time     // when a part came last, or the visitor had taken all
 	came    chan struct{} // something came for the visitor; one place
 	room    chan struct{} // closed when the visitor took something; nil while nobody waits
+	// confirms are the messages of a link whose content the visitor has not taken; nil where none came on one.
+	confirms *confirmations
 }
 
 // window is how much content of a streamed answer waits for its visitor before
@@ -67,7 +69,7 @@ func (x *Exchange) begin(a *Answer) {
 	if a.upgraded() {
 		x.claim.exchanges.upgraded++
 	}
-	x.parts = &parts{x: x, taking: len(a.Content), head: a.hash, total: len(a.Content), came: make(chan struct{}, 1), moved: time.Now()}
+	x.parts = &parts{x: x, taking: len(a.Content), head: a.hash, total: len(a.Content), came: make(chan struct{}, 1), moved: time.Now(), confirms: a.confirms}
 	if a.relayed {
 		x.parts.raw, x.parts.relayed, x.parts.seq = true, true, -1
 	}
@@ -91,6 +93,7 @@ func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
 	c.mu.Unlock()
 	for {
 		c.mu.Lock()
+		p.confirm()
 		switch {
 		case len(p.chunks) > 0:
 			chunks := p.chunks

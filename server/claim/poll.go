@@ -40,10 +40,16 @@ type poll struct {
 	full    int           // how much content is not acknowledged at most, in bytes; 0 is fullBatch
 	timer   *time.Timer   // of who waits; nil until somebody does
 	nap     Napper        // how it waits; nil means on its channel
+	link    LinkDoor      // of a link, which does not wait; nil for any other poll
+	stuck   bool          // a link took nothing because too much was not acknowledged
 }
 
 // wake ends the wait for p. The caller holds claim.mu.
 func (p *poll) wake() {
+	if p.link != nil {
+		p.link.Ready()
+		return
+	}
 	poke(p.woken)
 	if p.nap != nil {
 		p.nap.Rouse()

@@ -36,6 +36,8 @@ type Answer struct {
 
 	hash    uint64 // tells it from others; set before it is given to an exchange
 	relayed bool   // its content comes by the stream of [Delivery.Stream]
+	// confirms is told when the visitor took content that came on a link; nil for any other answer.
+	confirms *confirmations
 }
 
 // upgraded tells whether the answer upgrades the visitor's connection: then time

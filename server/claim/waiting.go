@@ -1,9 +1,7 @@
 package claim
 
 import (
-	"cmp"
 	"context"
-	"math"
 	"time"
 )
 
@@ -35,9 +33,8 @@ func (s *Session) Open(cursor *string, wait time.Duration, flow Flow) (*Waiting,
 		return nil, err
 	}
 	r := s.claim.registry
-	w := &Waiting{poll: p, most: cmp.Or(flow.Most, r.limits.Batch), end: time.Now().Add(min(wait, r.times.Wait))}
+	w := &Waiting{poll: p, most: flow.most(r.limits), end: time.Now().Add(min(wait, r.times.Wait))}
 	if flow.Stream {
-		w.most = min(r.limits.Batch, math.MaxInt/streamBatches) * streamBatches
 		w.end = time.Now().Add(min(wait, r.times.Stream))
 	}
 	return w, nil

@@ -121,7 +121,7 @@ func (c *Claims) claimAnswer(o *claim.Opened) schema.ClaimAnswer {
 		Lease: int(o.State.Lease / time.Second), TimeoutMs: int(o.State.Timeout.Milliseconds()),
 		Redeliver: schema.Redeliver(o.State.Redeliver),
 		Claim:     at, Session: session, Requests: session + "/requests", Responses: session + "/responses",
-		Tunnel: c.tunnelURL(session), Cursor: o.Cursor, Limits: c.limits(),
+		Link: c.Envelopes.linkURL(session), Tunnel: c.tunnelURL(session), Cursor: o.Cursor, Limits: c.limits(),
 	}
 }
 

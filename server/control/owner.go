@@ -16,7 +16,12 @@ import (
 func (c *Claims) Owned(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		of := c.Registry.Lookup(chi.URLParam(r, "label"))
-		if p := authorise(r, of, schema.CodeNoClaim); p != nil {
+		token, shown := admission.Bearer(r)
+		p := authorise(token, of, schema.CodeNoClaim)
+		if !shown {
+			p = &problem.Problem{Code: schema.CodeTokenNeeded}
+		}
+		if p != nil {
 			p.Write(w, r)
 			return
 		}
@@ -27,16 +32,12 @@ func (c *Claims) Owned(next http.Handler) http.Handler {
 // Serving lets the owner of a session through to next; its claim may have ended.
 func (c *Claims) Serving(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		label := chi.URLParam(r, "label")
-		s := c.Registry.Session(label, chi.URLParam(r, "session"))
-		code, of := schema.CodeNoSession, (*claim.Claim)(nil)
-		switch {
-		case s != nil:
-			of = s.Claim()
-		case c.Registry.Lookup(label) == nil:
-			code = schema.CodeNoClaim
+		token, shown := admission.Bearer(r)
+		s, p := c.sessionFor(chi.URLParam(r, "label"), chi.URLParam(r, "session"), token)
+		if !shown {
+			p = &problem.Problem{Code: schema.CodeTokenNeeded}
 		}
-		if p := authorise(r, of, code); p != nil {
+		if p != nil {
 			p.Write(w, r)
 			return
 		}
@@ -44,12 +45,22 @@ func (c *Claims) Serving(next http.Handler) http.Handler {
 	})
 }
 
-// authorise checks that r shows the token of c. Where c is nil it says missing.
-func authorise(r *http.Request, c *claim.Claim, missing schema.Code) *problem.Problem {
-	token, shown := admission.Bearer(r)
+// sessionFor returns a session for whoever shows a token.
+func (c *Claims) sessionFor(label, session, token string) (*claim.Session, *problem.Problem) {
+	s := c.Registry.Session(label, session)
+	code, of := schema.CodeNoSession, (*claim.Claim)(nil)
 	switch {
-	case !shown:
-		return &problem.Problem{Code: schema.CodeTokenNeeded}
+	case s != nil:
+		of = s.Claim()
+	case c.Registry.Lookup(label) == nil:
+		code = schema.CodeNoClaim
+	}
+	return s, authorise(token, of, code)
+}
+
+// authorise checks that a token is that of c. Where c is nil it says missing.
+func authorise(token string, c *claim.Claim, missing schema.Code) *problem.Problem {
+	switch {
 	case c == nil:
 		return &problem.Problem{Code: missing}
 	case !c.Owns(token):

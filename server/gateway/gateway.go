@@ -65,6 +65,8 @@ type Options struct {
 	PartBytes int
 	// AnswerBytes is the largest POST of answers. Default 16 MiB.
 	AnswerBytes int
+	// LinkWindow is how much content may be unconfirmed on a link, in bytes. Default a share of the memory that counts.
+	LinkWindow int
 	// TargetBytes, FieldBytes and Fields bound a request head. Defaults 16,384
 	// bytes, 65,536 bytes and 256 fields.
 	TargetBytes, FieldBytes, Fields int
@@ -153,6 +155,7 @@ type Gateway struct {
 	claims   *control.Claims
 	polls    *control.Polls
 	answers  *control.Answers
+	links    *control.Links
 	visits   *visit.Visits
 	local    bool // see Local
 	trust    trust.Peers
@@ -193,6 +196,7 @@ func New(o Options) (*Gateway, error) {
 	g.claims = &control.Claims{Registry: g.registry, Envelopes: envelopes, Admission: admitted, Bounds: bounds, Pace: pace, Family: g.family, HasTunnel: g.hasTunnel}
 	g.polls = &control.Polls{Registry: g.registry, Envelopes: envelopes, FramedInlineBytes: bounds.FramedInlineBytes, Delivered: g.metrics.deliver, Trust: g.trust}
 	g.answers = &control.Answers{Registry: g.registry, Bounds: bounds, Pace: pace, Judged: g.metrics.judge, Log: o.Log}
+	g.links = &control.Links{Claims: g.claims, Envelopes: envelopes, Answers: g.answers, Polls: g.polls, Window: o.LinkWindow, Trust: g.trust, Log: o.Log}
 	g.visits = &visit.Visits{
 		Registry: g.registry, Public: u, Trust: g.trust, Rate: g.rate(o.VisitsPerSecond),
 		ContentRate: o.ContentRate, ContentPause: o.ContentPause, InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes,
@@ -257,6 +261,7 @@ func (g *Gateway) Registry() *claim.Registry { return g.registry }
 func (g *Gateway) Drain(ctx context.Context) {
 	g.stopping.Store(true)
 	g.registry.Drain()
+	g.links.Drain()
 	ctx, cancel := context.WithTimeout(ctx, g.options.Drain)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -276,6 +281,7 @@ func (g *Gateway) Drain(ctx context.Context) {
 // Close stops the timers, and closes the port. The gateway is not used afterwards.
 func (g *Gateway) Close() {
 	g.registry.Close()
+	g.links.Close()
 	g.Port.Close()
 }
 

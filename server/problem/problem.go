@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"reversehttp/schema"
@@ -126,6 +127,11 @@ func CodeOf(err error) schema.Code {
 		return ""
 	}
 	return Of(err).Code
+}
+
+// RetryAfter returns how long to wait until the same may be tried again; 0 where nothing is known of that.
+func (p *Problem) RetryAfter() time.Duration {
+	return time.Duration(kinds[p.Code].retryAfter) * time.Second
 }
 
 // Error returns the code.

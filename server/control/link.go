@@ -1,0 +1,340 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/go-chi/chi/v5"
+	"golang.org/x/net/http/httpguts"
+
+	"reversehttp/schema"
+	"reversehttp/schema/envelope"
+	"reversehttp/server/admission"
+	"reversehttp/server/budget"
+	"reversehttp/server/claim"
+	"reversehttp/server/intake"
+	"reversehttp/server/problem"
+	"reversehttp/server/trust"
+)
+
+// Links serves GET {link}. All its members but those that are not exported are set before it does, and do not change.
+type Links struct {
+	Claims    *Claims
+	Envelopes Envelopes
+	Answers   *Answers
+	// Polls has how much content comes inline, and is told what a session is given.
+	Polls *Polls
+	// Window is how much content may be unconfirmed on a link, in bytes; 0 means as much as memory allows.
+	Window int
+	Trust  trust.Peers
+	Log    *slog.Logger
+
+	mu      sync.Mutex // guards what follows
+	open    map[*link]struct{}
+	closed  bool
+	running sync.WaitGroup
+}
+
+const (
+	// subprotocol is that of a link.
+	subprotocol = "reversehttp.1"
+	// mostMessage is the longest message of the WebSocket that a program may send, in bytes, and mostHello the longest first one.
+	mostMessage, mostHello = 256 << 10, 4 << 10
+	// helloTime is how long a program may take to show its token.
+	helloTime = 10 * time.Second
+	// pingEvery is how long nothing comes from a program until it is asked whether it is there.
+	pingEvery = 4 * time.Second
+)
+
+// link is one connection of a program.
+type link struct {
+	links   *Links
+	label   string
+	id      string // of the session
+	conn    *websocket.Conn
+	raw     net.Conn // below it
+	hold    *budget.Hold
+	session *claim.Session
+	feed    *claim.Link
+	form    Messages
+	windows claim.Windows
+	window  int // of all exchanges
+	epoch   time.Time
+	heard   atomic.Int64 // when the program was, since epoch
+	pinged  atomic.Int64 // when it was asked last, since epoch
+	trip    atomic.Int64 // how long its answer took
+	sender
+}
+
+// Link answers GET {link}.
+func (ls *Links) Link(w http.ResponseWriter, r *http.Request) {
+	l := &link{links: ls, label: chi.URLParam(r, "label"), id: chi.URLParam(r, "session"), epoch: time.Now()}
+	l.sender.link = l
+	l.hold = ls.Answers.Registry.Options().Budget.Open(ls.Trust.Address(r))
+	if p := l.prepare(r); p != nil {
+		l.drop()
+		p.Write(w, r)
+		return
+	}
+	if err := l.accept(w, r); err != nil {
+		l.drop()
+		panic(http.ErrAbortHandler)
+	}
+	if !ls.add(l) {
+		_ = l.conn.CloseNow()
+		l.drop()
+	}
+}
+
+// prepare checks a request for a link, and opens it where the token is shown.
+func (l *link) prepare(r *http.Request) *problem.Problem {
+	if !asksForLink(r) {
+		return problem.New(schema.CodeUpgradeNeeded, "A link is a WebSocket (RFC 6455) with Sec-WebSocket-Protocol: "+subprotocol+".")
+	}
+	if !l.hold.Grow(pollWeight) {
+		return intake.Crowded()
+	}
+	token, shown := admission.Bearer(r)
+	if !shown {
+		return nil
+	}
+	return l.enter(token, lastEventID(r))
+}
+
+// asksForLink reports whether r asks for a WebSocket with the subprotocol of links.
+func asksForLink(r *http.Request) bool {
+	return r.Method == http.MethodGet && httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") &&
+		httpguts.HeaderValuesContainsToken(r.Header["Upgrade"], "websocket") && r.Header.Get("Sec-Websocket-Version") == "13" &&
+		httpguts.HeaderValuesContainsToken(r.Header["Sec-Websocket-Protocol"], subprotocol)
+}
+
+// enter opens the link for whoever shows a token. A cursor acknowledges as that of a poll.
+func (l *link) enter(token string, cursor *string) *problem.Problem {
+	ls := l.links
+	s, p := ls.Claims.sessionFor(l.label, l.id, token)
+	if p != nil {
+		return p
+	}
+	l.session, l.form = s, ls.Envelopes.Of(s)
+	s.Claim().Charge(l.hold)
+	l.window = ls.window()
+	l.windows = claim.Windows{First: min(firstWindow, l.window/4), Most: l.window / 2}
+	l.heard.Store(int64(time.Since(l.epoch)))
+	feed, err := s.Link(cursor, ls.Polls.flow(envelope.Framed), l)
+	if err != nil {
+		return problem.Of(err)
+	}
+	l.feed = feed
+	return nil
+}
+
+// firstWindow is how much content of an exchange may be unconfirmed at first, in bytes, where memory allows.
+const firstWindow = 1 << 20
+
+// window returns how much content may be unconfirmed on a link, in bytes.
+func (ls *Links) window() int {
+	if ls.Window > 0 {
+		return ls.Window
+	}
+	memory := ls.Answers.Registry.Options().Limits.Memory
+	if memory <= 0 {
+		return mostWindow
+	}
+	return int(min(max(memory/memoryShare, leastWindow), mostWindow))
+}
+
+// How much content may be unconfirmed on a link: a share of memory, and bounds in bytes.
+const (
+	memoryShare = 64
+	leastWindow = 1 << 20
+	mostWindow  = 16 << 20
+)
+
+// accept makes the connection of r a WebSocket, whose reads show that the program lives.
+func (l *link) accept(w http.ResponseWriter, r *http.Request) (err error) {
+	h := &hijacker{ResponseWriter: w, link: l}
+	l.conn, err = websocket.Accept(h, r, &websocket.AcceptOptions{Subprotocols: []string{subprotocol}, InsecureSkipVerify: true})
+	return err
+}
+
+// hijacker gives a connection that notes when something arrives.
+type hijacker struct {
+	http.ResponseWriter
+	link *link
+}
+
+// Hijack is that of [http.Hijacker].
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	h.link.raw = &heard{conn, h.link}
+	return h.link.raw, rw, nil
+}
+
+type heard struct {
+	net.Conn
+	link *link
+}
+
+func (c *heard) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.link.heard.Store(int64(time.Since(c.link.epoch)))
+	}
+	return n, err
+}
+
+// add has a link served, unless all were closed.
+func (ls *Links) add(l *link) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if ls.closed {
+		return false
+	}
+	if ls.open == nil {
+		ls.open = map[*link]struct{}{}
+	}
+	ls.open[l] = struct{}{}
+	ls.running.Go(l.serve)
+	return true
+}
+
+func (ls *Links) remove(l *link) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	delete(ls.open, l)
+}
+
+// Drain tells all links that the gateway stops.
+func (ls *Links) Drain() {
+	ls.mu.Lock()
+	all := make([]*link, 0, len(ls.open))
+	for l := range ls.open {
+		all = append(all, l)
+	}
+	ls.mu.Unlock()
+	for _, l := range all {
+		l.fail(claim.ErrDraining)
+	}
+}
+
+// Close closes all links, from then on, and waits until they have ended.
+func (ls *Links) Close() {
+	ls.mu.Lock()
+	ls.closed = true
+	for l := range ls.open {
+		_ = l.raw.Close()
+	}
+	ls.mu.Unlock()
+	ls.running.Wait()
+}
+
+// serve serves the link to its end.
+func (l *link) serve() {
+	defer l.links.remove(l)
+	defer l.drop()
+	evictable(l.hold, deadlined{l.raw})
+	if l.feed == nil {
+		if p := l.hello(); p != nil {
+			if p.Code != "" {
+				l.refuse(p)
+			}
+			_ = l.conn.CloseNow()
+			return
+		}
+	}
+	l.conn.SetReadLimit(mostMessage)
+	l.begin()
+	l.stop(l.read())
+}
+
+// drop lets go of what the link holds.
+func (l *link) drop() {
+	if l.feed != nil {
+		l.feed.Close()
+	}
+	l.hold.Close()
+}
+
+// hello reads the first message, which shows the token. A problem without a code means that nobody is there to be told.
+func (l *link) hello() *problem.Problem {
+	l.conn.SetReadLimit(mostHello)
+	_ = l.raw.SetReadDeadline(time.Now().Add(helloTime))
+	_, content, err := l.conn.Read(context.Background())
+	_ = l.raw.SetReadDeadline(time.Time{})
+	switch {
+	case isTimeout(err):
+		return problem.New(schema.CodeTokenNeeded, "The first message, which shows the token, came too late.")
+	case err != nil:
+		return &problem.Problem{}
+	}
+	var hello struct {
+		Type   string  `json:"type"`
+		Token  string  `json:"token"`
+		Cursor *string `json:"cursor"`
+	}
+	if err := json.Unmarshal(content, &hello); err != nil {
+		return problem.New(schema.CodeBadJSON, "The first message is not a hello: "+err.Error()+".")
+	}
+	if hello.Type != schema.TypeHello || hello.Token == "" {
+		return problem.New(schema.CodeTokenNeeded, `The first message is {"type":"hello","token":"…"} where the upgrade shows no token.`)
+	}
+	return l.enter(hello.Token, hello.Cursor)
+}
+
+// isTimeout reports whether err is that of a deadline.
+func isTimeout(err error) bool {
+	t, ok := errors.AsType[net.Error](err)
+	return ok && t.Timeout()
+}
+
+// Heard is that of [claim.LinkDoor].
+func (l *link) Heard() time.Time { return l.epoch.Add(time.Duration(l.heard.Load())) }
+
+// RoundTrip is that of [claim.LinkDoor].
+func (l *link) RoundTrip() time.Duration { return time.Duration(l.trip.Load()) }
+
+// ask asks whether the program is there, where nothing came from it for a while.
+func (l *link) ask() {
+	now := time.Since(l.epoch)
+	quiet := now - time.Duration(l.heard.Load())
+	asks := quiet >= pingEvery
+	if asks {
+		l.pinged.Store(int64(now))
+		quiet = 0
+	}
+	l.again(asks, pingEvery-quiet)
+}
+
+// answered notes that the program answered a ping.
+func (l *link) answered() {
+	if trip := int64(time.Since(l.epoch)) - l.pinged.Load(); l.trip.Load() == 0 || trip < l.trip.Load() {
+		l.trip.Store(trip)
+	}
+}
+
+// deadlined is a connection as what [evictable] takes the writer of.
+type deadlined struct{ net.Conn }
+
+func (d deadlined) Header() http.Header { return nil }
+func (d deadlined) WriteHeader(int)     {}
+
+// linkURL returns the URL of the link of a session.
+func (e Envelopes) linkURL(session string) string {
+	if rest, ok := strings.CutPrefix(session, "https:"); ok {
+		return "wss:" + rest + "/link"
+	}
+	return "ws:" + strings.TrimPrefix(session, "http:") + "/link"
+}

@@ -1,0 +1,228 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/coder/websocket"
+
+	"reversehttp/schema"
+	"reversehttp/schema/envelope"
+	"reversehttp/server/answer"
+	"reversehttp/server/claim"
+	"reversehttp/server/intake"
+	"reversehttp/server/problem"
+)
+
+// read reads messages to the end of the connection, and returns why that is: nil where the program closed it to come back another
+// way.
+func (l *link) read() error {
+	for {
+		kind, in, err := l.conn.Reader(context.Background())
+		if err == nil {
+			err = l.message(kind, in)
+		}
+		if websocket.CloseStatus(err) == websocket.StatusNormalClosure {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// rooms are for messages of the WebSocket while they are read and judged.
+var rooms = sync.Pool{New: func() any {
+	b := make([]byte, 0, roomBytes)
+	return &b
+}}
+
+const roomBytes = 32 << 10
+
+// message reads a message of the WebSocket, and judges what is in it. Nothing of it is kept but what was copied.
+func (l *link) message(kind websocket.MessageType, in io.Reader) error {
+	room := rooms.Get().(*[]byte)
+	defer func() {
+		if cap(*room) > mostMessage/2 {
+			*room = make([]byte, 0, roomBytes) // few are so long
+		}
+		rooms.Put(room)
+	}()
+	content, err := l.readAll((*room)[:0], in)
+	*room = content
+	if err != nil {
+		return err
+	}
+	l.hold.Add(cap(content))
+	defer l.hold.Shrink(cap(content))
+	if kind == websocket.MessageText {
+		err = l.text(content)
+	} else {
+		err = l.binary(content)
+	}
+	l.send()
+	if err != nil {
+		return problem.Of(err)
+	}
+	return nil
+}
+
+// readAll reads a message to its end, with room for as much as came.
+func (l *link) readAll(b []byte, in io.Reader) ([]byte, error) {
+	for {
+		if len(b) == cap(b) {
+			if !l.hold.Grow(cap(b)) {
+				return b, intake.Crowded()
+			}
+			l.hold.Shrink(cap(b))
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := in.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case err == io.EOF:
+			return b, nil
+		case err != nil:
+			return b, err
+		}
+	}
+}
+
+// text judges a message in JSON.
+func (l *link) text(content []byte) error {
+	messages, err := answer.Decode(content, l.links.Answers.Registry.Options().Limits.Batch, l.links.Answers.Bounds.Fields)
+	if err != nil {
+		return err
+	}
+	for i := range messages {
+		if err := l.judge(&messages[i], content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// binary judges messages in the framed form.
+func (l *link) binary(content []byte) error {
+	for len(content) > 0 {
+		line, rest, ended := bytes.Cut(content, lf)
+		if !ended {
+			return unframed(io.ErrUnexpectedEOF)
+		}
+		content = rest
+		if line = bytes.TrimRight(line, " \t\r"); len(line) == 0 {
+			continue
+		}
+		m, err := answer.DecodeOne(line, l.links.Answers.Bounds.Fields)
+		if err != nil {
+			return err
+		}
+		if m.Follows {
+			if int64(len(content)) <= m.ContentLength {
+				return unframed(io.ErrUnexpectedEOF)
+			}
+			if content[m.ContentLength] != '\n' {
+				return unframed(envelope.ErrFraming)
+			}
+			m.Content = bytes.Clone(content[:m.ContentLength])
+			content = content[m.ContentLength+1:]
+		}
+		if err := l.judge(&m, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var lf = []byte{'\n'}
+
+// judge judges a message. It fails where the link ends with it.
+func (l *link) judge(m *answer.Message, line []byte) error {
+	switch m.Type {
+	case schema.TypeAck, schema.TypePong:
+		if m.Type == schema.TypePong {
+			l.answered()
+		}
+		return l.acknowledge(line)
+	case schema.TypeHello:
+		return nil // the token was shown
+	}
+	result, later, err := l.one(m)
+	if err != nil {
+		return err
+	}
+	if !later {
+		return l.tell(result)
+	}
+	return nil
+}
+
+// acknowledge reads the cursor of an ack or a pong.
+func (l *link) acknowledge(line []byte) error {
+	var ack struct {
+		Cursor *string `json:"cursor"`
+	}
+	if err := json.Unmarshal(line, &ack); err != nil {
+		return problem.New(schema.CodeBadJSON, "The cursor is not a string.")
+	}
+	if ack.Cursor == nil {
+		return nil
+	}
+	return l.feed.Acknowledge(*ack.Cursor)
+}
+
+// one judges an answer, or what belongs to one. Where later is true its result is confirmed.
+func (l *link) one(m *answer.Message) (result schema.Result, later bool, err error) {
+	a := l.links.Answers
+	response, part := m.Type == schema.TypeResponse, m.Type == schema.TypePart
+	if m.ID == "" || !response && !part {
+		result, err = a.one(context.Background(), l.session, m)
+		return result, false, err
+	}
+	f := m.Refused
+	if f == nil {
+		f = m.Bounded(a.Bounds.Fields, a.Bounds.FieldBytes)
+	}
+	var r claim.Result
+	switch {
+	case f != nil:
+	case !l.reserve(m):
+		if r, err = l.session.Delivery(m.ID).Abort(); r == claim.Accepted {
+			r = claim.Conflict
+		}
+	case response:
+		var answered *claim.Answer
+		if answered, f = m.Response(); f == nil {
+			r, later, err = l.feed.Answer(m.ID, answered, m.Fits, l.windows)
+		}
+	default:
+		var p claim.Part
+		if p, f = m.Part(mostMessage); f == nil {
+			r, later, err = l.feed.Part(m.ID, p, l.windows)
+		}
+	}
+	if !later {
+		l.release(m)
+	}
+	if fault, ok := errors.AsType[*answer.Fault](err); ok {
+		f, err = fault, nil
+	} else if fault := faultOfPart(err); fault != nil {
+		f, err = fault, nil
+	}
+	if f != nil {
+		return numbered(invalid(m.ID, f), m), false, nil
+	}
+	return numbered(schema.Result{ID: m.ID, Status: schema.ResultStatus(r)}, m), later, err
+}
+
+// numbered adds the number of a part to its result.
+func numbered(r schema.Result, m *answer.Message) schema.Result {
+	if m.Type == schema.TypePart {
+		r.Seq = m.Seq
+	}
+	return r
+}

@@ -1,0 +1,320 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"reversehttp/schema"
+	"reversehttp/schema/envelope"
+	"reversehttp/server/answer"
+	"reversehttp/server/claim"
+	"reversehttp/server/problem"
+)
+
+// sender sends what waits for the program of a link. Whoever has something starts it, on a goroutine that ends when nothing waits: a
+// link on which nothing happens has none.
+type sender struct {
+	link *link
+
+	mu          sync.Mutex // guards what follows; who holds it calls nothing that locks a claim
+	welcomes    bool       // the welcome is to be sent
+	pings       bool       // a ping is
+	results     []schema.Result
+	unconfirmed int   // bytes of content that the program was told nothing of
+	why         error // the link is to end; nil while it is not
+	begun       bool  // the connection is there
+	due         bool  // there may be something
+	sending     bool  // the goroutine runs
+	over        bool  // nothing is sent any more
+	beat        *time.Timer
+	running     sync.WaitGroup
+}
+
+// mostResults bounds the results that wait for a program that takes none.
+const mostResults = 16_384
+
+// Ready is that of [claim.LinkDoor].
+func (s *sender) Ready() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.start()
+}
+
+// start has what waits sent. The caller holds s.mu.
+func (s *sender) start() {
+	s.due = true
+	if s.begun && !s.sending && !s.over {
+		s.sending = true
+		s.running.Go(s.run)
+	}
+}
+
+// Confirmed is that of [claim.LinkDoor].
+func (s *sender) Confirmed(c claim.Confirmation) {
+	s.link.links.Answers.Judged(schema.ResultStatus(c.Result))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unconfirmed -= c.Size
+	s.results = append(s.results, schema.Result{ID: c.ID, Status: schema.ResultStatus(c.Result), Seq: c.Seq, ExchangeWindow: c.Window})
+	s.start()
+}
+
+// tell has a result sent, when send is called at the latest.
+func (s *sender) tell(r schema.Result) error {
+	s.link.links.Answers.Judged(r.Status)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.results) >= mostResults {
+		return problem.New(schema.CodeTooSlow, "More messages came than results were taken.")
+	}
+	s.results = append(s.results, r)
+	return nil
+}
+
+// send has the results sent that wait.
+func (s *sender) send() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.results) > 0 {
+		s.start()
+	}
+}
+
+// reserve counts the content of a message that is confirmed later, and reports whether the window has room for it.
+func (s *sender) reserve(m *answer.Message) bool {
+	n := reserved(m)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unconfirmed+n > s.link.window {
+		return n == 0
+	}
+	s.unconfirmed += n
+	return true
+}
+
+// release counts it no more.
+func (s *sender) release(m *answer.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unconfirmed -= reserved(m)
+}
+
+// reserved returns how much content of a message is confirmed later, in bytes: none of a whole answer.
+func reserved(m *answer.Message) int {
+	if m.Type == schema.TypeResponse && !m.More {
+		return 0
+	}
+	return len(m.Content)
+}
+
+// begin sends the welcome, and a ping that tells how long the way is.
+func (s *sender) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.link.pinged.Store(int64(time.Since(s.link.epoch)))
+	s.begun, s.welcomes, s.pings = true, true, true
+	s.beat = time.AfterFunc(pingEvery, s.link.ask)
+	s.start()
+}
+
+// again has the program asked again whether it is there, after a time, and now where that is due.
+func (s *sender) again(now bool, after time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return
+	}
+	if s.beat.Reset(after); now {
+		s.pings = true
+		s.start()
+	}
+}
+
+// fail ends the link for the reason why.
+func (s *sender) fail(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.why == nil {
+		s.why = why
+	}
+	s.start()
+}
+
+// stop ends the sending once nothing is read any more, because of err, which the program is told where it is a problem.
+func (s *sender) stop(err error) {
+	if p, ok := errors.AsType[*problem.Problem](err); ok {
+		s.fail(p)
+	} else {
+		s.end()
+		_ = s.link.raw.Close()
+	}
+	s.running.Wait()
+	_ = s.link.raw.Close()
+}
+
+// end has nothing more sent.
+func (s *sender) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	if s.beat != nil {
+		s.beat.Stop()
+	}
+}
+
+// waiting is what a program is sent at once.
+type waiting struct {
+	welcome, ping bool
+	results       []schema.Result
+	why           error
+}
+
+// take takes what waits, but for messages of the session, and reports false where nothing does, and the goroutine ends.
+func (s *sender) take() (w waiting, goesOn bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.due || s.over {
+		s.sending = false
+		return w, false
+	}
+	w = waiting{s.welcomes, s.pings, s.results, s.why}
+	s.due, s.welcomes, s.pings, s.results = false, false, false, nil
+	return w, true
+}
+
+// run sends until nothing waits.
+func (s *sender) run() {
+	runtime.Gosched() // what others have ready goes with it
+	for {
+		w, goesOn := s.take()
+		if !goesOn {
+			return
+		}
+		if err := s.write(w); err != nil {
+			s.end()
+			_ = s.link.raw.Close() // the reader ends the link
+			return
+		}
+		if w.why != nil {
+			s.refuse(w.why)
+			s.end()
+			return
+		}
+	}
+}
+
+// write writes what waits, and what the session has.
+func (s *sender) write(w waiting) error {
+	l := s.link
+	room := buffers.Get().(*[]byte)
+	defer buffers.Put(room)
+	out := (*room)[:0]
+	if w.welcome {
+		line, err := json.Marshal(schema.Welcome{Type: schema.TypeWelcome, Limits: l.links.Claims.limits(), ExchangeWindow: l.windows.First, LinkWindow: l.window})
+		if err != nil {
+			return err
+		}
+		out = append(append(out, line...), '\n')
+	}
+	if w.ping {
+		out = append(out, `{"type":"ping"}`+"\n"...)
+	}
+	if len(w.results) > 0 {
+		out = append(envelope.AppendResults(out, w.results), '\n')
+	}
+	for w.why == nil {
+		b, err := l.feed.Take()
+		if err != nil {
+			s.fail(err)
+			break
+		}
+		if b == nil {
+			break
+		}
+		l.links.Polls.Delivered(b)
+		for _, m := range b.Messages {
+			out = l.form.append(out, m, envelope.Framed)
+			if len(out) >= writtenAtOnce {
+				if err := s.put(out); err != nil {
+					return err
+				}
+				out = out[:0]
+			}
+		}
+		if err := s.put(out); err != nil {
+			return err
+		}
+		out = out[:0]
+	}
+	if len(out) > 0 {
+		return s.put(out)
+	}
+	return nil
+}
+
+// writtenAtOnce is how much goes in one message of the WebSocket, in bytes, unless one message of the session has more.
+const writtenAtOnce = 64 << 10
+
+// put writes a message of the WebSocket. A program has the time for it that it has for a piece of a stream.
+func (s *sender) put(out []byte) error {
+	if len(out) == 0 {
+		return nil
+	}
+	l := s.link
+	l.hold.Add(len(out))
+	defer l.hold.Shrink(len(out))
+	l.hold.Relieve()
+	if why := l.hold.Evicted(); why != nil {
+		return why
+	}
+	pieces := time.Duration(1 + len(out)/streamedAtOnce)
+	_ = l.raw.SetWriteDeadline(time.Now().Add(pieces * l.links.Answers.Registry.Options().Times.Acknowledge))
+	l.hold.Wait()
+	err := l.conn.Write(context.Background(), websocket.MessageBinary, out)
+	l.hold.Move(len(out))
+	return err
+}
+
+// refuse says why the link ends, and closes it.
+func (s *sender) refuse(why error) {
+	l := s.link
+	code, reason := s.closing(why)
+	_ = l.raw.SetWriteDeadline(time.Now().Add(l.links.Answers.Registry.Options().Times.Acknowledge))
+	_ = l.conn.Close(code, reason)
+	_ = l.raw.Close()
+}
+
+// closing tells a program of the error that ends its link, where it is one, and returns how the connection is closed.
+func (s *sender) closing(why error) (code websocket.StatusCode, reason string) {
+	switch {
+	case errors.Is(why, claim.ErrReplaced):
+		return websocket.StatusGoingAway, "replaced"
+	case errors.Is(why, claim.ErrNoSession):
+		return websocket.StatusNormalClosure, "the session ended"
+	}
+	l, p := s.link, problem.Of(why)
+	body := p.Body()
+	line, err := json.Marshal(schema.LinkError{
+		Type: schema.TypeLinkError, Code: string(body.Code), Status: body.Status, Title: body.Title, Detail: body.Detail,
+		RetryAfterMs: int(p.RetryAfter().Milliseconds()),
+	})
+	if err == nil {
+		_ = l.raw.SetWriteDeadline(time.Now().Add(l.links.Answers.Registry.Options().Times.Acknowledge))
+		_ = l.conn.Write(context.Background(), websocket.MessageText, line)
+	}
+	switch body.Code {
+	case schema.CodeDraining:
+		code = websocket.StatusServiceRestart
+	case schema.CodeQueueFull, schema.CodeUnavailable:
+		code = websocket.StatusTryAgainLater
+	default:
+		code = websocket.StatusPolicyViolation
+	}
+	return code, string(body.Code)
+}
