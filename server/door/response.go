@@ -122,14 +122,14 @@ const (
 	// copied is how much content is copied at a time, in bytes.
 	copied = 32 << 10
 	// The most and the least that a stream of HTTP/2 to a program may have on its way, in bytes.
-	mostHanded  = 256 << 10
+	mostHanded  = 1 << 20
 	leastHanded = 64 << 10
 	// windowsOfMemory is how many windows of streams have room in the memory of a gateway.
-	windowsOfMemory = 4096
+	windowsOfMemory = 2048
 )
 
 // HandedWindow returns how much content of a response in HTTP/2 may come before it is read, in
-// bytes: 256 KiB, and less where the gateway has little memory.
+// bytes: 1 MiB, and less where the gateway has little memory.
 func (l *Relay) HandedWindow() int {
 	memory := l.Registry.Options().Budget.Has(budget.Memory)
 	if memory <= 0 {
