@@ -3,6 +3,7 @@ package control
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -25,6 +26,7 @@ import (
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
 	"reversehttp/server/trust"
+	"reversehttp/server/wire"
 )
 
 // Links serves GET {link}. All its members but those that are not exported are set before it does, and do not change.
@@ -90,9 +92,12 @@ func (ls *Links) Link(w http.ResponseWriter, r *http.Request) {
 		l.drop()
 		panic(http.ErrAbortHandler)
 	}
-	if !ls.add(l) {
+	ended := ls.add(l)
+	if ended == nil {
 		_ = l.conn.CloseNow()
 		l.drop()
+	} else if r.ProtoMajor == 2 { // the stream ends with the handler
+		<-ended
 	}
 }
 
@@ -113,9 +118,11 @@ func (l *link) prepare(r *http.Request) *problem.Problem {
 
 // asksForLink reports whether r asks for a WebSocket with the subprotocol of links.
 func asksForLink(r *http.Request) bool {
-	return r.Method == http.MethodGet && httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") &&
-		httpguts.HeaderValuesContainsToken(r.Header["Upgrade"], "websocket") && r.Header.Get("Sec-Websocket-Version") == "13" &&
-		httpguts.HeaderValuesContainsToken(r.Header["Sec-Websocket-Protocol"], subprotocol)
+	if !httpguts.HeaderValuesContainsToken(r.Header["Sec-Websocket-Protocol"], subprotocol) || r.Header.Get("Sec-Websocket-Version") != "13" {
+		return false
+	}
+	return wire.Extended(r, "websocket") != "" || r.Method == http.MethodGet && httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") &&
+		httpguts.HeaderValuesContainsToken(r.Header["Upgrade"], "websocket")
 }
 
 // enter opens the link for whoever shows a token. A cursor acknowledges as that of a poll.
@@ -162,7 +169,10 @@ const (
 
 // accept makes the connection of r a WebSocket, whose reads show that the program lives.
 func (l *link) accept(w http.ResponseWriter, r *http.Request) (err error) {
-	h := &hijacker{ResponseWriter: w, link: l}
+	var h http.ResponseWriter = &hijacker{w, l}
+	if r.ProtoMajor == 2 {
+		h, r = &extended{hijacker{w, l}, r, http.Header{}}, asHTTP1(r)
+	}
 	l.conn, err = websocket.Accept(h, r, &websocket.AcceptOptions{Subprotocols: []string{subprotocol}, InsecureSkipVerify: true})
 	return err
 }
@@ -183,6 +193,35 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return h.link.raw, rw, nil
 }
 
+// extended is a hijacker of a stream of HTTP/2 (RFC 8441), whose response has other fields than one of HTTP/1.1.
+type extended struct {
+	hijacker
+	request *http.Request
+	fields  http.Header // of HTTP/1.1
+}
+
+func (e *extended) Header() http.Header { return e.fields }
+func (e *extended) WriteHeader(int)     {}
+
+// Hijack is that of [http.Hijacker].
+func (e *extended) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	e.ResponseWriter.Header().Set("Sec-Websocket-Protocol", subprotocol)
+	conn, err := wire.Accept(e.ResponseWriter, e.request)
+	if err != nil {
+		return nil, nil, err
+	}
+	e.link.raw = &heard{conn, e.link}
+	return e.link.raw, bufio.NewReadWriter(bufio.NewReader(e.link.raw), bufio.NewWriter(e.link.raw)), nil
+}
+
+// asHTTP1 returns a request for a WebSocket by extended CONNECT as one of HTTP/1.1.
+func asHTTP1(r *http.Request) *http.Request {
+	h := r.Header.Clone()
+	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
+	h["Sec-Websocket-Key"] = []string{base64.StdEncoding.EncodeToString(make([]byte, 16))} // there is none in HTTP/2, and nobody sees what answers it
+	return &http.Request{Method: http.MethodGet, URL: r.URL, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h, Host: r.Host, RemoteAddr: r.RemoteAddr}
+}
+
 type heard struct {
 	net.Conn
 	link *link
@@ -196,19 +235,23 @@ func (c *heard) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// add has a link served, unless all were closed.
-func (ls *Links) add(l *link) bool {
+// add has a link served, unless all were closed, and returns what is closed at its end.
+func (ls *Links) add(l *link) (ended <-chan struct{}) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if ls.closed {
-		return false
+		return nil
 	}
 	if ls.open == nil {
 		ls.open = map[*link]struct{}{}
 	}
 	ls.open[l] = struct{}{}
-	ls.running.Go(l.serve)
-	return true
+	over := make(chan struct{})
+	ls.running.Go(func() {
+		defer close(over)
+		l.serve()
+	})
+	return over
 }
 
 func (ls *Links) remove(l *link) {

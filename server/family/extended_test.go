@@ -24,12 +24,13 @@ func TestExtendedCONNECT(t *testing.T) {
 	if strings.Contains(os.Getenv("GODEBUG"), "http2xconnect=1") {
 		t.Run("turns a stream of HTTP/2", turnsAStream)
 		t.Run("carries a visitor's WebSocket", carriesAWebSocket)
+		t.Run("carries a link", carriesALink)
 		return
 	}
 	child := exec.Command(os.Args[0], "-test.run=^TestExtendedCONNECT$", "-test.v", "-test.timeout=1h")
 	child.Env = append(os.Environ(), "GODEBUG=http2xconnect=1")
 	out, err := child.CombinedOutput()
-	if err != nil || strings.Count(string(out), "--- PASS") != 3 {
+	if err != nil || strings.Count(string(out), "--- PASS") != 4 {
 		t.Fatalf("%v\n%s", err, out)
 	}
 }
@@ -129,5 +130,29 @@ func carriesAWebSocket(t *testing.T) {
 		if got, err := back.ReadString('\n'); got != line || err != nil {
 			t.Fatalf("read %q %v, want %q", got, err, line)
 		}
+	}
+}
+
+// A browser on HTTP/2 opens its WebSocket so, where the gateway says that it may.
+func carriesALink(t *testing.T) {
+	w := newTown(t, gateway.Options{})
+	claimed := w.claimed()
+	s, resp := w.connect("websocket", strings.Replace(claimed.Link, "ws:", "http:", 1), http.Header{
+		"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Protocol": {"reversehttp.1"}, "Authorization": {"Bearer " + claimed.Token},
+	})
+	if resp.StatusCode != 200 || resp.Header.Get("Sec-WebSocket-Protocol") != "reversehttp.1" {
+		t.Fatalf("%d %v, want 200 of an extended CONNECT", resp.StatusCode, resp.Header)
+	}
+	frame := make([]byte, 4) // binary, and a length of two bytes
+	if _, err := io.ReadFull(s, frame); err != nil || frame[0] != 0x82 || frame[1] != 126 {
+		t.Fatalf("%x %v, want a binary message", frame, err)
+	}
+	message := make([]byte, int(frame[2])<<8|int(frame[3]))
+	if _, err := io.ReadFull(s, message); err != nil || !strings.Contains(string(message), `"type":"welcome"`) {
+		t.Fatalf("%q %v, want a welcome", message, err)
+	}
+	_, _ = s.Write([]byte{0x88, 0x80, 0, 0, 0, 0}) // closes
+	if rest, err := io.ReadAll(s); err != nil || len(rest) < 2 || rest[len(rest)-2] != 0x88 {
+		t.Errorf("%x %v, want the end", rest, err)
 	}
 }
