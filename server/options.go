@@ -67,6 +67,7 @@ type options struct {
 	Heartbeat      time.Duration `default:"15s" from:"1s" to:"24h" unit:"1s" help:"Longest silence of a poll that streams."`
 	Unacknowledged time.Duration `default:"5s" help:"How long a poll goes on streaming after a message that is neither acknowledged nor answered."`
 	Acknowledge    time.Duration `default:"10s" help:"Life of a session that uses cursors with neither a poll nor an answer."`
+	Closed         time.Duration `default:"2s" help:"How long a session that uses cursors may be silent once its program closed the connection of its poll, until others serve what may be repeated."`
 	NoPoller       time.Duration `default:"5s" help:"How long a visitor waits while nobody polls."`
 	Answer         time.Duration `default:"60s" from:"1s" to:"10m" help:"How long a visitor waits for the answer, where the claim does not say."`
 	Part           time.Duration `default:"60s" help:"How long a visitor waits for the next part of a streamed answer."`
@@ -143,7 +144,7 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 		PublicURL: o.PublicURL, Loopback: at.IP.IsLoopback(), Keys: o.ClaimKeys, Reserved: o.Reserved,
 		ClaimsPerSecond: orZero(o.ClaimsPerSecond), VisitsPerSecond: o.VisitsPerSecond,
 		Times: claim.Times{
-			Wait: o.Wait, Stream: o.Stream, Heartbeat: o.Heartbeat, Unacknowledged: o.Unacknowledged, Acknowledge: o.Acknowledge, NoPoller: o.NoPoller, Answer: o.Answer, Part: o.Part, Lease: o.Lease, Unpolled: o.Unpolled, Tombstone: o.Tombstone,
+			Wait: o.Wait, Stream: o.Stream, Heartbeat: o.Heartbeat, Unacknowledged: o.Unacknowledged, Acknowledge: o.Acknowledge, Closed: o.Closed, NoPoller: o.NoPoller, Answer: o.Answer, Part: o.Part, Lease: o.Lease, Unpolled: o.Unpolled, Tombstone: o.Tombstone,
 		},
 		Limits: claim.Limits{
 			Claims: o.MaxClaims, Sessions: o.MaxSessions, Queue: o.MaxQueue, Exchanges: o.MaxExchanges, Batch: o.Batch,

@@ -20,12 +20,14 @@ type Conversation struct {
 
 // Settings are what a case needs of its gateway. Zero values mean the default.
 type Settings struct {
-	PublicURL   string   `json:"publicUrl"`
-	Keys        []string `json:"keys"`
-	Queue       int      `json:"queue"`
-	Sessions    int      `json:"sessions"`
-	Batch       int      `json:"batch"`
-	AnswerBytes int      `json:"answerBytes"`
+	PublicURL string   `json:"publicUrl"`
+	Keys      []string `json:"keys"`
+	Queue     int      `json:"queue"`
+	Sessions  int      `json:"sessions"`
+	Batch     int      `json:"batch"`
+	// TrustedProxies are the prefixes of proxies that are believed.
+	TrustedProxies []string `json:"trustedProxies"`
+	AnswerBytes    int      `json:"answerBytes"`
 	// ContentBytes is the most content of a request.
 	ContentBytes int `json:"contentBytes"`
 }

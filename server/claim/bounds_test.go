@@ -117,7 +117,7 @@ func TestTheTimeForAnAnswerIsNotTheVisitors(t *testing.T) {
 			t.Fatal(err)
 		}
 		v.x.hold.Wait() // for the visitor to send
-		done := p.Work()
+		done := p.Work(t.Context())
 		time.Sleep(time.Minute)
 		v.pending()
 		v.x.hold.Move(0)

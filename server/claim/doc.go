@@ -21,7 +21,7 @@
 //	running    the session has it            → done       an answer (from delivered too)
 //	                                         → answering  an answer with More (from delivered too)
 //	                                         → failed     an abort (from delivered too)
-//	delivered,                               → queued     the session is lost and it may be delivered again
+//	delivered,                               → queued     the session is lost, or hung up, and it may be delivered again
 //	running                                  → failed     the session is lost and it may not
 //	                                         → timed out  no answer in time
 //	answering  its head was given            → done       the visitor has the last part

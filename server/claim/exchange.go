@@ -132,7 +132,7 @@ func (c *Claim) Begin(h *budget.Hold, absent func() *Answer) (*Exchange, error) 
 		why = ErrNoClaim
 	case c.registry.drain.begun():
 		why = ErrDraining
-	case len(c.sessions) == 0 && time.Since(c.awaited) >= c.registry.times.NoPoller:
+	case !c.served() && time.Since(c.awaited) >= c.registry.times.NoPoller:
 		why = ErrNoHandler
 	case !room, !placed:
 		why = ErrQueueFull

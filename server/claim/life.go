@@ -12,6 +12,7 @@ type life struct {
 	active  time.Time // the last sign of life
 	doubted time.Time // the sign of life after which a late look found silence
 	death   lazyTimer
+	hangup  hangup
 }
 
 // lifetime is how long the session lives without a sign of life. The caller
@@ -89,6 +90,7 @@ func (l *life) outstays() bool {
 // touch notes a sign of life. The caller holds claim.mu.
 func (l *life) touch() {
 	l.active = time.Now()
+	l.hangup.forget()
 	if p := l.session.poll; (p == nil || p.link != nil) && l.session.gone == nil {
 		l.death.arm(l.lifetime())
 	}

@@ -164,13 +164,14 @@ func (l *Link) exceeded(id string) (Result, bool, error) {
 	return result, false, err
 }
 
-// Close ends the link. What it gave stays with the session. One that was replaced is closed already.
-func (l *Link) Close() {
+// Close ends the link. What it gave stays with the session. hungUp says that the program closed the connection, as the kernel says,
+// without a word: see [Times.Closed].
+func (l *Link) Close(hungUp bool) {
 	p, s := l.poll, l.poll.session
 	s.claim.mu.Lock()
 	defer s.claim.mu.Unlock()
 	p.link = nil
-	if !p.yields {
+	if p.left = hungUp; !p.yields {
 		s.out.giveBack()
 	}
 	p.end()

@@ -20,6 +20,9 @@ type Flow struct {
 	Inline int
 	// Unacknowledged is how much content may not be acknowledged, in bytes. Zero means 1 MiB.
 	Unacknowledged int
+	// HungUp reports, once the context of the poll has ended, whether the program closed its connection, as the kernel
+	// says: see [Times.Closed]. It is called under a lock and does not block. Nil means that nobody can tell.
+	HungUp func() bool
 }
 
 // most returns how many messages may not be acknowledged.

@@ -105,6 +105,7 @@ func (c *Claim) openSession(token string, created bool, resumed *Session) (o *Op
 	}
 	s.claim, s.held = c, make(holdings)
 	s.out.session, s.tombs.session, s.numbers.session, s.life.session = s, s, s, s
+	s.life.hangup.session, s.life.hangup.look.fire = s, s.life.hangup.lapse
 	s.life.death.fire = s.life.lapse
 	old, err := c.admit(s, token, resumed != nil)
 	switch {

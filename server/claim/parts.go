@@ -162,7 +162,7 @@ func (d Delivery) Part(ctx context.Context, part Part) (Result, error) {
 			return result, err
 		}
 		// Somebody did not wait for the answer to the part before.
-		done := d.session.Work()
+		done := d.session.Work(ctx)
 		full.parts.waitForRoom(ctx)
 		done()
 		if ctx.Err() != nil {
@@ -204,7 +204,7 @@ func (d Delivery) part(ctx context.Context, part Part) (result Result, full *Exc
 		return Unknown, nil, fault
 	}
 	if x != nil {
-		defer d.session.Work()()
+		defer d.session.Work(ctx)()
 		if x.parts.waitForRoom(ctx) {
 			result = Late
 		}

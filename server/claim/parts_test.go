@@ -341,7 +341,7 @@ func TestPartsKeepASessionAlive(t *testing.T) {
 
 func TestWorkKeepsASessionAlive(t *testing.T) {
 	inStream(t, func(t *testing.T, _ *scene, v *streamed) {
-		done := v.s.Work()
+		done := v.s.Work(context.Background())
 		time.Sleep(30 * time.Second)
 		v.part(1, "a", true, Accepted)
 		done()

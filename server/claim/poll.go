@@ -42,6 +42,8 @@ type poll struct {
 	nap     Napper        // how it waits; nil means on its channel
 	link    LinkDoor      // of a link, which does not wait; nil for any other poll
 	stuck   bool          // a link took nothing because too much was not acknowledged
+	hungUp  func() bool   // see [Flow.HungUp]; nil where nobody can tell
+	left    bool          // it ended because its program hung up
 }
 
 // wake ends the wait for p. The caller holds claim.mu.
@@ -100,6 +102,7 @@ func (p *poll) next(ctx context.Context, until time.Time, take func() (*Batch, b
 		case ctx.Err() != nil:
 			c.queue.unpark(s)
 			s.out.giveBack()
+			p.left = p.hungUp != nil && p.hungUp()
 			c.mu.Unlock()
 			return nil, true, ctx.Err()
 		}
@@ -172,6 +175,7 @@ func openPoll(s *Session, cursor *string, flow Flow) (*poll, error) {
 	if err == nil {
 		s.inline = flow.Inline
 		p.full = flow.Unacknowledged
+		p.hungUp = flow.HungUp
 	}
 	if err == nil && !c.lease.polled { // its record is to say that the claim is in use
 		c.lease.polled = true
@@ -203,6 +207,7 @@ func newPoll(s *Session) *poll {
 	} else {
 		s.claim.lease.pollBegins()
 	}
+	s.life.hangup.forget()
 	s.poll = &poll{session: s, woken: make(chan struct{}, 1)}
 	return s.poll
 }
@@ -224,6 +229,9 @@ func (p *poll) end() {
 	s.poll = nil
 	c.lease.pollEnds()
 	s.life.touch()
+	if p.left {
+		s.life.hangup.note()
+	}
 }
 
 // yield ends the poll, if there is one, as a newer one does. The caller holds claim.mu.

@@ -265,6 +265,7 @@ func (r *Registry) Close() {
 		c.keeper.mending.stop()
 		for _, s := range c.sessions {
 			s.life.death.stop()
+			s.life.hangup.look.stop()
 		}
 		c.mu.Unlock()
 		return true

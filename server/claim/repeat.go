@@ -18,6 +18,14 @@ func idempotent(method string) bool { return idempotentMethods[method] }
 // session that had no answer.
 const mostMoves = 2
 
+// moveOn takes x, which may be repeated, from its session. The caller holds claim.mu.
+func (x *Exchange) moveOn() {
+	delete(x.session.held, x.id)
+	x.lost = true
+	x.moves++
+	x.due.lookLater()
+}
+
 // mayRepeat tells whether x may be delivered again after its session was lost.
 // The caller holds claim.mu.
 func (x *Exchange) mayRepeat() bool {

@@ -2,6 +2,7 @@ package claim
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"slices"
 	"time"
@@ -65,13 +66,11 @@ func (s *Session) wake() {
 func (s *Session) lose() {
 	moving := s.leave(ErrSessionFenced)
 	for _, x := range s.held.oldestFirst() {
-		x.lost = true
 		if x.mayRepeat() {
-			delete(s.held, x.id)
-			x.moves++
+			x.moveOn()
 			moving = append(moving, x)
-			x.due.lookLater()
 		} else {
+			x.lost = true
 			x.fail(ErrSessionLost)
 		}
 	}
@@ -138,6 +137,7 @@ func (s *Session) leave(why error) []*Exchange {
 		c.awaited = time.Now()
 	}
 	s.life.death.stop()
+	s.life.hangup.look.stop()
 	c.sessions = slices.DeleteFunc(c.sessions, func(o *Session) bool { return o == s })
 	s.wake()
 	var moving []*Exchange
@@ -152,16 +152,22 @@ func (s *Session) leave(why error) []*Exchange {
 
 // Work says that a request of the session begins which may last long while its
 // program does nothing else, and gives what says that it has ended. Meanwhile the
-// session is not lost.
-func (s *Session) Work() (done func()) {
+// session is not lost. Where ctx has ended by then, the program closed the connection of the
+// request too, and a hangup that came before counts from then on.
+func (s *Session) Work(ctx context.Context) (done func()) {
 	s.claim.mu.Lock()
 	defer s.claim.mu.Unlock()
 	s.life.busy++
+	s.life.hangup.forget()
 	return func() {
 		s.claim.mu.Lock()
 		defer s.claim.mu.Unlock()
 		s.life.busy--
+		hungUp := !s.life.hangup.at.IsZero() && ctx.Err() != nil
 		s.life.touch()
+		if hungUp {
+			s.life.hangup.note()
+		}
 	}
 }
 

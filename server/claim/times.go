@@ -19,6 +19,10 @@ type Times struct {
 	// Acknowledge is how long a session that uses cursors lives with neither
 	// an open poll nor an answer. Default 10 s.
 	Acknowledge time.Duration
+	// Closed is how long a session that uses cursors may give no sign of life after the program
+	// closed the connection of its poll ([Flow.HungUp]), until others are given what it held and
+	// may be repeated. Default 2 s.
+	Closed time.Duration
 	// NoPoller is how long an exchange waits while no session polls. Default 5 s.
 	NoPoller time.Duration
 	// Answer is how long a visitor waits for the answer, from the first
@@ -54,6 +58,7 @@ func (t Times) withDefaults() Times {
 	set(&t.Heartbeat, 15*time.Second)
 	set(&t.Unacknowledged, 5*time.Second)
 	set(&t.Acknowledge, 10*time.Second)
+	set(&t.Closed, 2*time.Second)
 	set(&t.NoPoller, 5*time.Second)
 	set(&t.Answer, 60*time.Second)
 	set(&t.Part, 60*time.Second)

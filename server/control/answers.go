@@ -35,7 +35,7 @@ func (a *Answers) Answer(w http.ResponseWriter, r *http.Request) {
 	}
 	s, hold := SessionOf(r), intake.HoldOf(r)
 	s.Claim().Charge(hold)
-	arriving := s.Work()
+	arriving := s.Work(r.Context())
 	body, err := readJSON(w, r, a.Pace, a.Bounds.AnswerBytes)
 	arriving()
 	if err == nil {

@@ -24,7 +24,7 @@ func Fetch(w http.ResponseWriter, r *http.Request) {
 		problem.Of(err).Write(w, r)
 		return
 	}
-	defer s.Work()()
+	defer s.Work(r.Context())()
 	in := content.Open()
 	defer context.AfterFunc(r.Context(), func() { _ = in.Close() })()
 	h := w.Header()

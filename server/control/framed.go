@@ -81,7 +81,7 @@ func (p *post) open() error {
 		}
 		return nil
 	}
-	defer p.s.Work()()
+	defer p.s.Work(p.r.Context())()
 	content, err := p.Pace.ReadOf(p.w, p.r, readAtOnce)
 	p.in.Reset(bytes.NewReader(content))
 	p.whole = true
@@ -105,7 +105,7 @@ func (p *post) arriving() (there func()) {
 	if p.whole {
 		return func() {}
 	}
-	return p.s.Work()
+	return p.s.Work(p.r.Context())
 }
 
 // judge judges the messages to the end of the content. What it judged before an error stands.
@@ -175,7 +175,7 @@ func (p *post) long(m *answer.Message) (result schema.Result, err error) {
 		p.skipped = true
 		return result, err
 	}
-	defer p.s.Work()()
+	defer p.s.Work(p.r.Context())()
 	p.content.Free(true)
 	content := io.LimitReader(p.in, m.ContentLength).(*io.LimitedReader)
 	whole, late := p.relay(content, stream)

@@ -75,6 +75,8 @@ type link struct {
 	heard   atomic.Int64 // when the program was, since epoch
 	pinged  atomic.Int64 // when it was asked last, since epoch
 	trip    atomic.Int64 // how long its answer took
+	direct  bool         // the other end of the connection is the program itself
+	left    bool         // which closed it without a word
 	sender
 }
 
@@ -82,6 +84,7 @@ type link struct {
 func (ls *Links) Link(w http.ResponseWriter, r *http.Request) {
 	l := &link{links: ls, label: chi.URLParam(r, "label"), id: chi.URLParam(r, "session"), epoch: time.Now()}
 	l.sender.link = l
+	l.direct = ls.Trust.Direct(r) && r.ProtoMajor == 1
 	l.hold = ls.Answers.Registry.Options().Budget.Open(ls.Trust.Address(r))
 	if p := l.prepare(r); p != nil {
 		l.drop()
@@ -300,13 +303,15 @@ func (l *link) serve() {
 	}
 	l.conn.SetReadLimit(mostMessage)
 	l.begin()
-	l.stop(l.read())
+	err := l.read()
+	l.stop(err)
+	l.left = l.direct && l.hungUp(err)
 }
 
 // drop lets go of what the link holds.
 func (l *link) drop() {
 	if l.feed != nil {
-		l.feed.Close()
+		l.feed.Close(l.left)
 	}
 	l.hold.Close()
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
+	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
 	"reversehttp/server/answer"
+	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/problem"
 )
@@ -32,6 +35,8 @@ type sender struct {
 	due         bool  // there may be something
 	sending     bool  // the goroutine runs
 	over        bool  // nothing is sent any more
+	told        bool  // the program was told that the link ends
+	untaken     error // why something could not be written; nil while all could
 	beat        *time.Timer
 	running     sync.WaitGroup
 }
@@ -158,6 +163,18 @@ func (s *sender) stop(err error) {
 	_ = s.link.raw.Close()
 }
 
+// hungUp reports whether the connection ended because its peer closed it without a word, with the error that reading it ended with. The
+// sending has ended.
+func (s *sender) hungUp(err error) bool {
+	switch {
+	case err == nil, s.told:
+		return false
+	case s.untaken != nil:
+		return !errors.Is(s.untaken, os.ErrDeadlineExceeded) && !errors.Is(s.untaken, budget.ErrTooSlow)
+	}
+	return !errors.Is(err, net.ErrClosed) // the gateway closed it
+}
+
 // end has nothing more sent.
 func (s *sender) end() {
 	s.mu.Lock()
@@ -197,11 +214,17 @@ func (s *sender) run() {
 			return
 		}
 		if err := s.write(w); err != nil {
+			s.mu.Lock()
+			s.untaken = err
+			s.mu.Unlock()
 			s.end()
 			_ = s.link.raw.Close() // the reader ends the link
 			return
 		}
 		if w.why != nil {
+			s.mu.Lock()
+			s.told = true
+			s.mu.Unlock()
 			s.refuse(w.why)
 			s.end()
 			return

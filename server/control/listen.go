@@ -25,16 +25,20 @@ var buffers = sync.Pool{New: func() any {
 func (p *Polls) stream(w http.ResponseWriter, r *http.Request, f envelope.Form) {
 	s := SessionOf(r)
 	wait, preferred := preferredWait(r, p.Registry.Options().Times.Stream)
-	open, err := s.Open(lastEventID(r), wait, p.flow(f))
+	at := p.peerOf(r)
+	flow := p.flow(f)
+	flow.HungUp = at.hungUp
+	open, err := s.Open(lastEventID(r), wait, flow)
 	if err != nil {
 		refuse(w, err)
 		return
 	}
-	p.serve(w, r, &stream{polls: p, open: open, form: f, messages: p.Envelopes.Of(s), wait: wait, preferred: preferred})
+	p.serve(w, r, &stream{peer: at, polls: p, open: open, form: f, messages: p.Envelopes.Of(s), wait: wait, preferred: preferred})
 }
 
 // stream is a poll that goes on.
 type stream struct {
+	*peer
 	polls     *Polls
 	open      *claim.Waiting
 	form      envelope.Form
@@ -51,10 +55,12 @@ func (s *stream) begun() bool { return s.started }
 
 // serve streams what comes.
 func (s *stream) serve(ctx context.Context, w http.ResponseWriter, hold *budget.Hold, until time.Time) (over bool) {
+	s.at(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	over, err := s.open.Listen(ctx, until, s.napper, func(b *claim.Batch) {
-		if s.give(w, hold, b) != nil {
+		if err := s.give(w, hold, b); err != nil {
+			s.untaken(err)
 			cancel() // it took nothing of this, or not all: it will say so
 		}
 	})

@@ -93,16 +93,18 @@ func given(w http.ResponseWriter, hold *budget.Hold, content []byte) error {
 func (p *Polls) batch(w http.ResponseWriter, r *http.Request) {
 	s, cursor := SessionOf(r), lastEventID(r)
 	wait, preferred := preferredWait(r, p.Registry.Options().Times.Wait)
-	open, err := s.Open(cursor, wait, claim.Flow{})
+	at := p.peerOf(r)
+	open, err := s.Open(cursor, wait, claim.Flow{HungUp: at.hungUp})
 	if err != nil {
 		refuse(w, err)
 		return
 	}
-	p.serve(w, r, &batch{polls: p, session: s, open: open, wait: wait, preferred: preferred, repeats: cursor != nil})
+	p.serve(w, r, &batch{peer: at, polls: p, session: s, open: open, wait: wait, preferred: preferred, repeats: cursor != nil})
 }
 
 // batch is a poll that waits for one.
 type batch struct {
+	*peer
 	polls     *Polls
 	session   *claim.Session
 	open      *claim.Waiting
@@ -118,6 +120,7 @@ func (b *batch) begun() bool { return false }
 
 // serve answers with the batch.
 func (b *batch) serve(ctx context.Context, w http.ResponseWriter, hold *budget.Hold, until time.Time) (over bool) {
+	b.at(ctx)
 	messages, over, err := b.open.Next(ctx, until, b.napper)
 	if !over {
 		return false
@@ -128,13 +131,13 @@ func (b *batch) serve(ctx context.Context, w http.ResponseWriter, hold *budget.H
 	case err != nil:
 		refuse(w, err)
 	default:
-		b.answer(w, hold, messages)
+		b.answer(ctx, w, hold, messages)
 	}
 	return true
 }
 
 // answer answers with what was given, or says that nothing was where that is nil.
-func (b *batch) answer(w http.ResponseWriter, hold *budget.Hold, messages *claim.Batch) {
+func (b *batch) answer(ctx context.Context, w http.ResponseWriter, hold *budget.Hold, messages *claim.Batch) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	if b.preferred {
@@ -157,7 +160,7 @@ func (b *batch) answer(w http.ResponseWriter, hold *budget.Hold, messages *claim
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	// A program that takes it slowly is alive, and one that takes nothing in is lost.
-	defer b.session.Work()()
+	defer b.session.Work(ctx)()
 	rc := http.NewResponseController(w)
 	for piece := range slices.Chunk(body, takenAtOnce) {
 		_ = rc.SetWriteDeadline(time.Now().Add(b.polls.Registry.Options().Times.Acknowledge))

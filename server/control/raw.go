@@ -57,7 +57,7 @@ func (a *Answers) Raw(w http.ResponseWriter, r *http.Request) {
 		p.Write(w, r)
 		return
 	}
-	defer s.Work()()
+	defer s.Work(r.Context())()
 	whole, late := a.pump(w, r, r.Body, stream)
 	switch {
 	case late:

@@ -64,7 +64,7 @@ func (l *Relay) Hand(s *claim.Session, m *claim.Message, trip func(*http.Request
 	l.Delivered(&claim.Batch{Messages: []claim.Message{*m}})
 	x := m.Exchange
 	ctx := whileOpen{context.Background(), x.Over()}
-	defer s.Work()()
+	defer s.Work(context.Background())()
 	var sent, began atomic.Bool
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteHeaders:         func() { sent.Store(true) },

@@ -38,7 +38,7 @@ func (d *reverseHTTP) reply(w http.ResponseWriter, r *http.Request) {
 		door.Refuse(w, r, err)
 		return
 	}
-	defer s.Work()()
+	defer s.Work(r.Context())()
 	p := newPosted(d, w, r)
 	whole, err := d.replies(r, at, s, p)
 	if err != nil {

@@ -232,7 +232,7 @@ func (d *reverseHTTP) give(w http.ResponseWriter, r *http.Request, at place, s *
 	// It is a stranger's, on the control origin.
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "sandbox")
-	defer s.Work()()
+	defer s.Work(r.Context())()
 	m.write(w)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -125,6 +126,9 @@ func TestVectorsOfConversations(t *testing.T) {
 			o := Options{
 				PublicURL: c.Gateway.PublicURL, Keys: c.Gateway.Keys, AnswerBytes: c.Gateway.AnswerBytes, ContentBytes: c.Gateway.ContentBytes, Loopback: true,
 				Limits: claim.Limits{Queue: c.Gateway.Queue, Sessions: c.Gateway.Sessions, Batch: c.Gateway.Batch},
+			}
+			for _, prefix := range c.Gateway.TrustedProxies {
+				o.TrustedProxies = append(o.TrustedProxies, netip.MustParsePrefix(prefix))
 			}
 			inWorld(t, o, func(w *world) {
 				(&talk{world: w, vars: map[string]string{}, calls: map[string]*call{}, visitors: map[string]*visitor{}}).run(c.Steps)

@@ -34,6 +34,9 @@ func (t Peers) Trusts(remoteAddr string) bool {
 	return err == nil && t.trustsAddr(a.Addr())
 }
 
+// Direct reports whether the peer of r is who sent it: no proxy is known to be between.
+func (t Peers) Direct(r *http.Request) bool { return !t.Anonymous && !t.Trusts(r.RemoteAddr) }
+
 // AddressOfPeer returns the address that a connection counts for. Those of a trusted proxy,
 // which are of many visitors, count for none.
 func (t Peers) AddressOfPeer(peer net.Addr) netip.Addr {

@@ -37,6 +37,8 @@ type conn struct {
 	ahead []byte
 	// aside says that conn is nothing but what it wraps.
 	aside atomic.Bool
+	// left says that the peer closed the connection.
+	left atomic.Bool
 	// chosen says that HTTP/2 was chosen by ALPN, so that nothing else is spoken.
 	chosen bool
 	// mu guards below: net/http reads a byte ahead while it calls the handler.
@@ -146,7 +148,9 @@ func (c *conn) uncount() {
 // Read reads, looks at a head, and changes a malformed target.
 func (c *conn) Read(p []byte) (int, error) {
 	if c.aside.Load() {
-		return c.Conn.Read(p)
+		n, err := c.Conn.Read(p)
+		c.leaves(err)
+		return n, err
 	}
 	c.mu.Lock()
 	over, idle := c.over, c.other && !c.serving && c.start+len(p) == len(prefaceLine)
@@ -167,6 +171,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.ahead = c.ahead[n:]
 	} else {
 		n, err = c.Conn.Read(p)
+		c.leaves(err)
 	}
 	c.mu.Lock()
 	if c.prefaces(p[:n]) {
@@ -209,6 +214,13 @@ func (c *conn) Read(p []byte) (int, error) {
 		_ = c.refuse(schema.CodeTooSlow, "The fields came too slowly.")
 	}
 	return n, err
+}
+
+// leaves notes by what a read ended with whether the peer closed the connection.
+func (c *conn) leaves(err error) {
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.left.Store(true)
+	}
 }
 
 // prefaces tells whether the preface of HTTP/2 ends with the next bytes. The

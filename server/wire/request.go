@@ -25,6 +25,13 @@ func acceptedOf(r *http.Request) *accepted {
 	return a
 }
 
+// Left reports whether the peer closed the connection of r, as far as that was seen. The context of r ends then, but also
+// where something could not be written in time, and in HTTP/2 with its stream alone.
+func Left(r *http.Request) bool {
+	a, _ := r.Context().Value(connKey{}).(*accepted)
+	return a != nil && a.left.Load()
+}
+
 // Target returns the request target as the peer sent it (RFC 9112, 3.2). In r a malformed %
 // of its path is an underscore.
 func Target(r *http.Request) string {
