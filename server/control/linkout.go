@@ -167,7 +167,7 @@ func (s *sender) stop(err error) {
 // sending has ended.
 func (s *sender) hungUp(err error) bool {
 	switch {
-	case err == nil, s.told:
+	case err == nil, s.told, errors.Is(err, websocket.ErrMessageTooBig):
 		return false
 	case s.untaken != nil:
 		return !errors.Is(s.untaken, os.ErrDeadlineExceeded) && !errors.Is(s.untaken, budget.ErrTooSlow)

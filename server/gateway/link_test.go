@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -424,4 +425,31 @@ func TestALinkIsRefused(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A program that was killed closes its link without a word, and one that comes back another way with one.
+func TestALinkThatHangsUp(t *testing.T) {
+	for name, test := range map[string]struct {
+		end  func(*linked)
+		told time.Duration
+	}{
+		"killed":    {func(l *linked) { _ = l.conn.CloseNow() }, 2 * time.Second},
+		"navigated": {func(l *linked) { _ = l.conn.Close(websocket.StatusGoingAway, "") }, 2 * time.Second},
+		"gone over": {func(l *linked) { _ = l.conn.Close(websocket.StatusNormalClosure, "") }, 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, Options{}, func(w *world) {
+				l, _ := w.claim("demo").link()
+				v := w.visit(get(host, "/"))
+				l.next("request")
+				test.end(l)
+				began := time.Now()
+				got := v.await()
+				// Where the session is lost its request waits for another one.
+				if took := time.Since(began); got.code() != schema.CodeNoHandler || took < test.told || took > test.told+6*time.Second {
+					t.Errorf("%d %s after %v", got.Status, got.Content, took)
+				}
+			})
+		})
+	}
 }
