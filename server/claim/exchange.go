@@ -76,9 +76,9 @@ type Exchange struct {
 	over     chan struct{} // closed at the end; nil while nobody asks
 	watch    *watch        // nil where no tap sees it
 
-	// news is told of interim responses, of the answer, and of the failure; one place. Once state is answering, or ended, answer does not
-	// change any more, but for trailers.
-	news   chan struct{}
+	// news is told of interim responses, of the answer, and of the failure, while somebody is in Do; it has one place.
+	news chan struct{}
+	// answer does not change any more, but for trailers, once state is answering, or ended.
 	answer *Answer
 }
 
@@ -118,7 +118,7 @@ func (x *Exchange) Over() <-chan struct{} {
 func (c *Claim) Begin(h *budget.Hold, absent func() *Answer) (*Exchange, error) {
 	c.Charge(h)
 	c.exchanges.makeRoom()
-	x := &Exchange{claim: c, hold: h, absent: absent, begun: time.Now(), news: make(chan struct{}, 1)}
+	x := &Exchange{claim: c, hold: h, absent: absent, begun: time.Now()}
 	x.due.x, x.interims.x = x, x
 	placed := h.Enter(budget.Exchanges)
 	c.mu.Lock()
@@ -166,7 +166,13 @@ func (x *Exchange) Fail(err error) {
 func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
 	c := x.claim
 	x.request = req
+	by := c.registry.waiters.get()
+	defer c.registry.waiters.put(by)
 	c.mu.Lock()
+	x.news = by.news
+	if x.state == ended {
+		poke(x.news)
+	}
 	if req.Upgrade != "" && !c.exchanges.upgrades() {
 		x.fail(ErrUpgrades)
 	}
@@ -175,11 +181,10 @@ func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
 	wait := x.due.left(time.Now())
 	c.mu.Unlock()
 
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
+	by.timer.Reset(wait)
 	for {
 		select {
-		case <-x.news:
+		case <-by.news:
 			if ready := x.interims.give(); !ready {
 				continue
 			}
@@ -194,9 +199,9 @@ func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
 			c.mu.Lock()
 			x.abandon()
 			c.mu.Unlock()
-		case <-timer.C:
+		case <-by.timer.C:
 			c.mu.Lock()
-			timer.Reset(x.due.look())
+			by.timer.Reset(x.due.look())
 			c.mu.Unlock()
 		}
 	}

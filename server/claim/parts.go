@@ -84,8 +84,8 @@ const ages = 100 * 365 * 24 * time.Hour
 // end of ctx means that the visitor left.
 func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
 	c, p := x.claim, x.parts
-	timer := time.NewTimer(ages)
-	defer timer.Stop()
+	by := c.registry.waiters.get()
+	defer c.registry.waiters.put(by)
 	c.mu.Lock()
 	p.moved = time.Now() // the visitor's own slowness is over
 	x.hold.Shrink(p.taking)
@@ -114,14 +114,14 @@ func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
 			}
 			return nil, io.EOF
 		}
-		timer.Reset(left)
+		by.timer.Reset(left)
 		select {
 		case <-p.came:
 		case <-ctx.Done():
 			c.mu.Lock()
 			x.abandon()
 			c.mu.Unlock()
-		case <-timer.C:
+		case <-by.timer.C:
 			c.mu.Lock()
 			if x.state == answering && time.Since(p.moved) >= p.time() {
 				s := x.session

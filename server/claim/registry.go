@@ -102,6 +102,7 @@ type Registry struct {
 	serving atomic.Int64 // live sessions
 	polls   atomic.Int64 // open polls
 	budget  *budget.Budget
+	waiters waiters
 
 	drain  drain
 	closed atomic.Bool
