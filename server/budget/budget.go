@@ -202,7 +202,7 @@ func (b *Budget) relieve(r Resource, of *Owner, least int64) bool {
 		if victim == nil {
 			return false
 		}
-		if victim.takeBack(ErrTooSlow) {
+		if b.takeBack(victim, ErrTooSlow) {
 			b.evicted[r].Add(1)
 			return true
 		}
@@ -232,7 +232,7 @@ func (b *Budget) GiveUp(why error) {
 	}
 	b.mu.Unlock()
 	for _, h := range waiting {
-		h.takeBack(why)
+		b.takeBack(h, why)
 	}
 }
 
@@ -294,4 +294,24 @@ func (b *Budget) relieveEarly(owners *[2]*Owner) {
 		return
 	}
 	b.relieve(Memory, nil, least)
+}
+
+// takeBack takes a hold back, unless it is closed, its peer moved, or it was before. It
+// reports whether it did.
+func (b *Budget) takeBack(h *Hold, why error) bool {
+	h.mu.Lock()
+	if h.closed || h.peer.waiting.Load() == 0 || !h.evicted.CompareAndSwap(nil, &why) {
+		h.mu.Unlock()
+		return false
+	}
+	h.calls.Add(1)
+	evict := h.evict
+	h.mu.Unlock() // evict locks a claim, and who holds one may lock the hold
+	defer h.calls.Done()
+	n := h.held[Memory].Load()
+	h.leaving.Store(n)
+	b.leaving.Add(n)
+	evict.Evict(why)
+	h.Exit(Connections) // its place is free, though the connection may take a while to end
+	return true
 }

@@ -20,7 +20,7 @@ type Hold struct {
 	calls   sync.WaitGroup        // of evict
 	can     atomic.Bool           // be taken back: evict is set
 	mu      sync.Mutex            // guards what follows
-	evict   func(why error)
+	evict   Evicter
 	closed  bool
 
 	next, previous *Hold // in the budget's ring, which its mutex guards
@@ -212,34 +212,25 @@ func (h *Hold) Exit(r Resource) {
 	}
 }
 
-// Evictable says how the hold is taken back while its peer is waited for, see
-// [Hold.Wait]: with [ErrTooSlow] where others need what it holds, and with what [Budget.GiveUp] is given. evict is called at most once, on any goroutine, and does not block.
-func (h *Hold) Evictable(evict func(why error)) {
+// Evicter ends what holds something, because of why: [ErrTooSlow] where others need that, or what [Budget.GiveUp] is given. Evict
+// does not block.
+type Evicter interface{ Evict(why error) }
+
+// EvictableBy says how the hold is taken back while its peer is waited for, see [Hold.Wait]. Evict is called at most once, on any
+// goroutine.
+func (h *Hold) EvictableBy(e Evicter) {
 	h.mu.Lock()
-	h.evict = evict
+	h.evict = e
 	h.mu.Unlock()
 	h.can.Store(true)
 }
 
-// takeBack takes the hold back, unless it is closed, its peer moved, or it was before. It
-// reports whether it did.
-func (h *Hold) takeBack(why error) bool {
-	h.mu.Lock()
-	if h.closed || h.peer.waiting.Load() == 0 || !h.evicted.CompareAndSwap(nil, &why) {
-		h.mu.Unlock()
-		return false
-	}
-	h.calls.Add(1)
-	evict := h.evict
-	h.mu.Unlock() // evict locks a claim, and who holds one may lock the hold
-	defer h.calls.Done()
-	n := h.held[Memory].Load()
-	h.leaving.Store(n)
-	h.budget.leaving.Add(n)
-	evict(why)
-	h.Exit(Connections) // its place is free, though the connection may take a while to end
-	return true
-}
+// Evictable is EvictableBy of a function.
+func (h *Hold) Evictable(evict func(why error)) { h.EvictableBy(evicter(evict)) }
+
+type evicter func(why error)
+
+func (e evicter) Evict(why error) { e(why) }
 
 // Evicted returns why the hold was taken back, or nil where it was not.
 func (h *Hold) Evicted() error {

@@ -29,8 +29,8 @@ func (i *interims) give() (ready bool) {
 	i.waiting, ready = nil, x.state >= answering
 	x.claim.mu.Unlock()
 	for _, a := range waiting {
-		if x.request.Inform != nil {
-			x.request.Inform(a)
+		if x.request.Interims != nil {
+			x.request.Interims.Inform(a)
 		}
 		x.hold.Shrink(a.weight())
 	}

@@ -18,10 +18,12 @@ type Request struct {
 	Keyed bool
 	// Upgrade is the protocol that the visitor asks for. Empty means none.
 	Upgrade string
-	// Inform is called with each interim response, before Do returns. Nil means
-	// that the visitor takes none.
-	Inform func(*Answer)
+	// Interims takes the interim responses. Nil means that the visitor takes none.
+	Interims Informer
 }
+
+// Informer takes interim responses: Inform is called with each, before [Exchange.Do] returns.
+type Informer interface{ Inform(*Answer) }
 
 // Answer is what a handler said: all of it, or with More its beginning, which
 // [Exchange.Next] continues.

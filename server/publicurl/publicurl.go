@@ -129,14 +129,24 @@ func (p *Template) Authority(label string) string {
 func (p *Template) Pseudonym(label string) string { return label + "." + p.own }
 
 // Via returns what a claim adds to the Via field of a message of a version, such as "1.1".
-func (p *Template) Via(version, label string) string { return version + " " + label + "." + p.own }
+func (p *Template) Via(version, label string) string { return string(p.AppendVia(nil, version, label)) }
 
-// URL returns the public URL of a path of a label's origin, which begins with a slash; in the path shape that has all labels.
-func (p *Template) URL(label, path string) string {
+// AppendVia appends that to b.
+func (p *Template) AppendVia(b []byte, version, label string) []byte {
+	b = append(append(b, version...), ' ')
+	b = append(append(b, label...), '.')
+	return append(b, p.own...)
+}
+
+// AppendURL appends the public URL of a path of a label's origin, which begins with a slash, to b; in the path shape that has all
+// labels.
+func (p *Template) AppendURL(b []byte, label, path string) []byte {
 	if p.PathPrefix != "" {
-		return p.Scheme + "://" + p.own + path
+		b = append(append(b, p.Scheme...), "://"...)
+	} else {
+		b = append(append(append(b, p.before...), label...), '.')
 	}
-	return p.before + label + "." + p.own + path
+	return append(append(b, p.own...), path...)
 }
 
 // Place is where a request belongs.

@@ -20,12 +20,12 @@ func TestGatesThatAreNotThereCostNoAllocation(t *testing.T) {
 		t.Fatal(err)
 	}
 	v, c := &Visits{Registry: registry}, o.Session.Claim()
-	w, r, req := httptest.NewRecorder(), httptest.NewRequest("POST", "/", nil), &claim.Request{Method: "POST"}
+	w, r := httptest.NewRecorder(), httptest.NewRequest("POST", "/", nil)
 	hold := registry.Options().Budget.Open(netip.Addr{})
 	defer hold.Close()
+	s := &visit{Visits: v, w: w, r: r, c: c, hold: hold, req: claim.Request{Method: "POST"}}
 	if n := testing.AllocsPerRun(1000, func() {
-		g := gating{v, w, r, c, req, hold}
-		if passed, held := g.judge(); !passed || held || g.absence() != nil {
+		if passed, held := s.judge(); !passed || held || s.absence() != nil {
 			t.Error("a gate that is not there was asked")
 		}
 	}); n != 0 {

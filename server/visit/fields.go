@@ -12,13 +12,13 @@ import (
 	"reversehttp/server/field"
 )
 
-// requestFields lists the fields of a visitor's request for its envelope: Host,
+// appendFields appends the fields of a visitor's request for its envelope: Host,
 // then the others by name, without those that end here.
-func (v *Visits) requestFields(r *http.Request, label string) []claim.Field {
+func (v *Visits) appendFields(fields []claim.Field, r *http.Request, label string, own hop) []claim.Field {
 	gone := field.Named(r.Header["Connection"])
 	trusted := v.Trust.Trusts(r.RemoteAddr)
-	fields := make([]claim.Field, 1, len(r.Header)+fieldsOfWay)
-	fields[0] = claim.Field{Name: "Host", Value: r.Host}
+	fields = slices.Grow(fields, 1+len(r.Header)+fieldsOfWay)
+	fields = append(fields, claim.Field{Name: "Host", Value: r.Host})
 	for name, values := range r.Header {
 		switch {
 		case field.EndsInRequest(name), gone[name]:
@@ -36,7 +36,7 @@ func (v *Visits) requestFields(r *http.Request, label string) []claim.Field {
 	if len(r.Trailer) > 0 { // of chunked content, where net/http has it
 		fields = append(fields, claim.Field{Name: "Trailer", Value: strings.Join(slices.Sorted(maps.Keys(r.Trailer)), ", ")})
 	}
-	way := v.wayOf(r, label, trusted)
+	way := wayOf(r, own, trusted)
 	fields = way.appendTo(fields, v, r, label)
 	slices.SortStableFunc(fields[1:], func(a, b claim.Field) int { return strings.Compare(a.Name, b.Name) })
 	return fields
@@ -77,8 +77,9 @@ func (a *adder) add(name, value string) {
 	a.header[name] = a.values[n-1 : n : n]
 }
 
-// relayFields puts the fields of an answer into h, without those that end here. It returns what adds so many others.
-func (v *Visits) relayFields(h http.Header, fields []claim.Field, others int) adder {
+// relayFields puts the fields of an answer into h, without those that end here. It returns what adds others. Their values are in
+// room, as far as there is any.
+func (v *Visits) relayFields(h http.Header, fields []claim.Field, room []string) adder {
 	var connection []string
 	for _, f := range fields {
 		if strings.EqualFold(f.Name, "Connection") {
@@ -86,7 +87,7 @@ func (v *Visits) relayFields(h http.Header, fields []claim.Field, others int) ad
 		}
 	}
 	gone := field.Named(connection)
-	to := adder{h, make([]string, 0, len(fields)+others)}
+	to := adder{h, slices.Grow(room, len(fields))}
 	for _, f := range fields {
 		name := http.CanonicalHeaderKey(f.Name)
 		if field.EndsInResponse(name) || gone[name] && name != "Content-Length" {

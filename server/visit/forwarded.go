@@ -20,11 +20,30 @@ type way struct {
 	xProto    []string
 }
 
+// hop is what the gateway itself says of a request. The strings that it makes of that share an allocation.
+type hop struct {
+	url       string
+	via       string
+	forwarded string
+	peer      string // the address that the request came from
+}
+
+// hopOf returns it for a request of a target.
+func (v *Visits) hopOf(r *http.Request, label, target string) (h hop) {
+	h.peer, _, _ = net.SplitHostPort(r.RemoteAddr)
+	var room [512]byte
+	b := v.appendURL(room[:0], label, target)
+	url := len(b)
+	b = v.Public.AppendVia(b, viaVersion(r), label)
+	via := len(b)
+	all := string(appendElement(b, h.peer, r.Host, v.Public.Scheme))
+	h.url, h.via, h.forwarded = all[:url], all[url:via], all[via:]
+	return h
+}
+
 // wayOf returns it, extended where the peer is trusted.
-func (v *Visits) wayOf(r *http.Request, label string, trusted bool) way {
-	peer, _, _ := net.SplitHostPort(r.RemoteAddr)
-	scheme := v.Public.Scheme
-	w := way{via: r.Header["Via"], here: v.Public.Via(viaVersion(r), label), forwarded: element(peer, r.Host, scheme), xFor: peer}
+func wayOf(r *http.Request, own hop, trusted bool) way {
+	w := way{via: r.Header["Via"], here: own.via, forwarded: own.forwarded, xFor: own.peer}
 	if trusted {
 		w.forwarded = extend(w.forwarded, r.Header["Forwarded"])
 		w.xFor = extend(w.xFor, r.Header["X-Forwarded-For"])
@@ -57,18 +76,24 @@ func (w *way) appendTo(fields []claim.Field, v *Visits, r *http.Request, label s
 	return fields
 }
 
-// element returns what Forwarded has of this hop (RFC 7239, 4).
-func element(peer, host, scheme string) string {
+// appendElement appends what Forwarded has of this hop (RFC 7239, 4).
+func appendElement(b []byte, peer, host, scheme string) []byte {
+	b = append(b, "for="...)
 	if strings.Contains(peer, ":") {
-		peer = `"[` + peer + `]"`
+		b = append(append(append(b, `"[`...), peer...), `]"`...)
+	} else {
+		b = append(b, peer...)
 	}
+	b = append(b, ";host="...)
 	switch {
 	case strings.ContainsAny(host, `"\`):
-		host = strconv.Quote(host)
+		b = strconv.AppendQuote(b, host)
 	case strings.ContainsAny(host, ":[]"):
-		return "for=" + peer + `;host="` + host + `";proto=` + scheme
+		b = append(append(append(b, '"'), host...), '"')
+	default:
+		b = append(b, host...)
 	}
-	return "for=" + peer + ";host=" + host + ";proto=" + scheme
+	return append(append(b, ";proto="...), scheme...)
 }
 
 // extend puts what a trusted proxy told in front of own, as one list.

@@ -42,7 +42,9 @@ func FuzzForwarded(f *testing.F) {
 		for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Via", "X-Other"} {
 			r.Header[name] = []string{told, told}
 		}
-		req := v.requestOf(r, "demo")
+		s := &visit{Visits: v, r: r, label: "demo"}
+		s.fill()
+		req := &s.req
 		if _, err := netip.ParseAddrPort(req.RemoteAddr); err != nil || strings.Contains(req.RemoteAddr, "%") {
 			t.Errorf("told %q: remoteAddr = %q, want an address without zone", told, req.RemoteAddr)
 		}
@@ -50,9 +52,9 @@ func FuzzForwarded(f *testing.F) {
 		for _, field := range req.Fields {
 			all = append(all, field.Name, envelope.Characters(field.Value))
 		}
-		for _, s := range all {
-			if !utf8.ValidString(s) {
-				t.Errorf("told %q: %q is not UTF-8", told, s)
+		for _, one := range all {
+			if !utf8.ValidString(one) {
+				t.Errorf("told %q: %q is not UTF-8", told, one)
 			}
 		}
 	})

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
@@ -40,32 +39,22 @@ type Verdict struct {
 	Hold int
 }
 
-// gating is a request before the gates of its claim.
-type gating struct {
-	v    *Visits
-	w    http.ResponseWriter
-	r    *http.Request
-	c    *claim.Claim
-	req  *claim.Request
-	hold *budget.Hold
-}
-
 // judge has the gate judge the request, if there is one, and answers it where the gate does. passed reports
 // whether it goes on; held whether its content is read, and in req.
-func (g gating) judge() (passed, held bool) {
-	v, w, r, c, req, hold := g.v, g.w, g.r, g.c, g.req, g.hold
-	if v.Gates.Judge == nil {
+func (s *visit) judge() (passed, held bool) {
+	w, r, c, req, hold := s.w, s.r, s.c, &s.req, s.hold
+	if s.Gates.Judge == nil {
 		return true, false
 	}
-	verdict := v.Gates.Judge(c, req)
+	verdict := s.Gates.Judge(c, req)
 	if verdict.Answer == nil {
-		g.rewrite(verdict)
+		s.rewrite(verdict)
 	}
 	if verdict.Answer == nil && verdict.Then != nil && upgradeOf(r) == "" {
 		c.Charge(hold)
 		rc := http.NewResponseController(w)
 		hold.Evictable(func(error) { _ = rc.SetReadDeadline(intake.Past) })
-		content, err := v.pace(c.State().Timeout).Read(w, r, min(verdict.Hold, v.ContentBytes), hold)
+		content, err := s.pace(c.State().Timeout).Read(w, r, min(verdict.Hold, s.ContentBytes), hold)
 		if err != nil {
 			p := problem.Of(err)
 			p.Handed = claim.HandedNo
@@ -80,7 +69,7 @@ func (g gating) judge() (passed, held bool) {
 			req.Fields = slices.DeleteFunc(req.Fields, func(f claim.Field) bool { return f.Name == "Trailer" })
 		}
 		if verdict = verdict.Then(content); verdict.Answer == nil {
-			g.rewrite(verdict)
+			s.rewrite(verdict)
 		}
 	}
 	if verdict.Answer == nil {
@@ -89,7 +78,7 @@ func (g gating) judge() (passed, held bool) {
 	if !held {
 		defer wire.Leaving(w, r)()
 	}
-	g.answer(verdict.Answer)
+	s.answer(verdict.Answer)
 	return false, held
 }
 
@@ -109,14 +98,14 @@ func (h *heldContent) Trailers() []claim.Field { return h.trailers }
 func (h *heldContent) Close() error { return nil }
 
 // rewrite changes the request as a verdict says.
-func (g gating) rewrite(verdict Verdict) {
-	req := g.req
+func (s *visit) rewrite(verdict Verdict) {
+	req := &s.req
 	if verdict.Target != "" {
-		req.Target, req.URL = verdict.Target, g.v.urlOf(g.c.Label(), verdict.Target)
+		req.Target, req.URL = verdict.Target, string(s.appendURL(nil, s.label, verdict.Target))
 	}
 	gone := func(f claim.Field) bool {
 		named := func(name string) bool { return strings.EqualFold(name, f.Name) }
-		return slices.ContainsFunc(verdict.Drop, named) || slices.ContainsFunc(verdict.Set, func(s claim.Field) bool { return named(s.Name) })
+		return slices.ContainsFunc(verdict.Drop, named) || slices.ContainsFunc(verdict.Set, func(f claim.Field) bool { return named(f.Name) })
 	}
 	if len(verdict.Drop) > 0 || len(verdict.Set) > 0 {
 		req.Fields = append(slices.DeleteFunc(req.Fields, gone), verdict.Set...)
@@ -126,33 +115,32 @@ func (g gating) rewrite(verdict Verdict) {
 
 // absence returns what asks the gate for an answer in place of a program that is not there; nil where
 // there is no gate.
-func (g gating) absence() func() *claim.Answer {
-	ask, c, req := g.v.Gates.Absent, g.c, g.req
-	if ask == nil {
+func (s *visit) absence() func() *claim.Answer {
+	if s.Gates.Absent == nil {
 		return nil
 	}
-	return func() *claim.Answer { return ask(c, req) }
+	return func() *claim.Answer { return s.Gates.Absent(s.c, &s.req) }
 }
 
 // absent answers the visitor where the request failed with err, and a gate answers in place of the program.
 // unread says that the content was not read to its end. It reports whether it did.
-func (g gating) absent(err error, unread bool) bool {
+func (s *visit) absent(err error, unread bool) bool {
 	f, failed := errors.AsType[*claim.Failure](err)
 	if !failed || f.Answer == nil {
 		return false
 	}
 	if unread {
-		defer wire.Leaving(g.w, g.r)()
+		defer wire.Leaving(s.w, s.r)()
 	}
-	g.answer(f.Answer)
+	s.answer(f.Answer)
 	return true
 }
 
 // answer writes a whole answer in place of the program's. It may be taken back while the visitor is slow.
-func (g gating) answer(a *claim.Answer) {
-	rc := http.NewResponseController(g.w)
-	g.hold.Evictable(func(error) { _ = rc.SetWriteDeadline(intake.Past) })
+func (s *visit) answer(a *claim.Answer) {
+	rc := http.NewResponseController(s.w)
+	s.hold.Evictable(func(error) { _ = rc.SetWriteDeadline(intake.Past) })
 	whole := *a
 	whole.More = false
-	g.v.relay(g.w, g.r, g.c.Label(), nil, &whole, g.hold)
+	s.relay(&whole)
 }

@@ -19,12 +19,17 @@ import (
 // relayPiece is how much content a visitor has to take at a time, in bytes.
 const relayPiece = 64 << 10
 
-// relay writes an answer to the visitor. Of an answer with More, x gives what follows.
-func (v *Visits) relay(w http.ResponseWriter, r *http.Request, label string, x *claim.Exchange, a *claim.Answer, hold *budget.Hold) {
+// relay writes an answer to the visitor. Of an answer with More, the exchange gives what follows.
+func (s *visit) relay(a *claim.Answer) {
+	w, r := s.w, s.r
 	h := w.Header()
-	own := v.relayFields(h, a.Fields, 2)
+	own := s.relayFields(h, a.Fields, s.values[:0])
 	announce(h, a)
-	own.add("Via", v.Public.Via("1.1", label))
+	via := s.via
+	if s.req.HTTPVersion != "1.1" {
+		via = s.Public.Via("1.1", s.label)
+	}
+	own.add("Via", via)
 	if _, stated := h["Content-Length"]; !stated && statesLength(r.Method, a) {
 		own.add("Content-Length", strconv.Itoa(len(a.Content)))
 	}
@@ -35,7 +40,7 @@ func (v *Visits) relay(w http.ResponseWriter, r *http.Request, label string, x *
 	if a.More {
 		field.Hasten(h)
 		w.WriteHeader(a.Status)
-		v.relayMore(w, r, x, a, hold)
+		s.relayMore(a)
 		return
 	}
 	addTrailers(h, a.Trailers)
@@ -43,17 +48,21 @@ func (v *Visits) relay(w http.ResponseWriter, r *http.Request, label string, x *
 	if r.Method == http.MethodHead {
 		return
 	}
-	if err := writePieces(w, a.Content, hold); err == errEvicted {
+	if err := writePieces(w, a.Content, s.hold); err == errEvicted {
 		panic(http.ErrAbortHandler) // no clean end
 	}
 }
 
-// relayInterim writes an interim response to the visitor.
-func (v *Visits) relayInterim(w http.ResponseWriter, a *claim.Answer) {
+// Inform writes an interim response to the visitor.
+func (s *visit) Inform(a *claim.Answer) {
+	if s.upload != nil && s.upload.uninvited() {
+		return
+	}
+	w := s.w
 	h := w.Header()
 	kept := h.Clone()
 	clear(h)
-	v.relayFields(h, a.Fields, 0)
+	s.relayFields(h, a.Fields, nil)
 	// It is not sent. It has net/http copy the fields of HTTP/2, which it may still
 	// read when this stream was reset and the next ones are set.
 	h["Content-Length"] = nil
@@ -109,7 +118,8 @@ func statesLength(method string, a *claim.Answer) bool {
 }
 
 // relayMore relays what follows the beginning of a streamed answer.
-func (v *Visits) relayMore(w http.ResponseWriter, r *http.Request, x *claim.Exchange, a *claim.Answer, hold *budget.Hold) {
+func (s *visit) relayMore(a *claim.Answer) {
+	w, r, x, hold := s.w, s.r, s.x, s.hold
 	rc := http.NewResponseController(w)
 	silent := r.Method == http.MethodHead
 	chunks := [][]byte{a.Content}

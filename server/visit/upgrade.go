@@ -18,7 +18,6 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"reversehttp/schema"
-	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
@@ -160,8 +159,9 @@ const farewell = 5 * time.Second
 
 // relayUpgrade upgrades the visitor's connection and relays what the handler sends
 // on it.
-func (v *Visits) relayUpgrade(w http.ResponseWriter, r *http.Request, label string, x *claim.Exchange, a *claim.Answer, t *tunnel, hold *budget.Hold) {
-	conn, in, head, err := v.acceptUpgrade(w, r, label, x, a)
+func (s *visit) relayUpgrade(a *claim.Answer, t *tunnel) {
+	x, hold := s.x, s.hold
+	conn, in, head, err := s.acceptUpgrade(s.w, s.r, s.label, x, a)
 	if err != nil {
 		t.end() // a program that asks for what the visitor sends waits no more
 		x.Fail(claim.ErrVisitorGone)
@@ -217,7 +217,7 @@ func (v *Visits) relayUpgrade(w http.ResponseWriter, r *http.Request, label stri
 func (v *Visits) acceptUpgrade(w http.ResponseWriter, r *http.Request, label string, x *claim.Exchange, a *claim.Answer) (net.Conn, *bufio.Reader, []byte, error) {
 	if r.ProtoMajor == 2 {
 		h := w.Header()
-		v.relayFields(h, a.Fields, 0)
+		v.relayFields(h, a.Fields, nil)
 		h["Via"] = append(h["Via"], v.Public.Via("1.1", label))
 		delete(h, "Sec-Websocket-Accept") // RFC 8441, 5
 		conn, err := wire.Accept(w, r)
@@ -233,7 +233,7 @@ func (v *Visits) acceptUpgrade(w http.ResponseWriter, r *http.Request, label str
 // headOf101 is the head that tells the visitor that its connection is upgraded.
 func (v *Visits) headOf101(r *http.Request, label string, x *claim.Exchange, a *claim.Answer) []byte {
 	h := http.Header{}
-	v.relayFields(h, a.Fields, 0)
+	v.relayFields(h, a.Fields, nil)
 	h["Via"] = append(h["Via"], v.Public.Via("1.1", label))
 	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{x.Request().Upgrade}
 	if _, set := h["Sec-Websocket-Accept"]; !set {

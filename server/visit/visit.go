@@ -54,54 +54,42 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		intake.Refuse(w, r, &problem.Problem{Code: schema.CodeNoClaim, Handed: claim.HandedNo})
 		return
 	}
-	req := v.requestOf(r, label)
-	g := gating{v, w, r, c, req, hold}
-	passed, held := g.judge()
+	s := &visit{Visits: v, w: w, r: r, label: label, c: c, hold: hold}
+	s.fill()
+	passed, held := s.judge()
 	if !passed {
 		return
 	}
-	x, err := c.Begin(hold, g.absence())
-	if err != nil && g.absent(err, !held) {
+	x, err := c.Begin(hold, s.absence())
+	if err != nil && s.absent(err, !held) {
 		return
 	}
 	if err != nil {
 		intake.Refuse(w, r, problem.Of(err))
 		return
 	}
-	hold.Evictable(func(why error) {
-		rc := http.NewResponseController(w)
-		if why == claim.ErrDraining {
-			if x.Reject(why) { // else it is answered, or what it is told comes another way
-				_ = rc.SetReadDeadline(intake.Past)
-			}
-			return
-		}
-		// In this order: what the visitor is told then sets the deadline for writing anew.
-		_ = rc.SetWriteDeadline(intake.Past)
-		_ = rc.SetReadDeadline(intake.Past)
-		x.Reject(why)
-	})
+	s.x = x
+	hold.EvictableBy(s)
 	ctx, upgrade := r.Context(), upgradeOf(r)
 	var t *tunnel // of an upgrade
-	var u *upload // of content that streams
 	switch {
 	case r.ContentLength > int64(v.ContentBytes):
 		err = &problem.Problem{Code: schema.CodeContentTooLarge}
 	case upgrade != "":
 		t = newTunnel()
-		req.Upgrade, req.Content = upgrade, claim.Streamed(t)
+		s.req.Upgrade, s.req.Content = upgrade, claim.Streamed(t)
 	case held:
 	case v.streams(r, x):
-		u = newUpload(w, r, x, v, hold)
-		defer u.end()
+		s.upload = newUpload(w, r, x, v, hold)
+		defer s.upload.end()
 		var free func()
-		ctx, free = u.context()
+		ctx, free = s.upload.context()
 		defer free()
-		req.Content = claim.Streamed(u)
+		s.req.Content = claim.Streamed(s.upload)
 	default:
 		var content []byte
 		content, err = v.pace(x.Timeout).Read(w, r, max(v.InlineBytes, int(r.ContentLength)), hold)
-		req.Content = claim.Whole(content)
+		s.req.Content = claim.Whole(content)
 	}
 	if err != nil {
 		x.Fail(err)
@@ -111,17 +99,12 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		return
 	}
 	if r.ProtoAtLeast(1, 1) {
-		u := u // so that it need not be on the heap where there is none
-		req.Inform = func(a *claim.Answer) {
-			if u == nil || !u.uninvited() {
-				v.relayInterim(w, a)
-			}
-		}
+		s.req.Interims = s
 	}
-	a, err := x.Do(ctx, req)
+	a, err := x.Do(ctx, &s.req)
 	if t != nil {
 		if err == nil && a.Status == http.StatusSwitchingProtocols {
-			v.relayUpgrade(w, r, label, x, a, t, hold)
+			s.relayUpgrade(a, t)
 			return
 		}
 		t.end()
@@ -132,13 +115,13 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 			return
 		}
 	}
-	if u != nil && (err != nil || !a.More) && !u.stop() {
+	if s.upload != nil && (err != nil || !a.More) && !s.upload.stop() {
 		defer wire.Leaving(w, r)()
 	}
 	if errors.Is(err, claim.ErrVisitorGone) {
 		panic(http.ErrAbortHandler) // nobody is there to be answered
 	}
-	if err != nil && g.absent(err, false) {
+	if err != nil && s.absent(err, false) {
 		return
 	}
 	if err != nil {
@@ -150,10 +133,66 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		problem.Of(&claim.Failure{Err: claim.ErrHandlerFailed, Handed: claim.HandedYes}).Write(w, r)
 		return
 	}
-	if u != nil && a.More {
-		u.goLive()
+	if s.upload != nil && a.More {
+		s.upload.goLive()
 	}
-	v.relay(w, r, label, x, a, hold)
+	s.relay(a)
+}
+
+// visit is a visitor's request while it is served: what the gates, the core and the budget have to do with. It has room for the fields
+// of most requests and answers, so that all of this is one allocation.
+type visit struct {
+	*Visits
+	w      http.ResponseWriter
+	r      *http.Request
+	label  string
+	c      *claim.Claim
+	hold   *budget.Hold
+	x      *claim.Exchange // nil until it has begun
+	upload *upload         // nil unless the content streams
+	via    string          // what the gateway adds to the Via of the request
+	req    claim.Request
+	fields [16]claim.Field
+	values [8]string
+}
+
+// fill makes the visitor's request one for the core.
+func (s *visit) fill() {
+	r := s.r
+	target := wire.Target(r)
+	method := r.Method
+	if method == http.MethodConnect { // of HTTP/2, for a WebSocket; it is GET in HTTP/1.1
+		method = http.MethodGet
+		if _, set := r.Header["Sec-Websocket-Key"]; !set {
+			r.Header["Sec-Websocket-Key"] = []string{newKey()}
+		}
+	}
+	own := s.hopOf(r, s.label, target)
+	s.via = own.via
+	s.req = claim.Request{
+		Method:      method,
+		Target:      target,
+		URL:         own.url,
+		HTTPVersion: viaVersion(r),
+		RemoteAddr:  s.Trust.Visitor(r),
+		Fields:      s.appendFields(s.fields[:0], r, s.label, own),
+		Keyed:       slices.ContainsFunc(keys, func(name string) bool { return len(r.Header[name]) > 0 }),
+	}
+}
+
+// Evict ends the exchange because of why, while its visitor is waited for.
+func (s *visit) Evict(why error) {
+	rc := http.NewResponseController(s.w)
+	if why == claim.ErrDraining {
+		if s.x.Reject(why) { // else it is answered, or what it is told comes another way
+			_ = rc.SetReadDeadline(intake.Past)
+		}
+		return
+	}
+	// In this order: what the visitor is told then sets the deadline for writing anew.
+	_ = rc.SetWriteDeadline(intake.Past)
+	_ = rc.SetReadDeadline(intake.Past)
+	s.x.Reject(why)
 }
 
 // refusal says why a request is not let in, before its claim is looked at.
@@ -171,41 +210,20 @@ func (v *Visits) refusal(r *http.Request, label string) *problem.Problem {
 	return nil
 }
 
-// requestOf makes a visitor's request one for the core.
-func (v *Visits) requestOf(r *http.Request, label string) *claim.Request {
-	target := wire.Target(r)
-	method := r.Method
-	if method == http.MethodConnect { // of HTTP/2, for a WebSocket; it is GET in HTTP/1.1
-		method = http.MethodGet
-		if _, set := r.Header["Sec-Websocket-Key"]; !set {
-			r.Header["Sec-Websocket-Key"] = []string{newKey()}
-		}
-	}
-	return &claim.Request{
-		Method:      method,
-		Target:      target,
-		URL:         v.urlOf(label, target),
-		HTTPVersion: viaVersion(r),
-		RemoteAddr:  v.Trust.Visitor(r),
-		Fields:      v.requestFields(r, label),
-		Keyed:       slices.ContainsFunc(keys, func(name string) bool { return len(r.Header[name]) > 0 }),
-	}
-}
-
 // keys are the fields by which a handler knows a request again.
 var keys = []string{"Idempotency-Key", "Webhook-Id"}
 
-// urlOf reconstructs the target URI (RFC 9110, 7.1).
-func (v *Visits) urlOf(label, target string) string {
+// appendURL appends the target URI (RFC 9110, 7.1) to b.
+func (v *Visits) appendURL(b []byte, label, target string) []byte {
+	path := ""
 	if strings.HasPrefix(target, "/") {
-		return v.Public.URL(label, target)
-	}
-	if _, rest, ok := strings.Cut(target, "://"); ok { // absolute-form
+		path = target
+	} else if _, rest, ok := strings.Cut(target, "://"); ok { // absolute-form
 		if i := strings.IndexAny(rest, "/?"); i >= 0 {
-			return v.Public.URL(label, rest[i:])
+			path = rest[i:]
 		}
 	}
-	return v.Public.URL(label, "")
+	return v.Public.AppendURL(b, label, path)
 }
 
 // RedirectToSlash sends a visitor of /at/label to /at/label/.
