@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,6 +79,9 @@ func TestUnknownMembersOfCasesAreFaults(t *testing.T) {
 		`{"cases":[{"name":"a","why":"why","visitor":{"raw":"x"},"request":{"metod":"GET"},"received":{"status":204}}]}`,
 		`{"cases":[{"name":"a","why":"why","steps":[{"await":"v","expect":{"status":200,"handled":"?0"}}]}]}`,
 		`{"cases":[{"name":"a","why":"why","steps":[{"sleepMs":1,"drain":true}]}]}`,
+		`{"cases":[{"name":"a","why":"why","steps":[{"link":{"url":"{link}"}}]}]}`,
+		`{"cases":[{"name":"a","why":"why","steps":[{"on":"l","sends":{"json":{},"raw":"x"}}]}]}`,
+		`{"cases":[{"name":"a","why":"why","steps":[{"on":"l","gets":{},"closes":1000}]}]}`,
 		`{"cases":[{"name":"a","why":"why","options":{},"handler":{"fails":true},"gateway":{"poll":[]},"expect":{"polls":[]}}]}`,
 	} {
 		if err := validate(t, c, "reversehttp:vectors", json.RawMessage(text)); err == nil {
@@ -159,12 +163,47 @@ func TestConversationsPostValidAnswers(t *testing.T) {
 	}
 }
 
+// TestConversationsSendValidMessages checks what programs say on links, but of exchanges of which a result is to be invalid.
+func TestConversationsSendValidMessages(t *testing.T) {
+	c := compiler(t)
+	for _, v := range vectors.Conversations() {
+		faulty := map[string]bool{}
+		for _, s := range v.Steps {
+			for _, r := range s.Results {
+				if strings.Contains(string(r), `"invalid"`) {
+					faulty[vectors.IDOf(r)] = true
+				}
+			}
+		}
+		for i, s := range v.Steps {
+			if s.Sends == nil {
+				continue
+			}
+			for _, m := range s.Sends.List() {
+				if kind := vectors.TypeOf(m); slices.Contains(said, kind) && !faulty[vectors.IDOf(m)] {
+					if err := validate(t, c, "reversehttp:envelope#/$defs/"+kind, m); err != nil {
+						t.Errorf("%s: step %d: %s: %v", v.Name, i, m, err)
+					}
+				}
+			}
+		}
+	}
+}
+
+// said are the types of what a program says on a link.
+var said = []string{
+	schema.TypeHello, schema.TypeAck, schema.TypePong, schema.TypeResponse, schema.TypePart, schema.TypeInterim, schema.TypeAbort,
+}
+
 // TestConversationsNameWhatExists checks that names are given before they are used.
 func TestConversationsNameWhatExists(t *testing.T) {
 	for _, v := range vectors.Conversations() {
-		open := map[string]bool{}
+		open, links := map[string]bool{}, map[string]bool{}
 		for i, s := range v.Steps {
-			for _, name := range []string{s.Await, s.Pending, s.Leave} {
+			if (s.On != "") != links[s.On] {
+				t.Errorf("%s: step %d: no link is called %s", v.Name, i, s.On)
+			}
+			for _, name := range []string{s.Await, s.Pending, s.Leave, s.On} {
 				if name != "" && !open[name] {
 					t.Errorf("%s: step %d: nothing open is called %s", v.Name, i, name)
 				}
@@ -173,12 +212,15 @@ func TestConversationsNameWhatExists(t *testing.T) {
 				if open[s.Name] {
 					t.Errorf("%s: step %d: %s is open already", v.Name, i, s.Name)
 				}
-				open[s.Name] = true
+				open[s.Name], links[s.Name] = true, s.Link != nil
 			}
 			delete(open, s.Await)
 			delete(open, s.Leave)
 		}
 		for name := range open {
+			if links[name] {
+				continue // a link may stay open
+			}
 			t.Errorf("%s: %s is never awaited", v.Name, name)
 		}
 	}

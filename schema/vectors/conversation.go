@@ -30,9 +30,12 @@ type Settings struct {
 	AnswerBytes    int      `json:"answerBytes"`
 	// ContentBytes is the most content of a request.
 	ContentBytes int `json:"contentBytes"`
+	// LinkWindow is how much content may be unconfirmed on a link; an exchange has a quarter of it at first.
+	LinkWindow int `json:"linkWindow"`
 }
 
-// Step is one step of a conversation: exactly one of Send, Open, Visit, Leave, Await, Pending, SleepMs and Drain is set.
+// Step is one step of a conversation: exactly one of Send, Open, Visit, Link, Sends, Gets, Results, Closes, Ends, Holds, Leave, Await, Pending,
+// SleepMs and Drain is set.
 type Step struct {
 	Send    *Send  `json:"send"`
 	Open    *Send  `json:"open"`
@@ -43,7 +46,20 @@ type Step struct {
 	SleepMs int    `json:"sleepMs"`
 	Drain   bool   `json:"drain"`
 
-	// Name names the request that Open or Visit began.
+	Link *Opens `json:"link"`
+	// On names the link of Sends, Gets, Results, Closes, Ends and Holds.
+	On    string `json:"on"`
+	Sends *Sends `json:"sends"`
+	// Gets is what the next message must be, and Results what the next results must be.
+	Gets    json.RawMessage   `json:"gets"`
+	Results []json.RawMessage `json:"results"`
+	// Closes is the code with which the gateway closes, and Ends that with which the program does.
+	Closes int `json:"closes"`
+	Ends   int `json:"ends"`
+	// Holds keeps what arrives from the program until it gets it.
+	Holds bool `json:"holds"`
+
+	// Name names the request that Open or Visit began, or the link.
 	Name   string            `json:"name"`
 	Expect *Expect           `json:"expect"`
 	Save   map[string]string `json:"save"`
@@ -66,6 +82,8 @@ type Visit struct {
 	Method  string         `json:"method"`
 	Target  string         `json:"target"`
 	Headers []schema.Field `json:"headers"`
+	// Holds has the visitor take no byte of the answer until the visit is awaited.
+	Holds bool `json:"holds"`
 	Content
 }
 
@@ -77,6 +95,8 @@ type Expect struct {
 	JSON    any                `json:"json"`
 	// Handed is the parameter of Proxy-Status: "?0", "?1", or "" for absent.
 	Handed *string `json:"handed"`
+	// Cut expects an answer that ends before its content is whole; the content is what came of it.
+	Cut bool `json:"cut"`
 	Content
 }
 
@@ -105,6 +125,7 @@ func (s Send) Request(origin string, vars map[string]string) (*http.Request, err
 	if strings.HasPrefix(url, "/") {
 		url = origin + url
 	}
+	url = Web(url)
 	content := Fill(string(s.Content.Bytes()), vars)
 	if s.JSON != nil {
 		content = Fill(string(s.JSON), vars)

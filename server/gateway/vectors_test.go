@@ -16,24 +16,33 @@ import (
 	"reversehttp/server/claim"
 )
 
+// way is one by which a program takes requests and answers them.
+type way struct {
+	name           string
+	framed, linked bool
+}
+
+var ways = []way{
+	{name: ""}, {name: ", framed", framed: true}, {name: ", by link", linked: true}, {name: ", framed by link", framed: true, linked: true},
+}
+
 func TestVectorsOfExchanges(t *testing.T) {
 	for _, c := range vectors.Exchanges() {
 		if !c.In("gateway") {
 			continue
 		}
-		t.Run(c.Name, func(t *testing.T) {
-			inWorld(t, Options{}, func(w *world) { runExchange(w, c, false) })
-		})
-		t.Run(c.Name+", framed", func(t *testing.T) {
-			inWorld(t, Options{}, func(w *world) { runExchange(w, c, true) })
-		})
+		for _, by := range ways {
+			t.Run(c.Name+by.name, func(t *testing.T) {
+				inWorld(t, Options{}, func(w *world) { runExchange(w, c, by) })
+			})
+		}
 	}
 }
 
-func runExchange(w *world, c vectors.Exchange, framed bool) {
+func runExchange(w *world, c vectors.Exchange, by way) {
 	w.t.Helper()
 	p := w.claim("demo")
-	p.framed = framed
+	p.serveBy(by)
 	vars := map[string]string{"host": host, "label": "demo", "visitor": visitorIP}
 	v := w.dial(visitorAddr)
 	raw := c.Visitor.Bytes(vars)
@@ -66,19 +75,21 @@ func runExchange(w *world, c vectors.Exchange, framed bool) {
 
 func TestVectorsOfFaults(t *testing.T) {
 	for _, c := range vectors.Invalid() {
-		t.Run(c.Name, func(t *testing.T) {
-			inWorld(t, Options{}, func(w *world) { runFault(w, c, false) })
-		})
-		t.Run(c.Name+", framed", func(t *testing.T) {
-			inWorld(t, Options{}, func(w *world) { runFault(w, c, true) })
-		})
+		for _, by := range ways {
+			if by.linked && !isObject(c.Answer) {
+				continue // it is no message there, and ends the link
+			}
+			t.Run(c.Name+by.name, func(t *testing.T) {
+				inWorld(t, Options{}, func(w *world) { runFault(w, c, by) })
+			})
+		}
 	}
 }
 
-func runFault(w *world, c vectors.Fault, framed bool) {
+func runFault(w *world, c vectors.Fault, by way) {
 	w.t.Helper()
 	p := w.claim("demo")
-	p.framed = framed
+	p.serveBy(by)
 	method := c.Method
 	if method == "" {
 		method = "GET"
@@ -90,7 +101,7 @@ func runFault(w *world, c vectors.Fault, framed bool) {
 		w.t.Errorf("result = %s, want %s (%s)", got.Status, c.Result.Status, got.Detail)
 	}
 	pointer := c.Result.Pointer
-	if strings.HasPrefix(pointer, "/body") && bytes.Contains(framesOf(w.t, c.Message(request.ID)), []byte("contentLength")) && framed {
+	if strings.HasPrefix(pointer, "/body") && bytes.Contains(framesOf(w.t, c.Message(request.ID)), []byte("contentLength")) && by.framed {
 		pointer = "/contentLength" // where the content is then
 	}
 	if got.Status == schema.ResultInvalid && (got.Pointer == nil || *got.Pointer != pointer) {
@@ -125,13 +136,14 @@ func TestVectorsOfConversations(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			o := Options{
 				PublicURL: c.Gateway.PublicURL, Keys: c.Gateway.Keys, AnswerBytes: c.Gateway.AnswerBytes, ContentBytes: c.Gateway.ContentBytes, Loopback: true,
-				Limits: claim.Limits{Queue: c.Gateway.Queue, Sessions: c.Gateway.Sessions, Batch: c.Gateway.Batch},
+				LinkWindow: c.Gateway.LinkWindow,
+				Limits:     claim.Limits{Queue: c.Gateway.Queue, Sessions: c.Gateway.Sessions, Batch: c.Gateway.Batch},
 			}
 			for _, prefix := range c.Gateway.TrustedProxies {
 				o.TrustedProxies = append(o.TrustedProxies, netip.MustParsePrefix(prefix))
 			}
 			inWorld(t, o, func(w *world) {
-				(&talk{world: w, vars: map[string]string{}, calls: map[string]*call{}, visitors: map[string]*visitor{}}).run(c.Steps)
+				(&talk{world: w, vars: map[string]string{}, calls: map[string]*call{}, visitors: map[string]*visitor{}, links: links{}}).run(c.Steps)
 			})
 		})
 	}
@@ -143,6 +155,7 @@ type talk struct {
 	vars     map[string]string
 	calls    map[string]*call
 	visitors map[string]*visitor
+	links    links
 }
 
 func (k *talk) run(steps []vectors.Step) {
@@ -166,11 +179,25 @@ func (k *talk) step(i int, s vectors.Step) bool {
 	case s.Open != nil:
 		k.calls[s.Name] = k.begin(k.programs(*s.Open))
 	case s.Visit != nil:
-		k.visitors[s.Name] = k.world.visit(string(s.Visit.Bytes(k.gateway.public.Authority(s.Visit.Label), k.vars)))
+		v := k.dial(visitorAddr)
+		v.begin(string(s.Visit.Bytes(k.gateway.public.Authority(s.Visit.Label), k.vars)))
+		if !s.Visit.Holds {
+			v.receive()
+		}
+		k.visitors[s.Name] = v
+	case s.Link != nil:
+		return k.open(i, s)
+	case s.On != "":
+		return k.onLink(i, s)
 	case s.Leave != "":
 		k.leave(s.Leave)
 	case s.Await != "":
 		return k.check(i, s, k.await(s.Await))
+	case k.links[s.Pending] != nil:
+		if left := k.links[s.Pending].left(); len(left) > 0 {
+			k.t.Errorf("step %d: on %s there is %s", i, s.Pending, left)
+			return false
+		}
 	case s.Pending != "":
 		if k.answered(s.Pending) {
 			k.t.Errorf("step %d: %s is answered: %+v", i, s.Pending, k.await(s.Pending))
@@ -197,6 +224,8 @@ func (k *talk) programs(s vectors.Send) *http.Request {
 func (k *talk) leave(name string) {
 	if c := k.calls[name]; c != nil {
 		c.stop()
+	} else if l := k.links[name]; l != nil {
+		_ = l.conn.CloseNow()
 	} else {
 		_ = k.visitors[name].conn.Close()
 	}
@@ -220,6 +249,7 @@ func (k *talk) await(name string) *reply {
 		return c.got
 	}
 	v := k.visitors[name]
+	v.receive()
 	<-v.done
 	return v.got
 }
@@ -227,16 +257,22 @@ func (k *talk) await(name string) *reply {
 // check compares an answer and saves what the step wants of it.
 func (k *talk) check(i int, s vectors.Step, got *reply) bool {
 	k.t.Helper()
-	if got.Err != nil {
-		k.t.Errorf("step %d: %v", i, got.Err)
+	if cut := s.Expect != nil && s.Expect.Cut; (got.Err != nil) != cut {
+		k.t.Errorf("step %d: %v, want the answer to be cut: %v", i, got.Err, cut)
 		return false
 	}
 	if d := s.Expect.Diff(got.Status, got.Header, got.Content, k.vars); d != "" {
 		k.t.Errorf("step %d: %s", i, d)
 		return false
 	}
+	return k.save(i, s, got.Content)
+}
+
+// save keeps what a step wants of an answer or a message.
+func (k *talk) save(i int, s vectors.Step, content []byte) bool {
+	k.t.Helper()
 	for name, pointer := range s.Save {
-		value, err := vectors.Pick(got.Content, pointer)
+		value, err := vectors.Pick(content, pointer)
 		if err != nil {
 			k.t.Errorf("step %d: %v", i, err)
 			return false

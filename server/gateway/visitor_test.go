@@ -24,6 +24,9 @@ type visitor struct {
 	got   *reply
 	done  chan struct{}
 	all   []*reply // that next read
+	// method is that of the request whose answer is awaited, and taking whether it is read.
+	method string
+	taking bool
 }
 
 // dial connects a visitor from an address.
@@ -63,12 +66,26 @@ func (w *world) visit(raw string) *visitor {
 }
 
 func (v *visitor) send(raw string) {
-	method, _, _ := strings.Cut(raw, " ")
-	v.done = make(chan struct{})
+	v.begin(raw)
+	v.receive()
+}
+
+// begin sends one request and takes nothing of its answer.
+func (v *visitor) begin(raw string) {
+	v.method, _, _ = strings.Cut(raw, " ")
+	v.taking, v.done = false, make(chan struct{})
 	v.write([]byte(raw))
+}
+
+// receive begins to read the answer, unless it is read already.
+func (v *visitor) receive() {
+	if v.taking {
+		return
+	}
+	v.taking = true
 	go func() {
 		defer close(v.done)
-		v.got = v.read(method)
+		v.got = v.read(v.method)
 	}()
 }
 
