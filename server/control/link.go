@@ -64,7 +64,7 @@ type link struct {
 	label   string
 	id      string // of the session
 	conn    *websocket.Conn
-	raw     net.Conn // below it
+	raw     *heard // below it
 	hold    *budget.Hold
 	session *claim.Session
 	feed    *claim.Link
@@ -75,6 +75,8 @@ type link struct {
 	heard   atomic.Int64 // when the program was, since epoch
 	pinged  atomic.Int64 // when it was asked last, since epoch
 	trip    atomic.Int64 // how long its answer took
+	coming  atomic.Int64 // since when a message of the WebSocket comes, since epoch; 0 for none
+	came    atomic.Int64 // how much came since then, in bytes
 	direct  bool         // the other end of the connection is the program itself
 	left    bool         // which closed it without a word
 	sender
@@ -192,7 +194,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.link.raw = &heard{conn, h.link}
+	h.link.raw = &heard{Conn: conn, link: h.link}
 	return h.link.raw, rw, nil
 }
 
@@ -213,7 +215,7 @@ func (e *extended) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	e.link.raw = &heard{conn, e.link}
+	e.link.raw = &heard{Conn: conn, link: e.link}
 	return e.link.raw, bufio.NewReadWriter(bufio.NewReader(e.link.raw), bufio.NewWriter(e.link.raw)), nil
 }
 
@@ -223,19 +225,6 @@ func asHTTP1(r *http.Request) *http.Request {
 	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
 	h["Sec-Websocket-Key"] = []string{base64.StdEncoding.EncodeToString(make([]byte, 16))} // there is none in HTTP/2, and nobody sees what answers it
 	return &http.Request{Method: http.MethodGet, URL: r.URL, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h, Host: r.Host, RemoteAddr: r.RemoteAddr}
-}
-
-type heard struct {
-	net.Conn
-	link *link
-}
-
-func (c *heard) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if n > 0 {
-		c.link.heard.Store(int64(time.Since(c.link.epoch)))
-	}
-	return n, err
 }
 
 // add has a link served, unless all were closed, and returns what is closed at its end.
@@ -357,6 +346,9 @@ func (l *link) RoundTrip() time.Duration { return time.Duration(l.trip.Load()) }
 // ask asks whether the program is there, where nothing came from it for a while.
 func (l *link) ask() {
 	now := time.Since(l.epoch)
+	if since := l.coming.Load(); since > 0 && now-time.Duration(since) > l.links.Answers.Pace.Time(int(l.came.Load())) {
+		_ = l.raw.SetReadDeadline(intake.Past)
+	}
 	quiet := now - time.Duration(l.heard.Load())
 	asks := quiet >= pingEvery
 	if asks {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -46,19 +47,25 @@ const roomBytes = 32 << 10
 // message reads a message of the WebSocket, and judges what is in it. Nothing of it is kept but what was copied.
 func (l *link) message(kind websocket.MessageType, in io.Reader) error {
 	room := rooms.Get().(*[]byte)
+	l.came.Store(0)
+	l.coming.Store(int64(time.Since(l.epoch)))
 	defer func() {
+		l.hold.Shrink(cap(*room))
 		if cap(*room) > mostMessage/2 {
 			*room = make([]byte, 0, roomBytes) // few are so long
 		}
 		rooms.Put(room)
 	}()
+	l.hold.Add(cap(*room))
 	content, err := l.readAll((*room)[:0], in)
 	*room = content
+	l.coming.Store(0)
+	if isTimeout(err) {
+		return problem.New(schema.CodeTooSlow, "")
+	}
 	if err != nil {
 		return err
 	}
-	l.hold.Add(cap(content))
-	defer l.hold.Shrink(cap(content))
 	if kind == websocket.MessageText {
 		err = l.text(content)
 	} else {
@@ -75,11 +82,12 @@ func (l *link) message(kind websocket.MessageType, in io.Reader) error {
 func (l *link) readAll(b []byte, in io.Reader) ([]byte, error) {
 	for {
 		if len(b) == cap(b) {
-			if !l.hold.Grow(cap(b)) {
+			before := cap(b)
+			if !l.hold.Grow(before) { // it is twice as large then
 				return b, intake.Crowded()
 			}
-			l.hold.Shrink(cap(b))
 			b = append(b, 0)[:len(b)]
+			l.hold.Add(cap(b) - 2*before)
 		}
 		n, err := in.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]

@@ -299,9 +299,16 @@ func (s *sender) put(out []byte) error {
 	pieces := time.Duration(1 + len(out)/streamedAtOnce)
 	_ = l.raw.SetWriteDeadline(time.Now().Add(pieces * l.links.Answers.Registry.Options().Times.Acknowledge))
 	l.hold.Wait()
+	room := buffers.Get().(*[]byte)
+	l.raw.gather(*room)
 	err := l.conn.Write(context.Background(), websocket.MessageBinary, out)
+	sent, failed := l.raw.send()
 	l.hold.Move(len(out))
-	return err
+	if cap(sent) <= writtenAtOnce {
+		*room = sent
+	}
+	buffers.Put(room)
+	return errors.Join(err, failed)
 }
 
 // refuse says why the link ends, and closes it.

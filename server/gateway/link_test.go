@@ -453,3 +453,35 @@ func TestALinkThatHangsUp(t *testing.T) {
 		})
 	}
 }
+
+// A message that comes too slowly ends its link, though some of it comes all the time.
+func TestALinkWhoseMessageComesTooSlowly(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		l, _ := w.claim("demo").link()
+		out, err := l.conn.Writer(context.Background(), websocket.MessageBinary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := make(chan struct{})
+		defer close(stop)
+		go func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(2 * time.Second):
+				}
+				if _, err := out.Write(make([]byte, 1<<10)); err != nil { // which leaves when there are four
+					return
+				}
+			}
+		}()
+		m := l.read()
+		for m.Type == "ping" { // what would answer it waits for the message to end
+			m = l.read()
+		}
+		if m.Type != "error" || m.Code != schema.CodeTooSlow {
+			t.Errorf("%+v", m)
+		}
+	})
+}

@@ -28,7 +28,12 @@ type Pace struct {
 // Until returns when a read has to end that begins at a time, after size bytes came in reads
 // that waited so long in all.
 func (p Pace) Until(begin time.Time, waited time.Duration, size int) time.Time {
-	return begin.Add(min(p.Grace+time.Duration(size)*time.Second/time.Duration(p.Rate)-waited, p.Pause))
+	return begin.Add(min(p.Time(size)-waited, p.Pause))
+}
+
+// Time returns how long content of which size bytes came may take until more comes.
+func (p Pace) Time(size int) time.Duration {
+	return p.Grace + time.Duration(size)*time.Second/time.Duration(p.Rate)
 }
 
 const (

@@ -1,0 +1,56 @@
+package control
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// heard is the connection below a link. It notes when something arrives, and sends a message of the WebSocket, which comes in pieces, at
+// once.
+type heard struct {
+	net.Conn
+	link *link
+
+	mu      sync.Mutex // guards what follows
+	gathers bool
+	out     []byte
+}
+
+// Read notes that something arrives.
+func (c *heard) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.link.heard.Store(int64(time.Since(c.link.epoch)))
+		c.link.came.Add(int64(n))
+	}
+	return n, err
+}
+
+// gather has what is written kept, in a buffer with this room, until it is sent.
+func (c *heard) gather(room []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gathers, c.out = true, room[:0]
+}
+
+// Write sends p, or keeps it.
+func (c *heard) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gathers {
+		c.out = append(c.out, p...)
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+// send sends what was kept, and returns its buffer.
+func (c *heard) send() (room []byte, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, err = c.Conn.Write(c.out)
+	room = c.out
+	c.gathers, c.out = false, nil
+	return room, err
+}
