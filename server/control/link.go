@@ -195,8 +195,11 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	h.link.raw = &heard{Conn: conn, link: h.link}
-	return h.link.raw, rw, nil
+	return h.link.raw, bufio.NewReadWriter(rw.Reader, bufio.NewWriterSize(h.link.raw, headRoom)), nil
 }
+
+// headRoom is what a message of the WebSocket is put together in before the connection gathers it, in bytes: its head fits.
+const headRoom = 64
 
 // extended is a hijacker of a stream of HTTP/2 (RFC 8441), whose response has other fields than one of HTTP/1.1.
 type extended struct {
@@ -216,7 +219,7 @@ func (e *extended) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	e.link.raw = &heard{Conn: conn, link: e.link}
-	return e.link.raw, bufio.NewReadWriter(bufio.NewReader(e.link.raw), bufio.NewWriter(e.link.raw)), nil
+	return e.link.raw, bufio.NewReadWriter(bufio.NewReader(e.link.raw), bufio.NewWriterSize(e.link.raw, headRoom)), nil
 }
 
 // asHTTP1 returns a request for a WebSocket by extended CONNECT as one of HTTP/1.1.

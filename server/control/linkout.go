@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +39,8 @@ type sender struct {
 	told        bool  // the program was told that the link ends
 	untaken     error // why something could not be written; nil while all could
 	beat        *time.Timer
+	later       *time.Timer // sends results that nothing else took along; nil until there were such
+	waits       bool        // it runs
 	running     sync.WaitGroup
 }
 
@@ -82,11 +85,31 @@ func (s *sender) tell(r schema.Result) error {
 	return nil
 }
 
-// send has the results sent that wait.
+// resultsWait is how long results wait for something to go with: nobody waits for that a whole answer was accepted.
+const resultsWait = 5 * time.Millisecond
+
+// send has the results sent that wait: at once where one is not what its program expects.
 func (s *sender) send() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.results) > 0 {
+	switch {
+	case len(s.results) == 0, s.over:
+	case slices.ContainsFunc(s.results, func(r schema.Result) bool { return r.Status != schema.ResultAccepted || r.Seq > 0 }):
+		s.start()
+	case s.waits:
+	case s.later == nil:
+		s.waits, s.later = true, time.AfterFunc(resultsWait, s.sendLate)
+	default:
+		s.waits = true
+		s.later.Reset(resultsWait)
+	}
+}
+
+// sendLate has the results sent that waited.
+func (s *sender) sendLate() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waits = false; len(s.results) > 0 {
 		s.start()
 	}
 }
@@ -180,8 +203,10 @@ func (s *sender) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over = true
-	if s.beat != nil {
-		s.beat.Stop()
+	for _, t := range []*time.Timer{s.beat, s.later} {
+		if t != nil {
+			t.Stop()
+		}
 	}
 }
 
