@@ -265,10 +265,12 @@ func (s *sender) write(w waiting) error {
 	out := (*room)[:0]
 	if w.welcome {
 		line, err := json.Marshal(schema.Welcome{Type: schema.TypeWelcome, Limits: l.links.Claims.limits(), ExchangeWindow: l.windows.First, LinkWindow: l.window})
+		if err == nil {
+			err = s.put(websocket.MessageText, line)
+		}
 		if err != nil {
 			return err
 		}
-		out = append(append(out, line...), '\n')
 	}
 	if w.ping {
 		out = append(out, `{"type":"ping"}`+"\n"...)
@@ -289,19 +291,19 @@ func (s *sender) write(w waiting) error {
 		for _, m := range b.Messages {
 			out = l.form.append(out, m, envelope.Framed)
 			if len(out) >= writtenAtOnce {
-				if err := s.put(out); err != nil {
+				if err := s.put(websocket.MessageBinary, out); err != nil {
 					return err
 				}
 				out = out[:0]
 			}
 		}
-		if err := s.put(out); err != nil {
+		if err := s.put(websocket.MessageBinary, out); err != nil {
 			return err
 		}
 		out = out[:0]
 	}
 	if len(out) > 0 {
-		return s.put(out)
+		return s.put(websocket.MessageBinary, out)
 	}
 	return nil
 }
@@ -310,7 +312,7 @@ func (s *sender) write(w waiting) error {
 const writtenAtOnce = 64 << 10
 
 // put writes a message of the WebSocket. A program has the time for it that it has for a piece of a stream.
-func (s *sender) put(out []byte) error {
+func (s *sender) put(kind websocket.MessageType, out []byte) error {
 	if len(out) == 0 {
 		return nil
 	}
@@ -326,7 +328,7 @@ func (s *sender) put(out []byte) error {
 	l.hold.Wait()
 	room := buffers.Get().(*[]byte)
 	l.raw.gather(*room)
-	err := l.conn.Write(context.Background(), websocket.MessageBinary, out)
+	err := l.conn.Write(context.Background(), kind, out)
 	sent, failed := l.raw.send()
 	l.hold.Move(len(out))
 	if cap(sent) <= writtenAtOnce {

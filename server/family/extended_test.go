@@ -143,9 +143,9 @@ func carriesALink(t *testing.T) {
 	if resp.StatusCode != 200 || resp.Header.Get("Sec-WebSocket-Protocol") != "reversehttp.1" {
 		t.Fatalf("%d %v, want 200 of an extended CONNECT", resp.StatusCode, resp.Header)
 	}
-	frame := make([]byte, 4) // binary, and a length of two bytes
-	if _, err := io.ReadFull(s, frame); err != nil || frame[0] != 0x82 || frame[1] != 126 {
-		t.Fatalf("%x %v, want a binary message", frame, err)
+	frame := make([]byte, 4) // text, and a length of two bytes
+	if _, err := io.ReadFull(s, frame); err != nil || frame[0] != 0x81 || frame[1] != 126 {
+		t.Fatalf("%x %v, want a text message", frame, err)
 	}
 	message := make([]byte, int(frame[2])<<8|int(frame[3]))
 	if _, err := io.ReadFull(s, message); err != nil || !strings.Contains(string(message), `"type":"welcome"`) {
