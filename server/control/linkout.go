@@ -180,7 +180,7 @@ func (s *sender) stop(err error) {
 		s.fail(p)
 	} else {
 		s.end()
-		_ = s.link.raw.Close()
+		_ = s.link.raw.SetWriteDeadline(time.Now().Add(lastWrite)) // of what is being written, and why the connection ends
 	}
 	s.running.Wait()
 	_ = s.link.raw.Close()
@@ -197,6 +197,9 @@ func (s *sender) hungUp(err error) bool {
 	}
 	return !errors.Is(err, net.ErrClosed) // the gateway closed it
 }
+
+// lastWrite is how long a message may take that is being written when nothing is read any more.
+const lastWrite = time.Second
 
 // end has nothing more sent.
 func (s *sender) end() {
