@@ -1,0 +1,209 @@
+package claim
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// doorway is the door of a link, whose program is a round trip away.
+type doorway struct {
+	away  time.Duration
+	mu    sync.Mutex
+	ready int
+	told  []Confirmation
+}
+
+func (d *doorway) Ready() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ready++
+}
+
+func (d *doorway) Confirmed(c Confirmation) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.told = append(d.told, c)
+}
+
+func (d *doorway) Heard() time.Time         { return time.Now() }
+func (d *doorway) RoundTrip() time.Duration { return d.away }
+
+// confirmed takes what was confirmed.
+func (d *doorway) confirmed() []Confirmation {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	told := d.told
+	d.told = nil
+	return told
+}
+
+// linked is a visitor of an answer that has begun on a link.
+type linked struct {
+	*streamed
+	link *Link
+	door *doorway
+	seq  int
+	w    Windows
+}
+
+// onLink has a visitor whose answer has begun on a link.
+func (s *scene) onLink(away time.Duration, w Windows) *linked {
+	s.t.Helper()
+	door := &doorway{away: away}
+	one := s.session()
+	link, err := one.Link(new(cursorOf(one.id, 0)), Flow{Stream: true}, door)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if b, err := link.Take(); b != nil || err != nil {
+		s.t.Fatalf("%+v %v, want nothing", b, err)
+	}
+	v := s.visit("GET")
+	synctest.Wait()
+	if b, err := link.Take(); err != nil || len(b.Messages) != 1 || door.ready == 0 {
+		s.t.Fatalf("%+v %v, want the request", b, err)
+	}
+	if _, later, err := link.Answer(v.x.ID(), &Answer{Status: 200, More: true}, nil, w); !later || err != nil {
+		s.t.Fatalf("begin: %v %v, want that it is confirmed", later, err)
+	}
+	<-v.done
+	return &linked{&streamed{v, one, s.t.Context()}, link, door, 0, w}
+}
+
+// sends sends so much content in a part.
+func (l *linked) sends(n int, more bool) (Result, bool) {
+	l.visit.s.t.Helper()
+	l.seq++
+	r, later, err := l.link.Part(l.x.ID(), Part{Seq: l.seq, Content: make([]byte, n), More: more}, l.w)
+	if err != nil {
+		l.visit.s.t.Fatal(err)
+	}
+	return r, later
+}
+
+// What the visitor has not taken is not confirmed, nor what comes after it, and content beyond the window ends the exchange.
+func TestALinkConfirmsWhatWasTaken(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		l := s.onLink(0, Windows{1_000, 1_000})
+		for _, n := range []int{600, 0, 400} {
+			if r, later := l.sends(n, true); r != Accepted || !later {
+				t.Fatalf("%s %v", r, later)
+			}
+		}
+		if told := l.door.confirmed(); len(told) > 0 {
+			t.Errorf("%+v, though the visitor asked for nothing", told)
+		}
+		if _, err := l.next(); err != nil {
+			t.Fatal(err)
+		}
+		if told := l.door.confirmed(); len(told) != 1 || told[0].Seq != 0 {
+			t.Errorf("%+v, though the visitor has only the beginning", told)
+		}
+		if r, later := l.sends(1, true); r != Conflict || later {
+			t.Errorf("%s %v, want that too much ends it", r, later)
+		}
+		told := l.door.confirmed()
+		if len(told) != 3 {
+			t.Fatalf("%+v, want all parts", told)
+		}
+		for i, c := range told {
+			if c.Seq != i+1 || c.Result != Late {
+				t.Errorf("%+v, want late", c)
+			}
+		}
+		l.cut(Failed, ErrHandlerFailed)
+		l.link.Close(false)
+	})
+}
+
+func TestALinkConfirmsTheEnd(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		l := s.onLink(0, Windows{1_000, 1_000})
+		l.sends(10, true)
+		l.sends(0, false)
+		if content, err := l.next(); err != nil || len(content) != 10 {
+			t.Fatalf("%q %v", content, err)
+		}
+		_, _ = l.next()
+		told := l.door.confirmed()
+		if len(told) != 3 || told[2] != (Confirmation{ID: l.x.ID(), Seq: 2, Result: Accepted}) {
+			t.Errorf("%+v, want three", told)
+		}
+		l.ended(Done)
+		l.link.Close(false)
+	})
+}
+
+// A window that holds a quick visitor back is widened as far as it may be, and one that a slow visitor holds back is not.
+func TestALinkWidensTheWindowOfAQuickVisitor(t *testing.T) {
+	for name, test := range map[string]struct {
+		took time.Duration // to take half of the window
+		want int
+	}{
+		"quick": {30 * time.Millisecond, 4_000},
+		"slow":  {50 * time.Millisecond, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inScene(t, Options{}, func(t *testing.T, s *scene) {
+				l := s.onLink(20*time.Millisecond, Windows{1_000, 4_000})
+				window, widest := 1_000, 0
+				for range 8 {
+					if r, later := l.sends(window/2, true); r != Accepted || !later {
+						t.Fatalf("%s %v", r, later)
+					}
+					time.Sleep(test.took)
+					if _, err := l.next(); err != nil {
+						t.Fatal(err)
+					}
+					for _, c := range l.door.confirmed() {
+						if c.Window > 0 {
+							window, widest = c.Window, c.Window
+						}
+					}
+				}
+				if widest != test.want {
+					t.Errorf("a window of %d, want %d", widest, test.want)
+				}
+				l.sends(0, false)
+				_, _ = l.next()
+				l.link.Close(false)
+			})
+		})
+	}
+}
+
+// Another link, and a post, take over what is not confirmed: nothing is taken twice.
+func TestPartsOfALinkAreSentAgain(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		l := s.onLink(0, Windows{1_000, 1_000})
+		l.sends(500, true)
+		again := &doorway{}
+		link, err := l.s.Link(nil, Flow{Stream: true}, again)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.link.Take(); err != ErrReplaced {
+			t.Errorf("%v, want that it was replaced", err)
+		}
+		l.link.Close(false)
+		l.link, l.seq = link, 0
+		if r, later := l.sends(500, true); r != Duplicate || !later {
+			t.Errorf("%s %v, want a duplicate, confirmed when it was taken", r, later)
+		}
+		content, err := l.next()
+		if err != nil || len(content) != 500 {
+			t.Errorf("%d %v, want 500 bytes once", len(content), err)
+		}
+		l.part(2, "rest", false, Accepted)
+		if content, err := l.next(); err != nil || content != "rest" {
+			t.Errorf("%q %v, want the rest", content, err)
+		}
+		_, _ = l.next()
+		if told := again.confirmed(); len(told) != 1 || told[0].Result != Duplicate || told[0].Size != 500 {
+			t.Errorf("%+v, want a duplicate", told)
+		}
+		link.Close(false)
+	})
+}
