@@ -95,6 +95,8 @@ type answers struct {
 	reader *reader
 	fields int
 	framed bool // contentLength is a member of the message
+	// headers and trailers are empty lists to read fields into; nil where there are none.
+	headers, trailers []schema.Field
 }
 
 // wrong returns the fault of a value of the wrong type, which ends the reader, or of what is not the beginning of one.
@@ -142,7 +144,7 @@ func (d answers) answer(a *Answer, messages func() error) error {
 		case "status":
 			return r.setInt(&a.Status)
 		case "headers":
-			return d.pairs(&a.Headers)
+			return d.pairs(&a.Headers, d.headers)
 		case "body":
 			return content.readText(r)
 		case "bodyBase64":
@@ -159,7 +161,7 @@ func (d answers) answer(a *Answer, messages func() error) error {
 		case "more":
 			return r.setBool(&a.More)
 		case "trailers":
-			return d.pairs(&a.Trailers)
+			return d.pairs(&a.Trailers, d.trailers)
 		case "seq":
 			return r.setInt(&a.Seq)
 		case "reason":
@@ -178,9 +180,13 @@ func (d answers) answer(a *Answer, messages func() error) error {
 	return err
 }
 
-// pairs reads a list of fields into dst.
-func (d answers) pairs(dst *[]schema.Field) error {
-	begin := func() { *dst = make([]schema.Field, 0, max(min(d.fields, 4), 0)) }
+// pairs reads a list of fields into dst, with room for some.
+func (d answers) pairs(dst *[]schema.Field, room []schema.Field) error {
+	begin := func() {
+		if *dst = room; room == nil {
+			*dst = make([]schema.Field, 0, max(min(d.fields, 4), 0))
+		}
+	}
 	return d.reader.fields(d.fields, begin, func(name, value string) { *dst = append(*dst, schema.Field{name, value}) })
 }
 

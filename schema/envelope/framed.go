@@ -80,18 +80,20 @@ func ReadEnd(in *bufio.Reader) error {
 	return nil
 }
 
-// DecodeAnswer reads the line of one message of a program in the framed form, which may have so many fields and as many trailers.
-// Content beside the line is the caller's to read, as Beside says, also where the message is faulty. The error is as that of
-// [DecodeAnswers], or a [*Fault] of [ErrLength]: nobody knows then where the next message begins.
-func DecodeAnswer(line []byte, fields int) (a Answer, err error) {
+// DecodeLine reads the line of one message of a program in the framed form into a, whose lists of fields it uses again. The message may
+// have so many fields and as many trailers. Content beside the line is the caller's to read, as Beside says, also where the message is
+// faulty. The error is as that of [DecodeAnswers], or a [*Fault] of [ErrLength]: nobody knows then where the next message begins.
+func (a *Answer) DecodeLine(line []byte, fields int) (err error) {
+	d := answers{fields: fields, framed: true, headers: a.Headers[:0], trailers: a.Trailers[:0]}
+	*a = Answer{}
 	if err := CheckShape(line); err != nil {
-		return a, err
+		return err
 	}
 	r := newReader(line, true)
 	defer r.done()
-	d := answers{reader: r, fields: fields, framed: true}
+	d.reader = r
 	if r.peek() == '{' {
-		err = d.answer(&a, r.skip)
+		err = d.answer(a, r.skip)
 	} else if err = r.skip(); err == nil {
 		a.Fault = &Fault{Err: ErrMessage}
 	}
@@ -99,9 +101,9 @@ func DecodeAnswer(line []byte, fields int) (a Answer, err error) {
 		err = r.end()
 	}
 	if err != nil {
-		return Answer{}, err
+		*a = Answer{}
 	}
-	return a, nil
+	return err
 }
 
 // Beside is content that stands beside a message in the framed form. The zero value is none, after which the next message follows.

@@ -24,8 +24,8 @@ func readFramed(in io.Reader, size int) (list []Answer, err error) {
 		if err != nil {
 			return list, err
 		}
-		a, err := DecodeAnswer(line, 4)
-		if err != nil {
+		var a Answer
+		if err := a.DecodeLine(line, 4); err != nil {
 			return list, err
 		}
 		if a.Follows {
@@ -38,6 +38,35 @@ func readFramed(in io.Reader, size int) (list []Answer, err error) {
 			}
 		}
 		list = append(list, a)
+	}
+}
+
+func TestAnAnswerThatIsReadAgainHasNothingOfTheOneBefore(t *testing.T) {
+	lines := []string{
+		`{"type":"response","id":"a","status":200,"headers":[["A","b"],["C","d"]],"trailers":[["E","f"]],"contentLength":3}`,
+		`{"type":"part","id":"b","seq":1,"more":true,"headers":null}`,
+		`{"type":"response","id":"c","status":204,"headers":[["G","h"]],"trailers":[]}`,
+		`{"type":"response","id":"d","headers":[]}`,
+		`{"type":"response","id":"e","status":"200"}`,
+		`{"type":"response"`,
+		`{"type":"response","id":"f","headers":[["I","j"]]}`,
+		`[]`,
+	}
+	var again Answer
+	for _, line := range lines {
+		var fresh Answer
+		want := fresh.DecodeLine([]byte(line), 4)
+		if err := again.DecodeLine([]byte(line), 4); !reflect.DeepEqual(err, want) || !reflect.DeepEqual(again, fresh) {
+			t.Errorf("%s = %+v, %v, want %+v, %v", line, again, err, fresh, want)
+		}
+	}
+	line := []byte(lines[0])
+	allocated := func(a func() *Answer) float64 {
+		return testing.AllocsPerRun(1000, func() { _ = a().DecodeLine(line, 4) })
+	}
+	reused, fresh := allocated(func() *Answer { return &again }), allocated(func() *Answer { return new(Answer) })
+	if reused >= fresh {
+		t.Errorf("%v allocations into an answer that is used again, %v into a new one, want fewer", reused, fresh)
 	}
 }
 
@@ -193,7 +222,8 @@ func readBounded(in []byte, size int) ([]Answer, error) {
 		if err != nil {
 			break
 		}
-		if a, err := DecodeAnswer(line, 4); err != nil || a.ContentLength > int64(len(in)) {
+		var a Answer
+		if err := a.DecodeLine(line, 4); err != nil || a.ContentLength > int64(len(in)) {
 			return nil, errors.New("too long")
 		} else if a.Follows {
 			_, _ = r.Discard(int(a.ContentLength))

@@ -36,6 +36,9 @@ type Request struct {
 	Upgrade string
 	// ResponseURL is where the content of the response may go as it is.
 	ResponseURL string
+	// Exchanges is the URL of the session's exchanges, with a final slash. Whoever appends a request makes its ResponseURL of that
+	// where it has none. It is empty in what was read.
+	Exchanges string
 	// BodyURL is where the content is, if it is not in the message.
 	BodyURL string
 	// Beside is content that stands beside the message: only in the framed form. Whoever reads the message reads it.
@@ -101,7 +104,12 @@ func appendRequest(b []byte, r *Request) []byte {
 		b = AppendString(b, r.Upgrade)
 	}
 	b = append(b, `,"responseUrl":`...)
-	return AppendString(b, r.ResponseURL)
+	if r.ResponseURL != "" || r.Exchanges == "" {
+		return AppendString(b, r.ResponseURL)
+	}
+	b = appendEscaped(append(b, '"'), r.Exchanges)
+	b = appendEscaped(b, r.ID)
+	return append(b, `/response"`...)
 }
 
 // AppendCancel appends the cancellation of the exchange that r names as JSON to b.

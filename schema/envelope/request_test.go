@@ -31,6 +31,9 @@ func FuzzRequestsRoundTrip(f *testing.F) {
 		}
 		far, told := r, Request{Cursor: cursor, Answered: []string{id, name}, ID: id}
 		far.BodyURL = "/" + id
+		at, of := r, r
+		at.ResponseURL, at.Exchanges = "", "http://"+address+`"/`
+		of.ResponseURL = at.Exchanges + id + "/response"
 		withHead := r
 		withHead.Answered = told.Answered
 		for _, c := range []struct {
@@ -39,6 +42,7 @@ func FuzzRequestsRoundTrip(f *testing.F) {
 		}{
 			{AppendRequest(nil, &r, fields, content), Message{Type: "request", Request: r, Fields: fields, Content: content}},
 			{AppendRequest(nil, &far, fields[:0], content), Message{Type: "request", Request: far, Fields: []Field{}}},
+			{AppendRequest(nil, &at, fields, content), Message{Type: "request", Request: of, Fields: fields, Content: content}},
 			{AppendRequestHead(nil, &withHead), Message{Type: "request", Request: withHead}},
 			{AppendCancel(nil, &told, schema.CancelTimedOut), Message{Type: "cancel", Request: told, Reason: schema.CancelTimedOut}},
 		} {

@@ -52,12 +52,16 @@ func AppendString[S ~string](b []byte, s S) []byte {
 
 // appendQuoted is AppendString of what is UTF-8.
 func appendQuoted[S ~string | ~[]byte](b []byte, s S) []byte {
-	b = append(b, '"')
+	return append(appendEscaped(append(b, '"'), s), '"')
+}
+
+// appendEscaped is appendQuoted without the quotes.
+func appendEscaped[S ~string | ~[]byte](b []byte, s S) []byte {
 	for i := 0; ; {
 		end := special(s, i, 0)
 		b = append(b, s[i:end]...)
 		if end == len(s) {
-			return append(b, '"')
+			return b
 		}
 		b = appendEscape(b, s[end])
 		i = end + 1

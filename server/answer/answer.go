@@ -46,9 +46,16 @@ func (m *Message) Bounded(fields, fieldBytes int) *Fault {
 // faultOfStatus is that of a status which no response may have.
 var faultOfStatus = &Fault{"/status", "status is a final status code, 200 to 599, or 101 to a request with upgrade"}
 
+// response is an answer with room for the fields of most, so that both are one allocation.
+type response struct {
+	claim.Answer
+	room [8]claim.Field
+}
+
 // Response converts a response for the core, checked whole but for what [Message.Fits] checks.
 func (m *Message) Response() (*claim.Answer, *Fault) {
-	a := &claim.Answer{Status: m.Status, More: m.More}
+	r := &response{Answer: claim.Answer{Status: m.Status, More: m.More}}
+	a := &r.Answer
 	if m.Status != http.StatusSwitchingProtocols && (m.Status < 200 || m.Status > 599) {
 		return nil, faultOfStatus
 	}
@@ -69,7 +76,7 @@ func (m *Message) Response() (*claim.Answer, *Fault) {
 	if a.Trailers, f = m.trailers(); f != nil {
 		return nil, f
 	}
-	a.Fields, f = m.fields(length)
+	a.Fields, f = m.fields(r.room[:0], length)
 	return a, f
 }
 
@@ -131,16 +138,16 @@ func (m *Message) Interim() (*claim.Answer, *Fault) {
 	if m.Status < 102 || m.Status > 199 {
 		return nil, &Fault{"/status", "status is an informational status code, 102 to 199"}
 	}
-	fields, f := m.fields(0)
+	fields, f := m.fields(nil, 0)
 	return &claim.Answer{Status: m.Status, Fields: fields}, f
 }
 
-// fields checks the fields of an answer with so much content.
-func (m *Message) fields(content int64) ([]claim.Field, *Fault) {
-	fields := make([]claim.Field, len(m.Headers))
+// fields checks the fields of an answer with so much content, and appends them to fields.
+func (m *Message) fields(fields []claim.Field, content int64) ([]claim.Field, *Fault) {
+	fields = slices.Grow(fields, len(m.Headers))
 	lengths := 0
 	for i, f := range m.Headers {
-		fields[i] = claim.Field{Name: f[0], Value: envelope.Bytes(f[1])}
+		fields = append(fields, claim.Field{Name: f[0], Value: envelope.Bytes(f[1])})
 		at := func(half string) string { return "/headers/" + strconv.Itoa(i) + half }
 		if half, why := field.FaultOf(f[0], f[1]); why != "" {
 			return nil, &Fault{at(half), why}
@@ -217,8 +224,9 @@ func (m *Message) trailers() ([]claim.Field, *Fault) {
 // answer to HEAD.
 func (m *Message) lengthFits(stated string, length int64) (fits, onlyHEAD bool) {
 	n, err := strconv.ParseUint(stated, 10, 62)
+	padded := len(stated) > 1 && stated[0] == '0'
 	switch {
-	case err != nil || stated != strconv.FormatUint(n, 10) || m.Status == 204 || m.Status < 200:
+	case err != nil || padded || m.Status == 204 || m.Status < 200:
 		return false, false
 	case n == uint64(length) || m.More || length == 0 && m.Status == 304:
 		return true, false

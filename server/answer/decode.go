@@ -29,16 +29,28 @@ func Decode(body []byte, most, fields int) ([]Message, error) {
 	return messages, nil
 }
 
-// DecodeOne returns the message of a line in the framed form, without content beside it. The error is a [problem.Problem].
-func DecodeOne(line []byte, fields int) (Message, error) {
-	a, err := envelope.DecodeAnswer(line, fields)
+// DecodeOne returns the message of a line as [Message.DecodeLine] reads it.
+func DecodeOne(line []byte, fields int) (m Message, err error) {
+	err = m.DecodeLine(line, fields)
+	return m, err
+}
+
+// DecodeLine reads the message of a line in the framed form, without content beside it, into m, which has nothing any more of one that
+// it had. The error is a [problem.Problem].
+func (m *Message) DecodeLine(line []byte, fields int) error {
+	a := m.Answer
+	if a == nil {
+		a = new(envelope.Answer)
+	}
+	err := a.DecodeLine(line, fields)
+	*m = messageOf(a)
 	if p := problem.OfShape(err); p != nil {
-		return Message{}, p
+		return p
 	}
 	if err != nil {
-		return Message{}, problem.BadJSON(err)
+		return problem.BadJSON(err)
 	}
-	return messageOf(&a), nil
+	return nil
 }
 
 func messageOf(a *envelope.Answer) Message {

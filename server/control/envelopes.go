@@ -82,10 +82,10 @@ func (e Messages) Head(m claim.Message) envelope.Request {
 	if m.Cancel != "" {
 		return envelope.Request{ID: m.ID}
 	}
-	req, id := m.Exchange.Request(), m.Exchange.ID()
+	req := m.Exchange.Request()
 	return envelope.Request{
-		ID: id, Attempt: m.Attempt, TimeoutMs: int(m.Timeout.Milliseconds()), Method: req.Method, Target: req.Target, URL: req.URL,
+		ID: m.Exchange.ID(), Attempt: m.Attempt, TimeoutMs: int(m.Timeout.Milliseconds()), Method: req.Method, Target: req.Target, URL: req.URL,
 		Base: e.base, HTTPVersion: req.HTTPVersion, RemoteAddr: req.RemoteAddr,
-		Upgrade: req.Upgrade, ResponseURL: e.exchanges + id + "/response",
+		Upgrade: req.Upgrade, Exchanges: e.exchanges,
 	}
 }

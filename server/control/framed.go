@@ -25,9 +25,10 @@ type post struct {
 	r       *http.Request
 	s       *claim.Session
 	content *intake.Paced
-	in      *bufio.Reader // of content
-	whole   bool          // all of the content was read before
-	line    int           // what is held of a long line, in bytes
+	in      *bufio.Reader  // of content
+	whole   bool           // all of the content was read before
+	line    int            // what is held of a long line, in bytes
+	message answer.Message // the one that is judged
 	results []schema.Result
 	skipped bool // content that is not read to its end: nothing can follow
 }
@@ -126,11 +127,10 @@ func (p *post) judge() error {
 		if len(p.results) >= p.Registry.Options().Limits.Batch {
 			return &problem.Problem{Code: schema.CodeBadMember, Detail: "More messages than limits.batch allows. Send them in several requests."}
 		}
-		m, err := answer.DecodeOne(line, p.Bounds.Fields)
-		if err != nil {
+		if err := p.message.DecodeLine(line, p.Bounds.Fields); err != nil {
 			return err
 		}
-		result, err := p.message(&m)
+		result, err := p.take(&p.message)
 		if err != nil {
 			return err
 		}
@@ -145,8 +145,8 @@ func (p *post) judge() error {
 	return nil
 }
 
-// message judges one message, and reads its content.
-func (p *post) message(m *answer.Message) (schema.Result, error) {
+// take judges one message, and reads its content.
+func (p *post) take(m *answer.Message) (schema.Result, error) {
 	if m.ContentLength > int64(p.Bounds.PartBytes) {
 		return p.long(m)
 	}
