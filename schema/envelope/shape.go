@@ -8,12 +8,8 @@ func CheckShape(content []byte) error {
 	var members [MostDepth + 1]int // of the objects that are open
 	depth := 0
 	for len(content) > 0 {
-		i := bytes.IndexAny(content, `"{[:]}`)
-		if i < 0 {
-			return nil
-		}
-		c := content[i]
-		content = content[i+1:]
+		c := content[0]
+		content = content[1:]
 		switch c {
 		case '"':
 			content = afterString(content)
