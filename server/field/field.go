@@ -20,16 +20,31 @@ import (
 
 // hopByHop are fields that belong to one connection (RFC 9110, 7.6.1), besides
 // those that Connection names. They end at the gateway in both directions.
-var hopByHop = map[string]bool{
-	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true,
-	"Te": true, "Trailer": true, "Upgrade": true,
+var hopByHop = names("Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Te", "Trailer", "Upgrade")
+
+// endInRequest are all fields of a request that end at the gateway, or are written by it.
+var endInRequest = union(hopByHop, forwarding, names("Proxy-Authorization", "Transfer-Encoding", "Expect", wire.ProtocolField))
+
+// endInResponse are all fields of a response that end at the gateway.
+var endInResponse = union(hopByHop, names("Proxy-Authentication-Info"))
+
+// names returns a set of names.
+func names(all ...string) map[string]bool {
+	set := make(map[string]bool, len(all))
+	for _, name := range all {
+		set[name] = true
+	}
+	return set
 }
 
-// requestOnly are fields of a request that end at the gateway besides.
-var requestOnly = map[string]bool{"Proxy-Authorization": true, "Transfer-Encoding": true, "Expect": true, wire.ProtocolField: true}
-
-// responseOnly are fields of a response that end at the gateway besides.
-var responseOnly = map[string]bool{"Proxy-Authentication-Info": true}
+// union returns the names that are in any of some sets.
+func union(sets ...map[string]bool) map[string]bool {
+	all := names()
+	for _, set := range sets {
+		maps.Copy(all, set)
+	}
+	return all
+}
 
 // wholeOrigin are fields of a response that act on more than its own URL. In
 // the path shape, where claims share an origin, they are dropped.
@@ -105,10 +120,10 @@ func OfAProxy(name string) bool {
 }
 
 // EndsInRequest reports whether a field of a visitor's request ends at the gateway, or is written by it anew.
-func EndsInRequest(name string) bool { return hopByHop[name] || requestOnly[name] || forwarding[name] }
+func EndsInRequest(name string) bool { return endInRequest[name] }
 
 // EndsInResponse reports whether a field of an answer ends at the gateway.
-func EndsInResponse(name string) bool { return hopByHop[name] || responseOnly[name] }
+func EndsInResponse(name string) bool { return endInResponse[name] }
 
 // OfOrigin reports whether a field of an answer acts on more than its own URL.
 func OfOrigin(name string) bool { return wholeOrigin[name] }
