@@ -178,7 +178,7 @@ func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
 	}
 	x.watch = newWatch(x)
 	c.queue.put(x)
-	wait := x.due.left(time.Now())
+	wait := x.due.left(x.due.queued)
 	c.mu.Unlock()
 
 	by.timer.Reset(wait)

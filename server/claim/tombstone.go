@@ -37,10 +37,11 @@ func (t *tombstones) remember(x *Exchange, a *Answer) {
 	if x.parts != nil {
 		answer, parts = x.parts.head, x.parts.seq
 	}
-	if t.order.len() >= t.session.claim.registry.limits.Tombstones {
-		t.forget()
+	full := t.order.len() >= t.session.claim.registry.limits.Tombstones
+	if full {
+		t.drop() // and have its room
 	}
-	for !t.session.claim.hold.TryGrow(tombstoneWeight) {
+	for !full && !t.session.claim.hold.TryGrow(tombstoneWeight) {
 		if !t.forget() {
 			return // it is unknown then
 		}
@@ -62,11 +63,18 @@ func (t *tombstones) forget() bool {
 	if t.order.len() == 0 {
 		return false
 	}
-	id := t.order.pop()
-	t.session.numbers.forget(id, t.byID[id].number)
-	delete(t.byID, id)
+	t.drop()
 	t.session.claim.hold.Shrink(tombstoneWeight)
 	return true
+}
+
+// drop forgets the oldest tombstone, of which there is one, and leaves its room to another. The caller holds claim.mu.
+func (t *tombstones) drop() {
+	id := t.order.pop()
+	if t.session.door != "" {
+		t.session.numbers.forget(id, t.byID[id].number)
+	}
+	delete(t.byID, id)
 }
 
 // expire forgets the tombstones whose time is over, and looks again later where
