@@ -36,7 +36,10 @@ func (s *visit) relay(a *claim.Answer) {
 	if a.Status == http.StatusNotModified {
 		keepFieldsOf304(h)
 	}
-	wire.BoundWrite(w, 0)
+	silent := r.Method == http.MethodHead || len(a.Content) == 0
+	if a.More || silent { // else the first piece of the content goes with the head
+		wire.BoundWrite(w, 0)
+	}
 	if a.More {
 		field.Hasten(h)
 		w.WriteHeader(a.Status)
@@ -45,7 +48,7 @@ func (s *visit) relay(a *claim.Answer) {
 	}
 	addTrailers(h, a.Trailers)
 	w.WriteHeader(a.Status)
-	if r.Method == http.MethodHead {
+	if silent {
 		return
 	}
 	if err := writePieces(w, a.Content, s.hold); err == errEvicted {
