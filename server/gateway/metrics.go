@@ -17,8 +17,8 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 	ended    *prometheus.CounterVec
-	// done is the counter of ended that nearly all exchanges need.
-	done            prometheus.Counter
+	// done and accepted are the counters of ended and results that nearly all exchanges need.
+	done, accepted  prometheus.Counter
 	queued, handled prometheus.Histogram
 	sent, received  prometheus.Counter
 	// first and again count deliveries.
@@ -69,6 +69,7 @@ func newMetrics(g *Gateway) *metrics {
 	} {
 		m.results.WithLabelValues(string(status))
 	}
+	m.accepted = m.results.WithLabelValues(string(schema.ResultAccepted))
 	for _, why := range []claim.SessionEnd{claim.SessionLeft, claim.SessionLost, claim.SessionClaimEnded} {
 		m.leaving.WithLabelValues(string(why))
 	}
@@ -114,7 +115,13 @@ func (m *metrics) deliver(b *claim.Batch) {
 }
 
 // judge counts what became of a program's message.
-func (m *metrics) judge(status schema.ResultStatus) { m.results.WithLabelValues(string(status)).Inc() }
+func (m *metrics) judge(status schema.ResultStatus) {
+	if status == schema.ResultAccepted {
+		m.accepted.Inc()
+		return
+	}
+	m.results.WithLabelValues(string(status)).Inc()
+}
 
 // endSession counts an ended session.
 func (m *metrics) endSession(why claim.SessionEnd) { m.leaving.WithLabelValues(string(why)).Inc() }
