@@ -29,12 +29,6 @@ func Decode(body []byte, most, fields int) ([]Message, error) {
 	return messages, nil
 }
 
-// DecodeOne returns the message of a line as [Message.DecodeLine] reads it.
-func DecodeOne(line []byte, fields int) (m Message, err error) {
-	err = m.DecodeLine(line, fields)
-	return m, err
-}
-
 // DecodeLine reads the message of a line in the framed form, without content beside it, into m, which has nothing any more of one that
 // it had. The error is a [problem.Problem].
 func (m *Message) DecodeLine(line []byte, fields int) error {

@@ -21,6 +21,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
 	"reversehttp/server/admission"
+	"reversehttp/server/answer"
 	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/intake"
@@ -72,13 +73,15 @@ type link struct {
 	windows claim.Windows
 	window  int // of all exchanges
 	epoch   time.Time
-	heard   atomic.Int64 // when the program was, since epoch
-	pinged  atomic.Int64 // when it was asked last, since epoch
-	trip    atomic.Int64 // how long its answer took
-	coming  atomic.Int64 // since when a message of the WebSocket comes, since epoch; 0 for none
-	came    atomic.Int64 // how much came since then, in bytes
-	direct  bool         // the other end of the connection is the program itself
-	left    bool         // which closed it without a word
+	// incoming is the message in the framed form that is judged.
+	incoming answer.Message
+	heard    atomic.Int64 // when the program was, since epoch
+	pinged   atomic.Int64 // when it was asked last, since epoch
+	trip     atomic.Int64 // how long its answer took
+	coming   atomic.Int64 // since when a message of the WebSocket comes, since epoch; 0 for none
+	came     atomic.Int64 // how much came since then, in bytes
+	direct   bool         // the other end of the connection is the program itself
+	left     bool         // which closed it without a word
 	sender
 }
 

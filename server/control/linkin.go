@@ -125,8 +125,8 @@ func (l *link) binary(content []byte) error {
 		if line = bytes.TrimRight(line, " \t\r"); len(line) == 0 {
 			continue
 		}
-		m, err := answer.DecodeOne(line, l.links.Answers.Bounds.Fields)
-		if err != nil {
+		m := &l.incoming
+		if err := m.DecodeLine(line, l.links.Answers.Bounds.Fields); err != nil {
 			return err
 		}
 		if m.Follows {
@@ -139,7 +139,7 @@ func (l *link) binary(content []byte) error {
 			m.Content = bytes.Clone(content[:m.ContentLength])
 			content = content[m.ContentLength+1:]
 		}
-		if err := l.judge(&m, line); err != nil {
+		if err := l.judge(m, line); err != nil {
 			return err
 		}
 	}
