@@ -27,12 +27,12 @@ type linked struct {
 // linkMessage is a message of a gateway on a link.
 type linkMessage struct {
 	schema.Request
-	schema.Welcome
-	Type    string          `json:"type"`
-	Reason  string          `json:"reason"`
-	Code    schema.Code     `json:"code"`
-	Results []schema.Result `json:"results"`
-	content string
+	Code           schema.Code     `json:"code"`
+	Results        []schema.Result `json:"results"`
+	Limits         schema.Limits   `json:"limits"`
+	ExchangeWindow int             `json:"exchangeWindow"`
+	LinkWindow     int             `json:"linkWindow"`
+	content        string
 }
 
 // link opens a link with the token as a field, and takes the welcome.
@@ -138,7 +138,7 @@ func TestALinkCarriesBothWays(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		l, welcome := w.claim("demo").link()
 		if welcome.Limits.Batch != 64 || welcome.ExchangeWindow == 0 || welcome.LinkWindow < welcome.ExchangeWindow {
-			t.Errorf("%+v", welcome.Welcome)
+			t.Errorf("%+v", welcome)
 		}
 		v := w.visit("POST /a HTTP/1.1\r\nHost: demo.localhost:8080\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
 		r := l.next("request")
@@ -149,7 +149,7 @@ func TestALinkCarriesBothWays(t *testing.T) {
 		if got := v.await(); got.Status != 200 || string(got.Content) != "world" {
 			t.Errorf("%d %q", got.Status, got.Content)
 		}
-		if got := l.result(); got.ID != r.Request.ID || got.Status != schema.ResultAccepted {
+		if got := l.result(); got.ID != r.ID || got.Status != schema.ResultAccepted {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -157,16 +157,16 @@ func TestALinkCarriesBothWays(t *testing.T) {
 
 // respond is a whole answer to a request.
 func respond(r linkMessage, content string) []byte {
-	return envelope.FramedAnswers.Response(r.Request.ID, 200, nil, []byte(content), envelope.Tail{})
+	return envelope.FramedAnswers.Response(r.ID, 200, nil, []byte(content), envelope.Tail{})
 }
 
 // begin is the beginning of an answer, and part what follows it.
 func begin(r linkMessage) []byte {
-	return envelope.FramedAnswers.Response(r.Request.ID, 200, nil, nil, envelope.Tail{More: true})
+	return envelope.FramedAnswers.Response(r.ID, 200, nil, nil, envelope.Tail{More: true})
 }
 
 func part(r linkMessage, seq int, content string, more bool) []byte {
-	return envelope.FramedAnswers.Part(r.Request.ID, seq, []byte(content), envelope.Tail{More: more})
+	return envelope.FramedAnswers.Part(r.ID, seq, []byte(content), envelope.Tail{More: more})
 }
 
 // A visitor who takes nothing holds back neither what else is sent on the link nor what acknowledges, and what the visitor has not taken
@@ -189,7 +189,7 @@ func TestALinkWaitsForNoVisitor(t *testing.T) {
 		if got := quick.await(); string(got.Content) != "here" {
 			t.Errorf("%d %q", got.Status, got.Content)
 		}
-		if got := l.result(); got.ID == big.Request.ID {
+		if got := l.result(); got.ID == big.ID {
 			t.Errorf("%+v, though the visitor took nothing", got)
 		}
 		l.sendFramed(part(big, sent/len(content)+1, "", false))
@@ -202,7 +202,7 @@ func TestALinkWaitsForNoVisitor(t *testing.T) {
 			t.Errorf("%d bytes, not %d", len(got.Content), sent)
 		}
 		for seq := range sent/len(content) + 2 {
-			if got := l.result(); got.ID != big.Request.ID || got.Seq != seq || got.Status != schema.ResultAccepted {
+			if got := l.result(); got.ID != big.ID || got.Seq != seq || got.Status != schema.ResultAccepted {
 				t.Errorf("%+v, not part %d", got, seq)
 			}
 		}
@@ -232,7 +232,7 @@ func TestALinkHasWindows(t *testing.T) {
 				l.sendFramed(respond(last, "here"))
 				for {
 					r := l.result()
-					if r.ID == last.Request.ID {
+					if r.ID == last.ID {
 						break
 					}
 					if r.Status == schema.ResultConflict {
