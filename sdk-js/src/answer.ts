@@ -1,15 +1,11 @@
 import { toBase64 } from './base64.js'
 import { readSoon, type Parts } from './parts.js'
+import type { Beside } from './message.js'
 import type { Streams } from './session.js'
 import type { Field, Part, Response as Envelope } from './envelope.js'
 
 /** An answer before it is written. */
 export type Answer = Envelope & Beside
-
-/** A message and its content, which is written in it or beside it when it is sent. */
-export interface Beside {
-  content?: Uint8Array<ArrayBuffer>
-}
 
 /** An answer, and the content that follows it where it is not whole. */
 export interface Made {

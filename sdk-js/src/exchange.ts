@@ -12,13 +12,14 @@
  * a stream cannot be had again, so a 500 is posted in its place.
  */
 import { onAbort } from './abort.js'
-import { failure, toAnswer, type Answer, type Beside, type Made } from './answer.js'
+import { failure, toAnswer, type Answer, type Made } from './answer.js'
 import { mostRemembered, pieceBytes } from './bounds.js'
 import { ReverseHttpError } from './error.js'
 import { Pause } from './pause.js'
-import { took, type Message, type Responder } from './respond.js'
+import { took, type Responder } from './respond.js'
 import { toRequest, type Arrived, type Info } from './request.js'
-import type { Way } from './session.js'
+import type { Beside, Message } from './message.js'
+import type { Flow, Sending, Session } from './session.js'
 import { turn } from './turn.js'
 import type { Cancel, Field, Part, ResultStatus } from './envelope.js'
 
@@ -58,6 +59,10 @@ interface Live {
   again: boolean
   /** How many messages of its answer the gateway has. */
   seq: number
+  /** The session that its request came by. */
+  by: Session
+  /** A fault of its answer was reported. */
+  faulty?: boolean
   /** Closes the request for its content, where that was asked for. */
   close?(): void
 }
@@ -106,12 +111,16 @@ export function exchanges(
   async function begin(request: Arrived): Promise<void> {
     const { id, timeoutMs } = request
     const same = live.get(id)
-    if (same) same.again = true
+    const { session } = responder
+    if (same) {
+      same.again = true
+      same.by = session
+    }
     const untaken = over.get(id)
     if (same || (over.has(id) && !untaken)) return
     const sinceMs = performance.now()
     const deadlineMs = sinceMs + timeoutMs
-    const x: Live = { controller: new AbortController(), again: false, seq: 0 }
+    const x: Live = { controller: new AbortController(), again: false, seq: 0, by: session }
     live.set(id, x)
     const made = untaken ? { answer: untaken } : await inTurn(request, x)
     const durationMs = performance.now() - sinceMs
@@ -236,36 +245,49 @@ export function exchanges(
     const { session } = responder
     const { signal } = controller
     const { partBytes, batch } = session.claimed.limits
-    /** As messages: with the beginning, then in parts. */
-    const part: Way = async (piece, more) => {
-      const messages: Message[] = []
-      let at = 0
-      do {
-        const seq = x.seq + messages.length
-        const message: (Part & Beside) | Answer = seq ? { type: 'part', id, seq } : answer
-        const content = piece.subarray(at, (at += partBytes))
-        if (content.length) message.content = content
-        if (more || at < piece.length) message.more = true
-        messages.push(message)
-      } while (at < piece.length)
-      // A part has no time of its own: while the visitor is slow its 202 is held back.
-      const said = await post(messages, x, x.seq ? signal : deadlineMs, request)
-      if (took(said)) x.seq += messages.length
-      return said
-    }
     let result: ResultStatus | undefined
+    const judge = (said: ResultStatus | undefined): void => {
+      if (result && !took(result)) return
+      result = said
+      if (!took(said)) controller.abort(reason(said ?? 'timed_out'))
+    }
+    const of: Sending = {
+      session,
+      request,
+      answer,
+      signal,
+      report,
+      x,
+      judge,
+      push: (message, flow) => post(message, x, signal, request, flow),
+      // As messages: with the beginning, then in parts.
+      part: async (piece, more, taken) => {
+        const messages: Message[] = []
+        let at = 0
+        do {
+          const seq = x.seq + messages.length
+          const message: (Part & Beside) | Answer = seq ? { type: 'part', id, seq } : answer
+          const content = (piece as Uint8Array<ArrayBuffer>).subarray(at, (at += partBytes))
+          if (content.length) message.content = content
+          if (more || at < (piece as Uint8Array).length) message.more = true
+          messages.push(message)
+        } while (at < (piece as Uint8Array).length)
+        // A part has no time of its own: while the visitor is slow its 202 is held back.
+        const said = await post(messages, x, x.seq ? signal : deadlineMs, request)
+        if (took(said)) x.seq += messages.length
+        taken?.()
+        return said
+      },
+    }
+    const settled = session.streams?.flowing(of)
     try {
       await content.pour(
         partBytes,
-        async (piece, more) => {
-          result = await (piece instanceof Blob
-            ? session.streams!.sendBlob({ session, request, answer, signal, part, report }, piece)
-            : part(piece, more))
-          if (!took(result)) controller.abort(reason(result ?? 'timed_out'))
-        },
+        async (...piece) => judge(await of.part(...piece)),
         () => (session.framed && !session.narrow ? Math.min(pieceBytes, partBytes * batch) : 0),
       )
     } catch (cause) {
+      await settled?.()
       if (signal.aborted) return result
       report('handler_failed', request, cause)
       // What sends it must not wait for more.
@@ -281,14 +303,17 @@ export function exchanges(
     x: Live,
     until: number | AbortSignal,
     request?: Arrived,
+    flow?: Flow,
   ): Promise<ResultStatus | undefined> {
     let result
     do {
       x.again = false
-      result = await responder.push(message, until)
+      result = await responder.push(message, until, flow)
       // It was not this session's yet when it was answered, and became so meanwhile.
     } while (result?.status === 'unknown' && x.again)
-    if (result?.status === 'invalid' && request) {
+    // What follows a fault is one, too.
+    if (result?.status === 'invalid' && request && !x.faulty) {
+      x.faulty = true
       report('invalid', request, `${result.detail} ${result.pointer ?? ''}`.trim())
     }
     return result?.status

@@ -24,9 +24,14 @@ export function framed(
   if (pieces.some((piece) => piece instanceof Blob) || (blobs && size > blobBytes)) {
     return new Blob(pieces as BlobPart[])
   }
+  return bytesOf(pieces as Uint8Array[], size)
+}
+
+/** The bytes of pieces that have so many. */
+export function bytesOf(pieces: Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(size)
   let at = 0
-  for (const piece of pieces as Uint8Array[]) {
+  for (const piece of pieces) {
     bytes.set(piece, at)
     at += piece.length
   }

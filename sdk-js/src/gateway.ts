@@ -12,6 +12,7 @@ export type Claiming = (wish: ClaimRequest, signal?: AbortSignal) => Promise<Ses
 export async function discover(
   fetch: Fetch,
   origin: string | URL,
+  WebSocket: Session['WebSocket'],
   key?: string,
   signal?: AbortSignal,
 ): Promise<Claiming> {
@@ -23,17 +24,16 @@ export async function discover(
   const { claims, transports } = found
   const pause = new Pause()
   let streams: Streams | undefined
-  let loading = transports.includes('ndjson')
-  if (loading) {
-    // Where it cannot be loaded (a policy, a bundler), polls are for batches.
-    void import('./stream.js')
+  // Where it cannot be loaded (a policy, a bundler), polls are for batches.
+  let loading: unknown =
+    transports.includes('ndjson') &&
+    import('./stream.js')
       .then((m) => (streams = m))
       .catch(() => {})
       .then(() => {
         loading = false
         pause.end()
       })
-  }
   return async (wish, signal) => {
     const claimed = await call<ClaimAnswer>(fetch, claims, {
       method: 'POST',
@@ -45,6 +45,6 @@ export async function discover(
       throw new ReverseHttpError('unexpected', `${claims}: no claim`)
     }
     if (loading) await pause.wait(loadMs)
-    return new Session(fetch, claimed, () => streams)
+    return new Session(fetch, WebSocket, claimed, () => streams)
   }
 }

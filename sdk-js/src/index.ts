@@ -12,6 +12,7 @@ export { ReverseHttpError } from './error.js'
 export type { Fetch } from './call.js'
 export type { ExchangeEnd, Handler } from './exchange.js'
 export type { Info } from './request.js'
+export type { LinkSocket, LinkSocketConstructor } from './session.js'
 export type {
   Socket,
   SocketCloseEvent,

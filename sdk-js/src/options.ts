@@ -1,5 +1,6 @@
 import type { Fetch } from './call.js'
 import type { Redeliver } from './envelope.js'
+import type { LinkSocketConstructor } from './session.js'
 import type { OwnershipStorage } from './storage.js'
 
 /** Options of `serve`. Each may be absent. */
@@ -26,6 +27,11 @@ export interface ServeOptions {
   signal?: AbortSignal | undefined
   /** The `fetch` that reaches the gateway. Absent: the global one. */
   fetch?: Fetch | undefined
+  /**
+   * Opens the link to the gateway, as the platform's `WebSocket` does. Absent: that, where there is one; null, or none:
+   * polls stream, or are for batches.
+   */
+  WebSocket?: LinkSocketConstructor | null | undefined
   /** Is told of errors that no `error` listener takes. Absent: `console`; null: nobody. */
   logger?: Pick<Console, 'error'> | null | undefined
   /** Where label and token outlive a reload. Absent: sessionStorage, where there is one; null: nowhere. */

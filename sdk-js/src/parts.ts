@@ -16,12 +16,16 @@ export interface Parts {
   /**
    * Hands it on to its end, or to the abort of its signal; `more` tells whether other pieces follow. Pieces
    * have at most so many bytes, and after each full one twice as many, up to what `largest` returns where that is more.
-   * Only content of known size comes as a Blob, which is all of it.
+   * Only content of known size comes as a Blob, which is all of it. `taken` is called when the gateway has the piece.
    * Rejects where the stream fails, when all before was taken.
    */
   pour(
     mostBytes: number,
-    take: (piece: Uint8Array<ArrayBuffer> | Blob, more: boolean) => Promise<void>,
+    take: (
+      piece: Uint8Array<ArrayBuffer> | Blob,
+      more: boolean,
+      taken?: () => void,
+    ) => Promise<void>,
     largest: () => number,
   ): Promise<void>
   /** Nobody wants it. */

@@ -1,11 +1,12 @@
 import { onAbort } from './abort.js'
-import { write, type Beside } from './answer.js'
+import { write } from './answer.js'
 import { Backoff } from './backoff.js'
 import { characterBytes, frameBytes, longMs, mostGroups, mostTogether } from './bounds.js'
 import { Pause } from './pause.js'
 import { over, refused, type ReverseHttpError } from './error.js'
-import type { Session } from './session.js'
-import type { Answers, Part, Result, Results, ResultStatus } from './envelope.js'
+import type { Message } from './message.js'
+import type { Flow, Sendable, Session } from './session.js'
+import type { Part, Result, Results, ResultStatus } from './envelope.js'
 
 /** What posting answers needs to know, and tells. */
 export interface RespondEvents {
@@ -14,9 +15,6 @@ export interface RespondEvents {
   /** The gateway refuses answers of this session. */
   lose(session: Session, error: ReverseHttpError): void
 }
-
-/** What can be posted. */
-export type Message = Answers['messages'][number] & Beside
 
 /** What became of it. */
 export type Judged = Omit<Result, 'id'>
@@ -27,16 +25,16 @@ export function took(result: ResultStatus | undefined): boolean {
 }
 
 /** A message that waits for what is said to it. */
-class Waiting {
+class Waiting implements Sendable {
   readonly deadlineMs: number
   readonly settle: (result: Judged | undefined) => void
   readonly content: Uint8Array | undefined
-  readonly #message: Message
+  readonly message: Message
   #line = ''
   #beside: boolean | undefined
 
   constructor(message: Message, deadlineMs: number, settle: Waiting['settle']) {
-    ;({ content: this.content, ...this.#message } = message)
+    ;({ content: this.content, ...this.message } = message)
     this.deadlineMs = deadlineMs
     this.settle = settle
   }
@@ -45,7 +43,7 @@ class Waiting {
   line(beside: boolean): string {
     const { content } = this
     if (beside !== this.#beside) {
-      const message = { ...this.#message } as Part
+      const message = { ...this.message } as Part
       if (content && beside) message.contentLength = content.length
       else if (content) write(message, content)
       this.#line = JSON.stringify(message)
@@ -59,7 +57,7 @@ class Waiting {
 const mostOpen = globalThis.location ? 2 : Infinity
 
 /**
- * Posts answers, one POST at a time: what becomes ready meanwhile goes together in the next one, or
+ * Sends answers by the link, or posts them, one POST at a time: what becomes ready meanwhile goes together in the next one, or
  * beside one that takes long: that may be large, or this program too busy to see that it was answered.
  * What streams goes in a POST of its own, for the gateway holds its 202 back while a visitor is slow.
  * A POST that failed is sent again, the same, until nobody waits for what it says.
@@ -87,10 +85,15 @@ export class Responder {
   }
 
   /**
-   * Posts messages, with others until a time or by themselves until a signal aborts. Settles with the
-   * result of the first that was not taken, else of the last; with undefined when it could not be delivered in time.
+   * Sends messages: by the link while that is open, where they fit; else it posts them, with others until a time or by
+   * themselves until a signal aborts. Settles with the result of the first that was not taken, else of the last; with
+   * undefined when it could not be delivered in time.
    */
-  async push(of: Message | Message[], until: number | AbortSignal): Promise<Judged | undefined> {
+  async push(
+    of: Message | Message[],
+    until: number | AbortSignal,
+    flow?: Flow,
+  ): Promise<Judged | undefined> {
     const timed = typeof until === 'number'
     const deadlineMs = timed ? until : Infinity
     const group: Waiting[] = []
@@ -99,10 +102,13 @@ export class Responder {
         group.push(new Waiting(message, deadlineMs, settle))
       })
     })
-    if (timed) {
-      this.#waiting.push(...group)
-      this.#post()
-    } else void this.#deliver(group, until)
+    const post = async (waiting: Waiting[]): Promise<void> => {
+      if (timed) {
+        this.#waiting.push(...waiting)
+        this.#post()
+      } else while (waiting.length) await this.#deliver(this.#group(waiting), until)
+    }
+    if (!this.session.link?.send(group, post, flow)) void post(group)
     const judged = await Promise.all(results)
     return judged.find((j) => !took(j?.status)) ?? judged.at(-1)
   }
@@ -136,7 +142,7 @@ export class Responder {
         this.#leftMs = -Infinity
         this.#post()
       }, longMs)
-      void this.#deliver(this.#group()).then(() => {
+      void this.#deliver(this.#group(this.#waiting)).then(() => {
         clearTimeout(timer)
         this.#groups--
         this.#post()
@@ -149,13 +155,14 @@ export class Responder {
     return performance.now() - this.#leftMs >= longMs && this.#sent.size <= mostOpen
   }
 
-  #group(): Waiting[] {
+  /** Takes those that go together. */
+  #group(waiting: Waiting[]): Waiting[] {
     const { batch, answerBytes, partBytes } = this.session.claimed.limits
     let bytes = frameBytes
     let characters = 0
     let n = 0
     const framed = !!this.session.framed
-    for (const w of this.#waiting) {
+    for (const w of waiting) {
       const { length } = w.line(framed)
       const besides = framed && w.content ? w.content.length : 0
       // More content than a part has is relayed as it comes, and nothing can follow it.
@@ -165,7 +172,7 @@ export class Responder {
       if (n && (n >= batch || bytes > answerBytes || characters > mostTogether)) break
       n++
     }
-    return this.#waiting.splice(0, n)
+    return waiting.splice(0, n)
   }
 
   async #deliver(group: Waiting[], signal: AbortSignal = this.#stop.signal): Promise<void> {

@@ -30,7 +30,7 @@ export async function serve(handler: Handler, options: ServeOptions = {}): Promi
   const timer = crowded ? setTimeout(abort, crowdedMs) : undefined
   try {
     signal?.throwIfAborted()
-    const claiming = await discover(fetch, origin, key, starting.signal)
+    const claiming = await discover(fetch, origin, options.WebSocket, key, starting.signal)
     const kept = token ? {} : memory.recall()
     // JSON leaves out what is undefined.
     const wish = { label, token, ...kept, lease, timeoutMs, redeliver } as ClaimRequest
@@ -51,8 +51,7 @@ export async function serve(handler: Handler, options: ServeOptions = {}): Promi
     memory.release()
     signal?.throwIfAborted()
     if (!starting.signal.aborted) throw e
-    const detail =
-      'The gateway does not answer. Other tabs of this browser may hold the six connections that it has for it over HTTP/1.1.'
+    const detail = 'The gateway does not answer. Other tabs may hold all six connections.'
     throw new ReverseHttpError('network', `${at.origin}: ${detail}`, { detail, cause: e })
   } finally {
     clearTimeout(timer)

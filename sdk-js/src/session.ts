@@ -1,20 +1,77 @@
 import { goodbyeMs, pollSlackMs } from './bounds.js'
 import { call, type Call, type Fetch } from './call.js'
 import type { ReverseHttpError } from './error.js'
+import type { Message } from './message.js'
 import type { Parts } from './parts.js'
+import type { Pause } from './pause.js'
 import type { Arrived } from './request.js'
-import type { Batch, Cancel, ClaimAnswer, Response as Answer, ResultStatus } from './envelope.js'
+import type {
+  Batch,
+  Cancel,
+  ClaimAnswer,
+  Response as Answer,
+  Result,
+  ResultStatus,
+} from './envelope.js'
 
 /** Takes each line of a stream: its message, or nothing with a heartbeat. What it returns is waited for. */
 export type Heard = (message?: Arrived | Cancel) => Promise<void> | undefined
 
 /**
- * Sends a piece of the content of an answer. Returns what became of it; the next follows when it was taken.
+ * Sends a piece of the content of an answer. Returns what became of it, or `accepted` where that is not known yet
+ * and the next may follow all the same; `taken` is called when the gateway has it.
  */
 export type Way = (
-  piece: Uint8Array<ArrayBuffer>,
+  piece: Uint8Array<ArrayBuffer> | Blob,
   more: boolean,
+  taken?: () => void,
 ) => Promise<ResultStatus | undefined>
+
+/** What a link needs of a WebSocket. */
+export interface LinkSocket {
+  binaryType: string
+  addEventListener(type: string, listener: (event: any) => void): void
+  send(data: string | Uint8Array<ArrayBuffer>): void
+  close(code?: number): void
+}
+
+/** Makes one: `WebSocket` of the platform, or what is like it. */
+export type LinkSocketConstructor = new (url: string, protocol: string) => LinkSocket
+
+/** A message for a link. */
+export interface Sendable {
+  readonly message: { readonly id: string; readonly seq?: number }
+  readonly content: Uint8Array | undefined
+  /** Its JSON, for content beside it. */
+  line(beside: true): string
+  /** Is told what the gateway said to it. */
+  settle(result: Result | undefined): void
+}
+
+/** What a streamed answer has on its way on a link. */
+export interface Flow {
+  readonly link: OpenLink
+  /** Of content. */
+  bytes: number
+  /** How much it may be. */
+  window: number
+}
+
+/** The link of a session while it is open. */
+export interface OpenLink {
+  readonly open: boolean
+  /** Ends waits when there may be room. */
+  readonly changed: Pause
+  /** Begins a streamed answer. */
+  flow(): Flow
+  /** Reports whether a streamed answer may send so much more content. */
+  fits(bytes: number, flow: Flow): boolean
+  /**
+   * Sends messages of one exchange, with those of others that are ready. Reports whether it could: they may be too large.
+   * `lost` is called where the link ends before the gateway says anything to them, with all such of the exchange.
+   */
+  send<S extends Sendable>(messages: S[], lost: (all: S[]) => unknown, flow?: Flow): boolean
+}
 
 /** An answer whose content is to be sent. */
 export interface Sending {
@@ -23,13 +80,30 @@ export interface Sending {
   /** The head. */
   answer: Answer
   signal: AbortSignal
-  /** Sends a piece as a message, the head with the first. */
+  x: {
+    /** The session that its request came by. */
+    by: Session
+    /** How many messages the gateway has. */
+    seq: number
+  }
+  /** Sends a message by a link. */
+  push(message: Message, flow: Flow): Promise<ResultStatus | undefined>
+  /** Is told what became of each. */
+  judge(said: ResultStatus | undefined): void
+  /** Sends a piece as messages, the head with the first. */
   part: Way
   report(code: string, request: Arrived, cause: unknown): void
 }
 
 /** What stream.ts does for a session, where that was loaded. */
 export interface Streams {
+  /** Polls once by a link, where there is one or it may be tried; else as it is told. */
+  byLink(
+    session: Session,
+    signal: AbortSignal,
+    heard: Heard,
+    otherwise: (signal: AbortSignal) => Promise<Batch | undefined>,
+  ): Promise<Batch | undefined>
   /** Polls once, for a stream where there was one or it may be tried. Returns what Session.batch does; what a stream brought is in no batch. */
   listen(
     session: Session,
@@ -37,10 +111,13 @@ export interface Streams {
     signal: AbortSignal,
     heard: Heard,
   ): Promise<Batch | undefined>
+  /**
+   * Has an answer send its pieces by links, and a Blob in one request. Returns what waits until the gateway has said
+   * something to all of them.
+   */
+  flowing(of: Sending): () => Promise<unknown>
   /** Takes the content of a Response where it is much and its size is known. */
   knownContent(response: Response): Promise<Parts | undefined>
-  /** Sends a Blob as the content of an answer, in one message; in parts where it does not pass. */
-  sendBlob(of: Sending, blob: Blob): ReturnType<Way>
   /** Tells whether something between did not pass the framed form, or changed it. */
   misread(error: ReverseHttpError): boolean
   /** Writes lines, each with the content beside it where it has some. */
@@ -52,9 +129,9 @@ export interface Streams {
 
 /** One session of a claim, with the requests that a program may send for it. */
 export class Session {
-  readonly claimed: ClaimAnswer
+  declare readonly claimed: ClaimAnswer
   /** What this program has begun, it and all before it. */
-  cursor: string
+  declare cursor: string
   /** No poll of it will bring anything any more; another session is needed. */
   ended = false
   /** It takes no answers any more either. */
@@ -65,10 +142,20 @@ export class Session {
   lasting = 0
   /** Something between takes no large requests. */
   narrow = false
+  /** Its link, while that is open. */
+  declare link: OpenLink | undefined
+  /** What makes links. */
+  declare readonly WebSocket: LinkSocketConstructor | null | undefined
   readonly #fetch: Fetch
   readonly #streams: () => Streams | undefined
 
-  constructor(fetch: Fetch, claimed: ClaimAnswer, streams: () => Streams | undefined) {
+  constructor(
+    fetch: Fetch,
+    WebSocket: Session['WebSocket'],
+    claimed: ClaimAnswer,
+    streams: () => Streams | undefined,
+  ) {
+    this.WebSocket = WebSocket
     this.#fetch = fetch
     this.#streams = streams
     this.claimed = claimed
@@ -86,11 +173,16 @@ export class Session {
   }
 
   /**
-   * Asks for what comes after the cursor; undefined when nothing came. What comes on a stream is
+   * Asks for what comes after the cursor; undefined when nothing came. What comes on a link or a stream is
    * told while it comes, not given.
    */
   poll(waitSeconds: number, signal: AbortSignal, heard: Heard): Promise<Batch | undefined> {
-    return this.streams?.listen(this, waitSeconds, signal, heard) ?? this.batch(waitSeconds, signal)
+    const { streams } = this
+    return (
+      streams?.byLink(this, signal, heard, (signal) =>
+        streams.listen(this, waitSeconds, signal, heard),
+      ) ?? this.batch(waitSeconds, signal)
+    )
   }
 
   /** Asks for what comes after the cursor, as a batch. */

@@ -18,6 +18,7 @@ export const limits = {
 /**
  * Starts a gateway for one script: lists of replies for `claims`, `requests`, `responses`, `content`
  * and `session`, the path `base`, the `transports`, and `limits`. A reply may be a function of the request's JSON, too.
+ * A claim's answer has a `link` where the script says so; link-gateway.js answers it.
  * It speaks the framed form where `limits` has `framedInlineBytes`; messages are JSON in scripts and in what it saw.
  */
 export async function scriptedGateway(script = {}) {
@@ -142,6 +143,7 @@ export async function scriptedGateway(script = {}) {
       session: `${origin}/session`,
       requests: `${origin}/requests`,
       responses: `${origin}/responses`,
+      ...(script.link && { link: `${origin.replace('http', 'ws')}/link` }),
       cursor: 'c0',
       limits: { ...limits, ...script.limits },
     }
@@ -157,6 +159,7 @@ export async function scriptedGateway(script = {}) {
   let batches = 0
   return {
     origin,
+    server,
     seen,
     /** How many polls are parked. */
     get parked() {

@@ -1,0 +1,78 @@
+/*
+ * A streamed answer on a link: its pieces go while there is room, and none waits for what the gateway says to the one
+ * before. Another way, as after the end of the link, is taken once the gateway has all of that.
+ */
+import { onAbort } from './abort.js'
+import { sendBlob } from './blob.js'
+import type { Beside, Message } from './message.js'
+import type { Flow, Sending, Way } from './session.js'
+import type { Part, Response } from './envelope.js'
+
+// Some of them are on their way at once.
+const mostBytes = 65_536
+
+/**
+ * Has an answer send its pieces by the link that its session has, and as before where there is none; a Blob in one
+ * request. Returns what waits until the gateway has said something to all of them.
+ */
+export function flowing(of: Sending): () => Promise<unknown> {
+  const { x, request, answer, signal, push, judge, part: byPost } = of
+  const { id } = request
+  const most = Math.min(mostBytes, x.by.claimed.limits.partBytes)
+  let flow: Flow | undefined
+  let next = 0
+  const sent = new Set<Promise<void>>()
+  let abort!: () => void
+  const aborted = new Promise<void>((resolve) => (abort = resolve))
+  const settled = (): Promise<unknown> => Promise.race([Promise.all(sent), aborted])
+  onAbort(signal, () => {
+    abort()
+    flow?.link.changed.end()
+  })
+  of.part = (piece, more, taken) =>
+    piece instanceof Blob ? sendBlob(of, piece) : part(piece, more, taken)
+  return settled
+
+  async function part(
+    piece: Uint8Array<ArrayBuffer>,
+    more: boolean,
+    taken?: () => void,
+  ): ReturnType<Way> {
+    const { link } = x.by
+    if (!link || flow?.link !== link) {
+      await settled()
+      next = x.seq
+      flow = link?.flow()
+    }
+    for (let at = 0, last = false; !last && !signal.aborted;) {
+      if (!flow?.link.open) {
+        await settled()
+        return signal.aborted ? undefined : byPost(piece.subarray(at), more, taken)
+      }
+      const content = piece.subarray(at, at + most)
+      if (!flow.link.fits(content.length, flow)) {
+        await flow.link.changed.wait()
+        continue
+      }
+      at += content.length
+      last = at === piece.length
+      const seq = next++
+      const message: (Part | Response) & Beside = seq ? { type: 'part', id, seq } : answer
+      if (content.length) message.content = content
+      if (more || !last) message.more = true
+      send(message, flow, last ? taken : undefined)
+    }
+    if (!more) await settled()
+    return signal.aborted ? undefined : 'accepted'
+  }
+
+  function send(message: Message, flow: Flow, taken?: () => void): void {
+    const judged = push(message, flow).then((said) => {
+      sent.delete(judged)
+      if (said === 'accepted' || said === 'duplicate') x.seq++
+      judge(said)
+      taken?.()
+    })
+    sent.add(judged)
+  }
+}

@@ -1,0 +1,372 @@
+/*
+ * The link of a session (schema/README.md, 4): a WebSocket that carries its messages both ways, and is its poll.
+ *
+ *   opening   asked for. It has a head start; then a poll runs beside, for something between may swallow
+ *             the handshake, and Firefox keeps it waiting while as many requests are parked as it has connections
+ *   open      welcomed: the gateway ends the poll
+ *   over      closed, or silent for longer than a gateway is. What it sent and has no result yet goes back to
+ *             whoever sent it, and is posted
+ *
+ * One that did not open, fell silent or was cut at once is not tried again for some minutes, unless polls fail too.
+ *
+ * What comes is handed on at once, or in its turn after what computes for long. The cursor names what was handed on,
+ * and is said when a message comes or is handed on, never by a timer: those of hidden tabs are late.
+ */
+import { onAbort } from './abort.js'
+import { lateMs } from './bounds.js'
+import { ReverseHttpError } from './error.js'
+import { bytesOf } from './framed.js'
+import { reader } from './messages.js'
+import { patience } from './patience.js'
+import { Pause } from './pause.js'
+import { turn } from './turn.js'
+import type { Arrived } from './request.js'
+import type { Flow, Heard, LinkSocket, OpenLink, Sendable, Session } from './session.js'
+import type { Batch, Cancel, LinkError, LinkResults, Result, Welcome } from './envelope.js'
+
+type Message = Arrived | Cancel | Welcome | LinkResults | LinkError | { type: 'ping' }
+
+// Before a poll runs beside it, and before it is given up.
+const headStartMs = 250
+const openMs = 4_000
+const silentMs = 10_000
+const againMs = 300_000
+// Of a message of the WebSocket, and of a line in the framed form.
+const mostBytes = 262_144
+const ackMs = 1_000
+const ackBytes = 65_536
+
+/** The link of each session that is opening or open. */
+const links = new WeakMap<Session, Link>()
+
+/** When each session may ask for one again, on the clock of performance.now(). */
+const linkFromMs = new WeakMap<Session, number>()
+
+/** Stops following the signal of the newest poll of each session. */
+const unfollow = new WeakMap<Session, () => void>()
+
+/** Polls once by the link of a session, where it has one or may try; else in another way. What came by it is in no batch. */
+export async function byLink(
+  session: Session,
+  signal: AbortSignal,
+  heard: Heard,
+  otherwise: (signal: AbortSignal) => Promise<Batch | undefined>,
+): Promise<Batch | undefined> {
+  const follow = (): void => {
+    linkFromMs.delete(session)
+    links.get(session)?.close()
+  }
+  // Also between polls: a link that opens beside them may be there.
+  unfollow.get(session)?.()
+  unfollow.set(session, onAbort(signal, follow))
+  const link = links.get(session) ?? open(session, heard)
+  await link?.headStart(signal)
+  if (!link?.open) {
+    const beside = new AbortController()
+    const abort = (): void => beside.abort()
+    const end = onAbort(signal, abort)
+    void link?.opened.then(() => link.open && abort())
+    try {
+      return await otherwise(beside.signal)
+    } catch (e) {
+      signal.throwIfAborted()
+      // It was not the link alone that did not come through.
+      linkFromMs.delete(session)
+      if (!link?.open) throw e
+    } finally {
+      end()
+    }
+  }
+  await link.over
+  signal.throwIfAborted()
+  return undefined
+}
+
+function open(session: Session, heard: Heard): Link | undefined {
+  const { WebSocket = globalThis.WebSocket, claimed } = session
+  if (!WebSocket || !claimed.link || performance.now() < (linkFromMs.get(session) ?? 0)) return
+  try {
+    return new Link(session, new WebSocket(claimed.link, 'reversehttp.1'), heard)
+  } catch {
+    // A page of https: may not open ws:.
+    later(session)
+    return undefined
+  }
+}
+
+function later(session: Session): void {
+  linkFromMs.set(session, performance.now() + againMs)
+}
+
+/** What was sent and has no result. */
+interface Sent {
+  of: Sendable
+  bytes: number
+  flow: Flow | undefined
+  lost(all: Sendable[]): unknown
+}
+
+class Link implements OpenLink {
+  open = false
+  /** Resolves once it is open, or over. */
+  readonly opened: Promise<void>
+  /** Resolves when it is over; rejects where that tells of trouble. */
+  readonly over: Promise<void>
+  readonly changed = new Pause()
+  readonly #session: Session
+  readonly #socket: LinkSocket
+  readonly #heard: Heard
+  readonly #read = reader(mostBytes)
+  readonly #encoder = new TextEncoder()
+  readonly #sinceMs = performance.now()
+  #opened!: () => void
+  #settle!: (error?: unknown) => void
+  #ended = false
+  /** Ends the wait for the next sign of the gateway. */
+  #stop: () => void
+  #heardMs = 0
+  #ackedMs = 0
+  #acked: string | undefined
+  /** How much came since. */
+  #unacked = 0
+  /** What came and waits for its turn. */
+  #queue: (Arrived | Cancel)[] = []
+  #handing = false
+  /** Something came through. */
+  #passed = false
+  #exchangeWindow = 0
+  #free = 0
+  readonly #sent = new Map<string, Sent[]>()
+  #outgoing: Uint8Array[] = []
+  #outgoingBytes = 0
+
+  constructor(session: Session, socket: LinkSocket, heard: Heard) {
+    this.#session = session
+    this.#socket = socket
+    this.#heard = heard
+    this.opened = new Promise((resolve) => (this.#opened = resolve))
+    this.over = new Promise((resolve, reject) => {
+      this.#settle = (error) => (error ? reject(error) : resolve())
+    })
+    this.over.catch(() => {})
+    links.set(session, this)
+    socket.binaryType = 'arraybuffer'
+    const listen = (type: string, then: (event: any) => void): void =>
+      socket.addEventListener(type, (event) => this.#ended || then(event))
+    listen('open', () => {
+      const { token } = session.claimed
+      this.#acked = session.cursor
+      this.#say({ type: 'hello', token, cursor: session.cursor })
+    })
+    listen('message', ({ data }) => this.#receive(data))
+    listen('close', ({ code }) => {
+      // Another poll or link took its place.
+      if (this.open && code === 1001) this.#end()
+      else this.#fail(`closed with ${code}`)
+    })
+    listen('error', () => {})
+    this.#stop = patience(openMs, () => this.#fail('not opened in time'))
+  }
+
+  /** Waits a little for it to open. */
+  async headStart(signal: AbortSignal): Promise<void> {
+    const ms = this.#sinceMs + headStartMs - performance.now()
+    if (this.open || this.#ended || ms <= 0) return
+    const pause = new Pause()
+    const over = (): void => pause.end()
+    const end = onAbort(signal, over)
+    void this.opened.then(over)
+    await pause.wait(ms)
+    end()
+    signal.throwIfAborted()
+  }
+
+  /** Ends it: this program polls otherwise, or not at all. */
+  close(): void {
+    this.#end()
+  }
+
+  flow(): Flow {
+    return { link: this, bytes: 0, window: this.#exchangeWindow }
+  }
+
+  fits(bytes: number, { bytes: own, window }: Flow): boolean {
+    if (!bytes) return true
+    if (own + bytes > window || bytes > this.#free) return false
+    // A stream that is not taken leaves as much free as it holds.
+    return !own || own + bytes <= this.#free - bytes
+  }
+
+  send<S extends Sendable>(messages: S[], lost: (all: S[]) => unknown, flow?: Flow): boolean {
+    let content = 0
+    const framed = messages.map((of) => {
+      const line = this.#encoder.encode(of.line(true) + '\n')
+      const bytes = of.content?.length ?? 0
+      content += bytes
+      return { of, line, bytes, size: line.length + bytes + (bytes && 1) }
+    })
+    const most = flow ? flow.window - flow.bytes : this.#exchangeWindow
+    if (!this.open || content > Math.min(most, this.#free)) return false
+    if (framed.some(({ size }) => size > mostBytes)) return false
+    for (const { of, line, bytes, size } of framed) {
+      const sent = this.#sent.get(of.message.id) ?? []
+      this.#sent.set(of.message.id, sent)
+      sent.push({ of, bytes, flow, lost: lost as Sent['lost'] })
+      this.#free -= bytes
+      if (flow) flow.bytes += bytes
+      if (this.#outgoingBytes + size > mostBytes) this.#flush()
+      // A little later: answers that become ready together go together.
+      if (!this.#outgoing.length) queueMicrotask(() => this.#flush())
+      this.#outgoingBytes += size
+      this.#outgoing.push(line)
+      if (bytes) this.#outgoing.push(of.content!, lineEnd)
+    }
+    return true
+  }
+
+  #flush(): void {
+    const bytes = this.#outgoing.length && bytesOf(this.#outgoing, this.#outgoingBytes)
+    this.#outgoing = []
+    this.#outgoingBytes = 0
+    if (bytes && !this.#ended) this.#socket.send(bytes)
+  }
+
+  #say(message: object): void {
+    this.#socket.send(JSON.stringify(message))
+  }
+
+  #receive(data: string | ArrayBuffer): void {
+    this.#heardMs = performance.now()
+    try {
+      if (typeof data === 'string') this.#take(JSON.parse(data) as Message, data.length)
+      else {
+        for (const message of this.#read(new Uint8Array(data))) this.#take(message, 0)
+        this.#ack(data.byteLength)
+      }
+    } catch (cause) {
+      this.#fail('malformed', cause)
+    }
+  }
+
+  #take(message: Message | undefined, bytes: number): void {
+    if (this.#ended || !message) return
+    if (message.type === 'welcome') this.#welcome(message)
+    else if (message.type === 'results') for (const result of message.results) this.#judge(result)
+    else if (message.type === 'ping') this.#acknowledge('pong')
+    else if (message.type === 'error') this.#refuse(message)
+    else {
+      this.#passed = true
+      this.#queue.push(message)
+      if (!this.#handing) void this.#hand()
+    }
+    if (bytes) this.#ack(bytes)
+  }
+
+  #welcome({ limits, exchangeWindow, linkWindow }: Welcome): void {
+    Object.assign(this.#session.claimed.limits, limits)
+    this.#exchangeWindow = exchangeWindow
+    this.#free = linkWindow
+    this.#ackedMs = this.#heardMs
+    this.open = true
+    this.#session.link = this
+    this.#stop()
+    this.#watch(silentMs)
+    void this.#heard()
+    this.#opened()
+  }
+
+  /** Ends it when nothing came for as long as a gateway is never silent. */
+  #watch(ms: number): void {
+    const dueMs = performance.now() + ms
+    const timer = setTimeout(async () => {
+      // The program stood still, or its timers are late: what came meanwhile is not read yet.
+      if (performance.now() - dueMs > lateMs) await turn().then(turn)
+      if (this.#ended) return
+      const leftMs = this.#heardMs + silentMs - performance.now()
+      if (leftMs > 0) this.#watch(leftMs)
+      else this.#fail('silent', new DOMException('silent', 'AbortError'))
+    }, ms)
+    this.#stop = () => clearTimeout(timer)
+  }
+
+  async #hand(): Promise<void> {
+    this.#handing = true
+    for (let message; !this.#ended && (message = this.#queue.shift());) {
+      if (message.cursor) {
+        this.#session.cursor = message.cursor
+        delete message.cursor
+      }
+      const turned = this.#heard(message)
+      if (turned) await turned
+    }
+    this.#handing = false
+    this.#ack(0)
+  }
+
+  #ack(bytes: number): void {
+    this.#unacked += bytes
+    const due = this.#unacked >= ackBytes || performance.now() - this.#ackedMs > ackMs
+    if (this.open && due && this.#acked !== this.#session.cursor) this.#acknowledge('ack')
+  }
+
+  #acknowledge(type: 'ack' | 'pong'): void {
+    const { cursor } = this.#session
+    this.#say({ type, cursor })
+    this.#acked = cursor
+    this.#ackedMs = performance.now()
+    this.#unacked = 0
+  }
+
+  #judge(result: Result): void {
+    const sent = this.#sent.get(result.id)
+    const at = sent?.findIndex(({ of }) => of.message.seq === result.seq) ?? -1
+    if (!sent || at < 0) return
+    const [{ of, bytes, flow }] = sent.splice(at, 1) as [Sent]
+    if (!sent.length) this.#sent.delete(result.id)
+    this.#free += bytes
+    if (flow) {
+      flow.bytes -= bytes
+      flow.window = result.exchangeWindow ?? flow.window
+    }
+    of.settle(result)
+    this.changed.end()
+  }
+
+  #refuse({ code, status, detail = '', retryAfterMs }: LinkError): void {
+    // Something between changed it: polls are another way.
+    if (code === 'bad_json') return this.#fail(detail)
+    const { link } = this.#session.claimed
+    const message = `${link}: ${status} ${code} ${detail}`.trim()
+    this.#end(
+      new ReverseHttpError(code, message, { status, detail, retryAfterMs: retryAfterMs ?? 0 }),
+    )
+  }
+
+  #fail(why: string, cause?: unknown): void {
+    if (this.#ended) return
+    const brief = performance.now() - this.#sinceMs < silentMs
+    if ((brief && !this.#passed) || cause) later(this.#session)
+    const message = `${this.#session.claimed.link}: ${why}`
+    this.#end(new ReverseHttpError('network', message, { cause }))
+  }
+
+  #end(error?: ReverseHttpError): void {
+    if (this.#ended) return
+    this.#flush()
+    if (error && !this.open) later(this.#session)
+    this.#ended = true
+    this.open = false
+    this.#stop()
+    links.delete(this.#session)
+    if (this.#session.link === this) this.#session.link = undefined
+    try {
+      this.#socket.close(1000)
+    } catch {}
+    this.#opened()
+    this.#settle(error)
+    this.changed.end()
+    for (const sent of this.#sent.values()) sent[0]!.lost(sent.map(({ of }) => of))
+  }
+}
+
+const lineEnd = Uint8Array.of(10)

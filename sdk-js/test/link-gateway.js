@@ -1,0 +1,143 @@
+// A scripted gateway that has links: schema/README.md, 4. Its links take what comes as a test says.
+import { WebSocketServer } from 'ws'
+import WebSocket from 'ws'
+import { serve } from './built.js'
+import { frame, unframe } from './framed.js'
+import { scriptedGateway, until } from './scripted-gateway.js'
+
+export { WebSocket }
+
+const subprotocol = 'reversehttp.1'
+
+/**
+ * Starts a gateway with links until the test is over, and serves a handler at it. `upgrades` says what becomes of each
+ * upgrade in turn, else it is good: 'swallow' leaves it without an answer, 'cut' closes its connection, 'mute' opens a
+ * link that says nothing, 'brief' one that is cut once it was welcomed.
+ */
+export async function linked(t, handler, { upgrades = [], options, windows, ...script } = {}) {
+  const gateway = await scriptedGateway({
+    transports: ['json', 'ndjson', 'framed'],
+    link: true,
+    ...script,
+    limits: { framedInlineBytes: 262_144, ...script.limits },
+  })
+  const server = new WebSocketServer({ noServer: true, handleProtocols: () => subprotocol })
+  const links = []
+  const asked = []
+  const sockets = new Set()
+  gateway.server.on('upgrade', (req, socket, head) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+    socket.on('error', () => {})
+    const fate = upgrades.shift()
+    asked.push(req)
+    if (fate === 'swallow') return
+    if (fate === 'cut') return socket.destroy()
+    server.handleUpgrade(req, socket, head, (ws) => links.push(new FakeLink(ws, fate, windows)))
+  })
+  const claim = await serve(handler, {
+    gateway: gateway.origin,
+    drainMs: 0,
+    logger: null,
+    WebSocket,
+    ...options,
+  })
+  const errors = []
+  const states = []
+  const ended = []
+  claim.addEventListener('error', (e) => errors.push(e.error))
+  claim.addEventListener('statechange', (e) => states.push(e.state))
+  claim.addEventListener('exchange', (e) => ended.push(e))
+  t.after(async () => {
+    await claim.close()
+    for (const socket of sockets) socket.destroy()
+    await gateway.close()
+  })
+  return {
+    gateway,
+    claim,
+    links,
+    asked,
+    errors,
+    states,
+    ended,
+    /** The newest link, once there are so many and it was welcomed. */
+    async link(n = 1) {
+      await until(() => links.length >= n && links[n - 1].hello, `link ${n}`)
+      return links[n - 1]
+    },
+  }
+}
+
+/** The gateway's end of a link. */
+class FakeLink {
+  /** What came, as JSON has it, and of how many messages each message of the WebSocket was. */
+  messages = []
+  groups = []
+  sizes = []
+  hello
+  closed
+  /** Results wait until they are said by `judge`. */
+  holds = false
+  /** The status of each result by its message. */
+  status = () => ({ status: 'accepted' })
+  #ws
+
+  constructor(ws, fate, windows = {}) {
+    this.#ws = ws
+    ws.on('message', (data, binary) => {
+      this.sizes.push(data.length)
+      const came = binary ? unframe(data).messages : [JSON.parse(data)]
+      this.groups.push(came.map((m) => m.type))
+      for (const message of came) {
+        this.messages.push(message)
+        if (message.type === 'hello') {
+          if (fate === 'mute') continue
+          this.say({
+            type: 'welcome',
+            limits: {},
+            exchangeWindow: 262_144,
+            linkWindow: 4_194_304,
+            ...windows,
+          })
+          this.hello = message
+          if (fate === 'brief') ws.terminate()
+        } else if (message.id !== undefined && !this.holds) this.judge(message)
+      }
+    })
+    ws.on('close', (code) => (this.closed = code))
+  }
+
+  /** What came of a type or types. */
+  of(...types) {
+    return this.messages.filter((m) => types.includes(m.type))
+  }
+
+  /** Sends one message as text. */
+  say(message) {
+    this.#ws.send(JSON.stringify(message))
+  }
+
+  /** Sends messages in one binary message. */
+  tell(...messages) {
+    this.#ws.send(Buffer.concat(messages.map(frame)))
+  }
+
+  /** Sends bytes as they are. */
+  raw(data) {
+    this.#ws.send(data)
+  }
+
+  /** Says what became of a message. */
+  judge({ id, seq }, more = this.status({ id, seq })) {
+    this.say({ type: 'results', results: [{ id, ...(seq && { seq }), ...more }] })
+  }
+
+  close(code) {
+    this.#ws.close(code)
+  }
+
+  cut() {
+    this.#ws.terminate()
+  }
+}
