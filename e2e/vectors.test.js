@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import { noBrowser, noFirefox, startBrowser, startFirefox } from './browser.js'
 import { Gateway } from './gateway.js'
 import { writeAnswers } from './runtimes/answers.js'
-import { runtimes } from './runtimes/runtime.js'
+import { otherWays, runtimes } from './runtimes/runtime.js'
 import { until } from './until.js'
 import { bytesOf, checkReceived, checkRequest, contentOf, exchanges } from './vectors.js'
 import { visitRaw } from './visitor.js'
@@ -36,9 +36,12 @@ test('every runtime that a case names is known', () => {
   }
 })
 
-for (const [name, start] of Object.entries(runtimes)) {
+const ways = Object.entries(runtimes).map(([name, start]) => [name, name, start])
+for (const [label, [name, start]] of Object.entries(otherWays)) ways.push([label, name, start])
+
+for (const [label, name, start] of ways) {
   const skip = { chromium: noBrowser, firefox: noFirefox }[name]
-  describe(`${name} answers every case`, { skip, concurrency: 8 }, () => {
+  describe(`${label} answers every case`, { skip, concurrency: 8 }, () => {
     const seen = new Map()
     let runtime, host
 
@@ -48,14 +51,14 @@ for (const [name, start] of Object.entries(runtimes)) {
         seen.set(vector, [...(seen.get(vector) ?? []), request])
       }
       const origin = gateway.url.slice(0, -1)
-      runtime = await start(origin, name, answers, report, browsers[name])
-      host = `${name}.localhost:${gateway.port}`
+      runtime = await start(origin, label, answers, report, browsers[name])
+      host = `${label}.localhost:${gateway.port}`
     })
     after(() => runtime?.stop())
 
     for (const c of cases.filter(({ via }) => !via || via.includes(name))) {
       test(c.name, async () => {
-        const vars = { host, label: name, visitor: '127.0.0.1' }
+        const vars = { host, label, visitor: '127.0.0.1' }
         const received = await visitRaw(gateway.port, bytesOf(c, vars))
         await until(() => seen.has(c.name), `the report of ${c.name}`)
         const [request, ...more] = seen.get(c.name)

@@ -24,10 +24,14 @@ function go(gateway, label, answers, report) {
   return program(path, [gateway, label, answers.path], {}, report)
 }
 
-/** A program in Node. */
+/** A program in Node, by streams. */
 function node(gateway, label, answers, report) {
+  return nodeBy('streams', gateway, label, answers, report)
+}
+
+function nodeBy(way, gateway, label, answers, report) {
   execFileSync('go', ['run', './sdk-js/pack'], { cwd: root, stdio: 'inherit' })
-  return program(process.execPath, [here('node.js'), gateway, label, answers.path], {}, report)
+  return program(process.execPath, [here('node.js'), gateway, label, answers.path, way], {}, report)
 }
 
 // debug shows its input on standard error.
@@ -97,8 +101,13 @@ export function compile(...sources) {
   return dir
 }
 
-/** A page of the gateway. */
-async function page(gateway, label, answers, report, browser) {
+/** A page of the gateway, by a link. */
+function page(...of) {
+  return pageBy('', ...of)
+}
+
+/** A page of the gateway, with options more. */
+async function pageBy(options, gateway, label, answers, report, browser) {
   const context = await browser.newContext()
   const page = await context.newPage()
   await page.exposeFunction('report', report)
@@ -106,7 +115,7 @@ async function page(gateway, label, answers, report, browser) {
   await page.evaluate(`(async () => {
     const { serve } = await import('/sdk.js')
     const handler = (${vectorHandler})(${JSON.stringify(answers.inBase64)}, report)
-    globalThis.claim = await serve(handler, { label: ${JSON.stringify(label)} })
+    globalThis.claim = await serve(handler, { label: ${JSON.stringify(label)}, ${options} })
   })()`)
   return { stop: () => context.close() }
 }
@@ -124,6 +133,12 @@ export const runtimes = {
   'plain-node': plainNode,
   'python-client': pythonClient,
   'java-client': javaClient,
+}
+
+/** The same by another way than they take by themselves: the name of the runtime, and what starts it. */
+export const otherWays = {
+  'node-by-link': ['node', (...of) => nodeBy('link', ...of)],
+  'chromium-by-stream': ['chromium', (...of) => pageBy('WebSocket: null', ...of)],
 }
 
 /** Starts a program. Its first line says that it is ready; every report is a line too, or what jq's debug prints. */

@@ -1,9 +1,11 @@
 /*
  * A streamed answer on a link: its pieces go while there is room, and none waits for what the gateway says to the one
- * before. Another way, as after the end of the link, is taken once the gateway has all of that.
+ * before. Another way, as after the end of the link, is taken once the gateway has all of that: piece by piece is
+ * posted then, small ones with those of other answers.
  */
 import { onAbort } from './abort.js'
 import { sendBlob } from './blob.js'
+import { lateMs, mayGather, smallBytes, together } from './together.js'
 import type { Beside, Message } from './message.js'
 import type { Flow, Sending, Way } from './session.js'
 import type { Part, Response } from './envelope.js'
@@ -21,6 +23,7 @@ export function flowing(of: Sending): () => Promise<unknown> {
   const most = Math.min(mostBytes, x.by.claimed.limits.partBytes)
   let flow: Flow | undefined
   let next = 0
+  let slow = false
   const sent = new Set<Promise<void>>()
   let abort!: () => void
   const aborted = new Promise<void>((resolve) => (abort = resolve))
@@ -44,6 +47,7 @@ export function flowing(of: Sending): () => Promise<unknown> {
       next = x.seq
       flow = link?.flow()
     }
+    if (!flow) return posted(piece, more, taken)
     for (let at = 0, last = false; !last && !signal.aborted;) {
       if (!flow?.link.open) {
         await settled()
@@ -64,6 +68,27 @@ export function flowing(of: Sending): () => Promise<unknown> {
     }
     if (!more) await settled()
     return signal.aborted ? undefined : 'accepted'
+  }
+
+  /** Posts a piece: with those of others where it is small, unless its visitor is slow. */
+  async function posted(
+    piece: Uint8Array<ArrayBuffer>,
+    more: boolean,
+    taken?: () => void,
+  ): ReturnType<Way> {
+    const small = more && x.seq && piece.length && piece.length <= smallBytes
+    if (small && !slow && mayGather(x.by)) {
+      const said = await together(x.by, { type: 'part', id, seq: x.seq, content: piece, more })
+      if (said === 'accepted' || said === 'duplicate') {
+        x.seq++
+        taken?.()
+        return said
+      }
+    }
+    const sinceMs = performance.now()
+    const said = await byPost(piece, more, taken)
+    slow = performance.now() - sinceMs > lateMs
+    return said
   }
 
   function send(message: Message, flow: Flow, taken?: () => void): void {

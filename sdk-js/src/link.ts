@@ -139,6 +139,9 @@ class Link implements OpenLink {
   readonly #sent = new Map<string, Sent[]>()
   #outgoing: Uint8Array[] = []
   #outgoingBytes = 0
+  /** Something was sent in this turn of the event loop. */
+  #flushed = false
+  readonly #soon = soon()
 
   constructor(session: Session, socket: LinkSocket, heard: Heard) {
     this.#session = session
@@ -215,8 +218,9 @@ class Link implements OpenLink {
       this.#free -= bytes
       if (flow) flow.bytes += bytes
       if (this.#outgoingBytes + size > mostBytes) this.#flush()
-      // A little later: answers that become ready together go together.
-      if (!this.#outgoing.length) queueMicrotask(() => this.#flush())
+      // A little later: answers that become ready together go together, and what follows in the same turn of the event
+      // loop goes when it ends.
+      if (!this.#outgoing.length && !this.#flushed) queueMicrotask(() => this.#flush())
       this.#outgoingBytes += size
       this.#outgoing.push(line)
       if (bytes) this.#outgoing.push(of.content!, lineEnd)
@@ -228,7 +232,14 @@ class Link implements OpenLink {
     const bytes = this.#outgoing.length && bytesOf(this.#outgoing, this.#outgoingBytes)
     this.#outgoing = []
     this.#outgoingBytes = 0
-    if (bytes && !this.#ended) this.#socket.send(bytes)
+    if (!bytes || this.#ended) return
+    this.#socket.send(bytes)
+    if (this.#flushed) return
+    this.#flushed = true
+    this.#soon(() => {
+      this.#flushed = false
+      this.#flush()
+    })
   }
 
   #say(message: object): void {
@@ -370,3 +381,14 @@ class Link implements OpenLink {
 }
 
 const lineEnd = Uint8Array.of(10)
+
+/** Makes what calls a function when this turn of the event loop is over: not by a timer, for those of hidden tabs are late. */
+function soon(): (then: () => void) => void {
+  const { setImmediate } = globalThis as { setImmediate?(then: () => void): void }
+  if (setImmediate) return setImmediate
+  const { port1, port2 } = new MessageChannel()
+  return (then) => {
+    port1.onmessage = then
+    port2.postMessage(0)
+  }
+}

@@ -3,7 +3,7 @@
  * is sent goes in its parts, what the visitor sends comes as the content of the request. States are
  * those of WebSocket:
  *
- *   connecting  upgraded by the handler; the gateway has not taken the 101. What is sent is kept
+ *   connecting  upgraded by the handler; the 101 is not on its way. What is sent is kept
  *   open        both sides send
  *   closing     a Close frame was sent or came; once both are, or after some seconds, the last part
  *               ends the connection
@@ -70,8 +70,12 @@ export class VisitorSocket extends EventTarget implements Socket {
   readonly #changed = new Pause()
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined
   #readyState: Socket['readyState'] = 0
+  /** What the gateway has not taken: first what is on its way, then what waits. */
   #queue: Outgoing[] = []
-  /** How much of the first that waits is sent. */
+  /** How much of the first the gateway took. */
+  #gone = 0
+  /** The first that waits, and how much of it is on its way. */
+  #next = 0
   #sent = 0
   #bufferedAmount = 0
   #closeSent = false
@@ -197,16 +201,15 @@ export class VisitorSocket extends EventTarget implements Socket {
     void this.#read()
     for (let more = true; more && !signal.aborted;) {
       const piece = this.#piece(mostBytes)
-      more = !this.#ended || this.#queue.length > 0
+      more = !this.#ended || piece.length > 0 || this.#next < this.#queue.length
       if (more && !piece.length) {
         await this.#changed.wait()
         continue
       }
       // Its last part, too, goes out before an abort would.
       if (this.#failure) more = true
-      await take(piece, more)
-      this.#taken(piece.length)
-      if (this.#failure && this.#ended && !this.#queue.length) break
+      await take(piece, more, () => this.#taken(piece.length))
+      if (this.#failure && this.#ended && this.#next === this.#queue.length) break
     }
     this.#reader?.cancel().catch(() => {})
     if (signal.aborted) return
@@ -216,15 +219,18 @@ export class VisitorSocket extends EventTarget implements Socket {
     if (!clean) this.#abort()
   }
 
-  /** What is ready to be sent, at most so much. */
+  /** Takes what is ready to be sent, at most so much. */
   #piece(mostBytes: number): Uint8Array<ArrayBuffer> {
     let size = 0
     const frames: Uint8Array[] = []
-    for (const { frame } of this.#queue) {
-      if (!frame || size >= mostBytes) break
-      const rest = frames.length ? frame : frame.subarray(this.#sent)
-      frames.push(rest.subarray(0, mostBytes - size))
-      size += frames.at(-1)!.length
+    for (let frame; size < mostBytes && (frame = this.#queue[this.#next]?.frame);) {
+      const some = frame.subarray(this.#sent, this.#sent + mostBytes - size)
+      frames.push(some)
+      size += some.length
+      this.#sent += some.length
+      if (this.#sent < frame.length) break
+      this.#sent = 0
+      this.#next++
     }
     if (frames.length === 1) return frames[0] as Uint8Array<ArrayBuffer>
     const piece = new Uint8Array(size)
@@ -236,15 +242,16 @@ export class VisitorSocket extends EventTarget implements Socket {
     return piece
   }
 
-  /** Takes note that so much was sent. */
+  /** Takes note that the gateway took so much. */
   #taken(bytes: number): void {
     if (this.#readyState > 2) return
     // Who takes messages is there, though its answer to a ping that waits behind them may be long in coming.
     if (this.#queue[0]?.size) this.#pings = 0
-    this.#sent += bytes
-    for (let first; (first = this.#queue[0]?.frame) && this.#sent >= first.length;) {
-      this.#sent -= first.length
+    this.#gone += bytes
+    for (let first; (first = this.#queue[0]?.frame) && this.#gone >= first.length;) {
+      this.#gone -= first.length
       this.#bufferedAmount -= this.#queue.shift()!.size
+      this.#next--
       if (first[0] === (0x80 | pongFrame)) this.#pongs--
     }
     if (this.#closeSent) return this.#linger()
@@ -287,6 +294,7 @@ export class VisitorSocket extends EventTarget implements Socket {
   #lose(): void {
     if (this.#readyState > 2) return
     this.#queue = []
+    this.#next = this.#sent = 0
     this.#end()
     this.#close()
     // The gateway is told by the last part, unless it is gone, too.

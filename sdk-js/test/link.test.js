@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { stopClock } from './clock.js'
 import { linked, WebSocket } from './link-gateway.js'
 import { request, until } from './scripted-gateway.js'
+import { framesOf } from './visitor-socket.js'
 
 const hello = () => new Response('hello')
 const bytes = (n, byte = 97) => new Uint8Array(n).fill(byte)
@@ -21,6 +22,8 @@ function stream() {
 }
 
 test('a link brings requests and takes answers, and there is no poll', async (t) => {
+  // It has a head start, however slow the machine is.
+  stopClock(t)
   const { gateway, link, asked, ended } = await linked(t, async (r) => new Response(await r.text()))
   const l = await link()
   assert.deepEqual(l.hello, { type: 'hello', token: 't0', cursor: 'c0' })
@@ -511,4 +514,38 @@ test('much content of known length is posted as one Blob', async (t) => {
     [300_000],
   )
   assert.deepEqual(l.of('response', 'part'), [])
+})
+
+test('frames of a WebSocket that are sent together go in one part, and wait for no result', async (t) => {
+  let socket
+  const { gateway, link } = await linked(t, (_, info) => void (socket = info.upgrade()))
+  const l = await link()
+  l.holds = true
+  gateway.script('content', (_, res) => {
+    res.writeHead(200).flushHeaders()
+    return { silent: true }
+  })
+  l.tell(request('x1', { upgrade: 'websocket', bodyUrl: `${gateway.origin}/content` }))
+  await until(() => socket?.readyState === 1)
+  const frames = () =>
+    l
+      .of('part')
+      .map((m) =>
+        framesOf(Buffer.from(m.body ?? m.bodyBase64, m.bodyBase64 && 'base64')).map(
+          ([, payload]) => payload,
+        ),
+      )
+  for (const text of ['one', 'two', 'three']) socket.send(text)
+  await until(() => frames().length === 1)
+  socket.send('four')
+  await until(() => frames().length === 2)
+  assert.deepEqual(frames(), [['one', 'two', 'three'], ['four']])
+  assert.equal(socket.bufferedAmount, 15)
+  l.judge(l.of('response')[0])
+  l.judge(l.of('part')[0])
+  await until(() => socket.bufferedAmount === 4)
+  l.judge(l.of('part')[1])
+  await until(() => socket.bufferedAmount === 0)
+  l.holds = false
+  assert.deepEqual(gateway.seen.posts, [])
 })
