@@ -1,19 +1,20 @@
 // Many tabs of one browser, which share six connections to a gateway over HTTP/1.1.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { noBrowser, startBrowser } from './browser.js'
+import { browsers, noBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
 import { openServer, startSite } from './site.js'
+import { visit } from './visitor.js'
 
-describe('seven tabs of one browser', { skip: noBrowser }, () => {
+describe('many tabs of one browser', { skip: noBrowser }, () => {
   let gateway, browser, site
 
   before(async () => {
-    // A poll that ends lets the seventh have its connection.
+    // A poll that ends would let another tab have its connection.
     const lasting = ['--stream', '1h', '--wait', '1h']
     ;[gateway, browser, site] = await Promise.all([
       Gateway.start(...lasting),
-      startBrowser(),
+      browsers.Chromium.start(),
       startSite(),
     ])
   })
@@ -23,13 +24,38 @@ describe('seven tabs of one browser', { skip: noBrowser }, () => {
     await gateway?.stop()
   })
 
-  test('the seventh says why it cannot claim', async () => {
+  test('ten that have links answer a webhook each', async () => {
+    const context = await browser.newContext()
+    const labels = Array.from({ length: 10 }, (_, i) => `linked${i}`)
+    for (const label of labels) {
+      const page = await context.newPage()
+      const welcomed = new Promise((resolve) =>
+        page.on('websocket', (link) => link.on('framereceived', resolve)),
+      )
+      await openServer(page, site.url, gateway, { label })
+      // Were its poll parked it would hold a connection for an hour.
+      await welcomed
+    }
+    const answers = await Promise.all(
+      labels.map((label) => {
+        const url = `http://${label}.localhost:${gateway.port}/echo`
+        return visit(url, { method: 'POST', content: `for ${label}` })
+      }),
+    )
+    assert.deepEqual(
+      answers.map(({ status, content }) => [status, `${content}`]),
+      labels.map((label) => [200, `for ${label}`]),
+    )
+    await context.close()
+  })
+
+  test('the seventh that polls says why it cannot claim', async () => {
     const context = await browser.newContext()
     for (let i = 1; i <= 6; i++) {
       const page = await context.newPage()
       // Once its poll is asked for it has its connection.
       const polls = page.waitForRequest((r) => r.url().endsWith('/requests'))
-      await openServer(page, site.url, gateway, { label: `tab${i}` })
+      await openServer(page, site.url, gateway, { label: `tab${i}`, way: 'stream' })
       await polls
     }
     const page = await context.newPage()
