@@ -83,6 +83,8 @@ func TestUnknownMembersOfCasesAreFaults(t *testing.T) {
 		`{"cases":[{"name":"a","why":"why","steps":[{"on":"l","sends":{"json":{},"raw":"x"}}]}]}`,
 		`{"cases":[{"name":"a","why":"why","steps":[{"on":"l","gets":{},"closes":1000}]}]}`,
 		`{"cases":[{"name":"a","why":"why","options":{},"handler":{"fails":true},"gateway":{"poll":[]},"expect":{"polls":[]}}]}`,
+		`{"cases":[{"name":"a","why":"why","options":{},"handler":{"fails":true},"gateway":{"links":[{"status":502,"does":[]}]},"expect":{"polls":[]}}]}`,
+		`{"cases":[{"name":"a","why":"why","options":{},"handler":{"fails":true},"gateway":{"links":[{"does":[{"after":1,"cuts":true}]}]},"expect":{"polls":[]}}]}`,
 	} {
 		if err := validate(t, c, "reversehttp:vectors", json.RawMessage(text)); err == nil {
 			t.Errorf("%s is valid, want a fault", text)
@@ -258,6 +260,34 @@ func TestScriptedBatchesAreValid(t *testing.T) {
 			for i, r := range replies {
 				if err := reply(t, c, route, r); err != nil {
 					t.Errorf("%s: %s %d: %v", s.Name, route, i, err)
+				}
+			}
+		}
+	}
+}
+
+func TestScriptedLinksAreValid(t *testing.T) {
+	c := compiler(t)
+	types := map[string]string{
+		schema.TypeRequest: "request", schema.TypeCancel: "cancel", schema.TypeLinkResults: "linkResults", schema.TypeLinkError: "linkError",
+	}
+	for _, s := range vectors.Client() {
+		for i, o := range s.Gateway.Links {
+			if err := reply(t, c, "links", o.Reply); err != nil {
+				t.Errorf("%s: link %d: %v", s.Name, i, err)
+			}
+			for j, a := range o.Does {
+				if a.Sends == nil {
+					continue
+				}
+				for _, m := range a.Messages("") {
+					name, known := types[vectors.TypeOf(m)]
+					if !known {
+						continue // a ping, or a type that an SDK must skip
+					}
+					if err := validate(t, c, "reversehttp:envelope#/$defs/"+name, m); err != nil {
+						t.Errorf("%s: link %d: act %d: %v", s.Name, i, j, err)
+					}
 				}
 			}
 		}

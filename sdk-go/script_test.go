@@ -193,6 +193,10 @@ func bytesOf(s string) string {
 }
 
 func (g *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/link" {
+		g.serveLink(w, r)
+		return
+	}
 	content, _ := io.ReadAll(r.Body)
 	var reply vectors.Reply
 	g.mu.Lock()
@@ -316,16 +320,34 @@ func (g *scripted) claimAnswer(asked map[string]any) json.RawMessage {
 	if base == "" {
 		base = "/"
 	}
+	answer := map[string]any{
+		"label": or(asked["label"], "demo"), "token": or(asked["token"], "t0"), "url": "http://demo.localhost:8080" + base,
+		"lease": 60, "timeoutMs": 60000, "redeliver": "idempotent", "claim": g.origin + "/claim", "session": g.origin + "/session",
+		"requests": g.origin + "/requests", "responses": g.origin + "/responses", "cursor": "c0", "limits": g.limits(),
+	}
+	g.offersLinks(answer)
+	b, _ := json.Marshal(answer)
+	return b
+}
+
+func (g *scripted) limits() map[string]int {
 	most := maps.Clone(limits)
 	if g.script.Framed {
 		most["framedInlineBytes"] = most["inlineBytes"]
 	}
-	b, _ := json.Marshal(map[string]any{
-		"label": or(asked["label"], "demo"), "token": or(asked["token"], "t0"), "url": "http://demo.localhost:8080" + base,
-		"lease": 60, "timeoutMs": 60000, "redeliver": "idempotent", "claim": g.origin + "/claim", "session": g.origin + "/session",
-		"requests": g.origin + "/requests", "responses": g.origin + "/responses", "cursor": "c0", "limits": most,
-	})
-	return b
+	return most
+}
+
+// token is that of the claim, for which only links are asked.
+func (g *scripted) token() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, asked := range slices.Backward(g.seen.Claims) {
+		if token, ok := asked["token"].(string); ok {
+			return token
+		}
+	}
+	return "t0"
 }
 
 func give(w http.ResponseWriter, status int, content any) {

@@ -49,6 +49,8 @@ type Scripted struct {
 	Responses  []Reply  `json:"responses"`
 	Content    []Reply  `json:"content"`
 	Session    []Reply  `json:"session"`
+	// Links are what becomes of each link that is opened; nil means that claims have none.
+	Links []Opening `json:"links"`
 	// Framed says that the gateway has the framed form, for the messages of Lines and for answers.
 	Framed bool `json:"-"`
 }
@@ -104,7 +106,12 @@ type Seen struct {
 	Cancelled []string         `json:"cancelled"`
 	Contents  []string         `json:"contents"`
 	States    []string         `json:"states"`
-	Error     string           `json:"error"`
+	// Links are the cursors that accepted links were opened with. Acked are the cursors that acks and pongs named, of which
+	// others may be between, and Pongs is how many pongs there were at least.
+	Links []string `json:"links"`
+	Acked []string `json:"acked"`
+	Pongs int      `json:"pongs"`
+	Error string   `json:"error"`
 }
 
 // Diff says how what was seen differs from what the script expects; empty where it does not.
@@ -124,10 +131,17 @@ func (want Seen) Diff(got Seen) string {
 		{"cancelled", sorted(want.Cancelled), sorted(got.Cancelled)},
 		{"contents", want.Contents, got.Contents},
 		{"states", want.States, got.States},
+		{"links", want.Links, got.Links},
 	} {
 		if l.want != nil && !slices.Equal(l.want, l.got) {
 			return fmt.Sprintf("%s = %q, want %q", l.name, l.got, l.want)
 		}
+	}
+	if got.Pongs < want.Pongs {
+		return fmt.Sprintf("%d pongs, want %d", got.Pongs, want.Pongs)
+	}
+	if d := diffInOrder("acked", want.Acked, got.Acked); d != "" {
+		return d
 	}
 	if want.Claims != nil {
 		if d := diff("/claims", list(want.Claims), list(got.Claims), nil); d != "" {

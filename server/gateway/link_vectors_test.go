@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"slices"
@@ -107,12 +108,15 @@ func (w *world) openLink(url string, fields http.Header) (*talkLink, *reply) {
 
 // read reads until the link is closed.
 func (l *talkLink) read() {
-	for {
+	for first := true; ; first = false {
 		kind, content, err := l.conn.Read(context.Background())
 		var messages []json.RawMessage
 		var fault error
 		if err == nil {
 			messages, fault = vectors.Unlink(content, kind == websocket.MessageBinary)
+		}
+		if first && kind == websocket.MessageBinary {
+			fault = errors.New("the first message is no text")
 		}
 		l.mu.Lock()
 		for _, m := range messages {
