@@ -19,6 +19,7 @@ var programs = map[string]func(*town, http.Handler){
 	"ndjson":                polls("application/x-ndjson"),
 	"framed":                polls(envelope.MediaFramed),
 	"sse":                   polls("text/event-stream"),
+	"link":                  byLink,
 	"tunnel":                tunnels,
 	"reversehttp":           reverses("message/http"),
 	"reversehttp-pipelines": reverses("application/http, message/http;q=0.5"),

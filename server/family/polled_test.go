@@ -60,8 +60,9 @@ type polled struct {
 	client *http.Client
 	claim  schema.ClaimAnswer
 
-	mu   sync.Mutex // guards open
+	mu   sync.Mutex // guards what follows
 	open map[string]context.CancelFunc
+	link *linkEnd // nil without one
 }
 
 // call makes a request of the owner's.
@@ -222,6 +223,14 @@ func (a *byMessages) post(m fields) error {
 	if a.p.accept == envelope.MediaFramed {
 		form, b = envelope.MediaFramed, vectors.Frame(b)
 	}
+	a.p.mu.Lock()
+	link := a.p.link
+	a.p.mu.Unlock()
+	if link != nil && len(b) <= most {
+		if r, err := link.answer(a.m.ID, b); err == nil {
+			return taken(r)
+		}
+	}
 	resp, err := a.p.call(context.Background(), "POST", a.p.claim.Responses, http.Header{"Content-Type": {form}}, bytes.NewReader(b))
 	if err != nil {
 		return err
@@ -231,7 +240,15 @@ func (a *byMessages) post(m fields) error {
 	if err = json.NewDecoder(resp.Body).Decode(&r); err != nil || len(r.Results) != 1 {
 		return fmt.Errorf("answer: status %d %v", resp.StatusCode, err)
 	}
-	switch got := r.Results[0]; got.Status {
+	if link != nil && r.Results[0].Status == schema.ResultDuplicate {
+		return nil // the link took it, and ended
+	}
+	return taken(r.Results[0])
+}
+
+// taken returns why an answer was not taken.
+func taken(got schema.Result) error {
+	switch got.Status {
 	case schema.ResultAccepted, schema.ResultLate:
 		return nil
 	default:
