@@ -43,9 +43,12 @@ type poster struct {
 	outbox  outbox
 }
 
-// post sees to it that the answer of x is posted, by this goroutine or by another of the session.
+// post sees the answer of x to the gateway: on the link, or by a post of this goroutine or of another of the session.
 func (p *poster) post(x *exchange) {
 	x.interims.wait()
+	if l := p.session.link.Load(); l != nil && l.give(x, false) {
+		return
+	}
 	p.postAll([]*exchange{x})
 }
 
@@ -215,25 +218,29 @@ func (p *poster) wanted(batch []*exchange) []*exchange {
 func (p *poster) settle(at *claimed, batch []*exchange, results []schema.Result) []*exchange {
 	var left []*exchange
 	for i, x := range batch {
-		switch r := results[i]; r.Status {
-		case schema.ResultInvalid:
-			p.session.log.Error("answer invalid", "id", x.id, "pointer", pointer(r), "detail", r.Detail)
-			if p.replace(x) {
-				left = append(left, x)
-			}
-		case schema.ResultUnknown:
-			if p.session.exchanges.unknown(x, at) {
-				left = append(left, x)
-			}
-		case schema.ResultAccepted, schema.ResultDuplicate:
-			if x.replaced || !p.session.exchanges.streaming(x, at) {
-				p.session.exchanges.end(x)
-			}
-		default:
-			p.session.exchanges.end(x)
+		if p.judge(at, x, results[i]) {
+			left = append(left, x)
 		}
 	}
 	return left
+}
+
+// judge takes note of a result. It reports whether the exchange is to be answered again.
+func (p *poster) judge(at *claimed, x *exchange, r schema.Result) (again bool) {
+	switch r.Status {
+	case schema.ResultInvalid:
+		p.session.log.Error("answer invalid", "id", x.id, "pointer", pointer(r), "detail", r.Detail)
+		return p.replace(x)
+	case schema.ResultUnknown:
+		return p.session.exchanges.unknown(x, at)
+	case schema.ResultAccepted, schema.ResultDuplicate:
+		if x.replaced || !p.session.exchanges.streaming(x, at) {
+			p.session.exchanges.end(x)
+		}
+	default:
+		p.session.exchanges.end(x)
+	}
+	return false
 }
 
 func pointer(r schema.Result) string {

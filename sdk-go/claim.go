@@ -31,8 +31,10 @@ type Session struct {
 	poller    poller
 	poster    poster
 	runner    runner
-	running   sync.WaitGroup // one for each exchange, until its answer is with the gateway
-	tunnels   sync.WaitGroup // one for each connection
+	running   sync.WaitGroup       // one for each exchange, until its answer is with the gateway
+	tunnels   sync.WaitGroup       // one for each connection
+	link      atomic.Pointer[link] // on which answers go; nil where there is none
+	links     sync.WaitGroup       // one for it, and one for who writes to it
 
 	life  context.Context // ends with Close, and with it every handler's context
 	end   context.CancelCauseFunc

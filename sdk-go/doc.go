@@ -1,8 +1,8 @@
 // Package reversehttp serves HTTP from a program that can only make HTTP requests.
 //
 // A gateway lends URL space. A program claims a label there, gets a public URL, and answers what visitors send to it with
-// any [http.Handler]. Nothing listens and no port is opened: the program makes a connection to the gateway on which that makes
-// requests (a tunnel), or polls it for requests and posts its answers. A session takes the fastest that passes what is
+// any [http.Handler]. Nothing listens and no port is opened: the program makes a connection to the gateway that carries requests
+// one way and answers the other (a link), or polls it for requests and posts its answers. A session takes the fastest that passes what is
 // between, falls back by itself, and loses no request by that: see [Options].Transport.
 //
 //	c, err := reversehttp.Claim(ctx, "https://gateway.example", &reversehttp.Options{Label: "demo"})
@@ -69,11 +69,11 @@
 //
 // # Transports
 //
-// A session asks for a stream, one long answer of messages with their content beside them, and posts its answers in the same
-// form. Where the gateway has no such stream, or it is kept back, the session opens a tunnel: a GET that asks for an upgrade,
-// and HTTP/2 after it: visitors' requests are requests on it, and answers are its answers. Proxies that are asked to CONNECT
-// pass it, as they do for https; others mostly do not. Then it asks for a stream of JSON, and where streams are kept back for
-// batches. What was kept back is tried again after five minutes. A tunnel that is lost ends no handler: its answer is posted.
+// A session opens a link, a WebSocket for requests and answers. Proxies that are asked to CONNECT pass it, as they do for https;
+// others mostly do not. Where the gateway has none, or it does not pass, the session asks for a stream, one long answer of messages
+// with their content beside them, and posts its answers in the same form; then for a stream of JSON, and where streams are kept
+// back for batches. What was kept back is tried again after five minutes. A link that is lost ends no handler: what was sent there
+// and is not confirmed is posted, and the gateway takes nothing twice. [TransportPTTH] is never taken by itself.
 //
 // All of it goes by [Options].Client, and so by its proxies, certificates and cookies; by default HTTP_PROXY, HTTPS_PROXY
 // and NO_PROXY are honoured. A proxy that lets only GET and POST pass is enough. Close and Shutdown cannot tell the

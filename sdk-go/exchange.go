@@ -68,6 +68,8 @@ type exchange struct {
 	messages posted
 	tunneled tunneled
 
+	unconfirmed unconfirmed // guarded by the mu of the link that it is on
+
 	// A tunnel brought it: its answer is not encoded before it is posted. The line has the content of the request.
 	first *line
 	whole *whole // in place of answer; set once before answering

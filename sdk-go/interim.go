@@ -34,6 +34,9 @@ func (p *poster) postInterim(x *exchange, r *reply) {
 	if i.count++; i.count > interimsMost {
 		return
 	}
+	if l := p.session.link.Load(); l != nil && i.idle == nil && l.inform(x, r) {
+		return
+	}
 	i.waiting = append(i.waiting, r)
 	if i.idle == nil {
 		idle := make(chan struct{})
@@ -65,6 +68,13 @@ func (i *interims) next() (r *reply) {
 	}
 	r, i.waiting = i.waiting[0], i.waiting[1:]
 	return r
+}
+
+// posting reports whether some are being posted.
+func (i *interims) posting() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.idle != nil
 }
 
 // wait waits until all are posted.

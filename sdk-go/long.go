@@ -64,7 +64,7 @@ func (n *numberer) long(content *[]byte) (untouched bool, err error) {
 	if err != nil || len(results) != 1 {
 		return false, &Error{Code: codeUnexpected, Detail: "a long part has one result"}
 	}
-	return false, t.judged(results)
+	return false, judgeAll(t, results)
 }
 
 // longBody is a long part for the client that sends it.

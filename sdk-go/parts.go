@@ -85,6 +85,8 @@ type parts struct {
 	cause    error      // why it gave up, if it did
 	trailers http.Header
 
+	passage passage
+
 	taken []byte // the pump's, until it takes again
 	kept  bool   // by the tunnel, which ends the exchange
 }
@@ -98,6 +100,7 @@ func newParts(s *Session, x *exchange, first beginning, buffer []byte) *parts {
 	if n := s.current().Limits.PartBytes; n > 0 {
 		t.most = min(t.most, n)
 	}
+	t.passage = passage{of: t, credit: make(chan struct{}, 1)}
 	t.ctx, t.cancelC = context.WithCancelCause(s.life)
 	t.detach = context.AfterFunc(x.ctx, func() { t.cancelC(context.Cause(x.ctx)) })
 	x.posted = true
@@ -119,6 +122,10 @@ func (t *parts) postHead() {
 	}
 	t.first = beginning{} // has as much content as is held
 	s.exchanges.answering(x, head)
+	if l := s.link.Load(); l != nil && !x.interims.posting() && l.give(x, true) {
+		t.passage.given = l
+		return
+	}
 	s.running.Go(func() { s.poster.post(x) })
 }
 
@@ -253,6 +260,8 @@ func (t *parts) take() (content []byte, last bool, err error) {
 		}
 		select {
 		case <-t.wake:
+		case <-t.passage.lost():
+			return nil, false, errLinkBroke
 		case <-quiet.C:
 			if rests {
 				return nil, false, nil
@@ -329,24 +338,14 @@ func (t *parts) relay() error {
 		t.line = nil
 		t.postHead()
 	}
-	select {
-	case head := <-t.head:
-		if head.err != nil {
-			return head.err
-		}
-		t.at = head.at
-	case <-t.ctx.Done():
-		return context.Cause(t.ctx)
+	if err := t.passage.open(); err != nil {
+		return err
 	}
 	t.x.timer.Stop()
 	if t.accepted != nil {
 		t.accepted()
 	}
-	content, last, err := t.take()
-	if err != nil {
-		return err
-	}
-	return t.sendParts(content, last)
+	return t.sendParts()
 }
 
 // abort tells the gateway that the answer ends without a clean end.
@@ -356,6 +355,9 @@ func (t *parts) abort(reason error) {
 	if t.at != nil {
 		if reason != errGivenUp && reason != errInvalid {
 			reason = errBroken // what it says in full is for the log
+		}
+		if t.passage.abort(ctx, reason) {
+			return
 		}
 		_ = t.post(ctx, 1, func(form envelope.Answers) pieces { return pieces{form.Abort(t.x.id, reason.Error())} })
 	}

@@ -13,7 +13,7 @@ import (
 
 // The loop that polls. It runs in the goroutine of Serve, one poll at a time, and it alone claims again.
 //
-// A tunnel stands in for polls where it may and works (ways.go). A poll asks for a stream where the gateway has them and
+// A link stands in for polls where it may and works (ways.go). A poll asks for a stream where the gateway has them and
 // nothing keeps them back, and for a batch otherwise. Its cursor
 // names what was begun, never what only arrived, so a stop at any moment leaves the rest to other sessions. After a
 // failure the poll for a batch asks for an answer at once (wait=0), because an open connection proves nothing; the first
@@ -47,6 +47,8 @@ func (p *poller) run() error {
 		var err error
 		way := w.next(at, p.session.gateway)
 		switch way {
+		case TransportLink:
+			useful, err = p.link(at, w.patience(way, p.session.gateway))
 		case TransportPTTH:
 			useful, err = p.session.tunnel(at, w.patience(way, p.session.gateway))
 		case TransportFramed:
@@ -72,7 +74,7 @@ func (p *poller) run() error {
 		}
 		if fell {
 			p.session.log.Info("transport kept back", "label", at.Label, "transport", way, "error", err)
-			proven = proven && way == TransportPTTH
+			proven = proven && (way == TransportPTTH || way == TransportLink)
 			continue
 		}
 		if err == nil {
@@ -175,7 +177,7 @@ func (p *poller) beginAll(at *claimed, content []byte) (brought bool, err error)
 
 // hears takes note of why a poll failed. After a silence connections that idle may be dead too.
 func (p *poller) hears(err error) {
-	if err == errNoAnswer || err == errSilent || err == errTunnelBroke {
+	if err == errNoAnswer || err == errSilent || err == errTunnelBroke || errors.Is(err, errLinkBroke) {
 		p.session.silence.begin()
 		p.session.gateway.client.CloseIdleConnections()
 	}

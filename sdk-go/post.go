@@ -36,30 +36,63 @@ type numberer struct {
 	next int // the number of the next part
 }
 
-// sendParts sends content, and all that follows, part by part.
-func (t *parts) sendParts(content []byte, last bool) error {
+// sendParts sends what follows the beginning, part by part.
+func (t *parts) sendParts() error {
 	n := &numberer{of: t, size: min(streamBuffer, max(t.at.Limits.PartBytes, 1)), next: 1}
-	if t.left > longLeast && len(content) >= n.size && !last && t.at.takesLong() { // what comes little by little says in silence that it goes on
-		if untouched, err := n.long(&content); !untouched {
-			return err
-		}
-	}
 	for {
-		began := time.Now()
-		if err := n.post(content, last); err != nil || last {
+		content, last, err := t.take()
+		if err == errLinkBroke {
+			if err := n.repost(); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
 			return err
 		}
-		t.grow(len(content), n.size, time.Since(began))
-		var err error
-		if content, last, err = t.take(); err != nil {
+		if n.next == 1 && t.left > longLeast && len(content) >= n.size && !last && t.at.takesLong() { // what comes little by little says in silence that it goes on
+			if untouched, err := n.long(&content); !untouched {
+				return err
+			}
+		}
+		if err := n.sendAll(content, last); err != nil {
 			return err
+		}
+		if last {
+			return n.finish()
 		}
 	}
 }
 
-// post sends content as the next parts.
+// sendAll sends content as the next parts: on the link where there is one and room on it, and by posts otherwise.
+func (n *numberer) sendAll(content []byte, last bool) error {
+	for l := n.way(); l != nil; l = n.way() {
+		some := min(len(content), n.size)
+		switch err := n.send(l, content[:some], last && some == len(content)); err {
+		case nil:
+			if content = content[some:]; len(content) == 0 {
+				return nil
+			}
+		case errLinkBroke:
+			if err := n.repost(); err != nil {
+				return err
+			}
+		case errNoRoom:
+			if err := n.finish(); err != nil {
+				return err
+			}
+			return n.post(content, last)
+		default:
+			return err
+		}
+	}
+	return n.post(content, last)
+}
+
+// post posts content as the next parts.
 func (n *numberer) post(content []byte, last bool) error {
 	t := n.of
+	began, size := time.Now(), len(content)
 	for {
 		some := min(len(content), n.size*t.at.partsMost())
 		count := max(1, (some+n.size-1)/n.size)
@@ -73,6 +106,7 @@ func (n *numberer) post(content []byte, last bool) error {
 		}
 		n.next += count
 		if content = content[some:]; len(content) == 0 {
+			t.grow(size, n.size, time.Since(began))
 			return nil
 		}
 	}
@@ -149,7 +183,7 @@ func (t *parts) post(ctx context.Context, count int, encode func(envelope.Answer
 			err = &Error{Code: codeUnexpected, Detail: "results and parts differ in number"}
 		}
 		if err == nil {
-			return t.judged(results)
+			return judgeAll(t, results)
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -187,17 +221,24 @@ func (at *claimed) divides(count int, err error) bool {
 	return true
 }
 
-// judged returns what the results of the gateway mean to the stream.
-func (t *parts) judged(results []schema.Result) error {
+// judgeAll returns what the results of the gateway mean to the stream.
+func judgeAll(t *parts, results []schema.Result) error {
 	for _, r := range results {
-		switch r.Status {
-		case schema.ResultAccepted, schema.ResultDuplicate:
-		case schema.ResultInvalid:
-			t.session.log.Error("answer invalid", "id", t.x.id, "pointer", pointer(r), "detail", r.Detail)
-			return errInvalid
-		default:
-			return errNotTaken
+		if err := t.judge(r); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// judge returns what a result means to the stream.
+func (t *parts) judge(r schema.Result) error {
+	switch r.Status {
+	case schema.ResultAccepted, schema.ResultDuplicate:
+		return nil
+	case schema.ResultInvalid:
+		t.session.log.Error("answer invalid", "id", t.x.id, "pointer", pointer(r), "detail", r.Detail)
+		return errInvalid
+	}
+	return errNotTaken
 }

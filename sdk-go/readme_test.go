@@ -65,8 +65,8 @@ func TestTheProgramOfTheREADMEBuildsInAnEmptyFolder(t *testing.T) {
 	text := read(t, "../README.md")
 	program := regexp.MustCompile("(?s)```go\n(package main.*?)```").FindStringSubmatch(text)
 	lines := regexp.MustCompile(`(?m)^    (go mod .*)$`).FindAllStringSubmatch(text, -1)
-	if program == nil || len(lines) != 2 {
-		t.Fatalf("README.md shows the program %q and %d lines, want 2", program, len(lines))
+	if program == nil || len(lines) != 3 {
+		t.Fatalf("README.md shows the program %q and %d lines, want 3", program, len(lines))
 	}
 	clone, err := filepath.Abs("..")
 	if err != nil {
@@ -82,7 +82,7 @@ func TestTheProgramOfTheREADMEBuildsInAnEmptyFolder(t *testing.T) {
 		}
 		words := strings.Fields(strings.ReplaceAll(line[1], "/path/to/the/clone", clone))
 		cmd := exec.CommandContext(t.Context(), words[0], words[1:]...)
-		cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOPROXY=off", "GOFLAGS=", "GOWORK=off")
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOPROXY=off", "GOSUMDB=off", "GOFLAGS=", "GOWORK=off")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", line[1], err, out)
 		}

@@ -65,6 +65,7 @@ func (s *Session) Serve(handler http.Handler) error {
 	s.leave()
 	s.stop()
 	s.end(ErrClosed)
+	s.links.Wait()
 	s.closeIdle()
 	s.standing.set(Closed)
 	return reason
@@ -104,7 +105,7 @@ func (s *Session) drain() {
 		case <-idle:
 			return
 		case <-t.C:
-			if s.life.Err() != nil {
+			if s.life.Err() != nil || s.link.Load() != nil { // which shows that by itself
 				continue
 			}
 			content, err := s.poller.ask(s.life, s.current(), 0)

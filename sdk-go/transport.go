@@ -10,9 +10,12 @@ type Transport string
 
 // The transports.
 const (
-	// TransportAuto takes the fastest that works: a stream in the framed form, then a tunnel, then a stream, then batches. It
+	// TransportAuto takes the fastest that works: a link, then a stream in the framed form, then a stream, then batches. It
 	// falls back by itself, and tries the faster one again after five minutes.
 	TransportAuto Transport = "auto"
+	// TransportLink asks for a link: one WebSocket for requests and answers. Where there is none, or something between does not
+	// let it through, it is TransportFramed, and the link is tried again after five minutes.
+	TransportLink Transport = "link"
 	// TransportPoll asks for batches. Every request is a short one: a GET, or a POST of JSON.
 	TransportPoll Transport = "poll"
 	// TransportStream asks for a stream (NDJSON), and for batches where the gateway has none or something keeps it back.
@@ -31,8 +34,8 @@ var ErrNoTunnel = errors.New("reversehttp: no tunnel")
 
 func (t Transport) valid() error {
 	switch t {
-	case TransportAuto, TransportPoll, TransportStream, TransportFramed, TransportPTTH:
+	case TransportAuto, TransportLink, TransportPoll, TransportStream, TransportFramed, TransportPTTH:
 		return nil
 	}
-	return fmt.Errorf("%q is no transport; use auto, poll, stream, framed or ptth", string(t))
+	return fmt.Errorf("%q is no transport; use auto, link, poll, stream, framed or ptth", string(t))
 }

@@ -7,9 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,41 +15,10 @@ import (
 
 	"golang.org/x/net/http2"
 
-	"reversehttp/schema/vectors"
 	reversehttp "reversehttp/sdk-go"
 	"reversehttp/server/door"
 	"reversehttp/server/gateway"
 )
-
-// severer is a client's dialer whose connections a test cuts.
-type severer struct {
-	to    string
-	mu    sync.Mutex // guards conns
-	conns []net.Conn
-}
-
-func (c *severer) client(t *testing.T) *http.Client {
-	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		conn, err := new(net.Dialer).DialContext(ctx, network, c.to)
-		if err == nil {
-			c.mu.Lock()
-			c.conns = append(c.conns, conn)
-			c.mu.Unlock()
-		}
-		return conn, err
-	}}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}
-}
-
-func (c *severer) cut() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, conn := range c.conns {
-		conn.Close()
-	}
-	c.conns = nil
-}
 
 // A tunnel that is cut while handlers run costs nobody an answer, and no handler runs twice.
 func TestNothingIsLostWithATunnel(t *testing.T) {
@@ -221,82 +187,6 @@ func TestAStreamThatATunnelDoesNotKeepFails(t *testing.T) {
 	}
 }
 
-// What stands between programs and the gateway, and lets no tunnel through.
-func TestASessionFallsBackWhereNoTunnelPasses(t *testing.T) {
-	for name, refuse := range map[string]func(w http.ResponseWriter, r *http.Request, pass http.Handler){
-		"strips the upgrade": func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
-			r.Header.Del("Upgrade")
-			r.Header.Del("Connection")
-			pass.ServeHTTP(w, r)
-		},
-		"400":      func(w http.ResponseWriter, r *http.Request, _ http.Handler) { http.Error(w, "no", 400) },
-		"404":      func(w http.ResponseWriter, r *http.Request, _ http.Handler) { http.Error(w, "no", 404) },
-		"200":      func(w http.ResponseWriter, r *http.Request, _ http.Handler) { io.WriteString(w, "welcome") },
-		"hangs":    func(w http.ResponseWriter, r *http.Request, _ http.Handler) { <-r.Context().Done() },
-		"hangs up": func(w http.ResponseWriter, r *http.Request, _ http.Handler) { panic(http.ErrAbortHandler) },
-		"101 and silence": func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
-			w.Header().Set("Connection", "Upgrade")
-			w.Header().Set("Upgrade", "ptth")
-			w.WriteHeader(101)
-			conn, _, err := http.NewResponseController(w).Hijack()
-			if err == nil {
-				io.Copy(io.Discard, conn)
-				conn.Close()
-			}
-		},
-		"101 and an end": func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
-			w.Header().Set("Connection", "Upgrade")
-			w.Header().Set("Upgrade", "ptth")
-			w.WriteHeader(101)
-			if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
-				conn.Close()
-			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel() // two of them wait until a tunnel takes too long
-			l := lend(t, hostShape, gateway.Options{})
-			pass := &httputil.ReverseProxy{FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) {
-				r.SetURL(&url.URL{Scheme: "http", Host: l.addr})
-				r.Out.Host = r.In.Host
-			}}
-			var tries atomic.Int64
-			between := httptest.NewServer(handle(func(w http.ResponseWriter, r *http.Request) {
-				if strings.HasSuffix(r.URL.Path, "/tunnel") {
-					tries.Add(1)
-					refuse(w, r, pass)
-					return
-				}
-				if vectors.FormOf(r.Header.Get("Accept")) == "framed" {
-					http.Error(w, "what is that?", http.StatusForbidden)
-					return
-				}
-				pass.ServeHTTP(w, r)
-			}))
-			t.Cleanup(func() { between.CloseClientConnections(); between.Close() })
-			s := l.serve(t, handle(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") }), &reversehttp.Options{
-				Client:    (&severer{to: between.Listener.Addr().String()}).client(t),
-				Transport: reversehttp.TransportAuto,
-			})
-			for range 3 {
-				resp, err := l.client(t).Get(s.URL())
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got := readBody(t, resp); resp.StatusCode != 200 || got != "hello" {
-					t.Errorf("visitor got %d %q, want hello", resp.StatusCode, got)
-				}
-			}
-			if n := tries.Load(); n < 1 || n > 2 {
-				t.Errorf("%d tunnels were tried, want one, or a second try", n)
-			}
-			if s.State() != reversehttp.Online {
-				t.Errorf("state = %v, want online", s.State())
-			}
-		})
-	}
-}
-
 func TestAProgramThatWantsATunnelIsToldThatThereIsNone(t *testing.T) {
 	none := func(*door.Host) []door.Door { return nil }
 	l := lend(t, hostShape, gateway.Options{Doors: none})
@@ -305,7 +195,7 @@ func TestAProgramThatWantsATunnelIsToldThatThereIsNone(t *testing.T) {
 		t.Errorf("Claim = %v, want ErrNoTunnel and what to do", err)
 	}
 	_, err = reversehttp.Claim(t.Context(), l.origin, &reversehttp.Options{Transport: "pigeon"})
-	if err == nil || !strings.Contains(err.Error(), "auto, poll, stream, framed or ptth") {
+	if err == nil || !strings.Contains(err.Error(), "auto, link, poll, stream, framed or ptth") {
 		t.Errorf("Claim with a transport that is none = %v, want an error that lists them", err)
 	}
 }

@@ -2,6 +2,7 @@ package reversehttp
 
 import (
 	"errors"
+	"net"
 	"time"
 
 	"reversehttp/schema"
@@ -26,6 +27,9 @@ const (
 type ways struct {
 	allowed Transport
 	tunnels time.Time // until then no tunnel is opened
+	links   time.Time // until then no link is opened
+	breaks  int       // links that came to nothing, one after the other
+	doubt   bool      // that is why none is: an outage may have been the reason
 	streams time.Time // until then no stream is asked for
 	framed  time.Time // until then none in the framed form is
 	ask     bool      // for a batch first
@@ -43,14 +47,15 @@ func (w *ways) next(at *claimed, g *gateway) Transport {
 		return TransportPTTH
 	}
 	now := time.Now()
-	framed := w.allowed == TransportAuto || w.allowed == TransportFramed
+	linked := w.allowed == TransportAuto || w.allowed == TransportLink
+	framed := linked || w.allowed == TransportFramed
 	switch {
 	case w.ask:
 		return TransportPoll
+	case linked && at.Link != "" && !now.Before(w.links):
+		return TransportLink
 	case framed && g.framed && !now.Before(w.framed) && !now.Before(w.streams):
 		return TransportFramed
-	case w.allowed == TransportAuto && at.Tunnel != "" && !now.Before(w.tunnels):
-		return TransportPTTH
 	case w.allowed == TransportPoll || now.Before(w.streams):
 		return TransportPoll
 	case g.streams:
@@ -61,6 +66,7 @@ func (w *ways) next(at *claimed, g *gateway) Transport {
 
 // renew forgets what kept the faster ones away: there is another session, perhaps by another way.
 func (w *ways) renew() {
+	w.links, w.breaks, w.doubt = time.Time{}, 0, false
 	w.tunnels, w.streams, w.framed, w.ask, w.failed, w.passed = time.Time{}, time.Time{}, time.Time{}, false, 0, ""
 }
 
@@ -80,6 +86,13 @@ func (w *ways) note(way Transport, useful bool, err error) (fell bool) {
 	switch {
 	case way == TransportPTTH:
 		return w.noteTunnel(useful, err)
+	case way == TransportLink:
+		return w.noteLink(useful, err)
+	}
+	if w.doubt && err != nil && !errors.As(err, new(*Error)) {
+		w.links, w.doubt = time.Time{}, false
+	}
+	switch {
 	case err == errWithheld || err == errSilent:
 		w.streams = time.Now().Add(slowerFor)
 		return err == errWithheld
@@ -92,6 +105,28 @@ func (w *ways) note(way Transport, useful bool, err error) (fell bool) {
 		w.failed = 0 // an outage says nothing about tunnels
 	}
 	return false
+}
+
+// noteLink has no link opened for a while where something between does not let one through, and where two that were connected came
+// to nothing. A gateway that cannot be reached says nothing about links.
+func (w *ways) noteLink(useful bool, err error) (fell bool) {
+	var op *net.OpError
+	switch {
+	case useful:
+		w.breaks = 0
+		return false
+	case err == nil, told(err), errors.As(err, &op) && op.Op == "dial":
+		return false
+	case notPassed(err):
+		w.doubt = err == errWithheld && w.passed == TransportLink
+	default:
+		if w.breaks++; w.breaks < 2 {
+			return false
+		}
+		w.doubt = true
+	}
+	w.links, w.breaks = time.Now().Add(slowerFor), 0
+	return true
 }
 
 func (w *ways) noteTunnel(useful bool, err error) (fell bool) {
@@ -129,6 +164,8 @@ func (p *poller) comes(at *claimed, way Transport) {
 		return
 	}
 	switch way {
+	case TransportLink:
+		p.session.log.Info("requests come by a link", "label", at.Label)
 	case TransportPTTH:
 		p.session.log.Info("requests come by a tunnel", "label", at.Label)
 	case TransportFramed:

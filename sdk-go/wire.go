@@ -9,15 +9,6 @@ import (
 	"time"
 )
 
-const (
-	// How many seconds the gateway may say nothing, though it is asked for a sign of life (tunnelPing).
-	quietSeconds = 10
-	// A second in which something that was written may still be on its way, to be read before that question is, does not
-	// count: so many bytes of it arrive in a second at least. But no more than so many seconds are excused.
-	wireRate       = 16 << 10
-	excusedSeconds = 60
-)
-
 // wire is an upgraded connection as a net.Conn for the HTTP/2 server of a tunnel. It notices what a handler of net/http is
 // not told: that the connection has ended, and that the gateway goes away (RFC 9113, 6.8). And it judges whether the gateway
 // is silent: net/http wants the answer to its question in a time, whatever lies before that and whatever else comes.
@@ -33,8 +24,7 @@ type wire struct {
 	leaving chan struct{} // closed when the gateway begins no more requests
 	bye     sync.Once
 
-	heard atomic.Bool  // in this second
-	wrote atomic.Int64 // bytes in this second
+	vigil vigil
 }
 
 func newWire(c io.ReadWriteCloser, begun func()) *wire {
@@ -46,10 +36,10 @@ func newWire(c io.ReadWriteCloser, begun func()) *wire {
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.ReadWriteCloser.Read(p)
 	if n > 0 {
-		w.heard.Store(true)
+		w.vigil.heard.Store(true)
 		w.first.Do(func() {
 			w.begun()
-			w.listen(0, 0, 0)
+			w.vigil.begin(func() { w.Close() })
 		})
 		if w.frames.away(p[:n]) {
 			w.bye.Do(func() { close(w.leaving) })
@@ -57,45 +47,24 @@ func (w *wire) Read(p []byte) (int, error) {
 	}
 	if err != nil {
 		w.ended.Store(err == io.EOF)
-		w.once.Do(func() { close(w.lost) })
+		w.lose()
 	}
 	return n, err
 }
 
 func (w *wire) Write(p []byte) (int, error) {
 	n, err := w.ReadWriteCloser.Write(p)
-	w.wrote.Add(int64(n))
+	w.vigil.wrote.Add(int64(n))
 	if err != nil {
-		w.once.Do(func() { close(w.lost) })
+		w.lose()
 	}
 	return n, err
 }
 
-// listen closes the connection when the gateway was silent for too long. So many seconds of silence have counted, so many
-// were excused, and so many bytes may be on their way.
-func (w *wire) listen(quiet, excused int, owed int64) {
-	time.AfterFunc(time.Second, func() {
-		giveWay() // as a patience does
-		select {
-		case <-w.lost:
-			return
-		default:
-		}
-		owed = min(owed+w.wrote.Swap(0), wireRate*excusedSeconds)
-		switch {
-		case w.heard.Swap(false):
-			quiet, excused = 0, 0
-		case owed > 0 && excused < excusedSeconds:
-			excused++
-		default:
-			quiet++
-		}
-		if quiet == quietSeconds {
-			w.Close()
-			return
-		}
-		w.listen(quiet, excused, max(0, owed-wireRate))
-	})
+// lose notes that nothing more comes.
+func (w *wire) lose() {
+	w.once.Do(func() { close(w.lost) })
+	w.vigil.end()
 }
 
 // clean reports whether the gateway ended the connection.
@@ -103,7 +72,7 @@ func (w *wire) clean() bool { return w.ended.Load() }
 
 // Close may be called while others read and write, and again.
 func (w *wire) Close() error {
-	w.once.Do(func() { close(w.lost) })
+	w.lose()
 	return w.ReadWriteCloser.Close()
 }
 

@@ -24,7 +24,7 @@ const (
 // One program has a claim for each transport: what competes with it competes for all.
 func TestAStarvedProgramBehindASlowLineLosesNothing(t *testing.T) {
 	t.Parallel()
-	transports := []string{"poll", "stream", "framed", "ptth"}
+	transports := []string{"poll", "stream", "framed", "link", "ptth"}
 	gateway := start(t, "as-gateway", "--doors")
 	lines, addresses := make([]*line, len(transports)), make([]string, len(transports))
 	for i := range transports {

@@ -18,7 +18,7 @@ func TestEveryTransportPassesARealProxy(t *testing.T) {
 		"tinyproxy": startTinyproxy,
 	} {
 		for _, secure := range []bool{false, true} {
-			for _, transport := range []reversehttp.Transport{"auto", "poll", "stream", "framed", "ptth"} {
+			for _, transport := range []reversehttp.Transport{"auto", "link", "poll", "stream", "framed", "ptth"} {
 				scheme := map[bool]string{false: "http", true: "https"}[secure]
 				if !secure && transport == "ptth" {
 					continue // they take the upgrade off

@@ -268,12 +268,22 @@ func (framedAnswers) Media() string { return MediaFramed }
 
 func (framedAnswers) Response(id string, status int, fields Pairs, content []byte, t Tail) []byte {
 	b := make([]byte, 0, memberBytes+len(id)+len(fields)+len(content)+len(t.Trailers))
+	return AppendResponse(b, id, status, fields, content, t)
+}
+
+// AppendResponse appends a response in the form of [FramedAnswers] to b.
+func AppendResponse(b []byte, id string, status int, fields Pairs, content []byte, t Tail) []byte {
 	b = appendFields(appendHead(b, schema.TypeResponse, id, "status", status), fields)
 	return appendBeside(appendTail(b, t), content)
 }
 
 func (framedAnswers) Part(id string, seq int, content []byte, t Tail) []byte {
 	b := make([]byte, 0, memberBytes+len(id)+len(content)+len(t.Trailers))
+	return AppendPart(b, id, seq, content, t)
+}
+
+// AppendPart appends a part in the form of [FramedAnswers] to b. seq counts from 1.
+func AppendPart(b []byte, id string, seq int, content []byte, t Tail) []byte {
 	return appendBeside(appendTail(appendHead(b, schema.TypePart, id, "seq", seq), t), content)
 }
 

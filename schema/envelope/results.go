@@ -7,15 +7,19 @@ import (
 )
 
 // DecodeResults reads the answer to a POST to the responses URL. The error is a [*Fault] for content that is no such answer.
-func DecodeResults(content []byte) ([]schema.Result, error) {
+func DecodeResults(content []byte) ([]schema.Result, error) { return ReadResults(nil, content) }
+
+// ReadResults is [DecodeResults] with the room of a slice that was used. It reads the results of a link, too.
+func ReadResults(room []schema.Result, content []byte) ([]schema.Result, error) {
 	r := newReader(content, false)
 	defer r.done()
-	var results []schema.Result
+	room = room[:0]
+	results := room
 	member := func(name []byte) error {
 		if string(name) != "results" {
 			return r.skip()
 		}
-		results = nil
+		results = room
 		if r.peek() != '[' {
 			return r.mistyped()
 		}
@@ -78,7 +82,7 @@ func (r *reader) result(to *schema.Result) error {
 		case "id":
 			return r.setString(&to.ID)
 		case "status":
-			return r.setString((*string)(&to.Status))
+			return readStatus(r, &to.Status)
 		case "pointer":
 			if r.peek() == 'n' {
 				return r.word("null")
@@ -94,4 +98,21 @@ func (r *reader) result(to *schema.Result) error {
 		}
 		return r.skip()
 	})
+}
+
+// readStatus reads the status of a result. Those that are no trouble take no memory of their own.
+func readStatus(r *reader, to *schema.ResultStatus) error {
+	raw, escaped, ok, err := r.string()
+	if !ok {
+		return err
+	}
+	switch string(raw) {
+	case string(schema.ResultAccepted):
+		*to = schema.ResultAccepted
+	case string(schema.ResultDuplicate):
+		*to = schema.ResultDuplicate
+	default:
+		*to = schema.ResultStatus(appendText(nil, raw, escaped, r.strict))
+	}
+	return nil
 }

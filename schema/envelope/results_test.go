@@ -13,6 +13,7 @@ func TestResultsAreReadAsByEncodingJSON(t *testing.T) {
 	for _, content := range []string{
 		`{"results":[]}`, `{}`, ` {"more":[{}],"results":[{"id":"a","status":"accepted","future":{"x":1}}]} `,
 		`{"results":[{"id":"a","status":"invalid","pointer":"/body","detail":"caf\u00e9 \"x\""},{"id":"b","status":"late","pointer":null}]}`,
+		`{"type":"results","results":[{"id":"a","status":"accepted","seq":3,"exchangeWindow":524288},{"id":"b","status":"dup\u006cicate","seq":null}]}`,
 		`{"results":[{"id":null,"pointer":""}]}`, `{"results":[],"results":[{"id":"c"}]}`,
 		``, `[]`, `"x"`, `null x`, `{"results":{}}`, `{"results":["x"]}`, `{"results":[{"id":5}]}`, `{"results":[{"id":"a"}`, `{"results":[]}}`,
 		`<h1>Welcome</h1>`,

@@ -136,7 +136,7 @@ func TestEveryTransportServes(t *testing.T) {
 		fmt.Fprintf(w, "%s %s %s %d", r.Method, r.RequestURI, r.Header.Get("X-Forwarded-For"), len(b))
 	})
 	l := lend(t, pathShape, gateway.Options{})
-	for _, transport := range []string{"auto", "poll", "stream", "framed", "ptth"} {
+	for _, transport := range []string{"auto", "link", "poll", "stream", "framed", "ptth"} {
 		r := l.claim(t, "forward", s.URL, "--transport", transport)
 		resp, err := l.visitor(t).Post(r.url+"a%2Fb?c", "text/plain", strings.NewReader(strings.Repeat("x", 1<<20)))
 		if got, want := content(t, resp, err), "POST /a%2Fb?c 127.0.0.1 1048576"; got != want {
@@ -277,7 +277,7 @@ func TestALabelIsGivenUpWhereExchangesAreCutUnlessItsTokenWasGiven(t *testing.T)
 
 func TestTwoSignalsThatCutNothingEndWithZero(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
-	for _, transport := range []string{"poll", "stream", "framed", "ptth"} {
+	for _, transport := range []string{"poll", "stream", "framed", "link", "ptth"} {
 		r := l.claim(t, "echo", "--transport", transport, "--label=demo")
 		r.signals <- syscall.SIGINT
 		r.signals <- syscall.SIGINT
@@ -331,7 +331,7 @@ func TestAGatewayThatRestartsIsFoundAgain(t *testing.T) {
 	if got := content(t, resp, err); !strings.Contains(got, `"target":"/back"`) {
 		t.Errorf("answer = %s %s", resp.Status, got)
 	}
-	for _, want := range []string{"requests come by a framed stream", "claimed again"} {
+	for _, want := range []string{"requests come by a link", "claimed again"} {
 		if !strings.Contains(r.stderr.String(), want) {
 			t.Errorf("--verbose did not log %q: %s", want, r.stderr.String())
 		}

@@ -1,0 +1,201 @@
+package reversehttp
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"reversehttp/schema"
+)
+
+// A link is a WebSocket that carries the messages of a session both ways: it stands in for a poll, and for the posts of answers.
+//
+//	receive.go      what the gateway sends: requests are begun as those of a poll, pings answered, messages acknowledged
+//	outgoing.go     what waits to be sent. Whoever brings something and finds nobody writing becomes the writer
+//	unconfirmed.go  what has no result yet. It is posted when the link ends, as it was: what was taken is a duplicate
+//	stream.go       answers in parts: as many of them are under way as the windows allow
+//	socket.go       a message is one write; vigil.go when silence is taken for death
+//
+// The reading goroutine never writes, so that neither side can wait for the other. A link that ends leaves handlers alone. What
+// they answer is posted, and what was not begun comes again. While the session drains the link lasts, for results; when the gateway
+// sends a request then, the program leaves the link, so that others of the claim get those that follow.
+
+// linkMessage is the most that one message of a program may have, in bytes.
+const linkMessage = 256 << 10
+
+var (
+	errLinkBroke = errors.New("reversehttp: the link broke")
+	errLinkLeft  = errors.New("reversehttp: the link was left")
+)
+
+// link is one connection. Its goroutine is the session's.
+type link struct {
+	session *Session
+	at      *claimed
+	conn    *websocket.Conn
+	socket  *socket // below it
+	vigil   vigil
+	since   time.Time
+	ended   chan struct{} // closed when nothing more comes, and all below is settled
+
+	incomer incomer
+
+	mu       sync.Mutex // guards what follows
+	useful   bool       // something was begun
+	silent   bool       // the vigil is over
+	err      error      // why it ended; nil where the gateway wants to be asked anew
+	dead     bool       // takes nothing more
+	outgoing outgoing
+	windows  windows
+	open     map[string]*exchange // those with something unconfirmed
+}
+
+// link opens a link, whose first message may take so long, and begins what comes, until it ends or the session leaves. It reports
+// useful if something came or the link lasted: another may be opened at once.
+func (p *poller) link(at *claimed, most time.Duration) (useful bool, err error) {
+	s := p.session
+	ctx, cancel := context.WithCancelCause(at.ctx)
+	defer cancel(nil)
+	first := newPatience(most, func() { cancel(errWithheld) })
+	defer first.stop()
+	l := &link{session: s, at: at, ended: make(chan struct{}), open: map[string]*exchange{}, since: time.Now()}
+	l.incomer.link = l
+	if err := l.connect(ctx); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return false, err
+	}
+	if !first.stop() {
+		l.conn.CloseNow()
+		return false, errWithheld
+	}
+	s.online() // before its handlers begin
+	p.comes(at, TransportLink)
+	s.links.Go(l.run)
+	select {
+	case <-l.ended:
+	case <-at.ctx.Done():
+		if s.polls.Err() != nil {
+			return true, ErrClosed // it lasts while the session drains
+		}
+		l.close()
+		<-l.ended
+		return l.brought(), context.Cause(at.ctx)
+	}
+	return l.brought() || time.Since(l.since) >= soon, l.err
+}
+
+// connect makes the connection, and reads what the gateway says first.
+func (l *link) connect(ctx context.Context) (err error) {
+	if l.conn, l.socket, err = l.session.gateway.connect(ctx, l.at, &l.vigil); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			l.conn.CloseNow()
+		}
+	}()
+	_, r, err := l.conn.Reader(ctx)
+	if err == nil {
+		err = l.incomer.read(r)
+	}
+	if err != nil {
+		return err
+	}
+	first, rest, _ := bytes.Cut(bytes.Clone(l.incomer.in), lf)
+	l.incomer.in = append(l.incomer.in[:0], rest...) // what follows in the same message is for later
+	var welcome schema.Welcome
+	if err := json.Unmarshal(first, &welcome); err != nil {
+		return &Error{Code: codeUnexpected, Detail: "a link begins with " + fmt.Sprintf("%.40q", first)}
+	}
+	switch welcome.Type {
+	case schema.TypeWelcome:
+		l.windows = windows{exchange: welcome.ExchangeWindow, link: welcome.LinkWindow}
+		return nil
+	case schema.TypeLinkError:
+		return problemOf(first)
+	}
+	return &Error{Code: codeUnexpected, Detail: "a link begins with " + welcome.Type}
+}
+
+// problemOf returns the error that a message tells.
+func problemOf(message []byte) error {
+	var e schema.LinkError
+	if err := json.Unmarshal(message, &e); err != nil || e.Code == "" {
+		return &Error{Code: codeUnexpected, Detail: "an error of a link that has no code"}
+	}
+	asked := time.Duration(min(e.RetryAfterMs, int(askedMost/time.Millisecond))) * time.Millisecond
+	return &Error{Status: e.Status, Code: schema.Code(e.Code), Detail: e.Detail, RetryAfter: max(0, asked)}
+}
+
+// run receives until the link ends, and sees to what was on it.
+func (l *link) run() {
+	s := l.session
+	in := &l.incomer
+	in.acked, in.shown = l.since, l.at.cursor.get()
+	l.vigil.begin(func() {
+		l.mu.Lock()
+		l.silent = true
+		l.mu.Unlock()
+		l.close()
+	})
+	detach := context.AfterFunc(s.life, l.close)
+	s.link.Store(l)
+	err := in.take(true)
+	if err == nil {
+		err = in.receive()
+	}
+	s.link.CompareAndSwap(l, nil)
+	detach()
+	l.vigil.end()
+	l.mu.Lock()
+	l.err = l.reason(err)
+	l.mu.Unlock()
+	l.conn.CloseNow()
+	l.settle()
+	close(l.ended)
+}
+
+// close ends the link at once. It may be called while others read and write, and again.
+func (l *link) close() {
+	l.socket.Close() // ends a leaving, too
+	l.conn.CloseNow()
+}
+
+// reason returns what the end of a link means to who polls. The caller holds l.mu.
+func (l *link) reason(err error) error {
+	var refused *Error
+	switch {
+	case l.silent:
+		return errSilent
+	case l.incomer.refused != nil:
+		return l.incomer.refused
+	case errors.As(err, &refused), err == errLinkLeft:
+		return err
+	}
+	switch websocket.CloseStatus(err) {
+	case websocket.StatusNormalClosure, websocket.StatusGoingAway:
+		return nil
+	case -1:
+		if errors.Is(err, io.EOF) {
+			return errLinkBroke
+		}
+		return fmt.Errorf("%w: %w", errLinkBroke, err)
+	}
+	return fmt.Errorf("%w: %w", errLinkBroke, err)
+}
+
+// brought reports whether something was begun.
+func (l *link) brought() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.useful
+}

@@ -1,0 +1,148 @@
+package reversehttp
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"reversehttp/schema/envelope"
+)
+
+// bulkMost is how much of what is large goes in one message, unless one piece is more: what is small waits for no more than that
+// on the same line.
+const bulkMost = 128 << 10
+
+// outgoing is what waits to be sent on a link, encoded in the framed form. What is small goes before what is large; those of one
+// exchange keep their order, for what is large there is sent after what is small. The zero value is ready; link.mu guards it.
+type outgoing struct {
+	small   []byte   // as much as one message has
+	full    [][]byte // that before it
+	bulk    []*piece
+	writing bool
+	spare   []byte
+}
+
+// room returns small with room for so many bytes.
+func (o *outgoing) room(n int) []byte {
+	if len(o.small)+n > linkMessage {
+		o.full = append(o.full, o.small)
+		o.small = nil
+	}
+	return o.small
+}
+
+// piece is a part, or the abort of an answer in parts, on a link; it is kept until it has its result, and then used again. Or it is
+// a large answer.
+type piece struct {
+	message []byte    // encoded
+	seq     int       // 0 for an abort
+	size    int       // of the content
+	since   time.Time // when it was brought
+	content []byte    // within message, where that is needed to encode it in another form
+	last    bool
+	sent    bool // it was written, or is about to be
+	once    bool // nothing waits for its result
+}
+
+var freePieces = sync.Pool{New: func() any { return new(piece) }}
+
+// reset returns p, empty.
+func (p *piece) reset() *piece {
+	*p = piece{message: p.message[:0]}
+	return p
+}
+
+// next returns the next message; nothing where nothing waits.
+func (o *outgoing) next() []byte {
+	var b []byte
+	switch {
+	case len(o.full) > 0:
+		b, o.full = o.full[0], o.full[1:]
+		return b
+	case len(o.small) > 0:
+		b, o.small, o.spare = o.small, o.spare[:0], nil
+	case len(o.bulk) > 0:
+		b = o.spare[:0]
+	}
+	for len(o.bulk) > 0 {
+		p := o.bulk[0]
+		if size := len(b) + len(p.message); len(b) > 0 && size > bulkMost || size > linkMessage {
+			break
+		}
+		b = append(b, p.message...)
+		o.bulk[0], o.bulk = nil, o.bulk[1:]
+		if p.sent = true; p.once {
+			freePieces.Put(p.reset())
+		}
+	}
+	return b
+}
+
+// rest takes back the room of a message that was sent.
+func (o *outgoing) rest(b []byte) {
+	if cap(b) <= roomKept {
+		o.spare = b[:0]
+	}
+}
+
+// flush sends what waits, unless somebody does. The caller holds l.mu, and does not after it.
+func (l *link) flush() {
+	if l.outgoing.writing {
+		l.mu.Unlock()
+		return
+	}
+	l.outgoing.writing = true
+	l.mu.Unlock()
+	l.write()
+}
+
+// wake has a goroutine send what waits, unless somebody does. It is for those who must not wait. The caller holds l.mu.
+func (l *link) wake() {
+	if l.outgoing.writing {
+		return
+	}
+	l.outgoing.writing = true
+	l.session.links.Go(l.write)
+}
+
+// write sends until nothing waits. One goroutine at a time does.
+func (l *link) write() {
+	runtime.Gosched() // what others are about to bring goes in the same message
+	var sent []byte
+	for {
+		l.mu.Lock()
+		l.outgoing.rest(sent)
+		b := l.outgoing.next()
+		if len(b) == 0 {
+			l.outgoing.writing = false
+			l.mu.Unlock()
+			return
+		}
+		l.mu.Unlock()
+		if err := l.conn.Write(context.Background(), websocket.MessageBinary, b); err != nil {
+			l.close() // who reads learns of it
+			return
+		}
+		sent = b
+	}
+}
+
+// say sends a message with a cursor.
+func (l *link) say(kind, cursor string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dead {
+		return
+	}
+	b := append(l.outgoing.room(64+len(cursor)), `{"type":"`...)
+	b = append(b, kind...)
+	b = append(b, '"')
+	if cursor != "" {
+		b = envelope.AppendString(append(b, `,"cursor":`...), cursor)
+	}
+	l.outgoing.small = append(b, '}', '\n')
+	l.wake()
+}

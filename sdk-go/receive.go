@@ -1,0 +1,192 @@
+package reversehttp
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"reversehttp/schema"
+	"reversehttp/schema/envelope"
+)
+
+const (
+	// A message that comes so long after the last acknowledgement, or after so many bytes of content, has one sent.
+	ackAfter = time.Second
+	ackBytes = 64 << 10
+	// How much room for messages a link keeps, in bytes.
+	roomKept = 64 << 10
+)
+
+// incomer takes what comes on a link. It belongs to the goroutine that reads.
+type incomer struct {
+	link    *link
+	in      []byte // a message
+	batch   batch
+	results []schema.Result
+	acked   time.Time // the last acknowledgement
+	shown   string    // its cursor
+	unshown int       // bytes of content since
+	refused error     // what the gateway says before it closes
+}
+
+// receive begins what comes, until the link ends. The error is why.
+func (i *incomer) receive() error {
+	for {
+		kind, r, err := i.link.conn.Reader(context.Background())
+		if err == nil {
+			err = i.read(r)
+		}
+		if err == nil {
+			err = i.take(kind == websocket.MessageBinary)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// read reads a message into i.in.
+func (i *incomer) read(r io.Reader) error {
+	if i.in = i.in[:0]; cap(i.in) > roomKept {
+		i.in = nil
+	}
+	i.in = slices.Grow(i.in, socketIn)
+	for {
+		n, err := r.Read(i.in[len(i.in):cap(i.in)])
+		i.in = i.in[:len(i.in)+n]
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case len(i.in) == cap(i.in):
+			i.in = slices.Grow(i.in, len(i.in))
+		}
+	}
+}
+
+// take takes the messages in i.in, which are framed, or one of JSON.
+func (i *incomer) take(framed bool) error {
+	i.batch.cursor, i.batch.messages = "", i.batch.messages[:0]
+	pinged := false
+	for rest := i.in; len(rest) > 0; {
+		line := rest
+		rest = nil
+		if framed {
+			end := bytes.IndexByte(line, '\n')
+			if end < 0 {
+				return &Error{Code: codeUnexpected, Detail: "a message of a link has no end"}
+			}
+			line, rest = line[:end], line[end+1:]
+		}
+		if line = bytes.TrimSpace(line); len(line) == 0 {
+			continue
+		}
+		if bytes.HasPrefix(line, resultsBegin) {
+			if err := i.judged(line); err != nil {
+				return err
+			}
+			continue
+		}
+		m := new(message)
+		var err error
+		if m.Message, err = envelope.DecodeMessage(line); err != nil {
+			return &Error{Code: codeUnexpected, Detail: err.Error()}
+		}
+		if framed && m.Follows {
+			n := m.ContentLength
+			if n >= int64(len(rest)) || rest[n] != '\n' {
+				return &Error{Code: codeUnexpected, Detail: "the content of a message of a link is cut"}
+			}
+			m.Content, rest = bytes.Clone(rest[:n]), rest[n+1:]
+		}
+		switch m.Type {
+		case schema.TypeRequest, schema.TypeCancel:
+			i.batch.messages = append(i.batch.messages, m)
+			i.unshown += len(m.Content)
+		case schema.TypeLinkResults:
+			if err := i.judged(line); err != nil {
+				return err
+			}
+		case typePing:
+			pinged = true
+		case schema.TypeLinkError:
+			i.refused = problemOf(line)
+		}
+		if m.Cursor != "" {
+			i.batch.cursor = m.Cursor
+		}
+	}
+	err := i.begin()
+	i.acknowledge(pinged)
+	return err
+}
+
+// What messages of results begin with, as gateways write them.
+var resultsBegin = []byte(`{"type":"results",`)
+
+const typePing = "ping"
+
+// begin begins what came. A session that drains leaves the link then.
+func (i *incomer) begin() error {
+	if i.batch.cursor == "" && len(i.batch.messages) == 0 {
+		return nil
+	}
+	i.link.mu.Lock()
+	i.link.useful = true
+	i.link.mu.Unlock()
+	if i.link.at.ctx.Err() != nil {
+		return i.leave()
+	}
+	i.link.session.poller.begin(i.link.at, i.batch)
+	clear(i.batch.messages) // or what is done would stay until as many come
+	return nil
+}
+
+// leave hears what a session that drains has to hear, and ends the link if there are requests: the gateway would send them here for as
+// long as the link is there, and nobody begins them.
+func (i *incomer) leave() error {
+	var err error
+	for _, m := range i.batch.messages {
+		switch m.Type {
+		case schema.TypeCancel:
+			i.link.session.exchanges.cancel(m.ID, m.Reason)
+		case schema.TypeRequest:
+			err = errLinkLeft
+		}
+	}
+	if err != nil {
+		_ = i.link.conn.Close(websocket.StatusNormalClosure, "")
+	}
+	return err
+}
+
+// acknowledge says what has begun: when it was asked for a sign of life, and now and then.
+func (i *incomer) acknowledge(pinged bool) {
+	cursor := i.link.at.cursor.get()
+	if pinged {
+		i.link.say(schema.TypePong, cursor)
+	} else if cursor != i.shown && (i.unshown >= ackBytes || time.Since(i.acked) >= ackAfter) {
+		i.link.say(schema.TypeAck, cursor)
+	} else {
+		return
+	}
+	i.acked, i.shown, i.unshown = time.Now(), cursor, 0
+}
+
+// judged takes note of the results in a message.
+func (i *incomer) judged(line []byte) error {
+	var err error
+	if i.results, err = envelope.ReadResults(i.results, line); err != nil {
+		return &Error{Code: codeUnexpected, Detail: err.Error()}
+	}
+	for n := range i.results {
+		i.link.confirm(&i.results[n])
+	}
+	clear(i.results)
+	return nil
+}
