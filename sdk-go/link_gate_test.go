@@ -183,7 +183,7 @@ func readAnswer(in *bufio.Reader) (a envelope.Answer, content []byte, err error)
 		return a, nil, err
 	}
 	line = bytes.Clone(line)
-	a, err = envelope.DecodeAnswer(line, 256)
+	err = a.DecodeLine(line, 256)
 	if err == nil && a.Follows {
 		content = make([]byte, a.ContentLength)
 		if _, err = io.ReadFull(in, content); err == nil {
