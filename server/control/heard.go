@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// heard is the connection below a link. It notes when something arrives, and sends a message of the WebSocket, which comes in pieces, at
-// once.
+// heard is the connection below a link. It notes when something of a message arrives, and sends a message of the WebSocket, which comes
+// in pieces, at once.
 type heard struct {
 	net.Conn
 	link *link
@@ -17,10 +17,10 @@ type heard struct {
 	out     []byte
 }
 
-// Read notes that something arrives.
+// Read notes that something of a message arrives. Control frames show nothing: what speaks WebSocket for a program sends them by itself.
 func (c *heard) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if n > 0 {
+	if n > 0 && c.link.coming.Load() > 0 {
 		c.link.heard.Store(int64(time.Since(c.link.epoch)))
 		c.link.came.Add(int64(n))
 	}
@@ -42,8 +42,13 @@ func (c *heard) Write(p []byte) (int, error) {
 		c.out = append(c.out, p...)
 		return len(p), nil
 	}
+	// It is a control frame, or the last message. The deadline of what was sent before may be over.
+	_ = c.Conn.SetWriteDeadline(time.Now().Add(controlTime))
 	return c.Conn.Write(p)
 }
+
+// controlTime is how long a control frame may take.
+const controlTime = 5 * time.Second
 
 // send sends what was kept, and returns its buffer.
 func (c *heard) send() (room []byte, err error) {

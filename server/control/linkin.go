@@ -47,8 +47,10 @@ const roomBytes = 32 << 10
 // message reads a message of the WebSocket, and judges what is in it. Nothing of it is kept but what was copied.
 func (l *link) message(kind websocket.MessageType, in io.Reader) error {
 	room := rooms.Get().(*[]byte)
+	now := int64(time.Since(l.epoch))
+	l.heard.Store(now)
 	l.came.Store(0)
-	l.coming.Store(int64(time.Since(l.epoch)))
+	l.coming.Store(now)
 	defer func() {
 		l.hold.Shrink(cap(*room))
 		if cap(*room) > mostMessage/2 {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -286,7 +287,9 @@ func (k *talk) onLink(i int, s vectors.Step) bool {
 	case s.Holds:
 		l.line.hold()
 	case s.Sends != nil && s.Sends.Ping:
-		if err := l.conn.Ping(context.Background()); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := l.conn.Ping(ctx); err != nil {
 			k.t.Errorf("step %d: %v", i, err)
 			return false
 		}
