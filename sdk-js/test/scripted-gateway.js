@@ -2,6 +2,7 @@
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 import { frame, media, unframe } from './framed.js'
+import { offerLinks } from './scripted-link.js'
 
 /** Whole limits; a script may lower some. */
 export const limits = {
@@ -18,7 +19,8 @@ export const limits = {
 /**
  * Starts a gateway for one script: lists of replies for `claims`, `requests`, `responses`, `content`
  * and `session`, the path `base`, the `transports`, and `limits`. A reply may be a function of the request's JSON, too.
- * A claim's answer has a `link` where the script says so; link-gateway.js answers it.
+ * A claim's answer has a `link` where the script has `links`, what becomes of each that is opened, or says `link`: then
+ * link-gateway.js answers it.
  * It speaks the framed form where `limits` has `framedInlineBytes`; messages are JSON in scripts and in what it saw.
  */
 export async function scriptedGateway(script = {}) {
@@ -32,6 +34,9 @@ export async function scriptedGateway(script = {}) {
     sessions: [],
     requests: [],
     framed: [],
+    links: [],
+    acked: [],
+    pongs: 0,
   }
   const replies = lists(script)
   const parked = []
@@ -47,6 +52,17 @@ export async function scriptedGateway(script = {}) {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const origin = `http://127.0.0.1:${server.address().port}`
+
+  const links =
+    script.links &&
+    offerLinks(server, {
+      openings: script.links,
+      seen,
+      limits: { ...limits, ...script.limits },
+      located,
+      token: () => seen.claims.findLast((c) => c.token)?.token ?? 't0',
+      framed,
+    })
 
   async function answer(req, res) {
     if (req.url === '/nothing') return give(res, 204)
@@ -143,7 +159,7 @@ export async function scriptedGateway(script = {}) {
       session: `${origin}/session`,
       requests: `${origin}/requests`,
       responses: `${origin}/responses`,
-      ...(script.link && { link: `${origin.replace('http', 'ws')}/link` }),
+      ...((script.link || links) && { link: `${origin.replace('http', 'ws')}/link` }),
       cursor: 'c0',
       limits: { ...limits, ...script.limits },
     }
@@ -193,6 +209,7 @@ export async function scriptedGateway(script = {}) {
       ;(replies[route] ??= []).push(...more)
     },
     async close() {
+      links?.close()
       server.close()
       server.closeAllConnections()
       await once(server, 'close')

@@ -1,11 +1,19 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
+import { WebSocket } from 'ws'
 import { serve } from './built.js'
 import { scriptedGateway, until } from './scripted-gateway.js'
 
 const file = new URL('../../schema/vectors/client.json', import.meta.url)
 const { cases } = JSON.parse(await readFile(file, 'utf8'))
+
+/** Each event of a WebSocket is a task of its own. */
+class LikeBrowsers extends WebSocket {
+  constructor(url, protocols) {
+    super(url, protocols, { allowSynchronousEvents: false })
+  }
+}
 
 const streams = ({ gateway }) => gateway.transports?.includes('ndjson')
 
@@ -27,14 +35,13 @@ function framed({ gateway, expect, ...c }) {
 /** Plays a script until all that is expected happened, and a little longer to see that no more does. */
 async function play({ why, options, handler, gateway: script, expect }) {
   const gateway = await scriptedGateway(script)
-  const seen = {
-    ...gateway.seen,
+  const seen = Object.assign(gateway.seen, {
     handled: [],
     paths: [],
     cancelled: [],
     states: [],
     error: undefined,
-  }
+  })
   let closing = false
   const answer = async (request, info) => {
     seen.handled.push(info.id)
@@ -55,7 +62,13 @@ async function play({ why, options, handler, gateway: script, expect }) {
   }
   let claim
   try {
-    claim = await serve(answer, { gateway: gateway.origin, drainMs: 0, logger: null, ...options })
+    claim = await serve(answer, {
+      gateway: gateway.origin,
+      WebSocket: LikeBrowsers,
+      drainMs: 0,
+      logger: null,
+      ...options,
+    })
     seen.states.push(claim.state)
     claim.addEventListener('statechange', () => seen.states.push(claim.state))
     claim.closed.catch((e) => (seen.error = e.code))
@@ -104,8 +117,10 @@ function streamed({ chunks, fails, waits, ...head }, info, { answers }, cancelle
 
 function fault(want, got) {
   try {
-    assert.equal(got.error, want.error, 'error')
-    for (const name of ['polls', 'forms', 'states', 'contents'])
+    assert.equal(got.error ?? got.fault, want.error, 'error')
+    assert.ok((got.pongs ?? 0) >= (want.pongs ?? 0), `${got.pongs} pongs`)
+    inOrder(want.acked ?? [], got.acked)
+    for (const name of ['polls', 'forms', 'states', 'contents', 'links'])
       if (want[name]) assert.deepEqual(got[name], want[name], name)
     for (const name of ['handled', 'paths', 'cancelled']) {
       // Exchanges run side by side.
@@ -122,6 +137,16 @@ function fault(want, got) {
     return e
   }
   return undefined
+}
+
+/** Everything wanted must be among what was seen, in this order. */
+function inOrder(want, got) {
+  let at = 0
+  for (const cursor of want) {
+    const found = got.indexOf(cursor, at)
+    assert.ok(found >= 0, `acked: ${got}, want ${want} among them`)
+    at = found + 1
+  }
 }
 
 const byId = (messages) => [...messages].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
