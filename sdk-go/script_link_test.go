@@ -112,7 +112,9 @@ func (l *scriptedLink) welcome(ctx context.Context, cursor string) bool {
 		"type": "welcome", "limits": l.gateway.limits(),
 		"exchangeWindow": window(l.opening.ExchangeWindow, 262144), "linkWindow": window(l.opening.LinkWindow, 4194304),
 	}))
-	l.send(ctx, aPing)
+	if !l.opening.Quiet {
+		l.send(ctx, aPing)
+	}
 	return true
 }
 
@@ -144,7 +146,7 @@ func (l *scriptedLink) act(ctx context.Context) {
 
 // ping pings as a gateway does until the link ends.
 func (l *scriptedLink) ping(ctx context.Context) {
-	for pause(ctx, 4*time.Second) {
+	for !l.opening.Quiet && pause(ctx, 4*time.Second) {
 		l.send(ctx, aPing)
 	}
 }
@@ -250,6 +252,7 @@ func linkByHand(t *testing.T, framed bool) {
 			{Sends: json.RawMessage(`{"type":"results","results":[{"id":"x1","status":"late"}]}`)},
 			{Acked: "c1"}, {WaitMs: 10}, {Closes: 1001},
 		}},
+		{Quiet: true, Does: []vectors.Act{{WaitMs: 5000}, {Sends: json.RawMessage(`{"type":"cancel","id":"x1"}`)}}},
 	}}}
 	client := listen(t, g)
 	dial := func(fields http.Header) (*websocket.Conn, *http.Response, error) {
@@ -301,6 +304,12 @@ func linkByHand(t *testing.T, framed bool) {
 	if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != 1001 {
 		t.Errorf("the end: %v, want 1001", err)
 	}
+	if c, _, err = dial(http.Header{"Authorization": {"Bearer t0"}, "Last-Event-Id": {"c1"}}); err != nil {
+		t.Fatal(err)
+	}
+	hear(c, `{"type":"welcome"}`)
+	hear(c, `{"type":"cancel","id":"x1"}`) // after 5 s in which no ping comes
+	c.CloseNow()
 	c, _, err = dial(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -315,7 +324,7 @@ func linkByHand(t *testing.T, framed bool) {
 	say(c, `{"type":"pong","cursor":"c2"}`)
 	synctest.Wait()
 	want := vectors.Seen{
-		Links: []string{"c0", "c1"}, Acked: []string{"c1", "c2"}, Pongs: 1,
+		Links: []string{"c0", "c1", "c1"}, Acked: []string{"c1", "c2"}, Pongs: 1,
 		Answers: []map[string]any{
 			{"type": schema.TypeResponse, "id": "x1", "bodyBase64": "AP8=", "headers": nil}, {"type": schema.TypePart, "id": "x2", "headers": nil},
 			{"type": schema.TypeAbort, "id": "x3", "headers": nil},

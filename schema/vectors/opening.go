@@ -15,8 +15,10 @@ type Opening struct {
 	ExchangeWindow int `json:"exchangeWindow"`
 	LinkWindow     int `json:"linkWindow"`
 	// Withholds leaves out the results that a message of an answer would get by itself.
-	Withholds bool  `json:"withholds"`
-	Does      []Act `json:"does"`
+	Withholds bool `json:"withholds"`
+	// Quiet leaves out pings.
+	Quiet bool  `json:"quiet"`
+	Does  []Act `json:"does"`
 }
 
 // Act is what a gateway does on a link: exactly one member is set.

@@ -47,8 +47,9 @@ export function offerLinks(server, { openings, seen, limits, located, token, fra
       seen.links.push(cursor ?? '')
       const { exchangeWindow = 262_144, linkWindow = 4_194_304 } = opening
       ws.send(JSON.stringify({ type: 'welcome', limits, exchangeWindow, linkWindow }))
-      say(link, { type: 'ping' })
-      const timer = setInterval(() => say(link, { type: 'ping' }), 4000)
+      const ping = () => opening.quiet || say(link, { type: 'ping' })
+      ping()
+      const timer = setInterval(ping, 4000)
       ws.on('close', () => clearInterval(timer))
       act(link).catch((e) => wrong(e.message))
     }
