@@ -22,11 +22,17 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
     })
 
     // Firefox does not tell of preflights.
-    test('from another origin, with one preflight for each URL', async () => {
+    test('from another origin without a link, with one preflight for each URL', async () => {
       const page = await context.newPage()
       const preflights = name === 'Chromium' && (await preflightsOf(page))
-      await answersTen(await openServer(page, site.url, gateway))
+      await answersTen(await openServer(page, site.url, gateway, { way: 'stream' }))
       if (preflights) assert.deepEqual(preflights, ['claims', 'requests', 'responses'])
+      await page.close()
+    })
+
+    test('from another origin', async () => {
+      const page = await context.newPage()
+      await answersTen(await openServer(page, site.url, gateway))
       await page.close()
     })
 
