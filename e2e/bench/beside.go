@@ -30,7 +30,7 @@ func (s *suite) beside(ctx context.Context) error {
 }
 
 func (s *suite) besideRound(ctx context.Context, round int, tallies []*tally) error {
-	p := &parking{form: forms[len(forms)-1]}
+	p := &parking{form: linkForm}
 	defer p.close()
 	t, err := s.open(ctx, false, p.flags(s.mostClaims())...)
 	if err != nil {

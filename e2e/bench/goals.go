@@ -39,29 +39,39 @@ func (r *report) judge() {
 	rate := func(t through) float64 { return t.Ratio.Rate }
 	p50 := func(t through) float64 { return t.Ratio.P50Ms }
 	plainRate := func(t through) float64 { return t.Figures.Rate }
-	// The best form that messages have; content has no other where it is long.
-	framed := []string{"framed", "stream"}
+	ofGateway := func(t through) float64 { return t.Figures.MiddleMallocs }
+	ofProgram := func(t through) float64 { return t.Figures.ProgramMallocs }
+	// What auto takes, and what else there is for long content.
+	auto := []string{"link", "framed"}
 
+	r.goal("GET 1 KiB at 64", "requests/s to proxy", 2, true, rate, "link")
+	r.goal("GET 1 KiB at 64", "allocations, gateway", 40, false, ofGateway, "link")
+	r.goal("GET 1 KiB at 64", "allocations, program", 25, false, ofProgram, "link")
+	r.goal("GET 1 KiB at 64", "requests/s to proxy", 0.8, true, rate, forwardWay)
 	r.goal("GET 1 KiB at 64", "requests/s to proxy", 1.6, true, rate, "stream")
+	r.goal("GET 1 KiB at 64", "allocations, gateway", 45, false, ofGateway, "stream")
+	r.goal("GET 1 KiB at 64", "allocations, program", 30, false, ofProgram, "stream")
 	r.goal("GET 1 KiB at 64", "requests/s to proxy", 1.4, true, rate, "poll")
-	r.goal("GET 1 KiB at 64", "allocations, gateway", 45, false, func(t through) float64 { return t.Figures.MiddleMallocs }, "stream")
-	r.goal("GET 1 KiB at 64", "allocations, program", 30, false, func(t through) float64 { return t.Figures.ProgramMallocs }, "stream")
+	r.goal("GET 1 KiB at 1", "p50 to proxy", 1.2, false, p50, "link")
 	r.goal("GET 1 KiB at 1", "p50 to proxy", 1.4, false, p50, "stream")
-	r.goal("GET 1 KiB at 64", "requests/s to proxy", 0.65, true, rate, forwardWay)
 	for _, l := range echoes() {
-		r.goal(l.title(), "requests/s to proxy", 0.6, true, rate, framed...)
+		r.goal(l.title(), "requests/s to proxy", 0.7, true, rate, "link")
+		r.goal(l.title(), "requests/s to proxy", 0.6, true, rate, "framed")
 	}
-	r.goal("256 MiB down", "MB/s to proxy", 0.7, true, rate, framed...)
-	r.goal("256 MiB up", "MB/s to proxy", 0.9, true, rate, framed...)
-	r.goal("server-sent event", "p50 to proxy", 1.5, false, p50, framed...)
-	r.goal("page: file of 64 MiB", "MB/s", 40, true, plainRate, pageWay)
+	r.goal("256 MiB down", "MB/s to proxy", 0.7, true, rate, auto...)
+	r.goal("256 MiB up", "MB/s to proxy", 0.9, true, rate, auto...)
+	r.goal("server-sent event", "p50 to proxy", 1.5, false, p50, auto...)
+	r.goal("GET 1 KiB at 64"+farSuffix, "requests/s to 2 proxies", 1, true, rate, "link")
+	r.goal("64 MiB down"+farSuffix, "MB/s to 2 proxies", 0.8, true, rate, "link")
+	r.goal("64 MiB up"+farSuffix, "MB/s to 2 proxies", 0.8, true, rate, "link")
+	r.goal("page: file of 64 MiB", "MB/s", 60, true, plainRate, pageWay)
 	for _, l := range echoes() {
 		r.goal("page: "+l.title(), "requests/s", 150, true, plainRate, pageWay)
 	}
-	r.lineGoal(lineSessions, "sessions on a claim", framed...)
-	r.lineGoal(lineClaims, "parked claims beside", framed...)
+	r.lineGoal(lineSessions, "sessions on a claim", auto...)
+	r.lineGoal(lineClaims, "parked claims beside", auto...)
 	for _, m := range r.Memory {
-		most := map[string]float64{"batch": 16, "stream": 20}[m.Form]
+		most := map[string]float64{"batch": 16, "stream": 20, "link": 18}[m.Form]
 		if most > 0 && m.Claims == r.Memory[len(r.Memory)-1].Claims {
 			r.Goals = append(r.Goals, goal{fmt.Sprintf("%d parked claims", m.Claims), m.Form, "resident KiB each", m.ResidentKiB, most, false, m.ResidentKiB <= most})
 		}

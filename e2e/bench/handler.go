@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	reversehttp "reversehttp/sdk-go"
@@ -105,9 +107,7 @@ func serveHandler(args []string) error {
 	for _, transport := range transports {
 		o := reversehttp.Options{Label: "bench-" + string(transport) + "-" + args[1], Transport: transport}
 		for n := range sessions {
-			if len(args) > 2 {
-				o.Client = clientThrough(args[2])
-			}
+			o.Client = clientOf(transport, args[2:]...)
 			s, err := reversehttp.Claim(context.Background(), args[0], &o)
 			if err != nil {
 				return err
@@ -128,13 +128,30 @@ func serveHandler(args []string) error {
 	return <-ended
 }
 
-// clientThrough returns a client whose every connection is to one address.
-func clientThrough(address string) *http.Client {
+// clientOf returns a client for a session by a transport. Where an address is
+// given, every connection is to that.
+func clientOf(transport reversehttp.Transport, through ...string) *http.Client {
 	t := reversehttp.NewTransport()
-	t.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, address)
+	if len(through) > 0 {
+		t.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, through[0])
+		}
+	}
+	if transport == reversehttp.TransportLink {
+		return &http.Client{Transport: linkOnly{t}}
 	}
 	return &http.Client{Transport: t}
+}
+
+// linkOnly refuses polls: a session whose link does not work would fall back, and
+// the figures would be those of a stream.
+type linkOnly struct{ http.RoundTripper }
+
+func (l linkOnly) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/requests") {
+		return nil, errors.New("the bench wants a link, not a poll")
+	}
+	return l.RoundTripper.RoundTrip(r)
 }
 
 // writeMallocs answers as the metrics of a gateway do.

@@ -28,7 +28,7 @@ func parse(args []string, usage io.Writer) (*options, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(usage)
 	f.IntVar(&o.rounds, "rounds", 3, "rounds; every figure is the median of them")
-	f.DurationVar(&o.each, "each", 500*time.Millisecond, "how long a figure is measured in a round, besides a tenth to warm up")
+	f.DurationVar(&o.each, "each", 400*time.Millisecond, "how long a figure is measured in a round, besides a tenth to warm up")
 	f.Func("only", "measure only the works whose name matches this regular expression", func(s string) (err error) {
 		o.only, err = regexp.Compile(s)
 		return err

@@ -23,9 +23,7 @@ func (s *suite) pages(ctx context.Context) error {
 	var js []way
 	ways := func() []way { return slices.Concat([]way{t.proxy}, js) }
 	size := s.o.content(64 << 20)
-	down := get("page: file of 64 MiB", 1, size)
-	down.bytes = size
-	jobs := []job{{down.work(s.o.each), ways}}
+	jobs := []job{{down("page: file of 64 MiB", size).work(s.o.each), ways}}
 	for _, l := range echoes() {
 		l.name = "page: " + l.name
 		jobs = append(jobs, job{l.work(s.o.each), ways})

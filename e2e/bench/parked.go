@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -17,20 +18,25 @@ import (
 	"reversehttp/schema"
 )
 
-// form is how a claim polls while it is parked.
+// form is how a claim polls while it is parked. One without accept has a link.
 type form struct{ name, accept string }
 
 // forms are those whose memory is measured.
 var forms = []form{
 	{"batch", "application/json"},
 	{"stream", "application/x-ndjson"},
+	linkForm,
 }
+
+// linkForm is that of parked claims with a link.
+var linkForm = form{name: "link"}
 
 // parking is a number of claims, each with a poll on a connection of its own.
 type parking struct {
 	address string
 	form    form
 	parked  []*visitor
+	linked  sync.WaitGroup // what answers pings
 }
 
 // flags are those of a gateway that lets n claims park for as long as it takes. An
@@ -96,23 +102,57 @@ func (p *parking) park(i int) (*visitor, error) {
 	}
 	c, err := v.claim(p.address, "parked-"+strconv.Itoa(i))
 	if err == nil {
-		fields := "Authorization: Bearer " + c.Token + "\r\nAccept: " + p.form.accept + "\r\nLast-Event-ID: " + c.Cursor + "\r\n"
-		err = v.send(requestOf("GET", pathOf(c.Requests), p.address, fields, content{}))
+		err = p.poll(v, c)
 	}
 	if err != nil {
 		v.close()
 		return nil, err
 	}
-	// Nothing comes any more; ten thousand buffers of the bench need not wait for it.
-	v.reader, v.buffer = nil, nil
 	return v, nil
 }
+
+// poll has a claim poll on this connection.
+func (p *parking) poll(v *visitor, c schema.ClaimAnswer) error {
+	fields := "Authorization: Bearer " + c.Token + "\r\nLast-Event-ID: " + c.Cursor + "\r\n"
+	if p.form == linkForm {
+		if err := v.upgrade(pathOf(c.Link), p.address, fields+"Sec-WebSocket-Protocol: reversehttp.1\r\n"); err != nil {
+			return err
+		}
+		p.linked.Go(v.pong)
+		return nil
+	}
+	err := v.send(requestOf("GET", pathOf(c.Requests), p.address, fields+"Accept: "+p.form.accept+"\r\n", content{}))
+	// Nothing comes any more; ten thousand buffers of the bench need not wait for it.
+	v.reader, v.buffer = nil, nil
+	return err
+}
+
+// pong answers the pings of a link, on which nothing else comes but the welcome
+// with the first, until the connection is closed.
+func (v *visitor) pong() {
+	pong := frameOf([]byte(`{"type":"pong"}`))
+	for buffer := make([]byte, 1024); ; {
+		if _, err := v.message(buffer); err != nil {
+			return
+		}
+		if _, err := v.conn.Write(pong); err != nil {
+			return
+		}
+		if v.reader.Buffered() == 0 && v.reader.Size() > smallReader {
+			v.reader, buffer = bufio.NewReaderSize(v.conn, smallReader), make([]byte, shortFrame)
+		}
+	}
+}
+
+// smallReader is enough for a ping: there are ten thousand links.
+const smallReader = 64
 
 // close closes the connections.
 func (p *parking) close() {
 	for _, v := range p.parked {
 		v.close()
 	}
+	p.linked.Wait()
 	p.parked = nil
 }
 

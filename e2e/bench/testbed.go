@@ -44,13 +44,13 @@ type testbed struct {
 	control string // the gateway's address
 	gateway *process
 	handler *process
-	proxy   way
+	proxy   way   // what the rest is compared with
 	ways    []way // by the proxy first, then by each transport
 	closing []func()
 }
 
-// open starts a testbed. Where the handler is far, a relay stands between it
-// and gateway and proxy.
+// open starts a testbed. Where the handler is far, a relay stands between it and
+// the gateway, and between two proxies, one on each side.
 func (b *binaries) open(ctx context.Context, far bool, flags ...string) (t *testbed, err error) {
 	t = &testbed{binaries: b}
 	defer func() {
@@ -74,14 +74,13 @@ func (b *binaries) open(ctx context.Context, far bool, flags ...string) (t *test
 	if t.handler, byTransport, err = t.serve(ctx, 1, through...); err != nil {
 		return t, err
 	}
-	to := t.handler.said[0]
+	if t.proxy, err = t.proxyTo(ctx, proxyWay, t.handler.said[0]); err != nil {
+		return t, err
+	}
 	if far {
-		if to, err = t.relay(to); err != nil {
+		if t.proxy, err = t.farProxies(ctx); err != nil {
 			return t, err
 		}
-	}
-	if t.proxy, err = t.proxyTo(ctx, proxyWay, to); err != nil {
-		return t, err
 	}
 	t.ways = append([]way{t.proxy}, byTransport...)
 	return t, nil
@@ -153,11 +152,20 @@ func (t *testbed) proxyTo(ctx context.Context, name, to string) (way, error) {
 	return way{name: name, address: p.said[0], host: p.said[0], middle: []*process{p}, program: []*process{t.handler}}, nil
 }
 
-// secondProxy puts one in front of the first.
-func (t *testbed) secondProxy(ctx context.Context) (way, error) {
-	w, err := t.proxyTo(ctx, proxiesWay, t.proxy.address)
+// secondProxy puts one in front of the first, which is at an address.
+func (t *testbed) secondProxy(ctx context.Context, first string) (way, error) {
+	w, err := t.proxyTo(ctx, proxiesWay, first)
 	w.middle = append(w.middle, t.proxy.middle...)
 	return w, err
+}
+
+// farProxies puts one in front of the first that is a relay away.
+func (t *testbed) farProxies(ctx context.Context) (way, error) {
+	between, err := t.relay(t.proxy.address)
+	if err != nil {
+		return way{}, err
+	}
+	return t.secondProxy(ctx, between)
 }
 
 // forward starts the command in front of the handler's port.

@@ -17,6 +17,21 @@ func get(name string, concurrency int, n int64) load {
 	return load{name: name, concurrency: concurrency, method: "GET", target: "/content?bytes=" + strconv.FormatInt(n, 10), want: file(n)}
 }
 
+// down is a GET of n bytes by one visitor, whose rate is in MB/s.
+func down(name string, n int64) load {
+	l := get(name, 1, n)
+	l.bytes = n
+	return l
+}
+
+// up is a POST of n bytes by one visitor, whose rate is in MB/s.
+func up(name string, n int64) load {
+	return load{
+		name: name, concurrency: 1, method: "POST", target: "/sink", fields: "Content-Type: application/octet-stream\r\n",
+		content: file(n), want: whole(strconv.AppendInt(nil, n, 10)), bytes: n,
+	}
+}
+
 // echo is a POST whose answer has the content that was sent.
 func echo(name string, concurrency int, contentType string, c []byte) load {
 	return load{
@@ -61,13 +76,8 @@ func (s *suite) traffic(ctx context.Context) error {
 	add(events(s.o), ordinary)
 
 	long := s.o.content(256 << 20)
-	down := get("256 MiB down", 1, long)
-	down.bytes = long
-	add(down.work(s.o.each), ordinary)
-	add(load{
-		name: "256 MiB up", concurrency: 1, method: "POST", target: "/sink", fields: "Content-Type: application/octet-stream\r\n",
-		content: file(long), want: whole(strconv.AppendInt(nil, long, 10)), bytes: long,
-	}.work(s.o.each), ordinary)
+	add(down("256 MiB down", long).work(s.o.each), ordinary)
+	add(up("256 MiB up", long).work(s.o.each), ordinary)
 	for _, size := range sizes {
 		w := get("GET "+size.name+" of content", 4, s.o.content(size.bytes)).work(s.o.each)
 		w.line, w.at = lineContent, size.name
@@ -76,7 +86,7 @@ func (s *suite) traffic(ctx context.Context) error {
 
 	return s.measures(ctx, "traffic", jobs, false, func(at *testbed) error {
 		t = at
-		second, err := t.secondProxy(ctx)
+		second, err := t.secondProxy(ctx, t.proxy.address)
 		if err != nil {
 			return err
 		}
@@ -86,13 +96,17 @@ func (s *suite) traffic(ctx context.Context) error {
 	})
 }
 
+// farSuffix is what the names of works with a handler that is 20 ms away end with.
+const farSuffix = ", 20 ms away"
+
 // far compares the ways to a handler that is 20 ms away.
 func (s *suite) far(ctx context.Context) error {
 	var t *testbed
+	long := s.o.content(64 << 20)
 	var jobs []job
-	for _, concurrency := range []int{1, 64} {
-		w := getSmall(concurrency).work(s.o.each)
-		w.name += ", 20 ms away"
+	for _, l := range []load{getSmall(1), getSmall(64), down("64 MiB down", long), up("64 MiB up", long)} {
+		w := l.work(s.o.each)
+		w.name += farSuffix
 		jobs = append(jobs, job{w, func() []way { return t.ways }})
 	}
 	return s.measures(ctx, "a handler that is 20 ms away", jobs, true, func(at *testbed) error {

@@ -12,14 +12,14 @@ var transports = []reversehttp.Transport{
 	reversehttp.TransportPoll,
 	reversehttp.TransportStream,
 	reversehttp.TransportFramed,
-	reversehttp.TransportPTTH,
+	reversehttp.TransportLink,
 }
 
 // The other ways.
 const (
 	proxyWay   = "proxy"     // through a ReverseProxy: what the rest is compared with
 	proxiesWay = "2 proxies" // through two of them in a row
-	forwardWay = "forward"   // through the gateway to reversehttp forward, and from there to the handler's port
+	forwardWay = "forward"   // through the gateway to reversehttp forward, by the transport that it chooses, and from there to the handler's port
 	pageWay    = "page"      // through the gateway to sdk-js in Chromium
 	nodeWay    = "node"      // through the gateway to sdk-js in Node
 )
