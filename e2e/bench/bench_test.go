@@ -80,11 +80,12 @@ func measuresAll(t *testing.T, b *binaries) {
 	rows := []string{
 		"GET 1 KiB at 1 ", "GET 1 KiB at 64 ", "echo 64 KiB of text at 16 ", "echo 64 KiB of bytes at 16 ", "server-sent event ",
 		"256 MiB down ", "256 MiB up ", "GET 1 KiB at 1, 20 ms away ", "GET 1 KiB at 64, 20 ms away ", "64 MiB down, 20 ms away ", "64 MiB up, 20 ms away ",
+		"WebSockets: 100 × 100 messages ", "WebSockets: 2 × 200 messages ",
 		"concurrency ", "1024 ", "content ", "64 MiB ", "sessions ", "parked claims ", "5 ", "20 ",
 		"goal ", "64 sessions on a claim ", "20 parked claims beside ", "20 parked claims ",
 	}
 	if len(r.Skipped) == 0 {
-		rows = append(rows, "page: file of 64 MiB ", "page: echo 64 KiB of text at 16 ")
+		rows = append(rows, "page: file of 64 MiB ", "page: echo 64 KiB of text at 16 ", "page: GET 1 KiB at 16 ")
 	}
 	for _, row := range rows {
 		if !slices.ContainsFunc(strings.Split(table.String(), "\n"), func(line string) bool { return strings.HasPrefix(line, row) }) {
@@ -167,9 +168,9 @@ func TestMediansAndPercentiles(t *testing.T) {
 func TestGoalsSayByHowMuchTheyAreMissed(t *testing.T) {
 	r := &report{Rows: []row{{Work: "GET 1 KiB at 64", Ways: []through{
 		{Way: "proxy"}, {Way: "poll", Ratio: figures{Rate: 1.4}}, {Way: "stream", Ratio: figures{Rate: 0.8}, Figures: figures{MiddleMallocs: 90, ProgramMallocs: 30}},
-	}}}}
+	}}, {Work: socketsWork(100, 100), Ways: []through{{Way: "proxy"}, {Way: nodeWay, Ratio: figures{Rate: 0.25}}}}}}
 	r.judge()
-	want := []string{"missed by 50 %", "missed by 100 %", "met", "met"}
+	want := []string{"missed by 50 %", "missed by 100 %", "met", "met", "missed by 33 %"}
 	var got []string
 	for _, g := range r.Goals {
 		got = append(got, g.verdict())

@@ -65,9 +65,11 @@ func (r *report) judge() {
 	r.goal("64 MiB down"+farSuffix, "MB/s to 2 proxies", 0.8, true, rate, "link")
 	r.goal("64 MiB up"+farSuffix, "MB/s to 2 proxies", 0.8, true, rate, "link")
 	r.goal("page: file of 64 MiB", "MB/s", 60, true, plainRate, pageWay)
+	r.goal("page: GET 1 KiB at 16", "requests/s", 1800, true, plainRate, pageWay)
 	for _, l := range echoes() {
 		r.goal("page: "+l.title(), "requests/s", 150, true, plainRate, pageWay)
 	}
+	r.goal(socketsWork(100, 100), "time to proxy", 3, false, func(t through) float64 { return ratio(1, t.Ratio.Rate) }, nodeWay)
 	r.lineGoal(lineSessions, "sessions on a claim", auto...)
 	r.lineGoal(lineClaims, "parked claims beside", auto...)
 	for _, m := range r.Memory {

@@ -25,6 +25,7 @@ const roleHandler = "as-handler"
 //	POST /echo                 what came
 //	POST /sink                 how many bytes came
 //	GET /events?count=N        N server-sent events, each with the time at which it was written
+//	GET /socket                a WebSocket that echoes
 func handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /small", func(w http.ResponseWriter, r *http.Request) {
@@ -55,6 +56,7 @@ func handler() http.Handler {
 		answer(w, "text/plain; charset=utf-8", whole(strconv.AppendInt(nil, n, 10)))
 	})
 	mux.HandleFunc("GET /events", writeEvents)
+	mux.HandleFunc("GET /socket", echoSocket)
 	return mux
 }
 

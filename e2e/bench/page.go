@@ -24,9 +24,17 @@ func (s *suite) pages(ctx context.Context) error {
 	ways := func() []way { return slices.Concat([]way{t.proxy}, js) }
 	size := s.o.content(64 << 20)
 	jobs := []job{{down("page: file of 64 MiB", size).work(s.o.each), ways}}
-	for _, l := range echoes() {
+	for _, l := range append(echoes(), getSmall(16)) {
 		l.name = "page: " + l.name
 		jobs = append(jobs, job{l.work(s.o.each), ways})
+	}
+	// A page that speaks HTTP/1.1 takes two WebSockets at a time.
+	for _, of := range []struct{ sockets, messages int }{{100, 100}, {2, 200}} {
+		jobs = append(jobs, job{sockets(s.o, of.sockets, of.messages), func() []way {
+			return slices.DeleteFunc(slices.Concat(t.ways, js), func(w way) bool {
+				return of.sockets > 2 && w.name == pageWay || !slices.Contains([]string{proxyWay, "link", pageWay, nodeWay}, w.name)
+			})
+		}})
 	}
 	return s.measures(ctx, "sdk-js in a page and in Node", jobs, false, func(at *testbed) error {
 		t = at

@@ -8,9 +8,17 @@ const block = Uint8Array.from({ length: 65536 }, () => {
 })
 const file = new File(Array(1024).fill(block), 'file') // 64 MiB
 
-/** Answers a request. */
-export async function handle(request) {
+const small = 'ReverseHttp lends URL space. OK\n'.repeat(32) // 1 KiB
+
+/** Answers a request, or echoes what comes by a WebSocket. */
+export async function handle(request, info) {
   const url = new URL(request.url)
+  if (url.pathname === '/small') return new Response(small)
+  if (url.pathname === '/socket') {
+    const socket = info.upgrade()
+    socket.onmessage = ({ data }) => socket.send(data)
+    return undefined
+  }
   if (url.pathname === '/content') {
     return new Response(file.slice(0, Number(url.searchParams.get('bytes'))))
   }
