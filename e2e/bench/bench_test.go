@@ -62,6 +62,8 @@ func measuresAll(t *testing.T, b *binaries) {
 		switch {
 		case strings.HasSuffix(w.Work, farSuffix):
 			base = proxiesWay
+		case w.Work == killedServed, w.Work == killedTold:
+			base = "link"
 		}
 		if w.Ways[0].Way != base {
 			t.Errorf("%s is compared with %s, want %s", w.Work, w.Ways[0].Way, base)
@@ -80,7 +82,7 @@ func measuresAll(t *testing.T, b *binaries) {
 	rows := []string{
 		"GET 1 KiB at 1 ", "GET 1 KiB at 64 ", "echo 64 KiB of text at 16 ", "echo 64 KiB of bytes at 16 ", "server-sent event ",
 		"256 MiB down ", "256 MiB up ", "GET 1 KiB at 1, 20 ms away ", "GET 1 KiB at 64, 20 ms away ", "64 MiB down, 20 ms away ", "64 MiB up, 20 ms away ",
-		"WebSockets: 100 × 100 messages ", "WebSockets: 2 × 200 messages ",
+		"WebSockets: 100 × 100 messages ", "WebSockets: 2 × 200 messages ", killedServed + " ", killedTold + " ",
 		"concurrency ", "1024 ", "content ", "64 MiB ", "sessions ", "parked claims ", "5 ", "20 ",
 		"goal ", "64 sessions on a claim ", "20 parked claims beside ", "20 parked claims ",
 	}

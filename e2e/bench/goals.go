@@ -39,6 +39,7 @@ func (r *report) judge() {
 	rate := func(t through) float64 { return t.Ratio.Rate }
 	p50 := func(t through) float64 { return t.Ratio.P50Ms }
 	plainRate := func(t through) float64 { return t.Figures.Rate }
+	plainP50 := func(t through) float64 { return t.Figures.P50Ms }
 	ofGateway := func(t through) float64 { return t.Figures.MiddleMallocs }
 	ofProgram := func(t through) float64 { return t.Figures.ProgramMallocs }
 	// What auto takes, and what else there is for long content.
@@ -70,6 +71,9 @@ func (r *report) judge() {
 		r.goal("page: "+l.title(), "requests/s", 150, true, plainRate, pageWay)
 	}
 	r.goal(socketsWork(100, 100), "time to proxy", 3, false, func(t through) float64 { return ratio(1, t.Ratio.Rate) }, nodeWay)
+	for _, name := range []string{killedServed, killedTold} {
+		r.goal(name, "ms", 2500, false, plainP50, "link")
+	}
 	r.lineGoal(lineSessions, "sessions on a claim", auto...)
 	r.lineGoal(lineClaims, "parked claims beside", auto...)
 	for _, m := range r.Memory {

@@ -4,8 +4,8 @@
 //	go run ./e2e/bench
 //
 // README.md beside this file says what the figures mean. The program starts
-// itself again as the handler and as the proxy, so that each has a CPU clock of
-// its own.
+// itself again as the handler, the proxy and a program to be killed: processes of
+// their own, each with a CPU clock.
 package main
 
 import (
@@ -50,6 +50,8 @@ func role(args []string) bool {
 		err = serveHandler(args[1:])
 	case roleProxy:
 		err = serveProxy(args[1:])
+	case roleSession:
+		err = serveSession(args[1:])
 	default:
 		return false
 	}

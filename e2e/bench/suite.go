@@ -51,7 +51,7 @@ func run(ctx context.Context, o *options, out, log io.Writer) error {
 func (b *binaries) measure(ctx context.Context, o *options, log io.Writer) (*report, error) {
 	begun := time.Now()
 	s := &suite{b, o, log, newReport(o)}
-	for _, part := range []func(context.Context) error{s.traffic, s.far, s.pages, s.sessions, s.beside, s.measureMemory} {
+	for _, part := range []func(context.Context) error{s.traffic, s.far, s.pages, s.sessions, s.beside, s.measureMemory, s.killed} {
 		if err := part(ctx); err != nil {
 			return nil, err
 		}
