@@ -62,6 +62,8 @@ func measuresAll(t *testing.T, b *binaries) {
 		switch {
 		case strings.HasSuffix(w.Work, farSuffix):
 			base = proxiesWay
+		case w.Work == webhooksWork:
+			base = tabWay
 		case w.Work == killedServed, w.Work == killedTold:
 			base = "link"
 		}
@@ -87,7 +89,7 @@ func measuresAll(t *testing.T, b *binaries) {
 		"goal ", "64 sessions on a claim ", "20 parked claims beside ", "20 parked claims ",
 	}
 	if len(r.Skipped) == 0 {
-		rows = append(rows, "page: file of 64 MiB ", "page: echo 64 KiB of text at 16 ", "page: GET 1 KiB at 16 ")
+		rows = append(rows, "page: file of 64 MiB ", "page: echo 64 KiB of text at 16 ", "page: GET 1 KiB at 16 ", webhooksWork+" ")
 	}
 	for _, row := range rows {
 		if !slices.ContainsFunc(strings.Split(table.String(), "\n"), func(line string) bool { return strings.HasPrefix(line, row) }) {

@@ -18,8 +18,8 @@ type browser struct {
 	profile string
 }
 
-// startBrowser starts one that opens a page. Its profile is below dir.
-func startBrowser(ctx context.Context, path, dir, open string) (*browser, error) {
+// startBrowser starts one. Its profile is below dir.
+func startBrowser(ctx context.Context, path, dir string) (*browser, error) {
 	profile, err := os.MkdirTemp(dir, "profile")
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func startBrowser(ctx context.Context, path, dir, open string) (*browser, error)
 	}
 	cmd := exec.CommandContext(ctx, path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync",
-		"--remote-debugging-pipe", "--user-data-dir="+profile, open)
+		"--remote-debugging-pipe", "--user-data-dir="+profile)
 	cmd.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4, as Chromium has it
 	err = cmd.Start()
 	_, _ = theirIn.Close(), theirOut.Close()
@@ -48,6 +48,12 @@ func startBrowser(ctx context.Context, path, dir, open string) (*browser, error)
 		close(b.ended)
 	}()
 	return b, nil
+}
+
+// open has it open a page in a tab of its own.
+func (b *browser) open(page string) error {
+	_, err := fmt.Fprintf(b.to, "{\"id\":0,\"method\":\"Target.createTarget\",\"params\":{\"url\":%q}}\x00", page)
+	return err
 }
 
 // close has it close itself, with all of its processes, and waits for that.

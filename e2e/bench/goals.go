@@ -70,6 +70,7 @@ func (r *report) judge() {
 	for _, l := range echoes() {
 		r.goal("page: "+l.title(), "requests/s", 150, true, plainRate, pageWay)
 	}
+	r.goal(webhooksWork, "p50 to 1 tab", 2, false, p50, tabsWay)
 	r.goal(socketsWork(100, 100), "time to proxy", 3, false, func(t through) float64 { return ratio(1, t.Ratio.Rate) }, nodeWay)
 	for _, name := range []string{killedServed, killedTold} {
 		r.goal(name, "ms", 2500, false, plainP50, "link")

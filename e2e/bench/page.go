@@ -4,12 +4,12 @@ import (
 	"context"
 	"embed"
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"slices"
-	"time"
 )
 
 // pageFiles are a page that serves a claim, and a program for Node that does.
@@ -44,10 +44,9 @@ func (s *suite) pages(ctx context.Context) error {
 		}{{pageWay, t.page}, {nodeWay, t.node}} {
 			path, err := find(one.way)
 			if err != nil {
-				if inCI() {
+				if err := s.lacks("sdk-js by "+one.way, err); err != nil {
 					return err
 				}
-				s.report.skip("sdk-js by "+one.way, err)
 				continue
 			}
 			url, p, err := one.serve(ctx, path)
@@ -66,6 +65,15 @@ func (s *suite) pages(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// lacks skips what cannot be measured here. In CI that is the error.
+func (s *suite) lacks(what string, why error) error {
+	if inCI() {
+		return why
+	}
+	s.report.skip(what, why)
+	return nil
 }
 
 // inCI reports whether this runs where nobody looks: nothing may be skipped there.
@@ -90,31 +98,39 @@ func find(name string) (string, error) {
 // page serves a claim with sdk-js in a page of its own in a new Chromium. Its
 // processes are many, and are not looked into.
 func (t *testbed) page(ctx context.Context, chromium string) (string, *process, error) {
-	site, err := startSite()
+	urls, err := t.openTabs(ctx, chromium, 1)
 	if err != nil {
 		return "", nil, err
+	}
+	return urls[0], nil, nil
+}
+
+// openTabs has n tabs of a new Chromium serve a claim each with sdk-js, and returns their public URLs.
+func (t *testbed) openTabs(ctx context.Context, chromium string, n int) (urls []string, err error) {
+	site, err := startSite()
+	if err != nil {
+		return nil, err
 	}
 	t.closing = append(t.closing, site.close)
 	_, port, err := net.SplitHostPort(t.control)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	open := site.url + "page.html?" + url.Values{"gateway": {"http://localhost:" + port}}.Encode()
-	b, err := startBrowser(ctx, chromium, t.dir, open)
+	b, err := startBrowser(ctx, chromium, t.dir)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	t.closing = append(t.closing, b.close)
-	select {
-	case claimed := <-site.claimed:
-		return claimed, nil, nil
-	case reason := <-site.failed:
-		return "", nil, errors.New("the page: " + reason)
-	case <-b.ended:
-		return "", nil, errors.New("the browser ended")
-	case <-time.After(time.Minute):
-		return "", nil, errors.New("the page did not claim within a minute")
-	case <-ctx.Done():
-		return "", nil, ctx.Err()
+	for i := range n {
+		of := url.Values{"gateway": {"http://localhost:" + port}, "label": {fmt.Sprintf("bench-tab-%d-of-%d", i+1, n)}}
+		if err := b.open(site.url + "page.html?" + of.Encode()); err != nil {
+			return nil, err
+		}
+		one, err := site.wait(ctx, b)
+		if err != nil {
+			return nil, err
+		}
+		urls = append(urls, one)
 	}
+	return urls, nil
 }

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"time"
 )
 
 // site is where the page comes from, and what it reports to.
@@ -35,6 +38,22 @@ func startSite() (*site, error) {
 	s.server = &http.Server{Handler: mux}
 	go func() { _ = s.server.Serve(l) }()
 	return s, nil
+}
+
+// wait waits until a page has claimed in a browser, and returns the public URL.
+func (s *site) wait(ctx context.Context, b *browser) (string, error) {
+	select {
+	case claimed := <-s.claimed:
+		return claimed, nil
+	case reason := <-s.failed:
+		return "", errors.New("the page: " + reason)
+	case <-b.ended:
+		return "", errors.New("the browser ended")
+	case <-time.After(time.Minute):
+		return "", errors.New("the page did not claim within a minute")
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 }
 
 func (s *site) close() { _ = s.server.Close() }

@@ -51,7 +51,7 @@ func run(ctx context.Context, o *options, out, log io.Writer) error {
 func (b *binaries) measure(ctx context.Context, o *options, log io.Writer) (*report, error) {
 	begun := time.Now()
 	s := &suite{b, o, log, newReport(o)}
-	for _, part := range []func(context.Context) error{s.traffic, s.far, s.pages, s.sessions, s.beside, s.measureMemory, s.killed} {
+	for _, part := range []func(context.Context) error{s.traffic, s.far, s.pages, s.tabs, s.sessions, s.beside, s.measureMemory, s.killed} {
 		if err := part(ctx); err != nil {
 			return nil, err
 		}
@@ -83,10 +83,12 @@ func (s *suite) any(tallies []*tally) bool {
 	return slices.ContainsFunc(tallies, func(t *tally) bool { return s.o.only.MatchString(t.name) })
 }
 
-// keep puts what was measured into the report.
+// keep puts what was measured into the report. A work for which there is no way here was not.
 func (s *suite) keep(tallies []*tally) {
 	for _, t := range tallies {
-		s.report.Rows = append(s.report.Rows, t.row())
+		if len(t.names) > 0 {
+			s.report.Rows = append(s.report.Rows, t.row())
+		}
 	}
 }
 

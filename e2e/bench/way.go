@@ -22,6 +22,8 @@ const (
 	forwardWay = "forward"   // through the gateway to reversehttp forward, by the transport that it chooses, and from there to the handler's port
 	pageWay    = "page"      // through the gateway to sdk-js in Chromium
 	nodeWay    = "node"      // through the gateway to sdk-js in Node
+	tabWay     = "1 tab"     // through the gateway to sdk-js in one tab of a Chromium
+	tabsWay    = "10 tabs"   // and in each of so many
 )
 
 // way is one of the ways to a handler.
@@ -31,6 +33,7 @@ type way struct {
 	host    string
 	middle  []*process // gateway or proxies
 	program []*process // what answers, as far as it can be looked into
+	hosts   []string   // those of all its claims, where there may be several
 }
 
 // expense is what the processes of a way have spent since they began.
