@@ -360,37 +360,45 @@ func TestAnAnswerThatIsNotAsLongAsItSaidIsCutInHTTP2(t *testing.T) {
 }
 
 func TestTheGoSDKServesOverHTTP2(t *testing.T) {
-	inHTTP2(t, Options{}, func(w *world) {
-		s, err := reversehttp.Claim(context.Background(), w.origin(), &reversehttp.Options{Label: "demo", Client: w.client, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
-		if err != nil {
-			t.Fatal(err)
-		}
-		served := make(chan error, 1)
-		go func() {
-			served <- s.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				n, err := io.Copy(w, r.Body)
-				if _, _ = fmt.Fprintf(w, " %s %s %d", r.Proto, r.Method, n); err != nil {
-					t.Error(err)
-				}
-			}))
-		}()
-		content := random(300 << 10)
-		for _, size := range []int{0, 5, 300 << 10} {
-			var visitors []*call
-			for range 20 {
-				visitors = append(visitors, w.visitor("POST", "/", strings.NewReader(string(content[:size]))))
-			}
-			for _, v := range visitors {
-				if got, want := v.wait(t), fmt.Sprintf("%s HTTP/2.0 POST %d", content[:size], size); got.Status != 200 || string(got.Content) != want {
-					t.Fatalf("answer = %d with %d bytes, want %d", got.Status, len(got.Content), len(want))
-				}
-			}
-		}
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := <-served; err != nil && !errors.Is(err, reversehttp.ErrClosed) {
-			t.Errorf("serve: %v", err)
-		}
+	inHTTP2(t, Options{}, func(w *world) { servesOverHTTP2(t, w, reversehttp.TransportFramed) })
+	// A client that speaks nothing but HTTP/2 cannot upgrade a connection: the link is given up at once.
+	inWorld(t, Options{}, func(w *world) {
+		w.client, _ = w.http2()
+		servesOverHTTP2(t, w, reversehttp.TransportAuto)
 	})
+}
+
+// servesOverHTTP2 has sdk-go serve visitors by a client that speaks HTTP/2.
+func servesOverHTTP2(t *testing.T, w *world, transport reversehttp.Transport) {
+	s, err := reversehttp.Claim(context.Background(), w.origin(), &reversehttp.Options{Label: "demo", Client: w.client, Transport: transport, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() {
+		served <- s.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			n, err := io.Copy(w, r.Body)
+			if _, _ = fmt.Fprintf(w, " %s %s %d", r.Proto, r.Method, n); err != nil {
+				t.Error(err)
+			}
+		}))
+	}()
+	content := random(300 << 10)
+	for _, size := range []int{0, 5, 300 << 10} {
+		var visitors []*call
+		for range 20 {
+			visitors = append(visitors, w.visitor("POST", "/", strings.NewReader(string(content[:size]))))
+		}
+		for _, v := range visitors {
+			if got, want := v.wait(t), fmt.Sprintf("%s HTTP/2.0 POST %d", content[:size], size); got.Status != 200 || string(got.Content) != want {
+				t.Fatalf("answer = %d with %d bytes, want %d", got.Status, len(got.Content), len(want))
+			}
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil && !errors.Is(err, reversehttp.ErrClosed) {
+		t.Errorf("serve: %v", err)
+	}
 }
