@@ -49,7 +49,7 @@ export class Claim extends EventTarget {
    * Resolves once the claim is closed because somebody wanted it; rejects with a ReverseHttpError
    * when it was lost. Nobody has to listen: the error event, the logger and the state tell the same.
    */
-  readonly closed: Promise<void>
+  declare readonly closed: Promise<void>
   readonly #poller: Poller
   readonly #exchanges: Exchanges
   readonly #responder: Responder

@@ -61,8 +61,6 @@ interface Live {
   seq: number
   /** The session that its request came by. */
   by: Session
-  /** A fault of its answer was reported. */
-  faulty?: boolean
   /** Closes the request for its content, where that was asked for. */
   close?(): void
 }
@@ -259,7 +257,8 @@ export function exchanges(
       report,
       x,
       judge,
-      push: (message, flow) => post(message, x, signal, request, flow),
+      // What follows a head with a fault is one, too; it is told once.
+      push: (message, flow) => post(message, x, signal, message === answer && request, flow),
       // As messages: with the beginning, then in parts.
       part: async (piece, more, taken) => {
         const messages: Message[] = []
@@ -302,7 +301,7 @@ export function exchanges(
     message: Message | Message[],
     x: Live,
     until: number | AbortSignal,
-    request?: Arrived,
+    request?: Arrived | false,
     flow?: Flow,
   ): Promise<ResultStatus | undefined> {
     let result
@@ -311,9 +310,7 @@ export function exchanges(
       result = await responder.push(message, until, flow)
       // It was not this session's yet when it was answered, and became so meanwhile.
     } while (result?.status === 'unknown' && x.again)
-    // What follows a fault is one, too.
-    if (result?.status === 'invalid' && request && !x.faulty) {
-      x.faulty = true
+    if (result?.status === 'invalid' && request) {
       report('invalid', request, `${result.detail} ${result.pointer ?? ''}`.trim())
     }
     return result?.status

@@ -24,16 +24,18 @@ export async function discover(
   const { claims, transports } = found
   const pause = new Pause()
   let streams: Streams | undefined
+  let loading: unknown
   // Where it cannot be loaded (a policy, a bundler), polls are for batches.
-  let loading: unknown =
-    transports.includes('ndjson') &&
-    import('./stream.js')
+  const load = (): void => {
+    loading = import('./stream.js')
       .then((m) => (streams = m))
       .catch(() => {})
       .then(() => {
         loading = false
         pause.end()
       })
+  }
+  if (transports.includes('ndjson')) load()
   return async (wish, signal) => {
     const claimed = await call<ClaimAnswer>(fetch, claims, {
       method: 'POST',
@@ -44,7 +46,8 @@ export async function discover(
     if (!claimed?.limits) {
       throw new ReverseHttpError('unexpected', `${claims}: no claim`)
     }
+    if (claimed.link && !streams) load()
     if (loading) await pause.wait(loadMs)
-    return new Session(fetch, WebSocket, claimed, () => streams)
+    return new Session(fetch, WebSocket, claimed, () => streams, transports)
   }
 }

@@ -39,7 +39,9 @@ export async function listen(
 ): Promise<Batch | undefined> {
   const { heartbeatSeconds = defaultHeartbeatSeconds } = session.claimed.limits
   const askedMs = performance.now()
-  if (askedMs < (streamsFromMs.get(session) ?? 0)) return session.batch(waitSeconds, signal)
+  const mayStream = session.forms.includes('ndjson')
+  if (!mayStream || askedMs < (streamsFromMs.get(session) ?? 0))
+    return session.batch(waitSeconds, signal)
   const mostMs = passed.has(session) ? nextByteMs : firstByteMs
   let batches = false
   const open = new AbortController()

@@ -39,7 +39,7 @@ export interface PollEvents {
 
 /** Polls for one claim until it is stopped, with a new session whenever the old one is over. */
 export class Poller {
-  session: Session
+  declare session: Session
   readonly #claiming: Claiming
   readonly #wish: ClaimRequest
   readonly #events: PollEvents

@@ -26,10 +26,10 @@ export function took(result: ResultStatus | undefined): boolean {
 
 /** A message that waits for what is said to it. */
 class Waiting implements Sendable {
-  readonly deadlineMs: number
-  readonly settle: (result: Judged | undefined) => void
-  readonly content: Uint8Array | undefined
-  readonly message: Message
+  declare readonly deadlineMs: number
+  declare readonly settle: (result: Judged | undefined) => void
+  declare readonly content: Uint8Array | undefined
+  declare readonly message: Message
   #line = ''
   #beside: boolean | undefined
 

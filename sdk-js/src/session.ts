@@ -146,6 +146,8 @@ export class Session {
   declare link: OpenLink | undefined
   /** What makes links. */
   declare readonly WebSocket: LinkSocketConstructor | null | undefined
+  /** The forms in which the gateway answers polls. */
+  declare readonly forms: string[]
   readonly #fetch: Fetch
   readonly #streams: () => Streams | undefined
 
@@ -154,7 +156,9 @@ export class Session {
     WebSocket: Session['WebSocket'],
     claimed: ClaimAnswer,
     streams: () => Streams | undefined,
+    forms: string[],
   ) {
+    this.forms = forms
     this.WebSocket = WebSocket
     this.#fetch = fetch
     this.#streams = streams
