@@ -72,7 +72,8 @@ type Cancel struct {
 	Type string `json:"type"`
 	// ID is the exchange.
 	ID string `json:"id"`
-	// Reason tells why it needs none: the visitor left, or the time for the answer ran out.
+	// Reason tells why it needs none: the visitor left, or the time for the answer ran out. Of an upgraded
+	// connection draining says that the gateway stops, and that the handler is to end it within 2 s.
 	Reason CancelReason `json:"reason"`
 	// Cursor: only on a stream: names this message.
 	Cursor string `json:"cursor,omitempty"`
@@ -81,13 +82,15 @@ type Cancel struct {
 // TypeCancel is the type of every Cancel.
 const TypeCancel = "cancel"
 
-// CancelReason tells why it needs none: the visitor left, or the time for the answer ran out.
+// CancelReason tells why it needs none: the visitor left, or the time for the answer ran out. Of an upgraded
+// connection draining says that the gateway stops, and that the handler is to end it within 2 s.
 type CancelReason string
 
 // The values of CancelReason.
 const (
 	CancelVisitorGone CancelReason = "visitor_gone"
 	CancelTimedOut    CancelReason = "timed_out"
+	CancelDraining    CancelReason = "draining"
 )
 
 // Response is the answer to one exchange: whole, or with more its beginning.

@@ -39,6 +39,7 @@ type conn struct {
 	reads, arrivals    net.Conn // the ends of a pipe
 	writes, departures net.Conn // and of another
 	content            *remote
+	leaving            leaving
 
 	mu      sync.Mutex // guards what follows
 	out     *parts     // set when the answer is a 101
@@ -54,6 +55,7 @@ func newConn(s *Session, x *exchange, local, visitor string) *conn {
 		c.remote = net.TCPAddrFromAddrPort(at)
 	}
 	c.reads, c.arrivals = net.Pipe()
+	c.leaving.to = c.arrivals
 	c.writes, c.departures = net.Pipe()
 	c.content = newRemote(s.life, s, x)
 	context.AfterFunc(x.ctx, func() {
@@ -66,7 +68,7 @@ func newConn(s *Session, x *exchange, local, visitor string) *conn {
 
 // open begins the upgraded answer with its head.
 func (c *conn) open(head beginning) {
-	c.session.exchanges.linger(c.x, c.departs)
+	c.session.exchanges.linger(c.x, c.departs, func() { c.session.running.Go(c.leaving.begin) })
 	t := newParts(c.session, c.x, head, nil)
 	t.upgraded = true
 	t.accepted = func() { c.session.running.Go(c.receive) }
@@ -82,10 +84,8 @@ func (c *conn) receive() {
 	b := make([]byte, pieceMost)
 	for {
 		n, err := c.content.Read(b)
-		if n > 0 {
-			if _, err := c.arrivals.Write(b[:n]); err != nil {
-				return // closed
-			}
+		if n > 0 && !c.leaving.pass(b[:n]) {
+			return
 		}
 		switch {
 		case err == nil:

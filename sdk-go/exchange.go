@@ -81,6 +81,7 @@ type exchange struct {
 	bodyURL  string
 	head     chan<- taken // told what became of the beginning of a stream; nil for a whole answer
 	departs  func()       // called, instead of ending ctx, when the visitor leaves; may be nil
+	leaves   func()       // called when the gateway stops, and the handler is to end its connection; may be nil
 	line     *line        // of a tunnel, that delivered it last; may be nil
 }
 
@@ -226,6 +227,17 @@ func (x *exchange) encode() {
 func (e *exchanges) cancel(id string, reason schema.CancelReason) {
 	e.mu.Lock()
 	x := e.byID[id]
+	if reason == schema.CancelDraining {
+		var leaves func()
+		if x != nil {
+			leaves = x.leaves
+		}
+		e.mu.Unlock()
+		if leaves != nil {
+			leaves()
+		}
+		return
+	}
 	if x != nil && x.phase == kept {
 		e.endLocked(x)
 	}
@@ -248,10 +260,10 @@ func (e *exchanges) cancel(id string, reason schema.CancelReason) {
 	x.cancelC(cause)
 }
 
-// linger has departs called, instead of ending the context of x, when the visitor leaves.
-func (e *exchanges) linger(x *exchange, departs func()) {
+// linger has departs called, instead of ending the context of x, when the visitor leaves, and leaves when the gateway stops.
+func (e *exchanges) linger(x *exchange, departs, leaves func()) {
 	e.mu.Lock()
-	x.departs = departs
+	x.departs, x.leaves = departs, leaves
 	e.mu.Unlock()
 }
 

@@ -43,7 +43,7 @@ func lend(t testing.TB, shape string, o gateway.Options) *lender {
 	o.PublicURL = strings.ReplaceAll(shape, "{port}", port)
 	o.Loopback = true
 	times := &o.Times
-	for _, d := range []*time.Duration{&times.Acknowledge, &times.NoPoller, &times.Answer, &times.Part, &times.Lease, &times.Unpolled} {
+	for _, d := range []*time.Duration{&times.Acknowledge, &times.Closed, &times.NoPoller, &times.Answer, &times.Part, &times.Lease, &times.Unpolled} {
 		*d = cmp.Or(*d, patience)
 	}
 	if o.Doors == nil {

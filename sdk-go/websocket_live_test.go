@@ -17,6 +17,7 @@ import (
 	"github.com/coder/websocket"
 
 	reversehttp "reversehttp/sdk-go"
+	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
 )
 
@@ -382,4 +383,46 @@ func TestALostSessionEndsItsConnections(t *testing.T) {
 		s.Close()
 		served()
 	})
+}
+
+func TestAGatewayThatStopsHasWebSocketsClosed(t *testing.T) {
+	overEach(t, aGatewayThatStopsHasWebSocketsClosed)
+}
+
+// The handler only reads, as it does for any visitor who goes away, and the visitor sees 1001.
+func aGatewayThatStopsHasWebSocketsClosed(t *testing.T) {
+	l := lend(t, hostShape, gateway.Options{Times: claim.Times{Parting: patience}, Drain: 4 * patience})
+	read := make(chan error, 1)
+	s := l.serve(t, handle(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		for err == nil {
+			_, _, err = c.Read(r.Context())
+		}
+		read <- err
+	}), nil)
+	client := l.client(t)
+	c, _, err := websocket.Dial(t.Context(), s.URL(), &websocket.DialOptions{HTTPClient: client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	if err := c.Write(t.Context(), websocket.MessageText, []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		l.Drain(t.Context())
+	}()
+	if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Errorf("the visitor read %v, want 1001", err)
+	}
+	if err := <-read; websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Errorf("the handler read %v, want 1001", err)
+	}
+	<-stopped
 }

@@ -36,6 +36,10 @@ func (o *options) check() error {
 	if err := checkListen(o.Listen); err != nil {
 		return err
 	}
+	var err error
+	if o.Listen, err = handedOver(o.Listen); err != nil {
+		return err
+	}
 	for _, label := range o.Reserved {
 		if !claim.ValidLabel(label) {
 			return fmt.Errorf("--reserved=%s: that can be no label: lower case letters, digits and hyphens, 1 to 63", label)
@@ -97,6 +101,9 @@ func timeOf(f *kong.Flag, tag string, other time.Duration) time.Duration {
 
 // checkListen refuses what is no address, whatever the machine has.
 func checkListen(address string) error {
+	if _, named, err := descriptorOf(address); named {
+		return err
+	}
 	host, port, err := net.SplitHostPort(address)
 	if err == nil && port != "" {
 		_, err = net.LookupPort("tcp", port)

@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -64,15 +65,16 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", o.Listen)
+	l, err := listen(o.Listen)
 	if err != nil {
-		return explainListen(o.Listen, err)
+		return err
 	}
 	defer func() { _ = l.Close() }()
 	settings, err := o.gateway(l.Addr().(*net.TCPAddr), log)
 	if err != nil {
 		return err
 	}
+	settings.ClosePort = func() { wire.StopAccepting(l) }
 	if settings.Pages, err = web.Pages(); err != nil {
 		return err
 	}
@@ -124,8 +126,7 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 		defer close(stopped)
 		until := time.Now().Add(o.Drain)
 		g.Drain(ctx)
-		// Programs answer on new connections until here. Whoever was let in is
-		// answered yet, and what is answered may take as long as what ran.
+		// Whoever was let in is answered yet, and what is answered may take as long as what ran.
 		_ = l.Close()
 		<-served
 		server.SetKeepAlivesEnabled(false)
@@ -137,8 +138,14 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 			until = soon
 		}
 		end, cancel := context.WithDeadline(ctx, until)
+		var settling sync.WaitGroup
+		settling.Go(func() {
+			g.Settle(end)
+			cancel() // Shutdown waits 5 s for a connection on which nothing ever came
+		})
 		_ = server.Shutdown(end)
 		cancel()
+		settling.Wait()
 	}()
 	for stopping := true; stopping; {
 		select {

@@ -79,7 +79,7 @@ func startHasty(t *testing.T, lastWrites time.Duration, args ...string) *process
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.lastWrites = lastWrites
+	o.lastWrites, o.lastRequests = lastWrites, lastWrites
 	p := &process{
 		t: t, signals: make(chan os.Signal, 2), done: make(chan error, 1), log: &lockedBuffer{},
 		client: &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialLoopback, TLSClientConfig: unverified}},
@@ -202,11 +202,17 @@ func (p *process) delivered(a schema.ClaimAnswer) (id string, visit <-chan answe
 	p.t.Helper()
 	visit = p.begin("GET", a.URL, "")
 	_, content := p.send("GET", a.Requests, "t0", nil)
+	return p.idIn(content), visit
+}
+
+// idIn returns the id of the exchange that a batch of one is for.
+func (p *process) idIn(content []byte) string {
+	p.t.Helper()
 	var batch struct{ Messages []schema.Request }
 	if err := json.Unmarshal(content, &batch); err != nil || len(batch.Messages) != 1 {
 		p.t.Fatalf("poll: %s %v", content, err)
 	}
-	return batch.Messages[0].ID, visit
+	return batch.Messages[0].ID
 }
 
 func TestTheFirstLineTellsWhereItServes(t *testing.T) {
@@ -233,17 +239,40 @@ func TestASignalLetsWhatRunsBeAnswered(t *testing.T) {
 		poll := p.begin("GET", a.Requests, "t0")
 		p.parked(a)
 		p.signals <- syscall.SIGTERM
-		if got := <-poll; got.status != 503 || !strings.Contains(string(got.content), "draining") {
-			t.Errorf("poll = %d %s, want 503 draining", got.status, got.content)
+		p.notReady()
+		next := p.begin("GET", a.URL, "")
+		if got := <-poll; got.status != 200 {
+			t.Fatalf("poll = %d %s, want the visitor who came meanwhile", got.status, got.content)
+		} else if status, content := p.send("POST", a.Responses, "t0", map[string]any{"type": "response", "id": p.idIn(got.content), "status": 204}); status != 202 {
+			t.Errorf("answer = %d %s, want 202", status, content)
 		}
+		if got := <-next; got.status != 204 {
+			t.Errorf("visit = %d %s, want 204", got.status, got.content)
+		}
+		poll = p.begin("GET", a.Requests, "t0")
+		p.parked(a)
 		if status, content := p.send("POST", a.Responses, "t0", map[string]any{"type": "response", "id": id, "status": 200, "body": "late but there"}); status != 202 {
 			t.Errorf("answer = %d %s, want 202", status, content)
 		}
 		if got := <-visit; got.status != 200 || string(got.content) != "late but there" {
 			t.Errorf("visit = %d %s, want the answer", got.status, got.content)
 		}
+		if got := <-poll; got.status != 503 || !strings.Contains(string(got.content), "draining") {
+			t.Errorf("poll = %d %s, want 503 draining once nothing runs", got.status, got.content)
+		}
 		p.ended()
 	})
+}
+
+// notReady waits until the gateway stops.
+func (p *process) notReady() {
+	p.t.Helper()
+	for until := time.Now().Add(patience); time.Now().Before(until); {
+		if status, _ := p.send("GET", p.console+"readyz", "", nil); status == 503 {
+			return
+		}
+	}
+	p.t.Fatal("the gateway is ready")
 }
 
 // parked waits until the session polls.

@@ -25,7 +25,7 @@ import (
 // options are the flags: name, default, help, and what [checkBounds] holds a value to. Zero bounds and times that have no default here mean
 // those of the gateway.
 type options struct {
-	Listen    string `default:"127.0.0.1:8080" help:"Address to listen on."`
+	Listen    string `default:"127.0.0.1:8080" help:"Address to listen on, or fd:3 for a socket that is handed over as that descriptor. One that a service manager hands over by LISTEN_FDS is taken without the flag."`
 	PublicURL string `name:"public-url" placeholder:"TEMPLATE" help:"Template of public URLs with {label}, in the host or as the last segment of a path. Default: http://{label}.localhost:PORT/, or https."`
 	TLSCert   string `name:"tls-cert" placeholder:"FILE" help:"Certificate to speak TLS with, in PEM, with what it is signed with. It is read again when it changes."`
 	TLSKey    string `name:"tls-key" placeholder:"FILE" help:"Key of the certificate, in PEM."`
@@ -79,15 +79,18 @@ type options struct {
 	Idle           time.Duration `default:"2m" help:"How long a connection is kept between requests."`
 	Preflight      time.Duration `default:"2h" help:"How long a browser may remember a preflight."`
 	ContentPause   time.Duration `default:"40s" help:"Longest pause of a visitor in sending content that is waited for."`
+	DrainDelay     time.Duration `default:"0s" from:"0s" help:"How long the port stays open at least once the gateway stops, so that a load balancer can see that it is not ready."`
 	Drain          time.Duration `default:"30s" help:"How long running exchanges may take once the gateway stops."`
 
 	Config  kong.ConfigFlag  `placeholder:"FILE" help:"JSON file with flags by name, such as {\"listen\":\":8080\"}."`
 	Version kong.VersionFlag `env:"-" help:"Print the version, and end."`
 
 	file *config
-	// lastWrites is how long whoever was let in may take to send a request at the
-	// end, and answers to reach their peers where the time to drain is over.
+	// lastWrites is how long a request that was begun may take to come at the end, and answers to reach
+	// their peers where the time to drain is over.
 	lastWrites time.Duration
+	// lastRequests is how long whoever was let in may take to begin a request at the end.
+	lastRequests time.Duration
 }
 
 // parse reads flags, environment and configuration, in that order of weight.
@@ -152,7 +155,7 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 		},
 		InlineBytes: o.InlineBytes, FramedInlineBytes: o.FramedInlineBytes, ContentBytes: o.ContentBytes, PartBytes: o.PartBytes, AnswerBytes: o.AnswerBytes, TargetBytes: o.TargetBytes, FieldBytes: o.FieldBytes, Fields: o.Fields,
 		FieldTime: o.FieldTime, ContentGrace: o.ContentGrace, ContentRate: o.ContentRate, ContentPause: o.ContentPause, Idle: o.Idle, Preflight: o.Preflight,
-		Drain: o.Drain, Log: log,
+		Drain: o.Drain, DrainDelay: o.DrainDelay, LastRequests: o.lastRequests, Log: log,
 	}
 	doors, err := family.Choose(o.Family)
 	if err != nil {

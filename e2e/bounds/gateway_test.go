@@ -24,7 +24,7 @@ func beGateway(args []string) error {
 		return err
 	}
 	for _, d := range []*time.Duration{
-		&o.Times.Unacknowledged, &o.Times.NoPoller, &o.Times.Answer, &o.Times.Part, &o.Times.Lease, &o.Times.Unpolled,
+		&o.Times.Unacknowledged, &o.Times.Closed, &o.Times.NoPoller, &o.Times.Answer, &o.Times.Part, &o.Times.Lease, &o.Times.Unpolled,
 		&o.FieldTime, &o.ContentGrace, &o.ContentPause,
 	} {
 		*d = ages

@@ -75,7 +75,7 @@ func lend(t testing.TB, h http.Handler, shape string) way {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	o := gateway.Options{PublicURL: strings.ReplaceAll(shape, "{port}", port), Loopback: true, Doors: family.Doors(family.Options{})}
 	times := &o.Times
-	for _, d := range []*time.Duration{&times.Acknowledge, &times.NoPoller, &times.Answer, &times.Part, &times.Lease, &times.Unpolled} {
+	for _, d := range []*time.Duration{&times.Acknowledge, &times.Closed, &times.NoPoller, &times.Answer, &times.Part, &times.Lease, &times.Unpolled} {
 		*d = patience
 	}
 	g, err := gateway.New(o)

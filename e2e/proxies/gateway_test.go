@@ -42,7 +42,7 @@ func lend(t *testing.T, name string, secure bool, between func(http.Handler) htt
 		PublicURL: scheme + "://{label}." + l.host + "/", Loopback: name == "localhost", Doors: family.Doors(family.Options{}),
 	}
 	times := &o.Times
-	for _, d := range []*time.Duration{&times.Acknowledge, &times.NoPoller, &times.Answer, &times.Part, &times.Lease, &times.Unpolled} {
+	for _, d := range []*time.Duration{&times.Acknowledge, &times.Closed, &times.NoPoller, &times.Answer, &times.Part, &times.Lease, &times.Unpolled} {
 		*d = patience
 	}
 	g, err := gateway.New(o)

@@ -80,14 +80,21 @@ export interface Cancel {
   type: 'cancel'
   /** The exchange. */
   id: string
-  /** Why it needs none: the visitor left, or the time for the answer ran out. */
+  /**
+   * Why it needs none: the visitor left, or the time for the answer ran out. Of an upgraded
+   * connection draining says that the gateway stops, and that the handler is to end it within 2
+   * s.
+   */
   reason: CancelReason
   /** Only on a stream: names this message. */
   cursor?: string
 }
 
-/** Why it needs none: the visitor left, or the time for the answer ran out. */
-export type CancelReason = 'visitor_gone' | 'timed_out'
+/**
+ * Why it needs none: the visitor left, or the time for the answer ran out. Of an upgraded
+ * connection draining says that the gateway stops, and that the handler is to end it within 2 s.
+ */
+export type CancelReason = 'visitor_gone' | 'timed_out' | 'draining'
 
 /** The answer to one exchange: whole, or with more its beginning. */
 export interface Response {

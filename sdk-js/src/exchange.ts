@@ -63,6 +63,8 @@ interface Live {
   by: Session
   /** Closes the request for its content, where that was asked for. */
   close?(): void
+  /** Closes the connection that it upgraded: the gateway stops. */
+  leave?(): void
 }
 
 /** The exchanges of one claim. */
@@ -93,8 +95,11 @@ export function exchanges(
 
   function take(message: Arrived | Cancel | undefined): void {
     if (message?.type === 'request') void begin(message)
-    else if (message?.type === 'cancel')
-      live.get(message.id)?.controller.abort(reason(message.reason))
+    else if (message?.type === 'cancel') {
+      const x = live.get(message.id)
+      if (message.reason === 'draining') x?.leave?.()
+      else x?.controller.abort(reason(message.reason))
+    }
   }
 
   async function drain(ms: number): Promise<void> {
@@ -204,7 +209,7 @@ export function exchanges(
       const { request, info } = made
       const answer = () => handler(request, info)
       const response = await (upgrading
-        ? upgrading.offer(info, answer, controller, closing)
+        ? upgrading.offer(info, answer, controller, closing, x)
         : answer())
       return (response as Made)?.answer
         ? (response as Made)

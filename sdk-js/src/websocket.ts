@@ -18,6 +18,7 @@ export function offer(
   handle: () => Response | undefined | Promise<Response | undefined>,
   controller: AbortController,
   closing: AbortSignal,
+  exchange: { leave?(): void },
 ): Promise<Response | Made | undefined> {
   if (globalThis.location && info.url.startsWith('http:') && sockets >= mostSockets) {
     const response = new Response(null, { status: 503, headers: { 'Retry-After': '10' } })
@@ -33,7 +34,7 @@ export function offer(
       }
       const opened = (socket = new VisitorSocket(info, protocol, messageBytes, controller))
       sockets++
-      const end = onAbort(closing, () => opened.close(1001))
+      const end = onAbort(closing, (exchange.leave = () => opened.close(1001)))
       opened.addEventListener('close', () => {
         sockets--
         end()

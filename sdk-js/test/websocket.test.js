@@ -397,6 +397,20 @@ test('closing the claim closes sockets with 1001 and waits for their visitors', 
   assert.equal(served.gateway.seen.sessions.length, 1)
 })
 
+test('a gateway that stops has a socket closed with 1001, and the handler is not cancelled', async (t) => {
+  const served = await echoing(t)
+  const visitor = await connect(served.gateway)
+  await until(() => served.events.includes('open'))
+  await served.gateway.deliver({ type: 'cancel', id: 'x1', reason: 'draining' })
+  await until(() => visitor.frames().length)
+  assert.deepEqual(visitor.frames(), [[close, 1001]])
+  await visitor.send(frame(close, closing(1001)))
+  await visitor.ended()
+  await until(() => served.events.length === 2)
+  assert.deepEqual(served.events, ['open', '1001 true'])
+  assert.equal(served.signal.aborted, false)
+})
+
 test('a handler that does not upgrade answers as ever, and cannot later', async (t) => {
   let info
   const { gateway } = await serving(t, (_, i) => {

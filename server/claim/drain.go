@@ -1,17 +1,32 @@
 package claim
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
-// drain is whether the gateway stops.
+// drain is how far the gateway is with stopping. It stops in steps, which its owner takes:
+//
+//	Part    upgraded connections end; everything else goes on as ever
+//	Drain   nothing new is let in, and polls end
+//	GiveUp  what has no answer fails
 type drain struct {
-	begins chan struct{} // closed when it does
+	parts  atomic.Bool   // set by Part
+	begins chan struct{} // closed by Drain
 	once   sync.Once
+	spread time.Duration // over which polls end; set before begins is closed
 }
 
-// begin says that it does.
-func (d *drain) begin() { d.once.Do(func() { close(d.begins) }) }
+// begin says that polls end, spread over a time.
+func (d *drain) begin(spread time.Duration) {
+	d.once.Do(func() {
+		d.spread = max(spread, 1)
+		close(d.begins)
+	})
+}
 
-// begun reports whether it does.
+// begun reports whether they do.
 func (d *drain) begun() bool {
 	select {
 	case <-d.begins:
@@ -19,4 +34,75 @@ func (d *drain) begun() bool {
 	default:
 		return false
 	}
+}
+
+// tellEach is how much of the time over which polls end there is for each, so that few end at once.
+const tellEach = time.Millisecond
+
+// Part tells the programs of upgraded connections that the gateway stops, by [CancelDraining]. They have [Times.Parting] to end them;
+// then they fail with [ErrDraining]. A request to upgrade fails with that from then on, and an answer that upgrades all the same is
+// told so at once.
+func (r *Registry) Part() {
+	if !r.drain.parts.CompareAndSwap(false, true) {
+		return
+	}
+	r.eachHeld((*Exchange).part)
+}
+
+// part does so for x, where it upgraded its connection. The caller holds claim.mu.
+func (x *Exchange) part() {
+	if x.state == answering && x.answer.upgraded() {
+		x.session.out.cancel(x, CancelDraining)
+		time.AfterFunc(x.claim.registry.times.Parting, x.cut)
+	}
+}
+
+// cut ends an upgraded connection.
+func (x *Exchange) cut() {
+	x.claim.mu.Lock()
+	defer x.claim.mu.Unlock()
+	if x.state == answering {
+		x.rejected = true // no answer reaches anybody
+		x.fail(ErrDraining)
+	}
+}
+
+// Drain lets nothing new in: what is queued fails with [ErrDraining], polls end
+// with it, spread over [Times.Spread] at most, and what was delivered may be answered.
+func (r *Registry) Drain() {
+	r.drain.begin(min(r.times.Spread, time.Duration(r.polls.Load())*tellEach))
+	r.claims.Range(func(_, v any) bool {
+		c := v.(*Claim)
+		c.mu.Lock()
+		c.queue.fail(ErrDraining)
+		for _, s := range c.sessions {
+			s.wake() // some polls wait for nothing else
+		}
+		c.mu.Unlock()
+		return true
+	})
+}
+
+// GiveUp fails with [ErrDraining] what was delivered and whose answer has not begun, also of
+// sessions and claims that have ended, and what its visitor still sends.
+func (r *Registry) GiveUp() {
+	r.budget.GiveUp(ErrDraining)
+	r.eachHeld(func(x *Exchange) {
+		if x.state != answering {
+			x.fail(ErrDraining)
+		}
+	})
+}
+
+// eachHeld calls each with what sessions hold, oldest first in each, under claim.mu.
+func (r *Registry) eachHeld(each func(*Exchange)) {
+	r.sessions.Range(func(_, v any) bool {
+		s := v.(*Session)
+		s.claim.mu.Lock()
+		defer s.claim.mu.Unlock()
+		for _, x := range s.held.oldestFirst() {
+			each(x)
+		}
+		return true
+	})
 }

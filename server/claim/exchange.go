@@ -173,7 +173,11 @@ func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
 	if x.state == ended {
 		poke(x.news)
 	}
-	if req.Upgrade != "" && !c.exchanges.upgrades() {
+	switch {
+	case req.Upgrade == "":
+	case c.registry.drain.parts.Load():
+		x.fail(ErrDraining)
+	case !c.exchanges.upgrades():
 		x.fail(ErrUpgrades)
 	}
 	x.watch = newWatch(x)

@@ -28,6 +28,8 @@ type CancelReason string
 const (
 	CancelVisitorGone CancelReason = "visitor_gone"
 	CancelTimedOut    CancelReason = "timed_out"
+	// CancelDraining says of an upgraded connection that the gateway stops, and the program is to end it.
+	CancelDraining CancelReason = "draining"
 )
 
 // mostCancels bounds the cancellations of a session that were not acknowledged. Beyond it

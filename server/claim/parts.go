@@ -70,6 +70,9 @@ func (x *Exchange) begin(a *Answer) {
 		x.claim.exchanges.upgraded++
 	}
 	x.parts = &parts{x: x, taking: len(a.Content), head: a.hash, total: len(a.Content), came: make(chan struct{}, 1), moved: time.Now(), confirms: a.confirms}
+	if x.claim.registry.drain.parts.Load() {
+		x.part()
+	}
 	if a.relayed {
 		x.parts.raw, x.parts.relayed, x.parts.seq = true, true, -1
 	}

@@ -131,7 +131,7 @@ func (p *poll) wait(ctx context.Context, until time.Time, r *Registry) (over boo
 			return false, nil
 		case <-draining:
 			draining, why = nil, ErrDraining
-			until = time.Now().Add(rand.N(r.times.Spread))
+			until = time.Now().Add(rand.N(r.drain.spread))
 			continue
 		default:
 		}
@@ -160,7 +160,7 @@ func (p *poll) wait(ctx context.Context, until time.Time, r *Registry) (over boo
 			return true, why
 		case <-draining:
 			draining, why = nil, ErrDraining
-			timer.Reset(rand.N(r.times.Spread))
+			timer.Reset(rand.N(r.drain.spread))
 		}
 	}
 }

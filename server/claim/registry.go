@@ -222,39 +222,6 @@ func (r *Registry) Stats() Stats {
 	return Stats{int(r.budget.Held(budget.Claims)), int(r.serving.Load()), int(r.polls.Load()), int(r.budget.Held(budget.Exchanges))}
 }
 
-// Drain lets nothing new in: what is queued fails with [ErrDraining], polls end
-// with it, spread over [Times.Spread], and what was delivered may be answered.
-func (r *Registry) Drain() {
-	r.drain.begin()
-	r.claims.Range(func(_, v any) bool {
-		c := v.(*Claim)
-		c.mu.Lock()
-		c.queue.fail(ErrDraining)
-		for _, s := range c.sessions {
-			s.wake() // some polls wait for nothing else
-		}
-		c.mu.Unlock()
-		return true
-	})
-}
-
-// GiveUp fails with [ErrDraining] what was delivered and whose answer has not begun, also of
-// sessions and claims that have ended, and what its visitor still sends.
-func (r *Registry) GiveUp() {
-	r.budget.GiveUp(ErrDraining)
-	r.sessions.Range(func(_, v any) bool {
-		s := v.(*Session)
-		s.claim.mu.Lock()
-		defer s.claim.mu.Unlock()
-		for _, x := range s.held.oldestFirst() {
-			if x.state != answering {
-				x.fail(ErrDraining)
-			}
-		}
-		return true
-	})
-}
-
 // Close stops the timers of all claims. The registry is not used afterwards.
 func (r *Registry) Close() {
 	r.Drain()

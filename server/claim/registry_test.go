@@ -159,30 +159,40 @@ func TestDrainLetsNothingNewIn(t *testing.T) {
 }
 
 func TestDrainEndsPollsSpreadOverItsTime(t *testing.T) {
-	inScene(t, Options{}, func(t *testing.T, s *scene) {
-		var polls []*parked
-		for range 60 {
-			polls = append(polls, park(s.session(), nil, 20*time.Second))
-		}
-		start := time.Now()
-		s.Drain()
-		early := 0
-		for _, p := range polls {
-			<-p.done
-			if !errors.Is(p.err, ErrDraining) {
-				t.Errorf("poll = %v %v, want ErrDraining", p.batch, p.err)
-			}
-			if p.took < time.Second {
-				early++
-			}
-		}
-		if took := time.Since(start); took > 2*time.Second {
-			t.Errorf("polls ended within %s, want 2 s", took)
-		}
-		if early == 0 || early == len(polls) {
-			t.Errorf("%d of %d polls ended in the first second, want them spread", early, len(polls))
-		}
-	})
+	for name, c := range map[string]struct {
+		times Times
+		most  time.Duration
+	}{
+		"a millisecond for each": {Times{}, 60 * time.Millisecond},
+		"the longest":            {Times{Spread: 20 * time.Millisecond}, 20 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inScene(t, Options{Times: c.times}, func(t *testing.T, s *scene) {
+				var polls []*parked
+				for range 60 {
+					polls = append(polls, park(s.session(), nil, 20*time.Second))
+				}
+				start := time.Now()
+				s.Drain()
+				early := 0
+				for _, p := range polls {
+					<-p.done
+					if !errors.Is(p.err, ErrDraining) {
+						t.Errorf("poll = %v %v, want ErrDraining", p.batch, p.err)
+					}
+					if p.took < c.most/2 {
+						early++
+					}
+				}
+				if took := time.Since(start); took > c.most {
+					t.Errorf("polls ended within %s, want %s", took, c.most)
+				}
+				if early == 0 || early == len(polls) {
+					t.Errorf("%d of %d polls ended in the first half, want them spread", early, len(polls))
+				}
+			})
+		})
+	}
 }
 
 func TestALabelOutlivesADrain(t *testing.T) {

@@ -42,9 +42,12 @@ type Times struct {
 	Tombstone time.Duration
 	// Records is how long [Records] may take for a change. Default 5 s.
 	Records time.Duration
-	// Spread is the time over which parked polls end when the gateway drains.
-	// Default 2 s.
+	// Spread is the longest time over which parked polls end when the gateway drains: a
+	// millisecond for each. Default 2 s.
 	Spread time.Duration
+	// Parting is how long programs may take to end upgraded connections when the gateway stops.
+	// Default 2 s.
+	Parting time.Duration
 }
 
 func (t Times) withDefaults() Times {
@@ -67,6 +70,7 @@ func (t Times) withDefaults() Times {
 	set(&t.Tombstone, 2*time.Minute)
 	set(&t.Records, 5*time.Second)
 	set(&t.Spread, 2*time.Second)
+	set(&t.Parting, 2*time.Second)
 	return t
 }
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,44 +11,62 @@ import (
 	"reversehttp/server/claim"
 )
 
+// stops drains the gateway, and returns what is closed once it has.
+func (w *world) stops() (stopped chan struct{}) {
+	stopped = make(chan struct{})
+	go func() {
+		defer close(stopped)
+		w.gateway.Drain(context.Background())
+	}()
+	synctest.Wait()
+	return stopped
+}
+
 func TestAGatewayStopsGently(t *testing.T) {
-	inWorld(t, Options{Limits: claim.Limits{Batch: 1}}, func(w *world) {
+	var closed time.Time
+	inWorld(t, Options{Limits: claim.Limits{Batch: 1}, ClosePort: func() { closed = time.Now() }}, func(w *world) {
 		one := w.claim("demo")
 		running := w.visit(get(host, "/running"))
 		synctest.Wait()
 		waiting := w.visit(get(host, "/waiting"))
 		synctest.Wait()
 		r := one.next()
-		var polls []*call
-		for range 5 {
-			p := w.claim("other")
-			polls = append(polls, w.begin(w.request("GET", p.Requests, "t0", nil)))
-		}
 		if got := w.send("GET", "/readyz", "", nil); got.Status != 204 {
 			t.Errorf("ready = %d, want 204", got.Status)
 		}
 		synctest.Wait()
 
 		start := time.Now()
-		stopped := make(chan time.Duration, 1)
-		go func() {
-			w.gateway.Drain(context.Background())
-			stopped <- time.Since(start)
-		}()
-		synctest.Wait()
+		stopped := w.stops()
 		if got := w.send("GET", "/readyz", "", nil); got.Status != 503 || got.code() != schema.CodeDraining {
 			t.Errorf("ready = %d %s, want 503 draining", got.Status, got.code())
 		}
 		if got := w.send("GET", "/healthz", "", nil); got.Status != 204 {
 			t.Errorf("health = %d, want 204: the process runs", got.Status)
 		}
-		for _, got := range []*reply{waiting.await(), w.ask(get(host, "/new"))} {
-			if got.Status != 503 || got.code() != schema.CodeDraining || got.handed() != "?0" || got.Header.Get("Retry-After") == "" {
-				t.Errorf("a visitor got %d %s %v, want 503 draining ?0", got.Status, got.Content, got.Header)
+		if got := w.send("POST", "/claims", "", nil); got.Status != 201 {
+			t.Errorf("claim = %d %s, want that it is taken: visitors are", got.Status, got.Content)
+		}
+		fresh := w.visit(get(host, "/new"))
+		for _, v := range []*visitor{waiting, fresh} {
+			r := one.next()
+			one.respond(schema.Response{ID: r.ID, Status: 200})
+			if got := v.await(); got.Status != 200 {
+				t.Errorf("a visitor got %d %s, want 200 while the program is there", got.Status, got.Content)
 			}
 		}
-		if got := w.send("POST", "/claims", "", nil); got.Status != 503 || got.code() != schema.CodeDraining {
-			t.Errorf("claim = %d %s, want 503 draining", got.Status, got.code())
+		var polls []*call
+		for range 5 {
+			p := w.claim("other")
+			polls = append(polls, w.begin(w.request("GET", p.Requests, "t0", nil)))
+		}
+		time.Sleep(20 * time.Second)
+		if !running.pending() || !closed.IsZero() {
+			t.Fatal("what runs is ended early, or the port")
+		}
+		one.respond(schema.Response{ID: r.ID, Status: 200})
+		if got := running.await(); got.Status != 200 {
+			t.Errorf("what ran got %d, want 200", got.Status)
 		}
 		for _, c := range polls {
 			<-c.done
@@ -55,20 +74,85 @@ func TestAGatewayStopsGently(t *testing.T) {
 				t.Errorf("a poll got %d %s, want 503 draining", c.got.Status, c.got.Content)
 			}
 		}
-		if took := time.Since(start); took > 2*time.Second {
-			t.Errorf("polls ended within %s, want 2s", took)
+		<-stopped
+		if took := time.Since(start); closed.IsZero() || took < 20*time.Second || took > 20*time.Second+100*time.Millisecond {
+			t.Errorf("the gateway stopped after %s, and its port closed at %s, want both once nothing runs", took, closed)
 		}
-		time.Sleep(20 * time.Second)
-		if !running.pending() {
-			t.Fatal("what runs is ended early")
+		if got := w.ask(get(host, "/late")); got.Status != 503 || got.code() != schema.CodeDraining || got.handed() != "?0" || got.Header.Get("Retry-After") == "" {
+			t.Errorf("who came after got %d %s %v, want 503 draining ?0", got.Status, got.Content, got.Header)
 		}
-		one.respond(schema.Response{ID: r.ID, Status: 200})
-		if got := running.await(); got.Status != 200 {
-			t.Errorf("what ran got %d, want 200", got.Status)
+		if got := w.send("POST", "/claims", "", nil); got.Status != 503 || got.code() != schema.CodeDraining {
+			t.Errorf("claim = %d %s, want 503 draining", got.Status, got.code())
 		}
-		if took := <-stopped; took < 20*time.Second || took > 23*time.Second {
-			t.Errorf("the gateway stopped after %s, want it once nothing runs", took)
+	})
+}
+
+// A load balancer that looks every few seconds has time to see that the gateway is not ready.
+func TestThePortStaysOpenForTheDelay(t *testing.T) {
+	var closed time.Duration
+	start := time.Time{}
+	inWorld(t, Options{DrainDelay: 10 * time.Second, ClosePort: func() { closed = time.Since(start) }}, func(w *world) {
+		p := w.claim("demo")
+		start = time.Now()
+		stopped := w.stops()
+		time.Sleep(9 * time.Second)
+		v := w.visit(get(host, "/"))
+		r := p.next()
+		p.respond(schema.Response{ID: r.ID, Status: 200})
+		if got := v.await(); got.Status != 200 {
+			t.Errorf("a visitor within the delay got %d", got.Status)
 		}
+		<-stopped
+		if closed < 10*time.Second || closed > 11*time.Second {
+			t.Errorf("the port closed after %s, want 10 s", closed)
+		}
+	})
+}
+
+// The end of the time to drain leaves some for what runs when the port closes.
+func TestThePortClosesBeforeTheEndOfTheTime(t *testing.T) {
+	var closed time.Duration
+	start := time.Time{}
+	inWorld(t, Options{ClosePort: func() { closed = time.Since(start) }}, func(w *world) {
+		p := w.claim("demo")
+		v := w.visit(get(host, "/"))
+		r := p.next()
+		start = time.Now()
+		stopped := w.stops()
+		time.Sleep(29 * time.Second)
+		p.respond(schema.Response{ID: r.ID, Status: 200})
+		if got := v.await(); got.Status != 200 || closed != 28*time.Second {
+			t.Errorf("what ran got %d, and the port closed after %s, want 200 and 28 s", got.Status, closed)
+		}
+		<-stopped
+	})
+}
+
+// Visitors come back elsewhere, and programs keep their connections to answer on.
+func TestAnswersOfAGatewayThatStopsEndTheConnectionsOfVisitors(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		running := w.visit(get(host, "/"))
+		first := p.next()
+		stopped := w.stops()
+		v := w.dial(visitorAddr)
+		v.write([]byte("GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n"))
+		r := p.next()
+		p.respond(schema.Response{ID: r.ID, Status: 200})
+		if got := v.read("GET"); got.Status != 200 {
+			t.Errorf("a visitor got %d", got.Status)
+		}
+		v.rest()
+		program := w.dial(visitorAddr)
+		for range 2 {
+			program.write([]byte("GET " + strings.TrimPrefix(p.Requests, w.origin()) + " HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer t0\r\nPrefer: wait=0\r\n\r\n"))
+			if got := program.read("GET"); got.Status != 204 || got.Err != nil {
+				t.Fatalf("a program got %d %v, want to keep its connection", got.Status, got.Err)
+			}
+		}
+		p.respond(schema.Response{ID: first.ID, Status: 200})
+		running.await()
+		<-stopped
 	})
 }
 

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -87,6 +86,15 @@ type Options struct {
 	// Drain is how long running exchanges may take once the gateway stops.
 	// Default 30 s.
 	Drain time.Duration
+	// DrainDelay is how long the port stays open at least once the gateway stops, so that who sends
+	// visitors can see that it is not ready.
+	DrainDelay time.Duration
+	// LastRequests is how long connections that were accepted before the port closed may take to bring
+	// a request. Default 250 ms.
+	LastRequests time.Duration
+	// ClosePort closes the port to new connections. [Gateway.Drain] calls it, once. Nil means
+	// that whoever drains does so afterwards.
+	ClosePort func()
 
 	// Doors gives the protocols beside the control API by which programs may serve
 	// claims. Nil means none.
@@ -139,6 +147,7 @@ func (o Options) withDefaults() Options {
 	setTime(&o.Idle, 2*time.Minute)
 	setTime(&o.Preflight, 2*time.Hour)
 	setTime(&o.Drain, 30*time.Second)
+	setTime(&o.LastRequests, 250*time.Millisecond)
 	return o
 }
 
@@ -159,7 +168,7 @@ type Gateway struct {
 	visits   *visit.Visits
 	local    bool // see Local
 	trust    trust.Peers
-	stopping atomic.Bool
+	stopping stopping
 	panics   prometheus.Counter
 }
 
@@ -253,30 +262,6 @@ func (g *Gateway) Public() *publicurl.Template { return g.public }
 
 // Registry gives the claims, for doors.
 func (g *Gateway) Registry() *claim.Registry { return g.registry }
-
-// Drain stops the gateway gently: readiness fails, polls end with a word to
-// come back, what is queued fails, and what was delivered may be answered until
-// [Options.Drain] is over or ctx ends. What has no answer by then fails too; answers
-// that have begun end with their connections.
-func (g *Gateway) Drain(ctx context.Context) {
-	g.stopping.Store(true)
-	g.registry.Drain()
-	g.links.Drain()
-	ctx, cancel := context.WithTimeout(ctx, g.options.Drain)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for ctx.Err() == nil {
-		if s := g.registry.Stats(); s.Exchanges == 0 && s.Polls == 0 {
-			break
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-		}
-	}
-	g.registry.GiveUp()
-}
 
 // Close stops the timers, and closes the port. The gateway is not used afterwards.
 func (g *Gateway) Close() {

@@ -119,9 +119,6 @@ func (g *Gateway) atControl(at string, page http.Handler) http.Handler {
 // ServeHTTP serves the control origin and every claim.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer g.reportPanic()
-	if g.stopping.Load() { // so that few connections are idle, and cut, at the end
-		w.Header().Set("Connection", "close")
-	}
 	wire.BoundWrite(w, 0)
 	if r.Trailer == nil && r.Body != http.NoBody { // so that a copy of r sees trailers that were not announced
 		r.Trailer = http.Header{}
@@ -130,6 +127,14 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.options.ContentGrace))
 	}
 	where, label := g.public.Locate(r.Host, wire.Target(r), g.options.Loopback)
+	if where != publicurl.Public {
+		wire.Taken(r)
+	}
+	if g.stopping.begun.Load() && (where != publicurl.Control || g.stopping.told.Load()) {
+		// So that visitors come back elsewhere, and few connections are idle, and cut, at the end. Programs
+		// keep theirs until they are told: the port may be closed to new ones, and they have answers to give.
+		w.Header().Set("Connection", "close")
+	}
 	fields, bytes := countFields(r)
 	p := g.oversize(w, r, fields, bytes)
 	hold := g.registry.Options().Budget.Open(g.trust.Address(r))
@@ -211,7 +216,8 @@ func (g *Gateway) health(w http.ResponseWriter, _ *http.Request) {
 
 // ready answers whether new claims and visitors are welcome.
 func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
-	if g.stopping.Load() {
+	if g.stopping.begun.Load() {
+		w.Header().Set("Connection", "close")
 		(&problem.Problem{Code: schema.CodeDraining}).Write(w, r)
 		return
 	}

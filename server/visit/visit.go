@@ -61,6 +61,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		return
 	}
 	x, err := c.Begin(hold, s.absence())
+	wire.Taken(r) // the exchange counts for it
 	if err != nil && s.absent(err, !held) {
 		return
 	}

@@ -38,7 +38,8 @@ func (l *limit) Accept() (net.Conn, error) {
 		}
 		place := l.port.options.Place(c.RemoteAddr())
 		if place != nil && place.Grow(connectionWeight) {
-			s := &seat{TCPConn: c.(*net.TCPConn), place: place}
+			s := &seat{TCPConn: c.(*net.TCPConn), place: place, port: l.port}
+			note(&l.port.waiting, &s.arriving, true)
 			place.Evictable(func(error) {
 				if s.served.Load() {
 					_ = s.TCPConn.Close()
@@ -74,12 +75,23 @@ type seat struct {
 	once  sync.Once
 	// served is set once a request was served on it.
 	served atomic.Bool
+	// arriving says that the server does not know it yet.
+	port     *Port
+	arriving atomic.Bool
 }
 
 // Close closes the connection and gives its place back.
 func (s *seat) Close() error {
 	defer s.once.Do(s.place.Close)
+	s.arrived()
 	return s.TCPConn.Close()
+}
+
+// arrived notes that the server knows the connection, or that it ended before.
+func (s *seat) arrived() {
+	if s != nil {
+		note(&s.port.waiting, &s.arriving, false)
+	}
 }
 
 // seatOf returns the seat that is below a connection, or nil where there is none.

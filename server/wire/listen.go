@@ -2,8 +2,10 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // Listen wraps a listener for a server of [Port.Server], which then does two things of
@@ -23,6 +25,7 @@ type listener struct {
 	ctx      context.Context // ends with Close
 	end      context.CancelFunc
 	running  sync.WaitGroup
+	deaf     chan struct{} // closed once nothing is accepted any more
 }
 
 // acceptance is what Accept gives.
@@ -33,7 +36,7 @@ type acceptance struct {
 
 // newListener returns a listener above l. Whoever calls accept does so on one of its goroutines.
 func newListener(l net.Listener) *listener {
-	n := &listener{Listener: l, accepted: make(chan acceptance)}
+	n := &listener{Listener: l, accepted: make(chan acceptance), deaf: make(chan struct{})}
 	n.ctx, n.end = context.WithCancel(context.Background())
 	n.running.Add(1)
 	return n
@@ -49,12 +52,29 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close closes the listener and what it has not given away.
+// Close closes the listener and what it has not given away. The one below may be closed already.
 func (l *listener) Close() error {
 	l.end()
 	err := l.Listener.Close()
 	l.running.Wait()
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
 	return err
+}
+
+// StopAccepting closes the port below what [Listen] or [Port.ListenTLS] returned, and waits until all that was accepted was given to the
+// server. What it has goes on, until the listener is closed.
+func StopAccepting(l net.Listener) {
+	below, ok := l.(interface{ stopAccepting() })
+	if ok {
+		below.stopAccepting()
+	}
+}
+
+func (l *listener) stopAccepting() {
+	_ = l.Listener.Close()
+	<-l.deaf
 }
 
 // give gives a to who accepts, and reports whether it did: it does not once the listener is closed.
@@ -70,12 +90,15 @@ func (l *listener) give(a acceptance) bool {
 	}
 }
 
-// accept takes connections until the listener is closed. After an error it goes on when
-// who accepts does.
+// accept takes connections until the listener is closed, or the one below. Where only that is, connections that were accepted
+// are given, and come back, until the listener is. After another error it goes on when who accepts does.
 func (l *listener) accept(take func(net.Conn)) {
 	defer l.running.Done()
+	defer close(l.deaf)
 	for l.ctx.Err() == nil {
-		if c, err := l.Listener.Accept(); err != nil {
+		if c, err := l.Listener.Accept(); errors.Is(err, net.ErrClosed) {
+			return
+		} else if err != nil {
 			l.give(acceptance{err: err})
 		} else {
 			take(c)
@@ -98,9 +121,8 @@ type accepted struct {
 	listener *listener
 	port     *Port // nil until a port serves the connection
 	seat     *seat // nil where connections are not counted
-	// busy says that it is new, or that a request is read or answered on it. Only
-	// the ConnState hook touches it, which net/http calls one after the other.
-	busy bool
+	// busy says that a request is read or answered on it, and waiting that it is new, or that no handler has taken its request.
+	busy, waiting atomic.Bool
 }
 
 // KeepAlive has TCP probe a silent peer of a connection that a server of this package

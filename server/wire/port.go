@@ -69,6 +69,7 @@ type Port struct {
 	refuse  Refuse
 	options Options
 	busy    atomic.Int64 // connections on which a peer may wait for an answer
+	waiting atomic.Int64 // connections that were accepted, are new, or on which a request began that no handler has taken, see Taken
 	closing atomic.Int64 // connections over TLS that are about to be closed
 	away    detachedSet
 }
@@ -117,14 +118,9 @@ func (p *Port) Server() *http.Server {
 				a.expectHead()
 			}
 			a.seat.note(s)
-			if busy := s == http.StateNew || s == http.StateActive; busy != a.busy {
-				a.busy = busy
-				if busy {
-					p.busy.Add(1)
-				} else {
-					p.busy.Add(-1)
-				}
-			}
+			note(&p.busy, &a.busy, s == http.StateActive)
+			note(&p.waiting, &a.waiting, s == http.StateNew || s == http.StateActive)
+			a.seat.arrived()
 		},
 	}
 	server.RegisterOnShutdown(p.away.endIdle)
@@ -160,7 +156,28 @@ func (p *Port) caught(v any) {
 	}
 }
 
-// Settle waits until no peer on a connection may be waiting for an answer, or
+// note counts a connection in n while something is so of it, which was says.
+func note(n *atomic.Int64, was *atomic.Bool, is bool) {
+	switch {
+	case was.Swap(is) == is:
+	case is:
+		n.Add(1)
+	default:
+		n.Add(-1)
+	}
+}
+
+// Taken notes that the handler has r in hand, and counts it where it likes. Until then [Port.Awaits] does.
+func Taken(r *http.Request) {
+	if a, _ := r.Context().Value(connKey{}).(*accepted); a != nil && a.port != nil {
+		note(&a.port.waiting, &a.waiting, false)
+	}
+}
+
+// Awaits reports whether a connection was accepted on which nothing came yet, or a request began that no handler has taken.
+func (p *Port) Awaits() bool { return p.waiting.Load() > 0 }
+
+// Settle waits until no peer on a connection has begun a request and may be waiting for the answer, or
 // ctx ends. It is for the time between the end of [http.Server.Serve] and
 // [http.Server.Shutdown], which drops without a word what it has read by then.
 func (p *Port) Settle(ctx context.Context) { zero(ctx, &p.busy) }

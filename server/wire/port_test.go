@@ -243,9 +243,16 @@ func TestSettleWaitsForBusyConnectionsOnly(t *testing.T) {
 		for _, c := range []struct {
 			state http.ConnState
 			want  bool
-		}{{http.StateNew, false}, {http.StateActive, false}, {http.StateIdle, true}, {http.StateActive, false}, {http.StateHijacked, true}} {
+		}{{http.StateNew, true}, {http.StateActive, false}, {http.StateIdle, true}, {http.StateActive, false}, {http.StateHijacked, true}} {
 			if state(a, c.state); settled() != c.want {
 				t.Errorf("%v: settled = %v, want %v", c.state, !c.want, c.want)
+			}
+			if awaits := c.state == http.StateNew || c.state == http.StateActive; p.Awaits() != awaits {
+				t.Errorf("%v: a request is awaited: %v, want %v", c.state, !awaits, awaits)
+			}
+			a.port = p
+			if Taken((&http.Request{}).WithContext(context.WithValue(t.Context(), connKey{}, a))); p.Awaits() {
+				t.Errorf("%v: a request is awaited that was taken", c.state)
 			}
 		}
 	})
