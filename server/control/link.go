@@ -258,7 +258,14 @@ func (ls *Links) remove(l *link) {
 	delete(ls.open, l)
 }
 
-// Drain tells all links that the gateway stops.
+// tellEach is how much time there is for each link that is told that the gateway stops, so that few programs come back at once, and
+// tellMost for all.
+const (
+	tellEach = time.Millisecond
+	tellMost = 2 * time.Second
+)
+
+// Drain tells all links that the gateway stops, one after the other, within two seconds. It does not wait.
 func (ls *Links) Drain() {
 	ls.mu.Lock()
 	all := make([]*link, 0, len(ls.open))
@@ -266,8 +273,8 @@ func (ls *Links) Drain() {
 		all = append(all, l)
 	}
 	ls.mu.Unlock()
-	for _, l := range all {
-		l.fail(claim.ErrDraining)
+	for i, l := range all {
+		time.AfterFunc(min(time.Duration(i)*tellEach, time.Duration(i)*tellMost/time.Duration(len(all))), func() { l.fail(claim.ErrDraining) })
 	}
 }
 
