@@ -30,9 +30,13 @@ func (h *runner) run(x *exchange, m *message) {
 	if h.slots != nil {
 		select {
 		case h.slots <- struct{}{}:
-		case <-x.ctx.Done():
-			h.finish(x)
-			return
+		default: // who asks for the end of a context pays for a channel
+			select {
+			case h.slots <- struct{}{}:
+			case <-x.ctx.Done():
+				h.finish(x)
+				return
+			}
 		}
 	}
 	// Deferred, so that it is done too when the handler ends its goroutine (runtime.Goexit).

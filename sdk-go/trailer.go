@@ -36,18 +36,23 @@ func declaredTrailers(h http.Header) (names []string) {
 }
 
 // trailersOf returns the trailers that a header has when its handler returned: the fields that were declared, and those
-// with the prefix.
-func trailersOf(h http.Header, declared []string) http.Header {
-	t := http.Header{}
+// with the prefix. It is nil where there are none.
+func trailersOf(h http.Header, declared []string) (t http.Header) {
+	add := func(name string, values []string) {
+		if t == nil {
+			t = http.Header{}
+		}
+		t[name] = append(t[name], values...)
+	}
 	for name, values := range h {
 		if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
 			if name = textproto.CanonicalMIMEHeaderKey(name); mayTrail(name) {
-				t[name] = append(t[name], values...)
+				add(name, values)
 			}
 		}
 	}
 	for _, name := range declared {
-		t[name] = append(t[name], h[name]...)
+		add(name, h[name])
 	}
 	return t
 }

@@ -74,7 +74,7 @@ func TestHTTPProxyOfTheEnvironmentIsUsed(t *testing.T) {
 }
 
 // CONNECT passes everything.
-func TestHTTPSProxyOfTheEnvironmentPassesAStream(t *testing.T) {
+func TestHTTPSProxyOfTheEnvironmentPassesALink(t *testing.T) {
 	squid := startSquid(t, "")
 	l := lend(t, "gateway.test", true, nil)
 	file := write(t, t.TempDir(), "cert.pem", pemOf(l.TLS.Certificates[0]))
@@ -83,8 +83,8 @@ func TestHTTPSProxyOfTheEnvironmentPassesAStream(t *testing.T) {
 		t.Fatalf("the program says %q, want serving", said)
 	}
 	check(t, l)
-	if streams, batches := l.count("stream"), l.count("batch"); streams == 0 || batches != 0 {
-		t.Errorf("%d streams and %d batches, want a stream", streams, batches)
+	if links, streams, batches := l.count("link"), l.count("stream"), l.count("batch"); links == 0 || streams+batches != 0 {
+		t.Errorf("%d links, %d streams and %d batches, want a link", links, streams, batches)
 	}
 }
 

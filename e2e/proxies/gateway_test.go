@@ -55,7 +55,9 @@ func lend(t *testing.T, name string, secure bool, between func(http.Handler) htt
 	}
 	l.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		kind := r.Method + " " + r.Header.Get("Upgrade")
-		if strings.Contains(r.Header.Get("Accept"), "ndjson") {
+		if strings.HasSuffix(r.URL.Path, "/link") {
+			kind = "link"
+		} else if strings.Contains(r.Header.Get("Accept"), "ndjson") {
 			kind = "stream"
 		} else if strings.HasSuffix(r.URL.Path, "/requests") {
 			kind = "batch"

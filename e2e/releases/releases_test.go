@@ -1,0 +1,193 @@
+package releases
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// before is the revision of the release before.
+const before = "1d0b242"
+
+// patience is how long anything may take before a test gives up.
+const patience = 5 * time.Minute
+
+// A gateway serves programs of the release before, which know nothing of links, and programs serve by a gateway of that release.
+func TestTheReleaseBeforeWorksWithThisOne(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := git(t, root, "cat-file", "-e", before+"^{commit}"); err != nil {
+		text := fmt.Sprintf("the revision %s of the release before is not in this clone, which is shallow perhaps (git fetch --unshallow): %v %s", before, err, out)
+		if os.Getenv("CI") != "" {
+			t.Fatal(text)
+		}
+		t.Skip(text)
+	}
+	old := filepath.Join(t.TempDir(), "old")
+	if err := os.Mkdir(old, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	archive := filepath.Join(t.TempDir(), "old.tar")
+	if out, err := git(t, root, "archive", "-o", archive, before, "--", "go.mod", "go.sum", "schema", "sdk-go", "sdk-js", "server", "web"); err != nil {
+		t.Fatalf("git archive: %v %s", err, out)
+	}
+	if out, err := exec.Command("tar", "-xf", archive, "-C", old).CombinedOutput(); err != nil {
+		t.Fatalf("tar: %v %s", err, out)
+	}
+	oldGateway, oldProgram := build(t, old, "./server"), build(t, old, "./sdk-go/cmd/reversehttp")
+	gateway, program := build(t, root, "./server"), build(t, root, "./sdk-go/cmd/reversehttp")
+	for _, c := range []struct{ name, gateway, program, by string }{
+		{"the gateway", oldGateway, program, "by a framed stream"},
+		{"the program", gateway, oldProgram, "by a framed stream"},
+		{"neither", gateway, program, "by a link"},
+	} {
+		t.Run(c.name+" is old", func(t *testing.T) { serves(t, c.gateway, c.program, c.by) })
+	}
+}
+
+func git(t *testing.T, root string, args ...string) (string, error) {
+	out, err := exec.CommandContext(t.Context(), "git", append([]string{"-C", root}, args...)...).CombinedOutput()
+	return string(out), err
+}
+
+// build builds a program, and returns its path.
+func build(t *testing.T, root, name string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "program")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", path, name)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build %s: %v\n%s", name, err, out)
+	}
+	return path
+}
+
+// serves has a program serve by a gateway what visitors ask for, until both end.
+func serves(t *testing.T, gateway, program, by string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	l.Close()
+	origin := "http://localhost:" + port
+	files := t.TempDir()
+	large := bytes.Repeat([]byte("0123456789abcdef"), 256<<10)
+	if err := os.WriteFile(filepath.Join(files, "large"), large, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	lends := begin(t, gateway, "--listen", "127.0.0.1:"+port, "--public-url", origin+"/at/{label}/")
+	await(t, lends, "the gateway listens", func() bool {
+		resp, err := http.Get(origin + "/.well-known/reversehttp")
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err == nil
+	})
+	log := begin(t, program, "serve", files, "--gateway", origin, "--label", "demo", "--verbose")
+	await(t, log, "requests come "+by, func() bool { return log.has("requests come ") })
+	if !log.has("requests come " + by) {
+		t.Errorf("the program does not say that requests come %s", by)
+	}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 4 {
+				resp, err := http.Get(origin + "/at/demo/large")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if resp.StatusCode != 200 || err != nil || !bytes.Equal(got, large) {
+					t.Errorf("visitor got %d, %d bytes and %v, want 200 and %d", resp.StatusCode, len(got), err, len(large))
+				}
+				resp, err = http.Get(origin + "/at/demo/none")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				resp.Body.Close()
+				if resp.StatusCode != 404 {
+					t.Errorf("visitor got %d, want 404", resp.StatusCode)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// begin runs a program until the test ends, and returns what it writes.
+func begin(t *testing.T, path string, args ...string) *transcript {
+	t.Helper()
+	cmd := exec.Command(path, args...)
+	said := &transcript{}
+	cmd.Stdout, cmd.Stderr = said, said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+		said.ended.Store(true)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+		<-ended
+		late.Stop()
+		if t.Failed() {
+			t.Logf("%s:\n%s", filepath.Base(path), said.String())
+		}
+	})
+	return said
+}
+
+// await waits until something is so of a program that runs.
+func await(t *testing.T, of *transcript, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !is(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) || of.ended.Load() {
+			t.Fatalf("it is not so that %s", what)
+		}
+	}
+}
+
+// transcript is what a program wrote.
+type transcript struct {
+	mu sync.Mutex // guards b
+	b  bytes.Buffer
+
+	ended atomic.Bool // the program has
+}
+
+func (s *transcript) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *transcript) has(text string) bool { return strings.Contains(s.String(), text) }
+
+func (s *transcript) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
