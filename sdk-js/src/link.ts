@@ -263,8 +263,10 @@ class Link implements OpenLink {
     if (this.#ended || !message) return
     if (message.type === 'welcome') this.#welcome(message)
     else if (message.type === 'results') for (const result of message.results) this.#judge(result)
-    else if (message.type === 'ping') this.#acknowledge('pong')
-    else if (message.type === 'error') this.#refuse(message)
+    else if (message.type === 'ping') {
+      this.#acknowledge('pong')
+      void this.#heard()
+    } else if (message.type === 'error') this.#refuse(message)
     else {
       this.#passed = true
       this.#queue.push(message)

@@ -290,6 +290,29 @@ test('a gateway that is silent for 10 s is gone, however late the timer is', asy
   assert.deepEqual(states, ['reconnecting', 'online'])
 })
 
+test('a link that lived is asked for again within 0.2 s, each time', async (t) => {
+  const clock = stopClock(t)
+  t.mock.method(Math, 'random', () => 1)
+  const { gateway, link, asked, states } = await linked(t, hello)
+  for (const n of [1, 2, 3]) {
+    const l = await link(n)
+    await until(() => states.length === 2 * n - 2)
+    for (const pongs of [1, 2, 3]) {
+      clock.tick(4_000)
+      l.say({ type: 'ping' })
+      await until(() => l.of('pong').length === pongs)
+    }
+    l.cut()
+    await until(() => states.length === 2 * n - 1)
+    clock.tick(199)
+    await gateway.settled()
+    assert.equal(asked.length, n)
+    clock.tick(1)
+  }
+  await link(4)
+  assert.deepEqual(gateway.seen.polls, [])
+})
+
 test('where something swallows the upgrade a poll runs beside, and a link is tried later', async (t) => {
   const clock = stopClock(t)
   const { gateway, link, links, asked, states, ended } = await linked(t, hello, {
