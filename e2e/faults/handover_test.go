@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -23,15 +25,15 @@ import (
 type successive struct {
 	t       *testing.T
 	path    string
-	data    string
+	flags   []string
 	address string
 	socket  *os.File // that they inherit; nil where each opens its own
 	cmd     *exec.Cmd
 	log     logged
 }
 
-// newSuccessive starts the first one.
-func newSuccessive(t *testing.T, handsOver bool) *successive {
+// newSuccessive starts the first one, with flags.
+func newSuccessive(t *testing.T, handsOver bool, flags ...string) *successive {
 	t.Helper()
 	path, err := gatewayBinary()
 	if err != nil {
@@ -41,7 +43,7 @@ func newSuccessive(t *testing.T, handsOver bool) *successive {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &successive{t: t, path: path, data: t.TempDir(), address: l.Addr().String()}
+	g := &successive{t: t, path: path, flags: append(flags, "--data", t.TempDir(), "--log-level=warn", "--drain=10m"), address: l.Addr().String()}
 	if handsOver {
 		if g.socket, err = l.(*net.TCPListener).File(); err != nil {
 			t.Fatal(err)
@@ -57,7 +59,7 @@ func newSuccessive(t *testing.T, handsOver bool) *successive {
 // start starts the next one, and waits until it serves.
 func (g *successive) start() {
 	g.t.Helper()
-	g.cmd = exec.Command(g.path, "--data", g.data, "--log-level=warn", "--drain=10m", "--listen="+g.address)
+	g.cmd = exec.Command(g.path, append(slices.Clone(g.flags), "--listen="+g.address)...)
 	if g.socket != nil {
 		g.cmd.Args[len(g.cmd.Args)-1] = "--listen=fd:3"
 		g.cmd.ExtraFiles = []*os.File{g.socket}
@@ -244,4 +246,46 @@ func TestSIGTERMClosesWebSockets(t *testing.T) {
 			})
 		}
 	})
+}
+
+// The kernel closes the connection of a program that is killed, and its visitor is told long before its silence would be noticed.
+func TestAKilledProgramIsNoticed(t *testing.T) {
+	for _, transport := range []string{"framed", "stream", "poll"} {
+		t.Run(transport, func(t *testing.T) {
+			g := newSuccessive(t, false, "--acknowledge=10m", "--no-poller=10m", "--answer=10m")
+			_, port, _ := net.SplitHostPort(g.address)
+			begun := make(chan struct{}, 1)
+			program := startProgram(t, &gateway{t: t, port: port}, &proxy{address: g.address}, owned{"demo", "t0"}, "p", transport, func(_ string, words []string) {
+				if words[0] == "begin" {
+					begun <- struct{}{}
+				}
+			})
+			defer program.kill()
+			visited := make(chan string)
+			go func() {
+				for { // until the program has claimed
+					req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://demo.localhost:"+port+"/k", nil)
+					req.Header.Set(fieldKey, "k")
+					req.Header.Set(fieldShape, string(held))
+					resp, err := g.client().Do(req)
+					if err != nil {
+						visited <- err.Error()
+						return
+					}
+					_ = resp.Body.Close()
+					if resp.StatusCode != http.StatusNotFound {
+						visited <- resp.Status + " " + resp.Header.Get("Proxy-Status")
+						return
+					}
+				}
+			}()
+			<-begun
+			start := time.Now()
+			program.kill()
+			if got := <-visited; !strings.HasPrefix(got, "503 Service Unavailable reversehttp; error=destination_unavailable") || strings.Contains(got, "?0") {
+				t.Errorf("the visitor got %s, want 503, and not that no handler had it", got)
+			}
+			t.Logf("it was told after %s", time.Since(start).Round(time.Millisecond))
+		})
+	}
 }

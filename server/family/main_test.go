@@ -64,7 +64,7 @@ func (c *probed) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 func newTown(t *testing.T, o gateway.Options) *town {
 	t.Helper()
 	times := &o.Times
-	for _, d := range []*time.Duration{&times.Acknowledge, &times.NoPoller, &times.Answer, &times.Part, &times.Lease, &times.Unpolled} {
+	for _, d := range []*time.Duration{&times.Acknowledge, &times.Closed, &times.NoPoller, &times.Answer, &times.Part, &times.Lease, &times.Unpolled} {
 		*d = cmp.Or(*d, patience)
 	}
 	if o.Doors == nil {

@@ -1,6 +1,9 @@
 package family
 
 import (
+	"context"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -127,4 +130,39 @@ func TestAProgramOf2008LivesThroughARestart(t *testing.T) {
 			t.Errorf("other answers %v, want 204 alone", answers)
 		}
 	})
+}
+
+// Whatever its door, a program serves those who come while the gateway stops, until it is told.
+func TestEveryDoorServesWhileTheGatewayStops(t *testing.T) {
+	for name, serve := range programs {
+		if apart[name] != "" {
+			continue // in a process of its own, and like reverse-h2
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, end := context.WithCancel(context.Background())
+			stopped := make(chan struct{})
+			t.Cleanup(func() { // after the program
+				end()
+				<-stopped
+			})
+			w := newTown(t, gateway.Options{Drain: 4 * patience, DrainDelay: 2 * patience})
+			serve(w, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") }))
+			go func() {
+				defer close(stopped)
+				w.Drain(ctx)
+			}()
+			for status := 0; status != http.StatusServiceUnavailable; {
+				_, ready := w.send("GET /readyz HTTP/1.1\r\nHost: {host}\r\n\r\n")
+				status = ready.StatusCode
+			}
+			for range 3 {
+				_, resp := w.send("GET / HTTP/1.1\r\nHost: demo.{host}\r\n\r\n")
+				content, err := io.ReadAll(resp.Body)
+				if resp.StatusCode != http.StatusOK || string(content) != "served" || err != nil || !resp.Close {
+					t.Errorf("a visitor got %d %q %v, close %v; want to be served, and that the connection ends", resp.StatusCode, content, err, resp.Close)
+				}
+			}
+		})
+	}
 }
