@@ -198,11 +198,18 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	h.link.raw = &heard{Conn: conn, link: h.link}
-	return h.link.raw, bufio.NewReadWriter(rw.Reader, bufio.NewWriterSize(h.link.raw, headRoom)), nil
+	in := rw.Reader
+	if in.Buffered() == 0 {
+		in = bufio.NewReaderSize(h.link.raw, readRoom) // the other has twice as much
+	}
+	return h.link.raw, bufio.NewReadWriter(in, bufio.NewWriterSize(h.link.raw, headRoom)), nil
 }
 
 // headRoom is what a message of the WebSocket is put together in before the connection gathers it, in bytes: its head fits.
 const headRoom = 64
+
+// readRoom is how much is read at once of a message that has just begun, in bytes. A parked link keeps so much.
+const readRoom = 2 << 10
 
 // extended is a hijacker of a stream of HTTP/2 (RFC 8441), whose response has other fields than one of HTTP/1.1.
 type extended struct {
