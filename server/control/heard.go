@@ -4,6 +4,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/coder/websocket"
 )
 
 // heard is the connection below a link. It notes when something of a message arrives, and sends a message of the WebSocket, which comes
@@ -58,4 +60,10 @@ func (c *heard) send() (room []byte, err error) {
 	room = c.out
 	c.gathers, c.out = false, nil
 	return room, err
+}
+
+// sayClose sends a Close frame (RFC 6455, 5.5.1), and leaves what comes to be read: package websocket drops that once it sent one.
+func (c *heard) sayClose(code websocket.StatusCode, reason string) {
+	frame := []byte{0x88, byte(2 + len(reason)), byte(code >> 8), byte(code)}
+	_, _ = c.Write(append(frame, reason...))
 }

@@ -104,16 +104,17 @@ func (l *link) readAll(b []byte, in io.Reader) ([]byte, error) {
 
 // text judges a message in JSON.
 func (l *link) text(content []byte) error {
-	messages, err := answer.Decode(content, l.links.Answers.Registry.Options().Limits.Batch, l.links.Answers.Bounds.Fields)
-	if err != nil {
+	if !bytes.HasPrefix(bytes.TrimLeft(content, " \t\r\n"), []byte{'{'}) {
+		return problem.New(schema.CodeBadJSON, "")
+	}
+	m := &l.incoming
+	if err := m.DecodeLine(content, l.links.Answers.Bounds.Fields); err != nil {
 		return err
 	}
-	for i := range messages {
-		if err := l.judge(&messages[i], content); err != nil {
-			return err
-		}
+	if m.Follows {
+		m.Refused = &answer.Fault{Pointer: "/contentLength", Detail: envelope.ErrNotFramed.Error()}
 	}
-	return nil
+	return l.judge(m, content)
 }
 
 // binary judges messages in the framed form.
@@ -161,14 +162,16 @@ func (l *link) judge(m *answer.Message, line []byte) error {
 	case schema.TypeHello:
 		return nil // the token was shown
 	}
+	streams := m.Type == schema.TypePart || m.Type == schema.TypeResponse && m.More
+	if streams {
+		l.expect(m.ID)
+	}
 	result, later, err := l.one(m)
-	if err != nil {
+	switch {
+	case err != nil || later:
 		return err
 	}
-	if !later {
-		return l.tell(result)
-	}
-	return nil
+	return l.tell(result, streams)
 }
 
 // acknowledge reads the cursor of an ack or a pong.

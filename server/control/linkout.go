@@ -30,14 +30,15 @@ type sender struct {
 	welcomes    bool       // the welcome is to be sent
 	pings       bool       // a ping is
 	results     []schema.Result
-	unconfirmed int   // bytes of content that the program was told nothing of
-	why         error // the link is to end; nil while it is not
-	begun       bool  // the connection is there
-	due         bool  // there may be something
-	sending     bool  // the goroutine runs
-	over        bool  // nothing is sent any more
-	told        bool  // the program was told that the link ends
-	untaken     error // why something could not be written; nil while all could
+	order       inOrder // what is to come of exchanges whose visitors have not taken all
+	unconfirmed int     // bytes of content that the program was told nothing of
+	why         error   // the link is to end; nil while it is not
+	begun       bool    // the connection is there
+	due         bool    // there may be something
+	sending     bool    // the goroutine runs
+	over        bool    // nothing is sent any more
+	told        bool    // the program was told that the link ends
+	untaken     error   // why something could not be written; nil while all could
 	beat        *time.Timer
 	later       *time.Timer // sends results that nothing else took along; nil until there were such
 	waits       bool        // it runs
@@ -69,20 +70,32 @@ func (s *sender) Confirmed(c claim.Confirmation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unconfirmed -= c.Size
-	s.results = append(s.results, schema.Result{ID: c.ID, Status: schema.ResultStatus(c.Result), Seq: c.Seq, ExchangeWindow: c.Window})
+	s.results = s.order.confirmed(s.results, schema.Result{ID: c.ID, Status: schema.ResultStatus(c.Result), Seq: c.Seq, ExchangeWindow: c.Window})
 	s.start()
 }
 
-// tell has a result sent, when send is called at the latest.
-func (s *sender) tell(r schema.Result) error {
+// tell has a result sent, when send is called at the latest; expected says that expect was called for it. It fails where too many wait
+// for the program to take some.
+func (s *sender) tell(r schema.Result, expected bool) error {
 	s.link.links.Answers.Judged(r.Status)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.results) >= mostResults {
+	if expected {
+		s.results = s.order.instead(s.results, r)
+	} else {
+		s.results = s.order.told(s.results, r)
+	}
+	if len(s.results)+s.order.held > mostResults {
 		return problem.New(schema.CodeTooSlow, "More messages came than results were taken.")
 	}
-	s.results = append(s.results, r)
 	return nil
+}
+
+// expect says that a message is judged whose result may be confirmed later.
+func (s *sender) expect(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.order.expect(id)
 }
 
 // resultsWait is how long results wait for something to go with: nobody waits for that a whole answer was accepted.
@@ -98,19 +111,17 @@ func (s *sender) send() {
 		s.start()
 	case s.waits:
 	case s.later == nil:
-		s.waits, s.later = true, time.AfterFunc(resultsWait, s.sendLate)
+		s.waits = true
+		s.later = time.AfterFunc(resultsWait, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.waits = false; len(s.results) > 0 {
+				s.start()
+			}
+		})
 	default:
 		s.waits = true
 		s.later.Reset(resultsWait)
-	}
-}
-
-// sendLate has the results sent that waited.
-func (s *sender) sendLate() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.waits = false; len(s.results) > 0 {
-		s.start()
 	}
 }
 
@@ -344,21 +355,26 @@ func (s *sender) put(kind websocket.MessageType, out []byte) error {
 // refuse says why the link ends, and closes it.
 func (s *sender) refuse(why error) {
 	l := s.link
-	code, reason := s.closing(why)
+	code, reason := l.closing(why)
+	if errors.Is(why, claim.ErrReplaced) || errors.Is(why, claim.ErrDraining) {
+		l.raw.sayClose(code, reason)
+		_ = l.raw.SetReadDeadline(time.Now().Add(l.links.Answers.Registry.Options().Times.Acknowledge)) // answers on the way count
+		return
+	}
 	_ = l.raw.SetWriteDeadline(time.Now().Add(l.links.Answers.Registry.Options().Times.Acknowledge))
 	_ = l.conn.Close(code, reason)
 	_ = l.raw.Close()
 }
 
 // closing tells a program of the error that ends its link, where it is one, and returns how the connection is closed.
-func (s *sender) closing(why error) (code websocket.StatusCode, reason string) {
+func (l *link) closing(why error) (code websocket.StatusCode, reason string) {
 	switch {
 	case errors.Is(why, claim.ErrReplaced):
 		return websocket.StatusGoingAway, "replaced"
 	case errors.Is(why, claim.ErrNoSession):
 		return websocket.StatusNormalClosure, "the session ended"
 	}
-	l, p := s.link, problem.Of(why)
+	p := problem.Of(why)
 	body := p.Body()
 	line, err := json.Marshal(schema.LinkError{
 		Type: schema.TypeLinkError, Code: string(body.Code), Status: body.Status, Title: body.Title, Detail: body.Detail,

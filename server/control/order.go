@@ -1,0 +1,60 @@
+package control
+
+import "reversehttp/schema"
+
+// inOrder keeps results of a link until those of the messages before, of the same exchange, are known. The zero value is ready.
+type inOrder struct {
+	exchanges map[string][]*schema.Result // nil stands for one that is to be confirmed
+	held      int                         // results that are kept
+}
+
+// expect notes that a message of an exchange may be confirmed later.
+func (o *inOrder) expect(id string) {
+	if o.exchanges == nil {
+		o.exchanges = map[string][]*schema.Result{}
+	}
+	o.exchanges[id] = append(o.exchanges[id], nil)
+}
+
+// confirmed appends the result of the oldest message that was expected of its exchange to those in to, and what waited for it.
+func (o *inOrder) confirmed(to []schema.Result, r schema.Result) []schema.Result {
+	to = append(to, r)
+	if waiting := o.exchanges[r.ID]; len(waiting) > 0 {
+		return o.release(to, r.ID, waiting[1:])
+	}
+	return to
+}
+
+// instead is told in place of the newest message that was expected.
+func (o *inOrder) instead(to []schema.Result, r schema.Result) []schema.Result {
+	waiting := o.exchanges[r.ID]
+	waiting = waiting[:max(len(waiting)-1, 0)]
+	if o.exchanges[r.ID] = waiting; len(waiting) == 0 {
+		delete(o.exchanges, r.ID)
+	}
+	return o.told(to, r)
+}
+
+// told appends a result to those in to, or keeps it.
+func (o *inOrder) told(to []schema.Result, r schema.Result) []schema.Result {
+	waiting, waits := o.exchanges[r.ID]
+	if !waits {
+		return append(to, r)
+	}
+	o.exchanges[r.ID] = append(waiting, &r)
+	o.held++
+	return to
+}
+
+// release appends the results that wait for nothing any more, and keeps the rest.
+func (o *inOrder) release(to []schema.Result, id string, waiting []*schema.Result) []schema.Result {
+	for len(waiting) > 0 && waiting[0] != nil {
+		to = append(to, *waiting[0])
+		waiting = waiting[1:]
+		o.held--
+	}
+	if o.exchanges[id] = waiting; len(waiting) == 0 {
+		delete(o.exchanges, id)
+	}
+	return to
+}
