@@ -16,6 +16,7 @@ type drain struct {
 	begins chan struct{} // closed by Drain
 	once   sync.Once
 	spread time.Duration // over which polls end; set before begins is closed
+	eras   eras
 }
 
 // begin says that polls end, spread over a time.
@@ -105,4 +106,38 @@ func (r *Registry) eachHeld(each func(*Exchange)) {
 		}
 		return true
 	})
+}
+
+// eras tell exchanges that have been open for long from others. There are two: those that begin are of the one, and once none of the
+// other is open, and a second is over, they change places.
+type eras struct {
+	open  [2]atomic.Int64 // exchanges of each
+	now   atomic.Uint32   // the one of those that begin
+	mu    sync.Mutex      // guards below, and is held while now changes
+	since time.Time       // when it began
+}
+
+// lasting is how long an exchange is not open for long.
+const lasting = time.Second
+
+// begin counts an exchange, and returns its era.
+func (e *eras) begin() (era uint32) {
+	era = e.now.Load()
+	e.open[era].Add(1)
+	return era
+}
+
+// end counts the end of one.
+func (e *eras) end(era uint32) { e.open[era].Add(-1) }
+
+// last reports whether an exchange may have been open for long. It has to be asked often, to see that none is.
+func (e *eras) last() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	before := 1 - e.now.Load()
+	if e.open[before].Load() == 0 && time.Since(e.since) >= lasting {
+		e.now.Store(before)
+		before, e.since = 1-before, time.Now()
+	}
+	return e.open[before].Load() > 0 || time.Since(e.since) >= lasting
 }

@@ -56,6 +56,7 @@ type Exchange struct {
 	request *Request
 
 	// All below is guarded by claim.mu.
+	era     uint32 // see eras
 	state   state
 	element *list.Element // in claim.queue
 	session *Session      // that it is assigned, or was delivered, to

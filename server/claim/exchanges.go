@@ -31,6 +31,7 @@ func (e *exchanges) name() string {
 func (e *exchanges) add(x *Exchange) bool {
 	e.open++
 	r := e.claim.registry
+	x.era = r.drain.eras.begin()
 	room := r.limits.Queue - e.open
 	from := x.hold.Address()
 	if !from.IsValid() || r.options.OneAddress {
@@ -52,6 +53,7 @@ func (e *exchanges) upgrades() bool { return e.upgraded < (e.claim.registry.limi
 func (e *exchanges) remove(x *Exchange, o Outcome) {
 	e.open--
 	e.ends[o]++
+	e.claim.registry.drain.eras.end(x.era)
 	if !x.from.IsValid() {
 		return
 	}

@@ -215,11 +215,15 @@ func (r *Registry) Labels(most int) (labels []string) {
 }
 
 // Stats counts what there is now.
-type Stats struct{ Claims, Sessions, Polls, Exchanges int }
+type Stats struct {
+	Claims, Sessions, Polls, Exchanges int
+	// Lasting reports whether an exchange may have been open for a second. It is false only where it is looked at often.
+	Lasting bool
+}
 
 // Stats gives the counts of the moment.
 func (r *Registry) Stats() Stats {
-	return Stats{int(r.budget.Held(budget.Claims)), int(r.serving.Load()), int(r.polls.Load()), int(r.budget.Held(budget.Exchanges))}
+	return Stats{int(r.budget.Held(budget.Claims)), int(r.serving.Load()), int(r.polls.Load()), int(r.budget.Held(budget.Exchanges)), r.drain.eras.last()}
 }
 
 // Close stops the timers of all claims. The registry is not used afterwards.

@@ -15,6 +15,8 @@ type stopping struct {
 const (
 	// lastMost is how long before the end of [Options.Drain] the port closes at the latest: what runs then may still be answered.
 	lastMost = 2 * time.Second
+	// briefAfter is how long the port stays open while visitors come without end, of whom none takes a second.
+	briefAfter = 2 * time.Second
 	// drainLooks is how often is looked whether nobody is queued or running.
 	drainLooks = 5 * time.Millisecond
 )
@@ -22,7 +24,8 @@ const (
 // Drain stops the gateway gently, within [Options.Drain] or until ctx ends:
 //
 //   - Readiness fails at once. Upgraded connections are told, and end within 2 s.
-//   - Visitors are served as ever, while the port is open: for [Options.DrainDelay], and until none is queued or running.
+//   - Visitors are served as ever, while the port is open: for [Options.DrainDelay], and until none is queued or running; or, after 2 s,
+//     none who has been for a second, for they may come without end.
 //   - Then the port closes, and who was let in meanwhile is served.
 //   - Then polls end with a word to come back, and nothing is let in.
 //
@@ -41,7 +44,11 @@ func (g *Gateway) Drain(ctx context.Context) {
 		case <-open.Done():
 		}
 	}
-	await(open, func() bool { return g.registry.Stats().Exchanges == 0 })
+	brief := time.Now().Add(briefAfter)
+	await(open, func() bool {
+		s := g.registry.Stats()
+		return s.Exchanges == 0 || !s.Lasting && time.Now().After(brief)
+	})
 	last := time.Now()
 	if g.options.ClosePort != nil {
 		g.options.ClosePort()
