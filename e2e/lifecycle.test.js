@@ -1,4 +1,4 @@
-// What a browser does to the pages it holds: it freezes them, and loses the network.
+// What a browser does to the pages it holds: it freezes them, keeps them for whoever goes back, and loses the network.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { noBrowser, startUnfocused } from './browser.js'
@@ -37,6 +37,27 @@ describe('a page that is a server', { skip: noBrowser }, () => {
     await devtools.send('Page.setWebLifecycleState', { state: 'active' })
     await until(answers, 'an answer')
     assert.deepEqual(await states(), ['reconnecting', 'online'])
+  })
+
+  test('that has a link is kept while another is shown, and serves when it is back', async () => {
+    const page = await browser.newPage()
+    const devtools = await page.createCDPSession()
+    await devtools.send('Network.enable')
+    const welcomed = new Promise((resolve) =>
+      devtools.once('Network.webSocketFrameReceived', resolve),
+    )
+    const url = await openServer(page, site.url, gateway)
+    await welcomed
+    await page.evaluate(() => {
+      addEventListener('pageshow', (e) => (globalThis.kept = e.persisted))
+    })
+    await page.goto(`${site.url}empty`)
+    await page.goBack()
+    await page.waitForFunction('states.length === 3', { polling: 100 })
+    const seen = await page.evaluate(() => ({ kept: globalThis.kept, states: globalThis.states }))
+    assert.deepEqual(seen, { kept: true, states: ['online', 'reconnecting', 'online'] })
+    assert.equal((await visit(`${url}hello`)).status, 200)
+    await page.close()
   })
 
   test('is reconnecting once the network is gone', async () => {
