@@ -208,9 +208,7 @@ export function exchanges(
       )
       const { request, info } = made
       const answer = () => handler(request, info)
-      const response = await (upgrading
-        ? upgrading.offer(info, answer, controller, closing, x)
-        : answer())
+      const response = await (upgrading ? upgrading.offer(info, answer, x, closing) : answer())
       return (response as Made)?.answer
         ? (response as Made)
         : await toAnswer(

@@ -19,7 +19,7 @@ export async function discover(
   const { href } = new URL('/.well-known/reversehttp', origin)
   const found = await call<Discovery>(fetch, href, { method: 'GET', signal })
   if (found?.version !== 1) {
-    throw new ReverseHttpError('unexpected', `${href}: no gateway of version 1`)
+    throw new ReverseHttpError('unexpected', `${href}: not version 1`)
   }
   const { claims, transports } = found
   const pause = new Pause()

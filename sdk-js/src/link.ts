@@ -1,13 +1,10 @@
 /*
  * The link of a session (schema/README.md, 4): a WebSocket that carries its messages both ways, and is its poll.
  *
- *   opening   asked for. It has a head start; then a poll runs beside, for something between may swallow
- *             the handshake, and Firefox keeps it waiting while as many requests are parked as it has connections
+ *   opening   asked for; given up after a while
  *   open      welcomed: the gateway ends the poll
  *   over      closed, or silent for longer than a gateway is. What it sent and has no result yet goes back to
  *             whoever sent it, and is posted
- *
- * One that did not open, fell silent or was cut at once is not tried again for some minutes, unless polls fail too.
  *
  * What comes is handed on at once, or in its turn after what computes for long. The cursor names what was handed on,
  * and is said when a message comes or is handed on, never by a timer: those of hidden tabs are late.
@@ -22,7 +19,7 @@ import { Pause } from './pause.js'
 import { turn } from './turn.js'
 import type { Arrived } from './request.js'
 import type { Flow, Heard, LinkSocket, OpenLink, Sendable, Session } from './session.js'
-import type { Batch, Cancel, LinkError, LinkResults, Result, Welcome } from './envelope.js'
+import type { Cancel, LinkError, LinkResults, Result, Welcome } from './envelope.js'
 
 type Message = Arrived | Cancel | Welcome | LinkResults | LinkError | { type: 'ping' }
 
@@ -30,73 +27,10 @@ type Message = Arrived | Cancel | Welcome | LinkResults | LinkError | { type: 'p
 const headStartMs = 250
 const openMs = 4_000
 const silentMs = 10_000
-const againMs = 300_000
 // Of a message of the WebSocket, and of a line in the framed form.
 const mostBytes = 262_144
 const ackMs = 1_000
 const ackBytes = 65_536
-
-/** The link of each session that is opening or open. */
-const links = new WeakMap<Session, Link>()
-
-/** When each session may ask for one again, on the clock of performance.now(). */
-const linkFromMs = new WeakMap<Session, number>()
-
-/** Stops following the signal of the newest poll of each session. */
-const unfollow = new WeakMap<Session, () => void>()
-
-/** Polls once by the link of a session, where it has one or may try; else in another way. What came by it is in no batch. */
-export async function byLink(
-  session: Session,
-  signal: AbortSignal,
-  heard: Heard,
-  otherwise: (signal: AbortSignal) => Promise<Batch | undefined>,
-): Promise<Batch | undefined> {
-  const follow = (): void => {
-    linkFromMs.delete(session)
-    links.get(session)?.close()
-  }
-  // Also between polls: a link that opens beside them may be there.
-  unfollow.get(session)?.()
-  unfollow.set(session, onAbort(signal, follow))
-  const link = links.get(session) ?? open(session, heard)
-  await link?.headStart(signal)
-  if (!link?.open) {
-    const beside = new AbortController()
-    const abort = (): void => beside.abort()
-    const end = onAbort(signal, abort)
-    void link?.opened.then(() => link.open && abort())
-    try {
-      return await otherwise(beside.signal)
-    } catch (e) {
-      signal.throwIfAborted()
-      // It was not the link alone that did not come through.
-      linkFromMs.delete(session)
-      if (!link?.open) throw e
-    } finally {
-      end()
-    }
-  }
-  await link.over
-  signal.throwIfAborted()
-  return undefined
-}
-
-function open(session: Session, heard: Heard): Link | undefined {
-  const { WebSocket = globalThis.WebSocket, claimed } = session
-  if (!WebSocket || !claimed.link || performance.now() < (linkFromMs.get(session) ?? 0)) return
-  try {
-    return new Link(session, new WebSocket(claimed.link, 'reversehttp.1'), heard)
-  } catch {
-    // A page of https: may not open ws:.
-    later(session)
-    return undefined
-  }
-}
-
-function later(session: Session): void {
-  linkFromMs.set(session, performance.now() + againMs)
-}
 
 /** What was sent and has no result. */
 interface Sent {
@@ -106,16 +40,18 @@ interface Sent {
   lost(all: Sendable[]): unknown
 }
 
-class Link implements OpenLink {
+/** A link from its opening to its end. */
+export class Link implements OpenLink {
   open = false
   /** Resolves once it is open, or over. */
   readonly opened: Promise<void>
   /** Resolves when it is over; rejects where that tells of trouble. */
   readonly over: Promise<void>
-  readonly changed = new Pause()
+  readonly changed: Pause = new Pause()
   readonly #session: Session
   readonly #socket: LinkSocket
   readonly #heard: Heard
+  readonly #over: (useless: boolean) => void
   readonly #read = reader(mostBytes)
   readonly #encoder = new TextEncoder()
   readonly #sinceMs = performance.now()
@@ -143,7 +79,14 @@ class Link implements OpenLink {
   #flushed = false
   readonly #soon = soon()
 
-  constructor(session: Session, socket: LinkSocket, heard: Heard) {
+  /** `ended` is told when it is over, and whether links are of no use here for a while. */
+  constructor(
+    session: Session,
+    socket: LinkSocket,
+    heard: Heard,
+    ended: (useless: boolean) => void,
+  ) {
+    this.#over = ended
     this.#session = session
     this.#socket = socket
     this.#heard = heard
@@ -152,7 +95,6 @@ class Link implements OpenLink {
       this.#settle = (error) => (error ? reject(error) : resolve())
     })
     this.over.catch(() => {})
-    links.set(session, this)
     socket.binaryType = 'arraybuffer'
     const listen = (type: string, then: (event: any) => void): void =>
       socket.addEventListener(type, (event) => this.#ended || then(event))
@@ -358,19 +300,18 @@ class Link implements OpenLink {
   #fail(why: string, cause?: unknown): void {
     if (this.#ended) return
     const brief = performance.now() - this.#sinceMs < silentMs
-    if ((brief && !this.#passed) || cause) later(this.#session)
     const message = `${this.#session.claimed.link}: ${why}`
-    this.#end(new ReverseHttpError('network', message, { cause }))
+    const useless = (brief && !this.#passed) || cause !== undefined
+    this.#end(new ReverseHttpError('network', message, { cause }), useless)
   }
 
-  #end(error?: ReverseHttpError): void {
+  #end(error?: ReverseHttpError, useless = false): void {
     if (this.#ended) return
     this.#flush()
-    if (error && !this.open) later(this.#session)
+    this.#over(useless || (!!error && !this.open))
     this.#ended = true
     this.open = false
     this.#stop()
-    links.delete(this.#session)
     if (this.#session.link === this) this.#session.link = undefined
     try {
       this.#socket.close(1000)

@@ -130,7 +130,9 @@ export class Responder {
   }
 
   #post(): void {
-    const free = !this.#groups || (this.#isLate() && this.#groups < mostGroups)
+    // Late by the clock, for a program that is too busy sees no timer.
+    const late = performance.now() - this.#leftMs >= longMs && this.#sent.size <= mostOpen
+    const free = !this.#groups || (late && this.#groups < mostGroups)
     if (this.#gathers || !this.#waiting.length || !free) return
     this.#gathers = true
     // A little later: answers that become ready together go together.
@@ -148,11 +150,6 @@ export class Responder {
         this.#post()
       })
     })
-  }
-
-  /** By the clock, for a program that is too busy sees no timer. */
-  #isLate(): boolean {
-    return performance.now() - this.#leftMs >= longMs && this.#sent.size <= mostOpen
   }
 
   /** Takes those that go together. */

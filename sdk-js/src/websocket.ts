@@ -16,9 +16,8 @@ let sockets = 0
 export function offer(
   info: Info,
   handle: () => Response | undefined | Promise<Response | undefined>,
-  controller: AbortController,
+  exchange: { readonly controller: AbortController; leave?(): void },
   closing: AbortSignal,
-  exchange: { leave?(): void },
 ): Promise<Response | Made | undefined> {
   if (globalThis.location && info.url.startsWith('http:') && sockets >= mostSockets) {
     const response = new Response(null, { status: 503, headers: { 'Retry-After': '10' } })
@@ -32,7 +31,7 @@ export function offer(
       if (protocol && !offered(info).includes(protocol)) {
         throw new DOMException(`the visitor does not offer ${protocol}`, 'SyntaxError')
       }
-      const opened = (socket = new VisitorSocket(info, protocol, messageBytes, controller))
+      const opened = (socket = new VisitorSocket(info, protocol, messageBytes, exchange.controller))
       sockets++
       const end = onAbort(closing, (exchange.leave = () => opened.close(1001)))
       opened.addEventListener('close', () => {
