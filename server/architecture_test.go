@@ -159,7 +159,7 @@ func files(t *testing.T, each func(path, content string)) {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (d.Name() == "node_modules" || len(d.Name()) > 2 && d.Name()[0] == '.'):
+		case d.IsDir() && (d.Name() == "node_modules" || d.Name() == "dist" || len(d.Name()) > 2 && d.Name()[0] == '.'):
 			return fs.SkipDir
 		case !slices.Contains([]string{".go", ".ts", ".md"}, filepath.Ext(path)):
 			return nil
