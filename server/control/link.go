@@ -77,6 +77,7 @@ type link struct {
 	incoming answer.Message
 	heard    atomic.Int64 // when the program was, since epoch
 	pinged   atomic.Int64 // when it was asked last, since epoch
+	sent     atomic.Int64 // when something was sent to it last, since epoch
 	trip     atomic.Int64 // how long its answer took
 	coming   atomic.Int64 // since when a message of the WebSocket comes, since epoch; 0 for none
 	came     atomic.Int64 // how much came since then, in bytes
@@ -363,13 +364,13 @@ func (l *link) Heard() time.Time { return l.epoch.Add(time.Duration(l.heard.Load
 // RoundTrip is that of [claim.LinkDoor].
 func (l *link) RoundTrip() time.Duration { return time.Duration(l.trip.Load()) }
 
-// ask asks whether the program is there, where nothing came from it for a while.
+// ask asks whether the program is there, where nothing came from it for a while, or nothing was sent to it: it wants to see life, too.
 func (l *link) ask() {
 	now := time.Since(l.epoch)
 	if since := l.coming.Load(); since > 0 && now-time.Duration(since) > l.links.Answers.Pace.Time(int(l.came.Load())) {
 		_ = l.raw.SetReadDeadline(intake.Past)
 	}
-	quiet := now - time.Duration(l.heard.Load())
+	quiet := now - time.Duration(min(l.heard.Load(), l.sent.Load()))
 	asks := quiet >= pingEvery
 	if asks {
 		l.pinged.Store(int64(now))

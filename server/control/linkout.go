@@ -345,6 +345,7 @@ func (s *sender) put(kind websocket.MessageType, out []byte) error {
 	err := l.conn.Write(context.Background(), kind, out)
 	sent, failed := l.raw.send()
 	l.hold.Move(len(out))
+	l.sent.Store(int64(time.Since(l.epoch)))
 	if cap(sent) <= writtenAtOnce {
 		*room = sent
 	}
