@@ -44,6 +44,7 @@ type options struct {
 	VisitsPerSecond float64  `default:"-1" help:"The same for visitors' requests. Negative: no bound."`
 
 	Memory           *size `placeholder:"SIZE" help:"What the process may take, such as 256MiB; half of it is for what strangers and programs have it keep. Default: a quarter of what the machine, or its cgroup, has."`
+	LinkWindow       *int  `help:"Most content on a link that no visitor has taken yet, in bytes. Default: a sixty-fourth of what --memory has for it, from 1 MiB to 16 MiB."`
 	ClaimsPerAddress *int  `negative:"no bound" help:"Most open claims of one address. Default: 20, and 1000 where only this machine reaches the gateway. Negative: no bound."`
 
 	MaxConnections    int `default:"32768" help:"Most connections."`
@@ -153,7 +154,7 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 			Claims: o.MaxClaims, Sessions: o.MaxSessions, Queue: o.MaxQueue, Exchanges: o.MaxExchanges, Batch: o.Batch,
 			AddressClaims: orZero(o.ClaimsPerAddress), Connections: o.MaxConnections, Memory: o.memory() / 2,
 		},
-		InlineBytes: o.InlineBytes, FramedInlineBytes: o.FramedInlineBytes, ContentBytes: o.ContentBytes, PartBytes: o.PartBytes, AnswerBytes: o.AnswerBytes, TargetBytes: o.TargetBytes, FieldBytes: o.FieldBytes, Fields: o.Fields,
+		InlineBytes: o.InlineBytes, FramedInlineBytes: o.FramedInlineBytes, ContentBytes: o.ContentBytes, PartBytes: o.PartBytes, LinkWindow: orZero(o.LinkWindow), AnswerBytes: o.AnswerBytes, TargetBytes: o.TargetBytes, FieldBytes: o.FieldBytes, Fields: o.Fields,
 		FieldTime: o.FieldTime, ContentGrace: o.ContentGrace, ContentRate: o.ContentRate, ContentPause: o.ContentPause, Idle: o.Idle, Preflight: o.Preflight,
 		Drain: o.Drain, DrainDelay: o.DrainDelay, LastRequests: o.lastRequests, Log: log,
 	}
