@@ -43,6 +43,12 @@ type poster struct {
 	outbox  outbox
 }
 
+// give sees the answer of x to the gateway, once the handler has given it.
+func (p *poster) give(x *exchange) {
+	p.session.exchanges.answering(x, nil)
+	p.post(x)
+}
+
 // post sees the answer of x to the gateway: on the link, or by a post of this goroutine or of another of the session.
 func (p *poster) post(x *exchange) {
 	x.interims.wait()
@@ -271,7 +277,7 @@ func (p *poster) replace(x *exchange) bool {
 		p.session.exchanges.end(x)
 		return false
 	}
-	x.answer, x.replaced = failure().reply(), true
+	x.answer, x.replaced = failure(), true
 	return true
 }
 

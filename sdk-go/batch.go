@@ -1,17 +1,11 @@
 package reversehttp
 
-import (
-	"net/http"
+import "reversehttp/schema/envelope"
 
-	"reversehttp/schema/envelope"
-)
-
-// message is a request that a poll or a tunnel brought.
+// message is a request that a poll or a link brought.
 type message struct {
 	envelope.Message
-	header  http.Header // the fields, where they are not in the message
-	streams bool        // there is content that is read from the line
-	info    Info        // of the request
+	info Info // of the request
 }
 
 // batch is what a poll brought.

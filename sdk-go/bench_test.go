@@ -12,7 +12,7 @@ import (
 // BenchmarkDownload measures an answer in parts, of 64 MiB, by each transport.
 func BenchmarkDownload(b *testing.B) {
 	piece := make([]byte, 64<<10)
-	for _, transport := range []reversehttp.Transport{"poll", "framed", "link", "ptth"} {
+	for _, transport := range []reversehttp.Transport{"poll", "framed", "link"} {
 		b.Run(string(transport), func(b *testing.B) {
 			l := lend(b, hostShape, gateway.Options{})
 			s := l.serve(b, handle(func(w http.ResponseWriter, r *http.Request) {

@@ -7,134 +7,71 @@ import (
 	"reversehttp/schema/envelope"
 )
 
-// A carrier gives the answer of one exchange the form in which it goes to the gateway. There are two: messages, which are
-// posted, and, where a tunnel brought the request, heads of HTTP. A response, and whoever gives an exchange up, does not
-// ask which.
-//
-// A carrier has no part. How what follows the beginning goes does not depend on where the request came from alone: parts.go
-// looks at the content and at what passes, and posts the rest of an answer whose tunnel is lost before anything was taken.
-// So one answer may change its way, and a carrier that sent parts would have to know the other's.
-type carrier interface {
-	// head takes the header of w as it is. The error is why it cannot be sent.
-	head(w *response) error
-	// add adds a field that the handler did not set.
-	add(name, value string)
-	// whole makes the head, the content and the trailers the answer of the exchange.
-	whole(status int, content []byte, trailers http.Header) error
-	// begin returns the beginning of an answer that goes on, and what of the content is to follow it.
-	begin(status int, content []byte) (first beginning, rest []byte, err error)
-	// interim sends a header ahead of the answer.
-	interim(status int, h http.Header)
-	// abort has the exchange given up.
-	abort(reason string)
-	// fail has a 500 take the place of an answer that cannot be sent.
-	fail()
-}
-
 // carryBy sets the carrier of x.
-func (x *exchange) carryBy(s *Session) {
-	x.messages = posted{session: s, x: x}
-	x.carrier = &x.messages
-	if x.first != nil {
-		x.tunneled.x = x
-		x.carrier = &x.tunneled
-	}
-}
+func (x *exchange) carryBy(s *Session) { x.carrier.session, x.carrier.x = s, x }
 
-// posted is the carrier of answers that are messages.
-type posted struct {
+// carrier gives the answer of one exchange the form in which it goes to the gateway. It has no part in what follows the
+// beginning of one.
+type carrier struct {
 	session *Session
 	x       *exchange
 	fields  envelope.Pairs
 	reply   reply // whole
 }
 
-func (p *posted) head(w *response) error {
-	p.fields = appendHeader(nil, w.header, w.leftOut)
-	return nil
-}
+// head takes the header of w as it is.
+func (c *carrier) head(w *response) { c.fields = appendHeader(nil, w.header, w.leftOut) }
 
-func (p *posted) add(name, value string) { p.fields = p.fields.Append(name, value) }
+// add adds a field that the handler did not set.
+func (c *carrier) add(name, value string) { c.fields = c.fields.Append(name, value) }
 
-func (p *posted) whole(status int, content []byte, trailers http.Header) error {
-	p.reply = reply{status: status, fields: p.fields, content: content, tail: envelope.Tail{Trailers: pairsOf(trailers)}}
-	if !p.fits(&p.reply) {
-		p.reply = reply{}
+// whole makes the head, the content and the trailers the answer of the exchange. It fails where that cannot be sent.
+func (c *carrier) whole(status int, content []byte, trailers http.Header) error {
+	c.reply = reply{status: status, fields: c.fields, content: content, tail: envelope.Tail{Trailers: pairsOf(trailers)}}
+	if !c.fits(&c.reply) {
+		c.reply = reply{}
 		return errTooLarge
 	}
-	p.x.answer, p.fields = &p.reply, nil
+	c.x.answer, c.fields = &c.reply, nil
 	return nil
 }
 
-// begin has the content follow where it does not fit.
-func (p *posted) begin(status int, content []byte) (first beginning, rest []byte, err error) {
-	r := &reply{status: status, fields: p.fields, content: content, tail: envelope.Tail{More: true}}
-	if !p.fits(r) {
+// begin returns the beginning of an answer that goes on, and what of the content is to follow it: all where it does not fit.
+func (c *carrier) begin(status int, content []byte) (first *reply, rest []byte, err error) {
+	r := &reply{status: status, fields: c.fields, content: content, tail: envelope.Tail{More: true}}
+	if !c.fits(r) {
 		rest, r.content = content, nil
 	}
-	if !p.fits(r) {
-		return beginning{}, nil, errTooLarge
+	if !c.fits(r) {
+		return nil, nil, errTooLarge
 	}
-	p.fields = nil
-	return beginning{reply: r}, rest, nil
+	c.fields = nil
+	return r, rest, nil
 }
 
-func (p *posted) fits(r *reply) bool { return r.measure(p.x.id, p.session.current()) }
+func (c *carrier) fits(r *reply) bool { return r.measure(c.x.id, c.session.current()) }
 
-func (p *posted) interim(status int, h http.Header) {
+// interim sends a header ahead of the answer.
+func (c *carrier) interim(status int, h http.Header) {
 	r := &reply{status: status, fields: appendHeader(nil, h, notInterim)}
-	if !p.fits(r) {
-		p.session.log.Warn("interim response too large", "id", p.x.id, "status", status)
+	if !c.fits(r) {
+		c.session.log.Warn("interim response too large", "id", c.x.id, "status", status)
 		return
 	}
-	p.session.poster.postInterim(p.x, r)
+	c.session.poster.postInterim(c.x, r)
 }
 
-func (p *posted) abort(reason string) { p.x.answer = &reply{reason: reason} }
-func (p *posted) fail()               { p.x.answer = failure().reply() }
+// abort has the exchange given up.
+func (c *carrier) abort(reason string) { c.x.answer = &reply{reason: reason} }
 
-// tunneled is the carrier of answers to requests of a tunnel. They are not encoded before they are posted.
-type tunneled struct {
-	x      *exchange
-	header http.Header
+// fail has a 500 take the place of an answer that cannot be sent.
+func (c *carrier) fail() { c.x.answer = failure() }
+
+// failure is the answer in place of one that cannot be sent.
+func failure() *reply {
+	fields := envelope.Pairs(nil).Append("Content-Type", "text/plain; charset=utf-8").Append("X-Content-Type-Options", "nosniff")
+	return &reply{status: http.StatusInternalServerError, fields: fields, content: []byte("Internal Server Error\n")}
 }
-
-func (t *tunneled) head(w *response) (err error) {
-	t.header, err = sendable(w.header, w.leftOut)
-	return err
-}
-
-func (t *tunneled) add(name, value string) { t.header[name] = []string{value} }
-
-func (t *tunneled) whole(status int, content []byte, trailers http.Header) error {
-	t.x.whole = &whole{status: status, header: t.header, content: content, trailers: trailers}
-	return nil
-}
-
-func (t *tunneled) begin(status int, content []byte) (first beginning, rest []byte, err error) {
-	return beginning{status: status, header: t.header}, content, nil
-}
-
-// interim sends the header on the line, or posts it where there is none any more.
-func (t *tunneled) interim(status int, h http.Header) {
-	s := t.x.messages.session
-	l := s.exchanges.informs(t.x)
-	if l == nil {
-		t.x.messages.interim(status, h)
-		return
-	}
-	fields, err := sendable(h, notInterim)
-	if err != nil {
-		s.log.Warn("interim response cannot be sent", "id", t.x.id, "error", err)
-		return
-	}
-	if t.x.interims.more() {
-		l.inform(status, fields)
-	}
-}
-
-func (t *tunneled) abort(reason string) { t.x.whole = &whole{reason: reason} }
-func (t *tunneled) fail()               { t.x.whole = failure() }
 
 // notInterim reports whether a field is none of an informational response.
 func notInterim(name string) bool {

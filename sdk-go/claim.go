@@ -32,7 +32,6 @@ type Session struct {
 	poster    poster
 	runner    runner
 	running   sync.WaitGroup       // one for each exchange, until its answer is with the gateway
-	tunnels   sync.WaitGroup       // one for each connection
 	link      atomic.Pointer[link] // on which answers go; nil where there is none
 	links     sync.WaitGroup       // one for it, and one for who writes to it
 
@@ -48,7 +47,6 @@ type Session struct {
 	mu      sync.Mutex // guards what follows
 	serving bool
 	claimed *claimed
-	open    map[*tunnel]bool
 }
 
 // claimed is a claim with one session of the gateway.
@@ -71,7 +69,7 @@ type claimed struct {
 //
 // Claim does not try again: an error that lasts, such as ErrLabelTaken, is the caller's to decide about.
 func Claim(ctx context.Context, gateway string, opts *Options) (*Session, error) {
-	s := &Session{opts: opts.withDefaults(), done: make(chan struct{}), open: map[*tunnel]bool{}}
+	s := &Session{opts: opts.withDefaults(), done: make(chan struct{})}
 	if err := s.opts.Transport.valid(); err != nil {
 		return nil, fmt.Errorf("reversehttp: claim: %w", err)
 	}
@@ -120,26 +118,7 @@ func (s *Session) first(ctx context.Context, client *http.Client, origin string)
 	if s.gateway, err = discover(ctx, client, origin, s.opts.Key); err != nil {
 		return err
 	}
-	minted := s.opts.Token == ""
-	if err = s.claim(ctx); err != nil || s.opts.Transport != TransportPTTH || s.current().Tunnel != "" {
-		return err
-	}
-	if minted {
-		s.giveBack()
-	} else {
-		s.leave()
-	}
-	return fmt.Errorf("%w: this gateway opens no tunnels; use TransportAuto", ErrNoTunnel)
-}
-
-// giveBack deletes a claim whose token nobody was told: its label would be lost to all until the lease is over.
-func (s *Session) giveBack() {
-	at := s.current()
-	ctx, cancel := context.WithTimeout(context.Background(), goodbyeTimeout)
-	defer cancel()
-	if err := s.gateway.call(ctx, call{method: "DELETE", url: at.Claim, bearer: at.Token}, nil); err != nil {
-		s.log.Debug("claim not deleted", "label", at.Label, "error", err)
-	}
+	return s.claim(ctx)
 }
 
 // claim claims, and has the new session take the place of the one before.

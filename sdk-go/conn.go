@@ -67,7 +67,7 @@ func newConn(s *Session, x *exchange, local, visitor string) *conn {
 }
 
 // open begins the upgraded answer with its head.
-func (c *conn) open(head beginning) {
+func (c *conn) open(head *reply) {
 	c.session.exchanges.linger(c.x, c.departs, func() { c.session.running.Go(c.leaving.begin) })
 	t := newParts(c.session, c.x, head, nil)
 	t.upgraded = true

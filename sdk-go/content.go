@@ -30,13 +30,11 @@ type remote struct {
 	waiting  *time.Timer // set while Read waits
 }
 
-// newRemote returns the content of x, which is that of the line that brought it, or is fetched.
+// newRemote returns the content of x.
 func newRemote(ctx context.Context, s *Session, x *exchange) *remote {
 	c := &remote{trailer: http.Header{}}
 	c.ctx, c.cancelC = context.WithCancelCause(ctx)
-	if c.open = func(c *remote) (io.ReadCloser, error) { return c.fetch(s, x) }; x.first != nil {
-		c.open = x.first.open
-	}
+	c.open = func(c *remote) (io.ReadCloser, error) { return c.fetch(s, x) }
 	return c
 }
 

@@ -159,7 +159,7 @@ func BenchmarkContent(b *testing.B) {
 
 // The visitor sends the second half when the handler has the first, though all of it would fit into the message.
 func TestContentThatComesBitByBitIsHandedOnSo(t *testing.T) {
-	for _, transport := range []reversehttp.Transport{reversehttp.TransportPoll, reversehttp.TransportStream, reversehttp.TransportFramed, reversehttp.TransportLink, reversehttp.TransportPTTH} {
+	for _, transport := range []reversehttp.Transport{reversehttp.TransportPoll, reversehttp.TransportStream, reversehttp.TransportFramed, reversehttp.TransportLink} {
 		half := make(chan string, 1)
 		l := lend(t, hostShape, gateway.Options{})
 		s := l.serve(t, handle(func(w http.ResponseWriter, r *http.Request) {

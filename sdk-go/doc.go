@@ -73,15 +73,12 @@
 // others mostly do not. Where the gateway has none, or it does not pass, the session asks for a stream, one long answer of messages
 // with their content beside them, and posts its answers in the same form; then for a stream of JSON, and where streams are kept
 // back for batches. What was kept back is tried again after five minutes. A link that is lost ends no handler: what was sent there
-// and is not confirmed is posted, and the gateway takes nothing twice. [TransportPTTH] is never taken by itself.
+// and is not confirmed is posted, and the gateway takes nothing twice.
 //
 // All of it goes by [Options].Client, and so by its proxies, certificates and cookies; by default HTTP_PROXY, HTTPS_PROXY
 // and NO_PROXY are honoured. A proxy that lets only GET and POST pass is enough. Close and Shutdown cannot tell the
 // gateway then that the session ends, and Delete fails: the gateway finds out after a while, and the label is back at
 // once for whoever shows its token.
-//
-// A tunnel carries what a poll carries, with two exceptions: several Cookie fields come as one (RFC 9113, 8.2.3), and a
-// 102 (Processing) of a handler is not relayed.
 //
 // # WebSockets
 //

@@ -16,7 +16,6 @@ import (
 //	running    the handler has it, or it waits for a slot
 //	answering  the answer, or the beginning of one, waits to be posted or is on its way
 //	streaming  the gateway has the beginning, and the stream sends the rest
-//	sent       all of the answer went by a tunnel, and the gateway has not said that it has it
 //	kept       the gateway did not know the exchange: it moved on from the session that had it. If it comes back, the
 //	           answer is posted again
 //	ended      nothing is left to do; the id is remembered
@@ -24,7 +23,6 @@ const (
 	running phase = iota
 	answering
 	streaming
-	sent
 	kept
 	ended
 )
@@ -64,15 +62,9 @@ type exchange struct {
 	posted   bool   // while the handler ran
 	hijacked bool   // the conn ends it
 	interims interims
-	carrier  carrier // set when the handler begins; one of those that follow
-	messages posted
-	tunneled tunneled
+	carrier  carrier // ready when the handler begins
 
 	unconfirmed unconfirmed // guarded by the mu of the link that it is on
-
-	// A tunnel brought it: its answer is not encoded before it is posted. The line has the content of the request.
-	first *line
-	whole *whole // in place of answer; set once before answering
 
 	// Guarded by exchanges.mu.
 	phase    phase
@@ -82,7 +74,6 @@ type exchange struct {
 	head     chan<- taken // told what became of the beginning of a stream; nil for a whole answer
 	departs  func()       // called, instead of ending ctx, when the visitor leaves; may be nil
 	leaves   func()       // called when the gateway stops, and the handler is to end its connection; may be nil
-	line     *line        // of a tunnel, that delivered it last; may be nil
 }
 
 // taken says which session of the gateway took the beginning of a stream; or why none did.
@@ -100,8 +91,8 @@ type exchanges struct {
 }
 
 // begin returns a new exchange, or nil for an id that is known. One whose answer is there and on no way is returned as
-// known when it is delivered again. The line is nil unless a tunnel delivers it.
-func (e *exchanges) begin(life context.Context, at *claimed, r *envelope.Request, l *line) (fresh, known *exchange) {
+// known when it is delivered again.
+func (e *exchanges) begin(life context.Context, at *claimed, r *envelope.Request) (fresh, known *exchange) {
 	timeout := time.Duration(r.TimeoutMs) * time.Millisecond
 	deadline := time.Now().Add(timeout)
 	e.mu.Lock()
@@ -109,29 +100,17 @@ func (e *exchanges) begin(life context.Context, at *claimed, r *envelope.Request
 	x, seen := e.byID[r.ID]
 	switch {
 	case seen && (x == nil || x.phase == streaming):
-		if l != nil {
-			l.let()
-		}
 		return nil, nil
 	case seen:
-		x.session, x.deadline = at, deadline
-		if l == nil {
-			x.bodyURL = r.BodyURL
-		} else {
-			x.deliver(l)
-		}
+		x.session, x.deadline, x.bodyURL = at, deadline, r.BodyURL
 		x.again = x.phase == answering
-		if x.phase != kept && x.phase != sent {
+		if x.phase != kept {
 			return nil, nil
 		}
-		x.encode()
 		x.phase = answering
 		return nil, x
 	}
-	x = &exchange{id: r.ID, session: at, deadline: deadline, bodyURL: r.BodyURL, first: l}
-	if l != nil {
-		x.deliver(l)
-	}
+	x = &exchange{id: r.ID, session: at, deadline: deadline, bodyURL: r.BodyURL}
 	x.ctx, x.cancelC = context.WithCancelCause(life)
 	x.timer = time.AfterFunc(timeout, func() { x.cancelC(errTimedOut) })
 	if e.byID == nil {
@@ -139,88 +118,6 @@ func (e *exchanges) begin(life context.Context, at *claimed, r *envelope.Request
 	}
 	e.byID[r.ID] = x
 	return x, nil
-}
-
-// deliver gives x a line, in place of an older one. The caller holds exchanges.mu.
-func (x *exchange) deliver(l *line) {
-	if x.line != nil && !x.line.taken {
-		x.line.let()
-	}
-	x.line, l.x = l, x
-}
-
-// open returns the line on which x can be answered, which is the caller's then; nil if there is none.
-func (e *exchanges) open(x *exchange, to phase) *line {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	l := x.line
-	if x.first == nil || x.phase != running || l == nil || l.taken || !l.live() {
-		return nil
-	}
-	l.taken, x.phase = true, to
-	return l
-}
-
-// sends notes that all of a stream is on its way on a line, and what is to be posted if it does not arrive.
-func (e *exchanges) sends(x *exchange, a *whole) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if x.phase == streaming {
-		x.phase, x.whole = sent, a
-	}
-}
-
-// informs returns the line on which informational responses to x go; nil if they are posted.
-func (e *exchanges) informs(x *exchange) *line {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if x.first == nil || x.line == nil || !x.line.live() {
-		return nil
-	}
-	return x.line
-}
-
-// left notes that the gateway ended a line because the visitor left. A line on which x is not answered tells of that
-// while x runs; later the gateway may end it because it has the answer.
-func (e *exchanges) left(l *line) {
-	e.mu.Lock()
-	x := l.x
-	counts := x != nil && x.line == l && (l.taken || x.phase == running)
-	if counts && x.phase == sent {
-		e.endLocked(x)
-	}
-	e.mu.Unlock()
-	if counts {
-		e.cancel(x.id, schema.CancelVisitorGone)
-	}
-}
-
-// confirm notes that the gateway has the answer of x, if that was sent.
-func (e *exchanges) confirm(x *exchange) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if x.phase == sent {
-		e.endLocked(x)
-	}
-}
-
-// resend notes that the answer of x, if it was sent, may not have arrived. It reports whether it is to be posted.
-func (e *exchanges) resend(x *exchange) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if x.phase != sent {
-		return false
-	}
-	x.encode()
-	x.phase = answering
-	return true
-}
-
-// encode makes the answer of x a message. The caller holds exchanges.mu.
-func (x *exchange) encode() {
-	if x.answer == nil && x.whole != nil {
-		x.answer, x.whole = x.whole.reply(), nil
-	}
 }
 
 // cancel ends the context of an exchange.
@@ -270,7 +167,6 @@ func (e *exchanges) linger(x *exchange, departs, leaves func()) {
 // answering notes that x has its answer, or the beginning of one if there is a head.
 func (e *exchanges) answering(x *exchange, head chan<- taken) {
 	e.mu.Lock()
-	x.encode()
 	x.phase, x.head = answering, head
 	e.mu.Unlock()
 }
@@ -373,10 +269,7 @@ func (e *exchanges) endLocked(x *exchange) {
 	if x.phase == ended {
 		return
 	}
-	x.phase, x.whole = ended, nil
-	if x.line != nil && !x.line.taken {
-		x.line.let()
-	}
+	x.phase = ended
 	if x.head != nil {
 		x.head <- taken{err: errNotTaken}
 		x.head = nil

@@ -101,7 +101,7 @@ func overEach(t *testing.T, run func(t *testing.T)) {
 	}
 }
 
-var transports = []reversehttp.Transport{reversehttp.TransportPoll, reversehttp.TransportStream, reversehttp.TransportFramed, reversehttp.TransportLink, reversehttp.TransportPTTH}
+var transports = []reversehttp.Transport{reversehttp.TransportPoll, reversehttp.TransportStream, reversehttp.TransportFramed, reversehttp.TransportLink}
 
 // transportOf returns what the sessions of a test use, by its name: its own or that of a test around it.
 func transportOf(t testing.TB) reversehttp.Transport {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/coder/websocket"
 )
@@ -67,4 +68,28 @@ func (w *watched) RoundTrip(r *http.Request) (*http.Response, error) {
 		resp.Body = w.socket
 	}
 	return resp, nil
+}
+
+// upgrading returns a client like c that speaks HTTP/1.1, for other versions upgrade no connection, and what closes its
+// idle connections. A RoundTripper of another make is used as it is: it upgrades, or it fails.
+func upgrading(c *http.Client) (*http.Client, func()) {
+	given := c.Transport
+	if given == nil {
+		given = http.DefaultTransport
+	}
+	t, ok := given.(*http.Transport)
+	if !ok {
+		return c, func() {}
+	}
+	t = t.Clone()
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	t.ForceAttemptHTTP2, t.TLSNextProto = false, nil
+	if t.TLSClientConfig != nil {
+		// A transport that was used has put its own there.
+		t.TLSClientConfig.NextProtos = slices.DeleteFunc(slices.Clone(t.TLSClientConfig.NextProtos), func(p string) bool { return p == "h2" })
+	}
+	clone := *c
+	clone.Transport = t
+	return &clone, t.CloseIdleConnections
 }

@@ -1,7 +1,6 @@
 package reversehttp
 
 import (
-	"fmt"
 	"maps"
 	"net/http"
 	"net/textproto"
@@ -30,66 +29,6 @@ func appendHeader(b envelope.Pairs, h http.Header, leftOut func(name string) boo
 		}
 	}
 	return b
-}
-
-// sendable returns the fields of a header as a tunnel takes them: as appendHeader appends them, without those that end with
-// a connection (RFC 9110, 7.6.1). The error is what a gateway would find invalid in them, were they posted.
-func sendable(h http.Header, leftOut func(name string) bool) (http.Header, error) {
-	out := make(http.Header, len(h))
-	count, size := 0, 0
-	named := ends
-	if len(h["Connection"]) > 0 {
-		named = maps.Clone(ends)
-		for name := range strings.SplitSeq(strings.Join(h["Connection"], ","), ",") {
-			named[textproto.CanonicalMIMEHeaderKey(textproto.TrimString(name))] = true
-		}
-	}
-	for name, values := range h {
-		if name == "Content-Length" || named[textproto.CanonicalMIMEHeaderKey(name)] || leftOut(name) || !token(name) {
-			continue
-		}
-		clean := make([]string, len(values))
-		for i, value := range values {
-			if strings.ContainsAny(value, "\r\n") {
-				value = unbroken.Replace(value)
-			}
-			if clean[i] = textproto.TrimString(value); controls(clean[i]) {
-				return out, fmt.Errorf("the field %s has a control character", name)
-			}
-			count++
-			size += len(name) + len(clean[i]) + fieldExtra
-		}
-		if len(clean) > 0 {
-			out[name] = clean
-		}
-	}
-	if count > fieldsMost || size > fieldBytesMost {
-		return out, errTooLarge
-	}
-	return out, nil
-}
-
-// What a gateway takes: so many fields, and so many bytes of them, each counted with some more.
-const (
-	fieldsMost     = 256
-	fieldBytesMost = 64 << 10
-	fieldExtra     = 4
-)
-
-// ends are the fields that are of one connection.
-var ends = map[string]bool{
-	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true,
-	"Proxy-Authentication-Info": true, "Te": true, "Upgrade": true,
-}
-
-// controls reports whether s has a control character other than tab.
-func controls(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return true
-		}
-	}
-	return false
 }
 
 var unbroken = strings.NewReplacer("\n", " ", "\r", " ")

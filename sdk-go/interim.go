@@ -50,14 +50,6 @@ func (p *poster) postInterim(x *exchange, r *reply) {
 	}
 }
 
-// more counts one that is not posted. It reports false if that is one too many.
-func (i *interims) more() bool {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.count++
-	return i.count <= interimsMost
-}
-
 // next returns the next one to post. After nil the next call of postInterim begins anew.
 func (i *interims) next() (r *reply) {
 	i.mu.Lock()

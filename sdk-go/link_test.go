@@ -471,3 +471,26 @@ func TestALinkLastsWhileTheSessionDrains(t *testing.T) {
 		}
 	})
 }
+
+func TestShutdownWhileALinkOpens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{t: t, refuses: func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }}
+		s, served := begin(t, listen(t, g), reversehttp.Options{Transport: reversehttp.TransportLink}, nil)
+		synctest.Wait()
+		since := time.Now()
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Errorf("Shutdown = %v", err)
+		}
+		if err := served(); err != reversehttp.ErrClosed || time.Since(since) > 0 {
+			t.Errorf("Serve = %v after %v, want ErrClosed at once", err, time.Since(since))
+		}
+		wantNoted(t, "left with", g.noted(&g.left), "0-x")
+	})
+}
+
+func TestATransportThatIsNoneIsAnError(t *testing.T) {
+	_, err := reversehttp.Claim(t.Context(), testOrigin, &reversehttp.Options{Transport: "pigeon"})
+	if err == nil || !strings.Contains(err.Error(), "auto, link, poll, stream or framed") {
+		t.Errorf("Claim with a transport that is none = %v, want an error that lists them", err)
+	}
+}

@@ -14,17 +14,16 @@ import (
 )
 
 // An answer in parts, a stream, is one whose beginning is sent before its end is known: its handler flushed, or wrote more
-// than is held. The handler fills a buffer, and waits while it is full. The pump, a goroutine of the session, posts the
-// beginning and then sends what the buffer has whenever it was flushed or is full, in one of three ways:
+// than is held. The handler fills a buffer, and waits while it is full. The beginning is sent, and then the pump, a goroutine of
+// the session, sends what the buffer has whenever it was flushed or is full, in one of three ways:
 //
+//	link   parts that wait for no result (stream.go), where there is a link that has room.
 //	parts  one post after the other (post.go). What comes meanwhile goes with the next. They need no connection of their
 //	       own, and tell in silence that the handler is at work.
 //	long   one part that lasts (long.go): for much whose length the handler declared. The gateway relays it as it comes, so it
 //	       is faster, and it is cut where it breaks off.
-//	line   the answer to the request of a tunnel, where that brought the request and is still there.
 //
-// The exchange is the pump's to end, but after a line, which says nothing of what arrived: there the tunnel keeps what to
-// post if it breaks. If sending fails, the context of the handler ends, and so do its writes. Nothing is
+// The exchange is the pump's to end. If sending fails, the context of the handler ends, and so do its writes. Nothing is
 // sent to another session of the gateway, because the visitor has the beginning of this answer.
 //
 // A stream that the handler gives up ends without a clean end, by an abort or a part that breaks
@@ -50,19 +49,10 @@ var (
 	errBroken  = errors.New("reversehttp: the stream to the gateway broke")
 )
 
-// beginning is the head of an answer that goes on: what is posted, or what it would say where a tunnel brought the request.
-type beginning struct {
-	reply  *reply
-	status int
-	header http.Header
-}
-
 // parts is an answer that goes in parts.
 type parts struct {
 	session  *Session
 	x        *exchange
-	line     *line // of a tunnel, on which it goes; nil where it is posted
-	first    beginning
 	upgraded bool         // nothing bounds the time between parts
 	left     int64        // how much content follows the beginning, where the handler declared a length; 0 where it did not
 	accepted func()       // called when the gateway took the beginning; may be nil
@@ -88,13 +78,12 @@ type parts struct {
 	passage passage
 
 	taken []byte // the pump's, until it takes again
-	kept  bool   // by the tunnel, which ends the exchange
 }
 
-// newParts begins to stream the answer of x. The buffer may have content, and more than is held from then on.
-func newParts(s *Session, x *exchange, first beginning, buffer []byte) *parts {
+// newParts begins to stream the answer of x, with its head. The buffer may have content, and more than is held from then on.
+func newParts(s *Session, x *exchange, head *reply, buffer []byte) *parts {
 	t := &parts{
-		session: s, x: x, first: first, wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
+		session: s, x: x, wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
 		pending: buffer, flushing: len(buffer) > 0, most: streamBuffer,
 	}
 	if n := s.current().Limits.PartBytes; n > 0 {
@@ -104,23 +93,15 @@ func newParts(s *Session, x *exchange, first beginning, buffer []byte) *parts {
 	t.ctx, t.cancelC = context.WithCancelCause(s.life)
 	t.detach = context.AfterFunc(x.ctx, func() { t.cancelC(context.Cause(x.ctx)) })
 	x.posted = true
-	if t.line = s.exchanges.open(x, streaming); t.line == nil {
-		t.postHead()
-	} else {
-		t.most = streamBuffer / 2 // there is no request that much would spare
-	}
+	t.begin(head)
 	return t
 }
 
-// postHead posts the beginning.
-func (t *parts) postHead() {
+// begin sends the beginning.
+func (t *parts) begin(r *reply) {
 	x, s := t.x, t.session
 	head := make(chan taken, 1)
-	t.head = head
-	if x.answer = t.first.reply; x.answer == nil {
-		x.answer = &reply{status: t.first.status, fields: fieldsOf(t.first.header), tail: envelope.Tail{More: true}}
-	}
-	t.first = beginning{} // has as much content as is held
+	t.head, x.answer = head, r
 	s.exchanges.answering(x, head)
 	if l := s.link.Load(); l != nil && !x.interims.posting() && l.give(x, true) {
 		t.passage.given = l
@@ -287,37 +268,19 @@ func (t *parts) pump() {
 	err := t.run()
 	t.x.cancelC(err)
 	t.cancelC(err)
-	if !t.kept {
-		t.session.exchanges.end(t.x)
-	}
+	t.session.exchanges.end(t.x)
 }
 
 // run sends the stream to its end.
 func (t *parts) run() error {
 	err := t.relay()
-	if err != nil && !toldByGateway(err) && !t.reset() {
+	if err != nil && !toldByGateway(err) {
 		t.abort(err)
 	}
 	if err != nil && err != errGivenUp {
 		t.session.log.Debug("stream broken", "id", t.x.id, "error", err)
 	}
 	return err
-}
-
-// reset reports whether the reset of a line has told the gateway that the answer ends, as it does unless the tunnel is
-// lost with it. Another message could overtake what the line brings first.
-func (t *parts) reset() bool {
-	if t.line == nil {
-		return false
-	}
-	timer := time.NewTimer(soon)
-	defer timer.Stop()
-	select {
-	case <-t.line.tunnel.wire.lost:
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // toldByGateway reports whether the gateway said that the stream is over. Where it did not, the visitor would wait for
@@ -331,13 +294,6 @@ func toldByGateway(err error) bool {
 }
 
 func (t *parts) relay() error {
-	if t.line != nil {
-		if untouched, err := t.sendLine(); !untouched {
-			return err
-		}
-		t.line = nil
-		t.postHead()
-	}
 	if err := t.passage.open(); err != nil {
 		return err
 	}

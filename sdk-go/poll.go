@@ -3,7 +3,6 @@ package reversehttp
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -49,14 +48,12 @@ func (p *poller) run() error {
 		switch way {
 		case TransportLink:
 			useful, err = p.link(at, w.patience(way, p.session.gateway))
-		case TransportPTTH:
-			useful, err = p.session.tunnel(at, w.patience(way, p.session.gateway))
 		case TransportFramed:
 			useful, err = p.listen(at, acceptFramed, w.patience(way, p.session.gateway))
 		case TransportStream:
 			useful, err = p.listen(at, acceptStream, w.patience(way, p.session.gateway))
 		default:
-			useful, err = p.batch(at, proven && !w.ask)
+			useful, err = p.batch(at, proven)
 		}
 		if p.session.polls.Err() != nil {
 			return ErrClosed
@@ -69,12 +66,9 @@ func (p *poller) run() error {
 			sessions.reset()
 		}
 		fell := w.note(way, useful, err)
-		if err != nil && w.hopeless() {
-			return fmt.Errorf("%w: %w; use TransportAuto", ErrNoTunnel, err)
-		}
 		if fell {
 			p.session.log.Info("transport kept back", "label", at.Label, "transport", way, "error", err)
-			proven = proven && (way == TransportPTTH || way == TransportLink)
+			proven = proven && way == TransportLink
 			continue
 		}
 		if err == nil {
@@ -87,7 +81,7 @@ func (p *poller) run() error {
 		}
 		proven = false
 		v := judge(err)
-		if way == TransportPTTH && !told(err) {
+		if way == TransportLink && !told(err) {
 			v = again
 		}
 		if v == final {
@@ -177,7 +171,7 @@ func (p *poller) beginAll(at *claimed, content []byte) (brought bool, err error)
 
 // hears takes note of why a poll failed. After a silence connections that idle may be dead too.
 func (p *poller) hears(err error) {
-	if err == errNoAnswer || err == errSilent || err == errTunnelBroke || errors.Is(err, errLinkBroke) {
+	if err == errNoAnswer || err == errSilent || errors.Is(err, errLinkBroke) {
 		p.session.silence.begin()
 		p.session.gateway.client.CloseIdleConnections()
 	}
@@ -191,7 +185,7 @@ func (p *poller) begin(at *claimed, b batch) {
 	for _, m := range b.messages {
 		switch m.Type {
 		case schema.TypeRequest:
-			fresh, known := p.session.exchanges.begin(p.session.life, at, &m.Request, nil)
+			fresh, known := p.session.exchanges.begin(p.session.life, at, &m.Request)
 			if fresh != nil {
 				p.session.runner.start(fresh, m)
 			}

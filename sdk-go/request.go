@@ -42,10 +42,7 @@ func RequestInfo(ctx context.Context) Info {
 // is not in it is the one that remote makes.
 func newRequest(ctx context.Context, m *message, remote func() *remote) (*http.Request, error) {
 	e := &m.Request
-	header := m.header
-	if header == nil {
-		header = newHeader(m.Fields)
-	}
+	header := newHeader(m.Fields)
 	m.info = Info{ID: e.ID, Attempt: e.Attempt, Target: e.Target, URL: e.URL, Base: e.Base}
 	target := withoutBase(e.Target, e.Base)
 	major, minor, err := protocol(e.HTTPVersion)
@@ -63,7 +60,7 @@ func newRequest(ctx context.Context, m *message, remote func() *remote) (*http.R
 	case e.Upgrade != "":
 		// They end at the gateway, and are what a handler looks for. The content comes when the connection is upgraded.
 		r.Header["Connection"], r.Header["Upgrade"] = []string{"Upgrade"}, []string{e.Upgrade}
-	case e.BodyURL != "" || m.streams:
+	case e.BodyURL != "":
 		c := remote()
 		r.Body, r.Trailer = c, c.trailer
 		if r.ContentLength, bad = length(r.Header); r.ContentLength < 0 && r.ProtoAtLeast(1, 1) && major == 1 {

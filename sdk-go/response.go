@@ -115,9 +115,7 @@ func (w *response) commit(status int) {
 	if w.trailers = nil; w.declared < 0 && bodyAllowed(w.status) {
 		w.trailers = declaredTrailers(w.header)
 	}
-	if err := w.x.carrier.head(w); err != nil && w.failed == nil {
-		w.failed = err
-	}
+	w.x.carrier.head(w)
 	if w.declared >= 0 && !w.leftOut("Content-Length") {
 		w.x.carrier.add("Content-Length", strconv.FormatInt(w.declared, 10))
 	}

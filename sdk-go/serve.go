@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"time"
 
 	"reversehttp/schema"
@@ -60,7 +58,6 @@ func (s *Session) Serve(handler http.Handler) error {
 	if refused != nil {
 		reason = fmt.Errorf("reversehttp: serve: %w", reason)
 	}
-	s.stopTunnels()
 	s.drain()
 	s.leave()
 	s.stop()
@@ -71,20 +68,7 @@ func (s *Session) Serve(handler http.Handler) error {
 	return reason
 }
 
-// stopTunnels has nothing more begin.
-func (s *Session) stopTunnels() {
-	for _, t := range s.openTunnels() {
-		t.stop()
-	}
-}
-
-func (s *Session) openTunnels() []*tunnel {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Collect(maps.Keys(s.open))
-}
-
-// drain waits until every exchange has ended, and then the tunnels. The gateway holds a session for lost that neither polls nor answers for a
+// drain waits until every exchange has ended. The gateway holds a session for lost that neither polls nor answers for a
 // while, so it asks now and then. What comes is not begun and its cursor not acknowledged: it moves on when the session
 // leaves.
 func (s *Session) drain() {
@@ -92,11 +76,6 @@ func (s *Session) drain() {
 	go func() {
 		defer close(idle)
 		s.running.Wait()
-		for _, t := range s.openTunnels() {
-			t.close()
-		}
-		s.tunnels.Wait()
-		s.running.Wait() // for answers that others of a tunnel post
 	}()
 	t := time.NewTicker(drainPoll)
 	defer t.Stop()
@@ -129,7 +108,7 @@ func (s *Session) leave() {
 		at := s.current()
 		ctx, cancel := context.WithTimeout(context.Background(), goodbyeTimeout)
 		defer cancel()
-		c := call{method: "DELETE", url: at.Session, bearer: at.Token, cursor: at.cursor.exact()}
+		c := call{method: "DELETE", url: at.Session, bearer: at.Token, cursor: at.cursor.get()}
 		if err := s.gateway.call(ctx, c, nil); err != nil {
 			s.log.Debug("session not ended", "label", at.Label, "error", err)
 		}

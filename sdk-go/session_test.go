@@ -477,7 +477,7 @@ func aSessionSurvivesItsGateway(t *testing.T) {
 		if got, want := fmt.Sprint(states), "[online reconnecting online closed]"; got != want {
 			t.Errorf("states = %s, want %s", got, want)
 		}
-		by := map[reversehttp.Transport]string{"poll": "batches", "stream": "a stream", "framed": "a framed stream", "link": "a link", "ptth": "a tunnel"}[transportOf(t)]
+		by := map[reversehttp.Transport]string{"poll": "batches", "stream": "a stream", "framed": "a framed stream", "link": "a link"}[transportOf(t)]
 		for line, want := range map[string]int{"requests come by " + by: 2, "requests come": 2, "claimed again": 1} {
 			if n := strings.Count(logged.String(), line); n != want {
 				t.Errorf("%q was logged %d times, want %d:\n%s", line, n, want, logged.String())

@@ -33,8 +33,6 @@ func (o *overheard) RoundTrip(r *http.Request) (*http.Response, error) {
 		o.ways[vectors.FormOf(r.Header.Get("Accept"))]++
 	case strings.HasSuffix(last, "/link"):
 		o.ways["link"]++
-	case strings.HasSuffix(last, "/tunnel"):
-		o.ways["tunnel"]++
 	}
 	o.mu.Unlock()
 	return o.RoundTripper.RoundTrip(r)
@@ -63,9 +61,7 @@ func TestALineThatIsSlowCostsNothing(t *testing.T) {
 	for name, reads := range map[string]int{"visitors who read at once": 1 << 30, "visitors who are slow too": 4_000} {
 		t.Run(name, func(t *testing.T) {
 			test := func(t *testing.T, l *wan, program, visitors *http.Client) {
-				if transportOf(t) != "ptth" { // a gateway lets 1 MiB of one response come, and the others wait longer than visitors do
-					sendsMuchSlowly(t, l, program, visitors, reads)
-				}
+				sendsMuchSlowly(t, l, program, visitors, reads)
 			}
 			t.Run("HTTP/1.1", func(t *testing.T) { overWan(t, 20_000, 1<<20, test) })
 			// All that is on its way lies before a poll.
@@ -307,10 +303,10 @@ func TestADeadLineIsNoticed(t *testing.T) {
 	})
 }
 
-// What a tunnel has sent may be on its way for a minute. It is not taken for received by then.
+// What a link has sent may be on its way for a minute. It is not taken for received by then.
 func TestAnAnswerThatLiesBehindOthersIsKept(t *testing.T) {
 	inWan(t, 20_000, 1<<20, func(t *testing.T, l *wan, program, visitors *http.Client) {
-		s, served := begin(t, program, reversehttp.Options{Timeout: 5 * time.Minute, Transport: reversehttp.TransportPTTH}, func(w http.ResponseWriter, r *http.Request) {
+		s, served := begin(t, program, reversehttp.Options{Timeout: 5 * time.Minute, Transport: reversehttp.TransportLink}, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/small" {
 				io.WriteString(w, "small")
 				return

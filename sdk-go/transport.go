@@ -1,9 +1,6 @@
 package reversehttp
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
 // Transport is how requests come from the gateway.
 type Transport string
@@ -23,19 +20,12 @@ const (
 	// TransportFramed asks for a stream in the framed form, whose content is bytes beside its envelopes. Where there is none it
 	// is TransportStream.
 	TransportFramed Transport = "framed"
-	// TransportPTTH upgrades a connection to HTTP/2 from the gateway to this program (Upgrade: ptth), and never polls. The
-	// error is ErrNoTunnel where that cannot be.
-	TransportPTTH Transport = "ptth"
 )
-
-// ErrNoTunnel says that there is no tunnel: the gateway has no such door, or something between does not let it through.
-// It is returned with TransportPTTH only, by Claim or by Serve.
-var ErrNoTunnel = errors.New("reversehttp: no tunnel")
 
 func (t Transport) valid() error {
 	switch t {
-	case TransportAuto, TransportLink, TransportPoll, TransportStream, TransportFramed, TransportPTTH:
+	case TransportAuto, TransportLink, TransportPoll, TransportStream, TransportFramed:
 		return nil
 	}
-	return fmt.Errorf("%q is no transport; use auto, link, poll, stream, framed or ptth", string(t))
+	return fmt.Errorf("%q is no transport; use auto, link, poll, stream or framed", string(t))
 }

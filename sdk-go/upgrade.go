@@ -29,7 +29,7 @@ func (w upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	case w.committed && w.status != http.StatusSwitchingProtocols:
 		return nil, nil, errors.New("reversehttp: hijack: the answer has begun")
 	}
-	var head beginning
+	var head *reply
 	if w.committed {
 		var err error
 		if head, _, err = x.carrier.begin(w.status, nil); err != nil {

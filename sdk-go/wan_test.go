@@ -227,7 +227,7 @@ func overWan(t *testing.T, rate, holds int, run func(t *testing.T, l *wan, progr
 // mutex, in which fake time stands still.
 func overWanByHTTP2(t *testing.T, rate int, run func(t *testing.T, l *wan, program, visitors *http.Client)) {
 	overEach(t, func(t *testing.T) {
-		if by := transportOf(t); by != "ptth" && by != "link" {
+		if transportOf(t) != "link" {
 			t.Run("h2", func(t *testing.T) { inWan(t, rate, 1<<30, run) })
 		}
 	})

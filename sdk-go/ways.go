@@ -9,11 +9,9 @@ import (
 )
 
 const (
-	// How long a session that may only use a tunnel tries to have its first.
-	firstTunnelMost = time.Minute
-	// After a tunnel or a stream that did not come through, a slower transport is used this long.
+	// After a link or a stream that did not come through, a slower transport is used this long.
 	slowerFor = 5 * time.Minute
-	// How long a tunnel or a stream may take until its first byte, where none came through yet: less than the gateway lets
+	// How long a link or a stream may take until its first byte, where none came through yet: less than the gateway lets
 	// visitors wait for one that polls.
 	firstByteMost = 4 * time.Second
 	// And where the last one did: what is between passes them, and is slow.
@@ -21,37 +19,24 @@ const (
 )
 
 // ways are the transports that a session may use at a time. They belong to the loop that polls.
-//
-// What a failure of a tunnel says is found out by asking for a batch at once: if that fails too, there is an outage, and
-// the tunnel is tried again after it. If not, the tunnel has one more try, and then rests.
 type ways struct {
 	allowed Transport
-	tunnels time.Time // until then no tunnel is opened
 	links   time.Time // until then no link is opened
 	breaks  int       // links that came to nothing, one after the other
 	doubt   bool      // that is why none is: an outage may have been the reason
 	streams time.Time // until then no stream is asked for
 	framed  time.Time // until then none in the framed form is
-	ask     bool      // for a batch first
-	failed  int       // tunnels that came to nothing, one after the other
-	had     bool      // there was one that did
-	since   time.Time // the first try of a session that may only use a tunnel
 	passed  Transport // came through last in this session of the gateway; empty if none did
 }
 
-func newWays(t Transport) ways { return ways{allowed: t, since: time.Now()} }
+func newWays(t Transport) ways { return ways{allowed: t} }
 
 // next returns the transport to use.
 func (w *ways) next(at *claimed, g *gateway) Transport {
-	if w.allowed == TransportPTTH {
-		return TransportPTTH
-	}
 	now := time.Now()
 	linked := w.allowed == TransportAuto || w.allowed == TransportLink
 	framed := linked || w.allowed == TransportFramed
 	switch {
-	case w.ask:
-		return TransportPoll
 	case linked && at.Link != "" && !now.Before(w.links):
 		return TransportLink
 	case framed && g.framed && !now.Before(w.framed) && !now.Before(w.streams):
@@ -67,7 +52,7 @@ func (w *ways) next(at *claimed, g *gateway) Transport {
 // renew forgets what kept the faster ones away: there is another session, perhaps by another way.
 func (w *ways) renew() {
 	w.links, w.breaks, w.doubt = time.Time{}, 0, false
-	w.tunnels, w.streams, w.framed, w.ask, w.failed, w.passed = time.Time{}, time.Time{}, time.Time{}, false, 0, ""
+	w.streams, w.framed, w.passed = time.Time{}, time.Time{}, ""
 }
 
 // patience returns how long the first byte may take by a way.
@@ -83,10 +68,7 @@ func (w *ways) note(way Transport, useful bool, err error) (fell bool) {
 	if useful && way != TransportPoll {
 		w.passed = way
 	}
-	switch {
-	case way == TransportPTTH:
-		return w.noteTunnel(useful, err)
-	case way == TransportLink:
+	if way == TransportLink {
 		return w.noteLink(useful, err)
 	}
 	if w.doubt && err != nil && !errors.As(err, new(*Error)) {
@@ -99,10 +81,6 @@ func (w *ways) note(way Transport, useful bool, err error) (fell bool) {
 	case way == TransportFramed && mangled(err):
 		w.framed = time.Now().Add(slowerFor)
 		return true
-	case way == TransportPoll && err == nil:
-		w.ask = false
-	case way == TransportPoll:
-		w.failed = 0 // an outage says nothing about tunnels
 	}
 	return false
 }
@@ -129,31 +107,6 @@ func (w *ways) noteLink(useful bool, err error) (fell bool) {
 	return true
 }
 
-func (w *ways) noteTunnel(useful bool, err error) (fell bool) {
-	switch {
-	case useful:
-		w.had, w.failed = true, 0
-		return false
-	case err == nil, told(err), w.allowed == TransportPTTH:
-		return false
-	case notPassed(err):
-		w.ask = err == errWithheld // visitors have waited
-		w.failed = 2
-	default:
-		w.ask = true
-		w.failed++
-	}
-	if w.failed > 1 {
-		w.tunnels, w.failed = time.Now().Add(slowerFor), 0
-	}
-	return true
-}
-
-// hopeless reports whether a session that may only use a tunnel should give up.
-func (w *ways) hopeless() bool {
-	return w.allowed == TransportPTTH && !w.had && time.Since(w.since) >= firstTunnelMost
-}
-
 // comes logs by which way requests come, if that has changed.
 func (p *poller) comes(at *claimed, way Transport) {
 	p.mu.Lock()
@@ -166,8 +119,6 @@ func (p *poller) comes(at *claimed, way Transport) {
 	switch way {
 	case TransportLink:
 		p.session.log.Info("requests come by a link", "label", at.Label)
-	case TransportPTTH:
-		p.session.log.Info("requests come by a tunnel", "label", at.Label)
 	case TransportFramed:
 		p.session.log.Info("requests come by a framed stream", "label", at.Label)
 	case TransportStream:
@@ -197,7 +148,7 @@ func mangled(err error) bool {
 	return errors.As(err, &refused) && refused.Code == codeUnexpected && refused.Status < 500
 }
 
-// notPassed reports whether an error to open a tunnel shows that something between does not let one through.
+// notPassed reports whether an error to open a link shows that something between does not let one through.
 func notPassed(err error) bool {
 	var refused *Error
 	return err == errWithheld || errors.As(err, &refused)

@@ -34,7 +34,7 @@ var attacks = []attack{
 	{name: "streamed answers that nobody reads", do: readSlowly(reversehttp.TransportPoll)},
 	{name: "streamed answers that nobody reads, by a stream", do: readSlowly(reversehttp.TransportStream)},
 	{name: "streamed answers that nobody reads, framed", do: readSlowly(reversehttp.TransportFramed)},
-	{name: "streamed answers that nobody reads, by a tunnel", do: readSlowly(reversehttp.TransportPTTH)},
+	{name: "streamed answers that nobody reads, by a link", do: readSlowly(reversehttp.TransportLink)},
 	{name: "idle connections", flags: []string{"--max-connections=400"}, do: keepIdle},
 	{name: "thousands of names in Connection", do: nameConnections},
 	{name: "labels by the thousand", flags: []string{"--max-claims=2000", "--claims-per-address=20"}, do: hoardLabels},

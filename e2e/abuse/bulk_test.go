@@ -49,7 +49,7 @@ const (
 	bulkBetween = 256 << 10
 )
 
-var bulkWays = []string{"poll", "stream", "framed", "ptth", "ietfPtth with h2"}
+var bulkWays = []string{"poll", "stream", "framed", "link", "ietfPtth with h2"}
 
 // bulkWorld is a gateway and a program.
 type bulkWorld struct {

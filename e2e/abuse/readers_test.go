@@ -28,8 +28,8 @@ func readSlowly(by reversehttp.Transport) func(t *testing.T, w *world) {
 		switch by {
 		case reversehttp.TransportPoll:
 			url = w.polled.URL()
-		case reversehttp.TransportPTTH:
-			url = w.tunnelled.URL()
+		case reversehttp.TransportLink:
+			url = w.linked.URL()
 		case reversehttp.TransportStream, reversehttp.TransportFramed:
 			url = w.serve("streamed", by, 0).URL()
 			w.welcome("the claim with a stream", url)

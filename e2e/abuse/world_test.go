@@ -15,8 +15,8 @@ import (
 type world struct {
 	t       *testing.T
 	gateway *gateway
-	// tunnelled and polled are served by a program of sdk-go each, by a tunnel and by batches.
-	tunnelled, polled *reversehttp.Session
+	// linked and polled are served by a program of sdk-go each, by a link and by batches.
+	linked, polled *reversehttp.Session
 	// crowds are all honest visitors, those of the two claims first.
 	crowds []*honest
 	watch  *watch
@@ -38,9 +38,9 @@ func found(t *testing.T, flags ...string) *world {
 func build(t *testing.T, flags ...string) *world {
 	t.Helper()
 	w := found(t, flags...)
-	w.tunnelled = w.serve("tunnelled", reversehttp.TransportPTTH, 0)
+	w.linked = w.serve("linked", reversehttp.TransportLink, 0)
 	w.polled = w.serve("polled", reversehttp.TransportPoll, 0)
-	w.welcome("the claim with a tunnel", w.tunnelled.URL())
+	w.welcome("the claim with a link", w.linked.URL())
 	w.welcome("the claim that is polled", w.polled.URL())
 	w.goOn("before the attack", warm)
 	w.watch = watchOver(t, w.gateway)

@@ -16,7 +16,7 @@ type line struct {
 	address, to string
 	rate        int // bytes a second
 
-	claims, tunnels atomic.Int64 // that were asked for
+	claims, links atomic.Int64 // that were asked for
 
 	relays sync.WaitGroup
 	mu     sync.Mutex // guards below
@@ -92,7 +92,7 @@ func (l *line) note(head []byte) {
 	switch method, target, _ := strings.Cut(string(head), " "); {
 	case method == http.MethodPost && strings.HasPrefix(target, "/claims "):
 		l.claims.Add(1)
-	case method == http.MethodGet && strings.HasSuffix(target, "/tunnel HTTP/1.1"):
-		l.tunnels.Add(1)
+	case method == http.MethodGet && strings.HasSuffix(target, "/link HTTP/1.1"):
+		l.links.Add(1)
 	}
 }

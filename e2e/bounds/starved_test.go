@@ -20,11 +20,11 @@ const (
 )
 
 // A program that gets little time to run, behind a slow line, is a program: it claims
-// once, keeps its tunnel, and loses no answer. The gateway has all the time for it.
+// once, keeps its link, and loses no answer. The gateway has all the time for it.
 // One program has a claim for each transport: what competes with it competes for all.
 func TestAStarvedProgramBehindASlowLineLosesNothing(t *testing.T) {
 	t.Parallel()
-	transports := []string{"poll", "stream", "framed", "link", "ptth"}
+	transports := []string{"poll", "stream", "framed", "link"}
 	gateway := start(t, "as-gateway", "--doors")
 	lines, addresses := make([]*line, len(transports)), make([]string, len(transports))
 	for i := range transports {
@@ -55,15 +55,15 @@ func TestAStarvedProgramBehindASlowLineLosesNothing(t *testing.T) {
 				})
 			}
 			visits.Wait()
-			tunnels := int64(0)
-			if transport == "ptth" {
-				tunnels = 1
+			links := int64(0)
+			if transport == "link" {
+				links = 1
 			}
 			if got := lines[i].claims.Load(); got != 1 {
 				t.Errorf("%d claims, want one", got)
 			}
-			if got := lines[i].tunnels.Load(); got != tunnels {
-				t.Errorf("%d tunnels, want %d", got, tunnels)
+			if got := lines[i].links.Load(); got != links {
+				t.Errorf("%d links, want %d", got, links)
 			}
 		})
 	}

@@ -182,7 +182,7 @@ func (g *successive) restarts(transport string, by syscall.Signal, gap time.Dura
 
 // ways are those in which programs have their requests.
 func ways(t *testing.T, test func(t *testing.T, transport string)) {
-	for _, transport := range []string{"ptth", "auto", "stream", "poll"} {
+	for _, transport := range []string{"link", "framed", "stream", "poll"} {
 		t.Run(transport, func(t *testing.T) { test(t, transport) })
 	}
 }

@@ -12,7 +12,7 @@ import (
 var (
 	seedFlag      = flag.Uint64("seed", 0, "seed of exchanges and faults; 0 picks one")
 	exchangesFlag = flag.Int("exchanges", 3_000, "exchanges under faults")
-	transportFlag = flag.String("transport", "", "transport of the programs; empty: ptth, auto (framed) and stream")
+	transportFlag = flag.String("transport", "", "transport of the programs; empty: link, framed and stream")
 	timeFlag      = flag.Duration("time", 0, "go on for so long instead of a number of exchanges")
 )
 
@@ -21,7 +21,7 @@ func transportOf(i int) string {
 	if *transportFlag != "" {
 		return *transportFlag
 	}
-	return []string{"ptth", "auto", "stream"}[i%3]
+	return []string{"link", "framed", "stream"}[i%3]
 }
 
 // TestMain lets the test's binary be a program that serves a claim, too.

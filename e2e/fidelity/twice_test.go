@@ -22,7 +22,7 @@ import (
 const label = "fidelity"
 
 // transport is that of sdk-go. The suite has the one that programs have by themselves.
-var transport = flag.String("transport", string(reversehttp.TransportAuto), "transport of sdk-go: auto, poll, stream, framed or ptth")
+var transport = flag.String("transport", string(reversehttp.TransportAuto), "transport of sdk-go: auto, link, framed, stream or poll")
 
 // way is one of the two ways to a handler.
 type way struct {

@@ -65,7 +65,7 @@ func TestAPrivateCertificateIsTrustedByEveryTransport(t *testing.T) {
 	l := lendTLS(t, cert)
 	client := l.visitor(t)
 	client.Transport.(*http.Transport).TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // it is for another name
-	for _, transport := range []string{"auto", "link", "poll", "stream", "framed", "ptth"} {
+	for _, transport := range []string{"auto", "link", "poll", "stream", "framed"} {
 		r := l.claim(t, "echo", "--ca", file, "--transport", transport, "--verbose")
 		resp, err := client.Get(r.url + "sealed")
 		if got := content(t, resp, err); resp.StatusCode != 200 || !strings.Contains(got, `"target":"/sealed"`) {
@@ -75,7 +75,7 @@ func TestAPrivateCertificateIsTrustedByEveryTransport(t *testing.T) {
 		if code := r.exit(); code != exitDone {
 			t.Errorf("%s: exit = %d %s", transport, code, r.stderr.String())
 		}
-		want := map[string]string{"poll": "by batches", "stream": "by a stream", "framed": "by a framed stream", "ptth": "by a tunnel"}[transport]
+		want := map[string]string{"poll": "by batches", "stream": "by a stream", "framed": "by a framed stream"}[transport]
 		if want == "" {
 			want = "by a link"
 		}

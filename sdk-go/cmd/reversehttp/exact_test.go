@@ -108,7 +108,7 @@ func TestForwardAsksForTheTargetByteForByte(t *testing.T) {
 	b := serveBare(t, func(string) string { return nothing })
 	for _, shape := range []string{hostShape, pathShape} {
 		l := lend(t, shape, gateway.Options{})
-		for _, transport := range []string{"poll", "stream", "framed", "link", "ptth"} {
+		for _, transport := range []string{"poll", "stream", "framed", "link"} {
 			for _, below := range []string{"", "/app%2F|x"} {
 				r := l.claim(t, "forward", b.url()+below, "--transport", transport)
 				host, path := publicOf(r.url)

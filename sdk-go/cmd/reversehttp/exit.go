@@ -36,8 +36,6 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-var errNoTunnel = errors.New("the gateway opens no tunnel, or something before it lets none through; --transport auto does without")
-
 // refused makes a failure of an error of Claim, and says what to do.
 func refused(gateway, label string, err error) *failure {
 	var e *reversehttp.Error
@@ -51,8 +49,6 @@ func refused(gateway, label string, err error) *failure {
 		return &failure{exitRefused, fmt.Errorf("the gateway at %s lends labels to holders of a key only; give yours in REVERSEHTTP_KEY", gateway)}
 	case errors.Is(err, reversehttp.ErrKeyWrong):
 		return &failure{exitRefused, fmt.Errorf("the gateway at %s does not know this key; look at REVERSEHTTP_KEY", gateway)}
-	case errors.Is(err, reversehttp.ErrNoTunnel):
-		return &failure{exitUnreachable, errNoTunnel}
 	case errors.As(err, &e) && (e.Status == 429 || e.Status == 503):
 		return &failure{exitUnreachable, fmt.Errorf("the gateway at %s takes no claim now: %s; try again later", gateway, printable(e.Error()))}
 	case errors.As(err, &e) && (e.Code == schema.CodeBadLabel || e.Code == schema.CodeBadToken || e.Code == schema.CodeBadLease || e.Code == schema.CodeBadMember):
@@ -76,9 +72,6 @@ func ended(err error) *failure {
 		return &failure{exitEnded, errors.New("the claim ended: it has another token by now")}
 	case errors.Is(err, reversehttp.ErrLabelTaken):
 		return &failure{exitEnded, errors.New("the claim ended: somebody else has the label by now; choose another --label")}
-	}
-	if errors.Is(err, reversehttp.ErrNoTunnel) {
-		return &failure{exitUnreachable, errNoTunnel}
 	}
 	return &failure{exitEnded, fmt.Errorf("the claim ended: %s", printable(err.Error()))}
 }

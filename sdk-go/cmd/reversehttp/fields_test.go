@@ -18,7 +18,7 @@ func TestForwardInventsNoField(t *testing.T) {
 	t.Parallel()
 	var answer string
 	b := serveBare(t, func(string) string { return answer })
-	for _, transport := range []string{"poll", "stream", "framed", "link", "ptth"} {
+	for _, transport := range []string{"poll", "stream", "framed", "link"} {
 		l := lend(t, hostShape, gateway.Options{})
 		r := l.claim(t, "forward", b.url(), "--transport", transport)
 		host, _ := publicOf(r.url)

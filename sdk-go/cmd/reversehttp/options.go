@@ -21,7 +21,7 @@ type options struct {
 	Key       string        `env:"REVERSEHTTP_KEY" help:"Key, for gateways that ask for one."`
 	Lease     time.Duration `placeholder:"TIME" help:"How long the label stays yours while nothing runs, such as 10m. Default: the gateway's."`
 	Timeout   time.Duration `placeholder:"TIME" help:"How long a visitor waits for an answer. Default: the gateway's."`
-	Transport string        `default:"auto" enum:"auto,link,poll,stream,framed,ptth" help:"How requests come from the gateway: auto (the fastest that works), link, poll, stream, framed or ptth. Default: auto."`
+	Transport string        `default:"auto" enum:"auto,link,framed,stream,poll" help:"How requests come from the gateway: auto (the fastest that works), link, framed, stream or poll. Default: auto."`
 	Drain     time.Duration `default:"10s" placeholder:"TIME" help:"How long running exchanges may take after Ctrl-C. Default: 10s."`
 	JSON      bool          `name:"json" help:"Print JSON lines on a terminal too."`
 	Verbose   bool          `short:"v" help:"Log on standard error what the connection to the gateway does."`

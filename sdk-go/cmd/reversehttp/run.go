@@ -176,9 +176,6 @@ func (s *serving) serve(c command) error {
 	go func() { served <- session.Serve(count(&running, watch(svc.Handler, s.view))) }()
 	select {
 	case err := <-served:
-		if errors.Is(err, reversehttp.ErrNoTunnel) {
-			s.giveUp(session)
-		}
 		return ended(err)
 	case <-s.stop:
 	}

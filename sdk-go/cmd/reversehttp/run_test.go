@@ -16,7 +16,6 @@ import (
 
 	reversehttp "reversehttp/sdk-go"
 	"reversehttp/server/claim"
-	"reversehttp/server/door"
 	"reversehttp/server/gateway"
 )
 
@@ -136,7 +135,7 @@ func TestEveryTransportServes(t *testing.T) {
 		fmt.Fprintf(w, "%s %s %s %d", r.Method, r.RequestURI, r.Header.Get("X-Forwarded-For"), len(b))
 	})
 	l := lend(t, pathShape, gateway.Options{})
-	for _, transport := range []string{"auto", "link", "poll", "stream", "framed", "ptth"} {
+	for _, transport := range []string{"auto", "link", "poll", "stream", "framed"} {
 		r := l.claim(t, "forward", s.URL, "--transport", transport)
 		resp, err := l.visitor(t).Post(r.url+"a%2Fb?c", "text/plain", strings.NewReader(strings.Repeat("x", 1<<20)))
 		if got, want := content(t, resp, err), "POST /a%2Fb?c 127.0.0.1 1048576"; got != want {
@@ -149,14 +148,6 @@ func TestEveryTransportServes(t *testing.T) {
 		if code := r.exit(); code != exitDone {
 			t.Errorf("%s: exit = %d %s", transport, code, r.stderr.String())
 		}
-	}
-}
-
-func TestATunnelThatIsNotThereEndsWithFour(t *testing.T) {
-	l := lend(t, hostShape, gateway.Options{Doors: func(*door.Host) []door.Door { return nil }})
-	r := start(t, "echo", "--transport=ptth", "--gateway", l.origin)
-	if code := r.exit(); code != exitUnreachable || !strings.Contains(r.stderr.String(), "--transport auto") {
-		t.Errorf("exit = %d %s", code, r.stderr.String())
 	}
 }
 
@@ -277,7 +268,7 @@ func TestALabelIsGivenUpWhereExchangesAreCutUnlessItsTokenWasGiven(t *testing.T)
 
 func TestTwoSignalsThatCutNothingEndWithZero(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
-	for _, transport := range []string{"poll", "stream", "framed", "link", "ptth"} {
+	for _, transport := range []string{"poll", "stream", "framed", "link"} {
 		r := l.claim(t, "echo", "--transport", transport, "--label=demo")
 		r.signals <- syscall.SIGINT
 		r.signals <- syscall.SIGINT

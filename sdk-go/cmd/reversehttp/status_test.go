@@ -44,7 +44,7 @@ func TestTheLineSaysWhatTheVisitorGot(t *testing.T) {
 			if waits {
 				timeout = time.Second
 			}
-			for _, transport := range []string{"poll", "ptth"} {
+			for _, transport := range []string{"poll", "link"} {
 				l := lend(t, hostShape, gateway.Options{})
 				r := l.claim(t, "forward", b.url(), "--transport", transport, "--timeout", timeout.String())
 				resp, err := l.visitor(t).Get(r.url)
