@@ -31,6 +31,7 @@ type Session struct {
 	poller    poller
 	poster    poster
 	runner    runner
+	starting  sync.Mutex           // held while a link begins what came
 	running   sync.WaitGroup       // one for each exchange, until its answer is with the gateway
 	link      atomic.Pointer[link] // on which answers go; nil where there is none
 	links     sync.WaitGroup       // one for it, and one for who writes to it

@@ -139,12 +139,23 @@ func (i *incomer) begin() error {
 	i.link.mu.Lock()
 	i.link.useful = true
 	i.link.mu.Unlock()
-	if i.link.at.ctx.Err() != nil {
+	if !i.start() {
 		return i.leave()
 	}
-	i.link.session.poller.begin(i.link.at, i.batch)
 	clear(i.batch.messages) // or what is done would stay until as many come
 	return nil
+}
+
+// start begins what came. It reports false if the session begins nothing any more.
+func (i *incomer) start() bool {
+	s := i.link.session
+	s.starting.Lock()
+	defer s.starting.Unlock()
+	if i.link.at.ctx.Err() != nil {
+		return false
+	}
+	s.poller.begin(i.link.at, i.batch)
+	return true
 }
 
 // leave hears what a session that drains has to hear, and ends the link if there are requests: the gateway would send them here for as

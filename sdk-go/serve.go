@@ -73,10 +73,12 @@ func (s *Session) Serve(handler http.Handler) error {
 // leaves.
 func (s *Session) drain() {
 	idle := make(chan struct{})
+	s.starting.Lock() // what a link has seen to be in time has begun
 	go func() {
 		defer close(idle)
 		s.running.Wait()
 	}()
+	s.starting.Unlock()
 	t := time.NewTicker(drainPoll)
 	defer t.Stop()
 	for {
