@@ -363,8 +363,6 @@ type ClaimAnswer struct {
 	Responses string `json:"responses"`
 	// Link is the URL of the session's link, a WebSocket with the subprotocol reversehttp.1.
 	Link string `json:"link,omitempty"`
-	// Tunnel is the URL to upgrade to a tunnel (Upgrade: ptth), where the gateway has that door.
-	Tunnel string `json:"tunnel,omitempty"`
 	// Cursor is the cursor before the first message: the Last-Event-ID of the first poll of a session that uses
 	// cursors.
 	Cursor string `json:"cursor"`

@@ -12,8 +12,6 @@ import (
 type Request struct {
 	// Cursor names the message; empty in a batch, which has a cursor of its own.
 	Cursor string
-	// Answered are exchanges whose answers the gateway has: only in messages of a tunnel. nil is none.
-	Answered []string
 	// ID names the exchange.
 	ID string
 	// Attempt counts the deliveries, from 1.
@@ -76,9 +74,6 @@ func AppendRequest[F ~struct{ Name, Value string }](b []byte, r *Request, fields
 	return append(b, '}')
 }
 
-// AppendRequestHead appends r as JSON to b, without headers and bodyUrl.
-func AppendRequestHead(b []byte, r *Request) []byte { return append(appendRequest(b, r), '}') }
-
 // appendRequest appends the members of r but for the end of the object.
 func appendRequest(b []byte, r *Request) []byte {
 	b = append(appendDelivery(b, r), `"type":"request","id":`...)
@@ -128,17 +123,7 @@ func appendDelivery(b []byte, r *Request) []byte {
 		b = AppendString(append(b, `"cursor":`...), r.Cursor)
 		b = append(b, ',')
 	}
-	if len(r.Answered) == 0 {
-		return b
-	}
-	b = append(b, `"answered":[`...)
-	for i, id := range r.Answered {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = AppendString(b, id)
-	}
-	return append(b, `],`...)
+	return b
 }
 
 // Message is a message of a gateway as a program reads it: a request or a cancellation. It is not checked but for its types.
@@ -261,8 +246,6 @@ func (m *Message) member(r *reader, content *body, name string) error {
 		return r.setString(&m.Type)
 	case "cursor":
 		return r.setString(&m.Cursor)
-	case "answered":
-		return r.setStrings(&m.Answered)
 	case "id":
 		return r.setString(&m.ID)
 	case "attempt":

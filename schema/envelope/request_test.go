@@ -29,13 +29,11 @@ func FuzzRequestsRoundTrip(f *testing.F) {
 		if len(content) == 0 {
 			content = nil
 		}
-		far, told := r, Request{Cursor: cursor, Answered: []string{id, name}, ID: id}
+		far, named := r, Request{Cursor: cursor, ID: id}
 		far.BodyURL = "/" + id
 		at, of := r, r
 		at.ResponseURL, at.Exchanges = "", "http://"+address+`"/`
 		of.ResponseURL = at.Exchanges + id + "/response"
-		withHead := r
-		withHead.Answered = told.Answered
 		for _, c := range []struct {
 			sent []byte
 			want Message
@@ -43,8 +41,7 @@ func FuzzRequestsRoundTrip(f *testing.F) {
 			{AppendRequest(nil, &r, fields, content), Message{Type: "request", Request: r, Fields: fields, Content: content}},
 			{AppendRequest(nil, &far, fields[:0], content), Message{Type: "request", Request: far, Fields: []Field{}}},
 			{AppendRequest(nil, &at, fields, content), Message{Type: "request", Request: of, Fields: fields, Content: content}},
-			{AppendRequestHead(nil, &withHead), Message{Type: "request", Request: withHead}},
-			{AppendCancel(nil, &told, schema.CancelTimedOut), Message{Type: "cancel", Request: told, Reason: schema.CancelTimedOut}},
+			{AppendCancel(nil, &named, schema.CancelTimedOut), Message{Type: "cancel", Request: named, Reason: schema.CancelTimedOut}},
 		} {
 			got, err := DecodeMessage(c.sent)
 			if err != nil || !reflect.DeepEqual(got, c.want) {
@@ -66,15 +63,14 @@ func FuzzRequestsRoundTrip(f *testing.F) {
 // stdMessage has the members of a [Message] as encoding/json reads them.
 type stdMessage struct {
 	schema.Request
-	Reason   schema.CancelReason `json:"reason"`
-	Answered []string            `json:"answered"`
+	Reason schema.CancelReason `json:"reason"`
 }
 
 // message returns what a Message has of m, without a Fault.
 func (m *stdMessage) message() Message {
 	e := &m.Request
 	out := Message{Type: e.Type, Reason: m.Reason, Request: Request{
-		Cursor: e.Cursor, Answered: m.Answered, ID: e.ID, Attempt: e.Attempt, TimeoutMs: e.TimeoutMs, Method: e.Method,
+		Cursor: e.Cursor, ID: e.ID, Attempt: e.Attempt, TimeoutMs: e.TimeoutMs, Method: e.Method,
 		Target: Bytes(e.Target), URL: Bytes(e.URL), Base: e.Base, HTTPVersion: e.HTTPVersion, RemoteAddr: e.RemoteAddr,
 		Upgrade: string(e.Upgrade), ResponseURL: e.ResponseURL, BodyURL: e.BodyURL,
 	}}
@@ -102,7 +98,7 @@ func ambiguous(content []byte) bool {
 		name, _, _ := strings.Cut(reflect.TypeFor[schema.Request]().Field(i).Tag.Get("json"), ",")
 		known[name] = true
 	}
-	known["reason"], known["answered"] = true, true
+	known["reason"] = true
 	found := false
 	var look func() error
 	look = func() error {

@@ -160,23 +160,6 @@ func (r *reader) setBool(dst *bool) (err error) {
 	return err
 }
 
-// setStrings reads a list of strings into dst. null is none.
-func (r *reader) setStrings(dst *[]string) error {
-	*dst = nil
-	switch r.peek() {
-	case '[':
-		return r.elements(func(int) error {
-			var s string
-			err := r.setString(&s)
-			*dst = append(*dst, s)
-			return err
-		})
-	case 'n':
-		return r.word("null")
-	}
-	return r.mistyped()
-}
-
 // fields reads a list of fields. It calls begin for the list, and take for each field of it, up to most. null is no list.
 func (r *reader) fields(most int, begin func(), take func(name, value string)) error {
 	switch r.peek() {

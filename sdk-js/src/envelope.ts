@@ -346,8 +346,6 @@ export interface ClaimAnswer {
   responses: string
   /** The URL of the session's link, a WebSocket with the subprotocol reversehttp.1. */
   link?: string
-  /** The URL to upgrade to a tunnel (Upgrade: ptth), where the gateway has that door. */
-  tunnel?: string
   /**
    * The cursor before the first message: the Last-Event-ID of the first poll of a session that
    * uses cursors.

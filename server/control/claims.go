@@ -38,16 +38,6 @@ type Claims struct {
 	Pace      intake.Pace
 	// Family returns the URLs of other doors.
 	Family func() schema.Family
-	// HasTunnel reports whether sessions have a tunnel.
-	HasTunnel func() bool
-}
-
-// tunnelURL returns the URL of the tunnel of a session, or "" where there is none.
-func (c *Claims) tunnelURL(session string) string {
-	if c.HasTunnel() {
-		return session + "/tunnel"
-	}
-	return ""
 }
 
 // maxControlBytes bounds the JSON that claims or changes a claim.
@@ -121,7 +111,7 @@ func (c *Claims) claimAnswer(o *claim.Opened) schema.ClaimAnswer {
 		Lease: int(o.State.Lease / time.Second), TimeoutMs: int(o.State.Timeout.Milliseconds()),
 		Redeliver: schema.Redeliver(o.State.Redeliver),
 		Claim:     at, Session: session, Requests: session + "/requests", Responses: session + "/responses",
-		Link: c.Envelopes.linkURL(session), Tunnel: c.tunnelURL(session), Cursor: o.Cursor, Limits: c.limits(),
+		Link: c.Envelopes.linkURL(session), Cursor: o.Cursor, Limits: c.limits(),
 	}
 }
 

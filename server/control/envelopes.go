@@ -61,7 +61,7 @@ func (e Messages) append(b []byte, m claim.Message, f envelope.Form) []byte {
 
 // appendMessage appends a message as JSON, with its cursor if it has one, and its content beside it or in it.
 func (e Messages) appendMessage(b []byte, m claim.Message, beside bool) []byte {
-	r := e.Head(m)
+	r := e.head(m)
 	r.Cursor = m.Cursor
 	if m.Cancel != "" {
 		return envelope.AppendCancel(b, &r, schema.CancelReason(m.Cancel))
@@ -77,8 +77,8 @@ func (e Messages) appendMessage(b []byte, m claim.Message, beside bool) []byte {
 	return envelope.AppendRequest(b, &r, req.Fields, content)
 }
 
-// Head returns a message but for its cursor, its fields and its content; of a cancellation that is the id.
-func (e Messages) Head(m claim.Message) envelope.Request {
+// head returns a message but for its cursor, its fields and its content; of a cancellation that is the id.
+func (e Messages) head(m claim.Message) envelope.Request {
 	if m.Cancel != "" {
 		return envelope.Request{ID: m.ID}
 	}

@@ -11,7 +11,6 @@ import (
 
 	"reversehttp/server/claim"
 	"reversehttp/server/problem"
-	"reversehttp/server/publicurl"
 	"reversehttp/server/terms"
 )
 
@@ -26,19 +25,15 @@ type Door struct {
 	// Otherwise takes requests for which there is no route, and tells which it took.
 	// Nil means none.
 	Otherwise func(http.ResponseWriter, *http.Request) bool
-	// Tunnel answers a request to upgrade to the tunnel of a session (see
-	// schema/README.md, 4). Nil means that the door has none.
-	Tunnel func(http.ResponseWriter, *http.Request, *claim.Session)
 	// ALPN has what serves a connection of each protocol of TLS that is the door's, until
 	// it ends. Nil means none.
 	ALPN map[string]func(*tls.Conn)
 }
 
-// Host is a gateway, for its doors. Its registry and its log are those of the [Relay].
+// Host is a gateway, for its doors. Its registry, its public URLs and its log are those of the [Relay].
 type Host struct {
 	*Entrance
 	*Relay
-	Public *publicurl.Template
 	// State returns the state of a claim, a [schema.ClaimState] with all terms.
 	State func(*claim.Claim) terms.With
 }

@@ -3,7 +3,6 @@ package door
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -25,6 +24,7 @@ import (
 	"reversehttp/server/claim"
 	"reversehttp/server/control"
 	"reversehttp/server/intake"
+	"reversehttp/server/publicurl"
 	"reversehttp/server/wire"
 )
 
@@ -40,9 +40,9 @@ var (
 // Relay carries requests to programs, and their answers to visitors. All its members are set before it
 // does, and do not change.
 type Relay struct {
-	Registry  *claim.Registry
-	Envelopes control.Envelopes
-	Bounds    control.Bounds
+	Registry *claim.Registry
+	Public   *publicurl.Template
+	Bounds   control.Bounds
 	// TargetBytes is the most that a request target has.
 	TargetBytes int
 	Pace        intake.Pace
@@ -172,14 +172,14 @@ func (l *Relay) RequestOf(ctx context.Context, s *claim.Session, m *claim.Messag
 func (l *Relay) handedURL(asked *claim.Request, host string) *url.URL {
 	target := asked.Target
 	if !strings.HasPrefix(target, "/") && target != "*" { // absolute-form
-		target = strings.TrimPrefix(asked.URL, l.Envelopes.Public.Scheme+"://")
+		target = strings.TrimPrefix(asked.URL, l.Public.Scheme+"://")
 		if i := strings.IndexAny(target, "/?"); i < 0 {
 			target = "/"
 		} else if target = target[i:]; target[0] == '?' {
 			target = "/" + target // RFC 9112, 3.2.1
 		}
 	}
-	if prefix := l.Envelopes.Public.PathPrefix; prefix != "" {
+	if prefix := l.Public.PathPrefix; prefix != "" {
 		if rest, ok := strings.CutPrefix(target, prefix); ok {
 			_, rest, _ = strings.Cut(rest, "/")
 			target = "/" + rest
@@ -247,18 +247,12 @@ func (c *handed) Read(p []byte) (int, error) {
 // exchange, which ends that.
 func (c *handed) Close() error { return c.x.Request().Content.Open().Close() }
 
-// Upgraded gives what the visitor of a request with an upgrade sends once its connection
-// is upgraded, as content.
-func (l *Relay) Upgraded(s *claim.Session, x *claim.Exchange) io.ReadCloser {
-	return &handed{s: s, x: x, r: &http.Request{}}
-}
-
 // handBack sends what the visitor sends on an upgraded connection to the program, and
 // gives what ends that. A program that does not end its side in time after the exchange
 // has ended is hung up on: net/http no longer does that once it gave the connection away.
 func (l *Relay) handBack(ctx context.Context, s *claim.Session, x *claim.Exchange, to io.ReadWriteCloser) (end func()) {
 	var sender sync.WaitGroup
-	in := l.Upgraded(s, x)
+	in := &handed{s: s, x: x, r: &http.Request{}}
 	sender.Go(func() {
 		_, _ = io.Copy(to, in)
 		if half, ok := to.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
@@ -274,26 +268,4 @@ func (l *Relay) handBack(ctx context.Context, s *claim.Session, x *claim.Exchang
 		stop()
 		hangUp.Stop()
 	}
-}
-
-// MessageHead gives the message that a poll of s would give for m as JSON of ASCII,
-// without its fields and content. answered is a member of it, where there are any.
-func (l *Relay) MessageHead(s *claim.Session, m *claim.Message, answered []string) string {
-	r := l.Envelopes.Of(s).Head(*m)
-	r.Cursor, r.Answered = m.Cursor, answered
-	var b []byte
-	if m.Cancel != "" {
-		b = envelope.AppendCancel(b, &r, schema.CancelReason(m.Cancel))
-	} else {
-		b = envelope.AppendRequestHead(b, &r)
-	}
-	var ascii strings.Builder
-	for _, r := range string(b) {
-		if r < 0x80 {
-			ascii.WriteRune(r)
-		} else {
-			fmt.Fprintf(&ascii, `\u%04x`, r) // bytes are characters up to U+00FF
-		}
-	}
-	return ascii.String()
 }

@@ -104,8 +104,7 @@ func hasContent(req *claim.Request, resp *http.Response) bool {
 	return req.Method != http.MethodHead && resp.StatusCode != http.StatusNoContent && resp.StatusCode != http.StatusNotModified
 }
 
-// wholeAnswer is the most content of a response that is read before it is relayed, in
-// bytes; as much as sdk-go holds before an answer goes on.
+// wholeAnswer is the most content of a response that is read before it is relayed, in bytes.
 const wholeAnswer = 128 << 10
 
 // fieldList lists fields by name.

@@ -20,7 +20,6 @@ var programs = map[string]func(*town, http.Handler){
 	"framed":                polls(envelope.MediaFramed),
 	"sse":                   polls("text/event-stream"),
 	"link":                  byLink,
-	"tunnel":                tunnels,
 	"reversehttp":           reverses("message/http"),
 	"reversehttp-pipelines": reverses("application/http, message/http;q=0.5"),
 	"comet2008":             comets,

@@ -40,7 +40,6 @@ func newIETF(g *door.Host, seen *habits) door.Door {
 	return door.Door{
 		Name: ietfName, URL: strings.TrimSuffix(g.Public.Control, "/") + wellKnown + "{origin}/",
 		Routes: func(r chi.Router) { r.HandleFunc(wellKnown+"*", d.accept) },
-		Tunnel: d.tunnel,
 		ALPN:   d.reversals(),
 	}
 }

@@ -65,6 +65,20 @@ type polled struct {
 	link *linkEnd // nil without one
 }
 
+// claimed claims demo by the control API.
+func (w *town) claimed() (c schema.ClaimAnswer) {
+	w.t.Helper()
+	resp, err := w.visitor().Post(w.Public().Control+"claims", "application/json", strings.NewReader(`{"label":"demo","token":"t0"}`))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err = json.NewDecoder(resp.Body).Decode(&c); err != nil || resp.StatusCode != http.StatusCreated {
+		w.t.Fatalf("claiming: status %d %v", resp.StatusCode, err)
+	}
+	return c
+}
+
 // call makes a request of the owner's.
 func (p *polled) call(ctx context.Context, method, url string, header http.Header, content io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, content)
@@ -318,51 +332,3 @@ func (u *upgraded) Read(p []byte) (int, error) { return u.content.Read(p) }
 func (u *upgraded) Write(p []byte) (int, error) { return len(p), u.part(p, false, nil) }
 
 func (u *upgraded) Close() error { return errors.Join(u.part(nil, true, nil), u.content.Close()) }
-
-// tunnels has a program serve a tunnel.
-func tunnels(w *town, h http.Handler) {
-	c := w.claimed()
-	path := c.Tunnel[strings.Index(c.Tunnel, "/claims"):]
-	var mu sync.Mutex // guards c.Cursor
-	told := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		m := messageOf(w.t, r)
-		r.Header.Del(messageField)
-		mu.Lock()
-		c.Cursor = m.Cursor
-		mu.Unlock()
-		r = r.WithContext(context.WithValue(r.Context(), toldKey{}, m.Request))
-		r.RequestURI = bytesOf(m.Target)
-		h.ServeHTTP(&tunnelled{rw, r}, r)
-	})
-	w.keep(1, told, func(ctx context.Context) (net.Conn, error) {
-		mu.Lock()
-		cursor := c.Cursor
-		mu.Unlock()
-		return w.dialTurned(ctx, "GET "+path+" HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer t0\r\nLast-Event-ID: "+cursor+"\r\nConnection: Upgrade\r\nUpgrade: ptth\r\nALPN: h2\r\n\r\n")
-	})
-}
-
-// tunnelled is a writer that can upgrade.
-type tunnelled struct {
-	http.ResponseWriter
-	r *http.Request
-}
-
-func (t *tunnelled) Unwrap() http.ResponseWriter { return t.ResponseWriter }
-
-func (t *tunnelled) upgrade(fields []schema.Field) (io.ReadWriteCloser, error) {
-	setFields(t.Header(), fields)
-	t.Header().Set(statusField, "101")
-	t.WriteHeader(http.StatusOK)
-	return &tunnelledBytes{t.r.Body, t}, http.NewResponseController(t.ResponseWriter).Flush()
-}
-
-type tunnelledBytes struct {
-	io.ReadCloser
-	t *tunnelled
-}
-
-func (b *tunnelledBytes) Write(p []byte) (int, error) {
-	n, err := b.t.Write(p)
-	return n, errors.Join(err, http.NewResponseController(b.t.ResponseWriter).Flush())
-}

@@ -2,13 +2,8 @@ package gateway
 
 import (
 	"crypto/tls"
-	"net/http"
-	"slices"
 
 	"reversehttp/schema"
-	"reversehttp/server/control"
-	"reversehttp/server/door"
-	"reversehttp/server/problem"
 )
 
 // family tells the URLs of the doors.
@@ -28,22 +23,6 @@ func (g *Gateway) family() (f schema.Family) {
 		}
 	}
 	return f
-}
-
-// hasTunnel reports whether a door has tunnels of sessions.
-func (g *Gateway) hasTunnel() bool {
-	return slices.ContainsFunc(g.doors, func(d door.Door) bool { return d.Tunnel != nil })
-}
-
-// tunnel answers GET {tunnel}.
-func (g *Gateway) tunnel(w http.ResponseWriter, r *http.Request) {
-	for _, d := range g.doors {
-		if d.Tunnel != nil {
-			d.Tunnel(w, r, control.SessionOf(r))
-			return
-		}
-	}
-	(&problem.Problem{Code: schema.CodeNotFound}).Write(w, r)
 }
 
 // ALPN gives what serves the connections of the doors' protocols of TLS.

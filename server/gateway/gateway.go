@@ -202,7 +202,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	pace := intake.Pace{Grace: o.ContentGrace, Rate: o.ContentRate, Pause: o.ContentPause}
 	envelopes := control.Envelopes{Public: u, InlineBytes: o.InlineBytes}
-	g.claims = &control.Claims{Registry: g.registry, Envelopes: envelopes, Admission: admitted, Bounds: bounds, Pace: pace, Family: g.family, HasTunnel: g.hasTunnel}
+	g.claims = &control.Claims{Registry: g.registry, Envelopes: envelopes, Admission: admitted, Bounds: bounds, Pace: pace, Family: g.family}
 	g.polls = &control.Polls{Registry: g.registry, Envelopes: envelopes, FramedInlineBytes: bounds.FramedInlineBytes, Delivered: g.metrics.deliver, Trust: g.trust}
 	g.answers = &control.Answers{Registry: g.registry, Bounds: bounds, Pace: pace, Judged: g.metrics.judge, Log: o.Log}
 	g.links = &control.Links{Claims: g.claims, Envelopes: envelopes, Answers: g.answers, Polls: g.polls, Window: o.LinkWindow, Trust: g.trust, Log: o.Log}
@@ -215,10 +215,10 @@ func New(o Options) (*Gateway, error) {
 		g.doors = o.Doors(&door.Host{
 			Entrance: &door.Entrance{Claims: g.registry, Admission: admitted},
 			Relay: &door.Relay{
-				Registry: g.registry, Envelopes: envelopes, Bounds: bounds, TargetBytes: o.TargetBytes, Pace: pace,
+				Registry: g.registry, Public: u, Bounds: bounds, TargetBytes: o.TargetBytes, Pace: pace,
 				Delivered: g.metrics.deliver, Judged: g.metrics.judge, Log: o.Log,
 			},
-			Public: u, State: g.claims.State,
+			State: g.claims.State,
 		})
 	}
 	routes := g.routes()

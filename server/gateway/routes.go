@@ -76,7 +76,6 @@ func (g *Gateway) routes() *chi.Mux {
 	r.With(g.claims.Serving).Post("/claims/{label}/sessions/{session}/exchanges/{exchange}/response", g.answers.Raw)
 	r.Get("/claims/{label}/sessions/{session}/link", g.links.Link)
 	r.Connect("/claims/{label}/sessions/{session}/link", g.links.Link)
-	r.With(g.claims.Serving).Get("/claims/{label}/sessions/{session}/tunnel", g.tunnel)
 	for _, d := range g.doors {
 		if d.Routes != nil {
 			d.Routes(r)
