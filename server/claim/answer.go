@@ -80,8 +80,9 @@ func (d Delivery) Abort() (Result, error) {
 	})
 }
 
-// Interim sends an interim response ahead of the answer. It gives [Conflict] where
-// the answer has begun, and where so many went before, or there is so little memory, that no more are taken.
+// Interim sends an interim response ahead of the answer; nil says no more than that the program has the
+// request. It gives [Conflict] where the answer has begun, and where so many went before, or there is so
+// little memory, that no more are taken.
 func (d Delivery) Interim(a *Answer) (Result, error) {
 	none := func(tombstone) bool { return false }
 	var news chan struct{}
@@ -91,12 +92,18 @@ func (d Delivery) Interim(a *Answer) (Result, error) {
 		}
 	}()
 	return d.settle(none, func(x *Exchange) Result {
-		if x.state == answering || !x.interims.push(a) {
+		if x.state == answering {
 			return Conflict
 		}
 		x.seen = true
 		if x.state == delivered {
 			x.state = running
+		}
+		switch {
+		case a == nil:
+			return Accepted
+		case !x.interims.push(a):
+			return Conflict
 		}
 		news = x.news
 		return Accepted

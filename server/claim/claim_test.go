@@ -158,7 +158,7 @@ func TestWhatWasDeliveredIsAnsweredAfterTheClaim(t *testing.T) {
 				end.by(s)
 				time.Sleep(2*time.Minute - 1)
 				v.pending()
-				if s.Session("demo", one.ID()) == nil {
+				if s.Session("", "demo", one.ID()) == nil {
 					t.Fatal("the session is forgotten within two minutes")
 				}
 				s.answer(one, v.x, 200, Accepted)

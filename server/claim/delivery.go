@@ -11,20 +11,6 @@ type Delivery struct {
 // Delivery returns the exchange of an id as the session has it, whether it does or not.
 func (s *Session) Delivery(id string) Delivery { return Delivery{s, id} }
 
-// Seen notes that the program of the session has the request.
-func (d Delivery) Seen() {
-	s := d.session
-	s.claim.mu.Lock()
-	defer s.claim.mu.Unlock()
-	if x := s.held[d.id]; x != nil {
-		x.seen = true
-		if x.state == delivered {
-			x.state = running
-		}
-		s.life.touch()
-	}
-}
-
 // settle has how judge a message for the exchange where the session holds it, and same tell whether
 // it repeats one where the exchange has ended.
 func (d Delivery) settle(same func(tombstone) bool, how func(*Exchange) Result) (Result, error) {

@@ -2,7 +2,7 @@
 // exchanges between visitors and sessions. It knows no wire: every protocol is
 // a door elsewhere that turns its wire into calls of this package.
 //
-// A door for programs calls [Registry.Open] or [Registry.Resume], [Session.Poll] or [Waiting.Listen],
+// A door for programs calls [Registry.Open] or [Registry.Enter], [Session.Open] or [Session.Feed],
 // [Delivery.Answer], [Delivery.Part], [Delivery.Interim], [Delivery.Abort] and
 // [Session.End]. A door for visitors calls [Claim.Begin]
 // and then [Exchange.Do]. Whoever waits does so on its own goroutine; the

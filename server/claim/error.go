@@ -42,8 +42,8 @@ var (
 	ErrClaimDeleted  = errors.New("claim: claim was deleted")
 	ErrLeaseEnded    = errors.New("claim: lease has ended")
 	ErrUnavailable   = errors.New("claim: records are not available")
-	// ErrReplaced ends a [Link] whose place a newer poll took.
-	ErrReplaced = errors.New("claim: a newer poll took the link's place")
+	// ErrReplaced ends a [Link], or a [Feed], whose place a newer poll took.
+	ErrReplaced = errors.New("claim: a newer poll took its place")
 )
 
 // Handed says whether a handler had the request of a failed exchange.

@@ -5,60 +5,61 @@ import (
 	"time"
 )
 
-// Feed is an open poll that gives one message at a time, for a door that hands
-// each over on a connection of its own, and knows there what becomes of it. It
-// is not used by several goroutines at a time.
-type Feed struct {
-	poll *poll
-	// Messages up to the number until were given before it opened. Those that wait are
-	// given again first; at is the last of them that was.
-	at, until uint64
-}
+// Feed is the open poll of a plain session whose program has one connection, on which its door hands
+// each message over by itself, and knows what becomes of it. It is not used by several goroutines at
+// a time.
+type Feed struct{ poll *poll }
 
-// Feed opens one, in place of the session's poll. It acknowledges and fails as
-// [Session.Poll] does, and gives what was not acknowledged first. Whoever opened
-// it closes it.
-func (s *Session) Feed(cursor *string) (*Feed, error) {
-	p, err := openPoll(s, cursor, Flow{})
+// Feed opens one. It fails with [ErrDraining] and with why the session ended. Whoever opened it
+// closes it.
+func (s *Session) Feed() (*Feed, error) {
+	p, err := openPoll(s, nil, Flow{})
 	if err != nil {
 		return nil, err
 	}
-	s.claim.mu.Lock()
-	defer s.claim.mu.Unlock()
-	return &Feed{poll: p, until: s.out.given}, nil
+	return &Feed{p}, nil
 }
 
-// Next waits for a message, however long. It gives nil when a newer poll took the
-// feed's place, and fails with the error of ctx where that ends, and as
-// [Session.Poll] does.
-func (f *Feed) Next(ctx context.Context) (*Message, error) {
+// Next waits for a request, however long. While the door can hand none over it says so by holds, a channel
+// that is not nil: then Next takes no request, and returns nil when that is closed.
+//
+// An error says that the feed is over: it is that of ctx, [ErrDraining], [ErrReplaced] or why the session
+// ended.
+func (f *Feed) Next(ctx context.Context, holds <-chan struct{}) (*Message, error) {
+	if holds != nil {
+		return nil, f.rest(ctx, holds)
+	}
 	b, _, err := f.poll.next(ctx, time.Now().Add(ages), f.take)
-	if b == nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case b == nil:
+		return nil, ErrReplaced
 	}
 	return &b.Messages[0], nil
 }
 
-// Rest waits, while nothing can be handed over, until a channel is closed. It tells
-// whether the feed goes on: it does not where ctx ends, nor where Next would give no
-// message any more.
-func (f *Feed) Rest(ctx context.Context, until <-chan struct{}) (goesOn bool) {
+// rest waits until a channel is closed, and fails where the feed is over before that.
+func (f *Feed) rest(ctx context.Context, until <-chan struct{}) error {
 	s := f.poll.session
 	for {
 		s.claim.mu.Lock()
-		over := f.poll.yields || s.gone != nil
+		yields, gone := f.poll.yields, s.gone
 		s.claim.mu.Unlock()
-		if over {
-			return false
+		switch {
+		case gone != nil:
+			return gone
+		case yields:
+			return ErrReplaced
 		}
 		select {
 		case <-f.poll.woken: // Next looks before it waits
 		case <-s.claim.registry.drain.begins:
-			return false
+			return ErrDraining
 		case <-ctx.Done():
-			return false
+			return ctx.Err()
 		case <-until:
-			return true
+			return nil
 		}
 	}
 }
@@ -68,22 +69,12 @@ func (f *Feed) Close() { f.poll.close() }
 
 // take gives one message, or nil. The caller holds claim.mu.
 func (f *Feed) take() (*Batch, bool) {
-	s := f.poll.session
-	s.out.tidyAtTimes()
-	for sent := s.out.sent.list(); f.at < f.until; {
-		i := s.out.sent.find(f.at)
-		if i == len(sent) || sent[i].number > f.until {
-			f.at = f.until
-			break
-		}
-		if f.at = sent[i].number; s.out.waits(&sent[i]) {
-			return s.out.give(sent[i : i+1]), false
-		}
-	}
-	m, ok := s.out.nextMessage()
+	o := &f.poll.session.out
+	o.tidyAtTimes()
+	m, ok := o.nextMessage()
 	if !ok {
 		return nil, false
 	}
-	s.out.assign(m)
-	return s.out.give(s.out.sent.list()[s.out.sent.len()-1:]), false
+	o.assign(m)
+	return o.give(o.sent.list()[o.sent.len()-1:]), false
 }

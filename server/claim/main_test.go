@@ -226,6 +226,15 @@ func ids(b *Batch) (out []string) {
 }
 
 // Listen is a stream to its end.
+func (s *Session) Poll(ctx context.Context, cursor *string, wait time.Duration, most int) (*Batch, error) {
+	w, err := s.Open(cursor, wait, Flow{Most: most})
+	if err != nil {
+		return nil, err
+	}
+	b, _, err := w.Next(ctx, time.Time{}, nil)
+	return b, err
+}
+
 func (s *Session) Listen(ctx context.Context, cursor *string, wait time.Duration, flow Flow, give func(*Batch)) error {
 	flow.Stream = true
 	w, err := s.Open(cursor, wait, flow)
@@ -235,3 +244,36 @@ func (s *Session) Listen(ctx context.Context, cursor *string, wait time.Duration
 	_, err = w.Listen(ctx, w.end, nil, give)
 	return err
 }
+
+// waited is a link that is waited for.
+type waited struct {
+	*Link
+	ready chan struct{}
+}
+
+// link opens a link of a session whose program is never silent.
+func (s *Session) link() (*waited, error) {
+	l := &waited{ready: make(chan struct{}, 1)}
+	var err error
+	l.Link, err = s.Link(new(cursorOf(s.id, 0)), Flow{Stream: true}, l)
+	return l, err
+}
+
+// next waits for what comes.
+func (l *waited) next(ctx context.Context) (*Batch, error) {
+	for {
+		if b, err := l.Take(); b != nil || err != nil {
+			return b, err
+		}
+		select {
+		case <-l.ready:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (l *waited) Ready()                   { poke(l.ready) }
+func (l *waited) Confirmed(Confirmation)   {}
+func (l *waited) Heard() time.Time         { return time.Now() }
+func (l *waited) RoundTrip() time.Duration { return 0 }

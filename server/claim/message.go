@@ -37,7 +37,7 @@ const (
 const mostCancels = 1_024
 
 // sentMessage is a message that a session was given. One without an id is a cancellation
-// that was acknowledged by itself, or dropped.
+// that was dropped.
 type sentMessage struct {
 	number uint64
 	at     time.Time    // when it was given last
@@ -150,28 +150,6 @@ func (o *outbox) acknowledgeUpTo(upTo uint64, seen bool) {
 	o.dropSent(n)
 }
 
-// SeenCancel notes that the session's program has the cancellation that a cursor names: it
-// does not come again, whatever cursor a poll shows.
-func (s *Session) SeenCancel(cursor string) {
-	s.claim.mu.Lock()
-	defer s.claim.mu.Unlock()
-	n, err := numberOf(s.id, cursor)
-	if err != nil || n == 0 {
-		return
-	}
-	if i := s.out.sent.find(n - 1); i < s.out.sent.len() && s.out.sent.list()[i].number == n {
-		s.out.forgetCancel(&s.out.sent.list()[i])
-	}
-}
-
-// forgetCancel removes a cancellation that was given. The caller holds claim.mu.
-func (o *outbox) forgetCancel(m *sentMessage) {
-	if m.cancel != "" {
-		*m = sentMessage{number: m.number}
-		o.cancels--
-	}
-}
-
 // cancel tells the session that it need not answer x. The caller holds
 // claim.mu.
 func (o *outbox) cancel(x *Exchange, why CancelReason) {
@@ -189,9 +167,10 @@ func (o *outbox) cancel(x *Exchange, why CancelReason) {
 // forgetCancels removes the n oldest cancellations. The caller holds claim.mu.
 func (o *outbox) forgetCancels(n int) {
 	least := o.cancels - n
-	for i := range o.sent.list() {
-		if o.sent.looked++; o.cancels > least {
-			o.forgetCancel(&o.sent.list()[i])
+	for i, m := range o.sent.list() {
+		if o.sent.looked++; o.cancels > least && m.cancel != "" {
+			o.sent.list()[i] = sentMessage{number: m.number}
+			o.cancels--
 		}
 	}
 	o.next.keep(func(m *message) bool {

@@ -36,14 +36,7 @@ var serveWays = []struct {
 	{"streams without a cursor", "", func(ctx context.Context, s *Session, give func(*Message)) error {
 		return listenAll(ctx, s, nil, give)
 	}},
-	{"a tunnel", "", func(ctx context.Context, s *Session, give func(*Message)) error {
-		return feedAll(ctx, s, func(m *Message) {
-			if give(m); m.Cancel != "" {
-				s.SeenCancel(m.Cursor)
-			}
-		})
-	}},
-	{"a tunnel that acknowledges nothing", "", feedAll},
+	{"a link", "", linkAll},
 	{"a connection of a door", "old", feedAll},
 }
 
@@ -82,17 +75,38 @@ func takeAll(b *Batch, cursor *string, give func(*Message)) {
 }
 
 func feedAll(ctx context.Context, s *Session, give func(*Message)) error {
-	f, err := s.Feed(nil)
+	f, err := s.Feed()
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	for {
-		m, err := f.Next(ctx)
-		if m == nil {
+		m, err := f.Next(ctx, nil)
+		if err != nil {
 			return err
 		}
 		give(m)
+	}
+}
+
+// linkAll acknowledges all that it gives.
+func linkAll(ctx context.Context, s *Session, give func(*Message)) error {
+	l, err := s.link()
+	if err != nil {
+		return err
+	}
+	defer l.Close(false)
+	for {
+		b, err := l.next(ctx)
+		if err != nil {
+			return err
+		}
+		for i := range b.Messages {
+			give(&b.Messages[i])
+		}
+		if err := l.Acknowledge(b.Cursor); err != nil {
+			return err
+		}
 	}
 }
 
@@ -101,14 +115,15 @@ func TestVisitorsWhoLeaveLeaveNothing(t *testing.T) {
 		t.Run(way.name, func(t *testing.T) {
 			r := New(Options{})
 			defer r.Close()
-			o, err := r.Open(netip.Addr{}, "demo", "t0", Settings{})
+			open := func() (*Opened, error) { return r.Open(netip.Addr{}, "demo", "t0", Settings{}) }
+			if way.door != "" {
+				open = func() (*Opened, error) { return r.Enter(netip.Addr{}, Place{Door: way.door}, "demo", "t0", Settings{}) }
+			}
+			o, err := open()
 			if err != nil {
 				t.Fatal(err)
 			}
 			s := o.Session
-			if way.door != "" {
-				s.Plain(way.door)
-			}
 			ctx, stop := context.WithCancel(t.Context())
 			has, cancels, ended := make(chan string), 0, make(chan error, 1)
 			go func() {
@@ -218,119 +233,36 @@ func TestASessionThatPollsNoMoreHoldsNoExchangeThatEnded(t *testing.T) {
 	}
 }
 
-// visitsThatLeave opens requests until the session has them, and has their visitors leave.
-func (s *scene) visitsThatLeave(n int, f *Feed) (ids []string) {
-	s.t.Helper()
-	for range n {
-		v := s.visit("POST")
-		if m, err := f.Next(s.t.Context()); err != nil || m.ID != v.x.ID() {
-			s.t.Fatalf("next = %+v %v, want %s", m, err, v.x.ID())
-		}
-		v.leave()
-		synctest.Wait()
-		ids = append(ids, v.x.ID())
-	}
-	return ids
-}
-
-func TestACancellationThatWasSeenComesNoMore(t *testing.T) {
-	inScene(t, Options{}, func(t *testing.T, s *scene) {
-		one := s.session()
-		f, err := one.Feed(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var want []string
-		for i := range 5 {
-			ids := s.visitsThatLeave(1, f)
-			m, err := f.Next(t.Context())
-			if err != nil || m.Cancel != CancelVisitorGone || m.ID != ids[0] || m.Exchange != nil {
-				t.Fatalf("next = %+v %v, want that %s is cancelled", m, err, ids[0])
-			}
-			switch i {
-			case 1, 3:
-				one.SeenCancel(m.Cursor)
-				one.SeenCancel(m.Cursor)
-			default:
-				want = append(want, m.Cursor+m.ID)
-			}
-		}
-		v := s.visit("POST")
-		m, err := f.Next(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		want = append(want, m.Cursor+m.ID)
-		f.Close()
-		for _, bad := range []string{"", "7", cursorOf(one.id, 0), cursorOf(one.id, 1<<50), m.Cursor} {
-			one.SeenCancel(bad) // names no cancellation
-		}
-		// In any form the rest comes again, as often as it is asked for.
-		zero := cursorOf(one.id, 0)
-		cursors := func(b *Batch) (out []string) {
-			for _, m := range b.Messages {
-				out = append(out, m.Cursor+m.ID)
-			}
-			return out
-		}
-		if got := cursors(s.take(one, &zero)); !slices.Equal(got, want) {
-			t.Errorf("a batch has %q, want %q", got, want)
-		}
-		l := listen(one, &zero, time.Minute)
-		if got := cursors(l.given[1]); !slices.Equal(got, want) {
-			t.Errorf("a stream has %q, want %q", got, want)
-		}
-		l.stop()
-		<-l.done
-		if f, err = one.Feed(&zero); err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for range want {
-			m, err := f.Next(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			got = append(got, m.Cursor+m.ID)
-		}
-		if !slices.Equal(got, want) {
-			t.Errorf("a tunnel has %q, want %q", got, want)
-		}
-		f.Close()
-		if one.out.cancels != 3 {
-			t.Errorf("%d cancellations are kept, want 3", one.out.cancels)
-		}
-		s.answer(one, v.x, 200, Accepted)
-		if b := s.take(one, nil); b != nil || one.out.cancels != 0 {
-			t.Errorf("a poll without a cursor gives %v and leaves %d cancellations, want none", ids(b), one.out.cancels)
-		}
-	})
-}
-
 func TestTheNewestCancellationsAreKept(t *testing.T) {
-	inScene(t, Options{}, func(t *testing.T, s *scene) {
+	inScene(t, Options{Limits: Limits{Batch: mostCancels}}, func(t *testing.T, s *scene) {
 		one := s.session()
-		f, err := one.Feed(nil)
+		l, err := one.link()
 		if err != nil {
 			t.Fatal(err)
 		}
 		var told []string
 		for len(told) < mostCancels-100 {
-			told = append(told, s.visitsThatLeave(1, f)...)
-			if m, err := f.Next(t.Context()); err != nil || m.Cancel == "" {
-				t.Fatalf("next = %+v %v, want a cancellation", m, err)
+			v := s.visit("POST")
+			if b, err := l.next(t.Context()); err != nil || !slices.Equal(ids(b), []string{v.x.ID()}) {
+				t.Fatalf("next = %v %v, want %s", ids(b), err, v.x.ID())
 			}
+			v.leave()
+			synctest.Wait()
+			if b, err := l.next(t.Context()); err != nil || b.Messages[0].Cancel == "" {
+				t.Fatalf("next = %+v %v, want a cancellation", b, err)
+			}
+			told = append(told, v.x.ID())
 		}
 		// A hundred more wait for a poll, and one beyond that which has no place.
 		var visits []*visit
 		for range 101 {
 			v := s.visit("POST")
-			if _, err := f.Next(t.Context()); err != nil {
+			if _, err := l.next(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			visits = append(visits, v)
 		}
-		f.Close()
+		l.Close(false)
 		for _, v := range visits {
 			v.leave()
 			synctest.Wait()
@@ -356,21 +288,28 @@ func TestAMessageCostsTheSameHoweverManyWait(t *testing.T) {
 	const messages = 3_000
 	for _, c := range []struct {
 		name  string
+		door  string
 		waits int // requests that wait for their answers all the time
 		serve func(ctx context.Context, s *Session, give func(*Message)) error
 	}{
-		{"a tunnel", 0, feedAll},
-		{"a tunnel where many wait", 1_000, feedAll},
-		{"a stream", 0, func(ctx context.Context, s *Session, give func(*Message)) error { return listenAll(ctx, s, nil, give) }},
-		{"a stream where many wait", 128, func(ctx context.Context, s *Session, give func(*Message)) error { return listenAll(ctx, s, nil, give) }},
-		{"batches", 0, func(ctx context.Context, s *Session, give func(*Message)) error {
+		{"a connection of a door", "old", 0, feedAll},
+		{"a connection of a door where many wait", "old", 1_000, feedAll},
+		{"a link", "", 0, linkAll},
+		{"a link where many wait", "", 1_000, linkAll},
+		{"a stream", "", 0, func(ctx context.Context, s *Session, give func(*Message)) error { return listenAll(ctx, s, nil, give) }},
+		{"a stream where many wait", "", 128, func(ctx context.Context, s *Session, give func(*Message)) error { return listenAll(ctx, s, nil, give) }},
+		{"batches", "", 0, func(ctx context.Context, s *Session, give func(*Message)) error {
 			cursor := cursorOf(s.id, 0)
 			return pollAll(ctx, s, &cursor, give)
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inScene(t, Options{}, func(t *testing.T, s *scene) {
-				one := s.session()
+				open := s.session
+				if c.door != "" {
+					open = s.plain
+				}
+				one := open()
 				ctx, stop := context.WithCancel(t.Context())
 				ended, came := make(chan error, 1), 0
 				go func() {

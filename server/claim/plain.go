@@ -19,24 +19,6 @@ import (
 // exchanges or that is shorter. Programs that answer once a connection end their
 // session with each, so visitors wait for them as for one between two polls.
 
-// Plain makes the session one of a door, by the door's name. It is called before the
-// first poll.
-func (s *Session) Plain(door string) {
-	s.claim.mu.Lock()
-	defer s.claim.mu.Unlock()
-	s.door = door
-	if s.gone == nil {
-		s.life.death.after(s.life.lifetime())
-	}
-}
-
-// Door gives the name of the door that made the session plain, or "".
-func (s *Session) Door() string {
-	s.claim.mu.Lock()
-	defer s.claim.mu.Unlock()
-	return s.door
-}
-
 // Idle gives a plain session of a door that nobody polls, or nil.
 func (c *Claim) Idle(door string) *Session {
 	c.mu.Lock()
@@ -155,26 +137,36 @@ func (n *numbers) forget(id string, number uint64) {
 	}
 }
 
-// Resume opens a plain session that a program knows from before, by its id and the
-// cursor that it is at, and that the gateway forgot or ended. Where it lives, that is
-// given. It claims and fails as [Registry.Open] does, and with [ErrBadCursor], and
-// with [ErrNoSession] where the id is not the door's to give.
-func (r *Registry) Resume(from netip.Addr, door, label, token, id, cursor string) (*Opened, error) {
-	if len(id) != len(randomName()) || strings.ContainsFunc(id, func(c rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz234567", c) }) {
+// Place is where the program of a door is: in a session, and in what that was given.
+type Place struct {
+	// Door is the name of the door.
+	Door string
+	// Session is the id of the session, and Cursor the cursor that the program is at. Where both are empty the
+	// session is a new one.
+	Session, Cursor string
+}
+
+// NewPlace makes up a place that nobody has.
+func NewPlace(door string) Place {
+	id := randomName()
+	return Place{door, id, cursorOf(id, 0)}
+}
+
+// Enter opens a plain session: a new one, or one that a program knows from before, and that the gateway
+// forgot or ended. Where that lives, it is given. It claims and fails as [Registry.Open] does, and with
+// [ErrBadCursor], and with [ErrNoSession] where the id is not the door's to give.
+func (r *Registry) Enter(from netip.Addr, at Place, label, token string, s Settings) (*Opened, error) {
+	if at.Session == "" && at.Cursor == "" {
+		at = NewPlace(at.Door)
+	}
+	if len(at.Session) != len(randomName()) || strings.ContainsFunc(at.Session, func(c rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz234567", c) }) {
 		return nil, ErrBadCursor
 	}
-	n, err := numberOf(id, cursor)
+	n, err := numberOf(at.Session, at.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	return r.enter(from, label, token, Settings{}, &Session{id: id, door: door, out: outbox{given: n}})
-}
-
-// Place makes up an id for [Registry.Resume] of a session that nobody has, and its
-// first cursor.
-func Place() (session, cursor string) {
-	id := randomName()
-	return id, cursorOf(id, 0)
+	return r.enter(from, label, token, s, &Session{id: at.Session, door: at.Door, out: outbox{given: n}})
 }
 
 // place lists a session that is resumed by its id. It gives the session that lives
@@ -188,12 +180,10 @@ func (r *Registry) place(s *Session) (living *Session, err error) {
 		}
 		old := v.(*Session)
 		switch {
-		case old.claim.label != s.claim.label:
+		case old.claim.label != s.claim.label, old.door != s.door:
 			return nil, ErrNoSession
-		case slices.Contains(s.claim.sessions, old) && old.door == s.door:
-			return old, nil
 		case slices.Contains(s.claim.sessions, old):
-			return nil, ErrNoSession
+			return old, nil
 		case r.sessions.CompareAndSwap(s.id, old, s):
 			return nil, nil
 		}

@@ -9,11 +9,14 @@ import (
 )
 
 // plain opens a plain session of demo.
-func (s *scene) plain() *Session {
+func (s *scene) plain(set ...Settings) *Session {
 	s.t.Helper()
-	p := s.session()
-	p.Plain("old")
-	return p
+	o, err := s.Enter(netip.Addr{}, Place{Door: "old"}, "demo", "t0", append(set, Settings{})[0])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.claim = o.Session.Claim()
+	return o.Session
 }
 
 // given tells the exchange of a place, and fails the test unless it is known or not as
@@ -104,13 +107,13 @@ func TestAPlainSessionForgetsNumbersWithTheirExchanges(t *testing.T) {
 func TestAPlainSessionForgetsNumbersOfWhatItGaveBack(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		p := s.plain()
-		f, err := p.Feed(nil)
+		f, err := p.Feed()
 		if err != nil {
 			t.Fatal(err)
 		}
 		v := s.visit("GET")
 		for range 20 {
-			m, err := f.Next(t.Context())
+			m, err := f.Next(t.Context(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,8 +132,7 @@ func must(m Message, _ string) *Exchange { return m.Exchange }
 func TestAPlainSessionLivesWhileItIsBusy(t *testing.T) {
 	lease, timeout := time.Hour, 10*time.Minute
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
-		busy := s.session(Settings{Lease: &lease, Timeout: &timeout})
-		busy.Plain("old")
+		busy := s.plain(Settings{Lease: &lease, Timeout: &timeout})
 		idle := s.plain()
 		v := s.visit("POST")
 		m, _ := s.one(busy, nil)
@@ -156,20 +158,20 @@ func TestASessionIsResumed(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		p := s.plain()
 		id, at := p.ID(), "7-"+p.ID()[:6]
-		if o, err := s.Resume(netip.Addr{}, "old", "demo", "t0", id, at); err != nil || o.Session != p {
+		if o, err := s.Enter(netip.Addr{}, Place{"old", id, at}, "demo", "t0", Settings{}); err != nil || o.Session != p {
 			t.Errorf("resume what lives = %v, want the same", err)
 		}
-		if _, err := s.Resume(netip.Addr{}, "other", "demo", "t0", id, at); !errors.Is(err, ErrNoSession) {
+		if _, err := s.Enter(netip.Addr{}, Place{"other", id, at}, "demo", "t0", Settings{}); !errors.Is(err, ErrNoSession) {
 			t.Errorf("resume of another door = %v, want ErrNoSession", err)
 		}
-		if _, err := s.Resume(netip.Addr{}, "old", "demo", "t1", id, at); !errors.Is(err, ErrLabelTaken) {
+		if _, err := s.Enter(netip.Addr{}, Place{"old", id, at}, "demo", "t1", Settings{}); !errors.Is(err, ErrLabelTaken) {
 			t.Errorf("resume with another token = %v, want ErrLabelTaken", err)
 		}
-		if _, err := s.Resume(netip.Addr{}, "old", "stranger", "t1", id, at); !errors.Is(err, ErrNoSession) {
+		if _, err := s.Enter(netip.Addr{}, Place{"old", id, at}, "stranger", "t1", Settings{}); !errors.Is(err, ErrNoSession) {
 			t.Errorf("resume under another label = %v, want ErrNoSession", err)
 		}
 		time.Sleep(2 * time.Minute)
-		o, err := s.Resume(netip.Addr{}, "old", "demo", "t0", id, at)
+		o, err := s.Enter(netip.Addr{}, Place{"old", id, at}, "demo", "t0", Settings{})
 		if err != nil || o.Session == p || o.Session.ID() != id || !o.Created {
 			t.Fatalf("resume after the lease = %+v %v", o, err)
 		}
@@ -184,7 +186,7 @@ func TestASessionIsResumed(t *testing.T) {
 		}
 		s.answer(o.Session, v.x, 200, Accepted)
 		time.Sleep(30 * time.Second) // the first session is forgotten meanwhile
-		if s.Session("demo", id) != o.Session {
+		if s.Session("old", "demo", id) != o.Session || s.Session("other", "demo", id) != nil || s.Session("", "demo", id) != nil {
 			t.Error("the resumed session was forgotten with the first")
 		}
 		// A place from before that nobody knows here is taken as it is.
@@ -195,13 +197,26 @@ func TestASessionIsResumed(t *testing.T) {
 		for _, c := range []struct{ id, cursor string }{
 			{"", "0-"}, {"short", "0-short"}, {id[:25] + "A", at}, {id[:25] + "/", at}, {id, "x-" + id[:6]}, {id, "07-" + id[:6]}, {id, "7"}, {id, "9999999999999999999-" + id[:6]}, {id, "-1-" + id[:6]},
 		} {
-			if _, err := s.Resume(netip.Addr{}, "old", "demo", "t0", c.id, c.cursor); !errors.Is(err, ErrBadCursor) {
+			if _, err := s.Enter(netip.Addr{}, Place{"old", c.id, c.cursor}, "demo", "t0", Settings{}); !errors.Is(err, ErrBadCursor) {
 				t.Errorf("resume %q %q = %v, want ErrBadCursor", c.id, c.cursor, err)
 			}
 		}
-		fresh, first := Place()
-		if o, err := s.Resume(netip.Addr{}, "old", "demo", "t0", fresh, first); err != nil || o.Cursor != first {
+		fresh := NewPlace("old")
+		if o, err := s.Enter(netip.Addr{}, fresh, "demo", "t0", Settings{}); err != nil || o.Cursor != fresh.Cursor || o.Session.ID() != fresh.Session {
 			t.Errorf("a fresh place = %v", err)
+		}
+	})
+}
+
+func TestASessionOfAnotherDoorIsNotResumedAfterItsEnd(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		_ = one.End(nil)
+		if o, err := s.Enter(netip.Addr{}, Place{"old", one.id, cursorOf(one.id, 0)}, "demo", "t0", Settings{}); !errors.Is(err, ErrNoSession) {
+			t.Errorf("enter = %v %v, want ErrNoSession", o, err)
+		}
+		if s.Session("", "demo", one.id) != one {
+			t.Error("the session that ended is not known any more")
 		}
 	})
 }
@@ -209,11 +224,11 @@ func TestASessionIsResumed(t *testing.T) {
 func TestAFullClaimResumesNothing(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Sessions: 1}}, func(t *testing.T, s *scene) {
 		s.session()
-		id, first := Place()
-		if _, err := s.Resume(netip.Addr{}, "old", "demo", "t0", id, first); !errors.Is(err, ErrTooManyOpen) {
+		at := NewPlace("old")
+		if _, err := s.Enter(netip.Addr{}, at, "demo", "t0", Settings{}); !errors.Is(err, ErrTooManyOpen) {
 			t.Errorf("resume = %v, want ErrTooManyOpen", err)
 		}
-		if s.Session("demo", id) != nil {
+		if s.Session("old", "demo", at.Session) != nil {
 			t.Error("the session that was refused is listed")
 		}
 	})
@@ -222,7 +237,7 @@ func TestAFullClaimResumesNothing(t *testing.T) {
 func TestAVisitorWaitsForAProgramThatComesAgain(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.plain()
-		f, err := one.Feed(nil)
+		f, err := one.Feed()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -231,10 +246,10 @@ func TestAVisitorWaitsForAProgramThatComesAgain(t *testing.T) {
 		v := s.visit("GET")
 		v.pending()
 		two := s.plain()
-		if f, err = two.Feed(nil); err != nil {
+		if f, err = two.Feed(); err != nil {
 			t.Fatal(err)
 		}
-		m, err := f.Next(t.Context())
+		m, err := f.Next(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -67,17 +67,6 @@ func poke(c chan<- struct{}) {
 	}
 }
 
-// Poll opens a poll for a batch of at most so many messages, or [Limits.Batch] of them where that is 0, and waits for it; see
-// [Session.Open] and [Waiting.Next].
-func (s *Session) Poll(ctx context.Context, cursor *string, wait time.Duration, most int) (*Batch, error) {
-	w, err := s.Open(cursor, wait, Flow{Most: most})
-	if err != nil {
-		return nil, err
-	}
-	b, _, err := w.Next(ctx, w.end, nil)
-	return b, err
-}
-
 // waitBy has the poll wait by n from now on, or on its channel where that is nil.
 func (p *poll) waitBy(n Napper) {
 	p.session.claim.mu.Lock()

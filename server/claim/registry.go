@@ -193,11 +193,13 @@ func (r *Registry) Lookup(label string) *Claim {
 	return nil
 }
 
-// Session gives a session of a label by its id, also one that has ended
-// lately, or nil.
-func (r *Registry) Session(label, id string) *Session {
-	if s, ok := r.sessions.Load(id); ok && s.(*Session).claim.label == label {
-		return s.(*Session)
+// Session returns a session of a label by its id, also one that has ended lately, or nil. It is a
+// plain one of a door, or not plain where that is "".
+func (r *Registry) Session(door, label, id string) *Session {
+	if v, ok := r.sessions.Load(id); ok {
+		if s := v.(*Session); s.door == door && s.claim.label == label {
+			return s
+		}
 	}
 	return nil
 }

@@ -331,7 +331,7 @@ func TestTokensAndIdsAreNotLogged(t *testing.T) {
 func TestASessionIsFoundByItsLabelOnly(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
-		if s.Session("other", one.ID()) != nil || s.Session("demo", "x") != nil || s.Session("demo", one.ID()) != one {
+		if s.Session("", "other", one.ID()) != nil || s.Session("", "demo", "x") != nil || s.Session("", "demo", one.ID()) != one {
 			t.Error("sessions are found by a wrong label or id, or not by the right ones")
 		}
 	})

@@ -13,7 +13,7 @@ type Session struct {
 	claim *Claim
 	id    string
 
-	door    string // see [Session.Plain]; "" for one that is not plain
+	door    string // of a plain session, see [Registry.Enter]; it does not change
 	cursors bool   // it has polled with one
 	inline  int    // how much content it takes with a request, as its last poll says
 	out     outbox
@@ -93,7 +93,7 @@ func (s *Session) giveUp() {
 }
 
 // End ends the session of its own will. A cursor acknowledges as in
-// [Session.Poll], and what comes after it was not begun and moves on; without
+// [Session.Open], and what comes after it was not begun and moves on; without
 // one all that was delivered counts as begun, and the rule for lost sessions
 // holds. It fails with [ErrBadCursor] and, where the session has ended, with
 // why.

@@ -343,12 +343,12 @@ func TestAnEndedSessionIsForgottenAfterAWhile(t *testing.T) {
 		}
 		time.Sleep(2*time.Minute - 1)
 		synctest.Wait()
-		if s.Session("demo", one.ID()) != one {
+		if s.Session("", "demo", one.ID()) != one {
 			t.Error("the session is forgotten too early")
 		}
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		if s.Session("demo", one.ID()) != nil {
+		if s.Session("", "demo", one.ID()) != nil {
 			t.Error("the session is remembered for ever")
 		}
 	})

@@ -7,7 +7,7 @@ import (
 
 // Times are the durations that the core keeps. Zero means the default.
 type Times struct {
-	// Wait is the longest wait of [Session.Poll]. Default 25 s.
+	// Wait is the longest wait of [Session.Open]. Default 25 s.
 	Wait time.Duration
 	// Stream is the longest that [Waiting.Listen] goes on. Default 55 s.
 	Stream time.Duration

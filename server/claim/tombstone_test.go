@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"context"
 	"testing"
 	"time"
 )
@@ -81,23 +82,22 @@ func TestTombstonesAreBoundedByCount(t *testing.T) {
 func TestTombstonesTakeNoRoomWhenTheirTimeIsOver(t *testing.T) {
 	for _, door := range []string{"", "old"} {
 		inScene(t, Options{}, func(t *testing.T, s *scene) {
-			one := s.session(Settings{Lease: new(time.Hour)})
+			open, serve := s.session, linkAll // both are as idle as a connection may be
 			if door != "" {
-				one.Plain(door)
+				open, serve = s.plain, feedAll
 			}
-			f, err := one.Feed(nil) // as idle as a tunnel may be
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
+			one := open(Settings{Lease: new(time.Hour)})
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan error)
+			go func() {
+				ended <- serve(ctx, one, func(m *Message) { s.answer(one, m.Exchange, 200, Accepted) })
+			}()
+			defer func() {
+				stop()
+				<-ended
+			}()
 			for range 100 {
-				v := s.visit("GET")
-				m, err := f.Next(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				s.answer(one, m.Exchange, 200, Accepted)
-				v.answered(200)
+				s.visit("GET").answered(200)
 				time.Sleep(2 * time.Second)
 			}
 			kept := func() (tombs, order, numbers int) {

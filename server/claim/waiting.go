@@ -40,12 +40,15 @@ func (s *Session) Open(cursor *string, wait time.Duration, flow Flow) (*Waiting,
 	return w, nil
 }
 
-// Next waits for a batch until a time, by a napper where that is not nil: for what the session has not acknowledged, at once where
+// Next waits for a batch until a time, which is that of the poll where it is zero, by a napper where that is not nil: for what the session has not acknowledged, at once where
 // there is any, else for what comes. It reports whether the poll is over, with a batch or without, and closes it then; otherwise
 // the time came first. A nil batch means that the poll's own time is over, or that a newer poll took its place. The end of ctx is its
 // error; nothing is delivered then. It fails as [Session.Open] does.
 func (w *Waiting) Next(ctx context.Context, until time.Time, by Napper) (b *Batch, over bool, err error) {
 	w.poll.waitBy(by)
+	if until.IsZero() {
+		until = w.end
+	}
 	b, over, err = w.poll.next(ctx, earliest(w.end, until), w.take)
 	if over = over || b != nil || !time.Now().Before(w.end); over {
 		w.poll.close()

@@ -66,14 +66,20 @@ func batchOf(t *testing.T, requests []*claim.Request) (s *claim.Session, batch *
 		synctest.Wait()
 	}
 	cursor := o.Cursor
-	if _, err := o.Session.Poll(ctx, &cursor, 0, 0); err != nil {
-		t.Fatal(err)
+	poll := func() (b *claim.Batch) {
+		p, err := o.Session.Open(&cursor, 0, claim.Flow{})
+		if err == nil {
+			b, _, err = p.Next(ctx, time.Time{}, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
 	}
+	poll()
 	last()
 	synctest.Wait()
-	if batch, err = o.Session.Poll(ctx, &cursor, 0, 0); err != nil {
-		t.Fatal(err)
-	}
+	batch = poll()
 	t.Cleanup(func() {
 		stop()
 		synctest.Wait()

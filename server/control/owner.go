@@ -47,7 +47,7 @@ func (c *Claims) Serving(next http.Handler) http.Handler {
 
 // sessionFor returns a session for whoever shows a token.
 func (c *Claims) sessionFor(label, session, token string) (*claim.Session, *problem.Problem) {
-	s := c.Registry.Session(label, session)
+	s := c.Registry.Session("", label, session)
 	code, of := schema.CodeNoSession, (*claim.Claim)(nil)
 	switch {
 	case s != nil:

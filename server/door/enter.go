@@ -15,57 +15,40 @@ type Entrance struct {
 	Admission *admission.Admission
 }
 
-// Enter opens a session for the program that sends r, to serve a label. The program
+// Enter opens a session of a door for the program that sends r, to serve a label. The program
 // shows the label's token, as Bearer (RFC 6750) or as the password of Basic (RFC
 // 7617), and claims the label with it where nobody has. An error is for
 // [Refuse].
-func (e *Entrance) Enter(r *http.Request, label string) (*claim.Session, error) {
+func (e *Entrance) Enter(r *http.Request, door, label string) (*claim.Session, error) {
 	token, shown := admission.SecretOf(r)
 	if !shown || token == "" {
 		return nil, &problem.Problem{Code: schema.CodeTokenNeeded}
 	}
-	o, err := e.EnterWith(r, label, token, claim.Settings{})
+	o, err := e.EnterWith(r, claim.Place{Door: door}, label, token, claim.Settings{})
 	if err != nil {
 		return nil, err
 	}
 	return o.Session, nil
 }
 
-// EnterWith is Enter with a token that came another way. An empty one is minted.
-func (e *Entrance) EnterWith(r *http.Request, label, token string, set claim.Settings) (*claim.Opened, error) {
-	if err := e.mayEnter(r, label); err != nil {
+// EnterWith is Enter with a token that came another way, and for a session that the program may know from
+// before, as [claim.Registry.Enter] has it. An empty token is minted.
+func (e *Entrance) EnterWith(r *http.Request, at claim.Place, label, token string, set claim.Settings) (*claim.Opened, error) {
+	if err := e.Admission.MayEnter(r, label, e.Claims.Lookup(label) != nil); err != nil {
 		return nil, err
 	}
-	return e.Claims.Open(e.Admission.Trust.Address(r), label, token, set)
+	return e.Claims.Enter(e.Admission.Trust.Address(r), at, label, token, set)
 }
 
 // EnterListed is Enter for a program that the operator lets in, for a label and its token:
 // it shows neither that nor a key of the gateway.
-func (e *Entrance) EnterListed(r *http.Request, label, token string) (*claim.Session, error) {
+func (e *Entrance) EnterListed(r *http.Request, door, label, token string) (*claim.Session, error) {
 	if p := e.Admission.TooOften(r); p != nil {
 		return nil, p
 	}
-	o, err := e.Claims.Open(e.Admission.Trust.Address(r), label, token, claim.Settings{})
+	o, err := e.Claims.Enter(e.Admission.Trust.Address(r), claim.Place{Door: door}, label, token, claim.Settings{})
 	if err != nil {
 		return nil, err
 	}
 	return o.Session, nil
-}
-
-// Resume is EnterWith for a session that the program knows from before, as
-// [claim.Registry.Resume] has it.
-func (e *Entrance) Resume(r *http.Request, door, label, token, session, cursor string) (*claim.Session, error) {
-	if err := e.mayEnter(r, label); err != nil {
-		return nil, err
-	}
-	o, err := e.Claims.Resume(e.Admission.Trust.Address(r), door, label, token, session, cursor)
-	if err != nil {
-		return nil, err
-	}
-	return o.Session, nil
-}
-
-// mayEnter refuses a program that may not serve a label.
-func (e *Entrance) mayEnter(r *http.Request, label string) error {
-	return e.Admission.MayEnter(r, label, e.Claims.Lookup(label) != nil)
 }

@@ -119,17 +119,15 @@ func over(x *claim.Exchange) bool {
 	}
 }
 
-// Inform relays an interim response. 100 (Continue) is the gateway's own; 102
-// (Processing) says no more than that the program has the request.
+// Inform relays an interim response. One that is not relayed, such as 100 (Continue), which is the gateway's
+// own, says no more than that the program has the request.
 func (l *Relay) Inform(s *claim.Session, x *claim.Exchange, status int, h textproto.MIMEHeader) {
-	s.Delivery(x.ID()).Seen()
-	if status <= http.StatusProcessing {
-		return
-	}
 	m := answer.Message{Answer: &envelope.Answer{Status: status, Headers: fieldList(http.Header(h))}}
-	if a, f := m.Interim(); f == nil && m.Bounded(l.Bounds.Fields, l.Bounds.FieldBytes) == nil {
-		_, _ = s.Delivery(x.ID()).Interim(a)
+	a, f := m.Interim()
+	if f != nil || m.Bounded(l.Bounds.Fields, l.Bounds.FieldBytes) != nil {
+		a = nil
 	}
+	_, _ = s.Delivery(x.ID()).Interim(a)
 }
 
 // RequestOf makes a request that a session was given one of net/http: method, target,

@@ -83,11 +83,7 @@ func (d *comet) claim(r *http.Request) (*claim.Claim, error) {
 
 // open opens a session for one more poll.
 func (d *comet) open(r *http.Request) (*claim.Session, error) {
-	s, err := d.by.enter(r, chi.URLParam(r, "label"))
-	if err == nil {
-		s.Plain(cometName)
-	}
-	return s, err
+	return d.by.enter(r, cometName, chi.URLParam(r, "label"))
 }
 
 // take takes the response that r carries, if any. One to an event that is over, or not
@@ -134,7 +130,7 @@ func (d *comet) next(r *http.Request, c *claim.Claim) (*event, error) {
 			}
 			c = s.Claim()
 		}
-		batch, err := s.Poll(r.Context(), nil, time.Until(until), 1)
+		batch, err := poll(r.Context(), s, nil, time.Until(until), 1)
 		switch {
 		case errors.Is(err, claim.ErrSessionFenced), errors.Is(err, claim.ErrLeaseEnded), errors.Is(err, claim.ErrNoSession), err == nil && batch == nil:
 			if races++; races > mostRaces {

@@ -122,10 +122,10 @@ const mostOrigins = 16
 // enter opens a session and a feed for each label, or none.
 func (d *ietf) enter(r *http.Request, labels []string) (feeds []*feed, err error) {
 	for _, label := range labels {
-		s, err := d.g.Enter(r, label)
+		s, err := d.g.Enter(r, ietfName, label)
 		if err == nil {
 			var f *feed
-			if f, err = ownFeed(s, ietfName); err == nil {
+			if f, err = newFeed(s); err == nil {
 				feeds = append(feeds, f)
 				continue
 			}

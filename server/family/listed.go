@@ -73,11 +73,11 @@ func (e *entrance) who(r *http.Request, name string) (label, token string, liste
 	return name, token, false
 }
 
-// enter opens a session for the program that sends r.
-func (e *entrance) enter(r *http.Request, name string) (*claim.Session, error) {
+// enter opens a session of a door for the program that sends r.
+func (e *entrance) enter(r *http.Request, door, name string) (*claim.Session, error) {
 	label, token, listed := e.who(r, name)
 	if listed {
-		return e.g.EnterListed(r, label, token)
+		return e.g.EnterListed(r, door, label, token)
 	}
 	if token == "" && claim.ValidLabel(label) {
 		e.hint.Do(func() {
@@ -86,5 +86,5 @@ func (e *entrance) enter(r *http.Request, name string) (*claim.Session, error) {
 		})
 		return nil, problem.New(schema.CodeTokenNeeded, "")
 	}
-	return e.g.Enter(r, label)
+	return e.g.Enter(r, door, label)
 }

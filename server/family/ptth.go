@@ -67,11 +67,11 @@ func (d *ptth) accept(w http.ResponseWriter, r *http.Request) {
 
 // enter opens a session for r and a feed.
 func (d *ptth) enter(r *http.Request, label string) (*feed, error) {
-	s, err := d.by.enter(r, label)
+	s, err := d.by.enter(r, "ptth", label)
 	if err != nil {
 		return nil, err
 	}
-	return ownFeed(s, "ptth")
+	return newFeed(s)
 }
 
 // turn turns the connection of r, and serves f on it.
@@ -110,21 +110,19 @@ func (d *ptth) device(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), devicePark)
-	m, err := f.Next(ctx)
+	m, err := f.Next(ctx, nil)
 	late := ctx.Err() != nil && r.Context().Err() == nil
 	cancel()
 	switch {
-	case m != nil:
+	case err == nil:
 		f.first = m
 		d.turn(w, version, f)
 		return true
 	case late, errors.Is(err, claim.ErrDraining):
 		w.WriteHeader(http.StatusNoContent)
 	case r.Context().Err() != nil: // nobody is there to be answered
-	case err != nil:
-		door.Refuse(w, r, err)
 	default:
-		w.WriteHeader(http.StatusNoContent)
+		door.Refuse(w, r, err)
 	}
 	f.leave()
 	return true

@@ -25,12 +25,11 @@ func (d *reverseHTTP) register(w http.ResponseWriter, r *http.Request) {
 		door.Refuse(w, r, err)
 		return
 	}
-	o, err := d.g.EnterWith(r, form.name, form.token, claim.Settings{Lease: form.lease})
+	o, err := d.g.EnterWith(r, claim.Place{Door: reverseHTTPName}, form.name, form.token, claim.Settings{Lease: form.lease})
 	if err != nil {
 		door.Refuse(w, r, err)
 		return
 	}
-	o.Session.Plain(reverseHTTPName)
 	status := http.StatusNoContent
 	if o.Created {
 		status = http.StatusCreated

@@ -27,9 +27,9 @@ func (d *reverseHTTP) reply(w http.ResponseWriter, r *http.Request) {
 		door.Refuse(w, r, err)
 		return
 	}
-	s := d.g.Registry.Session(at.label, at.session)
+	s := d.g.Registry.Session(reverseHTTPName, at.label, at.session)
 	switch {
-	case s == nil || s.Door() != reverseHTTPName:
+	case s == nil:
 		err = claim.ErrNoExchange
 	case !s.Claim().Owns(at.token):
 		err = problem.New(schema.CodeTokenWrong, "")

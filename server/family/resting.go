@@ -10,7 +10,7 @@ import (
 
 // trusts returns what may be done with the connection for a message. Only what may not be
 // repeated needs one that is open for certain.
-func (t *turned) trusts(f *feed, m *claim.Message) trust {
+func (t *turned) trusts(m *claim.Message) trust {
 	t.mu.Lock()
 	last := t.last
 	t.mu.Unlock()
@@ -32,7 +32,7 @@ func (t *turned) settles(f *feed) bool {
 	settled := make(chan struct{})
 	timer := time.AfterFunc(time.Until(last.Add(settle)), func() { close(settled) })
 	defer timer.Stop()
-	if !f.Rest(t.broken, settled) {
+	if _, err := f.Next(t.broken, settled); err != nil {
 		return false
 	}
 	t.habit.kept()

@@ -36,7 +36,7 @@ func (d *ietf) reversed(c *tls.Conn, inner string) {
 	s, err := d.askClaim(t, c.RemoteAddr().String())
 	var f *feed
 	if err == nil {
-		f, err = ownFeed(s, ietfName)
+		f, err = newFeed(s)
 	}
 	if err != nil {
 		t.tell("application/problem+json", problem.Of(err).Body())
@@ -61,7 +61,7 @@ func (d *ietf) askClaim(t *turned, from string) (*claim.Session, error) {
 	if !claim.ValidToken(*ask.Token) {
 		return nil, problem.New(schema.CodeBadToken, "")
 	}
-	o, err := d.g.EnterWith(&http.Request{RemoteAddr: from, Header: http.Header{}}, *ask.Label, *ask.Token, set)
+	o, err := d.g.EnterWith(&http.Request{RemoteAddr: from, Header: http.Header{}}, claim.Place{Door: ietfName}, *ask.Label, *ask.Token, set)
 	if err != nil {
 		return nil, err
 	}

@@ -149,21 +149,19 @@ func (d *reverseHTTP) turn(r *http.Request, at place, wait time.Duration) (*clai
 	if accepts(r, "application/http") {
 		most = 0
 	}
-	s := d.g.Registry.Session(at.label, at.session)
-	var err error
+	s := d.g.Registry.Session(reverseHTTPName, at.label, at.session)
 	for range 3 { // it may end between two steps
 		if s == nil || !s.Claim().Owns(at.token) {
-			s, err = d.g.Resume(r, reverseHTTPName, at.label, at.token, at.session, at.cursor)
+			o, err := d.g.EnterWith(r, claim.Place{Door: reverseHTTPName, Session: at.session, Cursor: at.cursor}, at.label, at.token, claim.Settings{})
+			switch {
+			case errors.Is(err, claim.ErrBadCursor):
+				return nil, nil, problem.New(schema.CodeNotFound, "")
+			case err != nil:
+				return nil, nil, err
+			}
+			s = o.Session
 		}
-		switch {
-		case errors.Is(err, claim.ErrBadCursor):
-			return nil, nil, problem.New(schema.CodeNotFound, "")
-		case err != nil:
-			return nil, nil, err
-		case s.Door() != reverseHTTPName:
-			return nil, nil, claim.ErrNoSession
-		}
-		batch, err := s.Poll(r.Context(), &at.cursor, wait, most)
+		batch, err := poll(r.Context(), s, &at.cursor, wait, most)
 		switch {
 		case errors.Is(err, claim.ErrLeaseEnded), errors.Is(err, claim.ErrSessionFenced), errors.Is(err, claim.ErrNoSession):
 			s = nil
@@ -174,6 +172,16 @@ func (d *reverseHTTP) turn(r *http.Request, at place, wait time.Duration) (*clai
 		}
 	}
 	return nil, nil, claim.ErrNoSession
+}
+
+// poll polls a session for a batch of at most so many messages, or as many as the gateway gives where that is 0.
+func poll(ctx context.Context, s *claim.Session, cursor *string, wait time.Duration, most int) (*claim.Batch, error) {
+	open, err := s.Open(cursor, wait, claim.Flow{Most: most})
+	if err != nil {
+		return nil, err
+	}
+	batch, _, err := open.Next(ctx, time.Time{}, nil)
+	return batch, err
 }
 
 // nothing answers a poll that was given no request.

@@ -344,3 +344,16 @@ func TestSessionsOfALabelAreBounded(t *testing.T) {
 		b.register("name=demo&token=t0")
 	})
 }
+
+func TestTheControlAPIKnowsNoSessionOfADoor(t *testing.T) {
+	inBubble(t, gateway.Options{}, func(b *bubble) {
+		parts := strings.Split(b.register("name=demo&token=t0"), "/")
+		session := "/claims/demo/sessions/" + parts[len(parts)-2]
+		for _, ask := range []string{"DELETE " + session, "GET " + session + "/requests"} {
+			got := b.ask(ask + " HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer t0\r\n\r\n")
+			if got.StatusCode != 404 || !strings.Contains(got.body, `"no_session"`) {
+				t.Errorf("%s: %d %s, want 404 no_session", ask, got.StatusCode, got.body)
+			}
+		}
+	})
+}

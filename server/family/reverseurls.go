@@ -26,8 +26,8 @@ func (u reverseURLs) request(label, token, session, cursor string) string {
 
 // fresh returns a Request URL of a session that a poll of it opens.
 func (u reverseURLs) fresh(label, token string) string {
-	session, cursor := claim.Place()
-	return u.request(label, token, session, cursor)
+	at := claim.NewPlace(reverseHTTPName)
+	return u.request(label, token, at.Session, at.Cursor)
 }
 
 // tell sets the fields that name the URLs of a claim, of which first is a Request URL.

@@ -21,21 +21,14 @@ import (
 // server. Its protocol is HTTP/1.1, or HTTP/2 with prior knowledge.
 //
 // It has a feed for each session that the program serves on it, and a goroutine for each
-// request. A session of its own ends with it; what the program had then moves on, where
-// the claim's rule allows it, as from any session that is lost.
+// request. The sessions end with it; what the program had then moves on, where the claim's
+// rule allows it, as from any session that is lost. Nobody need tell the program what is
+// cancelled: the request of an exchange ends with it.
 type turned struct {
 	g      *door.Host
 	conn   net.Conn
 	client *http.ClientConn
-	// ask sends a request for an exchange of a session.
-	ask func(*claim.Session, *claim.Message, *http.Request) (*http.Response, error)
-	// send sends any request.
-	send func(*http.Request) (*http.Response, error)
-	// answered is told of each exchange whose answer the gateway has. Nil means nobody.
-	answered func(id string)
-	// cancel tells of a message that cancels. Nil means that nobody need know: the
-	// request of an exchange that is here ends with it.
-	cancel func(*claim.Session, *claim.Message)
+	quiet  *modest // conn, where it is HTTP/1.1; nil otherwise
 
 	broken context.Context // ends when the connection takes no more requests
 	stop   context.CancelFunc
@@ -54,11 +47,11 @@ type turned struct {
 	parting bool      // the last response, or the gateway, ends it
 }
 
-// linkWindow is the window of a connection of HTTP/2, in bytes. It takes what all its streams may have on
+// connWindow is the window of a connection of HTTP/2, in bytes. It takes what all its streams may have on
 // their way, so that a visitor who does not read holds up no other. What a stream has in
 // its window and is not read counts to that of the connection, which has 2 GiB at most;
 // net/http gives every stream the same.
-const linkWindow = 1 << 30
+const connWindow = 1 << 30
 
 // mostOpen is how many exchanges a connection of HTTP/2 has at a time: with more of them,
 // which the 16 claims that it may serve could have open, those that stand still could take
@@ -75,10 +68,6 @@ const (
 // keepAlive finds in half a minute that a peer which is silent is gone.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 
-// expectMost is how long a program may take to ask for content that it was told to
-// expect: longer than it may take to answer.
-const expectMost = time.Hour
-
 // turn makes conn, whose peer was told that it turns, a connection to the program's
 // server. It owns conn from then on. What seen has of the program is heeded, and added to.
 func turn(g *door.Host, conn net.Conn, protocol string, seen *habits) (*turned, error) {
@@ -91,9 +80,8 @@ func turn(g *door.Host, conn net.Conn, protocol string, seen *habits) (*turned, 
 		Protocols:              speaks,
 		DisableCompression:     true, // what the program sends is the visitor's
 		MaxResponseHeaderBytes: 256 << 10,
-		ExpectContinueTimeout:  expectMost,
 		HTTP2: &http.HTTP2Config{
-			MaxReceiveBufferPerStream: g.HandedWindow(), MaxReceiveBufferPerConnection: linkWindow,
+			MaxReceiveBufferPerStream: g.HandedWindow(), MaxReceiveBufferPerConnection: connWindow,
 			SendPingTimeout: askAfter, PingTimeout: 24 * time.Hour, WriteByteTimeout: 30 * time.Second,
 		},
 	}
@@ -109,23 +97,7 @@ func turn(g *door.Host, conn net.Conn, protocol string, seen *habits) (*turned, 
 		_ = conn.Close()
 		return nil, err
 	}
-	t := &turned{g: g, conn: conn, client: client, seen: seen, room: make(chan struct{}), most: mostOpen, alone: protocol == http1}
-	t.ask = func(_ *claim.Session, m *claim.Message, req *http.Request) (*http.Response, error) {
-		if upgrade := m.Exchange.Request().Upgrade; quiet != nil && upgrade != "" {
-			req.Header["Connection"], req.Header["Upgrade"] = []string{"Upgrade"}, []string{upgrade}
-		}
-		return t.send(req)
-	}
-	t.send = func(req *http.Request) (*http.Response, error) {
-		if quiet != nil {
-			quiet.asked.Store(true)
-		}
-		resp, err := client.RoundTrip(req)
-		if err == nil && (resp.Close || resp.StatusCode == http.StatusSwitchingProtocols) {
-			t.part()
-		}
-		return resp, err
-	}
+	t := &turned{g: g, conn: conn, client: client, quiet: quiet, seen: seen, room: make(chan struct{}), most: mostOpen, alone: protocol == http1}
 	t.broken, t.stop = context.WithCancel(context.Background())
 	client.SetStateHook(func(c *http.ClientConn) {
 		if c.Err() != nil {
@@ -135,6 +107,18 @@ func turn(g *door.Host, conn net.Conn, protocol string, seen *habits) (*turned, 
 		t.count(0)
 	})
 	return t, nil
+}
+
+// send sends a request.
+func (t *turned) send(req *http.Request) (*http.Response, error) {
+	if t.quiet != nil {
+		t.quiet.asked.Store(true)
+	}
+	resp, err := t.client.RoundTrip(req)
+	if err == nil && (resp.Close || resp.StatusCode == http.StatusSwitchingProtocols) {
+		t.part()
+	}
+	return resp, err
 }
 
 // serve hands what the sessions are given over, until the connection ends, or nothing
@@ -154,26 +138,23 @@ func (t *turned) serve(feeds ...*feed) {
 	t.stop()
 }
 
-// feed is a session that a program serves on a connection.
+// feed is a session that a program serves on a connection, and that ends with it.
 type feed struct {
 	*claim.Feed
 	session *claim.Session
-	// own says that the session is the connection's, and ends with it.
-	own bool
 	// first is a message that it gave already. Nil means none.
 	first *claim.Message
 }
 
-// ownFeed opens the feed of a session that is the connection's, of a door. Where it
-// fails the session has ended.
-func ownFeed(s *claim.Session, door string) (*feed, error) {
-	s.Plain(door)
-	f, err := s.Feed(nil)
+// newFeed opens the feed of a session that is the connection's. Where it fails the session
+// has ended.
+func newFeed(s *claim.Session) (*feed, error) {
+	f, err := s.Feed()
 	if err != nil {
 		_ = s.End(nil)
 		return nil, err
 	}
-	return &feed{Feed: f, session: s, own: true}, nil
+	return &feed{Feed: f, session: s}, nil
 }
 
 // leave ends the feed, and its session, of a connection that was not turned.
@@ -190,7 +171,7 @@ func (f *feed) next(ctx context.Context) (m *claim.Message, err error) {
 	if m, f.first = f.first, nil; m != nil {
 		return m, nil
 	}
-	return f.Next(ctx)
+	return f.Next(ctx, nil)
 }
 
 // take hands over what comes for a session, and waits for all answers.
@@ -201,16 +182,10 @@ func (t *turned) take(f *feed) {
 			break
 		}
 		m, err := f.next(t.broken)
-		if m == nil || err != nil {
+		if err != nil {
 			break
 		}
-		if m.Cancel != "" {
-			if t.cancel != nil {
-				exchanges.Go(func() { t.cancel(f.session, m) })
-			}
-			continue
-		}
-		if trusted := t.trusts(f, m); trusted != use {
+		if trusted := t.trusts(m); trusted != use {
 			f.session.Delivery(m.Exchange.ID()).GiveBack(false)
 			if trusted == giveUp || !t.settles(f) {
 				break
@@ -227,12 +202,9 @@ func (t *turned) take(f *feed) {
 			t.hand(f, m)
 		})
 	}
-	f.Close()
-	if f.own {
-		// Once nothing comes any more, so that what was given back goes to others.
-		defer func() { _ = f.session.End(nil) }()
-	}
+	f.Close() // what is given back from now on goes to others
 	exchanges.Wait()
+	_ = f.session.End(nil)
 }
 
 // hasRoom waits until the connection takes a request more, and tells whether it does.
@@ -247,7 +219,8 @@ func (t *turned) hasRoom(f *feed) bool {
 			return false
 		case !busy && t.client.Available() > 0:
 			return true
-		case !f.Rest(t.broken, room):
+		}
+		if _, err := f.Next(t.broken, room); err != nil {
 			return false
 		}
 	}
@@ -264,18 +237,17 @@ func (t *turned) count(n int) {
 }
 
 // hand hands an exchange over. Where there is no response the fault is that of the
-// exchange alone, or of the connection: then its session, or what comes after it, sees
-// to it.
+// exchange alone, or of the connection: then what ends its session sees to it.
 func (t *turned) hand(f *feed, m *claim.Message) {
 	id := m.Exchange.ID()
 	err := t.g.Hand(f.session, m, func(req *http.Request) (*http.Response, error) {
-		return t.ask(f.session, m, req)
+		if upgrade := m.Exchange.Request().Upgrade; t.alone && upgrade != "" {
+			req.Header["Connection"], req.Header["Upgrade"] = []string{"Upgrade"}, []string{upgrade}
+		}
+		return t.send(req)
 	})
 	if err == nil {
 		t.rested()
-		if t.answered != nil {
-			t.answered(id)
-		}
 		return
 	}
 	reset := http2.StreamError{}
@@ -287,7 +259,7 @@ func (t *turned) hand(f *feed, m *claim.Message) {
 		}
 	case errors.Is(err, door.ErrUnsent), unprocessed(err):
 		t.stop() // it takes nothing more
-		if !f.session.Delivery(id).GiveBack(true) && f.own && m.Exchange.Request().Content.Streams() {
+		if !f.session.Delivery(id).GiveBack(true) && m.Exchange.Request().Content.Streams() {
 			_, _ = f.session.Delivery(id).Abort() // its content is gone
 		}
 	case errors.As(err, &reset):
@@ -295,8 +267,8 @@ func (t *turned) hand(f *feed, m *claim.Message) {
 	default: // the connection is lost, or holds nobody knows what
 		t.lostAgain(err)
 		t.stop()
-		if f.own && errors.Is(err, door.ErrGarbled) {
-			_, _ = f.session.Delivery(id).Abort() // else the session's program answers yet
+		if errors.Is(err, door.ErrGarbled) {
+			_, _ = f.session.Delivery(id).Abort()
 		}
 	}
 }

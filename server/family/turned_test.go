@@ -171,6 +171,7 @@ func TestAVisitorWhoLeavesCancelsOnATurnedConnection(t *testing.T) {
 
 func TestInterimResponsesPassOnATurnedConnection(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusProcessing)
 		w.Header().Set("Link", "</a.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
 		w.Header().Del("Link")
@@ -178,8 +179,11 @@ func TestInterimResponsesPassOnATurnedConnection(t *testing.T) {
 	})
 	eachWay(t, handler, func(t *testing.T, w *town, way string) {
 		c, resp := w.send("GET / HTTP/1.1\r\nHost: " + strings.TrimSuffix(strings.TrimPrefix(w.Public().Base("demo"), "http://"), "/") + "\r\n\r\n")
-		if resp.StatusCode != 103 || resp.Header.Get("Link") == "" {
-			t.Fatalf("first response %+v, want 103 with Link", resp)
+		if resp.StatusCode != 102 {
+			t.Fatalf("first response %+v, want 102", resp)
+		}
+		if resp = c.response(); resp.StatusCode != 103 || resp.Header.Get("Link") == "" {
+			t.Fatalf("second response %+v, want 103 with Link", resp)
 		}
 		if resp = c.response(); resp.StatusCode != 200 {
 			t.Fatalf("final response %+v, want 200", resp)

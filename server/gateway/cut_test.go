@@ -26,7 +26,11 @@ func TestAnAnswerInHTTP10ThatIsCutShortEndsWithAReset(t *testing.T) {
 			if _, err := fmt.Fprintf(c, "GET / HTTP/1.0\r\nHost: %s\r\n\r\n", host); err != nil {
 				t.Fatal(err)
 			}
-			b, err := s.Poll(t.Context(), nil, 10*time.Second, 0)
+			p, err := s.Open(nil, 10*time.Second, claim.Flow{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, _, err := p.Next(t.Context(), time.Time{}, nil)
 			if err != nil || len(b.Messages) != 1 {
 				t.Fatalf("poll: %v %v", b, err)
 			}

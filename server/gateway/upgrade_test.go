@@ -228,7 +228,11 @@ func TestAVisitorOfAnUpgradeMayEndTheirSideAndReadOn(t *testing.T) {
 		if _, err := io.WriteString(c, get(host, "/chat", upgradeFields...)); err != nil {
 			t.Fatal(err)
 		}
-		b, err := o.Session.Poll(t.Context(), nil, 10*time.Second, 0)
+		p, err := o.Session.Open(nil, 10*time.Second, claim.Flow{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _, err := p.Next(t.Context(), time.Time{}, nil)
 		if err != nil || b == nil {
 			t.Fatalf("poll = %v %v", b, err)
 		}

@@ -60,7 +60,11 @@ func BenchmarkServe(b *testing.B) {
 			go func() {
 				defer close(ended)
 				for {
-					batch, err := o.Session.Poll(ctx, nil, time.Minute, 0)
+					p, err := o.Session.Open(nil, time.Minute, claim.Flow{})
+					if err != nil {
+						return
+					}
+					batch, _, err := p.Next(ctx, time.Time{}, nil)
 					if err != nil {
 						return
 					}

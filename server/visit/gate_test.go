@@ -47,7 +47,11 @@ func behind(t *testing.T, gates Gates, served bool) *gated {
 	go func() {
 		defer close(ended)
 		for served && ctx.Err() == nil {
-			batch, err := o.Session.Poll(ctx, nil, time.Minute, 0)
+			p, err := o.Session.Open(nil, time.Minute, claim.Flow{})
+			if err != nil {
+				return
+			}
+			batch, _, err := p.Next(ctx, time.Time{}, nil)
 			if err != nil || batch == nil {
 				return
 			}
