@@ -108,7 +108,7 @@ func TestTheFileTreeOfTheReadmeIsUpToDate(t *testing.T) {
 const (
 	mostMethods = 20
 	mostLines   = 450
-	mostOfClaim = 66
+	mostOfClaim = 65
 )
 
 func TestAStructIsOneNoun(t *testing.T) {

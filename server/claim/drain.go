@@ -8,12 +8,11 @@ import (
 
 // drain is how far the gateway is with stopping. It stops in steps, which its owner takes:
 //
-//	Part    upgraded connections end; everything else goes on as ever
-//	Drain   nothing new is let in, and polls end
+//	Drain   upgraded connections end, and everything else goes on as ever; then nothing new is let in, and polls end
 //	GiveUp  what has no answer fails
 type drain struct {
-	parts  atomic.Bool   // set by Part
-	begins chan struct{} // closed by Drain
+	parts  atomic.Bool   // set by the first step
+	begins chan struct{} // closed by the second
 	once   sync.Once
 	spread time.Duration // over which polls end; set before begins is closed
 	eras   eras
@@ -40,17 +39,7 @@ func (d *drain) begun() bool {
 // tellEach is how much of the time over which polls end there is for each, so that few end at once.
 const tellEach = time.Millisecond
 
-// Part tells the programs of upgraded connections that the gateway stops, by [CancelDraining]. They have [Times.Parting] to end them;
-// then they fail with [ErrDraining]. A request to upgrade fails with that from then on, and an answer that upgrades all the same is
-// told so at once.
-func (r *Registry) Part() {
-	if !r.drain.parts.CompareAndSwap(false, true) {
-		return
-	}
-	r.eachHeld((*Exchange).part)
-}
-
-// part does so for x, where it upgraded its connection. The caller holds claim.mu.
+// part tells the program of an upgraded connection that the gateway stops, by [CancelDraining]. The caller holds claim.mu.
 func (x *Exchange) part() {
 	if x.state == answering && x.answer.upgraded() {
 		x.session.out.cancel(x, CancelDraining)
@@ -68,9 +57,23 @@ func (x *Exchange) cut() {
 	}
 }
 
-// Drain lets nothing new in: what is queued fails with [ErrDraining], polls end
-// with it, spread over [Times.Spread] at most, and what was delivered may be answered.
-func (r *Registry) Drain() {
+// Drain tells the programs of upgraded connections that the gateway stops. They have [Times.Parting] to end them; then they fail with
+// [ErrDraining]. A request to upgrade fails with that from then on, and an answer that upgrades all the same is told so at once.
+//
+// When served has returned, nothing new is let in: what is queued fails with [ErrDraining], polls end with it, spread over
+// [Times.Spread] at most, and what was delivered may be answered. A nil served takes no time.
+func (r *Registry) Drain(served func()) {
+	if r.drain.parts.CompareAndSwap(false, true) {
+		r.eachHeld((*Exchange).part)
+	}
+	if served != nil {
+		served()
+	}
+	r.letNothingIn()
+}
+
+// letNothingIn ends polls, and what is queued.
+func (r *Registry) letNothingIn() {
 	r.drain.begin(min(r.times.Spread, time.Duration(r.polls.Load())*tellEach))
 	r.claims.Range(func(_, v any) bool {
 		c := v.(*Claim)

@@ -67,26 +67,26 @@ func TestUpgradedConnectionsPart(t *testing.T) {
 		slow := s.request(upgrade)
 		n, cursor := s.one(one, &cursor)
 		s.answerMore(one, m.Exchange)
-		s.Part()
-		s.Part()
-		s.told(one, &cursor, m.ID)
-		s.answerMore(one, n.Exchange)
-		s.told(one, &cursor, n.ID)
-		if v := s.request(upgrade); v.err == nil {
-			t.Error("another is upgraded while the gateway stops")
-		} else {
-			v.failed(Failed, ErrDraining, HandedNo)
-		}
-		time.Sleep(2 * time.Second)
-		for _, v := range []*visit{early, slow} {
-			synctest.Wait()
-			if _, err := v.x.Next(t.Context()); err == nil {
-				t.Error("it goes on after 2 s")
+		s.Drain(func() {
+			s.told(one, &cursor, m.ID)
+			s.answerMore(one, n.Exchange)
+			s.told(one, &cursor, n.ID)
+			if v := s.request(upgrade); v.err == nil {
+				t.Error("another is upgraded while the gateway stops")
+			} else {
+				v.failed(Failed, ErrDraining, HandedNo)
 			}
-		}
-		if got, _ := one.Delivery(m.ID).Part(t.Context(), Part{Seq: 1}); got != Late {
-			t.Errorf("what follows is %v, want late", got)
-		}
+			time.Sleep(2 * time.Second)
+			for _, v := range []*visit{early, slow} {
+				synctest.Wait()
+				if _, err := v.x.Next(t.Context()); err == nil {
+					t.Error("it goes on after 2 s")
+				}
+			}
+			if got, _ := one.Delivery(m.ID).Part(t.Context(), Part{Seq: 1}); got != Late {
+				t.Errorf("what follows is %v, want late", got)
+			}
+		})
 	})
 }
 

@@ -84,7 +84,7 @@ func TestAFeedThatHoldsEnds(t *testing.T) {
 				f.Close()
 			}
 		}, ErrReplaced},
-		{"with the gateway", func(s *scene, _ *Session, _ func()) { s.Drain() }, ErrDraining},
+		{"with the gateway", func(s *scene, _ *Session, _ func()) { s.Drain(nil) }, ErrDraining},
 	} {
 		for _, holds := range []bool{false, true} {
 			inScene(t, Options{}, func(t *testing.T, s *scene) {

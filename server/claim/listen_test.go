@@ -225,7 +225,7 @@ func TestWhatEndsAListener(t *testing.T) {
 		"a newer poll":         {func(s *scene, one *Session) { s.take(one, nil) }, nil},
 		"the end of its claim": {func(s *scene, one *Session) { one.Claim().Delete() }, ErrClaimDeleted},
 		"its own end":          {func(s *scene, one *Session) { _ = one.End(nil) }, ErrNoSession},
-		"a drain":              {func(s *scene, one *Session) { s.Drain() }, ErrDraining},
+		"a drain":              {func(s *scene, one *Session) { s.Drain(nil) }, ErrDraining},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inScene(t, Options{}, func(t *testing.T, s *scene) {

@@ -357,7 +357,7 @@ func TestWorkKeepsASessionAlive(t *testing.T) {
 func TestAStreamOutlivesItsClaimAndADrain(t *testing.T) {
 	for name, end := range map[string]func(s *scene){
 		"deleted":  func(s *scene) { s.claim.Delete() },
-		"draining": func(s *scene) { s.Drain() },
+		"draining": func(s *scene) { s.Drain(nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inStream(t, func(t *testing.T, s *scene, v *streamed) {

@@ -230,7 +230,7 @@ func (r *Registry) Stats() Stats {
 
 // Close stops the timers of all claims. The registry is not used afterwards.
 func (r *Registry) Close() {
-	r.Drain()
+	r.letNothingIn()
 	r.closed.Store(true)
 	r.claims.Range(func(_, v any) bool {
 		c := v.(*Claim)

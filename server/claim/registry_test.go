@@ -110,7 +110,7 @@ func TestGivingUpEndsWhatEndedClaimsHold(t *testing.T) {
 				s.one(p, nil)
 				end(s.claim)
 				v.pending()
-				s.Drain()
+				s.Drain(nil)
 				v.pending()
 				s.GiveUp()
 				v.failed(Failed, ErrDraining, HandedUnknown)
@@ -139,8 +139,8 @@ func TestDrainLetsNothingNewIn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Drain()
-		s.Drain()
+		s.Drain(nil)
+		s.Drain(nil)
 		waits.failed(Failed, ErrDraining, HandedNo)
 		s.visit("GET").failed(Failed, ErrDraining, HandedNo)
 		if _, err := receives.Do(t.Context(), &Request{Method: "GET"}); !errors.Is(err, ErrDraining) {
@@ -173,7 +173,7 @@ func TestDrainEndsPollsSpreadOverItsTime(t *testing.T) {
 					polls = append(polls, park(s.session(), nil, 20*time.Second))
 				}
 				start := time.Now()
-				s.Drain()
+				s.Drain(nil)
 				early := 0
 				for _, p := range polls {
 					<-p.done
@@ -200,7 +200,7 @@ func TestALabelOutlivesADrain(t *testing.T) {
 		one := s.session(Settings{Lease: new(time.Second), Timeout: new(20 * time.Second)})
 		v := s.visit("POST")
 		s.one(one, new(cursorOf(one.id, 0)))
-		s.Drain()
+		s.Drain(nil)
 		time.Sleep(20*time.Second - 1)
 		if s.gone() || one.Answerable() != nil {
 			t.Fatal("the claim or its session ended while the gateway stops")

@@ -89,7 +89,7 @@ func TestANapEndsWhenTheGatewayStops(t *testing.T) {
 					}
 				}()
 				synctest.Wait()
-				s.Registry.Drain()
+				s.Registry.Drain(nil)
 				<-done
 			})
 		})

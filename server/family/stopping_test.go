@@ -53,7 +53,7 @@ func TestAGatewayThatStopsTellsNoProgramOfOld503(t *testing.T) {
 				if c.status == 0 { // it turned, and ends
 					waiting.wait().is(t, 101, "")
 				}
-				b.g.Registry().Drain()
+				b.g.Registry().Drain(nil)
 				if c.status == 0 {
 					waiting = &later{t: t, l: waiting.l, done: make(chan struct{})}
 					go func() {
@@ -117,7 +117,7 @@ func TestAProgramOf2008LivesThroughARestart(t *testing.T) {
 			}
 		}()
 		b.visit("demo", "GET", "/1").wait().is(t, 200, "ok")
-		b.g.Registry().Drain()
+		b.g.Registry().Drain(nil)
 		time.Sleep(5 * time.Second)
 		b.restart(gateway.Options{}, false)
 		time.Sleep(3 * time.Second)

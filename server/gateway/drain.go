@@ -32,10 +32,17 @@ const (
 // Where the time is over first, what has no answer fails. Answers that have begun end with their connections.
 func (g *Gateway) Drain(ctx context.Context) {
 	g.stopping.begun.Store(true)
-	g.registry.Part()
 	end := time.Now().Add(g.options.Drain)
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
+	g.registry.Drain(func() { g.serveTheLast(ctx, end) })
+	g.links.Drain()
+	await(ctx, func() bool { s := g.registry.Stats(); return s.Exchanges == 0 && s.Polls == 0 })
+	g.registry.GiveUp()
+}
+
+// serveTheLast serves visitors, and closes the port.
+func (g *Gateway) serveTheLast(ctx context.Context, end time.Time) {
 	open, cancel := context.WithDeadline(ctx, end.Add(-min(lastMost, g.options.Drain/2)))
 	defer cancel()
 	if delay := g.options.DrainDelay; delay > 0 {
@@ -59,10 +66,6 @@ func (g *Gateway) Drain(ctx context.Context) {
 		return !awaited && g.registry.Stats().Exchanges == 0 // in this order: who is not awaited any more runs
 	})
 	g.stopping.told.Store(true)
-	g.registry.Drain()
-	g.links.Drain()
-	await(ctx, func() bool { s := g.registry.Stats(); return s.Exchanges == 0 && s.Polls == 0 })
-	g.registry.GiveUp()
 }
 
 // await waits until something is so, or ctx ends.
