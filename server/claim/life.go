@@ -28,6 +28,14 @@ func (l *life) lifetime() time.Duration {
 	return s.claim.terms.Lease
 }
 
+// useCursors notes that the session uses cursors, by which its lifetime is another. The caller holds claim.mu.
+func (l *life) useCursors() {
+	if s := l.session; !s.cursors {
+		s.cursors = true
+		l.death.after(l.lifetime())
+	}
+}
+
 // lapse ends the session if it gave no sign of life for its lifetime; else it
 // looks again later.
 //

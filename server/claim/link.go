@@ -49,7 +49,7 @@ func (s *Session) Link(cursor *string, flow Flow, door LinkDoor) (*Link, error) 
 	s.claim.mu.Lock()
 	defer s.claim.mu.Unlock()
 	if !p.yields {
-		s.cursors = true
+		s.life.useCursors()
 		p.link = door
 		s.life.touch()
 	}

@@ -45,10 +45,7 @@ func (s *Session) acknowledge(cursor *string) error {
 	if err != nil {
 		return err
 	}
-	if !s.cursors {
-		s.cursors = true
-		s.life.death.after(s.life.lifetime())
-	}
+	s.life.useCursors()
 	s.out.acknowledgeUpTo(n, true)
 	return nil
 }

@@ -83,6 +83,7 @@ type link struct {
 	came     atomic.Int64 // how much came since then, in bytes
 	direct   bool         // the other end of the connection is the program itself
 	left     bool         // which closed it without a word
+	shows    func()       // to be called when the program has shown its token; nil where it did by the upgrade
 	sender
 }
 
@@ -100,6 +101,9 @@ func (ls *Links) Link(w http.ResponseWriter, r *http.Request) {
 	if err := l.accept(w, r); err != nil {
 		l.drop()
 		panic(http.ErrAbortHandler)
+	}
+	if l.feed == nil {
+		l.shows = wire.Idles(r)
 	}
 	ended := ls.add(l)
 	if ended == nil {
@@ -301,7 +305,6 @@ func (ls *Links) Close() {
 func (l *link) serve() {
 	defer l.links.remove(l)
 	defer l.drop()
-	evictable(l.hold, deadlined{l.raw})
 	if l.feed == nil {
 		if p := l.hello(); p != nil {
 			if p.Code != "" {
@@ -311,6 +314,7 @@ func (l *link) serve() {
 			return
 		}
 	}
+	evictable(l.hold, deadlined{l.raw})
 	l.conn.SetReadLimit(mostMessage)
 	l.begin()
 	err := l.read()
@@ -326,11 +330,16 @@ func (l *link) drop() {
 	l.hold.Close()
 }
 
-// hello reads the first message, which shows the token. A problem without a code means that nobody is there to be told.
+// hello reads the first message, which shows the token. Whoever has not shown one holds nothing that others need. A problem without a
+// code means that nobody is there to be told.
 func (l *link) hello() *problem.Problem {
 	l.conn.SetReadLimit(mostHello)
 	_ = l.raw.SetReadDeadline(time.Now().Add(helloTime))
+	l.hold.Evictable(func(error) { _ = l.raw.Close() })
+	l.hold.Wait()
 	_, content, err := l.conn.Read(context.Background())
+	l.hold.Serve()
+	l.shows()
 	_ = l.raw.SetReadDeadline(time.Time{})
 	switch {
 	case isTimeout(err):

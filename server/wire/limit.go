@@ -121,3 +121,14 @@ func (s *seat) note(state http.ConnState) {
 		s.place.Serve()
 	}
 }
+
+// Idles notes that the peer of the connection of r, which a handler took from net/http, is waited for: the connection may be closed
+// where others need its place, as one that is idle, until served is called.
+func Idles(r *http.Request) (served func()) {
+	a := acceptedOf(r)
+	if a == nil || a.seat == nil || r.ProtoMajor != 1 {
+		return func() {}
+	}
+	a.seat.place.Wait()
+	return a.seat.place.Serve
+}
