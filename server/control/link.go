@@ -55,8 +55,6 @@ const (
 	mostMessage, mostHello = 256 << 10, 4 << 10
 	// helloTime is how long a program may take to show its token.
 	helloTime = 10 * time.Second
-	// pingEvery is how long nothing comes from a program until it is asked whether it is there.
-	pingEvery = 4 * time.Second
 )
 
 // link is one connection of a program.
@@ -375,17 +373,22 @@ func (l *link) RoundTrip() time.Duration { return time.Duration(l.trip.Load()) }
 
 // ask asks whether the program is there, where nothing came from it for a while, or nothing was sent to it: it wants to see life, too.
 func (l *link) ask() {
-	now := time.Since(l.epoch)
+	now, every := time.Since(l.epoch), l.links.pingEvery()
 	if since := l.coming.Load(); since > 0 && now-time.Duration(since) > l.links.Answers.Pace.Time(int(l.came.Load())) {
 		_ = l.raw.SetReadDeadline(intake.Past)
 	}
 	quiet := now - time.Duration(min(l.heard.Load(), l.sent.Load()))
-	asks := quiet >= pingEvery
+	asks := quiet >= every
 	if asks {
 		l.pinged.Store(int64(now))
 		quiet = 0
 	}
-	l.again(asks, pingEvery-quiet)
+	l.again(asks, every-quiet)
+}
+
+// pingEvery is how long nothing comes from a program, or is sent to it, until it is asked whether it is there: 4 s where silence lasts 10.
+func (ls *Links) pingEvery() time.Duration {
+	return ls.Answers.Registry.Options().Times.Acknowledge * 2 / 5
 }
 
 // answered notes that the program answered a ping.

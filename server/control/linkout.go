@@ -158,7 +158,7 @@ func (s *sender) begin() {
 	defer s.mu.Unlock()
 	s.link.pinged.Store(int64(time.Since(s.link.epoch)))
 	s.begun, s.welcomes, s.pings = true, true, true
-	s.beat = time.AfterFunc(pingEvery, s.link.ask)
+	s.beat = time.AfterFunc(s.link.links.pingEvery(), s.link.ask)
 	s.start()
 }
 
