@@ -20,6 +20,7 @@ func beGateway(args []string) error {
 	doors := f.Bool("doors", false, "lend tunnels and other doors")
 	const ages = time.Hour
 	f.DurationVar(&o.Times.Acknowledge, "acknowledge", ages, "as the gateway's flag")
+	f.IntVar(&o.LinkWindow, "link-window", 0, "as the gateway's flag")
 	if err := f.Parse(args); err != nil {
 		return err
 	}

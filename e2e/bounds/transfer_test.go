@@ -13,15 +13,16 @@ import (
 var size = flag.Int64("size", 64<<20, "size of the largest transfers, in bytes")
 
 const (
-	// What one transfer may hold in a process, in bytes.
-	transferMost = 512 << 10
+	// What one transfer may hold in a process, in bytes: twice the window of an exchange, which is as wide as it gets.
+	transferMost = 1 << 20
+	linkWindow   = transferMost
 	// How often a transfer is stopped, so that all that holds content is full.
 	stops = 4
 )
 
 func TestATransferOfAnySizeHoldsLittle(t *testing.T) {
 	t.Parallel()
-	gateway := start(t, "as-gateway")
+	gateway := start(t, "as-gateway", fmt.Sprintf("--link-window=%d", linkWindow))
 	program := start(t, "as-program", gateway.at)
 	for _, c := range []struct {
 		name  string

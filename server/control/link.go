@@ -157,7 +157,7 @@ func (l *link) enter(token string, cursor *string) *problem.Problem {
 }
 
 // firstWindow is how much content of an exchange may be unconfirmed at first, in bytes, where memory allows.
-const firstWindow = 1 << 20
+const firstWindow = 256 << 10
 
 // window returns how much content may be unconfirmed on a link, in bytes.
 func (ls *Links) window() int {
