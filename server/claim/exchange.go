@@ -280,7 +280,7 @@ func (x *Exchange) finish(o Outcome, a *Answer, f *Failure) bool {
 	x.watch.answered(a)
 	x.watch.ended(cmp.Or(a, x.answer))
 	if streamed {
-		x.parts.confirms.end(o == Done)
+		x.parts.endConfirms()
 		x.parts.come()
 		x.parts.makeRoom()
 	} else {

@@ -8,6 +8,8 @@ type Link struct {
 	poll *poll
 	door LinkDoor
 	most int
+	// closed says that Close was called; claim.mu guards it.
+	closed bool
 }
 
 // LinkDoor is what a [Link] asks and tells its door. Ready and Confirmed are called with the claim locked: they do not
@@ -58,7 +60,7 @@ func (s *Session) Link(cursor *string, flow Flow, door LinkDoor) (*Link, error) 
 
 // Take returns what is to be sent now: what the session has not acknowledged first, if it did not yet, then what waits.
 // It returns nil where nothing does, or as much as may be is not acknowledged. It fails with [ErrReplaced] where a newer
-// poll took the link's place, with [ErrDraining], and with why the session ended.
+// poll took the link's place, and with why the session ended.
 func (l *Link) Take() (*Batch, error) {
 	p, s := l.poll, l.poll.session
 	c := s.claim
@@ -100,6 +102,13 @@ func (p *poll) unstick() {
 	}
 }
 
+const (
+	// mostUnconfirmed bounds the messages of an exchange that wait to be confirmed, for those without content count in no window.
+	mostUnconfirmed = 4_096
+	// confirmationWeight is what one costs in memory, in bytes.
+	confirmationWeight = 128
+)
+
 // Answer is [Delivery.Answer] on a link. Where it reports true the result is confirmed later, in place of the one that it returns:
 // when the visitor has taken the content of an answer that goes on.
 func (l *Link) Answer(id string, a *Answer, fits func(*Request) error, w Windows) (result Result, later bool, err error) {
@@ -109,6 +118,10 @@ func (l *Link) Answer(id string, a *Answer, fits func(*Request) error, w Windows
 	}
 	if len(a.Content) > w.First {
 		return l.exceeded(id)
+	}
+	if !l.current() {
+		result, err = l.poll.session.Delivery(id).Answer(a, fits)
+		return result, false, err
 	}
 	a.confirms = &confirmations{id: id, door: l.door, windows: w, window: w.First, since: time.Now()}
 	a.confirms.wait(0, len(a.Content), len(a.Content), Accepted)
@@ -129,17 +142,28 @@ func (l *Link) Part(id string, part Part, w Windows) (result Result, later bool,
 		if r, fault = p.judge(part.Seq); fault != nil || r == Conflict {
 			return r
 		}
-		to := p.confirmsTo(id, l.door, w)
-		if r == Accepted && p.size+p.taking+len(part.Content) > to.window {
-			exceeded = true
+		var to *confirmations
+		if !l.poll.yields { // else the newer link confirms what was sent again
+			to = p.confirmsTo(id, l.door, w)
+		}
+		window := w.First
+		if to != nil {
+			window = to.window
+			exceeded = to.waiting.len() >= mostUnconfirmed
+		}
+		if exceeded = exceeded || r == Accepted && p.size+p.taking+len(part.Content) > window; exceeded {
 			return Conflict
 		}
 		if r == Accepted {
 			p.seq = part.Seq
 			p.push(part)
 		}
-		to.wait(part.Seq, len(part.Content), p.total, r)
-		came, later = x, true
+		if to != nil {
+			to.wait(part.Seq, len(part.Content), p.total, r)
+			x.hold.Add(confirmationWeight)
+			later = true
+		}
+		came = x
 		return r
 	})
 	switch {
@@ -155,6 +179,13 @@ func (l *Link) Part(id string, part Part, w Windows) (result Result, later bool,
 	return result, later, err
 }
 
+// current reports whether no newer poll took the link's place.
+func (l *Link) current() bool {
+	l.poll.session.claim.mu.Lock()
+	defer l.poll.session.claim.mu.Unlock()
+	return !l.poll.yields
+}
+
 // exceeded aborts an exchange of which more content came than may be unconfirmed.
 func (l *Link) exceeded(id string) (Result, bool, error) {
 	result, err := l.poll.session.Delivery(id).Abort()
@@ -165,12 +196,15 @@ func (l *Link) exceeded(id string) (Result, bool, error) {
 }
 
 // Close ends the link. What it gave stays with the session. hungUp says that the program closed the connection, as the kernel says,
-// without a word: see [Times.Closed].
+// without a word: see [Times.Closed]. Only the first call counts; what comes afterwards is still judged.
 func (l *Link) Close(hungUp bool) {
 	p, s := l.poll, l.poll.session
 	s.claim.mu.Lock()
 	defer s.claim.mu.Unlock()
-	p.link = nil
+	if l.closed {
+		return
+	}
+	l.closed, p.link = true, nil
 	if p.left = hungUp; !p.yields {
 		s.out.giveBack()
 	}
@@ -198,9 +232,19 @@ type confirmation struct {
 // confirmsTo returns the confirmations of an answer for a link. Those of an older link are dropped: its results reach nobody.
 func (p *parts) confirmsTo(id string, door LinkDoor, w Windows) *confirmations {
 	if p.confirms == nil || p.confirms.door != door {
+		p.dropConfirms()
 		p.confirms = &confirmations{id: id, door: door, windows: w, window: max(w.First, p.size+p.taking), from: p.total, since: time.Now()}
 	}
 	return p.confirms
+}
+
+// dropConfirms drops those of an older link. The caller holds claim.mu.
+func (p *parts) dropConfirms() {
+	for c := p.confirms; c != nil && c.waiting.len() > 0; {
+		if c.waiting.pop().seq > 0 {
+			p.x.hold.Shrink(confirmationWeight)
+		}
+	}
 }
 
 func (c *confirmations) wait(seq, size, upTo int, r Result) {
@@ -217,6 +261,9 @@ func (p *parts) confirm() {
 	wider := c.widen(taken, p.x.hold.Short())
 	for c.waiting.len() > 0 && c.waiting.list()[0].upTo <= taken {
 		m := c.waiting.pop()
+		if m.seq > 0 {
+			p.x.hold.Shrink(confirmationWeight)
+		}
 		c.door.Confirmed(Confirmation{ID: c.id, Seq: m.seq, Size: m.size, Result: m.result, Window: wider})
 		wider = 0
 	}
@@ -238,16 +285,20 @@ func (c *confirmations) widen(taken int, short bool) int {
 	return c.window
 }
 
-// end says what became of messages whose content the visitor will not take, or has. The caller holds claim.mu.
-func (c *confirmations) end(whole bool) {
+// endConfirms says what became of messages whose content the visitor will not take, or has. The caller holds claim.mu.
+func (p *parts) endConfirms() {
+	c, late := p.confirms, p.x.unheard()
 	if c == nil {
 		return
 	}
 	for c.waiting.len() > 0 {
 		m := c.waiting.pop()
 		r := m.result
-		if !whole {
+		if late {
 			r = Late
+		}
+		if m.seq > 0 {
+			p.x.hold.Shrink(confirmationWeight)
 		}
 		c.door.Confirmed(Confirmation{ID: c.id, Seq: m.seq, Size: m.size, Result: r})
 	}

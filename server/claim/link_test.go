@@ -109,8 +109,8 @@ func TestALinkConfirmsWhatWasTaken(t *testing.T) {
 			t.Fatalf("%+v, want all parts", told)
 		}
 		for i, c := range told {
-			if c.Seq != i+1 || c.Result != Late {
-				t.Errorf("%+v, want late", c)
+			if c.Seq != i+1 || c.Result != Accepted {
+				t.Errorf("%+v, want that it was taken", c)
 			}
 		}
 		l.cut(Failed, ErrHandlerFailed)
@@ -205,5 +205,46 @@ func TestPartsOfALinkAreSentAgain(t *testing.T) {
 			t.Errorf("%+v, want a duplicate", told)
 		}
 		link.Close(false)
+	})
+}
+
+// What still arrives on a link that was replaced takes no confirmation away from the one that took its place.
+func TestALinkThatWasReplacedConfirmsNothing(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		l := s.onLink(0, Windows{1_000, 1_000})
+		again := &doorway{}
+		link, err := l.s.Link(nil, Flow{Stream: true}, again)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old := l.link
+		l.link = link
+		l.sends(500, true)
+		if r, later, _ := old.Part(l.x.ID(), Part{Seq: 1, Content: make([]byte, 500), More: true}, l.w); r != Duplicate || later {
+			t.Errorf("%s %v, want that it is a duplicate", r, later)
+		}
+		l.sends(0, false)
+		_, _ = l.next()
+		_, _ = l.next()
+		if told := again.confirmed(); len(told) != 2 {
+			t.Errorf("%+v, want both parts", told)
+		}
+		old.Close(false)
+		link.Close(false)
+	})
+}
+
+// A part that was taken is so whoever ends the answer, but for the visitor.
+func TestALinkConfirmsWhatItsProgramAborts(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		l := s.onLink(0, Windows{1_000, 1_000})
+		l.sends(500, true)
+		_, _ = l.s.Delivery(l.x.ID()).Abort()
+		told := l.door.confirmed()
+		if len(told) != 2 || told[1].Result != Accepted {
+			t.Errorf("%+v, want that it was taken", told)
+		}
+		l.link.Close(false)
+		_, _ = l.next()
 	})
 }

@@ -4,9 +4,8 @@ import (
 	"bufio"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"log/slog"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -40,10 +39,10 @@ type Links struct {
 	// Window is how much content may be unconfirmed on a link, in bytes; 0 means as much as memory allows.
 	Window int
 	Trust  trust.Peers
-	Log    *slog.Logger
 
 	mu      sync.Mutex // guards what follows
 	open    map[*link]struct{}
+	drains  bool // each is told that the gateway stops
 	closed  bool
 	running sync.WaitGroup
 }
@@ -79,6 +78,7 @@ type link struct {
 	trip     atomic.Int64 // how long its answer took
 	coming   atomic.Int64 // since when a message of the WebSocket comes, since epoch; 0 for none
 	came     atomic.Int64 // how much came since then, in bytes
+	cutting  sync.Mutex   // held while a message ends, and while its reading is ended
 	direct   bool         // the other end of the connection is the program itself
 	left     bool         // which closed it without a word
 	shows    func()       // to be called when the program has shown its token; nil where it did by the upgrade
@@ -129,6 +129,9 @@ func (l *link) prepare(r *http.Request) *problem.Problem {
 
 // asksForLink reports whether r asks for a WebSocket with the subprotocol of links.
 func asksForLink(r *http.Request) bool {
+	if r.ProtoMajor == 1 && (r.ProtoMinor == 0 || !wire.ValidKey(r.Header["Sec-Websocket-Key"])) {
+		return false
+	}
 	if !httpguts.HeaderValuesContainsToken(r.Header["Sec-Websocket-Protocol"], subprotocol) || r.Header.Get("Sec-Websocket-Version") != "13" {
 		return false
 	}
@@ -184,6 +187,7 @@ func (l *link) accept(w http.ResponseWriter, r *http.Request) (err error) {
 	if r.ProtoMajor == 2 {
 		h, r = &extended{hijacker{w, l}, r, http.Header{}}, asHTTP1(r)
 	}
+	// Any origin may, as with the rest of the control API: a browser shows no token by itself.
 	l.conn, err = websocket.Accept(h, r, &websocket.AcceptOptions{Subprotocols: []string{subprotocol}, InsecureSkipVerify: true})
 	return err
 }
@@ -254,6 +258,9 @@ func (ls *Links) add(l *link) (ended <-chan struct{}) {
 		ls.open = map[*link]struct{}{}
 	}
 	ls.open[l] = struct{}{}
+	if ls.drains { // it came while the others were told
+		l.drain()
+	}
 	over := make(chan struct{})
 	ls.running.Go(func() {
 		defer close(over)
@@ -278,13 +285,14 @@ const (
 // Drain tells all links that the gateway stops, one after the other, within two seconds. It does not wait.
 func (ls *Links) Drain() {
 	ls.mu.Lock()
+	ls.drains = true
 	all := make([]*link, 0, len(ls.open))
 	for l := range ls.open {
 		all = append(all, l)
 	}
 	ls.mu.Unlock()
 	for i, l := range all {
-		time.AfterFunc(min(time.Duration(i)*tellEach, time.Duration(i)*tellMost/time.Duration(len(all))), func() { l.fail(claim.ErrDraining) })
+		time.AfterFunc(min(time.Duration(i)*tellEach, time.Duration(i)*tellMost/time.Duration(len(all))), l.drain)
 	}
 }
 
@@ -306,11 +314,16 @@ func (l *link) serve() {
 	if l.feed == nil {
 		if p := l.hello(); p != nil {
 			if p.Code != "" {
-				l.refuse(p)
+				l.raw.sayClose(l.closing(p))
+				_ = l.raw.SetReadDeadline(time.Now().Add(lastWrite))
+				_, _ = io.CopyN(io.Discard, l.raw, mostHello)
 			}
 			_ = l.conn.CloseNow()
 			return
 		}
+		l.hold.Serve()
+		l.shows()
+		_ = l.raw.SetReadDeadline(time.Time{})
 	}
 	evictable(l.hold, deadlined{l.raw})
 	l.conn.SetReadLimit(mostMessage)
@@ -336,22 +349,15 @@ func (l *link) hello() *problem.Problem {
 	l.hold.Evictable(func(error) { _ = l.raw.Close() })
 	l.hold.Wait()
 	_, content, err := l.conn.Read(context.Background())
-	l.hold.Serve()
-	l.shows()
-	_ = l.raw.SetReadDeadline(time.Time{})
 	switch {
 	case isTimeout(err):
 		return problem.New(schema.CodeTokenNeeded, "The first message, which shows the token, came too late.")
 	case err != nil:
 		return &problem.Problem{}
 	}
-	var hello struct {
-		Type   string  `json:"type"`
-		Token  string  `json:"token"`
-		Cursor *string `json:"cursor"`
-	}
-	if err := json.Unmarshal(content, &hello); err != nil {
-		return problem.New(schema.CodeBadJSON, "The first message is not a hello: "+err.Error()+".")
+	hello, err := envelope.DecodeSaid(content)
+	if err != nil {
+		return problem.BadJSON(err)
 	}
 	if hello.Type != schema.TypeHello || hello.Token == "" {
 		return problem.New(schema.CodeTokenNeeded, `The first message is {"type":"hello","token":"…"} where the upgrade shows no token.`)
@@ -375,7 +381,7 @@ func (l *link) RoundTrip() time.Duration { return time.Duration(l.trip.Load()) }
 func (l *link) ask() {
 	now, every := time.Since(l.epoch), l.links.pingEvery()
 	if since := l.coming.Load(); since > 0 && now-time.Duration(since) > l.links.Answers.Pace.Time(int(l.came.Load())) {
-		_ = l.raw.SetReadDeadline(intake.Past)
+		l.cutRead(since)
 	}
 	quiet := now - time.Duration(min(l.heard.Load(), l.sent.Load()))
 	asks := quiet >= every
@@ -386,10 +392,22 @@ func (l *link) ask() {
 	l.again(asks, every-quiet)
 }
 
-// pingEvery is how long nothing comes from a program, or is sent to it, until it is asked whether it is there: 4 s where silence lasts 10.
-func (ls *Links) pingEvery() time.Duration {
-	return ls.Answers.Registry.Options().Times.Acknowledge * 2 / 5
+// cutRead ends the reading of a message that began at a time, unless it has ended.
+func (l *link) cutRead(since int64) {
+	l.cutting.Lock()
+	defer l.cutting.Unlock()
+	if l.coming.Load() == since {
+		_ = l.raw.SetReadDeadline(intake.Past)
+	}
 }
+
+// pingEvery is how long nothing comes from a program, or is sent to it, until it is asked whether it is there.
+func (ls *Links) pingEvery() time.Duration {
+	return min(pingMost, ls.Answers.Registry.Options().Times.Acknowledge*2/5)
+}
+
+// pingMost is the longest that programs hear nothing of a gateway that lives, less the way there.
+const pingMost = 4 * time.Second
 
 // answered notes that the program answered a ping.
 func (l *link) answered() {

@@ -3,7 +3,6 @@ package control
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"sync"
@@ -61,7 +60,9 @@ func (l *link) message(kind websocket.MessageType, in io.Reader) error {
 	l.hold.Add(cap(*room))
 	content, err := l.readAll((*room)[:0], in)
 	*room = content
+	l.cutting.Lock()
 	l.coming.Store(0)
+	l.cutting.Unlock()
 	if isTimeout(err) {
 		return problem.New(schema.CodeTooSlow, "")
 	}
@@ -176,11 +177,9 @@ func (l *link) judge(m *answer.Message, line []byte) error {
 
 // acknowledge reads the cursor of an ack or a pong.
 func (l *link) acknowledge(line []byte) error {
-	var ack struct {
-		Cursor *string `json:"cursor"`
-	}
-	if err := json.Unmarshal(line, &ack); err != nil {
-		return problem.New(schema.CodeBadJSON, "The cursor is not a string.")
+	ack, err := envelope.DecodeSaid(line)
+	if err != nil {
+		return problem.BadJSON(err)
 	}
 	if ack.Cursor == nil {
 		return nil
@@ -200,26 +199,36 @@ func (l *link) one(m *answer.Message) (result schema.Result, later bool, err err
 	if f == nil {
 		f = m.Bounded(a.Bounds.Fields, a.Bounds.FieldBytes)
 	}
-	var r claim.Result
+	var answered *claim.Answer
+	var p claim.Part
 	switch {
 	case f != nil:
-	case !l.reserve(m):
+	case response:
+		answered, f = m.Response()
+	default:
+		p, f = m.Part(mostMessage)
+	}
+	if f != nil {
+		return numbered(invalid(m.ID, f), m), false, nil
+	}
+	var r claim.Result
+	unconfirmed := 0 // content of a whole answer is confirmed at once
+	if part || m.More {
+		unconfirmed = len(m.Content)
+	}
+	counted := l.count(unconfirmed)
+	switch {
+	case !counted:
 		if r, err = l.session.Delivery(m.ID).Abort(); r == claim.Accepted {
 			r = claim.Conflict
 		}
 	case response:
-		var answered *claim.Answer
-		if answered, f = m.Response(); f == nil {
-			r, later, err = l.feed.Answer(m.ID, answered, m.Fits, l.windows)
-		}
+		r, later, err = l.feed.Answer(m.ID, answered, m.Fits, l.windows)
 	default:
-		var p claim.Part
-		if p, f = m.Part(mostMessage); f == nil {
-			r, later, err = l.feed.Part(m.ID, p, l.windows)
-		}
+		r, later, err = l.feed.Part(m.ID, p, l.windows)
 	}
-	if !later {
-		l.release(m)
+	if counted && !later {
+		l.count(-unconfirmed)
 	}
 	if fault, ok := errors.AsType[*answer.Fault](err); ok {
 		f, err = fault, nil

@@ -4,19 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net"
-	"os"
+	"io"
 	"runtime"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/coder/websocket"
 
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
-	"reversehttp/server/answer"
-	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/problem"
 )
@@ -125,31 +123,16 @@ func (s *sender) send() {
 	}
 }
 
-// reserve counts the content of a message that is confirmed later, and reports whether the window has room for it.
-func (s *sender) reserve(m *answer.Message) bool {
-	n := reserved(m)
+// count counts so many bytes of content more that the program was told nothing of, or less. It reports false, and counts nothing, where
+// the window has no room for more.
+func (s *sender) count(n int) (room bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.unconfirmed+n > s.link.window {
-		return n == 0
+	if n > 0 && s.unconfirmed+n > s.link.window {
+		return false
 	}
 	s.unconfirmed += n
 	return true
-}
-
-// release counts it no more.
-func (s *sender) release(m *answer.Message) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.unconfirmed -= reserved(m)
-}
-
-// reserved returns how much content of a message is confirmed later, in bytes: none of a whole answer.
-func reserved(m *answer.Message) int {
-	if m.Type == schema.TypeResponse && !m.More {
-		return 0
-	}
-	return len(m.Content)
 }
 
 // begin sends the welcome, and a ping that tells how long the way is.
@@ -185,6 +168,17 @@ func (s *sender) fail(why error) {
 	s.start()
 }
 
+// drain tells the program that the gateway stops, which does not wait for it: a program that takes nothing is not told.
+func (s *sender) drain() {
+	s.fail(claim.ErrDraining)
+	s.mu.Lock()
+	begun := s.begun
+	s.mu.Unlock()
+	if begun {
+		s.link.feed.Close(false)
+	}
+}
+
 // stop ends the sending once nothing is read any more, because of err, which the program is told where it is a problem.
 func (s *sender) stop(err error) {
 	if p, ok := errors.AsType[*problem.Problem](err); ok {
@@ -200,13 +194,17 @@ func (s *sender) stop(err error) {
 // hungUp reports whether the connection ended because its peer closed it without a word, with the error that reading it ended with. The
 // sending has ended.
 func (s *sender) hungUp(err error) bool {
-	switch {
-	case err == nil, s.told, errors.Is(err, websocket.ErrMessageTooBig):
-		return false
-	case s.untaken != nil:
-		return !errors.Is(s.untaken, os.ErrDeadlineExceeded) && !errors.Is(s.untaken, budget.ErrTooSlow)
+	return err != nil && !s.told && (closedByPeer(err) || closedByPeer(s.untaken))
+}
+
+// closedByPeer reports whether an error of a connection says that the peer closed it, or sent a Close frame.
+func closedByPeer(err error) bool {
+	for _, closed := range []error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, closed) {
+			return true
+		}
 	}
-	return !errors.Is(err, net.ErrClosed) // the gateway closed it
+	return websocket.CloseStatus(err) != -1
 }
 
 // lastWrite is how long a message may take that is being written when nothing is read any more.
@@ -222,6 +220,13 @@ func (s *sender) end() {
 			t.Stop()
 		}
 	}
+}
+
+// ended reports whether nothing more is sent.
+func (s *sender) ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over
 }
 
 // waiting is what a program is sent at once.
@@ -289,10 +294,15 @@ func (s *sender) write(w waiting) error {
 	if w.ping {
 		out = append(out, `{"type":"ping"}`+"\n"...)
 	}
-	if len(w.results) > 0 {
-		out = append(envelope.AppendResults(out, w.results), '\n')
+	for results := range slices.Chunk(w.results, resultsAtOnce) {
+		if out = append(envelope.AppendResults(out, results), '\n'); len(out) >= writtenAtOnce {
+			if err := s.put(websocket.MessageBinary, out); err != nil {
+				return err
+			}
+			out = out[:0]
+		}
 	}
-	for w.why == nil {
+	for w.why == nil && !s.ended() {
 		b, err := l.feed.Take()
 		if err != nil {
 			s.fail(err)
@@ -322,6 +332,9 @@ func (s *sender) write(w waiting) error {
 	return nil
 }
 
+// resultsAtOnce is how many results go in one message.
+const resultsAtOnce = 512
+
 // writtenAtOnce is how much goes in one message of the WebSocket, in bytes, unless one message of the session has more.
 const writtenAtOnce = 64 << 10
 
@@ -337,8 +350,10 @@ func (s *sender) put(kind websocket.MessageType, out []byte) error {
 	if why := l.hold.Evicted(); why != nil {
 		return why
 	}
-	pieces := time.Duration(1 + len(out)/streamedAtOnce)
-	_ = l.raw.SetWriteDeadline(time.Now().Add(pieces * l.links.Answers.Registry.Options().Times.Acknowledge))
+	if !s.ended() { // then what is left has its own time
+		pieces := time.Duration(1 + len(out)/streamedAtOnce)
+		_ = l.raw.SetWriteDeadline(time.Now().Add(pieces * l.links.Answers.Registry.Options().Times.Acknowledge))
+	}
 	l.hold.Wait()
 	room := buffers.Get().(*[]byte)
 	l.raw.gather(*room)
@@ -356,12 +371,13 @@ func (s *sender) put(kind websocket.MessageType, out []byte) error {
 // refuse says why the link ends, and closes it.
 func (s *sender) refuse(why error) {
 	l := s.link
-	code, reason := l.closing(why)
 	if errors.Is(why, claim.ErrReplaced) || errors.Is(why, claim.ErrDraining) {
-		l.raw.sayClose(code, reason)
+		l.feed.Close(false) // it is no poll any more, however long it lasts
+		l.raw.sayClose(l.closing(why))
 		_ = l.raw.SetReadDeadline(time.Now().Add(l.links.Answers.Registry.Options().Times.Acknowledge)) // answers on the way count
 		return
 	}
+	code, reason := l.closing(why)
 	_ = l.raw.SetWriteDeadline(time.Now().Add(l.links.Answers.Registry.Options().Times.Acknowledge))
 	_ = l.conn.Close(code, reason)
 	_ = l.raw.Close()

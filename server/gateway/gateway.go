@@ -205,7 +205,7 @@ func New(o Options) (*Gateway, error) {
 	g.claims = &control.Claims{Registry: g.registry, Envelopes: envelopes, Admission: admitted, Bounds: bounds, Pace: pace, Family: g.family}
 	g.polls = &control.Polls{Registry: g.registry, Envelopes: envelopes, FramedInlineBytes: bounds.FramedInlineBytes, Delivered: g.metrics.deliver, Trust: g.trust}
 	g.answers = &control.Answers{Registry: g.registry, Bounds: bounds, Pace: pace, Judged: g.metrics.judge, Log: o.Log}
-	g.links = &control.Links{Claims: g.claims, Envelopes: envelopes, Answers: g.answers, Polls: g.polls, Window: o.LinkWindow, Trust: g.trust, Log: o.Log}
+	g.links = &control.Links{Claims: g.claims, Envelopes: envelopes, Answers: g.answers, Polls: g.polls, Window: o.LinkWindow, Trust: g.trust}
 	g.visits = &visit.Visits{
 		Registry: g.registry, Public: u, Trust: g.trust, Rate: g.rate(o.VisitsPerSecond),
 		ContentRate: o.ContentRate, ContentPause: o.ContentPause, InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes,

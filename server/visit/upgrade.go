@@ -53,19 +53,10 @@ func badUpgrade(h http.Header, r *http.Request) *problem.Problem {
 		h.Set("Connection", "Upgrade")
 		return &problem.Problem{Code: schema.CodeUpgradeNeeded, Detail: "This gateway relays version 13 of WebSocket; send Sec-WebSocket-Version: 13."}
 	}
-	if r.ProtoMajor == 1 && !validKey(r.Header["Sec-Websocket-Key"]) {
+	if r.ProtoMajor == 1 && !wire.ValidKey(r.Header["Sec-Websocket-Key"]) {
 		return &problem.Problem{Code: schema.CodeBadRequest, Detail: "A WebSocket is asked for with one Sec-WebSocket-Key: 16 bytes in base64."}
 	}
 	return nil
-}
-
-// validKey reports whether a key is one of 16 bytes (RFC 6455, 4.1).
-func validKey(key []string) bool {
-	if len(key) != 1 {
-		return false
-	}
-	nonce, err := base64.StdEncoding.DecodeString(key[0])
-	return err == nil && len(nonce) == 16
 }
 
 // tunnel is what a visitor sends on a connection after it was upgraded. It is
