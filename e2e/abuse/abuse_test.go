@@ -39,6 +39,16 @@ var attacks = []attack{
 	{name: "thousands of names in Connection", do: nameConnections},
 	{name: "labels by the thousand", flags: []string{"--max-claims=2000", "--claims-per-address=20"}, do: hoardLabels},
 	{name: "visitors who leave at once", do: leaveAtOnce},
+	{name: "links that show no token", do: hideTokens},
+	{name: "links that show no token, of few connections", flags: []string{"--max-connections=400"}, do: hideTokens},
+	{name: "half a message on a link", flags: []string{"--content-rate=65536"}, do: haltMessages},
+	{name: "messages on a link that reads no results", do: floodLinks(`{"type":"abort","id":"none"}` + "\n")},
+	{name: "messages of no type on a link that reads no results", do: floodLinks("{}\n")},
+	{name: "pings on a link that reads nothing", do: floodPings},
+	{name: "content beyond the windows of a link", flags: []string{"--part=10s", "--acknowledge=10s"}, do: overflow},
+	{name: "a link that takes nothing", flags: silence, do: joinDead(false)},
+	{name: "a link that answers no ping", flags: silence, do: joinDead(true)},
+	{name: "links of one claim", do: replaceLinks},
 }
 
 func TestHonestVisitorsAreServedBeside(t *testing.T) {

@@ -2,7 +2,7 @@
 // real gateway while honest visitors of other claims, and where it says so of the
 // attacked one, ask and check what they get. It has tests only.
 //
-//	go test ./e2e/abuse                 about half a minute
+//	go test ./e2e/abuse                 about three minutes
 //	go test ./e2e/abuse -v              prints figures
 //	go test ./e2e/abuse -v -long        attacks of full size
 //	go test ./e2e/abuse -v -run 'TestHonestVisitorsAreServedBeside/idle'
