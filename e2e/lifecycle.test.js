@@ -13,8 +13,11 @@ describe('a page that is a server', { skip: noBrowser }, () => {
   before(async () => {
     ;[gateway, browser, site] = await Promise.all([Gateway.start(), startUnfocused(), startSite()])
     page = await browser.newPage()
-    url = await openServer(page, site.url, gateway)
     devtools = await page.createCDPSession()
+    await devtools.send('Network.enable')
+    const linked = new Promise((resolve) => devtools.on('Network.webSocketFrameReceived', resolve))
+    url = await openServer(page, site.url, gateway)
+    await linked
   })
   after(async () => {
     await browser?.close()
@@ -58,6 +61,35 @@ describe('a page that is a server', { skip: noBrowser }, () => {
     assert.deepEqual(seen, { kept: true, states: ['online', 'reconnecting', 'online'] })
     assert.equal((await visit(`${url}hello`)).status, 200)
     await page.close()
+  })
+
+  // The SDK's own page leaves when it is frozen. This one does not, and its browser answers Ping frames.
+  test('that speaks for itself is lost once it is frozen, though its link is open', async () => {
+    const raw = await browser.newPage()
+    await raw.goto(`${site.url}empty`)
+    const label = await raw.evaluate(async (gateway) => {
+      const claim = await (await fetch(`${gateway}claims`, { method: 'POST' })).json()
+      const link = new WebSocket(claim.link, 'reversehttp.1')
+      const pinged = new Promise((resolve) => {
+        link.onmessage = async ({ data }) => {
+          if (!(typeof data === 'string' ? data : await data.text()).includes('"type":"ping"'))
+            return
+          link.send('{"type":"pong"}')
+          resolve()
+        }
+      })
+      link.onopen = () =>
+        link.send(JSON.stringify({ type: 'hello', token: claim.token, cursor: claim.cursor }))
+      await pinged
+      globalThis.link = link
+      return claim.label
+    }, gateway.url)
+    const devtools = await raw.createCDPSession()
+    await devtools.send('Page.setWebLifecycleState', { state: 'frozen' })
+    const closed = new RegExp(`msg="session closed" .*label=${label} .*`)
+    await until(() => closed.test(gateway.log), 'the end of the session')
+    assert.match(gateway.log.match(closed)[0], /reason=lost/)
+    await raw.close()
   })
 
   test('is reconnecting once the network is gone', async () => {

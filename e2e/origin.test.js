@@ -30,10 +30,13 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
       await page.close()
     })
 
-    test('from another origin', async () => {
-      const page = await context.newPage()
+    test('from another origin, with no preflight again', async () => {
+      const fresh = await browser.newContext() // it remembers none
+      const page = await fresh.newPage()
+      const preflights = name === 'Chromium' && (await preflightsOf(page))
       await answersTen(await openServer(page, site.url, gateway))
-      await page.close()
+      if (preflights) assert.deepEqual(preflights, [...new Set(['claims', ...preflights])])
+      await fresh.close()
     })
 
     // No count here: a file has an opaque origin, and Chromium remembers no preflight for one.
