@@ -15,7 +15,7 @@ import (
 func TestEveryTransportPassesARealProxy(t *testing.T) {
 	for name, begin := range map[string]func(*testing.T) proxy{
 		"squid":     func(t *testing.T) proxy { return startSquid(t, "") },
-		"tinyproxy": startTinyproxy,
+		"tinyproxy": func(t *testing.T) proxy { return startTinyproxy(t, 600) },
 	} {
 		for _, secure := range []bool{false, true} {
 			for _, transport := range []reversehttp.Transport{"auto", "link", "poll", "stream", "framed"} {

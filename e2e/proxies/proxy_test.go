@@ -47,12 +47,12 @@ http_access allow all
 	return proxy{address}
 }
 
-// startTinyproxy starts a tinyproxy until the test ends.
-func startTinyproxy(t *testing.T) proxy {
+// startTinyproxy starts a tinyproxy until the test ends, which closes connections that are idle for so many seconds.
+func startTinyproxy(t *testing.T, idle int) proxy {
 	t.Helper()
 	dir, address := room(t)
 	_, port, _ := net.SplitHostPort(address)
-	conf := write(t, dir, "tinyproxy.conf", fmt.Sprintf("Port %s\nListen 127.0.0.1\nTimeout 600\nMaxClients 50\nAllow 127.0.0.1\nLogLevel Critical\n", port))
+	conf := write(t, dir, "tinyproxy.conf", fmt.Sprintf("Port %s\nListen 127.0.0.1\nTimeout %d\nMaxClients 50\nAllow 127.0.0.1\nLogLevel Critical\n", port, idle))
 	start(t, address, "tinyproxy", "-d", "-c", conf)
 	return proxy{address}
 }
