@@ -67,7 +67,7 @@ describe('a page that is a server', { skip: noBrowser }, () => {
   test('that speaks for itself is lost once it is frozen, though its link is open', async () => {
     const raw = await browser.newPage()
     await raw.goto(`${site.url}empty`)
-    const label = await raw.evaluate(async (gateway) => {
+    const { label, token, state } = await raw.evaluate(async (gateway) => {
       const claim = await (await fetch(`${gateway}claims`, { method: 'POST' })).json()
       const link = new WebSocket(claim.link, 'reversehttp.1')
       const pinged = new Promise((resolve) => {
@@ -82,13 +82,18 @@ describe('a page that is a server', { skip: noBrowser }, () => {
         link.send(JSON.stringify({ type: 'hello', token: claim.token, cursor: claim.cursor }))
       await pinged
       globalThis.link = link
-      return claim.label
+      return { label: claim.label, token: claim.token, state: claim.claim }
     }, gateway.url)
+    const headers = { Authorization: `Bearer ${token}` }
+    const sessions = async () => (await (await fetch(state, { headers })).json()).sessions
+    const [{ parked, idleMs }] = await sessions()
+    assert.deepEqual({ parked, idleMs }, { parked: true, idleMs: 0 })
     const devtools = await raw.createCDPSession()
     await devtools.send('Page.setWebLifecycleState', { state: 'frozen' })
     const closed = new RegExp(`msg="session closed" .*label=${label} .*`)
     await until(() => closed.test(gateway.log), 'the end of the session')
     assert.match(gateway.log.match(closed)[0], /reason=lost/)
+    assert.deepEqual(await sessions(), [])
     await raw.close()
   })
 
