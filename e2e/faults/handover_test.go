@@ -250,7 +250,7 @@ func TestSIGTERMClosesWebSockets(t *testing.T) {
 
 // The kernel closes the connection of a program that is killed, and its visitor is told long before its silence would be noticed.
 func TestAKilledProgramIsNoticed(t *testing.T) {
-	for _, transport := range []string{"framed", "stream", "poll"} {
+	for _, transport := range []string{"link", "framed", "stream", "poll"} {
 		t.Run(transport, func(t *testing.T) {
 			g := newSuccessive(t, false, "--acknowledge=10m", "--no-poller=10m", "--answer=10m")
 			_, port, _ := net.SplitHostPort(g.address)
@@ -280,6 +280,8 @@ func TestAKilledProgramIsNoticed(t *testing.T) {
 				}
 			}()
 			<-begun
+			parked := &gateway{t: t, address: g.address}
+			until(t, "the program polls", func() bool { return parked.metrics()["reversehttp_polls_parked"] == 1 }) // a poll that is not there cannot close
 			start := time.Now()
 			program.kill()
 			if got := <-visited; !strings.HasPrefix(got, "503 Service Unavailable reversehttp; error=destination_unavailable") || strings.Contains(got, "?0") {

@@ -35,6 +35,7 @@ type sender struct {
 	due         bool    // there may be something
 	sending     bool    // the goroutine runs
 	over        bool    // nothing is sent any more
+	unread      bool    // nothing is read any more: what is being written has the time that it has
 	told        bool    // the program was told that the link ends
 	untaken     error   // why something could not be written; nil while all could
 	beat        *time.Timer
@@ -182,7 +183,11 @@ func (s *sender) drain() {
 // stop ends the sending once nothing is read any more, because of err, which the program is told where it is a problem.
 func (s *sender) stop(err error) {
 	if p, ok := errors.AsType[*problem.Problem](err); ok {
+		s.mu.Lock()
+		s.unread = true
+		s.mu.Unlock()
 		s.fail(p)
+		_ = s.link.raw.SetWriteDeadline(time.Now().Add(s.link.links.Answers.Registry.Options().Times.Acknowledge))
 	} else {
 		s.end()
 		_ = s.link.raw.SetWriteDeadline(time.Now().Add(lastWrite)) // of what is being written, and why the connection ends
@@ -222,11 +227,11 @@ func (s *sender) end() {
 	}
 }
 
-// ended reports whether nothing more is sent.
+// ended reports whether nothing more is sent but what is, and why the link ends.
 func (s *sender) ended() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.over
+	return s.over || s.unread
 }
 
 // waiting is what a program is sent at once.
