@@ -72,8 +72,12 @@ func (l *Link) Take() (*Batch, error) {
 	case s.gone != nil:
 		return nil, s.gone
 	}
+	c.queue.unpark(s)
 	b, full := p.take(l.most)
-	if p.stuck = full; b == nil && !full {
+	switch p.stuck = full; {
+	case full:
+		s.out.giveBack() // others may have it
+	case b == nil:
 		c.queue.park(s)
 	}
 	return b, nil

@@ -248,3 +248,43 @@ func TestALinkConfirmsWhatItsProgramAborts(t *testing.T) {
 		_, _ = l.next()
 	})
 }
+
+// What comes while a link was told goes with it, up to a bound; then the link that has waited next longest is told.
+func TestALinkIsGivenWhatComesAtOnce(t *testing.T) {
+	inScene(t, Options{Limits: Limits{Batch: 8}}, func(t *testing.T, s *scene) {
+		var links []*Link
+		for range 2 {
+			one := s.session()
+			link, err := one.Link(new(cursorOf(one.id, 0)), Flow{Stream: true}, &doorway{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = link.Take()
+			links = append(links, link)
+		}
+		var visits []*visit
+		for range mostAtOnce + 4 {
+			visits = append(visits, s.visit("GET"))
+		}
+		synctest.Wait()
+		var given []Message
+		for i, want := range []int{mostAtOnce, 4} {
+			b, err := links[i].Take()
+			if err != nil || b == nil || len(b.Messages) != want {
+				t.Fatalf("link %d is given %+v %v, want %d requests", i+1, b, err, want)
+			}
+			given = append(given, b.Messages...)
+		}
+		for i, v := range visits {
+			one := links[0].poll.session
+			if i >= mostAtOnce {
+				one = links[1].poll.session
+			}
+			s.answer(one, given[i].Exchange, 200, Accepted)
+			v.answered(200)
+		}
+		for _, link := range links {
+			link.Close(false)
+		}
+	})
+}

@@ -42,6 +42,7 @@ type poll struct {
 	nap     Napper        // how it waits; nil means on its channel
 	link    LinkDoor      // of a link, which does not wait; nil for any other poll
 	stuck   bool          // a link took nothing because too much was not acknowledged
+	many    bool          // it is a stream or a link: what comes at the same moment goes together
 	hungUp  func() bool   // see [Flow.HungUp]; nil where nobody can tell
 	left    bool          // it ended because its program hung up
 }
@@ -96,6 +97,12 @@ func (p *poll) next(ctx context.Context, until time.Time, take func() (*Batch, b
 			return nil, true, ctx.Err()
 		}
 		b, full := take()
+		if b != nil || full {
+			c.queue.unpark(s)
+		}
+		if full {
+			s.out.giveBack() // others may have it
+		}
 		if b != nil || full || timeUp {
 			c.mu.Unlock()
 			if b != nil {
@@ -163,7 +170,7 @@ func openPoll(s *Session, cursor *string, flow Flow) (*poll, error) {
 	p, err := openPollLocked(s, cursor)
 	if err == nil {
 		s.inline = flow.Inline
-		p.full = flow.Unacknowledged
+		p.full, p.many = flow.Unacknowledged, flow.Stream
 		p.hungUp = flow.HungUp
 	}
 	if err == nil && !c.lease.polled { // its record is to say that the claim is in use

@@ -13,6 +13,9 @@ type queue struct {
 	parked    []*Session // whose open poll waits, longest first
 }
 
+// mostAtOnce is how many exchanges a stream or a link is given before it took the first.
+const mostAtOnce = 16
+
 // put gives x to the session that has waited longest, or has x wait. The caller holds claim.mu.
 func (q *queue) put(x *Exchange) {
 	if x.state == ended {
@@ -29,7 +32,12 @@ func (q *queue) put(x *Exchange) {
 		s := q.parked[0]
 		x.session = s
 		s.out.next.push(message{id: x.id, exchange: x})
-		s.wake()
+		// It is next in line until it takes what it was given, where it takes many: what comes at the same moment goes together, which
+		// costs less than half of what it does apart.
+		if !s.poll.many || s.out.next.len() >= mostAtOnce {
+			q.unpark(s)
+		}
+		s.poll.wake()
 	default:
 		x.element = q.exchanges.PushBack(x)
 	}
