@@ -16,6 +16,9 @@ import (
 // chunk is how much content is copied at a time, in bytes.
 const chunk = 32 << 10
 
+// mostChunk is the most of an answer that is relayed at a time, in bytes.
+const mostChunk = 128 << 10
+
 // Fetch answers GET {bodyUrl}: the content of a request as the visitor sends it.
 func Fetch(w http.ResponseWriter, r *http.Request) {
 	s := SessionOf(r)

@@ -88,7 +88,8 @@ func (a *Answers) pump(w http.ResponseWriter, r *http.Request, content io.Reader
 		watcher.Wait()
 		_ = rc.SetReadDeadline(time.Time{})
 	}()
-	buf := make([]byte, chunk)
+	size := chunk
+	buf := make([]byte, size)
 	for {
 		// The answer's own time between parts bounds a silent program; this is
 		// for one that the visitor has held back.
@@ -106,7 +107,10 @@ func (a *Answers) pump(w http.ResponseWriter, r *http.Request, content io.Reader
 		if n > 0 {
 			piece := buf[:n:n]
 			if n > len(buf)/2 {
-				buf = make([]byte, chunk) // the piece is the stream's
+				if n == len(buf) { // there is more than that at a time
+					size = min(2*size, mostChunk)
+				}
+				buf = make([]byte, size) // the piece is the stream's
 			} else {
 				piece = bytes.Clone(piece)
 			}
