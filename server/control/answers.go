@@ -91,7 +91,7 @@ func (a *Answers) one(ctx context.Context, s *claim.Session, m *answer.Message) 
 			return invalid(m.ID, f), nil
 		}
 		result, err = s.Delivery(m.ID).Answer(a, m.Fits)
-		if f, ok := errors.AsType[*answer.Fault](err); ok {
+		if f := faultOf(err); f != nil {
 			return invalid(m.ID, f), nil
 		}
 	case m.Type == schema.TypePart && m.ID != "":
@@ -100,7 +100,7 @@ func (a *Answers) one(ctx context.Context, s *claim.Session, m *answer.Message) 
 			return invalid(m.ID, f), nil
 		}
 		result, err = s.Delivery(m.ID).Part(ctx, part)
-		if f := faultOfPart(err); f != nil {
+		if f := faultOf(err); f != nil {
 			return invalid(m.ID, f), nil
 		}
 	case m.Type == schema.TypeInterim && m.ID != "":
@@ -117,9 +117,12 @@ func (a *Answers) one(ctx context.Context, s *claim.Session, m *answer.Message) 
 	return schema.Result{ID: m.ID, Status: schema.ResultStatus(result)}, err
 }
 
-// faultOfPart returns what is wrong with a part by an error of the core, or nil for another.
-func faultOfPart(err error) *answer.Fault {
+// faultOf returns what is wrong with an answer, or a part, by an error of the core, or nil for another.
+func faultOf(err error) *answer.Fault {
+	f, ok := errors.AsType[*answer.Fault](err)
 	switch {
+	case ok:
+		return f
 	case errors.Is(err, claim.ErrNotAnswering):
 		return &answer.Fault{Pointer: "/type", Detail: "a part follows a response with more"}
 	case errors.Is(err, claim.ErrGap):

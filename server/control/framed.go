@@ -251,9 +251,7 @@ func (p *post) relays(m *answer.Message) (*claim.Stream, schema.Result, error) {
 			stream, result, err = p.s.Delivery(m.ID).Stream(claim.Coming{Seq: m.Seq})
 		}
 	}
-	if fault, ok := errors.AsType[*answer.Fault](err); ok {
-		f = fault
-	} else if fault := faultOfPart(err); fault != nil {
+	if fault := faultOf(err); fault != nil {
 		f = fault
 	}
 	if f != nil {

@@ -3,7 +3,6 @@ package control
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"sync"
 	"time"
@@ -230,12 +229,7 @@ func (l *link) one(m *answer.Message) (result schema.Result, later bool, err err
 	if counted && !later {
 		l.count(-unconfirmed)
 	}
-	if fault, ok := errors.AsType[*answer.Fault](err); ok {
-		f, err = fault, nil
-	} else if fault := faultOfPart(err); fault != nil {
-		f, err = fault, nil
-	}
-	if f != nil {
+	if f := faultOf(err); f != nil {
 		return numbered(invalid(m.ID, f), m), false, nil
 	}
 	return numbered(schema.Result{ID: m.ID, Status: schema.ResultStatus(r)}, m), later, err
