@@ -217,6 +217,39 @@ function served(startBrowser) {
 }
 
 test(
+  'a page has a link where its policy allows one, and polls otherwise',
+  { skip: noBrowser },
+  async (t) => {
+    const [gateway, browser, site] = await Promise.all([
+      Gateway.start(),
+      startBrowser(),
+      startSite(),
+    ])
+    t.after(async () => {
+      await browser.close()
+      await site.close()
+      await gateway.stop()
+    })
+    const { origin, host } = new URL(gateway.url)
+    for (const [sources, way] of [
+      [origin, 'poll'],
+      [`${origin} ws://${host}`, 'link'],
+    ]) {
+      const page = await browser.newPage()
+      const used = new Promise((resolve) => {
+        page.on('request', (r) => r.url().endsWith('/requests') && resolve('poll'))
+        page.on('websocket', (link) => link.on('framereceived', () => resolve('link')))
+      })
+      const url = await openServer(page, site.url, gateway, { policy: `connect-src ${sources}` })
+      const { status } = await visit(`${url}hello`)
+      assert.equal(status, 200, sources)
+      assert.equal(await used, way, sources)
+      await page.close()
+    }
+  },
+)
+
+test(
   'a webhook reaches page code seconds after nothing ran at all',
   { skip: noBrowser },
   async (t) => {
