@@ -2,7 +2,7 @@ import { loadMs } from './bounds.js'
 import { call, type Fetch } from './call.js'
 import { ReverseHttpError } from './error.js'
 import { Pause } from './pause.js'
-import { Session, type Streams } from './session.js'
+import { Session, type ConnectOptions, type Streams } from './session.js'
 import type { ClaimAnswer, ClaimRequest, Discovery } from './envelope.js'
 
 /** Makes a claim, or takes it back; either way with a new session. */
@@ -12,7 +12,7 @@ export type Claiming = (wish: ClaimRequest, signal?: AbortSignal) => Promise<Ses
 export async function discover(
   fetch: Fetch,
   origin: string | URL,
-  WebSocket: Session['WebSocket'],
+  options: ConnectOptions,
   key?: string,
   signal?: AbortSignal,
 ): Promise<Claiming> {
@@ -48,6 +48,6 @@ export async function discover(
     }
     if (claimed.link && !streams) load()
     if (loading) await pause.wait(loadMs)
-    return new Session(fetch, WebSocket, claimed, () => streams, transports)
+    return new Session(fetch, options, claimed, () => streams, transports)
   }
 }

@@ -1,7 +1,8 @@
 /*
  * The link of a session (schema/README.md, 4): a WebSocket that carries its messages both ways, and is its poll.
  *
- *   opening   asked for; given up after a while
+ *   opening   asked for; given up after a while. Polls may run beside it until it connects: the gateway takes whatever
+ *             comes later for the newer, so none is left when it says hello, and none begins then
  *   open      welcomed: the gateway ends the poll
  *   over      closed, or silent for longer than a gateway is. What it sent and has no result yet goes back to
  *             whoever sent it, and is posted
@@ -9,7 +10,6 @@
  * What comes is handed on at once, or in its turn after what computes for long. The cursor names what was handed on,
  * and is said when a message comes or is handed on, never by a timer: those of hidden tabs are late.
  */
-import { onAbort } from './abort.js'
 import { lateMs } from './bounds.js'
 import { ReverseHttpError } from './error.js'
 import { bytesOf } from './framed.js'
@@ -43,6 +43,12 @@ interface Sent {
 /** A link from its opening to its end. */
 export class Link implements OpenLink {
   open = false
+  /** Something took the upgrade: it is about to be open. */
+  connected = false
+  /** A poll took its place, or another link. */
+  replaced = false
+  /** Ends the poll that runs beside it, or ran. */
+  beside: (() => Promise<unknown>) | undefined
   /** Resolves once it is open, or over. */
   readonly opened: Promise<void>
   /** Resolves when it is over; rejects where that tells of trouble. */
@@ -51,6 +57,7 @@ export class Link implements OpenLink {
   readonly #session: Session
   readonly #socket: LinkSocket
   readonly #heard: Heard
+  readonly #alone: boolean
   readonly #over: (useless: boolean) => void
   readonly #read = reader(mostBytes)
   readonly #encoder = new TextEncoder()
@@ -79,13 +86,18 @@ export class Link implements OpenLink {
   #flushed = false
   readonly #soon = soon()
 
-  /** `ended` is told when it is over, and whether links are of no use here for a while. */
+  /**
+   * `alone` says that no poll is to run beside it. `ended` is told when it is over, and whether links are of no use here
+   * for a while.
+   */
   constructor(
     session: Session,
     socket: LinkSocket,
     heard: Heard,
+    alone: boolean,
     ended: (useless: boolean) => void,
   ) {
+    this.#alone = alone
     this.#over = ended
     this.#session = session
     this.#socket = socket
@@ -98,32 +110,31 @@ export class Link implements OpenLink {
     socket.binaryType = 'arraybuffer'
     const listen = (type: string, then: (event: any) => void): void =>
       socket.addEventListener(type, (event) => this.#ended || then(event))
-    listen('open', () => {
+    listen('open', async () => {
+      this.connected = true
+      this.changed.end()
+      await this.beside?.()
+      if (this.#ended) return
       const { token } = session.claimed
       this.#acked = session.cursor
       this.#say({ type: 'hello', token, cursor: session.cursor })
     })
     listen('message', ({ data }) => this.#receive(data))
     listen('close', ({ code }) => {
-      // Another poll or link took its place.
-      if (this.open && code === 1001) this.#end()
+      this.replaced = code === 1001 && (this.open || !!this.beside)
+      // By another program. A poll of this one would do it again with each try.
+      if (this.replaced && !this.beside) this.#end()
       else this.#fail(`closed with ${code}`)
     })
     listen('error', () => {})
     this.#stop = patience(openMs, () => this.#fail('not opened in time'))
   }
 
-  /** Waits a little for it to open. */
-  async headStart(signal: AbortSignal): Promise<void> {
-    const ms = this.#sinceMs + headStartMs - performance.now()
-    if (this.open || this.#ended || ms <= 0) return
-    const pause = new Pause()
-    const over = (): void => pause.end()
-    const end = onAbort(signal, over)
-    void this.opened.then(over)
-    await pause.wait(ms)
-    end()
-    signal.throwIfAborted()
+  /** Waits a little for it to connect, or as long as it may take where it is alone; then until it is open, or over. */
+  async headStart(): Promise<void> {
+    const ms = this.#sinceMs + (this.#alone ? openMs : headStartMs) - performance.now()
+    if (!this.connected && !this.#ended && ms > 0) await this.changed.wait(ms)
+    if (this.connected) await this.opened
   }
 
   /** Ends it: this program polls otherwise, or not at all. */
@@ -301,14 +312,14 @@ export class Link implements OpenLink {
     if (this.#ended) return
     const brief = performance.now() - this.#sinceMs < silentMs
     const message = `${this.#session.claimed.link}: ${why}`
-    const useless = (brief && !this.#passed) || cause !== undefined
+    const useless = !this.replaced && ((brief && !this.#passed) || cause !== undefined)
     this.#end(new ReverseHttpError('network', message, { cause }), useless)
   }
 
   #end(error?: ReverseHttpError, useless = false): void {
     if (this.#ended) return
     this.#flush()
-    this.#over(useless || (!!error && !this.open))
+    this.#over(useless || (!!error && !this.open && !this.replaced))
     this.#ended = true
     this.open = false
     this.#stop()

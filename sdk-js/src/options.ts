@@ -25,11 +25,11 @@ export interface ServeOptions {
   drainMs?: number | undefined
   /** Its abort closes the claim; before there is one, `serve` rejects with its reason. */
   signal?: AbortSignal | undefined
-  /** The `fetch` that reaches the gateway. Absent: the global one. */
+  /** The `fetch` that reaches the gateway. Absent: the global one. With it there is no link, unless `WebSocket` is given, too. */
   fetch?: Fetch | undefined
   /**
-   * Opens the link to the gateway, as the platform's `WebSocket` does. Absent: that, where there is one; null, or none:
-   * polls stream, or are for batches.
+   * Opens the link to the gateway, as the platform's `WebSocket` does. Absent: that, where there is one and no `fetch`
+   * is given, for it would go past that; null, or none: polls stream, or are for batches.
    */
   WebSocket?: LinkSocketConstructor | null | undefined
   /** Is told of errors that no `error` listener takes. Absent: `console`; null: nobody. */

@@ -30,7 +30,7 @@ export async function serve(handler: Handler, options: ServeOptions = {}): Promi
   const timer = crowded ? setTimeout(abort, crowdedMs) : undefined
   try {
     signal?.throwIfAborted()
-    const claiming = await discover(fetch, origin, options.WebSocket, key, starting.signal)
+    const claiming = await discover(fetch, origin, options, key, starting.signal)
     const kept = token ? {} : memory.recall()
     // JSON leaves out what is undefined.
     const wish = { label, token, ...kept, lease, timeoutMs, redeliver } as ClaimRequest

@@ -38,6 +38,12 @@ export interface LinkSocket {
 /** Makes one: `WebSocket` of the platform, or what is like it. */
 export type LinkSocketConstructor = new (url: string, protocol: string) => LinkSocket
 
+/** Those options of a program that say how it reaches the gateway. */
+export interface ConnectOptions {
+  fetch?: Fetch | undefined
+  WebSocket?: LinkSocketConstructor | null | undefined
+}
+
 /** A message for a link. */
 export interface Sendable {
   readonly message: { readonly id: string; readonly seq?: number }
@@ -144,8 +150,8 @@ export class Session {
   narrow = false
   /** Its link, while that is open. */
   declare link: OpenLink | undefined
-  /** What makes links. */
-  declare readonly WebSocket: LinkSocketConstructor | null | undefined
+  /** What the program says of the ways to the gateway. */
+  declare readonly options: ConnectOptions
   /** The forms in which the gateway answers polls. */
   declare readonly forms: string[]
   readonly #fetch: Fetch
@@ -153,13 +159,13 @@ export class Session {
 
   constructor(
     fetch: Fetch,
-    WebSocket: Session['WebSocket'],
+    options: ConnectOptions,
     claimed: ClaimAnswer,
     streams: () => Streams | undefined,
     forms: string[],
   ) {
     this.forms = forms
-    this.WebSocket = WebSocket
+    this.options = options
     this.#fetch = fetch
     this.#streams = streams
     this.claimed = claimed

@@ -12,7 +12,8 @@ const subprotocol = 'reversehttp.1'
 /**
  * Starts a gateway with links until the test is over, and serves a handler at it. `upgrades` says what becomes of each
  * upgrade in turn, else it is good: 'swallow' leaves it without an answer, 'cut' closes its connection, 'mute' opens a
- * link that says nothing, 'brief' one that is cut once it was welcomed.
+ * link that says nothing, 'late' one that is welcomed when a test says, 'brief' one that is cut once it was welcomed. A
+ * poll that comes after the hello ends a link with 1001.
  */
 export async function linked(t, handler, { upgrades = [], options, windows, ...script } = {}) {
   const gateway = await scriptedGateway({
@@ -25,6 +26,7 @@ export async function linked(t, handler, { upgrades = [], options, windows, ...s
   const links = []
   const asked = []
   const sockets = new Set()
+  gateway.server.on('poll', () => links.forEach((l) => l.hello && l.close(1001)))
   gateway.server.on('upgrade', (req, socket, head) => {
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
@@ -61,7 +63,7 @@ export async function linked(t, handler, { upgrades = [], options, windows, ...s
     errors,
     states,
     ended,
-    /** The newest link, once there are so many and it was welcomed. */
+    /** The newest link, once there are so many and it said hello. */
     async link(n = 1) {
       await until(() => links.length >= n && links[n - 1].hello, `link ${n}`)
       return links[n - 1]
@@ -82,9 +84,11 @@ class FakeLink {
   /** The status of each result by its message. */
   status = () => ({ status: 'accepted' })
   #ws
+  #windows
 
-  constructor(ws, fate, windows = {}) {
+  constructor(ws, fate, windows) {
     this.#ws = ws
+    this.#windows = windows
     ws.on('message', (data, binary) => {
       this.sizes.push(data.length)
       const came = binary ? unframe(data).messages : [JSON.parse(data)]
@@ -92,20 +96,24 @@ class FakeLink {
       for (const message of came) {
         this.messages.push(message)
         if (message.type === 'hello') {
-          if (fate === 'mute') continue
-          this.say({
-            type: 'welcome',
-            limits: {},
-            exchangeWindow: 262_144,
-            linkWindow: 4_194_304,
-            ...windows,
-          })
           this.hello = message
+          if (fate === 'mute' || fate === 'late') continue
+          this.welcome()
           if (fate === 'brief') ws.terminate()
         } else if (message.id !== undefined && !this.holds) this.judge(message)
       }
     })
     ws.on('close', (code) => (this.closed = code))
+  }
+
+  welcome() {
+    this.say({
+      type: 'welcome',
+      limits: {},
+      exchangeWindow: 262_144,
+      linkWindow: 4_194_304,
+      ...this.#windows,
+    })
   }
 
   /** What came of a type or types. */

@@ -341,43 +341,6 @@ test('where something swallows the upgrade a poll runs beside, and a link is tri
   void link
 })
 
-test('a link that opens beside a poll takes its place', async (t) => {
-  const clock = stopClock(t)
-  let open
-  const opened = new Promise((resolve) => (open = resolve))
-  // It is asked for when the test says so.
-  class Late extends EventTarget {
-    constructor(...of) {
-      super()
-      void opened.then(() => {
-        this.ws = new WebSocket(...of)
-        this.ws.binaryType = 'arraybuffer'
-        for (const type of ['open', 'message', 'close'])
-          this.ws.addEventListener(type, (e) =>
-            this.dispatchEvent(Object.assign(new Event(type), { data: e.data, code: e.code })),
-          )
-      })
-    }
-    send(data) {
-      this.ws.send(data)
-    }
-    close(code) {
-      this.ws?.close(code)
-    }
-  }
-  const { gateway, link, ended } = await linked(t, hello, { options: { WebSocket: Late } })
-  await gateway.settled()
-  clock.tick(250)
-  await until(() => gateway.streams.length)
-  open()
-  const l = await link()
-  await until(() => !gateway.streams.length)
-  l.tell(request('x1'))
-  await until(() => ended.length)
-  assert.equal(l.of('response').length, 1)
-  assert.equal(gateway.seen.polls.length, 1)
-})
-
 for (const fate of ['cut', 'brief']) {
   test(`where something cuts the link at once polls serve: ${fate}`, async (t) => {
     const { gateway, asked, ended } = await linked(t, hello, { upgrades: [fate] })
@@ -392,6 +355,9 @@ for (const fate of ['cut', 'brief']) {
 for (const [name, script] of Object.entries({
   'a gateway without links': { link: false },
   'a platform without WebSocket': { options: { WebSocket: null } },
+  'a program with its own fetch and no WebSocket': {
+    options: { fetch: (...of) => fetch(...of), WebSocket: undefined },
+  },
   'a WebSocket that cannot be made': {
     options: {
       WebSocket: class {
@@ -403,6 +369,9 @@ for (const [name, script] of Object.entries({
   },
 })) {
   test(`${name} has the stream`, async (t) => {
+    const { WebSocket: platform } = globalThis
+    globalThis.WebSocket = WebSocket
+    t.after(() => (globalThis.WebSocket = platform))
     const { gateway, asked, ended } = await linked(t, hello, script)
     await until(() => gateway.streams.length)
     await gateway.tell(request('x1'))

@@ -96,6 +96,8 @@ export async function scriptedGateway(script = {}) {
     if (route === 'requests') {
       seen.polls.push(req.headers['last-event-id'] ?? '')
       seen.forms.push(form)
+      // It takes the place of a link.
+      server.emit('poll')
     }
     if (route === 'responses') {
       seen.posts.push(json)

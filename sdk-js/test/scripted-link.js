@@ -50,7 +50,12 @@ export function offerLinks(server, { openings, seen, limits, located, token, fra
       const ping = () => opening.quiet || say(link, { type: 'ping' })
       ping()
       const timer = setInterval(ping, 4000)
-      ws.on('close', () => clearInterval(timer))
+      const replaced = () => ws.close(1001)
+      server.on('poll', replaced)
+      ws.on('close', () => {
+        clearInterval(timer)
+        server.off('poll', replaced)
+      })
       act(link).catch((e) => wrong(e.message))
     }
     ws.on('error', (e) => wrong(e.message))
