@@ -1,7 +1,7 @@
 /*
  * A streamed answer on a link: its pieces go while there is room, and none waits for what the gateway says to the one
- * before. Another way, as after the end of the link, is taken once the gateway has all of that: piece by piece is
- * posted then, small ones with those of other answers.
+ * before. Another way is taken once the gateway has all of that: piece by piece is posted, small ones with those of
+ * other answers, after the end of the link, and where others left no room. Nobody waits for their visitors.
  */
 import { onAbort } from './abort.js'
 import { sendBlob } from './blob.js'
@@ -49,14 +49,18 @@ export function flowing(of: Sending): () => Promise<unknown> {
     }
     if (!flow) return posted(piece, more, taken)
     for (let at = 0, last = false; !last && !signal.aborted;) {
-      if (!flow?.link.open) {
+      const content = piece.subarray(at, at + Math.min(most, flow.window || most))
+      if (!flow.link.open || !flow.link.fits(content.length, flow)) {
+        // What this one has on its way ends the wait.
+        if (flow.link.open && flow.messages) {
+          await flow.link.changed.wait()
+          continue
+        }
         await settled()
-        return signal.aborted ? undefined : byPost(piece.subarray(at), more, taken)
-      }
-      const content = piece.subarray(at, at + most)
-      if (!flow.link.fits(content.length, flow)) {
-        await flow.link.changed.wait()
-        continue
+        if (signal.aborted) return undefined
+        const said = await posted(piece.subarray(at), more, taken)
+        next = x.seq
+        return said
       }
       at += content.length
       last = at === piece.length

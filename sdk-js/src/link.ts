@@ -27,6 +27,9 @@ type Message = Arrived | Cancel | Welcome | LinkResults | LinkError | { type: 'p
 const headStartMs = 250
 const openMs = 4_000
 const silentMs = 10_000
+// A stream may have so many messages on its way, and leaves this part of the window of the link to whole answers.
+const mostMessages = 4_096
+const wholeShare = 1 / 4
 // Of a message of the WebSocket, and of a line in the framed form.
 const mostBytes = 262_144
 const ackMs = 1_000
@@ -79,6 +82,8 @@ export class Link implements OpenLink {
   #passed = false
   #exchangeWindow = 0
   #free = 0
+  /** What streams leave free of that. */
+  #left = 0
   readonly #sent = new Map<string, Sent[]>()
   #outgoing: Uint8Array[] = []
   #outgoingBytes = 0
@@ -143,17 +148,20 @@ export class Link implements OpenLink {
   }
 
   flow(): Flow {
-    return { link: this, bytes: 0, window: this.#exchangeWindow }
+    return { link: this, messages: 0, bytes: 0, window: this.#exchangeWindow }
   }
 
-  fits(bytes: number, { bytes: own, window }: Flow): boolean {
+  fits(bytes: number, { messages, bytes: own, window }: Flow): boolean {
+    if (messages >= mostMessages) return false
     if (!bytes) return true
-    if (own + bytes > window || bytes > this.#free) return false
+    const left = this.#free - this.#left - bytes
     // A stream that is not taken leaves as much free as it holds.
-    return !own || own + bytes <= this.#free - bytes
+    return own + bytes <= window && left >= (own && own + bytes)
   }
 
   send<S extends Sendable>(messages: S[], lost: (all: S[]) => unknown, flow?: Flow): boolean {
+    // What is to be posted of a stream, which found no room here.
+    if (!flow && messages.some(({ message: { seq, more } }) => seq || more)) return false
     let content = 0
     const framed = messages.map((of) => {
       const line = this.#encoder.encode(of.line(true) + '\n')
@@ -169,7 +177,10 @@ export class Link implements OpenLink {
       this.#sent.set(of.message.id, sent)
       sent.push({ of, bytes, flow, lost: lost as Sent['lost'] })
       this.#free -= bytes
-      if (flow) flow.bytes += bytes
+      if (flow) {
+        flow.messages++
+        flow.bytes += bytes
+      }
       if (this.#outgoingBytes + size > mostBytes) this.#flush()
       // A little later: answers that become ready together go together, and what follows in the same turn of the event
       // loop goes when it ends.
@@ -232,6 +243,7 @@ export class Link implements OpenLink {
     Object.assign(this.#session.claimed.limits, limits)
     this.#exchangeWindow = exchangeWindow
     this.#free = linkWindow
+    this.#left = linkWindow * wholeShare
     this.#ackedMs = this.#heardMs
     this.open = true
     this.#session.link = this
@@ -291,6 +303,7 @@ export class Link implements OpenLink {
     if (!sent.length) this.#sent.delete(result.id)
     this.#free += bytes
     if (flow) {
+      flow.messages--
       flow.bytes -= bytes
       flow.window = result.exchangeWindow ?? flow.window
     }

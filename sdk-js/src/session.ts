@@ -46,7 +46,7 @@ export interface ConnectOptions {
 
 /** A message for a link. */
 export interface Sendable {
-  readonly message: { readonly id: string; readonly seq?: number }
+  readonly message: { readonly id: string; readonly seq?: number; readonly more?: boolean }
   readonly content: Uint8Array | undefined
   /** Its JSON, for content beside it. */
   line(beside: true): string
@@ -57,6 +57,7 @@ export interface Sendable {
 /** What a streamed answer has on its way on a link. */
 export interface Flow {
   readonly link: OpenLink
+  messages: number
   /** Of content. */
   bytes: number
   /** How much it may be. */
