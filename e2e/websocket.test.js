@@ -41,8 +41,18 @@ const serveEcho = `async (serve, gateway, label, options) => {
   return { claim, told }
 }`
 
+/** Options of a page, which notes in `linked` that something came by its link. */
+const byLink = `{
+  WebSocket: class extends WebSocket {
+    constructor(...of) {
+      super(...of)
+      this.addEventListener('message', () => (globalThis.linked = true))
+    }
+  },
+}`
+
 /** Serves from a page of the gateway, with options; gives what was told, and what closes it. */
-async function page(label, browser, options = '{}') {
+async function page(label, browser, options = byLink) {
   const context = await browser.newContext()
   const page = await context.newPage()
   const polls = []
@@ -54,6 +64,7 @@ async function page(label, browser, options = '{}') {
   })()`)
   return {
     polls: () => polls,
+    linked: () => page.evaluate('!!globalThis.linked'),
     told: () => page.evaluate('served.told'),
     closeClaim: () => page.evaluate('served.claim.close()'),
     stop: () => context.close(),
@@ -195,9 +206,10 @@ for (const [name, start, skip] of [
       await Promise.all([visitor.ended, closed])
       const last = (await served.told()).find((t) => t[0] === '/last')
       assert.deepEqual(last, ['/last', 1001, '', true])
-      // A link that is slow to open has a poll beside it, which is a stream.
-      for (const form of served.polls?.() ?? []) assert.match(form, /ndjson/)
-      if (name === 'page-by-stream') assert.ok(served.polls().length)
+      if (name === 'page-by-stream') {
+        assert.ok(served.polls().length)
+        for (const form of served.polls()) assert.match(form, /ndjson/)
+      } else if (served.linked) assert.ok(await served.linked(), 'a link')
     })
   })
 }

@@ -314,7 +314,9 @@ test('a message in fragments of a byte needs no more memory than its bytes', asy
   const some = Buffer.concat(Array.from({ length: 1 << 12 }, () => one))
   await visitor.send(frame(binary, '', { fin: false }))
   for (let i = 0; i < n; i += 1 << 12) await visitor.send(some)
-  await new Promise((r) => setTimeout(r, 1000))
+  // The answer comes when all before was read.
+  await visitor.send(frame(ping, 'read'))
+  await until(() => visitor.frames().some(([, payload]) => payload === 'read'))
   gc()
   const after = process.memoryUsage()
   const grown = after.heapUsed + after.external - before.heapUsed - before.external
@@ -564,15 +566,18 @@ test('a close that the visitor does not take ends all the same', async (t) => {
 
 test('a visitor who only pings is answered no more than it takes', async (t) => {
   let socket
-  const { gateway } = await serving(t, (_, info) => void (socket = info.upgrade()))
+  let read = false
+  const { gateway } = await serving(t, (_, info) => {
+    socket = info.upgrade()
+    socket.onmessage = () => (read = true)
+  })
   let taken
   gateway.script('responses', {}, () => new Promise((resolve) => (taken = resolve)))
   const visitor = await connect(gateway)
   await until(() => socket?.readyState === 1)
   await visitor.send(Buffer.concat(Array.from({ length: 10_000 }, (_, i) => frame(ping, `${i}`))))
   await visitor.send(frame(text, 'x'))
-  await until(() => taken)
-  await new Promise((r) => setTimeout(r, 500))
+  await until(() => taken && read)
   taken({ status: 202, json: { results: [{ id: 'x1', status: 'accepted' }] } })
   await until(() => visitor.frames().some(([, p]) => p === '9999'))
   assert.ok(visitor.frames().length < 200, `${visitor.frames().length}`)
