@@ -16,7 +16,7 @@ import (
 //	receive   asks for the content once the gateway took the 101, and fills one pipe until the handler reads
 //	send      empties the other into the stream, which holds 64 KiB: what is written while a part is on its way goes
 //	          together with the next
-//	pump      posts the parts, one after the other, each when the gateway has room for it
+//	pump      sends the parts (parts.go), each when the gateway has room for it
 //
 // The exchange lives until the conn is closed and the last part was taken; until the gateway takes no more, or says that
 // the visitor left; or until its session ends. What a visitor sent before he left can still be read, for as long as

@@ -3,6 +3,7 @@ package reversehttp_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -27,6 +28,8 @@ type gate struct {
 	links chan *gateLink // those that were opened
 	// refuses answers the upgrade in place of the gate; nil means that it opens a link.
 	refuses http.HandlerFunc
+	// exchangeWindow is what the welcome says; 0 stands for gateExchangeWindow.
+	exchangeWindow int
 	// posting is how long a post takes.
 	posting time.Duration
 
@@ -46,8 +49,13 @@ type gateLink struct {
 
 // overGate runs a test with a session that has a link at a gate, and serves h.
 func overGate(t *testing.T, o reversehttp.Options, h http.HandlerFunc, run func(t *testing.T, g *gate, s *reversehttp.Session)) {
+	overGateOf(t, 0, o, h, run)
+}
+
+// overGateOf is overGate with an exchangeWindow.
+func overGateOf(t *testing.T, window int, o reversehttp.Options, h http.HandlerFunc, run func(t *testing.T, g *gate, s *reversehttp.Session)) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &gate{t: t, links: make(chan *gateLink, 16)}
+		g := &gate{t: t, links: make(chan *gateLink, 16), exchangeWindow: window}
 		if o.Transport == "" {
 			o.Transport = reversehttp.TransportLink
 		}
@@ -119,7 +127,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		conn.SetReadLimit(256 << 10)
 		l := &gateLink{t: g.t, conn: conn, head: r.Header}
-		l.say(`{"type":"welcome","limits":{},"exchangeWindow":%d,"linkWindow":%d}`, gateExchangeWindow, gateLinkWindow)
+		l.say(`{"type":"welcome","limits":{},"exchangeWindow":%d,"linkWindow":%d}`, cmp.Or(g.exchangeWindow, gateExchangeWindow), gateLinkWindow)
 		g.links <- l
 	default:
 		w.WriteHeader(404)

@@ -206,8 +206,8 @@ func poke(c chan struct{}) {
 	}
 }
 
-// take waits for content that is to go, and for the end of the answer. It returns nothing after a long silence. The
-// content is the caller's until it takes again.
+// take waits for content that is to go, and for the end of the answer; where a link has what went before, until that has room
+// for it. It returns nothing after a long silence. The content is the caller's until it takes again.
 func (t *parts) take() (content []byte, last bool, err error) {
 	bound := quietMost
 	if t.upgraded {
@@ -218,12 +218,13 @@ func (t *parts) take() (content []byte, last bool, err error) {
 	for {
 		t.mu.Lock()
 		due := len(t.pending) > 0 && (t.flushing || len(t.pending) >= t.most)
+		ready := (due || t.ended) && t.passage.ready(min(len(t.pending), streamBuffer))
 		switch {
 		case t.ctx.Err() != nil:
 			err = context.Cause(t.ctx)
 		case t.ended && t.cause != nil && !(due && t.flushing): // what was flushed goes before
 			err = errGivenUp
-		case due || t.ended:
+		case ready:
 			some := min(len(t.pending), t.most)
 			content, last = t.pending[:some], t.ended && t.cause == nil && some == len(t.pending)
 			t.flushing = some < len(t.pending)
@@ -231,16 +232,17 @@ func (t *parts) take() (content []byte, last bool, err error) {
 				t.taken = nil // what was held before it became a stream is more than one keeps
 			}
 			t.pending, t.taken = append(t.taken[:0], t.pending[some:]...), t.pending
-		default:
+		case !due:
 			t.flushing = false // of nothing
 		}
 		t.mu.Unlock()
-		if due || last || err != nil {
+		if due && ready || last || err != nil {
 			poke(t.room)
 			return content, last, err
 		}
 		select {
 		case <-t.wake:
+		case <-t.passage.credit:
 		case <-t.passage.lost():
 			return nil, false, errLinkBroke
 		case <-quiet.C:

@@ -76,6 +76,9 @@ func (n *numberer) send(l *link, content []byte, last bool) error {
 	if most > linkMessage {
 		return errNoRoom
 	}
+	if err := t.passage.awaitRoom(l, len(content)); err != nil { // the part would be there twice meanwhile
+		return err
+	}
 	p := freePieces.Get().(*piece)
 	p.message = envelope.AppendPart(slices.Grow(p.message[:0], most), t.x.id, n.next, content, end)
 	p.seq, p.size, p.last = n.next, len(content), last
@@ -83,40 +86,36 @@ func (n *numberer) send(l *link, content []byte, last bool) error {
 		from := len(p.message) - 1 - len(content)
 		p.content = p.message[from : len(p.message)-1]
 	}
-	if err := t.passage.push(l, p); err != nil {
-		freePieces.Put(p.reset())
-		return err
+	if !t.passage.push(l, p) {
+		return errLinkBroke
 	}
 	n.next++
 	return nil
 }
 
-// push brings a piece to the link when there is room for it.
-func (g *passage) push(l *link, p *piece) error {
+// awaitRoom waits until the link has room for a part with so many bytes, and takes that.
+func (g *passage) awaitRoom(l *link, size int) error {
 	t := g.of
 	for {
 		l.mu.Lock()
-		u := &t.x.unconfirmed
-		switch {
-		case l.dead:
+		if l.dead {
 			l.mu.Unlock()
 			return errLinkBroke
-		case l.windows.room(u, p.size):
-			l.open[t.x.id] = t.x
-			p.since = time.Now()
-			u.stream, u.parts, u.bytes = g, append(u.parts, p), u.bytes+p.size
-			l.windows.used += p.size
-			l.outgoing.bulk = append(l.outgoing.bulk, p)
-			g.via = l
-			l.wake()
-			l.mu.Unlock()
+		}
+		u := l.unconfirmed(t.x)
+		room, none := l.windows.room(u, size), u.none()
+		if room {
+			l.windows.take(u, size)
+		} else if !none {
+			u.stream = g
+		}
+		l.mu.Unlock()
+		switch {
+		case room:
 			return nil
-		case u.none():
-			l.mu.Unlock()
+		case none:
 			return errNoRoom
 		}
-		u.stream = g
-		l.mu.Unlock()
 		select {
 		case <-g.credit:
 		case <-l.ended:
@@ -124,6 +123,44 @@ func (g *passage) push(l *link, p *piece) error {
 			return context.Cause(t.ctx)
 		}
 	}
+}
+
+// ready reports whether a part with so many bytes need not wait for room on the link that has those before it.
+func (g *passage) ready(size int) bool {
+	l := g.via
+	if l == nil {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dead {
+		return true
+	}
+	u := l.unconfirmed(g.of.x)
+	if l.windows.room(u, size) || u.none() {
+		return true
+	}
+	u.stream = g
+	return false
+}
+
+// push brings a piece to the link, which has room for it. It reports false if the link is over.
+func (g *passage) push(l *link, p *piece) bool {
+	x := g.of.x
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dead {
+		freePieces.Put(p.reset())
+		return false
+	}
+	l.open[x.id] = x
+	p.since = time.Now()
+	u := l.unconfirmed(x)
+	u.stream, u.parts = g, append(u.parts, p)
+	l.outgoing.bulk = append(l.outgoing.bulk, p)
+	g.via = l
+	l.wake()
+	return true
 }
 
 // confirmed waits until all that is on the link has its result. It may end before.
@@ -134,8 +171,8 @@ func (g *passage) confirmed(ctx context.Context) error {
 	}
 	for {
 		l.mu.Lock()
-		none := g.of.x.unconfirmed.none()
 		dead := l.dead
+		none := !dead && l.unconfirmed(g.of.x).none()
 		l.mu.Unlock()
 		switch {
 		case ctx.Err() != nil:
@@ -159,7 +196,7 @@ func (g *passage) attend(l *link) error {
 	t.at, g.via = l.at, l
 	l.mu.Lock()
 	if !l.dead {
-		t.x.unconfirmed.stream = g
+		l.unconfirmed(t.x).stream = g
 	}
 	l.mu.Unlock()
 	select {
@@ -226,5 +263,5 @@ func (g *passage) abort(ctx context.Context, reason error) bool {
 	}
 	p := freePieces.Get().(*piece)
 	p.message = append(p.message[:0], envelope.FramedAnswers.Abort(g.of.x.id, reason.Error())...)
-	return g.push(l, p) == nil && g.confirmed(ctx) != errLinkBroke
+	return g.push(l, p) && g.confirmed(ctx) != errLinkBroke
 }

@@ -16,6 +16,9 @@ import (
 // what is left for whole answers, whose results come at once: so visitors who are slow hold up nobody else. What finds no room
 // is posted.
 
+// unconfirmedMost is how many messages of one exchange may be unconfirmed, of those that are the beginning of an answer or parts.
+const unconfirmedMost = 4096
+
 // windows are how much content may be unconfirmed on a link.
 type windows struct {
 	exchange int // of one exchange, to begin with
@@ -31,6 +34,7 @@ func (w *windows) free() int { return w.link - w.link/wholeShare - w.used }
 
 // unconfirmed are the messages of an exchange on a link that have no result. link.mu guards it.
 type unconfirmed struct {
+	on       *link // what follows is of it
 	interims int
 	answer   bool // whole, or the beginning of one
 	begun    int  // bytes of content in that
@@ -40,6 +44,14 @@ type unconfirmed struct {
 	quick    int      // how many were taken quickly since that changed
 	window   int      // for them; 0 stands for that of the link
 	stream   *passage // to tell of results; nil where nobody waits for them
+}
+
+// unconfirmed returns what x has on l, which begins anew on each link. The caller holds l.mu, and l takes messages still.
+func (l *link) unconfirmed(x *exchange) *unconfirmed {
+	if x.unconfirmed.on != l {
+		x.unconfirmed = unconfirmed{on: l}
+	}
+	return &x.unconfirmed
 }
 
 // none reports whether there are none.
@@ -59,15 +71,18 @@ func (l *link) give(x *exchange, goesOn bool) bool {
 		large.once, large.message = true, r.appendTo(slices.Grow(large.message[:0], size), x.id)
 	}
 	l.mu.Lock()
-	u := &x.unconfirmed
-	if l.dead || u.answer || len(r.content) > l.windows.link-l.windows.used {
+	if l.dead {
+		l.mu.Unlock()
+		return false
+	}
+	u := l.unconfirmed(x)
+	if u.answer || len(r.content) > l.windows.link-l.windows.used || r.tail.More && !l.windows.allow(u, len(r.content)) {
 		l.mu.Unlock()
 		return false
 	}
 	l.open[x.id] = x
 	u.answer, u.begun = true, len(r.content)
-	u.bytes += u.begun
-	l.windows.used += u.begun
+	l.windows.take(u, u.begun)
 	l.session.running.Add(1) // until it has its result
 	if large != nil {
 		l.outgoing.bulk = append(l.outgoing.bulk, large)
@@ -100,7 +115,7 @@ func (l *link) inform(x *exchange, r *reply) bool {
 		return false
 	}
 	l.open[x.id] = x
-	x.unconfirmed.interims++
+	l.unconfirmed(x).interims++
 	l.outgoing.small = append(l.outgoing.room(len(message)), message...)
 	l.wake()
 	return true
@@ -158,13 +173,28 @@ func (u *unconfirmed) keepPace(p *piece) {
 	}
 }
 
-// room reports whether a stream may send so many bytes more.
-func (w *windows) room(u *unconfirmed, more int) bool {
+// allow reports whether the window of an exchange has room for so many bytes more.
+func (w *windows) allow(u *unconfirmed, more int) bool {
 	window := u.window
 	if window == 0 {
 		window = w.exchange
 	}
-	return more == 0 || u.bytes+more <= min(window, paceFirst+u.pace, w.free())
+	return u.bytes+more <= window
+}
+
+// room reports whether a stream may send a part with so many bytes.
+func (w *windows) room(u *unconfirmed, more int) bool {
+	count := len(u.parts)
+	if u.answer {
+		count++
+	}
+	return count < unconfirmedMost && (more == 0 || w.allow(u, more) && u.bytes+more <= min(paceFirst+u.pace, w.free()))
+}
+
+// take counts bytes that are about to be sent.
+func (w *windows) take(u *unconfirmed, bytes int) {
+	u.bytes += bytes
+	w.used += bytes
 }
 
 // giveBack counts bytes no more that are confirmed.

@@ -39,8 +39,8 @@ const (
 	// What the program may hold for a slow reader, in bytes: what a session holds until an
 	// answer is one that streams, and what a stream holds.
 	bulkHolds = 192 << 10
-	// On a link an answer is kept until the visitor has it, in case the link ends: what it began with, and a part that waits.
-	bulkLinkHolds = bulkHolds + 192<<10
+	// On a link what an answer began with is kept until the visitor has it, in case the link ends.
+	bulkLinkHolds = bulkHolds + 80<<10
 	// And for an answer that has begun and stays open.
 	bulkOpenHolds = 96 << 10
 	// What may stay when they have left: ids, and what maps have grown to.
