@@ -31,8 +31,9 @@ import (
 const linkMessage = 256 << 10
 
 var (
-	errLinkBroke = errors.New("reversehttp: the link broke")
-	errLinkLeft  = errors.New("reversehttp: the link was left")
+	errLinkBroke  = errors.New("reversehttp: the link broke")
+	errLinkLeft   = errors.New("reversehttp: the link was left")
+	errLinkSilent = errors.New("reversehttp: the link is silent")
 )
 
 // link is one connection. Its goroutine is the session's.
@@ -58,7 +59,7 @@ type link struct {
 }
 
 // link opens a link, whose first message may take so long, and begins what comes, until it ends or the session leaves. It reports
-// useful if something came or the link lasted: another may be opened at once.
+// useful if something was begun, or the link lasted and did not end in silence: another may be opened at once.
 func (p *poller) link(at *claimed, most time.Duration) (useful bool, err error) {
 	s := p.session
 	ctx, cancel := context.WithCancelCause(at.ctx)
@@ -90,7 +91,7 @@ func (p *poller) link(at *claimed, most time.Duration) (useful bool, err error) 
 		<-l.ended
 		return l.brought(), context.Cause(at.ctx)
 	}
-	return l.brought() || time.Since(l.since) >= soon, l.err
+	return l.brought() || time.Since(l.since) >= soon && l.err != errLinkSilent, l.err
 }
 
 // connect makes the connection, and reads what the gateway says first.
@@ -175,7 +176,7 @@ func (l *link) reason(err error) error {
 	var refused *Error
 	switch {
 	case l.silent:
-		return errSilent
+		return errLinkSilent
 	case l.incomer.refused != nil:
 		return l.incomer.refused
 	case errors.As(err, &refused), err == errLinkLeft:

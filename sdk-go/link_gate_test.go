@@ -30,6 +30,8 @@ type gate struct {
 	refuses http.HandlerFunc
 	// exchangeWindow is what the welcome says; 0 stands for gateExchangeWindow.
 	exchangeWindow int
+	// cut ends a stream; nil where none does.
+	cut chan bool
 	// posting is how long a post takes.
 	posting time.Duration
 
@@ -55,7 +57,7 @@ func overGate(t *testing.T, o reversehttp.Options, h http.HandlerFunc, run func(
 // overGateOf is overGate with an exchangeWindow.
 func overGateOf(t *testing.T, window int, o reversehttp.Options, h http.HandlerFunc, run func(t *testing.T, g *gate, s *reversehttp.Session)) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &gate{t: t, links: make(chan *gateLink, 16), exchangeWindow: window}
+		g := &gate{t: t, links: make(chan *gateLink, 16), exchangeWindow: window, cut: make(chan bool)}
 		if o.Transport == "" {
 			o.Transport = reversehttp.TransportLink
 		}
@@ -95,7 +97,11 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
 			io.WriteString(w, "\n")
 			w.(http.Flusher).Flush()
-			time.Sleep(time.Second)
+			select {
+			case <-g.cut:
+				return
+			case <-time.After(time.Second):
+			}
 		}
 	case "/responses":
 		content, _ := io.ReadAll(r.Body)

@@ -65,10 +65,10 @@ func (p *poller) run() error {
 			b.reset()
 			sessions.reset()
 		}
-		fell := w.note(way, useful, err)
-		if fell {
+		p.hears(err)
+		if w.note(way, useful, err) {
 			p.session.log.Info("transport kept back", "label", at.Label, "transport", way, "error", err)
-			proven = proven && way == TransportLink
+			proven = proven && way == TransportLink && err != errLinkSilent
 			continue
 		}
 		if err == nil {
@@ -88,7 +88,6 @@ func (p *poller) run() error {
 			return err
 		}
 		p.session.log.Warn("poll failed", "label", at.Label, "error", err)
-		p.hears(err)
 		p.session.exchanges.loseStreams(at, err)
 		p.session.standing.set(Reconnecting)
 		p.comes(at, "")
@@ -171,7 +170,7 @@ func (p *poller) beginAll(at *claimed, content []byte) (brought bool, err error)
 
 // hears takes note of why a poll failed. After a silence connections that idle may be dead too.
 func (p *poller) hears(err error) {
-	if err == errNoAnswer || err == errSilent || errors.Is(err, errLinkBroke) {
+	if err == errNoAnswer || err == errSilent || err == errLinkSilent || errors.Is(err, errLinkBroke) {
 		p.session.silence.begin()
 		p.session.gateway.client.CloseIdleConnections()
 	}

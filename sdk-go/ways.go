@@ -3,6 +3,7 @@ package reversehttp
 import (
 	"errors"
 	"net"
+	"net/http"
 	"time"
 
 	"reversehttp/schema"
@@ -71,7 +72,7 @@ func (w *ways) note(way Transport, useful bool, err error) (fell bool) {
 	if way == TransportLink {
 		return w.noteLink(useful, err)
 	}
-	if w.doubt && err != nil && !errors.As(err, new(*Error)) {
+	if w.doubt && err != nil && (passes(err) || !errors.As(err, new(*Error))) {
 		w.links, w.doubt = time.Time{}, false
 	}
 	switch {
@@ -85,8 +86,9 @@ func (w *ways) note(way Transport, useful bool, err error) (fell bool) {
 	return false
 }
 
-// noteLink has no link opened for a while where something between does not let one through, and where two that were connected came
-// to nothing. A gateway that cannot be reached says nothing about links.
+// noteLink has no link opened for a while where something between does not let one through, where one was silent from its welcome on,
+// and where two came to nothing, one after the other. A gateway that cannot be reached, and one that asks to be tried later, say
+// nothing about links.
 func (w *ways) noteLink(useful bool, err error) (fell bool) {
 	var op *net.OpError
 	switch {
@@ -95,6 +97,8 @@ func (w *ways) noteLink(useful bool, err error) (fell bool) {
 		return false
 	case err == nil, told(err), errors.As(err, &op) && op.Op == "dial":
 		return false
+	case err == errLinkSilent:
+		w.doubt = true
 	case notPassed(err):
 		w.doubt = err == errWithheld && w.passed == TransportLink
 	default:
@@ -128,11 +132,14 @@ func (p *poller) comes(at *claimed, way Transport) {
 	}
 }
 
-// told reports whether an error is what the gateway says of its session, as to a poll.
+// told reports whether an error is what the gateway says of its session, or of a load that passes, as to a poll.
 func told(err error) bool {
 	var refused *Error
 	if !errors.As(err, &refused) {
 		return false
+	}
+	if passes(err) && refused.Code != codeUnexpected {
+		return true
 	}
 	switch refused.Code {
 	case schema.CodeTokenNeeded, schema.CodeTokenWrong, schema.CodeNoSession, schema.CodeNoClaim, schema.CodeSessionFenced,
@@ -140,6 +147,12 @@ func told(err error) bool {
 		return true
 	}
 	return false
+}
+
+// passes reports whether a refusal, by the gateway or by something between, says that the same request may succeed later.
+func passes(err error) bool {
+	var refused *Error
+	return errors.As(err, &refused) && (refused.Status == http.StatusTooManyRequests || refused.Status >= 500)
 }
 
 // mangled reports whether an error of a stream in the framed form shows that something between does not let it through as it is.
@@ -151,5 +164,5 @@ func mangled(err error) bool {
 // notPassed reports whether an error to open a link shows that something between does not let one through.
 func notPassed(err error) bool {
 	var refused *Error
-	return err == errWithheld || errors.As(err, &refused)
+	return err == errWithheld || errors.As(err, &refused) && !passes(err)
 }

@@ -1,0 +1,94 @@
+package reversehttp_test
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/coder/websocket"
+
+	reversehttp "reversehttp/sdk-go"
+)
+
+// What swallows the messages of links lets the session be reached in another way, and the link is tried again after a while.
+func TestALinkThatIsSilentFromItsWelcomeOnIsNoUse(t *testing.T) {
+	overGate(t, reversehttp.Options{Transport: reversehttp.TransportAuto}, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, g *gate, s *reversehttp.Session) {
+		<-g.links
+		time.Sleep(11 * time.Second)
+		wantNoted(t, "polls", g.noted(&g.polls), "link 0-x", "application/vnd.reversehttp 0-x")
+		if got := s.State(); got != reversehttp.Online {
+			t.Errorf("state = %v, want online", got)
+		}
+		if t.Failed() {
+			return
+		}
+		since := time.Now()
+		g.cut <- true // the stream
+		time.Sleep(5*time.Minute - time.Since(since) - 2*time.Second)
+		if polls := g.noted(&g.polls); slices.Contains(polls[1:], "link 0-x") {
+			t.Errorf("polls = %q, want no link within five minutes", polls)
+		}
+		time.Sleep(time.Minute)
+		g.cut <- true
+		<-g.links
+	})
+}
+
+// A gateway that asks to be tried later is asked for a link when it said, and not in another way at once.
+func TestALinkThatIsRefusedForATimeIsTriedAgainThen(t *testing.T) {
+	for name, refuses := range map[string]http.HandlerFunc{
+		"queue_full": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Retry-After", "3")
+			give(w, 503, map[string]any{"title": "", "status": 503, "code": "queue_full", "detail": ""})
+		},
+		"rate_limited": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Retry-After", "3")
+			give(w, 429, map[string]any{"title": "", "status": 429, "code": "rate_limited", "detail": ""})
+		},
+		"after the upgrade": func(w http.ResponseWriter, r *http.Request) {
+			conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"reversehttp.1"}})
+			if err != nil {
+				return
+			}
+			_ = conn.Write(r.Context(), websocket.MessageText, []byte(`{"type":"error","code":"unavailable","status":503,"title":"","retryAfterMs":3000}`))
+			_ = conn.Close(websocket.StatusTryAgainLater, "unavailable")
+		},
+		"a proxy": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Retry-After", "3")
+			w.WriteHeader(502)
+			io.WriteString(w, strings.Repeat("x", 4000))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := &gate{t: t, links: make(chan *gateLink, 1), refuses: refuses}
+				s, served := begin(t, listen(t, g), reversehttp.Options{Transport: reversehttp.TransportAuto}, nil)
+				time.Sleep(2999 * time.Millisecond)
+				wantNoted(t, "polls", g.noted(&g.polls), "link 0-x")
+				g.refuses = nil
+				time.Sleep(time.Second)
+				wantNoted(t, "polls", g.noted(&g.polls), "link 0-x", "link 0-x")
+				s.Close()
+				served()
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
+
+// A proxy that answers for the gateway again and again may not know upgrades.
+func TestALinkThatAProxyRefusesTwiceIsNoUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{t: t, refuses: func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(504) }}
+		s, served := begin(t, listen(t, g), reversehttp.Options{Transport: reversehttp.TransportAuto}, nil)
+		time.Sleep(time.Second)
+		wantNoted(t, "polls", g.noted(&g.polls), "link 0-x", "link 0-x", "application/vnd.reversehttp 0-x")
+		s.Close()
+		served()
+		time.Sleep(time.Minute)
+	})
+}
