@@ -92,3 +92,26 @@ func TestALinkThatAProxyRefusesTwiceIsNoUse(t *testing.T) {
 		time.Sleep(time.Minute)
 	})
 }
+
+// The gateway gives what runs to others 2 s after the program closed its connection.
+func TestASessionThatDrainsIsHeardWhenItsLinkEnds(t *testing.T) {
+	var release chan bool // made in the bubble
+	overGate(t, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) { <-release }, func(t *testing.T, g *gate, s *reversehttp.Session) {
+		release = make(chan bool)
+		l := <-g.links
+		l.ask(asks(1, "GET", "/", ""))
+		synctest.Wait()
+		down := make(chan error)
+		go func() { down <- s.Shutdown(t.Context()) }()
+		time.Sleep(5500 * time.Millisecond)
+		wantNoted(t, "polls", g.noted(&g.polls), "link 0-x")
+		l.conn.CloseNow()
+		wantNoted(t, "polls", g.noted(&g.polls), "link 0-x", "application/json 1-x")
+		time.Sleep(1500 * time.Millisecond)
+		wantNoted(t, "polls", g.noted(&g.polls), "link 0-x", "application/json 1-x", "application/json 1-x")
+		close(release)
+		if err := <-down; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// How often a session that drains shows that it is alive; half of what the gateway allows.
-	drainPoll = 5 * time.Second
+	// How often a session that drains shows that it is alive; half of what the gateway allows a program whose connection closed.
+	drainPoll = time.Second
 	// How long the word of leaving may take.
 	goodbyeTimeout = 3 * time.Second
 )
@@ -68,9 +68,8 @@ func (s *Session) Serve(handler http.Handler) error {
 	return reason
 }
 
-// drain waits until every exchange has ended. The gateway holds a session for lost that neither polls nor answers for a
-// while, so it asks now and then. What comes is not begun and its cursor not acknowledged: it moves on when the session
-// leaves.
+// drain waits until every exchange has ended. The gateway moves on what runs of a session that closes its connection and then
+// neither polls nor answers for 2 s, so it asks every second, and at once where a link is lost.
 func (s *Session) drain() {
 	idle := make(chan struct{})
 	s.starting.Lock() // what a link has seen to be in time has begun
@@ -82,24 +81,42 @@ func (s *Session) drain() {
 	t := time.NewTicker(drainPoll)
 	defer t.Stop()
 	for {
+		var lost chan struct{}
+		l := s.link.Load()
+		if l != nil {
+			lost = l.ended
+		}
 		select {
 		case <-idle:
 			return
+		case <-lost:
+			if t.Reset(drainPoll); l.err == errLinkLeft { // for the requests to go elsewhere
+				continue
+			}
 		case <-t.C:
-			if s.life.Err() != nil || s.link.Load() != nil { // which shows that by itself
+			if l != nil { // it shows life by itself
 				continue
 			}
-			content, err := s.poller.ask(s.life, s.current(), 0)
-			if err != nil {
-				s.exchanges.loseStreams(s.current(), err)
-				continue
-			}
-			b, _ := newBatch(content)
-			for _, m := range b.messages {
-				if m.Type == schema.TypeCancel {
-					s.exchanges.cancel(m.ID, m.Reason)
-				}
-			}
+		}
+		if s.life.Err() == nil {
+			s.showLife()
+		}
+	}
+}
+
+// showLife asks for what comes, once. Requests are not begun and their cursor is not acknowledged: they move on when the session
+// leaves.
+func (s *Session) showLife() {
+	at := s.current()
+	content, err := s.poller.ask(s.life, at, 0)
+	if err != nil {
+		s.exchanges.loseStreams(at, err)
+		return
+	}
+	b, _ := newBatch(content)
+	for _, m := range b.messages {
+		if m.Type == schema.TypeCancel {
+			s.exchanges.cancel(m.ID, m.Reason)
 		}
 	}
 }

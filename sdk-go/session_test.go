@@ -168,7 +168,7 @@ func whatComesDuringShutdownMovesOn(t *testing.T) {
 		synctest.Wait()
 		go s.Shutdown(t.Context())
 		time.Sleep(3 * time.Second)
-		// Its poll comes after 5 s and finds this one, which nobody else would take; a POST, that must not run twice.
+		// The next sign of life is a poll that finds this one, which nobody else would take; a POST, that must not run twice.
 		late := visitURL(client, "POST", demo)
 		time.Sleep(3 * time.Second)
 		heir, heirServed := begin(t, client, reversehttp.Options{Token: s.Token()}, func(w http.ResponseWriter, r *http.Request) {
