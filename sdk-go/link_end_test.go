@@ -115,3 +115,35 @@ func TestASessionThatDrainsIsHeardWhenItsLinkEnds(t *testing.T) {
 		}
 	})
 }
+
+// What was written shows no life, and what waits to be excuses no more than ten seconds.
+func TestSilenceEndsALinkOnWhichMuchIsSent(t *testing.T) {
+	piece := strings.Repeat("x", 64<<10)
+	for name, c := range map[string]struct {
+		reads bool
+		after time.Duration
+	}{"written": {true, 10 * time.Second}, "waiting": {false, 20 * time.Second}} {
+		t.Run(name, func(t *testing.T) {
+			overGate(t, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) {
+				w.(http.Flusher).Flush()
+				for range 4 {
+					io.WriteString(w, piece)
+				}
+				<-r.Context().Done()
+			}, func(t *testing.T, g *gate, s *reversehttp.Session) {
+				l := <-g.links
+				for n := range 3 {
+					l.ask(asks(n+1, "GET", "/", ""))
+				}
+				if c.reads {
+					l.hearAll()
+				}
+				since := time.Now()
+				<-g.links
+				if d := time.Since(since); d < c.after || d > c.after+2*time.Second {
+					t.Errorf("the link was left after %v, want %v", d, c.after)
+				}
+			})
+		})
+	}
+}

@@ -63,7 +63,8 @@ func (c *socket) Write(p []byte) (int, error) {
 }
 
 func (c *socket) write(p []byte) (int, error) {
-	c.vigil.wrote.Add(int64(len(p))) // while it waits, too
+	c.vigil.waits.Store(true)
+	defer c.vigil.waits.Store(false)
 	return c.ReadWriteCloser.Write(p)
 }
 

@@ -7,19 +7,18 @@ import (
 )
 
 const (
-	// How many seconds a gateway may be silent on a connection on which it shows its life.
+	// How many seconds a gateway may be silent on a connection on which it shows its life. It does every 4 s, whatever comes.
 	quietSeconds = 10
-	// A second in which something that was written may still be on its way, to be read before the gateway sees a need to
-	// speak, does not count: so many bytes of it arrive in a second at least. But no more than so many seconds are excused.
-	wireRate       = 16 << 10
-	excusedSeconds = 60
+	// A second in which the connection does not take what is written does not count: the line is busy with what is before
+	// it. But no more than so many seconds are excused.
+	excusedSeconds = 10
 )
 
 // vigil judges whether the gateway is silent on a connection. It calls over, once, after quietSeconds.
 type vigil struct {
 	over  func()
-	heard atomic.Bool  // in this second
-	wrote atomic.Int64 // bytes in this second
+	heard atomic.Bool // in this second
+	waits atomic.Bool // a write does
 
 	mu    sync.Mutex // guards what follows
 	timer *time.Timer
@@ -29,7 +28,7 @@ type vigil struct {
 // begin begins to listen.
 func (v *vigil) begin(over func()) {
 	v.over = over
-	v.listen(0, 0, 0)
+	v.listen(0, 0)
 }
 
 // end has over not called any more.
@@ -42,9 +41,8 @@ func (v *vigil) end() {
 	}
 }
 
-// listen listens for a second. So many seconds of silence have counted, so many were excused, and so many bytes may be on
-// their way.
-func (v *vigil) listen(quiet, excused int, owed int64) {
+// listen listens for a second. So many seconds of silence have counted, and so many were excused.
+func (v *vigil) listen(quiet, excused int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.ended {
@@ -52,11 +50,10 @@ func (v *vigil) listen(quiet, excused int, owed int64) {
 	}
 	v.timer = time.AfterFunc(time.Second, func() {
 		giveWay() // as a patience does
-		owed = min(owed+v.wrote.Swap(0), wireRate*excusedSeconds)
 		switch {
 		case v.heard.Swap(false):
 			quiet, excused = 0, 0
-		case owed > 0 && excused < excusedSeconds:
+		case v.waits.Load() && excused < excusedSeconds:
 			excused++
 		default:
 			quiet++
@@ -65,6 +62,6 @@ func (v *vigil) listen(quiet, excused int, owed int64) {
 			v.over()
 			return
 		}
-		v.listen(quiet, excused, max(0, owed-wireRate))
+		v.listen(quiet, excused)
 	})
 }
