@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 
 	"github.com/coder/websocket"
 )
@@ -15,11 +14,10 @@ import (
 const linkProtocol = "reversehttp.1"
 
 // connect asks the gateway for a link, by the client of the program: proxies, TLS, dialers and cookies are those of any request.
-// A refusal is an *Error, and so is an answer that is no upgrade to a link.
+// A refusal is an *Error, and so is an answer that is no upgrade to a link. A transport of net/http gives an upgrade a connection
+// of HTTP/1.1; a RoundTripper of another make upgrades, or it fails.
 func (g *gateway) connect(ctx context.Context, at *claimed, v *vigil) (*websocket.Conn, *socket, error) {
-	client, free := upgrading(g.client)
-	defer free()
-	over, by := *client, &watched{by: client.Transport, vigil: v}
+	over, by := *g.client, &watched{by: g.client.Transport, vigil: v}
 	over.Transport = by
 	h := http.Header{"Authorization": {"Bearer " + at.Token}}
 	if cursor := at.cursor.get(); cursor != "" {
@@ -68,28 +66,4 @@ func (w *watched) RoundTrip(r *http.Request) (*http.Response, error) {
 		resp.Body = w.socket
 	}
 	return resp, nil
-}
-
-// upgrading returns a client like c that speaks HTTP/1.1, for other versions upgrade no connection, and what closes its
-// idle connections. A RoundTripper of another make is used as it is: it upgrades, or it fails.
-func upgrading(c *http.Client) (*http.Client, func()) {
-	given := c.Transport
-	if given == nil {
-		given = http.DefaultTransport
-	}
-	t, ok := given.(*http.Transport)
-	if !ok {
-		return c, func() {}
-	}
-	t = t.Clone()
-	t.Protocols = new(http.Protocols)
-	t.Protocols.SetHTTP1(true)
-	t.ForceAttemptHTTP2, t.TLSNextProto = false, nil
-	if t.TLSClientConfig != nil {
-		// A transport that was used has put its own there.
-		t.TLSClientConfig.NextProtos = slices.DeleteFunc(slices.Clone(t.TLSClientConfig.NextProtos), func(p string) bool { return p == "h2" })
-	}
-	clone := *c
-	clone.Transport = t
-	return &clone, t.CloseIdleConnections
 }
