@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"time"
 
-	"reversehttp/server/family"
 	"reversehttp/server/gateway"
 )
 
@@ -17,7 +16,6 @@ import (
 func beGateway(args []string) error {
 	var o gateway.Options
 	f := flag.NewFlagSet("as-gateway", flag.ContinueOnError)
-	doors := f.Bool("doors", false, "lend tunnels and other doors")
 	const ages = time.Hour
 	f.DurationVar(&o.Times.Acknowledge, "acknowledge", ages, "as the gateway's flag")
 	f.IntVar(&o.LinkWindow, "link-window", 0, "as the gateway's flag")
@@ -29,9 +27,6 @@ func beGateway(args []string) error {
 		&o.FieldTime, &o.ContentGrace, &o.ContentPause,
 	} {
 		*d = ages
-	}
-	if *doors {
-		o.Doors = family.Doors(family.Options{})
 	}
 	l, err := (&net.ListenConfig{Control: small}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -25,7 +25,7 @@ const (
 func TestAStarvedProgramBehindASlowLineLosesNothing(t *testing.T) {
 	t.Parallel()
 	transports := []string{"poll", "stream", "framed", "link"}
-	gateway := start(t, "as-gateway", "--doors")
+	gateway := start(t, "as-gateway")
 	lines, addresses := make([]*line, len(transports)), make([]string, len(transports))
 	for i := range transports {
 		lines[i] = startLine(t, gateway.at, slowRate)
