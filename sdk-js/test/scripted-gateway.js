@@ -96,8 +96,8 @@ export async function scriptedGateway(script = {}) {
     if (route === 'requests') {
       seen.polls.push(req.headers['last-event-id'] ?? '')
       seen.forms.push(form)
-      // It takes the place of a link.
-      server.emit('poll')
+      // It takes the place of a link, unless it was given up on its way.
+      setImmediate(() => req.socket.destroyed || server.emit('poll'))
     }
     if (route === 'responses') {
       seen.posts.push(json)
