@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,11 +66,18 @@ func TestALinkThatIsRefusedForATimeIsTriedAgainThen(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				g := &gate{t: t, links: make(chan *gateLink, 1), refuses: refuses}
+				g := &gate{t: t, links: make(chan *gateLink, 1)}
+				var tried atomic.Bool
+				g.refuses = func(w http.ResponseWriter, r *http.Request) {
+					if tried.Swap(true) {
+						g.open(w, r)
+					} else {
+						refuses(w, r)
+					}
+				}
 				s, served := begin(t, listen(t, g), reversehttp.Options{Transport: reversehttp.TransportAuto}, nil)
 				time.Sleep(2999 * time.Millisecond)
 				wantNoted(t, "polls", g.noted(&g.polls), "link 0-x")
-				g.refuses = nil
 				time.Sleep(time.Second)
 				wantNoted(t, "polls", g.noted(&g.polls), "link 0-x", "link 0-x")
 				s.Close()

@@ -126,18 +126,23 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			g.refuses(w, r)
 			return
 		}
-		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"reversehttp.1"}})
-		if err != nil {
-			g.t.Error(err)
-			return
-		}
-		conn.SetReadLimit(256 << 10)
-		l := &gateLink{t: g.t, conn: conn, head: r.Header}
-		l.say(`{"type":"welcome","limits":{},"exchangeWindow":%d,"linkWindow":%d}`, cmp.Or(g.exchangeWindow, gateExchangeWindow), gateLinkWindow)
-		g.links <- l
+		g.open(w, r)
 	default:
 		w.WriteHeader(404)
 	}
+}
+
+// open opens a link.
+func (g *gate) open(w http.ResponseWriter, r *http.Request) {
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"reversehttp.1"}})
+	if err != nil {
+		g.t.Error(err)
+		return
+	}
+	conn.SetReadLimit(256 << 10)
+	l := &gateLink{t: g.t, conn: conn, head: r.Header}
+	l.say(`{"type":"welcome","limits":{},"exchangeWindow":%d,"linkWindow":%d}`, cmp.Or(g.exchangeWindow, gateExchangeWindow), gateLinkWindow)
+	g.links <- l
 }
 
 func (g *gate) note(in *[]string, text string) {
