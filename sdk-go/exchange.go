@@ -62,7 +62,8 @@ type exchange struct {
 	posted   bool   // while the handler ran
 	hijacked bool   // the conn ends it
 	interims interims
-	carrier  carrier // ready when the handler begins
+	fields   envelope.Pairs // of the answer to come
+	reply    reply          // the answer, where it is whole
 
 	unconfirmed unconfirmed // guarded by the mu of the link that it is on
 

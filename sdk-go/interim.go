@@ -2,6 +2,8 @@ package reversehttp
 
 import (
 	"context"
+	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,8 +28,13 @@ type interims struct {
 	idle    chan struct{} // closed when all were posted; nil if none is on its way
 }
 
-// postInterim posts an informational response after those before it.
-func (p *poster) postInterim(x *exchange, r *reply) {
+// inform posts an informational response after those before it.
+func (p *poster) inform(x *exchange, status int, h http.Header) {
+	r := &reply{status: status, fields: appendHeader(nil, h, notInterim)}
+	if !r.measure(x.id, p.session.current()) {
+		p.session.log.Warn("interim response too large", "id", x.id, "status", status)
+		return
+	}
 	i := &x.interims
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -50,7 +57,7 @@ func (p *poster) postInterim(x *exchange, r *reply) {
 	}
 }
 
-// next returns the next one to post. After nil the next call of postInterim begins anew.
+// next returns the next one to post. After nil the next call of inform begins anew.
 func (i *interims) next() (r *reply) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -97,4 +104,9 @@ func (p *poster) sendInterim(x *exchange, interim *reply) {
 			p.session.log.Error("interim response invalid", "id", x.id, "pointer", pointer(r), "detail", r.Detail)
 		}
 	}
+}
+
+// notInterim reports whether a field is none of an informational response.
+func notInterim(name string) bool {
+	return name == "Transfer-Encoding" || name == "Trailer" || strings.HasPrefix(name, http.TrailerPrefix)
 }

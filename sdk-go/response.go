@@ -86,7 +86,7 @@ func (w *response) WriteHeader(status int) {
 		// The gateway sends it when the content is asked for.
 	case status < 200 && status != http.StatusSwitchingProtocols:
 		if w.ctx.Err() == nil {
-			w.x.carrier.interim(status, w.header)
+			w.session.poster.inform(w.x, status, w.header)
 		}
 	default:
 		w.commit(status)
@@ -115,9 +115,9 @@ func (w *response) commit(status int) {
 	if w.trailers = nil; w.declared < 0 && bodyAllowed(w.status) {
 		w.trailers = declaredTrailers(w.header)
 	}
-	w.x.carrier.head(w)
+	w.x.fields = appendHeader(nil, w.header, w.leftOut)
 	if w.declared >= 0 && !w.leftOut("Content-Length") {
-		w.x.carrier.add("Content-Length", strconv.FormatInt(w.declared, 10))
+		w.x.fields = w.x.fields.Append("Content-Length", strconv.FormatInt(w.declared, 10))
 	}
 }
 
@@ -247,7 +247,7 @@ func (w *response) begin() error {
 	if w.failed != nil {
 		return w.failed
 	}
-	head, rest, err := w.x.carrier.begin(w.status, w.content)
+	head, rest, err := w.x.begin(w.session.current(), w.status, w.content)
 	if err != nil {
 		w.failed = err
 		return err
@@ -280,7 +280,7 @@ func (w *response) EnableFullDuplex() error { return nil }
 
 func (w *response) guessType() {
 	if w.guess && len(w.content) > 0 {
-		w.x.carrier.add("Content-Type", http.DetectContentType(w.content))
+		w.x.fields = w.x.fields.Append("Content-Type", http.DetectContentType(w.content))
 	}
 	w.guess = false
 }
@@ -297,12 +297,12 @@ func (w *response) whole() error {
 	case w.short():
 		return fmt.Errorf("Content-Length is %d, and %d bytes were written", w.declared, w.accepted)
 	case head && w.declared < 0 && w.accepted > 0:
-		w.x.carrier.add("Content-Length", strconv.FormatInt(w.accepted, 10))
+		w.x.fields = w.x.fields.Append("Content-Length", strconv.FormatInt(w.accepted, 10))
 	}
 	if head {
 		w.content = nil
 	}
-	return w.x.carrier.whole(w.status, w.content, w.lastFields())
+	return w.x.whole(w.session.current(), w.status, w.content, w.lastFields())
 }
 
 // short reports whether the handler wrote less than it declared.

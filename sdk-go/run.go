@@ -69,14 +69,13 @@ func (h *runner) finish(x *exchange) {
 
 // handle sets the answer of x, unless it was posted while the handler ran.
 func (h *runner) handle(x *exchange, m *message) {
-	x.carryBy(h.session)
 	r, err := newRequest(x.ctx, m, func() *remote { return newRemote(x.ctx, h.session, x) })
 	if m.Fault != nil {
 		err = m.Fault
 	}
 	if err != nil {
 		h.session.log.Error("request not understood", "id", x.id, "error", err)
-		x.carrier.abort("the request was not understood: " + err.Error())
+		x.abort("the request was not understood: " + err.Error())
 		return
 	}
 	w := &response{session: h.session, x: x, ctx: x.ctx, method: m.Method, log: h.session.log, source: r.Body}
@@ -106,10 +105,10 @@ func (h *runner) handle(x *exchange, m *message) {
 			w.parts.end(errGivenUp, nil)
 		case x.posted:
 		case v == http.ErrAbortHandler:
-			x.carrier.abort("the handler gave up")
+			x.abort("the handler gave up")
 		default:
 			// Nothing of the answer has been relayed, so a visitor can be told of a panic in a proper way.
-			x.carrier.fail()
+			x.fail()
 		}
 	}()
 	h.handler.ServeHTTP(writer, r)
@@ -120,7 +119,7 @@ func (h *runner) handle(x *exchange, m *message) {
 	if err := w.end(); err != nil {
 		h.session.log.Error("answer cannot be sent", "id", x.id, "method", r.Method, "error", err)
 		if !x.posted {
-			x.carrier.fail()
+			x.fail()
 		}
 	}
 }

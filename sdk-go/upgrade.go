@@ -32,7 +32,7 @@ func (w upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	var head *reply
 	if w.committed {
 		var err error
-		if head, _, err = x.carrier.begin(w.status, nil); err != nil {
+		if head, _, err = x.begin(w.session.current(), w.status, nil); err != nil {
 			w.failed = err
 			return nil, nil, fmt.Errorf("reversehttp: hijack: %w", err)
 		}
@@ -75,7 +75,7 @@ func (c *conn) answer(w *response) {
 		c.session.exchanges.end(x)
 	default:
 		if err != nil {
-			x.carrier.abort(err.Error())
+			x.abort(err.Error())
 		}
 		c.session.poster.give(x)
 	}
@@ -93,7 +93,7 @@ func (c *conn) relayAnswer(w *response) error {
 		switch {
 		case resp.StatusCode == http.StatusSwitchingProtocols:
 			w.commit(resp.StatusCode)
-			head, _, err := w.x.carrier.begin(w.status, nil)
+			head, _, err := w.x.begin(w.session.current(), w.status, nil)
 			if err != nil {
 				return err
 			}
