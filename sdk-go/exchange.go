@@ -64,6 +64,7 @@ type exchange struct {
 	interims interims
 	fields   envelope.Pairs // of the answer to come
 	reply    reply          // the answer, where it is whole
+	response response       // what the handler writes; set when it begins
 
 	unconfirmed unconfirmed // guarded by the mu of the link that it is on
 

@@ -78,7 +78,8 @@ func (h *runner) handle(x *exchange, m *message) {
 		x.abort("the request was not understood: " + err.Error())
 		return
 	}
-	w := &response{session: h.session, x: x, ctx: x.ctx, method: m.Method, log: h.session.log, source: r.Body}
+	w := &x.response
+	*w = response{session: h.session, x: x, ctx: x.ctx, method: m.Method, log: h.session.log, source: r.Body}
 	var writer http.ResponseWriter = w
 	if m.Upgrade != "" {
 		w.upgrade, w.host, w.visitor = true, r.Host, r.RemoteAddr
