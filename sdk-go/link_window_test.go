@@ -56,6 +56,7 @@ func TestALinkBeginsWithTheWindowOfItsWelcome(t *testing.T) {
 		l.conn.CloseNow()
 		next := <-g.links
 		heard := next.hearAll()
+		synctest.Wait() // until the program uses it
 		goOn <- true
 		synctest.Wait()
 		if got, want := len(heard), gateExchangeWindow/len(piece); got != want {

@@ -74,6 +74,7 @@ type longBody struct {
 	content []byte // taken and not read
 	left    int64  // of the content, with what is taken
 	last    bool   // nothing follows what is taken
+	headed  bool   // the beginning was taken
 
 	mu      sync.Mutex // guards what follows, and is free while the stream is waited for
 	begun   bool
@@ -83,6 +84,12 @@ type longBody struct {
 }
 
 func (b *longBody) Read(p []byte) (int, error) {
+	if !b.headed { // while the gateway was asked whether it takes the part
+		if err := b.parts.passage.awaitHead(); err != nil {
+			return 0, err
+		}
+		b.headed = true
+	}
 	b.mu.Lock()
 	stopped := b.stopped
 	b.begun = b.begun || !stopped

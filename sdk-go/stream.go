@@ -28,7 +28,7 @@ var errNoRoom = errors.New("reversehttp: no room on the link")
 // open waits until the beginning was taken, unless parts may follow it at once: on the link that has it.
 func (g *passage) open() error {
 	t, l := g.of, g.given
-	if l == nil || t.upgraded || t.left > longLeast || t.session.exchanges.claimed(t.x) != l.at {
+	if l == nil || t.upgraded || t.session.exchanges.claimed(t.x) != l.at {
 		return g.awaitHead()
 	}
 	return g.attend(l)

@@ -16,7 +16,7 @@ import (
 // chunk is how much content is copied at a time, in bytes.
 const chunk = 32 << 10
 
-// mostChunk is the most of an answer that is relayed at a time, in bytes.
+// mostChunk is the most that is copied at a time where much comes, in bytes.
 const mostChunk = 128 << 10
 
 // Fetch answers GET {bodyUrl}: the content of a request as the visitor sends it.
@@ -54,6 +54,9 @@ func Fetch(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 			_ = rc.Flush()
+		}
+		if n == len(buf) && n < mostChunk { // there is more than that at a time
+			buf = make([]byte, 2*n)
 		}
 		switch {
 		case err == io.EOF:
