@@ -44,7 +44,7 @@ export async function byLink(
     const link = links.get(session) ?? open(session, heard)
     await link?.headStart()
     signal.throwIfAborted()
-    if (link?.open || link?.replaced) {
+    if (link?.open || link?.replaced || link?.refused) {
       await link.over
       signal.throwIfAborted()
       return undefined

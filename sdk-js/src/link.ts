@@ -50,6 +50,8 @@ export class Link implements OpenLink {
   connected = false
   /** A poll took its place, or another link. */
   replaced = false
+  /** The gateway said why it ends it. */
+  refused = false
   /** Ends the poll that runs beside it, or ran. */
   beside: (() => Promise<unknown>) | undefined
   /** Resolves once it is open, or over. */
@@ -314,6 +316,7 @@ export class Link implements OpenLink {
   #refuse({ code, status, detail = '', retryAfterMs }: LinkError): void {
     // Something between changed it: polls are another way.
     if (code === 'bad_json') return this.#fail(detail)
+    this.refused = true
     const { link } = this.#session.claimed
     const message = `${link}: ${status} ${code} ${detail}`.trim()
     this.#end(
