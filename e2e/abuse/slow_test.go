@@ -88,7 +88,7 @@ func sendSlowly(t *testing.T, w *world) {
 		// None is slow in its first 100 ms. A gateway that had no time to run meanwhile
 		// would see so many at once that there is nobody to take a place from.
 		if i%100 == 99 {
-			w.goOn("slow visitors come", 1)
+			w.goOn("slow visitors come", 10)
 		}
 	}
 	at.Go(func() {
