@@ -116,14 +116,10 @@ const (
 // Answer is [Delivery.Answer] on a link. Where it reports true the result is confirmed later, in place of the one that it returns:
 // when the visitor has taken the content of an answer that goes on.
 func (l *Link) Answer(id string, a *Answer, fits func(*Request) error, w Windows) (result Result, later bool, err error) {
-	if !a.More {
-		result, err = l.poll.session.Delivery(id).Answer(a, fits)
-		return result, false, err
-	}
-	if len(a.Content) > w.First {
+	if a.More && len(a.Content) > w.First {
 		return l.exceeded(id)
 	}
-	if !l.current() {
+	if !a.More || !l.current() {
 		result, err = l.poll.session.Delivery(id).Answer(a, fits)
 		return result, false, err
 	}
@@ -245,10 +241,18 @@ func (p *parts) confirmsTo(id string, door LinkDoor, w Windows) *confirmations {
 // dropConfirms drops those of an older link. The caller holds claim.mu.
 func (p *parts) dropConfirms() {
 	for c := p.confirms; c != nil && c.waiting.len() > 0; {
-		if c.waiting.pop().seq > 0 {
-			p.x.hold.Shrink(confirmationWeight)
-		}
+		p.popConfirmation()
 	}
+}
+
+// popConfirmation takes the oldest that waits, and gives back what it costs: a part does, an answer itself does not. The caller
+// holds claim.mu.
+func (p *parts) popConfirmation() confirmation {
+	m := p.confirms.waiting.pop()
+	if m.seq > 0 {
+		p.x.hold.Shrink(confirmationWeight)
+	}
+	return m
 }
 
 func (c *confirmations) wait(seq, size, upTo int, r Result) {
@@ -264,10 +268,7 @@ func (p *parts) confirm() {
 	taken := p.total - p.size - p.taking
 	wider := c.widen(taken, p.x.hold.Short())
 	for c.waiting.len() > 0 && c.waiting.list()[0].upTo <= taken {
-		m := c.waiting.pop()
-		if m.seq > 0 {
-			p.x.hold.Shrink(confirmationWeight)
-		}
+		m := p.popConfirmation()
 		c.door.Confirmed(Confirmation{ID: c.id, Seq: m.seq, Size: m.size, Result: m.result, Window: wider})
 		wider = 0
 	}
@@ -296,13 +297,10 @@ func (p *parts) endConfirms() {
 		return
 	}
 	for c.waiting.len() > 0 {
-		m := c.waiting.pop()
+		m := p.popConfirmation()
 		r := m.result
 		if late {
 			r = Late
-		}
-		if m.seq > 0 {
-			p.x.hold.Shrink(confirmationWeight)
 		}
 		c.door.Confirmed(Confirmation{ID: c.id, Seq: m.seq, Size: m.size, Result: r})
 	}

@@ -73,11 +73,8 @@ func (a *Answers) Answer(w http.ResponseWriter, r *http.Request) {
 
 // one judges one message. It fails only where the session may not answer.
 func (a *Answers) one(ctx context.Context, s *claim.Session, m *answer.Message) (schema.Result, error) {
-	if m.Refused == nil {
-		m.Refused = m.Bounded(a.Bounds.Fields, a.Bounds.FieldBytes)
-	}
-	if m.Refused != nil {
-		return invalid(m.ID, m.Refused), nil
+	if f := a.refused(m); f != nil {
+		return invalid(m.ID, f), nil
 	}
 	var err error
 	var result claim.Result
@@ -115,6 +112,14 @@ func (a *Answers) one(ctx context.Context, s *claim.Session, m *answer.Message) 
 		return invalid(m.ID, &answer.Fault{Pointer: "/id", Detail: "id names the exchange"}), nil
 	}
 	return schema.Result{ID: m.ID, Status: schema.ResultStatus(result)}, err
+}
+
+// refused returns what was wrong with a message when it was read, or that it has more fields than fit, or nil.
+func (a *Answers) refused(m *answer.Message) *answer.Fault {
+	if m.Refused != nil {
+		return m.Refused
+	}
+	return m.Bounded(a.Bounds.Fields, a.Bounds.FieldBytes)
 }
 
 // faultOf returns what is wrong with an answer, or a part, by an error of the core, or nil for another.

@@ -232,10 +232,7 @@ func (p *post) relays(m *answer.Message) (*claim.Stream, schema.Result, error) {
 		r, err := p.one(p.r.Context(), p.s, m) // it has no content
 		return nil, r, err
 	}
-	f := m.Refused
-	if f == nil {
-		f = m.Bounded(p.Bounds.Fields, p.Bounds.FieldBytes)
-	}
+	f := p.refused(m)
 	var stream *claim.Stream
 	var result claim.Result
 	var err error

@@ -194,10 +194,7 @@ func (l *link) one(m *answer.Message) (result schema.Result, later bool, err err
 		result, err = a.one(context.Background(), l.session, m)
 		return result, false, err
 	}
-	f := m.Refused
-	if f == nil {
-		f = m.Bounded(a.Bounds.Fields, a.Bounds.FieldBytes)
-	}
+	f := a.refused(m)
 	var answered *claim.Answer
 	var p claim.Part
 	switch {
