@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -42,13 +43,6 @@ func (c *heard) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// gather has what is written kept, in a buffer with this room, until it is sent.
-func (c *heard) gather(room []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.gathers, c.out = true, room[:0]
-}
-
 // Write sends p, or keeps it.
 func (c *heard) Write(p []byte) (int, error) {
 	c.mu.Lock()
@@ -66,33 +60,59 @@ func (c *heard) Write(p []byte) (int, error) {
 	return len(p), c.sendControl()
 }
 
-// send sends what was kept, and returns its buffer.
-func (c *heard) send() (room []byte, err error) {
+// send sends what write writes as one, put together in room, and returns its buffer.
+func (c *heard) send(room []byte, write func() error) ([]byte, error) {
+	c.sending.Lock()
+	c.mu.Lock()
+	c.gathers, c.out = true, room[:0]
+	c.mu.Unlock()
+	refused := write()
 	c.mu.Lock()
 	room, c.out = c.out, nil
 	c.gathers = false
 	c.mu.Unlock()
-	c.sending.Lock()
-	_, err = c.Conn.Write(room)
+	_, err := c.Conn.Write(room)
 	c.sending.Unlock()
 	if err == nil {
 		err = c.sendControl()
 	}
-	return room, err
+	return room, errors.Join(refused, err)
 }
 
 // sendControl sends the control frames that wait, unless somebody sends, who looks for them afterwards.
 func (c *heard) sendControl() (err error) {
 	for err == nil && c.waits() && c.sending.TryLock() {
-		c.mu.Lock()
-		frames := c.control
-		c.control = nil
-		c.mu.Unlock()
-		_ = c.Conn.SetWriteDeadline(time.Now().Add(controlTime)) // that of what was sent before may be over
-		_, err = c.Conn.Write(frames)
+		err = c.writeControl(controlTime)
 		c.sending.Unlock()
 	}
 	return err
+}
+
+// writeControl writes the control frames that wait, within a time. The caller holds c.sending.
+func (c *heard) writeControl(within time.Duration) error {
+	c.mu.Lock()
+	frames := c.control
+	c.control = nil
+	c.mu.Unlock()
+	if len(frames) == 0 {
+		return nil
+	}
+	_ = c.Conn.SetWriteDeadline(time.Now().Add(within)) // that of what was sent before may be over
+	_, err := c.Conn.Write(frames)
+	return err
+}
+
+// courteous is the connection as package websocket has it, which closes it as soon as it has written a Close frame: that one may still
+// wait for a message that is being sent.
+type courteous struct{ *heard }
+
+// Close closes the connection once everything written has been sent. What the peer does not take within lastWrite is dropped.
+func (c courteous) Close() error {
+	_ = c.Conn.SetWriteDeadline(time.Now().Add(lastWrite))
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	_ = c.writeControl(lastWrite)
+	return c.Conn.Close()
 }
 
 // waits reports whether control frames wait.

@@ -209,7 +209,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if in.Buffered() == 0 {
 		in = bufio.NewReaderSize(h.link.raw, readRoom) // the other has twice as much
 	}
-	return h.link.raw, bufio.NewReadWriter(in, bufio.NewWriterSize(h.link.raw, headRoom)), nil
+	return courteous{h.link.raw}, bufio.NewReadWriter(in, bufio.NewWriterSize(h.link.raw, headRoom)), nil
 }
 
 // headRoom is what a message of the WebSocket is put together in before the connection gathers it, in bytes: its head fits.
@@ -236,7 +236,7 @@ func (e *extended) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	e.link.raw = &heard{Conn: conn, link: e.link}
-	return e.link.raw, bufio.NewReadWriter(bufio.NewReader(e.link.raw), bufio.NewWriterSize(e.link.raw, headRoom)), nil
+	return courteous{e.link.raw}, bufio.NewReadWriter(bufio.NewReader(e.link.raw), bufio.NewWriterSize(e.link.raw, headRoom)), nil
 }
 
 // asHTTP1 returns a request for a WebSocket by extended CONNECT as one of HTTP/1.1.

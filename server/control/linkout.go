@@ -361,16 +361,14 @@ func (s *sender) put(kind websocket.MessageType, out []byte) error {
 	}
 	l.hold.Wait()
 	room := buffers.Get().(*[]byte)
-	l.raw.gather(*room)
-	err := l.conn.Write(context.Background(), kind, out)
-	sent, failed := l.raw.send()
+	sent, err := l.raw.send(*room, func() error { return l.conn.Write(context.Background(), kind, out) })
 	l.hold.Move(len(out))
 	l.sent.Store(int64(time.Since(l.epoch)))
 	if cap(sent) <= writtenAtOnce {
 		*room = sent
 	}
 	buffers.Put(room)
-	return errors.Join(err, failed)
+	return err
 }
 
 // refuse says why the link ends, and closes it.
