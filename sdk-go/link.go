@@ -46,6 +46,8 @@ type link struct {
 	since   time.Time
 	ended   chan struct{} // closed when nothing more comes, and all below is settled
 
+	beginning []byte // what followed the welcome in its message
+
 	incomer incomer
 
 	mu       sync.Mutex // guards what follows
@@ -105,14 +107,15 @@ func (l *link) connect(ctx context.Context) (err error) {
 		}
 	}()
 	_, r, err := l.conn.Reader(ctx)
-	if err == nil {
-		err = l.incomer.read(r)
-	}
 	if err != nil {
 		return err
 	}
-	first, rest, _ := bytes.Cut(bytes.Clone(l.incomer.in), lf)
-	l.incomer.in = append(l.incomer.in[:0], rest...) // what follows in the same message is for later
+	message, err := readMessage(make([]byte, 0, welcomeRoom), r)
+	if err != nil {
+		return err
+	}
+	first, rest, _ := bytes.Cut(message, lf)
+	l.beginning = rest
 	var welcome schema.Welcome
 	if err := json.Unmarshal(first, &welcome); err != nil {
 		return &Error{Code: codeUnexpected, Detail: "a link begins with " + fmt.Sprintf("%.40q", first)}
@@ -126,6 +129,9 @@ func (l *link) connect(ctx context.Context) (err error) {
 	}
 	return &Error{Code: codeUnexpected, Detail: "a link begins with " + welcome.Type}
 }
+
+// welcomeRoom is how much room there is for the message with the welcome before it grows, in bytes.
+const welcomeRoom = 1 << 10
 
 // problemOf returns the error that a message tells.
 func problemOf(message []byte) error {
@@ -150,7 +156,7 @@ func (l *link) run() {
 	})
 	detach := context.AfterFunc(s.life, l.close)
 	s.link.Store(l)
-	err := in.take(true)
+	err := in.take(l.beginning, true)
 	if err == nil {
 		err = in.receive()
 	}

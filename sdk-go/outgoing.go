@@ -23,6 +23,7 @@ type outgoing struct {
 	bulk    []*piece
 	writing bool
 	spare   []byte
+	current *piece // the piece whose message is being written; nil where that is another
 }
 
 // room returns small with room for so many bytes.
@@ -45,6 +46,7 @@ type piece struct {
 	last    bool
 	sent    bool // it was written, or is about to be
 	once    bool // nothing waits for its result
+	kept    bool // its message may be being written still: it is not used again
 }
 
 var freePieces = sync.Pool{New: func() any { return new(piece) }}
@@ -55,7 +57,14 @@ func (p *piece) reset() *piece {
 	return p
 }
 
-// next returns the next message; nothing where nothing waits.
+// free lets others use p, unless somebody writes it.
+func (p *piece) free() {
+	if !p.kept {
+		freePieces.Put(p.reset())
+	}
+}
+
+// next returns the next message; nothing where nothing waits. A large one goes as it is, without a copy.
 func (o *outgoing) next() []byte {
 	var b []byte
 	switch {
@@ -69,13 +78,18 @@ func (o *outgoing) next() []byte {
 	}
 	for len(o.bulk) > 0 {
 		p := o.bulk[0]
-		if size := len(b) + len(p.message); len(b) > 0 && size > bulkMost || size > linkMessage {
+		large := len(p.message) > largeMessage
+		if size := len(b) + len(p.message); len(b) > 0 && (large || size > bulkMost) {
 			break
 		}
-		b = append(b, p.message...)
 		o.bulk[0], o.bulk = nil, o.bulk[1:]
-		if p.sent = true; p.once {
-			freePieces.Put(p.reset())
+		p.sent = true
+		if large {
+			o.current = p
+			return p.message
+		}
+		if b = append(b, p.message...); p.once {
+			p.free()
 		}
 	}
 	return b
@@ -83,10 +97,18 @@ func (o *outgoing) next() []byte {
 
 // rest takes back the room of a message that was sent.
 func (o *outgoing) rest(b []byte) {
-	if cap(b) <= roomKept {
+	p := o.current
+	o.current = nil
+	switch {
+	case p == nil && cap(b) > 0 && cap(b) <= roomKept:
 		o.spare = b[:0]
+	case p != nil && p.once:
+		p.free()
 	}
 }
+
+// roomKept is how much room for small messages a link keeps, in bytes.
+const roomKept = 64 << 10
 
 // flush sends what waits, unless somebody does. The caller holds l.mu, and does not after it.
 func (l *link) flush() {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -17,14 +18,27 @@ const (
 	// A message that comes so long after the last acknowledgement, or after so many bytes of content, has one sent.
 	ackAfter = time.Second
 	ackBytes = 64 << 10
-	// How much room for messages a link keeps, in bytes.
-	roomKept = 64 << 10
+	// How large a room for a message may be and still be used again, in bytes: most content that comes inline fits.
+	roomMost = 192 << 10
 )
+
+// rooms are for messages while they are taken, or sent.
+var rooms = sync.Pool{New: func() any {
+	b := make([]byte, 0, socketIn)
+	return &b
+}}
+
+// release lets others use a room, which was grown to b.
+func release(room *[]byte, b []byte) {
+	if cap(b) <= roomMost {
+		*room = b
+	}
+	rooms.Put(room)
+}
 
 // incomer takes what comes on a link. It belongs to the goroutine that reads.
 type incomer struct {
 	link    *link
-	in      []byte // a message
 	batch   batch
 	results []schema.Result
 	acked   time.Time // the last acknowledgement
@@ -38,10 +52,7 @@ func (i *incomer) receive() error {
 	for {
 		kind, r, err := i.link.conn.Reader(context.Background())
 		if err == nil {
-			err = i.read(r)
-		}
-		if err == nil {
-			err = i.take(kind == websocket.MessageBinary)
+			err = i.message(r, kind == websocket.MessageBinary)
 		}
 		if err != nil {
 			return err
@@ -49,31 +60,38 @@ func (i *incomer) receive() error {
 	}
 }
 
-// read reads a message into i.in.
-func (i *incomer) read(r io.Reader) error {
-	if i.in = i.in[:0]; cap(i.in) > roomKept {
-		i.in = nil
+// message reads a message, and takes what is in it.
+func (i *incomer) message(r io.Reader, framed bool) error {
+	room := rooms.Get().(*[]byte)
+	in, err := readMessage((*room)[:0], r)
+	defer release(room, in)
+	if err != nil {
+		return err
 	}
-	i.in = slices.Grow(i.in, socketIn)
+	return i.take(in, framed)
+}
+
+// readMessage appends what r has to b.
+func readMessage(b []byte, r io.Reader) ([]byte, error) {
 	for {
-		n, err := r.Read(i.in[len(i.in):cap(i.in)])
-		i.in = i.in[:len(i.in)+n]
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
 		switch {
 		case err == io.EOF:
-			return nil
+			return b, nil
 		case err != nil:
-			return err
-		case len(i.in) == cap(i.in):
-			i.in = slices.Grow(i.in, len(i.in))
+			return b, err
+		case len(b) == cap(b):
+			b = slices.Grow(b, len(b))
 		}
 	}
 }
 
-// take takes the messages in i.in, which are framed, or one of JSON.
-func (i *incomer) take(framed bool) error {
+// take takes the messages in rest, which are framed, or one of JSON. Nothing of it is kept but what was copied.
+func (i *incomer) take(rest []byte, framed bool) error {
 	i.batch.cursor, i.batch.messages = "", i.batch.messages[:0]
 	pinged := false
-	for rest := i.in; len(rest) > 0; {
+	for len(rest) > 0 {
 		line := rest
 		rest = nil
 		if framed {

@@ -150,7 +150,7 @@ func (g *passage) push(l *link, p *piece) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.dead {
-		freePieces.Put(p.reset())
+		p.free()
 		return false
 	}
 	l.open[x.id] = x
@@ -238,7 +238,7 @@ func (n *numberer) repost() error {
 		if err := t.post(t.ctx, 1, func(form envelope.Answers) pieces { return p.pieces(form, t) }); err != nil {
 			return err
 		}
-		freePieces.Put(p.reset())
+		p.free()
 	}
 	return nil
 }

@@ -145,7 +145,8 @@ func (l *link) confirm(r *schema.Result) {
 	case len(u.parts) > 0 && u.parts[0].sent && u.parts[0].seq == r.Seq:
 		l.windows.giveBack(u, u.parts[0].size)
 		u.keepPace(u.parts[0])
-		freePieces.Put(u.parts[0].reset())
+		u.parts[0].kept = u.parts[0] == l.outgoing.current
+		u.parts[0].free()
 		u.parts[0], u.parts = nil, u.parts[1:]
 		of = (*link).taken
 	}
@@ -254,6 +255,9 @@ func (l *link) settle() {
 		*u = unconfirmed{}
 	}
 	clear(l.open)
+	if p := l.outgoing.current; p != nil {
+		p.kept = true
+	}
 	l.outgoing = outgoing{writing: true}
 	l.mu.Unlock()
 	if len(left) > 0 {

@@ -285,8 +285,8 @@ func (s *sender) run() {
 func (s *sender) write(w waiting) error {
 	l := s.link
 	room := buffers.Get().(*[]byte)
-	defer buffers.Put(room)
 	out := (*room)[:0]
+	defer func() { release(room, out) }()
 	if w.welcome {
 		line, err := json.Marshal(schema.Welcome{Type: schema.TypeWelcome, Limits: l.links.Claims.limits(), ExchangeWindow: l.windows.First, LinkWindow: l.window})
 		if err == nil {
@@ -364,10 +364,7 @@ func (s *sender) put(kind websocket.MessageType, out []byte) error {
 	sent, err := l.raw.send(*room, func() error { return l.conn.Write(context.Background(), kind, out) })
 	l.hold.Move(len(out))
 	l.sent.Store(int64(time.Since(l.epoch)))
-	if cap(sent) <= writtenAtOnce {
-		*room = sent
-	}
-	buffers.Put(room)
+	release(room, sent)
 	return err
 }
 

@@ -15,11 +15,22 @@ import (
 	"reversehttp/server/wire"
 )
 
-// buffers are for what is written to streams; more than fits one has an allocation of its own.
+// buffers are for what is written to streams and links.
 var buffers = sync.Pool{New: func() any {
 	b := make([]byte, 0, 16<<10)
 	return &b
 }}
+
+// bufferMost is how large a buffer may grow and still be used again, in bytes: most content that comes inline fits.
+const bufferMost = 192 << 10
+
+// release lets others use a buffer, which was grown to b.
+func release(buffer *[]byte, b []byte) {
+	if cap(b) <= bufferMost {
+		*buffer = b
+	}
+	buffers.Put(buffer)
+}
 
 // stream answers with a stream.
 func (p *Polls) stream(w http.ResponseWriter, r *http.Request, f envelope.Form) {
@@ -89,8 +100,8 @@ func (s *stream) give(w http.ResponseWriter, hold *budget.Hold, b *claim.Batch) 
 		}
 	}
 	room := buffers.Get().(*[]byte)
-	defer buffers.Put(room)
 	out := (*room)[:0]
+	defer func() { release(room, out) }()
 	if b == nil {
 		out = append(out, s.form.Heartbeat()...)
 	} else {
