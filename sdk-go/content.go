@@ -27,7 +27,8 @@ type remote struct {
 
 	mu       sync.Mutex // guards what follows
 	deadline time.Time
-	waiting  *time.Timer // set while Read waits
+	timer    *time.Timer // ends a Read at the deadline; nil before the first
+	waiting  bool        // a Read waits
 }
 
 // newRemote returns the content of x.
@@ -48,7 +49,8 @@ func (c *remote) Read(p []byte) (n int, err error) {
 	if c.err != nil || len(p) == 0 {
 		return 0, c.err
 	}
-	defer c.bound()()
+	c.bound()
+	defer c.unbound()
 	if c.body == nil {
 		c.body, c.err = c.open(c)
 	}
@@ -125,22 +127,28 @@ func (c *remote) Close() error {
 func (c *remote) setDeadline(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.deadline = at; c.waiting != nil {
-		c.waiting.Reset(left(at))
+	if c.deadline = at; c.waiting {
+		c.timer.Reset(left(at))
 	}
 }
 
-// bound has the deadline end a Read that begins. The function it returns ends that.
-func (c *remote) bound() func() {
+// bound has the deadline end a Read that begins, until unbound is called.
+func (c *remote) bound() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.waiting = time.AfterFunc(left(c.deadline), func() { c.cancelC(os.ErrDeadlineExceeded) })
-	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.waiting.Stop()
-		c.waiting = nil
+	c.waiting = true
+	if c.timer == nil {
+		c.timer = time.AfterFunc(left(c.deadline), func() { c.cancelC(os.ErrDeadlineExceeded) })
+	} else {
+		c.timer.Reset(left(c.deadline))
 	}
+}
+
+func (c *remote) unbound() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = false
+	c.timer.Stop()
 }
 
 // left returns the time until a deadline; zero stands for none.

@@ -77,7 +77,8 @@ type parts struct {
 
 	passage passage
 
-	taken []byte // the pump's, until it takes again
+	taken []byte      // the pump's, until it takes again
+	quiet *time.Timer // the pump's, while it waits; nil before the first time
 }
 
 // newParts begins to stream the answer of x, with its head. The buffer may have content, and more than is held from then on.
@@ -144,14 +145,18 @@ func (t *parts) grown(more int) []byte {
 }
 
 func (t *parts) awaitRoom(deadline time.Time) error {
-	timer := time.NewTimer(left(deadline))
-	defer timer.Stop()
+	var expired <-chan time.Time
+	if !deadline.IsZero() {
+		timer := time.NewTimer(left(deadline))
+		defer timer.Stop()
+		expired = timer.C
+	}
 	select {
 	case <-t.room:
 		return nil
 	case <-t.ctx.Done():
 		return context.Cause(t.ctx)
-	case <-timer.C:
+	case <-expired:
 		return t.broken(deadline)
 	}
 }
@@ -213,8 +218,13 @@ func (t *parts) take() (content []byte, last bool, err error) {
 	if t.upgraded {
 		bound = math.MaxInt64
 	}
-	quiet, rests := time.NewTimer(restAfter), false
-	defer quiet.Stop()
+	if t.quiet == nil {
+		t.quiet = time.NewTimer(restAfter)
+	} else {
+		t.quiet.Reset(restAfter)
+	}
+	defer t.quiet.Stop()
+	rests := false
 	for {
 		t.mu.Lock()
 		due := len(t.pending) > 0 && (t.flushing || len(t.pending) >= t.most)
@@ -245,13 +255,13 @@ func (t *parts) take() (content []byte, last bool, err error) {
 		case <-t.passage.credit:
 		case <-t.passage.lost():
 			return nil, false, errLinkBroke
-		case <-quiet.C:
+		case <-t.quiet.C:
 			if rests {
 				return nil, false, nil
 			}
 			rests = true
 			t.rest()
-			quiet.Reset(bound - restAfter)
+			t.quiet.Reset(bound - restAfter)
 		case <-t.ctx.Done():
 			return nil, false, context.Cause(t.ctx)
 		}

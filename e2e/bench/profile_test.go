@@ -54,7 +54,7 @@ func BenchmarkFloor(b *testing.B) {
 }
 
 func benchmarkLoads(b *testing.B, address, host string) {
-	for _, l := range append([]load{getSmall(1), getSmall(64)}, echoes()...) {
+	for _, l := range append([]load{getSmall(1), getSmall(64), down("64 MiB down", 64<<20), up("64 MiB up", 64<<20)}, echoes()...) {
 		b.Run(l.title(), func(b *testing.B) {
 			request := requestOf(l.method, l.target, host, l.fields, l.content)
 			visitors := make([]*visitor, l.concurrency)

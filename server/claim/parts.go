@@ -3,6 +3,7 @@ package claim
 import (
 	"context"
 	"io"
+	"sync"
 	"time"
 )
 
@@ -17,6 +18,8 @@ type parts struct {
 	chunks [][]byte // not given to the visitor yet
 	size   int      // of chunks
 	taking int      // bytes that the visitor's door has and writes
+	rooms  [][]byte // those that are among chunks, which come from [Stream.Room]
+	lent   [][]byte // those that the visitor's door has
 	total  int      // bytes of the beginning and of all parts
 	last   bool     // no part comes any more
 	raw    bool     // a [Stream] has begun
@@ -93,7 +96,12 @@ func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
 	p.moved = time.Now() // the visitor's own slowness is over
 	x.hold.Shrink(p.taking)
 	p.taking = 0
+	lent := p.lent
+	p.lent = nil
 	c.mu.Unlock()
+	for _, room := range lent {
+		freeRooms.Put((*[RoomBytes]byte)(room[:RoomBytes]))
+	}
 	for {
 		c.mu.Lock()
 		p.confirm()
@@ -102,6 +110,7 @@ func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
 			chunks := p.chunks
 			p.taking = p.size
 			p.chunks, p.size = nil, 0
+			p.rooms, p.lent = nil, p.rooms
 			p.makeRoom()
 			c.mu.Unlock()
 			return chunks, nil
@@ -151,6 +160,7 @@ type Part struct {
 	Content  []byte
 	More     bool
 	Trailers []Field
+	room     bool // the content is in one of [Stream.Room]
 }
 
 // Part sends a part of an answer on, and waits while the visitor is slow, or
@@ -222,6 +232,9 @@ func (p *parts) push(part Part) {
 	x.watch.received(part.Content)
 	if len(part.Content) > 0 {
 		p.chunks = append(p.chunks, part.Content)
+		if part.room {
+			p.rooms = append(p.rooms, part.Content)
+		}
 		p.size += len(part.Content)
 		p.total += len(part.Content)
 		x.hold.Add(len(part.Content))
@@ -297,13 +310,27 @@ type Stream struct {
 	behind   int
 	relayed  bool // it has the content of one message: the response, or the part seq
 	seq      int
+	room     []byte // the last that Room returned
 }
 
-// Write sends content on, which the caller does not change afterwards, and
+// RoomBytes is how much content fits into a room of [Stream.Room], in bytes.
+const RoomBytes = 128 << 10
+
+// freeRooms are rooms whose content has been written.
+var freeRooms = sync.Pool{New: func() any { return new([RoomBytes]byte) }}
+
+// Room returns a room for content, for the next call of [Stream.Write]: one whose content visitors have taken is used again.
+func (w *Stream) Room() []byte {
+	w.room = freeRooms.Get().(*[RoomBytes]byte)[:]
+	return w.room
+}
+
+// Write sends content on, which the caller does not use afterwards, and
 // waits while the visitor is slow, or until ctx ends. It tells whether anybody
 // wants more.
 func (w *Stream) Write(ctx context.Context, content []byte) bool {
-	if !w.push(Part{Content: content, More: true}) {
+	roomy := len(content) > 0 && len(w.room) > 0 && &content[0] == &w.room[0]
+	if !w.push(Part{Content: content, More: true, room: roomy}) {
 		return false
 	}
 	x := w.Exchange

@@ -88,8 +88,7 @@ func (a *Answers) pump(w http.ResponseWriter, r *http.Request, content io.Reader
 		watcher.Wait()
 		_ = rc.SetReadDeadline(time.Time{})
 	}()
-	size := chunk
-	buf := make([]byte, size)
+	buf := make([]byte, chunk)
 	for {
 		// The answer's own time between parts bounds a silent program; this is
 		// for one that the visitor has held back.
@@ -105,17 +104,19 @@ func (a *Answers) pump(w http.ResponseWriter, r *http.Request, content io.Reader
 		}
 		n, err := content.Read(buf)
 		if n > 0 {
-			piece := buf[:n:n]
-			if n > len(buf)/2 {
-				if n == len(buf) { // there is more than that at a time
-					size = min(2*size, mostChunk)
-				}
-				buf = make([]byte, size) // the piece is the stream's
-			} else {
+			piece := buf[:n]
+			if n <= len(buf)/2 {
 				piece = bytes.Clone(piece)
 			}
 			if !stream.Write(r.Context(), piece) {
 				return false, true
+			}
+			switch {
+			case n <= len(buf)/2:
+			case n < len(buf) && len(buf) < claim.RoomBytes:
+				buf = make([]byte, chunk)
+			default: // there is more than that at a time
+				buf = stream.Room()
 			}
 		}
 		switch {
