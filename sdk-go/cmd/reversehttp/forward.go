@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -21,6 +22,14 @@ import (
 
 // What a local server sends of a known length goes on after this time at the latest; the rest at once.
 const flushInterval = 50 * time.Millisecond
+
+// copyBuffers are what content is copied with, for [httputil.ReverseProxy].
+type copyBuffers struct{}
+
+var freeCopyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+func (copyBuffers) Get() []byte  { return freeCopyBuffers.Get().(*[32 << 10]byte)[:] }
+func (copyBuffers) Put(b []byte) { freeCopyBuffers.Put((*[32 << 10]byte)(b)) }
 
 // forward puts a local server on a public URL.
 type forward struct {
@@ -48,6 +57,7 @@ func (f *forward) open(v view, log *slog.Logger) (service, error) {
 		ErrorHandler:   f.failed,
 		Transport:      f.origin,
 		FlushInterval:  flushInterval,
+		BufferPool:     copyBuffers{},
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	return service{f.relay(relay), f.Target.url.String(), f.origin.close, 0}, nil
