@@ -47,6 +47,9 @@ type Request struct {
 	// Upgrade is what the visitor asks to upgrade the connection to (RFC 9110, 7.8). A response with status 101 and
 	// more accepts. Absent: nothing.
 	Upgrade RequestUpgrade `json:"upgrade,omitempty"`
+	// ReplayOf is the exchange whose recorded request this repeats, by the owner's will. Absent: a visitor's own
+	// request.
+	ReplayOf string `json:"replayOf,omitempty"`
 	// ResponseURL: where to POST the content of the response as it is, or a whole response whose fields are those of
 	// the POST.
 	ResponseURL string `json:"responseUrl"`
@@ -310,6 +313,8 @@ type ClaimRequest struct {
 	TimeoutMs *int `json:"timeoutMs,omitempty"`
 	// Redeliver tells which requests may be delivered again. Absent: idempotent, or unchanged.
 	Redeliver *Redeliver `json:"redeliver,omitempty"`
+	// Inspect tells whether exchanges are recorded for the owner to look at. Absent: false, or unchanged.
+	Inspect *bool `json:"inspect,omitempty"`
 }
 
 // Limits are the bounds that a program should know.
@@ -363,6 +368,10 @@ type ClaimAnswer struct {
 	Responses string `json:"responses"`
 	// Link is the URL of the session's link, a WebSocket with the subprotocol reversehttp.1.
 	Link string `json:"link,omitempty"`
+	// Exchanges is the URL of the recordings of the claim.
+	Exchanges string `json:"exchanges,omitempty"`
+	// Inspect tells whether exchanges are recorded. Absent means false.
+	Inspect bool `json:"inspect,omitempty"`
 	// Cursor is the cursor before the first message: the Last-Event-ID of the first poll of a session that uses
 	// cursors.
 	Cursor string `json:"cursor"`
@@ -394,6 +403,10 @@ type ClaimPatch struct {
 	TimeoutMs *int `json:"timeoutMs,omitempty"`
 	// Redeliver is the new rule.
 	Redeliver *Redeliver `json:"redeliver,omitempty"`
+	// Inspect tells whether exchanges are recorded from now on. False drops the recordings there are.
+	Inspect *bool `json:"inspect,omitempty"`
+	// Viewer: true mints a new token that may only look, in place of an earlier one; false ends it.
+	Viewer *bool `json:"viewer,omitempty"`
 	// Token is the new token. The old one is worth nothing from then on.
 	Token *string `json:"token,omitempty"`
 }
@@ -442,6 +455,238 @@ type ClaimState struct {
 	Queue int `json:"queue"`
 	// Counters are the exchanges that ended.
 	Counters Counters `json:"counters"`
+	// Exchanges is the URL of the recordings of the claim.
+	Exchanges string `json:"exchanges,omitempty"`
+	// Inspect tells whether exchanges are recorded. Absent means false.
+	Inspect bool `json:"inspect,omitempty"`
+	// Viewer tells whether there is a token that may only look. Absent means false.
+	Viewer bool `json:"viewer,omitempty"`
+	// ViewerToken: that token, in the answer to the PATCH that minted it only.
+	ViewerToken string `json:"viewerToken,omitempty"`
+}
+
+// Recorded is a recording as a list has it: one exchange, without its fields and content. Times are milliseconds
+// from receivedAt; one that is absent has not come.
+type Recorded struct {
+	// ID is the exchange.
+	ID string `json:"id"`
+	// URL is the target URI of the request.
+	URL string `json:"url"`
+	// Method is the request method.
+	Method string `json:"method"`
+	// Target is the request target; each character is one byte.
+	Target string `json:"target"`
+	// HTTPVersion is the version the visitor spoke.
+	HTTPVersion string `json:"httpVersion"`
+	// RemoteAddr: address and port of the visitor; that of whoever asked, for a replay.
+	RemoteAddr string `json:"remoteAddr"`
+	// Upgrade is what the visitor asked to upgrade the connection to. Absent: nothing.
+	Upgrade string `json:"upgrade,omitempty"`
+	// ReplayOf is the exchange whose request this repeats. Absent: a visitor's own.
+	ReplayOf string `json:"replayOf,omitempty"`
+	// ReceivedAt: when the request came, in UTC (RFC 3339).
+	ReceivedAt string `json:"receivedAt"`
+	// State: where the exchange is: no session has it; a session was given it; its response has begun; it is over.
+	State RecordedState `json:"state"`
+	// QueuedMs: when it could be delivered: what the gateway collects of the content was there.
+	QueuedMs int `json:"queuedMs,omitempty"`
+	// DeliveredMs: when a session was given it first.
+	DeliveredMs int `json:"deliveredMs,omitempty"`
+	// FirstByteMs: when the response began.
+	FirstByteMs int `json:"firstByteMs,omitempty"`
+	// DoneMs: when it ended.
+	DoneMs int `json:"doneMs,omitempty"`
+	// Session is the session that was given it last.
+	Session string `json:"session,omitempty"`
+	// Attempt is how often it was delivered; 0 while it was not.
+	Attempt int `json:"attempt"`
+	// Handed tells whether the handler had the request. Absent: unknown.
+	Handed bool `json:"handed,omitempty"`
+	// Status is the status of the response, that of the gateway's own where it failed. Absent: none, or the visitor
+	// left.
+	Status int `json:"status,omitempty"`
+	// Outcome is how it ended. Absent: it has not.
+	Outcome RecordedOutcome `json:"outcome,omitempty"`
+	// Code tells why it failed: a code of the errors to visitors. Absent: it has not failed.
+	Code string `json:"code,omitempty"`
+	// RequestBytes is how much content of the request came, in bytes.
+	RequestBytes int `json:"requestBytes"`
+	// ResponseBytes is how much content of the response came, in bytes.
+	ResponseBytes int `json:"responseBytes"`
+	// RequestCut tells whether the recording has only the beginning of the request's content. Absent means false.
+	RequestCut bool `json:"requestCut,omitempty"`
+	// ResponseCut tells whether the recording has only the beginning of the response's content. Absent means false.
+	ResponseCut bool `json:"responseCut,omitempty"`
+}
+
+// RecordedState: where the exchange is: no session has it; a session was given it; its response has begun; it is
+// over.
+type RecordedState string
+
+// The values of RecordedState.
+const (
+	RecordedQueued    RecordedState = "queued"
+	RecordedDelivered RecordedState = "delivered"
+	RecordedAnswering RecordedState = "answering"
+	RecordedEnded     RecordedState = "ended"
+)
+
+// RecordedOutcome is how it ended. Absent: it has not.
+type RecordedOutcome string
+
+// The values of RecordedOutcome.
+const (
+	RecordedDone      RecordedOutcome = "done"
+	RecordedFailed    RecordedOutcome = "failed"
+	RecordedTimedOut  RecordedOutcome = "timed_out"
+	RecordedAbandoned RecordedOutcome = "abandoned"
+)
+
+// RecordedMessage is a request or a response of a recording: what the handler was given, and what it answered.
+// Fields and content are those of envelopes.
+type RecordedMessage struct {
+	// Status is the status, of a response.
+	Status int `json:"status,omitempty"`
+	// Headers are the fields.
+	Headers []Field `json:"headers"`
+	// Body is the content that was recorded, when it is valid UTF-8 and not empty.
+	Body string `json:"body,omitempty"`
+	// BodyBase64 is the content that was recorded, in base64 (RFC 4648, 4), when it is not valid UTF-8.
+	BodyBase64 string `json:"bodyBase64,omitempty"`
+	// Trailers are the fields after the content. Absent means none.
+	Trailers []Field `json:"trailers,omitempty"`
+}
+
+// RecordedInterim is an informational response of a recording.
+type RecordedInterim struct {
+	// AtMs: when it came, in milliseconds from receivedAt.
+	AtMs int `json:"atMs"`
+	// Status: its status, 102 to 199.
+	Status int `json:"status"`
+	// Headers: its fields.
+	Headers []Field `json:"headers"`
+}
+
+// RecordedDelivery is a delivery of a recording.
+type RecordedDelivery struct {
+	// AtMs: when it was, in milliseconds from receivedAt.
+	AtMs int `json:"atMs"`
+	// Session is the session that was given the request.
+	Session string `json:"session"`
+	// Attempt counts the deliveries, from 1.
+	Attempt int `json:"attempt"`
+}
+
+// RecordedPart is a piece of content that streamed, or a frame of a WebSocket (RFC 6455, 5.2).
+type RecordedPart struct {
+	// AtMs: when it came, in milliseconds from receivedAt.
+	AtMs int `json:"atMs"`
+	// From: who sent it.
+	From RecordedPartFrom `json:"from"`
+	// Bytes is how long it is, in bytes.
+	Bytes int `json:"bytes"`
+	// Opcode: of a frame: what it is. Absent: a piece of content.
+	Opcode RecordedPartOpcode `json:"opcode,omitempty"`
+	// Final: of a frame: whether it ends its message. Absent means false.
+	Final bool `json:"final,omitempty"`
+	// Compressed: of a frame: whether its payload is compressed (RFC 7692). Absent means false.
+	Compressed bool `json:"compressed,omitempty"`
+	// Body: of a frame: what was recorded of its payload, without the mask, when it is valid UTF-8 and not empty.
+	Body string `json:"body,omitempty"`
+	// BodyBase64 is the same in base64 (RFC 4648, 4), when it is not valid UTF-8.
+	BodyBase64 string `json:"bodyBase64,omitempty"`
+	// Cut: of a frame: whether only the beginning of its payload was recorded. Absent means false.
+	Cut bool `json:"cut,omitempty"`
+}
+
+// RecordedPartFrom: who sent it.
+type RecordedPartFrom string
+
+// The values of RecordedPartFrom.
+const (
+	RecordedPartVisitor RecordedPartFrom = "visitor"
+	RecordedPartHandler RecordedPartFrom = "handler"
+)
+
+// RecordedPartOpcode: of a frame: what it is. Absent: a piece of content.
+type RecordedPartOpcode string
+
+// The values of RecordedPartOpcode.
+const (
+	RecordedPartContinuation RecordedPartOpcode = "continuation"
+	RecordedPartText         RecordedPartOpcode = "text"
+	RecordedPartBinary       RecordedPartOpcode = "binary"
+	RecordedPartClose        RecordedPartOpcode = "close"
+	RecordedPartPing         RecordedPartOpcode = "ping"
+	RecordedPartPong         RecordedPartOpcode = "pong"
+	RecordedPartReserved     RecordedPartOpcode = "reserved"
+)
+
+// Recording is the content of 200 from GET {exchanges}/{id}: one exchange.
+type Recording struct {
+	// Exchange is what the list says.
+	Exchange Recorded `json:"exchange"`
+	// Request is the request, as the handler was given it.
+	Request RecordedMessage `json:"request"`
+	// Response is the response, as the handler gave it. Absent: there is none.
+	Response RecordedMessage `json:"response,omitempty"`
+	// Interims are the informational responses, at most 16.
+	Interims []RecordedInterim `json:"interims"`
+	// Deliveries are the deliveries, at most 16.
+	Deliveries []RecordedDelivery `json:"deliveries"`
+	// Parts are the pieces of content that streamed, or the frames of a WebSocket, in the order they came, at most
+	// 512.
+	Parts []RecordedPart `json:"parts"`
+	// PartsCut tells whether more parts came than were recorded. Absent means false.
+	PartsCut bool `json:"partsCut,omitempty"`
+}
+
+// Recordings is the content of 200 from GET {exchanges}.
+type Recordings struct {
+	// Exchanges are the recordings, newest first.
+	Exchanges []Recorded `json:"exchanges"`
+	// Change names the state of the list: with after, what changed since is answered.
+	Change string `json:"change"`
+	// Cleared: only with after: whether the recordings before were deleted since. Absent means false.
+	Cleared bool `json:"cleared,omitempty"`
+}
+
+// RecordedEvent is a message of a stream of recordings, and on a link that watches them.
+type RecordedEvent struct {
+	// Type is always "recorded".
+	Type string `json:"type"`
+	// Change names the state of the list after this.
+	Change string `json:"change"`
+	// Exchange is the recording as it is now. Absent: all recordings were deleted.
+	Exchange Recorded `json:"exchange,omitempty"`
+	// Cleared tells whether the recordings before were deleted. Absent means false.
+	Cleared bool `json:"cleared,omitempty"`
+}
+
+// TypeRecordedEvent is the type of every RecordedEvent.
+const TypeRecordedEvent = "recorded"
+
+// ReplayRequest is the content of POST {exchanges}/{id}/replay: what replaces members of the recorded request.
+// Absent members are as recorded.
+type ReplayRequest struct {
+	// Method is the request method.
+	Method *string `json:"method,omitempty"`
+	// Target is the request target: a path with or without a query, or *; each character is one byte.
+	Target *string `json:"target,omitempty"`
+	// Headers: all fields. Content-Length is computed anew.
+	Headers *[]Field `json:"headers,omitempty"`
+	// Body is the content as text.
+	Body *string `json:"body,omitempty"`
+	// BodyBase64 is the content in base64 (RFC 4648, 4).
+	BodyBase64 *string `json:"bodyBase64,omitempty"`
+}
+
+// ReplayAnswer is the content of 202 from POST {exchanges}/{id}/replay.
+type ReplayAnswer struct {
+	// ID is the new exchange.
+	ID string `json:"id"`
+	// URL is the URL of its recording.
+	URL string `json:"url"`
 }
 
 // Family: where programs of the older and sibling protocols find the gateway. A protocol that it does not speak
@@ -540,4 +785,5 @@ const (
 	CodeUpgradeNeeded        Code = "upgrade_needed"
 	CodeWrongOrigin          Code = "wrong_origin"
 	CodeUnavailable          Code = "unavailable"
+	CodeRecordingCut         Code = "recording_cut"
 )

@@ -115,10 +115,10 @@ func (d def) nullable(m def) bool {
 	return d.optional(m.name) && (len(d.Required) == 0 || excluded || m.Format == "json-pointer")
 }
 
-// target returns the Go and TypeScript name that a reference points to.
+// target returns the Go and TypeScript name that a reference points to, in its own file or in another one here.
 func target(ref string) (string, error) {
-	name, found := strings.CutPrefix(ref, "#/$defs/")
-	if !found {
+	file, name, found := strings.Cut(ref, "#/$defs/")
+	if !found || file != "" && !strings.HasPrefix(file, "reversehttp:") {
 		return "", fmt.Errorf("unknown reference %q", ref)
 	}
 	return exported(name), nil

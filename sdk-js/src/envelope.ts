@@ -57,6 +57,11 @@ export interface Request {
    */
   upgrade?: RequestUpgrade
   /**
+   * The exchange whose recorded request this repeats, by the owner's will. Absent: a visitor's
+   * own request.
+   */
+  replayOf?: string
+  /**
    * Where to POST the content of the response as it is, or a whole response whose fields are
    * those of the POST.
    */
@@ -288,6 +293,8 @@ export interface ClaimRequest {
   timeoutMs?: number
   /** Which requests may be delivered again. Absent: idempotent, or unchanged. */
   redeliver?: Redeliver
+  /** Whether exchanges are recorded for the owner to look at. Absent: false, or unchanged. */
+  inspect?: boolean
 }
 
 /** The bounds that a program should know. */
@@ -346,6 +353,10 @@ export interface ClaimAnswer {
   responses: string
   /** The URL of the session's link, a WebSocket with the subprotocol reversehttp.1. */
   link?: string
+  /** The URL of the recordings of the claim. */
+  exchanges?: string
+  /** Whether exchanges are recorded. Absent means false. */
+  inspect?: boolean
   /**
    * The cursor before the first message: the Last-Event-ID of the first poll of a session that
    * uses cursors.
@@ -378,6 +389,10 @@ export interface ClaimPatch {
   timeoutMs?: number
   /** The new rule. */
   redeliver?: Redeliver
+  /** Whether exchanges are recorded from now on. False drops the recordings there are. */
+  inspect?: boolean
+  /** True mints a new token that may only look, in place of an earlier one; false ends it. */
+  viewer?: boolean
   /** The new token. The old one is worth nothing from then on. */
   token?: string
 }
@@ -426,6 +441,227 @@ export interface ClaimState {
   queue: number
   /** The exchanges that ended. */
   counters: Counters
+  /** The URL of the recordings of the claim. */
+  exchanges?: string
+  /** Whether exchanges are recorded. Absent means false. */
+  inspect?: boolean
+  /** Whether there is a token that may only look. Absent means false. */
+  viewer?: boolean
+  /** That token, in the answer to the PATCH that minted it only. */
+  viewerToken?: string
+}
+
+/**
+ * A recording as a list has it: one exchange, without its fields and content. Times are
+ * milliseconds from receivedAt; one that is absent has not come.
+ */
+export interface Recorded {
+  /** The exchange. */
+  id: string
+  /** The target URI of the request. */
+  url: string
+  /** The request method. */
+  method: string
+  /** The request target; each character is one byte. */
+  target: string
+  /** The version the visitor spoke. */
+  httpVersion: string
+  /** Address and port of the visitor; that of whoever asked, for a replay. */
+  remoteAddr: string
+  /** What the visitor asked to upgrade the connection to. Absent: nothing. */
+  upgrade?: string
+  /** The exchange whose request this repeats. Absent: a visitor's own. */
+  replayOf?: string
+  /** When the request came, in UTC (RFC 3339). */
+  receivedAt: string
+  /**
+   * Where the exchange is: no session has it; a session was given it; its response has begun; it
+   * is over.
+   */
+  state: RecordedState
+  /** When it could be delivered: what the gateway collects of the content was there. */
+  queuedMs?: number
+  /** When a session was given it first. */
+  deliveredMs?: number
+  /** When the response began. */
+  firstByteMs?: number
+  /** When it ended. */
+  doneMs?: number
+  /** The session that was given it last. */
+  session?: string
+  /** How often it was delivered; 0 while it was not. */
+  attempt: number
+  /** Whether the handler had the request. Absent: unknown. */
+  handed?: boolean
+  /**
+   * The status of the response, that of the gateway's own where it failed. Absent: none, or the
+   * visitor left.
+   */
+  status?: number
+  /** How it ended. Absent: it has not. */
+  outcome?: RecordedOutcome
+  /** Why it failed: a code of the errors to visitors. Absent: it has not failed. */
+  code?: string
+  /** How much content of the request came, in bytes. */
+  requestBytes: number
+  /** How much content of the response came, in bytes. */
+  responseBytes: number
+  /** Whether the recording has only the beginning of the request's content. Absent means false. */
+  requestCut?: boolean
+  /** Whether the recording has only the beginning of the response's content. Absent means false. */
+  responseCut?: boolean
+}
+
+/**
+ * Where the exchange is: no session has it; a session was given it; its response has begun; it
+ * is over.
+ */
+export type RecordedState = 'queued' | 'delivered' | 'answering' | 'ended'
+
+/** How it ended. Absent: it has not. */
+export type RecordedOutcome = 'done' | 'failed' | 'timed_out' | 'abandoned'
+
+/**
+ * A request or a response of a recording: what the handler was given, and what it answered.
+ * Fields and content are those of envelopes.
+ */
+export interface RecordedMessage {
+  /** The status, of a response. */
+  status?: number
+  /** The fields. */
+  headers: Field[]
+  /** The content that was recorded, when it is valid UTF-8 and not empty. */
+  body?: string
+  /** The content that was recorded, in base64 (RFC 4648, 4), when it is not valid UTF-8. */
+  bodyBase64?: string
+  /** The fields after the content. Absent means none. */
+  trailers?: Field[]
+}
+
+/** An informational response of a recording. */
+export interface RecordedInterim {
+  /** When it came, in milliseconds from receivedAt. */
+  atMs: number
+  /** Its status, 102 to 199. */
+  status: number
+  /** Its fields. */
+  headers: Field[]
+}
+
+/** A delivery of a recording. */
+export interface RecordedDelivery {
+  /** When it was, in milliseconds from receivedAt. */
+  atMs: number
+  /** The session that was given the request. */
+  session: string
+  /** Counts the deliveries, from 1. */
+  attempt: number
+}
+
+/** A piece of content that streamed, or a frame of a WebSocket (RFC 6455, 5.2). */
+export interface RecordedPart {
+  /** When it came, in milliseconds from receivedAt. */
+  atMs: number
+  /** Who sent it. */
+  from: RecordedPartFrom
+  /** How long it is, in bytes. */
+  bytes: number
+  /** Of a frame: what it is. Absent: a piece of content. */
+  opcode?: RecordedPartOpcode
+  /** Of a frame: whether it ends its message. Absent means false. */
+  final?: boolean
+  /** Of a frame: whether its payload is compressed (RFC 7692). Absent means false. */
+  compressed?: boolean
+  /**
+   * Of a frame: what was recorded of its payload, without the mask, when it is valid UTF-8 and
+   * not empty.
+   */
+  body?: string
+  /** The same in base64 (RFC 4648, 4), when it is not valid UTF-8. */
+  bodyBase64?: string
+  /** Of a frame: whether only the beginning of its payload was recorded. Absent means false. */
+  cut?: boolean
+}
+
+/** Who sent it. */
+export type RecordedPartFrom = 'visitor' | 'handler'
+
+/** Of a frame: what it is. Absent: a piece of content. */
+export type RecordedPartOpcode =
+  | 'continuation'
+  | 'text'
+  | 'binary'
+  | 'close'
+  | 'ping'
+  | 'pong'
+  | 'reserved'
+
+/** The content of 200 from GET {exchanges}/{id}: one exchange. */
+export interface Recording {
+  /** What the list says. */
+  exchange: Recorded
+  /** The request, as the handler was given it. */
+  request: RecordedMessage
+  /** The response, as the handler gave it. Absent: there is none. */
+  response?: RecordedMessage
+  /** The informational responses, at most 16. */
+  interims: RecordedInterim[]
+  /** The deliveries, at most 16. */
+  deliveries: RecordedDelivery[]
+  /**
+   * The pieces of content that streamed, or the frames of a WebSocket, in the order they came,
+   * at most 512.
+   */
+  parts: RecordedPart[]
+  /** Whether more parts came than were recorded. Absent means false. */
+  partsCut?: boolean
+}
+
+/** The content of 200 from GET {exchanges}. */
+export interface Recordings {
+  /** The recordings, newest first. */
+  exchanges: Recorded[]
+  /** Names the state of the list: with after, what changed since is answered. */
+  change: string
+  /** Only with after: whether the recordings before were deleted since. Absent means false. */
+  cleared?: boolean
+}
+
+/** A message of a stream of recordings, and on a link that watches them. */
+export interface RecordedEvent {
+  /** Always "recorded". */
+  type: 'recorded'
+  /** Names the state of the list after this. */
+  change: string
+  /** The recording as it is now. Absent: all recordings were deleted. */
+  exchange?: Recorded
+  /** Whether the recordings before were deleted. Absent means false. */
+  cleared?: boolean
+}
+
+/**
+ * The content of POST {exchanges}/{id}/replay: what replaces members of the recorded request.
+ * Absent members are as recorded.
+ */
+export interface ReplayRequest {
+  /** The request method. */
+  method?: string
+  /** The request target: a path with or without a query, or *; each character is one byte. */
+  target?: string
+  /** All fields. Content-Length is computed anew. */
+  headers?: Field[]
+  /** The content as text. */
+  body?: string
+  /** The content in base64 (RFC 4648, 4). */
+  bodyBase64?: string
+}
+
+/** The content of 202 from POST {exchanges}/{id}/replay. */
+export interface ReplayAnswer {
+  /** The new exchange. */
+  id: string
+  /** The URL of its recording. */
+  url: string
 }
 
 /**
@@ -527,3 +763,4 @@ export type Code =
   | 'upgrade_needed'
   | 'wrong_origin'
   | 'unavailable'
+  | 'recording_cut'
