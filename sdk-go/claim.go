@@ -165,6 +165,9 @@ func (s *Session) Label() string { return s.current().Label }
 // Token returns the secret that owns the claim. Keep it to take the label back after a restart; show it to nobody.
 func (s *Session) Token() string { return s.current().Token }
 
+// Exchanges returns the URL of what the gateway recorded, for [Options].Inspect. It is empty for a gateway that records nothing.
+func (s *Session) Exchanges() string { return s.current().Exchanges }
+
 // State returns how the session stands with the gateway.
 func (s *Session) State() State { return s.standing.get() }
 

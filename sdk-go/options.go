@@ -27,6 +27,9 @@ type Options struct {
 	// Redeliver says which requests may go to another session after this one was lost with them.
 	// Empty: those with an idempotent method, or what the claim has already.
 	Redeliver Redeliver
+	// Inspect has the gateway record exchanges for the owner to look at, at [Session.Exchanges]: schema/README.md, section 13.
+	// False: what the claim has already, which is no recording of a new one.
+	Inspect bool
 
 	// Transport is how requests come from the gateway. Empty means TransportAuto.
 	Transport Transport
@@ -108,6 +111,9 @@ func (o *Options) wish() schema.ClaimRequest {
 	}
 	if o.Redeliver != "" {
 		w.Redeliver = &o.Redeliver
+	}
+	if o.Inspect {
+		w.Inspect = &o.Inspect
 	}
 	return w
 }

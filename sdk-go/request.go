@@ -26,6 +26,8 @@ type Info struct {
 	// Base is the public URL of the claim, with a final slash. Links and redirects that begin with a slash leave it
 	// where the claim's URL has a path; put Base in front of them.
 	Base string
+	// ReplayOf is the exchange whose recorded request this repeats, because the owner asked for it. Empty: a visitor's own request.
+	ReplayOf string
 }
 
 type infoKey struct{}
@@ -43,7 +45,7 @@ func RequestInfo(ctx context.Context) Info {
 func newRequest(ctx context.Context, m *message, remote func() *remote) (*http.Request, error) {
 	e := &m.Request
 	header := newHeader(m.Fields)
-	m.info = Info{ID: e.ID, Attempt: e.Attempt, Target: e.Target, URL: e.URL, Base: e.Base}
+	m.info = Info{ID: e.ID, Attempt: e.Attempt, Target: e.Target, URL: e.URL, Base: e.Base, ReplayOf: e.ReplayOf}
 	target := withoutBase(e.Target, e.Base)
 	major, minor, err := protocol(e.HTTPVersion)
 	r := new(http.Request).WithContext(context.WithValue(ctx, infoKey{}, &m.info)) // a request is large: one is enough

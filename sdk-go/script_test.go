@@ -36,7 +36,7 @@ func play(t *testing.T, c vectors.Script) {
 	g := &scripted{origin: "http://gateway.test", script: c.Gateway}
 	client := listen(t, g)
 	session, err := reversehttp.Claim(t.Context(), g.origin, &reversehttp.Options{
-		Label: c.Options.Label, Token: c.Options.Token, Client: client,
+		Label: c.Options.Label, Token: c.Options.Token, Inspect: c.Options.Inspect, Client: client,
 		OnState: func(s reversehttp.State) {
 			g.see(func(seen *vectors.Seen) { seen.States = append(seen.States, s.String()) })
 		},
@@ -64,6 +64,22 @@ func play(t *testing.T, c vectors.Script) {
 	if d := g.diff(c.Expect); d != "" {
 		t.Errorf("%s: %s", c.Why, d)
 	}
+}
+
+func TestASessionTellsWhereItsRecordingsAre(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for inspect, want := range map[bool]string{true: "http://gateway.test/exchanges", false: ""} {
+			client := listen(t, &scripted{origin: "http://gateway.test"})
+			s, err := reversehttp.Claim(t.Context(), "http://gateway.test", &reversehttp.Options{Client: client, Inspect: inspect})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := s.Exchanges(); got != want {
+				t.Errorf("inspect %v: exchanges = %q, want %q", inspect, got, want)
+			}
+			s.Close()
+		}
+	})
 }
 
 // scripted is a gateway that answers as a script says, and remembers what it saw.
@@ -100,9 +116,12 @@ func (g *scripted) diff(want vectors.Seen) string {
 
 func (g *scripted) handler(h vectors.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := reversehttp.RequestInfo(r.Context()).ID
+		info := reversehttp.RequestInfo(r.Context())
 		g.see(func(seen *vectors.Seen) {
-			seen.Handled = append(seen.Handled, id)
+			seen.Handled = append(seen.Handled, info.ID)
+			if info.ReplayOf != "" {
+				seen.Replays = append(seen.Replays, info.ReplayOf)
+			}
 			seen.Paths = append(seen.Paths, r.URL.RequestURI())
 		})
 		if h.Waits && h.Chunks == nil {
@@ -324,6 +343,9 @@ func (g *scripted) claimAnswer(asked map[string]any) json.RawMessage {
 		"label": or(asked["label"], "demo"), "token": or(asked["token"], "t0"), "url": "http://demo.localhost:8080" + base,
 		"lease": 60, "timeoutMs": 60000, "redeliver": "idempotent", "claim": g.origin + "/claim", "session": g.origin + "/session",
 		"requests": g.origin + "/requests", "responses": g.origin + "/responses", "cursor": "c0", "limits": g.limits(),
+	}
+	if asked["inspect"] == true {
+		answer["exchanges"] = g.origin + "/exchanges"
 	}
 	g.offersLinks(answer)
 	b, _ := json.Marshal(answer)

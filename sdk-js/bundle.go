@@ -37,9 +37,9 @@ var Parts = []string{"stream.js", "websocket.js"}
 // shortened, in all modules alike. None may be a member of the wire, of the API or of the platform.
 var internal = []string{
 	"again", "answer", "back", "bearer", "by", "claimed", "controller", "deadlineMs", "drain", "ended", "forget",
-	"hide", "info", "judge", "keep", "lack", "lasting", "leave", "lose", "lost", "narrow", "plain", "poll", "pour",
-	"recall", "release", "report", "resend", "reset", "run", "settle", "settled", "show", "stop", "streams",
-	"take", "wait", "waitMs", "wake", "whole",
+	"forms", "hide", "info", "init", "judge", "keep", "lack", "lasting", "leave", "line", "lose", "lost", "narrow", "part",
+	"plain", "poll", "pour", "recall", "release", "report", "resend", "reset", "run", "settle", "settled", "show",
+	"step", "stop", "streams", "take", "wait", "waitMs", "wake", "whole",
 }
 
 // Bundle returns the SDK: index.js, which is all that a page names, and the [Parts].

@@ -32,6 +32,8 @@ type Request struct {
 	RemoteAddr string
 	// Upgrade is what the visitor asks to upgrade to; empty is nothing.
 	Upgrade string
+	// ReplayOf is the exchange whose recorded request this repeats; empty is a visitor's own.
+	ReplayOf string
 	// ResponseURL is where the content of the response may go as it is.
 	ResponseURL string
 	// Exchanges is the URL of the session's exchanges, with a final slash. Whoever appends a request makes its ResponseURL of that
@@ -97,6 +99,10 @@ func appendRequest(b []byte, r *Request) []byte {
 	if r.Upgrade != "" {
 		b = append(b, `,"upgrade":`...)
 		b = AppendString(b, r.Upgrade)
+	}
+	if r.ReplayOf != "" {
+		b = append(b, `,"replayOf":`...)
+		b = AppendString(b, r.ReplayOf)
 	}
 	b = append(b, `,"responseUrl":`...)
 	if r.ResponseURL != "" || r.Exchanges == "" {
@@ -266,6 +272,8 @@ func (m *Message) member(r *reader, content *body, name string) error {
 		return r.setString(&m.RemoteAddr)
 	case "upgrade":
 		return r.setString(&m.Upgrade)
+	case "replayOf":
+		return r.setString(&m.ReplayOf)
 	case "responseUrl":
 		return r.setString(&m.ResponseURL)
 	case "bodyUrl":

@@ -23,6 +23,8 @@ type Script struct {
 type ClientOptions struct {
 	Label string `json:"label"`
 	Token string `json:"token"`
+	// Inspect asks for recordings.
+	Inspect bool `json:"inspect"`
 }
 
 // Handler is what the handler does: it answers, after Hints if there are any, fails (throws or panics), waits until its
@@ -103,6 +105,7 @@ type Seen struct {
 	Answers   []map[string]any `json:"answers"`
 	Handled   []string         `json:"handled"`
 	Paths     []string         `json:"paths"`
+	Replays   []string         `json:"replays"`
 	Cancelled []string         `json:"cancelled"`
 	Contents  []string         `json:"contents"`
 	States    []string         `json:"states"`
@@ -128,6 +131,7 @@ func (want Seen) Diff(got Seen) string {
 		{"forms", want.Forms, got.Forms},
 		{"handled", sorted(want.Handled), sorted(got.Handled)},
 		{"paths", sorted(want.Paths), sorted(got.Paths)},
+		{"replays", sorted(want.Replays), sorted(got.Replays)},
 		{"cancelled", sorted(want.Cancelled), sorted(got.Cancelled)},
 		{"contents", want.Contents, got.Contents},
 		{"states", want.States, got.States},

@@ -125,6 +125,11 @@ export class Claim extends EventTarget {
     return this.#poller.session.claimed.token
   }
 
+  /** The URL of what the gateway recorded, for the option `inspect`; undefined where it records nothing. */
+  get exchanges(): string | undefined {
+    return this.#poller.session.claimed.exchanges
+  }
+
   get state(): State {
     return this.#state
   }

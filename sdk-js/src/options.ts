@@ -19,6 +19,8 @@ export interface ServeOptions {
   timeoutMs?: number | undefined
   /** Which requests may be delivered again after a lost session. Absent: idempotent ones. */
   redeliver?: Redeliver | undefined
+  /** Whether the gateway records exchanges for the owner to look at. Absent: no, or unchanged. */
+  inspect?: boolean | undefined
   /** How many handlers run at a time; more requests wait. Absent: 64. */
   concurrency?: number | undefined
   /** How long `close` lets running handlers answer, in milliseconds. Absent: 5000. */

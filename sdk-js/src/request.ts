@@ -9,6 +9,8 @@ export interface Info {
   readonly id: string
   /** Counts the deliveries of this exchange, from 1. */
   readonly attempt: number
+  /** The exchange whose recorded request this repeats, because the owner asked for it. Absent: a visitor's own request. */
+  readonly replayOf?: string
   /** The method, in the case the visitor sent. */
   readonly method: string
   /** The request target byte for byte, each character one byte. */

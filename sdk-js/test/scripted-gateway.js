@@ -21,6 +21,7 @@ export const limits = {
  * and `session`, the path `base`, the `transports`, and `limits`. A reply may be a function of the request's JSON, too.
  * A claim's answer has a `link` where the script has `links`, what becomes of each that is opened, or says `link`: then
  * link-gateway.js answers it.
+ * The answer has the `exchanges` that the script has.
  * It speaks the framed form where `limits` has `framedInlineBytes`; messages are JSON in scripts and in what it saw.
  */
 export async function scriptedGateway(script = {}) {
@@ -161,6 +162,7 @@ export async function scriptedGateway(script = {}) {
       session: `${origin}/session`,
       requests: `${origin}/requests`,
       responses: `${origin}/responses`,
+      exchanges: script.exchanges,
       ...((script.link || links) && { link: `${origin.replace('http', 'ws')}/link` }),
       cursor: 'c0',
       limits: { ...limits, ...script.limits },

@@ -17,7 +17,7 @@ test('a claim tells its label, URL, token and state', async (t) => {
 
 test('the gateway is given its key, and what the claim is to be', async (t) => {
   const gateway = await started(t)
-  const wish = { label: 'demo', lease: 5, timeoutMs: 2000, redeliver: 'any' }
+  const wish = { label: 'demo', lease: 5, timeoutMs: 2000, redeliver: 'any', inspect: false }
   const claim = await serve(hello, { gateway: new URL(gateway.origin), key: 'k', ...wish })
   t.after(() => claim.close())
   assert.deepEqual(gateway.seen.claims, [wish])
@@ -27,6 +27,16 @@ test('the gateway is given its key, and what the claim is to be', async (t) => {
   const poll = gateway.seen.requests.find((r) => r.url === '/requests')
   assert.equal(poll.headers.authorization, 'Bearer t0')
   assert.equal(poll.headers.prefer, 'wait=25')
+})
+
+test('a claim tells where its recordings are, of a gateway that has some', async (t) => {
+  for (const exchanges of ['http://gateway.test/x', undefined]) {
+    const gateway = await started(t, { exchanges })
+    const claim = await serve(hello, { gateway: gateway.origin, inspect: true })
+    t.after(() => claim.close())
+    assert.equal(claim.exchanges, exchanges)
+    assert.deepEqual(gateway.seen.claims, [{ inspect: true }])
+  }
 })
 
 test('without a gateway and outside of a page there is nowhere to claim', async () => {

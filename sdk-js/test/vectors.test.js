@@ -38,6 +38,7 @@ async function play({ why, options, handler, gateway: script, expect }) {
   const seen = Object.assign(gateway.seen, {
     handled: [],
     paths: [],
+    replays: [],
     cancelled: [],
     states: [],
     error: undefined,
@@ -47,6 +48,7 @@ async function play({ why, options, handler, gateway: script, expect }) {
     seen.handled.push(info.id)
     const { pathname, search } = new URL(request.url)
     seen.paths.push(pathname + search)
+    if (info.replayOf) seen.replays.push(info.replayOf)
     const cancelled = () => {
       if (!closing && !seen.cancelled.includes(info.id)) seen.cancelled.push(info.id)
     }
@@ -122,7 +124,7 @@ function fault(want, got) {
     inOrder(want.acked ?? [], got.acked)
     for (const name of ['polls', 'forms', 'states', 'contents', 'links'])
       if (want[name]) assert.deepEqual(got[name], want[name], name)
-    for (const name of ['handled', 'paths', 'cancelled']) {
+    for (const name of ['handled', 'paths', 'replays', 'cancelled']) {
       // Exchanges run side by side.
       if (want[name]) assert.deepEqual([...got[name]].sort(), [...want[name]].sort(), name)
     }
