@@ -489,19 +489,19 @@ type Recorded struct {
 	// State: where the exchange is: no session has it; a session was given it; its response has begun; it is over.
 	State RecordedState `json:"state"`
 	// QueuedMs: when it could be delivered: what the gateway collects of the content was there.
-	QueuedMs int `json:"queuedMs,omitempty"`
+	QueuedMs *int `json:"queuedMs,omitempty"`
 	// DeliveredMs: when a session was given it first.
-	DeliveredMs int `json:"deliveredMs,omitempty"`
+	DeliveredMs *int `json:"deliveredMs,omitempty"`
 	// FirstByteMs: when the response began.
-	FirstByteMs int `json:"firstByteMs,omitempty"`
+	FirstByteMs *int `json:"firstByteMs,omitempty"`
 	// DoneMs: when it ended.
-	DoneMs int `json:"doneMs,omitempty"`
+	DoneMs *int `json:"doneMs,omitempty"`
 	// Session is the session that was given it last.
 	Session string `json:"session,omitempty"`
 	// Attempt is how often it was delivered; 0 while it was not.
 	Attempt int `json:"attempt"`
 	// Handed tells whether the handler had the request. Absent: unknown.
-	Handed bool `json:"handed,omitempty"`
+	Handed *bool `json:"handed,omitempty"`
 	// Status is the status of the response, that of the gateway's own where it failed. Absent: none, or the visitor
 	// left.
 	Status int `json:"status,omitempty"`
@@ -629,7 +629,7 @@ type Recording struct {
 	// Request is the request, as the handler was given it.
 	Request RecordedMessage `json:"request"`
 	// Response is the response, as the handler gave it. Absent: there is none.
-	Response RecordedMessage `json:"response,omitempty"`
+	Response *RecordedMessage `json:"response,omitempty"`
 	// Interims are the informational responses, at most 16.
 	Interims []RecordedInterim `json:"interims"`
 	// Deliveries are the deliveries, at most 16.
@@ -658,7 +658,7 @@ type RecordedEvent struct {
 	// Change names the state of the list after this.
 	Change string `json:"change"`
 	// Exchange is the recording as it is now. Absent: all recordings were deleted.
-	Exchange Recorded `json:"exchange,omitempty"`
+	Exchange *Recorded `json:"exchange,omitempty"`
 	// Cleared tells whether the recordings before were deleted. Absent means false.
 	Cleared bool `json:"cleared,omitempty"`
 }

@@ -149,7 +149,11 @@ func TestConversationsPostValidAnswers(t *testing.T) {
 			if json.Unmarshal(s.Send.JSON, &many) == nil && many.Messages != nil {
 				messages = many.Messages
 			}
-			results := s.Expect.JSON.(map[string]any)["results"].([]any)
+			expected, _ := s.Expect.JSON.(map[string]any)
+			results, told := expected["results"].([]any)
+			if !told {
+				continue
+			}
 			if len(results) != len(messages) {
 				t.Errorf("%s: step %d: %d results for %d messages", v.Name, i, len(results), len(messages))
 				continue

@@ -34,6 +34,9 @@ type node struct {
 	PrefixItems []node   `json:"prefixItems"`
 	Format      string   `json:"format"`
 
+	// Default is null where an absent member is told from an empty one.
+	Default json.RawMessage `json:"default"`
+
 	// These bound values and do not change a type.
 	MinItems        int    `json:"minItems"`
 	MinLength       int    `json:"minLength"`
@@ -109,10 +112,11 @@ func load(file string) ([]def, error) {
 func (d def) optional(member string) bool { return !slices.Contains(d.Required, member) }
 
 // nullable reports whether a Go value of d must tell an absent member from an empty one: where no member is needed,
-// where members exclude each other, and for JSON Pointers, of which the empty one names the whole document.
+// where members exclude each other, for JSON Pointers, of which the empty one names the whole document, and where the
+// schema says that null is the default.
 func (d def) nullable(m def) bool {
 	excluded := d.Not != nil && slices.Contains(d.Not.Required, m.name)
-	return d.optional(m.name) && (len(d.Required) == 0 || excluded || m.Format == "json-pointer")
+	return d.optional(m.name) && (len(d.Required) == 0 || excluded || m.Format == "json-pointer" || string(m.Default) == "null")
 }
 
 // target returns the Go and TypeScript name that a reference points to, in its own file or in another one here.

@@ -52,6 +52,7 @@ func (c *Claim) Change(s Settings) error { return c.keeper.change(s) }
 func (c *Claim) apply(r Record) {
 	was := c.terms
 	c.terms = r.Terms
+	c.retap()
 	if c.terms.Lease != was.Lease {
 		if c.lease.end.timer != nil {
 			c.lease.end.after(c.lease.left())

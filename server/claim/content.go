@@ -32,6 +32,7 @@ type Content struct {
 
 	source Source // nil where content is whole
 	passed atomic.Int64
+	ended  atomic.Bool // it was read to its end
 	watch  *watch // that sees what passes; nil where no tap does
 }
 
@@ -102,6 +103,9 @@ type streaming Content
 func (c *streaming) Read(into []byte) (int, error) {
 	n, err := c.source.Read(into)
 	c.passed.Add(int64(n))
+	if err == io.EOF {
+		c.ended.Store(true)
+	}
 	c.watch.sent(into[:n])
 	return n, err
 }

@@ -18,6 +18,7 @@ func (i *interims) push(a *Answer) bool {
 	}
 	i.count++
 	i.waiting = append(i.waiting, a)
+	i.x.watch.informed(a)
 	return true
 }
 

@@ -55,6 +55,7 @@ func (m *making) end(c *Claim, kept bool) {
 	close(c.keeper.made)
 	m.mu.Unlock()
 	if !kept {
+		c.untap()
 		c.hold.Exit(budget.Claims)
 		c.hold.Shrink(claimWeight)
 		c.hold.Close()

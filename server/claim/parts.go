@@ -232,7 +232,7 @@ func (p *parts) push(part Part) {
 	x.watch.received(part.Content)
 	if len(part.Content) > 0 {
 		p.chunks = append(p.chunks, part.Content)
-		if part.room {
+		if part.room && x.watch == nil { // a tap may see it later
 			p.rooms = append(p.rooms, part.Content)
 		}
 		p.size += len(part.Content)

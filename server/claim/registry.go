@@ -29,6 +29,11 @@ type Options struct {
 	SessionEnded func(SessionEnd)
 	// Records keep who owns which label. Nil means that they end with the process.
 	Records Records
+	// Tap returns who sees the exchanges of a claim that has these terms; nil is nobody. It is asked when a claim is made, and again
+	// whenever its terms change, with the claim locked. A nil Tap means that nobody sees any.
+	Tap func(*Claim, Terms) Tap
+	// Untap gets every claim that Tap got, at its end. It is set where Tap is.
+	Untap func(*Claim)
 	// Budget is what there is of memory and places. Nil means as much as Limits say.
 	Budget *budget.Budget
 	// Kept are the claims whose records were kept. They come back with a new lease, and their programs are
@@ -169,6 +174,7 @@ func (r *Registry) newClaim(rec Record, hold *budget.Hold) *Claim {
 	c.queue.claim, c.exchanges.claim = c, c
 	c.lease = lease{claim: c, polled: !rec.Unpolled}
 	c.lease.end.fire, c.keeper.mending.fire = c.lease.look, c.keeper.mend
+	c.retap()
 	return c
 }
 
@@ -250,6 +256,7 @@ func (r *Registry) Close() {
 // that they can answer what they hold and learn why.
 func (r *Registry) forget(c *Claim, sessions []*Session, why error) {
 	r.making.unlist(c)
+	c.untap()
 	c.hold.Exit(budget.Claims)
 	c.hold.Shrink(claimWeight)
 	time.AfterFunc(r.times.Tombstone, c.hold.Close) // its sessions, and what they remember, are held until then

@@ -18,6 +18,8 @@ type Request struct {
 	Keyed bool
 	// Upgrade is the protocol that the visitor asks for. Empty means none.
 	Upgrade string
+	// ReplayOf is the exchange whose recorded request this repeats. Empty means that a visitor asked.
+	ReplayOf string
 	// Interims takes the interim responses. Nil means that the visitor takes none.
 	Interims Informer
 }

@@ -28,6 +28,8 @@ const (
 	EventSent EventKind = "sent"
 	// EventDelivered is that a session was given the request.
 	EventDelivered EventKind = "delivered"
+	// EventInformed is that an interim response came.
+	EventInformed EventKind = "informed"
 	// EventAnswered is that the answer began.
 	EventAnswered EventKind = "answered"
 	// EventReceived is that content of the answer came from its program.
@@ -43,27 +45,38 @@ type Event struct {
 	Number int
 	Kind   EventKind
 	At     time.Time
+	// Begun is when the exchange began, with EventAsked.
+	Begun time.Time
 	// Session is the id of the one that EventDelivered is about; Attempt counts the deliveries,
 	// as [Message] does.
 	Session string
 	Attempt int
 	// Content is that of EventSent or EventReceived. It is valid until See returns.
 	Content []byte
-	// Status is that of EventAnswered.
+	// Status is that of EventInformed or EventAnswered.
 	Status int
-	// Fields are those of EventAnswered, and the trailers with EventEnded.
+	// Fields are those of EventInformed or EventAnswered, and the trailers with EventEnded.
 	Fields []Field
+	// Complete says, with EventEnded, that all of the request's content came.
+	Complete bool
 	// Outcome is that of EventEnded, with Failure where it is not Done.
 	Outcome Outcome
 	Failure *Failure
 }
 
-// Tap has t see the exchanges of the claim that are asked from now on, in place of an earlier one;
-// nil has nobody see them. Those that were asked before keep the tap that they had.
-func (c *Claim) Tap(t Tap) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.tap = t
+// retap asks who sees the exchanges of the claim that are asked from now on. Those that were asked before keep the tap that they had.
+// The caller holds c.mu, or is the only one to know c.
+func (c *Claim) retap() {
+	if who := c.registry.options.Tap; who != nil {
+		c.tap = who(c, c.terms)
+	}
+}
+
+// untap says that the claim is over. The caller does not hold c.mu.
+func (c *Claim) untap() {
+	if over := c.registry.options.Untap; over != nil {
+		over(c)
+	}
 }
 
 // guard is a claim's mutex. What its holder noted for taps is shown once it is unlocked.
@@ -101,7 +114,7 @@ func newWatch(x *Exchange) *watch {
 		return nil
 	}
 	w := &watch{tap: x.claim.tap, x: x}
-	w.note(Event{Kind: EventAsked})
+	w.note(Event{Kind: EventAsked, Begun: x.begun})
 	switch content := x.request.Content; {
 	case content.Streams():
 		content.watch = w
@@ -162,6 +175,13 @@ func (w *watch) delivered(s *Session) {
 	}
 }
 
+// informed notes an interim response. The caller holds claim.mu.
+func (w *watch) informed(a *Answer) {
+	if w != nil {
+		w.note(Event{Kind: EventInformed, Status: a.Status, Fields: a.Fields})
+	}
+}
+
 // answered notes an answer, whole or its beginning. The caller holds claim.mu, and the visitor's
 // door does not have the answer yet.
 func (w *watch) answered(a *Answer) {
@@ -183,7 +203,8 @@ func (w *watch) ended(a *Answer) {
 	if w == nil {
 		return
 	}
-	e := Event{Kind: EventEnded, Outcome: w.x.outcome, Failure: w.x.failure}
+	content := w.x.request.Content
+	e := Event{Kind: EventEnded, Complete: !content.Streams() || content.ended.Load(), Outcome: w.x.outcome, Failure: w.x.failure}
 	if a != nil && e.Outcome == Done {
 		e.Fields = a.Trailers
 	}

@@ -29,7 +29,7 @@ type sight struct {
 // watched has a tap see demo.
 func (s *scene) watched() *sight {
 	k := &sight{claim: s.claim, events: map[string][]Event{}, seeing: map[string]int{}}
-	s.claim.Tap(k)
+	setTap(s.claim, k)
 	return k
 }
 
@@ -269,7 +269,7 @@ func TestATapIsOfExchangesThatAreAskedMeanwhile(t *testing.T) {
 		k := s.watched()
 		answer(before)
 		during := s.visit("GET")
-		s.claim.Tap(nil)
+		setTap(s.claim, nil)
 		answer(during)
 		after := s.visit("GET")
 		answer(after)
@@ -407,3 +407,10 @@ func TestAnExchangeWithoutATapCostsNothing(t *testing.T) {
 type discard struct{}
 
 func (discard) See(Event) {}
+
+// setTap has t see the exchanges of a claim that are asked from now on.
+func setTap(c *Claim, t Tap) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tap = t
+}

@@ -111,7 +111,7 @@ func (c *Claims) claimAnswer(o *claim.Opened) schema.ClaimAnswer {
 		Lease: int(o.State.Lease / time.Second), TimeoutMs: int(o.State.Timeout.Milliseconds()),
 		Redeliver: schema.Redeliver(o.State.Redeliver),
 		Claim:     at, Session: session, Requests: session + "/requests", Responses: session + "/responses",
-		Link: c.Envelopes.linkURL(session), Cursor: o.Cursor, Limits: c.limits(),
+		Link: c.Envelopes.linkURL(session), Exchanges: at + "/exchanges", Cursor: o.Cursor, Limits: c.limits(),
 	}
 }
 
@@ -129,6 +129,7 @@ func Settings(ask schema.ClaimRequest, content []byte) (claim.Settings, error) {
 
 // settings checks what an owner wants of a claim.
 func settings(a terms.Asked) (claim.Settings, *problem.Problem) {
+	delete(a.Members, terms.Viewer) // its token is minted: an owner sets none
 	s, err := terms.Read(a)
 	if e, ok := errors.AsType[*terms.Error](err); ok {
 		return s, &problem.Problem{Code: e.Code, Pointer: "/" + e.Member, Detail: e.Detail}
@@ -187,7 +188,7 @@ func firstByte(body []byte) int {
 
 // Inspect answers GET {claim}.
 func (c *Claims) Inspect(w http.ResponseWriter, r *http.Request) {
-	c.writeState(w, claimOf(r))
+	c.writeState(w, claimOf(r), "")
 }
 
 // Change answers PATCH {claim}.
@@ -207,17 +208,32 @@ func (c *Claims) Change(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	set.Token = patch.Token
+	viewer := ""
+	if patch.Viewer != nil {
+		if set.Others == nil {
+			set.Others = make(map[string]claim.Term)
+		}
+		set.Others[terms.Viewer] = nil
+		if *patch.Viewer {
+			viewer, set.Others[terms.Viewer] = terms.NewViewer()
+		}
+	}
 	of := claimOf(r)
 	if err := of.Change(set); err != nil {
 		problem.Of(err).Write(w, r)
 		return
 	}
-	c.writeState(w, of)
+	c.writeState(w, of, viewer)
 }
 
-func (c *Claims) writeState(w http.ResponseWriter, of *claim.Claim) {
+// writeState answers with the state of a claim, and a viewer's token that was minted.
+func (c *Claims) writeState(w http.ResponseWriter, of *claim.Claim, viewer string) {
 	w.Header().Set("Cache-Control", "no-store")
-	writeJSON(w, http.StatusOK, c.State(of))
+	state := c.State(of)
+	if viewer != "" {
+		state.Others["viewerToken"] = viewer
+	}
+	writeJSON(w, http.StatusOK, state)
 }
 
 // State returns the state of a claim, a [schema.ClaimState] with all terms.
@@ -226,7 +242,7 @@ func (c *Claims) State(of *claim.Claim) terms.With {
 	out := schema.ClaimState{
 		Label: st.Label, URL: c.Envelopes.Public.Base(st.Label), Lease: int(st.Lease / time.Second),
 		LeaseLeftMs: int(st.LeaseLeft.Milliseconds()), TimeoutMs: int(st.Timeout.Milliseconds()),
-		Redeliver: schema.Redeliver(st.Redeliver), Sessions: []schema.SessionState{}, Queue: st.Queue,
+		Redeliver: schema.Redeliver(st.Redeliver), Sessions: []schema.SessionState{}, Queue: st.Queue, Exchanges: c.Envelopes.ClaimURL(of) + "/exchanges",
 		Counters: schema.Counters{
 			Done: int(st.Ends[claim.Done]), Failed: int(st.Ends[claim.Failed]),
 			TimedOut: int(st.Ends[claim.TimedOut]), Abandoned: int(st.Ends[claim.Abandoned]),

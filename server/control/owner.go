@@ -10,6 +10,7 @@ import (
 	"reversehttp/server/admission"
 	"reversehttp/server/claim"
 	"reversehttp/server/problem"
+	"reversehttp/server/terms"
 )
 
 // Owned lets the owner of a live claim through to next.
@@ -18,6 +19,9 @@ func (c *Claims) Owned(next http.Handler) http.Handler {
 		of := c.Registry.Lookup(chi.URLParam(r, "label"))
 		token, shown := admission.Bearer(r)
 		p := authorise(token, of, schema.CodeNoClaim)
+		if p != nil && of != nil && terms.MayLook(of, token) {
+			p.Detail = "This token may look at the claim and its recordings, and change nothing."
+		}
 		if !shown {
 			p = &problem.Problem{Code: schema.CodeTokenNeeded}
 		}
@@ -26,6 +30,19 @@ func (c *Claims) Owned(next http.Handler) http.Handler {
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), claimKey{}, of)))
+	})
+}
+
+// Looking lets the owner of a live claim, and whoever may look at it, through to next.
+func (c *Claims) Looking(next http.Handler) http.Handler {
+	owned := c.Owned(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		of := c.Registry.Lookup(chi.URLParam(r, "label"))
+		if token, shown := admission.Bearer(r); shown && of != nil && terms.MayLook(of, token) {
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), claimKey{}, of)))
+			return
+		}
+		owned.ServeHTTP(w, r)
 	})
 }
 

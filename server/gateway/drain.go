@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -10,6 +11,9 @@ import (
 type stopping struct {
 	begun atomic.Bool // it is not ready any more
 	told  atomic.Bool // programs are told
+	// watched is closed when who watches recordings is to come back.
+	watched chan struct{}
+	unwatch sync.Once
 }
 
 const (
@@ -37,6 +41,7 @@ func (g *Gateway) Drain(ctx context.Context) {
 	defer cancel()
 	g.registry.Drain(func() { g.serveTheLast(ctx, end) })
 	g.links.Drain()
+	g.stopping.unwatch.Do(func() { close(g.stopping.watched) })
 	await(ctx, func() bool { s := g.registry.Stats(); return s.Exchanges == 0 && s.Polls == 0 })
 	g.registry.GiveUp()
 }

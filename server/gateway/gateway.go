@@ -18,6 +18,7 @@ import (
 	"reversehttp/server/door"
 	"reversehttp/server/intake"
 	"reversehttp/server/publicurl"
+	"reversehttp/server/recording"
 	"reversehttp/server/trust"
 	"reversehttp/server/visit"
 	"reversehttp/server/wire"
@@ -165,6 +166,9 @@ type Gateway struct {
 	polls    *control.Polls
 	answers  *control.Answers
 	links    *control.Links
+	recorder *recording.Recorder
+	recorded *control.Recordings
+	replays  *control.Replays
 	visits   *visit.Visits
 	local    bool // see Local
 	trust    trust.Peers
@@ -180,6 +184,7 @@ func New(o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{options: o, public: u}
+	g.stopping.watched = make(chan struct{})
 	g.local = o.Loopback && publicurl.IsLocalName(u.ControlHost)
 	g.trust = trust.Peers{Proxies: o.TrustedProxies, Anonymous: o.Loopback && !g.local && len(o.TrustedProxies) == 0}
 	if o.ClaimsPerSecond == 0 && !g.local {
@@ -194,7 +199,9 @@ func New(o Options) (*Gateway, error) {
 	admitted := &admission.Admission{Keys: admission.NewKeys(o.Keys), Rate: g.rate(o.ClaimsPerSecond), Trust: g.trust}
 	g.metrics = newMetrics(g)
 	g.panics = newPanics(g.metrics)
+	g.recorder = recording.New(recordingBytes(o.Limits.Memory))
 	g.registry = claim.New(claim.Options{
+		Tap: g.recorder.Tap, Untap: g.recorder.End,
 		Times: o.Times, Limits: o.Limits, Reserved: admission.NewReserved(o.Reserved, o.Owned), Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
 	})
 	bounds := control.Bounds{
@@ -206,6 +213,8 @@ func New(o Options) (*Gateway, error) {
 	g.polls = &control.Polls{Registry: g.registry, Envelopes: envelopes, FramedInlineBytes: bounds.FramedInlineBytes, Delivered: g.metrics.deliver, Trust: g.trust}
 	g.answers = &control.Answers{Registry: g.registry, Bounds: bounds, Pace: pace, Judged: g.metrics.judge, Log: o.Log}
 	g.links = &control.Links{Claims: g.claims, Envelopes: envelopes, Answers: g.answers, Polls: g.polls, Window: o.LinkWindow, Trust: g.trust}
+	g.recorded = &control.Recordings{Claims: g.claims, Recorder: g.recorder, Stops: g.stopping.watched}
+	g.replays = &control.Replays{Claims: g.claims, Recorder: g.recorder, Trust: g.trust, TargetBytes: o.TargetBytes}
 	g.visits = &visit.Visits{
 		Registry: g.registry, Public: u, Trust: g.trust, Rate: g.rate(o.VisitsPerSecond),
 		ContentRate: o.ContentRate, ContentPause: o.ContentPause, InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes,
@@ -229,6 +238,18 @@ func New(o Options) (*Gateway, error) {
 	}
 	return g, nil
 }
+
+// recordingBytes returns how much recordings may take, in bytes, beside so much memory for everything else: that is half of what the
+// process may take, and recordings have a tenth.
+func recordingBytes(memory int64) int64 {
+	if memory <= 0 {
+		return usualRecordings
+	}
+	return memory / 5
+}
+
+// usualRecordings is how much recordings may take where nothing bounds the memory.
+const usualRecordings = 64 << 20
 
 // rate bounds how often an address does something, unless visitors cannot be told apart.
 func (g *Gateway) rate(perSecond float64) *admission.Rate {
@@ -267,6 +288,7 @@ func (g *Gateway) Registry() *claim.Registry { return g.registry }
 func (g *Gateway) Close() {
 	g.registry.Close()
 	g.links.Close()
+	g.replays.Close()
 	g.Port.Close()
 }
 

@@ -66,7 +66,7 @@ func (g *Gateway) routes() *chi.Mux {
 
 	look("/.well-known/reversehttp", http.HandlerFunc(g.claims.Discover))
 	r.Post("/claims", g.claims.Open)
-	r.With(g.claims.Owned).Get("/claims/{label}", g.claims.Inspect)
+	r.With(g.claims.Looking).Get("/claims/{label}", g.claims.Inspect)
 	r.With(g.claims.Owned).Patch("/claims/{label}", g.claims.Change)
 	r.With(g.claims.Owned).Delete("/claims/{label}", g.claims.Remove)
 	r.With(g.claims.Serving).Delete("/claims/{label}/sessions/{session}", g.claims.Leave)
@@ -74,6 +74,10 @@ func (g *Gateway) routes() *chi.Mux {
 	r.With(g.claims.Serving).Post("/claims/{label}/sessions/{session}/responses", g.answers.Answer)
 	r.With(g.claims.Serving).Get("/claims/{label}/sessions/{session}/exchanges/{exchange}/content", control.Fetch)
 	r.With(g.claims.Serving).Post("/claims/{label}/sessions/{session}/exchanges/{exchange}/response", g.answers.Raw)
+	r.With(g.claims.Looking).Get("/claims/{label}/exchanges", g.recorded.List)
+	r.With(g.claims.Looking).Get("/claims/{label}/exchanges/{exchange}", g.recorded.One)
+	r.With(g.claims.Owned).Delete("/claims/{label}/exchanges", g.recorded.Clear)
+	r.With(g.claims.Owned).Post("/claims/{label}/exchanges/{exchange}/replay", g.replays.Replay)
 	r.Get("/claims/{label}/sessions/{session}/link", g.links.Link)
 	r.Connect("/claims/{label}/sessions/{session}/link", g.links.Link)
 	for _, d := range g.doors {

@@ -1,0 +1,215 @@
+package control
+
+import (
+	"context"
+	stdjson "encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"reversehttp/schema"
+	"reversehttp/schema/envelope"
+	"reversehttp/server/intake"
+	"reversehttp/server/problem"
+	"reversehttp/server/recording"
+	"reversehttp/server/wire"
+)
+
+// Recordings serves the recordings of claims, see schema/README.md, section 13. All its members are set before it does, and do not
+// change.
+type Recordings struct {
+	Claims   *Claims
+	Recorder *recording.Recorder
+	// Stops is closed when what waits is to end, because the gateway stops. Nil means never.
+	Stops <-chan struct{}
+}
+
+// bookOf returns the recordings of the claim of a request, which has none where its owner asks for none.
+func (rs *Recordings) bookOf(r *http.Request) *recording.Book { return rs.Recorder.Book(claimOf(r)) }
+
+// List answers GET {exchanges}.
+func (rs *Recordings) List(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	f, p := filterOf(r)
+	if p != nil {
+		p.Write(w, r)
+		return
+	}
+	switch query := r.URL.Query(); {
+	case wantsHAR(r, query):
+		rs.archive(w, r, f, query.Get("secrets") == "1")
+	case formOf(r) == "ndjson":
+		rs.stream(w, r, envelope.NDJSON)
+	case formOf(r) == "sse":
+		rs.stream(w, r, envelope.Events)
+	case formOf(r) != "json":
+		problem.New(schema.CodeNotAcceptable, "Recordings are in application/json, application/x-ndjson, text/event-stream or application/har+json.").Write(w, r)
+	case query.Has("after"):
+		rs.changes(w, r, query.Get("after"))
+	default:
+		book := rs.bookOf(r)
+		if book == nil {
+			writeJSON(w, http.StatusOK, schema.Recordings{Exchanges: []schema.Recorded{}})
+			return
+		}
+		list, found := book.List(f)
+		if !found {
+			noRecording(f.Before).Write(w, r)
+			return
+		}
+		writeJSON(w, http.StatusOK, list)
+	}
+}
+
+// One answers GET {exchanges}/{id}.
+func (rs *Recordings) One(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	id := chi.URLParam(r, "exchange")
+	if book := rs.bookOf(r); book != nil {
+		if one, found := book.One(id); found {
+			writeJSON(w, http.StatusOK, one)
+			return
+		}
+	}
+	noRecording(id).Write(w, r)
+}
+
+// noRecording says that there is no recording of an exchange.
+func noRecording(id string) *problem.Problem {
+	return problem.New(schema.CodeNoExchange, "There is no recording of an exchange "+problem.Repeated(id)+". The claim is to have been claimed with \"inspect\":true before it came, and keeps its newest recordings.")
+}
+
+// Clear answers DELETE {exchanges}.
+func (rs *Recordings) Clear(w http.ResponseWriter, r *http.Request) {
+	if book := rs.bookOf(r); book != nil {
+		book.Clear()
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// The bounds of a list.
+const (
+	usualRecordings = 50
+	mostRecordings  = 200
+)
+
+// filterOf reads which recordings a request asks for.
+func filterOf(r *http.Request) (f recording.Filter, p *problem.Problem) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return f, problem.New(schema.CodeBadRequest, "The query is malformed: percent-encode what is in it.")
+	}
+	f = recording.Filter{
+		Method: query.Get("method"), Path: query.Get("path"), Code: query.Get("code"), Content: []byte(query.Get("content")),
+		Before: query.Get("before"), Limit: usualRecordings,
+	}
+	if wantsHAR(r, query) {
+		f.Limit = mostRecordings
+	}
+	if limit := query.Get("limit"); limit != "" {
+		n, err := strconv.Atoi(limit)
+		if err != nil || n < 1 || n > mostRecordings {
+			return f, problem.New(schema.CodeBadRequest, "limit is a number from 1 to 200.")
+		}
+		f.Limit = n
+	}
+	if status := query.Get("status"); status != "" {
+		class, isClass := strings.CutSuffix(status, "xx")
+		n, err := strconv.Atoi(class)
+		switch {
+		case err == nil && isClass && n >= 1 && n <= 5:
+			f.LeastStatus, f.MostStatus = n*100, n*100+99
+		case err == nil && !isClass && n >= 100 && n <= 599:
+			f.LeastStatus, f.MostStatus = n, n
+		default:
+			return f, problem.New(schema.CodeBadRequest, "status is a status code such as 404, or a class such as 5xx.")
+		}
+	}
+	return f, nil
+}
+
+const mediaHAR = "application/har+json"
+
+// wantsHAR reports whether a request asks for an archive.
+func wantsHAR(r *http.Request, query url.Values) bool {
+	for _, v := range r.Header["Accept"] {
+		if first, _, _ := strings.Cut(v, ","); strings.EqualFold(strings.TrimSpace(strings.SplitN(first, ";", 2)[0]), mediaHAR) {
+			return true
+		}
+	}
+	return query.Get("format") == "har"
+}
+
+// archive answers with an archive.
+func (rs *Recordings) archive(w http.ResponseWriter, r *http.Request, f recording.Filter, secrets bool) {
+	var all []schema.Recording
+	if book := rs.bookOf(r); book != nil {
+		var found bool
+		if all, found = book.Whole(f); !found {
+			noRecording(f.Before).Write(w, r)
+			return
+		}
+	}
+	content, err := stdjson.Marshal(recording.Archive(all, secrets))
+	if err != nil {
+		panic("control: " + err.Error()) // our own types always marshal
+	}
+	hold := intake.HoldOf(r)
+	if !hold.Grow(len(content)) {
+		intake.NoRoom().Write(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", mediaHAR)
+	h.Set("Content-Disposition", `attachment; filename="`+claimOf(r).Label()+`.har"`)
+	h.Set("Content-Length", strconv.Itoa(len(content)))
+	wire.BoundWrite(w, len(content))
+	_, _ = w.Write(content)
+}
+
+// changes answers with what changed since a change, as soon as there is something, where the request waits.
+func (rs *Recordings) changes(w http.ResponseWriter, r *http.Request, after string) {
+	wait, preferred := preferredWait(r, rs.Claims.Registry.Options().Times.Wait)
+	if !preferred {
+		wait = 0
+	}
+	out := schema.Recordings{Exchanges: []schema.Recorded{}, Change: after}
+	if book := rs.bookOf(r); book != nil {
+		c := rs.await(r.Context(), book, after, wait)
+		out.Change, out.Cleared = c.Change, c.Cleared
+		for i := len(c.Recordings) - 1; i >= 0; i-- { // newest first
+			out.Exchanges = append(out.Exchanges, c.Recordings[i])
+		}
+	}
+	if preferred {
+		applied(w.Header(), wait)
+	}
+	writeJSON(w, http.StatusOK, out)
+}
+
+// await returns what changed in a book since a change, once there is something, the time is over, ctx ends or the gateway stops.
+func (rs *Recordings) await(ctx context.Context, book *recording.Book, after string, wait time.Duration) recording.Changes {
+	c, news := book.Since(after)
+	if wait <= 0 {
+		return c
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for len(c.Recordings) == 0 && !c.Cleared && !c.Closed {
+		select {
+		case <-news:
+			c, news = book.Since(after)
+		case <-timer.C:
+			return c
+		case <-ctx.Done():
+			return c
+		case <-rs.Stops:
+			return c
+		}
+	}
+	return c
+}

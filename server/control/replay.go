@@ -1,0 +1,272 @@
+package control
+
+import (
+	"context"
+	"encoding/base64"
+	stdjson "encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/go-chi/chi/v5"
+	"golang.org/x/net/http/httpguts"
+
+	"reversehttp/schema"
+	"reversehttp/schema/envelope"
+	"reversehttp/server/budget"
+	"reversehttp/server/claim"
+	"reversehttp/server/field"
+	"reversehttp/server/intake"
+	"reversehttp/server/problem"
+	"reversehttp/server/recording"
+	"reversehttp/server/trust"
+)
+
+// Replays gives recorded requests to handlers again. All its members that are exported are set before it does, and do not change.
+type Replays struct {
+	Claims   *Claims
+	Recorder *recording.Recorder
+	Trust    trust.Peers
+	// TargetBytes is the longest target of a request.
+	TargetBytes int
+
+	mu      sync.Mutex // guards what follows
+	life    context.Context
+	end     context.CancelFunc
+	running sync.WaitGroup
+}
+
+// mostReplay bounds the JSON of a replay.
+const mostReplay = 1 << 20
+
+// Replay answers POST {exchanges}/{id}/replay.
+func (rs *Replays) Replay(w http.ResponseWriter, r *http.Request) {
+	c, id := claimOf(r), chi.URLParam(r, "exchange")
+	var ask schema.ReplayRequest
+	content, err := readJSON(w, r, rs.Claims.Pace, mostReplay)
+	if err != nil {
+		problem.Of(err).Write(w, r)
+		return
+	}
+	if p := decodeReplay(content, &ask); p != nil {
+		p.Write(w, r)
+		return
+	}
+	book := rs.Recorder.Book(c)
+	if book == nil {
+		noRecording(id).Write(w, r)
+		return
+	}
+	req, body, cut, found := book.Request(id)
+	if !found {
+		noRecording(id).Write(w, r)
+		return
+	}
+	req.ReplayOf, req.RemoteAddr = id, rs.Trust.Visitor(r)
+	given, p := rs.replace(&req, body, cut, &ask, c.Label())
+	if p == nil && !book.Replays.Allow() {
+		p = problem.New(schema.CodeRateLimited, "A claim has four replays a second.")
+	}
+	if p != nil {
+		p.Write(w, r)
+		return
+	}
+	x, p := rs.begin(r, c, &req, given)
+	if p != nil {
+		p.Write(w, r)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, http.StatusAccepted, schema.ReplayAnswer{ID: x.ID(), URL: rs.Claims.Envelopes.ClaimURL(c) + "/exchanges/" + x.ID()})
+}
+
+// decodeReplay decodes what replaces members of the recorded request.
+func decodeReplay(content []byte, ask *schema.ReplayRequest) *problem.Problem {
+	if len(content) == 0 {
+		return nil
+	}
+	if p := problem.Misshapen(content); p != nil {
+		return p
+	}
+	if content[firstByte(content)] != '{' {
+		return &problem.Problem{Code: schema.CodeBadJSON}
+	}
+	if err := stdjson.Unmarshal(content, ask); err != nil {
+		p := &problem.Problem{Code: schema.CodeBadMember, Detail: "A member of the content has the wrong type."}
+		if e, ok := errors.AsType[*stdjson.UnmarshalTypeError](err); ok && e.Field != "" {
+			p.Pointer = "/" + strings.ReplaceAll(e.Field, ".", "/")
+		}
+		return p
+	}
+	return nil
+}
+
+// replace has what the owner gives replace members of the recorded request, and returns its content.
+func (rs *Replays) replace(req *claim.Request, body []byte, cut bool, ask *schema.ReplayRequest, label string) ([]byte, *problem.Problem) {
+	bad := func(member, detail string) *problem.Problem {
+		return &problem.Problem{Code: schema.CodeBadMember, Pointer: "/" + member, Detail: detail}
+	}
+	if req.Upgrade != "" {
+		return nil, problem.New(schema.CodeBadRequest, "A WebSocket is not replayed: nobody would be at its other end.")
+	}
+	if ask.Method != nil {
+		if !httpguts.ValidHeaderFieldName(*ask.Method) || *ask.Method == http.MethodConnect || len(*ask.Method) > mostMethod {
+			return nil, bad("method", "method is a token such as POST (RFC 9110, 9), and not CONNECT.")
+		}
+		req.Method = *ask.Method
+	}
+	if ask.Target != nil {
+		target := envelope.Bytes(*ask.Target)
+		if !validTarget(target) || len(target) > rs.TargetBytes {
+			return nil, bad("target", "target is * or a path that begins with /, as it stands in a request: percent-encoded, without spaces and #.")
+		}
+		req.Target, req.URL = target, strings.TrimSuffix(rs.Claims.Envelopes.Public.Base(label), "/")
+		if target != "*" {
+			req.URL += target
+		}
+	}
+	if ask.Headers != nil {
+		if f := rs.fields(req, *ask.Headers); f != "" {
+			return nil, bad("headers", f)
+		}
+	}
+	switch {
+	case ask.Body != nil && ask.BodyBase64 != nil:
+		return nil, bad("bodyBase64", "body and bodyBase64 exclude each other.")
+	case ask.Body != nil:
+		body, cut = []byte(*ask.Body), false
+	case ask.BodyBase64 != nil:
+		decoded, err := base64.StdEncoding.Strict().DecodeString(*ask.BodyBase64)
+		if err != nil {
+			return nil, bad("bodyBase64", "bodyBase64 is base64 (RFC 4648, 4), with padding.")
+		}
+		body, cut = decoded, false
+	}
+	if cut {
+		return nil, problem.New(schema.CodeRecordingCut, "")
+	}
+	setLength(req, len(body))
+	return body, nil
+}
+
+// mostMethod is the longest method that a replay may have, in bytes.
+const mostMethod = 64
+
+// validTarget reports whether a request may have this target.
+func validTarget(target string) bool {
+	if target != "*" && !strings.HasPrefix(target, "/") {
+		return false
+	}
+	for i := range len(target) {
+		if c := target[i]; c <= ' ' || c == '#' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// fields has fields replace those of a request, without those that end at the gateway. It returns why they are invalid.
+func (rs *Replays) fields(req *claim.Request, given []schema.Field) (why string) {
+	if why := field.FaultOfAll(given, rs.Claims.Bounds.Fields, rs.Claims.Bounds.FieldBytes); why != "" {
+		return why
+	}
+	fields := []claim.Field{{Name: "Host", Value: hostOf(req)}}
+	for _, f := range given {
+		name, value := http.CanonicalHeaderKey(f[0]), envelope.Bytes(f[1])
+		if _, why := field.FaultOf(f[0], value); why != "" {
+			return problem.Repeated(f[0]) + ": " + why
+		}
+		switch {
+		case name == "Host":
+			fields[0].Value = value
+		case !field.EndsInRequest(name):
+			fields = append(fields, claim.Field{Name: name, Value: value})
+		}
+	}
+	slices.SortStableFunc(fields[1:], func(a, b claim.Field) int { return strings.Compare(a.Name, b.Name) })
+	req.Fields = fields
+	return ""
+}
+
+// hostOf returns the Host of a request.
+func hostOf(req *claim.Request) string {
+	for _, f := range req.Fields {
+		if f.Name == "Host" {
+			return f.Value
+		}
+	}
+	return ""
+}
+
+// setLength has a request state the length of its content, where there is some or it stated one.
+func setLength(req *claim.Request, n int) {
+	is := func(f claim.Field) bool { return f.Name == "Content-Length" }
+	stated := slices.ContainsFunc(req.Fields, is)
+	req.Fields = slices.DeleteFunc(req.Fields, is)
+	if n == 0 && !stated {
+		return
+	}
+	at := slices.IndexFunc(req.Fields, func(f claim.Field) bool { return f.Name != "Host" && f.Name > "Content-Length" })
+	if at < 0 {
+		at = len(req.Fields)
+	}
+	req.Fields = slices.Insert(req.Fields, at, claim.Field{Name: "Content-Length", Value: strconv.Itoa(n)})
+}
+
+// begin begins an exchange with a request, and has it take its course.
+func (rs *Replays) begin(r *http.Request, c *claim.Claim, req *claim.Request, content []byte) (*claim.Exchange, *problem.Problem) {
+	hold := rs.Claims.Registry.Options().Budget.Open(rs.Trust.Address(r))
+	if !hold.Grow(len(content) + replayWeight) {
+		hold.Close()
+		return nil, intake.NoRoom()
+	}
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if rs.life == nil {
+		rs.life, rs.end = context.WithCancel(context.Background())
+	}
+	if rs.life.Err() != nil {
+		hold.Close()
+		return nil, &problem.Problem{Code: schema.CodeDraining}
+	}
+	x, err := c.Begin(hold, nil)
+	if err != nil {
+		hold.Close()
+		p := problem.Of(err)
+		p.Visitor = false
+		return nil, p
+	}
+	req.Content = claim.Whole(content)
+	life := rs.life
+	rs.running.Go(func() { rs.run(life, x, req, hold) })
+	return x, nil
+}
+
+// replayWeight is what a replay costs in memory beside its content, in bytes.
+const replayWeight = 8 << 10
+
+// run has an exchange take its course: nobody but its recording wants the answer.
+func (rs *Replays) run(life context.Context, x *claim.Exchange, req *claim.Request, hold *budget.Hold) {
+	defer hold.Close()
+	a, err := x.Do(life, req)
+	if err != nil || !a.More {
+		return
+	}
+	for err == nil {
+		_, err = x.Next(life)
+	}
+}
+
+// Close ends all replays, and waits for that.
+func (rs *Replays) Close() {
+	rs.mu.Lock()
+	if rs.life == nil {
+		rs.life, rs.end = context.WithCancel(context.Background())
+	}
+	rs.end()
+	rs.mu.Unlock()
+	rs.running.Wait()
+}

@@ -1,0 +1,114 @@
+package control
+
+import (
+	stdjson "encoding/json"
+	"net/http"
+	"time"
+
+	"reversehttp/schema"
+	"reversehttp/schema/envelope"
+	"reversehttp/server/budget"
+	"reversehttp/server/intake"
+	"reversehttp/server/problem"
+	"reversehttp/server/recording"
+)
+
+// stream answers GET {exchanges} with what changes, from all that there is on, or from the change that Last-Event-ID has.
+func (rs *Recordings) stream(w http.ResponseWriter, r *http.Request, form envelope.Form) {
+	book := rs.bookOf(r)
+	if book == nil {
+		problem.New(schema.CodeNoExchange, "Nothing is recorded for this claim: claim it with \"inspect\":true.").Write(w, r)
+		return
+	}
+	if !book.Enter() {
+		problem.New(schema.CodeQuotaExceeded, "As many streams of recordings are open for this claim as may be: 16.").Write(w, r)
+		return
+	}
+	defer book.Leave()
+	hold := intake.HoldOf(r)
+	claimOf(r).Charge(hold)
+	evictable(hold, w)
+	if !hold.Grow(pollWeight) {
+		crowdedPoll(w)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", form.Media())
+	h.Set("Cache-Control", "no-store, no-transform")
+	h.Set("X-Accel-Buffering", "no")
+	times := rs.Claims.Registry.Options().Times
+	wait, preferred := preferredWait(r, times.Stream)
+	if preferred {
+		applied(h, wait)
+	}
+	after := ""
+	if id := lastEventID(r); id != nil {
+		after = *id
+	}
+	over := time.NewTimer(wait)
+	defer over.Stop()
+	heartbeat := time.NewTimer(times.Heartbeat)
+	defer heartbeat.Stop()
+	out := []byte(form.Heartbeat())
+	for {
+		c, news := book.Since(after)
+		out, after = appendChanges(out, form, c, after), c.Change
+		if len(out) > 0 {
+			if !rs.write(w, hold, out) {
+				return
+			}
+			out = nil
+			heartbeat.Reset(times.Heartbeat)
+		}
+		if c.Closed {
+			return
+		}
+		select {
+		case <-news:
+		case <-heartbeat.C:
+			out = append(out[:0], form.Heartbeat()...)
+			heartbeat.Reset(times.Heartbeat)
+		case <-over.C:
+			return
+		case <-r.Context().Done():
+			return
+		case <-rs.Stops:
+			return
+		}
+	}
+}
+
+// write writes what a stream has, and reports false where its reader took it not.
+func (rs *Recordings) write(w http.ResponseWriter, hold *budget.Hold, out []byte) bool {
+	hold.Add(len(out))
+	defer hold.Shrink(len(out))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(rs.Claims.Registry.Options().Times.Acknowledge))
+	return given(w, hold, out) == nil
+}
+
+// appendChanges appends what changed as events of a stream.
+func appendChanges(out []byte, form envelope.Form, c recording.Changes, after string) []byte {
+	for _, e := range eventsOf(c, after) {
+		line, err := stdjson.Marshal(e)
+		if err != nil {
+			panic("control: " + err.Error()) // our own types always marshal
+		}
+		out = form.End(append(form.Begin(out, e.Change), line...), nil)
+	}
+	return out
+}
+
+// eventsOf returns what changed since a change as messages. Each but the last names the change before, so that who leaves after it is
+// told of the others again.
+func eventsOf(c recording.Changes, after string) (events []schema.RecordedEvent) {
+	if c.Cleared {
+		events = append(events, schema.RecordedEvent{Type: schema.TypeRecordedEvent, Change: after, Cleared: true})
+	}
+	for i := range c.Recordings {
+		events = append(events, schema.RecordedEvent{Type: schema.TypeRecordedEvent, Change: after, Exchange: &c.Recordings[i]})
+	}
+	if len(events) > 0 {
+		events[len(events)-1].Change = c.Change
+	}
+	return events
+}

@@ -1,0 +1,216 @@
+package recording
+
+import (
+	"crypto/rand"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+)
+
+// Book has the recordings of one claim. It is the claim's [claim.Tap].
+type Book struct {
+	// Replays bounds how often recorded requests are given to the handler again.
+	Replays  *rate.Limiter
+	recorder *Recorder
+	name     string       // is in every change: another book's are not its own
+	bytes    atomic.Int64 // of all recordings
+
+	mu         sync.Mutex   // guards what follows
+	recordings []*recording // oldest first
+	byID       map[string]*recording
+	change     uint64        // counts what changed
+	cleared    uint64        // the change that deleted recordings last
+	changed    chan struct{} // closed at the next change; nil while nobody waits
+	readers    int           // streams of changes
+	closed     bool
+}
+
+// replaysPerSecond is how many replays a claim has a second, and at once.
+const replaysPerSecond = 4
+
+func newBook(r *Recorder) *Book {
+	return &Book{
+		Replays: rate.NewLimiter(replaysPerSecond, replaysPerSecond), recorder: r,
+		name: strings.ToLower(rand.Text()[:8]), byID: make(map[string]*recording),
+	}
+}
+
+// See is that of [claim.Tap].
+func (b *Book) See(e claim.Event) {
+	b.mu.Lock()
+	x := b.byID[e.Exchange.ID()]
+	switch {
+	case b.closed:
+		b.mu.Unlock()
+		return
+	case e.Kind == claim.EventAsked:
+		x = newRecording(e)
+		b.recordings = append(b.recordings, x)
+		b.byID[x.id] = x
+	case x == nil: // it was dropped
+		b.mu.Unlock()
+		return
+	default:
+		x.see(e)
+	}
+	b.weigh(x)
+	b.touch(x)
+	for len(b.recordings) > mostRecordings || b.bytes.Load() > bookBytes && len(b.recordings) > 1 {
+		b.drop(0)
+	}
+	b.mu.Unlock()
+	b.recorder.relieve()
+}
+
+// weigh counts what a recording takes now. The caller holds b.mu.
+func (b *Book) weigh(x *recording) {
+	n := x.weight()
+	b.count(n - x.counted)
+	x.counted = n
+}
+
+func (b *Book) count(n int) {
+	b.bytes.Add(int64(n))
+	b.recorder.total.Add(int64(n))
+}
+
+// touch notes that a recording changed; nil stands for the book. The caller holds b.mu.
+func (b *Book) touch(x *recording) {
+	b.change++
+	if x != nil {
+		x.changed = b.change
+	}
+	if b.changed != nil {
+		close(b.changed)
+		b.changed = nil
+	}
+}
+
+// drop drops a recording. The caller holds b.mu.
+func (b *Book) drop(i int) {
+	x := b.recordings[i]
+	b.recordings = slices.Delete(b.recordings, i, i+1)
+	delete(b.byID, x.id)
+	b.count(-x.counted)
+}
+
+// dropOldest drops the oldest recording, and reports whether there was one.
+func (b *Book) dropOldest() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.recordings) == 0 {
+		return false
+	}
+	b.drop(0)
+	return true
+}
+
+// Clear drops the recordings of exchanges that have ended.
+func (b *Book) Clear() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := len(b.recordings) - 1; i >= 0; i-- {
+		if b.recordings[i].ended() {
+			b.drop(i)
+		}
+	}
+	b.touch(nil)
+	b.cleared = b.change
+	for _, x := range b.recordings { // whoever forgets all is told of these anew
+		b.touch(x)
+	}
+}
+
+// close drops all recordings, and ends what reads the book.
+func (b *Book) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	for len(b.recordings) > 0 {
+		b.drop(len(b.recordings) - 1)
+	}
+	b.touch(nil)
+}
+
+// Changes are what changed in a book.
+type Changes struct {
+	// Recordings are as they are now, those that changed last at the end.
+	Recordings []schema.Recorded
+	// Change names what the book is like now.
+	Change string
+	// Cleared reports whether recordings were deleted: those before are gone, and Recordings has all that there are.
+	Cleared bool
+	// Closed reports whether the book is closed: nothing changes any more.
+	Closed bool
+}
+
+// Since returns what changed since a change that the book named, or all recordings where it did not name it; and what is closed when
+// something changes after that.
+func (b *Book) Since(change string) (c Changes, news <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	since, known := b.number(change)
+	c.Cleared = !known && change != "" || since < b.cleared && known
+	if c.Cleared {
+		since = 0
+	}
+	var changed []*recording
+	for _, x := range b.recordings {
+		if x.changed > since {
+			changed = append(changed, x)
+		}
+	}
+	slices.SortFunc(changed, func(x, y *recording) int { return int(x.changed) - int(y.changed) })
+	if !known || c.Cleared { // all of them: in the order that they came
+		changed = b.recordings
+	}
+	for _, x := range changed {
+		c.Recordings = append(c.Recordings, x.recorded())
+	}
+	c.Change, c.Closed = b.named(b.change), b.closed
+	if b.changed == nil {
+		b.changed = make(chan struct{})
+	}
+	return c, b.changed
+}
+
+// named returns the name of a change.
+func (b *Book) named(n uint64) string { return b.name + "-" + strconv.FormatUint(n, 10) }
+
+// number returns the number of a change, and reports whether the book named it. The caller holds b.mu.
+func (b *Book) number(change string) (n uint64, known bool) {
+	name, digits, _ := strings.Cut(change, "-")
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil || name != b.name || n > b.change {
+		return 0, false
+	}
+	return n, true
+}
+
+// mostReaders is how many streams of changes a book has at a time.
+const mostReaders = 16
+
+// Enter lets a stream of changes begin, and reports false where there are as many as may be. Whoever entered calls Leave.
+func (b *Book) Enter() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.readers >= mostReaders {
+		return false
+	}
+	b.readers++
+	return true
+}
+
+// Leave ends what Enter began.
+func (b *Book) Leave() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.readers--
+}

@@ -1,0 +1,102 @@
+// Package recording keeps exchanges for the owner of a claim to look at (schema/README.md, section 13).
+//
+// A [Recorder] has a [Book] for each claim that asks for recordings. The book is the claim's tap: it copies what it sees, within the
+// bounds of the section, and says that something changed. Readers take snapshots of a book, all of it or what changed since one.
+// Nothing here holds an exchange up: a book that is full drops its oldest recording, and a recorder that is full that of its largest
+// book.
+package recording
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"reversehttp/server/claim"
+	"reversehttp/server/terms"
+)
+
+// The bounds of a book and of a recording.
+const (
+	mostRecordings = 200
+	bookBytes      = 16 << 20
+	contentBytes   = 256 << 10 // in each direction
+	mostParts      = 512
+	mostDeliveries = 16
+	mostInterims   = 16
+)
+
+// Recorder has the recordings of a gateway.
+type Recorder struct {
+	most  int64 // bytes in all; 0 for no bound
+	total atomic.Int64
+
+	mu    sync.Mutex // guards books
+	books map[*claim.Claim]*Book
+}
+
+// New returns a recorder that keeps so many bytes in all; 0 means no bound.
+func New(most int64) *Recorder {
+	return &Recorder{most: most, books: make(map[*claim.Claim]*Book)}
+}
+
+// Tap is that of [claim.Options]: it returns the book of a claim that asks for recordings, and closes that of one that does not any more.
+func (r *Recorder) Tap(c *claim.Claim, t claim.Terms) claim.Tap {
+	r.mu.Lock()
+	book := r.books[c]
+	wanted := t.Others[terms.Inspect] != nil
+	switch {
+	case wanted && book == nil:
+		book = newBook(r)
+		r.books[c] = book
+	case !wanted:
+		delete(r.books, c)
+	}
+	r.mu.Unlock()
+	if wanted {
+		return book
+	}
+	if book != nil {
+		book.close()
+	}
+	return nil
+}
+
+// End is that of [claim.Options]: the recordings of a claim go with it.
+func (r *Recorder) End(c *claim.Claim) {
+	r.mu.Lock()
+	book := r.books[c]
+	delete(r.books, c)
+	r.mu.Unlock()
+	if book != nil {
+		book.close()
+	}
+}
+
+// Book returns the recordings of a claim; nil where none are asked for.
+func (r *Recorder) Book(c *claim.Claim) *Book {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.books[c]
+}
+
+// Bytes returns how much all recordings take, in bytes.
+func (r *Recorder) Bytes() int64 { return r.total.Load() }
+
+// relieve drops recordings of the largest book, the oldest first, until there are not too many bytes in all. The caller holds no lock.
+func (r *Recorder) relieve() {
+	for r.most > 0 && r.total.Load() > r.most {
+		if largest := r.largest(); largest == nil || !largest.dropOldest() {
+			return
+		}
+	}
+}
+
+func (r *Recorder) largest() (largest *Book) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, b := range r.books {
+		if largest == nil || b.bytes.Load() > largest.bytes.Load() {
+			largest = b
+		}
+	}
+	return largest
+}

@@ -1,0 +1,203 @@
+package recording
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"reversehttp/schema"
+	"reversehttp/schema/envelope"
+	"reversehttp/server/claim"
+	"reversehttp/server/problem"
+)
+
+// recording is what was seen of an exchange. Its book's mutex guards it.
+type recording struct {
+	id      string
+	changed uint64 // the last change
+	counted int    // bytes that the book counts
+	request claim.Request
+	begun   time.Time
+	queued  time.Time
+
+	complete        bool // all of the request's content came
+	sent, received  content
+	response        *claim.Answer // without its content; nil until it begins
+	delivered       time.Time     // first; zero until it is
+	answered, over  time.Time     // zero until it is
+	session         string        // the last
+	attempt         int
+	deliveries      []schema.RecordedDelivery
+	interims        []schema.RecordedInterim
+	timeline        timeline
+	outcome         claim.Outcome
+	failure         *claim.Failure
+	fields, interim int // bytes of fields
+}
+
+// content is what was recorded of content.
+type content struct {
+	kept []byte
+	size int // all of it, in bytes
+}
+
+// add adds what came. It does not keep b.
+func (c *content) add(b []byte) {
+	c.size += len(b)
+	if room := contentBytes - len(c.kept); room > 0 {
+		c.kept = append(c.kept, b[:min(len(b), room)]...)
+	}
+}
+
+func (c *content) cut() bool { return c.size > len(c.kept) }
+
+// newRecording begins to record an exchange that is asked.
+func newRecording(e claim.Event) *recording {
+	r := *e.Exchange.Request()
+	complete := !r.Content.Streams()
+	r.Content, r.Interims = nil, nil
+	r.Fields = slices.Clone(r.Fields) // the visitor's door has them in a larger place
+	return &recording{id: e.Exchange.ID(), request: r, complete: complete, begun: e.Begun, queued: e.At, fields: weightOf(r.Fields) + len(r.Target) + len(r.URL)}
+}
+
+// weightOf returns what fields take, in bytes.
+func weightOf(fields []claim.Field) (n int) {
+	for _, f := range fields {
+		n += claim.FieldWeight + len(f.Name) + len(f.Value)
+	}
+	return n
+}
+
+// What a recording, a part, and a delivery take beside their content, in bytes.
+const (
+	recordingWeight = 2 << 10
+	smallWeight     = 128
+)
+
+// weight returns what the recording takes, in bytes.
+func (x *recording) weight() int {
+	return recordingWeight + x.fields + x.interim + cap(x.sent.kept) + cap(x.received.kept) + x.timeline.weight() +
+		smallWeight*(len(x.deliveries)+len(x.interims))
+}
+
+// ended reports whether the exchange has ended.
+func (x *recording) ended() bool { return !x.over.IsZero() }
+
+// see notes what happened.
+func (x *recording) see(e claim.Event) {
+	at := x.since(e.At)
+	switch e.Kind {
+	case claim.EventSent:
+		x.sent.add(e.Content)
+		x.timeline.add(at, visitor, e.Content, x.upgraded())
+	case claim.EventDelivered:
+		if x.delivered.IsZero() {
+			x.delivered = e.At
+		}
+		x.session, x.attempt = e.Session, e.Attempt
+		if len(x.deliveries) < mostDeliveries {
+			x.deliveries = append(x.deliveries, schema.RecordedDelivery{AtMs: at, Session: e.Session, Attempt: e.Attempt})
+		}
+	case claim.EventInformed:
+		if len(x.interims) < mostInterims {
+			x.interims = append(x.interims, schema.RecordedInterim{AtMs: at, Status: e.Status, Headers: headers(e.Fields)})
+			x.interim += weightOf(e.Fields)
+		}
+	case claim.EventAnswered:
+		x.answered = e.At
+		x.response = &claim.Answer{Status: e.Status, Fields: e.Fields}
+		x.fields += weightOf(e.Fields)
+	case claim.EventReceived:
+		x.received.add(e.Content)
+		x.timeline.add(at, handler, e.Content, x.upgraded())
+	case claim.EventEnded:
+		x.complete = e.Complete
+		x.over, x.outcome, x.failure = e.At, e.Outcome, e.Failure
+		if x.response != nil && len(e.Fields) > 0 {
+			x.response.Trailers = e.Fields
+			x.fields += weightOf(e.Fields)
+		}
+		x.sent.kept, x.received.kept = bytes.Clone(x.sent.kept), bytes.Clone(x.received.kept) // without room for more
+		x.timeline.end()
+	}
+}
+
+// upgraded reports whether what comes now is a WebSocket's.
+func (x *recording) upgraded() bool { return x.response != nil && x.response.Status == 101 }
+
+// since returns a time in milliseconds since the request came.
+func (x *recording) since(t time.Time) int { return int(t.Sub(x.begun) / time.Millisecond) }
+
+// recorded returns what a list says.
+func (x *recording) recorded() schema.Recorded {
+	r := &x.request
+	out := schema.Recorded{
+		ID: x.id, URL: envelope.Characters(r.URL), Method: r.Method, Target: envelope.Characters(r.Target), HTTPVersion: r.HTTPVersion,
+		RemoteAddr: r.RemoteAddr, Upgrade: r.Upgrade, ReplayOf: r.ReplayOf, ReceivedAt: x.begun.UTC().Format("2006-01-02T15:04:05.000Z07:00"),
+		State: schema.RecordedQueued, QueuedMs: new(x.since(x.queued)), Session: x.session, Attempt: x.attempt,
+		RequestBytes: x.sent.size, ResponseBytes: x.received.size, RequestCut: x.sent.cut() || x.ended() && !x.complete, ResponseCut: x.received.cut(),
+	}
+	if !x.delivered.IsZero() {
+		out.State, out.DeliveredMs = schema.RecordedDelivered, new(x.since(x.delivered))
+	}
+	if x.response != nil {
+		out.State, out.FirstByteMs, out.Status = schema.RecordedAnswering, new(x.since(x.answered)), x.response.Status
+		out.Handed = new(true)
+	}
+	if x.ended() {
+		out.State, out.DoneMs = schema.RecordedEnded, new(x.since(x.over))
+		out.Outcome = schema.RecordedOutcome(x.outcome.String())
+		x.tellFailure(&out)
+	}
+	return out
+}
+
+// tellFailure says why the exchange failed, if it did.
+func (x *recording) tellFailure(out *schema.Recorded) {
+	if x.failure == nil {
+		return
+	}
+	switch x.failure.Handed {
+	case claim.HandedYes:
+		out.Handed = new(true)
+	case claim.HandedNo:
+		out.Handed = new(false)
+	}
+	if code := problem.CodeOf(x.failure); code != "" {
+		out.Code = string(code)
+		if x.response == nil {
+			out.Status = problem.Status(code)
+		}
+	}
+}
+
+// whole returns all of the recording.
+func (x *recording) whole() schema.Recording {
+	out := schema.Recording{
+		Exchange: x.recorded(), Request: schema.RecordedMessage{Headers: headers(x.request.Fields)},
+		Interims: orEmpty(x.interims), Deliveries: orEmpty(x.deliveries), Parts: orEmpty(x.timeline.recorded()), PartsCut: x.timeline.cut,
+	}
+	out.Request.Body, out.Request.BodyBase64 = body(x.sent.kept)
+	if a := x.response; a != nil {
+		out.Response = &schema.RecordedMessage{Status: a.Status, Headers: headers(a.Fields), Trailers: headers(a.Trailers)}
+		out.Response.Body, out.Response.BodyBase64 = body(x.received.kept)
+	}
+	return out
+}
+
+// orEmpty returns list, or an empty one where it is nil.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return slices.Clone(list)
+}
+
+// headers returns fields as envelopes have them.
+func headers(fields []claim.Field) []schema.Field {
+	all := make([]schema.Field, 0, len(fields))
+	for _, f := range fields {
+		all = append(all, schema.Field{f.Name, envelope.Characters(f.Value)})
+	}
+	return all
+}

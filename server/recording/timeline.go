@@ -1,0 +1,181 @@
+package recording
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"unicode/utf8"
+
+	"reversehttp/schema"
+)
+
+// Who sent something.
+const (
+	visitor = schema.RecordedPartVisitor
+	handler = schema.RecordedPartHandler
+)
+
+// timeline has when content came: in pieces, or in the frames of a WebSocket.
+type timeline struct {
+	parts   []part
+	cut     bool // more came than is kept
+	bytes   int  // of the payloads
+	streams bool // content came more than once
+	frames  map[schema.RecordedPartFrom]*frames
+}
+
+// part is a piece of content, or a frame.
+type part struct {
+	schema.RecordedPart
+	payload []byte // of a frame
+}
+
+// add notes content, which is a WebSocket's where upgraded is true. It does not keep b.
+func (t *timeline) add(at int, from schema.RecordedPartFrom, b []byte, upgraded bool) {
+	if !upgraded {
+		t.note(part{RecordedPart: schema.RecordedPart{AtMs: at, From: from, Bytes: len(b)}})
+		return
+	}
+	if t.frames == nil {
+		t.frames = make(map[schema.RecordedPartFrom]*frames)
+	}
+	f := t.frames[from]
+	if f == nil {
+		f = &frames{room: contentBytes}
+		t.frames[from] = f
+	}
+	for len(b) > 0 {
+		b = f.read(t, at, from, b)
+	}
+}
+
+// note keeps a part, unless there are as many as may be. It returns where it is kept, or nil.
+func (t *timeline) note(p part) *part {
+	if len(t.parts) >= mostParts {
+		t.cut = true
+		return nil
+	}
+	t.parts = append(t.parts, p)
+	return &t.parts[len(t.parts)-1]
+}
+
+// end says that nothing more comes.
+func (t *timeline) end() { t.frames = nil }
+
+// weight returns what the parts take, in bytes.
+func (t *timeline) weight() int { return smallWeight*len(t.parts) + t.bytes }
+
+// recorded returns the parts.
+func (t *timeline) recorded() []schema.RecordedPart {
+	all := make([]schema.RecordedPart, len(t.parts))
+	for i, p := range t.parts {
+		all[i] = p.RecordedPart
+		if p.Opcode != "" {
+			all[i].Body, all[i].BodyBase64 = body(p.payload)
+			all[i].Cut = len(p.payload) < p.Bytes
+		}
+	}
+	return all
+}
+
+// frames reads the frames that one side of a WebSocket sends (RFC 6455, 5.2).
+type frames struct {
+	room    int    // for payloads, in bytes
+	head    []byte // of the frame that begins
+	current int    // index of the frame's part, plus 1; 0 where it is not kept
+	left    uint64 // bytes of its payload to come
+	mask    [4]byte
+	masked  bool
+	at      int // in the payload
+}
+
+// opcodes are those of frames; others are reserved.
+var opcodes = map[byte]schema.RecordedPartOpcode{
+	0: schema.RecordedPartContinuation, 1: schema.RecordedPartText, 2: schema.RecordedPartBinary,
+	8: schema.RecordedPartClose, 9: schema.RecordedPartPing, 10: schema.RecordedPartPong,
+}
+
+// read reads of b what belongs to one frame, and returns the rest.
+func (f *frames) read(t *timeline, at int, from schema.RecordedPartFrom, b []byte) []byte {
+	if f.left == 0 {
+		f.head = append(f.head, b[0])
+		if size := headSize(f.head); len(f.head) == size {
+			f.begin(t, at, from)
+		}
+		return b[1:]
+	}
+	n := int(min(uint64(len(b)), f.left))
+	f.keep(t, b[:n])
+	f.left -= uint64(n)
+	return b[n:]
+}
+
+// headSize returns how long the head of a frame is that begins so; more than there is where that cannot be known.
+func headSize(head []byte) int {
+	if len(head) < 2 {
+		return 2
+	}
+	size := 2
+	switch head[1] & 0x7f {
+	case 126:
+		size += 2
+	case 127:
+		size += 8
+	}
+	if head[1]&0x80 != 0 {
+		size += 4
+	}
+	return size
+}
+
+// begin begins a frame, whose head is there.
+func (f *frames) begin(t *timeline, at int, from schema.RecordedPartFrom) {
+	head := f.head
+	f.head = f.head[:0]
+	length := head[2:]
+	switch n := head[1] & 0x7f; n {
+	case 126:
+		f.left, length = uint64(binary.BigEndian.Uint16(length)), length[2:]
+	case 127:
+		f.left, length = binary.BigEndian.Uint64(length), length[8:]
+	default:
+		f.left = uint64(n)
+	}
+	f.masked, f.at = head[1]&0x80 != 0, 0
+	copy(f.mask[:], length)
+	opcode, known := opcodes[head[0]&0x0f]
+	if !known {
+		opcode = schema.RecordedPartReserved
+	}
+	f.current = 0
+	if t.note(part{RecordedPart: schema.RecordedPart{
+		AtMs: at, From: from, Bytes: int(f.left & (1<<53 - 1)), Opcode: opcode, Final: head[0]&0x80 != 0, Compressed: head[0]&0x40 != 0,
+	}}) != nil {
+		f.current = len(t.parts)
+	}
+}
+
+// keep keeps what came of the payload of a frame, without its mask, while there is room.
+func (f *frames) keep(t *timeline, b []byte) {
+	if f.current == 0 {
+		return
+	}
+	p := &t.parts[f.current-1]
+	was := cap(p.payload)
+	for _, c := range b[:min(len(b), f.room)] {
+		if f.masked {
+			c ^= f.mask[f.at%4]
+		}
+		p.payload = append(p.payload, c)
+		f.at++
+		f.room--
+	}
+	t.bytes += cap(p.payload) - was
+}
+
+// body returns content as a message has it: as text where it is valid UTF-8, in base64 otherwise.
+func body(content []byte) (text, base64Text string) {
+	if utf8.Valid(content) {
+		return string(content), ""
+	}
+	return "", base64.StdEncoding.EncodeToString(content)
+}
