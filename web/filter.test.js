@@ -163,7 +163,25 @@ test('a filter is bounded, and so is what it says', () => {
 })
 
 test('no text throws', () => {
-  const pieces = [' ', '"', '\\', '-', '=', '>', '^=', '~=', ':', 'is', 'status', 'content', '5xx', 'é', '\ud800', '\0', '\n'] // prettier-ignore
+  const pieces = [
+    ' ',
+    '"',
+    '\\',
+    '-',
+    '=',
+    '>',
+    '^=',
+    '~=',
+    ':',
+    'is',
+    'status',
+    'content',
+    '5xx',
+    'é',
+    '\ud800',
+    '\0',
+    '\n',
+  ]
   let seed = 7
   const next = (n) => (seed = (seed * 48_271) % 2_147_483_647) % n
   for (let i = 0; i < 20_000; i++) {

@@ -13,9 +13,22 @@ test('a form is its names and values, in order and decoded', () => {
         ['a', 'é'],
       ],
     ],
-    ['a&=b&&c==', [['a', ''], ['', 'b'], ['c', '=']]], // prettier-ignore
+    [
+      'a&=b&&c==',
+      [
+        ['a', ''],
+        ['', 'b'],
+        ['c', '='],
+      ],
+    ],
     ['?a=1', [['?a', '1']]],
-    ['%=%zz&x=%ff', [['%', '%zz'], ['x', '\ufffd']]], // prettier-ignore
+    [
+      '%=%zz&x=%ff',
+      [
+        ['%', '%zz'],
+        ['x', '\ufffd'],
+      ],
+    ],
     ['__proto__=1', [['__proto__', '1']]],
   ]
   for (const [text, want] of cases) assert.deepEqual(parseForm(text), want, text)
