@@ -4,6 +4,7 @@
  */
 import { fromBase64 } from './content.js'
 import { bytesOf, valuesOf } from './field.js'
+import { joined, verify } from './hmac.js'
 
 /** How far the timestamp of a Standard Webhook may be from its receipt, in seconds. */
 export const toleranceSeconds = 300
@@ -46,8 +47,7 @@ export async function checkGitHub({ headers, content }, secret) {
   if (!secret) return verdict('not checked', 'signed; give the secret to check it')
   const bytes = Uint8Array.from(signature.match(/../g) ?? [], (pair) => parseInt(pair, 16))
   if (!crypto.subtle) return cannot
-  const key = await hmacKey(new TextEncoder().encode(secret))
-  return (await verify(key, bytes, content))
+  return (await verify(new TextEncoder().encode(secret), bytes, content))
     ? verdict('valid', 'the HMAC of the content matches')
     : verdict('invalid', 'the HMAC of the content does not match: another secret or other content')
 }
@@ -70,17 +70,16 @@ export async function checkStandard({ headers, content, receivedMs }, secret) {
     return verdict('invalid', 'webhook-timestamp is not a number of seconds')
   }
   if (!secret) return verdict('not checked', 'signed; give the secret to check it')
-  const raw = decoded(secret.replace(/^whsec_/, ''))
-  if (!raw?.length) {
+  const raw = standardSecret(secret)
+  if (!raw) {
     return verdict('not checked', 'the secret is not whsec_ and base64, as this scheme has it')
   }
   if (!crypto.subtle) return cannot
-  const key = await hmacKey(raw)
   const signed = joined(bytesOf(`${id}.${timestamp}.`), content)
   let matches = false
   for (const signature of signatures.split(' ').slice(0, mostSignatures)) {
     const bytes = signature.startsWith('v1,') && decoded(signature.slice(3))
-    matches = (bytes && (await verify(key, bytes, signed))) || matches
+    matches = (bytes && (await verify(raw, bytes, signed))) || matches
   }
   if (!matches)
     return verdict('invalid', 'no v1 signature matches: another secret or other content')
@@ -89,6 +88,15 @@ export async function checkStandard({ headers, content, receivedMs }, secret) {
   return Math.abs(age) > toleranceSeconds
     ? verdict('invalid', `the signature matches, but its time is off: ${when}`)
     : verdict('valid', `a signature matches; ${when}`)
+}
+
+/**
+ * Returns the bytes of a secret of Standard Webhooks, or undefined where it is none.
+ * @param {string} secret whsec_ and base64
+ */
+export function standardSecret(secret) {
+  const raw = decoded(secret.replace(/^whsec_/, ''))
+  return raw?.length ? raw : undefined
 }
 
 /**
@@ -101,23 +109,6 @@ function verdict(is, why) {
 
 const cannot = verdict('not checked', 'browsers have WebCrypto only on https and on localhost')
 
-/** @param {Uint8Array<ArrayBuffer>} secret */
-function hmacKey(secret) {
-  return crypto.subtle.importKey('raw', secret, { name: 'HMAC', hash: 'SHA-256' }, false, [
-    'verify',
-  ])
-}
-
-/**
- * Compares in constant time: the browser does it.
- * @param {CryptoKey} key
- * @param {Uint8Array} signature
- * @param {Uint8Array} content
- */
-function verify(key, signature, content) {
-  return crypto.subtle.verify('HMAC', key, new Uint8Array(signature), new Uint8Array(content))
-}
-
 /** @param {string} text */
 function decoded(text) {
   try {
@@ -125,15 +116,4 @@ function decoded(text) {
   } catch {
     return undefined
   }
-}
-
-/**
- * @param {Uint8Array} a
- * @param {Uint8Array} b
- */
-function joined(a, b) {
-  const both = new Uint8Array(a.length + b.length)
-  both.set(a)
-  both.set(b, a.length)
-  return both
 }
