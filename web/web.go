@@ -19,6 +19,7 @@ var pages embed.FS
 // Pages gives a handler of GET and HEAD for each path, among them /sdk.js and
 // what it imports while it runs, beside it.
 // A file of pages/ has the path of its name; HTML loses its extension.
+// /qr.svg draws the QR code of its parameter text.
 func Pages() (map[string]http.Handler, error) {
 	files, err := fs.ReadDir(pages, "pages")
 	if err != nil {
@@ -39,6 +40,7 @@ func Pages() (map[string]http.Handler, error) {
 		}
 		handlers[at] = a
 	}
+	handlers["/qr.svg"] = http.HandlerFunc(serveQR)
 	modules, err := sdkjs.Bundle()
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
