@@ -209,7 +209,15 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 		h.Set("X-Content-Type-Options", "nosniff")
-		_ = page.Execute(&content, map[string]any{"Status": k.status, "Title": http.StatusText(k.status), "Code": p.Code, "Detail": p.Detail})
+		title, again := http.StatusText(k.status), 0
+		if p.Code == schema.CodeNoHandler {
+			title = "Not there now"
+		}
+		if p.mayReload(r) {
+			again = k.retryAfter
+			h.Set("Refresh", strconv.Itoa(again))
+		}
+		_ = page.Execute(&content, map[string]any{"Status": k.status, "Title": title, "Code": p.Code, "Detail": p.Detail, "Again": again})
 		p.send(w, k.status, content.Bytes())
 		return
 	}
@@ -255,11 +263,27 @@ func prefersHTML(r *http.Request) bool {
 	return strings.Contains(accept, "text/html") && !strings.Contains(accept, "json")
 }
 
+// mayReload tells whether the page of a problem may ask for the same again by itself: its program may
+// come any moment, and it is a navigation that changes nothing.
+func (p *Problem) mayReload(r *http.Request) bool {
+	if p.Code != schema.CodeNoHandler || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	switch r.Header.Get("Sec-Fetch-Dest") {
+	case "", "document", "iframe", "frame":
+		return true
+	}
+	return false
+}
+
 var page = template.Must(template.New("problem").Parse(`<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{{.Status}} {{.Title}}</title>
+<title>{{.Title}}</title>
 <style>:root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem}code{opacity:.7}</style>
-<h1>{{.Status}} {{.Title}}</h1>
+<main>
+<h1>{{.Title}}</h1>
 <p>{{.Detail}}</p>
-<p><code>{{.Code}}</code></p>
+{{with .Again}}<p>This page tries again every {{.}} seconds while it is open. <a href="">Try now</a></p>
+{{end}}<p><code>{{.Status}} {{.Code}}</code></p>
+</main>
 `))

@@ -107,3 +107,63 @@ func TestThePageIsEscaped(t *testing.T) {
 		t.Errorf("policy = %q", csp)
 	}
 }
+
+// visit asks as a visitor's browser does, and returns the page that it gets of a problem.
+func visit(code schema.Code, method string, fields ...string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(method, "/a?b", nil)
+	r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+	for i := 0; i < len(fields); i += 2 {
+		r.Header.Set(fields[i], fields[i+1])
+	}
+	(&Problem{Code: code, Visitor: true, Handed: claim.HandedNo}).Write(w, r)
+	return w
+}
+
+func TestThePageOfAMissingHandlerTriesAgain(t *testing.T) {
+	for _, method := range []string{"GET", "HEAD"} {
+		for _, dest := range []string{"", "document", "iframe", "frame"} {
+			w := visit(schema.CodeNoHandler, method, "Sec-Fetch-Dest", dest)
+			if got, want := w.Header().Get("Refresh"), w.Header().Get("Retry-After"); got == "" || got != want {
+				t.Errorf("%s of a %q: Refresh %q, want %q as in Retry-After", method, dest, got, want)
+			}
+			body := w.Body.String()
+			for _, want := range []string{Detail(schema.CodeNoHandler), "tries again every 5 seconds", `<a href="">`, "<code>503 no_handler</code>"} {
+				if !strings.Contains(body, want) {
+					t.Errorf("%s of a %q: %q is not in the page:\n%s", method, dest, want, body)
+				}
+			}
+			if strings.Contains(body, "<script") {
+				t.Errorf("the page has a script, which its policy forbids:\n%s", body)
+			}
+		}
+	}
+}
+
+func TestNothingElseTriesAgain(t *testing.T) {
+	check := func(what string, w *httptest.ResponseRecorder) {
+		t.Helper()
+		if got := w.Header().Get("Refresh"); got != "" || strings.Contains(w.Body.String(), "tries again") || strings.Contains(w.Body.String(), "http-equiv") {
+			t.Errorf("%s: Refresh %q, want none:\n%s", what, got, w.Body)
+		}
+	}
+	for code := range kinds {
+		if code != schema.CodeNoHandler {
+			check(string(code), visit(code, "GET"))
+		}
+	}
+	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"} {
+		check(method, visit(schema.CodeNoHandler, method))
+	}
+	for _, dest := range []string{"empty", "image", "script", "style", "object", "embed", "worker"} {
+		check("for "+dest, visit(schema.CodeNoHandler, "GET", "Sec-Fetch-Dest", dest))
+	}
+	for _, accept := range []string{"*/*", "application/json, text/html", ""} {
+		check("Accept "+accept, visit(schema.CodeNoHandler, "GET", "Accept", accept))
+	}
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest("GET", "/claims/demo", nil)
+	r.Header.Set("Accept", "text/html")
+	(&Problem{Code: schema.CodeNoHandler}).Write(w, r)
+	check("a program", w)
+}
