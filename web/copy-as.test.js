@@ -87,6 +87,7 @@ const fields = [
   ...always,
   ...hostile.map((value, i) => [`X-Hostile-${i}`, value]),
   ['X-Text', wire('é 😀 \u202e')],
+  ['X-Last', wire('à')],
   ['X-Bytes', '\xff\xfeA\x80b'],
   ['X-Tab', 'a\tb'],
   ['X-Empty', ''],

@@ -102,6 +102,7 @@ test('names of parameters are found whatever their form', () => {
     ["form-data; name=a; filename=x; filename*=UTF-8''%c3%a9%20x", 'a', 'é x'],
     ["form-data; name=a; filename=x; filename*=UTF-8''%zz", 'a', 'x'],
     ['form-data; name=""', '', undefined],
+    ['form-data; name=a; filename=à', 'a', 'à'],
     ['form-data; name="open', 'open', undefined],
     ['form-data;\r\n name="folded"', 'folded', undefined],
     ['form-data', undefined, undefined],

@@ -1,6 +1,6 @@
 /** A request as something to paste: into a shell, a program, an editor, another tool. */
 import { toBase64 } from './content.js'
-import { readable } from './field.js'
+import { readable, trimmed } from './field.js'
 import { curl, httpie } from './shell.js'
 
 /**
@@ -72,7 +72,7 @@ function sentBy({ method, url: given, headers: all, content }) {
     url,
     target: target.startsWith('/') ? target : `/${target}`,
     host,
-    headers: headers.map(([name, value]) => [name, value.replace(/^[ \t]+|[ \t]+$/g, '')]),
+    headers: headers.map(([name, value]) => [name, trimmed(value)]),
     content,
     text: content.includes(0) ? undefined : asUTF8(content),
     hasContent: content.length > 0 || all.some(([name]) => name.toLowerCase() === 'content-length'),
@@ -100,7 +100,7 @@ function urlOf(url) {
  */
 function sameHost(value, host, url) {
   const port = /^https/i.test(url) ? /:443$/ : /:80$/
-  return value.trim().toLowerCase().replace(port, '') === host.toLowerCase().replace(port, '')
+  return trimmed(value).toLowerCase().replace(port, '') === host.toLowerCase().replace(port, '')
 }
 
 /** @param {string} text */
@@ -227,6 +227,8 @@ function har({ method, url, headers, content, text, hasContent }) {
 
 /** @param {string} value */
 function cookiesOf(value) {
-  const pairs = value.split(';').map((pair) => /^\s*([^=]*)=(.*?)\s*$/s.exec(pair))
-  return pairs.flatMap((pair) => (pair ? [{ name: pair[1], value: pair[2] }] : []))
+  return value.split(';').flatMap((pair) => {
+    const at = pair.indexOf('=')
+    return at < 0 ? [] : [{ name: trimmed(pair.slice(0, at)), value: trimmed(pair.slice(at + 1)) }]
+  })
 }

@@ -28,3 +28,16 @@ export function readable(value) {
     return value
   }
 }
+
+/**
+ * Returns a value without the spaces around it (RFC 9110, 5.5). String.trim takes others too, and
+ * with them a byte of some letters.
+ * @param {string} value
+ */
+export function trimmed(value) {
+  let from = 0
+  let to = value.length
+  while (value[from] === ' ' || value[from] === '\t') from++
+  while (to > from && (value[to - 1] === ' ' || value[to - 1] === '\t')) to--
+  return value.slice(from, to)
+}

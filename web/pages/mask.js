@@ -64,7 +64,7 @@ export function maskTarget(target) {
  * @param {string} pairs of a query, or of a fragment as OAuth has it, with the character before
  */
 function maskPairs(pairs) {
-  return pairs.replace(/([?#&;])([^=&;]*)=([^&;]+)/g, (pair, before, name) =>
+  return pairs.replace(/([?#&;])([^=&;?#]*)=([^&;]+)/g, (pair, before, name) =>
     isSecret(decoded(name)) ? `${before}${name}=${masked}` : pair,
   )
 }

@@ -1,5 +1,5 @@
 /** Content in parts: multipart, as forms with files have it (RFC 2046, 5.1; RFC 7578). */
-import { readable, valuesOf } from './field.js'
+import { readable, trimmed, valuesOf } from './field.js'
 
 const mostParts = 200
 const mostFields = 64
@@ -120,7 +120,7 @@ function fieldsOf(head) {
     const colon = line.indexOf(':')
     if (colon < 1) return 'a field of a part is malformed'
     if (headers.length === mostFields) return `a part has more than ${mostFields} fields`
-    headers.push([line.slice(0, colon).trim(), line.slice(colon + 1).trim()])
+    headers.push([trimmed(line.slice(0, colon)), trimmed(line.slice(colon + 1))])
   }
   return headers
 }
@@ -147,7 +147,7 @@ function filenameOf(disposition) {
 function parameter(value, name) {
   const pairs = /;\s*([^\s=;"]+)\s*=\s*(?:"((?:\\["\\]|\\(?!["\\])|[^"\\])*)"?|([^;"]*))/g
   for (const [, n, quoted, plain] of value.slice(0, mostFieldBytes).matchAll(pairs)) {
-    if (n.toLowerCase() === name) return quoted?.replace(/\\(["\\])/g, '$1') ?? plain.trim()
+    if (n.toLowerCase() === name) return quoted?.replace(/\\(["\\])/g, '$1') ?? trimmed(plain)
   }
   return undefined
 }
