@@ -60,7 +60,7 @@ function pairs(raw) {
 }
 
 /** Runs what was copied, and returns what arrived of it without what each tool makes. */
-async function sent(kind, request) {
+async function sent(kind, request, shell = 'bash') {
   const copied = copyAs(kind, { headers: [], content: new Uint8Array(), ...request })
   arrived = []
   if (kind === 'fetch') {
@@ -69,7 +69,7 @@ async function sent(kind, request) {
     await run('node', ['copied.mjs'], { cwd: folder })
   } else {
     writeFileSync(join(folder, 'copied.sh'), copied)
-    await run('bash', ['copied.sh'], { cwd: folder })
+    await run(shell, ['copied.sh'], { cwd: folder })
   }
   assert.equal(arrived.length, 1, copied)
   const [{ headers, ...rest }] = arrived
@@ -112,22 +112,24 @@ const contents = {
   'more than an argument': bytes(`é'`.repeat(70_000)),
 }
 
-test('what bash sends with curl is the request', async (t) => {
-  if (!has('curl')) return t.skip('no curl')
-  const url = `${origin}/a/../b//c/%2e%2E/d[1]{x,y}?q='$(touch pwned)'&"\`x\`\\!*;|<>^`
-  const target = url.slice(origin.length).replace(' ', '%20')
-  const got = await sent('curl', { method: 'POST', url, headers: fields, content: bytes('x') })
-  assert.deepEqual(got, { method: 'POST', target, headers: fields, content: bytes('x') })
-  for (const [name, content] of Object.entries(contents)) {
-    const { content: came } = await sent('curl', {
-      method: 'PUT',
-      url: origin,
-      headers: [],
-      content,
-    })
-    assert.deepEqual(came, content, name)
-  }
-})
+for (const shell of ['bash', 'zsh']) {
+  test(`what ${shell} sends with curl is the request`, async (t) => {
+    if (!has('curl') || !has(shell)) return t.skip(`no curl or no ${shell}`)
+    const url = `${origin}/a/../b//c/%2e%2E/d[1]{x,y}?q='$(touch pwned)'&"\`x\`\\!*;|<>^`
+    const target = url.slice(origin.length).replace(' ', '%20')
+    const got = await sent(
+      'curl',
+      { method: 'POST', url, headers: fields, content: bytes('x') },
+      shell,
+    )
+    assert.deepEqual(got, { method: 'POST', target, headers: fields, content: bytes('x') })
+    for (const [name, content] of Object.entries(contents)) {
+      const request = { method: 'PUT', url: origin, content }
+      const { content: came } = await sent('curl', request, shell)
+      assert.deepEqual(came, content, name)
+    }
+  })
+}
 
 test('curl adds no field, and sends each method as it is', async (t) => {
   if (!has('curl')) return t.skip('no curl')

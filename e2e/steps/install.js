@@ -39,9 +39,10 @@ export async function installPrograms() {
 }
 
 // The package that has a program, where it is not named for it. A perl without modules has no json_pp.
-const packages = { json_pp: 'perl', javac: 'openjdk-17-jdk-headless' }
+const packages = { json_pp: 'perl', javac: 'openjdk-17-jdk-headless', http: 'httpie' }
 const programs = [
   'curl',
+  'http',
   'jq',
   'shellcheck',
   'gcc',

@@ -1,4 +1,4 @@
-/** Requests as commands for bash: curl and HTTPie. */
+/** Requests as commands for bash and zsh: curl and HTTPie. */
 import { toBase64 } from './content.js'
 import { bytesOf, readable } from './field.js'
 
