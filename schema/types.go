@@ -260,6 +260,17 @@ type Ack struct {
 // TypeAck is the type of every Ack.
 const TypeAck = "ack"
 
+// Watch: has the gateway tell of the recordings of the claim on this link, from now on.
+type Watch struct {
+	// Type is always "watch".
+	Type string `json:"type"`
+	// Change is a change that the gateway named: it tells of what changed since. Absent: of all recordings first.
+	Change string `json:"change,omitempty"`
+}
+
+// TypeWatch is the type of every Watch.
+const TypeWatch = "watch"
+
 // Pong: answers a ping of the gateway, which is {"type":"ping"}.
 type Pong struct {
 	// Type is always "pong".

@@ -1,6 +1,6 @@
 package envelope
 
-// Said is a message of a program on a link that answers nothing: a hello, an ack or a pong.
+// Said is a message of a program on a link that answers nothing: a hello, an ack, a pong or a watch.
 type Said struct {
 	// Type is as the program has it.
 	Type string
@@ -8,6 +8,8 @@ type Said struct {
 	Token string
 	// Cursor is the cursor; nil where there is none.
 	Cursor *string
+	// Change is what a watch goes on after; empty where there is none.
+	Change string
 }
 
 // DecodeSaid reads one. The error is as that of [DecodeAnswers].
@@ -26,6 +28,8 @@ func DecodeSaid(content []byte) (s Said, err error) {
 			return r.setString(&s.Type)
 		case "token":
 			return r.setString(&s.Token)
+		case "change":
+			return r.setString(&s.Change)
 		case "cursor":
 			if r.peek() == 'n' {
 				return r.word("null")

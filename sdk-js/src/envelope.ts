@@ -248,6 +248,17 @@ export interface Ack {
   cursor: string
 }
 
+/** Has the gateway tell of the recordings of the claim on this link, from now on. */
+export interface Watch {
+  /** Always "watch". */
+  type: 'watch'
+  /**
+   * A change that the gateway named: it tells of what changed since. Absent: of all recordings
+   * first.
+   */
+  change?: string
+}
+
 /** Answers a ping of the gateway, which is {"type":"ping"}. */
 export interface Pong {
   /** Always "pong". */

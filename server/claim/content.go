@@ -33,7 +33,7 @@ type Content struct {
 	source Source // nil where content is whole
 	passed atomic.Int64
 	ended  atomic.Bool // it was read to its end
-	watch  *watch // that sees what passes; nil where no tap does
+	watch  *watch      // that sees what passes; nil where no tap does
 }
 
 // Whole returns content that is there. The caller does not change it afterwards.

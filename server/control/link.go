@@ -25,6 +25,7 @@ import (
 	"reversehttp/server/claim"
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
+	"reversehttp/server/recording"
 	"reversehttp/server/trust"
 	"reversehttp/server/wire"
 )
@@ -39,6 +40,8 @@ type Links struct {
 	// Window is how much content may be unconfirmed on a link, in bytes; 0 means as much as memory allows.
 	Window int
 	Trust  trust.Peers
+	// Recorder has what programs watch.
+	Recorder *recording.Recorder
 
 	mu      sync.Mutex // guards what follows
 	open    map[*link]struct{}
@@ -81,7 +84,8 @@ type link struct {
 	cutting  sync.Mutex   // held while a message ends, and while its reading is ended
 	direct   bool         // the other end of the connection is the program itself
 	left     bool         // which closed it without a word
-	shows    func()       // to be called when the program has shown its token; nil where it did by the upgrade
+	watching watching
+	shows    func() // to be called when the program has shown its token; nil where it did by the upgrade
 	sender
 }
 
@@ -335,6 +339,7 @@ func (l *link) serve() {
 
 // drop lets go of what the link holds.
 func (l *link) drop() {
+	l.watching.stop()
 	if l.feed != nil {
 		l.feed.Close(l.left)
 	}

@@ -159,6 +159,8 @@ func (l *link) judge(m *answer.Message, line []byte) error {
 			l.answered()
 		}
 		return l.acknowledge(line)
+	case schema.TypeWatch:
+		return l.watching.begin(l, line)
 	case schema.TypeHello:
 		return nil // the token was shown
 	}

@@ -331,6 +331,9 @@ func (s *sender) write(w waiting) error {
 		}
 		out = out[:0]
 	}
+	if w.why == nil {
+		out = l.watching.append(out)
+	}
 	if len(out) > 0 {
 		return s.put(websocket.MessageBinary, out)
 	}

@@ -212,7 +212,7 @@ func New(o Options) (*Gateway, error) {
 	g.claims = &control.Claims{Registry: g.registry, Envelopes: envelopes, Admission: admitted, Bounds: bounds, Pace: pace, Family: g.family}
 	g.polls = &control.Polls{Registry: g.registry, Envelopes: envelopes, FramedInlineBytes: bounds.FramedInlineBytes, Delivered: g.metrics.deliver, Trust: g.trust}
 	g.answers = &control.Answers{Registry: g.registry, Bounds: bounds, Pace: pace, Judged: g.metrics.judge, Log: o.Log}
-	g.links = &control.Links{Claims: g.claims, Envelopes: envelopes, Answers: g.answers, Polls: g.polls, Window: o.LinkWindow, Trust: g.trust}
+	g.links = &control.Links{Claims: g.claims, Envelopes: envelopes, Answers: g.answers, Polls: g.polls, Window: o.LinkWindow, Trust: g.trust, Recorder: g.recorder}
 	g.recorded = &control.Recordings{Claims: g.claims, Recorder: g.recorder, Stops: g.stopping.watched}
 	g.replays = &control.Replays{Claims: g.claims, Recorder: g.recorder, Trust: g.trust, TargetBytes: o.TargetBytes}
 	g.visits = &visit.Visits{

@@ -29,6 +29,7 @@ type Book struct {
 	cleared    uint64        // the change that deleted recordings last
 	changed    chan struct{} // closed at the next change; nil while nobody waits
 	readers    int           // streams of changes
+	watchers   map[*Watcher]struct{}
 	closed     bool
 }
 
@@ -91,6 +92,9 @@ func (b *Book) touch(x *recording) {
 		close(b.changed)
 		b.changed = nil
 	}
+	for w := range b.watchers {
+		w.notify()
+	}
 }
 
 // drop drops a recording. The caller holds b.mu.
@@ -137,6 +141,37 @@ func (b *Book) close() {
 		b.drop(len(b.recordings) - 1)
 	}
 	b.touch(nil)
+}
+
+// Watcher is told that a book changed.
+type Watcher struct {
+	book   *Book
+	notify func()
+}
+
+// Watch has notify called whenever something changes, until the watcher stops. It is called with the book locked, and does not block.
+func (b *Book) Watch(notify func()) *Watcher {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	w := &Watcher{b, notify}
+	if b.watchers == nil {
+		b.watchers = make(map[*Watcher]struct{})
+	}
+	b.watchers[w] = struct{}{}
+	return w
+}
+
+// Since is that of the book.
+func (w *Watcher) Since(change string) Changes {
+	c, _ := w.book.Since(change)
+	return c
+}
+
+// Stop has nobody told any more.
+func (w *Watcher) Stop() {
+	w.book.mu.Lock()
+	defer w.book.mu.Unlock()
+	delete(w.book.watchers, w)
 }
 
 // Changes are what changed in a book.
