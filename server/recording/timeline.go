@@ -16,11 +16,10 @@ const (
 
 // timeline has when content came: in pieces, or in the frames of a WebSocket.
 type timeline struct {
-	parts   []part
-	cut     bool // more came than is kept
-	bytes   int  // of the payloads
-	streams bool // content came more than once
-	frames  map[schema.RecordedPartFrom]*frames
+	parts  []part
+	cut    bool // more came than is kept
+	bytes  int  // of the payloads
+	frames map[schema.RecordedPartFrom]*frames
 }
 
 // part is a piece of content, or a frame.
