@@ -37,6 +37,9 @@ func newMetrics(g *Gateway) *metrics {
 	gauge("reversehttp_sessions", "Sessions that live.", func(s claim.Stats) int { return s.Sessions })
 	gauge("reversehttp_polls_parked", "Polls that are open.", func(s claim.Stats) int { return s.Polls })
 	gauge("reversehttp_exchanges_open", "Exchanges that have not ended.", func(s claim.Stats) int { return s.Exchanges })
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "reversehttp_recordings_bytes", Help: "What recorded exchanges take, in bytes.",
+	}, func() float64 { return float64(g.recorder.Bytes()) }))
 	m.budget(g)
 	m.ended = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "reversehttp_exchanges_total", Help: "Exchanges that ended, by outcome, and by code where the gateway answered.",

@@ -3,7 +3,6 @@ package recording
 import (
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -110,7 +109,7 @@ func entryOf(r schema.Recording, secrets bool) harEntry {
 		StartedDateTime: x.ReceivedAt, Time: max(value(x.DoneMs), 0), ID: x.ID, Code: x.Code, ReplayOf: x.ReplayOf,
 		Timings: timingsOf(x),
 		Request: harRequest{
-			Method: x.Method, URL: maskURL(x.URL, secrets), HTTPVersion: "HTTP/" + x.HTTPVersion,
+			Method: x.Method, URL: urlOf(x.URL, secrets), HTTPVersion: "HTTP/" + x.HTTPVersion,
 			Headers: pairs(r.Request.Headers, secrets), QueryString: query(x.URL, secrets), HeadersSize: -1, BodySize: x.RequestBytes,
 		},
 		Response: harResponse{
@@ -128,7 +127,7 @@ func entryOf(r schema.Recording, secrets bool) harEntry {
 	}
 	if a := r.Response; a != nil {
 		e.Response.Headers = pairs(a.Headers, secrets)
-		e.Response.RedirectURL = field(a.Headers, "Location")
+		e.Response.RedirectURL = urlOf(field(a.Headers, "Location"), secrets)
 		c := &e.Response.Content
 		c.MimeType, c.Text, c.Comment = typeOf(a.Headers), a.Body, comment(x.ResponseCut)
 		if a.BodyBase64 != "" {
@@ -186,21 +185,16 @@ func typeOf(fields []schema.Field) string {
 	return "application/octet-stream"
 }
 
-// masked stands for what is secret.
-const masked = "[masked]"
-
-// secretName is what names of fields and parameters have in them whose values are likely secrets.
-var secretName = regexp.MustCompile(`(?i)authori[sz]ation|authentication|cookie|token|secret|passw|api[-_]?key|access[-_]?key|private[-_]?key|signature|session|credential|csrf|xsrf|jwt|otp`)
-
-// IsSecret reports whether values of a field, or of a parameter of a query, that has this name are likely secrets.
-func IsSecret(name string) bool { return secretName.MatchString(name) }
-
 func pairs(fields []schema.Field, secrets bool) []harPair {
 	all := make([]harPair, len(fields))
 	for i, f := range fields {
 		all[i] = harPair{f[0], f[1]}
-		if !secrets && IsSecret(f[0]) {
+		switch {
+		case secrets:
+		case isSecret(f[0]):
 			all[i].Value = masked
+		case isURL(f[0]):
+			all[i].Value = maskURL(f[1])
 		}
 	}
 	return all
@@ -216,7 +210,7 @@ func query(of string, secrets bool) []harPair {
 		}
 		name, v, _ := strings.Cut(one, "=")
 		name, v = unescaped(name), unescaped(v)
-		if !secrets && IsSecret(name) {
+		if !secrets && isSecret(name) {
 			v = masked
 		}
 		all = append(all, harPair{name, v})
@@ -229,19 +223,4 @@ func unescaped(s string) string {
 		return u
 	}
 	return s
-}
-
-// maskURL returns a URL without secrets in its query.
-func maskURL(of string, secrets bool) string {
-	path, raw, has := strings.Cut(of, "?")
-	if secrets || !has {
-		return of
-	}
-	all := strings.Split(raw, "&")
-	for i, one := range all {
-		if name, _, ok := strings.Cut(one, "="); ok && IsSecret(unescaped(name)) {
-			all[i] = name + "=" + url.QueryEscape(masked)
-		}
-	}
-	return path + "?" + strings.Join(all, "&")
 }
