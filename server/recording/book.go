@@ -62,7 +62,9 @@ func (b *Book) See(e claim.Event) {
 		x.see(e)
 	}
 	b.weigh(x)
-	b.touch(x)
+	if x.tells(e) {
+		b.touch(x)
+	}
 	for len(b.recordings) > mostRecordings || b.bytes.Load() > bookBytes && len(b.recordings) > 1 {
 		b.drop(0)
 	}

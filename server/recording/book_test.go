@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"reversehttp/server/claim"
 )
@@ -172,6 +173,24 @@ func TestAnArchiveHasNoSecrets(t *testing.T) {
 		if got := strings.Contains(text, "SECRET"); got != shown {
 			t.Errorf("secrets %v: %s", shown, text)
 		}
+	}
+}
+
+// A long answer is told of a bounded number of times, however many pieces it has.
+func TestContentThatIsNotRecordedIsToldOfNowAndThen(t *testing.T) {
+	x := &recording{begun: time.Now()}
+	told := 0
+	for i := range 10_000 {
+		e := claim.Event{Kind: claim.EventReceived, Content: []byte("x"), At: x.begun.Add(time.Duration(i) * time.Millisecond)}
+		if x.see(e); x.tells(e) {
+			told++
+		}
+	}
+	if most := mostParts + 11; told > most || told <= mostParts {
+		t.Errorf("told %d times, want %d at most", told, most)
+	}
+	if !x.tells(claim.Event{Kind: claim.EventEnded, At: x.begun}) {
+		t.Error("the end is not told")
 	}
 }
 

@@ -20,16 +20,20 @@ type recording struct {
 	begun   time.Time
 	queued  time.Time
 
-	complete        bool // all of the request's content came
-	sent, received  content
-	response        *claim.Answer // without its content; nil until it begins
-	delivered       time.Time     // first; zero until it is
-	answered, over  time.Time     // zero until it is
-	session         string        // the last
-	attempt         int
-	deliveries      []schema.RecordedDelivery
-	interims        []schema.RecordedInterim
-	timeline        timeline
+	complete       bool // all of the request's content came
+	sent, received content
+	response       *claim.Answer // without its content; nil until it begins
+	delivered      time.Time     // first; zero until it is
+	answered, over time.Time     // zero until it is
+	session        string        // the last
+	attempt        int
+	deliveries     []schema.RecordedDelivery
+	interims       []schema.RecordedInterim
+	timeline       timeline
+	told           struct { // last
+		at    time.Time
+		parts int // how many there were
+	}
 	outcome         claim.Outcome
 	failure         *claim.Failure
 	fields, interim int // bytes of fields
@@ -120,6 +124,19 @@ func (x *recording) see(e claim.Event) {
 		x.sent.kept, x.received.kept = bytes.Clone(x.sent.kept), bytes.Clone(x.received.kept) // without room for more
 		x.timeline.end()
 	}
+}
+
+// sizesEvery is how often is told of how much content came, where nothing else is new.
+const sizesEvery = time.Second
+
+// tells reports whether what happened is worth telling: more content than is recorded is so now and then.
+func (x *recording) tells(e claim.Event) bool {
+	content := e.Kind == claim.EventSent || e.Kind == claim.EventReceived
+	if content && len(x.timeline.parts) == x.told.parts && e.At.Sub(x.told.at) < sizesEvery {
+		return false
+	}
+	x.told.parts, x.told.at = len(x.timeline.parts), e.At
+	return true
 }
 
 // upgraded reports whether what comes now is a WebSocket's.
