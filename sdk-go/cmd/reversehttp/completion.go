@@ -14,7 +14,7 @@ type completion struct {
 }
 
 // places are what an argument or a flag names; others are left to the person who types.
-var places = map[string]string{"serve dir": "directory", "--ca": "file"}
+var places = map[string]string{"serve dir": "directory", "--ca": "file", "--har": "file", "--data-file": "file"}
 
 // choices are the words that a flag is mostly given, where kong does not know them.
 var choices = map[string][]string{"host-header": {"preserve", "rewrite"}}

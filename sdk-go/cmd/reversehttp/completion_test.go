@@ -35,7 +35,7 @@ func TestBashCompletes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for typed, want := range map[string]string{
-		"reversehttp ":                             "--help|completion|echo|forward|inbox|serve",
+		"reversehttp ":                             "--help|completion|echo|forward|inbox|inspect|replay|serve",
 		"reversehttp f":                            "forward",
 		"reversehttp --la":                         "--label",
 		"reversehttp --v":                          "--verbose|--version",
@@ -51,6 +51,10 @@ func TestBashCompletes(t *testing.T) {
 		"reversehttp serve p":                      "photos of mine|plans",
 		"reversehttp serve --d":                    "--dot-files|--drain",
 		"reversehttp inbox --st":                   "--status",
+		"reversehttp inspect --s":                  "--secrets|--status",
+		"reversehttp inspect --har pl":             "plain.txt|plans",
+		"reversehttp replay --data":                "--data|--data-file",
+		"reversehttp replay --data-file pl":        "plain.txt|plans",
 		"reversehttp --ca pl":                      "plain.txt|plans",
 		"reversehttp --transport x":                "",
 		"reversehttp completion ":                  "bash|fish|zsh",
@@ -112,7 +116,7 @@ func TestFishCompletes(t *testing.T) {
 	path, file, dir := shell(t, "fish")
 	for typed, want := range map[string]string{
 		"reversehttp f":                            "forward",
-		"reversehttp ":                             "completion|echo|forward|inbox|serve",
+		"reversehttp ":                             "completion|echo|forward|inbox|inspect|replay|serve",
 		"reversehttp --la":                         "--label",
 		"reversehttp --v":                          "--verbose|--version",
 		"reversehttp --label x fo":                 "forward",

@@ -4,6 +4,8 @@
 //	reversehttp serve DIR       the files of a directory
 //	reversehttp echo            answers that say what was asked
 //	reversehttp inbox           prints what comes
+//	reversehttp inspect         prints what came, as the gateway recorded it
+//	reversehttp replay ID       gives a recorded request to the handler again
 //
 // README.md beside this file has the rest; --help lists the flags.
 package main

@@ -12,9 +12,12 @@ import (
 	"github.com/alecthomas/kong"
 )
 
+// defaultGateway is the one that is asked where none is named.
+const defaultGateway = "http://localhost:8080"
+
 // options are the commands and the flags. Those that all commands have come first.
 type options struct {
-	Gateway   string        `default:"http://localhost:8080" env:"REVERSEHTTP_GATEWAY" placeholder:"URL" help:"Gateway to claim at. Default: http://localhost:8080."`
+	Gateway   string        `default:"${gateway}" env:"REVERSEHTTP_GATEWAY" placeholder:"URL" help:"Gateway to claim at. Default: ${gateway}."`
 	CA        authority     `name:"ca" env:"REVERSEHTTP_CA" placeholder:"FILE" help:"Certificate, in PEM, that the gateway's is signed with, or its own. Trusted besides those that the system trusts."`
 	Label     string        `short:"l" env:"REVERSEHTTP_LABEL" help:"Name to claim. Default: the gateway picks one."`
 	Token     string        `env:"REVERSEHTTP_TOKEN" help:"Secret that owns the label. With it the label is yours after a restart; in the environment it is in no list of processes. Default: the gateway mints one, and the label is given up at the end."`
@@ -23,6 +26,7 @@ type options struct {
 	Timeout   time.Duration `placeholder:"TIME" help:"How long a visitor waits for an answer. Default: the gateway's."`
 	Transport string        `default:"auto" enum:"auto,link,framed,stream,poll" help:"How requests come from the gateway: auto (the fastest that works), link, framed, stream or poll. Default: auto."`
 	Drain     time.Duration `default:"10s" placeholder:"TIME" help:"How long running exchanges may take after Ctrl-C. Default: 10s."`
+	NoInspect bool          `help:"Have the gateway record no exchanges; without the flag inspect and the console show them."`
 	JSON      bool          `name:"json" help:"Print JSON lines on a terminal too."`
 	Verbose   bool          `short:"v" help:"Log on standard error what the connection to the gateway does."`
 
@@ -32,6 +36,8 @@ type options struct {
 	Serve      serve      `cmd:"" help:"Put the files of a directory on a public URL."`
 	Echo       echo       `cmd:"" help:"Answer every request with what came, as JSON."`
 	Inbox      inbox      `cmd:"" help:"Print every request, and answer a chosen status."`
+	Inspect    inspect    `cmd:"" help:"Print the exchanges that the gateway recorded."`
+	Replay     replay     `cmd:"" help:"Give a recorded request to the handler again."`
 	Completion completion `cmd:"" help:"Print a script that completes commands and flags in a shell."`
 }
 
@@ -42,7 +48,7 @@ type exited int
 func newParser(o *options, stdout, stderr io.Writer) (*kong.Kong, error) {
 	return kong.New(o, kong.Name("reversehttp"),
 		kong.Description("Puts something of this machine on a public URL, without opening a port. A live table on a terminal, JSON lines otherwise.\n\n"+exitHelp),
-		kong.Vars{"version": version()}, kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exited(code)) }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.Vars{"version": version(), "gateway": defaultGateway}, kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exited(code)) }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 }
 
 // check says what is wrong with flags that are right each by itself.

@@ -31,6 +31,12 @@ func (p *pages) state(s reversehttp.State) {
 	}
 }
 
+func (p *pages) console(url string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fmt.Fprintf(p.out, "-- console: %s\n\n", printable(url))
+}
+
 func (p *pages) draining() {}
 
 func (p *pages) waits(string) {}

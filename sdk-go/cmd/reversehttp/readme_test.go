@@ -44,6 +44,8 @@ func TestEveryCommandOfTheReadmeRuns(t *testing.T) {
 				if code := p.exit(); code != 0 {
 					t.Errorf("%s = %d %s", line, code, p.stderr.String())
 				}
+			case strings.HasPrefix(line, "reversehttp inspect"):
+				inspectAsTheReadme(t, l, line)
 			case strings.Contains(line, "|"):
 				p := launch(t, l, line)
 				hook(t, l, "hooks")
@@ -65,6 +67,28 @@ func TestEveryCommandOfTheReadmeRuns(t *testing.T) {
 	if ran < 8 {
 		t.Errorf("%d commands, want 8 at least", ran)
 	}
+}
+
+// inspectAsTheReadme runs a line while a command serves hooks, where something has come.
+func inspectAsTheReadme(t *testing.T, l *lender, line string) {
+	t.Helper()
+	r := l.claim(t, "inbox", "--label=hooks")
+	r.visit(l, "POST", "/hook", "hooked")
+	if !strings.Contains(line, "|") {
+		line = "exec " + line
+	}
+	p := launch(t, l, "set -o pipefail; "+line)
+	if !p.lines.Scan() || !json.Valid(p.lines.Bytes()) {
+		t.Errorf("%s printed %q, want JSON; stderr %s", line, p.lines.Text(), p.stderr.String())
+	}
+	if strings.Contains(line, "--follow") {
+		p.signal(syscall.SIGINT)
+	}
+	if code := p.exit(); code != 0 {
+		t.Errorf("%s = %d %s", line, code, p.stderr.String())
+	}
+	r.signals <- syscall.SIGINT
+	r.exit()
 }
 
 func TestEveryCommandOfTheMainReadmeRuns(t *testing.T) {

@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/alecthomas/kong"
-
 	reversehttp "reversehttp/sdk-go"
 )
 
@@ -73,11 +71,11 @@ func run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) (cod
 		_, _ = io.WriteString(stdout, o.Completion.script(k.Model))
 		return exitDone
 	}
-	return o.run(selected(parsed), signals, stdout, stderr)
-}
-
-func selected(parsed *kong.Context) command {
-	return parsed.Selected().Target.Addr().Interface().(command)
+	c := parsed.Selected().Target.Addr().Interface()
+	if c, ok := c.(asker); ok {
+		return o.ask(c, signals, stdout, stderr)
+	}
+	return o.run(c.(command), signals, stdout, stderr)
 }
 
 // run shows and serves, and tells how it ended. The first signal ends it gently, the second at once, also where nobody
@@ -85,7 +83,7 @@ func selected(parsed *kong.Context) command {
 func (o *options) run(c command, signals <-chan os.Signal, stdout, stderr io.Writer) int {
 	out := &reported{out: stdout, broken: make(chan struct{})}
 	v, log := o.view(c, stdout, out, stderr)
-	s := &serving{options: o, view: v, log: log, stop: make(chan struct{}), cut: make(chan struct{})}
+	s := &serving{options: o, view: v, log: log, online: make(chan struct{}, 1), stop: make(chan struct{}), cut: make(chan struct{})}
 	ended := make(chan *failure, 1)
 	go func() { ended <- s.run(c) }()
 	f := s.wait(ended, signals, out.broken)
@@ -139,8 +137,10 @@ type serving struct {
 	*options
 	view view
 	log  *slog.Logger
-	stop chan struct{} // closed by the first signal
-	cut  chan struct{} // closed by the second
+	// online holds one whenever the gateway is there again.
+	online chan struct{}
+	stop   chan struct{} // closed by the first signal
+	cut    chan struct{} // closed by the second
 }
 
 func (s *serving) run(c command) *failure {
@@ -170,7 +170,9 @@ func (s *serving) serve(c command) error {
 	if session == nil {
 		return err
 	}
+	defer s.kept(session)()
 	s.view.claimed(session.URL(), session.Label(), svc.about)
+	defer s.inspected(session)()
 	var running atomic.Int64
 	served := make(chan error, 1)
 	go func() { served <- session.Serve(count(&running, watch(svc.Handler, s.view))) }()
@@ -197,7 +199,7 @@ func (s *serving) claim(client *http.Client, concurrency int) (*reversehttp.Sess
 		}
 	}()
 	session, err := reversehttp.Claim(ctx, s.Gateway, &reversehttp.Options{
-		Client: client, Label: s.Label, Token: s.Token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Transport: reversehttp.Transport(s.Transport), Concurrency: concurrency, Logger: s.log, OnState: s.view.state,
+		Client: client, Label: s.Label, Token: s.Token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Transport: reversehttp.Transport(s.Transport), Concurrency: concurrency, Inspect: !s.NoInspect, Logger: s.log, OnState: s.state,
 	})
 	if err == nil {
 		return session, nil // serve sees the signal

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,6 +34,7 @@ type table struct {
 	mu      sync.Mutex // guards what follows
 	url     string
 	about   string
+	link    string // to the console
 	stands  string
 	rows    []exchange // the oldest first
 	total   int
@@ -64,6 +66,12 @@ func (t *table) draining() {
 
 // waits says it above the table, as the log.
 func (t *table) waits(detail string) { _, _ = io.WriteString(t, detail+"\n") }
+
+// console says it above the table too, where a long one is not cut.
+func (t *table) console(url string) {
+	t.change(func() { t.link = "console: " + url })
+	_, _ = io.WriteString(t, "console: "+url+"\n")
+}
 
 func (t *table) began(x exchange) {
 	t.change(func() {
@@ -145,6 +153,7 @@ func (t *table) draw() {
 	if t.drawn > 0 && (width != t.width || height != t.height) {
 		b.WriteString("\x1b[2J\x1b[H") // the terminal has broken the lines anew
 		t.drawn = 0
+		t.again()
 	}
 	if t.drawn > 0 {
 		fmt.Fprintf(&b, "\x1b[%dA", t.drawn)
@@ -163,6 +172,15 @@ func (t *table) draw() {
 	b.WriteString("\x1b[J")
 	t.drawn = len(lines)
 	_, _ = t.out.Write(b.Bytes())
+}
+
+// again has the link to the console printed again, on a screen that was cleared.
+func (t *table) again() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.link != "" && !slices.Contains(t.lines, t.link) {
+		t.lines = append(t.lines, t.link)
+	}
 }
 
 // text returns the lines of the table. The caller holds t.mu.

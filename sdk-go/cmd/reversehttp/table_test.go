@@ -147,6 +147,26 @@ func TestTheLogIsPrintedAboveTheTable(t *testing.T) {
 	}
 }
 
+func TestALinkIsNotCutAndStaysWhenTheTerminalChanges(t *testing.T) {
+	width := 40
+	link := consoleURL("http://localhost:8080", "demo", "secret-viewer-of-demo")
+	var s screen
+	synctest.Test(t, func(t *testing.T) {
+		v := newTable(&s, func() (int, int) { return width, 24 })
+		v.claimed("http://demo.localhost:8080/", "demo", "what comes")
+		v.console(link)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		width = 30
+		v.state(reversehttp.Online)
+		time.Sleep(time.Second)
+		v.close(nil)
+	})
+	if got, want := s.text(), "console: http://localhost:8080/#label=demo&viewer=secret-viewer-of-demo\nhttp://demo."; !strings.HasPrefix(got, want) {
+		t.Errorf("screen:\n%s\nwant:\n%s", got, want)
+	}
+}
+
 func TestTheTableClearsAScreenThatChangedItsSize(t *testing.T) {
 	width := 80
 	var s screen

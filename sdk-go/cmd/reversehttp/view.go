@@ -22,6 +22,9 @@ type view interface {
 	close(*failure)    // nil after a signal; the last call
 }
 
+// linking is a view for people, who are told where to look at what the gateway records.
+type linking interface{ console(url string) }
+
 // view chooses the view of a command for the kind of stdout, and gives the log that goes with it. It is printed to out.
 func (o *options) view(c command, stdout, out, stderr io.Writer) (view, *slog.Logger) {
 	f, ok := stdout.(*os.File)

@@ -26,6 +26,11 @@ func TestMain(m *testing.M) {
 	for _, name := range []string{"GATEWAY", "CA", "LABEL", "TOKEN", "KEY"} {
 		os.Unsetenv("REVERSEHTTP_" + name)
 	}
+	runtime, err := os.MkdirTemp("", "reversehttp-run-")
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("XDG_RUNTIME_DIR", runtime)
 	// A server of net/http lets a connection that it ends linger for half a second, longer than goleak looks.
 	lingers := goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait")
 	goleak.VerifyTestMain(m, lingers, goleak.Cleanup(func(code int) {
@@ -33,6 +38,7 @@ func TestMain(m *testing.M) {
 			dir, _ := build()
 			os.RemoveAll(dir)
 		}
+		os.RemoveAll(runtime)
 		os.Exit(code)
 	}))
 }

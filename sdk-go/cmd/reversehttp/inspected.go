@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"os"
+
+	reversehttp "reversehttp/sdk-go"
+	"reversehttp/sdk-go/cmd/reversehttp/recordings"
+)
+
+// state shows the state, and notes that the gateway is there.
+func (s *serving) state(state reversehttp.State) {
+	s.view.state(state)
+	if state == reversehttp.Online {
+		select {
+		case s.online <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// kept has what a session claimed be found by inspect, replay and mcp, until the function that it returns is called.
+func (s *serving) kept(session *reversehttp.Session) (forget func()) {
+	forget, err := owned{s.Gateway, session.Label(), session.Token(), os.Getpid()}.keep()
+	if err != nil {
+		s.log.Warn("inspect will not find this by itself", "error", err)
+	}
+	return forget
+}
+
+// inspected ends recording where nobody wants it, and shows people a link to the console otherwise, until the function that it
+// returns is called.
+func (s *serving) inspected(session *reversehttp.Session) (end func()) {
+	_, people := s.view.(linking)
+	claimedBefore := s.NoInspect && s.Token != "" // it may be recorded because another asked for that
+	if session.Exchanges() == "" || !claimedBefore && (s.NoInspect || !people) {
+		return func() {}
+	}
+	client := s.CA.client()
+	if client == nil {
+		client = &http.Client{Transport: reversehttp.NewTransport()}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	if claimedBefore {
+		defer client.CloseIdleConnections()
+		defer cancel()
+		if err := s.unrecord(ctx, session, client); err != nil {
+			s.log.Error("exchanges may still be recorded, as before", "error", err)
+		}
+		return func() {}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := s.link(ctx, session, client); err != nil && ctx.Err() == nil {
+			s.log.Warn("there is no link to the console", "error", err)
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+		client.CloseIdleConnections()
+	}
+}
+
+// unrecord ends recording.
+func (s *serving) unrecord(ctx context.Context, session *reversehttp.Session, client *http.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
+	defer cancel()
+	c, err := recordings.Find(ctx, client, s.Gateway, session.Label(), session.Token())
+	if err != nil || !c.Inspect() {
+		return err
+	}
+	return c.SetInspect(ctx, false)
+}
+
+// link shows people a link to the console, and another where a gateway that lost its claims has no use for the first.
+func (s *serving) link(ctx context.Context, session *reversehttp.Session, client *http.Client) error {
+	viewer := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.online:
+		}
+		if viewer != "" {
+			var refused *reversehttp.Error
+			if _, err := recordings.Find(ctx, client, s.Gateway, session.Label(), viewer); !errors.As(err, &refused) {
+				continue
+			}
+		}
+		c, err := recordings.Find(ctx, client, s.Gateway, session.Label(), session.Token())
+		if err == nil {
+			viewer, err = c.MintViewer(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		s.view.(linking).console(consoleURL(s.Gateway, session.Label(), viewer))
+	}
+}
+
+// consoleURL returns the URL of the console for a claim. The token is in the fragment, which no browser sends.
+func consoleURL(gateway, label, viewer string) string {
+	at, err := url.Parse(gateway)
+	if err != nil {
+		return gateway
+	}
+	at = at.ResolveReference(&url.URL{Path: "/"})
+	return at.String() + "#" + url.Values{"label": {label}, "viewer": {viewer}}.Encode()
+}
