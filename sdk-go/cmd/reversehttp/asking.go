@@ -30,6 +30,23 @@ type asking struct {
 	// people says that people read what is printed, and not programs.
 	people bool
 	client *http.Client
+	advice advice
+}
+
+// advice is what errors say that is to be done, in the words of who reads them.
+type advice struct {
+	// list lists recordings, of a label.
+	list string
+	// content gives content.
+	content string
+	// start serves something.
+	start string
+}
+
+var adviceToPeople = advice{
+	list:    "reversehttp inspect %s lists those that there are",
+	content: "--data or --data-file",
+	start:   "start something, such as: reversehttp inbox",
 }
 
 // ask runs a command until it has its answer, until a signal, or until nobody reads what it prints. It returns the exit code.
@@ -46,7 +63,7 @@ func (o *options) ask(c asker, signals <-chan os.Signal, stdout, stderr io.Write
 		stop(errStopped)
 	}()
 	f, terminal := stdout.(*os.File)
-	a := &asking{options: o, in: os.Stdin, out: out, stderr: stderr, client: o.CA.client()}
+	a := &asking{options: o, in: os.Stdin, out: out, stderr: stderr, client: o.CA.client(), advice: adviceToPeople}
 	a.people = !o.JSON && terminal && term.IsTerminal(int(f.Fd()))
 	if a.client == nil {
 		a.client = &http.Client{Transport: reversehttp.NewTransport()}
@@ -68,7 +85,7 @@ var errStopped = errors.New("stopped by a signal")
 
 // claim finds the claim of a label, or of the only command that runs where it is empty.
 func (a *asking) claim(ctx context.Context, label string) (*recordings.Claim, error) {
-	who, err := a.own(label)
+	who, err := a.own(label, a.advice.start)
 	if err != nil {
 		return nil, &failure{exitUsage, err}
 	}
@@ -98,7 +115,7 @@ func unfound(who owned, err error) error {
 }
 
 // unanswered makes a failure of an error about a recording, and says what to do.
-func unanswered(c *recordings.Claim, id string, err error) error {
+func (a *asking) unanswered(c *recordings.Claim, id string, err error) error {
 	var e *reversehttp.Error
 	if !errors.As(err, &e) {
 		return &failure{exitUnreachable, fmt.Errorf("the gateway does not answer: %s", cause(err))}
@@ -109,9 +126,9 @@ func unanswered(c *recordings.Claim, id string, err error) error {
 		if id == "" {
 			return notRecorded(c)
 		}
-		return &failure{exitFailed, fmt.Errorf("%s has no recording %s: it is unknown, or dropped for newer ones; reversehttp inspect %s lists those that there are", label, id, label)}
+		return &failure{exitFailed, fmt.Errorf("%s has no recording %s: it is unknown, or dropped for newer ones; "+a.advice.list, label, id, label)}
 	case schema.CodeRecordingCut:
-		return &failure{exitFailed, fmt.Errorf("only the beginning of the content of %s was recorded; give all of it with --data or --data-file", id)}
+		return &failure{exitFailed, fmt.Errorf("only the beginning of the content of %s was recorded; give all of it with %s", id, a.advice.content)}
 	case schema.CodeContentTooLarge:
 		return &failure{exitUsage, errors.New("the gateway takes a megabyte in place of what was recorded, in base64 less; give less")}
 	case schema.CodeRateLimited:

@@ -35,7 +35,7 @@ func TestBashCompletes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for typed, want := range map[string]string{
-		"reversehttp ":                             "--help|completion|echo|forward|inbox|inspect|replay|serve",
+		"reversehttp ":                             "--help|completion|echo|forward|inbox|inspect|mcp|replay|serve",
 		"reversehttp f":                            "forward",
 		"reversehttp --la":                         "--label",
 		"reversehttp --v":                          "--verbose|--version",
@@ -116,7 +116,7 @@ func TestFishCompletes(t *testing.T) {
 	path, file, dir := shell(t, "fish")
 	for typed, want := range map[string]string{
 		"reversehttp f":                            "forward",
-		"reversehttp ":                             "completion|echo|forward|inbox|inspect|replay|serve",
+		"reversehttp ":                             "completion|echo|forward|inbox|inspect|mcp|replay|serve",
 		"reversehttp --la":                         "--label",
 		"reversehttp --v":                          "--verbose|--version",
 		"reversehttp --label x fo":                 "forward",

@@ -70,7 +70,7 @@ func (i *inspect) ask(ctx context.Context, a *asking) error {
 	}
 	l, err := c.List(ctx, f)
 	if err != nil {
-		return unanswered(c, "", err)
+		return a.unanswered(c, "", err)
 	}
 	if len(l.Exchanges) == 0 && !c.Inspect() {
 		return notRecorded(c)
@@ -88,17 +88,17 @@ func (i *inspect) ask(ctx context.Context, a *asking) error {
 	if !i.Follow {
 		return nil
 	}
-	return i.follow(ctx, c, p, f, l.Change)
+	return i.follow(ctx, a, c, p, f, l.Change)
 }
 
 // follow prints each exchange when it ends.
-func (i *inspect) follow(ctx context.Context, c *recordings.Claim, p *printer, f recordings.Filter, after string) error {
+func (i *inspect) follow(ctx context.Context, a *asking, c *recordings.Claim, p *printer, f recordings.Filter, after string) error {
 	for change, err := range c.Changes(ctx, after) {
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return nil
 		case err != nil:
-			return unanswered(c, "", err)
+			return a.unanswered(c, "", err)
 		case change.Exchange != nil && change.Exchange.Ended() && f.Passes(change.Exchange):
 			p.exchange(change.Exchange)
 		case change.Cleared:
@@ -114,7 +114,7 @@ func (i *inspect) one(ctx context.Context, a *asking, c *recordings.Claim) error
 		if !c.Inspect() {
 			return notRecorded(c)
 		}
-		return unanswered(c, i.ID, err)
+		return a.unanswered(c, i.ID, err)
 	}
 	if !a.people {
 		_, err = a.out.Write(append(inert(r.JSON), '\n'))
@@ -129,7 +129,7 @@ func (i *inspect) one(ctx context.Context, a *asking, c *recordings.Claim) error
 func (i *inspect) writeHAR(ctx context.Context, a *asking, c *recordings.Claim, f recordings.Filter) error {
 	if i.HAR == "-" {
 		if err := c.WriteHAR(ctx, f, i.Secrets, a.out); err != nil {
-			return unanswered(c, "", err)
+			return a.unanswered(c, "", err)
 		}
 		return nil
 	}
@@ -143,7 +143,7 @@ func (i *inspect) writeHAR(ctx context.Context, a *asking, c *recordings.Claim, 
 		return e
 	}
 	if err != nil {
-		return unanswered(c, "", err)
+		return a.unanswered(c, "", err)
 	}
 	return nil
 }

@@ -111,7 +111,7 @@ func TestWhatIsClaimedIsKeptForItsUserWhileItIsServed(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	r := l.claim(t, "echo", "--label=kept")
 	o := &options{Gateway: l.origin}
-	c, err := o.own("")
+	c, err := o.own("", "")
 	if err != nil || c.Label != "kept" || c.Token == "" {
 		t.Fatalf("own = %+v %v", c, err)
 	}
@@ -123,14 +123,14 @@ func TestWhatIsClaimedIsKeptForItsUserWhileItIsServed(t *testing.T) {
 	}
 	r.signals <- syscall.SIGINT
 	r.exit()
-	if _, err := o.own("kept"); err == nil {
+	if _, err := o.own("kept", ""); err == nil {
 		t.Error("it is kept after the end")
 	}
 	left := owned{l.origin, "killed", "t", 1 << 30}
 	if _, err := left.keep(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := o.own("killed"); err == nil || !strings.Contains(err.Error(), "no command of yours") {
+	if _, err := o.own("killed", ""); err == nil || !strings.Contains(err.Error(), "no command of yours") {
 		t.Errorf("what a killed command left is still used: %v", err)
 	}
 	if again, _ := filepath.Glob(filepath.Join(dir, "*.json")); len(again) >= len(names) {

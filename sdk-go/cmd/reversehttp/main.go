@@ -6,6 +6,7 @@
 //	reversehttp inbox           prints what comes
 //	reversehttp inspect         prints what came, as the gateway recorded it
 //	reversehttp replay ID       gives a recorded request to the handler again
+//	reversehttp mcp             lets an agent do all that
 //
 // README.md beside this file has the rest; --help lists the flags.
 package main

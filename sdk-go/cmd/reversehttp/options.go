@@ -38,6 +38,7 @@ type options struct {
 	Inbox      inbox      `cmd:"" help:"Print every request, and answer a chosen status."`
 	Inspect    inspect    `cmd:"" help:"Print the exchanges that the gateway recorded."`
 	Replay     replay     `cmd:"" help:"Give a recorded request to the handler again."`
+	MCP        mcpServer  `cmd:"" name:"mcp" help:"Serve an agent on standard input and output, by the Model Context Protocol."`
 	Completion completion `cmd:"" help:"Print a script that completes commands and flags in a shell."`
 }
 

@@ -99,8 +99,8 @@ func runs(process int) bool {
 }
 
 // own says whose recordings are meant: those of the label that is named, with the token that is given or that a command of this
-// user keeps while it runs; without a label, those of the only command that runs.
-func (o *options) own(label string) (owned, error) {
+// user keeps while it runs; without a label, those of the only command that runs. An error says how to start one.
+func (o *options) own(label, start string) (owned, error) {
 	if label == "" {
 		label = o.Label
 	}
@@ -133,7 +133,7 @@ func (o *options) own(label string) (owned, error) {
 	case label != "":
 		return owned{}, fmt.Errorf("no command of yours that runs here serves %q; give the token that owns it, or one that may look, in REVERSEHTTP_TOKEN", printable(label))
 	}
-	return owned{}, errors.New("nothing of yours runs here; start something, such as: reversehttp inbox; or name a label, and give its token in REVERSEHTTP_TOKEN")
+	return owned{}, fmt.Errorf("nothing of yours runs here; %s; or name a label, and give its token in REVERSEHTTP_TOKEN", start)
 }
 
 func labels(all []owned) string {

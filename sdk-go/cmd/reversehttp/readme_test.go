@@ -44,6 +44,11 @@ func TestEveryCommandOfTheReadmeRuns(t *testing.T) {
 				if code := p.exit(); code != 0 {
 					t.Errorf("%s = %d %s", line, code, p.stderr.String())
 				}
+			case line == "reversehttp mcp":
+				p := launch(t, l, line+" < /dev/null")
+				if code := p.exit(); code != 0 {
+					t.Errorf("%s = %d %s", line, code, p.stderr.String())
+				}
 			case strings.HasPrefix(line, "reversehttp inspect"):
 				inspectAsTheReadme(t, l, line)
 			case strings.Contains(line, "|"):

@@ -52,7 +52,7 @@ func (r *replay) ask(ctx context.Context, a *asking) error {
 	if err != nil {
 		return err
 	}
-	x, err := repeat(ctx, c, r.ID, with)
+	x, err := a.repeat(ctx, c, r.ID, with)
 	if x == nil && err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func parseFields(lines []string) ([]schema.Field, error) {
 
 // repeat has a request repeated and waits until the new exchange is over. It returns an exchange with an error too, where one
 // began.
-func repeat(ctx context.Context, c *recordings.Claim, id string, with change) (*recordings.Exchange, error) {
+func (a *asking) repeat(ctx context.Context, c *recordings.Claim, id string, with change) (*recordings.Exchange, error) {
 	var body schema.ReplayRequest
 	if with.method != "" {
 		body.Method = &with.method
@@ -119,7 +119,7 @@ func repeat(ctx context.Context, c *recordings.Claim, id string, with change) (*
 	if len(with.fields) > 0 {
 		r, err := c.Get(ctx, id)
 		if err != nil {
-			return nil, unanswered(c, id, err)
+			return nil, a.unanswered(c, id, err)
 		}
 		body.Headers = new(replaced(r.Request.Headers, with.fields))
 	}
@@ -132,14 +132,14 @@ func repeat(ctx context.Context, c *recordings.Claim, id string, with change) (*
 	}
 	l, err := c.List(ctx, recordings.Filter{Limit: 1})
 	if err != nil {
-		return nil, unanswered(c, id, err)
+		return nil, a.unanswered(c, id, err)
 	}
 	again, err := c.Replay(ctx, id, body)
 	if err != nil {
 		if !c.Inspect() {
 			return nil, notRecorded(c)
 		}
-		return nil, unanswered(c, id, err)
+		return nil, a.unanswered(c, id, err)
 	}
 	begun := &recordings.Exchange{}
 	begun.ID = again
@@ -150,7 +150,7 @@ func repeat(ctx context.Context, c *recordings.Claim, id string, with change) (*
 	case ctx.Err() != nil:
 		return begun, context.Cause(ctx)
 	}
-	return begun, unanswered(c, again, err)
+	return begun, a.unanswered(c, again, err)
 }
 
 // replaced returns fields with others in place of those of the same name.

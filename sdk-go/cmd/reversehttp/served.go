@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	reversehttp "reversehttp/sdk-go"
+)
+
+const (
+	// As many labels may an agent claim.
+	servedMost = 16
+	// As much content may an answer have that an agent gives.
+	givenMost = 1 << 20
+)
+
+// served is a label that an agent claimed, with the answer that it gives.
+type served struct {
+	session *reversehttp.Session
+	answer  atomic.Pointer[claimInput]
+	forget  func() // what is kept of it for inspect
+	done    chan struct{}
+}
+
+// ServeHTTP gives the answer.
+func (s *served) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	a := s.answer.Load()
+	if a.Body != "" {
+		w.Header().Set("Content-Type", a.ContentType)
+	}
+	w.WriteHeader(a.Status)
+	_, _ = w.Write([]byte(a.Body))
+}
+
+type claimInput struct {
+	Label       string `json:"label,omitempty" jsonschema:"the DNS label wanted: lower case letters, digits and hyphens; absent: the gateway picks one"`
+	Status      int    `json:"status,omitempty" jsonschema:"status of the answers, 200 to 599; absent: 200"`
+	Body        string `json:"body,omitempty" jsonschema:"content of the answers; absent: none"`
+	ContentType string `json:"contentType,omitempty" jsonschema:"Content-Type of the answers; absent: text/plain; charset=utf-8"`
+}
+
+type claimOutput struct {
+	Label string `json:"label"`
+	URL   string `json:"url"`
+	// Changed says that it was claimed here before.
+	Changed bool `json:"changed,omitempty"`
+}
+
+// check says what is wrong, and sets what is absent.
+func (in *claimInput) check() error {
+	if in.Status == 0 {
+		in.Status = http.StatusOK
+	}
+	if in.ContentType == "" {
+		in.ContentType = "text/plain; charset=utf-8"
+	}
+	switch {
+	case in.Status < 200 || in.Status > 599:
+		return fmt.Errorf("status %d: give one from 200 to 599", in.Status)
+	case in.Body != "" && (in.Status == 204 || in.Status == 205 || in.Status == 304):
+		return fmt.Errorf("an answer with status %d has no content: leave body out", in.Status)
+	case len(in.Body) > givenMost:
+		return fmt.Errorf("body has %d bytes: give %d at most", len(in.Body), givenMost)
+	case strings.ContainsAny(in.ContentType, "\r\n\x00"):
+		return fmt.Errorf("contentType: give one line")
+	}
+	return nil
+}
+
+func (t *tools) claim(ctx context.Context, _ *mcp.CallToolRequest, in claimInput) (*mcp.CallToolResult, any, error) {
+	if err := in.check(); err != nil {
+		return nil, nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock() // the next one waits: it may be for the same label
+	if s := t.served[in.Label]; s != nil && s.session.State() != reversehttp.Closed {
+		s.answer.Store(&in)
+		return nil, claimOutput{s.session.Label(), s.session.URL(), true}, nil
+	}
+	switch {
+	case t.ended:
+		return nil, nil, context.Canceled
+	case len(t.served) >= servedMost:
+		return nil, nil, fmt.Errorf("%d labels are claimed here, which is the most: use one of them", servedMost)
+	}
+	token := ""
+	if in.Label == t.Label && in.Label != "" {
+		token = t.Token // the one that is given is for it
+	}
+	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
+	defer cancel()
+	session, err := reversehttp.Claim(ctx, t.Gateway, &reversehttp.Options{
+		Client: t.CA.client(), Label: in.Label, Token: token, Key: t.Key, Lease: t.Lease, Timeout: t.Timeout, Transport: reversehttp.Transport(t.Transport),
+		Inspect: true, Logger: t.logger,
+	})
+	if err != nil {
+		return nil, nil, refused(t.Gateway, in.Label, err)
+	}
+	s := &served{session: session, done: make(chan struct{})}
+	s.answer.Store(&in)
+	if s.forget, err = (owned{t.Gateway, session.Label(), session.Token(), os.Getpid()}).keep(); err != nil {
+		t.logger.Warn("inspect will not find this by itself", "error", err)
+	}
+	if before := t.served[session.Label()]; before != nil {
+		before.forget() // it ended
+	}
+	t.served[session.Label()] = s
+	go func() {
+		defer close(s.done)
+		_ = session.Serve(s) // its end shows in the state, and in what the gateway says of the claim
+	}()
+	return nil, claimOutput{Label: session.Label(), URL: session.URL()}, nil
+}
+
+// mine returns what was claimed here by that label; where that is empty, what alone was.
+func (t *tools) mine(label string) *served {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if label == "" && len(t.served) == 1 {
+		for _, s := range t.served {
+			return s
+		}
+	}
+	return t.served[label]
+}
+
+// end gives up what was claimed here, but for a label whose token was given.
+func (t *tools) end() {
+	t.mu.Lock()
+	all := t.served
+	t.served, t.ended = nil, true
+	t.mu.Unlock()
+	var ending sync.WaitGroup
+	for label, s := range all {
+		ending.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), deleteTimeout)
+			defer cancel()
+			_ = s.session.Shutdown(ctx)
+			if t.Token == "" || label != t.Label {
+				_ = s.session.Delete(ctx)
+			}
+			<-s.done
+			s.forget()
+		})
+	}
+	ending.Wait()
+}
