@@ -89,10 +89,13 @@ func tsMember(owner string, m def) (string, error) {
 	return "", fmt.Errorf("unknown construct of type %q", m.Type)
 }
 
-// tsEnum writes a union, on one line where it fits into 100 columns, as prettier does.
+// tsEnum writes a union as prettier does: on one line where it fits into 100 columns, on the next where it fits there.
 func tsEnum(out *strings.Builder, name string, n node) {
 	line := fmt.Sprintf("export type %s = '%s'", name, strings.Join(n.Enum, "' | '"))
 	if len(line) > 100 {
+		line = fmt.Sprintf("export type %s =\n  '%s'", name, strings.Join(n.Enum, "' | '"))
+	}
+	if _, second, _ := strings.Cut(line, "\n"); len(second) > 100 {
 		line = fmt.Sprintf("export type %s =\n  | '%s'", name, strings.Join(n.Enum, "'\n  | '"))
 	}
 	out.WriteString("\n" + tsDoc("", n.Description) + line + "\n")

@@ -599,13 +599,7 @@ export type RecordedPartFrom = 'visitor' | 'handler'
 
 /** Of a frame: what it is. Absent: a piece of content. */
 export type RecordedPartOpcode =
-  | 'continuation'
-  | 'text'
-  | 'binary'
-  | 'close'
-  | 'ping'
-  | 'pong'
-  | 'reserved'
+  'continuation' | 'text' | 'binary' | 'close' | 'ping' | 'pong' | 'reserved'
 
 /** The content of 200 from GET {exchanges}/{id}: one exchange. */
 export interface Recording {
