@@ -1,6 +1,7 @@
 package web
 
 import (
+	"compress/gzip"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -77,6 +78,35 @@ func TestEveryPathIsServedWithItsTypeAndKeptByETag(t *testing.T) {
 		}
 		if r, body := get(t, h, "HEAD"); r.StatusCode != 200 || body != "" {
 			t.Errorf("HEAD %s = %d with %d bytes, want 200 with none", path, r.StatusCode, len(body))
+		}
+	}
+}
+
+func TestWhatIsLongGoesInGzipToThoseWhoTakeIt(t *testing.T) {
+	page := served(t)["/"]
+	plain, want := get(t, page, "GET")
+	zipped, body := get(t, page, "GET", "Accept-Encoding", "br, gzip;q=0.5")
+	if zipped.Header.Get("Content-Encoding") != "gzip" || zipped.ContentLength != int64(len(body)) || len(body) >= len(want) {
+		t.Errorf("%d bytes with %v, want fewer than %d in gzip, and the length told", len(body), zipped.Header, len(want))
+	}
+	z, err := gzip.NewReader(strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(z); err != nil || string(got) != want {
+		t.Errorf("it holds %d bytes, error %v, want the page", len(got), err)
+	}
+	if a, b := plain.Header.Get("ETag"), zipped.Header.Get("ETag"); a == b || a == "" || b == "" {
+		t.Errorf("ETags %s and %s, want two", a, b)
+	}
+	for _, r := range []*http.Response{plain, zipped} {
+		if got := r.Header.Get("Vary"); got != "Accept-Encoding" {
+			t.Errorf("Vary = %q, want Accept-Encoding", got)
+		}
+	}
+	for _, refused := range []string{"", "br", "gzip;q=0", "gzip; q=0.0", "xgzip"} {
+		if r, body := get(t, page, "GET", "Accept-Encoding", refused); r.Header.Get("Content-Encoding") != "" || body != want {
+			t.Errorf("Accept-Encoding %q: %q, want the page as it is", refused, r.Header.Get("Content-Encoding"))
 		}
 	}
 }
