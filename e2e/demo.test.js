@@ -30,14 +30,16 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
 
   /** Claims a label in the panel of a page, and gives the public URL. */
   async function claim(label) {
-    await page.getByLabel(/^Label/).fill(label)
-    await page.getByRole('button', { name: 'Claim' }).click()
     await page.locator('#state', { hasText: 'online' }).waitFor()
+    await page.getByRole('button', { name: 'Another label…' }).click()
+    await page.getByLabel(/^Label/).fill(label)
+    await page.getByRole('button', { name: 'Claim', exact: true }).click()
+    await page.locator('#url', { hasText: label }).waitFor()
     return page.getAttribute('#url', 'href')
   }
 
-  test('the console shows that the gateway is ready', async () => {
-    await open('')
+  test('the status shows that the gateway is ready', async () => {
+    await open('status')
     await page.locator('#state', { hasText: 'ready' }).waitFor()
     assert.equal(await page.textContent('#limits'), '64 GiB')
     assert.deepEqual(faults, [])
@@ -97,7 +99,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     const second = await visit(`${url}other`)
     assert.equal(second.status, 201)
     assert.equal(second.content.toString(), 'changed')
-    const newest = page.locator('#exchanges > li').first()
+    const newest = page.locator('#exchanges [role=option][aria-posinset="1"]')
     await newest.locator('.target', { hasText: '/other' }).waitFor()
     await newest.locator('.outcome', { hasText: '201' }).waitFor()
 
@@ -194,11 +196,13 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     const released = new Promise((resolve) => (release = resolve))
     await context.route('**/handler-worker.js', (route) => released.then(() => route.continue()))
     page = await context.newPage()
-    await page.addInitScript(() => {
-      addEventListener('load', () => (window.early = document.getElementById('claim').disabled))
-    })
+    const claims = []
+    page.on('request', (r) => r.url().endsWith('/claims') && claims.push(r.url()))
+    const asked = page.waitForRequest('**/handler-worker.js')
     await page.goto(`${gateway.url}playground`)
-    assert.equal(await page.evaluate(() => window.early), true)
+    await asked
+    assert.deepEqual(claims, [])
+    assert.equal(await page.locator('#url').count(), 0)
     release()
     const url = await claim('early')
     assert.equal((await visit(url)).status, 200)
@@ -227,13 +231,13 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     const { status, content: answer } = await send(sign(secret))
     assert.equal(status, 200)
     assert.deepEqual(JSON.parse(answer), { ok: true })
-    const newest = page.locator('#exchanges > li').first()
+    const newest = page.locator('#exchanges [role=option][aria-posinset="1"]')
     await newest.locator('.target', { hasText: '/hook?x=1' }).waitFor()
     await newest.locator('.signature[data-is="valid"]', { hasText: 'GitHub: valid' }).waitFor()
 
     await send(sign('another secret'))
     await newest.locator('.signature[data-is="invalid"]').waitFor()
-    assert.equal(await page.locator('#exchanges > li').count(), 2)
+    assert.equal(await page.locator('#exchanges [role=option]').count(), 2)
     assert.deepEqual(faults, [])
     await page.close()
   })

@@ -38,7 +38,7 @@ func served(t *testing.T) map[string]http.Handler {
 
 func TestEveryPathIsServedWithItsTypeAndKeptByETag(t *testing.T) {
 	handlers := served(t)
-	for _, path := range []string{"/", "/hello", "/playground", "/inbox", "/style.css", "/favicon.svg", "/sdk.js", "/sdk.js.map", "/stream.js", "/stream.js.map", "/websocket.js", "/websocket.js.map"} {
+	for _, path := range []string{"/", "/status", "/hello", "/playground", "/inbox", "/style.css", "/favicon.svg", "/sdk.js", "/sdk.js.map", "/stream.js", "/stream.js.map", "/websocket.js", "/websocket.js.map"} {
 		if handlers[path] == nil {
 			t.Errorf("no handler for %s", path)
 		}
@@ -150,7 +150,7 @@ func TestEveryAddressInAPageIsServed(t *testing.T) {
 		}
 		_, body := get(t, h, "GET")
 		for _, m := range local.FindAllStringSubmatch(body, -1) {
-			at := m[1] + strings.TrimPrefix(m[2], ".") + m[3]
+			at, _, _ := strings.Cut(m[1]+strings.TrimPrefix(m[2], ".")+m[3], "#")
 			if handlers[at] == nil && !gateway[at] {
 				t.Errorf("%s names %s, which nobody serves", path, at)
 			}
@@ -160,7 +160,7 @@ func TestEveryAddressInAPageIsServed(t *testing.T) {
 
 func TestPoliciesOfPages(t *testing.T) {
 	handlers := served(t)
-	for _, path := range []string{"/", "/hello", "/playground", "/inbox"} {
+	for _, path := range []string{"/", "/status", "/hello", "/playground", "/inbox"} {
 		r, body := get(t, handlers[path], "GET")
 		p := r.Header.Get("Content-Security-Policy")
 		if !strings.Contains(p, "default-src 'none'") || strings.Contains(p, "unsafe") || strings.Contains(p, "*") {
@@ -185,6 +185,6 @@ func TestHelloIsTenLines(t *testing.T) {
 		t.Fatal("no inline script")
 	}
 	if got := strings.Count(strings.TrimSpace(script[1]), "\n") + 1; got != 10 {
-		t.Errorf("%d lines, want the 10 that the index promises", got)
+		t.Errorf("%d lines, want the 10 that the page promises", got)
 	}
 }

@@ -1,20 +1,24 @@
-/** The answer that the inbox gives, as chosen in its form and kept for a reload. */
+/** The answer that a page gives, as chosen in its form and kept for a reload. */
 import { by, say } from './element.js'
 import { keep, recall } from './kept.js'
 
 const ids = ['status', 'content-type', 'body', 'delay']
 const withoutContent = [204, 205, 304]
 
-/** Wires the form; gives the handler that answers with what stands in it. */
-export function chosenAnswer() {
+/**
+ * Wires the form; returns the handler that answers with what stands in it.
+ * @param {string} page names the page among those that keep something in this tab
+ */
+export function chosenAnswer(page) {
+  const name = `${page} answer`
   /** @type {Record<string, string>} */
-  const kept = JSON.parse(recall('inbox answer') ?? '{}')
+  const kept = JSON.parse(recall(name) ?? '{}')
   for (const id of ids) by(id).value = kept[id] ?? by(id).value
   let chosen = read()
   by('answer').addEventListener('submit', (/** @type {Event} */ e) => e.preventDefault())
   by('answer').addEventListener('input', () => {
     chosen = read() ?? chosen
-    keep('inbox answer', JSON.stringify(Object.fromEntries(ids.map((id) => [id, by(id).value]))))
+    keep(name, JSON.stringify(Object.fromEntries(ids.map((id) => [id, by(id).value]))))
   })
 
   return async (/** @type {import('/sdk.js').Info} */ { signal }) => {
@@ -31,7 +35,7 @@ export function chosenAnswer() {
   }
 }
 
-/** Gives what the form says; undefined, and a word about it, where it cannot be sent. */
+/** Returns what the form says; undefined, and a word about it, where it cannot be sent. */
 function read() {
   const status = Number(by('status').value)
   const type = by('content-type').value.trim()

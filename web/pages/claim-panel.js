@@ -1,30 +1,38 @@
 /** The part of a page that claims a label, tells the state of the claim and gives it up. */
 import { serve } from '/sdk.js'
 import { offerCopy } from './copy.js'
-import { by, say } from './element.js'
+import { button, by, make, say } from './element.js'
 import { keep, recall, storageOf } from './kept.js'
 import { withWholeContent } from './whole.js'
 
 const words = {
   none: 'not claimed',
   claiming: 'claiming…',
-  online: 'online: visitors reach this page',
+  online: 'online',
   reconnecting: 'reconnecting: visitors do not reach this page',
   closed: 'closed: this page answers nobody',
 }
+const pattern = '[a-z0-9]([a-z0-9\\-]*[a-z0-9])?'
 
 /**
- * Wires the panel. After a reload it claims the same label again.
- * @param {object} of
- * @param {string} of.page names the page among those that keep something in this tab
- * @param {import('/sdk.js').Handler} of.handler gets content whole
- * @param {(url: string) => string} of.curl the command to try it with
- * @param {(claim: import('/sdk.js').Claim) => void} of.claimed told of every new claim
+ * @typedef {object} PanelOptions
+ * @property {string} page names the page among those that keep something in this tab
+ * @property {import('/sdk.js').Handler} handler gets content whole
+ * @property {(url: string) => string} curl the command to try it with
+ * @property {(claim: import('/sdk.js').Claim) => void} claimed told of every new claim
+ * @property {() => void} released told when the page has no claim any more
  */
-export function claimPanel({ page, handler, curl, claimed }) {
+
+/**
+ * Fills the panel, and claims: the label that the page had before a reload, or one that the
+ * gateway picks.
+ * @param {PanelOptions} options
+ */
+export function claimPanel({ page, handler, curl, claimed, released }) {
   const wish = `${page} label`
   /** @type {import('/sdk.js').Claim | undefined} */
   let claim
+  fill(by('claim-panel'))
 
   offerCopy(by('copy-url'), () => by('url').href)
   offerCopy(by('copy-curl'), () => by('curl').textContent)
@@ -33,40 +41,76 @@ export function claimPanel({ page, handler, curl, claimed }) {
     void start(by('label').value.trim())
   })
   by('give-up').addEventListener('click', giveUp)
+  by('another').addEventListener('click', () => ask(by('claim-form').hidden))
+  by('share').addEventListener('click', async () => {
+    const { offerShare } = await import('./share.js')
+    if (claim) void offerShare(claim)
+  })
+  by('qr').addEventListener('click', async () => {
+    const { showQR } = await import('./share.js')
+    showQR(by('url').href)
+  })
+  by('claim-form').addEventListener('keydown', (/** @type {KeyboardEvent} */ e) => {
+    if (e.key !== 'Escape' || !claim) return
+    e.stopPropagation()
+    ask(false)
+    by('another').focus()
+  })
   void describe()
-  const kept = recall(wish)
-  show('none')
-  if (kept !== null) {
-    by('label').value = kept
-    void start(kept)
+  const kept = recall(wish) ?? ''
+  by('label').value = kept
+  void start(kept)
+
+  /** @param {boolean} open whether the form asks for a label */
+  function ask(open) {
+    by('claim-form').hidden = !open
+    by('another').setAttribute('aria-expanded', `${open}`)
+    if (open) by('label').focus()
   }
 
   /** @param {string} label empty for one that the gateway picks */
   async function start(label) {
+    const before = claim
+    const typing = by('claim-form').contains(document.activeElement)
+    claim = undefined
     show('claiming')
     say(by('claim-error'), '')
+    // The claim of this page that the gateway picked is remembered by the same name as the next.
+    if (before && !label) await before.delete().catch(() => {})
     try {
       claim = await serve(withWholeContent(handler), {
         label: label || undefined,
         key: by('key').value || undefined,
         storage: storageOf(page),
+        inspect: true,
       })
     } catch (e) {
-      show('none')
       say(by('claim-error'), reason(/** @type {any} */ (e)) ?? '')
+      if (before && before.state !== 'closed') {
+        claim = before
+        show(before.state)
+        ask(true)
+      } else {
+        show('none')
+        released()
+      }
       return
     }
+    if (before && label && before.label !== claim.label) void before.delete().catch(() => {})
     const mine = claim
-    const typing = by('claim-form').contains(document.activeElement)
     keep(wish, label)
     by('url').href = claim.url
     say(by('url'), claim.url)
     say(by('curl'), curl(claim.url))
     show(claim.state)
+    ask(false)
     // The form is hidden, and the keyboard must stand somewhere.
     if (typing) by('url').focus()
     claim.addEventListener('statechange', ({ state, error }) => {
-      if (mine === claim) show(state, reason(error))
+      if (mine !== claim) return
+      show(state, reason(error))
+      if (state === 'online') claimed(mine)
+      if (state === 'closed') released()
     })
     claimed(claim)
   }
@@ -84,6 +128,7 @@ export function claimPanel({ page, handler, curl, claimed }) {
     }
     by('give-up').disabled = false
     show('none')
+    released()
     by('label').focus()
   }
 
@@ -95,11 +140,85 @@ export function claimPanel({ page, handler, curl, claimed }) {
     by('state').dataset.state = state
     say(by('state'), why ? `${words[state]} (${why})` : words[state])
     const held = state === 'online' || state === 'reconnecting'
-    by('claimed').hidden = !held
-    by('claim-form').hidden = held
+    for (const part of document.querySelectorAll('.when-claimed')) {
+      part.toggleAttribute('hidden', !held)
+    }
     by('claim').disabled = state === 'claiming'
+    if (state === 'none' || state === 'closed') by('claim-form').hidden = false
     if (state === 'closed') keep(wish, null)
   }
+}
+
+/** @param {HTMLElement} panel */
+function fill(panel) {
+  const held = 'row when-claimed'
+  panel.append(
+    make(
+      'div',
+      { class: 'claim-line' },
+      make('strong', { id: 'state', role: 'status', 'data-state': 'none' }, words.claiming),
+      make(
+        'span',
+        { class: `${held} claim-url`, hidden: true },
+        make('a', { id: 'url', target: '_blank', rel: 'noopener' }),
+        button({ id: 'copy-url', class: 'quiet' }, 'Copy URL', () => {}),
+        button({ id: 'qr', class: 'quiet', 'aria-haspopup': 'dialog' }, 'QR', () => {}),
+      ),
+      make(
+        'span',
+        { class: `${held} claim-actions`, hidden: true },
+        button({ id: 'share', class: 'quiet', 'aria-haspopup': 'dialog' }, 'Share…', () => {}),
+        button(
+          { id: 'another', class: 'quiet', 'aria-expanded': 'false' },
+          'Another label…',
+          () => {},
+        ),
+        button({ id: 'give-up', class: 'quiet' }, 'Give it up', () => {}),
+      ),
+    ),
+    make(
+      'div',
+      { class: 'try-line when-claimed', hidden: true },
+      make('span', { class: 'faint' }, 'Try it'),
+      make('code', {
+        id: 'curl',
+        tabindex: '0',
+        role: 'group',
+        'aria-label': 'A command to try it',
+      }),
+      button({ id: 'copy-curl', class: 'quiet' }, 'Copy command', () => {}),
+    ),
+    make('p', { id: 'claim-error', class: 'fault', role: 'alert' }),
+    claimForm(),
+  )
+}
+
+function claimForm() {
+  const label = { id: 'label', maxlength: 63, pattern, placeholder: 'picked for you' }
+  const typing = { autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' }
+  const about = { 'aria-describedby': 'label-rule' }
+  return make(
+    'form',
+    { id: 'claim-form', hidden: true },
+    make(
+      'p',
+      {},
+      make('label', { for: 'label' }, 'Label'),
+      make('input', { ...label, ...typing, ...about }),
+    ),
+    make(
+      'p',
+      { id: 'key-row', hidden: true },
+      make('label', { for: 'key' }, 'Key of this gateway'),
+      make('input', { id: 'key', type: 'password', autocomplete: 'off' }),
+    ),
+    make('button', { id: 'claim', class: 'primary' }, 'Claim'),
+    make(
+      'small',
+      { id: 'label-rule' },
+      'Lower case letters, digits and hyphens; nothing for one that the gateway picks.',
+    ),
+  )
 }
 
 /** @param {import('/sdk.js').ReverseHttpError | undefined} error */
@@ -115,6 +234,6 @@ async function describe() {
   if (!response?.ok) return
   const { claims, keyNeeded } = await response.json()
   const { origin } = new URL(claims)
-  if (origin !== location.origin) location.replace(origin + location.pathname)
+  if (origin !== location.origin) location.replace(origin + location.pathname + location.hash)
   by('key-row').hidden = !keyNeeded
 }

@@ -1,44 +1,16 @@
-/** Content of an exchange: as bytes, and as something to look at. */
-
-const mostShown = 65_536
-const mostHex = 4_096
-// A few bytes can nest deep; without a bound, indentation makes gigabytes of them.
-const deepest = 32
+/** Content of an exchange, as bytes and as text. */
 
 /**
- * Gives the bytes of an envelope.
+ * Returns the bytes of an envelope.
  * @param {{ body?: string, bodyBase64?: string, content?: Uint8Array<ArrayBuffer> }} envelope
+ * @returns {Uint8Array<ArrayBuffer>}
  */
 export function contentOf({ body = '', bodyBase64, content }) {
   return content ?? (bodyBase64 ? fromBase64(bodyBase64) : new TextEncoder().encode(body))
 }
 
 /**
- * Makes content readable: JSON indented, text as it is, anything else as hex.
- * `whole` tells whether all of it is in `text`.
- * @param {Uint8Array} content
- */
-export function present(content) {
-  if (!content.length) return { kind: 'none', text: '', whole: true }
-  const shown = content.subarray(0, mostShown)
-  const whole = shown.length === content.length
-  const text = asText(shown, !whole)
-  if (text === undefined) {
-    const some = content.subarray(0, mostHex)
-    return { kind: 'binary', text: hex(some), whole: some.length === content.length }
-  }
-  if (whole && /^\s*[[{]/.test(text)) {
-    try {
-      return { kind: 'JSON', text: indent(text), whole }
-    } catch {
-      // Not JSON, or nested deeper than the parser goes.
-    }
-  }
-  return { kind: 'text', text, whole }
-}
-
-/**
- * Gives the text of content that is UTF-8 without control characters, else undefined.
+ * Returns the text of content that is UTF-8 without control characters, otherwise undefined.
  * @param {Uint8Array} content
  * @param {boolean} cut whether it may end within a character
  */
@@ -53,42 +25,7 @@ export function asText(content, cut = false) {
 }
 
 /**
- * Indents JSON and changes nothing else: numbers keep their digits, repeated members stay.
- * Throws where the text is not JSON.
- * @param {string} json
- */
-export function indent(json) {
-  JSON.parse(json)
-  let depth = 0
-  let before = ''
-  let out = ''
-  const line = () => '\n' + '  '.repeat(Math.min(depth, deepest))
-  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g)) {
-    const closes = token === '}' || token === ']'
-    if (closes) depth--
-    const opened = before === '{' || before === '['
-    if (closes ? !opened : opened || before === ',') out += line()
-    out += token === ':' ? ': ' : token
-    if (token === '{' || token === '[') depth++
-    before = token
-  }
-  return out
-}
-
-/** @param {Uint8Array} content */
-export function hex(content) {
-  const lines = []
-  for (let at = 0; at < content.length; at += 16) {
-    const row = [...content.subarray(at, at + 16)]
-    const bytes = row.map((b) => b.toString(16).padStart(2, '0')).join(' ')
-    const text = row.map((b) => (b > 31 && b < 127 ? String.fromCharCode(b) : '.')).join('')
-    lines.push(`${at.toString(16).padStart(6, '0')}  ${bytes.padEnd(47)}  ${text}`)
-  }
-  return lines.join('\n')
-}
-
-/**
- * Gives a size as people read it: bytes below 1 KiB, else the largest unit that it has one of, to a tenth.
+ * Returns a size as people read it: bytes below 1 KiB, otherwise the largest unit that it has one of, to a tenth.
  * @param {number} n
  */
 export function bytesInWords(n) {

@@ -1,40 +1,66 @@
 /** Buttons that take something out of the page. */
+import { button, make } from './element.js'
 
 const saidMs = 1_500
 
 /**
- * Lets a button copy a text. Without a clipboard, as on plain http, it is hidden.
- * @param {HTMLButtonElement} button
- * @param {() => string} text
+ * Lets a button copy a text.
+ * @param {HTMLButtonElement} pressed
+ * @param {() => string | Promise<string>} text
  */
-export function offerCopy(button, text) {
-  const label = button.textContent
-  button.hidden = !navigator.clipboard
-  button.addEventListener('click', async () => {
-    let said = 'Copied'
-    try {
-      await navigator.clipboard.writeText(text())
-    } catch {
-      said = 'Not copied'
-    }
-    button.textContent = said
-    setTimeout(() => (button.textContent = label), saidMs)
+export function offerCopy(pressed, text) {
+  const label = pressed.textContent
+  pressed.addEventListener('click', async () => {
+    pressed.textContent = (await copyText(await text())) ? 'Copied' : label
+    setTimeout(() => (pressed.textContent = label), saidMs)
   })
 }
 
 /**
- * Lets a button save bytes. The type says bytes whatever they claim to be: the browser saves them
- * and never opens them with the rights of this origin.
- * @param {HTMLButtonElement} button
+ * Copies a text. Where there is no clipboard, as on plain http, it is shown to be copied by hand.
+ * @param {string} text
+ * @returns {Promise<boolean>} whether it is in the clipboard
+ */
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text)
+    return true
+  } catch {
+    const dialog = make('dialog', { class: 'wide', 'aria-label': 'Copy by hand' })
+    const area = make('textarea', { rows: 12, readonly: true, 'aria-label': 'Text to copy' })
+    area.value = text
+    const close = button({}, 'Close', () => dialog.close())
+    dialog.append(make('p', {}, 'The browser gives this page no clipboard: copy from here.'))
+    dialog.append(area, make('p', { class: 'row end' }, close))
+    dialog.addEventListener('close', () => dialog.remove())
+    document.body.append(dialog)
+    dialog.showModal()
+    area.focus()
+    area.select()
+    return false
+  }
+}
+
+/**
+ * Lets a button save bytes.
+ * @param {HTMLButtonElement} pressed
  * @param {string} name
  * @param {Uint8Array<ArrayBuffer>} content
  */
-export function offerDownload(button, name, content) {
-  button.addEventListener('click', () => {
-    const link = document.createElement('a')
-    link.href = URL.createObjectURL(new Blob([content], { type: 'application/octet-stream' }))
-    link.download = name
-    link.click()
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000)
-  })
+export function offerDownload(pressed, name, content) {
+  pressed.addEventListener('click', () => download(name, content))
+}
+
+/**
+ * Saves bytes. The type says bytes whatever they claim to be: the browser saves them and never
+ * opens them with the rights of this origin.
+ * @param {string} name
+ * @param {Uint8Array<ArrayBuffer>} content
+ */
+export function download(name, content) {
+  const link = document.createElement('a')
+  link.href = URL.createObjectURL(new Blob([content], { type: 'application/octet-stream' }))
+  link.download = name
+  link.click()
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000)
 }

@@ -1,7 +1,7 @@
 /** Elements. All that is shown, strangers' bytes above all, becomes text and never markup. */
 
 /**
- * Gives the element of an id.
+ * Returns the element of an id.
  * @param {string} id
  * @returns {any}
  */
@@ -20,6 +20,38 @@ export function element(name, className = '', ...children) {
   const made = document.createElement(name)
   if (className) made.className = className
   made.append(...children)
+  return made
+}
+
+/**
+ * Makes an element with attributes. `true` sets an attribute without a value; `false` and
+ * undefined leave it out.
+ * @param {string} name
+ * @param {Record<string, string | number | boolean | undefined>} attributes
+ * @param {...(string | Node)} children
+ * @returns {any}
+ */
+export function make(name, attributes, ...children) {
+  const made = document.createElement(name)
+  for (const [attribute, value] of Object.entries(attributes)) {
+    if (value !== false && value !== undefined) {
+      made.setAttribute(attribute, value === true ? '' : `${value}`)
+    }
+  }
+  made.append(...children)
+  return made
+}
+
+/**
+ * Makes a button that does something when pressed.
+ * @param {Record<string, string | number | boolean | undefined>} attributes
+ * @param {string} text
+ * @param {(event: MouseEvent) => unknown} pressed
+ * @returns {HTMLButtonElement}
+ */
+export function button(attributes, text, pressed) {
+  const made = make('button', { type: 'button', ...attributes }, text)
+  made.addEventListener('click', pressed)
   return made
 }
 

@@ -1,67 +1,71 @@
 /** The webhook inbox: every request to the URL, signatures checked, the answer chosen in the page. */
-import { claimPanel } from './claim-panel.js'
 import { chosenAnswer } from './chosen-answer.js'
+import { contentOf } from './content.js'
 import { by, say } from './element.js'
-import { ExchangeList } from './exchange-list.js'
 import { checkSignatures } from './signature.js'
+import { workbench } from './workbench.js'
 
-const answer = chosenAnswer()
-const list = new ExchangeList(by('exchanges'), (count) => {
-  say(by('count'), `${count} listed`)
-  by('nothing').hidden = count > 0
-})
-let paused = false
-let missed = 0
+const most = 200
+const mostBytes = 32 * 1024 * 1024
+
+/** @typedef {import('./signature.js').Received} Received */
+/** @type {Map<string, Received>} what is checked again when the secret changes; the oldest first */
+const received = new Map()
+let bytes = 0
 let round = 0
 
-by('clear').addEventListener('click', () => list.clear())
-by('pause').addEventListener('click', () => {
-  paused = !paused
-  missed = 0
-  by('pause').setAttribute('aria-pressed', String(paused))
-  told()
-})
+const answer = chosenAnswer('inbox')
 by('secret').addEventListener('input', async () => {
   const mine = ++round
-  for (const exchange of list.exchanges.reverse()) {
-    if (mine === round) await check(exchange)
+  for (const [id, of] of [...received].reverse()) {
+    if (mine === round) await check(id, of)
   }
 })
+by('signing').addEventListener('submit', (/** @type {Event} */ e) => e.preventDefault())
 by('show-secret').addEventListener('change', () => {
   by('secret').type = by('show-secret').checked ? 'text' : 'password'
 })
 
-/** @param {import('./exchange-list.js').Exchange} exchange */
-async function check(exchange) {
-  const signatures = await checkSignatures(exchange, by('secret').value.trim())
-  exchange.signatures = signatures
-  list.update(exchange.id)
-}
-
-function told() {
-  const words = missed === 1 ? '1 request' : `${missed} requests`
-  say(by('paused'), paused ? `paused: ${words} answered and not listed` : '')
-}
-
-claimPanel({
+const { store } = workbench({
   page: 'inbox',
+  own: 'Answer and secret',
+  first: 'own',
   curl: (url) => `curl -i '${url}hook' -H 'Content-Type: application/json' -d '{"hello":"inbox"}'`,
   handler: async (_, info) => {
-    if (paused) {
-      missed++
-      told()
-    } else {
-      list.begin(info)
-      const begun = list.exchanges.find(({ id }) => id === info.id)
-      if (begun) void check(begun)
-    }
+    note(info.id, { headers: info.headers, content: info.content, receivedMs: Date.now() })
     return answer(info)
   },
-  claimed: (claim) => {
-    claim.addEventListener('exchange', (end) => {
-      // One that was not listed when it began, while paused, is not listed when it ends.
-      if (list.exchanges.some(({ id }) => id === end.request.id)) list.end(end)
-    })
-    claim.addEventListener('error', ({ message }) => say(by('claim-error'), message))
+  failed: (message) => say(by('claim-error'), message),
+  // What came before this page was loaded is checked when it is looked at.
+  opened: ({ exchange, request }) => {
+    if (received.has(exchange.id) || exchange.requestCut) return
+    const receivedMs = Date.parse(exchange.receivedAt)
+    note(exchange.id, { headers: request.headers, content: contentOf(request), receivedMs })
   },
 })
+
+/**
+ * @param {string} id
+ * @param {Received} of
+ */
+function note(id, of) {
+  received.set(id, of)
+  bytes += of.content.length
+  for (const [oldest, { content }] of received) {
+    if (received.size <= most && bytes <= mostBytes) break
+    received.delete(oldest)
+    bytes -= content.length
+  }
+  void check(id, of)
+}
+
+/**
+ * @param {string} id
+ * @param {Received} of
+ */
+async function check(id, of) {
+  const checks = await checkSignatures(of, by('secret').value.trim())
+  const signed = checks.filter(({ is }) => is !== 'not signed')
+  const marks = signed.map(({ scheme, is, why }) => ({ is, text: `${scheme}: ${is}`, title: why }))
+  store.mark(id, marks.length ? marks : [{ is: 'none', text: 'not signed' }])
+}

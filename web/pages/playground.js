@@ -1,15 +1,10 @@
 /** The playground: claim a label, edit the handler, see each exchange as it happens. */
-import { claimPanel } from './claim-panel.js'
 import { by, say } from './element.js'
-import { ExchangeList } from './exchange-list.js'
 import { Runner } from './handler-runner.js'
 import { keep, recall } from './kept.js'
+import { workbench } from './workbench.js'
 
 const code = by('code')
-const list = new ExchangeList(by('exchanges'), (count) => {
-  say(by('count'), `${count} listed`)
-  by('nothing').hidden = count > 0
-})
 const runner = new Runner(complain, (is) => {
   const text =
     'The handler hangs: it has not come back for 2 seconds, from a loop without end perhaps. Visitors get 503 busy.'
@@ -32,7 +27,6 @@ code.addEventListener('keydown', (/** @type {KeyboardEvent} */ e) => {
 })
 by('apply').addEventListener('click', apply)
 by('restart').addEventListener('click', restart)
-by('clear').addEventListener('click', () => list.clear())
 
 async function apply() {
   const text = code.value
@@ -63,15 +57,11 @@ function complain(message) {
 
 // Visitors are let in once there is code to answer them, right or wrong.
 await apply()
-claimPanel({
+workbench({
   page: 'playground',
+  own: 'Handler',
+  first: 'own',
   curl: (url) => `curl -i '${url}any/path?x=1' -d 'some content'`,
-  handler: (request, info) => {
-    list.begin(info)
-    return runner.handle(request, info)
-  },
-  claimed: (claim) => {
-    claim.addEventListener('exchange', (end) => list.end(end))
-    claim.addEventListener('error', ({ message }) => complain(message))
-  },
+  handler: (request, info) => runner.handle(request, info),
+  failed: complain,
 })

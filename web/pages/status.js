@@ -48,7 +48,7 @@ function show(state, words) {
 /** @param {any} discovery */
 function describe({ claims, urlTemplate, keyNeeded, limits, version }) {
   const { origin } = new URL(claims)
-  if (origin !== location.origin) location.replace(origin)
+  if (origin !== location.origin) location.replace(origin + location.pathname)
   say(by('template'), urlTemplate)
   say(by('key'), keyNeeded ? 'with a key only' : 'everybody')
   say(by('version'), `${version}`)

@@ -1,0 +1,68 @@
+/** What hands a claim on: its URL to a phone, and a link to whoever may look. */
+import { copyText } from './copy.js'
+import { button, element, make, say } from './element.js'
+import { share } from './viewing.js'
+
+/**
+ * Shows the URL for a phone to scan. The gateway draws the picture.
+ * @param {string} url
+ */
+export function showQR(url) {
+  const note = make('p', { role: 'status' })
+  const alt = `QR code of ${url}`
+  const image = make('img', { width: 256, height: 256, alt })
+  const dialog = make('dialog', { class: 'qr', 'aria-label': 'QR code' })
+  image.addEventListener('error', () => {
+    image.remove()
+    say(note, 'This gateway draws no QR codes.')
+  })
+  image.src = `/qr.svg?${new URLSearchParams({ text: url })}`
+  const close = button({ autofocus: true }, 'Close', () => dialog.close())
+  dialog.append(image, note, make('p', { class: 'mono' }, url), close)
+  dialog.addEventListener('close', () => dialog.remove())
+  document.body.append(dialog)
+  dialog.showModal()
+}
+
+/**
+ * Offers a link by which others see what comes, and change nothing.
+ * @param {import('/sdk.js').Claim} claim
+ */
+export function offerShare(claim) {
+  const area = make('textarea', { id: 'share-link', rows: 3, readonly: true })
+  const shown = make('p', { hidden: true }, make('label', { for: 'share-link' }, 'The link'), area)
+  const said = make('p', { role: 'status' })
+  const act = async (/** @type {boolean} */ viewer) => {
+    try {
+      const link = await share(claim, viewer)
+      shown.hidden = !link
+      area.value = link ?? ''
+      if (!link) return say(said, 'Nobody else can look any more.')
+      say(said, (await copyText(link)) ? 'The link is copied.' : '')
+    } catch (e) {
+      say(said, `Not done: ${/** @type {Error} */ (e).message}`)
+    }
+  }
+  const dialog = make(
+    'dialog',
+    { 'aria-labelledby': 'share-title' },
+    make('h2', { id: 'share-title' }, 'Let others look'),
+    make(
+      'p',
+      {},
+      'Whoever has the link sees every exchange here, with its secrets, and changes nothing. A new link ends the one before.',
+    ),
+    shown,
+    said,
+    element(
+      'p',
+      'row end',
+      button({}, 'End the link', () => act(false)),
+      button({}, 'Close', () => dialog.close()),
+      button({ class: 'primary', autofocus: true }, 'Make a link', () => act(true)),
+    ),
+  )
+  dialog.addEventListener('close', () => dialog.remove())
+  document.body.append(dialog)
+  dialog.showModal()
+}

@@ -1,0 +1,76 @@
+/**
+ * Looking at a claim that a program, or a colleague's page, serves. A link has the label and a token
+ * that may look and change nothing: `/#label=LABEL&viewer=TOKEN`. No browser sends what follows `#`.
+ */
+import { keep, recall } from './kept.js'
+import { ask } from './recordings.js'
+
+const keptAt = 'console viewing'
+
+/** @typedef {{ label: string, viewer: string }} Viewing */
+
+/**
+ * Returns what a link asks to look at. It is kept for a reload, and the token leaves the address.
+ * @returns {Viewing | undefined}
+ */
+export function viewed() {
+  const linked = viewingAt(location.hash)
+  if (linked) {
+    keep(keptAt, JSON.stringify(linked))
+    history.replaceState(null, '', location.pathname)
+    return linked
+  }
+  try {
+    return JSON.parse(recall(keptAt) ?? '') ?? undefined
+  } catch {
+    return undefined
+  }
+}
+
+export function forgetViewed() {
+  keep(keptAt, null)
+}
+
+/**
+ * @param {string} hash
+ * @returns {Viewing | undefined}
+ */
+export function viewingAt(hash) {
+  const query = new URLSearchParams(hash.slice(1))
+  const label = query.get('label')
+  const viewer = query.get('viewer')
+  return label && viewer ? { label, viewer } : undefined
+}
+
+/** @param {Viewing} viewing */
+export function linkOf({ label, viewer }) {
+  return `${location.origin}/#${new URLSearchParams({ label, viewer })}`
+}
+
+/**
+ * Asks for the state of a claim: its URL, and where its recordings are.
+ * @param {Viewing} viewing
+ * @returns {Promise<{ url: string, exchanges?: string, inspect?: boolean }>}
+ */
+export async function stateOf({ label, viewer }) {
+  return (await ask(await claimURL(label), viewer)).json()
+}
+
+/**
+ * Mints a link by which somebody may look, in place of the one before; or ends it.
+ * @param {{ label: string, token: string }} claim
+ * @param {boolean} viewer
+ * @returns {Promise<string | undefined>} the link
+ */
+export async function share({ label, token }, viewer) {
+  const content = { method: 'PATCH', body: JSON.stringify({ viewer }) }
+  const headers = { 'Content-Type': 'application/json' }
+  const state = await (await ask(await claimURL(label), token, content, headers)).json()
+  return state.viewerToken && linkOf({ label, viewer: state.viewerToken })
+}
+
+/** @param {string} label */
+async function claimURL(label) {
+  const { claims } = await (await fetch('/.well-known/reversehttp')).json()
+  return `${claims}/${encodeURIComponent(label)}`
+}
