@@ -24,6 +24,7 @@ type heard struct {
 	gathers bool       // what is written belongs to a message
 	out     []byte     // the message
 	control []byte     // control frames that wait
+	closes  bool       // a Close frame was said: nothing follows it
 }
 
 const (
@@ -47,6 +48,9 @@ func (c *heard) Read(p []byte) (int, error) {
 func (c *heard) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	switch {
+	case c.closes: // package websocket answers that of the program, and does not know of ours
+		c.mu.Unlock()
+		return len(p), nil
 	case c.gathers:
 		c.out = append(c.out, p...)
 		c.mu.Unlock()
@@ -126,4 +130,7 @@ func (c *heard) waits() bool {
 func (c *heard) sayClose(code websocket.StatusCode, reason string) {
 	frame := []byte{0x88, byte(2 + len(reason)), byte(code >> 8), byte(code)}
 	_, _ = c.Write(append(frame, reason...))
+	c.mu.Lock()
+	c.closes = true
+	c.mu.Unlock()
 }

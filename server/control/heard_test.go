@@ -26,6 +26,7 @@ func TestACloseFrameFollowsTheMessageThatIsBeingSent(t *testing.T) {
 	c.sayClose(websocket.StatusNormalClosure, "")
 	closed := make(chan error, 1)
 	go func() { closed <- courteous{c}.Close() }()
+	c.sayClose(websocket.StatusNormalClosure, "") // as package websocket answers the one of the program
 	rest, err := io.ReadAll(there)
 	if got, want := string(first)+string(rest), "a message\x88\x02\x03\xe8"; got != want || err != nil {
 		t.Errorf("read %q %v, want %q", got, err, want)

@@ -152,7 +152,7 @@ func (x *recording) recorded() schema.Recorded {
 		ID: x.id, URL: envelope.Characters(r.URL), Method: r.Method, Target: envelope.Characters(r.Target), HTTPVersion: r.HTTPVersion,
 		RemoteAddr: r.RemoteAddr, Upgrade: r.Upgrade, ReplayOf: r.ReplayOf, ReceivedAt: x.begun.UTC().Format("2006-01-02T15:04:05.000Z07:00"),
 		State: schema.RecordedQueued, QueuedMs: new(x.since(x.queued)), Session: x.session, Attempt: x.attempt,
-		RequestBytes: x.sent.size, ResponseBytes: x.received.size, RequestCut: x.sent.cut() || x.ended() && !x.complete, ResponseCut: x.received.cut(),
+		RequestBytes: x.sent.size, ResponseBytes: x.received.size, RequestCut: x.sent.cut() || x.ended() && !x.complete && r.Upgrade == "", ResponseCut: x.received.cut(),
 	}
 	if !x.delivered.IsZero() {
 		out.State, out.DeliveredMs = schema.RecordedDelivered, new(x.since(x.delivered))
