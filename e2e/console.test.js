@@ -28,12 +28,7 @@ describe('the console', { skip: noBrowser }, () => {
     page = await context.newPage()
     faults = []
     page.on('pageerror', (e) => faults.push(e.message))
-    page.on('console', (m) => {
-      // A gateway that ends a link while the program closes it may send two Close frames.
-      if (!/\/link' failed: Close received after close/.test(m.text())) {
-        faults.push(`${m.type()}: ${m.text()}`)
-      }
-    })
+    page.on('console', (m) => faults.push(`${m.type()}: ${m.text()}`))
     page.on('request', (r) => {
       const { protocol, host } = new URL(r.url())
       if (protocol !== 'blob:' && host !== `localhost:${gateway.port}`) faults.push(r.url())

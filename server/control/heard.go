@@ -1,6 +1,7 @@
 package control
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
 	"sync"
@@ -24,7 +25,9 @@ type heard struct {
 	gathers bool       // what is written belongs to a message
 	out     []byte     // the message
 	control []byte     // control frames that wait
-	closes  bool       // a Close frame was said: nothing follows it
+	left    int        // bytes of the frame that is being written
+	closes  bool       // it is a Close frame, or came after one
+	drops   bool       // it came after one: nothing follows a Close frame
 }
 
 const (
@@ -44,11 +47,17 @@ func (c *heard) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write sends p, or keeps it.
+// Write sends p, a frame or a piece of one, or keeps it. What follows a Close frame is dropped: package websocket does not know of that
+// of the gateway, which does not know of the one that the package sends.
 func (c *heard) Write(p []byte) (int, error) {
 	c.mu.Lock()
+	if c.left == 0 && len(p) > 0 {
+		c.left, c.drops = frameSize(p), c.closes
+		c.closes = c.closes || p[0]&0x0f == closeOpcode
+	}
+	c.left -= min(c.left, len(p))
 	switch {
-	case c.closes: // package websocket answers that of the program, and does not know of ours
+	case c.drops:
 		c.mu.Unlock()
 		return len(p), nil
 	case c.gathers:
@@ -62,6 +71,24 @@ func (c *heard) Write(p []byte) (int, error) {
 	c.control = append(c.control, p...)
 	c.mu.Unlock()
 	return len(p), c.sendControl()
+}
+
+// closeOpcode is that of a Close frame (RFC 6455, 5.2).
+const closeOpcode = 8
+
+// frameSize returns how long the frame is that begins so (RFC 6455, 5.2): all of its head is there, and it has no mask.
+func frameSize(head []byte) int {
+	if len(head) < 2 {
+		return len(head)
+	}
+	switch n := int(head[1] & 0x7f); {
+	case n == 126 && len(head) >= 4:
+		return 4 + int(binary.BigEndian.Uint16(head[2:]))
+	case n == 127 && len(head) >= 10:
+		return 10 + int(binary.BigEndian.Uint64(head[2:])&(1<<53-1))
+	default:
+		return 2 + n
+	}
 }
 
 // send sends what write writes as one, put together in room, and returns its buffer.
@@ -130,7 +157,4 @@ func (c *heard) waits() bool {
 func (c *heard) sayClose(code websocket.StatusCode, reason string) {
 	frame := []byte{0x88, byte(2 + len(reason)), byte(code >> 8), byte(code)}
 	_, _ = c.Write(append(frame, reason...))
-	c.mu.Lock()
-	c.closes = true
-	c.mu.Unlock()
 }

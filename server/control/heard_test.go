@@ -3,6 +3,7 @@ package control
 import (
 	"io"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -14,7 +15,7 @@ func TestACloseFrameFollowsTheMessageThatIsBeingSent(t *testing.T) {
 	sent := make(chan error, 1)
 	go func() {
 		_, err := c.send(nil, func() error {
-			_, err := io.WriteString(c, "a message")
+			_, err := c.Write(append([]byte{0x81, 9}, "a message"...))
 			return err
 		})
 		sent <- err
@@ -28,7 +29,7 @@ func TestACloseFrameFollowsTheMessageThatIsBeingSent(t *testing.T) {
 	go func() { closed <- courteous{c}.Close() }()
 	c.sayClose(websocket.StatusNormalClosure, "") // as package websocket answers the one of the program
 	rest, err := io.ReadAll(there)
-	if got, want := string(first)+string(rest), "a message\x88\x02\x03\xe8"; got != want || err != nil {
+	if got, want := string(first)+string(rest), "\x81\x09a message\x88\x02\x03\xe8"; got != want || err != nil {
 		t.Errorf("read %q %v, want %q", got, err, want)
 	}
 	if err := <-sent; err != nil {
@@ -55,5 +56,27 @@ func TestAClosedConnectionSendsWhatWasPutTogether(t *testing.T) {
 	}
 	if err := <-closed; err != nil {
 		t.Errorf("the end: %v", err)
+	}
+}
+
+// Whoever closes first, and in however many pieces a frame is written, one Close frame is the last.
+func TestNothingFollowsACloseFrame(t *testing.T) {
+	here, there := net.Pipe()
+	c := &heard{Conn: here, link: &link{}}
+	long := append([]byte{0x88, 2 + 100, 0x03, 0xe8}, strings.Repeat("x", 100)...)
+	go func() {
+		_, _ = c.Write([]byte{0x8a, 1, 8}) // a Pong whose content looks like a head
+		_, _ = c.Write(long[:64])
+		_, _ = c.Write(long[64:])
+		c.sayClose(websocket.StatusGoingAway, "")
+		_, _ = c.Write([]byte{0x8a, 0})
+		_, _ = c.send(nil, func() error {
+			_, err := c.Write([]byte{0x81, 1, 'x'})
+			return err
+		})
+		_ = courteous{c}.Close()
+	}()
+	if got, err := io.ReadAll(there); string(got) != "\x8a\x01\x08"+string(long) || err != nil {
+		t.Errorf("read %q %v, want one Close frame at the end", got, err)
 	}
 }
