@@ -68,6 +68,25 @@ describe('the console', { skip: noBrowser }, () => {
     await close()
   })
 
+  test('recordings come by the link that the page has anyway', async () => {
+    await open()
+    let waits = 0
+    page.on('request', (r) => r.url().includes('/exchanges?') && waits++)
+    const watching = new Promise((resolve) => {
+      page.on('websocket', (socket) =>
+        socket.on('framesent', ({ payload }) => `${payload}`.includes('"watch"') && resolve()),
+      )
+    })
+    await page.reload()
+    const url = await served()
+    await watching
+    const before = waits
+    for (const path of ['one', 'two']) await visit(url + path)
+    await row('/two').filter({ hasText: '200' }).waitFor()
+    assert.equal(waits, before, 'requests for recordings while the link is open')
+    await close()
+  })
+
   test('what is needed for the first paint is below 100 KiB', async () => {
     context = await browser.newContext()
     page = await context.newPage()

@@ -49,13 +49,17 @@ test('a listener hears from the welcome on, and after the link was opened again 
   const watch = new LinkWatch()
   /** @type {string[]} */
   const heard = []
+  let change = ''
   const listener = {
-    told: (/** @type {any} */ { exchange, cleared }) =>
-      heard.push(cleared ? 'cleared' : exchange.id),
+    change: () => change,
+    told: (/** @type {any} */ event) => {
+      change = event.change
+      heard.push(event.cleared ? 'cleared' : event.exchange.id)
+    },
     opened: () => heard.push('opened'),
     closed: () => heard.push('closed'),
   }
-  watch.listen(listener, '')
+  watch.listen(listener)
   const open = () => /** @type {any} */ (new /** @type {any} */ (watch.WebSocket)('ws://a/'))
   const first = open()
   first.receive(bytes(line(told('early'))).buffer)
@@ -71,7 +75,7 @@ test('a listener hears from the welcome on, and after the link was opened again 
   second.receive('{"type":"welcome"}')
   assert.deepEqual(second.sent, ['{"type":"watch","change":"c-3"}'])
   assert.deepEqual(heard, ['opened', 'a', 'b', 'cleared', 'closed', 'opened'])
-  watch.leave()
+  watch.leave(listener)
   second.receive(JSON.stringify(told('c')))
   assert.equal(heard.length, 6)
 })

@@ -77,3 +77,44 @@ test('a search has the ids of what the gateway found', async () => {
   assert.deepEqual(await search(at, new URLSearchParams({ content: 'x y' })), new Set(['a']))
   assert.equal(asked[0].url, 'http://gw/claims/a/exchanges?content=x+y&limit=200')
 })
+
+test('while the link is open recordings come by it, and requests wait otherwise', async () => {
+  const stop = new AbortController()
+  /** @type {any} */
+  let listener
+  const link = { listen: (l) => (listener = l), leave: () => (listener = undefined) }
+  const seen = []
+  const waits = (init) =>
+    new Promise((_, reject) =>
+      init.signal.addEventListener('abort', () => reject(init.signal.reason)),
+    )
+  const asked = answer(
+    { exchanges: [{ id: 'a' }], change: '1' },
+    waits,
+    { exchanges: [], change: '4' },
+    waits,
+  )
+  const over = watch(
+    { ...at, signal: stop.signal, link },
+    ({ id }) => seen.push(id),
+    () => seen.push('cleared'),
+  )
+  const until = async (is) => {
+    while (!is()) await new Promise((resolve) => setTimeout(resolve))
+  }
+  await until(() => asked.length === 2)
+  assert.equal(listener.change(), '1')
+  listener.opened()
+  listener.told({ change: '2', exchange: { id: 'b' } })
+  listener.told({ change: '3', cleared: true })
+  await new Promise((resolve) => setTimeout(resolve))
+  assert.equal(asked.length, 2, 'no request while the link is open')
+  listener.closed()
+  await until(() => asked.length === 4)
+  assert.match(asked[2].url, /after=3$/)
+  assert.match(asked[3].url, /after=4$/)
+  stop.abort()
+  await over
+  assert.equal(listener, undefined)
+  assert.deepEqual(seen, ['a', 'b', 'cleared'])
+})

@@ -3,6 +3,7 @@ import { serve } from '/sdk.js'
 import { offerCopy } from './copy.js'
 import { button, by, make, say } from './element.js'
 import { keep, recall, storageOf } from './kept.js'
+import { LinkWatch } from './link-watch.js'
 import { withWholeContent } from './whole.js'
 
 const words = {
@@ -19,7 +20,8 @@ const pattern = '[a-z0-9]([a-z0-9\\-]*[a-z0-9])?'
  * @property {string} page names the page among those that keep something in this tab
  * @property {import('/sdk.js').Handler} handler gets content whole
  * @property {(url: string) => string} curl the command to try it with
- * @property {(claim: import('/sdk.js').Claim) => void} claimed told of every new claim
+ * @property {(claim: import('/sdk.js').Claim, link: LinkWatch) => void} claimed told of every new
+ *   claim, with what recordings come by
  * @property {() => void} released told when the page has no claim any more
  */
 
@@ -77,12 +79,14 @@ export function claimPanel({ page, handler, curl, claimed, released }) {
     say(by('claim-error'), '')
     // The claim of this page that the gateway picked is remembered by the same name as the next.
     if (before && !label) await before.delete().catch(() => {})
+    const link = new LinkWatch()
     try {
       claim = await serve(withWholeContent(handler), {
         label: label || undefined,
         key: by('key').value || undefined,
         storage: storageOf(page),
         inspect: true,
+        WebSocket: link.WebSocket,
       })
     } catch (e) {
       say(by('claim-error'), reason(/** @type {any} */ (e)) ?? '')
@@ -109,10 +113,10 @@ export function claimPanel({ page, handler, curl, claimed, released }) {
     claim.addEventListener('statechange', ({ state, error }) => {
       if (mine !== claim) return
       show(state, reason(error))
-      if (state === 'online') claimed(mine)
+      if (state === 'online') claimed(mine, link)
       if (state === 'closed') released()
     })
-    claimed(claim)
+    claimed(claim, link)
   }
 
   async function giveUp() {

@@ -6,14 +6,18 @@
 /**
  * @typedef {import('../../sdk-js/src/envelope.js').Recorded} Recorded
  * @typedef {{ type: string, change: string, exchange?: Recorded, cleared?: boolean }} Told
- * @typedef {{ told: (event: Told) => void, opened: () => void, closed: () => void }} Listener
+ * @typedef {object} Listener
+ * @property {() => string} change names what the listener knows; empty for nothing
+ * @property {(event: Told) => void} told
+ * @property {() => void} opened recordings come by the link from now on
+ * @property {() => void} closed they come by it no more
  */
 
 /** The link of one claim, while it is open, and who watches recordings on it. */
 export class LinkWatch {
   /** @type {WebSocket | undefined} */
   #open
-  /** @type {(Listener & { change: string }) | undefined} */
+  /** @type {Listener | undefined} */
   #listener
 
   /**
@@ -36,32 +40,29 @@ export class LinkWatch {
     }
   }
 
-  /** Whether recordings come by the link. */
-  get open() {
-    return this.#open !== undefined
-  }
-
   /**
-   * Has a listener told of what changes after `change`, from when the link is open on, and of the
-   * link's opening and end. There is one listener at a time.
+   * Has a listener told of what changes after what it knows, from when the link is open on, and of
+   * the link's opening and end. There is one listener at a time.
    * @param {Listener} listener
-   * @param {string} change empty for all recordings first
    */
-  listen(listener, change) {
-    this.#listener = { ...listener, change }
+  listen(listener) {
+    this.#listener = listener
     if (this.#open) this.#begin(this.#open)
   }
 
-  /** Has nobody told any more. */
-  leave() {
-    this.#listener = undefined
+  /**
+   * Has a listener told no more.
+   * @param {Listener} listener
+   */
+  leave(listener) {
+    if (this.#listener === listener) this.#listener = undefined
   }
 
   /** @param {WebSocket} socket */
   #begin(socket) {
     const listener = this.#listener
     if (!listener) return
-    const { change } = listener
+    const change = listener.change()
     socket.send(JSON.stringify({ type: 'watch', ...(change && { change }) }))
     listener.opened()
   }
@@ -93,10 +94,7 @@ export class LinkWatch {
    * @param {Told} event
    */
   #tell(socket, event) {
-    const listener = this.#listener
-    if (!listener || socket !== this.#open) return
-    listener.change = event.change
-    listener.told(event)
+    if (socket === this.#open) this.#listener?.told(event)
   }
 }
 

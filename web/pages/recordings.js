@@ -1,7 +1,4 @@
-/**
- * The recordings of a claim: what the gateway keeps of its exchanges. They come in batches: a
- * request waits at the gateway until something changes.
- */
+/** The recordings of a claim: what the gateway keeps of its exchanges. */
 
 /**
  * @typedef {import('../../sdk-js/src/envelope.js').Recorded} Recorded
@@ -31,31 +28,96 @@ export class Refused extends Error {
 
 /**
  * Reports the recordings that there are, and each again whenever it changes, until the signal
- * aborts or the claim is gone.
- * @param {At & { signal: AbortSignal }} at
+ * aborts or the claim is gone: by the link of the claim while that is open, otherwise by requests
+ * that wait at the gateway.
+ * @param {At & { signal: AbortSignal, link?: import('./link-watch.js').LinkWatch }} at
  * @param {(recorded: Recorded) => void} onRecorded
  * @param {() => void} onCleared the recordings of exchanges that ended were deleted
  * @param {() => void} [onListed] all that there were are reported
  */
-export async function watch({ exchanges, token, signal }, onRecorded, onCleared, onListed) {
-  let change = ''
-  let pauseMs = firstPauseMs
+export async function watch(at, onRecorded, onCleared, onListed) {
+  const { exchanges, token, signal, link } = at
+  const state = { change: '', pauseMs: firstPauseMs }
+  const linked = link && byLink(link, state, signal, onRecorded, onCleared)
   while (!signal.aborted) {
+    if (linked?.open) {
+      await linked.over()
+      // It is opened again soon, or the claim is given up.
+      await pause(firstPauseMs, signal)
+      continue
+    }
+    const { change } = state
     const query = new URLSearchParams({ limit: `${mostKept}`, ...(change && { after: change }) })
     try {
       const wait = change ? { Prefer: `wait=${waitSeconds}` } : undefined
-      const answer = await ask(`${exchanges}?${query}`, token, { signal }, wait)
+      const waiting = change ? linked?.waiting() : undefined
+      const answer = await ask(`${exchanges}?${query}`, token, { signal: waiting ?? signal }, wait)
       const batch = await json(answer)
       if (batch.cleared) onCleared()
       for (const recorded of batch.exchanges.reverse()) onRecorded(recorded)
-      if (!change) onListed?.()
-      change = batch.change
-      pauseMs = firstPauseMs
+      state.change = batch.change
+      state.pauseMs = firstPauseMs
+      if (!change) {
+        onListed?.()
+        linked?.begin()
+      }
     } catch (e) {
-      if (signal.aborted || (e instanceof Refused && [401, 403, 404].includes(e.status))) return
-      await pause(pauseMs, signal)
-      pauseMs = Math.min(pauseMs * 2, longestPauseMs)
+      if (signal.aborted || (e instanceof Refused && [401, 403, 404].includes(e.status))) break
+      if (linked?.open) continue
+      await pause(state.pauseMs, signal)
+      state.pauseMs = Math.min(state.pauseMs * 2, longestPauseMs)
     }
+  }
+  linked?.end()
+}
+
+/**
+ * Has recordings reported that come by a link.
+ * @param {import('./link-watch.js').LinkWatch} link
+ * @param {{ change: string }} state
+ * @param {AbortSignal} signal
+ * @param {(recorded: Recorded) => void} onRecorded
+ * @param {() => void} onCleared
+ */
+function byLink(link, state, signal, onRecorded, onCleared) {
+  let waiting = new AbortController()
+  let over = Promise.resolve()
+  let close = () => {}
+  signal.addEventListener('abort', () => {
+    waiting.abort()
+    close()
+  })
+  const listener = {
+    open: false,
+    change: () => state.change,
+    told: (/** @type {import('./link-watch.js').Told} */ { change, exchange, cleared }) => {
+      state.change = change
+      if (cleared) onCleared()
+      if (exchange) onRecorded(exchange)
+    },
+    opened: () => {
+      listener.open = true
+      over = new Promise((resolve) => (close = resolve))
+      waiting.abort()
+    },
+    closed: () => {
+      listener.open = false
+      close()
+    },
+  }
+  return {
+    begin: () => link.listen(listener),
+    end: () => link.leave(listener),
+    /** Resolves while nothing comes by the link, or once nothing does. */
+    over: () => over,
+    get open() {
+      return listener.open
+    },
+    /** Returns the signal that ends a request which waits: the link has opened. */
+    waiting: () => {
+      if (waiting.signal.aborted && !signal.aborted) waiting = new AbortController()
+      return waiting.signal
+    },
   }
 }
 

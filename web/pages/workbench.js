@@ -130,14 +130,14 @@ export function workbench({ page, handler, curl, own, first, failed, opened, vie
       page,
       curl,
       handler,
-      claimed: (claim) => {
+      claimed: (claim, link) => {
         if (label !== claim.label) {
           if (label) forget()
           label = claim.label
           say(by('first-curl'), curl(claim.url))
           claim.addEventListener('error', ({ message }) => failed(message))
         }
-        void watchClaim(claim)
+        void watchClaim(claim, link)
       },
       released: () => {
         watching.abort()
@@ -146,14 +146,20 @@ export function workbench({ page, handler, curl, own, first, failed, opened, vie
     })
   }
 
-  /** @param {import('/sdk.js').Claim} claim */
-  function watchClaim({ exchanges, token }) {
-    if (exchanges) return watchAt({ exchanges, token })
+  /**
+   * @param {import('/sdk.js').Claim} claim
+   * @param {import('./link-watch.js').LinkWatch} link
+   */
+  function watchClaim({ exchanges, token }, link) {
+    if (exchanges) return watchAt({ exchanges, token }, link)
     toast('This gateway records nothing, so nothing is listed.')
   }
 
-  /** @param {recordings.At} where */
-  function watchAt(where) {
+  /**
+   * @param {recordings.At} where
+   * @param {import('./link-watch.js').LinkWatch} [link]
+   */
+  function watchAt(where, link) {
     watching.abort()
     watching = new AbortController()
     at = where
@@ -161,7 +167,7 @@ export function workbench({ page, handler, curl, own, first, failed, opened, vie
     /** @type {Set<string>} */
     const there = new Set()
     return recordings.watch(
-      { ...at, signal: watching.signal },
+      { ...at, signal: watching.signal, link },
       (recorded) => {
         if (!listed) there.add(recorded.id)
         store.upsert(recorded)
