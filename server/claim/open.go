@@ -79,7 +79,7 @@ func (r *Registry) claim(from netip.Addr, label string, token *string, s Setting
 			return c, false, nil
 		}
 		if *token == "" {
-			*token = randomName()
+			*token = MintToken(OwnerToken)
 		}
 		c, mine, err := r.making.begin(from, label, *token, s)
 		switch {

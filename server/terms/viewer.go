@@ -1,13 +1,11 @@
 package terms
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"strings"
 
 	"reversehttp/server/claim"
 )
@@ -31,7 +29,7 @@ func (shownViewer) MarshalJSON() ([]byte, error) { return []byte("true"), nil }
 
 // NewViewer mints a token that may look.
 func NewViewer() (token string, term claim.Term) {
-	token = strings.ToLower(rand.Text())
+	token = claim.MintToken(claim.ViewerToken)
 	return token, viewer{hashOf(token)}
 }
 
