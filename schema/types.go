@@ -316,7 +316,8 @@ const (
 type ClaimRequest struct {
 	// Label is the DNS label wanted. Absent: the gateway picks one.
 	Label *string `json:"label,omitempty"`
-	// Token is the secret that owns the claim, as RFC 6750 allows it. Absent: the gateway mints one.
+	// Token is the secret that owns the claim, as RFC 6750 allows it; for a new claim of a gateway that is not local
+	// at least 16 characters. Absent: the gateway mints one.
 	Token *string `json:"token,omitempty"`
 	// Lease is how long the claim lives while nobody polls, in seconds. Absent: 60, or unchanged.
 	Lease *int `json:"lease,omitempty"`
@@ -418,7 +419,8 @@ type ClaimPatch struct {
 	Inspect *bool `json:"inspect,omitempty"`
 	// Viewer: true mints a new token that may only look, in place of an earlier one; false ends it.
 	Viewer *bool `json:"viewer,omitempty"`
-	// Token is the new token. The old one is worth nothing from then on.
+	// Token is the new token, on a gateway that is not local of at least 16 characters. The old one is worth nothing
+	// from then on.
 	Token *string `json:"token,omitempty"`
 }
 

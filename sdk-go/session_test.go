@@ -563,7 +563,7 @@ func TestAnotherTokenEndsTheSession(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		s, served := begin(t, client, reversehttp.Options{}, nil)
 		synctest.Wait()
-		req, _ := http.NewRequest("PATCH", testOrigin+"/claims/demo", strings.NewReader(`{"token":"other"}`))
+		req, _ := http.NewRequest("PATCH", testOrigin+"/claims/demo", strings.NewReader(`{"token":"another-token-of-hers"}`))
 		req.Header.Set("Authorization", "Bearer "+s.Token())
 		req.Header.Set("Content-Type", "application/json")
 		resp, err := client.Do(req)

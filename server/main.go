@@ -25,6 +25,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
 	"reversehttp/server/store"
 	"reversehttp/server/wire"
@@ -189,6 +190,11 @@ func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*runnin
 		return nil, o.wrong(err)
 	}
 	r.Gateway = g
+	for label, token := range settings.Owned {
+		if !g.Local() && len(token) < claim.ShortestToken {
+			log.Warn("the token of a device is short, so that strangers may guess it", "label", label, "do", "list a long random one with --family-device, as openssl rand -hex 16 gives it")
+		}
+	}
 	if r.store != nil {
 		for label, token := range settings.Owned {
 			if c := g.Registry().Lookup(label); c != nil && !c.Owns(token) {

@@ -173,6 +173,9 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 	for _, d := range devices {
 		g.Owned[d.Label] = d.Token
 	}
+	if o.SharedToken {
+		g.SharedTokens = []string{family.SharedToken}
+	}
 	g.Doors = family.Doors(family.Options{Names: doors, SharedToken: o.SharedToken, Devices: devices})
 	if g.PublicURL == "" && !g.Loopback {
 		return g, o.wrong(fmt.Errorf("--listen=%s: others can reach this address, and need public URLs with a name of yours: give --public-url '%s://{label}.example.com:%d/', with DNS for *.example.com, or '%[2]s://example.com:%[3]d/at/{label}/' with one name", o.Listen, o.scheme(), at.Port))

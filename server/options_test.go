@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"reversehttp/server/claim"
 )
 
 func TestWithoutFlagsTheMainJobRuns(t *testing.T) {
@@ -197,5 +199,53 @@ func TestAnEmptyKeyIsNoOpenGateway(t *testing.T) {
 	}
 	if _, err := parse([]string{"--claim-keys", "k"}); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestTheOperatorsTokensMayBeShort(t *testing.T) {
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	for _, c := range []struct {
+		public        string
+		at            net.IP
+		shared, warns bool
+	}{
+		{"http://{label}.gateway.example/", net.IPv4zero, true, true}, {"http://{label}.gateway.example/", net.IPv4zero, false, true},
+		{"http://{label}.localhost/", net.IPv4(127, 0, 0, 1), false, false},
+	} {
+		args := []string{"--public-url=" + c.public, "--family-device=lamp=k-lamp"}
+		if c.shared {
+			args = append(args, "--shared-token")
+		}
+		o, err := parse(args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		settings, err := o.gateway(&net.TCPAddr{IP: c.at, Port: 8081}, logger)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Reset()
+		g, err := newGateway(o, settings, logger)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open := func(label, token string) error {
+			_, err := g.Registry().Open(netip.Addr{}, label, token, claim.Settings{})
+			return err
+		}
+		if err := open("lamp", "k-lamp"); err != nil {
+			t.Errorf("%+v: the device's: %v", c, err)
+		}
+		if err := open("demo", "-"); (err == nil) != (c.shared || !c.warns) {
+			t.Errorf("%+v: the shared one: %v", c, err)
+		}
+		if err := open("other", "k-lamp"); (err == nil) != !c.warns {
+			t.Errorf("%+v: the device's for another label: %v", c, err)
+		}
+		if got := strings.Contains(log.String(), "the token of a device is short"); got != c.warns || strings.Contains(log.String(), "k-lamp") {
+			t.Errorf("%+v: log %q, want a warning: %v, and no token", c, log.String(), c.warns)
+		}
+		g.close()
 	}
 }

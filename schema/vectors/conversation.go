@@ -32,6 +32,8 @@ type Settings struct {
 	ContentBytes int `json:"contentBytes"`
 	// LinkWindow is how much content may be unconfirmed on a link; an exchange has a quarter of it at first.
 	LinkWindow int `json:"linkWindow"`
+	// Reachable says that others than this machine reach the gateway, which is not local then.
+	Reachable bool `json:"reachable"`
 }
 
 // Step is one step of a conversation: exactly one of Send, Open, Visit, Link, Sends, Gets, Results, Closes, Ends, Holds, Leave, Await, Pending,

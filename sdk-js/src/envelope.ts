@@ -293,7 +293,10 @@ export type Redeliver = 'idempotent' | 'keyed' | 'any'
 export interface ClaimRequest {
   /** The DNS label wanted. Absent: the gateway picks one. */
   label?: string
-  /** The secret that owns the claim, as RFC 6750 allows it. Absent: the gateway mints one. */
+  /**
+   * The secret that owns the claim, as RFC 6750 allows it; for a new claim of a gateway that is
+   * not local at least 16 characters. Absent: the gateway mints one.
+   */
   token?: string
   /** How long the claim lives while nobody polls, in seconds. Absent: 60, or unchanged. */
   lease?: number
@@ -404,7 +407,10 @@ export interface ClaimPatch {
   inspect?: boolean
   /** True mints a new token that may only look, in place of an earlier one; false ends it. */
   viewer?: boolean
-  /** The new token. The old one is worth nothing from then on. */
+  /**
+   * The new token, on a gateway that is not local of at least 16 characters. The old one is
+   * worth nothing from then on.
+   */
   token?: string
 }
 

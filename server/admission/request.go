@@ -17,6 +17,10 @@ type Admission struct {
 	// Rate bounds how often an address claims.
 	Rate  *Rate
 	Trust trust.Peers
+	// Guesses bounds how many wrong tokens an address shows. Nil means no bound.
+	Guesses *Guesses
+	// Owned are labels that are only for the token of each.
+	Owned map[string]string
 }
 
 // MayClaim checks the key, where one is needed, and the rate. It returns nil where r may claim.

@@ -45,8 +45,13 @@ func (c *Claim) Owns(token string) bool {
 }
 
 // Change changes the settings that are given, once Records have them. It fails with
-// [ErrUnavailable] where they do not take them, and nothing is changed then.
-func (c *Claim) Change(s Settings) error { return c.keeper.change(s) }
+// [ErrUnavailable] where they do not take them, and with [ErrWeakToken], and nothing is changed then.
+func (c *Claim) Change(s Settings) error {
+	if weak := c.registry.options.Weak; s.Token != nil && weak != nil && weak(c.label, *s.Token) && !c.Owns(*s.Token) {
+		return ErrWeakToken
+	}
+	return c.keeper.change(s)
+}
 
 // apply takes token and terms from a record. The caller holds c.mu.
 func (c *Claim) apply(r Record) {
@@ -67,6 +72,7 @@ func (c *Claim) apply(r Record) {
 		c.token = r.Token
 		for _, session := range c.sessions { // who knows only the old one gets nothing more
 			session.poll.yield()
+			session.Known.Clear()
 		}
 	}
 }

@@ -27,6 +27,7 @@ var (
 	ErrSpent         = errors.New("claim: what came after the cursor was received")
 	ErrBadLabel      = errors.New("claim: bad label")
 	ErrBadToken      = errors.New("claim: bad token")
+	ErrWeakToken     = errors.New("claim: token is too short to be chosen")
 	ErrLabelTaken    = errors.New("claim: label is taken")
 	ErrLabelReserved = errors.New("claim: label is reserved")
 	ErrTooManyClaims = errors.New("claim: too many claims")

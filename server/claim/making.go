@@ -33,6 +33,9 @@ func (m *making) begin(from netip.Addr, label, token string, s Settings) (c *Cla
 	} else if c := known(); c != nil {
 		return c, false, nil
 	}
+	if r.options.Weak != nil && r.options.Weak(label, token) {
+		return nil, false, ErrWeakToken
+	}
 	hold, err := r.holdClaim(from)
 	if err != nil {
 		return nil, false, err

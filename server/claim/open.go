@@ -20,7 +20,7 @@ type Opened struct {
 // a session. Whoever shows the token of a claim gets a session of it. A new claim
 // counts for the address from; the zero value is no address.
 //
-// It fails with [ErrBadLabel], [ErrBadToken], [ErrLabelTaken], [ErrLabelReserved], [ErrTooManyClaims],
+// It fails with [ErrBadLabel], [ErrBadToken], [ErrWeakToken], [ErrLabelTaken], [ErrLabelReserved], [ErrTooManyClaims],
 // [ErrAddressClaims], [ErrTooManyOpen], [ErrUnavailable] and [ErrDraining].
 func (r *Registry) Open(from netip.Addr, label, token string, s Settings) (*Opened, error) {
 	return r.enter(from, label, token, s, nil)
@@ -47,7 +47,7 @@ func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resum
 		if err := c.keeper.awaitEnd(); err != nil {
 			return nil, err
 		}
-		o, living, err := c.openSession(token, created, resumed)
+		o, living, err := c.openSession(from, token, created, resumed)
 		switch {
 		case err == errEndedMeanwhile:
 			continue
@@ -98,7 +98,7 @@ func (r *Registry) claim(from netip.Addr, label string, token *string, s Setting
 var errEndedMeanwhile = ErrNoClaim
 
 // openSession opens a session, or gives the one that is to be resumed and lives.
-func (c *Claim) openSession(token string, created bool, resumed *Session) (o *Opened, living bool, err error) {
+func (c *Claim) openSession(from netip.Addr, token string, created bool, resumed *Session) (o *Opened, living bool, err error) {
 	s := &Session{id: randomName()}
 	if resumed != nil {
 		s = &Session{id: resumed.id, door: resumed.door, out: outbox{given: resumed.out.given}}
@@ -112,8 +112,10 @@ func (c *Claim) openSession(token string, created bool, resumed *Session) (o *Op
 	case err != nil:
 		return nil, false, err
 	case old != nil:
+		old.Known.Add(from)
 		return &Opened{Session: old, Cursor: cursorOf(old.id, 0), Token: token, State: c.State()}, true, nil
 	}
+	s.Known.Add(from)
 	c.registry.serving.Add(1)
 	return &Opened{Session: s, Cursor: cursorOf(s.id, 0), Token: token, Created: created, State: c.State()}, false, nil
 }

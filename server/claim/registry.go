@@ -19,6 +19,9 @@ type Options struct {
 	// Reserved reports whether a label may not be claimed with a token, which is empty where one
 	// is to be minted. Nil means that every label may.
 	Reserved func(label, token string) bool
+	// Weak reports whether a token is not good enough to be chosen for a label: for a new claim, or in
+	// place of the one that a claim has. Nil means that every token is good enough.
+	Weak func(label, token string) bool
 	// Log gets the life of claims and sessions. Nil means nowhere.
 	Log *slog.Logger
 	// Ended gets every exchange at its end. It is called on the goroutine of

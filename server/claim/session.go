@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"reversehttp/server/budget"
 )
 
 // Session is one running program serving a claim. claim.mu guards its members.
@@ -23,6 +25,9 @@ type Session struct {
 	poll    *poll // the open one
 	life    life
 	gone    error // why it ended; nil while it lives
+
+	// Known are where its owner showed the token from. It has a lock of its own.
+	Known budget.Subscribers
 }
 
 // ID names the session, unguessably.

@@ -33,5 +33,8 @@ func HashToken(token string) TokenHash { return sha256.Sum256([]byte(token)) }
 
 func (h TokenHash) equal(o TokenHash) bool { return subtle.ConstantTimeCompare(h[:], o[:]) == 1 }
 
+// ShortestToken is the least characters of a token that a program chooses where strangers may guess it.
+const ShortestToken = 16
+
 // randomName gives 128 bits or more as lower-case letters and digits.
 func randomName() string { return strings.ToLower(rand.Text()) }

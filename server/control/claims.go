@@ -87,9 +87,14 @@ func (c *Claims) Open(w http.ResponseWriter, r *http.Request) {
 		err.Write(w, r)
 		return
 	}
-	opened, failure := c.Registry.Open(c.Admission.Trust.Address(r), value(ask.Label), value(ask.Token), set)
+	label, token := value(ask.Label), value(ask.Token)
+	if err := c.Admission.ShownFor(c.Admission.From(r), label, token, c.Registry.Lookup(label)); err != nil {
+		err.Write(w, r)
+		return
+	}
+	opened, failure := c.Registry.Open(c.Admission.Trust.Address(r), label, token, set)
 	if failure != nil {
-		problem.Of(failure).Write(w, r)
+		refusal(failure).Write(w, r)
 		return
 	}
 	answer := c.claimAnswer(opened)
@@ -102,6 +107,15 @@ func (c *Claims) Open(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusCreated
 	}
 	writeJSON(w, status, terms.With{Object: answer, Others: opened.State.Others})
+}
+
+// refusal returns the problem that an error of a claim is, and points to the member at fault.
+func refusal(err error) *problem.Problem {
+	p := problem.Of(err)
+	if p.Code == schema.CodeBadToken {
+		p.Pointer = "/token"
+	}
+	return p
 }
 
 func (c *Claims) claimAnswer(o *claim.Opened) schema.ClaimAnswer {
@@ -220,7 +234,7 @@ func (c *Claims) Change(w http.ResponseWriter, r *http.Request) {
 	}
 	of := claimOf(r)
 	if err := of.Change(set); err != nil {
-		problem.Of(err).Write(w, r)
+		refusal(err).Write(w, r)
 		return
 	}
 	c.writeState(w, of, viewer)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,6 +65,7 @@ type link struct {
 	links   *Links
 	label   string
 	id      string // of the session
+	from    netip.Addr
 	conn    *websocket.Conn
 	raw     *heard // below it
 	hold    *budget.Hold
@@ -95,6 +97,7 @@ func (ls *Links) Link(w http.ResponseWriter, r *http.Request) {
 	l.sender.link = l
 	l.direct = ls.Trust.Direct(r) && r.ProtoMajor == 1
 	l.hold = ls.Answers.Registry.Options().Budget.Open(ls.Trust.Address(r))
+	l.from = ls.Claims.Admission.From(r)
 	if p := l.prepare(r); p != nil {
 		l.drop()
 		p.Write(w, r)
@@ -146,7 +149,7 @@ func asksForLink(r *http.Request) bool {
 // enter opens the link for whoever shows a token. A cursor acknowledges as that of a poll.
 func (l *link) enter(token string, cursor *string) *problem.Problem {
 	ls := l.links
-	s, p := ls.Claims.sessionFor(l.label, l.id, token)
+	s, p := ls.Claims.sessionFor(l.from, l.label, l.id, token)
 	if p != nil {
 		return p
 	}

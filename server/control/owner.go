@@ -3,6 +3,8 @@ package control
 import (
 	"context"
 	"net/http"
+	"net/netip"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 
@@ -17,15 +19,7 @@ import (
 func (c *Claims) Owned(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		of := c.Registry.Lookup(chi.URLParam(r, "label"))
-		token, shown := admission.Bearer(r)
-		p := authorise(token, of, schema.CodeNoClaim)
-		if p != nil && of != nil && terms.MayLook(of, token) {
-			p.Detail = "This token may look at the claim and its recordings, and change nothing."
-		}
-		if !shown {
-			p = &problem.Problem{Code: schema.CodeTokenNeeded}
-		}
-		if p != nil {
+		if p := c.authorise(r, of, false); p != nil {
 			p.Write(w, r)
 			return
 		}
@@ -35,25 +29,59 @@ func (c *Claims) Owned(next http.Handler) http.Handler {
 
 // Looking lets the owner of a live claim, and whoever may look at it, through to next.
 func (c *Claims) Looking(next http.Handler) http.Handler {
-	owned := c.Owned(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		of := c.Registry.Lookup(chi.URLParam(r, "label"))
-		if token, shown := admission.Bearer(r); shown && of != nil && terms.MayLook(of, token) {
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), claimKey{}, of)))
+		if p := c.authorise(r, of, true); p != nil {
+			p.Write(w, r)
 			return
 		}
-		owned.ServeHTTP(w, r)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), claimKey{}, of)))
 	})
+}
+
+// authorise checks that r shows the token of a claim, or where it only looks that of its viewer.
+func (c *Claims) authorise(r *http.Request, of *claim.Claim, looks bool) *problem.Problem {
+	token, shown := admission.Bearer(r)
+	switch {
+	case !shown:
+		return &problem.Problem{Code: schema.CodeTokenNeeded}
+	case of == nil:
+		return &problem.Problem{Code: schema.CodeNoClaim}
+	}
+	owns := of.Owns(token)
+	views := !owns && terms.MayLook(of, token)
+	if p := c.Admission.Shown(c.Admission.From(r), owns || views); p != nil {
+		return p
+	}
+	switch {
+	case owns, views && looks:
+		return nil
+	case views:
+		return problem.New(schema.CodeTokenWrong, "This token may look at the claim and its recordings, and change nothing.")
+	}
+	return wrong(token)
+}
+
+// wrong refuses a token that is not the one of a claim.
+func wrong(token string) *problem.Problem {
+	p := &problem.Problem{Code: schema.CodeTokenWrong}
+	for _, kind := range []claim.Kind{claim.OwnerToken, claim.ViewerToken} {
+		if strings.HasPrefix(token, string(kind)) && claim.KindOf(token) != kind {
+			p.Detail = "This is not the token of the claim, nor any that a gateway minted: it was cut or mistyped."
+		}
+	}
+	return p
 }
 
 // Serving lets the owner of a session through to next; its claim may have ended.
 func (c *Claims) Serving(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, shown := admission.Bearer(r)
-		s, p := c.sessionFor(chi.URLParam(r, "label"), chi.URLParam(r, "session"), token)
 		if !shown {
-			p = &problem.Problem{Code: schema.CodeTokenNeeded}
+			(&problem.Problem{Code: schema.CodeTokenNeeded}).Write(w, r)
+			return
 		}
+		s, p := c.sessionFor(c.Admission.From(r), chi.URLParam(r, "label"), chi.URLParam(r, "session"), token)
 		if p != nil {
 			p.Write(w, r)
 			return
@@ -62,28 +90,21 @@ func (c *Claims) Serving(next http.Handler) http.Handler {
 	})
 }
 
-// sessionFor returns a session for whoever shows a token.
-func (c *Claims) sessionFor(label, session, token string) (*claim.Session, *problem.Problem) {
+// sessionFor returns a session for whoever shows a token at an address.
+func (c *Claims) sessionFor(from netip.Addr, label, session, token string) (*claim.Session, *problem.Problem) {
 	s := c.Registry.Session("", label, session)
-	code, of := schema.CodeNoSession, (*claim.Claim)(nil)
 	switch {
 	case s != nil:
-		of = s.Claim()
 	case c.Registry.Lookup(label) == nil:
-		code = schema.CodeNoClaim
+		return nil, &problem.Problem{Code: schema.CodeNoClaim}
+	default:
+		return nil, &problem.Problem{Code: schema.CodeNoSession}
 	}
-	return s, authorise(token, of, code)
-}
-
-// authorise checks that a token is that of c. Where c is nil it says missing.
-func authorise(token string, c *claim.Claim, missing schema.Code) *problem.Problem {
-	switch {
-	case c == nil:
-		return &problem.Problem{Code: missing}
-	case !c.Owns(token):
-		return &problem.Problem{Code: schema.CodeTokenWrong}
+	right, p := c.Admission.Serves(from, s, token)
+	if !right && p == nil {
+		p = wrong(token)
 	}
-	return nil
+	return s, p
 }
 
 type (

@@ -34,8 +34,12 @@ func (e *Entrance) Enter(r *http.Request, door, label string) (*claim.Session, e
 // EnterWith is Enter with a token that came another way, and for a session that the program may know from
 // before, as [claim.Registry.Enter] has it. An empty token is minted.
 func (e *Entrance) EnterWith(r *http.Request, at claim.Place, label, token string, set claim.Settings) (*claim.Opened, error) {
-	if err := e.Admission.MayEnter(r, label, e.Claims.Lookup(label) != nil); err != nil {
+	of := e.Claims.Lookup(label)
+	if err := e.Admission.MayEnter(r, label, of != nil); err != nil {
 		return nil, err
+	}
+	if p := e.Admission.ShownFor(e.Admission.From(r), label, token, of); p != nil {
+		return nil, p
 	}
 	return e.Claims.Enter(e.Admission.Trust.Address(r), at, label, token, set)
 }
@@ -44,6 +48,9 @@ func (e *Entrance) EnterWith(r *http.Request, at claim.Place, label, token strin
 // it shows neither that nor a key of the gateway.
 func (e *Entrance) EnterListed(r *http.Request, door, label, token string) (*claim.Session, error) {
 	if p := e.Admission.TooOften(r); p != nil {
+		return nil, p
+	}
+	if p := e.Admission.Shown(e.Admission.From(r), true); p != nil {
 		return nil, p
 	}
 	o, err := e.Claims.Enter(e.Admission.Trust.Address(r), claim.Place{Door: door}, label, token, claim.Settings{})

@@ -62,13 +62,26 @@ type bubble struct {
 	network atomic.Pointer[pipes]
 	stop    func()
 	records claim.Records
+	// strangers says that others than this machine reach the gateway.
+	strangers bool
 }
 
 // inBubble runs a test with a gateway in a bubble.
 func inBubble(t *testing.T, o gateway.Options, test func(b *bubble)) {
 	t.Helper()
+	inBubbleFor(t, false, o, test)
+}
+
+// amongStrangers is inBubble with a gateway that is not local.
+func amongStrangers(t *testing.T, o gateway.Options, test func(b *bubble)) {
+	t.Helper()
+	inBubbleFor(t, true, o, test)
+}
+
+func inBubbleFor(t *testing.T, strangers bool, o gateway.Options, test func(b *bubble)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		b := &bubble{t: t, records: claim.NewMemoryRecords()}
+		b := &bubble{t: t, records: claim.NewMemoryRecords(), strangers: strangers}
 		b.start(o)
 		t.Cleanup(func() {
 			b.stop()
@@ -84,7 +97,7 @@ func (b *bubble) start(o gateway.Options) {
 	if o.Doors == nil {
 		o.Doors = Doors(Options{})
 	}
-	o.Records = b.records
+	o.Records, o.Loopback = b.records, !b.strangers
 	g, err := gateway.New(o)
 	if err != nil {
 		b.t.Fatal(err)

@@ -72,6 +72,13 @@ func (d *comet) turn(w http.ResponseWriter, r *http.Request) {
 func (d *comet) claim(r *http.Request) (*claim.Claim, error) {
 	label, token, _ := d.by.who(r, chi.URLParam(r, "label"))
 	if c := d.g.Registry.Lookup(label); c != nil && c.Owns(token) {
+		from := d.g.Admission.From(r)
+		if s := c.Idle(cometName); s != nil && s.Known.Has(from) { // a session that goes on
+			return c, nil
+		}
+		if p := d.g.Admission.Shown(from, true); p != nil {
+			return nil, p
+		}
 		return c, nil
 	}
 	s, err := d.open(r)
@@ -129,6 +136,8 @@ func (d *comet) next(r *http.Request, c *claim.Claim) (*event, error) {
 				return nil, err
 			}
 			c = s.Claim()
+		} else {
+			s.Known.Add(d.g.Admission.From(r))
 		}
 		batch, err := poll(r.Context(), s, nil, time.Until(until), 1)
 		switch {

@@ -33,11 +33,14 @@ func Choose(names []string) ([]string, error) {
 	return chosen, nil
 }
 
+// SharedToken is the token that the libraries of ReverseHttp (2008 to 2012) send when their program names none.
+const SharedToken = "-"
+
 // Options of the doors. The zero value is good.
 type Options struct {
 	// Names are the doors to open. Nil means all.
 	Names []string
-	// SharedToken lets programs of ReverseHttp (2008 to 2012) claim with the token "-",
+	// SharedToken lets programs of ReverseHttp (2008 to 2012) claim with [SharedToken],
 	// which their libraries had as default: whoever knows of it shares the claim.
 	SharedToken bool
 	// Devices are programs that can show no token, and are let in by a key in their path.

@@ -79,6 +79,11 @@ func (e *entrance) enter(r *http.Request, door, name string) (*claim.Session, er
 	if listed {
 		return e.g.EnterListed(r, door, label, token)
 	}
+	if len(e.listed) > 0 && (token == "" || !claim.ValidLabel(label)) { // it may have been a key in the path
+		if p := e.g.Admission.Shown(e.g.Admission.From(r), false); p != nil {
+			return nil, p
+		}
+	}
 	if token == "" && claim.ValidLabel(label) {
 		e.hint.Do(func() {
 			e.g.Log.Warn("a program that shows no token was refused", "label", label,

@@ -94,10 +94,14 @@ func (d *reverseHTTP) owned(r *http.Request) (*claim.Claim, place, error) {
 		return nil, at, err
 	}
 	c := d.g.Registry.Lookup(at.label)
-	switch {
-	case c == nil:
+	if c == nil {
 		return nil, at, claim.ErrNoClaim
-	case !c.Owns(at.token):
+	}
+	owns := c.Owns(at.token)
+	if p := d.g.Admission.Shown(d.g.Admission.From(r), owns); p != nil {
+		return nil, at, p
+	}
+	if !owns {
 		return nil, at, problem.New(schema.CodeTokenWrong, "")
 	}
 	return c, at, nil

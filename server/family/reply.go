@@ -28,19 +28,21 @@ func (d *reverseHTTP) reply(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := d.g.Registry.Session(reverseHTTPName, at.label, at.session)
-	switch {
-	case s == nil:
-		err = claim.ErrNoExchange
-	case !s.Claim().Owns(at.token):
-		err = problem.New(schema.CodeTokenWrong, "")
+	if s == nil {
+		door.Refuse(w, r, claim.ErrNoExchange)
+		return
 	}
-	if err != nil {
-		door.Refuse(w, r, err)
+	right, p := d.g.Admission.Serves(d.g.Admission.From(r), s, at.token)
+	if p == nil && !right {
+		p = problem.New(schema.CodeTokenWrong, "")
+	}
+	if p != nil {
+		door.Refuse(w, r, p)
 		return
 	}
 	defer s.Work(r.Context())()
-	p := newPosted(d, w, r)
-	whole, err := d.replies(r, at, s, p)
+	in := newPosted(d, w, r)
+	whole, err := d.replies(r, at, s, in)
 	if err != nil {
 		door.Refuse(w, r, err)
 		return

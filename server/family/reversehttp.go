@@ -73,7 +73,7 @@ func (d *reverseHTTP) placeOf(r *http.Request) (place, error) {
 
 // mayUse refuses the token that anyone could share.
 func (d *reverseHTTP) mayUse(token string) error {
-	if token == "-" && !d.sharedToken {
+	if token == SharedToken && !d.sharedToken {
 		d.hint.Do(func() {
 			d.g.Log.Warn(`a program with the token "-" was refused`,
 				"do", `give it a token of its own; or, where it is a stock program of 2008 that has no other, start the gateway with --shared-token: whoever shows "-" then shares its names`)
@@ -150,6 +150,11 @@ func (d *reverseHTTP) turn(r *http.Request, at place, wait time.Duration) (*clai
 		most = 0
 	}
 	s := d.g.Registry.Session(reverseHTTPName, at.label, at.session)
+	if s != nil && s.Claim().Owns(at.token) {
+		if _, p := d.g.Admission.Serves(d.g.Admission.From(r), s, at.token); p != nil {
+			return nil, nil, p
+		}
+	}
 	for range 3 { // it may end between two steps
 		if s == nil || !s.Claim().Owns(at.token) {
 			o, err := d.g.EnterWith(r, claim.Place{Door: reverseHTTPName, Session: at.session, Cursor: at.cursor}, at.label, at.token, claim.Settings{})

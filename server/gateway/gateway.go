@@ -42,6 +42,9 @@ type Options struct {
 	Reserved []string
 	// Owned are labels that only the token of each claims, even where it is reserved. Nil means none.
 	Owned map[string]string
+	// SharedTokens may be chosen however short they are. Others have at least [claim.ShortestToken]
+	// characters where the gateway is not local. Nil means none.
+	SharedTokens []string
 	// ClaimsPerSecond is the rate of POST /claims from one address, with a
 	// burst of twenty times that. Default 50, and no bound where the gateway is local
 	// (see [Gateway.Local]); negative means no bound.
@@ -196,13 +199,17 @@ func New(o Options) (*Gateway, error) {
 			o.Limits.AddressClaims = 1_000
 		}
 	}
-	admitted := &admission.Admission{Keys: admission.NewKeys(o.Keys), Rate: g.rate(o.ClaimsPerSecond), Trust: g.trust}
+	admitted := &admission.Admission{Keys: admission.NewKeys(o.Keys), Rate: g.rate(o.ClaimsPerSecond), Trust: g.trust, Owned: o.Owned}
+	var weak func(label, token string) bool
+	if !g.local { // only programs of this machine reach a local one, and all of them have one address
+		admitted.Guesses, weak = admission.NewGuesses(), admission.NewWeak(o.Owned, o.SharedTokens)
+	}
 	g.metrics = newMetrics(g)
 	g.panics = newPanics(g.metrics)
 	g.recorder = recording.New(recordingBytes(o.Limits.Memory))
 	g.registry = claim.New(claim.Options{
 		Tap: g.recorder.Tap, Untap: g.recorder.End,
-		Times: o.Times, Limits: o.Limits, Reserved: admission.NewReserved(o.Reserved, o.Owned), Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
+		Times: o.Times, Limits: o.Limits, Reserved: admission.NewReserved(o.Reserved, o.Owned), Weak: weak, Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
 	})
 	bounds := control.Bounds{
 		InlineBytes: o.InlineBytes, FramedInlineBytes: max(o.FramedInlineBytes, o.InlineBytes), ContentBytes: o.ContentBytes, PartBytes: o.PartBytes, AnswerBytes: o.AnswerBytes, Fields: o.Fields, FieldBytes: o.FieldBytes,

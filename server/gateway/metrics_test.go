@@ -152,7 +152,7 @@ func (s *safeBuffer) String() string {
 func TestSecretsStayOutOfLogsAndErrors(t *testing.T) {
 	var log safeBuffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	secrets := []string{"key-secret", "token-secret", "wrong-secret", "cookie-secret", "content-secret", "target-secret", "answer-secret", "new-secret"}
+	secrets := []string{"key-secret", "token-secret-0123", "wrong-secret", "cookie-secret", "content-secret", "target-secret", "answer-secret", "new-secret-012345"}
 	var seen strings.Builder // what programs and visitors get of errors
 	inWorld(t, Options{Log: logger, Keys: []string{"key-secret"}}, func(w *world) {
 		look := func(r *reply) *reply {
@@ -164,24 +164,24 @@ func TestSecretsStayOutOfLogsAndErrors(t *testing.T) {
 		look(w.send("POST", "/claims", "wrong-secret", nil))
 		look(w.send("POST", "/claims", "key-secret", map[string]any{"label": "demo", "token": "token-secret token-secret"}))
 		look(w.send("POST", "/claims", "key-secret", map[string]any{"label": "demo", "token": 5, "x": "content-secret"}))
-		p := &program{world: w, ClaimAnswer: into[schema.ClaimAnswer](t, w.send("POST", "/claims", "key-secret", map[string]any{"label": "demo", "token": "token-secret"}))}
+		p := &program{world: w, ClaimAnswer: into[schema.ClaimAnswer](t, w.send("POST", "/claims", "key-secret", map[string]any{"label": "demo", "token": "token-secret-0123"}))}
 		look(w.send("POST", "/claims", "key-secret", map[string]any{"label": "demo", "token": "wrong-secret"}))
 		for _, url := range []string{p.Claim, p.Requests, p.Session} {
 			look(w.send("GET", url, "wrong-secret", nil))
 		}
-		look(w.send("GET", p.Requests, "token-secret", nil, schema.Field{"Last-Event-ID", "content-secret"}))
+		look(w.send("GET", p.Requests, "token-secret-0123", nil, schema.Field{"Last-Event-ID", "content-secret"}))
 		post := requestTo("POST", host, "/target-secret?target-secret", "Cookie: cookie-secret", "Authorization: Bearer wrong-secret", "Content-Length: 14") + "content-secret"
 		body := "answer-secret"
 		p.served(post, schema.Response{Status: 200, Body: &body, Headers: []schema.Field{{"Set-Cookie", "cookie-secret"}}})
 		v := w.visit(post)
 		id := p.next().ID
-		look(w.send("POST", p.Responses, "token-secret", map[string]any{"type": "response", "id": id, "status": 99, "body": "answer-secret", "headers": [][]string{{"answer-secret\n", "x"}}}))
+		look(w.send("POST", p.Responses, "token-secret-0123", map[string]any{"type": "response", "id": id, "status": 99, "body": "answer-secret", "headers": [][]string{{"answer-secret\n", "x"}}}))
 		p.answer(schema.Abort{Type: "abort", ID: id, Reason: "gave up"})
 		look(v.await())
-		look(w.send("PATCH", p.Claim, "token-secret", map[string]any{"token": "new-secret"}))
-		look(w.send("GET", p.Claim, "token-secret", nil))
+		look(w.send("PATCH", p.Claim, "token-secret-0123", map[string]any{"token": "new-secret-012345"}))
+		look(w.send("GET", p.Claim, "token-secret-0123", nil))
 		look(w.ask(requestTo("POST", "nobody.localhost", "/target-secret", "Cookie: cookie-secret")))
-		look(w.send("DELETE", p.Claim, "new-secret", nil))
+		look(w.send("DELETE", p.Claim, "new-secret-012345", nil))
 		time.Sleep(3 * time.Minute)
 	})
 	if n := strings.Count(log.String(), "exchange ended"); n < 2 || !strings.Contains(log.String(), "claim ended") {

@@ -56,7 +56,7 @@ func TestAChangeThatTheDiskDoesNotTakeIsUnavailable(t *testing.T) {
 			{"POST", "/claims", "", schema.ClaimRequest{Label: new("new")}},
 			{"POST", "/claims", "", nil},
 			{"POST", "/claims", "", schema.ClaimRequest{Label: new("demo"), Token: &one.Token, Lease: new(7)}},
-			{"PATCH", "/claims/demo", one.Token, schema.ClaimPatch{Token: new("t9")}},
+			{"PATCH", "/claims/demo", one.Token, schema.ClaimPatch{Token: new("another-token-of-9")}},
 			{"DELETE", "/claims/demo", one.Token, nil},
 		} {
 			got := w.send(c.method, c.url, c.token, c.content)
@@ -77,8 +77,8 @@ func TestAChangeThatTheDiskDoesNotTakeIsUnavailable(t *testing.T) {
 			want               int
 		}{
 			{"POST", "/claims", "", schema.ClaimRequest{Label: new("new")}, 201},
-			{"PATCH", "/claims/demo", one.Token, schema.ClaimPatch{Token: new("t9")}, 200},
-			{"DELETE", "/claims/demo", "t9", nil, 204},
+			{"PATCH", "/claims/demo", one.Token, schema.ClaimPatch{Token: new("another-token-of-9")}, 200},
+			{"DELETE", "/claims/demo", "another-token-of-9", nil, 204},
 		} {
 			if got := w.send(c.method, c.url, c.token, c.content); got.Status != c.want {
 				t.Errorf("%s %s %+v = %d %s, want %d", c.method, c.url, c.content, got.Status, got.Content, c.want)

@@ -135,7 +135,7 @@ func TestVectorsOfConversations(t *testing.T) {
 	for _, c := range vectors.Conversations() {
 		t.Run(c.Name, func(t *testing.T) {
 			o := Options{
-				PublicURL: c.Gateway.PublicURL, Keys: c.Gateway.Keys, AnswerBytes: c.Gateway.AnswerBytes, ContentBytes: c.Gateway.ContentBytes, Loopback: true,
+				PublicURL: c.Gateway.PublicURL, Keys: c.Gateway.Keys, AnswerBytes: c.Gateway.AnswerBytes, ContentBytes: c.Gateway.ContentBytes, Loopback: !c.Gateway.Reachable,
 				LinkWindow: c.Gateway.LinkWindow,
 				Limits:     claim.Limits{Queue: c.Gateway.Queue, Sessions: c.Gateway.Sessions, Batch: c.Gateway.Batch},
 			}

@@ -79,6 +79,9 @@ const (
 	visitorAddr = visitorIP + ":51234"
 )
 
+// shortTokens are those of most tests, for which it does not matter that nobody could guess them.
+var shortTokens = []string{"t0", "t1"}
+
 // world is a gateway behind a real http.Server in a bubble.
 type world struct {
 	t       *testing.T
@@ -116,6 +119,7 @@ func (g *Gateway) listening(l net.Listener, over []*tls.Config) net.Listener {
 // newWorld starts a gateway, which ends with the test.
 func newWorld(t *testing.T, o Options, over ...*tls.Config) *world {
 	t.Helper()
+	o.SharedTokens = append(shortTokens, o.SharedTokens...)
 	g, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -144,6 +148,7 @@ func newWorld(t *testing.T, o Options, over ...*tls.Config) *world {
 // onTCP serves a gateway on a real port until the test ends, for what net.Pipe cannot.
 func onTCP(t *testing.T, o Options, over ...*tls.Config) (g *Gateway, address string) {
 	t.Helper()
+	o.SharedTokens = append(shortTokens, o.SharedTokens...)
 	g, err := New(o)
 	if err != nil {
 		t.Fatal(err)

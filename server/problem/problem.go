@@ -87,7 +87,7 @@ var codes = []struct {
 	{claim.ErrQueueFull, schema.CodeQueueFull}, {claim.ErrUpgrades, schema.CodeQueueFull}, {claim.ErrDraining, schema.CodeDraining},
 	{claim.ErrHandlerTimeout, schema.CodeHandlerTimeout}, {claim.ErrHandlerFailed, schema.CodeHandlerFailed},
 	{claim.ErrSessionLost, schema.CodeSessionLost}, {claim.ErrTooSlow, schema.CodeTooSlow}, {claim.ErrBadCursor, schema.CodeBadCursor}, {claim.ErrSpent, schema.CodeBadCursor},
-	{claim.ErrBadLabel, schema.CodeBadLabel}, {claim.ErrBadToken, schema.CodeBadToken},
+	{claim.ErrBadLabel, schema.CodeBadLabel}, {claim.ErrBadToken, schema.CodeBadToken}, {claim.ErrWeakToken, schema.CodeBadToken},
 	{claim.ErrLabelTaken, schema.CodeLabelTaken}, {claim.ErrLabelReserved, schema.CodeLabelReserved}, {claim.ErrTooManyClaims, schema.CodeQuotaExceeded},
 	{claim.ErrTooManyOpen, schema.CodeQuotaExceeded}, {claim.ErrAddressClaims, schema.CodeQuotaExceeded}, {claim.ErrNoRoom, schema.CodeQueueFull}, {claim.ErrNoSession, schema.CodeNoSession},
 	{claim.ErrNoExchange, schema.CodeNoExchange}, {claim.ErrTaken, schema.CodeContentTaken}, {claim.ErrNotAnswering, schema.CodeBadMember},
@@ -104,6 +104,8 @@ type Problem struct {
 	Detail string
 	// Pointer says where the content is wrong (RFC 6901). Empty means nowhere.
 	Pointer string
+	// After is how long to wait until the same may be tried again. Zero means as the code says.
+	After time.Duration
 	// Unread says that the content of the request was not read to its end.
 	Unread bool
 	// Visitor says that it answers a visitor, who also hears Proxy-Status (RFC 9209).
@@ -132,6 +134,9 @@ func CodeOf(err error) schema.Code {
 
 // RetryAfter returns how long to wait until the same may be tried again; 0 where nothing is known of that.
 func (p *Problem) RetryAfter() time.Duration {
+	if p.After > 0 {
+		return p.After
+	}
 	return time.Duration(kinds[p.Code].retryAfter) * time.Second
 }
 
@@ -171,7 +176,10 @@ func Of(err error) *Problem {
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
 			p.Code = c.code
-			if c.err == claim.ErrAddressClaims {
+			switch c.err {
+			case claim.ErrWeakToken:
+				p.Detail = "A token that you choose has " + strconv.Itoa(claim.ShortestToken) + " characters or more here, so that nobody guesses it. Choose a longer one, or leave it out to be given one."
+			case claim.ErrAddressClaims:
 				p.Detail = "Your address has as many labels as it may. Give one up, by DELETE of its claim or by not polling it, or use one that you have with its token."
 			}
 			return p
@@ -195,8 +203,8 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
-	if k.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(k.retryAfter))
+	if after := p.RetryAfter(); after > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((after+time.Second-1)/time.Second)))
 	}
 	if k.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="reversehttp"`)

@@ -25,6 +25,15 @@ func (t Peers) Address(r *http.Request) netip.Addr {
 	return addressOf(t.Visitor(r))
 }
 
+// AddressApart returns the address that r counts for where that is of one sender. One of a trusted proxy is of many: it
+// does not say whom it speaks for. Then, and where visitors cannot be told apart at all, it is the zero value.
+func (t Peers) AddressApart(r *http.Request) netip.Addr {
+	if a := t.Address(r); !t.trustsAddr(a) {
+		return a
+	}
+	return netip.Addr{}
+}
+
 // Trusts reports whether a peer is a proxy whose word on visitors counts.
 func (t Peers) Trusts(remoteAddr string) bool {
 	if len(t.Proxies) == 0 {
