@@ -50,8 +50,14 @@ func refused(gateway, label string, err error) *failure {
 	case errors.Is(err, reversehttp.ErrKeyWrong):
 		return &failure{exitRefused, fmt.Errorf("the gateway at %s does not know this key; look at REVERSEHTTP_KEY", gateway)}
 	case errors.As(err, &e) && (e.Status == 429 || e.Status == 503):
-		return &failure{exitUnreachable, fmt.Errorf("the gateway at %s takes no claim now: %s; try again later", gateway, printable(e.Error()))}
-	case errors.As(err, &e) && (e.Code == schema.CodeBadLabel || e.Code == schema.CodeBadToken || e.Code == schema.CodeBadLease || e.Code == schema.CodeBadMember):
+		when := "later"
+		if e.RetryAfter > 0 {
+			when = "in " + e.RetryAfter.String()
+		}
+		return &failure{exitUnreachable, fmt.Errorf("the gateway at %s takes no claim now: %s; try again %s", gateway, printable(e.Error()), when)}
+	case errors.As(err, &e) && e.Code == schema.CodeBadToken:
+		return &failure{exitUsage, fmt.Errorf("the gateway at %s takes no such token: %s; look at REVERSEHTTP_TOKEN", gateway, printable(e.Detail))}
+	case errors.As(err, &e) && (e.Code == schema.CodeBadLabel || e.Code == schema.CodeBadLease || e.Code == schema.CodeBadMember):
 		return &failure{exitUsage, errors.New(printable(e.Error()))}
 	case errors.As(err, new(x509.UnknownAuthorityError)):
 		return &failure{exitUnreachable, fmt.Errorf("the certificate of the gateway at %s is signed by nobody whom this machine trusts; give what it is signed with, or itself, with --ca FILE or REVERSEHTTP_CA", gateway)}
