@@ -799,4 +799,5 @@ const (
 	CodeWrongOrigin          Code = "wrong_origin"
 	CodeUnavailable          Code = "unavailable"
 	CodeRecordingCut         Code = "recording_cut"
+	CodeOriginRefused        Code = "origin_refused"
 )

@@ -37,6 +37,7 @@ type options struct {
 	SharedToken bool     `help:"Let programs of ReverseHttp (2008 to 2012) claim with the token \"-\", the default of their libraries, which anyone can share."`
 	Devices     []string `name:"family-device" placeholder:"LABEL=TOKEN,…" help:"Let devices without a token serve a label by the doors ptth and comet2008: the token stands in their path in place of the label."`
 
+	AllowOrigin     []string `placeholder:"ORIGIN,…" help:"Origins of web pages that may use a gateway that only this machine reaches, beside pages of this machine, such as https://app.example; null lets in files and sandboxed frames, and so any web page. Beyond that every page may."`
 	ClaimKeys       []string `placeholder:"KEY,…" help:"Let only holders of one of these keys claim."`
 	Reserved        []string `placeholder:"LABEL,…" help:"Labels that nobody may claim, in place of the default ones (www, api, admin, …)."`
 	TrustedProxies  []string `placeholder:"CIDR,…" help:"Proxies whose Forwarded and X-Forwarded fields count."`
@@ -145,7 +146,7 @@ func joined(args []string) (out []string) {
 // gateway makes options for the gateway of those for the process, listening at.
 func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, error) {
 	g := gateway.Options{
-		PublicURL: o.PublicURL, Loopback: at.IP.IsLoopback(), Keys: o.ClaimKeys, Reserved: o.Reserved,
+		PublicURL: o.PublicURL, Loopback: at.IP.IsLoopback(), AllowOrigins: o.AllowOrigin, Keys: o.ClaimKeys, Reserved: o.Reserved,
 		ClaimsPerSecond: orZero(o.ClaimsPerSecond), VisitsPerSecond: o.VisitsPerSecond,
 		Times: claim.Times{
 			Wait: o.Wait, Stream: o.Stream, Heartbeat: o.Heartbeat, Unacknowledged: o.Unacknowledged, Acknowledge: o.Acknowledge, Closed: o.Closed, NoPoller: o.NoPoller, Answer: o.Answer, Part: o.Part, Lease: o.Lease, Unpolled: o.Unpolled, Tombstone: o.Tombstone,

@@ -121,6 +121,32 @@ func TestDevicesAreALabelAndItsToken(t *testing.T) {
 	}
 }
 
+func TestOriginsOfPagesAreTakenAsTheyAre(t *testing.T) {
+	at := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8081}
+	t.Setenv("REVERSEHTTP_ALLOW_ORIGIN", "https://a.example,null")
+	for args, want := range map[string]string{"": "https://a.example null", "--allow-origin=http://b.example:3000": "http://b.example:3000", "--allow-origin=*": "!--allow-origin=*: give origins such as https://app.example"} {
+		o, err := parse(strings.Fields(args))
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := o.gateway(at, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		says, wrong := strings.CutPrefix(want, "!")
+		running, err := newGateway(o, g, g.Log)
+		if wrong && (err == nil || !strings.Contains(err.Error(), says) || exitCode(err) != 2) {
+			t.Errorf("%s: %v, want an error that says %q, and the exit code of wrong flags", args, err, says)
+		}
+		if !wrong && (err != nil || strings.Join(g.AllowOrigins, " ") != want) {
+			t.Errorf("%s: %q %v, want %q", args, g.AllowOrigins, err, want)
+		}
+		if err == nil {
+			running.close()
+		}
+	}
+}
+
 func TestProxiesAreAddressesOrPrefixes(t *testing.T) {
 	at := &net.TCPAddr{IP: net.IPv6unspecified, Port: 80}
 	o, err := parse([]string{"--trusted-proxies=10.0.0.0/8,192.0.2.1,fd00::/8,::1", "--public-url=http://{label}.example.com/"})

@@ -27,7 +27,9 @@ type Settings struct {
 	Batch     int      `json:"batch"`
 	// TrustedProxies are the prefixes of proxies that are believed.
 	TrustedProxies []string `json:"trustedProxies"`
-	AnswerBytes    int      `json:"answerBytes"`
+	// AllowOrigins are the origins of pages that a local gateway takes requests from, beside those of this machine.
+	AllowOrigins []string `json:"allowOrigins"`
+	AnswerBytes  int      `json:"answerBytes"`
 	// ContentBytes is the most content of a request.
 	ContentBytes int `json:"contentBytes"`
 	// LinkWindow is how much content may be unconfirmed on a link; an exchange has a quarter of it at first.

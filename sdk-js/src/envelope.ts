@@ -775,3 +775,4 @@ export type Code =
   | 'wrong_origin'
   | 'unavailable'
   | 'recording_cut'
+  | 'origin_refused'

@@ -194,7 +194,7 @@ func (l *link) accept(w http.ResponseWriter, r *http.Request) (err error) {
 	if r.ProtoMajor == 2 {
 		h, r = &extended{hijacker{w, l}, r, http.Header{}}, asHTTP1(r)
 	}
-	// Any origin may, as with the rest of the control API: a browser shows no token by itself.
+	// Whoever may use the rest of the control API may, which was looked at: a browser shows no token by itself.
 	l.conn, err = websocket.Accept(h, r, &websocket.AcceptOptions{Subprotocols: []string{subprotocol}, InsecureSkipVerify: true})
 	return err
 }

@@ -13,6 +13,16 @@ import (
 type Entrance struct {
 	Claims    *claim.Registry
 	Admission *admission.Admission
+	// Refuses returns why a request may open nothing: another site had a browser send it. Nil refuses none.
+	Refuses func(*http.Request) error
+}
+
+// admits returns an error where Refuses does.
+func (e *Entrance) admits(r *http.Request) error {
+	if e.Refuses == nil {
+		return nil
+	}
+	return e.Refuses(r)
 }
 
 // Enter opens a session of a door for the program that sends r, to serve a label. The program
@@ -34,6 +44,9 @@ func (e *Entrance) Enter(r *http.Request, door, label string) (*claim.Session, e
 // EnterWith is Enter with a token that came another way, and for a session that the program may know from
 // before, as [claim.Registry.Enter] has it. An empty token is minted.
 func (e *Entrance) EnterWith(r *http.Request, at claim.Place, label, token string, set claim.Settings) (*claim.Opened, error) {
+	if err := e.admits(r); err != nil {
+		return nil, err
+	}
 	of := e.Claims.Lookup(label)
 	if err := e.Admission.MayEnter(r, label, of != nil); err != nil {
 		return nil, err
@@ -47,6 +60,9 @@ func (e *Entrance) EnterWith(r *http.Request, at claim.Place, label, token strin
 // EnterListed is Enter for a program that the operator lets in, for a label and its token:
 // it shows neither that nor a key of the gateway.
 func (e *Entrance) EnterListed(r *http.Request, door, label, token string) (*claim.Session, error) {
+	if err := e.admits(r); err != nil {
+		return nil, err
+	}
 	if p := e.Admission.TooOften(r); p != nil {
 		return nil, p
 	}

@@ -25,12 +25,13 @@ func TestExtendedCONNECT(t *testing.T) {
 		t.Run("turns a stream of HTTP/2", turnsAStream)
 		t.Run("carries a visitor's WebSocket", carriesAWebSocket)
 		t.Run("carries a link", carriesALink)
+		t.Run("refuses pages of other origins", refusesPages)
 		return
 	}
 	child := exec.Command(os.Args[0], "-test.run=^TestExtendedCONNECT$", "-test.v", "-test.timeout=1h")
 	child.Env = append(os.Environ(), "GODEBUG=http2xconnect=1")
 	out, err := child.CombinedOutput()
-	if err != nil || strings.Count(string(out), "--- PASS") != 4 {
+	if err != nil || strings.Count(string(out), "--- PASS") != 5 {
 		t.Fatalf("%v\n%s", err, out)
 	}
 }

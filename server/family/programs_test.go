@@ -139,7 +139,7 @@ func TestProgramsOf2009To2016AreServed(t *testing.T) {
 		"HTTP/1.0 with keep-alive, follows next":             {version: "HTTP/1.0", fields: "Connection: keep-alive\r\n", keeps: true, reply: "HTTP/1.0 200 OK\r\n\r\nok"},
 		"HTTP/1.1, keeps, follows next":                      {version: "HTTP/1.1", keeps: true, reply: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"},
 		"HTTP/1.1, closes, stays":                            {version: "HTTP/1.1", fields: "Connection: close\r\nAccept: */*\r\n", stays: true, reply: "HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"},
-		"a page":                                             {version: "HTTP/1.1", fields: "Origin: http://example.com\r\nAccept: */*\r\n", keeps: true, reply: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"},
+		"a page":                                             {version: "HTTP/1.1", fields: "Origin: http://localhost:3000\r\nAccept: */*\r\n", keeps: true, reply: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, gateway.Options{}, func(b *bubble) {

@@ -311,7 +311,7 @@ func TestTheTargetIsAsItStandsInThePathShape(t *testing.T) {
 }
 
 func TestPagesMayUseItAcrossOrigins(t *testing.T) {
-	inBubble(t, gateway.Options{}, func(b *bubble) {
+	inBubble(t, gateway.Options{AllowOrigins: []string{"http://example.com"}}, func(b *bubble) {
 		first := b.register("name=demo&token=t0")
 		got := b.ask("OPTIONS " + first + " HTTP/1.1\r\nHost: localhost:8080\r\nOrigin: http://example.com\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\n\r\n")
 		got.is(t, 204, "")

@@ -35,6 +35,11 @@ type Options struct {
 	// TrustedProxies are the peers whose Forwarded and X-Forwarded fields count.
 	TrustedProxies []netip.Prefix
 
+	// AllowOrigins are the origins of web pages that may use a local gateway beside those of this machine, such as
+	// "https://app.example"; "null" is any page without an origin of its own, which every web page can be.
+	// Beyond local every page may. Nil means none.
+	AllowOrigins []string
+
 	// Keys lets only their holders claim. Empty means anyone.
 	Keys []string
 	// Reserved are labels that nobody may claim. Nil means [admission.Reserved];
@@ -174,6 +179,7 @@ type Gateway struct {
 	replays  *control.Replays
 	visits   *visit.Visits
 	local    bool // see Local
+	origins  *origins
 	trust    trust.Peers
 	stopping stopping
 	panics   prometheus.Counter
@@ -189,6 +195,9 @@ func New(o Options) (*Gateway, error) {
 	g := &Gateway{options: o, public: u}
 	g.stopping.watched = make(chan struct{})
 	g.local = o.Loopback && publicurl.IsLocalName(u.ControlHost)
+	if g.origins, err = newOrigins(&o, g.local); err != nil {
+		return nil, err
+	}
 	g.trust = trust.Peers{Proxies: o.TrustedProxies, Anonymous: o.Loopback && !g.local && len(o.TrustedProxies) == 0}
 	if o.ClaimsPerSecond == 0 && !g.local {
 		o.ClaimsPerSecond = 50
@@ -229,7 +238,7 @@ func New(o Options) (*Gateway, error) {
 	g.Port = newPort(g)
 	if o.Doors != nil {
 		g.doors = o.Doors(&door.Host{
-			Entrance: &door.Entrance{Claims: g.registry, Admission: admitted},
+			Entrance: &door.Entrance{Claims: g.registry, Admission: admitted, Refuses: g.origins.mayEnter},
 			Relay: &door.Relay{
 				Registry: g.registry, Public: u, Bounds: bounds, TargetBytes: o.TargetBytes, Pace: pace,
 				Delivered: g.metrics.deliver, Judged: g.metrics.judge, Log: o.Log,

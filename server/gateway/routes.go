@@ -23,24 +23,7 @@ import (
 // routes is every route of the control origin.
 func (g *Gateway) routes() *chi.Mux {
 	r := chi.NewRouter()
-	shared := cors.New(cors.Options{
-		AllowedOrigins:      []string{"*"},
-		AllowedMethods:      []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"},
-		AllowedHeaders:      []string{"*"}, // those of POST {responseUrl} have any name
-		ExposedHeaders:      []string{"Location", "Link", "Retry-After", "Preference-Applied", "Requesting-Client"},
-		MaxAge:              int(g.options.Preflight.Seconds()),
-		AllowPrivateNetwork: true,
-	}).Handler
-	r.Use(func(next http.Handler) http.Handler {
-		toAll := shared(next)
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/metrics" { // for the operator and the pages of this origin
-				next.ServeHTTP(w, r)
-				return
-			}
-			toAll.ServeHTTP(w, r)
-		})
-	})
+	r.Use(g.origins.guard, g.shared)
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		for _, d := range g.doors {
 			if d.Otherwise != nil && d.Otherwise(w, r) {
@@ -93,6 +76,32 @@ func (g *Gateway) routes() *chi.Mux {
 		look(at, g.atControl(at, page))
 	}
 	return r
+}
+
+// shared answers CORS for every origin: the origins of a gateway say before who is refused. Only for pages that the
+// operator lists it says that the gateway may be on another network than they are, and nearer.
+func (g *Gateway) shared(next http.Handler) http.Handler {
+	answering := func(private bool) http.Handler {
+		return cors.New(cors.Options{
+			AllowedOrigins:      []string{"*"},
+			AllowedMethods:      []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"},
+			AllowedHeaders:      []string{"*"}, // those of POST {responseUrl} have any name
+			ExposedHeaders:      []string{"Location", "Link", "Retry-After", "Preference-Applied", "Requesting-Client"},
+			MaxAge:              int(g.options.Preflight.Seconds()),
+			AllowPrivateNetwork: private,
+		}).Handler(next)
+	}
+	toAll, toListed := answering(false), answering(true)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/metrics": // for the operator and the pages of this origin
+			next.ServeHTTP(w, r)
+		case g.origins.listed[canonical(r.Header.Get("Origin"))]:
+			toListed.ServeHTTP(w, r)
+		default:
+			toAll.ServeHTTP(w, r)
+		}
+	})
 }
 
 // atControl sends whoever looks at a page by another name of this machine to

@@ -136,8 +136,8 @@ func TestVectorsOfConversations(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			o := Options{
 				PublicURL: c.Gateway.PublicURL, Keys: c.Gateway.Keys, AnswerBytes: c.Gateway.AnswerBytes, ContentBytes: c.Gateway.ContentBytes, Loopback: !c.Gateway.Reachable,
-				LinkWindow: c.Gateway.LinkWindow,
-				Limits:     claim.Limits{Queue: c.Gateway.Queue, Sessions: c.Gateway.Sessions, Batch: c.Gateway.Batch},
+				LinkWindow: c.Gateway.LinkWindow, AllowOrigins: c.Gateway.AllowOrigins,
+				Limits: claim.Limits{Queue: c.Gateway.Queue, Sessions: c.Gateway.Sessions, Batch: c.Gateway.Batch},
 			}
 			for _, prefix := range c.Gateway.TrustedProxies {
 				o.TrustedProxies = append(o.TrustedProxies, netip.MustParsePrefix(prefix))

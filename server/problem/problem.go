@@ -75,6 +75,7 @@ var kinds = map[schema.Code]kind{
 	schema.CodeWrongOrigin:          {403, "", 0, "The token gives no right to this origin. Name public origins of this gateway whose token it is."},
 	schema.CodeUnavailable:          {503, "", 5, "The gateway cannot keep that now, so nothing was changed. Try again soon."},
 	schema.CodeRecordingCut:         {409, "", 0, "Only the beginning of the request's content was recorded. Give other content with the replay."},
+	schema.CodeOriginRefused:        {403, "", 0, "This gateway takes requests from pages of this machine only. Its flag --allow-origin lists others."},
 	schema.CodeUnsupportedMediaType: {415, "", 0, "Send JSON, with Content-Type: application/json; answers may be application/vnd.reversehttp."},
 }
 
