@@ -7,6 +7,9 @@ import { findBrowser, findFirefox } from './program.js'
 const executablePath = await findBrowser()
 const firefoxPath = await findFirefox()
 
+/** A host of which the browsers think that it is not this machine: its pages are of another origin, and come from here. */
+export const elsewhere = 'evil.test'
+
 const args = [
   '--no-sandbox',
   '--disable-gpu',
@@ -15,6 +18,7 @@ const args = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  `--host-resolver-rules=MAP ${elsewhere} 127.0.0.1`,
 ]
 
 /** Why tests that need a browser cannot run here; false where they can, and in CI, where they fail instead. */
@@ -65,6 +69,7 @@ export async function startFirefox() {
   const browser = await puppeteer.launch({
     browser: 'firefox',
     executablePath: firefoxPath,
+    extraPrefsFirefox: { 'network.dns.localDomains': elsewhere },
     ...patience,
   })
   return {

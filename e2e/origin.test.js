@@ -1,28 +1,31 @@
-// Pages from anywhere may claim: another origin, or a file that was opened from disk.
+// Pages use a local gateway: those of this machine, and of other origins where it lists them, a file too.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
-import { browsers } from './browser.js'
+import { browsers, elsewhere } from './browser.js'
 import { Gateway } from './gateway.js'
 import { openServer, pageFile, startSite } from './site.js'
 import { visit } from './visitor.js'
 
 for (const [name, { start, missing }] of Object.entries(browsers)) {
-  describe(`a page from elsewhere claims, polls and answers, in ${name}`, { skip: missing }, () => {
-    let gateway, browser, context, site
+  describe(`a page claims, polls and answers, in ${name}`, { skip: missing }, () => {
+    let gateway, listing, browser, context, site, foreign
 
     before(async () => {
       ;[gateway, browser, site] = await Promise.all([Gateway.start(), start(), startSite()])
+      foreign = `http://${elsewhere}:${new URL(site.url).port}`
+      listing = await Gateway.start('--allow-origin', `${foreign},null`)
       context = await browser.newContext()
     })
     after(async () => {
       await browser?.close()
       await site?.close()
       await gateway?.stop()
+      await listing?.stop()
     })
 
     // Firefox does not tell of preflights.
-    test('from another origin without a link, with one preflight for each URL', async () => {
+    test('from another port of this machine without a link, with one preflight for each URL', async () => {
       const page = await context.newPage()
       const preflights = name === 'Chromium' && (await preflightsOf(page))
       await answersTen(await openServer(page, site.url, gateway, { way: 'stream' }))
@@ -30,7 +33,7 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
       await page.close()
     })
 
-    test('from another origin, with no preflight again', async () => {
+    test('from another port of this machine, with no preflight again', async () => {
       const fresh = await browser.newContext() // it remembers none
       const page = await fresh.newPage()
       const preflights = name === 'Chromium' && (await preflightsOf(page))
@@ -40,14 +43,14 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
     })
 
     // No count here: a file has an opaque origin, and Chromium remembers no preflight for one.
-    test('from a file', async () => {
+    test('from a file, where null is listed', async () => {
       const page = await context.newPage()
-      await answersTen(await openServer(page, pathToFileURL(pageFile).href, gateway))
+      await answersTen(await openServer(page, pathToFileURL(pageFile).href, listing))
       assert.equal(await page.evaluate(() => self.origin), 'null')
       await page.close()
     })
 
-    test('from a worker of a page of another origin', async () => {
+    test('from a worker of a page of another port', async () => {
       const page = await context.newPage()
       await page.goto(`${site.url}empty`)
       const url = await page.evaluate(async (gateway) => {
@@ -65,7 +68,143 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
       assert.equal((await visit(url)).content.toString(), 'from a worker')
       await page.close()
     })
+
+    test('from a claim, whose page is at an origin of its own', async () => {
+      const page = await context.newPage()
+      await page.goto(`${site.url}empty`)
+      const url = await page.evaluate(async (gateway) => {
+        const { serve } = await import(`${gateway}sdk.js`)
+        const html = { headers: { 'Content-Type': 'text/html' } }
+        return (await serve(() => new Response('<!doctype html>', html), { gateway })).url
+      }, gateway.url)
+      const inside = await context.newPage()
+      await inside.goto(url)
+      await answersTen(await served(inside, gateway))
+      await inside.close()
+      await page.close()
+    })
+
+    test('from another origin, where that is listed', async () => {
+      const page = await context.newPage()
+      await page.goto(`${foreign}/empty`)
+      await answersTen(await served(page, listing))
+      await page.close()
+    })
+
+    test('from no other origin: it hears why, at once', async () => {
+      const page = await context.newPage()
+      await page.goto(`${foreign}/empty`)
+      const asked = []
+      page.on('request', (request) => asked.push(request.url()))
+      const error = await refusalOf(page, gateway)
+      assert.deepEqual([error.code, error.status], ['origin_refused', 403])
+      assert.match(error.detail, new RegExp(`--allow-origin ${foreign}$`))
+      const there = asked.filter((url) => url.startsWith(gateway.url))
+      assert.deepEqual(there, [`${gateway.url}sdk.js`, `${gateway.url}.well-known/reversehttp`])
+      await page.close()
+    })
+
+    test('from no sandboxed frame, and from no file', async () => {
+      const page = await context.newPage()
+      await page.goto(pathToFileURL(pageFile.replace('server.html', 'empty.html')).href)
+      const { code, detail } = await refusalOf(page, gateway)
+      assert.equal(code, 'origin_refused')
+      assert.match(detail, /--allow-origin null lets it in, and any web page with it/)
+      await page.goto(`${site.url}empty`)
+      const framed = await page.evaluate(async (gateway) => {
+        const frame = document.createElement('iframe')
+        frame.sandbox = 'allow-scripts'
+        frame.srcdoc = `<script type="module">
+          import { serve } from '${gateway}sdk.js'
+          const e = await serve(() => new Response(), { gateway: '${gateway}' }).catch((e) => e)
+          parent.postMessage(String(e.code), '*')
+        </script>`
+        const told = new Promise((resolve) => addEventListener('message', (e) => resolve(e.data)))
+        document.documentElement.append(frame)
+        return told
+      }, gateway.url)
+      assert.equal(framed, 'origin_refused')
+      await page.close()
+    })
+
+    test('nor does a page of another origin claim without CORS, where it is not listed', async () => {
+      const page = await context.newPage()
+      await page.goto(`${foreign}/empty`)
+      for (const to of [gateway, listing]) {
+        const submitted = page.waitForResponse(`${to.url}reversehttp`)
+        await page.evaluate(driveBy, to.url)
+        await submitted
+        for (const label of ['by-form', 'by-query']) {
+          const fields = [['Authorization', 'Bearer t0']]
+          const { status } = await visit(`${to.url}claims/${label}`, { fields })
+          assert.equal(status, to === listing ? 200 : 404, `${label} at ${to.url}`)
+        }
+      }
+      await page.close()
+    })
+
+    test('nor does one whose host is made to be this machine', async () => {
+      const page = await context.newPage()
+      const response = await page.goto(`http://${elsewhere}:${gateway.port}/`)
+      assert.equal(response.status(), 421)
+      await page.close()
+    })
   })
+}
+
+/** Has a page claim at a gateway by the SDK that this serves, and gives the public URL. */
+function served(page, gateway) {
+  return page.evaluate(async (gateway) => {
+    const { serve } = await import(`${gateway}sdk.js`)
+    return (await serve(async (request) => new Response(await request.text()), { gateway })).url
+  }, gateway.url)
+}
+
+/** Has a page claim at a gateway that refuses it, and gives the error. */
+function refusalOf(page, gateway) {
+  return page.evaluate(async (gateway) => {
+    const { serve } = await import(`${gateway}sdk.js`)
+    const { code, status, detail } = await serve(() => new Response(), { gateway }).catch((e) => e)
+    return { code, status, detail }
+  }, gateway.url)
+}
+
+/** What a page can send to another origin that does not answer CORS. Runs in a page, and ends when all but the form was answered. */
+async function driveBy(gateway) {
+  const answered = (target, ...types) =>
+    new Promise((resolve) => types.forEach((type) => target.addEventListener(type, resolve)))
+  const append = (name, members) => {
+    const element = Object.assign(document.createElement(name), members)
+    document.documentElement.append(element)
+    return element
+  }
+  append('iframe', { name: 'frame' })
+  const form = append('form', { method: 'post', action: `${gateway}reversehttp`, target: 'frame' })
+  for (const [name, value] of [
+    ['name', 'by-form'],
+    ['token', 't0'],
+    ['lease', '86400'],
+  ]) {
+    form.append(Object.assign(document.createElement('input'), { name, value }))
+  }
+  form.submit()
+
+  const plain = { method: 'POST', mode: 'no-cors', body: '{"label":"by-fetch"}' }
+  await fetch(`${gateway}claims`, plain)
+  await fetch(`${gateway}comet/by-fetch`, { ...plain, referrerPolicy: 'no-referrer' })
+  const url = `${gateway}reversehttp?name=by-query&token=t0`
+  await fetch(url, { ...plain, body: new URLSearchParams(), referrerPolicy: 'no-referrer' })
+  const image = append('img', { src: `${gateway}reversehttp/by-image/dDA/a/0` })
+  await answered(image, 'load', 'error')
+  const events = new EventSource(`${gateway}claims/by-fetch/exchanges`)
+  await answered(events, 'error')
+  events.close()
+  const socket = new WebSocket(
+    gateway.replace('http', 'ws') + 'claims/x/sessions/x/link',
+    'reversehttp.1',
+  )
+  await answered(socket, 'open', 'close')
+  socket.close()
 }
 
 async function answersTen(url) {

@@ -25,6 +25,7 @@ var openings = map[string]struct {
 	"COMET":                {"POST /comet/demo HTTP/1.1\r\nAuthorization: Basic OnQw\r\nContent-Type: text/plain\r\n", "", 200},
 	"COMET of a device":    {"POST /comet/key-of-the-lamp HTTP/1.1\r\nContent-Type: text/plain\r\n", "", 200},
 	"PTTH":                 {"POST /ptth/demo HTTP/1.1\r\nAuthorization: Bearer t0\r\nConnection: Upgrade\r\nUpgrade: PTTH/1.0\r\n", "", 101},
+	"PTTH of a device":     {"GET /ptth/key-of-the-lamp HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: PTTH/1.0\r\n", "", 101},
 	"a device":             {"POST /key-of-the-lamp HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: PTTH/1.0\r\n", "", 204},
 	"the drafts":           {"GET /.well-known/ptth/http%3A%2F%2Fdemo.localhost%3A8080/ HTTP/1.1\r\nAuthorization: Bearer t0\r\nConnection: Upgrade\r\nUpgrade: ptth\r\nALPN: http%2F1.1\r\n", "", 101},
 }
