@@ -59,6 +59,27 @@ func TestAClaimsContentHasNoCORSOfTheGateway(t *testing.T) {
 	})
 }
 
+// A URL is in histories, logs and referrers.
+func TestNoURLOfAClaimHoldsItsToken(t *testing.T) {
+	inWorld(t, Options{InlineBytes: 1, FramedInlineBytes: 1}, func(w *world) {
+		const token = "token-secret-that-is-long"
+		got := w.send("POST", "/claims", "", map[string]any{"label": "demo", "token": token})
+		p := &program{world: w, ClaimAnswer: into[schema.ClaimAnswer](t, got)}
+		if got := w.send("GET", p.Claim, token, nil); got.Status != 200 || strings.Contains(string(got.Content), token) {
+			t.Errorf("state = %d %s, want no token in it", got.Status, got.Content)
+		}
+		v := w.visit(requestTo("POST", host, "/", "Content-Length: 4") + "long")
+		r := p.next()
+		for _, url := range []string{p.Claim, p.Session, p.Requests, p.Responses, p.Link, p.Exchanges, p.URL, r.BodyURL, r.ResponseURL, r.URL, got.Header.Get("Location"), got.Header.Get("Link")} {
+			if url == "" || strings.Contains(url, token) {
+				t.Errorf("URL %q, want one without the token", url)
+			}
+		}
+		p.respond(schema.Response{ID: r.ID, Status: 204})
+		v.await()
+	})
+}
+
 func TestKeysLetOnlyTheirHoldersClaim(t *testing.T) {
 	inWorld(t, Options{Keys: []string{"k1", "k2", ""}}, func(w *world) {
 		for _, c := range []struct {

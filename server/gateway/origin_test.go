@@ -195,17 +195,6 @@ func TestARefusalNamesTheOriginAndTheFlag(t *testing.T) {
 	})
 }
 
-// What a page may be answered is what it may send: its content is read no more than anybody's.
-func TestARefusedUploadIsAnswered(t *testing.T) {
-	inWorld(t, Options{Loopback: true}, func(w *world) {
-		content := strings.Repeat("x", 1<<20)
-		got := w.ask("POST /claims HTTP/1.1\r\nHost: localhost:8080\r\nOrigin: " + evil + "\r\nContent-Length: 1048576\r\n\r\n" + content)
-		if got.code() != schema.CodeOriginRefused {
-			t.Errorf("%d %s %v, want origin_refused", got.Status, got.Content, got.Err)
-		}
-	})
-}
-
 func TestBeyondLocalEveryOriginIsAnswered(t *testing.T) {
 	for _, o := range []Options{
 		{}, {PublicURL: "https://{label}.example.org/", Loopback: true}, {PublicURL: "https://{label}.example.org/"}, {PublicURL: "https://example.org/at/{label}/", Loopback: true, AllowOrigins: []string{"https://a.example"}},
