@@ -272,6 +272,84 @@ describe('the console', { skip: noBrowser }, () => {
     await close()
   })
 
+  test('the claims of this browser are listed, and each is a key away', async () => {
+    await open()
+    const first = await served()
+    const label = (url) => new URL(url).hostname.split('.')[0]
+    await post(`${first}one`, '{}')
+    await row('/one').waitFor()
+    const other = page
+
+    // Another tab looks at what the first one serves, and may resend there.
+    page = await context.newPage()
+    page.on('pageerror', (e) => faults.push(e.message))
+    page.on('console', (m) => faults.push(`${m.type()}: ${m.text()}`))
+    await page.goto(gateway.url)
+    const second = await served()
+    const entry = (url) => page.locator('#claims-menu li').filter({ hasText: label(url) })
+    const list = async () => {
+      await page.locator('#claims').focus()
+      await press('Enter')
+      await page.waitForFunction(() => document.activeElement.closest('.claim-entry'))
+    }
+    await list()
+    await entry(first).getByText('served in another tab').waitFor()
+    await entry(second).getByText('served in this tab').waitFor()
+    await press('Escape')
+    assert.equal(await focused(), 'claims')
+    assert.equal(await page.locator('#claims-menu').isVisible(), false)
+    await press('Enter', 'ArrowDown')
+    await page.waitForFunction(
+      (label) => document.activeElement.textContent.startsWith(label),
+      label(first),
+    )
+    await press('Enter')
+    await page.locator('#state', { hasText: 'looking' }).waitFor()
+    assert.equal(await page.getAttribute('#url', 'href'), first)
+    assert.equal(page.url(), gateway.url)
+    await row('/one').click()
+    await detail('/one')
+    await page.locator('#resend').click()
+    await page.locator('.mark[data-is="replay"]').waitFor()
+    await page.reload()
+    await page.locator('#state', { hasText: 'looking' }).waitFor()
+
+    // What nobody serves is served again.
+    await list()
+    await entry(second).getByText('not served').waitFor()
+    await entry(second).locator('.claim-entry').click()
+    await page.locator(`#url[href="${second}"]`).waitFor()
+    assert.equal(await served(), second)
+    assert.equal((await visit(`${second}again`)).status, 200)
+
+    // One that is gone is dropped, another forgotten.
+    await page.evaluate(() => {
+      const all = JSON.parse(localStorage.getItem('reversehttp claims'))
+      all.push({ label: 'gone-for-good', token: 'x', page: 'inbox', seen: 1 })
+      localStorage.setItem('reversehttp claims', JSON.stringify(all))
+    })
+    const told = page.waitForEvent('console')
+    await list()
+    assert.match((await told).text(), /404/)
+    await page.locator('#claims-menu', { hasText: 'gone-for-good' }).waitFor({ state: 'hidden' })
+    await page.getByRole('button', { name: `Forget ${label(first)}` }).focus()
+    await press('Enter')
+    assert.equal(await entry(first).count(), 0)
+    await page.waitForFunction(() => document.activeElement.closest('.claim-entry'))
+    const kept = await page.evaluate(() => localStorage.getItem('reversehttp claims'))
+    assert.deepEqual(
+      JSON.parse(kept).map((claim) => claim.label),
+      [label(second)],
+    )
+    // A browser writes a line for each request that is refused.
+    faults = faults.filter((fault) => !fault.includes('404'))
+
+    page = other
+    await page.bringToFront()
+    await page.locator('.mark[data-is="replay"]').waitFor()
+    await close()
+  })
+
   test('content is shown as what it is, and much of it only when asked for', async () => {
     await open()
     const url = await served()
@@ -432,6 +510,12 @@ describe('the console', { skip: noBrowser }, () => {
         await page.getByRole('dialog').waitFor()
         await check('with a link to share')
         await press('Escape')
+        if (await page.locator('#claims').count()) {
+          await page.locator('#claims').click()
+          await page.locator('#claims-menu').getByText('served in this tab').waitFor()
+          await check('with its claims')
+          await press('Escape')
+        }
         await page.locator('#filter').fill('status>=500 nonsense=1')
         await page.locator('#none-pass').waitFor()
         await check('with a filter')

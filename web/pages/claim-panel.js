@@ -1,5 +1,6 @@
 /** The part of a page that claims a label, tells the state of the claim and gives it up. */
 import { serve } from '/sdk.js'
+import { claims, claimsButton, forget, remember } from './claims.js'
 import { offerCopy } from './copy.js'
 import { button, by, make, say } from './element.js'
 import { keep, recall, storageOf } from './kept.js'
@@ -35,6 +36,7 @@ export function claimPanel({ page, handler, curl, claimed, released }) {
   /** @type {import('/sdk.js').Claim | undefined} */
   let claim
   fill(by('claim-panel'))
+  if (page === 'console') by('another').after(claimsButton(() => held()?.label))
 
   offerCopy(by('copy-url'), () => by('url').href)
   offerCopy(by('copy-curl'), () => by('curl').textContent)
@@ -58,6 +60,7 @@ export function claimPanel({ page, handler, curl, claimed, released }) {
     ask(false)
     by('another').focus()
   })
+  addEventListener('pagehide', note)
   void describe()
   const kept = recall(wish) ?? ''
   by('label').value = kept
@@ -78,7 +81,7 @@ export function claimPanel({ page, handler, curl, claimed, released }) {
     show('claiming')
     say(by('claim-error'), '')
     // The claim of this page that the gateway picked is remembered by the same name as the next.
-    if (before && !label) await before.delete().catch(() => {})
+    if (before && !label) await end(before).catch(() => {})
     const link = new LinkWatch()
     try {
       claim = await serve(withWholeContent(handler), {
@@ -100,8 +103,9 @@ export function claimPanel({ page, handler, curl, claimed, released }) {
       }
       return
     }
-    if (before && label && before.label !== claim.label) void before.delete().catch(() => {})
+    if (before && label && before.label !== claim.label) void end(before).catch(() => {})
     const mine = claim
+    note()
     keep(wish, label)
     by('url').href = claim.url
     say(by('url'), claim.url)
@@ -125,7 +129,7 @@ export function claimPanel({ page, handler, curl, claimed, released }) {
     claim = undefined
     keep(wish, null)
     try {
-      await given?.delete()
+      if (given) await end(given)
       say(by('claim-error'), '')
     } catch (e) {
       say(by('claim-error'), `The gateway was not told: ${/** @type {Error} */ (e).message}`)
@@ -134,6 +138,24 @@ export function claimPanel({ page, handler, curl, claimed, released }) {
     show('none')
     released()
     by('label').focus()
+  }
+
+  function held() {
+    return claim?.state === 'closed' ? undefined : claim
+  }
+
+  /** Keeps the claim among those of this browser. */
+  function note() {
+    const of = held()
+    if (of) remember({ label: of.label, token: of.token, page, seen: Date.now() })
+    by('claims')?.toggleAttribute('hidden', !claims().length)
+  }
+
+  /** @param {import('/sdk.js').Claim} given */
+  async function end(given) {
+    await given.delete()
+    forget(given.label)
+    note()
   }
 
   /**
@@ -156,6 +178,7 @@ export function claimPanel({ page, handler, curl, claimed, released }) {
 /** @param {HTMLElement} panel */
 function fill(panel) {
   const held = 'row when-claimed'
+  const act = { class: 'quiet when-claimed', hidden: true }
   panel.append(
     make(
       'div',
@@ -170,14 +193,10 @@ function fill(panel) {
       ),
       make(
         'span',
-        { class: `${held} claim-actions`, hidden: true },
-        button({ id: 'share', class: 'quiet', 'aria-haspopup': 'dialog' }, 'Share…', () => {}),
-        button(
-          { id: 'another', class: 'quiet', 'aria-expanded': 'false' },
-          'Another label…',
-          () => {},
-        ),
-        button({ id: 'give-up', class: 'quiet' }, 'Give it up', () => {}),
+        { class: 'row claim-actions' },
+        button({ id: 'share', ...act, 'aria-haspopup': 'dialog' }, 'Share…', () => {}),
+        button({ id: 'another', ...act, 'aria-expanded': 'false' }, 'Another label…', () => {}),
+        button({ id: 'give-up', ...act }, 'Give it up', () => {}),
       ),
     ),
     make(

@@ -9,3 +9,14 @@ export function duration(ms) {
   if (ms < 3_600_000) return `${Math.round(ms / 60_000)} m`
   return `${Math.round(ms / 3_600_000)} h`
 }
+
+/**
+ * Returns in words how long ago something was.
+ * @param {number} ms
+ */
+export function ago(ms) {
+  if (ms < 60_000) return 'just now'
+  if (ms < 3_600_000) return `${Math.floor(ms / 60_000)} min ago`
+  if (ms < 86_400_000) return `${Math.floor(ms / 3_600_000)} h ago`
+  return `${Math.floor(ms / 86_400_000)} d ago`
+}

@@ -1,4 +1,5 @@
 /** The part of the console that tells of a claim it only looks at. */
+import { claimsButton } from './claims.js'
 import { offerCopy } from './copy.js'
 import { button, by, make, say } from './element.js'
 import { forgetViewed, stateOf } from './viewing.js'
@@ -10,7 +11,7 @@ import { forgetViewed, stateOf } from './viewing.js'
  * @param {(at: import('./recordings.js').At) => Promise<unknown>} options.found watches, until the claim is gone
  */
 export async function viewerPanel({ viewing, curl, found }) {
-  const { label, viewer } = viewing
+  const { label, viewer, owner } = viewing
   const own = button({ id: 'own-claim' }, 'Claim one of your own', () => {
     forgetViewed()
     // What is open is not of that claim.
@@ -30,7 +31,15 @@ export async function viewerPanel({ viewing, curl, found }) {
         make('a', { id: 'url', target: '_blank', rel: 'noopener' }),
         copy,
       ),
-      make('span', { class: 'row claim-actions' }, own),
+      make(
+        'span',
+        { class: 'row claim-actions' },
+        own,
+        claimsButton(
+          () => undefined,
+          () => label,
+        ),
+      ),
     ),
     make('p', { id: 'viewing-note', class: 'faint' }, 'A program or another page answers here.'),
     make('p', { id: 'claim-error', class: 'fault', role: 'alert' }),
@@ -45,7 +54,7 @@ export async function viewerPanel({ viewing, curl, found }) {
     copy.hidden = false
     tell('online', 'looking')
     if (!exchanges || !inspect) throw new Error('its exchanges are not recorded')
-    await found({ exchanges, token: viewer, viewer: true })
+    await found({ exchanges, token: viewer, viewer: !owner })
     tell('closed', 'over: the claim or the link ended')
   } catch (e) {
     tell('closed', 'not to be seen')

@@ -7,7 +7,12 @@ import { ask } from './recordings.js'
 
 const keptAt = 'console viewing'
 
-/** @typedef {{ label: string, viewer: string }} Viewing */
+/**
+ * @typedef {object} Viewing
+ * @property {string} label
+ * @property {string} viewer the token
+ * @property {boolean} [owner] whether the token is that of the owner, who may do more than look
+ */
 
 /**
  * Returns what a link asks to look at. It is kept for a reload, and the token leaves the address.
@@ -16,7 +21,7 @@ const keptAt = 'console viewing'
 export function viewed() {
   const linked = viewingAt(location.hash)
   if (linked) {
-    keep(keptAt, JSON.stringify(linked))
+    keepViewed(linked)
     history.replaceState(null, '', location.pathname)
     return linked
   }
@@ -25,6 +30,14 @@ export function viewed() {
   } catch {
     return undefined
   }
+}
+
+/**
+ * Has the console look at a claim when it is loaded again.
+ * @param {Viewing} viewing
+ */
+export function keepViewed(viewing) {
+  keep(keptAt, JSON.stringify(viewing))
 }
 
 export function forgetViewed() {
@@ -48,12 +61,13 @@ export function linkOf({ label, viewer }) {
 }
 
 /**
- * Asks for the state of a claim: its URL, and where its recordings are.
+ * Asks for the state of a claim: its URL, where its recordings are, and who serves it.
  * @param {Viewing} viewing
- * @returns {Promise<{ url: string, exchanges?: string, inspect?: boolean }>}
+ * @param {Promise<string>} [at] the URL of all claims
+ * @returns {Promise<{ url: string, exchanges?: string, inspect?: boolean, sessions: { parked: boolean }[] }>}
  */
-export async function stateOf({ label, viewer }) {
-  return (await ask(await claimURL(label), viewer)).json()
+export async function stateOf({ label, viewer }, at) {
+  return (await ask(await claimURL(label, at), viewer)).json()
 }
 
 /**
@@ -69,8 +83,13 @@ export async function share({ label, token }, viewer) {
   return state.viewerToken && linkOf({ label, viewer: state.viewerToken })
 }
 
-/** @param {string} label */
-async function claimURL(label) {
+/** Asks the gateway for the URL of all claims. */
+export async function claimsAt() {
   const { claims } = await (await fetch('/.well-known/reversehttp')).json()
-  return `${claims}/${encodeURIComponent(label)}`
+  return claims
+}
+
+/** @param {string} label */
+async function claimURL(label, at = claimsAt()) {
+  return `${await at}/${encodeURIComponent(label)}`
 }

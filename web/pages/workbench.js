@@ -120,7 +120,8 @@ export function workbench({ page, handler, curl, own, first, failed, opened, vie
 
   /** @param {import('./viewing.js').Viewing} viewing */
   async function lookAt(viewing) {
-    for (const id of ['clear', 'side-own', 'to-own']) by(id).hidden = true
+    for (const id of ['side-own', 'to-own']) by(id).hidden = true
+    by('clear').hidden = !viewing.owner
     const { viewerPanel } = await import('./viewer-panel.js')
     await viewerPanel({ viewing, curl, found: watchAt })
   }
