@@ -50,7 +50,7 @@ func (rs *Recordings) stream(w http.ResponseWriter, r *http.Request, form envelo
 	heartbeat := time.NewTimer(times.Heartbeat)
 	defer heartbeat.Stop()
 	out := []byte(form.Heartbeat())
-	for {
+	for last := false; ; {
 		c, news := book.Since(after)
 		out, after = appendChanges(out, form, c, after), c.Change
 		if len(out) > 0 {
@@ -60,7 +60,7 @@ func (rs *Recordings) stream(w http.ResponseWriter, r *http.Request, form envelo
 			out = nil
 			heartbeat.Reset(times.Heartbeat)
 		}
-		if c.Closed {
+		if last || c.Closed {
 			return
 		}
 		select {
@@ -68,11 +68,11 @@ func (rs *Recordings) stream(w http.ResponseWriter, r *http.Request, form envelo
 		case <-heartbeat.C:
 			out = append(out[:0], form.Heartbeat()...)
 			heartbeat.Reset(times.Heartbeat)
-		case <-over.C:
-			return
-		case <-r.Context().Done():
-			return
+		case <-over.C: // with what changed at the same moment
+			last = true
 		case <-rs.Stops:
+			last = true
+		case <-r.Context().Done():
 			return
 		}
 	}
