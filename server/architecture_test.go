@@ -18,7 +18,7 @@ import (
 var order = []string{
 	"server", "server/gateway", "server/family", "server/door", "server/visit", "server/control", "server/store", "server/recording", "server/terms", "server/answer", "server/intake",
 	"server/admission", "server/problem", "server/field", "server/publicurl", "server/trust", "server/wire", "server/claim", "server/budget", "web", "sdk-js",
-	"schema/envelope", "schema",
+	"schema/envelope", "schema/secret", "schema",
 }
 
 // source is a Go file that is no test.

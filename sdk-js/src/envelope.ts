@@ -648,6 +648,8 @@ export interface RecordedEvent {
   exchange?: Recorded
   /** Whether the recordings before were deleted. Absent means false. */
   cleared?: boolean
+  /** Whether nothing more is told here, since recording ended. Absent means false. */
+  ended?: boolean
 }
 
 /**

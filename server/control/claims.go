@@ -69,7 +69,7 @@ func (c *Claims) Open(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var ask schema.ClaimRequest
-	all, err := c.decode(w, r, &ask)
+	all, err := c.decode(w, r, &ask, maxControlBytes)
 	if err != nil {
 		err.Write(w, r)
 		return
@@ -151,10 +151,10 @@ func settings(a terms.Asked) (claim.Settings, *problem.Problem) {
 	return s, nil
 }
 
-// decode reads the JSON object of a control request into v, and returns its members as they came.
+// decode reads the JSON object of a control request, at most so many bytes, into v, and returns its members as they came.
 // Empty content is an empty object. A member of the wrong type is said to be bad by its name.
-func (c *Claims) decode(w http.ResponseWriter, r *http.Request, v any) (all map[string]stdjson.RawMessage, p *problem.Problem) {
-	body, err := readJSON(w, r, c.Pace, maxControlBytes)
+func (c *Claims) decode(w http.ResponseWriter, r *http.Request, v any, most int) (all map[string]stdjson.RawMessage, p *problem.Problem) {
+	body, err := readJSON(w, r, c.Pace, most)
 	if err != nil {
 		return nil, problem.Of(err)
 	}
@@ -208,7 +208,7 @@ func (c *Claims) Inspect(w http.ResponseWriter, r *http.Request) {
 // Change answers PATCH {claim}.
 func (c *Claims) Change(w http.ResponseWriter, r *http.Request) {
 	var patch schema.ClaimPatch
-	all, err := c.decode(w, r, &patch)
+	all, err := c.decode(w, r, &patch, maxControlBytes)
 	if err != nil {
 		err.Write(w, r)
 		return

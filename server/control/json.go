@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	stdjson "encoding/json"
 	"net/http"
 	"strconv"
@@ -9,16 +10,39 @@ import (
 	"reversehttp/schema"
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
+	"reversehttp/server/wire"
 )
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
-	// The tags of our types are those of encoding/json: its omitempty keeps a
-	// pointer to an empty string.
-	body, err := stdjson.Marshal(v)
-	if err != nil {
+	writeWhole(w, status, marshal(v))
+}
+
+// marshal returns v as JSON, a line. The tags of our types are those of encoding/json: its omitempty keeps a pointer to an empty string.
+// What HTML has a meaning for is as it is: nothing of this is a part of a page.
+func marshal(v any) []byte {
+	var b bytes.Buffer
+	e := stdjson.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
 		panic("control: " + err.Error()) // our own types always marshal
 	}
-	body = append(body, '\n')
+	return b.Bytes()
+}
+
+// writeHeld is writeJSON for what may be long: it counts in hold while it is written.
+func writeHeld(w http.ResponseWriter, r *http.Request, v any) {
+	body := marshal(v)
+	hold := intake.HoldOf(r)
+	if !hold.Grow(len(body)) {
+		intake.NoRoom().Write(w, r)
+		return
+	}
+	defer hold.Shrink(len(body))
+	wire.BoundWrite(w, len(body))
+	writeWhole(w, http.StatusOK, body)
+}
+
+func writeWhole(w http.ResponseWriter, status int, body []byte) {
 	w.Header()["Content-Type"] = []string{"application/json"}
 	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))} // it is whole before anybody lingers
 	w.WriteHeader(status)

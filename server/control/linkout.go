@@ -332,7 +332,10 @@ func (s *sender) write(w waiting) error {
 		out = out[:0]
 	}
 	if w.why == nil {
-		out = l.watching.append(out)
+		var more bool
+		if out, more = l.watching.append(out); more {
+			defer l.Ready()
+		}
 	}
 	if len(out) > 0 {
 		return s.put(websocket.MessageBinary, out)

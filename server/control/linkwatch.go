@@ -43,13 +43,13 @@ func (w *watching) stop() {
 	}
 }
 
-// append appends what changed since the program was told last, in the framed form.
-func (w *watching) append(out []byte) []byte {
+// append appends what changed since the program was told last, in the framed form, or some of it, and reports whether there is more.
+func (w *watching) append(out []byte) (appended []byte, more bool) {
 	w.mu.Lock()
 	watched, after := w.watched, w.after
 	w.mu.Unlock()
 	if watched == nil {
-		return out
+		return out, false
 	}
 	c := watched.Since(after)
 	w.mu.Lock()
@@ -57,5 +57,8 @@ func (w *watching) append(out []byte) []byte {
 		w.after = c.Change
 	}
 	w.mu.Unlock()
-	return appendChanges(out, envelope.Framed, c, after)
+	if c.Closed { // what is recorded from now on is another book
+		w.stop()
+	}
+	return appendChanges(out, envelope.Framed, c, after), c.More
 }

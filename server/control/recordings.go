@@ -2,7 +2,7 @@ package control
 
 import (
 	"context"
-	stdjson "encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -43,13 +43,13 @@ func (rs *Recordings) List(w http.ResponseWriter, r *http.Request) {
 	case wantsHAR(r, query):
 		rs.archive(w, r, f, query.Get("secrets") == "1")
 	case formOf(r) == "ndjson":
-		rs.stream(w, r, envelope.NDJSON)
+		rs.stream(w, r, envelope.NDJSON, f)
 	case formOf(r) == "sse":
-		rs.stream(w, r, envelope.Events)
+		rs.stream(w, r, envelope.Events, f)
 	case formOf(r) != "json":
 		problem.New(schema.CodeNotAcceptable, "Recordings are in application/json, application/x-ndjson, text/event-stream or application/har+json.").Write(w, r)
 	case query.Has("after"):
-		rs.changes(w, r, query.Get("after"))
+		rs.changes(w, r, query.Get("after"), f)
 	default:
 		book := rs.bookOf(r)
 		if book == nil {
@@ -61,7 +61,7 @@ func (rs *Recordings) List(w http.ResponseWriter, r *http.Request) {
 			noRecording(f.Before).Write(w, r)
 			return
 		}
-		writeJSON(w, http.StatusOK, list)
+		writeHeld(w, r, list)
 	}
 }
 
@@ -71,7 +71,7 @@ func (rs *Recordings) One(w http.ResponseWriter, r *http.Request) {
 	id := chi.URLParam(r, "exchange")
 	if book := rs.bookOf(r); book != nil {
 		if one, found := book.One(id); found {
-			writeJSON(w, http.StatusOK, one)
+			writeHeld(w, r, one)
 			return
 		}
 	}
@@ -121,15 +121,22 @@ func filterOf(r *http.Request) (f recording.Filter, p *problem.Problem) {
 		class, isClass := strings.CutSuffix(status, "xx")
 		n, err := strconv.Atoi(class)
 		switch {
-		case err == nil && isClass && n >= 1 && n <= 5:
+		case err != nil || strconv.Itoa(n) != class:
+			return f, badStatus()
+		case isClass && n >= 1 && n <= 5:
 			f.LeastStatus, f.MostStatus = n*100, n*100+99
-		case err == nil && !isClass && n >= 100 && n <= 599:
+		case !isClass && n >= 100 && n <= 599:
 			f.LeastStatus, f.MostStatus = n, n
 		default:
-			return f, problem.New(schema.CodeBadRequest, "status is a status code such as 404, or a class such as 5xx.")
+			return f, badStatus()
 		}
 	}
 	return f, nil
+}
+
+// badStatus refuses a filter.
+func badStatus() *problem.Problem {
+	return problem.New(schema.CodeBadRequest, "status is a status code such as 404, or a class such as 5xx.")
 }
 
 const mediaHAR = "application/har+json"
@@ -144,56 +151,70 @@ func wantsHAR(r *http.Request, query url.Values) bool {
 	return query.Get("format") == "har"
 }
 
-// archive answers with an archive.
+// archive answers with an archive, one entry after the other: all of them together may be long.
 func (rs *Recordings) archive(w http.ResponseWriter, r *http.Request, f recording.Filter, secrets bool) {
-	var all []schema.Recording
-	if book := rs.bookOf(r); book != nil {
+	book := rs.bookOf(r)
+	var ids []string
+	if book != nil {
 		var found bool
-		if all, found = book.Whole(f); !found {
+		if ids, found = book.IDs(f); !found {
 			noRecording(f.Before).Write(w, r)
 			return
 		}
 	}
-	content, err := stdjson.Marshal(recording.Archive(all, secrets))
-	if err != nil {
-		panic("control: " + err.Error()) // our own types always marshal
-	}
-	hold := intake.HoldOf(r)
-	if !hold.Grow(len(content)) {
-		intake.NoRoom().Write(w, r)
-		return
-	}
 	h := w.Header()
 	h.Set("Content-Type", mediaHAR)
 	h.Set("Content-Disposition", `attachment; filename="`+claimOf(r).Label()+`.har"`)
-	h.Set("Content-Length", strconv.Itoa(len(content)))
-	wire.BoundWrite(w, len(content))
-	_, _ = w.Write(content)
+	hold := intake.HoldOf(r)
+	claimOf(r).Charge(hold)
+	evictable(hold, w)
+	_, _ = io.WriteString(w, recording.ArchiveBegin)
+	between := ""
+	for _, id := range ids {
+		one, found := book.One(id)
+		if !found {
+			continue // it was dropped meanwhile
+		}
+		entry := marshal(recording.Entry(one, secrets))
+		if !hold.Grow(len(entry)) {
+			panic(http.ErrAbortHandler) // no clean end: there is no room for more
+		}
+		wire.BoundWrite(w, len(entry))
+		err := given(w, hold, append([]byte(between), entry[:len(entry)-1]...))
+		hold.Shrink(len(entry))
+		if err != nil {
+			return
+		}
+		between = ","
+	}
+	wire.BoundWrite(w, 0)
+	_, _ = io.WriteString(w, recording.ArchiveEnd)
 }
 
 // changes answers with what changed since a change, as soon as there is something, where the request waits.
-func (rs *Recordings) changes(w http.ResponseWriter, r *http.Request, after string) {
+func (rs *Recordings) changes(w http.ResponseWriter, r *http.Request, after string, f recording.Filter) {
 	wait, preferred := preferredWait(r, rs.Claims.Registry.Options().Times.Wait)
 	if !preferred {
 		wait = 0
 	}
-	out := schema.Recordings{Exchanges: []schema.Recorded{}, Change: after}
-	if book := rs.bookOf(r); book != nil {
-		c := rs.await(r.Context(), book, after, wait)
-		out.Change, out.Cleared = c.Change, c.Cleared
-		for i := len(c.Recordings) - 1; i >= 0; i-- { // newest first
-			out.Exchanges = append(out.Exchanges, c.Recordings[i])
-		}
+	c := rs.await(r.Context(), rs.bookOf(r), after, f, wait)
+	out := schema.Recordings{Exchanges: []schema.Recorded{}, Change: c.Change, Cleared: c.Cleared}
+	for i := len(c.Recordings) - 1; i >= 0; i-- { // newest first
+		out.Exchanges = append(out.Exchanges, c.Recordings[i])
 	}
 	if preferred {
 		applied(w.Header(), wait)
 	}
-	writeJSON(w, http.StatusOK, out)
+	writeHeld(w, r, out)
 }
 
-// await returns what changed in a book since a change, once there is something, the time is over, ctx ends or the gateway stops.
-func (rs *Recordings) await(ctx context.Context, book *recording.Book, after string, wait time.Duration) recording.Changes {
-	c, news := book.Since(after)
+// await returns what changed in a book since a change, once there is something, the time is over, ctx ends or the gateway stops. In no
+// book, which is nil, nothing changes.
+func (rs *Recordings) await(ctx context.Context, book *recording.Book, after string, f recording.Filter, wait time.Duration) recording.Changes {
+	c, news := recording.Changes{Change: after}, (<-chan struct{})(nil)
+	if book != nil {
+		c, news = book.Since(after, f)
+	}
 	if wait <= 0 {
 		return c
 	}
@@ -202,7 +223,7 @@ func (rs *Recordings) await(ctx context.Context, book *recording.Book, after str
 	for len(c.Recordings) == 0 && !c.Cleared && !c.Closed {
 		select {
 		case <-news:
-			c, news = book.Since(after)
+			c, news = book.Since(c.Change, f)
 		case <-timer.C:
 			return c
 		case <-ctx.Done():

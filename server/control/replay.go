@@ -3,8 +3,6 @@ package control
 import (
 	"context"
 	"encoding/base64"
-	stdjson "encoding/json"
-	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -46,12 +44,7 @@ const mostReplay = 1 << 20
 func (rs *Replays) Replay(w http.ResponseWriter, r *http.Request) {
 	c, id := claimOf(r), chi.URLParam(r, "exchange")
 	var ask schema.ReplayRequest
-	content, err := readJSON(w, r, rs.Claims.Pace, mostReplay)
-	if err != nil {
-		problem.Of(err).Write(w, r)
-		return
-	}
-	if p := decodeReplay(content, &ask); p != nil {
+	if _, p := rs.Claims.decode(w, r, &ask, mostReplay); p != nil {
 		p.Write(w, r)
 		return
 	}
@@ -83,27 +76,6 @@ func (rs *Replays) Replay(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusAccepted, schema.ReplayAnswer{ID: x.ID(), URL: rs.Claims.Envelopes.ClaimURL(c) + "/exchanges/" + x.ID()})
 }
 
-// decodeReplay decodes what replaces members of the recorded request.
-func decodeReplay(content []byte, ask *schema.ReplayRequest) *problem.Problem {
-	if len(content) == 0 {
-		return nil
-	}
-	if p := problem.Misshapen(content); p != nil {
-		return p
-	}
-	if content[firstByte(content)] != '{' {
-		return &problem.Problem{Code: schema.CodeBadJSON}
-	}
-	if err := stdjson.Unmarshal(content, ask); err != nil {
-		p := &problem.Problem{Code: schema.CodeBadMember, Detail: "A member of the content has the wrong type."}
-		if e, ok := errors.AsType[*stdjson.UnmarshalTypeError](err); ok && e.Field != "" {
-			p.Pointer = "/" + strings.ReplaceAll(e.Field, ".", "/")
-		}
-		return p
-	}
-	return nil
-}
-
 // replace has what the owner gives replace members of the recorded request, and returns its content.
 func (rs *Replays) replace(req *claim.Request, body []byte, cut bool, ask *schema.ReplayRequest, label string) ([]byte, *problem.Problem) {
 	bad := func(member, detail string) *problem.Problem {
@@ -120,7 +92,10 @@ func (rs *Replays) replace(req *claim.Request, body []byte, cut bool, ask *schem
 	}
 	if ask.Target != nil {
 		target := envelope.Bytes(*ask.Target)
-		if !validTarget(target) || len(target) > rs.TargetBytes {
+		if len(target) > rs.TargetBytes {
+			return nil, bad("target", "target is longer than this gateway takes.")
+		}
+		if !validTarget(*ask.Target) {
 			return nil, bad("target", "target is * or a path that begins with /, as it stands in a request: percent-encoded, without spaces and #.")
 		}
 		req.Target, req.URL = target, strings.TrimSuffix(rs.Claims.Envelopes.Public.Base(label), "/")
@@ -140,7 +115,7 @@ func (rs *Replays) replace(req *claim.Request, body []byte, cut bool, ask *schem
 		body, cut = []byte(*ask.Body), false
 	case ask.BodyBase64 != nil:
 		decoded, err := base64.StdEncoding.Strict().DecodeString(*ask.BodyBase64)
-		if err != nil {
+		if err != nil || strings.ContainsAny(*ask.BodyBase64, "\r\n") {
 			return nil, bad("bodyBase64", "bodyBase64 is base64 (RFC 4648, 4), with padding.")
 		}
 		body, cut = decoded, false
@@ -155,13 +130,13 @@ func (rs *Replays) replace(req *claim.Request, body []byte, cut bool, ask *schem
 // mostMethod is the longest method that a replay may have, in bytes.
 const mostMethod = 64
 
-// validTarget reports whether a request may have this target.
+// validTarget reports whether a request may have this target, of which each character is a byte.
 func validTarget(target string) bool {
 	if target != "*" && !strings.HasPrefix(target, "/") {
 		return false
 	}
-	for i := range len(target) {
-		if c := target[i]; c <= ' ' || c == '#' || c == 0x7f {
+	for _, c := range target {
+		if c <= ' ' || c == '#' || c == 0x7f || c > 0xff {
 			return false
 		}
 	}
@@ -173,15 +148,18 @@ func (rs *Replays) fields(req *claim.Request, given []schema.Field) (why string)
 	if why := field.FaultOfAll(given, rs.Claims.Bounds.Fields, rs.Claims.Bounds.FieldBytes); why != "" {
 		return why
 	}
-	fields := []claim.Field{{Name: "Host", Value: hostOf(req)}}
+	fields, hosts := []claim.Field{{Name: "Host", Value: hostOf(req)}}, 0
 	for _, f := range given {
 		name, value := http.CanonicalHeaderKey(f[0]), envelope.Bytes(f[1])
-		if _, why := field.FaultOf(f[0], value); why != "" {
+		if _, why := field.FaultOf(f[0], f[1]); why != "" {
 			return problem.Repeated(f[0]) + ": " + why
 		}
 		switch {
+		case name == "Host" && (hosts > 0 || !validHost(value)):
+			return "Host is given once, and is a host with or without a port."
 		case name == "Host":
 			fields[0].Value = value
+			hosts++
 		case !field.EndsInRequest(name):
 			fields = append(fields, claim.Field{Name: name, Value: value})
 		}
@@ -190,6 +168,9 @@ func (rs *Replays) fields(req *claim.Request, given []schema.Field) (why string)
 	req.Fields = fields
 	return ""
 }
+
+// validHost reports whether a request may have this Host: it is not empty, and has no space in it.
+func validHost(host string) bool { return host != "" && !strings.ContainsAny(host, " \t/,@") }
 
 // hostOf returns the Host of a request.
 func hostOf(req *claim.Request) string {
@@ -255,18 +236,37 @@ func (rs *Replays) run(life context.Context, x *claim.Exchange, req *claim.Reque
 	if err != nil || !a.More {
 		return
 	}
-	for err == nil {
-		_, err = x.Next(life)
+	// Nobody sees more of an answer than is recorded.
+	ctx, cancel := context.WithTimeout(life, x.Timeout)
+	defer cancel()
+	var chunks [][]byte
+	for came := len(a.Content); err == nil; {
+		if came > mostReplayed {
+			cancel()
+		}
+		chunks, err = x.Next(ctx)
+		for _, c := range chunks {
+			came += len(c)
+		}
 	}
 }
 
-// Close ends all replays, and waits for that.
-func (rs *Replays) Close() {
+// mostReplayed is how much of the answer to a replay is taken, in bytes; it ends as if a visitor left then, and where the answer lasts
+// longer than the claim's time for one.
+const mostReplayed = 1 << 20
+
+// Drain ends all replays, and has none begin.
+func (rs *Replays) Drain() {
 	rs.mu.Lock()
 	if rs.life == nil {
 		rs.life, rs.end = context.WithCancel(context.Background())
 	}
 	rs.end()
 	rs.mu.Unlock()
+}
+
+// Close ends all replays, and waits for that.
+func (rs *Replays) Close() {
+	rs.Drain()
 	rs.running.Wait()
 }

@@ -1,7 +1,6 @@
 package control
 
 import (
-	stdjson "encoding/json"
 	"net/http"
 	"time"
 
@@ -14,7 +13,7 @@ import (
 )
 
 // stream answers GET {exchanges} with what changes, from all that there is on, or from the change that Last-Event-ID has.
-func (rs *Recordings) stream(w http.ResponseWriter, r *http.Request, form envelope.Form) {
+func (rs *Recordings) stream(w http.ResponseWriter, r *http.Request, form envelope.Form, f recording.Filter) {
 	book := rs.bookOf(r)
 	if book == nil {
 		problem.New(schema.CodeNoExchange, "Nothing is recorded for this claim: claim it with \"inspect\":true.").Write(w, r)
@@ -51,7 +50,7 @@ func (rs *Recordings) stream(w http.ResponseWriter, r *http.Request, form envelo
 	defer heartbeat.Stop()
 	out := []byte(form.Heartbeat())
 	for last := false; ; {
-		c, news := book.Since(after)
+		c, news := book.Since(after, f)
 		out, after = appendChanges(out, form, c, after), c.Change
 		if len(out) > 0 {
 			if !rs.write(w, hold, out) {
@@ -59,6 +58,9 @@ func (rs *Recordings) stream(w http.ResponseWriter, r *http.Request, form envelo
 			}
 			out = nil
 			heartbeat.Reset(times.Heartbeat)
+		}
+		if c.More {
+			continue
 		}
 		if last || c.Closed {
 			return
@@ -89,11 +91,8 @@ func (rs *Recordings) write(w http.ResponseWriter, hold *budget.Hold, out []byte
 // appendChanges appends what changed as events of a stream.
 func appendChanges(out []byte, form envelope.Form, c recording.Changes, after string) []byte {
 	for _, e := range eventsOf(c, after) {
-		line, err := stdjson.Marshal(e)
-		if err != nil {
-			panic("control: " + err.Error()) // our own types always marshal
-		}
-		out = form.End(append(form.Begin(out, e.Change), line...), nil)
+		line := marshal(e)
+		out = form.End(append(form.Begin(out, e.Change), line[:len(line)-1]...), nil)
 	}
 	return out
 }
@@ -103,6 +102,9 @@ func appendChanges(out []byte, form envelope.Form, c recording.Changes, after st
 func eventsOf(c recording.Changes, after string) (events []schema.RecordedEvent) {
 	if c.Cleared {
 		events = append(events, schema.RecordedEvent{Type: schema.TypeRecordedEvent, Change: after, Cleared: true})
+	}
+	if c.Closed {
+		return append(events, schema.RecordedEvent{Type: schema.TypeRecordedEvent, Change: after, Cleared: true, Ended: true})
 	}
 	for i := range c.Recordings {
 		events = append(events, schema.RecordedEvent{Type: schema.TypeRecordedEvent, Change: after, Exchange: &c.Recordings[i]})

@@ -36,6 +36,7 @@ const (
 // Where the time is over first, what has no answer fails. Answers that have begun end with their connections.
 func (g *Gateway) Drain(ctx context.Context) {
 	g.stopping.begun.Store(true)
+	g.replays.Drain()
 	end := time.Now().Add(g.options.Drain)
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()

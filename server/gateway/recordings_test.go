@@ -194,3 +194,63 @@ func TestAClaimThatComesBackIsRecorded(t *testing.T) {
 		}
 	})
 }
+
+// A replay of an answer without an end does not last for ever, nor does it hold up a gateway that stops.
+func TestAReplayEndsWithoutItsAnswer(t *testing.T) {
+	inWorld(t, Options{Times: claim.Times{Part: time.Hour, Lease: time.Hour}}, func(w *world) {
+		p := w.claim("demo").inspected()
+		v := w.visit(get(host, "/events"))
+		r := p.next()
+		p.respond(schema.Response{ID: r.ID, Status: 200})
+		v.await()
+		replayed := func() schema.Request {
+			t.Helper()
+			if got := p.send("POST", p.Exchanges+"/"+r.ID+"/replay", p.Token, nil); got.Status != 202 {
+				t.Fatalf("replay = %d %s", got.Status, got.Content)
+			}
+			x := p.next()
+			p.respond(schema.Response{ID: x.ID, Status: 200, More: true, Body: new("event")})
+			return x
+		}
+		x := replayed()
+		time.Sleep(59 * time.Second)
+		if one := p.recording(x.ID); one.Exchange.State != "answering" {
+			t.Errorf("before the time of the claim is over: %+v", one.Exchange)
+		}
+		time.Sleep(2 * time.Second)
+		if one := p.recording(x.ID); one.Exchange.Outcome != "abandoned" {
+			t.Errorf("after it: %+v", one.Exchange)
+		}
+		x = replayed()
+		p.part(schema.Part{ID: x.ID, Seq: 1, Body: new("more"), More: true}, schema.ResultAccepted)
+		began := time.Now()
+		<-w.stops()
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("the gateway stopped after %v, held up by a replay", took)
+		}
+	})
+}
+
+// An archive comes entry by entry, and is one document.
+func TestAnArchiveIsOneDocument(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.claim("demo").inspected()
+		for range 3 {
+			w.visit(get(host, "/<a>&b"))
+			r := p.next()
+			p.respond(schema.Response{ID: r.ID, Status: 200, Body: new("<b>")})
+			synctest.Wait()
+		}
+		got := p.send("GET", p.Exchanges+"?format=har&limit=2", p.Token, nil)
+		var har struct {
+			Log struct {
+				Entries []struct {
+					Response struct{ Content struct{ Text string } }
+				}
+			}
+		}
+		if err := json.Unmarshal(got.Content, &har); err != nil || len(har.Log.Entries) != 2 || har.Log.Entries[1].Response.Content.Text != "<b>" {
+			t.Errorf("%v: %s", err, got.Content)
+		}
+	})
+}

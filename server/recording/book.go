@@ -165,7 +165,7 @@ func (b *Book) Watch(notify func()) *Watcher {
 
 // Since is that of the book.
 func (w *Watcher) Since(change string) Changes {
-	c, _ := w.book.Since(change)
+	c, _ := w.book.Since(change, Filter{})
 	return c
 }
 
@@ -182,15 +182,20 @@ type Changes struct {
 	Recordings []schema.Recorded
 	// Change names what the book is like now.
 	Change string
-	// Cleared reports whether recordings were deleted: those before are gone, and Recordings has all that there are.
+	// Cleared reports whether recordings were deleted: those before are gone, and Recordings begins with all that there are.
 	Cleared bool
+	// More reports whether more changed than Recordings have room for: it is what changed since Change.
+	More bool
 	// Closed reports whether the book is closed: nothing changes any more.
 	Closed bool
 }
 
-// Since returns what changed since a change that the book named, or all recordings where it did not name it; and what is closed when
-// something changes after that.
-func (b *Book) Since(change string) (c Changes, news <-chan struct{}) {
+// changesBytes is how much is told of at once, in bytes of JSON, about.
+const changesBytes = 64 << 10
+
+// Since returns what changed since a change that the book named, or all recordings where it did not name it, of those that pass a
+// filter, whose Before and Limit do not count; and what is closed when something changes after that.
+func (b *Book) Since(change string, f Filter) (c Changes, news <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	since, known := b.number(change)
@@ -205,13 +210,21 @@ func (b *Book) Since(change string) (c Changes, news <-chan struct{}) {
 		}
 	}
 	slices.SortFunc(changed, func(x, y *recording) int { return int(x.changed) - int(y.changed) })
-	if !known || c.Cleared { // all of them: in the order that they came
-		changed = b.recordings
-	}
-	for _, x := range changed {
-		c.Recordings = append(c.Recordings, x.recorded())
-	}
 	c.Change, c.Closed = b.named(b.change), b.closed
+	size := 0
+	for _, x := range changed {
+		if size > changesBytes {
+			c.More = true
+			break
+		}
+		if f.passes(x) {
+			c.Recordings = append(c.Recordings, x.recorded())
+			size += x.listedBytes()
+		}
+		if c.Change = b.named(x.changed); x == changed[len(changed)-1] {
+			c.Change = b.named(b.change)
+		}
+	}
 	if b.changed == nil {
 		b.changed = make(chan struct{})
 	}

@@ -105,12 +105,12 @@ func TestRecordingsEndWithTheirClaim(t *testing.T) {
 	s := w.claim("demo")
 	w.exchange(s, request("/", "secret"), &claim.Answer{Status: 200})
 	book := w.book(s)
-	_, news := book.Since("")
+	_, news := book.Since("", Filter{})
 	if err := s.Claim().Delete(); err != nil {
 		t.Fatal(err)
 	}
 	<-news
-	if c, _ := book.Since(""); !c.Closed || len(c.Recordings) != 0 {
+	if c, _ := book.Since("", Filter{}); !c.Closed || len(c.Recordings) != 0 {
 		t.Errorf("%+v, want a closed book without recordings", c)
 	}
 	if w.recorder.Bytes() != 0 || len(w.recorder.books) != 0 {
@@ -122,27 +122,54 @@ func TestChangesAreWhatChangedSince(t *testing.T) {
 	w := newRecorded(t, 0)
 	s := w.claim("demo")
 	first := w.exchange(s, request("/a", ""), &claim.Answer{Status: 200})
-	c, _ := w.book(s).Since("")
+	c, _ := w.book(s).Since("", Filter{})
 	if len(c.Recordings) != 1 || c.Cleared {
 		t.Fatalf("%+v, want all", c)
 	}
-	again, _ := w.book(s).Since(c.Change)
+	again, _ := w.book(s).Since(c.Change, Filter{})
 	if len(again.Recordings) != 0 || again.Change != c.Change {
 		t.Errorf("%+v, want nothing", again)
 	}
 	second := w.exchange(s, request("/b", ""), &claim.Answer{Status: 200})
-	again, _ = w.book(s).Since(c.Change)
+	again, _ = w.book(s).Since(c.Change, Filter{})
 	if len(again.Recordings) != 1 || again.Recordings[0].ID != second {
 		t.Errorf("%+v, want the second", again)
 	}
-	foreign, _ := w.book(s).Since("another-3")
+	foreign, _ := w.book(s).Since("another-3", Filter{})
 	if !foreign.Cleared || len(foreign.Recordings) != 2 || foreign.Recordings[0].ID != first {
 		t.Errorf("%+v, want all anew", foreign)
 	}
 	w.book(s).Clear()
-	again, _ = w.book(s).Since(c.Change)
+	again, _ = w.book(s).Since(c.Change, Filter{})
 	if !again.Cleared || len(again.Recordings) != 0 {
 		t.Errorf("%+v, want that all were deleted", again)
+	}
+}
+
+// Whoever is told of much is told of it bit by bit, and misses nothing.
+func TestChangesComeBitByBit(t *testing.T) {
+	w := newRecorded(t, 0)
+	s := w.claim("demo")
+	const count = 150
+	for i := range count {
+		w.exchange(s, request(fmt.Sprint("/", i, "?", strings.Repeat("x", 2_000)), ""), &claim.Answer{Status: 200})
+	}
+	seen, change, rounds := map[string]bool{}, "", 0
+	for {
+		c, _ := w.book(s).Since(change, Filter{})
+		for _, x := range c.Recordings {
+			seen[x.ID] = true
+		}
+		rounds++
+		if change = c.Change; !c.More {
+			break
+		}
+	}
+	if again, _ := w.book(s).Since(change, Filter{}); len(seen) != count || rounds < 5 || len(again.Recordings) != 0 {
+		t.Errorf("%d recordings in %d rounds, then %d; want %d in several, then none", len(seen), rounds, len(again.Recordings), count)
+	}
+	if c, _ := w.book(s).Since("", Filter{Path: "/147"}); len(c.Recordings) != 1 || c.More {
+		t.Errorf("%d pass the filter, want 1", len(c.Recordings))
 	}
 }
 
@@ -167,9 +194,10 @@ func TestAnArchiveHasNoSecrets(t *testing.T) {
 	r := request("/hook?api_key=SECRET&x=1", "hello")
 	r.Fields = []claim.Field{{Name: "Authorization", Value: "Bearer SECRET"}, {Name: "Cookie", Value: "a=SECRET"}, {Name: "X-Hub-Signature", Value: "SECRET"}}
 	w.exchange(s, r, &claim.Answer{Status: 200, Fields: []claim.Field{{Name: "Set-Cookie", Value: "a=SECRET"}}})
-	all, _ := w.book(s).Whole(Filter{})
+	ids, _ := w.book(s).IDs(Filter{})
+	one, _ := w.book(s).One(ids[0])
 	for _, shown := range []bool{false, true} {
-		text := fmt.Sprintf("%+v", Archive(all, shown))
+		text := fmt.Sprintf("%+v", Entry(one, shown))
 		if got := strings.Contains(text, "SECRET"); got != shown {
 			t.Errorf("secrets %v: %s", shown, text)
 		}

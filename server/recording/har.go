@@ -7,24 +7,10 @@ import (
 	"unicode/utf8"
 
 	"reversehttp/schema"
+	"reversehttp/schema/secret"
 )
 
-// HAR is recordings as HTTP Archive 1.2 (http://www.softwareishard.com/blog/har-12-spec/), which browsers and tools import.
-type HAR struct {
-	Log harLog `json:"log"`
-}
-
-type harLog struct {
-	Version string     `json:"version"`
-	Creator harName    `json:"creator"`
-	Pages   []struct{} `json:"pages"`
-	Entries []harEntry `json:"entries"`
-}
-
-type harName struct {
-	Name    string `json:"name"`
-	Version string `json:"version"`
-}
+// Archives are HTTP Archives 1.2 (http://www.softwareishard.com/blog/har-12-spec/), which browsers and tools import.
 
 type harPair struct {
 	Name  string `json:"name"`
@@ -94,13 +80,21 @@ type harContent struct {
 	Comment  string `json:"comment,omitempty"`
 }
 
-// Archive returns recordings as an archive, with secrets or without.
-func Archive(all []schema.Recording, secrets bool) HAR {
-	h := HAR{harLog{Version: "1.2", Creator: harName{"ReverseHttp", "1"}, Pages: []struct{}{}, Entries: make([]harEntry, 0, len(all))}}
-	for _, one := range all {
-		h.Log.Entries = append(h.Log.Entries, entryOf(one, secrets))
+// What an archive has before its entries, which commas separate, and after them.
+const (
+	ArchiveBegin = `{"log":{"version":"1.2","creator":{"name":"ReverseHttp","version":"1"},"pages":[],"entries":[`
+	ArchiveEnd   = "]}}\n"
+)
+
+// Entry returns a recording as an entry of an archive, for JSON, with secrets or without.
+func Entry(r schema.Recording, secrets bool) any { return entryOf(r, secrets) }
+
+// urlOf returns a URL with its secrets, or without.
+func urlOf(u string, secrets bool) string {
+	if secrets {
+		return u
 	}
-	return h
+	return secret.URL(u)
 }
 
 func entryOf(r schema.Recording, secrets bool) harEntry {
@@ -189,12 +183,8 @@ func pairs(fields []schema.Field, secrets bool) []harPair {
 	all := make([]harPair, len(fields))
 	for i, f := range fields {
 		all[i] = harPair{f[0], f[1]}
-		switch {
-		case secrets:
-		case isSecret(f[0]):
-			all[i].Value = masked
-		case isURL(f[0]):
-			all[i].Value = maskURL(f[1])
+		if !secrets {
+			all[i].Value = secret.Value(f[0], f[1])
 		}
 	}
 	return all
@@ -210,8 +200,8 @@ func query(of string, secrets bool) []harPair {
 		}
 		name, v, _ := strings.Cut(one, "=")
 		name, v = unescaped(name), unescaped(v)
-		if !secrets && isSecret(name) {
-			v = masked
+		if !secrets && secret.Named(name) {
+			v = secret.Masked
 		}
 		all = append(all, harPair{name, v})
 	}

@@ -63,22 +63,32 @@ func (b *Book) List(f Filter) (list schema.Recordings, found bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	passed, found := b.list(f)
-	list = schema.Recordings{Exchanges: make([]schema.Recorded, len(passed)), Change: b.named(b.change)}
-	for i, x := range passed {
-		list.Exchanges[i] = x.recorded()
+	list = schema.Recordings{Exchanges: make([]schema.Recorded, 0, len(passed)), Change: b.named(b.change)}
+	size := 0
+	for _, x := range passed {
+		if size += x.listedBytes(); size > listBytes && len(list.Exchanges) > 0 {
+			break
+		}
+		list.Exchanges = append(list.Exchanges, x.recorded())
 	}
 	return list, found
 }
 
-// Whole returns the recordings that pass, oldest first, each with all that was recorded. It reports false as List does.
-func (b *Book) Whole(f Filter) (all []schema.Recording, found bool) {
+// listBytes bounds a list, in bytes of JSON, about.
+const listBytes = 1 << 20
+
+// listedBytes returns how much the recording takes in a list, in bytes of JSON, about.
+func (x *recording) listedBytes() int { return 1<<10 + 2*(len(x.request.URL)+len(x.request.Target)) }
+
+// IDs returns the ids of the recordings that pass, oldest first. It reports false as List does.
+func (b *Book) IDs(f Filter) (ids []string, found bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	passed, found := b.list(f)
 	for _, x := range slices.Backward(passed) {
-		all = append(all, x.whole())
+		ids = append(ids, x.id)
 	}
-	return all, found
+	return ids, found
 }
 
 // One returns a recording, and reports whether there is one with the id.

@@ -19,7 +19,7 @@ export function by(id) {
 export function element(name, className = '', ...children) {
   const made = document.createElement(name)
   if (className) made.className = className
-  made.append(...children)
+  made.append(...children.map(visible))
   return made
 }
 
@@ -38,7 +38,7 @@ export function make(name, attributes, ...children) {
       made.setAttribute(attribute, value === true ? '' : `${value}`)
     }
   }
-  made.append(...children)
+  made.append(...children.map(visible))
   return made
 }
 
@@ -61,5 +61,21 @@ export function button(attributes, text, pressed) {
  * @param {string} text
  */
 export function say(into, text) {
-  if (into.textContent !== text) into.textContent = text
+  const shown = visible(text)
+  if (into.textContent !== shown) into.textContent = shown
+}
+
+// What turns the direction of the text around it (Unicode, UAX 9), and is itself not seen.
+const turning = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g
+
+/**
+ * Returns a text in which nothing hides what it says: characters that turn the direction of others
+ * are written as their numbers. What is no text stays as it is.
+ * @template T
+ * @param {T} text
+ * @returns {T | string}
+ */
+export function visible(text) {
+  if (typeof text !== 'string') return text
+  return text.replace(turning, (c) => `\\u{${c.charCodeAt(0).toString(16)}}`)
 }

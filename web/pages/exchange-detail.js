@@ -2,7 +2,7 @@
 import { bytesInWords, contentOf } from './content.js'
 import { mostDrawn, viewsOf } from './content-views.js'
 import { copyMenu } from './copy-menu.js'
-import { button, element, make } from './element.js'
+import { button, element, make, say } from './element.js'
 import { statusOf } from './exchange-list.js'
 import { readable } from './field.js'
 import { fieldTable, secretValue, table } from './field-table.js'
@@ -232,7 +232,7 @@ function raw(which, { method, target, httpVersion, status }, headers, { bytes })
     )
     const content = new TextDecoder().decode(bytes.subarray(0, mostDrawn / 4))
     const rest = bytes.length > mostDrawn / 4 ? '\n…' : ''
-    pre.textContent = [line, ...fields, '', content].join('\n') + rest
+    say(pre, [line, ...fields, '', content].join('\n') + rest)
   }
   draw(false)
   const secrets = headers.some(([name, value]) => maskValue(name, value) !== value)

@@ -85,7 +85,7 @@ export class ExchangeList {
     const count = this.#rows.length
     if (!count) return undefined
     const at = this.#position(this.#chosen)
-    const to = at < 0 ? 0 : Math.max(0, Math.min(count - 1, at + by))
+    const to = Math.max(0, Math.min(count - 1, at < 0 && by < Infinity ? 0 : at + by))
     return this.#rows[count - 1 - to].recorded.id
   }
 

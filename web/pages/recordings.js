@@ -12,6 +12,7 @@
 export const mostKept = 200
 const waitSeconds = 25
 const firstPauseMs = 500
+const idleMs = 5_000
 const longestPauseMs = 15_000
 
 /** An answer that is not what was asked for. */
@@ -57,7 +58,9 @@ export async function watch(at, onRecorded, onCleared, onListed) {
       for (const recorded of batch.exchanges.reverse()) onRecorded(recorded)
       state.change = batch.change
       state.pauseMs = firstPauseMs
-      if (!change) {
+      // Nothing is recorded.
+      if (!batch.change) await pause(idleMs, signal)
+      if (!change && batch.change) {
         onListed?.()
         linked?.begin()
       }
@@ -90,10 +93,12 @@ function byLink(link, state, signal, onRecorded, onCleared) {
   const listener = {
     open: false,
     change: () => state.change,
-    told: (/** @type {import('./link-watch.js').Told} */ { change, exchange, cleared }) => {
+    told: (/** @type {import('./link-watch.js').Told} */ { change, exchange, cleared, ended }) => {
       state.change = change
       if (cleared) onCleared()
       if (exchange) onRecorded(exchange)
+      // Whether something is recorded again is asked for.
+      if (ended) listener.closed()
     },
     opened: () => {
       listener.open = true
@@ -202,10 +207,12 @@ function json(response) {
  */
 function pause(ms, signal) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener('abort', () => {
+    const end = () => {
       clearTimeout(timer)
+      signal.removeEventListener('abort', end)
       resolve(undefined)
-    })
+    }
+    const timer = setTimeout(end, ms)
+    signal.addEventListener('abort', end)
   })
 }

@@ -6,6 +6,7 @@ import { keep, recall } from './kept.js'
 import { ask } from './recordings.js'
 
 const keptAt = 'console viewing'
+const labels = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 
 /**
  * @typedef {object} Viewing
@@ -52,7 +53,7 @@ export function viewingAt(hash) {
   const query = new URLSearchParams(hash.slice(1))
   const label = query.get('label')
   const viewer = query.get('viewer')
-  return label && viewer ? { label, viewer } : undefined
+  return label && viewer && labels.test(label) ? { label, viewer } : undefined
 }
 
 /** @param {Viewing} viewing */

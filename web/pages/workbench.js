@@ -16,6 +16,7 @@ import { toast } from './toast.js'
 
 const searchMs = 400
 const moveMs = 90
+const reloadMs = 250
 
 /**
  * @param {object} options
@@ -48,6 +49,8 @@ export function workbench({ page, handler, curl, own, first, failed, opened, vie
   let searching
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let moving
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let reloading
   let scheduled = false
   let loads = 0
   /** Whether all that the gateway has is in the store. */
@@ -59,7 +62,7 @@ export function workbench({ page, handler, curl, own, first, failed, opened, vie
     if (isNew && frozen) came++
     if (isNew && document.hidden) document.title = `(${++unseen}) ${title}`
     if (isNew && parsed.params.has('content')) searchLater()
-    if (id === current && id) load()
+    if (id === current && id) loadSoon()
     schedule()
   })
   const offer = listPane(by('list-pane'), {
@@ -294,6 +297,14 @@ export function workbench({ page, handler, curl, own, first, failed, opened, vie
     const box = by('exchanges')
     if (box.hidden) by('filter').blur()
     else box.focus({ preventScroll: true })
+  }
+
+  /** Shows the current exchange again, which may change many times a second. */
+  function loadSoon() {
+    reloading ??= setTimeout(() => {
+      reloading = undefined
+      load()
+    }, reloadMs)
   }
 
   /** Shows the current exchange. What changes meanwhile is shown by the next load. */

@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -14,6 +14,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"reversehttp/schema"
+	"reversehttp/schema/secret"
 	"reversehttp/sdk-go/cmd/reversehttp/recordings"
 )
 
@@ -84,6 +85,9 @@ func (t *tools) list(ctx context.Context, _ *mcp.CallToolRequest, in listInput) 
 	case len(l.Exchanges) == 0 && !c.Inspect():
 		return nil, nil, notRecorded(c)
 	}
+	for i := range l.Exchanges {
+		hide(&l.Exchanges[i])
+	}
 	return nil, listOutput{c.Label(), c.URL(), l.Exchanges}, nil
 }
 
@@ -132,6 +136,9 @@ func (t *tools) show(ctx context.Context, _ *mcp.CallToolRequest, in showInput) 
 		return nil, nil, t.unanswered(c, in.ID, err)
 	}
 	x := &r.Exchange
+	if !in.Secrets {
+		hide(x)
+	}
 	out := showOutput{Exchange: *x, Interims: r.Interims, Parts: len(r.Parts)}
 	out.Request = in.message(&r.Request, x.RequestBytes, x.RequestCut)
 	if r.Response != nil {
@@ -165,14 +172,17 @@ func (in *showInput) message(m *recordings.Message, bytes int, cut bool) shownMe
 	return out
 }
 
-// secretField matches names of fields whose values are not for every eye.
-var secretField = regexp.MustCompile(`(?i)^(proxy-)?authorization$|^(set-)?cookie$|token|secret|passw|api-?key|credential`)
+// hide masks what is named like a secret in the URL of an exchange.
+func hide(x *recordings.Exchange) {
+	x.URL, x.Target = secret.URL(x.URL), secret.URL(x.Target)
+	x.JSON, _ = json.Marshal(x.Recorded) // of strings and numbers
+}
 
 func (in *showInput) masked(fields []schema.Field) []schema.Field {
 	var all []schema.Field
 	for _, f := range fields {
-		if !in.Secrets && secretField.MatchString(f[0]) {
-			f[1] = "[masked]"
+		if !in.Secrets {
+			f[1] = secret.Value(f[0], f[1])
 		}
 		all = append(all, f)
 	}
@@ -255,6 +265,7 @@ func (t *tools) replay(ctx context.Context, _ *mcp.CallToolRequest, in replayInp
 	x, err := t.repeat(ctx, c, in.ID, with)
 	switch {
 	case err == nil:
+		hide(x)
 		return nil, x, nil
 	case x != nil && errors.Is(err, context.DeadlineExceeded):
 		return nil, nil, fmt.Errorf("the replay %s has not ended in time, and goes on: show it later", x.ID)
@@ -303,6 +314,7 @@ func (t *tools) wait(ctx context.Context, _ *mcp.CallToolRequest, in waitInput) 
 		case err != nil:
 			return nil, nil, t.unanswered(c, "", err)
 		case change.Exchange != nil && change.Exchange.Ended() && f.Passes(change.Exchange):
+			hide(change.Exchange)
 			return nil, waitOutput{Came: true, Exchange: change.Exchange}, nil
 		}
 	}

@@ -1,4 +1,4 @@
-package recording
+package secret
 
 import "testing"
 
@@ -8,8 +8,8 @@ func TestNamesTellOfSecrets(t *testing.T) {
 		"X-Hub-Signature-256": true, "Stripe-Signature": true, "password": true, "access_token": true, "X-Auth": true, "userPin": true, "key": true, "x-amz-security-token": true,
 		"Author": false, "Bypass": false, "Signal": false, "Content-Type": false, "monkey": false, "keyboard": false, "X-Request-Id": false, "": false,
 	} {
-		if got := isSecret(name); got != want {
-			t.Errorf("isSecret(%q) = %v, want %v", name, got, want)
+		if got := Named(name); got != want {
+			t.Errorf("Named(%q) = %v, want %v", name, got, want)
 		}
 	}
 }
@@ -21,11 +21,13 @@ func TestURLsAreMasked(t *testing.T) {
 		"http://u:p@a.test/?a=b":                "http://%5Bmasked%5D@a.test/?a=b",
 		"/cb#access_token=s&state=1":            "/cb#access_token=%5Bmasked%5D&state=1",
 		"/x?%74oken=s":                          "/x?%74oken=%5Bmasked%5D",
+		"?plasid=abcd&sid=abc":                  "?plasid=abcd&sid=%5Bmasked%5D",
+		"?a=1;token=s":                          "?a=1;token=%5Bmasked%5D",
 		"/x?token=&token=s":                     "/x?token=%5Bmasked%5D&token=%5Bmasked%5D",
 		"/x?next=http://b.test/?token=s&sig=%%": "/x?next=http://b.test/?token=%5Bmasked%5D&sig=%5Bmasked%5D",
 	} {
-		if got := maskURL(u); got != want {
-			t.Errorf("maskURL(%q) = %q, want %q", u, got, want)
+		if got := URL(u); got != want {
+			t.Errorf("URL(%q) = %q, want %q", u, got, want)
 		}
 	}
 }
