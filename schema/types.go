@@ -674,8 +674,8 @@ type RecordedEvent struct {
 	Exchange *Recorded `json:"exchange,omitempty"`
 	// Cleared tells whether the recordings before were deleted. Absent means false.
 	Cleared bool `json:"cleared,omitempty"`
-	// Ended tells whether nothing more is told here, since recording ended. Absent means false.
-	Ended bool `json:"ended,omitempty"`
+	// Last tells whether nothing more is told here, since recording ended. Absent means false.
+	Last bool `json:"last,omitempty"`
 }
 
 // TypeRecordedEvent is the type of every RecordedEvent.

@@ -649,7 +649,7 @@ export interface RecordedEvent {
   /** Whether the recordings before were deleted. Absent means false. */
   cleared?: boolean
   /** Whether nothing more is told here, since recording ended. Absent means false. */
-  ended?: boolean
+  last?: boolean
 }
 
 /**

@@ -104,7 +104,7 @@ func eventsOf(c recording.Changes, after string) (events []schema.RecordedEvent)
 		events = append(events, schema.RecordedEvent{Type: schema.TypeRecordedEvent, Change: after, Cleared: true})
 	}
 	if c.Closed {
-		return append(events, schema.RecordedEvent{Type: schema.TypeRecordedEvent, Change: after, Cleared: true, Ended: true})
+		return append(events, schema.RecordedEvent{Type: schema.TypeRecordedEvent, Change: after, Cleared: true, Last: true})
 	}
 	for i := range c.Recordings {
 		events = append(events, schema.RecordedEvent{Type: schema.TypeRecordedEvent, Change: after, Exchange: &c.Recordings[i]})

@@ -5,7 +5,7 @@
 
 /**
  * @typedef {import('../../sdk-js/src/envelope.js').Recorded} Recorded
- * @typedef {{ type: string, change: string, exchange?: Recorded, cleared?: boolean, ended?: boolean }} Told
+ * @typedef {{ type: string, change: string, exchange?: Recorded, cleared?: boolean, last?: boolean }} Told
  * @typedef {object} Listener
  * @property {() => string} change names what the listener knows; empty for nothing
  * @property {(event: Told) => void} told

@@ -93,12 +93,12 @@ function byLink(link, state, signal, onRecorded, onCleared) {
   const listener = {
     open: false,
     change: () => state.change,
-    told: (/** @type {import('./link-watch.js').Told} */ { change, exchange, cleared, ended }) => {
+    told: (/** @type {import('./link-watch.js').Told} */ { change, exchange, cleared, last }) => {
       state.change = change
       if (cleared) onCleared()
       if (exchange) onRecorded(exchange)
       // Whether something is recorded again is asked for.
-      if (ended) listener.closed()
+      if (last) listener.closed()
     },
     opened: () => {
       listener.open = true
