@@ -46,10 +46,12 @@ func TestACrowdOfSlowVisitorsHoldsLittle(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			// What the first crowd makes for all, such as maps that have grown, is not that of one.
-			first := watch(t, gateway, program)
-			gather(t, program, c.visit, c.move)()
-			first.left(math.MaxInt64)
+			// What the first crowds make for all is not that of one: maps grow when their hashes say so, which may be with the second.
+			for range 2 {
+				first := watch(t, gateway, program)
+				gather(t, program, c.visit, c.move)()
+				first.left(math.MaxInt64)
+			}
 			w := watch(t, gateway, program)
 			leave := gather(t, program, c.visit, c.move)
 			for range stops {
