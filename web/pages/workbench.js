@@ -241,6 +241,9 @@ export function workbench({ page, handler, curl, own, first, failed, opened, vie
   }
 
   async function clearAll() {
+    // What is about to be deleted is not asked for any more.
+    clearTimeout(reloading)
+    reloading = undefined
     try {
       if (at) await recordings.clear(at)
       cleared()
