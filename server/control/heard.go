@@ -1,7 +1,6 @@
 package control
 
 import (
-	"encoding/binary"
 	"errors"
 	"net"
 	"sync"
@@ -11,6 +10,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/problem"
+	"reversehttp/server/wire"
 )
 
 // heard is the connection below a link. It notes when something of a message arrives, and sends a message of the WebSocket, which comes
@@ -52,7 +52,8 @@ func (c *heard) Read(p []byte) (int, error) {
 func (c *heard) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	if c.left == 0 && len(p) > 0 {
-		c.left, c.drops = frameSize(p), c.closes
+		head, payload := wire.FrameHead(p) // all of the head is in the first piece
+		c.left, c.drops = head+int(payload), c.closes
 		c.closes = c.closes || p[0]&0x0f == closeOpcode
 	}
 	c.left -= min(c.left, len(p))
@@ -75,21 +76,6 @@ func (c *heard) Write(p []byte) (int, error) {
 
 // closeOpcode is that of a Close frame (RFC 6455, 5.2).
 const closeOpcode = 8
-
-// frameSize returns how long the frame is that begins so (RFC 6455, 5.2): all of its head is there, and it has no mask.
-func frameSize(head []byte) int {
-	if len(head) < 2 {
-		return len(head)
-	}
-	switch n := int(head[1] & 0x7f); {
-	case n == 126 && len(head) >= 4:
-		return 4 + int(binary.BigEndian.Uint16(head[2:]))
-	case n == 127 && len(head) >= 10:
-		return 10 + int(binary.BigEndian.Uint64(head[2:])&(1<<53-1))
-	default:
-		return 2 + n
-	}
-}
 
 // send sends what write writes as one, put together in room, and returns its buffer.
 func (c *heard) send(room []byte, write func() error) ([]byte, error) {

@@ -2,10 +2,10 @@ package recording
 
 import (
 	"encoding/base64"
-	"encoding/binary"
 	"unicode/utf8"
 
 	"reversehttp/schema"
+	"reversehttp/server/wire"
 )
 
 // Who sent something.
@@ -97,7 +97,8 @@ var opcodes = map[byte]schema.RecordedPartOpcode{
 func (f *frames) read(t *timeline, at int, from schema.RecordedPartFrom, b []byte) []byte {
 	if f.left == 0 {
 		f.head = append(f.head, b[0])
-		if size := headSize(f.head); len(f.head) == size {
+		if size, payload := wire.FrameHead(f.head); len(f.head) == size {
+			f.left = payload
 			f.begin(t, at, from)
 		}
 		return b[1:]
@@ -108,39 +109,13 @@ func (f *frames) read(t *timeline, at int, from schema.RecordedPartFrom, b []byt
 	return b[n:]
 }
 
-// headSize returns how long the head of a frame is that begins so; more than there is where that cannot be known.
-func headSize(head []byte) int {
-	if len(head) < 2 {
-		return 2
-	}
-	size := 2
-	switch head[1] & 0x7f {
-	case 126:
-		size += 2
-	case 127:
-		size += 8
-	}
-	if head[1]&0x80 != 0 {
-		size += 4
-	}
-	return size
-}
-
-// begin begins a frame, whose head is there.
+// begin begins a frame, whose head is there, and of whose payload nothing is.
 func (f *frames) begin(t *timeline, at int, from schema.RecordedPartFrom) {
 	head := f.head
 	f.head = f.head[:0]
-	length := head[2:]
-	switch n := head[1] & 0x7f; n {
-	case 126:
-		f.left, length = uint64(binary.BigEndian.Uint16(length)), length[2:]
-	case 127:
-		f.left, length = binary.BigEndian.Uint64(length), length[8:]
-	default:
-		f.left = uint64(n)
+	if f.masked, f.at = head[1]&0x80 != 0, 0; f.masked {
+		copy(f.mask[:], head[len(head)-len(f.mask):])
 	}
-	f.masked, f.at = head[1]&0x80 != 0, 0
-	copy(f.mask[:], length)
 	opcode, known := opcodes[head[0]&0x0f]
 	if !known {
 		opcode = schema.RecordedPartReserved

@@ -1,6 +1,9 @@
 package wire
 
-import "encoding/base64"
+import (
+	"encoding/base64"
+	"encoding/binary"
+)
 
 // ValidKey reports whether the values of Sec-WebSocket-Key are one key of 16 bytes in base64 (RFC 6455, 4.1).
 func ValidKey(key []string) bool {
@@ -9,4 +12,33 @@ func ValidKey(key []string) bool {
 	}
 	nonce, err := base64.StdEncoding.DecodeString(key[0])
 	return err == nil && len(nonce) == 16
+}
+
+// FrameHead returns how long the head of a frame of a WebSocket is that begins so, and how long its payload (RFC 6455, 5.2), in bytes.
+// Where not all of the head is there that is a lower bound, and the payload is 0.
+func FrameHead(b []byte) (head int, payload uint64) {
+	if len(b) < 2 {
+		return 2, 0
+	}
+	short := b[1] & 0x7f
+	head = 2
+	switch short {
+	case 126:
+		head += 2
+	case 127:
+		head += 8
+	}
+	extended := head
+	if b[1]&0x80 != 0 {
+		head += 4 // the mask
+	}
+	switch {
+	case len(b) < head:
+		return head, 0
+	case short == 126:
+		return head, uint64(binary.BigEndian.Uint16(b[2:extended]))
+	case short == 127:
+		return head, binary.BigEndian.Uint64(b[2:extended])
+	}
+	return head, uint64(short)
 }
