@@ -13,9 +13,8 @@ import (
 // answer whether a guess was right. It counts by address and never by claim: nobody can lock the owner
 // of one out who is elsewhere.
 type Guesses struct {
-	mu     sync.Mutex // guards below
-	seen   map[netip.Prefix]guessed
-	pruned time.Time
+	mu sync.Mutex // guards below
+	addresses[guessed]
 }
 
 // guessed is what an address did.
@@ -24,14 +23,16 @@ type guessed struct {
 	since time.Time // when the first came
 }
 
-// Bounds of wrong tokens. A [Guesses] remembers maxAddresses addresses at most.
+// Bounds of wrong tokens.
 const (
 	mostGuesses = 10
 	guessTime   = time.Minute
 )
 
 // NewGuesses returns a Guesses that has seen none.
-func NewGuesses() *Guesses { return &Guesses{seen: make(map[netip.Prefix]guessed)} }
+func NewGuesses() *Guesses {
+	return &Guesses{addresses: addresses[guessed]{seen: make(map[netip.Prefix]guessed)}}
+}
 
 // Judge is called with what the comparison of a token said that an address shows, and before anybody
 // hears of that. It counts a wrong one, and returns how long to wait where the address showed too many
@@ -55,29 +56,10 @@ func (g *Guesses) Judge(from netip.Addr, right bool) (wait time.Duration) {
 	case right:
 		return 0
 	case !known:
-		g.makeRoom(now)
+		g.makeRoom(now, func(did guessed) bool { return now.Sub(did.since) >= guessTime })
 		did.since = now
 	}
 	did.wrong++
 	g.seen[who] = did
 	return 0
-}
-
-// makeRoom forgets whose minute is over, and anybody where there are too many: whoever has so many
-// addresses has as many guesses in any case. The caller holds g.mu.
-func (g *Guesses) makeRoom(now time.Time) {
-	if now.Sub(g.pruned) >= guessTime {
-		g.pruned = now
-		for who, did := range g.seen {
-			if now.Sub(did.since) >= guessTime {
-				delete(g.seen, who)
-			}
-		}
-	}
-	for who := range g.seen {
-		if len(g.seen) < maxAddresses {
-			break
-		}
-		delete(g.seen, who)
-	}
 }

@@ -16,9 +16,8 @@ type Rate struct {
 	perSecond rate.Limit
 	burst     int
 
-	mu     sync.Mutex // guards below
-	seen   map[netip.Prefix]*limiter
-	pruned time.Time
+	mu sync.Mutex // guards below
+	addresses[*limiter]
 }
 
 type limiter struct {
@@ -26,16 +25,13 @@ type limiter struct {
 	last time.Time
 }
 
-// Bounds of the memory of a Rate.
-const (
-	maxAddresses = 50_000
-	forgetAfter  = time.Minute
-)
+// forgetAfter is how long an address is remembered that is quiet.
+const forgetAfter = time.Minute
 
 // NewRate allows so many events a second from one address, and twenty seconds'
 // worth at once. Zero or less allows everything.
 func NewRate(perSecond float64) *Rate {
-	return &Rate{perSecond: rate.Limit(perSecond), burst: max(int(20*perSecond), 1), seen: make(map[netip.Prefix]*limiter)}
+	return &Rate{perSecond: rate.Limit(perSecond), burst: max(int(20*perSecond), 1), addresses: addresses[*limiter]{seen: make(map[netip.Prefix]*limiter)}}
 }
 
 // Allow counts an event from a and tells whether it may happen.
@@ -49,29 +45,10 @@ func (r *Rate) Allow(a netip.Addr) bool {
 	defer r.mu.Unlock()
 	l := r.seen[who]
 	if l == nil {
-		r.prune(now)
-		for other := range r.seen {
-			if len(r.seen) < maxAddresses {
-				break
-			}
-			delete(r.seen, other) // any: whoever has so many addresses must not lock others out
-		}
+		r.makeRoom(now, func(l *limiter) bool { return now.Sub(l.last) > forgetAfter })
 		l = &limiter{Limiter: rate.NewLimiter(r.perSecond, r.burst)}
 		r.seen[who] = l
 	}
 	l.last = now
 	return l.AllowN(now, 1)
-}
-
-// prune forgets who was quiet for a while. The caller holds r.mu.
-func (r *Rate) prune(now time.Time) {
-	if now.Sub(r.pruned) < forgetAfter {
-		return
-	}
-	r.pruned = now
-	for who, l := range r.seen {
-		if now.Sub(l.last) > forgetAfter {
-			delete(r.seen, who)
-		}
-	}
 }

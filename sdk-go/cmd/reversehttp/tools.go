@@ -210,16 +210,23 @@ type waiting struct {
 }
 
 // within returns a context that ends when the time is over.
-func (w waiting) within(ctx context.Context) (context.Context, context.CancelFunc, error) {
+// within finds the claim of a label, for as long as a tool waits. The context, which ends then, is to be cancelled unless there is an
+// error.
+func (t *tools) within(ctx context.Context, w waiting, label string) (context.Context, context.CancelFunc, *recordings.Claim, error) {
 	wait := time.Duration(w.TimeoutSeconds) * time.Second
 	switch {
 	case wait < 0 || wait > waitMost:
-		return nil, nil, fmt.Errorf("timeoutSeconds %d: give 1 to %d", w.TimeoutSeconds, int(waitMost.Seconds()))
+		return nil, nil, nil, fmt.Errorf("timeoutSeconds %d: give 1 to %d", w.TimeoutSeconds, int(waitMost.Seconds()))
 	case wait == 0:
 		wait = waitUsual
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
-	return ctx, cancel, nil
+	c, err := t.find(ctx, label)
+	if err != nil {
+		cancel()
+		return nil, nil, nil, err
+	}
+	return ctx, cancel, c, nil
 }
 
 func (in *replayInput) change() (with change, err error) {
@@ -253,15 +260,11 @@ func (t *tools) replay(ctx context.Context, _ *mcp.CallToolRequest, in replayInp
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel, err := in.within(ctx)
+	ctx, cancel, c, err := t.within(ctx, in.waiting, in.Label)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer cancel()
-	c, err := t.find(ctx, in.Label)
-	if err != nil {
-		return nil, nil, err
-	}
 	x, err := t.repeat(ctx, c, in.ID, with)
 	switch {
 	case err == nil:
@@ -291,15 +294,11 @@ func (t *tools) wait(ctx context.Context, _ *mcp.CallToolRequest, in waitInput) 
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel, err := in.within(ctx)
+	ctx, cancel, c, err := t.within(ctx, in.waiting, in.Label)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer cancel()
-	c, err := t.find(ctx, in.Label)
-	if err != nil {
-		return nil, nil, err
-	}
 	if !c.Inspect() {
 		return nil, nil, notRecorded(c)
 	}
