@@ -49,10 +49,10 @@ type Answer struct {
 func (a *Answer) upgraded() bool { return a.Status == 101 }
 
 // weight is what the request costs in memory, in bytes.
-func (r *Request) weight() int { return len(r.Content.Bytes()) + len(r.Target) + weightOf(r.Fields) }
+func (r *Request) weight() int { return len(r.Content.Bytes()) + len(r.Target) + WeightOf(r.Fields) }
 
-// weightOf returns what fields cost in memory, in bytes.
-func weightOf(fields []Field) (n int) {
+// WeightOf returns what fields cost in memory, in bytes.
+func WeightOf(fields []Field) (n int) {
 	for _, f := range fields {
 		n += FieldWeight + len(f.Name) + len(f.Value)
 	}
@@ -60,7 +60,7 @@ func weightOf(fields []Field) (n int) {
 }
 
 // weight is what the answer costs in memory, in bytes.
-func (a *Answer) weight() int { return len(a.Content) + weightOf(a.Fields) + weightOf(a.Trailers) }
+func (a *Answer) weight() int { return len(a.Content) + WeightOf(a.Fields) + WeightOf(a.Trailers) }
 
 // FieldWeight is what a field costs in memory beside its bytes.
 const FieldWeight = 64

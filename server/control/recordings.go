@@ -34,19 +34,28 @@ func (rs *Recordings) bookOf(r *http.Request) *recording.Book { return rs.Record
 // List answers GET {exchanges}.
 func (rs *Recordings) List(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
-	f, p := filterOf(r)
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		problem.New(schema.CodeBadRequest, "The query is malformed: percent-encode what is in it.").Write(w, r)
+		return
+	}
+	form, usual := formOf(r), usualRecordings
+	if wantsHAR(r, query) {
+		form, usual = "har", recording.MostRecordings
+	}
+	f, p := filterOf(query, usual)
 	if p != nil {
 		p.Write(w, r)
 		return
 	}
-	switch query := r.URL.Query(); {
-	case wantsHAR(r, query):
+	switch {
+	case form == "har":
 		rs.archive(w, r, f, query.Get("secrets") == "1")
-	case formOf(r) == "ndjson":
+	case form == "ndjson":
 		rs.stream(w, r, envelope.NDJSON, f)
-	case formOf(r) == "sse":
+	case form == "sse":
 		rs.stream(w, r, envelope.Events, f)
-	case formOf(r) != "json":
+	case form != "json":
 		problem.New(schema.CodeNotAcceptable, "Recordings are in application/json, application/x-ndjson, text/event-stream or application/har+json.").Write(w, r)
 	case query.Has("after"):
 		rs.changes(w, r, query.Get("after"), f)
@@ -91,29 +100,19 @@ func (rs *Recordings) Clear(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// The bounds of a list.
-const (
-	usualRecordings = 50
-	mostRecordings  = 200
-)
+// usualRecordings is how many recordings a list has where its request names no limit.
+const usualRecordings = 50
 
-// filterOf reads which recordings a request asks for.
-func filterOf(r *http.Request) (f recording.Filter, p *problem.Problem) {
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return f, problem.New(schema.CodeBadRequest, "The query is malformed: percent-encode what is in it.")
-	}
+// filterOf reads which recordings a query asks for, and how many, or as many as is usual.
+func filterOf(query url.Values, usual int) (f recording.Filter, p *problem.Problem) {
 	f = recording.Filter{
 		Method: query.Get("method"), Path: query.Get("path"), Code: query.Get("code"), Content: []byte(query.Get("content")),
-		Before: query.Get("before"), Limit: usualRecordings,
-	}
-	if wantsHAR(r, query) {
-		f.Limit = mostRecordings
+		Before: query.Get("before"), Limit: usual,
 	}
 	if limit := query.Get("limit"); limit != "" {
 		n, err := strconv.Atoi(limit)
-		if err != nil || n < 1 || n > mostRecordings {
-			return f, problem.New(schema.CodeBadRequest, "limit is a number from 1 to 200.")
+		if err != nil || n < 1 || n > recording.MostRecordings {
+			return f, problem.New(schema.CodeBadRequest, "limit is a number from 1 to "+strconv.Itoa(recording.MostRecordings)+".")
 		}
 		f.Limit = n
 	}

@@ -23,18 +23,24 @@ import (
 	"reversehttp/server/trust"
 )
 
-// Replays gives recorded requests to handlers again. All its members that are exported are set before it does, and do not change.
+// Replays gives recorded requests to handlers again. [NewReplays] makes one.
 type Replays struct {
-	Claims   *Claims
-	Recorder *recording.Recorder
-	Trust    trust.Peers
-	// TargetBytes is the longest target of a request.
-	TargetBytes int
+	claims      *Claims
+	recorder    *recording.Recorder
+	trust       trust.Peers
+	targetBytes int
 
-	mu      sync.Mutex // guards what follows
-	life    context.Context
+	life    context.Context // ends with all replays
 	end     context.CancelFunc
+	mu      sync.Mutex // held while a replay begins, and while life is ended
 	running sync.WaitGroup
+}
+
+// NewReplays returns what replays recordings of claims. A request has a target of so many bytes at most.
+func NewReplays(c *Claims, r *recording.Recorder, peers trust.Peers, targetBytes int) *Replays {
+	rs := &Replays{claims: c, recorder: r, trust: peers, targetBytes: targetBytes}
+	rs.life, rs.end = context.WithCancel(context.Background())
+	return rs
 }
 
 // mostReplay bounds the JSON of a replay.
@@ -44,11 +50,11 @@ const mostReplay = 1 << 20
 func (rs *Replays) Replay(w http.ResponseWriter, r *http.Request) {
 	c, id := claimOf(r), chi.URLParam(r, "exchange")
 	var ask schema.ReplayRequest
-	if _, p := rs.Claims.decode(w, r, &ask, mostReplay); p != nil {
+	if _, p := rs.claims.decode(w, r, &ask, mostReplay); p != nil {
 		p.Write(w, r)
 		return
 	}
-	book := rs.Recorder.Book(c)
+	book := rs.recorder.Book(c)
 	if book == nil {
 		noRecording(id).Write(w, r)
 		return
@@ -58,7 +64,7 @@ func (rs *Replays) Replay(w http.ResponseWriter, r *http.Request) {
 		noRecording(id).Write(w, r)
 		return
 	}
-	req.ReplayOf, req.RemoteAddr = id, rs.Trust.Visitor(r)
+	req.ReplayOf, req.RemoteAddr = id, rs.trust.Visitor(r)
 	given, p := rs.replace(&req, body, cut, &ask, c.Label())
 	if p == nil && !book.Replays.Allow() {
 		p = problem.New(schema.CodeRateLimited, "A claim has four replays a second.")
@@ -73,7 +79,7 @@ func (rs *Replays) Replay(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	writeJSON(w, http.StatusAccepted, schema.ReplayAnswer{ID: x.ID(), URL: rs.Claims.Envelopes.ClaimURL(c) + "/exchanges/" + x.ID()})
+	writeJSON(w, http.StatusAccepted, schema.ReplayAnswer{ID: x.ID(), URL: rs.claims.Envelopes.ClaimURL(c) + "/exchanges/" + x.ID()})
 }
 
 // replace has what the owner gives replace members of the recorded request, and returns its content.
@@ -92,13 +98,13 @@ func (rs *Replays) replace(req *claim.Request, body []byte, cut bool, ask *schem
 	}
 	if ask.Target != nil {
 		target := envelope.Bytes(*ask.Target)
-		if len(target) > rs.TargetBytes {
+		if len(target) > rs.targetBytes {
 			return nil, bad("target", "target is longer than this gateway takes.")
 		}
 		if !validTarget(*ask.Target) {
 			return nil, bad("target", "target is * or a path that begins with /, as it stands in a request: percent-encoded, without spaces and #.")
 		}
-		req.Target, req.URL = target, strings.TrimSuffix(rs.Claims.Envelopes.Public.Base(label), "/")
+		req.Target, req.URL = target, strings.TrimSuffix(rs.claims.Envelopes.Public.Base(label), "/")
 		if target != "*" {
 			req.URL += target
 		}
@@ -145,7 +151,7 @@ func validTarget(target string) bool {
 
 // fields has fields replace those of a request, without those that end at the gateway. It returns why they are invalid.
 func (rs *Replays) fields(req *claim.Request, given []schema.Field) (why string) {
-	if why := field.FaultOfAll(given, rs.Claims.Bounds.Fields, rs.Claims.Bounds.FieldBytes); why != "" {
+	if why := field.FaultOfAll(given, rs.claims.Bounds.Fields, rs.claims.Bounds.FieldBytes); why != "" {
 		return why
 	}
 	fields, hosts := []claim.Field{{Name: "Host", Value: hostOf(req)}}, 0
@@ -199,16 +205,13 @@ func setLength(req *claim.Request, n int) {
 
 // begin begins an exchange with a request, and has it take its course.
 func (rs *Replays) begin(r *http.Request, c *claim.Claim, req *claim.Request, content []byte) (*claim.Exchange, *problem.Problem) {
-	hold := rs.Claims.Registry.Options().Budget.Open(rs.Trust.Address(r))
+	hold := rs.claims.Registry.Options().Budget.Open(rs.trust.Address(r))
 	if !hold.Grow(len(content) + replayWeight) {
 		hold.Close()
 		return nil, intake.NoRoom()
 	}
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if rs.life == nil {
-		rs.life, rs.end = context.WithCancel(context.Background())
-	}
 	if rs.life.Err() != nil {
 		hold.Close()
 		return nil, &problem.Problem{Code: schema.CodeDraining}
@@ -221,8 +224,7 @@ func (rs *Replays) begin(r *http.Request, c *claim.Claim, req *claim.Request, co
 		return nil, p
 	}
 	req.Content = claim.Whole(content)
-	life := rs.life
-	rs.running.Go(func() { rs.run(life, x, req, hold) })
+	rs.running.Go(func() { rs.run(x, req, hold) })
 	return x, nil
 }
 
@@ -230,14 +232,14 @@ func (rs *Replays) begin(r *http.Request, c *claim.Claim, req *claim.Request, co
 const replayWeight = 8 << 10
 
 // run has an exchange take its course: nobody but its recording wants the answer.
-func (rs *Replays) run(life context.Context, x *claim.Exchange, req *claim.Request, hold *budget.Hold) {
+func (rs *Replays) run(x *claim.Exchange, req *claim.Request, hold *budget.Hold) {
 	defer hold.Close()
-	a, err := x.Do(life, req)
+	a, err := x.Do(rs.life, req)
 	if err != nil || !a.More {
 		return
 	}
 	// Nobody sees more of an answer than is recorded.
-	ctx, cancel := context.WithTimeout(life, x.Timeout)
+	ctx, cancel := context.WithTimeout(rs.life, x.Timeout)
 	defer cancel()
 	var chunks [][]byte
 	for came := len(a.Content); err == nil; {
@@ -258,11 +260,8 @@ const mostReplayed = 1 << 20
 // Drain ends all replays, and has none begin.
 func (rs *Replays) Drain() {
 	rs.mu.Lock()
-	if rs.life == nil {
-		rs.life, rs.end = context.WithCancel(context.Background())
-	}
+	defer rs.mu.Unlock()
 	rs.end()
-	rs.mu.Unlock()
 }
 
 // Close ends all replays, and waits for that.

@@ -2,6 +2,7 @@ package control
 
 import (
 	"net/http"
+	"strconv"
 	"time"
 
 	"reversehttp/schema"
@@ -20,7 +21,7 @@ func (rs *Recordings) stream(w http.ResponseWriter, r *http.Request, form envelo
 		return
 	}
 	if !book.Enter() {
-		problem.New(schema.CodeQuotaExceeded, "As many streams of recordings are open for this claim as may be: 16.").Write(w, r)
+		problem.New(schema.CodeQuotaExceeded, "As many streams of recordings are open for this claim as may be: "+strconv.Itoa(recording.MostReaders)+".").Write(w, r)
 		return
 	}
 	defer book.Leave()
@@ -80,7 +81,7 @@ func (rs *Recordings) stream(w http.ResponseWriter, r *http.Request, form envelo
 	}
 }
 
-// write writes what a stream has, and reports false where its reader took it not.
+// write writes what a stream has, and reports whether its reader took it.
 func (rs *Recordings) write(w http.ResponseWriter, hold *budget.Hold, out []byte) bool {
 	hold.Add(len(out))
 	defer hold.Shrink(len(out))
@@ -97,8 +98,8 @@ func appendChanges(out []byte, form envelope.Form, c recording.Changes, after st
 	return out
 }
 
-// eventsOf returns what changed since a change as messages. Each but the last names the change before, so that who leaves after it is
-// told of the others again.
+// eventsOf returns what changed since a change as messages. Each but the last names the change before: a reader that leaves
+// after one of them is told of all of them again.
 func eventsOf(c recording.Changes, after string) (events []schema.RecordedEvent) {
 	if c.Cleared {
 		events = append(events, schema.RecordedEvent{Type: schema.TypeRecordedEvent, Change: after, Cleared: true})

@@ -230,7 +230,7 @@ func New(o Options) (*Gateway, error) {
 	g.answers = &control.Answers{Registry: g.registry, Bounds: bounds, Pace: pace, Judged: g.metrics.judge, Log: o.Log}
 	g.links = &control.Links{Claims: g.claims, Envelopes: envelopes, Answers: g.answers, Polls: g.polls, Window: o.LinkWindow, Trust: g.trust, Recorder: g.recorder}
 	g.recorded = &control.Recordings{Claims: g.claims, Recorder: g.recorder, Stops: g.stopping.watched}
-	g.replays = &control.Replays{Claims: g.claims, Recorder: g.recorder, Trust: g.trust, TargetBytes: o.TargetBytes}
+	g.replays = control.NewReplays(g.claims, g.recorder, g.trust, o.TargetBytes)
 	g.visits = &visit.Visits{
 		Registry: g.registry, Public: u, Trust: g.trust, Rate: g.rate(o.VisitsPerSecond),
 		ContentRate: o.ContentRate, ContentPause: o.ContentPause, InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes,

@@ -65,7 +65,7 @@ func (b *Book) See(e claim.Event) {
 	if x.tells(e) {
 		b.touch(x)
 	}
-	for len(b.recordings) > mostRecordings || b.bytes.Load() > bookBytes && len(b.recordings) > 1 {
+	for len(b.recordings) > MostRecordings || b.bytes.Load() > bookBytes && len(b.recordings) > 1 {
 		b.drop(0)
 	}
 	b.mu.Unlock()
@@ -210,21 +210,22 @@ func (b *Book) Since(change string, f Filter) (c Changes, news <-chan struct{}) 
 		}
 	}
 	slices.SortFunc(changed, func(x, y *recording) int { return int(x.changed) - int(y.changed) })
-	c.Change, c.Closed = b.named(b.change), b.closed
 	size := 0
-	for _, x := range changed {
+	for i, x := range changed {
 		if size > changesBytes {
-			c.More = true
+			changed, c.More = changed[:i], true
 			break
 		}
 		if f.passes(x) {
 			c.Recordings = append(c.Recordings, x.recorded())
 			size += x.listedBytes()
 		}
-		if c.Change = b.named(x.changed); x == changed[len(changed)-1] {
-			c.Change = b.named(b.change)
-		}
 	}
+	last := b.change
+	if c.More {
+		last = changed[len(changed)-1].changed
+	}
+	c.Change, c.Closed = b.named(last), b.closed
 	if b.changed == nil {
 		b.changed = make(chan struct{})
 	}
@@ -244,14 +245,14 @@ func (b *Book) number(change string) (n uint64, known bool) {
 	return n, true
 }
 
-// mostReaders is how many streams of changes a book has at a time.
-const mostReaders = 16
+// MostReaders is how many streams of changes a book has at a time.
+const MostReaders = 16
 
 // Enter lets a stream of changes begin, and reports false where there are as many as may be. Whoever entered calls Leave.
 func (b *Book) Enter() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.readers >= mostReaders {
+	if b.readers >= MostReaders {
 		return false
 	}
 	b.readers++

@@ -58,11 +58,11 @@ func TestContentIsCut(t *testing.T) {
 func TestABookKeepsTheNewest(t *testing.T) {
 	w := newRecorded(t, 0)
 	s := w.claim("demo")
-	for i := range mostRecordings + 5 {
+	for i := range MostRecordings + 5 {
 		w.exchange(s, request(fmt.Sprint("/", i), ""), &claim.Answer{Status: 200})
 	}
 	list, _ := w.book(s).List(Filter{})
-	if n := len(list.Exchanges); n != mostRecordings || list.Exchanges[0].Target != fmt.Sprint("/", mostRecordings+4) || list.Exchanges[n-1].Target != "/5" {
+	if n := len(list.Exchanges); n != MostRecordings || list.Exchanges[0].Target != fmt.Sprint("/", MostRecordings+4) || list.Exchanges[n-1].Target != "/5" {
 		t.Errorf("%d recordings, %s to %s", n, list.Exchanges[0].Target, list.Exchanges[n-1].Target)
 	}
 }
@@ -175,7 +175,7 @@ func TestChangesComeBitByBit(t *testing.T) {
 
 func TestReadersAreBounded(t *testing.T) {
 	b := newBook(New(0))
-	for range mostReaders {
+	for range MostReaders {
 		if !b.Enter() {
 			t.Fatal("refused")
 		}

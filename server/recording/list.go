@@ -28,11 +28,12 @@ type Filter struct {
 }
 
 func (f *Filter) passes(x *recording) bool {
-	switch r := x.recorded(); {
-	case f.Method != "" && !strings.EqualFold(f.Method, r.Method),
-		f.MostStatus > 0 && (r.Status < f.LeastStatus || r.Status > f.MostStatus),
+	status, code := x.verdict()
+	switch {
+	case f.Method != "" && !strings.EqualFold(f.Method, x.request.Method),
+		f.MostStatus > 0 && (status < f.LeastStatus || status > f.MostStatus),
 		!strings.HasPrefix(x.request.Target, f.Path),
-		f.Code != "" && f.Code != r.Code:
+		f.Code != "" && f.Code != string(code):
 		return false
 	}
 	return len(f.Content) == 0 || bytes.Contains(x.sent.kept, f.Content) || bytes.Contains(x.received.kept, f.Content)

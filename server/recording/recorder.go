@@ -16,7 +16,9 @@ import (
 
 // The bounds of a book and of a recording.
 const (
-	mostRecordings = 200
+	// MostRecordings is how many recordings a claim has at most.
+	MostRecordings = 200
+
 	bookBytes      = 16 << 20
 	contentBytes   = 256 << 10 // in each direction
 	mostParts      = 512
@@ -40,24 +42,18 @@ func New(most int64) *Recorder {
 
 // Tap is that of [claim.Options]: it returns the book of a claim that asks for recordings, and closes that of one that does not any more.
 func (r *Recorder) Tap(c *claim.Claim, t claim.Terms) claim.Tap {
+	if t.Others[terms.Inspect] == nil {
+		r.End(c)
+		return nil
+	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	book := r.books[c]
-	wanted := t.Others[terms.Inspect] != nil
-	switch {
-	case wanted && book == nil:
+	if book == nil {
 		book = newBook(r)
 		r.books[c] = book
-	case !wanted:
-		delete(r.books, c)
 	}
-	r.mu.Unlock()
-	if wanted {
-		return book
-	}
-	if book != nil {
-		book.close()
-	}
-	return nil
+	return book
 }
 
 // End is that of [claim.Options]: the recordings of a claim go with it.

@@ -61,15 +61,7 @@ func newRecording(e claim.Event) *recording {
 	complete := !r.Content.Streams()
 	r.Content, r.Interims = nil, nil
 	r.Fields = slices.Clone(r.Fields) // the visitor's door has them in a larger place
-	return &recording{id: e.Exchange.ID(), request: r, complete: complete, begun: e.Begun, queued: e.At, fields: weightOf(r.Fields) + len(r.Target) + len(r.URL)}
-}
-
-// weightOf returns what fields take, in bytes.
-func weightOf(fields []claim.Field) (n int) {
-	for _, f := range fields {
-		n += claim.FieldWeight + len(f.Name) + len(f.Value)
-	}
-	return n
+	return &recording{id: e.Exchange.ID(), request: r, complete: complete, begun: e.Begun, queued: e.At, fields: claim.WeightOf(r.Fields) + len(r.Target) + len(r.URL)}
 }
 
 // What a recording, a part, and a delivery take beside their content, in bytes.
@@ -105,12 +97,12 @@ func (x *recording) see(e claim.Event) {
 	case claim.EventInformed:
 		if len(x.interims) < mostInterims {
 			x.interims = append(x.interims, schema.RecordedInterim{AtMs: at, Status: e.Status, Headers: headers(e.Fields)})
-			x.interim += weightOf(e.Fields)
+			x.interim += claim.WeightOf(e.Fields)
 		}
 	case claim.EventAnswered:
 		x.answered = e.At
 		x.response = &claim.Answer{Status: e.Status, Fields: e.Fields}
-		x.fields += weightOf(e.Fields)
+		x.fields += claim.WeightOf(e.Fields)
 	case claim.EventReceived:
 		x.received.add(e.Content)
 		x.timeline.add(at, handler, e.Content, x.upgraded())
@@ -119,7 +111,7 @@ func (x *recording) see(e claim.Event) {
 		x.over, x.outcome, x.failure = e.At, e.Outcome, e.Failure
 		if x.response != nil && len(e.Fields) > 0 {
 			x.response.Trailers = e.Fields
-			x.fields += weightOf(e.Fields)
+			x.fields += claim.WeightOf(e.Fields)
 		}
 		x.sent.kept, x.received.kept = bytes.Clone(x.sent.kept), bytes.Clone(x.received.kept) // without room for more
 		x.timeline.end()
@@ -158,34 +150,30 @@ func (x *recording) recorded() schema.Recorded {
 		out.State, out.DeliveredMs = schema.RecordedDelivered, new(x.since(x.delivered))
 	}
 	if x.response != nil {
-		out.State, out.FirstByteMs, out.Status = schema.RecordedAnswering, new(x.since(x.answered)), x.response.Status
+		out.State, out.FirstByteMs = schema.RecordedAnswering, new(x.since(x.answered))
 		out.Handed = new(true)
 	}
 	if x.ended() {
 		out.State, out.DoneMs = schema.RecordedEnded, new(x.since(x.over))
 		out.Outcome = schema.RecordedOutcome(x.outcome.String())
-		x.tellFailure(&out)
 	}
+	if f := x.failure; f != nil && f.Handed != claim.HandedUnknown {
+		out.Handed = new(f.Handed == claim.HandedYes)
+	}
+	status, code := x.verdict()
+	out.Status, out.Code = status, string(code)
 	return out
 }
 
-// tellFailure says why the exchange failed, if it did.
-func (x *recording) tellFailure(out *schema.Recorded) {
-	if x.failure == nil {
-		return
+// verdict returns the status that the visitor was sent, 0 where there is none yet or they left, and why the exchange failed, if it did.
+func (x *recording) verdict() (status int, code schema.Code) {
+	if x.failure != nil {
+		code = problem.CodeOf(x.failure)
 	}
-	switch x.failure.Handed {
-	case claim.HandedYes:
-		out.Handed = new(true)
-	case claim.HandedNo:
-		out.Handed = new(false)
+	if x.response != nil {
+		return x.response.Status, code
 	}
-	if code := problem.CodeOf(x.failure); code != "" {
-		out.Code = string(code)
-		if x.response == nil {
-			out.Status = problem.Status(code)
-		}
-	}
+	return problem.Status(code), code
 }
 
 // whole returns all of the recording.

@@ -1,7 +1,6 @@
 package terms
 
 import (
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
@@ -34,8 +33,8 @@ func NewViewer() (token string, term claim.Term) {
 }
 
 func hashOf(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return hex.EncodeToString(sum[:])
+	h := claim.HashToken(token)
+	return hex.EncodeToString(h[:])
 }
 
 // MayLook reports whether a token is the one of the viewer of a claim, in constant time.
@@ -49,7 +48,7 @@ func init() {
 		Name: Viewer,
 		Read: func(value []byte) (claim.Term, error) {
 			var v viewer
-			if err := json.Unmarshal(value, &v); err != nil || len(v.Hash) != 2*sha256.Size {
+			if err := json.Unmarshal(value, &v); err != nil || len(v.Hash) != hex.EncodedLen(len(claim.TokenHash{})) {
 				return nil, errors.New("a viewer's token is minted by PATCH of the claim, with true")
 			}
 			return v, nil
