@@ -111,7 +111,7 @@ func obey(do func(order, *figures)) error {
 
 // patience is how long anything may take before a test gives up: far longer than on a
 // machine with much else to do.
-const patience = 30 * time.Minute
+const patience = 10 * time.Minute
 
 // await waits until something is so.
 func await(t *testing.T, what string, so func() bool) {

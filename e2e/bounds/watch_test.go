@@ -1,6 +1,7 @@
 package bounds
 
 import (
+	"fmt"
 	"testing"
 )
 
@@ -43,19 +44,46 @@ func (w *watched) judge(of func(held) int64, bound int64) {
 	}
 }
 
-// left waits until both are as they were: no goroutine more, and memory as it
-// was but for what is remembered of the exchanges that ended.
-func (w *watched) left(remembered int64) {
-	w.t.Helper()
-	var gateway, program figures
-	defer func() {
-		w.t.Logf("left: the gateway %+d goroutines and %s, the program %+d and %s",
-			gateway.Goroutines-w.before.Goroutines, kib(gateway.Heap-w.before.Heap),
-			program.Goroutines-w.beforeToo.Goroutines, kib(program.Heap-w.beforeToo.Heap))
-	}()
-	await(w.t, "the gateway and the program are as they were", func() bool {
-		gateway, program = w.gateway.tell(order{Collect: true}), w.program.tell(order{Collect: true})
-		return gateway.Goroutines <= w.before.Goroutines && program.Goroutines <= w.beforeToo.Goroutines &&
-			gateway.Heap-w.before.Heap <= remembered && program.Heap-w.beforeToo.Heap <= remembered
-	})
+// remembered is what may stay of a crowd in a process, in bytes: the ids of its exchanges.
+const remembered = 256 << 10
+
+// grown is what the gateway and the program have more than before.
+type grown struct {
+	goroutines, goroutinesToo int
+	heap, heapToo             int64
 }
+
+// more reports whether a process has a goroutine more, or more than it may remember.
+func (g grown) more() bool {
+	return max(g.goroutines, g.goroutinesToo) > 0 || max(g.heap, g.heapToo) > remembered
+}
+
+func (g grown) String() string {
+	return fmt.Sprintf("the gateway %+d goroutines and %s, the program %+d and %s",
+		g.goroutines, kib(g.heap), g.goroutinesToo, kib(g.heapToo))
+}
+
+// grown waits until both processes have let go of what they can, and returns what is left.
+func (w *watched) grown() (g grown) {
+	w.t.Helper()
+	var fewest int64
+	still := 0
+	await(w.t, "nothing more is let go of", func() bool {
+		gateway, program := w.gateway.tell(order{Collect: true}), w.program.tell(order{Collect: true})
+		g = grown{
+			gateway.Goroutines - w.before.Goroutines, program.Goroutines - w.beforeToo.Goroutines,
+			gateway.Heap - w.before.Heap, program.Heap - w.beforeToo.Heap,
+		}
+		// A goroutine weighs as much as its stack.
+		held := g.heap + g.heapToo + int64(g.goroutines+g.goroutinesToo)*(4<<10)
+		if still++; held < fewest-(16<<10) || still == 1 {
+			fewest, still = held, 1
+		}
+		return !g.more() || still > stillLooks
+	})
+	w.t.Log("left: ", g)
+	return g
+}
+
+// stillLooks is how often nothing less is seen until nothing less is expected.
+const stillLooks = 50
