@@ -100,6 +100,10 @@ describe('the console', { skip: noBrowser }, () => {
       bytes += encodedDataLength
       seen.push([urls.get(requestId), encodedDataLength])
     })
+    // Timers stand still: what the page loads a while later is not for the first paint.
+    const now = new Date()
+    await page.clock.install({ time: now })
+    await page.clock.pauseAt(now)
     await page.goto(gateway.url)
     await served()
     assert.ok(bytes > 10_000, `${bytes} bytes: nothing was counted`)
