@@ -16,6 +16,7 @@ type Kind string
 const (
 	OwnerToken  Kind = "rht_"
 	ViewerToken Kind = "rhv_"
+	AccountKey  Kind = "rhk_"
 )
 
 const (
@@ -43,7 +44,7 @@ func MintToken(kind Kind) string {
 // KindOf returns the kind of a minted token, or "" where token does not have that form: nobody minted
 // it, or it was cut or mistyped.
 func KindOf(token string) Kind {
-	for _, kind := range []Kind{OwnerToken, ViewerToken} {
+	for _, kind := range []Kind{OwnerToken, ViewerToken, AccountKey} {
 		rest, ok := strings.CutPrefix(token, string(kind))
 		if ok && len(rest) == randomDigits+checkDigits && checksum(rest[:randomDigits]) == rest[randomDigits:] &&
 			strings.Trim(rest, digits62) == "" {

@@ -60,7 +60,7 @@ func TestAScannerFindsMintedTokensOffline(t *testing.T) {
 	s := newScanner(t)
 	seen := map[string]bool{}
 	for range 1000 {
-		for _, kind := range []Kind{OwnerToken, ViewerToken} {
+		for _, kind := range []Kind{OwnerToken, ViewerToken, AccountKey} {
 			token := MintToken(kind)
 			found := s.find(`curl --oauth2-bearer "` + token + `" https://gateway.example/`)
 			if len(found) != 1 || found[0] != token || KindOf(token) != kind || !ValidToken(token) || seen[token] {

@@ -73,12 +73,7 @@ func (o *options) ask(c asker, signals <-chan os.Signal, stdout, stderr io.Write
 	if err == nil || errors.Is(err, errStopped) || context.Cause(ctx) == errStopped {
 		return exitDone
 	}
-	var failed *failure
-	if !errors.As(err, &failed) {
-		failed = &failure{exitFailed, err}
-	}
-	fmt.Fprintf(stderr, "reversehttp: %s\n", failed)
-	return failed.code
+	return concluded(err, stderr)
 }
 
 var errStopped = errors.New("stopped by a signal")

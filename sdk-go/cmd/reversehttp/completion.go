@@ -14,7 +14,7 @@ type completion struct {
 }
 
 // places are what an argument or a flag names; others are left to the person who types.
-var places = map[string]string{"serve dir": "directory", "--ca": "file", "--har": "file", "--data-file": "file"}
+var places = map[string]string{"serve dir": "directory", "--ca": "file", "--har": "file", "--data-file": "file", "--accounts": "file"}
 
 // choices are the words that a flag is mostly given, where kong does not know them.
 var choices = map[string][]string{"host-header": {"preserve", "rewrite"}}
@@ -29,8 +29,17 @@ func (c *completion) script(app *kong.Application) string {
 	return bash(app)
 }
 
+// flagsOf returns the flags of a command, and of those in a group.
 func flagsOf(command *kong.Node) []*kong.Flag {
-	return slices.Concat(slices.Concat(command.AllFlags(true)...))
+	flags := slices.Concat(command.AllFlags(true)...)
+	for _, c := range command.Children {
+		for _, f := range flagsOf(c) {
+			if !slices.Contains(flags, f) {
+				flags = append(flags, f)
+			}
+		}
+	}
+	return flags
 }
 
 func wordsOf(f *kong.Flag) []string {
@@ -44,6 +53,10 @@ func placeOf(f *kong.Flag) string { return places["--"+f.Name] }
 
 // argument returns what the argument of a command may be.
 func argument(command *kong.Node) (words []string, place string) {
+	for _, c := range command.Children { // of a group, whose words come one after the other
+		below, _ := argument(c)
+		words = append(append(words, c.Name), below...)
+	}
 	for _, p := range command.Positional {
 		if p.Enum != "" {
 			words = append(words, p.EnumSlice()...)

@@ -35,7 +35,7 @@ func TestBashCompletes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for typed, want := range map[string]string{
-		"reversehttp ":                             "--help|completion|echo|forward|inbox|inspect|mcp|replay|serve",
+		"reversehttp ":                             "--help|admin|completion|echo|forward|inbox|inspect|mcp|replay|serve",
 		"reversehttp f":                            "forward",
 		"reversehttp --la":                         "--label",
 		"reversehttp --v":                          "--verbose|--version",
@@ -58,6 +58,7 @@ func TestBashCompletes(t *testing.T) {
 		"reversehttp --ca pl":                      "plain.txt|plans",
 		"reversehttp --transport x":                "",
 		"reversehttp completion ":                  "bash|fish|zsh",
+		"reversehttp admin key ":                   "key|new",
 	} {
 		words := strings.Split(typed, " ")
 		// compopt works in a real completion only.
@@ -116,7 +117,7 @@ func TestFishCompletes(t *testing.T) {
 	path, file, dir := shell(t, "fish")
 	for typed, want := range map[string]string{
 		"reversehttp f":                            "forward",
-		"reversehttp ":                             "completion|echo|forward|inbox|inspect|mcp|replay|serve",
+		"reversehttp ":                             "admin|completion|echo|forward|inbox|inspect|mcp|replay|serve",
 		"reversehttp --la":                         "--label",
 		"reversehttp --v":                          "--verbose|--version",
 		"reversehttp --label x fo":                 "forward",

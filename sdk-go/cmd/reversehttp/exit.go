@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"syscall"
 
@@ -35,6 +36,19 @@ type failure struct {
 
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
+
+// concluded says how a command ended that serves nothing, and returns the exit code.
+func concluded(err error, stderr io.Writer) int {
+	if err == nil {
+		return exitDone
+	}
+	var failed *failure
+	if !errors.As(err, &failed) {
+		failed = &failure{exitFailed, err}
+	}
+	fmt.Fprintf(stderr, "reversehttp: %s\n", failed)
+	return failed.code
+}
 
 // refused makes a failure of an error of Claim, and says what to do.
 func refused(gateway, label string, err error) *failure {

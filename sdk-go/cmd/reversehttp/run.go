@@ -72,6 +72,9 @@ func run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) (cod
 		return exitDone
 	}
 	c := parsed.Selected().Target.Addr().Interface()
+	if c, ok := c.(doer); ok {
+		return concluded(c.do(stdout, stderr), stderr)
+	}
 	if c, ok := c.(asker); ok {
 		return o.ask(c, signals, stdout, stderr)
 	}

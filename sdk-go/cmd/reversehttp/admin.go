@@ -1,0 +1,59 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"reversehttp/server/account"
+)
+
+// admin are the commands of whoever operates a gateway, one a line.
+type admin struct {
+	Key adminKey `cmd:"" help:"Keys of accounts."`
+}
+
+// doer is a command that does its work by itself: it neither asks a gateway nor serves.
+type doer interface {
+	do(stdout, stderr io.Writer) error
+}
+
+// adminKey are the commands about keys.
+type adminKey struct {
+	New adminKeyNew `cmd:"" help:"Mint a key for an account of a gateway, and print it once."`
+}
+
+// adminKeyNew mints a key. Only its hash is kept: whoever loses it is given another.
+type adminKeyNew struct {
+	Name     string   `arg:"" help:"Account that gets the key."`
+	Accounts string   `placeholder:"FILE" help:"File of the gateway's --accounts, which gets the hash of the key. Default: print the entry for it."`
+	Labels   []string `placeholder:"PATTERN,…" help:"Labels that only this account may claim, such as ann,ann-*."`
+}
+
+func (c *adminKeyNew) do(stdout, stderr io.Writer) error {
+	if !account.ValidName(c.Name) {
+		return &failure{exitUsage, fmt.Errorf("the name %q: give 1 to 64 letters, digits and ._@- that begin with a letter or digit", printable(c.Name))}
+	}
+	for _, pattern := range c.Labels {
+		if !account.ValidPattern(pattern) {
+			return &failure{exitUsage, fmt.Errorf("--labels=%s: give lower case letters, digits, hyphens, and * for any of them", printable(pattern))}
+		}
+	}
+	key := account.NewKey()
+	hash := account.Hash(key)
+	if c.Accounts != "" {
+		if err := account.AddKey(c.Accounts, c.Name, hash, c.Labels); err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(stderr, "The key of %s, which is shown only now; a gateway with --accounts %s takes it within 10 s:\n", c.Name, printable(c.Accounts))
+		_, err := fmt.Fprintln(stdout, key)
+		return err
+	}
+	entry, err := json.Marshal(account.Account{Name: c.Name, Keys: []string{hash}, Labels: c.Labels})
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(stderr, "The key of %s, which is shown only now, and the entry for \"accounts\" in the file of --accounts:\n", c.Name)
+	_, err = fmt.Fprintf(stdout, "%s\n%s\n", key, entry)
+	return err
+}

@@ -1,0 +1,105 @@
+package account
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var key = "sha256:" + strings.Repeat("0a", 32)
+
+func TestWhatAFileSaysWrongIsRefused(t *testing.T) {
+	for content, want := range map[string]string{
+		``:     "not accounts",
+		`null`: "",
+		`[]`:   "not accounts",
+		`{"accounts":[{"name":"ann","label":["ann"]}]}`:                                                    "unknown",
+		`{"accounts":[{"name":"ann"}],"stranger":false}`:                                                   "unknown",
+		`{"accounts":[{"name":"ann"},{"name":"ann"}]}`:                                                     "two with the name",
+		`{"accounts":[{"name":"a:b"}]}`:                                                                    "the name",
+		`{"accounts":[{"name":""}]}`:                                                                       "the name",
+		`{"accounts":[null]}`:                                                                              "null",
+		`{"accounts":[{"name":"ann","keys":["rhk_clear"]}]}`:                                               "a key is not",
+		`{"accounts":[{"name":"ann","keys":["sha256:00"]}]}`:                                               "a key is not",
+		`{"accounts":[{"name":"ann","keys":["` + key + `"]},{"name":"bob","keys":["` + key + `"]}]}`:       "in common",
+		`{"accounts":[{"name":"ann","keys":["` + strings.Replace(key, "0a", "0A", 1) + `"],"labels":[]}]}`: "a key is not",
+		`{"accounts":[{"name":"ann","labels":["Ann"]}]}`:                                                   "the pattern",
+		`{"accounts":[{"name":"ann","labels":["a[b]"]}]}`:                                                  "the pattern",
+		`{"accounts":[{"name":"ann","longestLease":31536001}]}`:                                            "longestLease",
+		`{"accounts":[{"name":"ann","longestLease":31536000,"keys":["` + key + `"],"labels":["ann-*"]}]}`:  "",
+	} {
+		_, err := Parse([]byte(content))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", content, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), "rhk_clear") {
+			t.Errorf("%s: the error has the key: %v", content, err)
+		}
+	}
+}
+
+func TestLabelsOfAnAccountAreItsOwn(t *testing.T) {
+	a, err := Parse([]byte(`{"accounts":[{"name":"ann","labels":["ann","ann-*"]},{"name":"ci","labels":["*-ci"]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, label string
+		may         bool
+	}{
+		{"", "ann", false}, {"", "ann-", false}, {"", "ann-1", false}, {"", "anna", true}, {"", "x-ann-1", true}, {"", "a-ci", false},
+		{"ann", "ann", true}, {"ann", "ann-ci", true}, {"ci", "ann-ci", true}, {"ci", "ann", false}, {"ann", "b-ci", false}, {"bob", "bob", true},
+	} {
+		if got := a.May(c.name, c.label); got != c.may {
+			t.Errorf("%q may claim %q: %v, want %v", c.name, c.label, got, c.may)
+		}
+	}
+	var none *Accounts
+	if !none.May("", "ann") || !none.Strangers() || none.ByKey("k") != nil {
+		t.Error("without a file a label is not everybody's")
+	}
+}
+
+func TestAKeyIsKnownByItsHash(t *testing.T) {
+	minted := NewKey()
+	a, err := Parse([]byte(`{"accounts":[{"name":"ann","keys":["` + Hash(minted) + `"]}],"strangers":false}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one := a.ByKey(minted); one == nil || one.Name != "ann" {
+		t.Errorf("the key of ann is %v's", one)
+	}
+	if a.ByKey(Hash(minted)) != nil || a.ByKey("") != nil || a.ByKey(minted[:len(minted)-1]) != nil {
+		t.Error("the hash, nothing or a part is taken for the key")
+	}
+	if a.Strangers() || Mistyped(minted) || !Mistyped(minted[:20]) || Mistyped("sesame") {
+		t.Error("strangers may claim, or a key is not known for one that was cut")
+	}
+}
+
+func TestAKeyIsAddedToAFileAndNothingElseChanges(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "accounts.json")
+	before := `{"accounts":[{"name":"bob","labels":["bob"],"longestLease":3600}],"strangers":false}`
+	if err := os.WriteFile(path, []byte(before), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := AddKey(path, "bob", key, []string{"bob", "b-*"}); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := Parse(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bob := a.Named("bob")
+	if a.Strangers() || bob == nil || bob.LongestLease != 3600 || len(bob.Keys) != 1 || strings.Join(bob.Labels, " ") != "bob b-*" {
+		t.Errorf("the file is now %s", content)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("its mode is %v, %v", info.Mode(), err)
+	}
+}

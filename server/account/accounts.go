@@ -1,0 +1,168 @@
+package account
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Accounts are those of a file. They are not changed. Nil has none.
+type Accounts struct {
+	list []*Account
+	// strangers may claim too, who show no key.
+	strangers bool
+	byKey     map[string]*Account // by [Hash]
+	byName    map[string]*Account
+}
+
+// file is what a file has.
+type file struct {
+	Accounts  []*Account `json:"accounts"`
+	Strangers *bool      `json:"strangers,omitempty"` // absent: true
+}
+
+// Parse reads the JSON of a file. What it does not know is an error: a member that is misspelt would leave labels to everybody.
+func Parse(content []byte) (*Accounts, error) {
+	var f file
+	if err := json.Unmarshal(content, &f, json.RejectUnknownMembers(true)); err != nil {
+		return nil, fmt.Errorf("not accounts in JSON: %w", err)
+	}
+	return f.accounts()
+}
+
+// accounts checks what a file has.
+func (f *file) accounts() (*Accounts, error) {
+	if len(f.Accounts) > mostAccounts {
+		return nil, fmt.Errorf("%d accounts: give %d at most; holders of tokens need no entry, see --jwks", len(f.Accounts), mostAccounts)
+	}
+	a := &Accounts{list: f.Accounts, strangers: f.Strangers == nil || *f.Strangers, byKey: make(map[string]*Account), byName: make(map[string]*Account)}
+	for i, one := range f.Accounts {
+		if one == nil {
+			return nil, fmt.Errorf("account %d: null", i)
+		}
+		if err := one.check(); err != nil {
+			return nil, fmt.Errorf("account %d: %w", i, err)
+		}
+		if a.byName[one.Name] != nil {
+			return nil, fmt.Errorf("account %d: there are two with the name %q", i, one.Name)
+		}
+		a.byName[one.Name] = one
+		for _, key := range one.Keys {
+			if other := a.byKey[key]; other != nil {
+				return nil, fmt.Errorf("accounts %q and %q have a key in common", other.Name, one.Name)
+			}
+			a.byKey[key] = one
+		}
+	}
+	return a, nil
+}
+
+// ByKey returns the account that has a key, or nil. The time that it takes says nothing of other keys, only of their hashes.
+func (a *Accounts) ByKey(key string) *Account {
+	if a == nil || key == "" {
+		return nil
+	}
+	return a.byKey[Hash(key)]
+}
+
+// Named returns the account of a name, or nil.
+func (a *Accounts) Named(name string) *Account {
+	if a == nil {
+		return nil
+	}
+	return a.byName[name]
+}
+
+// All returns all accounts, in the order of the file. The caller does not change them.
+func (a *Accounts) All() []*Account {
+	if a == nil {
+		return nil
+	}
+	return a.list
+}
+
+// Strangers reports whether those may claim too who show no key.
+func (a *Accounts) Strangers() bool { return a == nil || a.strangers }
+
+// May reports whether the account of a name, "" for none, may claim a label: it is the account's, or nobody's.
+func (a *Accounts) May(name, label string) bool {
+	owned := false
+	for _, one := range a.All() {
+		if Matches(one.Labels, label) {
+			if one.Name == name {
+				return true
+			}
+			owned = true
+		}
+	}
+	return !owned
+}
+
+// Names reports whether an account owns exactly a label, and not by a pattern.
+func (a *Accounts) Names(label string) bool {
+	return slices.ContainsFunc(a.All(), func(one *Account) bool { return slices.Contains(one.Labels, label) })
+}
+
+// AddKey adds the hash of a key to the account of a name in a file, and makes either where it is missing. The file is replaced whole, so that a
+// gateway reads the old one or the new one.
+func AddKey(path, name, hash string, labels []string) error {
+	var f file
+	mode := os.FileMode(0o600)
+	content, err := os.ReadFile(path)
+	switch {
+	case err == nil:
+		if err := json.Unmarshal(content, &f, json.RejectUnknownMembers(true)); err != nil {
+			return fmt.Errorf("%s: not accounts in JSON: %w", path, err)
+		}
+		if info, err := os.Stat(path); err == nil {
+			mode = info.Mode().Perm()
+		}
+	case !errors.Is(err, os.ErrNotExist):
+		return err
+	}
+	i := slices.IndexFunc(f.Accounts, func(a *Account) bool { return a != nil && a.Name == name })
+	if i < 0 {
+		i, f.Accounts = len(f.Accounts), append(f.Accounts, &Account{Name: name})
+	}
+	one := f.Accounts[i]
+	one.Keys = append(one.Keys, hash)
+	for _, label := range labels {
+		if !slices.Contains(one.Labels, label) {
+			one.Labels = append(one.Labels, label)
+		}
+	}
+	if _, err := f.accounts(); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if content, err = json.Marshal(f, jsontext.WithIndent("  ")); err != nil {
+		return err
+	}
+	return replace(path, append(bytes.TrimSpace(content), '\n'), mode)
+}
+
+// replace puts content at a path in one step.
+func replace(path string, content []byte, mode os.FileMode) error {
+	if to, err := filepath.EvalSymlinks(path); err == nil {
+		path = to
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), strings.TrimPrefix(filepath.Base(path), ".")+"-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
