@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
 	"reversehttp/schema"
@@ -368,11 +370,24 @@ func TestWhatCannotStartSaysWhatToDo(t *testing.T) {
 	if err := os.WriteFile(config, []byte(`{"listen":"127.0.0.1:0","family":["x"]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	later := t.TempDir()
+	db, err := bbolt.Open(later+"/claims.db", 0o600, nil)
+	if err == nil {
+		err = db.Update(func(tx *bbolt.Tx) error {
+			b, err := tx.CreateBucket([]byte("format"))
+			return errors.Join(err, b.Put([]byte("version"), []byte("99")))
+		})
+		err = errors.Join(err, db.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args []string
 		code int
 		says string
 	}{
+		{[]string{"--listen=127.0.0.1:0", "--data=" + later}, 1, "a later version of the gateway wrote it, in format 99"},
 		{[]string{"--listen=" + l.Addr().String()}, 1, "the port is taken; stop the program that has it, or choose another with --listen"},
 		{[]string{"--listen=nowhere.invalid:0"}, 1, "knows no host nowhere.invalid"},
 		{[]string{"--listen=127.0.0.1:0", "--data=" + file}, 1, "choose a directory"},

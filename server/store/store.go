@@ -48,30 +48,24 @@ const firstRevision = 1
 // Open opens the store of a directory, which it makes where it is missing. Its
 // error says what to do.
 func Open(dir string, log *slog.Logger) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, unwritable(dir, err)
+	if err := makeDirectory(dir); err != nil {
+		return nil, err
 	}
-	path := filepath.Join(dir, "claims.db")
-	db, err := openFile(path)
+	path := filepath.Join(dir, name)
+	db, err := openFile(path, false)
 	switch {
 	case errors.Is(err, bbolterrors.ErrTimeout):
-		return nil, fmt.Errorf("--data=%s: another gateway uses it; stop that one, or choose another directory", dir)
+		return nil, inUse(dir)
 	case errors.Is(err, os.ErrPermission), errors.Is(err, os.ErrNotExist):
 		return nil, unwritable(dir, err)
 	case err != nil:
-		return nil, fmt.Errorf("--data=%s: claims.db cannot be opened: %w; move it away to begin anew", dir, err)
+		return nil, unreadable(dir, err)
 	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		b, err := tx.CreateBucketIfNotExists(bucket)
-		if err == nil && b.Sequence() < firstRevision {
-			err = b.SetSequence(firstRevision)
-		}
-		return err
-	})
-	if err != nil {
+	if err := guarded(func() error { return migrate(db) }); err != nil {
 		_ = db.Close()
-		return nil, unwritable(dir, err)
+		return nil, unreadable(dir, err)
 	}
+	closeToOthers(dir, log)
 	db.MaxBatchDelay = gathering
 	file, err := os.Stat(path)
 	if err != nil {
@@ -81,15 +75,24 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 	return &Store{log: log, db: db, path: path, file: file, busy: make(map[string]chan struct{})}, nil
 }
 
-// openFile opens the file. bbolt reads one that was cut short beyond its end.
-func openFile(path string) (db *bbolt.DB, err error) {
+// openFile opens the file, or fails where another process has it for too long.
+func openFile(path string, readOnly bool) (db *bbolt.DB, err error) {
+	err = guarded(func() (err error) {
+		db, err = bbolt.Open(path, privateFile, &bbolt.Options{Timeout: patience, ReadOnly: readOnly})
+		return err
+	})
+	return db, err
+}
+
+// guarded returns what read does. bbolt reads a file that was cut short beyond its end, and panics where one is damaged.
+func guarded(read func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if fault := recover(); fault != nil {
-			db, err = nil, fmt.Errorf("it is damaged: %v", fault)
+			err = fmt.Errorf("it is damaged: %v", fault)
 		}
 	}()
-	return bbolt.Open(path, 0o600, &bbolt.Options{Timeout: patience})
+	return read()
 }
 
 // errReplaced is why nothing is written any more.
@@ -102,10 +105,6 @@ func (s *Store) isThere() error {
 		return errReplaced
 	}
 	return nil
-}
-
-func unwritable(dir string, err error) error {
-	return fmt.Errorf("--data=%s: cannot be written to (%w); choose a directory that this user may write", dir, err)
 }
 
 // record is a claim in the file.

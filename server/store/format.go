@@ -1,0 +1,86 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"go.etcd.io/bbolt"
+)
+
+// A file says in which format it is, so that a later gateway can bring it up to date, and an earlier one
+// leaves it alone. Format 1 has records by label; files of it that are older than the mark have none.
+
+// Format is the one that is written. A change of it adds a step to [migrations].
+const Format = 1
+
+// migrations bring a file from the format of their place to the next.
+var migrations = [Format]func(*bbolt.Tx) error{
+	0: func(tx *bbolt.Tx) error { return prepare(tx) },
+}
+
+// formatBucket holds the mark, by formatKey.
+var (
+	formatBucket = []byte("format")
+	formatKey    = []byte("version")
+)
+
+// errLater is why a file of a later format is not read.
+var errLater = errors.New("a later version of the gateway wrote it")
+
+// errNoMark is why a file whose mark is no number is not read.
+var errNoMark = errors.New("it does not say its format")
+
+// formatOf returns the format of a file: 0 where it is new.
+func formatOf(tx *bbolt.Tx) (int, error) {
+	b := tx.Bucket(formatBucket)
+	switch {
+	case b == nil && tx.Bucket(bucket) == nil:
+		return 0, nil
+	case b == nil:
+		return 1, nil
+	}
+	format, err := strconv.Atoi(string(b.Get(formatKey)))
+	switch {
+	case err != nil || format < 1:
+		return 0, errNoMark
+	case format > Format:
+		return format, fmt.Errorf("%w, in format %d; this one reads up to %d", errLater, format, Format)
+	}
+	return format, nil
+}
+
+// migrate brings a file up to date. It changes nothing in one of a later format.
+func migrate(db *bbolt.DB) error {
+	var format int
+	marked := false
+	err := db.View(func(tx *bbolt.Tx) (err error) {
+		format, err = formatOf(tx)
+		marked = tx.Bucket(formatBucket) != nil
+		return err
+	})
+	if err != nil || format == Format && marked {
+		return err
+	}
+	return db.Update(func(tx *bbolt.Tx) error {
+		for _, step := range migrations[format:] {
+			if err := step(tx); err != nil {
+				return err
+			}
+		}
+		b, err := tx.CreateBucketIfNotExists(formatBucket)
+		if err != nil {
+			return err
+		}
+		return b.Put(formatKey, []byte(strconv.Itoa(Format)))
+	})
+}
+
+// prepare makes a new file one without records.
+func prepare(tx *bbolt.Tx) error {
+	b, err := tx.CreateBucketIfNotExists(bucket)
+	if err != nil || b.Sequence() >= firstRevision {
+		return err
+	}
+	return b.SetSequence(firstRevision)
+}
