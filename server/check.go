@@ -48,6 +48,8 @@ func (o *options) check() error {
 	switch {
 	case o.TLSCert != "" && o.TLSKey == "":
 		return fmt.Errorf("--tls-cert=%s: give its key too, with --tls-key", o.TLSCert)
+	case o.AdminKeyFile != "" && o.AdminListen == "":
+		return errors.New("--admin-key-file: give --admin-listen too, the address whose calls show it")
 	case o.TLSKey != "" && o.TLSCert == "":
 		return fmt.Errorf("--tls-key=%s: give its certificate too, with --tls-cert", o.TLSKey)
 	}

@@ -86,6 +86,13 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer g.close()
+	operator, err := o.openAdmin()
+	if err != nil {
+		return err
+	}
+	if operator != nil {
+		defer operator.close() // after the gateway has stopped, of which it tells
+	}
 	if !strings.HasPrefix(g.Public().String(), o.scheme()+":") {
 		log.Info("the port does not speak what public URLs say: a proxy has to", "port", o.scheme(), "public_url", g.Public().String())
 	}
@@ -94,6 +101,10 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 		log.Warn("all visitors share one address, and no limit by address is in force: name the proxy before this gateway in --trusted-proxies", "listen", o.Listen, "public_url", g.Public().String())
 	}
 
+	if operator != nil {
+		operator.serve(g.Admin)
+		log.Info("serving the operator", "admin_listen", operator.Addr().String(), "key_needed", operator.key != "")
+	}
 	server := g.Server()
 	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	if l = g.Limit(l); certificate != nil {

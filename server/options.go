@@ -25,13 +25,15 @@ import (
 // options are the flags: name, default, help, and what [checkBounds] holds a value to. Zero bounds and times that have no default here mean
 // those of the gateway.
 type options struct {
-	Listen    string `default:"127.0.0.1:8080" help:"Address to listen on, or fd:3 for a socket that is handed over as that descriptor. One that a service manager hands over by LISTEN_FDS is taken without the flag."`
-	PublicURL string `name:"public-url" placeholder:"TEMPLATE" help:"Template of public URLs with {label}, in the host or as the last segment of a path. Default: http://{label}.localhost:PORT/, or https."`
-	TLSCert   string `name:"tls-cert" placeholder:"FILE" help:"Certificate to speak TLS with, in PEM, with what it is signed with. It is read again when it changes."`
-	TLSKey    string `name:"tls-key" placeholder:"FILE" help:"Key of the certificate, in PEM."`
-	Data      string `placeholder:"DIR" help:"Directory to keep claims in. Without it nothing outlives the process."`
-	LogFormat string `enum:"text,json" default:"text" help:"Format of the log on standard error: text or json."`
-	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"Least level of the log: debug (exchanges), info (sessions), warn or error."`
+	Listen       string `default:"127.0.0.1:8080" help:"Address to listen on, or fd:3 for a socket that is handed over as that descriptor. One that a service manager hands over by LISTEN_FDS is taken without the flag."`
+	PublicURL    string `name:"public-url" placeholder:"TEMPLATE" help:"Template of public URLs with {label}, in the host or as the last segment of a path. Default: http://{label}.localhost:PORT/, or https."`
+	TLSCert      string `name:"tls-cert" placeholder:"FILE" help:"Certificate to speak TLS with, in PEM, with what it is signed with. It is read again when it changes."`
+	TLSKey       string `name:"tls-key" placeholder:"FILE" help:"Key of the certificate, in PEM."`
+	AdminListen  string `placeholder:"ADDRESS" help:"Address for the operator, such as 127.0.0.1:9090 or unix:/run/reversehttp/admin.sock: /metrics, profiles and admin calls. Beyond a local gateway /metrics is nowhere else."`
+	AdminKeyFile string `placeholder:"FILE" help:"File with a key that every call to --admin-listen shows, as Bearer. An address that others can reach needs it."`
+	Data         string `placeholder:"DIR" help:"Directory to keep claims in. Without it nothing outlives the process."`
+	LogFormat    string `enum:"text,json" default:"text" help:"Format of the log on standard error: text or json."`
+	LogLevel     string `enum:"debug,info,warn,error" default:"info" help:"Least level of the log: debug (exchanges), info (sessions), warn or error."`
 
 	Family      []string `default:"all" placeholder:"NAME,…" help:"Older and sibling protocols to speak: all, none, or some of reversehttp, comet2008, ptth, ietfPtth."`
 	SharedToken bool     `help:"Let programs of ReverseHttp (2008 to 2012) claim with the token \"-\", the default of their libraries, which anyone can share."`

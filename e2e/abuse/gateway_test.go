@@ -26,7 +26,7 @@ const (
 
 // settings are the flags of every gateway.
 var settings = []string{
-	"--listen=127.0.0.1:0",
+	"--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0",
 	"--public-url=http://{label}." + domain + "/",
 	"--trusted-proxies=" + string(proxy),
 	"--memory=" + strconv.Itoa(memory>>20) + "MiB",
@@ -63,6 +63,7 @@ func gatewayBinary() (string, error) {
 type gateway struct {
 	cmd     *exec.Cmd
 	address string
+	admin   string        // where it tells its figures; set before address is told
 	log     *bytes.Buffer // of warnings and errors; whole once over is closed
 	over    chan struct{} // closed when it writes nothing more
 }
@@ -93,6 +94,8 @@ func startGateway(t *testing.T, flags ...string) *gateway {
 	return g
 }
 
+var operatorAt = regexp.MustCompile(`admin_listen=(\S+)`)
+
 var servesAt = regexp.MustCompile(`msg=serving listen=(\S+)`)
 
 // listen reads the log. It keeps what is not of level info, and tells the address
@@ -101,6 +104,9 @@ func (g *gateway) listen(log io.Reader, address chan<- string) {
 	defer close(g.over)
 	for lines := bufio.NewScanner(log); lines.Scan(); {
 		line := lines.Text()
+		if at := operatorAt.FindStringSubmatch(line); at != nil {
+			g.admin = at[1]
+		}
 		if at := servesAt.FindStringSubmatch(line); at != nil {
 			address <- at[1]
 		}
@@ -157,7 +163,7 @@ func (g *gateway) resident() (now, peak int64, err error) {
 // metrics returns figures of the gateway by name.
 func (g *gateway) metrics(t *testing.T, names ...string) []float64 {
 	t.Helper()
-	resp, err := prober.client(g).Get("http://" + domain + "/metrics")
+	resp, err := http.Get("http://" + g.admin + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"reversehttp/server/admin"
 	"reversehttp/server/admission"
 	"reversehttp/server/claim"
 	"reversehttp/server/control"
@@ -164,6 +165,8 @@ func (o Options) withDefaults() Options {
 // [wire.Port.Server], and the listeners for that.
 type Gateway struct {
 	*wire.Port
+	// Admin is the operator's side, for a port of its own.
+	Admin    *admin.API
 	options  Options
 	public   *publicurl.Template
 	registry *claim.Registry
@@ -236,6 +239,7 @@ func New(o Options) (*Gateway, error) {
 		ContentRate: o.ContentRate, ContentPause: o.ContentPause, InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes,
 	}
 	g.Port = newPort(g)
+	g.Admin = &admin.API{Metrics: g.metrics.handler(), Ready: g.ready, Log: o.Log, Panicked: g.panics.Inc}
 	if o.Doors != nil {
 		g.doors = o.Doors(&door.Host{
 			Entrance: &door.Entrance{Claims: g.registry, Admission: admitted, Refuses: g.origins.mayEnter},

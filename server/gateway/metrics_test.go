@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,7 +22,9 @@ import (
 func (w *world) counted(name string) []string {
 	w.t.Helper()
 	var out []string
-	for line := range strings.Lines(string(w.send("GET", "/metrics", "", nil).Content)) {
+	figures := httptest.NewRecorder()
+	w.gateway.Admin.Metrics.ServeHTTP(figures, httptest.NewRequest("GET", "/metrics", nil))
+	for line := range strings.Lines(figures.Body.String()) {
 		if strings.HasPrefix(line, name) {
 			out = append(out, strings.TrimSpace(line))
 		}

@@ -71,11 +71,20 @@ func (g *Gateway) routes() *chi.Mux {
 
 	look("/healthz", http.HandlerFunc(g.health))
 	look("/readyz", http.HandlerFunc(g.ready))
-	look("/metrics", g.metrics.handler())
+	if g.local {
+		look("/metrics", g.Admin.Metrics)
+	} else {
+		look("/metrics", http.HandlerFunc(figuresElsewhere))
+	}
 	for at, page := range g.options.Pages {
 		look(at, g.atControl(at, page))
 	}
 	return r
+}
+
+// figuresElsewhere tells the operator where the figures are, which are not for strangers.
+func figuresElsewhere(w http.ResponseWriter, r *http.Request) {
+	problem.New(schema.CodeNotFound, "The figures of this gateway are for its operator: /metrics is at the address of --admin-listen.").Write(w, r)
 }
 
 // shared answers CORS for every origin: the origins of a gateway say before who is refused. Only for pages that the

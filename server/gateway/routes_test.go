@@ -3,6 +3,7 @@ package gateway
 import (
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"reversehttp/schema"
@@ -51,7 +52,7 @@ func TestAPageOfAPublicGatewayIsNotRedirected(t *testing.T) {
 }
 
 func TestMetricsAreForNoOtherOrigin(t *testing.T) {
-	inWorld(t, Options{}, func(w *world) {
+	inWorld(t, Options{Loopback: true, AllowOrigins: []string{"http://evil.example", "null"}}, func(w *world) {
 		for _, raw := range []string{
 			get("localhost:8080", "/metrics", "Origin: http://evil.example"),
 			requestTo("OPTIONS", "localhost:8080", "/metrics", "Origin: null", "Access-Control-Request-Method: GET"),
@@ -64,6 +65,19 @@ func TestMetricsAreForNoOtherOrigin(t *testing.T) {
 			t.Errorf("GET /metrics = %d, want 200", got.Status)
 		}
 	})
+}
+
+func TestFiguresAreNotForStrangers(t *testing.T) {
+	for _, o := range []Options{{}, {Loopback: true, PublicURL: "https://{label}.gateway.example/"}} {
+		inWorld(t, o, func(w *world) {
+			for _, target := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap", "/debug/vars"} {
+				got := w.ask(get(w.gateway.Public().ControlHost, target))
+				if got.Status != 404 || got.code() != schema.CodeNotFound || strings.Contains(string(got.Content), "reversehttp_") {
+					t.Errorf("GET %s = %d %s, want 404 not_found", target, got.Status, got.Content)
+				}
+			}
+		})
+	}
 }
 
 func TestATargetThatIsNoneIsRefused(t *testing.T) {

@@ -28,7 +28,14 @@ async function refresh() {
     count(metrics.ok ? samplesOf(await metrics.text()) : [])
     if (ready.ok) show('online', 'ready: claims and visitors are welcome')
     else show('reconnecting', 'stopping: no new claims and no new visitors')
-    say(by('as-of'), metrics.ok ? `as of ${seen}` : 'it does not tell its numbers here')
+    // A gateway that strangers reach has them for its operator, at an address of its own.
+    const elsewhere = metrics.status === 404
+    by('numbers').hidden = by('ended').hidden = by('metrics-link').hidden = !metrics.ok && elsewhere
+    by('elsewhere').hidden = metrics.ok || !elsewhere
+    say(
+      by('as-of'),
+      metrics.ok || elsewhere ? `as of ${seen}` : 'it does not tell its numbers here',
+    )
   } catch (e) {
     const why = e instanceof TypeError || e instanceof DOMException ? 'no answer' : e
     show('closed', `not reachable (${why})`)

@@ -1,0 +1,112 @@
+// Package admin is what a gateway does for its operator, on a port of its own: figures, profiles, and calls that
+// change what strangers may. Strangers do not reach that port, and web pages that the operator looks at may not use it.
+package admin
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"reversehttp/schema"
+	"reversehttp/server/problem"
+	"reversehttp/server/wire"
+)
+
+// API is the operator's side of a gateway. All its members are set before it is served, and do not change.
+type API struct {
+	// Metrics answers with the figures of the gateway.
+	Metrics http.Handler
+	// Ready answers whether the gateway lets visitors and programs in.
+	Ready http.HandlerFunc
+	// Log gets what goes wrong. Panicked is called after a panic.
+	Log      *slog.Logger
+	Panicked func()
+}
+
+const (
+	// contentTime is how long the content of a call may take.
+	contentTime = 10 * time.Second
+	// mostProfile is how long a profile may be taken, and usualProfile for how long it is.
+	mostProfile, usualProfile = 120 * time.Second, 30 * time.Second
+)
+
+// routes returns every route of the port.
+func (a *API) routes() http.Handler {
+	r := chi.NewRouter()
+	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
+		problem.New(schema.CodeNotFound, "There is nothing at this path of the admin address. It has /metrics, /healthz, /readyz and /debug/pprof/.").Write(w, r)
+	})
+	r.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
+		problem.New(schema.CodeMethodNotAllowed, "").Write(w, r)
+	})
+	look := func(path string, h http.Handler) {
+		r.Method("GET", path, h)
+		r.Method("HEAD", path, h)
+	}
+	look("/metrics", a.Metrics)
+	look("/readyz", a.Ready)
+	look("/healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	r.Get("/debug/pprof/", pprof.Index)
+	r.Get("/debug/pprof/profile", timed(pprof.Profile))
+	r.Get("/debug/pprof/trace", timed(pprof.Trace))
+	r.Get("/debug/pprof/symbol", pprof.Symbol)
+	// The command line is left out: it may hold keys.
+	for _, name := range []string{"allocs", "block", "goroutine", "heap", "mutex", "threadcreate"} {
+		r.Method("GET", "/debug/pprof/"+name, timed(pprof.Handler(name).ServeHTTP))
+	}
+	return r
+}
+
+// timed bounds for how long a profile is taken.
+func timed(take http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if s := r.URL.Query().Get("seconds"); s != "" {
+			n, err := strconv.ParseFloat(s, 64)
+			if err != nil || !(n >= 0 && n <= mostProfile.Seconds()) {
+				problem.New(schema.CodeBadRequest, fmt.Sprintf("seconds is a number from 0 to %d; without it a profile takes %d.", int(mostProfile.Seconds()), int(usualProfile.Seconds()))).Write(w, r)
+				return
+			}
+		}
+		take(w, r)
+	}
+}
+
+// serve serves a request that may be served.
+func (a *API) serve(routes http.Handler, w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if v != http.ErrAbortHandler {
+			a.Panicked()
+			a.Log.Error("panic while serving the operator", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		}
+		panic(http.ErrAbortHandler)
+	}()
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(contentTime))
+	}
+	wire.BoundWrite(w, 0)
+	routes.ServeHTTP(&paced{w}, r)
+}
+
+// paced has the peer take what is written to it, however long that comes after the request.
+type paced struct{ http.ResponseWriter }
+
+// Write writes with a bound on its time.
+func (p *paced) Write(b []byte) (int, error) {
+	wire.BoundWrite(p.ResponseWriter, len(b))
+	return p.ResponseWriter.Write(b)
+}
+
+// Unwrap is for [http.ResponseController].
+func (p *paced) Unwrap() http.ResponseWriter { return p.ResponseWriter }

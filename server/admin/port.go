@@ -1,0 +1,170 @@
+package admin
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"reversehttp/schema"
+	"reversehttp/server/admission"
+	"reversehttp/server/budget"
+	"reversehttp/server/problem"
+	"reversehttp/server/publicurl"
+	"reversehttp/server/trust"
+	"reversehttp/server/wire"
+)
+
+// The bounds of the port. It has its own, so that strangers who fill the public one do not keep the operator out.
+const (
+	mostConnections = 64
+	memory          = 16 << 20 // of connections and heads, in bytes
+	headTime        = 10 * time.Second
+	headBytes       = 64 << 10
+	idle            = 2 * time.Minute
+)
+
+// Options of a [Port].
+type Options struct {
+	// Key is shown by every call, as Bearer. Empty means that none is needed: only whoever may reach the port does.
+	Key string
+	// Name is a host name by which the port may be asked, beside addresses and names of this machine. Empty means none.
+	Name string
+}
+
+// Port serves an [API].
+type Port struct {
+	api     *API
+	key     [sha256.Size]byte
+	keyed   bool
+	name    string
+	guesses *admission.Guesses
+	routes  http.Handler
+	port    *wire.Port
+	server  *http.Server
+	served  chan struct{} // closed once nothing is served
+}
+
+// NewPort returns a port that serves a.
+func NewPort(a *API, o Options) *Port {
+	p := &Port{api: a, key: sha256.Sum256([]byte(o.Key)), keyed: o.Key != "", name: publicurl.Hostname(o.Name), guesses: admission.NewGuesses(), routes: a.routes(), served: make(chan struct{})}
+	room := budget.New(budget.Amounts{budget.Connections: mostConnections, budget.Memory: memory})
+	refuse := func(w http.ResponseWriter, code schema.Code, detail string) {
+		problem.New(code, detail).Write(w, &http.Request{})
+	}
+	p.port = wire.New(p, refuse, &wire.Options{
+		HeadTime: headTime, HeadBytes: headBytes, Idle: idle, Log: a.Log, Panicked: a.Panicked,
+		Place: func(peer net.Addr) wire.Place {
+			hold := room.Open(trust.Peers{}.AddressOfPeer(peer))
+			if !hold.Enter(budget.Connections) {
+				hold.Close()
+				return nil
+			}
+			return hold
+		},
+	})
+	p.server = p.port.Server()
+	p.server.ErrorLog = slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug)
+	return p
+}
+
+// Serve serves what connects to l until Close, on a goroutine of its own.
+func (p *Port) Serve(l net.Listener) {
+	if _, tcp := l.(*net.TCPListener); tcp {
+		l = p.port.Limit(l)
+	} else { // a socket of a file, which only this user opens
+		l = netutil.LimitListener(l, mostConnections)
+	}
+	go func() {
+		defer close(p.served)
+		if err := p.server.Serve(wire.Listen(l)); err != http.ErrServerClosed {
+			p.api.Log.Error("the admin address is not served any more", "error", err)
+		}
+	}()
+}
+
+// Close ends what is served: calls may take until ctx ends.
+func (p *Port) Close(ctx context.Context) {
+	_ = p.server.Shutdown(ctx)
+	_ = p.server.Close()
+	<-p.served
+	p.port.Close()
+}
+
+// ServeHTTP serves a request of the operator, and refuses others.
+func (p *Port) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	wire.BoundWrite(w, 0)
+	wire.Taken(r)
+	refused := p.refusal(w, r)
+	if refused != nil {
+		refused.Unread = true
+		refused.Write(w, r)
+		return
+	}
+	p.api.serve(p.routes, w, r)
+}
+
+// refusal returns why a request is not served, or nil.
+func (p *Port) refusal(w http.ResponseWriter, r *http.Request) *problem.Problem {
+	if detail := wire.Malformed(w, r); detail != "" {
+		return problem.New(schema.CodeBadRequest, detail)
+	}
+	if !p.knows(r.Host) {
+		return problem.New(schema.CodeWrongHost, "Ask the admin address by an address, by localhost, or by the name that --admin-listen has.")
+	}
+	if foreign(r) {
+		return problem.New(schema.CodeOriginRefused, "The admin address takes no requests from web pages.")
+	}
+	return p.judge(r)
+}
+
+// knows reports whether a Host may name the port. A page can have a name of its own mean any address, and then ask there as
+// if that were its own host; an address is nobody's name.
+func (p *Port) knows(host string) bool {
+	name := publicurl.Hostname(host)
+	if p.name != "" && name == p.name || publicurl.IsLocalName(name) {
+		return true
+	}
+	_, err := netip.ParseAddr(name)
+	return err == nil
+}
+
+// foreign reports whether a page of another origin had a browser send r. The port has no pages.
+func foreign(r *http.Request) bool {
+	for _, origin := range r.Header["Origin"] {
+		if origin != "" {
+			return true
+		}
+	}
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "", "none", "same-origin":
+		return false
+	}
+	return true
+}
+
+// judge checks the key, where one is needed.
+func (p *Port) judge(r *http.Request) *problem.Problem {
+	if !p.keyed {
+		return nil
+	}
+	key, shown := admission.Bearer(r)
+	if !shown {
+		return problem.New(schema.CodeKeyNeeded, "Show the key of --admin-key-file as Authorization: Bearer <key>.")
+	}
+	got := sha256.Sum256([]byte(key))
+	right := subtle.ConstantTimeCompare(got[:], p.key[:]) == 1
+	if wait := p.guesses.Judge(trust.Peers{}.Address(r), right); wait > 0 {
+		return &problem.Problem{Code: schema.CodeRateLimited, After: wait, Detail: "Your address showed too many wrong keys. It may show keys again when a minute is over."}
+	}
+	if !right {
+		return problem.New(schema.CodeKeyWrong, "This is not the key of --admin-key-file.")
+	}
+	return nil
+}

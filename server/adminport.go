@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"reversehttp/server/admin"
+	"reversehttp/server/claim"
+)
+
+// adminPort is the address of --admin-listen.
+type adminPort struct {
+	net.Listener
+	key  string
+	name string // by which it may be asked; empty where --admin-listen has none
+	file string // of the socket; empty for TCP
+	port *admin.Port
+}
+
+// adminLast is how long calls of the operator may take once the gateway has stopped.
+const adminLast = time.Second
+
+// openAdmin opens the address of --admin-listen; nil where there is none.
+func (o *options) openAdmin() (*adminPort, error) {
+	if o.AdminListen == "" {
+		return nil, nil
+	}
+	a := &adminPort{}
+	var err error
+	if a.key, err = o.adminKey(); err != nil {
+		return nil, o.wrong(err)
+	}
+	if path, unix := strings.CutPrefix(o.AdminListen, "unix:"); unix {
+		a.file = path
+		if a.Listener, err = listenUnix(path); err != nil {
+			return nil, fmt.Errorf("--admin-listen=%s: %w", o.AdminListen, err)
+		}
+		return a, nil
+	}
+	if a.name, _, err = net.SplitHostPort(o.AdminListen); err != nil {
+		return nil, o.wrong(fmt.Errorf("--admin-listen=%s: give an address such as 127.0.0.1:9090, or unix:/run/reversehttp/admin.sock", o.AdminListen))
+	}
+	l, err := net.Listen("tcp", o.AdminListen)
+	if err != nil {
+		return nil, fmt.Errorf("--admin-listen=%s: %w; choose another address, such as 127.0.0.1:9091", o.AdminListen, err)
+	}
+	if a.key == "" && !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
+		_ = l.Close()
+		return nil, o.wrong(fmt.Errorf("--admin-listen=%s: others can reach this address; give --admin-key-file with a key that every call shows, or listen on 127.0.0.1 or unix:/path", o.AdminListen))
+	}
+	a.Listener = l
+	return a, nil
+}
+
+// mostKey bounds the file of --admin-key-file, in bytes.
+const mostKey = 4 << 10
+
+// adminKey reads the key of --admin-key-file; empty where there is none.
+func (o *options) adminKey() (string, error) {
+	if o.AdminKeyFile == "" {
+		return "", nil
+	}
+	f, err := os.Open(o.AdminKeyFile)
+	if err != nil {
+		return "", fmt.Errorf("--admin-key-file=%s: %w", o.AdminKeyFile, err)
+	}
+	defer func() { _ = f.Close() }()
+	content, err := io.ReadAll(io.LimitReader(f, mostKey))
+	key := strings.TrimSpace(string(content))
+	if err == nil && (!claim.ValidToken(key) || len(key) < claim.ShortestToken) {
+		err = fmt.Errorf("it must hold one key of %d to 256 letters, digits and -._~+/= characters; make one with openssl rand -hex 16", claim.ShortestToken)
+	}
+	if err != nil {
+		return "", fmt.Errorf("--admin-key-file=%s: %w", o.AdminKeyFile, err)
+	}
+	return key, nil
+}
+
+// listenUnix listens on a socket of a file that only this user may open. One that a process left behind is replaced.
+func listenUnix(path string) (net.Listener, error) {
+	if c, err := net.Dial("unix", path); err == nil {
+		_ = c.Close()
+		return nil, errors.New("another process listens there; stop it, or choose another path")
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
+		return nil, errors.New("the file is there, and is not a socket; choose another path")
+	}
+	// It is made where nobody else looks, so that it never has the rights of the umask.
+	dir, err := os.MkdirTemp(filepath.Dir(path), ".rh")
+	if err != nil {
+		return nil, fmt.Errorf("%w; choose a path in a directory that this user may write", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	made := filepath.Join(dir, "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: made, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false) // it has another name then
+	if err = os.Chmod(made, 0o600); err == nil {
+		err = os.Rename(made, path)
+	}
+	if err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// serve serves the operator of a gateway.
+func (a *adminPort) serve(api *admin.API) {
+	a.port = admin.NewPort(api, admin.Options{Key: a.key, Name: a.name})
+	a.port.Serve(a.Listener)
+}
+
+// close ends it.
+func (a *adminPort) close() {
+	if a.port != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), adminLast)
+		defer cancel()
+		a.port.Close(ctx)
+	}
+	_ = a.Listener.Close()
+	if a.file != "" {
+		_ = os.Remove(a.file)
+	}
+}

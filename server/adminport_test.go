@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// adminAddress returns where a process serves its operator, by its log.
+func (p *process) adminAddress() string {
+	p.t.Helper()
+	m := regexp.MustCompile(`admin_listen=(\S+)`).FindStringSubmatch(p.log.String())
+	if m == nil {
+		p.t.Fatalf("the log names no admin address: %s", p.log)
+	}
+	return m[1]
+}
+
+// askAt asks the port of the gateway by a host that no resolver knows.
+func (p *process) askAt(host, target string, fields ...string) (status int, content string) {
+	p.t.Helper()
+	at := regexp.MustCompile(`msg=serving listen=(\S+)`).FindStringSubmatch(p.log.String())
+	for deadline := time.Now().Add(patience); at == nil && time.Now().Before(deadline); {
+		at = regexp.MustCompile(`msg=serving listen=(\S+)`).FindStringSubmatch(p.log.String())
+	}
+	req, err := http.NewRequest("GET", "http://"+at[1]+target, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	req.Host = host
+	for i := 0; i < len(fields); i += 2 {
+		req.Header.Set(fields[i], fields[i+1])
+	}
+	resp, err := p.client.Do(req)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	all, err := io.ReadAll(resp.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return resp.StatusCode, string(all)
+}
+
+// public are flags of a gateway that is not local, behind a proxy.
+var public = []string{"--public-url=http://{label}.gateway.example/", "--trusted-proxies=127.0.0.2"}
+
+func TestTheOperatorHasAnAddressOfTheirOwn(t *testing.T) {
+	p := start(t, append(public, "--admin-listen=127.0.0.1:0")...)
+	at := p.adminAddress()
+	if status, content := p.send("GET", "http://"+at+"/metrics", "", nil); status != 200 || !strings.Contains(string(content), "reversehttp_claims 0\n") {
+		t.Errorf("/metrics at the admin address = %d %.100s", status, content)
+	}
+	if status, content := p.send("GET", "http://"+at+"/debug/pprof/goroutine?debug=1", "", nil); status != 200 || !strings.Contains(string(content), "goroutine profile") {
+		t.Errorf("/debug/pprof/goroutine at the admin address = %d %.100s", status, content)
+	}
+	for _, target := range []string{"metrics", "debug/pprof/", "debug/pprof/heap"} {
+		if status, content := p.askAt("gateway.example", "/"+target); status != 404 || strings.Contains(content, "reversehttp_") {
+			t.Errorf("/%s at the public port = %d %.100s, want 404", target, status, content)
+		}
+	}
+	p.signals <- syscall.SIGTERM
+	p.ended()
+	if c, err := net.Dial("tcp", at); err == nil {
+		_ = c.Close()
+		t.Error("the admin address is open after the end")
+	}
+}
+
+func TestALocalGatewayHasFiguresInBothPlaces(t *testing.T) {
+	p := start(t, "--admin-listen=127.0.0.1:0")
+	for _, at := range []string{p.console, "http://" + p.adminAddress() + "/"} {
+		if status, _ := p.send("GET", at+"metrics", "", nil); status != 200 {
+			t.Errorf("%smetrics = %d, want 200", at, status)
+		}
+	}
+}
+
+func TestTheOperatorsSocketIsForOneUser(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "admin.sock")
+	left, err := net.Listen("unix", path) // of a process that was killed
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.(*net.UnixListener).SetUnlinkOnClose(false)
+	_ = left.Close()
+	p := start(t, append(public, "--admin-listen=unix:"+path)...)
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("the socket has %v, %v; want 0600", info.Mode(), err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", path) }}}
+	resp, err := client.Get("http://localhost/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, _ := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if resp.StatusCode != 200 || !strings.Contains(string(content), "reversehttp_claims") {
+		t.Errorf("/metrics = %d %.100s", resp.StatusCode, content)
+	}
+	o, err := parse([]string{"--listen=127.0.0.1:0", "--admin-listen=unix:" + path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.openAdmin(); err == nil || !strings.Contains(err.Error(), "another process listens there") {
+		t.Errorf("a second gateway: %v, want that the socket is taken", err)
+	}
+	p.signals <- syscall.SIGTERM
+	p.ended()
+	if _, err := os.Stat(path); err == nil {
+		t.Error("the socket is there after the end")
+	}
+}
+
+func TestAnAdminAddressThatOthersReachNeedsAKey(t *testing.T) {
+	file := func(content string) string {
+		path := filepath.Join(t.TempDir(), "key")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for args, says := range map[string]string{
+		"--admin-listen=0.0.0.0:0": "others can reach this address; give --admin-key-file", "--admin-listen=[::]:0": "others can reach this address",
+		"--admin-listen=nonsense": "give an address such as 127.0.0.1:9090", "--admin-listen=127.0.0.1:0 --admin-key-file=/nope": "/nope",
+		"--admin-listen=127.0.0.1:0 --admin-key-file=" + file("short"): "one key of 16 to 256", "--admin-listen=127.0.0.1:0 --admin-key-file=" + file("two words that are long"): "one key of",
+		"--admin-listen=unix:/dev/null": "is not a socket", "--admin-listen=0.0.0.0:0 --admin-key-file=" + file(" k-0123456789abcdef\n"): "",
+		"--admin-key-file=" + file("k-0123456789abcdef"): "--admin-key-file: give --admin-listen too",
+	} {
+		o, err := parse(append([]string{"--listen=127.0.0.1:0"}, strings.Fields(args)...))
+		var a *adminPort
+		if err == nil {
+			a, err = o.openAdmin()
+		}
+		if says == "" && (err != nil || a.key != "k-0123456789abcdef") || says != "" && (err == nil || !strings.Contains(err.Error(), says)) || err != nil && strings.Contains(err.Error(), "0123456789") {
+			t.Errorf("%s: %v, want %q", args, err, says)
+		}
+		if a != nil {
+			a.close()
+		}
+	}
+}
