@@ -194,9 +194,10 @@ type Result struct {
 	ID string `json:"id"`
 	// Status is the outcome; see the table in README.md.
 	Status ResultStatus `json:"status"`
-	// Pointer: only with invalid: the faulty place in the message, as a JSON Pointer (RFC 6901).
+	// Pointer: only with a detail: the place in the message that it is about, as a JSON Pointer (RFC 6901).
 	Pointer *string `json:"pointer,omitempty"`
-	// Detail: only with invalid: the fault, for people.
+	// Detail: for people: with invalid the fault, and with accepted and duplicate what was left out of the message.
+	// Absent: nothing is amiss.
 	Detail string `json:"detail,omitempty"`
 	// Seq: only on a link: the number of the part that was judged.
 	Seq int `json:"seq,omitempty"`

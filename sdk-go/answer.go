@@ -240,6 +240,7 @@ func (p *poster) judge(at *claimed, x *exchange, r schema.Result) (again bool) {
 	case schema.ResultUnknown:
 		return p.session.exchanges.unknown(x, at)
 	case schema.ResultAccepted, schema.ResultDuplicate:
+		p.session.partly(x, r)
 		if x.replaced || !p.session.exchanges.streaming(x, at) {
 			p.session.exchanges.end(x)
 		}
@@ -247,6 +248,13 @@ func (p *poster) judge(at *claimed, x *exchange, r schema.Result) (again bool) {
 		p.session.exchanges.end(x)
 	}
 	return false
+}
+
+// partly reports what the gateway left out of an answer that it took.
+func (s *Session) partly(x *exchange, r schema.Result) {
+	if r.Detail != "" {
+		s.log.Warn("answer not relayed whole", "id", x.id, "pointer", pointer(r), "detail", r.Detail)
+	}
 }
 
 func pointer(r schema.Result) string {

@@ -102,6 +102,8 @@ func (p *poster) sendInterim(x *exchange, interim *reply) {
 	for _, r := range results {
 		if r.Status == schema.ResultInvalid {
 			p.session.log.Error("interim response invalid", "id", x.id, "pointer", pointer(r), "detail", r.Detail)
+		} else {
+			p.session.partly(x, r)
 		}
 	}
 }

@@ -235,6 +235,7 @@ func judgeAll(t *parts, results []schema.Result) error {
 func (t *parts) judge(r schema.Result) error {
 	switch r.Status {
 	case schema.ResultAccepted, schema.ResultDuplicate:
+		t.session.partly(t.x, r)
 		return nil
 	case schema.ResultInvalid:
 		t.session.log.Error("answer invalid", "id", t.x.id, "pointer", pointer(r), "detail", r.Detail)

@@ -59,6 +59,48 @@ func TestAHandlerFindsAServerThatLogsToTheLogger(t *testing.T) {
 	}
 }
 
+// lines are those of a log.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
+}
+
+func TestACookieThatTheGatewayDropsIsLogged(t *testing.T) {
+	for _, transport := range []reversehttp.Transport{reversehttp.TransportLink, reversehttp.TransportStream, reversehttp.TransportPoll} {
+		logged := make(lines, 64)
+		l := lend(t, hostShape, gateway.Options{})
+		s := l.serve(t, handle(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Add("Set-Cookie", "own=1")
+			w.Header().Add("Set-Cookie", "wide=1; Domain=example.com")
+			if r.URL.Path == "/streamed" {
+				_, _ = io.WriteString(w, "some ")
+				w.(http.Flusher).Flush()
+			}
+			_, _ = io.WriteString(w, "content")
+		}), &reversehttp.Options{Transport: transport, Logger: slog.New(slog.NewTextHandler(logged, nil))})
+		for _, path := range []string{"", "streamed"} {
+			resp, err := l.client(t).Get(s.URL() + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			content, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if got := resp.Header["Set-Cookie"]; len(got) != 1 || got[0] != "own=1" || !strings.HasSuffix(string(content), "content") {
+				t.Errorf("%s, /%s: cookies %q with %q, want the claim's own and all content", transport, path, got, content)
+			}
+			told := <-logged
+			for !strings.Contains(told, `level=WARN msg="answer not relayed whole"`) {
+				told = <-logged
+			}
+			if !strings.Contains(told, "this cookie names a Domain") || !strings.Contains(told, "/headers/") || strings.Contains(told, "wide=1") {
+				t.Errorf("%s, /%s: log %q, want which field and why, and no cookie", transport, path, told)
+			}
+		}
+	}
+}
+
 func TestAPanicIsToldToTheDefaultLogger(t *testing.T) {
 	var logged safeBuffer
 	before, output, flags := slog.Default(), log.Writer(), log.Flags()

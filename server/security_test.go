@@ -16,7 +16,7 @@ func TestEveryThreatHasATestThatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	there := map[string]bool{} // tests by folder and name, such as "gateway TestA"
-	for root, at := range map[string]string{".": "", "../web": "web", "../schema": "schema", "../e2e/abuse": "e2e/abuse"} {
+	for root, at := range map[string]string{".": "", "../web": "web", "../schema": "schema", "../sdk-go": "sdk-go", "../e2e/abuse": "e2e/abuse"} {
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
 				return err

@@ -197,9 +197,12 @@ export interface Result {
   id: string
   /** The outcome; see the table in README.md. */
   status: ResultStatus
-  /** Only with invalid: the faulty place in the message, as a JSON Pointer (RFC 6901). */
+  /** Only with a detail: the place in the message that it is about, as a JSON Pointer (RFC 6901). */
   pointer?: string
-  /** Only with invalid: the fault, for people. */
+  /**
+   * For people: with invalid the fault, and with accepted and duplicate what was left out of the
+   * message. Absent: nothing is amiss.
+   */
   detail?: string
   /** Only on a link: the number of the part that was judged. */
   seq?: number

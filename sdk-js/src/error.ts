@@ -6,7 +6,7 @@ export class ReverseHttpError extends Error {
   /**
    * What happened: a `code` of the gateway (see schema/README.md, section 8), or one of the SDK's own:
    * `network` (no answer came), `unexpected` (an answer that no gateway of this protocol gives),
-   * `handler_failed` (the handler threw or gave no Response) and `invalid` (its answer cannot be sent).
+   * `handler_failed` (the handler threw or gave no Response) and `invalid` (its answer cannot be sent, or not all of it).
    */
   declare readonly code: string
   /** The status of the gateway's answer; 0 where there was none. */

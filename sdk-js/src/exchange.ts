@@ -299,7 +299,7 @@ export function exchanges(
     return result
   }
 
-  /** Posts messages, and reports the fault that the gateway finds in a handler's. */
+  /** Posts messages, and reports the fault that the gateway finds in a handler's, or what it leaves out. */
   async function post(
     message: Message | Message[],
     x: Live,
@@ -313,7 +313,7 @@ export function exchanges(
       result = await responder.push(message, until, flow)
       // It was not this session's yet when it was answered, and became so meanwhile.
     } while (result?.status === 'unknown' && x.again)
-    if (result?.status === 'invalid' && request) {
+    if (result?.detail && request) {
       report('invalid', request, `${result.detail} ${result.pointer ?? ''}`.trim())
     }
     return result?.status

@@ -143,6 +143,24 @@ test('an answer that the gateway finds invalid becomes 500 and an error', async 
   assert.match(message, /no field value \/headers\/0\/1/)
 })
 
+test('what the gateway leaves out of an answer is an error, and the answer stands', async (t) => {
+  const partly = ({ messages: [{ id }] }) => ({
+    status: 202,
+    json: {
+      results: [{ id, status: 'accepted', pointer: '/headers/0/1', detail: 'cookie dropped' }],
+    },
+  })
+  const { gateway, claim } = await serving(t, () => new Response('x'), { responses: [partly] })
+  const reported = new Promise((resolve) => claim.addEventListener('error', resolve))
+  const ended = new Promise((resolve) => claim.addEventListener('exchange', resolve))
+  await gateway.deliver(request('x1'))
+  const { error, message } = await reported
+  assert.equal(error.code, 'invalid')
+  assert.match(message, /cookie dropped \/headers\/0\/1/)
+  assert.equal((await ended).result, 'accepted')
+  assert.equal(gateway.seen.answers.length, 1)
+})
+
 test('a POST that the gateway refuses for its session makes it claim again and post there', async (t) => {
   const json = { title: '', status: 409, code: 'session_fenced', detail: '' }
   const { gateway, claim } = await serving(t, () => new Response('kept'), {

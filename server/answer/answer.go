@@ -172,6 +172,20 @@ func (m *Message) fields(fields []claim.Field, content int64) ([]claim.Field, *F
 	return fields, nil
 }
 
+// LostCookie returns which cookie of a response, or an interim one, is not relayed for it names the Domain of another host than host,
+// or nil where all are.
+func (m *Message) LostCookie(host string) *Fault {
+	for i, f := range m.Headers {
+		if !strings.EqualFold(f[0], "Set-Cookie") {
+			continue
+		}
+		if _, kept := field.Narrowed("Set-Cookie", f[1], host); !kept {
+			return &Fault{"/headers/" + strconv.Itoa(i) + "/1", "this cookie names a Domain that is not " + host + ", the claim's own host, so it is dropped: leave Domain out"}
+		}
+	}
+	return nil
+}
+
 // Part converts a part for the core, of at most so many bytes of content; of more if that is relayed as it comes.
 func (m *Message) Part(most int) (p claim.Part, f *Fault) {
 	if m.Seq < 1 {

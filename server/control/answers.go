@@ -13,6 +13,7 @@ import (
 	"reversehttp/server/claim"
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
+	"reversehttp/server/publicurl"
 	"reversehttp/server/wire"
 )
 
@@ -22,6 +23,7 @@ type Answers struct {
 	Registry *claim.Registry
 	Bounds   Bounds
 	Pace     intake.Pace
+	Public   *publicurl.Template
 	// Judged is told what became of each answer.
 	Judged func(schema.ResultStatus)
 	Log    *slog.Logger
@@ -111,7 +113,7 @@ func (a *Answers) one(ctx context.Context, s *claim.Session, m *answer.Message) 
 	default:
 		return invalid(m.ID, &answer.Fault{Pointer: "/id", Detail: "id names the exchange"}), nil
 	}
-	return schema.Result{ID: m.ID, Status: schema.ResultStatus(result)}, err
+	return without(a.lostCookie(s.Claim(), m), schema.Result{ID: m.ID, Status: schema.ResultStatus(result)}), err
 }
 
 // refused returns what was wrong with a message when it was read, or that it has more fields than fit, or nil.

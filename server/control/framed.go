@@ -254,7 +254,7 @@ func (p *post) relays(m *answer.Message) (*claim.Stream, schema.Result, error) {
 	if f != nil {
 		return nil, invalid(m.ID, f), nil
 	}
-	return stream, schema.Result{ID: m.ID, Status: schema.ResultStatus(result)}, err
+	return stream, without(p.lostCookie(p.s.Claim(), m), schema.Result{ID: m.ID, Status: schema.ResultStatus(result)}), err
 }
 
 // unframed refuses content in the framed form that cannot be read on.

@@ -19,6 +19,7 @@ import (
 	"reversehttp/server/answer"
 	"reversehttp/server/claim"
 	"reversehttp/server/problem"
+	"reversehttp/server/publicurl"
 )
 
 func FuzzAnswer(f *testing.F) {
@@ -34,7 +35,11 @@ func FuzzAnswer(f *testing.F) {
 	}
 	registry := claim.New(claim.Options{})
 	f.Cleanup(registry.Close)
-	a := &Answers{Registry: registry, Bounds: Bounds{Fields: 256, FieldBytes: 64 << 10, PartBytes: 256 << 10}, Log: slog.New(slog.DiscardHandler)}
+	public, err := publicurl.Parse("http://{label}.localhost:8080/")
+	if err != nil {
+		f.Fatal(err)
+	}
+	a := &Answers{Registry: registry, Public: public, Bounds: Bounds{Fields: 256, FieldBytes: 64 << 10, PartBytes: 256 << 10}, Log: slog.New(slog.DiscardHandler)}
 	o, err := registry.Open(netip.Addr{}, "demo", "", claim.Settings{})
 	if err != nil {
 		f.Fatal(err)

@@ -165,15 +165,16 @@ func (l *link) judge(m *answer.Message, line []byte) error {
 		return nil // the token was shown
 	}
 	streams := m.Type == schema.TypePart || m.Type == schema.TypeResponse && m.More
+	lost := l.links.Answers.lostCookie(l.session.Claim(), m)
 	if streams {
-		l.expect(m.ID)
+		l.expect(m.ID, lost)
 	}
 	result, later, err := l.one(m)
 	switch {
 	case err != nil || later:
 		return err
 	}
-	return l.tell(result, streams)
+	return l.tell(without(lost, result), streams)
 }
 
 // acknowledge reads the cursor of an ack or a pong.

@@ -15,6 +15,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
+	"reversehttp/server/answer"
 	"reversehttp/server/claim"
 	"reversehttp/server/problem"
 )
@@ -90,11 +91,11 @@ func (s *sender) tell(r schema.Result, expected bool) error {
 	return nil
 }
 
-// expect says that a message is judged whose result may be confirmed later.
-func (s *sender) expect(id string) {
+// expect says that a message is judged whose result may be confirmed later, without the cookie that is lost.
+func (s *sender) expect(id string, lost *answer.Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.order.expect(id)
+	s.order.expect(id, lost)
 }
 
 // resultsWait is how long results wait for something to go with: nobody waits for that a whole answer was accepted.
@@ -106,7 +107,7 @@ func (s *sender) send() {
 	defer s.mu.Unlock()
 	switch {
 	case len(s.results) == 0, s.over:
-	case slices.ContainsFunc(s.results, func(r schema.Result) bool { return r.Status != schema.ResultAccepted || r.Seq > 0 }):
+	case slices.ContainsFunc(s.results, func(r schema.Result) bool { return r.Status != schema.ResultAccepted || r.Seq > 0 || r.Detail != "" }):
 		s.start()
 	case s.waits:
 	case s.later == nil:

@@ -1,15 +1,25 @@
 package control
 
-import "reversehttp/schema"
+import (
+	"reversehttp/schema"
+	"reversehttp/server/answer"
+)
 
 // inOrder keeps results of a link until those of the messages before, of the same exchange, are known. The zero value is ready.
 type inOrder struct {
 	exchanges map[string][]*schema.Result // nil stands for one that is to be confirmed
 	held      int                         // results that are kept
+	lost      map[string]*answer.Fault    // cookies of responses that are to be confirmed
 }
 
-// expect notes that a message of an exchange may be confirmed later.
-func (o *inOrder) expect(id string) {
+// expect notes that a message of an exchange may be confirmed later, without the cookie that is lost; nil means with all.
+func (o *inOrder) expect(id string, lost *answer.Fault) {
+	if lost != nil && o.lost == nil {
+		o.lost = map[string]*answer.Fault{}
+	}
+	if lost != nil {
+		o.lost[id] = lost
+	}
 	if o.exchanges == nil {
 		o.exchanges = map[string][]*schema.Result{}
 	}
@@ -18,6 +28,10 @@ func (o *inOrder) expect(id string) {
 
 // confirmed appends the result of the oldest message that was expected of its exchange to those in to, and what waited for it.
 func (o *inOrder) confirmed(to []schema.Result, r schema.Result) []schema.Result {
+	if r.Seq == 0 && o.lost != nil {
+		r = without(o.lost[r.ID], r)
+		delete(o.lost, r.ID)
+	}
 	to = append(to, r)
 	if waiting := o.exchanges[r.ID]; len(waiting) > 0 {
 		return o.release(to, r.ID, waiting[1:])
@@ -27,6 +41,9 @@ func (o *inOrder) confirmed(to []schema.Result, r schema.Result) []schema.Result
 
 // instead is told in place of the newest message that was expected.
 func (o *inOrder) instead(to []schema.Result, r schema.Result) []schema.Result {
+	if r.Seq == 0 {
+		delete(o.lost, r.ID)
+	}
 	waiting := o.exchanges[r.ID]
 	waiting = waiting[:max(len(waiting)-1, 0)]
 	if o.exchanges[r.ID] = waiting; len(waiting) == 0 {

@@ -33,22 +33,31 @@ const (
 // Raw answers POST {responseUrl}: the content of an answer as it is.
 func (a *Answers) Raw(w http.ResponseWriter, r *http.Request) {
 	s, id := SessionOf(r), chi.URLParam(r, "exchange")
+	var lost *answer.Fault
+	tell := func(result claim.Result, read bool) {
+		a.tell(w, r, without(lost, schema.Result{ID: id, Status: schema.ResultStatus(result)}), read)
+	}
 	stream, known, err := s.Delivery(id).Stream(claim.Coming{})
 	if errors.Is(err, claim.ErrNotAnswering) {
-		result, more, problem := a.begin(s, id, r)
+		m, problem := rawMessage(id, r)
+		var result claim.Result
+		if problem == nil {
+			lost = a.lostCookie(s.Claim(), m)
+			result, problem = a.begin(s, m, r)
+		}
 		switch {
 		case problem != nil:
 			problem.Unread = true
 			problem.Write(w, r)
 			return
-		case result != claim.Accepted || !more:
-			a.tell(w, r, id, result, !more && result == claim.Accepted)
+		case result != claim.Accepted || !m.More:
+			tell(result, !m.More && result == claim.Accepted)
 			return
 		}
 		stream, known, err = s.Delivery(id).Stream(claim.Coming{})
 	}
 	if errors.Is(err, claim.ErrNoExchange) && known != claim.Unknown {
-		a.tell(w, r, id, known, false)
+		tell(known, false)
 		return
 	}
 	if err != nil {
@@ -61,12 +70,12 @@ func (a *Answers) Raw(w http.ResponseWriter, r *http.Request) {
 	whole, late := a.pump(w, r, r.Body, stream)
 	switch {
 	case late:
-		a.tell(w, r, id, claim.Late, false)
+		tell(claim.Late, false)
 	case !whole:
 		_, _ = s.Delivery(id).Abort()
 		(&problem.Problem{Code: schema.CodeBadRequest, Unread: true, Detail: "The content ended before it was whole: the answer is cut short."}).Write(w, r)
 	default:
-		a.tell(w, r, id, stream.Close(r.Context(), false, field.GoodTrailers(r.Trailer)), true)
+		tell(stream.Close(r.Context(), false, field.GoodTrailers(r.Trailer)), true)
 	}
 }
 
@@ -135,23 +144,22 @@ func (a *Answers) pump(w http.ResponseWriter, r *http.Request, content io.Reader
 
 // tell answers POST {responseUrl} with a result. read says that the content was
 // read to its end.
-func (a *Answers) tell(w http.ResponseWriter, r *http.Request, id string, result claim.Result, read bool) {
-	a.Judged(schema.ResultStatus(result))
+func (a *Answers) tell(w http.ResponseWriter, r *http.Request, result schema.Result, read bool) {
+	a.Judged(result.Status)
 	wire.BoundWrite(w, 0) // a slow visitor may have held this back
 	if !read {
 		defer wire.Leaving(w, r)()
 	}
-	writeJSON(w, http.StatusAccepted, schema.Result{ID: id, Status: schema.ResultStatus(result)})
+	writeJSON(w, http.StatusAccepted, result)
 }
 
-// begin begins the answer that the fields of a POST {responseUrl} tell. An
-// answer without content is whole then.
-func (a *Answers) begin(s *claim.Session, id string, r *http.Request) (result claim.Result, more bool, p *problem.Problem) {
-	m := answer.Message{Answer: &envelope.Answer{Type: schema.TypeResponse, ID: id, Status: http.StatusOK}}
+// rawMessage returns the response that the fields of a POST {responseUrl} tell.
+func rawMessage(id string, r *http.Request) (*answer.Message, *problem.Problem) {
+	m := &answer.Message{Answer: &envelope.Answer{Type: schema.TypeResponse, ID: id, Status: http.StatusOK}}
 	if stated := r.Header.Get(statusField); stated != "" {
 		n, err := strconv.ParseUint(stated, 10, 16)
 		if err != nil {
-			return result, false, &problem.Problem{Code: schema.CodeBadMember, Detail: statusField + " is a status code, 200 to 599."}
+			return m, &problem.Problem{Code: schema.CodeBadMember, Detail: statusField + " is a status code, 200 to 599."}
 		}
 		m.Status = int(n)
 	}
@@ -171,6 +179,11 @@ func (a *Answers) begin(s *claim.Session, id string, r *http.Request) (result cl
 		}
 	}
 	m.More = m.Status != http.StatusNoContent && m.Status != http.StatusResetContent && m.Status != http.StatusNotModified
+	return m, nil
+}
+
+// begin begins an answer, whose content is that of the POST. One without More is whole then.
+func (a *Answers) begin(s *claim.Session, m *answer.Message, r *http.Request) (result claim.Result, p *problem.Problem) {
 	answered, f := m.Response()
 	if f == nil {
 		f = m.Bounded(a.Bounds.Fields, a.Bounds.FieldBytes)
@@ -179,20 +192,20 @@ func (a *Answers) begin(s *claim.Session, id string, r *http.Request) (result cl
 		if n, err := r.Body.Read(make([]byte, 1)); n > 0 {
 			f = &answer.Fault{Detail: "a response with this status has no content"}
 		} else if err != io.EOF {
-			return result, false, &problem.Problem{Code: schema.CodeBadRequest, Detail: "The content ended before it was whole, or its framing is malformed."}
+			return result, &problem.Problem{Code: schema.CodeBadRequest, Detail: "The content ended before it was whole, or its framing is malformed."}
 		}
 	}
 	if f != nil {
-		return result, false, badAnswer(f)
+		return result, badAnswer(f)
 	}
-	result, err := s.Delivery(id).Answer(answered, m.Fits)
+	result, err := s.Delivery(m.ID).Answer(answered, m.Fits)
 	if f, ok := errors.AsType[*answer.Fault](err); ok {
-		return result, false, badAnswer(f)
+		return result, badAnswer(f)
 	}
 	if err != nil {
-		return result, false, problem.Of(err)
+		return result, problem.Of(err)
 	}
-	return result, answered.More, nil
+	return result, nil
 }
 
 // badAnswer refuses the fields of POST {responseUrl}.

@@ -68,6 +68,11 @@ func (l *Relay) give(s *claim.Session, x *claim.Exchange, m *answer.Message, f *
 	}
 	result, failure := s.Delivery(x.ID()).Answer(a, nil)
 	l.Judged(schema.ResultStatus(result))
+	if l.Public.PathPrefix == "" { // nothing else tells whoever wrote such a program
+		if lost := m.LostCookie(l.Public.Host(s.Claim().Label())); lost != nil {
+			l.Log.Debug("cookie dropped", "label", s.Claim().Label(), "exchange", x.ID(), "reason", lost.Detail)
+		}
+	}
 	return failure == nil && result == claim.Accepted, nil
 }
 

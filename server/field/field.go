@@ -26,7 +26,7 @@ var hopByHop = names("Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Auth
 var endInRequest = union(hopByHop, forwarding, names("Proxy-Authorization", "Transfer-Encoding", "Expect", wire.ProtocolField))
 
 // endInResponse are all fields of a response that end at the gateway.
-var endInResponse = union(hopByHop, names("Proxy-Authentication-Info"))
+var endInResponse = union(hopByHop, beyondClaim, names("Proxy-Authentication-Info"))
 
 // names returns a set of names.
 func names(all ...string) map[string]bool {
@@ -45,19 +45,6 @@ func union(sets ...map[string]bool) map[string]bool {
 	}
 	return all
 }
-
-// wholeOrigin are fields of a response that act on more than its own URL. In
-// the path shape, where claims share an origin, they are dropped.
-var wholeOrigin = map[string]bool{
-	"Set-Cookie": true, "Set-Login": true, "Clear-Site-Data": true, "Strict-Transport-Security": true,
-	"Public-Key-Pins": true, "Service-Worker-Allowed": true, "Origin-Agent-Cluster": true, "Alt-Svc": true,
-	"Nel": true, "Report-To": true, "Reporting-Endpoints": true, "Accept-Ch": true, "Critical-Ch": true,
-	"Use-As-Dictionary": true, "Www-Authenticate": true, "Secure-Session-Registration": true, "Secure-Session-Challenge": true,
-	"Sec-Shared-Storage-Write": true, "Shared-Storage-Write": true,
-}
-
-// Sandbox is the policy of every relayed response in the path shape.
-const Sandbox = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
 
 // MostNamed bounds the fields that Connection names. More than a request may have are
 // never meant.
@@ -124,9 +111,6 @@ func EndsInRequest(name string) bool { return endInRequest[name] }
 
 // EndsInResponse reports whether a field of an answer ends at the gateway.
 func EndsInResponse(name string) bool { return endInResponse[name] }
-
-// OfOrigin reports whether a field of an answer acts on more than its own URL.
-func OfOrigin(name string) bool { return wholeOrigin[name] }
 
 // live are the types of content that is read while it comes.
 var live = map[string]bool{

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/http"
 	"slices"
 	"testing"
 
@@ -39,14 +40,16 @@ func TestEveryResponseOfThePathShapeIsSandboxed(t *testing.T) {
 }
 
 func TestFieldsThatActOnAnOriginAreDropped(t *testing.T) {
-	names := []string{
-		"Set-Cookie", "set-login", "Clear-Site-Data", "Strict-Transport-Security", "Public-Key-Pins", "Service-Worker-Allowed",
-		"Origin-Agent-Cluster", "Alt-Svc", "NEL", "Report-To", "Reporting-Endpoints", "Accept-CH", "Critical-CH", "Use-As-Dictionary",
+	// Those that may act on other hosts than a claim's own are dropped in both shapes.
+	beyond := []string{"Public-Key-Pins", "Public-Key-Pins-Report-Only", "Expect-CT", "Alt-Svc", "NEL", "Report-To", "Reporting-Endpoints"}
+	names := append([]string{
+		"Set-Cookie", "set-login", "Clear-Site-Data", "Strict-Transport-Security", "Service-Worker-Allowed", "Refresh",
+		"Origin-Agent-Cluster", "Accept-CH", "Critical-CH", "Use-As-Dictionary",
 		"WWW-Authenticate", "Secure-Session-Registration", "Secure-Session-Challenge", "Sec-Shared-Storage-Write", "Shared-Storage-Write",
-	}
+	}, beyond...)
 	a := schema.Response{Status: 200, Headers: []schema.Field{{"X-Kept", "1"}}}
 	for _, name := range names {
-		a.Headers = append(a.Headers, schema.Field{name, "x"})
+		a.Headers = append(a.Headers, schema.Field{name, "max-age=1"})
 	}
 	inPath(t, func(p *program) {
 		_, got := p.served(get("localhost:8080", "/at/demo/"), a)
@@ -62,14 +65,34 @@ func TestFieldsThatActOnAnOriginAreDropped(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		_, got := w.claim("demo").served(get(host, "/"), a)
 		for _, name := range names {
-			if got.Header.Get(name) != "x" {
-				t.Errorf("%s is dropped where a claim has an origin of its own", name)
+			if slices.Contains(beyond, name) != (got.Header.Get(name) != "max-age=1") {
+				t.Errorf("%s = %q where a claim has an origin of its own", name, got.Header[http.CanonicalHeaderKey(name)])
 			}
 		}
 		if got.Header.Get("Content-Security-Policy") != "" {
 			t.Error("a claim with an origin of its own is sandboxed")
 		}
 	})
+}
+
+func TestContentWithoutATypeIsNotSniffedInThePathShape(t *testing.T) {
+	for _, c := range []struct {
+		shape, host, target string
+		fields              []schema.Field
+		want                []string
+	}{
+		{pathShape, "localhost:8080", "/at/demo/", nil, []string{"nosniff"}},
+		{pathShape, "localhost:8080", "/at/demo/", []schema.Field{{"X-Content-Type-Options", "sniff"}}, []string{"nosniff"}},
+		{pathShape, "localhost:8080", "/at/demo/", []schema.Field{{"Content-Type", "text/plain"}}, nil},
+		{"", host, "/", nil, nil},
+	} {
+		inWorld(t, Options{PublicURL: c.shape}, func(w *world) {
+			_, got := w.claim("demo").served(get(c.host, c.target), schema.Response{Status: 200, Headers: c.fields, Body: new("alert(1)")})
+			if got := got.Header["X-Content-Type-Options"]; !slices.Equal(got, c.want) {
+				t.Errorf("%s with %v: X-Content-Type-Options = %q, want %q", c.target, c.fields, got, c.want)
+			}
+		})
+	}
 }
 
 func TestCookiesStayOutOfThePathShape(t *testing.T) {

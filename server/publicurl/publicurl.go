@@ -124,6 +124,14 @@ func (p *Template) Authority(label string) string {
 	return label + "." + p.own
 }
 
+// Host returns the host name of a label's public URL, lower case, without port. In the path shape all labels have it.
+func (p *Template) Host(label string) string {
+	if p.PathPrefix != "" {
+		return p.ControlHost
+	}
+	return label + "." + p.ControlHost
+}
+
 // Pseudonym returns the name of a claim in Via fields (RFC 9110, 7.6.3): the host of its
 // public URL, or in the path shape a host like it.
 func (p *Template) Pseudonym(label string) string { return label + "." + p.own }

@@ -77,9 +77,9 @@ func (a *adder) add(name, value string) {
 	a.header[name] = a.values[n-1 : n : n]
 }
 
-// relayFields puts the fields of an answer into h, without those that end here. It returns what adds others. Their values are in
-// room, as far as there is any.
-func (v *Visits) relayFields(h http.Header, fields []claim.Field, room []string) adder {
+// relayFields puts the fields of an answer of the claim of a label into h, without what ends here. It returns what adds others. Their
+// values are in room, as far as there is any.
+func (v *Visits) relayFields(h http.Header, label string, fields []claim.Field, room []string) adder {
 	var connection []string
 	for _, f := range fields {
 		if strings.EqualFold(f.Name, "Connection") {
@@ -96,13 +96,22 @@ func (v *Visits) relayFields(h http.Header, fields []claim.Field, room []string)
 		if v.Public.PathPrefix != "" && field.OfOrigin(name) || name == "Proxy-Status" && field.Forges(f.Value) {
 			continue
 		}
-		to.add(name, f.Value)
+		value, kept := f.Value, true
+		if field.Narrows(name) {
+			value, kept = field.Narrowed(name, value, v.Public.Host(label))
+		}
+		if kept {
+			to.add(name, value)
+		}
 	}
 	if v.Public.PathPrefix != "" {
 		h["Content-Security-Policy"] = append(h["Content-Security-Policy"], field.Sandbox)
 	}
 	if _, ok := h["Content-Type"]; !ok {
-		h["Content-Type"] = nil // net/http guesses none then
+		h["Content-Type"] = nil        // net/http guesses none then
+		if v.Public.PathPrefix != "" { // and no browser, which takes the first value (Fetch, 3.6)
+			h["X-Content-Type-Options"] = []string{"nosniff"}
+		}
 	}
 	return to
 }

@@ -23,7 +23,7 @@ const relayPiece = 64 << 10
 func (s *visit) relay(a *claim.Answer) {
 	w, r := s.w, s.r
 	h := w.Header()
-	own := s.relayFields(h, a.Fields, s.values[:0])
+	own := s.relayFields(h, s.label, a.Fields, s.values[:0])
 	announce(h, a)
 	via := s.via
 	if s.req.HTTPVersion != "1.1" {
@@ -65,7 +65,7 @@ func (s *visit) Inform(a *claim.Answer) {
 	h := w.Header()
 	kept := h.Clone()
 	clear(h)
-	s.relayFields(h, a.Fields, nil)
+	s.relayFields(h, s.label, a.Fields, nil)
 	// It is not sent. It has net/http copy the fields of HTTP/2, which it may still
 	// read when this stream was reset and the next ones are set.
 	h["Content-Length"] = nil

@@ -208,7 +208,7 @@ func (s *visit) relayUpgrade(a *claim.Answer, t *tunnel) {
 func (v *Visits) acceptUpgrade(w http.ResponseWriter, r *http.Request, label string, x *claim.Exchange, a *claim.Answer) (net.Conn, *bufio.Reader, []byte, error) {
 	if r.ProtoMajor == 2 {
 		h := w.Header()
-		v.relayFields(h, a.Fields, nil)
+		v.relayFields(h, label, a.Fields, nil)
 		h["Via"] = append(h["Via"], v.Public.Via("1.1", label))
 		delete(h, "Sec-Websocket-Accept") // RFC 8441, 5
 		conn, err := wire.Accept(w, r)
@@ -224,7 +224,7 @@ func (v *Visits) acceptUpgrade(w http.ResponseWriter, r *http.Request, label str
 // headOf101 is the head that tells the visitor that its connection is upgraded.
 func (v *Visits) headOf101(r *http.Request, label string, x *claim.Exchange, a *claim.Answer) []byte {
 	h := http.Header{}
-	v.relayFields(h, a.Fields, nil)
+	v.relayFields(h, label, a.Fields, nil)
 	h["Via"] = append(h["Via"], v.Public.Via("1.1", label))
 	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{x.Request().Upgrade}
 	if _, set := h["Sec-Websocket-Accept"]; !set {

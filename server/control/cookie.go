@@ -1,0 +1,24 @@
+package control
+
+import (
+	"reversehttp/schema"
+	"reversehttp/server/answer"
+	"reversehttp/server/claim"
+)
+
+// lostCookie returns which cookie of a message is not relayed for it is another host's, or nil. In the path shape, where claims have no
+// cookies, nobody is told.
+func (a *Answers) lostCookie(c *claim.Claim, m *answer.Message) *answer.Fault {
+	if m.Type != schema.TypeResponse && m.Type != schema.TypeInterim || a.Public.PathPrefix != "" {
+		return nil
+	}
+	return m.LostCookie(a.Public.Host(c.Label()))
+}
+
+// without adds to a result that the message was taken without a cookie; nil changes nothing.
+func without(lost *answer.Fault, r schema.Result) schema.Result {
+	if lost != nil && (r.Status == schema.ResultAccepted || r.Status == schema.ResultDuplicate) {
+		r.Pointer, r.Detail = &lost.Pointer, lost.Detail
+	}
+	return r
+}
