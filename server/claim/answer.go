@@ -2,10 +2,10 @@ package claim
 
 import "reversehttp/server/budget"
 
-// Result is what became of an answer.
+// Result is the result of an answer.
 type Result string
 
-// The results that the core gives, by their words on the wire. A door adds "invalid".
+// The results of the core, as they are on the wire. Doors add "invalid".
 const (
 	Accepted  Result = "accepted"
 	Duplicate Result = "duplicate"
@@ -14,8 +14,8 @@ const (
 	Unknown   Result = "unknown"
 )
 
-// Answerable fails with [ErrSessionFenced] or [ErrNoSession] where the session
-// may not answer any more. One whose claim has ended still may.
+// Answerable fails with [ErrSessionFenced] or [ErrNoSession] if the session may no longer answer. A
+// session whose claim has ended still may.
 func (s *Session) Answerable() error {
 	s.claim.mu.Lock()
 	defer s.claim.mu.Unlock()
@@ -29,10 +29,10 @@ func (s *Session) answerable() error {
 	return nil
 }
 
-// Answer ends an exchange with a, or with [Answer.More] begins to. The core does
-// not look into it, and the caller does not change it afterwards. fits is asked whether a can
-// answer the request of an exchange that is open, while the claim is locked; its error leaves
-// that open, and is returned. Nil means that it can.
+// Answer ends an exchange with a, or with [Answer.More] begins its answer. The core does not
+// interpret a, and the caller must not change it afterwards. fits is called with the claim locked
+// and says whether a can answer the request of an open exchange; if it fails, the exchange stays
+// open and Answer returns its error. A nil fits accepts every answer.
 func (d Delivery) Answer(a *Answer, fits func(*Request) error) (Result, error) {
 	a.hash = hashAnswer(a) // before the claim is locked: content may be long
 	same := func(t tombstone) bool { return t.answer == a.hash && (!a.relayed || t.parts >= 0) }
@@ -50,7 +50,7 @@ func (d Delivery) Answer(a *Answer, fits func(*Request) error) (Result, error) {
 				return Unknown
 			}
 		}
-		// It weighs until the visitor's door has written it.
+		// It counts until the visitor's door has written it.
 		hold = x.hold
 		hold.Add(a.weight())
 		if a.More {
@@ -69,8 +69,8 @@ func (d Delivery) Answer(a *Answer, fits func(*Request) error) (Result, error) {
 	return result, err
 }
 
-// Abort gives an exchange up: the visitor gets [ErrHandlerFailed], or what was
-// streamed ends before its end.
+// Abort gives up an exchange: the visitor gets [ErrHandlerFailed], or a streamed answer that
+// visibly ends too soon.
 func (d Delivery) Abort() (Result, error) {
 	same := func(t tombstone) bool { return t.ended == Failed }
 	return d.settle(same, func(x *Exchange) Result {
@@ -80,9 +80,9 @@ func (d Delivery) Abort() (Result, error) {
 	})
 }
 
-// Interim sends an interim response ahead of the answer; nil says no more than that the program has the
-// request. It gives [Conflict] where the answer has begun, and where so many went before, or there is so
-// little memory, that no more are taken.
+// Interim sends an interim response ahead of the answer. A nil a says only that the program has the
+// request. The result is [Conflict] if the answer has begun, after too many interim responses, or
+// if memory is short.
 func (d Delivery) Interim(a *Answer) (Result, error) {
 	none := func(tombstone) bool { return false }
 	var news chan struct{}

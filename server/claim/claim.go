@@ -30,13 +30,13 @@ type Claim struct {
 	lease     lease
 }
 
-// Label gives the label.
+// Label returns the label.
 func (c *Claim) Label() string { return c.label }
 
-// Charge has what h holds count for the claim too.
+// Charge makes what h holds count for the claim too.
 func (c *Claim) Charge(h *budget.Hold) { h.Join(&c.owner) }
 
-// Owns tells whether token is the claim's.
+// Owns reports whether token is the claim's.
 func (c *Claim) Owns(token string) bool {
 	h := HashToken(token)
 	c.mu.Lock()
@@ -44,8 +44,8 @@ func (c *Claim) Owns(token string) bool {
 	return c.token.equal(h)
 }
 
-// Change changes the settings that are given, once Records have them. It fails with
-// [ErrUnavailable] where they do not take them, and with [ErrWeakToken], and nothing is changed then.
+// Change applies the settings that are given, once Records have stored them. It fails with
+// [ErrUnavailable] if they cannot, or with [ErrWeakToken], and then changes nothing.
 func (c *Claim) Change(s Settings) error {
 	if weak := c.registry.options.Weak; s.Token != nil && weak != nil && weak(c.label, *s.Token) && !c.Owns(*s.Token) {
 		return ErrWeakToken
@@ -53,7 +53,7 @@ func (c *Claim) Change(s Settings) error {
 	return c.keeper.change(s)
 }
 
-// apply takes token and terms from a record. The caller holds c.mu.
+// apply sets token and terms from a record. The caller holds c.mu.
 func (c *Claim) apply(r Record) {
 	was := c.terms
 	c.terms = r.Terms
@@ -78,15 +78,15 @@ func (c *Claim) apply(r Record) {
 }
 
 // Delete ends the claim, once its record is gone. Its parked polls end with [ErrClaimDeleted],
-// what is queued fails with [ErrNoClaim], and what was delivered may still be answered. It fails
-// with [ErrUnavailable] where Records do not take it, and the claim lives on then.
+// queued exchanges fail with [ErrNoClaim], and delivered ones may still be answered. If Records
+// cannot delete the record, Delete fails with [ErrUnavailable] and the claim lives on.
 func (c *Claim) Delete() error { return c.keeper.end(ErrClaimDeleted, nil) }
 
-// record is the record of the claim as it stands. The caller holds c.mu, or is the only one to
-// know c.
+// record returns the claim's current record. The caller holds c.mu, or is the only one with a
+// reference to c.
 func (c *Claim) record() Record { return Record{c.label, c.token, c.terms, !c.lease.polled} }
 
-// finish ends the claim, which has no record any more, for the reason why, once.
+// finish ends the claim, whose record is gone, because of why. Only the first call counts.
 func (c *Claim) finish(why error) {
 	c.mu.Lock()
 	if c.gone != nil {
@@ -130,7 +130,7 @@ type SessionState struct {
 	Idle   time.Duration
 }
 
-// State gives the state of the claim.
+// State returns the state of the claim.
 func (c *Claim) State() State {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -9,23 +9,23 @@ import (
 	"reversehttp/server/budget"
 )
 
-// Source is where a door gets the content of a request that its visitor still sends. One
-// goroutine at a time reads it.
+// Source is the content of a request that the visitor is still sending. One goroutine at a time
+// reads it.
 type Source interface {
 	// Read reads as [io.Reader] does. [io.EOF] is the clean end of the content; any other error
 	// has ended the exchange.
 	Read(into []byte) (int, error)
-	// Length returns how many bytes there are in all, or -1 where nobody knows.
+	// Length returns the length of the content in bytes, or -1 if it is unknown.
 	Length() int64
-	// Trailers returns the fields that follow the content. Before its clean end these are the
-	// fields that the visitor announced, without their values.
+	// Trailers returns the fields that follow the content. Before the clean end of the content
+	// these are the names that the visitor announced, without values.
 	Trailers() []Field
-	// Close says that the reader has left. What it ends, and whether anything, is the door's.
+	// Close says that the reader has left. The door decides what that ends.
 	Close() error
 }
 
-// Content is the content of a visitor's request. It is whole, or its visitor still sends it; or
-// it was collected, and is whole with its trailers. A nil Content is empty.
+// Content is the content of a visitor's request: whole, still being sent by the visitor, or
+// collected, which makes it whole with its trailers. A nil Content is empty.
 type Content struct {
 	whole    []byte
 	trailers []Field // of whole content
@@ -36,7 +36,7 @@ type Content struct {
 	watch  *watch      // that sees what passes; nil where no tap does
 }
 
-// Whole returns content that is there. The caller does not change it afterwards.
+// Whole returns content that has arrived. The caller must not change it afterwards.
 func Whole(content []byte) *Content {
 	if len(content) == 0 {
 		return nil
@@ -44,10 +44,11 @@ func Whole(content []byte) *Content {
 	return &Content{whole: content}
 }
 
-// Streamed returns content that a source gives once.
+// Streamed returns content that is read once, from a source.
 func Streamed(from Source) *Content { return &Content{source: from} }
 
-// Streams reports whether the visitor still sends the content, so that a session asks for it.
+// Streams reports whether the content has to be read from a source, because the visitor is still
+// sending it.
 func (c *Content) Streams() bool { return c != nil && c.source != nil }
 
 // Bytes returns content that is whole; nil where it streams.
@@ -58,7 +59,7 @@ func (c *Content) Bytes() []byte {
 	return c.whole
 }
 
-// Length returns how many bytes there are in all, or -1 where nobody knows.
+// Length returns the length of the content in bytes, or -1 if it is unknown.
 func (c *Content) Length() int64 {
 	if c.Streams() {
 		return c.source.Length()
@@ -66,8 +67,8 @@ func (c *Content) Length() int64 {
 	return int64(len(c.Bytes()))
 }
 
-// Trailers returns the fields that follow the content. Before the clean end of content that
-// streams these are the fields that the visitor announced, without their values.
+// Trailers returns the fields that follow the content. Before the clean end of content that streams
+// these are the names that the visitor announced, without values.
 func (c *Content) Trailers() []Field {
 	switch {
 	case c == nil:
@@ -78,8 +79,7 @@ func (c *Content) Trailers() []Field {
 	return c.trailers
 }
 
-// read returns how many bytes there were: all of whole content, and what was read of content
-// that streams.
+// read returns how many bytes were read; all bytes of whole content count as read.
 func (c *Content) read() int {
 	if c.Streams() {
 		return int(c.passed.Load())
@@ -87,8 +87,8 @@ func (c *Content) read() int {
 	return len(c.Bytes())
 }
 
-// Open returns a reader of the content. Each reader of whole content begins at its beginning;
-// what streams is read once, by whoever has it from [Delivery.Fetch].
+// Open returns a reader of the content. Each reader of whole content starts at the beginning.
+// Content that streams can be read once, by the caller of [Delivery.Fetch].
 func (c *Content) Open() io.ReadCloser {
 	if c.Streams() {
 		return (*streaming)(c)
@@ -113,15 +113,15 @@ func (c *streaming) Read(into []byte) (int, error) {
 // Close says that the reader has left, see [Source].
 func (c *streaming) Close() error { return c.source.Close() }
 
-// ErrTooLong is why content was not collected that is longer than it may be.
+// ErrTooLong means that content is too long to be collected.
 var ErrTooLong = errors.New("claim: the content is too long")
 
-// firstCollected is how much room is made before any content came, in bytes.
+// firstCollected is how many bytes are allocated before any content has come.
 const firstCollected = 4 << 10
 
-// collect reads content to its end, and returns it whole with its trailers: it can be read again.
-// It counts in h until free is called. It fails with [ErrTooLong] beyond limit bytes, with
-// [ErrNoRoom], and with the error of its source; nothing is held then.
+// collect reads content to its end and returns it whole, with its trailers, so that it can be read
+// again. It counts in h until free is called. It fails with [ErrTooLong] beyond limit bytes, with
+// [ErrNoRoom], or with the error of its source, and then holds nothing.
 func (c *Content) collect(h *budget.Hold, limit int) (whole *Content, free func(), err error) {
 	if c.Length() > int64(limit) {
 		return nil, nil, ErrTooLong
@@ -157,8 +157,7 @@ func (c *Content) collect(h *budget.Hold, limit int) (whole *Content, free func(
 	}
 }
 
-// Fetch gives the content of a request to the session that asks for it, once. It
-// fails with [ErrNoExchange] and [ErrTaken].
+// Fetch returns the content of the request, once. It fails with [ErrNoExchange] or [ErrTaken].
 func (d Delivery) Fetch() (*Content, error) {
 	c := d.session.claim
 	c.mu.Lock()
@@ -167,15 +166,16 @@ func (d Delivery) Fetch() (*Content, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Who asks has it: a poll leaves out what is not only delivered.
+	// A session that fetches the content has the request, so a later poll leaves it out.
 	x.seen = true
 	return x.request.Content, nil
 }
 
-// Collect is Fetch for a door whose program takes content only whole. It reads the content to its end, and
-// returns it with its trailers; it can be read again. It counts in what the exchange holds until free is
-// called. It fails as Fetch does, with [ErrTooLong] beyond limit bytes, with [ErrNoRoom], and with the error
-// of the content's source. Nothing is held then, and no program has had the request.
+// Collect is Fetch for a door whose program takes only whole content. It reads the content to its
+// end and returns it with its trailers, so that it can be read again. The content counts in the
+// hold of the exchange until free is called. Collect fails as Fetch does, with [ErrTooLong] beyond
+// limit bytes, with [ErrNoRoom], or with the error of the content's source. Then it holds nothing,
+// and no program has had the request.
 func (d Delivery) Collect(limit int) (whole *Content, free func(), err error) {
 	c := d.session.claim
 	c.mu.Lock()

@@ -2,7 +2,7 @@ package claim
 
 import "time"
 
-// deadline is how long an exchange may stay as it is. claim.mu guards it.
+// deadline keeps how long an exchange may stay in its state. claim.mu guards it.
 type deadline struct {
 	x       *Exchange
 	entered time.Time // when the exchange was queued first
@@ -18,18 +18,18 @@ func (d *deadline) enter() {
 	}
 }
 
-// left is how long the exchange may stay as it is. The caller holds claim.mu.
+// left returns how long the exchange may stay in its state. The caller holds claim.mu.
 func (d *deadline) left(now time.Time) time.Duration {
 	c := d.x.claim
 	switch d.x.state {
 	case queued:
-		// The time without a poller counts from the last one that was there,
-		// but no visitor waits longer than for an answer.
+		// The time without a poller counts from the end of the last poll, but no visitor waits
+		// longer than for an answer.
 		since := d.queued
 		if c.lease.lastPoll.After(since) {
 			since = c.lease.lastPoll
 		}
-		if c.lease.polls > 0 { // who polls is busy, on a connection that takes one at a time
+		if c.lease.polls > 0 { // the poller is busy, on a connection that takes one request at a time
 			since = now
 		}
 		until := since.Add(c.registry.times.NoPoller)
@@ -43,9 +43,9 @@ func (d *deadline) left(now time.Time) time.Duration {
 	return 0
 }
 
-// from is since when the time for the answer counts: the first delivery, or when the
-// visitor last sent of the content that the session fetches. While the gateway waits for
-// that the time is the visitor's, and stands still. The caller holds claim.mu.
+// from returns when the time for the answer began: at the first delivery, or when the visitor last
+// sent content that the session fetches. While the gateway waits for such content, the clock of the
+// answer stands still. The caller holds claim.mu.
 func (d *deadline) from(now time.Time) time.Time {
 	if !d.x.fetched {
 		return d.given
@@ -56,8 +56,8 @@ func (d *deadline) from(now time.Time) time.Time {
 	return d.given
 }
 
-// look ends the exchange if its time is over, else returns how long it still has. [Exchange.Next]
-// keeps the time of one that is answering. The caller holds claim.mu.
+// look ends the exchange if its time is over; otherwise it returns how long the exchange still has.
+// [Exchange.Next] keeps the time of an exchange that is answering. The caller holds claim.mu.
 func (d *deadline) look() time.Duration {
 	x := d.x
 	if left := d.left(time.Now()); left > 0 || x.state == ended || x.state == answering {
@@ -73,8 +73,8 @@ func (d *deadline) look() time.Duration {
 	return 0
 }
 
-// lookLater ends the exchange if it is queued again and nobody polls for it meanwhile; its
-// visitor's own timer may be far from over.
+// lookLater ends the exchange later if it was queued again and nobody polls for it meanwhile; the
+// visitor's own timer may still be far from due.
 func (d *deadline) lookLater() { time.AfterFunc(d.x.claim.registry.times.NoPoller, d.lookAgain) }
 
 func (d *deadline) lookAgain() {

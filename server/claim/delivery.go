@@ -1,18 +1,18 @@
 package claim
 
-// Delivery is an exchange as a session that was given it has it: what the session's program may do
-// with the request, and say of the answer. Whether the session holds the exchange is looked up by each
-// of its methods, for it may end at any time.
+// Delivery is an exchange that a session was given. Its methods are what the session's program may
+// do with the request and say of the answer. Each looks up whether the session still holds the
+// exchange, which may end at any time.
 type Delivery struct {
 	session *Session
 	id      string // of the exchange
 }
 
-// Delivery returns the exchange of an id as the session has it, whether it does or not.
+// Delivery returns the delivery of an exchange to the session, whether or not the session holds it.
 func (s *Session) Delivery(id string) Delivery { return Delivery{s, id} }
 
-// settle has how judge a message for the exchange where the session holds it, and same tell whether
-// it repeats one where the exchange has ended.
+// settle calls how for an exchange that the session holds, and same to recognise a repeat for an
+// exchange that has ended.
 func (d Delivery) settle(same func(tombstone) bool, how func(*Exchange) Result) (Result, error) {
 	s := d.session
 	s.claim.mu.Lock()
@@ -25,17 +25,17 @@ func (d Delivery) settle(same func(tombstone) bool, how func(*Exchange) Result) 
 		return s.tombs.judge(d.id, same), nil
 	}
 	s.life.touch()
-	r := how(x) // and so acknowledges it: a poll leaves out what is answered
+	r := how(x) // which acknowledges it too: polls leave out what is answered
 	if s.poll != nil {
 		s.poll.unstick()
 	}
 	return r, nil
 }
 
-// GiveBack takes the exchange from the session, whose program surely had nothing of
-// it, and has another one get it, or the same again. One that somebody tried to hand over,
-// and that is given back too often, fails with [ErrSessionLost]. It reports false where the
-// exchange stays with the session, since a program may have had something of it.
+// GiveBack takes the exchange from the session, whose program has certainly had nothing of it, and
+// queues it again. tried says that a door tried to hand it over; an exchange that is tried and
+// given back too often fails with [ErrSessionLost]. GiveBack reports false if the exchange stays
+// with the session because its program may have had something of it.
 func (d Delivery) GiveBack(tried bool) (gone bool) {
 	s := d.session
 	c := s.claim

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// drain is how far the gateway is with stopping. It stops in steps, which its owner takes:
+// drain is the progress of a gateway that stops. Its owner stops it in two steps:
 //
 //	Drain   upgraded connections end, and everything else goes on as ever; then nothing new is let in, and polls end
 //	GiveUp  what has no answer fails
@@ -18,7 +18,7 @@ type drain struct {
 	eras   eras
 }
 
-// begin says that polls end, spread over a time.
+// begin ends polls, spread over a time.
 func (d *drain) begin(spread time.Duration) {
 	d.once.Do(func() {
 		d.spread = max(spread, 1)
@@ -26,7 +26,7 @@ func (d *drain) begin(spread time.Duration) {
 	})
 }
 
-// begun reports whether they do.
+// begun reports whether polls end.
 func (d *drain) begun() bool {
 	select {
 	case <-d.begins:
@@ -36,10 +36,10 @@ func (d *drain) begun() bool {
 	}
 }
 
-// tellEach is how much of the time over which polls end there is for each, so that few end at once.
+// tellEach is the time between the ends of two polls, so that few end at once.
 const tellEach = time.Millisecond
 
-// part tells the program of an upgraded connection that the gateway stops, by [CancelDraining]. The caller holds claim.mu.
+// part sends [CancelDraining] to the program of an upgraded connection. The caller holds claim.mu.
 func (x *Exchange) part() {
 	if x.state == answering && x.answer.upgraded() {
 		x.session.out.cancel(x, CancelDraining)
@@ -57,11 +57,13 @@ func (x *Exchange) cut() {
 	}
 }
 
-// Drain tells the programs of upgraded connections that the gateway stops. They have [Times.Parting] to end them; then they fail with
-// [ErrDraining]. A request to upgrade fails with that from then on, and an answer that upgrades all the same is told so at once.
+// Drain tells the programs of upgraded connections that the gateway stops. Connections that they
+// have not ended within [Times.Parting] fail with [ErrDraining]. From then on a request to upgrade
+// fails with it too, and an answer that upgrades nevertheless is cancelled at once.
 //
-// When served has returned, nothing new is let in: what is queued fails with [ErrDraining], polls end with it, spread over
-// [Times.Spread] at most, and what was delivered may be answered. A nil served takes no time.
+// Once served has returned, nothing new is let in: queued exchanges fail with [ErrDraining], polls
+// end with it, spread over at most [Times.Spread], and delivered exchanges may still be answered. A
+// nil served returns at once.
 func (r *Registry) Drain(served func()) {
 	if r.drain.parts.CompareAndSwap(false, true) {
 		r.eachHeld((*Exchange).part)
@@ -72,7 +74,7 @@ func (r *Registry) Drain(served func()) {
 	r.letNothingIn()
 }
 
-// letNothingIn ends polls, and what is queued.
+// letNothingIn ends polls and queued exchanges.
 func (r *Registry) letNothingIn() {
 	r.drain.begin(min(r.times.Spread, time.Duration(r.polls.Load())*tellEach))
 	r.claims.Range(func(_, v any) bool {
@@ -87,8 +89,8 @@ func (r *Registry) letNothingIn() {
 	})
 }
 
-// GiveUp fails with [ErrDraining] what was delivered and whose answer has not begun, also of
-// sessions and claims that have ended, and what its visitor still sends.
+// GiveUp fails, with [ErrDraining], delivered exchanges whose answer has not begun, those of ended
+// sessions and claims included, and exchanges whose request is still being sent.
 func (r *Registry) GiveUp() {
 	r.budget.GiveUp(ErrDraining)
 	r.eachHeld(func(x *Exchange) {
@@ -98,7 +100,8 @@ func (r *Registry) GiveUp() {
 	})
 }
 
-// eachHeld calls each with what sessions hold, oldest first in each, under claim.mu.
+// eachHeld calls each, under claim.mu, with the exchanges that sessions hold, oldest first in each
+// session.
 func (r *Registry) eachHeld(each func(*Exchange)) {
 	r.sessions.Range(func(_, v any) bool {
 		s := v.(*Session)
@@ -111,29 +114,31 @@ func (r *Registry) eachHeld(each func(*Exchange)) {
 	})
 }
 
-// eras tell exchanges that have been open for long from others. There are two: those that begin are of the one, and once none of the
-// other is open, and a second is over, they change places.
+// eras tell exchanges that have been open for long from others. There are two eras. New exchanges
+// belong to the current one. Once no exchange of the other is open and a second has passed, they
+// swap.
 type eras struct {
-	open  [2]atomic.Int64 // exchanges of each
-	now   atomic.Uint32   // the one of those that begin
+	open  [2]atomic.Int64 // open exchanges of each era
+	now   atomic.Uint32   // the current era
 	mu    sync.Mutex      // guards below, and is held while now changes
 	since time.Time       // when it began
 }
 
-// lasting is how long an exchange is not open for long.
+// lasting is how long an exchange may be open before it counts as open for long.
 const lasting = time.Second
 
-// begin counts an exchange, and returns its era.
+// begin counts a new exchange and returns its era.
 func (e *eras) begin() (era uint32) {
 	era = e.now.Load()
 	e.open[era].Add(1)
 	return era
 }
 
-// end counts the end of one.
+// end counts the end of an exchange.
 func (e *eras) end(era uint32) { e.open[era].Add(-1) }
 
-// last reports whether an exchange may have been open for long. It has to be asked often, to see that none is.
+// last reports whether an exchange may have been open for long. It must be called often to notice
+// that none is.
 func (e *eras) last() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

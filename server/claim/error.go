@@ -6,7 +6,7 @@ import (
 	"reversehttp/server/budget"
 )
 
-// What a visitor's exchange can fail with, wrapped in a [*Failure].
+// The errors of a visitor's exchange, wrapped in a [*Failure].
 var (
 	ErrNoClaim        = errors.New("claim: no such claim")
 	ErrNoHandler      = errors.New("claim: no session polls")
@@ -17,11 +17,11 @@ var (
 	ErrHandlerFailed  = errors.New("claim: the handler gave up")
 	ErrSessionLost    = errors.New("claim: the session was lost")
 	ErrTooSlow        = budget.ErrTooSlow
-	// ErrVisitorGone tells a visitor's door that the exchange was abandoned.
+	// ErrVisitorGone means that the exchange was abandoned.
 	ErrVisitorGone = errors.New("claim: the visitor left")
 )
 
-// What a program's call can fail with, besides [ErrNoClaim] and [ErrDraining].
+// The errors of a program's call, besides [ErrNoClaim] and [ErrDraining].
 var (
 	ErrBadCursor     = errors.New("claim: cursor was never given out")
 	ErrSpent         = errors.New("claim: what came after the cursor was received")
@@ -43,15 +43,15 @@ var (
 	ErrClaimDeleted  = errors.New("claim: claim was deleted")
 	ErrLeaseEnded    = errors.New("claim: lease has ended")
 	ErrUnavailable   = errors.New("claim: records are not available")
-	// ErrReplaced ends a [Link], or a [Feed], whose place a newer poll took.
+	// ErrReplaced ends a [Link] or a [Feed] that a newer poll replaced.
 	ErrReplaced = errors.New("claim: a newer poll took its place")
 )
 
-// Handed says whether a handler had the request of a failed exchange.
+// Handed says whether a handler received the request of a failed exchange.
 type Handed int
 
 const (
-	// HandedUnknown means that it was written to a session that never said.
+	// HandedUnknown means that it was written to a session that never confirmed it.
 	HandedUnknown Handed = iota
 	// HandedNo means that no handler had it: it is safe to send again.
 	HandedNo
@@ -65,13 +65,13 @@ type Failure struct {
 	Err error
 	// Handed says whether a handler had the request.
 	Handed Handed
-	// Answer is what the visitor is answered in place of the failure, see [Claim.Begin]. Nil means
-	// nothing.
+	// Answer is the answer that the visitor gets instead of the failure; see [Claim.Begin]. Nil
+	// means none.
 	Answer *Answer
 }
 
-// Error gives the text of Err.
+// Error returns the text of Err.
 func (f *Failure) Error() string { return f.Err.Error() }
 
-// Unwrap gives Err.
+// Unwrap returns Err.
 func (f *Failure) Unwrap() error { return f.Err }

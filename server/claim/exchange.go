@@ -21,7 +21,7 @@ const (
 	Abandoned
 )
 
-// String gives the word for metrics and logs.
+// String returns the word for metrics and logs.
 func (o Outcome) String() string {
 	return [...]string{"done", "failed", "timed_out", "abandoned"}[o]
 }
@@ -40,8 +40,8 @@ const (
 // Exchange is one request and its answer. See the package documentation for
 // its states.
 type Exchange struct {
-	// Inline is how much content of the request a session of the claim takes with it, in bytes: the most that any of their last polls
-	// says ([Flow.Inline]); 0 where none says anything.
+	// Inline is how many bytes of content a session of the claim takes along with the request: the
+	// most that any session's last poll asked for ([Flow.Inline]), or 0 if none did.
 	Inline int
 	// Timeout is how long the visitor waits for the answer, see [Settings].
 	Timeout time.Duration
@@ -50,7 +50,7 @@ type Exchange struct {
 	id     string
 	begun  time.Time
 	hold   *budget.Hold
-	from   netip.Prefix // whose share of the queue it has; the zero value for nobody's
+	from   netip.Prefix // the address whose share of the queue it uses; the zero value for none
 	absent func() *Answer
 	// request is set by Do, before any session can see the exchange.
 	request *Request
@@ -68,7 +68,7 @@ type Exchange struct {
 	due     deadline
 	fetched bool // its content was asked for
 	gathers bool // the gateway collects it, and no program has had the request
-	// rejected says that it failed for the visitor's fault after it was handed over.
+	// rejected says that the exchange failed because of its visitor after it was handed over.
 	rejected bool
 	parts    *parts // of a streamed answer
 	failure  *Failure
@@ -77,19 +77,20 @@ type Exchange struct {
 	over     chan struct{} // closed at the end; nil while nobody asks
 	watch    *watch        // nil where no tap sees it
 
-	// news is told of interim responses, of the answer, and of the failure, while somebody is in Do; it has one place.
+	// news receives a value when there is an interim response, the answer or a failure, while a
+	// call of Do runs. Its capacity is 1.
 	news chan struct{}
-	// answer does not change any more, but for trailers, once state is answering, or ended.
+	// answer is immutable, except for its trailers, once state is answering or an end.
 	answer *Answer
 }
 
 // ID names the exchange, uniquely for this gateway and its restarts.
 func (x *Exchange) ID() string { return x.id }
 
-// Request gives what the visitor asked.
+// Request returns the visitor's request.
 func (x *Exchange) Request() *Request { return x.request }
 
-// Hold returns what the exchange and its request hold.
+// Hold returns the hold of the exchange and its request.
 func (x *Exchange) Hold() *budget.Hold { return x.hold }
 
 // Over is closed when the exchange has ended, whoever ended it.
@@ -105,17 +106,17 @@ func (x *Exchange) Over() <-chan struct{} {
 	return x.over
 }
 
-// Begin opens an exchange whose request the visitor still sends. It fails with
-// a [*Failure] at once where no session lives or a bound is reached. Whoever
-// began an exchange ends it with [Exchange.Do] or [Exchange.Fail].
+// Begin opens an exchange whose request the visitor is still sending. It fails at once with a
+// [*Failure] if no session lives or a bound is reached. The caller must end the exchange with
+// [Exchange.Do] or [Exchange.Fail].
 //
-// The exchange, its request, and what comes of the answer until the visitor has it,
-// are held by h, which is the caller's to close afterwards. Where places are short, an
-// exchange that waits for its visitor makes room (see [Exchange.Reject]).
+// The exchange, its request, and the answer until the visitor has it count in h, which the caller
+// closes afterwards. If places run out, an exchange that waits for its visitor makes room (see
+// [Exchange.Reject]).
 //
-// absent is asked once where the exchange fails with [ErrNoHandler], on the caller's goroutine, and
-// returns what the visitor is answered in place of that ([Failure.Answer]), or nil. A nil absent
-// answers nothing.
+// If the exchange fails with [ErrNoHandler], absent is called once, on the caller's goroutine, and
+// returns the answer that the visitor gets instead ([Failure.Answer]), or nil. A nil absent is
+// never called.
 func (c *Claim) Begin(h *budget.Hold, absent func() *Answer) (*Exchange, error) {
 	c.Charge(h)
 	c.exchanges.makeRoom()
@@ -148,7 +149,8 @@ func (c *Claim) Begin(h *budget.Hold, absent func() *Answer) (*Exchange, error) 
 	return x, nil
 }
 
-// Fail ends an exchange that nobody is in Do or Next of, because of err. [ErrVisitorGone] abandons it.
+// Fail ends an exchange because of err. No call of Do or Next may be running. [ErrVisitorGone]
+// abandons the exchange.
 func (x *Exchange) Fail(err error) {
 	x.claim.mu.Lock()
 	if err == ErrVisitorGone {
@@ -160,10 +162,9 @@ func (x *Exchange) Fail(err error) {
 	_ = x.end()
 }
 
-// Do hands the request to a session and waits for the answer. It fails with a
-// [*Failure]; the end of ctx means that the visitor left. The caller changes
-// nothing of req afterwards, and goes on with [Exchange.Next] where the answer
-// has More. The content of that is the caller's, to let go.
+// Do hands the request to a session and waits for the answer. It fails with a [*Failure]. The end
+// of ctx means that the visitor left. The caller must not change req afterwards, continues with
+// [Exchange.Next] if the answer has More, and owns the content of the answer.
 func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
 	c := x.claim
 	x.request = req
@@ -212,7 +213,7 @@ func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
 	}
 }
 
-// end reports the end of the exchange, after it, and gives its failure.
+// end reports the end of the exchange to [Options.Ended] and returns its failure.
 func (x *Exchange) end() error {
 	f := x.failure
 	if f != nil && f.Err == ErrNoHandler && x.absent != nil {
@@ -230,8 +231,9 @@ func (x *Exchange) end() error {
 // abandon ends x because the visitor left. The caller holds claim.mu.
 func (x *Exchange) abandon() { x.drop(Abandoned, ErrVisitorGone) }
 
-// Reject ends an exchange for its visitor's fault why, and tells the session that has it; with
-// [ErrDraining] only where no session can have it. It reports whether it ended the exchange.
+// Reject ends an exchange because of its visitor and tells the session that has it. With
+// [ErrDraining] it ends only an exchange that no session can have. It reports whether it ended the
+// exchange.
 func (x *Exchange) Reject(why error) bool {
 	x.claim.mu.Lock()
 	defer x.claim.mu.Unlock()
@@ -256,8 +258,7 @@ func (x *Exchange) drop(o Outcome, err error) {
 // fail ends x with err. The caller holds claim.mu.
 func (x *Exchange) fail(err error) { x.finish(Failed, nil, &Failure{Err: err, Handed: x.handed()}) }
 
-// finish ends x, unless it has ended, and tells whether it did. The caller
-// holds claim.mu.
+// finish ends x, unless it has ended, and reports whether it did. The caller holds claim.mu.
 func (x *Exchange) finish(o Outcome, a *Answer, f *Failure) bool {
 	if x.state == ended {
 		return false
@@ -293,7 +294,7 @@ func (x *Exchange) finish(o Outcome, a *Answer, f *Failure) bool {
 	return true
 }
 
-// handed tells whether a handler had x. The caller holds claim.mu.
+// handed returns whether a handler had x. The caller holds claim.mu.
 func (x *Exchange) handed() Handed {
 	switch {
 	case x.seen:

@@ -7,27 +7,26 @@ import (
 	"reversehttp/server/budget"
 )
 
-// exchanges are those of a claim: the open ones, within what a claim and an address may have of them,
-// and how the others ended. claim.mu guards it.
+// exchanges counts the exchanges of a claim: the open ones, which a claim and an address may have
+// only so many of, and how the others ended. claim.mu guards it.
 type exchanges struct {
 	claim    *Claim
 	last     uint64               // number of the last one that began
-	open     int                  // that have not ended
-	of       map[netip.Prefix]int // of them, those of each address
-	upgraded int                  // of them, those that upgraded their connection
+	open     int                  // exchanges that have not ended
+	of       map[netip.Prefix]int // open exchanges of each address
+	upgraded int                  // open exchanges that upgraded their connection
 	ends     [4]uint64            // by Outcome
 }
 
-// name makes up an id. The caller holds claim.mu.
+// name returns a new id. The caller holds claim.mu.
 func (e *exchanges) name() string {
 	e.last++
 	var room [64]byte
 	return string(strconv.AppendUint(append(room[:0], e.claim.prefix...), e.last, 36))
 }
 
-// add counts an exchange that begins, and reports whether there is room for it: its address has no more
-// than its share of the claim's queue, which is at most as many as are free beside. The caller holds
-// claim.mu.
+// add counts an exchange that begins and reports whether there is room for it. An address may have
+// at most as many places of the claim's queue as are left free. The caller holds claim.mu.
 func (e *exchanges) add(x *Exchange) bool {
 	e.open++
 	r := e.claim.registry
@@ -45,8 +44,9 @@ func (e *exchanges) add(x *Exchange) bool {
 	return room >= 0 && e.of[x.from] <= room+1
 }
 
-// upgrades reports whether one more may upgrade its connection. They have half of [Limits.Queue], since
-// they may last for ever and others are to be answered too. The caller holds claim.mu.
+// upgrades reports whether one more exchange may upgrade its connection. Upgraded ones get half of
+// [Limits.Queue], since they may last for ever and must leave room for others. The caller holds
+// claim.mu.
 func (e *exchanges) upgrades() bool { return e.upgraded < (e.claim.registry.limits.Queue+1)/2 }
 
 // remove counts the end of an exchange. The caller holds claim.mu.
@@ -62,7 +62,7 @@ func (e *exchanges) remove(x *Exchange, o Outcome) {
 	}
 }
 
-// makeRoom ends the exchange that has waited longest for its visitor, where there is no room for
+// makeRoom ends the exchange that has waited longest for its visitor, if there is no room for
 // another. The caller holds no lock.
 func (e *exchanges) makeRoom() {
 	c := e.claim

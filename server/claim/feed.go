@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Feed is the open poll of a plain session whose program has one connection, on which its door hands
-// each message over by itself, and knows what becomes of it. It is not used by several goroutines at
-// a time.
+// Feed is the open poll of a plain session whose program has one connection, on which its door
+// hands over messages one by one and learns the result of each. It must not be used by several
+// goroutines at once.
 type Feed struct{ poll *poll }
 
-// Feed opens one. It fails with [ErrDraining] and with why the session ended. Whoever opened it
-// closes it.
+// Feed opens a feed. It fails with [ErrDraining] or with the reason for which the session ended.
+// The caller must close it.
 func (s *Session) Feed() (*Feed, error) {
 	p, err := openPoll(s, nil, Flow{})
 	if err != nil {
@@ -20,11 +20,11 @@ func (s *Session) Feed() (*Feed, error) {
 	return &Feed{p}, nil
 }
 
-// Next waits for a request, however long. While the door can hand none over it says so by holds, a channel
-// that is not nil: then Next takes no request, and returns nil when that is closed.
+// Next waits for a request, without a time limit. A door that cannot hand one over now passes a
+// channel, holds: then Next takes no request and returns nil once the channel is closed.
 //
-// An error says that the feed is over: it is that of ctx, [ErrDraining], [ErrReplaced] or why the session
-// ended.
+// An error means that the feed is over: the error of ctx, [ErrDraining], [ErrReplaced], or the
+// reason for which the session ended.
 func (f *Feed) Next(ctx context.Context, holds <-chan struct{}) (*Message, error) {
 	if holds != nil {
 		return nil, f.rest(ctx, holds)
@@ -39,7 +39,7 @@ func (f *Feed) Next(ctx context.Context, holds <-chan struct{}) (*Message, error
 	return &b.Messages[0], nil
 }
 
-// rest waits until a channel is closed, and fails where the feed is over before that.
+// rest waits until a channel is closed. It fails if the feed is over before that.
 func (f *Feed) rest(ctx context.Context, until <-chan struct{}) error {
 	s := f.poll.session
 	for {
@@ -64,10 +64,10 @@ func (f *Feed) rest(ctx context.Context, until <-chan struct{}) error {
 	}
 }
 
-// Close ends the feed. What it gave stays with the session.
+// Close ends the feed. Messages that it returned stay with the session.
 func (f *Feed) Close() { f.poll.close() }
 
-// take gives one message, or nil. The caller holds claim.mu.
+// take returns one message, or nil. The caller holds claim.mu.
 func (f *Feed) take() (*Batch, bool) {
 	o := &f.poll.session.out
 	o.tidyAtTimes()

@@ -1,24 +1,24 @@
 package claim
 
-// fifo is a queue. Taking an element costs the same however many there are: its place is
-// cleared at once, and reused when half of the places are such.
+// fifo is a queue. Taking an element costs constant time: its slot is cleared at once, and slots
+// are reused once half of them are clear.
 type fifo[T any] struct {
 	all   []T
-	taken int // how many of all, from its front, are not in the queue any more
-	moved int // how many elements were copied; tests compare it with how many came
+	taken int // number of elements at the front of all that were taken
+	moved int // number of elements copied; tests compare it with the number of elements that came
 }
 
-// roomy is how many places are too few to be worth freeing.
+// roomy is how many clear slots are not worth reusing yet.
 const roomy = 32
 
 func (q *fifo[T]) len() int { return len(q.all) - q.taken }
 
-// list returns the elements, oldest first. They may be changed in place.
+// list returns the elements, oldest first. The caller may change them in place.
 func (q *fifo[T]) list() []T { return q.all[q.taken:] }
 
 func (q *fifo[T]) push(v T) { q.all = append(q.all, v) }
 
-// pop removes and returns the oldest element. There must be one.
+// pop removes and returns the oldest element. The queue must not be empty.
 func (q *fifo[T]) pop() T {
 	v := q.all[q.taken]
 	q.drop(1)
@@ -40,7 +40,7 @@ func (q *fifo[T]) drop(n int) {
 	}
 }
 
-// keep removes the elements for which stays is false.
+// keep removes the elements for which stays returns false.
 func (q *fifo[T]) keep(stays func(*T) bool) {
 	all, n := q.list(), 0
 	for i := range all {

@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// hangup is what the kernel says of the program of a session: that it closed the connection of its poll without a word
-// ([Flow.HungUp]). A program that was killed does, and so does one that polls anew. So it counts once nothing else shows for
-// [Times.Closed] that the program lives. Then others are given what the session held and may be repeated, and visitors
-// are told where nobody else serves the claim. The session lives on: its program may come back with the answers to the rest.
+// hangup records that the program of a session closed the connection of its poll without a word, as
+// the kernel reports it ([Flow.HungUp]). A killed program does that, and so does one that polls
+// again. A hangup therefore counts only after [Times.Closed] without another sign of life. Then
+// exchanges that may be repeated move to other sessions, and visitors get an error if no other
+// session serves the claim. The session lives on: its program may return with answers to the rest.
 //
 // claim.mu guards it.
 type hangup struct {
@@ -20,7 +21,7 @@ type hangup struct {
 	look    lazyTimer
 }
 
-// note notes that the connection closed. The caller holds claim.mu.
+// note records that the connection closed. The caller holds claim.mu.
 func (h *hangup) note() {
 	if s := h.session; s.gone == nil && s.cursors && s.poll == nil {
 		h.at = time.Now()
@@ -31,8 +32,8 @@ func (h *hangup) note() {
 // forget notes that the program lives. The caller holds claim.mu.
 func (h *hangup) forget() { h.at, h.counts = time.Time{}, false }
 
-// lapse has the hangup count if nothing shows that the program lives; else it looks again later. A gateway that is late itself
-// looks twice, see [life.lapse].
+// lapse makes the hangup count if nothing shows that the program lives. Otherwise it arms the timer
+// again. A gateway that is late itself looks twice; see [life.lapse].
 func (h *hangup) lapse() {
 	runtime.Gosched() // behind the goroutines that already have something to read
 	s, c := h.session, h.session.claim
@@ -55,8 +56,8 @@ func (h *hangup) lapse() {
 	}
 }
 
-// vacate has what the session holds and may be repeated move on, and tells visitors where nobody else serves the claim. The caller
-// holds claim.mu.
+// vacate moves on the exchanges of the session that may be repeated. If no other session serves the
+// claim, their visitors get an error. The caller holds claim.mu.
 func (h *hangup) vacate() {
 	s := h.session
 	var moving []*Exchange

@@ -10,8 +10,8 @@ type interims struct {
 // mostInterims is how many interim responses an exchange may have.
 const mostInterims = 16
 
-// push takes one more, and reports whether it may: there were not so many, and there is memory for it.
-// The caller holds claim.mu, and says that there is news once it does not.
+// push adds one and reports whether it could: there must not be too many, and there must be memory
+// for it. The caller holds claim.mu, and signals news after unlocking it.
 func (i *interims) push(a *Answer) bool {
 	if i.count >= mostInterims || !i.x.hold.TryGrow(a.weight()) {
 		return false
@@ -22,7 +22,8 @@ func (i *interims) push(a *Answer) bool {
 	return true
 }
 
-// give gives the visitor those that came, and reports whether the answer, or the failure, came after them. The caller holds no lock.
+// give passes those that came to the visitor, and reports whether the answer or a failure followed
+// them. The caller holds no lock.
 func (i *interims) give() (ready bool) {
 	x := i.x
 	x.claim.mu.Lock()

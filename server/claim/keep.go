@@ -5,31 +5,31 @@ import (
 	"time"
 )
 
-// A claim and its record change together. Records are asked first, and what they took is told
-// then: a claim is listed once it has a record, changes once the record did, and ends once the
-// record is gone. Where they do not take it nothing changes.
+// A claim and its record change together, the record first: a claim is listed once it has a record,
+// changes once the record has changed, and ends once the record is gone. If the record cannot be
+// changed, nothing changes.
 //
-// Whether a change that failed was made is found out by mend: it brings the record in line with
-// the claim, ends the record of a claim that was never listed, and tries again until Records take
-// that. Until then nobody else gets the label.
+// A change that failed may have been made all the same. mend finds out: it brings the record in
+// line with the claim, deletes the record of a claim that was never listed, and retries until it
+// succeeds. Until then nobody else gets the label.
 
-// keeper has a claim and its record change together.
+// keeper makes a claim and its record change together.
 type keeper struct {
 	claim *Claim
 	entry entry
 	made  chan struct{} // closed when it is known whether the claim has a record
 
 	// claim.mu guards what follows.
-	ending   chan struct{} // closed when it is known whether the claim ends; nil while that is not asked
+	ending   chan struct{} // closed when it is known whether the claim ends; nil while nothing tries to end it
 	mending  lazyTimer
-	failures int // to bring the record in line, in a row
+	failures int // failures in a row to bring the record in line
 }
 
-// errUnmade is why a claim is gone that Records did not take.
+// errUnmade is the reason for which a claim that could not be stored is gone.
 var errUnmade = errors.New("claim: not kept")
 
-// create lists a new claim once it has a record. It fails with [ErrUnavailable], and with
-// [ErrLabelTaken] where Records know the label.
+// create lists a new claim once it has a record. It fails with [ErrUnavailable], or with
+// [ErrLabelTaken] if the label already has a record.
 func (k *keeper) create() error {
 	c := k.claim
 	if err := k.entry.enter(); err != nil {
@@ -54,7 +54,7 @@ func (k *keeper) create() error {
 	return ErrUnavailable
 }
 
-// change makes set the settings of the claim, as [Claim.Change] does.
+// change implements [Claim.Change].
 func (k *keeper) change(set Settings) error {
 	if err := k.entry.enter(); err != nil {
 		return err
@@ -76,8 +76,8 @@ func (k *keeper) change(set Settings) error {
 	return nil
 }
 
-// end ends the claim for the reason why, once, and only where it is still due when nobody else
-// changes the record. A nil due is always so; it is called with c.mu held.
+// end ends the claim because of why, once, if due still returns true when no one else is changing
+// the record. due is called with c.mu held. A nil due is always true.
 func (k *keeper) end(why error, due func() bool) error {
 	c := k.claim
 	if err := k.entry.enter(); err != nil {
@@ -104,7 +104,7 @@ func (k *keeper) end(why error, due func() bool) error {
 	return err
 }
 
-// awaitEnd waits until a claim that is about to end has ended, or lives on.
+// awaitEnd waits until a claim that is about to end has ended or turns out to live on.
 func (k *keeper) awaitEnd() error {
 	c := k.claim
 	c.mu.Lock()
@@ -113,7 +113,7 @@ func (k *keeper) awaitEnd() error {
 	return k.entry.await(ending)
 }
 
-// refused returns what to tell of a change that Records did not take.
+// refused returns the error for a change that could not be stored.
 func (k *keeper) refused(err error) error {
 	c := k.claim
 	if errors.Is(err, ErrMoved) || errors.Is(err, ErrExists) {
@@ -132,7 +132,7 @@ func (k *keeper) log(err error) {
 	c.registry.options.Log.Warn("claim not kept", "label", c.label, "error", err)
 }
 
-// mend brings the record in line with the claim, and tries again later where that fails.
+// mend brings the record in line with the claim. If that fails it retries later.
 func (k *keeper) mend() {
 	c := k.claim
 	err := k.entry.enter()
@@ -159,7 +159,7 @@ func (k *keeper) mend() {
 	}
 }
 
-// wanted is the record that the claim should have; nil for none.
+// wanted returns the record that the claim should have; nil for none.
 func (k *keeper) wanted() *Record {
 	c := k.claim
 	c.mu.Lock()
@@ -171,7 +171,7 @@ func (k *keeper) wanted() *Record {
 	return &r
 }
 
-// mendLater has the record looked at again. The caller holds c.mu.
+// mendLater schedules mend. The caller holds c.mu.
 func (k *keeper) mendLater() {
 	c := k.claim
 	if c.gone != nil && c.gone != errUnmade || c.registry.closed.Load() {
@@ -181,13 +181,13 @@ func (k *keeper) mendLater() {
 	k.failures++
 }
 
-// The pauses between attempts to bring a record in line; each is twice the one before.
+// The pauses between attempts to bring a record in line. Each is twice the previous one.
 const (
 	shortestPause = time.Second
 	longestPause  = time.Minute
 )
 
-// pause is how long Records are left alone. The caller holds c.mu.
+// pause returns how long to wait before the next attempt. The caller holds c.mu.
 func (k *keeper) pause() time.Duration {
 	return min(shortestPause<<min(k.failures, 10), longestPause)
 }

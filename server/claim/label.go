@@ -7,9 +7,9 @@ import (
 	petname "github.com/dustinkirkland/golang-petname"
 )
 
-// ValidLabel tells whether s can name a claim: a lower-case LDH label of DNS
-// (RFC 1034, 3.5; RFC 1123, 2.1), 1 to 63 long, without the hyphens at third
-// and fourth place that RFC 5891, 4.2.3.1 keeps for internationalised names.
+// ValidLabel reports whether s can name a claim: a lower-case LDH label of DNS (RFC 1034, 3.5; RFC
+// 1123, 2.1) of 1 to 63 characters, without hyphens in the third and fourth place, which RFC 5891,
+// 4.2.3.1 reserves for internationalised names.
 func ValidLabel(s string) bool {
 	if len(s) < 1 || len(s) > 63 || s[0] == '-' || s[len(s)-1] == '-' {
 		return false
@@ -27,8 +27,8 @@ func ValidLabel(s string) bool {
 	return true
 }
 
-// pickLabel makes a readable label: two words, and four characters against
-// collisions and guesses.
+// pickLabel returns a readable random label: two words, and four characters against collisions and
+// guesses.
 func pickLabel() string {
 	return petname.Generate(2, "-") + "-" + strings.ToLower(rand.Text()[:4])
 }

@@ -23,7 +23,7 @@ func (l *lease) pollBegins() {
 	l.claim.registry.polls.Add(1)
 }
 
-// pollEnds notes that one is open no more. The caller holds claim.mu.
+// pollEnds notes that a poll has ended. The caller holds claim.mu.
 func (l *lease) pollEnds() {
 	l.polls--
 	l.claim.registry.polls.Add(-1)
@@ -33,13 +33,13 @@ func (l *lease) pollEnds() {
 	}
 }
 
-// left is how long the claim lives if nobody polls. The caller holds claim.mu.
+// left returns how long the claim will live if nobody polls. The caller holds claim.mu.
 func (l *lease) left() time.Duration {
 	most := l.claim.terms.Lease
 	if l.polls > 0 {
 		return most
 	}
-	if !l.polled { // a label that nobody serves is not kept for long
+	if !l.polled { // a label that was never served is not kept for long
 		most = min(most, l.claim.registry.times.Unpolled)
 	}
 	return time.Until(l.lastPoll.Add(most))
@@ -50,7 +50,7 @@ func (l *lease) over() bool {
 	return l.polls == 0 && l.left() <= 0 && !l.claim.registry.drain.begun()
 }
 
-// look ends the claim if the lease is over; otherwise it looks again later.
+// look ends the claim if the lease is over. Otherwise it arms the timer again.
 func (l *lease) look() {
 	c := l.claim
 	c.mu.Lock()

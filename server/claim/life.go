@@ -15,8 +15,7 @@ type life struct {
 	hangup  hangup
 }
 
-// lifetime is how long the session lives without a sign of life. The caller
-// holds claim.mu.
+// lifetime returns how long the session lives without a sign of life. The caller holds claim.mu.
 func (l *life) lifetime() time.Duration {
 	s := l.session
 	if s.cursors {
@@ -28,7 +27,8 @@ func (l *life) lifetime() time.Duration {
 	return s.claim.terms.Lease
 }
 
-// useCursors notes that the session uses cursors, by which its lifetime is another. The caller holds claim.mu.
+// useCursors notes that the session uses cursors, which changes its lifetime. The caller holds
+// claim.mu.
 func (l *life) useCursors() {
 	if s := l.session; !s.cursors {
 		s.cursors = true
@@ -36,12 +36,12 @@ func (l *life) useCursors() {
 	}
 }
 
-// lapse ends the session if it gave no sign of life for its lifetime; else it
-// looks again later.
+// lapse ends the session if it gave no sign of life for its lifetime. Otherwise it arms the timer
+// again.
 //
-// A gateway that is too busy may not have read yet what the program sent. Such a one is
-// late itself: a silent session whose look comes late gets another, after as long as that
-// was late and a tenth of its lifetime at least. It ends if it was silent until then.
+// A busy gateway may not yet have read what the program sent. Its timers are late too: if this call
+// is late, a silent session gets a second look, after as long as the first was late and at least a
+// tenth of its lifetime. It ends if it is still silent then.
 func (l *life) lapse() {
 	runtime.Gosched() // behind the goroutines that already have something to read
 	s, c := l.session, l.session.claim
@@ -81,15 +81,14 @@ func (l *life) lapse() {
 }
 
 const (
-	// lateShare is the share of a lifetime by which a look may be late.
+	// lateShare is the fraction of a lifetime, one in lateShare, by which a look may be late.
 	lateShare = 100
-	// graceShare is the share of a lifetime until the second look, at least.
+	// graceShare is the least fraction of a lifetime, one in graceShare, until the second look.
 	graceShare = 10
 )
 
-// outstays tells whether a session that gave no sign of life for its lifetime may
-// live on, since its program may be busy with what it holds. The caller holds
-// claim.mu.
+// outstays reports whether a silent session may live on because its program may be busy with what
+// the session holds. The caller holds claim.mu.
 func (l *life) outstays() bool {
 	s := l.session
 	return s.door != "" && len(s.held) > 0 && time.Now().Before(l.active.Add(s.claim.terms.Lease))

@@ -2,8 +2,9 @@ package claim
 
 import "time"
 
-// Link is an open poll that does not wait: its door is told when there is something to take, and sends answers on the
-// same connection without waiting for visitors. The door shows that the program lives, by [LinkDoor.Heard].
+// Link is an open poll that does not wait: its door is told when there is something to take, and
+// passes on answers without waiting for visitors. The door says by [LinkDoor.Heard] that the
+// program lives.
 type Link struct {
 	poll *poll
 	door LinkDoor
@@ -12,37 +13,40 @@ type Link struct {
 	closed bool
 }
 
-// LinkDoor is what a [Link] asks and tells its door. Ready and Confirmed are called with the claim locked: they do not
-// block and do not call the claim.
+// LinkDoor is the door of a [Link]. Ready and Confirmed are called with the claim locked: they must
+// not block or call the claim.
 type LinkDoor interface {
 	// Ready is called when [Link.Take] may return something after it returned nothing.
 	Ready()
-	// Confirmed is called when it is known what became of content that [Link.Answer] or [Link.Part] took.
+	// Confirmed is called once the result of content taken by [Link.Answer] or [Link.Part] is
+	// known.
 	Confirmed(Confirmation)
-	// Heard returns when the program was heard last.
+	// Heard returns when the program was last heard.
 	Heard() time.Time
-	// RoundTrip returns how long a message to the program and its answer take.
+	// RoundTrip returns the round-trip time to the program.
 	RoundTrip() time.Duration
 }
 
-// Confirmation is what became of the content of a message that was taken on a link.
+// Confirmation is the result of a message whose content was taken on a link.
 type Confirmation struct {
-	// ID is that of the exchange, and Seq the number of the part; 0 for the response.
+	// ID is the exchange's id, and Seq the number of the part; 0 for the response.
 	ID  string
 	Seq int
-	// Size is how much content the message has, in bytes.
+	// Size is the length of the message's content in bytes.
 	Size   int
 	Result Result
-	// Window is how much content of the exchange may be unconfirmed from now on, in bytes; 0 where that does not change.
+	// Window is how many bytes of the exchange's content may be unconfirmed from now on; 0 means no
+	// change.
 	Window int
 }
 
-// Windows bound how much content of an exchange may be unconfirmed on a link, in bytes: First at first, and more up to
-// Most where the visitor takes it so quickly that the way to the program holds it back.
+// Windows bound how many bytes of an exchange's content may be unconfirmed on a link: First at the
+// beginning, growing up to Most while the round trip to the program, not the visitor, holds the
+// content back.
 type Windows struct{ First, Most int }
 
-// Link opens a link, in place of the session's poll. It acknowledges and fails as [Session.Open] does; the session uses
-// cursors from now on. Whoever opened it closes it.
+// Link opens a link, replacing the session's poll. It acknowledges and fails as [Session.Open]
+// does. The session uses cursors from now on. The caller must close the link.
 func (s *Session) Link(cursor *string, flow Flow, door LinkDoor) (*Link, error) {
 	p, err := openPoll(s, cursor, flow)
 	if err != nil {
@@ -58,9 +62,10 @@ func (s *Session) Link(cursor *string, flow Flow, door LinkDoor) (*Link, error) 
 	return &Link{poll: p, door: door, most: flow.most(s.claim.registry.limits)}, nil
 }
 
-// Take returns what is to be sent now: what the session has not acknowledged first, if it did not yet, then what waits.
-// It returns nil where nothing does, or as much as may be is not acknowledged. It fails with [ErrReplaced] where a newer
-// poll took the link's place, and with why the session ended.
+// Take returns the messages to send now: unacknowledged ones, once a link, and then those that
+// wait. It returns nil if there are none, or if the most that may be unacknowledged is. It fails
+// with [ErrReplaced] if a newer poll replaced the link, or with the reason for which the session
+// ended.
 func (l *Link) Take() (*Batch, error) {
 	p, s := l.poll, l.poll.session
 	c := s.claim
@@ -83,7 +88,8 @@ func (l *Link) Take() (*Batch, error) {
 	return b, nil
 }
 
-// Acknowledge takes the messages up to a cursor as received, unless the link was replaced. It fails with [ErrBadCursor].
+// Acknowledge marks the messages up to a cursor as received, unless the link was replaced. It fails
+// with [ErrBadCursor].
 func (l *Link) Acknowledge(cursor string) error {
 	p, s := l.poll, l.poll.session
 	s.claim.mu.Lock()
@@ -98,7 +104,7 @@ func (l *Link) Acknowledge(cursor string) error {
 	return nil
 }
 
-// unstick wakes a link that could take no more before something was acknowledged. The caller holds claim.mu.
+// unstick wakes a link that was waiting for an acknowledgement. The caller holds claim.mu.
 func (p *poll) unstick() {
 	if p.stuck {
 		p.stuck = false
@@ -107,14 +113,15 @@ func (p *poll) unstick() {
 }
 
 const (
-	// mostUnconfirmed bounds the messages of an exchange that wait to be confirmed, for those without content count in no window.
+	// mostUnconfirmed bounds the unconfirmed messages of an exchange, since messages without
+	// content count in no window.
 	mostUnconfirmed = 4_096
-	// confirmationWeight is what one costs in memory, in bytes.
+	// confirmationWeight is the memory, in bytes, that an unconfirmed message takes.
 	confirmationWeight = 128
 )
 
-// Answer is [Delivery.Answer] on a link. Where it reports true the result is confirmed later, in place of the one that it returns:
-// when the visitor has taken the content of an answer that goes on.
+// Answer is [Delivery.Answer] on a link. If later is true, the result is confirmed later instead of
+// returned: when the visitor has taken the content of an answer with More.
 func (l *Link) Answer(id string, a *Answer, fits func(*Request) error, w Windows) (result Result, later bool, err error) {
 	if a.More && len(a.Content) > w.First {
 		return l.exceeded(id)
@@ -129,8 +136,9 @@ func (l *Link) Answer(id string, a *Answer, fits func(*Request) error, w Windows
 	return result, err == nil && result == Accepted, err
 }
 
-// Part is [Delivery.Part] on a link, which does not wait: where it reports true the result is confirmed when the visitor has taken
-// the content. Content beyond the window aborts the exchange, as a [Conflict].
+// Part is [Delivery.Part] on a link, and does not wait: if later is true, the result is confirmed
+// when the visitor has taken the content. Content beyond the window aborts the exchange, and is a
+// [Conflict].
 func (l *Link) Part(id string, part Part, w Windows) (result Result, later bool, err error) {
 	same := func(t tombstone) bool { return part.Seq <= t.parts }
 	var came *Exchange
@@ -143,7 +151,7 @@ func (l *Link) Part(id string, part Part, w Windows) (result Result, later bool,
 			return r
 		}
 		var to *confirmations
-		if !l.poll.yields { // else the newer link confirms what was sent again
+		if !l.poll.yields { // otherwise the newer link confirms what was sent again
 			to = p.confirmsTo(id, l.door, w)
 		}
 		window := w.First
@@ -170,7 +178,7 @@ func (l *Link) Part(id string, part Part, w Windows) (result Result, later bool,
 	case exceeded:
 		return l.exceeded(id)
 	case came != nil:
-		came.parts.come() // who waits for content confirms what has none
+		came.parts.come() // the visitor's goroutine confirms parts without content
 		came.hold.Relieve()
 	}
 	if fault != nil {
@@ -179,14 +187,14 @@ func (l *Link) Part(id string, part Part, w Windows) (result Result, later bool,
 	return result, later, err
 }
 
-// current reports whether no newer poll took the link's place.
+// current reports whether the link has not been replaced by a newer poll.
 func (l *Link) current() bool {
 	l.poll.session.claim.mu.Lock()
 	defer l.poll.session.claim.mu.Unlock()
 	return !l.poll.yields
 }
 
-// exceeded aborts an exchange of which more content came than may be unconfirmed.
+// exceeded aborts an exchange whose content exceeds its window.
 func (l *Link) exceeded(id string) (Result, bool, error) {
 	result, err := l.poll.session.Delivery(id).Abort()
 	if result == Accepted {
@@ -195,8 +203,9 @@ func (l *Link) exceeded(id string) (Result, bool, error) {
 	return result, false, err
 }
 
-// Close ends the link. What it gave stays with the session. hungUp says that the program closed the connection, as the kernel says,
-// without a word: see [Times.Closed]. Only the first call counts; what comes afterwards is still judged.
+// Close ends the link. Messages that it took stay with the session. hungUp says that the program
+// closed the connection without a word, as the kernel reports it; see [Times.Closed]. Only the
+// first call counts. Answers that come afterwards are still judged.
 func (l *Link) Close(hungUp bool) {
 	p, s := l.poll, l.poll.session
 	s.claim.mu.Lock()
@@ -211,25 +220,26 @@ func (l *Link) Close(hungUp bool) {
 	p.end()
 }
 
-// confirmations are the messages of an answer whose content the visitor has not taken. claim.mu guards them.
+// confirmations are the unconfirmed messages of an answer. claim.mu guards them.
 type confirmations struct {
 	id      string
 	door    LinkDoor
 	windows Windows
 	waiting fifo[confirmation]
-	window  int       // how much content may be unconfirmed, in bytes
-	from    int       // where in the content it was measured last how quickly that is taken
+	window  int       // the most unconfirmed content, in bytes
+	from    int       // where in the content the current measurement of the visitor's pace began
 	since   time.Time // when
 }
 
-// confirmation is one of a message.
+// confirmation is one unconfirmed message.
 type confirmation struct {
 	seq, size int
 	upTo      int // where in the content of the answer the message ends
 	result    Result
 }
 
-// confirmsTo returns the confirmations of an answer for a link. Those of an older link are dropped: its results reach nobody.
+// confirmsTo returns the confirmations of an answer for a link. It drops those of an older link,
+// whose results can reach nobody.
 func (p *parts) confirmsTo(id string, door LinkDoor, w Windows) *confirmations {
 	if p.confirms == nil || p.confirms.door != door {
 		p.dropConfirms()
@@ -238,15 +248,15 @@ func (p *parts) confirmsTo(id string, door LinkDoor, w Windows) *confirmations {
 	return p.confirms
 }
 
-// dropConfirms drops those of an older link. The caller holds claim.mu.
+// dropConfirms drops the confirmations of an older link. The caller holds claim.mu.
 func (p *parts) dropConfirms() {
 	for c := p.confirms; c != nil && c.waiting.len() > 0; {
 		p.popConfirmation()
 	}
 }
 
-// popConfirmation takes the oldest that waits, and gives back what it costs: a part does, an answer itself does not. The caller
-// holds claim.mu.
+// popConfirmation removes and returns the oldest one, and gives back its memory: parts take some,
+// the answer itself takes none. The caller holds claim.mu.
 func (p *parts) popConfirmation() confirmation {
 	m := p.confirms.waiting.pop()
 	if m.seq > 0 {
@@ -259,7 +269,7 @@ func (c *confirmations) wait(seq, size, upTo int, r Result) {
 	c.waiting.push(confirmation{seq, size, upTo, r})
 }
 
-// confirm confirms what the visitor has taken. The caller holds claim.mu.
+// confirm confirms the messages whose content the visitor has taken. The caller holds claim.mu.
 func (p *parts) confirm() {
 	c := p.confirms
 	if c == nil || c.waiting.len() == 0 {
@@ -274,8 +284,8 @@ func (p *parts) confirm() {
 	}
 }
 
-// widen doubles the window where the visitor took half of it in less than two round trips: it is the window then that holds the
-// content back. It returns the new one, or 0.
+// widen doubles the window if the visitor took half of it in less than two round trips, since then
+// the window is what holds the content back. It returns the new window, or 0 if it did not change.
 func (c *confirmations) widen(taken int, short bool) int {
 	if taken-c.from < c.window/2 || c.waiting.list()[0].upTo > taken {
 		return 0
@@ -290,7 +300,8 @@ func (c *confirmations) widen(taken int, short bool) int {
 	return c.window
 }
 
-// endConfirms says what became of messages whose content the visitor will not take, or has. The caller holds claim.mu.
+// endConfirms confirms all remaining messages when the exchange has ended. The caller holds
+// claim.mu.
 func (p *parts) endConfirms() {
 	c, late := p.confirms, p.x.unheard()
 	if c == nil {

@@ -6,26 +6,27 @@ import (
 	"time"
 )
 
-// streamBatches is how many batches of messages one stream carries until they are
-// acknowledged.
+// streamBatches is how many batches of unacknowledged messages one stream carries.
 const streamBatches = 4
 
-// Flow is what a poll carries. The zero value is a batch.
+// Flow says what a poll carries. The zero value asks for one batch.
 type Flow struct {
-	// Stream says that the poll goes on, and is not for a batch.
+	// Stream says that the poll is a stream, which does not end with a batch.
 	Stream bool
 	// Most is the most messages of a batch. Zero means [Limits.Batch].
 	Most int
-	// Inline is how much content of one request its program takes with it, in bytes. Zero means as much as any program.
+	// Inline is the most bytes of content that the program takes along with one request. Zero means
+	// the gateway's default.
 	Inline int
-	// Unacknowledged is how much content may not be acknowledged, in bytes. Zero means 1 MiB.
+	// Unacknowledged is the most bytes of content that may be unacknowledged. Zero means 1 MiB.
 	Unacknowledged int
-	// HungUp reports, once the context of the poll has ended, whether the program closed its connection, as the kernel
-	// says: see [Times.Closed]. It is called under a lock and does not block. Nil means that nobody can tell.
+	// HungUp reports, once the context of the poll has ended, whether the kernel says that the
+	// program closed its connection; see [Times.Closed]. It is called under a lock and must not
+	// block. Nil means unknown.
 	HungUp func() bool
 }
 
-// most returns how many messages may not be acknowledged.
+// most returns how many messages may be unacknowledged.
 func (f Flow) most(l Limits) int {
 	if f.Stream {
 		return min(l.Batch, math.MaxInt/streamBatches) * streamBatches
@@ -33,8 +34,8 @@ func (f Flow) most(l Limits) int {
 	return cmp.Or(f.Most, l.Batch)
 }
 
-// inline returns how much content of one request a session of the claim takes with it, in bytes: the most that any of their last
-// polls says; 0 where none says anything. The caller holds c.mu.
+// inline returns how many bytes of content a session of the claim takes along with a request: the
+// most that any session's last poll asked for, or 0 if none did. The caller holds c.mu.
 func (c *Claim) inline() (most int) {
 	for _, s := range c.sessions {
 		most = max(most, s.inline)
@@ -42,8 +43,7 @@ func (c *Claim) inline() (most int) {
 	return most
 }
 
-// askAnew is when the session's program is to poll again, so that it says whether
-// it has what was given to it.
+// askAnew returns when the program has to poll again, to acknowledge what it was given.
 func (p *poll) askAnew() time.Time {
 	s := p.session
 	s.claim.mu.Lock()

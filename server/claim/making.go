@@ -7,15 +7,16 @@ import (
 	"reversehttp/server/budget"
 )
 
-// making has the claims of a registry that have no record yet, and lists those that got one.
+// making holds the claims of a registry that have no record yet, and lists them once they have one.
 type making struct {
 	registry *Registry
-	// mu is held while a claim is listed, and while it is taken out. It guards claims.
+	// mu guards claims. It is held while a claim is listed or removed.
 	mu     sync.Mutex
 	claims map[string]*Claim // by label
 }
 
-// begin makes a claim that has no record yet, unless somebody else does or did, whose it gives.
+// begin makes a claim that has no record yet. If another call made one, it returns that claim and
+// false.
 func (m *making) begin(from netip.Addr, label, token string, s Settings) (c *Claim, mine bool, err error) {
 	r := m.registry
 	m.mu.Lock()
@@ -48,7 +49,7 @@ func (m *making) begin(from netip.Addr, label, token string, s Settings) (c *Cla
 	return c, true, nil
 }
 
-// end lists a claim that has a record, and forgets one that has none.
+// end lists a claim that got its record, or forgets one that got none.
 func (m *making) end(c *Claim, kept bool) {
 	if kept {
 		m.list(c)
@@ -75,7 +76,7 @@ func (m *making) list(c *Claim) {
 	m.registry.claims.Store(c.label, c)
 }
 
-// unlist takes an ended claim out.
+// unlist removes an ended claim.
 func (m *making) unlist(c *Claim) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -6,38 +6,37 @@ import (
 	"time"
 )
 
-// Messages reach a session in two steps. next holds what waits for a poll; sent holds what
-// a poll was given, by number, until it needs no acknowledgement any more. Neither holds an
-// exchange that has ended: next has the id of a cancellation only, and sent has ids only.
-// Whether a request in sent still waits is looked up in Session.held. One that does not is
-// removed later, together with others, so that the cost of a message does not grow with
-// their number.
+// Messages reach a session in two steps. next holds messages that wait for a poll. sent holds, by
+// number, messages that a poll was given, until they need no acknowledgement. Neither holds an
+// exchange that has ended: of a cancellation, next has only the id, and sent has only ids.
+// Session.held tells whether a request in sent still waits. Those that do not are removed later,
+// many at once, so that the cost of a message does not grow with their number.
 
-// message is a request, or its cancellation, that waits for a poll of its session. The zero
-// value stands for a request that was taken out.
+// message is a request, or its cancellation, that waits for a poll of its session. The zero value
+// stands for a removed request.
 type message struct {
 	id       string       // of the exchange
 	exchange *Exchange    // of a request
 	cancel   CancelReason // of a cancellation
 }
 
-// CancelReason says why an exchange needs no answer any more.
+// CancelReason says why an exchange no longer needs an answer.
 type CancelReason string
 
 // The reasons.
 const (
 	CancelVisitorGone CancelReason = "visitor_gone"
 	CancelTimedOut    CancelReason = "timed_out"
-	// CancelDraining says of an upgraded connection that the gateway stops, and the program is to end it.
+	// CancelDraining means that the gateway is stopping and that the program should end the
+	// upgraded connection.
 	CancelDraining CancelReason = "draining"
 )
 
-// mostCancels bounds the cancellations of a session that were not acknowledged. Beyond it
-// the oldest are dropped: their handlers learn from the results of their answers.
+// mostCancels bounds the unacknowledged cancellations of a session. Beyond it the oldest are
+// dropped: their handlers learn of the end from the results of their answers.
 const mostCancels = 1_024
 
-// sentMessage is a message that a session was given. One without an id is a cancellation
-// that was dropped.
+// sentMessage is a message that a session was given. A dropped cancellation has no id.
 type sentMessage struct {
 	number uint64
 	at     time.Time    // when it was given last
@@ -49,28 +48,27 @@ type sentMessage struct {
 // sentMessages are the messages that a session was given, oldest first.
 type sentMessages struct {
 	fifo[sentMessage]
-	size   int // of all content, in bytes
-	left   int // how many there were after the last tidy
-	looked int // how often a message was looked at; tests compare it with how many came
+	size   int // bytes of all content
+	left   int // number of messages after the last tidy
+	looked int // number of messages looked at; tests compare it with the number of messages that came
 }
 
-// outbox is what is on its way to a session.
+// outbox holds the messages on their way to a session.
 type outbox struct {
 	session *Session
 	given   uint64        // number of the last message given to a poll
-	sent    sentMessages  // given and not acknowledged
+	sent    sentMessages  // given and unacknowledged
 	next    fifo[message] // not given yet
 	cancels int           // of both
 }
 
-// find returns the place of the first message after a number.
+// find returns the index of the first message after a number.
 func (q *sentMessages) find(after uint64) int {
 	i, _ := slices.BinarySearchFunc(q.list(), after+1, func(m sentMessage, n uint64) int { return cmp.Compare(m.number, n) })
 	return i
 }
 
-// position returns the number of the message that a cursor names, which was given. The caller
-// holds claim.mu.
+// position returns the number of the given message that a cursor names. The caller holds claim.mu.
 func (o *outbox) position(cursor string) (uint64, error) {
 	n, err := numberOf(o.session.id, cursor)
 	if err != nil || n > o.given {
@@ -90,11 +88,11 @@ func (o *outbox) dropSent(n int) {
 	o.sent.drop(n)
 }
 
-// undelivered returns the exchange of a request that the session was given and that
-// nothing shows as received; nil for any other message. The caller holds claim.mu.
+// undelivered returns the exchange of a request that nothing shows as received, or nil for any
+// other message. The caller holds claim.mu.
 func (o *outbox) undelivered(m *sentMessage) *Exchange {
 	o.sent.looked++
-	// The exchange may have been taken back and given again, by a later message.
+	// The exchange may have been taken back and given again in a later message.
 	if x := o.session.held[m.id]; m.cancel == "" && x != nil && x.state == delivered && x.number == m.number {
 		return x
 	}
@@ -118,7 +116,7 @@ func (o *outbox) tidy() {
 	o.sent.left = o.sent.len()
 }
 
-// tidyAtTimes does so once half of them may be such. The caller holds claim.mu.
+// tidyAtTimes calls tidy once half of the messages may be removable. The caller holds claim.mu.
 func (o *outbox) tidyAtTimes() {
 	if o.sent.len() >= 2*o.sent.left+roomy {
 		o.tidy()
@@ -136,22 +134,21 @@ func (o *outbox) oldestSent() *sentMessage {
 	return nil
 }
 
-// acknowledgeUpTo takes the messages up to a number as received; seen reports whether
-// the program said so. The caller holds claim.mu.
+// acknowledgeUpTo marks the messages up to a number as received. seen says whether the program said
+// so. The caller holds claim.mu.
 func (o *outbox) acknowledgeUpTo(upTo uint64, seen bool) {
 	n := o.sent.find(upTo)
 	for i := range o.sent.list()[:n] {
 		if x := o.undelivered(&o.sent.list()[i]); x != nil {
 			x.state = running
-			// Without a cursor it is only taken for received.
+			// Without a cursor it is only assumed to be received.
 			x.seen = x.seen || seen
 		}
 	}
 	o.dropSent(n)
 }
 
-// cancel tells the session that it need not answer x. The caller holds
-// claim.mu.
+// cancel tells the session that x needs no answer. The caller holds claim.mu.
 func (o *outbox) cancel(x *Exchange, why CancelReason) {
 	if o.session.gone != nil || o.session.door != "" {
 		return
@@ -185,7 +182,7 @@ func (o *outbox) forgetCancels(n int) {
 // unassign removes a request that waits for the session's poll. The caller holds
 // claim.mu.
 func (o *outbox) unassign(x *Exchange) {
-	for i, m := range slices.Backward(o.next.list()) { // it came last
+	for i, m := range slices.Backward(o.next.list()) { // it is probably the last
 		if m.exchange == x {
 			o.next.list()[i] = message{}
 			return

@@ -7,9 +7,9 @@ import (
 )
 
 // Minted tokens have the form of GitHub's, which leak scanners verify offline: a prefix, random
-// characters, and a checksum of these.
+// characters, and a checksum of those characters.
 
-// Kind is what a minted token is for: its prefix.
+// Kind is the prefix of a minted token, which says what the token is for.
 type Kind string
 
 // The kinds.
@@ -32,7 +32,8 @@ func MintToken(kind Kind) string {
 	for len(random) < randomDigits {
 		_, _ = rand.Read(some[:]) // it never fails
 		for _, b := range some {
-			// Of 256 values 248 are four times each digit; the others would favour the first ones.
+			// 248 of the 256 values hold each digit four times; the rest would favour the first
+			// digits.
 			if int(b) < 4*len(digits62) && len(random) < randomDigits {
 				random = append(random, digits62[int(b)%len(digits62)])
 			}
@@ -41,8 +42,8 @@ func MintToken(kind Kind) string {
 	return string(kind) + string(random) + checksum(string(random))
 }
 
-// KindOf returns the kind of a minted token, or "" where token does not have that form: nobody minted
-// it, or it was cut or mistyped.
+// KindOf returns the kind of a minted token, or "" if token is not one: it was chosen, cut or
+// mistyped.
 func KindOf(token string) Kind {
 	for _, kind := range []Kind{OwnerToken, ViewerToken, AccountKey} {
 		rest, ok := strings.CutPrefix(token, string(kind))

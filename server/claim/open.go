@@ -2,23 +2,22 @@ package claim
 
 import "net/netip"
 
-// Opened is a new session, and what its program should know.
+// Opened is a new session and what its program is told of it.
 type Opened struct {
 	Session *Session
 	// Cursor is the one before the session's first message.
 	Cursor string
 	// Token owns the claim.
 	Token string
-	// Created tells a new claim from one that was there.
+	// Created reports whether the claim is new.
 	Created bool
 	// State of the claim.
 	State State
 }
 
-// Open claims label, or a label of the registry's choice where it is empty,
-// with token, or a token of the registry's choice where it is empty, and opens
-// a session. Whoever shows the token of a claim gets a session of it. A new claim
-// counts for the address from; the zero value is no address.
+// Open claims a label and opens a session. An empty label or token is chosen by the registry.
+// Anyone with the token of an existing claim gets a session of it. A new claim counts for the
+// address from, unless that is the zero value.
 //
 // It fails with [ErrBadLabel], [ErrBadToken], [ErrWeakToken], [ErrLabelTaken], [ErrLabelReserved], [ErrTooManyClaims],
 // [ErrAddressClaims], [ErrTooManyOpen], [ErrUnavailable] and [ErrDraining].
@@ -26,7 +25,7 @@ func (r *Registry) Open(from netip.Addr, label, token string, s Settings) (*Open
 	return r.enter(from, label, token, s, nil)
 }
 
-// enter is Open with a session that is resumed, or nil for a new one.
+// enter is Open, but resumes a session if resumed is not nil.
 func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resumed *Session) (*Opened, error) {
 	switch {
 	case r.drain.begun():
@@ -71,8 +70,7 @@ func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resum
 	}
 }
 
-// claim finds the claim of a label, or makes it; it mints a token where none is
-// shown.
+// claim finds or makes the claim of a label. It mints a token if none is given.
 func (r *Registry) claim(from netip.Addr, label string, token *string, s Settings) (c *Claim, created bool, err error) {
 	for {
 		if c := r.Lookup(label); c != nil {
@@ -94,10 +92,10 @@ func (r *Registry) claim(from netip.Addr, label string, token *string, s Setting
 	}
 }
 
-// errEndedMeanwhile tells Open to look again.
+// errEndedMeanwhile makes Open look again.
 var errEndedMeanwhile = ErrNoClaim
 
-// openSession opens a session, or gives the one that is to be resumed and lives.
+// openSession opens a session, or returns the one to be resumed if it still lives.
 func (c *Claim) openSession(from netip.Addr, token string, created bool, resumed *Session) (o *Opened, living bool, err error) {
 	s := &Session{id: randomName()}
 	if resumed != nil {
@@ -120,8 +118,8 @@ func (c *Claim) openSession(from netip.Addr, token string, created bool, resumed
 	return &Opened{Session: s, Cursor: cursorOf(s.id, 0), Token: token, Created: created, State: c.State()}, false, nil
 }
 
-// admit lists a session, unless a session lives under the id that it resumes, which it
-// gives.
+// admit lists a session, unless a live session has the id that it resumes; then it returns that
+// one.
 func (c *Claim) admit(s *Session, token string, resumes bool) (living *Session, err error) {
 	h := HashToken(token)
 	c.mu.Lock()

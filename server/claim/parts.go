@@ -7,39 +7,38 @@ import (
 	"time"
 )
 
-// parts are the content of a streamed answer on its way from a session to the
-// visitor. A part is taken at once, and its sender then waits while the visitor
-// has yet to take more than window: that is the back-pressure. claim.mu guards
-// it, but for the channel came.
+// parts is the content of a streamed answer on its way from a session to the visitor. A part is
+// accepted at once, and its sender then waits while the visitor has more than window left to take:
+// that is the back-pressure. claim.mu guards all but the channel came.
 type parts struct {
 	x      *Exchange
-	head   uint64   // hash of the beginning, whose content the visitor's door lets go
+	head   uint64   // hash of the beginning, whose content the visitor's door releases
 	seq    int      // of the last part taken
 	chunks [][]byte // not given to the visitor yet
 	size   int      // of chunks
-	taking int      // bytes that the visitor's door has and writes
-	rooms  [][]byte // those that are among chunks, which come from [Stream.Room]
-	lent   [][]byte // those that the visitor's door has
+	taking int      // bytes that the visitor's door is writing
+	rooms  [][]byte // chunks that came from [Stream.Room]
+	lent   [][]byte // rooms that the visitor's door is writing
 	total  int      // bytes of the beginning and of all parts
-	last   bool     // no part comes any more
+	last   bool     // the last part has come
 	raw    bool     // a [Stream] has begun
-	// relayed says that the stream has the content of one message. While that is the response seq is -1.
+	// relayed says that a stream carries the content of one message. If that is the response, seq
+	// is -1.
 	relayed bool
-	lasts   bool          // and there is no time between its parts
-	moved   time.Time     // when a part came last, or the visitor had taken all
+	lasts   bool          // its parts have no deadline
+	moved   time.Time     // when the last part came, or the visitor had taken all
 	came    chan struct{} // something came for the visitor; one place
-	room    chan struct{} // closed when the visitor took something; nil while nobody waits
-	// confirms are the messages of a link whose content the visitor has not taken; nil where none came on one.
+	room    chan struct{} // closed when the visitor takes something; nil while nobody waits
+	// confirms are the unconfirmed messages of a link; nil if none came on one.
 	confirms *confirmations
 }
 
-// window is how much content of a streamed answer waits for its visitor before
-// its sender does, in bytes, while there is room for it.
+// window is how many bytes of a streamed answer may wait for the visitor before the sender has to
+// wait, while there is room for them.
 const window = 64 << 10
 
-// window returns how much content waits for the visitor before its sender does, in bytes:
-// nothing where the claim, or the visitor's address, has little room left, which is for small
-// answers then.
+// window returns how many bytes may wait for the visitor before the sender has to wait: none if the
+// claim or the visitor's address has little room left, which is kept for small answers.
 func (p *parts) window() int {
 	if p.x.hold.Short() {
 		return 0
@@ -49,7 +48,7 @@ func (p *parts) window() int {
 
 func (p *parts) come() { poke(p.came) }
 
-// awaitRoom gives what makeRoom closes next.
+// awaitRoom returns the channel that makeRoom closes next.
 func (p *parts) awaitRoom() <-chan struct{} {
 	if p.room == nil {
 		p.room = make(chan struct{})
@@ -64,8 +63,7 @@ func (p *parts) makeRoom() {
 	}
 }
 
-// begin gives the visitor the beginning of a streamed answer. The caller holds
-// claim.mu.
+// begin passes the beginning of a streamed answer to the visitor. The caller holds claim.mu.
 func (x *Exchange) begin(a *Answer) {
 	x.state, x.seen, x.answer = answering, true, a
 	x.watch.answered(a)
@@ -85,9 +83,8 @@ func (x *Exchange) begin(a *Answer) {
 // ages is longer than anything lasts.
 const ages = 100 * 365 * 24 * time.Hour
 
-// Next gives the visitor the content that comes next of an answer with More; at
-// the end it gives [io.EOF], and a [*Failure] where the answer is cut short. The
-// end of ctx means that the visitor left.
+// Next returns the next content of an answer with More. It fails with [io.EOF] at the end, and with
+// a [*Failure] if the answer is cut short. The end of ctx means that the visitor left.
 func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
 	c, p := x.claim, x.parts
 	by := c.registry.waiters.get()
@@ -145,7 +142,7 @@ func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
 	}
 }
 
-// time is how long the next part may take. The caller holds claim.mu.
+// time returns how long the next part may take. The caller holds claim.mu.
 func (p *parts) time() time.Duration {
 	if p.x.answer.upgraded() || p.lasts {
 		return ages
@@ -163,18 +160,17 @@ type Part struct {
 	room     bool // the content is in one of [Stream.Room]
 }
 
-// Part sends a part of an answer on, and waits while the visitor is slow, or
-// until ctx ends, which takes nothing back that was taken. Where the visitor
-// leaves meanwhile it gives [Late]. It fails with [ErrNotAnswering] and [ErrGap],
-// where the session may not answer with why, and with the error of ctx where that
-// ends before there is room for the part.
+// Part passes on a part of an answer and waits while the visitor is slow, or until ctx ends; a part
+// that was accepted stays accepted. If the visitor leaves meanwhile the result is [Late]. It fails
+// with [ErrNotAnswering] or [ErrGap], as [Session.Answerable] does, or with the error of ctx if
+// that ends before there is room for the part.
 func (d Delivery) Part(ctx context.Context, part Part) (Result, error) {
 	for {
 		result, full, err := d.part(ctx, part)
 		if full == nil {
 			return result, err
 		}
-		// Somebody did not wait for the answer to the part before.
+		// The program did not wait for the result of the previous part.
 		done := d.session.Work(ctx)
 		full.parts.waitForRoom(ctx)
 		done()
@@ -184,8 +180,7 @@ func (d Delivery) Part(ctx context.Context, part Part) (Result, error) {
 	}
 }
 
-// part is Part, but for an exchange that has no room for another part it takes
-// nothing and gives that.
+// part is Part, but if the exchange has no room it accepts nothing and returns the exchange.
 func (d Delivery) part(ctx context.Context, part Part) (result Result, full *Exchange, err error) {
 	var x *Exchange
 	var fault error
@@ -225,8 +220,7 @@ func (d Delivery) part(ctx context.Context, part Part) (result Result, full *Exc
 	return result, full, err
 }
 
-// push gives the visitor a part. The caller holds claim.mu, and says that it came once it
-// does not.
+// push passes a part to the visitor. The caller holds claim.mu, and calls come after unlocking it.
 func (p *parts) push(part Part) {
 	x := p.x
 	x.watch.received(part.Content)
@@ -245,9 +239,8 @@ func (p *parts) push(part Part) {
 	}
 }
 
-// waitForRoom waits while the visitor has too much to take, or until the
-// exchange or ctx ends. It tells whether the visitor left, or time ran out, before
-// all was taken.
+// waitForRoom waits while the visitor has too much left to take, or until the exchange or ctx ends.
+// It reports whether the visitor left, or time ran out, before everything was taken.
 func (p *parts) waitForRoom(ctx context.Context) (late bool) {
 	x, c := p.x, p.x.claim
 	for {
@@ -267,15 +260,18 @@ func (p *parts) waitForRoom(ctx context.Context) (late bool) {
 	}
 }
 
-// unheard reports whether x ended so that no answer could reach anybody. The caller holds claim.mu.
+// unheard reports whether x ended in a way that no answer could reach anybody. The caller holds
+// claim.mu.
 func (x *Exchange) unheard() bool {
 	return x.outcome == TimedOut || x.outcome == Abandoned || x.rejected
 }
 
-// Stream begins to relay content as it comes: that of a message, or what continues an answer with More and ends it. Then it fails
-// with [ErrNotAnswering] where none began or parts came already, and with [ErrNoExchange], where the result says what a further answer
-// would be. For a message it fails as [Delivery.Answer] and [Delivery.Part] do, and without an error there is no stream where the
-// result is not [Accepted]: the same message again is a [Duplicate] where all of its content came, and a [Conflict] otherwise.
+// Stream begins to relay content as it comes: the content of a message, or the rest of an answer
+// with More. In the second case it fails with [ErrNotAnswering] if no answer has begun or parts
+// have come, and with [ErrNoExchange], when the result says what another answer would be. For a
+// message it fails as [Delivery.Answer] and [Delivery.Part] do; without an error, the stream is nil
+// unless the result is [Accepted]. The same message again is a [Duplicate] if all of its content
+// came, and a [Conflict] otherwise.
 func (d Delivery) Stream(of Coming) (*Stream, Result, error) {
 	if of.Answer != nil || of.Seq > 0 {
 		return d.relay(of)
@@ -295,39 +291,39 @@ func (d Delivery) Stream(of Coming) (*Stream, Result, error) {
 	}
 	s.life.touch()
 	x.parts.raw, x.parts.lasts = true, of.Lasts
-	x.parts.come() // who waits has another time to do so
+	x.parts.come() // the visitor now waits for a different time
 	return &Stream{Exchange: x, Upgraded: x.answer.upgraded(), session: s, behind: of.Behind}, Accepted, nil
 }
 
-// Stream continues an answer, until its end or [Delivery.Abort]. It is not used by several
-// goroutines at a time.
+// Stream continues an answer until its end or [Delivery.Abort]. It must not be used by several
+// goroutines at once.
 type Stream struct {
-	// Exchange is the one that is answered.
+	// Exchange is the exchange that is answered.
 	Exchange *Exchange
 	// Upgraded reports whether the answer upgraded the visitor's connection.
 	Upgraded bool
 	session  *Session
 	behind   int
-	relayed  bool // it has the content of one message: the response, or the part seq
+	relayed  bool // it carries the content of one message: the response, or the part seq
 	seq      int
-	room     []byte // the last that Room returned
+	room     []byte // the last room that Room returned
 }
 
-// RoomBytes is how much content fits into a room of [Stream.Room], in bytes.
+// RoomBytes is the size in bytes of a room of [Stream.Room].
 const RoomBytes = 128 << 10
 
-// freeRooms are rooms whose content has been written.
+// freeRooms is a pool of rooms whose content has been written.
 var freeRooms = sync.Pool{New: func() any { return new([RoomBytes]byte) }}
 
-// Room returns a room for content, for the next call of [Stream.Write]: one whose content visitors have taken is used again.
+// Room returns a buffer for the next call of [Stream.Write]. Buffers whose content visitors have
+// taken are reused.
 func (w *Stream) Room() []byte {
 	w.room = freeRooms.Get().(*[RoomBytes]byte)[:]
 	return w.room
 }
 
-// Write sends content on, which the caller does not use afterwards, and
-// waits while the visitor is slow, or until ctx ends. It tells whether anybody
-// wants more.
+// Write passes on content, which the caller must not use afterwards, and waits while the visitor is
+// slow, or until ctx ends. It reports whether more content is wanted.
 func (w *Stream) Write(ctx context.Context, content []byte) bool {
 	roomy := len(content) > 0 && len(w.room) > 0 && &content[0] == &w.room[0]
 	if !w.push(Part{Content: content, More: true, room: roomy}) {
@@ -341,8 +337,8 @@ func (w *Stream) Write(ctx context.Context, content []byte) bool {
 	return !x.parts.waitForRoom(ctx)
 }
 
-// fallBehind holds n bytes more, where the visitor has too much to take and its owners may hold
-// them, and reports whether it does.
+// fallBehind holds n more bytes if the visitor has too much left to take and the owners may hold
+// that many. It reports whether it holds them.
 func (p *parts) fallBehind(n int) bool {
 	x := p.x
 	x.claim.mu.Lock()
@@ -350,11 +346,11 @@ func (p *parts) fallBehind(n int) bool {
 	if n == 0 || x.state == ended || p.size <= p.window() {
 		return false
 	}
-	return x.hold.TryGrow(n) // beyond their share it would be the others' that counts
+	return x.hold.TryGrow(n) // beyond their share it would take from others
 }
 
-// Close ends the answer, unless more follows the message that was relayed, and waits until the visitor has all of it, or with more
-// nearly all.
+// Close ends the answer, unless more follows the relayed message, and waits until the visitor has
+// taken all of it; with more, nearly all.
 func (w *Stream) Close(ctx context.Context, more bool, trailers []Field) Result {
 	if more {
 		return w.pause(ctx)

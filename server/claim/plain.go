@@ -7,19 +7,18 @@ import (
 	"time"
 )
 
-// A plain session serves a protocol of a door that has no words for cancellations,
-// nor for cursors: what its program says of its place stands in a URL. So its
-// messages are requests only, numbered without gaps, and a number tells which
-// exchange a reply is for. A program that asks again from an earlier place gets what
-// it has not answered again, under the numbers that follow that place; one that asks
-// from a later place knows it from a session before this one.
+// A plain session serves a door's protocol that has neither cancellations nor cursors: its program
+// names its place in a URL. Its messages are only requests, numbered without gaps, and a number
+// tells which exchange a reply is for. A program that asks again from an earlier place gets what it
+// has not answered again, numbered from that place on. One that asks from a later place knows that
+// place from an earlier session.
 //
-// A cursor says nothing of the life of a plain session. It ends when its program
-// neither polls nor answers for the default lease, or for the claim's where it holds
-// exchanges or that is shorter. Programs that answer once a connection end their
-// session with each, so visitors wait for them as for one between two polls.
+// Cursors do not show that a plain session lives. It ends when its program neither polls nor
+// answers for the default lease, or for the claim's lease if the session holds exchanges or that
+// lease is shorter. Programs that answer once per connection end their session with each
+// connection, so visitors wait for them as they do between two polls.
 
-// Idle gives a plain session of a door that nobody polls, or nil.
+// Idle returns a plain session of a door that nobody polls, or nil.
 func (c *Claim) Idle(door string) *Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -31,8 +30,8 @@ func (c *Claim) Idle(door string) *Session {
 	return nil
 }
 
-// Holder gives the session of a door that was given an exchange, and the exchange
-// where it is open. It gives nil where there is none.
+// Holder returns the session of a door that was given an exchange, and the exchange if it is open.
+// It returns nil if there is none.
 func (c *Claim) Holder(door, id string) (*Session, *Exchange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -50,8 +49,8 @@ func (c *Claim) Holder(door, id string) (*Session, *Exchange) {
 	return nil, nil
 }
 
-// Given tells the exchange that came nth, from 0, after a cursor of a plain session,
-// where that is open, and whether there was one, lately. It fails with
+// Given returns the exchange that came nth, counted from 0, after a cursor of a plain session, or
+// nil if it is not open. known reports whether there recently was one. It fails with
 // [ErrBadCursor].
 func (s *Session) Given(cursor string, nth int) (x *Exchange, known bool, err error) {
 	s.claim.mu.Lock()
@@ -71,15 +70,14 @@ func (s *Session) Given(cursor string, nth int) (x *Exchange, known bool, err er
 	return nil, ok && time.Since(t.at) <= s.claim.registry.times.Tombstone, nil
 }
 
-// numbers know which exchange a number of a plain session is for. claim.mu guards them.
+// numbers maps the numbers of a plain session to its exchanges. claim.mu guards it.
 type numbers struct {
 	session *Session
 	ids     map[uint64]string // of exchanges, held or remembered
 }
 
-// ask acknowledges the messages of a plain session up to cursor, and numbers those
-// after it anew. It fails with [ErrSpent] where the program had one of them. The
-// caller holds claim.mu.
+// ask acknowledges the messages of a plain session up to cursor and renumbers those after it. It
+// fails with [ErrSpent] if the program had one of those. The caller holds claim.mu.
 func (n *numbers) ask(cursor string) error {
 	s := n.session
 	at, err := numberOf(s.id, cursor)
@@ -106,8 +104,8 @@ func (n *numbers) ask(cursor string) error {
 	return nil
 }
 
-// had tells whether the program surely had an exchange, or none is known of the id.
-// The caller holds claim.mu.
+// had reports whether the program certainly had an exchange, or the id is unknown. The caller holds
+// claim.mu.
 func (n *numbers) had(id string) bool {
 	s := n.session
 	if x := s.held[id]; x != nil {
@@ -117,8 +115,7 @@ func (n *numbers) had(id string) bool {
 	return !ok || !t.late
 }
 
-// add gives an exchange the number of the message that gives it, the last one. The
-// caller holds claim.mu.
+// add numbers an exchange as the last message given. The caller holds claim.mu.
 func (n *numbers) add(x *Exchange) {
 	x.number = n.session.out.given
 	if n.session.door != "" {
@@ -129,32 +126,33 @@ func (n *numbers) add(x *Exchange) {
 	}
 }
 
-// forget forgets the number of an exchange that is forgotten, or was given back. The
-// caller holds claim.mu.
+// forget removes the number of an exchange that was forgotten or given back. The caller holds
+// claim.mu.
 func (n *numbers) forget(id string, number uint64) {
 	if n.ids[number] == id {
 		delete(n.ids, number)
 	}
 }
 
-// Place is where the program of a door is: in a session, and in what that was given.
+// Place is the place of a door's program: its session, and its place among that session's messages.
 type Place struct {
 	// Door is the name of the door.
 	Door string
-	// Session is the id of the session, and Cursor the cursor that the program is at. Where both are empty the
-	// session is a new one.
+	// Session is the session's id, and Cursor the program's place. If both are empty the session is
+	// new.
 	Session, Cursor string
 }
 
-// NewPlace makes up a place that nobody has.
+// NewPlace returns a place that nobody has.
 func NewPlace(door string) Place {
 	id := randomName()
 	return Place{door, id, cursorOf(id, 0)}
 }
 
-// Enter opens a plain session: a new one, or one that a program knows from before, and that the gateway
-// forgot or ended. Where that lives, it is given. It claims and fails as [Registry.Open] does, and with
-// [ErrBadCursor], and with [ErrNoSession] where the id is not the door's to give.
+// Enter opens a plain session: a new one, or one that a program knows from before and that the
+// gateway forgot or ended. If that session still lives, Enter returns it. It claims and fails as
+// [Registry.Open] does; also with [ErrBadCursor], and with [ErrNoSession] if the id belongs to
+// another door.
 func (r *Registry) Enter(from netip.Addr, at Place, label, token string, s Settings) (*Opened, error) {
 	if at.Session == "" && at.Cursor == "" {
 		at = NewPlace(at.Door)
@@ -169,9 +167,8 @@ func (r *Registry) Enter(from netip.Addr, at Place, label, token string, s Setti
 	return r.enter(from, label, token, s, &Session{id: at.Session, door: at.Door, out: outbox{given: n}})
 }
 
-// place lists a session that is resumed by its id. It gives the session that lives
-// under that id, where one does, and fails with [ErrNoSession] where that is not the
-// same door's. The caller holds claim.mu of s.
+// place lists a session that is resumed by its id. If a session lives under that id, it returns
+// that one, or fails with [ErrNoSession] if it is another door's. The caller holds claim.mu of s.
 func (r *Registry) place(s *Session) (living *Session, err error) {
 	for {
 		v, taken := r.sessions.LoadOrStore(s.id, s)

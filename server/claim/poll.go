@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Batch is what a poll gives: messages, and the cursor of the last.
+// Batch is the result of a poll: messages, and the cursor of the last one.
 type Batch struct {
 	Cursor   string
 	Messages []Message
@@ -15,9 +15,9 @@ type Batch struct {
 
 // Message is a request or a cancellation.
 type Message struct {
-	// ID is that of the exchange.
+	// ID is the exchange's id.
 	ID string
-	// Exchange is that of a request; nil for a cancellation.
+	// Exchange is the exchange of a request; nil for a cancellation.
 	Exchange *Exchange
 	// Cursor names the message.
 	Cursor string
@@ -36,14 +36,14 @@ type poll struct {
 	session *Session
 	woken   chan struct{} // buffered, one place
 	yields  bool          // a newer poll took its place
-	begun   bool          // it gave what was not acknowledged before, again
-	full    int           // how much content is not acknowledged at most, in bytes; 0 is fullBatch
-	timer   *time.Timer   // of who waits; nil until somebody does
-	nap     Napper        // how it waits; nil means on its channel
-	link    LinkDoor      // of a link, which does not wait; nil for any other poll
-	stuck   bool          // a link took nothing because too much was not acknowledged
-	many    bool          // it is a stream or a link: what comes at the same moment goes together
-	hungUp  func() bool   // see [Flow.HungUp]; nil where nobody can tell
+	begun   bool          // it has redelivered what was not acknowledged before
+	full    int           // the most unacknowledged content, in bytes; 0 means fullBatch
+	timer   *time.Timer   // of the wait; nil until the first one
+	nap     Napper        // how to wait; nil means on woken
+	link    LinkDoor      // the door of a link, which does not wait; nil for any other poll
+	stuck   bool          // a link took nothing because too much is unacknowledged
+	many    bool          // it is a stream or a link: requests that come at the same moment go together
+	hungUp  func() bool   // see [Flow.HungUp]; nil if unknown
 	left    bool          // it ended because its program hung up
 }
 
@@ -59,8 +59,7 @@ func (p *poll) wake() {
 	}
 }
 
-// poke tells who waits on a channel of one place that there is something. Twice is
-// as once.
+// poke wakes the receiver of a channel of capacity 1. Poking twice is like poking once.
 func poke(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -68,15 +67,15 @@ func poke(c chan<- struct{}) {
 	}
 }
 
-// waitBy has the poll wait by n from now on, or on its channel where that is nil.
+// waitBy makes the poll wait by n from now on, or on its channel if n is nil.
 func (p *poll) waitBy(n Napper) {
 	p.session.claim.mu.Lock()
 	defer p.session.claim.mu.Unlock()
 	p.nap = n
 }
 
-// next gives what take gives of what comes for the session until a time, unless that
-// says that the session has as much as may be. It tells whether the poll is over.
+// next waits until take returns a batch, the deadline passes, or take reports that the session
+// holds all it may. It reports whether the poll is over.
 func (p *poll) next(ctx context.Context, until time.Time, take func() (*Batch, bool)) (b *Batch, over bool, err error) {
 	s, c := p.session, p.session.claim
 	timeUp := !time.Now().Before(until)
@@ -101,7 +100,7 @@ func (p *poll) next(ctx context.Context, until time.Time, take func() (*Batch, b
 			c.queue.unpark(s)
 		}
 		if full {
-			s.out.giveBack() // others may have it
+			s.out.giveBack() // others may get it
 		}
 		if b != nil || full || timeUp {
 			c.mu.Unlock()
@@ -110,18 +109,18 @@ func (p *poll) next(ctx context.Context, until time.Time, take func() (*Batch, b
 			}
 			return b, full || err != nil, err
 		}
-		c.queue.park(s) // what woke it may have gone, such as a visitor
+		c.queue.park(s) // what woke it may be gone, such as a visitor
 		c.mu.Unlock()
 		timeUp, err = p.wait(ctx, until, c.registry)
 	}
 }
 
-// wait returns when the poll is woken, or its time is over. It gives
-// ErrDraining where the gateway stops, so that polls end spread over time.
+// wait returns when the poll is woken or its time is over. When the gateway stops it fails with
+// ErrDraining, at a different time for each poll.
 func (p *poll) wait(ctx context.Context, until time.Time, r *Registry) (over bool, why error) {
 	draining := r.drain.begins
 	for napped := p.nap != nil; napped; {
-		p.nap.Until(until) // before it looks: whatever comes after that rouses it
+		p.nap.Until(until) // before the check below: whatever comes after it rouses the nap
 		select {
 		case <-p.woken:
 			return false, nil
@@ -161,8 +160,8 @@ func (p *poll) wait(ctx context.Context, until time.Time, r *Registry) (over boo
 	}
 }
 
-// openPoll acknowledges what a poll says, and makes it the session's. Whoever
-// opened a poll closes it.
+// openPoll acknowledges messages up to cursor and makes a new poll the session's. The caller must
+// close it.
 func openPoll(s *Session, cursor *string, flow Flow) (*poll, error) {
 	c := s.claim
 	c.mu.Lock()
@@ -194,8 +193,7 @@ func openPollLocked(s *Session, cursor *string) (*poll, error) {
 	return newPoll(s), nil
 }
 
-// newPoll makes the session's poll, in place of an older one. The caller holds
-// claim.mu.
+// newPoll makes the session's poll, replacing an older one. The caller holds claim.mu.
 func newPoll(s *Session) *poll {
 	if s.poll != nil {
 		s.poll.yields = true
@@ -230,7 +228,7 @@ func (p *poll) end() {
 	}
 }
 
-// yield ends the poll, if there is one, as a newer one does. The caller holds claim.mu.
+// yield ends the poll, if there is one, as a newer poll would. The caller holds claim.mu.
 func (p *poll) yield() {
 	if p == nil {
 		return
@@ -241,8 +239,8 @@ func (p *poll) yield() {
 	p.wake()
 }
 
-// giveBack returns what was assigned to a poll that ended before it took it.
-// The caller holds claim.mu.
+// giveBack requeues requests assigned to a poll that ended before it took them. The caller holds
+// claim.mu.
 func (o *outbox) giveBack() {
 	var moving []*Exchange
 	o.next.keep(func(m *message) bool {
@@ -254,13 +252,13 @@ func (o *outbox) giveBack() {
 	o.session.claim.queue.putBack(moving)
 }
 
-// fullBatch is how much content makes a batch full, so that one on a slow line
-// is there before its session counts as lost.
+// fullBatch is how many bytes of content make a batch full, so that on a slow line it arrives
+// before its session counts as lost.
 const fullBatch = 1 << 20
 
-// take gives what the session has not acknowledged, again, where the poll did not
-// yet, and then what waits for it; nil where there is nothing. It tells whether as
-// much as may be was not acknowledged. The caller holds claim.mu.
+// take returns messages for the session: unacknowledged ones, once a poll, and then those that
+// wait; nil if there are none. It reports whether the most that may be unacknowledged is. The
+// caller holds claim.mu.
 func (p *poll) take(most int) (b *Batch, full bool) {
 	s := p.session
 	isFull := func() bool { return s.out.sent.len() >= most || s.out.sent.size >= cmp.Or(p.full, fullBatch) }
@@ -285,8 +283,7 @@ func (p *poll) take(most int) (b *Batch, full bool) {
 	return s.out.give(giving[:min(len(giving), most)]), false
 }
 
-// assign makes m the last message that the session was given. The caller holds
-// claim.mu.
+// assign appends m to the messages that the session was given. The caller holds claim.mu.
 func (o *outbox) assign(m message) {
 	o.given++
 	given := sentMessage{number: o.given, id: m.id, cancel: m.cancel}
@@ -303,8 +300,7 @@ func (o *outbox) assign(m message) {
 	o.sent.size += given.size
 }
 
-// give makes a batch of messages that the session was given and that wait. The caller
-// holds claim.mu.
+// give returns a batch of those of the given messages that still wait. The caller holds claim.mu.
 func (o *outbox) give(giving []sentMessage) *Batch {
 	now := time.Now()
 	b := &Batch{Messages: make([]Message, len(giving))}

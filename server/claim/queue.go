@@ -5,18 +5,18 @@ import (
 	"slices"
 )
 
-// queue has what waits in a claim: exchanges for a session, or sessions for an exchange, never both.
-// claim.mu guards it.
+// queue holds what waits in a claim: exchanges for a session, or sessions for an exchange, never
+// both. claim.mu guards it.
 type queue struct {
 	claim     *Claim
 	exchanges list.List  // of *Exchange, longest first
 	parked    []*Session // whose open poll waits, longest first
 }
 
-// mostAtOnce is how many exchanges a stream or a link is given before it took the first.
+// mostAtOnce is how many exchanges are assigned to a stream or a link before it takes the first.
 const mostAtOnce = 16
 
-// put gives x to the session that has waited longest, or has x wait. The caller holds claim.mu.
+// put assigns x to the session that has waited longest, or queues x. The caller holds claim.mu.
 func (q *queue) put(x *Exchange) {
 	if x.state == ended {
 		return
@@ -32,8 +32,8 @@ func (q *queue) put(x *Exchange) {
 		s := q.parked[0]
 		x.session = s
 		s.out.next.push(message{id: x.id, exchange: x})
-		// It is next in line until it takes what it was given, where it takes many: what comes at the same moment goes together, which
-		// costs less than half of what it does apart.
+		// A session that takes many stays first in line until it takes them: exchanges that come at
+		// the same moment go together, at less than half the cost.
 		if !s.poll.many || s.out.next.len() >= mostAtOnce {
 			q.unpark(s)
 		}
@@ -43,7 +43,7 @@ func (q *queue) put(x *Exchange) {
 	}
 }
 
-// putBack puts exchanges that sessions had, in front of what waits. The caller holds claim.mu.
+// putBack puts exchanges that sessions had at the front of the queue. The caller holds claim.mu.
 func (q *queue) putBack(xs []*Exchange) {
 	first := q.exchanges.Front()
 	for _, x := range xs {
@@ -53,8 +53,8 @@ func (q *queue) putBack(xs []*Exchange) {
 	}
 }
 
-// take removes x, which waits, or is assigned to a session that does not have it yet. The caller
-// holds claim.mu.
+// take removes x, which is queued or assigned to a session that has not taken it. The caller holds
+// claim.mu.
 func (q *queue) take(x *Exchange) {
 	if x.element != nil {
 		q.exchanges.Remove(x.element)
@@ -77,21 +77,21 @@ func (q *queue) pop() *Exchange {
 	return x
 }
 
-// fail fails all exchanges that wait. The caller holds claim.mu.
+// fail fails all queued exchanges with why. The caller holds claim.mu.
 func (q *queue) fail(why error) {
 	for e := q.exchanges.Front(); e != nil; e = q.exchanges.Front() {
 		e.Value.(*Exchange).fail(why)
 	}
 }
 
-// park has s wait, unless it does. The caller holds claim.mu.
+// park makes s wait for an exchange, unless it already does. The caller holds claim.mu.
 func (q *queue) park(s *Session) {
 	if !slices.Contains(q.parked, s) {
 		q.parked = append(q.parked, s)
 	}
 }
 
-// unpark has s wait no more. The caller holds claim.mu.
+// unpark removes s from the sessions that wait. The caller holds claim.mu.
 func (q *queue) unpark(s *Session) {
 	if i := slices.Index(q.parked, s); i >= 0 {
 		q.parked = slices.Delete(q.parked, i, i+1)

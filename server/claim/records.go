@@ -7,25 +7,25 @@ import (
 	"time"
 )
 
-// Records keeps who owns which label. Every change names the revision that it changes, and a
-// revision of a label never comes again.
+// Records stores who owns which label. Every change names the revision that it replaces, and a
+// label never has the same revision twice.
 //
-// An error other than those below leaves open whether the change was made; the registry asks Get
-// before it changes the label again. A method returns soon after its context ends. What it leaves
-// undone then either never happens, or is over before Get answers for that label.
-// Methods of different labels are called at once, those of one label never are.
+// Any other error than those below leaves open whether the change was made; the registry calls Get
+// before it changes the label again. A method returns soon after its context ends. A change that it
+// leaves unfinished then either never happens, or has happened before Get returns for that label.
+// Methods are called concurrently for different labels, never for the same one.
 type Records interface {
-	// Get fails with [ErrNoRecord] where nobody owns the label.
+	// Get fails with [ErrNoRecord] if nobody owns the label.
 	Get(ctx context.Context, label string) (Record, uint64, error)
-	// Create fails with [ErrExists] where somebody owns the label. The revision is not 0.
+	// Create fails with [ErrExists] if somebody owns the label. The revision is never 0.
 	Create(ctx context.Context, r Record) (revision uint64, err error)
-	// Update fails with [ErrMoved] where the record of the label has another revision, or is gone.
+	// Update fails with [ErrMoved] if the record of the label has another revision or is gone.
 	Update(ctx context.Context, r Record, revision uint64) (uint64, error)
 	// Delete fails with [ErrMoved] as Update does.
 	Delete(ctx context.Context, label string, revision uint64) error
 }
 
-// What Records say.
+// The errors of [Records].
 var (
 	ErrNoRecord = errors.New("claim: no record of the label")
 	ErrExists   = errors.New("claim: the label has a record")
@@ -37,7 +37,7 @@ type Record struct {
 	Label string
 	Token TokenHash
 	Terms
-	// Unpolled says that nobody polled yet.
+	// Unpolled says that the claim was never polled.
 	Unpolled bool
 }
 
@@ -47,21 +47,21 @@ type Kept struct {
 	Revision uint64
 }
 
-// entry is what a claim knows of its record. Whoever has the turn uses the rest of it, and waits
-// for Records meanwhile, with no lock held.
+// entry is what a claim knows of its record. Only the holder of the turn uses the other members,
+// and waits for Records with no lock held.
 type entry struct {
 	records  Records
 	patience time.Duration // how long Records may take
-	turn     chan struct{} // of one place
+	turn     chan struct{} // of capacity 1
 
 	label    string
-	revision uint64  // of the record; 0 where there is none
+	revision uint64  // of the record; 0 if there is none
 	record   Record  // at that revision
-	doubted  bool    // what was asked last may have been made
-	asked    *Record // in doubt: the record that was to be; nil where none was
+	doubted  bool    // the last change may have been made
+	asked    *Record // if doubted, the record of that change; nil if it deleted the record
 }
 
-// enter takes the turn, or returns [ErrUnavailable] if others have it for too long.
+// enter takes the turn. It fails with [ErrUnavailable] if others hold it for too long.
 func (e *entry) enter() error {
 	select {
 	case e.turn <- struct{}{}:
@@ -78,7 +78,7 @@ func (e *entry) enter() error {
 	}
 }
 
-// await waits until done is closed, where it is not nil, or returns [ErrUnavailable] if that takes
+// await waits until done is closed, if it is not nil. It fails with [ErrUnavailable] if that takes
 // too long. It needs no turn.
 func (e *entry) await(done <-chan struct{}) error {
 	if done == nil {
@@ -97,16 +97,16 @@ func (e *entry) await(done <-chan struct{}) error {
 // leave gives the turn back.
 func (e *entry) leave() { <-e.turn }
 
-// put makes want the record, or ends the record where want is nil. It fails with [ErrExists] and
-// [ErrMoved] where the label has a record that is not the claim's, and otherwise with
-// [ErrUnavailable] joined to the cause. The caller has the turn.
+// put stores want as the record, or deletes the record if want is nil. It fails with [ErrExists] or
+// [ErrMoved] if the label has a record that is not the claim's, and otherwise with [ErrUnavailable]
+// joined to the cause. The caller has the turn.
 func (e *entry) put(want *Record) error {
 	ctx, cancel := context.WithTimeout(context.Background(), e.patience)
 	defer cancel()
 	if err := e.look(ctx); err != nil {
 		return err
 	}
-	var revision uint64 // 0 where the record ends
+	var revision uint64 // 0 if the record is deleted
 	var err error
 	switch {
 	case want == nil && e.revision == 0, want != nil && e.revision != 0 && reflect.DeepEqual(*want, e.record):
@@ -129,7 +129,7 @@ func (e *entry) put(want *Record) error {
 	return errors.Join(ErrUnavailable, err)
 }
 
-// look finds out what became of a change in doubt.
+// look finds out whether a change in doubt was made.
 func (e *entry) look(ctx context.Context) error {
 	if !e.doubted {
 		return nil
@@ -153,7 +153,7 @@ func (e *entry) look(ctx context.Context) error {
 	return nil
 }
 
-// settle notes what the record is, or that there is none.
+// settle notes the current record, or that there is none.
 func (e *entry) settle(record *Record, revision uint64) {
 	e.revision, e.record, e.doubted, e.asked = revision, Record{}, false, nil
 	if record != nil {

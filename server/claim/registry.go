@@ -16,34 +16,34 @@ import (
 type Options struct {
 	Times  Times
 	Limits Limits
-	// Reserved reports whether a label may not be claimed with a token, which is empty where one
-	// is to be minted. Nil means that every label may.
+	// Reserved reports whether a label may not be claimed with a token, which is empty where one is
+	// to be minted. Nil reserves no label.
 	Reserved func(label, token string) bool
-	// Weak reports whether a token is not good enough to be chosen for a label: for a new claim, or in
-	// place of the one that a claim has. Nil means that every token is good enough.
+	// Weak reports whether a token is too weak to be chosen for a label: for a new claim, or to
+	// replace the token of a claim. Nil accepts every token.
 	Weak func(label, token string) bool
-	// Log gets the life of claims and sessions. Nil means nowhere.
+	// Log records when claims and sessions begin and end. Nil logs nothing.
 	Log *slog.Logger
-	// Ended gets every exchange at its end. It is called on the goroutine of
-	// the visitor. Nil means that nobody wants to know.
+	// Ended, if not nil, is called with every exchange that ends, on the visitor's goroutine.
 	Ended func(Ended)
-	// SessionEnded gets why each session ended. Nil means that nobody wants to
-	// know.
+	// SessionEnded, if not nil, is called with the reason for which a session ended.
 	SessionEnded func(SessionEnd)
-	// Records keep who owns which label. Nil means that they end with the process.
+	// Records keep who owns which label. Nil keeps them in memory only.
 	Records Records
-	// Tap returns who sees the exchanges of a claim that has these terms; nil is nobody. It is asked when a claim is made, and again
-	// whenever its terms change, with the claim locked. A nil Tap means that nobody sees any.
+	// Tap returns the tap for the exchanges of a claim with these terms, or nil for none. It is
+	// called, with the claim locked, when a claim is made and whenever its terms change. A nil Tap
+	// installs no taps.
 	Tap func(*Claim, Terms) Tap
-	// Untap gets every claim that Tap got, at its end. It is set where Tap is.
+	// Untap is called with every claim that Tap was called with, when the claim ends. It is set if
+	// Tap is.
 	Untap func(*Claim)
-	// Budget is what there is of memory and places. Nil means as much as Limits say.
+	// Budget bounds memory and places. Nil makes one from Limits.
 	Budget *budget.Budget
-	// Kept are the claims whose records were kept. They come back with a new lease, and their programs are
-	// awaited as one between two polls is.
+	// Kept are the claims to restore. Each gets a new lease, and visitors wait for its program as
+	// they do between two polls.
 	Kept []Kept
-	// OneAddress says that all visitors have one address, so that it has no share of its own
-	// in the queue of a claim.
+	// OneAddress says that all visitors share one address, which then has no share of its own in a
+	// claim's queue.
 	OneAddress bool
 }
 
@@ -52,12 +52,12 @@ type Ended struct {
 	Exchange *Exchange
 	Claim    *Claim
 	Outcome  Outcome
-	// Err is why it failed; nil for Done.
+	// Err is why the exchange failed; nil for Done.
 	Err error
-	// Absent says that the visitor was answered all the same, see [Claim.Begin].
+	// Absent says that the visitor was answered nevertheless; see [Claim.Begin].
 	Absent bool
-	// Queued is how long it waited for a session; Handled how long it was with
-	// one, zero where none had it.
+	// Queued is how long the exchange waited for a session. Handled is how long a session had it;
+	// zero if none did.
 	Queued, Handled time.Duration
 	// Sent counts the bytes of the request's content, Received those of the answer's.
 	Sent, Received int
@@ -89,11 +89,11 @@ type SessionEnd string
 
 // The reasons.
 const (
-	// SessionLeft is the will of its program.
+	// SessionLeft means that its program ended it.
 	SessionLeft SessionEnd = "left"
-	// SessionLost is that it gave no sign of life.
+	// SessionLost means that it gave no sign of life.
 	SessionLost SessionEnd = "lost"
-	// SessionClaimEnded is the end of its claim.
+	// SessionClaimEnded means that its claim ended.
 	SessionClaimEnded SessionEnd = "claim_ended"
 )
 
@@ -116,7 +116,7 @@ type Registry struct {
 	closed atomic.Bool
 }
 
-// New makes an empty registry.
+// New returns a registry with the claims of [Options.Kept].
 func New(o Options) *Registry {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -143,17 +143,17 @@ func New(o Options) *Registry {
 	return r
 }
 
-// Options returns those in force: with the defaults, and with the budget that was made.
+// Options returns the options in force, with defaults and the budget filled in.
 func (r *Registry) Options() Options { return r.options }
 
-// What a claim, and a session until it is forgotten, cost in memory, in bytes, without what they
+// The memory, in bytes, that a claim takes, and a session until it is forgotten, without what they
 // remember.
 const (
 	claimWeight   = 2 << 10
 	sessionWeight = 2 << 10
 )
 
-// holdClaim takes the place of a new claim, which counts for an address.
+// holdClaim takes a place for a new claim, which counts for an address.
 func (r *Registry) holdClaim(from netip.Addr) (*budget.Hold, error) {
 	if r.budget.HeldBy(from, budget.Claims) >= int64(r.limits.AddressClaims) {
 		return nil, ErrAddressClaims
@@ -181,7 +181,7 @@ func (r *Registry) newClaim(rec Record, hold *budget.Hold) *Claim {
 	return c
 }
 
-// restore puts a claim back whose record was kept.
+// restore restores a claim from its record.
 func (r *Registry) restore(k Kept) {
 	h := r.budget.Open(netip.Addr{})
 	h.Enter(budget.Claims)
@@ -194,7 +194,7 @@ func (r *Registry) restore(k Kept) {
 	r.making.list(c)
 }
 
-// Lookup gives the live claim of a label, or nil.
+// Lookup returns the live claim of a label, or nil.
 func (r *Registry) Lookup(label string) *Claim {
 	if c, ok := r.claims.Load(label); ok {
 		return c.(*Claim)
@@ -202,8 +202,9 @@ func (r *Registry) Lookup(label string) *Claim {
 	return nil
 }
 
-// Session returns a session of a label by its id, also one that has ended lately, or nil. It is a
-// plain one of a door, or not plain where that is "".
+// Session returns the session of a label with this id, or nil. It finds recently ended sessions
+// too. If door is not empty, the session must be a plain session of that door; otherwise it must
+// not be plain.
 func (r *Registry) Session(door, label, id string) *Session {
 	if v, ok := r.sessions.Load(id); ok {
 		if s := v.(*Session); s.door == door && s.claim.label == label {
@@ -213,7 +214,7 @@ func (r *Registry) Session(door, label, id string) *Session {
 	return nil
 }
 
-// Labels gives labels that are claimed, at most so many.
+// Labels returns at most most claimed labels.
 func (r *Registry) Labels(most int) (labels []string) {
 	r.claims.Range(func(label, _ any) bool {
 		if len(labels) < most {
@@ -228,11 +229,12 @@ func (r *Registry) Labels(most int) (labels []string) {
 // Stats counts what there is now.
 type Stats struct {
 	Claims, Sessions, Polls, Exchanges int
-	// Lasting reports whether an exchange may have been open for a second. It is false only where it is looked at often.
+	// Lasting reports whether an exchange may have been open for longer than a second. It becomes
+	// false only if Stats is called often.
 	Lasting bool
 }
 
-// Stats gives the counts of the moment.
+// Stats returns the current counts.
 func (r *Registry) Stats() Stats {
 	return Stats{int(r.budget.Held(budget.Claims)), int(r.serving.Load()), int(r.polls.Load()), int(r.budget.Held(budget.Exchanges)), r.drain.eras.last()}
 }
@@ -255,8 +257,8 @@ func (r *Registry) Close() {
 	})
 }
 
-// forget takes an ended claim out. Its sessions are remembered for a while, so
-// that they can answer what they hold and learn why.
+// forget removes an ended claim. Its sessions are remembered for a while, so that they can answer
+// what they hold, and learn why the claim ended.
 func (r *Registry) forget(c *Claim, sessions []*Session, why error) {
 	r.making.unlist(c)
 	c.untap()

@@ -5,22 +5,24 @@ import (
 	"time"
 )
 
-// Coming is content of an answer that its sender is still sending. The zero value is all that continues the answer, up to its end.
+// Coming is content of an answer that the program is still sending. The zero value is the whole
+// rest of the answer.
 type Coming struct {
-	// Answer is the response that it is the content of, and Fits is asked as that of [Delivery.Answer].
+	// Answer is the response whose content this is. Fits is as the fits of [Delivery.Answer].
 	Answer *Answer
 	Fits   func(*Request) error
-	// Seq is the number of the part that it is the content of; 0 for none.
+	// Seq is the number of the part whose content this is; 0 for none.
 	Seq int
-	// Lasts takes the time between parts away: the sender is known to live.
+	// Lasts removes the deadline between parts: the sender is known to live.
 	Lasts bool
-	// Behind is how many bytes of content may pile up before the caller while [Stream.Write] waits; they count in the budget then.
+	// Behind is how many bytes of content may pile up before the caller while [Stream.Write] waits.
+	// They count in the budget.
 	Behind int
 }
 
-// relay begins to relay the content of a message. The stream is nil where the result is not [Accepted]. The same response again is a
-// [Duplicate] where all of the content came, and a [Conflict] otherwise. The errors are those of [Delivery.Answer] and
-// [Delivery.Part].
+// relay begins to relay the content of a message. The stream is nil unless the result is
+// [Accepted]. The same response again is a [Duplicate] if all of its content came, and a [Conflict]
+// otherwise. It fails as [Delivery.Answer] and [Delivery.Part] do.
 func (d Delivery) relay(m Coming) (stream *Stream, result Result, err error) {
 	if m.Answer == nil {
 		return d.relayPart(m.Seq)
@@ -57,8 +59,8 @@ func (d Delivery) relayPart(seq int) (stream *Stream, result Result, err error) 
 	return stream, result, err
 }
 
-// judge returns what a part with a number is to an answer, [Accepted] where it is the next; or [ErrNotAnswering] or [ErrGap]. The
-// caller holds claim.mu.
+// judge returns the result of a part with a number: [Accepted] if it is the next one. It fails with
+// [ErrNotAnswering] or [ErrGap]. The caller holds claim.mu.
 func (p *parts) judge(seq int) (Result, error) {
 	switch {
 	case p == nil || p.raw && !p.relayed:
@@ -73,8 +75,8 @@ func (p *parts) judge(seq int) (Result, error) {
 	return Accepted, nil
 }
 
-// pause ends the content of a message that says that more follows, and waits while the visitor is slow, or until ctx ends. The
-// answer goes on with the next part.
+// pause ends the content of a message that more follows, and waits while the visitor is slow, or
+// until ctx ends. The next part continues the answer.
 func (w *Stream) pause(ctx context.Context) Result {
 	c, p := w.Exchange.claim, w.Exchange.parts
 	c.mu.Lock()

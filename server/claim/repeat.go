@@ -1,7 +1,7 @@
 package claim
 
-// idempotentMethods are those that may be sent twice (RFC 9110, 9.2.2): all that IANA's HTTP
-// Method Registry calls idempotent, and that a visitor can send.
+// idempotentMethods may be sent twice (RFC 9110, 9.2.2): all methods that IANA's HTTP Method
+// Registry lists as idempotent and that a visitor can send.
 var idempotentMethods = map[string]bool{
 	"ACL": true, "BASELINE-CONTROL": true, "BIND": true, "CHECKIN": true, "CHECKOUT": true, "COPY": true,
 	"DELETE": true, "GET": true, "HEAD": true, "LABEL": true, "LINK": true, "MERGE": true, "MKACTIVITY": true,
@@ -18,7 +18,8 @@ func idempotent(method string) bool { return idempotentMethods[method] }
 // session that had no answer.
 const mostMoves = 2
 
-// moveOn takes x, which may be repeated, from its session. The caller holds claim.mu.
+// moveOn takes x from its session and queues it again. The caller holds claim.mu and knows that x
+// may be repeated.
 func (x *Exchange) moveOn() {
 	delete(x.session.held, x.id)
 	x.lost = true
@@ -26,8 +27,8 @@ func (x *Exchange) moveOn() {
 	x.due.lookLater()
 }
 
-// mayRepeat tells whether x may be delivered again after its session was lost.
-// The caller holds claim.mu.
+// mayRepeat reports whether x may be delivered again after its session was lost. The caller holds
+// claim.mu.
 func (x *Exchange) mayRepeat() bool {
 	if x.moves >= mostMoves || x.fetched || x.state == answering {
 		return false

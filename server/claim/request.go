@@ -1,11 +1,10 @@
 package claim
 
-// Field is one field line of a request or an answer. Its strings are bytes as they are
-// on the wire of HTTP.
+// Field is one field line of a request or an answer. Its strings hold the bytes as they are on the
+// wire.
 type Field struct{ Name, Value string }
 
-// Request is what a visitor asked. The core reads Method and Keyed; the rest it
-// carries from door to door.
+// Request is a visitor's request. The core reads Method and Keyed, and passes the rest on unread.
 type Request struct {
 	Method      string
 	Target      string
@@ -14,7 +13,7 @@ type Request struct {
 	RemoteAddr  string
 	Fields      []Field
 	Content     *Content
-	// Keyed says that the request has a field by which its handler knows it again.
+	// Keyed says that the request has a field by which its handler recognises a repeat.
 	Keyed bool
 	// Upgrade is the protocol that the visitor asks for. Empty means none.
 	Upgrade string
@@ -24,34 +23,35 @@ type Request struct {
 	Interims Informer
 }
 
-// Informer takes interim responses: Inform is called with each, before [Exchange.Do] returns.
+// Informer receives interim responses. Inform is called with each, before [Exchange.Do] returns.
 type Informer interface{ Inform(*Answer) }
 
-// Answer is what a handler said: all of it, or with More its beginning, which
-// [Exchange.Next] continues.
+// Answer is a handler's answer: the whole of it, or with More its beginning, which [Exchange.Next]
+// continues.
 type Answer struct {
 	Status  int
 	Fields  []Field
 	Content []byte
 	More    bool
-	// Trailers follow the content. Those of an answer with More are there when
-	// Next has given all.
+	// Trailers follow the content. Those of an answer with More are set once Next has returned all
+	// content.
 	Trailers []Field
 
 	hash    uint64 // tells it from others; set before it is given to an exchange
 	relayed bool   // its content comes by the stream of [Delivery.Stream]
-	// confirms is told when the visitor took content that came on a link; nil for any other answer.
+	// confirms learns when the visitor has taken content that came on a link; nil for any other
+	// answer.
 	confirms *confirmations
 }
 
-// upgraded tells whether the answer upgrades the visitor's connection: then time
-// between its parts is no fault.
+// upgraded reports whether the answer upgrades the visitor's connection. Then its parts have no
+// deadline.
 func (a *Answer) upgraded() bool { return a.Status == 101 }
 
-// weight is what the request costs in memory, in bytes.
+// weight returns the memory that the request takes, in bytes.
 func (r *Request) weight() int { return len(r.Content.Bytes()) + len(r.Target) + WeightOf(r.Fields) }
 
-// WeightOf returns what fields cost in memory, in bytes.
+// WeightOf returns the memory that fields take, in bytes.
 func WeightOf(fields []Field) (n int) {
 	for _, f := range fields {
 		n += FieldWeight + len(f.Name) + len(f.Value)
@@ -59,8 +59,8 @@ func WeightOf(fields []Field) (n int) {
 	return n
 }
 
-// weight is what the answer costs in memory, in bytes.
+// weight returns the memory that the answer takes, in bytes.
 func (a *Answer) weight() int { return len(a.Content) + WeightOf(a.Fields) + WeightOf(a.Trailers) }
 
-// FieldWeight is what a field costs in memory beside its bytes.
+// FieldWeight is the memory that a field takes in addition to its bytes.
 const FieldWeight = 64

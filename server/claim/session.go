@@ -26,18 +26,18 @@ type Session struct {
 	life    life
 	gone    error // why it ended; nil while it lives
 
-	// Known are where its owner showed the token from. It has a lock of its own.
+	// Known are the addresses from which its owner showed the token. It has its own lock.
 	Known budget.Subscribers
 }
 
 // ID names the session, unguessably.
 func (s *Session) ID() string { return s.id }
 
-// Claim gives the claim it serves.
+// Claim returns the claim that the session serves.
 func (s *Session) Claim() *Claim { return s.claim }
 
-// acknowledge takes the messages up to cursor, or all where it is nil, as
-// received. The caller holds claim.mu.
+// acknowledge marks the messages up to cursor as received; all of them if it is nil. The caller
+// holds claim.mu.
 func (s *Session) acknowledge(cursor *string) error {
 	if cursor == nil {
 		s.out.acknowledgeUpTo(s.out.given, false)
@@ -63,8 +63,8 @@ func (s *Session) wake() {
 	}
 }
 
-// lose ends the session because it is lost: what it held moves on where the
-// claim's rule allows it. The caller holds claim.mu.
+// lose ends a lost session: its exchanges move on if the claim's rule allows it. The caller holds
+// claim.mu.
 func (s *Session) lose() {
 	moving := s.leave(ErrSessionFenced)
 	for _, x := range s.held.oldestFirst() {
@@ -152,10 +152,9 @@ func (s *Session) leave(why error) []*Exchange {
 	return moving
 }
 
-// Work says that a request of the session begins which may last long while its
-// program does nothing else, and gives what says that it has ended. Meanwhile the
-// session is not lost. Where ctx has ended by then, the program closed the connection of the
-// request too, and a hangup that came before counts from then on.
+// Work notes that a request of the session begins which may take long. The session is not lost
+// until done is called. If ctx has ended by then, the program closed the connection of that request
+// as well, and an earlier hangup counts from that moment.
 func (s *Session) Work(ctx context.Context) (done func()) {
 	s.claim.mu.Lock()
 	defer s.claim.mu.Unlock()
@@ -176,7 +175,7 @@ func (s *Session) Work(ctx context.Context) (done func()) {
 // holdings are the exchanges that a session holds, by their ids.
 type holdings map[string]*Exchange
 
-// oldestFirst lists them by their first delivery. The caller holds claim.mu.
+// oldestFirst returns them in the order of their first delivery. The caller holds claim.mu.
 func (h holdings) oldestFirst() []*Exchange {
 	return slices.SortedFunc(maps.Values(h), func(a, b *Exchange) int { return cmp.Or(a.due.given.Compare(b.due.given), cmp.Compare(a.id, b.id)) })
 }

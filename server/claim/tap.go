@@ -7,13 +7,12 @@ import (
 	"time"
 )
 
-// Tap sees what happens to the exchanges of a claim, from when they are asked until they have
-// ended.
+// Tap sees what happens to the exchanges of a claim, from the visitor's request to the end.
 //
-// See is called with one event of an exchange at a time, in the order of their numbers, and with
-// those of several exchanges at once. It is called without a lock held, on a goroutine that moves the
-// exchange: that one waits for it, others go on, and what they note is kept until See returns. So it
-// does not block, and does not change the claim. What it keeps of an event's content it copies.
+// See is called with the events of an exchange one at a time, in order, and concurrently with
+// events of different exchanges. No lock is held. It runs on a goroutine that moves the exchange,
+// which waits for it; events that others note meanwhile are kept until See returns. So See must not
+// block or change the claim, and must copy what it keeps of an event's content.
 type Tap interface{ See(Event) }
 
 // EventKind is what happened to an exchange.
@@ -21,20 +20,20 @@ type EventKind string
 
 // The kinds of an [Event].
 const (
-	// EventAsked is that the visitor asked: an exchange that ends before is not seen.
+	// EventAsked: the visitor's request has come. An exchange that ends before it is not seen.
 	EventAsked EventKind = "asked"
-	// EventSent is that content of the request passed: all of it at once where it is whole, else
-	// what was read.
+	// EventSent: content of the request passed, all of it at once if it is whole, otherwise as it
+	// is read.
 	EventSent EventKind = "sent"
-	// EventDelivered is that a session was given the request.
+	// EventDelivered: a session was given the request.
 	EventDelivered EventKind = "delivered"
-	// EventInformed is that an interim response came.
+	// EventInformed: an interim response came.
 	EventInformed EventKind = "informed"
-	// EventAnswered is that the answer began.
+	// EventAnswered: the answer began.
 	EventAnswered EventKind = "answered"
-	// EventReceived is that content of the answer came from its program.
+	// EventReceived: content of the answer came from the program.
 	EventReceived EventKind = "received"
-	// EventEnded is that the exchange ended. No event follows it.
+	// EventEnded: the exchange ended. No event follows.
 	EventEnded EventKind = "ended"
 )
 
@@ -47,45 +46,45 @@ type Event struct {
 	At     time.Time
 	// Begun is when the exchange began, with EventAsked.
 	Begun time.Time
-	// Session is the id of the one that EventDelivered is about; Attempt counts the deliveries,
-	// as [Message] does.
+	// Session is the id of the session of EventDelivered. Attempt counts the deliveries, as in
+	// [Message].
 	Session string
 	Attempt int
-	// Content is that of EventSent or EventReceived. It is valid until See returns.
+	// Content is the content of EventSent or EventReceived. It is valid until See returns.
 	Content []byte
-	// Status is that of EventInformed or EventAnswered.
+	// Status is the status of EventInformed or EventAnswered.
 	Status int
 	// Fields are those of EventInformed or EventAnswered, and the trailers with EventEnded.
 	Fields []Field
-	// Complete says, with EventEnded, that all of the request's content came.
+	// Complete says, in EventEnded, that all content of the request came.
 	Complete bool
-	// Outcome is that of EventEnded, with Failure where it is not Done.
+	// Outcome is the end in EventEnded; Failure is set unless it is Done.
 	Outcome Outcome
 	Failure *Failure
 }
 
-// retap asks who sees the exchanges of the claim that are asked from now on. Those that were asked before keep the tap that they had.
-// The caller holds c.mu, or is the only one to know c.
+// retap sets the tap for exchanges that begin from now on. Earlier exchanges keep the tap that they
+// had. The caller holds c.mu, or is the only one to know c.
 func (c *Claim) retap() {
 	if who := c.registry.options.Tap; who != nil {
 		c.tap = who(c, c.terms)
 	}
 }
 
-// untap says that the claim is over. The caller does not hold c.mu.
+// untap calls [Options.Untap] at the end of the claim. The caller does not hold c.mu.
 func (c *Claim) untap() {
 	if over := c.registry.options.Untap; over != nil {
 		over(c)
 	}
 }
 
-// guard is a claim's mutex. What its holder noted for taps is shown once it is unlocked.
+// guard is a claim's mutex. Events that its holder noted for taps are shown once it is unlocked.
 type guard struct {
 	sync.Mutex
-	noted []*watch // that have events which nobody shows; guarded by the mutex
+	noted []*watch // watches with events that nobody shows yet; guarded by the mutex
 }
 
-// Unlock unlocks the mutex, and shows what was noted.
+// Unlock unlocks the mutex and shows the noted events.
 func (g *guard) Unlock() {
 	noted := g.noted
 	g.noted = nil
@@ -95,10 +94,9 @@ func (g *guard) Unlock() {
 	}
 }
 
-// watch shows an exchange to its tap. Its events are numbered and noted under claim.mu, which
-// guards it. The goroutine that noted the first shows it after it has unlocked that, and whatever
-// others note meanwhile; so nobody waits for a tap that is busy with another's event. A nil watch
-// has no tap.
+// watch shows the events of an exchange to its tap. claim.mu guards it, and events are numbered and
+// noted under it. The goroutine that noted the first event shows it after unlocking, with those
+// that others note meanwhile, so nobody else waits for a busy tap. A nil watch has no tap.
 type watch struct {
 	tap    Tap
 	x      *Exchange

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Redeliver is which requests may be delivered again after a lost session.
+// Redeliver says which requests may be delivered again after a session is lost.
 type Redeliver string
 
 // The rules: idempotent methods; those and requests with an Idempotency-Key; all.
@@ -15,24 +15,24 @@ const (
 	RedeliverAny        Redeliver = "any"
 )
 
-// Terms are what the owner of a claim sets, as they are kept: they may hold secrets. What is told
-// of them is [Shown].
+// Terms are what the owner of a claim sets, as stored: they may hold secrets. [Shown] is what may
+// be shown of them.
 type Terms struct {
 	Lease     time.Duration
 	Timeout   time.Duration
 	Redeliver Redeliver
-	// Others are, by name, those that the core keeps and does not act upon. The map is replaced,
+	// Others are, by name, terms that the core keeps and does not act upon. The map is replaced,
 	// never changed. Nil means none.
 	Others map[string]Term
 }
 
-// Term is one of [Terms.Others]. It is not changed.
+// Term is one of [Terms.Others]. It is immutable.
 type Term interface {
-	// Shown returns what may be told of it, which is no secret. Nil means nothing.
+	// Shown returns what may be shown of the term, without secrets. Nil means nothing.
 	Shown() any
 }
 
-// Shown are [Terms] as they may be told: without secrets.
+// Shown are [Terms] without secrets.
 type Shown struct {
 	Lease     time.Duration
 	Timeout   time.Duration
@@ -54,24 +54,24 @@ func (t Terms) shown() Shown {
 	return s
 }
 
-// Settings of a claim that its owner chooses. A nil member means the default
-// for a new claim, and no change for one that exists.
+// Settings are the settings of a claim that its owner chooses. A nil member means the default for a
+// new claim, and no change for an existing one.
 type Settings struct {
 	Lease     *time.Duration
 	Timeout   *time.Duration
 	Redeliver *Redeliver
-	// Others replace terms whole. One that is nil ends.
+	// Others replaces terms whole. A nil term is removed.
 	Others map[string]Term
-	// Token is the new token of a claim that exists.
+	// Token is the new token of an existing claim.
 	Token *string
 }
 
-// none reports whether nothing is set.
+// none reports whether no member is set.
 func (s Settings) none() bool {
 	return s.Lease == nil && s.Timeout == nil && s.Redeliver == nil && s.Token == nil && len(s.Others) == 0
 }
 
-// in returns a record with the settings that are given.
+// in returns r with these settings applied.
 func (s Settings) in(r Record) Record {
 	if s.Lease != nil {
 		r.Lease = *s.Lease

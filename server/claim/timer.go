@@ -2,9 +2,8 @@ package claim
 
 import "time"
 
-// lazyTimer is a timer that is not stopped and started for each event: when it
-// fires, its function looks whether there is anything to do, and arms it again
-// where it fired early. The owner's mutex guards it.
+// lazyTimer is a timer that is not reset for every event. When it fires, its function checks
+// whether anything is due, and arms it again if it fired early. The owner's mutex guards it.
 type lazyTimer struct {
 	timer *time.Timer
 	armed bool
@@ -12,14 +11,14 @@ type lazyTimer struct {
 	fire  func()
 }
 
-// arm starts it, unless it runs.
+// arm starts the timer unless it is running.
 func (t *lazyTimer) arm(d time.Duration) {
 	if !t.armed {
 		t.after(d)
 	}
 }
 
-// after starts it anew.
+// after restarts the timer.
 func (t *lazyTimer) after(d time.Duration) {
 	d = max(d, 0)
 	t.armed, t.due = true, time.Now().Add(d)
@@ -30,10 +29,10 @@ func (t *lazyTimer) after(d time.Duration) {
 	}
 }
 
-// disarm notes that it fired and does not run.
+// disarm notes that the timer fired.
 func (t *lazyTimer) disarm() { t.armed = false }
 
-// stop ends it.
+// stop stops the timer.
 func (t *lazyTimer) stop() {
 	if t.timer != nil {
 		t.timer.Stop()

@@ -5,48 +5,47 @@ import (
 	"time"
 )
 
-// Times are the durations that the core keeps. Zero means the default.
+// Times are the durations of the core. Zero means the default.
 type Times struct {
 	// Wait is the longest wait of [Session.Open]. Default 25 s.
 	Wait time.Duration
-	// Stream is the longest that [Waiting.Listen] goes on. Default 55 s.
+	// Stream is the longest duration of [Waiting.Listen]. Default 55 s.
 	Stream time.Duration
-	// Heartbeat is the longest silence of it. Default 15 s.
+	// Heartbeat is the longest silence of [Waiting.Listen]. Default 15 s.
 	Heartbeat time.Duration
-	// Unacknowledged is how long it goes on while a message that it gave was
-	// neither acknowledged nor answered. Default 5 s.
+	// Unacknowledged is how long [Waiting.Listen] continues while a message is neither acknowledged
+	// nor answered. Default 5 s.
 	Unacknowledged time.Duration
 	// Acknowledge is how long a session that uses cursors lives with neither
 	// an open poll nor an answer. Default 10 s.
 	Acknowledge time.Duration
-	// Closed is how long a session that uses cursors may give no sign of life after the program
-	// closed the connection of its poll ([Flow.HungUp]), until others are given what it held and
-	// may be repeated. Default 2 s.
+	// Closed is how long a session that uses cursors may give no sign of life after its program
+	// closed the connection of its poll ([Flow.HungUp]). Then what may be repeated moves to other
+	// sessions. Default 2 s.
 	Closed time.Duration
 	// NoPoller is how long an exchange waits while no session polls. Default 5 s.
 	NoPoller time.Duration
-	// Answer is how long a visitor waits for the answer, from the first
-	// delivery, where the claim does not say. Default 60 s.
+	// Answer is how long a visitor waits for the answer, from the first delivery, unless the claim
+	// says otherwise. Default 60 s.
 	Answer time.Duration
 	// Part is how long a visitor waits for the next part of a streamed answer.
 	// Default 60 s.
 	Part time.Duration
-	// Lease is how long a claim lives while nobody polls, where the claim does
-	// not say. Default 60 s.
+	// Lease is how long a claim lives while nobody polls, unless the claim says otherwise. Default
+	// 60 s.
 	Lease time.Duration
-	// Unpolled is how long a claim lives that was never polled, whatever its lease.
-	// Default 60 s.
+	// Unpolled is how long a claim that was never polled lives, whatever its lease. Default 60 s.
 	Unpolled time.Duration
 	// Tombstone is how long ids of ended exchanges and ended sessions are
 	// remembered. Default 2 min.
 	Tombstone time.Duration
 	// Records is how long [Records] may take for a change. Default 5 s.
 	Records time.Duration
-	// Spread is the longest time over which parked polls end when the gateway drains: a
-	// millisecond for each. Default 2 s.
+	// Spread is the longest time over which parked polls end when the gateway drains, a millisecond
+	// for each. Default 2 s.
 	Spread time.Duration
-	// Parting is how long programs may take to end upgraded connections when the gateway stops.
-	// Default 2 s.
+	// Parting is how long programs have to end upgraded connections when the gateway stops. Default
+	// 2 s.
 	Parting time.Duration
 }
 
@@ -74,8 +73,7 @@ func (t Times) withDefaults() Times {
 	return t
 }
 
-// Limits are the bounds that the core keeps. Zero means the default, negative
-// no bound.
+// Limits are the bounds of the core. Zero means the default, negative no bound.
 type Limits struct {
 	// Claims is the most claims of the gateway. Default 100,000.
 	Claims int
@@ -87,8 +85,8 @@ type Limits struct {
 	Queue int
 	// Exchanges is the most open exchanges of the gateway. Default 16,384.
 	Exchanges int
-	// Memory is what all that strangers and programs have the gateway keep may weigh,
-	// in bytes, see [budget.Budget]. Default no bound.
+	// Memory is the most memory, in bytes, for what strangers and programs make the gateway keep;
+	// see [budget.Budget]. Default no bound.
 	Memory int64
 	// Connections is the most connections. Default 32,768.
 	Connections int

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// ValidToken tells whether s can be a token: 1 to 256 characters of those that
-// RFC 6750, 2.1 allows after "Bearer ".
+// ValidToken reports whether s can be a token: 1 to 256 of the characters that RFC 6750, 2.1 allows
+// after "Bearer ".
 func ValidToken(s string) bool {
 	if len(s) < 1 || len(s) > 256 {
 		return false
@@ -25,16 +25,17 @@ func ValidToken(s string) bool {
 	return true
 }
 
-// TokenHash is what the gateway keeps of a token.
+// TokenHash is the hash of a token, which the gateway keeps in its place.
 type TokenHash [sha256.Size]byte
 
-// HashToken gives the hash of a token.
+// HashToken returns the hash of a token.
 func HashToken(token string) TokenHash { return sha256.Sum256([]byte(token)) }
 
 func (h TokenHash) equal(o TokenHash) bool { return subtle.ConstantTimeCompare(h[:], o[:]) == 1 }
 
-// ShortestToken is the least characters of a token that a program chooses where strangers may guess it.
+// ShortestToken is the fewest characters of a chosen token on a gateway where strangers may guess
+// it.
 const ShortestToken = 16
 
-// randomName gives 128 bits or more as lower-case letters and digits.
+// randomName returns at least 128 random bits as lower-case letters and digits.
 func randomName() string { return strings.ToLower(rand.Text()) }

@@ -5,14 +5,15 @@ import (
 	"time"
 )
 
-// waiter is what a visitor waits with: a timer that is stopped, and news, of one place, which says that
-// something has happened to the exchange. Waiters are used again, so news may be of an exchange before.
+// waiter holds what a visitor waits with: a stopped timer, and news, a channel of capacity 1 that
+// receives a value when something happens to the exchange. Waiters are reused, so news may hold a
+// value of an earlier exchange.
 type waiter struct {
 	timer *time.Timer
 	news  chan struct{}
 }
 
-// waiters are those that nobody waits with.
+// waiters is a pool of unused waiters.
 type waiters struct{ sync.Pool }
 
 func (w *waiters) get() *waiter {

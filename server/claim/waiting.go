@@ -5,28 +5,30 @@ import (
 	"time"
 )
 
-// Waiting is an open poll that may be waited for in turns, on one goroutine after the other. Whoever opened it waits until it is over.
+// Waiting is an open poll that several goroutines may wait for, one after the other. Whoever opened
+// it must wait until it is over.
 type Waiting struct {
 	poll *poll
 	most int
-	// end is when its time is over; beat, when a stream is due to be given nil.
+	// end is when the poll's time is over; beat is when a stream's next heartbeat is due.
 	end, beat time.Time
 }
 
-// Napper is another way to wait for a poll than on a channel, such as in a read of its connection.
+// Napper waits for a poll in another way than on a channel, such as in a read of its connection.
 type Napper interface {
-	// Until sets when a nap ends, at last.
+	// Until sets when a nap ends at the latest.
 	Until(time.Time)
-	// Nap returns then, and when Rouse was called after Until, and at times before. It reports whether it can nap
-	// again.
+	// Nap returns at that time, or once Rouse has been called after Until, and sometimes earlier.
+	// It reports whether it can nap again.
 	Nap() bool
-	// Rouse ends the nap, and one that has not begun. It does not block.
+	// Rouse ends the current nap, or the next one if none has begun. It does not block.
 	Rouse()
 }
 
-// Open opens a poll, for a batch or a stream. It acknowledges the messages up to cursor, or where it is nil all that were given. A wait
-// beyond the longest is shortened. It fails with [ErrBadCursor], [ErrSessionFenced], [ErrNoSession], [ErrClaimDeleted],
-// [ErrLeaseEnded] and [ErrDraining].
+// Open opens a poll for a batch or a stream. It acknowledges the messages up to cursor; all that
+// were given if cursor is nil. It shortens a wait longer than [Times.Wait]. It fails with
+// [ErrBadCursor], [ErrSessionFenced], [ErrNoSession], [ErrClaimDeleted], [ErrLeaseEnded] or
+// [ErrDraining].
 func (s *Session) Open(cursor *string, wait time.Duration, flow Flow) (*Waiting, error) {
 	p, err := openPoll(s, cursor, flow)
 	if err != nil {
@@ -40,10 +42,11 @@ func (s *Session) Open(cursor *string, wait time.Duration, flow Flow) (*Waiting,
 	return w, nil
 }
 
-// Next waits for a batch until a time, which is that of the poll where it is zero, by a napper where that is not nil: for what the session has not acknowledged, at once where
-// there is any, else for what comes. It reports whether the poll is over, with a batch or without, and closes it then; otherwise
-// the time came first. A nil batch means that the poll's own time is over, or that a newer poll took its place. The end of ctx is its
-// error; nothing is delivered then. It fails as [Session.Open] does.
+// Next waits for a batch until a time, or until the end of the poll if that is zero. It waits by a
+// napper if that is not nil. Unacknowledged messages are returned at once. Next reports whether the
+// poll is over, with a batch or without, and closes it then; otherwise the time came first. A nil
+// batch means that the poll's own time is over or that a newer poll replaced it. If ctx ends, Next
+// returns its error and delivers nothing. It fails as [Session.Open] does.
 func (w *Waiting) Next(ctx context.Context, until time.Time, by Napper) (b *Batch, over bool, err error) {
 	w.poll.waitBy(by)
 	if until.IsZero() {
@@ -56,12 +59,13 @@ func (w *Waiting) Next(ctx context.Context, until time.Time, by Napper) (b *Batc
 	return b, over, err
 }
 
-// Listen calls give with what comes for the session when it comes, and with nil at first and after every [Times.Heartbeat] without a
-// message, until a time. It waits as Next does.
+// Listen calls give with messages for the session as they come, and with nil at first and after
+// every [Times.Heartbeat] without a message, until a time. It waits as Next does.
 //
-// It reports whether the poll is over, and closes it then: its own time is over; a newer poll took its place; or its program is to
-// poll anew so that it acknowledges: a message was not for [Times.Unacknowledged], or as many were not as one stream carries. It fails
-// as [Session.Open] does, before give was called or later.
+// It reports whether the poll is over, and closes it then: its own time is over, a newer poll
+// replaced it, or the program has to poll again to acknowledge, because a message has been
+// unacknowledged for [Times.Unacknowledged] or as many are as one stream carries. It fails as
+// [Session.Open] does, before or after a call of give.
 func (w *Waiting) Listen(ctx context.Context, until time.Time, by Napper, give func(*Batch)) (over bool, err error) {
 	over = true
 	defer func() {
@@ -93,5 +97,5 @@ func (w *Waiting) Listen(ctx context.Context, until time.Time, by Napper, give f
 	}
 }
 
-// take is what the poll gives next. The caller holds claim.mu.
+// take returns the next batch of the poll. The caller holds claim.mu.
 func (w *Waiting) take() (*Batch, bool) { return w.poll.take(w.most) }
