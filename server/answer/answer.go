@@ -1,4 +1,4 @@
-// Package answer checks an answer of a program whole, and converts it for the core.
+// Package answer validates a program's answer and converts it for the core.
 package answer
 
 import (
@@ -13,26 +13,28 @@ import (
 	"reversehttp/server/field"
 )
 
-// Message is a message of a program, as it was decoded. Its methods return why it is invalid, or nil.
+// Message is a decoded message of a program. Its methods return the fault that makes it invalid, or
+// nil.
 type Message struct {
 	*envelope.Answer
-	// Refused is why it could not be decoded, or nil.
+	// Refused is the fault for which it could not be decoded, or nil.
 	Refused  *Fault
-	onlyHEAD *Fault // why it answers nothing but HEAD, or nil
+	onlyHEAD *Fault // why it can answer only HEAD, or nil
 }
 
-// Fault is why an answer is invalid.
+// Fault says why an answer is invalid.
 type Fault struct {
-	// Pointer is where (RFC 6901), from the message; empty means all of it.
+	// Pointer is the place in the message (RFC 6901); empty means the whole message.
 	Pointer string
-	// Detail is why, for people.
+	// Detail is the reason, for people.
 	Detail string
 }
 
 // Error returns the detail.
 func (f *Fault) Error() string { return f.Detail }
 
-// Bounded holds the fields of an answer to the bounds of a request's: so many, and so many bytes of them.
+// Bounded checks the fields of an answer against the bounds of a request: their number and their
+// bytes.
 func (m *Message) Bounded(fields, fieldBytes int) *Fault {
 	if why := field.FaultOfAll(m.Headers, fields, fieldBytes); why != "" {
 		return &Fault{"/headers", why}
@@ -43,16 +45,17 @@ func (m *Message) Bounded(fields, fieldBytes int) *Fault {
 	return nil
 }
 
-// faultOfStatus is that of a status which no response may have.
+// faultOfStatus is the fault of a status that no response may have.
 var faultOfStatus = &Fault{"/status", "status is a final status code, 200 to 599, or 101 to a request with upgrade"}
 
-// response is an answer with room for the fields of most, so that both are one allocation.
+// response is an answer with room for a usual number of fields, so that both are one allocation.
 type response struct {
 	claim.Answer
 	room [8]claim.Field
 }
 
-// Response converts a response for the core, checked whole but for what [Message.Fits] checks.
+// Response validates a response and converts it for the core. Only the checks of [Message.Fits]
+// remain.
 func (m *Message) Response() (*claim.Answer, *Fault) {
 	r := &response{Answer: claim.Answer{Status: m.Status, More: m.More}}
 	a := &r.Answer
@@ -80,7 +83,8 @@ func (m *Message) Response() (*claim.Answer, *Fault) {
 	return a, f
 }
 
-// length returns how much content the message has, in bytes, though that may still be sent.
+// length returns the length of the message's content in bytes, even if the program is still sending
+// it.
 func (m *Message) length() int64 {
 	if m.Follows {
 		return m.ContentLength
@@ -88,8 +92,8 @@ func (m *Message) length() int64 {
 	return int64(len(m.Content))
 }
 
-// Relayed is Response for one whose content is not there, but relayed as it comes: it states the length of that, where nothing
-// follows it. [Message.Last] has the trailers.
+// Relayed is Response for a message whose content is relayed as it comes. The answer states the
+// length of the content if nothing follows it. [Message.Last] returns the trailers.
 func (m *Message) Relayed() (*claim.Answer, *Fault) {
 	a, f := m.Response()
 	if f != nil || a.More || len(a.Trailers) > 0 {
@@ -102,13 +106,13 @@ func (m *Message) Relayed() (*claim.Answer, *Fault) {
 	return a, nil
 }
 
-// Last returns the trailers of a message that is valid.
+// Last returns the trailers of a valid message.
 func (m *Message) Last() []claim.Field {
 	fields, _ := m.trailers()
 	return fields
 }
 
-// Fits returns the fault of a response that Response converted, if it cannot answer req.
+// Fits returns the fault of a response, converted by Response, that cannot answer req, or nil.
 func (m *Message) Fits(req *claim.Request) error {
 	switch {
 	case m.Status == http.StatusSwitchingProtocols && req.Upgrade == "":
@@ -121,7 +125,7 @@ func (m *Message) Fits(req *claim.Request) error {
 	return nil
 }
 
-// ResponseTo is Response for a request that is known.
+// ResponseTo is Response followed by Fits.
 func (m *Message) ResponseTo(req *claim.Request) (*claim.Answer, *Fault) {
 	a, f := m.Response()
 	if f != nil {
@@ -142,7 +146,7 @@ func (m *Message) Interim() (*claim.Answer, *Fault) {
 	return &claim.Answer{Status: m.Status, Fields: fields}, f
 }
 
-// fields checks the fields of an answer with so much content, and appends them to fields.
+// fields checks the fields of an answer with content bytes of content, and appends them to fields.
 func (m *Message) fields(fields []claim.Field, content int64) ([]claim.Field, *Fault) {
 	fields = slices.Grow(fields, len(m.Headers))
 	lengths := 0
@@ -186,7 +190,8 @@ func (m *Message) LostCookie(host string) *Fault {
 	return nil
 }
 
-// Part converts a part for the core, of at most so many bytes of content; of more if that is relayed as it comes.
+// Part converts a part for the core. It refuses more than most bytes of content, unless they are
+// relayed as they come.
 func (m *Message) Part(most int) (p claim.Part, f *Fault) {
 	if m.Seq < 1 {
 		return p, &Fault{"/seq", "seq counts the parts from 1"}
@@ -202,7 +207,7 @@ func (m *Message) Part(most int) (p claim.Part, f *Fault) {
 	return claim.Part{Seq: m.Seq, Content: content, More: m.More, Trailers: trailers}, f
 }
 
-// content gives the content of a message, and the pointer to it.
+// content returns the content of a message and the pointer to it.
 func (m *Message) content() (content []byte, where string, f *Fault) {
 	switch m.Member {
 	case "body":
@@ -218,7 +223,7 @@ func (m *Message) content() (content []byte, where string, f *Fault) {
 	return m.Content, where, nil
 }
 
-// trailers gives the trailers of a message. They come with its last content.
+// trailers returns the trailers of a message. Only one with the last content may have them.
 func (m *Message) trailers() ([]claim.Field, *Fault) {
 	if len(m.Trailers) > 0 && m.More {
 		return nil, &Fault{"/trailers", "trailers come with the last part"}
@@ -233,9 +238,8 @@ func (m *Message) trailers() ([]claim.Field, *Fault) {
 	return fields, nil
 }
 
-// lengthFits reports whether a stated length may stand: it is that of the content,
-// or tells the length of what GET would give (RFC 9110, 8.6), and whether it may only in
-// answer to HEAD.
+// lengthFits reports whether a stated Content-Length is allowed: it is the length of the content,
+// or the length that GET would have (RFC 9110, 8.6), which only an answer to HEAD may state.
 func (m *Message) lengthFits(stated string, length int64) (fits, onlyHEAD bool) {
 	n, err := strconv.ParseUint(stated, 10, 62)
 	padded := len(stated) > 1 && stated[0] == '0'

@@ -10,7 +10,8 @@ import (
 	"reversehttp/server/problem"
 )
 
-// Decode returns the messages of a POST, of which there are at most most, each with at most so many fields. The error is a [problem.Problem].
+// Decode returns the messages of a POST: at most most, with at most fields fields each. Its error
+// is a [problem.Problem].
 func Decode(body []byte, most, fields int) ([]Message, error) {
 	answers, err := envelope.DecodeAnswers(body, most, fields)
 	if errors.Is(err, envelope.ErrTooMany) {
@@ -29,8 +30,8 @@ func Decode(body []byte, most, fields int) ([]Message, error) {
 	return messages, nil
 }
 
-// DecodeLine reads the message of a line in the framed form, without content beside it, into m, which has nothing any more of one that
-// it had. The error is a [problem.Problem].
+// DecodeLine decodes a line of the framed form, without the content beside it, into m, replacing
+// what m held. Its error is a [problem.Problem].
 func (m *Message) DecodeLine(line []byte, fields int) error {
 	a := m.Answer
 	if a == nil {

@@ -1,4 +1,4 @@
-// Package budget is what a gateway has of memory and places, and who holds how much of it.
+// Package budget shares the memory and the places of a gateway among those who use them.
 package budget
 
 import (
@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A gateway has so much memory and so many places, and everybody takes from the
-// same. Two rules keep one from stopping the rest, and a third makes room:
+// A gateway has a fixed amount of memory and of places, shared by everybody. Two rules keep one
+// user from stopping the rest, and a third makes room:
 //
 //   - Whatever strangers and programs make the gateway keep is counted as it
 //     arrives, by what it costs in memory, for two owners: the claim that it is
@@ -23,21 +23,21 @@ import (
 //   - Where it is short, the largest owner loses first, and of what that holds
 //     what waits for a slow peer: the most bytes, or the longest wait.
 //
-// Counting costs some atomic additions. Only who opens and closes a [Hold] takes
-// the lock, and who looks for something to take back.
+// Counting costs a few atomic additions. Only opening and closing a [Hold], and looking for
+// something to take back, take the lock.
 
-// Resource is what a [Budget] has so much of.
+// Resource is something of which a [Budget] has a fixed amount.
 type Resource int
 
 // The resources.
 const (
 	// Memory is in bytes.
 	Memory Resource = iota
-	// Exchanges are those that have not ended.
+	// Exchanges counts open exchanges.
 	Exchanges
-	// Connections are those of HTTP, of visitors and programs alike.
+	// Connections counts HTTP connections, of visitors and programs alike.
 	Connections
-	// Claims are those that live.
+	// Claims counts live claims.
 	Claims
 
 	resources = iota
@@ -48,48 +48,47 @@ func (r Resource) String() string {
 	return [...]string{"memory", "exchanges", "connections", "claims"}[r]
 }
 
-// Amounts says how much a [Budget] has. Zero and less mean no bound.
+// Amounts says how much of each resource a [Budget] has. Zero or less means no bound.
 type Amounts [resources]int64
 
 const (
-	// smallThing is the most that may be taken from the reserve at once, in bytes.
+	// smallThing is the most bytes that may be taken from the reserve at once.
 	smallThing = 64 << 10
-	// reserved is which part of the memory is the reserve: one in so many.
+	// reserved is the fraction of the memory, one in reserved, that is the reserve.
 	reserved = 16
-	// scarce is which part of the memory is free, one in so many, when what waits
-	// for a slow peer is taken back, before anybody is refused.
+	// scarce is the fraction of the memory, one in scarce, below which free memory counts as
+	// scarce: what waits for a slow peer is then taken back before anybody is refused.
 	scarce = 4
-	// mostAtOnce is how many holds are taken back at once.
+	// mostAtOnce is the most holds that are taken back at once.
 	mostAtOnce = 64
-	// looksEvery is how often the holds are looked through at most, while nobody is
-	// refused.
+	// looksEvery is the least time between two searches of the holds while nobody is refused.
 	looksEvery = 20 * time.Millisecond
 )
 
-// ErrTooSlow is why something is taken back that others need.
+// ErrTooSlow is the reason for which a hold that others need is taken back.
 var ErrTooSlow = errors.New("budget: the peer was too slow")
 
-// Budget is what a gateway has, and who holds how much of it. All its methods may
-// be called from several goroutines.
+// Budget is what a gateway has, and who holds how much of it. Its methods may be called
+// concurrently.
 type Budget struct {
-	// SlowAfter is how long a peer has been waited for before what it holds of each resource may be
-	// taken back. A connection that is idle is so at once. It is changed before the budget is used.
+	// SlowAfter is, by resource, how long a peer has to be waited for before what it holds may be
+	// taken back. An idle connection may be taken back at once. Set it before the budget is used.
 	SlowAfter [resources]time.Duration
 
 	amounts Amounts
 	held    [resources]atomic.Int64
-	leaving atomic.Int64 // bytes that were taken back, and are held until their holds close
+	leaving atomic.Int64 // bytes that were taken back but are held until their holds close
 	evicted [resources]atomic.Uint64
 	refused [resources]atomic.Uint64
 	epoch   time.Time
-	looked  atomic.Int64 // when the holds were looked through last, since epoch
+	looked  atomic.Int64 // time of the last search of the holds, since epoch
 
 	mu        sync.Mutex // guards below, and the links of holds and uses of owners
 	addresses map[netip.Prefix]*Owner
 	holds     Hold // the ring's head, which holds nothing
 }
 
-// New makes a budget of so much.
+// New returns a budget with these amounts.
 func New(a Amounts) *Budget {
 	b := &Budget{amounts: a, epoch: time.Now(), addresses: make(map[netip.Prefix]*Owner)}
 	b.SlowAfter[Memory], b.SlowAfter[Exchanges] = time.Second, 100*time.Millisecond
@@ -100,13 +99,13 @@ func New(a Amounts) *Budget {
 // Held returns how much of r is held.
 func (b *Budget) Held(r Resource) int64 { return b.held[r].Load() }
 
-// Has returns how much of r there is; zero and less mean no bound.
+// Has returns how much of r there is; zero or less means no bound.
 func (b *Budget) Has(r Resource) int64 { return b.amounts[r] }
 
-// Evicted returns how often something was taken back since r was short.
+// Evicted returns how often a hold was taken back because r was short.
 func (b *Budget) Evicted(r Resource) uint64 { return b.evicted[r].Load() }
 
-// HeldBy returns how much of r an address holds; 0 where it is not valid.
+// HeldBy returns how much of r an address holds; 0 if a is not valid.
 func (b *Budget) HeldBy(a netip.Addr, r Resource) int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -119,18 +118,17 @@ func (b *Budget) HeldBy(a netip.Addr, r Resource) int64 {
 // Refused returns how often there was no room for more of r.
 func (b *Budget) Refused(r Resource) uint64 { return b.refused[r].Load() }
 
-// Owner is whom holds count for: a claim, or an address. The zero value holds
-// nothing.
+// Owner is a claim or an address for which holds count. The zero value holds nothing.
 type Owner struct {
 	held [resources]atomic.Int64
 
-	// Of an address, guarded by the budget's mutex.
+	// uses counts the holds of an address. The budget's mutex guards it.
 	uses   int
 	prefix netip.Prefix
 }
 
-// Subscriber returns what of a one subscriber has: all of an IPv4 address, and the
-// /64 of an IPv6 address. It returns the zero prefix where a is not valid.
+// Subscriber returns the prefix of a that one subscriber has: an IPv4 address, or the /64 of an
+// IPv6 address. It returns the zero prefix if a is not valid.
 func Subscriber(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := 32
@@ -141,8 +139,8 @@ func Subscriber(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// room returns how much of r may still be held: n of it, which tells whether the
-// reserve counts.
+// room returns how much of r is free for a request of n, which decides whether the reserve may be
+// used.
 func (b *Budget) room(r Resource, n int64) int64 {
 	room := b.amounts[r] - b.held[r].Load()
 	if r == Memory && n > smallThing {
@@ -151,7 +149,7 @@ func (b *Budget) room(r Resource, n int64) int64 {
 	return room
 }
 
-// take takes n of r for owners, or nothing, and reports whether it did.
+// take takes n of r for owners and reports whether there was room.
 func (b *Budget) take(r Resource, n int64, owners *[2]*Owner) bool {
 	if b.amounts[r] <= 0 {
 		b.add(r, n, owners)
@@ -176,7 +174,7 @@ func largest(r Resource, owners *[2]*Owner) (held int64) {
 	return held
 }
 
-// add takes n of r, whether or not there is so much.
+// add takes n of r even if there is not that much.
 func (b *Budget) add(r Resource, n int64, owners *[2]*Owner) {
 	b.held[r].Add(n)
 	for _, o := range owners {
@@ -189,13 +187,12 @@ func (b *Budget) add(r Resource, n int64, owners *[2]*Owner) {
 // since returns the time since the budget was made; it is never 0.
 func (b *Budget) since() int64 { return int64(time.Since(b.epoch)) + 1 }
 
-// Relieve takes back one hold of r of an owner, whose peer is slow, and reports whether there was one.
-// The caller holds no lock.
+// Relieve takes back one of an owner's holds of r whose peer is slow, and reports whether there was
+// one. The caller holds no lock.
 func (b *Budget) Relieve(r Resource, of *Owner) bool { return b.relieve(r, of, 0) }
 
-// relieve takes back one hold of r whose peer is slow: of an owner, or of anybody where of is
-// nil, but of nobody who holds less than least. It reports whether there was one. The caller
-// holds no lock.
+// relieve takes back one hold of r whose peer is slow: a hold of the owner of, or of any owner if
+// of is nil, who holds at least least. It reports whether there was one. The caller holds no lock.
 func (b *Budget) relieve(r Resource, of *Owner, least int64) bool {
 	for {
 		victim := b.slowest(r, of, least)
@@ -209,19 +206,19 @@ func (b *Budget) relieve(r Resource, of *Owner, least int64) bool {
 	}
 }
 
-// relieveFor takes holds of slow peers back until the next who asks for n bytes for owners may
-// find room for them.
+// relieveFor takes back holds of slow peers until the next request of n bytes for owners may find
+// room.
 func (b *Budget) relieveFor(n int64, owners *[2]*Owner) {
 	for range mostAtOnce {
 		held := largest(Memory, owners)
-		short := held + n - b.room(Memory, n) - 2*b.leaving.Load() // each byte is one less held, and one more free
+		short := held + n - b.room(Memory, n) - 2*b.leaving.Load() // each byte counts twice: one less held, and one more free
 		if short <= 0 || !b.relieve(Memory, nil, held) {
 			return
 		}
 	}
 }
 
-// GiveUp takes back, because of why, what open exchanges hold that wait for their visitors.
+// GiveUp takes back, because of why, the holds of open exchanges that wait for their visitors.
 func (b *Budget) GiveUp(why error) {
 	var waiting []*Hold
 	b.mu.Lock()
@@ -236,9 +233,9 @@ func (b *Budget) GiveUp(why error) {
 	}
 }
 
-// slowest returns the hold that relieve takes back: of the largest owner, the one of the
-// most bytes, or whose peer is slowest. Whoever holds less than an address does on average
-// keeps it: others are why there is no room.
+// slowest returns the hold that relieve takes back: the largest hold, or the one with the slowest
+// peer, of the largest owner. An owner with less than an address's average keeps what it holds:
+// others are the reason that there is no room.
 func (b *Budget) slowest(r Resource, of *Owner, least int64) (victim *Hold) {
 	now := b.since()
 	var owned, own int64 // of victim
@@ -276,8 +273,8 @@ func (b *Budget) average(r Resource) (held int64) {
 	return held / int64(max(len(b.addresses), 1))
 }
 
-// relieveEarly makes room before anybody is refused: where memory is scarce, or nearly all
-// that one of owners may hold is held.
+// relieveEarly makes room before anybody is refused: if memory is scarce, or one of owners is close
+// to its share.
 func (b *Budget) relieveEarly(owners *[2]*Owner) {
 	if b.amounts[Memory] <= 0 {
 		return
@@ -296,8 +293,8 @@ func (b *Budget) relieveEarly(owners *[2]*Owner) {
 	b.relieve(Memory, nil, least)
 }
 
-// takeBack takes a hold back, unless it is closed, its peer moved, or it was before. It
-// reports whether it did.
+// takeBack takes back a hold, unless it is closed, its peer has moved, or it was taken back before.
+// It reports whether it did.
 func (b *Budget) takeBack(h *Hold, why error) bool {
 	h.mu.Lock()
 	if h.closed || h.peer.waiting.Load() == 0 || !h.evicted.CompareAndSwap(nil, &why) {
@@ -306,7 +303,7 @@ func (b *Budget) takeBack(h *Hold, why error) bool {
 	}
 	h.calls.Add(1)
 	evict := h.evict
-	h.mu.Unlock() // evict locks a claim, and who holds one may lock the hold
+	h.mu.Unlock() // evict locks a claim, and a holder of that lock may lock the hold
 	defer h.calls.Done()
 	n := h.held[Memory].Load()
 	h.leaving.Store(n)

@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// Hold is what one request, and the exchange that it begins, holds of a [Budget].
-// Whoever opened it closes it; then it holds nothing.
+// Hold is what one request, and the exchange that it begins, holds of a [Budget]. Whoever opens it
+// must close it; then it holds nothing.
 type Hold struct {
 	budget  *Budget
 	owners  owners
 	held    [resources]atomic.Int64
 	peer    peer
-	evicted atomic.Pointer[error] // why it was taken back; nil while it was not
-	leaving atomic.Int64          // bytes that were taken back and not closed yet
+	evicted atomic.Pointer[error] // why it was taken back; nil if it was not
+	leaving atomic.Int64          // bytes that were taken back and not released yet
 	calls   sync.WaitGroup        // of evict
 	can     atomic.Bool           // be taken back: evict is set
 	mu      sync.Mutex            // guards what follows
@@ -26,21 +26,20 @@ type Hold struct {
 	next, previous *Hold // in the budget's ring, which its mutex guards
 }
 
-// owners are the address and the claim that a hold counts for; nil where there is none.
+// owners are the address and the claim for which a hold counts; nil for none.
 type owners [2]atomic.Pointer[Owner]
 
 func (o *owners) load() *[2]*Owner { return &[2]*Owner{o[0].Load(), o[1].Load()} }
 
-// peer is how slow the other side is, in times since the budget's epoch.
+// peer measures how slow the other side is, in times since the budget's epoch.
 type peer struct {
-	waiting atomic.Int64 // since when it is waited for, or 0
+	waiting atomic.Int64 // when the current wait for it began, or 0
 	moved   atomic.Int64 // when it last moved
-	// waited is how long it was waited for before, less what it moved meanwhile at the pace that is no slowness.
+	// waited is the sum of earlier waits, less the time that what it moved takes at quickEnough.
 	waited atomic.Int64
 }
 
-// Open opens a hold that counts for an address. It counts for none where a is the zero
-// value.
+// Open opens a hold that counts for an address, or for none if a is the zero value.
 func (b *Budget) Open(a netip.Addr) *Hold {
 	h := &Hold{budget: b}
 	b.mu.Lock()
@@ -51,7 +50,7 @@ func (b *Budget) Open(a netip.Addr) *Hold {
 	return h
 }
 
-// address returns the owner that an address is, one use more. The caller holds b.mu.
+// address returns the owner of an address and counts a use. The caller holds b.mu.
 func (b *Budget) address(a netip.Addr) *Owner {
 	if !a.IsValid() {
 		return nil
@@ -66,7 +65,7 @@ func (b *Budget) address(a netip.Addr) *Owner {
 	return o
 }
 
-// release takes a use of an address back. The caller holds b.mu.
+// release ends a use of an address. The caller holds b.mu.
 func (b *Budget) release(o *Owner) {
 	if o == nil {
 		return
@@ -76,8 +75,8 @@ func (b *Budget) release(o *Owner) {
 	}
 }
 
-// Close gives everything back. A second call does nothing. What Evictable was given is
-// not called afterwards, and has returned. The caller holds no lock.
+// Close gives everything back. A second call does nothing. Once it returns, no call of Evict runs
+// or will run. The caller holds no lock.
 func (h *Hold) Close() {
 	h.mu.Lock()
 	closed := h.closed
@@ -110,7 +109,7 @@ func (h *Hold) Address() netip.Prefix {
 	return netip.Prefix{}
 }
 
-// Join has what is held count for a claim's owner too.
+// Join makes the hold count for a claim's owner too.
 func (h *Hold) Join(o *Owner) {
 	if !h.owners[1].CompareAndSwap(nil, o) {
 		return
@@ -120,8 +119,8 @@ func (h *Hold) Join(o *Owner) {
 	}
 }
 
-// Grow holds n bytes more, and reports whether there is room for them; where there is
-// not it holds what it did. A hold that is closed does not grow.
+// Grow holds n more bytes and reports whether there is room for them; otherwise nothing changes. A
+// closed hold does not grow.
 func (h *Hold) Grow(n int) bool {
 	owners := h.owners.load()
 	if !h.TryGrow(n) {
@@ -133,8 +132,7 @@ func (h *Hold) Grow(n int) bool {
 	return true
 }
 
-// GrowSoon is Grow for what can wait: while there is no room it tries again, until ctx ends or
-// over is closed.
+// GrowSoon is Grow, but retries while there is no room, until ctx ends or over is closed.
 func (h *Hold) GrowSoon(ctx context.Context, over <-chan struct{}, n int) bool {
 	for {
 		if h.Grow(n) {
@@ -150,7 +148,7 @@ func (h *Hold) GrowSoon(ctx context.Context, over <-chan struct{}, n int) bool {
 	}
 }
 
-// TryGrow is Grow for a caller who holds a lock: it takes nothing back from anybody.
+// TryGrow is Grow for a caller who holds a lock: it takes back nothing.
 func (h *Hold) TryGrow(n int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -161,13 +159,13 @@ func (h *Hold) TryGrow(n int) bool {
 	return true
 }
 
-// Add holds n bytes more that are there already.
+// Add holds n more bytes, which are already in memory.
 func (h *Hold) Add(n int) {
 	h.budget.add(Memory, int64(n), h.owners.load())
 	h.held[Memory].Add(int64(n))
 }
 
-// Shrink holds n bytes less. It must hold so many, unless it is closed.
+// Shrink holds n fewer bytes. Unless it is closed, it must hold at least n.
 func (h *Hold) Shrink(n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -187,12 +185,12 @@ func (h *Hold) Short() bool {
 	return b.amounts[Memory] > 0 && largest(Memory, h.owners.load()) > b.room(Memory, 0)/4
 }
 
-// Relieve takes back what waits for a slow peer, where this hold's owners are near what
-// they may hold, or all is. The caller holds no lock.
+// Relieve takes back what waits for slow peers if an owner of this hold, or the whole budget, is
+// close to its bound. The caller holds no lock.
 func (h *Hold) Relieve() { h.budget.relieveEarly(h.owners.load()) }
 
-// Enter takes a place, among the open exchanges or the connections. It takes one back
-// from a slow peer where there is none free, and reports whether it has one.
+// Enter takes a place among the open exchanges or the connections. If none is free it takes one
+// back from a slow peer. It reports whether it got one.
 func (h *Hold) Enter(r Resource) bool {
 	owners := h.owners.load()
 	for !h.budget.take(r, 1, owners) {
@@ -205,19 +203,19 @@ func (h *Hold) Enter(r Resource) bool {
 	return true
 }
 
-// Exit gives the place back that Enter took, once.
+// Exit gives back the place that Enter took. Only the first call counts.
 func (h *Hold) Exit(r Resource) {
 	if h.held[r].Swap(0) > 0 {
 		h.budget.add(r, -1, h.owners.load())
 	}
 }
 
-// Evicter ends what holds something, because of why: [ErrTooSlow] where others need that, or what [Budget.GiveUp] is given. Evict
-// does not block.
+// Evicter ends what a hold is for, because of why: [ErrTooSlow], or the argument of
+// [Budget.GiveUp]. Evict does not block.
 type Evicter interface{ Evict(why error) }
 
-// EvictableBy says how the hold is taken back while its peer is waited for, see [Hold.Wait]. Evict is called at most once, on any
-// goroutine.
+// EvictableBy sets how the hold is taken back while its peer is waited for; see [Hold.Wait]. Evict
+// is called at most once, on any goroutine.
 func (h *Hold) EvictableBy(e Evicter) {
 	h.mu.Lock()
 	h.evict = e
@@ -225,14 +223,14 @@ func (h *Hold) EvictableBy(e Evicter) {
 	h.can.Store(true)
 }
 
-// Evictable is EvictableBy of a function.
+// Evictable is EvictableBy for a function.
 func (h *Hold) Evictable(evict func(why error)) { h.EvictableBy(evicter(evict)) }
 
 type evicter func(why error)
 
 func (e evicter) Evict(why error) { e(why) }
 
-// Evicted returns why the hold was taken back, or nil where it was not.
+// Evicted returns why the hold was taken back, or nil if it was not.
 func (h *Hold) Evicted() error {
 	if why := h.evicted.Load(); why != nil {
 		return *why
@@ -240,12 +238,12 @@ func (h *Hold) Evicted() error {
 	return nil
 }
 
-// Wait says that the peer is waited for from now on: until then what is held is not
-// taken back, however long the gateway, or the other side, takes.
+// Wait says that the peer is waited for from now on. Without it nothing is taken back, however long
+// the gateway or the other side takes.
 func (h *Hold) Wait() { h.peer.waiting.Store(h.budget.since()) }
 
-// slowFor returns how long the peer has been waited for in all, less the time that is no
-// slowness for as much as it moved, at a time; 0 while it is not waited for.
+// slowFor returns, at a time, how long the peer has been waited for in all, less the time that what
+// it moved takes at quickEnough; 0 while it is not waited for.
 func (p *peer) slowFor(now int64) int64 {
 	waiting := p.waiting.Load()
 	if waiting == 0 {
@@ -254,7 +252,7 @@ func (p *peer) slowFor(now int64) int64 {
 	return p.waited.Load() + now - waiting
 }
 
-// Moved returns when the peer moved last, which is now while it is waited for; the zero time means never.
+// Moved returns when the peer last moved: now if it is waited for; the zero time means never.
 func (h *Hold) Moved(now time.Time) time.Time {
 	if h.peer.waiting.Load() != 0 {
 		return now
@@ -265,10 +263,10 @@ func (h *Hold) Moved(now time.Time) time.Time {
 	return time.Time{}
 }
 
-// quickEnough is the pace that is no slowness, in bytes a second.
+// quickEnough is the pace, in bytes a second, at which a peer does not count as slow.
 const quickEnough = 64 << 10
 
-// Move says that the peer moved, by so many bytes, and is not waited for.
+// Move says that the peer moved this many bytes and is no longer waited for.
 func (h *Hold) Move(bytes int) {
 	now := h.budget.since()
 	if waiting := h.peer.waiting.Swap(0); waiting != 0 {
@@ -277,7 +275,7 @@ func (h *Hold) Move(bytes int) {
 	h.peer.moved.Store(now)
 }
 
-// Serve says that the peer is not waited for, and was never slow.
+// Serve says that the peer is not waited for, and forgets that it was slow.
 func (h *Hold) Serve() {
 	h.peer.waiting.Store(0)
 	h.peer.waited.Store(0)

@@ -6,16 +6,17 @@ import (
 	"sync"
 )
 
-// Subscribers are the newest few subscribers that something is known of. The zero value has none.
+// Subscribers is a set of the few newest subscribers. The zero value is empty.
 type Subscribers struct {
 	mu  sync.Mutex
 	all []netip.Prefix // the newest first
 }
 
-// mostSubscribers bounds them. One program may have several addresses: one of IPv4 and one of IPv6.
+// mostSubscribers bounds the set. A program may have several addresses, such as one of IPv4 and one
+// of IPv6.
 const mostSubscribers = 4
 
-// Add adds the subscriber at an address; the zero value is nobody.
+// Add adds the subscriber of an address. It ignores the zero value.
 func (s *Subscribers) Add(a netip.Addr) {
 	who := Subscriber(a)
 	s.mu.Lock()
@@ -27,7 +28,7 @@ func (s *Subscribers) Add(a netip.Addr) {
 	s.all = slices.Insert(s.all[:min(len(s.all), mostSubscribers-1)], 0, who)
 }
 
-// Has reports whether the subscriber at an address is one of them.
+// Has reports whether the subscriber of an address is in the set.
 func (s *Subscribers) Has(a netip.Addr) bool {
 	who := Subscriber(a)
 	s.mu.Lock()
@@ -35,7 +36,7 @@ func (s *Subscribers) Has(a netip.Addr) bool {
 	return who.IsValid() && slices.Contains(s.all, who)
 }
 
-// Clear takes all of them out.
+// Clear empties the set.
 func (s *Subscribers) Clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

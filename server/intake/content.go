@@ -1,4 +1,5 @@
-// Package intake takes what peers send: whole content at a pace, counted in what their requests hold.
+// Package intake reads the content that peers send, at a minimum pace, and counts it in what their
+// requests hold.
 package intake
 
 import (
@@ -14,41 +15,42 @@ import (
 	"reversehttp/server/problem"
 )
 
-// Pace is how slowly content may come, whatever its framing: all of it may take a grace, and a
-// second more for each rate bytes, while it is waited for; and nothing may come for pause.
+// Pace bounds how slowly content may come, whatever its framing. While the gateway waits for it,
+// all of it may take Grace, and a second more for each Rate bytes; and no pause may be longer than
+// Pause.
 type Pace struct {
-	// Grace is what all of it may take.
+	// Grace is the time that any content may take.
 	Grace time.Duration
 	// Rate is in bytes a second.
 	Rate int
-	// Pause is how long nothing may come.
+	// Pause is the longest time without any content.
 	Pause time.Duration
 }
 
-// Until returns when a read has to end that begins at a time, after size bytes came in reads
-// that waited so long in all.
+// Until returns when a read that begins at a time has to end. Before it, size bytes came in reads
+// that waited for waited in all.
 func (p Pace) Until(begin time.Time, waited time.Duration, size int) time.Time {
 	return begin.Add(min(p.Time(size)-waited, p.Pause))
 }
 
-// Time returns how long content of which size bytes came may take until more comes.
+// Time returns how long content may take in all once size bytes have come.
 func (p Pace) Time(size int) time.Duration {
 	return p.Grace + time.Duration(size)*time.Second/time.Duration(p.Rate)
 }
 
 const (
-	// firstBuffer is how much is made room for before any content came, in bytes.
+	// firstBuffer is how many bytes are allocated before any content has come.
 	firstBuffer = 4 << 10
-	// soonThere is how much content may announce to be made room for at once.
+	// soonThere is the most announced bytes for which room is made at once.
 	soonThere = 64 << 10
 )
 
-// Read reads the whole content of a request, up to limit bytes, at a pace. What it is read
-// into grows as it comes, however much it is said to be, and counts in hold. Where it fails,
-// the deadline stays for what net/http still reads.
+// Read reads the whole content of a request, up to limit bytes, at a pace. Its buffer grows as
+// content comes, whatever length is announced, and counts in hold. If Read fails, the read deadline
+// stays in force for what net/http still reads.
 func (p Pace) Read(w http.ResponseWriter, r *http.Request, limit int, hold *budget.Hold) ([]byte, error) {
 	if r.ContentLength > int64(limit) {
-		// Said before anything is read, so that no 100 (Continue) invites it.
+		// Refused before anything is read, so that no 100 (Continue) invites the content.
 		return nil, &problem.Problem{Code: schema.CodeContentTooLarge, Unread: true}
 	}
 	if r.Body == nil || r.Body == http.NoBody {
@@ -86,8 +88,8 @@ func (p Pace) Read(w http.ResponseWriter, r *http.Request, limit int, hold *budg
 	}
 }
 
-// piece reads what comes next of the content of a request, after size bytes came in reads that waited so long in all. Any error but
-// [io.EOF], the clean end, is a [*problem.Problem].
+// piece reads the next piece of the content of a request, after size bytes came in reads that
+// waited for waited in all. Any error other than [io.EOF], the clean end, is a [*problem.Problem].
 func (p Pace) piece(rc *http.ResponseController, body io.Reader, hold *budget.Hold, into []byte, waited time.Duration, size int) (int, error) {
 	_ = rc.SetReadDeadline(p.Until(time.Now(), waited, size))
 	if why := hold.Evicted(); why != nil {
@@ -99,7 +101,8 @@ func (p Pace) piece(rc *http.ResponseController, body io.Reader, hold *budget.Ho
 	return n, refused(err, hold)
 }
 
-// refused returns the problem that an error of reading content is, or that error where it is none or [io.EOF].
+// refused returns the problem for an error of reading content. It returns nil and [io.EOF]
+// unchanged.
 func refused(err error, hold *budget.Hold) error {
 	switch {
 	case err == nil || err == io.EOF:
@@ -112,11 +115,11 @@ func refused(err error, hold *budget.Hold) error {
 	return &problem.Problem{Code: schema.CodeBadRequest, Unread: true, Detail: "The content ended before it was whole, or its framing is malformed."}
 }
 
-// roomSoon is how long small content waits for memory: slow peers have to go first.
+// roomSoon is how long small content waits for memory, until slow peers have made room.
 const roomSoon = 2 * time.Second
 
-// growSoon holds n bytes more, and waits up to two seconds for room where they are few. It reports
-// whether it does.
+// growSoon holds n more bytes; if n is small, it waits up to two seconds for room. It reports
+// whether it holds them.
 func growSoon(ctx context.Context, hold *budget.Hold, n int) bool {
 	if hold.Grow(n) {
 		return true
@@ -129,7 +132,7 @@ func growSoon(ctx context.Context, hold *budget.Hold, n int) bool {
 	return hold.GrowSoon(ctx, nil, n)
 }
 
-// evicted says why content is given up that was within its time.
+// evicted returns the problem of content that was given up although it was in time.
 func evicted(why error) *problem.Problem {
 	p := problem.Of(why)
 	p.Unread = true
@@ -145,7 +148,8 @@ func Refuse(w http.ResponseWriter, r *http.Request, p *problem.Problem) {
 	p.Write(w, r)
 }
 
-// ReadOf is Read for a program's request, of which [HoldOf] returns what it holds. It may be taken back meanwhile.
+// ReadOf is Read for a program's request, and counts in [HoldOf]. The hold may be taken back
+// meanwhile.
 func (p Pace) ReadOf(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
 	hold, rc := HoldOf(r), http.NewResponseController(w)
 	hold.Evictable(func(error) { _ = rc.SetReadDeadline(Past) })

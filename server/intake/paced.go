@@ -8,7 +8,8 @@ import (
 	"reversehttp/server/budget"
 )
 
-// Paced is the content of a program's request, read piece by piece at a pace. It is not used by several goroutines at a time.
+// Paced is the content of a program's request, read piece by piece at a pace. It must not be used
+// by several goroutines at once.
 type Paced struct {
 	pace   Pace
 	rc     *http.ResponseController
@@ -19,20 +20,22 @@ type Paced struct {
 	free   bool
 }
 
-// Pieces returns the content of a request, of which [HoldOf] returns what it holds, to be read piece by piece. It may be taken back
-// meanwhile.
+// Pieces returns the content of a request, to be read piece by piece. It counts in [HoldOf], and
+// the hold may be taken back meanwhile.
 func (p Pace) Pieces(w http.ResponseWriter, r *http.Request) *Paced {
 	c := &Paced{pace: p, rc: http.NewResponseController(w), r: r, hold: HoldOf(r)}
 	c.hold.Evictable(func(error) { _ = c.rc.SetReadDeadline(Past) })
 	return c
 }
 
-// Free takes the pace away, or gives it back: then it begins anew. Who takes it away bounds the time of a read.
+// Free suspends the pace, or starts it anew. While it is suspended, the caller bounds the time of
+// reads.
 func (c *Paced) Free(free bool) {
 	c.free, c.waited, c.size = free, 0, 0
 }
 
-// Read reads as [io.Reader] does. Any error but [io.EOF], the clean end, is a [*problem.Problem].
+// Read implements [io.Reader]. Any error other than [io.EOF], the clean end, is a
+// [*problem.Problem].
 func (c *Paced) Read(into []byte) (n int, err error) {
 	if c.free {
 		n, err = c.r.Body.Read(into)
@@ -45,13 +48,14 @@ func (c *Paced) Read(into []byte) (n int, err error) {
 	return n, err
 }
 
-// Grow holds n bytes more for what comes next of the content, and waits up to two seconds for room where they are few. It reports
-// whether it does.
+// Grow holds n more bytes for the next content; if n is small, it waits up to two seconds for room.
+// It reports whether it holds them.
 func (c *Paced) Grow(n int) bool { return growSoon(c.r.Context(), c.hold, n) }
 
-// Take reads n bytes from in, which reads the content. What they are read into grows as they come, however many are announced, and is
-// held until Shrink is called with its capacity. It fails with [Crowded] where there is no room, with the error of in, and with
-// [io.ErrUnexpectedEOF] where in ends before; nothing is held then.
+// Take reads n bytes from in, which reads the content. The buffer grows as they come, whatever n
+// is, and is held until Shrink is called with its capacity. Take fails with [Crowded] if there is
+// no room, with the error of in, or with [io.ErrUnexpectedEOF] if in ends early, and then holds
+// nothing.
 func (c *Paced) Take(in io.Reader, n int) (content []byte, err error) {
 	for err == nil && len(content) < n {
 		size := min(n, max(2*len(content), soonThere))
@@ -74,5 +78,5 @@ func (c *Paced) Take(in io.Reader, n int) (content []byte, err error) {
 	return content, nil
 }
 
-// Shrink holds n bytes less.
+// Shrink holds n fewer bytes.
 func (c *Paced) Shrink(n int) { c.hold.Shrink(n) }

@@ -11,10 +11,10 @@ import (
 	"reversehttp/schema/envelope"
 )
 
-// Misshapen refuses JSON beyond the bounds of [envelope.CheckShape], or returns nil.
+// Misshapen returns the problem of JSON beyond the bounds of [envelope.CheckShape], or nil.
 func Misshapen(content []byte) *Problem { return OfShape(envelope.CheckShape(content)) }
 
-// OfShape returns the problem that an error of those bounds is, or nil for any other error.
+// OfShape returns the problem for an error of [envelope.CheckShape], or nil for any other error.
 func OfShape(err error) *Problem {
 	switch {
 	case errors.Is(err, envelope.ErrDepth):
@@ -29,13 +29,13 @@ func tooComplex(detail string, bound int) *Problem {
 	return &Problem{Code: schema.CodeBadJSON, Detail: "The content is not as expected: " + fmt.Sprintf(detail, bound)}
 }
 
-// BadJSON returns the problem that an error of decoding JSON is: where it is wrong, and how.
+// BadJSON returns the problem for an error of decoding JSON, with where it is wrong and why.
 func BadJSON(err error) *Problem {
 	at, why := ofJSON(err)
 	return &Problem{Code: schema.CodeBadJSON, Pointer: at, Detail: "The content is not as expected: " + why + "."}
 }
 
-// ofJSON returns where an error of decoding is, and why.
+// ofJSON returns where a decoding error is, and why.
 func ofJSON(err error) (pointer, detail string) {
 	if f, ok := errors.AsType[*envelope.Fault](err); ok {
 		at := jsontext.Pointer(f.Pointer)
@@ -57,7 +57,7 @@ func ofJSON(err error) (pointer, detail string) {
 	return Around(e.JSONPointer), "the JSON is malformed"
 }
 
-// Around returns a pointer, or that of what is around it where names make it long.
+// Around returns a pointer, or the nearest one around it that is not too long.
 func Around(p jsontext.Pointer) string {
 	for len(p) > mostPointer {
 		p = p.Parent()
@@ -65,5 +65,5 @@ func Around(p jsontext.Pointer) string {
 	return string(p)
 }
 
-// mostPointer bounds a pointer that is told, in bytes.
+// mostPointer bounds a pointer in a problem, in bytes.
 const mostPointer = 256

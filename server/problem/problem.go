@@ -1,5 +1,5 @@
-// Package problem has the errors that a gateway tells: every code of schema/README.md, section 8, with its
-// status and words, and how a request is answered with one (RFC 9457, problem+json).
+// Package problem defines the errors of a gateway: every code of schema/README.md, section 8, with
+// its status and words, and answers requests with them as problem+json (RFC 9457).
 package problem
 
 import (
@@ -20,12 +20,12 @@ import (
 	"reversehttp/server/wire"
 )
 
-// kind is what a code of schema/README.md, section 8, comes with.
+// kind is what belongs to a code of schema/README.md, section 8.
 type kind struct {
 	status int
-	// proxyError is the error type of RFC 9209, 2.3, for visitors.
+	// proxyError is the error type (RFC 9209, 2.3) for visitors.
 	proxyError string
-	// retryAfter is in seconds; 0 means no such field.
+	// retryAfter is the Retry-After field in seconds; 0 means none.
 	retryAfter int
 	detail     string
 }
@@ -79,7 +79,7 @@ var kinds = map[schema.Code]kind{
 	schema.CodeUnsupportedMediaType: {415, "", 0, "Send JSON, with Content-Type: application/json; answers may be application/vnd.reversehttp."},
 }
 
-// codes maps the errors of the core.
+// codes maps the errors of the core to codes.
 var codes = []struct {
 	err  error
 	code schema.Code
@@ -96,36 +96,36 @@ var codes = []struct {
 	{claim.ErrLeaseEnded, schema.CodeLeaseEnded}, {claim.ErrUnavailable, schema.CodeUnavailable}, {claim.ErrMoved, schema.CodeNoClaim},
 }
 
-// Problem is an error on its way to whoever made the request. Its Code is one of those of package
-// schema; the zero value has none and cannot be written.
+// Problem is the error with which a request is answered. Its Code is one of package schema; the
+// zero value has none and cannot be written.
 type Problem struct {
-	// Code is what programs go by.
+	// Code tells programs what is wrong.
 	Code schema.Code
-	// Detail is for people. Empty means that of the code.
+	// Detail tells people what is wrong. Empty means the detail of the code.
 	Detail string
-	// Pointer says where the content is wrong (RFC 6901). Empty means nowhere.
+	// Pointer says where the content is wrong (RFC 6901). Empty means no place.
 	Pointer string
-	// After is how long to wait until the same may be tried again. Zero means as the code says.
+	// After is how long to wait before a retry. Zero means the time of the code.
 	After time.Duration
 	// Unread says that the content of the request was not read to its end.
 	Unread bool
-	// Visitor says that it answers a visitor, who also hears Proxy-Status (RFC 9209).
+	// Visitor says that the problem answers a visitor, who also gets Proxy-Status (RFC 9209).
 	Visitor bool
-	// Handed is what the handler had of the visitor's request.
+	// Handed says whether a handler received the visitor's request.
 	Handed claim.Handed
 }
 
-// New returns a problem with a detail of its own; empty means that of the code.
+// New returns a problem with its own detail; empty means the detail of the code.
 func New(code schema.Code, detail string) *Problem { return &Problem{Code: code, Detail: detail} }
 
-// Status returns the status of HTTP that a code comes with, or 0 for a code that is none.
+// Status returns the HTTP status of a code, or 0 if there is no such code.
 func Status(code schema.Code) int { return kinds[code].status }
 
-// Detail returns the words that a code comes with.
+// Detail returns the detail of a code.
 func Detail(code schema.Code) string { return kinds[code].detail }
 
-// CodeOf returns the code that the visitor got of an exchange that ended with err: none where that
-// is nil, or the visitor left.
+// CodeOf returns the code that the visitor got if an exchange ended with err; empty if err is nil
+// or the visitor left.
 func CodeOf(err error) schema.Code {
 	if err == nil || errors.Is(err, claim.ErrVisitorGone) {
 		return ""
@@ -133,7 +133,7 @@ func CodeOf(err error) schema.Code {
 	return Of(err).Code
 }
 
-// RetryAfter returns how long to wait until the same may be tried again; 0 where nothing is known of that.
+// RetryAfter returns how long to wait before a retry; 0 if unknown.
 func (p *Problem) RetryAfter() time.Duration {
 	if p.After > 0 {
 		return p.After
@@ -144,10 +144,10 @@ func (p *Problem) RetryAfter() time.Duration {
 // Error returns the code.
 func (p *Problem) Error() string { return string(p.Code) }
 
-// mostRepeated bounds what is repeated of what a stranger said, in characters.
+// mostRepeated bounds a stranger's words in a detail, in characters.
 const mostRepeated = 64
 
-// Repeated returns what a stranger said, for a detail: escaped, and cut where it is long.
+// Repeated returns a stranger's words for a detail: escaped, and cut if they are long.
 func Repeated(s string) string {
 	q := fmt.Sprintf("%.*q", mostRepeated, s)
 	if utf8.RuneCountInString(s) > mostRepeated {
@@ -156,13 +156,13 @@ func Repeated(s string) string {
 	return q
 }
 
-// BadLabel refuses a label, and says which.
+// BadLabel returns the problem of a label that is not valid.
 func BadLabel(label string) *Problem {
 	return &Problem{Code: schema.CodeBadLabel, Detail: Repeated(label) + " cannot be a label. " + kinds[schema.CodeBadLabel].detail}
 }
 
-// Of returns the problem that an error of package claim is, or err itself where it is one. It panics
-// on any other error.
+// Of returns the problem for an error of package claim, or err itself if it is a [*Problem]. It
+// panics on any other error.
 func Of(err error) *Problem {
 	p, ok := errors.AsType[*Problem](err)
 	if !ok {
@@ -237,7 +237,7 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 	p.send(w, k.status, content.Bytes())
 }
 
-// Body returns the problem as it is told.
+// Body returns the problem as its JSON object.
 func (p *Problem) Body() schema.Problem {
 	k := kinds[p.Code]
 	body := schema.Problem{Title: http.StatusText(k.status), Status: k.status, Code: p.Code, Detail: cmp.Or(p.Detail, k.detail)}
@@ -247,8 +247,8 @@ func (p *Problem) Body() schema.Problem {
 	return body
 }
 
-// send tells how long the content is, so that it is whole for a visitor whom
-// the gateway listens to for a while yet.
+// send states the length of the content, so that it is complete for a visitor to whom the gateway
+// still listens for a while.
 func (p *Problem) send(w http.ResponseWriter, status int, content []byte) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(content)))
 	w.WriteHeader(status)
@@ -265,15 +265,15 @@ func handedParameter(h claim.Handed) string {
 	return ""
 }
 
-// prefersHTML tells a browser's navigation from a program: it names HTML, and
-// no form of JSON.
+// prefersHTML reports whether a request accepts HTML and no form of JSON, as a browser's navigation
+// does.
 func prefersHTML(r *http.Request) bool {
 	accept := strings.ToLower(strings.Join(r.Header["Accept"], ","))
 	return strings.Contains(accept, "text/html") && !strings.Contains(accept, "json")
 }
 
-// mayReload tells whether the page of a problem may ask for the same again by itself: its program may
-// come any moment, and it is a navigation that changes nothing.
+// mayReload reports whether the page of a problem may reload itself: the program may come at any
+// moment, and the request is a safe navigation.
 func (p *Problem) mayReload(r *http.Request) bool {
 	if p.Code != schema.CodeNoHandler || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false

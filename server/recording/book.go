@@ -14,26 +14,26 @@ import (
 	"reversehttp/server/claim"
 )
 
-// Book has the recordings of one claim. It is the claim's [claim.Tap].
+// Book holds the recordings of one claim. It is the claim's [claim.Tap].
 type Book struct {
-	// Replays bounds how often recorded requests are given to the handler again.
+	// Replays bounds the rate of replays.
 	Replays  *rate.Limiter
 	recorder *Recorder
-	name     string       // is in every change: another book's are not its own
+	name     string       // part of the name of every change, so that those of other books are refused
 	bytes    atomic.Int64 // of all recordings
 
 	mu         sync.Mutex   // guards what follows
 	recordings []*recording // oldest first
 	byID       map[string]*recording
-	change     uint64        // counts what changed
-	cleared    uint64        // the change that deleted recordings last
+	change     uint64        // number of the last change
+	cleared    uint64        // number of the last change that deleted recordings
 	changed    chan struct{} // closed at the next change; nil while nobody waits
 	readers    int           // streams of changes
 	watchers   map[*Watcher]struct{}
 	closed     bool
 }
 
-// replaysPerSecond is how many replays a claim has a second, and at once.
+// replaysPerSecond is how many replays a claim may have in a second, and at once.
 const replaysPerSecond = 4
 
 func newBook(r *Recorder) *Book {
@@ -43,7 +43,7 @@ func newBook(r *Recorder) *Book {
 	}
 }
 
-// See is that of [claim.Tap].
+// See implements [claim.Tap].
 func (b *Book) See(e claim.Event) {
 	b.mu.Lock()
 	x := b.byID[e.Exchange.ID()]
@@ -72,7 +72,7 @@ func (b *Book) See(e claim.Event) {
 	b.recorder.relieve()
 }
 
-// weigh counts what a recording takes now. The caller holds b.mu.
+// weigh counts the current weight of a recording. The caller holds b.mu.
 func (b *Book) weigh(x *recording) {
 	n := x.weight()
 	b.count(n - x.counted)
@@ -84,7 +84,7 @@ func (b *Book) count(n int) {
 	b.recorder.total.Add(int64(n))
 }
 
-// touch notes that a recording changed; nil stands for the book. The caller holds b.mu.
+// touch notes that a recording changed, or with nil that the book did. The caller holds b.mu.
 func (b *Book) touch(x *recording) {
 	b.change++
 	if x != nil {
@@ -129,12 +129,12 @@ func (b *Book) Clear() {
 	}
 	b.touch(nil)
 	b.cleared = b.change
-	for _, x := range b.recordings { // whoever forgets all is told of these anew
+	for _, x := range b.recordings { // readers that forget everything are told of these again
 		b.touch(x)
 	}
 }
 
-// close drops all recordings, and ends what reads the book.
+// close drops all recordings and ends the readers of the book.
 func (b *Book) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -145,13 +145,14 @@ func (b *Book) close() {
 	b.touch(nil)
 }
 
-// Watcher is told that a book changed.
+// Watcher is notified when a book changes.
 type Watcher struct {
 	book   *Book
 	notify func()
 }
 
-// Watch has notify called whenever something changes, until the watcher stops. It is called with the book locked, and does not block.
+// Watch calls notify whenever something changes, until the watcher stops. notify is called with the
+// book locked and must not block.
 func (b *Book) Watch(notify func()) *Watcher {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -163,38 +164,41 @@ func (b *Book) Watch(notify func()) *Watcher {
 	return w
 }
 
-// Since is that of the book.
+// Since is [Book.Since] of the watched book.
 func (w *Watcher) Since(change string) Changes {
 	c, _ := w.book.Since(change, Filter{})
 	return c
 }
 
-// Stop has nobody told any more.
+// Stop ends the notifications.
 func (w *Watcher) Stop() {
 	w.book.mu.Lock()
 	defer w.book.mu.Unlock()
 	delete(w.book.watchers, w)
 }
 
-// Changes are what changed in a book.
+// Changes are the changes of a book.
 type Changes struct {
-	// Recordings are as they are now, those that changed last at the end.
+	// Recordings are the changed recordings in their current state, the one that changed last at
+	// the end.
 	Recordings []schema.Recorded
-	// Change names what the book is like now.
+	// Change names the current state of the book.
 	Change string
-	// Cleared reports whether recordings were deleted: those before are gone, and Recordings begins with all that there are.
+	// Cleared reports whether recordings were deleted. Then Recordings begins anew with all that
+	// there are.
 	Cleared bool
-	// More reports whether more changed than Recordings have room for: it is what changed since Change.
+	// More reports whether Recordings is cut short. The other changes follow Change.
 	More bool
-	// Closed reports whether the book is closed: nothing changes any more.
+	// Closed reports whether the book is closed and will not change again.
 	Closed bool
 }
 
-// changesBytes is how much is told of at once, in bytes of JSON, about.
+// changesBytes bounds the changes returned at once, in bytes of JSON, approximately.
 const changesBytes = 64 << 10
 
-// Since returns what changed since a change that the book named, or all recordings where it did not name it, of those that pass a
-// filter, whose Before and Limit do not count; and what is closed when something changes after that.
+// Since returns the recordings that pass a filter and changed since a named change, or all of them
+// if the book does not know that name. It ignores Before and Limit of the filter. news is closed at
+// the next change.
 func (b *Book) Since(change string, f Filter) (c Changes, news <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -235,7 +239,8 @@ func (b *Book) Since(change string, f Filter) (c Changes, news <-chan struct{}) 
 // named returns the name of a change.
 func (b *Book) named(n uint64) string { return b.name + "-" + strconv.FormatUint(n, 10) }
 
-// number returns the number of a change, and reports whether the book named it. The caller holds b.mu.
+// number returns the number of a named change and reports whether the book knows the name. The
+// caller holds b.mu.
 func (b *Book) number(change string) (n uint64, known bool) {
 	name, digits, _ := strings.Cut(change, "-")
 	n, err := strconv.ParseUint(digits, 10, 64)
@@ -245,10 +250,11 @@ func (b *Book) number(change string) (n uint64, known bool) {
 	return n, true
 }
 
-// MostReaders is how many streams of changes a book has at a time.
+// MostReaders is the most streams of changes that a book has at once.
 const MostReaders = 16
 
-// Enter lets a stream of changes begin, and reports false where there are as many as may be. Whoever entered calls Leave.
+// Enter begins a stream of changes. It reports false if there are already [MostReaders]. A caller
+// that entered must call Leave.
 func (b *Book) Enter() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -259,7 +265,7 @@ func (b *Book) Enter() bool {
 	return true
 }
 
-// Leave ends what Enter began.
+// Leave ends a stream that Enter began.
 func (b *Book) Leave() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -29,7 +29,7 @@ type harEntry struct {
 	ReplayOf        string      `json:"_replayOf,omitempty"`
 }
 
-// harTimings are in milliseconds; -1 stands for what has no time.
+// harTimings are in milliseconds; -1 means not applicable.
 type harTimings struct {
 	Blocked int `json:"blocked"`
 	DNS     int `json:"dns"`
@@ -80,16 +80,17 @@ type harContent struct {
 	Comment  string `json:"comment,omitempty"`
 }
 
-// What an archive has before its entries, which commas separate, and after them.
+// The text before and after the entries of an archive. Commas separate the entries.
 const (
 	ArchiveBegin = `{"log":{"version":"1.2","creator":{"name":"ReverseHttp","version":"1"},"pages":[],"entries":[`
 	ArchiveEnd   = "]}}\n"
 )
 
-// Entry returns a recording as an entry of an archive, for JSON, with secrets or without.
+// Entry returns a recording as an entry of an archive, to be encoded as JSON, with or without
+// secrets.
 func Entry(r schema.Recording, secrets bool) any { return entryOf(r, secrets) }
 
-// urlOf returns a URL with its secrets, or without.
+// urlOf returns a URL with or without its secrets.
 func urlOf(u string, secrets bool) string {
 	if secrets {
 		return u
@@ -145,7 +146,7 @@ func value(n *int) int {
 	return *n
 }
 
-// timingsOf returns how long an exchange waited for a session, and for its handler.
+// timingsOf returns how long an exchange waited for a session and for its handler.
 func timingsOf(x schema.Recorded) harTimings {
 	t := harTimings{Blocked: -1, DNS: -1, Connect: -1, SSL: -1}
 	delivered, first, done := value(x.DeliveredMs), value(x.FirstByteMs), value(x.DoneMs)

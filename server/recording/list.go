@@ -9,19 +9,20 @@ import (
 	"reversehttp/server/claim"
 )
 
-// Filter says which recordings are listed. The zero value has all pass.
+// Filter selects recordings. The zero value passes all.
 type Filter struct {
 	// Method is a request method, in any case. Empty means any.
 	Method string
-	// LeastStatus and MostStatus bound the status of the response. Zero means any, and none.
+	// LeastStatus and MostStatus bound the status of the response. Zero passes any status, and
+	// responses that have not begun.
 	LeastStatus, MostStatus int
-	// Path is what targets begin with. Empty means any.
+	// Path is a prefix of the target. Empty means any.
 	Path string
-	// Code is that of a failure. Empty means any, and none.
+	// Code is the code of a failure. Empty passes every recording.
 	Code string
-	// Content is to be in what was recorded of the content of the request or the response. Empty means any.
+	// Content has to occur in the recorded content of the request or the response. Empty means any.
 	Content []byte
-	// Before is the id of the recording that the list goes back from. Empty means the newest.
+	// Before is the id of a recording; only older ones are listed. Empty starts with the newest.
 	Before string
 	// Limit bounds the list. Zero means no bound.
 	Limit int
@@ -39,7 +40,8 @@ func (f *Filter) passes(x *recording) bool {
 	return len(f.Content) == 0 || bytes.Contains(x.sent.kept, f.Content) || bytes.Contains(x.received.kept, f.Content)
 }
 
-// list returns the recordings that pass, newest first, and reports false where there is none with the id f.Before. The caller holds b.mu.
+// list returns the recordings that pass, newest first. It reports false if no recording has the id
+// f.Before. The caller holds b.mu.
 func (b *Book) list(f Filter) (passed []*recording, found bool) {
 	before := len(b.recordings)
 	if f.Before != "" {
@@ -59,7 +61,8 @@ func (b *Book) list(f Filter) (passed []*recording, found bool) {
 	return passed, true
 }
 
-// List returns recordings, newest first, and names what the book is like. It reports false where there is none with the id f.Before.
+// List returns the recordings that pass, newest first, and the name of the book's state. It reports
+// false if no recording has the id f.Before.
 func (b *Book) List(f Filter) (list schema.Recordings, found bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -75,10 +78,10 @@ func (b *Book) List(f Filter) (list schema.Recordings, found bool) {
 	return list, found
 }
 
-// listBytes bounds a list, in bytes of JSON, about.
+// listBytes bounds a list, in bytes of JSON, approximately.
 const listBytes = 1 << 20
 
-// listedBytes returns how much the recording takes in a list, in bytes of JSON, about.
+// listedBytes returns the size of the recording in a list, in bytes of JSON, approximately.
 func (x *recording) listedBytes() int { return 1<<10 + 2*(len(x.request.URL)+len(x.request.Target)) }
 
 // IDs returns the ids of the recordings that pass, oldest first. It reports false as List does.
@@ -92,7 +95,7 @@ func (b *Book) IDs(f Filter) (ids []string, found bool) {
 	return ids, found
 }
 
-// One returns a recording, and reports whether there is one with the id.
+// One returns the recording with an id and reports whether there is one.
 func (b *Book) One(id string) (whole schema.Recording, found bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -103,8 +106,9 @@ func (b *Book) One(id string) (whole schema.Recording, found bool) {
 	return x.whole(), true
 }
 
-// Request returns the request of a recording, and what was recorded of its content. It reports whether there is one with the id, and
-// whether the content was cut: some of it was not recorded, or may still come.
+// Request returns the request of the recording with an id, and its recorded content. It reports
+// whether there is such a recording, and whether the content is cut: some was not recorded or may
+// still come.
 func (b *Book) Request(id string) (r claim.Request, content []byte, cut, found bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

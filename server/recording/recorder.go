@@ -1,9 +1,9 @@
 // Package recording keeps exchanges for the owner of a claim to look at (schema/README.md, section 13).
 //
-// A [Recorder] has a [Book] for each claim that asks for recordings. The book is the claim's tap: it copies what it sees, within the
-// bounds of the section, and says that something changed. Readers take snapshots of a book, all of it or what changed since one.
-// Nothing here holds an exchange up: a book that is full drops its oldest recording, and a recorder that is full that of its largest
-// book.
+// A [Recorder] has a [Book] for each claim that asks for recordings. The book is the claim's tap:
+// it copies what it sees, within the bounds of that section, and notifies its watchers. Readers get
+// snapshots of a book, or the changes since one. Nothing here delays an exchange: a full book drops
+// its oldest recording, and a full recorder the oldest of its largest book.
 package recording
 
 import (
@@ -16,7 +16,7 @@ import (
 
 // The bounds of a book and of a recording.
 const (
-	// MostRecordings is how many recordings a claim has at most.
+	// MostRecordings is the most recordings of a claim.
 	MostRecordings = 200
 
 	bookBytes      = 16 << 20
@@ -26,7 +26,7 @@ const (
 	mostInterims   = 16
 )
 
-// Recorder has the recordings of a gateway.
+// Recorder holds the recordings of a gateway.
 type Recorder struct {
 	most  int64 // bytes in all; 0 for no bound
 	total atomic.Int64
@@ -35,12 +35,13 @@ type Recorder struct {
 	books map[*claim.Claim]*Book
 }
 
-// New returns a recorder that keeps so many bytes in all; 0 means no bound.
+// New returns a recorder that keeps at most most bytes; 0 means no bound.
 func New(most int64) *Recorder {
 	return &Recorder{most: most, books: make(map[*claim.Claim]*Book)}
 }
 
-// Tap is that of [claim.Options]: it returns the book of a claim that asks for recordings, and closes that of one that does not any more.
+// Tap is the Tap of [claim.Options]: it returns the book of a claim that asks for recordings, and
+// closes the book of one that no longer does.
 func (r *Recorder) Tap(c *claim.Claim, t claim.Terms) claim.Tap {
 	if t.Others[terms.Inspect] == nil {
 		r.End(c)
@@ -56,7 +57,7 @@ func (r *Recorder) Tap(c *claim.Claim, t claim.Terms) claim.Tap {
 	return book
 }
 
-// End is that of [claim.Options]: the recordings of a claim go with it.
+// End is the Untap of [claim.Options]: it drops the recordings of an ended claim.
 func (r *Recorder) End(c *claim.Claim) {
 	r.mu.Lock()
 	book := r.books[c]
@@ -67,17 +68,18 @@ func (r *Recorder) End(c *claim.Claim) {
 	}
 }
 
-// Book returns the recordings of a claim; nil where none are asked for.
+// Book returns the recordings of a claim; nil if it asks for none.
 func (r *Recorder) Book(c *claim.Claim) *Book {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.books[c]
 }
 
-// Bytes returns how much all recordings take, in bytes.
+// Bytes returns the size of all recordings in bytes.
 func (r *Recorder) Bytes() int64 { return r.total.Load() }
 
-// relieve drops recordings of the largest book, the oldest first, until there are not too many bytes in all. The caller holds no lock.
+// relieve drops the oldest recordings of the largest book until all recordings fit. The caller
+// holds no lock.
 func (r *Recorder) relieve() {
 	for r.most > 0 && r.total.Load() > r.most {
 		if largest := r.largest(); largest == nil || !largest.dropOldest() {

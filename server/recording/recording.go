@@ -11,7 +11,7 @@ import (
 	"reversehttp/server/problem"
 )
 
-// recording is what was seen of an exchange. Its book's mutex guards it.
+// recording is one recorded exchange. Its book's mutex guards it.
 type recording struct {
 	id      string
 	changed uint64 // the last change
@@ -39,13 +39,13 @@ type recording struct {
 	fields, interim int // bytes of fields
 }
 
-// content is what was recorded of content.
+// content is recorded content.
 type content struct {
 	kept []byte
 	size int // all of it, in bytes
 }
 
-// add adds what came. It does not keep b.
+// add appends b, which it does not keep.
 func (c *content) add(b []byte) {
 	c.size += len(b)
 	if room := contentBytes - len(c.kept); room > 0 {
@@ -55,7 +55,7 @@ func (c *content) add(b []byte) {
 
 func (c *content) cut() bool { return c.size > len(c.kept) }
 
-// newRecording begins to record an exchange that is asked.
+// newRecording begins the recording of an exchange, with its EventAsked.
 func newRecording(e claim.Event) *recording {
 	r := *e.Exchange.Request()
 	complete := !r.Content.Streams()
@@ -64,13 +64,13 @@ func newRecording(e claim.Event) *recording {
 	return &recording{id: e.Exchange.ID(), request: r, complete: complete, begun: e.Begun, queued: e.At, fields: claim.WeightOf(r.Fields) + len(r.Target) + len(r.URL)}
 }
 
-// What a recording, a part, and a delivery take beside their content, in bytes.
+// The memory, in bytes, of a recording, a part and a delivery without their content.
 const (
 	recordingWeight = 2 << 10
 	smallWeight     = 128
 )
 
-// weight returns what the recording takes, in bytes.
+// weight returns the memory of the recording in bytes.
 func (x *recording) weight() int {
 	return recordingWeight + x.fields + x.interim + cap(x.sent.kept) + cap(x.received.kept) + x.timeline.weight() +
 		smallWeight*(len(x.deliveries)+len(x.interims))
@@ -79,7 +79,7 @@ func (x *recording) weight() int {
 // ended reports whether the exchange has ended.
 func (x *recording) ended() bool { return !x.over.IsZero() }
 
-// see notes what happened.
+// see records an event.
 func (x *recording) see(e claim.Event) {
 	at := x.since(e.At)
 	switch e.Kind {
@@ -118,10 +118,11 @@ func (x *recording) see(e claim.Event) {
 	}
 }
 
-// sizesEvery is how often is told of how much content came, where nothing else is new.
+// sizesEvery is how often readers are told of content alone.
 const sizesEvery = time.Second
 
-// tells reports whether what happened is worth telling: more content than is recorded is so now and then.
+// tells reports whether readers are told of an event. They are told of content that is not recorded
+// only now and then.
 func (x *recording) tells(e claim.Event) bool {
 	content := e.Kind == claim.EventSent || e.Kind == claim.EventReceived
 	if content && len(x.timeline.parts) == x.told.parts && e.At.Sub(x.told.at) < sizesEvery {
@@ -131,13 +132,13 @@ func (x *recording) tells(e claim.Event) bool {
 	return true
 }
 
-// upgraded reports whether what comes now is a WebSocket's.
+// upgraded reports whether content belongs to a WebSocket.
 func (x *recording) upgraded() bool { return x.response != nil && x.response.Status == 101 }
 
-// since returns a time in milliseconds since the request came.
+// since returns a time as milliseconds since the request came.
 func (x *recording) since(t time.Time) int { return int(t.Sub(x.begun) / time.Millisecond) }
 
-// recorded returns what a list says.
+// recorded returns the recording as a list shows it.
 func (x *recording) recorded() schema.Recorded {
 	r := &x.request
 	out := schema.Recorded{
@@ -165,7 +166,8 @@ func (x *recording) recorded() schema.Recorded {
 	return out
 }
 
-// verdict returns the status that the visitor was sent, 0 where there is none yet or they left, and why the exchange failed, if it did.
+// verdict returns the status that the visitor was sent, or 0 if there is none yet or they left, and
+// why the exchange failed, if it did.
 func (x *recording) verdict() (status int, code schema.Code) {
 	if x.failure != nil {
 		code = problem.CodeOf(x.failure)
@@ -176,7 +178,7 @@ func (x *recording) verdict() (status int, code schema.Code) {
 	return problem.Status(code), code
 }
 
-// whole returns all of the recording.
+// whole returns the whole recording.
 func (x *recording) whole() schema.Recording {
 	out := schema.Recording{
 		Exchange: x.recorded(), Request: schema.RecordedMessage{Headers: headers(x.request.Fields)},
@@ -190,7 +192,7 @@ func (x *recording) whole() schema.Recording {
 	return out
 }
 
-// orEmpty returns list, or an empty one where it is nil.
+// orEmpty returns list, or an empty list if it is nil.
 func orEmpty[T any](list []T) []T {
 	if list == nil {
 		return []T{}
@@ -198,7 +200,7 @@ func orEmpty[T any](list []T) []T {
 	return slices.Clone(list)
 }
 
-// headers returns fields as envelopes have them.
+// headers returns fields in the form of envelopes.
 func headers(fields []claim.Field) []schema.Field {
 	all := make([]schema.Field, 0, len(fields))
 	for _, f := range fields {

@@ -8,13 +8,13 @@ import (
 	"reversehttp/server/wire"
 )
 
-// Who sent something.
+// The sides of an exchange.
 const (
 	visitor = schema.RecordedPartVisitor
 	handler = schema.RecordedPartHandler
 )
 
-// timeline has when content came: in pieces, or in the frames of a WebSocket.
+// timeline records when content came, in pieces or in the frames of a WebSocket.
 type timeline struct {
 	parts  []part
 	cut    bool // more came than is kept
@@ -28,7 +28,7 @@ type part struct {
 	payload []byte // of a frame
 }
 
-// add notes content, which is a WebSocket's where upgraded is true. It does not keep b.
+// add notes content, of a WebSocket if upgraded is true. It does not keep b.
 func (t *timeline) add(at int, from schema.RecordedPartFrom, b []byte, upgraded bool) {
 	if !upgraded {
 		t.note(part{RecordedPart: schema.RecordedPart{AtMs: at, From: from, Bytes: len(b)}})
@@ -47,7 +47,7 @@ func (t *timeline) add(at int, from schema.RecordedPartFrom, b []byte, upgraded 
 	}
 }
 
-// note keeps a part, unless there are as many as may be. It returns where it is kept, or nil.
+// note keeps a part unless there are too many. It returns the kept part, or nil.
 func (t *timeline) note(p part) *part {
 	if len(t.parts) >= mostParts {
 		t.cut = true
@@ -57,10 +57,10 @@ func (t *timeline) note(p part) *part {
 	return &t.parts[len(t.parts)-1]
 }
 
-// end says that nothing more comes.
+// end notes the end of the content.
 func (t *timeline) end() { t.frames = nil }
 
-// weight returns what the parts take, in bytes.
+// weight returns the memory of the parts in bytes.
 func (t *timeline) weight() int { return smallWeight*len(t.parts) + t.bytes }
 
 // recorded returns the parts.
@@ -76,7 +76,7 @@ func (t *timeline) recorded() []schema.RecordedPart {
 	return all
 }
 
-// frames reads the frames that one side of a WebSocket sends (RFC 6455, 5.2).
+// frames parses the frames that one side of a WebSocket sends (RFC 6455, 5.2).
 type frames struct {
 	room    int    // for payloads, in bytes
 	head    []byte // of the frame that begins
@@ -87,13 +87,13 @@ type frames struct {
 	at      int // in the payload
 }
 
-// opcodes are those of frames; others are reserved.
+// opcodes names the opcodes of frames. Others are reserved.
 var opcodes = map[byte]schema.RecordedPartOpcode{
 	0: schema.RecordedPartContinuation, 1: schema.RecordedPartText, 2: schema.RecordedPartBinary,
 	8: schema.RecordedPartClose, 9: schema.RecordedPartPing, 10: schema.RecordedPartPong,
 }
 
-// read reads of b what belongs to one frame, and returns the rest.
+// read consumes the part of b that belongs to one frame, and returns the rest.
 func (f *frames) read(t *timeline, at int, from schema.RecordedPartFrom, b []byte) []byte {
 	if f.left == 0 {
 		f.head = append(f.head, b[0])
@@ -109,7 +109,7 @@ func (f *frames) read(t *timeline, at int, from schema.RecordedPartFrom, b []byt
 	return b[n:]
 }
 
-// begin begins a frame, whose head is there, and of whose payload nothing is.
+// begin begins a frame whose head is complete.
 func (f *frames) begin(t *timeline, at int, from schema.RecordedPartFrom) {
 	head := f.head
 	f.head = f.head[:0]
@@ -128,7 +128,7 @@ func (f *frames) begin(t *timeline, at int, from schema.RecordedPartFrom) {
 	}
 }
 
-// keep keeps what came of the payload of a frame, without its mask, while there is room.
+// keep keeps payload of a frame, unmasked, while there is room.
 func (f *frames) keep(t *timeline, b []byte) {
 	if f.current == 0 {
 		return
@@ -146,7 +146,7 @@ func (f *frames) keep(t *timeline, b []byte) {
 	t.bytes += cap(p.payload) - was
 }
 
-// body returns content as a message has it: as text where it is valid UTF-8, in base64 otherwise.
+// body returns content in the form of a message: as text if it is valid UTF-8, otherwise in base64.
 func body(content []byte) (text, base64Text string) {
 	if utf8.Valid(content) {
 		return string(content), ""
