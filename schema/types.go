@@ -320,7 +320,8 @@ type ClaimRequest struct {
 	// Token is the secret that owns the claim, as RFC 6750 allows it; for a new claim of a gateway that is not local
 	// at least 16 characters. Absent: the gateway mints one.
 	Token *string `json:"token,omitempty"`
-	// Lease is how long the claim lives while nobody polls, in seconds. Absent: 60, or unchanged.
+	// Lease is how long the claim lives while nobody polls, in seconds: 86400 at most, but for accounts that may
+	// have more. Absent: 60, or unchanged.
 	Lease *int `json:"lease,omitempty"`
 	// TimeoutMs is how long a visitor waits for the handler's answer, in milliseconds. Absent: 60000, or unchanged.
 	TimeoutMs *int `json:"timeoutMs,omitempty"`
@@ -385,6 +386,8 @@ type ClaimAnswer struct {
 	Exchanges string `json:"exchanges,omitempty"`
 	// Inspect tells whether exchanges are recorded. Absent means false.
 	Inspect bool `json:"inspect,omitempty"`
+	// Account is the name of the account that made the claim. Absent: none that has a name.
+	Account string `json:"account,omitempty"`
 	// Cursor is the cursor before the first message: the Last-Event-ID of the first poll of a session that uses
 	// cursors.
 	Cursor string `json:"cursor"`
@@ -410,7 +413,7 @@ const TypeWelcome = "welcome"
 // ClaimPatch is the content of PATCH on a claim. A member replaces the old one whole; an absent one is
 // unchanged.
 type ClaimPatch struct {
-	// Lease is the new lease, in seconds.
+	// Lease is the new lease, in seconds: 86400 at most, but for accounts that may have more.
 	Lease *int `json:"lease,omitempty"`
 	// TimeoutMs is the new time for answers, in milliseconds.
 	TimeoutMs *int `json:"timeoutMs,omitempty"`
@@ -473,6 +476,8 @@ type ClaimState struct {
 	Exchanges string `json:"exchanges,omitempty"`
 	// Inspect tells whether exchanges are recorded. Absent means false.
 	Inspect bool `json:"inspect,omitempty"`
+	// Account is the name of the account that made the claim. Absent: none that has a name.
+	Account string `json:"account,omitempty"`
 	// Viewer tells whether there is a token that may only look. Absent means false.
 	Viewer bool `json:"viewer,omitempty"`
 	// ViewerToken: that token, in the answer to the PATCH that minted it only.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/dustin/go-humanize"
 
+	"reversehttp/server/account"
 	"reversehttp/server/claim"
 )
 
@@ -58,6 +60,17 @@ func (o *options) check() error {
 	}
 	if n := o.ClaimsPerAddress; n != nil && *n == 0 {
 		return errors.New("--claims-per-address=0: give a number above 0, or a negative one for no bound")
+	}
+	return nil
+}
+
+// openAccounts reads the file of --accounts.
+func (o *options) openAccounts(log *slog.Logger) (err error) {
+	if o.Accounts == "" {
+		return nil
+	}
+	if o.accounts, err = account.Open(o.Accounts, log); err != nil {
+		return o.wrong(fmt.Errorf("--accounts=%s: %w; reversehttp admin key new makes one", o.Accounts, err))
 	}
 	return nil
 }

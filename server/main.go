@@ -66,6 +66,9 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := o.openAccounts(log); err != nil {
+		return err
+	}
 	l, err := listen(o.Listen)
 	if err != nil {
 		return err
@@ -126,7 +129,8 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 				log.Info("stopping", "signal", s.String(), "again", "ends at once")
 				break
 			}
-			log.Info("certificate looked at again; flags and --config need a restart", "signal", s.String())
+			g.LookAtAccounts()
+			log.Info("certificate looked at again, and accounts; flags and --config need a restart", "signal", s.String())
 			if certificate != nil {
 				certificate.reload()
 			}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"reversehttp/server/account"
 	"reversehttp/server/claim"
 	"reversehttp/server/family"
 	"reversehttp/server/gateway"
@@ -41,6 +42,7 @@ type options struct {
 
 	AllowOrigin     []string `placeholder:"ORIGIN,…" help:"Origins of web pages that may use a gateway that only this machine reaches, beside pages of this machine, such as https://app.example; null lets in files and sandboxed frames, and so any web page. Beyond that every page may."`
 	ClaimKeys       []string `placeholder:"KEY,…" help:"Let only holders of one of these keys claim."`
+	Accounts        string   `placeholder:"FILE" help:"Accounts, in JSON: their names, hashed keys, labels and leases. The file is read again when it changes; reversehttp admin key new writes keys to it."`
 	Reserved        []string `placeholder:"LABEL,…" help:"Labels that nobody may claim, in place of the default ones (www, api, admin, …)."`
 	TrustedProxies  []string `placeholder:"CIDR,…" help:"Proxies whose Forwarded and X-Forwarded fields count."`
 	ClaimsPerSecond *float64 `help:"Rate of claiming from one address; twenty seconds' worth may come at once. Default: 50, and no bound where only this machine reaches the gateway. Negative: no bound."`
@@ -89,7 +91,8 @@ type options struct {
 	Config  kong.ConfigFlag  `placeholder:"FILE" help:"JSON file with flags by name, such as {\"listen\":\":8080\"}."`
 	Version kong.VersionFlag `env:"-" help:"Print the version, and end."`
 
-	file *config
+	file     *config
+	accounts *account.Directory
 	// lastWrites is how long a request that was begun may take to come at the end, and answers to reach
 	// their peers where the time to drain is over.
 	lastWrites time.Duration
@@ -148,7 +151,7 @@ func joined(args []string) (out []string) {
 // gateway makes options for the gateway of those for the process, listening at.
 func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, error) {
 	g := gateway.Options{
-		PublicURL: o.PublicURL, Loopback: at.IP.IsLoopback(), AllowOrigins: o.AllowOrigin, Keys: o.ClaimKeys, Reserved: o.Reserved,
+		PublicURL: o.PublicURL, Loopback: at.IP.IsLoopback(), AllowOrigins: o.AllowOrigin, Keys: o.ClaimKeys, Accounts: o.accounts, Reserved: o.Reserved,
 		ClaimsPerSecond: orZero(o.ClaimsPerSecond), VisitsPerSecond: o.VisitsPerSecond,
 		Times: claim.Times{
 			Wait: o.Wait, Stream: o.Stream, Heartbeat: o.Heartbeat, Unacknowledged: o.Unacknowledged, Acknowledge: o.Acknowledge, Closed: o.Closed, NoPoller: o.NoPoller, Answer: o.Answer, Part: o.Part, Lease: o.Lease, Unpolled: o.Unpolled, Tombstone: o.Tombstone,

@@ -301,7 +301,10 @@ export interface ClaimRequest {
    * not local at least 16 characters. Absent: the gateway mints one.
    */
   token?: string
-  /** How long the claim lives while nobody polls, in seconds. Absent: 60, or unchanged. */
+  /**
+   * How long the claim lives while nobody polls, in seconds: 86400 at most, but for accounts
+   * that may have more. Absent: 60, or unchanged.
+   */
   lease?: number
   /**
    * How long a visitor waits for the handler's answer, in milliseconds. Absent: 60000, or
@@ -374,6 +377,8 @@ export interface ClaimAnswer {
   exchanges?: string
   /** Whether exchanges are recorded. Absent means false. */
   inspect?: boolean
+  /** The name of the account that made the claim. Absent: none that has a name. */
+  account?: string
   /**
    * The cursor before the first message: the Last-Event-ID of the first poll of a session that
    * uses cursors.
@@ -400,7 +405,7 @@ export interface Welcome {
  * unchanged.
  */
 export interface ClaimPatch {
-  /** The new lease, in seconds. */
+  /** The new lease, in seconds: 86400 at most, but for accounts that may have more. */
   lease?: number
   /** The new time for answers, in milliseconds. */
   timeoutMs?: number
@@ -465,6 +470,8 @@ export interface ClaimState {
   exchanges?: string
   /** Whether exchanges are recorded. Absent means false. */
   inspect?: boolean
+  /** The name of the account that made the claim. Absent: none that has a name. */
+  account?: string
   /** Whether there is a token that may only look. Absent means false. */
   viewer?: boolean
   /** That token, in the answer to the PATCH that minted it only. */

@@ -4,10 +4,14 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strings"
+	"time"
 
 	"reversehttp/schema"
+	"reversehttp/server/account"
+	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/problem"
+	"reversehttp/server/terms"
 	"reversehttp/server/trust"
 )
 
@@ -21,24 +25,65 @@ type Admission struct {
 	Guesses *Guesses
 	// Owned are labels that are only for the token of each.
 	Owned map[string]string
+	// Accounts have keys of their own. Nil means none.
+	Accounts *account.Directory
 }
 
-// MayClaim checks the key, where one is needed, and the rate. It returns nil where r may claim.
-func (a *Admission) MayClaim(r *http.Request) *problem.Problem {
+// KeyNeeded reports whether only holders of a key may claim.
+func (a *Admission) KeyNeeded() bool { return a.Keys.Needed() || !a.Accounts.Accounts().Strangers() }
+
+// MayClaim checks the key, where one is needed or shown, and the rate. It returns who claims, or why r may not.
+func (a *Admission) MayClaim(r *http.Request) (account.Holder, *problem.Problem) {
 	if p := a.TooOften(r); p != nil {
-		return p
-	}
-	if !a.Keys.Needed() {
-		return nil
+		return account.Holder{}, p
 	}
 	key, shown := Bearer(r)
 	switch {
+	case !a.Keys.Needed() && a.Accounts == nil, !shown && !a.KeyNeeded(), a.Keys.Valid(key):
+		return account.Holder{}, nil
 	case !shown:
-		return &problem.Problem{Code: schema.CodeKeyNeeded}
-	case !a.Keys.Valid(key):
-		return &problem.Problem{Code: schema.CodeKeyWrong}
+		return account.Holder{}, &problem.Problem{Code: schema.CodeKeyNeeded}
 	}
-	return nil
+	holder, ok := a.Accounts.Holder(key)
+	switch {
+	case ok:
+		return holder, nil
+	case account.Mistyped(key):
+		return account.Holder{}, problem.New(schema.CodeKeyWrong, "This is no key that was ever minted: it was cut or mistyped.")
+	}
+	return account.Holder{}, &problem.Problem{Code: schema.CodeKeyWrong} // and no stranger, who would have other rights than they think
+}
+
+// By has a new claim say who makes it: a holder, whose program sends r.
+func (a *Admission) By(h account.Holder, r *http.Request, s *claim.Settings) {
+	m := terms.Maker{Name: h.Name}
+	if from := a.From(r); from.IsValid() {
+		m.Address = budget.Subscriber(from)
+	}
+	terms.MadeBy(s, m)
+}
+
+// LongestLease returns the longest that a holder may ask for a claim, which is nil for a new one.
+func (a *Admission) LongestLease(h account.Holder, of *claim.Claim) time.Duration {
+	return max(h.Lease, a.Accounts.LeaseOf(terms.AccountOf(of)))
+}
+
+// Belongs reports whether a label may be claimed with terms that say by whom: labels of accounts are for nobody else, but for
+// those that the operator listed for a token.
+func (a *Admission) Belongs(label string, t claim.Terms) bool {
+	if _, listed := a.Owned[label]; listed {
+		return true
+	}
+	return a.Accounts.Accounts().May(terms.MakerOf(t).Name, label)
+}
+
+// Stays reports whether a claim may go on: its account is there, and its label is nobody else's.
+func (a *Admission) Stays(c *claim.Claim) bool {
+	name := terms.AccountOf(c)
+	if _, listed := a.Owned[c.Label()]; listed {
+		return true
+	}
+	return (name == "" || a.Accounts.Accounts().Named(name) != nil) && a.Accounts.Accounts().May(name, c.Label())
 }
 
 // TooOften refuses a request beyond the rate of claiming, or returns nil.
@@ -64,7 +109,7 @@ func (a *Admission) MayEnter(r *http.Request, label string, known bool) error {
 	if p := a.TooOften(r); p != nil {
 		return p
 	}
-	if !known && a.Keys.Needed() && !a.HoldsKey(r) {
+	if !known && a.KeyNeeded() && !a.HoldsKey(r) {
 		return &problem.Problem{Code: schema.CodeKeyNeeded, Detail: "This gateway lets only holders of a key claim. Claim the label by POST /claims first, with its key and the token that you show here."}
 	}
 	return nil

@@ -15,6 +15,9 @@ type making struct {
 	claims map[string]*Claim // by label
 }
 
+// mostPicks bounds how many labels are picked until one is free: all may belong to somebody.
+const mostPicks = 1000
+
 // begin makes a claim that has no record yet. If another call made one, it returns that claim and
 // false.
 func (m *making) begin(from netip.Addr, label, token string, s Settings) (c *Claim, mine bool, err error) {
@@ -27,12 +30,23 @@ func (m *making) begin(from netip.Addr, label, token string, s Settings) (c *Cla
 		}
 		return r.Lookup(label)
 	}
+	made := s.in(Record{
+		Label: label, Terms: Terms{Lease: r.times.Lease, Timeout: r.times.Answer, Redeliver: RedeliverIdempotent, Others: s.Fresh}, Unpolled: true,
+	})
+	belongs := func() bool { return r.options.Belongs == nil || r.options.Belongs(label, made.Terms) }
 	if label == "" {
-		for label == "" || known() != nil || (r.options.Reserved != nil && r.options.Reserved(label, "")) {
+		for tries := 0; label == "" || known() != nil || !belongs() || (r.options.Reserved != nil && r.options.Reserved(label, "")); tries++ {
+			if tries > mostPicks {
+				return nil, false, ErrLabelReserved
+			}
 			label = pickLabel()
 		}
+		made.Label = label
 	} else if c := known(); c != nil {
 		return c, false, nil
+	}
+	if !belongs() {
+		return nil, false, ErrLabelReserved
 	}
 	if r.options.Weak != nil && r.options.Weak(label, token) {
 		return nil, false, ErrWeakToken
@@ -41,9 +55,8 @@ func (m *making) begin(from netip.Addr, label, token string, s Settings) (c *Cla
 	if err != nil {
 		return nil, false, err
 	}
-	c = r.newClaim(s.in(Record{
-		Label: label, Token: HashToken(token), Terms: Terms{Lease: r.times.Lease, Timeout: r.times.Answer, Redeliver: RedeliverIdempotent}, Unpolled: true,
-	}), hold)
+	made.Token = HashToken(token)
+	c = r.newClaim(made, hold)
 	c.Charge(hold)
 	m.claims[label] = c
 	return c, true, nil

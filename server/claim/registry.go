@@ -19,6 +19,9 @@ type Options struct {
 	// Reserved reports whether a label may not be claimed with a token, which is empty where one is
 	// to be minted. Nil reserves no label.
 	Reserved func(label, token string) bool
+	// Belongs reports whether a new claim that has these terms, which say who makes it, may have a
+	// label. It is called with locks held. Nil accepts every label.
+	Belongs func(label string, t Terms) bool
 	// Weak reports whether a token is too weak to be chosen for a label: for a new claim, or to
 	// replace the token of a claim. Nil accepts every token.
 	Weak func(label, token string) bool

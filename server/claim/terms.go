@@ -62,6 +62,8 @@ type Settings struct {
 	Redeliver *Redeliver
 	// Others replaces terms whole. A nil term is removed.
 	Others map[string]Term
+	// Fresh are terms of a new claim, unless Others have a term of that name.
+	Fresh map[string]Term
 	// Token is the new token of an existing claim.
 	Token *string
 }

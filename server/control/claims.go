@@ -5,6 +5,7 @@ package control
 import (
 	stdjson "encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"reversehttp/schema"
+	"reversehttp/server/account"
 	"reversehttp/server/admission"
 	"reversehttp/server/claim"
 	"reversehttp/server/intake"
@@ -38,6 +40,7 @@ type Claims struct {
 	Pace      intake.Pace
 	// Family returns the URLs of other doors.
 	Family func() schema.Family
+	Log    *slog.Logger
 }
 
 // maxControlBytes bounds the JSON that claims or changes a claim.
@@ -48,7 +51,7 @@ func (c *Claims) Discover(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	writeJSON(w, http.StatusOK, schema.Discovery{
 		Version: 1, Claims: c.Envelopes.Public.Control + "claims", URLTemplate: c.Envelopes.Public.String(),
-		Transports: []string{"json", "ndjson", "sse", "framed"}, KeyNeeded: c.Admission.Keys.Needed(), Family: c.Family(), Limits: c.limits(),
+		Transports: []string{"json", "ndjson", "sse", "framed"}, KeyNeeded: c.Admission.KeyNeeded(), Family: c.Family(), Limits: c.limits(),
 	})
 }
 
@@ -64,7 +67,8 @@ func (c *Claims) limits() schema.Limits {
 
 // Open answers POST /claims.
 func (c *Claims) Open(w http.ResponseWriter, r *http.Request) {
-	if err := c.Admission.MayClaim(r); err != nil {
+	holder, err := c.Admission.MayClaim(r)
+	if err != nil {
 		err.Write(w, r)
 		return
 	}
@@ -74,7 +78,9 @@ func (c *Claims) Open(w http.ResponseWriter, r *http.Request) {
 		err.Write(w, r)
 		return
 	}
-	set, err := settings(terms.Asked{Lease: ask.Lease, TimeoutMs: ask.TimeoutMs, Redeliver: ask.Redeliver, Members: all})
+	label, token := value(ask.Label), value(ask.Token)
+	of := c.Registry.Lookup(label)
+	set, err := settings(terms.Asked{Lease: ask.Lease, TimeoutMs: ask.TimeoutMs, Redeliver: ask.Redeliver, Members: all, LongestLease: c.Admission.LongestLease(holder, of)})
 	switch {
 	case err != nil:
 	case ask.Label != nil && !claim.ValidLabel(*ask.Label):
@@ -87,15 +93,18 @@ func (c *Claims) Open(w http.ResponseWriter, r *http.Request) {
 		err.Write(w, r)
 		return
 	}
-	label, token := value(ask.Label), value(ask.Token)
-	if err := c.Admission.ShownFor(c.Admission.From(r), label, token, c.Registry.Lookup(label)); err != nil {
+	if err := c.Admission.ShownFor(c.Admission.From(r), label, token, of); err != nil {
 		err.Write(w, r)
 		return
 	}
+	c.Admission.By(holder, r, &set)
 	opened, failure := c.Registry.Open(c.Admission.Trust.Address(r), label, token, set)
 	if failure != nil {
 		refusal(failure).Write(w, r)
 		return
+	}
+	if opened.Created && holder.Name != "" {
+		c.Log.Info("claimed by an account", "label", opened.State.Label, "account", holder.Name)
 	}
 	answer := c.claimAnswer(opened)
 	h := w.Header()
@@ -143,7 +152,8 @@ func Settings(ask schema.ClaimRequest, content []byte) (claim.Settings, error) {
 
 // settings checks what an owner wants of a claim.
 func settings(a terms.Asked) (claim.Settings, *problem.Problem) {
-	delete(a.Members, terms.Viewer) // its token is minted: an owner sets none
+	delete(a.Members, terms.Viewer)  // its token is minted: an owner sets none
+	delete(a.Members, terms.Account) // it is shown by a key
 	s, err := terms.Read(a)
 	if e, ok := errors.AsType[*terms.Error](err); ok {
 		return s, &problem.Problem{Code: e.Code, Pointer: "/" + e.Member, Detail: e.Detail}
@@ -213,7 +223,8 @@ func (c *Claims) Change(w http.ResponseWriter, r *http.Request) {
 		err.Write(w, r)
 		return
 	}
-	set, err := settings(terms.Asked{Lease: patch.Lease, TimeoutMs: patch.TimeoutMs, Redeliver: patch.Redeliver, Members: all})
+	of := claimOf(r)
+	set, err := settings(terms.Asked{Lease: patch.Lease, TimeoutMs: patch.TimeoutMs, Redeliver: patch.Redeliver, Members: all, LongestLease: c.Admission.LongestLease(account.Holder{}, of)})
 	if err == nil && patch.Token != nil && !claim.ValidToken(*patch.Token) {
 		err = &problem.Problem{Code: schema.CodeBadToken, Pointer: "/token"}
 	}
@@ -232,7 +243,6 @@ func (c *Claims) Change(w http.ResponseWriter, r *http.Request) {
 			viewer, set.Others[terms.Viewer] = terms.NewViewer()
 		}
 	}
-	of := claimOf(r)
 	if err := of.Change(set); err != nil {
 		refusal(err).Write(w, r)
 		return

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"reversehttp/schema"
+	"reversehttp/server/account"
 	"reversehttp/server/admission"
 	"reversehttp/server/claim"
 	"reversehttp/server/problem"
@@ -54,6 +55,7 @@ func (e *Entrance) EnterWith(r *http.Request, at claim.Place, label, token strin
 	if p := e.Admission.ShownFor(e.Admission.From(r), label, token, of); p != nil {
 		return nil, p
 	}
+	e.Admission.By(account.Holder{}, r, &set)
 	return e.Claims.Enter(e.Admission.Trust.Address(r), at, label, token, set)
 }
 
@@ -69,7 +71,9 @@ func (e *Entrance) EnterListed(r *http.Request, door, label, token string) (*cla
 	if p := e.Admission.Shown(e.Admission.From(r), true); p != nil {
 		return nil, p
 	}
-	o, err := e.Claims.Enter(e.Admission.Trust.Address(r), claim.Place{Door: door}, label, token, claim.Settings{})
+	var set claim.Settings
+	e.Admission.By(account.Holder{}, r, &set)
+	o, err := e.Claims.Enter(e.Admission.Trust.Address(r), claim.Place{Door: door}, label, token, set)
 	if err != nil {
 		return nil, err
 	}

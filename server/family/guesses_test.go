@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"reversehttp/server/account"
 	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
 )
@@ -245,4 +246,32 @@ func TestTheKeyOfADeviceIsGuessedNoFaster(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestALabelOfAnAccountIsClaimedByNoDoor(t *testing.T) {
+	for name, show := range shows {
+		t.Run(name, func(t *testing.T) {
+			key := account.NewKey()
+			accounts, err := account.Parse([]byte(`{"accounts":[{"name":"ann","keys":["` + account.Hash(key) + `"],"labels":["demo"]}]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			amongStrangers(t, gateway.Options{Accounts: account.Of(accounts)}, func(b *bubble) {
+				if got := b.ask(show(longToken)); got.code() != "label_reserved" || b.g.Registry().Lookup("demo") != nil {
+					t.Errorf("a stranger = %d %s, want label_reserved", got.StatusCode, got.body)
+				}
+				if got := b.ask(show(key)); got.code() != "label_reserved" {
+					t.Errorf("a key in place of the token = %d %s, want label_reserved", got.StatusCode, got.body)
+				}
+				content := `{"label":"demo","token":"` + longToken + `"}`
+				claim := strings.Replace(post("/claims", "application/json", content), "\r\n", "\r\nAuthorization: Bearer "+key+"\r\n", 1)
+				if got := b.ask(claim); got.StatusCode != 201 {
+					t.Fatalf("the account = %d %s", got.StatusCode, got.body)
+				}
+				if got := b.ask(show(longToken)); got.StatusCode >= 400 {
+					t.Errorf("with the token of its claim = %d %s, want a session", got.StatusCode, got.body)
+				}
+			})
+		})
+	}
 }

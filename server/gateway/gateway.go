@@ -12,6 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"reversehttp/server/account"
 	"reversehttp/server/admin"
 	"reversehttp/server/admission"
 	"reversehttp/server/claim"
@@ -43,6 +44,8 @@ type Options struct {
 
 	// Keys lets only their holders claim. Empty means anyone.
 	Keys []string
+	// Accounts may claim with keys of their own, and own labels. Nil means none.
+	Accounts *account.Directory
 	// Reserved are labels that nobody may claim. Nil means [admission.Reserved];
 	// an empty list means none.
 	Reserved []string
@@ -185,6 +188,7 @@ type Gateway struct {
 	origins  *origins
 	trust    trust.Peers
 	stopping stopping
+	upkeep   upkeep
 	panics   prometheus.Counter
 }
 
@@ -211,7 +215,7 @@ func New(o Options) (*Gateway, error) {
 			o.Limits.AddressClaims = 1_000
 		}
 	}
-	admitted := &admission.Admission{Keys: admission.NewKeys(o.Keys), Rate: g.rate(o.ClaimsPerSecond), Trust: g.trust, Owned: o.Owned}
+	admitted := &admission.Admission{Keys: admission.NewKeys(o.Keys), Rate: g.rate(o.ClaimsPerSecond), Trust: g.trust, Owned: o.Owned, Accounts: o.Accounts}
 	var weak func(label, token string) bool
 	if !g.local { // only programs of this machine reach a local one, and all of them have one address
 		admitted.Guesses, weak = admission.NewGuesses(), admission.NewWeak(o.Owned, o.SharedTokens)
@@ -221,14 +225,14 @@ func New(o Options) (*Gateway, error) {
 	g.recorder = recording.New(recordingBytes(o.Limits.Memory))
 	g.registry = claim.New(claim.Options{
 		Tap: g.recorder.Tap, Untap: g.recorder.End,
-		Times: o.Times, Limits: o.Limits, Reserved: admission.NewReserved(o.Reserved, o.Owned), Weak: weak, Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
+		Times: o.Times, Limits: o.Limits, Reserved: newReserved(&o), Belongs: admitted.Belongs, Weak: weak, Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
 	})
 	bounds := control.Bounds{
 		InlineBytes: o.InlineBytes, FramedInlineBytes: max(o.FramedInlineBytes, o.InlineBytes), ContentBytes: o.ContentBytes, PartBytes: o.PartBytes, AnswerBytes: o.AnswerBytes, Fields: o.Fields, FieldBytes: o.FieldBytes,
 	}
 	pace := intake.Pace{Grace: o.ContentGrace, Rate: o.ContentRate, Pause: o.ContentPause}
 	envelopes := control.Envelopes{Public: u, InlineBytes: o.InlineBytes}
-	g.claims = &control.Claims{Registry: g.registry, Envelopes: envelopes, Admission: admitted, Bounds: bounds, Pace: pace, Family: g.family}
+	g.claims = &control.Claims{Registry: g.registry, Envelopes: envelopes, Admission: admitted, Bounds: bounds, Pace: pace, Family: g.family, Log: o.Log}
 	g.polls = &control.Polls{Registry: g.registry, Envelopes: envelopes, FramedInlineBytes: bounds.FramedInlineBytes, Delivered: g.metrics.deliver, Trust: g.trust}
 	g.answers = &control.Answers{Registry: g.registry, Public: u, Bounds: bounds, Pace: pace, Judged: g.metrics.judge, Log: o.Log}
 	g.links = &control.Links{Claims: g.claims, Envelopes: envelopes, Answers: g.answers, Polls: g.polls, Window: o.LinkWindow, Trust: g.trust, Recorder: g.recorder}
@@ -250,6 +254,8 @@ func New(o Options) (*Gateway, error) {
 			State: g.claims.State,
 		})
 	}
+	g.upkeep = upkeep{g: g, admitted: admitted}
+	g.upkeep.start()
 	routes := g.routes()
 	g.control = routes
 	if err := u.Apart(pathsOf(routes)); err != nil {
@@ -306,6 +312,7 @@ func (g *Gateway) Registry() *claim.Registry { return g.registry }
 
 // Close stops the timers, and closes the port. The gateway is not used afterwards.
 func (g *Gateway) Close() {
+	g.upkeep.close()
 	g.registry.Close()
 	g.links.Close()
 	g.replays.Close()

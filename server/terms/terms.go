@@ -5,6 +5,7 @@
 package terms
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -57,6 +58,8 @@ type Asked struct {
 	Lease     *int
 	TimeoutMs *int
 	Redeliver *schema.Redeliver
+	// LongestLease is the longest that whoever asks may. Zero means [LongestLease].
+	LongestLease time.Duration
 	// Members are all members, these three too, as they came.
 	Members map[string]json.RawMessage
 }
@@ -72,7 +75,7 @@ func Read(a Asked) (s claim.Settings, err error) {
 	if a.Redeliver != nil {
 		s.Redeliver = new(claim.Redeliver(*a.Redeliver))
 	}
-	if err := check(s); err != nil {
+	if err := check(s, cmp.Or(a.LongestLease, LongestLease)); err != nil {
 		return claim.Settings{}, err
 	}
 	for name, value := range a.Members {
@@ -100,10 +103,10 @@ func times(n int, unit time.Duration) time.Duration {
 }
 
 // check fails where a setting of the core is out of bounds.
-func check(s claim.Settings) error {
+func check(s claim.Settings, longest time.Duration) error {
 	switch {
-	case s.Lease != nil && (*s.Lease < ShortestLease || *s.Lease > LongestLease):
-		return &Error{schema.CodeBadLease, "lease", ""}
+	case s.Lease != nil && (*s.Lease < ShortestLease || *s.Lease > longest):
+		return &Error{schema.CodeBadLease, "lease", fmt.Sprintf("A lease is a whole number of seconds from 1 to %d here.", longest/time.Second)}
 	case s.Timeout != nil && (*s.Timeout < ShortestTimeout || *s.Timeout > LongestTimeout):
 		return &Error{schema.CodeBadMember, "timeoutMs", "timeoutMs is a whole number of milliseconds from 1000 to 600000."}
 	}

@@ -1,0 +1,77 @@
+package gateway
+
+import (
+	"math"
+	"sync"
+	"time"
+
+	"reversehttp/server/account"
+	"reversehttp/server/admission"
+)
+
+// upkeep looks now and then whether accounts changed, and ends claims that may not go on.
+type upkeep struct {
+	g        *Gateway
+	admitted *admission.Admission
+	mu       sync.Mutex    // held while it looks
+	stop     chan struct{} // closed by Close
+	once     sync.Once
+	over     sync.WaitGroup
+}
+
+// start begins it, where there are accounts. What was kept from before is looked at first.
+func (u *upkeep) start() {
+	u.stop = make(chan struct{})
+	if u.admitted.Accounts == nil {
+		return
+	}
+	u.look()
+	u.over.Go(func() {
+		tick := time.NewTicker(account.LookEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				u.look()
+			case <-u.stop:
+				return
+			}
+		}
+	})
+}
+
+// look reads the accounts again where their file changed, and ends the claims that may not go on.
+func (u *upkeep) look() {
+	if u.admitted.Accounts == nil {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.admitted.Accounts.Look()
+	for _, label := range u.g.registry.Labels(math.MaxInt) {
+		c := u.g.registry.Lookup(label)
+		if c == nil || u.admitted.Stays(c) {
+			continue
+		}
+		u.g.options.Log.Warn("claim ended: its account is gone, or the label is another account's", "label", label)
+		_ = c.Delete() // where it is not kept now, the next look tries again
+	}
+}
+
+func (u *upkeep) close() {
+	u.once.Do(func() { close(u.stop) })
+	u.over.Wait()
+}
+
+// LookAtAccounts reads the accounts again now, where their file changed.
+func (g *Gateway) LookAtAccounts() { g.upkeep.look() }
+
+// newReserved returns what reports whether a label may not be claimed with a token. One that an account owns by its whole name
+// is the account's, even where nobody else may have it.
+func newReserved(o *Options) func(label, token string) bool {
+	usual := admission.NewReserved(o.Reserved, o.Owned)
+	return func(label, token string) bool {
+		_, listed := o.Owned[label]
+		return (listed || !o.Accounts.Accounts().Names(label)) && usual(label, token)
+	}
+}

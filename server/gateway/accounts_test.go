@@ -1,0 +1,224 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"reversehttp/schema"
+	"reversehttp/server/account"
+	"reversehttp/server/claim"
+)
+
+// accountsOf writes a file of accounts, and replaces it.
+func accountsOf(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path+".new", []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ann returns a key, and accounts in which it is ann's, who owns ann-*; more is what else her entry has.
+func ann(t *testing.T, more string) (key string, d *account.Directory) {
+	t.Helper()
+	key = account.NewKey()
+	a, err := account.Parse([]byte(`{"accounts":[{"name":"ann","keys":["` + account.Hash(key) + `"],"labels":["ann-*","admin"]` + more + `}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key, account.Of(a)
+}
+
+func (w *world) claims(key, content string) *reply {
+	w.t.Helper()
+	return w.send("POST", "/claims", key, json.RawMessage(content))
+}
+
+func TestALabelOfAnAccountIsNobodyElses(t *testing.T) {
+	key, accounts := ann(t, "")
+	inWorld(t, Options{Accounts: accounts}, func(w *world) {
+		refused := func(when string) {
+			t.Helper()
+			if got := w.claims("", `{"label":"ann-1","token":"`+longToken+`"}`); got.code() != schema.CodeLabelReserved {
+				t.Fatalf("%s a stranger's claim = %d %s, want label_reserved", when, got.Status, got.Content)
+			}
+		}
+		refused("before it was claimed")
+		got := w.claims(key, `{"label":"ann-1","token":"`+longToken+`"}`)
+		if got.Status != 201 || !strings.Contains(string(got.Content), `"account":"ann"`) {
+			t.Fatalf("the owner's claim = %d %s, want 201, and its account", got.Status, got.Content)
+		}
+		if again := w.claims("", `{"label":"ann-1","token":"`+longToken+`"}`); again.Status != 200 {
+			t.Errorf("who shows the token of the claim = %d %s, want 200", again.Status, again.Content)
+		}
+		if got := w.send("DELETE", into[schema.ClaimAnswer](t, got).Claim, longToken, nil); got.Status != 204 {
+			t.Fatal(got.Status)
+		}
+		refused("after it was given up")
+		if got := w.claims("", `{"label":"admin","token":"`+longToken+`"}`); got.code() != schema.CodeLabelReserved {
+			t.Errorf("a reserved label = %d %s", got.Status, got.Content)
+		}
+		if got := w.claims(key, `{"label":"admin"}`); got.Status != 201 {
+			t.Errorf("a label that the operator gave by its name = %d %s, want 201", got.Status, got.Content)
+		}
+		if got := w.claims(key, `{"label":"free"}`); got.Status != 201 {
+			t.Errorf("a label that is nobody's = %d %s, want 201", got.Status, got.Content)
+		}
+	})
+}
+
+func TestAKeyThatIsShownIsRight(t *testing.T) {
+	key, open := ann(t, "")
+	closed, err := account.Parse([]byte(`{"accounts":[{"name":"ann","keys":["` + account.Hash(key) + `"]}],"strangers":false}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]Options{"strangers may claim": {Accounts: open}, "accounts only": {Accounts: account.Of(closed)}, "and keys without a name": {Accounts: open, Keys: []string{"sesame"}}} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, o, func(w *world) {
+				strangers := name == "strangers may claim"
+				if d := into[schema.Discovery](t, w.send("GET", "/.well-known/reversehttp", "", nil)); d.KeyNeeded == strangers {
+					t.Errorf("keyNeeded = %v", d.KeyNeeded)
+				}
+				if got := w.claims("", `{}`); strangers != (got.Status == 201) || !strangers && got.code() != schema.CodeKeyNeeded {
+					t.Errorf("without a key = %d %s", got.Status, got.Content)
+				}
+				for _, wrong := range []string{account.NewKey(), account.Hash(key), key[:len(key)-1], "x"} {
+					if got := w.claims(wrong, `{}`); got.code() != schema.CodeKeyWrong {
+						t.Errorf("a wrong key = %d %s, want key_wrong", got.Status, got.Content)
+					}
+				}
+				if got := w.claims(key, `{}`); got.Status != 201 {
+					t.Errorf("the key = %d %s, want 201", got.Status, got.Content)
+				}
+				if got := w.claims("sesame", `{"label":"ann-2"}`); o.Keys != nil && got.code() != schema.CodeLabelReserved {
+					t.Errorf("a key without a name = %d %s for a label of ann, want label_reserved", got.Status, got.Content)
+				}
+				if got := w.claims("sesame", `{}`); o.Keys != nil && got.Status != 201 {
+					t.Errorf("a key without a name = %d %s, want 201", got.Status, got.Content)
+				}
+			})
+		})
+	}
+}
+
+func TestAnAccountMayAskForALongLease(t *testing.T) {
+	key, accounts := ann(t, `,"longestLease":31536000`)
+	inWorld(t, Options{Accounts: accounts}, func(w *world) {
+		got := w.claims(key, `{"label":"ann-1","lease":31536000}`)
+		if got.Status != 201 {
+			t.Fatalf("a lease of a year = %d %s, want 201", got.Status, got.Content)
+		}
+		c := into[schema.ClaimAnswer](t, got)
+		if got := w.send("PATCH", c.Claim, c.Token, json.RawMessage(`{"lease":31536001}`)); got.code() != schema.CodeBadLease {
+			t.Errorf("more than the account may = %d %s, want bad_lease", got.Status, got.Content)
+		}
+		if got := w.send("PATCH", c.Claim, c.Token, json.RawMessage(`{"lease":86401}`)); got.Status != 200 {
+			t.Errorf("a change by who has the token = %d %s, want 200", got.Status, got.Content)
+		}
+		if got := w.claims("", `{"label":"other","lease":86401}`); got.code() != schema.CodeBadLease || !strings.Contains(string(got.Content), "86400") {
+			t.Errorf("a stranger's = %d %s, want bad_lease, and how much may be", got.Status, got.Content)
+		}
+		// The claim lives on without a poll for as long as it was given.
+		w.send("GET", c.Requests, c.Token, nil, schema.Field{"Prefer", "wait=0"})
+		time.Sleep(24 * time.Hour)
+		if got := w.send("GET", c.Claim, c.Token, nil); got.Status != 200 {
+			t.Errorf("after a day = %d %s, want it there", got.Status, got.Content)
+		}
+		time.Sleep(time.Hour)
+		if got := w.send("GET", c.Claim, c.Token, nil); got.Status != 404 {
+			t.Errorf("after its lease = %d %s, want it gone", got.Status, got.Content)
+		}
+	})
+}
+
+func TestAccountsThatChangeEndWhatMayNotGoOn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "accounts.json")
+	key := account.NewKey()
+	entry := `{"name":"ann","keys":["` + account.Hash(key) + `"],"labels":["ann-*"]}`
+	accountsOf(t, path, `{"accounts":[`+entry+`,{"name":"bob"}]}`)
+	var log safeBuffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	synctest.Test(t, func(t *testing.T) {
+		d, err := account.Open(path, logger)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newWorld(t, Options{Accounts: d, Log: logger})
+		there := func(label string) bool { return w.gateway.Registry().Lookup(label) != nil }
+		for k, label := range map[string]string{"": "later", key: "ann-1"} {
+			if got := w.claims(k, `{"label":"`+label+`","token":"`+longToken+`","lease":86400}`); got.Status != 201 {
+				t.Fatal(got.Status, string(got.Content))
+			}
+		}
+		accountsOf(t, path, `{"accounts":[`+entry+`,{"name":"bob","labels":["later"]`) // half of it
+		time.Sleep(2 * account.LookEvery)
+		if !there("later") || !there("ann-1") || !strings.Contains(log.String(), "accounts not read again") {
+			t.Fatalf("a file that is half written changed something, or nobody was told: %s", log.String())
+		}
+		if n := strings.Count(log.String(), "accounts not read again"); n != 1 {
+			t.Errorf("the log says %d times that the file is wrong, want once", n)
+		}
+		accountsOf(t, path, `{"accounts":[`+entry+`,{"name":"bob","labels":["later"]}]}`)
+		time.Sleep(account.LookEvery)
+		synctest.Wait()
+		if there("later") || !there("ann-1") {
+			t.Error("a label is served on for a stranger that is bob's now, or ann's claim ended")
+		}
+		accountsOf(t, path, `{"accounts":[{"name":"bob","labels":["later"]}]}`)
+		w.gateway.LookAtAccounts()
+		if there("ann-1") {
+			t.Error("an account that is gone serves on")
+		}
+		if got := w.claims(key, `{}`); got.code() != schema.CodeKeyWrong {
+			t.Errorf("its key = %d %s, want key_wrong", got.Status, got.Content)
+		}
+		if got := log.String(); strings.Contains(got, key) || strings.Contains(got, account.Hash(key)) || !strings.Contains(got, "account=ann") {
+			t.Errorf("the log has a key, or not the name: %s", got)
+		}
+	})
+}
+
+func TestClaimsThatWereKeptAreLookedAtAtTheStart(t *testing.T) {
+	_, accounts := ann(t, "")
+	record := claim.Record{Label: "ann-1", Token: claim.HashToken("t0"), Terms: claim.Terms{Lease: time.Minute, Timeout: time.Minute, Redeliver: claim.RedeliverIdempotent}}
+	records := claim.NewMemoryRecords()
+	revision, err := records.Create(t.Context(), record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inWorld(t, Options{Accounts: accounts, Records: records, Kept: []claim.Kept{{Record: record, Revision: revision}}}, func(w *world) {
+		if w.gateway.Registry().Lookup("ann-1") != nil {
+			t.Error("a stranger's claim of a label that is ann's by now was restored")
+		}
+		if _, _, err := records.Get(t.Context(), "ann-1"); err != claim.ErrNoRecord {
+			t.Errorf("its record: %v, want none", err)
+		}
+	})
+}
+
+func TestNobodySetsTheAccountOfAClaim(t *testing.T) {
+	_, accounts := ann(t, `,"longestLease":31536000`)
+	inWorld(t, Options{Accounts: accounts}, func(w *world) {
+		got := w.claims("", `{"label":"demo","account":{"name":"ann"},"token":"`+longToken+`"}`)
+		if got.Status != 201 || bytes.Contains(got.Content, []byte("ann")) {
+			t.Errorf("a claim with an account = %d %s, want one without", got.Status, got.Content)
+		}
+		at := into[schema.ClaimAnswer](t, got).Claim
+		for _, content := range []string{`{"account":{"name":"ann"},"lease":86401}`, `{"account":"ann","lease":86401}`} {
+			if got := w.send(http.MethodPatch, at, longToken, json.RawMessage(content)); got.code() != schema.CodeBadLease {
+				t.Errorf("%s = %d %s, want bad_lease", content, got.Status, got.Content)
+			}
+		}
+	})
+}
