@@ -150,3 +150,84 @@ func TestAnAdminAddressThatOthersReachNeedsAKey(t *testing.T) {
 		}
 	}
 }
+
+// lines returns those of a file.
+func lines(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+func TestTheAuditLogIsOpenedAnewAtSIGHUP(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	p := start(t, "--audit-log="+path, "--admin-listen=127.0.0.1:0")
+	_, a := p.claim("t0")
+	for !strings.Contains(lines(t, path), `"claim_made"`) {
+	}
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	p.signals <- syscall.SIGHUP
+	for _, err := os.Stat(path); err != nil; _, err = os.Stat(path) {
+	}
+	if status, _ := p.send("DELETE", a.Claim, "t0", nil); status != 204 {
+		t.Fatalf("delete = %d", status)
+	}
+	if status, _ := p.send("GET", "http://"+p.adminAddress()+"/debug/pprof/", "", nil); status != 200 {
+		t.Fatalf("profiles = %d", status)
+	}
+	p.signals <- syscall.SIGTERM
+	p.ended()
+	for file, want := range map[string][]string{
+		path + ".1": {`"event":"claim_made","label":"demo","address":"127.0.0.1"`},
+		path:        {`"event":"claim_released","label":"demo","address":"127.0.0.1"`, `"event":"admin_call","address":"127.0.0.1","method":"GET","path":"/debug/pprof/","status":200`},
+	} {
+		text := lines(t, file)
+		if strings.Count(text, "\n") != len(want) {
+			t.Errorf("%s has %s", file, text)
+		}
+		for _, w := range want {
+			if !strings.Contains(text, w) {
+				t.Errorf("%s has %s, want %s", file, text, w)
+			}
+		}
+	}
+}
+
+func TestTrafficGoesOnWhereTheAuditLogIsFull(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("this machine has no device that is always full")
+	}
+	p := start(t, "--audit-log=/dev/full")
+	for range 3 {
+		status, a := p.claim("t0")
+		if status != 201 {
+			t.Fatalf("claim = %d, want 201", status)
+		}
+		if status, _ := p.send("DELETE", a.Claim, "t0", nil); status != 204 {
+			t.Fatalf("delete = %d, want 204", status)
+		}
+	}
+	for figures := ""; !strings.Contains(figures, "reversehttp_audit_lost_total 6\n"); {
+		_, content := p.send("GET", p.console+"metrics", "", nil)
+		figures = string(content)
+	}
+	if log := p.log.String(); strings.Count(log, "the audit log cannot be written") != 1 {
+		t.Errorf("the log says %s, want it once", log)
+	}
+}
+
+func TestTheReadmeNamesEveryEventOfTheAuditLog(t *testing.T) {
+	readme, n := lines(t, "README.md"), 0
+	for _, m := range regexp.MustCompile(`(?m)^\t[A-Z]\w+ += "([a-z_]+)"`).FindAllStringSubmatch(lines(t, "audit/audit.go"), -1) {
+		if n++; !strings.Contains(readme, "| `"+m[1]+"` |") {
+			t.Errorf("README.md has nothing of %s", m[1])
+		}
+	}
+	if n < 8 {
+		t.Errorf("%d events", n)
+	}
+}

@@ -25,6 +25,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"reversehttp/server/audit"
 	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
 	"reversehttp/server/store"
@@ -82,6 +83,10 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	if settings.Pages, err = web.Pages(); err != nil {
 		return err
 	}
+	if settings.Audit, err = o.openAudit(log); err != nil {
+		return err
+	}
+	defer settings.Audit.Close() // after what it is told of
 	limitMemory(o.memory())
 	dropBallast(o.memory())
 	g, err := newGateway(o, settings, log)
@@ -130,6 +135,7 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 				break
 			}
 			g.LookAtAccounts()
+			settings.Audit.Reopen()
 			log.Info("certificate looked at again, and accounts; flags and --config need a restart", "signal", s.String())
 			if certificate != nil {
 				certificate.reload()
@@ -178,6 +184,18 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	<-stopped
 	log.Info("stopped")
 	return nil
+}
+
+// openAudit opens the file of --audit-log; nil where there is none.
+func (o *options) openAudit(log *slog.Logger) (*audit.Log, error) {
+	if o.AuditLog == "" {
+		return nil, nil
+	}
+	l, err := audit.Open(o.AuditLog, log)
+	if err != nil {
+		return nil, fmt.Errorf("--audit-log=%s: %w; choose a file that this user may write", o.AuditLog, err)
+	}
+	return l, nil
 }
 
 // running is a gateway with the store that it keeps claims in, if any.

@@ -32,6 +32,7 @@ type options struct {
 	TLSKey       string `name:"tls-key" placeholder:"FILE" help:"Key of the certificate, in PEM."`
 	AdminListen  string `placeholder:"ADDRESS" help:"Address for the operator, such as 127.0.0.1:9090 or unix:/run/reversehttp/admin.sock: /metrics, profiles and admin calls. Beyond a local gateway /metrics is nowhere else."`
 	AdminKeyFile string `placeholder:"FILE" help:"File with a key that every call to --admin-listen shows, as Bearer. An address that others can reach needs it."`
+	AuditLog     string `placeholder:"FILE" help:"Write down in JSON lines what becomes of claims, and what the operator does; tokens, keys and content are not in it. The file is opened anew at SIGHUP."`
 	Data         string `placeholder:"DIR" help:"Directory to keep claims in. Without it nothing outlives the process."`
 	LogFormat    string `enum:"text,json" default:"text" help:"Format of the log on standard error: text or json."`
 	LogLevel     string `enum:"debug,info,warn,error" default:"info" help:"Least level of the log: debug (exchanges), info (sessions), warn or error."`

@@ -3,6 +3,7 @@ package account
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -101,5 +102,27 @@ func TestAKeyIsAddedToAFileAndNothingElseChanges(t *testing.T) {
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
 		t.Errorf("its mode is %v, %v", info.Mode(), err)
+	}
+}
+
+func TestWhoseKeysChanged(t *testing.T) {
+	parse := func(text string) *Accounts {
+		a, err := Parse([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	one, two := Hash("one"), Hash("two")
+	was := parse(`{"accounts":[{"name":"ann","keys":["` + one + `"]},{"name":"bob","keys":["` + two + `"]},{"name":"cy"}]}`)
+	is := parse(`{"accounts":[{"name":"ann","keys":["` + one + `"],"labels":["ann"]},{"name":"dee","keys":["` + two + `"]},{"name":"cy"}]}`)
+	if got := KeysChanged(was, is); !slices.Equal(got, []string{"bob", "dee"}) {
+		t.Errorf("changed: %v, want bob and dee", got)
+	}
+	if got := KeysChanged(is, is); got != nil {
+		t.Errorf("changed: %v, want none", got)
+	}
+	if got := KeysChanged(nil, was); !slices.Equal(got, []string{"ann", "bob"}) {
+		t.Errorf("changed from none: %v, want ann and bob", got)
 	}
 }

@@ -166,3 +166,24 @@ func replace(path string, content []byte, mode os.FileMode) error {
 	}
 	return err
 }
+
+// KeysChanged returns the names of accounts that have other keys than they had, in order.
+func KeysChanged(was, is *Accounts) (names []string) {
+	if was == is {
+		return nil
+	}
+	for _, one := range slices.Concat(was.All(), is.All()) {
+		var before, after []string
+		if a := was.Named(one.Name); a != nil {
+			before = slices.Sorted(slices.Values(a.Keys))
+		}
+		if a := is.Named(one.Name); a != nil {
+			after = slices.Sorted(slices.Values(a.Keys))
+		}
+		if !slices.Equal(before, after) {
+			names = append(names, one.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

@@ -14,7 +14,9 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"reversehttp/schema"
+	"reversehttp/server/audit"
 	"reversehttp/server/problem"
+	"reversehttp/server/trust"
 	"reversehttp/server/wire"
 )
 
@@ -24,6 +26,8 @@ type API struct {
 	Metrics http.Handler
 	// Ready answers whether the gateway lets visitors and programs in.
 	Ready http.HandlerFunc
+	// Audit gets every call that may change or tell more than figures. Nil means nowhere.
+	Audit *audit.Log
 	// Log gets what goes wrong. Panicked is called after a panic.
 	Log      *slog.Logger
 	Panicked func()
@@ -96,11 +100,38 @@ func (a *API) serve(routes http.Handler, w http.ResponseWriter, r *http.Request)
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(contentTime))
 	}
 	wire.BoundWrite(w, 0)
-	routes.ServeHTTP(&paced{w}, r)
+	p := &paced{ResponseWriter: w, status: http.StatusOK}
+	if !looks[r.URL.Path] {
+		defer func() {
+			a.Audit.Note(audit.Entry{Event: audit.AdminCall, Address: addressOf(r), Method: cut(r.Method), Path: cut(r.URL.Path), Status: p.status})
+		}()
+	}
+	routes.ServeHTTP(p, r)
 }
 
+// looks are the paths whose calls are not written down: they are asked all the time, and change nothing.
+var looks = map[string]bool{"/metrics": true, "/healthz": true, "/readyz": true}
+
+// mostNoted bounds what is written down of a call, in bytes.
+const mostNoted = 256
+
+// cut returns as much of what a caller says as is written down.
+func cut(s string) string { return s[:min(len(s), mostNoted)] }
+
+// addressOf returns the address of a caller as it is written down; empty for one on a socket of a file.
+func addressOf(r *http.Request) string { return audit.Address(trust.Peers{}.Address(r)) }
+
 // paced has the peer take what is written to it, however long that comes after the request.
-type paced struct{ http.ResponseWriter }
+type paced struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader notes the status.
+func (p *paced) WriteHeader(status int) {
+	p.status = status
+	p.ResponseWriter.WriteHeader(status)
+}
 
 // Write writes with a bound on its time.
 func (p *paced) Write(b []byte) (int, error) {

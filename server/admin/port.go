@@ -14,6 +14,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/admission"
+	"reversehttp/server/audit"
 	"reversehttp/server/budget"
 	"reversehttp/server/problem"
 	"reversehttp/server/publicurl"
@@ -164,6 +165,7 @@ func (p *Port) judge(r *http.Request) *problem.Problem {
 		return &problem.Problem{Code: schema.CodeRateLimited, After: wait, Detail: "Your address showed too many wrong keys. It may show keys again when a minute is over."}
 	}
 	if !right {
+		p.api.Audit.Note(audit.Entry{Event: audit.AdminRefused, Address: addressOf(r), Method: cut(r.Method), Path: cut(r.URL.Path), Status: http.StatusForbidden})
 		return problem.New(schema.CodeKeyWrong, "This is not the key of --admin-key-file.")
 	}
 	return nil

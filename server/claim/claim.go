@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -20,7 +21,8 @@ type Claim struct {
 	mu       guard
 	token    TokenHash
 	terms    Terms
-	gone     error // why it ended; nil while it lives
+	gone     error      // why it ended; nil while it lives
+	endedBy  netip.Addr // who had it end; set before it has
 	sessions []*Session
 	awaited  time.Time // when a plain session ended last, or the claim was restored: its program may come at once
 	tap      Tap       // nil for none
@@ -79,8 +81,16 @@ func (c *Claim) apply(r Record) {
 
 // Delete ends the claim, once its record is gone. Its parked polls end with [ErrClaimDeleted],
 // queued exchanges fail with [ErrNoClaim], and delivered ones may still be answered. If Records
-// cannot delete the record, Delete fails with [ErrUnavailable] and the claim lives on.
-func (c *Claim) Delete() error { return c.keeper.end(ErrClaimDeleted, nil) }
+// cannot delete the record, Delete fails with [ErrUnavailable] and the claim lives on. by is the address
+// that asks for it, if known.
+func (c *Claim) Delete(by ...netip.Addr) error {
+	if len(by) > 0 {
+		c.mu.Lock()
+		c.endedBy = by[0]
+		c.mu.Unlock()
+	}
+	return c.keeper.end(ErrClaimDeleted, nil)
+}
 
 // record returns the claim's current record. The caller holds c.mu, or is the only one with a
 // reference to c.

@@ -62,7 +62,8 @@ func (k *keeper) change(set Settings) error {
 	defer k.entry.leave()
 	c := k.claim
 	c.mu.Lock()
-	gone, record := c.gone, set.in(c.record())
+	gone, was := c.gone, c.record()
+	record := set.in(was)
 	c.mu.Unlock()
 	if gone != nil {
 		return gone
@@ -71,8 +72,11 @@ func (k *keeper) change(set Settings) error {
 		return k.refused(err)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.apply(record)
+	c.mu.Unlock()
+	if changed := differences(was, record); len(changed) > 0 {
+		c.registry.options.note(Notice{Claim: c, By: set.By, Changed: changed, Terms: record.shown()})
+	}
 	return nil
 }
 

@@ -1,6 +1,10 @@
 package claim
 
-import "net/netip"
+import (
+	"maps"
+	"net/netip"
+	"slices"
+)
 
 // Opened is a new session and what its program is told of it.
 type Opened struct {
@@ -37,7 +41,7 @@ func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resum
 	case label != "" && r.options.Reserved != nil && r.options.Reserved(label, token):
 		return nil, ErrLabelReserved
 	}
-	s.Token = nil
+	s.Token, s.By = nil, from
 	for {
 		c, created, err := r.claim(from, label, &token, s)
 		if err != nil {
@@ -64,6 +68,9 @@ func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resum
 				continue // the claim has ended
 			}
 			o.State = c.State()
+		}
+		if created {
+			r.options.note(Notice{Claim: c, By: from, Made: true, Changed: slices.Sorted(maps.Keys(s.Others)), Terms: o.State.Shown})
 		}
 		r.options.Log.Info("session opened", "label", c.label, "session", o.Session.id[:6], "new_claim", created)
 		return o, nil

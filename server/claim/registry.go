@@ -31,6 +31,9 @@ type Options struct {
 	Ended func(Ended)
 	// SessionEnded, if not nil, is called with the reason for which a session ended.
 	SessionEnded func(SessionEnd)
+	// Noted gets every claim that is made, changed or ended, on the goroutine that does so, with no lock held. Nil discards
+	// them.
+	Noted func(Notice)
 	// Records keep who owns which label. Nil keeps them in memory only.
 	Records Records
 	// Tap returns the tap for the exchanges of a claim with these terms, or nil for none. It is
@@ -268,6 +271,10 @@ func (r *Registry) forget(c *Claim, sessions []*Session, why error) {
 	c.hold.Exit(budget.Claims)
 	c.hold.Shrink(claimWeight)
 	time.AfterFunc(r.times.Tombstone, c.hold.Close) // its sessions, and what they remember, are held until then
+	c.mu.Lock()
+	by := c.endedBy
+	c.mu.Unlock()
+	r.options.note(Notice{Claim: c, By: by, Why: why})
 	r.options.Log.Info("claim ended", "label", c.label, "reason", strings.TrimPrefix(why.Error(), "claim: "))
 	for _, s := range sessions {
 		r.sessionEnded(s, SessionClaimEnded)

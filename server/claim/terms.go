@@ -2,6 +2,7 @@ package claim
 
 import (
 	"maps"
+	"net/netip"
 	"time"
 )
 
@@ -66,6 +67,8 @@ type Settings struct {
 	Fresh map[string]Term
 	// Token is the new token of an existing claim.
 	Token *string
+	// By is the address that sets them; the zero value is no address.
+	By netip.Addr
 }
 
 // none reports whether no member is set.

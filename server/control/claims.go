@@ -232,7 +232,7 @@ func (c *Claims) Change(w http.ResponseWriter, r *http.Request) {
 		err.Write(w, r)
 		return
 	}
-	set.Token = patch.Token
+	set.Token, set.By = patch.Token, c.Admission.Trust.Address(r)
 	viewer := ""
 	if patch.Viewer != nil {
 		if set.Others == nil {
@@ -280,7 +280,7 @@ func (c *Claims) State(of *claim.Claim) terms.With {
 
 // Remove answers DELETE {claim}.
 func (c *Claims) Remove(w http.ResponseWriter, r *http.Request) {
-	if err := claimOf(r).Delete(); err != nil {
+	if err := claimOf(r).Delete(c.Admission.Trust.Address(r)); err != nil {
 		problem.Of(err).Write(w, r)
 		return
 	}

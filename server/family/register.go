@@ -132,7 +132,7 @@ func (d *reverseHTTP) change(w http.ResponseWriter, r *http.Request) {
 		err = d.mayUse(f.token)
 	}
 	if err == nil {
-		set := claim.Settings{Lease: f.lease}
+		set := claim.Settings{Lease: f.lease, By: d.g.Admission.Trust.Address(r)}
 		if f.token != "" {
 			at.token, set.Token = f.token, &f.token
 		}
@@ -150,7 +150,7 @@ func (d *reverseHTTP) change(w http.ResponseWriter, r *http.Request) {
 func (d *reverseHTTP) remove(w http.ResponseWriter, r *http.Request) {
 	c, _, err := d.owned(r)
 	if err == nil {
-		err = c.Delete()
+		err = c.Delete(d.g.Admission.Trust.Address(r))
 	}
 	if err != nil {
 		door.Refuse(w, r, err)

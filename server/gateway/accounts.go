@@ -7,6 +7,7 @@ import (
 
 	"reversehttp/server/account"
 	"reversehttp/server/admission"
+	"reversehttp/server/audit"
 )
 
 // upkeep looks now and then whether accounts changed, and ends claims that may not go on.
@@ -47,7 +48,11 @@ func (u *upkeep) look() {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	was := u.admitted.Accounts.Accounts()
 	u.admitted.Accounts.Look()
+	for _, name := range account.KeysChanged(was, u.admitted.Accounts.Accounts()) {
+		u.g.options.Audit.Note(audit.Entry{Event: audit.KeysChanged, Account: name})
+	}
 	for _, label := range u.g.registry.Labels(math.MaxInt) {
 		c := u.g.registry.Lookup(label)
 		if c == nil || u.admitted.Stays(c) {

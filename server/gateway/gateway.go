@@ -15,6 +15,7 @@ import (
 	"reversehttp/server/account"
 	"reversehttp/server/admin"
 	"reversehttp/server/admission"
+	"reversehttp/server/audit"
 	"reversehttp/server/claim"
 	"reversehttp/server/control"
 	"reversehttp/server/door"
@@ -118,6 +119,8 @@ type Options struct {
 	Records claim.Records
 	// Kept are the claims of which these have records. They come back as they were.
 	Kept []claim.Kept
+	// Audit gets what becomes of claims, and what the operator does. Nil means nowhere.
+	Audit *audit.Log
 	// Log gets what happens. Nil means nowhere.
 	Log *slog.Logger
 }
@@ -225,7 +228,7 @@ func New(o Options) (*Gateway, error) {
 	g.recorder = recording.New(recordingBytes(o.Limits.Memory))
 	g.registry = claim.New(claim.Options{
 		Tap: g.recorder.Tap, Untap: g.recorder.End,
-		Times: o.Times, Limits: o.Limits, Reserved: newReserved(&o), Belongs: admitted.Belongs, Weak: weak, Log: o.Log, Ended: g.ended, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
+		Times: o.Times, Limits: o.Limits, Reserved: newReserved(&o), Belongs: admitted.Belongs, Weak: weak, Log: o.Log, Ended: g.ended, Noted: g.options.noted, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
 	})
 	bounds := control.Bounds{
 		InlineBytes: o.InlineBytes, FramedInlineBytes: max(o.FramedInlineBytes, o.InlineBytes), ContentBytes: o.ContentBytes, PartBytes: o.PartBytes, AnswerBytes: o.AnswerBytes, Fields: o.Fields, FieldBytes: o.FieldBytes,
@@ -243,7 +246,7 @@ func New(o Options) (*Gateway, error) {
 		ContentRate: o.ContentRate, ContentPause: o.ContentPause, InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes,
 	}
 	g.Port = newPort(g)
-	g.Admin = &admin.API{Metrics: g.metrics.handler(), Ready: g.ready, Log: o.Log, Panicked: g.panics.Inc}
+	g.Admin = &admin.API{Metrics: g.metrics.handler(), Ready: g.ready, Audit: o.Audit, Log: o.Log, Panicked: g.panics.Inc}
 	if o.Doors != nil {
 		g.doors = o.Doors(&door.Host{
 			Entrance: &door.Entrance{Claims: g.registry, Admission: admitted, Refuses: g.origins.mayEnter},

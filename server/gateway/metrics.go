@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"reversehttp/schema"
+	"reversehttp/server/audit"
 	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/problem"
@@ -41,6 +42,7 @@ func newMetrics(g *Gateway) *metrics {
 		Name: "reversehttp_recordings_bytes", Help: "What recorded exchanges take, in bytes.",
 	}, func() float64 { return float64(g.recorder.Bytes()) }))
 	m.budget(g)
+	m.audit(g.options.Audit)
 	m.ended = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "reversehttp_exchanges_total", Help: "Exchanges that ended, by outcome, and by code where the gateway answered.",
 	}, []string{"outcome", "code"})
@@ -97,6 +99,15 @@ func (m *metrics) budget(g *Gateway) {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "reversehttp_refusals_total", Help: "What found no room, by what was short.", ConstLabels: each(r),
 		}, func() float64 { return float64(g.registry.Options().Budget.Refused(r)) }))
+	}
+}
+
+// audit shows what became of the entries of the audit log.
+func (m *metrics) audit(log *audit.Log) {
+	for name, of := range map[string]func() uint64{"written": log.Written, "lost": log.Lost} {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "reversehttp_audit_" + name + "_total", Help: "Entries of the audit log that were " + name + ".",
+		}, func() float64 { return float64(of()) }))
 	}
 }
 
