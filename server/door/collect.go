@@ -10,13 +10,13 @@ import (
 	"reversehttp/server/problem"
 )
 
-// Collect reads the content of a request that a session was given, to its end and up to
-// limit bytes, for a program that takes content only whole. It counts in what the exchange
-// holds, until free is called.
+// Collect reads the content of a request that a session was given, up to limit bytes, for a program
+// that takes only whole content. The content counts in the hold of the exchange until free is
+// called.
 //
-// An error says that the exchange has ended: the content broke off, came too slowly, is
-// beyond the limit, which tooLarge tells the visitor, or finds no room; or ctx, which is the
-// program's, ended. No program has had the request then.
+// If Collect fails, the exchange has ended and no program has had the request: the content broke
+// off, came too slowly, exceeded the limit, which tooLarge tells the visitor, or found no room; or
+// the program's ctx ended.
 func (l *Relay) Collect(ctx context.Context, s *claim.Session, x *claim.Exchange, limit int, tooLarge string) (content *claim.Content, free func(), err error) {
 	defer s.Work(ctx)()
 	defer context.AfterFunc(ctx, func() { x.Reject(claim.ErrSessionLost) })()

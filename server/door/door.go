@@ -1,6 +1,6 @@
-// Package door has what a protocol beside the control API needs to let programs serve claims: who may
-// enter, what a program is handed, and how it answers. [Door] is such a protocol, and [Host] what a gateway
-// gives it.
+// Package door is what a protocol beside the control API needs to let programs serve claims: who
+// may enter, what a program is handed, and how it answers. [Door] is such a protocol, and [Host] is
+// the gateway as its doors see it.
 package door
 
 import (
@@ -18,19 +18,20 @@ import (
 type Door struct {
 	// Name is its member of "family" in discovery.
 	Name string
-	// URL is the value of that: where its programs come, with {label} or {origin}.
+	// URL is the value of that member: the URL for its programs, with {label} or {origin}.
 	URL string
-	// Routes adds its routes to those of the control origin. Nil means none.
+	// Routes adds the door's routes to the control origin. Nil adds none.
 	Routes func(chi.Router)
-	// Otherwise takes requests for which there is no route, and tells which it took.
-	// Nil means none.
+	// Otherwise serves requests for which there is no route, and reports whether it took one. Nil
+	// takes none.
 	Otherwise func(http.ResponseWriter, *http.Request) bool
-	// ALPN has what serves a connection of each protocol of TLS that is the door's, until
-	// it ends. Nil means none.
+	// ALPN has, for each of the door's TLS protocols, a function that serves a connection until it
+	// ends. Nil means none.
 	ALPN map[string]func(*tls.Conn)
 }
 
-// Host is a gateway, for its doors. Its registry, its public URLs and its log are those of the [Relay].
+// Host is a gateway as its doors see it. Its registry, public URLs and log are those of the
+// [Relay].
 type Host struct {
 	*Entrance
 	*Relay
@@ -38,8 +39,8 @@ type Host struct {
 	State func(*claim.Claim) terms.With
 }
 
-// Refuse answers a program's request with an error of package problem or
-// claim, as problem+json. Content that was not read is left unread.
+// Refuse answers a program's request with an error of package problem or claim, as problem+json. It
+// does not read content.
 func Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	p := problem.Of(err)
 	p.Visitor, p.Unread = false, true

@@ -14,11 +14,12 @@ import (
 type Entrance struct {
 	Claims    *claim.Registry
 	Admission *admission.Admission
-	// Refuses returns why a request may open nothing: another site had a browser send it. Nil refuses none.
+	// Refuses returns why a request may open nothing: a page of another site made a browser send
+	// it. Nil refuses none.
 	Refuses func(*http.Request) error
 }
 
-// admits returns an error where Refuses does.
+// admits returns the error of Refuses, if any.
 func (e *Entrance) admits(r *http.Request) error {
 	if e.Refuses == nil {
 		return nil
@@ -26,10 +27,9 @@ func (e *Entrance) admits(r *http.Request) error {
 	return e.Refuses(r)
 }
 
-// Enter opens a session of a door for the program that sends r, to serve a label. The program
-// shows the label's token, as Bearer (RFC 6750) or as the password of Basic (RFC
-// 7617), and claims the label with it where nobody has. An error is for
-// [Refuse].
+// Enter opens a session of a door, for the program that sends r, to serve a label. The program
+// shows the label's token as Bearer (RFC 6750) or as the password of Basic (RFC 7617), which claims
+// the label if nobody has. The error is for [Refuse].
 func (e *Entrance) Enter(r *http.Request, door, label string) (*claim.Session, error) {
 	token, shown := admission.SecretOf(r)
 	if !shown || token == "" {
@@ -42,8 +42,8 @@ func (e *Entrance) Enter(r *http.Request, door, label string) (*claim.Session, e
 	return o.Session, nil
 }
 
-// EnterWith is Enter with a token that came another way, and for a session that the program may know from
-// before, as [claim.Registry.Enter] has it. An empty token is minted.
+// EnterWith is Enter with a token that came in another way, and for a session that the program may
+// know from before; see [claim.Registry.Enter]. An empty token is minted.
 func (e *Entrance) EnterWith(r *http.Request, at claim.Place, label, token string, set claim.Settings) (*claim.Opened, error) {
 	if err := e.admits(r); err != nil {
 		return nil, err
@@ -59,8 +59,8 @@ func (e *Entrance) EnterWith(r *http.Request, at claim.Place, label, token strin
 	return e.Claims.Enter(e.Admission.Trust.Address(r), at, label, token, set)
 }
 
-// EnterListed is Enter for a program that the operator lets in, for a label and its token:
-// it shows neither that nor a key of the gateway.
+// EnterListed is Enter for a program that the operator lets in to serve a label with its token. The
+// program shows neither the token nor a key.
 func (e *Entrance) EnterListed(r *http.Request, door, label, token string) (*claim.Session, error) {
 	if err := e.admits(r); err != nil {
 		return nil, err

@@ -28,12 +28,12 @@ import (
 	"reversehttp/server/wire"
 )
 
-// What the error of [Relay.Hand] may be, besides its cause.
+// Errors that [Relay.Hand] joins to the cause.
 var (
-	// ErrUnsent says that the program surely had no whole head of the request.
+	// ErrUnsent means that the program certainly did not get the whole head of the request.
 	ErrUnsent = errors.New("door: nothing of the request was sent")
-	// ErrGarbled says that the program's response began and was none, or ended before
-	// anything of it went on.
+	// ErrGarbled means that the program's response was malformed, or ended before any of it was
+	// relayed.
 	ErrGarbled = errors.New("door: the response is malformed")
 )
 
@@ -43,23 +43,23 @@ type Relay struct {
 	Registry *claim.Registry
 	Public   *publicurl.Template
 	Bounds   control.Bounds
-	// TargetBytes is the most that a request target has.
+	// TargetBytes is the longest request target in bytes.
 	TargetBytes int
 	Pace        intake.Pace
-	// Delivered is told what a session is given, and Judged what became of each answer.
+	// Delivered is called with what a session is given, and Judged with the result of each answer.
 	Delivered func(*claim.Batch)
 	Judged    func(schema.ResultStatus)
 	Log       *slog.Logger
 }
 
-// Hand hands a request that a session was given to trip, which sends it to the
-// session's program and gives the response as [http.RoundTripper] does, and answers the
-// exchange with that. It returns when all of both is with its peer, or the exchange has
-// ended otherwise.
+// Hand passes a request that a session was given to trip, which sends it to the session's program
+// and returns the response as [http.RoundTripper] does, and answers the exchange with that
+// response. Hand returns when both have reached their peers completely, or when the exchange has
+// ended in another way.
 //
-// An error says that there was no response, and leaves the exchange open. It is that of
-// trip, and [ErrUnsent] or [ErrGarbled] besides. A response that breaks the rules of
-// schema/README.md, 5, ends the exchange as an abort does.
+// If there was no response, Hand fails with the error of trip, joined with [ErrUnsent] or
+// [ErrGarbled], and leaves the exchange open. A response that breaks the rules of schema/README.md,
+// section 5, ends the exchange as an abort does.
 func (l *Relay) Hand(s *claim.Session, m *claim.Message, trip func(*http.Request) (*http.Response, error)) error {
 	l.Delivered(&claim.Batch{Messages: []claim.Message{*m}})
 	x := m.Exchange
@@ -90,7 +90,7 @@ func (l *Relay) Hand(s *claim.Session, m *claim.Message, trip func(*http.Request
 	return nil
 }
 
-// whileOpen is a context that ends with an exchange. It costs no goroutine.
+// whileOpen is a context that ends with an exchange. It needs no goroutine.
 type whileOpen struct {
 	context.Context
 	over <-chan struct{}
@@ -99,7 +99,7 @@ type whileOpen struct {
 // Done is closed when the exchange has ended.
 func (c whileOpen) Done() <-chan struct{} { return c.over }
 
-// Err tells whether it has.
+// Err returns a context error once the exchange has ended.
 func (c whileOpen) Err() error {
 	select {
 	case <-c.over:
@@ -109,7 +109,7 @@ func (c whileOpen) Err() error {
 	}
 }
 
-// over tells whether an exchange has ended.
+// over reports whether an exchange has ended.
 func over(x *claim.Exchange) bool {
 	select {
 	case <-x.Over():
@@ -119,8 +119,8 @@ func over(x *claim.Exchange) bool {
 	}
 }
 
-// Inform relays an interim response. One that is not relayed, such as 100 (Continue), which is the gateway's
-// own, says no more than that the program has the request.
+// Inform relays an interim response. One that is not relayed, such as 100 (Continue), which only
+// the gateway sends, still says that the program has the request.
 func (l *Relay) Inform(s *claim.Session, x *claim.Exchange, status int, h textproto.MIMEHeader) {
 	m := answer.Message{Answer: &envelope.Answer{Status: status, Headers: fieldList(http.Header(h))}}
 	a, f := m.Interim()
@@ -130,9 +130,9 @@ func (l *Relay) Inform(s *claim.Session, x *claim.Exchange, status int, h textpr
 	_, _ = s.Delivery(x.ID()).Interim(a)
 }
 
-// RequestOf makes a request that a session was given one of net/http: method, target,
-// fields and content as the visitor sent them, without the path of the claim in the path
-// shape. The content is what the visitor sends, and is asked for by the first read.
+// RequestOf returns a request that a session was given as one of net/http: method, target, fields
+// and content as the visitor sent them, without the path of the claim in the path shape. The first
+// read of the content fetches it.
 func (l *Relay) RequestOf(ctx context.Context, s *claim.Session, m *claim.Message) *http.Request {
 	x := m.Exchange
 	asked := x.Request()
@@ -140,13 +140,13 @@ func (l *Relay) RequestOf(ctx context.Context, s *claim.Session, m *claim.Messag
 		Method: asked.Method, Header: make(http.Header, len(asked.Fields)),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
-	// net/http adds its own where there is none.
+	// Otherwise net/http adds its own.
 	req.Header["User-Agent"] = []string{""}
 	for _, f := range asked.Fields {
 		switch f.Name {
 		case "Host":
 			req.Host = f.Value
-		case "Trailer": // net/http writes it of what follows
+		case "Trailer": // net/http writes it from req.Trailer
 		case "User-Agent":
 			req.Header[f.Name] = []string{f.Value}
 		default:
@@ -165,8 +165,8 @@ func (l *Relay) RequestOf(ctx context.Context, s *claim.Session, m *claim.Messag
 	return req
 }
 
-// handedURL gives the URL whose request target is that of the visitor, byte for byte.
-// Where net/http has no other way to say it, that is in absolute-form in HTTP/1.1.
+// handedURL returns the URL for which net/http writes the visitor's request target byte for byte;
+// if there is no other way, in absolute-form in HTTP/1.1.
 func (l *Relay) handedURL(asked *claim.Request, host string) *url.URL {
 	target := asked.Target
 	if !strings.HasPrefix(target, "/") && target != "*" { // absolute-form
@@ -185,7 +185,7 @@ func (l *Relay) handedURL(asked *claim.Request, host string) *url.URL {
 	}
 	u := &url.URL{Scheme: "http", Host: host}
 	if path, query, has := strings.Cut(target, "?"); strings.HasPrefix(target, "//") {
-		// An opaque one would be taken for a host.
+		// An opaque URL would be taken for a host.
 		u.Path, _ = url.PathUnescape(path)
 		u.RawPath, u.RawQuery, u.ForceQuery = path, query, has && query == ""
 		if u.Path != "" && u.EscapedPath() == path {
@@ -198,8 +198,8 @@ func (l *Relay) handedURL(asked *claim.Request, host string) *url.URL {
 	return u
 }
 
-// announced gives the trailers that a peer was told of, to be filled. net/http refuses
-// a request with one that is no field, and the visitor may name any.
+// announced returns the announced trailers, without values. It omits names that are not valid, for
+// which net/http would refuse the request.
 func announced(trailers []claim.Field) http.Header {
 	var h http.Header
 	for _, f := range trailers {
@@ -241,13 +241,13 @@ func (c *handed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close ends the reading of an upgraded connection. Other content is left to the
-// exchange, which ends that.
+// Close ends the reading of an upgraded connection. The exchange ends other content.
 func (c *handed) Close() error { return c.x.Request().Content.Open().Close() }
 
-// handBack sends what the visitor sends on an upgraded connection to the program, and
-// gives what ends that. A program that does not end its side in time after the exchange
-// has ended is hung up on: net/http no longer does that once it gave the connection away.
+// handBack copies what the visitor sends on an upgraded connection to the program, and returns a
+// function that ends that. If the program does not end its side in time after the exchange has
+// ended, the gateway closes the connection: net/http no longer does so for a connection that it
+// gave away.
 func (l *Relay) handBack(ctx context.Context, s *claim.Session, x *claim.Exchange, to io.ReadWriteCloser) (end func()) {
 	var sender sync.WaitGroup
 	in := &handed{s: s, x: x, r: &http.Request{}}

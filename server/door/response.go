@@ -20,10 +20,9 @@ import (
 	"reversehttp/server/field"
 )
 
-// Answer answers an exchange that a session holds with a response of its program, and
-// relays its content until its end, or that of ctx or of the exchange. A response that
-// is none ends the exchange as an abort does, and its fault is the error; so is that of
-// content that ends before its end.
+// Answer answers an exchange that a session holds with a response of its program, and relays its
+// content until the content, ctx or the exchange ends. An invalid response ends the exchange as an
+// abort does, and Answer returns its fault; so does content that breaks off.
 func (l *Relay) Answer(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) error {
 	m, f := messageOf(x.Request(), resp)
 	if f == nil {
@@ -35,7 +34,7 @@ func (l *Relay) Answer(ctx context.Context, s *claim.Session, x *claim.Exchange,
 				x.Reject(claim.ErrNoRoom)
 				return claim.ErrNoRoom
 			} else {
-				defer hold.Shrink(n) // it is the answer's then
+				defer hold.Shrink(n) // the answer holds it from then on
 			}
 			content := make([]byte, n)
 			if _, err := io.ReadFull(resp.Body, content); err != nil {
@@ -53,8 +52,9 @@ func (l *Relay) Answer(ctx context.Context, s *claim.Session, x *claim.Exchange,
 	return l.answerMore(ctx, s, x, resp)
 }
 
-// give answers an exchange with a response, and reports whether that was accepted. One with a fault, or
-// that cannot answer the request, ends the exchange as an abort does, and its fault is the error.
+// give answers an exchange with a response and reports whether it was accepted. A response with a
+// fault, or that cannot answer the request, ends the exchange as an abort does, and give returns
+// the fault.
 func (l *Relay) give(s *claim.Session, x *claim.Exchange, m *answer.Message, f *answer.Fault) (accepted bool, err error) {
 	var a *claim.Answer
 	if f == nil {
@@ -76,8 +76,8 @@ func (l *Relay) give(s *claim.Session, x *claim.Exchange, m *answer.Message, f *
 	return failure == nil && result == claim.Accepted, nil
 }
 
-// messageOf makes a response one that this package can check. It has More where its
-// content is to be relayed as it comes.
+// messageOf returns a response as a message that package answer can check. It has More if the
+// content is relayed as it comes.
 func messageOf(req *claim.Request, resp *http.Response) (*answer.Message, *answer.Fault) {
 	h := resp.Header
 	if stated := h["Content-Length"]; len(stated) > 0 {
@@ -92,7 +92,7 @@ func messageOf(req *claim.Request, resp *http.Response) (*answer.Message, *answe
 		}
 	}
 	if resp.StatusCode == http.StatusResetContent && resp.ContentLength < 0 {
-		if _, err := io.ReadFull(resp.Body, make([]byte, 1)); err == io.EOF { // no length told, and none there
+		if _, err := io.ReadFull(resp.Body, make([]byte, 1)); err == io.EOF { // no length stated, and no content
 			resp.ContentLength = 0
 		}
 	}
@@ -104,15 +104,15 @@ func messageOf(req *claim.Request, resp *http.Response) (*answer.Message, *answe
 	return m, nil
 }
 
-// hasContent tells whether a response to req can have content (RFC 9110, 6.4.1).
+// hasContent reports whether a response to req can have content (RFC 9110, 6.4.1).
 func hasContent(req *claim.Request, resp *http.Response) bool {
 	return req.Method != http.MethodHead && resp.StatusCode != http.StatusNoContent && resp.StatusCode != http.StatusNotModified
 }
 
-// wholeAnswer is the most content of a response that is read before it is relayed, in bytes.
+// wholeAnswer is the most bytes of content that are read before a response is relayed.
 const wholeAnswer = 128 << 10
 
-// fieldList lists fields by name.
+// fieldList returns fields sorted by name.
 func fieldList(h http.Header) (fields []schema.Field) {
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		for _, v := range h[name] {
@@ -123,17 +123,17 @@ func fieldList(h http.Header) (fields []schema.Field) {
 }
 
 const (
-	// copied is how much content is copied at a time, in bytes.
+	// copied is how many bytes of content are copied at a time.
 	copied = 32 << 10
-	// The most and the least that a stream of HTTP/2 to a program may have on its way, in bytes.
+	// The largest and the smallest window of an HTTP/2 stream to a program, in bytes.
 	mostHanded  = 1 << 20
 	leastHanded = 64 << 10
-	// windowsOfMemory is how many windows of streams have room in the memory of a gateway.
+	// windowsOfMemory is how many windows of streams fit in the memory of a gateway.
 	windowsOfMemory = 2048
 )
 
-// HandedWindow returns how much content of a response in HTTP/2 may come before it is read, in
-// bytes: 1 MiB, and less where the gateway has little memory.
+// HandedWindow returns how many bytes of a response may arrive in HTTP/2 before they are read: 1
+// MiB, or less if the gateway has little memory.
 func (l *Relay) HandedWindow() int {
 	memory := l.Registry.Options().Budget.Has(budget.Memory)
 	if memory <= 0 {
@@ -142,7 +142,7 @@ func (l *Relay) HandedWindow() int {
 	return int(min(max(memory/windowsOfMemory, leastHanded), mostHanded))
 }
 
-// answerMore relays the content of a response whose head was relayed.
+// answerMore relays the content of a response after its head.
 func (l *Relay) answerMore(ctx context.Context, s *claim.Session, x *claim.Exchange, resp *http.Response) error {
 	var coming claim.Coming
 	if resp.ProtoMajor == 2 {
