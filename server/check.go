@@ -38,6 +38,9 @@ func (o *options) check() error {
 	if err := checkListen(o.Listen); err != nil {
 		return err
 	}
+	if (o.JWKS != "" || o.JWTIssuer != "" || o.JWTAudience != "") && (o.JWKS == "" || o.JWTIssuer == "" || o.JWTAudience == "") {
+		return errors.New("--jwks, --jwt-issuer and --jwt-audience: give all three, so that only tokens for this gateway are taken")
+	}
 	var err error
 	if o.Listen, err = handedOver(o.Listen); err != nil {
 		return err
@@ -64,13 +67,19 @@ func (o *options) check() error {
 	return nil
 }
 
-// openAccounts reads the file of --accounts.
+// openAccounts reads the files of --accounts and --jwks.
 func (o *options) openAccounts(log *slog.Logger) (err error) {
-	if o.Accounts == "" {
+	if o.Accounts == "" && o.JWKS == "" {
 		return nil
 	}
 	if o.accounts, err = account.Open(o.Accounts, log); err != nil {
 		return o.wrong(fmt.Errorf("--accounts=%s: %w; reversehttp admin key new makes one", o.Accounts, err))
+	}
+	if o.JWKS == "" {
+		return nil
+	}
+	if err := o.accounts.Trust(o.JWKS, o.JWTIssuer, o.JWTAudience); err != nil {
+		return o.wrong(fmt.Errorf("--jwks=%s: %w; give a JWKS with public keys", o.JWKS, err))
 	}
 	return nil
 }

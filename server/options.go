@@ -44,6 +44,9 @@ type options struct {
 	AllowOrigin     []string `placeholder:"ORIGIN,…" help:"Origins of web pages that may use a gateway that only this machine reaches, beside pages of this machine, such as https://app.example; null lets in files and sandboxed frames, and so any web page. Beyond that every page may."`
 	ClaimKeys       []string `placeholder:"KEY,…" help:"Let only holders of one of these keys claim."`
 	Accounts        string   `placeholder:"FILE" help:"Accounts, in JSON: their names, hashed keys, labels and leases. The file is read again when it changes; reversehttp admin key new writes keys to it."`
+	JWKS            string   `name:"jwks" placeholder:"FILE" help:"Public keys of an issuer, as a JWKS, whose tokens (JWT) are keys too: sub is the account, and labels are the patterns that it may claim until exp. The file is read again when it changes."`
+	JWTIssuer       string   `name:"jwt-issuer" placeholder:"NAME" help:"The iss of these tokens."`
+	JWTAudience     string   `name:"jwt-audience" placeholder:"NAME" help:"The aud of these tokens."`
 	Reserved        []string `placeholder:"LABEL,…" help:"Labels that nobody may claim, in place of the default ones (www, api, admin, …)."`
 	TrustedProxies  []string `placeholder:"CIDR,…" help:"Proxies whose Forwarded and X-Forwarded fields count."`
 	ClaimsPerSecond *float64 `help:"Rate of claiming from one address; twenty seconds' worth may come at once. Default: 50, and no bound where only this machine reaches the gateway. Negative: no bound."`

@@ -1,4 +1,5 @@
-// Package account has who may claim what, beside strangers: accounts of the --accounts file, which show a key.
+// Package account has who may claim what, beside strangers: accounts of the --accounts file, which show a key, and holders of tokens
+// that an issuer signed.
 package account
 
 import (
@@ -78,8 +79,8 @@ func Hash(key string) string {
 // NewKey mints a key.
 func NewKey() string { return claim.MintToken(claim.AccountKey) }
 
-// Mistyped reports whether a key looks as those of [NewKey], and is none: it was cut or mistyped.
-func Mistyped(key string) bool {
+// mistyped reports whether a key looks as those of [NewKey], and is none: it was cut or mistyped.
+func mistyped(key string) bool {
 	return strings.HasPrefix(key, string(claim.AccountKey)) && claim.KindOf(key) != claim.AccountKey
 }
 

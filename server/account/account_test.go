@@ -74,7 +74,7 @@ func TestAKeyIsKnownByItsHash(t *testing.T) {
 	if a.ByKey(Hash(minted)) != nil || a.ByKey("") != nil || a.ByKey(minted[:len(minted)-1]) != nil {
 		t.Error("the hash, nothing or a part is taken for the key")
 	}
-	if a.Strangers() || Mistyped(minted) || !Mistyped(minted[:20]) || Mistyped("sesame") {
+	if a.Strangers() || mistyped(minted) || !mistyped(minted[:20]) || mistyped("sesame") {
 		t.Error("strangers may claim, or a key is not known for one that was cut")
 	}
 }

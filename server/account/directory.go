@@ -1,31 +1,36 @@
 package account
 
 import (
-	"fmt"
 	"log/slog"
-	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// Directory has the accounts of a file as it is now. Nil has none.
+// Directory has the accounts of a file as it is now, and knows the tokens of an issuer. Nil has none.
 type Directory struct {
-	path string
 	log  *slog.Logger
+	file watched
 	now  atomic.Pointer[Accounts]
-
-	mu    sync.Mutex // guards below
-	state string     // of the file, when it was read last
+	// issuer is nil where no tokens are taken.
+	issuer *issuer
 }
 
 // LookEvery is how long a change of a file may go unseen.
 const LookEvery = 10 * time.Second
 
-// Open reads the accounts of a file.
+// Open reads the accounts of a file; an empty path is none.
 func Open(path string, log *slog.Logger) (*Directory, error) {
-	d := &Directory{path: path, log: log}
-	if _, err := d.read(); err != nil {
+	d := &Directory{log: log}
+	d.file = watched{path: path, take: func(content []byte) error {
+		a, err := Parse(content)
+		if err != nil {
+			return err
+		}
+		d.now.Store(a)
+		log.Info("accounts read", "file", path, "accounts", len(a.list), "strangers", a.strangers)
+		return nil
+	}}
+	if _, err := d.file.look(); err != nil {
 		return nil, err
 	}
 	return d, nil
@@ -46,60 +51,50 @@ func (d *Directory) Accounts() *Accounts {
 	return d.now.Load()
 }
 
-// Look reads the file again where it changed. A file that is wrong, or half written, changes nothing, and the log says so once.
+// Look reads the files again that changed. One that is wrong, or half written, changes nothing, and the log says so once.
 func (d *Directory) Look() {
-	if d == nil || d.path == "" {
+	if d == nil {
 		return
 	}
-	if changed, err := d.read(); err != nil && changed {
-		d.log.Warn("accounts not read again, those from before stay", "file", d.path, "error", err.Error())
+	if changed, err := d.file.look(); err != nil && changed {
+		d.log.Warn("accounts not read again, those from before stay", "file", d.file.path, "error", err.Error())
+	}
+	if d.issuer == nil {
+		return
+	}
+	if changed, err := d.issuer.file.look(); err != nil && changed {
+		d.log.Warn("keys of the issuer not read again, those from before stay", "file", d.issuer.file.path, "error", err.Error())
 	}
 }
 
-// read reads the file where it changed, and reports whether it did.
-func (d *Directory) read() (changed bool, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	state := "gone"
-	info, err := os.Stat(d.path)
-	if err == nil {
-		state = fmt.Sprintln(info.ModTime().UnixNano(), info.Size())
-	}
-	if state == d.state {
-		return false, err
-	}
-	d.state = state
-	if err != nil {
-		return true, err
-	}
-	content, err := os.ReadFile(d.path)
-	if err != nil {
-		return true, err
-	}
-	a, err := Parse(content)
-	if err != nil {
-		return true, err
-	}
-	d.now.Store(a)
-	d.log.Info("accounts read", "file", d.path, "accounts", len(a.list), "strangers", a.strangers)
-	return true, nil
-}
-
-// Holder is who claims: whoever shows a key of an account. The zero value is a stranger.
+// Holder is who claims: whoever shows a key of an account, or a token of the issuer. The zero value is a stranger.
 type Holder struct {
 	// Name is that of the account; empty where it has none.
 	Name string
 	// Lease is the longest that the holder may ask for. Zero means 24 h.
 	Lease time.Duration
+	// Until is when the account ends. The zero value is never.
+	Until time.Time
+	// labels are patterns of the only labels that the holder of a token may claim.
+	labels []string
 }
 
-// Holder returns who shows a secret, and whether it is a key.
-func (d *Directory) Holder(secret string) (Holder, bool) {
-	one := d.Accounts().ByKey(secret)
-	if one == nil {
-		return Holder{}, false
+// MayClaim reports whether the holder may claim a label, which is empty where the gateway is to pick one. Whose label it is is
+// another question.
+func (h Holder) MayClaim(label string) bool { return h.Until.IsZero() || Matches(h.labels, label) }
+
+// Holder returns who shows a secret, or tells people why it is neither a key nor a token that is good.
+func (d *Directory) Holder(secret string) (h Holder, why string) {
+	if one := d.Accounts().ByKey(secret); one != nil {
+		return Holder{Name: one.Name, Lease: one.Lease()}, ""
 	}
-	return Holder{Name: one.Name, Lease: one.Lease()}, true
+	switch {
+	case d != nil && d.issuer != nil && isToken(secret):
+		return d.issuer.holder(secret)
+	case mistyped(secret):
+		return Holder{}, mistypedKey
+	}
+	return Holder{}, unknownKey
 }
 
 // LeaseOf returns the longest lease of the claims of an account, by its name.

@@ -44,19 +44,24 @@ func (a *Admission) MayClaim(r *http.Request) (account.Holder, *problem.Problem)
 	case !shown:
 		return account.Holder{}, &problem.Problem{Code: schema.CodeKeyNeeded}
 	}
-	holder, ok := a.Accounts.Holder(key)
-	switch {
-	case ok:
-		return holder, nil
-	case account.Mistyped(key):
-		return account.Holder{}, problem.New(schema.CodeKeyWrong, "This is no key that was ever minted: it was cut or mistyped.")
+	holder, why := a.Accounts.Holder(key)
+	if why != "" { // and no stranger, who would have other rights than they think
+		return account.Holder{}, problem.New(schema.CodeKeyWrong, why)
 	}
-	return account.Holder{}, &problem.Problem{Code: schema.CodeKeyWrong} // and no stranger, who would have other rights than they think
+	return holder, nil
 }
 
-// By has a new claim say who makes it: a holder, whose program sends r.
-func (a *Admission) By(h account.Holder, r *http.Request, s *claim.Settings) {
+// By has a new claim say who makes it: a holder, whose program sends r. A claim of that is kept for longer by a token that is newer.
+func (a *Admission) By(h account.Holder, r *http.Request, of *claim.Claim, s *claim.Settings) {
 	m := terms.Maker{Name: h.Name}
+	if !h.Until.IsZero() {
+		m.Until = h.Until.Unix()
+	}
+	if was := terms.Made(of); m.Until > was.Until && was.Until > 0 && was.Name == m.Name {
+		was.Until = m.Until
+		terms.MadeAnew(s, was)
+		return
+	}
 	if from := a.From(r); from.IsValid() {
 		m.Address = budget.Subscriber(from)
 	}
@@ -65,7 +70,7 @@ func (a *Admission) By(h account.Holder, r *http.Request, s *claim.Settings) {
 
 // LongestLease returns the longest that a holder may ask for a claim, which is nil for a new one.
 func (a *Admission) LongestLease(h account.Holder, of *claim.Claim) time.Duration {
-	return max(h.Lease, a.Accounts.LeaseOf(terms.AccountOf(of)))
+	return max(h.Lease, a.Accounts.LeaseOf(terms.Made(of).Name))
 }
 
 // Belongs reports whether a label may be claimed with terms that say by whom: labels of accounts are for nobody else, but for
@@ -77,13 +82,22 @@ func (a *Admission) Belongs(label string, t claim.Terms) bool {
 	return a.Accounts.Accounts().May(terms.MakerOf(t).Name, label)
 }
 
-// Stays reports whether a claim may go on: its account is there, and its label is nobody else's.
+// Stays reports whether a claim may go on: its account is there, or the token that it was made with is valid, and its label is
+// nobody else's.
 func (a *Admission) Stays(c *claim.Claim) bool {
-	name := terms.AccountOf(c)
+	by, accounts := terms.Made(c), a.Accounts.Accounts()
 	if _, listed := a.Owned[c.Label()]; listed {
 		return true
 	}
-	return (name == "" || a.Accounts.Accounts().Named(name) != nil) && a.Accounts.Accounts().May(name, c.Label())
+	switch {
+	case by.Until != 0:
+		if time.Now().Unix() >= by.Until {
+			return false
+		}
+	case by.Name != "" && a.Accounts != nil && accounts.Named(by.Name) == nil:
+		return false
+	}
+	return accounts.May(by.Name, c.Label())
 }
 
 // TooOften refuses a request beyond the rate of claiming, or returns nil.

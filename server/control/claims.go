@@ -97,7 +97,11 @@ func (c *Claims) Open(w http.ResponseWriter, r *http.Request) {
 		err.Write(w, r)
 		return
 	}
-	c.Admission.By(holder, r, &set)
+	if !holder.MayClaim(label) {
+		problem.New(schema.CodeLabelReserved, "Your token is for other labels. Claim one that it has.").Write(w, r)
+		return
+	}
+	c.Admission.By(holder, r, of, &set)
 	opened, failure := c.Registry.Open(c.Admission.Trust.Address(r), label, token, set)
 	if failure != nil {
 		refusal(failure).Write(w, r)

@@ -2,12 +2,15 @@ package gateway
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"time"
 
 	"reversehttp/server/account"
 	"reversehttp/server/admission"
 	"reversehttp/server/audit"
+	"reversehttp/server/claim"
+	"reversehttp/server/terms"
 )
 
 // upkeep looks now and then whether accounts changed, and ends claims that may not go on.
@@ -20,10 +23,10 @@ type upkeep struct {
 	over     sync.WaitGroup
 }
 
-// start begins it, where there are accounts. What was kept from before is looked at first.
+// start begins it, where there are accounts, or claims of some that end. What was kept from before is looked at first.
 func (u *upkeep) start() {
 	u.stop = make(chan struct{})
-	if u.admitted.Accounts == nil {
+	if u.admitted.Accounts == nil && !slices.ContainsFunc(u.g.options.Kept, func(k claim.Kept) bool { return terms.MakerOf(k.Terms).Until > 0 }) {
 		return
 	}
 	u.look()
@@ -43,9 +46,6 @@ func (u *upkeep) start() {
 
 // look reads the accounts again where their file changed, and ends the claims that may not go on.
 func (u *upkeep) look() {
-	if u.admitted.Accounts == nil {
-		return
-	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	was := u.admitted.Accounts.Accounts()
@@ -58,7 +58,7 @@ func (u *upkeep) look() {
 		if c == nil || u.admitted.Stays(c) {
 			continue
 		}
-		u.g.options.Log.Warn("claim ended: its account is gone, or the label is another account's", "label", label)
+		u.g.options.Log.Warn("claim ended: its account is gone, or its label is another's", "label", label)
 		_ = c.Delete() // where it is not kept now, the next look tries again
 	}
 }

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -11,6 +13,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 
 	"reversehttp/schema"
 	"reversehttp/server/account"
@@ -219,6 +224,104 @@ func TestNobodySetsTheAccountOfAClaim(t *testing.T) {
 			if got := w.send(http.MethodPatch, at, longToken, json.RawMessage(content)); got.code() != schema.CodeBadLease {
 				t.Errorf("%s = %d %s, want bad_lease", content, got.Status, got.Content)
 			}
+		}
+	})
+}
+
+func TestATokenOfAnIssuerIsAnAccountWhileItIsValid(t *testing.T) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: private.Public(), KeyID: "k"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	accountsOf(t, dir+"/jwks", string(keys))
+	accountsOf(t, dir+"/accounts", `{"accounts":[{"name":"ann","labels":["ann-*"]}],"strangers":false}`)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: private}, (&jose.SignerOptions{}).WithHeader("kid", "k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := func(life time.Duration, subject string) string {
+		t.Helper()
+		s, err := jwt.Signed(signer).Claims(map[string]any{
+			"iss": "i", "aud": "a", "sub": subject, "exp": time.Now().Add(life).Unix(), "labels": []string{"build-*", "ann-*"},
+		}).Serialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	records := claim.NewMemoryRecords()
+	synctest.Test(t, func(t *testing.T) {
+		d, err := account.Open(dir+"/accounts", slog.New(slog.DiscardHandler))
+		if err == nil {
+			err = d.Trust(dir+"/jwks", "i", "a")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newWorld(t, Options{Accounts: d, Records: records})
+		there := func(label string) bool { return w.gateway.Registry().Lookup(label) != nil }
+		ask := func(key, label string) *reply {
+			return w.claims(key, `{"label":"`+label+`","token":"`+longToken+`","lease":86400}`)
+		}
+		if got := ask(token(time.Hour, "ci"), "other"); got.code() != schema.CodeLabelReserved {
+			t.Errorf("a label that the token has not = %d %s, want label_reserved", got.Status, got.Content)
+		}
+		if got := ask(token(time.Hour, "ci"), "ann-1"); got.code() != schema.CodeLabelReserved {
+			t.Errorf("a label of an account = %d %s, want label_reserved", got.Status, got.Content)
+		}
+		if got := w.claims(token(time.Hour, "ci"), `{}`); got.code() != schema.CodeLabelReserved {
+			t.Errorf("no label = %d %s, want label_reserved", got.Status, got.Content)
+		}
+		var last *reply
+		var c schema.ClaimAnswer
+		for _, label := range []string{"build-1", "build-2", "build-3"} {
+			last = ask(token(time.Hour, "ci"), label)
+			if last.Status != 201 || !strings.Contains(string(last.Content), `"account":"jwt:ci"`) {
+				t.Fatalf("%s = %d %s, want 201", label, last.Status, last.Content)
+			}
+			c = into[schema.ClaimAnswer](t, last)
+			w.send("GET", c.Requests, c.Token, nil, schema.Field{"Prefer", "wait=0"})
+		}
+		time.Sleep(50 * time.Minute)
+		if got := ask(token(time.Hour, "ci"), "build-2"); got.Status != 200 {
+			t.Errorf("claimed again = %d %s", got.Status, got.Content)
+		}
+		if got := ask(token(time.Hour, "another"), "build-1"); got.Status != 200 {
+			t.Errorf("with the token of another subject = %d %s", got.Status, got.Content)
+		}
+		time.Sleep(10*time.Minute + account.Skew + account.LookEvery)
+		synctest.Wait()
+		if there("build-3") || !there("build-2") {
+			t.Errorf("an hour later build-3 is there: %v, and build-2, with a newer token: %v; want the second only", there("build-3"), there("build-2"))
+		}
+		if there("build-1") {
+			t.Error("a token of another subject kept build-1")
+		}
+		if got := w.send("GET", c.Requests, c.Token, nil); got.Status != 410 {
+			t.Errorf("a poll of a session whose account ended = %d %s, want 410", got.Status, got.Content)
+		}
+		if got := ask(token(-2*account.Skew, "ci"), "build-4"); got.code() != schema.CodeKeyWrong || !strings.Contains(string(got.Content), "expired") {
+			t.Errorf("an old token = %d %s, want key_wrong", got.Status, got.Content)
+		}
+
+		// A gateway that starts again without an issuer ends them too.
+		record, revision, err := records.Get(t.Context(), "build-2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := newWorld(t, Options{Records: records, Kept: []claim.Kept{{Record: record, Revision: revision}}})
+		if next.gateway.Registry().Lookup("build-2") == nil {
+			t.Error("a claim whose token is valid was not restored")
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if next.gateway.Registry().Lookup("build-2") != nil {
+			t.Error("a claim that was restored outlives its token")
 		}
 	})
 }

@@ -15,6 +15,8 @@ const Account = "account"
 type Maker struct {
 	// Name is that of an account; empty where it has none.
 	Name string `json:"name,omitempty"`
+	// Until is when that account ends, in seconds since 1970. Zero is never.
+	Until int64 `json:"until,omitempty"`
 	// Address is that of the subscriber whose program made the claim. The zero value is unknown.
 	Address netip.Prefix `json:"address,omitzero"`
 }
@@ -44,20 +46,31 @@ func MadeBy(s *claim.Settings, m Maker) {
 	s.Fresh[Account] = m
 }
 
+// MadeAnew has a claim that exists say so of a maker that changed.
+func MadeAnew(s *claim.Settings, m Maker) {
+	if s.Others == nil {
+		s.Others = make(map[string]claim.Term)
+	}
+	s.Others[Account] = m
+}
+
 // MakerOf returns who made a claim that has these terms.
 func MakerOf(t claim.Terms) Maker {
 	m, _ := t.Others[Account].(Maker)
 	return m
 }
 
-// AccountOf returns the name of the account that made a claim; empty where none did, or there is no claim.
-func AccountOf(c *claim.Claim) string {
+// Made returns the account that made a claim. It is the zero value where none did that has a name, and for a nil claim.
+func Made(c *claim.Claim) Maker {
 	if c == nil {
-		return ""
+		return Maker{}
 	}
 	m, _ := c.State().Others[Account].(shownMaker)
-	return m.Name
+	return Maker(m)
 }
+
+// AccountOf returns the name of the account that made a claim; empty where none did that has a name, and for a nil claim.
+func AccountOf(c *claim.Claim) string { return Made(c).Name }
 
 func init() {
 	Add(Member{
