@@ -11,25 +11,28 @@ import (
 	"reversehttp/schema/envelope"
 )
 
-// Answers go to the gateway from the goroutines of their handlers. Up to mostPosts of them post at a time; whoever comes
-// then leaves its answer for the first that returns, which takes all that wait. So a lone answer is under way at once,
-// and many share a request.
+// Answers are posted by the goroutines of their handlers. At most mostPosts of them post at a time;
+// others leave their answers to the first that returns, which takes all that wait. So a single
+// answer is sent at once, and many share a request.
 //
-// Large answers, and beginnings of streams with much content, do not go with small ones, nor before them: they wait apart,
-// and one post is always left for what is small. Where large ones wait one post is theirs.
+// Large answers, and beginnings of streams with much content, wait in a separate list and do not
+// delay small ones: one post is always left for small answers. While large ones wait, one post is
+// for them.
 
-// On a line with latency every post in flight shortens the time that an answer waits for the next; on a fast one more
-// than a few only make the batches smaller (BenchmarkVisits: no difference from 1 to 4, half the speed with 8).
+// With latency every post in flight shortens the wait of the next answer. Without it more than a
+// few only make batches smaller (BenchmarkVisits: no difference from 1 to 4, half the speed with
+// 8).
 const mostPosts = 4
 
 const (
-	// What is a large message, in bytes.
+	// The size in bytes from which a message counts as large.
 	largeMessage = 16 << 10
-	// How much goes in one post, unless one message is more: what is small waits for no more than that on the same line.
+	// The most bytes in one post, unless a single message is longer: a small message waits for no
+	// more than this on the same line.
 	postMost = 256 << 10
 )
 
-// outbox holds the answers that wait to be posted. The zero value is ready.
+// outbox holds answers that wait to be posted. The zero value is ready for use.
 type outbox struct {
 	mu           sync.Mutex // guards what follows
 	small, large []*exchange
@@ -43,13 +46,14 @@ type poster struct {
 	outbox  outbox
 }
 
-// give sees the answer of x to the gateway, once the handler has given it.
+// give delivers the answer of x once the handler has returned.
 func (p *poster) give(x *exchange) {
 	p.session.exchanges.answering(x, nil)
 	p.post(x)
 }
 
-// post sees the answer of x to the gateway: on the link, or by a post of this goroutine or of another of the session.
+// post delivers the answer of x to the gateway: on the link, or by a post of this goroutine or
+// another one of the session.
 func (p *poster) post(x *exchange) {
 	x.interims.wait()
 	if l := p.session.link.Load(); l != nil && l.give(x, false) {
@@ -96,7 +100,8 @@ func (p *poster) postAll(xs []*exchange) {
 	}
 }
 
-// take returns what the next post carries, and whether that is large. If nothing may go, the caller posts no more.
+// take returns the content of the next post, and whether it is large. If it returns nothing, the
+// caller must stop posting.
 func (o *outbox) take(l schema.Limits) (batch []*exchange, heavy bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -111,7 +116,7 @@ func (o *outbox) take(l schema.Limits) (batch []*exchange, heavy bool) {
 	return nil, false
 }
 
-// takeBatch takes what one post carries off a list.
+// takeBatch removes from a list what one post carries.
 func takeBatch(list *[]*exchange, l schema.Limits) []*exchange {
 	most := min(postMost, l.AnswerBytes)
 	n, size := 0, envelope.AnswersOverhead
@@ -120,7 +125,7 @@ func takeBatch(list *[]*exchange, l schema.Limits) []*exchange {
 		n++
 	}
 	batch := slices.Clone((*list)[:n])
-	clear((*list)[:n]) // or what was posted would stay with what waits
+	clear((*list)[:n]) // so that what was posted can be freed
 	switch rest := (*list)[n:]; {
 	case len(rest) > 0:
 		*list = rest
@@ -157,7 +162,7 @@ func answersMessage(batch []*exchange, form envelope.Answers) pieces {
 	return pieces{form.Join(messages)}
 }
 
-// send posts answers until the gateway has judged all of them or has no use for them any more.
+// send posts answers until the gateway has judged all of them or has no more use for them.
 func (p *poster) send(batch []*exchange) {
 	var b backoff
 	for {
@@ -209,7 +214,7 @@ func about(e *Error) bool {
 	return e.Status == http.StatusBadRequest || e.Status == http.StatusRequestEntityTooLarge
 }
 
-// wanted ends the exchanges whose visitors wait no more and returns the others.
+// wanted ends the exchanges whose visitors no longer wait, and returns the others.
 func (p *poster) wanted(batch []*exchange) []*exchange {
 	return slices.DeleteFunc(batch, func(x *exchange) bool {
 		late := p.session.life.Err() != nil || p.session.exchanges.late(x)
@@ -220,7 +225,7 @@ func (p *poster) wanted(batch []*exchange) []*exchange {
 	})
 }
 
-// settle takes note of the results, and returns the exchanges that are to be answered again.
+// settle handles the results and returns the exchanges that have to be answered again.
 func (p *poster) settle(at *claimed, batch []*exchange, results []schema.Result) []*exchange {
 	var left []*exchange
 	for i, x := range batch {
@@ -231,7 +236,7 @@ func (p *poster) settle(at *claimed, batch []*exchange, results []schema.Result)
 	return left
 }
 
-// judge takes note of a result. It reports whether the exchange is to be answered again.
+// judge handles a result and reports whether the exchange has to be answered again.
 func (p *poster) judge(at *claimed, x *exchange, r schema.Result) (again bool) {
 	switch r.Status {
 	case schema.ResultInvalid:
@@ -250,7 +255,7 @@ func (p *poster) judge(at *claimed, x *exchange, r schema.Result) (again bool) {
 	return false
 }
 
-// partly reports what the gateway left out of an answer that it took.
+// partly logs what the gateway left out of an answer that it accepted.
 func (s *Session) partly(x *exchange, r schema.Result) {
 	if r.Detail != "" {
 		s.log.Warn("answer not relayed whole", "id", x.id, "pointer", pointer(r), "detail", r.Detail)
@@ -264,8 +269,8 @@ func pointer(r schema.Result) string {
 	return *r.Pointer
 }
 
-// refused splits a batch that the gateway refuses as a whole, so that one bad answer does not take the others with it,
-// and replaces an answer that is refused alone. It returns what is left to post.
+// refused splits a batch that the gateway refuses as a whole, so that one bad answer does not spoil
+// the others, and replaces a single answer that is refused. It returns what is left to post.
 func (p *poster) refused(batch []*exchange) []*exchange {
 	if len(batch) > 1 {
 		for _, x := range batch {
@@ -279,7 +284,7 @@ func (p *poster) refused(batch []*exchange) []*exchange {
 	return nil
 }
 
-// replace puts a 500 in the place of an answer that was refused. It reports false, and ends x, if that was done before.
+// replace replaces a refused answer by a 500. If that was done before, it ends x and reports false.
 func (p *poster) replace(x *exchange) bool {
 	if x.replaced {
 		p.session.exchanges.end(x)
@@ -295,8 +300,8 @@ func (p *poster) endAll(batch []*exchange) {
 	}
 }
 
-// awaitClaim waits until another session has taken the place of at. It reports false if the last of the answers is of no
-// use by then, or nobody claims again because the session drains.
+// awaitClaim waits until another session has replaced at. It reports false if none of the answers
+// is of use by then, or if the draining session does not claim again.
 func (p *poster) awaitClaim(at *claimed, batch []*exchange) bool {
 	ctx, cancel := context.WithDeadline(p.session.polls, p.session.exchanges.latest(batch))
 	defer cancel()

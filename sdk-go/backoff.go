@@ -9,17 +9,18 @@ import (
 const (
 	backoffFirst = 200 * time.Millisecond
 	backoffMost  = 30 * time.Second
-	// What a gateway may ask for at most; beyond an hour a person should look.
+	// The longest wait that a gateway may ask for; beyond an hour a person should look.
 	askedMost = time.Hour
 )
 
-// backoff says how long to wait before the next try: at random up to a bound that doubles from 0.2 s to 30 s, so that
-// the programs of a gateway that restarts do not come back all at once. The zero value is ready.
+// backoff says how long to wait before the next try: a random time up to a bound that doubles from
+// 0.2 s to 30 s, so that programs do not all come back at once after a restart of the gateway. The
+// zero value is ready for use.
 type backoff struct {
 	bound time.Duration
 }
 
-// next returns the wait: at least what the gateway asks for, with the jitter on top.
+// next returns the wait: at least what the gateway asks for, plus jitter.
 func (b *backoff) next(asked time.Duration) time.Duration {
 	if b.bound == 0 {
 		b.bound = backoffFirst
@@ -29,7 +30,7 @@ func (b *backoff) next(asked time.Duration) time.Duration {
 	return min(asked, askedMost) + jitter
 }
 
-// reset begins anew, after a success.
+// reset restarts the backoff after a success.
 func (b *backoff) reset() { b.bound = 0 }
 
 // pause waits for d. It reports false if ctx ended first.

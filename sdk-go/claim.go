@@ -18,8 +18,8 @@ import (
 
 // Session is this program serving a claim. Its methods may be called from any goroutine.
 //
-// The gateway has sessions of its own and may end one, for instance when this program was cut off for too long. A
-// Session then claims its label again and goes on.
+// The gateway has sessions of its own and may end one, for instance when this program was cut off
+// for too long. A Session then claims its label again and continues.
 type Session struct {
 	opts      Options
 	gateway   *gateway
@@ -65,10 +65,10 @@ type claimed struct {
 
 // Claim claims a label at the gateway, which is named by its origin such as https://gateway.example. Options may be nil.
 //
-// The context bounds the claiming only; Close, Shutdown or Delete end the session. Visitors are let in from then on
-// and wait for Serve, for some seconds.
+// The context bounds the claiming only; Close, Shutdown or Delete end the session. From then on
+// visitors are let in, and wait for Serve for some seconds.
 //
-// Claim does not try again: an error that lasts, such as ErrLabelTaken, is the caller's to decide about.
+// Claim does not retry: the caller decides what to do about an error such as ErrLabelTaken.
 func Claim(ctx context.Context, gateway string, opts *Options) (*Session, error) {
 	s := &Session{opts: opts.withDefaults(), done: make(chan struct{})}
 	if err := s.opts.Transport.valid(); err != nil {
@@ -80,7 +80,8 @@ func Claim(ctx context.Context, gateway string, opts *Options) (*Session, error)
 	if n := s.opts.Concurrency; n > 0 {
 		s.runner.slots = make(chan struct{}, n)
 	}
-	// Handlers look there for the server that they run under: httputil.ReverseProxy breaks an answer off only if it finds one.
+	// Handlers look up the server that they run under: httputil.ReverseProxy breaks off an answer
+	// only if it finds one.
 	server := &http.Server{ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
 	s.life, s.end = context.WithCancelCause(context.WithValue(context.Background(), http.ServerContextKey, server))
 	s.polls, s.stop = context.WithCancel(s.life)
@@ -99,7 +100,7 @@ func Claim(ctx context.Context, gateway string, opts *Options) (*Session, error)
 	return s, nil
 }
 
-// advised says what to do about an error whose own text does not.
+// advised adds what to do to an error whose own text does not say it.
 func advised(gateway string, err error) error {
 	var e *Error
 	switch {
@@ -122,7 +123,7 @@ func (s *Session) first(ctx context.Context, client *http.Client, origin string)
 	return s.claim(ctx)
 }
 
-// claim claims, and has the new session take the place of the one before.
+// claim claims, and replaces the previous session by the new one.
 func (s *Session) claim(ctx context.Context) error {
 	wish, err := json.Marshal(s.opts.wish())
 	if err != nil {
@@ -136,7 +137,7 @@ func (s *Session) claim(ctx context.Context) error {
 	if l := c.Limits; c.Requests == "" || c.Responses == "" || l.AnswerBytes <= 0 || l.Batch <= 0 {
 		return &Error{Code: codeUnexpected, Detail: "the answer is no claim"}
 	}
-	// The label that was picked and the token that was minted are what is claimed from now on.
+	// From now on claim the label that was picked, with the token that was minted.
 	s.opts.Label, s.opts.Token = c.Label, c.Token
 	c.cursor.at = c.Cursor
 	c.replaced = make(chan struct{})
@@ -159,16 +160,17 @@ func (s *Session) claim(ctx context.Context) error {
 // URL returns the public URL, with a final slash.
 func (s *Session) URL() string { return s.current().URL }
 
-// Label returns the label that is claimed.
+// Label returns the claimed label.
 func (s *Session) Label() string { return s.current().Label }
 
 // Token returns the secret that owns the claim. Keep it to take the label back after a restart; show it to nobody.
 func (s *Session) Token() string { return s.current().Token }
 
-// Exchanges returns the URL of what the gateway recorded, for [Options].Inspect. It is empty for a gateway that records nothing.
+// Exchanges returns the URL of the recordings, if [Options].Inspect asks for them. It is empty if
+// the gateway does not record.
 func (s *Session) Exchanges() string { return s.current().Exchanges }
 
-// State returns how the session stands with the gateway.
+// State returns the state of the session.
 func (s *Session) State() State { return s.standing.get() }
 
 func (s *Session) current() *claimed {
@@ -177,8 +179,8 @@ func (s *Session) current() *claimed {
 	return s.claimed
 }
 
-// online notes that the gateway is there. What was sent into a silence before that is sent again: the connections that it
-// is on may be dead.
+// online notes that the gateway answers. Calls that were sent during a silence before are sent
+// again, since their connections may be dead.
 func (s *Session) online() {
 	s.silence.end()
 	s.standing.set(Online)

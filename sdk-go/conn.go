@@ -9,25 +9,26 @@ import (
 	"time"
 )
 
-// A conn is the visitor's connection after an upgrade. What the visitor sends comes as the content of the request, what
-// the handler writes goes as the parts of the answer, which is a stream; a pipe on each side makes a net.Conn of them,
-// with deadlines that break nothing.
+// A conn is the visitor's connection after an upgrade. What the visitor sends arrives as the
+// content of the request, and what the handler writes is sent as the parts of the answer, a stream.
+// A pipe on each side makes them a net.Conn with working deadlines.
 //
 //	receive   asks for the content once the gateway took the 101, and fills one pipe until the handler reads
 //	send      empties the other into the stream, which holds 64 KiB: what is written while a part is on its way goes
 //	          together with the next
 //	pump      sends the parts (parts.go), each when the gateway has room for it
 //
-// The exchange lives until the conn is closed and the last part was taken; until the gateway takes no more, or says that
-// the visitor left; or until its session ends. What a visitor sent before he left can still be read, for as long as
-// somebody does. The end of the context of the exchange cuts everything.
+// The exchange lives until the conn is closed and the last part was taken, until the gateway takes
+// no more or says that the visitor left, or until its session ends. What a visitor sent before they
+// left can still be read, as long as the handler keeps reading. The end of the exchange's context
+// cuts everything.
 
 const (
 	// How long a conn may be neither read nor closed after the visitor has left.
 	partingMost = time.Second
-	// How long a visitor may take what was written before Close.
+	// How long a visitor may take to read what was written before Close.
 	lingerMost = 30 * time.Second
-	// What is on its way between a pipe and the line.
+	// The most bytes on their way between a pipe and the line.
 	pieceMost = 8 << 10
 )
 
@@ -48,7 +49,7 @@ type conn struct {
 	broken  error       // why the content ended without a clean end
 }
 
-// newConn makes a connection that waits for the answer to x.
+// newConn returns a connection that waits for the answer to x.
 func newConn(s *Session, x *exchange, local, visitor string) *conn {
 	c := &conn{session: s, x: x, local: addr(local), remote: addr(visitor)}
 	if at, err := netip.ParseAddrPort(visitor); err == nil {
@@ -79,7 +80,7 @@ func (c *conn) open(head *reply) {
 	c.session.running.Go(c.pump)
 }
 
-// receive brings what the visitor sends.
+// receive passes on what the visitor sends.
 func (c *conn) receive() {
 	b := make([]byte, pieceMost)
 	for {
@@ -100,7 +101,7 @@ func (c *conn) receive() {
 	}
 }
 
-// breaks ends a connection whose visitor cannot be heard any more; the content may be asked for once.
+// breaks ends a connection on which nothing more can be received: content can be fetched only once.
 func (c *conn) breaks(err error) {
 	c.mu.Lock()
 	c.broken = err
@@ -109,7 +110,7 @@ func (c *conn) breaks(err error) {
 	c.out.cancelC(errGivenUp)
 }
 
-// send takes what the handler writes, until it closes the connection.
+// send passes on what the handler writes, until it closes the connection.
 func (c *conn) send(from io.Reader) {
 	b := make([]byte, pieceMost)
 	for {
@@ -149,7 +150,7 @@ func (c *conn) departs() {
 	}
 }
 
-// Read reads what the visitor sends; io.EOF says that he has left.
+// Read reads what the visitor sends. It returns io.EOF once they have left.
 func (c *conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -168,7 +169,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write sends to the visitor. It waits while much is on its way.
+// Write sends to the visitor. It waits while too much is on its way.
 func (c *conn) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -190,7 +191,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close closes the connection after what was written, and does not wait for that.
+// Close closes the connection after what was written has been sent, and does not wait for that.
 func (c *conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -205,7 +206,7 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// cut gives the connection up.
+// cut closes the connection at once.
 func (c *conn) cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -235,7 +236,7 @@ func (c *conn) SetWriteDeadline(at time.Time) error {
 	return c.usable()
 }
 
-// usable reports that nobody closed the connection.
+// usable returns an error if the connection was closed.
 func (c *conn) usable() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

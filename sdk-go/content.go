@@ -13,12 +13,13 @@ import (
 	"time"
 )
 
-// remote is the content of a request that the gateway holds while the visitor sends it. It is asked for by the first
-// Read, because a visitor may wait for a refusal or for 100 (Continue), and it may be asked for once.
+// remote is the content of a request that the visitor is still sending to the gateway. The first
+// Read fetches it, because the visitor may be waiting for a refusal or for 100 (Continue). It can
+// be fetched only once.
 type remote struct {
 	open    func(*remote) (io.ReadCloser, error)
 	ctx     context.Context
-	cancelC context.CancelCauseFunc // its cause is what Read returns
+	cancelC context.CancelCauseFunc // its cause is the error of Read
 	trailer http.Header             // filled at the end
 
 	reading sync.Mutex // guards what follows, and is held while Read waits
@@ -63,11 +64,11 @@ func (c *remote) Read(p []byte) (n int, err error) {
 	return n, c.err
 }
 
-// fetch asks for the content of x.
+// fetch requests the content of x.
 func (c *remote) fetch(s *Session, x *exchange) (io.ReadCloser, error) {
 	url, token := s.exchanges.content(x)
-	// A transport sends a GET again if its connection died. What has arrived once may be taken then; GetBody, which it
-	// asks before, forbids that.
+	// A transport resends a GET if its connection died, but the first one may have taken the
+	// content. It calls GetBody before, which forbids that.
 	var sent atomic.Bool
 	trace := &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}
 	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(c.ctx, trace), http.MethodGet, url, emptyBody{})
@@ -97,13 +98,13 @@ func (c *remote) fetch(s *Session, x *exchange) (io.ReadCloser, error) {
 	return &withTrailer{resp.Body, func() { maps.Copy(c.trailer, resp.Trailer) }}, nil
 }
 
-// emptyBody is no content, of which http.NewRequest does not know that.
+// emptyBody is an empty body that http.NewRequest does not recognise as empty.
 type emptyBody struct{}
 
 func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
 func (emptyBody) Close() error             { return nil }
 
-// withTrailer calls atEnd before it says that the content has ended.
+// withTrailer calls atEnd before it reports the end of the content.
 type withTrailer struct {
 	io.ReadCloser
 	atEnd func()
@@ -117,13 +118,13 @@ func (b *withTrailer) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close stops a Read that waits, and the visitor.
+// Close stops a waiting Read, and the visitor.
 func (c *remote) Close() error {
 	c.cancelC(http.ErrBodyReadAfterClose)
 	return nil
 }
 
-// setDeadline bounds the Reads. As with a connection nothing can be read after one that took too long.
+// setDeadline bounds Reads. As with a connection, nothing can be read after one that took too long.
 func (c *remote) setDeadline(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -132,7 +133,7 @@ func (c *remote) setDeadline(at time.Time) {
 	}
 }
 
-// bound has the deadline end a Read that begins, until unbound is called.
+// bound makes the deadline end a Read that begins, until unbound is called.
 func (c *remote) bound() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -151,7 +152,7 @@ func (c *remote) unbound() {
 	c.timer.Stop()
 }
 
-// left returns the time until a deadline; zero stands for none.
+// left returns the time until a deadline; a zero deadline means none.
 func left(deadline time.Time) time.Duration {
 	if deadline.IsZero() {
 		return math.MaxInt64

@@ -20,11 +20,12 @@ import (
 
 const (
 	version = 1
-	// How long nothing of a call may move. What was sent and may be on its way yet has its own time besides (leastRate).
+	// How long a call may stand still. Content that was sent and may still be on its way has its
+	// own time (leastRate).
 	callSilence = 30 * time.Second
 	// How long the answer to a PING may take.
 	sharedPing = 30 * time.Second
-	// No honest gateway sends more at once; it keeps a broken one from taking all memory.
+	// No honest gateway sends more at once; the bound keeps a broken one from taking all memory.
 	answerMost = 256 << 20
 )
 
@@ -38,8 +39,9 @@ type gateway struct {
 	shared  atomic.Bool // the last answer came by HTTP/2: all requests may have one connection
 }
 
-// patience returns how long nothing may come that should come within a time. On a connection that is shared a request
-// lies behind whatever else is on its way; there it is the transport that notices a dead one.
+// patience returns how long to wait for something that should come within a time. On a shared
+// connection a request waits behind whatever else is on its way; there the transport notices a dead
+// connection.
 func (g *gateway) patience(within time.Duration) time.Duration {
 	if g.shared.Load() {
 		return within + sharedPing
@@ -47,7 +49,7 @@ func (g *gateway) patience(within time.Duration) time.Duration {
 	return within
 }
 
-// discover asks the gateway where claims are made.
+// discover fetches the gateway's discovery document.
 func discover(ctx context.Context, client *http.Client, origin, key string) (*gateway, error) {
 	at, err := url.Parse(origin)
 	if err != nil {
@@ -78,7 +80,7 @@ func discover(ctx context.Context, client *http.Client, origin, key string) (*ga
 // call is one request to the control API.
 type call struct {
 	method, url, bearer string
-	// at is the url, parsed; nil means that it is not yet.
+	// at is the parsed url; nil means not parsed yet.
 	at *url.URL
 	// cursor is sent as Last-Event-ID unless empty.
 	cursor string
@@ -88,13 +90,13 @@ type call struct {
 	media string
 	// content is what is sent.
 	content pieces
-	// again says that it may be sent twice, where a connection ends before the answer.
+	// again says that the call may be sent twice, if a connection ends before the answer.
 	again bool
-	// within is how long no answer may come, though nothing more is sent; zero means callSilence.
+	// within is how long to wait for an answer once everything is sent; zero means callSilence.
 	within time.Duration
-	// silence is how long nothing more of an answer may come; zero means callSilence.
+	// silence is the longest pause within an answer; zero means callSilence.
 	silence time.Duration
-	// era is the time in which it was sent: its end ends the call. Nil means none.
+	// era ends the call when it ends; see silence. Nil means none.
 	era context.Context
 }
 
@@ -115,7 +117,7 @@ func (g *gateway) call(ctx context.Context, c call, into any) error {
 	return nil
 }
 
-// results sends answers, and returns what became of each. Other content than that is an *Error.
+// results sends answers and returns the result of each. Any other content is an *Error.
 func (g *gateway) results(ctx context.Context, c call) ([]schema.Result, error) {
 	content, err := g.send(ctx, c)
 	if err != nil {
@@ -128,7 +130,7 @@ func (g *gateway) results(ctx context.Context, c call) ([]schema.Result, error) 
 	return results, nil
 }
 
-// send sends c and returns the content of the answer. A status that is no success is an *Error.
+// send sends c and returns the content of the answer. A status other than success is an *Error.
 func (g *gateway) send(ctx context.Context, c call) ([]byte, error) {
 	if c.within == 0 {
 		c.within = callSilence
@@ -202,8 +204,8 @@ var (
 	sendsFramed = []string{envelope.MediaFramed}
 )
 
-// do sends a request and returns the content of the answer, and calls moved whenever some of that has come. A status that
-// is no success is an *Error.
+// do sends a request and returns the content of the answer, calling moved whenever some of it has
+// come. A status other than success is an *Error.
 func (g *gateway) do(req *http.Request, moved func()) ([]byte, error) {
 	resp, err := g.client.Do(req)
 	if err != nil {
@@ -216,7 +218,7 @@ func (g *gateway) do(req *http.Request, moved func()) ([]byte, error) {
 	return answerOf(resp)
 }
 
-// answerOf returns the content of an answer. A status that is no success is an *Error.
+// answerOf returns the content of an answer. A status other than success is an *Error.
 func answerOf(resp *http.Response) ([]byte, error) {
 	content, err := readAll(resp)
 	if err != nil {
@@ -242,7 +244,7 @@ func readAll(resp *http.Response) ([]byte, error) {
 
 func waitFor(seconds int) string { return "wait=" + strconv.Itoa(seconds) }
 
-// newClient returns the client to use, and the transport to close with the session if it is ours.
+// newClient returns the client to use, and its transport if that has to be closed with the session.
 func newClient(given *http.Client) (*http.Client, *http.Transport) {
 	if given != nil {
 		c := *given
@@ -253,14 +255,15 @@ func newClient(given *http.Client) (*http.Client, *http.Transport) {
 	return &http.Client{Transport: t}, t
 }
 
-// NewTransport returns a transport like that of a session whose Options have no Client: to be changed, to trust a private
-// certificate for instance, and given in a Client. Whoever made it closes its idle connections.
+// NewTransport returns a transport like that of a session whose Options have no Client. Change it,
+// for instance to trust a private certificate, and use it in [Options].Client. The caller has to
+// close its idle connections.
 func NewTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost = mostPosts + 2
-	// A connection that died in silence shows in less than a minute, though no poll may end. The question lies behind all
-	// that is on its way.
-	// A gateway that is short of memory takes two seconds to say that it takes nothing.
+	// This detects within a minute a connection that died in silence, even if no poll ends. The
+	// ping waits behind all that is on its way. A gateway that is short of memory takes two seconds
+	// to refuse content.
 	t.ExpectContinueTimeout = 10 * time.Second
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: sharedPing}
 	return t

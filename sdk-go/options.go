@@ -9,13 +9,14 @@ import (
 	"reversehttp/schema"
 )
 
-// Options are what a program may wish for. The zero value, and nil, are fine.
+// Options configure a session. The zero value and nil are valid.
 type Options struct {
 	// Label is the name to claim. Empty: the gateway picks a readable one.
 	Label string
-	// Token owns the claim. Give the one of an earlier Session to have its label back. Empty: the gateway mints one.
+	// Token owns the claim. Give the token of an earlier Session to get its label back. Empty: the
+	// gateway mints one.
 	Token string
-	// Key lets the program claim at a gateway that asks for one. Empty: none is shown.
+	// Key lets the program claim at a gateway that requires one. Empty: no key is shown.
 	Key string
 
 	// Lease is how long the claim lives while nobody polls, in whole seconds (a fraction counts as one).
@@ -24,27 +25,30 @@ type Options struct {
 	// Timeout is how long a visitor waits for the handler's answer.
 	// Zero: the gateway's default, or what the claim has already.
 	Timeout time.Duration
-	// Redeliver says which requests may go to another session after this one was lost with them.
+	// Redeliver says which requests may go to another session after this one is lost with them.
 	// Empty: those with an idempotent method, or what the claim has already.
 	Redeliver Redeliver
-	// Inspect has the gateway record exchanges for the owner to look at, at [Session.Exchanges]: schema/README.md, section 13.
-	// False: what the claim has already, which is no recording of a new one.
+	// Inspect makes the gateway record exchanges for the owner to look at, at [Session.Exchanges];
+	// see schema/README.md, section 13. False: what the claim has already; a new claim records
+	// nothing.
 	Inspect bool
 
 	// Transport is how requests come from the gateway. Empty means TransportAuto.
 	Transport Transport
 
-	// Concurrency is how many handlers run at once; further requests wait for one to return.
-	// Zero means 1024; negative means no bound but the gateway's.
+	// Concurrency is how many handlers run at once; further requests wait for one to return. Zero
+	// means 1024; negative means only the gateway's bound.
 	Concurrency int
-	// Client sends the requests to the gateway. Its Timeout is not used: every call has a bound that suits it.
-	// Nil: one that honours HTTP_PROXY and keeps connections open, with a transport of NewTransport.
+	// Client sends the requests to the gateway. Its Timeout is not used: every call has its own
+	// bound. Nil: a client that honours HTTP_PROXY and keeps connections open, with a transport of
+	// NewTransport.
 	Client *http.Client
-	// Logger is told by which way requests come, whenever that changes, and what went wrong, panics of handlers with
-	// their stacks among it. Nil: slog.Default() is told of warnings and errors; slog.DiscardHandler silences.
+	// Logger logs every change of the transport, and what went wrong, including panics of handlers
+	// with their stacks. Nil: slog.Default() logs warnings and errors. A logger with
+	// slog.DiscardHandler logs nothing.
 	Logger *slog.Logger
-	// OnState is called after every change of the state, in order and one at a time, beginning with Online in Claim.
-	// It must not wait for the session. Nil: nobody is told.
+	// OnState is called after every change of the state, in order and one at a time, beginning with
+	// Online in Claim. It must not wait for the session. Nil: no calls.
 	OnState func(State)
 }
 
@@ -63,7 +67,7 @@ const (
 
 const defaultConcurrency = 1024
 
-// withDefaults returns a copy in which no value stands for another.
+// withDefaults returns a copy with defaults filled in.
 func (o *Options) withDefaults() Options {
 	var c Options
 	if o != nil {
@@ -81,7 +85,7 @@ func (o *Options) withDefaults() Options {
 	return c
 }
 
-// troubles passes on what someone should look at. Nothing else is worth a line to a program that gave no logger.
+// troubles passes on warnings and errors only, for programs that gave no logger.
 type troubles struct{ slog.Handler }
 
 func (h troubles) Enabled(ctx context.Context, level slog.Level) bool {

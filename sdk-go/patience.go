@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// Slowness is not death. What is dead gives no sign of life, and nothing else is taken for that: no bound is on how long
-// a whole request takes, only on how long none of it moves.
+// Slowness is not death. Only the absence of any sign of life counts as death: there is no bound on
+// how long a request takes, only on how long nothing of it moves.
 //
-// A machine that is too busy to run this program is too busy to run what would hear a sign. So the time is counted in
-// steps, and each step lets all other goroutines run before it counts.
+// A machine that is too busy to run this program is also too busy to notice a sign of life. So the
+// time is counted in steps, and before each step counts all other goroutines may run.
 
 const (
 	patienceSteps = 8
-	// How often a step gives way. What came has to be read, and often a second goroutine has to hear of it.
+	// How often a step yields. What came has to be read, and often passed to a second goroutine.
 	stepRounds = 2
-	// How slowly what was sent may arrive, in bytes a second: as slowly as the gateway lets it. What the system holds of
-	// it on its way may be all of a request.
+	// The least rate in bytes a second at which sent content may arrive, as for the gateway. The
+	// system may hold a whole request on its way.
 	leastRate = 1 << 10
 )
 
-// patience calls over when there was no sign of life for a time.
+// patience calls over after a time without a sign of life.
 type patience struct {
 	over func()
 
@@ -43,7 +43,7 @@ func newPatience(most time.Duration, over func()) *patience {
 	return p
 }
 
-// begin counts anew. The caller holds p.mu.
+// begin restarts the count. The caller holds p.mu.
 func (p *patience) begin(most time.Duration) {
 	p.step, p.left = most/patienceSteps, patienceSteps
 	p.next()
@@ -62,14 +62,14 @@ func (p *patience) tick() {
 	}
 }
 
-// giveWay lets all that can run do so.
+// giveWay lets all other runnable goroutines run.
 func giveWay() {
 	for range stepRounds {
 		runtime.Gosched()
 	}
 }
 
-// count counts a step. It reports whether it was the last.
+// count counts a step and reports whether it was the last.
 func (p *patience) count() (over bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -84,7 +84,7 @@ func (p *patience) count() (over bool) {
 	return true
 }
 
-// renew notes a sign of life. The next one may take so long.
+// renew notes a sign of life. The next one may take most.
 func (p *patience) renew(most time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -93,7 +93,7 @@ func (p *patience) renew(most time.Duration) {
 	}
 }
 
-// stop has over never called. It reports false if it was.
+// stop prevents the call of over. It reports false if over was called.
 func (p *patience) stop() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,7 +105,7 @@ func (p *patience) stop() bool {
 	return true
 }
 
-// moving is content whose reading is a sign of life.
+// moving is content of which every read is a sign of life.
 type moving struct {
 	io.ReadCloser
 	moved func()

@@ -15,24 +15,27 @@ import (
 
 // Info is what an *http.Request has no place for.
 type Info struct {
-	// ID names the exchange; unique for the gateway and all its restarts.
+	// ID names the exchange. It is unique for the gateway and all its restarts.
 	ID string
 	// Attempt counts the deliveries of this exchange, from 1.
 	Attempt int
-	// Target is the request target byte for byte as the visitor sent it, with the path of the claim's URL.
+	// Target is the request target byte for byte as the visitor sent it, including the path of the
+	// claim's URL.
 	Target string
 	// URL is the target URI as the visitor sees it.
 	URL string
 	// Base is the public URL of the claim, with a final slash. Links and redirects that begin with a slash leave it
 	// where the claim's URL has a path; put Base in front of them.
 	Base string
-	// ReplayOf is the exchange whose recorded request this repeats, because the owner asked for it. Empty: a visitor's own request.
+	// ReplayOf is the exchange whose recorded request the owner replays with this one. Empty: a
+	// visitor sent this request.
 	ReplayOf string
 }
 
 type infoKey struct{}
 
-// RequestInfo returns the Info of a request from the context of it. It is zero for a request that no session brought.
+// RequestInfo returns the Info of a request from its context. It is zero for a request that did not
+// come by a session.
 func RequestInfo(ctx context.Context) Info {
 	if info, ok := ctx.Value(infoKey{}).(*Info); ok {
 		return *info
@@ -40,19 +43,19 @@ func RequestInfo(ctx context.Context) Info {
 	return Info{}
 }
 
-// newRequest makes a message what a net/http server mounted at the claim's URL would hand to its handler. Content that
-// is not in it is the one that remote makes.
+// newRequest returns the request that a net/http server mounted at the claim's URL would pass to
+// its handler for a message. Content that is not in the message comes from remote.
 func newRequest(ctx context.Context, m *message, remote func() *remote) (*http.Request, error) {
 	e := &m.Request
 	header := newHeader(m.Fields)
 	m.info = Info{ID: e.ID, Attempt: e.Attempt, Target: e.Target, URL: e.URL, Base: e.Base, ReplayOf: e.ReplayOf}
 	target := withoutBase(e.Target, e.Base)
 	major, minor, err := protocol(e.HTTPVersion)
-	r := new(http.Request).WithContext(context.WithValue(ctx, infoKey{}, &m.info)) // a request is large: one is enough
+	r := new(http.Request).WithContext(context.WithValue(ctx, infoKey{}, &m.info)) // one allocation less than a shallow copy
 	r.Method, r.URL, r.RequestURI = e.Method, parseTarget(target), target
 	r.Proto, r.ProtoMajor, r.ProtoMinor = protoOf(e.HTTPVersion), major, minor
 	r.Header, r.RemoteAddr, r.Body = header, e.RemoteAddr, http.NoBody
-	// RFC 9112, 3.2.2: the authority of an absolute target stands above the field.
+	// RFC 9112, 3.2.2: the authority of an absolute target overrides the field.
 	if r.Host = r.URL.Host; r.Host == "" {
 		r.Host = r.Header.Get("Host")
 	}
@@ -60,7 +63,8 @@ func newRequest(ctx context.Context, m *message, remote func() *remote) (*http.R
 	var bad error
 	switch {
 	case e.Upgrade != "":
-		// They end at the gateway, and are what a handler looks for. The content comes when the connection is upgraded.
+		// These fields end at the gateway, but handlers look for them. The content comes once the
+		// connection is upgraded.
 		r.Header["Connection"], r.Header["Upgrade"] = []string{"Upgrade"}, []string{e.Upgrade}
 	case e.BodyURL != "":
 		c := remote()
@@ -80,7 +84,7 @@ func newRequest(ctx context.Context, m *message, remote func() *remote) (*http.R
 	return r, errors.Join(err, bad)
 }
 
-// length returns what Content-Length says; -1 where it is not there.
+// length returns the value of Content-Length, or -1 without one.
 func length(h http.Header) (int64, error) {
 	v := h.Get("Content-Length")
 	if v == "" {
@@ -90,7 +94,7 @@ func length(h http.Header) (int64, error) {
 	return int64(n), err
 }
 
-// protoOf returns the protocol of a version of HTTP.
+// protoOf returns the Proto of an HTTP version.
 func protoOf(version string) string {
 	switch version {
 	case "1.1":

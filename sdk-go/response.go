@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// errTooLarge is what Write returns when the gateway would not take the header.
+// errTooLarge is returned by Write if the gateway would refuse the header.
 var errTooLarge = errors.New("reversehttp: the header is larger than the gateway takes")
 
-// As many bytes as http.DetectContentType looks at.
+// The number of bytes that http.DetectContentType looks at.
 const sniffed = 512
 
 // response is the http.ResponseWriter of one exchange. It keeps the rules of a net/http server, for it stands in for one:
@@ -29,8 +29,9 @@ const sniffed = 512
 //	HEAD has its content dropped but counted; 204 and 304 refuse it, and 205 too (RFC 9110, 15.3.6)
 //	informational answers go ahead with the header as it is then, which stays; but for 100, which the gateway sends
 //
-// What a handler writes is held until it returns, and goes as one answer. When it flushes, or writes more than is held,
-// the answer becomes a stream. Whatever fails before that can still be told to the visitor by a 500.
+// What a handler writes is held until it returns, and is sent as one answer. When it flushes, or
+// writes more than is held, the answer becomes a stream. A failure before that can still be
+// reported to the visitor by a 500.
 type response struct {
 	session *Session
 	x       *exchange
@@ -40,19 +41,19 @@ type response struct {
 
 	upgrade       bool   // 101 may be the answer
 	taken         bool   // by Hijack
-	host, visitor string // of a request to upgrade
+	host, visitor string // set for a request to upgrade
 
 	header    http.Header
-	committed bool // WriteHeader was called, or should have been
+	committed bool // WriteHeader was called, or implied
 	status    int
 	trailers  []string // the names that it declared
 	guess     bool     // Content-Type is still to be guessed
 	declared  int64    // the Content-Length that the handler set; -1 without one
-	accepted  int64    // bytes of content that were written and not refused
+	accepted  int64    // bytes of content that were accepted
 	offered   int64    // bytes of content that were written
-	content   []byte   // what is held; of HEAD, what is needed to guess
-	failed    error    // the response cannot be sent
-	parts     *parts   // since the answer is one
+	content   []byte   // held content; for HEAD, as much as is needed to guess
+	failed    error    // why the response cannot be sent
+	parts     *parts   // once the answer is a stream
 	deadline  time.Time
 	source    io.Reader // the content of the request
 }
@@ -71,7 +72,7 @@ func (w *response) Header() http.Header {
 	return w.header
 }
 
-// WriteHeader fixes status and header, or sends an informational response ahead.
+// WriteHeader sets the status and freezes the header, or sends an informational response.
 func (w *response) WriteHeader(status int) {
 	if w.committed || w.taken {
 		_, file, line, _ := runtime.Caller(1)
@@ -121,14 +122,14 @@ func (w *response) commit(status int) {
 	}
 }
 
-// leftOut reports whether a net/http server would leave a field out, or write it by itself.
+// leftOut reports whether a net/http server would omit a field or write it by itself.
 func (w *response) leftOut(name string) bool {
 	switch name {
 	case "Transfer-Encoding", "Trailer":
 		return true
 	case "Content-Length":
-		// With 304 it tells the length of what GET would give, as Content-Type its type, and the gateway keeps both
-		// there (RFC 9110, 15.4.5).
+		// With 304 they describe the response that GET would have, and the gateway relays both (RFC
+		// 9110, 15.4.5).
 		return !bodyAllowed(w.status) && w.status != http.StatusNotModified
 	}
 	return strings.HasPrefix(name, http.TrailerPrefix)
@@ -143,10 +144,10 @@ func bodyAllowed(status int) bool {
 	return status >= 200
 }
 
-// Write adds to the content.
+// Write appends to the content.
 func (w *response) Write(p []byte) (int, error) { return write(w, p) }
 
-// WriteString adds to the content.
+// WriteString appends to the content.
 func (w *response) WriteString(s string) (int, error) { return write(w, s) }
 
 func write[S string | []byte](w *response, p S) (int, error) {
@@ -166,7 +167,7 @@ func write[S string | []byte](w *response, p S) (int, error) {
 	if w.declared >= 0 && w.offered > w.declared {
 		return 0, http.ErrContentLength
 	}
-	// A server would notice a visitor that left by its connection.
+	// A server would notice by its connection that a visitor left.
 	if w.ctx.Err() != nil {
 		return 0, context.Cause(w.ctx)
 	}
@@ -194,7 +195,7 @@ func write[S string | []byte](w *response, p S) (int, error) {
 
 var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
-// ReadFrom adds all of r to the content.
+// ReadFrom appends all of r to the content.
 func (w *response) ReadFrom(r io.Reader) (int64, error) {
 	b := copyBuffers.Get().(*[32 << 10]byte)
 	defer copyBuffers.Put(b)
@@ -227,7 +228,7 @@ func (w *response) FlushError() error {
 	return w.begin()
 }
 
-// early sends the answer before the handler returns, for all of it is there.
+// early sends an answer that is complete before the handler returns.
 func (w *response) early() error {
 	if w.method == http.MethodHead && w.declared < 0 {
 		w.accepted = 0 // more may come, so nobody knows the length
@@ -261,7 +262,7 @@ func (w *response) begin() error {
 	return nil
 }
 
-// SetReadDeadline is for http.ResponseController.
+// SetReadDeadline implements the method of http.ResponseController.
 func (w *response) SetReadDeadline(at time.Time) error {
 	if c, ok := w.source.(*remote); ok {
 		c.setDeadline(at)
@@ -269,13 +270,15 @@ func (w *response) SetReadDeadline(at time.Time) error {
 	return nil
 }
 
-// SetWriteDeadline is for http.ResponseController. It bounds the writes that wait for the visitor.
+// SetWriteDeadline implements the method of http.ResponseController. It bounds writes that wait for
+// the visitor.
 func (w *response) SetWriteDeadline(at time.Time) error {
 	w.deadline = at
 	return nil
 }
 
-// EnableFullDuplex is for http.ResponseController. Reading and writing are independent here.
+// EnableFullDuplex implements the method of http.ResponseController. Reading and writing are always
+// independent.
 func (w *response) EnableFullDuplex() error { return nil }
 
 func (w *response) guessType() {
@@ -285,7 +288,7 @@ func (w *response) guessType() {
 	w.guess = false
 }
 
-// whole makes the answer that of the exchange.
+// whole makes the held response the answer of the exchange.
 func (w *response) whole() error {
 	w.guessType()
 	head := w.method == http.MethodHead
@@ -310,7 +313,7 @@ func (w *response) short() bool {
 	return w.declared >= 0 && bodyAllowed(w.status) && w.method != http.MethodHead && w.declared != w.accepted
 }
 
-// lastFields returns the trailers. Like a net/http server it has none where a length is declared.
+// lastFields returns the trailers. As under net/http there are none if a length is declared.
 func (w *response) lastFields() http.Header {
 	if w.declared >= 0 || !bodyAllowed(w.status) || w.method == http.MethodHead {
 		return nil
@@ -318,7 +321,8 @@ func (w *response) lastFields() http.Header {
 	return trailersOf(w.header, w.trailers)
 }
 
-// end ends the answer when the handler has returned. The error is why it cannot be sent, or is cut short.
+// end ends the answer after the handler has returned. Its error says why the answer cannot be sent
+// or is cut short.
 func (w *response) end() error {
 	if !w.committed {
 		w.commit(http.StatusOK)

@@ -11,21 +11,24 @@ import (
 )
 
 const (
-	// How often a session that drains shows that it is alive; half of what the gateway allows a program whose connection closed.
+	// How often a draining session shows that it is alive: half of the time that the gateway allows
+	// a program whose connection closed.
 	drainPoll = time.Second
-	// How long the word of leaving may take.
+	// How long telling the gateway that the session ends may take.
 	goodbyeTimeout = 3 * time.Second
 )
 
 var errServing = errors.New("reversehttp: serve: the session is serving already")
 
-// Serve hands the visitors' requests to the handler, each in its own goroutine, until the session is closed. A nil
-// handler is http.DefaultServeMux. Serve may be called once.
+// Serve passes visitors' requests to the handler, each in its own goroutine, until the session is
+// closed. A nil handler is http.DefaultServeMux. Serve may be called once.
 //
-// After Close, Shutdown or Delete it returns ErrClosed, and otherwise why it cannot go on: ErrLabelTaken,
-// ErrClaimDeleted or another *Error. What passes, such as an outage of the network or of the gateway, does not end it.
+// After Close, Shutdown or Delete it returns ErrClosed; otherwise it returns why it cannot
+// continue: ErrLabelTaken, ErrClaimDeleted or another *Error. A temporary failure, such as an
+// outage of the network or of the gateway, does not end it.
 //
-// Serve returns when all it began has ended, its handlers too: they should end when their context does.
+// Serve returns when everything that it began has ended, including handlers, which should return
+// when their context ends.
 func (s *Session) Serve(handler http.Handler) error {
 	if handler == nil {
 		handler = http.DefaultServeMux
@@ -68,8 +71,9 @@ func (s *Session) Serve(handler http.Handler) error {
 	return reason
 }
 
-// drain waits until every exchange has ended. The gateway moves on what runs of a session that closes its connection and then
-// neither polls nor answers for 2 s, so it asks every second, and at once where a link is lost.
+// drain waits until every exchange has ended. The gateway moves on the exchanges of a session that
+// closes its connection and then neither polls nor answers for 2 s, so drain polls every second,
+// and at once after a link is lost.
 func (s *Session) drain() {
 	idle := make(chan struct{})
 	s.starting.Lock() // what a link has seen to be in time has begun
@@ -104,8 +108,8 @@ func (s *Session) drain() {
 	}
 }
 
-// showLife asks for what comes, once. Requests are not begun and their cursor is not acknowledged: they move on when the session
-// leaves.
+// showLife polls once. It begins no requests and acknowledges no cursor: they move on when the
+// session leaves.
 func (s *Session) showLife() {
 	at := s.current()
 	content, err := s.poller.ask(s.life, at, 0)
@@ -121,7 +125,7 @@ func (s *Session) showLife() {
 	}
 }
 
-// leave tells the gateway, once, that this program stops serving and what it has not begun.
+// leave tells the gateway, once, that this program stops serving, and what it has not begun.
 func (s *Session) leave() {
 	s.left.Do(func() {
 		at := s.current()
@@ -134,9 +138,9 @@ func (s *Session) leave() {
 	})
 }
 
-// Close ends the session at once: handlers have their contexts cancelled and their answers are dropped. The claim lives
-// on for its lease. Close waits for the gateway to take note, 3 s at most, and not for handlers; Serve does that. It may be
-// called twice, and its error is always nil.
+// Close ends the session at once: it cancels the contexts of handlers and drops their answers. The
+// claim lives on for its lease. Close waits at most 3 s until the gateway knows, and does not wait
+// for handlers, as Serve does. It may be called more than once and always returns nil.
 func (s *Session) Close() error {
 	s.end(ErrClosed)
 	s.leave()
@@ -152,9 +156,10 @@ func (s *Session) Close() error {
 	return nil
 }
 
-// Shutdown ends the session when what runs has been answered: it takes no more requests, waits for the handlers and
-// their answers, and tells the gateway what it did not begin. If ctx ends first, it closes the session and returns the
-// error of ctx. The claim lives on for its lease.
+// Shutdown ends the session once running handlers have answered: it takes no more requests, waits
+// for the handlers and their answers, and tells the gateway what it did not begin. If ctx ends
+// first, Shutdown closes the session and returns the error of ctx. The claim lives on for its
+// lease.
 func (s *Session) Shutdown(ctx context.Context) error {
 	s.stop()
 	s.mu.Lock()
@@ -172,8 +177,8 @@ func (s *Session) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Delete gives the label up, with all sessions of the claim, and then does what Shutdown does. If the gateway refuses
-// or cannot be reached, the session goes on.
+// Delete gives up the label, with all sessions of the claim, and then does what Shutdown does. If
+// the gateway refuses or cannot be reached, the session continues.
 func (s *Session) Delete(ctx context.Context) error {
 	at := s.current()
 	s.deleting.Store(true)

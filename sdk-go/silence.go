@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// silence is the time in which polls fail because nothing comes. What is sent meanwhile may be on connections that are
-// dead. The zero value is ready.
+// silence is a time in which polls fail because nothing comes. Calls sent meanwhile may be on dead
+// connections. The zero value is ready for use.
 type silence struct {
 	mu     sync.Mutex // guards what follows
 	is     bool
@@ -32,7 +32,7 @@ func (q *silence) end() {
 	q.is = false
 }
 
-// sentNow returns the time in which a call is sent that may be sent again.
+// sentNow returns the era of a call that may be sent twice.
 func (q *silence) sentNow() context.Context {
 	q.mu.Lock()
 	defer q.mu.Unlock()

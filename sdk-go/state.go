@@ -2,16 +2,17 @@ package reversehttp
 
 import "sync"
 
-// State tells how a session stands with its gateway.
+// State is the state of a session.
 type State int
 
 // The states of a session.
 const (
-	// Online: the last thing the gateway said was good, a claim or the answer to a poll.
+	// Online: the last claim or poll succeeded.
 	Online State = iota
-	// Reconnecting: a poll failed, or the gateway ended its side of the session. The session tries again by itself.
+	// Reconnecting: a poll failed, or the gateway ended its side of the session. The session
+	// retries by itself.
 	Reconnecting
-	// Closed: the session is over and stays so.
+	// Closed: the session has ended for good.
 	Closed
 )
 
@@ -26,8 +27,9 @@ func (s State) String() string {
 	return "closed"
 }
 
-// standing holds a state and tells a listener of every change, in order and one at a time. The listener is called by
-// whoever changes the state, or by whoever is in a call of it already, so it may change the state itself.
+// standing holds a state and tells a listener of every change, in order and one at a time. The
+// goroutine that changes the state calls the listener, unless another call is running, which then
+// tells this change too; so the listener may change the state itself.
 type standing struct {
 	listener func(State)
 
@@ -37,7 +39,7 @@ type standing struct {
 	telling bool
 }
 
-// set changes the state. Closed is for ever.
+// set changes the state. Closed is final.
 func (s *standing) set(to State) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,7 +50,8 @@ func (s *standing) set(to State) {
 	s.tell(to)
 }
 
-// tell calls the listener with to, after what is untold already. The caller holds s.mu, which is free during calls.
+// tell calls the listener with to, after the changes that are still untold. The caller holds s.mu,
+// which is released during calls.
 func (s *standing) tell(to State) {
 	if s.listener == nil {
 		return

@@ -5,10 +5,11 @@ import (
 	"strings"
 )
 
-// parseTarget makes a request target a URL as a net/http server does, but for two things. A server would refuse a target
-// that is no URL, such as /%zz; a claim hands on whatever a visitor sends. Such a one has its path undecoded in Path, and
-// in Opaque, from which a proxy sends it on as it came. And where net/url would decode every escape of a path because it
-// has to escape one character, /a%2Fb|c to /a/b%7Cc, RawPath has that one escaped and all the rest as it came.
+// parseTarget parses a request target as a net/http server does, with two exceptions. A server
+// would refuse a target that is not a valid URL, such as /%zz; a claim passes on whatever a visitor
+// sends, with the undecoded path in Path and in Opaque, from which a proxy sends it as it came. And
+// if net/url would decode every escape of a path because it has to escape one character (/a%2Fb|c
+// to /a/b%7Cc), RawPath has that character escaped and the rest as it came.
 func parseTarget(target string) *url.URL {
 	if u, err := url.ParseRequestURI(target); err == nil {
 		if u.RawPath != "" {
@@ -24,7 +25,8 @@ func parseTarget(target string) *url.URL {
 	return u
 }
 
-// escapeRaw escapes what may not stand in a path (RFC 3986, 3.3) and leaves escapes alone. Brackets stay, as net/url has it.
+// escapeRaw escapes characters that a path must not have (RFC 3986, 3.3) and keeps escapes.
+// Brackets stay, as in net/url.
 func escapeRaw(path string) string {
 	const digits = "0123456789ABCDEF"
 	b := make([]byte, 0, len(path)+8)
@@ -39,13 +41,14 @@ func escapeRaw(path string) string {
 	return string(b)
 }
 
-// withoutBase takes the path of the base off the target, but for its final slash, and leaves every other byte alone.
+// withoutBase removes the path of the base, except its final slash, from the target, and keeps
+// every other byte.
 func withoutBase(target, base string) string {
 	_, path, ok := splitPath(base)
 	if !ok || path == "/" {
 		return target
 	}
-	// In origin form a target is all path; //a/b names no authority there.
+	// A target in origin-form is a path: //a/b names no authority.
 	authority, rest := "", target
 	if !strings.HasPrefix(target, "/") {
 		if authority, rest, ok = splitPath(target); !ok {
@@ -55,7 +58,7 @@ func withoutBase(target, base string) string {
 	if strings.HasPrefix(rest, path) {
 		return authority + rest[len(path)-1:]
 	}
-	// A visitor may write %64 for d. The base has no query, so no segment reaches into one.
+	// A visitor may write %64 for d. The base has no query, so no segment extends into one.
 	end := 0
 	for range strings.Count(path, "/") - 1 {
 		next := strings.IndexByte(rest[end+1:], '/')

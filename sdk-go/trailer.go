@@ -17,12 +17,12 @@ var notTrailers = map[string]bool{
 	"Realm": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Www-Authenticate": true,
 }
 
-// mayTrail reports whether a field may come after the content. The name is in canonical form.
+// mayTrail reports whether a field may follow the content. The name is in canonical form.
 func mayTrail(name string) bool {
 	return token(name) && !notTrailers[name] && !strings.HasPrefix(name, "If-")
 }
 
-// declaredTrailers returns the names that the Trailer fields of a header tell.
+// declaredTrailers returns the names in the Trailer fields of a header.
 func declaredTrailers(h http.Header) (names []string) {
 	for _, v := range h["Trailer"] {
 		for name := range strings.SplitSeq(v, ",") {
@@ -35,8 +35,8 @@ func declaredTrailers(h http.Header) (names []string) {
 	return names
 }
 
-// trailersOf returns the trailers that a header has when its handler returned: the fields that were declared, and those
-// with the prefix. It is nil where there are none.
+// trailersOf returns the trailers in a header after its handler returned: the declared fields, and
+// those with the prefix. It returns nil if there are none.
 func trailersOf(h http.Header, declared []string) (t http.Header) {
 	add := func(name string, values []string) {
 		if t == nil {

@@ -2,23 +2,25 @@ package reversehttp
 
 import "fmt"
 
-// Transport is how requests come from the gateway.
+// Transport is the way in which requests come from the gateway.
 type Transport string
 
 // The transports.
 const (
-	// TransportAuto takes the fastest that works: a link, then a stream in the framed form, then a stream, then batches. It
-	// falls back by itself, and tries the faster one again after five minutes.
+	// TransportAuto uses the fastest that works: a link, a stream in the framed form, a stream, or
+	// batches. It falls back by itself, and tries a faster one again after five minutes.
 	TransportAuto Transport = "auto"
-	// TransportLink asks for a link: one WebSocket for requests and answers. Where there is none, or something between does not
-	// let it through, it is TransportFramed, and the link is tried again after five minutes.
+	// TransportLink asks for a link: one WebSocket for requests and answers. If the gateway has
+	// none, or a proxy does not pass it, it acts as TransportFramed and tries a link again after
+	// five minutes.
 	TransportLink Transport = "link"
 	// TransportPoll asks for batches. Every request is a short one: a GET, or a POST of JSON.
 	TransportPoll Transport = "poll"
-	// TransportStream asks for a stream (NDJSON), and for batches where the gateway has none or something keeps it back.
+	// TransportStream asks for a stream (NDJSON), and for batches if the gateway has none or a
+	// proxy delays it.
 	TransportStream Transport = "stream"
-	// TransportFramed asks for a stream in the framed form, whose content is bytes beside its envelopes. Where there is none it
-	// is TransportStream.
+	// TransportFramed asks for a stream in the framed form, whose content is bytes beside its
+	// envelopes. If the gateway has none it acts as TransportStream.
 	TransportFramed Transport = "framed"
 )
 

@@ -10,15 +10,18 @@ import (
 	"net/http"
 )
 
-// A handler upgrades the connection as under net/http, in either of two ways: WriteHeader(101) and then Hijack, or Hijack
-// and then a response written as HTTP. The second may turn out to be no upgrade.
+// A handler upgrades the connection as under net/http, in one of two ways: WriteHeader(101) and
+// then Hijack, or Hijack and then a response written as HTTP. The second may turn out not to be an
+// upgrade.
 
-// upgrader is the response to a request to upgrade. Others are no http.Hijacker, as with HTTP/2.
+// upgrader is the response to a request to upgrade. Other responses are not an http.Hijacker, as in
+// HTTP/2.
 type upgrader struct{ *response }
 
 var _ http.Hijacker = upgrader{}
 
-// Hijack gives the visitor's connection. The handler may return; the exchange lasts until it is closed.
+// Hijack returns the visitor's connection. The handler may return; the exchange lasts until the
+// connection is closed.
 func (w upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	x := w.x
 	switch {
@@ -48,19 +51,19 @@ func (w upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return c, bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c)), nil
 }
 
-// again returns a response for the same exchange, of which nothing is written.
+// again returns a fresh response for the same exchange.
 func (w *response) again() *response {
 	return &response{session: w.session, x: w.x, ctx: w.x.ctx, method: w.method, upgrade: w.upgrade, log: w.log}
 }
 
-// answer reads the response that is written to the connection, and sends it: all of an ordinary one up to Close, of a
-// 101 the head, and what follows as it comes.
+// answer reads the response that the handler writes to the connection and sends it: an ordinary one
+// as a whole, up to Close; a 101 as its head, followed by the bytes as they come.
 func (c *conn) answer(w *response) {
 	err := c.relayAnswer(w)
 	if c.out != nil {
 		return
 	}
-	// An ordinary answer, or none. The rest is as after a handler that has returned.
+	// An ordinary answer, or none. Continue as after a handler that has returned.
 	c.departures.Close()
 	x := c.x
 	gone := x.ctx.Err() != nil && context.Cause(x.ctx) != errGivenUp
