@@ -50,13 +50,18 @@ func (o *options) check() error {
 			return fmt.Errorf("--reserved=%s: that can be no label: lower case letters, digits and hyphens, 1 to 63", label)
 		}
 	}
-	switch {
-	case o.TLSCert != "" && o.TLSKey == "":
-		return fmt.Errorf("--tls-cert=%s: give its key too, with --tls-key", o.TLSCert)
-	case o.AdminKeyFile != "" && o.AdminListen == "":
+	if o.AdminKeyFile != "" && o.AdminListen == "" {
 		return errors.New("--admin-key-file: give --admin-listen too, the address whose calls show it")
-	case o.TLSKey != "" && o.TLSCert == "":
-		return fmt.Errorf("--tls-key=%s: give its certificate too, with --tls-cert", o.TLSKey)
+	}
+	if err := o.checkTLS(); err != nil {
+		return err
+	}
+	for flag, address := range map[string]string{"http-listen": o.HTTPListen, "resolver": o.Resolver} {
+		if address != "" {
+			if err := checkAddress(flag, address); err != nil {
+				return err
+			}
+		}
 	}
 	if m := o.Memory; m != nil && *m < leastMemory {
 		return fmt.Errorf("--memory=%s: the gateway needs 64MiB at least; leave it out for a quarter of what the machine has", strings.ReplaceAll(humanize.IBytes(uint64(*m)), " ", ""))

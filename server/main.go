@@ -9,7 +9,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -63,8 +62,9 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	log := o.logger(stderr)
 	// net/http writes there what a program sends unasked, which is content.
 	stdlog.SetOutput(io.Discard)
-	certificate, err := o.certificate(log)
-	if err != nil {
+	seal := &sealed{}
+	var err error
+	if seal.files, err = o.certificate(log); err != nil {
 		return err
 	}
 	if err := o.openAccounts(log); err != nil {
@@ -75,11 +75,20 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer func() { _ = l.Close() }()
+	plain, err := o.listenHTTP()
+	if err != nil {
+		return err
+	}
+	defer plain.stop(o.lastWrites)
 	settings, err := o.gateway(l.Addr().(*net.TCPAddr), log)
 	if err != nil {
 		return err
 	}
-	settings.ClosePort = func() { wire.StopAccepting(l) }
+	settings.ClosePort = func() {
+		seal.stop()
+		plain.close()
+		wire.StopAccepting(l)
+	}
 	if settings.Pages, err = web.Pages(); err != nil {
 		return err
 	}
@@ -101,6 +110,10 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	if operator != nil {
 		defer operator.close() // after the gateway has stopped, of which it tells
 	}
+	if seal.managed, err = o.manage(g.Gateway, l.Addr().(*net.TCPAddr), plain.at(), log); err != nil {
+		return err
+	}
+	defer seal.close()
 	if !strings.HasPrefix(g.Public().String(), o.scheme()+":") {
 		log.Info("the port does not speak what public URLs say: a proxy has to", "port", o.scheme(), "public_url", g.Public().String())
 	}
@@ -115,13 +128,15 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	}
 	server := g.Server()
 	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
-	if l = g.Limit(l); certificate != nil {
-		l = g.ListenTLS(l, &tls.Config{GetCertificate: certificate.get}, g.ALPN())
+	if l = g.Limit(l); seal.config() != nil {
+		l = g.ListenTLS(l, seal.config(), seal.protocols(g.ALPN()))
 	} else {
 		l = wire.Listen(l)
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
+	plain.start(g.Gateway, seal.challenge, log)
+	seal.start()
 	_, _ = fmt.Fprintf(stdout, "ReverseHttp console: %s  public URLs: %s\n", g.Public().Control, g.Public().String())
 	log.Info("serving", "listen", l.Addr().String(), "console", g.Public().Control, "public_url", g.Public().String(), "memory", humanize.IBytes(uint64(o.memory())))
 
@@ -137,9 +152,7 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 			g.LookAtAccounts()
 			settings.Audit.Reopen()
 			log.Info("certificate looked at again, and accounts; flags and --config need a restart", "signal", s.String())
-			if certificate != nil {
-				certificate.reload()
-			}
+			seal.reload()
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -37,6 +37,16 @@ type options struct {
 	LogFormat    string `enum:"text,json" default:"text" help:"Format of the log on standard error: text or json."`
 	LogLevel     string `enum:"debug,info,warn,error" default:"info" help:"Least level of the log: debug (exchanges), info (sessions), warn or error."`
 
+	ACMEEmail   string `name:"acme-email" placeholder:"ADDRESS" help:"Have certificates from a CA that speaks ACME, whose terms you agree to and which may write to this address; by TLS on the port, or by --http-listen."`
+	ACMECA      string `name:"acme-ca" placeholder:"URL" help:"Directory of the CA, with or without --acme-email. Default: that of Let's Encrypt."`
+	ACMECARoot  string `name:"acme-ca-root" placeholder:"FILE" help:"What a private CA's own certificate is signed with, in PEM."`
+	ACMEDir     string `name:"acme-dir" placeholder:"DIR" help:"Directory to keep certificates and their keys in. Default: acme in --data."`
+	ACMEDNS     string `name:"acme-dns" placeholder:"HOST:PORT" help:"Server of DNS that takes updates (RFC 2136) for the domain of --public-url: one certificate for all labels."`
+	ACMEDNSKey  string `name:"acme-dns-key" placeholder:"FILE" help:"Key for these updates, as tsig-keygen writes it."`
+	ACMEPerWeek int    `name:"acme-per-week" default:"40" negative:"no bound" help:"Most new certificates for labels in a week, where --acme-dns makes none for all. Negative: no bound."`
+	HTTPListen  string `name:"http-listen" placeholder:"ADDRESS" help:"Address that sends http: URLs to https: and answers the CA, such as :80."`
+	Resolver    string `placeholder:"HOST:PORT" help:"Resolver of DNS to ask for records. Default: that of the machine."`
+
 	Family      []string `default:"all" placeholder:"NAME,…" help:"Older and sibling protocols to speak: all, none, or some of reversehttp, comet2008, ptth, ietfPtth."`
 	SharedToken bool     `help:"Let programs of ReverseHttp (2008 to 2012) claim with the token \"-\", the default of their libraries, which anyone can share."`
 	Devices     []string `name:"family-device" placeholder:"LABEL=TOKEN,…" help:"Let devices without a token serve a label by the doors ptth and comet2008: the token stands in their path in place of the label."`
@@ -217,7 +227,7 @@ func orZero[T any](v *T) (zero T) {
 
 // scheme is what the port speaks.
 func (o *options) scheme() string {
-	if o.TLSCert != "" {
+	if o.TLSCert != "" || o.acme() {
 		return "https"
 	}
 	return "http"

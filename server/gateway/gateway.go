@@ -171,6 +171,7 @@ func (o Options) withDefaults() Options {
 // [wire.Port.Server], and the listeners for that.
 type Gateway struct {
 	*wire.Port
+	*Hosts
 	// Admin is the operator's side, for a port of its own.
 	Admin    *admin.API
 	options  Options
@@ -230,6 +231,7 @@ func New(o Options) (*Gateway, error) {
 		Tap: g.recorder.Tap, Untap: g.recorder.End,
 		Times: o.Times, Limits: o.Limits, Reserved: newReserved(&o), Belongs: admitted.Belongs, Weak: weak, Log: o.Log, Ended: g.ended, Noted: g.options.noted, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
 	})
+	g.Hosts = &Hosts{u, g.registry}
 	bounds := control.Bounds{
 		InlineBytes: o.InlineBytes, FramedInlineBytes: max(o.FramedInlineBytes, o.InlineBytes), ContentBytes: o.ContentBytes, PartBytes: o.PartBytes, AnswerBytes: o.AnswerBytes, Fields: o.Fields, FieldBytes: o.FieldBytes,
 	}

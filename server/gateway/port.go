@@ -12,12 +12,15 @@ import (
 )
 
 // newPort returns where g is spoken to, with the bounds, the words and the budget of g.
-func newPort(g *Gateway) *wire.Port {
-	return wire.New(g, refuseUnread, &wire.Options{
+func newPort(g *Gateway) *wire.Port { return portFor(g, g, g.public.Scheme) }
+
+// portFor returns a port for what is spoken in a scheme, if only to a proxy.
+func portFor(g *Gateway, h http.Handler, scheme string) *wire.Port {
+	return wire.New(h, refuseUnread, &wire.Options{
 		HeadTime:  g.options.FieldTime,
 		HeadBytes: 2 * (g.options.FieldBytes + g.options.TargetBytes),
 		Idle:      g.options.Idle,
-		Sealed:    g.public.Scheme != "http",
+		Sealed:    scheme != "http",
 		Log:       g.options.Log,
 		Panicked:  g.panics.Inc,
 		Place: func(peer net.Addr) wire.Place {

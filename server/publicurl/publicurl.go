@@ -116,6 +116,14 @@ func (p *Template) String() string { return p.before + placeholder + p.after }
 // Base returns the public URL of a label, with a final slash.
 func (p *Template) Base(label string) string { return p.before + label + p.after }
 
+// Port returns the port of public URLs with its colon, or "" where it is that of their scheme.
+func (p *Template) Port() string {
+	if i := strings.LastIndexByte(p.own, ':'); i >= 0 && !strings.HasSuffix(p.own, "]") {
+		return p.own[i:]
+	}
+	return ""
+}
+
 // Authority returns the host, and port if any, of a label's public URL.
 func (p *Template) Authority(label string) string {
 	if p.PathPrefix != "" {

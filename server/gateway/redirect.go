@@ -1,0 +1,58 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+	"reversehttp/server/problem"
+	"reversehttp/server/publicurl"
+	"reversehttp/server/wire"
+)
+
+// NewRedirectPort returns the port for http: URLs of a gateway whose port speaks TLS. It sends whoever asks to the same URL with
+// https, by 308, so that a method and its content are kept, if only the host is the gateway's. What challenge answers, it answers
+// first; nil means nothing.
+func NewRedirectPort(g *Gateway, challenge func(http.ResponseWriter, *http.Request) bool) *wire.Port {
+	return portFor(g, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		wire.Taken(r)
+		wire.BoundWrite(w, 0)
+		w.Header().Set("Connection", "close")
+		name := publicurl.Hostname(r.Host)
+		target := wire.Target(r)
+		if rest, ok := cutOrigin(target); ok {
+			target = rest
+		}
+		switch {
+		case wire.Malformed(w, r) != "" || !strings.HasPrefix(target, "/") || strings.ContainsFunc(target, func(c rune) bool { return c <= ' ' || c == 0x7f }):
+			refuseRedirect(w, r, schema.CodeBadRequest)
+		case !g.ours(name):
+			refuseRedirect(w, r, schema.CodeWrongHost)
+		case challenge != nil && challenge(w, r):
+		default:
+			w.Header().Set("Location", "https://"+name+g.public.Port()+target)
+			w.WriteHeader(http.StatusPermanentRedirect)
+		}
+	}), "http")
+}
+
+// cutOrigin returns what follows the origin in the absolute form of a target.
+func cutOrigin(target string) (rest string, absolute bool) {
+	_, rest, absolute = strings.Cut(target, "://")
+	if !absolute || strings.HasPrefix(target, "/") {
+		return target, false
+	}
+	i := strings.IndexAny(rest, "/?")
+	switch {
+	case i < 0:
+		return "/", true
+	case rest[i] == '?':
+		return "/" + rest[i:], true
+	}
+	return rest[i:], true
+}
+
+func refuseRedirect(w http.ResponseWriter, r *http.Request, code schema.Code) {
+	(&problem.Problem{Code: code, Visitor: true, Handed: claim.HandedNo, Unread: true}).Write(w, r)
+}
