@@ -233,6 +233,14 @@ func TestWhatAPollAccepts(t *testing.T) {
 	if got := formOf(&http.Request{}); got != "json" {
 		t.Errorf("no Accept = %q, want json", got)
 	}
+	for accept, want := range map[string]string{
+		"application/har+json": "har", "Application/HAR+JSON; charset=utf-8": "har", "application/har+json;q=0, application/json": "json",
+		"application/json, application/har+json": "json", "application/json;q=0.5, application/har+json": "har", "application/har+json;q=0": "",
+	} {
+		if got := preferredForm(&http.Request{Header: http.Header{"Accept": {accept}}}, formOfRecordings); got != want {
+			t.Errorf("Accept %q for recordings = %q, want %q", accept, got, want)
+		}
+	}
 }
 
 func TestBytesAndStringsGoRoundTrip(t *testing.T) {

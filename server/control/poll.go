@@ -174,9 +174,13 @@ func (b *batch) answer(ctx context.Context, w http.ResponseWriter, hold *budget.
 // acknowledge a message of a stream, in bytes.
 const takenAtOnce = 4 << 10
 
-// formOf gives the form of answer that Accept asks for (RFC 9110, 12.5.1): the one
-// of the highest quality, the first named of equals, "" where there is none.
-func formOf(r *http.Request) (form string) {
+// formOf returns the form of poll that Accept asks for, see [preferredForm].
+func formOf(r *http.Request) string { return preferredForm(r, formOfMedia) }
+
+// preferredForm returns the form that Accept asks for (RFC 9110, 12.5.1): the one with the highest
+// quality, the first of equals, or "" if there is none. of names the form of a media range, or
+// returns "".
+func preferredForm(r *http.Request, of func(media string) string) (form string) {
 	accept := r.Header["Accept"]
 	if len(accept) == 0 {
 		return "json"
@@ -185,23 +189,28 @@ func formOf(r *http.Request) (form string) {
 	for _, v := range accept {
 		for one := range strings.SplitSeq(v, ",") {
 			media, parameters, _ := strings.Cut(one, ";")
-			named := ""
-			switch strings.ToLower(strings.TrimSpace(media)) {
-			case "*/*", "application/*", "application/json", "":
-				named = "json"
-			case "application/x-ndjson":
-				named = "ndjson"
-			case "text/event-stream", "text/*":
-				named = "sse"
-			case envelope.MediaFramed:
-				named = "framed"
-			}
+			named := of(strings.ToLower(strings.TrimSpace(media)))
 			if q := quality(parameters); named != "" && q > best {
 				form, best = named, q
 			}
 		}
 	}
 	return form
+}
+
+// formOfMedia returns the form of polls that a media range names, or "".
+func formOfMedia(media string) string {
+	switch media {
+	case "*/*", "application/*", "application/json", "":
+		return "json"
+	case "application/x-ndjson":
+		return "ndjson"
+	case "text/event-stream", "text/*":
+		return "sse"
+	case envelope.MediaFramed:
+		return "framed"
+	}
+	return ""
 }
 
 // quality reads the parameter q; 1 where there is none that can be read.

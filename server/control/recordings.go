@@ -39,9 +39,12 @@ func (rs *Recordings) List(w http.ResponseWriter, r *http.Request) {
 		problem.New(schema.CodeBadRequest, "The query is malformed: percent-encode what is in it.").Write(w, r)
 		return
 	}
-	form, usual := formOf(r), usualRecordings
-	if wantsHAR(r, query) {
-		form, usual = "har", recording.MostRecordings
+	form, usual := preferredForm(r, formOfRecordings), usualRecordings
+	if query.Get("format") == "har" {
+		form = "har"
+	}
+	if form == "har" {
+		usual = recording.MostRecordings
 	}
 	f, p := filterOf(query, usual)
 	if p != nil {
@@ -51,6 +54,8 @@ func (rs *Recordings) List(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case form == "har":
 		rs.archive(w, r, f, query.Get("secrets") == "1")
+	case r.Method == http.MethodHead && (form == "ndjson" || form == "sse"):
+		w.Header().Set("Content-Type", map[string]string{"ndjson": envelope.NDJSON.Media(), "sse": envelope.Events.Media()}[form])
 	case form == "ndjson":
 		rs.stream(w, r, envelope.NDJSON, f)
 	case form == "sse":
@@ -140,14 +145,12 @@ func badStatus() *problem.Problem {
 
 const mediaHAR = "application/har+json"
 
-// wantsHAR reports whether a request asks for an archive.
-func wantsHAR(r *http.Request, query url.Values) bool {
-	for _, v := range r.Header["Accept"] {
-		if first, _, _ := strings.Cut(v, ","); strings.EqualFold(strings.TrimSpace(strings.SplitN(first, ";", 2)[0]), mediaHAR) {
-			return true
-		}
+// formOfRecordings returns the form of recordings that a media range names, or "".
+func formOfRecordings(media string) string {
+	if media == mediaHAR {
+		return "har"
 	}
-	return query.Get("format") == "har"
+	return formOfMedia(media)
 }
 
 // archive answers with an archive, one entry after the other: all of them together may be long.

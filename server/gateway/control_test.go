@@ -157,7 +157,7 @@ func TestRoutesTellWhatTheyTake(t *testing.T) {
 		for _, c := range []struct {
 			method, url, allow string
 		}{
-			{"GET", "/claims", "POST"}, {"PUT", p.Claim, "GET, PATCH, DELETE"}, {"HEAD", p.Requests, "GET"}, {"POST", p.Requests, "GET"},
+			{"GET", "/claims", "POST"}, {"PUT", p.Claim, "GET, HEAD, PATCH, DELETE"}, {"HEAD", p.Requests, "GET"}, {"POST", p.Requests, "GET"},
 			{"GET", p.Responses, "POST"}, {"GET", p.Session, "DELETE"}, {"POST", "/.well-known/reversehttp", "GET, HEAD"}, {"TRACE", "/claims", "POST"},
 		} {
 			v := w.dial(visitorAddr)
@@ -171,6 +171,18 @@ func TestRoutesTellWhatTheyTake(t *testing.T) {
 			if got := w.send("GET", path, "t0", nil); got.Status != 404 || got.code() != schema.CodeNotFound {
 				t.Errorf("GET %s = %d %s, want 404 not_found", path, got.Status, got.code())
 			}
+		}
+		for _, url := range []string{p.Claim, p.Exchanges, p.Exchanges + "?format=har"} {
+			get, head := w.send("GET", url, "t0", nil), w.send("HEAD", url, "t0", nil)
+			if head.Status != 200 || len(head.Content) != 0 || head.Header.Get("Content-Type") != get.Header.Get("Content-Type") {
+				t.Errorf("HEAD %s = %d %s %q, want what GET has, without content", url, head.Status, head.Header, head.Content)
+			}
+		}
+		if got := w.send("HEAD", p.Exchanges, "t0", nil, schema.Field{"Accept", "text/event-stream"}); got.Status != 200 || got.Header.Get("Content-Type") != "text/event-stream" {
+			t.Errorf("HEAD of a stream = %d %v, want 200 at once", got.Status, got.Header)
+		}
+		if got := w.send("HEAD", p.Claim, "", nil); got.Status != 401 {
+			t.Errorf("HEAD without a token = %d, want 401", got.Status)
 		}
 		if rs := p.poll(schema.Field{"Prefer", "wait=0"}); rs != nil {
 			t.Errorf("a poll got %v", rs)
