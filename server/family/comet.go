@@ -16,13 +16,13 @@ import (
 	"reversehttp/server/wire"
 )
 
-// comet is the door for COMET with JSON as of 2008. Every request of a program is a
-// POST to one URL a label: it carries the response to an event that the program was
-// given, or nothing, and is answered with the next event.
+// comet is the door for COMET with JSON as of 2008. Every request of a program is a POST to the one
+// URL of a label: it carries the response to an earlier event, or nothing, and is answered with the
+// next event.
 //
-// A program says nothing of which poll it is. So each open poll has a session, and one
-// whose poll was answered is taken by the next poll that comes, whoever sends it: an
-// event is known by its id, in whichever session it is.
+// A program does not say which poll it is. So each open poll has a session, and a session whose
+// poll was answered is taken over by the next poll, whoever sends it: an event is found by its id,
+// in whichever session it is.
 type comet struct {
 	g  *door.Host
 	by *entrance
@@ -50,9 +50,9 @@ func (d *comet) turn(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case errors.Is(err, context.Canceled):
-		panic(http.ErrAbortHandler) // nobody is there to be answered
+		panic(http.ErrAbortHandler) // the client is gone
 	case errors.Is(err, claim.ErrDraining):
-		holdBack(r, begun) // and there is no event
+		holdBack(r, begun) // and no event comes
 	case err != nil:
 		door.Refuse(w, r, err)
 		return
@@ -67,13 +67,12 @@ func (d *comet) turn(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(content)
 }
 
-// claim gives the claim of r, whose token that shows. Where nobody has it, it is
-// claimed.
+// claim returns the claim of r, which shows its token. If nobody has the label, claim claims it.
 func (d *comet) claim(r *http.Request) (*claim.Claim, error) {
 	label, token, _ := d.by.who(r, chi.URLParam(r, "label"))
 	if c := d.g.Registry.Lookup(label); c != nil && c.Owns(token) {
 		from := d.g.Admission.From(r)
-		if s := c.Idle(cometName); s != nil && s.Known.Has(from) { // a session that goes on
+		if s := c.Idle(cometName); s != nil && s.Known.Has(from) { // a session that continues
 			return c, nil
 		}
 		if p := d.g.Admission.Shown(from, true); p != nil {
@@ -93,8 +92,8 @@ func (d *comet) open(r *http.Request) (*claim.Session, error) {
 	return d.by.enter(r, cometName, chi.URLParam(r, "label"))
 }
 
-// take takes the response that r carries, if any. One to an event that is over, or not
-// known, is left: the program cannot help it.
+// take reads the response that r carries, if any. It ignores a response to an unknown event, or to
+// one that is over: the program cannot help it.
 func (d *comet) take(w http.ResponseWriter, r *http.Request, c *claim.Claim) error {
 	content, done, err := d.g.ReadAnswer(w, r, c)
 	if err != nil {
@@ -121,10 +120,10 @@ func (d *comet) take(w http.ResponseWriter, r *http.Request, c *claim.Claim) err
 	return nil
 }
 
-// mostRaces bounds how often a poll looks for a session, where others take them from it.
+// mostRaces bounds how often a poll looks for a session while others take them.
 const mostRaces = 16
 
-// next gives the next event of c, or nil where none comes in time.
+// next returns the next event of c, or nil if none comes in time.
 func (d *comet) next(r *http.Request, c *claim.Claim) (*event, error) {
 	until := time.Now().Add(d.g.Registry.Options().Times.Wait)
 	races := 0
@@ -157,12 +156,12 @@ func (d *comet) next(r *http.Request, c *claim.Claim) (*event, error) {
 	return nil, nil
 }
 
-// mostEvent bounds the content of an event that its visitor still sends, in bytes. The
-// program gets it whole.
+// mostEvent bounds the content, in bytes, that is collected for an event. The program gets it
+// whole.
 const mostEvent = 1 << 20
 
-// eventOf makes the request of a batch an event. It gives nil where the request ended
-// before all its content was there.
+// eventOf converts the request of a batch to an event. It returns nil if the request ended before
+// all its content had come.
 func (d *comet) eventOf(ctx context.Context, s *claim.Session, batch *claim.Batch) (*event, error) {
 	x := batch.Messages[0].Exchange
 	asked := x.Request()

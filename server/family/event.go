@@ -17,7 +17,7 @@ import (
 	"reversehttp/server/problem"
 )
 
-// event is a request as COMET with JSON has it, in the order of its text of 2008.
+// event is a request in COMET with JSON, its members in the order of the text of 2008.
 type event struct {
 	ID      string      `json:"message-id"`
 	Method  string      `json:"method"`
@@ -25,8 +25,8 @@ type event struct {
 	Version string      `json:"http-version"`
 	Fields  [][2]string `json:"headers"`
 	Body    string      `json:"body"`
-	// Base64 is the content where that is no text, for which the text of 2008 has no
-	// word. Body is empty then.
+	// Base64 is content that is not text, for which the text of 2008 has no member. Body is empty
+	// then.
 	Base64 string `json:"body-base64,omitempty"`
 }
 
@@ -44,7 +44,7 @@ func newEvent(x *claim.Exchange, content []byte) *event {
 	return e
 }
 
-// text gives the event as JSON, and {} for none.
+// text returns the event as JSON; {} if it is nil.
 func (e *event) text() []byte {
 	if e == nil {
 		return []byte("{}")
@@ -62,11 +62,11 @@ type eventResponse struct {
 	status  int
 	fields  []schema.Field
 	content []byte
-	// fault is why it is none, or nil.
+	// fault says why the response is invalid, or is nil.
 	fault error
 }
 
-// responseMembers are the members that count of a response. Others are skipped.
+// responseMembers are the members of a response that are read. Others are skipped.
 type responseMembers struct {
 	ID     jsontext.Value `json:"message-id"`
 	Status jsontext.Value `json:"status"`
@@ -75,7 +75,7 @@ type responseMembers struct {
 	Base64 jsontext.Value `json:"body-base64"`
 }
 
-// responseOf reads the response that a POST carries; nil where it carries none.
+// responseOf returns the response in a POST; nil if there is none.
 func responseOf(content []byte) (*eventResponse, error) {
 	if len(bytes.TrimSpace(content)) == 0 {
 		return nil, nil
@@ -102,7 +102,7 @@ func responseOf(content []byte) (*eventResponse, error) {
 	return r, nil
 }
 
-// read reads the members besides the id.
+// read reads all members but the id.
 func (r *eventResponse) read(m *responseMembers) (fault error) {
 	if r.status, fault = statusOf(m.Status); fault != nil {
 		return fault
@@ -130,7 +130,7 @@ func (r *eventResponse) read(m *responseMembers) (fault error) {
 	return nil
 }
 
-// statusOf reads a status code: a number, or a string that begins with one.
+// statusOf parses a status code: a number, or a string that begins with one.
 func statusOf(v jsontext.Value) (status int, fault error) {
 	fault = errors.New(`status is a status code, 200 to 599, such as 200, "200" or "200 OK"`)
 	text := strings.TrimSpace(string(v))
@@ -148,14 +148,14 @@ func statusOf(v jsontext.Value) (status int, fault error) {
 	return int(n), nil
 }
 
-// mostFields bounds the fields that are read of a response. The bound of the gateway, which
-// is checked later, is this by default, or lower.
+// mostFields bounds the fields that are read of a response. The gateway's own bound, by default the
+// same, is checked later.
 const mostFields = 256
 
 var errFields = errors.New("headers are a list of pairs of strings, or an object of strings and lists of strings")
 
-// fieldsOf reads fields: a list of pairs, or an object whose values are strings or
-// lists of strings. A number counts as its text.
+// fieldsOf parses fields: a list of pairs, or an object whose values are strings or lists of
+// strings. A number counts as its text.
 func fieldsOf(v jsontext.Value) (fields []schema.Field, fault error) {
 	if v == nil || v.Kind() == 'n' {
 		return nil, nil
@@ -206,7 +206,7 @@ func fieldsOf(v jsontext.Value) (fields []schema.Field, fault error) {
 	return fields, fault
 }
 
-// elements reads an array or an object, and each element or member of it with read.
+// elements reads an array or an object, calling read for each element or member.
 func elements(d *jsontext.Decoder, read func() error) error {
 	if kind := d.PeekKind(); kind != '[' && kind != '{' {
 		return errFields
@@ -221,7 +221,7 @@ func elements(d *jsontext.Decoder, read func() error) error {
 	return err
 }
 
-// textOf reads a string, or the text of a number.
+// textOf returns a string, or the text of a number.
 func textOf(d *jsontext.Decoder) (string, error) {
 	switch d.PeekKind() {
 	case '"', '0':

@@ -1,6 +1,6 @@
-// Package family is the doors for the older and sibling protocols, each in a file
-// named for it, onto the same core as the control API: the same claims, tokens,
-// leases, limits and delivery promises. schema/README.md, 10, is their protocol.
+// Package family has the doors for the older and sibling protocols, each in a file named after it.
+// They lead to the same core as the control API: the same claims, tokens, leases, limits and
+// delivery promises. schema/README.md, section 10, describes them.
 package family
 
 import (
@@ -12,11 +12,10 @@ import (
 	"reversehttp/server/door"
 )
 
-// Names lists the doors there are, by their members in discovery.
+// Names returns the names of all doors, as in discovery.
 func Names() []string { return []string{"reversehttp", "comet2008", "ptth", "ietfPtth"} }
 
-// Choose reads the names of doors: all, none, or some of them. Its error says what to
-// do.
+// Choose parses names of doors: all, none, or a list. Its error says what to do.
 func Choose(names []string) ([]string, error) {
 	chosen := []string{}
 	for _, name := range names {
@@ -36,18 +35,18 @@ func Choose(names []string) ([]string, error) {
 // SharedToken is the token that the libraries of ReverseHttp (2008 to 2012) send when their program names none.
 const SharedToken = "-"
 
-// Options of the doors. The zero value is good.
+// Options configure the doors. The zero value opens all of them.
 type Options struct {
 	// Names are the doors to open. Nil means all.
 	Names []string
-	// SharedToken lets programs of ReverseHttp (2008 to 2012) claim with [SharedToken],
-	// which their libraries had as default: whoever knows of it shares the claim.
+	// SharedToken lets programs of ReverseHttp (2008 to 2012) claim with [SharedToken], the default
+	// of their libraries: everybody who uses it shares the claim.
 	SharedToken bool
-	// Devices are programs that can show no token, and are let in by a key in their path.
+	// Devices are programs that cannot show a token and are let in by a key in their path.
 	Devices []Device
 }
 
-// Doors gives what [gateway.Options.Doors] wants.
+// Doors returns a value for [gateway.Options.Doors].
 func Doors(o Options) func(*door.Host) []door.Door {
 	return func(g *door.Host) (doors []door.Door) {
 		seen := &habits{}

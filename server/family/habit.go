@@ -6,38 +6,38 @@ import (
 	"time"
 )
 
-// A connection of HTTP/1.1 that a program closes after its answer, or when it was idle,
-// without saying so before, may close while the next request is on its way. Nobody can know
-// then whether the program had that, so a POST would be lost. So a request that may not be
-// repeated goes only over a connection that is fresh, or whose program is known to keep it:
+// A program may close a connection of HTTP/1.1 after an answer, or when it is idle, without
+// announcing it, and so while the next request is on its way. Nobody can then know whether the
+// program had that request, so a POST would be lost. A request that may not be repeated therefore
+// goes only over a connection that is fresh, or whose program is known to keep it:
 //
 //	unknown    the connection rests first, until it is closed or has stayed open for settle
 //	closes     the same for any request; the program brings fresh connections
 //	keeps      it is used again
 //	idles      up to half the time after which the program was seen to close; then it is given up
 //
-// What is learnt holds for all connections of a claim from one address.
+// What is learnt applies to all connections of a claim from one address.
 type habit struct {
 	mu     sync.Mutex    // guards what follows
-	keeps  bool          // it was seen to keep a connection that had answered
-	closes bool          // it was seen to close one at once, lately
-	idle   time.Duration // after which it was seen to close one; 0 means never
+	keeps  bool          // it was seen to keep a connection after an answer
+	closes bool          // it was recently seen to close one at once
+	idle   time.Duration // the shortest idle time after which it closed one; 0 means never
 }
 
-// trust is what may be done with a connection that has answered.
+// trust says how a connection that has answered may be used.
 type trust int
 
 const (
-	use    trust = iota // it is open for certain
-	rest                // it has to show that it stays open
+	use    trust = iota // it is certainly open
+	rest                // it has to prove that it stays open
 	giveUp              // it may close at any moment
 )
 
-// settle is how long a connection stays open after an answer when its program does not
-// close it because of that.
+// settle is how long a connection must stay open after an answer to show that its program does not
+// close it.
 const settle = time.Second
 
-// closed notes that the program closed a connection so long after an answer.
+// closed notes that the program closed a connection, and how long after an answer.
 func (h *habit) closed(after time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -49,7 +49,7 @@ func (h *habit) closed(after time.Duration) {
 	}
 }
 
-// kept notes that a connection was open for settle after an answer, or was used again.
+// kept notes that a connection stayed open for settle after an answer, or was used again.
 func (h *habit) kept() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -63,7 +63,7 @@ func (h *habit) closesAtOnce() bool {
 	return h.closes
 }
 
-// trusts returns what may be done with a connection that answered so long ago.
+// trusts returns how a connection may be used whose last answer was age ago.
 func (h *habit) trusts(age time.Duration) trust {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -76,13 +76,13 @@ func (h *habit) trusts(age time.Duration) trust {
 	return use
 }
 
-// habits are those of the programs seen lately.
+// habits holds the habits of programs seen recently.
 type habits struct {
 	mu  sync.Mutex // guards all
 	all map[string]*habit
 }
 
-// mostHabits bounds the programs that are remembered.
+// mostHabits bounds the number of programs that are remembered.
 const mostHabits = 1_024
 
 // of returns the habit of the program that serves a label from an address.

@@ -16,15 +16,15 @@ import (
 	"reversehttp/server/wire"
 )
 
-// The protocols that a turned connection can have, as TLS names them.
+// The protocols of a turned connection, as in ALPN.
 const (
 	http1     = "http/1.1"
 	http2Name = "h2"
 )
 
-// ietf is the drafts of the IETF: ptth (draft-kazuho-ptth-ptth-01) and reverse
-// (draft-kazuho-httpbis-reverse-tunnel-00), by Upgrade and by extended CONNECT, and
-// those that begin turned, by TLS (draft-thomson-ptth-potato-00 to -02).
+// ietf is the door for the drafts of the IETF: ptth (draft-kazuho-ptth-ptth-01) and reverse
+// (draft-kazuho-httpbis-reverse-tunnel-00), by Upgrade and by extended CONNECT, and connections
+// that begin turned, by TLS (draft-thomson-ptth-potato-00 to -02).
 type ietf struct {
 	g    *door.Host
 	seen *habits
@@ -51,7 +51,7 @@ var reversedLabels = map[string]string{
 	"rh1": http1, "ph1": http1, "\u0196\u0265": http1,
 }
 
-// reversals returns what serves the connections of each label.
+// reversals returns, for each ALPN label, a function that serves its connections.
 func (d *ietf) reversals() map[string]func(*tls.Conn) {
 	all := make(map[string]func(*tls.Conn), len(reversedLabels))
 	for label, inner := range reversedLabels {
@@ -60,7 +60,7 @@ func (d *ietf) reversals() map[string]func(*tls.Conn) {
 	return all
 }
 
-// accept turns the connection for the origins that its URL names.
+// accept turns the connection for the origins in its URL.
 func (d *ietf) accept(w http.ResponseWriter, r *http.Request) {
 	hello, err := read(r)
 	if err != nil {
@@ -88,15 +88,15 @@ func (d *ietf) accept(w http.ResponseWriter, r *http.Request) {
 	door.Refuse(w, r, err)
 }
 
-// refuse answers what asks for no upgrade, or for one that the gateway does not do.
+// refuse answers a request that asks for no upgrade, or for one that the gateway does not support.
 func (d *ietf) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Upgrade", "ptth, reverse")
 	w.Header().Set("Connection", "Upgrade")
 	door.Refuse(w, r, err)
 }
 
-// labels gives the labels of the origins that a URL names: percent-encoded, and
-// separated by commas.
+// labels returns the labels of the origins in a URL, which are percent-encoded and separated by
+// commas.
 func (d *ietf) labels(r *http.Request) (labels []string, err error) {
 	path, _ := strings.CutPrefix(r.URL.EscapedPath(), wellKnown)
 	for one := range strings.SplitSeq(strings.TrimSuffix(path, "/"), ",") {
@@ -116,10 +116,10 @@ func (d *ietf) labels(r *http.Request) (labels []string, err error) {
 	return labels, nil
 }
 
-// mostOrigins is how many origins one connection may serve.
+// mostOrigins is the most origins that one connection may serve.
 const mostOrigins = 16
 
-// enter opens a session and a feed for each label, or none.
+// enter opens a session and a feed for each label, or for none if one fails.
 func (d *ietf) enter(r *http.Request, labels []string) (feeds []*feed, err error) {
 	for _, label := range labels {
 		s, err := d.g.Enter(r, ietfName, label)
@@ -142,17 +142,17 @@ func leaveAll(feeds []*feed) {
 	}
 }
 
-// hello is what a program asks for.
+// hello is a program's request to turn a connection.
 type hello struct {
 	// protocol is ptth or reverse, as the program spells it.
 	protocol string
 	// inner is the protocol of the turned connection.
 	inner string
-	// extended says that it is an extended CONNECT (RFC 8441).
+	// extended says that the request is an extended CONNECT (RFC 8441).
 	extended bool
 }
 
-// read reads what r asks for.
+// read parses the hello of r.
 func read(r *http.Request) (*hello, error) {
 	h := &hello{protocol: wire.Extended(r, "ptth", "reverse")}
 	h.extended = h.protocol != ""
@@ -183,7 +183,7 @@ func read(r *http.Request) (*hello, error) {
 	return nil, problem.New(schema.CodeBadRequest, "The field ALPN names the protocols that the program serves; the gateway speaks h2 and http%2F1.1 (RFC 7639).")
 }
 
-// accept answers that the connection turns, and gives it.
+// accept answers that the connection turns, and returns it.
 func (h *hello) accept(w http.ResponseWriter, r *http.Request) (net.Conn, error) {
 	name := "ALPN"
 	if strings.EqualFold(h.protocol, "reverse") {

@@ -15,13 +15,14 @@ import (
 	"reversehttp/server/problem"
 )
 
-// Device is a program that can show no token: it serves a label by a key in its path,
-// which is the label's token. It comes to the URL of the doors ptth and comet2008, and as a
-// device that parks, with the key in the place of the label. An address would bind it worse:
-// it changes, and many share one.
+// Device is a program that cannot show a token: it serves a label by a key in its path, which is
+// the label's token. It uses the URLs of the doors ptth and comet2008, or parks as a device, with
+// the key in place of the label. An address would identify it less well: it changes, and many
+// devices share one.
 type Device struct{ Label, Token string }
 
-// ParseDevices reads devices as LABEL=TOKEN. Its error says what to do, and no token.
+// ParseDevices parses devices in the form LABEL=TOKEN. Its error says what to do and shows no
+// token.
 func ParseDevices(listed []string) (all []Device, err error) {
 	labels, tokens := map[string]bool{}, map[string]bool{}
 	for _, one := range listed {
@@ -46,23 +47,24 @@ func ParseDevices(listed []string) (all []Device, err error) {
 	return all, nil
 }
 
-// exampleKey is a key as openssl rand -hex 16 gives one.
+// exampleKey is an example of the output of openssl rand -hex 16.
 const exampleKey = "9f86d081884c7d659a2feaa0c55ad015"
 
-// validKey reports whether a token can be a segment of a path as it is.
+// validKey reports whether a token can be a path segment without encoding.
 func validKey(token string) bool {
 	return claim.ValidToken(token) && !strings.ContainsAny(token, "+/=") && token != "." && token != ".."
 }
 
-// entrance lets programs in that show a token, or are listed.
+// entrance lets in programs that show a token or are listed.
 type entrance struct {
 	g      *door.Host
 	listed []Device
 	hint   *sync.Once
 }
 
-// who returns which label r is for, and what owns it. name is where its path has the label,
-// or the key of a device, which is never a label, whatever else the device sends.
+// who returns the label of r and the token shown for it. name is the segment of its path with the
+// label, or with the key of a device, which is never taken for a label, whatever else the device
+// sends.
 func (e *entrance) who(r *http.Request, name string) (label, token string, listed bool) {
 	for _, d := range e.listed {
 		if subtle.ConstantTimeCompare([]byte(d.Token), []byte(name)) == 1 {

@@ -11,18 +11,18 @@ import (
 	"reversehttp/server/wire"
 )
 
-// messages are requests as messages of HTTP/1.1, one after the other (RFC 9112, 10).
-// The content of the last may come as its visitor sends it.
+// messages are requests as messages of HTTP/1.1, one after the other (RFC 9112, 10). The content of
+// the last one may be streamed.
 type messages struct {
 	text []byte
-	// stream is the request whose content follows text; nil where none does.
+	// stream is the request whose content follows text; nil if none does.
 	stream *http.Request
-	// free gives back what collected content holds.
+	// free releases collected content.
 	free func()
 }
 
-// add adds a request. None follows one that streams. One of which the content was
-// collected has that, and its length.
+// add adds a request, unless the last one streams. A request whose content was collected gets that
+// content and its length.
 func (m *messages) add(req *http.Request, asked *claim.Request, collected *claim.Content) {
 	content, streams := asked.Content.Bytes(), asked.Content.Streams() && req.Body != http.NoBody
 	if collected != nil {
@@ -35,7 +35,7 @@ func (m *messages) add(req *http.Request, asked *claim.Request, collected *claim
 	b := append(m.text, req.Method+" "+asked.Target+" "+version+"\r\nHost: "+req.Host+"\r\n"...)
 	for _, name := range slices.Sorted(maps.Keys(req.Header)) {
 		for _, v := range req.Header[name] {
-			if name == "User-Agent" && v == "" { // it keeps net/http from adding its own
+			if name == "User-Agent" && v == "" { // it only keeps net/http from adding its own
 				continue
 			}
 			b = append(b, name+": "+v+"\r\n"...)
@@ -56,8 +56,8 @@ func (m *messages) add(req *http.Request, asked *claim.Request, collected *claim
 	m.text = b
 }
 
-// write writes the messages as the content of an answer. Where the content of the last
-// ends before its end, so does the answer.
+// write writes the messages as the content of an answer. If the content of the last message breaks
+// off, so does the answer.
 func (m *messages) write(w http.ResponseWriter) {
 	wire.BoundWrite(w, len(m.text))
 	switch {
@@ -66,7 +66,7 @@ func (m *messages) write(w http.ResponseWriter) {
 	default:
 		w.Header().Set("Content-Length", strconv.FormatInt(int64(len(m.text))+m.stream.ContentLength, 10))
 	}
-	// A proxy that buffers would keep an upload back.
+	// A proxy that buffers would delay uploads.
 	w.Header().Set("X-Accel-Buffering", "no")
 	if _, err := w.Write(m.text); err != nil || m.stream == nil {
 		return
@@ -76,7 +76,7 @@ func (m *messages) write(w http.ResponseWriter) {
 	}
 }
 
-// relay writes the content that streams.
+// relay writes the streamed content.
 func (m *messages) relay(w http.ResponseWriter) error {
 	rc := http.NewResponseController(w)
 	if err := rc.Flush(); err != nil {

@@ -15,9 +15,9 @@ import (
 	"reversehttp/server/problem"
 )
 
-// ptth is PTTH/1.0 by Upgrade: draft-lentczner-rhttp-00 (2009), Second Life's of 2008,
-// and devices of the Yaler kind. The program's side of the connection is a server of
-// HTTP/1.1 that takes one request after the other.
+// ptth is the door for PTTH/1.0 by Upgrade: draft-lentczner-rhttp-00 (2009), Second Life's version
+// of 2008, and devices in the manner of Yaler. The program's side of the connection is an HTTP/1.1
+// server that takes one request after the other.
 type ptth struct {
 	g    *door.Host
 	by   *entrance
@@ -33,7 +33,7 @@ func newPTTH(by *entrance, seen *habits) door.Door {
 	}
 }
 
-// versionOf gives the protocol as r spells it, where it is one of this door.
+// versionOf returns the protocol as r spells it, if it is one of this door, or "".
 func versionOf(r *http.Request) string {
 	for _, p := range protocols(r) {
 		if strings.EqualFold(p, "PTTH/1.0") || strings.EqualFold(p, "PTTH/0.9") {
@@ -57,7 +57,7 @@ func (d *ptth) accept(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.Is(err, claim.ErrDraining):
 		holdBack(r, begun)
-		panic(http.ErrAbortHandler) // a connection that ends, as it may at any time
+		panic(http.ErrAbortHandler) // the connection ended, as it may at any time
 	case err != nil:
 		door.Refuse(w, r, err)
 	default:
@@ -74,7 +74,7 @@ func (d *ptth) enter(r *http.Request, label string) (*feed, error) {
 	return newFeed(s)
 }
 
-// turn turns the connection of r, and serves f on it.
+// turn turns the connection of r and serves f on it.
 func (d *ptth) turn(w http.ResponseWriter, version string, f *feed) {
 	conn, err := switchTo(w, version)
 	if err == nil {
@@ -87,11 +87,11 @@ func (d *ptth) turn(w http.ResponseWriter, version string, f *feed) {
 	f.leave()
 }
 
-// devicePark is how long a device waits for a visitor until it is told to ask again.
+// devicePark is how long a device waits for a visitor before it is told to ask again.
 const devicePark = 25 * time.Second
 
-// device takes POST /{label} with Upgrade: PTTH/1.0, as devices send it: the connection
-// turns when a visitor is there, serves that visitor, and 204 says to ask again on it.
+// device serves POST /{label} with Upgrade: PTTH/1.0, as devices send it: the connection turns once
+// there is a visitor, and serves that visitor; 204 tells the device to ask again.
 func (d *ptth) device(w http.ResponseWriter, r *http.Request) bool {
 	label, deeper := strings.CutPrefix(r.URL.Path, "/")
 	version := versionOf(r)

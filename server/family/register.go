@@ -15,7 +15,7 @@ import (
 	"reversehttp/server/terms"
 )
 
-// register answers POST {access point}: it claims a name.
+// register answers POST {access point}, which claims a name.
 func (d *reverseHTTP) register(w http.ResponseWriter, r *http.Request) {
 	form, err := d.formOf(w, r)
 	if err == nil {
@@ -38,7 +38,7 @@ func (d *reverseHTTP) register(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(status)
 }
 
-// form is what a program says of a claim. A nil lease is not said.
+// form is what a program asks for a claim. A nil lease means that it asks for none.
 type form struct {
 	name, token string
 	lease       *time.Duration
@@ -47,7 +47,7 @@ type form struct {
 // mostForm bounds a form, in bytes.
 const mostForm = 16 << 10
 
-// formOf reads the form of a request: its content, and what its query has besides.
+// formOf parses the form of a request from its content and its query.
 func (d *reverseHTTP) formOf(w http.ResponseWriter, r *http.Request) (f form, err error) {
 	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	media = strings.ToLower(strings.TrimSpace(media))
@@ -76,8 +76,7 @@ func (d *reverseHTTP) formOf(w http.ResponseWriter, r *http.Request) (f form, er
 	return f, err
 }
 
-// leaseOf reads a number of seconds. A very short or long lease becomes the shortest
-// or longest.
+// leaseOf parses a number of seconds. A lease out of bounds becomes the shortest or longest one.
 func leaseOf(text string) (*time.Duration, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if e, ok := err.(*strconv.NumError); ok && e.Err != strconv.ErrRange {
@@ -87,7 +86,7 @@ func leaseOf(text string) (*time.Duration, error) {
 	return &lease, nil
 }
 
-// owned gives the claim of a private URL, and the place that this says.
+// owned returns the claim of a private URL, and the place in that URL.
 func (d *reverseHTTP) owned(r *http.Request) (*claim.Claim, place, error) {
 	at, err := d.placeOf(r)
 	if err != nil {
@@ -159,11 +158,10 @@ func (d *reverseHTTP) remove(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// mostNames bounds the names that a reader is shown.
+// mostNames bounds the names that are shown.
 const mostNames = 10_000
 
-// service answers GET {access point}: how much there is, and to who holds a key of the
-// gateway the names.
+// service answers GET {access point} with counts, and for holders of a key with the names.
 func (d *reverseHTTP) service(w http.ResponseWriter, r *http.Request) {
 	st := d.g.Registry.Stats()
 	facts := url.Values{"claims": {strconv.Itoa(st.Claims)}, "sessions": {strconv.Itoa(st.Sessions)}}
@@ -173,13 +171,13 @@ func (d *reverseHTTP) service(w http.ResponseWriter, r *http.Request) {
 	d.show(w, r, servicePage, facts)
 }
 
-// show answers with facts as form data, or as a page to who prefers that.
+// show answers with facts as form data, or as a page for a browser.
 func (d *reverseHTTP) show(w http.ResponseWriter, r *http.Request, page *template.Template, facts url.Values) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Add("Vary", "Accept")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer") // the URL may have the token
+	h.Set("Referrer-Policy", "no-referrer") // the URL may contain the token
 	if !accepts(r, "text/html") {
 		h.Set("Content-Type", "application/x-www-form-urlencoded")
 		_, _ = w.Write([]byte(facts.Encode()))

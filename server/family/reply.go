@@ -18,9 +18,9 @@ import (
 	"reversehttp/server/wire"
 )
 
-// reply answers POST {Request URL}: one response message, or one for each request of
-// the pipeline that the URL gave, in their order. A reply that comes late, or again,
-// is answered as one in time: programs know no other answer.
+// reply answers POST {Request URL}: one response message, or one for each request of the pipeline
+// that the URL returned, in order. A late or repeated reply is answered as one in time: programs
+// know no other answer.
 func (d *reverseHTTP) reply(w http.ResponseWriter, r *http.Request) {
 	at, err := d.placeOf(r)
 	if err != nil {
@@ -47,14 +47,14 @@ func (d *reverseHTTP) reply(w http.ResponseWriter, r *http.Request) {
 		door.Refuse(w, r, err)
 		return
 	}
-	wire.BoundWrite(w, 0) // a slow visitor may have held this back
+	wire.BoundWrite(w, 0) // a slow visitor may have delayed this
 	if !whole {
 		defer wire.Leaving(w, r)()
 	}
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// replies answers exchanges with what was posted. It tells whether it read all.
+// replies answers exchanges with what was posted. It reports whether it read everything.
 func (d *reverseHTTP) replies(r *http.Request, at place, s *claim.Session, p *posted) (whole bool, err error) {
 	for nth := 0; ; nth++ {
 		x, known, err := s.Given(at.cursor, nth)
@@ -63,7 +63,7 @@ func (d *reverseHTTP) replies(r *http.Request, at place, s *claim.Session, p *po
 		case err != nil || !known && nth == 0:
 			return false, claim.ErrNoExchange
 		case x == nil && !more:
-			return false, nil // late, or again
+			return false, nil // late, or repeated
 		}
 		if nth > 0 && p.ended() {
 			return true, nil
@@ -75,7 +75,7 @@ func (d *reverseHTTP) replies(r *http.Request, at place, s *claim.Session, p *po
 		case more:
 			continue
 		case x.Request().Method == http.MethodHead:
-			return false, nil // some send content all the same
+			return false, nil // some send content nevertheless
 		case p.cut:
 			return false, nil
 		case !p.ended():
@@ -85,8 +85,8 @@ func (d *reverseHTTP) replies(r *http.Request, at place, s *claim.Session, p *po
 	}
 }
 
-// replyTo answers an exchange, or nobody where x is nil, with the next message that was
-// posted. A fault is also told to the visitor.
+// replyTo answers an exchange, or nobody if x is nil, with the next posted message. The visitor is
+// told of a fault too.
 func (d *reverseHTTP) replyTo(ctx context.Context, s *claim.Session, x *claim.Exchange, p *posted, last bool) (fault error) {
 	method := ""
 	if x != nil {
@@ -112,18 +112,18 @@ func (d *reverseHTTP) replyTo(ctx context.Context, s *claim.Session, x *claim.Ex
 	}
 	switch {
 	case p.cut:
-		return nil // nobody wants it any more
+		return nil // nobody wants it any longer
 	case p.broken:
-		return fault // it may come again
+		return fault // the program may send it again
 	case fault != nil:
 		_, _ = s.Delivery(x.ID()).Abort()
 		return fault
 	}
 	if fault = d.g.Answer(ctx, s, x, resp); fault != nil {
-		_, _ = s.Delivery(x.ID()).Abort() // where that was not done
+		_, _ = s.Delivery(x.ID()).Abort() // unless that was done
 	}
 	if fault == nil && !p.cut {
-		_, fault = io.Copy(io.Discard, resp.Body) // of an exchange that was answered, or ended, meanwhile
+		_, fault = io.Copy(io.Discard, resp.Body) // the exchange was answered or ended meanwhile
 	}
 	if p.cut {
 		return nil
@@ -131,11 +131,10 @@ func (d *reverseHTTP) replyTo(ctx context.Context, s *claim.Session, x *claim.Ex
 	return fault
 }
 
-// shortReply is the most content of a reply that is read before the reply counts, in
-// bytes.
+// shortReply is the most bytes of content that are read before a reply counts.
 const shortReply = 32 << 10
 
-// hold reads short content of a response, so that nothing is answered with one whose
+// hold reads short content of a response, so that no exchange is answered with a response whose
 // POST breaks off.
 func (p *posted) hold(resp *http.Response) error {
 	if resp.ContentLength <= 0 || resp.ContentLength > shortReply || resp.Body == http.NoBody {
@@ -155,15 +154,15 @@ type posted struct {
 	d    *reverseHTTP
 	body io.Reader
 	rc   *http.ResponseController
-	// size is that of the whole content, or negative where nobody said; taken is what
-	// was read of it.
+	// size is the length of the whole content, or negative if unknown; taken is how much of it was
+	// read.
 	size, taken int64
-	// head is how much may still be read of a head; negative where there is no bound.
+	// head is how many more bytes of a head may be read; negative means no bound.
 	head int
-	// over is closed when nobody wants what is read. cut tells that it was.
+	// over is closed when nobody wants what is read. cut says that it was.
 	over <-chan struct{}
 	cut  bool
-	// broken tells that the POST itself ended before its end.
+	// broken says that the POST itself broke off.
 	broken bool
 	// mu guards whole, which says that all was read.
 	mu    sync.Mutex
@@ -176,13 +175,13 @@ func newPosted(d *reverseHTTP, w http.ResponseWriter, r *http.Request) *posted {
 	return p
 }
 
-// source is what the reader of posted reads.
+// source is what posted reads from.
 type source struct{ *posted }
 
 var errLongHead = errors.New("its head is larger than this gateway takes")
 
-// Read reads while the program sends, which may take its time between two parts of an
-// answer as on the control API.
+// Read reads while the program sends. As on the control API, the program may pause between two
+// parts of an answer.
 func (s source) Read(b []byte) (int, error) {
 	p := s.posted
 	if p.head == 0 {
@@ -207,7 +206,7 @@ func (s source) Read(b []byte) (int, error) {
 		p.head -= n
 	}
 	if err == io.EOF {
-		// From here on net/http listens on the connection, for all requests to come.
+		// From here on net/http reads ahead on the connection.
 		p.mu.Lock()
 		p.whole = true
 		_ = p.rc.SetReadDeadline(time.Time{})
@@ -223,7 +222,7 @@ func (s source) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// watch ends the reading when the exchange ends, and gives what ends that.
+// watch ends the reading when the exchange ends, and returns a function that stops watching.
 func (p *posted) watch(x *claim.Exchange) (end func()) {
 	over, read := x.Over(), make(chan struct{})
 	p.over = over
@@ -246,7 +245,7 @@ func (p *posted) watch(x *claim.Exchange) (end func()) {
 	}
 }
 
-// ended tells whether nothing but ends of lines is left.
+// ended reports whether only line ends are left.
 func (p *posted) ended() bool {
 	for {
 		b, err := p.ReadByte()
@@ -260,12 +259,11 @@ func (p *posted) ended() bool {
 	}
 }
 
-// mostInterims is how many interim responses may come before a final one.
+// mostInterims is the most interim responses before a final one.
 const mostInterims = 32
 
-// response reads the next response to a request with a method, and calls inform with
-// each interim one before it. Its content is the rest of the POST where nothing tells
-// its length.
+// response reads the next response to a request with a method, calling inform with each interim
+// response before it. If nothing states the length of its content, that is the rest of the POST.
 func (p *posted) response(method string, inform func(*http.Response)) (*http.Response, error) {
 	for range mostInterims {
 		p.head = p.d.g.HeadBytes()

@@ -8,8 +8,8 @@ import (
 	"reversehttp/server/door"
 )
 
-// trusts returns what may be done with the connection for a message. Only what may not be
-// repeated needs one that is open for certain.
+// trusts returns how the connection may be used for a message. Only a message that may not be
+// repeated needs a connection that is certainly open.
 func (t *turned) trusts(m *claim.Message) trust {
 	t.mu.Lock()
 	last := t.last
@@ -20,8 +20,8 @@ func (t *turned) trusts(m *claim.Message) trust {
 	return t.habit.trusts(time.Since(last))
 }
 
-// settles waits until the connection has been open for settle since its last answer, and
-// reports whether it is then.
+// settles waits until settle has passed since the connection's last answer, and reports whether the
+// connection is still open.
 func (t *turned) settles(f *feed) bool {
 	t.mu.Lock()
 	last := t.last
@@ -72,14 +72,14 @@ func (t *turned) rested() {
 	t.mu.Unlock()
 	switch {
 	case parting:
-	case t.client.Err() != nil: // it may have been closed before
+	case t.client.Err() != nil: // it may have been closed earlier
 		t.habit.closed(0)
 	case again:
 		t.habit.kept()
 	}
 }
 
-// part notes that the connection ends for a reason that its program, or the gateway, told.
+// part notes that the program or the gateway announced the end of the connection.
 func (t *turned) part() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -95,8 +95,8 @@ func (t *turned) lost() {
 	}
 }
 
-// lostAgain notes that a connection which had answered before was lost with a request, of
-// whose response nothing came.
+// lostAgain notes that a connection which had answered before was lost with a request, before
+// anything of its response came.
 func (t *turned) lostAgain(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

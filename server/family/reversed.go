@@ -16,18 +16,18 @@ import (
 	"reversehttp/server/problem"
 )
 
-// claimPath is where a program that is the client of TLS and the server of HTTP tells
-// what it claims, and is told what it got.
+// claimPath is the path at which a program that is the TLS client and the HTTP server is asked what
+// it claims, and told what it got.
 const claimPath = "/.well-known/reversehttp/claim"
 
-// claimTime is how long a program may take to tell; mostClaim, with how many bytes.
+// claimTime is how long a program has to say what it claims, and mostClaim the most bytes for it.
 const (
 	claimTime = 10 * time.Second
 	mostClaim = 16 << 10
 )
 
-// reversed serves a connection of TLS whose client is the program's server of HTTP. It
-// is asked what it claims first.
+// reversed serves a TLS connection whose client is the program's HTTP server. First it asks what
+// the program claims.
 func (d *ietf) reversed(c *tls.Conn, inner string) {
 	t, err := turn(d.g, c, inner, d.seen)
 	if err != nil {
@@ -68,7 +68,7 @@ func (d *ietf) askClaim(t *turned, from string) (*claim.Session, error) {
 	return o.Session, nil
 }
 
-// tell tells the program what became of its claim. Its answer says nothing.
+// tell tells the program the result of its claim. It ignores the response.
 func (t *turned) tell(media string, what any) {
 	content, err := json.Marshal(what)
 	if err != nil {
@@ -77,7 +77,7 @@ func (t *turned) tell(media string, what any) {
 	_, _, _ = t.own(http.MethodPut, media, content)
 }
 
-// own makes a request that no visitor made, of which only the gateway speaks.
+// own sends a request of the gateway's own, which no visitor made.
 func (t *turned) own(method, media string, content []byte) (*http.Response, []byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), claimTime)
 	defer cancel()

@@ -20,17 +20,17 @@ import (
 	"reversehttp/server/wire"
 )
 
-// reverseHTTP is the door for ReverseHttp as of 2008 to 2012. Its URLs have all that a
-// program needs to come back after any loss:
+// reverseHTTP is the door for ReverseHttp of 2008 to 2012. Its URLs contain all that a program
+// needs to come back after any loss:
 //
 //	access point  {control}reversehttp
 //	private URL   {control}reversehttp/{label}/{token}
 //	Request URL   {control}reversehttp/{label}/{token}/{session}/{cursor}
 //
-// with the token as base64url. A poll of a Request URL acknowledges what came up to its
-// cursor, and opens the session where there is none. The reply to the request that the
-// poll gave is posted to the same URL, so a URL gives one request, or one pipeline:
-// where another poll of it is open that one ends, and is sent to a URL of its own.
+// with the token in base64url. A poll of a Request URL acknowledges messages up to its cursor, and
+// opens the session if there is none. The reply to the request that the poll returned is posted to
+// the same URL, so a URL returns one request, or one pipeline: if another poll of it is open, that
+// one ends and is sent to another URL.
 type reverseHTTP struct {
 	g           *door.Host
 	sharedToken bool
@@ -56,10 +56,10 @@ func newReverseHTTP(g *door.Host, o Options) door.Door {
 	}}
 }
 
-// urls are the URLs of the door.
+// urls returns the URLs of the door.
 func (d *reverseHTTP) urls() reverseURLs { return reverseURLs{d.g.Public} }
 
-// place is what the path of a private or Request URL says.
+// place is the content of the path of a private or Request URL.
 type place struct{ label, token, session, cursor string }
 
 func (d *reverseHTTP) placeOf(r *http.Request) (place, error) {
@@ -71,7 +71,7 @@ func (d *reverseHTTP) placeOf(r *http.Request) (place, error) {
 	return at, d.mayUse(at.token)
 }
 
-// mayUse refuses the token that anyone could share.
+// mayUse refuses the shared token, unless it is allowed.
 func (d *reverseHTTP) mayUse(token string) error {
 	if token == SharedToken && !d.sharedToken {
 		d.hint.Do(func() {
@@ -83,9 +83,9 @@ func (d *reverseHTTP) mayUse(token string) error {
 	return nil
 }
 
-// steal is how long a poll is held back that ended because there is another of the
-// same URL, or that came for what the program has had. It keeps programs that poll
-// one URL in spite of the next from chasing each other.
+// steal is how long a poll is delayed that ended because of another poll of the same URL, or that
+// asks for what the program has had. It keeps programs that poll the same URL, instead of the next
+// one, from chasing each other.
 const steal = time.Second
 
 // poll answers GET {Request URL}.
@@ -104,7 +104,7 @@ func (d *reverseHTTP) poll(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, context.Canceled):
 		panic(http.ErrAbortHandler) // nobody is there to be answered
 	case errors.Is(err, claim.ErrSpent), err == nil && batch == nil && time.Now().Before(until):
-		if c := d.g.Registry.Lookup(at.label); c != nil && !c.Owns(at.token) { // it was changed
+		if c := d.g.Registry.Lookup(at.label); c != nil && !c.Owns(at.token) { // the token was changed
 			door.Refuse(w, r, claim.ErrLabelTaken)
 			return
 		}
@@ -124,8 +124,8 @@ func (d *reverseHTTP) poll(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// next polls the session of a Request URL until a time. It gives the messages of the batch
-// that came, or no batch.
+// next polls the session of a Request URL until a time. It returns the messages of the batch that
+// came, or no batch.
 func (d *reverseHTTP) next(r *http.Request, at place, until time.Time) (*claim.Session, *claim.Batch, *messages, error) {
 	for {
 		s, batch, err := d.turn(r, at, max(time.Until(until), 0))
@@ -139,11 +139,11 @@ func (d *reverseHTTP) next(r *http.Request, at place, until time.Time) (*claim.S
 		case err == nil:
 			return s, batch, m, nil
 		}
-		// The first ended before its content was whole; what follows it is given again.
+		// The first request ended before its content was whole. What follows it is delivered again.
 	}
 }
 
-// turn polls the session of a Request URL, which it opens where there is none.
+// turn polls the session of a Request URL, which it opens if there is none.
 func (d *reverseHTTP) turn(r *http.Request, at place, wait time.Duration) (*claim.Session, *claim.Batch, error) {
 	most := 1
 	if accepts(r, "application/http") {
@@ -155,7 +155,7 @@ func (d *reverseHTTP) turn(r *http.Request, at place, wait time.Duration) (*clai
 			return nil, nil, p
 		}
 	}
-	for range 3 { // it may end between two steps
+	for range 3 { // the session may end between two steps
 		if s == nil || !s.Claim().Owns(at.token) {
 			o, err := d.g.EnterWith(r, claim.Place{Door: reverseHTTPName, Session: at.session, Cursor: at.cursor}, at.label, at.token, claim.Settings{})
 			switch {
@@ -179,7 +179,7 @@ func (d *reverseHTTP) turn(r *http.Request, at place, wait time.Duration) (*clai
 	return nil, nil, claim.ErrNoSession
 }
 
-// poll polls a session for a batch of at most so many messages, or as many as the gateway gives where that is 0.
+// poll polls a session for a batch of at most most messages; 0 means the gateway's bound.
 func poll(ctx context.Context, s *claim.Session, cursor *string, wait time.Duration, most int) (*claim.Batch, error) {
 	open, err := s.Open(cursor, wait, claim.Flow{Most: most})
 	if err != nil {
@@ -189,21 +189,21 @@ func poll(ctx context.Context, s *claim.Session, cursor *string, wait time.Durat
 	return batch, err
 }
 
-// nothing answers a poll that was given no request.
+// nothing answers a poll for which there was no request.
 func (d *reverseHTTP) nothing(w http.ResponseWriter, next string) {
 	w.Header().Set("Link", "<"+next+`>; rel="next"`)
 	wire.BoundWrite(w, 0)
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// mostCollected bounds content of unknown length, in bytes. A program of 2008 gets it
-// whole, with its length: one that reads no chunks would lose it silently.
+// mostCollected bounds content of unknown length, in bytes. A program of 2008 gets it whole, with
+// its length, since one that cannot read chunks would silently lose it.
 const mostCollected = 8 << 20
 
-// messagesOf makes the requests of a batch messages, up to the first whose content comes as
-// the visitor sends it. Content of unknown length is collected where its request is the
-// first; else the batch ends before it. What is left comes with the next poll. An error says
-// that the first request ended meanwhile.
+// messagesOf converts the requests of a batch to messages, up to and including the first whose
+// content is streamed. Content of unknown length is collected if its request is the first;
+// otherwise the batch ends before that request. The rest comes with the next poll. It fails if the
+// first request ended meanwhile.
 func (d *reverseHTTP) messagesOf(ctx context.Context, s *claim.Session, batch *claim.Batch) (*messages, error) {
 	m := &messages{free: func() {}}
 	for i := range batch.Messages {
@@ -242,14 +242,14 @@ func (d *reverseHTTP) give(w http.ResponseWriter, r *http.Request, at place, s *
 	if len(batch.Messages) > 1 || accepts(r, "application/http") && !accepts(r, "message/http") {
 		h.Set("Content-Type", "application/http")
 	}
-	// It is a stranger's, on the control origin.
+	// It is a stranger's content on the control origin.
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "sandbox")
 	defer s.Work(r.Context())()
 	m.write(w)
 }
 
-// accepts tells whether Accept names a media type, which has a quality then.
+// accepts reports whether Accept names a media type with a quality above zero.
 func accepts(r *http.Request, media string) bool {
 	for _, v := range r.Header["Accept"] {
 		for one := range strings.SplitSeq(v, ",") {
@@ -262,12 +262,12 @@ func accepts(r *http.Request, media string) bool {
 	return false
 }
 
-// requestingClient gives an address as the IPv4 address and port that programs look
-// for, some of them up to the first colon. Another address is 0.0.0.0, which is
-// nobody's; the Forwarded field of the request tells the true one.
+// requestingClient returns an address as the IPv4 address and port that programs expect; some of
+// them read it up to the first colon. Any other address becomes 0.0.0.0, which is nobody's; the
+// Forwarded field has the true one.
 func requestingClient(remoteAddr string) string {
 	a, err := netip.ParseAddrPort(remoteAddr)
-	if err != nil { // a proxy may tell no port
+	if err != nil { // a proxy may omit the port
 		addr, _ := netip.ParseAddr(remoteAddr)
 		a = netip.AddrPortFrom(addr, 0)
 	}

@@ -8,7 +8,7 @@ import (
 	"reversehttp/server/publicurl"
 )
 
-// reverseURLs are the URLs that programs of 2008 to 2012 are told, see [reverseHTTP].
+// reverseURLs makes the URLs for programs of 2008 to 2012; see [reverseHTTP].
 type reverseURLs struct{ public *publicurl.Template }
 
 // access returns the access point.
@@ -24,13 +24,13 @@ func (u reverseURLs) request(label, token, session, cursor string) string {
 	return u.private(label, token) + "/" + session + "/" + cursor
 }
 
-// fresh returns a Request URL of a session that a poll of it opens.
+// fresh returns a Request URL of a new session, which a poll of it opens.
 func (u reverseURLs) fresh(label, token string) string {
 	at := claim.NewPlace(reverseHTTPName)
 	return u.request(label, token, at.Session, at.Cursor)
 }
 
-// tell sets the fields that name the URLs of a claim, of which first is a Request URL.
+// tell sets the fields that name the URLs of a claim. first is its Request URL.
 func (u reverseURLs) tell(w http.ResponseWriter, label, token, first string) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")

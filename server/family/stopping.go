@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// Programs of 2008 to 2016 know no gateway that stops. They take a 503 for the end, and
-// never come back. So what they wait for ends as it does when nobody came, and those that
-// ask again meanwhile wait for a moment first, so that they do not ask without end.
+// Programs of 2008 to 2016 do not know that a gateway may stop. They take a 503 for the end and
+// never come back. So their polls end as if no request had come, and a program that polls again
+// meanwhile is delayed a little, so that it does not poll in a tight loop.
 
-// linger is how long a program that asks while the gateway stops is held back.
+// linger is how long a program that polls while the gateway stops is delayed.
 const linger = time.Second
 
-// pause waits for d, and reports whether ctx goes on.
+// pause waits for d and reports whether ctx is still alive.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -25,8 +25,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// holdBack holds a program back that asked since a time, while the gateway stops. It does
-// not return where the program has gone.
+// holdBack delays a program that has polled since a time, while the gateway stops. If the program
+// has gone it panics with [http.ErrAbortHandler].
 func holdBack(r *http.Request, since time.Time) {
 	if !pause(r.Context(), linger-time.Since(since)) {
 		panic(http.ErrAbortHandler) // nobody is there to be answered

@@ -17,59 +17,57 @@ import (
 	"reversehttp/server/wire"
 )
 
-// turned is a connection on which the gateway is the client of HTTP and the program the
-// server. Its protocol is HTTP/1.1, or HTTP/2 with prior knowledge.
+// turned is a connection on which the gateway is the HTTP client and the program the server, by
+// HTTP/1.1 or by HTTP/2 with prior knowledge.
 //
-// It has a feed for each session that the program serves on it, and a goroutine for each
-// request. The sessions end with it; what the program had then moves on, where the claim's
-// rule allows it, as from any session that is lost. Nobody need tell the program what is
-// cancelled: the request of an exchange ends with it.
+// It has a feed for each session that the program serves on it, and a goroutine for each request.
+// The sessions end with it; as with any lost session, what the program had moves on if the claim's
+// rule allows it. Cancellations need no message: the request of an exchange ends with the exchange.
 type turned struct {
 	g      *door.Host
 	conn   net.Conn
 	client *http.ClientConn
-	quiet  *modest // conn, where it is HTTP/1.1; nil otherwise
+	quiet  *modest // conn, for HTTP/1.1; nil otherwise
 
 	broken context.Context // ends when the connection takes no more requests
 	stop   context.CancelFunc
 	mu     sync.Mutex    // guards below
-	room   chan struct{} // closed, and made anew, when the connection may have room for a request
-	open   int           // exchanges that are handed over
-	most   int           // of them
-	alone  bool          // they are one after the other, as in HTTP/1.1
+	room   chan struct{} // closed and replaced when the connection may have room for a request
+	open   int           // exchanges handed over
+	most   int           // the most exchanges at a time
+	alone  bool          // one exchange after the other, as in HTTP/1.1
 
-	// seen has the habit of the program, which is set before anything is handed over.
+	// seen has the habit of the program. It is set before anything is handed over.
 	seen  *habits
 	habit *habit
-	// What follows is of a connection of HTTP/1.1, and guarded by mu.
-	last    time.Time // when it answered last; the zero time means never
-	resting bool      // nothing was handed over since
-	parting bool      // the last response, or the gateway, ends it
+	// What follows is for HTTP/1.1 only, and guarded by mu.
+	last    time.Time // when it last answered; zero means never
+	resting bool      // nothing has been handed over since
+	parting bool      // the last response or the gateway announced its end
 }
 
-// connWindow is the window of a connection of HTTP/2, in bytes. It takes what all its streams may have on
-// their way, so that a visitor who does not read holds up no other. What a stream has in
-// its window and is not read counts to that of the connection, which has 2 GiB at most;
-// net/http gives every stream the same.
+// connWindow is the window of an HTTP/2 connection in bytes. It has room for the windows of all
+// streams, so that a visitor who does not read delays no other: unread content of a stream counts
+// in the connection's window too, which is 2 GiB at most. net/http gives every stream the same
+// window.
 const connWindow = 1 << 30
 
-// mostOpen is how many exchanges a connection of HTTP/2 has at a time: with more of them,
-// which the 16 claims that it may serve could have open, those that stand still could take
-// all of its window, and no other would move. Tests change it.
+// mostOpen is how many exchanges a connection of HTTP/2 has at a time: with more the most exchanges
+// at a time, which the 16 claims that it may serve could have open, those that stand still could
+// take all of its window, and no other would move. Tests change it.
 var mostOpen = 4096
 
-// What a peer of HTTP/2 may be silent before it is asked for a sign of life, and how long
-// it may be silent at all.
+// How long an HTTP/2 peer may be silent before it gets a ping, and in all.
 const (
 	askAfter   = 15 * time.Second
 	silentMost = 25 * time.Second
 )
 
-// keepAlive finds in half a minute that a peer which is silent is gone.
+// keepAlive detects within half a minute that a silent peer is gone.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 
-// turn makes conn, whose peer was told that it turns, a connection to the program's
-// server. It owns conn from then on. What seen has of the program is heeded, and added to.
+// turn makes conn, whose peer was told that it turns, a connection to the program's server, and
+// owns it from then on. It uses and updates the program's habit in seen.
 func turn(g *door.Host, conn net.Conn, protocol string, seen *habits) (*turned, error) {
 	wire.KeepAlive(conn, keepAlive)
 	speaks := new(http.Protocols)
@@ -78,7 +76,7 @@ func turn(g *door.Host, conn net.Conn, protocol string, seen *habits) (*turned, 
 	transport := &http.Transport{
 		DialContext:            func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 		Protocols:              speaks,
-		DisableCompression:     true, // what the program sends is the visitor's
+		DisableCompression:     true, // content is the visitor's, as it is
 		MaxResponseHeaderBytes: 256 << 10,
 		HTTP2: &http.HTTP2Config{
 			MaxReceiveBufferPerStream: g.HandedWindow(), MaxReceiveBufferPerConnection: connWindow,
@@ -121,8 +119,8 @@ func (t *turned) send(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// serve hands what the sessions are given over, until the connection ends, or nothing
-// more is to come on it. Then it closes the connection.
+// serve hands over what the sessions are given, until the connection ends or nothing more will come
+// on it. Then it closes the connection.
 func (t *turned) serve(feeds ...*feed) {
 	if len(feeds) > 0 {
 		t.habit = t.seen.of(feeds[0].session.Claim().Label(), t.conn.RemoteAddr())
@@ -138,16 +136,16 @@ func (t *turned) serve(feeds ...*feed) {
 	t.stop()
 }
 
-// feed is a session that a program serves on a connection, and that ends with it.
+// feed is a session that a program serves on a connection, and which ends with it.
 type feed struct {
 	*claim.Feed
 	session *claim.Session
-	// first is a message that it gave already. Nil means none.
+	// first is a message that was already taken from it. Nil means none.
 	first *claim.Message
 }
 
-// newFeed opens the feed of a session that is the connection's. Where it fails the session
-// has ended.
+// newFeed opens the feed of a session that belongs to the connection. If it fails, the session has
+// ended.
 func newFeed(s *claim.Session) (*feed, error) {
 	f, err := s.Feed()
 	if err != nil {
@@ -157,7 +155,7 @@ func newFeed(s *claim.Session) (*feed, error) {
 	return &feed{Feed: f, session: s}, nil
 }
 
-// leave ends the feed, and its session, of a connection that was not turned.
+// leave ends the feed and its session if the connection was not turned.
 func (f *feed) leave() {
 	f.Close()
 	if f.first != nil {
@@ -166,7 +164,7 @@ func (f *feed) leave() {
 	_ = f.session.End(nil)
 }
 
-// next gives the next message.
+// next returns the next message.
 func (f *feed) next(ctx context.Context) (m *claim.Message, err error) {
 	if m, f.first = f.first, nil; m != nil {
 		return m, nil
@@ -174,7 +172,7 @@ func (f *feed) next(ctx context.Context) (m *claim.Message, err error) {
 	return f.Next(ctx, nil)
 }
 
-// take hands over what comes for a session, and waits for all answers.
+// take hands over the messages of a session and waits for all answers.
 func (t *turned) take(f *feed) {
 	var exchanges sync.WaitGroup
 	for t.hasRoom(f) {
@@ -192,7 +190,7 @@ func (t *turned) take(f *feed) {
 			}
 			continue
 		}
-		// There may be no room: another session was quicker, or the program drains.
+		// There may be no room left: another session was quicker, or the program drains.
 		if !t.begin() {
 			f.session.Delivery(m.Exchange.ID()).GiveBack(false)
 			continue
@@ -202,13 +200,13 @@ func (t *turned) take(f *feed) {
 			t.hand(f, m)
 		})
 	}
-	f.Close() // what is given back from now on goes to others
+	f.Close() // what is given back from now on goes to other sessions
 	exchanges.Wait()
 	_ = f.session.End(nil)
 }
 
-// hasRoom waits until the connection takes a request more, and tells whether it does.
-// It does not when the feed ends meanwhile.
+// hasRoom waits until the connection takes another request, and reports whether it does. It reports
+// false if the feed ends meanwhile.
 func (t *turned) hasRoom(f *feed) bool {
 	for {
 		t.mu.Lock()
@@ -226,8 +224,8 @@ func (t *turned) hasRoom(f *feed) bool {
 	}
 }
 
-// count counts exchanges that begin to be handed over, or have been. There may be room
-// then: net/http tells of that only where it was seen to have none.
+// count adds n, which may be negative, to the exchanges handed over, and signals that there may be
+// room: net/http signals it only after it was seen to have none.
 func (t *turned) count(n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -236,8 +234,8 @@ func (t *turned) count(n int) {
 	t.room = make(chan struct{})
 }
 
-// hand hands an exchange over. Where there is no response the fault is that of the
-// exchange alone, or of the connection: then what ends its session sees to it.
+// hand hands over an exchange. If there is no response, the fault is either the exchange's alone,
+// or the connection's, whose end also ends the session.
 func (t *turned) hand(f *feed, m *claim.Message) {
 	id := m.Exchange.ID()
 	err := t.g.Hand(f.session, m, func(req *http.Request) (*http.Response, error) {
@@ -252,19 +250,19 @@ func (t *turned) hand(f *feed, m *claim.Message) {
 	}
 	reset := http2.StreamError{}
 	switch {
-	case errors.Is(err, door.ErrUnsent) && t.client.Err() == nil, // this program takes no such request, but others
+	case errors.Is(err, door.ErrUnsent) && t.client.Err() == nil, // this program refuses this request, but not others
 		errors.As(err, &reset) && reset.Code == http2.ErrCodeRefusedStream:
 		if !f.session.Delivery(id).GiveBack(true) {
-			_, _ = f.session.Delivery(id).Abort() // nobody else has it in hand
+			_, _ = f.session.Delivery(id).Abort() // no other goroutine deals with it
 		}
 	case errors.Is(err, door.ErrUnsent), unprocessed(err):
-		t.stop() // it takes nothing more
+		t.stop() // the connection takes nothing more
 		if !f.session.Delivery(id).GiveBack(true) && m.Exchange.Request().Content.Streams() {
-			_, _ = f.session.Delivery(id).Abort() // its content is gone
+			_, _ = f.session.Delivery(id).Abort() // its content has been consumed
 		}
 	case errors.As(err, &reset):
 		_, _ = f.session.Delivery(id).Abort()
-	default: // the connection is lost, or holds nobody knows what
+	default: // the connection is lost or in an unknown state
 		t.lostAgain(err)
 		t.stop()
 		if errors.Is(err, door.ErrGarbled) {
@@ -273,8 +271,8 @@ func (t *turned) hand(f *feed, m *claim.Message) {
 	}
 }
 
-// unprocessed tells of an error that the peer was not to process the request any more,
-// by GOAWAY (RFC 9113, 6.8). net/http does not export it.
+// unprocessed reports whether an error means that the peer did not process the request because of
+// GOAWAY (RFC 9113, 6.8). net/http does not export that error.
 func unprocessed(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if err.Error() == "http2: Transport received Server's graceful shutdown GOAWAY" {
@@ -284,8 +282,8 @@ func unprocessed(err error) bool {
 	return false
 }
 
-// modest is a connection whose peer may say nothing before it is asked the first time.
-// net/http hangs up on one that does later, too, but logs what it says.
+// modest is a connection whose peer must not send anything before the first request. net/http also
+// hangs up on a peer that does so later, but logs what it sent.
 type modest struct {
 	net.Conn
 	asked atomic.Bool
@@ -301,9 +299,9 @@ func (c *modest) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// attended is a connection whose peer lives while it says anything, and which is closed
-// when that is over. net/http would want the answer to its question in a time, whatever
-// lies before that on its way and whatever else comes.
+// attended is a connection whose peer counts as alive while it sends anything, and which is closed
+// otherwise. net/http would expect the answer to its ping in time, whatever is queued before it and
+// whatever else arrives.
 type attended struct {
 	net.Conn
 	silence *time.Timer
@@ -321,19 +319,19 @@ func (c *attended) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close may be called again.
+// Close may be called more than once.
 func (c *attended) Close() error {
 	c.silence.Stop()
 	return c.Conn.Close()
 }
 
-// buffered is a connection whose first bytes were read already.
+// buffered is a connection whose first bytes have already been read.
 type buffered struct {
 	net.Conn
 	from io.Reader
 }
 
-// NetConn gives the connection below.
+// NetConn returns the underlying connection.
 func (c *buffered) NetConn() net.Conn { return c.Conn }
 
 func (c *buffered) Read(p []byte) (int, error) { return c.from.Read(p) }
@@ -341,7 +339,7 @@ func (c *buffered) Read(p []byte) (int, error) { return c.from.Read(p) }
 func (c *modest) CloseWrite() error   { return closeWrite(c.Conn) }
 func (c *buffered) CloseWrite() error { return closeWrite(c.Conn) }
 
-// closeWrite ends what goes to a peer, and leaves what comes from it.
+// closeWrite closes the sending side of a connection.
 func closeWrite(c net.Conn) error {
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

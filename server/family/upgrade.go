@@ -10,8 +10,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// protocols lists what r asks to upgrade the connection to, in its order (RFC 9110,
-// 7.8). HTTP/1.0 has no upgrades.
+// protocols returns the protocols to which r asks to upgrade, in order (RFC 9110, 7.8). HTTP/1.0
+// has no upgrades.
 func protocols(r *http.Request) (names []string) {
 	if !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 || !httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") {
 		return nil
@@ -19,7 +19,7 @@ func protocols(r *http.Request) (names []string) {
 	return list(r.Header["Upgrade"])
 }
 
-// list gives the members of a field that is a list (RFC 9110, 5.6.1).
+// list returns the members of a list field (RFC 9110, 5.6.1).
 func list(values []string) (members []string) {
 	for _, v := range values {
 		for one := range strings.SplitSeq(v, ",") {
@@ -31,8 +31,7 @@ func list(values []string) (members []string) {
 	return members
 }
 
-// switchTo answers r with 101 and gives its connection. fields follow Upgrade and
-// Connection.
+// switchTo answers r with 101 and returns its connection. fields follow Upgrade and Connection.
 func switchTo(w http.ResponseWriter, protocol string, fields ...string) (net.Conn, error) {
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -51,5 +50,5 @@ func switchTo(w http.ResponseWriter, protocol string, fields ...string) (net.Con
 	return &buffered{conn, rw.Reader}, nil
 }
 
-// headTime is how long a peer may take a head.
+// headTime is how long a peer may take to read a head.
 const headTime = 30 * time.Second
