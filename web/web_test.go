@@ -166,6 +166,11 @@ func TestPoliciesOfPages(t *testing.T) {
 		if !strings.Contains(p, "default-src 'none'") || strings.Contains(p, "unsafe") || strings.Contains(p, "*") {
 			t.Errorf("%s: policy %q, want nothing by default and nothing unsafe", path, p)
 		}
+		for _, directive := range []string{"base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'", "trusted-types 'none'"} {
+			if want := path != "/playground" || !strings.Contains(directive, "trusted-types"); want && !strings.Contains("; "+p+";", "; "+directive+";") {
+				t.Errorf("%s: policy %q has no %s", path, p, directive)
+			}
+		}
 		if got, want := strings.Contains(p, "blob:"), path == "/playground"; got != want {
 			t.Errorf("%s: policy %q allows workers of blobs: %v, want %v", path, p, got, want)
 		}

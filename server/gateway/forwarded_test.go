@@ -49,6 +49,15 @@ func TestAStrangersForwardingFieldsAreDropped(t *testing.T) {
 	})
 }
 
+func TestWithoutTrustedProxiesNobodyTellsOfVisitors(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		r := w.claim("demo").from("203.0.113.9:1", get(host, "/", "Forwarded: for=1.1.1.1", "X-Forwarded-For: 1.1.1.1"))
+		if got := values(r, "X-Forwarded-For"); r.RemoteAddr != "203.0.113.9:1" || !slices.Equal(got, []string{"203.0.113.9"}) {
+			t.Errorf("remoteAddr = %s, X-Forwarded-For = %q, want the peer's", r.RemoteAddr, got)
+		}
+	})
+}
+
 func TestATrustedProxyTellsTheVisitor(t *testing.T) {
 	inWorld(t, Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}}, func(w *world) {
 		p := w.claim("demo")
