@@ -224,7 +224,7 @@ func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*runnin
 		if err != nil {
 			return nil, err
 		}
-		r.store, settings.Records = s, s
+		r.store, settings.Records, settings.Withdrawn = s, s, s
 		if settings.Kept, err = s.Records(); err != nil {
 			r.close()
 			return nil, err

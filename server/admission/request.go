@@ -39,8 +39,10 @@ func (a *Admission) MayClaim(r *http.Request) (account.Holder, *problem.Problem)
 	}
 	key, shown := Bearer(r)
 	switch {
-	case !a.Keys.Needed() && a.Accounts == nil, !shown && !a.KeyNeeded(), a.Keys.Valid(key):
+	case !a.Keys.Needed() && a.Accounts == nil, !shown && !a.KeyNeeded():
 		return account.Holder{}, nil
+	case a.Keys.Valid(key):
+		return account.Holder{Keyed: true}, nil
 	case !shown:
 		return account.Holder{}, &problem.Problem{Code: schema.CodeKeyNeeded}
 	}
@@ -53,7 +55,7 @@ func (a *Admission) MayClaim(r *http.Request) (account.Holder, *problem.Problem)
 
 // By has a new claim say who makes it: a holder, whose program sends r. A claim of that is kept for longer by a token that is newer.
 func (a *Admission) By(h account.Holder, r *http.Request, of *claim.Claim, s *claim.Settings) {
-	m := terms.Maker{Name: h.Name}
+	m := terms.Maker{Name: h.Name, MadeMs: time.Now().UnixMilli(), Keyed: h.Name != "" || h.Keyed}
 	if !h.Until.IsZero() {
 		m.Until = h.Until.Unix()
 	}

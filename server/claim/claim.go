@@ -110,12 +110,12 @@ func (c *Claim) finish(why error) {
 	for _, s := range sessions {
 		for _, m := range s.out.next.list() {
 			if m.exchange != nil {
-				m.exchange.fail(ErrNoClaim)
+				m.exchange.fail(missing(why))
 			}
 		}
 		s.leave(why)
 	}
-	c.queue.fail(ErrNoClaim)
+	c.queue.fail(missing(why))
 	c.mu.Unlock()
 	c.registry.forget(c, sessions, why)
 }

@@ -33,7 +33,9 @@ func (m *making) begin(from netip.Addr, label, token string, s Settings) (c *Cla
 	made := s.in(Record{
 		Label: label, Terms: Terms{Lease: r.times.Lease, Timeout: r.times.Answer, Redeliver: RedeliverIdempotent, Others: s.Fresh}, Unpolled: true,
 	})
-	belongs := func() bool { return r.options.Belongs == nil || r.options.Belongs(label, made.Terms) }
+	belongs := func() bool {
+		return !r.options.refused(label) && (r.options.Belongs == nil || r.options.Belongs(label, made.Terms))
+	}
 	if label == "" {
 		for tries := 0; label == "" || known() != nil || !belongs() || (r.options.Reserved != nil && r.options.Reserved(label, "")); tries++ {
 			if tries > mostPicks {

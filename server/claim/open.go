@@ -38,6 +38,8 @@ func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resum
 		return nil, ErrBadLabel
 	case token != "" && !ValidToken(token):
 		return nil, ErrBadToken
+	case label != "" && r.options.refused(label):
+		return nil, ErrTakenDown
 	case label != "" && r.options.Reserved != nil && r.options.Reserved(label, token):
 		return nil, ErrLabelReserved
 	}

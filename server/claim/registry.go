@@ -19,6 +19,8 @@ type Options struct {
 	// Reserved reports whether a label may not be claimed with a token, which is empty where one is
 	// to be minted. Nil reserves no label.
 	Reserved func(label, token string) bool
+	// Withdrawn reports whether the operator withdrew a label: nobody may claim it. Nil means that none is.
+	Withdrawn func(label string) bool
 	// Belongs reports whether a new claim that has these terms, which say who makes it, may have a
 	// label. It is called with locks held. Nil accepts every label.
 	Belongs func(label string, t Terms) bool

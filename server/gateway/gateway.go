@@ -117,6 +117,8 @@ type Options struct {
 	Pages map[string]http.Handler
 	// Records keep who owns which label. Nil means that they end with the process.
 	Records claim.Records
+	// Withdrawn keeps which labels the operator took down. Nil means that this ends with the process.
+	Withdrawn admission.WithdrawnRecords
 	// Kept are the claims of which these have records. They come back as they were.
 	Kept []claim.Kept
 	// Audit gets what becomes of claims, and what the operator does. Nil means nowhere.
@@ -227,9 +229,14 @@ func New(o Options) (*Gateway, error) {
 	g.metrics = newMetrics(g)
 	g.panics = newPanics(g.metrics)
 	g.recorder = recording.New(recordingBytes(o.Limits.Memory))
+	withdrawn, err := admission.NewWithdrawn(o.Withdrawn)
+	if err != nil {
+		return nil, err
+	}
+	o.Kept = withoutWithdrawn(&o, withdrawn)
 	g.registry = claim.New(claim.Options{
 		Tap: g.recorder.Tap, Untap: g.recorder.End,
-		Times: o.Times, Limits: o.Limits, Reserved: newReserved(&o), Belongs: admitted.Belongs, Weak: weak, Log: o.Log, Ended: g.ended, Noted: g.options.noted, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
+		Times: o.Times, Limits: o.Limits, Reserved: newReserved(&o), Withdrawn: withdrawn.Has, Belongs: admitted.Belongs, Weak: weak, Log: o.Log, Ended: g.ended, Noted: notary{&g.options, withdrawn}.noted, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
 	})
 	g.Hosts = &Hosts{u, g.registry}
 	bounds := control.Bounds{
@@ -244,11 +251,14 @@ func New(o Options) (*Gateway, error) {
 	g.recorded = &control.Recordings{Claims: g.claims, Recorder: g.recorder, Stops: g.stopping.watched}
 	g.replays = control.NewReplays(g.claims, g.recorder, g.trust, o.TargetBytes)
 	g.visits = &visit.Visits{
-		Registry: g.registry, Public: u, Trust: g.trust, Rate: g.rate(o.VisitsPerSecond),
+		Registry: g.registry, Public: u, Trust: g.trust, Withdrawn: withdrawn, Rate: g.rate(o.VisitsPerSecond),
 		ContentRate: o.ContentRate, ContentPause: o.ContentPause, InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes,
 	}
 	g.Port = newPort(g)
-	g.Admin = &admin.API{Metrics: g.metrics.handler(), Ready: g.ready, Audit: o.Audit, Log: o.Log, Panicked: g.panics.Inc}
+	g.Admin = &admin.API{
+		Registry: g.registry, Recorder: g.recorder, Public: u, Withdrawn: withdrawn,
+		Metrics: g.metrics.handler(), Ready: g.ready, Audit: o.Audit, Log: o.Log, Panicked: g.panics.Inc,
+	}
 	if o.Doors != nil {
 		g.doors = o.Doors(&door.Host{
 			Entrance: &door.Entrance{Claims: g.registry, Admission: admitted, Refuses: g.origins.mayEnter},

@@ -25,6 +25,8 @@ type Visits struct {
 	Registry *claim.Registry
 	Public   *publicurl.Template
 	Trust    trust.Peers
+	// Withdrawn are labels that the operator took down.
+	Withdrawn *admission.Withdrawn
 	// Rate bounds how often an address asks.
 	Rate *admission.Rate
 	// ContentRate is what content of a visitor has to make, in bytes a second, beside the time that
@@ -46,6 +48,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	}
 	if p != nil {
 		p.Handed = claim.HandedNo
+		v.tellWho(w, p.Code)
 		intake.Refuse(w, r, p)
 		return
 	}
@@ -126,6 +129,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		return
 	}
 	if err != nil {
+		v.tellWho(w, problem.Of(err).Code)
 		problem.Of(err).Write(w, r)
 		return
 	}
@@ -207,8 +211,17 @@ func (v *Visits) refusal(r *http.Request, label string) *problem.Problem {
 		return &problem.Problem{Code: schema.CodeServiceWorkerRefused}
 	case !v.Rate.Allow(v.Trust.Address(r)):
 		return &problem.Problem{Code: schema.CodeRateLimited}
+	case v.Withdrawn.Has(label):
+		return &problem.Problem{Code: schema.CodeTakenDown}
 	}
 	return nil
+}
+
+// tellWho says who keeps a label from its visitors, where somebody does (RFC 7725, 4).
+func (v *Visits) tellWho(w http.ResponseWriter, code schema.Code) {
+	if code == schema.CodeTakenDown {
+		w.Header().Set("Link", "<"+v.Public.Control+`>; rel="blocked-by"`)
+	}
 }
 
 // keys are the fields by which a handler knows a request again.
