@@ -236,6 +236,9 @@ func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*runnin
 		return nil, o.wrong(err)
 	}
 	r.Gateway = g
+	if r.store != nil {
+		g.Admin.Backup = r.store.Backup
+	}
 	for label, token := range settings.Owned {
 		if !g.Local() && len(token) < claim.ShortestToken {
 			log.Warn("the token of a device is short, so that strangers may guess it", "label", label, "do", "list a long random one with --family-device, as openssl rand -hex 16 gives it")

@@ -4,11 +4,13 @@ package admin
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -36,11 +38,15 @@ type API struct {
 	Public   *publicurl.Template
 	// Withdrawn are the labels that were taken down.
 	Withdrawn *admission.Withdrawn
+	// Backup writes the store as it is at one moment. Nil means that there is none.
+	Backup func(io.Writer) error
 	// Audit gets every call that may change or tell more than figures. Nil means nowhere.
 	Audit *audit.Log
 	// Log gets what goes wrong. Panicked is called after a panic.
 	Log      *slog.Logger
 	Panicked func()
+
+	copying sync.Mutex // held while a backup is made
 }
 
 const (
@@ -54,7 +60,7 @@ const (
 func (a *API) routes() http.Handler {
 	r := chi.NewRouter()
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
-		problem.New(schema.CodeNotFound, "There is nothing at this path of the admin address. It has /metrics, /healthz, /readyz, /takedowns and /debug/pprof/.").Write(w, r)
+		problem.New(schema.CodeNotFound, "There is nothing at this path of the admin address. It has /metrics, /healthz, /readyz, /takedowns, /backup and /debug/pprof/.").Write(w, r)
 	})
 	r.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
 		problem.New(schema.CodeMethodNotAllowed, "").Write(w, r)
@@ -69,6 +75,7 @@ func (a *API) routes() http.Handler {
 	r.Post("/takedowns", a.takeDown)
 	r.Get("/takedowns", a.takenDown)
 	r.Delete("/takedowns/{label}", a.restoreLabel)
+	r.Get("/backup", a.backup)
 	r.Get("/debug/pprof/", pprof.Index)
 	r.Get("/debug/pprof/profile", timed(pprof.Profile))
 	r.Get("/debug/pprof/trace", timed(pprof.Trace))
