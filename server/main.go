@@ -229,6 +229,11 @@ func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*runnin
 			r.close()
 			return nil, err
 		}
+		settings.Quotas.Keeper = s
+		if settings.Quotas.Kept, err = s.Usage(); err != nil {
+			r.close()
+			return nil, err
+		}
 	}
 	g, err := gateway.New(settings)
 	if err != nil {

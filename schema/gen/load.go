@@ -39,7 +39,6 @@ type node struct {
 
 	// These bound values and do not change a type.
 	MinItems        int    `json:"minItems"`
-	MaxItems        int    `json:"maxItems"`
 	MinLength       int    `json:"minLength"`
 	MaxLength       int    `json:"maxLength"`
 	Minimum         int    `json:"minimum"`
@@ -140,7 +139,7 @@ func exported(name string) string {
 			}
 			part := word[:end]
 			switch lower := strings.ToLower(part); lower {
-			case "id", "ip", "url", "http", "json":
+			case "id", "url", "http", "json":
 				out.WriteString(strings.ToUpper(part))
 			default:
 				out.WriteString(strings.ToUpper(part[:1]) + part[1:])

@@ -292,70 +292,6 @@ export interface LinkError {
  */
 export type Redeliver = 'idempotent' | 'keyed' | 'any'
 
-/** One who is let in by name and password (Basic, RFC 7617). */
-export interface PolicyBasic {
-  /** The name, without a colon. */
-  user: string
-  /**
-   * The password, of 72 bytes at most. A gateway keeps a slow hash of it and never gives it
-   * back. Absent: the one that this user has.
-   */
-  password?: string
-}
-
-/** One who is let in by a token (Bearer, RFC 6750). */
-export interface PolicyBearer {
-  /** What the owner calls the token. */
-  name: string
-  /**
-   * The token. A gateway keeps a hash of it and never gives it back. Absent: the one that has
-   * this name.
-   */
-  token?: string
-}
-
-/** Which addresses of visitors are let in. */
-export interface PolicyIP {
-  /** The addresses, and networks such as 203.0.113.0/24. */
-  allow: string[]
-}
-
-/** How often a visitor may ask. */
-export interface PolicyRate {
-  /** The most requests of an address within a minute of the first. */
-  perMinute: number
-}
-
-/** How much content a request may have. */
-export interface PolicyContent {
-  /** The most content, in bytes. */
-  maxBytes: number
-}
-
-/**
- * What the gateway enforces for a claim before its program sees anything. README.md, section 14,
- * has the order. A state has it without passwords, tokens and secrets.
- */
-export interface Policy {
-  /**
-   * Those who are let in by name and password, at claims with an origin of their own. Absent
-   * means nobody.
-   */
-  basic?: PolicyBasic[]
-  /** Those who are let in by a token. Absent means nobody. */
-  bearer?: PolicyBearer[]
-  /** Which addresses are let in. Absent means all. */
-  ip?: PolicyIP
-  /** The methods that are let in. Absent means all. */
-  methods?: string[]
-  /** The paths that are let in, and all below each, such as /hook/. Absent means all. */
-  paths?: string[]
-  /** How often a visitor may ask. Absent means as often as the gateway takes. */
-  rate?: PolicyRate
-  /** How much content a request may have. Absent means as much as the gateway takes. */
-  content?: PolicyContent
-}
-
 /** The content of POST /claims. */
 export interface ClaimRequest {
   /** The DNS label wanted. Absent: the gateway picks one. */
@@ -379,8 +315,6 @@ export interface ClaimRequest {
   redeliver?: Redeliver
   /** Whether exchanges are recorded for the owner to look at. Absent: false, or unchanged. */
   inspect?: boolean
-  /** What the gateway enforces. Absent: nothing, or unchanged. */
-  policy?: Policy
 }
 
 /** The bounds that a program should know. */
@@ -445,8 +379,6 @@ export interface ClaimAnswer {
   inspect?: boolean
   /** The name of the account that made the claim. Absent: none that has a name. */
   account?: string
-  /** What the gateway enforces, without secrets. Absent means nothing. */
-  policy?: Policy
   /**
    * The cursor before the first message: the Last-Event-ID of the first poll of a session that
    * uses cursors.
@@ -481,8 +413,6 @@ export interface ClaimPatch {
   redeliver?: Redeliver
   /** Whether exchanges are recorded from now on. False drops the recordings there are. */
   inspect?: boolean
-  /** What the gateway enforces from now on. An empty object ends it. */
-  policy?: Policy
   /** True mints a new token that may only look, in place of an earlier one; false ends it. */
   viewer?: boolean
   /**
@@ -546,8 +476,38 @@ export interface ClaimState {
   viewer?: boolean
   /** That token, in the answer to the PATCH that minted it only. */
   viewerToken?: string
-  /** What the gateway enforces, without secrets. Absent means nothing. */
-  policy?: Policy
+}
+
+/** How much is used of a quota. */
+export interface QuotaUse {
+  /** What it bounds, as in the quota of a problem. */
+  name: string
+  /** How much there is, or was used in the minute, day or month of UTC. */
+  used: number
+  /** How much there may be. Absent: no bound. */
+  limit?: number
+  /** Milliseconds until it is counted anew. Absent: it is what there is at a time. */
+  resetsMs?: number
+  /** Whether four fifths or more are used. Absent means false. */
+  near?: boolean
+}
+
+/** How much a label uses. */
+export interface LabelUsage {
+  /** The label. */
+  label: string
+  /** Its quotas. */
+  quotas: QuotaUse[]
+}
+
+/** The content of 200 from GET /usage. */
+export interface Usage {
+  /** The name of the account. Absent: one without a name, whose quotas are those of its address. */
+  account?: string
+  /** What its claims use together. */
+  quotas: QuotaUse[]
+  /** What each of its claims uses where labels have quotas: the first hundred by label. */
+  labels: LabelUsage[]
 }
 
 /**
@@ -810,6 +770,16 @@ export interface Problem {
   detail: string
   /** The faulty member of a JSON content, as a JSON Pointer (RFC 6901). */
   pointer?: string
+  /** Which quota is used up, with quota_exceeded. Absent: a bound that is no quota. */
+  quota?: QuotaName
+}
+
+/** Names a quota. */
+export interface QuotaName {
+  /** Whose it is: account, address, label or gateway. */
+  of: string
+  /** What it bounds, such as requestsPerMinute. */
+  name: string
 }
 
 /** Names the kind of an error. README.md says when each is given, and with which status. */
@@ -860,8 +830,3 @@ export type Code =
   | 'unavailable'
   | 'recording_cut'
   | 'origin_refused'
-  | 'address_refused'
-  | 'method_refused'
-  | 'path_refused'
-  | 'credentials_needed'
-  | 'credentials_wrong'

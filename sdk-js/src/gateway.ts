@@ -39,7 +39,7 @@ export async function discover(
   return async (wish, signal) => {
     const claimed = await call<ClaimAnswer>(fetch, claims, {
       method: 'POST',
-      shown: key,
+      bearer: key,
       json: JSON.stringify(wish),
       signal,
     })

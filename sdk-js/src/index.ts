@@ -24,7 +24,6 @@ export type { OwnershipStorage } from './storage.js'
 export type {
   Code,
   Field,
-  Policy,
   Redeliver,
   Request as RequestEnvelope,
   Response as ResponseEnvelope,

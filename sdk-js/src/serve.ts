@@ -4,6 +4,7 @@ import { Claim } from './claim.js'
 import { ReverseHttpError } from './error.js'
 import { discover } from './gateway.js'
 import { Memory, pageStorage } from './storage.js'
+import type { Fetch } from './call.js'
 import type { ClaimRequest } from './envelope.js'
 import type { Handler } from './exchange.js'
 import type { ServeOptions } from './options.js'
@@ -13,20 +14,11 @@ import type { ServeOptions } from './options.js'
  * Rejects with a ReverseHttpError when the gateway cannot be reached or refuses.
  */
 export async function serve(handler: Handler, options: ServeOptions = {}): Promise<Claim> {
-  const {
-    gateway: origin = globalThis.location?.origin,
-    key,
-    signal,
-    fetch = (url, init) => globalThis.fetch(url, init),
-    storage = pageStorage(),
-    concurrency,
-    drainMs,
-    logger,
-    WebSocket,
-    ...asked
-  } = options
-  const { label, token } = asked
+  const { label, token, key, lease, timeoutMs, redeliver, inspect, signal } = options
+  const origin = options.gateway ?? globalThis.location?.origin
   if (!origin || origin === 'null') throw new TypeError('serve needs a gateway')
+  const fetch: Fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init))
+  const { storage = pageStorage() } = options
   const at = new URL(origin)
   const memory = new Memory(storage, at, label)
   const starting = new AbortController()
@@ -41,7 +33,7 @@ export async function serve(handler: Handler, options: ServeOptions = {}): Promi
     const claiming = await discover(fetch, origin, options, key, starting.signal)
     const kept = token ? {} : memory.recall()
     // JSON leaves out what is undefined.
-    const wish = { ...asked, ...kept } as ClaimRequest
+    const wish = { label, token, ...kept, lease, timeoutMs, redeliver, inspect } as ClaimRequest
     const session = await claiming(wish, starting.signal).catch((e: ReverseHttpError) => {
       if (label || !kept.label || e.code !== 'label_taken') throw e
       // Nobody asked for the remembered label, and another has it by now: a new one will do.

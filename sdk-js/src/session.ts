@@ -217,6 +217,6 @@ export class Session {
 
   /** Sends a request with the token. */
   call<T>(method: Call['method'], url: string, of: Partial<Call> = {}): Promise<T | undefined> {
-    return call<T>(this.#fetch, url, { method, shown: this.claimed.token, ...of })
+    return call<T>(this.#fetch, url, { method, bearer: this.claimed.token, ...of })
   }
 }

@@ -63,13 +63,10 @@ func (k *keeper) change(set Settings) error {
 	c := k.claim
 	c.mu.Lock()
 	gone, was := c.gone, c.record()
-	record, err := set.in(was, c.registry.options.Fits)
+	record := set.in(was)
 	c.mu.Unlock()
-	switch {
-	case gone != nil:
+	if gone != nil {
 		return gone
-	case err != nil:
-		return err
 	}
 	if err := k.entry.put(&record); err != nil {
 		return k.refused(err)

@@ -30,9 +30,9 @@ func (m *making) begin(from netip.Addr, label, token string, s Settings) (c *Cla
 		}
 		return r.Lookup(label)
 	}
-	made, err := s.in(Record{
+	made := s.in(Record{
 		Label: label, Terms: Terms{Lease: r.times.Lease, Timeout: r.times.Answer, Redeliver: RedeliverIdempotent, Others: s.Fresh}, Unpolled: true,
-	}, r.options.Fits)
+	})
 	belongs := func() bool {
 		return !r.options.refused(label) && (r.options.Belongs == nil || r.options.Belongs(label, made.Terms))
 	}
@@ -47,21 +47,27 @@ func (m *making) begin(from netip.Addr, label, token string, s Settings) (c *Cla
 	} else if c := known(); c != nil {
 		return c, false, nil
 	}
-	switch {
-	case err != nil:
-		return nil, false, err
-	case !belongs():
+	if !belongs() {
 		return nil, false, ErrLabelReserved
 	}
 	if r.options.Weak != nil && r.options.Weak(label, token) {
 		return nil, false, ErrWeakToken
 	}
+	alone, uncount, err := r.options.countClaim(label, made.Terms, false)
+	if err != nil {
+		return nil, false, err
+	}
+	if alone {
+		from = netip.Addr{}
+	}
 	hold, err := r.holdClaim(from)
 	if err != nil {
+		uncount()
 		return nil, false, err
 	}
 	made.Token = HashToken(token)
 	c = r.newClaim(made, hold)
+	c.uncount = uncount
 	c.Charge(hold)
 	m.claims[label] = c
 	return c, true, nil
@@ -78,6 +84,7 @@ func (m *making) end(c *Claim, kept bool) {
 	m.mu.Unlock()
 	if !kept {
 		c.untap()
+		c.uncount()
 		c.hold.Exit(budget.Claims)
 		c.hold.Shrink(claimWeight)
 		c.hold.Close()

@@ -1,7 +1,6 @@
 package claim
 
 import (
-	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -25,7 +24,7 @@ type Opened struct {
 // address from, unless that is the zero value.
 //
 // It fails with [ErrBadLabel], [ErrBadToken], [ErrWeakToken], [ErrLabelTaken], [ErrLabelReserved], [ErrTooManyClaims],
-// [ErrAddressClaims], [ErrTooManyOpen], [ErrUnavailable], [ErrDraining] and [ErrTerms].
+// [ErrAddressClaims], [ErrTooManyOpen], [ErrUnavailable] and [ErrDraining].
 func (r *Registry) Open(from netip.Addr, label, token string, s Settings) (*Opened, error) {
 	return r.enter(from, label, token, s, nil)
 }
@@ -65,7 +64,7 @@ func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resum
 		case !created && !s.none():
 			if err := c.Change(s); err != nil {
 				_ = o.Session.End(nil)
-				if err == ErrUnavailable || errors.Is(err, ErrTerms) {
+				if err == ErrUnavailable {
 					return nil, err
 				}
 				continue // the claim has ended
@@ -147,6 +146,11 @@ func (c *Claim) admit(s *Session, token string, resumes bool) (living *Session, 
 	if len(c.sessions) >= c.registry.limits.Sessions || !c.hold.TryGrow(sessionWeight) {
 		c.registry.sessions.CompareAndDelete(s.id, s)
 		return nil, ErrTooManyOpen
+	}
+	if s.uncount, err = c.registry.options.countSession(c.label); err != nil {
+		c.registry.sessions.CompareAndDelete(s.id, s)
+		c.hold.Shrink(sessionWeight)
+		return nil, err
 	}
 	c.registry.sessions.Store(s.id, s)
 	c.sessions = append(c.sessions, s)

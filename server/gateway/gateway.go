@@ -20,8 +20,8 @@ import (
 	"reversehttp/server/control"
 	"reversehttp/server/door"
 	"reversehttp/server/intake"
-	"reversehttp/server/policy"
 	"reversehttp/server/publicurl"
+	"reversehttp/server/quota"
 	"reversehttp/server/recording"
 	"reversehttp/server/trust"
 	"reversehttp/server/visit"
@@ -48,6 +48,8 @@ type Options struct {
 	Keys []string
 	// Accounts may claim with keys of their own, and own labels. Nil means none.
 	Accounts *account.Directory
+	// Quotas bound what claims use.
+	Quotas Quotas
 	// Reserved are labels that nobody may claim. Nil means [admission.Reserved];
 	// an empty list means none.
 	Reserved []string
@@ -190,13 +192,13 @@ type Gateway struct {
 	recorder *recording.Recorder
 	recorded *control.Recordings
 	replays  *control.Replays
-	policies *policy.Policies
 	visits   *visit.Visits
 	local    bool // see Local
 	origins  *origins
 	trust    trust.Peers
 	stopping stopping
 	upkeep   upkeep
+	quotas   *quota.Book // nil where nothing is counted
 	panics   prometheus.Counter
 }
 
@@ -228,7 +230,11 @@ func New(o Options) (*Gateway, error) {
 	if !g.local { // only programs of this machine reach a local one, and all of them have one address
 		admitted.Guesses, weak = admission.NewGuesses(), admission.NewWeak(o.Owned, o.SharedTokens)
 	}
+	g.quotas = newBook(&o)
 	g.metrics = newMetrics(g)
+	if g.quotas != nil {
+		g.metrics.registry.MustRegister(usageMetrics{g.quotas, o.Accounts})
+	}
 	g.panics = newPanics(g.metrics)
 	g.recorder = recording.New(recordingBytes(o.Limits.Memory))
 	withdrawn, err := admission.NewWithdrawn(o.Withdrawn)
@@ -236,11 +242,9 @@ func New(o Options) (*Gateway, error) {
 		return nil, err
 	}
 	o.Kept = withoutWithdrawn(&o, withdrawn)
-	g.policies = newPolicies(g)
-	termed := termed{g.policies, g.recorder, g.metrics}
 	g.registry = claim.New(claim.Options{
-		Tap: termed.tap, Untap: termed.untap, Fits: func(t claim.Terms) error { return policy.Fits(t, u.PathPrefix == "") },
-		Times: o.Times, Limits: o.Limits, Reserved: newReserved(&o), Withdrawn: withdrawn.Has, Belongs: admitted.Belongs, Weak: weak, Log: o.Log, Ended: g.ended, Noted: notary{&g.options, withdrawn}.noted, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
+		Tap: g.recorder.Tap, Untap: g.recorder.End,
+		Times: o.Times, Limits: o.Limits, Reserved: newReserved(&o), Withdrawn: withdrawn.Has, Belongs: admitted.Belongs, Quotas: quotasOf(g.quotas), Weak: weak, Log: o.Log, Ended: g.ended, Noted: notary{&g.options, withdrawn}.noted, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
 	})
 	g.Hosts = &Hosts{u, g.registry}
 	bounds := control.Bounds{
@@ -248,18 +252,17 @@ func New(o Options) (*Gateway, error) {
 	}
 	pace := intake.Pace{Grace: o.ContentGrace, Rate: o.ContentRate, Pause: o.ContentPause}
 	envelopes := control.Envelopes{Public: u, InlineBytes: o.InlineBytes}
-	g.claims = &control.Claims{Registry: g.registry, Envelopes: envelopes, Admission: admitted, Bounds: bounds, Pace: pace, Family: g.family, Log: o.Log}
+	g.claims = &control.Claims{Registry: g.registry, Envelopes: envelopes, Admission: admitted, Bounds: bounds, Pace: pace, Family: g.family, Log: o.Log, Quotas: g.quotas}
 	g.polls = &control.Polls{Registry: g.registry, Envelopes: envelopes, FramedInlineBytes: bounds.FramedInlineBytes, Delivered: g.metrics.deliver, Trust: g.trust}
 	g.answers = &control.Answers{Registry: g.registry, Public: u, Bounds: bounds, Pace: pace, Judged: g.metrics.judge, Log: o.Log}
 	g.links = &control.Links{Claims: g.claims, Envelopes: envelopes, Answers: g.answers, Polls: g.polls, Window: o.LinkWindow, Trust: g.trust, Recorder: g.recorder}
 	g.recorded = &control.Recordings{Claims: g.claims, Recorder: g.recorder, Stops: g.stopping.watched}
-	g.policies.Budget = g.registry.Options().Budget
 	g.replays = control.NewReplays(g.claims, g.recorder, g.trust, o.TargetBytes)
 	g.visits = &visit.Visits{
 		Registry: g.registry, Public: u, Trust: g.trust, Withdrawn: withdrawn, Rate: g.rate(o.VisitsPerSecond),
 		ContentRate: o.ContentRate, ContentPause: o.ContentPause, InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes,
-		Gates: visit.Gates{Judge: g.policies.Judge, Refused: termed.refused},
 	}
+	g.visits.Quotas = g.quotas
 	g.Port = newPort(g)
 	g.Admin = &admin.API{
 		Registry: g.registry, Recorder: g.recorder, Public: u, Withdrawn: withdrawn,
@@ -338,6 +341,7 @@ func (g *Gateway) Close() {
 	g.links.Close()
 	g.replays.Close()
 	g.Port.Close()
+	g.quotas.Close()
 }
 
 // ended counts and logs an exchange at its end.

@@ -49,6 +49,7 @@ func (g *Gateway) routes() *chi.Mux {
 
 	look("/.well-known/reversehttp", http.HandlerFunc(g.claims.Discover))
 	r.Post("/claims", g.claims.Open)
+	look("/usage", http.HandlerFunc(g.claims.Usage))
 	look("/claims/{label}", g.claims.Looking(http.HandlerFunc(g.claims.Inspect)))
 	r.With(g.claims.Owned).Patch("/claims/{label}", g.claims.Change)
 	r.With(g.claims.Owned).Delete("/claims/{label}", g.claims.Remove)

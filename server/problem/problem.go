@@ -17,6 +17,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/quota"
 	"reversehttp/server/wire"
 )
 
@@ -75,11 +76,6 @@ var kinds = map[schema.Code]kind{
 	schema.CodeWrongOrigin:          {403, "", 0, "The token gives no right to this origin. Name public origins of this gateway whose token it is."},
 	schema.CodeUnavailable:          {503, "", 5, "The gateway cannot keep that now, so nothing was changed. Try again soon."},
 	schema.CodeRecordingCut:         {409, "", 0, "Only the beginning of the request's content was recorded. Give other content with the replay."},
-	schema.CodeAddressRefused:       {403, "http_request_denied", 0, "The owner of this URL lets in other addresses than yours."},
-	schema.CodeMethodRefused:        {405, "http_request_denied", 0, "The owner of this URL takes other methods only; see Allow."},
-	schema.CodePathRefused:          {404, "http_request_denied", 0, "The owner of this URL takes requests for other paths only."},
-	schema.CodeCredentialsNeeded:    {401, "http_request_denied", 0, "The owner of this URL lets in only those who log in; see WWW-Authenticate."},
-	schema.CodeCredentialsWrong:     {401, "http_request_denied", 0, "These are not credentials that the owner of this URL lets in."},
 	schema.CodeOriginRefused:        {403, "", 0, "This gateway takes requests from pages of this machine only. Its flag --allow-origin lists others."},
 	schema.CodeUnsupportedMediaType: {415, "", 0, "Send JSON, with Content-Type: application/json; answers may be application/vnd.reversehttp."},
 }
@@ -95,6 +91,7 @@ var codes = []struct {
 	{claim.ErrSessionLost, schema.CodeSessionLost}, {claim.ErrTooSlow, schema.CodeTooSlow}, {claim.ErrBadCursor, schema.CodeBadCursor}, {claim.ErrSpent, schema.CodeBadCursor},
 	{claim.ErrBadLabel, schema.CodeBadLabel}, {claim.ErrBadToken, schema.CodeBadToken}, {claim.ErrWeakToken, schema.CodeBadToken},
 	{claim.ErrLabelTaken, schema.CodeLabelTaken}, {claim.ErrLabelReserved, schema.CodeLabelReserved}, {claim.ErrTooManyClaims, schema.CodeQuotaExceeded},
+	{quota.ErrUnkept, schema.CodeQueueFull},
 	{claim.ErrTooManyOpen, schema.CodeQuotaExceeded}, {claim.ErrAddressClaims, schema.CodeQuotaExceeded}, {claim.ErrNoRoom, schema.CodeQueueFull}, {claim.ErrNoSession, schema.CodeNoSession},
 	{claim.ErrNoExchange, schema.CodeNoExchange}, {claim.ErrTaken, schema.CodeContentTaken}, {claim.ErrNotAnswering, schema.CodeBadMember},
 	{claim.ErrSessionFenced, schema.CodeSessionFenced}, {claim.ErrClaimDeleted, schema.CodeClaimDeleted},
@@ -110,6 +107,8 @@ type Problem struct {
 	Detail string
 	// Pointer says where the content is wrong (RFC 6901). Empty means no place.
 	Pointer string
+	// Quota says which quota is used up. Nil means none.
+	Quota *schema.QuotaName
 	// After is how long to wait before a retry. Zero means the time of the code.
 	After time.Duration
 	// Unread says that the content of the request was not read to its end.
@@ -118,8 +117,6 @@ type Problem struct {
 	Visitor bool
 	// Handed says whether a handler received the visitor's request.
 	Handed claim.Handed
-	// Fields go with it, those of a name in place of what the code comes with. Nil means none.
-	Fields []claim.Field
 }
 
 // New returns a problem with its own detail; empty means the detail of the code.
@@ -175,6 +172,10 @@ func Of(err error) *Problem {
 	if !ok {
 		p = &Problem{}
 	}
+	if e, ok := errors.AsType[*quota.Exceeded](err); ok {
+		p.Code, p.After, p.Quota = schema.CodeQuotaExceeded, e.After, quotaOf(string(e.Of), e.Kind)
+		p.Detail = "The " + string(e.Of) + " has used up its quota: " + e.Kind.String() + ". Try again when Retry-After is over."
+	}
 	if f, ok := errors.AsType[*claim.Failure](err); ok {
 		p.Visitor, p.Handed = true, f.Handed
 	}
@@ -185,15 +186,25 @@ func Of(err error) *Problem {
 		if errors.Is(err, c.err) {
 			p.Code = c.code
 			switch c.err {
+			case claim.ErrTooManyClaims:
+				p.Quota = quotaOf("gateway", quota.Claims)
+			case claim.ErrTooManyOpen:
+				p.Quota = quotaOf("label", quota.Sessions)
 			case claim.ErrWeakToken:
 				p.Detail = "A token that you choose has " + strconv.Itoa(claim.ShortestToken) + " characters or more here, so that nobody guesses it. Choose a longer one, or leave it out to be given one."
 			case claim.ErrAddressClaims:
+				p.Quota = quotaOf("address", quota.Claims)
 				p.Detail = "Your address has as many labels as it may. Give one up, by DELETE of its claim or by not polling it, or use one that you have with its token."
 			}
 			return p
 		}
 	}
 	panic("problem: no code for " + err.Error())
+}
+
+// quotaOf names a quota.
+func quotaOf(whose string, k quota.Kind) *schema.QuotaName {
+	return &schema.QuotaName{Of: whose, Name: k.String()}
 }
 
 // Write answers r with the problem.
@@ -216,12 +227,6 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 	}
 	if k.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="reversehttp"`)
-	}
-	for _, f := range p.Fields {
-		h.Del(f.Name)
-	}
-	for _, f := range p.Fields {
-		h.Add(f.Name, f.Value)
 	}
 	if p.Visitor {
 		h.Set("Proxy-Status", "reversehttp; error="+k.proxyError+handedParameter(p.Handed))
@@ -257,6 +262,7 @@ func (p *Problem) Body() schema.Problem {
 	if p.Pointer != "" {
 		body.Pointer = &p.Pointer
 	}
+	body.Quota = p.Quota
 	return body
 }
 

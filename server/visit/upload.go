@@ -17,6 +17,7 @@ import (
 	"reversehttp/server/field"
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
+	"reversehttp/server/quota"
 	"reversehttp/server/wire"
 )
 
@@ -29,8 +30,8 @@ type upload struct {
 	r *http.Request
 	x *claim.Exchange
 	// hold is waited for while somebody reads.
-	hold *budget.Hold
-	most int64 // content that there may be, in bytes
+	hold  *budget.Hold
+	meter *quota.Meter
 
 	mu      sync.Mutex    // guards below
 	since   time.Time     // when the read that goes on began
@@ -50,8 +51,8 @@ func (v *Visits) streams(r *http.Request, x *claim.Exchange) bool {
 	return r.ContentLength < 0 || r.ContentLength > int64(v.InlineBytes) && r.ContentLength > int64(x.Inline) || r.ContentLength > 0 && field.IsIncremental(r.Header)
 }
 
-func newUpload(w http.ResponseWriter, r *http.Request, x *claim.Exchange, v *Visits, hold *budget.Hold, most int64) *upload {
-	u := &upload{v: v, w: w, r: r, x: x, hold: hold, most: most}
+func newUpload(w http.ResponseWriter, r *http.Request, x *claim.Exchange, v *Visits, hold *budget.Hold) *upload {
+	u := &upload{v: v, w: w, r: r, x: x, hold: hold}
 	u.idle.L = &u.mu
 	// The answer may begin before the content has ended.
 	_ = http.NewResponseController(w).EnableFullDuplex()
@@ -114,9 +115,13 @@ func (u *upload) Read(into []byte) (int, error) {
 	}
 	u.mu.Unlock()
 	defer u.rest() // after the exchange has learnt what is wrong; see context
+	if over := u.meter.In(n); over != nil {
+		u.x.Reject(over)
+		return 0, over
+	}
 	var p *problem.Problem
 	switch {
-	case int64(size) > u.most:
+	case size > u.v.ContentBytes:
 		p = &problem.Problem{Code: schema.CodeContentTooLarge}
 	case err == nil || err == io.EOF:
 		return n, err

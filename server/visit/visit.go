@@ -16,6 +16,7 @@ import (
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
 	"reversehttp/server/publicurl"
+	"reversehttp/server/quota"
 	"reversehttp/server/trust"
 	"reversehttp/server/wire"
 )
@@ -37,6 +38,8 @@ type Visits struct {
 	// more ([claim.Exchange.Inline]), and ContentBytes the most that a request may have.
 	InlineBytes, ContentBytes int
 	Gates                     Gates
+	// Quotas count what visitors use of claims. Nil counts nothing.
+	Quotas *quota.Book
 }
 
 // Serve hands the request of a visitor to the sessions of the claim of a label, and relays the
@@ -57,10 +60,18 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		intake.Refuse(w, r, &problem.Problem{Code: schema.CodeNoClaim, Handed: claim.HandedNo})
 		return
 	}
-	s := &visit{Visits: v, w: w, r: r, label: label, c: c, hold: hold, most: int64(v.ContentBytes)}
+	s := &visit{Visits: v, w: w, r: r, label: label, c: c, hold: hold}
 	s.fill()
+	if !s.enter() {
+		return
+	}
+	defer s.meter.End()
 	passed, held := s.judge()
 	if !passed {
+		s.meter.Refund()
+		return
+	}
+	if !s.took() {
 		return
 	}
 	x, err := c.Begin(hold, s.absence())
@@ -74,17 +85,18 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	}
 	s.x = x
 	hold.EvictableBy(s)
-	ctx := r.Context()
+	ctx, upgrade := r.Context(), upgradeOf(r)
 	var t *tunnel // of an upgrade
 	switch {
-	case r.ContentLength > s.most:
+	case r.ContentLength > int64(v.ContentBytes):
 		err = &problem.Problem{Code: schema.CodeContentTooLarge}
-	case s.req.Upgrade != "":
-		t = newTunnel()
-		s.req.Content = claim.Streamed(t)
+	case upgrade != "":
+		t = newTunnel(s.meter, x)
+		s.req.Upgrade, s.req.Content = upgrade, claim.Streamed(t)
 	case held:
 	case v.streams(r, x):
-		s.upload = newUpload(w, r, x, v, hold, s.most)
+		s.upload = newUpload(w, r, x, v, hold)
+		s.upload.meter = s.meter
 		defer s.upload.end()
 		var free func()
 		ctx, free = s.upload.context()
@@ -94,6 +106,9 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		var content []byte
 		content, err = v.pace(x.Timeout).Read(w, r, max(v.InlineBytes, int(r.ContentLength)), hold)
 		s.req.Content = claim.Whole(content)
+		if err == nil {
+			err = s.meter.In(len(content))
+		}
 	}
 	if err != nil {
 		x.Fail(err)
@@ -155,7 +170,7 @@ type visit struct {
 	hold   *budget.Hold
 	x      *claim.Exchange // nil until it has begun
 	upload *upload         // nil unless the content streams
-	most   int64           // content that there may be, in bytes
+	meter  *quota.Meter    // nil where nothing is counted
 	via    string          // what the gateway adds to the Via of the request
 	req    claim.Request
 	fields [16]claim.Field
@@ -181,7 +196,6 @@ func (s *visit) fill() {
 		URL:         own.url,
 		HTTPVersion: viaVersion(r),
 		RemoteAddr:  s.Trust.Visitor(r),
-		Upgrade:     upgradeOf(r),
 		Fields:      s.appendFields(s.fields[:0], r, s.label, own),
 		Keyed:       slices.ContainsFunc(keys, func(name string) bool { return len(r.Header[name]) > 0 }),
 	}
