@@ -137,6 +137,11 @@ func (s *Session) claim(ctx context.Context) error {
 	if l := c.Limits; c.Requests == "" || c.Responses == "" || l.AnswerBytes <= 0 || l.Batch <= 0 {
 		return &Error{Code: codeUnexpected, Detail: "the answer is no claim"}
 	}
+	if err := s.gateway.origins.Check(map[string]string{
+		"claim": c.Claim, "session": c.Session, "requests": c.Requests, "responses": c.Responses, "link": c.Link, "exchanges": c.Exchanges,
+	}); err != nil {
+		return &Error{Code: codeUnexpected, Detail: err.Error()}
+	}
 	// From now on claim the label that was picked, with the token that was minted.
 	s.opts.Label, s.opts.Token = c.Label, c.Token
 	c.cursor.at = c.Cursor

@@ -67,6 +67,9 @@ func (c *remote) Read(p []byte) (n int, err error) {
 // fetch requests the content of x.
 func (c *remote) fetch(s *Session, x *exchange) (io.ReadCloser, error) {
 	url, token := s.exchanges.content(x)
+	if err := s.gateway.origins.Check(map[string]string{"bodyUrl": url}); err != nil {
+		return nil, &Error{Code: codeUnexpected, Detail: err.Error()}
+	}
 	// A transport resends a GET if its connection died, but the first one may have taken the
 	// content. It calls GetBody before, which forbids that.
 	var sent atomic.Bool

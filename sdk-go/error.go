@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"reversehttp/schema"
+	"reversehttp/sdk-go/internal/origins"
 )
 
 // Error is a refusal by the gateway. Use errors.As to get it, and errors.Is to compare it with the
@@ -70,6 +71,8 @@ func refusal(status int, header http.Header, content []byte) *Error {
 	var p schema.Problem
 	if json.Unmarshal(content, &p) == nil && p.Code != "" {
 		e.Code, e.Detail = p.Code, p.Detail
+	} else if to := origins.Redirect(status, header); to != "" {
+		e.Detail = to
 	}
 	return e
 }

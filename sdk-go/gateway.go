@@ -16,6 +16,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
+	"reversehttp/sdk-go/internal/origins"
 )
 
 const (
@@ -31,7 +32,8 @@ const (
 
 // gateway is the control API of a gateway, found by its discovery document.
 type gateway struct {
-	client  *http.Client
+	client  *http.Client // follows no redirects
+	origins *origins.Gateway
 	key     string
 	claims  string
 	streams bool        // a poll may ask for a stream
@@ -51,27 +53,22 @@ func (g *gateway) patience(within time.Duration) time.Duration {
 
 // discover fetches the gateway's discovery document.
 func discover(ctx context.Context, client *http.Client, origin, key string) (*gateway, error) {
-	at, err := url.Parse(origin)
+	o, err := origins.Parse(origin)
 	if err != nil {
 		return nil, err
 	}
-	if at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
-		return nil, fmt.Errorf("%q is no http or https URL", origin)
-	}
-	at = at.ResolveReference(&url.URL{Path: "/.well-known/reversehttp"})
-	g := &gateway{client: client, key: key}
+	g := &gateway{client: o.Finding(client), origins: o, key: key}
 	var d schema.Discovery
-	if err := g.call(ctx, call{method: "GET", url: at.String()}, &d); err != nil {
+	if err := g.call(ctx, call{method: "GET", url: o.Discovery.String()}, &d); err != nil {
 		return nil, err
 	}
 	if d.Version != version {
-		return nil, fmt.Errorf("%s does not speak version %d of the protocol", at, version)
+		return nil, fmt.Errorf("%s does not speak version %d of the protocol", o.Discovery, version)
 	}
-	claims, err := at.Parse(d.Claims)
-	if err != nil {
-		return nil, err
+	if g.claims, err = o.Resolve("claims", d.Claims); err != nil {
+		return nil, &Error{Code: codeUnexpected, Detail: err.Error()}
 	}
-	g.claims = claims.String()
+	g.client = origins.Asking(client)
 	g.streams = slices.Contains(d.Transports, "ndjson")
 	g.framed = slices.Contains(d.Transports, "framed")
 	return g, nil

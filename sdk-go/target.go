@@ -7,9 +7,10 @@ import (
 
 // parseTarget parses a request target as a net/http server does, with two exceptions. A server
 // would refuse a target that is not a valid URL, such as /%zz; a claim passes on whatever a visitor
-// sends, with the undecoded path in Path and in Opaque, from which a proxy sends it as it came. And
-// if net/url would decode every escape of a path because it has to escape one character (/a%2Fb|c
-// to /a/b%7Cc), RawPath has that character escaped and the rest as it came.
+// sends, with the undecoded path in Path and in Opaque, from which a proxy sends it as it came. A
+// path such as //host/%zz is in Path only, and a proxy escapes it: net/url would make an absolute
+// URL of it. And if net/url would decode every escape of a path because it has to escape one
+// character (/a%2Fb|c to /a/b%7Cc), RawPath has that character escaped and the rest as it came.
 func parseTarget(target string) *url.URL {
 	if u, err := url.ParseRequestURI(target); err == nil {
 		if u.RawPath != "" {
@@ -20,8 +21,17 @@ func parseTarget(target string) *url.URL {
 		return u
 	}
 	path, query, asked := strings.Cut(target, "?")
-	u := &url.URL{Path: path, Opaque: path, RawQuery: query}
-	u.ForceQuery = asked && query == ""
+	u := &url.URL{RawQuery: query, ForceQuery: asked && query == ""}
+	if authority, rest, absolute := splitPath(path); absolute && path[0] != '/' {
+		if at, err := url.Parse(authority); err == nil {
+			u.Scheme, u.Host = at.Scheme, at.Host
+		}
+		path = rest
+	}
+	u.Path = path
+	if strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") {
+		u.Opaque = path
+	}
 	return u
 }
 

@@ -36,10 +36,10 @@ var Parts = []string{"stream.js", "websocket.js"}
 // internal names members of objects that never leave the SDK. Nobody else reads them, so they are
 // shortened, in all modules alike. None may be a member of the wire, of the API or of the platform.
 var internal = []string{
-	"again", "answer", "back", "bearer", "by", "claimed", "controller", "deadlineMs", "drain", "ended", "forget",
-	"forms", "hide", "info", "init", "judge", "keep", "lack", "lasting", "leave", "line", "lose", "lost", "narrow", "part",
+	"again", "answer", "ask", "back", "bearer", "by", "claimed", "controller", "deadlineMs", "drain", "ended", "forget",
+	"hide", "info", "init", "judge", "keep", "lack", "lasting", "leave", "line", "lose", "lost", "narrow", "part",
 	"plain", "poll", "pour", "recall", "release", "report", "resend", "reset", "run", "settle", "settled", "show",
-	"step", "stop", "streams", "take", "wait", "waitMs", "wake", "whole",
+	"step", "stop", "streams", "take", "wait", "waitMs", "wake", "ways", "whole",
 }
 
 // Bundle returns the SDK: index.js, which is all that a page names, and the [Parts].

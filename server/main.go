@@ -224,13 +224,8 @@ func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*runnin
 		if err != nil {
 			return nil, err
 		}
-		r.store, settings.Records, settings.Withdrawn = s, s, s
+		r.store, settings.Records = s, s
 		if settings.Kept, err = s.Records(); err != nil {
-			r.close()
-			return nil, err
-		}
-		settings.Quotas.Keeper = s
-		if settings.Quotas.Kept, err = s.Usage(); err != nil {
 			r.close()
 			return nil, err
 		}
@@ -241,9 +236,6 @@ func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*runnin
 		return nil, o.wrong(err)
 	}
 	r.Gateway = g
-	if r.store != nil {
-		g.Admin.Backup = r.store.Backup
-	}
 	for label, token := range settings.Owned {
 		if !g.Local() && len(token) < claim.ShortestToken {
 			log.Warn("the token of a device is short, so that strangers may guess it", "label", label, "do", "list a long random one with --family-device, as openssl rand -hex 16 gives it")

@@ -9,15 +9,10 @@ const mostAskedMs = 3_600_000
  */
 export class Backoff {
   #boundMs = firstMs
-  readonly #random: () => number
-
-  constructor(random: () => number = Math.random) {
-    this.#random = random
-  }
 
   /** The next wait; at least what the gateway asks for, with the jitter on top. */
   next(askedMs = 0): number {
-    const jitterMs = this.#random() * this.#boundMs
+    const jitterMs = Math.random() * this.#boundMs
     this.#boundMs = Math.min(this.#boundMs * 2, mostMs)
     return Math.min(askedMs, mostAskedMs) + jitterMs
   }
@@ -29,7 +24,7 @@ export class Backoff {
 }
 
 /** The milliseconds of a Retry-After field (RFC 9110, 10.2.3: seconds or a date); 0 without one. */
-export function retryAfterMs(value: string | null, now: number = Date.now()): number {
-  const ms = Number(value) * 1000 || Date.parse(value ?? '') - now
+export function retryAfterMs(value: string | null): number {
+  const ms = Number(value) * 1000 || Date.parse(value!) - Date.now()
   return ms > 0 ? ms : 0
 }

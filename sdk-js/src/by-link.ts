@@ -9,6 +9,7 @@
  */
 import { onAbort } from './abort.js'
 import { Link } from './link.js'
+import { vet } from './vet.js'
 import type { Heard, Session } from './session.js'
 import type { Batch } from './envelope.js'
 
@@ -77,8 +78,10 @@ export async function byLink(
 
 function open(session: Session, heard: Heard): Link | undefined {
   const { claimed } = session
-  const { fetch, WebSocket = fetch ? null : globalThis.WebSocket } = session.options
-  if (!WebSocket || !claimed.link || performance.now() < (linkFromMs.get(session) ?? 0)) return
+  const { fetch, WebSocket = fetch ? null : globalThis.WebSocket } = session.ways
+  if (!WebSocket || !claimed.link) return
+  if (performance.now() < (linkFromMs.get(session) ?? 0)) return
+  vet(claimed, session.ways.at)
   const ended = (useless: boolean): void => {
     const link = links.get(session)
     links.delete(session)

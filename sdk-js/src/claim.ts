@@ -6,11 +6,10 @@ import { followPage } from './page.js'
 import { Poller } from './poll.js'
 import { Responder } from './respond.js'
 import type { ReverseHttpError } from './error.js'
-import type { Claiming } from './gateway.js'
+import type { Claiming, Wish } from './gateway.js'
 import type { ServeOptions } from './options.js'
 import type { Session } from './session.js'
 import type { Memory } from './storage.js'
-import type { ClaimRequest } from './envelope.js'
 
 /**
  * `online`: the gateway answers and visitors reach the handler. `reconnecting`: it does not, or the
@@ -54,12 +53,11 @@ export class Claim extends EventTarget {
   readonly #exchanges: Exchanges
   readonly #responder: Responder
   readonly #memory: Memory
-  readonly #drainMs: number
-  readonly #logger: ServeOptions['logger']
+  readonly #options: ServeOptions
   /** What stands for each listener of errors. */
   readonly #listeners = new WeakMap<object, EventListener>()
   /** A listener took the error. */
-  #heard = false
+  #heard: boolean | undefined
   readonly #polling: Promise<void>
   readonly #over = new AbortController()
   #state: State = 'online'
@@ -71,20 +69,14 @@ export class Claim extends EventTarget {
     handler: Handler,
     claiming: Claiming,
     session: Session,
-    wish: ClaimRequest,
+    wish: Wish,
     memory: Memory,
     options: ServeOptions,
   ) {
     super()
-    const {
-      concurrency = defaultConcurrency,
-      drainMs = defaultDrainMs,
-      signal,
-      logger = console,
-    } = options
+    const { concurrency = defaultConcurrency, signal } = options
     this.#memory = memory
-    this.#drainMs = drainMs
-    this.#logger = logger
+    this.#options = options
     this.closed = new Promise((resolve, reject) => {
       this.#settle = (error) => (error ? reject(error) : resolve())
     })
@@ -178,15 +170,14 @@ export class Claim extends EventTarget {
   /** A listener of errors that leaves a note that it was called: no platform tells whether there is one. */
   #noting(type: string, listener: Listening[1]): Listening[1] {
     if (type !== 'error' || !listener) return listener
-    let noting = this.#listeners.get(listener)
-    if (!noting) {
-      noting = (event) => {
+    const noting: EventListener =
+      this.#listeners.get(listener) ??
+      ((event) => {
         this.#heard = true
         if ('handleEvent' in listener) listener.handleEvent(event)
         else listener.call(this, event)
-      }
-      this.#listeners.set(listener, noting)
-    }
+      })
+    this.#listeners.set(listener, noting)
     return noting
   }
 
@@ -200,7 +191,7 @@ export class Claim extends EventTarget {
     await this.#polling
     const { session } = this.#poller
     if (error) session.ended = true
-    await this.#exchanges.drain(this.#drainMs)
+    await this.#exchanges.drain(this.#options.drainMs ?? defaultDrainMs)
     this.#exchanges.stop()
     this.#responder.stop()
     // What cannot be told the gateway finds out: nobody polls any more.
@@ -222,7 +213,8 @@ export class Claim extends EventTarget {
   #report(error: ReverseHttpError): void {
     this.#heard = false
     this.#tell('error', { error, message: error.message })
-    if (!this.#heard) this.#logger?.error(error)
+    const { logger = console } = this.#options
+    if (!this.#heard) logger?.error(error)
   }
 
   #tell(type: string, members: object): void {

@@ -35,7 +35,7 @@ export class ReverseHttpError extends Error {
  */
 export function refused({ status, code }: ReverseHttpError): boolean {
   if (code === 'unexpected' || code === 'bad_request') return status === 413
-  return status >= 400 && status < 500 && ![408, 429].includes(status)
+  return status >= 400 && status < 500 && status !== 408 && status !== 429
 }
 
 /** Tells whether its session is over; another one is needed. */

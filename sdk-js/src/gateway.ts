@@ -1,53 +1,59 @@
 import { loadMs } from './bounds.js'
 import { call, type Fetch } from './call.js'
 import { ReverseHttpError } from './error.js'
+import { originOf } from './origin.js'
 import { Pause } from './pause.js'
-import { Session, type ConnectOptions, type Streams } from './session.js'
+import { Session, type ConnectOptions, type Ways } from './session.js'
 import type { ClaimAnswer, ClaimRequest, Discovery } from './envelope.js'
 
+/** What is asked of a claim; what is undefined is not. */
+export type Wish = { [K in keyof ClaimRequest]: ClaimRequest[K] | undefined }
+
 /** Makes a claim, or takes it back; either way with a new session. */
-export type Claiming = (wish: ClaimRequest, signal?: AbortSignal) => Promise<Session>
+export type Claiming = (wish: Wish, signal?: AbortSignal) => Promise<Session>
 
 /** Asks the gateway of this origin where claims are made. */
 export async function discover(
   fetch: Fetch,
   origin: string | URL,
   options: ConnectOptions,
-  key?: string,
   signal?: AbortSignal,
 ): Promise<Claiming> {
-  const { href } = new URL('/.well-known/reversehttp', origin)
-  const found = await call<Discovery>(fetch, href, { method: 'GET', signal })
+  // Nothing secret is shown there. A redirect says where the document is.
+  let { href } = new URL('/.well-known/reversehttp', origin)
+  const found = await call<Discovery>(fetch, href, {
+    method: 'GET',
+    signal,
+    take: (response) => void (href = response.url || href),
+  })
   if (found?.version !== 1) {
     throw new ReverseHttpError('unexpected', `${href}: not version 1`)
   }
-  const { claims, transports } = found
-  const pause = new Pause()
-  let streams: Streams | undefined
-  let loading: unknown
-  // Where it cannot be loaded (a policy, a bundler), polls are for batches.
-  const load = (): void => {
-    loading = import('./stream.js')
-      .then((m) => (streams = m))
-      .catch(() => {})
-      .then(() => {
-        loading = false
-        pause.end()
-      })
+  // What a gateway gives is asked with a token or key: its own, and no redirect from there.
+  const own: Fetch = (url, init) => {
+    if (originOf(url) !== originOf(href)) {
+      throw new ReverseHttpError('unexpected', `${href}: gives ${url}`)
+    }
+    return fetch(url, { ...init, redirect: 'manual' })
   }
-  if (transports.includes('ndjson')) load()
+  const { claims, transports } = found
+  const ways: Ways = { ...options, ask: own, at: href, transports }
+  const pause = new Pause()
+  // Where it cannot be loaded (a policy, a bundler), polls are for batches.
+  const loading = import('./stream.js').then((m) => (ways.streams = m)).catch(() => {})
   return async (wish, signal) => {
-    const claimed = await call<ClaimAnswer>(fetch, claims, {
+    const claimed = await call<ClaimAnswer>(own, claims, {
       method: 'POST',
-      bearer: key,
+      bearer: options.key,
       json: JSON.stringify(wish),
       signal,
     })
     if (!claimed?.limits) {
-      throw new ReverseHttpError('unexpected', `${claims}: no claim`)
+      throw new ReverseHttpError('unexpected', `${href}: no claim`)
     }
-    if (claimed.link && !streams) load()
-    if (loading) await pause.wait(loadMs)
-    return new Session(fetch, options, claimed, () => streams, transports)
+    await Promise.race([loading, pause.wait(loadMs)])
+    pause.end()
+    ways.streams?.vet(claimed, href)
+    return new Session(ways, claimed)
   }
 }

@@ -39,7 +39,7 @@ export async function listen(
 ): Promise<Batch | undefined> {
   const { heartbeatSeconds = defaultHeartbeatSeconds } = session.claimed.limits
   const askedMs = performance.now()
-  const mayStream = session.forms.includes('ndjson')
+  const mayStream = session.ways.transports.includes('ndjson')
   if (!mayStream || askedMs < (streamsFromMs.get(session) ?? 0))
     return session.batch(waitSeconds, signal)
   const mostMs = passed.has(session) ? nextByteMs : firstByteMs

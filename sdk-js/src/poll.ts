@@ -17,10 +17,10 @@ import { soonMs } from './bounds.js'
 import { Pause } from './pause.js'
 import { over, refused, ReverseHttpError } from './error.js'
 import { Pace, turn } from './turn.js'
-import type { Claiming } from './gateway.js'
+import type { Claiming, Wish } from './gateway.js'
 import type { Session } from './session.js'
 import type { Arrived } from './request.js'
-import type { Batch, Cancel, ClaimRequest } from './envelope.js'
+import type { Batch, Cancel } from './envelope.js'
 
 type Message = Arrived | Cancel
 
@@ -41,7 +41,7 @@ export interface PollEvents {
 export class Poller {
   declare session: Session
   readonly #claiming: Claiming
-  readonly #wish: ClaimRequest
+  readonly #wish: Wish
   readonly #events: PollEvents
   readonly #backoff = new Backoff()
   readonly #pause = new Pause()
@@ -50,11 +50,11 @@ export class Poller {
   /** All batches that came are handed on. */
   #handed = Promise.resolve()
   /** A poll failed because nothing came. */
-  #silent = false
-  #stopped = false
-  #hidden = false
+  #silent: boolean | undefined
+  #stopped: boolean | undefined
+  #hidden: boolean | undefined
 
-  constructor(claiming: Claiming, session: Session, wish: ClaimRequest, events: PollEvents) {
+  constructor(claiming: Claiming, session: Session, wish: Wish, events: PollEvents) {
     this.#claiming = claiming
     this.session = session
     this.#wish = wish
@@ -111,7 +111,10 @@ export class Poller {
         if (signal.aborted && !signal.reason.code) continue
         const error = (signal.aborted ? signal.reason : e) as ReverseHttpError
         if (this.#stopped) return
-        if (final(error, claiming)) return this.#events.end(error)
+        // Trying again is of no use.
+        if (refused(error) && (claiming || error.code === 'claim_deleted' || !over(error))) {
+          return this.#events.end(error)
+        }
         if (!claiming) judge(this.session, error)
         // What aborted it was no signal, but a time.
         this.#silent ||=
@@ -190,9 +193,4 @@ function judge(session: Session, error: ReverseHttpError): void {
   // While a gateway drains it still takes answers; what it does not know any more it cannot take.
   if (error.code === 'draining') session.ended = true
   else if (over(error)) session.ended = session.lost = true
-}
-
-/** Tells whether trying again is of no use. */
-function final(error: ReverseHttpError, claiming: boolean): boolean {
-  return refused(error) && (claiming || error.code === 'claim_deleted' || !over(error))
 }

@@ -113,12 +113,13 @@ function build(
 function carry(request: Request, content: Response): Request {
   const clone = request.clone.bind(request)
   const members: PropertyDescriptorMap = {
-    body: { get: () => content.body },
-    bodyUsed: { get: () => content.bodyUsed },
     clone: { value: () => carry(clone(), content.clone()) },
   }
-  for (const name of ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text'] as const) {
-    if (name in content) members[name] = { value: () => content[name]() }
+  for (const name of [
+    ...(['body', 'bodyUsed', 'arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text'] as const),
+  ]) {
+    // A method works on what it is called on only.
+    members[name] = { get: () => (content[name] as Function)?.bind?.(content) ?? content[name] }
   }
   return Object.defineProperties(request, members)
 }

@@ -73,7 +73,7 @@ export class Responder {
   /** How many groups are on their way, when the newest left, and whether another one gathers. */
   #groups = 0
   #leftMs = 0
-  #gathers = false
+  #gathers: boolean | undefined
 
   constructor(events: RespondEvents) {
     this.#events = events

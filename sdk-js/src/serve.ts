@@ -2,10 +2,9 @@ import { onAbort } from './abort.js'
 import { crowdedMs } from './bounds.js'
 import { Claim } from './claim.js'
 import { ReverseHttpError } from './error.js'
-import { discover } from './gateway.js'
+import { discover, type Wish } from './gateway.js'
 import { Memory, pageStorage } from './storage.js'
 import type { Fetch } from './call.js'
-import type { ClaimRequest } from './envelope.js'
 import type { Handler } from './exchange.js'
 import type { ServeOptions } from './options.js'
 
@@ -14,7 +13,7 @@ import type { ServeOptions } from './options.js'
  * Rejects with a ReverseHttpError when the gateway cannot be reached or refuses.
  */
 export async function serve(handler: Handler, options: ServeOptions = {}): Promise<Claim> {
-  const { label, token, key, lease, timeoutMs, redeliver, inspect, signal } = options
+  const { label, token, lease, timeoutMs, redeliver, inspect, signal } = options
   const origin = options.gateway ?? globalThis.location?.origin
   if (!origin || origin === 'null') throw new TypeError('serve needs a gateway')
   const fetch: Fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init))
@@ -30,16 +29,15 @@ export async function serve(handler: Handler, options: ServeOptions = {}): Promi
   const timer = crowded ? setTimeout(abort, crowdedMs) : undefined
   try {
     signal?.throwIfAborted()
-    const claiming = await discover(fetch, origin, options, key, starting.signal)
+    const claiming = await discover(fetch, origin, options, starting.signal)
     const kept = token ? {} : memory.recall()
     // JSON leaves out what is undefined.
-    const wish = { label, token, ...kept, lease, timeoutMs, redeliver, inspect } as ClaimRequest
+    const wish: Wish = { label, token, ...kept, lease, timeoutMs, redeliver, inspect }
     const session = await claiming(wish, starting.signal).catch((e: ReverseHttpError) => {
       if (label || !kept.label || e.code !== 'label_taken') throw e
       // Nobody asked for the remembered label, and another has it by now: a new one will do.
       memory.forget()
-      delete wish.label
-      delete wish.token
+      wish.label = wish.token = undefined
       return claiming(wish, starting.signal)
     })
     memory.keep(session.claimed)

@@ -42,6 +42,19 @@ export type LinkSocketConstructor = new (url: string, protocol: string) => LinkS
 export interface ConnectOptions {
   fetch?: Fetch | undefined
   WebSocket?: LinkSocketConstructor | null | undefined
+  key?: string | undefined
+}
+
+/** The ways to the gateway that its sessions share. */
+export interface Ways extends ConnectOptions {
+  /** The URL of the discovery document: what the gateway gives is on its origin. */
+  at: string
+  /** The forms in which the gateway answers polls. */
+  transports: string[]
+  /** Asks the gateway, and nobody else. */
+  ask: Fetch
+  /** What is loaded for streams by now. */
+  streams?: Streams
 }
 
 /** A message for a link. */
@@ -123,6 +136,8 @@ export interface Streams {
    * something to all of them.
    */
   flowing(of: Sending): () => Promise<unknown>
+  /** Throws where a URL of a claim is on another origin than the discovery document. */
+  vet(claimed: ClaimAnswer, at: string): void
   /** Takes the content of a Response where it is much and its size is known. */
   knownContent(response: Response): Promise<Parts | undefined>
   /** Tells whether something between did not pass the framed form, or changed it. */
@@ -140,42 +155,28 @@ export class Session {
   /** What this program has begun, it and all before it. */
   declare cursor: string
   /** No poll of it will bring anything any more; another session is needed. */
-  ended = false
+  declare ended?: boolean
   /** It takes no answers any more either. */
-  lost = false
+  declare lost?: boolean
   /** The framed form does not pass: answers go as JSON. */
-  plain = false
+  declare plain?: boolean
   /** How many of its requests last as long as their visitors like; each holds a connection. */
   lasting = 0
   /** Something between takes no large requests. */
-  narrow = false
+  declare narrow?: boolean
   /** Its link, while that is open. */
   declare link: OpenLink | undefined
-  /** What the program says of the ways to the gateway. */
-  declare readonly options: ConnectOptions
-  /** The forms in which the gateway answers polls. */
-  declare readonly forms: string[]
-  readonly #fetch: Fetch
-  readonly #streams: () => Streams | undefined
+  declare readonly ways: Ways
 
-  constructor(
-    fetch: Fetch,
-    options: ConnectOptions,
-    claimed: ClaimAnswer,
-    streams: () => Streams | undefined,
-    forms: string[],
-  ) {
-    this.forms = forms
-    this.options = options
-    this.#fetch = fetch
-    this.#streams = streams
+  constructor(ways: Ways, claimed: ClaimAnswer) {
+    this.ways = ways
     this.claimed = claimed
     this.cursor = claimed.cursor
   }
 
   /** What is loaded for streams by now. */
   get streams(): Streams | undefined {
-    return this.#streams()
+    return this.ways.streams
   }
 
   /** What writes the framed form, where the gateway takes it. */
@@ -206,17 +207,17 @@ export class Session {
   }
 
   /** Says that this program stops serving. With keepalive it is said even while the page goes away. */
-  async end(keepalive = false): Promise<void> {
+  async end(keepalive?: boolean): Promise<void> {
     this.ended = this.lost = true
     await this.call('DELETE', this.claimed.session, {
       headers: { 'Last-Event-ID': this.cursor },
-      init: { keepalive },
+      init: { keepalive: keepalive! },
       waitMs: goodbyeMs,
     })
   }
 
   /** Sends a request with the token. */
   call<T>(method: Call['method'], url: string, of: Partial<Call> = {}): Promise<T | undefined> {
-    return call<T>(this.#fetch, url, { method, bearer: this.claimed.token, ...of })
+    return call<T>(this.ways.ask, url, { method, bearer: this.claimed.token, ...of })
   }
 }

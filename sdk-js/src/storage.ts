@@ -20,7 +20,7 @@ export class Memory {
 
   constructor(storage: OwnershipStorage | null, gateway: URL, label = '') {
     this.#storage = storage
-    const first = `reversehttp ${new URL('/', gateway).href} ${label}`
+    const first = `reversehttp ${gateway.origin}/ ${label}`
     let key = first
     for (let n = 2; !label && held.has(key); n++) key = first + n
     this.#key = key

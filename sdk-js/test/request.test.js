@@ -73,6 +73,19 @@ for (const [base, target, want] of [
   ['http://localhost:8080/at/demo/', '/at/demo/', 'http://localhost:8080/'],
   ['http://localhost:8080/at/demo/', '/at/demo/a?b#c', 'http://localhost:8080/a?b%23c'],
   ['http://localhost:8080/at/demo/', '/at/demo//x/y', 'http://localhost:8080//x/y'],
+  // A target never becomes an authority.
+  [
+    'http://localhost:8080/at/demo/',
+    '/at/demo//evil.example/%zz',
+    'http://localhost:8080//evil.example/%zz',
+  ],
+  [
+    'http://demo.localhost:8080/',
+    '//evil.example/%zz',
+    'http://demo.localhost:8080//evil.example/%zz',
+  ],
+  ['http://demo.localhost:8080/', '//u@evil.example', 'http://demo.localhost:8080//u@evil.example'],
+  ['http://demo.localhost:8080/', '/\\evil.example', 'http://demo.localhost:8080//evil.example'],
   ['http://demo.localhost:8080/', '/at/demo/a', 'http://demo.localhost:8080/at/demo/a'],
 ]) {
   test(`under ${base} the target ${target} is ${want}`, async (t) => {

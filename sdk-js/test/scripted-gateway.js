@@ -162,7 +162,7 @@ export async function scriptedGateway(script = {}) {
       session: `${origin}/session`,
       requests: `${origin}/requests`,
       responses: `${origin}/responses`,
-      exchanges: script.exchanges,
+      exchanges: script.exchanges && located(script.exchanges),
       ...((script.link || links) && { link: `${origin.replace('http', 'ws')}/link` }),
       cursor: 'c0',
       limits: { ...limits, ...script.limits },

@@ -16,7 +16,6 @@ type Claim struct {
 	owner    budget.Owner
 	hold     *budget.Hold // its own place
 	keeper   keeper
-	uncount  func() // ends what it counts for in quotas
 
 	// mu guards all below, and the sessions and exchanges of the claim.
 	mu       guard
@@ -111,12 +110,12 @@ func (c *Claim) finish(why error) {
 	for _, s := range sessions {
 		for _, m := range s.out.next.list() {
 			if m.exchange != nil {
-				m.exchange.fail(missing(why))
+				m.exchange.fail(ErrNoClaim)
 			}
 		}
 		s.leave(why)
 	}
-	c.queue.fail(missing(why))
+	c.queue.fail(ErrNoClaim)
 	c.mu.Unlock()
 	c.registry.forget(c, sessions, why)
 }

@@ -24,8 +24,7 @@ type Session struct {
 	tombs   tombstones
 	poll    *poll // the open one
 	life    life
-	uncount func() // ends what it counts for in quotas
-	gone    error  // why it ended; nil while it lives
+	gone    error // why it ended; nil while it lives
 
 	// Known are the addresses from which its owner showed the token. It has its own lock.
 	Known budget.Subscribers

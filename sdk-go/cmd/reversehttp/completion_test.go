@@ -58,9 +58,7 @@ func TestBashCompletes(t *testing.T) {
 		"reversehttp --ca pl":                      "plain.txt|plans",
 		"reversehttp --transport x":                "",
 		"reversehttp completion ":                  "bash|fish|zsh",
-		"reversehttp admin ta":                     "takedown|takedowns",
-		"reversehttp admin key n":                  "new",
-		"reversehttp admin --ad":                   "--admin|--admin-key-file",
+		"reversehttp admin key ":                   "key|new",
 	} {
 		words := strings.Split(typed, " ")
 		// compopt works in a real completion only.

@@ -16,6 +16,7 @@ import (
 
 	"reversehttp/schema"
 	reversehttp "reversehttp/sdk-go"
+	"reversehttp/sdk-go/internal/origins"
 )
 
 const (
@@ -47,19 +48,25 @@ func Find(ctx context.Context, client *http.Client, gateway, label, token string
 	if c.client == nil {
 		c.client = http.DefaultClient
 	}
-	at, err := url.Parse(gateway)
+	o, err := origins.Parse(gateway)
 	if err != nil {
 		return nil, err
 	}
-	at = at.ResolveReference(&url.URL{Path: "/.well-known/reversehttp"})
+	asking := origins.Asking(c.client)
+	c.client, c.token = o.Finding(c.client), ""
 	var d schema.Discovery
-	if err := c.ask(ctx, http.MethodGet, at.String(), nil, &d); err != nil {
+	if err := c.ask(ctx, http.MethodGet, o.Discovery.String(), nil, &d); err != nil {
 		return nil, err
 	}
+	c.client, c.token = asking, token
 	if d.Claims == "" {
 		return nil, &reversehttp.Error{Code: "unexpected", Detail: "the answer is no discovery"}
 	}
-	claims, err := at.Parse(d.Claims)
+	at, err := o.Resolve("claims", d.Claims)
+	if err != nil {
+		return nil, &reversehttp.Error{Code: "unexpected", Detail: err.Error()}
+	}
+	claims, err := url.Parse(at)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +78,9 @@ func Find(ctx context.Context, client *http.Client, gateway, label, token string
 	c.exchanges, c.inspect, c.public = state.Exchanges, state.Inspect, state.URL
 	if c.exchanges == "" {
 		return nil, ErrNone
+	}
+	if err := o.Check(map[string]string{"exchanges": c.exchanges}); err != nil {
+		return nil, &reversehttp.Error{Code: "unexpected", Detail: err.Error()}
 	}
 	return c, nil
 }
@@ -212,6 +222,8 @@ func refusal(resp *http.Response) error {
 	var p schema.Problem
 	if b, err := readAll(resp.Body); err == nil && json.Unmarshal(b, &p) == nil && p.Code != "" {
 		e.Code, e.Detail = p.Code, p.Detail
+	} else if to := origins.Redirect(resp.StatusCode, resp.Header); to != "" {
+		e.Detail = to
 	}
 	if n, err := strconv.Atoi(strings.TrimSpace(resp.Header.Get("Retry-After"))); err == nil && n > 0 {
 		e.RetryAfter = time.Duration(min(n, 3600)) * time.Second
