@@ -484,6 +484,38 @@ type ClaimState struct {
 	ViewerToken string `json:"viewerToken,omitempty"`
 }
 
+// QuotaUse is how much is used of a quota.
+type QuotaUse struct {
+	// Name is what it bounds, as in the quota of a problem.
+	Name string `json:"name"`
+	// Used is how much there is, or was used in the minute, day or month of UTC.
+	Used int `json:"used"`
+	// Limit is how much there may be. Absent: no bound.
+	Limit int `json:"limit,omitempty"`
+	// ResetsMs: milliseconds until it is counted anew. Absent: it is what there is at a time.
+	ResetsMs int `json:"resetsMs,omitempty"`
+	// Near tells whether four fifths or more are used. Absent means false.
+	Near bool `json:"near,omitempty"`
+}
+
+// LabelUsage is how much a label uses.
+type LabelUsage struct {
+	// Label is the label.
+	Label string `json:"label"`
+	// Quotas: its quotas.
+	Quotas []QuotaUse `json:"quotas"`
+}
+
+// Usage is the content of 200 from GET /usage.
+type Usage struct {
+	// Account is the name of the account. Absent: one without a name, whose quotas are those of its address.
+	Account string `json:"account,omitempty"`
+	// Quotas are what its claims use together.
+	Quotas []QuotaUse `json:"quotas"`
+	// Labels are what each of its claims uses where labels have quotas: the first hundred by label.
+	Labels []LabelUsage `json:"labels"`
+}
+
 // Recorded is a recording as a list has it: one exchange, without its fields and content. Times are milliseconds
 // from receivedAt; one that is absent has not come.
 type Recorded struct {
@@ -755,6 +787,16 @@ type Problem struct {
 	Detail string `json:"detail"`
 	// Pointer is the faulty member of a JSON content, as a JSON Pointer (RFC 6901).
 	Pointer *string `json:"pointer,omitempty"`
+	// Quota tells which quota is used up, with quota_exceeded. Absent: a bound that is no quota.
+	Quota *QuotaName `json:"quota,omitempty"`
+}
+
+// QuotaName names a quota.
+type QuotaName struct {
+	// Of: whose it is: account, address, label or gateway.
+	Of string `json:"of"`
+	// Name is what it bounds, such as requestsPerMinute.
+	Name string `json:"name"`
 }
 
 // Code names the kind of an error. README.md says when each is given, and with which status.

@@ -143,7 +143,7 @@ func told(err error) bool {
 	}
 	switch refused.Code {
 	case schema.CodeTokenNeeded, schema.CodeTokenWrong, schema.CodeNoSession, schema.CodeNoClaim, schema.CodeSessionFenced,
-		schema.CodeClaimDeleted, schema.CodeLeaseEnded, schema.CodeBadCursor, schema.CodeDraining:
+		schema.CodeClaimDeleted, schema.CodeTakenDown, schema.CodeLeaseEnded, schema.CodeBadCursor, schema.CodeDraining:
 		return true
 	}
 	return false

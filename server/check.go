@@ -18,6 +18,8 @@ import (
 
 	"reversehttp/server/account"
 	"reversehttp/server/claim"
+	"reversehttp/server/gateway"
+	"reversehttp/server/quota"
 )
 
 // wrong is an error of what flags say, which another start with the same flags would meet again. The others are of what
@@ -70,6 +72,23 @@ func (o *options) check() error {
 		return errors.New("--claims-per-address=0: give a number above 0, or a negative one for no bound")
 	}
 	return nil
+}
+
+// quotas reads the flags of quotas.
+func (o *options) quotas() (q gateway.Quotas, err error) {
+	for _, one := range []struct {
+		flag  string
+		pairs []string
+		into  **quota.Limits
+	}{{"--quota-address", o.QuotaAddress, &q.Address}, {"--quota-label", o.QuotaLabel, &q.Label}, {"--quota-account", o.QuotaAccount, &q.Account}} {
+		if *one.into, err = quota.Parse(one.pairs); err != nil {
+			return q, fmt.Errorf("%s=%s: %w", one.flag, strings.Join(one.pairs, ","), err)
+		}
+	}
+	if q.Label != nil && q.Label[quota.Claims] > 0 {
+		return q, fmt.Errorf("--quota-label=%s: a label is one claim; give claims with --quota-address or --quota-account", strings.Join(o.QuotaLabel, ","))
+	}
+	return q, nil
 }
 
 // openAccounts reads the files of --accounts and --jwks.

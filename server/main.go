@@ -224,8 +224,13 @@ func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*runnin
 		if err != nil {
 			return nil, err
 		}
-		r.store, settings.Records = s, s
+		r.store, settings.Records, settings.Withdrawn = s, s, s
 		if settings.Kept, err = s.Records(); err != nil {
+			r.close()
+			return nil, err
+		}
+		settings.Quotas.Keeper = s
+		if settings.Quotas.Kept, err = s.Usage(); err != nil {
 			r.close()
 			return nil, err
 		}
@@ -236,6 +241,9 @@ func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*runnin
 		return nil, o.wrong(err)
 	}
 	r.Gateway = g
+	if r.store != nil {
+		g.Admin.Backup = r.store.Backup
+	}
 	for label, token := range settings.Owned {
 		if !g.Local() && len(token) < claim.ShortestToken {
 			log.Warn("the token of a device is short, so that strangers may guess it", "label", label, "do", "list a long random one with --family-device, as openssl rand -hex 16 gives it")

@@ -62,6 +62,10 @@ type options struct {
 	ClaimsPerSecond *float64 `help:"Rate of claiming from one address; twenty seconds' worth may come at once. Default: 50, and no bound where only this machine reaches the gateway. Negative: no bound."`
 	VisitsPerSecond float64  `default:"-1" help:"The same for visitors' requests. Negative: no bound."`
 
+	QuotaAddress []string `placeholder:"NAME=AMOUNT,…" help:"What all claims of one address may use that are no account's: claims, sessions, inFlight, requestsPerMinute, requestBytesPerDay, responseBytesPerDay, requestBytesPerMonth and responseBytesPerMonth, such as requestsPerMinute=600,responseBytesPerDay=5GiB. Default: no bound."`
+	QuotaLabel   []string `placeholder:"NAME=AMOUNT,…" help:"The same for each claim, but for claims."`
+	QuotaAccount []string `placeholder:"NAME=AMOUNT,…" help:"The same for each account that has no quotas of its own in --accounts."`
+
 	Memory           *size `placeholder:"SIZE" help:"What the process may take, such as 256MiB; half of it is for what strangers and programs have it keep. Default: a quarter of what the machine, or its cgroup, has."`
 	LinkWindow       *int  `help:"Most content on a link that no visitor has taken yet, in bytes. Default: a sixty-fourth of what --memory has for it, from 1 MiB to 16 MiB."`
 	ClaimsPerAddress *int  `negative:"no bound" help:"Most open claims of one address. Default: 20, and 1000 where only this machine reaches the gateway. Negative: no bound."`
@@ -178,6 +182,11 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 		FieldTime: o.FieldTime, ContentGrace: o.ContentGrace, ContentRate: o.ContentRate, ContentPause: o.ContentPause, Idle: o.Idle, Preflight: o.Preflight,
 		Drain: o.Drain, DrainDelay: o.DrainDelay, LastRequests: o.lastRequests, Log: log,
 	}
+	quotas, err := o.quotas()
+	if err != nil {
+		return g, o.wrong(err)
+	}
+	g.Quotas = quotas
 	doors, err := family.Choose(o.Family)
 	if err != nil {
 		return g, o.wrong(fmt.Errorf("--family=%s: %w", strings.Join(o.Family, ","), err))

@@ -25,6 +25,9 @@ type Settings struct {
 	Queue     int      `json:"queue"`
 	Sessions  int      `json:"sessions"`
 	Batch     int      `json:"batch"`
+	// Accounts is the JSON of a file of accounts, and Quotas has quotas by whose they are: address, or label.
+	Accounts json.RawMessage            `json:"accounts"`
+	Quotas   map[string]json.RawMessage `json:"quotas"`
 	// TrustedProxies are the prefixes of proxies that are believed.
 	TrustedProxies []string `json:"trustedProxies"`
 	// AllowOrigins are the origins of pages that a local gateway takes requests from, beside those of this machine.

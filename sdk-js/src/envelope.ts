@@ -478,6 +478,38 @@ export interface ClaimState {
   viewerToken?: string
 }
 
+/** How much is used of a quota. */
+export interface QuotaUse {
+  /** What it bounds, as in the quota of a problem. */
+  name: string
+  /** How much there is, or was used in the minute, day or month of UTC. */
+  used: number
+  /** How much there may be. Absent: no bound. */
+  limit?: number
+  /** Milliseconds until it is counted anew. Absent: it is what there is at a time. */
+  resetsMs?: number
+  /** Whether four fifths or more are used. Absent means false. */
+  near?: boolean
+}
+
+/** How much a label uses. */
+export interface LabelUsage {
+  /** The label. */
+  label: string
+  /** Its quotas. */
+  quotas: QuotaUse[]
+}
+
+/** The content of 200 from GET /usage. */
+export interface Usage {
+  /** The name of the account. Absent: one without a name, whose quotas are those of its address. */
+  account?: string
+  /** What its claims use together. */
+  quotas: QuotaUse[]
+  /** What each of its claims uses where labels have quotas: the first hundred by label. */
+  labels: LabelUsage[]
+}
+
 /**
  * A recording as a list has it: one exchange, without its fields and content. Times are
  * milliseconds from receivedAt; one that is absent has not come.
@@ -738,6 +770,16 @@ export interface Problem {
   detail: string
   /** The faulty member of a JSON content, as a JSON Pointer (RFC 6901). */
   pointer?: string
+  /** Which quota is used up, with quota_exceeded. Absent: a bound that is no quota. */
+  quota?: QuotaName
+}
+
+/** Names a quota. */
+export interface QuotaName {
+  /** Whose it is: account, address, label or gateway. */
+  of: string
+  /** What it bounds, such as requestsPerMinute. */
+  name: string
 }
 
 /** Names the kind of an error. README.md says when each is given, and with which status. */

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"reversehttp/server/claim"
+	"reversehttp/server/quota"
 )
 
 // Account is who may claim by showing a key. It is not changed.
@@ -26,6 +27,10 @@ type Account struct {
 	Labels []string `json:"labels,omitempty"`
 	// LongestLease is the longest lease of its claims, in seconds. Zero means 24 h.
 	LongestLease int `json:"longestLease,omitempty"`
+	// Quotas bound what its claims use together, and LabelQuotas what each of them does. Nil means as the gateway has it for accounts, and
+	// for labels.
+	Quotas      *quota.Limits `json:"quotas,omitempty"`
+	LabelQuotas *quota.Limits `json:"labelQuotas,omitempty"`
 }
 
 // The bounds of what a file says.
@@ -99,6 +104,9 @@ func (a *Account) check() error {
 		if !ValidPattern(pattern) {
 			return fmt.Errorf("the pattern %q: give lower case letters, digits, hyphens, and * for any of them", pattern)
 		}
+	}
+	if l := a.LabelQuotas; l != nil && l[quota.Claims] > 0 {
+		return errors.New("labelQuotas: a label is one claim; give claims in quotas")
 	}
 	switch most := int(LongestLease / time.Second); {
 	case a.LongestLease < 0 || a.LongestLease > most:

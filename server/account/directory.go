@@ -71,6 +71,8 @@ func (d *Directory) Look() {
 type Holder struct {
 	// Name is that of the account; empty where it has none.
 	Name string
+	// Keyed says that they show a key of the gateway, which has no account.
+	Keyed bool
 	// Lease is the longest that the holder may ask for. Zero means 24 h.
 	Lease time.Duration
 	// Until is when the account ends. The zero value is never.

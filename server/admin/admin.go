@@ -4,18 +4,24 @@ package admin
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
 	"reversehttp/schema"
+	"reversehttp/server/admission"
 	"reversehttp/server/audit"
+	"reversehttp/server/claim"
 	"reversehttp/server/problem"
+	"reversehttp/server/publicurl"
+	"reversehttp/server/recording"
 	"reversehttp/server/trust"
 	"reversehttp/server/wire"
 )
@@ -26,11 +32,21 @@ type API struct {
 	Metrics http.Handler
 	// Ready answers whether the gateway lets visitors and programs in.
 	Ready http.HandlerFunc
+	// Registry has the claims, Recorder what was recorded of them, and Public their URLs.
+	Registry *claim.Registry
+	Recorder *recording.Recorder
+	Public   *publicurl.Template
+	// Withdrawn are the labels that were taken down.
+	Withdrawn *admission.Withdrawn
+	// Backup writes the store as it is at one moment. Nil means that there is none.
+	Backup func(io.Writer) error
 	// Audit gets every call that may change or tell more than figures. Nil means nowhere.
 	Audit *audit.Log
 	// Log gets what goes wrong. Panicked is called after a panic.
 	Log      *slog.Logger
 	Panicked func()
+
+	copying sync.Mutex // held while a backup is made
 }
 
 const (
@@ -44,7 +60,7 @@ const (
 func (a *API) routes() http.Handler {
 	r := chi.NewRouter()
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
-		problem.New(schema.CodeNotFound, "There is nothing at this path of the admin address. It has /metrics, /healthz, /readyz and /debug/pprof/.").Write(w, r)
+		problem.New(schema.CodeNotFound, "There is nothing at this path of the admin address. It has /metrics, /healthz, /readyz, /takedowns, /backup and /debug/pprof/.").Write(w, r)
 	})
 	r.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
 		problem.New(schema.CodeMethodNotAllowed, "").Write(w, r)
@@ -56,6 +72,10 @@ func (a *API) routes() http.Handler {
 	look("/metrics", a.Metrics)
 	look("/readyz", a.Ready)
 	look("/healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	r.Post("/takedowns", a.takeDown)
+	r.Get("/takedowns", a.takenDown)
+	r.Delete("/takedowns/{label}", a.restoreLabel)
+	r.Get("/backup", a.backup)
 	r.Get("/debug/pprof/", pprof.Index)
 	r.Get("/debug/pprof/profile", timed(pprof.Profile))
 	r.Get("/debug/pprof/trace", timed(pprof.Trace))

@@ -113,7 +113,7 @@ func (p *Port) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // refusal returns why a request is not served, or nil.
 func (p *Port) refusal(w http.ResponseWriter, r *http.Request) *problem.Problem {
-	if detail := wire.Malformed(w, r); detail != "" {
+	if detail := wire.Malformed(r); detail != "" {
 		return problem.New(schema.CodeBadRequest, detail)
 	}
 	if !p.knows(r.Host) {

@@ -22,6 +22,8 @@ const (
 	ClaimReleased = "claim_released" // by its owner
 	ClaimEnded    = "claim_ended"    // otherwise: Reason
 	AdminCall     = "admin_call"     // Method, Path, Status
+	TakenDown     = "taken_down"     // by the operator: Reason
+	LabelRestored = "label_restored" // by the operator
 	AdminRefused  = "admin_refused"  // a wrong key
 	KeysChanged   = "keys_changed"   // Account has other keys
 	Lost          = "lost"           // Count entries that could not be written

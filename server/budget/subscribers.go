@@ -36,6 +36,13 @@ func (s *Subscribers) Has(a netip.Addr) bool {
 	return who.IsValid() && slices.Contains(s.all, who)
 }
 
+// All returns the set, the newest first.
+func (s *Subscribers) All() []netip.Prefix {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.all)
+}
+
 // Clear empties the set.
 func (s *Subscribers) Clear() {
 	s.mu.Lock()

@@ -16,6 +16,7 @@ type Claim struct {
 	owner    budget.Owner
 	hold     *budget.Hold // its own place
 	keeper   keeper
+	uncount  func() // ends what it counts for in quotas
 
 	// mu guards all below, and the sessions and exchanges of the claim.
 	mu       guard
@@ -110,12 +111,12 @@ func (c *Claim) finish(why error) {
 	for _, s := range sessions {
 		for _, m := range s.out.next.list() {
 			if m.exchange != nil {
-				m.exchange.fail(ErrNoClaim)
+				m.exchange.fail(missing(why))
 			}
 		}
 		s.leave(why)
 	}
-	c.queue.fail(ErrNoClaim)
+	c.queue.fail(missing(why))
 	c.mu.Unlock()
 	c.registry.forget(c, sessions, why)
 }

@@ -41,8 +41,10 @@ var (
 	ErrNoSession     = errors.New("claim: no such session")
 	ErrSessionFenced = errors.New("claim: session is lost")
 	ErrClaimDeleted  = errors.New("claim: claim was deleted")
-	ErrLeaseEnded    = errors.New("claim: lease has ended")
-	ErrUnavailable   = errors.New("claim: records are not available")
+	// ErrTakenDown is the will of the operator, of visitors' exchanges too.
+	ErrTakenDown   = errors.New("claim: taken down")
+	ErrLeaseEnded  = errors.New("claim: lease has ended")
+	ErrUnavailable = errors.New("claim: records are not available")
 	// ErrReplaced ends a [Link] or a [Feed] that a newer poll replaced.
 	ErrReplaced = errors.New("claim: a newer poll took its place")
 )

@@ -131,7 +131,7 @@ func (c *Claim) Begin(h *budget.Hold, absent func() *Answer) (*Exchange, error) 
 	var why error
 	switch {
 	case c.gone != nil:
-		why = ErrNoClaim
+		why = missing(c.gone)
 	case c.registry.drain.begun():
 		why = ErrDraining
 	case !c.served() && time.Since(c.awaited) >= c.registry.times.NoPoller:

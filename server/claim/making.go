@@ -33,7 +33,9 @@ func (m *making) begin(from netip.Addr, label, token string, s Settings) (c *Cla
 	made := s.in(Record{
 		Label: label, Terms: Terms{Lease: r.times.Lease, Timeout: r.times.Answer, Redeliver: RedeliverIdempotent, Others: s.Fresh}, Unpolled: true,
 	})
-	belongs := func() bool { return r.options.Belongs == nil || r.options.Belongs(label, made.Terms) }
+	belongs := func() bool {
+		return !r.options.refused(label) && (r.options.Belongs == nil || r.options.Belongs(label, made.Terms))
+	}
 	if label == "" {
 		for tries := 0; label == "" || known() != nil || !belongs() || (r.options.Reserved != nil && r.options.Reserved(label, "")); tries++ {
 			if tries > mostPicks {
@@ -51,12 +53,21 @@ func (m *making) begin(from netip.Addr, label, token string, s Settings) (c *Cla
 	if r.options.Weak != nil && r.options.Weak(label, token) {
 		return nil, false, ErrWeakToken
 	}
+	alone, uncount, err := r.options.countClaim(label, made.Terms, false)
+	if err != nil {
+		return nil, false, err
+	}
+	if alone {
+		from = netip.Addr{}
+	}
 	hold, err := r.holdClaim(from)
 	if err != nil {
+		uncount()
 		return nil, false, err
 	}
 	made.Token = HashToken(token)
 	c = r.newClaim(made, hold)
+	c.uncount = uncount
 	c.Charge(hold)
 	m.claims[label] = c
 	return c, true, nil
@@ -73,6 +84,7 @@ func (m *making) end(c *Claim, kept bool) {
 	m.mu.Unlock()
 	if !kept {
 		c.untap()
+		c.uncount()
 		c.hold.Exit(budget.Claims)
 		c.hold.Shrink(claimWeight)
 		c.hold.Close()

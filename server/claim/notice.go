@@ -29,6 +29,9 @@ func (o *Options) note(n Notice) {
 	}
 }
 
+// refused reports whether nobody may claim a label.
+func (o *Options) refused(label string) bool { return o.Withdrawn != nil && o.Withdrawn(label) }
+
 // differences returns the names of what differs in two records of a label.
 func differences(was, is Record) (names []string) {
 	for name, differs := range map[string]bool{"lease": was.Lease != is.Lease, "timeoutMs": was.Timeout != is.Timeout, "redeliver": was.Redeliver != is.Redeliver, "token": was.Token != is.Token} {

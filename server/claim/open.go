@@ -38,6 +38,8 @@ func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resum
 		return nil, ErrBadLabel
 	case token != "" && !ValidToken(token):
 		return nil, ErrBadToken
+	case label != "" && r.options.refused(label):
+		return nil, ErrTakenDown
 	case label != "" && r.options.Reserved != nil && r.options.Reserved(label, token):
 		return nil, ErrLabelReserved
 	}
@@ -144,6 +146,11 @@ func (c *Claim) admit(s *Session, token string, resumes bool) (living *Session, 
 	if len(c.sessions) >= c.registry.limits.Sessions || !c.hold.TryGrow(sessionWeight) {
 		c.registry.sessions.CompareAndDelete(s.id, s)
 		return nil, ErrTooManyOpen
+	}
+	if s.uncount, err = c.registry.options.countSession(c.label); err != nil {
+		c.registry.sessions.CompareAndDelete(s.id, s)
+		c.hold.Shrink(sessionWeight)
+		return nil, err
 	}
 	c.registry.sessions.Store(s.id, s)
 	c.sessions = append(c.sessions, s)

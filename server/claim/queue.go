@@ -25,7 +25,7 @@ func (q *queue) put(x *Exchange) {
 	x.due.enter()
 	switch {
 	case q.claim.gone != nil:
-		x.fail(ErrNoClaim)
+		x.fail(missing(q.claim.gone))
 	case q.claim.registry.drain.begun():
 		x.fail(ErrDraining)
 	case len(q.parked) > 0:

@@ -19,9 +19,13 @@ type Options struct {
 	// Reserved reports whether a label may not be claimed with a token, which is empty where one is
 	// to be minted. Nil reserves no label.
 	Reserved func(label, token string) bool
+	// Withdrawn reports whether the operator withdrew a label: nobody may claim it. Nil means that none is.
+	Withdrawn func(label string) bool
 	// Belongs reports whether a new claim that has these terms, which say who makes it, may have a
 	// label. It is called with locks held. Nil accepts every label.
 	Belongs func(label string, t Terms) bool
+	// Quotas count claims and sessions. Nil counts none.
+	Quotas Quotas
 	// Weak reports whether a token is too weak to be chosen for a label: for a new claim, or to
 	// replace the token of a claim. Nil accepts every token.
 	Weak func(label, token string) bool
@@ -193,6 +197,7 @@ func (r *Registry) restore(k Kept) {
 	h.Enter(budget.Claims)
 	h.Add(claimWeight)
 	c := r.newClaim(k.Record, h)
+	_, c.uncount, _ = r.options.countClaim(c.label, c.terms, true)
 	c.keeper.entry.settle(&k.Record, k.Revision)
 	close(c.keeper.made)
 	c.Charge(h)
@@ -268,6 +273,7 @@ func (r *Registry) Close() {
 func (r *Registry) forget(c *Claim, sessions []*Session, why error) {
 	r.making.unlist(c)
 	c.untap()
+	c.uncount()
 	c.hold.Exit(budget.Claims)
 	c.hold.Shrink(claimWeight)
 	time.AfterFunc(r.times.Tombstone, c.hold.Close) // its sessions, and what they remember, are held until then
@@ -284,6 +290,7 @@ func (r *Registry) forget(c *Claim, sessions []*Session, why error) {
 // sessionEnded notes the end of a session and forgets it after a while.
 func (r *Registry) sessionEnded(s *Session, why SessionEnd) {
 	r.serving.Add(-1)
+	s.uncount()
 	if r.options.SessionEnded != nil {
 		r.options.SessionEnded(why)
 	}

@@ -24,7 +24,8 @@ type Session struct {
 	tombs   tombstones
 	poll    *poll // the open one
 	life    life
-	gone    error // why it ended; nil while it lives
+	uncount func() // ends what it counts for in quotas
+	gone    error  // why it ended; nil while it lives
 
 	// Known are the addresses from which its owner showed the token. It has its own lock.
 	Known budget.Subscribers

@@ -18,6 +18,7 @@ import (
 	"reversehttp/server/claim"
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
+	"reversehttp/server/quota"
 	"reversehttp/server/terms"
 )
 
@@ -41,6 +42,8 @@ type Claims struct {
 	// Family returns the URLs of other doors.
 	Family func() schema.Family
 	Log    *slog.Logger
+	// Quotas have what is used. Nil means that nothing is counted.
+	Quotas *quota.Book
 }
 
 // maxControlBytes bounds the JSON that claims or changes a claim.

@@ -55,7 +55,7 @@ func (e *Entrance) EnterWith(r *http.Request, at claim.Place, label, token strin
 	if p := e.Admission.ShownFor(e.Admission.From(r), label, token, of); p != nil {
 		return nil, p
 	}
-	e.Admission.By(account.Holder{}, r, nil, &set)
+	e.Admission.By(account.Holder{Keyed: e.Admission.HoldsKey(r)}, r, nil, &set)
 	return e.Claims.Enter(e.Admission.Trust.Address(r), at, label, token, set)
 }
 
@@ -72,7 +72,7 @@ func (e *Entrance) EnterListed(r *http.Request, door, label, token string) (*cla
 		return nil, p
 	}
 	var set claim.Settings
-	e.Admission.By(account.Holder{}, r, nil, &set)
+	e.Admission.By(account.Holder{Keyed: true}, r, nil, &set)
 	o, err := e.Claims.Enter(e.Admission.Trust.Address(r), claim.Place{Door: door}, label, token, set)
 	if err != nil {
 		return nil, err

@@ -159,6 +159,14 @@ func FaultOfAll(fields []schema.Field, most, mostBytes int) (why string) {
 	return ""
 }
 
+// SizeOf returns what all fields of a name count, in bytes.
+func SizeOf(name string, values []string) (n int) {
+	for _, v := range values {
+		n += Size(len(name), len(v))
+	}
+	return n
+}
+
 // Size returns what a field counts, in bytes, of so many of its name and value: its line, with a colon, a space and CR LF.
 func Size(name, value int) int { return name + value + 4 }
 

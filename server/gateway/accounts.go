@@ -26,7 +26,7 @@ type upkeep struct {
 // start begins it, where there are accounts, or claims of some that end. What was kept from before is looked at first.
 func (u *upkeep) start() {
 	u.stop = make(chan struct{})
-	if u.admitted.Accounts == nil && !slices.ContainsFunc(u.g.options.Kept, func(k claim.Kept) bool { return terms.MakerOf(k.Terms).Until > 0 }) {
+	if u.admitted.Accounts == nil && u.g.quotas == nil && !slices.ContainsFunc(u.g.options.Kept, func(k claim.Kept) bool { return terms.MakerOf(k.Terms).Until > 0 }) {
 		return
 	}
 	u.look()
@@ -50,6 +50,10 @@ func (u *upkeep) look() {
 	defer u.mu.Unlock()
 	was := u.admitted.Accounts.Accounts()
 	u.admitted.Accounts.Look()
+	if u.admitted.Accounts.Accounts() != was {
+		u.g.quotas.Refresh()
+	}
+	u.g.quotas.Tell()
 	for _, name := range account.KeysChanged(was, u.admitted.Accounts.Accounts()) {
 		u.g.options.Audit.Note(audit.Entry{Event: audit.KeysChanged, Account: name})
 	}

@@ -1,18 +1,27 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
+	"reversehttp/server/admission"
 	"reversehttp/server/audit"
 	"reversehttp/server/claim"
 	"reversehttp/server/problem"
 	"reversehttp/server/terms"
 )
 
-// noted writes down what became of a claim.
-func (o *Options) noted(n claim.Notice) {
+// notary writes down what becomes of claims.
+type notary struct {
+	*Options
+	withdrawn *admission.Withdrawn
+}
+
+// noted writes down what became of a claim. One of a label that was taken down while it was made ends.
+func (o notary) noted(n claim.Notice) {
 	e := audit.Entry{Label: n.Claim.Label(), Address: audit.Address(n.By), Account: terms.AccountOf(n.Claim)}
 	switch {
 	case n.Why == claim.ErrClaimDeleted:
@@ -25,10 +34,36 @@ func (o *Options) noted(n claim.Notice) {
 		e.Event, e.Members = audit.ClaimChanged, n.Changed
 	}
 	o.Audit.Note(e)
+	if n.Made && o.withdrawn.Has(e.Label) {
+		_ = claim.TakeDown(n.Claim)
+	}
 	if slices.Contains(n.Changed, policy) {
 		o.Audit.Note(audit.Entry{Event: audit.PolicySet, Label: e.Label, Address: e.Address, Account: e.Account, Policy: kindsOf(n.Terms.Others[policy])})
 	}
 }
+
+// withoutWithdrawn returns the claims that come back. Those of labels that were taken down, whose records were still on the disk, do
+// not, and their records go.
+func withoutWithdrawn(o *Options, withdrawn *admission.Withdrawn) (kept []claim.Kept) {
+	for _, k := range o.Kept {
+		if !withdrawn.Has(k.Label) {
+			kept = append(kept, k)
+			continue
+		}
+		if o.Records == nil {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), recordsTime)
+		if err := o.Records.Delete(ctx, k.Label, k.Revision); err != nil {
+			o.Log.Warn("the claim of a label that was taken down is still on the disk", "label", k.Label, "error", err)
+		}
+		cancel()
+	}
+	return kept
+}
+
+// recordsTime is how long the end of a record may take at the start.
+const recordsTime = 5 * time.Second
 
 // policy is the member that has what the gateway enforces for a claim.
 const policy = "policy"

@@ -21,6 +21,7 @@ import (
 	"reversehttp/server/door"
 	"reversehttp/server/intake"
 	"reversehttp/server/publicurl"
+	"reversehttp/server/quota"
 	"reversehttp/server/recording"
 	"reversehttp/server/trust"
 	"reversehttp/server/visit"
@@ -47,6 +48,8 @@ type Options struct {
 	Keys []string
 	// Accounts may claim with keys of their own, and own labels. Nil means none.
 	Accounts *account.Directory
+	// Quotas bound what claims use.
+	Quotas Quotas
 	// Reserved are labels that nobody may claim. Nil means [admission.Reserved];
 	// an empty list means none.
 	Reserved []string
@@ -117,6 +120,8 @@ type Options struct {
 	Pages map[string]http.Handler
 	// Records keep who owns which label. Nil means that they end with the process.
 	Records claim.Records
+	// Withdrawn keeps which labels the operator took down. Nil means that this ends with the process.
+	Withdrawn admission.WithdrawnRecords
 	// Kept are the claims of which these have records. They come back as they were.
 	Kept []claim.Kept
 	// Audit gets what becomes of claims, and what the operator does. Nil means nowhere.
@@ -193,6 +198,7 @@ type Gateway struct {
 	trust    trust.Peers
 	stopping stopping
 	upkeep   upkeep
+	quotas   *quota.Book // nil where nothing is counted
 	panics   prometheus.Counter
 }
 
@@ -224,12 +230,21 @@ func New(o Options) (*Gateway, error) {
 	if !g.local { // only programs of this machine reach a local one, and all of them have one address
 		admitted.Guesses, weak = admission.NewGuesses(), admission.NewWeak(o.Owned, o.SharedTokens)
 	}
+	g.quotas = newBook(&o)
 	g.metrics = newMetrics(g)
+	if g.quotas != nil {
+		g.metrics.registry.MustRegister(usageMetrics{g.quotas, o.Accounts})
+	}
 	g.panics = newPanics(g.metrics)
 	g.recorder = recording.New(recordingBytes(o.Limits.Memory))
+	withdrawn, err := admission.NewWithdrawn(o.Withdrawn)
+	if err != nil {
+		return nil, err
+	}
+	o.Kept = withoutWithdrawn(&o, withdrawn)
 	g.registry = claim.New(claim.Options{
 		Tap: g.recorder.Tap, Untap: g.recorder.End,
-		Times: o.Times, Limits: o.Limits, Reserved: newReserved(&o), Belongs: admitted.Belongs, Weak: weak, Log: o.Log, Ended: g.ended, Noted: g.options.noted, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
+		Times: o.Times, Limits: o.Limits, Reserved: newReserved(&o), Withdrawn: withdrawn.Has, Belongs: admitted.Belongs, Quotas: quotasOf(g.quotas), Weak: weak, Log: o.Log, Ended: g.ended, Noted: notary{&g.options, withdrawn}.noted, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
 	})
 	g.Hosts = &Hosts{u, g.registry}
 	bounds := control.Bounds{
@@ -237,18 +252,22 @@ func New(o Options) (*Gateway, error) {
 	}
 	pace := intake.Pace{Grace: o.ContentGrace, Rate: o.ContentRate, Pause: o.ContentPause}
 	envelopes := control.Envelopes{Public: u, InlineBytes: o.InlineBytes}
-	g.claims = &control.Claims{Registry: g.registry, Envelopes: envelopes, Admission: admitted, Bounds: bounds, Pace: pace, Family: g.family, Log: o.Log}
+	g.claims = &control.Claims{Registry: g.registry, Envelopes: envelopes, Admission: admitted, Bounds: bounds, Pace: pace, Family: g.family, Log: o.Log, Quotas: g.quotas}
 	g.polls = &control.Polls{Registry: g.registry, Envelopes: envelopes, FramedInlineBytes: bounds.FramedInlineBytes, Delivered: g.metrics.deliver, Trust: g.trust}
 	g.answers = &control.Answers{Registry: g.registry, Public: u, Bounds: bounds, Pace: pace, Judged: g.metrics.judge, Log: o.Log}
 	g.links = &control.Links{Claims: g.claims, Envelopes: envelopes, Answers: g.answers, Polls: g.polls, Window: o.LinkWindow, Trust: g.trust, Recorder: g.recorder}
 	g.recorded = &control.Recordings{Claims: g.claims, Recorder: g.recorder, Stops: g.stopping.watched}
 	g.replays = control.NewReplays(g.claims, g.recorder, g.trust, o.TargetBytes)
 	g.visits = &visit.Visits{
-		Registry: g.registry, Public: u, Trust: g.trust, Rate: g.rate(o.VisitsPerSecond),
+		Registry: g.registry, Public: u, Trust: g.trust, Withdrawn: withdrawn, Rate: g.rate(o.VisitsPerSecond),
 		ContentRate: o.ContentRate, ContentPause: o.ContentPause, InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes,
 	}
+	g.visits.Quotas = g.quotas
 	g.Port = newPort(g)
-	g.Admin = &admin.API{Metrics: g.metrics.handler(), Ready: g.ready, Audit: o.Audit, Log: o.Log, Panicked: g.panics.Inc}
+	g.Admin = &admin.API{
+		Registry: g.registry, Recorder: g.recorder, Public: u, Withdrawn: withdrawn,
+		Metrics: g.metrics.handler(), Ready: g.ready, Audit: o.Audit, Log: o.Log, Panicked: g.panics.Inc,
+	}
 	if o.Doors != nil {
 		g.doors = o.Doors(&door.Host{
 			Entrance: &door.Entrance{Claims: g.registry, Admission: admitted, Refuses: g.origins.mayEnter},
@@ -322,6 +341,7 @@ func (g *Gateway) Close() {
 	g.links.Close()
 	g.replays.Close()
 	g.Port.Close()
+	g.quotas.Close()
 }
 
 // ended counts and logs an exchange at its end.

@@ -22,7 +22,9 @@ func portFor(g *Gateway, h http.Handler, scheme string) *wire.Port {
 		Idle:      g.options.Idle,
 		Sealed:    scheme != "http",
 		Log:       g.options.Log,
-		Panicked:  g.panics.Inc,
+
+		ClearCookies: clearsCookies(g.public),
+		Panicked:     g.panics.Inc,
 		Place: func(peer net.Addr) wire.Place {
 			hold := g.registry.Options().Budget.Open(g.trust.AddressOfPeer(peer))
 			if !hold.Enter(budget.Connections) {

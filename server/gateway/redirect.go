@@ -25,7 +25,7 @@ func NewRedirectPort(g *Gateway, challenge func(http.ResponseWriter, *http.Reque
 			target = rest
 		}
 		switch {
-		case wire.Malformed(w, r) != "" || !strings.HasPrefix(target, "/") || strings.ContainsFunc(target, func(c rune) bool { return c <= ' ' || c == 0x7f }):
+		case wire.Malformed(r) != "" || !strings.HasPrefix(target, "/") || strings.ContainsFunc(target, func(c rune) bool { return c <= ' ' || c == 0x7f }):
 			refuseRedirect(w, r, schema.CodeBadRequest)
 		case !g.ours(name):
 			refuseRedirect(w, r, schema.CodeWrongHost)

@@ -49,6 +49,7 @@ func (g *Gateway) routes() *chi.Mux {
 
 	look("/.well-known/reversehttp", http.HandlerFunc(g.claims.Discover))
 	r.Post("/claims", g.claims.Open)
+	look("/usage", http.HandlerFunc(g.claims.Usage))
 	look("/claims/{label}", g.claims.Looking(http.HandlerFunc(g.claims.Inspect)))
 	r.With(g.claims.Owned).Patch("/claims/{label}", g.claims.Change)
 	r.With(g.claims.Owned).Delete("/claims/{label}", g.claims.Remove)
@@ -188,9 +189,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // countFields returns how many fields r has, and how many bytes they count.
 func countFields(r *http.Request) (fields, bytes int) {
 	for name, values := range r.Header {
-		for _, v := range values {
-			bytes += field.Size(len(name), len(v))
-		}
+		bytes += field.SizeOf(name, values)
 		fields += len(values)
 	}
 	return fields, bytes
@@ -199,7 +198,7 @@ func countFields(r *http.Request) (fields, bytes int) {
 // oversize refuses targets and fields beyond the bounds, targets that are none,
 // and what is not as the visitor sent it.
 func (g *Gateway) oversize(w http.ResponseWriter, r *http.Request, fields, bytes int) *problem.Problem {
-	if detail := wire.Malformed(w, r); detail != "" {
+	if detail := wire.Malformed(r); detail != "" {
 		return &problem.Problem{Code: schema.CodeBadRequest, Detail: detail}
 	}
 	if !validForm(r) {
@@ -209,6 +208,10 @@ func (g *Gateway) oversize(w http.ResponseWriter, r *http.Request, fields, bytes
 		return &problem.Problem{Code: schema.CodeTargetTooLong}
 	}
 	if bytes > g.options.FieldBytes || fields > g.options.Fields {
+		cookies := field.SizeOf("Cookie", r.Header["Cookie"])
+		if clearsCookies(g.public) && bytes-cookies <= g.options.FieldBytes && fields-len(r.Header["Cookie"]) <= g.options.Fields {
+			w.Header().Set("Clear-Site-Data", `"cookies"`)
+		}
 		return &problem.Problem{Code: schema.CodeFieldsTooLarge}
 	}
 	if field.TooManyNamed(r.Header["Connection"]) {
@@ -216,6 +219,10 @@ func (g *Gateway) oversize(w http.ResponseWriter, r *http.Request, fields, bytes
 	}
 	return nil
 }
+
+// clearsCookies reports whether browsers are to forget cookies that are too many: where claims have hosts, a page of one may set them
+// for all.
+func clearsCookies(p *publicurl.Template) bool { return p.PathPrefix == "" }
 
 // validForm tells whether the target has one of the forms of RFC 9112, 3.2.
 // net/http takes URLs without a host too.

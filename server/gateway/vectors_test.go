@@ -13,7 +13,9 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/schema/vectors"
+	"reversehttp/server/account"
 	"reversehttp/server/claim"
+	"reversehttp/server/quota"
 )
 
 // way is one by which a program takes requests and answers them.
@@ -138,6 +140,21 @@ func TestVectorsOfConversations(t *testing.T) {
 				PublicURL: c.Gateway.PublicURL, Keys: c.Gateway.Keys, AnswerBytes: c.Gateway.AnswerBytes, ContentBytes: c.Gateway.ContentBytes, Loopback: !c.Gateway.Reachable,
 				LinkWindow: c.Gateway.LinkWindow, AllowOrigins: c.Gateway.AllowOrigins,
 				Limits: claim.Limits{Queue: c.Gateway.Queue, Sessions: c.Gateway.Sessions, Batch: c.Gateway.Batch},
+			}
+			if c.Gateway.Accounts != nil {
+				a, err := account.Parse(c.Gateway.Accounts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				o.Accounts = account.Of(a)
+			}
+			for of, into := range map[string]**quota.Limits{"address": &o.Quotas.Address, "label": &o.Quotas.Label} {
+				if text := c.Gateway.Quotas[of]; text != nil {
+					*into = new(quota.Limits)
+					if err := json.Unmarshal(text, *into); err != nil {
+						t.Fatal(err)
+					}
+				}
 			}
 			for _, prefix := range c.Gateway.TrustedProxies {
 				o.TrustedProxies = append(o.TrustedProxies, netip.MustParsePrefix(prefix))

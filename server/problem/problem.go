@@ -17,6 +17,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/quota"
 	"reversehttp/server/wire"
 )
 
@@ -90,10 +91,11 @@ var codes = []struct {
 	{claim.ErrSessionLost, schema.CodeSessionLost}, {claim.ErrTooSlow, schema.CodeTooSlow}, {claim.ErrBadCursor, schema.CodeBadCursor}, {claim.ErrSpent, schema.CodeBadCursor},
 	{claim.ErrBadLabel, schema.CodeBadLabel}, {claim.ErrBadToken, schema.CodeBadToken}, {claim.ErrWeakToken, schema.CodeBadToken},
 	{claim.ErrLabelTaken, schema.CodeLabelTaken}, {claim.ErrLabelReserved, schema.CodeLabelReserved}, {claim.ErrTooManyClaims, schema.CodeQuotaExceeded},
+	{quota.ErrUnkept, schema.CodeQueueFull},
 	{claim.ErrTooManyOpen, schema.CodeQuotaExceeded}, {claim.ErrAddressClaims, schema.CodeQuotaExceeded}, {claim.ErrNoRoom, schema.CodeQueueFull}, {claim.ErrNoSession, schema.CodeNoSession},
 	{claim.ErrNoExchange, schema.CodeNoExchange}, {claim.ErrTaken, schema.CodeContentTaken}, {claim.ErrNotAnswering, schema.CodeBadMember},
 	{claim.ErrSessionFenced, schema.CodeSessionFenced}, {claim.ErrClaimDeleted, schema.CodeClaimDeleted},
-	{claim.ErrLeaseEnded, schema.CodeLeaseEnded}, {claim.ErrUnavailable, schema.CodeUnavailable}, {claim.ErrMoved, schema.CodeNoClaim},
+	{claim.ErrLeaseEnded, schema.CodeLeaseEnded}, {claim.ErrUnavailable, schema.CodeUnavailable}, {claim.ErrTakenDown, schema.CodeTakenDown}, {claim.ErrMoved, schema.CodeNoClaim},
 }
 
 // Problem is the error with which a request is answered. Its Code is one of package schema; the
@@ -105,6 +107,8 @@ type Problem struct {
 	Detail string
 	// Pointer says where the content is wrong (RFC 6901). Empty means no place.
 	Pointer string
+	// Quota says which quota is used up. Nil means none.
+	Quota *schema.QuotaName
 	// After is how long to wait before a retry. Zero means the time of the code.
 	After time.Duration
 	// Unread says that the content of the request was not read to its end.
@@ -168,6 +172,10 @@ func Of(err error) *Problem {
 	if !ok {
 		p = &Problem{}
 	}
+	if e, ok := errors.AsType[*quota.Exceeded](err); ok {
+		p.Code, p.After, p.Quota = schema.CodeQuotaExceeded, e.After, quotaOf(string(e.Of), e.Kind)
+		p.Detail = "The " + string(e.Of) + " has used up its quota: " + e.Kind.String() + ". Try again when Retry-After is over."
+	}
 	if f, ok := errors.AsType[*claim.Failure](err); ok {
 		p.Visitor, p.Handed = true, f.Handed
 	}
@@ -178,15 +186,25 @@ func Of(err error) *Problem {
 		if errors.Is(err, c.err) {
 			p.Code = c.code
 			switch c.err {
+			case claim.ErrTooManyClaims:
+				p.Quota = quotaOf("gateway", quota.Claims)
+			case claim.ErrTooManyOpen:
+				p.Quota = quotaOf("label", quota.Sessions)
 			case claim.ErrWeakToken:
 				p.Detail = "A token that you choose has " + strconv.Itoa(claim.ShortestToken) + " characters or more here, so that nobody guesses it. Choose a longer one, or leave it out to be given one."
 			case claim.ErrAddressClaims:
+				p.Quota = quotaOf("address", quota.Claims)
 				p.Detail = "Your address has as many labels as it may. Give one up, by DELETE of its claim or by not polling it, or use one that you have with its token."
 			}
 			return p
 		}
 	}
 	panic("problem: no code for " + err.Error())
+}
+
+// quotaOf names a quota.
+func quotaOf(whose string, k quota.Kind) *schema.QuotaName {
+	return &schema.QuotaName{Of: whose, Name: k.String()}
 }
 
 // Write answers r with the problem.
@@ -244,6 +262,7 @@ func (p *Problem) Body() schema.Problem {
 	if p.Pointer != "" {
 		body.Pointer = &p.Pointer
 	}
+	body.Quota = p.Quota
 	return body
 }
 

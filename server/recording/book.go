@@ -134,8 +134,8 @@ func (b *Book) Clear() {
 	}
 }
 
-// close drops all recordings and ends the readers of the book.
-func (b *Book) close() {
+// Close drops all recordings and ends the readers of the book.
+func (b *Book) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true

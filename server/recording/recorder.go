@@ -64,8 +64,18 @@ func (r *Recorder) End(c *claim.Claim) {
 	delete(r.books, c)
 	r.mu.Unlock()
 	if book != nil {
-		book.close()
+		book.Close()
 	}
+}
+
+// Take returns the book of a claim that is about to end, which then does not go with it: whoever takes it closes it. Nil where
+// nothing is recorded.
+func (r *Recorder) Take(c *claim.Claim) *Book {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	book := r.books[c]
+	delete(r.books, c)
+	return book
 }
 
 // Book returns the recordings of a claim; nil if it asks for none.

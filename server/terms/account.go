@@ -19,6 +19,10 @@ type Maker struct {
 	Until int64 `json:"until,omitempty"`
 	// Address is that of the subscriber whose program made the claim. The zero value is unknown.
 	Address netip.Prefix `json:"address,omitzero"`
+	// MadeMs is when the claim was made, in milliseconds since 1970. Zero is unknown.
+	MadeMs int64 `json:"madeMs,omitempty"`
+	// Keyed says that whoever made it showed a key, or is listed by the operator: it is no stranger.
+	Keyed bool `json:"keyed,omitempty"`
 }
 
 // Shown is that of [claim.Term]: the owner is told the name, where there is one.
@@ -60,13 +64,13 @@ func MakerOf(t claim.Terms) Maker {
 	return m
 }
 
-// Made returns the account that made a claim. It is the zero value where none did that has a name, and for a nil claim.
+// Made returns who made a claim. It is the zero value where that is unknown, and for a nil claim.
 func Made(c *claim.Claim) Maker {
 	if c == nil {
 		return Maker{}
 	}
-	m, _ := c.State().Others[Account].(shownMaker)
-	return Maker(m)
+	m, _ := claim.TermOf(c, Account).(Maker)
+	return m
 }
 
 // AccountOf returns the name of the account that made a claim; empty where none did that has a name, and for a nil claim.

@@ -13,6 +13,7 @@ import (
 	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/field"
+	"reversehttp/server/quota"
 	"reversehttp/server/wire"
 )
 
@@ -36,6 +37,9 @@ func (s *visit) relay(a *claim.Answer) {
 	if a.Status == http.StatusNotModified {
 		keepFieldsOf304(h)
 	}
+	if !s.mayAnswer(a) {
+		return
+	}
 	silent := r.Method == http.MethodHead || len(a.Content) == 0
 	if a.More || silent { // else the first piece of the content goes with the head
 		wire.BoundWrite(w, 0)
@@ -51,7 +55,7 @@ func (s *visit) relay(a *claim.Answer) {
 	if silent {
 		return
 	}
-	if err := writePieces(w, a.Content, s.hold); err == errEvicted {
+	if err := writePieces(w, a.Content, s.hold, nil); err == errEvicted { // it is counted
 		panic(http.ErrAbortHandler) // no clean end
 	}
 }
@@ -80,8 +84,11 @@ var errEvicted = errors.New("visit: the visitor was too slow")
 
 // writePieces writes content so that the visitor has to take a piece at a time. While they
 // are waited for hold may be taken back.
-func writePieces(w http.ResponseWriter, content []byte, hold *budget.Hold) error {
+func writePieces(w http.ResponseWriter, content []byte, hold *budget.Hold, m *quota.Meter) error {
 	for piece := range slices.Chunk(content, relayPiece) {
+		if over := m.Out(len(piece)); over != nil {
+			return over
+		}
 		wire.BoundWrite(w, len(piece))
 		if hold.Evicted() == claim.ErrTooSlow { // it may have ended the deadline before that was set
 			return errEvicted
@@ -137,10 +144,15 @@ func (s *visit) relayMore(a *claim.Answer) {
 			if silent || len(content) == 0 {
 				continue
 			}
-			if err := writePieces(w, content, hold); errors.Is(err, http.ErrContentLength) {
+			switch err := writePieces(w, content, hold, s.meter); {
+			case err == nil:
+			case errors.Is(err, http.ErrContentLength):
 				x.Fail(claim.ErrHandlerFailed)
 				panic(http.ErrAbortHandler)
-			} else if err != nil {
+			case isOverdrawn(err):
+				s.cut(err)
+				panic(http.ErrAbortHandler)
+			default:
 				x.Fail(claim.ErrVisitorGone)
 				panic(http.ErrAbortHandler)
 			}

@@ -21,6 +21,7 @@ import (
 	"reversehttp/server/claim"
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
+	"reversehttp/server/quota"
 	"reversehttp/server/wire"
 )
 
@@ -68,12 +69,14 @@ type tunnel struct {
 	conn   net.Conn
 	in     *bufio.Reader
 	leave  func(err error) // the visitor sends no more
-	mu     sync.Mutex      // held while somebody reads
-	drop   sync.Once       // of Close
+	meter  *quota.Meter
+	x      *claim.Exchange
+	mu     sync.Mutex // held while somebody reads
+	drop   sync.Once  // of Close
 }
 
-func newTunnel() *tunnel {
-	return &tunnel{opened: make(chan struct{}), over: make(chan struct{}), left: make(chan struct{})}
+func newTunnel(m *quota.Meter, x *claim.Exchange) *tunnel {
+	return &tunnel{meter: m, x: x, opened: make(chan struct{}), over: make(chan struct{}), left: make(chan struct{})}
 }
 
 // open gives the connection, once. leave is called with what ended the reading.
@@ -102,6 +105,10 @@ func (t *tunnel) Read(into []byte) (int, error) {
 	default:
 	}
 	n, err := t.in.Read(into)
+	if over := t.meter.In(n); over != nil {
+		t.x.Reject(over)
+		return 0, io.EOF
+	}
 	select {
 	case <-t.left:
 		return n, errStopped
@@ -179,6 +186,11 @@ func (s *visit) relayUpgrade(a *claim.Answer, t *tunnel) {
 		for _, content := range chunks {
 			if len(content) == 0 {
 				continue
+			}
+			if over := s.meter.Out(len(content)); over != nil {
+				t.end()
+				s.cut(over)
+				return
 			}
 			_ = conn.SetWriteDeadline(time.Now().Add(wire.WriteTime(len(content))))
 			hold.Wait()

@@ -17,6 +17,7 @@ import (
 	"reversehttp/server/field"
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
+	"reversehttp/server/quota"
 	"reversehttp/server/wire"
 )
 
@@ -29,7 +30,8 @@ type upload struct {
 	r *http.Request
 	x *claim.Exchange
 	// hold is waited for while somebody reads.
-	hold *budget.Hold
+	hold  *budget.Hold
+	meter *quota.Meter
 
 	mu      sync.Mutex    // guards below
 	since   time.Time     // when the read that goes on began
@@ -113,6 +115,10 @@ func (u *upload) Read(into []byte) (int, error) {
 	}
 	u.mu.Unlock()
 	defer u.rest() // after the exchange has learnt what is wrong; see context
+	if over := u.meter.In(n); over != nil {
+		u.x.Reject(over)
+		return 0, over
+	}
 	var p *problem.Problem
 	switch {
 	case size > u.v.ContentBytes:

@@ -16,6 +16,7 @@ import (
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
 	"reversehttp/server/publicurl"
+	"reversehttp/server/quota"
 	"reversehttp/server/trust"
 	"reversehttp/server/wire"
 )
@@ -25,6 +26,8 @@ type Visits struct {
 	Registry *claim.Registry
 	Public   *publicurl.Template
 	Trust    trust.Peers
+	// Withdrawn are labels that the operator took down.
+	Withdrawn *admission.Withdrawn
 	// Rate bounds how often an address asks.
 	Rate *admission.Rate
 	// ContentRate is what content of a visitor has to make, in bytes a second, beside the time that
@@ -35,6 +38,8 @@ type Visits struct {
 	// more ([claim.Exchange.Inline]), and ContentBytes the most that a request may have.
 	InlineBytes, ContentBytes int
 	Gates                     Gates
+	// Quotas count what visitors use of claims. Nil counts nothing.
+	Quotas *quota.Book
 }
 
 // Serve hands the request of a visitor to the sessions of the claim of a label, and relays the
@@ -46,6 +51,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	}
 	if p != nil {
 		p.Handed = claim.HandedNo
+		v.tellWho(w, p.Code)
 		intake.Refuse(w, r, p)
 		return
 	}
@@ -56,8 +62,16 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	}
 	s := &visit{Visits: v, w: w, r: r, label: label, c: c, hold: hold}
 	s.fill()
+	if !s.enter() {
+		return
+	}
+	defer s.meter.End()
 	passed, held := s.judge()
 	if !passed {
+		s.meter.Refund()
+		return
+	}
+	if !s.took() {
 		return
 	}
 	x, err := c.Begin(hold, s.absence())
@@ -77,11 +91,12 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	case r.ContentLength > int64(v.ContentBytes):
 		err = &problem.Problem{Code: schema.CodeContentTooLarge}
 	case upgrade != "":
-		t = newTunnel()
+		t = newTunnel(s.meter, x)
 		s.req.Upgrade, s.req.Content = upgrade, claim.Streamed(t)
 	case held:
 	case v.streams(r, x):
 		s.upload = newUpload(w, r, x, v, hold)
+		s.upload.meter = s.meter
 		defer s.upload.end()
 		var free func()
 		ctx, free = s.upload.context()
@@ -91,6 +106,9 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		var content []byte
 		content, err = v.pace(x.Timeout).Read(w, r, max(v.InlineBytes, int(r.ContentLength)), hold)
 		s.req.Content = claim.Whole(content)
+		if err == nil {
+			err = s.meter.In(len(content))
+		}
 	}
 	if err != nil {
 		x.Fail(err)
@@ -126,6 +144,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		return
 	}
 	if err != nil {
+		v.tellWho(w, problem.Of(err).Code)
 		problem.Of(err).Write(w, r)
 		return
 	}
@@ -151,6 +170,7 @@ type visit struct {
 	hold   *budget.Hold
 	x      *claim.Exchange // nil until it has begun
 	upload *upload         // nil unless the content streams
+	meter  *quota.Meter    // nil where nothing is counted
 	via    string          // what the gateway adds to the Via of the request
 	req    claim.Request
 	fields [16]claim.Field
@@ -207,8 +227,17 @@ func (v *Visits) refusal(r *http.Request, label string) *problem.Problem {
 		return &problem.Problem{Code: schema.CodeServiceWorkerRefused}
 	case !v.Rate.Allow(v.Trust.Address(r)):
 		return &problem.Problem{Code: schema.CodeRateLimited}
+	case v.Withdrawn.Has(label):
+		return &problem.Problem{Code: schema.CodeTakenDown}
 	}
 	return nil
+}
+
+// tellWho says who keeps a label from its visitors, where somebody does (RFC 7725, 4).
+func (v *Visits) tellWho(w http.ResponseWriter, code schema.Code) {
+	if code == schema.CodeTakenDown {
+		w.Header().Set("Link", "<"+v.Public.Control+`>; rel="blocked-by"`)
+	}
 }
 
 // keys are the fields by which a handler knows a request again.

@@ -42,9 +42,9 @@ type conn struct {
 	// chosen says that HTTP/2 was chosen by ALPN, so that nothing else is spoken.
 	chosen bool
 	// mu guards below: net/http reads a byte ahead while it calls the handler.
-	mu      sync.Mutex
-	line    requestLine
-	framing framing
+	mu    sync.Mutex
+	line  requestLine
+	guard guard
 	// start is how many bytes came, as far as that matters to tell the preface of
 	// HTTP/2; other says that it is something else.
 	start int
@@ -65,6 +65,8 @@ type conn struct {
 	refused bool
 	// refusal has the words; nil until a port serves the connection.
 	refusal Refuse
+	// clears says that a head which cookies make too long has the peer forget them.
+	clears bool
 	// place is what the connection has, or nil. A head counts in it beyond what net/http reads at
 	// once, until the request that it makes does: head is how much came, and counted how much counts.
 	place         Place
@@ -94,7 +96,8 @@ func (c *conn) stepAside() { c.aside.Store(true) }
 func (c *conn) expectHead() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.line, c.framing = requestLine{}, framing{}
+	c.line = requestLine{}
+	c.guard.idle(c.tail[:])
 	c.begun, c.lost, c.serving = false, false, false
 	c.waits, c.deadlines = true, 0
 }
@@ -155,8 +158,11 @@ func (c *conn) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	over, idle := c.over, c.other && !c.serving && c.start+len(p) == len(prefaceLine)
 	amiss := c.other && c.chosen
+	stopped := c.guard.why != "" && len(c.ahead) == 0
 	c.mu.Unlock()
 	switch {
+	case stopped:
+		return 0, io.EOF
 	case amiss: // RFC 9113, 3.4
 		return 0, io.EOF
 	case over:
@@ -185,6 +191,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.stepAside()
 		return n, err
 	}
+	n = c.pass(p, n)
 	if c.other && c.chosen {
 		c.refused = true
 		c.mu.Unlock()
@@ -207,13 +214,33 @@ func (c *conn) Read(p []byte) (int, error) {
 		copy(c.tail[copy(c.tail[:], c.tail[n:]):], p[:n])
 	}
 	c.over = !c.serving && errors.Is(err, os.ErrDeadlineExceeded)
-	slow := c.over && (c.lost || c.framing.at != beforeHead)
+	slow := c.over && (c.lost || c.guard.begun())
 	c.refused = c.refused || slow
 	c.mu.Unlock()
 	if slow {
 		_ = c.refuse(schema.CodeTooSlow, "The fields came too slowly.")
 	}
 	return n, err
+}
+
+// pass has the guard look at n bytes that were read into p, and returns how many of them, or of what is in their place, net/http gets.
+// The caller holds c.mu.
+func (c *conn) pass(p []byte, n int) int {
+	if c.guard.why != "" {
+		return n
+	}
+	passed := c.guard.see(p[:n])
+	switch {
+	case c.guard.why != "":
+		c.ahead = []byte(stopped)
+		if passed == 0 {
+			passed = copy(p, c.ahead)
+			c.ahead = c.ahead[passed:]
+		}
+	case passed < n:
+		c.ahead = append(bytes.Clone(p[passed:n]), c.ahead...)
+	}
+	return passed
 }
 
 // leaves notes by what a read ended with whether the peer closed the connection.
@@ -251,7 +278,6 @@ func (c *conn) begin(space int) {
 // see sees the next bytes of a head. The caller holds c.mu.
 func (c *conn) see(p []byte) {
 	if !c.lost {
-		c.framing.see(p)
 		c.line.see(p)
 	}
 }
@@ -294,7 +320,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 	status, rest, _ := bytes.Cut(bytes.TrimPrefix(p, []byte("HTTP/1.1 ")), []byte{' '})
 	c.mu.Lock()
-	serving, refused := c.serving, c.refused
+	serving, refused, stopped, clears := c.serving, c.refused, c.guard.why, c.clears && c.guard.cookiesFill()
 	c.mu.Unlock()
 	if refused {
 		return len(p), nil
@@ -307,6 +333,11 @@ func (c *conn) Write(p []byte) (int, error) {
 	switch _, why, _ := strings.Cut(string(reason), ": "); {
 	case string(status) == "431":
 		code = schema.CodeFieldsTooLarge
+		if clears {
+			return len(p), c.refuse(code, "", "Clear-Site-Data", `"cookies"`)
+		}
+	case stopped != "":
+		detail = stopped
 	case string(status) == "417":
 		detail = "Nothing but 100-continue can be expected."
 	case string(status) == "501":
@@ -320,12 +351,15 @@ func (c *conn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// refuse answers what is not a request, and the connection ends.
-func (c *conn) refuse(code schema.Code, detail string) error {
+// refuse answers what is not a request, with fields that are given as names and values, and the connection ends.
+func (c *conn) refuse(code schema.Code, detail string, fields ...string) error {
 	if c.refusal == nil {
 		return nil
 	}
 	w := &refusal{header: http.Header{"Connection": {"close"}}}
+	for i := 0; i < len(fields); i += 2 {
+		w.header.Set(fields[i], fields[i+1])
+	}
 	c.refusal(w, code, detail)
 	_ = c.SetWriteDeadline(time.Now().Add(writeGrace)) // the last one may be over
 	_, err := c.Conn.Write(w.bytes())

@@ -52,6 +52,7 @@ func Detach(w http.ResponseWriter, r *http.Request, begun bool, serve func(conte
 		ahead, _ := rw.Reader.Peek(n)
 		d.next = append(d.next, ahead...)
 	}
+	d.next = append(d.next, a.ahead...) // what a guard held back, or stopped at
 	ctx, leave := context.WithCancel(context.Background())
 	d.leave = leave
 	d.port.busy.Add(1)

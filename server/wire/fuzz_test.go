@@ -44,6 +44,10 @@ func FuzzRequestHead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent []byte, size uint8) {
 		c := &accepted{conn: conn{Conn: &pieces{left: bytes.Clone(sent), size: int(size) + 1}}}
 		shown, err := io.ReadAll(c)
+		if c.guard.why != "" { // what it stopped at is not shown
+			shown = bytes.TrimSuffix(shown, []byte(stopped))
+			sent = sent[:min(len(shown), len(sent))]
+		}
 		if err != nil || len(shown) != len(sent) {
 			t.Fatalf("%d bytes became %d, %v", len(sent), len(shown), err)
 		}
@@ -58,7 +62,7 @@ func FuzzRequestHead(f *testing.F) {
 			t.Fatalf("changed = %v, %q became %q", c.line.changed, sent, shown)
 		}
 		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(shown)))
-		if err != nil {
+		if err != nil || c.guard.why != "" {
 			return
 		}
 		r = r.WithContext(context.WithValue(t.Context(), connKey{}, c))
@@ -66,6 +70,61 @@ func FuzzRequestHead(f *testing.F) {
 		want, _, _ = strings.Cut(want, " ")
 		if got := Target(r); got != want || garbled(r) != "" {
 			t.Fatalf("target of %q = %q, want %q; garbled %q", line, got, want, garbled(r))
+		}
+	})
+}
+
+// ends returns where each message of HTTP/1 in what was sent ends, as a guard sees it in pieces of a size, and why it lets no more through.
+// What it lets through before that is passed.
+func ends(sent []byte, size int) (ends []int, passed []byte, why string, last guardAt) {
+	var g guard
+	for i := 0; i < len(sent) && g.why == ""; {
+		piece, before := sent[i:min(i+size, len(sent))], g.at
+		n := g.see(piece)
+		passed = append(passed, piece[:n]...)
+		i += n
+		if n > 0 && before != atHead && (g.at == atHead || g.at == atHold) {
+			ends = append(ends, i) // exact in pieces of 1
+		}
+		g.idle(nil)
+	}
+	return ends, passed, g.why, g.at
+}
+
+// FuzzGuard holds a guard to net/http: what it lets through are messages that end for net/http where they end for the guard, and nothing of
+// it is what guards stop at. It does not matter into which pieces it is cut.
+func FuzzGuard(f *testing.F) {
+	for _, sent := range []string{
+		"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\na\n\r\x00bGET / HTTP/1.0\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 01\r\n\r\na",
+		"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: b\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET / HTTP/1.1\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", "GET / HTTP/1.1\r\nA: b\rc\r\n\r\n", "GET / HTTP/1.1\r\nA: \x00\r\n\r\n",
+		"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
+		"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+	} {
+		f.Add([]byte(sent), uint8(3))
+	}
+	f.Fuzz(func(t *testing.T, sent []byte, size uint8) {
+		want, passed, why, last := ends(sent, 1)
+		_, again, whyAgain, _ := ends(sent, int(size)+2)
+		if !bytes.Equal(passed, again) || why != whyAgain {
+			t.Fatalf("%q: %q %q in pieces of 1, %q %q in pieces of %d", sent, passed, why, again, whyAgain, int(size)+2)
+		}
+		below := bytes.NewReader(passed)
+		in := bufio.NewReader(below)
+		for i := 0; ; i++ {
+			r, err := http.ReadRequest(in)
+			if err != nil || r.ProtoMajor != 1 { // it is refused, or not all there
+				return
+			}
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				return
+			}
+			if end := len(passed) - below.Len() - in.Buffered(); i >= len(want) && last != atRefusal || i < len(want) && want[i] != end {
+				t.Fatalf("%q: request %d ends at %d for net/http, and for the guard at %v", passed, i, end, want)
+			}
 		}
 	})
 }

@@ -37,6 +37,10 @@ type Options struct {
 	// place could read why.
 	Sealed bool
 
+	// ClearCookies says that a head which cookies make too long is answered with Clear-Site-Data, so that a browser
+	// forgets those of the site and comes back.
+	ClearCookies bool
+
 	// Log gets handshakes that fail, at debug, and panics. Nil means nowhere.
 	Log *slog.Logger
 	// Panicked is called after a panic outside the handler was logged. Nil means no call.
@@ -104,7 +108,7 @@ func (p *Port) Server() *http.Server {
 		DisableGeneralOptionsHandler: true, // OPTIONS * is the handler's
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			if a, ok := c.(*accepted); ok {
-				a.port, a.refusal = p, p.refuse
+				a.port, a.refusal, a.clears = p, p.refuse, p.options.ClearCookies
 				return context.WithValue(ctx, connKey{}, a)
 			}
 			return ctx

@@ -67,15 +67,15 @@ func hears(t *testing.T, in *bufio.Reader) (status int, content string) {
 
 func TestAHandlerSeesWhatWasSent(t *testing.T) {
 	_, address := serving(t, func(w http.ResponseWriter, r *http.Request) {
-		_, _ = fmt.Fprint(w, Target(r), " ", Malformed(w, r))
+		_, _ = fmt.Fprint(w, Target(r), " ", Malformed(r))
 	}, nil)
 	_, in := says(t, address, "GET /%zz?% HTTP/1.1\r\nHost: a\r\n\r\n")
 	if _, got := hears(t, in); got != "/%zz?% " {
 		t.Errorf("the handler saw %q", got)
 	}
 	_, in = says(t, address, "POST /%2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
-	if _, got := hears(t, in); !strings.HasPrefix(got, "/%2 The request has both ") {
-		t.Errorf("of two framings the handler saw %q", got)
+	if _, got := hears(t, in); !strings.HasPrefix(got, "bad_request: The request has both ") {
+		t.Errorf("two framings got %q, want the words of refuse", got)
 	}
 	if rest, err := io.ReadAll(in); len(rest) > 0 || err != nil {
 		t.Errorf("after two framings came %q %v, want the end", rest, err)
@@ -90,7 +90,7 @@ func TestAHostThatIsNotTheAuthorityIsMalformed(t *testing.T) {
 	for host, want := range map[string]string{"a": " []", "b": "The request has a Host that is not its :authority; send one of them. [b]"} {
 		var got string
 		p := New(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			got = strings.TrimSpace(fmt.Sprint(Malformed(w, r), " ", r.Header["Host"]))
+			got = strings.TrimSpace(fmt.Sprint(Malformed(r), " ", r.Header["Host"]))
 		}), told, nil)
 		r := &http.Request{Method: "GET", ProtoMajor: 2, Host: "a", Header: http.Header{"Host": {host}}, Body: http.NoBody}
 		p.serve(&refusal{header: http.Header{}}, r)

@@ -42,11 +42,10 @@ func Target(r *http.Request) string {
 }
 
 // Malformed says why r is to be refused although net/http took it, or returns "": it may have
-// been read otherwise than it was sent, or others may read another request in it, by where it
-// ends (RFC 9112, 6.1 and 6.3) or by its host (RFC 9113, 8.3.1). The handler calls it before it
-// answers r in any way, for the connection may have to end after that.
-func Malformed(w http.ResponseWriter, r *http.Request) (detail string) {
-	return cmp.Or(contradiction(w, r), contradictsAuthority(r), garbled(r))
+// been read otherwise than it was sent, or others may read another request in it, by its host
+// (RFC 9113, 8.3.1). Where a request ends in two places a port has refused it.
+func Malformed(r *http.Request) (detail string) {
+	return cmp.Or(contradictsAuthority(r), garbled(r))
 }
 
 // garbled says that something was changed on the connection that is not the

@@ -2,6 +2,7 @@
 import { bytesInWords } from './content.js'
 import { by, element, say } from './element.js'
 import { gauge, samplesOf } from './metrics.js'
+import { quotaRows } from './quotas.js'
 
 const everyMs = 3_000
 const gauges = {
@@ -83,6 +84,14 @@ function count(samples) {
     )
   })
   by('outcomes').replaceChildren(...rows)
+  const quotas = quotaRows(samples).map(({ account, quota, used, limit, share }) => {
+    const head = element('th', '', account)
+    head.scope = 'row'
+    const numbers = [used, limit, share].map((n) => element('td', 'number', n))
+    return element('tr', '', head, element('td', '', quota), ...numbers)
+  })
+  by('quota-rows').replaceChildren(...quotas)
+  by('quotas').hidden = quotas.length === 0
 }
 
 for (const code of document.querySelectorAll('pre code')) {

@@ -10,7 +10,12 @@ import (
 
 // admin are the commands of whoever operates a gateway, one a line.
 type admin struct {
-	Key adminKey `cmd:"" help:"Keys of accounts."`
+	Key          adminKey          `cmd:"" help:"Keys of accounts."`
+	Takedown     adminTakedown     `cmd:"" help:"Take down a label, or all labels of an address, and print what is known of them in JSON."`
+	Takedowns    adminTakedowns    `cmd:"" help:"Print the labels that are taken down, in JSON lines."`
+	RestoreLabel adminRestoreLabel `cmd:"" help:"Let a label that was taken down be claimed again."`
+	Backup       adminBackup       `cmd:"" help:"Write what a running gateway keeps with --data to a file."`
+	Restore      adminRestore      `cmd:"" help:"Put a backup into a directory for --data, while no gateway runs there."`
 }
 
 // doer is a command that does its work by itself: it neither asks a gateway nor serves.

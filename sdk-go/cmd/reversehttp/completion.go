@@ -14,7 +14,7 @@ type completion struct {
 }
 
 // places are what an argument or a flag names; others are left to the person who types.
-var places = map[string]string{"serve dir": "directory", "--ca": "file", "--har": "file", "--data-file": "file", "--accounts": "file"}
+var places = map[string]string{"serve dir": "directory", "--ca": "file", "--har": "file", "--data-file": "file", "--accounts": "file", "--admin-key-file": "file"}
 
 // choices are the words that a flag is mostly given, where kong does not know them.
 var choices = map[string][]string{"host-header": {"preserve", "rewrite"}}
@@ -34,7 +34,7 @@ func flagsOf(command *kong.Node) []*kong.Flag {
 	flags := slices.Concat(command.AllFlags(true)...)
 	for _, c := range command.Children {
 		for _, f := range flagsOf(c) {
-			if !slices.Contains(flags, f) {
+			if !slices.ContainsFunc(flags, func(other *kong.Flag) bool { return other.Name == f.Name }) {
 				flags = append(flags, f)
 			}
 		}

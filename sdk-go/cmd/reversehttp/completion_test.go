@@ -58,7 +58,9 @@ func TestBashCompletes(t *testing.T) {
 		"reversehttp --ca pl":                      "plain.txt|plans",
 		"reversehttp --transport x":                "",
 		"reversehttp completion ":                  "bash|fish|zsh",
-		"reversehttp admin key ":                   "key|new",
+		"reversehttp admin ta":                     "takedown|takedowns",
+		"reversehttp admin key n":                  "new",
+		"reversehttp admin --ad":                   "--admin|--admin-key-file",
 	} {
 		words := strings.Split(typed, " ")
 		// compopt works in a real completion only.

@@ -1,0 +1,113 @@
+package admission
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Withdrawal is a label that the operator withdrew: nobody may claim it, and its visitors are told so.
+type Withdrawal struct {
+	Label string `json:"label"`
+	// AtMs is when, in milliseconds since 1970.
+	AtMs int64 `json:"atMs"`
+	// Reason is what the operator said. It is for operators only.
+	Reason string `json:"reason,omitempty"`
+}
+
+// WithdrawnRecords keep withdrawals beyond the process.
+type WithdrawnRecords interface {
+	// Withdrawn returns what was kept, by label.
+	Withdrawn() (map[string][]byte, error)
+	// Withdraw keeps the value for a label, and Restore ends it.
+	Withdraw(label string, value []byte) error
+	Restore(label string) error
+}
+
+// Withdrawn has the labels that were withdrawn. Nil has none.
+type Withdrawn struct {
+	records WithdrawnRecords
+
+	mu     sync.Mutex // held while the labels change
+	labels atomic.Pointer[map[string]Withdrawal]
+}
+
+// NewWithdrawn returns the labels that records keep; nil records keep none, and what is withdrawn ends with the process.
+func NewWithdrawn(records WithdrawnRecords) (*Withdrawn, error) {
+	w := &Withdrawn{records: records}
+	labels := map[string]Withdrawal{}
+	if records != nil {
+		kept, err := records.Withdrawn()
+		if err != nil {
+			return nil, err
+		}
+		for label, value := range kept {
+			one := Withdrawal{Label: label}
+			_ = json.Unmarshal(value, &one) // one that cannot be read is withdrawn all the same
+			one.Label = label
+			labels[label] = one
+		}
+	}
+	w.labels.Store(&labels)
+	return w, nil
+}
+
+// Has reports whether a label was withdrawn.
+func (w *Withdrawn) Has(label string) bool {
+	if w == nil {
+		return false
+	}
+	_, has := (*w.labels.Load())[label]
+	return has
+}
+
+// All returns what was withdrawn, by label.
+func (w *Withdrawn) All() []Withdrawal {
+	return slices.SortedFunc(maps.Values(*w.labels.Load()), func(a, b Withdrawal) int { return strings.Compare(a.Label, b.Label) })
+}
+
+// Add withdraws labels, at once; the error is why that may not outlive the process.
+func (w *Withdrawn) Add(all ...Withdrawal) (err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	labels := maps.Clone(*w.labels.Load())
+	for _, one := range all {
+		labels[one.Label] = one
+	}
+	w.labels.Store(&labels)
+	if w.records == nil {
+		return nil
+	}
+	for _, one := range all {
+		value, e := json.Marshal(one)
+		if e == nil {
+			e = w.records.Withdraw(one.Label, value)
+		}
+		if e != nil && err == nil {
+			err = fmt.Errorf("%s: %w", one.Label, e)
+		}
+	}
+	return err
+}
+
+// Restore lets a label be claimed again, once records have that. It reports whether it was withdrawn.
+func (w *Withdrawn) Restore(label string) (was bool, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	labels := maps.Clone(*w.labels.Load())
+	if _, was = labels[label]; !was {
+		return false, nil
+	}
+	if w.records != nil {
+		if err := w.records.Restore(label); err != nil {
+			return true, err
+		}
+	}
+	delete(labels, label)
+	w.labels.Store(&labels)
+	return true, nil
+}

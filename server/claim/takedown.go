@@ -1,0 +1,53 @@
+package claim
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// TakeDown ends a claim at once, by the will of the operator, with [ErrTakenDown]: its polls, and all its open exchanges and
+// upgraded connections, those that a handler has too. It fails with [ErrUnavailable] where Records keep the claim all the same.
+func TakeDown(c *Claim) error {
+	c.finish(ErrTakenDown)
+	c.registry.eachHeld(func(x *Exchange) {
+		if x.claim == c {
+			x.rejected = true // no answer reaches anybody
+			x.fail(ErrTakenDown)
+		}
+	})
+	if err := c.keeper.entry.enter(); err != nil {
+		return err
+	}
+	defer c.keeper.entry.leave()
+	err := c.keeper.entry.put(nil)
+	if err != nil {
+		c.keeper.log(err)
+	}
+	return err
+}
+
+// missing returns what visitors hear of a claim that ended for the reason why.
+func missing(why error) error {
+	if why == ErrTakenDown {
+		return why
+	}
+	return ErrNoClaim
+}
+
+// Addresses returns the subscribers whose programs serve a claim now, as far as they are remembered.
+func Addresses(c *Claim) (all []netip.Prefix) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.sessions {
+		all = append(all, s.Known.All()...)
+	}
+	slices.SortFunc(all, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
+	return slices.Compact(all)
+}
+
+// TermOf returns one of the terms of a claim; nil where it has none of the name.
+func TermOf(c *Claim, name string) Term {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.terms.Others[name]
+}

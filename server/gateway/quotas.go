@@ -1,0 +1,97 @@
+package gateway
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"reversehttp/server/account"
+	"reversehttp/server/claim"
+	"reversehttp/server/quota"
+	"reversehttp/server/terms"
+)
+
+// Quotas are how much may be used. Nil members mean no bound.
+type Quotas struct {
+	// Account is for each account that has none of its own, Address for all claims of a stranger's address, and Label for each claim.
+	Account, Address, Label *quota.Limits
+	// Keeper keeps what is used beyond the process, and Kept is what was. Nil means that it is counted anew.
+	Keeper quota.Keeper
+	Kept   []quota.Record
+}
+
+// newBook returns what counts what is used; nil where nothing does.
+func newBook(o *Options) *quota.Book {
+	if o.Accounts == nil && o.Quotas.Account == nil && o.Quotas.Address == nil && o.Quotas.Label == nil {
+		return nil
+	}
+	return quota.New(quota.Options{
+		Account: func(name string) (*quota.Limits, bool) {
+			one := o.Accounts.Accounts().Named(name)
+			if one != nil && one.Quotas != nil {
+				return one.Quotas, true
+			}
+			return o.Quotas.Account, one != nil
+		},
+		Label: func(name string) *quota.Limits {
+			if one := o.Accounts.Accounts().Named(name); one != nil && one.LabelQuotas != nil {
+				return one.LabelQuotas
+			}
+			return o.Quotas.Label
+		},
+		Address: o.Quotas.Address, Keeper: o.Quotas.Keeper, Kept: o.Quotas.Kept, Log: o.Log,
+	})
+}
+
+// counts are the quotas of a gateway as the core has them.
+type counts struct{ *quota.Book }
+
+// quotasOf returns the quotas for the core; nil where nothing is counted.
+func quotasOf(b *quota.Book) claim.Quotas {
+	if b == nil {
+		return nil
+	}
+	return counts{b}
+}
+
+// Claim implements [claim.Quotas].
+func (c counts) Claim(label string, t claim.Terms, restored bool) (alone bool, release func(), err error) {
+	m := terms.MakerOf(t)
+	return c.Book.Claim(label, quota.Maker{Account: m.Name, Address: m.Address}, restored)
+}
+
+// Collect shows what accounts of the file use: there are only so many.
+func (c usageMetrics) Collect(into chan<- prometheus.Metric) {
+	var names []string
+	for _, one := range c.accounts.Accounts().All() {
+		names = append(names, one.Name)
+	}
+	for _, one := range c.book.Accounts(names) {
+		for _, u := range one.Uses {
+			into <- prometheus.MustNewConstMetric(usedOf, prometheus.GaugeValue, float64(u.Used), one.Name, u.Kind.String())
+			if u.Limit > 0 {
+				into <- prometheus.MustNewConstMetric(limitOf, prometheus.GaugeValue, float64(u.Limit), one.Name, u.Kind.String())
+			}
+		}
+	}
+	c.book.Refusals(func(of quota.Of, k quota.Kind, n int64) {
+		into <- prometheus.MustNewConstMetric(refusalsOf, prometheus.CounterValue, float64(n), string(of), k.String())
+	})
+}
+
+// Describe implements [prometheus.Collector].
+func (c usageMetrics) Describe(into chan<- *prometheus.Desc) {
+	into <- usedOf
+	into <- limitOf
+	into <- refusalsOf
+}
+
+// usageMetrics are those of quotas.
+type usageMetrics struct {
+	book     *quota.Book
+	accounts *account.Directory
+}
+
+var (
+	usedOf     = prometheus.NewDesc("reversehttp_quota_used", "What claims of accounts of the file use.", []string{"account", "quota"}, nil)
+	limitOf    = prometheus.NewDesc("reversehttp_quota_limit", "How much of that there may be.", []string{"account", "quota"}, nil)
+	refusalsOf = prometheus.NewDesc("reversehttp_quota_refusals_total", "How often a quota was found used up.", []string{"of", "quota"}, nil)
+)

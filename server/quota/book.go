@@ -1,0 +1,367 @@
+package quota
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options of a [Book].
+type Options struct {
+	// Account returns the limits of an account; nil for none. Listed says that it is one of few, of which everything is counted.
+	Account func(name string) (l *Limits, listed bool)
+	// Label returns the limits of a label of an account, which is empty for a stranger's.
+	Label func(account string) *Limits
+	// Address has the limits of an address of a stranger.
+	Address *Limits
+	// Keeper keeps what is used beyond the process. Nil keeps nothing.
+	Keeper Keeper
+	// Kept is what was used before.
+	Kept []Record
+	Log  *slog.Logger
+}
+
+// Keeper keeps what is used. What it took is on the disk.
+type Keeper interface {
+	KeepUsage(ctx context.Context, all ...Record) error
+}
+
+// Record is what an owner used.
+type Record struct {
+	Of    Of                   `json:"of"`
+	Name  string               `json:"name"`
+	Used  map[string]int64     `json:"used"`
+	Since map[string]time.Time `json:"since"`
+}
+
+// The bounds of what is remembered, for each of accounts, addresses and labels.
+const (
+	mostOwners = 100_000
+	patience   = 5 * time.Second
+	pruneEvery = time.Minute
+)
+
+// others is who counts together where too many have to be remembered: none is forgotten, or whoever has many addresses would begin
+// anew with each, and nobody is refused for that.
+const others = "*"
+
+// key names an owner.
+type key struct {
+	of   Of
+	name string
+}
+
+// Book has what is used of all quotas. Nil has none.
+type Book struct {
+	options Options
+	keeper  Keeper
+	log     *slog.Logger
+	refused map[Of]*[kinds]atomic.Int64 // it does not change
+	most    int                         // owners of a kind that are remembered
+
+	mu     sync.RWMutex // guards below, and owner.uses
+	owners map[key]*owner
+	count  map[Of]int
+	claims map[string]*counted
+	pruned map[Of]time.Time
+
+	untold atomic.Bool // there is news
+	newsMu sync.Mutex  // guards news
+	news   []news
+}
+
+// counted is a claim that counts.
+type counted struct {
+	maker, label *owner
+	by           Maker
+}
+
+// New returns a book that knows what was used before.
+func New(o Options) *Book {
+	b := &Book{
+		options: o, keeper: o.Keeper, log: o.Log, most: mostOwners, refused: map[Of]*[kinds]atomic.Int64{Account: {}, Address: {}, Label: {}},
+		owners: make(map[key]*owner), count: make(map[Of]int), claims: make(map[string]*counted), pruned: make(map[Of]time.Time),
+	}
+	now := time.Now()
+	for _, r := range o.Kept {
+		one := &owner{}
+		for k := RequestBytesPerDay; k < kinds; k++ {
+			if from, _ := k.window(now); r.Since[k.String()].Equal(from) {
+				one.used[k], one.kept[k], one.since[k] = r.Used[k.String()], r.Used[k.String()], from
+			}
+		}
+		if one.used == [kinds]int64{} {
+			continue
+		}
+		had := b.owner(r.Of, r.Name, nil)
+		for k := range kinds { // several may share an owner
+			had.used[k], had.since[k] = max(had.used[k], one.used[k]), one.since[k]
+			had.kept[k] = had.used[k]
+		}
+	}
+	return b
+}
+
+// owner returns the owner of a name, which is made where it is missing. Whoever has too many beside shares one. The caller holds b.mu, or
+// is the only one to know b.
+func (b *Book) owner(of Of, name string, l *Limits) *owner {
+	k := key{of, name}
+	o := b.owners[k]
+	if o == nil && b.count[of] >= b.most && name != others {
+		if now := time.Now(); now.Sub(b.pruned[of]) >= pruneEvery {
+			b.pruned[of] = now
+			for k, o := range b.owners {
+				if k.of == of && o.idle(now) {
+					delete(b.owners, k)
+					b.count[of]--
+				}
+			}
+		}
+		if b.count[of] >= b.most {
+			return b.owner(of, others, l)
+		}
+	}
+	if o == nil {
+		o = &owner{book: b, of: of, name: name, turn: make(chan struct{}, 1)}
+		b.owners[k] = o
+		b.count[of]++
+	}
+	o.limits.Store(l)
+	return o
+}
+
+// Maker is who made a claim: an account, or a stranger at an address.
+type Maker struct {
+	Account string
+	Address netip.Prefix
+}
+
+// maker returns the owner that a maker is; nil where there is nothing to count. The caller holds b.mu.
+func (b *Book) maker(m Maker) *owner {
+	if m.Account != "" {
+		if l, listed := b.options.Account(m.Account); listed || l.any() {
+			return b.owner(Account, m.Account, l)
+		}
+		return nil
+	}
+	if l := b.options.Address; l.any() && m.Address.IsValid() {
+		return b.owner(Address, m.Address.String(), l)
+	}
+	return nil
+}
+
+// Claim counts a claim of a label for who makes it, unless there are too many; forced has it count all the same. alone reports that it
+// need not count for an address. release gives it back.
+func (b *Book) Claim(label string, m Maker, forced bool) (alone bool, release func(), err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := &counted{maker: b.maker(m), by: m}
+	if err := c.maker.take(Claims, 1, forced); err != nil && !forced {
+		return false, nil, err
+	}
+	if l := b.options.Label(m.Account); l.any() {
+		c.label = b.owner(Label, label, l)
+	}
+	for _, o := range c.both() {
+		o.uses++
+	}
+	b.claims[label] = c
+	return m.Account != "" && c.maker != nil && c.maker.limit(Claims) > 0, func() { b.release(label, c) }, nil
+}
+
+// both returns the owners that a claim counts for.
+func (c *counted) both() (all []*owner) {
+	for _, o := range []*owner{c.maker, c.label} {
+		if o != nil {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+func (b *Book) release(label string, c *counted) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.claims[label] == c {
+		delete(b.claims, label)
+	}
+	c.maker.give(Claims, 1)
+	for _, o := range c.both() {
+		o.uses--
+	}
+}
+
+// of returns whom the claim of a label counts for, now; nobody where it does not.
+func (b *Book) of(label string) (c counted) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if one := b.claims[label]; one != nil {
+		c = *one
+	}
+	return c
+}
+
+// Session counts a session of a label, unless there are too many. release gives it back.
+func (b *Book) Session(label string) (release func(), err error) {
+	c := b.of(label)
+	if err := c.take(Sessions); err != nil {
+		return nil, err
+	}
+	return func() { c.give(Sessions) }, nil
+}
+
+// take counts one more of a kind for both, or for neither.
+func (c counted) take(k Kind) error {
+	if err := c.maker.take(k, 1, false); err != nil {
+		return err
+	}
+	if err := c.label.take(k, 1, false); err != nil {
+		c.maker.give(k, 1)
+		return err
+	}
+	return nil
+}
+
+func (c counted) give(k Kind) {
+	c.maker.give(k, 1)
+	c.label.give(k, 1)
+}
+
+// Refresh looks up again what accounts and their labels may use.
+func (b *Book) Refresh() {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for k, o := range b.owners {
+		if k.of == Account && k.name != others {
+			l, _ := b.options.Account(k.name)
+			o.limits.Store(l)
+		}
+	}
+	for label, c := range b.claims {
+		l := b.options.Label(c.by.Account)
+		switch {
+		case c.label != nil:
+			c.label.limits.Store(l)
+		case l.any():
+			c.label = b.owner(Label, label, l)
+			c.label.uses++
+		}
+	}
+}
+
+// Usage returns what a maker uses, and what their labels do, at most so many.
+func (b *Book) Usage(m Maker, most int) (uses []Use, labels map[string][]Use) {
+	if b == nil {
+		return nil, nil
+	}
+	b.mu.Lock()
+	o := b.maker(m)
+	of := map[string]*owner{}
+	for label, c := range b.claims {
+		if c.label != nil && c.maker == o && o != nil {
+			of[label] = c.label
+		}
+	}
+	b.mu.Unlock()
+	names := make([]string, 0, len(of))
+	for label := range of {
+		names = append(names, label)
+	}
+	slices.Sort(names)
+	labels = map[string][]Use{}
+	for _, label := range names[:min(len(names), most)] {
+		labels[label] = of[label].usage(false)
+	}
+	return o.usage(m.Account != ""), labels
+}
+
+// AccountUsage is what an account uses.
+type AccountUsage struct {
+	Name string
+	Uses []Use
+}
+
+// Accounts returns what the accounts of names use.
+func (b *Book) Accounts(names []string) (all []AccountUsage) {
+	for _, name := range names {
+		uses, _ := b.Usage(Maker{Account: name}, 0)
+		all = append(all, AccountUsage{name, uses})
+	}
+	return all
+}
+
+// Refusals calls each with how often each quota was found used up.
+func (b *Book) Refusals(each func(of Of, k Kind, n int64)) {
+	for _, of := range []Of{Account, Address, Label} {
+		for k := range kinds {
+			each(of, k, b.refused[of][k].Load())
+		}
+	}
+}
+
+// tell has the log be told of quotas. It logs nothing: the caller may hold locks of others.
+func (b *Book) tell(all []news) {
+	if len(all) == 0 {
+		return
+	}
+	b.newsMu.Lock()
+	defer b.newsMu.Unlock()
+	if len(b.news) < mostNews {
+		b.news = append(b.news, all...)
+	}
+	b.untold.Store(true)
+}
+
+// mostNews bounds what waits to be told.
+const mostNews = 1000
+
+// Tell logs which quotas are used up, or nearly. The caller holds no lock.
+func (b *Book) Tell() {
+	if b == nil || !b.untold.Swap(false) {
+		return
+	}
+	b.newsMu.Lock()
+	all := b.news
+	b.news = nil
+	b.newsMu.Unlock()
+	for _, n := range all {
+		message := "quota nearly used up"
+		if n.spent {
+			message = "quota used up"
+		}
+		b.log.Warn(message, "of", string(n.of), "name", n.name, "quota", n.kind.String(), "used", n.used, "limit", n.limit)
+	}
+}
+
+// Close keeps exactly what was used. Nothing is used any more.
+func (b *Book) Close() {
+	b.Tell()
+	if b == nil || b.keeper == nil {
+		return
+	}
+	now := time.Now()
+	var all []Record
+	b.mu.Lock()
+	for _, o := range b.owners {
+		o.mu.Lock()
+		if r := o.record(now); len(r.Used) > 0 {
+			all = append(all, r)
+		}
+		o.mu.Unlock()
+	}
+	b.mu.Unlock()
+	slices.SortFunc(all, func(a, b Record) int { return strings.Compare(string(a.Of)+a.Name, string(b.Of)+b.Name) })
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := b.keeper.KeepUsage(ctx, all...); err != nil {
+		b.log.Error("what was used is not kept exactly", "error", err)
+	}
+}

@@ -1,0 +1,279 @@
+package quota
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// owner is who has quotas: an account, an address or a label.
+type owner struct {
+	book   *Book
+	of     Of
+	name   string
+	limits atomic.Pointer[Limits] // nil for none
+	turn   chan struct{}          // of one place: whoever keeps has it
+
+	mu     sync.Mutex // guards all below
+	used   [kinds]int64
+	since  [kinds]time.Time // when the time began in which that was used
+	kept   [kinds]int64     // how much of it is on the disk, ahead of what is used
+	warned [kinds]time.Time // the day on which it was said that it is nearly used up
+	spent  [kinds]time.Time // the same for used up
+	uses   int              // claims that count for it; book.mu guards it
+}
+
+// ErrUnkept is why nothing more is used where the disk does not take how much that is.
+var ErrUnkept = errors.New("quota: what is used cannot be kept")
+
+// near reports whether so much of a quota is nearly all of it, where there is a limit.
+func near(used, limit int64) bool {
+	return limit > 0 && used > 0 && float64(used) >= 0.8*float64(limit)
+}
+
+// roll begins to count anew what was used in a time that is over. The caller holds o.mu.
+func (o *owner) roll(k Kind, now time.Time) {
+	if from, _ := k.window(now); !from.Equal(o.since[k]) {
+		o.since[k], o.used[k], o.kept[k] = from, 0, 0
+	}
+}
+
+// exceeded returns that there is not as much of a kind. The caller holds o.mu.
+func (o *owner) exceeded(k Kind, now time.Time) *Exceeded {
+	o.book.refused[o.of][k].Add(1)
+	e := &Exceeded{Of: o.of, Kind: k, After: time.Second}
+	if _, to := k.window(now); !to.IsZero() {
+		e.After = to.Sub(now)
+	} else if k != InFlight {
+		e.After = 30 * time.Second
+	}
+	return e
+}
+
+// news is what the log is told of a quota.
+type news struct {
+	of          Of
+	name        string
+	kind        Kind
+	used, limit int64
+	spent       bool
+}
+
+// look returns what is to be said of a kind, once a day. The caller holds o.mu.
+func (o *owner) look(k Kind, limit int64, spent bool, now time.Time) []news {
+	day, _ := RequestBytesPerDay.window(now)
+	said := &o.warned[k]
+	if spent {
+		said = &o.spent[k]
+	} else if !near(o.used[k], limit) {
+		return nil
+	}
+	if said.Equal(day) {
+		return nil
+	}
+	*said = day
+	return []news{{o.of, o.name, k, o.used[k], limit, spent}}
+}
+
+// take counts n more of a kind, where there is room or where it is forced: then it happened already.
+func (o *owner) take(k Kind, n int64, forced bool) (err *Exceeded) {
+	if o == nil {
+		return nil
+	}
+	now := time.Now()
+	limit := o.limit(k)
+	o.mu.Lock()
+	o.roll(k, now)
+	over := limit > 0 && o.used[k]+n > limit
+	if over {
+		err = o.exceeded(k, now)
+	}
+	if !over || forced {
+		o.used[k] += n
+	}
+	var said []news
+	if limit > 0 {
+		said = o.look(k, limit, over, now)
+	}
+	o.mu.Unlock()
+	o.book.tell(said)
+	return err
+}
+
+// give counts n less of what there is at a time.
+func (o *owner) give(k Kind, n int64) {
+	if o == nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.used[k] = max(o.used[k]-n, 0) // of a minute that is over nothing is left
+}
+
+func (o *owner) limit(k Kind) int64 {
+	if l := o.limits.Load(); l != nil {
+		return l[k]
+	}
+	return 0
+}
+
+// pass counts n bytes in a direction, which has a kind for the day and one for the month. Where there is a quota and a disk, what is used
+// is there before it is used. Forced bytes have come already, and count whatever the limit.
+func (o *owner) pass(both [2]Kind, n int64, forced bool) error {
+	if o == nil {
+		return nil
+	}
+	for {
+		now := time.Now()
+		var said []news
+		var err *Exceeded
+		ahead := true
+		o.mu.Lock()
+		for _, k := range both {
+			o.roll(k, now)
+			limit := o.limit(k)
+			if limit == 0 {
+				continue
+			}
+			over := o.used[k]+n > limit
+			if over && err == nil {
+				err = o.exceeded(k, now)
+			}
+			if over {
+				said = append(said, o.look(k, limit, true, now)...)
+			}
+			ahead = ahead && (o.book.keeper == nil || o.used[k]+n <= o.kept[k] || over && !forced)
+		}
+		counts := err == nil || forced
+		if counts && ahead {
+			for _, k := range both {
+				o.used[k] += n
+				if limit := o.limit(k); limit > 0 && err == nil {
+					said = append(said, o.look(k, limit, false, now)...)
+				}
+			}
+		}
+		o.mu.Unlock()
+		o.book.tell(said)
+		switch {
+		case counts && !ahead:
+			if why := o.keep(n); why != nil {
+				return why
+			}
+		case err != nil:
+			return err
+		default:
+			return nil
+		}
+	}
+}
+
+// smallestBlock is how much is kept ahead at least, in bytes.
+const smallestBlock = 64 << 10
+
+// keep puts on the disk that n bytes more are used, and a hundredth of each quota ahead: so there are a hundred writes or so for all of it,
+// and after a crash that hundredth counts as used.
+func (o *owner) keep(n int64) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	select {
+	case o.turn <- struct{}{}:
+		defer func() { <-o.turn }()
+	case <-ctx.Done():
+		return ErrUnkept
+	}
+	now := time.Now()
+	o.mu.Lock()
+	r := o.record(now)
+	var to [kinds]int64
+	more := false
+	for k := RequestBytesPerDay; k < kinds; k++ {
+		limit := o.limit(k)
+		if limit == 0 {
+			continue
+		}
+		to[k] = o.kept[k]
+		if o.used[k]+n > to[k] { // another may have kept it meanwhile
+			to[k], more = o.used[k]+n+max(limit/100, smallestBlock), true
+		}
+		r.Used[k.String()] = to[k]
+	}
+	since := o.since
+	o.mu.Unlock()
+	if !more {
+		return nil
+	}
+	if err := o.book.keeper.KeepUsage(ctx, r); err != nil {
+		o.book.log.Error("usage cannot be kept, so nothing more is used", "of", string(o.of), "name", o.name, "error", err)
+		return ErrUnkept
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for k := RequestBytesPerDay; k < kinds; k++ {
+		if o.since[k].Equal(since[k]) {
+			o.kept[k] = max(o.kept[k], to[k])
+		}
+	}
+	return nil
+}
+
+// record returns what is used, for the disk. The caller holds o.mu.
+func (o *owner) record(now time.Time) Record {
+	r := Record{Of: o.of, Name: o.name, Used: map[string]int64{}, Since: map[string]time.Time{}}
+	for k := RequestBytesPerDay; k < kinds; k++ {
+		if o.roll(k, now); o.limit(k) > 0 || o.used[k] > 0 {
+			r.Used[k.String()], r.Since[k.String()] = o.used[k], o.since[k]
+		}
+	}
+	return r
+}
+
+// idle reports whether nothing need be remembered. The caller holds book.mu.
+func (o *owner) idle(now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.uses > 0 {
+		return false
+	}
+	for k := range kinds {
+		if o.roll(k, now); o.used[k] > 0 && (o.limit(k) > 0 || o.kept[k] > 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// Use is how much is used of a quota.
+type Use struct {
+	Kind        Kind
+	Used, Limit int64 // a limit of 0 is none
+	// Resets is when it begins anew; zero for what there is at a time.
+	Resets time.Duration
+	// Near says that it is nearly used up.
+	Near bool
+}
+
+// uses returns what is used of each kind: all of them, or only those that have a limit.
+func (o *owner) usage(all bool) (uses []Use) {
+	if o == nil {
+		return nil
+	}
+	now := time.Now()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for k := range kinds {
+		o.roll(k, now)
+		u := Use{Kind: k, Used: o.used[k], Limit: o.limit(k)}
+		if u.Limit == 0 && !all {
+			continue
+		}
+		if _, to := k.window(now); !to.IsZero() {
+			u.Resets = to.Sub(now)
+		}
+		u.Near = near(u.Used, u.Limit)
+		uses = append(uses, u)
+	}
+	return uses
+}

@@ -1,0 +1,85 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"reversehttp/server/quota"
+)
+
+// usageBucket holds what was used of quotas, by whose they are. It is missing where nothing was.
+var usageBucket = []byte("usage")
+
+// usageLasts is how long what was used may matter: a month, and a day for clocks.
+const usageLasts = 32 * 24 * time.Hour
+
+// KeepUsage implements [quota.Keeper].
+func (s *Store) KeepUsage(ctx context.Context, all ...quota.Record) error {
+	if err := s.isThere(); err != nil {
+		return wrapped(err)
+	}
+	done := make(chan error, 1)
+	s.writing.Go(func() {
+		done <- s.db.Batch(func(tx *bbolt.Tx) error { // it may be called again
+			b, err := tx.CreateBucketIfNotExists(usageBucket)
+			if err != nil {
+				return err
+			}
+			for _, r := range all {
+				value, err := json.Marshal(r)
+				if err == nil {
+					err = b.Put(usageKey(r), value)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	select {
+	case err := <-done:
+		return wrapped(err)
+	case <-ctx.Done():
+		return wrapped(ctx.Err())
+	}
+}
+
+func usageKey(r quota.Record) []byte { return []byte(string(r.Of) + " " + r.Name) }
+
+// Usage returns what was used of quotas, and forgets what is too old to matter. What cannot be read is left out.
+func (s *Store) Usage() (all []quota.Record, err error) {
+	err = s.db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(usageBucket)
+		if b == nil {
+			return nil
+		}
+		all = nil
+		var old [][]byte
+		err := b.ForEach(func(key, value []byte) error {
+			var r quota.Record
+			if err := json.Unmarshal(value, &r); err != nil {
+				s.log.Warn("usage in the store is unreadable, left out", "key", string(key))
+				return nil
+			}
+			for _, since := range r.Since {
+				if time.Since(since) < usageLasts {
+					all = append(all, r)
+					return nil
+				}
+			}
+			old = append(old, key)
+			return nil
+		})
+		for _, key := range old {
+			if err == nil {
+				err = b.Delete(key)
+			}
+		}
+		return err
+	})
+	return all, wrapped(err)
+}

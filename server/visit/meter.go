@@ -1,0 +1,97 @@
+package visit
+
+import (
+	"errors"
+	"net/http"
+
+	"reversehttp/server/claim"
+	"reversehttp/server/field"
+	"reversehttp/server/intake"
+	"reversehttp/server/problem"
+	"reversehttp/server/quota"
+	"reversehttp/server/wire"
+)
+
+// enter counts the request in the quotas of its claim, or tells the visitor that they are used up. It reports
+// whether the request goes on; then the meter's End is to be called.
+func (s *visit) enter() bool {
+	var err error
+	if s.meter, err = s.Quotas.Begin(s.label); err != nil {
+		s.overdrawn(err)
+	}
+	return err == nil
+}
+
+// took counts what came of the request before it is handed over: its head, and the content that a gate held. It
+// reports whether the request goes on, or tells the visitor why not.
+func (s *visit) took() bool {
+	if s.meter == nil {
+		return true
+	}
+	size := len(s.r.Method) + len(s.r.RequestURI) + sizeOf(s.r.Header)
+	if !s.req.Content.Streams() {
+		size += len(s.req.Content.Bytes())
+	}
+	err := s.meter.In(size)
+	if err != nil {
+		s.overdrawn(err)
+	}
+	return err == nil
+}
+
+// overdrawn tells the visitor of a request that no handler had.
+func (s *visit) overdrawn(err error) {
+	p := problem.Of(err)
+	p.Handed = claim.HandedNo
+	intake.Refuse(s.w, s.r, p)
+}
+
+// mayAnswer counts the head of an answer, and all of it where it is whole, before it is sent. It reports whether it
+// may be; else the exchange fails, where it has not ended, and the visitor is told.
+func (s *visit) mayAnswer(a *claim.Answer) bool {
+	if s.meter == nil {
+		return true
+	}
+	h := s.w.Header()
+	size := sizeOf(h)
+	if !a.More && s.r.Method != http.MethodHead {
+		size += len(a.Content)
+	}
+	err := s.meter.Out(size)
+	if err == nil {
+		return true
+	}
+	clear(h)
+	if a.More {
+		s.cut(err)
+		if s.upload != nil && !s.upload.stop() {
+			defer wire.Leaving(s.w, s.r)()
+		}
+	}
+	p := problem.Of(err)
+	p.Visitor, p.Handed = true, claim.HandedYes
+	p.Write(s.w, s.r)
+	return false
+}
+
+// cut ends an exchange that is answering because of err, and tells its program.
+func (s *visit) cut(err error) {
+	s.x.Reject(err)
+	s.x.Fail(err)
+}
+
+// isOverdrawn reports whether an error says that a quota is used up, or cannot be counted.
+func isOverdrawn(err error) bool {
+	_, over := errors.AsType[*quota.Exceeded](err)
+	return over || errors.Is(err, quota.ErrUnkept)
+}
+
+// sizeOf returns how many bytes fields count.
+func sizeOf(h http.Header) (size int) {
+	for name, values := range h {
+		for _, v := range values {
+			size += field.Size(len(name), len(v))
+		}
+	}
+	return size
+}
