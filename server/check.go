@@ -68,6 +68,9 @@ func (o *options) check() error {
 	if m := o.Memory; m != nil && *m < leastMemory {
 		return fmt.Errorf("--memory=%s: the gateway needs 64MiB at least; leave it out for a quarter of what the machine has", strings.ReplaceAll(humanize.IBytes(uint64(*m)), " ", ""))
 	}
+	if n := o.MaxReleased; n != nil && *n == 0 {
+		return errors.New("--max-released=0: give a number above 0, or a negative one for none")
+	}
 	if n := o.ClaimsPerAddress; n != nil && *n == 0 {
 		return errors.New("--claims-per-address=0: give a number above 0, or a negative one for no bound")
 	}

@@ -255,7 +255,7 @@ func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*runnin
 				log.Warn("a device cannot serve its label, which is kept for another token until its lease is over", "label", label)
 			}
 		}
-		log.Info("claims restored", "count", len(settings.Kept), "data", o.Data)
+		log.Info("claims restored", "count", g.Registry().Stats().Claims, "data", o.Data)
 	}
 	return r, nil
 }

@@ -70,6 +70,8 @@ type options struct {
 	LinkWindow       *int  `help:"Most content on a link that no visitor has taken yet, in bytes. Default: a sixty-fourth of what --memory has for it, from 1 MiB to 16 MiB."`
 	ClaimsPerAddress *int  `negative:"no bound" help:"Most open claims of one address. Default: 20, and 1000 where only this machine reaches the gateway. Negative: no bound."`
 
+	MaxReleased *int `negative:"none" help:"Most released labels that are remembered. Default: as many as a sixty-fourth of --memory takes at 512 bytes each, 100000 at most. Negative: none."`
+
 	MaxConnections    int `default:"32768" help:"Most connections."`
 	MaxClaims         int `default:"100000" help:"Most claims."`
 	MaxSessions       int `default:"64" help:"Most sessions of one claim."`
@@ -97,6 +99,7 @@ type options struct {
 	Part           time.Duration `default:"60s" help:"How long a visitor waits for the next part of a streamed answer."`
 	Lease          time.Duration `default:"60s" from:"1s" to:"24h" unit:"1s" help:"Life of a claim that nobody polls, where the claim does not say."`
 	Unpolled       time.Duration `default:"60s" help:"Life of a claim that was never polled, whatever its lease."`
+	Released       time.Duration `default:"2160h" from:"0s" help:"How long a label that its program chose stays its token's once it is released, where claims are kept with --data and others reach the gateway."`
 	Tombstone      time.Duration `default:"2m" help:"How long ids of ended exchanges are remembered."`
 	FieldTime      time.Duration `default:"10s" help:"How long a request head may take."`
 	ContentGrace   time.Duration `default:"10s" help:"How long what a program sends may take before its rate counts."`
@@ -172,11 +175,11 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 		PublicURL: o.PublicURL, Loopback: at.IP.IsLoopback(), AllowOrigins: o.AllowOrigin, Keys: o.ClaimKeys, Accounts: o.accounts, Reserved: o.Reserved,
 		ClaimsPerSecond: orZero(o.ClaimsPerSecond), VisitsPerSecond: o.VisitsPerSecond,
 		Times: claim.Times{
-			Wait: o.Wait, Stream: o.Stream, Heartbeat: o.Heartbeat, Unacknowledged: o.Unacknowledged, Acknowledge: o.Acknowledge, Closed: o.Closed, NoPoller: o.NoPoller, Answer: o.Answer, Part: o.Part, Lease: o.Lease, Unpolled: o.Unpolled, Tombstone: o.Tombstone,
+			Wait: o.Wait, Stream: o.Stream, Heartbeat: o.Heartbeat, Unacknowledged: o.Unacknowledged, Acknowledge: o.Acknowledge, Closed: o.Closed, NoPoller: o.NoPoller, Answer: o.Answer, Part: o.Part, Lease: o.Lease, Unpolled: o.Unpolled, Tombstone: o.Tombstone, Released: orNone(o.Released),
 		},
 		Limits: claim.Limits{
 			Claims: o.MaxClaims, Sessions: o.MaxSessions, Queue: o.MaxQueue, Exchanges: o.MaxExchanges, Batch: o.Batch,
-			AddressClaims: orZero(o.ClaimsPerAddress), Connections: o.MaxConnections, Memory: o.memory() / 2,
+			AddressClaims: orZero(o.ClaimsPerAddress), Released: orZero(o.MaxReleased), Connections: o.MaxConnections, Memory: o.memory() / 2,
 		},
 		InlineBytes: o.InlineBytes, FramedInlineBytes: o.FramedInlineBytes, ContentBytes: o.ContentBytes, PartBytes: o.PartBytes, LinkWindow: orZero(o.LinkWindow), AnswerBytes: o.AnswerBytes, TargetBytes: o.TargetBytes, FieldBytes: o.FieldBytes, Fields: o.Fields,
 		FieldTime: o.FieldTime, ContentGrace: o.ContentGrace, ContentRate: o.ContentRate, ContentPause: o.ContentPause, Idle: o.Idle, Preflight: o.Preflight,
@@ -232,6 +235,14 @@ func orZero[T any](v *T) (zero T) {
 		return zero
 	}
 	return *v
+}
+
+// orNone returns a time, negative for none.
+func orNone(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
 }
 
 // scheme is what the port speaks.

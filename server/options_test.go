@@ -176,7 +176,7 @@ func TestEveryFlagOfTheGatewayReachesIt(t *testing.T) {
 		"--field-bytes=9", "--fields=10", "--content-rate=11", "--wait=12s", "--acknowledge=13s", "--no-poller=14s", "--answer=15s", "--lease=16s",
 		"--tombstone=17s", "--field-time=18s", "--content-grace=19s", "--idle=20s", "--preflight=21s", "--drain=22s", "--claims-per-second=23",
 		"--visits-per-second=24", "--stream=25s", "--heartbeat=26s", "--unacknowledged=27s", "--claims-per-address=28", "--max-connections=29",
-		"--public-url=http://{label}.example.com/", "--content-pause=30s", "--unpolled=31s", "--claim-keys=k", "--memory=64MiB", "--closed=32s", "--drain-delay=33s",
+		"--public-url=http://{label}.example.com/", "--content-pause=30s", "--unpolled=31s", "--claim-keys=k", "--memory=64MiB", "--closed=32s", "--drain-delay=33s", "--released=34s", "--max-released=35",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +189,7 @@ func TestEveryFlagOfTheGatewayReachesIt(t *testing.T) {
 		g.Limits.Claims, g.Limits.Sessions, g.Limits.Queue, g.Limits.Exchanges, g.Limits.Batch, g.InlineBytes, g.AnswerBytes, g.TargetBytes, g.FieldBytes,
 		g.Fields, g.ContentRate, g.Times.Wait, g.Times.Acknowledge, g.Times.NoPoller, g.Times.Answer, g.Times.Lease, g.Times.Tombstone, g.FieldTime,
 		g.ContentGrace, g.Idle, g.Preflight, g.Drain, g.ClaimsPerSecond, g.VisitsPerSecond,
-		g.Times.Stream, g.Times.Heartbeat, g.Times.Unacknowledged, g.Limits.AddressClaims, g.Limits.Connections, g.ContentPause, g.Times.Unpolled, g.Times.Closed, g.DrainDelay,
+		g.Times.Stream, g.Times.Heartbeat, g.Times.Unacknowledged, g.Limits.AddressClaims, g.Limits.Connections, g.ContentPause, g.Times.Unpolled, g.Times.Closed, g.DrainDelay, g.Times.Released, g.Limits.Released,
 	}
 	for i, v := range got {
 		var n int

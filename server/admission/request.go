@@ -86,6 +86,12 @@ func (a *Admission) LongestLease(h account.Holder, of *claim.Claim) time.Duratio
 	return max(h.Lease, a.Accounts.LeaseOf(terms.Made(of).Name))
 }
 
+// Given reports whether the operator assigned a label: to the token of a device, or to the account that [Admission.Belongs] lets claim
+// it.
+func (a *Admission) Given(label, token string) bool {
+	return owns(a.Owned, label, token) || !a.Accounts.Accounts().May("", label)
+}
+
 // Belongs reports whether a label may be claimed with terms that say by whom: labels of accounts are for nobody else, but for
 // those that the operator listed for a token.
 func (a *Admission) Belongs(label string, t claim.Terms) bool {

@@ -10,13 +10,18 @@ import (
 
 // Claim is a label with an owner.
 type Claim struct {
+	// Past names the last change of owner of the label, see [History]. It never changes.
+	Past string
+
 	registry *Registry
 	label    string
 	prefix   string // of its exchanges' ids
 	owner    budget.Owner
 	hold     *budget.Hold // its own place
 	keeper   keeper
-	uncount  func() // ends what it counts for in quotas
+	uncount  func()     // ends what it counts for in quotas
+	from     netip.Addr // that it counts for
+	history  History    // does not change once the claim is listed
 
 	// mu guards all below, and the sessions and exchanges of the claim.
 	mu       guard
@@ -95,7 +100,7 @@ func (c *Claim) Delete(by ...netip.Addr) error {
 
 // record returns the claim's current record. The caller holds c.mu, or is the only one with a
 // reference to c.
-func (c *Claim) record() Record { return Record{c.label, c.token, c.terms, !c.lease.polled} }
+func (c *Claim) record() Record { return Record{c.label, c.token, c.terms, !c.lease.polled, c.history} }
 
 // finish ends the claim, whose record is gone, because of why. Only the first call counts.
 func (c *Claim) finish(why error) {

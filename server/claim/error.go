@@ -29,6 +29,7 @@ var (
 	ErrBadToken      = errors.New("claim: bad token")
 	ErrWeakToken     = errors.New("claim: token is too short to be chosen")
 	ErrLabelTaken    = errors.New("claim: label is taken")
+	ErrLabelKept     = errors.New("claim: label was released and is kept for its token")
 	ErrLabelReserved = errors.New("claim: label is reserved")
 	ErrTooManyClaims = errors.New("claim: too many claims")
 	ErrAddressClaims = errors.New("claim: too many claims of one address")

@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"context"
 	"errors"
 	"time"
 )
@@ -19,6 +20,11 @@ type keeper struct {
 	entry entry
 	made  chan struct{} // closed when it is known whether the claim has a record
 
+	given bool // the operator assigned the label to the token
+	// former is the record of the label's last owner, which is restored if Records do not store the
+	// claim's. It is set before the claim is listed. Nil means none.
+	former *Record
+
 	// claim.mu guards what follows.
 	ending   chan struct{} // closed when it is known whether the claim ends; nil while nothing tries to end it
 	mending  lazyTimer
@@ -28,8 +34,8 @@ type keeper struct {
 // errUnmade is the reason for which a claim that could not be stored is gone.
 var errUnmade = errors.New("claim: not kept")
 
-// create lists a new claim once it has a record. It fails with [ErrUnavailable], or with
-// [ErrLabelTaken] if the label already has a record.
+// create lists a new claim once its record is stored. It fails with [ErrUnavailable], with
+// [ErrLabelTaken], and with [ErrLabelKept] if the label was released by another owner.
 func (k *keeper) create() error {
 	c := k.claim
 	if err := k.entry.enter(); err != nil {
@@ -38,13 +44,21 @@ func (k *keeper) create() error {
 	defer k.entry.leave()
 	record := c.record()
 	err := k.entry.put(&record)
+	if errors.Is(err, ErrExists) {
+		err = k.succeed()
+	}
 	switch {
 	case err == nil:
+		k.former = nil
+		c.registry.past.remove(c.label)
 		c.registry.making.end(c, true)
 		return nil
-	case errors.Is(err, ErrExists):
+	case errors.Is(err, ErrExists), errors.Is(err, ErrMoved):
 		c.registry.making.end(c, false)
 		return ErrLabelTaken
+	case err == ErrLabelKept:
+		c.registry.making.end(c, false)
+		return err
 	}
 	k.log(err)
 	c.mu.Lock()
@@ -52,6 +66,29 @@ func (k *keeper) create() error {
 	c.gone = errUnmade
 	k.mending.after(0)
 	return ErrUnavailable
+}
+
+// succeed stores the record of a new claim in place of that of a released label. The caller has the turn.
+func (k *keeper) succeed() error {
+	c, e := k.claim, &k.entry
+	ctx, cancel := context.WithTimeout(context.Background(), e.patience)
+	defer cancel()
+	former, revision, err := e.records.Get(ctx, e.label)
+	switch {
+	case errors.Is(err, ErrNoRecord): // it was just forgotten
+	case err != nil:
+		return errors.Join(ErrUnavailable, err)
+	case former.Released.IsZero():
+		return ErrExists
+	default:
+		if c.history, err = c.registry.past.after(&former, c); err != nil {
+			return err
+		}
+		c.Past, k.former = c.history.Past, &former
+		e.settle(&former, revision)
+	}
+	record := c.record()
+	return e.put(&record)
 }
 
 // change implements [Claim.Change].
@@ -95,9 +132,12 @@ func (k *keeper) end(why error, due func() bool) error {
 	}
 	k.ending = make(chan struct{})
 	c.mu.Unlock()
-	err := k.entry.put(nil)
+	rest := c.registry.past.rest(c)
+	err := k.entry.put(rest)
 	if err == nil {
+		stale := c.registry.past.add(rest, c.from) // before another claim of the label removes it
 		c.finish(why)
+		c.registry.past.settle(stale)
 	} else {
 		err = k.refused(err)
 	}
@@ -163,13 +203,19 @@ func (k *keeper) mend() {
 	}
 }
 
-// wanted returns the record that the claim should have; nil for none.
+// wanted returns the record that the label should have; nil for none. The caller has the turn.
 func (k *keeper) wanted() *Record {
 	c := k.claim
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.gone != nil {
+	switch {
+	case c.gone == errUnmade:
+		return k.former
+	case c.gone != nil && k.entry.revision == 0:
 		return nil
+	case c.gone != nil: // released
+		r := k.entry.record
+		return &r
 	}
 	r := c.record()
 	return &r

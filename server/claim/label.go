@@ -27,8 +27,8 @@ func ValidLabel(s string) bool {
 	return true
 }
 
-// pickLabel returns a readable random label: two words, and four characters against collisions and
-// guesses.
+// pickLabel returns a readable random label: two words, and ten characters (50 bits) against guesses
+// and collisions. Among a thousand million labels two are equal with a chance of 1 in 400.
 func pickLabel() string {
-	return petname.Generate(2, "-") + "-" + strings.ToLower(rand.Text()[:4])
+	return petname.Generate(2, "-") + "-" + strings.ToLower(rand.Text()[:10])
 }

@@ -13,6 +13,7 @@ type making struct {
 	// mu guards claims. It is held while a claim is listed or removed.
 	mu     sync.Mutex
 	claims map[string]*Claim // by label
+	pick   func() string     // returns a random label
 }
 
 // mostPicks bounds how many labels are picked until one is free: all may belong to somebody.
@@ -36,12 +37,13 @@ func (m *making) begin(from netip.Addr, label, token string, s Settings) (c *Cla
 	belongs := func() bool {
 		return !r.options.refused(label) && (r.options.Belongs == nil || r.options.Belongs(label, made.Terms))
 	}
-	if label == "" {
+	minted := label == ""
+	if minted {
 		for tries := 0; label == "" || known() != nil || !belongs() || (r.options.Reserved != nil && r.options.Reserved(label, "")); tries++ {
 			if tries > mostPicks {
 				return nil, false, ErrLabelReserved
 			}
-			label = pickLabel()
+			label = m.pick()
 		}
 		made.Label = label
 	} else if c := known(); c != nil {
@@ -65,9 +67,10 @@ func (m *making) begin(from netip.Addr, label, token string, s Settings) (c *Cla
 		uncount()
 		return nil, false, err
 	}
-	made.Token = HashToken(token)
+	made.Token, made.History = HashToken(token), r.past.begin(minted)
 	c = r.newClaim(made, hold)
 	c.uncount = uncount
+	c.from, c.keeper.given = from, r.options.Given != nil && r.options.Given(label, token)
 	c.Charge(hold)
 	m.claims[label] = c
 	return c, true, nil
@@ -89,6 +92,25 @@ func (m *making) end(c *Claim, kept bool) {
 		c.hold.Shrink(claimWeight)
 		c.hold.Close()
 	}
+}
+
+// alone calls change unless the label is claimed, and has claims of the label wait meanwhile.
+func (m *making) alone(label string, change func()) {
+	c := &Claim{label: label, keeper: keeper{made: make(chan struct{}), entry: entry{patience: m.registry.times.Records}}}
+	m.mu.Lock()
+	taken := m.claims[label] != nil || m.registry.Lookup(label) != nil
+	if !taken {
+		m.claims[label] = c
+	}
+	m.mu.Unlock()
+	if taken {
+		return
+	}
+	change()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.claims, label)
+	close(c.keeper.made)
 }
 
 // list lists a claim and starts its lease.

@@ -23,8 +23,8 @@ type Opened struct {
 // Anyone with the token of an existing claim gets a session of it. A new claim counts for the
 // address from, unless that is the zero value.
 //
-// It fails with [ErrBadLabel], [ErrBadToken], [ErrWeakToken], [ErrLabelTaken], [ErrLabelReserved], [ErrTooManyClaims],
-// [ErrAddressClaims], [ErrTooManyOpen], [ErrUnavailable] and [ErrDraining].
+// It fails with [ErrBadLabel], [ErrBadToken], [ErrWeakToken], [ErrLabelTaken], [ErrLabelKept], [ErrLabelReserved],
+// [ErrTooManyClaims], [ErrAddressClaims], [ErrTooManyOpen], [ErrUnavailable] and [ErrDraining].
 func (r *Registry) Open(from netip.Addr, label, token string, s Settings) (*Opened, error) {
 	return r.enter(from, label, token, s, nil)
 }
@@ -93,7 +93,11 @@ func (r *Registry) claim(from netip.Addr, label string, token *string, s Setting
 		case err != nil:
 			return nil, false, err
 		case mine:
-			return c, true, c.keeper.create()
+			err := c.keeper.create()
+			if label == "" && (err == ErrLabelTaken || err == ErrLabelKept) { // pick another
+				continue
+			}
+			return c, true, err
 		}
 		if err := c.keeper.entry.await(c.keeper.made); err != nil {
 			return nil, false, err

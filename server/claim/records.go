@@ -15,9 +15,9 @@ import (
 // leaves unfinished then either never happens, or has happened before Get returns for that label.
 // Methods are called concurrently for different labels, never for the same one.
 type Records interface {
-	// Get fails with [ErrNoRecord] if nobody owns the label.
+	// Get fails with [ErrNoRecord] if the label has no record.
 	Get(ctx context.Context, label string) (Record, uint64, error)
-	// Create fails with [ErrExists] if somebody owns the label. The revision is never 0.
+	// Create fails with [ErrExists] if the label has a record. The revision is never 0.
 	Create(ctx context.Context, r Record) (revision uint64, err error)
 	// Update fails with [ErrMoved] if the record of the label has another revision or is gone.
 	Update(ctx context.Context, r Record, revision uint64) (uint64, error)
@@ -39,6 +39,23 @@ type Record struct {
 	Terms
 	// Unpolled says that the claim was never polled.
 	Unpolled bool
+	History
+}
+
+// History is what is known of the owners of a label. It is empty if the registry remembers no
+// released labels.
+type History struct {
+	// Past names the last change of owner. No two changes have the same name. Empty means that no
+	// other owner is known.
+	Past string
+	// Minted says that the registry chose the label.
+	Minted bool
+	// Begun is when the owner got the label, later by the times in which they did not claim it.
+	Begun time.Time
+	// Released is when the owner released the label. Zero means that it is claimed.
+	Released time.Time
+	// Until is when others may claim a released label. Zero means at once.
+	Until time.Time
 }
 
 // Kept is a record at a revision.

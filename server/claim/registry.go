@@ -49,8 +49,11 @@ type Options struct {
 	Untap func(*Claim)
 	// Budget bounds memory and places. Nil makes one from Limits.
 	Budget *budget.Budget
+	// Given reports whether the operator assigned a label to a token, which then gets it even if the
+	// label is kept for another. Nil always reports false.
+	Given func(label, token string) bool
 	// Kept are the claims to restore. Each gets a new lease, and visitors wait for its program as
-	// they do between two polls.
+	// they do between two polls. Those that were released are remembered.
 	Kept []Kept
 	// OneAddress says that all visitors share one address, which then has no share of its own in a
 	// claim's queue.
@@ -116,6 +119,7 @@ type Registry struct {
 	sessions sync.Map // id → *Session, ended ones for a while too
 
 	making making
+	past   past
 
 	serving atomic.Int64 // live sessions
 	polls   atomic.Int64 // open polls
@@ -146,7 +150,8 @@ func New(o Options) *Registry {
 		times: o.Times, limits: o.Limits, budget: o.Budget, options: o,
 		drain: drain{begins: make(chan struct{})},
 	}
-	r.making = making{registry: r, claims: make(map[string]*Claim)}
+	r.making = making{registry: r, claims: make(map[string]*Claim), pick: pickLabel}
+	r.past = newPast(r)
 	for _, k := range kept {
 		r.restore(k)
 	}
@@ -179,7 +184,7 @@ func (r *Registry) holdClaim(from netip.Addr) (*budget.Hold, error) {
 func (r *Registry) newClaim(rec Record, hold *budget.Hold) *Claim {
 	c := &Claim{
 		registry: r, label: rec.Label, hold: hold, prefix: randomName()[:10] + "-",
-		token: rec.Token, terms: rec.Terms,
+		token: rec.Token, terms: rec.Terms, history: rec.History, Past: rec.Past,
 	}
 	c.keeper = keeper{claim: c, made: make(chan struct{}), entry: entry{
 		records: r.options.Records, patience: r.times.Records, turn: make(chan struct{}, 1), label: rec.Label,
@@ -191,8 +196,15 @@ func (r *Registry) newClaim(rec Record, hold *budget.Hold) *Claim {
 	return c
 }
 
-// restore restores a claim from its record.
+// restore restores a claim from its record, or remembers that the label was released.
 func (r *Registry) restore(k Kept) {
+	if !k.Released.IsZero() {
+		if r.past.most > 0 {
+			r.past.note(&k.Record)
+		}
+		return
+	}
+	k.Begun = r.past.since(k.Begun)
 	h := r.budget.Open(netip.Addr{})
 	h.Enter(budget.Claims)
 	h.Add(claimWeight)

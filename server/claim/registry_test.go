@@ -234,7 +234,7 @@ func TestTheStoreFollowsTheClaims(t *testing.T) {
 	m := NewMemoryRecords()
 	inScene(t, Options{Records: m}, func(t *testing.T, s *scene) {
 		s.session(Settings{Lease: new(time.Hour)})
-		want := Record{"demo", HashToken("t0"), Terms{Lease: time.Hour, Timeout: time.Minute, Redeliver: RedeliverIdempotent}, true}
+		want := Record{"demo", HashToken("t0"), Terms{Lease: time.Hour, Timeout: time.Minute, Redeliver: RedeliverIdempotent}, true, History{}}
 		if got := recordOf(m); !reflect.DeepEqual(got, want) {
 			t.Errorf("kept = %+v, want %+v", got, want)
 		}
@@ -242,7 +242,7 @@ func TestTheStoreFollowsTheClaims(t *testing.T) {
 		if err := s.claim.Change(Settings{Token: new("t1"), Timeout: new(time.Second)}); err != nil {
 			t.Fatal(err)
 		}
-		want = Record{"demo", HashToken("t1"), Terms{Lease: time.Hour, Timeout: time.Second, Redeliver: RedeliverKeyed}, true}
+		want = Record{"demo", HashToken("t1"), Terms{Lease: time.Hour, Timeout: time.Second, Redeliver: RedeliverKeyed}, true, History{}}
 		if got := recordOf(m); !reflect.DeepEqual(got, want) {
 			t.Errorf("kept = %+v, want %+v", got, want)
 		}
@@ -261,7 +261,7 @@ func TestTheStoreFollowsTheClaims(t *testing.T) {
 }
 
 func TestARestoredClaimBelongsToItsToken(t *testing.T) {
-	m, kept := keep(t, Record{"demo", HashToken("t0"), Terms{Lease: 5 * time.Second, Timeout: time.Second, Redeliver: RedeliverAny}, false})
+	m, kept := keep(t, Record{"demo", HashToken("t0"), Terms{Lease: 5 * time.Second, Timeout: time.Second, Redeliver: RedeliverAny}, false, History{}})
 	inScene(t, Options{Records: m, Kept: kept}, func(t *testing.T, s *scene) {
 		if _, err := s.Open(netip.Addr{}, "demo", "t1", Settings{}); !errors.Is(err, ErrLabelTaken) {
 			t.Errorf("open with another token: %v, want ErrLabelTaken", err)
@@ -283,7 +283,7 @@ func TestARestoredClaimBelongsToItsToken(t *testing.T) {
 
 func TestAVisitorOfARestoredClaimWaitsForItsProgram(t *testing.T) {
 	terms := Terms{Lease: time.Minute, Timeout: time.Minute, Redeliver: RedeliverIdempotent}
-	m, kept := keep(t, Record{"demo", HashToken("t0"), terms, false}, Record{"lost", HashToken("t0"), terms, false})
+	m, kept := keep(t, Record{"demo", HashToken("t0"), terms, false, History{}}, Record{"lost", HashToken("t0"), terms, false, History{}})
 	inScene(t, Options{Records: m, Kept: kept}, func(t *testing.T, s *scene) {
 		s.claim = s.Lookup("lost")
 		lost := s.visit("POST")

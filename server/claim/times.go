@@ -47,6 +47,9 @@ type Times struct {
 	// Parting is how long programs have to end upgraded connections when the gateway stops. Default
 	// 2 s.
 	Parting time.Duration
+	// Released is how long a released label stays its token's, see [Limits.Released]. Default 0:
+	// others may claim it at once. Labels that the registry chose are never given to others.
+	Released time.Duration
 }
 
 func (t Times) withDefaults() Times {
@@ -95,6 +98,9 @@ type Limits struct {
 	// Tombstones is the most ids of ended exchanges that a session remembers.
 	// Default 16,384.
 	Tombstones int
+	// Released is the most released labels that the registry remembers. Default 0; negative means
+	// 0 too.
+	Released int
 }
 
 func (l Limits) withDefaults() Limits {

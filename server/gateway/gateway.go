@@ -231,6 +231,7 @@ func New(o Options) (*Gateway, error) {
 		admitted.Guesses, weak = admission.NewGuesses(), admission.NewWeak(o.Owned, o.SharedTokens)
 	}
 	g.quotas = newBook(&o)
+	o.Times.Released, o.Limits.Released = remembered(&o, g.local)
 	g.metrics = newMetrics(g)
 	if g.quotas != nil {
 		g.metrics.registry.MustRegister(usageMetrics{g.quotas, o.Accounts})
@@ -244,6 +245,7 @@ func New(o Options) (*Gateway, error) {
 	o.Kept = withoutWithdrawn(&o, withdrawn)
 	g.registry = claim.New(claim.Options{
 		Tap: g.recorder.Tap, Untap: g.recorder.End,
+		Given: admitted.Given,
 		Times: o.Times, Limits: o.Limits, Reserved: newReserved(&o), Withdrawn: withdrawn.Has, Belongs: admitted.Belongs, Quotas: quotasOf(g.quotas), Weak: weak, Log: o.Log, Ended: g.ended, Noted: notary{&g.options, withdrawn}.noted, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
 	})
 	g.Hosts = &Hosts{u, g.registry}

@@ -92,6 +92,7 @@ var codes = []struct {
 	{claim.ErrBadLabel, schema.CodeBadLabel}, {claim.ErrBadToken, schema.CodeBadToken}, {claim.ErrWeakToken, schema.CodeBadToken},
 	{claim.ErrLabelTaken, schema.CodeLabelTaken}, {claim.ErrLabelReserved, schema.CodeLabelReserved}, {claim.ErrTooManyClaims, schema.CodeQuotaExceeded},
 	{quota.ErrUnkept, schema.CodeQueueFull},
+	{claim.ErrLabelKept, schema.CodeLabelTaken},
 	{claim.ErrTooManyOpen, schema.CodeQuotaExceeded}, {claim.ErrAddressClaims, schema.CodeQuotaExceeded}, {claim.ErrNoRoom, schema.CodeQueueFull}, {claim.ErrNoSession, schema.CodeNoSession},
 	{claim.ErrNoExchange, schema.CodeNoExchange}, {claim.ErrTaken, schema.CodeContentTaken}, {claim.ErrNotAnswering, schema.CodeBadMember},
 	{claim.ErrSessionFenced, schema.CodeSessionFenced}, {claim.ErrClaimDeleted, schema.CodeClaimDeleted},
@@ -192,6 +193,8 @@ func Of(err error) *Problem {
 				p.Quota = quotaOf("label", quota.Sessions)
 			case claim.ErrWeakToken:
 				p.Detail = "A token that you choose has " + strconv.Itoa(claim.ShortestToken) + " characters or more here, so that nobody guesses it. Choose a longer one, or leave it out to be given one."
+			case claim.ErrLabelKept:
+				p.Detail = "The label was released, and is kept for whoever had it: visitors and their browsers still know it. Choose another, or show the token that it had last."
 			case claim.ErrAddressClaims:
 				p.Quota = quotaOf("address", quota.Claims)
 				p.Detail = "Your address has as many labels as it may. Give one up, by DELETE of its claim or by not polling it, or use one that you have with its token."

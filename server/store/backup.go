@@ -40,8 +40,9 @@ func (s *Store) Backup(w io.Writer) error {
 type Content struct {
 	// Format is the one that the file was written in.
 	Format int
-	// Claims counts those that can be read, Unreadable those that a start leaves out.
-	Claims, Unreadable int
+	// Claims counts those that can be read, and Released the labels that were released. Unreadable counts records that a
+	// start leaves out.
+	Claims, Released, Unreadable int
 }
 
 // Check reads a whole file, such as one that [Store.Backup] wrote, and changes nothing. It fails where the
@@ -86,10 +87,13 @@ func (c *Content) read(tx *bbolt.Tx) (err error) {
 		return errors.New("it has no claims")
 	}
 	return b.ForEach(func(label, value []byte) error {
-		if _, err := read(label, value); err != nil {
+		switch k, err := read(label, value); {
+		case err != nil:
 			c.Unreadable++
-		} else {
+		case k.Released.IsZero():
 			c.Claims++
+		default:
+			c.Released++
 		}
 		return nil
 	})

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -32,13 +33,14 @@ func TestABackupIsRestored(t *testing.T) {
 	for i := range 100 {
 		create(t, s, claim.Record{Label: fmt.Sprint("label-", i), Token: claim.HashToken("t0")})
 	}
+	create(t, s, claim.Record{Label: "released", History: claim.History{Released: time.UnixMilli(1)}})
 	want := records(t, s)
 	copied := backup(t, s)
 	create(t, s, claim.Record{Label: "later"})
 	for range 2 { // into a directory without a store, and into one with that one
 		c, err := Restore(to, bytes.NewReader(copied))
-		if err != nil || c != (Content{Format: Format, Claims: 100}) {
-			t.Fatalf("restore: %+v %v, want 100 claims", c, err)
+		if err != nil || c != (Content{Format: Format, Claims: 100, Released: 1}) {
+			t.Fatalf("restore: %+v %v, want 100 claims and a released label", c, err)
 		}
 		restored, log := open(t, to)
 		if got := records(t, restored); !reflect.DeepEqual(got, want) || log.Len() > 0 {

@@ -10,13 +10,15 @@ import (
 
 // A file says in which format it is, so that a later gateway can bring it up to date, and an earlier one
 // leaves it alone. Format 1 has records by label; files of it that are older than the mark have none.
+// In format 2 a record may be of a released label.
 
 // Format is the one that is written. A change of it adds a step to [migrations].
-const Format = 1
+const Format = 2
 
 // migrations bring a file from the format of their place to the next.
 var migrations = [Format]func(*bbolt.Tx) error{
-	0: func(tx *bbolt.Tx) error { return prepare(tx) },
+	0: prepare,
+	1: func(*bbolt.Tx) error { return nil }, // its records are of claims
 }
 
 // formatBucket holds the mark, by formatKey.

@@ -115,6 +115,12 @@ type record struct {
 	Redeliver string `json:"redeliver"`
 	Unpolled  bool   `json:"unpolled,omitempty"`
 	Revision  uint64 `json:"revision"`
+	// What is known of the owners of the label: times in milliseconds since 1970, 0 for none.
+	Past       string `json:"past,omitempty"`
+	Minted     bool   `json:"minted,omitempty"`
+	BegunMs    int64  `json:"begunMs,omitempty"`
+	ReleasedMs int64  `json:"releasedMs,omitempty"`
+	UntilMs    int64  `json:"untilMs,omitempty"`
 	// Terms are those that the core does not act upon.
 	Terms map[string]json.RawMessage `json:"terms,omitempty"`
 }
@@ -134,13 +140,29 @@ func read(label, value []byte) (claim.Kept, error) {
 		Lease: time.Duration(r.LeaseMs) * time.Millisecond, Timeout: time.Duration(r.TimeoutMs) * time.Millisecond,
 		Redeliver: claim.Redeliver(r.Redeliver), Others: others,
 	}
+	history := claim.History{Past: r.Past, Minted: r.Minted, Begun: moment(r.BegunMs), Released: moment(r.ReleasedMs), Until: moment(r.UntilMs)}
 	return claim.Kept{
-		Record:   claim.Record{Label: string(label), Token: claim.TokenHash(r.Token), Terms: kept, Unpolled: r.Unpolled},
+		Record:   claim.Record{Label: string(label), Token: claim.TokenHash(r.Token), Terms: kept, Unpolled: r.Unpolled, History: history},
 		Revision: max(r.Revision, firstRevision),
 	}, nil
 }
 
-// Records returns every claim that is kept.
+// moment returns a time of a record, and millis its milliseconds.
+func moment(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
+
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// Records returns every claim that is kept, and every released label.
 func (s *Store) Records() (kept []claim.Kept, err error) {
 	err = s.db.View(func(tx *bbolt.Tx) error {
 		return tx.Bucket(bucket).ForEach(func(label, value []byte) error {
@@ -222,7 +244,11 @@ func put(b *bbolt.Bucket, c claim.Record) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	value, err := json.Marshal(record{c.Token[:], c.Lease.Milliseconds(), c.Timeout.Milliseconds(), string(c.Redeliver), c.Unpolled, revision, others})
+	value, err := json.Marshal(record{
+		Token: c.Token[:], LeaseMs: c.Lease.Milliseconds(), TimeoutMs: c.Timeout.Milliseconds(), Redeliver: string(c.Redeliver), Unpolled: c.Unpolled, Revision: revision,
+		Past: c.Past, Minted: c.Minted, BegunMs: millis(c.Begun), ReleasedMs: millis(c.Released), UntilMs: millis(c.Until),
+		Terms: others,
+	})
 	if err != nil {
 		return 0, err
 	}

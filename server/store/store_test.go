@@ -61,6 +61,8 @@ func TestWhatIsKeptIsThereAgain(t *testing.T) {
 	s, log := open(t, dir)
 	a := claim.Record{Label: "a", Token: claim.HashToken("t0"), Terms: claim.Terms{Lease: time.Hour, Timeout: 1500 * time.Millisecond, Redeliver: claim.RedeliverKeyed}}
 	b := claim.Record{Label: "b-1", Token: claim.HashToken("t1"), Terms: claim.Terms{Lease: time.Second, Timeout: time.Minute, Redeliver: claim.RedeliverIdempotent}}
+	at := time.UnixMilli(1_700_000_000_123)
+	b.History = claim.History{Past: "x", Minted: true, Begun: at, Released: at.Add(time.Hour), Until: at.Add(2 * time.Hour)}
 	gone := claim.Record{Label: "gone", Token: claim.HashToken("t2")}
 	revision := create(t, s, gone)
 	create(t, s, a)

@@ -1,0 +1,208 @@
+package claim
+
+import (
+	"container/heap"
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+)
+
+// What browsers keep of an origin outlives its claim, and so do links to it. So the record of a claim that ends stays,
+// without its terms, as that of a released label: whoever shows the token has the label again, and where somebody else
+// gets it, that is a change of owner, which has a name.
+//
+// There are at most so many. Beyond them the label is forgotten whose owner had it for the shortest time, so that
+// whoever claims and releases many makes nobody forget one that lasted.
+
+// past has the released labels that a registry remembers.
+type past struct {
+	registry *Registry
+	most     int // 0 for none
+
+	mu   sync.Mutex // guards what follows
+	all  map[string]*relic
+	heap relics                  // the shortest lived first
+	of   map[netip.Addr][]*relic // those that are kept for their tokens, by the address that released them, oldest first
+}
+
+// mostKept is how many released labels of one address are kept for their tokens. Its oldest are for anybody then.
+const mostKept = 100
+
+// relic is a released label.
+type relic struct {
+	label string
+	lived time.Duration
+	from  netip.Addr // invalid where it is not kept for its token, or nobody knows who had it
+	at    int        // in the heap
+}
+
+// change is what is to be done with the record of a released label: it is forgotten, or is for anybody.
+type change struct {
+	label  string
+	forget bool
+}
+
+func newPast(r *Registry) past {
+	return past{registry: r, most: max(r.limits.Released, 0), all: make(map[string]*relic), of: make(map[netip.Addr][]*relic)}
+}
+
+// moment is now, as records keep it.
+func moment() time.Time { return time.UnixMilli(time.Now().UnixMilli()) }
+
+// begin returns the history of a new claim.
+func (p *past) begin(minted bool) History {
+	if p.most == 0 {
+		return History{}
+	}
+	return History{Minted: minted, Begun: moment()}
+}
+
+// since returns since when the owner of a claim had it whose record says begun. Old ones say nothing.
+func (p *past) since(begun time.Time) time.Time {
+	if p.most > 0 && begun.IsZero() {
+		return moment()
+	}
+	return begun
+}
+
+// after returns the history of a claim of a released label. It fails with [ErrLabelKept] where the label is kept for
+// another token.
+func (p *past) after(former *Record, c *Claim) (History, error) {
+	now := moment()
+	h := History{Past: former.Past, Minted: former.Minted, Begun: now}
+	switch {
+	case former.Token.equal(c.token):
+		h.Begun = now.Add(-former.lived())
+	case !c.keeper.given && (former.Minted || p.registry.times.Released > 0 && now.Before(former.Until)):
+		return h, ErrLabelKept
+	default:
+		h.Past, h.Minted = randomName(), false
+	}
+	return h, nil
+}
+
+// lived returns how long the owner of a released label had it.
+func (r *Record) lived() time.Duration { return max(r.Released.Sub(r.Begun), 0) }
+
+// rest returns the record that stays of a claim that ends; nil for none.
+func (p *past) rest(c *Claim) *Record {
+	if p.most == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.record()
+	r.Terms, r.Unpolled, r.Released = Terms{}, false, moment()
+	if keep := p.registry.times.Released; keep > 0 && !r.Minted {
+		r.Until = r.Released.Add(keep)
+	}
+	return &r
+}
+
+// add remembers a released label, which counts for an address, and returns what is to be changed because there are too
+// many. Nil is none.
+func (p *past) add(r *Record, from netip.Addr) (stale []change) {
+	if r == nil || p.most == 0 {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	one := p.note(r)
+	if from.IsValid() && !r.Until.IsZero() {
+		one.from = from
+		if p.of[from] = append(p.of[from], one); len(p.of[from]) > mostKept {
+			oldest := p.of[from][0]
+			p.unkeep(oldest)
+			stale = append(stale, change{label: oldest.label})
+		}
+	}
+	for len(p.heap) > p.most && len(stale) < 3 { // a start may leave more than that
+		least := p.heap[0]
+		p.drop(least)
+		stale = append(stale, change{label: least.label, forget: true})
+	}
+	return stale
+}
+
+// note remembers a released label, however many there are. The caller holds p.mu, or is the only one to know p.
+func (p *past) note(r *Record) *relic {
+	p.drop(p.all[r.Label])
+	one := &relic{label: r.Label, lived: r.lived()}
+	p.all[r.Label] = one
+	heap.Push(&p.heap, one)
+	return one
+}
+
+// remove takes a label out that is claimed.
+func (p *past) remove(label string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drop(p.all[label])
+}
+
+// drop takes a label out; nil is none. The caller holds p.mu.
+func (p *past) drop(one *relic) {
+	if one == nil {
+		return
+	}
+	p.unkeep(one)
+	heap.Remove(&p.heap, one.at)
+	delete(p.all, one.label)
+}
+
+// unkeep has a label count for no address. The caller holds p.mu.
+func (p *past) unkeep(one *relic) {
+	rest := slices.DeleteFunc(p.of[one.from], func(o *relic) bool { return o == one })
+	if p.of[one.from] = rest; len(rest) == 0 {
+		delete(p.of, one.from)
+	}
+	one.from = netip.Addr{}
+}
+
+// settle changes the records of labels, each once nobody has it or claims it.
+func (p *past) settle(stale []change) {
+	r := p.registry
+	for _, s := range stale {
+		r.making.alone(s.label, func() {
+			ctx, cancel := context.WithTimeout(context.Background(), r.times.Records)
+			defer cancel()
+			record, revision, err := r.options.Records.Get(ctx, s.label)
+			switch {
+			case err != nil || record.Released.IsZero():
+			case s.forget:
+				err = r.options.Records.Delete(ctx, s.label, revision)
+			default:
+				record.Until = time.Time{}
+				_, err = r.options.Records.Update(ctx, record, revision)
+			}
+			if err != nil {
+				r.options.Log.Warn("released label not changed", "label", s.label, "error", err)
+			}
+		})
+	}
+}
+
+// relics are released labels, the shortest lived first. It is a [heap.Interface].
+type relics []*relic
+
+func (h relics) Len() int           { return len(h) }
+func (h relics) Less(i, j int) bool { return h[i].lived < h[j].lived }
+func (h relics) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].at, h[j].at = i, j }
+
+// Push implements [heap.Interface].
+func (h *relics) Push(x any) {
+	one := x.(*relic)
+	one.at = len(*h)
+	*h = append(*h, one)
+}
+
+// Pop implements [heap.Interface].
+func (h *relics) Pop() any {
+	last := len(*h) - 1
+	one := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return one
+}
