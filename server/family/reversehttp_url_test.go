@@ -69,6 +69,12 @@ func TestARegistrationThatIsNoneIsRefused(t *testing.T) {
 }
 
 func TestTheSharedTokenNeedsAFlag(t *testing.T) {
+	inBubble(t, gateway.Options{}, func(b *bubble) {
+		b.ask(post("/reversehttp", formMedia, "name=a&token=-")).is(t, 400, "*")
+		if b.g.Registry().Lookup("a") != nil {
+			t.Error("the token that everybody knows claimed a label")
+		}
+	})
 	inBubble(t, gateway.Options{Doors: Doors(Options{SharedToken: true})}, func(b *bubble) {
 		b.ask(post("/reversehttp", formMedia, "name=a&token=-")).is(t, 201, "")
 	})
