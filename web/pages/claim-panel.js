@@ -24,6 +24,7 @@ const pattern = '[a-z0-9]([a-z0-9\\-]*[a-z0-9])?'
  * @property {(claim: import('/sdk.js').Claim, link: LinkWatch) => void} claimed told of every new
  *   claim, with what recordings come by
  * @property {() => void} released told when the page has no claim any more
+ * @property {number} [timeoutMs] how long visitors wait for an answer; the gateway's usual time
  */
 
 /**
@@ -31,7 +32,7 @@ const pattern = '[a-z0-9]([a-z0-9\\-]*[a-z0-9])?'
  * gateway picks.
  * @param {PanelOptions} options
  */
-export function claimPanel({ page, handler, curl, claimed, released }) {
+export function claimPanel({ page, handler, curl, claimed, released, timeoutMs }) {
   const wish = `${page} label`
   /** @type {import('/sdk.js').Claim | undefined} */
   let claim
@@ -89,6 +90,7 @@ export function claimPanel({ page, handler, curl, claimed, released }) {
         key: by('key').value || undefined,
         storage: storageOf(page),
         inspect: true,
+        timeoutMs,
         WebSocket: link.WebSocket,
       })
     } catch (e) {

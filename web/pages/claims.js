@@ -7,7 +7,7 @@ import { button, make } from './element.js'
 const keptAt = 'reversehttp claims'
 const mostClaims = 20
 const mostCharacters = 256
-const pages = ['console', 'inbox', 'playground']
+const pages = ['console', 'inbox', 'playground', 'ask']
 
 /**
  * @typedef {object} Kept

@@ -1,0 +1,148 @@
+// A person behind a URL: what they answer in the page is the response.
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { connect } from 'node:net'
+import { after, before, describe, test } from 'node:test'
+import { noBrowser, startBrowser } from './browser.js'
+import { Gateway } from './gateway.js'
+import { field, visit } from './visitor.js'
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const form = ['Content-Type', 'application/x-www-form-urlencoded']
+
+describe('ask me', { skip: noBrowser }, () => {
+  let gateway, browser, context, page, url, faults
+
+  before(async () => {
+    ;[gateway, browser] = await Promise.all([Gateway.start(), startBrowser()])
+  })
+  after(async () => {
+    await browser?.close()
+    await gateway?.stop()
+  })
+
+  /** Opens the page in a new profile, and notes whatever it says. */
+  async function open(options = {}) {
+    context = await browser.newContext(options)
+    page = await context.newPage()
+    faults = []
+    page.on('pageerror', (e) => faults.push(e.message))
+    page.on('console', (m) => faults.push(`${m.type()}: ${m.text()}`))
+    await page.goto(`${gateway.url}ask`)
+    await page.locator('#state[data-state="online"]').waitFor()
+    url = await page.getAttribute('#url', 'href')
+  }
+
+  async function close() {
+    assert.deepEqual(faults, [])
+    await context.close()
+  }
+
+  const ask = (content, ...fields) => visit(url, { method: 'POST', content, fields })
+  const card = (text) => page.locator('.question').filter({ hasText: text })
+
+  test('a tap is the response, and the title counts', async () => {
+    await open()
+    const asking = ask('question=Ship+it%3F&option=yes&option=no&from=CI', form)
+    await card('Ship it?').waitFor()
+    assert.match(await page.title(), /^\(1\) /)
+    assert.match(await card('Ship it?').textContent(), /CI \(127\.0\.0\.1\) asks, and waits/)
+    await card('Ship it?').getByRole('button', { name: 'yes' }).click()
+    const { status, content } = await asking
+    assert.equal(status, 200)
+    assert.equal(content.toString(), 'yes\n')
+    await page.locator('#log', { hasText: 'Ship it?' }).waitFor()
+    assert.doesNotMatch(await page.title(), /\(/)
+    await close()
+  })
+
+  test('what is typed is the response, by keyboard, and stays in the log after a reload', async () => {
+    await open()
+    const asking = ask('Where is <b>lunch</b>?')
+    await card('Where is <b>lunch</b>?').waitFor()
+    await page.getByLabel('Your answer').focus()
+    await page.keyboard.type('At noon, the "usual" place')
+    await page.keyboard.press('Enter')
+    assert.equal((await asking).content.toString(), 'At noon, the "usual" place\n')
+    await page.locator('#log', { hasText: 'usual' }).waitFor()
+    await page.reload()
+    await page.locator('#log', { hasText: 'usual' }).waitFor()
+    await close()
+  })
+
+  test('an asker who leaves is crossed out', async () => {
+    await open()
+    const { port, host } = new URL(url)
+    const asker = connect(Number(port), '127.0.0.1')
+    asker.write(`POST / HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 8\r\n\r\nanybody?`)
+    await card('anybody?').waitFor()
+    asker.destroy()
+    await page.locator('#log [data-end="left"]', { hasText: 'anybody?' }).waitFor()
+    assert.equal(await card('anybody?').count(), 0)
+    await close()
+  })
+
+  test('an agent that cannot wait comes back', async () => {
+    await open()
+    const content = JSON.stringify({ question: 'Delete it all?', options: ['yes', 'no'] })
+    const type = ['Content-Type', 'application/json']
+    const accepted = await ask(content, type, ['Prefer', 'respond-async'])
+    assert.equal(accepted.status, 202)
+    const at = field(accepted.fields, 'Location')
+    const waiting = visit(at, {
+      fields: [
+        ['Prefer', 'wait=60'],
+        ['Accept', 'application/json'],
+      ],
+    })
+    await card('Delete it all?').getByRole('button', { name: 'Decline' }).click()
+    const { status, content: said } = await waiting
+    assert.equal(status, 403)
+    assert.equal(JSON.parse(said).status, 'declined')
+    await close()
+  })
+
+  test('another browser asks by a form', async () => {
+    await open()
+    const asker = await (await browser.newContext()).newPage()
+    await asker.goto(url)
+    await asker.getByLabel('Your question').fill('Coming tonight?')
+    await asker.getByLabel('Your name').fill('Bo')
+    const answered = asker.getByRole('button').click()
+    await card('Bo (').getByLabel('Your answer').fill('Yes')
+    await card('Bo (').getByRole('button', { name: 'Answer' }).click()
+    await answered
+    await asker.locator('.answer', { hasText: 'Yes' }).waitFor()
+    await asker.context().close()
+    await close()
+  })
+
+  for (const [name, options] of [
+    ['light, wide', { viewport: { width: 1280, height: 900 } }],
+    ['dark, 360 px wide', { viewport: { width: 360, height: 740 }, colorScheme: 'dark' }],
+  ]) {
+    test(`axe finds nothing, ${name}`, async () => {
+      await open(options)
+      const asking = ask('question=Shall+I+deploy%3F&option=yes&option=no', form)
+      await card('Shall I deploy?').waitFor()
+      if (process.env.SCREENSHOTS) {
+        await page.screenshot({ path: `${process.env.SCREENSHOTS}/ask ${name}.png` })
+      }
+      await page.evaluate(axe)
+      const { violations } = await page.evaluate(() => window.axe.run())
+      assert.deepEqual(
+        violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]),
+        [],
+      )
+      const { scrollWidth, clientWidth } = await page.evaluate(() => {
+        const { scrollWidth, clientWidth } = document.documentElement
+        return { scrollWidth, clientWidth }
+      })
+      assert.ok(scrollWidth <= clientWidth, `${scrollWidth} px wide in ${clientWidth}`)
+      await card('Shall I deploy?').getByRole('button', { name: 'no' }).click()
+      await asking
+      await close()
+    })
+  }
+})

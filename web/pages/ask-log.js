@@ -1,0 +1,54 @@
+/** What was asked and answered, kept for this browser. A browser that keeps nothing is no error. */
+
+const keptAt = 'reversehttp asked'
+const mostEntries = 100
+const mostText = 1_000
+const ends = ['answered', 'declined', 'left', 'expired']
+
+/**
+ * @typedef {object} Asked
+ * @property {string} text
+ * @property {string} who
+ * @property {'answered' | 'declined' | 'left' | 'expired'} end
+ * @property {string} answer
+ * @property {number} at when it ended, in milliseconds
+ */
+
+/** @returns {Asked[]} the newest first */
+export function readLog() {
+  try {
+    return JSON.parse(localStorage.getItem(keptAt) ?? '[]')
+      .filter(valid)
+      .slice(0, mostEntries)
+  } catch {
+    return []
+  }
+}
+
+/**
+ * Keeps the newest entries, with their beginnings where they are long, and returns them.
+ * @param {any[]} log the newest first
+ * @returns {Asked[]}
+ */
+export function writeLog(log) {
+  const cut = (/** @type {string} */ s) => (s.length > mostText ? `${s.slice(0, mostText)}…` : s)
+  const kept = log
+    .slice(0, mostEntries)
+    .map((entry) => ({ ...entry, text: cut(entry.text), answer: cut(entry.answer) }))
+  try {
+    localStorage.setItem(keptAt, JSON.stringify(kept))
+  } catch {}
+  return kept
+}
+
+/** @param {any} entry */
+function valid(entry) {
+  const text = (/** @type {unknown} */ of) => typeof of === 'string'
+  return (
+    text(entry?.text) &&
+    text(entry.who) &&
+    text(entry.answer) &&
+    ends.includes(entry.end) &&
+    Number.isFinite(entry.at)
+  )
+}

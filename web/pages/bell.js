@@ -1,0 +1,86 @@
+/** Calls the person to the page: by a sound, and by a notification where they allow it. */
+import { keep, recall } from './kept.js'
+import { say } from './element.js'
+
+const notes = [880, 1174.66]
+const noteS = 0.18
+
+export class Bell {
+  #sound
+  #notify
+  #said
+  /** @type {AudioContext | undefined} */
+  #audio
+
+  /**
+   * @param {HTMLInputElement} sound the box that turns the sound on
+   * @param {HTMLButtonElement} notify the button that asks for notifications
+   * @param {HTMLElement} said
+   */
+  constructor(sound, notify, said) {
+    this.#sound = sound
+    this.#notify = notify
+    this.#said = said
+    sound.checked = recall('ask silent') === null
+    sound.addEventListener('change', () => {
+      keep('ask silent', sound.checked ? null : 'yes')
+      if (sound.checked) this.#play()
+    })
+    // A page may play once somebody has touched it.
+    addEventListener('pointerdown', () => this.#context()?.resume(), { once: true })
+    addEventListener('keydown', () => this.#context()?.resume(), { once: true })
+    notify.addEventListener('click', () => this.#allow())
+    notify.hidden = !('Notification' in window) || Notification.permission !== 'default'
+  }
+
+  /**
+   * @param {string} who
+   * @param {string} text
+   */
+  ring(who, text) {
+    this.#play()
+    if (!document.hidden || !('Notification' in window)) return
+    if (Notification.permission !== 'granted') return
+    try {
+      const note = new Notification(`${who} asks`, { body: text.slice(0, 200), tag: 'ask' })
+      note.addEventListener('click', () => {
+        focus()
+        note.close()
+      })
+    } catch {} // Chrome for Android has them in service workers only
+  }
+
+  async #allow() {
+    const permission = await Notification.requestPermission()
+    this.#notify.hidden = permission !== 'default'
+    const refused = 'The browser does not allow notifications: the title counts all the same.'
+    say(
+      this.#said,
+      permission === 'granted' ? 'You are notified while this tab is hidden.' : refused,
+    )
+  }
+
+  #context() {
+    if (!this.#sound.checked || !('AudioContext' in window)) return undefined
+    this.#audio ??= new AudioContext()
+    return this.#audio
+  }
+
+  #play() {
+    // Before somebody touched the page it would be heard much later, all at once.
+    if (!navigator.userActivation?.hasBeenActive) return
+    const audio = this.#context()
+    if (!audio || audio.state === 'closed') return
+    notes.forEach((frequency, i) => {
+      const at = audio.currentTime + i * noteS
+      const gain = new GainNode(audio, { gain: 0 })
+      gain.gain.setValueAtTime(0.0001, at)
+      gain.gain.exponentialRampToValueAtTime(0.2, at + 0.02)
+      gain.gain.exponentialRampToValueAtTime(0.0001, at + noteS * 2)
+      const tone = new OscillatorNode(audio, { frequency })
+      tone.connect(gain).connect(audio.destination)
+      tone.start(at)
+      tone.stop(at + noteS * 2)
+    })
+  }
+}
