@@ -31,6 +31,7 @@ type Store struct {
 	writing sync.WaitGroup           // the changes that are under way, also those that nobody waits for any more
 	mu      sync.Mutex               // guards busy
 	busy    map[string]chan struct{} // label → closed when the change that is under way is over
+	forgot  time.Time                // when usage that is too old was forgotten last; mu guards it
 }
 
 // bucket holds the records by label.

@@ -28,6 +28,11 @@ func (s *Store) KeepUsage(ctx context.Context, all ...quota.Record) error {
 			if err != nil {
 				return err
 			}
+			if s.forgetDue() {
+				if err := s.forgetUsage(b, func(quota.Record) {}); err != nil {
+					return err
+				}
+			}
 			for _, r := range all {
 				value, err := json.Marshal(r)
 				if err == nil {
@@ -48,6 +53,17 @@ func (s *Store) KeepUsage(ctx context.Context, all ...quota.Record) error {
 	}
 }
 
+// forgetDue reports once a day that what is too old is to be forgotten.
+func (s *Store) forgetDue() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.forgot) < 24*time.Hour {
+		return false
+	}
+	s.forgot = time.Now()
+	return true
+}
+
 func usageKey(r quota.Record) []byte { return []byte(string(r.Of) + " " + r.Name) }
 
 // Usage returns what was used of quotas, and forgets what is too old to matter. What cannot be read is left out.
@@ -58,28 +74,33 @@ func (s *Store) Usage() (all []quota.Record, err error) {
 			return nil
 		}
 		all = nil
-		var old [][]byte
-		err := b.ForEach(func(key, value []byte) error {
-			var r quota.Record
-			if err := json.Unmarshal(value, &r); err != nil {
-				s.log.Warn("usage in the store is unreadable, left out", "key", string(key))
-				return nil
-			}
-			for _, since := range r.Since {
-				if time.Since(since) < usageLasts {
-					all = append(all, r)
-					return nil
-				}
-			}
-			old = append(old, key)
-			return nil
-		})
-		for _, key := range old {
-			if err == nil {
-				err = b.Delete(key)
-			}
-		}
-		return err
+		return s.forgetUsage(b, func(r quota.Record) { all = append(all, r) })
 	})
 	return all, wrapped(err)
+}
+
+// forgetUsage forgets what is too old to matter, and calls each with the rest.
+func (s *Store) forgetUsage(b *bbolt.Bucket, each func(quota.Record)) error {
+	var old [][]byte
+	err := b.ForEach(func(key, value []byte) error {
+		var r quota.Record
+		if err := json.Unmarshal(value, &r); err != nil {
+			s.log.Warn("usage in the store is unreadable, left out", "key", string(key))
+			return nil
+		}
+		for _, since := range r.Since {
+			if time.Since(since) < usageLasts {
+				each(r)
+				return nil
+			}
+		}
+		old = append(old, key)
+		return nil
+	})
+	for _, key := range old {
+		if err == nil {
+			err = b.Delete(key)
+		}
+	}
+	return err
 }
