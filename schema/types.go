@@ -313,6 +313,60 @@ const (
 	RedeliverAny        Redeliver = "any"
 )
 
+// PolicyBasic is one who is let in by name and password (Basic, RFC 7617).
+type PolicyBasic struct {
+	// User is the name, without a colon.
+	User string `json:"user"`
+	// Password is the password, of 72 bytes at most. A gateway keeps a slow hash of it and never gives it back.
+	// Absent: the one that this user has.
+	Password string `json:"password,omitempty"`
+}
+
+// PolicyBearer is one who is let in by a token (Bearer, RFC 6750).
+type PolicyBearer struct {
+	// Name is what the owner calls the token.
+	Name string `json:"name"`
+	// Token is the token. A gateway keeps a hash of it and never gives it back. Absent: the one that has this name.
+	Token string `json:"token,omitempty"`
+}
+
+// PolicyIP tells which addresses of visitors are let in.
+type PolicyIP struct {
+	// Allow are the addresses, and networks such as 203.0.113.0/24.
+	Allow []string `json:"allow"`
+}
+
+// PolicyRate is how often a visitor may ask.
+type PolicyRate struct {
+	// PerMinute is the most requests of an address within a minute of the first.
+	PerMinute int `json:"perMinute"`
+}
+
+// PolicyContent is how much content a request may have.
+type PolicyContent struct {
+	// MaxBytes is the most content, in bytes.
+	MaxBytes int `json:"maxBytes"`
+}
+
+// Policy is what the gateway enforces for a claim before its program sees anything. README.md, section 14, has
+// the order. A state has it without passwords, tokens and secrets.
+type Policy struct {
+	// Basic: those who are let in by name and password, at claims with an origin of their own. Absent means nobody.
+	Basic *[]PolicyBasic `json:"basic,omitempty"`
+	// Bearer: those who are let in by a token. Absent means nobody.
+	Bearer *[]PolicyBearer `json:"bearer,omitempty"`
+	// IP tells which addresses are let in. Absent means all.
+	IP *PolicyIP `json:"ip,omitempty"`
+	// Methods are the methods that are let in. Absent means all.
+	Methods *[]string `json:"methods,omitempty"`
+	// Paths are the paths that are let in, and all below each, such as /hook/. Absent means all.
+	Paths *[]string `json:"paths,omitempty"`
+	// Rate is how often a visitor may ask. Absent means as often as the gateway takes.
+	Rate *PolicyRate `json:"rate,omitempty"`
+	// Content is how much content a request may have. Absent means as much as the gateway takes.
+	Content *PolicyContent `json:"content,omitempty"`
+}
+
 // ClaimRequest is the content of POST /claims.
 type ClaimRequest struct {
 	// Label is the DNS label wanted. Absent: the gateway picks one.
@@ -329,6 +383,8 @@ type ClaimRequest struct {
 	Redeliver *Redeliver `json:"redeliver,omitempty"`
 	// Inspect tells whether exchanges are recorded for the owner to look at. Absent: false, or unchanged.
 	Inspect *bool `json:"inspect,omitempty"`
+	// Policy is what the gateway enforces. Absent: nothing, or unchanged.
+	Policy *Policy `json:"policy,omitempty"`
 }
 
 // Limits are the bounds that a program should know.
@@ -388,6 +444,8 @@ type ClaimAnswer struct {
 	Inspect bool `json:"inspect,omitempty"`
 	// Account is the name of the account that made the claim. Absent: none that has a name.
 	Account string `json:"account,omitempty"`
+	// Policy is what the gateway enforces, without secrets. Absent means nothing.
+	Policy *Policy `json:"policy,omitempty"`
 	// Cursor is the cursor before the first message: the Last-Event-ID of the first poll of a session that uses
 	// cursors.
 	Cursor string `json:"cursor"`
@@ -421,6 +479,8 @@ type ClaimPatch struct {
 	Redeliver *Redeliver `json:"redeliver,omitempty"`
 	// Inspect tells whether exchanges are recorded from now on. False drops the recordings there are.
 	Inspect *bool `json:"inspect,omitempty"`
+	// Policy is what the gateway enforces from now on. An empty object ends it.
+	Policy *Policy `json:"policy,omitempty"`
 	// Viewer: true mints a new token that may only look, in place of an earlier one; false ends it.
 	Viewer *bool `json:"viewer,omitempty"`
 	// Token is the new token, on a gateway that is not local of at least 16 characters. The old one is worth nothing
@@ -482,6 +542,8 @@ type ClaimState struct {
 	Viewer bool `json:"viewer,omitempty"`
 	// ViewerToken: that token, in the answer to the PATCH that minted it only.
 	ViewerToken string `json:"viewerToken,omitempty"`
+	// Policy is what the gateway enforces, without secrets. Absent means nothing.
+	Policy *Policy `json:"policy,omitempty"`
 }
 
 // QuotaUse is how much is used of a quota.
@@ -850,4 +912,9 @@ const (
 	CodeUnavailable          Code = "unavailable"
 	CodeRecordingCut         Code = "recording_cut"
 	CodeOriginRefused        Code = "origin_refused"
+	CodeAddressRefused       Code = "address_refused"
+	CodeMethodRefused        Code = "method_refused"
+	CodePathRefused          Code = "path_refused"
+	CodeCredentialsNeeded    Code = "credentials_needed"
+	CodeCredentialsWrong     Code = "credentials_wrong"
 )

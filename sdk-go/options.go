@@ -32,6 +32,9 @@ type Options struct {
 	// see schema/README.md, section 13. False: what the claim has already; a new claim records
 	// nothing.
 	Inspect bool
+	// Policy is what the gateway enforces of visitors before a handler sees anything: schema/README.md, section 14.
+	// Nil: what the claim has already, which is nothing of a new one; one without members ends that.
+	Policy *Policy
 
 	// Transport is how requests come from the gateway. Empty means TransportAuto.
 	Transport Transport
@@ -51,6 +54,9 @@ type Options struct {
 	// Online in Claim. It must not wait for the session. Nil: no calls.
 	OnState func(State)
 }
+
+// Policy is what the gateway enforces for a claim. A state has it without passwords, tokens and secrets.
+type Policy = schema.Policy
 
 // Redeliver says which requests may be delivered again after the session that held them was lost.
 type Redeliver = schema.Redeliver
@@ -119,5 +125,6 @@ func (o *Options) wish() schema.ClaimRequest {
 	if o.Inspect {
 		w.Inspect = &o.Inspect
 	}
+	w.Policy = o.Policy
 	return w
 }

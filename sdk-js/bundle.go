@@ -36,9 +36,9 @@ var Parts = []string{"stream.js", "websocket.js"}
 // internal names members of objects that never leave the SDK. Nobody else reads them, so they are
 // shortened, in all modules alike. None may be a member of the wire, of the API or of the platform.
 var internal = []string{
-	"again", "answer", "ask", "back", "bearer", "by", "claimed", "controller", "deadlineMs", "drain", "ended", "forget",
+	"again", "answer", "ask", "back", "by", "claimed", "controller", "deadlineMs", "drain", "ended", "forget",
 	"hide", "info", "init", "judge", "keep", "lack", "lasting", "leave", "line", "lose", "lost", "narrow", "part",
-	"plain", "poll", "pour", "recall", "release", "report", "resend", "reset", "run", "settle", "settled", "show",
+	"plain", "poll", "pour", "recall", "release", "report", "resend", "reset", "run", "settle", "settled", "show", "shown",
 	"step", "stop", "streams", "take", "wait", "waitMs", "wake", "ways", "whole",
 }
 

@@ -39,6 +39,7 @@ type node struct {
 
 	// These bound values and do not change a type.
 	MinItems        int    `json:"minItems"`
+	MaxItems        int    `json:"maxItems"`
 	MinLength       int    `json:"minLength"`
 	MaxLength       int    `json:"maxLength"`
 	Minimum         int    `json:"minimum"`
@@ -139,7 +140,7 @@ func exported(name string) string {
 			}
 			part := word[:end]
 			switch lower := strings.ToLower(part); lower {
-			case "id", "url", "http", "json":
+			case "id", "ip", "url", "http", "json":
 				out.WriteString(strings.ToUpper(part))
 			default:
 				out.WriteString(strings.ToUpper(part[:1]) + part[1:])

@@ -25,6 +25,8 @@ type ClientOptions struct {
 	Token string `json:"token"`
 	// Inspect asks for recordings.
 	Inspect bool `json:"inspect"`
+	// Policy is what the gateway is to enforce. Nil means nothing.
+	Policy *schema.Policy `json:"policy"`
 }
 
 // Handler is what the handler does: it answers, after Hints if there are any, fails (throws or panics), waits until its

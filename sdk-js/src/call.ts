@@ -14,7 +14,7 @@ export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 export interface Call {
   method: 'GET' | 'POST' | 'DELETE'
   /** The token or key to show. */
-  bearer?: string | undefined
+  shown?: string | undefined
   headers?: Record<string, string>
   /** The content, as JSON. */
   json?: string
@@ -40,7 +40,7 @@ export interface Call {
 export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | undefined> {
   const controller = new AbortController()
   const abort = (): void => controller.abort()
-  const { bearer, json, framed, signal, method } = of
+  const { shown, json, framed, signal, method } = of
   const end = onAbort(signal, abort)
   const close = (): void => {
     end()
@@ -55,7 +55,7 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
       method,
       headers: {
         Accept: 'application/json',
-        ...(bearer && { Authorization: `Bearer ${bearer}` }),
+        ...(shown && { Authorization: `Bearer ${shown}` }),
         ...(json && { 'Content-Type': 'application/json' }),
         ...(framed && { 'Content-Type': mediaFramed }),
         ...of.headers,

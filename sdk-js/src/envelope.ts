@@ -292,6 +292,70 @@ export interface LinkError {
  */
 export type Redeliver = 'idempotent' | 'keyed' | 'any'
 
+/** One who is let in by name and password (Basic, RFC 7617). */
+export interface PolicyBasic {
+  /** The name, without a colon. */
+  user: string
+  /**
+   * The password, of 72 bytes at most. A gateway keeps a slow hash of it and never gives it
+   * back. Absent: the one that this user has.
+   */
+  password?: string
+}
+
+/** One who is let in by a token (Bearer, RFC 6750). */
+export interface PolicyBearer {
+  /** What the owner calls the token. */
+  name: string
+  /**
+   * The token. A gateway keeps a hash of it and never gives it back. Absent: the one that has
+   * this name.
+   */
+  token?: string
+}
+
+/** Which addresses of visitors are let in. */
+export interface PolicyIP {
+  /** The addresses, and networks such as 203.0.113.0/24. */
+  allow: string[]
+}
+
+/** How often a visitor may ask. */
+export interface PolicyRate {
+  /** The most requests of an address within a minute of the first. */
+  perMinute: number
+}
+
+/** How much content a request may have. */
+export interface PolicyContent {
+  /** The most content, in bytes. */
+  maxBytes: number
+}
+
+/**
+ * What the gateway enforces for a claim before its program sees anything. README.md, section 14,
+ * has the order. A state has it without passwords, tokens and secrets.
+ */
+export interface Policy {
+  /**
+   * Those who are let in by name and password, at claims with an origin of their own. Absent
+   * means nobody.
+   */
+  basic?: PolicyBasic[]
+  /** Those who are let in by a token. Absent means nobody. */
+  bearer?: PolicyBearer[]
+  /** Which addresses are let in. Absent means all. */
+  ip?: PolicyIP
+  /** The methods that are let in. Absent means all. */
+  methods?: string[]
+  /** The paths that are let in, and all below each, such as /hook/. Absent means all. */
+  paths?: string[]
+  /** How often a visitor may ask. Absent means as often as the gateway takes. */
+  rate?: PolicyRate
+  /** How much content a request may have. Absent means as much as the gateway takes. */
+  content?: PolicyContent
+}
+
 /** The content of POST /claims. */
 export interface ClaimRequest {
   /** The DNS label wanted. Absent: the gateway picks one. */
@@ -315,6 +379,8 @@ export interface ClaimRequest {
   redeliver?: Redeliver
   /** Whether exchanges are recorded for the owner to look at. Absent: false, or unchanged. */
   inspect?: boolean
+  /** What the gateway enforces. Absent: nothing, or unchanged. */
+  policy?: Policy
 }
 
 /** The bounds that a program should know. */
@@ -379,6 +445,8 @@ export interface ClaimAnswer {
   inspect?: boolean
   /** The name of the account that made the claim. Absent: none that has a name. */
   account?: string
+  /** What the gateway enforces, without secrets. Absent means nothing. */
+  policy?: Policy
   /**
    * The cursor before the first message: the Last-Event-ID of the first poll of a session that
    * uses cursors.
@@ -413,6 +481,8 @@ export interface ClaimPatch {
   redeliver?: Redeliver
   /** Whether exchanges are recorded from now on. False drops the recordings there are. */
   inspect?: boolean
+  /** What the gateway enforces from now on. An empty object ends it. */
+  policy?: Policy
   /** True mints a new token that may only look, in place of an earlier one; false ends it. */
   viewer?: boolean
   /**
@@ -476,6 +546,8 @@ export interface ClaimState {
   viewer?: boolean
   /** That token, in the answer to the PATCH that minted it only. */
   viewerToken?: string
+  /** What the gateway enforces, without secrets. Absent means nothing. */
+  policy?: Policy
 }
 
 /** How much is used of a quota. */
@@ -830,3 +902,8 @@ export type Code =
   | 'unavailable'
   | 'recording_cut'
   | 'origin_refused'
+  | 'address_refused'
+  | 'method_refused'
+  | 'path_refused'
+  | 'credentials_needed'
+  | 'credentials_wrong'

@@ -44,7 +44,7 @@ export async function discover(
   return async (wish, signal) => {
     const claimed = await call<ClaimAnswer>(own, claims, {
       method: 'POST',
-      bearer: options.key,
+      shown: options.key,
       json: JSON.stringify(wish),
       signal,
     })

@@ -24,6 +24,7 @@ export type { OwnershipStorage } from './storage.js'
 export type {
   Code,
   Field,
+  Policy,
   Redeliver,
   Request as RequestEnvelope,
   Response as ResponseEnvelope,

@@ -1,5 +1,5 @@
 import type { Fetch } from './call.js'
-import type { Redeliver } from './envelope.js'
+import type { Policy, Redeliver } from './envelope.js'
 import type { LinkSocketConstructor } from './session.js'
 import type { OwnershipStorage } from './storage.js'
 
@@ -21,6 +21,8 @@ export interface ServeOptions {
   redeliver?: Redeliver | undefined
   /** Whether the gateway records exchanges for the owner to look at. Absent: no, or unchanged. */
   inspect?: boolean | undefined
+  /** What the gateway enforces of visitors before a handler sees anything. Absent: nothing, or unchanged; `{}` ends it. */
+  policy?: Policy | undefined
   /** How many handlers run at a time; more requests wait. Absent: 64. */
   concurrency?: number | undefined
   /** How long `close` lets running handlers answer, in milliseconds. Absent: 5000. */

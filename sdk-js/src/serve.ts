@@ -13,7 +13,7 @@ import type { ServeOptions } from './options.js'
  * Rejects with a ReverseHttpError when the gateway cannot be reached or refuses.
  */
 export async function serve(handler: Handler, options: ServeOptions = {}): Promise<Claim> {
-  const { label, token, lease, timeoutMs, redeliver, inspect, signal } = options
+  const { label, token, lease, timeoutMs, redeliver, inspect, policy, signal } = options
   const origin = options.gateway ?? globalThis.location?.origin
   if (!origin || origin === 'null') throw new TypeError('serve needs a gateway')
   const fetch: Fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init))
@@ -32,7 +32,7 @@ export async function serve(handler: Handler, options: ServeOptions = {}): Promi
     const claiming = await discover(fetch, origin, options, starting.signal)
     const kept = token ? {} : memory.recall()
     // JSON leaves out what is undefined.
-    const wish: Wish = { label, token, ...kept, lease, timeoutMs, redeliver, inspect }
+    const wish: Wish = { label, token, ...kept, lease, timeoutMs, redeliver, inspect, policy }
     const session = await claiming(wish, starting.signal).catch((e: ReverseHttpError) => {
       if (label || !kept.label || e.code !== 'label_taken') throw e
       // Nobody asked for the remembered label, and another has it by now: a new one will do.

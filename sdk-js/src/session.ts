@@ -218,6 +218,6 @@ export class Session {
 
   /** Sends a request with the token. */
   call<T>(method: Call['method'], url: string, of: Partial<Call> = {}): Promise<T | undefined> {
-    return call<T>(this.ways.ask, url, { method, bearer: this.claimed.token, ...of })
+    return call<T>(this.ways.ask, url, { method, shown: this.claimed.token, ...of })
   }
 }

@@ -53,7 +53,7 @@ func (c *Claim) Owns(token string) bool {
 }
 
 // Change applies the settings that are given, once Records have stored them. It fails with
-// [ErrUnavailable] if they cannot, or with [ErrWeakToken], and then changes nothing.
+// [ErrUnavailable] if they cannot, with [ErrWeakToken] or with [ErrTerms], and then changes nothing.
 func (c *Claim) Change(s Settings) error {
 	if weak := c.registry.options.Weak; s.Token != nil && weak != nil && weak(c.label, *s.Token) && !c.Owns(*s.Token) {
 		return ErrWeakToken

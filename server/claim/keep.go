@@ -100,10 +100,13 @@ func (k *keeper) change(set Settings) error {
 	c := k.claim
 	c.mu.Lock()
 	gone, was := c.gone, c.record()
-	record := set.in(was)
+	record, err := set.in(was, c.registry.options.Fits)
 	c.mu.Unlock()
-	if gone != nil {
+	switch {
+	case gone != nil:
 		return gone
+	case err != nil:
+		return err
 	}
 	if err := k.entry.put(&record); err != nil {
 		return k.refused(err)

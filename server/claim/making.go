@@ -31,9 +31,9 @@ func (m *making) begin(from netip.Addr, label, token string, s Settings) (c *Cla
 		}
 		return r.Lookup(label)
 	}
-	made := s.in(Record{
+	made, err := s.in(Record{
 		Label: label, Terms: Terms{Lease: r.times.Lease, Timeout: r.times.Answer, Redeliver: RedeliverIdempotent, Others: s.Fresh}, Unpolled: true,
-	})
+	}, r.options.Fits)
 	belongs := func() bool {
 		return !r.options.refused(label) && (r.options.Belongs == nil || r.options.Belongs(label, made.Terms))
 	}
@@ -49,7 +49,10 @@ func (m *making) begin(from netip.Addr, label, token string, s Settings) (c *Cla
 	} else if c := known(); c != nil {
 		return c, false, nil
 	}
-	if !belongs() {
+	switch {
+	case err != nil:
+		return nil, false, err
+	case !belongs():
 		return nil, false, ErrLabelReserved
 	}
 	if r.options.Weak != nil && r.options.Weak(label, token) {

@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -24,7 +25,7 @@ type Opened struct {
 // address from, unless that is the zero value.
 //
 // It fails with [ErrBadLabel], [ErrBadToken], [ErrWeakToken], [ErrLabelTaken], [ErrLabelKept], [ErrLabelReserved],
-// [ErrTooManyClaims], [ErrAddressClaims], [ErrTooManyOpen], [ErrUnavailable] and [ErrDraining].
+// [ErrTooManyClaims], [ErrAddressClaims], [ErrTooManyOpen], [ErrUnavailable], [ErrDraining] and [ErrTerms].
 func (r *Registry) Open(from netip.Addr, label, token string, s Settings) (*Opened, error) {
 	return r.enter(from, label, token, s, nil)
 }
@@ -64,7 +65,7 @@ func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resum
 		case !created && !s.none():
 			if err := c.Change(s); err != nil {
 				_ = o.Session.End(nil)
-				if err == ErrUnavailable {
+				if err == ErrUnavailable || errors.Is(err, ErrTerms) {
 					return nil, err
 				}
 				continue // the claim has ended

@@ -29,6 +29,9 @@ type Options struct {
 	// Weak reports whether a token is too weak to be chosen for a label: for a new claim, or to
 	// replace the token of a claim. Nil accepts every token.
 	Weak func(label, token string) bool
+	// Fits returns why a claim cannot be given these terms. It is not called with those that were
+	// kept. The claim is locked. Nil accepts all.
+	Fits func(Terms) error
 	// Log records when claims and sessions begin and end. Nil logs nothing.
 	Log *slog.Logger
 	// Ended, if not nil, is called with every exchange that ends, on the visitor's goroutine.

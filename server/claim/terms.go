@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"errors"
 	"maps"
 	"net/netip"
 	"time"
@@ -32,6 +33,16 @@ type Term interface {
 	// Shown returns what may be shown of the term, without secrets. Nil means nothing.
 	Shown() any
 }
+
+// Successor is a [Term] that takes something over from the one that it replaces.
+type Successor interface {
+	// After returns the term to keep in place of old, which is nil where there is none. It fails where old
+	// lacks what is to be taken over. The claim is locked.
+	After(old Term) (Term, error)
+}
+
+// ErrTerms is that terms are refused. It is joined to why.
+var ErrTerms = errors.New("claim: the terms are refused")
 
 // Shown are [Terms] without secrets.
 type Shown struct {
@@ -76,8 +87,8 @@ func (s Settings) none() bool {
 	return s.Lease == nil && s.Timeout == nil && s.Redeliver == nil && s.Token == nil && len(s.Others) == 0
 }
 
-// in returns r with these settings applied.
-func (s Settings) in(r Record) Record {
+// in returns r with these settings applied. It fails with [ErrTerms].
+func (s Settings) in(r Record, fits func(Terms) error) (Record, error) {
 	if s.Lease != nil {
 		r.Lease = *s.Lease
 	}
@@ -91,11 +102,17 @@ func (s Settings) in(r Record) Record {
 		r.Token = HashToken(*s.Token)
 	}
 	if len(s.Others) == 0 {
-		return r
+		return r, nil
 	}
 	others := make(map[string]Term)
 	maps.Copy(others, r.Others)
 	for name, term := range s.Others {
+		if next, ok := term.(Successor); ok {
+			var err error
+			if term, err = next.After(r.Others[name]); err != nil {
+				return r, errors.Join(ErrTerms, err)
+			}
+		}
 		if others[name] = term; term == nil {
 			delete(others, name)
 		}
@@ -103,5 +120,10 @@ func (s Settings) in(r Record) Record {
 	if r.Others = others; len(others) == 0 {
 		r.Others = nil
 	}
-	return r
+	if fits != nil {
+		if err := fits(r.Terms); err != nil {
+			return r, errors.Join(ErrTerms, err)
+		}
+	}
+	return r, nil
 }

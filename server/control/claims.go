@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -83,7 +84,7 @@ func (c *Claims) Open(w http.ResponseWriter, r *http.Request) {
 	}
 	label, token := value(ask.Label), value(ask.Token)
 	of := c.Registry.Lookup(label)
-	set, err := settings(terms.Asked{Lease: ask.Lease, TimeoutMs: ask.TimeoutMs, Redeliver: ask.Redeliver, Members: all, LongestLease: c.Admission.LongestLease(holder, of)})
+	set, err := settings(terms.Asked{Lease: ask.Lease, TimeoutMs: ask.TimeoutMs, Redeliver: ask.Redeliver, Members: all, LongestLease: c.Admission.LongestLease(holder, of), From: c.Admission.From(r)})
 	switch {
 	case err != nil:
 	case ask.Label != nil && !claim.ValidLabel(*ask.Label):
@@ -145,12 +146,12 @@ func (c *Claims) claimAnswer(o *claim.Opened) schema.ClaimAnswer {
 	}
 }
 
-// Settings checks what an owner wants of a claim, as the JSON of a [schema.ClaimRequest] says. An
+// Settings checks what an owner at an address wants of a claim, as the JSON of a [schema.ClaimRequest] says. An
 // error is for [reversehttp/server/door.Refuse].
-func Settings(ask schema.ClaimRequest, content []byte) (claim.Settings, error) {
+func Settings(ask schema.ClaimRequest, content []byte, from netip.Addr) (claim.Settings, error) {
 	var all map[string]stdjson.RawMessage
 	_ = stdjson.Unmarshal(content, &all) // it was decoded
-	s, p := settings(terms.Asked{Lease: ask.Lease, TimeoutMs: ask.TimeoutMs, Redeliver: ask.Redeliver, Members: all})
+	s, p := settings(terms.Asked{Lease: ask.Lease, TimeoutMs: ask.TimeoutMs, Redeliver: ask.Redeliver, Members: all, From: from})
 	if p != nil {
 		return s, p
 	}
@@ -231,7 +232,7 @@ func (c *Claims) Change(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	of := claimOf(r)
-	set, err := settings(terms.Asked{Lease: patch.Lease, TimeoutMs: patch.TimeoutMs, Redeliver: patch.Redeliver, Members: all, LongestLease: c.Admission.LongestLease(account.Holder{}, of)})
+	set, err := settings(terms.Asked{Lease: patch.Lease, TimeoutMs: patch.TimeoutMs, Redeliver: patch.Redeliver, Members: all, LongestLease: c.Admission.LongestLease(account.Holder{}, of), From: c.Admission.From(r)})
 	if err == nil && patch.Token != nil && !claim.ValidToken(*patch.Token) {
 		err = &problem.Problem{Code: schema.CodeBadToken, Pointer: "/token"}
 	}

@@ -54,14 +54,15 @@ func (d *ietf) askClaim(t *turned, from string) (*claim.Session, error) {
 	if err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(content, &ask) != nil || ask.Label == nil || ask.Token == nil {
 		return nil, problem.New(schema.CodeBadJSON, "GET "+claimPath+" is to answer 200 with a JSON object of label and token, as POST /claims takes it.")
 	}
-	set, err := control.Settings(ask, content)
+	r := &http.Request{RemoteAddr: from, Header: http.Header{}}
+	set, err := control.Settings(ask, content, d.g.Admission.From(r))
 	if err != nil {
 		return nil, err
 	}
 	if !claim.ValidToken(*ask.Token) {
 		return nil, problem.New(schema.CodeBadToken, "")
 	}
-	o, err := d.g.EnterWith(&http.Request{RemoteAddr: from, Header: http.Header{}}, claim.Place{Door: ietfName}, *ask.Label, *ask.Token, set)
+	o, err := d.g.EnterWith(r, claim.Place{Door: ietfName}, *ask.Label, *ask.Token, set)
 	if err != nil {
 		return nil, err
 	}

@@ -51,6 +51,8 @@ func TestAProgramThatConnectsByTLSLearnsWhatItGot(t *testing.T) {
 		"another's":     {`{"label":"demo","token":"t1"}`, `"code":"label_taken"`},
 		"no token":      {`{"label":"mine"}`, `"code":"bad_json"`},
 		"no JSON":       {`hello`, `"code":"bad_json"`},
+		"a policy":      {`{"label":"mine","token":"t1","policy":{"bearer":[{"name":"ci","token":"a-token-of-ci-16"}]}}`, `"policy":{"bearer":[{"name":"ci"}]}`},
+		"a bad policy":  {`{"label":"mine","token":"t1","policy":{"methods":[]}}`, `"code":"bad_member"`},
 		"a bad lease":   {`{"label":"mine","token":"t1","lease":0}`, `"code":"bad_lease"`},
 		"a bad label":   {`{"label":"-","token":"t1"}`, `"code":"bad_label"`},
 		"a bad token":   {`{"label":"mine","token":"ü"}`, `"code":"bad_token"`},

@@ -10,6 +10,7 @@ import (
 	"reversehttp/server/admission"
 	"reversehttp/server/audit"
 	"reversehttp/server/claim"
+	"reversehttp/server/policy"
 	"reversehttp/server/problem"
 	"reversehttp/server/terms"
 )
@@ -37,8 +38,8 @@ func (o notary) noted(n claim.Notice) {
 	if n.Made && o.withdrawn.Has(e.Label) {
 		_ = claim.TakeDown(n.Claim)
 	}
-	if slices.Contains(n.Changed, policy) {
-		o.Audit.Note(audit.Entry{Event: audit.PolicySet, Label: e.Label, Address: e.Address, Account: e.Account, Policy: kindsOf(n.Terms.Others[policy])})
+	if slices.Contains(n.Changed, policy.Name) {
+		o.Audit.Note(audit.Entry{Event: audit.PolicySet, Label: e.Label, Address: e.Address, Account: e.Account, Policy: kindsOf(n.Terms.Others[policy.Name])})
 	}
 }
 
@@ -64,9 +65,6 @@ func withoutWithdrawn(o *Options, withdrawn *admission.Withdrawn) (kept []claim.
 
 // recordsTime is how long the end of a record may take at the start.
 const recordsTime = 5 * time.Second
-
-// policy is the member that has what the gateway enforces for a claim.
-const policy = "policy"
 
 // mostNames bounds the names that are written down of one kind of policy.
 const mostNames = 64

@@ -20,6 +20,7 @@ import (
 	"reversehttp/server/control"
 	"reversehttp/server/door"
 	"reversehttp/server/intake"
+	"reversehttp/server/policy"
 	"reversehttp/server/publicurl"
 	"reversehttp/server/quota"
 	"reversehttp/server/recording"
@@ -192,6 +193,7 @@ type Gateway struct {
 	recorder *recording.Recorder
 	recorded *control.Recordings
 	replays  *control.Replays
+	policies *policy.Policies
 	visits   *visit.Visits
 	local    bool // see Local
 	origins  *origins
@@ -243,9 +245,11 @@ func New(o Options) (*Gateway, error) {
 		return nil, err
 	}
 	o.Kept = withoutWithdrawn(&o, withdrawn)
+	g.policies = newPolicies(g)
+	termed := termed{g.policies, g.recorder, g.metrics}
 	g.registry = claim.New(claim.Options{
-		Tap: g.recorder.Tap, Untap: g.recorder.End,
 		Given: admitted.Given,
+		Tap:   termed.tap, Untap: termed.untap, Fits: func(t claim.Terms) error { return policy.Fits(t, u.PathPrefix == "") },
 		Times: o.Times, Limits: o.Limits, Reserved: newReserved(&o), Withdrawn: withdrawn.Has, Belongs: admitted.Belongs, Quotas: quotasOf(g.quotas), Weak: weak, Log: o.Log, Ended: g.ended, Noted: notary{&g.options, withdrawn}.noted, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
 	})
 	g.Hosts = &Hosts{u, g.registry}
@@ -259,10 +263,12 @@ func New(o Options) (*Gateway, error) {
 	g.answers = &control.Answers{Registry: g.registry, Public: u, Bounds: bounds, Pace: pace, Judged: g.metrics.judge, Log: o.Log}
 	g.links = &control.Links{Claims: g.claims, Envelopes: envelopes, Answers: g.answers, Polls: g.polls, Window: o.LinkWindow, Trust: g.trust, Recorder: g.recorder}
 	g.recorded = &control.Recordings{Claims: g.claims, Recorder: g.recorder, Stops: g.stopping.watched}
+	g.policies.Budget = g.registry.Options().Budget
 	g.replays = control.NewReplays(g.claims, g.recorder, g.trust, o.TargetBytes)
 	g.visits = &visit.Visits{
 		Registry: g.registry, Public: u, Trust: g.trust, Withdrawn: withdrawn, Rate: g.rate(o.VisitsPerSecond),
 		ContentRate: o.ContentRate, ContentPause: o.ContentPause, InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes,
+		Gates: visit.Gates{Judge: g.policies.Judge, Refused: termed.refused},
 	}
 	g.visits.Quotas = g.quotas
 	g.Port = newPort(g)

@@ -25,6 +25,8 @@ type metrics struct {
 	// first and again count deliveries.
 	first, again     prometheus.Counter
 	results, leaving *prometheus.CounterVec
+	// refused counts what policies of claims refused.
+	refused *prometheus.CounterVec
 }
 
 func newMetrics(g *Gateway) *metrics {
@@ -65,6 +67,9 @@ func newMetrics(g *Gateway) *metrics {
 	m.results = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "reversehttp_results_total", Help: "Messages of programs, by what became of them.",
 	}, []string{"status"})
+	m.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "reversehttp_policy_refusals_total", Help: "Requests that the policy of their claim refused, by code.",
+	}, []string{"code"})
 	m.leaving = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "reversehttp_sessions_ended_total", Help: "Sessions that ended, by reason.",
 	}, []string{"reason"})
@@ -78,7 +83,7 @@ func newMetrics(g *Gateway) *metrics {
 	for _, why := range []claim.SessionEnd{claim.SessionLeft, claim.SessionLost, claim.SessionClaimEnded} {
 		m.leaving.WithLabelValues(string(why))
 	}
-	m.registry.MustRegister(m.ended, m.queued, m.handled, bytes, deliveries, m.results, m.leaving, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.ended, m.queued, m.handled, bytes, deliveries, m.results, m.leaving, m.refused, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -76,6 +76,11 @@ var kinds = map[schema.Code]kind{
 	schema.CodeWrongOrigin:          {403, "", 0, "The token gives no right to this origin. Name public origins of this gateway whose token it is."},
 	schema.CodeUnavailable:          {503, "", 5, "The gateway cannot keep that now, so nothing was changed. Try again soon."},
 	schema.CodeRecordingCut:         {409, "", 0, "Only the beginning of the request's content was recorded. Give other content with the replay."},
+	schema.CodeAddressRefused:       {403, "http_request_denied", 0, "The owner of this URL lets in other addresses than yours."},
+	schema.CodeMethodRefused:        {405, "http_request_denied", 0, "The owner of this URL takes other methods only; see Allow."},
+	schema.CodePathRefused:          {404, "http_request_denied", 0, "The owner of this URL takes requests for other paths only."},
+	schema.CodeCredentialsNeeded:    {401, "http_request_denied", 0, "The owner of this URL lets in only those who log in; see WWW-Authenticate."},
+	schema.CodeCredentialsWrong:     {401, "http_request_denied", 0, "These are not credentials that the owner of this URL lets in."},
 	schema.CodeOriginRefused:        {403, "", 0, "This gateway takes requests from pages of this machine only. Its flag --allow-origin lists others."},
 	schema.CodeUnsupportedMediaType: {415, "", 0, "Send JSON, with Content-Type: application/json; answers may be application/vnd.reversehttp."},
 }
@@ -118,6 +123,8 @@ type Problem struct {
 	Visitor bool
 	// Handed says whether a handler received the visitor's request.
 	Handed claim.Handed
+	// Fields go with it, those of a name in place of what the code comes with. Nil means none.
+	Fields []claim.Field
 }
 
 // New returns a problem with its own detail; empty means the detail of the code.
@@ -230,6 +237,12 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 	}
 	if k.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="reversehttp"`)
+	}
+	for _, f := range p.Fields {
+		h.Del(f.Name)
+	}
+	for _, f := range p.Fields {
+		h.Add(f.Name, f.Value)
 	}
 	if p.Visitor {
 		h.Set("Proxy-Status", "reversehttp; error="+k.proxyError+handedParameter(p.Handed))

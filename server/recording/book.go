@@ -18,6 +18,7 @@ import (
 type Book struct {
 	// Replays bounds the rate of replays.
 	Replays  *rate.Limiter
+	refusals *rate.Limiter
 	recorder *Recorder
 	name     string       // part of the name of every change, so that those of other books are refused
 	bytes    atomic.Int64 // of all recordings
@@ -36,9 +37,16 @@ type Book struct {
 // replaysPerSecond is how many replays a claim may have in a second, and at once.
 const replaysPerSecond = 4
 
+// refusalsPerSecond is how many refused requests of a claim are recorded a second, and refusalsAtOnce how many at once: strangers
+// can send any number, and the others are to stay.
+const (
+	refusalsPerSecond = 0.2
+	refusalsAtOnce    = 20
+)
+
 func newBook(r *Recorder) *Book {
 	return &Book{
-		Replays: rate.NewLimiter(replaysPerSecond, replaysPerSecond), recorder: r,
+		Replays: rate.NewLimiter(replaysPerSecond, replaysPerSecond), refusals: rate.NewLimiter(refusalsPerSecond, refusalsAtOnce), recorder: r,
 		name: strings.ToLower(rand.Text()[:8]), byID: make(map[string]*recording),
 	}
 }
@@ -65,11 +73,16 @@ func (b *Book) See(e claim.Event) {
 	if x.tells(e) {
 		b.touch(x)
 	}
+	b.bound()
+	b.mu.Unlock()
+	b.recorder.relieve()
+}
+
+// bound drops what is too much, the oldest first. The caller holds b.mu.
+func (b *Book) bound() {
 	for len(b.recordings) > MostRecordings || b.bytes.Load() > bookBytes && len(b.recordings) > 1 {
 		b.drop(0)
 	}
-	b.mu.Unlock()
-	b.recorder.relieve()
 }
 
 // weigh counts the current weight of a recording. The caller holds b.mu.

@@ -7,9 +7,12 @@
 package recording
 
 import (
+	"crypto/rand"
+	"strings"
 	"sync"
 	"sync/atomic"
 
+	"reversehttp/schema"
 	"reversehttp/server/claim"
 	"reversehttp/server/terms"
 )
@@ -83,6 +86,26 @@ func (r *Recorder) Book(c *claim.Claim) *Book {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.books[c]
+}
+
+// Refused records a request that the policy of its claim refused with a code, with what came of its content, where recordings are
+// asked for, and unless there are so many that they would take the place of others.
+func (r *Recorder) Refused(c *claim.Claim, req *claim.Request, content []byte, code schema.Code) {
+	b := r.Book(c)
+	if b == nil || !b.refusals.Allow() {
+		return
+	}
+	x := newRefused("refused-"+strings.ToLower(rand.Text()[:16]), req, content, code)
+	b.mu.Lock()
+	if !b.closed {
+		b.recordings = append(b.recordings, x)
+		b.byID[x.id] = x
+		b.weigh(x)
+		b.touch(x)
+		b.bound()
+	}
+	b.mu.Unlock()
+	r.relieve()
 }
 
 // Bytes returns the size of all recordings in bytes.

@@ -57,11 +57,27 @@ func (c *content) cut() bool { return c.size > len(c.kept) }
 
 // newRecording begins the recording of an exchange, with its EventAsked.
 func newRecording(e claim.Event) *recording {
-	r := *e.Exchange.Request()
-	complete := !r.Content.Streams()
+	r := e.Exchange.Request()
+	x := recordingOf(e.Exchange.ID(), r, e.Begun)
+	x.complete, x.queued = !r.Content.Streams(), e.At
+	return x
+}
+
+// recordingOf returns a recording of a request, without its content.
+func recordingOf(id string, of *claim.Request, begun time.Time) *recording {
+	r := *of
 	r.Content, r.Interims = nil, nil
 	r.Fields = slices.Clone(r.Fields) // the visitor's door has them in a larger place
-	return &recording{id: e.Exchange.ID(), request: r, complete: complete, begun: e.Begun, queued: e.At, fields: claim.WeightOf(r.Fields) + len(r.Target) + len(r.URL)}
+	return &recording{id: id, request: r, begun: begun, queued: begun, fields: claim.WeightOf(r.Fields) + len(r.Target) + len(r.URL)}
+}
+
+// newRefused returns the recording of a request that was refused with a code before it was an exchange, with what came of its content.
+func newRefused(id string, r *claim.Request, content []byte, code schema.Code) *recording {
+	x := recordingOf(id, r, time.Now())
+	x.sent.add(content)
+	x.complete, x.over, x.outcome = true, x.begun, claim.Failed
+	x.failure = &claim.Failure{Err: &problem.Problem{Code: code}, Handed: claim.HandedNo}
+	return x
 }
 
 // The memory, in bytes, of a recording, a part and a delivery without their content.

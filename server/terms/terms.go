@@ -7,7 +7,9 @@ package terms
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"reversehttp/schema"
@@ -25,8 +27,12 @@ type Member struct {
 	// Name is that of the member.
 	Name string
 	// Read decodes and checks a value, as its owner gives it and as it was kept. What it returns is
-	// kept as its JSON, which Read makes an equal value again. Its error is told to the owner.
+	// kept as its JSON, which Read makes an equal value again. Its error is told to the owner; that
+	// may be an [*Error], which says more.
 	Read func(value []byte) (claim.Term, error)
+	// Given reads a value as its owner gives it, from an address, where that differs from how it is kept.
+	// Nil means Read.
+	Given func(value []byte, from netip.Addr) (claim.Term, error)
 	// Example is a value in which every secret is a string that begins with "secret-".
 	Example string
 }
@@ -44,7 +50,8 @@ func Add(m Member) (remove func()) {
 
 // Error says which member is bad, and why.
 type Error struct {
-	Code   schema.Code
+	Code schema.Code
+	// Member is its name, and where it is further in, what follows in its JSON Pointer: "policy/ip".
 	Member string
 	// Detail is for people; empty means what the code says.
 	Detail string
@@ -62,6 +69,8 @@ type Asked struct {
 	LongestLease time.Duration
 	// Members are all members, these three too, as they came.
 	Members map[string]json.RawMessage
+	// From is who asks. The zero value is somebody who cannot be told apart from others.
+	From netip.Addr
 }
 
 // Read checks what a program asks. Its error is an [*Error].
@@ -85,7 +94,15 @@ func Read(a Asked) (s claim.Settings, err error) {
 		}
 		var term claim.Term
 		if !empty(value) {
-			if term, err = m.Read(value); err != nil {
+			if m.Given != nil {
+				term, err = m.Given(value, a.From)
+			} else {
+				term, err = m.Read(value)
+			}
+			if e, ok := errors.AsType[*Error](err); ok {
+				return claim.Settings{}, e
+			}
+			if err != nil {
 				return claim.Settings{}, &Error{schema.CodeBadMember, name, err.Error()}
 			}
 		}

@@ -34,6 +34,15 @@ func (t Peers) AddressApart(r *http.Request) netip.Addr {
 	return netip.Addr{}
 }
 
+// Sender returns the address that is in what [Peers.Visitor] returned, without a zone; and apart, the same where it is of one
+// sender, as AddressApart has it.
+func (t Peers) Sender(visitor string) (from, apart netip.Addr) {
+	if from = addressOf(visitor).WithZone(""); !t.Anonymous && !t.trustsAddr(from) {
+		apart = from
+	}
+	return from, apart
+}
+
 // Trusts reports whether a peer is a proxy whose word on visitors counts.
 func (t Peers) Trusts(remoteAddr string) bool {
 	if len(t.Proxies) == 0 {

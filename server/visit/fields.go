@@ -38,8 +38,13 @@ func (v *Visits) appendFields(fields []claim.Field, r *http.Request, label strin
 	}
 	way := wayOf(r, own, trusted)
 	fields = way.appendTo(fields, v, r, label)
-	slices.SortStableFunc(fields[1:], func(a, b claim.Field) int { return strings.Compare(a.Name, b.Name) })
+	sortFields(fields)
 	return fields
+}
+
+// sortFields sorts the fields of a request by name, behind Host.
+func sortFields(fields []claim.Field) {
+	slices.SortStableFunc(fields[1:], func(a, b claim.Field) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // fieldsOfWay is how many fields the gateway adds, at most, but for those that a trusted proxy sent.

@@ -21,12 +21,19 @@ type Gates struct {
 	// Absent is asked once where the visitor would be told no_handler, and returns a whole answer in
 	// place of that, or nil. It is not asked again for the same request. Nil answers none.
 	Absent func(c *claim.Claim, r *claim.Request) *claim.Answer
+	// Refused hears of each request that the gate refuses, as it would have been passed on, with the content
+	// that was held. Nil means that nobody wants to know.
+	Refused func(c *claim.Claim, r *claim.Request, content []byte, why *problem.Problem)
 }
 
 // Verdict is what a gate has done with a request. The zero value passes it as it is.
 type Verdict struct {
 	// Answer answers the visitor, in place of the program. It is whole. Nil passes the request on.
 	Answer *claim.Answer
+	// Refuse is what the visitor is told, in place of an answer. Nil refuses nothing.
+	Refuse *problem.Problem
+	// Most bounds the content of what is passed on, in bytes. Nil leaves it to the gateway.
+	Most *int64
 	// Target takes the place of the request target of what is passed on. Empty leaves it.
 	Target string
 	// Drop names fields that go, and Set are fields that take the place of all those of their names.
@@ -47,18 +54,18 @@ func (s *visit) judge() (passed, held bool) {
 		return true, false
 	}
 	verdict := s.Gates.Judge(c, req)
-	if verdict.Answer == nil {
-		s.rewrite(verdict)
+	s.rewrite(verdict)
+	if verdict.Most != nil {
+		s.most = min(s.most, *verdict.Most)
 	}
-	if verdict.Answer == nil && verdict.Then != nil && upgradeOf(r) == "" {
+	var content []byte
+	if verdict.passes() && verdict.Then != nil && upgradeOf(r) == "" {
 		c.Charge(hold)
 		rc := http.NewResponseController(w)
 		hold.Evictable(func(error) { _ = rc.SetReadDeadline(intake.Past) })
-		content, err := s.pace(c.State().Timeout).Read(w, r, min(verdict.Hold, s.ContentBytes), hold)
-		if err != nil {
-			p := problem.Of(err)
-			p.Handed = claim.HandedNo
-			intake.Refuse(w, r, p)
+		var err error
+		if content, err = s.pace(c.State().Timeout).Read(w, r, int(min(int64(verdict.Hold), s.most)), hold); err != nil {
+			s.refuse(nil, problem.Of(err))
 			return false, false
 		}
 		held = true
@@ -68,18 +75,32 @@ func (s *visit) judge() (passed, held bool) {
 			req.Content = claim.Whole(content)
 			req.Fields = slices.DeleteFunc(req.Fields, func(f claim.Field) bool { return f.Name == "Trailer" })
 		}
-		if verdict = verdict.Then(content); verdict.Answer == nil {
-			s.rewrite(verdict)
-		}
+		verdict = verdict.Then(content)
+		s.rewrite(verdict)
 	}
-	if verdict.Answer == nil {
+	switch {
+	case verdict.passes():
 		return true, held
-	}
-	if !held {
+	case verdict.Refuse != nil:
+		s.refuse(content, verdict.Refuse)
+		return false, held
+	case !held:
 		defer wire.Leaving(w, r)()
 	}
 	s.answer(verdict.Answer)
 	return false, held
+}
+
+// passes reports whether the request is passed on.
+func (v Verdict) passes() bool { return v.Answer == nil && v.Refuse == nil }
+
+// refuse tells the visitor why they are not let in, with the content that was held.
+func (s *visit) refuse(content []byte, p *problem.Problem) {
+	p.Handed = claim.HandedNo
+	if s.Gates.Refused != nil {
+		s.Gates.Refused(s.c, &s.req, content, p)
+	}
+	intake.Refuse(s.w, s.r, p)
 }
 
 // heldContent is content that a gate has held, with the trailers that came after it.
@@ -109,6 +130,7 @@ func (s *visit) rewrite(verdict Verdict) {
 	}
 	if len(verdict.Drop) > 0 || len(verdict.Set) > 0 {
 		req.Fields = append(slices.DeleteFunc(req.Fields, gone), verdict.Set...)
+		sortFields(req.Fields)
 		req.Keyed = slices.ContainsFunc(req.Fields, func(f claim.Field) bool { return slices.Contains(keys, http.CanonicalHeaderKey(f.Name)) })
 	}
 }

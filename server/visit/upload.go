@@ -32,6 +32,7 @@ type upload struct {
 	// hold is waited for while somebody reads.
 	hold  *budget.Hold
 	meter *quota.Meter
+	most  int64 // content that there may be, in bytes
 
 	mu      sync.Mutex    // guards below
 	since   time.Time     // when the read that goes on began
@@ -51,8 +52,8 @@ func (v *Visits) streams(r *http.Request, x *claim.Exchange) bool {
 	return r.ContentLength < 0 || r.ContentLength > int64(v.InlineBytes) && r.ContentLength > int64(x.Inline) || r.ContentLength > 0 && field.IsIncremental(r.Header)
 }
 
-func newUpload(w http.ResponseWriter, r *http.Request, x *claim.Exchange, v *Visits, hold *budget.Hold) *upload {
-	u := &upload{v: v, w: w, r: r, x: x, hold: hold}
+func newUpload(w http.ResponseWriter, r *http.Request, x *claim.Exchange, v *Visits, hold *budget.Hold, most int64) *upload {
+	u := &upload{v: v, w: w, r: r, x: x, hold: hold, most: most}
 	u.idle.L = &u.mu
 	// The answer may begin before the content has ended.
 	_ = http.NewResponseController(w).EnableFullDuplex()
@@ -121,7 +122,7 @@ func (u *upload) Read(into []byte) (int, error) {
 	}
 	var p *problem.Problem
 	switch {
-	case size > u.v.ContentBytes:
+	case int64(size) > u.most:
 		p = &problem.Problem{Code: schema.CodeContentTooLarge}
 	case err == nil || err == io.EOF:
 		return n, err

@@ -60,7 +60,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		intake.Refuse(w, r, &problem.Problem{Code: schema.CodeNoClaim, Handed: claim.HandedNo})
 		return
 	}
-	s := &visit{Visits: v, w: w, r: r, label: label, c: c, hold: hold}
+	s := &visit{Visits: v, w: w, r: r, label: label, c: c, hold: hold, most: int64(v.ContentBytes)}
 	s.fill()
 	if !s.enter() {
 		return
@@ -85,17 +85,17 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	}
 	s.x = x
 	hold.EvictableBy(s)
-	ctx, upgrade := r.Context(), upgradeOf(r)
+	ctx := r.Context()
 	var t *tunnel // of an upgrade
 	switch {
-	case r.ContentLength > int64(v.ContentBytes):
+	case r.ContentLength > s.most:
 		err = &problem.Problem{Code: schema.CodeContentTooLarge}
-	case upgrade != "":
+	case s.req.Upgrade != "":
 		t = newTunnel(s.meter, x)
-		s.req.Upgrade, s.req.Content = upgrade, claim.Streamed(t)
+		s.req.Content = claim.Streamed(t)
 	case held:
 	case v.streams(r, x):
-		s.upload = newUpload(w, r, x, v, hold)
+		s.upload = newUpload(w, r, x, v, hold, s.most)
 		s.upload.meter = s.meter
 		defer s.upload.end()
 		var free func()
@@ -171,6 +171,7 @@ type visit struct {
 	x      *claim.Exchange // nil until it has begun
 	upload *upload         // nil unless the content streams
 	meter  *quota.Meter    // nil where nothing is counted
+	most   int64           // content that there may be, in bytes
 	via    string          // what the gateway adds to the Via of the request
 	req    claim.Request
 	fields [16]claim.Field
@@ -196,6 +197,7 @@ func (s *visit) fill() {
 		URL:         own.url,
 		HTTPVersion: viaVersion(r),
 		RemoteAddr:  s.Trust.Visitor(r),
+		Upgrade:     upgradeOf(r),
 		Fields:      s.appendFields(s.fields[:0], r, s.label, own),
 		Keyed:       slices.ContainsFunc(keys, func(name string) bool { return len(r.Header[name]) > 0 }),
 	}

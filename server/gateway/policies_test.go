@@ -1,0 +1,241 @@
+package gateway
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+	"reversehttp/server/terms"
+)
+
+// What each kind of a policy judges is tested in server/policy; here is what becomes of that.
+
+// policed claims demo with a policy.
+func (w *world) policed(policy string) *program {
+	w.t.Helper()
+	got := w.send("POST", "/claims", "", json.RawMessage(`{"label":"demo","token":"t0","inspect":true,"policy":`+policy+`}`))
+	if got.Status != 201 {
+		w.t.Fatalf("claim with %s: %d %s", policy, got.Status, got.Content)
+	}
+	return &program{world: w, ClaimAnswer: into[schema.ClaimAnswer](w.t, got)}
+}
+
+func basicOf(user, password string) string {
+	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+}
+
+const annOnly = `{"basic":[{"user":"ann","password":"secret-pw"}]}`
+
+// listed returns the recordings of a claim, newest first.
+func (p *program) listed() []schema.Recorded {
+	p.t.Helper()
+	return into[schema.Recordings](p.t, p.send("GET", p.Exchanges, p.Token, nil)).Exchanges
+}
+
+func TestARefusalIsWholeForVisitorsAndIsRecorded(t *testing.T) {
+	for _, c := range []struct {
+		policy, request string
+		status          int
+		code            schema.Code
+		field, value    string
+	}{
+		{`{"ip":{"allow":["198.51.100.0/24"]}}`, get(host, "/"), 403, schema.CodeAddressRefused, "Allow", ""},
+		{`{"methods":["POST","PUT"]}`, get(host, "/"), 405, schema.CodeMethodRefused, "Allow", "POST, PUT"},
+		{`{"methods":["POST"]}`, strings.Replace(get(host, "/"), "GET", "HEAD", 1), 405, schema.CodeMethodRefused, "Allow", "POST"},
+		{`{"paths":["/hook/"]}`, get(host, "/x"), 404, schema.CodePathRefused, "Allow", ""},
+		{`{"paths":["/hook/"]}`, strings.Replace(get(host, "/x"), "GET /x", "GET http://"+host+"/x", 1), 404, schema.CodePathRefused, "Allow", ""},
+		{annOnly, get(host, "/"), 401, schema.CodeCredentialsNeeded, "Www-Authenticate", `Basic realm="demo", charset="UTF-8"`},
+		{annOnly, get(host, "/", basicOf("ann", "secret-guess")), 401, schema.CodeCredentialsWrong, "Www-Authenticate", `Basic realm="demo", charset="UTF-8"`},
+		{annOnly, get(host, "/chat", upgradeFields...), 401, schema.CodeCredentialsNeeded, "Www-Authenticate", `Basic realm="demo", charset="UTF-8"`},
+		{`{"bearer":[{"name":"ci","token":"secret-token-of-ci"}]}`, get(host, "/"), 401, schema.CodeCredentialsNeeded, "Www-Authenticate", `Bearer realm="demo"`},
+		{`{"content":{"maxBytes":3}}`, "POST / HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 4\r\n\r\nfour", 413, schema.CodeContentTooLarge, "Allow", ""},
+	} {
+		inWorld(t, Options{}, func(w *world) {
+			p := w.policed(c.policy)
+			v := w.visit(c.request)
+			got := v.await()
+			head := strings.HasPrefix(c.request, "HEAD")
+			if got.Status != c.status || !head && got.code() != c.code || got.Header.Get(c.field) != c.value || got.Header.Get("Cache-Control") != "no-store" || got.handed() != "?0" {
+				t.Errorf("%s: %q = %d %v %s, want %d %s with %s: %s", c.policy, c.request, got.Status, got.Header, got.Content, c.status, c.code, c.field, c.value)
+			}
+			list := p.listed()
+			if len(list) != 1 || list[0].Code != string(c.code) || list[0].Status != c.status || list[0].State != "ended" || list[0].Handed == nil || *list[0].Handed {
+				t.Fatalf("%s: recorded %+v, want a refusal with %s", c.policy, list, c.code)
+			}
+			if whole := p.send("GET", p.Exchanges+"/"+list[0].ID, p.Token, nil); whole.Status != 200 || strings.Contains(string(whole.Content), "Authorization") {
+				t.Errorf("%s: recorded %d %s, want no Authorization", c.policy, whole.Status, whole.Content)
+			}
+			if rs := p.poll(schema.Field{"Prefer", "wait=0"}); len(rs) > 0 {
+				t.Errorf("%s: the program has %+v", c.policy, rs)
+			}
+			if !slices.Contains(w.counted("reversehttp_policy_refusals_total"), fmt.Sprintf(`reversehttp_policy_refusals_total{code="%s"} 1`, c.code)) {
+				t.Errorf("%s: counted %v", c.policy, w.counted("reversehttp_policy_refusals_total"))
+			}
+		})
+	}
+}
+
+func TestCredentialsThatWereCheckedReachNobody(t *testing.T) {
+	test := func(w *world) {
+		p := w.policed(`{"basic":[{"user":"ann","password":"secret-pw"}],"bearer":[{"name":"ci","token":"secret-token-of-ci"}]}`)
+		for _, shown := range []string{basicOf("ann", "secret-pw"), "Authorization: Bearer secret-token-of-ci"} {
+			name, value, _ := strings.Cut(shown, ": ")
+			call := w.visitor("GET", "/x", nil, schema.Field{name, value}, schema.Field{"X-Mine", "y"})
+			r := p.next()
+			p.respond(schema.Response{ID: r.ID, Status: 200})
+			if got := call.wait(w.t); got.Status != 200 {
+				w.t.Errorf("%s = %d %s, want 200", shown, got.Status, got.Content)
+			}
+			mine := false
+			for _, f := range r.Headers {
+				mine = mine || f[0] == "X-Mine"
+				if strings.EqualFold(f[0], "Authorization") {
+					w.t.Errorf("the program has %v", f)
+				}
+			}
+			if !mine {
+				w.t.Errorf("the program has %v, want all other fields", r.Headers)
+			}
+			if whole := p.send("GET", p.Exchanges+"/"+r.ID, p.Token, nil); whole.Status != 200 || strings.Contains(string(whole.Content), "Authorization") {
+				w.t.Errorf("recorded %d %s, want no Authorization", whole.Status, whole.Content)
+			}
+		}
+		if got := w.visitor("GET", "/", nil, schema.Field{"Authorization", "Bearer secret-token-of-c"}).wait(w.t); got.code() != schema.CodeCredentialsWrong {
+			w.t.Errorf("a wrong token = %d %s", got.Status, got.Content)
+		}
+	}
+	t.Run("HTTP/1.1", func(t *testing.T) { inWorld(t, Options{}, test) })
+	t.Run("HTTP/2", func(t *testing.T) { inHTTP2(t, Options{}, test) })
+}
+
+func TestAWebSocketPassesTheGate(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.policed(annOnly)
+		v := w.dial(visitorAddr)
+		v.write([]byte(get(host, "/chat", append(upgradeFields, basicOf("ann", "secret-pw"))...)))
+		r := p.next()
+		if r.Upgrade != "websocket" || slices.ContainsFunc(r.Headers, func(f schema.Field) bool { return f[0] == "Authorization" }) {
+			t.Errorf("the program has %+v", r)
+		}
+		_ = v.conn.Close()
+	})
+}
+
+func TestContentBeyondAPolicyIsCutWhereItsLengthIsUnknown(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.policed(`{"content":{"maxBytes":3}}`)
+		v := w.dial(visitorAddr)
+		v.send("POST / HTTP/1.1\r\nHost: " + host + "\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n0\r\n\r\n")
+		r := p.next()
+		if got := p.fetched(r); string(got.Content) == "four" && got.Err == nil {
+			t.Errorf("the program has %d %q", got.Status, got.Content)
+		}
+		if got := v.await(); got.code() != schema.CodeContentTooLarge {
+			t.Errorf("the visitor = %d %s, want content_too_large", got.Status, got.Content)
+		}
+	})
+}
+
+func TestAForeignFieldMakesNoAddress(t *testing.T) {
+	const only = `{"ip":{"allow":["198.51.100.7"]}}`
+	forged := get(host, "/", "X-Forwarded-For: 198.51.100.7", "Forwarded: for=198.51.100.7", "X-Real-IP: 198.51.100.7")
+	inWorld(t, Options{}, func(w *world) {
+		w.policed(only)
+		if got := w.ask(forged); got.code() != schema.CodeAddressRefused {
+			t.Errorf("a stranger's fields = %d %s, want address_refused", got.Status, got.Content)
+		}
+	})
+	inWorld(t, Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix(visitorIP + "/32")}}, func(w *world) {
+		p := w.policed(only)
+		v := w.visit(forged)
+		p.respond(schema.Response{ID: p.next().ID, Status: 200})
+		if got := v.await(); got.Status != 200 {
+			t.Errorf("a trusted proxy's = %d %s, want 200", got.Status, got.Content)
+		}
+		if got := w.ask(get(host, "/", "X-Forwarded-For: 198.51.100.7, 198.51.100.8")); got.code() != schema.CodeAddressRefused {
+			t.Errorf("what a visitor told the proxy = %d %s, want address_refused", got.Status, got.Content)
+		}
+	})
+}
+
+func TestFloodsOfRefusalsLeaveRecordingsOfOthers(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.policed(`{"methods":["POST"]}`)
+		v := w.visit("POST / HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 0\r\n\r\n")
+		p.respond(schema.Response{ID: p.next().ID, Status: 200})
+		if got := v.await(); got.Status != 200 {
+			t.Fatalf("%d %s", got.Status, got.Content)
+		}
+		for range 300 {
+			w.ask(get(host, "/"))
+		}
+		got := p.send("GET", p.Exchanges+"?status=200", p.Token, nil)
+		if list := into[schema.Recordings](t, got).Exchanges; len(list) != 1 {
+			t.Errorf("%d recordings of what the program answered, want 1", len(list))
+		}
+	})
+}
+
+func TestAPolicyOutlivesTheProcessWithoutPasswords(t *testing.T) {
+	records := claim.NewMemoryRecords()
+	var record claim.Record
+	inWorld(t, Options{Records: records}, func(w *world) {
+		w.policed(`{"basic":[{"user":"ann","password":"secret-pw"}],"bearer":[{"name":"ci","token":"secret-token-of-ci"}]}`)
+		var err error
+		if record, _, err = records.Get(t.Context(), "demo"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	values, err := terms.Keep(record.Others)
+	if err != nil || strings.Contains(string(values["policy"]), "secret-") {
+		t.Fatalf("kept %s %v, want no password", values["policy"], err)
+	}
+	if record.Others, err = terms.Kept(values); err != nil {
+		t.Fatal(err)
+	}
+	inWorld(t, Options{Kept: []claim.Kept{{Record: record, Revision: 1}}}, func(w *world) {
+		if got := w.ask(get(host, "/")); got.code() != schema.CodeCredentialsNeeded {
+			t.Errorf("without credentials = %d %s, want credentials_needed", got.Status, got.Content)
+		}
+		if got := w.ask(get(host, "/", basicOf("ann", "secret-pw"))); got.code() != schema.CodeNoHandler {
+			t.Errorf("with the password = %d %s, want no_handler", got.Status, got.Content)
+		}
+	})
+}
+
+func TestAClaimKeepsItsPolicyWhenItsProgramComesBack(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		w.policed(annOnly)
+		again := w.send("POST", "/claims", "", json.RawMessage(`{"label":"demo","token":"t0"}`))
+		if again.Status != 200 || !strings.Contains(string(again.Content), `"policy":{"basic":[{"user":"ann"}]}`) || strings.Contains(string(again.Content), "secret-") {
+			t.Errorf("again = %d %s", again.Status, again.Content)
+		}
+		for what, ask := range map[string]string{
+			"a stranger": `{"label":"demo","token":"t1","policy":{"methods":["GET"]}}`, "one without a password": `{"label":"demo","token":"t0","policy":{"basic":[{"user":"eve"}]}}`,
+		} {
+			if got := w.send("POST", "/claims", "", json.RawMessage(ask)); got.Status < 400 {
+				t.Errorf("%s = %d %s", what, got.Status, got.Content)
+			}
+		}
+		if got := w.ask(get(host, "/")); got.code() != schema.CodeCredentialsNeeded {
+			t.Errorf("a visitor = %d %s, want credentials_needed", got.Status, got.Content)
+		}
+	})
+}
+
+func TestAClaimThatWasNeverMadeLeavesNoGuard(t *testing.T) {
+	inWorld(t, Options{Limits: claim.Limits{AddressClaims: 1}}, func(w *world) {
+		w.policed(annOnly)
+		synctest.Wait()
+		if got := w.send("POST", "/claims", "", json.RawMessage(`{"label":"other","policy":{"methods":["GET"]}}`)); got.code() != schema.CodeQuotaExceeded {
+			t.Errorf("one claim too many = %d %s", got.Status, got.Content)
+		}
+	})
+}

@@ -1,0 +1,44 @@
+package gateway
+
+import (
+	"reversehttp/server/admission"
+	"reversehttp/server/claim"
+	"reversehttp/server/policy"
+	"reversehttp/server/problem"
+	"reversehttp/server/recording"
+)
+
+// newPolicies returns the policies of a gateway's claims. Where it is local all visitors have one address, so that wrong
+// passwords are not counted, as wrong tokens are not.
+func newPolicies(g *Gateway) *policy.Policies {
+	p := &policy.Policies{Public: g.public, Trust: g.trust}
+	if !g.local {
+		p.Guesses = admission.NewGuesses()
+	}
+	return p
+}
+
+// termed has what the terms of a claim say done for it: its policy enforced, and its exchanges recorded.
+type termed struct {
+	policies *policy.Policies
+	recorder *recording.Recorder
+	metrics  *metrics
+}
+
+// tap is that of [claim.Options].
+func (t termed) tap(c *claim.Claim, terms claim.Terms) claim.Tap {
+	t.policies.Keep(c, terms)
+	return t.recorder.Tap(c, terms)
+}
+
+// untap forgets a claim that has ended.
+func (t termed) untap(c *claim.Claim) {
+	t.policies.End(c)
+	t.recorder.End(c)
+}
+
+// refused records and counts a request that the policy of its claim refused.
+func (t termed) refused(c *claim.Claim, r *claim.Request, content []byte, why *problem.Problem) {
+	t.metrics.refused.WithLabelValues(string(why.Code)).Inc()
+	t.recorder.Refused(c, r, content, why.Code)
+}

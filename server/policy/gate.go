@@ -1,0 +1,203 @@
+package policy
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"reversehttp/server/admission"
+	"reversehttp/server/budget"
+	"reversehttp/server/claim"
+	"reversehttp/server/problem"
+	"reversehttp/server/publicurl"
+	"reversehttp/server/trust"
+	"reversehttp/server/visit"
+)
+
+// Policies are the gates of all claims of a gateway. Its members are set before a request comes, and do not change.
+type Policies struct {
+	Public *publicurl.Template
+	Trust  trust.Peers
+	// Guesses bounds the wrong passwords and tokens of an address. Nil counts none.
+	Guesses *admission.Guesses
+	// Budget is what the memory is taken from that requests have the gates keep.
+	Budget *budget.Budget
+
+	guards sync.Map // *claim.Claim → *guard
+}
+
+// guard is what stands before a claim that has, or had, a policy, until the claim ends.
+type guard struct {
+	policies *Policies
+	claim    *claim.Claim
+	rules    atomic.Pointer[rules] // nil while it has none
+
+	mu      sync.Mutex // guards what follows
+	hold    *budget.Hold
+	closed  bool
+	windows map[netip.Prefix]window
+}
+
+// rules is a policy, made ready.
+type rules struct {
+	of *Policy
+	// steps are in their order.
+	steps []step
+	letIn *letIn // nil where everybody is
+}
+
+// step judges a request, and notes in [asked] what is to be done with it. A nil problem passes it on.
+type step func(*asked) *problem.Problem
+
+// asked is a request that is judged.
+type asked struct {
+	guard *guard
+	head  *claim.Request
+	// path is the one below the claim's public URL, as it was sent; empty where the target has none.
+	path string
+	// from is where the visitor is; apart is the same where it is not an address of many visitors.
+	from, apart netip.Addr
+	// preflight is the method that a CORS preflight asks for; empty for another request.
+	preflight string
+	verdict   visit.Verdict
+}
+
+// Keep has the policy that is among the terms of a claim enforced from now on. It is called with the claim locked.
+func (p *Policies) Keep(c *claim.Claim, t claim.Terms) {
+	policy, _ := t.Others[Name].(*Policy)
+	found, ok := p.guards.Load(c)
+	if !ok && policy == nil {
+		return
+	}
+	if !ok {
+		found, _ = p.guards.LoadOrStore(c, &guard{policies: p, claim: c})
+	}
+	g := found.(*guard)
+	switch before := g.rules.Load(); {
+	case policy == nil:
+		g.rules.Store(nil)
+	case before == nil || before.of != policy:
+		g.rules.Store(g.ready(policy))
+	}
+}
+
+// End forgets a claim, which has ended.
+func (p *Policies) End(c *claim.Claim) {
+	found, ok := p.guards.LoadAndDelete(c)
+	if !ok {
+		return
+	}
+	g := found.(*guard)
+	g.mu.Lock()
+	hold := g.hold
+	g.closed, g.hold = true, nil
+	g.mu.Unlock()
+	if hold != nil {
+		hold.Close()
+	}
+}
+
+// grow counts bytes that the guard keeps for the claim, and reports whether there is room. The caller holds g.mu.
+func (g *guard) grow(n int) bool {
+	if g.closed {
+		return false
+	}
+	if g.hold == nil {
+		g.hold = g.policies.Budget.Open(netip.Addr{})
+		g.claim.Charge(g.hold)
+	}
+	return g.hold.TryGrow(n)
+}
+
+// ready makes a policy ready. The order of its steps is that of schema/README.md, section 14.
+func (g *guard) ready(p *Policy) *rules {
+	r := &rules{of: p}
+	add := func(set bool, make func(*Policy) step) {
+		if set {
+			r.steps = append(r.steps, make(p))
+		}
+	}
+	add(p.IP != nil, ipStep)
+	add(p.Methods != nil, methodStep)
+	add(p.Paths != nil, pathStep)
+	add(p.Rate != nil, rateStep)
+	r.letIn = newLetIn(p, g.claim.Label())
+	if r.letIn != nil || p.Methods != nil && !slices.Contains(p.Methods, http.MethodOptions) { // preflights could not pass
+		r.steps = append(r.steps, preflightStep)
+	}
+	add(r.letIn != nil, func(*Policy) step { return r.letIn.judge })
+	add(p.Content != nil, contentStep)
+	return r
+}
+
+// preflightStep answers a preflight, which goes no further.
+func preflightStep(a *asked) *problem.Problem {
+	if a.preflight != "" {
+		a.verdict.Answer = answerPreflight(a)
+	}
+	return nil
+}
+
+// Judge is that of [visit.Gates].
+func (p *Policies) Judge(c *claim.Claim, head *claim.Request) visit.Verdict {
+	found, ok := p.guards.Load(c)
+	if !ok {
+		return visit.Verdict{}
+	}
+	g := found.(*guard)
+	r := g.rules.Load()
+	if r == nil {
+		return visit.Verdict{}
+	}
+	a := &asked{guard: g, head: head, path: p.pathOf(c.Label(), head.Target), preflight: preflightOf(head)}
+	a.from, a.apart = p.Trust.Sender(head.RemoteAddr)
+	for _, judge := range r.steps {
+		a.verdict.Refuse = judge(a)
+		if a.verdict.Refuse != nil || a.verdict.Answer != nil {
+			break
+		}
+	}
+	return a.verdict
+}
+
+// pathOf returns the path of a target below the public URL of a label, undecoded and without its query; empty where it
+// has none.
+func (p *Policies) pathOf(label, target string) string {
+	path := target
+	if !strings.HasPrefix(target, "/") {
+		_, rest, ok := strings.Cut(target, "://")
+		if !ok {
+			return "" // OPTIONS *
+		}
+		if i := strings.IndexAny(rest, "/?"); i >= 0 {
+			path = rest[i:]
+		} else {
+			path = ""
+		}
+	}
+	path, _, _ = strings.Cut(path, "?")
+	if path == "" {
+		path = "/"
+	}
+	if prefix := p.Public.PathPrefix; prefix != "" {
+		rest, ok := strings.CutPrefix(path, prefix+label)
+		if !ok {
+			return ""
+		}
+		path = rest
+	}
+	return path
+}
+
+// values returns the values of the fields of a name.
+func values(r *claim.Request, name string) (all []string) {
+	for _, f := range r.Fields {
+		if strings.EqualFold(f.Name, name) {
+			all = append(all, f.Value)
+		}
+	}
+	return all
+}

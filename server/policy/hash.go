@@ -1,0 +1,117 @@
+package policy
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"reversehttp/server/admission"
+)
+
+// lane bounds how many slow hashes are computed at a time, and how many wait for how long.
+type lane struct{ running, waiting chan struct{} }
+
+const (
+	mostWaiting = 64
+	longestWait = 5 * time.Second
+)
+
+func newLane() *lane {
+	return &lane{make(chan struct{}, max(runtime.GOMAXPROCS(0)/4, 1)), make(chan struct{}, mostWaiting)}
+}
+
+// do calls f in its turn, and reports whether it came.
+func (l *lane) do(f func()) bool {
+	select {
+	case l.waiting <- struct{}{}:
+		defer func() { <-l.waiting }()
+	default:
+		return false
+	}
+	timer := time.NewTimer(longestWait)
+	defer timer.Stop()
+	select {
+	case l.running <- struct{}{}:
+		defer func() { <-l.running }()
+	case <-timer.C:
+		return false
+	}
+	f()
+	return true
+}
+
+// Passwords that are set and those that are checked have a lane each, so that neither keeps the other out; and an
+// address sets two a second, and forty at once.
+var (
+	setting, checking = newLane(), newLane()
+	settingRate       = admission.NewRate(2)
+)
+
+// hashPassword returns the hash of a password that an address sets. It reports false where too many are set.
+func hashPassword(password string, from netip.Addr) (hash string, ok bool) {
+	if !settingRate.Allow(from) {
+		return "", false
+	}
+	ok = setting.do(func() {
+		h, err := bcrypt.GenerateFromPassword([]byte(password), cost)
+		hash = string(h)
+		if err != nil {
+			hash = "" // it is too long, which was checked
+		}
+	})
+	return hash, ok && hash != ""
+}
+
+// cost is how slow a hash is, and compare compares one with a password. Tests are faster, and count.
+var (
+	cost    = bcrypt.DefaultCost
+	compare = bcrypt.CompareHashAndPassword
+)
+
+// absentUser is the hash that a password of an unknown user is compared with, so that they take as long as others.
+var absentUser = sync.OnceValue(func() []byte {
+	h, _ := bcrypt.GenerateFromPassword([]byte(rand.Text()), cost)
+	return h
+})
+
+// proven remembers the password of one user that was right, for a while: as a hash with a key of this process, which
+// is fast. It is a policy's, and goes with it.
+type proven struct {
+	mu    sync.Mutex // guards below
+	sum   [sha256.Size]byte
+	until time.Time
+}
+
+// provenTime is for how long a password need not be checked again.
+const provenTime = 10 * time.Minute
+
+var provenKey = []byte(rand.Text())
+
+func sumOf(password string) (sum [sha256.Size]byte) {
+	h := hmac.New(sha256.New, provenKey)
+	h.Write([]byte(password))
+	h.Sum(sum[:0])
+	return sum
+}
+
+// has reports whether a password was right before.
+func (p *proven) has(password string) bool {
+	sum := sumOf(password)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return hmac.Equal(p.sum[:], sum[:]) && time.Now().Before(p.until)
+}
+
+// keep notes that a password is right.
+func (p *proven) keep(password string) {
+	sum := sumOf(password)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sum, p.until = sum, time.Now().Add(provenTime)
+}

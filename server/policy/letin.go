@@ -1,0 +1,129 @@
+package policy
+
+import (
+	"net/http"
+	"strings"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+	"reversehttp/server/problem"
+)
+
+// letIn lets in whoever shows something that one of share, basic and bearer takes.
+type letIn struct {
+	basic  map[string]*known // by user
+	bearer []bearer
+	// challenge is what is asked for.
+	challenge []claim.Field
+}
+
+// known is a user, and their password once it was right.
+type known struct {
+	hash string
+	proven
+}
+
+// newLetIn returns it for a policy of a label; nil where everybody is let in.
+func newLetIn(p *Policy, label string) *letIn {
+	l := &letIn{basic: map[string]*known{}, bearer: p.Bearer}
+	for _, one := range p.Basic {
+		l.basic[one.User] = &known{hash: one.Hash}
+	}
+	ask := func(challenge string) {
+		l.challenge = append(l.challenge, claim.Field{Name: "WWW-Authenticate", Value: challenge})
+	}
+	if p.Basic != nil {
+		ask(`Basic realm="` + label + `", charset="UTF-8"`)
+	}
+	if p.Bearer != nil {
+		ask(`Bearer realm="` + label + `"`)
+	}
+	if len(l.challenge) == 0 {
+		return nil
+	}
+	return l
+}
+
+// judge is the step. What it checks goes no further, whether it lets the visitor in or not.
+func (l *letIn) judge(a *asked) *problem.Problem {
+	shown := values(a.head, "Authorization")
+	if len(shown) == 0 {
+		return l.refuse(schema.CodeCredentialsNeeded)
+	}
+	scheme, secret, _ := strings.Cut(shown[0], " ")
+	secret = strings.TrimSpace(secret)
+	basic, bearer := len(l.basic) > 0 && strings.EqualFold(scheme, "Basic"), len(l.bearer) > 0 && strings.EqualFold(scheme, "Bearer")
+	if !basic && !bearer && len(shown) == 1 {
+		return l.refuse(schema.CodeCredentialsNeeded) // of another scheme
+	}
+	a.verdict.Drop = append(a.verdict.Drop, "Authorization")
+	if p := a.guessed(true); p != nil { // before anything is compared, so that nobody learns what is right
+		return p
+	}
+	var right bool
+	var p *problem.Problem
+	switch {
+	case len(shown) > 1: // which one the program would have taken is not known
+		p = a.guessed(false)
+	case bearer:
+		right = letsBearer(l.bearer, secret)
+		p = a.guessed(right)
+	default:
+		right, p = l.letsBasic(a, secret)
+	}
+	switch {
+	case p != nil:
+		return p
+	case !right:
+		return l.refuse(schema.CodeCredentialsWrong)
+	}
+	return nil
+}
+
+// letsBasic reports whether credentials of Basic are right, and counts them where they are not. It fails where too many are
+// checked, and where too many were wrong.
+func (l *letIn) letsBasic(a *asked, secret string) (right bool, p *problem.Problem) {
+	user, password, ok := readBasic(secret)
+	if !ok {
+		return false, a.guessed(false)
+	}
+	one := l.basic[user]
+	if one != nil && one.has(password) {
+		return true, nil
+	}
+	turn := checking.do(func() {
+		if p = a.guessed(true); p != nil { // others that came at once were wrong meanwhile
+			return
+		}
+		hash := absentUser()
+		if one != nil {
+			hash = []byte(one.hash)
+		}
+		right = compare(hash, []byte(password)) == nil && one != nil
+		p = a.guessed(right)
+	})
+	switch {
+	case !turn:
+		return false, &problem.Problem{Code: schema.CodeQueueFull, Detail: "Too many passwords are being checked. Try again soon."}
+	case right:
+		one.keep(password)
+	}
+	return right, p
+}
+
+// guessed counts what a visitor showed, if it was wrong, and refuses one whose address showed too much of that.
+func (a *asked) guessed(right bool) *problem.Problem {
+	wait := a.guard.policies.Guesses.Judge(a.apart, right)
+	if wait <= 0 {
+		return nil
+	}
+	return &problem.Problem{Code: schema.CodeRateLimited, After: wait, Detail: "Your address showed too many wrong passwords or tokens. It may try again when a minute is over."}
+}
+
+// refuse asks for credentials.
+func (l *letIn) refuse(code schema.Code) *problem.Problem {
+	if problem.Status(code) != http.StatusUnauthorized {
+		return &problem.Problem{Code: code}
+	}
+	return &problem.Problem{Code: code, Fields: l.challenge}
+}

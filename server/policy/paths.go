@@ -1,0 +1,90 @@
+package policy
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"reversehttp/schema"
+	"reversehttp/server/problem"
+)
+
+const (
+	mostPaths     = 64
+	mostPathBytes = 256
+)
+
+func checkPaths(ask *schema.Policy, p *Policy) error {
+	if ask.Paths == nil {
+		return nil
+	}
+	if err := count("paths", *ask.Paths, mostPaths); err != nil {
+		return err
+	}
+	for i, path := range *ask.Paths {
+		if plain, ok := plainPath(path); len(path) > mostPathBytes || !ok || strings.ContainsAny(plain, "?#") {
+			return fault(fmt.Sprintf("paths/%d", i), "A path begins with /, as in the claim's public URL, has at most %d bytes, and no empty segment, dot segment, query or fragment in it.", mostPathBytes)
+		}
+	}
+	p.Paths = *ask.Paths
+	return nil
+}
+
+// pathStep lets in paths that are listed, and those below them.
+func pathStep(p *Policy) step {
+	var allowed []string
+	for _, path := range p.Paths {
+		if plain, ok := plainPath(path); ok {
+			allowed = append(allowed, plain)
+		}
+	}
+	return func(a *asked) *problem.Problem {
+		plain, ok := plainPath(a.path)
+		if ok && slices.ContainsFunc(allowed, func(one string) bool { return below(plain, one) }) {
+			return nil
+		}
+		return &problem.Problem{Code: schema.CodePathRefused}
+	}
+}
+
+// below reports whether a path is another or below it. One that ends in a slash has only what is below.
+func below(path, of string) bool {
+	rest, ok := strings.CutPrefix(path, of)
+	return ok && (rest == "" || strings.HasSuffix(of, "/") || rest[0] == '/')
+}
+
+// plainPath returns a path with its percent-encoding decoded, so that two that every server takes for the same are
+// the same bytes. It reports false for a path that servers read in different ways, for one of them could be
+// another path than the one that was judged: where a percent sign encodes nothing; where once or twice decoded it
+// has a backslash, a control character, an empty segment but the last, or a dot segment, with parameters (";") or
+// without; and where a slash is encoded.
+func plainPath(path string) (plain string, ok bool) {
+	if !strings.HasPrefix(path, "/") || !plainSegments(path) {
+		return "", false
+	}
+	plain, err := url.PathUnescape(path)
+	if err != nil || strings.Count(plain, "/") != strings.Count(path, "/") || !plainSegments(plain) {
+		return "", false
+	}
+	again, err := url.PathUnescape(plain)
+	if err != nil { // the percent sign was encoded, and encodes nothing itself
+		return plain, true
+	}
+	return plain, strings.Count(again, "/") == strings.Count(path, "/") && plainSegments(again)
+}
+
+// plainSegments reports whether a path has none of the segments and characters that servers read in different ways.
+func plainSegments(path string) bool {
+	if strings.Contains(path, `\`) || strings.ContainsFunc(path, control) {
+		return false
+	}
+	segments := strings.Split(path[1:], "/")
+	for i, segment := range segments {
+		name, _, _ := strings.Cut(segment, ";")
+		if name == "." || name == ".." || name == "" && (i < len(segments)-1 || segment != "") {
+			return false
+		}
+	}
+	return true
+}
