@@ -348,6 +348,48 @@ type PolicyContent struct {
 	MaxBytes int `json:"maxBytes"`
 }
 
+// PolicyWebhook: whose signed requests are let in.
+type PolicyWebhook struct {
+	// Preset: who signs: Standard Webhooks, or this vendor.
+	Preset PolicyWebhookPreset `json:"preset"`
+	// Secret is what the signatures are verified with, as the sender shows it: the secret, or the public key. A
+	// gateway never gives it back. Absent: the one that this preset has.
+	Secret string `json:"secret,omitempty"`
+}
+
+// PolicyWebhookPreset: who signs: Standard Webhooks, or this vendor.
+type PolicyWebhookPreset string
+
+// The values of PolicyWebhookPreset.
+const (
+	PolicyWebhookStandard PolicyWebhookPreset = "standard"
+	PolicyWebhookGithub   PolicyWebhookPreset = "github"
+	PolicyWebhookStripe   PolicyWebhookPreset = "stripe"
+	PolicyWebhookSlack    PolicyWebhookPreset = "slack"
+	PolicyWebhookDiscord  PolicyWebhookPreset = "discord"
+)
+
+// PolicyOffline is what visitors hear while no program is there.
+type PolicyOffline struct {
+	// Mode: wait is as without it: 503 no_handler. Canned is this answer.
+	Mode PolicyOfflineMode `json:"mode"`
+	// Status is the status of a canned answer. Absent means 503.
+	Status int `json:"status,omitempty"`
+	// Headers are the fields of a canned answer. Absent means none.
+	Headers []Field `json:"headers,omitempty"`
+	// Body is the content of a canned answer, of 8192 bytes at most. Absent means none.
+	Body string `json:"body,omitempty"`
+}
+
+// PolicyOfflineMode: wait is as without it: 503 no_handler. Canned is this answer.
+type PolicyOfflineMode string
+
+// The values of PolicyOfflineMode.
+const (
+	PolicyOfflineWait   PolicyOfflineMode = "wait"
+	PolicyOfflineCanned PolicyOfflineMode = "canned"
+)
+
 // Policy is what the gateway enforces for a claim before its program sees anything. README.md, section 14, has
 // the order. A state has it without passwords, tokens and secrets.
 type Policy struct {
@@ -365,6 +407,10 @@ type Policy struct {
 	Rate *PolicyRate `json:"rate,omitempty"`
 	// Content is how much content a request may have. Absent means as much as the gateway takes.
 	Content *PolicyContent `json:"content,omitempty"`
+	// Webhook: whose signed requests are let in. Absent means that none need be signed.
+	Webhook *PolicyWebhook `json:"webhook,omitempty"`
+	// Offline is what visitors hear while no program is there. Absent means 503 no_handler.
+	Offline *PolicyOffline `json:"offline,omitempty"`
 }
 
 // ClaimRequest is the content of POST /claims.
@@ -917,4 +963,6 @@ const (
 	CodePathRefused          Code = "path_refused"
 	CodeCredentialsNeeded    Code = "credentials_needed"
 	CodeCredentialsWrong     Code = "credentials_wrong"
+	CodeSignatureWrong       Code = "signature_wrong"
+	CodeWebhookRunning       Code = "webhook_running"
 )

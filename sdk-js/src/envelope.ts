@@ -332,6 +332,35 @@ export interface PolicyContent {
   maxBytes: number
 }
 
+/** Whose signed requests are let in. */
+export interface PolicyWebhook {
+  /** Who signs: Standard Webhooks, or this vendor. */
+  preset: PolicyWebhookPreset
+  /**
+   * What the signatures are verified with, as the sender shows it: the secret, or the public
+   * key. A gateway never gives it back. Absent: the one that this preset has.
+   */
+  secret?: string
+}
+
+/** Who signs: Standard Webhooks, or this vendor. */
+export type PolicyWebhookPreset = 'standard' | 'github' | 'stripe' | 'slack' | 'discord'
+
+/** What visitors hear while no program is there. */
+export interface PolicyOffline {
+  /** Wait is as without it: 503 no_handler. Canned is this answer. */
+  mode: PolicyOfflineMode
+  /** The status of a canned answer. Absent means 503. */
+  status?: number
+  /** The fields of a canned answer. Absent means none. */
+  headers?: Field[]
+  /** The content of a canned answer, of 8192 bytes at most. Absent means none. */
+  body?: string
+}
+
+/** Wait is as without it: 503 no_handler. Canned is this answer. */
+export type PolicyOfflineMode = 'wait' | 'canned'
+
 /**
  * What the gateway enforces for a claim before its program sees anything. README.md, section 14,
  * has the order. A state has it without passwords, tokens and secrets.
@@ -354,6 +383,10 @@ export interface Policy {
   rate?: PolicyRate
   /** How much content a request may have. Absent means as much as the gateway takes. */
   content?: PolicyContent
+  /** Whose signed requests are let in. Absent means that none need be signed. */
+  webhook?: PolicyWebhook
+  /** What visitors hear while no program is there. Absent means 503 no_handler. */
+  offline?: PolicyOffline
 }
 
 /** The content of POST /claims. */
@@ -907,3 +940,5 @@ export type Code =
   | 'path_refused'
   | 'credentials_needed'
   | 'credentials_wrong'
+  | 'signature_wrong'
+  | 'webhook_running'

@@ -268,7 +268,7 @@ func New(o Options) (*Gateway, error) {
 	g.visits = &visit.Visits{
 		Registry: g.registry, Public: u, Trust: g.trust, Withdrawn: withdrawn, Rate: g.rate(o.VisitsPerSecond),
 		ContentRate: o.ContentRate, ContentPause: o.ContentPause, InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes,
-		Gates: visit.Gates{Judge: g.policies.Judge, Refused: termed.refused},
+		Gates: visit.Gates{Judge: g.policies.Judge, Absent: g.policies.Absent, Refused: termed.refused},
 	}
 	g.visits.Quotas = g.quotas
 	g.Port = newPort(g)

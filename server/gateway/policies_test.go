@@ -1,14 +1,19 @@
 package gateway
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
@@ -236,6 +241,139 @@ func TestAClaimThatWasNeverMadeLeavesNoGuard(t *testing.T) {
 		synctest.Wait()
 		if got := w.send("POST", "/claims", "", json.RawMessage(`{"label":"other","policy":{"methods":["GET"]}}`)); got.code() != schema.CodeQuotaExceeded {
 			t.Errorf("one claim too many = %d %s", got.Status, got.Content)
+		}
+	})
+}
+
+// github is a webhook of GitHub with the secret "s".
+func github(id, content string, fields ...string) string {
+	h := hmac.New(sha256.New, []byte("s"))
+	h.Write([]byte(content))
+	fields = append(fields, "X-GitHub-Delivery: "+id, "X-Hub-Signature-256: sha256="+hex.EncodeToString(h.Sum(nil)))
+	return fmt.Sprintf("POST /hook HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n%s\r\n\r\n%s", host, len(content), strings.Join(fields, "\r\n"), content)
+}
+
+const fromGithub = `{"webhook":{"preset":"github","secret":"s"}}`
+
+func TestAWebhookIsVerifiedBeforeItsProgramHasIt(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.policed(fromGithub)
+		forged := w.ask(strings.Replace(github("1", "hello"), "\r\n\r\nhello", "\r\n\r\nhellO", 1))
+		if forged.code() != schema.CodeSignatureWrong || forged.Header.Get("Www-Authenticate") == "" || forged.handed() != "?0" {
+			t.Errorf("forged = %d %v %s", forged.Status, forged.Header, forged.Content)
+		}
+		if list := p.listed(); len(list) != 1 || list[0].Code != "signature_wrong" || list[0].RequestBytes != 5 {
+			t.Errorf("recorded %+v", list)
+		}
+		if rs := p.poll(schema.Field{"Prefer", "wait=0"}); len(rs) > 0 {
+			t.Errorf("the program has %+v", rs)
+		}
+		v := w.visit(github("1", "hello"))
+		r := p.next()
+		if r.Body == nil || *r.Body != "hello" || r.Target != "/hook" {
+			t.Errorf("the program has %+v", r)
+		}
+		p.respond(schema.Response{ID: r.ID, Status: 202, Body: new("thanks")})
+		if got := v.await(); got.Status != 202 || string(got.Content) != "thanks" {
+			t.Errorf("%d %s", got.Status, got.Content)
+		}
+	})
+}
+
+func TestARepeatedWebhookReachesNoProgramTwice(t *testing.T) {
+	inWorld(t, Options{Times: claim.Times{Lease: time.Hour}}, func(w *world) {
+		p := w.policed(fromGithub)
+		for _, c := range []struct {
+			what string
+			ends func(v *visitor, r schema.Request)
+			took bool
+		}{
+			{"an error", func(v *visitor, r schema.Request) { p.respond(schema.Response{ID: r.ID, Status: 500}); v.await() }, false},
+			{"an abort", func(v *visitor, r schema.Request) {
+				p.answer(schema.Abort{Type: schema.TypeAbort, ID: r.ID})
+				v.await()
+			}, false},
+			{"a visitor who leaves", func(v *visitor, _ schema.Request) { _ = v.conn.Close(); synctest.Wait() }, false},
+			{"an answer that is cut", func(v *visitor, r schema.Request) {
+				p.respond(schema.Response{ID: r.ID, Status: 200, Body: new("a"), More: true})
+				p.answer(schema.Abort{Type: schema.TypeAbort, ID: r.ID})
+				<-v.done
+			}, false},
+			{"an answer in parts", func(v *visitor, r schema.Request) {
+				p.respond(schema.Response{ID: r.ID, Status: 200, Body: new("a"), More: true})
+				p.part(schema.Part{ID: r.ID, Seq: 1, Body: new("b")}, schema.ResultAccepted)
+				v.await()
+			}, true},
+		} {
+			v := w.visit(github("1", "hello"))
+			r := p.next()
+			if again := w.ask(github("1", "hello")); again.code() != schema.CodeWebhookRunning || again.Header.Get("Retry-After") != "1" {
+				t.Errorf("before %s: the same = %d %v %s, want webhook_running", c.what, again.Status, again.Header, again.Content)
+			}
+			c.ends(v, r)
+			synctest.Wait()
+			if !c.took {
+				continue // the next has to reach the program
+			}
+			if again := w.ask(github("1", "hello")); again.Status != 200 || len(again.Content) > 0 || again.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("after %s: the same = %d %v %s, want 200 without content", c.what, again.Status, again.Header, again.Content)
+			}
+			if rs := p.poll(schema.Field{"Prefer", "wait=0"}); len(rs) > 0 {
+				t.Errorf("after %s the program has %+v", c.what, rs)
+			}
+		}
+	})
+}
+
+func TestContentOfAWebhookIsInvitedAndBoundedByTheGateway(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.policed(fromGithub)
+		raw := github("1", "hello", "Expect: 100-continue")
+		v := w.dial(visitorAddr)
+		head, content, _ := strings.Cut(raw, "\r\n\r\n")
+		v.write([]byte(head + "\r\n\r\n"))
+		if resp, err := http.ReadResponse(v.in, nil); err != nil || resp.StatusCode != 100 {
+			t.Fatalf("%v %v, want 100 (Continue)", resp, err)
+		}
+		v.write([]byte(content))
+		r := p.next()
+		p.respond(schema.Response{ID: r.ID, Status: 200})
+		if got := v.read("POST"); got.Status != 200 {
+			t.Errorf("%d %s", got.Status, got.Content)
+		}
+		long := strings.Repeat("x", 1<<20)
+		for what, raw := range map[string]string{
+			"announced":     fmt.Sprintf("POST / HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", host, len(long)+1),
+			"not announced": fmt.Sprintf("POST / HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%sx\r\n0\r\n\r\n", host, len(long)+1, long),
+		} {
+			if got := w.ask(raw); got.code() != schema.CodeContentTooLarge || got.handed() != "?0" {
+				t.Errorf("%s content of 1 MiB and a byte = %d %s, want content_too_large", what, got.Status, got.Content)
+			}
+		}
+		before := w.held()
+		v = w.dial(visitorAddr)
+		v.write([]byte(fmt.Sprintf("POST / HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n%s", host, len(long), long[:len(long)/2])))
+		synctest.Wait()
+		if held := w.held() - before; held < len(long)/2 {
+			t.Errorf("held %d bytes while half a MiB was, want them all to count", held)
+		}
+		_ = v.conn.Close()
+	})
+}
+
+func TestWhoComesWhileTheProgramIsAwayHearsTheCannedAnswer(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.policed(`{"methods":["GET"],"offline":{"mode":"canned","status":503,"headers":[["Retry-After","600"],["Content-Type","text/plain"]],"body":"back soon"}}`)
+		if got := p.send("DELETE", p.Session, p.Token, nil); got.Status != 204 {
+			t.Fatalf("DELETE = %d %s", got.Status, got.Content)
+		}
+		time.Sleep(6 * time.Second) // until nobody is waited for
+		got := w.ask(get(host, "/"))
+		if got.Status != 503 || string(got.Content) != "back soon" || got.Header.Get("Retry-After") != "600" || got.Header.Get("Cache-Control") != "no-store" || got.Header.Get("Proxy-Status") != "" {
+			t.Errorf("%d %v %s", got.Status, got.Header, got.Content)
+		}
+		if got := w.ask(strings.Replace(get(host, "/"), "GET", "HEAD", 1)); got.code() != "" || got.Status != 405 {
+			t.Errorf("HEAD = %d %s, want 405: a gate is before the answer", got.Status, got.Content)
 		}
 	})
 }

@@ -39,6 +39,7 @@ type guard struct {
 	hold    *budget.Hold
 	closed  bool
 	windows map[netip.Prefix]window
+	ids     ids
 }
 
 // rules is a policy, made ready.
@@ -112,6 +113,13 @@ func (g *guard) grow(n int) bool {
 	return g.hold.TryGrow(n)
 }
 
+// shrink takes back what grow counted. The caller holds g.mu.
+func (g *guard) shrink(n int) {
+	if g.hold != nil {
+		g.hold.Shrink(n)
+	}
+}
+
 // ready makes a policy ready. The order of its steps is that of schema/README.md, section 14.
 func (g *guard) ready(p *Policy) *rules {
 	r := &rules{of: p}
@@ -130,6 +138,7 @@ func (g *guard) ready(p *Policy) *rules {
 	}
 	add(r.letIn != nil, func(*Policy) step { return r.letIn.judge })
 	add(p.Content != nil, contentStep)
+	add(p.Webhook != nil, webhookStep)
 	return r
 }
 
@@ -143,12 +152,7 @@ func preflightStep(a *asked) *problem.Problem {
 
 // Judge is that of [visit.Gates].
 func (p *Policies) Judge(c *claim.Claim, head *claim.Request) visit.Verdict {
-	found, ok := p.guards.Load(c)
-	if !ok {
-		return visit.Verdict{}
-	}
-	g := found.(*guard)
-	r := g.rules.Load()
+	g, r := p.rulesOf(c)
 	if r == nil {
 		return visit.Verdict{}
 	}
@@ -161,6 +165,16 @@ func (p *Policies) Judge(c *claim.Claim, head *claim.Request) visit.Verdict {
 		}
 	}
 	return a.verdict
+}
+
+// rulesOf returns what guards a claim, and how; nil where nothing does.
+func (p *Policies) rulesOf(c *claim.Claim) (*guard, *rules) {
+	found, ok := p.guards.Load(c)
+	if !ok {
+		return nil, nil
+	}
+	g := found.(*guard)
+	return g, g.rules.Load()
 }
 
 // pathOf returns the path of a target below the public URL of a label, undecoded and without its query; empty where it

@@ -31,6 +31,8 @@ type Policy struct {
 	Paths   []string              `json:"paths,omitempty"`
 	Rate    *schema.PolicyRate    `json:"rate,omitempty"`
 	Content *schema.PolicyContent `json:"content,omitempty"`
+	Webhook *webhook              `json:"webhook,omitempty"`
+	Offline *schema.PolicyOffline `json:"offline,omitempty"`
 }
 
 func init() {
@@ -39,7 +41,8 @@ func init() {
 
 // example is a policy as it is kept.
 const example = `{"basic":[{"user":"ann","hash":"secret-1"}],"bearer":[{"name":"ci","hash":"secret-2"}],"ip":{"allow":["203.0.113.0/24"]},` +
-	`"methods":["GET"],"paths":["/hook/"],"rate":{"perMinute":60},"content":{"maxBytes":1024}}`
+	`"methods":["GET"],"paths":["/hook/"],"rate":{"perMinute":60},"content":{"maxBytes":1024},` +
+	`"webhook":{"preset":"github","secret":"secret-3"},"offline":{"mode":"canned","status":503,"body":"back soon"}}`
 
 // fault says where what an owner gives is wrong, and why.
 func fault(at, why string, args ...any) error {
@@ -58,7 +61,7 @@ func given(value []byte, from netip.Addr) (claim.Term, error) {
 		return nil, fault(strings.TrimPrefix(p.Pointer, "/"), "%s", p.Detail)
 	}
 	p := &Policy{Rate: ask.Rate, Content: ask.Content, IP: ask.IP}
-	for _, check := range []func(*schema.Policy, *Policy) error{checkIP, checkMethods, checkPaths, checkRate, checkContent, checkBearer, checkBasic} {
+	for _, check := range []func(*schema.Policy, *Policy) error{checkIP, checkMethods, checkPaths, checkRate, checkContent, checkBearer, checkBasic, checkWebhook, checkOffline} {
 		if err := check(&ask, p); err != nil {
 			return nil, err
 		}
@@ -85,7 +88,7 @@ func (p *Policy) After(old claim.Term) (claim.Term, error) {
 		before = &Policy{}
 	}
 	next := *p
-	for _, take := range []func(next, before *Policy) error{takeBasic, takeBearer} {
+	for _, take := range []func(next, before *Policy) error{takeBasic, takeBearer, takeWebhook} {
 		if err := take(&next, before); err != nil {
 			return nil, refused(err)
 		}
@@ -104,7 +107,7 @@ func refused(err error) error {
 
 // Shown is that of [claim.Term].
 func (p *Policy) Shown() any {
-	s := schema.Policy{IP: p.IP, Rate: p.Rate, Content: p.Content}
+	s := schema.Policy{IP: p.IP, Rate: p.Rate, Content: p.Content, Offline: p.Offline}
 	if p.Methods != nil {
 		s.Methods = &p.Methods
 	}
@@ -113,6 +116,9 @@ func (p *Policy) Shown() any {
 	}
 	p.showBasic(&s)
 	p.showBearer(&s)
+	if p.Webhook != nil {
+		s.Webhook = &schema.PolicyWebhook{Preset: p.Webhook.Preset}
+	}
 	return s
 }
 

@@ -53,7 +53,7 @@ func with(t *testing.T, template, policy string) *gated {
 	}
 	g := &gated{Policies: &Policies{Public: public, Guesses: admission.NewGuesses()}, t: t}
 	registry := claim.New(claim.Options{
-		Times: claim.Times{Lease: time.Hour, Unpolled: time.Hour},
+		Times: claim.Times{Lease: 48 * time.Hour, Unpolled: 48 * time.Hour},
 		Tap:   func(c *claim.Claim, t claim.Terms) claim.Tap { g.Keep(c, t); return nil },
 		Untap: g.End, Fits: func(t claim.Terms) error { return Fits(t, public.PathPrefix == "") },
 	})
@@ -175,6 +175,12 @@ func TestWhatAnOwnerGivesIsChecked(t *testing.T) {
 		`{"methods":[]}`: "policy/methods", `{"methods":["GET","A B"]}`: "policy/methods/1",
 		`{"paths":[]}`: "policy/paths", `{"paths":["hook/"]}`: "policy/paths/0", `{"paths":["/a/../b"]}`: "policy/paths/0", `{"paths":["/a?x"]}`: "policy/paths/0",
 		`{"rate":{}}`: "policy/rate/perMinute", `{"rate":{"perMinute":0}}`: "policy/rate/perMinute", `{"content":{"maxBytes":-1}}`: "policy/content/maxBytes",
+		`{"webhook":{"secret":"x"}}`: "policy/webhook/preset", `{"webhook":{"preset":"gitlab","secret":"x"}}`: "policy/webhook/preset", `{"webhook":{"preset":"standard","secret":"whsec_c2hvcnQ="}}`: "policy/webhook/secret",
+		`{"webhook":{"preset":"standard","secret":"whpk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}}`: "policy/webhook/secret", `{"webhook":{"preset":"discord","secret":"00ff"}}`: "policy/webhook/secret", `{"webhook":{"preset":"github","secret":"` + strings.Repeat("x", 257) + `"}}`: "policy/webhook/secret",
+		`{"offline":{}}`: "policy/offline/mode", `{"offline":{"mode":"gone"}}`: "policy/offline/mode", `{"offline":{"mode":"wait","status":503}}`: "policy/offline/mode", `{"offline":{"mode":"canned","status":101}}`: "policy/offline/status",
+		`{"offline":{"mode":"canned","status":204,"body":"x"}}`: "policy/offline/body", `{"offline":{"mode":"canned","body":"` + strings.Repeat("x", 8193) + `"}}`: "policy/offline/body",
+		`{"offline":{"mode":"canned","headers":[["Content-Length","1"]]}}`: "policy/offline/headers/0/0", `{"offline":{"mode":"canned","headers":[["X-A","b"],["transfer-encoding","chunked"]]}}`: "policy/offline/headers/1/0",
+		`{"offline":{"mode":"canned","headers":[["X-A","b\r\nc: d"]]}}`: "policy/offline/headers/0/1", `{"offline":{"mode":"canned","headers":[["A b","c"]]}}`: "policy/offline/headers/0/0",
 	} {
 		_, err := read(policy)
 		if e, ok := err.(*terms.Error); !ok || e.Code != schema.CodeBadMember || e.Member != pointer || e.Detail == "" {

@@ -44,6 +44,9 @@ type Verdict struct {
 	// more is told content_too_large; an upgrade has no content and is not held.
 	Then func(content []byte) Verdict
 	Hold int
+	// Ended is called once, when a request that was passed on is over, with the status of the program's
+	// answer: 0 where there was none, or not all of it. Nil is not called.
+	Ended func(status int)
 }
 
 // judge has the gate judge the request, if there is one, and answers it where the gate does. passed reports
@@ -80,6 +83,7 @@ func (s *visit) judge() (passed, held bool) {
 	}
 	switch {
 	case verdict.passes():
+		s.ended = verdict.Ended
 		return true, held
 	case verdict.Refuse != nil:
 		s.refuse(content, verdict.Refuse)

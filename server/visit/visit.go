@@ -74,6 +74,9 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	if !s.took() {
 		return
 	}
+	if s.ended != nil {
+		defer func() { s.ended(s.answered) }()
+	}
 	x, err := c.Begin(hold, s.absence())
 	wire.Taken(r) // the exchange counts for it
 	if err != nil && s.absent(err, !held) {
@@ -156,7 +159,11 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	if s.upload != nil && a.More {
 		s.upload.goLive()
 	}
+	if !a.More {
+		s.answered = a.Status
+	}
 	s.relay(a)
+	s.answered = a.Status
 }
 
 // visit is a visitor's request while it is served: what the gates, the core and the budget have to do with. It has room for the fields
@@ -172,10 +179,13 @@ type visit struct {
 	upload *upload         // nil unless the content streams
 	meter  *quota.Meter    // nil where nothing is counted
 	most   int64           // content that there may be, in bytes
-	via    string          // what the gateway adds to the Via of the request
-	req    claim.Request
-	fields [16]claim.Field
-	values [8]string
+	ended  func(int)       // of the gate, see [Verdict]; nil for none
+	// answered is the status of the program's answer, once that is whole.
+	answered int
+	via      string // what the gateway adds to the Via of the request
+	req      claim.Request
+	fields   [16]claim.Field
+	values   [8]string
 }
 
 // fill makes the visitor's request one for the core.

@@ -1,0 +1,26 @@
+package policy
+
+import (
+	"crypto/hmac"
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"reversehttp/server/claim"
+)
+
+// githubWebhook is that of GitHub. It signs the content, and neither a time nor an id.
+func githubWebhook(secret string) (verify, string) {
+	return func(head *claim.Request, content []byte, _ time.Time) (id, why string) {
+		shown, _ := one(head, "X-Hub-Signature-256")
+		coded, ok := strings.CutPrefix(shown, "sha256=")
+		got, err := hex.DecodeString(coded)
+		if !ok || err != nil || !hmac.Equal(sign([]byte(secret), content), got) {
+			return "", "X-Hub-Signature-256 is not right"
+		}
+		if id, ok = one(head, "X-GitHub-Delivery"); !ok || len(id) > mostID {
+			id = coded
+		}
+		return id, ""
+	}, ""
+}

@@ -1,0 +1,46 @@
+package policy
+
+import (
+	"crypto/hmac"
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"reversehttp/server/claim"
+)
+
+// stripeWebhook is that of Stripe, whose field has a time and any number of signatures.
+func stripeWebhook(secret string) (verify, string) {
+	return func(head *claim.Request, content []byte, now time.Time) (id, why string) {
+		shown, ok := one(head, "Stripe-Signature")
+		if !ok {
+			return "", "it needs one Stripe-Signature"
+		}
+		var at string
+		var signatures []string
+		for item := range strings.SplitSeq(shown, ",") {
+			name, value, _ := strings.Cut(strings.TrimSpace(item), "=")
+			switch {
+			case name == "t" && at != "":
+				return "", "Stripe-Signature has two times"
+			case name == "t":
+				at = value
+			case name == "v1" && len(signatures) < mostSignatures:
+				signatures = append(signatures, value)
+			}
+		}
+		if !timely(at, now) {
+			return "", untimely
+		}
+		mac := sign([]byte(secret), []byte(at+"."), content)
+		for _, coded := range signatures {
+			if got, err := hex.DecodeString(coded); err == nil && hmac.Equal(mac, got) {
+				if id = idIn(content, "id"); id == "" {
+					id = coded
+				}
+				return id, ""
+			}
+		}
+		return "", "no signature is right"
+	}, ""
+}

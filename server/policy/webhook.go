@@ -1,0 +1,152 @@
+package policy
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+	"reversehttp/server/problem"
+	"reversehttp/server/visit"
+)
+
+const (
+	// mostSigned bounds the content of a webhook, which is held until it is verified.
+	mostSigned = 1 << 20
+	// signedWithin is how far the time that a webhook was signed at may be from that of the gateway.
+	signedWithin = 5 * time.Minute
+	// mostSignatures bounds the signatures of a request that are looked at.
+	mostSignatures = 16
+	mostSecret     = 256
+	mostID         = 256
+)
+
+// webhook is whose signed requests are let in. A signature is verified with the secret itself, so that is kept.
+type webhook struct {
+	Preset schema.PolicyWebhookPreset `json:"preset"`
+	Secret string                     `json:"secret"`
+}
+
+// scheme is how somebody signs.
+type scheme struct {
+	// ready returns what verifies, for a secret, or what a good secret is.
+	ready func(secret string) (verify, string)
+}
+
+// verify returns what a request and its content are known again by, or why they are not verified.
+type verify func(head *claim.Request, content []byte, now time.Time) (id, why string)
+
+var schemes = map[schema.PolicyWebhookPreset]scheme{
+	schema.PolicyWebhookStandard: {standardWebhook}, schema.PolicyWebhookGithub: {githubWebhook}, schema.PolicyWebhookStripe: {stripeWebhook},
+	schema.PolicyWebhookSlack: {slackWebhook}, schema.PolicyWebhookDiscord: {discordWebhook},
+}
+
+func checkWebhook(ask *schema.Policy, p *Policy) error {
+	w := ask.Webhook
+	if w == nil {
+		return nil
+	}
+	how, ok := schemes[w.Preset]
+	if !ok {
+		return fault("webhook/preset", "A preset is standard, github, stripe, slack or discord.")
+	}
+	if w.Secret != "" {
+		if len(w.Secret) > mostSecret {
+			return fault("webhook/secret", "A secret has 1 to %d bytes.", mostSecret)
+		}
+		if _, good := how.ready(w.Secret); good != "" {
+			return fault("webhook/secret", "%s", good)
+		}
+	}
+	p.Webhook = &webhook{w.Preset, w.Secret}
+	return nil
+}
+
+func takeWebhook(next, before *Policy) error {
+	if next.Webhook == nil || next.Webhook.Secret != "" {
+		return nil
+	}
+	if before.Webhook == nil || before.Webhook.Preset != next.Webhook.Preset {
+		return fault("webhook/secret", "There is no webhook of this preset whose secret could be kept. Give one.")
+	}
+	next.Webhook = before.Webhook
+	return nil
+}
+
+// webhookStep lets in what is signed, once.
+func webhookStep(p *Policy) step {
+	check, _ := schemes[p.Webhook.Preset].ready(p.Webhook.Secret)
+	preset := string(p.Webhook.Preset)
+	return func(a *asked) *problem.Problem {
+		unsigned := func(why string) *problem.Problem {
+			return &problem.Problem{Code: schema.CodeSignatureWrong, Detail: "The owner of this URL takes webhooks only that are signed with their secret: " + why + ".",
+				Fields: []claim.Field{{Name: "WWW-Authenticate", Value: `Webhook realm="` + a.guard.claim.Label() + `"`}}}
+		}
+		if a.head.Upgrade != "" {
+			return unsigned("a WebSocket is none")
+		}
+		if check == nil { // it was kept, and is none any more
+			return unsigned("the secret is not one of its preset")
+		}
+		a.verdict.Hold = mostSigned
+		a.verdict.Then = func(content []byte) visit.Verdict {
+			id, why := check(a.head, content, time.Now())
+			if why != "" {
+				return visit.Verdict{Refuse: unsigned(why)}
+			}
+			return a.guard.once(preset + " " + id)
+		}
+		return nil
+	}
+}
+
+// one returns the value of the only field of a name.
+func one(head *claim.Request, name string) (value string, ok bool) {
+	all := values(head, name)
+	if len(all) != 1 || all[0] == "" {
+		return "", false
+	}
+	return all[0], true
+}
+
+// timely reports whether a time, in seconds since 1970, is near.
+func timely(text string, now time.Time) bool {
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || strings.TrimLeft(text, "0123456789") != "" {
+		return false
+	}
+	d := now.Sub(time.Unix(seconds, 0))
+	return d >= -signedWithin && d <= signedWithin
+}
+
+// untimely is why a webhook is refused that was signed at another time.
+const untimely = "it was signed more than five minutes ago, or at no time at all"
+
+// sign returns the HMAC of texts, one after the other, with SHA-256.
+func sign(key []byte, texts ...[]byte) []byte {
+	h := hmac.New(sha256.New, key)
+	for _, text := range texts {
+		h.Write(text)
+	}
+	return h.Sum(nil)
+}
+
+// idIn returns the string of that name in content that is a JSON object; empty where there is none.
+func idIn(content []byte, name string) string {
+	var members map[string]json.RawMessage
+	var id string
+	if json.Unmarshal(content, &members) != nil || json.Unmarshal(members[name], &id) != nil || len(id) > mostID {
+		return ""
+	}
+	return id
+}
+
+// handled is the answer to a webhook that was handled before.
+func handled() *claim.Answer {
+	return &claim.Answer{Status: http.StatusOK, Fields: []claim.Field{{Name: "Cache-Control", Value: "no-store"}}}
+}
