@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"regexp"
 	"runtime"
@@ -58,7 +59,8 @@ type options struct {
 	JWTIssuer       string   `name:"jwt-issuer" placeholder:"NAME" help:"The iss of these tokens."`
 	JWTAudience     string   `name:"jwt-audience" placeholder:"NAME" help:"The aud of these tokens."`
 	Reserved        []string `placeholder:"LABEL,…" help:"Labels that nobody may claim, in place of the default ones (www, api, admin, …)."`
-	TrustedProxies  []string `placeholder:"CIDR,…" help:"Proxies whose Forwarded and X-Forwarded fields count."`
+	TrustedProxies  []string `placeholder:"CIDR,…" help:"Proxies whose word on visitors counts: what they send in the field of --trusted-field."`
+	TrustedField    string   `enum:"x-forwarded-for,forwarded,x-real-ip,true-client-ip,cf-connecting-ip,fastly-client-ip,fly-client-ip,x-azure-clientip" default:"x-forwarded-for" help:"The one field by which --trusted-proxies tell who a visitor is: ${enum}."`
 	ClaimsPerSecond *float64 `help:"Rate of claiming from one address; twenty seconds' worth may come at once. Default: 50, and no bound where only this machine reaches the gateway. Negative: no bound."`
 	VisitsPerSecond float64  `default:"-1" help:"The same for visitors' requests. Negative: no bound."`
 
@@ -215,6 +217,7 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 	if g.PublicURL == "" {
 		g.PublicURL = o.scheme() + "://{label}.localhost:" + strconv.Itoa(at.Port) + "/"
 	}
+	g.TrustedField = http.CanonicalHeaderKey(o.TrustedField)
 	for _, cidr := range o.TrustedProxies {
 		p, err := netip.ParsePrefix(cidr)
 		if err != nil {

@@ -18,7 +18,7 @@ import (
 )
 
 // forwarding are the fields of requests that the gateway adds (schema/README.md, 6). go-httpbin echoes what it gets.
-var forwarding = []string{"Via", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"}
+var forwarding = []string{"Via", "Cdn-Loop", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"}
 
 // unforwarded takes them off, so that the rest of an echo is to be the same to the byte.
 func unforwarded(h http.Handler) http.Handler {

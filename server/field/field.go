@@ -80,15 +80,14 @@ func TooManyNamed(connection []string) bool {
 	return n > MostNamed
 }
 
-// forwarding are the fields that the gateway writes itself. A stranger's are
-// dropped, those of a trusted proxy extended; Via is always extended.
+// forwarding are the fields that the gateway writes itself, and nobody else's pass; Via and CDN-Loop (RFC 8586) are extended.
 var forwarding = map[string]bool{
-	"Via": true, "Forwarded": true, "X-Forwarded-For": true, "X-Forwarded-Host": true, "X-Forwarded-Prefix": true, "X-Forwarded-Proto": true,
+	"Via": true, "Cdn-Loop": true, "Forwarded": true, "X-Forwarded-For": true, "X-Forwarded-Host": true, "X-Forwarded-Prefix": true, "X-Forwarded-Proto": true,
 }
 
 // tellsOfWay are fields by which one proxy or another tells who a visitor is, or what they
 // asked for, besides those that begin with Forwarded- and X-Forwarded-. Handlers and the
-// frameworks below them believe some, so a stranger's are dropped.
+// frameworks below them believe some, and a proxy passes on what it does not know, so they are dropped.
 var tellsOfWay = map[string]bool{
 	"X-Forwarded": true, "X-Forwarder-For": true, "X-Original-Forwarded-For": true,
 	"X-Real-Ip": true, "True-Client-Ip": true, "Client-Ip": true, "X-Client-Ip": true, "X-Cluster-Client-Ip": true,
@@ -101,7 +100,7 @@ var tellsOfWay = map[string]bool{
 	"X-Original-Url": true, "X-Rewrite-Url": true,
 }
 
-// OfAProxy reports whether a field is one that only a proxy may send.
+// OfAProxy reports whether a field is one by which proxies tell of visitors.
 func OfAProxy(name string) bool {
 	return tellsOfWay[name] || strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "Forwarded-")
 }

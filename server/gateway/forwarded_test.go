@@ -80,6 +80,15 @@ func TestATrustedProxyTellsTheVisitor(t *testing.T) {
 				t.Errorf("peer %s told %q: remoteAddr = %s, want %s", c.peer, c.told, r.RemoteAddr, c.want)
 			}
 		}
+		if got := values(p.from("[2001:db8::7]:5", get(host, "/")), "Forwarded"); got[0] != `for="[2001:db8::7]";host="demo.localhost:8080";proto=http` {
+			t.Errorf("Forwarded of an IPv6 visitor = %q", got)
+		}
+	})
+}
+
+func TestATrustedProxyTellsTheVisitorByForwarded(t *testing.T) {
+	inWorld(t, Options{TrustedField: "Forwarded", TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, func(w *world) {
+		p := w.claim("demo")
 		for _, c := range []struct{ peer, told, want string }{
 			{"10.0.0.1:1", "for=203.0.113.9", "203.0.113.9:0"},
 			{"10.0.0.1:1", `For="203.0.113.9:77";proto=https, for=10.0.0.2`, "203.0.113.9:77"},
@@ -94,20 +103,37 @@ func TestATrustedProxyTellsTheVisitor(t *testing.T) {
 				t.Errorf("peer %s told Forwarded %q: remoteAddr = %s, want %s", c.peer, c.told, r.RemoteAddr, c.want)
 			}
 		}
-		r := p.from("10.0.0.1:1", get(host, "/", "X-Forwarded-For: 203.0.113.9", "Forwarded: for=1.1.1.1", "X-Forwarded-Host: pub.example",
-			"X-Forwarded-Proto: https"))
-		for name, want := range map[string]string{
-			"X-Forwarded-For": "203.0.113.9, 10.0.0.1", "X-Forwarded-Host": "pub.example", "X-Forwarded-Proto": "https",
-			"Forwarded": `for=1.1.1.1, for=10.0.0.1;host="demo.localhost:8080";proto=http`,
-		} {
-			if got := values(r, name); !slices.Equal(got, []string{want}) {
-				t.Errorf("%s = %q, want %q", name, got, want)
-			}
-		}
-		if got := values(p.from("[2001:db8::7]:5", get(host, "/")), "Forwarded"); got[0] != `for="[2001:db8::7]";host="demo.localhost:8080";proto=http` {
-			t.Errorf("Forwarded of an IPv6 visitor = %q", got)
-		}
 	})
+}
+
+// A proxy passes on what it does not know of, and a visitor sends that. So one field counts, and of it what the visitor said is left out.
+func TestOneFieldOfATrustedProxyCounts(t *testing.T) {
+	sent := []string{
+		"X-Forwarded-For: 1.1.1.1, 203.0.113.9, 10.0.0.2", `Forwarded: for=2.2.2.2;host=evil;proto=https, for="[2001:db8::1]:9"`, "X-Real-IP: 3.3.3.3", "CF-Connecting-IP: 4.4.4.4",
+		"X-Forwarded-Host: pub.example", "X-Forwarded-Proto: https", "X-Forwarded-Prefix: /evil", "X-Forwarded-Port: 1", "X-Original-URL: /evil",
+	}
+	for field, want := range map[string]struct{ visitor, xFor, forwarded string }{
+		"":                 {"203.0.113.9:0", "203.0.113.9, 10.0.0.2, 10.0.0.1", "for=203.0.113.9, for=10.0.0.2, for=10.0.0.1"},
+		"Forwarded":        {"[2001:db8::1]:9", "2001:db8::1, 10.0.0.1", `for="[2001:db8::1]", for=10.0.0.1`},
+		"Cf-Connecting-Ip": {"4.4.4.4:0", "4.4.4.4, 10.0.0.1", "for=4.4.4.4, for=10.0.0.1"},
+		"True-Client-Ip":   {"10.0.0.1:1", "10.0.0.1", "for=10.0.0.1"},
+	} {
+		inWorld(t, Options{TrustedField: field, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, func(w *world) {
+			r := w.claim("demo").from("10.0.0.1:1", get(host, "/", sent...))
+			for name, want := range map[string][]string{
+				"X-Forwarded-For": {want.xFor}, "Forwarded": {want.forwarded + `;host="demo.localhost:8080";proto=http`},
+				"X-Forwarded-Host": {host}, "X-Forwarded-Proto": {"http"}, "X-Real-Ip": nil, "Cf-Connecting-Ip": nil, "X-Forwarded-Prefix": nil,
+				"X-Forwarded-Port": nil, "X-Original-Url": nil,
+			} {
+				if got := values(r, name); !slices.Equal(got, want) {
+					t.Errorf("by %q: %s = %q, want %q", field, name, got, want)
+				}
+			}
+			if r.RemoteAddr != want.visitor {
+				t.Errorf("by %q: remoteAddr = %s, want %s", field, r.RemoteAddr, want.visitor)
+			}
+		})
+	}
 }
 
 // A server behind a relay, which takes the path of the claim off, has to know it for its links.
@@ -118,7 +144,7 @@ func TestThePathOfAClaimIsTold(t *testing.T) {
 		want                      []string
 	}{
 		{"", "203.0.113.9:1", host, "/", nil},
-		{"", "10.0.0.1:1", host, "/", []string{"/told"}},
+		{"", "10.0.0.1:1", host, "/", nil},
 		{pathShape, "203.0.113.9:1", "localhost:8080", "/at/demo/", []string{"/at/demo"}},
 		{pathShape, "10.0.0.1:1", "localhost:8080", "/at/demo/", []string{"/at/demo"}},
 	} {
@@ -136,6 +162,13 @@ func TestARequestThatComesByAgainIsALoop(t *testing.T) {
 		p := w.claim("demo")
 		for _, via := range []string{"1.1 demo.localhost:8080", "1.0 outer, HTTP/1.1 DEMO.localhost:8080 (comment), 1.1 x"} {
 			p.refused(w.ask(get(host, "/", "Via: "+via)), schema.CodeLoop)
+		}
+		for _, loop := range []string{"demo.localhost:8080", "foo123.foocdn.example, barcdn.example; trace=\"abcdef\", DEMO.localhost:8080;a=b", "a,demo.localhost:8080 ; x"} {
+			p.refused(w.ask(get(host, "/", "CDN-Loop: "+loop)), schema.CodeLoop)
+		}
+		r, _ := p.served(get(host, "/", "CDN-Loop: other.localhost:8080;a=b", "CDN-Loop: localhost:8080, x; y=demo.localhost:8080"), schema.Response{Status: 204})
+		if got, want := values(r, "Cdn-Loop"), []string{"other.localhost:8080;a=b", "localhost:8080, x; y=demo.localhost:8080", "demo.localhost:8080"}; !slices.Equal(got, want) {
+			t.Errorf("CDN-Loop = %q, want %q", got, want)
 		}
 		for _, via := range []string{"1.1 other.localhost:8080", "1.1 localhost:8080", "demo.localhost:8080", "1.1"} {
 			if _, got := p.served(get(host, "/", "Via: "+via), schema.Response{Status: 204}); got.Status != 204 {

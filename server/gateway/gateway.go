@@ -37,8 +37,10 @@ type Options struct {
 	// Loopback says that only this machine can connect, so that loopback
 	// addresses are names of the control origin too.
 	Loopback bool
-	// TrustedProxies are the peers whose Forwarded and X-Forwarded fields count.
+	// TrustedProxies are the peers whose word on visitors counts, and TrustedField is the one field that has it,
+	// of [trust.Fields]. Empty means [trust.DefaultField].
 	TrustedProxies []netip.Prefix
+	TrustedField   string
 
 	// AllowOrigins are the origins of web pages that may use a local gateway beside those of this machine, such as
 	// "https://app.example"; "null" is any page without an origin of its own, which every web page can be.
@@ -217,7 +219,7 @@ func New(o Options) (*Gateway, error) {
 	if g.origins, err = newOrigins(&o, g.local); err != nil {
 		return nil, err
 	}
-	g.trust = trust.Peers{Proxies: o.TrustedProxies, Anonymous: o.Loopback && !g.local && len(o.TrustedProxies) == 0}
+	g.trust = trust.Peers{Proxies: o.TrustedProxies, Field: o.TrustedField, Anonymous: o.Loopback && !g.local && len(o.TrustedProxies) == 0}
 	if o.ClaimsPerSecond == 0 && !g.local {
 		o.ClaimsPerSecond = 50
 	}

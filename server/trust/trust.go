@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -12,9 +13,19 @@ import (
 type Peers struct {
 	// Proxies are the addresses of trusted proxies.
 	Proxies []netip.Prefix
+	// Field is the one field of theirs that tells of visitors, in canonical form. Empty means [DefaultField].
+	Field string
 	// Anonymous says that visitors cannot be told apart: all come from one address, by a proxy that is
 	// not named.
 	Anonymous bool
+}
+
+// DefaultField is the field that every proxy knows how to write.
+const DefaultField = "X-Forwarded-For"
+
+// Fields are those that may be named: lists of addresses, each proxy adding the last, and what CDNs and proxies set for one address.
+var Fields = []string{
+	DefaultField, "Forwarded", "X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Fastly-Client-Ip", "Fly-Client-Ip", "X-Azure-Clientip",
 }
 
 // Address returns the address that r counts for, or the zero value where visitors cannot be told apart.
@@ -80,23 +91,39 @@ func (t Peers) Visitor(r *http.Request) string {
 	if !t.Trusts(r.RemoteAddr) {
 		return r.RemoteAddr
 	}
-	told := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
-	if len(r.Header["X-Forwarded-For"]) == 0 {
-		told = forwardedFor(r.Header["Forwarded"])
-	}
-	for i := len(told) - 1; i >= 0; i-- {
-		a, err := parseForwardedFor(strings.TrimSpace(told[i]))
-		if err != nil {
-			break
-		}
-		if !t.trustsAddr(a.Addr()) || i == 0 {
-			return a.String()
-		}
+	if way := t.Way(r); len(way) > 0 {
+		return way[0].String()
 	}
 	return r.RemoteAddr
 }
 
-// forwardedFor returns whom Forwarded fields tell of (RFC 7239, 4), for proxies that send no X-Forwarded-For.
+// Way returns whom a trusted proxy, the peer of r, tells of: the visitor first, then the trusted proxies that the request passed before
+// it. What the visitor says of others before it is nobody's word. It is empty where the proxy tells nothing that can be read.
+func (t Peers) Way(r *http.Request) []netip.AddrPort {
+	field := t.Field
+	if field == "" {
+		field = DefaultField
+	}
+	told := strings.Split(strings.Join(r.Header[field], ","), ",")
+	if field == "Forwarded" {
+		told = forwardedFor(r.Header[field])
+	}
+	var way []netip.AddrPort
+	for i := len(told) - 1; i >= 0; i-- {
+		a, err := parseForwardedFor(strings.TrimSpace(told[i]))
+		if err != nil {
+			return nil
+		}
+		way = append(way, a)
+		if !t.trustsAddr(a.Addr()) {
+			break
+		}
+	}
+	slices.Reverse(way)
+	return way
+}
+
+// forwardedFor returns whom Forwarded fields tell of (RFC 7239, 4).
 func forwardedFor(fields []string) (nodes []string) {
 	for element := range strings.SplitSeq(strings.Join(fields, ","), ",") {
 		node := ""

@@ -16,13 +16,12 @@ import (
 // then the others by name, without those that end here.
 func (v *Visits) appendFields(fields []claim.Field, r *http.Request, label string, own hop) []claim.Field {
 	gone := field.Named(r.Header["Connection"])
-	trusted := v.Trust.Trusts(r.RemoteAddr)
 	fields = slices.Grow(fields, 1+len(r.Header)+fieldsOfWay)
 	fields = append(fields, claim.Field{Name: "Host", Value: r.Host})
 	for name, values := range r.Header {
 		switch {
 		case field.EndsInRequest(name), gone[name]:
-		case !trusted && field.OfAProxy(name):
+		case field.OfAProxy(name):
 		case name == "Cookie" && v.Public.PathPrefix != "":
 		default:
 			for _, value := range values {
@@ -36,8 +35,7 @@ func (v *Visits) appendFields(fields []claim.Field, r *http.Request, label strin
 	if len(r.Trailer) > 0 { // of chunked content, where net/http has it
 		fields = append(fields, claim.Field{Name: "Trailer", Value: strings.Join(slices.Sorted(maps.Keys(r.Trailer)), ", ")})
 	}
-	way := wayOf(r, own, trusted)
-	fields = way.appendTo(fields, v, r, label)
+	fields = v.appendWay(fields, r, label, own, v.Trust.Trusts(r.RemoteAddr))
 	sortFields(fields)
 	return fields
 }
@@ -47,7 +45,7 @@ func sortFields(fields []claim.Field) {
 	slices.SortStableFunc(fields[1:], func(a, b claim.Field) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// fieldsOfWay is how many fields the gateway adds, at most, but for those that a trusted proxy sent.
+// fieldsOfWay is how many fields the gateway adds, at most, but for Via and CDN-Loop that were sent.
 const fieldsOfWay = 9
 
 // announce puts the fields into h by which an answer announces trailers, where some can follow it.

@@ -3,27 +3,18 @@ package visit
 import (
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 
 	"reversehttp/server/claim"
 )
 
-// way is what the gateway tells of a request's way to it: values of the fields that it writes. Those that are empty are left out.
-type way struct {
-	via       []string // of those who had the request before
-	here      string   // the gateway's own Via
-	forwarded string
-	xFor      string
-	xHost     []string
-	xPrefix   []string
-	xProto    []string
-}
-
 // hop is what the gateway itself says of a request. The strings that it makes of that share an allocation.
 type hop struct {
 	url       string
 	via       string
+	loop      string
 	forwarded string
 	peer      string // the address that the request came from
 }
@@ -36,44 +27,50 @@ func (v *Visits) hopOf(r *http.Request, label, target string) (h hop) {
 	url := len(b)
 	b = v.Public.AppendVia(b, viaVersion(r), label)
 	via := len(b)
-	all := string(appendElement(b, h.peer, r.Host, v.Public.Scheme))
+	all := string(appendElement(b, h.peer, v.Public.Authority(label), v.Public.Scheme))
 	h.url, h.via, h.forwarded = all[:url], all[url:via], all[via:]
+	_, h.loop, _ = strings.Cut(h.via, " ")
 	return h
 }
 
-// wayOf returns it, extended where the peer is trusted.
-func wayOf(r *http.Request, own hop, trusted bool) way {
-	w := way{via: r.Header["Via"], here: own.via, forwarded: own.forwarded, xFor: own.peer}
-	if trusted {
-		w.forwarded = extend(w.forwarded, r.Header["Forwarded"])
-		w.xFor = extend(w.xFor, r.Header["X-Forwarded-For"])
-		w.xHost, w.xPrefix, w.xProto = r.Header["X-Forwarded-Host"], r.Header["X-Forwarded-Prefix"], r.Header["X-Forwarded-Proto"]
-	}
-	return w
-}
-
-// appendTo appends the fields to those of the request for a label.
-func (w *way) appendTo(fields []claim.Field, v *Visits, r *http.Request, label string) []claim.Field {
-	all := func(name string, told []string, otherwise string) {
-		for _, value := range told {
+// appendWay appends the fields that tell of the way of a request for a label. What others said is left out, but for Via and CDN-Loop,
+// by which loops are known, and for whom a trusted proxy tells of.
+func (v *Visits) appendWay(fields []claim.Field, r *http.Request, label string, own hop, trusted bool) []claim.Field {
+	add := func(name string, values ...string) {
+		for _, value := range values {
 			fields = append(fields, claim.Field{Name: name, Value: value})
 		}
-		if otherwise != "" && len(told) == 0 {
-			fields = append(fields, claim.Field{Name: name, Value: otherwise})
-		}
 	}
-	all("Forwarded", nil, w.forwarded)
-	all("Via", w.via, "")
-	all("Via", nil, w.here)
-	all("X-Forwarded-For", nil, w.xFor)
-	all("X-Forwarded-Host", w.xHost, r.Host)
+	forwarded, xFor := own.forwarded, own.peer
+	if trusted {
+		forwarded, xFor = before(v.Trust.Way(r), own)
+	}
+	add("Cdn-Loop", r.Header["Cdn-Loop"]...)
+	add("Cdn-Loop", own.loop)
+	add("Forwarded", forwarded)
+	add("Via", r.Header["Via"]...)
+	add("Via", own.via)
+	add("X-Forwarded-For", xFor)
+	add("X-Forwarded-Host", v.Public.Authority(label))
 	if prefix := v.Public.PathPrefix; prefix != "" {
-		all("X-Forwarded-Prefix", nil, prefix+label) // all of it, whatever a proxy knows
-	} else {
-		all("X-Forwarded-Prefix", w.xPrefix, "")
+		add("X-Forwarded-Prefix", prefix+label)
 	}
-	all("X-Forwarded-Proto", w.xProto, v.Public.Scheme)
+	add("X-Forwarded-Proto", v.Public.Scheme)
 	return fields
+}
+
+// before puts whom a trusted proxy tells of before what the gateway says, in Forwarded and X-Forwarded-For.
+func before(way []netip.AddrPort, own hop) (forwarded, xFor string) {
+	var f, x strings.Builder
+	for _, a := range way {
+		address := a.Addr().String()
+		x.WriteString(address + ", ")
+		if a.Addr().Is6() {
+			address = `"[` + address + `]"`
+		}
+		f.WriteString("for=" + address + ", ")
+	}
+	return f.String() + own.forwarded, x.String() + own.peer
 }
 
 // appendElement appends what Forwarded has of this hop (RFC 7239, 4).
@@ -96,14 +93,6 @@ func appendElement(b []byte, peer, host, scheme string) []byte {
 	return append(append(b, ";proto="...), scheme...)
 }
 
-// extend puts what a trusted proxy told in front of own, as one list.
-func extend(own string, told []string) string {
-	if len(told) == 0 {
-		return own
-	}
-	return strings.Join(told, ", ") + ", " + own
-}
-
 // viaVersion is the version of a request in a Via field (RFC 9110, 7.6.3).
 func viaVersion(r *http.Request) string {
 	switch {
@@ -115,15 +104,23 @@ func viaVersion(r *http.Request) string {
 	return strconv.Itoa(r.ProtoMajor) + "." + strconv.Itoa(r.ProtoMinor)
 }
 
-// loops tells whether a request came by this claim already: its Via names it.
+// loops tells whether a request came by this claim already: its Via or CDN-Loop (RFC 8586) names it.
 func (v *Visits) loops(r *http.Request, label string) bool {
-	if len(r.Header["Via"]) == 0 {
+	vias, loops := r.Header["Via"], r.Header["Cdn-Loop"]
+	if len(vias) == 0 && len(loops) == 0 {
 		return false
 	}
 	name := v.Public.Pseudonym(label)
-	for _, v := range r.Header["Via"] {
+	for _, v := range vias {
 		for hop := range strings.SplitSeq(v, ",") {
 			if parts := strings.Fields(hop); len(parts) >= 2 && strings.EqualFold(parts[1], name) {
+				return true
+			}
+		}
+	}
+	for _, v := range loops {
+		for hop := range strings.SplitSeq(v, ",") {
+			if id, _, _ := strings.Cut(hop, ";"); strings.EqualFold(strings.TrimSpace(id), name) {
 				return true
 			}
 		}

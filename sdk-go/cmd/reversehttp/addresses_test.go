@@ -69,7 +69,7 @@ func TestForwardTellsTheVisitorsNames(t *testing.T) {
 		{"Location", "/a", "/a"},
 		{"Set-Cookie", "a=1; Path=/app; Domain=localhost; HttpOnly", "a=1; Path=/app; HttpOnly"},
 		{"Set-Cookie", "a=1; Domain=.127.0.0.1", "a=1"},
-		{"Set-Cookie", "a=Path=/x; domain=other.test", "a=Path=/x; domain=other.test"},
+		{"Set-Cookie", "a=Path=/x; domain=other.test", ""}, // the gateway drops it
 	}
 	inPath := []renamed{
 		{"Location", "/a?b", "{path}/a?b"},
@@ -132,6 +132,9 @@ func TestForwardTellsTheVisitorsNames(t *testing.T) {
 				}
 				field, value, status = s.field, seenAs(s.given, local, public), 201
 				want := strings.ReplaceAll(seenAs(s.want, local, public), "{slashes}", slashes)
+				if c.shape == pathShape && s.field == "Refresh" {
+					want = "" // the gateway drops it
+				}
 				resp, err := l.visitor(t).Get(r.url)
 				content(t, resp, err)
 				if got := strings.Join(resp.Header[s.field], "; and "); got != want {
