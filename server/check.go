@@ -20,6 +20,7 @@ import (
 	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
 	"reversehttp/server/quota"
+	"reversehttp/server/terms"
 )
 
 // wrong is an error of what flags say, which another start with the same flags would meet again. The others are of what
@@ -99,7 +100,7 @@ func (o *options) openAccounts(log *slog.Logger) (err error) {
 	if o.Accounts == "" && o.JWKS == "" {
 		return nil
 	}
-	if o.accounts, err = account.Open(o.Accounts, log); err != nil {
+	if o.accounts, err = account.Open(o.Accounts, terms.ReadPolicy, log); err != nil {
 		return o.wrong(fmt.Errorf("--accounts=%s: %w; reversehttp admin key new makes one", o.Accounts, err))
 	}
 	if o.JWKS == "" {

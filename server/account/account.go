@@ -5,6 +5,7 @@ package account
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -31,6 +32,10 @@ type Account struct {
 	// for labels.
 	Quotas      *quota.Limits `json:"quotas,omitempty"`
 	LabelQuotas *quota.Limits `json:"labelQuotas,omitempty"`
+	// Policy is that of each claim that it makes without one, as the owner of a claim gives it. Nil means none.
+	Policy json.RawMessage `json:"policy,omitempty"`
+
+	policy claim.Term // as it is kept
 }
 
 // The bounds of what a file says.

@@ -1,9 +1,12 @@
 package account
 
 import (
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"reversehttp/server/claim"
 )
 
 // Directory has the accounts of a file as it is now, and knows the tokens of an issuer. Nil has none.
@@ -18,13 +21,24 @@ type Directory struct {
 // LookEvery is how long a change of a file may go unseen.
 const LookEvery = 10 * time.Second
 
-// Open reads the accounts of a file; an empty path is none.
-func Open(path string, log *slog.Logger) (*Directory, error) {
+// Open reads the accounts of a file; an empty path is none. policy reads their policies; where it is nil there may be none.
+func Open(path string, policy func(value []byte) (claim.Term, error), log *slog.Logger) (*Directory, error) {
 	d := &Directory{log: log}
 	d.file = watched{path: path, take: func(content []byte) error {
 		a, err := Parse(content)
 		if err != nil {
 			return err
+		}
+		for _, one := range a.list {
+			if one.Policy == nil {
+				continue
+			}
+			if policy == nil {
+				return fmt.Errorf("account %q: there are no policies here", one.Name)
+			}
+			if one.policy, err = policy(one.Policy); err != nil {
+				return fmt.Errorf("account %q: policy: %w", one.Name, err)
+			}
 		}
 		d.now.Store(a)
 		log.Info("accounts read", "file", path, "accounts", len(a.list), "strangers", a.strangers)
@@ -77,6 +91,8 @@ type Holder struct {
 	Lease time.Duration
 	// Until is when the account ends. The zero value is never.
 	Until time.Time
+	// Policy is that of the claims that it makes without one. Nil means none.
+	Policy claim.Term
 	// labels are patterns of the only labels that the holder of a token may claim.
 	labels []string
 }
@@ -88,7 +104,7 @@ func (h Holder) MayClaim(label string) bool { return h.Until.IsZero() || Matches
 // Holder returns who shows a secret, or tells people why it is neither a key nor a token that is good.
 func (d *Directory) Holder(secret string) (h Holder, why string) {
 	if one := d.Accounts().ByKey(secret); one != nil {
-		return Holder{Name: one.Name, Lease: one.Lease()}, ""
+		return Holder{Name: one.Name, Lease: one.Lease(), Policy: one.policy}, ""
 	}
 	switch {
 	case d != nil && d.issuer != nil && isToken(secret):

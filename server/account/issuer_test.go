@@ -56,7 +56,7 @@ func trusting(t *testing.T, keys []byte) (*Directory, error) {
 	if err := os.WriteFile(path, keys, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d, err := Open("", slog.New(slog.DiscardHandler))
+	d, err := Open("", nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,6 +79,7 @@ func (a *Admission) By(h account.Holder, r *http.Request, of *claim.Claim, s *cl
 		m.Address = budget.Subscriber(from)
 	}
 	terms.MadeBy(s, m)
+	terms.Begins(s, h.Policy)
 }
 
 // LongestLease returns the longest that a holder may ask for a claim, which is nil for a new one.

@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"errors"
 	"net/netip"
 	"sync"
 
@@ -34,6 +35,11 @@ func (m *making) begin(from netip.Addr, label, token string, s Settings) (c *Cla
 	made, err := s.in(Record{
 		Label: label, Terms: Terms{Lease: r.times.Lease, Timeout: r.times.Answer, Redeliver: RedeliverIdempotent, Others: s.Fresh}, Unpolled: true,
 	}, r.options.Fits)
+	if len(s.Others) == 0 && len(s.Fresh) > 0 && r.options.Fits != nil && err == nil {
+		if why := r.options.Fits(made.Terms); why != nil {
+			err = errors.Join(ErrTerms, why)
+		}
+	}
 	belongs := func() bool {
 		return !r.options.refused(label) && (r.options.Belongs == nil || r.options.Belongs(label, made.Terms))
 	}

@@ -20,6 +20,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/server/account"
 	"reversehttp/server/claim"
+	"reversehttp/server/terms"
 )
 
 // accountsOf writes a file of accounts, and replaces it.
@@ -155,7 +156,7 @@ func TestAccountsThatChangeEndWhatMayNotGoOn(t *testing.T) {
 	var log safeBuffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	synctest.Test(t, func(t *testing.T) {
-		d, err := account.Open(path, logger)
+		d, err := account.Open(path, terms.ReadPolicy, logger)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -256,7 +257,7 @@ func TestATokenOfAnIssuerIsAnAccountWhileItIsValid(t *testing.T) {
 	}
 	records := claim.NewMemoryRecords()
 	synctest.Test(t, func(t *testing.T) {
-		d, err := account.Open(dir+"/accounts", slog.New(slog.DiscardHandler))
+		d, err := account.Open(dir+"/accounts", terms.ReadPolicy, slog.New(slog.DiscardHandler))
 		if err == nil {
 			err = d.Trust(dir+"/jwks", "i", "a")
 		}
@@ -322,6 +323,60 @@ func TestATokenOfAnIssuerIsAnAccountWhileItIsValid(t *testing.T) {
 		synctest.Wait()
 		if next.gateway.Registry().Lookup("build-2") != nil {
 			t.Error("a claim that was restored outlives its token")
+		}
+	})
+}
+
+func TestClaimsOfAnAccountBeginWithItsPolicy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "accounts.json")
+	key := account.NewKey()
+	file := func(policy string) {
+		accountsOf(t, path, `{"accounts":[{"name":"ann","keys":["`+account.Hash(key)+`"],"policy":`+policy+`}]}`)
+	}
+	for _, bad := range []string{`{"method":["GET"]}`, `{"methods":"GET"}`, `{}`, `[]`, `7`} {
+		file(bad)
+		if _, err := account.Open(path, terms.ReadPolicy, slog.New(slog.DiscardHandler)); err == nil {
+			t.Errorf("the policy %s is taken", bad)
+		}
+	}
+	file(`{"methods":["GET"],"bearer":[{"name":"ci","token":"sesame-of-the-operator"}]}`)
+	d, err := account.Open(path, terms.ReadPolicy, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for shape, template := range map[string]string{"an origin each": "http://{label}.localhost:8080/", "one origin": "http://localhost:8080/at/{label}/"} {
+		t.Run(shape, func(t *testing.T) {
+			inWorld(t, Options{Accounts: d, PublicURL: template}, func(w *world) {
+				visit := func(label, method string, fields ...string) int {
+					v := w.visit(requestTo(method, label+".localhost:8080", "/", fields...))
+					if shape == "one origin" {
+						v = w.visit(requestTo(method, "localhost:8080", "/at/"+label+"/", fields...))
+					}
+					return v.await().Status
+				}
+				got := w.claims(key, `{"label":"kept","token":"`+longToken+`"}`)
+				if got.Status != 201 || !bytes.Contains(got.Content, []byte(`"policy":{`)) || bytes.Contains(got.Content, []byte("sesame")) {
+					t.Fatalf("a claim of the account = %d %s, want its policy without secrets", got.Status, got.Content)
+				}
+				if a, b := visit("kept", "POST"), visit("kept", "GET"); a != 405 || b != 401 {
+					t.Errorf("POST and GET = %d and %d, want 405 and 401", a, b)
+				}
+				if got := w.claims(key, `{"label":"own","policy":{"methods":["PUT"]}}`); got.Status != 201 || bytes.Contains(got.Content, []byte("ci")) {
+					t.Errorf("with a policy of its own = %d %s", got.Status, got.Content)
+				}
+				if got := w.claims("", `{"label":"other"}`); got.Status != 201 || bytes.Contains(got.Content, []byte(`"policy"`)) {
+					t.Errorf("a stranger = %d %s, want no policy", got.Status, got.Content)
+				}
+			})
+		})
+	}
+
+	// What does not fit where claims share an origin is no claim without it.
+	file(`{"basic":[{"user":"ann","password":"sesame-of-the-operator"}]}`)
+	d.Look()
+	inWorld(t, Options{Accounts: d, PublicURL: "http://localhost:8080/at/{label}/"}, func(w *world) {
+		if got := w.claims(key, `{"label":"kept"}`); got.Status != 400 {
+			t.Errorf("a claim whose policy cannot be enforced = %d %s, want 400", got.Status, got.Content)
 		}
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/server/account"
 	"reversehttp/server/audit"
+	"reversehttp/server/terms"
 )
 
 // audited runs a test with a gateway that has an audit log, and returns what that has at the end.
@@ -111,7 +112,7 @@ func TestFiguresTellWhatTheAuditLogLost(t *testing.T) {
 func TestAccountsAreWrittenDownByTheirNames(t *testing.T) {
 	path, key, other := filepath.Join(t.TempDir(), "accounts.json"), account.NewKey(), account.NewKey()
 	accountsOf(t, path, `{"accounts":[{"name":"ann","keys":["`+account.Hash(key)+`"]}]}`)
-	d, err := account.Open(path, slog.New(slog.DiscardHandler))
+	d, err := account.Open(path, terms.ReadPolicy, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

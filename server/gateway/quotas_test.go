@@ -19,6 +19,7 @@ import (
 	"reversehttp/server/claim"
 	"reversehttp/server/quota"
 	"reversehttp/server/store"
+	"reversehttp/server/terms"
 	"reversehttp/server/visit"
 )
 
@@ -318,7 +319,7 @@ func TestQuotasThatChangeInTheFileCountAtOnce(t *testing.T) {
 	}
 	file("")
 	synctest.Test(t, func(t *testing.T) {
-		d, err := account.Open(path, slog.New(slog.DiscardHandler))
+		d, err := account.Open(path, terms.ReadPolicy, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

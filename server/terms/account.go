@@ -39,15 +39,41 @@ type shownMaker Maker
 // MarshalJSON implements [json.Marshaler].
 func (m shownMaker) MarshalJSON() ([]byte, error) { return json.Marshal(m.Name) }
 
+// Policy is the name of the member that has what the gateway enforces for a claim.
+const Policy = "policy"
+
+// ReadPolicy reads a policy as the operator gives it, for claims of an account. What is no policy is an error, and so is an empty one.
+func ReadPolicy(value []byte) (claim.Term, error) {
+	s, err := Read(Asked{Members: map[string]json.RawMessage{Policy: value}})
+	switch {
+	case err != nil:
+		return nil, err
+	case s.Others[Policy] == nil:
+		return nil, errors.New("it is empty")
+	}
+	return s.Others[Policy], nil
+}
+
 // MadeBy has a new claim say who made it.
 func MadeBy(s *claim.Settings, m Maker) {
-	if m == (Maker{}) {
-		return
+	if m != (Maker{}) {
+		fresh(s, Account, m)
 	}
+}
+
+// Begins has a new claim begin with a policy, unless its owner gives one.
+func Begins(s *claim.Settings, policy claim.Term) {
+	if policy != nil {
+		fresh(s, Policy, policy)
+	}
+}
+
+// fresh gives a new claim a term.
+func fresh(s *claim.Settings, name string, t claim.Term) {
 	if s.Fresh == nil {
 		s.Fresh = make(map[string]claim.Term)
 	}
-	s.Fresh[Account] = m
+	s.Fresh[name] = t
 }
 
 // MadeAnew has a claim that exists say so of a maker that changed.
