@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,9 @@ func (w wrong) Unwrap() error { return w.error }
 // wrong says that an error is one of what flags say, and where they say it.
 func (o *options) wrong(err error) error { return wrong{o.file.blame(err)} }
 
+// contactForm is that of --security-contact (RFC 9116, 2.5.3).
+var contactForm = regexp.MustCompile(`^(mailto:[^\s@]+@[^\s@]+|https://[^\s/]\S*|tel:\+?[0-9-]+)$`)
+
 // check refuses bounds and times that cannot work.
 func (o *options) check() error {
 	// Whoever names keys from a secret that is not set must not open the gateway.
@@ -52,6 +56,12 @@ func (o *options) check() error {
 		if !claim.ValidLabel(label) {
 			return fmt.Errorf("--reserved=%s: that can be no label: lower case letters, digits and hyphens, 1 to 63", label)
 		}
+	}
+	if o.SecurityContact != "" && !contactForm.MatchString(o.SecurityContact) {
+		return fmt.Errorf("--security-contact=%s: give mailto:security@example.com, or an https: URL", o.SecurityContact)
+	}
+	if o.AbuseLog != "" && !o.Public {
+		return errors.New("--abuse-log: abuse is reported with --public; give that too")
 	}
 	if o.AdminKeyFile != "" && o.AdminListen == "" {
 		return errors.New("--admin-key-file: give --admin-listen too, the address whose calls show it")

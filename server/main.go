@@ -96,6 +96,10 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer settings.Audit.Close() // after what it is told of
+	if settings.AbuseLog, err = o.openAbuse(log); err != nil {
+		return err
+	}
+	defer settings.AbuseLog.Close()
 	limitMemory(o.memory())
 	dropBallast(o.memory())
 	g, err := newGateway(o, settings, log)
@@ -151,6 +155,7 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 			}
 			g.LookAtAccounts()
 			settings.Audit.Reopen()
+			settings.AbuseLog.Reopen()
 			log.Info("certificate looked at again, and accounts; flags and --config need a restart", "signal", s.String())
 			seal.reload()
 		}
@@ -201,12 +206,21 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 
 // openAudit opens the file of --audit-log; nil where there is none.
 func (o *options) openAudit(log *slog.Logger) (*audit.Log, error) {
-	if o.AuditLog == "" {
+	return openLog("--audit-log", o.AuditLog, log)
+}
+
+// openAbuse opens the file of --abuse-log; nil where there is none.
+func (o *options) openAbuse(log *slog.Logger) (*audit.Log, error) {
+	return openLog("--abuse-log", o.AbuseLog, log)
+}
+
+func openLog(flag, path string, log *slog.Logger) (*audit.Log, error) {
+	if path == "" {
 		return nil, nil
 	}
-	l, err := audit.Open(o.AuditLog, log)
+	l, err := audit.Open(path, log)
 	if err != nil {
-		return nil, fmt.Errorf("--audit-log=%s: %w; choose a file that this user may write", o.AuditLog, err)
+		return nil, fmt.Errorf("%s=%s: %w; choose a file that this user may write", flag, path, err)
 	}
 	return l, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -27,16 +28,19 @@ import (
 // options are the flags: name, default, help, and what [checkBounds] holds a value to. Zero bounds and times that have no default here mean
 // those of the gateway.
 type options struct {
-	Listen       string `default:"127.0.0.1:8080" help:"Address to listen on, or fd:3 for a socket that is handed over as that descriptor. One that a service manager hands over by LISTEN_FDS is taken without the flag."`
-	PublicURL    string `name:"public-url" placeholder:"TEMPLATE" help:"Template of public URLs with {label}, in the host or as the last segment of a path. Default: http://{label}.localhost:PORT/, or https."`
-	TLSCert      string `name:"tls-cert" placeholder:"FILE" help:"Certificate to speak TLS with, in PEM, with what it is signed with. It is read again when it changes."`
-	TLSKey       string `name:"tls-key" placeholder:"FILE" help:"Key of the certificate, in PEM."`
-	AdminListen  string `placeholder:"ADDRESS" help:"Address for the operator, such as 127.0.0.1:9090 or unix:/run/reversehttp/admin.sock: /metrics, profiles and admin calls. Beyond a local gateway /metrics is nowhere else."`
-	AdminKeyFile string `placeholder:"FILE" help:"File with a key that every call to --admin-listen shows, as Bearer. An address that others can reach needs it."`
-	AuditLog     string `placeholder:"FILE" help:"Write down in JSON lines what becomes of claims, and what the operator does; tokens, keys and content are not in it. The file is opened anew at SIGHUP."`
-	Data         string `placeholder:"DIR" help:"Directory to keep claims in. Without it nothing outlives the process."`
-	LogFormat    string `enum:"text,json" default:"text" help:"Format of the log on standard error: text or json."`
-	LogLevel     string `enum:"debug,info,warn,error" default:"info" help:"Least level of the log: debug (exchanges), info (sessions), warn or error."`
+	Listen          string `default:"127.0.0.1:8080" help:"Address to listen on, or fd:3 for a socket that is handed over as that descriptor. One that a service manager hands over by LISTEN_FDS is taken without the flag."`
+	PublicURL       string `name:"public-url" placeholder:"TEMPLATE" help:"Template of public URLs with {label}, in the host or as the last segment of a path. Default: http://{label}.localhost:PORT/, or https."`
+	TLSCert         string `name:"tls-cert" placeholder:"FILE" help:"Certificate to speak TLS with, in PEM, with what it is signed with. It is read again when it changes."`
+	TLSKey          string `name:"tls-key" placeholder:"FILE" help:"Key of the certificate, in PEM."`
+	AdminListen     string `placeholder:"ADDRESS" help:"Address for the operator, such as 127.0.0.1:9090 or unix:/run/reversehttp/admin.sock: /metrics, profiles and admin calls. Beyond a local gateway /metrics is nowhere else."`
+	AdminKeyFile    string `placeholder:"FILE" help:"File with a key that every call to --admin-listen shows, as Bearer. An address that others can reach needs it."`
+	AuditLog        string `placeholder:"FILE" help:"Write down in JSON lines what becomes of claims, and what the operator does; tokens, keys and content are not in it. The file is opened anew at SIGHUP."`
+	Public          bool   `help:"Let strangers in: a warning before their pages, once a browser session, and no forms in those of a claim's first day; no labels that look like brands; /abuse and /.well-known/security.txt; and these flags where they are not given: ${publicDefaults}. Holders of keys are no strangers."`
+	SecurityContact string `placeholder:"URI" help:"Whom to tell of a hole, in /.well-known/security.txt: mailto:security@example.com, or an https: URL. Default with --public: its page to report abuse."`
+	AbuseLog        string `placeholder:"FILE" help:"Write down reports of abuse, as --audit-log does, which has them too."`
+	Data            string `placeholder:"DIR" help:"Directory to keep claims in. Without it nothing outlives the process."`
+	LogFormat       string `enum:"text,json" default:"text" help:"Format of the log on standard error: text or json."`
+	LogLevel        string `enum:"debug,info,warn,error" default:"info" help:"Least level of the log: debug (exchanges), info (sessions), warn or error."`
 
 	ACMEEmail   string `name:"acme-email" placeholder:"ADDRESS" help:"Have certificates from a CA that speaks ACME, whose terms you agree to and which may write to this address; by TLS on the port, or by --http-listen."`
 	ACMECA      string `name:"acme-ca" placeholder:"URL" help:"Directory of the CA, with or without --acme-email. Default: that of Let's Encrypt."`
@@ -126,6 +130,30 @@ type options struct {
 // parse reads flags, environment and configuration, in that order of weight.
 // --help and --version print and end the process, unless settings say otherwise.
 func parse(args []string, settings ...kong.Option) (*options, error) {
+	o, err := parseWith(args, nil, settings...)
+	if err == nil && o.Public {
+		o, err = parseWith(args, publicDefaults, settings...)
+	}
+	return o, err
+}
+
+// publicDefaults are what flags are with --public, where nobody says it: bounds for strangers, whom nobody knows.
+var publicDefaults = map[string]string{
+	"claims-per-address": "5", "claims-per-second": "1", "visits-per-second": "50", "max-queue": "256", "max-sessions": "8", "content-bytes": "268435456",
+	"quota-address": "requestsPerMinute=1200,requestBytesPerDay=2GiB,responseBytesPerDay=5GiB,requestBytesPerMonth=20GiB,responseBytesPerMonth=50GiB",
+}
+
+// told returns defaults as flags, in order.
+func told(defaults map[string]string) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(defaults)) {
+		all = append(all, "--"+name+"="+defaults[name])
+	}
+	return strings.Join(all, " ")
+}
+
+// parseWith is parse, with other defaults of some flags.
+func parseWith(args []string, defaults map[string]string, settings ...kong.Option) (*options, error) {
 	o := &options{lastWrites: 2 * time.Second}
 	var file *config
 	load := func(r io.Reader) (_ kong.Resolver, err error) {
@@ -133,12 +161,17 @@ func parse(args []string, settings ...kong.Option) (*options, error) {
 		return file, err
 	}
 	settings = append([]kong.Option{
-		kong.Name("reversehttp"), kong.DefaultEnvars("REVERSEHTTP"), kong.Configuration(load), kong.Vars{"version": version()},
+		kong.Name("reversehttp"), kong.DefaultEnvars("REVERSEHTTP"), kong.Configuration(load), kong.Vars{"version": version(), "publicDefaults": told(publicDefaults)},
 		kong.Description("A gateway that lends URL space to programs that can only make HTTP requests. Each flag is also an environment variable, REVERSEHTTP_LISTEN for --listen, and a member of the --config file."),
 	}, settings...)
 	k, err := kong.New(o, settings...)
 	if err != nil {
 		return nil, err
+	}
+	for _, f := range k.Model.Flags {
+		if value, ok := defaults[f.Name]; ok {
+			f.Default, f.HasDefault = value, true
+		}
 	}
 	if _, err := k.Parse(joined(args)); err != nil {
 		return nil, wrong{fmt.Errorf("%w; --help lists the flags", file.blame(err))}
@@ -174,7 +207,7 @@ func joined(args []string) (out []string) {
 // gateway makes options for the gateway of those for the process, listening at.
 func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, error) {
 	g := gateway.Options{
-		PublicURL: o.PublicURL, Loopback: at.IP.IsLoopback(), AllowOrigins: o.AllowOrigin, Keys: o.ClaimKeys, Accounts: o.accounts, Reserved: o.Reserved,
+		Public: o.Public, SecurityContact: o.SecurityContact, PublicURL: o.PublicURL, Loopback: at.IP.IsLoopback(), AllowOrigins: o.AllowOrigin, Keys: o.ClaimKeys, Accounts: o.accounts, Reserved: o.Reserved,
 		ClaimsPerSecond: orZero(o.ClaimsPerSecond), VisitsPerSecond: o.VisitsPerSecond,
 		Times: claim.Times{
 			Wait: o.Wait, Stream: o.Stream, Heartbeat: o.Heartbeat, Unacknowledged: o.Unacknowledged, Acknowledge: o.Acknowledge, Closed: o.Closed, NoPoller: o.NoPoller, Answer: o.Answer, Part: o.Part, Lease: o.Lease, Unpolled: o.Unpolled, Tombstone: o.Tombstone, Released: orNone(o.Released),

@@ -3,6 +3,7 @@ package admission
 import (
 	"encoding/base64"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,6 +28,8 @@ type Admission struct {
 	Owned map[string]string
 	// Accounts have keys of their own. Nil means none.
 	Accounts *account.Directory
+	// Brands are names that strangers may not have in a label. Nil means none.
+	Brands *Brands
 }
 
 // KeyNeeded reports whether only holders of a key may claim.
@@ -82,6 +85,16 @@ func (a *Admission) By(h account.Holder, r *http.Request, of *claim.Claim, s *cl
 	terms.Begins(s, h.Policy)
 }
 
+// MayName says why a holder may not claim a label anew, by how it looks; nil where they may. The labels of accounts are theirs.
+func (a *Admission) MayName(h account.Holder, label string) *problem.Problem {
+	_, listed := a.Owned[label]
+	name := a.Brands.In(label)
+	if name == "" || h.Name != "" || h.Keyed || listed {
+		return nil
+	}
+	return problem.New(schema.CodeLabelReserved, "This gateway lends strangers no label that looks like one of "+strconv.Quote(name)+", so that nobody takes a page for what it is not. Choose another, or claim it with a key of the gateway.")
+}
+
 // LongestLease returns the longest that a holder may ask for a claim, which is nil for a new one.
 func (a *Admission) LongestLease(h account.Holder, of *claim.Claim) time.Duration {
 	return max(h.Lease, a.Accounts.LeaseOf(terms.Made(of).Name))
@@ -99,7 +112,8 @@ func (a *Admission) Belongs(label string, t claim.Terms) bool {
 	if _, listed := a.Owned[label]; listed {
 		return true
 	}
-	return a.Accounts.Accounts().May(terms.MakerOf(t).Name, label)
+	by := terms.MakerOf(t)
+	return a.Accounts.Accounts().May(by.Name, label) && (by.Keyed || a.Brands.In(label) == "")
 }
 
 // Stays reports whether a claim may go on: its account is there, or the token that it was made with is valid, and its label is

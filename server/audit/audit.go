@@ -21,6 +21,7 @@ const (
 	PolicySet     = "policy_set"     // by its owner: Policy
 	ClaimReleased = "claim_released" // by its owner
 	ClaimEnded    = "claim_ended"    // otherwise: Reason
+	AbuseReported = "abuse_reported" // by somebody: URL, Text, Contact
 	AdminCall     = "admin_call"     // Method, Path, Status
 	TakenDown     = "taken_down"     // by the operator: Reason
 	LabelRestored = "label_restored" // by the operator
@@ -45,7 +46,11 @@ type Entry struct {
 	Method string              `json:"method,omitempty"`
 	Path   string              `json:"path,omitempty"`
 	Status int                 `json:"status,omitempty"`
-	Count  uint64              `json:"count,omitempty"`
+	// URL, Text and Contact are what a report says.
+	URL     string `json:"url,omitempty"`
+	Text    string `json:"text,omitempty"`
+	Contact string `json:"contact,omitempty"`
+	Count   uint64 `json:"count,omitempty"`
 }
 
 // Address returns an address as entries have it.

@@ -101,6 +101,11 @@ func (c *Claims) Open(w http.ResponseWriter, r *http.Request) {
 		err.Write(w, r)
 		return
 	}
+	if p := c.Admission.MayName(holder, label); p != nil && of == nil {
+		p.Pointer = "/label"
+		p.Write(w, r)
+		return
+	}
 	if !holder.MayClaim(label) {
 		problem.New(schema.CodeLabelReserved, "Your token is for other labels. Claim one that it has.").Write(w, r)
 		return

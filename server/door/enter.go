@@ -55,7 +55,13 @@ func (e *Entrance) EnterWith(r *http.Request, at claim.Place, label, token strin
 	if p := e.Admission.ShownFor(e.Admission.From(r), label, token, of); p != nil {
 		return nil, p
 	}
-	e.Admission.By(account.Holder{Keyed: e.Admission.HoldsKey(r)}, r, nil, &set)
+	by := account.Holder{Keyed: e.Admission.HoldsKey(r)}
+	if of == nil {
+		if p := e.Admission.MayName(by, label); p != nil {
+			return nil, p
+		}
+	}
+	e.Admission.By(by, r, nil, &set)
 	return e.Claims.Enter(e.Admission.Trust.Address(r), at, label, token, set)
 }
 

@@ -24,6 +24,7 @@ import (
 	"reversehttp/server/publicurl"
 	"reversehttp/server/quota"
 	"reversehttp/server/recording"
+	"reversehttp/server/strangers"
 	"reversehttp/server/trust"
 	"reversehttp/server/visit"
 	"reversehttp/server/wire"
@@ -46,6 +47,13 @@ type Options struct {
 	// "https://app.example"; "null" is any page without an origin of its own, which every web page can be.
 	// Beyond local every page may. Nil means none.
 	AllowOrigins []string
+
+	// Public lets strangers in safely: their pages are guarded, labels that look like brands are refused, and abuse can be reported.
+	Public bool
+	// SecurityContact is a URI for reports of holes. Empty means the page for abuse where Public is set, and none otherwise.
+	SecurityContact string
+	// AbuseLog gets reports of abuse, as Audit does. Nil means nowhere else.
+	AbuseLog *audit.Log
 
 	// Keys lets only their holders claim. Empty means anyone.
 	Keys []string
@@ -197,7 +205,8 @@ type Gateway struct {
 	replays  *control.Replays
 	policies *policy.Policies
 	visits   *visit.Visits
-	local    bool // see Local
+	desk     *strangers.Desk // nil where nothing can be reported
+	local    bool            // see Local
 	origins  *origins
 	trust    trust.Peers
 	stopping stopping
@@ -273,6 +282,7 @@ func New(o Options) (*Gateway, error) {
 		Gates: visit.Gates{Judge: g.policies.Judge, Absent: g.policies.Absent, Refused: termed.refused},
 	}
 	g.visits.Quotas = g.quotas
+	letStrangersIn(g, &o, admitted)
 	g.Port = newPort(g)
 	g.Admin = &admin.API{
 		Registry: g.registry, Recorder: g.recorder, Public: u, Withdrawn: withdrawn,

@@ -70,6 +70,13 @@ func (g *Gateway) routes() *chi.Mux {
 		}
 	}
 
+	if g.desk != nil {
+		look("/.well-known/security.txt", http.HandlerFunc(g.desk.Security))
+	}
+	if g.desk != nil && g.options.Public {
+		look("/abuse", http.HandlerFunc(g.desk.Ask))
+		r.Post("/abuse", g.desk.Take)
+	}
 	look("/healthz", http.HandlerFunc(g.health))
 	look("/readyz", http.HandlerFunc(g.ready))
 	if g.local {

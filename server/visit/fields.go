@@ -23,6 +23,12 @@ func (v *Visits) appendFields(fields []claim.Field, r *http.Request, label strin
 		case field.EndsInRequest(name), gone[name]:
 		case field.OfAProxy(name):
 		case name == "Cookie" && v.Public.PathPrefix != "":
+		case name == "Cookie":
+			for _, value := range values {
+				if value = field.WithoutOwnCookies(value); value != "" {
+					fields = append(fields, claim.Field{Name: name, Value: value})
+				}
+			}
 		default:
 			for _, value := range values {
 				fields = append(fields, claim.Field{Name: name, Value: value})
@@ -103,7 +109,7 @@ func (v *Visits) relayFields(h http.Header, label string, fields []claim.Field, 
 		if field.Narrows(name) {
 			value, kept = field.Narrowed(name, value, v.Public.Host(label))
 		}
-		if kept {
+		if kept && (name != "Set-Cookie" || !field.SetsOwnCookie(value)) {
 			to.add(name, value)
 		}
 	}

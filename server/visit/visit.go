@@ -17,6 +17,7 @@ import (
 	"reversehttp/server/problem"
 	"reversehttp/server/publicurl"
 	"reversehttp/server/quota"
+	"reversehttp/server/strangers"
 	"reversehttp/server/trust"
 	"reversehttp/server/wire"
 )
@@ -28,6 +29,8 @@ type Visits struct {
 	Trust    trust.Peers
 	// Withdrawn are labels that the operator took down.
 	Withdrawn *admission.Withdrawn
+	// Strangers guards visitors of claims that nobody vouches for. Nil guards nobody.
+	Strangers *strangers.Guard
 	// Rate bounds how often an address asks.
 	Rate *admission.Rate
 	// ContentRate is what content of a visitor has to make, in bytes a second, beside the time that
@@ -58,6 +61,9 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	c := v.Registry.Lookup(label)
 	if c == nil {
 		intake.Refuse(w, r, &problem.Problem{Code: schema.CodeNoClaim, Handed: claim.HandedNo})
+		return
+	}
+	if v.Strangers.Warn(w, r, label, c) {
 		return
 	}
 	s := &visit{Visits: v, w: w, r: r, label: label, c: c, hold: hold, most: int64(v.ContentBytes)}

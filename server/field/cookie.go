@@ -1,0 +1,37 @@
+package field
+
+import "strings"
+
+// OwnCookies is how the names of the gateway's own cookies begin, behind "__Host-" and "__Secure-". Handlers neither see nor set them.
+const OwnCookies = "reversehttp-"
+
+// ownCookie reports whether a cookie with a name is the gateway's own.
+func ownCookie(name string) bool {
+	name = strings.ToLower(strings.Trim(name, " \t"))
+	for _, prefix := range []string{"__host-", "__secure-", "__http-", "__host-http-"} {
+		name = strings.TrimPrefix(name, prefix)
+	}
+	return strings.HasPrefix(name, OwnCookies)
+}
+
+// SetsOwnCookie reports whether a Set-Cookie sets a cookie of the gateway's own. One without a name is named by its value in some
+// browsers.
+func SetsOwnCookie(value string) bool {
+	pair, _, _ := strings.Cut(value, ";")
+	name, rest, named := strings.Cut(pair, "=")
+	return ownCookie(name) || (!named || strings.TrimSpace(name) == "") && ownCookie(rest)
+}
+
+// WithoutOwnCookies returns a Cookie field without the gateway's own cookies; empty where nothing is left.
+func WithoutOwnCookies(value string) string {
+	if !strings.Contains(strings.ToLower(value), OwnCookies) {
+		return value
+	}
+	var kept []string
+	for pair := range strings.SplitSeq(value, ";") {
+		if name, _, _ := strings.Cut(pair, "="); !ownCookie(name) {
+			kept = append(kept, strings.TrimLeft(pair, " "))
+		}
+	}
+	return strings.Join(kept, "; ")
+}

@@ -1,0 +1,176 @@
+package strangers
+
+import (
+	"html/template"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"reversehttp/schema"
+	"reversehttp/server/admission"
+	"reversehttp/server/audit"
+	"reversehttp/server/problem"
+	"reversehttp/server/publicurl"
+	"reversehttp/server/trust"
+	"reversehttp/server/wire"
+)
+
+// Desk takes reports of abuse, and says whom to tell of a hole.
+type Desk struct {
+	Public *publicurl.Template
+	Trust  trust.Peers
+	// Contact is a URI for reports of holes. Empty means the page for reports of abuse.
+	Contact string
+	// Logs get the reports, and Log says that there is one.
+	Logs []*audit.Log
+	Log  *slog.Logger
+
+	byAddress *admission.Rate
+	byAll     *rate.Limiter
+}
+
+// The bounds of reports.
+const (
+	mostReport   = 16 << 10        // the form, in bytes
+	mostSaid     = 4 << 10         // of each field
+	mostLogged   = 256             // of what the log repeats
+	perAddress   = 0.1             // a second; two at once
+	everyReport  = 5 * time.Second // of all addresses
+	reportsAtOne = 50
+)
+
+// NewDesk makes d ready.
+func NewDesk(d Desk) *Desk {
+	d.byAddress, d.byAll = admission.NewRate(perAddress), rate.NewLimiter(rate.Every(everyReport), reportsAtOne)
+	return &d
+}
+
+// securityExpires is how long security.txt may be relied on.
+const securityExpires = 30 * 24 * time.Hour
+
+// Security answers GET /.well-known/security.txt (RFC 9116).
+func (d *Desk) Security(w http.ResponseWriter, _ *http.Request) {
+	contact := d.Contact
+	if contact == "" {
+		contact = d.Public.Control + "abuse"
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Cache-Control", "max-age=3600")
+	_, _ = io.WriteString(w, "Contact: "+contact+"\nExpires: "+time.Now().UTC().Add(securityExpires).Truncate(24*time.Hour).Format(time.RFC3339)+"\nPreferred-Languages: en\nCanonical: "+d.Public.Control+".well-known/security.txt\n")
+}
+
+// report is what the page has in its form, and what it says above.
+type report struct {
+	URL, Text, Contact string
+	Wrong              string // what to mend
+	Done               bool
+}
+
+// Ask answers GET /abuse with the form.
+func (d *Desk) Ask(w http.ResponseWriter, r *http.Request) {
+	u := r.URL.Query().Get("url")
+	d.show(w, http.StatusOK, report{URL: u[:min(len(u), mostSaid)]})
+}
+
+// Take answers POST /abuse.
+func (d *Desk) Take(w http.ResponseWriter, r *http.Request) {
+	from := d.Trust.Address(r)
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+		defer wire.Leaving(w, r)()
+		d.show(w, http.StatusForbidden, report{Wrong: "Another page had your browser send a report. Write one here where you want to."})
+		return
+	}
+	if !d.byAddress.Allow(from) || !d.byAll.Allow() {
+		p := &problem.Problem{Code: schema.CodeRateLimited, After: 10 * time.Second, Visitor: true, Unread: true, Detail: "Too many reports come. Try again in a moment."}
+		p.Write(w, r)
+		return
+	}
+	content, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostReport))
+	form, formErr := url.ParseQuery(string(content))
+	if err != nil || formErr != nil {
+		d.show(w, http.StatusBadRequest, report{Wrong: "The report is too long, or is none of this form."})
+		return
+	}
+	said := report{URL: strings.TrimSpace(form.Get("url")), Text: strings.TrimSpace(form.Get("text")), Contact: strings.TrimSpace(form.Get("contact"))}
+	label := d.labelOf(said.URL)
+	switch {
+	case len(said.URL) > mostSaid || len(said.Text) > mostSaid || len(said.Contact) > mostSaid:
+		said.Wrong = "Each field takes " + strconv.Itoa(mostSaid) + " bytes."
+	case label == "":
+		said.Wrong = "Give the URL of a page below " + d.Public.String() + ", as your browser shows it."
+	case said.Text == "":
+		said.Wrong = "Say what is wrong with the page."
+	}
+	if said.Wrong != "" {
+		d.show(w, http.StatusBadRequest, said)
+		return
+	}
+	for _, log := range d.Logs {
+		log.Note(audit.Entry{Event: audit.AbuseReported, Label: label, Address: audit.Address(from), URL: said.URL, Text: said.Text, Contact: said.Contact})
+	}
+	d.Log.Warn("abuse was reported", "label", label, "url", said.URL[:min(len(said.URL), mostLogged)], "text", said.Text[:min(len(said.Text), mostLogged)], "do", "look at it; reversehttp admin takedown "+label+" takes it down")
+	d.show(w, http.StatusOK, report{Done: true})
+}
+
+// labelOf returns the label of a public URL, or of its authority; "" where it is none.
+func (d *Desk) labelOf(said string) string {
+	if !strings.Contains(said, "://") {
+		said = d.Public.Scheme + "://" + said
+	}
+	u, err := url.Parse(said)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	where, label := d.Public.Locate(u.Host, u.RequestURI(), false)
+	if where != publicurl.Public && where != publicurl.Bare {
+		return ""
+	}
+	return label
+}
+
+// show answers with the page.
+func (d *Desk) show(w http.ResponseWriter, status int, v report) {
+	wire.BoundWrite(w, 0)
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+	var text strings.Builder
+	_ = abuse.Execute(&text, v)
+	h.Set("Content-Length", strconv.Itoa(text.Len()))
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text.String())
+}
+
+var abuse = template.Must(template.New("abuse").Parse(`<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Report a page</title>
+<style>` + style + `</style>
+<main>
+{{if .Done}}<h1>Thank you</h1>
+<p>Whoever operates this gateway has your report. Pages that harm people are taken down.</p>
+<p><a href="/abuse">Report another page</a></p>
+{{else}}<h1>Report a page</h1>
+<p>Pages below this gateway are made by others. Report one that pretends to be somebody else, asks for passwords, spreads malware or harms people in another way.</p>
+{{with .Wrong}}<p role="alert"><strong>{{.}}</strong></p>
+{{end}}<form method="post" action="/abuse">
+<label for="url">URL of the page</label>
+<input id="url" name="url" value="{{.URL}}" maxlength="4096" required autocomplete="off">
+<label for="text">What is wrong with it</label>
+<textarea id="text" name="text" rows="5" maxlength="4000" required>{{.Text}}</textarea>
+<label for="contact">How to reach you, if you like</label>
+<input id="contact" name="contact" value="{{.Contact}}" maxlength="200" autocomplete="email">
+<p><button>Send the report</button></p>
+</form>
+<p class="small">Your address is kept with the report.</p>
+{{end}}</main>
+`))
