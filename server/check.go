@@ -42,6 +42,9 @@ func (o *options) check() error {
 	if set, given := os.LookupEnv("REVERSEHTTP_CLAIM_KEYS"); slices.Contains(o.ClaimKeys, "") || o.ClaimKeys != nil && len(o.ClaimKeys) == 0 || o.ClaimKeys == nil && given && set == "" {
 		return errors.New("--claim-keys: a key is empty; give keys, or leave the flag and REVERSEHTTP_CLAIM_KEYS out to let everyone claim")
 	}
+	if err := o.readSecrets(); err != nil {
+		return err
+	}
 	if err := checkListen(o.Listen); err != nil {
 		return err
 	}

@@ -62,6 +62,7 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	log := o.logger(stderr)
 	// net/http writes there what a program sends unasked, which is content.
 	stdlog.SetOutput(io.Discard)
+	o.warnOfOpenFiles(log)
 	seal := &sealed{}
 	var err error
 	if seal.files, err = o.certificate(log); err != nil {

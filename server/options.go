@@ -54,10 +54,12 @@ type options struct {
 
 	Family      []string `default:"all" placeholder:"NAME,…" help:"Older and sibling protocols to speak: all, none, or some of reversehttp, comet2008, ptth, ietfPtth."`
 	SharedToken bool     `help:"Let programs of ReverseHttp (2008 to 2012) claim with the token \"-\", the default of their libraries, which anyone can share."`
+	DevicesFile string   `name:"family-device-file" placeholder:"FILE" help:"What --family-device lists, in a file, one a line."`
 	Devices     []string `name:"family-device" placeholder:"LABEL=TOKEN,…" help:"Let devices without a token serve a label by the doors ptth and comet2008: the token stands in their path in place of the label."`
 
 	AllowOrigin     []string `placeholder:"ORIGIN,…" help:"Origins of web pages that may use a gateway that only this machine reaches, beside pages of this machine, such as https://app.example; null lets in files and sandboxed frames, and so any web page. Beyond that every page may."`
 	ClaimKeys       []string `placeholder:"KEY,…" help:"Let only holders of one of these keys claim."`
+	ClaimKeysFile   string   `placeholder:"FILE" help:"The same, in a file, one a line."`
 	Accounts        string   `placeholder:"FILE" help:"Accounts, in JSON: their names, hashed keys, labels and leases. The file is read again when it changes; reversehttp admin key new writes keys to it."`
 	JWKS            string   `name:"jwks" placeholder:"FILE" help:"Public keys of an issuer, as a JWKS, whose tokens (JWT) are keys too: sub is the account, and labels are the patterns that it may claim until exp. The file is read again when it changes."`
 	JWTIssuer       string   `name:"jwt-issuer" placeholder:"NAME" help:"The iss of these tokens."`
