@@ -13,6 +13,7 @@ require (
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/go-jose/go-jose/v4 v4.1.9
 	github.com/go-json-experiment/json v1.27.2
+	github.com/gofrs/flock v0.13.0
 	github.com/letsencrypt/pebble/v2 v2.10.3
 	github.com/libdns/rfc2136 v1.0.1
 	github.com/mccutchen/go-httpbin/v2 v2.26.0

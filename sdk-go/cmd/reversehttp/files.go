@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path"
+	"path/filepath"
 	"strings"
 	"syscall"
 )
@@ -33,7 +35,8 @@ func (s *serve) open(view, *slog.Logger) (service, error) {
 	return service{handler, s.Dir, func() { _ = root.Close() }, 0}, nil
 }
 
-// files are the regular files and the directories below a root. Links that lead out of it lead nowhere.
+// files are the regular files and the directories below a root. Links that lead out of it lead nowhere, and neither do those to what
+// has a name that begins with a dot.
 type files struct {
 	root     *os.Root
 	dotFiles bool
@@ -44,6 +47,13 @@ func (f files) Open(name string) (fs.File, error) {
 	absent := &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	if !fs.ValidPath(name) || !f.dotFiles && name != "." && hidden(name) {
 		return nil, absent
+	}
+	if !f.dotFiles {
+		to, err := f.resolve(name)
+		if err != nil || to != "." && hidden(to) {
+			return nil, absent
+		}
+		name = to // has no link, and so leads where it seems to
 	}
 	// A look first: to open a pipe would wait for its writer.
 	info, err := f.root.Stat(name)
@@ -64,6 +74,42 @@ func (f files) Open(name string) (fs.File, error) {
 		return nil, absent // one that leads out of the root among them
 	}
 	return nil, err
+}
+
+// linksMost is how many links a name may lead through.
+const linksMost = 40
+
+// resolve returns the name of what a name leads to, without a link in it. Where nothing is there, it is an error.
+func (f files) resolve(name string) (string, error) {
+	at, links := ".", 0
+	for rest := strings.Split(name, "/"); len(rest) > 0; {
+		part := rest[0]
+		rest = rest[1:]
+		switch {
+		case part == "" || part == ".":
+			continue
+		case part == ".." && at == ".":
+			return "", fs.ErrNotExist // out of the root
+		case part == "..":
+			at = path.Dir(at)
+			continue
+		}
+		next := path.Join(at, part)
+		info, err := f.root.Lstat(next)
+		if err != nil {
+			return "", err
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			at = next
+			continue
+		}
+		to, err := f.root.Readlink(next)
+		if links++; err != nil || filepath.IsAbs(to) || links > linksMost {
+			return "", fs.ErrNotExist
+		}
+		rest = append(strings.Split(filepath.ToSlash(to), "/"), rest...)
+	}
+	return at, nil
 }
 
 func hidden(name string) bool {

@@ -33,7 +33,9 @@ func shelf(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	for link, to := range map[string]string{"out": "../secret", "away": filepath.Join(top, "secret"), "up": "..", "within": "a.txt", "loop": "loop"} {
+	for link, to := range map[string]string{"out": "../secret", "away": filepath.Join(top, "secret"), "up": "..", "within": "a.txt", "loop": "loop",
+		"env": ".env", "config": ".git/config", "git": ".git", "chain": "env", "sub/env": "../.env", "round": "list/../.git/config", "self": filepath.Join(dir, ".env"),
+	} {
 		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +104,7 @@ func TestServeGivesNothingOutsideOfTheDirectoryAndNoDotFile(t *testing.T) {
 		host, below, _ := strings.Cut(strings.TrimPrefix(r.url, "http://"), "/")
 		for _, path := range []string{
 			"../secret", "..%2fsecret", "%2e%2e/secret", "%2e%2e%2fsecret", "sub/../../secret", "sub/..%2f..%2fsecret", `..\secret`, "..%5csecret", "//../secret", "/etc/passwd", "%2fetc/passwd", "..%00/secret", "a.txt%00", "../publicity/x",
-			"out", "away", "up/secret", "up", "loop", "pipe", "a.txt/", "a.txt/b",
+			"env", "config", "git/config", "git/", "chain", "sub/env", "round", "self", "out", "away", "up/secret", "up", "loop", "pipe", "a.txt/", "a.txt/b",
 			".env", ".git/config", ".git/", "%2egit/config", "list/.hidden", "sub/../.env", strings.Repeat("x", 5000), "%zz", "%",
 		} {
 			status, body := raw(t, l.addr, host, "GET", "/"+below+path)

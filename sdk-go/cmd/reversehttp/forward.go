@@ -16,7 +16,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -33,10 +32,12 @@ func (copyBuffers) Put(b []byte) { freeCopyBuffers.Put((*[32 << 10]byte)(b)) }
 
 // forward puts a local server on a public URL.
 type forward struct {
-	Target     target `arg:"" help:"Local server: a URL such as http://localhost:3000, HOST:PORT or a port."`
+	Target     target `arg:"" help:"Local server: a URL such as http://localhost:3000, HOST:PORT, a port, or unix:/path.sock."`
 	HostHeader string `default:"preserve" placeholder:"HOST" help:"Host that the local server sees: preserve (the visitor's, the default), rewrite (the local server's own), or one that you name."`
 	H2C        bool   `name:"h2c" help:"Speak HTTP/2 without TLS to the local server, as those of gRPC want it. Without the flag one that speaks nothing else is found out."`
-	Insecure   bool   `help:"Trust any certificate of the local server."`
+	// What the server may show where its URL is https.
+	UpstreamCA       authority `name:"upstream-ca" placeholder:"FILE" help:"Certificate, in PEM, that the local server's is signed with, or its own. Trusted besides those that the system trusts."`
+	UpstreamInsecure bool      `aliases:"insecure" help:"Trust any certificate of the local server: whoever is between reads and changes everything."`
 
 	origin *origin
 }
@@ -48,8 +49,16 @@ func (f *forward) open(v view, log *slog.Logger) (service, error) {
 	if f.H2C && f.Target.url.Scheme != "http" {
 		return service{}, errors.New("--h2c is HTTP/2 without TLS: give an http URL, or leave it out")
 	}
-	f.origin = newOrigin(f.Target.url, f.Insecure, f.H2C, func() {
-		v.waits(fmt.Sprintf("nothing listens at %s yet: requests wait for it, each for %s at most", f.Target.url.Host, absentMost))
+	switch {
+	case (f.UpstreamInsecure || f.UpstreamCA.roots != nil) && f.Target.url.Scheme != "https":
+		return service{}, errors.New("--upstream-ca and --upstream-insecure are for certificates: give an https URL, or leave them out")
+	case f.UpstreamInsecure && f.UpstreamCA.roots != nil:
+		return service{}, errors.New("--upstream-insecure trusts any certificate, and --upstream-ca some: give one of them")
+	case f.UpstreamInsecure:
+		log.Error("the certificate of the local server is not checked: whoever is between reads and changes everything; --upstream-ca FILE has it checked", "server", f.Target.at())
+	}
+	f.origin = newOrigin(f.Target, &tls.Config{InsecureSkipVerify: f.UpstreamInsecure, RootCAs: f.UpstreamCA.roots}, f.H2C, func() {
+		v.waits(fmt.Sprintf("nothing listens at %s yet: requests wait for it, each for %s at most", f.Target.at(), absentMost))
 	})
 	relay := &httputil.ReverseProxy{
 		Rewrite:        f.rewrite,
@@ -60,7 +69,7 @@ func (f *forward) open(v view, log *slog.Logger) (service, error) {
 		BufferPool:     copyBuffers{},
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	return service{f.relay(relay), f.Target.url.String(), f.origin.close, 0}, nil
+	return service{f.relay(relay), f.Target.String(), f.origin.close, 0}, nil
 }
 
 // relay has the answers of a proxy reach the visitor as the local server gave them.
@@ -233,14 +242,14 @@ func (f *forward) failed(w http.ResponseWriter, r *http.Request, err error) {
 		fault = "the local server does not speak HTTP/2 without TLS: leave --h2c out"
 	case errors.Is(err, errNoUpgrade):
 		fault = "the local server speaks HTTP/2 only, by which no WebSocket is relayed"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		fault, detail = "nothing listens at "+f.Target.url.Host, "The local server behind this URL does not run."
+	case isAbsent(err):
+		fault, detail = "nothing listens at "+f.Target.at(), "The local server behind this URL does not run."
 	case errors.As(err, &op) && op.Op == "dial":
-		fault, detail = f.Target.url.Host+" cannot be reached: "+cause(err), "The local server behind this URL cannot be reached."
+		fault, detail = f.Target.at()+" cannot be reached: "+cause(err), "The local server behind this URL cannot be reached."
 	case errors.As(err, new(tls.RecordHeaderError)):
 		fault = "the local server speaks no TLS: forward to http://" + f.Target.url.Host + " instead"
 	case errors.As(err, new(*tls.CertificateVerificationError)):
-		fault = "the certificate of the local server is not trusted (" + cause(err) + "); --insecure trusts any"
+		fault = "the certificate of the local server is not trusted (" + cause(err) + "); --upstream-ca FILE has what it is signed with, and --upstream-insecure trusts any"
 	case isClosed(err):
 		fault = "the local server closed the connection without an answer"
 	}

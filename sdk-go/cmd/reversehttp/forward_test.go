@@ -365,26 +365,6 @@ func TestForwardBlamesNoServerForContentThatBreaksOff(t *testing.T) {
 	}
 }
 
-func TestForwardTakesACertificateThatNobodySignedIfTold(t *testing.T) {
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "secret") }))
-	s.Config.ErrorLog = quiet
-	s.StartTLS()
-	t.Cleanup(s.Close)
-	l := lend(t, hostShape, gateway.Options{})
-	resp, err := l.visitor(t).Get(l.claim(t, "forward", s.URL, "--insecure").url)
-	if got := content(t, resp, err); got != "secret" {
-		t.Errorf("with --insecure: %s %q", resp.Status, got)
-	}
-	r := l.claim(t, "forward", s.URL)
-	resp, err = l.visitor(t).Get(r.url)
-	if content(t, resp, err); resp.StatusCode != 502 {
-		t.Errorf("without: %s, want 502", resp.Status)
-	}
-	if x := r.next("exchange"); !strings.Contains(x.text("error"), "--insecure") {
-		t.Errorf("event = %v, want a word about --insecure", x)
-	}
-}
-
 func TestATargetMayBeShort(t *testing.T) {
 	for given, want := range map[string]string{
 		"3000": "http://localhost:3000", ":3000": "http://localhost:3000", "localhost:3000": "http://localhost:3000", "localhost": "http://localhost",

@@ -35,7 +35,7 @@ func (s *serving) kept(session *reversehttp.Session) (forget func()) {
 // returns is called.
 func (s *serving) inspected(session *reversehttp.Session) (end func()) {
 	_, people := s.view.(linking)
-	claimedBefore := s.NoInspect && s.Token != "" // it may be recorded because another asked for that
+	claimedBefore := s.NoInspect && (s.Token != "" || s.place != nil) // it may be recorded because another asked for that
 	if session.Exchanges() == "" || !claimedBefore && (s.NoInspect || !people) {
 		return func() {}
 	}

@@ -195,7 +195,7 @@ func TestToolErrorsSayWhatToDo(t *testing.T) {
 		{"replay", members{"label": "cut", "id": id, "body": "", "headers": []members{{"name": "a b", "value": "1"}}}, "X-Again:1"},
 		{"replay", members{"label": "cut", "id": id, "body": "", "target": "bad"}, "does not take that"},
 		{"wait_for_request", members{"label": "cut", "timeoutSeconds": 601}, "give 1 to 600"},
-		{"claim", members{"label": "cut"}, "is taken"},
+		{"claim", members{"label": "cut"}, "another command of yours"},
 		{"claim", members{"label": "-bad-"}, "label"},
 		{"claim", members{"status": 99}, "200 to 599"},
 		{"claim", members{"status": 204, "body": "x"}, "leave body out"},

@@ -20,8 +20,11 @@ type options struct {
 	Gateway   string        `default:"${gateway}" env:"REVERSEHTTP_GATEWAY" placeholder:"URL" help:"Gateway to claim at. Default: ${gateway}."`
 	CA        authority     `name:"ca" env:"REVERSEHTTP_CA" placeholder:"FILE" help:"Certificate, in PEM, that the gateway's is signed with, or its own. Trusted besides those that the system trusts."`
 	Label     string        `short:"l" env:"REVERSEHTTP_LABEL" help:"Name to claim. Default: the gateway picks one."`
-	Token     string        `env:"REVERSEHTTP_TOKEN" help:"Secret that owns the label. With it the label is yours after a restart; in the environment it is in no list of processes. Default: the gateway mints one, and the label is given up at the end."`
+	Token     string        `env:"REVERSEHTTP_TOKEN" help:"Secret that owns the label. With it the label is yours after a restart; in the environment it is in no list of processes. Default: the gateway mints one, which is kept for the next start."`
+	TokenFile secretFile    `env:"REVERSEHTTP_TOKEN_FILE" placeholder:"FILE" help:"The same, in a file."`
 	Key       string        `env:"REVERSEHTTP_KEY" help:"Key, for gateways that ask for one."`
+	KeyFile   secretFile    `env:"REVERSEHTTP_KEY_FILE" placeholder:"FILE" help:"The same, in a file."`
+	Ephemeral bool          `help:"Claim a label of this start only, and give it up at the end. Without the flag, and without a token of yours, label and token are kept for the next start."`
 	Lease     time.Duration `placeholder:"TIME" help:"How long the label stays yours while nothing runs, such as 10m. Default: the gateway's."`
 	Timeout   time.Duration `placeholder:"TIME" help:"How long a visitor waits for an answer. Default: the gateway's."`
 	Transport string        `default:"auto" enum:"auto,link,framed,stream,poll" help:"How requests come from the gateway: auto (the fastest that works), link, framed, stream or poll. Default: auto."`

@@ -43,6 +43,7 @@ var (
 // which it sends at once, or in place of an answer: it has seen no request then, so that one is asked again.
 type origin struct {
 	target   *url.URL
+	socket   string          // of Unix; empty where the target says where it listens
 	always   bool            // HTTP/2
 	plain    *http.Transport // HTTP/1.1
 	framed   *http.Transport // HTTP/2 alone
@@ -56,11 +57,10 @@ type origin struct {
 	unframed atomic.Bool // it answered HTTP/2 with HTTP/1.1
 }
 
-func newOrigin(target *url.URL, insecure, framed bool, waits func()) *origin {
-	o := &origin{target: target, always: framed, waits: waits}
+func newOrigin(at target, config *tls.Config, framed bool, waits func()) *origin {
+	o := &origin{target: at.url, socket: at.socket, always: framed, waits: waits}
 	o.life, o.end = context.WithCancel(context.Background())
 	o.isFramed.Store(framed)
-	config := &tls.Config{InsecureSkipVerify: insecure}
 	o.plain = &http.Transport{
 		// No Proxy: the server is local. No compression: content is exact.
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -132,13 +132,16 @@ func (o *origin) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	defer cancel()
 	defer context.AfterFunc(o.life, cancel)()
 	until := time.Now().Add(absentMost)
+	if o.socket != "" {
+		network, addr = "unix", o.socket
+	}
 	for {
 		c, err := dialOnce(ctx, network, addr)
 		if err == nil {
 			o.met.Store(true)
 			return c, nil
 		}
-		if o.met.Load() || !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(until) {
+		if o.met.Load() || !isAbsent(err) || time.Now().After(until) {
 			return nil, err
 		}
 		o.absent.Do(o.waits)
@@ -148,6 +151,12 @@ func (o *origin) dial(ctx context.Context, network, addr string) (net.Conn, erro
 			return nil, err
 		}
 	}
+}
+
+// isAbsent reports whether nothing listens. A socket of Unix may not be there yet.
+func isAbsent(err error) bool {
+	var op *net.OpError
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &op) && op.Op == "dial" && op.Net == "unix" && errors.Is(err, syscall.ENOENT)
 }
 
 // dialOnce knows that localhost and every name below it is this machine, by both kinds of addresses (RFC 6761, 6.3), which

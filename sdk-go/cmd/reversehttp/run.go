@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,6 +64,9 @@ func run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) (cod
 	if err == nil {
 		err = o.check()
 	}
+	if err == nil {
+		err = o.secrets(notes(stderr))
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "reversehttp: %s; --help lists commands and flags\n", printable(err.Error()))
 		return exitUsage
@@ -86,7 +90,7 @@ func run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) (cod
 func (o *options) run(c command, signals <-chan os.Signal, stdout, stderr io.Writer) int {
 	out := &reported{out: stdout, broken: make(chan struct{})}
 	v, log := o.view(c, stdout, out, stderr)
-	s := &serving{options: o, view: v, log: log, online: make(chan struct{}, 1), stop: make(chan struct{}), cut: make(chan struct{})}
+	s := &serving{options: o, view: v, log: log, note: notes(stderr), online: make(chan struct{}, 1), stop: make(chan struct{}), cut: make(chan struct{})}
 	ended := make(chan *failure, 1)
 	go func() { ended <- s.run(c) }()
 	f := s.wait(ended, signals, out.broken)
@@ -120,6 +124,27 @@ func (s *serving) wait(ended <-chan *failure, signals <-chan os.Signal, broken <
 	}
 }
 
+// notes returns what prints lines to w.
+func notes(w io.Writer) func(string) {
+	return func(text string) { fmt.Fprintf(w, "reversehttp: %s\n", text) }
+}
+
+// targetOf names what a command serves, of which a user has one URL.
+func targetOf(c command) string {
+	switch c := c.(type) {
+	case *forward:
+		return c.Target.String()
+	case *serve:
+		if dir, err := filepath.Abs(c.Dir); err == nil {
+			return dir
+		}
+		return c.Dir
+	case *inbox:
+		return "inbox"
+	}
+	return "echo"
+}
+
 // reported tells when what is printed can be printed no more: its reader left.
 type reported struct {
 	out    io.Writer
@@ -140,6 +165,10 @@ type serving struct {
 	*options
 	view view
 	log  *slog.Logger
+	// note tells people something about the claim, before it is shown.
+	note func(string)
+	// place is where the claim is kept; nil where it is not.
+	place *remembered
 	// online holds one whenever the gateway is there again.
 	online chan struct{}
 	stop   chan struct{} // closed by the first signal
@@ -169,10 +198,15 @@ func (s *serving) serve(c command) error {
 	if client != nil {
 		defer client.CloseIdleConnections()
 	}
+	if s.place, err = s.recall(s.Label, targetOf(c), s.note); err != nil {
+		return err
+	}
+	defer s.place.release()
 	session, err := s.claim(client, svc.concurrency)
 	if session == nil {
 		return err
 	}
+	s.place.keep(session, s.note)
 	defer s.kept(session)()
 	s.view.claimed(session.URL(), session.Label(), svc.about)
 	defer s.inspected(session)()
@@ -201,9 +235,15 @@ func (s *serving) claim(client *http.Client, concurrency int) (*reversehttp.Sess
 		case <-unwatch:
 		}
 	}()
-	session, err := reversehttp.Claim(ctx, s.Gateway, &reversehttp.Options{
-		Client: client, Label: s.Label, Token: s.Token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Transport: reversehttp.Transport(s.Transport), Concurrency: concurrency, Inspect: !s.NoInspect, Logger: s.log, OnState: s.state,
-	})
+	label, token := s.place.recalled(s.Label, s.Token)
+	wish := &reversehttp.Options{
+		Client: client, Label: label, Token: token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Transport: reversehttp.Transport(s.Transport), Concurrency: concurrency, Inspect: !s.NoInspect, Logger: s.log, OnState: s.state,
+	}
+	session, err := reversehttp.Claim(ctx, s.Gateway, wish)
+	if s.place.lost(s.Label, err, s.note) {
+		wish.Label, wish.Token = "", ""
+		session, err = reversehttp.Claim(ctx, s.Gateway, wish)
+	}
 	if err == nil {
 		return session, nil // serve sees the signal
 	}
@@ -257,10 +297,10 @@ func (s *serving) end(session *reversehttp.Session, served <-chan error, running
 	return errCut
 }
 
-// giveUp deletes the claim unless its token was given: nobody knows one that the gateway minted, and the label would be
-// lost to all until its lease is over.
+// giveUp deletes the claim unless its token was given, or is kept: nobody knows another one that the gateway minted, and the label
+// would be lost to all until its lease is over.
 func (s *serving) giveUp(session *reversehttp.Session) {
-	if s.Token != "" {
+	if s.Token != "" || s.place != nil && s.place.kept {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), deleteTimeout)

@@ -242,10 +242,10 @@ func TestWhatRunsLongerThanTheDrainIsCut(t *testing.T) {
 	}
 }
 
-func TestALabelIsGivenUpWhereExchangesAreCutUnlessItsTokenWasGiven(t *testing.T) {
+func TestAnEphemeralLabelIsGivenUpWhereExchangesAreCut(t *testing.T) {
 	t.Parallel()
 	l := lend(t, hostShape, gateway.Options{})
-	for i, args := range [][]string{{}, {"--drain=50ms"}, {"--token=secret-of-demo"}, {"--token=secret-of-demo", "--drain=50ms"}} {
+	for i, args := range [][]string{{"--ephemeral"}, {"--ephemeral", "--drain=50ms"}, {"--token=secret-of-demo"}, {"--token=secret-of-demo", "--drain=50ms"}} {
 		label := fmt.Sprint("demo", i)
 		r, _, _ := held(t, l, append(args, "--label", label)...)
 		r.signals <- syscall.SIGINT
@@ -281,11 +281,11 @@ func TestTwoSignalsThatCutNothingEndWithZero(t *testing.T) {
 	}
 }
 
-func TestALabelIsGivenUpAtTheEndUnlessItsTokenWasGiven(t *testing.T) {
+func TestAnEphemeralLabelIsGivenUpAtTheEnd(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	for token, kept := range map[string]bool{"": false, "secret-of-demo": true} {
 		label := "given"
-		args := []string{"echo", "--label=given"}
+		args := []string{"echo", "--label=given", "--ephemeral"}
 		if token != "" {
 			label = "kept"
 			args = []string{"echo", "--label=kept"}

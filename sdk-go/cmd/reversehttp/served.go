@@ -26,6 +26,7 @@ type served struct {
 	session *reversehttp.Session
 	answer  atomic.Pointer[claimInput]
 	forget  func() // what is kept of it for inspect
+	place   *remembered
 	done    chan struct{}
 }
 
@@ -94,16 +95,32 @@ func (t *tools) claim(ctx context.Context, _ *mcp.CallToolRequest, in claimInput
 	if in.Label == t.Label && in.Label != "" {
 		token = t.Token // the one that is given is for it
 	}
+	if s := t.served[in.Label]; s != nil {
+		s.place.release() // it ended
+	}
+	note := func(text string) { t.logger.Warn(text) }
+	place, err := t.recall(in.Label, "mcp", note)
+	if err != nil {
+		return nil, nil, err
+	}
+	label, token := place.recalled(in.Label, token)
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
-	session, err := reversehttp.Claim(ctx, t.Gateway, &reversehttp.Options{
-		Client: t.CA.client(), Label: in.Label, Token: token, Key: t.Key, Lease: t.Lease, Timeout: t.Timeout, Transport: reversehttp.Transport(t.Transport),
+	wish := &reversehttp.Options{
+		Client: t.CA.client(), Label: label, Token: token, Key: t.Key, Lease: t.Lease, Timeout: t.Timeout, Transport: reversehttp.Transport(t.Transport),
 		Inspect: true, Logger: t.logger,
-	})
+	}
+	session, err := reversehttp.Claim(ctx, t.Gateway, wish)
+	if place.lost(in.Label, err, note) {
+		wish.Label, wish.Token = "", ""
+		session, err = reversehttp.Claim(ctx, t.Gateway, wish)
+	}
 	if err != nil {
+		place.release()
 		return nil, nil, refused(t.Gateway, in.Label, err)
 	}
-	s := &served{session: session, done: make(chan struct{})}
+	place.keep(session, note)
+	s := &served{session: session, place: place, done: make(chan struct{})}
 	s.answer.Store(&in)
 	if s.forget, err = (owned{t.Gateway, session.Label(), session.Token(), os.Getpid()}).keep(); err != nil {
 		t.logger.Warn("inspect will not find this by itself", "error", err)
@@ -131,7 +148,7 @@ func (t *tools) mine(label string) *served {
 	return t.served[label]
 }
 
-// end gives up what was claimed here, but for a label whose token was given.
+// end gives up what was claimed here, but for labels whose token was given, or is kept.
 func (t *tools) end() {
 	t.mu.Lock()
 	all := t.served
@@ -143,11 +160,12 @@ func (t *tools) end() {
 			ctx, cancel := context.WithTimeout(context.Background(), deleteTimeout)
 			defer cancel()
 			_ = s.session.Shutdown(ctx)
-			if t.Token == "" || label != t.Label {
+			if (t.Token == "" || label != t.Label) && (s.place == nil || !s.place.kept) {
 				_ = s.session.Delete(ctx)
 			}
 			<-s.done
 			s.forget()
+			s.place.release()
 		})
 	}
 	ending.Wait()

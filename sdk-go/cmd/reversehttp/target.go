@@ -5,15 +5,44 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
 
-// target is the URL of a local server. 3000, :3000, localhost:3000 and localhost do as well.
-type target struct{ url *url.URL }
+// target is the URL of a local server. 3000, :3000, localhost:3000 and localhost do as well, and unix:/path.sock for a socket of Unix.
+type target struct {
+	url    *url.URL
+	socket string // the path of a socket; empty where there is none
+}
+
+// String returns the target as people know it.
+func (t *target) String() string {
+	if t.socket != "" {
+		return "unix:" + t.socket
+	}
+	return t.url.String()
+}
+
+// at names where the server listens.
+func (t *target) at() string {
+	if t.socket != "" {
+		return "unix:" + t.socket
+	}
+	return t.url.Host
+}
 
 // UnmarshalText is for kong, which would find other ways in a URL that was embedded.
 func (t *target) UnmarshalText(text []byte) (err error) {
+	if path, ok := strings.CutPrefix(string(text), "unix:"); ok {
+		if path = strings.TrimPrefix(path, "//"); path == "" {
+			return errors.New("unix: names no socket; give its path, such as unix:/run/app.sock")
+		}
+		// The name that it has for itself, unless the visitor's is shown to it.
+		t.socket, t.url = path, &url.URL{Scheme: "http", Host: "localhost"}
+		t.socket, err = filepath.Abs(path)
+		return err
+	}
 	t.url, err = parseTarget(string(text))
 	return err
 }

@@ -23,7 +23,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	for _, name := range []string{"GATEWAY", "CA", "LABEL", "TOKEN", "KEY"} {
+	for _, name := range []string{"GATEWAY", "CA", "LABEL", "TOKEN", "TOKEN_FILE", "KEY", "KEY_FILE"} {
 		os.Unsetenv("REVERSEHTTP_" + name)
 	}
 	runtime, err := os.MkdirTemp("", "reversehttp-run-")
@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	os.Setenv("XDG_RUNTIME_DIR", runtime)
+	os.Setenv("XDG_STATE_HOME", runtime)
 	// A server of net/http lets a connection that it ends linger for half a second, longer than goleak looks.
 	lingers := goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait")
 	goleak.VerifyTestMain(m, lingers, goleak.Cleanup(func(code int) {

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/gofrs/flock"
+
+	"reversehttp/schema"
+	reversehttp "reversehttp/sdk-go"
+)
+
+// A command keeps the label and the token of what it claims in the user's state directory, by gateway and target, or by the label that
+// was named: so its next start has the same URL. While it runs it holds a lock, which ends with its process however that ends: another
+// start for the same target has a place, and so a URL, of its own.
+
+const (
+	// As many commands for one target have URLs that are kept.
+	placesMost = 16
+	// As large may a file be, in bytes.
+	rememberedMost = 4 << 10
+)
+
+// remembered is a place in the state directory, and what it holds.
+type remembered struct {
+	file string
+	lock *flock.Flock
+	// kept says that the next start finds what is claimed.
+	kept bool
+	name
+}
+
+// name is what a file has. It is zero where nothing was claimed yet.
+type name struct {
+	Gateway string `json:"gateway"`
+	// For is the target, or the label that was named.
+	For   string `json:"for"`
+	Label string `json:"label"`
+	Token string `json:"token"`
+}
+
+// stateDir returns the directory for what outlives a process.
+func stateDir() (string, error) {
+	dir, err := os.Getenv("XDG_STATE_HOME"), error(nil)
+	switch {
+	case filepath.IsAbs(dir):
+	case runtime.GOOS == "windows":
+		dir, err = os.UserCacheDir() // %LocalAppData%, which does not move to other machines
+	case runtime.GOOS == "darwin":
+		dir, err = os.UserConfigDir() // ~/Library/Application Support
+	default:
+		dir, err = os.UserHomeDir()
+		dir = filepath.Join(dir, ".local", "state")
+	}
+	return filepath.Join(dir, "reversehttp"), err
+}
+
+// recall returns the place for a label, or for a target where none is named, and locks it. A nil place keeps nothing: a token was
+// given, --ephemeral was, or the place is of no use, which note is told. An error says that another command has the label.
+func (o *options) recall(label, target string, note func(string)) (*remembered, error) {
+	if o.Token != "" && (label == "" || label == o.Label) || o.Ephemeral {
+		return nil, nil
+	}
+	r, err := o.place(label, target, note)
+	var busy *failure
+	switch {
+	case errors.As(err, &busy):
+		return nil, busy
+	case err != nil:
+		note(fmt.Sprintf("the URL is a new one, and not kept: %s; --ephemeral keeps none, and does not say this", printable(err.Error())))
+		return nil, nil
+	}
+	return r, nil
+}
+
+func (o *options) place(label, target string, note func(string)) (*remembered, error) {
+	dir, err := privateDir()
+	if err != nil {
+		return nil, err
+	}
+	what, places := "target "+target, placesMost
+	if label != "" {
+		what, places = "label "+label, 1
+	}
+	gateway := o.Gateway
+	if u, err := url.Parse(gateway); err == nil {
+		gateway = strings.ToLower(u.Scheme + "://" + u.Host)
+	}
+	for n := range places {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d", gateway, what, n))
+		file := filepath.Join(dir, hex.EncodeToString(sum[:12]))
+		r := &remembered{file: file + ".claim", lock: flock.New(file+".lock", flock.SetPermissions(0o600)), name: name{Gateway: gateway, For: what}}
+		locked, err := r.lock.TryLock()
+		switch {
+		case err != nil:
+			_ = r.lock.Close()
+			return nil, fmt.Errorf("%s cannot be locked: %w", file+".lock", err)
+		case !locked:
+			_ = r.lock.Close()
+			continue
+		}
+		if err := r.read(note); err != nil {
+			r.release()
+			return nil, err
+		}
+		if n > 0 {
+			note(fmt.Sprintf("another command of yours serves %s already; this one has a URL of its own", printable(target)))
+		}
+		return r, nil
+	}
+	if label != "" {
+		return nil, &failure{exitRefused, fmt.Errorf("another command of yours that runs serves the label %q; end it, or choose another --label; with a token of yours in REVERSEHTTP_TOKEN several serve one together", label)}
+	}
+	return nil, fmt.Errorf("%d commands of yours serve %s", placesMost, target)
+}
+
+// privateDir returns the state directory, which only the user can read.
+func privateDir() (string, error) {
+	dir, err := stateDir()
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	info, err := os.Stat(dir)
+	if err == nil && othersMay(info) {
+		err = os.Chmod(dir, 0o700)
+	}
+	return dir, err
+}
+
+// othersMay reports whether others may read a file, or look into a directory. Windows has no such bits.
+func othersMay(info fs.FileInfo) bool {
+	return runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0
+}
+
+// read reads what an earlier start kept, where one did.
+func (r *remembered) read(note func(string)) error {
+	f, err := os.Open(r.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("what is kept cannot be read (%w); mend its permissions, or delete it", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && othersMay(info) {
+		note(fmt.Sprintf("others could read %s, which has the token of your label; only you can from now on", r.file))
+		err = f.Chmod(0o600)
+	}
+	content, failed := io.ReadAll(io.LimitReader(f, rememberedMost+1))
+	if err = errors.Join(err, failed); err != nil {
+		return fmt.Errorf("what is kept cannot be read (%w); mend its permissions, or delete it", err)
+	}
+	var was name
+	if err := json.Unmarshal(content, &was); err != nil || was.Label == "" || was.Token == "" || was.Gateway != r.Gateway || was.For != r.For {
+		return fmt.Errorf("%s does not hold what this command keeps; delete it", r.file)
+	}
+	r.name = was
+	return nil
+}
+
+// keep keeps what was claimed for the next start.
+func (r *remembered) keep(s *reversehttp.Session, note func(string)) {
+	if r == nil {
+		return
+	}
+	if err := r.write(s.Label(), s.Token()); err != nil {
+		note(fmt.Sprintf("the URL is not kept: %s", printable(err.Error())))
+		return
+	}
+	r.kept = true
+}
+
+func (r *remembered) write(label, token string) error {
+	r.Label, r.Token = label, token
+	content, err := json.Marshal(r.name)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(r.file), "new-*") // 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(content, '\n'))
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), r.file)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
+
+// lost reports whether the gateway refused what was kept for a target, so that a new label will do, and forgets it.
+func (r *remembered) lost(label string, err error, note func(string)) bool {
+	var e *reversehttp.Error
+	if r == nil || r.Token == "" || label != "" || !errors.As(err, &e) {
+		return false
+	}
+	why := ""
+	switch e.Code {
+	case schema.CodeLabelTaken, schema.CodeTokenWrong:
+		why = "somebody else has it by now"
+	case schema.CodeLabelReserved:
+		why = "the gateway keeps it for itself, or for others"
+	case schema.CodeBadToken, schema.CodeBadLabel, schema.CodeTakenDown:
+		why = "the gateway does not take it any more"
+	default:
+		return false
+	}
+	note(fmt.Sprintf("the label %q, which this had before, is lost: %s; this URL is a new one", r.Label, why))
+	r.Label, r.Token = "", ""
+	return true
+}
+
+// release lets another command have the place.
+func (r *remembered) release() {
+	if r != nil {
+		_ = r.lock.Close()
+	}
+}
+
+// recalled returns the label and the token to claim with.
+func (r *remembered) recalled(label, token string) (string, string) {
+	if r == nil || r.Token == "" {
+		return label, token
+	}
+	return r.Label, r.Token
+}
