@@ -409,8 +409,29 @@ type Policy struct {
 	Content *PolicyContent `json:"content,omitempty"`
 	// Webhook: whose signed requests are let in. Absent means that none need be signed.
 	Webhook *PolicyWebhook `json:"webhook,omitempty"`
+	// Share tells whether those are let in who came by a link of {shares}, at claims with an origin of their own.
+	// Absent means false.
+	Share *bool `json:"share,omitempty"`
 	// Offline is what visitors hear while no program is there. Absent means 503 no_handler.
 	Offline *PolicyOffline `json:"offline,omitempty"`
+}
+
+// ShareRequest is the content of POST {shares}.
+type ShareRequest struct {
+	// Lease is how long the link, and who came by it, is let in, in seconds. Absent: 7200.
+	Lease *int `json:"lease,omitempty"`
+	// Once tells whether one browser may come by it, and no other. Absent: true.
+	Once *bool `json:"once,omitempty"`
+}
+
+// ShareAnswer is the content of 201 from POST {shares}: a link that lets in.
+type ShareAnswer struct {
+	// URL is the link. It holds a secret, and is told once.
+	URL string `json:"url"`
+	// Lease is how long it lets in, in seconds.
+	Lease int `json:"lease"`
+	// Once tells whether it lets in one browser only.
+	Once bool `json:"once"`
 }
 
 // ClaimRequest is the content of POST /claims.
@@ -486,6 +507,8 @@ type ClaimAnswer struct {
 	Link string `json:"link,omitempty"`
 	// Exchanges is the URL of the recordings of the claim.
 	Exchanges string `json:"exchanges,omitempty"`
+	// Shares is the URL to make links at that let visitors in.
+	Shares string `json:"shares,omitempty"`
 	// Inspect tells whether exchanges are recorded. Absent means false.
 	Inspect bool `json:"inspect,omitempty"`
 	// Account is the name of the account that made the claim. Absent: none that has a name.
@@ -580,6 +603,8 @@ type ClaimState struct {
 	Counters Counters `json:"counters"`
 	// Exchanges is the URL of the recordings of the claim.
 	Exchanges string `json:"exchanges,omitempty"`
+	// Shares is the URL to make links at that let visitors in.
+	Shares string `json:"shares,omitempty"`
 	// Inspect tells whether exchanges are recorded. Absent means false.
 	Inspect bool `json:"inspect,omitempty"`
 	// Account is the name of the account that made the claim. Absent: none that has a name.
@@ -965,4 +990,6 @@ const (
 	CodeCredentialsWrong     Code = "credentials_wrong"
 	CodeSignatureWrong       Code = "signature_wrong"
 	CodeWebhookRunning       Code = "webhook_running"
+	CodeShareNeeded          Code = "share_needed"
+	CodeShareEnded           Code = "share_ended"
 )

@@ -385,8 +385,31 @@ export interface Policy {
   content?: PolicyContent
   /** Whose signed requests are let in. Absent means that none need be signed. */
   webhook?: PolicyWebhook
+  /**
+   * Whether those are let in who came by a link of {shares}, at claims with an origin of their
+   * own. Absent means false.
+   */
+  share?: boolean
   /** What visitors hear while no program is there. Absent means 503 no_handler. */
   offline?: PolicyOffline
+}
+
+/** The content of POST {shares}. */
+export interface ShareRequest {
+  /** How long the link, and who came by it, is let in, in seconds. Absent: 7200. */
+  lease?: number
+  /** Whether one browser may come by it, and no other. Absent: true. */
+  once?: boolean
+}
+
+/** The content of 201 from POST {shares}: a link that lets in. */
+export interface ShareAnswer {
+  /** The link. It holds a secret, and is told once. */
+  url: string
+  /** How long it lets in, in seconds. */
+  lease: number
+  /** Whether it lets in one browser only. */
+  once: boolean
 }
 
 /** The content of POST /claims. */
@@ -474,6 +497,8 @@ export interface ClaimAnswer {
   link?: string
   /** The URL of the recordings of the claim. */
   exchanges?: string
+  /** The URL to make links at that let visitors in. */
+  shares?: string
   /** Whether exchanges are recorded. Absent means false. */
   inspect?: boolean
   /** The name of the account that made the claim. Absent: none that has a name. */
@@ -571,6 +596,8 @@ export interface ClaimState {
   counters: Counters
   /** The URL of the recordings of the claim. */
   exchanges?: string
+  /** The URL to make links at that let visitors in. */
+  shares?: string
   /** Whether exchanges are recorded. Absent means false. */
   inspect?: boolean
   /** The name of the account that made the claim. Absent: none that has a name. */
@@ -942,3 +969,5 @@ export type Code =
   | 'credentials_wrong'
   | 'signature_wrong'
   | 'webhook_running'
+  | 'share_needed'
+  | 'share_ended'

@@ -147,7 +147,7 @@ func (c *Claims) claimAnswer(o *claim.Opened) schema.ClaimAnswer {
 		Lease: int(o.State.Lease / time.Second), TimeoutMs: int(o.State.Timeout.Milliseconds()),
 		Redeliver: schema.Redeliver(o.State.Redeliver),
 		Claim:     at, Session: session, Requests: session + "/requests", Responses: session + "/responses",
-		Link: c.Envelopes.linkURL(session), Exchanges: at + "/exchanges", Cursor: o.Cursor, Limits: c.limits(),
+		Link: c.Envelopes.linkURL(session), Exchanges: at + "/exchanges", Shares: at + "/shares", Cursor: o.Cursor, Limits: c.limits(),
 	}
 }
 
@@ -279,7 +279,7 @@ func (c *Claims) State(of *claim.Claim) terms.With {
 	out := schema.ClaimState{
 		Label: st.Label, URL: c.Envelopes.Public.Base(st.Label), Lease: int(st.Lease / time.Second),
 		LeaseLeftMs: int(st.LeaseLeft.Milliseconds()), TimeoutMs: int(st.Timeout.Milliseconds()),
-		Redeliver: schema.Redeliver(st.Redeliver), Sessions: []schema.SessionState{}, Queue: st.Queue, Exchanges: c.Envelopes.ClaimURL(of) + "/exchanges",
+		Redeliver: schema.Redeliver(st.Redeliver), Sessions: []schema.SessionState{}, Queue: st.Queue, Exchanges: c.Envelopes.ClaimURL(of) + "/exchanges", Shares: c.Envelopes.ClaimURL(of) + "/shares",
 		Counters: schema.Counters{
 			Done: int(st.Ends[claim.Done]), Failed: int(st.Ends[claim.Failed]),
 			TimedOut: int(st.Ends[claim.TimedOut]), Abandoned: int(st.Ends[claim.Abandoned]),

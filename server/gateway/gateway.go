@@ -204,6 +204,7 @@ type Gateway struct {
 	recorded *control.Recordings
 	replays  *control.Replays
 	policies *policy.Policies
+	shares   *control.Shares
 	visits   *visit.Visits
 	desk     *strangers.Desk // nil where nothing can be reported
 	local    bool            // see Local
@@ -275,6 +276,7 @@ func New(o Options) (*Gateway, error) {
 	g.links = &control.Links{Claims: g.claims, Envelopes: envelopes, Answers: g.answers, Polls: g.polls, Window: o.LinkWindow, Trust: g.trust, Recorder: g.recorder}
 	g.recorded = &control.Recordings{Claims: g.claims, Recorder: g.recorder, Stops: g.stopping.watched}
 	g.policies.Budget = g.registry.Options().Budget
+	g.shares = &control.Shares{Claims: g.claims, New: g.policies.Share, End: g.policies.EndShares}
 	g.replays = control.NewReplays(g.claims, g.recorder, g.trust, o.TargetBytes)
 	g.visits = &visit.Visits{
 		Registry: g.registry, Public: u, Trust: g.trust, Withdrawn: withdrawn, Rate: g.rate(o.VisitsPerSecond),

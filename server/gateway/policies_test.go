@@ -377,3 +377,71 @@ func TestWhoComesWhileTheProgramIsAwayHearsTheCannedAnswer(t *testing.T) {
 		}
 	})
 }
+
+func TestALinkLetsInAndItsCookieReachesNobody(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		p := w.policed(`{"share":true}`)
+		if got := w.ask(get(host, "/")); got.code() != schema.CodeShareNeeded || got.Header.Get("Www-Authenticate") != "" {
+			t.Errorf("without a link = %d %s, want share_needed", got.Status, got.Content)
+		}
+		made := p.send("POST", p.Shares, p.Token, json.RawMessage(`{"lease":60}`))
+		share := into[schema.ShareAnswer](t, made)
+		target, ok := strings.CutPrefix(share.URL, "http://"+host)
+		if made.Status != 201 || !ok || !share.Once || share.Lease != 60 || made.Header.Get("Cache-Control") != "no-store" {
+			t.Fatalf("POST = %d %v %s", made.Status, made.Header, made.Content)
+		}
+		look := w.ask(get(host, target, "Accept: text/html"))
+		if look.Status != 200 || !strings.HasPrefix(look.Header.Get("Content-Type"), "text/html") || look.Header.Get("Set-Cookie") != "" {
+			t.Errorf("a look = %d %v", look.Status, look.Header)
+		}
+		click := w.ask("POST " + target + " HTTP/1.1\r\nHost: " + host + "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n\r\n")
+		cookie, _, _ := strings.Cut(click.Header.Get("Set-Cookie"), ";")
+		if click.Status != 303 || click.Header.Get("Location") != "/" || cookie == "" {
+			t.Fatalf("a click = %d %v", click.Status, click.Header)
+		}
+		v := w.visit(get(host, "/x", "Cookie: theme=dark; "+cookie))
+		r := p.next()
+		p.respond(schema.Response{ID: r.ID, Status: 200})
+		if got := v.await(); got.Status != 200 {
+			t.Errorf("with the cookie = %d %s", got.Status, got.Content)
+		}
+		whole := p.send("GET", p.Exchanges+"/"+r.ID, p.Token, nil)
+		for what, text := range map[string]string{"the program": fmt.Sprint(r.Headers), "a recording": string(whole.Content)} {
+			if !strings.Contains(text, "theme=dark") || strings.Contains(text, "reversehttp-share") {
+				t.Errorf("%s has %s", what, text)
+			}
+		}
+		for _, list := range p.listed() {
+			if strings.Contains(list.Target, strings.TrimPrefix(target, "/.well-known/reversehttp/share/")) {
+				t.Errorf("recorded %s", list.Target)
+			}
+		}
+		if got := p.send("DELETE", p.Shares, p.Token, nil); got.Status != 204 {
+			t.Errorf("DELETE = %d %s", got.Status, got.Content)
+		}
+		if got := w.ask(get(host, "/x", "Cookie: "+cookie)); got.code() != schema.CodeShareNeeded {
+			t.Errorf("after DELETE = %d %s, want share_needed", got.Status, got.Content)
+		}
+		for as, code := range map[string]schema.Code{"": schema.CodeTokenNeeded, "another": schema.CodeTokenWrong} {
+			if got := p.send("POST", p.Shares, as, nil); got.code() != code {
+				t.Errorf("POST as %q = %d %s, want %s", as, got.Status, got.Content, code)
+			}
+		}
+		viewer := viewerOf(p)
+		if got := p.send("POST", p.Shares, viewer, nil); got.code() != schema.CodeTokenWrong {
+			t.Errorf("POST by a viewer = %d %s, want token_wrong", got.Status, got.Content)
+		}
+		for body, code := range map[string]schema.Code{`{"lease":0}`: schema.CodeBadLease, `{"lease":86401}`: schema.CodeBadLease, `{"once":1}`: schema.CodeBadMember} {
+			if got := p.send("POST", p.Shares, p.Token, json.RawMessage(body)); got.code() != code {
+				t.Errorf("POST %s = %d %s, want %s", body, got.Status, got.Content, code)
+			}
+		}
+	})
+}
+
+// viewerOf mints a viewer's token.
+func viewerOf(p *program) string {
+	var state struct{ ViewerToken string }
+	_ = json.Unmarshal(p.send("PATCH", p.Claim, p.Token, schema.ClaimPatch{Viewer: new(true)}).Content, &state)
+	return state.ViewerToken
+}

@@ -61,6 +61,8 @@ func (g *Gateway) routes() *chi.Mux {
 	look("/claims/{label}/exchanges", g.claims.Looking(http.HandlerFunc(g.recorded.List)))
 	look("/claims/{label}/exchanges/{exchange}", g.claims.Looking(http.HandlerFunc(g.recorded.One)))
 	r.With(g.claims.Owned).Delete("/claims/{label}/exchanges", g.recorded.Clear)
+	r.With(g.claims.Owned).Post("/claims/{label}/shares", g.shares.Make)
+	r.With(g.claims.Owned).Delete("/claims/{label}/shares", g.shares.Remove)
 	r.With(g.claims.Owned).Post("/claims/{label}/exchanges/{exchange}/replay", g.replays.Replay)
 	r.Get("/claims/{label}/sessions/{session}/link", g.links.Link)
 	r.Connect("/claims/{label}/sessions/{session}/link", g.links.Link)

@@ -40,6 +40,7 @@ type guard struct {
 	closed  bool
 	windows map[netip.Prefix]window
 	ids     ids
+	shares  shares
 }
 
 // rules is a policy, made ready.
@@ -48,6 +49,8 @@ type rules struct {
 	// steps are in their order.
 	steps []step
 	letIn *letIn // nil where everybody is
+	// link are the steps of a request for a link that lets in; nil where there are none.
+	link []step
 }
 
 // step judges a request, and notes in [asked] what is to be done with it. A nil problem passes it on.
@@ -82,6 +85,9 @@ func (p *Policies) Keep(c *claim.Claim, t claim.Terms) {
 		g.rules.Store(nil)
 	case before == nil || before.of != policy:
 		g.rules.Store(g.ready(policy))
+	}
+	if policy == nil || !policy.Share {
+		g.endShares()
 	}
 }
 
@@ -132,6 +138,13 @@ func (g *guard) ready(p *Policy) *rules {
 	add(p.Methods != nil, methodStep)
 	add(p.Paths != nil, pathStep)
 	add(p.Rate != nil, rateStep)
+	if p.Share { // the link is the gateway's own: what the program takes does not count for it
+		all := r.steps
+		r.steps = nil
+		add(p.IP != nil, ipStep)
+		add(p.Rate != nil, rateStep)
+		r.link, r.steps = append(r.steps, shareStep), all
+	}
 	r.letIn = newLetIn(p, g.claim.Label())
 	if r.letIn != nil || p.Methods != nil && !slices.Contains(p.Methods, http.MethodOptions) { // preflights could not pass
 		r.steps = append(r.steps, preflightStep)
@@ -152,13 +165,22 @@ func preflightStep(a *asked) *problem.Problem {
 
 // Judge is that of [visit.Gates].
 func (p *Policies) Judge(c *claim.Claim, head *claim.Request) visit.Verdict {
+	var v visit.Verdict
+	if p.Public.PathPrefix == "" { // else no cookie goes further
+		withoutCookies(head, &v)
+	}
 	g, r := p.rulesOf(c)
 	if r == nil {
-		return visit.Verdict{}
+		return v
 	}
-	a := &asked{guard: g, head: head, path: p.pathOf(c.Label(), head.Target), preflight: preflightOf(head)}
+	a := &asked{guard: g, head: head, path: p.pathOf(c.Label(), head.Target), preflight: preflightOf(head), verdict: v}
 	a.from, a.apart = p.Trust.Sender(head.RemoteAddr)
-	for _, judge := range r.steps {
+	steps := r.steps
+	if r.link != nil && strings.HasPrefix(a.path, sharePath) {
+		steps = r.link
+		a.verdict.Target = maskedShare // whatever refuses it
+	}
+	for _, judge := range steps {
 		a.verdict.Refuse = judge(a)
 		if a.verdict.Refuse != nil || a.verdict.Answer != nil {
 			break

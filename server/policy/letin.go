@@ -1,7 +1,7 @@
 package policy
 
 import (
-	"net/http"
+	"slices"
 	"strings"
 
 	"reversehttp/schema"
@@ -13,6 +13,7 @@ import (
 type letIn struct {
 	basic  map[string]*known // by user
 	bearer []bearer
+	share  bool
 	// challenge is what is asked for.
 	challenge []claim.Field
 }
@@ -25,7 +26,7 @@ type known struct {
 
 // newLetIn returns it for a policy of a label; nil where everybody is let in.
 func newLetIn(p *Policy, label string) *letIn {
-	l := &letIn{basic: map[string]*known{}, bearer: p.Bearer}
+	l := &letIn{basic: map[string]*known{}, bearer: p.Bearer, share: p.Share}
 	for _, one := range p.Basic {
 		l.basic[one.User] = &known{hash: one.Hash}
 	}
@@ -38,7 +39,7 @@ func newLetIn(p *Policy, label string) *letIn {
 	if p.Bearer != nil {
 		ask(`Bearer realm="` + label + `"`)
 	}
-	if len(l.challenge) == 0 {
+	if len(l.challenge) == 0 && !p.Share {
 		return nil
 	}
 	return l
@@ -47,16 +48,20 @@ func newLetIn(p *Policy, label string) *letIn {
 // judge is the step. What it checks goes no further, whether it lets the visitor in or not.
 func (l *letIn) judge(a *asked) *problem.Problem {
 	shown := values(a.head, "Authorization")
-	if len(shown) == 0 {
+	checked := slices.ContainsFunc(shown, l.checks)
+	if checked {
+		a.verdict.Drop = append(a.verdict.Drop, "Authorization")
+	}
+	switch {
+	case l.share && a.guard.lets(a.head):
+		return nil
+	case l.challenge == nil:
+		return &problem.Problem{Code: schema.CodeShareNeeded}
+	case !checked:
 		return l.refuse(schema.CodeCredentialsNeeded)
 	}
 	scheme, secret, _ := strings.Cut(shown[0], " ")
 	secret = strings.TrimSpace(secret)
-	basic, bearer := len(l.basic) > 0 && strings.EqualFold(scheme, "Basic"), len(l.bearer) > 0 && strings.EqualFold(scheme, "Bearer")
-	if !basic && !bearer && len(shown) == 1 {
-		return l.refuse(schema.CodeCredentialsNeeded) // of another scheme
-	}
-	a.verdict.Drop = append(a.verdict.Drop, "Authorization")
 	if p := a.guessed(true); p != nil { // before anything is compared, so that nobody learns what is right
 		return p
 	}
@@ -65,7 +70,7 @@ func (l *letIn) judge(a *asked) *problem.Problem {
 	switch {
 	case len(shown) > 1: // which one the program would have taken is not known
 		p = a.guessed(false)
-	case bearer:
+	case strings.EqualFold(scheme, "Bearer"):
 		right = letsBearer(l.bearer, secret)
 		p = a.guessed(right)
 	default:
@@ -78,6 +83,12 @@ func (l *letIn) judge(a *asked) *problem.Problem {
 		return l.refuse(schema.CodeCredentialsWrong)
 	}
 	return nil
+}
+
+// checks reports whether an Authorization is of a scheme that is checked.
+func (l *letIn) checks(authorization string) bool {
+	scheme, _, _ := strings.Cut(authorization, " ")
+	return len(l.basic) > 0 && strings.EqualFold(scheme, "Basic") || len(l.bearer) > 0 && strings.EqualFold(scheme, "Bearer")
 }
 
 // letsBasic reports whether credentials of Basic are right, and counts them where they are not. It fails where too many are
@@ -122,8 +133,5 @@ func (a *asked) guessed(right bool) *problem.Problem {
 
 // refuse asks for credentials.
 func (l *letIn) refuse(code schema.Code) *problem.Problem {
-	if problem.Status(code) != http.StatusUnauthorized {
-		return &problem.Problem{Code: code}
-	}
 	return &problem.Problem{Code: code, Fields: l.challenge}
 }

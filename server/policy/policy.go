@@ -32,6 +32,7 @@ type Policy struct {
 	Rate    *schema.PolicyRate    `json:"rate,omitempty"`
 	Content *schema.PolicyContent `json:"content,omitempty"`
 	Webhook *webhook              `json:"webhook,omitempty"`
+	Share   bool                  `json:"share,omitempty"`
 	Offline *schema.PolicyOffline `json:"offline,omitempty"`
 }
 
@@ -42,7 +43,7 @@ func init() {
 // example is a policy as it is kept.
 const example = `{"basic":[{"user":"ann","hash":"secret-1"}],"bearer":[{"name":"ci","hash":"secret-2"}],"ip":{"allow":["203.0.113.0/24"]},` +
 	`"methods":["GET"],"paths":["/hook/"],"rate":{"perMinute":60},"content":{"maxBytes":1024},` +
-	`"webhook":{"preset":"github","secret":"secret-3"},"offline":{"mode":"canned","status":503,"body":"back soon"}}`
+	`"webhook":{"preset":"github","secret":"secret-3"},"share":true,"offline":{"mode":"canned","status":503,"body":"back soon"}}`
 
 // fault says where what an owner gives is wrong, and why.
 func fault(at, why string, args ...any) error {
@@ -61,7 +62,7 @@ func given(value []byte, from netip.Addr) (claim.Term, error) {
 		return nil, fault(strings.TrimPrefix(p.Pointer, "/"), "%s", p.Detail)
 	}
 	p := &Policy{Rate: ask.Rate, Content: ask.Content, IP: ask.IP}
-	for _, check := range []func(*schema.Policy, *Policy) error{checkIP, checkMethods, checkPaths, checkRate, checkContent, checkBearer, checkBasic, checkWebhook, checkOffline} {
+	for _, check := range []func(*schema.Policy, *Policy) error{checkIP, checkMethods, checkPaths, checkRate, checkContent, checkBearer, checkBasic, checkWebhook, checkShare, checkOffline} {
 		if err := check(&ask, p); err != nil {
 			return nil, err
 		}
@@ -116,6 +117,9 @@ func (p *Policy) Shown() any {
 	}
 	p.showBasic(&s)
 	p.showBearer(&s)
+	if p.Share {
+		s.Share = &p.Share
+	}
 	if p.Webhook != nil {
 		s.Webhook = &schema.PolicyWebhook{Preset: p.Webhook.Preset}
 	}
@@ -131,6 +135,9 @@ func Fits(t claim.Terms, origins bool) error {
 	}
 	if p.Basic != nil {
 		return refused(fault("basic", "Claims of this gateway share an origin, so a browser would show one's password to all others. Use bearer."))
+	}
+	if p.Share {
+		return refused(fault("share", "Claims of this gateway share an origin, so a browser would show what lets it in to all others. Use bearer."))
 	}
 	return nil
 }

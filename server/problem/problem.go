@@ -83,6 +83,8 @@ var kinds = map[schema.Code]kind{
 	schema.CodeCredentialsWrong:     {401, "http_request_denied", 0, "These are not credentials that the owner of this URL lets in."},
 	schema.CodeSignatureWrong:       {401, "http_request_denied", 0, "The owner of this URL takes signed webhooks only, and this is none that was signed with their secret."},
 	schema.CodeWebhookRunning:       {409, "http_request_denied", 0, "The same webhook is being handled now. Send it again later."},
+	schema.CodeShareNeeded:          {403, "http_request_denied", 0, "The owner of this URL lets in only those to whom they sent a link. Ask them for one."},
+	schema.CodeShareEnded:           {410, "http_request_denied", 0, "This link was used, or its time is over. Ask the owner of this URL for another."},
 	schema.CodeOriginRefused:        {403, "", 0, "This gateway takes requests from pages of this machine only. Its flag --allow-origin lists others."},
 	schema.CodeUnsupportedMediaType: {415, "", 0, "Send JSON, with Content-Type: application/json; answers may be application/vnd.reversehttp."},
 }

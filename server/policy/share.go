@@ -1,0 +1,228 @@
+package policy
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"reversehttp/schema"
+	"reversehttp/server/claim"
+	"reversehttp/server/problem"
+	"reversehttp/server/visit"
+)
+
+// A link is {url}.well-known/reversehttp/share/{secret}. A GET of it is answered with a page, so that whoever looks a link over before
+// somebody clicks on it, such as a messenger that shows a preview, spends nothing; the form on that page lets the browser in, by a
+// cookie, and leads to the claim's URL. The cookie is signed, not kept, and good as long as its share is there.
+
+const (
+	sharePath = "/.well-known/reversehttp/share/"
+	// maskedShare stands for the link of a request that is refused: recordings have that.
+	maskedShare = sharePath + "[masked]"
+
+	mostShares  = 100
+	shareWeight = 256
+	// mostCookies bounds the cookies of the gateway that are looked at.
+	mostCookies = 8
+)
+
+// The names of the cookie, with https and without.
+const (
+	secureCookie = "__Host-reversehttp-share"
+	plainCookie  = "reversehttp-share"
+)
+
+// shares are the links of a claim that let in. A guard's mutex guards them.
+type shares struct {
+	key  []byte // signs cookies
+	made map[shareID]*share
+}
+
+// shareID is the hash of a share's secret.
+type shareID [sha256.Size]byte
+
+type share struct {
+	until time.Time
+	once  bool
+	spent bool
+}
+
+func checkShare(ask *schema.Policy, p *Policy) error {
+	p.Share = ask.Share != nil && *ask.Share
+	return nil
+}
+
+// Share makes a link that lets in whoever follows it, and returns its URL. It fails with a [problem.Problem].
+func (p *Policies) Share(c *claim.Claim, lease time.Duration, once bool) (url string, err error) {
+	g, r := p.rulesOf(c)
+	if r == nil || !r.of.Share {
+		return "", problem.New(schema.CodeBadRequest, "This claim lets nobody in by links. Set share in its policy to true first.")
+	}
+	secret, now := rand.Text(), time.Now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for id, s := range g.shares.made {
+		if !now.Before(s.until) {
+			g.endShare(id)
+		}
+	}
+	if len(g.shares.made) >= mostShares || !g.grow(shareWeight) {
+		return "", problem.New(schema.CodeQuotaExceeded, "This claim has as many links as it may. End them, or wait until some are over.")
+	}
+	if g.shares.made == nil {
+		g.shares.made, g.shares.key = make(map[shareID]*share), []byte(rand.Text())
+	}
+	g.shares.made[sha256.Sum256([]byte(secret))] = &share{until: now.Add(lease), once: once}
+	return p.Public.Base(c.Label()) + strings.TrimPrefix(sharePath, "/") + secret, nil
+}
+
+// EndShares ends all links of a claim, and whatever they let in from then on.
+func (p *Policies) EndShares(c *claim.Claim) {
+	if g, _ := p.rulesOf(c); g != nil {
+		g.endShares()
+	}
+}
+
+func (g *guard) endShares() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for id := range g.shares.made {
+		g.endShare(id)
+	}
+}
+
+// endShare ends a link. The caller holds g.mu.
+func (g *guard) endShare(id shareID) {
+	delete(g.shares.made, id)
+	g.shrink(shareWeight)
+}
+
+// live returns a share that is not over, or nil. The caller holds g.mu.
+func (g *guard) live(id shareID) *share {
+	if s := g.shares.made[id]; s != nil && time.Now().Before(s.until) {
+		return s
+	}
+	return nil
+}
+
+// lets reports whether a request has the cookie of a share that is not over.
+func (g *guard) lets(head *claim.Request) bool {
+	n := 0
+	for _, line := range values(head, "Cookie") {
+		for pair := range strings.SplitSeq(line, ";") {
+			name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
+			if name != g.policies.cookie() {
+				continue
+			}
+			if n++; n > mostCookies {
+				return false
+			}
+			if g.good(value) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// good reports whether a cookie is one that was signed, of a share that is not over.
+func (g *guard) good(value string) bool {
+	all, err := base64.RawURLEncoding.DecodeString(value)
+	if err != nil || len(all) != 2*sha256.Size {
+		return false
+	}
+	id := shareID(all[:sha256.Size])
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.live(id) != nil && hmac.Equal(sign(g.shares.key, id[:]), all[sha256.Size:])
+}
+
+// cookie returns the name of the cookie.
+func (p *Policies) cookie() string {
+	if p.Public.Scheme == "https" {
+		return secureCookie
+	}
+	return plainCookie
+}
+
+// shareStep answers a request for a link.
+func shareStep(a *asked) *problem.Problem {
+	id := shareID(sha256.Sum256([]byte(strings.TrimPrefix(a.path, sharePath))))
+	switch a.head.Method {
+	case http.MethodGet, http.MethodHead:
+		if a.guard.lets(a.head) {
+			a.verdict.Answer = onward(nil)
+			return nil
+		}
+		a.guard.mu.Lock()
+		s := a.guard.live(id)
+		there := s != nil && !(s.once && s.spent)
+		a.guard.mu.Unlock()
+		if !there {
+			return &problem.Problem{Code: schema.CodeShareEnded}
+		}
+		a.verdict.Answer = sharePage(a.guard.policies.Public.Authority(a.guard.claim.Label()))
+		return nil
+	case http.MethodPost:
+		cookie, ok := a.guard.spend(id)
+		switch {
+		case ok:
+			a.verdict.Answer = onward([]claim.Field{{Name: "Set-Cookie", Value: cookie}})
+		case a.guard.lets(a.head): // it was clicked on twice
+			a.verdict.Answer = onward(nil)
+		default:
+			return &problem.Problem{Code: schema.CodeShareEnded}
+		}
+		return nil
+	}
+	return &problem.Problem{Code: schema.CodeMethodRefused, Fields: []claim.Field{{Name: "Allow", Value: "GET, HEAD, POST"}}}
+}
+
+// spend lets a browser in, and returns the cookie for that. It reports false where the link lets nobody in.
+func (g *guard) spend(id shareID) (cookie string, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.live(id)
+	if s == nil || s.once && s.spent {
+		return "", false
+	}
+	s.spent = true
+	value := base64.RawURLEncoding.EncodeToString(append(id[:], sign(g.shares.key, id[:])...))
+	left := int((time.Until(s.until) + time.Second - 1) / time.Second)
+	cookie = g.policies.cookie() + "=" + value + "; Path=/; Max-Age=" + strconv.Itoa(left) + "; HttpOnly; SameSite=Lax"
+	if g.policies.Public.Scheme == "https" {
+		cookie += "; Secure"
+	}
+	return cookie, true
+}
+
+// onward leads to the claim's URL.
+func onward(fields []claim.Field) *claim.Answer {
+	return &claim.Answer{Status: http.StatusSeeOther, Fields: append(fields, claim.Field{Name: "Location", Value: "/"}, claim.Field{Name: "Cache-Control", Value: "no-store"}, claim.Field{Name: "Referrer-Policy", Value: "no-referrer"})}
+}
+
+// withoutCookies notes that the gateway's own cookies go no further, whether the claim has links or not: a browser may have one of before.
+func withoutCookies(head *claim.Request, v *visit.Verdict) {
+	lines := values(head, "Cookie")
+	if !strings.Contains(strings.Join(lines, ";"), plainCookie) { // the other name has it in it
+		return
+	}
+	v.Drop = append(v.Drop, "Cookie")
+	for _, line := range lines {
+		var kept []string
+		for pair := range strings.SplitSeq(line, ";") {
+			name, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
+			if name = strings.TrimSpace(name); name != plainCookie && name != secureCookie {
+				kept = append(kept, strings.TrimSpace(pair))
+			}
+		}
+		if len(kept) > 0 {
+			v.Set = append(v.Set, claim.Field{Name: "Cookie", Value: strings.Join(kept, "; ")})
+		}
+	}
+}
