@@ -203,6 +203,27 @@ func TestBytesThatComeStopAtTheQuota(t *testing.T) {
 	})
 }
 
+func TestFieldsThatGoOutCountToo(t *testing.T) {
+	long := strings.Repeat("y", 30_000)
+	inWorld(t, Options{Quotas: Quotas{Label: limited(t, "responseBytesPerDay=100000")}}, func(w *world) {
+		p := w.claim("demo")
+		v := w.visit(get(host, "/"))
+		r := p.next()
+		for range 5 { // of which three pass
+			p.answer(schema.Interim{Type: schema.TypeInterim, ID: r.ID, Status: 103, Headers: []schema.Field{{"Link", long}}})
+		}
+		p.respond(schema.Response{ID: r.ID, Status: 200, Headers: []schema.Field{}, Body: new("x"), Trailers: []schema.Field{{"X-Long", long}}})
+		overdrawn(t, "trailers beyond the quota", v.await(), "label", "responseBytesPerDay")
+		short := long[:8_000] // a client takes no longer trailers
+		v, r, head := p.begun(get(host, "/"), schema.Response{Status: 200, Body: &short})
+		v.take(head.Body, short)
+		p.answer(schema.Part{Type: schema.TypePart, ID: r.ID, Seq: 1, Trailers: []schema.Field{{"X-Long", long[:3_000]}}})
+		if _, err := io.ReadAll(head.Body); err == nil {
+			t.Error("an answer whose trailers are beyond the quota ends cleanly")
+		}
+	})
+}
+
 // Content that is read before a program has it counts too.
 func TestShortContentCounts(t *testing.T) {
 	inWorld(t, Options{Quotas: Quotas{Label: limited(t, "requestBytesPerDay=2000")}}, func(w *world) {

@@ -119,8 +119,12 @@ func (o *owner) limit(k Kind) int64 {
 	return 0
 }
 
+// little is how much of a limit is so little that nobody need remember it: a hundredth. To get around a quota by that takes a hundred
+// labels or addresses, or crashes, for one; to remember each would let whoever has a name for every request fill the memory and the disk.
+func little(limit int64) int64 { return limit / 100 }
+
 // pass counts n bytes in a direction, which has a kind for the day and one for the month. Where there is a quota and a disk, what is used
-// is there before it is used. Forced bytes have come already, and count whatever the limit.
+// is there before it is used, but for the first little. Forced bytes have come already, and count whatever the limit.
 func (o *owner) pass(both [2]Kind, n int64, forced bool) error {
 	if o == nil {
 		return nil
@@ -144,7 +148,7 @@ func (o *owner) pass(both [2]Kind, n int64, forced bool) error {
 			if over {
 				said = append(said, o.look(k, limit, true, now)...)
 			}
-			ahead = ahead && (o.book.keeper == nil || o.used[k]+n <= o.kept[k] || over && !forced)
+			ahead = ahead && (o.book.keeper == nil || o.used[k]+n <= max(o.kept[k], little(limit)) || over && !forced)
 		}
 		counts := err == nil || forced
 		if counts && ahead {
@@ -196,7 +200,7 @@ func (o *owner) keep(n int64) error {
 		}
 		to[k] = o.kept[k]
 		if o.used[k]+n > to[k] { // another may have kept it meanwhile
-			to[k], more = o.used[k]+n+max(limit/100, smallestBlock), true
+			to[k], more = o.used[k]+n+max(little(limit), smallestBlock), true
 		}
 		r.Used[k.String()] = to[k]
 	}
@@ -230,7 +234,7 @@ func (o *owner) record(now time.Time) Record {
 	return r
 }
 
-// idle reports whether nothing need be remembered. The caller holds book.mu.
+// idle reports whether little need be remembered. The caller holds book.mu.
 func (o *owner) idle(now time.Time) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -238,7 +242,8 @@ func (o *owner) idle(now time.Time) bool {
 		return false
 	}
 	for k := range kinds {
-		if o.roll(k, now); o.used[k] > 0 && (o.limit(k) > 0 || o.kept[k] > 0) {
+		limit := o.limit(k)
+		if o.roll(k, now); o.used[k] > little(limit) && (limit > 0 || o.kept[k] > 0) {
 			return false
 		}
 	}

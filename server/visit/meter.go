@@ -55,7 +55,7 @@ func (s *visit) mayAnswer(a *claim.Answer) bool {
 	h := s.w.Header()
 	size := sizeOf(h)
 	if !a.More && s.r.Method != http.MethodHead {
-		size += len(a.Content)
+		size += len(a.Content) + sizeOfFields(a.Trailers)
 	}
 	err := s.meter.Out(size)
 	if err == nil {
@@ -84,6 +84,14 @@ func (s *visit) cut(err error) {
 func isOverdrawn(err error) bool {
 	_, over := errors.AsType[*quota.Exceeded](err)
 	return over || errors.Is(err, quota.ErrUnkept)
+}
+
+// sizeOfFields returns how many bytes the fields of an answer count.
+func sizeOfFields(fields []claim.Field) (size int) {
+	for _, f := range fields {
+		size += field.Size(len(f.Name), len(f.Value))
+	}
+	return size
 }
 
 // sizeOf returns how many bytes fields count.

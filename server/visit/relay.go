@@ -71,6 +71,11 @@ func (s *visit) Inform(a *claim.Answer) {
 	kept := h.Clone()
 	clear(h)
 	s.relayFields(h, s.label, a.Fields, nil)
+	if s.meter.Out(sizeOf(h)) != nil {
+		clear(h)
+		maps.Copy(h, kept)
+		return
+	}
 	// It is not sent. It has net/http copy the fields of HTTP/2, which it may still
 	// read when this stream was reset and the next ones are set.
 	h["Content-Length"] = nil
@@ -169,6 +174,9 @@ func (s *visit) relayMore(a *claim.Answer) {
 			panic(http.ErrAbortHandler)
 		}
 		chunks, err = x.Next(ctx)
+		if err == io.EOF && s.meter.Out(sizeOfFields(a.Trailers)) != nil {
+			panic(http.ErrAbortHandler) // no clean end
+		}
 		if err == io.EOF {
 			wire.BoundWrite(w, 0) // the end may have come long after the last content
 			addTrailers(w.Header(), a.Trailers)
