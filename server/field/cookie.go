@@ -8,8 +8,11 @@ const OwnCookies = "reversehttp-"
 // ownCookie reports whether a cookie with a name is the gateway's own.
 func ownCookie(name string) bool {
 	name = strings.ToLower(strings.Trim(name, " \t"))
-	for _, prefix := range []string{"__host-", "__secure-", "__http-", "__host-http-"} {
-		name = strings.TrimPrefix(name, prefix)
+	for _, prefix := range []string{"__host-http-", "__host-", "__secure-", "__http-"} {
+		if rest, ok := strings.CutPrefix(name, prefix); ok {
+			name = rest
+			break
+		}
 	}
 	return strings.HasPrefix(name, OwnCookies)
 }
@@ -22,7 +25,8 @@ func SetsOwnCookie(value string) bool {
 	return ownCookie(name) || (!named || strings.TrimSpace(name) == "") && ownCookie(rest)
 }
 
-// WithoutOwnCookies returns a Cookie field without the gateway's own cookies; empty where nothing is left.
+// WithoutOwnCookies returns a Cookie field without the gateway's own cookies; empty where nothing is left. The others stay as they
+// are, byte for byte.
 func WithoutOwnCookies(value string) string {
 	if !strings.Contains(strings.ToLower(value), OwnCookies) {
 		return value
@@ -30,8 +34,12 @@ func WithoutOwnCookies(value string) string {
 	var kept []string
 	for pair := range strings.SplitSeq(value, ";") {
 		if name, _, _ := strings.Cut(pair, "="); !ownCookie(name) {
-			kept = append(kept, strings.TrimLeft(pair, " "))
+			kept = append(kept, pair)
 		}
 	}
-	return strings.Join(kept, "; ")
+	rest := strings.Join(kept, ";")
+	if len(rest) == len(value) {
+		return value
+	}
+	return strings.TrimLeft(rest, " \t")
 }

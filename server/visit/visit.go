@@ -63,6 +63,9 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		intake.Refuse(w, r, &problem.Problem{Code: schema.CodeNoClaim, Handed: claim.HandedNo})
 		return
 	}
+	if v.outlived(w, r, c) {
+		return
+	}
 	if v.Strangers.Warn(w, r, label, c) {
 		return
 	}
