@@ -452,6 +452,9 @@ type ClaimRequest struct {
 	Inspect *bool `json:"inspect,omitempty"`
 	// Policy is what the gateway enforces. Absent: nothing, or unchanged.
 	Policy *Policy `json:"policy,omitempty"`
+	// Domain is a domain of the owner's own that is to lead to the claim, such as hooks.example.org. Empty: none.
+	// Absent: none, or unchanged.
+	Domain *string `json:"domain,omitempty"`
 }
 
 // Limits are the bounds that a program should know.
@@ -511,6 +514,17 @@ type ClaimAnswer struct {
 	Shares string `json:"shares,omitempty"`
 	// Inspect tells whether exchanges are recorded. Absent means false.
 	Inspect bool `json:"inspect,omitempty"`
+	// Domain is the domain of the owner's own. Absent: none.
+	Domain string `json:"domain,omitempty"`
+	// DomainURL is the URL at that domain, with a final slash, once and while requests there reach the claim.
+	DomainURL string `json:"domainUrl,omitempty"`
+	// DomainRecord is the name of the TXT record that shows whose the domain is, without a final dot. Absent: the
+	// operator of the gateway says that.
+	DomainRecord string `json:"domainRecord,omitempty"`
+	// DomainValue is the value of that record. It is bound to the token of the claim, and no secret.
+	DomainValue string `json:"domainValue,omitempty"`
+	// DomainProblem tells why requests at the domain do not reach the claim, for people. Absent: they do.
+	DomainProblem string `json:"domainProblem,omitempty"`
 	// Account is the name of the account that made the claim. Absent: none that has a name.
 	Account string `json:"account,omitempty"`
 	// Policy is what the gateway enforces, without secrets. Absent means nothing.
@@ -550,6 +564,9 @@ type ClaimPatch struct {
 	Inspect *bool `json:"inspect,omitempty"`
 	// Policy is what the gateway enforces from now on. An empty object ends it.
 	Policy *Policy `json:"policy,omitempty"`
+	// Domain is a domain of the owner's own that is to lead to the claim. Empty ends it. The same again has its
+	// record looked for anew.
+	Domain *string `json:"domain,omitempty"`
 	// Viewer: true mints a new token that may only look, in place of an earlier one; false ends it.
 	Viewer *bool `json:"viewer,omitempty"`
 	// Token is the new token, on a gateway that is not local of at least 16 characters. The old one is worth nothing
@@ -607,6 +624,17 @@ type ClaimState struct {
 	Shares string `json:"shares,omitempty"`
 	// Inspect tells whether exchanges are recorded. Absent means false.
 	Inspect bool `json:"inspect,omitempty"`
+	// Domain is the domain of the owner's own. Absent: none.
+	Domain string `json:"domain,omitempty"`
+	// DomainURL is the URL at that domain, with a final slash, once and while requests there reach the claim.
+	DomainURL string `json:"domainUrl,omitempty"`
+	// DomainRecord is the name of the TXT record that shows whose the domain is, without a final dot. Absent: the
+	// operator of the gateway says that.
+	DomainRecord string `json:"domainRecord,omitempty"`
+	// DomainValue is the value of that record. It is bound to the token of the claim, and no secret.
+	DomainValue string `json:"domainValue,omitempty"`
+	// DomainProblem tells why requests at the domain do not reach the claim, for people. Absent: they do.
+	DomainProblem string `json:"domainProblem,omitempty"`
 	// Account is the name of the account that made the claim. Absent: none that has a name.
 	Account string `json:"account,omitempty"`
 	// Viewer tells whether there is a token that may only look. Absent means false.

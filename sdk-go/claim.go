@@ -175,6 +175,24 @@ func (s *Session) Token() string { return s.current().Token }
 // the gateway does not record.
 func (s *Session) Exchanges() string { return s.current().Exchanges }
 
+// Domain is what a gateway says of a domain that is to lead to a claim.
+type Domain struct {
+	// URL is that of the domain, with a final slash, if requests there reach the claim. Otherwise it is empty.
+	URL string
+	// Record and Value are the name and the text of the TXT record that shows whose the domain is. Set it, and leave it
+	// there. Empty: the operator of the gateway says whose it is.
+	Record, Value string
+	// Problem says why requests do not reach the claim, for people.
+	Problem string
+}
+
+// Domain returns what the gateway said of [Options].Domain when it was claimed. It looks for the record again and again, and
+// the state of the claim has what became of it.
+func (s *Session) Domain() Domain {
+	c := s.current()
+	return Domain{c.DomainURL, c.DomainRecord, c.DomainValue, c.DomainProblem}
+}
+
 // State returns the state of the session.
 func (s *Session) State() State { return s.standing.get() }
 

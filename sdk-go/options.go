@@ -35,6 +35,9 @@ type Options struct {
 	// Policy is what the gateway enforces of visitors before a handler sees anything: schema/README.md, section 14.
 	// Nil: what the claim has already, which is nothing of a new one; one without members ends that.
 	Policy *Policy
+	// Domain is a domain of yours that is to lead to the claim, such as "hooks.example.org"; see
+	// [Session.Domain]. Empty: none, or what the claim has already.
+	Domain string
 
 	// Transport is how requests come from the gateway. Empty means TransportAuto.
 	Transport Transport
@@ -126,5 +129,8 @@ func (o *Options) wish() schema.ClaimRequest {
 		w.Inspect = &o.Inspect
 	}
 	w.Policy = o.Policy
+	if o.Domain != "" {
+		w.Domain = &o.Domain
+	}
 	return w
 }

@@ -36,7 +36,7 @@ func play(t *testing.T, c vectors.Script) {
 	g := &scripted{origin: "http://gateway.test", script: c.Gateway}
 	client := listen(t, g)
 	session, err := reversehttp.Claim(t.Context(), g.origin, &reversehttp.Options{
-		Label: c.Options.Label, Token: c.Options.Token, Inspect: c.Options.Inspect, Policy: c.Options.Policy, Client: client,
+		Label: c.Options.Label, Token: c.Options.Token, Inspect: c.Options.Inspect, Policy: c.Options.Policy, Domain: c.Options.Domain, Client: client,
 		OnState: func(s reversehttp.State) {
 			g.see(func(seen *vectors.Seen) { seen.States = append(seen.States, s.String()) })
 		},

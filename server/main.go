@@ -240,6 +240,10 @@ func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*runnin
 			return nil, err
 		}
 		r.store, settings.Records, settings.Withdrawn = s, s, s
+		if settings.DomainSecret, err = s.Secret("domains"); err != nil {
+			r.close()
+			return nil, err
+		}
 		if settings.Kept, err = s.Records(); err != nil {
 			r.close()
 			return nil, err

@@ -42,15 +42,16 @@ type options struct {
 	LogFormat       string `enum:"text,json" default:"text" help:"Format of the log on standard error: text or json."`
 	LogLevel        string `enum:"debug,info,warn,error" default:"info" help:"Least level of the log: debug (exchanges), info (sessions), warn or error."`
 
-	ACMEEmail   string `name:"acme-email" placeholder:"ADDRESS" help:"Have certificates from a CA that speaks ACME, whose terms you agree to and which may write to this address; by TLS on the port, or by --http-listen."`
-	ACMECA      string `name:"acme-ca" placeholder:"URL" help:"Directory of the CA, with or without --acme-email. Default: that of Let's Encrypt."`
-	ACMECARoot  string `name:"acme-ca-root" placeholder:"FILE" help:"What a private CA's own certificate is signed with, in PEM."`
-	ACMEDir     string `name:"acme-dir" placeholder:"DIR" help:"Directory to keep certificates and their keys in. Default: acme in --data."`
-	ACMEDNS     string `name:"acme-dns" placeholder:"HOST:PORT" help:"Server of DNS that takes updates (RFC 2136) for the domain of --public-url: one certificate for all labels."`
-	ACMEDNSKey  string `name:"acme-dns-key" placeholder:"FILE" help:"Key for these updates, as tsig-keygen writes it."`
-	ACMEPerWeek int    `name:"acme-per-week" default:"40" negative:"no bound" help:"Most new certificates for labels in a week, where --acme-dns makes none for all. Negative: no bound."`
-	HTTPListen  string `name:"http-listen" placeholder:"ADDRESS" help:"Address that sends http: URLs to https: and answers the CA, such as :80."`
-	Resolver    string `placeholder:"HOST:PORT" help:"Resolver of DNS to ask for records. Default: that of the machine."`
+	ACMEEmail   string   `name:"acme-email" placeholder:"ADDRESS" help:"Have certificates from a CA that speaks ACME, whose terms you agree to and which may write to this address; by TLS on the port, or by --http-listen."`
+	ACMECA      string   `name:"acme-ca" placeholder:"URL" help:"Directory of the CA, with or without --acme-email. Default: that of Let's Encrypt."`
+	ACMECARoot  string   `name:"acme-ca-root" placeholder:"FILE" help:"What a private CA's own certificate is signed with, in PEM."`
+	ACMEDir     string   `name:"acme-dir" placeholder:"DIR" help:"Directory to keep certificates and their keys in. Default: acme in --data."`
+	ACMEDNS     string   `name:"acme-dns" placeholder:"HOST:PORT" help:"Server of DNS that takes updates (RFC 2136) for the domain of --public-url: one certificate for all labels."`
+	ACMEDNSKey  string   `name:"acme-dns-key" placeholder:"FILE" help:"Key for these updates, as tsig-keygen writes it."`
+	ACMEPerWeek int      `name:"acme-per-week" default:"40" negative:"no bound" help:"Most new certificates for labels in a week, where --acme-dns makes none for all. Negative: no bound."`
+	HTTPListen  string   `name:"http-listen" placeholder:"ADDRESS" help:"Address that sends http: URLs to https: and answers the CA, such as :80."`
+	Domains     []string `placeholder:"DOMAIN=LABEL,…" help:"Domains that claims of a label may bring without a record that shows whose they are."`
+	Resolver    string   `placeholder:"HOST:PORT" help:"Resolver of DNS to ask for records. Default: that of the machine."`
 
 	Family      []string `default:"all" placeholder:"NAME,…" help:"Older and sibling protocols to speak: all, none, or some of reversehttp, comet2008, ptth, ietfPtth."`
 	SharedToken bool     `help:"Let programs of ReverseHttp (2008 to 2012) claim with the token \"-\", the default of their libraries, which anyone can share."`
@@ -245,6 +246,10 @@ func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, e
 	if o.SharedToken {
 		g.SharedTokens = []string{family.SharedToken}
 	}
+	if g.Domains, err = parseDomains(o.Domains); err != nil {
+		return g, o.wrong(err)
+	}
+	g.LookupTXT = o.resolver().LookupTXT
 	g.Doors = family.Doors(family.Options{Names: doors, SharedToken: o.SharedToken, Devices: devices})
 	if g.PublicURL == "" && !g.Loopback {
 		return g, o.wrong(fmt.Errorf("--listen=%s: others can reach this address, and need public URLs with a name of yours: give --public-url '%s://{label}.example.com:%d/', with DNS for *.example.com, or '%[2]s://example.com:%[3]d/at/{label}/' with one name", o.Listen, o.scheme(), at.Port))

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	"reversehttp/schema"
 	"reversehttp/server/acmetest"
 )
 
@@ -159,5 +161,72 @@ func TestFlagsOfTheCASayWhatIsWrong(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), says) || exitCode(err) != 2 {
 			t.Errorf("%v: %v, want an error that says %q", args, err, says)
 		}
+	}
+}
+
+// TestADomainOfAClaimHasItsOwnCertificate has a claim show by a record that a domain is its own.
+func TestADomainOfAClaimHasItsOwnCertificate(t *testing.T) {
+	tlsPort := freePort(t)
+	dns := acmetest.NewDNS(t)
+	ca := acmetest.NewCA(t, dns, 1, tlsPort)
+	p := start(t, "--listen=127.0.0.1:"+strconv.Itoa(tlsPort), "--public-url=https://gateway.test:"+strconv.Itoa(tlsPort)+"/at/{label}/",
+		"--acme-ca="+ca.URL, "--acme-ca-root="+ca.RootFile, "--data="+t.TempDir(), "--resolver="+dns.Address)
+	p.inTLS = true
+	p.client.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: ca.Issued}
+	const token = "token-of-sixteen-characters"
+	claim := func() (a schema.ClaimAnswer) {
+		t.Helper()
+		status, content := p.send("POST", p.console+"claims", "", map[string]string{"label": "demo", "token": token, "domain": "hooks.example.test"})
+		if err := json.Unmarshal(content, &a); err != nil || status != 201 {
+			t.Fatalf("claim = %d %s %v", status, content, err)
+		}
+		return a
+	}
+	a := claim()
+	hooks := "https://hooks.example.test:" + strconv.Itoa(tlsPort) + "/"
+	if _, err := p.client.Get(hooks); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
+		t.Errorf("without its record: %v", err)
+	}
+	dns.SetText(a.DomainRecord, "other", a.DomainValue)
+	if status, _ := p.send("DELETE", a.Claim, token, nil); status != 204 {
+		t.Fatalf("DELETE = %d", status)
+	}
+	b := claim() // so that the record is looked for at once
+	if b.DomainValue != a.DomainValue {
+		t.Errorf("the value is %q, and was %q", b.DomainValue, a.DomainValue)
+	}
+	for {
+		status, content := p.send("GET", b.Claim, token, nil)
+		if status != 200 {
+			t.Fatalf("state = %d %s", status, content)
+		}
+		if strings.Contains(string(content), `"domainUrl":"`+hooks+`"`) {
+			break
+		}
+	}
+	visit := p.begin("GET", hooks+"a?b", "")
+	status, polled := p.send("GET", b.Requests, token, nil)
+	if id := p.idIn(polled); status != 200 || !strings.Contains(string(polled), `"url":"`+hooks+`a?b"`) {
+		t.Errorf("poll = %d %s", status, polled)
+	} else if status, _ := p.send("POST", b.Responses, token, map[string]any{"type": "response", "id": id, "status": 200, "body": "own"}); status != 202 {
+		t.Errorf("answer = %d", status)
+	}
+	if got := <-visit; got.status != 200 || string(got.content) != "own" {
+		t.Errorf("visit = %d %s", got.status, got.content)
+	}
+	p.signals <- syscall.SIGTERM
+	p.ended()
+}
+
+func TestDomainsAreForALabelEach(t *testing.T) {
+	for given, says := range map[string]string{
+		"hooks.example.org": "give a domain and the label", "=demo": "give a domain", "a.org=-": "give a domain", "192.0.2.1=demo": "give a domain", "a.org=x,A.ORG=y": "for x already",
+	} {
+		if _, err := parseDomains(strings.Split(given, ",")); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %q", given, err, says)
+		}
+	}
+	if got, err := parseDomains([]string{"Hooks.example.org=demo", "b.org=b"}); err != nil || got["hooks.example.org"] != "demo" || got["b.org"] != "b" {
+		t.Errorf("domains %v %v", got, err)
 	}
 }

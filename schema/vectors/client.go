@@ -27,6 +27,8 @@ type ClientOptions struct {
 	Inspect bool `json:"inspect"`
 	// Policy is what the gateway is to enforce. Nil means nothing.
 	Policy *schema.Policy `json:"policy"`
+	// Domain is that of the owner.
+	Domain string `json:"domain"`
 }
 
 // Handler is what the handler does: it answers, after Hints if there are any, fails (throws or panics), waits until its

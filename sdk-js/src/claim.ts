@@ -10,6 +10,7 @@ import type { Claiming, Wish } from './gateway.js'
 import type { ServeOptions } from './options.js'
 import type { Session } from './session.js'
 import type { Memory } from './storage.js'
+import type { ClaimAnswer } from './envelope.js'
 
 /**
  * `online`: the gateway answers and visitors reach the handler. `reconnecting`: it does not, or the
@@ -115,6 +116,11 @@ export class Claim extends EventTarget {
   /** The secret that owns the claim. Whoever has it can take the label. */
   get token(): string {
     return this.#poller.session.claimed.token
+  }
+
+  /** What the gateway said, when it was claimed, of the domain of the option `domain`: its URL, or which record shows whose it is. */
+  get domain(): Pick<ClaimAnswer, 'domainUrl' | 'domainRecord' | 'domainValue' | 'domainProblem'> {
+    return this.#poller.session.claimed
   }
 
   /** The URL of what the gateway recorded, for the option `inspect`; undefined where it records nothing. */

@@ -437,6 +437,11 @@ export interface ClaimRequest {
   inspect?: boolean
   /** What the gateway enforces. Absent: nothing, or unchanged. */
   policy?: Policy
+  /**
+   * A domain of the owner's own that is to lead to the claim, such as hooks.example.org. Empty:
+   * none. Absent: none, or unchanged.
+   */
+  domain?: string
 }
 
 /** The bounds that a program should know. */
@@ -501,6 +506,19 @@ export interface ClaimAnswer {
   shares?: string
   /** Whether exchanges are recorded. Absent means false. */
   inspect?: boolean
+  /** The domain of the owner's own. Absent: none. */
+  domain?: string
+  /** The URL at that domain, with a final slash, once and while requests there reach the claim. */
+  domainUrl?: string
+  /**
+   * The name of the TXT record that shows whose the domain is, without a final dot. Absent: the
+   * operator of the gateway says that.
+   */
+  domainRecord?: string
+  /** The value of that record. It is bound to the token of the claim, and no secret. */
+  domainValue?: string
+  /** Why requests at the domain do not reach the claim, for people. Absent: they do. */
+  domainProblem?: string
   /** The name of the account that made the claim. Absent: none that has a name. */
   account?: string
   /** What the gateway enforces, without secrets. Absent means nothing. */
@@ -541,6 +559,11 @@ export interface ClaimPatch {
   inspect?: boolean
   /** What the gateway enforces from now on. An empty object ends it. */
   policy?: Policy
+  /**
+   * A domain of the owner's own that is to lead to the claim. Empty ends it. The same again has
+   * its record looked for anew.
+   */
+  domain?: string
   /** True mints a new token that may only look, in place of an earlier one; false ends it. */
   viewer?: boolean
   /**
@@ -600,6 +623,19 @@ export interface ClaimState {
   shares?: string
   /** Whether exchanges are recorded. Absent means false. */
   inspect?: boolean
+  /** The domain of the owner's own. Absent: none. */
+  domain?: string
+  /** The URL at that domain, with a final slash, once and while requests there reach the claim. */
+  domainUrl?: string
+  /**
+   * The name of the TXT record that shows whose the domain is, without a final dot. Absent: the
+   * operator of the gateway says that.
+   */
+  domainRecord?: string
+  /** The value of that record. It is bound to the token of the claim, and no secret. */
+  domainValue?: string
+  /** Why requests at the domain do not reach the claim, for people. Absent: they do. */
+  domainProblem?: string
   /** The name of the account that made the claim. Absent: none that has a name. */
   account?: string
   /** Whether there is a token that may only look. Absent means false. */

@@ -23,6 +23,8 @@ export interface ServeOptions {
   inspect?: boolean | undefined
   /** What the gateway enforces of visitors before a handler sees anything. Absent: nothing, or unchanged; `{}` ends it. */
   policy?: Policy | undefined
+  /** A domain of yours that is to lead to the claim, such as `hooks.example.org`; empty ends it. Absent: none, or unchanged. */
+  domain?: string | undefined
   /** How many handlers run at a time; more requests wait. Absent: 64. */
   concurrency?: number | undefined
   /** How long `close` lets running handlers answer, in milliseconds. Absent: 5000. */

@@ -13,26 +13,45 @@ import type { ServeOptions } from './options.js'
  * Rejects with a ReverseHttpError when the gateway cannot be reached or refuses.
  */
 export async function serve(handler: Handler, options: ServeOptions = {}): Promise<Claim> {
-  const { label, token, lease, timeoutMs, redeliver, inspect, policy, signal } = options
+  const {
+    label,
+    token,
+    lease,
+    timeoutMs,
+    redeliver,
+    inspect,
+    policy,
+    domain,
+    signal,
+    storage = pageStorage(),
+  } = options
   const origin = options.gateway ?? globalThis.location?.origin
   if (!origin || origin === 'null') throw new TypeError('serve needs a gateway')
   const fetch: Fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init))
-  const { storage = pageStorage() } = options
-  const at = new URL(origin)
-  const memory = new Memory(storage, at, label)
+  const memory = new Memory(storage, origin, label)
   const starting = new AbortController()
   const abort = (): void => starting.abort()
   const end = onAbort(signal, abort)
   // Over HTTP/1.1, and browsers speak no other with http: URLs, tabs share six connections, and each
   // holds one with its poll: a request of the seventh waits, and nobody says so.
-  const crowded = globalThis.location && at.protocol === 'http:'
-  const timer = crowded ? setTimeout(abort, crowdedMs) : undefined
+  const crowded = globalThis.location && /^http:/i.test(origin as string)
+  const timer = crowded && setTimeout(abort, crowdedMs)
   try {
     signal?.throwIfAborted()
     const claiming = await discover(fetch, origin, options, starting.signal)
     const kept = token ? {} : memory.recall()
     // JSON leaves out what is undefined.
-    const wish: Wish = { label, token, ...kept, lease, timeoutMs, redeliver, inspect, policy }
+    const wish: Wish = {
+      label,
+      token,
+      ...kept,
+      lease,
+      timeoutMs,
+      redeliver,
+      inspect,
+      policy,
+      domain,
+    }
     const session = await claiming(wish, starting.signal).catch((e: ReverseHttpError) => {
       if (label || !kept.label || e.code !== 'label_taken') throw e
       // Nobody asked for the remembered label, and another has it by now: a new one will do.
@@ -49,10 +68,10 @@ export async function serve(handler: Handler, options: ServeOptions = {}): Promi
     memory.release()
     signal?.throwIfAborted()
     if (!starting.signal.aborted) throw e
-    const detail = 'The gateway does not answer. Other tabs may hold all six connections.'
-    throw new ReverseHttpError('network', `${at.origin}: ${detail}`, { detail, cause: e })
+    const detail = 'The gateway does not answer. Other tabs may hold six connections.'
+    throw new ReverseHttpError('network', `${origin}: ${detail}`, { detail, cause: e })
   } finally {
-    clearTimeout(timer)
+    clearTimeout(timer as number | undefined)
     end()
   }
 }

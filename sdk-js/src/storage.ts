@@ -18,9 +18,9 @@ export class Memory {
   readonly #storage: OwnershipStorage | null
   readonly #key: string
 
-  constructor(storage: OwnershipStorage | null, gateway: URL, label = '') {
+  constructor(storage: OwnershipStorage | null, gateway: string | URL, label = '') {
     this.#storage = storage
-    const first = `reversehttp ${gateway.origin}/ ${label}`
+    const first = `reversehttp ${new URL(gateway).origin}/ ${label}`
     let key = first
     for (let n = 2; !label && held.has(key); n++) key = first + n
     this.#key = key

@@ -65,7 +65,6 @@ func (c *Claim) Change(s Settings) error {
 func (c *Claim) apply(r Record) {
 	was := c.terms
 	c.terms = r.Terms
-	c.retap()
 	if c.terms.Lease != was.Lease {
 		if c.lease.end.timer != nil {
 			c.lease.end.after(c.lease.left())
@@ -83,6 +82,7 @@ func (c *Claim) apply(r Record) {
 			session.Known.Clear()
 		}
 	}
+	c.retap()
 }
 
 // Delete ends the claim, once its record is gone. Its parked polls end with [ErrClaimDeleted],

@@ -286,8 +286,8 @@ func (r *Registry) Close() {
 // forget removes an ended claim. Its sessions are remembered for a while, so that they can answer
 // what they hold, and learn why the claim ended.
 func (r *Registry) forget(c *Claim, sessions []*Session, why error) {
+	c.untap() // before another has the label
 	r.making.unlist(c)
-	c.untap()
 	c.uncount()
 	c.hold.Exit(budget.Claims)
 	c.hold.Shrink(claimWeight)

@@ -6,9 +6,11 @@ type Field struct{ Name, Value string }
 
 // Request is a visitor's request. The core reads Method and Keyed, and passes the rest on unread.
 type Request struct {
-	Method      string
-	Target      string
-	URL         string
+	Method string
+	Target string
+	URL    string
+	// Base is the public URL that the visitor used, where that is not the one of the label. Empty means that it is.
+	Base        string
 	HTTPVersion string
 	RemoteAddr  string
 	Fields      []Field

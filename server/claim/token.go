@@ -1,9 +1,11 @@
 package claim
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"strings"
 )
 
@@ -32,6 +34,15 @@ type TokenHash [sha256.Size]byte
 func HashToken(token string) TokenHash { return sha256.Sum256([]byte(token)) }
 
 func (h TokenHash) equal(o TokenHash) bool { return subtle.ConstantTimeCompare(h[:], o[:]) == 1 }
+
+// Mark returns a text that is bound to the token of c and to a purpose. It may be shown to everyone: only who has the secret can try
+// tokens by it. The caller is a [Options.Tap].
+func Mark(c *Claim, secret []byte, purpose string) string {
+	h := hmac.New(sha256.New, secret)
+	h.Write(c.token[:])
+	h.Write([]byte(purpose))
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:24])
+}
 
 // ShortestToken is the fewest characters of a chosen token on a gateway where strangers may guess
 // it.

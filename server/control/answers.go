@@ -11,6 +11,7 @@ import (
 	"reversehttp/schema/envelope"
 	"reversehttp/server/answer"
 	"reversehttp/server/claim"
+	"reversehttp/server/domain"
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
 	"reversehttp/server/publicurl"
@@ -23,6 +24,7 @@ type Answers struct {
 	Registry *claim.Registry
 	Bounds   Bounds
 	Pace     intake.Pace
+	Domains  *domain.Domains
 	Public   *publicurl.Template
 	// Judged is told what became of each answer.
 	Judged func(schema.ResultStatus)

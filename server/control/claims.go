@@ -17,6 +17,7 @@ import (
 	"reversehttp/server/account"
 	"reversehttp/server/admission"
 	"reversehttp/server/claim"
+	"reversehttp/server/domain"
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
 	"reversehttp/server/quota"
@@ -36,6 +37,7 @@ type Bounds struct {
 // and do not change.
 type Claims struct {
 	Registry  *claim.Registry
+	Domains   *domain.Domains
 	Envelopes Envelopes
 	Admission *admission.Admission
 	Bounds    Bounds
@@ -142,7 +144,9 @@ func refusal(err error) *problem.Problem {
 
 func (c *Claims) claimAnswer(o *claim.Opened) schema.ClaimAnswer {
 	at, session := c.Envelopes.ClaimURL(o.Session.Claim()), c.Envelopes.SessionURL(o.Session)
+	own := c.Domains.Tell(o.Session.Claim())
 	return schema.ClaimAnswer{
+		DomainURL: own.URL, DomainRecord: own.Record, DomainValue: own.Value, DomainProblem: own.Problem,
 		Label: o.State.Label, URL: c.Envelopes.Public.Base(o.State.Label), Token: o.Token,
 		Lease: int(o.State.Lease / time.Second), TimeoutMs: int(o.State.Timeout.Milliseconds()),
 		Redeliver: schema.Redeliver(o.State.Redeliver),
@@ -276,7 +280,9 @@ func (c *Claims) writeState(w http.ResponseWriter, of *claim.Claim, viewer strin
 // State returns the state of a claim, a [schema.ClaimState] with all terms.
 func (c *Claims) State(of *claim.Claim) terms.With {
 	st := of.State()
+	own := c.Domains.Tell(of)
 	out := schema.ClaimState{
+		DomainURL: own.URL, DomainRecord: own.Record, DomainValue: own.Value, DomainProblem: own.Problem,
 		Label: st.Label, URL: c.Envelopes.Public.Base(st.Label), Lease: int(st.Lease / time.Second),
 		LeaseLeftMs: int(st.LeaseLeft.Milliseconds()), TimeoutMs: int(st.Timeout.Milliseconds()),
 		Redeliver: schema.Redeliver(st.Redeliver), Sessions: []schema.SessionState{}, Queue: st.Queue, Exchanges: c.Envelopes.ClaimURL(of) + "/exchanges", Shares: c.Envelopes.ClaimURL(of) + "/shares",

@@ -12,7 +12,14 @@ func (a *Answers) lostCookie(c *claim.Claim, m *answer.Message) *answer.Fault {
 	if m.Type != schema.TypeResponse && m.Type != schema.TypeInterim || a.Public.PathPrefix != "" {
 		return nil
 	}
-	return m.LostCookie(a.Public.Host(c.Label()))
+	lost := m.LostCookie(a.Public.Host(c.Label()))
+	if lost == nil {
+		return nil
+	}
+	if own := a.Domains.Tell(c); own.URL != "" && m.LostCookie(own.Name) == nil { // it may be for a visitor there
+		return nil
+	}
+	return lost
 }
 
 // without adds to a result that the message was taken without a cookie; nil changes nothing.

@@ -1,6 +1,8 @@
 package control
 
 import (
+	"cmp"
+
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
 	"reversehttp/server/claim"
@@ -85,7 +87,7 @@ func (e Messages) head(m claim.Message) envelope.Request {
 	req := m.Exchange.Request()
 	return envelope.Request{
 		ID: m.Exchange.ID(), Attempt: m.Attempt, TimeoutMs: int(m.Timeout.Milliseconds()), Method: req.Method, Target: req.Target, URL: req.URL,
-		Base: e.base, HTTPVersion: req.HTTPVersion, RemoteAddr: req.RemoteAddr,
+		Base: cmp.Or(req.Base, e.base), HTTPVersion: req.HTTPVersion, RemoteAddr: req.RemoteAddr,
 		Upgrade: req.Upgrade, ReplayOf: req.ReplayOf, Exchanges: e.exchanges,
 	}
 }

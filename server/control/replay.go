@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"net/http"
@@ -104,7 +105,7 @@ func (rs *Replays) replace(req *claim.Request, body []byte, cut bool, ask *schem
 		if !validTarget(*ask.Target) {
 			return nil, bad("target", "target is * or a path that begins with /, as it stands in a request: percent-encoded, without spaces and #.")
 		}
-		req.Target, req.URL = target, strings.TrimSuffix(rs.claims.Envelopes.Public.Base(label), "/")
+		req.Target, req.URL = target, strings.TrimSuffix(cmp.Or(req.Base, rs.claims.Envelopes.Public.Base(label)), "/")
 		if target != "*" {
 			req.URL += target
 		}

@@ -177,7 +177,7 @@ func (l *Relay) handedURL(asked *claim.Request, host string) *url.URL {
 			target = "/" + target // RFC 9112, 3.2.1
 		}
 	}
-	if prefix := l.Public.PathPrefix; prefix != "" {
+	if prefix := l.Public.PathPrefix; prefix != "" && asked.Base == "" {
 		if rest, ok := strings.CutPrefix(target, prefix); ok {
 			_, rest, _ = strings.Cut(rest, "/")
 			target = "/" + rest

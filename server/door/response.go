@@ -18,6 +18,7 @@ import (
 	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	"reversehttp/server/field"
+	"reversehttp/server/publicurl"
 )
 
 // Answer answers an exchange that a session holds with a response of its program, and relays its
@@ -69,7 +70,11 @@ func (l *Relay) give(s *claim.Session, x *claim.Exchange, m *answer.Message, f *
 	result, failure := s.Delivery(x.ID()).Answer(a, nil)
 	l.Judged(schema.ResultStatus(result))
 	if l.Public.PathPrefix == "" { // nothing else tells whoever wrote such a program
-		if lost := m.LostCookie(l.Public.Host(s.Claim().Label())); lost != nil {
+		host := l.Public.Host(s.Claim().Label())
+		if own := x.Request().Base; own != "" {
+			host = publicurl.HostOf(own)
+		}
+		if lost := m.LostCookie(host); lost != nil {
 			l.Log.Debug("cookie dropped", "label", s.Claim().Label(), "exchange", x.ID(), "reason", lost.Detail)
 		}
 	}

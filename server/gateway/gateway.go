@@ -4,6 +4,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -18,6 +19,7 @@ import (
 	"reversehttp/server/audit"
 	"reversehttp/server/claim"
 	"reversehttp/server/control"
+	"reversehttp/server/domain"
 	"reversehttp/server/door"
 	"reversehttp/server/intake"
 	"reversehttp/server/policy"
@@ -124,6 +126,13 @@ type Options struct {
 	// that whoever drains does so afterwards.
 	ClosePort func()
 
+	// Domains are domains that the operator gives to labels. A claim of the label that asks for one needs no record. Nil means none.
+	Domains map[string]string
+	// DomainSecret is what the values are made with that show whose other domains are. Nil means one that ends with the gateway.
+	DomainSecret []byte
+	// LookupTXT returns the texts of a name of DNS. Nil means by the resolver of the machine.
+	LookupTXT func(ctx context.Context, name string) ([]string, error)
+
 	// Doors gives the protocols beside the control API by which programs may serve
 	// claims. Nil means none.
 	Doors func(*door.Host) []door.Door
@@ -163,6 +172,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.DomainSecret == nil {
+		o.DomainSecret = []byte(rand.Text())
 	}
 	set(&o.InlineBytes, 65_536)
 	set(&o.FramedInlineBytes, 262_144)
@@ -258,21 +270,22 @@ func New(o Options) (*Gateway, error) {
 	}
 	o.Kept = withoutWithdrawn(&o, withdrawn)
 	g.policies = newPolicies(g)
-	termed := termed{g.policies, g.recorder, g.metrics}
+	domains := domain.New(domain.Options{Public: u, Secret: o.DomainSecret, Listed: o.Domains, Lookup: o.LookupTXT, Log: o.Log})
+	termed := termed{g.policies, g.recorder, domains, g.metrics}
 	g.registry = claim.New(claim.Options{
 		Given: admitted.Given,
-		Tap:   termed.tap, Untap: termed.untap, Fits: func(t claim.Terms) error { return policy.Fits(t, u.PathPrefix == "") },
+		Tap:   termed.tap, Untap: termed.untap, Fits: termed.fits(u),
 		Times: o.Times, Limits: o.Limits, Reserved: newReserved(&o), Withdrawn: withdrawn.Has, Belongs: admitted.Belongs, Quotas: quotasOf(g.quotas), Weak: weak, Log: o.Log, Ended: g.ended, Noted: notary{&g.options, withdrawn}.noted, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
 	})
-	g.Hosts = &Hosts{u, g.registry}
+	g.Hosts = &Hosts{u, g.registry, domains}
 	bounds := control.Bounds{
 		InlineBytes: o.InlineBytes, FramedInlineBytes: max(o.FramedInlineBytes, o.InlineBytes), ContentBytes: o.ContentBytes, PartBytes: o.PartBytes, AnswerBytes: o.AnswerBytes, Fields: o.Fields, FieldBytes: o.FieldBytes,
 	}
 	pace := intake.Pace{Grace: o.ContentGrace, Rate: o.ContentRate, Pause: o.ContentPause}
 	envelopes := control.Envelopes{Public: u, InlineBytes: o.InlineBytes}
-	g.claims = &control.Claims{Registry: g.registry, Envelopes: envelopes, Admission: admitted, Bounds: bounds, Pace: pace, Family: g.family, Log: o.Log, Quotas: g.quotas}
+	g.claims = &control.Claims{Registry: g.registry, Domains: domains, Envelopes: envelopes, Admission: admitted, Bounds: bounds, Pace: pace, Family: g.family, Log: o.Log, Quotas: g.quotas}
 	g.polls = &control.Polls{Registry: g.registry, Envelopes: envelopes, FramedInlineBytes: bounds.FramedInlineBytes, Delivered: g.metrics.deliver, Trust: g.trust}
-	g.answers = &control.Answers{Registry: g.registry, Public: u, Bounds: bounds, Pace: pace, Judged: g.metrics.judge, Log: o.Log}
+	g.answers = &control.Answers{Registry: g.registry, Domains: domains, Public: u, Bounds: bounds, Pace: pace, Judged: g.metrics.judge, Log: o.Log}
 	g.links = &control.Links{Claims: g.claims, Envelopes: envelopes, Answers: g.answers, Polls: g.polls, Window: o.LinkWindow, Trust: g.trust, Recorder: g.recorder}
 	g.recorded = &control.Recordings{Claims: g.claims, Recorder: g.recorder, Stops: g.stopping.watched}
 	g.policies.Budget = g.registry.Options().Budget
@@ -360,6 +373,7 @@ func (g *Gateway) Registry() *claim.Registry { return g.registry }
 func (g *Gateway) Close() {
 	g.upkeep.close()
 	g.registry.Close()
+	g.domains.Close()
 	g.links.Close()
 	g.replays.Close()
 	g.Port.Close()

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"reversehttp/server/claim"
+	"reversehttp/server/domain"
 	"reversehttp/server/publicurl"
 )
 
@@ -9,6 +10,7 @@ import (
 type Hosts struct {
 	public   *publicurl.Template
 	registry *claim.Registry
+	domains  *domain.Domains
 }
 
 // Serves reports whether a host name is that of the control origin, or of something that visitors reach now.
@@ -19,11 +21,24 @@ func (h *Hosts) Serves(name string) bool {
 	case publicurl.Public:
 		return h.registry.Lookup(label) != nil
 	}
-	return false
+	return h.domains.LabelOf(name) != ""
 }
 
 // ours reports whether a host name is the gateway's, served or not.
 func (h *Hosts) ours(name string) bool {
 	where, _ := h.public.Locate(name, "/", false)
 	return where != publicurl.Elsewhere || h.Serves(name)
+}
+
+// locate returns where a request for a host and a raw target belongs, as [publicurl.Template.Locate] does, and at a claim's own
+// domain the template of that; nil elsewhere.
+func (h *Hosts) locate(host, target string, loopback bool) (where publicurl.Place, label string, of *publicurl.Template) {
+	if where, label = h.public.Locate(host, target, loopback); where != publicurl.Elsewhere {
+		return where, label, nil
+	}
+	name := publicurl.Hostname(host)
+	if label = h.domains.LabelOf(name); label != "" {
+		return publicurl.Public, label, h.public.ForDomain(name)
+	}
+	return where, "", nil
 }

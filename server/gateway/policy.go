@@ -1,11 +1,15 @@
 package gateway
 
 import (
+	"reversehttp/schema"
 	"reversehttp/server/admission"
 	"reversehttp/server/claim"
+	"reversehttp/server/domain"
 	"reversehttp/server/policy"
 	"reversehttp/server/problem"
+	"reversehttp/server/publicurl"
 	"reversehttp/server/recording"
+	"reversehttp/server/terms"
 )
 
 // newPolicies returns the policies of a gateway's claims. Where it is local all visitors have one address, so that wrong
@@ -22,19 +26,32 @@ func newPolicies(g *Gateway) *policy.Policies {
 type termed struct {
 	policies *policy.Policies
 	recorder *recording.Recorder
+	domains  *domain.Domains
 	metrics  *metrics
 }
 
 // tap is that of [claim.Options].
 func (t termed) tap(c *claim.Claim, terms claim.Terms) claim.Tap {
 	t.policies.Keep(c, terms)
+	t.domains.Note(c, terms)
 	return t.recorder.Tap(c, terms)
 }
 
 // untap forgets a claim that has ended.
 func (t termed) untap(c *claim.Claim) {
 	t.policies.End(c)
+	t.domains.Forget(c)
 	t.recorder.End(c)
+}
+
+// fits returns the Fits of [claim.Options].
+func (t termed) fits(u *publicurl.Template) func(claim.Terms) error {
+	return func(given claim.Terms) error {
+		if name := terms.DomainOf(given); name != "" && t.domains.Own(name) {
+			return &problem.Problem{Code: schema.CodeBadMember, Pointer: "/" + terms.Domain, Detail: "The gateway is at this domain, below it or above it. Give a domain of yours."}
+		}
+		return policy.Fits(given, u.PathPrefix == "")
+	}
 }
 
 // refused records and counts a request that the policy of its claim refused.

@@ -157,7 +157,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 { // for who does not read the content: net/http does, at the end
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.options.ContentGrace))
 	}
-	where, label := g.public.Locate(r.Host, wire.Target(r), g.options.Loopback)
+	where, label, at := g.locate(r.Host, wire.Target(r), g.options.Loopback)
 	if where != publicurl.Public {
 		wire.Taken(r)
 	}
@@ -180,7 +180,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch where {
 	case publicurl.Public:
-		g.visits.Serve(w, r, label, hold)
+		visits := g.visits
+		if at != nil {
+			visits = visits.At(at)
+		}
+		visits.Serve(w, r, label, hold)
 	case publicurl.Bare:
 		g.visits.RedirectToSlash(w, r, label)
 	case publicurl.Control:

@@ -26,6 +26,7 @@ type Template struct {
 	Control string
 	// ControlHost is its host name, lower case, without port.
 	ControlHost string
+	domain      string // of a claim's own, with its port; empty where the template is the gateway's
 	// PathPrefix is the path before the label in the path shape, with a slash at each end;
 	// empty in the host shape.
 	PathPrefix string
@@ -114,7 +115,25 @@ func badTemplate(template, why string) error {
 func (p *Template) String() string { return p.before + placeholder + p.after }
 
 // Base returns the public URL of a label, with a final slash.
-func (p *Template) Base(label string) string { return p.before + label + p.after }
+func (p *Template) Base(label string) string {
+	if p.domain != "" {
+		return p.Scheme + "://" + p.domain + "/"
+	}
+	return p.before + label + p.after
+}
+
+// ForDomain returns the template of a claim at a domain of its own, an origin that it shares with nobody. In Via fields it has the
+// same pseudonym, so that a loop is seen whichever way it takes.
+func (p *Template) ForDomain(name string) *Template {
+	of := *p
+	of.domain, of.PathPrefix = name+p.Port(), ""
+	return &of
+}
+
+// Near reports whether a host name is that of the control origin, below it, or a domain above it: those share cookies.
+func (p *Template) Near(name string) bool {
+	return name == p.ControlHost || strings.HasSuffix(name, "."+p.ControlHost) || strings.HasSuffix(p.ControlHost, "."+name)
+}
 
 // Port returns the port of public URLs with its colon, or "" where it is that of their scheme.
 func (p *Template) Port() string {
@@ -126,6 +145,9 @@ func (p *Template) Port() string {
 
 // Authority returns the host, and port if any, of a label's public URL.
 func (p *Template) Authority(label string) string {
+	if p.domain != "" {
+		return p.domain
+	}
 	if p.PathPrefix != "" {
 		return p.own
 	}
@@ -134,6 +156,9 @@ func (p *Template) Authority(label string) string {
 
 // Host returns the host name of a label's public URL, lower case, without port. In the path shape all labels have it.
 func (p *Template) Host(label string) string {
+	if p.domain != "" {
+		return Hostname(p.domain)
+	}
 	if p.PathPrefix != "" {
 		return p.ControlHost
 	}
@@ -157,6 +182,9 @@ func (p *Template) AppendVia(b []byte, version, label string) []byte {
 // AppendURL appends the public URL of a path of a label's origin, which begins with a slash, to b; in the path shape that has all
 // labels.
 func (p *Template) AppendURL(b []byte, label, path string) []byte {
+	if p.domain != "" {
+		return append(append(append(append(b, p.Scheme...), "://"...), p.domain...), path...)
+	}
 	if p.PathPrefix != "" {
 		b = append(append(b, p.Scheme...), "://"...)
 	} else {
@@ -225,6 +253,15 @@ func rawPath(target string) string {
 func Hostname(host string) string {
 	u := url.URL{Host: host}
 	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+}
+
+// HostOf returns the host name of a URL, lower case, or "" where it is none.
+func HostOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return Hostname(u.Host)
 }
 
 // IsLocalName reports whether a host name is of this machine alone.

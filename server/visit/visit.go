@@ -43,6 +43,15 @@ type Visits struct {
 	Gates                     Gates
 	// Quotas count what visitors use of claims. Nil counts nothing.
 	Quotas *quota.Book
+
+	base string // of a domain of the claim's own; see At
+}
+
+// At returns what serves visitors at a domain of a claim's own, whose public URL that template has.
+func (v *Visits) At(public *publicurl.Template) *Visits {
+	at := *v
+	at.Public, at.base = public, public.Base("")
+	return &at
 }
 
 // Serve hands the request of a visitor to the sessions of the claim of a label, and relays the
@@ -214,6 +223,7 @@ func (s *visit) fill() {
 		Method:      method,
 		Target:      target,
 		URL:         own.url,
+		Base:        s.base,
 		HTTPVersion: viaVersion(r),
 		RemoteAddr:  s.Trust.Visitor(r),
 		Upgrade:     upgradeOf(r),

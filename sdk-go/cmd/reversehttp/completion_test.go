@@ -49,7 +49,7 @@ func TestBashCompletes(t *testing.T) {
 		"reversehttp forward --label ":                    "",
 		"reversehttp echo --transport p":                  "poll",
 		"reversehttp serve p":                             "photos of mine|plans",
-		"reversehttp serve --d":                           "--dot-files|--drain",
+		"reversehttp serve --d":                           "--domain|--dot-files|--drain",
 		"reversehttp inbox --st":                          "--status",
 		"reversehttp inspect --s":                         "--secrets|--status",
 		"reversehttp inspect --har pl":                    "plain.txt|plans",

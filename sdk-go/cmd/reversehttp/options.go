@@ -29,6 +29,7 @@ type options struct {
 	Timeout   time.Duration `placeholder:"TIME" help:"How long a visitor waits for an answer. Default: the gateway's."`
 	Transport string        `default:"auto" enum:"auto,link,framed,stream,poll" help:"How requests come from the gateway: auto (the fastest that works), link, framed, stream or poll. Default: auto."`
 	Drain     time.Duration `default:"10s" placeholder:"TIME" help:"How long running exchanges may take after Ctrl-C. Default: 10s."`
+	Domain    string        `placeholder:"NAME" help:"Domain of yours that is to lead to the label too, such as hooks.example.org; what to set in its DNS is printed."`
 	NoInspect bool          `help:"Have the gateway record no exchanges; without the flag inspect and the console show them."`
 	JSON      bool          `name:"json" help:"Print JSON lines on a terminal too."`
 	Verbose   bool          `short:"v" help:"Log on standard error what the connection to the gateway does."`

@@ -137,6 +137,7 @@ func TestTheReadmeListsEveryMemberAndExitCode(t *testing.T) {
 	var out buffer
 	v := newJSONView(&out)
 	v.claimed("u", "l", "s")
+	v.domain("n", reversehttp.Domain{URL: "u", Record: "r", Value: "v", Problem: "p"})
 	v.state(reversehttp.Reconnecting)
 	v.draining()
 	v.waits("d")
@@ -149,8 +150,8 @@ func TestTheReadmeListsEveryMemberAndExitCode(t *testing.T) {
 			documented[m[1]] = m[2]
 		}
 	}
-	if len(documented) != 5 {
-		t.Errorf("%d events, want 5", len(documented))
+	if len(documented) != 6 {
+		t.Errorf("%d events, want 6", len(documented))
 	}
 	for d := json.NewDecoder(strings.NewReader(out.String())); ; {
 		e := seen{}

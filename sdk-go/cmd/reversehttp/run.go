@@ -209,6 +209,9 @@ func (s *serving) serve(c command) error {
 	s.place.keep(session, s.note)
 	defer s.kept(session)()
 	s.view.claimed(session.URL(), session.Label(), svc.about)
+	if s.Domain != "" {
+		s.view.domain(s.Domain, session.Domain())
+	}
 	defer s.inspected(session)()
 	var running atomic.Int64
 	served := make(chan error, 1)
@@ -237,7 +240,7 @@ func (s *serving) claim(client *http.Client, concurrency int) (*reversehttp.Sess
 	}()
 	label, token := s.place.recalled(s.Label, s.Token)
 	wish := &reversehttp.Options{
-		Client: client, Label: label, Token: token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Transport: reversehttp.Transport(s.Transport), Concurrency: concurrency, Inspect: !s.NoInspect, Logger: s.log, OnState: s.state,
+		Client: client, Label: label, Token: token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Transport: reversehttp.Transport(s.Transport), Concurrency: concurrency, Inspect: !s.NoInspect, Domain: s.Domain, Logger: s.log, OnState: s.state,
 	}
 	session, err := reversehttp.Claim(ctx, s.Gateway, wish)
 	if s.place.lost(s.Label, err, s.note) {

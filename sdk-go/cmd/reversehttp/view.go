@@ -13,6 +13,7 @@ import (
 // view shows what happens. Its methods may be called from any goroutine.
 type view interface {
 	claimed(url, label, about string)
+	domain(name string, d reversehttp.Domain) // that was asked for; after claimed
 	state(reversehttp.State)
 	draining()
 	waits(detail string) // for the local server; once
