@@ -28,12 +28,18 @@ export function flowing(of: Sending): () => Promise<unknown> {
   let abort!: () => void
   const aborted = new Promise<void>((resolve) => (abort = resolve))
   const settled = (): Promise<unknown> => Promise.race([Promise.all(sent), aborted])
-  onAbort(signal, () => {
+  const end = onAbort(signal, () => {
     abort()
     flow?.link.changed.end()
   })
-  of.part = (piece, more, taken) =>
-    piece instanceof Blob ? sendBlob(of, piece) : part(piece, more, taken)
+  of.part = async (piece, more, taken) => {
+    try {
+      return await (piece instanceof Blob ? sendBlob(of, piece) : part(piece, more, taken))
+    } finally {
+      // Nothing is left to abort, and the signal would hold all this.
+      if (!more) end()
+    }
+  }
   return settled
 
   async function part(
