@@ -23,17 +23,17 @@ type Account struct {
 	// Name is what logs, metrics and records have of it.
 	Name string `json:"name"`
 	// Keys are hashes of its keys, see [Hash]. One without any lends nothing, and its labels stay its own.
-	Keys []string `json:"keys,omitempty"`
+	Keys []string `json:"keys,omitzero"`
 	// Labels are patterns of labels that nobody else may claim, see [Matches].
-	Labels []string `json:"labels,omitempty"`
+	Labels []string `json:"labels,omitzero"`
 	// LongestLease is the longest lease of its claims, in seconds. Zero means 24 h.
-	LongestLease int `json:"longestLease,omitempty"`
+	LongestLease int `json:"longestLease,omitzero"`
 	// Quotas bound what its claims use together, and LabelQuotas what each of them does. Nil means as the gateway has it for accounts, and
 	// for labels.
-	Quotas      *quota.Limits `json:"quotas,omitempty"`
-	LabelQuotas *quota.Limits `json:"labelQuotas,omitempty"`
+	Quotas      *quota.Limits `json:"quotas,omitzero"`
+	LabelQuotas *quota.Limits `json:"labelQuotas,omitzero"`
 	// Policy is that of each claim that it makes without one, as the owner of a claim gives it. Nil means none.
-	Policy json.RawMessage `json:"policy,omitempty"`
+	Policy json.RawMessage `json:"policy,omitzero"`
 
 	policy claim.Term // as it is kept
 }

@@ -25,7 +25,7 @@ type Accounts struct {
 // file is what a file has.
 type file struct {
 	Accounts  []*Account `json:"accounts"`
-	Strangers *bool      `json:"strangers,omitempty"` // absent: true
+	Strangers *bool      `json:"strangers,omitzero"` // absent: true
 }
 
 // Parse reads the JSON of a file. What it does not know is an error: a member that is misspelt would leave labels to everybody.

@@ -168,20 +168,20 @@ func (b *Book) Claim(label string, m Maker, forced bool) (alone bool, release fu
 		c.label = b.owner(Label, label, l)
 	}
 	for _, o := range c.both() {
-		o.uses++
+		o.count(1)
 	}
 	b.claims[label] = c
 	return m.Account != "" && c.maker != nil && c.maker.limit(Claims) > 0, func() { b.release(label, c) }, nil
 }
 
-// both returns the owners that a claim counts for.
-func (c *counted) both() (all []*owner) {
-	for _, o := range []*owner{c.maker, c.label} {
-		if o != nil {
-			all = append(all, o)
-		}
+// both returns the owners that a claim counts for; nil for none.
+func (c counted) both() [2]*owner { return [2]*owner{c.maker, c.label} }
+
+// count counts a claim of the owner. The caller holds book.mu.
+func (o *owner) count(n int) {
+	if o != nil {
+		o.uses += n
 	}
-	return all
 }
 
 func (b *Book) release(label string, c *counted) {
@@ -192,7 +192,7 @@ func (b *Book) release(label string, c *counted) {
 	}
 	c.maker.give(Claims, 1)
 	for _, o := range c.both() {
-		o.uses--
+		o.count(-1)
 	}
 }
 

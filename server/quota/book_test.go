@@ -191,6 +191,34 @@ func TestBytesAreCountedForTheDayAndTheMonth(t *testing.T) {
 	})
 }
 
+// A program does no work whose answer nobody would get.
+func TestNothingBeginsOnTheLastHundredth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, k := range []Kind{RequestBytesPerDay, ResponseBytesPerMonth} {
+			b := newBook(nil, limits(t, `{"`+k.String()+`":1000}`), nil, nil)
+			m := begin(t, b, "a", ann)
+			use := m.Out
+			if k == RequestBytesPerDay {
+				use = m.In
+			}
+			if err := use(989); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.Begin("a"); err != nil {
+				t.Errorf("%s: with 11 of 1000 left: %v", k, err)
+			}
+			if err := use(1); err != nil {
+				t.Fatal(err)
+			}
+			_, err := b.Begin("a")
+			wants(t, "with 10 of 1000 left", err, Label, k)
+			if err := use(10); err != nil {
+				t.Errorf("%s: what has begun goes on to the end: %v", k, err)
+			}
+		}
+	})
+}
+
 // After a crash nothing is forgotten, and little counts that was not used; and that takes few writes.
 func TestWhatIsUsedIsOnTheDiskBeforeItIsUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -220,8 +248,12 @@ func TestWhatIsUsedIsOnTheDiskBeforeItIsUsed(t *testing.T) {
 		for last.Out(piece) == nil {
 		}
 		for range 3 { // a crash after the other
-			again := begin(t, newBook(account, nil, nil, d), "a", ann)
-			wants(t, "after a restart", again.Out(piece), Account, ResponseBytesPerDay)
+			again := newBook(account, nil, nil, d)
+			if _, _, err := again.Claim("a", ann, true); err != nil {
+				t.Fatal(err)
+			}
+			_, err := again.Begin("a")
+			wants(t, "after a restart", err, Account, ResponseBytesPerDay)
 		}
 	})
 }
@@ -279,7 +311,7 @@ func TestManyAddressesFillNoMemoryAndBeginNothingAnew(t *testing.T) {
 			defer release()
 			meter, err := b.Begin("a")
 			if err != nil {
-				t.Fatal(err)
+				return err
 			}
 			return meter.Out(n)
 		}

@@ -23,6 +23,11 @@ func (b *Book) Begin(label string) (*Meter, error) {
 	if c.maker == nil && c.label == nil {
 		return nil, nil
 	}
+	for _, o := range c.both() {
+		if err := o.exhausted(); err != nil {
+			return nil, err
+		}
+	}
 	if err := c.take(InFlight); err != nil {
 		return nil, err
 	}

@@ -174,6 +174,23 @@ func (o *owner) pass(both [2]Kind, n int64, forced bool) error {
 	}
 }
 
+// exhausted returns that so little is left of the bytes that no request begins: a program would have it for nothing.
+func (o *owner) exhausted() error {
+	if o == nil {
+		return nil
+	}
+	now := time.Now()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for k := RequestBytesPerDay; k < kinds; k++ {
+		o.roll(k, now)
+		if limit := o.limit(k); limit > 0 && o.used[k] >= limit-little(limit) {
+			return o.exceeded(k, now)
+		}
+	}
+	return nil
+}
+
 // smallestBlock is how much is kept ahead at least, in bytes.
 const smallestBlock = 64 << 10
 
@@ -200,7 +217,7 @@ func (o *owner) keep(n int64) error {
 		}
 		to[k] = o.kept[k]
 		if o.used[k]+n > to[k] { // another may have kept it meanwhile
-			to[k], more = o.used[k]+n+max(little(limit), smallestBlock), true
+			to[k], more = max(min(o.used[k]+n+max(little(limit), smallestBlock), limit), o.used[k]+n), true
 		}
 		r.Used[k.String()] = to[k]
 	}
