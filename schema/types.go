@@ -930,6 +930,9 @@ type Discovery struct {
 	Transports []string `json:"transports"`
 	// KeyNeeded tells whether POST /claims needs a key.
 	KeyNeeded bool `json:"keyNeeded"`
+	// CookiesShared tells whether a page of one claim may set cookies for the others, since their parent domain is
+	// not on the Public Suffix List. Absent: it may not, or all of this is on one machine.
+	CookiesShared bool `json:"cookiesShared,omitempty"`
 	// Family is the older and sibling protocols that the gateway speaks.
 	Family Family `json:"family"`
 	// Limits are the bounds of this gateway.

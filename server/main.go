@@ -127,6 +127,13 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 		log.Warn("all visitors share one address, and no limit by address is in force: name the proxy before this gateway in --trusted-proxies", "listen", o.Listen, "public_url", g.Public().String())
 	}
 
+	if public := g.Public(); !g.Local() && public.SharesCookies() {
+		if o.RequireSuffix {
+			return o.wrong(fmt.Errorf("--require-public-suffix: %s is not on the Public Suffix List, so that a page of one claim could set cookies for all; have it listed (https://publicsuffix.org/submit/), or take one path for all claims", public.ControlHost))
+		}
+		log.Warn("a page of one claim may set cookies for all: their parent domain is not on the Public Suffix List", "domain", public.ControlHost, "do", "use a domain that serves nothing else, and have it listed at https://publicsuffix.org/submit/")
+	}
+
 	if operator != nil {
 		operator.serve(g.Admin)
 		log.Info("serving the operator", "admin_listen", operator.Addr().String(), "key_needed", operator.key != "")

@@ -920,6 +920,11 @@ export interface Discovery {
   transports: ('json' | 'ndjson' | 'sse' | 'framed')[]
   /** Whether POST /claims needs a key. */
   keyNeeded: boolean
+  /**
+   * Whether a page of one claim may set cookies for the others, since their parent domain is not
+   * on the Public Suffix List. Absent: it may not, or all of this is on one machine.
+   */
+  cookiesShared?: boolean
   /** The older and sibling protocols that the gateway speaks. */
   family: Family
   /** The bounds of this gateway. */

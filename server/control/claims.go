@@ -45,6 +45,8 @@ type Claims struct {
 	// Family returns the URLs of other doors.
 	Family func() schema.Family
 	Log    *slog.Logger
+	// CookiesShared says that pages may set cookies for all claims.
+	CookiesShared bool
 	// Quotas have what is used. Nil means that nothing is counted.
 	Quotas *quota.Book
 }
@@ -57,7 +59,7 @@ func (c *Claims) Discover(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	writeJSON(w, http.StatusOK, schema.Discovery{
 		Version: 1, Claims: c.Envelopes.Public.Control + "claims", URLTemplate: c.Envelopes.Public.String(),
-		Transports: []string{"json", "ndjson", "sse", "framed"}, KeyNeeded: c.Admission.KeyNeeded(), Family: c.Family(), Limits: c.limits(),
+		Transports: []string{"json", "ndjson", "sse", "framed"}, KeyNeeded: c.Admission.KeyNeeded(), CookiesShared: c.CookiesShared, Family: c.Family(), Limits: c.limits(),
 	})
 }
 

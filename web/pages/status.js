@@ -54,11 +54,12 @@ function show(state, words) {
 }
 
 /** @param {any} discovery */
-function describe({ claims, urlTemplate, keyNeeded, limits, version }) {
+function describe({ claims, urlTemplate, keyNeeded, cookiesShared, limits, version }) {
   const { origin } = new URL(claims)
   if (origin !== location.origin) location.replace(origin + location.pathname)
   say(by('template'), urlTemplate)
   say(by('key'), keyNeeded ? 'with a key only' : 'everybody')
+  by('cookies-shared').hidden = !cookiesShared
   say(by('version'), `${version}`)
   say(by('limits'), bytesInWords(limits.contentBytes))
 }
