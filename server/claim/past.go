@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"reversehttp/server/budget"
 )
 
 // What browsers keep of an origin outlives its claim, and so do links to it. So the record of a claim that ends stays,
@@ -23,8 +25,8 @@ type past struct {
 
 	mu   sync.Mutex // guards what follows
 	all  map[string]*relic
-	heap relics                  // the shortest lived first
-	of   map[netip.Addr][]*relic // those that are kept for their tokens, by the address that released them, oldest first
+	heap relics                    // the shortest lived first
+	of   map[netip.Prefix][]*relic // those that are kept for their tokens, by who released them, oldest first
 }
 
 // mostKept is how many released labels of one address are kept for their tokens. Its oldest are for anybody then.
@@ -34,8 +36,8 @@ const mostKept = 100
 type relic struct {
 	label string
 	lived time.Duration
-	from  netip.Addr // invalid where it is not kept for its token, or nobody knows who had it
-	at    int        // in the heap
+	from  netip.Prefix // invalid where it is not kept for its token, or nobody knows who had it
+	at    int          // in the heap
 }
 
 // change is what is to be done with the record of a released label: it is forgotten, or is for anybody.
@@ -45,7 +47,7 @@ type change struct {
 }
 
 func newPast(r *Registry) past {
-	return past{registry: r, most: max(r.limits.Released, 0), all: make(map[string]*relic), of: make(map[netip.Addr][]*relic)}
+	return past{registry: r, most: max(r.limits.Released, 0), all: make(map[string]*relic), of: make(map[netip.Prefix][]*relic)}
 }
 
 // moment is now, as records keep it.
@@ -111,9 +113,10 @@ func (p *past) add(r *Record, from netip.Addr) (stale []change) {
 	defer p.mu.Unlock()
 	one := p.note(r)
 	if from.IsValid() && !r.Until.IsZero() {
-		one.from = from
-		if p.of[from] = append(p.of[from], one); len(p.of[from]) > mostKept {
-			oldest := p.of[from][0]
+		who := budget.Subscriber(from)
+		one.from = who
+		if p.of[who] = append(p.of[who], one); len(p.of[who]) > mostKept {
+			oldest := p.of[who][0]
 			p.unkeep(oldest)
 			stale = append(stale, change{label: oldest.label})
 		}
@@ -158,7 +161,7 @@ func (p *past) unkeep(one *relic) {
 	if p.of[one.from] = rest; len(rest) == 0 {
 		delete(p.of, one.from)
 	}
-	one.from = netip.Addr{}
+	one.from = netip.Prefix{}
 }
 
 // settle changes the records of labels, each once nobody has it or claims it.

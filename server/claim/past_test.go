@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"reversehttp/server/budget"
 )
 
 const ninetyDays = 90 * 24 * time.Hour
@@ -230,10 +232,13 @@ func TestAnAddressKeepsAHundredLabels(t *testing.T) {
 			}
 			s.release(o.Session.Claim())
 		}
+		someone := netip.MustParseAddr("2001:db8::1")
+		network := budget.Subscriber(someone)
 		releases("another", another)
 		for i := range mostKept + 1 {
 			releases("", someone) // these nobody else gets anyway
 			releases(fmt.Sprint("demo-", i), someone)
+			someone = someone.Next() // of the same network
 		}
 		for label, want := range map[string]error{"another": ErrLabelKept, "demo-1": ErrLabelKept, "demo-0": nil} {
 			o, err := s.Open(netip.Addr{}, label, "t1", Settings{})
@@ -244,12 +249,12 @@ func TestAnAddressKeepsAHundredLabels(t *testing.T) {
 				t.Errorf("%s: no change of owner", label)
 			}
 		}
-		if got := len(s.past.of[someone]); got != mostKept {
+		if got := len(s.past.of[network]); got != mostKept {
 			t.Errorf("%d labels count for the address, want %d", got, mostKept)
 		}
 		s.has("demo-1", "t0")
 		s.has("another", "t0")
-		if got := len(s.past.of[someone]); got != mostKept-1 || len(s.past.of) != 1 {
+		if got := len(s.past.of[network]); got != mostKept-1 || len(s.past.of) != 1 {
 			t.Errorf("%d labels count for the address, want one less, and no other address", got)
 		}
 	})

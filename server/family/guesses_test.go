@@ -275,3 +275,22 @@ func TestALabelOfAnAccountIsClaimedByNoDoor(t *testing.T) {
 		})
 	}
 }
+
+func TestAReleasedLabelIsKeptAtEveryDoor(t *testing.T) {
+	for name, show := range shows {
+		t.Run(name, func(t *testing.T) {
+			amongStrangers(t, gateway.Options{}, func(b *bubble) {
+				b.owner("192.0.2.99")
+				if err := b.g.Registry().Lookup("demo").Delete(); err != nil {
+					t.Fatal(err)
+				}
+				if got := b.ask(show(wrongOne)); got.StatusCode != 403 || got.code() != "label_taken" {
+					t.Errorf("another token = %d %s, want label_taken", got.StatusCode, got.body)
+				}
+				if got := b.ask(show(longToken)); got.StatusCode >= 400 || b.g.Registry().Lookup("demo") == nil {
+					t.Errorf("its token = %d %s, want it claimed", got.StatusCode, got.body)
+				}
+			})
+		})
+	}
+}
