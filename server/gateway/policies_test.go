@@ -445,3 +445,38 @@ func viewerOf(p *program) string {
 	_ = json.Unmarshal(p.send("PATCH", p.Claim, p.Token, schema.ClaimPatch{Viewer: new(true)}).Content, &state)
 	return state.ViewerToken
 }
+
+// TestThePageOfALinkHasItsFormAtAYoungClaim has a claim whose own pages have no forms yet.
+func TestThePageOfALinkHasItsFormAtAYoungClaim(t *testing.T) {
+	inWorld(t, Options{Public: true}, func(w *world) {
+		p := w.policed(`{"share":true}`)
+		share := into[schema.ShareAnswer](t, p.send("POST", p.Shares, p.Token, nil))
+		target := strings.TrimPrefix(share.URL, "http://"+host)
+		look := w.ask(get(host, target))
+		if policies := look.Header["Content-Security-Policy"]; look.Status != 200 || len(policies) != 1 || strings.Contains(policies[0], "sandbox") {
+			t.Errorf("a look = %d %q, want a page that may post its form", look.Status, policies)
+		}
+		click := w.ask("POST " + target + " HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 0\r\n\r\n")
+		cookie, _, _ := strings.Cut(click.Header.Get("Set-Cookie"), ";")
+		v := w.visit(get(host, "/", "Cookie: "+cookie))
+		p.respond(schema.Response{ID: p.next().ID, Status: 200})
+		if got := v.await(); got.Status != 200 || !strings.Contains(got.Header.Get("Content-Security-Policy"), "sandbox") {
+			t.Errorf("the program's page = %d %v, want it confined", got.Status, got.Header)
+		}
+	})
+}
+
+// TestAWebhookBeyondAQuotaMayBeSentAgain has a label that may take no more content after the first.
+func TestAWebhookBeyondAQuotaMayBeSentAgain(t *testing.T) {
+	inWorld(t, Options{Times: claim.Times{Lease: 48 * time.Hour}, Quotas: Quotas{Label: limited(t, "requestBytesPerDay=1000")}}, func(w *world) {
+		p := w.policed(fromGithub)
+		for range 2 {
+			if got := w.ask(github("1", strings.Repeat("x", 2000))); got.code() != schema.CodeQuotaExceeded {
+				t.Errorf("beyond the quota = %d %s, want quota_exceeded", got.Status, got.Content)
+			}
+		}
+		if rs := p.poll(schema.Field{"Prefer", "wait=0"}); len(rs) > 0 {
+			t.Errorf("the program has %+v", rs)
+		}
+	})
+}

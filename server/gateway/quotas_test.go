@@ -120,7 +120,7 @@ func TestRequestsForALabelAreBounded(t *testing.T) {
 func TestWhatAGateRefusesUsesNoRequests(t *testing.T) {
 	inWorld(t, Options{Quotas: Quotas{Label: limited(t, "requestsPerMinute=2")}}, func(w *world) {
 		p := w.claim("demo")
-		w.gateway.visits.Gates.Judge = func(_ *claim.Claim, r *claim.Request) (v visit.Verdict) {
+		w.gateway.visits.Gates.Judge = func(_ *claim.Claim, r *claim.Request, _ []string) (v visit.Verdict) {
 			if r.Target != "/in" {
 				v.Answer = &claim.Answer{Status: 403}
 			}

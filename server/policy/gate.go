@@ -60,6 +60,8 @@ type step func(*asked) *problem.Problem
 type asked struct {
 	guard *guard
 	head  *claim.Request
+	// cookies are the Cookie fields, the gateway's own cookies among them.
+	cookies []string
 	// path is the one below the claim's public URL, as it was sent; empty where the target has none.
 	path string
 	// from is where the visitor is; apart is the same where it is not an address of many visitors.
@@ -164,16 +166,12 @@ func preflightStep(a *asked) *problem.Problem {
 }
 
 // Judge is that of [visit.Gates].
-func (p *Policies) Judge(c *claim.Claim, head *claim.Request) visit.Verdict {
-	var v visit.Verdict
-	if p.Public.PathPrefix == "" { // else no cookie goes further
-		withoutCookies(head, &v)
-	}
+func (p *Policies) Judge(c *claim.Claim, head *claim.Request, cookies []string) visit.Verdict {
 	g, r := p.rulesOf(c)
 	if r == nil {
-		return v
+		return visit.Verdict{}
 	}
-	a := &asked{guard: g, head: head, path: p.pathOf(c.Label(), head.Target), preflight: preflightOf(head), verdict: v}
+	a := &asked{guard: g, head: head, cookies: cookies, path: p.pathOf(c.Label(), head.Target), preflight: preflightOf(head)}
 	a.from, a.apart = p.Trust.Sender(head.RemoteAddr)
 	steps := r.steps
 	if r.link != nil && strings.HasPrefix(a.path, sharePath) {

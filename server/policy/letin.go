@@ -53,7 +53,7 @@ func (l *letIn) judge(a *asked) *problem.Problem {
 		a.verdict.Drop = append(a.verdict.Drop, "Authorization")
 	}
 	switch {
-	case l.share && a.guard.lets(a.head):
+	case l.share && a.guard.lets(a.cookies):
 		return nil
 	case l.challenge == nil:
 		return &problem.Problem{Code: schema.CodeShareNeeded}

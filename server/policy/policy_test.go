@@ -20,6 +20,7 @@ import (
 	"reversehttp/server/problem"
 	"reversehttp/server/publicurl"
 	"reversehttp/server/terms"
+	"reversehttp/server/visit"
 )
 
 // usualCost is that of passwords but in tests.
@@ -97,9 +98,14 @@ func request(method, target string, fields ...string) *claim.Request {
 	return r
 }
 
+// asked returns the verdict on a request.
+func (g *gated) asked(r *claim.Request) visit.Verdict {
+	return g.Judge(g.Claim, r, values(r, "Cookie"))
+}
+
 // judged returns the code that a request is refused with, "passes", or "answered".
 func (g *gated) judged(r *claim.Request) string {
-	switch v := g.Judge(g.Claim, r); {
+	switch v := g.asked(r); {
 	case v.Refuse != nil:
 		return string(v.Refuse.Code)
 	case v.Answer != nil:
@@ -284,7 +290,7 @@ func TestWhichAddressesAreLetIn(t *testing.T) {
 func TestWhichMethodsAreLetIn(t *testing.T) {
 	g := with(t, hosts, `{"methods":["GET","POST"]}`)
 	for method, want := range map[string]string{"GET": "passes", "POST": "passes", "HEAD": "method_refused", "get": "method_refused", "OPTIONS": "method_refused", "DELETE": "method_refused"} {
-		v := g.Judge(g.Claim, request(method, "/"))
+		v := g.asked(request(method, "/"))
 		got := "passes"
 		if v.Refuse != nil {
 			got = string(v.Refuse.Code)
@@ -330,7 +336,7 @@ func TestAnAddressAsksSoOftenAMinute(t *testing.T) {
 		ask := func(from string) (*problem.Problem, string) {
 			r := request("GET", "/")
 			r.RemoteAddr = from
-			v := g.Judge(g.Claim, r)
+			v := g.asked(r)
 			if v.Refuse != nil {
 				return v.Refuse, string(v.Refuse.Code)
 			}
@@ -388,7 +394,7 @@ func TestContentIsBounded(t *testing.T) {
 			t.Errorf("%s: %s, want %s", length, got, want)
 		}
 	}
-	v := g.Judge(g.Claim, request("POST", "/", "Transfer-Encoding: chunked"))
+	v := g.asked(request("POST", "/", "Transfer-Encoding: chunked"))
 	if v.Most == nil || *v.Most != 0 {
 		t.Errorf("content without a length: %+v, want a bound of 0", v)
 	}
@@ -418,7 +424,7 @@ func TestWhoIsLetIn(t *testing.T) {
 		{bearerOnly, []string{"Cookie: Authorization=Bearer sixteen-letters-", "X-Authorization: Bearer sixteen-letters-"}, "credentials_needed", false},
 	} {
 		c.g.Guesses = nil
-		v := c.g.Judge(c.g.Claim, request("GET", "/", c.fields...))
+		v := c.g.asked(request("GET", "/", c.fields...))
 		got := "passes"
 		if v.Refuse != nil {
 			got = string(v.Refuse.Code)
@@ -602,7 +608,7 @@ func TestAPreflightIsAnsweredByTheGate(t *testing.T) {
 		`{"basic":[{"user":"ann","password":"pw"}],"paths":["/other/"]}`: "path_refused", `{"basic":[{"user":"ann","password":"pw"}],"ip":{"allow":["::1"]}}`: "address_refused",
 	} {
 		g := with(t, hosts, policy)
-		v := g.Judge(g.Claim, preflight("Access-Control-Request-Headers: authorization,x-a"))
+		v := g.asked(preflight("Access-Control-Request-Headers: authorization,x-a"))
 		if got := g.judged(preflight()); got != want {
 			t.Errorf("%s: %s, want %s", policy, got, want)
 		}

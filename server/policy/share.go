@@ -12,8 +12,8 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/field"
 	"reversehttp/server/problem"
-	"reversehttp/server/visit"
 )
 
 // A link is {url}.well-known/reversehttp/share/{secret}. A GET of it is answered with a page, so that whoever looks a link over before
@@ -31,10 +31,10 @@ const (
 	mostCookies = 8
 )
 
-// The names of the cookie, with https and without.
+// The names of the cookie, with https and without. As any cookie of the gateway's own, handlers neither get nor set it.
 const (
-	secureCookie = "__Host-reversehttp-share"
-	plainCookie  = "reversehttp-share"
+	plainCookie  = field.OwnCookies + "share"
+	secureCookie = "__Host-" + plainCookie
 )
 
 // shares are the links of a claim that let in. A guard's mutex guards them.
@@ -110,10 +110,10 @@ func (g *guard) live(id shareID) *share {
 	return nil
 }
 
-// lets reports whether a request has the cookie of a share that is not over.
-func (g *guard) lets(head *claim.Request) bool {
+// lets reports whether cookies have the one of a share that is not over.
+func (g *guard) lets(cookies []string) bool {
 	n := 0
-	for _, line := range values(head, "Cookie") {
+	for _, line := range cookies {
 		for pair := range strings.SplitSeq(line, ";") {
 			name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
 			if name != g.policies.cookie() {
@@ -155,8 +155,8 @@ func shareStep(a *asked) *problem.Problem {
 	id := shareID(sha256.Sum256([]byte(strings.TrimPrefix(a.path, sharePath))))
 	switch a.head.Method {
 	case http.MethodGet, http.MethodHead:
-		if a.guard.lets(a.head) {
-			a.verdict.Answer = onward(nil)
+		if a.guard.lets(a.cookies) {
+			a.verdict.Answer = onward()
 			return nil
 		}
 		a.guard.mu.Lock()
@@ -172,9 +172,9 @@ func shareStep(a *asked) *problem.Problem {
 		cookie, ok := a.guard.spend(id)
 		switch {
 		case ok:
-			a.verdict.Answer = onward([]claim.Field{{Name: "Set-Cookie", Value: cookie}})
-		case a.guard.lets(a.head): // it was clicked on twice
-			a.verdict.Answer = onward(nil)
+			a.verdict.Answer, a.verdict.Cookie = onward(), cookie
+		case a.guard.lets(a.cookies): // it was clicked on twice
+			a.verdict.Answer = onward()
 		default:
 			return &problem.Problem{Code: schema.CodeShareEnded}
 		}
@@ -202,27 +202,6 @@ func (g *guard) spend(id shareID) (cookie string, ok bool) {
 }
 
 // onward leads to the claim's URL.
-func onward(fields []claim.Field) *claim.Answer {
-	return &claim.Answer{Status: http.StatusSeeOther, Fields: append(fields, claim.Field{Name: "Location", Value: "/"}, claim.Field{Name: "Cache-Control", Value: "no-store"}, claim.Field{Name: "Referrer-Policy", Value: "no-referrer"})}
-}
-
-// withoutCookies notes that the gateway's own cookies go no further, whether the claim has links or not: a browser may have one of before.
-func withoutCookies(head *claim.Request, v *visit.Verdict) {
-	lines := values(head, "Cookie")
-	if !strings.Contains(strings.Join(lines, ";"), plainCookie) { // the other name has it in it
-		return
-	}
-	v.Drop = append(v.Drop, "Cookie")
-	for _, line := range lines {
-		var kept []string
-		for pair := range strings.SplitSeq(line, ";") {
-			name, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
-			if name = strings.TrimSpace(name); name != plainCookie && name != secureCookie {
-				kept = append(kept, strings.TrimSpace(pair))
-			}
-		}
-		if len(kept) > 0 {
-			v.Set = append(v.Set, claim.Field{Name: "Cookie", Value: strings.Join(kept, "; ")})
-		}
-	}
+func onward() *claim.Answer {
+	return &claim.Answer{Status: http.StatusSeeOther, Fields: []claim.Field{{Name: "Location", Value: "/"}, {Name: "Cache-Control", Value: "no-store"}, {Name: "Referrer-Policy", Value: "no-referrer"}}}
 }

@@ -19,7 +19,7 @@ import (
 
 // held judges a request with content, and returns what became of it, with the verdict.
 func (g *gated) held(r *claim.Request, content string) (string, visit.Verdict) {
-	v := g.Judge(g.Claim, r)
+	v := g.asked(r)
 	if v.Refuse == nil && v.Then != nil {
 		v = v.Then([]byte(content))
 	}

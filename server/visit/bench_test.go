@@ -37,7 +37,7 @@ func TestGatesThatAreNotThereCostNoAllocation(t *testing.T) {
 // all pass.
 func BenchmarkServe(b *testing.B) {
 	all := Gates{
-		Judge:  func(*claim.Claim, *claim.Request) Verdict { return Verdict{} },
+		Judge:  func(*claim.Claim, *claim.Request, []string) Verdict { return Verdict{} },
 		Absent: func(*claim.Claim, *claim.Request) *claim.Answer { return nil },
 	}
 	for _, one := range []struct {

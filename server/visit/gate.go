@@ -15,9 +15,9 @@ import (
 
 // Gates stand before a claim. The zero value lets every request pass.
 type Gates struct {
-	// Judge is asked with the head of a request, once its claim is found: the content is nil then.
-	// Nil passes every request.
-	Judge func(c *claim.Claim, head *claim.Request) Verdict
+	// Judge is asked with the head of a request, once its claim is found: the content is nil then. The
+	// Cookie fields are as the visitor sent them: head has none of the gateway's own. Nil passes every request.
+	Judge func(c *claim.Claim, head *claim.Request, cookies []string) Verdict
 	// Absent is asked once where the visitor would be told no_handler, and returns a whole answer in
 	// place of that, or nil. It is not asked again for the same request. Nil answers none.
 	Absent func(c *claim.Claim, r *claim.Request) *claim.Answer
@@ -30,6 +30,8 @@ type Gates struct {
 type Verdict struct {
 	// Answer answers the visitor, in place of the program. It is whole. Nil passes the request on.
 	Answer *claim.Answer
+	// Cookie goes with Answer, as a Set-Cookie of the gateway's own. Empty sets none.
+	Cookie string
 	// Refuse is what the visitor is told, in place of an answer. Nil refuses nothing.
 	Refuse *problem.Problem
 	// Most bounds the content of what is passed on, in bytes. Nil leaves it to the gateway.
@@ -56,7 +58,7 @@ func (s *visit) judge() (passed, held bool) {
 	if s.Gates.Judge == nil {
 		return true, false
 	}
-	verdict := s.Gates.Judge(c, req)
+	verdict := s.Gates.Judge(c, req, r.Header["Cookie"])
 	s.rewrite(verdict)
 	if verdict.Most != nil {
 		s.most = min(s.most, *verdict.Most)
@@ -91,6 +93,10 @@ func (s *visit) judge() (passed, held bool) {
 	case !held:
 		defer wire.Leaving(w, r)()
 	}
+	if verdict.Cookie != "" {
+		w.Header().Add("Set-Cookie", verdict.Cookie)
+	}
+	s.byGate = true
 	s.answer(verdict.Answer)
 	return false, held
 }

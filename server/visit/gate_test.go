@@ -120,7 +120,7 @@ func (g *gated) visit(t *testing.T, method, target, content string, status int, 
 }
 
 func TestAGateAnswersInPlaceOfTheProgram(t *testing.T) {
-	g := behind(t, Gates{Judge: func(c *claim.Claim, head *claim.Request) Verdict {
+	g := behind(t, Gates{Judge: func(c *claim.Claim, head *claim.Request, _ []string) Verdict {
 		if head.Content != nil {
 			t.Error("the gate is given content")
 		}
@@ -140,7 +140,7 @@ func TestAGateAnswersInPlaceOfTheProgram(t *testing.T) {
 }
 
 func TestAGateRewritesInAListedWay(t *testing.T) {
-	g := behind(t, Gates{Judge: func(*claim.Claim, *claim.Request) Verdict {
+	g := behind(t, Gates{Judge: func(*claim.Claim, *claim.Request, []string) Verdict {
 		return Verdict{Target: "/inner", Drop: []string{"x-secret"}, Set: []claim.Field{{Name: "X-Visitor", Value: "somebody"}, {Name: "User-Agent", Value: "a gate"}, {Name: "Idempotency-Key", Value: "k"}}}
 	}}, true)
 	g.visit(t, "POST", "/outer?q", "x", 200, "/inner x")
@@ -162,7 +162,7 @@ func TestAGateRewritesInAListedWay(t *testing.T) {
 
 func TestAGateHoldsContentUntilItHasJudgedIt(t *testing.T) {
 	var judged []string
-	g := behind(t, Gates{Judge: func(*claim.Claim, *claim.Request) Verdict {
+	g := behind(t, Gates{Judge: func(*claim.Claim, *claim.Request, []string) Verdict {
 		return Verdict{Hold: 50_000, Then: func(content []byte) Verdict {
 			judged = append(judged, string(content))
 			if strings.HasPrefix(string(content), "bad") {
@@ -185,7 +185,7 @@ func TestAGateHoldsContentUntilItHasJudgedIt(t *testing.T) {
 }
 
 func TestContentThatAGateHeldKeepsItsTrailers(t *testing.T) {
-	g := behind(t, Gates{Judge: func(*claim.Claim, *claim.Request) Verdict {
+	g := behind(t, Gates{Judge: func(*claim.Claim, *claim.Request, []string) Verdict {
 		return Verdict{Hold: 50_000, Then: func([]byte) Verdict { return Verdict{} }}
 	}}, true)
 	for _, sum := range []string{"abc", ""} {

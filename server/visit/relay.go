@@ -25,7 +25,9 @@ func (s *visit) relay(a *claim.Answer) {
 	w, r := s.w, s.r
 	h := w.Header()
 	own := s.relayFields(h, s.label, a.Fields, s.values[:0])
-	s.Strangers.Confine(h, s.c)
+	if !s.byGate { // its pages are the gateway's own
+		s.Strangers.Confine(h, s.c)
+	}
 	announce(h, a)
 	via := s.via
 	if s.req.HTTPVersion != "1.1" {

@@ -89,11 +89,11 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		s.meter.Refund()
 		return
 	}
-	if !s.took() {
-		return
-	}
 	if s.ended != nil {
 		defer func() { s.ended(s.answered) }()
+	}
+	if !s.took() {
+		return
 	}
 	x, err := c.Begin(hold, s.absence())
 	wire.Taken(r) // the exchange counts for it
@@ -198,6 +198,7 @@ type visit struct {
 	meter  *quota.Meter    // nil where nothing is counted
 	most   int64           // content that there may be, in bytes
 	ended  func(int)       // of the gate, see [Verdict]; nil for none
+	byGate bool            // the answer is of a gate
 	// answered is the status of the program's answer, once that is whole.
 	answered int
 	via      string // what the gateway adds to the Via of the request
