@@ -1,5 +1,5 @@
 /** Fields and other names with values, secrets masked until somebody asks. */
-import { button, element, make } from './element.js'
+import { button, element, make, say } from './element.js'
 import { readable } from './field.js'
 import { maskValue } from './mask.js'
 
@@ -45,7 +45,7 @@ export function secretValue(name, value) {
       const shown = show.getAttribute('aria-pressed') !== 'true'
       show.setAttribute('aria-pressed', `${shown}`)
       show.textContent = shown ? 'Hide' : 'Show'
-      text.textContent = readable(shown ? value : maskValue(name, value))
+      say(text, readable(shown ? value : maskValue(name, value)))
     },
   )
   return element('span', 'secret', text, ' ', show)
