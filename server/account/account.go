@@ -46,6 +46,8 @@ const (
 	mostAccounts = 1_000 // each has metrics of its own
 	mostKeys     = 16
 	mostPatterns = 256
+	// mostAlike bounds how many patterns one label is compared with, for each of its beginnings.
+	mostAlike = 256
 )
 
 // Lease returns the longest lease of its claims.
@@ -70,10 +72,12 @@ func ValidPattern(pattern string) bool { return patterns.MatchString(pattern) }
 
 // Matches reports whether a label matches one of patterns.
 func Matches(patterns []string, label string) bool {
-	return slices.ContainsFunc(patterns, func(pattern string) bool {
-		ok, _ := path.Match(pattern, label) // neither has a slash, nor a pattern what path.Match knows beside *
-		return ok
-	})
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return matches(pattern, label) })
+}
+
+func matches(pattern, label string) bool {
+	ok, _ := path.Match(pattern, label) // neither has a slash, nor a pattern what path.Match knows beside *
+	return ok
 }
 
 // hashPrefix says how a key is hashed. Once is enough: a key of [NewKey] is random, of 178 bits, so that nobody finds it by

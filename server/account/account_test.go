@@ -1,6 +1,7 @@
 package account
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,6 +60,34 @@ func TestLabelsOfAnAccountAreItsOwn(t *testing.T) {
 	var none *Accounts
 	if !none.May("", "ann") || !none.Strangers() || none.ByKey("k") != nil {
 		t.Error("without a file a label is not everybody's")
+	}
+}
+
+// A label is looked up, and not compared with each pattern: strangers have that done as often as they claim.
+func TestManyPatternsAreFewForALabel(t *testing.T) {
+	var text strings.Builder
+	text.WriteString(`{"accounts":[{"name":"loose","labels":["*-ci","**","x*y*z"]}`)
+	for n := range 900 {
+		fmt.Fprintf(&text, `,{"name":"n%d","labels":["n%[1]d","n%[1]d-*"]}`, n)
+	}
+	a, err := Parse([]byte(text.String() + `]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := 0
+	for before := range a.patterns {
+		most = max(most, len(a.patterns[before]))
+	}
+	if most > 3 || !a.May("n7", "n7-a") || a.May("n7", "n8-a") || !a.May("loose", "x1y2z") || !a.May("n899", "n899") || a.May("", "anything") {
+		t.Errorf("%d patterns begin alike, or a label is not its owner's", most)
+	}
+	text.Reset()
+	text.WriteString(`{"accounts":[{"name":"ann","labels":["*-a"]}`)
+	for n := range mostAlike {
+		fmt.Fprintf(&text, `,{"name":"n%d","labels":["*-%[1]d"]}`, n)
+	}
+	if _, err := Parse([]byte(text.String() + `]}`)); err == nil || !strings.Contains(err.Error(), "before their first *") {
+		t.Errorf("more patterns than a label is compared with: %v", err)
 	}
 }
 

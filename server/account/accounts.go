@@ -20,6 +20,25 @@ type Accounts struct {
 	strangers bool
 	byKey     map[string]*Account // by [Hash]
 	byName    map[string]*Account
+	whole     map[string][]string  // names by label, of patterns without *
+	patterns  map[string][]pattern // by what is before their first *
+}
+
+// pattern is one of labels of an account.
+type pattern struct{ text, name string }
+
+// own notes that an account has a pattern.
+func (a *Accounts) own(text, name string) error {
+	before, _, some := strings.Cut(text, "*")
+	if !some {
+		a.whole[text] = append(a.whole[text], name)
+		return nil
+	}
+	a.patterns[before] = append(a.patterns[before], pattern{text, name})
+	if len(a.patterns[before]) > mostAlike {
+		return fmt.Errorf("more than %d patterns of labels have %q before their first *", mostAlike, before)
+	}
+	return nil
 }
 
 // file is what a file has.
@@ -42,7 +61,7 @@ func (f *file) accounts() (*Accounts, error) {
 	if len(f.Accounts) > mostAccounts {
 		return nil, fmt.Errorf("%d accounts: give %d at most; holders of tokens need no entry, see --jwks", len(f.Accounts), mostAccounts)
 	}
-	a := &Accounts{list: f.Accounts, strangers: f.Strangers == nil || *f.Strangers, byKey: make(map[string]*Account), byName: make(map[string]*Account)}
+	a := &Accounts{list: f.Accounts, strangers: f.Strangers == nil || *f.Strangers, byKey: make(map[string]*Account), byName: make(map[string]*Account), whole: make(map[string][]string), patterns: make(map[string][]pattern)}
 	for i, one := range f.Accounts {
 		if one == nil {
 			return nil, fmt.Errorf("account %d: null", i)
@@ -54,6 +73,11 @@ func (f *file) accounts() (*Accounts, error) {
 			return nil, fmt.Errorf("account %d: there are two with the name %q", i, one.Name)
 		}
 		a.byName[one.Name] = one
+		for _, text := range one.Labels {
+			if err := a.own(text, one.Name); err != nil {
+				return nil, fmt.Errorf("account %q: %w", one.Name, err)
+			}
+		}
 		for _, key := range one.Keys {
 			if other := a.byKey[key]; other != nil {
 				return nil, fmt.Errorf("accounts %q and %q have a key in common", other.Name, one.Name)
@@ -93,10 +117,20 @@ func (a *Accounts) Strangers() bool { return a == nil || a.strangers }
 
 // May reports whether the account of a name, "" for none, may claim a label: it is the account's, or nobody's.
 func (a *Accounts) May(name, label string) bool {
-	owned := false
-	for _, one := range a.All() {
-		if Matches(one.Labels, label) {
-			if one.Name == name {
+	if a == nil {
+		return true
+	}
+	owners := a.whole[label]
+	owned := len(owners) > 0
+	if slices.Contains(owners, name) {
+		return true
+	}
+	for at := range len(label) + 1 {
+		for _, p := range a.patterns[label[:at]] {
+			if !matches(p.text, label) {
+				continue
+			}
+			if p.name == name {
 				return true
 			}
 			owned = true
@@ -107,7 +141,7 @@ func (a *Accounts) May(name, label string) bool {
 
 // Names reports whether an account owns exactly a label, and not by a pattern.
 func (a *Accounts) Names(label string) bool {
-	return slices.ContainsFunc(a.All(), func(one *Account) bool { return slices.Contains(one.Labels, label) })
+	return a != nil && len(a.whole[label]) > 0
 }
 
 // AddKey adds the hash of a key to the account of a name in a file, and makes either where it is missing. The file is replaced whole, so that a

@@ -115,5 +115,8 @@ func (d *Directory) Holder(secret string) (h Holder, why string) {
 	return Holder{}, unknownKey
 }
 
+// Ends reports whether accounts may end by themselves: those of tokens do.
+func (d *Directory) Ends() bool { return d != nil && d.issuer != nil }
+
 // LeaseOf returns the longest lease of the claims of an account, by its name.
 func (d *Directory) LeaseOf(name string) time.Duration { return d.Accounts().Named(name).Lease() }

@@ -17,7 +17,10 @@ import (
 type upkeep struct {
 	g        *Gateway
 	admitted *admission.Admission
-	mu       sync.Mutex    // held while it looks
+	mu       sync.Mutex    // held while it looks; guards what follows up to stop
+	began    bool          // it has looked
+	ends     bool          // some claims may have to end, whatever changes
+	again    bool          // some could not
 	stop     chan struct{} // closed by Close
 	once     sync.Once
 	over     sync.WaitGroup
@@ -26,7 +29,8 @@ type upkeep struct {
 // start begins it, where there are accounts, or claims of some that end. What was kept from before is looked at first.
 func (u *upkeep) start() {
 	u.stop = make(chan struct{})
-	if u.admitted.Accounts == nil && u.g.quotas == nil && !slices.ContainsFunc(u.g.options.Kept, func(k claim.Kept) bool { return terms.MakerOf(k.Terms).Until > 0 }) {
+	u.ends = u.admitted.Accounts.Ends() || slices.ContainsFunc(u.g.options.Kept, func(k claim.Kept) bool { return terms.MakerOf(k.Terms).Until > 0 })
+	if u.admitted.Accounts == nil && u.g.quotas == nil && !u.ends {
 		return
 	}
 	u.look()
@@ -57,13 +61,17 @@ func (u *upkeep) look() {
 	for _, name := range account.KeysChanged(was, u.admitted.Accounts.Accounts()) {
 		u.g.options.Audit.Note(audit.Entry{Event: audit.KeysChanged, Account: name})
 	}
+	if u.admitted.Accounts.Accounts() == was && u.began && !u.ends && !u.again {
+		return
+	}
+	u.began, u.again = true, false
 	for _, label := range u.g.registry.Labels(math.MaxInt) {
 		c := u.g.registry.Lookup(label)
 		if c == nil || u.admitted.Stays(c) {
 			continue
 		}
 		u.g.options.Log.Warn("claim ended: its account is gone, or its label is another's", "label", label)
-		_ = c.Delete() // where it is not kept now, the next look tries again
+		u.again = c.Delete() != nil || u.again // the next look tries again
 	}
 }
 

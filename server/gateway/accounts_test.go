@@ -361,7 +361,7 @@ func TestClaimsOfAnAccountBeginWithItsPolicy(t *testing.T) {
 				if a, b := visit("kept", "POST"), visit("kept", "GET"); a != 405 || b != 401 {
 					t.Errorf("POST and GET = %d and %d, want 405 and 401", a, b)
 				}
-				if got := w.claims(key, `{"label":"own","policy":{"methods":["PUT"]}}`); got.Status != 201 || bytes.Contains(got.Content, []byte("ci")) {
+				if got := w.claims(key, `{"label":"own","policy":{"methods":["PUT"]}}`); got.Status != 201 || bytes.Contains(got.Content, []byte("bearer")) {
 					t.Errorf("with a policy of its own = %d %s", got.Status, got.Content)
 				}
 				if got := w.claims("", `{"label":"other"}`); got.Status != 201 || bytes.Contains(got.Content, []byte(`"policy"`)) {

@@ -292,8 +292,10 @@ type AccountUsage struct {
 // Accounts returns what the accounts of names use.
 func (b *Book) Accounts(names []string) (all []AccountUsage) {
 	for _, name := range names {
-		uses, _ := b.Usage(Maker{Account: name}, 0)
-		all = append(all, AccountUsage{name, uses})
+		b.mu.Lock()
+		o := b.maker(Maker{Account: name})
+		b.mu.Unlock()
+		all = append(all, AccountUsage{name, o.usage(true)})
 	}
 	return all
 }
