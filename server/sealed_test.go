@@ -130,6 +130,23 @@ func TestHTTPIsSentToHTTPS(t *testing.T) {
 	p.ended()
 }
 
+func TestHTTPIsSentToHTTPSBesideAFile(t *testing.T) {
+	cert, key := certify(t, t.TempDir(), "localhost")
+	httpPort := freePort(t)
+	p := start(t, "--tls-cert="+cert, "--tls-key="+key, "--http-listen=127.0.0.1:"+strconv.Itoa(httpPort))
+	p.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, err := p.client.Get("http://localhost:" + strconv.Itoa(httpPort) + "/a?b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if got := resp.Header.Get("Location"); resp.StatusCode != 308 || got != p.console+"a?b" {
+		t.Errorf("%d %q, want 308 %sa?b", resp.StatusCode, got, p.console)
+	}
+	p.signals <- syscall.SIGTERM
+	p.ended()
+}
+
 func TestFlagsOfTheCASayWhatIsWrong(t *testing.T) {
 	cert, key := certify(t, t.TempDir(), "a")
 	dir := t.TempDir()
@@ -169,10 +186,16 @@ func TestADomainOfAClaimHasItsOwnCertificate(t *testing.T) {
 	tlsPort := freePort(t)
 	dns := acmetest.NewDNS(t)
 	ca := acmetest.NewCA(t, dns, 1, tlsPort)
-	p := start(t, "--listen=127.0.0.1:"+strconv.Itoa(tlsPort), "--public-url=https://gateway.test:"+strconv.Itoa(tlsPort)+"/at/{label}/",
-		"--acme-ca="+ca.URL, "--acme-ca-root="+ca.RootFile, "--data="+t.TempDir(), "--resolver="+dns.Address)
-	p.inTLS = true
-	p.client.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: ca.Issued}
+	args := []string{
+		"--listen=127.0.0.1:" + strconv.Itoa(tlsPort), "--public-url=https://gateway.test:" + strconv.Itoa(tlsPort) + "/at/{label}/",
+		"--acme-ca=" + ca.URL, "--acme-ca-root=" + ca.RootFile, "--data=" + t.TempDir(), "--resolver=" + dns.Address,
+	}
+	p := start(t, args...)
+	trust := func() {
+		p.inTLS = true
+		p.client.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: ca.Issued}
+	}
+	trust()
 	const token = "token-of-sixteen-characters"
 	claim := func() (a schema.ClaimAnswer) {
 		t.Helper()
@@ -195,15 +218,19 @@ func TestADomainOfAClaimHasItsOwnCertificate(t *testing.T) {
 	if b.DomainValue != a.DomainValue {
 		t.Errorf("the value is %q, and was %q", b.DomainValue, a.DomainValue)
 	}
-	for {
-		status, content := p.send("GET", b.Claim, token, nil)
-		if status != 200 {
-			t.Fatalf("state = %d %s", status, content)
-		}
-		if strings.Contains(string(content), `"domainUrl":"`+hooks+`"`) {
-			break
+	leads := func() {
+		t.Helper()
+		for {
+			status, content := p.send("GET", b.Claim, token, nil)
+			if status != 200 {
+				t.Fatalf("state = %d %s", status, content)
+			}
+			if strings.Contains(string(content), `"domainUrl":"`+hooks+`"`) {
+				return
+			}
 		}
 	}
+	leads()
 	visit := p.begin("GET", hooks+"a?b", "")
 	status, polled := p.send("GET", b.Requests, token, nil)
 	if id := p.idIn(polled); status != 200 || !strings.Contains(string(polled), `"url":"`+hooks+`a?b"`) {
@@ -214,6 +241,11 @@ func TestADomainOfAClaimHasItsOwnCertificate(t *testing.T) {
 	if got := <-visit; got.status != 200 || string(got.content) != "own" {
 		t.Errorf("visit = %d %s", got.status, got.content)
 	}
+	p.signals <- syscall.SIGTERM
+	p.ended()
+	p = start(t, args...) // what is kept has the same record
+	trust()
+	leads()
 	p.signals <- syscall.SIGTERM
 	p.ended()
 }

@@ -70,6 +70,8 @@ const (
 	mostCached = 4096
 	// retryAfter is how long a name has to wait that got none.
 	retryAfter = time.Minute
+	// cleanEvery is how often certificates are dropped that expired so long ago: strangers may have caused any number.
+	cleanEvery, expired = 24 * time.Hour, 14 * 24 * time.Hour
 )
 
 // Certificates are those of a process. [New] makes them.
@@ -82,7 +84,8 @@ type Certificates struct {
 	limits  limits
 	ctx     context.Context // ends with Stop
 	stop    context.CancelFunc
-	running sync.WaitGroup // what makes certificates
+	running sync.WaitGroup // what makes certificates, and drops them
+	begun   sync.Once
 
 	mu      sync.Mutex // guards below
 	making  map[string]*making
@@ -138,12 +141,15 @@ func New(o Options) (*Certificates, error) {
 		DecisionFunc: func(_ context.Context, name string) error { return c.served(name) },
 	}})
 	c.solver = certmagic.NewACMEIssuer(c.demand, template)
-	c.demand.Issuers = []certmagic.Issuer{&bounded{c.solver, c}}
+	c.demand.Issuers = []certmagic.Issuer{&bounded{addressed{c.solver}, c}}
 	c.own = certmagic.New(c.cache, certmagic.Config{Storage: storage, Logger: log, OnEvent: c.note})
 	if o.DNS != nil {
 		template.DNS01Solver = o.DNS.solver(o.Resolver, log)
 	}
 	c.own.Issuers = []certmagic.Issuer{certmagic.NewACMEIssuer(c.own, template)}
+	if o.Email == "" {
+		c.own.Issuers = []certmagic.Issuer{addressed{certmagic.NewACMEIssuer(c.own, template)}}
+	}
 	c.limits = limits{perWeek: o.PerWeek, parent: o.Parent, addresses: make(map[netip.Prefix]*window), names: make(map[string]*window)}
 	if err := c.recall(storage); err != nil {
 		c.Close()
@@ -158,9 +164,29 @@ func (c *Certificates) Start() {
 	if err := c.own.ManageAsync(c.ctx, c.options.Own); err != nil {
 		c.options.Log.Warn("certificates are not managed", "names", c.options.Own, "error", err.Error())
 	}
+	c.begun.Do(func() { c.running.Go(c.clean) })
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.failed)
+}
+
+// clean drops certificates that expired, now and then, until Stop.
+func (c *Certificates) clean() {
+	tick := time.NewTicker(cleanEvery)
+	defer tick.Stop()
+	for {
+		err := certmagic.CleanStorage(c.ctx, c.own.Storage, certmagic.CleanStorageOptions{
+			ExpiredCerts: true, ExpiredCertGracePeriod: expired, OCSPStaples: true, Logger: zap.New(core{c.options.Log}),
+		})
+		if err != nil && c.ctx.Err() == nil {
+			c.options.Log.Warn("expired certificates are not dropped", "error", err.Error())
+		}
+		select {
+		case <-tick.C:
+		case <-c.ctx.Done():
+			return
+		}
+	}
 }
 
 // Stop ends what makes certificates. Those that are there are given on.

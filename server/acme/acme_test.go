@@ -1,17 +1,24 @@
 package acme_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -175,7 +182,7 @@ func TestANameThatIsServedGetsACertificateWhenItIsAskedFor(t *testing.T) {
 		t.Error("after a restart it is another certificate")
 	}
 	_ = filepath.WalkDir(w.dir, func(path string, d os.DirEntry, err error) error {
-		if info, e := d.Info(); err != nil || e != nil || info.Mode().Perm()&0o077 != 0 && path != w.dir {
+		if info, e := d.Info(); err != nil || e != nil || info.Mode().Perm()&0o077 != 0 && path != w.dir && filepath.Ext(path) != ".lock" {
 			t.Errorf("%s is %v: others can read it, %v %v", path, info.Mode(), err, e)
 		}
 		return nil
@@ -201,6 +208,20 @@ func TestANameThatIsNotServedGetsNoCertificate(t *testing.T) {
 	if n := w.orders(""); n != 2 {
 		t.Errorf("%d certificates were made, want those of the gateway and of demo", n)
 	}
+}
+
+// TestAccountsWithoutAnAddress has a name of either kind ask for the first certificate of an account.
+func TestAccountsWithoutAnAddress(t *testing.T) {
+	w := newWorld(t)
+	stop := w.start(func(o *acme.Options) { o.Own = []string{"first.gateway.test"} })
+	w.has("first.gateway.test")
+	w.serve(true, "demo.gateway.test")
+	w.has("demo.gateway.test")
+	stop()
+	w.serve(true, "other.gateway.test")
+	w.start(func(o *acme.Options) { o.Own = []string{"second.gateway.test"} })
+	w.has("second.gateway.test")
+	w.has("other.gateway.test")
 }
 
 func TestPeersWhoComeAtOnceCauseOneOrder(t *testing.T) {
@@ -253,7 +274,7 @@ func TestStrangersDoNotUseUpTheCA(t *testing.T) {
 func TestByHTTPWhereThereIsAPort(t *testing.T) {
 	w := newWorld(t)
 	w.start(func(o *acme.Options) {
-		o.HTTPPort, o.TLSPort = portOf(w.http.Listener), 0
+		o.HTTPPort, o.TLSPort, o.Email = portOf(w.http.Listener), 0, "operator@gateway.test"
 	})
 	w.serve(true, "demo.gateway.test")
 	w.has("demo.gateway.test")
@@ -279,6 +300,81 @@ func TestAWildcardByDNS(t *testing.T) {
 	if left := w.dns.Texts("_acme-challenge.gateway.test"); len(left) != 0 {
 		t.Errorf("records are left: %v", left)
 	}
+}
+
+func TestNothingIsOrderedOnceTheGatewayStops(t *testing.T) {
+	w := newWorld(t)
+	w.start(nil)
+	w.serve(true, "demo.gateway.test", "late.gateway.test")
+	w.has("gateway.test")
+	w.has("demo.gateway.test")
+	w.certificates().Stop()
+	if _, err := w.handshake("late.gateway.test"); err == nil {
+		t.Error("a certificate was made while the gateway stops")
+	}
+	w.has("demo.gateway.test")
+	w.has("gateway.test")
+}
+
+func TestANameThatGotNoneIsNotTriedAgainAtOnce(t *testing.T) {
+	var looked sync.Map // by the path of a challenge: the CA may look several times for one
+	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		looked.Store(r.URL.Path, true)
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	t.Cleanup(refusing.Close)
+	w := newWorld(t)
+	w.ca = acmetest.NewCA(t, w.dns, portOf(refusing.Listener), portOf(w.tls))
+	w.start(func(o *acme.Options) {
+		o.HTTPPort, o.TLSPort, o.Own = portOf(refusing.Listener), 0, []string{"*.nobody.test"}
+	})
+	w.serve(true, "demo.gateway.test")
+	if _, err := w.handshake("demo.gateway.test"); err == nil {
+		t.Fatal("a certificate without a challenge that was met")
+	}
+	for range 5 {
+		if _, err := w.handshake("demo.gateway.test"); err == nil {
+			t.Error("a certificate without a challenge that was met")
+		}
+	}
+	n := 0
+	looked.Range(func(any, any) bool { n++; return true })
+	if n != 1 {
+		t.Errorf("%d orders were tried, want 1", n)
+	}
+}
+
+func TestExpiredCertificatesAreDropped(t *testing.T) {
+	w := newWorld(t)
+	dir := filepath.Join(w.dir, "certificates", "ca", "old.gateway.test")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"old.gateway.test"}, NotAfter: time.Now().Add(-15 * 24 * time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{"old.gateway.test.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), "old.gateway.test.key": []byte("key"), "old.gateway.test.json": []byte("{}")} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.start(nil)
+	for {
+		if _, err := os.Stat(dir); os.IsNotExist(err) {
+			break
+		}
+		if err := t.Context().Err(); err != nil {
+			t.Fatal(err)
+		}
+		runtime.Gosched()
+	}
+	w.has("gateway.test") // which has not
 }
 
 func TestAKeyOfDNSIsReadAsItIsWritten(t *testing.T) {

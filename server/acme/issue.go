@@ -15,10 +15,22 @@ import (
 	"reversehttp/server/budget"
 )
 
+// addressed has the address that it was given, or none. Where there is none certmagic looks for one on the disk, and takes the
+// name of the directory of accounts that have none, "default", for it, which no CA does.
+type addressed struct{ *certmagic.ACMEIssuer }
+
+// PreCheck implements [certmagic.PreChecker].
+func (a addressed) PreCheck(ctx context.Context, names []string, interactive bool) error {
+	if a.Email == "" {
+		return nil
+	}
+	return a.ACMEIssuer.PreCheck(ctx, names, interactive)
+}
+
 // bounded orders certificates on demand, no more than the limits let it. Each failure is the last: who connects again may try
 // again.
 type bounded struct {
-	*certmagic.ACMEIssuer
+	addressed
 	of *Certificates
 }
 
