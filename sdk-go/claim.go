@@ -193,6 +193,10 @@ func (s *Session) Domain() Domain {
 	return Domain{c.DomainURL, c.DomainRecord, c.DomainValue, c.DomainProblem}
 }
 
+// Policy returns what the gateway enforced for the claim, without secrets, when it was claimed last. It is nil if that was nothing,
+// and at gateways that enforce nothing.
+func (s *Session) Policy() *Policy { return s.current().ClaimAnswer.Policy }
+
 // State returns the state of the session.
 func (s *Session) State() State { return s.standing.get() }
 

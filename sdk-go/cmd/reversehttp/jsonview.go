@@ -40,6 +40,16 @@ func (v *jsonView) claimed(url, label, about string) {
 	}{happened("claimed", time.Now()), url, label, about})
 }
 
+func (v *jsonView) shared(url string, lease time.Duration) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.print(struct {
+		event
+		URL     string `json:"url"`
+		LeaseMs int64  `json:"leaseMs"`
+	}{happened("shared", time.Now()), url, lease.Milliseconds()})
+}
+
 func (v *jsonView) state(s reversehttp.State) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -30,9 +30,10 @@ type options struct {
 	Transport string        `default:"auto" enum:"auto,link,framed,stream,poll" help:"How requests come from the gateway: auto (the fastest that works), link, framed, stream or poll. Default: auto."`
 	Drain     time.Duration `default:"10s" placeholder:"TIME" help:"How long running exchanges may take after Ctrl-C. Default: 10s."`
 	Domain    string        `placeholder:"NAME" help:"Domain of yours that is to lead to the label too, such as hooks.example.org; what to set in its DNS is printed."`
-	NoInspect bool          `help:"Have the gateway record no exchanges; without the flag inspect and the console show them."`
-	JSON      bool          `name:"json" help:"Print JSON lines on a terminal too."`
-	Verbose   bool          `short:"v" help:"Log on standard error what the connection to the gateway does."`
+	gates     `embed:""`
+	NoInspect bool `help:"Have the gateway record no exchanges; without the flag inspect and the console show them."`
+	JSON      bool `name:"json" help:"Print JSON lines on a terminal too."`
+	Verbose   bool `short:"v" help:"Log on standard error what the connection to the gateway does."`
 
 	Version kong.VersionFlag `help:"Print the version, and end."`
 
@@ -61,6 +62,9 @@ func newParser(o *options, stdout, stderr io.Writer) (*kong.Kong, error) {
 func (o *options) check() error {
 	if o.Lease < 0 || o.Timeout < 0 || o.Drain < 0 {
 		return fmt.Errorf("--lease, --timeout and --drain cannot be negative")
+	}
+	if err := o.gates.check(); err != nil {
+		return err
 	}
 	u, err := url.Parse(o.Gateway)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	reversehttp "reversehttp/sdk-go"
 )
@@ -35,6 +36,12 @@ func (p *pages) console(url string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	fmt.Fprintf(p.out, "-- console: %s\n\n", printable(url))
+}
+
+func (p *pages) shared(url string, lease time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fmt.Fprintf(p.out, "-- %s\n\n", sharing(url, lease))
 }
 
 func (p *pages) draining() {}

@@ -116,6 +116,11 @@ func parentOfPublic(t *testing.T) string {
 	if err := os.Mkdir(dir+"/public", 0o755); err != nil {
 		t.Fatal(err)
 	}
+	for name, secret := range map[string]string{"login.txt": "ann:a-password", "github.txt": "github:a-secret"} {
+		if err := os.WriteFile(dir+"/"+name, []byte(secret+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return dir
 }
 
@@ -138,6 +143,7 @@ func TestTheReadmeListsEveryMemberAndExitCode(t *testing.T) {
 	v := newJSONView(&out)
 	v.claimed("u", "l", "s")
 	v.domain("n", reversehttp.Domain{URL: "u", Record: "r", Value: "v", Problem: "p"})
+	v.shared("u", time.Hour)
 	v.state(reversehttp.Reconnecting)
 	v.draining()
 	v.waits("d")
@@ -150,8 +156,8 @@ func TestTheReadmeListsEveryMemberAndExitCode(t *testing.T) {
 			documented[m[1]] = m[2]
 		}
 	}
-	if len(documented) != 6 {
-		t.Errorf("%d events, want 6", len(documented))
+	if len(documented) != 7 {
+		t.Errorf("%d events, want 7", len(documented))
 	}
 	for d := json.NewDecoder(strings.NewReader(out.String())); ; {
 		e := seen{}

@@ -208,7 +208,15 @@ func (s *serving) serve(c command) error {
 	}
 	s.place.keep(session, s.note)
 	defer s.kept(session)()
+	if err := s.guarded(session); err != nil {
+		s.giveUp(session)
+		return err
+	}
 	s.view.claimed(session.URL(), session.Label(), svc.about)
+	if err := s.shared(session); err != nil {
+		s.giveUp(session)
+		return &failure{exitFailed, fmt.Errorf("there is no link for --share: %s", printable(err.Error()))}
+	}
 	if s.Domain != "" {
 		s.view.domain(s.Domain, session.Domain())
 	}
@@ -240,7 +248,7 @@ func (s *serving) claim(client *http.Client, concurrency int) (*reversehttp.Sess
 	}()
 	label, token := s.place.recalled(s.Label, s.Token)
 	wish := &reversehttp.Options{
-		Client: client, Label: label, Token: token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Transport: reversehttp.Transport(s.Transport), Concurrency: concurrency, Inspect: !s.NoInspect, Domain: s.Domain, Logger: s.log, OnState: s.state,
+		Client: client, Label: label, Token: token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Transport: reversehttp.Transport(s.Transport), Concurrency: concurrency, Inspect: !s.NoInspect, Policy: s.gates.policy(), Domain: s.Domain, Logger: s.log, OnState: s.state,
 	}
 	session, err := reversehttp.Claim(ctx, s.Gateway, wish)
 	if s.place.lost(s.Label, err, s.note) {

@@ -79,5 +79,8 @@ func (o *options) secrets(note func(string)) error {
 		}
 		*s.into = s.file.secret
 	}
+	for _, name := range o.gates.open() {
+		note(fmt.Sprintf("others can read %s, which has a secret: chmod 600 it", printable(name)))
+	}
 	return nil
 }

@@ -73,6 +73,16 @@ func (t *table) console(url string) {
 	_, _ = io.WriteString(t, "console: "+url+"\n")
 }
 
+// shared says it above the table, as the console.
+func (t *table) shared(url string, lease time.Duration) {
+	_, _ = io.WriteString(t, sharing(url, lease)+"\n")
+}
+
+// sharing tells people of a link that lets in.
+func sharing(url string, lease time.Duration) string {
+	return fmt.Sprintf("share, for %s: %s", lease, printable(url))
+}
+
 func (t *table) began(x exchange) {
 	t.change(func() {
 		t.total++

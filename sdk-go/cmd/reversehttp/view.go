@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"golang.org/x/term"
 
@@ -14,6 +15,7 @@ import (
 type view interface {
 	claimed(url, label, about string)
 	domain(name string, d reversehttp.Domain) // that was asked for; after claimed
+	shared(url string, lease time.Duration)   // a link that lets in
 	state(reversehttp.State)
 	draining()
 	waits(detail string) // for the local server; once

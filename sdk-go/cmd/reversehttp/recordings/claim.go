@@ -35,6 +35,7 @@ type Claim struct {
 	token      string
 	url        string
 	exchanges  string
+	shares     string
 	inspect    bool
 	public     string
 	label      string
@@ -75,11 +76,15 @@ func Find(ctx context.Context, client *http.Client, gateway, label, token string
 	if err := c.ask(ctx, http.MethodGet, c.url, nil, &state); err != nil {
 		return nil, err
 	}
-	c.exchanges, c.inspect, c.public = state.Exchanges, state.Inspect, state.URL
+	c.exchanges, c.shares, c.inspect, c.public = state.Exchanges, state.Shares, state.Inspect, state.URL
 	if c.exchanges == "" {
 		return nil, ErrNone
 	}
-	if err := o.Check(map[string]string{"exchanges": c.exchanges}); err != nil {
+	given := map[string]string{"exchanges": c.exchanges}
+	if c.shares != "" {
+		given["shares"] = c.shares
+	}
+	if err := o.Check(given); err != nil {
 		return nil, &reversehttp.Error{Code: "unexpected", Detail: err.Error()}
 	}
 	return c, nil
@@ -97,6 +102,16 @@ func (c *Claim) Inspect() bool { return c.inspect }
 // SetInspect begins or ends recording. The end drops what was recorded.
 func (c *Claim) SetInspect(ctx context.Context, inspect bool) error {
 	return c.ask(ctx, http.MethodPatch, c.url, schema.ClaimPatch{Inspect: &inspect}, nil)
+}
+
+// Share makes a link that lets visitors in, and returns its URL: one browser only where it is for once.
+func (c *Claim) Share(ctx context.Context, lease time.Duration, once bool) (string, error) {
+	if c.shares == "" {
+		return "", errors.New("the gateway makes no links: it is older than they are")
+	}
+	var made schema.ShareAnswer
+	err := c.ask(ctx, http.MethodPost, c.shares, schema.ShareRequest{Lease: new(int(lease / time.Second)), Once: &once}, &made)
+	return made.URL, err
 }
 
 // MintViewer returns a new token that may only look, in place of an earlier one.
