@@ -667,7 +667,7 @@ type LabelUsage struct {
 	Quotas []QuotaUse `json:"quotas"`
 }
 
-// Usage is the content of 200 from GET /usage.
+// Usage is the content of 200 from GET {usage}.
 type Usage struct {
 	// Account is the name of the account. Absent: one without a name, whose quotas are those of its address.
 	Account string `json:"account,omitempty"`
@@ -930,6 +930,8 @@ type Discovery struct {
 	Transports []string `json:"transports"`
 	// KeyNeeded tells whether POST /claims needs a key.
 	KeyNeeded bool `json:"keyNeeded"`
+	// Usage is the URL that tells holders of a key what they use.
+	Usage string `json:"usage,omitempty"`
 	// CookiesShared tells whether a page of one claim may set cookies for the others, since their parent domain is
 	// not on the Public Suffix List. Absent: it may not, or all of this is on one machine.
 	CookiesShared bool `json:"cookiesShared,omitempty"`

@@ -668,7 +668,7 @@ export interface LabelUsage {
   quotas: QuotaUse[]
 }
 
-/** The content of 200 from GET /usage. */
+/** The content of 200 from GET {usage}. */
 export interface Usage {
   /** The name of the account. Absent: one without a name, whose quotas are those of its address. */
   account?: string
@@ -920,6 +920,8 @@ export interface Discovery {
   transports: ('json' | 'ndjson' | 'sse' | 'framed')[]
   /** Whether POST /claims needs a key. */
   keyNeeded: boolean
+  /** The URL that tells holders of a key what they use. */
+  usage?: string
   /**
    * Whether a page of one claim may set cookies for the others, since their parent domain is not
    * on the Public Suffix List. Absent: it may not, or all of this is on one machine.

@@ -59,7 +59,7 @@ func (c *Claims) Discover(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	writeJSON(w, http.StatusOK, schema.Discovery{
 		Version: 1, Claims: c.Envelopes.Public.Control + "claims", URLTemplate: c.Envelopes.Public.String(),
-		Transports: []string{"json", "ndjson", "sse", "framed"}, KeyNeeded: c.Admission.KeyNeeded(), CookiesShared: c.CookiesShared, Family: c.Family(), Limits: c.limits(),
+		Transports: []string{"json", "ndjson", "sse", "framed"}, KeyNeeded: c.Admission.KeyNeeded(), Usage: c.Envelopes.Public.Control + "usage", CookiesShared: c.CookiesShared, Family: c.Family(), Limits: c.limits(),
 	})
 }
 
