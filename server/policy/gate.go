@@ -171,7 +171,7 @@ func (p *Policies) Judge(c *claim.Claim, head *claim.Request, cookies []string) 
 	if r == nil {
 		return visit.Verdict{}
 	}
-	a := &asked{guard: g, head: head, cookies: cookies, path: p.pathOf(c.Label(), head.Target), preflight: preflightOf(head)}
+	a := &asked{guard: g, head: head, cookies: cookies, path: p.pathOf(c.Label(), head), preflight: preflightOf(head)}
 	a.from, a.apart = p.Trust.Sender(head.RemoteAddr)
 	steps := r.steps
 	if r.link != nil && strings.HasPrefix(a.path, sharePath) {
@@ -199,7 +199,8 @@ func (p *Policies) rulesOf(c *claim.Claim) (*guard, *rules) {
 
 // pathOf returns the path of a target below the public URL of a label, undecoded and without its query; empty where it
 // has none.
-func (p *Policies) pathOf(label, target string) string {
+func (p *Policies) pathOf(label string, head *claim.Request) string {
+	target := head.Target
 	path := target
 	if !strings.HasPrefix(target, "/") {
 		_, rest, ok := strings.Cut(target, "://")
@@ -216,7 +217,7 @@ func (p *Policies) pathOf(label, target string) string {
 	if path == "" {
 		path = "/"
 	}
-	if prefix := p.Public.PathPrefix; prefix != "" {
+	if prefix := p.Public.PathPrefix; prefix != "" && strings.HasPrefix(head.URL, p.Public.Control) { // else it is at a domain of the claim's own
 		rest, ok := strings.CutPrefix(path, prefix+label)
 		if !ok {
 			return ""
