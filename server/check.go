@@ -51,6 +51,9 @@ func (o *options) check() error {
 	if (o.JWKS != "" || o.JWTIssuer != "" || o.JWTAudience != "") && (o.JWKS == "" || o.JWTIssuer == "" || o.JWTAudience == "") {
 		return errors.New("--jwks, --jwt-issuer and --jwt-audience: give all three, so that only tokens for this gateway are taken")
 	}
+	if o.ProxyProtocol && len(o.TrustedProxies) == 0 {
+		return errors.New("--proxy-protocol: name the proxies that speak it with --trusted-proxies")
+	}
 	var err error
 	if o.Listen, err = handedOver(o.Listen); err != nil {
 		return err

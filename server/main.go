@@ -28,6 +28,7 @@ import (
 	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
 	"reversehttp/server/store"
+	"reversehttp/server/trust"
 	"reversehttp/server/wire"
 	"reversehttp/web"
 )
@@ -140,6 +141,9 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	}
 	server := g.Server()
 	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	if o.ProxyProtocol {
+		l = wire.Proxied(l, trust.Peers{Proxies: settings.TrustedProxies}.TrustsPeer, o.FieldTime)
+	}
 	if l = g.Limit(l); seal.config() != nil {
 		l = g.ListenTLS(l, seal.config(), seal.protocols(g.ALPN()))
 	} else {

@@ -68,6 +68,7 @@ type options struct {
 	Reserved        []string `placeholder:"LABEL,…" help:"Labels that nobody may claim, in place of the default ones (www, api, admin, …)."`
 	TrustedProxies  []string `placeholder:"CIDR,…" help:"Proxies whose word on visitors counts: what they send in the field of --trusted-field."`
 	RequireSuffix   bool     `name:"require-public-suffix" help:"Refuse to start where claims have hosts whose parent domain is not on the Public Suffix List, so that a page of one could set cookies for all. A gateway that only this machine reaches starts anyway."`
+	ProxyProtocol   bool     `help:"Have --trusted-proxies say whom a connection is for by the PROXY protocol, version 1 or 2, before all else. That is the address of the connection then, and no field of it counts."`
 	TrustedField    string   `enum:"x-forwarded-for,forwarded,x-real-ip,true-client-ip,cf-connecting-ip,fastly-client-ip,fly-client-ip,x-azure-clientip" default:"x-forwarded-for" help:"The one field by which --trusted-proxies tell who a visitor is: ${enum}."`
 	ClaimsPerSecond *float64 `help:"Rate of claiming from one address; twenty seconds' worth may come at once. Default: 50, and no bound where only this machine reaches the gateway. Negative: no bound."`
 	VisitsPerSecond float64  `default:"-1" help:"The same for visitors' requests. Negative: no bound."`

@@ -63,6 +63,9 @@ func (t Peers) Trusts(remoteAddr string) bool {
 	return err == nil && t.trustsAddr(a.Addr())
 }
 
+// TrustsPeer reports whether the peer of a connection is such a proxy.
+func (t Peers) TrustsPeer(peer net.Addr) bool { return t.Trusts(peer.String()) }
+
 // Direct reports whether the peer of r is who sent it: no proxy is known to be between.
 func (t Peers) Direct(r *http.Request) bool { return !t.Anonymous && !t.Trusts(r.RemoteAddr) }
 

@@ -38,7 +38,12 @@ func (l *limit) Accept() (net.Conn, error) {
 		}
 		place := l.port.options.Place(c.RemoteAddr())
 		if place != nil && place.Grow(connectionWeight) {
-			s := &seat{TCPConn: c.(*net.TCPConn), place: place, port: l.port}
+			s := &seat{remote: c.RemoteAddr(), place: place, port: l.port}
+			if p, ok := c.(*proxiedConn); ok {
+				s.TCPConn = p.TCPConn
+			} else {
+				s.TCPConn = c.(*net.TCPConn)
+			}
 			note(&l.port.waiting, &s.arriving, true)
 			place.Evictable(func(error) {
 				if s.served.Load() {
@@ -71,14 +76,18 @@ func (l *limit) refuse(c net.Conn, detail string) {
 // some, and resets others.
 type seat struct {
 	*net.TCPConn
-	place Place
-	once  sync.Once
+	remote net.Addr // whom it is for
+	place  Place
+	once   sync.Once
 	// served is set once a request was served on it.
 	served atomic.Bool
 	// arriving says that the server does not know it yet.
 	port     *Port
 	arriving atomic.Bool
 }
+
+// RemoteAddr returns whom the connection is for.
+func (s *seat) RemoteAddr() net.Addr { return s.remote }
 
 // Close closes the connection and gives its place back.
 func (s *seat) Close() error {
