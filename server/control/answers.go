@@ -18,15 +18,15 @@ import (
 	"reversehttp/server/wire"
 )
 
-// Answers serves POST {responses} and POST {responseUrl}. All its members are set before it does, and
-// do not change.
+// Answers serves POST {responses} and POST {responseUrl}. Its members are set before its first use
+// and do not change.
 type Answers struct {
 	Registry *claim.Registry
 	Bounds   Bounds
 	Pace     intake.Pace
 	Domains  *domain.Domains
 	Public   *publicurl.Template
-	// Judged is told what became of each answer.
+	// Judged is called with the result of each answer.
 	Judged func(schema.ResultStatus)
 	Log    *slog.Logger
 }
@@ -45,7 +45,7 @@ func (a *Answers) Answer(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = s.Answerable()
 	}
-	if err == nil && !hold.Grow(len(body)) { // what is decoded of it
+	if err == nil && !hold.Grow(len(body)) { // for what is decoded from it
 		err = intake.Crowded()
 	}
 	if err != nil {
@@ -62,7 +62,7 @@ func (a *Answers) Answer(w http.ResponseWriter, r *http.Request) {
 	for i := range messages {
 		results[i], err = a.one(r.Context(), s, &messages[i])
 		if r.Context().Err() != nil {
-			panic(http.ErrAbortHandler) // nobody is there to be answered
+			panic(http.ErrAbortHandler) // the client is gone
 		}
 		if err != nil {
 			problem.Of(err).Write(w, r)
@@ -70,12 +70,12 @@ func (a *Answers) Answer(w http.ResponseWriter, r *http.Request) {
 		}
 		a.Judged(results[i].Status)
 	}
-	wire.BoundWrite(w, 0) // a slow visitor may have held this back
-	runtime.Gosched()     // the visitors wait for their answers, and the program for nothing
+	wire.BoundWrite(w, 0) // a slow visitor may have delayed this
+	runtime.Gosched()     // visitors wait for their answers; the program does not wait
 	writeJSON(w, http.StatusAccepted, schema.Results{Results: results})
 }
 
-// one judges one message. It fails only where the session may not answer.
+// one judges one message. It fails only if the session may not answer.
 func (a *Answers) one(ctx context.Context, s *claim.Session, m *answer.Message) (schema.Result, error) {
 	if f := a.refused(m); f != nil {
 		return invalid(m.ID, f), nil
@@ -118,7 +118,7 @@ func (a *Answers) one(ctx context.Context, s *claim.Session, m *answer.Message) 
 	return without(a.lostCookie(s.Claim(), m), schema.Result{ID: m.ID, Status: schema.ResultStatus(result)}), err
 }
 
-// refused returns what was wrong with a message when it was read, or that it has more fields than fit, or nil.
+// refused returns the fault found when a message was read, or that it has too many fields, or nil.
 func (a *Answers) refused(m *answer.Message) *answer.Fault {
 	if m.Refused != nil {
 		return m.Refused
@@ -126,7 +126,8 @@ func (a *Answers) refused(m *answer.Message) *answer.Fault {
 	return m.Bounded(a.Bounds.Fields, a.Bounds.FieldBytes)
 }
 
-// faultOf returns what is wrong with an answer, or a part, by an error of the core, or nil for another.
+// faultOf returns the fault of an answer or a part for an error of the core, or nil for other
+// errors.
 func faultOf(err error) *answer.Fault {
 	f, ok := errors.AsType[*answer.Fault](err)
 	switch {

@@ -1,5 +1,5 @@
-// Package control is a program's side of a gateway: the control API of schema/README.md. Programs claim
-// and change claims, poll for requests and post answers, in messages and as raw content.
+// Package control is the program's side of a gateway: the control API of schema/README.md. Programs
+// make and change claims, poll for requests, and post answers in messages or as raw content.
 package control
 
 import (
@@ -24,17 +24,18 @@ import (
 	"reversehttp/server/terms"
 )
 
-// Bounds are what programs are told, and held to.
+// Bounds are the bounds that programs are told and held to.
 type Bounds struct {
-	// InlineBytes is the most content of a request in its envelope, FramedInlineBytes the most beside
-	// it, ContentBytes the most of a request, PartBytes of a part, and AnswerBytes of a POST of answers.
+	// Each is the most content in bytes: InlineBytes of a request in its envelope,
+	// FramedInlineBytes of a request beside it, ContentBytes of a request, PartBytes of a part, and
+	// AnswerBytes of a POST of answers.
 	InlineBytes, FramedInlineBytes, ContentBytes, PartBytes, AnswerBytes int
-	// Fields is the most fields of an answer, and FieldBytes the most bytes of them.
+	// Fields is the most fields of an answer, and FieldBytes the most bytes of all of them.
 	Fields, FieldBytes int
 }
 
-// Claims serves the resources of claims and their sessions. All its members are set before it does,
-// and do not change.
+// Claims serves the resources of claims and their sessions. Its members are set before its first
+// use and do not change.
 type Claims struct {
 	Registry  *claim.Registry
 	Domains   *domain.Domains
@@ -63,7 +64,7 @@ func (c *Claims) Discover(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// limits tells the bounds that a program should know.
+// limits returns the bounds that a program should know.
 func (c *Claims) limits() schema.Limits {
 	l, times := c.Registry.Options().Limits, c.Registry.Options().Times
 	return schema.Limits{
@@ -135,7 +136,7 @@ func (c *Claims) Open(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, status, terms.With{Object: answer, Others: opened.State.Others})
 }
 
-// refusal returns the problem that an error of a claim is, and points to the member at fault.
+// refusal returns the problem for an error of a claim, with a pointer to the member at fault.
 func refusal(err error) *problem.Problem {
 	p := problem.Of(err)
 	if p.Code == schema.CodeBadToken {
@@ -161,7 +162,7 @@ func (c *Claims) claimAnswer(o *claim.Opened) schema.ClaimAnswer {
 // error is for [reversehttp/server/door.Refuse].
 func Settings(ask schema.ClaimRequest, content []byte, from netip.Addr) (claim.Settings, error) {
 	var all map[string]stdjson.RawMessage
-	_ = stdjson.Unmarshal(content, &all) // it was decoded
+	_ = stdjson.Unmarshal(content, &all) // it was decoded before
 	s, p := settings(terms.Asked{Lease: ask.Lease, TimeoutMs: ask.TimeoutMs, Redeliver: ask.Redeliver, Members: all, From: from})
 	if p != nil {
 		return s, p
@@ -169,9 +170,9 @@ func Settings(ask schema.ClaimRequest, content []byte, from netip.Addr) (claim.S
 	return s, nil
 }
 
-// settings checks what an owner wants of a claim.
+// settings checks the settings that an owner asks for.
 func settings(a terms.Asked) (claim.Settings, *problem.Problem) {
-	delete(a.Members, terms.Viewer)  // its token is minted: an owner sets none
+	delete(a.Members, terms.Viewer)  // its token is minted; an owner cannot set it
 	delete(a.Members, terms.Account) // it is shown by a key
 	s, err := terms.Read(a)
 	if e, ok := errors.AsType[*terms.Error](err); ok {
@@ -180,8 +181,9 @@ func settings(a terms.Asked) (claim.Settings, *problem.Problem) {
 	return s, nil
 }
 
-// decode reads the JSON object of a control request, at most so many bytes, into v, and returns its members as they came.
-// Empty content is an empty object. A member of the wrong type is said to be bad by its name.
+// decode reads the JSON object of a control request, at most most bytes, into v, and returns its
+// members undecoded. Empty content counts as an empty object. The problem of a member with the
+// wrong type names it.
 func (c *Claims) decode(w http.ResponseWriter, r *http.Request, v any, most int) (all map[string]stdjson.RawMessage, p *problem.Problem) {
 	body, err := readJSON(w, r, c.Pace, most)
 	if err != nil {
@@ -204,11 +206,11 @@ func (c *Claims) decode(w http.ResponseWriter, r *http.Request, v any, most int)
 	return nil, badMember(err)
 }
 
-// badMember says which member could not be decoded.
+// badMember returns a problem that names the member that could not be decoded.
 func badMember(err error) *problem.Problem {
 	p := problem.BadJSON(err)
 	if _, ok := errors.AsType[*json.SemanticError](err); !ok {
-		return p // malformed, or a member twice
+		return p // malformed, or with a duplicate member
 	}
 	switch p.Pointer {
 	case "/label":
@@ -224,7 +226,7 @@ func badMember(err error) *problem.Problem {
 	return p
 }
 
-// firstByte finds where JSON begins after white space.
+// firstByte returns the first byte after white space.
 func firstByte(body []byte) int {
 	return max(strings.IndexFunc(string(body), func(c rune) bool { return !strings.ContainsRune(" \t\r\n", c) }), 0)
 }
@@ -269,7 +271,7 @@ func (c *Claims) Change(w http.ResponseWriter, r *http.Request) {
 	c.writeState(w, of, viewer)
 }
 
-// writeState answers with the state of a claim, and a viewer's token that was minted.
+// writeState answers with the state of a claim, and a newly minted viewer's token, if any.
 func (c *Claims) writeState(w http.ResponseWriter, of *claim.Claim, viewer string) {
 	w.Header().Set("Cache-Control", "no-store")
 	state := c.State(of)

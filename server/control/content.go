@@ -13,10 +13,10 @@ import (
 	"reversehttp/server/wire"
 )
 
-// chunk is how much content is copied at a time, in bytes.
+// chunk is how many bytes of content are copied at a time.
 const chunk = 32 << 10
 
-// mostChunk is the most that is copied at a time where much comes, in bytes.
+// mostChunk is the most bytes that are copied at a time when much content comes.
 const mostChunk = 128 << 10
 
 // Fetch answers GET {bodyUrl}: the content of a request as the visitor sends it.
@@ -32,11 +32,11 @@ func Fetch(w http.ResponseWriter, r *http.Request) {
 	defer context.AfterFunc(r.Context(), func() { _ = in.Close() })()
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
-	// It is a stranger's, on the control origin.
+	// It is a stranger's content on the control origin.
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "sandbox")
-	// A proxy that buffers would keep a WebSocket's messages back, and an upload.
+	// A proxy that buffers would delay a WebSocket's messages, and uploads.
 	h.Set("X-Accel-Buffering", "no")
 	h[field.Incremental] = []string{"?1"}
 	if n := content.Length(); n >= 0 {
@@ -55,12 +55,12 @@ func Fetch(w http.ResponseWriter, r *http.Request) {
 			}
 			_ = rc.Flush()
 		}
-		if n == len(buf) && n < mostChunk { // there is more than that at a time
+		if n == len(buf) && n < mostChunk { // more is waiting
 			buf = make([]byte, 2*n)
 		}
 		switch {
 		case err == io.EOF:
-			wire.BoundWrite(w, 0) // the end of the content may have come late
+			wire.BoundWrite(w, 0) // the content may have ended long after the last write
 			for _, f := range content.Trailers() {
 				h.Add(http.TrailerPrefix+f.Name, f.Value)
 			}

@@ -9,10 +9,10 @@ import (
 	"reversehttp/server/publicurl"
 )
 
-// Envelopes makes the messages of sessions, and the URLs in them.
+// Envelopes makes the messages of sessions and the URLs in them.
 type Envelopes struct {
 	Public *publicurl.Template
-	// InlineBytes is the most content in a message, but in the framed form.
+	// InlineBytes is the most content in a message, in bytes, except in the framed form.
 	InlineBytes int
 }
 
@@ -24,14 +24,14 @@ func (e Envelopes) SessionURL(s *claim.Session) string {
 	return e.ClaimURL(s.Claim()) + "/sessions/" + s.ID()
 }
 
-// Messages makes the messages of one session: it has what their URLs have in common.
+// Messages makes the messages of one session. It holds the common parts of their URLs.
 type Messages struct {
 	inlineBytes int
 	base        string // the public URL of the claim
 	exchanges   string // URL of the session's exchanges, with a final slash
 }
 
-// Of returns what makes the messages of a session.
+// Of returns the Messages of a session.
 func (e Envelopes) Of(s *claim.Session) Messages {
 	return Messages{e.InlineBytes, e.Public.Base(s.Claim().Label()), e.SessionURL(s) + "/exchanges/"}
 }
@@ -51,7 +51,7 @@ func (e Messages) appendBatch(b []byte, batch *claim.Batch) []byte {
 	return append(b, "]}\n"...)
 }
 
-// append appends a message in a form of stream.
+// append appends a message in the form of a stream.
 func (e Messages) append(b []byte, m claim.Message, f envelope.Form) []byte {
 	b = e.appendMessage(f.Begin(b, m.Cursor), m, f.Beside())
 	var content []byte
@@ -61,7 +61,8 @@ func (e Messages) append(b []byte, m claim.Message, f envelope.Form) []byte {
 	return f.End(b, content)
 }
 
-// appendMessage appends a message as JSON, with its cursor if it has one, and its content beside it or in it.
+// appendMessage appends a message as JSON, with its cursor if it has one, and its content in it or
+// beside it.
 func (e Messages) appendMessage(b []byte, m claim.Message, beside bool) []byte {
 	r := e.head(m)
 	r.Cursor = m.Cursor
@@ -79,7 +80,8 @@ func (e Messages) appendMessage(b []byte, m claim.Message, beside bool) []byte {
 	return envelope.AppendRequest(b, &r, req.Fields, content)
 }
 
-// head returns a message but for its cursor, its fields and its content; of a cancellation that is the id.
+// head returns a message without its cursor, fields and content; of a cancellation only the id
+// remains.
 func (e Messages) head(m claim.Message) envelope.Request {
 	if m.Cancel != "" {
 		return envelope.Request{ID: m.ID}

@@ -18,7 +18,7 @@ import (
 	"reversehttp/server/wire"
 )
 
-// post is a POST {responses} in the framed form, whose messages are judged one after another.
+// post is a POST {responses} in the framed form. Its messages are judged one after the other.
 type post struct {
 	*Answers
 	w       http.ResponseWriter
@@ -26,14 +26,14 @@ type post struct {
 	s       *claim.Session
 	content *intake.Paced
 	in      *bufio.Reader  // of content
-	whole   bool           // all of the content was read before
-	line    int            // what is held of a long line, in bytes
-	message answer.Message // the one that is judged
+	whole   bool           // all content was read in advance
+	line    int            // bytes held for a long line
+	message answer.Message // the current message
 	results []schema.Result
-	skipped bool // content that is not read to its end: nothing can follow
+	skipped bool // content was not read to its end: nothing can follow
 }
 
-// readers read what programs send in the framed form.
+// readers is a pool of readers of the framed form.
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, chunk) }}
 
 // framed answers POST {responses} in the framed form.
@@ -69,11 +69,11 @@ func (a *Answers) framed(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusAccepted, schema.Results{Results: p.results})
 }
 
-// readAtOnce is how much content of a POST is read before any of it is judged, in bytes. While a message waits for a slow visitor
-// net/http sees that the program left only if it has all of the content.
+// readAtOnce is how many bytes of a POST are read before any are judged. While a message waits for
+// a slow visitor, net/http notices that the program left only if it has read all content.
 const readAtOnce = 512 << 10
 
-// open opens the content, and reads it where it is short.
+// open opens the content, and reads it if it is short.
 func (p *post) open() error {
 	if n := p.r.ContentLength; n < 0 || n > readAtOnce {
 		p.in.Reset(p.content)
@@ -89,10 +89,11 @@ func (p *post) open() error {
 	return err
 }
 
-// shortLine is a line that need not count, in bytes: the buffer does in which it is read.
+// shortLine is the length in bytes up to which a line need not be counted: the buffer that it is
+// read into is.
 const shortLine = 4 << 10
 
-// grow holds n bytes more for a long line.
+// grow holds n more bytes for a long line.
 func (p *post) grow(n int) error {
 	if !p.content.Grow(n) {
 		return intake.Crowded()
@@ -101,7 +102,8 @@ func (p *post) grow(n int) error {
 	return nil
 }
 
-// arriving says that content comes, which shows that the program lives, and returns what says that it is there.
+// arriving notes that content is coming, which shows that the program lives. The caller calls there
+// once it has come.
 func (p *post) arriving() (there func()) {
 	if p.whole {
 		return func() {}
@@ -109,7 +111,7 @@ func (p *post) arriving() (there func()) {
 	return p.s.Work(p.r.Context())
 }
 
-// judge judges the messages to the end of the content. What it judged before an error stands.
+// judge judges messages up to the end of the content. Results before an error stand.
 func (p *post) judge() error {
 	for !p.skipped {
 		there := p.arriving()
@@ -145,7 +147,7 @@ func (p *post) judge() error {
 	return nil
 }
 
-// take judges one message, and reads its content.
+// take judges one message and reads its content.
 func (p *post) take(m *answer.Message) (schema.Result, error) {
 	if m.ContentLength > int64(p.Bounds.PartBytes) {
 		return p.long(m)
@@ -167,8 +169,8 @@ func (p *post) take(m *answer.Message) (schema.Result, error) {
 	return p.one(p.r.Context(), p.s, m)
 }
 
-// long judges a message with more content than is taken whole: that is relayed as it comes, and the message is the last. Where it
-// is not relayed nothing of it is read.
+// long judges a message with more content than is taken whole. The content is relayed as it comes,
+// and the message must be the last. If it is not relayed, nothing of it is read.
 func (p *post) long(m *answer.Message) (result schema.Result, err error) {
 	stream, result, err := p.relays(m)
 	if stream == nil {
@@ -201,7 +203,7 @@ func (p *post) long(m *answer.Message) (result schema.Result, err error) {
 	return result, nil
 }
 
-// relay sends content on as [Answers.pump] does. What was read before has no pace.
+// relay passes on content as [Answers.pump] does. Content that was read in advance has no pace.
 func (p *post) relay(content io.Reader, stream *claim.Stream) (whole, late bool) {
 	if !p.whole {
 		return p.pump(p.w, p.r, content, stream)
@@ -225,7 +227,8 @@ func (p *post) last() error {
 	}
 }
 
-// relays begins to relay the content of a message as it comes. Without a stream the result is that of the message.
+// relays begins to relay the content of a message as it comes. If the stream is nil, the result is
+// the result of the message.
 func (p *post) relays(m *answer.Message) (*claim.Stream, schema.Result, error) {
 	response, part := m.Type == schema.TypeResponse, m.Type == schema.TypePart
 	if m.ID == "" || !response && !part {
@@ -257,7 +260,7 @@ func (p *post) relays(m *answer.Message) (*claim.Stream, schema.Result, error) {
 	return stream, without(p.lostCookie(p.s.Claim(), m), schema.Result{ID: m.ID, Status: schema.ResultStatus(result)}), err
 }
 
-// unframed refuses content in the framed form that cannot be read on.
+// unframed returns the problem of content in the framed form after which nothing can be read.
 func unframed(err error) error {
 	if p, ok := errors.AsType[*problem.Problem](err); ok {
 		return p

@@ -13,31 +13,33 @@ import (
 	"reversehttp/server/wire"
 )
 
-// heard is the connection below a link. It notes when something of a message arrives, and sends a message of the WebSocket, which comes
-// in pieces, at once. Control frames, with which package websocket answers while it reads, wait for nobody: while a message is being
-// sent they are kept, and follow it.
+// heard is the connection below a link. It notes when part of a message arrives, and sends a
+// message of the WebSocket, which package websocket writes in pieces, in one write. Control frames,
+// which that package writes while it reads, do not block the reader: while a message is being sent
+// they are kept, and follow it.
 type heard struct {
 	net.Conn
 	link *link
 
 	sending sync.Mutex // held while something is sent
-	mu      sync.Mutex // guards what follows; nothing is sent while it is held
-	gathers bool       // what is written belongs to a message
+	mu      sync.Mutex // guards what follows; not held while something is sent
+	gathers bool       // writes belong to a message
 	out     []byte     // the message
 	control []byte     // control frames that wait
-	left    int        // bytes of the frame that is being written
-	closes  bool       // it is a Close frame, or came after one
-	drops   bool       // it came after one: nothing follows a Close frame
+	left    int        // remaining bytes of the frame that is being written
+	closes  bool       // that frame is a Close frame or came after one
+	drops   bool       // that frame came after a Close frame, and is dropped
 }
 
 const (
-	// controlTime is how long a control frame may take.
+	// controlTime is how long writing a control frame may take.
 	controlTime = 5 * time.Second
-	// mostControl bounds the control frames that wait, in bytes.
+	// mostControl bounds the waiting control frames, in bytes.
 	mostControl = 16 << 10
 )
 
-// Read notes that something of a message arrives. Control frames show nothing: what speaks WebSocket for a program sends them by itself.
+// Read notes that part of a message arrives. Control frames show nothing: a program's WebSocket
+// library sends them on its own.
 func (c *heard) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 && c.link.coming.Load() > 0 {
@@ -47,12 +49,12 @@ func (c *heard) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write sends p, a frame or a piece of one, or keeps it. What follows a Close frame is dropped: package websocket does not know of that
-// of the gateway, which does not know of the one that the package sends.
+// Write sends or keeps p, a frame or a piece of one. It drops what follows a Close frame: package
+// websocket and the gateway do not know of each other's.
 func (c *heard) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	if c.left == 0 && len(p) > 0 {
-		head, payload := wire.FrameHead(p) // all of the head is in the first piece
+		head, payload := wire.FrameHead(p) // the first piece has the whole head
 		c.left, c.drops = head+int(payload), c.closes
 		c.closes = c.closes || p[0]&0x0f == closeOpcode
 	}
@@ -74,10 +76,10 @@ func (c *heard) Write(p []byte) (int, error) {
 	return len(p), c.sendControl()
 }
 
-// closeOpcode is that of a Close frame (RFC 6455, 5.2).
+// closeOpcode is the opcode of a Close frame (RFC 6455, 5.2).
 const closeOpcode = 8
 
-// send sends what write writes as one, put together in room, and returns its buffer.
+// send gathers in room what write writes, sends it in one write, and returns the buffer.
 func (c *heard) send(room []byte, write func() error) ([]byte, error) {
 	c.sending.Lock()
 	c.mu.Lock()
@@ -96,7 +98,8 @@ func (c *heard) send(room []byte, write func() error) ([]byte, error) {
 	return room, errors.Join(refused, err)
 }
 
-// sendControl sends the control frames that wait, unless somebody sends, who looks for them afterwards.
+// sendControl sends the waiting control frames, unless another goroutine is sending, which then
+// sends them afterwards.
 func (c *heard) sendControl() (err error) {
 	for err == nil && c.waits() && c.sending.TryLock() {
 		err = c.writeControl(controlTime)
@@ -105,7 +108,7 @@ func (c *heard) sendControl() (err error) {
 	return err
 }
 
-// writeControl writes the control frames that wait, within a time. The caller holds c.sending.
+// writeControl writes the waiting control frames, within a time. The caller holds c.sending.
 func (c *heard) writeControl(within time.Duration) error {
 	c.mu.Lock()
 	frames := c.control
@@ -114,16 +117,17 @@ func (c *heard) writeControl(within time.Duration) error {
 	if len(frames) == 0 {
 		return nil
 	}
-	_ = c.Conn.SetWriteDeadline(time.Now().Add(within)) // that of what was sent before may be over
+	_ = c.Conn.SetWriteDeadline(time.Now().Add(within)) // the previous deadline may have passed
 	_, err := c.Conn.Write(frames)
 	return err
 }
 
-// courteous is the connection as package websocket has it, which closes it as soon as it has written a Close frame: that one may still
-// wait for a message that is being sent.
+// courteous is the connection for package websocket, which closes it right after writing a Close
+// frame, although that frame may still wait behind a message.
 type courteous struct{ *heard }
 
-// Close closes the connection once everything written has been sent. What the peer does not take within lastWrite is dropped.
+// Close closes the connection once everything written has been sent. It drops what the peer does
+// not take within lastWrite.
 func (c courteous) Close() error {
 	_ = c.Conn.SetWriteDeadline(time.Now().Add(lastWrite))
 	c.sending.Lock()
@@ -139,7 +143,8 @@ func (c *heard) waits() bool {
 	return len(c.control) > 0
 }
 
-// sayClose sends a Close frame (RFC 6455, 5.5.1), and leaves what comes to be read: package websocket drops that once it sent one.
+// sayClose sends a Close frame (RFC 6455, 5.5.1) and keeps reading possible: package websocket
+// stops reading once it has sent one itself.
 func (c *heard) sayClose(code websocket.StatusCode, reason string) {
 	frame := []byte{0x88, byte(2 + len(reason)), byte(code >> 8), byte(code)}
 	_, _ = c.Write(append(frame, reason...))

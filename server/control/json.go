@@ -17,8 +17,9 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	writeWhole(w, status, marshal(v))
 }
 
-// marshal returns v as JSON, a line. The tags of our types are those of encoding/json: its omitempty keeps a pointer to an empty string.
-// What HTML has a meaning for is as it is: nothing of this is a part of a page.
+// marshal returns v as a line of JSON. The tags of our types are those of encoding/json, whose
+// omitempty keeps a pointer to an empty string. Characters with a meaning in HTML are not escaped:
+// this never becomes part of a page.
 func marshal(v any) []byte {
 	var b bytes.Buffer
 	e := stdjson.NewEncoder(&b)
@@ -29,7 +30,7 @@ func marshal(v any) []byte {
 	return b.Bytes()
 }
 
-// writeHeld is writeJSON for what may be long: it counts in hold while it is written.
+// writeHeld is writeJSON for a long value, which counts in hold while it is written.
 func writeHeld(w http.ResponseWriter, r *http.Request, v any) {
 	body := marshal(v)
 	hold := intake.HoldOf(r)
@@ -44,12 +45,12 @@ func writeHeld(w http.ResponseWriter, r *http.Request, v any) {
 
 func writeWhole(w http.ResponseWriter, status int, body []byte) {
 	w.Header()["Content-Type"] = []string{"application/json"}
-	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))} // it is whole before anybody lingers
+	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))} // so that it is complete even if the connection lingers
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }
 
-// readJSON reads the JSON content of a program's request. Empty content is fine.
+// readJSON reads the JSON content of a program's request, which may be empty.
 func readJSON(w http.ResponseWriter, r *http.Request, pace intake.Pace, limit int) ([]byte, error) {
 	body, err := pace.ReadOf(w, r, limit)
 	if err != nil {

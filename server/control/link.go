@@ -31,32 +31,33 @@ import (
 	"reversehttp/server/wire"
 )
 
-// Links serves GET {link}. All its members but those that are not exported are set before it does, and do not change.
+// Links serves GET {link}. Its exported members are set before its first use and do not change.
 type Links struct {
 	Claims    *Claims
 	Envelopes Envelopes
 	Answers   *Answers
-	// Polls has how much content comes inline, and is told what a session is given.
+	// Polls says how much content comes inline, and is told what a session is given.
 	Polls *Polls
-	// Window is how much content may be unconfirmed on a link, in bytes; 0 means as much as memory allows.
+	// Window is the most unconfirmed content of a link in bytes; 0 means as much as memory allows.
 	Window int
 	Trust  trust.Peers
-	// Recorder has what programs watch.
+	// Recorder has the recordings that programs watch.
 	Recorder *recording.Recorder
 
 	mu      sync.Mutex // guards what follows
 	open    map[*link]struct{}
-	drains  bool // each is told that the gateway stops
+	drains  bool // links are being told that the gateway stops
 	closed  bool
 	running sync.WaitGroup
 }
 
 const (
-	// subprotocol is that of a link.
+	// subprotocol is the WebSocket subprotocol of a link.
 	subprotocol = "reversehttp.1"
-	// mostMessage is the longest message of the WebSocket that a program may send, in bytes, and mostHello the longest first one.
+	// mostMessage is the longest message that a program may send on the WebSocket, in bytes, and
+	// mostHello the longest first one.
 	mostMessage, mostHello = 256 << 10, 4 << 10
-	// helloTime is how long a program may take to show its token.
+	// helloTime is how long a program has to show its token.
 	helloTime = 10 * time.Second
 )
 
@@ -75,19 +76,19 @@ type link struct {
 	windows claim.Windows
 	window  int // of all exchanges
 	epoch   time.Time
-	// incoming is the message in the framed form that is judged.
+	// incoming is the current message in the framed form.
 	incoming answer.Message
-	heard    atomic.Int64 // when the program was, since epoch
-	pinged   atomic.Int64 // when it was asked last, since epoch
-	sent     atomic.Int64 // when something was sent to it last, since epoch
-	trip     atomic.Int64 // how long its answer took
-	coming   atomic.Int64 // since when a message of the WebSocket comes, since epoch; 0 for none
-	came     atomic.Int64 // how much came since then, in bytes
-	cutting  sync.Mutex   // held while a message ends, and while its reading is ended
+	heard    atomic.Int64 // when the program was last heard, since epoch
+	pinged   atomic.Int64 // when the last ping was sent, since epoch
+	sent     atomic.Int64 // when something was last sent to it, since epoch
+	trip     atomic.Int64 // the last round trip
+	coming   atomic.Int64 // when the current message of the WebSocket began, since epoch; 0 for none
+	came     atomic.Int64 // bytes of it that came
+	cutting  sync.Mutex   // held while a message ends, and while reading it is cut off
 	direct   bool         // the other end of the connection is the program itself
-	left     bool         // which closed it without a word
+	left     bool         // the program closed it without a word
 	watching watching
-	shows    func() // to be called when the program has shown its token; nil where it did by the upgrade
+	shows    func() // to be called once the program has shown its token; nil if it did so in the upgrade
 	sender
 }
 
@@ -119,7 +120,7 @@ func (ls *Links) Link(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// prepare checks a request for a link, and opens it where the token is shown.
+// prepare checks a request for a link, and opens the link if the request shows the token.
 func (l *link) prepare(r *http.Request) *problem.Problem {
 	if !asksForLink(r) {
 		return problem.New(schema.CodeUpgradeNeeded, "A link is a WebSocket (RFC 6455) with Sec-WebSocket-Protocol: "+subprotocol+".")
@@ -146,7 +147,7 @@ func asksForLink(r *http.Request) bool {
 		httpguts.HeaderValuesContainsToken(r.Header["Upgrade"], "websocket")
 }
 
-// enter opens the link for whoever shows a token. A cursor acknowledges as that of a poll.
+// enter opens the link for a token. The cursor acknowledges as in a poll.
 func (l *link) enter(token string, cursor *string) *problem.Problem {
 	ls := l.links
 	s, p := ls.Claims.sessionFor(l.from, l.label, l.id, token)
@@ -166,10 +167,10 @@ func (l *link) enter(token string, cursor *string) *problem.Problem {
 	return nil
 }
 
-// firstWindow is how much content of an exchange may be unconfirmed at first, in bytes, where memory allows.
+// firstWindow is the most unconfirmed content of an exchange at first, in bytes, if memory allows.
 const firstWindow = 256 << 10
 
-// window returns how much content may be unconfirmed on a link, in bytes.
+// window returns the most unconfirmed content of a link in bytes.
 func (ls *Links) window() int {
 	if ls.Window > 0 {
 		return ls.Window
@@ -181,31 +182,32 @@ func (ls *Links) window() int {
 	return int(min(max(memory/memoryShare, leastWindow), mostWindow))
 }
 
-// How much content may be unconfirmed on a link: a share of memory, and bounds in bytes.
+// The most unconfirmed content of a link: a share of memory, and bounds in bytes.
 const (
 	memoryShare = 64
 	leastWindow = 1 << 20
 	mostWindow  = 16 << 20
 )
 
-// accept makes the connection of r a WebSocket, whose reads show that the program lives.
+// accept upgrades the connection of r to a WebSocket whose reads show that the program lives.
 func (l *link) accept(w http.ResponseWriter, r *http.Request) (err error) {
 	var h http.ResponseWriter = &hijacker{w, l}
 	if r.ProtoMajor == 2 {
 		h, r = &extended{hijacker{w, l}, r, http.Header{}}, asHTTP1(r)
 	}
-	// Whoever may use the rest of the control API may, which was looked at: a browser shows no token by itself.
+	// The origin was checked as for the rest of the control API, and a browser adds no token on its
+	// own.
 	l.conn, err = websocket.Accept(h, r, &websocket.AcceptOptions{Subprotocols: []string{subprotocol}, InsecureSkipVerify: true})
 	return err
 }
 
-// hijacker gives a connection that notes when something arrives.
+// hijacker returns a connection that notes when something arrives.
 type hijacker struct {
 	http.ResponseWriter
 	link *link
 }
 
-// Hijack is that of [http.Hijacker].
+// Hijack implements [http.Hijacker].
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
 	if err != nil {
@@ -214,18 +216,21 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	h.link.raw = &heard{Conn: conn, link: h.link}
 	in := rw.Reader
 	if in.Buffered() == 0 {
-		in = bufio.NewReaderSize(h.link.raw, readRoom) // the other has twice as much
+		in = bufio.NewReaderSize(h.link.raw, readRoom) // net/http's is twice as large
 	}
 	return courteous{h.link.raw}, bufio.NewReadWriter(in, bufio.NewWriterSize(h.link.raw, headRoom)), nil
 }
 
-// headRoom is what a message of the WebSocket is put together in before the connection gathers it, in bytes: its head fits.
+// headRoom is the size in bytes of the buffer that package websocket writes to before the
+// connection gathers a message: a frame's head fits.
 const headRoom = 64
 
-// readRoom is how much is read at once of a message that has just begun, in bytes. A parked link keeps so much.
+// readRoom is how many bytes are read at once at the beginning of a message. A parked link keeps
+// that much.
 const readRoom = 2 << 10
 
-// extended is a hijacker of a stream of HTTP/2 (RFC 8441), whose response has other fields than one of HTTP/1.1.
+// extended is a hijacker of an HTTP/2 stream (RFC 8441), whose response has other fields than in
+// HTTP/1.1.
 type extended struct {
 	hijacker
 	request *http.Request
@@ -235,7 +240,7 @@ type extended struct {
 func (e *extended) Header() http.Header { return e.fields }
 func (e *extended) WriteHeader(int)     {}
 
-// Hijack is that of [http.Hijacker].
+// Hijack implements [http.Hijacker].
 func (e *extended) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	e.ResponseWriter.Header().Set("Sec-Websocket-Protocol", subprotocol)
 	conn, err := wire.Accept(e.ResponseWriter, e.request)
@@ -250,11 +255,12 @@ func (e *extended) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func asHTTP1(r *http.Request) *http.Request {
 	h := r.Header.Clone()
 	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
-	h["Sec-Websocket-Key"] = []string{base64.StdEncoding.EncodeToString(make([]byte, 16))} // there is none in HTTP/2, and nobody sees what answers it
+	h["Sec-Websocket-Key"] = []string{base64.StdEncoding.EncodeToString(make([]byte, 16))} // HTTP/2 has none, and nobody sees the value that answers it
 	return &http.Request{Method: http.MethodGet, URL: r.URL, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h, Host: r.Host, RemoteAddr: r.RemoteAddr}
 }
 
-// add has a link served, unless all were closed, and returns what is closed at its end.
+// add counts a link to be served, unless links were closed, and returns a channel that is closed at
+// its end.
 func (ls *Links) add(l *link) (ended <-chan struct{}) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -265,7 +271,7 @@ func (ls *Links) add(l *link) (ended <-chan struct{}) {
 		ls.open = map[*link]struct{}{}
 	}
 	ls.open[l] = struct{}{}
-	if ls.drains { // it came while the others were told
+	if ls.drains { // it came while the others were being told
 		l.drain()
 	}
 	over := make(chan struct{})
@@ -282,8 +288,8 @@ func (ls *Links) remove(l *link) {
 	delete(ls.open, l)
 }
 
-// tellEach is how much time there is for each link that is told that the gateway stops, so that few programs come back at once, and
-// tellMost for all.
+// tellEach is the time between telling two links that the gateway stops, so that few programs come
+// back at once; tellMost bounds the whole time.
 const (
 	tellEach = time.Millisecond
 	tellMost = 2 * time.Second
@@ -303,7 +309,7 @@ func (ls *Links) Drain() {
 	}
 }
 
-// Close closes all links, from then on, and waits until they have ended.
+// Close closes all links and later ones, and waits until they have ended.
 func (ls *Links) Close() {
 	ls.mu.Lock()
 	ls.closed = true
@@ -340,7 +346,7 @@ func (l *link) serve() {
 	l.left = l.direct && l.hungUp(err)
 }
 
-// drop lets go of what the link holds.
+// drop releases what the link holds.
 func (l *link) drop() {
 	l.watching.stop()
 	if l.feed != nil {
@@ -349,8 +355,8 @@ func (l *link) drop() {
 	l.hold.Close()
 }
 
-// hello reads the first message, which shows the token. Whoever has not shown one holds nothing that others need. A problem without a
-// code means that nobody is there to be told.
+// hello reads the first message, which shows the token. Until then the connection holds nothing
+// that others need. A problem without a code means that the client is gone.
 func (l *link) hello() *problem.Problem {
 	l.conn.SetReadLimit(mostHello)
 	_ = l.raw.SetReadDeadline(time.Now().Add(helloTime))
@@ -373,19 +379,20 @@ func (l *link) hello() *problem.Problem {
 	return l.enter(hello.Token, hello.Cursor)
 }
 
-// isTimeout reports whether err is that of a deadline.
+// isTimeout reports whether err means that a deadline passed.
 func isTimeout(err error) bool {
 	t, ok := errors.AsType[net.Error](err)
 	return ok && t.Timeout()
 }
 
-// Heard is that of [claim.LinkDoor].
+// Heard implements [claim.LinkDoor].
 func (l *link) Heard() time.Time { return l.epoch.Add(time.Duration(l.heard.Load())) }
 
-// RoundTrip is that of [claim.LinkDoor].
+// RoundTrip implements [claim.LinkDoor].
 func (l *link) RoundTrip() time.Duration { return time.Duration(l.trip.Load()) }
 
-// ask asks whether the program is there, where nothing came from it for a while, or nothing was sent to it: it wants to see life, too.
+// ask sends a ping if nothing came from the program for a while, or nothing was sent to it:
+// programs want a sign of life too.
 func (l *link) ask() {
 	now, every := time.Since(l.epoch), l.links.pingEvery()
 	if since := l.coming.Load(); since > 0 && now-time.Duration(since) > l.links.Answers.Pace.Time(int(l.came.Load())) {
@@ -400,7 +407,7 @@ func (l *link) ask() {
 	l.again(asks, every-quiet)
 }
 
-// cutRead ends the reading of a message that began at a time, unless it has ended.
+// cutRead cuts off the reading of the message that began at a time, unless it has ended.
 func (l *link) cutRead(since int64) {
 	l.cutting.Lock()
 	defer l.cutting.Unlock()
@@ -409,12 +416,13 @@ func (l *link) cutRead(since int64) {
 	}
 }
 
-// pingEvery is how long nothing comes from a program, or is sent to it, until it is asked whether it is there.
+// pingEvery returns how long nothing may come from a program, or be sent to it, before it gets a
+// ping.
 func (ls *Links) pingEvery() time.Duration {
 	return min(pingMost, ls.Answers.Registry.Options().Times.Acknowledge*2/5)
 }
 
-// pingMost is the longest that programs hear nothing of a gateway that lives, less the way there.
+// pingMost is the longest silence of a live gateway towards programs.
 const pingMost = 4 * time.Second
 
 // answered notes that the program answered a ping.
@@ -424,7 +432,7 @@ func (l *link) answered() {
 	}
 }
 
-// deadlined is a connection as what [evictable] takes the writer of.
+// deadlined adapts a connection to the writer that [evictable] takes.
 type deadlined struct{ net.Conn }
 
 func (d deadlined) Header() http.Header { return nil }

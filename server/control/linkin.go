@@ -17,8 +17,8 @@ import (
 	"reversehttp/server/problem"
 )
 
-// read reads messages to the end of the connection, and returns why that is: nil where the program closed it to come back another
-// way.
+// read reads messages until the connection ends, and returns why it ended; nil if the program
+// closed it to continue in another way.
 func (l *link) read() error {
 	for {
 		kind, in, err := l.conn.Reader(context.Background())
@@ -34,7 +34,7 @@ func (l *link) read() error {
 	}
 }
 
-// rooms are for messages of the WebSocket while they are read and judged.
+// rooms is a pool of buffers for messages of the WebSocket while they are read and judged.
 var rooms = sync.Pool{New: func() any {
 	b := make([]byte, 0, roomBytes)
 	return &b
@@ -42,7 +42,8 @@ var rooms = sync.Pool{New: func() any {
 
 const roomBytes = 32 << 10
 
-// message reads a message of the WebSocket, and judges what is in it. Nothing of it is kept but what was copied.
+// message reads a message of the WebSocket and judges what is in it. It keeps nothing of the
+// buffer.
 func (l *link) message(kind websocket.MessageType, in io.Reader) error {
 	room := rooms.Get().(*[]byte)
 	now := int64(time.Since(l.epoch))
@@ -52,7 +53,7 @@ func (l *link) message(kind websocket.MessageType, in io.Reader) error {
 	defer func() {
 		l.hold.Shrink(cap(*room))
 		if cap(*room) > mostMessage/2 {
-			*room = make([]byte, 0, roomBytes) // few are so long
+			*room = make([]byte, 0, roomBytes) // few are that long
 		}
 		rooms.Put(room)
 	}()
@@ -80,12 +81,12 @@ func (l *link) message(kind websocket.MessageType, in io.Reader) error {
 	return nil
 }
 
-// readAll reads a message to its end, with room for as much as came.
+// readAll reads a message to its end into b, which grows as it comes.
 func (l *link) readAll(b []byte, in io.Reader) ([]byte, error) {
 	for {
 		if len(b) == cap(b) {
 			before := cap(b)
-			if !l.hold.Grow(before) { // it is twice as large then
+			if !l.hold.Grow(before) { // it doubles
 				return b, intake.Crowded()
 			}
 			b = append(b, 0)[:len(b)]
@@ -151,7 +152,7 @@ func (l *link) binary(content []byte) error {
 
 var lf = []byte{'\n'}
 
-// judge judges a message. It fails where the link ends with it.
+// judge judges a message. It fails if the message ends the link.
 func (l *link) judge(m *answer.Message, line []byte) error {
 	switch m.Type {
 	case schema.TypeAck, schema.TypePong:
@@ -177,7 +178,7 @@ func (l *link) judge(m *answer.Message, line []byte) error {
 	return l.tell(without(lost, result), streams)
 }
 
-// acknowledge reads the cursor of an ack or a pong.
+// acknowledge handles the cursor of an ack or a pong.
 func (l *link) acknowledge(line []byte) error {
 	ack, err := envelope.DecodeSaid(line)
 	if err != nil {
@@ -189,7 +190,7 @@ func (l *link) acknowledge(line []byte) error {
 	return l.feed.Acknowledge(*ack.Cursor)
 }
 
-// one judges an answer, or what belongs to one. Where later is true its result is confirmed.
+// one judges an answer or a part of one. If later is true, its result will be confirmed later.
 func (l *link) one(m *answer.Message) (result schema.Result, later bool, err error) {
 	a := l.links.Answers
 	response, part := m.Type == schema.TypeResponse, m.Type == schema.TypePart
@@ -211,7 +212,7 @@ func (l *link) one(m *answer.Message) (result schema.Result, later bool, err err
 		return numbered(invalid(m.ID, f), m), false, nil
 	}
 	var r claim.Result
-	unconfirmed := 0 // content of a whole answer is confirmed at once
+	unconfirmed := 0 // the content of a whole answer is confirmed at once
 	if part || m.More {
 		unconfirmed = len(m.Content)
 	}

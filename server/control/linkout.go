@@ -20,42 +20,42 @@ import (
 	"reversehttp/server/problem"
 )
 
-// sender sends what waits for the program of a link. Whoever has something starts it, on a goroutine that ends when nothing waits: a
-// link on which nothing happens has none.
+// sender sends what waits for the program of a link, on a goroutine that starts when there is
+// something and ends when nothing waits: an idle link has none.
 type sender struct {
 	link *link
 
-	mu          sync.Mutex // guards what follows; who holds it calls nothing that locks a claim
-	welcomes    bool       // the welcome is to be sent
-	pings       bool       // a ping is
+	mu          sync.Mutex // guards what follows; while it is held no claim may be locked
+	welcomes    bool       // the welcome has to be sent
+	pings       bool       // a ping has to be sent
 	results     []schema.Result
-	order       inOrder // what is to come of exchanges whose visitors have not taken all
-	unconfirmed int     // bytes of content that the program was told nothing of
-	why         error   // the link is to end; nil while it is not
-	begun       bool    // the connection is there
+	order       inOrder // pending results of exchanges whose visitors have not taken everything
+	unconfirmed int     // bytes of content whose result was not sent
+	why         error   // why the link has to end; nil if it does not
+	begun       bool    // the connection is accepted
 	due         bool    // there may be something
 	sending     bool    // the goroutine runs
-	over        bool    // nothing is sent any more
-	unread      bool    // nothing is read any more: what is being written has the time that it has
+	over        bool    // sending has ended
+	unread      bool    // reading has ended: the write in progress keeps its deadline
 	told        bool    // the program was told that the link ends
-	untaken     error   // why something could not be written; nil while all could
+	untaken     error   // the first error of a write; nil if there was none
 	beat        *time.Timer
-	later       *time.Timer // sends results that nothing else took along; nil until there were such
+	later       *time.Timer // sends results that could not go along with something else; nil until the first ones
 	waits       bool        // it runs
 	running     sync.WaitGroup
 }
 
-// mostResults bounds the results that wait for a program that takes none.
+// mostResults bounds the results that wait for a program that does not read them.
 const mostResults = 16_384
 
-// Ready is that of [claim.LinkDoor].
+// Ready implements [claim.LinkDoor].
 func (s *sender) Ready() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.start()
 }
 
-// start has what waits sent. The caller holds s.mu.
+// start starts the goroutine that sends what waits. The caller holds s.mu.
 func (s *sender) start() {
 	s.due = true
 	if s.begun && !s.sending && !s.over {
@@ -64,7 +64,7 @@ func (s *sender) start() {
 	}
 }
 
-// Confirmed is that of [claim.LinkDoor].
+// Confirmed implements [claim.LinkDoor].
 func (s *sender) Confirmed(c claim.Confirmation) {
 	s.link.links.Answers.Judged(schema.ResultStatus(c.Result))
 	s.mu.Lock()
@@ -74,8 +74,8 @@ func (s *sender) Confirmed(c claim.Confirmation) {
 	s.start()
 }
 
-// tell has a result sent, when send is called at the latest; expected says that expect was called for it. It fails where too many wait
-// for the program to take some.
+// tell queues a result, to be sent when send is called at the latest. expected says that expect was
+// called for it. It fails if too many results wait.
 func (s *sender) tell(r schema.Result, expected bool) error {
 	s.link.links.Answers.Judged(r.Status)
 	s.mu.Lock()
@@ -91,17 +91,19 @@ func (s *sender) tell(r schema.Result, expected bool) error {
 	return nil
 }
 
-// expect says that a message is judged whose result may be confirmed later, without the cookie that is lost.
+// expect says that the result of a message that is being judged may be confirmed later. lost is a
+// cookie of it that was dropped, or nil.
 func (s *sender) expect(id string, lost *answer.Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.order.expect(id, lost)
 }
 
-// resultsWait is how long results wait for something to go with: nobody waits for that a whole answer was accepted.
+// resultsWait is how long results wait to go along with something else: nobody waits to hear that a
+// whole answer was accepted.
 const resultsWait = 5 * time.Millisecond
 
-// send has the results sent that wait: at once where one is not what its program expects.
+// send sends the waiting results: at once if one is not what its program expects.
 func (s *sender) send() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,8 +127,8 @@ func (s *sender) send() {
 	}
 }
 
-// count counts so many bytes of content more that the program was told nothing of, or less. It reports false, and counts nothing, where
-// the window has no room for more.
+// count adds n, which may be negative, to the unconfirmed bytes. It reports false and adds nothing
+// if the window has no room.
 func (s *sender) count(n int) (room bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,7 +139,7 @@ func (s *sender) count(n int) (room bool) {
 	return true
 }
 
-// begin sends the welcome, and a ping that tells how long the way is.
+// begin sends the welcome, and a ping that measures the round trip.
 func (s *sender) begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +149,7 @@ func (s *sender) begin() {
 	s.start()
 }
 
-// again has the program asked again whether it is there, after a time, and now where that is due.
+// again schedules the next ping after a time, and sends one now if now is true.
 func (s *sender) again(now bool, after time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,7 +162,7 @@ func (s *sender) again(now bool, after time.Duration) {
 	}
 }
 
-// fail ends the link for the reason why.
+// fail ends the link because of why.
 func (s *sender) fail(why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,7 +172,8 @@ func (s *sender) fail(why error) {
 	s.start()
 }
 
-// drain tells the program that the gateway stops, which does not wait for it: a program that takes nothing is not told.
+// drain tells the program that the gateway stops. It does not wait, so a program that does not read
+// is not told.
 func (s *sender) drain() {
 	s.fail(claim.ErrDraining)
 	s.mu.Lock()
@@ -181,7 +184,8 @@ func (s *sender) drain() {
 	}
 }
 
-// stop ends the sending once nothing is read any more, because of err, which the program is told where it is a problem.
+// stop ends the sending after reading ended with err. The program is told of err if it is a
+// problem.
 func (s *sender) stop(err error) {
 	if p, ok := errors.AsType[*problem.Problem](err); ok {
 		s.mu.Lock()
@@ -191,14 +195,14 @@ func (s *sender) stop(err error) {
 		_ = s.link.raw.SetWriteDeadline(time.Now().Add(s.link.links.Answers.Registry.Options().Times.Acknowledge))
 	} else {
 		s.end()
-		_ = s.link.raw.SetWriteDeadline(time.Now().Add(lastWrite)) // of what is being written, and why the connection ends
+		_ = s.link.raw.SetWriteDeadline(time.Now().Add(lastWrite)) // for the write in progress, and for why the connection ends
 	}
 	s.running.Wait()
 	_ = s.link.raw.Close()
 }
 
-// hungUp reports whether the connection ended because its peer closed it without a word, with the error that reading it ended with. The
-// sending has ended.
+// hungUp reports whether the peer closed the connection without a word, judged by the error with
+// which reading ended. Sending has ended before.
 func (s *sender) hungUp(err error) bool {
 	return err != nil && !s.told && (closedByPeer(err) || closedByPeer(s.untaken))
 }
@@ -213,10 +217,10 @@ func closedByPeer(err error) bool {
 	return websocket.CloseStatus(err) != -1
 }
 
-// lastWrite is how long a message may take that is being written when nothing is read any more.
+// lastWrite is how long a write in progress may take once reading has ended.
 const lastWrite = time.Second
 
-// end has nothing more sent.
+// end ends the sending.
 func (s *sender) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -228,21 +232,22 @@ func (s *sender) end() {
 	}
 }
 
-// ended reports whether nothing more is sent but what is, and why the link ends.
+// ended reports whether nothing but the write in progress, and why the link ends, will be sent.
 func (s *sender) ended() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.over || s.unread
 }
 
-// waiting is what a program is sent at once.
+// waiting is what a program is sent together.
 type waiting struct {
 	welcome, ping bool
 	results       []schema.Result
 	why           error
 }
 
-// take takes what waits, but for messages of the session, and reports false where nothing does, and the goroutine ends.
+// take takes what waits, except messages of the session. It reports false if nothing does; then the
+// goroutine ends.
 func (s *sender) take() (w waiting, goesOn bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -257,7 +262,7 @@ func (s *sender) take() (w waiting, goesOn bool) {
 
 // run sends until nothing waits.
 func (s *sender) run() {
-	runtime.Gosched() // what others have ready goes with it
+	runtime.Gosched() // so that what others have ready goes along
 	for {
 		w, goesOn := s.take()
 		if !goesOn {
@@ -282,7 +287,7 @@ func (s *sender) run() {
 	}
 }
 
-// write writes what waits, and what the session has.
+// write writes what waits and the messages of the session.
 func (s *sender) write(w waiting) error {
 	l := s.link
 	room := buffers.Get().(*[]byte)
@@ -344,13 +349,15 @@ func (s *sender) write(w waiting) error {
 	return nil
 }
 
-// resultsAtOnce is how many results go in one message.
+// resultsAtOnce is the most results in one message.
 const resultsAtOnce = 512
 
-// writtenAtOnce is how much goes in one message of the WebSocket, in bytes, unless one message of the session has more.
+// writtenAtOnce is the most bytes in one message of the WebSocket, unless a single message of the
+// session is longer.
 const writtenAtOnce = 64 << 10
 
-// put writes a message of the WebSocket. A program has the time for it that it has for a piece of a stream.
+// put writes a message of the WebSocket. The program has as much time to take it as for a piece of
+// a stream.
 func (s *sender) put(kind websocket.MessageType, out []byte) error {
 	if len(out) == 0 {
 		return nil
@@ -362,7 +369,7 @@ func (s *sender) put(kind websocket.MessageType, out []byte) error {
 	if why := l.hold.Evicted(); why != nil {
 		return why
 	}
-	if !s.ended() { // then what is left has its own time
+	if !s.ended() { // otherwise the rest has its own deadline
 		pieces := time.Duration(1 + len(out)/streamedAtOnce)
 		_ = l.raw.SetWriteDeadline(time.Now().Add(pieces * l.links.Answers.Registry.Options().Times.Acknowledge))
 	}
@@ -375,11 +382,11 @@ func (s *sender) put(kind websocket.MessageType, out []byte) error {
 	return err
 }
 
-// refuse says why the link ends, and closes it.
+// refuse tells the program why the link ends and closes it.
 func (s *sender) refuse(why error) {
 	l := s.link
 	if errors.Is(why, claim.ErrReplaced) || errors.Is(why, claim.ErrDraining) {
-		l.feed.Close(false) // it is no poll any more, however long it lasts
+		l.feed.Close(false) // it no longer counts as a poll, however long it lasts
 		l.raw.sayClose(l.closing(why))
 		_ = l.raw.SetReadDeadline(time.Now().Add(l.links.Answers.Registry.Options().Times.Acknowledge)) // answers on the way count
 		return
@@ -390,7 +397,8 @@ func (s *sender) refuse(why error) {
 	_ = l.raw.Close()
 }
 
-// closing tells a program of the error that ends its link, where it is one, and returns how the connection is closed.
+// closing tells the program of the error that ends its link, if it is a problem, and returns the
+// status code and reason of the Close frame.
 func (l *link) closing(why error) (code websocket.StatusCode, reason string) {
 	switch {
 	case errors.Is(why, claim.ErrReplaced):

@@ -8,14 +8,14 @@ import (
 	"reversehttp/server/recording"
 )
 
-// watching is the recordings that the program of a link watches. The zero value watches none.
+// watching says which recordings the program of a link watches. The zero value watches none.
 type watching struct {
-	mu      sync.Mutex         // guards what follows; nothing that locks a book is called while it is held
+	mu      sync.Mutex         // guards what follows; while it is held no book may be locked
 	watched *recording.Watcher // nil for none
-	after   string             // the change that the program was told of last
+	after   string             // the last change that the program was told of
 }
 
-// begin has the program of l told of recordings, as it asks.
+// begin starts telling the program of l about recordings, as it asked.
 func (w *watching) begin(l *link, line []byte) error {
 	watch, err := envelope.DecodeSaid(line)
 	if err != nil {
@@ -32,7 +32,7 @@ func (w *watching) begin(l *link, line []byte) error {
 	return nil
 }
 
-// stop has the program told of nothing any more.
+// stop stops that.
 func (w *watching) stop() {
 	w.mu.Lock()
 	watched := w.watched
@@ -43,7 +43,8 @@ func (w *watching) stop() {
 	}
 }
 
-// append appends what changed since the program was told last, in the framed form, or some of it, and reports whether there is more.
+// append appends changes of which the program was not told yet, in the framed form, and reports
+// whether there are more.
 func (w *watching) append(out []byte) (appended []byte, more bool) {
 	w.mu.Lock()
 	watched, after := w.watched, w.after
@@ -57,7 +58,7 @@ func (w *watching) append(out []byte) (appended []byte, more bool) {
 		w.after = c.Change
 	}
 	w.mu.Unlock()
-	if c.Closed { // what is recorded from now on is another book
+	if c.Closed { // later recordings are in another book
 		w.stop()
 	}
 	return appendChanges(out, envelope.Framed, c, after), c.More

@@ -15,16 +15,16 @@ import (
 	"reversehttp/server/wire"
 )
 
-// buffers are for what is written to streams and links.
+// buffers is a pool of buffers for what is written to streams and links.
 var buffers = sync.Pool{New: func() any {
 	b := make([]byte, 0, 16<<10)
 	return &b
 }}
 
-// bufferMost is how large a buffer may grow and still be used again, in bytes: most content that comes inline fits.
+// bufferMost is the largest buffer, in bytes, that is reused. Most inline content fits.
 const bufferMost = 192 << 10
 
-// release lets others use a buffer, which was grown to b.
+// release returns a buffer that grew to b to the pool.
 func release(buffer *[]byte, b []byte) {
 	if cap(b) <= bufferMost {
 		*buffer = b
@@ -47,7 +47,7 @@ func (p *Polls) stream(w http.ResponseWriter, r *http.Request, f envelope.Form) 
 	p.serve(w, r, &stream{peer: at, polls: p, open: open, form: f, messages: p.Envelopes.Of(s), wait: wait, preferred: preferred})
 }
 
-// stream is a poll that goes on.
+// stream is a poll that does not end with a batch.
 type stream struct {
 	*peer
 	polls     *Polls
@@ -64,7 +64,7 @@ func (s *stream) nap(n claim.Napper) { s.napper = n }
 
 func (s *stream) begun() bool { return s.started }
 
-// serve streams what comes.
+// serve streams messages as they come.
 func (s *stream) serve(ctx context.Context, w http.ResponseWriter, hold *budget.Hold, until time.Time) (over bool) {
 	s.at(ctx)
 	ctx, cancel := context.WithCancel(ctx)
@@ -72,7 +72,7 @@ func (s *stream) serve(ctx context.Context, w http.ResponseWriter, hold *budget.
 	over, err := s.open.Listen(ctx, until, s.napper, func(b *claim.Batch) {
 		if err := s.give(w, hold, b); err != nil {
 			s.untaken(err)
-			cancel() // it took nothing of this, or not all: it will say so
+			cancel() // the program did not take all of it, and will say so by its cursor
 		}
 	})
 	switch {
@@ -91,7 +91,7 @@ func (s *stream) give(w http.ResponseWriter, hold *budget.Hold, b *claim.Batch) 
 		s.started = true
 		h := w.Header()
 		h.Set("Content-Type", s.form.Media())
-		// A proxy that compresses or buffers would keep messages back.
+		// A proxy that compresses or buffers would delay messages.
 		h.Set("Cache-Control", "no-store, no-transform")
 		h.Set("X-Accel-Buffering", "no")
 		h[field.Incremental] = []string{"?1"}
@@ -117,7 +117,7 @@ func (s *stream) give(w http.ResponseWriter, hold *budget.Hold, b *claim.Batch) 
 	defer hold.Shrink(cap(out))
 	rc := http.NewResponseController(w)
 	for piece := range slices.Chunk(out, streamedAtOnce) {
-		// After so long the session counts as lost where it does not stream, too.
+		// A session that does not stream is lost after the same time.
 		_ = rc.SetWriteDeadline(time.Now().Add(min(wire.WriteTime(len(piece)), s.polls.Registry.Options().Times.Acknowledge)))
 		if err := given(w, hold, piece); err != nil {
 			return err
@@ -126,11 +126,11 @@ func (s *stream) give(w http.ResponseWriter, hold *budget.Hold, b *claim.Batch) 
 	return nil
 }
 
-// streamedAtOnce is how much of what is on a stream its program has to take in the time in which it has to acknowledge a message, in
-// bytes.
+// streamedAtOnce is how many bytes of a stream the program has to take within the time in which it
+// has to acknowledge a message.
 const streamedAtOnce = 256 << 10
 
-// flow returns how much content a stream of a form carries.
+// flow returns what a stream of a form carries.
 func (p *Polls) flow(f envelope.Form) claim.Flow {
 	if !f.Beside() {
 		return claim.Flow{Stream: true}
@@ -138,5 +138,6 @@ func (p *Polls) flow(f envelope.Form) claim.Flow {
 	return claim.Flow{Stream: true, Inline: p.FramedInlineBytes, Unacknowledged: max(leastFramed, 4*p.FramedInlineBytes)}
 }
 
-// leastFramed is how much content may be unacknowledged on a stream in the framed form, in bytes, however little comes inline.
+// leastFramed is the least bytes of content that may be unacknowledged on a stream in the framed
+// form, however little comes inline.
 const leastFramed = 4 << 20

@@ -5,14 +5,16 @@ import (
 	"reversehttp/server/answer"
 )
 
-// inOrder keeps results of a link until those of the messages before, of the same exchange, are known. The zero value is ready.
+// inOrder keeps results of a link until the results of earlier messages of the same exchange are
+// known. The zero value is ready for use.
 type inOrder struct {
-	exchanges map[string][]*schema.Result // nil stands for one that is to be confirmed
-	held      int                         // results that are kept
-	lost      map[string]*answer.Fault    // cookies of responses that are to be confirmed
+	exchanges map[string][]*schema.Result // nil stands for a result to be confirmed
+	held      int                         // number of results that are kept
+	lost      map[string]*answer.Fault    // dropped cookies of responses to be confirmed
 }
 
-// expect notes that a message of an exchange may be confirmed later, without the cookie that is lost; nil means with all.
+// expect notes that a message of an exchange may be confirmed later. lost is a cookie of it that
+// was dropped, or nil.
 func (o *inOrder) expect(id string, lost *answer.Fault) {
 	if lost != nil && o.lost == nil {
 		o.lost = map[string]*answer.Fault{}
@@ -26,7 +28,8 @@ func (o *inOrder) expect(id string, lost *answer.Fault) {
 	o.exchanges[id] = append(o.exchanges[id], nil)
 }
 
-// confirmed appends the result of the oldest message that was expected of its exchange to those in to, and what waited for it.
+// confirmed appends, to to, the result of the oldest expected message of its exchange, and the
+// results that waited for it.
 func (o *inOrder) confirmed(to []schema.Result, r schema.Result) []schema.Result {
 	if r.Seq == 0 && o.lost != nil {
 		r = without(o.lost[r.ID], r)
@@ -39,7 +42,7 @@ func (o *inOrder) confirmed(to []schema.Result, r schema.Result) []schema.Result
 	return to
 }
 
-// instead is told in place of the newest message that was expected.
+// instead replaces the newest expected message by a result.
 func (o *inOrder) instead(to []schema.Result, r schema.Result) []schema.Result {
 	if r.Seq == 0 {
 		delete(o.lost, r.ID)
@@ -52,7 +55,7 @@ func (o *inOrder) instead(to []schema.Result, r schema.Result) []schema.Result {
 	return o.told(to, r)
 }
 
-// told appends a result to those in to, or keeps it.
+// told appends a result to to, or keeps it.
 func (o *inOrder) told(to []schema.Result, r schema.Result) []schema.Result {
 	waiting, waits := o.exchanges[r.ID]
 	if !waits {
@@ -63,7 +66,7 @@ func (o *inOrder) told(to []schema.Result, r schema.Result) []schema.Result {
 	return to
 }
 
-// release appends the results that wait for nothing any more, and keeps the rest.
+// release appends the results that no longer wait, and keeps the rest.
 func (o *inOrder) release(to []schema.Result, id string, waiting []*schema.Result) []schema.Result {
 	for len(waiting) > 0 && waiting[0] != nil {
 		to = append(to, *waiting[0])

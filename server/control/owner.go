@@ -15,7 +15,7 @@ import (
 	"reversehttp/server/terms"
 )
 
-// Owned lets the owner of a live claim through to next.
+// Owned calls next for the owner of a live claim.
 func (c *Claims) Owned(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		of := c.Registry.Lookup(chi.URLParam(r, "label"))
@@ -27,7 +27,7 @@ func (c *Claims) Owned(next http.Handler) http.Handler {
 	})
 }
 
-// Looking lets the owner of a live claim, and whoever may look at it, through to next.
+// Looking calls next for the owner or a viewer of a live claim.
 func (c *Claims) Looking(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		of := c.Registry.Lookup(chi.URLParam(r, "label"))
@@ -39,7 +39,7 @@ func (c *Claims) Looking(next http.Handler) http.Handler {
 	})
 }
 
-// authorise checks that r shows the token of a claim, or where it only looks that of its viewer.
+// authorise checks that r shows the token of a claim; if looks is true, a viewer's token is enough.
 func (c *Claims) authorise(r *http.Request, of *claim.Claim, looks bool) *problem.Problem {
 	token, shown := admission.Bearer(r)
 	switch {
@@ -62,7 +62,7 @@ func (c *Claims) authorise(r *http.Request, of *claim.Claim, looks bool) *proble
 	return wrong(token)
 }
 
-// wrong refuses a token that is not the one of a claim.
+// wrong returns the problem of a token that is not the claim's.
 func wrong(token string) *problem.Problem {
 	p := &problem.Problem{Code: schema.CodeTokenWrong}
 	for _, kind := range []claim.Kind{claim.OwnerToken, claim.ViewerToken} {
@@ -73,7 +73,7 @@ func wrong(token string) *problem.Problem {
 	return p
 }
 
-// Serving lets the owner of a session through to next; its claim may have ended.
+// Serving calls next for the owner of a session, whose claim may have ended.
 func (c *Claims) Serving(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, shown := admission.Bearer(r)
@@ -90,7 +90,7 @@ func (c *Claims) Serving(next http.Handler) http.Handler {
 	})
 }
 
-// sessionFor returns a session for whoever shows a token at an address.
+// sessionFor returns a session if the token, shown from an address, is its claim's.
 func (c *Claims) sessionFor(from netip.Addr, label, session, token string) (*claim.Session, *problem.Problem) {
 	s := c.Registry.Session("", label, session)
 	switch {

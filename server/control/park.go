@@ -14,21 +14,22 @@ import (
 
 // waiter is a poll that waits for messages.
 type waiter interface {
-	// serve answers with what comes until a time, and reports whether the poll is over. It may be called
-	// again where it is not, with another response for what is left of the answer.
+	// serve answers with what comes until a time, and reports whether the poll is over. If it is
+	// not, serve may be called again, with another response for the rest of the answer.
 	serve(ctx context.Context, w http.ResponseWriter, hold *budget.Hold, until time.Time) (over bool)
-	// nap has it wait by n from then on.
+	// nap makes the poll wait by n from now on.
 	nap(n claim.Napper)
-	// begun reports whether the head of the response was sent.
+	// begun reports whether the response's head was sent.
 	begun() bool
 }
 
-// parked is how long a poll waits before it leaves net/http, whose memory for a request is twice
-// that of a claim and its poll. To leave and come back costs about a third of an exchange, which is
-// little after so long a wait; and of thousands that poll at once, few are with net/http at a time.
+// parked is how long a poll waits before it leaves net/http, which needs twice the memory of a
+// claim and its poll for a request. Leaving and coming back costs about a third of an exchange,
+// which is little after such a wait; and of thousands of polls, few are in net/http at a time.
 const parked = 100 * time.Millisecond
 
-// serve serves a poll to its end. One that is parked is served apart from its request, with a hold of its own.
+// serve serves a poll to its end. A parked poll is served apart from its request, with its own
+// hold.
 func (p *Polls) serve(w http.ResponseWriter, r *http.Request, one waiter) {
 	if one.serve(r.Context(), w, intake.HoldOf(r), time.Now().Add(parked)) {
 		return
@@ -37,7 +38,7 @@ func (p *Polls) serve(w http.ResponseWriter, r *http.Request, one waiter) {
 	apart := wire.Detach(w, r, one.begun(), func(ctx context.Context, w *wire.Detached) {
 		defer hold.Close()
 		s.Claim().Charge(hold)
-		hold.Add(pollWeight) // it is there already
+		hold.Add(pollWeight) // the memory is already in use
 		evictable(hold, w)
 		one.nap(w)
 		one.serve(ctx, w, hold, never())
@@ -48,5 +49,5 @@ func (p *Polls) serve(w http.ResponseWriter, r *http.Request, one waiter) {
 	}
 }
 
-// never is a time that no poll lives to see.
+// never returns a time that no poll lives to see.
 func never() time.Time { return time.Now().Add(math.MaxInt64) }

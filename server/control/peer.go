@@ -10,30 +10,32 @@ import (
 	"reversehttp/server/wire"
 )
 
-// peer is the other end of the connection of a poll, as far as its end tells of the program. One goroutine at a time uses it.
+// peer is the other end of a poll's connection, whose closing may say that the program is gone. One
+// goroutine at a time uses it.
 type peer struct {
-	direct  bool            // it is the program itself
-	request *http.Request   // nil once the poll left net/http
-	apart   context.Context // ends when the peer of a poll that left net/http closes the connection; nil before
-	broke   bool            // the connection took nothing more, and not because a deadline passed
+	direct  bool            // it is the program itself, not a proxy
+	request *http.Request   // nil once the poll has left net/http
+	apart   context.Context // ends when the peer of a poll that has left net/http closes the connection; nil before
+	broke   bool            // a write failed, and not because a deadline passed
 }
 
 // peerOf returns the peer of a poll.
 func (p *Polls) peerOf(r *http.Request) *peer { return &peer{direct: p.Trust.Direct(r), request: r} }
 
-// at notes the context that serves the poll from then on: that of its request, or the one after it left net/http.
+// at sets the context that serves the poll from now on: its request's, or another one once it has
+// left net/http.
 func (p *peer) at(ctx context.Context) {
 	if p.request != nil && ctx != p.request.Context() {
 		p.apart, p.request = ctx, nil
 	}
 }
 
-// untaken notes why something was not written to the peer. In HTTP/2 that may be the end of the stream alone.
+// untaken notes the error of a write to the peer. In HTTP/2 it may mean only the end of the stream.
 func (p *peer) untaken(err error) {
 	p.broke = (p.request == nil || p.request.ProtoMajor == 1) && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, budget.ErrTooSlow)
 }
 
-// hungUp reports whether the program closed the connection, see [claim.Flow].
+// hungUp reports whether the program closed the connection; see [claim.Flow].
 func (p *peer) hungUp() bool {
 	switch {
 	case !p.direct:

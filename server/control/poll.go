@@ -19,15 +19,15 @@ import (
 	"reversehttp/server/wire"
 )
 
-// Polls serves GET {requests}. All its members are set before it does, and do not change.
+// Polls serves GET {requests}. Its members are set before its first use and do not change.
 type Polls struct {
 	Registry  *claim.Registry
 	Envelopes Envelopes
-	// FramedInlineBytes is the most content of a request on a stream in the framed form.
+	// FramedInlineBytes is the most content of a request on a stream in the framed form, in bytes.
 	FramedInlineBytes int
-	// Delivered is told what a session is given.
+	// Delivered is called with what a session is given.
 	Delivered func(*claim.Batch)
-	// Trust knows the address that a poll counts for.
+	// Trust finds the address for which a poll counts.
 	Trust trust.Peers
 }
 
@@ -54,27 +54,26 @@ func (p *Polls) Poll(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// pollWeight is what a poll costs in memory beside its request, and what is to be free for one, in
-// bytes.
+// pollWeight is the memory, in bytes, that a poll takes beside its request.
 const pollWeight = 8 << 10
 
-// crowdedPoll refuses a poll for which there is no room.
+// crowdedPoll answers a poll for which there is no room.
 func crowdedPoll(w http.ResponseWriter) {
 	refuse(w, &problem.Problem{Code: schema.CodeQueueFull, Detail: "Too much is held for this label, or in all. Poll again soon."})
 }
 
-// refuse answers a poll with the problem that err is. No problem of a poll depends on its request,
+// refuse answers a poll with the problem for err. No problem of a poll depends on its request,
 // which may be gone.
 func refuse(w http.ResponseWriter, err error) { problem.Of(err).Write(w, &http.Request{}) }
 
-// evictable has what is written by w taken back, while that waits.
+// evictable lets the hold be taken back while a write to w waits.
 func evictable(hold *budget.Hold, w http.ResponseWriter) {
 	rc := http.NewResponseController(w)
 	hold.Evictable(func(error) { _ = rc.SetWriteDeadline(intake.Past) })
 }
 
-// given writes to a poll what its session was given, which its hold has. It may be taken back
-// until the program took it: the next poll brings it again.
+// given writes to a poll what its session was given. It counts in hold and may be taken back until
+// the program has taken it: the next poll brings it again.
 func given(w http.ResponseWriter, hold *budget.Hold, content []byte) error {
 	hold.Relieve()
 	if why := hold.Evicted(); why != nil {
@@ -102,7 +101,7 @@ func (p *Polls) batch(w http.ResponseWriter, r *http.Request) {
 	p.serve(w, r, &batch{peer: at, polls: p, session: s, open: open, wait: wait, preferred: preferred, repeats: cursor != nil})
 }
 
-// batch is a poll that waits for one.
+// batch is a poll that waits for one batch.
 type batch struct {
 	*peer
 	polls     *Polls
@@ -110,7 +109,7 @@ type batch struct {
 	open      *claim.Waiting
 	wait      time.Duration
 	preferred bool // the program asked for that
-	repeats   bool // what is not taken comes again
+	repeats   bool // what is not taken is delivered again
 	napper    claim.Napper
 }
 
@@ -136,7 +135,7 @@ func (b *batch) serve(ctx context.Context, w http.ResponseWriter, hold *budget.H
 	return true
 }
 
-// answer answers with what was given, or says that nothing was where that is nil.
+// answer answers with a batch, or with 204 if it is nil.
 func (b *batch) answer(ctx context.Context, w http.ResponseWriter, hold *budget.Hold, messages *claim.Batch) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
@@ -150,16 +149,16 @@ func (b *batch) answer(ctx context.Context, w http.ResponseWriter, hold *budget.
 	}
 	size := sizeOf(messages)
 	if !b.repeats {
-		hold.Add(size) // it is taken for received: it goes out now or never
+		hold.Add(size) // it counts as received: it goes out now or never
 	} else if !hold.Grow(size) {
-		crowdedPoll(w) // and comes again
+		crowdedPoll(w) // the batch comes again
 		return
 	}
 	b.polls.Delivered(messages)
 	body := b.polls.Envelopes.Of(b.session).appendBatch(make([]byte, 0, size), messages)
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	// A program that takes it slowly is alive, and one that takes nothing in is lost.
+	// A program that takes it slowly is alive. One that takes nothing is lost when the write fails.
 	defer b.session.Work(ctx)()
 	rc := http.NewResponseController(w)
 	for piece := range slices.Chunk(body, takenAtOnce) {
@@ -170,8 +169,8 @@ func (b *batch) answer(ctx context.Context, w http.ResponseWriter, hold *budget.
 	}
 }
 
-// takenAtOnce is how much of a batch a program has to take in the time in which it has to
-// acknowledge a message of a stream, in bytes.
+// takenAtOnce is how many bytes of a batch a program has to take within the time in which it has to
+// acknowledge a message of a stream.
 const takenAtOnce = 4 << 10
 
 // formOf returns the form of poll that Accept asks for, see [preferredForm].
@@ -213,7 +212,7 @@ func formOfMedia(media string) string {
 	return ""
 }
 
-// quality reads the parameter q; 1 where there is none that can be read.
+// quality returns the parameter q; 1 if there is no valid one.
 func quality(parameters string) float64 {
 	for p := range strings.SplitSeq(parameters, ";") {
 		if value, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(p)), "q="); ok {
@@ -225,13 +224,13 @@ func quality(parameters string) float64 {
 	return 1
 }
 
-// applied says how long the wait is that a program asked for.
+// applied states the wait that was applied (RFC 7240, 3).
 func applied(h http.Header, wait time.Duration) {
 	h.Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
 }
 
-// preferredWait reads Prefer: wait=N (RFC 7240, 4.3), in whole seconds. What it
-// cannot read it ignores, as the RFC asks.
+// preferredWait returns the wait of Prefer: wait=N (RFC 7240, 4.3), in whole seconds. It ignores
+// what it cannot parse, as the RFC requires.
 func preferredWait(r *http.Request, longest time.Duration) (wait time.Duration, preferred bool) {
 	for _, v := range r.Header["Prefer"] {
 		for one := range strings.FieldsFuncSeq(v, func(c rune) bool { return c == ',' || c == ';' }) {
@@ -247,7 +246,7 @@ func preferredWait(r *http.Request, longest time.Duration) (wait time.Duration, 
 	return longest, false
 }
 
-// lastEventID gives the cursor that a program shows, or nil.
+// lastEventID returns the cursor of a request, or nil.
 func lastEventID(r *http.Request) *string {
 	if v := r.Header["Last-Event-Id"]; len(v) > 0 {
 		return &v[0]
@@ -255,7 +254,7 @@ func lastEventID(r *http.Request) *string {
 	return nil
 }
 
-// sizeOf guesses the length of a batch as JSON, so that it is seldom copied.
+// sizeOf estimates the length of a batch as JSON, so that its buffer seldom has to grow.
 func sizeOf(b *claim.Batch) int {
 	n := 64
 	for _, m := range b.Messages {

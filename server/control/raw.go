@@ -24,13 +24,13 @@ import (
 	"reversehttp/server/wire"
 )
 
-// Fields of POST {responseUrl} that make a whole answer.
+// The fields of POST {responseUrl}.
 const (
 	statusField   = "Reversehttp-Status"
 	answerFieldIn = "Reversehttp-Field-"
 )
 
-// Raw answers POST {responseUrl}: the content of an answer as it is.
+// Raw answers POST {responseUrl}, whose content is the content of an answer.
 func (a *Answers) Raw(w http.ResponseWriter, r *http.Request) {
 	s, id := SessionOf(r), chi.URLParam(r, "exchange")
 	var lost *answer.Fault
@@ -79,8 +79,8 @@ func (a *Answers) Raw(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// pump sends content on as it comes with the request r. It tells whether it sent all, and
-// whether nobody wants it any more, which ends the wait for what comes next.
+// pump passes on content as it comes in r. It reports whether it passed on all of it, and whether
+// nobody wants it any more, which ends the wait for the rest.
 func (a *Answers) pump(w http.ResponseWriter, r *http.Request, content io.Reader, stream *claim.Stream) (whole, late bool) {
 	rc := http.NewResponseController(w)
 	read := make(chan struct{})
@@ -99,11 +99,11 @@ func (a *Answers) pump(w http.ResponseWriter, r *http.Request, content io.Reader
 	}()
 	buf := make([]byte, chunk)
 	for {
-		// The answer's own time between parts bounds a silent program; this is
-		// for one that the visitor has held back.
+		// The deadline between parts bounds a silent program. This one is for a program that the
+		// visitor delayed.
 		until := time.Now().Add(a.Registry.Options().Times.Part + time.Second)
 		if stream.Upgraded {
-			until = time.Time{} // between what is sent on a WebSocket any time may pass
+			until = time.Time{} // a WebSocket may be silent for any time
 		}
 		_ = rc.SetReadDeadline(until)
 		select {
@@ -153,7 +153,7 @@ func (a *Answers) tell(w http.ResponseWriter, r *http.Request, result schema.Res
 	writeJSON(w, http.StatusAccepted, result)
 }
 
-// rawMessage returns the response that the fields of a POST {responseUrl} tell.
+// rawMessage returns the response that the fields of a POST {responseUrl} describe.
 func rawMessage(id string, r *http.Request) (*answer.Message, *problem.Problem) {
 	m := &answer.Message{Answer: &envelope.Answer{Type: schema.TypeResponse, ID: id, Status: http.StatusOK}}
 	if stated := r.Header.Get(statusField); stated != "" {
@@ -163,13 +163,13 @@ func rawMessage(id string, r *http.Request) (*answer.Message, *problem.Problem) 
 		}
 		m.Status = int(n)
 	}
-	// In an order of their own, so that the same again is known as such.
+	// Sorted, so that a repeat is recognised.
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		rest, ok := strings.CutPrefix(name, answerFieldIn)
 		switch {
 		case !ok && name != "Content-Type":
 			continue
-		case !ok && r.Header[answerFieldIn+name] != nil: // what clients add by themselves gives way
+		case !ok && r.Header[answerFieldIn+name] != nil: // fields that clients add on their own give way
 			continue
 		case !ok:
 			rest = name
@@ -182,7 +182,8 @@ func rawMessage(id string, r *http.Request) (*answer.Message, *problem.Problem) 
 	return m, nil
 }
 
-// begin begins an answer, whose content is that of the POST. One without More is whole then.
+// begin begins an answer whose content is the content of the POST. Without More that is the whole
+// answer.
 func (a *Answers) begin(s *claim.Session, m *answer.Message, r *http.Request) (result claim.Result, p *problem.Problem) {
 	answered, f := m.Response()
 	if f == nil {
@@ -208,7 +209,7 @@ func (a *Answers) begin(s *claim.Session, m *answer.Message, r *http.Request) (r
 	return result, nil
 }
 
-// badAnswer refuses the fields of POST {responseUrl}.
+// badAnswer returns the problem of a POST {responseUrl} with invalid fields.
 func badAnswer(f *answer.Fault) *problem.Problem {
 	return &problem.Problem{Code: schema.CodeBadMember, Detail: "The fields make no answer: " + f.Detail + "."}
 }

@@ -19,16 +19,16 @@ import (
 	"reversehttp/server/wire"
 )
 
-// Recordings serves the recordings of claims, see schema/README.md, section 13. All its members are set before it does, and do not
-// change.
+// Recordings serves the recordings of claims; see schema/README.md, section 13. Its members are set
+// before its first use and do not change.
 type Recordings struct {
 	Claims   *Claims
 	Recorder *recording.Recorder
-	// Stops is closed when what waits is to end, because the gateway stops. Nil means never.
+	// Stops is closed when waiting requests have to end because the gateway stops. Nil means never.
 	Stops <-chan struct{}
 }
 
-// bookOf returns the recordings of the claim of a request, which has none where its owner asks for none.
+// bookOf returns the recordings of a request's claim; nil if its owner asks for none.
 func (rs *Recordings) bookOf(r *http.Request) *recording.Book { return rs.Recorder.Book(claimOf(r)) }
 
 // List answers GET {exchanges}.
@@ -92,7 +92,7 @@ func (rs *Recordings) One(w http.ResponseWriter, r *http.Request) {
 	noRecording(id).Write(w, r)
 }
 
-// noRecording says that there is no recording of an exchange.
+// noRecording returns the problem that an exchange has no recording.
 func noRecording(id string) *problem.Problem {
 	return problem.New(schema.CodeNoExchange, "There is no recording of an exchange "+problem.Repeated(id)+". The claim is to have been claimed with \"inspect\":true before it came, and keeps its newest recordings.")
 }
@@ -105,10 +105,10 @@ func (rs *Recordings) Clear(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// usualRecordings is how many recordings a list has where its request names no limit.
+// usualRecordings is the default limit of a list.
 const usualRecordings = 50
 
-// filterOf reads which recordings a query asks for, and how many, or as many as is usual.
+// filterOf returns the filter of a query. Its limit is usual unless the query has one.
 func filterOf(query url.Values, usual int) (f recording.Filter, p *problem.Problem) {
 	f = recording.Filter{
 		Method: query.Get("method"), Path: query.Get("path"), Code: query.Get("code"), Content: []byte(query.Get("content")),
@@ -138,7 +138,7 @@ func filterOf(query url.Values, usual int) (f recording.Filter, p *problem.Probl
 	return f, nil
 }
 
-// badStatus refuses a filter.
+// badStatus returns the problem of a filter whose status is invalid.
 func badStatus() *problem.Problem {
 	return problem.New(schema.CodeBadRequest, "status is a status code such as 404, or a class such as 5xx.")
 }
@@ -153,7 +153,7 @@ func formOfRecordings(media string) string {
 	return formOfMedia(media)
 }
 
-// archive answers with an archive, one entry after the other: all of them together may be long.
+// archive answers with an archive, entry by entry, since all of them together may be long.
 func (rs *Recordings) archive(w http.ResponseWriter, r *http.Request, f recording.Filter, secrets bool) {
 	book := rs.bookOf(r)
 	var ids []string
@@ -193,7 +193,8 @@ func (rs *Recordings) archive(w http.ResponseWriter, r *http.Request, f recordin
 	_, _ = io.WriteString(w, recording.ArchiveEnd)
 }
 
-// changes answers with what changed since a change, as soon as there is something, where the request waits.
+// changes answers with what changed since a change. If the request prefers to wait, it waits until
+// something has.
 func (rs *Recordings) changes(w http.ResponseWriter, r *http.Request, after string, f recording.Filter) {
 	wait, preferred := preferredWait(r, rs.Claims.Registry.Options().Times.Wait)
 	if !preferred {
@@ -210,8 +211,8 @@ func (rs *Recordings) changes(w http.ResponseWriter, r *http.Request, after stri
 	writeHeld(w, r, out)
 }
 
-// await returns what changed in a book since a change, once there is something, the time is over, ctx ends or the gateway stops. In no
-// book, which is nil, nothing changes.
+// await returns what changed in a book since a change, once something has, the time is over, ctx
+// ends or the gateway stops. A nil book never changes.
 func (rs *Recordings) await(ctx context.Context, book *recording.Book, after string, f recording.Filter, wait time.Duration) recording.Changes {
 	c, news := recording.Changes{Change: after}, (<-chan struct{})(nil)
 	if book != nil {

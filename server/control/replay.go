@@ -24,27 +24,27 @@ import (
 	"reversehttp/server/trust"
 )
 
-// Replays gives recorded requests to handlers again. [NewReplays] makes one.
+// Replays sends recorded requests to handlers again. [NewReplays] makes one.
 type Replays struct {
 	claims      *Claims
 	recorder    *recording.Recorder
 	trust       trust.Peers
 	targetBytes int
 
-	life    context.Context // ends with all replays
+	life    context.Context // ended by Drain and Close
 	end     context.CancelFunc
 	mu      sync.Mutex // held while a replay begins, and while life is ended
 	running sync.WaitGroup
 }
 
-// NewReplays returns what replays recordings of claims. A request has a target of so many bytes at most.
+// NewReplays returns Replays of recorded requests whose target has at most targetBytes bytes.
 func NewReplays(c *Claims, r *recording.Recorder, peers trust.Peers, targetBytes int) *Replays {
 	rs := &Replays{claims: c, recorder: r, trust: peers, targetBytes: targetBytes}
 	rs.life, rs.end = context.WithCancel(context.Background())
 	return rs
 }
 
-// mostReplay bounds the JSON of a replay.
+// mostReplay bounds the JSON of a replay, in bytes.
 const mostReplay = 1 << 20
 
 // Replay answers POST {exchanges}/{id}/replay.
@@ -83,7 +83,7 @@ func (rs *Replays) Replay(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusAccepted, schema.ReplayAnswer{ID: x.ID(), URL: rs.claims.Envelopes.ClaimURL(c) + "/exchanges/" + x.ID()})
 }
 
-// replace has what the owner gives replace members of the recorded request, and returns its content.
+// replace applies the owner's overrides to the recorded request, and returns its content.
 func (rs *Replays) replace(req *claim.Request, body []byte, cut bool, ask *schema.ReplayRequest, label string) ([]byte, *problem.Problem) {
 	bad := func(member, detail string) *problem.Problem {
 		return &problem.Problem{Code: schema.CodeBadMember, Pointer: "/" + member, Detail: detail}
@@ -134,10 +134,10 @@ func (rs *Replays) replace(req *claim.Request, body []byte, cut bool, ask *schem
 	return body, nil
 }
 
-// mostMethod is the longest method that a replay may have, in bytes.
+// mostMethod is the longest method of a replay, in bytes.
 const mostMethod = 64
 
-// validTarget reports whether a request may have this target, of which each character is a byte.
+// validTarget reports whether a request may have this target, each of whose characters is a byte.
 func validTarget(target string) bool {
 	if target != "*" && !strings.HasPrefix(target, "/") {
 		return false
@@ -150,7 +150,8 @@ func validTarget(target string) bool {
 	return true
 }
 
-// fields has fields replace those of a request, without those that end at the gateway. It returns why they are invalid.
+// fields replaces the fields of a request by given, without fields of a connection. It returns why
+// they are invalid, or "".
 func (rs *Replays) fields(req *claim.Request, given []schema.Field) (why string) {
 	if why := field.FaultOfAll(given, rs.claims.Bounds.Fields, rs.claims.Bounds.FieldBytes); why != "" {
 		return why
@@ -176,7 +177,7 @@ func (rs *Replays) fields(req *claim.Request, given []schema.Field) (why string)
 	return ""
 }
 
-// validHost reports whether a request may have this Host: it is not empty, and has no space in it.
+// validHost reports whether a request may have this Host: it is not empty, and has no space.
 func validHost(host string) bool { return host != "" && !strings.ContainsAny(host, " \t/,@") }
 
 // hostOf returns the Host of a request.
@@ -189,7 +190,7 @@ func hostOf(req *claim.Request) string {
 	return ""
 }
 
-// setLength has a request state the length of its content, where there is some or it stated one.
+// setLength sets the Content-Length of a request that has content, or that had a length.
 func setLength(req *claim.Request, n int) {
 	is := func(f claim.Field) bool { return f.Name == "Content-Length" }
 	stated := slices.ContainsFunc(req.Fields, is)
@@ -204,7 +205,7 @@ func setLength(req *claim.Request, n int) {
 	req.Fields = slices.Insert(req.Fields, at, claim.Field{Name: "Content-Length", Value: strconv.Itoa(n)})
 }
 
-// begin begins an exchange with a request, and has it take its course.
+// begin begins an exchange with a request, and runs it on a goroutine.
 func (rs *Replays) begin(r *http.Request, c *claim.Claim, req *claim.Request, content []byte) (*claim.Exchange, *problem.Problem) {
 	hold := rs.claims.Registry.Options().Budget.Open(rs.trust.Address(r))
 	if !hold.Grow(len(content) + replayWeight) {
@@ -229,17 +230,17 @@ func (rs *Replays) begin(r *http.Request, c *claim.Claim, req *claim.Request, co
 	return x, nil
 }
 
-// replayWeight is what a replay costs in memory beside its content, in bytes.
+// replayWeight is the memory, in bytes, that a replay takes beside its content.
 const replayWeight = 8 << 10
 
-// run has an exchange take its course: nobody but its recording wants the answer.
+// run runs an exchange to its end. Only its recording gets the answer.
 func (rs *Replays) run(x *claim.Exchange, req *claim.Request, hold *budget.Hold) {
 	defer hold.Close()
 	a, err := x.Do(rs.life, req)
 	if err != nil || !a.More {
 		return
 	}
-	// Nobody sees more of an answer than is recorded.
+	// Nobody sees more of the answer than is recorded.
 	ctx, cancel := context.WithTimeout(rs.life, x.Timeout)
 	defer cancel()
 	var chunks [][]byte
@@ -254,18 +255,18 @@ func (rs *Replays) run(x *claim.Exchange, req *claim.Request, hold *budget.Hold)
 	}
 }
 
-// mostReplayed is how much of the answer to a replay is taken, in bytes; it ends as if a visitor left then, and where the answer lasts
-// longer than the claim's time for one.
+// mostReplayed is how many bytes of the answer to a replay are taken. Beyond that, or after the
+// claim's time for an answer, the exchange ends as if a visitor left.
 const mostReplayed = 1 << 20
 
-// Drain ends all replays, and has none begin.
+// Drain ends all replays and lets none begin.
 func (rs *Replays) Drain() {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	rs.end()
 }
 
-// Close ends all replays, and waits for that.
+// Close ends all replays and waits until they have ended.
 func (rs *Replays) Close() {
 	rs.Drain()
 	rs.running.Wait()

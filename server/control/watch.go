@@ -13,7 +13,8 @@ import (
 	"reversehttp/server/recording"
 )
 
-// stream answers GET {exchanges} with what changes, from all that there is on, or from the change that Last-Event-ID has.
+// stream answers GET {exchanges} with a stream of changes: first all recordings, or the changes
+// since Last-Event-ID.
 func (rs *Recordings) stream(w http.ResponseWriter, r *http.Request, form envelope.Form, f recording.Filter) {
 	book := rs.bookOf(r)
 	if book == nil {
@@ -81,7 +82,7 @@ func (rs *Recordings) stream(w http.ResponseWriter, r *http.Request, form envelo
 	}
 }
 
-// write writes what a stream has, and reports whether its reader took it.
+// write writes to a stream, and reports whether its reader took it.
 func (rs *Recordings) write(w http.ResponseWriter, hold *budget.Hold, out []byte) bool {
 	hold.Add(len(out))
 	defer hold.Shrink(len(out))
@@ -89,7 +90,7 @@ func (rs *Recordings) write(w http.ResponseWriter, hold *budget.Hold, out []byte
 	return given(w, hold, out) == nil
 }
 
-// appendChanges appends what changed as events of a stream.
+// appendChanges appends changes as events of a stream.
 func appendChanges(out []byte, form envelope.Form, c recording.Changes, after string) []byte {
 	for _, e := range eventsOf(c, after) {
 		line := marshal(e)
@@ -98,8 +99,8 @@ func appendChanges(out []byte, form envelope.Form, c recording.Changes, after st
 	return out
 }
 
-// eventsOf returns what changed since a change as messages. Each but the last names the change before: a reader that leaves
-// after one of them is told of all of them again.
+// eventsOf returns the changes since a change as messages. All but the last name the earlier
+// change, so that a reader that leaves in between is told of all of them again.
 func eventsOf(c recording.Changes, after string) (events []schema.RecordedEvent) {
 	if c.Cleared {
 		events = append(events, schema.RecordedEvent{Type: schema.TypeRecordedEvent, Change: after, Cleared: true})

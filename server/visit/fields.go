@@ -12,8 +12,8 @@ import (
 	"reversehttp/server/field"
 )
 
-// appendFields appends the fields of a visitor's request for its envelope: Host,
-// then the others by name, without those that end here.
+// appendFields appends the fields of a visitor's request for its envelope: Host, then the others
+// sorted by name, without those of this connection.
 func (v *Visits) appendFields(fields []claim.Field, r *http.Request, label string, own hop) []claim.Field {
 	gone := field.Named(r.Header["Connection"])
 	fields = slices.Grow(fields, 1+len(r.Header)+fieldsOfWay)
@@ -54,7 +54,7 @@ func sortFields(fields []claim.Field) {
 // fieldsOfWay is how many fields the gateway adds, at most, but for Via and CDN-Loop that were sent.
 const fieldsOfWay = 9
 
-// announce puts the fields into h by which an answer announces trailers, where some can follow it.
+// announce sets the fields by which an answer announces trailers, if any can follow it.
 func announce(h http.Header, a *claim.Answer) {
 	if !a.More && len(a.Trailers) == 0 {
 		return
@@ -62,7 +62,7 @@ func announce(h http.Header, a *claim.Answer) {
 	for _, f := range a.Fields {
 		switch {
 		case strings.EqualFold(f.Name, "Content-Length"):
-			delete(h, "Trailer") // content of a stated length has none
+			delete(h, "Trailer") // content with a stated length has none
 			return
 		case strings.EqualFold(f.Name, "Trailer"):
 			h["Trailer"] = append(h["Trailer"], f.Value)
@@ -70,7 +70,8 @@ func announce(h http.Header, a *claim.Answer) {
 	}
 }
 
-// adder adds fields to a header. The values of those of one value, as most are, share an allocation.
+// adder adds fields to a header. The values of fields with one value, as most have, share an
+// allocation.
 type adder struct {
 	header http.Header
 	values []string
@@ -117,7 +118,7 @@ func (v *Visits) relayFields(h http.Header, label string, fields []claim.Field, 
 		h["Content-Security-Policy"] = append(h["Content-Security-Policy"], field.Sandbox)
 	}
 	if _, ok := h["Content-Type"]; !ok {
-		h["Content-Type"] = nil        // net/http guesses none then
+		h["Content-Type"] = nil        // keeps net/http from guessing one
 		if v.Public.PathPrefix != "" { // and no browser, which takes the first value (Fetch, 3.6)
 			h["X-Content-Type-Options"] = []string{"nosniff"}
 		}

@@ -10,7 +10,7 @@ import (
 	"reversehttp/server/claim"
 )
 
-// hop is what the gateway itself says of a request. The strings that it makes of that share an allocation.
+// hop is what the gateway itself says of a request. Its strings share an allocation.
 type hop struct {
 	url       string
 	via       string
@@ -19,7 +19,7 @@ type hop struct {
 	peer      string // the address that the request came from
 }
 
-// hopOf returns it for a request of a target.
+// hopOf returns the hop of a request for a target.
 func (v *Visits) hopOf(r *http.Request, label, target string) (h hop) {
 	h.peer, _, _ = net.SplitHostPort(r.RemoteAddr)
 	var room [512]byte
@@ -73,7 +73,7 @@ func before(way []netip.AddrPort, own hop) (forwarded, xFor string) {
 	return f.String() + own.forwarded, x.String() + own.peer
 }
 
-// appendElement appends what Forwarded has of this hop (RFC 7239, 4).
+// appendElement appends this hop's element of Forwarded (RFC 7239, 4).
 func appendElement(b []byte, peer, host, scheme string) []byte {
 	b = append(b, "for="...)
 	if strings.Contains(peer, ":") {
@@ -93,7 +93,7 @@ func appendElement(b []byte, peer, host, scheme string) []byte {
 	return append(append(b, ";proto="...), scheme...)
 }
 
-// viaVersion is the version of a request in a Via field (RFC 9110, 7.6.3).
+// viaVersion returns the version of a request as in a Via field (RFC 9110, 7.6.3).
 func viaVersion(r *http.Request) string {
 	switch {
 	case r.ProtoMajor == 1 && r.ProtoMinor == 1:

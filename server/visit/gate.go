@@ -18,17 +18,17 @@ type Gates struct {
 	// Judge is asked with the head of a request, once its claim is found: the content is nil then. The
 	// Cookie fields are as the visitor sent them: head has none of the gateway's own. Nil passes every request.
 	Judge func(c *claim.Claim, head *claim.Request, cookies []string) Verdict
-	// Absent is asked once where the visitor would be told no_handler, and returns a whole answer in
-	// place of that, or nil. It is not asked again for the same request. Nil answers none.
+	// Absent is called, once for a request, if the visitor would get no_handler, and returns a
+	// whole answer to send instead, or nil. A nil Absent answers none.
 	Absent func(c *claim.Claim, r *claim.Request) *claim.Answer
 	// Refused hears of each request that the gate refuses, as it would have been passed on, with the content
 	// that was held. Nil means that nobody wants to know.
 	Refused func(c *claim.Claim, r *claim.Request, content []byte, why *problem.Problem)
 }
 
-// Verdict is what a gate has done with a request. The zero value passes it as it is.
+// Verdict is a gate's decision on a request. The zero value passes it unchanged.
 type Verdict struct {
-	// Answer answers the visitor, in place of the program. It is whole. Nil passes the request on.
+	// Answer is a whole answer to the visitor in place of the program's. Nil passes the request on.
 	Answer *claim.Answer
 	// Cookie goes with Answer, as a Set-Cookie of the gateway's own. Empty sets none.
 	Cookie string
@@ -36,14 +36,14 @@ type Verdict struct {
 	Refuse *problem.Problem
 	// Most bounds the content of what is passed on, in bytes. Nil leaves it to the gateway.
 	Most *int64
-	// Target takes the place of the request target of what is passed on. Empty leaves it.
+	// Target replaces the request target. Empty leaves it unchanged.
 	Target string
-	// Drop names fields that go, and Set are fields that take the place of all those of their names.
+	// Drop names fields to remove. Set are fields that replace all fields of their names.
 	Drop []string
 	Set  []claim.Field
-	// Then judges the whole content, of which there may be at most Hold bytes, before the program is
-	// asked. Of its verdict Hold and Then count no more. Nil asks for no content. A visitor who sends
-	// more is told content_too_large; an upgrade has no content and is not held.
+	// Then judges the whole content, at most Hold bytes, before the program gets the request. Hold
+	// and Then of its own verdict are ignored. A nil Then needs no content. A visitor who sends
+	// more gets content_too_large. An upgrade has no content and is not held.
 	Then func(content []byte) Verdict
 	Hold int
 	// Ended is called once, when a request that was passed on is over, with the status of the program's
@@ -51,8 +51,8 @@ type Verdict struct {
 	Ended func(status int)
 }
 
-// judge has the gate judge the request, if there is one, and answers it where the gate does. passed reports
-// whether it goes on; held whether its content is read, and in req.
+// judge lets the gate, if any, judge the request, and sends the gate's answer if it gives one.
+// passed reports whether the request goes on; held reports whether its content was read into req.
 func (s *visit) judge() (passed, held bool) {
 	w, r, c, req, hold := s.w, s.r, s.c, &s.req, s.hold
 	if s.Gates.Judge == nil {
@@ -113,13 +113,13 @@ func (s *visit) refuse(content []byte, p *problem.Problem) {
 	intake.Refuse(s.w, s.r, p)
 }
 
-// heldContent is content that a gate has held, with the trailers that came after it.
+// heldContent is content that was held for a gate, with its trailers.
 type heldContent struct {
 	*bytes.Reader
 	trailers []claim.Field
 }
 
-// Length returns how many bytes there are in all.
+// Length returns the length of the content in bytes.
 func (h *heldContent) Length() int64 { return h.Size() }
 
 // Trailers returns the fields after the content.
@@ -128,7 +128,7 @@ func (h *heldContent) Trailers() []claim.Field { return h.trailers }
 // Close does nothing.
 func (h *heldContent) Close() error { return nil }
 
-// rewrite changes the request as a verdict says.
+// rewrite applies the changes of a verdict to the request.
 func (s *visit) rewrite(verdict Verdict) {
 	req := &s.req
 	if verdict.Target != "" {
@@ -145,7 +145,7 @@ func (s *visit) rewrite(verdict Verdict) {
 	}
 }
 
-// absence returns what asks the gate for an answer in place of a program that is not there; nil where
+// absence returns a function that asks the gate for an answer in place of an absent program; nil if
 // there is no gate.
 func (s *visit) absence() func() *claim.Answer {
 	if s.Gates.Absent == nil {
@@ -154,8 +154,8 @@ func (s *visit) absence() func() *claim.Answer {
 	return func() *claim.Answer { return s.Gates.Absent(s.c, &s.req) }
 }
 
-// absent answers the visitor where the request failed with err, and a gate answers in place of the program.
-// unread says that the content was not read to its end. It reports whether it did.
+// absent sends the gate's answer in place of err, if the gate has one, and reports whether it did.
+// unread says that the content was not read to its end.
 func (s *visit) absent(err error, unread bool) bool {
 	f, failed := errors.AsType[*claim.Failure](err)
 	if !failed || f.Answer == nil {
@@ -168,7 +168,8 @@ func (s *visit) absent(err error, unread bool) bool {
 	return true
 }
 
-// answer writes a whole answer in place of the program's. It may be taken back while the visitor is slow.
+// answer writes a whole answer in place of the program's. Its hold may be taken back while the
+// visitor is slow.
 func (s *visit) answer(a *claim.Answer) {
 	rc := http.NewResponseController(s.w)
 	s.hold.Evictable(func(error) { _ = rc.SetWriteDeadline(intake.Past) })

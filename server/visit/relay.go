@@ -17,10 +17,10 @@ import (
 	"reversehttp/server/wire"
 )
 
-// relayPiece is how much content a visitor has to take at a time, in bytes.
+// relayPiece is how many bytes of content a visitor has to take at a time.
 const relayPiece = 64 << 10
 
-// relay writes an answer to the visitor. Of an answer with More, the exchange gives what follows.
+// relay writes an answer to the visitor. The exchange has the rest of an answer with More.
 func (s *visit) relay(a *claim.Answer) {
 	w, r := s.w, s.r
 	h := w.Header()
@@ -44,7 +44,7 @@ func (s *visit) relay(a *claim.Answer) {
 		return
 	}
 	silent := r.Method == http.MethodHead || len(a.Content) == 0
-	if a.More || silent { // else the first piece of the content goes with the head
+	if a.More || silent { // otherwise the first piece of the content goes with the head
 		wire.BoundWrite(w, 0)
 	}
 	if a.More {
@@ -87,11 +87,11 @@ func (s *visit) Inform(a *claim.Answer) {
 	maps.Copy(h, kept)
 }
 
-// errEvicted ends writing to a visitor whose place others need.
+// errEvicted ends the writing to a visitor whose place others need.
 var errEvicted = errors.New("visit: the visitor was too slow")
 
-// writePieces writes content so that the visitor has to take a piece at a time. While they
-// are waited for hold may be taken back.
+// writePieces writes content, of which the visitor has to take a piece at a time. While they are
+// waited for, hold may be taken back.
 func writePieces(w http.ResponseWriter, content []byte, hold *budget.Hold, m *quota.Meter) error {
 	for piece := range slices.Chunk(content, relayPiece) {
 		if over := m.Out(len(piece)); over != nil {
@@ -114,8 +114,8 @@ func writePieces(w http.ResponseWriter, content []byte, hold *budget.Hold, m *qu
 	return nil
 }
 
-// keepFieldsOf304 spells fields that net/http drops from 304 in a way that it
-// does not know them by. They tell of what GET would give (RFC 9110, 15.4.5).
+// keepFieldsOf304 spells the fields that net/http would drop from a 304 in a way that net/http does
+// not recognise. They describe the response that GET would have (RFC 9110, 15.4.5).
 func keepFieldsOf304(h http.Header) {
 	for _, name := range []string{"Content-Length", "Content-Type"} {
 		if values := h[name]; len(values) > 0 {
@@ -125,9 +125,9 @@ func keepFieldsOf304(h http.Header) {
 	}
 }
 
-// statesLength tells whether the gateway says how long the content is. It does
-// not for 204 and 304 (RFC 9110, 8.6), nor for an empty answer to HEAD, where it
-// cannot know what GET would give.
+// statesLength reports whether the gateway states the length of the content. It does not for 204
+// and 304 (RFC 9110, 8.6), nor for an empty answer to HEAD, since it cannot know the length for
+// GET.
 func statesLength(method string, a *claim.Answer) bool {
 	if a.More || len(a.Trailers) > 0 || a.Status == http.StatusNoContent || a.Status == http.StatusNotModified {
 		return false
@@ -135,17 +135,17 @@ func statesLength(method string, a *claim.Answer) bool {
 	return method != http.MethodHead || len(a.Content) > 0
 }
 
-// relayMore relays what follows the beginning of a streamed answer.
+// relayMore relays the rest of a streamed answer.
 func (s *visit) relayMore(a *claim.Answer) {
 	w, r, x, hold := s.w, s.r, s.x, s.hold
 	rc := http.NewResponseController(w)
 	silent := r.Method == http.MethodHead
 	chunks := [][]byte{a.Content}
-	a.Content = nil // it need not stay until the end
+	a.Content = nil // so that it can be freed before the end
 	ctx := r.Context()
 	left, err := strconv.ParseInt(w.Header().Get("Content-Length"), 10, 64)
 	if err != nil {
-		left = -1 // nobody said how much comes
+		left = -1 // the length is unknown
 	}
 	for {
 		for _, content := range chunks {
@@ -165,7 +165,7 @@ func (s *visit) relayMore(a *claim.Answer) {
 				panic(http.ErrAbortHandler)
 			}
 			if left -= int64(len(content)); left == 0 {
-				ctx = context.WithoutCancel(ctx) // the visitor has all of it, and may go
+				ctx = context.WithoutCancel(ctx) // the visitor has everything, and may leave
 			}
 		}
 		hold.Wait()
@@ -190,7 +190,7 @@ func (s *visit) relayMore(a *claim.Answer) {
 	}
 }
 
-// addTrailers puts trailers after the content.
+// addTrailers adds the trailers that follow the content.
 func addTrailers(h http.Header, trailers []claim.Field) {
 	for _, f := range trailers {
 		if strings.EqualFold(f.Name, "Proxy-Status") && field.Forges(f.Value) {

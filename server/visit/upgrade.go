@@ -25,8 +25,8 @@ import (
 	"reversehttp/server/wire"
 )
 
-// upgradeOf gives the protocol that a visitor asks to upgrade the connection to,
-// where the gateway relays that; else "".
+// upgradeOf returns the protocol to which a visitor asks to upgrade the connection, or "" if there
+// is none that the gateway relays.
 func upgradeOf(r *http.Request) string {
 	if wire.Extended(r, "websocket") != "" { // RFC 8441, 5
 		return "websocket"
@@ -40,8 +40,8 @@ func upgradeOf(r *http.Request) string {
 	return "websocket"
 }
 
-// badUpgrade refuses a request to upgrade to a WebSocket that no handler could accept, with
-// the fields that RFC 6455, 4.2.2 and 4.4, asks for.
+// badUpgrade returns the problem of a request for a WebSocket that no handler could accept, and
+// sets the fields that RFC 6455, 4.2.2 and 4.4, requires.
 func badUpgrade(h http.Header, r *http.Request) *problem.Problem {
 	switch version := r.Header["Sec-Websocket-Version"]; {
 	case upgradeOf(r) == "":
@@ -60,15 +60,15 @@ func badUpgrade(h http.Header, r *http.Request) *problem.Problem {
 	return nil
 }
 
-// tunnel is what a visitor sends on a connection after it was upgraded. It is
-// there before, so that a session can ask for it and wait.
+// tunnel is what a visitor sends on an upgraded connection. It exists before the upgrade, so that a
+// session can fetch it and wait.
 type tunnel struct {
 	opened chan struct{} // closed when conn is set
-	over   chan struct{} // closed when nobody is to read any more
+	over   chan struct{} // closed when reading has to stop
 	left   chan struct{} // closed when the program that fetches has left
 	conn   net.Conn
 	in     *bufio.Reader
-	leave  func(err error) // the visitor sends no more
+	leave  func(err error) // called when the visitor sends no more
 	meter  *quota.Meter
 	x      *claim.Exchange
 	mu     sync.Mutex // held while somebody reads
@@ -79,14 +79,14 @@ func newTunnel(m *quota.Meter, x *claim.Exchange) *tunnel {
 	return &tunnel{meter: m, x: x, opened: make(chan struct{}), over: make(chan struct{}), left: make(chan struct{})}
 }
 
-// open gives the connection, once. leave is called with what ended the reading.
+// open sets the connection, once. leave is called with the error that ended the reading.
 func (t *tunnel) open(conn net.Conn, in *bufio.Reader, leave func(error)) {
 	t.conn, t.in, t.leave = conn, in, leave
 	close(t.opened)
 }
 
-// Read reads what the visitor sends next. However the visitor ends that, it is
-// [io.EOF]: the bytes have their own end, of which the gateway knows nothing.
+// Read reads what the visitor sends next. However the visitor ends it, Read returns [io.EOF]: the
+// protocol on the connection marks its own end, which the gateway does not know.
 func (t *tunnel) Read(into []byte) (int, error) {
 	select {
 	case <-t.opened:
@@ -121,8 +121,8 @@ func (t *tunnel) Read(into []byte) (int, error) {
 	return n, err
 }
 
-// Close ends the reading because the program has left. A visitor may be silent for long,
-// and meanwhile the session would be held for busy.
+// Close ends the reading because the program has left. Otherwise a silent visitor would make the
+// session look busy.
 func (t *tunnel) Close() error {
 	t.drop.Do(func() {
 		close(t.left)
@@ -135,7 +135,7 @@ func (t *tunnel) Close() error {
 	return nil
 }
 
-// end lets nobody read any more, and waits for who does.
+// end stops further reads and waits for one in progress.
 func (t *tunnel) end() {
 	close(t.over)
 	if t.conn != nil {
@@ -145,14 +145,14 @@ func (t *tunnel) end() {
 	}
 }
 
-// Length returns -1: the visitor ends it at any time.
+// Length returns -1: the visitor may end at any time.
 func (t *tunnel) Length() int64 { return -1 }
 
 // Trailers returns nil: an upgraded connection has none.
 func (t *tunnel) Trailers() []claim.Field { return nil }
 
-// farewell is how long the handler may be silent when the visitor sends no more: they may have
-// ended their side only, and read on.
+// farewell is how long the handler may be silent when called when the visitor sends no more: they
+// may have ended their side only, and read on.
 const farewell = 5 * time.Second
 
 // relayUpgrade upgrades the visitor's connection and relays what the handler sends
@@ -161,7 +161,7 @@ func (s *visit) relayUpgrade(a *claim.Answer, t *tunnel) {
 	x, hold := s.x, s.hold
 	conn, in, head, err := s.acceptUpgrade(s.w, s.r, s.label, x, a)
 	if err != nil {
-		t.end() // a program that asks for what the visitor sends waits no more
+		t.end() // so that a program that fetches what the visitor sends does not wait
 		x.Fail(claim.ErrVisitorGone)
 		panic(http.ErrAbortHandler)
 	}
@@ -215,8 +215,8 @@ func (s *visit) relayUpgrade(a *claim.Answer, t *tunnel) {
 	}
 }
 
-// acceptUpgrade gives the connection that is upgraded, how to read from it, and the head
-// that is to be written on it first. In HTTP/2 it is a stream, whose head is written.
+// acceptUpgrade returns the upgraded connection, its reader, and the head to write on it first. In
+// HTTP/2 the connection is a stream whose head is already written.
 func (v *Visits) acceptUpgrade(w http.ResponseWriter, r *http.Request, label string, x *claim.Exchange, a *claim.Answer) (net.Conn, *bufio.Reader, []byte, error) {
 	if r.ProtoMajor == 2 {
 		h := w.Header()
@@ -233,7 +233,7 @@ func (v *Visits) acceptUpgrade(w http.ResponseWriter, r *http.Request, label str
 	return conn, rw.Reader, v.headOf101(r, label, x, a), nil
 }
 
-// headOf101 is the head that tells the visitor that its connection is upgraded.
+// headOf101 returns the head of the response that upgrades the visitor's connection.
 func (v *Visits) headOf101(r *http.Request, label string, x *claim.Exchange, a *claim.Answer) []byte {
 	h := http.Header{}
 	v.relayFields(h, label, a.Fields, nil)
@@ -249,14 +249,14 @@ func (v *Visits) headOf101(r *http.Request, label string, x *claim.Exchange, a *
 	return b.Bytes()
 }
 
-// newKey makes a key for a request that came without one (RFC 6455, 4.1).
+// newKey returns a key for a request that has none (RFC 6455, 4.1).
 func newKey() string {
 	var nonce [16]byte
 	_, _ = rand.Read(nonce[:])
 	return base64.StdEncoding.EncodeToString(nonce[:])
 }
 
-// acceptKey answers a key (RFC 6455, 4.2.2).
+// acceptKey returns the Sec-WebSocket-Accept value for a key (RFC 6455, 4.2.2).
 func acceptKey(key string) string {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return base64.StdEncoding.EncodeToString(sum[:])

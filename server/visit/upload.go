@@ -21,22 +21,22 @@ import (
 	"reversehttp/server/wire"
 )
 
-// upload is the content of a visitor's request that a session fetches while it
-// comes. It belongs to the goroutine that serves the visitor, which stops it
-// before it returns: net/http allows nobody to read after that.
+// upload is the content of a visitor's request that a session fetches while it arrives. The
+// goroutine that serves the visitor owns it and stops it before returning, since net/http forbids
+// reads after that.
 type upload struct {
 	v *Visits
 	w http.ResponseWriter
 	r *http.Request
 	x *claim.Exchange
-	// hold is waited for while somebody reads.
+	// hold waits for its peer while somebody reads.
 	hold  *budget.Hold
 	meter *quota.Meter
 	most  int64 // content that there may be, in bytes
 
 	mu      sync.Mutex    // guards below
-	since   time.Time     // when the read that goes on began
-	waited  time.Duration // for the visitor, in reads that are over
+	since   time.Time     // when the current read began
+	waited  time.Duration // for the visitor, in earlier reads
 	live    bool          // the answer has begun
 	reading bool
 	begun   bool // somebody has read
@@ -46,8 +46,8 @@ type upload struct {
 	idle    sync.Cond // nobody reads
 }
 
-// streams tells whether the content of a request is fetched: it is long, or
-// nobody knows how long, or the visitor says that it comes bit by bit.
+// streams reports whether the content of a request has to be fetched: it is long, its length is
+// unknown, or the visitor says that it comes bit by bit.
 func (v *Visits) streams(r *http.Request, x *claim.Exchange) bool {
 	return r.ContentLength < 0 || r.ContentLength > int64(v.InlineBytes) && r.ContentLength > int64(x.Inline) || r.ContentLength > 0 && field.IsIncremental(r.Header)
 }
@@ -63,16 +63,16 @@ func newUpload(w http.ResponseWriter, r *http.Request, x *claim.Exchange, v *Vis
 // errStopped ends a reader whose exchange has ended.
 var errStopped = errors.New("visit: the exchange has ended")
 
-// end stops the upload when the answer was written. What is left of the content
-// must not be taken for the next request, so the connection ends then.
+// end stops the upload after the answer was written. The connection ends too, so that the rest of
+// the content is not taken for the next request.
 func (u *upload) end() {
 	if !u.stop() && u.r.ProtoMajor == 1 && (u.begun || !wire.Expects(u.r)) {
 		wire.HangUp(u.w)
 	}
 }
 
-// until is when the visitor has to have sent something more: see [intake.Pace]. Once the answer has
-// begun content is live, and only its pauses are bounded. The caller holds u.mu.
+// until returns when the visitor must have sent more; see [intake.Pace]. Once the answer has begun
+// the content is live, and only its pauses are bounded. The caller holds u.mu.
 func (u *upload) until() time.Time {
 	p := u.v.pace(u.x.Timeout)
 	if u.live {
@@ -92,7 +92,7 @@ func (u *upload) goLive() {
 	}
 }
 
-// Read reads what the visitor sends next, in the time that they have for it.
+// Read reads what the visitor sends next, at the pace that they must keep.
 func (u *upload) Read(into []byte) (int, error) {
 	u.mu.Lock()
 	if u.stopped {
@@ -111,11 +111,11 @@ func (u *upload) Read(into []byte) (int, error) {
 	u.size += n
 	u.whole = err == io.EOF
 	stopped, size := u.stopped, u.size
-	if u.whole { // net/http watches for the visitor's leaving from here on
+	if u.whole { // from here on net/http notices when the visitor leaves
 		_ = http.NewResponseController(u.w).SetReadDeadline(time.Time{})
 	}
 	u.mu.Unlock()
-	defer u.rest() // after the exchange has learnt what is wrong; see context
+	defer u.rest() // after the exchange has been told what is wrong; see context
 	if over := u.meter.In(n); over != nil {
 		u.x.Reject(over)
 		return 0, over
@@ -138,15 +138,15 @@ func (u *upload) Read(into []byte) (int, error) {
 	return 0, p
 }
 
-// uninvited tells whether the visitor has yet to be sent 100 (Continue). net/http
-// sends that for who reads, and nobody may write beside it.
+// uninvited reports whether the visitor still waits for 100 (Continue). net/http sends it on the
+// first read, and nobody may write at the same time.
 func (u *upload) uninvited() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.r.ProtoMajor == 1 && wire.Expects(u.r) && u.size == 0 && !u.whole
 }
 
-// rest notes that nobody reads.
+// rest notes that no read is in progress.
 func (u *upload) rest() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -154,9 +154,9 @@ func (u *upload) rest() {
 	u.idle.Broadcast()
 }
 
-// context gives the context of the visitor's request, which ends when the
-// visitor leaves, and what frees it. net/http ends its own also when a read
-// fails, before that tells why: who reads says it first.
+// context returns a context that ends when the visitor leaves, and a function that frees it.
+// net/http's own context also ends when a read fails, before the reader could say why; this one
+// lets the reader say it first.
 func (u *upload) context() (ctx context.Context, free func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(u.r.Context()))
 	detach := context.AfterFunc(u.r.Context(), func() {
@@ -173,8 +173,7 @@ func (u *upload) context() (ctx context.Context, free func()) {
 	}
 }
 
-// stop lets nobody read any more, waits for who does, and tells whether all was
-// read.
+// stop stops further reads, waits for one in progress, and reports whether all content was read.
 func (u *upload) stop() (whole bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -198,8 +197,7 @@ func (u *upload) Trailers() []claim.Field {
 	return trailersOf(u.r, u.whole)
 }
 
-// trailersOf lists the fields after the content of a request: those that were announced, without
-// their values, unless it was read whole.
+// trailersOf returns the trailers of a request; without values unless its content was read whole.
 func trailersOf(r *http.Request, whole bool) (fields []claim.Field) {
 	for _, name := range slices.Sorted(maps.Keys(r.Trailer)) {
 		values := r.Trailer[name]
@@ -213,5 +211,5 @@ func trailersOf(r *http.Request, whole bool) (fields []claim.Field) {
 	return fields
 }
 
-// Close does nothing: the exchange ends what is left of the content.
+// Close does nothing: the exchange ends the rest of the content.
 func (u *upload) Close() error { return nil }

@@ -1,5 +1,5 @@
-// Package visit is a visitor's side of a gateway: their request, on its way to the sessions of a
-// claim, and the answer that is relayed to them.
+// Package visit is the visitor's side of a gateway: it passes their request to the sessions of a
+// claim, and relays the answer.
 package visit
 
 import (
@@ -22,7 +22,7 @@ import (
 	"reversehttp/server/wire"
 )
 
-// Visits serves visitors. All its members are set before it does, and do not change.
+// Visits serves visitors. Its members are set before its first use and do not change.
 type Visits struct {
 	Registry *claim.Registry
 	Public   *publicurl.Template
@@ -31,14 +31,14 @@ type Visits struct {
 	Withdrawn *admission.Withdrawn
 	// Strangers guards visitors of claims that nobody vouches for. Nil guards nobody.
 	Strangers *strangers.Guard
-	// Rate bounds how often an address asks.
+	// Rate bounds the requests of an address.
 	Rate *admission.Rate
-	// ContentRate is what content of a visitor has to make, in bytes a second, beside the time that
-	// the claim has for an answer; ContentPause is how long nothing of it may come.
+	// ContentRate is the least rate of a visitor's content in bytes a second, after the claim's
+	// time for an answer. ContentPause is the longest time without content.
 	ContentRate  int
 	ContentPause time.Duration
-	// InlineBytes is the most content that is read before the program is asked, unless a session takes
-	// more ([claim.Exchange.Inline]), and ContentBytes the most that a request may have.
+	// InlineBytes is the most content that is read before the program gets the request, unless a
+	// session takes more ([claim.Exchange.Inline]). ContentBytes is the most content of a request.
 	InlineBytes, ContentBytes int
 	Gates                     Gates
 	// Quotas count what visitors use of claims. Nil counts nothing.
@@ -54,8 +54,8 @@ func (v *Visits) At(public *publicurl.Template) *Visits {
 	return &at
 }
 
-// Serve hands the request of a visitor to the sessions of the claim of a label, and relays the
-// answer. What the request holds, and the exchange, hold holds.
+// Serve passes a visitor's request to the sessions of the claim of a label and relays the answer.
+// The request and its exchange count in hold.
 func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold) {
 	p := v.refusal(r, label)
 	if p == nil {
@@ -96,7 +96,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		return
 	}
 	x, err := c.Begin(hold, s.absence())
-	wire.Taken(r) // the exchange counts for it
+	wire.Taken(r) // from now on it counts as an exchange
 	if err != nil && s.absent(err, !held) {
 		return
 	}
@@ -169,7 +169,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		problem.Of(err).Write(w, r)
 		return
 	}
-	if a.Status == http.StatusSwitchingProtocols { // it came before its session had the request
+	if a.Status == http.StatusSwitchingProtocols { // the answer came before its session had the request
 		x.Fail(claim.ErrHandlerFailed)
 		problem.Of(&claim.Failure{Err: claim.ErrHandlerFailed, Handed: claim.HandedYes}).Write(w, r)
 		return
@@ -184,8 +184,8 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	s.answered = a.Status
 }
 
-// visit is a visitor's request while it is served: what the gates, the core and the budget have to do with. It has room for the fields
-// of most requests and answers, so that all of this is one allocation.
+// visit is a visitor's request while it is served. It has room for the fields of most requests and
+// answers, so that all of it is one allocation.
 type visit struct {
 	*Visits
 	w      http.ResponseWriter
@@ -207,7 +207,7 @@ type visit struct {
 	values   [8]string
 }
 
-// fill makes the visitor's request one for the core.
+// fill converts the visitor's request for the core.
 func (s *visit) fill() {
 	r := s.r
 	target := wire.Target(r)
@@ -233,22 +233,22 @@ func (s *visit) fill() {
 	}
 }
 
-// Evict ends the exchange because of why, while its visitor is waited for.
+// Evict ends the exchange because of why while it waits for its visitor.
 func (s *visit) Evict(why error) {
 	rc := http.NewResponseController(s.w)
 	if why == claim.ErrDraining {
-		if s.x.Reject(why) { // else it is answered, or what it is told comes another way
+		if s.x.Reject(why) { // otherwise it has an answer, or fails in another way
 			_ = rc.SetReadDeadline(intake.Past)
 		}
 		return
 	}
-	// In this order: what the visitor is told then sets the deadline for writing anew.
+	// In this order: the error that the visitor is told then resets the write deadline.
 	_ = rc.SetWriteDeadline(intake.Past)
 	_ = rc.SetReadDeadline(intake.Past)
 	s.x.Reject(why)
 }
 
-// refusal says why a request is not let in, before its claim is looked at.
+// refusal returns the problem of a request that is refused before its claim is looked up, or nil.
 func (v *Visits) refusal(r *http.Request, label string) *problem.Problem {
 	switch {
 	case r.Method == http.MethodConnect && upgradeOf(r) == "":
@@ -272,7 +272,7 @@ func (v *Visits) tellWho(w http.ResponseWriter, code schema.Code) {
 	}
 }
 
-// keys are the fields by which a handler knows a request again.
+// keys are the fields by which a handler recognises a repeated request.
 var keys = []string{"Idempotency-Key", "Webhook-Id"}
 
 // appendURL appends the target URI (RFC 9110, 7.1) to b.
@@ -304,7 +304,7 @@ func (v *Visits) RedirectToSlash(w http.ResponseWriter, r *http.Request, label s
 	w.WriteHeader(http.StatusPermanentRedirect)
 }
 
-// pace returns the pace of a visitor's content, which may take the time of the answer.
+// pace returns the pace of a visitor's content, whose grace is the time for the answer.
 func (v *Visits) pace(timeout time.Duration) intake.Pace {
 	return intake.Pace{Grace: timeout, Rate: v.ContentRate, Pause: v.ContentPause}
 }
