@@ -5,8 +5,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { noBrowser, startBrowser } from './browser.js'
-import { Gateway } from './gateway.js'
+import { elsewhere, noBrowser, startBrowser } from './browser.js'
+import { Gateway, freePort } from './gateway.js'
 import { until } from './until.js'
 import { visit } from './visitor.js'
 
@@ -118,6 +118,22 @@ describe('a gateway for strangers', { skip: noBrowser }, () => {
       readFileSync(join(dir, 'abuse.jsonl'), 'utf8').includes('it asks for my password'),
     )
     await context.close()
+  })
+
+  test('the status page says where the numbers are, which are not for strangers', async () => {
+    const port = await freePort()
+    const shape = `http://${elsewhere}:${port}/at/{label}/`
+    const beyond = await Gateway.start('--listen', `127.0.0.1:${port}`, '--public-url', shape)
+    const context = await browser.newContext()
+    const visitor = await context.newPage()
+    await visitor.goto(`http://${elsewhere}:${port}/status`)
+    await visitor.locator('#elsewhere').waitFor()
+    assert.equal(await visitor.locator('#numbers').isVisible(), false)
+    await visitor.goto(`${gateway.url}status`)
+    await visitor.locator('#claims', { hasText: /^[1-9]/ }).waitFor()
+    assert.equal(await visitor.locator('#elsewhere').isVisible(), false)
+    await context.close()
+    await beyond.stop()
   })
 
   for (const colorScheme of ['light', 'dark']) {

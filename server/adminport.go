@@ -114,6 +114,14 @@ func listenUnix(path string) (net.Listener, error) {
 	return l, nil
 }
 
+// where returns the address as it is asked for.
+func (a *adminPort) where() string {
+	if a.file != "" {
+		return "unix:" + a.file
+	}
+	return a.Addr().String()
+}
+
 // serve serves the operator of a gateway.
 func (a *adminPort) serve(api *admin.API) {
 	a.port = admin.NewPort(api, admin.Options{Key: a.key, Name: a.name})

@@ -108,6 +108,9 @@ func TestTheOperatorsSocketIsForOneUser(t *testing.T) {
 	if resp.StatusCode != 200 || !strings.Contains(string(content), "reversehttp_claims") {
 		t.Errorf("/metrics = %d %.100s", resp.StatusCode, content)
 	}
+	if got := p.adminAddress(); got != "unix:"+path {
+		t.Errorf("the log says that it is %s", got)
+	}
 	o, err := parse([]string{"--listen=127.0.0.1:0", "--admin-listen=unix:" + path})
 	if err != nil {
 		t.Fatal(err)

@@ -137,7 +137,7 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 
 	if operator != nil {
 		operator.serve(g.Admin)
-		log.Info("serving the operator", "admin_listen", operator.Addr().String(), "key_needed", operator.key != "")
+		log.Info("serving the operator", "admin_listen", operator.where(), "key_needed", operator.key != "")
 	}
 	server := g.Server()
 	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)

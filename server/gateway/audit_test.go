@@ -132,3 +132,29 @@ func TestAccountsAreWrittenDownByTheirNames(t *testing.T) {
 		}
 	}
 }
+
+func TestPoliciesAreWrittenDown(t *testing.T) {
+	all, text := audited(t, Options{}, func(w *world) {
+		p := w.claim("demo")
+		policy := `{"policy":{"basic":[{"user":"ann","password":"s3cret-word"}],"bearer":[{"name":"ci","token":"s3cret-token-of-ci"}],"methods":["GET"]}}`
+		for range 2 { // the second time nothing changes but hashes
+			if got := w.send("PATCH", p.Claim, "t0", json.RawMessage(policy)); got.Status != 200 {
+				t.Fatalf("PATCH = %d %s", got.Status, got.Content)
+			}
+		}
+		if got := w.send("PATCH", p.Claim, "t0", json.RawMessage(`{"policy":{}}`)); got.Status != 200 {
+			t.Fatalf("PATCH = %d %s", got.Status, got.Content)
+		}
+	})
+	if len(all) < 5 || all[1].Event != audit.ClaimChanged || all[2].Event != audit.PolicySet || !reflect.DeepEqual(all[2].Policy, map[string][]string{"basic": {"ann"}, "bearer": {"ci"}, "methods": {}}) {
+		t.Errorf("the audit log has\n%s", text)
+	}
+	if last := all[len(all)-1]; last.Event != audit.PolicySet || len(last.Policy) > 0 {
+		t.Errorf("at the end of the policy the audit log has %+v", last)
+	}
+	for _, secret := range []string{"s3cret", "sha256", "$", "hash", "GET"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("the audit log has %q:\n%s", secret, text)
+		}
+	}
+}

@@ -310,3 +310,25 @@ func TestAbuseIsReported(t *testing.T) {
 		}
 	})
 }
+
+func TestOverTLSTheCookieIsForOneHost(t *testing.T) {
+	for shape, want := range map[string][2]string{
+		"https://{label}.gateway.example/":    {"demo.gateway.example", "__Host-reversehttp-visited="},
+		"https://gateway.example/at/{label}/": {"gateway.example", "__Secure-reversehttp-visited="},
+	} {
+		inWorld(t, Options{Public: true, PublicURL: shape}, func(w *world) {
+			if got := w.ask(requestTo("POST", "gateway.example", "/claims", "Content-Type: application/json", "Content-Length: 29") + `{"label":"demo","token":"t0"}` + " "); got.Status != 201 {
+				t.Fatalf("claim = %d %s", got.Status, got.Content)
+			}
+			base := "/"
+			if strings.Contains(shape, "/at/") {
+				base = "/at/demo/"
+			}
+			action, fields := form(t, string(w.ask(get(want[0], base, navigation...)).Content))
+			got := w.pressed(want[0], action, fields, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-Site: same-origin", "Origin: https://"+want[0])
+			if set := got.Header.Get("Set-Cookie"); got.Status != 303 || !strings.HasPrefix(set, want[1]) || !strings.Contains(set, "; Secure") || !strings.Contains(set, "; Path="+base+";") {
+				t.Errorf("%s: %d %q, want %s", shape, got.Status, set, want[1])
+			}
+		})
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"syscall"
 
 	"reversehttp/schema"
@@ -57,6 +58,10 @@ func refused(gateway, label string, err error) *failure {
 	switch {
 	case errors.Is(err, reversehttp.ErrLabelTaken):
 		return &failure{exitRefused, fmt.Errorf("the label %q is taken, and not with this token; choose another --label, or give the token that owns it in REVERSEHTTP_TOKEN (a label whose program was killed is free when its lease is over)", label)}
+	case errors.As(err, &e) && e.Code == schema.CodeTakenDown:
+		return &failure{exitRefused, fmt.Errorf("the operator of the gateway at %s took the label %q down; choose another --label, or ask them", gateway, label)}
+	case errors.As(err, &e) && e.Code == schema.CodeLabelReserved && strings.Contains(e.Detail, "looks like"):
+		return &failure{exitRefused, fmt.Errorf("the gateway at %s refuses the label %q: %s", gateway, label, printable(e.Detail))}
 	case errors.Is(err, reversehttp.ErrLabelReserved):
 		return &failure{exitRefused, fmt.Errorf("the gateway at %s keeps the label %q for itself, or for one whose token you do not give; choose another --label, or give that token in REVERSEHTTP_TOKEN", gateway, label)}
 	case errors.Is(err, reversehttp.ErrKeyNeeded):
@@ -85,7 +90,10 @@ func refused(gateway, label string, err error) *failure {
 
 // ended makes a failure of an error of Serve.
 func ended(err error) *failure {
+	var e *reversehttp.Error
 	switch {
+	case errors.As(err, &e) && e.Code == schema.CodeTakenDown:
+		return &failure{exitEnded, errors.New("the claim ended: the operator of the gateway took the label down")}
 	case errors.Is(err, reversehttp.ErrClaimDeleted):
 		return &failure{exitEnded, errors.New("the claim ended: an owner of it deleted it")}
 	case errors.Is(err, reversehttp.ErrTokenWrong):
