@@ -179,6 +179,42 @@ func TestAHostBesideAnotherAuthorityIsRefused(t *testing.T) {
 	}
 }
 
+func TestALengthThatIsNotThatOfTheContentIsRefused(t *testing.T) {
+	for want, all := range map[string][][]schema.Field{
+		"200": {nil, {{"content-length", "0"}}},
+		"400": {{{"content-length", "10"}}, {{"content-length", "abc"}}, {{"content-length", "0"}, {"content-length", "10"}}, {{"content-length", ""}}},
+	} {
+		for _, fields := range all {
+			inWorld(t, Options{}, func(w *world) {
+				p := w.claim("demo")
+				v := w.peer()
+				status := make(chan string, 1)
+				go func() {
+					defer close(status)
+					f, err := v.frames(func(f http2.Frame) bool { return f.Header().Type == http2.FrameHeaders })
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					status <- f.(*http2.MetaHeadersFrame).PseudoValue("status")
+					_, _ = io.Copy(io.Discard, v.conn)
+				}()
+				v.send(v.ask(1, host, fields...)) // it has no content
+				synctest.Wait()
+				if n := w.gateway.registry.Stats().Exchanges; (n == 1) != (want == "200") {
+					t.Errorf("%v: %d exchanges, want that the program has those only that are 200", fields, n)
+				}
+				if want == "200" {
+					p.respond(schema.Response{ID: p.next().ID, Status: 200})
+				}
+				if got := <-status; got != want {
+					t.Errorf("%v: answer = %s, want %s", fields, got, want)
+				}
+			})
+		}
+	}
+}
+
 func TestFramesAreNeverTakenForAHead(t *testing.T) {
 	// As much as net/http reads at once of HTTP/1, and like a request line.
 	value := "a /%zz HTTP/1.1" + strings.Repeat("x", readBuffer)

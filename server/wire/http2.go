@@ -54,6 +54,19 @@ func contradictsAuthority(r *http.Request) (detail string) {
 	return ""
 }
 
+// contradictsLength says that the content of a request of HTTP/2 has another length than its Content-Length tells
+// (RFC 9113, 8.1.1), or returns "". net/http compares them only where content comes, and with the first of several.
+func contradictsLength(r *http.Request) (detail string) {
+	stated := r.Header["Content-Length"]
+	if r.ProtoMajor != 2 || len(stated) == 0 {
+		return ""
+	}
+	if n, err := strconv.ParseUint(stated[0], 10, 63); len(stated) > 1 || err != nil || int64(n) != r.ContentLength {
+		return "The request has a Content-Length that is not the length of its content, or several; send the length once."
+	}
+	return ""
+}
+
 // http2Stream is a response of HTTP/2 that behaves as one of HTTP/1 does: its
 // deadlines bound what is read and written. net/http's own end the stream when
 // they pass, though nobody reads or writes but waits, for a handler say.

@@ -42,10 +42,10 @@ func Target(r *http.Request) string {
 }
 
 // Malformed says why r is to be refused although net/http took it, or returns "": it may have
-// been read otherwise than it was sent, or others may read another request in it, by its host
-// (RFC 9113, 8.3.1). Where a request ends in two places a port has refused it.
+// been read otherwise than it was sent, or others may read another request in it, by its host or
+// its length (RFC 9113, 8.3.1 and 8.1.1). Where one of HTTP/1 ends in two places a port has refused it.
 func Malformed(r *http.Request) (detail string) {
-	return cmp.Or(contradictsAuthority(r), garbled(r))
+	return cmp.Or(contradictsAuthority(r), contradictsLength(r), garbled(r))
 }
 
 // garbled says that something was changed on the connection that is not the
