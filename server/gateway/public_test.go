@@ -269,6 +269,7 @@ func TestAbuseIsReported(t *testing.T) {
 		}
 		for i, bad := range []url.Values{
 			{}, {"url": {"http://demo.localhost:8080/"}}, {"url": {"http://elsewhere.example/"}, "text": {"x"}}, {"url": {"http://localhost:8080/"}, "text": {"x"}},
+			{"url": {"http://$(reboot).localhost:8080/"}, "text": {"x"}}, {"url": {"javascript://demo.localhost:8080/%0aalert(1)"}, "text": {"x"}},
 			{"url": {"http://demo.localhost:8080/"}, "text": {strings.Repeat("x", 5000)}}, {"url": {"http://demo.localhost:8080/"}, "text": {strings.Repeat("x", 20_000)}},
 		} {
 			if got := report(fmt.Sprint("192.0.2.", 10+i, ":1"), bad); got.Status != 400 || strings.Contains(string(got.Content), "Thank you") {

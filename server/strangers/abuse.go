@@ -15,6 +15,7 @@ import (
 	"reversehttp/schema"
 	"reversehttp/server/admission"
 	"reversehttp/server/audit"
+	"reversehttp/server/claim"
 	"reversehttp/server/problem"
 	"reversehttp/server/publicurl"
 	"reversehttp/server/trust"
@@ -25,6 +26,8 @@ import (
 type Desk struct {
 	Public *publicurl.Template
 	Trust  trust.Peers
+	// DomainLabel returns the label of the claim that a domain of its own leads to; "" for none.
+	DomainLabel func(name string) string
 	// Contact is a URI for reports of holes. Empty means the page for reports of abuse.
 	Contact string
 	// Logs get the reports, and Log says that there is one.
@@ -104,7 +107,7 @@ func (d *Desk) Take(w http.ResponseWriter, r *http.Request) {
 	case len(said.URL) > mostSaid || len(said.Text) > mostSaid || len(said.Contact) > mostSaid:
 		said.Wrong = "Each field takes " + strconv.Itoa(mostSaid) + " bytes."
 	case label == "":
-		said.Wrong = "Give the URL of a page below " + d.Public.String() + ", as your browser shows it."
+		said.Wrong = "Give the URL of a page below " + d.Public.String() + ", or at a domain that leads to one, as your browser shows it."
 	case said.Text == "":
 		said.Wrong = "Say what is wrong with the page."
 	}
@@ -119,17 +122,21 @@ func (d *Desk) Take(w http.ResponseWriter, r *http.Request) {
 	d.show(w, http.StatusOK, report{Done: true})
 }
 
-// labelOf returns the label of a public URL, or of its authority; "" where it is none.
+// labelOf returns the label of a public URL, of one at a claim's own domain, or of an authority; "" where it is none. The log repeats
+// it in a command, so it is one that can be claimed.
 func (d *Desk) labelOf(said string) string {
 	if !strings.Contains(said, "://") {
 		said = d.Public.Scheme + "://" + said
 	}
 	u, err := url.Parse(said)
-	if err != nil || u.Host == "" {
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return ""
 	}
 	where, label := d.Public.Locate(u.Host, u.RequestURI(), false)
-	if where != publicurl.Public && where != publicurl.Bare {
+	if where == publicurl.Elsewhere {
+		label = d.DomainLabel(publicurl.Hostname(u.Host))
+	}
+	if where == publicurl.Control || !claim.ValidLabel(label) {
 		return ""
 	}
 	return label

@@ -32,6 +32,17 @@ func NewGuard(public *publicurl.Template, peers trust.Peers) *Guard {
 	return g
 }
 
+// At returns what guards visitors at a domain of a claim's own, whose public URL that template has: the warning is of that origin, and
+// so are its form and its cookie.
+func (g *Guard) At(public *publicurl.Template) *Guard {
+	if g == nil {
+		return nil
+	}
+	at := *g
+	at.public = public
+	return &at
+}
+
 // young is how long the pages of a claim have no forms.
 const young = 24 * time.Hour
 

@@ -36,7 +36,9 @@ const (
 
 // outlived deals with what a visitor's browser keeps of an owner before. It reports whether it answered.
 func (v *Visits) outlived(w http.ResponseWriter, r *http.Request, c *claim.Claim) (answered bool) {
-	if c.Past == "" || v.Public.PathPrefix != "" { // in the path shape claims have no cookies, nor workers
+	// In the path shape claims have no cookies, nor workers. A domain of a claim's own is not the label's, and its cookies are
+	// also those of its owner's other hosts, which a browser clears with them.
+	if c.Past == "" || v.Public.PathPrefix != "" || v.base != "" {
 		return false
 	}
 	known, asked, cookies := v.readMark(r, c.Past)

@@ -50,7 +50,7 @@ type Visits struct {
 // At returns what serves visitors at a domain of a claim's own, whose public URL that template has.
 func (v *Visits) At(public *publicurl.Template) *Visits {
 	at := *v
-	at.Public, at.base = public, public.Base("")
+	at.Public, at.base, at.Strangers = public, public.Base(""), v.Strangers.At(public)
 	return &at
 }
 
