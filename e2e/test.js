@@ -6,6 +6,7 @@
 // It needs Node and Go. What else is missing it installs: npm packages with npm ci, and programs with apt
 // where it runs as root. With CI set, a check or a test that cannot run here has failed.
 import { gatewayBinary } from './gateway.js'
+import { auditGo, auditNPM } from './steps/audit.js'
 import { inCI } from './steps/ci.js'
 import { goTests, nodeTests } from './steps/count.js'
 import { CannotRun, installPackages, installPrograms } from './steps/install.js'
@@ -23,7 +24,7 @@ const longest = ['sdk-go', 'server/family', 'e2e/bounds', 'e2e/faults', 'server/
 
 const bin = (name) => `node_modules/.bin/${name}`
 
-// A step succeeds, fails by throwing, or gives counts of tests.
+// A step succeeds, fails by throwing, or gives counts of tests, and what it could not check.
 const steps = {
   npm: installPackages,
   programs: installPrograms,
@@ -32,6 +33,8 @@ const steps = {
   staticcheck: () => run('go', 'tool', 'staticcheck', './...'),
   prettier: () => run(bin('prettier'), '--check', '--log-level=warn', '.'),
   tsc,
+  govulncheck: () => auditGo(),
+  'npm-audit': auditNPM,
   go: testGo,
   'sdk-js': testSDK,
   web: () => nodeTests('web'),
@@ -82,8 +85,8 @@ async function perform(step) {
 
 async function counted(step) {
   try {
-    const { passed = 1, failed = 0, skipped = [] } = (await step()) ?? {}
-    return { passed, failed, skipped }
+    const { passed = 1, failed = 0, skipped = [], unchecked = [] } = (await step()) ?? {}
+    return { passed, failed, skipped, unchecked }
   } catch (e) {
     say(`FAIL  ${e.message}`)
     if (e instanceof CannotRun && !inCI) return { passed: 0, failed: 0, skipped: [e.message] }
@@ -100,6 +103,7 @@ function summarise() {
   const skipped = rows.flatMap((r) => r.skipped.map((why) => `${r.name}: ${why}`))
   if (skipped.length) console.log(`\nNOT RUN${inCI ? ', which is a failure here' : ''}:`)
   for (const why of skipped) console.log(`  ${why}`)
+  for (const line of rows.flatMap((r) => r.unchecked ?? [])) console.log(`\n${line}`)
   const sum = (key) => rows.reduce((n, r) => n + r[key], 0)
   const failed = sum('failed') + (inCI ? skipped.length : 0)
   console.log(`\n${sum('passed')} passed, ${failed} failed`)

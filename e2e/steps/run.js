@@ -25,24 +25,31 @@ export async function capture(command, ...args) {
   return { code, stdout: Buffer.concat(chunks).toString() }
 }
 
-/** Runs a command, calls onData with what it writes, and waits for its end. */
-export function start(command, args, { stdio, onData, env }) {
+/**
+ * Runs a command, calls onData with what it writes, and waits for its end. After mostMs it is ended, and what it
+ * started too, and said to be late.
+ */
+export function start(command, args, { stdio, onData, env, mostMs }) {
   return new Promise((resolve, reject) => {
     const kept = keptOutput()
     const piped = kept ? stdio.map((s) => (s === 'inherit' ? 'pipe' : s)) : stdio
     const options = { cwd: root, stdio: piped, env: { ...process.env, ...env }, detached: true }
     const child = spawn(command, args, options)
     running.add(child)
+    let late = false
+    const timer = mostMs && setTimeout(() => (late = kill(child.pid, 'SIGKILL')), mostMs)
     if (onData) child.stdout.on('data', onData)
     else child.stdout?.on('data', (chunk) => kept.write(chunk))
     child.stderr?.on('data', (chunk) => kept.write(chunk))
     child.on('error', (e) => {
+      clearTimeout(timer)
       running.delete(child)
       reject(new Error(e.code === 'ENOENT' ? `there is no ${command} here` : e.message))
     })
     child.on('close', (code, signal) => {
+      clearTimeout(timer)
       running.delete(child)
-      resolve({ code: code ?? signal })
+      resolve({ code: code ?? signal, late })
     })
   })
 }
@@ -60,12 +67,15 @@ async function end(signal) {
 }
 
 function signalAll(signal) {
-  for (const { pid } of running) {
-    try {
-      process.kill(-pid, signal)
-    } catch {
-      // It ended meanwhile.
-    }
+  for (const { pid } of running) kill(pid, signal)
+}
+
+/** Signals the process group of a child, and reports whether it was there. */
+function kill(pid, signal) {
+  try {
+    return process.kill(-pid, signal)
+  } catch {
+    return false // It ended meanwhile.
   }
 }
 
