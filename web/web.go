@@ -25,6 +25,21 @@ func Pages() (map[string]http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
+	sdk, err := sdkjs.Bundle()
+	if err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	modules := map[string][]byte{}
+	for i, m := range sdk {
+		modules[pathOfModule(i, m)] = m.JS
+	}
+	for _, f := range files {
+		if path.Ext(f.Name()) == ".js" {
+			if modules["/"+f.Name()], err = fs.ReadFile(pages, "pages/"+f.Name()); err != nil {
+				return nil, fmt.Errorf("web: %w", err)
+			}
+		}
+	}
 	handlers := map[string]http.Handler{}
 	for _, f := range files {
 		content, err := fs.ReadFile(pages, "pages/"+f.Name())
@@ -32,6 +47,11 @@ func Pages() (map[string]http.Handler, error) {
 			return nil, fmt.Errorf("web: %w", err)
 		}
 		at := pathOf(f.Name())
+		if at == playground {
+			if content, err = withIntegrity(content, modules); err != nil {
+				return nil, err
+			}
+		}
 		a := newAsset(path.Ext(f.Name()), content)
 		a.fields["Cross-Origin-Resource-Policy"] = "same-origin"
 		if path.Ext(f.Name()) == ".html" {
@@ -41,18 +61,11 @@ func Pages() (map[string]http.Handler, error) {
 		handlers[at] = a
 	}
 	handlers["/qr.svg"] = http.HandlerFunc(serveQR)
-	modules, err := sdkjs.Bundle()
-	if err != nil {
-		return nil, fmt.Errorf("web: %w", err)
-	}
-	for i, m := range modules {
-		at := "/" + m.Name
-		if i == 0 {
-			at = "/sdk.js"
-		}
-		sdk, sdkMap := newAsset(".js", m.JS), newAsset(".map", m.SourceMap)
-		sdk.fields["SourceMap"] = at + ".map"
-		for path, a := range map[string]*asset{at: sdk, at + ".map": sdkMap} {
+	for i, m := range sdk {
+		at := pathOfModule(i, m)
+		module, sourceMap := newAsset(".js", m.JS), newAsset(".map", m.SourceMap)
+		module.fields["SourceMap"] = at + ".map"
+		for path, a := range map[string]*asset{at: module, at + ".map": sourceMap} {
 			// A page of any origin may import it.
 			a.fields["Cross-Origin-Resource-Policy"] = "cross-origin"
 			if handlers[path] != nil {
@@ -62,6 +75,14 @@ func Pages() (map[string]http.Handler, error) {
 		}
 	}
 	return handlers, nil
+}
+
+// pathOfModule gives the path of the i-th module of the SDK.
+func pathOfModule(i int, m sdkjs.Module) string {
+	if i == 0 {
+		return "/sdk.js"
+	}
+	return "/" + m.Name
 }
 
 func pathOf(name string) string {

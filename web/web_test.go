@@ -2,6 +2,7 @@ package web
 
 import (
 	"compress/gzip"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -174,12 +175,50 @@ func TestPoliciesOfPages(t *testing.T) {
 		if got, want := strings.Contains(p, "blob:"), path == "/playground"; got != want {
 			t.Errorf("%s: policy %q allows workers of blobs: %v, want %v", path, p, got, want)
 		}
+		script, _, _ := strings.Cut(p[strings.Index(p, "script-src "):], ";")
+		if got, want := strings.Contains(script, "'self'"), path != "/playground"; got != want {
+			t.Errorf("%s: policy %q allows every script of the origin: %v, want %v", path, p, got, want)
+		}
 		if got, want := strings.Contains(p, "'sha256-"), inline.MatchString(body); got != want {
 			t.Errorf("%s: policy %q allows an inline script: %v, want %v", path, p, got, want)
 		}
 		if regexp.MustCompile(`\s(?:on[a-z]+|style)=["']`).MatchString(body) {
 			t.Errorf("%s has an inline listener or style, which its policy forbids", path)
 		}
+	}
+}
+
+func TestThePlaygroundLoadsWhatItHasTheHashOf(t *testing.T) {
+	handlers := served(t)
+	r, body := get(t, handlers["/playground"], "GET")
+	p := r.Header.Get("Content-Security-Policy")
+	var importMap struct{ Integrity map[string]string }
+	if err := json.Unmarshal(inline.FindSubmatch([]byte(body))[1], &importMap); err != nil {
+		t.Fatal(err)
+	}
+	for at, hash := range importMap.Integrity {
+		_, source := get(t, handlers[at], "GET")
+		if got := hashOf([]byte(source)); got != hash || !strings.Contains(p, "'"+hash+"'") {
+			t.Errorf("%s is %s, and the page has %s; the policy is %q", at, got, hash, p)
+		}
+	}
+	// Proxies have bounds for the fields of an answer: nginx 4 KiB, where nothing else is said.
+	if got := len(p); got > 3400 {
+		t.Errorf("the policy has %d bytes, want 3400 at most", got)
+	}
+	// Loaded with the page, imported by a module, and imported later.
+	for _, at := range []string{"/playground.js", "/sdk.js", "/handler-runner.js", "/open-exchange.js", "/share.js"} {
+		if importMap.Integrity[at] == "" {
+			t.Errorf("the page has no hash of %s", at)
+		}
+	}
+	for _, at := range []string{"/status.js", "/ask.js", "/handler-worker.js"} {
+		if _, source := get(t, handlers[at], "GET"); strings.Contains(p, hashOf([]byte(source))) {
+			t.Errorf("the page may load %s, which it does not need", at)
+		}
+	}
+	if got, want := strings.Count(body, " integrity="), strings.Count(body, ".js\" integrity="); got == 0 || got != want {
+		t.Errorf("%d elements with a hash, of which %d are scripts", got, want)
 	}
 }
 

@@ -15,6 +15,8 @@ export class Runner {
   /** @type {Running | undefined} */
   #running
   #code = ''
+  /** @type {Promise<string> | undefined} */
+  #before
   #failed
   #hangs
 
@@ -37,7 +39,12 @@ export class Runner {
    * @param {string} code
    */
   async apply(code) {
-    const running = new Running(code, this.#failed, (is) => {
+    // The worker may load nothing, so what it needs comes with it.
+    this.#before ??= sourceOf('/handler-worker.js').catch((e) => {
+      this.#before = undefined
+      throw e
+    })
+    const running = new Running(await this.#before, code, this.#failed, (is) => {
       if (running === this.#running) this.#hangs(is)
     })
     await running.loaded
@@ -66,6 +73,13 @@ export class Runner {
  * @property {(headers: [string, string][]) => void} earlyHints
  */
 
+/** @param {string} path */
+async function sourceOf(path) {
+  const response = await fetch(path)
+  if (!response.ok) throw new Error(`${path} answers ${response.status}`)
+  return response.text()
+}
+
 class Running {
   /** @type {Map<string, Pending>} */
   #pending = new Map()
@@ -79,14 +93,14 @@ class Running {
   loaded
 
   /**
+   * @param {string} before what runs before the code, and gives it serve
    * @param {string} code
    * @param {(message: string) => void} failed
    * @param {(is: boolean) => void} hangs
    */
-  constructor(code, failed, hangs) {
+  constructor(before, code, failed, hangs) {
     this.#tell = hangs
-    // All on line one: the lines of errors are those of the editor.
-    const before = `'use strict';importScripts('${location.origin}/handler-worker.js');`
+    const linesBefore = before.split('\n').length - 1
     const blob = new Blob([before, code, '\n;endOfCode()'], { type: 'text/javascript' })
     const url = URL.createObjectURL(blob)
     this.#worker = new Worker(url, { name: 'handler' })
@@ -105,7 +119,8 @@ class Running {
       this.#worker.addEventListener('error', (e) => {
         e.preventDefault()
         const message = e.message.replace(/^Uncaught /, '')
-        end(new Error(e.lineno ? `${message} (line ${e.lineno})` : message))
+        const line = e.lineno - linesBefore
+        end(new Error(line > 0 ? `${message} (line ${line})` : message))
       })
       this.#worker.addEventListener('message', ({ data }) => {
         if (data.type === 'loaded') {

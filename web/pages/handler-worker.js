@@ -1,4 +1,4 @@
-/** Loaded by the worker of the playground before the code of the editor, which calls `serve`. */
+/** Comes before the code of the editor, in the worker of the playground: what calls `serve`. */
 'use strict'
 
 {

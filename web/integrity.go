@@ -1,0 +1,65 @@
+package web
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// An import map tells browsers the hash of each module, so that a policy can
+// name modules by it: what a page imports has no attribute for that.
+// https://html.spec.whatwg.org/multipage/webappapis.html#import-map-processing-model
+
+var (
+	document = regexp.MustCompile(`/\*\*(?s:.*?)\*/`)
+	imported = regexp.MustCompile(`(?:from |import |import\()["'](\.?/[^"']+\.js)["']`)
+	loaded   = regexp.MustCompile(`(<script type="module" src|<link rel="modulepreload" href)="([^"]+)"`)
+)
+
+// withIntegrity gives a page in which each module that it loads, or imports
+// later, has its hash: by an import map, and by attributes of elements.
+func withIntegrity(html []byte, modules map[string][]byte) ([]byte, error) {
+	hashes := map[string]string{}
+	var missing error
+	var add func(at string)
+	add = func(at string) {
+		source, ok := modules[at]
+		if !ok {
+			missing = fmt.Errorf("web: %s is imported, and is no module", at)
+		}
+		if !ok || hashes[at] != "" {
+			return
+		}
+		hashes[at] = hashOf(source)
+		for _, m := range imported.FindAllSubmatch(document.ReplaceAll(source, nil), -1) {
+			add(path.Join("/", string(m[1])))
+		}
+	}
+	for _, m := range loaded.FindAllSubmatch(html, -1) {
+		add(string(m[2]))
+	}
+	if missing != nil {
+		return nil, missing
+	}
+	found, err := json.Marshal(map[string]any{"integrity": hashes})
+	if err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	page := loaded.ReplaceAllStringFunc(string(html), func(element string) string {
+		at := loaded.FindStringSubmatch(element)[2]
+		return element + ` integrity="` + hashes[at] + `"`
+	})
+	importMap := `<script type="importmap">` + string(found) + "</script>\n"
+	at := strings.Index(page, "<link")
+	return slices.Concat([]byte(page[:at]), []byte(importMap), []byte(page[at:])), nil
+}
+
+func hashOf(script []byte) string {
+	sum := sha256.Sum256(script)
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
