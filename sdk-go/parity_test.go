@@ -250,6 +250,9 @@ func compare(t *testing.T, request string, got, want *http.Response, path bool) 
 		}
 	}
 	if path {
+		if want.Header["Content-Type"] == nil { // a browser must not guess one where claims share an origin
+			want.Header.Set("X-Content-Type-Options", "nosniff")
+		}
 		for _, name := range []string{"Set-Cookie", "Content-Security-Policy"} {
 			got.Header.Del(name)
 			want.Header.Del(name)

@@ -47,7 +47,7 @@ func TestARequestIsAMessageAndItsReplyIsPostedWhereItCameFrom(t *testing.T) {
 		poll := b.begin(get(first))
 		v := b.visit("demo", "POST", "/a%2Fb;c?x=%zz&y", "X-Raw: caf\xe9\r\nContent-Length: 5\r\n", "h\x00llo")
 		got := poll.wait()
-		want := "POST /a%2Fb;c?x=%zz&y HTTP/1.1\r\nHost: demo.localhost:8080\r\nContent-Length: 5\r\n"
+		want := "POST /a%2Fb;c?x=%zz&y HTTP/1.1\r\nHost: demo.localhost:8080\r\nCdn-Loop: demo.localhost:8080\r\nContent-Length: 5\r\n"
 		if !strings.HasPrefix(got.body, want) || !strings.HasSuffix(got.body, "\r\nX-Raw: caf\xe9\r\n\r\nh\x00llo") {
 			t.Errorf("request = %q", got.body)
 		}
@@ -240,14 +240,14 @@ func parsed(t *testing.T, message string) *http.Request {
 func TestVisitorsRequestsAreExactMessages(t *testing.T) {
 	for name, c := range map[string]struct{ sent, start string }{
 		"HTTP/1.0":       {"GET / HTTP/1.0\r\nHost: demo.localhost:8080\r\n\r\n", "GET / HTTP/1.0\r\nHost: demo.localhost:8080\r\n"},
-		"empty content":  {"POST / HTTP/1.1\r\nHost: demo.localhost:8080\r\nContent-Length: 0\r\n\r\n", "POST / HTTP/1.1\r\nHost: demo.localhost:8080\r\nContent-Length: 0\r\n"},
-		"no content":     {"POST / HTTP/1.1\r\nHost: demo.localhost:8080\r\n\r\n", "POST / HTTP/1.1\r\nHost: demo.localhost:8080\r\nForwarded: "},
+		"empty content":  {"POST / HTTP/1.1\r\nHost: demo.localhost:8080\r\nContent-Length: 0\r\n\r\n", "POST / HTTP/1.1\r\nHost: demo.localhost:8080\r\nCdn-Loop: demo.localhost:8080\r\nContent-Length: 0\r\n"},
+		"no content":     {"POST / HTTP/1.1\r\nHost: demo.localhost:8080\r\n\r\n", "POST / HTTP/1.1\r\nHost: demo.localhost:8080\r\nCdn-Loop: demo.localhost:8080\r\nForwarded: "},
 		"odd targets":    {"GET //a/../%zz?%&\" HTTP/1.1\r\nHost: demo.localhost:8080\r\n\r\n", "GET //a/../%zz?%&\" HTTP/1.1\r\n"},
 		"two slashes":    {"GET //a//b HTTP/1.1\r\nHost: demo.localhost:8080\r\n\r\n", "GET //a//b HTTP/1.1\r\n"},
 		"options":        {"OPTIONS * HTTP/1.1\r\nHost: demo.localhost:8080\r\n\r\n", "OPTIONS * HTTP/1.1\r\n"},
-		"content on GET": {"GET / HTTP/1.1\r\nHost: demo.localhost:8080\r\nContent-Length: 2\r\n\r\nhi", "GET / HTTP/1.1\r\nHost: demo.localhost:8080\r\nContent-Length: 2\r\n"},
+		"content on GET": {"GET / HTTP/1.1\r\nHost: demo.localhost:8080\r\nContent-Length: 2\r\n\r\nhi", "GET / HTTP/1.1\r\nHost: demo.localhost:8080\r\nCdn-Loop: demo.localhost:8080\r\nContent-Length: 2\r\n"},
 		"odd method":     {"M-SEARCH /x HTTP/1.1\r\nHost: demo.localhost:8080\r\n\r\n", "M-SEARCH /x HTTP/1.1\r\n"},
-		"a WebSocket":    {"GET / HTTP/1.1\r\nHost: demo.localhost:8080\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", "GET / HTTP/1.1\r\nHost: demo.localhost:8080\r\nForwarded: "},
+		"a WebSocket":    {"GET / HTTP/1.1\r\nHost: demo.localhost:8080\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", "GET / HTTP/1.1\r\nHost: demo.localhost:8080\r\nCdn-Loop: demo.localhost:8080\r\nForwarded: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, gateway.Options{}, func(b *bubble) {
