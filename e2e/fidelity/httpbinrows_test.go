@@ -44,7 +44,7 @@ func httpbinRows() (rows []row) {
 		"GET /stream-bytes/100000?seed=1&chunk_size=1000", "GET /stream-bytes/1048576?seed=2", "GET /stream-bytes/10?seed=1&chunk_size=x", "HEAD /stream-bytes/100?seed=1",
 		"GET /stream/1", "GET /stream/100", "GET /stream/x", "HEAD /stream/2", "GET /bytes/10?seed=1\nConnection: close",
 		"GET /cache\nIf-None-Match: x", "GET /cache\nIf-Modified-Since: Thu, 02 Jan 2020 03:04:05 GMT", "GET /cache/60", "GET /cache/x",
-		"GET /cookies", "GET /cookies\nCookie: a=b; c=\"d\"", "GET /cookies/set?a=b", "GET /cookies/set?a=b&attr[Domain]=a.test&attr[SameSite]=lax&attr[Secure]=1",
+		"GET /cookies", "GET /cookies\nCookie: a=b; c=\"d\"", "GET /cookies/set?a=b", "GET /cookies/set?a=b&attr[Domain]=fidelity.localhost&attr[SameSite]=lax&attr[Secure]=1",
 		"GET /gzip", "GET /gzip\nAccept-Encoding: gzip", "GET /deflate", "GET /deflate\nAccept-Encoding: deflate", "HEAD /gzip", "HEAD /deflate", "GET /brotli",
 		"GET /delay/0.01", "POST /delay/10ms\n\ncontent", "GET /delay/11", "GET /deny", "GET /env", "GET /headers\nA: \nB: x  y", "GET /hostname", "GET /html", "GET /robots.txt", "GET /xml", "GET /json", "HEAD /json",
 		"GET /drip?delay=0&duration=20ms&numbytes=5", "GET /drip?delay=0&duration=0&numbytes=100000", "GET /drip?delay=0&duration=5ms&numbytes=3&code=500", "GET /drip?delay=0&duration=5ms&numbytes=3&code=204", "GET /drip?delay=0&numbytes=0", "HEAD /drip?delay=0&duration=5ms&numbytes=3",
