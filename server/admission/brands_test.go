@@ -13,8 +13,9 @@ func TestLabelsThatLookLikeABrandAreKnown(t *testing.T) {
 		"g00gle": "google", "gooqle": "google", "rnicrosoft": "microsoft", "micr0s0ft-support": "microsoft", "faceb00k": "facebook", "wel1sfarg0": "wellsfargo", "vvhatsapp": "whatsapp",
 		"login": "login", "l0gin-here": "login", "logln": "login", "sign-in": "signin", "account-recovery": "account-recovery", "my-bank": "bank", "8ank": "bank", "amazon-gift": "amazon", "chase-online": "chase", "app1e-support": "apple",
 		"dhl-parcel": "dhl", "steam-gifts": "steam", "visa": "visa", "v1sa": "visa", "secure-area": "secure",
+		"ic1oud": "icloud", "icioud": "icloud", "barc1ays": "barclays", "c1ropbox": "dropbox", "yournetflix": "netflix", "cornnatwest": "natwest",
 	} {
-		if got := b.In(label); got == "" || (got != want && skeleton(got) != skeleton(want)) {
+		if got := b.In(label); got == "" || (got != want && looksOf(got) != looksOf(want)) {
 			t.Errorf("%s has %q, want %q", label, got, want)
 		}
 	}

@@ -19,7 +19,7 @@ func githubWebhook(secret string) (verify, string) {
 			return "", "X-Hub-Signature-256 is not right"
 		}
 		if id, ok = one(head, "X-GitHub-Delivery"); !ok || len(id) > mostID {
-			id = coded
+			id = strings.ToLower(coded)
 		}
 		return id, ""
 	}, ""

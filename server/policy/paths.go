@@ -67,11 +67,25 @@ func plainPath(path string) (plain string, ok bool) {
 	if err != nil || strings.Count(plain, "/") != strings.Count(path, "/") || !plainSegments(plain) {
 		return "", false
 	}
-	again, err := url.PathUnescape(plain)
-	if err != nil { // the percent sign was encoded, and encodes nothing itself
-		return plain, true
-	}
+	again := unescaped(plain)
 	return plain, strings.Count(again, "/") == strings.Count(path, "/") && plainSegments(again)
+}
+
+// unescaped returns a path decoded as servers do that leave a percent sign as it is that encodes nothing.
+func unescaped(path string) string {
+	parts := strings.Split(path, "%")
+	for i, part := range parts[1:] {
+		one, err := "", error(url.EscapeError(""))
+		if len(part) >= 2 {
+			one, err = url.PathUnescape("%" + part[:2])
+		}
+		if err != nil {
+			parts[i+1] = "%" + part
+		} else {
+			parts[i+1] = one + part[2:]
+		}
+	}
+	return strings.Join(parts, "")
 }
 
 // plainSegments reports whether a path has none of the segments and characters that servers read in different ways.

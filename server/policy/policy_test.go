@@ -315,6 +315,7 @@ func TestPathsThatServersReadInDifferentWaysAreRefused(t *testing.T) {
 		"/hook//admin": "path_refused", "//hook/": "path_refused", "/hook//": "path_refused", "/hook/%2fadmin": "path_refused", "/hook%2Fx": "path_refused", "/hook%2Fx%25": "path_refused", "/hook/a%2fb": "path_refused", "/hook/a%252fb": "path_refused", "/hook/..%2fadmin": "path_refused", "/hook/..%252fadmin": "path_refused",
 		`/hook/..\admin`: "path_refused", "/hook/..%5cadmin": "path_refused", "/hook/%255c": "path_refused", "/hook/..;/admin": "path_refused", "/hook/;/x": "path_refused", "/hook/%2e%2e%3b/admin": "path_refused",
 		"/hook/%00": "path_refused", "/hook/%0a": "path_refused", "/hook/%": "path_refused", "/hook/%zz": "path_refused",
+		"/hook/%25zz/%252e%252e/admin": "path_refused", "/hook/%25/%252e%252e/admin": "path_refused", "/hook/%25%252f..": "path_refused", "/hook/%252e.%25": "passes", "/hook/%25a": "passes",
 	} {
 		if got := host.judged(request("GET", target)); got != want {
 			t.Errorf("%s: %s, want %s", target, got, want)

@@ -36,7 +36,7 @@ func stripeWebhook(secret string) (verify, string) {
 		for _, coded := range signatures {
 			if got, err := hex.DecodeString(coded); err == nil && hmac.Equal(mac, got) {
 				if id = idIn(content, "id"); id == "" {
-					id = coded
+					id = strings.ToLower(coded)
 				}
 				return id, ""
 			}

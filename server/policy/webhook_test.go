@@ -268,6 +268,31 @@ func TestAVendorsOwnIdIsWhatIsRemembered(t *testing.T) {
 	})
 }
 
+func TestASignatureIsKnownAgainHoweverItIsSpelt(t *testing.T) {
+	content, now := `{"no":"id"}`, strconv.FormatInt(time.Now().Unix(), 10)
+	for preset, fields := range map[string]func(spelt func(string) string) string{
+		"stripe": func(spelt func(string) string) string {
+			return "Stripe-Signature: t=" + now + ",v1=" + spelt(hexOf("s", now+"."+content))
+		},
+		"slack": func(spelt func(string) string) string {
+			return "X-Slack-Signature: v0=" + spelt(hexOf("s", "v0:"+now+":"+content))
+		},
+		"github": func(spelt func(string) string) string {
+			return "X-Hub-Signature-256: sha256=" + spelt(hexOf("s", content))
+		},
+	} {
+		g := with(t, hosts, `{"webhook":{"preset":"`+preset+`","secret":"s"}}`)
+		got, v := g.held(request("POST", "/", fields(strings.ToLower), "X-Slack-Request-Timestamp: "+now), content)
+		if got != "passes" {
+			t.Fatalf("%s: %s, want passes", preset, got)
+		}
+		v.Ended(200)
+		if got, _ := g.held(request("POST", "/", fields(strings.ToUpper), "X-Slack-Request-Timestamp: "+now), content); got != "200" {
+			t.Errorf("%s in upper case: %s, want 200", preset, got)
+		}
+	}
+}
+
 func TestACannedAnswerIsWhatItsOwnerSaid(t *testing.T) {
 	g := with(t, hosts, `{"offline":{"mode":"canned","status":200,"headers":[["Content-Type","text/plain"],["X-Name","Ã©"]],"body":"back soon"}}`)
 	a := g.Absent(g.Claim, request("GET", "/"))
