@@ -21,16 +21,21 @@ const Sandbox = "sandbox allow-scripts allow-forms allow-popups allow-modals all
 func OfOrigin(name string) bool { return wholeOrigin[name] }
 
 // Narrows reports whether [Narrowed] looks at a field.
-func Narrows(name string) bool { return name == "Set-Cookie" || name == "Strict-Transport-Security" }
+func Narrows(name string) bool {
+	return name == "Set-Cookie" || name == "Strict-Transport-Security" || name == "Clear-Site-Data"
+}
 
 // Narrowed returns the value of a field of an answer as it acts on its own host and on no other. A field of which
-// nothing does is not kept: a cookie that names another Domain, and Strict-Transport-Security without a max-age.
+// nothing does is not kept: a cookie that names another Domain, Strict-Transport-Security without a max-age, and Clear-Site-Data of
+// cookies alone.
 func Narrowed(name, value, host string) (narrowed string, kept bool) {
 	switch name {
 	case "Set-Cookie":
 		return value, cookieStays(value, host)
 	case "Strict-Transport-Security":
 		return ownTransport(value)
+	case "Clear-Site-Data":
+		return ownData(value)
 	}
 	return value, true
 }
@@ -50,6 +55,22 @@ func cookieStays(cookie, host string) bool {
 		}
 	}
 	return true
+}
+
+// ownData keeps what Clear-Site-Data clears of an origin. Cookies are cleared of all hosts of its registrable domain, those of other
+// claims and of the gateway among them; "*" is all that is known beside them.
+func ownData(value string) (own string, kept bool) {
+	var types []string
+	for one := range strings.SplitSeq(value, ",") {
+		switch one = strings.Trim(one, " \t"); one {
+		case `"cookies"`:
+		case `"*"`:
+			types = append(types, `"cache"`, `"storage"`, `"executionContexts"`)
+		default:
+			types = append(types, one)
+		}
+	}
+	return strings.Join(types, ", "), len(types) > 0
 }
 
 // ownTransport keeps max-age of Strict-Transport-Security (RFC 6797, 6.1): includeSubDomains and preload are for hosts below, and what

@@ -28,8 +28,14 @@ func TestAFieldActsOnItsOwnHostOnly(t *testing.T) {
 		{"Strict-Transport-Security", ` INCLUDESUBDOMAINS ;Max-Age = "5";preload`, `Max-Age = "5"`, true},
 		{"Strict-Transport-Security", "includeSubDomains", "", false},
 		{"Strict-Transport-Security", "", "", false},
+		{"Clear-Site-Data", `"cookies"`, "", false},
+		{"Clear-Site-Data", `"cache",	"cookies" , "storage"`, `"cache", "storage"`, true},
+		{"Clear-Site-Data", `"*"`, `"cache", "storage", "executionContexts"`, true},
 		{"X-Other", "Domain=example.com; includeSubDomains", "Domain=example.com; includeSubDomains", true},
 	} {
+		if Narrows(c.name) != (c.name != "X-Other") {
+			t.Errorf("%s is looked at: %v", c.name, Narrows(c.name))
+		}
 		got, kept := Narrowed(c.name, c.value, host)
 		if kept != c.kept || kept && got != c.want {
 			t.Errorf("%s: %q = %q %v, want %q %v", c.name, c.value, got, kept, c.want, c.kept)
