@@ -12,22 +12,60 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"reversehttp/server/admission"
+	"reversehttp/server/budget"
 )
 
-// lane bounds how many slow hashes are computed at a time, and how many wait for how long.
-type lane struct{ running, waiting chan struct{} }
+// lane bounds how many slow hashes are computed at a time, and how many wait for how long: of all, and of each owner, so that nobody
+// keeps the others out, not even by what is right.
+type lane struct {
+	running, waiting chan struct{}
+
+	mu sync.Mutex // guards of
+	of map[any]int
+}
 
 const (
-	mostWaiting = 64
-	longestWait = 5 * time.Second
+	mostWaiting   = 64
+	mostWaitingOf = 16
+	longestWait   = 5 * time.Second
 )
 
 func newLane() *lane {
-	return &lane{make(chan struct{}, max(runtime.GOMAXPROCS(0)/4, 1)), make(chan struct{}, mostWaiting)}
+	return &lane{running: make(chan struct{}, max(runtime.GOMAXPROCS(0)/4, 1)), waiting: make(chan struct{}, mostWaiting), of: make(map[any]int)}
 }
 
-// do calls f in its turn, and reports whether it came.
-func (l *lane) do(f func()) bool {
+// enter counts one that waits for each of its owners, and reports whether each may have one more.
+func (l *lane) enter(owners []any) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, o := range owners {
+		if l.of[o] >= mostWaitingOf {
+			return false
+		}
+	}
+	for _, o := range owners {
+		l.of[o]++
+	}
+	return true
+}
+
+// leave takes back what enter counted.
+func (l *lane) leave(owners []any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, o := range owners {
+		if l.of[o]--; l.of[o] == 0 {
+			delete(l.of, o)
+		}
+	}
+}
+
+// do calls f in its turn, and reports whether it came. It counts for its owners, which are distinct.
+func (l *lane) do(f func(), owners ...any) bool {
+	if !l.enter(owners) {
+		return false
+	}
+	defer l.leave(owners)
 	select {
 	case l.waiting <- struct{}{}:
 		defer func() { <-l.waiting }()
@@ -53,6 +91,14 @@ var (
 	settingRate       = admission.NewRate(2)
 )
 
+// ownersOf returns whom a hash counts for that an address has computed: nobody where the address is unknown.
+func ownersOf(from netip.Addr) []any {
+	if !from.IsValid() {
+		return nil
+	}
+	return []any{budget.Subscriber(from)}
+}
+
 // hashPassword returns the hash of a password that an address sets. It reports false where too many are set.
 func hashPassword(password string, from netip.Addr) (hash string, ok bool) {
 	if !settingRate.Allow(from) {
@@ -64,7 +110,7 @@ func hashPassword(password string, from netip.Addr) (hash string, ok bool) {
 		if err != nil {
 			hash = "" // it is too long, which was checked
 		}
-	})
+	}, ownersOf(from)...)
 	return hash, ok && hash != ""
 }
 

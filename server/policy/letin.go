@@ -112,7 +112,7 @@ func (l *letIn) letsBasic(a *asked, secret string) (right bool, p *problem.Probl
 		}
 		right = compare(hash, []byte(password)) == nil && one != nil
 		p = a.guessed(right)
-	})
+	}, append(ownersOf(a.apart), a.guard)...)
 	switch {
 	case !turn:
 		return false, &problem.Problem{Code: schema.CodeQueueFull, Detail: "Too many passwords are being checked. Try again soon."}

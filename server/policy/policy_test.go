@@ -608,6 +608,58 @@ func TestOnlySoManyPasswordsAreHashedAtATime(t *testing.T) {
 	})
 }
 
+func TestNobodyKeepsOthersFromBeingChecked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLane()
+		release := make(chan bool)
+		for range cap(l.running) {
+			go l.do(func() { <-release })
+		}
+		synctest.Wait()
+		over := make(chan bool, mostWaitingOf+1)
+		for i := range mostWaitingOf {
+			go func() { over <- l.do(func() {}, i, "a claim") }()
+		}
+		synctest.Wait()
+		if start := time.Now(); l.do(func() {}, "an address", "a claim") || time.Since(start) > 0 {
+			t.Error("more wait for an owner than may")
+		}
+		go func() { over <- l.do(func() {}, "an address", "another claim") }()
+		synctest.Wait()
+		close(release)
+		for range mostWaitingOf + 1 {
+			if !<-over {
+				t.Error("one that waited had no turn")
+			}
+		}
+		if !l.do(func() {}, "an address", "a claim") || len(l.of) > 0 {
+			t.Errorf("%v is counted, and nobody waits", l.of)
+		}
+	})
+}
+
+func TestPasswordsCountForTheirClaimAndAddress(t *testing.T) {
+	g := with(t, hosts, `{"basic":[{"user":"ann","password":"secret"}]}`)
+	whole := checking
+	defer func() { checking = whole }()
+	asked := func(want string) {
+		t.Helper()
+		if got := g.judged(request("GET", "/", "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte("ann:other")))); got != want {
+			t.Errorf("judged %s, want %s", got, want)
+		}
+	}
+	found, _ := g.guards.Load(g.Claim)
+	from, _ := g.Trust.Sender(request("GET", "/").RemoteAddr)
+	for name, owner := range map[string]any{"the claim": found, "the address": ownersOf(from)[0]} {
+		checking = newLane()
+		checking.of[owner] = mostWaitingOf
+		t.Log(name)
+		asked("queue_full")
+	}
+	checking = newLane()
+	asked("credentials_wrong")
+}
+
 func TestAPreflightIsAnsweredByTheGate(t *testing.T) {
 	preflight := func(fields ...string) *claim.Request {
 		return request("OPTIONS", "/hook/", append([]string{"Origin: https://app.example", "Access-Control-Request-Method: PUT"}, fields...)...)
