@@ -97,13 +97,24 @@ var tellsOfWay = map[string]bool{
 	"Fly-Client-Ip": true, "X-Azure-Clientip": true, "X-Azure-Socketip": true, "X-Appengine-User-Ip": true,
 	"X-Envoy-External-Address": true, "X-Nf-Client-Connection-Ip": true, "X-Vercel-Forwarded-For": true,
 	"Front-End-Https": true, "X-Url-Scheme": true, "X-Original-Host": true, "X-Original-Proto": true,
-	"X-Original-Url": true, "X-Rewrite-Url": true,
+	"X-Original-Url": true, "X-Rewrite-Url": true, "X-Envoy-Original-Path": true, "X-Host": true, "X-Scheme": true, "X-Script-Name": true,
+	// Programs of CGI take it for the proxy that they are to ask by (httpoxy).
+	"Proxy": true,
 }
 
-// OfAProxy reports whether a field is one by which proxies tell of visitors.
+// OfAProxy reports whether a field is one by which proxies tell of visitors, or is one to programs that have fields as variables:
+// CGI and what follows it, WSGI and Rack among them, write HTTP_X_FORWARDED_FOR for X_Forwarded_For too, and PHP for X.Forwarded.For.
 func OfAProxy(name string) bool {
+	if strings.ContainsAny(name, "_.") {
+		name = http.CanonicalHeaderKey(asVariables.Replace(name))
+		if forwarding[name] {
+			return true
+		}
+	}
 	return tellsOfWay[name] || strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "Forwarded-")
 }
+
+var asVariables = strings.NewReplacer("_", "-", ".", "-")
 
 // EndsInRequest reports whether a field of a visitor's request ends at the gateway, or is written by it anew.
 func EndsInRequest(name string) bool { return endInRequest[name] }

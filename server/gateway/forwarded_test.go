@@ -136,6 +136,22 @@ func TestOneFieldOfATrustedProxyCounts(t *testing.T) {
 	}
 }
 
+// CGI and what follows it have X_Forwarded_For by the variable of X-Forwarded-For, and the visitor's may be the one that counts.
+func TestAFieldThatIsAnotherAsAVariableIsDropped(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		r := w.claim("demo").from("203.0.113.9:1", get(host, "/", "X_Forwarded_For: 1.1.1.1", "X-Forwarded_For: 1.1.1.1", "X.Forwarded.Host: evil", "FORWARDED_: x", "x_real_ip: 1.1.1.1",
+			"X_Forwarded.Prefix: /evil", "Cdn_Loop: x", "Proxy: http://evil", "X-Scheme: https", "X_Mine: 1", "Sec.Mine: 2"))
+		for name, want := range map[string][]string{
+			"X-Forwarded-For": {"203.0.113.9"}, "X_forwarded_for": nil, "X-Forwarded_for": nil, "X.forwarded.host": nil, "Forwarded_": nil, "X_real_ip": nil,
+			"X_forwarded.prefix": nil, "Cdn_loop": nil, "Proxy": nil, "X-Scheme": nil, "X_mine": {"1"}, "Sec.mine": {"2"},
+		} {
+			if got := values(r, name); !slices.Equal(got, want) {
+				t.Errorf("%s = %q, want %q", name, got, want)
+			}
+		}
+	})
+}
+
 // A server behind a relay, which takes the path of the claim off, has to know it for its links.
 func TestThePathOfAClaimIsTold(t *testing.T) {
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
