@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -129,6 +130,41 @@ func TestForwardAsksForTheTargetByteForByte(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestNoTargetLeadsOutOfThePathThatIsForwarded(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 1)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked <- r.RequestURI }))
+	t.Cleanup(s.Close)
+	for _, shape := range []string{hostShape, pathShape} {
+		l := lend(t, shape, gateway.Options{})
+		r := l.claim(t, "forward", s.URL+"/app/")
+		host, path := publicOf(r.url)
+		for _, target := range []string{
+			"/..", "/../x", "/a/../../x", "/%2e%2E/x", "/..%2fx", `/..\x`, "/..%5Cx", "//../x", "/./.././x", "/..;a=b/x", "/a/..;/..;/x", "/../?q", "/../app/x",
+		} {
+			for _, authority := range []string{"", "http://" + host} {
+				if status, content := raw(t, l.addr, host, "GET", authority+path+target); status != http.StatusBadRequest || !strings.Contains(content, "leads out") {
+					t.Errorf("%s: GET %s = %d %q, want 400", path, authority+target, status, content)
+				}
+			}
+		}
+		for _, to := range []string{r.url + "../x", path + "/%2e%2e/x"} {
+			if status, _ := raw(t, l.addr, host+"\r\nDestination: "+to, "MOVE", path+"/a"); status != http.StatusBadRequest {
+				t.Errorf("MOVE to %s = %d, want 400", to, status)
+			}
+		}
+		for _, target := range []string{"/a/../b", "/...", "/..a/x", "/?q=/../x", "/a;/../b"} {
+			raw(t, l.addr, host, "GET", path+target)
+			if got := <-asked; got != "/app"+target {
+				t.Errorf("%s: the local server was asked for %q, want %q", path, got, "/app"+target)
+			}
+		}
+	}
+	if len(asked) > 0 {
+		t.Errorf("the local server was asked for %q, which is not below its path", <-asked)
 	}
 }
 

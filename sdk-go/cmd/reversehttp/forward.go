@@ -74,9 +74,41 @@ func (f *forward) open(v view, log *slog.Logger) (service, error) {
 
 // relay has the answers of a proxy reach the visitor as the local server gave them.
 func (f *forward) relay(proxy http.Handler) http.Handler {
+	below := f.Target.below()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		proxy.ServeHTTP(&relayed{ResponseWriter: w, addresses: f.addresses(r)}, r)
+		a := f.addresses(r)
+		_, _, to, _ := splitReference(r.Header.Get("Destination")) // of WebDAV
+		if below != "" && (climbs(r.RequestURI) || climbs(without(to, a.prefix))) {
+			blame(w, "the path leads out of "+below+", which alone is forwarded")
+			problem(w, http.StatusBadRequest, "bad_request", "The path leads out of what is public here.")
+			return
+		}
+		proxy.ServeHTTP(&relayed{ResponseWriter: w, addresses: a}, r)
 	})
+}
+
+// likeSlashes are what some server or other takes for the characters of paths that lead upwards.
+var likeSlashes = strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", "/", "%5C", "/", `\`, "/")
+
+// climbs reports whether a target, as any server reads it, leads out of the path that it is put below.
+func climbs(target string) bool {
+	path, _, _ := strings.Cut(target, "?")
+	if _, rest, absolute := strings.Cut(path, "://"); absolute && path[0] != '/' {
+		_, path, _ = strings.Cut(rest, "/")
+	}
+	depth := 0
+	for part := range strings.SplitSeq(likeSlashes.Replace(path), "/") {
+		switch name, _, _ := strings.Cut(part, ";"); name { // some take what follows off
+		case "", ".":
+		case "..":
+			if depth--; depth < 0 {
+				return true
+			}
+		default:
+			depth++
+		}
+	}
+	return false
 }
 
 // relayed is the response to a visitor, to which nothing is added.
