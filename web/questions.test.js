@@ -1,6 +1,7 @@
 // Questions of strangers to a person: what each asker is told, in which form, and until when.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { writeLog } from './pages/ask-log.js'
 import { askHandler, mostOfOne, mostQuestions, Questions } from './pages/questions.js'
 
 const base = 'http://ann.localhost:8080/'
@@ -207,4 +208,72 @@ test('a browser gets a form, and the answer as a page without script', async () 
   assert.doesNotMatch(page1, /<script|<b>/)
   assert.match(page1, /&#60;b&#62;&#34;no&#34;/)
   assert.match(await (await send('/')).text(), /curl http/)
+})
+
+test('why there is no answer is told as it is', async () => {
+  for (const [reason, end, status] of [
+    [new DOMException('visitor_gone', 'AbortError'), 'left', 410],
+    [new DOMException('timed_out', 'TimeoutError'), 'expired', 504],
+    [new DOMException('closed', 'AbortError'), 'lost', 503],
+  ]) {
+    const { told, questions, ask } = page()
+    const leaving = new AbortController()
+    const asking = ask('Are you there?', {}, { leaves: leaving.signal })
+    await next(questions)
+    leaving.abort(reason)
+    assert.equal((await asking).status, status)
+    assert.deepEqual(told.at(-1), [end, 'Are you there?'])
+  }
+})
+
+test('a URL that is let go leaves no question waiting', async () => {
+  const { questions, ask } = page()
+  const asking = ask('Who waits?')
+  await ask('And who comes back?', { Prefer: 'respond-async' })
+  questions.close()
+  assert.equal(questions.waiting().length, 0)
+  const response = await asking
+  assert.equal(response.status, 503)
+  assert.match(await response.text(), /let go of this URL/)
+})
+
+test('nobody pushes out an answer that somebody comes back for', async () => {
+  const { questions, send, ask } = page()
+  const later = { Prefer: 'respond-async' }
+  const { url } = await (await ask('Ship it?', later)).json()
+  questions.end(questions.waiting()[0].id, 'answered', 'Yes')
+  for (let i = 0; i < 300; i++) {
+    const { url } = await (await ask(`spam ${i}`, later)).json()
+    await send(url, { method: 'DELETE' })
+  }
+  assert.equal(await (await send(url)).text(), 'Yes\n')
+  const { url: first } = await (await ask('spam', later)).json()
+  await send(first, { method: 'DELETE' })
+  for (let i = 0; i < 300; i++) {
+    const { url } = await (await ask(`spam ${i}`, later)).json()
+    await send(url, { method: 'DELETE' })
+  }
+  assert.equal((await send(first)).status, 404)
+})
+
+test('the addresses of one network of IPv6 have one share', async () => {
+  const { ask } = page()
+  const asked = async (from) => (await ask('?', { Prefer: 'respond-async' }, { from })).status
+  for (let i = 1; i <= mostOfOne; i++) assert.equal(await asked(`[2001:db8:0:1::${i}]:5`), 202)
+  assert.equal(await asked('[2001:db8:0:1:ffff:0:0:1]:5'), 429)
+  assert.equal(await asked('[2001:db8:0:2::1]:5'), 202)
+  assert.equal(await asked('[2001:db8::1]:5'), 202)
+  assert.equal(await asked('[::1]:5'), 202)
+})
+
+test('the log keeps what a person said, whatever strangers ask and take back', () => {
+  const entry = (end, text) => ({ text, who: 'w', end, answer: '', at: 1 })
+  const said = [entry('answered', 'a'), entry('declined', 'd')]
+  const spam = Array.from({ length: 500 }, (_, i) => entry('left', `${i}`))
+  const kept = writeLog([...spam, ...said])
+  assert.equal(kept.length, 100)
+  assert.deepEqual(kept.slice(-2), said)
+  assert.equal(kept[0].text, '0')
+  const answers = Array.from({ length: 150 }, (_, i) => entry('answered', `${i}`))
+  assert.deepEqual(writeLog(answers), answers.slice(0, 100))
 })

@@ -3,13 +3,13 @@
 const keptAt = 'reversehttp asked'
 const mostEntries = 100
 const mostText = 1_000
-const ends = ['answered', 'declined', 'left', 'expired']
+const ends = ['answered', 'declined', 'left', 'expired', 'lost']
 
 /**
  * @typedef {object} Asked
  * @property {string} text
  * @property {string} who
- * @property {'answered' | 'declined' | 'left' | 'expired'} end
+ * @property {'answered' | 'declined' | 'left' | 'expired' | 'lost'} end
  * @property {string} answer
  * @property {number} at when it ended, in milliseconds
  */
@@ -26,13 +26,19 @@ export function readLog() {
 }
 
 /**
- * Keeps the newest entries, with their beginnings where they are long, and returns them.
+ * Keeps the newest entries, with their beginnings where they are long, and returns them. What nobody
+ * said anything to goes first: whoever asks and leaves again and again pushes no answer out.
  * @param {any[]} log the newest first
  * @returns {Asked[]}
  */
 export function writeLog(log) {
   const cut = (/** @type {string} */ s) => (s.length > mostText ? `${s.slice(0, mostText)}…` : s)
+  let many = log.length - mostEntries
+  const silent = (/** @type {any} */ { end }) => end !== 'answered' && end !== 'declined'
   const kept = log
+    .toReversed()
+    .filter((entry) => !(many > 0 && silent(entry) && many--))
+    .toReversed()
     .slice(0, mostEntries)
     .map((entry) => ({ ...entry, text: cut(entry.text), answer: cut(entry.answer) }))
   try {

@@ -15,6 +15,8 @@ const title = document.title
 /** @type {Map<string, { item: HTMLElement, left: HTMLElement }>} the cards of questions that wait */
 const cards = new Map()
 let log = readLog()
+/** The URL that was asked at last. */
+let at = ''
 
 const bell = new Bell(by('sound'), by('notify'), by('notify-note'))
 const questions = new Questions((question) => {
@@ -32,9 +34,15 @@ claimPanel({
   timeoutMs,
   handler: askHandler(questions),
   curl: (url) => `curl '${url}' -d question='Shall I deploy?' -d option=yes -d option=no`,
-  claimed: () => say(by('ask-error'), ''),
-  released: () => {},
+  claimed: ({ url }) => {
+    say(by('ask-error'), '')
+    if (at && url !== at) questions.close()
+    at = url
+  },
+  released: () => questions.close(),
 })
+// At once, so that those who wait hear it from here, and not that the program is gone.
+by('give-up').addEventListener('click', () => questions.close())
 drawLog()
 setInterval(tick, ticksMs)
 by('clear-log').addEventListener('click', () => {
@@ -46,7 +54,7 @@ by('clear-log').addEventListener('click', () => {
 /** @param {Question} question */
 function add(question) {
   const { id, text, options, from, address, later } = question
-  const who = from ? `${from} (${address})` : address
+  const who = from ? [make('bdi', {}, from), ` (${address})`] : [address]
   const left = make('span', { class: 'left' })
   const area = make('textarea', { rows: 1, maxlength: 20_000, 'aria-label': 'Your answer' })
   const send = () => area.value.trim() && questions.end(id, 'answered', area.value.trim())
@@ -61,7 +69,7 @@ function add(question) {
     make(
       'header',
       {},
-      make('span', {}, `${who} asks${later ? ', and comes back for the answer' : ', and waits'}`),
+      make('span', {}, ...who, ` asks${later ? ', and comes back for the answer' : ', and waits'}`),
       left,
     ),
     make('p', { class: text.length > longText ? 'text long' : 'text' }, text),
@@ -127,6 +135,7 @@ const ends = {
   declined: 'declined',
   left: 'the asker left',
   expired: 'nobody answered in time',
+  lost: 'the URL was let go before',
 }
 
 function drawLog() {

@@ -9,11 +9,15 @@ label { display: block; margin: 1rem 0 .25rem; font-weight: 600 }
 textarea, input { box-sizing: border-box; width: 100%; padding: .6rem .75rem; border: 1px solid GrayText; border-radius: .5rem; font: inherit; background: Field; color: FieldText }
 button { margin-top: 1rem; padding: .6rem 1.5rem; border: 0; border-radius: .5rem; font: inherit; font-weight: 650; background: #0a6c74; color: #fff; cursor: pointer }
 .answer { padding: 1rem 1.25rem; border-left: 4px solid #0a6c74; font-size: 1.25rem; white-space: pre-wrap; overflow-wrap: anywhere }
+.faint { margin-top: 2rem; font-size: .875rem; opacity: .75; overflow-wrap: anywhere }
 .question { white-space: pre-wrap; overflow-wrap: anywhere; opacity: .75 }
 `
 
-/** Returns the page with the form for a question. */
-export function askerPage() {
+/**
+ * Returns the page with the form for a question.
+ * @param {string} base the URL at which to ask
+ */
+export function askerPage(base) {
   return page(
     'Ask a person',
     `<h1>A person answers here</h1>
@@ -24,7 +28,8 @@ export function askerPage() {
 <label for="from">Your name, if you like</label>
 <input id="from" name="from" maxlength="80" autocomplete="name">
 <button>Ask, and wait for the answer</button>
-</form>`,
+</form>
+<p class="faint">Does the button do nothing? Gateways that are open to strangers keep forms off a URL that is new. This does the same: <code>curl ${escaped(base)} -d 'Your question'</code></p>`,
   )
 }
 

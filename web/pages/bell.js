@@ -1,14 +1,17 @@
 /** Calls the person to the page: by a sound, and by a notification where they allow it. */
 import { keep, recall } from './kept.js'
-import { say } from './element.js'
+import { say, visible } from './element.js'
 
 const notes = [880, 1174.66]
 const noteS = 0.18
+// Whoever asks and leaves again and again does not ring all the time.
+const restMs = 2_000
 
 export class Bell {
   #sound
   #notify
   #said
+  #rangMs = -restMs
   /** @type {AudioContext | undefined} */
   #audio
 
@@ -38,11 +41,17 @@ export class Bell {
    * @param {string} text
    */
   ring(who, text) {
+    const now = performance.now()
+    if (now - this.#rangMs < restMs) return
+    this.#rangMs = now
     this.#play()
     if (!document.hidden || !('Notification' in window)) return
     if (Notification.permission !== 'granted') return
     try {
-      const note = new Notification(`${who} asks`, { body: text.slice(0, 200), tag: 'ask' })
+      const note = new Notification(visible(`${who} asks`), {
+        body: visible(text.slice(0, 200)),
+        tag: 'ask',
+      })
       note.addEventListener('click', () => {
         focus()
         note.close()

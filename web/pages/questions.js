@@ -16,7 +16,8 @@ const asyncMs = 24 * 60 * 60 * 1000
 const pollS = 5
 
 /**
- * @typedef {'waiting' | 'answered' | 'declined' | 'left' | 'expired'} State
+ * @typedef {'waiting' | 'answered' | 'declined' | 'left' | 'expired' | 'lost'} State `lost`: the page
+ *   let go of the URL that it was asked at
  *
  * @typedef {object} Question
  * @property {string} id
@@ -72,7 +73,8 @@ export class Questions {
    */
   add({ forMs, ...asked }) {
     const waiting = this.waiting()
-    const mine = waiting.filter(({ address }) => address === asked.address)
+    const network = networkOf(asked.address)
+    const mine = waiting.filter(({ address }) => networkOf(address) === network)
     if (waiting.length >= mostQuestions || mine.length >= mostOfOne) return undefined
     const now = this.#now()
     /** @type {Question} */
@@ -85,10 +87,7 @@ export class Questions {
       answer: '',
     }
     this.#all.set(question.id, question)
-    for (const [id, { state }] of this.#all) {
-      if (this.#all.size <= mostQuestions + mostEnded) break
-      if (state !== 'waiting') this.#all.delete(id)
-    }
+    this.#forget()
     this.#changed(question)
     return question
   }
@@ -132,6 +131,19 @@ export class Questions {
       told.add(done)
       signal.addEventListener('abort', done)
     })
+  }
+
+  /** Ends all that wait: nobody reaches this page any more. */
+  close() {
+    for (const { id } of this.waiting()) this.end(id, 'lost')
+  }
+
+  /** Forgets questions that ended long ago; those last whose askers come back for what a person said. */
+  #forget() {
+    const ended = [...this.#all.values()].filter(({ state }) => state !== 'waiting')
+    const wanted = (/** @type {Question} */ { later, state }) => Number(later && state !== 'left')
+    ended.sort((a, b) => wanted(a) - wanted(b))
+    for (const { id } of ended.slice(0, Math.max(ended.length - mostEnded, 0))) this.#all.delete(id)
   }
 
   /** @param {Question} question */
@@ -185,9 +197,18 @@ export function askHandler(questions) {
     }
     // A little earlier than the gateway gives up, so that the asker hears it from here.
     await questions.ended(question, info.timeoutMs - 500, info.signal)
-    questions.end(question.id, info.signal.aborted ? 'left' : 'expired')
+    questions.end(question.id, endOf(info.signal))
     return reply.end(question, url)
   }
+}
+
+/**
+ * Says what became of a question that has no answer, by why the SDK aborted.
+ * @param {AbortSignal} signal
+ */
+function endOf({ aborted, reason }) {
+  if (!aborted || reason?.name === 'TimeoutError') return 'expired'
+  return reason?.message === 'closed' ? 'lost' : 'left'
 }
 
 /**
@@ -271,12 +292,13 @@ function questionOf(request, bytes, query) {
   }
 }
 
-const statuses = { waiting: 200, answered: 200, declined: 403, left: 410, expired: 504 }
+const statuses = { waiting: 200, answered: 200, declined: 403, left: 410, expired: 504, lost: 503 }
 const words = {
   waiting: 'Nobody has answered yet.',
   declined: 'The person does not want to answer this.',
   left: 'The asker withdrew the question.',
   expired: 'Nobody answered in time.',
+  lost: 'The person let go of this URL before there was an answer.',
 }
 
 /**
@@ -308,7 +330,7 @@ function replyTo(request, base) {
   return {
     form: () =>
       answer(200, {
-        html: () => askerPage(),
+        html: () => askerPage(base),
         json: () => ({ ask: base, content: { question: 'Ship it?', options: ['yes', 'no'] } }),
         text: () =>
           `A person answers here. Ask them:\n\n  curl ${base} -d 'Shall we have lunch?'\n  curl ${base} -d question='Ship it?' -d option=yes -d option=no\n`,
@@ -365,4 +387,25 @@ function shown({ text, options, state, answer }, url) {
 /** @param {string} address with a port */
 function hostOf(address) {
   return address.replace(/:\d+$/, '')
+}
+
+/**
+ * Returns what one asker is likely to have alone: an address, or the half of one of IPv6 that a
+ * provider gives away whole.
+ * @param {string} address
+ */
+function networkOf(address) {
+  const v6 = /^\[([0-9a-f:]+)/i.exec(address)?.[1]
+  if (!v6 || address.includes('.')) return address
+  const [before, after] = v6.split('::')
+  const groups = before ? before.split(':') : []
+  if (after !== undefined) {
+    const last = after ? after.split(':') : []
+    while (groups.length + last.length < 8) groups.push('0')
+    groups.push(...last)
+  }
+  return groups
+    .slice(0, 4)
+    .map((group) => parseInt(group, 16))
+    .join(':')
 }
