@@ -37,8 +37,9 @@ func TestRetryAfterIsSecondsOrADate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for value, want := range map[string]time.Duration{
 			"": 0, "7": 7 * time.Second, "-1": 0, "x": 0, "99999999999": time.Hour,
-			time.Now().Add(9 * time.Second).UTC().Format(http.TimeFormat): 9 * time.Second,
-			time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat):      0,
+			time.Now().Add(9 * time.Second).UTC().Format(http.TimeFormat):  9 * time.Second,
+			time.Now().Add(9000 * time.Hour).UTC().Format(http.TimeFormat): time.Hour,
+			time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat):       0,
 		} {
 			if got := retryAfter(value); got != want {
 				t.Errorf("retryAfter(%q) = %v, want %v", value, got, want)

@@ -83,7 +83,7 @@ func retryAfter(value string) time.Duration {
 		return max(0, time.Duration(min(n, int(askedMost/time.Second)))*time.Second)
 	}
 	if t, err := http.ParseTime(value); err == nil {
-		return max(0, time.Until(t))
+		return min(max(0, time.Until(t)), askedMost)
 	}
 	return 0
 }

@@ -51,7 +51,7 @@ func TestBashCompletes(t *testing.T) {
 		"reversehttp serve p":                             "photos of mine|plans",
 		"reversehttp serve --d":                           "--domain|--dot-files|--drain",
 		"reversehttp inbox --st":                          "--status",
-		"reversehttp inspect --s":                         "--secrets|--status",
+		"reversehttp inspect --s":                         "--secrets|--share|--status",
 		"reversehttp inspect --har pl":                    "plain.txt|plans",
 		"reversehttp replay --data":                       "--data|--data-file",
 		"reversehttp replay --data-file pl":               "plain.txt|plans",

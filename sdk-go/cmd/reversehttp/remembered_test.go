@@ -220,3 +220,14 @@ func TestSecretsComeFromFiles(t *testing.T) {
 		}
 	}
 }
+
+// A relative directory would be below the one that a command is started in, and serves perhaps.
+func TestARelativeRuntimeDirectoryIsIgnored(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("XDG_CACHE_HOME", "")
+	t.Setenv("XDG_RUNTIME_DIR", ".")
+	if dir, err := ownedDir(); err != nil || !filepath.IsAbs(dir) {
+		t.Errorf("ownedDir() = %q, %v, want one in the home", dir, err)
+	}
+}

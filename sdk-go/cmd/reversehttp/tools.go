@@ -139,6 +139,9 @@ func (t *tools) show(ctx context.Context, _ *mcp.CallToolRequest, in showInput) 
 	if !in.Secrets {
 		hide(x)
 	}
+	for i := range r.Interims {
+		r.Interims[i].Headers = in.masked(r.Interims[i].Headers)
+	}
 	out := showOutput{Exchange: *x, Interims: r.Interims, Parts: len(r.Parts)}
 	out.Request = in.message(&r.Request, x.RequestBytes, x.RequestCut)
 	if r.Response != nil {
