@@ -43,6 +43,10 @@ claimPanel({
 })
 // At once, so that those who wait hear it from here, and not that the program is gone.
 by('give-up').addEventListener('click', () => questions.close())
+by('claim-form').addEventListener('submit', () => {
+  // The gateway picks a label only after the one before was given up.
+  if (!by('label').value.trim()) questions.close()
+})
 drawLog()
 setInterval(tick, ticksMs)
 by('clear-log').addEventListener('click', () => {
@@ -147,7 +151,7 @@ function drawLog() {
         { 'data-end': end },
         make('span', { class: 'asked' }, text),
         make('span', { class: 'said' }, end === 'answered' ? answer : `– ${ends[end]}`),
-        make('small', {}, `${who}, ${ago(Date.now() - at)}`),
+        make('small', {}, make('bdi', {}, who), `, ${ago(Date.now() - at)}`),
       ),
     ),
   )
