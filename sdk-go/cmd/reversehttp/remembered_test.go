@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -230,4 +231,21 @@ func TestARelativeRuntimeDirectoryIsIgnored(t *testing.T) {
 	if dir, err := ownedDir(); err != nil || !filepath.IsAbs(dir) {
 		t.Errorf("ownedDir() = %q, %v, want one in the home", dir, err)
 	}
+}
+
+func TestASignalEndsTheWaitForASecret(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	signals := make(chan os.Signal, 1)
+	signals <- os.Interrupt
+	if code := run([]string{"echo", "--token-file", pipe}, signals, io.Discard, io.Discard); code != exitDone {
+		t.Errorf("exit code = %d, want %d", code, exitDone)
+	}
+	writer, err := os.OpenFile(pipe, os.O_WRONLY, 0) // lets go of who reads
+	if err != nil {
+		t.Fatal(err)
+	}
+	writer.Close()
 }

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	reversehttp "reversehttp/sdk-go"
 )
 
@@ -60,7 +62,10 @@ func run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) (cod
 	if err != nil {
 		panic(err)
 	}
-	parsed, err := k.Parse(args)
+	parsed, stopped, err := parse(k, args, signals)
+	if stopped {
+		return exitDone
+	}
 	if err == nil {
 		err = o.check()
 	}
@@ -83,6 +88,33 @@ func run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) (cod
 		return o.ask(c, signals, stdout, stderr)
 	}
 	return o.run(c.(command), signals, stdout, stderr)
+}
+
+// parse parses the arguments. Files with secrets may be pipes whose writers take their time: a signal ends the wait.
+func parse(k *kong.Kong, args []string, signals <-chan os.Signal) (parsed *kong.Context, stopped bool, err error) {
+	type result struct {
+		parsed *kong.Context
+		err    error
+		ended  any // what kong panicked with
+	}
+	done := make(chan result, 1)
+	go func() {
+		var r result
+		defer func() {
+			r.ended = recover()
+			done <- r
+		}()
+		r.parsed, r.err = k.Parse(args)
+	}()
+	select {
+	case r := <-done:
+		if r.ended != nil {
+			panic(r.ended)
+		}
+		return r.parsed, false, r.err
+	case <-signals:
+		return nil, true, nil
+	}
 }
 
 // run shows and serves, and tells how it ended. The first signal ends it gently, the second at once, also where nobody
