@@ -238,6 +238,10 @@ func (c *Claims) Inspect(w http.ResponseWriter, r *http.Request) {
 
 // Change answers PATCH {claim}.
 func (c *Claims) Change(w http.ResponseWriter, r *http.Request) {
+	if p := c.Admission.TooOften(r); p != nil { // each change is kept, and written down
+		p.Write(w, r)
+		return
+	}
 	var patch schema.ClaimPatch
 	all, err := c.decode(w, r, &patch, maxControlBytes)
 	if err != nil {

@@ -106,6 +106,18 @@ func TestKeysLetOnlyTheirHoldersClaim(t *testing.T) {
 	})
 }
 
+func TestChangesOfAClaimHaveARate(t *testing.T) {
+	inWorld(t, Options{ClaimsPerSecond: 0.1}, func(w *world) { // two at once, the claim among them
+		p := w.claim("demo")
+		for i, want := range []int{200, 429} {
+			got := w.send("PATCH", p.Claim, "t0", schema.ClaimPatch{Lease: new(60)})
+			if got.Status != want || want == 429 && (got.code() != schema.CodeRateLimited || got.Header.Get("Retry-After") == "") {
+				t.Errorf("change %d = %d %s, want %d", i, got.Status, got.Content, want)
+			}
+		}
+	})
+}
+
 func TestClaimingTooOftenIsRefused(t *testing.T) {
 	inWorld(t, Options{ClaimsPerSecond: 0.1}, func(w *world) { // two at once
 		for i, want := range []int{201, 201, 429, 429} {
