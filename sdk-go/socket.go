@@ -80,7 +80,9 @@ func frameSize(head []byte) int {
 	case n == 126 && len(head) >= 4:
 		return 4 + mask + int(binary.BigEndian.Uint16(head[2:]))
 	case n == 127 && len(head) >= 10:
-		return 10 + mask + int(binary.BigEndian.Uint64(head[2:]))
+		if size := binary.BigEndian.Uint64(head[2:]); size < 1<<62 {
+			return 10 + mask + int(size)
+		}
 	}
 	return 0
 }

@@ -1,13 +1,17 @@
 package policy
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"net/netip"
 	"net/url"
 	"path"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
@@ -78,6 +82,36 @@ func FuzzSignatures(f *testing.F) {
 			if got, why := check(head, content, now); why == "" {
 				t.Errorf("%s: %q is verified as %q", preset, shown, got)
 			}
+		}
+	})
+}
+
+// Whatever an owner declares is refused, or kept as JSON that is read again and has no secret in what is shown.
+func FuzzGiven(f *testing.F) {
+	for _, s := range []string{
+		`{}`, `null`, `[]`, example, `{"ip":{"allow":["203.0.113.0/24","::ffff:1.2.3.4","2001:db8::/32"]}}`, `{"methods":["GET","get",""]}`, `{"paths":["/hook/","hook","/../"]}`,
+		`{"rate":{"perMinute":-1}}`, `{"content":{"maxBytes":1e99}}`, `{"webhook":{"preset":"standard","secret":"whsec_AAAA"}}`, `{"offline":{"mode":"canned","status":99}}`, `{"unknown":1}`, "\xff",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		if bytes.Contains(value, []byte("password")) {
+			return // hashing one takes as long as it should
+		}
+		term, err := given(value, netip.Addr{})
+		if err != nil || term == nil {
+			return
+		}
+		stored, err := json.Marshal(term)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := kept(stored)
+		if err != nil {
+			t.Fatalf("%s is kept as %s, which is refused: %v", value, stored, err)
+		}
+		if twice, err := json.Marshal(again); err != nil || !bytes.Equal(twice, stored) {
+			t.Errorf("%s is kept as %s, and then as %s", value, stored, twice)
 		}
 	})
 }
