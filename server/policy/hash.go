@@ -105,7 +105,7 @@ func hashPassword(password string, from netip.Addr) (hash string, ok bool) {
 		return "", false
 	}
 	ok = setting.do(func() {
-		h, err := bcrypt.GenerateFromPassword([]byte(password), cost)
+		h, err := bcrypt.GenerateFromPassword([]byte(password), Cost)
 		hash = string(h)
 		if err != nil {
 			hash = "" // it is too long, which was checked
@@ -114,15 +114,16 @@ func hashPassword(password string, from netip.Addr) (hash string, ok bool) {
 	return hash, ok && hash != ""
 }
 
-// cost is how slow a hash is, and compare compares one with a password. Tests are faster, and count.
-var (
-	cost    = bcrypt.DefaultCost
-	compare = bcrypt.CompareHashAndPassword
-)
+// Cost is the cost of bcrypt for passwords that are set from now on. Only tests, which set many under the race
+// detector, lower it, before anything else runs.
+var Cost = bcrypt.DefaultCost
+
+// compare compares a hash with a password. Tests count the calls.
+var compare = bcrypt.CompareHashAndPassword
 
 // absentUser is the hash that a password of an unknown user is compared with, so that they take as long as others.
 var absentUser = sync.OnceValue(func() []byte {
-	h, _ := bcrypt.GenerateFromPassword([]byte(rand.Text()), cost)
+	h, _ := bcrypt.GenerateFromPassword([]byte(rand.Text()), Cost)
 	return h
 })
 

@@ -24,17 +24,17 @@ import (
 )
 
 // usualCost is that of passwords but in tests.
-var usualCost = cost
+var usualCost = Cost
 
 func TestMain(m *testing.M) {
-	cost = bcrypt.MinCost
+	Cost = bcrypt.MinCost
 	goleak.VerifyTestMain(m)
 }
 
 func TestPasswordsAreHashedSlowly(t *testing.T) {
 	hash, ok := hashPassword("pw", netip.Addr{})
-	if got, err := bcrypt.Cost([]byte(hash)); !ok || err != nil || got != cost || usualCost < 10 {
-		t.Errorf("cost %d %v, and %d but in tests, want %d, and 10 or more", got, err, usualCost, cost)
+	if got, err := bcrypt.Cost([]byte(hash)); !ok || err != nil || got != Cost || usualCost < 10 {
+		t.Errorf("cost %d %v, and %d but in tests, want %d, and 10 or more", got, err, usualCost, Cost)
 	}
 }
 

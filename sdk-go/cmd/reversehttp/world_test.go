@@ -17,12 +17,15 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/crypto/bcrypt"
 
 	"reversehttp/server/family"
 	"reversehttp/server/gateway"
+	"reversehttp/server/policy"
 )
 
 func TestMain(m *testing.M) {
+	policy.Cost = bcrypt.MinCost
 	for _, name := range []string{"GATEWAY", "CA", "LABEL", "TOKEN", "TOKEN_FILE", "KEY", "KEY_FILE"} {
 		os.Unsetenv("REVERSEHTTP_" + name)
 	}
