@@ -240,7 +240,7 @@ test(
         page.on('request', (r) => r.url().endsWith('/requests') && resolve('poll'))
         page.on('websocket', (link) => link.on('framereceived', () => resolve('link')))
       })
-      const url = await openServer(page, site.url, gateway, { policy: `connect-src ${sources}` })
+      const url = await openServer(page, site.url, gateway, { csp: `connect-src ${sources}` })
       const { status } = await visit(`${url}hello`)
       assert.equal(status, 200, sources)
       assert.equal(await used, way, sources)

@@ -8,12 +8,12 @@ import { fileURLToPath } from 'node:url'
 export const pageFile = fileURLToPath(new URL('server.html', import.meta.url))
 
 /**
- * Starts the site on a free port of loopback. At /empty it has a page that is no server. The query may name the `policy`
+ * Starts the site on a free port of loopback. At /empty it has a page that is no server. The query may name the `csp`
  * of a page, as Content-Security-Policy has it.
  */
 export async function startSite() {
   const server = createServer((req, res) => {
-    const policy = new URL(req.url, 'http://site').searchParams.get('policy')
+    const policy = new URL(req.url, 'http://site').searchParams.get('csp')
     if (policy) res.setHeader('Content-Security-Policy', policy)
     const page = req.url === '/empty' ? '<!doctype html>' : readFileSync(pageFile)
     res.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8' }).end(page)
