@@ -15,6 +15,7 @@ import (
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
+	"reversehttp/server/publicurl"
 )
 
 // FuzzPlainPath checks that a path that is judged is the same to servers that clean paths, drop parameters, or decode twice.
@@ -112,6 +113,30 @@ func FuzzGiven(f *testing.F) {
 		}
 		if twice, err := json.Marshal(again); err != nil || !bytes.Equal(twice, stored) {
 			t.Errorf("%s is kept as %s, and then as %s", value, stored, twice)
+		}
+	})
+}
+
+// Of all cookies only the one that was signed for a share that is not over lets anybody in.
+func FuzzShareCookie(f *testing.F) {
+	id := shareID{1, 2, 3}
+	key := []byte("the key of this process")
+	g := &guard{policies: &Policies{Public: &publicurl.Template{Scheme: "http"}}, shares: shares{key: key, made: map[shareID]*share{id: {until: time.Now().Add(time.Hour)}}}}
+	good := base64.RawURLEncoding.EncodeToString(append(id[:], sign(key, id[:])...))
+	if !g.lets([]string{"a=1; " + plainCookie + "=" + good}) {
+		f.Fatal("the cookie that was signed lets nobody in")
+	}
+	other := shareID{4}
+	for _, s := range []string{
+		"", plainCookie, plainCookie + "=", plainCookie + "=" + good, secureCookie + "=" + good, plainCookie + "=" + good + "=", plainCookie + "=" + good[1:], plainCookie + "=" + strings.ToLower(good),
+		plainCookie + "=" + base64.RawURLEncoding.EncodeToString(append(other[:], sign(key, other[:])...)), strings.Repeat(plainCookie+"=x; ", 9) + plainCookie + "=" + good,
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		// The last character of such a text has bits that mean nothing.
+		if g.lets([]string{line}) && !strings.Contains(strings.NewReplacer("\r", "", "\n", "").Replace(line), plainCookie+"="+good[:len(good)-1]) {
+			t.Errorf("%q lets in", line)
 		}
 	})
 }
