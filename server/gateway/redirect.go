@@ -20,12 +20,12 @@ func NewRedirectPort(g *Gateway, challenge func(http.ResponseWriter, *http.Reque
 		wire.BoundWrite(w, 0)
 		w.Header().Set("Connection", "close")
 		name := publicurl.Hostname(r.Host)
-		target := wire.Target(r)
-		if rest, ok := cutOrigin(target); ok {
-			target = rest
+		target, ok := publicurl.BelowOrigin(wire.Target(r))
+		if !strings.HasPrefix(target, "/") {
+			target = "/" + target
 		}
 		switch {
-		case wire.Malformed(r) != "" || !strings.HasPrefix(target, "/") || strings.ContainsFunc(target, func(c rune) bool { return c <= ' ' || c == 0x7f }):
+		case wire.Malformed(r) != "" || !ok || strings.ContainsFunc(target, func(c rune) bool { return c <= ' ' || c == 0x7f }):
 			refuseRedirect(w, r, schema.CodeBadRequest)
 		case !g.ours(name):
 			refuseRedirect(w, r, schema.CodeWrongHost)
@@ -35,22 +35,6 @@ func NewRedirectPort(g *Gateway, challenge func(http.ResponseWriter, *http.Reque
 			w.WriteHeader(http.StatusPermanentRedirect)
 		}
 	}), "http")
-}
-
-// cutOrigin returns what follows the origin in the absolute form of a target.
-func cutOrigin(target string) (rest string, absolute bool) {
-	_, rest, absolute = strings.Cut(target, "://")
-	if !absolute || strings.HasPrefix(target, "/") {
-		return target, false
-	}
-	i := strings.IndexAny(rest, "/?")
-	switch {
-	case i < 0:
-		return "/", true
-	case rest[i] == '?':
-		return "/" + rest[i:], true
-	}
-	return rest[i:], true
 }
 
 func refuseRedirect(w http.ResponseWriter, r *http.Request, code schema.Code) {

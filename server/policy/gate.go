@@ -200,20 +200,11 @@ func (p *Policies) rulesOf(c *claim.Claim) (*guard, *rules) {
 // pathOf returns the path of a target below the public URL of a label, undecoded and without its query; empty where it
 // has none.
 func (p *Policies) pathOf(label string, head *claim.Request) string {
-	target := head.Target
-	path := target
-	if !strings.HasPrefix(target, "/") {
-		_, rest, ok := strings.Cut(target, "://")
-		if !ok {
-			return "" // OPTIONS *
-		}
-		if i := strings.IndexAny(rest, "/?"); i >= 0 {
-			path = rest[i:]
-		} else {
-			path = ""
-		}
+	below, ok := publicurl.BelowOrigin(head.Target)
+	if !ok {
+		return "" // OPTIONS *
 	}
-	path, _, _ = strings.Cut(path, "?")
+	path, _, _ := strings.Cut(below, "?")
 	if path == "" {
 		path = "/"
 	}

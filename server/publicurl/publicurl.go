@@ -233,19 +233,30 @@ func (p *Template) Locate(host, target string, loopback bool) (Place, string) {
 	return Public, label
 }
 
-// rawPath gives the path of a request target, undecoded, without its query.
+// rawPath returns the path of a request target, undecoded, without its query.
 func rawPath(target string) string {
-	if !strings.HasPrefix(target, "/") {
-		if _, rest, ok := strings.Cut(target, "://"); ok {
-			i := strings.IndexAny(rest, "/?")
-			if i < 0 || rest[i] == '?' {
-				return "/"
-			}
-			target = rest[i:]
-		}
+	below, ok := BelowOrigin(target)
+	if !ok {
+		below = target
 	}
-	path, _, _ := strings.Cut(target, "?")
+	path, _, _ := strings.Cut(below, "?")
+	if ok && path == "" {
+		return "/"
+	}
 	return path
+}
+
+// BelowOrigin returns the path and the query of a request target in origin-form or absolute-form (RFC 9112, 3.2), as they came: the
+// path may be empty in the absolute form. It reports false for other forms, such as "*".
+func BelowOrigin(target string) (below string, ok bool) {
+	if strings.HasPrefix(target, "/") {
+		return target, true
+	}
+	_, rest, ok := strings.Cut(target, "://")
+	if i := strings.IndexAny(rest, "/?"); i >= 0 {
+		return rest[i:], ok
+	}
+	return "", ok
 }
 
 // Hostname returns the name of a Host field, lower case, without port, brackets

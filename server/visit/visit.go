@@ -277,15 +277,8 @@ var keys = []string{"Idempotency-Key", "Webhook-Id"}
 
 // appendURL appends the target URI (RFC 9110, 7.1) to b.
 func (v *Visits) appendURL(b []byte, label, target string) []byte {
-	path := ""
-	if strings.HasPrefix(target, "/") {
-		path = target
-	} else if _, rest, ok := strings.Cut(target, "://"); ok { // absolute-form
-		if i := strings.IndexAny(rest, "/?"); i >= 0 {
-			path = rest[i:]
-		}
-	}
-	return v.Public.AppendURL(b, label, path)
+	below, _ := publicurl.BelowOrigin(target)
+	return v.Public.AppendURL(b, label, below)
 }
 
 // RedirectToSlash sends a visitor of /at/label to /at/label/.
