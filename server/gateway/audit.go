@@ -10,7 +10,6 @@ import (
 	"reversehttp/server/admission"
 	"reversehttp/server/audit"
 	"reversehttp/server/claim"
-	"reversehttp/server/policy"
 	"reversehttp/server/problem"
 	"reversehttp/server/terms"
 )
@@ -38,8 +37,8 @@ func (o notary) noted(n claim.Notice) {
 	if n.Made && o.withdrawn.Has(e.Label) {
 		_ = claim.TakeDown(n.Claim)
 	}
-	if slices.Contains(n.Changed, policy.Name) {
-		o.Audit.Note(audit.Entry{Event: audit.PolicySet, Label: e.Label, Address: e.Address, Account: e.Account, Policy: kindsOf(n.Terms.Others[policy.Name])})
+	if slices.Contains(n.Changed, terms.Policy) {
+		o.Audit.Note(audit.Entry{Event: audit.PolicySet, Label: e.Label, Address: e.Address, Account: e.Account, Policy: kindsOf(n.Terms.Others[terms.Policy])})
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"reversehttp/server/claim"
 	"reversehttp/server/problem"
 	"reversehttp/server/publicurl"
+	"reversehttp/server/terms"
 	"reversehttp/server/trust"
 	"reversehttp/server/visit"
 )
@@ -73,7 +74,7 @@ type asked struct {
 
 // Keep has the policy that is among the terms of a claim enforced from now on. It is called with the claim locked.
 func (p *Policies) Keep(c *claim.Claim, t claim.Terms) {
-	policy, _ := t.Others[Name].(*Policy)
+	policy, _ := t.Others[terms.Policy].(*Policy)
 	found, ok := p.guards.Load(c)
 	if !ok && policy == nil {
 		return

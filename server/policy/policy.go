@@ -19,9 +19,6 @@ import (
 	"reversehttp/server/terms"
 )
 
-// Name is that of the member.
-const Name = "policy"
-
 // Policy is what an owner declared, as it is kept.
 type Policy struct {
 	Basic   []login               `json:"basic,omitempty"`
@@ -37,7 +34,7 @@ type Policy struct {
 }
 
 func init() {
-	terms.Add(terms.Member{Name: Name, Given: given, Read: kept, Example: example})
+	terms.Add(terms.Member{Name: terms.Policy, Given: given, Read: kept, Example: example})
 }
 
 // example is a policy as it is kept.
@@ -47,7 +44,7 @@ const example = `{"basic":[{"user":"ann","hash":"secret-1"}],"bearer":[{"name":"
 
 // fault says where what an owner gives is wrong, and why.
 func fault(at, why string, args ...any) error {
-	return &terms.Error{Code: schema.CodeBadMember, Member: strings.TrimSuffix(Name+"/"+at, "/"), Detail: fmt.Sprintf(why, args...)}
+	return &terms.Error{Code: schema.CodeBadMember, Member: strings.TrimSuffix(terms.Policy+"/"+at, "/"), Detail: fmt.Sprintf(why, args...)}
 }
 
 // given reads a policy as its owner gives it. What the gateway does not know it could not enforce, so it is
@@ -129,7 +126,7 @@ func (p *Policy) Shown() any {
 // Fits returns why claims that have origins of their own, or have none, cannot have a policy. It is that of
 // [claim.Options].
 func Fits(t claim.Terms, origins bool) error {
-	p, _ := t.Others[Name].(*Policy)
+	p, _ := t.Others[terms.Policy].(*Policy)
 	if p == nil || origins {
 		return nil
 	}

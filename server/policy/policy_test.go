@@ -75,7 +75,7 @@ func with(t *testing.T, template, policy string) *gated {
 const hosts = "http://{label}.example.com/"
 
 func read(policy string) (claim.Settings, error) {
-	return terms.Read(terms.Asked{Members: map[string]json.RawMessage{Name: json.RawMessage(policy)}})
+	return terms.Read(terms.Asked{Members: map[string]json.RawMessage{terms.Policy: json.RawMessage(policy)}})
 }
 
 // change changes the policy, and returns the error.
@@ -214,7 +214,7 @@ func TestSecretsAreKeptByNameAndNeverShown(t *testing.T) {
 		}
 	}
 	shown := func() string {
-		text, err := json.Marshal(g.State().Others[Name])
+		text, err := json.Marshal(g.State().Others[terms.Policy])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,13 +252,13 @@ func TestWhatIsKeptIsReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, secret := range []string{"a-password", "sixteen-letters-"} {
-		if strings.Contains(string(values[Name]), secret) {
-			t.Errorf("kept %s with a secret", values[Name])
+		if strings.Contains(string(values[terms.Policy]), secret) {
+			t.Errorf("kept %s with a secret", values[terms.Policy])
 		}
 	}
 	again, err := terms.Kept(values)
-	if err != nil || !reflect.DeepEqual(again[Name], set.Others[Name]) {
-		t.Errorf("read again %+v %v, want %+v", again[Name], err, set.Others[Name])
+	if err != nil || !reflect.DeepEqual(again[terms.Policy], set.Others[terms.Policy]) {
+		t.Errorf("read again %+v %v, want %+v", again[terms.Policy], err, set.Others[terms.Policy])
 	}
 	one, err := kept([]byte(example))
 	if err != nil {
@@ -554,7 +554,7 @@ func TestGuessesThatComeAtOnceCostNoMoreChecks(t *testing.T) {
 func TestAnAddressSetsSoManyPasswords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // in which no time passes
 		one, other := netip.MustParseAddr("203.0.113.77"), netip.MustParseAddr("198.51.100.77")
-		ask := map[string]json.RawMessage{Name: json.RawMessage(`{"basic":[{"user":"ann","password":"pw"}]}`)}
+		ask := map[string]json.RawMessage{terms.Policy: json.RawMessage(`{"basic":[{"user":"ann","password":"pw"}]}`)}
 		var err error
 		for n := 0; err == nil; n++ {
 			if n > 1_000 {
