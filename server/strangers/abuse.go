@@ -95,9 +95,8 @@ func (d *Desk) Take(w http.ResponseWriter, r *http.Request) {
 		p.Write(w, r)
 		return
 	}
-	content, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostReport))
-	form, formErr := url.ParseQuery(string(content))
-	if err != nil || formErr != nil {
+	form, ok := formOf(w, r, mostReport)
+	if !ok {
 		d.show(w, http.StatusBadRequest, report{Wrong: "The report is too long, or is none of this form."})
 		return
 	}
@@ -143,20 +142,7 @@ func (d *Desk) labelOf(said string) string {
 }
 
 // show answers with the page.
-func (d *Desk) show(w http.ResponseWriter, status int, v report) {
-	wire.BoundWrite(w, 0)
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Cache-Control", "no-store")
-	var text strings.Builder
-	_ = abuse.Execute(&text, v)
-	h.Set("Content-Length", strconv.Itoa(text.Len()))
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text.String())
-}
+func (d *Desk) show(w http.ResponseWriter, status int, v report) { answer(w, status, abuse, v) }
 
 var abuse = template.Must(template.New("abuse").Parse(`<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

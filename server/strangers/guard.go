@@ -78,11 +78,7 @@ func (g *Guard) cookie() string {
 // cannot set it for the one that it is shown in.
 func (g *Guard) mark(r *http.Request, label string) string {
 	of := hmac.New(sha256.New, g.key[:])
-	who := ""
-	if a := g.trust.Address(r); a.IsValid() {
-		who = budget.Subscriber(a).String()
-	}
-	_, _ = of.Write([]byte(label + "\x00" + who))
+	_, _ = of.Write([]byte(label + "\x00" + budget.Subscriber(g.trust.Address(r)).String()))
 	return base64.RawURLEncoding.EncodeToString(of.Sum(nil))
 }
 

@@ -2,10 +2,8 @@ package strangers
 
 import (
 	"html/template"
-	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"reversehttp/server/claim"
@@ -35,8 +33,8 @@ func (g *Guard) Warn(w http.ResponseWriter, r *http.Request, label string, c *cl
 	wire.Taken(r)
 	defer wire.Leaving(w, r)()
 	back := ""
-	if wire.Target(r) != "" && g.isBelow(wire.Target(r), label) {
-		back = wire.Target(r)
+	if target := wire.Target(r); g.isBelow(target, label) {
+		back = target
 	}
 	g.show(w, r, label, back)
 	return true
@@ -76,38 +74,27 @@ func (g *Guard) isBelow(target, label string) bool {
 
 // show answers with the warning. The form leads back to a target, or to the public URL where that is empty.
 func (g *Guard) show(w http.ResponseWriter, r *http.Request, label, back string) {
-	wire.BoundWrite(w, 0)
 	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin") // a page that opened this one does not press its button
-	h.Set("Referrer-Policy", "same-origin")            // else the form has no origin
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
 	h.Set("Proxy-Status", "reversehttp; error=http_request_denied; handed=?0")
-	var page strings.Builder
-	_ = warning.Execute(&page, map[string]any{
+	answer(w, http.StatusForbidden, warning, map[string]any{
 		"Authority": strings.TrimSuffix(strings.TrimPrefix(g.public.Base(label), g.public.Scheme+"://"), "/"), "Gateway": g.public.ControlHost,
 		"Action": g.base(label) + goOn, "To": back, "Mark": g.mark(r, label), "Lost": r.Method != http.MethodGet && r.Method != http.MethodHead,
 		"Report": g.public.Control + "abuse?url=" + url.QueryEscape(g.public.Base(label)),
 	})
-	h.Set("Content-Length", strconv.Itoa(page.Len()))
-	w.WriteHeader(http.StatusForbidden)
-	_, _ = io.WriteString(w, page.String())
 }
 
 // goOn takes the form of a warning: a person pressed its button.
 func (g *Guard) goOn(w http.ResponseWriter, r *http.Request, label string) {
-	content, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostForm))
-	form, formErr := url.ParseQuery(string(content))
+	form, ok := formOf(w, r, mostForm)
 	origin := r.Header.Get("Origin")
-	own := strings.TrimSuffix(g.public.Scheme+"://"+g.public.Authority(label), "/")
-	if err != nil || formErr != nil || form.Get("mark") != g.mark(r, label) || !navigates(r) || r.Header.Get("Sec-Fetch-Site") != "same-origin" || !strings.EqualFold(origin, own) {
+	own := g.public.Scheme + "://" + g.public.Authority(label)
+	if !ok || form.Get("mark") != g.mark(r, label) || !navigates(r) || r.Header.Get("Sec-Fetch-Site") != "same-origin" || !strings.EqualFold(origin, own) {
 		g.show(w, r, label, "") // another page sent it, or the address of the browser changed
 		return
 	}
 	to := form.Get("to")
-	if to == "" || !g.isBelow(to, label) {
+	if !g.isBelow(to, label) {
 		to = g.base(label)
 	}
 	http.SetCookie(w, &http.Cookie{
@@ -135,10 +122,3 @@ var warning = template.Must(template.New("warning").Parse(`<!doctype html>
 <p class="small">This is shown once until you close your browser.</p>
 </main>
 `))
-
-// style is that of the pages.
-const style = `:root{color-scheme:light dark;--a:#0b57d0;--on:#fff;--line:#767676}@media(prefers-color-scheme:dark){:root{--a:#a8c7fa;--on:#062e6f;--line:#8e8e8e}}` +
-	`*{box-sizing:border-box}html{background:Canvas;color:CanvasText}body{font:1rem/1.5 system-ui,sans-serif;max-width:38rem;margin:10vh auto;padding:0 1rem;overflow-wrap:anywhere}h1{line-height:1.2}a{color:var(--a)}` +
-	`button{font:inherit;padding:.6rem 1rem;border:0;border-radius:.4rem;background:var(--a);color:var(--on);cursor:pointer}` +
-	`label{display:block;margin:1rem 0 .25rem}input:not([type=hidden]),textarea{font:inherit;width:100%;padding:.5rem;border:1px solid var(--line);border-radius:.4rem;color:inherit;background:transparent}` +
-	`:focus-visible{outline:3px solid var(--a);outline-offset:2px}.small{font-size:.9rem}`
