@@ -209,7 +209,7 @@ func (p *Policies) pathOf(label string, head *claim.Request) string {
 	if path == "" {
 		path = "/"
 	}
-	if prefix := p.Public.PathPrefix; prefix != "" && strings.HasPrefix(head.URL, p.Public.Control) { // else it is at a domain of the claim's own
+	if prefix := p.Public.PathPrefix; prefix != "" && head.Base == "" { // otherwise it is at a domain of the claim's own
 		rest, ok := strings.CutPrefix(path, prefix+label)
 		if !ok {
 			return ""
