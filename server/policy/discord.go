@@ -3,7 +3,6 @@ package policy
 import (
 	"crypto/ed25519"
 	"encoding/hex"
-	"strings"
 	"time"
 
 	"reversehttp/server/claim"
@@ -25,9 +24,6 @@ func discordWebhook(secret string) (verify, string) {
 		if err != nil || !ed25519.Verify(key, append([]byte(at), content...), got) {
 			return "", "X-Signature-Ed25519 is not right"
 		}
-		if id = idIn(content, "id"); id == "" {
-			id = strings.ToLower(coded)
-		}
-		return id, ""
+		return idIn(content, "id", coded), ""
 	}, ""
 }

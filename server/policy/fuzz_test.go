@@ -76,7 +76,7 @@ func FuzzSignatures(f *testing.F) {
 			head.Fields = append(head.Fields, claim.Field{Name: name, Value: shown})
 		}
 		for preset, secret := range secrets {
-			check, wrong := schemes[preset].ready(secret)
+			check, wrong := schemes[preset](secret)
 			if check == nil {
 				t.Fatalf("%s: %s", preset, wrong)
 			}

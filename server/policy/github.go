@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"crypto/hmac"
-	"encoding/hex"
 	"strings"
 	"time"
 
@@ -14,8 +12,7 @@ func githubWebhook(secret string) (verify, string) {
 	return func(head *claim.Request, content []byte, _ time.Time) (id, why string) {
 		shown, _ := one(head, "X-Hub-Signature-256")
 		coded, ok := strings.CutPrefix(shown, "sha256=")
-		got, err := hex.DecodeString(coded)
-		if !ok || err != nil || !hmac.Equal(sign([]byte(secret), content), got) {
+		if !ok || !signedAs(coded, sign([]byte(secret), content)) {
 			return "", "X-Hub-Signature-256 is not right"
 		}
 		if id, ok = one(head, "X-GitHub-Delivery"); !ok || len(id) > mostID {

@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"crypto/hmac"
-	"encoding/hex"
 	"strings"
 	"time"
 
@@ -18,13 +16,9 @@ func slackWebhook(secret string) (verify, string) {
 		}
 		shown, _ := one(head, "X-Slack-Signature")
 		coded, ok := strings.CutPrefix(shown, "v0=")
-		got, err := hex.DecodeString(coded)
-		if !ok || err != nil || !hmac.Equal(sign([]byte(secret), []byte("v0:"+at+":"), content), got) {
+		if !ok || !signedAs(coded, sign([]byte(secret), []byte("v0:"+at+":"), content)) {
 			return "", "X-Slack-Signature is not right"
 		}
-		if id = idIn(content, "event_id"); id == "" {
-			id = strings.ToLower(coded)
-		}
-		return id, ""
+		return idIn(content, "event_id", coded), ""
 	}, ""
 }

@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"crypto/hmac"
-	"encoding/hex"
 	"strings"
 	"time"
 
@@ -34,11 +32,8 @@ func stripeWebhook(secret string) (verify, string) {
 		}
 		mac := sign([]byte(secret), []byte(at+"."), content)
 		for _, coded := range signatures {
-			if got, err := hex.DecodeString(coded); err == nil && hmac.Equal(mac, got) {
-				if id = idIn(content, "id"); id == "" {
-					id = strings.ToLower(coded)
-				}
-				return id, ""
+			if signedAs(coded, mac) {
+				return idIn(content, "id", coded), ""
 			}
 		}
 		return "", "no signature is right"

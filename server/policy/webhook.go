@@ -3,6 +3,7 @@ package policy
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -32,18 +33,15 @@ type webhook struct {
 	Secret string                     `json:"secret"`
 }
 
-// scheme is how somebody signs.
-type scheme struct {
-	// ready returns what verifies, for a secret, or what a good secret is.
-	ready func(secret string) (verify, string)
-}
+// scheme is a way to sign: it returns what verifies with a secret, or says what a good secret is.
+type scheme func(secret string) (verify, string)
 
 // verify returns what a request and its content are known again by, or why they are not verified.
 type verify func(head *claim.Request, content []byte, now time.Time) (id, why string)
 
 var schemes = map[schema.PolicyWebhookPreset]scheme{
-	schema.PolicyWebhookStandard: {standardWebhook}, schema.PolicyWebhookGithub: {githubWebhook}, schema.PolicyWebhookStripe: {stripeWebhook},
-	schema.PolicyWebhookSlack: {slackWebhook}, schema.PolicyWebhookDiscord: {discordWebhook},
+	schema.PolicyWebhookStandard: standardWebhook, schema.PolicyWebhookGithub: githubWebhook, schema.PolicyWebhookStripe: stripeWebhook,
+	schema.PolicyWebhookSlack: slackWebhook, schema.PolicyWebhookDiscord: discordWebhook,
 }
 
 func checkWebhook(ask *schema.Policy, p *Policy) error {
@@ -51,7 +49,7 @@ func checkWebhook(ask *schema.Policy, p *Policy) error {
 	if w == nil {
 		return nil
 	}
-	how, ok := schemes[w.Preset]
+	ready, ok := schemes[w.Preset]
 	if !ok {
 		return fault("webhook/preset", "A preset is standard, github, stripe, slack or discord.")
 	}
@@ -59,7 +57,7 @@ func checkWebhook(ask *schema.Policy, p *Policy) error {
 		if len(w.Secret) > mostSecret {
 			return fault("webhook/secret", "A secret has 1 to %d bytes.", mostSecret)
 		}
-		if _, good := how.ready(w.Secret); good != "" {
+		if _, good := ready(w.Secret); good != "" {
 			return fault("webhook/secret", "%s", good)
 		}
 	}
@@ -80,7 +78,7 @@ func takeWebhook(next, before *Policy) error {
 
 // webhookStep lets in what is signed, once.
 func webhookStep(p *Policy) step {
-	check, _ := schemes[p.Webhook.Preset].ready(p.Webhook.Secret)
+	check, _ := schemes[p.Webhook.Preset](p.Webhook.Secret)
 	preset := string(p.Webhook.Preset)
 	return func(a *asked) *problem.Problem {
 		unsigned := func(why string) *problem.Problem {
@@ -136,12 +134,18 @@ func sign(key []byte, texts ...[]byte) []byte {
 	return h.Sum(nil)
 }
 
-// idIn returns the string of that name in content that is a JSON object; empty where there is none.
-func idIn(content []byte, name string) string {
+// signedAs reports whether a signature is a MAC in hexadecimal digits.
+func signedAs(signature string, mac []byte) bool {
+	got, err := hex.DecodeString(signature)
+	return err == nil && hmac.Equal(mac, got)
+}
+
+// idIn returns the string of that name in content that is a JSON object, or the signature if there is none.
+func idIn(content []byte, name, signature string) string {
 	var members map[string]json.RawMessage
 	var id string
-	if json.Unmarshal(content, &members) != nil || json.Unmarshal(members[name], &id) != nil || len(id) > mostID {
-		return ""
+	if json.Unmarshal(content, &members) != nil || json.Unmarshal(members[name], &id) != nil || id == "" || len(id) > mostID {
+		return strings.ToLower(signature)
 	}
 	return id
 }
