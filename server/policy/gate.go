@@ -132,29 +132,29 @@ func (g *guard) shrink(n int) {
 // ready makes a policy ready. The order of its steps is that of schema/README.md, section 14.
 func (g *guard) ready(p *Policy) *rules {
 	r := &rules{of: p}
-	add := func(set bool, make func(*Policy) step) {
+	add := func(to *[]step, set bool, make func(*Policy) step) {
 		if set {
-			r.steps = append(r.steps, make(p))
+			*to = append(*to, make(p))
 		}
 	}
-	add(p.IP != nil, ipStep)
-	add(p.Methods != nil, methodStep)
-	add(p.Paths != nil, pathStep)
-	add(p.Rate != nil, rateStep)
+	add(&r.steps, p.IP != nil, ipStep)
+	add(&r.steps, p.Methods != nil, methodStep)
+	add(&r.steps, p.Paths != nil, pathStep)
+	add(&r.steps, p.Rate != nil, rateStep)
 	if p.Share { // the link is the gateway's own: what the program takes does not count for it
-		all := r.steps
-		r.steps = nil
-		add(p.IP != nil, ipStep)
-		add(p.Rate != nil, rateStep)
-		r.link, r.steps = append(r.steps, shareStep), all
+		add(&r.link, p.IP != nil, ipStep)
+		add(&r.link, p.Rate != nil, rateStep)
+		r.link = append(r.link, shareStep)
 	}
 	r.letIn = newLetIn(p, g.claim.Label())
 	if r.letIn != nil || p.Methods != nil && !slices.Contains(p.Methods, http.MethodOptions) { // preflights could not pass
 		r.steps = append(r.steps, preflightStep)
 	}
-	add(r.letIn != nil, func(*Policy) step { return r.letIn.judge })
-	add(p.Content != nil, contentStep)
-	add(p.Webhook != nil, webhookStep)
+	if r.letIn != nil {
+		r.steps = append(r.steps, r.letIn.judge)
+	}
+	add(&r.steps, p.Content != nil, contentStep)
+	add(&r.steps, p.Webhook != nil, webhookStep)
 	return r
 }
 
