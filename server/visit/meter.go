@@ -97,9 +97,7 @@ func sizeOfFields(fields []claim.Field) (size int) {
 // sizeOf returns how many bytes fields count.
 func sizeOf(h http.Header) (size int) {
 	for name, values := range h {
-		for _, v := range values {
-			size += field.Size(len(name), len(v))
-		}
+		size += field.SizeOf(name, values)
 	}
 	return size
 }
