@@ -15,6 +15,7 @@ type hop struct {
 	url       string
 	via       string
 	loop      string
+	host      string // of the public URL, with its port
 	forwarded string
 	peer      string // the address that the request came from
 }
@@ -27,8 +28,11 @@ func (v *Visits) hopOf(r *http.Request, label, target string) (h hop) {
 	url := len(b)
 	b = v.Public.AppendVia(b, viaVersion(r), label)
 	via := len(b)
-	all := string(appendElement(b, h.peer, v.Public.Authority(label), v.Public.Scheme))
-	h.url, h.via, h.forwarded = all[:url], all[url:via], all[via:]
+	authority := v.Public.Authority(label)
+	b = append(b, authority...)
+	host := len(b)
+	all := string(appendElement(b, h.peer, authority, v.Public.Scheme))
+	h.url, h.via, h.host, h.forwarded = all[:url], all[url:via], all[via:host], all[host:]
 	_, h.loop, _ = strings.Cut(h.via, " ")
 	return h
 }
@@ -51,7 +55,7 @@ func (v *Visits) appendWay(fields []claim.Field, r *http.Request, label string, 
 	add("Via", r.Header["Via"]...)
 	add("Via", own.via)
 	add("X-Forwarded-For", xFor)
-	add("X-Forwarded-Host", v.Public.Authority(label))
+	add("X-Forwarded-Host", own.host)
 	if prefix := v.Public.PathPrefix; prefix != "" {
 		add("X-Forwarded-Prefix", prefix+label)
 	}
