@@ -100,7 +100,10 @@ func (k *keeper) change(set Settings) error {
 	c := k.claim
 	c.mu.Lock()
 	gone, was := c.gone, c.record()
-	record, err := set.in(was, c.registry.options.Fits)
+	record, err := set.in(was)
+	if err == nil && len(set.Others) > 0 {
+		err = c.registry.options.fit(record.Terms)
+	}
 	c.mu.Unlock()
 	switch {
 	case gone != nil:

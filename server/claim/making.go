@@ -1,7 +1,6 @@
 package claim
 
 import (
-	"errors"
 	"net/netip"
 	"sync"
 
@@ -34,11 +33,9 @@ func (m *making) begin(from netip.Addr, label, token string, s Settings) (c *Cla
 	}
 	made, err := s.in(Record{
 		Label: label, Terms: Terms{Lease: r.times.Lease, Timeout: r.times.Answer, Redeliver: RedeliverIdempotent, Others: s.Fresh}, Unpolled: true,
-	}, r.options.Fits)
-	if len(s.Others) == 0 && len(s.Fresh) > 0 && r.options.Fits != nil && err == nil {
-		if why := r.options.Fits(made.Terms); why != nil {
-			err = errors.Join(ErrTerms, why)
-		}
+	})
+	if err == nil && len(s.Fresh)+len(s.Others) > 0 {
+		err = r.options.fit(made.Terms)
 	}
 	belongs := func() bool {
 		return !r.options.refused(label) && (r.options.Belongs == nil || r.options.Belongs(label, made.Terms))

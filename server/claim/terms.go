@@ -88,7 +88,7 @@ func (s Settings) none() bool {
 }
 
 // in returns r with these settings applied. It fails with [ErrTerms].
-func (s Settings) in(r Record, fits func(Terms) error) (Record, error) {
+func (s Settings) in(r Record) (Record, error) {
 	if s.Lease != nil {
 		r.Lease = *s.Lease
 	}
@@ -120,10 +120,16 @@ func (s Settings) in(r Record, fits func(Terms) error) (Record, error) {
 	if r.Others = others; len(others) == 0 {
 		r.Others = nil
 	}
-	if fits != nil {
-		if err := fits(r.Terms); err != nil {
-			return r, errors.Join(ErrTerms, err)
-		}
-	}
 	return r, nil
+}
+
+// fit returns why a claim cannot be given these terms, joined to [ErrTerms]; nil if it can.
+func (o *Options) fit(t Terms) error {
+	if o.Fits == nil {
+		return nil
+	}
+	if err := o.Fits(t); err != nil {
+		return errors.Join(ErrTerms, err)
+	}
+	return nil
 }
