@@ -325,16 +325,24 @@ func TestALabelWhoseReleaseFailsIsClaimed(t *testing.T) {
 	}
 }
 
-// A label is claimed while it is about to be forgotten, which waits for the disk.
-func TestALabelThatIsBeingForgottenIsClaimedAfterwards(t *testing.T) {
+// aboutToForget calls f with a claim at whose release the released label "short" is forgotten.
+func aboutToForget(t *testing.T, f func(*testing.T, *scene, *faulty, *Claim)) {
+	t.Helper()
 	o := remembering(ninetyDays)
 	o.Limits.Released = 1
-	f := &faulty{Records: o.Records}
-	o.Records = f
+	records := &faulty{Records: o.Records}
+	o.Records = records
 	inScene(t, o, func(t *testing.T, s *scene) {
 		s.release(s.has("short", "t0"))
 		c := s.has("long", "t0")
 		time.Sleep(time.Minute)
+		f(t, s, records, c)
+	})
+}
+
+// A label is claimed while it is about to be forgotten, which waits for the disk.
+func TestALabelThatIsBeingForgottenIsClaimedAfterwards(t *testing.T) {
+	aboutToForget(t, func(t *testing.T, s *scene, f *faulty, c *Claim) {
 		reached, release := make(chan struct{}), make(chan struct{})
 		f.set(func(_ context.Context, op, label string, do func() error) error {
 			if op == "delete" {
@@ -368,14 +376,7 @@ func TestALabelThatIsBeingForgottenIsClaimedAfterwards(t *testing.T) {
 
 // A label that is about to be forgotten is claimed, which waits for the disk.
 func TestALabelThatIsBeingClaimedIsNotForgotten(t *testing.T) {
-	o := remembering(ninetyDays)
-	o.Limits.Released = 1
-	f := &faulty{Records: o.Records}
-	o.Records = f
-	inScene(t, o, func(t *testing.T, s *scene) {
-		s.release(s.has("short", "t0"))
-		c := s.has("long", "t0")
-		time.Sleep(time.Minute)
+	aboutToForget(t, func(t *testing.T, s *scene, f *faulty, c *Claim) {
 		reached, release := make(chan struct{}), make(chan struct{})
 		claiming := true
 		f.set(func(_ context.Context, op, label string, do func() error) error {
