@@ -64,7 +64,7 @@ func (s *visit) judge() (passed, held bool) {
 		s.most = min(s.most, *verdict.Most)
 	}
 	var content []byte
-	if verdict.passes() && verdict.Then != nil && upgradeOf(r) == "" {
+	if verdict.passes() && verdict.Then != nil && req.Upgrade == "" {
 		c.Charge(hold)
 		rc := http.NewResponseController(w)
 		hold.Evictable(func(error) { _ = rc.SetReadDeadline(intake.Past) })
