@@ -52,11 +52,11 @@ func (v *Visits) streams(r *http.Request, x *claim.Exchange) bool {
 	return r.ContentLength < 0 || r.ContentLength > int64(v.InlineBytes) && r.ContentLength > int64(x.Inline) || r.ContentLength > 0 && field.IsIncremental(r.Header)
 }
 
-func newUpload(w http.ResponseWriter, r *http.Request, x *claim.Exchange, v *Visits, hold *budget.Hold, most int64) *upload {
-	u := &upload{v: v, w: w, r: r, x: x, hold: hold, most: most}
+func newUpload(s *visit) *upload {
+	u := &upload{v: s.Visits, w: s.w, r: s.r, x: s.x, hold: s.hold, meter: s.meter, most: s.most}
 	u.idle.L = &u.mu
 	// The answer may begin before the content has ended.
-	_ = http.NewResponseController(w).EnableFullDuplex()
+	_ = http.NewResponseController(s.w).EnableFullDuplex()
 	return u
 }
 

@@ -116,8 +116,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		s.req.Content = claim.Streamed(t)
 	case held:
 	case v.streams(r, x):
-		s.upload = newUpload(w, r, x, v, hold, s.most)
-		s.upload.meter = s.meter
+		s.upload = newUpload(s)
 		defer s.upload.end()
 		var free func()
 		ctx, free = s.upload.context()
