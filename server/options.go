@@ -139,7 +139,13 @@ func parse(args []string, settings ...kong.Option) (*options, error) {
 	if err == nil && o.Public {
 		o, err = parseWith(args, publicDefaults, settings...)
 	}
-	return o, err
+	if err != nil {
+		return nil, err
+	}
+	if err := o.check(); err != nil { // once: it reads files, of which some are pipes
+		return nil, o.wrong(err)
+	}
+	return o, nil
 }
 
 // publicDefaults are what flags are with --public, where nobody says it: bounds for strangers, whom nobody knows.
@@ -157,7 +163,7 @@ func told(defaults map[string]string) string {
 	return strings.Join(all, " ")
 }
 
-// parseWith is parse, with other defaults of some flags.
+// parseWith reads flags as parse does, with other defaults of some, and checks nothing but their bounds.
 func parseWith(args []string, defaults map[string]string, settings ...kong.Option) (*options, error) {
 	o := &options{lastWrites: 2 * time.Second}
 	var file *config
@@ -186,9 +192,6 @@ func parseWith(args []string, defaults map[string]string, settings ...kong.Optio
 		if err := checkBounds(f); err != nil {
 			return nil, o.wrong(err)
 		}
-	}
-	if err := o.check(); err != nil {
-		return nil, o.wrong(err)
 	}
 	return o, nil
 }

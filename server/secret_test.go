@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -37,6 +38,23 @@ func TestSecretsComeFromFiles(t *testing.T) {
 				t.Errorf("%s %s: %v, want an error that names both: a gateway without keys is open to all", flag, name, err)
 			}
 		}
+	}
+}
+
+// A pipe can be read once, as the shell's --claim-keys-file <(program).
+func TestSecretsAreReadOnce(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	if _, err := w.WriteString("one\n"); err != nil {
+		t.Fatal(err)
+	}
+	_ = w.Close()
+	o, err := parse([]string{"--public", fmt.Sprintf("--claim-keys-file=/dev/fd/%d", r.Fd())})
+	if err != nil || !slices.Equal(o.ClaimKeys, []string{"one"}) || o.MaxSessions != 8 {
+		t.Errorf("parse with --public: %v; want the key of the pipe, and 8 sessions", err)
 	}
 }
 
