@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -123,13 +124,20 @@ func (a *adminPort) where() string {
 }
 
 // serve serves the operator of a gateway.
-func (a *adminPort) serve(api *admin.API) {
+func (a *adminPort) serve(api *admin.API, log *slog.Logger) {
+	if a == nil {
+		return
+	}
 	a.port = admin.NewPort(api, admin.Options{Key: a.key, Name: a.name})
 	a.port.Serve(a.Listener)
+	log.Info("serving the operator", "admin_listen", a.where(), "key_needed", a.key != "")
 }
 
 // close ends it.
 func (a *adminPort) close() {
+	if a == nil {
+		return
+	}
 	if a.port != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), adminLast)
 		defer cancel()

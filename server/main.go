@@ -94,11 +94,11 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	if settings.Pages, err = web.Pages(); err != nil {
 		return err
 	}
-	if settings.Audit, err = o.openAudit(log); err != nil {
+	if settings.Audit, err = openLog("--audit-log", o.AuditLog, log); err != nil {
 		return err
 	}
-	defer settings.Audit.Close() // after what it is told of
-	if settings.AbuseLog, err = o.openAbuse(log); err != nil {
+	defer settings.Audit.Close() // after all that writes to it
+	if settings.AbuseLog, err = openLog("--abuse-log", o.AbuseLog, log); err != nil {
 		return err
 	}
 	defer settings.AbuseLog.Close()
@@ -113,32 +113,15 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if operator != nil {
-		defer operator.close() // after the gateway has stopped, of which it tells
-	}
+	defer operator.close() // after the gateway has stopped: it shows the figures until then
 	if seal.managed, err = o.manage(g.Gateway, l.Addr().(*net.TCPAddr), plain.at(), log); err != nil {
 		return err
 	}
 	defer seal.close()
-	if !strings.HasPrefix(g.Public().String(), o.scheme()+":") {
-		log.Info("the port does not speak what public URLs say: a proxy has to", "port", o.scheme(), "public_url", g.Public().String())
+	if err := o.checkPublic(g.Gateway, log); err != nil {
+		return err
 	}
-
-	if g.Anonymous() {
-		log.Warn("all visitors share one address, and no limit by address is in force: name the proxy before this gateway in --trusted-proxies", "listen", o.Listen, "public_url", g.Public().String())
-	}
-
-	if public := g.Public(); !g.Local() && public.SharesCookies() {
-		if o.RequireSuffix {
-			return o.wrong(fmt.Errorf("--require-public-suffix: %s is not on the Public Suffix List, so that a page of one claim could set cookies for all; have it listed (https://publicsuffix.org/submit/), or take one path for all claims", public.ControlHost))
-		}
-		log.Warn("a page of one claim may set cookies for all: their parent domain is not on the Public Suffix List", "domain", public.ControlHost, "do", "use a domain that serves nothing else, and have it listed at https://publicsuffix.org/submit/")
-	}
-
-	if operator != nil {
-		operator.serve(g.Admin)
-		log.Info("serving the operator", "admin_listen", operator.where(), "key_needed", operator.key != "")
-	}
+	operator.serve(g.Admin, log)
 	server := g.Server()
 	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	if o.ProxyProtocol {
@@ -216,16 +199,27 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// openAudit opens the file of --audit-log; nil where there is none.
-func (o *options) openAudit(log *slog.Logger) (*audit.Log, error) {
-	return openLog("--audit-log", o.AuditLog, log)
+// checkPublic warns of a gateway that visitors do not reach as its flags say, or where claims are not kept apart, and refuses the
+// latter with --require-public-suffix.
+func (o *options) checkPublic(g *gateway.Gateway, log *slog.Logger) error {
+	public := g.Public()
+	if !strings.HasPrefix(public.String(), o.scheme()+":") {
+		log.Info("the port does not speak what public URLs say: a proxy has to", "port", o.scheme(), "public_url", public.String())
+	}
+	if g.Anonymous() {
+		log.Warn("all visitors share one address, and no limit by address is in force: name the proxy before this gateway in --trusted-proxies", "listen", o.Listen, "public_url", public.String())
+	}
+	switch {
+	case g.Local() || !public.SharesCookies():
+	case o.RequireSuffix:
+		return o.wrong(fmt.Errorf("--require-public-suffix: %s is not on the Public Suffix List, so that a page of one claim could set cookies for all; have it listed (https://publicsuffix.org/submit/), or take one path for all claims", public.ControlHost))
+	default:
+		log.Warn("a page of one claim may set cookies for all: their parent domain is not on the Public Suffix List", "domain", public.ControlHost, "do", "use a domain that serves nothing else, and have it listed at https://publicsuffix.org/submit/")
+	}
+	return nil
 }
 
-// openAbuse opens the file of --abuse-log; nil where there is none.
-func (o *options) openAbuse(log *slog.Logger) (*audit.Log, error) {
-	return openLog("--abuse-log", o.AbuseLog, log)
-}
-
+// openLog opens the file that a flag names for lines that are only appended; nil where it names none.
 func openLog(flag, path string, log *slog.Logger) (*audit.Log, error) {
 	if path == "" {
 		return nil, nil
