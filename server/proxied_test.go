@@ -6,8 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -18,11 +16,7 @@ func TestTheProxyProtocolSaysWhoAVisitorIs(t *testing.T) {
 		t.Errorf("without proxies: %v, want that they are named", err)
 	}
 	p := start(t, "--listen=127.0.0.1:0", "--public-url=http://{label}.example.com/", "--trusted-proxies=127.0.0.1", "--proxy-protocol", "--claims-per-second=0.05")
-	at := regexp.MustCompile(`msg=serving listen=(\S+)`)
-	for !at.MatchString(p.log.String()) { // it is logged after the first line
-		runtime.Gosched()
-	}
-	address := at.FindStringSubmatch(p.log.String())[1]
+	address := p.listens()
 	claims := func(from string) int {
 		c, err := net.Dial("tcp", address)
 		if err != nil {
