@@ -267,25 +267,30 @@ func (s *Store) change(ctx context.Context, label string, edit func(*bbolt.Bucke
 	if err != nil {
 		return 0, err
 	}
-	type outcome struct {
-		revision uint64
-		err      error
+	var revision uint64
+	err = s.batch(ctx, func(tx *bbolt.Tx) (err error) {
+		revision, err = edit(tx.Bucket(bucket))
+		return err
+	}, release)
+	if err != nil {
+		return 0, err // the change may be under way
 	}
-	done := make(chan outcome, 1)
+	return revision, nil
+}
+
+// batch makes a change in a transaction that others share, and returns once the disk has it. edit may be called again. Where ctx ends
+// first the change may still be made; over is called once it was, or was not.
+func (s *Store) batch(ctx context.Context, edit func(*bbolt.Tx) error, over func()) error {
+	done := make(chan error, 1)
 	s.writing.Go(func() {
-		defer release()
-		var o outcome
-		o.err = s.db.Batch(func(tx *bbolt.Tx) (err error) { // it may be called again
-			o.revision, err = edit(tx.Bucket(bucket))
-			return err
-		})
-		done <- o
+		defer over()
+		done <- s.db.Batch(edit)
 	})
 	select {
-	case o := <-done:
-		return o.revision, wrapped(o.err)
+	case err := <-done:
+		return wrapped(err)
 	case <-ctx.Done():
-		return 0, wrapped(ctx.Err())
+		return wrapped(ctx.Err())
 	}
 }
 

@@ -21,36 +21,27 @@ func (s *Store) KeepUsage(ctx context.Context, all ...quota.Record) error {
 	if err := s.isThere(); err != nil {
 		return wrapped(err)
 	}
-	done := make(chan error, 1)
-	s.writing.Go(func() {
-		done <- s.db.Batch(func(tx *bbolt.Tx) error { // it may be called again
-			b, err := tx.CreateBucketIfNotExists(usageBucket)
+	return s.batch(ctx, func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists(usageBucket)
+		if err != nil {
+			return err
+		}
+		if s.forgetDue() {
+			if err := s.forgetUsage(b, func(quota.Record) {}); err != nil {
+				return err
+			}
+		}
+		for _, r := range all {
+			value, err := json.Marshal(r)
+			if err == nil {
+				err = b.Put(usageKey(r), value)
+			}
 			if err != nil {
 				return err
 			}
-			if s.forgetDue() {
-				if err := s.forgetUsage(b, func(quota.Record) {}); err != nil {
-					return err
-				}
-			}
-			for _, r := range all {
-				value, err := json.Marshal(r)
-				if err == nil {
-					err = b.Put(usageKey(r), value)
-				}
-				if err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	})
-	select {
-	case err := <-done:
-		return wrapped(err)
-	case <-ctx.Done():
-		return wrapped(ctx.Err())
-	}
+		}
+		return nil
+	}, func() {})
 }
 
 // forgetDue reports once a day that what is too old is to be forgotten.
