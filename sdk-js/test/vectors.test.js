@@ -18,11 +18,12 @@ class LikeBrowsers extends WebSocket {
 const streams = ({ gateway }) => gateway.transports?.includes('ndjson')
 
 describe('a session follows every script', { concurrency: 16 }, () => {
-  for (const c of cases) test(c.name, { timeout: 900_000 }, () => play(c))
+  for (const c of cases) test(c.name, { timeout: 900_000 }, () => play(c, 600_000))
 })
 
 describe('a session follows every script in the framed form', { concurrency: 16 }, () => {
-  for (const c of cases.filter(streams)) test(c.name, { timeout: 180_000 }, () => play(framed(c)))
+  for (const c of cases.filter(streams))
+    test(c.name, { timeout: 180_000 }, () => play(framed(c), 150_000))
 })
 
 /** A case whose gateway speaks the framed form. */
@@ -32,8 +33,11 @@ function framed({ gateway, expect, ...c }) {
   return { ...c, gateway: { ...gateway, limits }, expect: { ...expect, forms } }
 }
 
-/** Plays a script until all that is expected happened, and a little longer to see that no more does. */
-async function play({ why, options, handler, gateway: script, expect }) {
+/**
+ * Plays a script until all that is expected happened, and a little longer to see that no more does. It fails, and says
+ * what differs, before the test's own time is over.
+ */
+async function play({ why, options, handler, gateway: script, expect }, withinMs) {
   const gateway = await scriptedGateway(script)
   const seen = Object.assign(gateway.seen, {
     handled: [],
@@ -79,7 +83,7 @@ async function play({ why, options, handler, gateway: script, expect }) {
   }
   try {
     const differs = () => fault(expect, seen)
-    for (const end = Date.now() + 600_000; differs() && Date.now() < end; await sleep(10));
+    for (const end = Date.now() + withinMs; differs() && Date.now() < end; await sleep(10));
     await sleep(300)
     const e = differs()
     if (e) throw new Error(`${why}: ${e.message}`, { cause: e })
