@@ -8,10 +8,19 @@ import { scriptedGateway, until } from './scripted-gateway.js'
 const file = new URL('../../schema/vectors/client.json', import.meta.url)
 const { cases } = JSON.parse(await readFile(file, 'utf8'))
 
-/** Each event of a WebSocket is a task of its own. */
-class LikeBrowsers extends WebSocket {
-  constructor(url, protocols) {
-    super(url, protocols, { allowSynchronousEvents: false })
+/** How long a link has before a poll runs beside it, in milliseconds. */
+const headStartMs = 250
+/** How long a script may go on whose link connected later. */
+const afterLateMs = 5_000
+
+/** Returns a class of WebSockets each event of which is a task of its own. `late` is called when one connects late. */
+function likeBrowsers(late) {
+  return class extends WebSocket {
+    constructor(url, protocols) {
+      super(url, protocols, { allowSynchronousEvents: false })
+      const sinceMs = performance.now()
+      this.on('open', () => performance.now() - sinceMs > headStartMs && late())
+    }
   }
 }
 
@@ -34,10 +43,19 @@ function framed({ gateway, expect, ...c }) {
 }
 
 /**
- * Plays a script until all that is expected happened, and a little longer to see that no more does. It fails, and says
- * what differs, before the test's own time is over.
+ * Plays a script. It fails, and says what differs, before the test's own time is over. Scripts take it that a link
+ * connects within its head start: if this machine was too busy for that and something differs, it is played again.
  */
-async function play({ why, options, handler, gateway: script, expect }, withinMs) {
+async function play(c, withinMs) {
+  for (const endMs = Date.now() + withinMs; ;) {
+    const { error, late } = await playOnce(c, endMs)
+    if (!error) return
+    if (!late || Date.now() >= endMs) throw error
+  }
+}
+
+/** Plays a script until all that is expected happened, and a little longer to see that no more does. */
+async function playOnce({ why, options, handler, gateway: script, expect }, endMs) {
   const gateway = await scriptedGateway(script)
   const seen = Object.assign(gateway.seen, {
     handled: [],
@@ -48,6 +66,7 @@ async function play({ why, options, handler, gateway: script, expect }, withinMs
     error: undefined,
   })
   let closing = false
+  let lateMs = Infinity
   const answer = async (request, info) => {
     seen.handled.push(info.id)
     const { pathname, search } = new URL(request.url)
@@ -70,7 +89,7 @@ async function play({ why, options, handler, gateway: script, expect }, withinMs
   try {
     claim = await serve(answer, {
       gateway: gateway.origin,
-      WebSocket: LikeBrowsers,
+      WebSocket: likeBrowsers(() => (lateMs = Math.min(lateMs, Date.now()))),
       drainMs: 0,
       logger: null,
       ...options,
@@ -83,10 +102,12 @@ async function play({ why, options, handler, gateway: script, expect }, withinMs
   }
   try {
     const differs = () => fault(expect, seen)
-    for (const end = Date.now() + withinMs; differs() && Date.now() < end; await sleep(10));
+    const stopMs = () => Math.min(endMs, lateMs + afterLateMs)
+    while (differs() && Date.now() < stopMs()) await sleep(10)
     await sleep(300)
     const e = differs()
-    if (e) throw new Error(`${why}: ${e.message}`, { cause: e })
+    const error = e && new Error(`${why}: ${e.message}`, { cause: e })
+    return { error, late: lateMs < Infinity }
   } finally {
     closing = true
     await claim?.close()
