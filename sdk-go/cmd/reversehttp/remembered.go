@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -172,17 +173,34 @@ func (r *remembered) read(note func(string)) error {
 	return nil
 }
 
-// keep keeps what was claimed for the next start.
-func (r *remembered) keep(s *reversehttp.Session, note func(string)) {
+// claim claims what the place has, or what wish names where it has nothing, and keeps it for the next start. If the gateway refuses
+// what was kept for a target, it claims a new label. A nil place keeps nothing.
+func (r *remembered) claim(ctx context.Context, gateway string, wish reversehttp.Options, note func(string)) (*reversehttp.Session, error) {
 	if r == nil {
-		return
+		return reversehttp.Claim(ctx, gateway, &wish)
 	}
-	if err := r.write(s.Label(), s.Token()); err != nil {
+	named := wish.Label
+	if r.Token != "" {
+		wish.Label, wish.Token = r.Label, r.Token
+	}
+	session, err := reversehttp.Claim(ctx, gateway, &wish)
+	if r.lost(named, err, note) {
+		wish.Label, wish.Token = "", ""
+		session, err = reversehttp.Claim(ctx, gateway, &wish)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := r.write(session.Label(), session.Token()); err != nil {
 		note(fmt.Sprintf("the URL is not kept: %s", printable(err.Error())))
-		return
+		return session, nil
 	}
 	r.kept = true
+	return session, nil
 }
+
+// keeps reports whether the next start finds what was claimed.
+func (r *remembered) keeps() bool { return r != nil && r.kept }
 
 func (r *remembered) write(label, token string) error {
 	r.Label, r.Token = label, token
@@ -207,7 +225,7 @@ func (r *remembered) write(label, token string) error {
 // lost reports whether the gateway refused what was kept for a target, so that a new label will do, and forgets it.
 func (r *remembered) lost(label string, err error, note func(string)) bool {
 	var e *reversehttp.Error
-	if r == nil || r.Token == "" || label != "" || !errors.As(err, &e) {
+	if r.Token == "" || label != "" || !errors.As(err, &e) {
 		return false
 	}
 	why := ""
@@ -231,12 +249,4 @@ func (r *remembered) release() {
 	if r != nil {
 		_ = r.lock.Close()
 	}
-}
-
-// recalled returns the label and the token to claim with.
-func (r *remembered) recalled(label, token string) (string, string) {
-	if r == nil || r.Token == "" {
-		return label, token
-	}
-	return r.Label, r.Token
 }

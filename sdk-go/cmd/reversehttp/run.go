@@ -238,7 +238,6 @@ func (s *serving) serve(c command) error {
 	if session == nil {
 		return err
 	}
-	s.place.keep(session, s.note)
 	defer s.kept(session)()
 	if err := s.guarded(session); err != nil {
 		s.giveUp(session)
@@ -278,15 +277,9 @@ func (s *serving) claim(client *http.Client, concurrency int) (*reversehttp.Sess
 		case <-unwatch:
 		}
 	}()
-	label, token := s.place.recalled(s.Label, s.Token)
-	wish := &reversehttp.Options{
-		Client: client, Label: label, Token: token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Transport: reversehttp.Transport(s.Transport), Concurrency: concurrency, Inspect: !s.NoInspect, Policy: s.gates.policy(), Domain: s.Domain, Logger: s.log, OnState: s.state,
-	}
-	session, err := reversehttp.Claim(ctx, s.Gateway, wish)
-	if s.place.lost(s.Label, err, s.note) {
-		wish.Label, wish.Token = "", ""
-		session, err = reversehttp.Claim(ctx, s.Gateway, wish)
-	}
+	session, err := s.place.claim(ctx, s.Gateway, reversehttp.Options{
+		Client: client, Label: s.Label, Token: s.Token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Transport: reversehttp.Transport(s.Transport), Concurrency: concurrency, Inspect: !s.NoInspect, Policy: s.gates.policy(), Domain: s.Domain, Logger: s.log, OnState: s.state,
+	}, s.note)
 	if err == nil {
 		return session, nil // serve sees the signal
 	}
@@ -343,7 +336,7 @@ func (s *serving) end(session *reversehttp.Session, served <-chan error, running
 // giveUp deletes the claim unless its token was given, or is kept: nobody knows another one that the gateway minted, and the label
 // would be lost to all until its lease is over.
 func (s *serving) giveUp(session *reversehttp.Session) {
-	if s.Token != "" || s.place != nil && s.place.kept {
+	if s.Token != "" || s.place.keeps() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), deleteTimeout)

@@ -103,23 +103,16 @@ func (t *tools) claim(ctx context.Context, _ *mcp.CallToolRequest, in claimInput
 	if err != nil {
 		return nil, nil, err
 	}
-	label, token := place.recalled(in.Label, token)
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
-	wish := &reversehttp.Options{
-		Client: t.CA.client(), Label: label, Token: token, Key: t.Key, Lease: t.Lease, Timeout: t.Timeout, Transport: reversehttp.Transport(t.Transport),
+	session, err := place.claim(ctx, t.Gateway, reversehttp.Options{
+		Client: t.CA.client(), Label: in.Label, Token: token, Key: t.Key, Lease: t.Lease, Timeout: t.Timeout, Transport: reversehttp.Transport(t.Transport),
 		Inspect: true, Logger: t.logger,
-	}
-	session, err := reversehttp.Claim(ctx, t.Gateway, wish)
-	if place.lost(in.Label, err, note) {
-		wish.Label, wish.Token = "", ""
-		session, err = reversehttp.Claim(ctx, t.Gateway, wish)
-	}
+	}, note)
 	if err != nil {
 		place.release()
 		return nil, nil, refused(t.Gateway, in.Label, err)
 	}
-	place.keep(session, note)
 	s := &served{session: session, place: place, done: make(chan struct{})}
 	s.answer.Store(&in)
 	if s.forget, err = (owned{t.Gateway, session.Label(), session.Token(), os.Getpid()}).keep(); err != nil {
@@ -160,7 +153,7 @@ func (t *tools) end() {
 			ctx, cancel := context.WithTimeout(context.Background(), deleteTimeout)
 			defer cancel()
 			_ = s.session.Shutdown(ctx)
-			if (t.Token == "" || label != t.Label) && (s.place == nil || !s.place.kept) {
+			if (t.Token == "" || label != t.Label) && !s.place.keeps() {
 				_ = s.session.Delete(ctx)
 			}
 			<-s.done
