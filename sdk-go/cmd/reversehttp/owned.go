@@ -48,20 +48,12 @@ func (c owned) keep() (remove func(), err error) {
 	if err != nil {
 		return remove, err
 	}
-	f, err := os.CreateTemp(dir, "new-*") // readable by its user only
-	if err != nil {
+	sum := sha256.Sum256(content)
+	name := filepath.Join(dir, hex.EncodeToString(sum[:8])+".json")
+	if err := writePrivate(name, content); err != nil {
 		return remove, err
 	}
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Close()); err == nil {
-		sum := sha256.Sum256(content)
-		name := filepath.Join(dir, hex.EncodeToString(sum[:8])+".json")
-		if err = os.Rename(f.Name(), name); err == nil {
-			return func() { _ = os.Remove(name) }, nil
-		}
-	}
-	_ = os.Remove(f.Name())
-	return remove, err
+	return func() { _ = os.Remove(name) }, nil
 }
 
 // allOwned returns what commands that run have claimed, by label, and removes the files of those that were killed.

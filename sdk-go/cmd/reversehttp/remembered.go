@@ -208,13 +208,18 @@ func (r *remembered) write(label, token string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(r.file), "new-*") // 0600
+	return writePrivate(r.file, append(content, '\n'))
+}
+
+// writePrivate replaces a file by one that only its user can read.
+func writePrivate(name string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), "new-*") // 0600
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(content, '\n'))
+	_, err = f.Write(content)
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), r.file)
+		err = os.Rename(f.Name(), name)
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())
