@@ -27,7 +27,7 @@ func (t *target) String() string {
 // at names where the server listens.
 func (t *target) at() string {
 	if t.socket != "" {
-		return "unix:" + t.socket
+		return t.String()
 	}
 	return t.url.Host
 }
@@ -39,7 +39,7 @@ func (t *target) UnmarshalText(text []byte) (err error) {
 			return errors.New("unix: names no socket; give its path, such as unix:/run/app.sock")
 		}
 		// The name that it has for itself, unless the visitor's is shown to it.
-		t.socket, t.url = path, &url.URL{Scheme: "http", Host: "localhost"}
+		t.url = &url.URL{Scheme: "http", Host: "localhost"}
 		t.socket, err = filepath.Abs(path)
 		return err
 	}
