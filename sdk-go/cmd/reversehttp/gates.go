@@ -126,7 +126,7 @@ func (s *serving) shared(session *reversehttp.Session) error {
 	if err != nil {
 		return err
 	}
-	url, err := c.Share(ctx, s.Share, false)
+	url, err := c.Share(ctx, s.Share)
 	if err != nil {
 		return err
 	}

@@ -45,33 +45,30 @@ type Claim struct {
 // Find asks the gateway for the claim of a label. A nil client means http.DefaultClient. A gateway that refuses is a
 // [*reversehttp.Error].
 func Find(ctx context.Context, client *http.Client, gateway, label, token string) (*Claim, error) {
-	c := &Claim{client: client, token: token, label: label}
-	if c.client == nil {
-		c.client = http.DefaultClient
+	if client == nil {
+		client = http.DefaultClient
 	}
 	o, err := origins.Parse(gateway)
 	if err != nil {
 		return nil, err
 	}
-	asking := origins.Asking(c.client)
-	c.client, c.token = o.Finding(c.client), ""
+	c := &Claim{client: o.Finding(client), label: label} // discovery is asked for without the token
 	var d schema.Discovery
 	if err := c.ask(ctx, http.MethodGet, o.Discovery.String(), nil, &d); err != nil {
 		return nil, err
 	}
-	c.client, c.token = asking, token
+	c.client, c.token = origins.Asking(client), token
 	if d.Claims == "" {
 		return nil, &reversehttp.Error{Code: "unexpected", Detail: "the answer is no discovery"}
 	}
-	at, err := o.Resolve("claims", d.Claims)
+	claims, err := o.Resolve("claims", d.Claims)
 	if err != nil {
 		return nil, &reversehttp.Error{Code: "unexpected", Detail: err.Error()}
 	}
-	claims, err := url.Parse(at)
-	if err != nil {
+	if c.url, err = url.JoinPath(claims, label); err != nil {
 		return nil, err
 	}
-	c.url, c.waitSecond = claims.JoinPath(label).String(), max(d.Limits.WaitSeconds, 1)
+	c.waitSecond = max(d.Limits.WaitSeconds, 1)
 	var state schema.ClaimState
 	if err := c.ask(ctx, http.MethodGet, c.url, nil, &state); err != nil {
 		return nil, err
@@ -80,11 +77,7 @@ func Find(ctx context.Context, client *http.Client, gateway, label, token string
 	if c.exchanges == "" {
 		return nil, ErrNone
 	}
-	given := map[string]string{"exchanges": c.exchanges}
-	if c.shares != "" {
-		given["shares"] = c.shares
-	}
-	if err := o.Check(given); err != nil {
+	if err := o.Check(map[string]string{"exchanges": c.exchanges, "shares": c.shares}); err != nil {
 		return nil, &reversehttp.Error{Code: "unexpected", Detail: err.Error()}
 	}
 	return c, nil
@@ -104,13 +97,13 @@ func (c *Claim) SetInspect(ctx context.Context, inspect bool) error {
 	return c.ask(ctx, http.MethodPatch, c.url, schema.ClaimPatch{Inspect: &inspect}, nil)
 }
 
-// Share makes a link that lets visitors in, and returns its URL: one browser only where it is for once.
-func (c *Claim) Share(ctx context.Context, lease time.Duration, once bool) (string, error) {
+// Share makes a link that lets visitors in, as many browsers as follow it, and returns its URL.
+func (c *Claim) Share(ctx context.Context, lease time.Duration) (string, error) {
 	if c.shares == "" {
 		return "", errors.New("the gateway makes no links: it is older than they are")
 	}
 	var made schema.ShareAnswer
-	err := c.ask(ctx, http.MethodPost, c.shares, schema.ShareRequest{Lease: new(int(lease / time.Second)), Once: &once}, &made)
+	err := c.ask(ctx, http.MethodPost, c.shares, schema.ShareRequest{Lease: new(int(lease / time.Second)), Once: new(false)}, &made)
 	return made.URL, err
 }
 
