@@ -67,7 +67,7 @@ func (c *remote) Read(p []byte) (n int, err error) {
 // fetch requests the content of x.
 func (c *remote) fetch(s *Session, x *exchange) (io.ReadCloser, error) {
 	url, token := s.exchanges.content(x)
-	if err := s.gateway.origins.Check(map[string]string{"bodyUrl": url}); err != nil {
+	if _, err := s.gateway.origins.Resolve("bodyUrl", url); err != nil {
 		return nil, &Error{Code: codeUnexpected, Detail: err.Error()}
 	}
 	// A transport resends a GET if its connection died, but the first one may have taken the
