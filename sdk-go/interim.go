@@ -100,11 +100,16 @@ func (p *poster) sendInterim(x *exchange, interim *reply) {
 		return
 	}
 	for _, r := range results {
-		if r.Status == schema.ResultInvalid {
-			p.session.log.Error("interim response invalid", "id", x.id, "pointer", pointer(r), "detail", r.Detail)
-		} else {
-			p.session.partly(x, r)
-		}
+		p.informed(x, r)
+	}
+}
+
+// informed logs what the gateway finds wrong with an informational response, or leaves out of it.
+func (p *poster) informed(x *exchange, r schema.Result) {
+	if r.Status == schema.ResultInvalid {
+		p.session.log.Error("interim response invalid", "id", x.id, "pointer", pointer(r), "detail", r.Detail)
+	} else {
+		p.session.partly(x, r)
 	}
 }
 

@@ -205,11 +205,7 @@ func (w *windows) giveBack(u *unconfirmed, bytes int) {
 }
 
 func (l *link) informed(x *exchange, r *schema.Result, _ *passage) {
-	if r.Status == schema.ResultInvalid {
-		l.session.log.Error("interim response invalid", "id", x.id, "pointer", pointer(*r), "detail", r.Detail)
-		return
-	}
-	l.session.partly(x, *r)
+	l.session.poster.informed(x, *r)
 }
 
 // answered takes note of the result of a whole answer, or of the beginning of one, whose parts may be on their way.
