@@ -116,8 +116,15 @@ function carry(request: Request, content: Response): Request {
     clone: { value: () => carry(clone(), content.clone()) },
   }
   for (const name of [
-    ...(['body', 'bodyUsed', 'arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text'] as const),
-  ]) {
+    'body',
+    'bodyUsed',
+    'arrayBuffer',
+    'blob',
+    'bytes',
+    'formData',
+    'json',
+    'text',
+  ] as const) {
     // A method works on what it is called on only.
     members[name] = { get: () => (content[name] as Function)?.bind?.(content) ?? content[name] }
   }
