@@ -1,4 +1,5 @@
-/** What was asked and answered, kept for this browser. A browser that keeps nothing is no error. */
+/** What was asked and answered, kept for this browser. */
+import { keepAll, recallAll } from './kept.js'
 
 const keptAt = 'reversehttp asked'
 const mostEntries = 100
@@ -16,13 +17,7 @@ const ends = ['answered', 'declined', 'left', 'expired', 'lost']
 
 /** @returns {Asked[]} the newest first */
 export function readLog() {
-  try {
-    return JSON.parse(localStorage.getItem(keptAt) ?? '[]')
-      .filter(valid)
-      .slice(0, mostEntries)
-  } catch {
-    return []
-  }
+  return recallAll(keptAt, valid).slice(0, mostEntries)
 }
 
 /**
@@ -41,9 +36,7 @@ export function writeLog(log) {
     .toReversed()
     .slice(0, mostEntries)
     .map((entry) => ({ ...entry, text: cut(entry.text), answer: cut(entry.answer) }))
-  try {
-    localStorage.setItem(keptAt, JSON.stringify(kept))
-  } catch {}
+  keepAll(keptAt, kept)
   return kept
 }
 

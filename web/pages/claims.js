@@ -1,8 +1,9 @@
 /**
  * The claims that pages of this browser hold or held, for the console to come back to one. They are
- * kept for all tabs, the newest first. A browser that keeps nothing is no error.
+ * kept for all tabs, the newest first.
  */
 import { button, make } from './element.js'
+import { keepAll, recallAll } from './kept.js'
 
 const keptAt = 'reversehttp claims'
 const mostClaims = 20
@@ -19,13 +20,7 @@ const pages = ['console', 'inbox', 'playground', 'ask']
 
 /** @returns {Kept[]} */
 export function claims() {
-  try {
-    return JSON.parse(localStorage.getItem(keptAt) ?? '[]')
-      .filter(valid)
-      .slice(0, mostClaims)
-  } catch {
-    return []
-  }
+  return recallAll(keptAt, valid).slice(0, mostClaims)
 }
 
 /**
@@ -33,7 +28,7 @@ export function claims() {
  * @param {Kept} claim
  */
 export function remember({ label, token, page, seen }) {
-  keepAll([{ label, token, page, seen }, ...others(label)])
+  keepClaims([{ label, token, page, seen }, ...others(label)])
 }
 
 /**
@@ -42,12 +37,12 @@ export function remember({ label, token, page, seen }) {
  * @param {number} seen
  */
 export function noteSeen(label, seen) {
-  keepAll(claims().map((kept) => (kept.label === label ? { ...kept, seen } : kept)))
+  keepClaims(claims().map((kept) => (kept.label === label ? { ...kept, seen } : kept)))
 }
 
 /** @param {string} label */
 export function forget(label) {
-  keepAll(others(label))
+  keepClaims(others(label))
 }
 
 /**
@@ -75,10 +70,8 @@ function others(label) {
 }
 
 /** @param {Kept[]} all */
-function keepAll(all) {
-  try {
-    localStorage.setItem(keptAt, JSON.stringify(all.slice(0, mostClaims)))
-  } catch {}
+function keepClaims(all) {
+  keepAll(keptAt, all.slice(0, mostClaims))
 }
 
 /** @param {any} kept */

@@ -1,4 +1,7 @@
-/** What a page keeps for its own reload, in this tab only. A browser that keeps nothing is no error. */
+/**
+ * What a page keeps for its own reload, in this tab only, and lists that a browser keeps for all
+ * tabs. A browser that keeps nothing is no error.
+ */
 
 /** @param {string} name */
 export function recall(name) {
@@ -17,6 +20,30 @@ export function keep(name, value) {
   try {
     if (value === null) sessionStorage.removeItem(name)
     else sessionStorage.setItem(name, value)
+  } catch {}
+}
+
+/**
+ * Returns the entries of a list for all tabs that are valid.
+ * @param {string} name
+ * @param {(entry: any) => boolean} valid
+ * @returns {any[]}
+ */
+export function recallAll(name, valid) {
+  try {
+    return JSON.parse(localStorage.getItem(name) ?? '[]').filter(valid)
+  } catch {
+    return []
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {unknown[]} list
+ */
+export function keepAll(name, list) {
+  try {
+    localStorage.setItem(name, JSON.stringify(list))
   } catch {}
 }
 

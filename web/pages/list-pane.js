@@ -1,6 +1,7 @@
 /** The pane of the list: its filter, its buttons, and what stands there while it is empty. */
 import { offerCopy } from './copy.js'
 import { button, by, element, make, say } from './element.js'
+import { keepAll, recallAll } from './kept.js'
 
 const keptAt = 'reversehttp filters'
 const mostFilters = 20
@@ -26,7 +27,7 @@ export function listPane(pane, { own, onFilter, onPause, onClear, onOwn, onHelp 
     const at = filters.indexOf(filter.value)
     if (at < 0) filters.unshift(filter.value)
     else filters.splice(at, 1)
-    keepAll(filters.slice(0, mostFilters))
+    keepAll(keptAt, filters.slice(0, mostFilters))
     offer()
   })
   const offer = () => {
@@ -119,17 +120,5 @@ function nothing() {
 
 /** @returns {string[]} */
 function kept() {
-  try {
-    const filters = JSON.parse(localStorage.getItem(keptAt) ?? '[]')
-    return filters.filter((/** @type {unknown} */ f) => typeof f === 'string')
-  } catch {
-    return []
-  }
-}
-
-/** @param {string[]} filters */
-function keepAll(filters) {
-  try {
-    localStorage.setItem(keptAt, JSON.stringify(filters))
-  } catch {}
+  return recallAll(keptAt, (filter) => typeof filter === 'string')
 }
