@@ -20,14 +20,22 @@ export function hexRows(bytes, from = 0, to = bytes.length) {
   const rows = []
   for (let at = first; at < end; at += width) {
     const row = [...bytes.subarray(at, Math.min(at + width, end))]
-    const hex = row.map((b) => b.toString(16).padStart(2, '0')).join(' ')
     rows.push({
       offset: at.toString(16).padStart(digits, '0'),
-      hex: hex.padEnd(width * 3 - 1),
+      hex: hexOf(row, ' ').padEnd(width * 3 - 1),
       text: row.map((b) => (b > 31 && b < 127 ? String.fromCharCode(b) : '.')).join(''),
     })
   }
   return rows
+}
+
+/**
+ * Returns bytes in hex.
+ * @param {Iterable<number>} bytes
+ * @param {string} [between]
+ */
+export function hexOf(bytes, between = '') {
+  return Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join(between)
 }
 
 /**

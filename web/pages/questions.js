@@ -4,6 +4,7 @@
  * the URL of the question instead.
  */
 import { askerPage, answerPage } from './asker-page.js'
+import { hexOf } from './hex.js'
 
 export const mostQuestions = 50
 export const mostOfOne = 5
@@ -154,9 +155,7 @@ export class Questions {
 
 /** Returns an id that nobody guesses. */
 function newId() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) =>
-    b.toString(16).padStart(2, '0'),
-  ).join('')
+  return hexOf(crypto.getRandomValues(new Uint8Array(16)))
 }
 
 /**

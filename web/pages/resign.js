@@ -4,6 +4,7 @@
  */
 import { toBase64 } from './content.js'
 import { bytesOf, valuesOf } from './field.js'
+import { hexOf } from './hex.js'
 import { hmac, joined } from './hmac.js'
 import { standardSecret } from './signature.js'
 
@@ -47,21 +48,21 @@ export async function resign(scheme, secret, headers, content, now) {
     case 'standard':
       return standard(secret, headers, content, at)
     case 'stripe': {
-      const v1 = hex(await hmac(key, joined(bytesOf(`${at}.`), content)))
+      const v1 = hexOf(await hmac(key, joined(bytesOf(`${at}.`), content)))
       return replaced(headers, [['Stripe-Signature', `t=${at},v1=${v1}`]])
     }
     case 'slack': {
-      const v0 = hex(await hmac(key, joined(bytesOf(`v0:${at}:`), content)))
+      const v0 = hexOf(await hmac(key, joined(bytesOf(`v0:${at}:`), content)))
       return replaced(headers, [
         ['X-Slack-Request-Timestamp', at],
         ['X-Slack-Signature', `v0=${v0}`],
       ])
     }
     case 'github': {
-      const signed = [['X-Hub-Signature-256', `sha256=${hex(await hmac(key, content))}`]]
+      const signed = [['X-Hub-Signature-256', `sha256=${hexOf(await hmac(key, content))}`]]
       // GitHub sends the older one also, and each receiver checks the one it knows.
       if (valuesOf(headers, 'x-hub-signature').length) {
-        signed.push(['X-Hub-Signature', `sha1=${hex(await hmac(key, content, 'SHA-1'))}`])
+        signed.push(['X-Hub-Signature', `sha1=${hexOf(await hmac(key, content, 'SHA-1'))}`])
       }
       return replaced(headers, signed)
     }
@@ -81,7 +82,7 @@ async function standard(secret, headers, content, at) {
   const prefixes = ['webhook', 'svix'].filter((p) => valuesOf(headers, `${p}-signature`).length)
   const signed = []
   for (const prefix of prefixes.length ? prefixes : ['webhook']) {
-    const [id = `msg_${hex(crypto.getRandomValues(new Uint8Array(16)))}`] = valuesOf(
+    const [id = `msg_${hexOf(crypto.getRandomValues(new Uint8Array(16)))}`] = valuesOf(
       headers,
       `${prefix}-id`,
     )
@@ -116,9 +117,4 @@ function replaced(headers, fresh) {
     if (!placed.has(name.toLowerCase())) result.push([name, value])
   }
   return result
-}
-
-/** @param {Uint8Array} bytes */
-function hex(bytes) {
-  return Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('')
 }
