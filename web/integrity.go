@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -21,9 +22,10 @@ var (
 	loaded   = regexp.MustCompile(`(<script type="module" src|<link rel="modulepreload" href)="([^"]+)"`)
 )
 
-// withIntegrity gives a page in which each module that it loads, or imports
-// later, has its hash: by an import map, and by attributes of elements.
-func withIntegrity(html []byte, modules map[string][]byte) ([]byte, error) {
+// withIntegrity returns a page in which each module that it loads, or imports
+// later, has its hash: by an import map, and by attributes of elements. It
+// returns the hashes too.
+func withIntegrity(html []byte, modules map[string][]byte) (page []byte, of []string, err error) {
 	hashes := map[string]string{}
 	var missing error
 	var add func(at string)
@@ -44,19 +46,22 @@ func withIntegrity(html []byte, modules map[string][]byte) ([]byte, error) {
 		add(string(m[2]))
 	}
 	if missing != nil {
-		return nil, missing
+		return nil, nil, missing
 	}
 	found, err := json.Marshal(map[string]any{"integrity": hashes})
 	if err != nil {
-		return nil, fmt.Errorf("web: %w", err)
+		return nil, nil, fmt.Errorf("web: %w", err)
 	}
-	page := loaded.ReplaceAllStringFunc(string(html), func(element string) string {
+	text := loaded.ReplaceAllStringFunc(string(html), func(element string) string {
 		at := loaded.FindStringSubmatch(element)[2]
 		return element + ` integrity="` + hashes[at] + `"`
 	})
 	importMap := `<script type="importmap">` + string(found) + "</script>\n"
-	at := strings.Index(page, "<link")
-	return slices.Concat([]byte(page[:at]), []byte(importMap), []byte(page[at:])), nil
+	at := strings.Index(text, "<link")
+	for _, module := range slices.Sorted(maps.Keys(hashes)) {
+		of = append(of, hashes[module])
+	}
+	return []byte(text[:at] + importMap + text[at:]), of, nil
 }
 
 func hashOf(script []byte) string {

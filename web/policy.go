@@ -14,8 +14,6 @@ const policy = "default-src 'none'; style-src 'self'; img-src 'self'; connect-sr
 // instead of a hole: a browser that knows it refuses to parse strings as HTML.
 const noHTML = "; require-trusted-types-for 'script'; trusted-types 'none'"
 
-const playground = "/playground"
-
 // The playground runs code that the person in front of it wrote: in a worker,
 // made from a blob, that inherits this policy. It sees no document, no storage
 // and so no token, and can be ended when it loops. The page itself evaluates
@@ -25,26 +23,19 @@ const playground = "/playground"
 // hashes of, and the worker loads none.
 const handlerWorker = "; worker-src blob:"
 
-var (
-	inline    = regexp.MustCompile(`(?s)<script[^>]*>(.+?)</script>`)
-	integrity = regexp.MustCompile(`"(sha256-[^"]+)"`)
-)
+var inline = regexp.MustCompile(`(?s)<script[^>]*>(.+?)</script>`)
 
-// policyOf gives the Content-Security-Policy of a page. Inline scripts, as in
+// policyOf returns the Content-Security-Policy of a page. Inline scripts, as in
 // hello where View Source is the point, are allowed one by one by their hash.
-func policyOf(path string, html []byte) string {
-	var p strings.Builder
-	p.WriteString(policy)
+// So are modules, if they are given by their hashes, as for the playground;
+// other pages load every module of their origin.
+func policyOf(html []byte, modules []string) string {
+	p := policy
 	for _, script := range inline.FindAllSubmatch(html, -1) {
-		p.WriteString(" '" + hashOf(script[1]) + "'")
-		if path == playground {
-			for _, m := range integrity.FindAllSubmatch(script[1], -1) {
-				p.WriteString(" '" + string(m[1]) + "'")
-			}
-		}
+		p += " '" + hashOf(script[1]) + "'"
 	}
-	if path == playground {
-		return p.String() + handlerWorker
+	if modules == nil {
+		return p + " 'self'" + noHTML
 	}
-	return p.String() + " 'self'" + noHTML
+	return p + " '" + strings.Join(modules, "' '") + "'" + handlerWorker
 }

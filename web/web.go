@@ -16,7 +16,7 @@ import (
 //go:embed pages
 var pages embed.FS
 
-// Pages gives a handler of GET and HEAD for each path, among them /sdk.js and
+// Pages returns a handler of GET and HEAD for each path, among them /sdk.js and
 // what it imports while it runs, beside it.
 // A file of pages/ has the path of its name; HTML loses its extension.
 // /qr.svg draws the QR code of its parameter text.
@@ -29,33 +29,29 @@ func Pages() (map[string]http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
-	modules := map[string][]byte{}
-	for i, m := range sdk {
-		modules[pathOfModule(i, m)] = m.JS
-	}
+	contents := map[string][]byte{} // by path
 	for _, f := range files {
-		if path.Ext(f.Name()) == ".js" {
-			if modules["/"+f.Name()], err = fs.ReadFile(pages, "pages/"+f.Name()); err != nil {
-				return nil, fmt.Errorf("web: %w", err)
-			}
+		if contents[pathOf(f.Name())], err = fs.ReadFile(pages, "pages/"+f.Name()); err != nil {
+			return nil, fmt.Errorf("web: %w", err)
 		}
+	}
+	for i, m := range sdk {
+		contents[pathOfModule(i, m)] = m.JS
 	}
 	handlers := map[string]http.Handler{}
 	for _, f := range files {
-		content, err := fs.ReadFile(pages, "pages/"+f.Name())
-		if err != nil {
-			return nil, fmt.Errorf("web: %w", err)
-		}
 		at := pathOf(f.Name())
-		if at == playground {
-			if content, err = withIntegrity(content, modules); err != nil {
+		content := contents[at]
+		var modules []string
+		if at == "/playground" {
+			if content, modules, err = withIntegrity(content, contents); err != nil {
 				return nil, err
 			}
 		}
 		a := newAsset(path.Ext(f.Name()), content)
 		a.fields["Cross-Origin-Resource-Policy"] = "same-origin"
 		if path.Ext(f.Name()) == ".html" {
-			a.fields["Content-Security-Policy"] = policyOf(at, content)
+			a.fields["Content-Security-Policy"] = policyOf(content, modules)
 			a.fields["Cross-Origin-Opener-Policy"] = "same-origin"
 		}
 		handlers[at] = a
@@ -77,7 +73,7 @@ func Pages() (map[string]http.Handler, error) {
 	return handlers, nil
 }
 
-// pathOfModule gives the path of the i-th module of the SDK.
+// pathOfModule returns the path of the i-th module of the SDK.
 func pathOfModule(i int, m sdkjs.Module) string {
 	if i == 0 {
 		return "/sdk.js"
