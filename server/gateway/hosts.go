@@ -26,12 +26,12 @@ func (h *Hosts) Serves(name string) bool {
 
 // ours reports whether a host name is the gateway's, served or not.
 func (h *Hosts) ours(name string) bool {
-	where, _ := h.public.Locate(name, "/", false)
-	return where != publicurl.Elsewhere || h.Serves(name)
+	where, _, _ := h.locate(name, "/", false)
+	return where != publicurl.Elsewhere
 }
 
 // locate returns where a request for a host and a raw target belongs, as [publicurl.Template.Locate] does, and at a claim's own
-// domain the template of that; nil elsewhere.
+// domain the template of that domain; nil otherwise.
 func (h *Hosts) locate(host, target string, loopback bool) (where publicurl.Place, label string, of *publicurl.Template) {
 	if where, label = h.public.Locate(host, target, loopback); where != publicurl.Elsewhere {
 		return where, label, nil

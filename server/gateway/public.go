@@ -10,7 +10,7 @@ import (
 func letStrangersIn(g *Gateway, o *Options, admitted *admission.Admission) {
 	if o.Public || o.SecurityContact != "" {
 		g.desk = strangers.NewDesk(strangers.Desk{
-			Public: g.public, Trust: g.trust, DomainLabel: g.domains.LabelOf, Contact: o.SecurityContact, Logs: []*audit.Log{o.Audit, o.AbuseLog}, Log: o.Log,
+			Public: g.public, Trust: g.trust, Locate: g.locate, Contact: o.SecurityContact, Logs: []*audit.Log{o.Audit, o.AbuseLog}, Log: o.Log,
 		})
 	}
 	if o.Public {

@@ -26,8 +26,8 @@ import (
 type Desk struct {
 	Public *publicurl.Template
 	Trust  trust.Peers
-	// DomainLabel returns the label of the claim that a domain of its own leads to; "" for none.
-	DomainLabel func(name string) string
+	// Locate is [publicurl.Template.Locate], which also knows the domains that claims have.
+	Locate func(host, target string, loopback bool) (publicurl.Place, string, *publicurl.Template)
 	// Contact is a URI for reports of holes. Empty means the page for reports of abuse.
 	Contact string
 	// Logs get the reports, and Log says that there is one.
@@ -131,10 +131,7 @@ func (d *Desk) labelOf(said string) string {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return ""
 	}
-	where, label := d.Public.Locate(u.Host, u.RequestURI(), false)
-	if where == publicurl.Elsewhere {
-		label = d.DomainLabel(publicurl.Hostname(u.Host))
-	}
+	where, label, _ := d.Locate(u.Host, u.RequestURI(), false)
 	if where == publicurl.Control || !claim.ValidLabel(label) {
 		return ""
 	}
