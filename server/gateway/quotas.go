@@ -60,12 +60,8 @@ func (c counts) Claim(label string, t claim.Terms, restored bool) (alone bool, r
 
 // Collect shows what accounts of the file use: there are only so many.
 func (c usageMetrics) Collect(into chan<- prometheus.Metric) {
-	var names []string
 	for _, one := range c.accounts.Accounts().All() {
-		names = append(names, one.Name)
-	}
-	for _, one := range c.book.Accounts(names) {
-		for _, u := range one.Uses {
+		for _, u := range c.book.Account(one.Name) {
 			into <- prometheus.MustNewConstMetric(usedOf, prometheus.GaugeValue, float64(u.Used), one.Name, u.Kind.String())
 			if u.Limit > 0 {
 				into <- prometheus.MustNewConstMetric(limitOf, prometheus.GaugeValue, float64(u.Limit), one.Name, u.Kind.String())

@@ -3,6 +3,7 @@ package quota
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -59,8 +60,6 @@ type key struct {
 // Book has what is used of all quotas. Nil has none.
 type Book struct {
 	options Options
-	keeper  Keeper
-	log     *slog.Logger
 	refused map[Of]*[kinds]atomic.Int64 // it does not change
 	most    int                         // owners of a kind that are remembered
 
@@ -84,7 +83,7 @@ type counted struct {
 // New returns a book that knows what was used before.
 func New(o Options) *Book {
 	b := &Book{
-		options: o, keeper: o.Keeper, log: o.Log, most: mostOwners, refused: map[Of]*[kinds]atomic.Int64{Account: {}, Address: {}, Label: {}},
+		options: o, most: mostOwners, refused: map[Of]*[kinds]atomic.Int64{Account: {}, Address: {}, Label: {}},
 		owners: make(map[key]*owner), count: make(map[Of]int), claims: make(map[string]*counted), pruned: make(map[Of]time.Time),
 	}
 	now := time.Now()
@@ -161,7 +160,7 @@ func (b *Book) Claim(label string, m Maker, forced bool) (alone bool, release fu
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := &counted{maker: b.maker(m), by: m}
-	if err := c.maker.take(Claims, 1, forced); err != nil && !forced {
+	if err := c.maker.take(Claims, forced); err != nil && !forced {
 		return false, nil, err
 	}
 	if l := b.options.Label(m.Account); l.any() {
@@ -190,7 +189,7 @@ func (b *Book) release(label string, c *counted) {
 	if b.claims[label] == c {
 		delete(b.claims, label)
 	}
-	c.maker.give(Claims, 1)
+	c.maker.give(Claims)
 	for _, o := range c.both() {
 		o.count(-1)
 	}
@@ -217,19 +216,19 @@ func (b *Book) Session(label string) (release func(), err error) {
 
 // take counts one more of a kind for both, or for neither.
 func (c counted) take(k Kind) error {
-	if err := c.maker.take(k, 1, false); err != nil {
+	if err := c.maker.take(k, false); err != nil {
 		return err
 	}
-	if err := c.label.take(k, 1, false); err != nil {
-		c.maker.give(k, 1)
+	if err := c.label.take(k, false); err != nil {
+		c.maker.give(k)
 		return err
 	}
 	return nil
 }
 
 func (c counted) give(k Kind) {
-	c.maker.give(k, 1)
-	c.label.give(k, 1)
+	c.maker.give(k)
+	c.label.give(k)
 }
 
 // Refresh looks up again what accounts and their labels may use.
@@ -271,11 +270,7 @@ func (b *Book) Usage(m Maker, most int) (uses []Use, labels map[string][]Use) {
 		}
 	}
 	b.mu.Unlock()
-	names := make([]string, 0, len(of))
-	for label := range of {
-		names = append(names, label)
-	}
-	slices.Sort(names)
+	names := slices.Sorted(maps.Keys(of))
 	labels = map[string][]Use{}
 	for _, label := range names[:min(len(names), most)] {
 		labels[label] = of[label].usage(false)
@@ -283,21 +278,12 @@ func (b *Book) Usage(m Maker, most int) (uses []Use, labels map[string][]Use) {
 	return o.usage(m.Account != ""), labels
 }
 
-// AccountUsage is what an account uses.
-type AccountUsage struct {
-	Name string
-	Uses []Use
-}
-
-// Accounts returns what the accounts of names use.
-func (b *Book) Accounts(names []string) (all []AccountUsage) {
-	for _, name := range names {
-		b.mu.Lock()
-		o := b.maker(Maker{Account: name})
-		b.mu.Unlock()
-		all = append(all, AccountUsage{name, o.usage(true)})
-	}
-	return all
+// Account returns what an account uses.
+func (b *Book) Account(name string) []Use {
+	b.mu.Lock()
+	o := b.maker(Maker{Account: name})
+	b.mu.Unlock()
+	return o.usage(true)
 }
 
 // Refusals calls each with how often each quota was found used up.
@@ -339,14 +325,14 @@ func (b *Book) Tell() {
 		if n.spent {
 			message = "quota used up"
 		}
-		b.log.Warn(message, "of", string(n.of), "name", n.name, "quota", n.kind.String(), "used", n.used, "limit", n.limit)
+		b.options.Log.Warn(message, "of", string(n.of), "name", n.name, "quota", n.kind.String(), "used", n.used, "limit", n.limit)
 	}
 }
 
 // Close keeps exactly what was used. Nothing is used any more.
 func (b *Book) Close() {
 	b.Tell()
-	if b == nil || b.keeper == nil {
+	if b == nil || b.options.Keeper == nil {
 		return
 	}
 	now := time.Now()
@@ -363,7 +349,7 @@ func (b *Book) Close() {
 	slices.SortFunc(all, func(a, b Record) int { return strings.Compare(string(a.Of)+a.Name, string(b.Of)+b.Name) })
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := b.keeper.KeepUsage(ctx, all...); err != nil {
-		b.log.Error("what was used is not kept exactly", "error", err)
+	if err := b.options.Keeper.KeepUsage(ctx, all...); err != nil {
+		b.options.Log.Error("what was used is not kept exactly", "error", err)
 	}
 }

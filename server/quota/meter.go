@@ -49,7 +49,7 @@ func (m *Meter) End() {
 // Refund says that the request was refused before it was let in: who may not come in uses none of the quota of requests.
 func (m *Meter) Refund() {
 	if m != nil {
-		m.counted.give(RequestsPerMinute)
+		m.give(RequestsPerMinute)
 	}
 }
 

@@ -77,8 +77,8 @@ func (o *owner) look(k Kind, limit int64, spent bool, now time.Time) []news {
 	return []news{{o.of, o.name, k, o.used[k], limit, spent}}
 }
 
-// take counts n more of a kind, where there is room or where it is forced: then it happened already.
-func (o *owner) take(k Kind, n int64, forced bool) (err *Exceeded) {
+// take counts one more of a kind if there is room, or if it is forced: then it happened already.
+func (o *owner) take(k Kind, forced bool) (err *Exceeded) {
 	if o == nil {
 		return nil
 	}
@@ -86,12 +86,12 @@ func (o *owner) take(k Kind, n int64, forced bool) (err *Exceeded) {
 	limit := o.limit(k)
 	o.mu.Lock()
 	o.roll(k, now)
-	over := limit > 0 && o.used[k]+n > limit
+	over := limit > 0 && o.used[k] >= limit
 	if over {
 		err = o.exceeded(k, now)
 	}
 	if !over || forced {
-		o.used[k] += n
+		o.used[k]++
 	}
 	var said []news
 	if limit > 0 {
@@ -102,14 +102,14 @@ func (o *owner) take(k Kind, n int64, forced bool) (err *Exceeded) {
 	return err
 }
 
-// give counts n less of what there is at a time.
-func (o *owner) give(k Kind, n int64) {
+// give counts one less of a kind.
+func (o *owner) give(k Kind) {
 	if o == nil {
 		return
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.used[k] = max(o.used[k]-n, 0) // of a minute that is over nothing is left
+	o.used[k] = max(o.used[k]-1, 0) // of a minute that is over nothing is left
 }
 
 func (o *owner) limit(k Kind) int64 {
@@ -148,7 +148,7 @@ func (o *owner) pass(both [2]Kind, n int64, forced bool) error {
 			if over {
 				said = append(said, o.look(k, limit, true, now)...)
 			}
-			ahead = ahead && (o.book.keeper == nil || o.used[k]+n <= max(o.kept[k], little(limit)) || over && !forced)
+			ahead = ahead && (o.book.options.Keeper == nil || o.used[k]+n <= max(o.kept[k], little(limit)) || over && !forced)
 		}
 		counts := err == nil || forced
 		if counts && ahead {
@@ -226,8 +226,8 @@ func (o *owner) keep(n int64) error {
 	if !more {
 		return nil
 	}
-	if err := o.book.keeper.KeepUsage(ctx, r); err != nil {
-		o.book.log.Error("usage cannot be kept, so nothing more is used", "of", string(o.of), "name", o.name, "error", err)
+	if err := o.book.options.Keeper.KeepUsage(ctx, r); err != nil {
+		o.book.options.Log.Error("usage cannot be kept, so nothing more is used", "of", string(o.of), "name", o.name, "error", err)
 		return ErrUnkept
 	}
 	o.mu.Lock()
@@ -277,7 +277,7 @@ type Use struct {
 	Near bool
 }
 
-// uses returns what is used of each kind: all of them, or only those that have a limit.
+// usage returns what is used of each kind: all of them, or only those that have a limit.
 func (o *owner) usage(all bool) (uses []Use) {
 	if o == nil {
 		return nil
