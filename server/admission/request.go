@@ -78,18 +78,18 @@ func (a *Admission) By(h account.Holder, r *http.Request, of *claim.Claim, s *cl
 		terms.MadeAnew(s, was)
 		return
 	}
-	if from := a.From(r); from.IsValid() {
-		m.Address = budget.Subscriber(from)
-	}
+	m.Address = budget.Subscriber(a.From(r))
 	terms.MadeBy(s, m)
 	terms.Begins(s, h.Policy)
 }
 
-// MayName says why a holder may not claim a label anew, by how it looks; nil where they may. The labels of accounts are theirs.
+// MayName returns why a stranger may not claim a label anew because of how it looks; nil if they may, and for all other holders.
 func (a *Admission) MayName(h account.Holder, label string) *problem.Problem {
-	_, listed := a.Owned[label]
+	if _, listed := a.Owned[label]; listed || h.Name != "" || h.Keyed {
+		return nil
+	}
 	name := a.Brands.In(label)
-	if name == "" || h.Name != "" || h.Keyed || listed {
+	if name == "" {
 		return nil
 	}
 	return problem.New(schema.CodeLabelReserved, "This gateway lends strangers no label that looks like one of "+strconv.Quote(name)+", so that nobody takes a page for what it is not. Choose another, or claim it with a key of the gateway.")

@@ -46,7 +46,7 @@ func NewWithdrawn(records WithdrawnRecords) (*Withdrawn, error) {
 			return nil, err
 		}
 		for label, value := range kept {
-			one := Withdrawal{Label: label}
+			var one Withdrawal
 			_ = json.Unmarshal(value, &one) // one that cannot be read is withdrawn all the same
 			one.Label = label
 			labels[label] = one

@@ -22,8 +22,8 @@ func (c *Claims) Usage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m := quota.Maker{Account: holder.Name}
-	if from := c.Admission.From(r); holder.Name == "" && from.IsValid() {
-		m.Address = budget.Subscriber(from)
+	if holder.Name == "" {
+		m.Address = budget.Subscriber(c.Admission.From(r))
 	}
 	uses, labels := c.Quotas.Usage(m, mostLabels)
 	out := schema.Usage{Account: holder.Name, Quotas: usesOf(uses), Labels: []schema.LabelUsage{}}
