@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -103,23 +102,12 @@ func timed(take http.HandlerFunc) http.HandlerFunc {
 
 // serve serves a request that may be served.
 func (a *API) serve(routes http.Handler, w http.ResponseWriter, r *http.Request) {
-	defer func() {
-		v := recover()
-		if v == nil {
-			return
-		}
-		if v != http.ErrAbortHandler {
-			a.Panicked()
-			a.Log.Error("panic while serving the operator", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-		}
-		panic(http.ErrAbortHandler)
-	}()
+	defer wire.Recover(a.Log, "panic while serving the operator", a.Panicked)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if r.ContentLength != 0 {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(contentTime))
 	}
-	wire.BoundWrite(w, 0)
 	p := &paced{ResponseWriter: w, status: http.StatusOK}
 	if !looks[r.URL.Path] {
 		defer func() {

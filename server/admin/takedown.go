@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
@@ -168,11 +169,7 @@ func (a *API) tell(w http.ResponseWriter, taken []*TakenDown, kept bool) {
 		}
 	}()
 	w.Header().Set("Content-Type", "application/json")
-	if kept {
-		_, _ = io.WriteString(w, `{"kept":true,"takenDown":[`)
-	} else {
-		_, _ = io.WriteString(w, `{"kept":false,"takenDown":[`)
-	}
+	_, _ = fmt.Fprintf(w, `{"kept":%t,"takenDown":[`, kept)
 	for i, t := range taken {
 		if i > 0 {
 			_, _ = io.WriteString(w, ",")

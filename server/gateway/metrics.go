@@ -116,6 +116,12 @@ func (m *metrics) audit(log *audit.Log) {
 	}
 }
 
+func newPanics(of *metrics) prometheus.Counter {
+	c := prometheus.NewCounter(prometheus.CounterOpts{Name: "reversehttp_panics_total", Help: "Panics while a request was served: bugs of the gateway."})
+	of.registry.MustRegister(c)
+	return c
+}
+
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }

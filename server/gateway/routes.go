@@ -149,7 +149,7 @@ func (g *Gateway) atControl(at string, page http.Handler) http.Handler {
 
 // ServeHTTP serves the control origin and every claim.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer g.reportPanic()
+	defer wire.Recover(g.options.Log, "panic while serving a request", g.panics.Inc)
 	wire.BoundWrite(w, 0)
 	if r.Trailer == nil && r.Body != http.NoBody { // so that a copy of r sees trailers that were not announced
 		r.Trailer = http.Header{}

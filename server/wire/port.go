@@ -160,6 +160,20 @@ func (p *Port) caught(v any) {
 	}
 }
 
+// Recover is deferred by a handler. It logs a panic, without the request, which may hold secrets, calls panicked, and ends the
+// connection: net/http would log the panic with the noise of connections, and the peer sees that what it got is not whole.
+func Recover(log *slog.Logger, message string, panicked func()) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v != http.ErrAbortHandler {
+		panicked()
+		log.Error(message, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	}
+	panic(http.ErrAbortHandler)
+}
+
 // note counts a connection in n while something is so of it, which was says.
 func note(n *atomic.Int64, was *atomic.Bool, is bool) {
 	switch {
