@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +23,7 @@ type Account struct {
 	Name string `json:"name"`
 	// Keys are hashes of its keys, see [Hash]. One without any lends nothing, and its labels stay its own.
 	Keys []string `json:"keys,omitzero"`
-	// Labels are patterns of labels that nobody else may claim, see [Matches].
+	// Labels are patterns of labels that nobody else may claim, as [path.Match] compares them.
 	Labels []string `json:"labels,omitzero"`
 	// LongestLease is the longest lease of its claims, in seconds. Zero means 24 h.
 	LongestLease int `json:"longestLease,omitzero"`
@@ -40,8 +39,8 @@ type Account struct {
 
 // The bounds of what a file says.
 const (
-	// LongestLease is the longest that an account may be given: a year.
-	LongestLease = 365 * 24 * time.Hour
+	// longestLease is the longest that an account may be given: a year.
+	longestLease = 365 * 24 * time.Hour
 	usualLease   = 24 * time.Hour
 	mostAccounts = 1_000 // each has metrics of its own
 	mostKeys     = 16
@@ -70,11 +69,7 @@ func ValidName(name string) bool { return names.MatchString(name) }
 // ValidPattern reports whether a label may match a pattern: it has the characters of labels, and * for any of them, or none.
 func ValidPattern(pattern string) bool { return patterns.MatchString(pattern) }
 
-// Matches reports whether a label matches one of patterns.
-func Matches(patterns []string, label string) bool {
-	return slices.ContainsFunc(patterns, func(pattern string) bool { return matches(pattern, label) })
-}
-
+// matches reports whether a label matches a pattern.
 func matches(pattern, label string) bool {
 	ok, _ := path.Match(pattern, label) // neither has a slash, nor a pattern what path.Match knows beside *
 	return ok
@@ -117,7 +112,7 @@ func (a *Account) check() error {
 	if l := a.LabelQuotas; l != nil && l[quota.Claims] > 0 {
 		return errors.New("labelQuotas: a label is one claim; give claims in quotas")
 	}
-	switch most := int(LongestLease / time.Second); {
+	switch most := int(longestLease / time.Second); {
 	case a.LongestLease < 0 || a.LongestLease > most:
 		return fmt.Errorf("longestLease %d: give seconds from 1 to %d", a.LongestLease, most)
 	case len(a.Keys) > mostKeys:

@@ -3,6 +3,7 @@ package account
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -97,9 +98,11 @@ type Holder struct {
 	labels []string
 }
 
-// MayClaim reports whether the holder may claim a label, which is empty where the gateway is to pick one. Whose label it is is
-// another question.
-func (h Holder) MayClaim(label string) bool { return h.Until.IsZero() || Matches(h.labels, label) }
+// MayClaim reports whether the holder may claim a label, which is empty if the gateway is to pick one. It does not look at the owner of
+// the label.
+func (h Holder) MayClaim(label string) bool {
+	return h.Until.IsZero() || slices.ContainsFunc(h.labels, func(pattern string) bool { return matches(pattern, label) })
+}
 
 // Holder returns who shows a secret, or tells people why it is neither a key nor a token that is good.
 func (d *Directory) Holder(secret string) (h Holder, why string) {

@@ -264,7 +264,7 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 			again = k.retryAfter
 			h.Set("Refresh", strconv.Itoa(again))
 		}
-		_ = page.Execute(&content, map[string]any{"Status": k.status, "Title": title, "Code": p.Code, "Detail": Visible(p.Detail), "Again": again})
+		_ = page.Execute(&content, map[string]any{"Status": k.status, "Title": title, "Code": p.Code, "Detail": visible(p.Detail), "Again": again})
 		p.send(w, k.status, content.Bytes())
 		return
 	}

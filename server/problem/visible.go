@@ -9,8 +9,8 @@ import (
 // who has them on a page has what the gateway says there read in another order.
 const turning = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
-// Visible returns a text for a page of HTML in which those are written as their numbers, as the console writes them.
-func Visible(text string) string {
+// visible returns a text for a page of HTML in which those are written as their numbers, as the console writes them.
+func visible(text string) string {
 	if !strings.ContainsAny(text, turning) {
 		return text
 	}

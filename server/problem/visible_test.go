@@ -20,7 +20,7 @@ func TestNothingTurnsTheTextOfThePage(t *testing.T) {
 		}
 	}
 	for _, same := range []string{"שלום مرحبا é", "\xff\u200b", ""} {
-		if got := Visible(same); got != same {
+		if got := visible(same); got != same {
 			t.Errorf("%q became %q", same, got)
 		}
 	}
