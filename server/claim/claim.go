@@ -27,8 +27,7 @@ type Claim struct {
 	mu       guard
 	token    TokenHash
 	terms    Terms
-	gone     error      // why it ended; nil while it lives
-	endedBy  netip.Addr // who had it end; set before it has
+	gone     error // why it ended; nil while it lives
 	sessions []*Session
 	awaited  time.Time // when a plain session ended last, or the claim was restored: its program may come at once
 	tap      Tap       // nil for none
@@ -90,20 +89,20 @@ func (c *Claim) apply(r Record) {
 // cannot delete the record, Delete fails with [ErrUnavailable] and the claim lives on. by is the address
 // that asks for it, if known.
 func (c *Claim) Delete(by ...netip.Addr) error {
+	var who netip.Addr
 	if len(by) > 0 {
-		c.mu.Lock()
-		c.endedBy = by[0]
-		c.mu.Unlock()
+		who = by[0]
 	}
-	return c.keeper.end(ErrClaimDeleted, nil)
+	return c.keeper.end(ErrClaimDeleted, nil, who)
 }
 
 // record returns the claim's current record. The caller holds c.mu, or is the only one with a
 // reference to c.
 func (c *Claim) record() Record { return Record{c.label, c.token, c.terms, !c.lease.polled, c.history} }
 
-// finish ends the claim, whose record is gone, because of why. Only the first call counts.
-func (c *Claim) finish(why error) {
+// finish ends the claim, whose record is gone, because of why, on behalf of an address, if any. Only
+// the first call counts.
+func (c *Claim) finish(why error, by netip.Addr) {
 	c.mu.Lock()
 	if c.gone != nil {
 		c.mu.Unlock()
@@ -123,7 +122,7 @@ func (c *Claim) finish(why error) {
 	}
 	c.queue.fail(missing(why))
 	c.mu.Unlock()
-	c.registry.forget(c, sessions, why)
+	c.registry.forget(c, sessions, why, by)
 }
 
 // State is what an owner may know of a claim.

@@ -3,6 +3,7 @@ package claim
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 )
 
@@ -124,8 +125,9 @@ func (k *keeper) change(set Settings) error {
 }
 
 // end ends the claim because of why, once, if due still returns true when no one else is changing
-// the record. due is called with c.mu held. A nil due is always true.
-func (k *keeper) end(why error, due func() bool) error {
+// the record. due is called with c.mu held. A nil due is always true. by is the address that has it
+// end, if any.
+func (k *keeper) end(why error, due func() bool, by netip.Addr) error {
 	c := k.claim
 	if err := k.entry.enter(); err != nil {
 		return err
@@ -142,7 +144,7 @@ func (k *keeper) end(why error, due func() bool) error {
 	err := k.entry.put(rest)
 	if err == nil {
 		stale := c.registry.past.add(rest, c.from) // before another claim of the label removes it
-		c.finish(why)
+		c.finish(why, by)
 		c.registry.past.settle(stale)
 	} else {
 		err = k.refused(err)
@@ -167,7 +169,7 @@ func (k *keeper) awaitEnd() error {
 func (k *keeper) refused(err error) error {
 	c := k.claim
 	if errors.Is(err, ErrMoved) || errors.Is(err, ErrExists) {
-		c.finish(ErrMoved)
+		c.finish(ErrMoved, netip.Addr{})
 		return ErrNoClaim
 	}
 	k.log(err)
@@ -205,7 +207,7 @@ func (k *keeper) mend() {
 	case gone == errUnmade:
 		c.registry.making.end(c, false)
 	case err != nil && gone == nil:
-		c.finish(ErrMoved)
+		c.finish(ErrMoved, netip.Addr{})
 	}
 }
 

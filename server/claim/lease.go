@@ -1,6 +1,9 @@
 package claim
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // lease is how long a claim lives while nobody polls. claim.mu guards it.
 type lease struct {
@@ -71,7 +74,7 @@ func (l *lease) look() {
 	if !over {
 		return
 	}
-	_ = c.keeper.end(ErrLeaseEnded, l.over) // an error is logged, and it is tried again
+	_ = c.keeper.end(ErrLeaseEnded, l.over, netip.Addr{}) // an error is logged, and it is tried again
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone == nil && l.polls == 0 && !c.registry.closed.Load() {

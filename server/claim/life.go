@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"net/netip"
 	"runtime"
 	"time"
 )
@@ -76,7 +77,7 @@ func (l *life) lapse() {
 		c.registry.sessionEnded(s, SessionLost)
 	}
 	if over {
-		_ = c.keeper.end(ErrLeaseEnded, c.lease.over) // an error is logged, and it is tried again
+		_ = c.keeper.end(ErrLeaseEnded, c.lease.over, netip.Addr{}) // an error is logged, and it is tried again
 	}
 }
 

@@ -58,7 +58,7 @@ func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resum
 		case err == errEndedMeanwhile:
 			continue
 		case err != nil && created: // nobody knows of the claim
-			_ = c.keeper.end(ErrClaimDeleted, func() bool { return len(c.sessions) == 0 })
+			_ = c.keeper.end(ErrClaimDeleted, func() bool { return len(c.sessions) == 0 }, netip.Addr{})
 			return nil, err
 		case err != nil || living:
 			return o, err

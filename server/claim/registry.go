@@ -284,17 +284,14 @@ func (r *Registry) Close() {
 }
 
 // forget removes an ended claim. Its sessions are remembered for a while, so that they can answer
-// what they hold, and learn why the claim ended.
-func (r *Registry) forget(c *Claim, sessions []*Session, why error) {
+// what they hold, and learn why the claim ended. by is the address that had it end, if any.
+func (r *Registry) forget(c *Claim, sessions []*Session, why error, by netip.Addr) {
 	c.untap() // before another has the label
 	r.making.unlist(c)
 	c.uncount()
 	c.hold.Exit(budget.Claims)
 	c.hold.Shrink(claimWeight)
 	time.AfterFunc(r.times.Tombstone, c.hold.Close) // its sessions, and what they remember, are held until then
-	c.mu.Lock()
-	by := c.endedBy
-	c.mu.Unlock()
 	r.options.note(Notice{Claim: c, By: by, Why: why})
 	r.options.Log.Info("claim ended", "label", c.label, "reason", strings.TrimPrefix(why.Error(), "claim: "))
 	for _, s := range sessions {

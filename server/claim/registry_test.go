@@ -101,7 +101,7 @@ func TestBoundsOfTheRegistry(t *testing.T) {
 func TestGivingUpEndsWhatEndedClaimsHold(t *testing.T) {
 	for name, end := range map[string]func(*Claim){
 		"deleted":     func(c *Claim) { _ = c.Delete() },
-		"lease ended": func(c *Claim) { _ = c.keeper.end(ErrLeaseEnded, nil) },
+		"lease ended": func(c *Claim) { _ = c.keeper.end(ErrLeaseEnded, nil, netip.Addr{}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inScene(t, Options{}, func(t *testing.T, s *scene) {

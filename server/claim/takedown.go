@@ -8,7 +8,7 @@ import (
 // TakeDown ends a claim at once, by the will of the operator, with [ErrTakenDown]: its polls, and all its open exchanges and
 // upgraded connections, those that a handler has too. It fails with [ErrUnavailable] where Records keep the claim all the same.
 func TakeDown(c *Claim) error {
-	c.finish(ErrTakenDown)
+	c.finish(ErrTakenDown, netip.Addr{})
 	c.registry.eachHeld(func(x *Exchange) {
 		if x.claim == c {
 			x.rejected = true // no answer reaches anybody
