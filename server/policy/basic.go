@@ -14,7 +14,7 @@ import (
 // mostPassword bounds a password, in bytes: bcrypt looks at no more.
 const mostPassword = 72
 
-// login is one who is let in by name and password, of which a slow hash is kept.
+// login is a user with a password, of which a slow hash is kept.
 type login struct {
 	User string `json:"user"`
 	Hash string `json:"hash"`

@@ -13,7 +13,7 @@ import (
 // mostLogins bounds the entries of basic, and those of bearer.
 const mostLogins = 16
 
-// bearer is one who is let in by a token. That is long, so a fast hash of it is kept.
+// bearer is a named token. Tokens are long, so a fast hash is kept.
 type bearer struct {
 	Name string `json:"name"`
 	Hash string `json:"hash"`
@@ -75,7 +75,7 @@ func (p *Policy) showBearer(s *schema.Policy) {
 	}
 }
 
-// letsBearer reports whether a token is one of those that are let in.
+// letsBearer reports whether a token is among all.
 func letsBearer(all []bearer, token string) bool {
 	hash, found := []byte(hashBearer(token)), 0
 	for _, one := range all {

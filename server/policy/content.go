@@ -14,7 +14,7 @@ func checkContent(ask *schema.Policy, _ *Policy) error {
 	return nil
 }
 
-// contentStep bounds the content. What comes without a length is cut where it is longer.
+// contentStep bounds the content. Content without a stated length is cut at the bound.
 func contentStep(p *Policy) step {
 	most := int64(p.Content.MaxBytes)
 	return func(a *asked) *problem.Problem {

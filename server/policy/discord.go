@@ -8,7 +8,7 @@ import (
 	"reversehttp/server/claim"
 )
 
-// discordWebhook is that of Discord, which signs with ed25519. Its PING is the program's to answer, as any interaction is.
+// discordWebhook is the scheme of Discord, which signs with ed25519. The program answers its PING, as any interaction.
 func discordWebhook(secret string) (verify, string) {
 	key, err := hex.DecodeString(secret)
 	if err != nil || len(key) != ed25519.PublicKeySize {

@@ -24,7 +24,7 @@ type Policies struct {
 	Trust  trust.Peers
 	// Guesses bounds the wrong passwords and tokens of an address. Nil counts none.
 	Guesses *admission.Guesses
-	// Budget is what the memory is taken from that requests have the gates keep.
+	// Budget bounds the memory that the gates keep because of requests.
 	Budget *budget.Budget
 
 	guards sync.Map // *claim.Claim → *guard
@@ -49,12 +49,12 @@ type rules struct {
 	of *Policy
 	// steps are in their order.
 	steps []step
-	letIn *letIn // nil where everybody is
-	// link are the steps of a request for a link that lets in; nil where there are none.
+	letIn *letIn // nil if the policy lets everybody in
+	// link are the steps of a request for a link that lets in; nil if there are no links.
 	link []step
 }
 
-// step judges a request, and notes in [asked] what is to be done with it. A nil problem passes it on.
+// step judges a request, and notes its verdict in [asked]. A nil problem passes the request on.
 type step func(*asked) *problem.Problem
 
 // asked is a request that is judged.
@@ -63,9 +63,9 @@ type asked struct {
 	head  *claim.Request
 	// cookies are the Cookie fields, the gateway's own cookies among them.
 	cookies []string
-	// path is the one below the claim's public URL, as it was sent; empty where the target has none.
+	// path is the path below the claim's public URL, as it was sent; empty if the target has none.
 	path string
-	// from is where the visitor is; apart is the same where it is not an address of many visitors.
+	// from is the visitor's address; apart is the same, unless many visitors share that address.
 	from, apart netip.Addr
 	// preflight is the method that a CORS preflight asks for; empty for another request.
 	preflight string
@@ -166,7 +166,7 @@ func preflightStep(a *asked) *problem.Problem {
 	return nil
 }
 
-// Judge is that of [visit.Gates].
+// Judge is the Judge of [visit.Gates].
 func (p *Policies) Judge(c *claim.Claim, head *claim.Request, cookies []string) visit.Verdict {
 	g, r := p.rulesOf(c)
 	if r == nil {
@@ -188,7 +188,7 @@ func (p *Policies) Judge(c *claim.Claim, head *claim.Request, cookies []string) 
 	return a.verdict
 }
 
-// rulesOf returns what guards a claim, and how; nil where nothing does.
+// rulesOf returns the guard of a claim and its rules, which are nil if nothing guards it.
 func (p *Policies) rulesOf(c *claim.Claim) (*guard, *rules) {
 	found, ok := p.guards.Load(c)
 	if !ok {
@@ -198,7 +198,7 @@ func (p *Policies) rulesOf(c *claim.Claim) (*guard, *rules) {
 	return g, g.rules.Load()
 }
 
-// pathOf returns the path of a target below the public URL of a label, undecoded and without its query; empty where it
+// pathOf returns the path of a target below the public URL of a label, undecoded and without its query; empty if it
 // has none.
 func (p *Policies) pathOf(label string, head *claim.Request) string {
 	below, ok := publicurl.BelowOrigin(head.Target)

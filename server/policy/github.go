@@ -7,7 +7,7 @@ import (
 	"reversehttp/server/claim"
 )
 
-// githubWebhook is that of GitHub. It signs the content, and neither a time nor an id.
+// githubWebhook is the scheme of GitHub, which signs the content, but neither a time nor an id.
 func githubWebhook(secret string) (verify, string) {
 	return func(head *claim.Request, content []byte, _ time.Time) (id, why string) {
 		shown, _ := one(head, "X-Hub-Signature-256")

@@ -15,8 +15,8 @@ import (
 	"reversehttp/server/budget"
 )
 
-// lane bounds how many slow hashes are computed at a time, and how many wait for how long: of all, and of each owner, so that nobody
-// keeps the others out, not even by what is right.
+// lane bounds how many slow hashes are computed at a time, and how many wait and for how long. It bounds those of each owner too, so
+// that nobody keeps the others out, not even with right passwords.
 type lane struct {
 	running, waiting chan struct{}
 
@@ -60,7 +60,7 @@ func (l *lane) leave(owners []any) {
 	}
 }
 
-// do calls f in its turn, and reports whether it came. It counts for its owners, which are distinct.
+// do calls f in its turn, and reports whether the turn came. The call counts for its owners, which are distinct.
 func (l *lane) do(f func(), owners ...any) bool {
 	if !l.enter(owners) {
 		return false
@@ -91,7 +91,7 @@ var (
 	settingRate       = admission.NewRate(2)
 )
 
-// ownersOf returns whom a hash counts for that an address has computed: nobody where the address is unknown.
+// ownersOf returns the owners of a hash that is computed for an address: none if the address is unknown.
 func ownersOf(from netip.Addr) []any {
 	if !from.IsValid() {
 		return nil
@@ -99,7 +99,7 @@ func ownersOf(from netip.Addr) []any {
 	return []any{budget.Subscriber(from)}
 }
 
-// hashPassword returns the hash of a password that an address sets. It reports false where too many are set.
+// hashPassword returns the hash of a password that an address sets. It reports false if too many are being set.
 func hashPassword(password string, from netip.Addr) (hash string, ok bool) {
 	if !settingRate.Allow(from) {
 		return "", false
@@ -121,14 +121,14 @@ var Cost = bcrypt.DefaultCost
 // compare compares a hash with a password. Tests count the calls.
 var compare = bcrypt.CompareHashAndPassword
 
-// absentUser is the hash that a password of an unknown user is compared with, so that they take as long as others.
+// absentUser returns a hash with which passwords of unknown users are compared, so that they take as long as others.
 var absentUser = sync.OnceValue(func() []byte {
 	h, _ := bcrypt.GenerateFromPassword([]byte(rand.Text()), Cost)
 	return h
 })
 
-// proven remembers the password of one user that was right, for a while: as a hash with a key of this process, which
-// is fast. It is a policy's, and goes with it.
+// proven remembers the right password of one user for a while, as a fast hash with a key of this process. It
+// belongs to a policy and ends with it.
 type proven struct {
 	mu    sync.Mutex // guards below
 	sum   [sha256.Size]byte

@@ -9,7 +9,7 @@ import (
 	"reversehttp/server/visit"
 )
 
-// What a claim remembers of webhooks that its handler took.
+// Bounds of the webhooks that a claim remembers.
 const (
 	mostIDs  = 1_024
 	idTime   = 24 * time.Hour
@@ -24,7 +24,7 @@ type ids struct {
 	handled []handledID    // oldest first
 }
 
-// idKey is what an id is remembered by, however long it is.
+// idKey is a hash by which an id of any length is remembered.
 type idKey [16]byte
 
 type handledID struct {
@@ -32,8 +32,8 @@ type handledID struct {
 	at  time.Time
 }
 
-// once passes on a webhook that is not known, and answers one that is. It is known while it is handled, and for a
-// while after the handler answered that it took it.
+// once passes on an unknown webhook, and answers or refuses a known one. A webhook is known while it is handled, and
+// for a while after the handler has accepted it.
 func (g *guard) once(id string) visit.Verdict {
 	sum := sha256.Sum256([]byte(id))
 	key := idKey(sum[:16])
@@ -60,7 +60,7 @@ func (g *guard) once(id string) visit.Verdict {
 	return visit.Verdict{Ended: func(status int) { g.handledOrNot(key, status >= 200 && status < 300) }}
 }
 
-// handledOrNot remembers a webhook that was handled, and forgets another.
+// handledOrNot remembers a webhook that the handler took, and forgets one that it did not take.
 func (g *guard) handledOrNot(key idKey, took bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -74,14 +74,14 @@ func (g *guard) handledOrNot(key idKey, took bool) {
 	g.forget(time.Now())
 }
 
-// forget forgets those that are too many or too old. The caller holds g.mu.
+// forget forgets webhooks that are too many or too old. The caller holds g.mu.
 func (g *guard) forget(now time.Time) {
 	for len(g.ids.handled) > mostIDs || len(g.ids.handled) > 0 && now.Sub(g.ids.handled[0].at) >= idTime {
 		g.forgetOldest()
 	}
 }
 
-// forgetOldest forgets the one that was handled first. The caller holds g.mu.
+// forgetOldest forgets the webhook that was handled first. The caller holds g.mu.
 func (g *guard) forgetOldest() {
 	delete(g.ids.known, g.ids.handled[0].key)
 	if g.ids.handled = g.ids.handled[1:]; len(g.ids.handled) == 0 {

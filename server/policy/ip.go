@@ -28,10 +28,10 @@ func checkIP(ask *schema.Policy, _ *Policy) error {
 	return nil
 }
 
-// mappedBits is how long the prefix is below which IPv6 has IPv4 (RFC 4291, 2.5.5.2).
+// mappedBits is the length of the IPv6 prefix under which IPv4 is mapped (RFC 4291, 2.5.5.2).
 const mappedBits = 96
 
-// network reads an address or a network. One of IPv4 in IPv6 is one of IPv4.
+// network reads an address or a network. IPv4 mapped to IPv6 becomes IPv4.
 func network(text string) (netip.Prefix, error) {
 	if !strings.Contains(text, "/") {
 		a, err := netip.ParseAddr(text)
@@ -51,7 +51,7 @@ func network(text string) (netip.Prefix, error) {
 	return p, err
 }
 
-// ipStep lets in who comes from a listed network.
+// ipStep lets in visitors from a listed network.
 func ipStep(p *Policy) step {
 	var networks []netip.Prefix
 	for _, text := range p.IP.Allow {

@@ -9,12 +9,12 @@ import (
 	"reversehttp/server/problem"
 )
 
-// letIn lets in whoever shows something that one of share, basic and bearer takes.
+// letIn lets in visitors with a share, a password or a token that the policy accepts.
 type letIn struct {
 	basic  map[string]*known // by user
 	bearer []bearer
 	share  bool
-	// challenge is what is asked for.
+	// challenge are the fields that ask for credentials.
 	challenge []claim.Field
 }
 
@@ -24,7 +24,7 @@ type known struct {
 	proven
 }
 
-// newLetIn returns it for a policy of a label; nil where everybody is let in.
+// newLetIn returns the letIn of a policy of a label; nil if the policy lets everybody in.
 func newLetIn(p *Policy, label string) *letIn {
 	l := &letIn{basic: map[string]*known{}, bearer: p.Bearer, share: p.Share}
 	for _, one := range p.Basic {
@@ -45,7 +45,7 @@ func newLetIn(p *Policy, label string) *letIn {
 	return l
 }
 
-// judge is the step. What it checks goes no further, whether it lets the visitor in or not.
+// judge is the step. The program never gets the credentials that it checks.
 func (l *letIn) judge(a *asked) *problem.Problem {
 	shown := values(a.head, "Authorization")
 	checked := slices.ContainsFunc(shown, l.checks)
@@ -91,8 +91,8 @@ func (l *letIn) checks(authorization string) bool {
 	return len(l.basic) > 0 && strings.EqualFold(scheme, "Basic") || len(l.bearer) > 0 && strings.EqualFold(scheme, "Bearer")
 }
 
-// letsBasic reports whether credentials of Basic are right, and counts them where they are not. It fails where too many are
-// checked, and where too many were wrong.
+// letsBasic reports whether credentials of Basic are right, and counts wrong ones. It fails if too many are being
+// checked, and if too many were wrong.
 func (l *letIn) letsBasic(a *asked, secret string) (right bool, p *problem.Problem) {
 	user, password, ok := readBasic(secret)
 	if !ok {
@@ -122,7 +122,7 @@ func (l *letIn) letsBasic(a *asked, secret string) (right bool, p *problem.Probl
 	return right, p
 }
 
-// guessed counts what a visitor showed, if it was wrong, and refuses one whose address showed too much of that.
+// guessed counts wrong credentials of a visitor, and refuses a visitor whose address showed too many.
 func (a *asked) guessed(right bool) *problem.Problem {
 	wait := a.guard.policies.Guesses.Judge(a.apart, right)
 	if wait <= 0 {

@@ -31,7 +31,7 @@ func checkMethods(ask *schema.Policy, p *Policy) error {
 	return nil
 }
 
-// methodStep lets in what has a listed method. Of a preflight that is the method that it asks for.
+// methodStep lets in requests with a listed method, and preflights that ask for one.
 func methodStep(p *Policy) step {
 	allow := strings.Join(p.Methods, ", ")
 	return func(a *asked) *problem.Problem {
@@ -42,7 +42,7 @@ func methodStep(p *Policy) step {
 	}
 }
 
-// preflightOf returns the method that a CORS preflight asks for; empty where the request is none.
+// preflightOf returns the method that a CORS preflight asks for; empty if the request is not a preflight.
 func preflightOf(head *claim.Request) string {
 	if head.Method != http.MethodOptions || len(values(head, "Origin")) != 1 {
 		return ""
@@ -57,8 +57,8 @@ func preflightOf(head *claim.Request) string {
 const preflightAge = "60"
 
 // answerPreflight answers a preflight in place of the program: it carries no credentials, so it could not pass.
-// It lets a page of any origin send what it asks for, without the credentials that a browser keeps: the request
-// itself is judged when it comes, and has none but those that the page knows.
+// The answer lets a page of any origin send its request, without the credentials that a browser keeps. That
+// request is judged when it comes, and has only credentials that the page knows.
 func answerPreflight(a *asked) *claim.Answer {
 	fields := []claim.Field{
 		{Name: "Access-Control-Allow-Origin", Value: "*"}, {Name: "Access-Control-Allow-Methods", Value: a.preflight},

@@ -50,7 +50,7 @@ func checkOffline(ask *schema.Policy, p *Policy) error {
 	return nil
 }
 
-// Absent is that of [visit.Gates]: it returns the canned answer of a claim whose program is not there, or nil.
+// Absent is the Absent of [visit.Gates]: it returns the canned answer of a claim whose program is absent, or nil.
 func (p *Policies) Absent(c *claim.Claim, _ *claim.Request) *claim.Answer {
 	_, r := p.rulesOf(c)
 	if r == nil || r.of.Offline == nil || r.of.Offline.Mode != schema.PolicyOfflineCanned {

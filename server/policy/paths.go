@@ -54,11 +54,11 @@ func below(path, of string) bool {
 	return ok && (rest == "" || strings.HasSuffix(of, "/") || rest[0] == '/')
 }
 
-// plainPath returns a path with its percent-encoding decoded, so that two that every server takes for the same are
-// the same bytes. It reports false for a path that servers read in different ways, for one of them could be
-// another path than the one that was judged: where a percent sign encodes nothing; where once or twice decoded it
-// has a backslash, a control character, an empty segment but the last, or a dot segment, with parameters (";") or
-// without; and where a slash is encoded.
+// plainPath returns a path with its percent-encoding decoded, so that two paths that every server takes for the same
+// are the same bytes. It reports false for a path that servers read in different ways, since a program might see
+// another path than the one that was judged. Such a path has a percent sign that encodes nothing, or an encoded slash;
+// or, decoded once or twice, it has a backslash, a control character, an empty segment other than the last, or a dot
+// segment, with or without parameters (";").
 func plainPath(path string) (plain string, ok bool) {
 	if !strings.HasPrefix(path, "/") || !plainSegments(path) {
 		return "", false
@@ -71,7 +71,7 @@ func plainPath(path string) (plain string, ok bool) {
 	return plain, strings.Count(again, "/") == strings.Count(path, "/") && plainSegments(again)
 }
 
-// unescaped returns a path decoded as servers do that leave a percent sign as it is that encodes nothing.
+// unescaped decodes a path as servers do that leave a percent sign that encodes nothing as it is.
 func unescaped(path string) string {
 	parts := strings.Split(path, "%")
 	for i, part := range parts[1:] {

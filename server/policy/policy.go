@@ -1,8 +1,8 @@
 // Package policy has what the owner of a claim has the gateway enforce of visitors before the program sees
 // anything (schema/README.md, section 14).
 //
-// A [Policy] is the term that is kept, and [Policies] are the gates that come of it: each kind is a file, which
-// checks what is given, and returns a step that judges a request. gate.go has their order.
+// A [Policy] is the term that is kept, and [Policies] are the gates that enforce it. Each kind has a file with the
+// check of what an owner gives, and with the step that judges a request. gate.go has the order of the steps.
 package policy
 
 import (
@@ -42,13 +42,13 @@ const example = `{"basic":[{"user":"ann","hash":"secret-1"}],"bearer":[{"name":"
 	`"methods":["GET"],"paths":["/hook/"],"rate":{"perMinute":60},"content":{"maxBytes":1024},` +
 	`"webhook":{"preset":"github","secret":"secret-3"},"share":true,"offline":{"mode":"canned","status":503,"body":"back soon"}}`
 
-// fault says where what an owner gives is wrong, and why.
+// fault returns the error of a bad member: at is its place in the policy.
 func fault(at, why string, args ...any) error {
 	return &terms.Error{Code: schema.CodeBadMember, Member: strings.TrimSuffix(terms.Policy+"/"+at, "/"), Detail: fmt.Sprintf(why, args...)}
 }
 
-// given reads a policy as its owner gives it. What the gateway does not know it could not enforce, so it is
-// refused.
+// given reads a policy from its owner. It refuses members that the gateway does not know, since it could not
+// enforce them.
 func given(value []byte, from netip.Addr) (claim.Term, error) {
 	var ask schema.Policy
 	if err := json.Unmarshal(value, &ask, json.RejectUnknownMembers(true)); err != nil {
@@ -79,7 +79,7 @@ func kept(value []byte) (claim.Term, error) {
 	return p, nil
 }
 
-// After is that of [claim.Successor]: entries without a secret have the one that those of their names had.
+// After implements [claim.Successor]: an entry without a secret takes that of the old entry of its name.
 func (p *Policy) After(old claim.Term) (claim.Term, error) {
 	before, _ := old.(*Policy)
 	if before == nil {
@@ -94,7 +94,7 @@ func (p *Policy) After(old claim.Term) (claim.Term, error) {
 	return &next, nil
 }
 
-// refused returns the problem that an error of terms is.
+// refused converts an error of package terms to a problem.
 func refused(err error) error {
 	e, ok := errors.AsType[*terms.Error](err)
 	if !ok {
@@ -103,7 +103,7 @@ func refused(err error) error {
 	return &problem.Problem{Code: e.Code, Pointer: "/" + e.Member, Detail: e.Detail}
 }
 
-// Shown is that of [claim.Term].
+// Shown implements [claim.Term].
 func (p *Policy) Shown() any {
 	s := schema.Policy{IP: p.IP, Rate: p.Rate, Content: p.Content, Offline: p.Offline}
 	if p.Methods != nil {
@@ -123,8 +123,8 @@ func (p *Policy) Shown() any {
 	return s
 }
 
-// Fits returns why claims that have origins of their own, or have none, cannot have a policy. It is that of
-// [claim.Options].
+// Fits is the Fits of [claim.Options]: it returns why a claim cannot have a policy. origins reports whether claims
+// have origins of their own.
 func Fits(t claim.Terms, origins bool) error {
 	p, _ := t.Others[terms.Policy].(*Policy)
 	if p == nil || origins {
@@ -139,7 +139,7 @@ func Fits(t claim.Terms, origins bool) error {
 	return nil
 }
 
-// count refuses a list of a bad length.
+// count refuses an empty list, and one with more than most entries.
 func count[T any](at string, list []T, most int) error {
 	if len(list) < 1 || len(list) > most {
 		return fault(at, "A list of %s has 1 to %d entries. Leave the member out to end it.", at, most)

@@ -12,9 +12,9 @@ import (
 // Bounds of a rate.
 const (
 	mostPerMinute = 1_000_000
-	// rateTime is what it counts in.
+	// rateTime is the time in which requests are counted.
 	rateTime = time.Minute
-	// mostWindows is of how many addresses a claim knows how often they asked.
+	// mostWindows bounds the addresses whose requests are counted for a claim.
 	mostWindows  = 1_024
 	windowWeight = 96
 )
@@ -26,13 +26,13 @@ func checkRate(ask *schema.Policy, _ *Policy) error {
 	return nil
 }
 
-// window is how often an address asked since a time.
+// window counts the requests of an address since a time.
 type window struct {
 	count int
 	since time.Time
 }
 
-// rateStep lets an address ask so often within a minute of its first request.
+// rateStep bounds the requests of an address within a minute of its first one.
 func rateStep(p *Policy) step {
 	most := p.Rate.PerMinute
 	return func(a *asked) *problem.Problem {
@@ -43,8 +43,8 @@ func rateStep(p *Policy) step {
 	}
 }
 
-// hit counts a request of an address, and returns how long to wait where there were as many as may be. Addresses
-// that cannot be told apart are one.
+// hit counts a request of an address. If there were most before it, hit returns how long to wait instead.
+// Addresses of one subscriber count as one, and so do all unknown ones.
 func (g *guard) hit(from netip.Addr, most int) (wait time.Duration) {
 	var who netip.Prefix
 	if from.IsValid() {
@@ -70,8 +70,8 @@ func (g *guard) hit(from netip.Addr, most int) (wait time.Duration) {
 	return 0
 }
 
-// windowRoom makes room for one more address: those whose minute is over go, or anybody, for whoever has so many
-// addresses must not keep others out. It reports whether there is room. The caller holds g.mu.
+// windowRoom makes room for one more address, and reports whether there is room. It drops an address whose minute
+// is over, otherwise any: a visitor with many addresses must not keep others out. The caller holds g.mu.
 func (g *guard) windowRoom(now time.Time) bool {
 	if g.windows == nil {
 		g.windows = make(map[netip.Prefix]window)

@@ -16,22 +16,22 @@ import (
 	"reversehttp/server/problem"
 )
 
-// A link is {url}.well-known/reversehttp/share/{secret}. A GET of it is answered with a page, so that whoever looks a link over before
-// somebody clicks on it, such as a messenger that shows a preview, spends nothing; the form on that page lets the browser in, by a
-// cookie, and leads to the claim's URL. The cookie is signed, not kept, and good as long as its share is there.
+// A link is {url}.well-known/reversehttp/share/{secret}. The answer to GET is a page, so that a messenger that fetches the link for a
+// preview does not spend it. The form on that page lets the browser in, by a cookie, and leads to the claim's URL. The cookie is
+// signed, not kept, and is valid as long as its share exists.
 
 const (
 	sharePath = "/.well-known/reversehttp/share/"
-	// maskedShare stands for the link of a request that is refused: recordings have that.
+	// maskedShare replaces the link of a refused request in recordings.
 	maskedShare = sharePath + "[masked]"
 
 	mostShares  = 100
 	shareWeight = 256
-	// mostCookies bounds the cookies of the gateway that are looked at.
+	// mostCookies bounds the share cookies of a request that are checked.
 	mostCookies = 8
 )
 
-// The names of the cookie, with https and without. As any cookie of the gateway's own, handlers neither get nor set it.
+// The names of the cookie, without and with https. Handlers neither get nor set it, as all cookies of the gateway's own.
 const (
 	plainCookie  = field.OwnCookies + "share"
 	secureCookie = "__Host-" + plainCookie
@@ -57,7 +57,7 @@ func checkShare(ask *schema.Policy, p *Policy) error {
 	return nil
 }
 
-// Share makes a link that lets in whoever follows it, and returns its URL. It fails with a [problem.Problem].
+// Share makes a link that lets visitors in, and returns its URL. It fails with a [problem.Problem].
 func (p *Policies) Share(c *claim.Claim, lease time.Duration, once bool) (url string, err error) {
 	g, r := p.rulesOf(c)
 	if r == nil || !r.of.Share {
@@ -81,7 +81,7 @@ func (p *Policies) Share(c *claim.Claim, lease time.Duration, once bool) (url st
 	return p.Public.Base(c.Label()) + strings.TrimPrefix(sharePath, "/") + secret, nil
 }
 
-// EndShares ends all links of a claim, and whatever they let in from then on.
+// EndShares ends all links of a claim, and the access of browsers that they let in.
 func (p *Policies) EndShares(c *claim.Claim) {
 	if g, _ := p.rulesOf(c); g != nil {
 		g.endShares()
@@ -102,7 +102,7 @@ func (g *guard) endShare(id shareID) {
 	g.shrink(shareWeight)
 }
 
-// live returns a share that is not over, or nil. The caller holds g.mu.
+// live returns a share that has not ended, or nil. The caller holds g.mu.
 func (g *guard) live(id shareID) *share {
 	if s := g.shares.made[id]; s != nil && time.Now().Before(s.until) {
 		return s
@@ -110,7 +110,7 @@ func (g *guard) live(id shareID) *share {
 	return nil
 }
 
-// lets reports whether cookies have the one of a share that is not over.
+// lets reports whether the cookies include one of a share that has not ended.
 func (g *guard) lets(cookies []string) bool {
 	n := 0
 	for _, line := range cookies {
@@ -130,7 +130,7 @@ func (g *guard) lets(cookies []string) bool {
 	return false
 }
 
-// good reports whether a cookie is one that was signed, of a share that is not over.
+// good reports whether the signature of a cookie is right and its share has not ended.
 func (g *guard) good(value string) bool {
 	all, err := base64.RawURLEncoding.DecodeString(value)
 	if err != nil || len(all) != 2*sha256.Size {
@@ -183,7 +183,7 @@ func shareStep(a *asked) *problem.Problem {
 	return &problem.Problem{Code: schema.CodeMethodRefused, Fields: []claim.Field{{Name: "Allow", Value: "GET, HEAD, POST"}}}
 }
 
-// spend lets a browser in, and returns the cookie for that. It reports false where the link lets nobody in.
+// spend lets a browser in, and returns the cookie for it. It reports false if the link lets nobody in.
 func (g *guard) spend(id shareID) (cookie string, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -201,7 +201,7 @@ func (g *guard) spend(id shareID) (cookie string, ok bool) {
 	return cookie, true
 }
 
-// onward leads to the claim's URL.
+// onward returns a redirect to the claim's URL.
 func onward() *claim.Answer {
 	return &claim.Answer{Status: http.StatusSeeOther, Fields: []claim.Field{{Name: "Location", Value: "/"}, {Name: "Cache-Control", Value: "no-store"}, {Name: "Referrer-Policy", Value: "no-referrer"}}}
 }

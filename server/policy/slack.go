@@ -7,7 +7,7 @@ import (
 	"reversehttp/server/claim"
 )
 
-// slackWebhook is that of Slack. Events have an id; commands and actions are known again by their signature.
+// slackWebhook is the scheme of Slack. Events have an id; commands and actions are recognised by their signature.
 func slackWebhook(secret string) (verify, string) {
 	return func(head *claim.Request, content []byte, now time.Time) (id, why string) {
 		at, _ := one(head, "X-Slack-Request-Timestamp")

@@ -13,8 +13,8 @@ import (
 // How long a secret of Standard Webhooks may be, in bytes.
 const leastStandard, mostStandard = 24, 64
 
-// standardWebhook is that of https://www.standardwebhooks.com: the signatures v1 (HMAC) with a secret whsec_…, or v1a (ed25519) with
-// a public key whpk_….
+// standardWebhook is the scheme of https://www.standardwebhooks.com: signatures v1 (HMAC) with a secret whsec_…, or v1a (ed25519)
+// with a public key whpk_….
 func standardWebhook(secret string) (verify, string) {
 	coded, public := strings.CutPrefix(secret, "whpk_")
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(coded, "whsec_"))

@@ -7,7 +7,7 @@ import (
 	"reversehttp/server/claim"
 )
 
-// stripeWebhook is that of Stripe, whose field has a time and any number of signatures.
+// stripeWebhook is the scheme of Stripe. Its field has a time and any number of signatures.
 func stripeWebhook(secret string) (verify, string) {
 	return func(head *claim.Request, content []byte, now time.Time) (id, why string) {
 		shown, ok := one(head, "Stripe-Signature")

@@ -19,15 +19,15 @@ import (
 const (
 	// mostSigned bounds the content of a webhook, which is held until it is verified.
 	mostSigned = 1 << 20
-	// signedWithin is how far the time that a webhook was signed at may be from that of the gateway.
+	// signedWithin is the most by which the time of a signature may differ from the gateway's.
 	signedWithin = 5 * time.Minute
-	// mostSignatures bounds the signatures of a request that are looked at.
+	// mostSignatures bounds the signatures of a request that are checked.
 	mostSignatures = 16
 	mostSecret     = 256
 	mostID         = 256
 )
 
-// webhook is whose signed requests are let in. A signature is verified with the secret itself, so that is kept.
+// webhook says which signed requests are let in. Verifying a signature takes the secret itself, so the secret is kept.
 type webhook struct {
 	Preset schema.PolicyWebhookPreset `json:"preset"`
 	Secret string                     `json:"secret"`
@@ -36,7 +36,7 @@ type webhook struct {
 // scheme is a way to sign: it returns what verifies with a secret, or says what a good secret is.
 type scheme func(secret string) (verify, string)
 
-// verify returns what a request and its content are known again by, or why they are not verified.
+// verify returns an id by which the request is recognised when it is repeated, or why it is not verified.
 type verify func(head *claim.Request, content []byte, now time.Time) (id, why string)
 
 var schemes = map[schema.PolicyWebhookPreset]scheme{
@@ -76,7 +76,7 @@ func takeWebhook(next, before *Policy) error {
 	return nil
 }
 
-// webhookStep lets in what is signed, once.
+// webhookStep lets in signed requests, each once.
 func webhookStep(p *Policy) step {
 	check, _ := schemes[p.Webhook.Preset](p.Webhook.Secret)
 	preset := string(p.Webhook.Preset)
@@ -88,7 +88,7 @@ func webhookStep(p *Policy) step {
 		if a.head.Upgrade != "" {
 			return unsigned("a WebSocket is none")
 		}
-		if check == nil { // it was kept, and is none any more
+		if check == nil { // a kept secret that is not valid any longer
 			return unsigned("the secret is not one of its preset")
 		}
 		a.verdict.Hold = mostSigned
@@ -103,7 +103,7 @@ func webhookStep(p *Policy) step {
 	}
 }
 
-// one returns the value of the only field of a name.
+// one returns the value of a field, and reports false if it is absent, empty or repeated.
 func one(head *claim.Request, name string) (value string, ok bool) {
 	all := values(head, name)
 	if len(all) != 1 || all[0] == "" {
@@ -112,7 +112,7 @@ func one(head *claim.Request, name string) (value string, ok bool) {
 	return all[0], true
 }
 
-// timely reports whether a time, in seconds since 1970, is near.
+// timely reports whether a time, in seconds since 1970, is within signedWithin of now.
 func timely(text string, now time.Time) bool {
 	seconds, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || strings.TrimLeft(text, "0123456789") != "" {
@@ -122,10 +122,10 @@ func timely(text string, now time.Time) bool {
 	return d >= -signedWithin && d <= signedWithin
 }
 
-// untimely is why a webhook is refused that was signed at another time.
+// untimely is why a webhook with a bad time is refused.
 const untimely = "it was signed more than five minutes ago, or at no time at all"
 
-// sign returns the HMAC of texts, one after the other, with SHA-256.
+// sign returns the HMAC-SHA256 of the concatenated texts.
 func sign(key []byte, texts ...[]byte) []byte {
 	h := hmac.New(sha256.New, key)
 	for _, text := range texts {
@@ -150,7 +150,7 @@ func idIn(content []byte, name, signature string) string {
 	return id
 }
 
-// handled is the answer to a webhook that was handled before.
+// handled returns the answer to a webhook that was handled before.
 func handled() *claim.Answer {
 	return &claim.Answer{Status: http.StatusOK, Fields: []claim.Field{{Name: "Cache-Control", Value: "no-store"}}}
 }
