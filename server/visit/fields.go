@@ -87,8 +87,8 @@ func (a *adder) add(name, value string) {
 	a.header[name] = a.values[n-1 : n : n]
 }
 
-// relayFields puts the fields of an answer of the claim of a label into h, without what ends here. It returns what adds others. Their
-// values are in room, as far as there is any.
+// relayFields puts the fields of an answer of the claim of a label into h, without those that end here. It returns an adder for
+// further fields, whose values go into room while it lasts.
 func (v *Visits) relayFields(h http.Header, label string, fields []claim.Field, room []string) adder {
 	var connection []string
 	for _, f := range fields {

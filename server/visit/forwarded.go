@@ -37,8 +37,8 @@ func (v *Visits) hopOf(r *http.Request, label, target string) (h hop) {
 	return h
 }
 
-// appendWay appends the fields that tell of the way of a request for a label. What others said is left out, but for Via and CDN-Loop,
-// by which loops are known, and for whom a trusted proxy tells of.
+// appendWay appends the fields that describe the way of a request for a label. It leaves out what others said, except Via and
+// CDN-Loop, which show loops, and the addresses that a trusted proxy reports.
 func (v *Visits) appendWay(fields []claim.Field, r *http.Request, label string, own hop, trusted bool) []claim.Field {
 	add := func(name string, values ...string) {
 		for _, value := range values {
@@ -63,7 +63,7 @@ func (v *Visits) appendWay(fields []claim.Field, r *http.Request, label string, 
 	return fields
 }
 
-// before puts whom a trusted proxy tells of before what the gateway says, in Forwarded and X-Forwarded-For.
+// before returns Forwarded and X-Forwarded-For with the addresses that a trusted proxy reports before the gateway's own.
 func before(way []netip.AddrPort, own hop) (forwarded, xFor string) {
 	var f, x strings.Builder
 	for _, a := range way {
@@ -108,7 +108,7 @@ func viaVersion(r *http.Request) string {
 	return strconv.Itoa(r.ProtoMajor) + "." + strconv.Itoa(r.ProtoMinor)
 }
 
-// loops tells whether a request came by this claim already: its Via or CDN-Loop (RFC 8586) names it.
+// loops reports whether a request has passed through this claim before: its Via or CDN-Loop (RFC 8586) names the claim.
 func (v *Visits) loops(r *http.Request, label string) bool {
 	vias, loops := r.Header["Via"], r.Header["Cdn-Loop"]
 	if len(vias) == 0 && len(loops) == 0 {

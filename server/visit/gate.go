@@ -21,8 +21,8 @@ type Gates struct {
 	// Absent is called, once for a request, if the visitor would get no_handler, and returns a
 	// whole answer to send instead, or nil. A nil Absent answers none.
 	Absent func(c *claim.Claim, r *claim.Request) *claim.Answer
-	// Refused hears of each request that the gate refuses, as it would have been passed on, with the content
-	// that was held. Nil means that nobody wants to know.
+	// Refused is called with each request that the gate refuses, as it would have been passed on, and the content
+	// that was held. Nil is not called.
 	Refused func(c *claim.Claim, r *claim.Request, content []byte, why *problem.Problem)
 }
 
@@ -30,11 +30,11 @@ type Gates struct {
 type Verdict struct {
 	// Answer is a whole answer to the visitor in place of the program's. Nil passes the request on.
 	Answer *claim.Answer
-	// Cookie goes with Answer, as a Set-Cookie of the gateway's own. Empty sets none.
+	// Cookie is a Set-Cookie of the gateway's own that goes with Answer. Empty sets none.
 	Cookie string
-	// Refuse is what the visitor is told, in place of an answer. Nil refuses nothing.
+	// Refuse is a problem for the visitor, in place of an answer. Nil refuses nothing.
 	Refuse *problem.Problem
-	// Most bounds the content of what is passed on, in bytes. Nil leaves it to the gateway.
+	// Most bounds the content that is passed on, in bytes. Nil means the gateway's bound.
 	Most *int64
 	// Target replaces the request target. Empty leaves it unchanged.
 	Target string
@@ -47,11 +47,11 @@ type Verdict struct {
 	Then func(content []byte) Verdict
 	Hold int
 	// Ended is called once, when a request that was passed on is over, with the status of the program's
-	// answer: 0 where there was none, or not all of it. Nil is not called.
+	// answer, or 0 if there was no whole answer. Nil is not called.
 	Ended func(status int)
 }
 
-// judge lets the gate, if any, judge the request, and sends the gate's answer if it gives one.
+// judge lets the gate, if any, judge the request, and sends the gate's answer, if any.
 // passed reports whether the request goes on; held reports whether its content was read into req.
 func (s *visit) judge() (passed, held bool) {
 	w, r, c, req, hold := s.w, s.r, s.c, &s.req, s.hold
@@ -104,7 +104,7 @@ func (s *visit) judge() (passed, held bool) {
 // passes reports whether the request is passed on.
 func (v Verdict) passes() bool { return v.Answer == nil && v.Refuse == nil }
 
-// refuse tells the visitor why they are not let in, with the content that was held.
+// refuse refuses the request on behalf of the gate. content is what was held of it.
 func (s *visit) refuse(content []byte, p *problem.Problem) {
 	p.Handed = claim.HandedNo
 	if s.Gates.Refused != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // enter counts the request in the quotas of its claim, or tells the visitor that they are used up. It reports
-// whether the request goes on; then the meter's End is to be called.
+// whether the request goes on; if so, the caller calls the meter's End.
 func (s *visit) enter() bool {
 	var err error
 	if s.meter, err = s.Quotas.Begin(s.label); err != nil {
@@ -22,8 +22,8 @@ func (s *visit) enter() bool {
 	return err == nil
 }
 
-// took counts what came of the request before it is handed over: its head, and the content that a gate held. It
-// reports whether the request goes on, or tells the visitor why not.
+// took counts the head of the request, and the content that a gate held, before the request is handed over. It
+// reports whether the request goes on; if not, the visitor is told why.
 func (s *visit) took() bool {
 	if s.meter == nil {
 		return true
@@ -39,15 +39,15 @@ func (s *visit) took() bool {
 	return err == nil
 }
 
-// overdrawn tells the visitor of a request that no handler had.
+// overdrawn refuses a request that no handler had, because of a quota.
 func (s *visit) overdrawn(err error) {
 	p := problem.Of(err)
 	p.Handed = claim.HandedNo
 	intake.Refuse(s.w, s.r, p)
 }
 
-// mayAnswer counts the head of an answer, and all of it where it is whole, before it is sent. It reports whether it
-// may be; else the exchange fails, where it has not ended, and the visitor is told.
+// mayAnswer counts the head of an answer, or all of a whole one, before it is sent. It reports whether the answer may
+// be sent; if not, the exchange fails unless it has ended, and the visitor is told.
 func (s *visit) mayAnswer(a *claim.Answer) bool {
 	if s.meter == nil {
 		return true

@@ -10,31 +10,31 @@ import (
 	"reversehttp/server/wire"
 )
 
-// A label whose owner changed is an origin of which browsers keep what the owner before left there: cookies, storage,
-// cached pages, and service workers that answer in place of the claim. In the host shape the gateway has each browser
-// clear that once, and shows by a cookie of its own, the mark, which change of owner a browser knows.
+// When the owner of a label changes, browsers keep what the previous owner left at its origin: cookies, storage, cached
+// pages, and service workers that answer in place of the claim. In the host shape the gateway makes each browser clear
+// that once, and a cookie of its own, the mark, says for which change of owner a browser has done so.
 //
 //	without the mark, a navigation with cookies   is redirected to itself, and all is cleared. Browsers clear cookies
-//	                                              after they took those of the same response, so the mark comes later
+//	                                              after they set those of the same response, so the mark comes later
 //	                  a navigation without them   is relayed; its answer clears all else, and has the mark
 //	                  the script of a worker      is a worker that unregisters itself
-//	                  all else of a browser       is relayed without cookies, for those are the owner's before
-//	with it, and where no browser asks            nothing happens
+//	                  any other request of one    is relayed without cookies: they are the previous owner's
+//	with it, or not from a browser                nothing happens
 //
-// A browser that clears no cookies comes back with those, and with the mark of the redirect, and is relayed then.
+// A browser that does not clear cookies comes back with them and with the mark of the redirect, and is then relayed.
 
-// The mark's name: no page can set it, and no other host, as far as browsers know these prefixes. They need https.
-// As any cookie of the gateway's own, handlers neither get nor set it.
+// The names of the mark. In browsers that know the prefixes, no page and no other host can set the secure one; the
+// prefixes need https. Handlers neither get nor set the mark, as all cookies of the gateway's own.
 const (
 	plainMark  = field.OwnCookies + "owner"
 	secureMark = "__Host-Http-" + plainMark
-	// askedBefore stands before the name of a change in the mark of the redirect.
+	// askedBefore precedes the name of a change in the mark of the redirect.
 	askedBefore = "cleared."
 	// markAge is the longest that browsers keep a cookie, 400 days.
 	markAge = "34560000"
 )
 
-// outlived deals with what a visitor's browser keeps of an owner before. It reports whether it answered.
+// outlived deals with what a visitor's browser keeps of a previous owner. It reports whether it answered.
 func (v *Visits) outlived(w http.ResponseWriter, r *http.Request, c *claim.Claim) (answered bool) {
 	// In the path shape claims have no cookies, nor workers. A domain of a claim's own is not the label's, and its cookies are
 	// also those of its owner's other hosts, which a browser clears with them.
@@ -57,7 +57,7 @@ func (v *Visits) outlived(w http.ResponseWriter, r *http.Request, c *claim.Claim
 	if r.Method != http.MethodGet || r.Header.Get("Sec-Fetch-Dest") != "document" || r.Header.Get("Sec-Fetch-Mode") != "navigate" {
 		return false
 	}
-	h.Set("Cache-Control", "no-store") // who gets it from a cache was not asked
+	h.Set("Cache-Control", "no-store") // a browser that gets it from a cache would clear nothing
 	if cookies && !asked {
 		defer wire.Leaving(w, r)()
 		h.Set("Clear-Site-Data", `"cache", "cookies", "storage"`)
@@ -71,7 +71,7 @@ func (v *Visits) outlived(w http.ResponseWriter, r *http.Request, c *claim.Claim
 	return false
 }
 
-// mark returns the name of the mark, and the attributes that it is set with.
+// mark returns the name of the mark and its attributes.
 func (v *Visits) mark() (name, attributes string) {
 	attributes = "; Path=/; Max-Age=" + markAge + "; HttpOnly"
 	if v.Public.Scheme == "https" { // so that it comes wherever a cookie of the claim can come
@@ -80,14 +80,14 @@ func (v *Visits) mark() (name, attributes string) {
 	return plainMark, attributes + "; SameSite=Lax"
 }
 
-// setMark has an answer set the mark.
+// setMark sets the mark in the fields of an answer.
 func (v *Visits) setMark(h http.Header, value string) {
 	name, attributes := v.mark()
 	h.Add("Set-Cookie", name+"="+value+attributes)
 }
 
 // readMark reports whether the mark of a request says past, and whether it says that the browser was asked to clear its
-// cookies because of that. others reports whether there are cookies beside those of the gateway.
+// cookies because of that. others reports whether there are cookies that are not the gateway's own.
 func (v *Visits) readMark(r *http.Request, past string) (known, asked, others bool) {
 	mark, _ := v.mark()
 	for _, value := range r.Header["Cookie"] {
@@ -101,8 +101,7 @@ func (v *Visits) readMark(r *http.Request, past string) (known, asked, others bo
 	return known, asked, others
 }
 
-// ofBrowser reports whether a page, or somebody in a browser, has a request sent. Handshakes of WebSockets have an
-// Origin only.
+// ofBrowser reports whether a browser sent a request. Handshakes of WebSockets have only an Origin.
 func ofBrowser(r *http.Request) bool {
 	for _, name := range []string{"Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Origin"} {
 		if len(r.Header[name]) > 0 {
@@ -112,8 +111,8 @@ func ofBrowser(r *http.Request) bool {
 	return false
 }
 
-// worker is a service worker that takes the place of one of the owner before: it ends itself at once, and shows the
-// claim in the pages that the old one served.
+// worker is a service worker that replaces one of the previous owner. It unregisters itself at once, and reloads the
+// pages that the old one served.
 const worker = `self.addEventListener('install', () => self.skipWaiting())
 self.addEventListener('activate', (event) => {
   event.waitUntil(
@@ -125,7 +124,7 @@ self.addEventListener('activate', (event) => {
 })
 `
 
-// unregister answers the request for the script of a worker. Whatever the scope of the old one is, this takes its place.
+// unregister answers the request for the script of a worker. The new worker replaces the old one, whatever its scope.
 func unregister(w http.ResponseWriter, r *http.Request) {
 	defer wire.Leaving(w, r)()
 	h := w.Header()

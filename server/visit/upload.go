@@ -32,7 +32,7 @@ type upload struct {
 	// hold waits for its peer while somebody reads.
 	hold  *budget.Hold
 	meter *quota.Meter
-	most  int64 // content that there may be, in bytes
+	most  int64 // the most content, in bytes
 
 	mu      sync.Mutex    // guards below
 	since   time.Time     // when the current read began

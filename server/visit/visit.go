@@ -27,7 +27,7 @@ type Visits struct {
 	Registry *claim.Registry
 	Public   *publicurl.Template
 	Trust    trust.Peers
-	// Withdrawn are labels that the operator took down.
+	// Withdrawn has the labels that the operator took down.
 	Withdrawn *admission.Withdrawn
 	// Strangers guards visitors of claims that nobody vouches for. Nil guards nobody.
 	Strangers *strangers.Guard
@@ -47,7 +47,7 @@ type Visits struct {
 	base string // of a domain of the claim's own; see At
 }
 
-// At returns what serves visitors at a domain of a claim's own, whose public URL that template has.
+// At returns Visits for a domain of a claim's own, with the template of that domain.
 func (v *Visits) At(public *publicurl.Template) *Visits {
 	at := *v
 	at.Public, at.base, at.Strangers = public, public.Base(""), v.Strangers.At(public)
@@ -194,11 +194,11 @@ type visit struct {
 	hold   *budget.Hold
 	x      *claim.Exchange // nil until it has begun
 	upload *upload         // nil unless the content streams
-	meter  *quota.Meter    // nil where nothing is counted
-	most   int64           // content that there may be, in bytes
-	ended  func(int)       // of the gate, see [Verdict]; nil for none
-	byGate bool            // the answer is of a gate
-	// answered is the status of the program's answer, once that is whole.
+	meter  *quota.Meter    // nil if nothing is counted
+	most   int64           // the most content, in bytes
+	ended  func(int)       // Ended of the gate's [Verdict]
+	byGate bool            // the answer is the gate's
+	// answered is the status of the program's answer once the answer is whole; 0 before.
 	answered int
 	via      string // what the gateway adds to the Via of the request
 	req      claim.Request
@@ -264,7 +264,7 @@ func (v *Visits) refusal(r *http.Request, label string) *problem.Problem {
 	return nil
 }
 
-// tellWho says who keeps a label from its visitors, where somebody does (RFC 7725, 4).
+// tellWho adds a link to who blocks a label that was taken down (RFC 7725, 4).
 func (v *Visits) tellWho(w http.ResponseWriter, code schema.Code) {
 	if code == schema.CodeTakenDown {
 		w.Header().Set("Link", "<"+v.Public.Control+`>; rel="blocked-by"`)
