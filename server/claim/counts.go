@@ -12,7 +12,7 @@ type Quotas interface {
 	Session(label string) (release func(), err error)
 }
 
-// countClaim counts a claim where there are quotas.
+// countClaim counts a claim if there are quotas.
 func (o *Options) countClaim(label string, t Terms, restored bool) (alone bool, release func(), err error) {
 	if o.Quotas == nil {
 		return false, func() {}, nil
@@ -20,7 +20,7 @@ func (o *Options) countClaim(label string, t Terms, restored bool) (alone bool, 
 	return o.Quotas.Claim(label, t, restored)
 }
 
-// countSession counts a session where there are quotas.
+// countSession counts a session if there are quotas.
 func (o *Options) countSession(label string) (release func(), err error) {
 	if o.Quotas == nil {
 		return func() {}, nil

@@ -7,32 +7,32 @@ import (
 	"slices"
 )
 
-// Notice is what became of a claim, for who writes it down: it was made, changed or ended.
+// Notice reports that a claim was made, changed or ended.
 type Notice struct {
 	Claim *Claim
-	// By is the address that made it so; the zero value where nobody did, or that is not known.
+	// By is the address that did so; the zero value if it is unknown or there is none.
 	By netip.Addr
 	// Made says that the claim is new.
 	Made bool
-	// Changed are the names of what was set, in order; nil where nothing was.
+	// Changed are the names of the settings that were set, sorted; nil for none.
 	Changed []string
-	// Terms are what holds now, of a claim that was made or changed.
+	// Terms are the current terms of a claim that was made or changed.
 	Terms Shown
-	// Why is why it ended; nil where it lives.
+	// Why is why it ended; nil if it lives.
 	Why error
 }
 
-// note tells of a claim.
+// note passes a notice to Noted, if any.
 func (o *Options) note(n Notice) {
 	if o.Noted != nil {
 		o.Noted(n)
 	}
 }
 
-// refused reports whether nobody may claim a label.
+// refused reports whether the operator withdrew a label.
 func (o *Options) refused(label string) bool { return o.Withdrawn != nil && o.Withdrawn(label) }
 
-// differences returns the names of what differs in two records of a label.
+// differences returns the sorted names of the settings that differ in two records of a label.
 func differences(was, is Record) (names []string) {
 	for name, differs := range map[string]bool{"lease": was.Lease != is.Lease, "timeoutMs": was.Timeout != is.Timeout, "redeliver": was.Redeliver != is.Redeliver, "token": was.Token != is.Token} {
 		if differs {

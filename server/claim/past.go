@@ -11,12 +11,12 @@ import (
 	"reversehttp/server/budget"
 )
 
-// What browsers keep of an origin outlives its claim, and so do links to it. So the record of a claim that ends stays,
-// without its terms, as that of a released label: whoever shows the token has the label again, and where somebody else
-// gets it, that is a change of owner, which has a name.
+// Links to an origin, and what browsers keep of it, outlive its claim. So the record of a claim that ends stays, without
+// its terms, as the record of a released label: its token gets the label back, and a claim by anybody else is a change of
+// owner, which has a name.
 //
-// There are at most so many. Beyond them the label is forgotten whose owner had it for the shortest time, so that
-// whoever claims and releases many makes nobody forget one that lasted.
+// The number of released labels is bounded. Beyond it the registry forgets the label whose owner had it for the shortest
+// time, so that claiming and releasing many labels makes it forget none that lasted.
 
 // past has the released labels that a registry remembers.
 type past struct {
@@ -26,21 +26,21 @@ type past struct {
 	mu   sync.Mutex // guards what follows
 	all  map[string]*relic
 	heap relics                    // the shortest lived first
-	of   map[netip.Prefix][]*relic // those that are kept for their tokens, by who released them, oldest first
+	of   map[netip.Prefix][]*relic // relics that are kept for their tokens, by the address that released them, oldest first
 }
 
-// mostKept is how many released labels of one address are kept for their tokens. Its oldest are for anybody then.
+// mostKept is how many released labels of one address are kept for their tokens. Anybody may claim older ones.
 const mostKept = 100
 
 // relic is a released label.
 type relic struct {
 	label string
 	lived time.Duration
-	from  netip.Prefix // invalid where it is not kept for its token, or nobody knows who had it
+	from  netip.Prefix // whose label it was; invalid if that is unknown, or if the label is not kept for its token
 	at    int          // in the heap
 }
 
-// change is what is to be done with the record of a released label: it is forgotten, or is for anybody.
+// change is a change of the record of a released label: the label is forgotten, or anybody may claim it.
 type change struct {
 	label  string
 	forget bool
@@ -61,7 +61,7 @@ func (p *past) begin(minted bool) History {
 	return History{Minted: minted, Begun: moment()}
 }
 
-// since returns since when the owner of a claim had it whose record says begun. Old ones say nothing.
+// since returns when the owner of a restored claim got it. Old records do not say, and count from now.
 func (p *past) since(begun time.Time) time.Time {
 	if p.most > 0 && begun.IsZero() {
 		return moment()
@@ -69,8 +69,8 @@ func (p *past) since(begun time.Time) time.Time {
 	return begun
 }
 
-// after returns the history of a claim of a released label. It fails with [ErrLabelKept] where the label is kept for
-// another token.
+// after returns the history of a claim of a released label. It fails with [ErrLabelKept] if the label is kept for another
+// token.
 func (p *past) after(former *Record, c *Claim) (History, error) {
 	now := moment()
 	h := History{Past: former.Past, Minted: former.Minted, Begun: now}
@@ -88,7 +88,7 @@ func (p *past) after(former *Record, c *Claim) (History, error) {
 // lived returns how long the owner of a released label had it.
 func (r *Record) lived() time.Duration { return max(r.Released.Sub(r.Begun), 0) }
 
-// rest returns the record that stays of a claim that ends; nil for none.
+// rest returns the record that remains of a claim that ends, or nil.
 func (p *past) rest(c *Claim) *Record {
 	if p.most == 0 {
 		return nil
@@ -103,8 +103,8 @@ func (p *past) rest(c *Claim) *Record {
 	return &r
 }
 
-// add remembers a released label, which counts for an address, and returns what is to be changed because there are too
-// many. Nil is none.
+// add remembers a released label, which counts for an address, and returns the changes of others because there are too
+// many. A nil record is none.
 func (p *past) add(r *Record, from netip.Addr) (stale []change) {
 	if r == nil || p.most == 0 {
 		return nil
@@ -129,7 +129,7 @@ func (p *past) add(r *Record, from netip.Addr) (stale []change) {
 	return stale
 }
 
-// note remembers a released label, however many there are. The caller holds p.mu, or is the only one to know p.
+// note remembers a released label, even beyond the bound. The caller holds p.mu, or is the only one to know p.
 func (p *past) note(r *Record) *relic {
 	p.drop(p.all[r.Label])
 	one := &relic{label: r.Label, lived: r.lived()}
@@ -138,14 +138,14 @@ func (p *past) note(r *Record) *relic {
 	return one
 }
 
-// remove takes a label out that is claimed.
+// remove takes out a label that has been claimed.
 func (p *past) remove(label string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.drop(p.all[label])
 }
 
-// drop takes a label out; nil is none. The caller holds p.mu.
+// drop takes out a label; nil is ignored. The caller holds p.mu.
 func (p *past) drop(one *relic) {
 	if one == nil {
 		return
@@ -155,7 +155,7 @@ func (p *past) drop(one *relic) {
 	delete(p.all, one.label)
 }
 
-// unkeep has a label count for no address. The caller holds p.mu.
+// unkeep ends what a label counts for its address. The caller holds p.mu.
 func (p *past) unkeep(one *relic) {
 	rest := slices.DeleteFunc(p.of[one.from], func(o *relic) bool { return o == one })
 	if p.of[one.from] = rest; len(rest) == 0 {
@@ -164,7 +164,7 @@ func (p *past) unkeep(one *relic) {
 	one.from = netip.Prefix{}
 }
 
-// settle changes the records of labels, each once nobody has it or claims it.
+// settle changes the records of labels, except those that are claimed meanwhile.
 func (p *past) settle(stale []change) {
 	r := p.registry
 	for _, s := range stale {

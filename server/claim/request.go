@@ -9,7 +9,7 @@ type Request struct {
 	Method string
 	Target string
 	URL    string
-	// Base is the public URL that the visitor used, where that is not the one of the label. Empty means that it is.
+	// Base is the public URL that the visitor used, unless that is the label's. Empty means the label's.
 	Base        string
 	HTTPVersion string
 	RemoteAddr  string

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// TakeDown ends a claim at once, by the will of the operator, with [ErrTakenDown]: its polls, and all its open exchanges and
-// upgraded connections, those that a handler has too. It fails with [ErrUnavailable] where Records keep the claim all the same.
+// TakeDown ends a claim at once for the operator, with [ErrTakenDown]: its polls, and all its open exchanges and upgraded
+// connections, even those that a handler has. It fails with [ErrUnavailable] if the record of the claim could not be deleted.
 func TakeDown(c *Claim) error {
 	c.finish(ErrTakenDown, netip.Addr{})
 	c.registry.eachHeld(func(x *Exchange) {
@@ -26,7 +26,7 @@ func TakeDown(c *Claim) error {
 	return err
 }
 
-// missing returns what visitors hear of a claim that ended for the reason why.
+// missing returns the error for visitors of a claim that ended because of why.
 func missing(why error) error {
 	if why == ErrTakenDown {
 		return why
@@ -34,7 +34,7 @@ func missing(why error) error {
 	return ErrNoClaim
 }
 
-// Addresses returns the subscribers whose programs serve a claim now, as far as they are remembered.
+// Addresses returns the subscribers whose programs currently serve a claim, as far as they are remembered.
 func Addresses(c *Claim) (all []netip.Prefix) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,7 +45,7 @@ func Addresses(c *Claim) (all []netip.Prefix) {
 	return slices.Compact(all)
 }
 
-// TermOf returns one of the terms of a claim; nil where it has none of the name.
+// TermOf returns the term of a claim with a name, or nil.
 func TermOf(c *Claim, name string) Term {
 	c.mu.Lock()
 	defer c.mu.Unlock()

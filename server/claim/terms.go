@@ -34,14 +34,14 @@ type Term interface {
 	Shown() any
 }
 
-// Successor is a [Term] that takes something over from the one that it replaces.
+// Successor is a [Term] that takes over something from the term that it replaces.
 type Successor interface {
-	// After returns the term to keep in place of old, which is nil where there is none. It fails where old
-	// lacks what is to be taken over. The claim is locked.
+	// After returns the term to keep in place of old, which is nil if there is none. It fails if old lacks
+	// something that has to be taken over. The claim is locked.
 	After(old Term) (Term, error)
 }
 
-// ErrTerms is that terms are refused. It is joined to why.
+// ErrTerms says that terms are refused. It is joined to the reason.
 var ErrTerms = errors.New("claim: the terms are refused")
 
 // Shown are [Terms] without secrets.

@@ -35,8 +35,8 @@ func HashToken(token string) TokenHash { return sha256.Sum256([]byte(token)) }
 
 func (h TokenHash) equal(o TokenHash) bool { return subtle.ConstantTimeCompare(h[:], o[:]) == 1 }
 
-// Mark returns a text that is bound to the token of c and to a purpose. It may be shown to everyone: only who has the secret can try
-// tokens by it. The caller is a [Options.Tap].
+// Mark returns a text that is bound to the token of c and to a purpose. It may be public: trying tokens by it takes the secret. Only an
+// [Options.Tap] may call it, since the claim must be locked.
 func Mark(c *Claim, secret []byte, purpose string) string {
 	h := hmac.New(sha256.New, secret)
 	h.Write(c.token[:])
