@@ -176,8 +176,8 @@ func (m *Message) fields(fields []claim.Field, content int64) ([]claim.Field, *F
 	return fields, nil
 }
 
-// LostCookie returns which cookie of a response, or an interim one, is not relayed for it names the Domain of another host than host,
-// or nil where all are.
+// LostCookie returns the fault of the first cookie of a response, or of an interim one, that is not relayed because it names a Domain
+// other than host; nil if there is none.
 func (m *Message) LostCookie(host string) *Fault {
 	for i, f := range m.Headers {
 		if !strings.EqualFold(f[0], "Set-Cookie") {

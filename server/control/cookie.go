@@ -6,8 +6,8 @@ import (
 	"reversehttp/server/claim"
 )
 
-// lostCookie returns which cookie of a message is not relayed for it is another host's, or nil. In the path shape, where claims have no
-// cookies, nobody is told.
+// lostCookie returns the fault of a cookie of a message that is not relayed because it is for another host, or nil. In the path shape,
+// where claims have no cookies, it is nil.
 func (a *Answers) lostCookie(c *claim.Claim, m *answer.Message) *answer.Fault {
 	if m.Type != schema.TypeResponse && m.Type != schema.TypeInterim || a.Public.PathPrefix != "" {
 		return nil

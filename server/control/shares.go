@@ -10,18 +10,18 @@ import (
 	"reversehttp/server/terms"
 )
 
-// Shares serves {shares}: links by which the owner of a claim lets visitors in, see schema/README.md, section 14. All its members are
-// set before it does, and do not change.
+// Shares serves {shares}: links by which the owner of a claim lets visitors in, see schema/README.md, section 14. Its members are set
+// before its first use and do not change.
 type Shares struct {
 	Claims *Claims
-	// New makes a link that lets in for a lease, one browser only where it is for once, and returns its URL. Its error is a
+	// New makes a link that is valid for a lease, for one browser only if once is set, and returns its URL. Its error is a
 	// [*problem.Problem].
 	New func(c *claim.Claim, lease time.Duration, once bool) (url string, err error)
 	// End ends all links of a claim.
 	End func(*claim.Claim)
 }
 
-// usualShare is how long a link lets in, unless its owner says otherwise.
+// usualShare is how long a link is valid unless its owner says otherwise.
 const usualShare = 2 * time.Hour
 
 // Make answers POST {shares}.

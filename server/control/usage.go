@@ -10,10 +10,10 @@ import (
 	"reversehttp/server/quota"
 )
 
-// mostLabels bounds the labels whose usage is told.
+// mostLabels bounds the labels in an answer.
 const mostLabels = 100
 
-// Usage answers GET /usage: what the account uses whose key is shown.
+// Usage answers GET /usage with the usage of the account whose key is shown, or of the address without one.
 func (c *Claims) Usage(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	holder, p := c.Admission.HolderOf(r)

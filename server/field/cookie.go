@@ -2,7 +2,7 @@ package field
 
 import "strings"
 
-// OwnCookies is how the names of the gateway's own cookies begin, behind "__Host-" and "__Secure-". Handlers neither see nor set them.
+// OwnCookies begins the names of the gateway's own cookies, after a prefix such as "__Host-". Handlers neither see nor set them.
 const OwnCookies = "reversehttp-"
 
 // ownCookie reports whether a cookie with a name is the gateway's own.
@@ -17,16 +17,16 @@ func ownCookie(name string) bool {
 	return strings.HasPrefix(name, OwnCookies)
 }
 
-// SetsOwnCookie reports whether a Set-Cookie sets a cookie of the gateway's own. One without a name is named by its value in some
-// browsers.
+// SetsOwnCookie reports whether a Set-Cookie sets a cookie of the gateway's own. Some browsers take the value of a nameless cookie for
+// its name.
 func SetsOwnCookie(value string) bool {
 	pair, _, _ := strings.Cut(value, ";")
 	name, rest, named := strings.Cut(pair, "=")
 	return ownCookie(name) || (!named || strings.TrimSpace(name) == "") && ownCookie(rest)
 }
 
-// WithoutOwnCookies returns a Cookie field without the gateway's own cookies; empty where nothing is left. The others stay as they
-// are, byte for byte.
+// WithoutOwnCookies returns a Cookie field without the gateway's own cookies; empty if nothing is left. The others stay unchanged, byte
+// for byte.
 func WithoutOwnCookies(value string) string {
 	if !strings.Contains(strings.ToLower(value), OwnCookies) {
 		return value

@@ -80,7 +80,7 @@ func TooManyNamed(connection []string) bool {
 	return n > MostNamed
 }
 
-// forwarding are the fields that the gateway writes itself, and nobody else's pass; Via and CDN-Loop (RFC 8586) are extended.
+// forwarding are the fields that the gateway writes itself. It drops those of others, but extends Via and CDN-Loop (RFC 8586).
 var forwarding = map[string]bool{
 	"Via": true, "Cdn-Loop": true, "Forwarded": true, "X-Forwarded-For": true, "X-Forwarded-Host": true, "X-Forwarded-Prefix": true, "X-Forwarded-Proto": true,
 }
@@ -98,12 +98,13 @@ var tellsOfWay = map[string]bool{
 	"X-Envoy-External-Address": true, "X-Nf-Client-Connection-Ip": true, "X-Vercel-Forwarded-For": true,
 	"Front-End-Https": true, "X-Url-Scheme": true, "X-Original-Host": true, "X-Original-Proto": true,
 	"X-Original-Url": true, "X-Rewrite-Url": true, "X-Envoy-Original-Path": true, "X-Host": true, "X-Scheme": true, "X-Script-Name": true,
-	// Programs of CGI take it for the proxy that they are to ask by (httpoxy).
+	// CGI programs take it for the proxy of their own requests (httpoxy).
 	"Proxy": true,
 }
 
-// OfAProxy reports whether a field is one by which proxies tell of visitors, or is one to programs that have fields as variables:
-// CGI and what follows it, WSGI and Rack among them, write HTTP_X_FORWARDED_FOR for X_Forwarded_For too, and PHP for X.Forwarded.For.
+// OfAProxy reports whether a field is one by which proxies describe visitors, or looks like one to programs that get fields as
+// variables: CGI and its successors, such as WSGI and Rack, also write HTTP_X_FORWARDED_FOR for X_Forwarded_For, and PHP for
+// X.Forwarded.For.
 func OfAProxy(name string) bool {
 	if strings.ContainsAny(name, "_.") {
 		name = http.CanonicalHeaderKey(asVariables.Replace(name))
@@ -169,7 +170,7 @@ func FaultOfAll(fields []schema.Field, most, mostBytes int) (why string) {
 	return ""
 }
 
-// SizeOf returns what all fields of a name count, in bytes.
+// SizeOf returns the size of all fields of a name, in bytes.
 func SizeOf(name string, values []string) (n int) {
 	for _, v := range values {
 		n += Size(len(name), len(v))

@@ -10,8 +10,8 @@ var wholeOrigin = union(beyondClaim, names(
 	"Sec-Shared-Storage-Write", "Shared-Storage-Write",
 ))
 
-// beyondClaim are fields of a response that may act on other hosts than its own, or outlive its claim: where the next requests go to,
-// which keys and certificates are good, who is told of what a browser does. They end at the gateway in both shapes.
+// beyondClaim are fields of a response that may act on other hosts or outlive the claim: they say where later requests go, which keys
+// and certificates are valid, and where browsers send reports. They end at the gateway in both shapes.
 var beyondClaim = names("Alt-Svc", "Nel", "Report-To", "Reporting-Endpoints", "Public-Key-Pins", "Public-Key-Pins-Report-Only", "Expect-Ct")
 
 // Sandbox is the policy of every relayed response in the path shape.
@@ -20,14 +20,14 @@ const Sandbox = "sandbox allow-scripts allow-forms allow-popups allow-modals all
 // OfOrigin reports whether a field of an answer acts on more than its own URL.
 func OfOrigin(name string) bool { return wholeOrigin[name] }
 
-// Narrows reports whether [Narrowed] looks at a field.
+// Narrows reports whether [Narrowed] may change or drop a field.
 func Narrows(name string) bool {
 	return name == "Set-Cookie" || name == "Strict-Transport-Security" || name == "Clear-Site-Data"
 }
 
-// Narrowed returns the value of a field of an answer as it acts on its own host and on no other. A field of which
-// nothing does is not kept: a cookie that names another Domain, Strict-Transport-Security without a max-age, and Clear-Site-Data of
-// cookies alone.
+// Narrowed returns the value of a field of an answer, reduced to what acts only on its own host. It does not keep a field of which
+// nothing is left: a cookie that names another Domain, Strict-Transport-Security without a max-age, and Clear-Site-Data of cookies
+// alone.
 func Narrowed(name, value, host string) (narrowed string, kept bool) {
 	switch name {
 	case "Set-Cookie":
@@ -40,8 +40,8 @@ func Narrowed(name, value, host string) (narrowed string, kept bool) {
 	return value, true
 }
 
-// cookieStays reports whether a cookie is for a host alone, as browsers read it (RFC 6265, 5.2). Of several Domains the last one
-// counts there, and which of those that are empty differs; here none may be another host's.
+// cookieStays reports whether a cookie is for a host alone, as browsers read it (RFC 6265, 5.2). Of several Domains the last one counts
+// in browsers, which differ on empty ones; here none may name another host.
 func cookieStays(cookie, host string) bool {
 	_, attributes, _ := strings.Cut(cookie, ";")
 	for attribute := range strings.SplitSeq(attributes, ";") {
@@ -57,8 +57,8 @@ func cookieStays(cookie, host string) bool {
 	return true
 }
 
-// ownData keeps what Clear-Site-Data clears of an origin. Cookies are cleared of all hosts of its registrable domain, those of other
-// claims and of the gateway among them; "*" is all that is known beside them.
+// ownData keeps the types of Clear-Site-Data that clear one origin. "cookies" would clear those of the whole registrable domain, with
+// other claims and the gateway; "*" becomes all other known types.
 func ownData(value string) (own string, kept bool) {
 	var types []string
 	for one := range strings.SplitSeq(value, ",") {
@@ -73,8 +73,8 @@ func ownData(value string) (own string, kept bool) {
 	return strings.Join(types, ", "), len(types) > 0
 }
 
-// ownTransport keeps max-age of Strict-Transport-Security (RFC 6797, 6.1): includeSubDomains and preload are for hosts below, and what
-// is to come means nothing yet.
+// ownTransport keeps only max-age of Strict-Transport-Security (RFC 6797, 6.1): includeSubDomains and preload act on subdomains, and
+// what other directives may do is unknown.
 func ownTransport(value string) (own string, kept bool) {
 	var ages []string
 	for directive := range strings.SplitSeq(value, ";") {
