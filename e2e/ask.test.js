@@ -1,14 +1,12 @@
 // A person behind a URL: what they answer in the page is the response.
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { connect } from 'node:net'
 import { after, before, describe, test } from 'node:test'
+import { accessible } from './accessible.js'
 import { noBrowser, startBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
 import { field, visit } from './visitor.js'
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const form = ['Content-Type', 'application/x-www-form-urlencoded']
 
 describe('ask me', { skip: noBrowser }, () => {
@@ -126,20 +124,7 @@ describe('ask me', { skip: noBrowser }, () => {
       await open(options)
       const asking = ask('question=Shall+I+deploy%3F&option=yes&option=no', form)
       await card('Shall I deploy?').waitFor()
-      if (process.env.SCREENSHOTS) {
-        await page.screenshot({ path: `${process.env.SCREENSHOTS}/ask ${name}.png` })
-      }
-      await page.evaluate(axe)
-      const { violations } = await page.evaluate(() => window.axe.run())
-      assert.deepEqual(
-        violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]),
-        [],
-      )
-      const { scrollWidth, clientWidth } = await page.evaluate(() => {
-        const { scrollWidth, clientWidth } = document.documentElement
-        return { scrollWidth, clientWidth }
-      })
-      assert.ok(scrollWidth <= clientWidth, `${scrollWidth} px wide in ${clientWidth}`)
+      await accessible(page, name)
       await card('Shall I deploy?').getByRole('button', { name: 'no' }).click()
       await asking
       await close()

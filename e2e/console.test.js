@@ -1,14 +1,12 @@
 // The console is a tool: a URL at once, and everything that comes to it, by keyboard alone.
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { after, before, describe, test } from 'node:test'
+import { accessible } from './accessible.js'
 import { noBrowser, startBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
 import { visit } from './visitor.js'
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const mostFirstBytes = 100 * 1024
 
 describe('the console', { skip: noBrowser }, () => {
@@ -530,14 +528,5 @@ describe('the console', { skip: noBrowser }, () => {
     }
   }
 
-  async function check(state) {
-    await page.evaluate(axe)
-    // Colours are those at the end of a motion.
-    await page.evaluate(() => Promise.allSettled(document.getAnimations().map((a) => a.finished)))
-    const { violations } = await page.evaluate(() => globalThis.axe.run())
-    const found = violations.map(({ id, nodes }) => [id, ...nodes.map((n) => n.html)])
-    assert.deepEqual(found, [], state)
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
-    assert.ok(wide <= 0, `${state}: the page is ${wide} px wider than the window`)
-  }
+  const check = (state) => accessible(page, state)
 })

@@ -1,16 +1,14 @@
 // A gateway for strangers, in Chromium: the warning before their pages, forms that do not work, the page to report abuse.
 import assert from 'node:assert/strict'
-import { createRequire } from 'node:module'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { accessible } from './accessible.js'
 import { elsewhere, noBrowser, startBrowser } from './browser.js'
 import { Gateway, freePort } from './gateway.js'
 import { until } from './until.js'
 import { visit } from './visitor.js'
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 const handler = `async (request) => {
   const { pathname, search } = new URL(request.url)
@@ -147,21 +145,7 @@ describe('a gateway for strangers', { skip: noBrowser }, () => {
         const visitor = await context.newPage()
         for (const [name, at] of Object.entries({ warning: url, abuse: `${gateway.url}abuse` })) {
           await visitor.goto(at)
-          await visitor.evaluate(axe)
-          const { violations } = await visitor.evaluate(() => globalThis.axe.run())
-          assert.deepEqual(
-            violations.map(({ id, nodes }) => [id, ...nodes.map((n) => n.html)]),
-            [],
-            name,
-          )
-          const wide = await visitor.evaluate(
-            () => document.documentElement.scrollWidth - innerWidth,
-          )
-          assert.ok(wide <= 0, `${name} is ${wide} px wider than the window`)
-          if (process.env.SHOTS)
-            await visitor.screenshot({
-              path: join(process.env.SHOTS, `${name}-${colorScheme}-${width}.png`),
-            })
+          await accessible(visitor, name)
         }
         await context.close()
       })
