@@ -1,11 +1,8 @@
 // A label that another program has by now: what the owner before left in a browser is gone, and nobody else gets it.
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { browsers, noBrowser, startBrowser } from './browser.js'
+import { selfSigned } from './certificate.js'
 import { Gateway } from './gateway.js'
 import { until } from './until.js'
 
@@ -217,12 +214,9 @@ describe('of an owner before', () => {
   }
 
   test('cookies go over TLS, in Chromium', { skip: noBrowser }, async () => {
-    const dir = mkdtempSync(join(tmpdir(), 'reversehttp-owners-'))
-    const goroot = execFileSync('go', ['env', 'GOROOT']).toString().trim()
-    const make = join(goroot, 'src/crypto/tls/generate_cert.go')
-    execFileSync('go', ['run', make, '--host', 'localhost', '--ecdsa-curve', 'P256'], { cwd: dir })
+    const certificate = selfSigned()
     const [gateway, browser] = await Promise.all([
-      Gateway.start('--tls-cert', join(dir, 'cert.pem'), '--tls-key', join(dir, 'key.pem')),
+      Gateway.start(...certificate.flags),
       startBrowser(),
     ])
     try {
@@ -276,7 +270,7 @@ describe('of an owner before', () => {
     } finally {
       await browser.close()
       await gateway.stop()
-      rmSync(dir, { recursive: true, force: true })
+      certificate.remove()
     }
   })
 })

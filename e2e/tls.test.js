@@ -1,30 +1,23 @@
 // The gateway speaks TLS itself, so a browser speaks HTTP/2 to it, over which a page may stream what it sends.
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { noBrowser, startBrowser } from './browser.js'
+import { selfSigned } from './certificate.js'
 import { Gateway } from './gateway.js'
 import { until } from './until.js'
 
 describe('over TLS', { skip: noBrowser }, () => {
-  let gateway, browser, context, dir
+  let gateway, browser, context, certificate
 
   before(async () => {
-    dir = mkdtempSync(join(tmpdir(), 'reversehttp-tls-'))
-    const goroot = execFileSync('go', ['env', 'GOROOT']).toString().trim()
-    const make = join(goroot, 'src/crypto/tls/generate_cert.go')
-    execFileSync('go', ['run', make, '--host', 'localhost', '--ecdsa-curve', 'P256'], { cwd: dir })
-    const files = ['--tls-cert', join(dir, 'cert.pem'), '--tls-key', join(dir, 'key.pem')]
-    ;[gateway, browser] = await Promise.all([Gateway.start(...files), startBrowser()])
+    certificate = selfSigned()
+    ;[gateway, browser] = await Promise.all([Gateway.start(...certificate.flags), startBrowser()])
     context = await browser.newContext({ ignoreHTTPSErrors: true })
   })
   after(async () => {
     await browser?.close()
     await gateway?.stop()
-    rmSync(dir, { recursive: true, force: true })
+    certificate?.remove()
   })
 
   test('a page streams what it sends to a page that handles it', async () => {

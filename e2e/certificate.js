@@ -1,0 +1,15 @@
+// A certificate of localhost that nobody vouches for.
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** Makes one, and returns the flags by which a gateway has it, and what removes its files. */
+export function selfSigned() {
+  const dir = mkdtempSync(join(tmpdir(), 'reversehttp-tls-'))
+  const goroot = execFileSync('go', ['env', 'GOROOT']).toString().trim()
+  const make = join(goroot, 'src/crypto/tls/generate_cert.go')
+  execFileSync('go', ['run', make, '--host', 'localhost', '--ecdsa-curve', 'P256'], { cwd: dir })
+  const flags = ['--tls-cert', join(dir, 'cert.pem'), '--tls-key', join(dir, 'key.pem')]
+  return { flags, remove: () => rmSync(dir, { recursive: true, force: true }) }
+}
