@@ -259,68 +259,60 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
 })
 
 for (const [name, { start, missing }] of Object.entries(browsers)) {
-  test(
-    `${name} runs scripts of the playground, and no others of its origin`,
-    { skip: missing },
-    async () => {
+  /** Declares a test of the playground, which it opens with a gateway of its own. */
+  const inPlayground = (what, run) =>
+    test(`${name}${what}`, { skip: missing }, async () => {
       const [gateway, browser] = await Promise.all([Gateway.start(), start()])
       try {
         const page = await (await browser.newContext()).newPage()
         await page.goto(`${gateway.url}playground`)
         await page.waitForSelector('#url[href]')
-        const url = await page.evaluate(() => document.querySelector('#url').href)
-        assert.equal(JSON.parse((await visit(`${url}?name=you`)).content).hello, 'you')
-        // A module that the page imports when an exchange is looked at.
-        await page.waitForSelector('#exchanges [role=option]')
-        await page.evaluate(() => document.querySelector('#exchanges [role=option]').click())
-        await page.waitForSelector('#resend')
+        await run(page, gateway)
+      } finally {
+        await browser.close()
+        await gateway.stop()
+      }
+    })
 
-        const elements = await page.evaluate(async () => {
-          const ended = (type, src) =>
-            new Promise((resolve) => {
-              const script = Object.assign(document.createElement('script'), { type, src })
-              script.onload = () => resolve('ran')
-              script.onerror = () => resolve('refused')
-              document.head.append(script)
-            })
-          return Promise.all([
-            ended('module', '/status.js'),
-            ended('text/javascript', '/handler-worker.js'),
-            ended('module', '/playground.js'),
-          ])
+  inPlayground(' runs scripts of the playground, and no others of its origin', async (page) => {
+    const url = await page.evaluate(() => document.querySelector('#url').href)
+    assert.equal(JSON.parse((await visit(`${url}?name=you`)).content).hello, 'you')
+    // A module that the page imports when an exchange is looked at.
+    await page.waitForSelector('#exchanges [role=option]')
+    await page.evaluate(() => document.querySelector('#exchanges [role=option]').click())
+    await page.waitForSelector('#resend')
+
+    const elements = await page.evaluate(async () => {
+      const ended = (type, src) =>
+        new Promise((resolve) => {
+          const script = Object.assign(document.createElement('script'), { type, src })
+          script.onload = () => resolve('ran')
+          script.onerror = () => resolve('refused')
+          document.head.append(script)
         })
-        assert.deepEqual(elements, ['refused', 'refused', 'ran'])
-      } finally {
-        await browser.close()
-        await gateway.stop()
-      }
-    },
-  )
+      return Promise.all([
+        ended('module', '/status.js'),
+        ended('text/javascript', '/handler-worker.js'),
+        ended('module', '/playground.js'),
+      ])
+    })
+    assert.deepEqual(elements, ['refused', 'refused', 'ran'])
+  })
 
-  test(
-    `${name}: code in the playground loads no scripts, and its mistakes have their lines`,
-    { skip: missing },
-    async () => {
-      const [gateway, browser] = await Promise.all([Gateway.start(), start()])
-      try {
-        const page = await (await browser.newContext()).newPage()
-        await page.goto(`${gateway.url}playground`)
-        await page.waitForSelector('#url[href]')
-        const said = async (code) => {
-          await page.evaluate((text) => {
-            document.querySelector('#code-error').textContent = ''
-            document.querySelector('#code').value = text
-            document.querySelector('#apply').click()
-          }, code)
-          await page.waitForFunction(() => document.querySelector('#code-error').textContent)
-          return page.evaluate(() => document.querySelector('#code-error').textContent)
-        }
-        assert.match(await said('serve(() => 1)\nnothing()'), /nothing.*\(line 2\)/)
-        assert.match(await said(`importScripts('${gateway.url}status.js')`), /\(line 1\)/)
-      } finally {
-        await browser.close()
-        await gateway.stop()
+  inPlayground(
+    ': code in the playground loads no scripts, and its mistakes have their lines',
+    async (page, gateway) => {
+      const said = async (code) => {
+        await page.evaluate((text) => {
+          document.querySelector('#code-error').textContent = ''
+          document.querySelector('#code').value = text
+          document.querySelector('#apply').click()
+        }, code)
+        await page.waitForFunction(() => document.querySelector('#code-error').textContent)
+        return page.evaluate(() => document.querySelector('#code-error').textContent)
       }
+      assert.match(await said('serve(() => 1)\nnothing()'), /nothing.*\(line 2\)/)
+      assert.match(await said(`importScripts('${gateway.url}status.js')`), /\(line 1\)/)
     },
   )
 }
