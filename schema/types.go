@@ -418,15 +418,15 @@ type Policy struct {
 
 // ShareRequest is the content of POST {shares}.
 type ShareRequest struct {
-	// Lease is how long the link, and who came by it, is let in, in seconds. Absent: 7200.
+	// Lease is how long the link works, and how long it lets a visitor in, in seconds. Absent: 7200.
 	Lease *int `json:"lease,omitempty"`
-	// Once tells whether one browser may come by it, and no other. Absent: true.
+	// Once tells whether only one browser may use it. Absent: true.
 	Once *bool `json:"once,omitempty"`
 }
 
 // ShareAnswer is the content of 201 from POST {shares}: a link that lets in.
 type ShareAnswer struct {
-	// URL is the link. It holds a secret, and is told once.
+	// URL is the link. It holds a secret, and is returned once.
 	URL string `json:"url"`
 	// Lease is how long it lets in, in seconds.
 	Lease int `json:"lease"`
@@ -510,7 +510,7 @@ type ClaimAnswer struct {
 	Link string `json:"link,omitempty"`
 	// Exchanges is the URL of the recordings of the claim.
 	Exchanges string `json:"exchanges,omitempty"`
-	// Shares is the URL to make links at that let visitors in.
+	// Shares is the URL for making links that let visitors in.
 	Shares string `json:"shares,omitempty"`
 	// Inspect tells whether exchanges are recorded. Absent means false.
 	Inspect bool `json:"inspect,omitempty"`
@@ -564,8 +564,8 @@ type ClaimPatch struct {
 	Inspect *bool `json:"inspect,omitempty"`
 	// Policy is what the gateway enforces from now on. An empty object ends it.
 	Policy *Policy `json:"policy,omitempty"`
-	// Domain is a domain of the owner's own that is to lead to the claim. Empty ends it. The same again has its
-	// record looked for anew.
+	// Domain is a domain of the owner's own that is to lead to the claim. Empty ends it. The same domain again makes
+	// the gateway look for its record again.
 	Domain *string `json:"domain,omitempty"`
 	// Viewer: true mints a new token that may only look, in place of an earlier one; false ends it.
 	Viewer *bool `json:"viewer,omitempty"`
@@ -620,7 +620,7 @@ type ClaimState struct {
 	Counters Counters `json:"counters"`
 	// Exchanges is the URL of the recordings of the claim.
 	Exchanges string `json:"exchanges,omitempty"`
-	// Shares is the URL to make links at that let visitors in.
+	// Shares is the URL for making links that let visitors in.
 	Shares string `json:"shares,omitempty"`
 	// Inspect tells whether exchanges are recorded. Absent means false.
 	Inspect bool `json:"inspect,omitempty"`
@@ -653,7 +653,7 @@ type QuotaUse struct {
 	Used int `json:"used"`
 	// Limit is how much there may be. Absent: no bound.
 	Limit int `json:"limit,omitempty"`
-	// ResetsMs: milliseconds until it is counted anew. Absent: it is what there is at a time.
+	// ResetsMs: milliseconds until the count starts again. Absent: it counts what exists at a time.
 	ResetsMs int `json:"resetsMs,omitempty"`
 	// Near tells whether four fifths or more are used. Absent means false.
 	Near bool `json:"near,omitempty"`

@@ -175,26 +175,26 @@ func (s *Session) Token() string { return s.current().Token }
 // the gateway does not record.
 func (s *Session) Exchanges() string { return s.current().Exchanges }
 
-// Domain is what a gateway says of a domain that is to lead to a claim.
+// Domain is the state of a domain that should lead to a claim.
 type Domain struct {
-	// URL is that of the domain, with a final slash, if requests there reach the claim. Otherwise it is empty.
+	// URL is the URL at the domain, with a final slash, if requests there reach the claim. Otherwise it is empty.
 	URL string
-	// Record and Value are the name and the text of the TXT record that shows whose the domain is. Set it, and leave it
-	// there. Empty: the operator of the gateway says whose it is.
+	// Record and Value are the name and the text of the TXT record that proves ownership of the domain. Set it, and
+	// keep it. Empty: the operator of the gateway assigns the domain.
 	Record, Value string
 	// Problem says why requests do not reach the claim, for people.
 	Problem string
 }
 
-// Domain returns what the gateway said of [Options].Domain when it was claimed. It looks for the record again and again, and
-// the state of the claim has what became of it.
+// Domain returns the state of [Options].Domain when the label was last claimed. The gateway keeps looking for the record; the
+// state of the claim has the result.
 func (s *Session) Domain() Domain {
 	c := s.current()
 	return Domain{c.DomainURL, c.DomainRecord, c.DomainValue, c.DomainProblem}
 }
 
-// Policy returns what the gateway enforced for the claim, without secrets, when it was claimed last. It is nil if that was nothing,
-// and at gateways that enforce nothing.
+// Policy returns what the gateway enforced when the label was last claimed, without secrets. It is nil if that was nothing, and
+// at gateways that have no policies.
 func (s *Session) Policy() *Policy { return s.current().ClaimAnswer.Policy }
 
 // State returns the state of the session.

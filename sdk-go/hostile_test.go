@@ -22,7 +22,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// bystander is a server in the network of whoever runs a program, which nobody is to ask anything.
+// bystander is a server in the network of a program that nobody may send a request.
 type bystander struct {
 	*httptest.Server
 	mu    sync.Mutex // guards asked
@@ -51,7 +51,7 @@ func (b *bystander) wasAsked(t *testing.T) {
 	}
 }
 
-// hostile is a gateway that gives one URL of another server, or redirects there from one.
+// hostile is a gateway that names one URL of another server, or redirects there.
 type hostile struct {
 	*httptest.Server
 	foreign   string // the member that has the URL of the other
@@ -288,7 +288,7 @@ func TestATargetNeverBecomesAnAuthority(t *testing.T) {
 		}
 	}()
 	by := &url.URL{Scheme: "http", Host: proxy.Addr().String()}
-	// It is at the authority of a target in absolute-form, and else at the Host.
+	// The authority is that of a target in absolute-form, otherwise the Host.
 	check := func(t *testing.T, of string) {
 		t.Helper()
 		r := <-asked

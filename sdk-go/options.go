@@ -32,10 +32,10 @@ type Options struct {
 	// see schema/README.md, section 13. False: what the claim has already; a new claim records
 	// nothing.
 	Inspect bool
-	// Policy is what the gateway enforces of visitors before a handler sees anything: schema/README.md, section 14.
-	// Nil: what the claim has already, which is nothing of a new one; one without members ends that.
+	// Policy is what the gateway enforces before a request reaches the handler; see schema/README.md, section 14.
+	// Nil: what the claim has already; a new claim has no policy. An empty Policy ends it.
 	Policy *Policy
-	// Domain is a domain of yours that is to lead to the claim, such as "hooks.example.org"; see
+	// Domain is a domain of yours that should lead to the claim, such as "hooks.example.org"; see
 	// [Session.Domain]. Empty: none, or what the claim has already.
 	Domain string
 
@@ -58,7 +58,8 @@ type Options struct {
 	OnState func(State)
 }
 
-// Policy is what the gateway enforces for a claim. A state has it without passwords, tokens and secrets.
+// Policy is what the gateway enforces for a claim. The policy in a state has no passwords, tokens or
+// secrets.
 type Policy = schema.Policy
 
 // Redeliver says which requests may be delivered again after the session that held them was lost.

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// An import map tells browsers the hash of each module, so that a policy can
-// name modules by it: what a page imports has no attribute for that.
+// An import map has the hash of each module, so that a policy can allow
+// modules by their hashes: imports have no attribute for that.
 // https://html.spec.whatwg.org/multipage/webappapis.html#import-map-processing-model
 
 var (

@@ -18,9 +18,8 @@ const noHTML = "; require-trusted-types-for 'script'; trusted-types 'none'"
 // made from a blob, that inherits this policy. It sees no document, no storage
 // and so no token, and can be ended when it loops. The page itself evaluates
 // nothing. The code comes from the editor, never from the URL, so a link
-// cannot bring any. Without Trusted Types a slip could make script elements:
-// so scripts are not those of the origin, but those that the page has the
-// hashes of, and the worker loads none.
+// cannot bring any. Without Trusted Types a slip could make script elements,
+// so only modules whose hashes the page has may run, and the worker loads none.
 const handlerWorker = "; worker-src blob:"
 
 var inline = regexp.MustCompile(`(?s)<script[^>]*>(.+?)</script>`)

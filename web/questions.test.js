@@ -1,4 +1,4 @@
-// Questions of strangers to a person: what each asker is told, in which form, and until when.
+// Questions of strangers to a person: what each asker gets, in which form, and until when.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { writeLog } from './pages/ask-log.js'
@@ -16,7 +16,7 @@ function page() {
     () => now,
   )
   const handler = askHandler(questions)
-  /** Sends a request, and returns what becomes of it. */
+  /** Sends a request, and returns the response. */
   const send = (
     path,
     { method = 'GET', headers = {}, content = '', leaves, from = '192.0.2.1:5' } = {},

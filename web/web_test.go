@@ -202,7 +202,7 @@ func TestThePlaygroundLoadsWhatItHasTheHashOf(t *testing.T) {
 			t.Errorf("%s is %s, and the page has %s; the policy is %q", at, got, hash, p)
 		}
 	}
-	// Proxies have bounds for the fields of an answer: nginx 4 KiB, where nothing else is said.
+	// Proxies bound the fields of an answer: nginx to 4 KiB by default.
 	if got := len(p); got > 3400 {
 		t.Errorf("the policy has %d bytes, want 3400 at most", got)
 	}

@@ -25,9 +25,9 @@ type ClientOptions struct {
 	Token string `json:"token"`
 	// Inspect asks for recordings.
 	Inspect bool `json:"inspect"`
-	// Policy is what the gateway is to enforce. Nil means nothing.
+	// Policy is what the gateway should enforce. Nil means nothing.
 	Policy *schema.Policy `json:"policy"`
-	// Domain is that of the owner.
+	// Domain is a domain of the owner.
 	Domain string `json:"domain"`
 }
 

@@ -25,7 +25,7 @@ type Settings struct {
 	Queue     int      `json:"queue"`
 	Sessions  int      `json:"sessions"`
 	Batch     int      `json:"batch"`
-	// Accounts is the JSON of a file of accounts, and Quotas has quotas by whose they are: address, or label.
+	// Accounts is the JSON of a file of accounts. Quotas are those of an address and of a label, by these words.
 	Accounts json.RawMessage            `json:"accounts"`
 	Quotas   map[string]json.RawMessage `json:"quotas"`
 	// TrustedProxies are the prefixes of proxies that are believed.

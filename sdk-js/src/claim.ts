@@ -118,7 +118,7 @@ export class Claim extends EventTarget {
     return this.#poller.session.claimed.token
   }
 
-  /** What the gateway said, when it was claimed, of the domain of the option `domain`: its URL, or which record shows whose it is. */
+  /** The state of the option `domain` at the last claiming: its URL, or the record that proves ownership. */
   get domain(): Pick<ClaimAnswer, 'domainUrl' | 'domainRecord' | 'domainValue' | 'domainProblem'> {
     return this.#poller.session.claimed
   }

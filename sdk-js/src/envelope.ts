@@ -396,15 +396,15 @@ export interface Policy {
 
 /** The content of POST {shares}. */
 export interface ShareRequest {
-  /** How long the link, and who came by it, is let in, in seconds. Absent: 7200. */
+  /** How long the link works, and how long it lets a visitor in, in seconds. Absent: 7200. */
   lease?: number
-  /** Whether one browser may come by it, and no other. Absent: true. */
+  /** Whether only one browser may use it. Absent: true. */
   once?: boolean
 }
 
 /** The content of 201 from POST {shares}: a link that lets in. */
 export interface ShareAnswer {
-  /** The link. It holds a secret, and is told once. */
+  /** The link. It holds a secret, and is returned once. */
   url: string
   /** How long it lets in, in seconds. */
   lease: number
@@ -502,7 +502,7 @@ export interface ClaimAnswer {
   link?: string
   /** The URL of the recordings of the claim. */
   exchanges?: string
-  /** The URL to make links at that let visitors in. */
+  /** The URL for making links that let visitors in. */
   shares?: string
   /** Whether exchanges are recorded. Absent means false. */
   inspect?: boolean
@@ -560,8 +560,8 @@ export interface ClaimPatch {
   /** What the gateway enforces from now on. An empty object ends it. */
   policy?: Policy
   /**
-   * A domain of the owner's own that is to lead to the claim. Empty ends it. The same again has
-   * its record looked for anew.
+   * A domain of the owner's own that is to lead to the claim. Empty ends it. The same domain
+   * again makes the gateway look for its record again.
    */
   domain?: string
   /** True mints a new token that may only look, in place of an earlier one; false ends it. */
@@ -619,7 +619,7 @@ export interface ClaimState {
   counters: Counters
   /** The URL of the recordings of the claim. */
   exchanges?: string
-  /** The URL to make links at that let visitors in. */
+  /** The URL for making links that let visitors in. */
   shares?: string
   /** Whether exchanges are recorded. Absent means false. */
   inspect?: boolean
@@ -654,7 +654,7 @@ export interface QuotaUse {
   used: number
   /** How much there may be. Absent: no bound. */
   limit?: number
-  /** Milliseconds until it is counted anew. Absent: it is what there is at a time. */
+  /** Milliseconds until the count starts again. Absent: it counts what exists at a time. */
   resetsMs?: number
   /** Whether four fifths or more are used. Absent means false. */
   near?: boolean

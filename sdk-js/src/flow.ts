@@ -36,7 +36,7 @@ export function flowing(of: Sending): () => Promise<unknown> {
     try {
       return await (piece instanceof Blob ? sendBlob(of, piece) : part(piece, more, taken))
     } finally {
-      // Nothing is left to abort, and the signal would hold all this.
+      // Nothing is left to abort, and a listener would keep all this in memory.
       if (!more) end()
     }
   }

@@ -6,7 +6,7 @@ import { Pause } from './pause.js'
 import { Session, type ConnectOptions, type Ways } from './session.js'
 import type { ClaimAnswer, ClaimRequest, Discovery } from './envelope.js'
 
-/** What is asked of a claim; what is undefined is not. */
+/** What a program wants of a claim. Undefined members are left out. */
 export type Wish = { [K in keyof ClaimRequest]: ClaimRequest[K] | undefined }
 
 /** Makes a claim, or takes it back; either way with a new session. */
@@ -19,7 +19,7 @@ export async function discover(
   options: ConnectOptions,
   signal?: AbortSignal,
 ): Promise<Claiming> {
-  // Nothing secret is shown there. A redirect says where the document is.
+  // This needs no secret, so a redirect may lead to another document.
   let { href } = new URL('/.well-known/reversehttp', origin)
   const found = await call<Discovery>(fetch, href, {
     method: 'GET',
@@ -29,7 +29,7 @@ export async function discover(
   if (found?.version !== 1) {
     throw new ReverseHttpError('unexpected', `${href}: not version 1`)
   }
-  // What a gateway gives is asked with a token or key: its own, and no redirect from there.
+  // Requests with a token or key go to the gateway's own origin only, and follow no redirects.
   const own: Fetch = (url, init) => {
     if (originOf(url) !== originOf(href)) {
       throw new ReverseHttpError('unexpected', `${href}: gives ${url}`)

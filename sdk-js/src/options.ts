@@ -21,9 +21,9 @@ export interface ServeOptions {
   redeliver?: Redeliver | undefined
   /** Whether the gateway records exchanges for the owner to look at. Absent: no, or unchanged. */
   inspect?: boolean | undefined
-  /** What the gateway enforces of visitors before a handler sees anything. Absent: nothing, or unchanged; `{}` ends it. */
+  /** What the gateway enforces before a request reaches the handler. Absent: nothing, or unchanged; `{}` ends it. */
   policy?: Policy | undefined
-  /** A domain of yours that is to lead to the claim, such as `hooks.example.org`; empty ends it. Absent: none, or unchanged. */
+  /** A domain of yours that should lead to the claim, such as `hooks.example.org`; empty ends it. Absent: none, or unchanged. */
   domain?: string | undefined
   /** How many handlers run at a time; more requests wait. Absent: 64. */
   concurrency?: number | undefined

@@ -125,7 +125,7 @@ function carry(request: Request, content: Response): Request {
     'json',
     'text',
   ] as const) {
-    // A method works on what it is called on only.
+    // A method works only on the object that it belongs to.
     members[name] = { get: () => (content[name] as Function)?.bind?.(content) ?? content[name] }
   }
   return Object.defineProperties(request, members)

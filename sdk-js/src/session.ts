@@ -47,11 +47,11 @@ export interface ConnectOptions {
 
 /** The ways to the gateway that its sessions share. */
 export interface Ways extends ConnectOptions {
-  /** The URL of the discovery document: what the gateway gives is on its origin. */
+  /** The URL of the discovery document. Other URLs of the gateway must be on its origin. */
   at: string
   /** The forms in which the gateway answers polls. */
   transports: string[]
-  /** Asks the gateway, and nobody else. */
+  /** Sends requests to the gateway's origin only. */
   ask: Fetch
   /** What is loaded for streams by now. */
   streams?: Streams
@@ -136,7 +136,7 @@ export interface Streams {
    * something to all of them.
    */
   flowing(of: Sending): () => Promise<unknown>
-  /** Throws where a URL of a claim is on another origin than the discovery document. */
+  /** Throws if a URL of a claim is on another origin than the discovery document. */
   vet(claimed: ClaimAnswer, at: string): void
   /** Takes the content of a Response where it is much and its size is known. */
   knownContent(response: Response): Promise<Parts | undefined>

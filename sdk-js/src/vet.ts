@@ -1,13 +1,13 @@
 /*
- * What a gateway gives is asked with a token, and what it answers is handed on: one that could name any URL would read
- * the network of whoever runs the program. So URLs are on the origin of its discovery document. Each is looked at once
- * more when it is asked (gateway.ts); here a program hears of it at once, and links are looked at, which are not asked by fetch.
+ * Requests to the URLs of a gateway carry a token, and their answers are passed on: a gateway that could name any URL
+ * could read the network of the program. So URLs must be on the origin of its discovery document. gateway.ts checks each
+ * again before a request. This check reports a foreign URL early, and covers links, which do not use fetch.
  */
 import { ReverseHttpError } from './error.js'
 import { originOf } from './origin.js'
 import type { ClaimAnswer } from './envelope.js'
 
-/** Throws where a URL of a claim is on another origin than the discovery document. */
+/** Throws if a URL of a claim is on another origin than the discovery document. */
 export function vet(
   { claim, session, requests, responses, link, exchanges }: ClaimAnswer,
   at: string,

@@ -15,7 +15,7 @@ execFileSync(path('../../node_modules/.bin/tsc'), ['-p', path('..'), ...flags])
 await writeFile(join(dir, 'package.json'), '{"type":"module"}')
 const { Backoff, retryAfterMs } = await import(join(dir, 'backoff.js'))
 
-/** A backoff whose jitter is a part of what it may be. */
+/** A backoff whose jitter is a fixed part of the bound. */
 function backoffOf(t, part) {
   t.mock.method(Math, 'random', () => part)
   return new Backoff()

@@ -1,4 +1,4 @@
-// A gateway that would read the network of whoever runs a program: schema/README.md, 2.
+// A gateway that tries to read the network of a program: schema/README.md, 2.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { serve } from './built.js'
 import { limits, request, scriptedGateway, until } from './scripted-gateway.js'
 
-/** A server that nobody is to ask anything. Tells what it was asked, WebSockets too. */
+/** A server that nobody may send a request. Returns the requests that came, WebSockets too. */
 async function bystander(t) {
   const asked = []
   const server = createServer((req, res) => {
@@ -24,7 +24,7 @@ async function bystander(t) {
   return { asked, origin: `http://127.0.0.1:${server.address().port}` }
 }
 
-/** A gateway that answers paths otherwise: `answers` has what it says there, and the rest says what is usual. */
+/** A gateway that answers some paths with `answers`, and the others as usual. */
 async function hostile(t, answers) {
   const came = []
   const server = createServer(async (req, res) => {

@@ -21,8 +21,8 @@ export function readLog() {
 }
 
 /**
- * Keeps the newest entries, with their beginnings where they are long, and returns them. What nobody
- * said anything to goes first: whoever asks and leaves again and again pushes no answer out.
+ * Keeps the newest entries, with long texts cut, and returns them. Entries that got no reaction are
+ * dropped first, so that askers who leave again and again cannot push out answers.
  * @param {any[]} log the newest first
  * @returns {Asked[]}
  */

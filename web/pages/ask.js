@@ -15,7 +15,7 @@ const title = document.title
 /** @type {Map<string, { item: HTMLElement, left: HTMLElement }>} the cards of questions that wait */
 const cards = new Map()
 let log = readLog()
-/** The URL that was asked at last. */
+/** The URL of the last claim. */
 let at = ''
 
 const bell = new Bell(by('sound'), by('notify'), by('notify-note'))
@@ -41,7 +41,7 @@ claimPanel({
   },
   released: () => questions.close(),
 })
-// At once, so that those who wait hear it from here, and not that the program is gone.
+// At once, so that askers get an answer from this page, and not that the program is gone.
 by('give-up').addEventListener('click', () => questions.close())
 by('claim-form').addEventListener('submit', () => {
   // The gateway picks a label only after the one before was given up.
@@ -125,7 +125,7 @@ function count() {
   document.title = waits ? `(${waits}) ${title}` : title
 }
 
-/** Ends questions whose time is over, and tells how long the others wait. */
+/** Ends questions whose time is over, and shows how long the others may wait. */
 function tick() {
   const waiting = questions.waiting()
   for (const { id, expiresAt } of waiting) {

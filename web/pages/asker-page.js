@@ -1,4 +1,4 @@
-/** What a browser that asks a person is shown. It is at the origin of the claim and has no script. */
+/** The pages for a browser that asks a person. They are at the origin of the claim, without script. */
 
 const style = `
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }

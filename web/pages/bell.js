@@ -1,10 +1,10 @@
-/** Calls the person to the page: by a sound, and by a notification where they allow it. */
+/** Calls the person to the page by a sound, and by a notification if they allow it. */
 import { keep, recall } from './kept.js'
 import { say, visible } from './element.js'
 
 const notes = [880, 1174.66]
 const noteS = 0.18
-// Whoever asks and leaves again and again does not ring all the time.
+// Askers who leave again and again must not ring all the time.
 const restMs = 2_000
 
 export class Bell {
@@ -76,7 +76,7 @@ export class Bell {
   }
 
   #play() {
-    // Before somebody touched the page it would be heard much later, all at once.
+    // Sounds from before the first touch of the page would all be played later, at once.
     if (!navigator.userActivation?.hasBeenActive) return
     const audio = this.#context()
     if (!audio || audio.state === 'closed') return

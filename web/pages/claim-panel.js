@@ -24,7 +24,7 @@ const pattern = '[a-z0-9]([a-z0-9\\-]*[a-z0-9])?'
  * @property {(claim: import('/sdk.js').Claim, link: LinkWatch) => void} claimed told of every new
  *   claim, with what recordings come by
  * @property {() => void} released told when the page has no claim any more
- * @property {number} [timeoutMs] how long visitors wait for an answer; the gateway's usual time
+ * @property {number} [timeoutMs] how long visitors wait for an answer; absent: the gateway's default
  */
 
 /**

@@ -93,7 +93,7 @@ class Running {
   loaded
 
   /**
-   * @param {string} before what runs before the code, and gives it serve
+   * @param {string} before what runs before the code, and defines serve
    * @param {string} code
    * @param {(message: string) => void} failed
    * @param {(is: boolean) => void} hangs

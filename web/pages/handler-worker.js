@@ -1,4 +1,4 @@
-/** Comes before the code of the editor, in the worker of the playground: what calls `serve`. */
+/** Runs in the worker of the playground before the code of the editor, which calls `serve`. */
 'use strict'
 
 {

@@ -18,13 +18,13 @@ const pollS = 5
 
 /**
  * @typedef {'waiting' | 'answered' | 'declined' | 'left' | 'expired' | 'lost'} State `lost`: the page
- *   let go of the URL that it was asked at
+ *   gave up the URL
  *
  * @typedef {object} Question
  * @property {string} id
  * @property {string} text
  * @property {string[]} options the answers to choose from; empty for any text
- * @property {string} from who asks, as they say; empty where they do not
+ * @property {string} from the name that the asker gives; empty without one
  * @property {string} address the address that the request came from
  * @property {boolean} later whether the asker comes back for the answer
  * @property {number} askedAt in milliseconds
@@ -38,7 +38,7 @@ const pollS = 5
 export class Questions {
   /** @type {Map<string, Question>} the oldest first; ended ones are forgotten in time */
   #all = new Map()
-  /** @type {Map<string, Set<() => void>>} who waits for the end of a question */
+  /** @type {Map<string, Set<() => void>>} called at the end of a question */
   #waiting = new Map()
   #changed
   #now
@@ -134,12 +134,12 @@ export class Questions {
     })
   }
 
-  /** Ends all that wait: nobody reaches this page any more. */
+  /** Ends all waiting questions: nobody reaches this page any longer. */
   close() {
     for (const { id } of this.waiting()) this.end(id, 'lost')
   }
 
-  /** Forgets questions that ended long ago; those last whose askers come back for what a person said. */
+  /** Forgets questions that ended long ago, last those whose askers may still fetch the answer. */
   #forget() {
     const ended = [...this.#all.values()].filter(({ state }) => state !== 'waiting')
     const wanted = (/** @type {Question} */ { later, state }) => Number(later && state !== 'left')
@@ -194,7 +194,7 @@ export function askHandler(questions) {
         },
       })
     }
-    // A little earlier than the gateway gives up, so that the asker hears it from here.
+    // A little earlier than the gateway gives up, so that the response comes from here.
     await questions.ended(question, info.timeoutMs - 500, info.signal)
     questions.end(question.id, endOf(info.signal))
     return reply.end(question, url)
@@ -202,7 +202,7 @@ export function askHandler(questions) {
 }
 
 /**
- * Says what became of a question that has no answer, by why the SDK aborted.
+ * Returns the state of a question without an answer, from the reason of the abort.
  * @param {AbortSignal} signal
  */
 function endOf({ aborted, reason }) {
@@ -260,7 +260,7 @@ function questionOf(request, bytes, query) {
     if (typeof asked === 'string') asked = { question: asked }
   } else if (type === 'application/x-www-form-urlencoded') {
     const form = new URLSearchParams(content)
-    // curl -d 'any text' says that it is a form, too.
+    // curl -d 'any text' declares a form, too.
     if (form.has('question')) {
       const options = form.getAll('option').filter(Boolean)
       asked = { question: form.get('question'), options, from: form.get('from') }
@@ -301,8 +301,8 @@ const words = {
 }
 
 /**
- * Answers in the form that a request accepts: HTML for browsers, JSON where it is asked for or was
- * sent, else plain text.
+ * Answers in the form that a request accepts: HTML for browsers, JSON if it is asked for or was
+ * sent, plain text otherwise.
  * @param {Request} request
  * @param {string} base the URL at which to ask
  */
@@ -352,7 +352,7 @@ function replyTo(request, base) {
     /**
      * @param {Question} question
      * @param {string} url
-     * @param {boolean} [looked] whether the question itself was asked for: that it waits is no fault then
+     * @param {boolean} [looked] whether the request is for the question itself, which is gone once it expired
      */
     end: (question, url, looked = false) => {
       const { state, text } = question
@@ -375,7 +375,7 @@ const policy =
   "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 /**
- * Returns what an asker is told of their question.
+ * Returns a question as its asker gets it in JSON.
  * @param {Question} question
  * @param {string} url
  */
@@ -389,8 +389,8 @@ function hostOf(address) {
 }
 
 /**
- * Returns what one asker is likely to have alone: an address, or the half of one of IPv6 that a
- * provider gives away whole.
+ * Returns what probably belongs to one asker: an IPv4 address, or the first half of an IPv6 address,
+ * since providers assign such networks whole.
  * @param {string} address
  */
 function networkOf(address) {

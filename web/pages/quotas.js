@@ -1,4 +1,4 @@
-/** What accounts use of their quotas, out of the metrics of a gateway. */
+/** How much of their quotas accounts use, from the metrics of a gateway. */
 import { bytesInWords } from './content.js'
 
 /**
@@ -11,7 +11,7 @@ import { bytesInWords } from './content.js'
  */
 
 /**
- * Gives the rows of a table: quotas that are nearly used up first. What has no limit and is not used is left out.
+ * Returns the rows of a table, the most used quotas first, without those that are unused and unlimited.
  * @param {import('./metrics.js').Sample[]} samples
  * @returns {Row[]}
  */

@@ -29,7 +29,7 @@ async function refresh() {
     count(metrics.ok ? samplesOf(await metrics.text()) : [])
     if (ready.ok) show('online', 'ready: claims and visitors are welcome')
     else show('reconnecting', 'stopping: no new claims and no new visitors')
-    // A gateway that strangers reach has them for its operator, at an address of its own.
+    // A gateway for strangers has its metrics at the operator's address.
     const elsewhere = metrics.status === 404
     by('numbers').hidden = by('ended').hidden = by('metrics-link').hidden = !metrics.ok && elsewhere
     by('elsewhere').hidden = metrics.ok || !elsewhere

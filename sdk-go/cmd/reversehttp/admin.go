@@ -8,7 +8,7 @@ import (
 	"reversehttp/server/account"
 )
 
-// admin are the commands of whoever operates a gateway, one a line.
+// admin are the commands for the operator of a gateway.
 type admin struct {
 	Key          adminKey          `cmd:"" help:"Keys of accounts."`
 	Takedown     adminTakedown     `cmd:"" help:"Take down a label, or all labels of an address, and print what is known of them in JSON."`
@@ -18,7 +18,7 @@ type admin struct {
 	Restore      adminRestore      `cmd:"" help:"Put a backup into a directory for --data, while no gateway runs there."`
 }
 
-// doer is a command that does its work by itself: it neither asks a gateway nor serves.
+// doer is a command that runs to its end: it neither serves nor asks for recordings.
 type doer interface {
 	do(stdout, stderr io.Writer) error
 }
@@ -28,7 +28,7 @@ type adminKey struct {
 	New adminKeyNew `cmd:"" help:"Mint a key for an account of a gateway, and print it once."`
 }
 
-// adminKeyNew mints a key. Only its hash is kept: whoever loses it is given another.
+// adminKeyNew mints a key. Only its hash is kept: a lost key is replaced by another.
 type adminKeyNew struct {
 	Name     string   `arg:"" help:"Account that gets the key."`
 	Accounts string   `placeholder:"FILE" help:"File of the gateway's --accounts, which gets the hash of the key. Default: print the entry for it."`

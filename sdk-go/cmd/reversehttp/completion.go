@@ -29,7 +29,7 @@ func (c *completion) script(app *kong.Application) string {
 	return bash(app)
 }
 
-// flagsOf returns the flags of a command, and of those in a group.
+// flagsOf returns the flags of a command, or of all commands in a group.
 func flagsOf(command *kong.Node) []*kong.Flag {
 	flags := slices.Concat(command.AllFlags(true)...)
 	for _, c := range command.Children {

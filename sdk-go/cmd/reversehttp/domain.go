@@ -8,7 +8,7 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// domainLine tells people what leads a domain to a label.
+// domainLine says, for people, whether a domain leads to a label, and what to set if it does not.
 func domainLine(name string, d reversehttp.Domain) string {
 	switch {
 	case d.URL != "":
@@ -38,7 +38,7 @@ func (p *pages) domain(name string, d reversehttp.Domain) {
 	fmt.Fprintf(p.out, "-- %s\n\n", domainLine(name, d))
 }
 
-// domain says it above the table, where a long line is not cut.
+// domain prints the line above the table, where it is not cut.
 func (t *table) domain(name string, d reversehttp.Domain) {
 	_, _ = io.WriteString(t, domainLine(name, d)+"\n")
 }

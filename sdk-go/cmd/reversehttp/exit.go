@@ -38,7 +38,7 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-// concluded says how a command ended that serves nothing, and returns the exit code.
+// concluded prints why a command failed that serves nothing, and returns the exit code.
 func concluded(err error, stderr io.Writer) int {
 	if err == nil {
 		return exitDone

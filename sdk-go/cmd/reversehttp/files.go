@@ -35,8 +35,8 @@ func (s *serve) open(view, *slog.Logger) (service, error) {
 	return service{handler, s.Dir, func() { _ = root.Close() }, 0}, nil
 }
 
-// files are the regular files and the directories below a root. Links that lead out of it lead nowhere, and neither do those to what
-// has a name that begins with a dot.
+// files are the regular files and the directories below a root. Links out of it are treated as absent, and
+// so are links to names that begin with a dot.
 type files struct {
 	root     *os.Root
 	dotFiles bool
@@ -53,7 +53,7 @@ func (f files) Open(name string) (fs.File, error) {
 		if err != nil || to != "." && hidden(to) {
 			return nil, absent
 		}
-		name = to // has no link, and so leads where it seems to
+		name = to // has no links, so it cannot lead elsewhere
 	}
 	// A look first: to open a pipe would wait for its writer.
 	info, err := f.root.Stat(name)
@@ -76,10 +76,10 @@ func (f files) Open(name string) (fs.File, error) {
 	return nil, err
 }
 
-// linksMost is how many links a name may lead through.
+// linksMost is how many links a name may go through.
 const linksMost = 40
 
-// resolve returns the name of what a name leads to, without a link in it. Where nothing is there, it is an error.
+// resolve follows all links in a name and returns the name that they lead to. It returns an error if nothing is there.
 func (f files) resolve(name string) (string, error) {
 	at, links := ".", 0
 	for rest := strings.Split(name, "/"); len(rest) > 0; {

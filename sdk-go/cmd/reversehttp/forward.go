@@ -35,7 +35,7 @@ type forward struct {
 	Target     target `arg:"" help:"Local server: a URL such as http://localhost:3000, HOST:PORT, a port, or unix:/path.sock."`
 	HostHeader string `default:"preserve" placeholder:"HOST" help:"Host that the local server sees: preserve (the visitor's, the default), rewrite (the local server's own), or one that you name."`
 	H2C        bool   `name:"h2c" help:"Speak HTTP/2 without TLS to the local server, as those of gRPC want it. Without the flag one that speaks nothing else is found out."`
-	// What the server may show where its URL is https.
+	// Which certificates the server may show if its URL is https.
 	UpstreamCA       authority `name:"upstream-ca" placeholder:"FILE" help:"Certificate, in PEM, that the local server's is signed with, or its own. Trusted besides those that the system trusts."`
 	UpstreamInsecure bool      `aliases:"insecure" help:"Trust any certificate of the local server: whoever is between reads and changes everything."`
 
@@ -87,10 +87,10 @@ func (f *forward) relay(proxy http.Handler) http.Handler {
 	})
 }
 
-// likeSlashes are what some server or other takes for the characters of paths that lead upwards.
+// likeSlashes replaces what some servers read as dots and slashes.
 var likeSlashes = strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", "/", "%5C", "/", `\`, "/")
 
-// climbs reports whether a target, as any server reads it, leads out of the path that it is put below.
+// climbs reports whether any server might read a target as leading out of the path that it is put below.
 func climbs(target string) bool {
 	path, _, _ := strings.Cut(target, "?")
 	if _, rest, absolute := strings.Cut(path, "://"); absolute && path[0] != '/' {
@@ -98,7 +98,7 @@ func climbs(target string) bool {
 	}
 	depth := 0
 	for part := range strings.SplitSeq(likeSlashes.Replace(path), "/") {
-		switch name, _, _ := strings.Cut(part, ";"); name { // some take what follows off
+		switch name, _, _ := strings.Cut(part, ";"); name { // some servers drop the rest
 		case "", ".":
 		case "..":
 			if depth--; depth < 0 {

@@ -24,12 +24,12 @@ type gates struct {
 	NoPolicy      bool          `help:"End what an earlier start had the gateway enforce for the label. Without the flag, and without those before, it stays."`
 }
 
-// wanted reports whether flags say what to enforce.
+// wanted reports whether any flag asks the gateway to enforce something.
 func (g *gates) wanted() bool {
 	return len(g.BasicAuth) > 0 || len(g.BasicAuthFile) > 0 || len(g.AllowIP) > 0 || g.Webhook != "" || g.WebhookFile.secret != "" || g.Share != 0
 }
 
-// check says what is wrong with the flags. It repeats no secret.
+// check returns what is wrong with the flags, without any secret.
 func (g *gates) check() error {
 	if g.NoPolicy && g.wanted() {
 		return errors.New("--no-policy ends what is enforced, and other flags say what is to be; leave one out")
@@ -53,7 +53,7 @@ func (g *gates) check() error {
 	return nil
 }
 
-// open names the files with secrets that others may read.
+// open returns the names of files with secrets that others may read.
 func (g *gates) open() (names []string) {
 	for _, f := range append(slices.Clone(g.BasicAuthFile), g.WebhookFile) {
 		if f.open != "" {
@@ -73,7 +73,7 @@ func (g *gates) logins() []string {
 
 func (g *gates) webhook() string { return g.Webhook + g.WebhookFile.secret }
 
-// policy returns what the gateway is to enforce; nil for what it does already.
+// policy returns what the gateway should enforce, or nil to leave that unchanged.
 func (g *gates) policy() *reversehttp.Policy {
 	if !g.wanted() && !g.NoPolicy {
 		return nil
@@ -99,7 +99,8 @@ func (g *gates) policy() *reversehttp.Policy {
 	return p
 }
 
-// guarded fails where the gateway does not enforce what it was asked to, and says what it enforces that nobody asked for now.
+// guarded returns an error if the gateway enforces nothing although flags ask for it. If it still enforces what an earlier start
+// asked for, guarded notes that.
 func (s *serving) guarded(session *reversehttp.Session) error {
 	enforced := session.Policy()
 	switch {
@@ -111,7 +112,7 @@ func (s *serving) guarded(session *reversehttp.Session) error {
 	return nil
 }
 
-// shared prints a link that lets in, where one is wanted.
+// shared prints a link that lets visitors in, if a flag asks for one.
 func (s *serving) shared(session *reversehttp.Session) error {
 	if s.Share == 0 {
 		return nil

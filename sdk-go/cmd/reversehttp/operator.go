@@ -21,7 +21,7 @@ import (
 	"reversehttp/server/store"
 )
 
-// operatorAt is where the operator of a gateway reaches it.
+// operatorAt has the flags for the operator's address of a gateway.
 type operatorAt struct {
 	Admin   string `default:"http://127.0.0.1:9090" env:"REVERSEHTTP_ADMIN" placeholder:"URL" help:"The gateway's --admin-listen, as a URL or unix:/path. Default: http://127.0.0.1:9090."`
 	KeyFile string `name:"admin-key-file" env:"REVERSEHTTP_ADMIN_KEY_FILE" placeholder:"FILE" help:"File of the gateway's --admin-key-file, where it has one."`
@@ -30,7 +30,7 @@ type operatorAt struct {
 // operatorTime is how long the gateway may take to begin its answer.
 const operatorTime = time.Minute
 
-// call makes a call of the operator, and returns its answer where that is a success.
+// call sends a request to the operator's address and returns the content of a successful answer.
 func (o *operatorAt) call(method, path string, content any) (io.ReadCloser, error) {
 	base, transport := o.Admin, &http.Transport{ResponseHeaderTimeout: operatorTime} // no proxy: the key is for nobody else
 	if socket, unix := strings.CutPrefix(o.Admin, "unix:"); unix {
@@ -74,10 +74,10 @@ func (o *operatorAt) call(method, path string, content any) (io.ReadCloser, erro
 	return nil, o.refused(resp)
 }
 
-// mostTold bounds what is read of a refusal, in bytes.
+// mostTold is how much of a refusal is read, in bytes.
 const mostTold = 64 << 10
 
-// refused makes a failure of an answer that is no success.
+// refused returns the failure for an answer that is not a success.
 func (o *operatorAt) refused(resp *http.Response) error {
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, mostTold))
 	var p schema.Problem
@@ -126,7 +126,7 @@ func (c *adminTakedown) do(stdout, stderr io.Writer) error {
 			Error      string
 		}
 	}
-	var all bytes.Buffer // what is known is of use only whole
+	var all bytes.Buffer // print nothing unless all of it came
 	if _, err = io.Copy(&all, answer); err == nil {
 		err = json.Unmarshal(all.Bytes(), &known)
 	}

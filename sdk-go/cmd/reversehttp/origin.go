@@ -43,7 +43,7 @@ var (
 // which it sends at once, or in place of an answer: it has seen no request then, so that one is asked again.
 type origin struct {
 	target   *url.URL
-	socket   string          // of Unix; empty where the target says where it listens
+	socket   string          // path of a Unix socket; empty for a server on a port
 	always   bool            // HTTP/2
 	plain    *http.Transport // HTTP/1.1
 	framed   *http.Transport // HTTP/2 alone
@@ -153,7 +153,7 @@ func (o *origin) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 }
 
-// isAbsent reports whether nothing listens. A socket of Unix may not be there yet.
+// isAbsent reports whether nothing listens. A Unix socket may not exist yet.
 func isAbsent(err error) bool {
 	var op *net.OpError
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &op) && op.Op == "dial" && op.Net == "unix" && errors.Is(err, syscall.ENOENT)

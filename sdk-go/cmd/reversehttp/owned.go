@@ -27,7 +27,7 @@ type owned struct {
 
 // ownedDir returns the directory of these files: that of the user's session where there is one, which ends with it.
 func ownedDir() (string, error) {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) { // another is to be ignored, and could be what is served
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) { // a relative one is invalid, and could be in what is served
 		return filepath.Join(dir, "reversehttp"), nil
 	}
 	dir, err := os.UserCacheDir()

@@ -21,14 +21,14 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// A command keeps the label and the token of what it claims in the user's state directory, by gateway and target, or by the label that
-// was named: so its next start has the same URL. While it runs it holds a lock, which ends with its process however that ends: another
-// start for the same target has a place, and so a URL, of its own.
+// A command keeps the label and the token of its claim in the user's state directory, by gateway and target, or by gateway and label if
+// one was named, so its next start has the same URL. While it runs it holds a lock, which ends with its process in any case. Another
+// start for the same target takes another place, and so has its own URL.
 
 const (
-	// As many commands for one target have URLs that are kept.
+	// How many commands for one target have URLs that are kept.
 	placesMost = 16
-	// As large may a file be, in bytes.
+	// How large a file may be, in bytes.
 	rememberedMost = 4 << 10
 )
 
@@ -36,12 +36,12 @@ const (
 type remembered struct {
 	file string
 	lock *flock.Flock
-	// kept says that the next start finds what is claimed.
+	// kept is whether the claim was written for the next start.
 	kept bool
 	name
 }
 
-// name is what a file has. It is zero where nothing was claimed yet.
+// name is the content of a file. Label and Token are empty if nothing was claimed yet.
 type name struct {
 	Gateway string `json:"gateway"`
 	// For is the target, or the label that was named.
@@ -66,8 +66,9 @@ func stateDir() (string, error) {
 	return filepath.Join(dir, "reversehttp"), err
 }
 
-// recall returns the place for a label, or for a target where none is named, and locks it. A nil place keeps nothing: a token was
-// given, --ephemeral was, or the place is of no use, which note is told. An error says that another command has the label.
+// recall returns the place for a label, or for a target if no label is named, and locks it. It returns nil if nothing should be kept,
+// because of a given token or --ephemeral, or if the place cannot be used, which it notes. An error says that another command has the
+// label.
 func (o *options) recall(label, target string, note func(string)) (*remembered, error) {
 	if o.Token != "" && (label == "" || label == o.Label) || o.Ephemeral {
 		return nil, nil
@@ -146,7 +147,7 @@ func othersMay(info fs.FileInfo) bool {
 	return runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0
 }
 
-// read reads what an earlier start kept, where one did.
+// read reads what an earlier start kept, if there was one.
 func (r *remembered) read(note func(string)) error {
 	f, err := os.Open(r.file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -173,8 +174,8 @@ func (r *remembered) read(note func(string)) error {
 	return nil
 }
 
-// claim claims what the place has, or what wish names where it has nothing, and keeps it for the next start. If the gateway refuses
-// what was kept for a target, it claims a new label. A nil place keeps nothing.
+// claim claims the label of the place, or the one of wish if the place has none, and keeps it for the next start. If the gateway
+// refuses a label that was kept for a target, it claims a new one. A nil place keeps nothing.
 func (r *remembered) claim(ctx context.Context, gateway string, wish reversehttp.Options, note func(string)) (*reversehttp.Session, error) {
 	if r == nil {
 		return reversehttp.Claim(ctx, gateway, &wish)

@@ -12,14 +12,14 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// inState has the commands of a test keep what they claim in a directory of its own, which it returns.
+// inState makes the commands of a test keep their claims in a directory of its own, which it returns.
 func inState(t *testing.T) string {
 	home := t.TempDir()
 	t.Setenv("XDG_STATE_HOME", home)
 	return filepath.Join(home, "reversehttp")
 }
 
-// keptIn returns the only file that is kept, and what it has.
+// keptIn returns the only file that is kept, and its content.
 func keptIn(t *testing.T, dir string) (string, name) {
 	t.Helper()
 	names, _ := filepath.Glob(filepath.Join(dir, "*.claim"))
@@ -222,7 +222,7 @@ func TestSecretsComeFromFiles(t *testing.T) {
 	}
 }
 
-// A relative directory would be below the one that a command is started in, and serves perhaps.
+// A relative directory would be below the one that a command is started in, and perhaps serves.
 func TestARelativeRuntimeDirectoryIsIgnored(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("HOME", home)

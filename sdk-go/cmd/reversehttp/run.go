@@ -156,12 +156,12 @@ func (s *serving) wait(ended <-chan *failure, signals <-chan os.Signal, broken <
 	}
 }
 
-// notes returns what prints lines to w.
+// notes returns a function that prints lines to w.
 func notes(w io.Writer) func(string) {
 	return func(text string) { fmt.Fprintf(w, "reversehttp: %s\n", text) }
 }
 
-// targetOf names what a command serves, of which a user has one URL.
+// targetOf returns the name by which the URL of a command is kept.
 func targetOf(c command) string {
 	switch c := c.(type) {
 	case *forward:
@@ -197,9 +197,9 @@ type serving struct {
 	*options
 	view view
 	log  *slog.Logger
-	// note tells people something about the claim, before it is shown.
+	// note prints a line about the claim, before its URL is shown.
 	note func(string)
-	// place is where the claim is kept; nil where it is not.
+	// place is where the claim is kept; nil if it is not kept.
 	place *remembered
 	// online holds one whenever the gateway is there again.
 	online chan struct{}
@@ -333,8 +333,8 @@ func (s *serving) end(session *reversehttp.Session, served <-chan error, running
 	return errCut
 }
 
-// giveUp deletes the claim unless its token was given, or is kept: nobody knows another one that the gateway minted, and the label
-// would be lost to all until its lease is over.
+// giveUp deletes the claim unless its token was given or is kept. Nobody knows any other token, so nobody could have the label until
+// its lease is over.
 func (s *serving) giveUp(session *reversehttp.Session) {
 	if s.Token != "" || s.place.keeps() {
 		return

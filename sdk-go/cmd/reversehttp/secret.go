@@ -9,19 +9,19 @@ import (
 	"strings"
 )
 
-// A secret can be given in a file: what is in arguments is in the list of processes.
+// A secret can be given in a file, because arguments are in the list of processes.
 
 // secretMost is how large such a file may be, in bytes.
 const secretMost = 4 << 10
 
-// secretFile is the secret that a file has, without the line break at its end.
+// secretFile is the secret in a file, without the line break at its end.
 type secretFile struct {
 	secret string
 	// open names the file if others may read it.
 	open string
 }
 
-// UnmarshalText is for kong: it reads the file that text names. No name is no secret.
+// UnmarshalText is for kong: it reads the file that text names. An empty name means no secret.
 func (s *secretFile) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		return nil
@@ -61,7 +61,7 @@ func unread(name string, err error) error {
 	return fmt.Errorf("%q cannot be read: %w; give a file with the secret", name, err)
 }
 
-// secrets takes the secrets that files have, and tells note of files that others can read.
+// secrets fills in the secrets from files, and notes files that others can read.
 func (o *options) secrets(note func(string)) error {
 	for _, s := range []struct {
 		flag string

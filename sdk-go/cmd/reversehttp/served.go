@@ -141,7 +141,7 @@ func (t *tools) mine(label string) *served {
 	return t.served[label]
 }
 
-// end gives up what was claimed here, but for labels whose token was given, or is kept.
+// end gives up the labels that were claimed here, except those whose token was given or is kept.
 func (t *tools) end() {
 	t.mu.Lock()
 	all := t.served

@@ -73,12 +73,12 @@ func (t *table) console(url string) {
 	_, _ = io.WriteString(t, "console: "+url+"\n")
 }
 
-// shared says it above the table, as the console.
+// shared prints the link above the table, as console does.
 func (t *table) shared(url string, lease time.Duration) {
 	_, _ = io.WriteString(t, sharing(url, lease)+"\n")
 }
 
-// sharing tells people of a link that lets in.
+// sharing returns the line about a link that lets visitors in.
 func sharing(url string, lease time.Duration) string {
 	return fmt.Sprintf("share, for %s: %s", lease, printable(url))
 }

@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// target is the URL of a local server. 3000, :3000, localhost:3000 and localhost do as well, and unix:/path.sock for a socket of Unix.
+// target is the URL of a local server. 3000, :3000, localhost:3000 and localhost do as well, and unix:/path.sock for a Unix socket.
 type target struct {
 	url    *url.URL
-	socket string // the path of a socket; empty where there is none
+	socket string // path of a Unix socket; empty for a server on a port
 }
 
-// String returns the target as people know it.
+// String returns the target as people write it.
 func (t *target) String() string {
 	if t.socket != "" {
 		return "unix:" + t.socket
@@ -38,7 +38,7 @@ func (t *target) UnmarshalText(text []byte) (err error) {
 		if path = strings.TrimPrefix(path, "//"); path == "" {
 			return errors.New("unix: names no socket; give its path, such as unix:/run/app.sock")
 		}
-		// The name that it has for itself, unless the visitor's is shown to it.
+		// The server sees this host, unless it sees the visitor's.
 		t.url = &url.URL{Scheme: "http", Host: "localhost"}
 		t.socket, err = filepath.Abs(path)
 		return err

@@ -15,7 +15,7 @@ import (
 type view interface {
 	claimed(url, label, about string)
 	domain(name string, d reversehttp.Domain) // that was asked for; after claimed
-	shared(url string, lease time.Duration)   // a link that lets in
+	shared(url string, lease time.Duration)   // a link that lets visitors in
 	state(reversehttp.State)
 	draining()
 	waits(detail string) // for the local server; once

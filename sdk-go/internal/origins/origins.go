@@ -1,6 +1,6 @@
-// Package origins says which URLs of a gateway are asked. A program sends its token to them, and hands on what they answer: a gateway
-// that could name any URL would read the network of whoever runs the program. So they are on the origin of the URL that names the
-// gateway, or on that of its discovery document, and redirects from there are not followed.
+// Package origins decides which URLs a program requests for a gateway. Requests carry its token, and it passes on their answers: a
+// gateway that could name any URL could read the network of the program. So URLs must have the origin of the URL that names the
+// gateway, or of its discovery document, and redirects from there are not followed.
 package origins
 
 import (
@@ -19,14 +19,14 @@ const (
 	redirectsMost = 5
 )
 
-// Gateway is a gateway by its origins. [Parse] makes one.
+// Gateway has the origins of a gateway. [Parse] returns one.
 type Gateway struct {
-	// Discovery is where its discovery document is. A redirect may change that while the document is asked for.
+	// Discovery is the URL of its discovery document. A redirect may change it while the document is fetched.
 	Discovery *url.URL
 	named     *url.URL
 }
 
-// Parse takes the URL that names a gateway.
+// Parse parses the URL that names a gateway.
 func Parse(gateway string) (*Gateway, error) {
 	at, err := url.Parse(gateway)
 	if err != nil {
@@ -38,8 +38,8 @@ func Parse(gateway string) (*Gateway, error) {
 	return &Gateway{at.ResolveReference(&url.URL{Path: discovery}), at}, nil
 }
 
-// Finding returns a client like by that asks for the discovery document: without any secret, so redirects are followed, but to
-// another such document only.
+// Finding returns a client like by for fetching the discovery document. That needs no secret, so the client follows redirects, but
+// only to another such document.
 func (g *Gateway) Finding(by *http.Client) *http.Client {
 	c := *by
 	c.CheckRedirect = func(to *http.Request, via []*http.Request) error {
@@ -57,14 +57,14 @@ func (g *Gateway) Finding(by *http.Client) *http.Client {
 	return &c
 }
 
-// Asking returns a client like by for everything else, which shows secrets: it follows no redirects.
+// Asking returns a client like by for all other requests. They carry secrets, so the client follows no redirects.
 func Asking(by *http.Client) *http.Client {
 	c := *by
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &c
 }
 
-// Redirect says where an answer redirects to, which was not followed. It is empty for any other answer.
+// Redirect returns a text about a redirect that was not followed. It is empty for any other answer.
 func Redirect(status int, header http.Header) string {
 	to, err := url.Parse(header.Get("Location"))
 	if status < 300 || status > 399 || err != nil || to.Host == "" {
@@ -73,8 +73,8 @@ func Redirect(status int, header http.Header) string {
 	return fmt.Sprintf("a redirect to %s was not followed", shown(to))
 }
 
-// Resolve returns a URL that the gateway gives as a member of an answer. It may be relative to the discovery document. On another
-// origin it is an error.
+// Resolve returns the URL in a member of an answer, which may be relative to the discovery document. It returns an error if the URL
+// is on another origin.
 func (g *Gateway) Resolve(member, given string) (string, error) {
 	at, err := g.Discovery.Parse(given)
 	if err != nil {
@@ -86,7 +86,7 @@ func (g *Gateway) Resolve(member, given string) (string, error) {
 	return at.String(), nil
 }
 
-// Check reports an error for one of several URLs that is on another origin, by their members; those that are empty are not there.
+// Check returns an error if one of several URLs, listed by their members, is on another origin. It skips empty URLs.
 func (g *Gateway) Check(given map[string]string) error {
 	for _, member := range slices.Sorted(maps.Keys(given)) {
 		if given[member] == "" {
@@ -101,8 +101,8 @@ func (g *Gateway) Check(given map[string]string) error {
 
 func shown(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
-// of returns the origin of a URL: that of a WebSocket is the one that its handshake is sent to. The names of this machine for itself
-// are one, for a gateway here is asked by any of them.
+// of returns the origin of a URL. The origin of a WebSocket is that of its handshake. All names of this machine for itself count as
+// one, because a local gateway can be reached by any of them.
 func of(u *url.URL) string {
 	scheme := map[string]string{"ws": "http", "wss": "https"}[u.Scheme]
 	if scheme == "" {

@@ -97,7 +97,7 @@ func (c *Claim) SetInspect(ctx context.Context, inspect bool) error {
 	return c.ask(ctx, http.MethodPatch, c.url, schema.ClaimPatch{Inspect: &inspect}, nil)
 }
 
-// Share makes a link that lets visitors in, as many browsers as follow it, and returns its URL.
+// Share returns the URL of a new link that lets in any number of visitors.
 func (c *Claim) Share(ctx context.Context, lease time.Duration) (string, error) {
 	if c.shares == "" {
 		return "", errors.New("the gateway makes no links: it is older than they are")
