@@ -19,6 +19,7 @@ var types = map[string]string{
 	".js":   "text/javascript; charset=utf-8",
 	".svg":  "image/svg+xml",
 	".map":  "application/json",
+	".txt":  "text/plain; charset=utf-8",
 }
 
 // leastZipped is the size from which content is worth compressing, in bytes.

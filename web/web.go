@@ -2,6 +2,8 @@
 // its control origin: plain HTML and modules, embedded. README.md lists them.
 package web
 
+//go:generate go run ./bundle
+
 import (
 	"embed"
 	"fmt"
@@ -13,15 +15,16 @@ import (
 	sdkjs "reversehttp/sdk-js"
 )
 
-//go:embed pages
+//go:embed pages vendor/*.js vendor/*.txt
 var pages embed.FS
 
 // Pages returns a handler of GET and HEAD for each path, among them /sdk.js and
 // what it imports while it runs, beside it.
-// A file of pages/ has the path of its name; HTML loses its extension.
+// A file of pages/ has the path of its name; HTML loses its extension. A file
+// of vendor/ stays in a folder of that name; only pages of the gateway load it.
 // /qr.svg draws the QR code of its parameter text.
 func Pages() (map[string]http.Handler, error) {
-	files, err := fs.ReadDir(pages, "pages")
+	files, err := fs.Glob(pages, "*/*")
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
@@ -31,7 +34,7 @@ func Pages() (map[string]http.Handler, error) {
 	}
 	contents := map[string][]byte{} // by path
 	for _, f := range files {
-		if contents[pathOf(f.Name())], err = fs.ReadFile(pages, "pages/"+f.Name()); err != nil {
+		if contents[pathOf(f)], err = fs.ReadFile(pages, f); err != nil {
 			return nil, fmt.Errorf("web: %w", err)
 		}
 	}
@@ -40,7 +43,7 @@ func Pages() (map[string]http.Handler, error) {
 	}
 	handlers := map[string]http.Handler{}
 	for _, f := range files {
-		at := pathOf(f.Name())
+		at := pathOf(f)
 		content := contents[at]
 		var modules []string
 		if at == "/playground" {
@@ -48,9 +51,9 @@ func Pages() (map[string]http.Handler, error) {
 				return nil, err
 			}
 		}
-		a := newAsset(path.Ext(f.Name()), content)
+		a := newAsset(path.Ext(f), content)
 		a.fields["Cross-Origin-Resource-Policy"] = "same-origin"
-		if path.Ext(f.Name()) == ".html" {
+		if path.Ext(f) == ".html" {
 			a.fields["Content-Security-Policy"] = policyOf(content, modules)
 			a.fields["Cross-Origin-Opener-Policy"] = "same-origin"
 		}
@@ -81,9 +84,11 @@ func pathOfModule(i int, m sdkjs.Module) string {
 	return "/" + m.Name
 }
 
-func pathOf(name string) string {
-	if name == "index.html" {
+// pathOf returns the path at which a file is served.
+func pathOf(file string) string {
+	name := strings.TrimPrefix(file, "pages")
+	if name == "/index.html" {
 		return "/"
 	}
-	return "/" + strings.TrimSuffix(name, ".html")
+	return path.Join("/", strings.TrimSuffix(name, ".html"))
 }

@@ -55,6 +55,8 @@ func TestEveryPathIsServedWithItsTypeAndKeptByETag(t *testing.T) {
 			want = "image/svg+xml"
 		case strings.HasSuffix(path, ".map"):
 			want = "application/json"
+		case strings.HasSuffix(path, ".txt"):
+			want = "text/plain; charset=utf-8"
 		}
 		if regexp.MustCompile(`^/(sdk|stream|websocket)\.js`).MatchString(path) {
 			corp = "cross-origin"

@@ -1,0 +1,52 @@
+// Command bundle makes the files of web/vendor: what the pages need from npm,
+// each library one module with its licences beside it. A gateway embeds these
+// files, so that it is built and run without npm.
+//
+//	npm ci && go generate ./web
+//
+// To add a library, pin its version in package.json and add a line to libraries.
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// libraries are the modules by name, each with what it exports. The same text
+// is the declaration of its types, for tsc.
+var libraries = map[string]string{
+	// zod, which is inside, tries whether it may evaluate text unless this is set first, and browsers report that.
+	"mcp": `import 'data:text/javascript,globalThis.__zod_globalConfig = { jitless: true }'
+export { McpServer, createMcpHandler, fromJsonSchema } from '@modelcontextprotocol/server'`,
+}
+
+func main() {
+	if err := run("."); err != nil {
+		fmt.Fprintln(os.Stderr, "bundle:", err)
+		os.Exit(1)
+	}
+}
+
+// run writes the files of all libraries to vendor, below the folder web, whose
+// parent has the packages.
+func run(web string) error {
+	root, err := filepath.Abs(filepath.Join(web, ".."))
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(libraries)) {
+		files, err := build(root, name, libraries[name])
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		for file, content := range files {
+			if err := os.WriteFile(filepath.Join(web, "vendor", file), content, 0o644); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
