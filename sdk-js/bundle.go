@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/evanw/esbuild/pkg/api"
@@ -33,6 +34,10 @@ type Module struct {
 // does not get.
 var Parts = []string{"stream.js", "websocket.js"}
 
+// Helpers are modules that no other imports: what a handler is made of where it serves files, for one.
+// A program names those that it wants.
+var Helpers = []string{"files.js"}
+
 // internal names members of objects that never leave the SDK. Nobody else reads them, so they are
 // shortened, in all modules alike. None may be a member of the wire, of the API or of the platform.
 var internal = []string{
@@ -42,14 +47,14 @@ var internal = []string{
 	"step", "stop", "streams", "take", "wait", "waitMs", "wake", "ways", "whole",
 }
 
-// Bundle returns the SDK: index.js, which is all that a page names, and the [Parts].
+// Bundle returns the SDK: index.js, which is all that a page names, the [Parts], and the [Helpers].
 //
 // Each is bundled by itself and has its own copy of what it needs, for what they shared would be a
 // module that index.js has to wait for.
 func Bundle() ([]Module, error) {
 	var modules []Module
 	short := map[string]any{}
-	for _, name := range append([]string{"index.js"}, Parts...) {
+	for _, name := range slices.Concat([]string{"index.js"}, Parts, Helpers) {
 		m, err := bundle(name, short)
 		if err != nil {
 			return nil, fmt.Errorf("sdk-js: bundle %s: %w", name, err)

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	sdkjs "reversehttp/sdk-js"
@@ -18,8 +19,8 @@ import (
 //go:embed pages vendor/*.js vendor/*.txt
 var pages embed.FS
 
-// Pages returns a handler of GET and HEAD for each path, among them /sdk.js and
-// what it imports while it runs, beside it.
+// Pages returns a handler of GET and HEAD for each path, among them /sdk.js,
+// what it imports while it runs, beside it, and its helpers below /sdk/.
 // A file of pages/ has the path of its name; HTML loses its extension. A file
 // of vendor/ stays in a folder of that name; only pages of the gateway load it.
 // /qr.svg draws the QR code of its parameter text.
@@ -78,8 +79,11 @@ func Pages() (map[string]http.Handler, error) {
 
 // pathOfModule returns the path of the i-th module of the SDK.
 func pathOfModule(i int, m sdkjs.Module) string {
-	if i == 0 {
+	switch {
+	case i == 0:
 		return "/sdk.js"
+	case slices.Contains(sdkjs.Helpers, m.Name):
+		return "/sdk/" + m.Name
 	}
 	return "/" + m.Name
 }

@@ -15,3 +15,6 @@ if (changedMs('dist/index.js') <= Math.max(...sources.map(changedMs))) {
 }
 
 export const { serve, ReverseHttpError } = await import(module)
+
+/** Imports a module of helpers, such as `files`, as the package exports it. */
+export const helper = (name) => import(new URL(`../dist/${name}.js`, import.meta.url).href)

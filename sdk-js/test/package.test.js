@@ -38,7 +38,7 @@ after(() => rm(dir, { recursive: true }))
 
 test('the tarball has the modules, their types, their maps, README and LICENSE, and no tests', () => {
   for (const name of [
-    ...['index', 'stream', 'websocket'].flatMap((name) =>
+    ...['index', 'stream', 'websocket', 'files'].flatMap((name) =>
       ['js', 'js.map', 'd.ts'].map((extension) => `dist/${name}.${extension}`),
     ),
     'README.md',
@@ -65,6 +65,17 @@ test('the types are right for whoever imports the module', async () => {
   // It fails by its exit code.
   const { stdout } = await run(bin('attw'), [tarball, '--profile', 'esm-only'])
   assert.match(stdout, /node16 \(from ESM\).*🟢 \(ESM\)/)
+})
+
+test('helpers are exported by name, with their types', async () => {
+  const { exports } = JSON.parse(await readFile(`${here}package.json`, 'utf8'))
+  const names = Object.keys(exports).filter((name) => !/^\.$|json$/.test(name))
+  const source = await readFile(`${here}bundle.go`, 'utf8')
+  const helpers = [...source.match(/^var Helpers = .*$/m)[0].matchAll(/"(\w+)\.js"/g)]
+  assert.deepEqual(
+    names,
+    helpers.map(([, name]) => `./${name}`),
+  )
 })
 
 test('handlers of routers fit without a cast, in a strict program', async () => {
