@@ -122,10 +122,11 @@ func (e *exchanges) begin(life context.Context, at *claimed, r *envelope.Request
 	return x, nil
 }
 
-// cancel ends the context of an exchange.
-func (e *exchanges) cancel(id string, reason schema.CancelReason) {
+// cancel ends the context of an exchange. It reports whether that was running and not cancelled.
+func (e *exchanges) cancel(id string, reason schema.CancelReason) (ran bool) {
 	e.mu.Lock()
 	x := e.byID[id]
+	ran = x != nil && x.ctx.Err() == nil
 	if reason == schema.CancelDraining {
 		var leaves func()
 		if x != nil {
@@ -135,7 +136,7 @@ func (e *exchanges) cancel(id string, reason schema.CancelReason) {
 		if leaves != nil {
 			leaves()
 		}
-		return
+		return ran
 	}
 	if x != nil && x.phase == kept {
 		e.endLocked(x)
@@ -146,17 +147,18 @@ func (e *exchanges) cancel(id string, reason schema.CancelReason) {
 	}
 	e.mu.Unlock()
 	if x == nil {
-		return
+		return ran
 	}
 	if departs != nil && reason == schema.CancelVisitorGone {
 		departs()
-		return
+		return ran
 	}
 	cause := errVisitorGone
 	if reason == schema.CancelTimedOut {
 		cause = errTimedOut
 	}
 	x.cancelC(cause)
+	return ran
 }
 
 // linger has departs called, instead of ending the context of x, when the visitor leaves, and leaves when the gateway stops.

@@ -41,7 +41,7 @@ var (
 )
 
 // listen asks for a stream, whose first byte may take so long, and begins what comes, until that ends. It reports useful if
-// something came or the stream lasted: it may be asked for again at once.
+// it brought news or the stream lasted: it may be asked for again at once.
 func (p *poller) listen(at *claimed, accept string, most time.Duration) (useful bool, err error) {
 	ctx, cancel := context.WithCancelCause(at.ctx)
 	defer cancel(nil)
@@ -72,8 +72,8 @@ func (p *poller) listen(at *claimed, accept string, most time.Duration) (useful 
 		if err != nil {
 			return false, err
 		}
-		brought, err := p.beginAll(at, content)
-		return brought || time.Since(since) >= soon, err
+		news, err := p.beginAll(at, content)
+		return news || time.Since(since) >= soon, err
 	}
 	opened := false
 	content := readerFunc(func(into []byte) (int, error) {
@@ -92,8 +92,7 @@ func (p *poller) listen(at *claimed, accept string, most time.Duration) (useful 
 	for err == nil {
 		var b batch
 		b, err = r.next()
-		useful = useful || len(b.messages) > 0
-		p.begin(at, b)
+		useful = p.begin(at, b) || useful
 	}
 	useful = useful || opened && time.Since(since) >= soon
 	if err == io.EOF {

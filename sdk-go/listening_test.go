@@ -1,6 +1,7 @@
 package reversehttp_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -141,8 +142,11 @@ func TestAStreamThatEndsIsAskedForAgain(t *testing.T) {
 	if n := len(polls); n < 4 || n > 60 {
 		t.Errorf("%d polls in 100 s, want that they wait longer and longer", n)
 	}
-	message := `{"cursor":"c1","type":"future"}` + "\n"
-	polls, _ = polled(t, 100*time.Second, open(message, 900*time.Millisecond))
+	n := 0
+	polls, _ = polled(t, 100*time.Second, func(w http.ResponseWriter, r *http.Request) {
+		n++
+		open(news(n)+"\n", 900*time.Millisecond)(w, r)
+	})
 	if n := len(polls); n < 105 || n > 115 {
 		t.Errorf("%d polls in 100 s, want one every 0.9 s", n)
 	}
@@ -162,5 +166,47 @@ func TestAStreamOfSomethingElseIsAFailedPoll(t *testing.T) {
 	_, states := polled(t, time.Second, open("\n<p>not JSON</p>\n", -1), beating)
 	if want := []reversehttp.State{reversehttp.Online, reversehttp.Reconnecting, reversehttp.Online}; !slices.Equal(states, want) {
 		t.Errorf("states = %v, want %v", states, want)
+	}
+}
+
+// news is a message of a stream that did not come before.
+func news(n int) string {
+	return fmt.Sprintf(`{"cursor":"c%d","type":"request","id":"x%[1]d","attempt":1,"timeoutMs":60000,"method":"GET","target":"/",`+
+		`"url":"http://demo.localhost:8080/","base":"http://demo.localhost:8080/","headers":[],"responseUrl":"%s/response"}`, n, testOrigin)
+}
+
+// A cache or a proxy that replays an answer must not become a loop. A gateway that gave out new cursors for nothing would
+// be one, too.
+func TestPollsThatBringNoNewsBackOff(t *testing.T) {
+	batch := func(cursor, messages string) func(http.ResponseWriter, *http.Request) {
+		return func(w http.ResponseWriter, r *http.Request) {
+			give(w, 200, json.RawMessage(fmt.Sprintf(`{"cursor":%q,"messages":[%s]}`, cursor, messages)))
+		}
+	}
+	cancel := `{"cursor":"c1","type":"cancel","id":"x1","reason":"visitor_gone"}`
+	for name, answer := range map[string]func(n int) func(http.ResponseWriter, *http.Request){
+		"the same batch":               func(int) func(http.ResponseWriter, *http.Request) { return batch("c1", news(1)) },
+		"the same, with a new cursor":  func(n int) func(http.ResponseWriter, *http.Request) { return batch(fmt.Sprint("c", n), news(1)) },
+		"the same cancellation":        func(int) func(http.ResponseWriter, *http.Request) { return batch("c1", cancel) },
+		"a new cursor and no messages": func(n int) func(http.ResponseWriter, *http.Request) { return batch(fmt.Sprint("c", n), "") },
+		"the same stream":              func(int) func(http.ResponseWriter, *http.Request) { return open(news(1)+"\n", 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := 0
+			polls, states := polled(t, time.Hour, func(w http.ResponseWriter, r *http.Request) {
+				if n++; n > 5000 {
+					beating(w, r)
+					return
+				}
+				answer(n)(w, r)
+			})
+			// Half of 30 s on average, with jitter, once it is slow.
+			if n := len(polls); n < 100 || n > 600 {
+				t.Errorf("%d polls in an hour, want that they wait longer and longer, and go on", n)
+			}
+			if !slices.Equal(states, []reversehttp.State{reversehttp.Online}) {
+				t.Errorf("states = %v, want that it stays online: the gateway answers", states)
+			}
+		})
 	}
 }

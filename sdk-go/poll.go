@@ -132,7 +132,7 @@ func (p *poller) claimAgain(b *backoff) error {
 	}
 }
 
-// batch asks for a batch, at once or when there is something, and begins it. It reports useful if something came or the
+// batch asks for a batch, at once or when there is something, and begins it. It reports useful if it brought news or the
 // gateway waited as long as it was asked to: it may be asked again at once.
 func (p *poller) batch(at *claimed, patient bool) (useful bool, err error) {
 	wait := 0
@@ -145,8 +145,8 @@ func (p *poller) batch(at *claimed, patient bool) (useful bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	brought, err := p.beginAll(at, content)
-	return err == nil && (brought || wait == 0 || time.Since(since) >= soon), err
+	news, err := p.beginAll(at, content)
+	return err == nil && (news || wait == 0 || time.Since(since) >= soon), err
 }
 
 // ask asks for what comes after the cursor, as a batch. There is no content if nothing came.
@@ -157,15 +157,14 @@ func (p *poller) ask(ctx context.Context, at *claimed, wait int) ([]byte, error)
 	})
 }
 
-// beginAll begins a batch. It reports whether there is something in it.
-func (p *poller) beginAll(at *claimed, content []byte) (brought bool, err error) {
+// beginAll begins a batch. It reports whether that brought news.
+func (p *poller) beginAll(at *claimed, content []byte) (news bool, err error) {
 	b, err := newBatch(content)
 	if err != nil {
 		return false, err
 	}
 	p.session.online() // before its handlers begin
-	p.begin(at, b)
-	return b.cursor != "", nil
+	return p.begin(at, b), nil
 }
 
 // hears takes note of why a poll failed. After a silence connections that idle may be dead too.
@@ -176,28 +175,31 @@ func (p *poller) hears(err error) {
 	}
 }
 
-// begin starts what a poll brings, and moves the cursor. When the session is over, or drains, it does neither.
-func (p *poller) begin(at *claimed, b batch) {
+// begin starts what a poll brings, and moves the cursor. When the session is over, or drains, it does neither. It reports
+// whether there is news: what came before, as from a cache that replays its answer, is none, nor is a cursor alone.
+func (p *poller) begin(at *claimed, b batch) (news bool) {
 	if at.ctx.Err() != nil {
-		return
+		return false
 	}
 	for _, m := range b.messages {
 		switch m.Type {
 		case schema.TypeRequest:
 			fresh, known := p.session.exchanges.begin(p.session.life, at, &m.Request)
 			if fresh != nil {
+				news = true
 				p.session.runner.start(fresh, m)
 			}
 			if known != nil {
 				p.session.running.Go(func() { p.session.poster.post(known) })
 			}
 		case schema.TypeCancel:
-			p.session.exchanges.cancel(m.ID, m.Reason)
+			news = p.session.exchanges.cancel(m.ID, m.Reason) || news
 		}
 	}
 	if b.cursor != "" {
 		at.cursor.moveTo(b.cursor)
 	}
+	return news
 }
 
 // What a failure of a poll or of a post means.

@@ -32,7 +32,7 @@ type Module struct {
 
 // Parts names the modules that the first one imports while it runs. It does without those that it
 // does not get.
-var Parts = []string{"stream.js", "websocket.js"}
+var Parts = []string{"page.js", "stream.js", "websocket.js"}
 
 // Helpers are modules that no other imports: what a handler is made of where it serves files, for one.
 // A program names those that it wants.
@@ -41,9 +41,10 @@ var Helpers = []string{"files.js"}
 // internal names members of objects that never leave the SDK. Nobody else reads them, so they are
 // shortened, in all modules alike. None may be a member of the wire, of the API or of the platform.
 var internal = []string{
-	"again", "answer", "ask", "back", "by", "claimed", "controller", "deadlineMs", "drain", "ended", "forget",
-	"hide", "info", "init", "judge", "keep", "lack", "lasting", "leave", "line", "lose", "lost", "narrow", "part",
-	"plain", "poll", "pour", "recall", "release", "report", "resend", "reset", "run", "settle", "settled", "show", "shown",
+	"again", "answer", "ask", "back", "by", "claimed", "controller", "deadlineMs", "drain", "ended", "events", "forget",
+	"hidden",
+	"info", "init", "judge", "keep", "lack", "lasting", "leave", "line", "lose", "lost", "narrow", "part",
+	"plain", "poll", "pour", "recall", "release", "report", "resend", "reset", "run", "settle", "settled", "shown",
 	"step", "stop", "streams", "take", "wait", "waitMs", "wake", "ways", "whole",
 }
 

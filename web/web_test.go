@@ -39,7 +39,7 @@ func served(t *testing.T) map[string]http.Handler {
 
 func TestEveryPathIsServedWithItsTypeAndKeptByETag(t *testing.T) {
 	handlers := served(t)
-	for _, path := range []string{"/", "/status", "/hello", "/playground", "/inbox", "/style.css", "/favicon.svg", "/sdk.js", "/sdk.js.map", "/stream.js", "/stream.js.map", "/websocket.js", "/websocket.js.map", "/sdk/files.js", "/sdk/files.js.map"} {
+	for _, path := range []string{"/", "/status", "/hello", "/playground", "/inbox", "/style.css", "/favicon.svg", "/sdk.js", "/sdk.js.map", "/stream.js", "/stream.js.map", "/page.js", "/page.js.map", "/websocket.js", "/websocket.js.map", "/sdk/files.js", "/sdk/files.js.map"} {
 		if handlers[path] == nil {
 			t.Errorf("no handler for %s", path)
 		}
@@ -58,7 +58,7 @@ func TestEveryPathIsServedWithItsTypeAndKeptByETag(t *testing.T) {
 		case strings.HasSuffix(path, ".txt"):
 			want = "text/plain; charset=utf-8"
 		}
-		if regexp.MustCompile(`^/(sdk|stream|websocket|sdk/\w+)\.js`).MatchString(path) {
+		if regexp.MustCompile(`^/(sdk|stream|page|websocket|sdk/\w+)\.js`).MatchString(path) {
 			corp = "cross-origin"
 		}
 		r, body := get(t, h, "GET")
@@ -116,7 +116,7 @@ func TestWhatIsLongGoesInGzipToThoseWhoTakeIt(t *testing.T) {
 
 func TestEveryModuleOfTheSDKNamesItsSourceMap(t *testing.T) {
 	handlers := served(t)
-	for _, path := range []string{"/sdk.js", "/stream.js", "/websocket.js", "/sdk/files.js"} {
+	for _, path := range []string{"/sdk.js", "/stream.js", "/page.js", "/websocket.js", "/sdk/files.js"} {
 		r, _ := get(t, handlers[path], "GET")
 		if at := r.Header.Get("SourceMap"); at != path+".map" || handlers[at] == nil {
 			t.Errorf("SourceMap of %s = %q, want a path of its own that is served", path, at)

@@ -27,7 +27,7 @@ func (t *testbed) node(ctx context.Context, node string) (string, *process, erro
 			return "", nil, err
 		}
 	}
-	for _, name := range []string{"sdk.js", "stream.js", "websocket.js"} {
+	for _, name := range []string{"sdk.js", "stream.js", "page.js", "websocket.js"} {
 		b, err := download("http://" + t.control + "/" + name)
 		if err := write(name, b, err); err != nil {
 			return "", nil, err

@@ -12,6 +12,8 @@ export const byteMs = 1
 export const crowdedMs = 9_000
 /** How long no more of an answer may come. */
 export const contentMs = 60_000
+/** The bytes of an answer, and the characters of a line: no honest gateway sends more at once. */
+export const mostAnswer = 67_108_864
 /** How late the answer to a poll may be, and a heartbeat of a stream: only a dead connection is noticed. */
 export const pollSlackMs = 10_000
 export const slackMs = 5_000

@@ -1,7 +1,7 @@
 import { onAbort } from './abort.js'
 import { ReverseHttpError } from './error.js'
 import { retryAfterMs } from './backoff.js'
-import { answerMs, byteMs, contentMs } from './bounds.js'
+import { answerMs, byteMs, contentMs, mostAnswer } from './bounds.js'
 import { patience } from './patience.js'
 
 /** The media type of messages with their content beside them (schema/README.md, 4). */
@@ -109,6 +109,7 @@ async function textOf(response: Response, moved: () => void): Promise<string> {
   for (let text = ''; ;) {
     const { done, value } = await reader.read()
     moved()
+    if (text.length > mostAnswer) throw new ReverseHttpError('unexpected', 'too long')
     text += decoder.decode(value, { stream: !done })
     if (done) return text
   }

@@ -2,7 +2,6 @@
 import { onAbort } from './abort.js'
 import { defaultConcurrency, defaultDrainMs } from './bounds.js'
 import { exchanges, type ExchangeEnd, type Exchanges, type Handler } from './exchange.js'
-import { followPage } from './page.js'
 import { Poller } from './poll.js'
 import { Responder } from './respond.js'
 import type { ReverseHttpError } from './error.js'
@@ -97,7 +96,7 @@ export class Claim extends EventTarget {
       error: (error) => this.#report(error),
       end: (end) => this.#tell('exchange', end),
     })
-    followPage(this.#poller, this.#over.signal)
+    void session.ways.page?.then((page) => page?.followPage(this.#poller, this.#over.signal))
     this.#polling = this.#poller.run()
     const end = onAbort(signal, () => void this.close())
     onAbort(this.#over.signal, end)

@@ -13,9 +13,10 @@
  */
 import { onAbort } from './abort.js'
 import { failure, toAnswer, type Answer, type Made } from './answer.js'
-import { mostRemembered, pieceBytes } from './bounds.js'
+import { pieceBytes } from './bounds.js'
 import { ReverseHttpError } from './error.js'
 import { Pause } from './pause.js'
+import { remember } from './remember.js'
 import { took, type Responder } from './respond.js'
 import { toRequest, type Arrived, type Info } from './request.js'
 import type { Beside, Message } from './message.js'
@@ -129,7 +130,7 @@ export function exchanges(
     const durationMs = performance.now() - sinceMs
     let response = made?.answer
     let result: ResultStatus | undefined
-    remember(id)
+    remember(over, id, undefined)
     if (made) {
       const failed = failure(id, request.method)
       result = await send(made, x, deadlineMs, request)
@@ -317,13 +318,6 @@ export function exchanges(
       report('invalid', request, `${result.detail} ${result.pointer ?? ''}`.trim())
     }
     return result?.status
-  }
-
-  function remember(id: string): void {
-    over.delete(id)
-    over.set(id, undefined)
-    const [oldest] = over.keys()
-    if (over.size > mostRemembered) over.delete(oldest!)
   }
 }
 

@@ -40,7 +40,9 @@ export async function discover(
   const ways: Ways = { ...options, ask: own, at: href, transports }
   const pause = new Pause()
   // Where it cannot be loaded (a policy, a bundler), polls are for batches.
-  const loading = import('./stream.js').then((m) => (ways.streams = m)).catch(() => {})
+  const streams = import('./stream.js').then((m) => void (ways.streams = m)).catch(() => {})
+  if ('addEventListener' in globalThis) ways.page = import('./page.js').catch(() => undefined)
+  const loading = Promise.all([streams, ways.page])
   return async (wish, signal) => {
     const claimed = await call<ClaimAnswer>(own, claims, {
       method: 'POST',

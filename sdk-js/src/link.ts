@@ -13,7 +13,7 @@
 import { lateMs } from './bounds.js'
 import { ReverseHttpError } from './error.js'
 import { bytesOf } from './framed.js'
-import { reader } from './messages.js'
+import { mostInline, reader } from './messages.js'
 import { patience } from './patience.js'
 import { Pause } from './pause.js'
 import { turn } from './turn.js'
@@ -64,7 +64,7 @@ export class Link implements OpenLink {
   readonly #heard: Heard
   readonly #alone: boolean
   readonly #over: (useless: boolean) => void
-  readonly #read = reader(mostBytes)
+  #read = reader(mostBytes, 0)
   readonly #encoder = new TextEncoder()
   readonly #sinceMs = performance.now()
   #opened!: () => void
@@ -245,6 +245,7 @@ export class Link implements OpenLink {
     Object.assign(this.#session.claimed.limits, limits)
     this.#exchangeWindow = exchangeWindow
     this.#free = linkWindow
+    this.#read = reader(mostBytes, mostInline(this.#session))
     this.#left = linkWindow * wholeShare
     this.#ackedMs = this.#heardMs
     this.open = true

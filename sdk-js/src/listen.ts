@@ -9,8 +9,8 @@
  * After the first and the last, batches are asked for until the session or some minutes are over.
  */
 import { onAbort } from './abort.js'
-import { slackMs } from './bounds.js'
-import { reader } from './messages.js'
+import { mostAnswer, slackMs } from './bounds.js'
+import { mostInline, reader } from './messages.js'
 import { patience } from './patience.js'
 import type { Heard, Session } from './session.js'
 import type { Batch } from './envelope.js'
@@ -67,7 +67,7 @@ export async function listen(
         forBatches()
         throw new TypeError('no stream')
       }
-      const messages = reader(form === 'x-ndjson' ? Infinity : framedLine)
+      const messages = reader(form === 'x-ndjson' ? mostAnswer : framedLine, mostInline(session))
       const stream = response.body.getReader()
       for (;;) {
         const { done, value } = await stream.read()

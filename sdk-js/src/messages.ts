@@ -1,17 +1,23 @@
 /* Messages as a stream brings them: lines of JSON, in the framed form with content beside them. */
 import type { Arrived } from './request.js'
+import type { Session } from './session.js'
 import type { Cancel } from './envelope.js'
 
 type Message = (Arrived | Cancel) & Pick<Arrived, 'content' | 'contentLength'>
 
 const lf = 10
 
+/** How much content a gateway puts beside a message at most. */
+export const mostInline = ({ claimed: { limits } }: Session): number =>
+  Math.max(limits.framedInlineBytes ?? 0, limits.inlineBytes)
+
 /**
  * Makes what takes bytes as they come, and gives the messages that are whole by then: of a heartbeat, nothing.
- * A line has at most so many characters.
+ * A line has at most so many characters, and content so many bytes.
  */
 export function reader(
   mostLine: number,
+  mostContent: number,
 ): (bytes: Uint8Array) => Generator<Message | undefined, void> {
   const decoder = new TextDecoder()
   let line = ''
@@ -43,6 +49,7 @@ export function reader(
         const length = came?.contentLength
         if (typeof length !== 'number') yield came
         else {
+          if (length > mostContent) throw new TypeError('the content is too long')
           message = came
           content = new Uint8Array(length)
           filled = 0

@@ -1,31 +1,39 @@
-/** What a page's life means for a claim. */
-export interface PageEvents {
-  hide(): void
-  show(): void
+/* The module of what only pages and Workers have, loaded there while the first claim is made. */
+
+/** What polls for a claim. */
+export interface Polling {
+  /** Its page is hidden away or frozen. */
+  hidden: boolean | undefined
+  readonly session: { end(keepalive: boolean): Promise<void> }
+  readonly events: { state(state: 'reconnecting'): void }
   wake(): void
   lack(): void
 }
 
-/** Follows the life of the page until the signal aborts. In a Worker or Node there is little to follow. */
-export function followPage(events: PageEvents, signal: AbortSignal): void {
+/** Follows the life of the page until the signal aborts. In a Worker there is little to follow. */
+export function followPage(poller: Polling, signal: AbortSignal): void {
   const listen = (target: EventTarget | undefined, type: string, then: () => void): void =>
     target?.addEventListener?.(type, then, { signal })
   const page = globalThis as unknown as EventTarget
-  // A page in the back/forward cache is frozen, too; only the first event of each way counts.
-  let away = false
+  // It leaves its session, for it may never come back. A page in the back/forward cache is frozen, too; only the first
+  // event of each way counts.
   const leave = (): void => {
-    if (!away) events.hide()
-    away = true
+    if (poller.hidden) return
+    poller.hidden = true
+    poller.session.end(true).catch(() => {})
+    poller.events.state('reconnecting')
+    poller.wake()
   }
   const comeBack = (): void => {
-    if (away) events.show()
-    away = false
+    if (!poller.hidden) return
+    poller.hidden = false
+    poller.wake()
   }
-  listen(page, 'online', () => events.wake())
-  listen(page, 'offline', () => events.lack())
+  listen(page, 'online', () => poller.wake())
+  listen(page, 'offline', () => poller.hidden || poller.lack())
   listen(page, 'pagehide', leave)
   listen(page, 'pageshow', comeBack)
   // The document, not the window: Page Lifecycle events do not bubble.
   listen(globalThis.document, 'freeze', leave)
-  listen(globalThis.document, 'resume', () => (away ? comeBack() : events.wake()))
+  listen(globalThis.document, 'resume', () => (poller.hidden ? comeBack() : poller.wake()))
 }

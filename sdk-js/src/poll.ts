@@ -11,11 +11,15 @@
  * turns between handlers that compute for long: they hold up one another, but not the answers to those
  * before, nor the polls. After a failure the poll asks for an answer at once (wait=0): only that proves that the gateway is there again, while
  * an open connection proves nothing. The first byte of a stream proves it, too.
+ *
+ * The next poll leaves at once where the one before brought news or waited. One that brought nothing, or what came
+ * before, as from a cache that replays its answer, is followed by a pause that grows.
  */
 import { Backoff } from './backoff.js'
 import { soonMs } from './bounds.js'
 import { Pause } from './pause.js'
 import { over, refused, ReverseHttpError } from './error.js'
+import { remember } from './remember.js'
 import { Pace, turn } from './turn.js'
 import type { Claiming, Wish } from './gateway.js'
 import type { Session } from './session.js'
@@ -42,23 +46,26 @@ export class Poller {
   declare session: Session
   readonly #claiming: Claiming
   readonly #wish: Wish
-  readonly #events: PollEvents
+  readonly events: PollEvents
   readonly #backoff = new Backoff()
   readonly #pause = new Pause()
   #open = new AbortController()
   readonly #pace = new Pace()
+  /** Types and ids of the newest messages. */
+  readonly #came = new Map<string, true>()
   /** All batches that came are handed on. */
   #handed = Promise.resolve()
   /** A poll failed because nothing came. */
   #silent: boolean | undefined
   #stopped: boolean | undefined
-  #hidden: boolean | undefined
+  /** Its page is hidden away or frozen. */
+  hidden: boolean | undefined
 
   constructor(claiming: Claiming, session: Session, wish: Wish, events: PollEvents) {
     this.#claiming = claiming
     this.session = session
     this.#wish = wish
-    this.#events = events
+    this.events = events
   }
 
   /** Runs until it is stopped or the claim is over, and what came is handed on. */
@@ -71,7 +78,7 @@ export class Poller {
     let batch: Batch | undefined
     let failed = false
     while (!this.#stopped) {
-      if (this.#hidden) {
+      if (this.hidden) {
         await this.#pause.wait()
         continue
       }
@@ -82,17 +89,19 @@ export class Poller {
           batch = undefined
           this.session = await this.#claiming(this.#wish, signal)
           failed = false
-          this.#events.session()
+          this.events.session()
           this.#online()
           continue
         }
         const waitSeconds = failed ? 0 : this.session.claimed.limits.waitSeconds
         const sinceMs = performance.now()
+        let news: boolean | undefined
         if (batch) this.session.cursor = batch.cursor
         const polled = this.session.poll(waitSeconds, signal, (message) => {
           this.#online()
-          if (message || performance.now() - sinceMs > soonMs) this.#backoff.reset()
-          return message && this.#pace.step(() => this.#events.message(message))
+          news ||= this.#isNew(message) || performance.now() - sinceMs > soonMs
+          if (news) this.#backoff.reset()
+          return message && this.#pace.step(() => this.events.message(message))
         })
         const messages = batch?.messages
         if (messages?.length) this.#handed = this.#handed.then(() => this.#hand(messages))
@@ -103,7 +112,8 @@ export class Poller {
           throw new ReverseHttpError('unexpected', 'no batch')
         }
         this.#online()
-        if (batch || !waitSeconds || performance.now() - sinceMs > soonMs) this.#backoff.reset()
+        for (const message of batch?.messages ?? []) if (this.#isNew(message)) news = true
+        if (news || !waitSeconds || performance.now() - sinceMs > soonMs) this.#backoff.reset()
         else await this.#rest(this.#backoff.next())
         failed = false
       } catch (e) {
@@ -113,29 +123,34 @@ export class Poller {
         if (this.#stopped) return
         // Trying again is of no use.
         if (refused(error) && (claiming || error.code === 'claim_deleted' || !over(error))) {
-          return this.#events.end(error)
+          return this.events.end(error)
         }
         if (!claiming) judge(this.session, error)
         // What aborted it was no signal, but a time.
         this.#silent ||=
           !signal.aborted && (error.cause as Error | undefined)?.name === 'AbortError'
-        this.#events.state('reconnecting', error)
+        this.events.state('reconnecting', error)
         await this.#rest(this.#backoff.next(error.retryAfterMs))
       }
     }
   }
 
+  /** Reports whether a message came for the first time. */
+  #isNew(message: Message | undefined): boolean {
+    return !!message && remember(this.#came, message.type + message.id, true)
+  }
+
   #online(): void {
-    if (this.#silent) this.#events.back()
+    if (this.#silent) this.events.back()
     this.#silent = false
-    this.#events.state('online')
+    this.events.state('online')
   }
 
   async #hand(messages: Message[]): Promise<void> {
     // The poll that acknowledges them leaves first.
     await turn()
     for (const message of messages) {
-      const turned = this.#pace.step(() => this.#events.message(message))
+      const turned = this.#pace.step(() => this.events.message(message))
       // Not for nothing: answers that are ready together go together.
       if (turned) await turned
     }
@@ -167,24 +182,9 @@ export class Poller {
 
   /** Asks soon whether the gateway is there: the browser says that the network is gone. */
   lack(): void {
-    if (this.#hidden) return
     const error = new ReverseHttpError('network', 'the browser is offline')
-    this.#events.state('reconnecting', error)
+    this.events.state('reconnecting', error)
     this.#open.abort(error)
-  }
-
-  /** Leaves the session while its page is hidden away or frozen: it may never come back. */
-  hide(): void {
-    this.#hidden = true
-    this.session.end(true).catch(() => {})
-    this.#events.state('reconnecting')
-    this.wake()
-  }
-
-  /** Goes on with a page that came back. */
-  show(): void {
-    this.#hidden = false
-    this.wake()
   }
 }
 

@@ -2,6 +2,7 @@ import { goodbyeMs, pollSlackMs } from './bounds.js'
 import { call, type Call, type Fetch } from './call.js'
 import type { ReverseHttpError } from './error.js'
 import type { Message } from './message.js'
+import type { Polling } from './page.js'
 import type { Parts } from './parts.js'
 import type { Pause } from './pause.js'
 import type { Arrived } from './request.js'
@@ -55,6 +56,8 @@ export interface Ways extends ConnectOptions {
   ask: Fetch
   /** What is loaded for streams by now. */
   streams?: Streams
+  /** What is loaded where there is a page or a Worker; undefined where it does not come. */
+  page?: Promise<Page | undefined> | undefined
 }
 
 /** A message for a link. */
@@ -147,6 +150,12 @@ export interface Streams {
     lines: string[],
     contents: (Uint8Array | Blob | undefined)[],
   ): Uint8Array<ArrayBuffer> | Blob
+}
+
+/** What page.ts does for a claim. */
+export interface Page {
+  /** Follows the life of the page until the signal aborts. */
+  followPage(poller: Polling, signal: AbortSignal): void
 }
 
 /** One session of a claim, with the requests that a program may send for it. */

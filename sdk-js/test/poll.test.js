@@ -168,6 +168,78 @@ test('a gateway that does not wait is not asked in a tight loop', async (t) => {
   await until(() => gateway.seen.polls.length === 2)
 })
 
+// A cache or a proxy that replays an answer must not become a loop.
+const batch = (cursor, ...messages) => ({ status: 200, json: { cursor, messages } })
+const stream = { lines: [{ cursor: 's1', ...request('x1') }], ends: true }
+for (const [what, transports, reply] of [
+  ['the same batch', ['json'], () => batch('d1', request('x1'))],
+  ['the same with new cursors', ['json'], (i) => batch(`d${i}`, request('x1'))],
+  ['the same cancellation', ['json'], () => batch('d1', { type: 'cancel', id: 'x1' })],
+  ['new cursors and no messages', ['json'], (i) => batch(`d${i}`)],
+  ['the same stream', ['json', 'ndjson'], () => stream],
+]) {
+  test(`polls that bring ${what} again and again wait longer and longer`, async (t) => {
+    const requests = Array.from({ length: 10_000 }, (_, i) => reply(i))
+    const clock = stopClock(t)
+    const handled = []
+    const { gateway, states } = await serving(t, (_, { id }) => void handled.push(id), {
+      transports,
+      requests,
+    })
+    // What brought news is followed at once.
+    const news = what !== 'new cursors and no messages' ? 1 : 0
+    const { polls } = gateway.seen
+    for (let round = 0; round < 12; round++) {
+      await until(() => polls.length === 1 + news + round)
+      await gateway.settled()
+      assert.equal(polls.length, 1 + news + round, `it waits for the ${round}. time`)
+      clock.tick(Math.min(200 * 2 ** round, 30_000)) // at most
+    }
+    await until(() => polls.length === 13 + news)
+    assert.deepEqual(states, [])
+    assert.deepEqual(handled, /batch|with|stream/.test(what) ? ['x1'] : [])
+  })
+}
+
+test('news after a replay is followed at once', async (t) => {
+  const clock = stopClock(t)
+  const again = batch('d1', request('x1'))
+  const { gateway } = await serving(t, () => new Response(), {
+    requests: [again, again, batch('d2', request('x2'))],
+  })
+  await until(() => gateway.seen.polls.length === 2)
+  await gateway.settled()
+  clock.tick(200)
+  await until(() => gateway.parked)
+  assert.deepEqual(gateway.seen.polls, ['c0', 'd1', 'd1', 'd2'])
+})
+
+test('an answer without an end is given up', async (t) => {
+  // As long as an answer may be and a little more, so that it is not all kept in this test either.
+  const piece = new Uint8Array(1 << 24).fill(32)
+  let pieces = 0
+  let cancelled = false
+  const endless = () =>
+    new Response(
+      new ReadableStream({
+        pull: (c) => (pieces++, c.enqueue(piece)),
+        cancel: () => void (cancelled = true),
+      }),
+    )
+  const gateway = await scriptedGateway()
+  t.after(() => gateway.close())
+  const refused = serve(() => new Response(), {
+    gateway: gateway.origin,
+    fetch: async (_, { signal }) => {
+      signal.addEventListener('abort', () => (cancelled = true))
+      return endless()
+    },
+  })
+  await assert.rejects(refused, { code: 'unexpected' })
+  assert.ok(cancelled)
+  assert.ok(pieces <= 8, `${pieces} pieces of 16 MiB`)
+})
+
 test('unknown members are ignored and unknown messages skipped', async (t) => {
   const { gateway } = await serving(t, () => new Response())
   await gateway.deliver({ type: 'news', id: 'n' }, request('x1', { colour: 'blue' }))
