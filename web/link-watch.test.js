@@ -80,6 +80,15 @@ test('a listener hears from the welcome on, and after the link was opened again 
   assert.equal(heard.length, 6)
 })
 
+test('whatever comes by the link is heard, a ping too', () => {
+  let beats = 0
+  const watch = new LinkWatch(() => beats++)
+  const socket = /** @type {any} */ (new /** @type {any} */ (watch.WebSocket)('ws://a/'))
+  socket.receive('{"type":"ping"}')
+  socket.receive(bytes(line({ type: 'request' })).buffer)
+  assert.equal(beats, 2)
+})
+
 test('where the platform has no WebSocket the SDK is given none', () => {
   globalThis.WebSocket = /** @type {any} */ (undefined)
   assert.equal(new LinkWatch().WebSocket, undefined)

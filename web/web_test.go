@@ -4,9 +4,12 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -120,6 +123,44 @@ func TestEveryModuleOfTheSDKNamesItsSourceMap(t *testing.T) {
 		r, _ := get(t, handlers[path], "GET")
 		if at := r.Header.Get("SourceMap"); at != path+".map" || handlers[at] == nil {
 			t.Errorf("SourceMap of %s = %q, want a path of its own that is served", path, at)
+		}
+	}
+}
+
+// A bundle from npm is large, so a page has it only where it needs it.
+func TestPagesThatLoadBundles(t *testing.T) {
+	want := map[string][]string{
+		"/vendor/mcp.js": {"/ask"},
+	}
+	handlers, got := served(t), map[string][]string{}
+	for _, page := range slices.Sorted(maps.Keys(handlers)) {
+		if strings.Contains(path.Base(page), ".") {
+			continue
+		}
+		seen := map[string]bool{}
+		var follow func(at string)
+		follow = func(at string) {
+			if seen[at] || handlers[at] == nil {
+				return
+			}
+			seen[at] = true
+			if strings.HasPrefix(at, "/vendor/") {
+				got[at] = append(got[at], page)
+				return
+			}
+			_, source := get(t, handlers[at], "GET")
+			for _, m := range imported.FindAllStringSubmatch(source, -1) {
+				follow(path.Join("/", m[1]))
+			}
+			for _, m := range loaded.FindAllStringSubmatch(source, -1) {
+				follow(m[2])
+			}
+		}
+		follow(page)
+	}
+	for at := range handlers {
+		if strings.HasPrefix(at, "/vendor/") && strings.HasSuffix(at, ".js") && !slices.Equal(got[at], want[at]) {
+			t.Errorf("%s is loaded by %v, want %v", at, got[at], want[at])
 		}
 	}
 }

@@ -2,15 +2,17 @@
 import { readLog, writeLog } from './ask-log.js'
 import { Bell } from './bell.js'
 import { claimPanel } from './claim-panel.js'
+import { offerCopy } from './copy.js'
 import { ago, duration } from './duration.js'
 import { button, by, make, say } from './element.js'
+import { Pulse } from './pulse.js'
 import { askHandler, Questions } from './questions.js'
 
 /** @typedef {import('./questions.js').Question} Question */
 
 const timeoutMs = 600_000
 const longText = 140
-const ticksMs = 1_000
+const mcpMs = 2_000
 const title = document.title
 /** @type {Map<string, { item: HTMLElement, left: HTMLElement }>} the cards of questions that wait */
 const cards = new Map()
@@ -29,15 +31,32 @@ const questions = new Questions((question) => {
   count()
 })
 
+const pulse = new Pulse()
+/** @type {Promise<(request: Request, info: import('/sdk.js').Info) => Promise<Response>> | undefined} */
+let mcp
+
 claimPanel({
   page: 'ask',
   timeoutMs,
-  handler: askHandler(questions),
+  handler: askHandler(questions, async (request, info) => {
+    try {
+      return await (
+        await loadMcp()
+      )(request, info)
+    } catch {
+      return new Response('This page cannot load its MCP server.\n', {
+        status: 503,
+        headers: { 'Retry-After': '5' },
+      })
+    }
+  }),
+  heard: pulse.beat,
   curl: (url) => `curl '${url}' -d question='Shall I deploy?' -d option=yes -d option=no`,
   claimed: ({ url }) => {
     say(by('ask-error'), '')
     if (at && url !== at) questions.close()
     at = url
+    invite(url)
   },
   released: () => questions.close(),
 })
@@ -47,20 +66,56 @@ by('claim-form').addEventListener('submit', () => {
   // The gateway picks a label only after the one before was given up.
   if (!by('label').value.trim()) questions.close()
 })
+// Its link would have others look at the exchanges, which is not what is shared here.
+by('share').remove()
+offerCopy(by('copy-add'), () => by('add').textContent)
+by('send').hidden = !navigator.share
+by('send').addEventListener('click', () => {
+  // Rejects where the person changes their mind.
+  navigator.share({ title: 'Ask me', text: 'Ask me something:', url: at }).catch(() => {})
+})
 drawLog()
-setInterval(tick, ticksMs)
+pulse.listen(tick)
+// Before the first agent comes, and after the page is there.
+setTimeout(() => loadMcp().catch(() => {}), mcpMs)
 by('clear-log').addEventListener('click', () => {
   log = []
   writeLog(log)
   drawLog()
 })
 
+/** Loads the MCP server, which is larger than the rest of the page; a failure is tried again. */
+function loadMcp() {
+  mcp ??= Promise.all([import('/vendor/mcp.js'), import('./ask-mcp.js')]).then(
+    ([sdk, { askMcp }]) => askMcp(sdk, pulse, questions),
+    (e) => {
+      mcp = undefined
+      throw e
+    },
+  )
+  return mcp
+}
+
+/** @param {string} url */
+function invite(url) {
+  const qr = by('invite-qr')
+  qr.src = `/qr.svg?${new URLSearchParams({ text: url })}`
+  qr.alt = `QR code of ${url}`
+  say(by('mcp-url'), `${url}mcp`)
+  say(by('add'), `claude mcp add --transport http ask-human '${url}mcp'`)
+}
+
 /** @param {Question} question */
 function add(question) {
   const { id, text, options, from, address, later } = question
   const who = from ? [make('bdi', {}, from), ` (${address})`] : [address]
   const left = make('span', { class: 'left' })
-  const area = make('textarea', { rows: 1, maxlength: 20_000, 'aria-label': 'Your answer' })
+  const area = make('textarea', {
+    rows: 1,
+    maxlength: 20_000,
+    'aria-label': 'Your answer',
+    placeholder: options.length ? 'Or type an answer' : 'Your answer',
+  })
   const send = () => area.value.trim() && questions.end(id, 'answered', area.value.trim())
   area.addEventListener('keydown', (/** @type {KeyboardEvent} */ e) => {
     if (e.key !== 'Enter' || e.shiftKey || e.isComposing) return

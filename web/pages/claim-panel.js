@@ -24,6 +24,7 @@ const pattern = '[a-z0-9]([a-z0-9\\-]*[a-z0-9])?'
  * @property {(claim: import('/sdk.js').Claim, link: LinkWatch) => void} claimed told of every new
  *   claim, with what recordings come by
  * @property {() => void} released told when the page has no claim any more
+ * @property {() => void} [heard] called with whatever comes by the link of the claim
  * @property {number} [timeoutMs] how long visitors wait for an answer; absent: the gateway's default
  */
 
@@ -32,7 +33,7 @@ const pattern = '[a-z0-9]([a-z0-9\\-]*[a-z0-9])?'
  * gateway picks.
  * @param {PanelOptions} options
  */
-export function claimPanel({ page, handler, curl, claimed, released, timeoutMs }) {
+export function claimPanel({ page, handler, curl, claimed, released, heard, timeoutMs }) {
   const wish = `${page} label`
   /** @type {import('/sdk.js').Claim | undefined} */
   let claim
@@ -83,7 +84,7 @@ export function claimPanel({ page, handler, curl, claimed, released, timeoutMs }
     say(by('claim-error'), '')
     // The claim of this page that the gateway picked is remembered by the same name as the next.
     if (before && !label) await end(before).catch(() => {})
-    const link = new LinkWatch()
+    const link = new LinkWatch(heard)
     try {
       claim = await serve(withWholeContent(handler), {
         label: label || undefined,

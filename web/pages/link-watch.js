@@ -19,6 +19,12 @@ export class LinkWatch {
   #open
   /** @type {Listener | undefined} */
   #listener
+  #heard
+
+  /** @param {() => void} [heard] called with whatever comes by the link, which is every 4 s at least */
+  constructor(heard) {
+    this.#heard = heard
+  }
 
   /**
    * What the SDK is to open its link with, as its option `WebSocket`; undefined where the platform
@@ -79,6 +85,7 @@ export class LinkWatch {
    * @param {string | ArrayBuffer} data
    */
   #received(socket, data) {
+    this.#heard?.()
     if (typeof data !== 'string') {
       for (const event of recordedIn(new Uint8Array(data))) this.#tell(socket, event)
     } else if (data.startsWith('{"type":"welcome"')) {

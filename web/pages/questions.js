@@ -8,10 +8,10 @@ import { hexOf } from './hex.js'
 
 export const mostQuestions = 50
 export const mostOfOne = 5
-const mostText = 4_000
-const mostOptions = 10
-const mostOption = 100
-const mostName = 80
+export const mostText = 4_000
+export const mostOptions = 10
+export const mostOption = 100
+export const mostName = 80
 const mostEnded = 200
 const asyncMs = 24 * 60 * 60 * 1000
 const pollS = 5
@@ -161,11 +161,13 @@ function newId() {
 /**
  * Returns the handler that lets visitors ask.
  * @param {Questions} questions
+ * @param {(request: Request, info: import('/sdk.js').Info) => Promise<Response>} [mcp] answers agents
  * @returns {import('/sdk.js').Handler}
  */
-export function askHandler(questions) {
+export function askHandler(questions, mcp) {
   return async (request, info) => {
     const { pathname, searchParams } = new URL(request.url)
+    if (pathname === '/mcp' && mcp) return mcp(request, info)
     const reply = replyTo(request, info.base)
     if (pathname.startsWith('/questions/')) {
       return asked(questions, pathname.slice('/questions/'.length), request, info, reply)

@@ -1,0 +1,103 @@
+/**
+ * The Model Context Protocol at the URL of a claim, by its official SDK: Streamable HTTP without
+ * sessions, as of 2026-07-28, and for clients of the revisions before. Each request gets a server of
+ * its own, which ends with it.
+ */
+
+/** @typedef {typeof import('/vendor/mcp.js')} Sdk */
+/** @typedef {InstanceType<Sdk['McpServer']>} Server */
+
+const mostBytes = 64 * 1024
+const quietMs = 15_000
+const comment = new TextEncoder().encode(': still here\n\n')
+
+/**
+ * Returns the handler of MCP requests.
+ * @param {Sdk} sdk
+ * @param {import('./pulse.js').Pulse} pulse
+ * @param {(info: import('/sdk.js').Info) => Server} serverFor makes the server of one request
+ * @param {(info: import('/sdk.js').Info, id: unknown) => void} [cancelled] told what a client of
+ *   before 2026-07-28 takes back; later ones end their request
+ * @returns {(request: Request, info: import('/sdk.js').Info) => Promise<Response>}
+ */
+export function mcpDoor({ createMcpHandler }, pulse, serverFor, cancelled) {
+  return async (request, info) => {
+    // A page elsewhere has no business here (Streamable HTTP, security: Origin must be checked).
+    const origin = info.headers.find(([name]) => name.toLowerCase() === 'origin')?.[1]
+    if (origin && origin !== new URL(info.base).origin) return refusal(403, 'A page may not call.')
+    if (info.content.length > mostBytes) return refusal(413, 'The message is too large.')
+    const taken = cancelled && idTakenBack(info.content)
+    if (taken !== undefined) cancelled?.(info, taken)
+    const mcp = createMcpHandler(() => serverFor(info), {
+      // At once, and with a comment now and then: who asks a person may wait for minutes.
+      responseMode: 'sse',
+      keepAliveMs: 0,
+      maxSubscriptions: 0,
+      maxRequestBodySize: mostBytes,
+    })
+    const response = await mcp.fetch(request)
+    const { body, status, headers } = response
+    if (!body || !headers.get('Content-Type')?.startsWith('text/event-stream')) return response
+    return new Response(kept(body, pulse), { status, headers })
+  }
+}
+
+/**
+ * Returns a stream of events with comments where it is quiet. Each chunk of it is whole events.
+ * @param {ReadableStream<Uint8Array>} events
+ * @param {import('./pulse.js').Pulse} pulse
+ */
+function kept(events, pulse) {
+  const reader = events.getReader()
+  let end = () => {}
+  return new ReadableStream({
+    start(controller) {
+      let saidMs = pulse.now()
+      end = pulse.listen(() => {
+        const now = pulse.now()
+        // With more than nothing to take, whoever reads does not read.
+        if (now - saidMs < quietMs || (controller.desiredSize ?? 0) <= 0) return
+        saidMs = now
+        controller.enqueue(comment)
+      })
+      const next = async () => {
+        try {
+          for (;;) {
+            const { done, value } = await reader.read()
+            if (done) break
+            saidMs = pulse.now()
+            controller.enqueue(value)
+          }
+          controller.close()
+        } catch (e) {
+          controller.error(e)
+        }
+        end()
+      }
+      void next()
+    },
+    cancel(reason) {
+      end()
+      return reader.cancel(reason)
+    },
+  })
+}
+
+/** @param {Uint8Array} content */
+function idTakenBack(content) {
+  try {
+    const { method, params } = JSON.parse(new TextDecoder().decode(content))
+    return method === 'notifications/cancelled' ? params?.requestId : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * @param {number} status
+ * @param {string} message
+ */
+function refusal(status, message) {
+  const error = { code: -32_000, message }
+  return Response.json({ jsonrpc: '2.0', error, id: null }, { status })
+}
