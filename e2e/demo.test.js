@@ -212,7 +212,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
 
   test('the inbox lists a webhook and checks its signature', async () => {
     await open('inbox')
-    const url = await claim('inbox')
+    const url = await claim('hooks')
     const secret = 'It’s a Secret to Everybody'
     await page.getByLabel('Secret that senders sign with').fill(secret)
     // Text that a careless relay would write in another way.

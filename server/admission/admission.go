@@ -34,12 +34,13 @@ func (k Keys) Valid(key string) bool {
 }
 
 // Reserved are the labels that nobody may claim by default: names that people
-// take for the operator's own.
+// take for the operator's own, those of the gateway's pages among them.
 var Reserved = []string{
 	"www", "api", "admin", "administrator", "root", "mail", "smtp", "imap", "pop", "ns", "ns1", "ns2", "mx", "ftp",
 	"auth", "login", "account", "accounts", "oauth", "sso", "billing", "support", "gateway", "console", "control",
 	"metrics", "internal", "localhost", "wpad", "isatap", "autoconfig", "autodiscover", "postmaster", "hostmaster",
 	"webmaster", "abuse", "security", "reversehttp",
+	"ask", "chat", "files", "hello", "inbox", "mcp", "mock", "playground", "sdk", "status", "vendor", "websub",
 }
 
 // NewReserved returns what reports whether a label may not be claimed with a token: labels are
