@@ -1,5 +1,5 @@
 // The cases of request.json and response.json, and the comparing of what was seen with what they expect.
-// schema/README.md, section 11, says what each member means.
+// schema/vectors/README.md, says what each member means.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { valuesOf } from './visitor.js'

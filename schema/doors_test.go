@@ -50,13 +50,13 @@ func TestDoorsNameWhatThereIs(t *testing.T) {
 	}
 }
 
-// TestTheTableIsWhatDoorsAreTestedFor has the table of README.md be that of doors.json.
+// TestTheTableIsWhatDoorsAreTestedFor compares the table of DOORS.md with doors.json.
 func TestTheTableIsWhatDoorsAreTestedFor(t *testing.T) {
-	page, err := os.ReadFile("README.md")
+	page, err := os.ReadFile("DOORS.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := vectors.Doors().Table(); !strings.Contains(string(page), "\n\n"+want+"\n") {
-		t.Errorf("README.md does not have this table:\n\n%s", want)
+		t.Errorf("DOORS.md does not have this table:\n\n%s", want)
 	}
 }

@@ -120,7 +120,7 @@ async function pageBy(options, gateway, label, answers, report, browser) {
   return { stop: () => context.close() }
 }
 
-/** All of them, by the names that section 11 of the protocol gives them. */
+/** All of them, by the names that schema/vectors/README.md gives them. */
 export const runtimes = {
   'sdk-go': go,
   node,

@@ -1,4 +1,4 @@
-// A gateway that answers as a script says and remembers what it saw: schema/README.md, section 11.
+// A gateway that answers as a script says and remembers what it saw: schema/vectors/README.md.
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 import { frame, media, unframe } from './framed.js'

@@ -1,4 +1,4 @@
-// The links of a scripted gateway: schema/README.md, section 11.
+// The links of a scripted gateway: schema/vectors/README.md.
 import { WebSocketServer } from 'ws'
 import { frame, unframe } from './framed.js'
 import { until } from './scripted-gateway.js'

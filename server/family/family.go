@@ -1,6 +1,6 @@
 // Package family has the doors for the older and sibling protocols, each in a file named after it.
 // They lead to the same core as the control API: the same claims, tokens, leases, limits and
-// delivery promises. schema/README.md, section 10, describes them.
+// delivery promises. schema/DOORS.md describes them.
 package family
 
 import (
