@@ -22,7 +22,7 @@ const noHTML = "; require-trusted-types-for 'script'; trusted-types 'none'"
 // so only modules whose hashes the page has may run, and the worker loads none.
 const handlerWorker = "; worker-src blob:"
 
-var inline = regexp.MustCompile(`(?s)<script[^>]*>(.+?)</script>`)
+var inline = regexp.MustCompile(`(?s)<script(?: type="\w+")?>(.+?)</script>`)
 
 // policyOf returns the Content-Security-Policy of a page. Inline scripts, as in
 // hello where View Source is the point, are allowed one by one by their hash.

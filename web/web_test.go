@@ -130,7 +130,8 @@ func TestEveryModuleOfTheSDKNamesItsSourceMap(t *testing.T) {
 // A bundle from npm is large, so a page has it only where it needs it.
 func TestPagesThatLoadBundles(t *testing.T) {
 	want := map[string][]string{
-		"/vendor/mcp.js": {"/ask"},
+		"/vendor/client-zip.js": {"/files"},
+		"/vendor/mcp.js":        {"/ask"},
 	}
 	handlers, got := served(t), map[string][]string{}
 	for _, page := range slices.Sorted(maps.Keys(handlers)) {
@@ -204,7 +205,7 @@ func TestEveryAddressInAPageIsServed(t *testing.T) {
 
 func TestPoliciesOfPages(t *testing.T) {
 	handlers := served(t)
-	for _, path := range []string{"/", "/status", "/hello", "/playground", "/inbox", "/ask"} {
+	for _, path := range []string{"/", "/status", "/hello", "/playground", "/inbox", "/ask", "/files"} {
 		r, body := get(t, handlers[path], "GET")
 		p := r.Header.Get("Content-Security-Policy")
 		if !strings.Contains(p, "default-src 'none'") || strings.Contains(p, "unsafe") || strings.Contains(p, "*") {

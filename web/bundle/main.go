@@ -18,6 +18,7 @@ import (
 // libraries are the modules by name, each with what it exports. The same text
 // is the declaration of its types, for tsc.
 var libraries = map[string]string{
+	"client-zip": `export { makeZip, predictLength } from 'client-zip'`,
 	// zod, which is inside, tries whether it may evaluate text unless this is set first, and browsers report that.
 	"mcp": `import 'data:text/javascript,globalThis.__zod_globalConfig = { jitless: true }'
 export { McpServer, createMcpHandler, fromJsonSchema } from '@modelcontextprotocol/server'`,

@@ -26,6 +26,9 @@ const pattern = '[a-z0-9]([a-z0-9\\-]*[a-z0-9])?'
  * @property {() => void} released told when the page has no claim any more
  * @property {() => void} [heard] called with whatever comes by the link of the claim
  * @property {number} [timeoutMs] how long visitors wait for an answer; absent: the gateway's default
+ * @property {import('../../sdk-js/src/envelope.js').Policy} [policy] what the gateway enforces of
+ *   visitors; the members that it has when a claim is made count
+ * @property {boolean} [inspect] whether the gateway records exchanges, for others to look at too
  */
 
 /**
@@ -33,7 +36,9 @@ const pattern = '[a-z0-9]([a-z0-9\\-]*[a-z0-9])?'
  * gateway picks.
  * @param {PanelOptions} options
  */
-export function claimPanel({ page, handler, curl, claimed, released, heard, timeoutMs }) {
+export function claimPanel(options) {
+  const { page, handler, curl, claimed, released, heard, timeoutMs } = options
+  const { policy, inspect = true } = options
   const wish = `${page} label`
   /** @type {import('/sdk.js').Claim | undefined} */
   let claim
@@ -62,6 +67,8 @@ export function claimPanel({ page, handler, curl, claimed, released, heard, time
     ask(false)
     by('another').focus()
   })
+  // Nothing is there to look at.
+  if (!inspect) by('share').remove()
   addEventListener('pagehide', note)
   void describe()
   const kept = recall(wish) ?? ''
@@ -90,8 +97,9 @@ export function claimPanel({ page, handler, curl, claimed, released, heard, time
         label: label || undefined,
         key: by('key').value || undefined,
         storage: storageOf(page),
-        inspect: true,
+        inspect,
         timeoutMs,
+        policy,
         WebSocket: link.WebSocket,
       })
     } catch (e) {

@@ -8,7 +8,7 @@ import { keepAll, recallAll } from './kept.js'
 const keptAt = 'reversehttp claims'
 const mostClaims = 20
 const mostCharacters = 256
-const pages = ['console', 'inbox', 'playground', 'ask']
+const pages = ['console', 'inbox', 'playground', 'ask', 'files']
 
 /**
  * @typedef {object} Kept

@@ -90,7 +90,10 @@ export async function claimsAt() {
   return claims
 }
 
-/** @param {string} label */
-async function claimURL(label, at = claimsAt()) {
+/**
+ * Returns the URL of a claim at the control API.
+ * @param {string} label
+ */
+export async function claimURL(label, at = claimsAt()) {
   return `${await at}/${encodeURIComponent(label)}`
 }

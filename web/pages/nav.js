@@ -1,0 +1,53 @@
+/** The way to every page of the gateway: this is the one list of them. */
+import { element, make } from './element.js'
+
+/**
+ * Path, name and purpose of each page. Those of the first group are links beside the brand where
+ * there is room; all are in the menu.
+ * @type {readonly (readonly [path: string, name: string, purpose: string])[]}
+ */
+export const pages = [
+  ['/', 'console', 'a URL at once, and each exchange in detail'],
+  ['/inbox', 'inbox', 'webhooks, with their signatures checked'],
+  ['/ask', 'ask me', 'a person behind a URL'],
+  ['/files', 'files', 'files that are downloaded from your tab'],
+  ['/playground', 'playground', 'a handler that you edit while it serves'],
+  ['/hello', 'hello', 'a server of ten lines'],
+  ['/status', 'status', 'this gateway, and how to answer from elsewhere'],
+]
+const beside = 5
+
+const nav = globalThis.document?.querySelector('nav[aria-label="Pages"]')
+if (nav) fill(nav)
+
+/** @param {Element} nav */
+function fill(nav) {
+  const link = (/** @type {string} */ path, /** @type {(string | Node)[]} */ ...content) =>
+    make('a', { href: path, 'aria-current': path === location.pathname && 'page' }, ...content)
+  const menu = make(
+    'details',
+    { class: 'pages' },
+    make('summary', {}, 'All pages'),
+    make(
+      'ul',
+      {},
+      ...pages.map(([path, name, purpose]) =>
+        make('li', {}, link(path, element('strong', '', name), element('small', '', purpose))),
+      ),
+    ),
+  )
+  const links = pages.slice(0, beside).map(([path, name]) => link(path, name))
+  nav.append(element('span', 'beside', ...links), menu)
+  menu.addEventListener('keydown', (/** @type {KeyboardEvent} */ e) => {
+    if (e.key !== 'Escape' || !menu.open) return
+    e.stopPropagation()
+    menu.open = false
+    menu.querySelector('summary').focus()
+  })
+  // It is over the page, and closes for whoever goes on there.
+  const leave = (/** @type {Event} */ e) => {
+    if (menu.open && !menu.contains(/** @type {Node} */ (e.target))) menu.open = false
+  }
+  addEventListener('pointerdown', leave)
+  addEventListener('focusin', leave)
+}

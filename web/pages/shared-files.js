@@ -1,0 +1,108 @@
+/** The files that a page shares: which there are, and by which path a visitor asks for each. */
+
+export const mostFiles = 5_000
+const longestPath = 1_000
+
+/**
+ * @typedef {object} Shared
+ * @property {string} path unique, with folders: `photos/sea.jpg`
+ * @property {File} file
+ */
+
+export class SharedFiles {
+  /** @type {Map<string, File>} by path, in the order in which they were added */
+  #files = new Map()
+  #changed
+
+  /** @param {() => void} changed called when files come or go */
+  constructor(changed) {
+    this.#changed = changed
+  }
+
+  /** @returns {Shared[]} */
+  get all() {
+    return [...this.#files].map(([path, file]) => ({ path, file }))
+  }
+
+  get count() {
+    return this.#files.size
+  }
+
+  /** How many bytes all files have. */
+  get size() {
+    return this.all.reduce((sum, { file }) => sum + file.size, 0)
+  }
+
+  /** @param {string} path */
+  get(path) {
+    return this.#files.get(path)
+  }
+
+  /**
+   * Adds files. One whose path is taken by a file of other content gets a number: `a (2).txt`.
+   * Returns how many were left out, beyond the most that a page shares.
+   * @param {Shared[]} files
+   */
+  add(files) {
+    let left = 0
+    for (const { path, file } of files) {
+      const clean = cleaned(path)
+      if (this.#files.size >= mostFiles || !clean || clean.length > longestPath) left++
+      else this.#files.set(this.#free(clean, file), file)
+    }
+    this.#changed()
+    return left
+  }
+
+  /** @param {string} path */
+  remove(path) {
+    if (this.#files.delete(path)) this.#changed()
+  }
+
+  clear() {
+    this.#files.clear()
+    this.#changed()
+  }
+
+  /**
+   * @param {string} path
+   * @param {File} file
+   */
+  #free(path, file) {
+    const dot = path.lastIndexOf('.')
+    const at = dot > path.lastIndexOf('/') + 1 ? dot : path.length
+    let free = path
+    for (let n = 2; ; n++) {
+      const taken = this.#files.get(free)
+      // The same file, dropped once more.
+      if (!taken || same(taken, file)) return free
+      free = `${path.slice(0, at)} (${n})${path.slice(at)}`
+    }
+  }
+}
+
+/**
+ * @param {File} a
+ * @param {File} b
+ */
+function same(a, b) {
+  return a.name === b.name && a.size === b.size && a.lastModified === b.lastModified
+}
+
+/**
+ * Returns a path without what would lead out of the folder that a visitor saves it in.
+ * @param {string} path
+ */
+function cleaned(path) {
+  const names = path.split(/[/\\]/).filter((name) => name && name !== '.' && name !== '..')
+  // Control characters are in no name that a visitor should save.
+  return names.join('/').replace(/[\x00-\x1f\x7f]/g, '_')
+}
+
+/**
+ * Returns a path as the end of a URL.
+ * @param {string} path
+ */
+export function urlPath(path) {
+  return path.split('/').map(encodeURIComponent).join('/')
+}
