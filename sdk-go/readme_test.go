@@ -40,7 +40,16 @@ func readmeShutdown(ctx context.Context, c *reversehttp.Session, router http.Han
 	return c.Shutdown(down)
 }
 
-var _, _ = readmeServe, readmeShutdown
+func readmeReceive(mux *http.ServeMux, secret string, handler http.Handler) error {
+	hook, err := reversehttp.Receive(reversehttp.Webhook{Preset: "github", Secret: secret}, handler)
+	if err != nil {
+		return err // the secret is not one of the preset
+	}
+	mux.Handle("/hook", hook)
+	return nil
+}
+
+var _, _, _ = readmeServe, readmeShutdown, readmeReceive
 
 func TestEverySnippetOfTheDocumentsCompiles(t *testing.T) {
 	code := read(t, "readme_test.go")
@@ -50,8 +59,8 @@ func TestEverySnippetOfTheDocumentsCompiles(t *testing.T) {
 	}
 	doc := regexp.MustCompile(`(?m)(^//\t.*\n)+`).FindString(read(t, "doc.go"))
 	snippets = append(snippets, strings.ReplaceAll(strings.TrimSuffix(doc, "\n"), "//\t", "\t"))
-	if len(snippets) != 3 {
-		t.Fatalf("%d snippets, want 3", len(snippets))
+	if len(snippets) != 4 {
+		t.Fatalf("%d snippets, want 4", len(snippets))
 	}
 	for _, s := range snippets {
 		if !strings.Contains(code, "{\n"+s+"\n}") {

@@ -18,7 +18,7 @@ import (
 var order = []string{
 	"server", "server/acmetest", "server/acme", "server/gateway", "server/family", "server/door", "server/policy", "server/visit", "server/control", "server/store", "server/admin", "server/strangers", "server/recording", "server/answer", "server/intake", "server/domain",
 	"server/admission", "server/terms", "server/account", "server/problem", "server/quota", "server/audit", "server/field", "server/publicurl", "server/trust", "server/wire", "server/claim", "server/budget", "web", "sdk-js",
-	"schema/envelope", "schema/secret", "schema",
+	"schema/envelope", "schema/secret", "schema/webhook", "schema",
 }
 
 // source is a Go file that is no test.

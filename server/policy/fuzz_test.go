@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"reversehttp/schema"
+	signed "reversehttp/schema/webhook"
 	"reversehttp/server/claim"
 	"reversehttp/server/publicurl"
 )
@@ -76,11 +77,11 @@ func FuzzSignatures(f *testing.F) {
 			head.Fields = append(head.Fields, claim.Field{Name: name, Value: shown})
 		}
 		for preset, secret := range secrets {
-			check, wrong := schemes[preset](secret)
+			check, wrong := signed.For(string(preset), secret)
 			if check == nil {
 				t.Fatalf("%s: %s", preset, wrong)
 			}
-			if got, why := check(head, content, now); why == "" {
+			if got, why := check(fieldsOf(head), content, now); why == "" {
 				t.Errorf("%s: %q is verified as %q", preset, shown, got)
 			}
 		}

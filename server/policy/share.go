@@ -205,3 +205,12 @@ func (g *guard) spend(id shareID) (cookie string, ok bool) {
 func onward() *claim.Answer {
 	return &claim.Answer{Status: http.StatusSeeOther, Fields: []claim.Field{{Name: "Location", Value: "/"}, {Name: "Cache-Control", Value: "no-store"}, {Name: "Referrer-Policy", Value: "no-referrer"}}}
 }
+
+// sign returns the HMAC-SHA256 of the concatenated texts.
+func sign(key []byte, texts ...[]byte) []byte {
+	h := hmac.New(sha256.New, key)
+	for _, text := range texts {
+		h.Write(text)
+	}
+	return h.Sum(nil)
+}

@@ -1,31 +1,18 @@
 package policy
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"net/http"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
 
 	"reversehttp/schema"
+	signed "reversehttp/schema/webhook"
 	"reversehttp/server/claim"
 	"reversehttp/server/problem"
 	"reversehttp/server/visit"
 )
 
-const (
-	// mostSigned bounds the content of a webhook, which is held until it is verified.
-	mostSigned = 1 << 20
-	// signedWithin is the most by which the time of a signature may differ from the gateway's.
-	signedWithin = 5 * time.Minute
-	// mostSignatures bounds the signatures of a request that are checked.
-	mostSignatures = 16
-	mostSecret     = 256
-	mostID         = 256
-)
+const mostSecret = 256
 
 // webhook says which signed requests are let in. Verifying a signature takes the secret itself, so the secret is kept.
 type webhook struct {
@@ -33,15 +20,9 @@ type webhook struct {
 	Secret string                     `json:"secret"`
 }
 
-// scheme is a way to sign: it returns what verifies with a secret, or says what a good secret is.
-type scheme func(secret string) (verify, string)
-
-// verify returns an id by which the request is recognised when it is repeated, or why it is not verified.
-type verify func(head *claim.Request, content []byte, now time.Time) (id, why string)
-
-var schemes = map[schema.PolicyWebhookPreset]scheme{
-	schema.PolicyWebhookStandard: standardWebhook, schema.PolicyWebhookGithub: githubWebhook, schema.PolicyWebhookStripe: stripeWebhook,
-	schema.PolicyWebhookSlack: slackWebhook, schema.PolicyWebhookDiscord: discordWebhook,
+// presets are those whose signatures the gateway checks.
+var presets = []schema.PolicyWebhookPreset{
+	schema.PolicyWebhookStandard, schema.PolicyWebhookGithub, schema.PolicyWebhookStripe, schema.PolicyWebhookSlack, schema.PolicyWebhookDiscord,
 }
 
 func checkWebhook(ask *schema.Policy, p *Policy) error {
@@ -49,15 +30,14 @@ func checkWebhook(ask *schema.Policy, p *Policy) error {
 	if w == nil {
 		return nil
 	}
-	ready, ok := schemes[w.Preset]
-	if !ok {
+	if !slices.Contains(presets, w.Preset) {
 		return fault("webhook/preset", "A preset is standard, github, stripe, slack or discord.")
 	}
 	if w.Secret != "" {
 		if len(w.Secret) > mostSecret {
 			return fault("webhook/secret", "A secret has 1 to %d bytes.", mostSecret)
 		}
-		if _, good := ready(w.Secret); good != "" {
+		if _, good := signed.For(string(w.Preset), w.Secret); good != "" {
 			return fault("webhook/secret", "%s", good)
 		}
 	}
@@ -78,8 +58,8 @@ func takeWebhook(next, before *Policy) error {
 
 // webhookStep lets in signed requests, each once.
 func webhookStep(p *Policy) step {
-	check, _ := schemes[p.Webhook.Preset](p.Webhook.Secret)
 	preset := string(p.Webhook.Preset)
+	check, _ := signed.For(preset, p.Webhook.Secret)
 	return func(a *asked) *problem.Problem {
 		unsigned := func(why string) *problem.Problem {
 			return &problem.Problem{Code: schema.CodeSignatureWrong, Detail: "The owner of this URL takes webhooks only that are signed with their secret: " + why + ".",
@@ -91,9 +71,9 @@ func webhookStep(p *Policy) step {
 		if check == nil { // a kept secret that is not valid any longer
 			return unsigned("the secret is not one of its preset")
 		}
-		a.verdict.Hold = mostSigned
+		a.verdict.Hold = signed.MostContent
 		a.verdict.Then = func(content []byte) visit.Verdict {
-			id, why := check(a.head, content, time.Now())
+			id, why := check(fieldsOf(a.head), content, time.Now())
 			if why != "" {
 				return visit.Verdict{Refuse: unsigned(why)}
 			}
@@ -103,51 +83,8 @@ func webhookStep(p *Policy) step {
 	}
 }
 
-// one returns the value of a field, and reports false if it is absent, empty or repeated.
-func one(head *claim.Request, name string) (value string, ok bool) {
-	all := values(head, name)
-	if len(all) != 1 || all[0] == "" {
-		return "", false
-	}
-	return all[0], true
-}
-
-// timely reports whether a time, in seconds since 1970, is within signedWithin of now.
-func timely(text string, now time.Time) bool {
-	seconds, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || strings.TrimLeft(text, "0123456789") != "" {
-		return false
-	}
-	d := now.Sub(time.Unix(seconds, 0))
-	return d >= -signedWithin && d <= signedWithin
-}
-
-// untimely is why a webhook with a bad time is refused.
-const untimely = "it was signed more than five minutes ago, or at no time at all"
-
-// sign returns the HMAC-SHA256 of the concatenated texts.
-func sign(key []byte, texts ...[]byte) []byte {
-	h := hmac.New(sha256.New, key)
-	for _, text := range texts {
-		h.Write(text)
-	}
-	return h.Sum(nil)
-}
-
-// signedAs reports whether a signature is a MAC in hexadecimal digits.
-func signedAs(signature string, mac []byte) bool {
-	got, err := hex.DecodeString(signature)
-	return err == nil && hmac.Equal(mac, got)
-}
-
-// idIn returns the string of that name in content that is a JSON object, or the signature if there is none.
-func idIn(content []byte, name, signature string) string {
-	var members map[string]json.RawMessage
-	var id string
-	if json.Unmarshal(content, &members) != nil || json.Unmarshal(members[name], &id) != nil || id == "" || len(id) > mostID {
-		return strings.ToLower(signature)
-	}
-	return id
+func fieldsOf(head *claim.Request) signed.Fields {
+	return func(name string) []string { return values(head, name) }
 }
 
 // handled returns the answer to a webhook that was handled before.

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	signed "reversehttp/schema/webhook"
 	"reversehttp/server/claim"
 	"reversehttp/server/visit"
 )
@@ -84,7 +85,7 @@ func TestPublishedExamplesOfWebhooksAreVerified(t *testing.T) {
 			for _, away := range []struct {
 				by   time.Duration
 				want string
-			}{{signedWithin, "passes"}, {time.Second, "signature_wrong"}} {
+			}{{signed.Within, "passes"}, {time.Second, "signature_wrong"}} {
 				time.Sleep(away.by)
 				if got := ask(c.fields, c.content); got != away.want {
 					t.Errorf("%s: %v later %s, want %s", c.name, away.by, got, away.want)
@@ -95,7 +96,7 @@ func TestPublishedExamplesOfWebhooksAreVerified(t *testing.T) {
 			continue
 		}
 		synctest.Test(t, func(t *testing.T) {
-			time.Sleep(time.Until(time.Unix(c.at, 0)) - signedWithin - time.Second)
+			time.Sleep(time.Until(time.Unix(c.at, 0)) - signed.Within - time.Second)
 			if got, _ := with(t, hosts, c.policy).held(request("POST", "/", c.fields...), c.content); got != "signature_wrong" {
 				t.Errorf("%s: long before it was signed %s, want signature_wrong", c.name, got)
 			}
@@ -119,8 +120,8 @@ func TestEveryPresetVerifies(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		signed := func(text string) []byte { return ed25519.Sign(private, []byte(text)) }
-		v1a := "v1a," + base64.StdEncoding.EncodeToString(signed("msg_1."+now+"."+content))
+		seal := func(text string) []byte { return ed25519.Sign(private, []byte(text)) }
+		v1a := "v1a," + base64.StdEncoding.EncodeToString(seal("msg_1."+now+"."+content))
 		mac := "v1," + base64.StdEncoding.EncodeToString(sign([]byte(strings.Repeat("k", 24)), []byte("msg_1."+now+"."+content)))
 		key := `{"webhook":{"preset":"standard","secret":"whpk_` + base64.StdEncoding.EncodeToString(public) + `"}}`
 		secret := `{"webhook":{"preset":"standard","secret":"` + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 24))) + `"}}`
@@ -141,7 +142,7 @@ func TestEveryPresetVerifies(t *testing.T) {
 			{"standard with a key, which signs as v1", key, standard("msg_1", now, strings.Replace(v1a, "v1a", "v1", 1)), "signature_wrong"},
 			{"standard with a secret, among others", secret, standard("msg_1", now, "v2,x v1,AAAA "+v1a+" "+mac), "passes"},
 			{"standard with a secret as v1a", secret, standard("msg_1", now, strings.Replace(mac, "v1", "v1a", 1)), "signature_wrong"},
-			{"standard with a secret, after too many", secret, standard("msg_1", now, strings.Repeat("v1,AAAA ", mostSignatures)+mac), "signature_wrong"},
+			{"standard with a secret, after too many", secret, standard("msg_1", now, strings.Repeat("v1,AAAA ", signed.MostSignatures)+mac), "signature_wrong"},
 			{"standard with another id", secret, standard("msg_2", now, mac), "signature_wrong"},
 			{"standard with another time", secret, standard("msg_1", now+"0", mac), "signature_wrong"},
 			{"standard with a sign in the time", secret, standard("msg_1", "+"+now, mac), "signature_wrong"},
@@ -155,10 +156,10 @@ func TestEveryPresetVerifies(t *testing.T) {
 			{"slack", slack, []string{"X-Slack-Request-Timestamp: " + now, "X-Slack-Signature: v0=" + hexOf("s", "v0:"+now+":"+content)}, "passes"},
 			{"slack with a sign in the time", slack, []string{"X-Slack-Request-Timestamp: +" + now, "X-Slack-Signature: v0=" + hexOf("s", "v0:+"+now+":"+content)}, "signature_wrong"},
 			{"slack of long ago", slack, []string{"X-Slack-Request-Timestamp: 1", "X-Slack-Signature: v0=" + hexOf("s", "v0:1:"+content)}, "signature_wrong"},
-			{"discord", discord, []string{"X-Signature-Timestamp: " + now, "X-Signature-Ed25519: " + hex.EncodeToString(signed(now+content))}, "passes"},
-			{"discord with another time", discord, []string{"X-Signature-Timestamp: " + now + " ", "X-Signature-Ed25519: " + hex.EncodeToString(signed(now+content))}, "signature_wrong"},
-			{"discord of long ago", discord, []string{"X-Signature-Timestamp: 1", "X-Signature-Ed25519: " + hex.EncodeToString(signed("1"+content))}, "signature_wrong"},
-			{"discord, cut", discord, []string{"X-Signature-Timestamp: " + now, "X-Signature-Ed25519: " + hex.EncodeToString(signed(now + content)[:63])}, "signature_wrong"},
+			{"discord", discord, []string{"X-Signature-Timestamp: " + now, "X-Signature-Ed25519: " + hex.EncodeToString(seal(now+content))}, "passes"},
+			{"discord with another time", discord, []string{"X-Signature-Timestamp: " + now + " ", "X-Signature-Ed25519: " + hex.EncodeToString(seal(now+content))}, "signature_wrong"},
+			{"discord of long ago", discord, []string{"X-Signature-Timestamp: 1", "X-Signature-Ed25519: " + hex.EncodeToString(seal("1"+content))}, "signature_wrong"},
+			{"discord, cut", discord, []string{"X-Signature-Timestamp: " + now, "X-Signature-Ed25519: " + hex.EncodeToString(seal(now + content)[:63])}, "signature_wrong"},
 			{"another's", slack, []string{"Stripe-Signature: t=" + now + ",v1=" + hexOf("s", now+"."+content)}, "signature_wrong"},
 		} {
 			if got, v := with(t, hosts, c.policy).held(request("POST", "/", c.fields...), content); got != c.want || got == "signature_wrong" && len(v.Refuse.Fields) != 1 {

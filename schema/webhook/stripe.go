@@ -1,16 +1,14 @@
-package policy
+package webhook
 
 import (
 	"strings"
 	"time"
-
-	"reversehttp/server/claim"
 )
 
-// stripeWebhook is the scheme of Stripe. Its field has a time and any number of signatures.
-func stripeWebhook(secret string) (verify, string) {
-	return func(head *claim.Request, content []byte, now time.Time) (id, why string) {
-		shown, ok := one(head, "Stripe-Signature")
+// stripe is the scheme of Stripe. Its field has a time and any number of signatures.
+func stripe(secret string) (Verify, string) {
+	return func(fields Fields, content []byte, now time.Time) (id, why string) {
+		shown, ok := one(fields, "Stripe-Signature")
 		if !ok {
 			return "", "it needs one Stripe-Signature"
 		}
@@ -23,7 +21,7 @@ func stripeWebhook(secret string) (verify, string) {
 				return "", "Stripe-Signature has two times"
 			case name == "t":
 				at = value
-			case name == "v1" && len(signatures) < mostSignatures:
+			case name == "v1" && len(signatures) < MostSignatures:
 				signatures = append(signatures, value)
 			}
 		}

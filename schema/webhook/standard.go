@@ -1,4 +1,4 @@
-package policy
+package webhook
 
 import (
 	"crypto/ed25519"
@@ -6,16 +6,14 @@ import (
 	"encoding/base64"
 	"strings"
 	"time"
-
-	"reversehttp/server/claim"
 )
 
 // How long a secret of Standard Webhooks may be, in bytes.
 const leastStandard, mostStandard = 24, 64
 
-// standardWebhook is the scheme of https://www.standardwebhooks.com: signatures v1 (HMAC) with a secret whsec_…, or v1a (ed25519)
+// standard is the scheme of https://www.standardwebhooks.com: signatures v1 (HMAC) with a secret whsec_…, or v1a (ed25519)
 // with a public key whpk_….
-func standardWebhook(secret string) (verify, string) {
+func standard(secret string) (Verify, string) {
 	coded, public := strings.CutPrefix(secret, "whpk_")
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(coded, "whsec_"))
 	switch {
@@ -24,17 +22,17 @@ func standardWebhook(secret string) (verify, string) {
 	case !public && (err != nil || len(key) < leastStandard || len(key) > mostStandard):
 		return nil, "A secret of Standard Webhooks is whsec_ and 24 to 64 bytes in base64; a public key is whpk_ and 32 bytes."
 	}
-	return func(head *claim.Request, content []byte, now time.Time) (id, why string) {
-		id, ok := one(head, "Webhook-Id")
+	return func(fields Fields, content []byte, now time.Time) (id, why string) {
+		id, ok := one(fields, "Webhook-Id")
 		// An id with a full stop could be taken for a shorter one with a time.
 		if !ok || len(id) > mostID || strings.Contains(id, ".") {
 			return "", "it needs one webhook-id, without a full stop"
 		}
-		at, ok := one(head, "Webhook-Timestamp")
+		at, ok := one(fields, "Webhook-Timestamp")
 		if !ok || !timely(at, now) {
 			return "", untimely
 		}
-		shown, ok := one(head, "Webhook-Signature")
+		shown, ok := one(fields, "Webhook-Signature")
 		if !ok {
 			return "", "it needs one webhook-signature"
 		}
@@ -42,7 +40,7 @@ func standardWebhook(secret string) (verify, string) {
 		mac := sign(key, signed, content)
 		for i, signature := range strings.Fields(shown) {
 			version, coded, _ := strings.Cut(signature, ",")
-			if i == mostSignatures || public != (version == "v1a") || !public && version != "v1" {
+			if i == MostSignatures || public != (version == "v1a") || !public && version != "v1" {
 				continue
 			}
 			got, err := base64.StdEncoding.DecodeString(coded)
