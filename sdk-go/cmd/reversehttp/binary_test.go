@@ -44,8 +44,8 @@ func buildBinary() (string, error) {
 	return dir, c.Run()
 }
 
-// process is the real binary, or a shell with it; the leader of a group.
-type process struct {
+// launched is the real binary, or a shell with it; the leader of a group.
+type launched struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	lines  *bufio.Scanner
@@ -54,9 +54,9 @@ type process struct {
 }
 
 // launch starts a command line of bash, with the binary in its path, until the test ends.
-func launch(t *testing.T, l *lender, line string) *process {
+func launch(t *testing.T, l *lender, line string) *launched {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command("bash", "-c", line), code: make(chan int, 1)}
+	p := &launched{t: t, cmd: exec.Command("bash", "-c", line), code: make(chan int, 1)}
 	p.cmd.Env = append(os.Environ(), "PATH="+built(t)+":"+os.Getenv("PATH"), "REVERSEHTTP_GATEWAY="+l.origin)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.Stderr = &p.stderr
@@ -84,13 +84,13 @@ func launch(t *testing.T, l *lender, line string) *process {
 	return p
 }
 
-func (p *process) signal(s syscall.Signal) {
+func (p *launched) signal(s syscall.Signal) {
 	if err := syscall.Kill(-p.cmd.Process.Pid, s); err != nil {
 		p.t.Error(err)
 	}
 }
 
-func (p *process) next(name string) seen {
+func (p *launched) next(name string) seen {
 	p.t.Helper()
 	for p.lines.Scan() {
 		e := seen{}
@@ -105,7 +105,7 @@ func (p *process) next(name string) seen {
 	return nil
 }
 
-func (p *process) exit() int {
+func (p *launched) exit() int {
 	p.t.Helper()
 	select {
 	case code := <-p.code:

@@ -13,8 +13,8 @@ type completion struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"Shell: bash, zsh or fish. Such as: source <(reversehttp completion bash)."`
 }
 
-// places are what an argument or a flag names; others are left to the person who types.
-var places = map[string]string{"serve dir": "directory", "--ca": "file", "--har": "file", "--data-file": "file", "--accounts": "file", "--admin-key-file": "file"}
+// places are what an argument names; others are left to the person who types.
+var places = map[string]string{"serve dir": "directory"}
 
 // choices are the words that a flag is mostly given, where kong does not know them.
 var choices = map[string][]string{"host-header": {"preserve", "rewrite"}}
@@ -31,6 +31,9 @@ func (c *completion) script(app *kong.Application) string {
 
 // flagsOf returns the flags of a command, or of all commands in a group.
 func flagsOf(command *kong.Node) []*kong.Flag {
+	if command.Name == gatewayName {
+		return gatewayFlags()
+	}
 	flags := slices.Concat(command.AllFlags(true)...)
 	for _, c := range command.Children {
 		for _, f := range flagsOf(c) {
@@ -49,7 +52,13 @@ func wordsOf(f *kong.Flag) []string {
 	return choices[f.Name]
 }
 
-func placeOf(f *kong.Flag) string { return places["--"+f.Name] }
+// placeOf returns what a flag names, which its placeholder says.
+func placeOf(f *kong.Flag) string {
+	if f.PlaceHolder == "FILE" {
+		return "file"
+	}
+	return ""
+}
 
 // argument returns what the argument of a command may be.
 func argument(command *kong.Node) (words []string, place string) {

@@ -35,7 +35,7 @@ func TestBashCompletes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for typed, want := range map[string]string{
-		"reversehttp ":                                    "--help|admin|completion|echo|forward|inbox|inspect|mcp|replay|serve",
+		"reversehttp ":                                    "--help|admin|completion|echo|forward|gateway|inbox|inspect|mcp|replay|serve",
 		"reversehttp f":                                   "forward",
 		"reversehttp --la":                                "--label",
 		"reversehttp --v":                                 "--verbose|--version",
@@ -57,6 +57,9 @@ func TestBashCompletes(t *testing.T) {
 		"reversehttp replay --data-file pl":               "plain.txt|plans",
 		"reversehttp --ca pl":                             "plain.txt|plans",
 		"reversehttp --transport x":                       "",
+		"reversehttp gateway --acme-d":                    "--acme-dir|--acme-dns|--acme-dns-key",
+		"reversehttp gateway --tls-cert pl":               "plain.txt|plans",
+		"reversehttp gateway --log-format ":               "json|text",
 		"reversehttp completion ":                         "bash|fish|zsh",
 		"reversehttp admin ta":                            "takedown|takedowns",
 		"reversehttp admin key n":                         "new",
@@ -119,7 +122,7 @@ func TestFishCompletes(t *testing.T) {
 	path, file, dir := shell(t, "fish")
 	for typed, want := range map[string]string{
 		"reversehttp f":              "forward",
-		"reversehttp ":               "admin|completion|echo|forward|inbox|inspect|mcp|replay|serve",
+		"reversehttp ":               "admin|completion|echo|forward|gateway|inbox|inspect|mcp|replay|serve",
 		"reversehttp --la":           "--label",
 		"reversehttp --v":            "--verbose|--version",
 		"reversehttp --label x fo":   "forward",
@@ -133,6 +136,7 @@ func TestFishCompletes(t *testing.T) {
 		"reversehttp forward pl":                          "",
 		"reversehttp echo --ca pl":                        "plans/",
 		"reversehttp inbox --st":                          "--status",
+		"reversehttp gateway --log-f":                     "--log-format",
 		"reversehttp completion ":                         "bash|fish|zsh",
 	} {
 		var got []string

@@ -85,7 +85,7 @@ func refused(gateway, label string, err error) *failure {
 	case errors.As(err, &e):
 		return &failure{exitUnreachable, fmt.Errorf("no ReverseHttp gateway answers at %s (%s); is --gateway right?", gateway, printable(e.Error()))}
 	}
-	return &failure{exitUnreachable, fmt.Errorf("the gateway at %s cannot be reached: %s; name another with --gateway or REVERSEHTTP_GATEWAY, or start one here with: go run ./server", gateway, cause(err))}
+	return &failure{exitUnreachable, fmt.Errorf("the gateway at %s cannot be reached: %s; name another with --gateway or REVERSEHTTP_GATEWAY, or start one here with: reversehttp gateway", gateway, cause(err))}
 }
 
 // ended makes a failure of an error of Serve.

@@ -7,6 +7,7 @@
 //	reversehttp inspect         prints what came, as the gateway recorded it
 //	reversehttp replay ID       gives a recorded request to the handler again
 //	reversehttp mcp             lets an agent do all that
+//	reversehttp gateway         a gateway, with its console and demos
 //
 // README.md beside this file has the rest; --help lists the flags.
 package main
@@ -16,6 +17,8 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+
+	"reversehttp/server/process"
 )
 
 // collectAt is how much may be allocated before the garbage collector runs, in percent of what is used: of that a relay has little, so
@@ -23,6 +26,9 @@ import (
 const collectAt = 400
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == gatewayName {
+		os.Exit(process.Main("reversehttp "+gatewayName, os.Args[2:]))
+	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}

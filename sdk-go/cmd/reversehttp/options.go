@@ -44,6 +44,7 @@ type options struct {
 	Inspect    inspect    `cmd:"" help:"Print the exchanges that the gateway recorded."`
 	Replay     replay     `cmd:"" help:"Give a recorded request to the handler again."`
 	MCP        mcpServer  `cmd:"" name:"mcp" help:"Serve an agent on standard input and output, by the Model Context Protocol."`
+	Run        gatewayRun `cmd:"" name:"gateway" passthrough:"" help:"Run a gateway, with its console and demos."`
 	Admin      admin      `cmd:"" help:"What the operator of a gateway does: mint keys."`
 	Completion completion `cmd:"" help:"Print a script that completes commands and flags in a shell."`
 }

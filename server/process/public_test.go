@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"bytes"
@@ -43,7 +43,7 @@ func TestTheHelpOfPublicListsWhatItTurnsOn(t *testing.T) {
 			t.Errorf("the help of --public has nothing of --%s=%s", name, value)
 		}
 	}
-	readme := lines(t, "README.md")
+	readme := lines(t, "../README.md")
 	for name, value := range publicDefaults {
 		if !strings.Contains(readme, "`--"+name+"` is "+value) && !strings.Contains(readme, "`--"+name+"` "+value) && name != "content-bytes" {
 			t.Errorf("README.md has nothing of --%s %s", name, value)

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"context"
@@ -233,8 +233,8 @@ func TestTrafficGoesOnWhereTheAuditLogIsFull(t *testing.T) {
 }
 
 func TestTheReadmeNamesEveryEventOfTheAuditLog(t *testing.T) {
-	readme, n := lines(t, "README.md"), 0
-	for _, m := range regexp.MustCompile(`(?m)^\t[A-Z]\w+ += "([a-z_]+)"`).FindAllStringSubmatch(lines(t, "audit/audit.go"), -1) {
+	readme, n := lines(t, "../README.md"), 0
+	for _, m := range regexp.MustCompile(`(?m)^\t[A-Z]\w+ += "([a-z_]+)"`).FindAllStringSubmatch(lines(t, "../audit/audit.go"), -1) {
 		if n++; !strings.Contains(readme, "| `"+m[1]+"` |") {
 			t.Errorf("README.md has nothing of %s", m[1])
 		}

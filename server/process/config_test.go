@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"os"
@@ -45,5 +45,47 @@ func TestAFileIsBlamedOnlyForWhatCounts(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "gateway.json") {
 			t.Errorf("%s: %v, want an error that says %q and does not name the file", c.arg, err, c.says)
 		}
+	}
+}
+
+func TestTheSampleFileLoadsAndExplainsEachLine(t *testing.T) {
+	const path = "../deploy/gateway.jsonc"
+	o, err := parse([]string{"--config", path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Listen != ":443" || !o.Public || o.PublicURL != "https://{label}.example.com/" || o.Data != "/var/lib/reversehttp" {
+		t.Errorf("options = %+v, want those of the file", o)
+	}
+	explained, members := false, 0
+	for line := range strings.Lines(lines(t, path)) {
+		switch text := strings.TrimSpace(line); {
+		case strings.HasPrefix(text, "//"):
+			explained = true
+		case strings.HasPrefix(text, `"`):
+			if members++; !explained {
+				t.Errorf("no comment explains %s", text)
+			}
+			explained = false
+		case text == "":
+			explained = false
+		}
+	}
+	if members < 10 {
+		t.Errorf("%d members, want 10 at least", members)
+	}
+}
+
+func TestACommentOfAFileIsAWholeLine(t *testing.T) {
+	if _, err := parse([]string{configured(t, "// of a gateway\n{\n\t// half of it\n  \"batch\": 3\n}\n//")}); err != nil {
+		t.Error(err)
+	}
+	if _, err := parse([]string{configured(t, `{"batch":3 // half of it
+}`)}); err == nil {
+		t.Error("a comment behind a member is taken, want an error")
+	}
+	o, err := parse([]string{configured(t, "{\"resolver\":\n\"192.0.2.1:53\", \"security-contact\":\"https://ca.example/\"}")})
+	if err != nil || o.SecurityContact != "https://ca.example/" {
+		t.Errorf("security-contact = %v, %v, want the URL whole", o, err)
 	}
 }

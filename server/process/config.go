@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"fmt"
@@ -19,13 +19,20 @@ type config struct {
 	used map[string]bool
 }
 
+// comment is a line that begins with //. It is in no string, which JSON has on one line.
+var comment = regexp.MustCompile(`(?m)^[ \t]*//.*$`)
+
 // readConfig reads a --config file. Its error names the file.
 func readConfig(r io.Reader) (*config, error) {
 	c := &config{path: "--config", used: map[string]bool{}}
 	if f, ok := r.(interface{ Name() string }); ok {
 		c.path = "--config=" + f.Name()
 	}
-	if err := json.UnmarshalRead(r, &c.flags); err != nil {
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.path, err)
+	}
+	if err := json.Unmarshal(comment.ReplaceAllLiteral(content, nil), &c.flags); err != nil {
 		return nil, fmt.Errorf("%s: not a JSON object: %w", c.path, err)
 	}
 	if c.flags == nil {

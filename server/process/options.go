@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"errors"
@@ -120,7 +120,7 @@ type options struct {
 	DrainDelay     time.Duration `default:"0s" from:"0s" help:"How long the port stays open at least once the gateway stops, so that a load balancer can see that it is not ready."`
 	Drain          time.Duration `default:"30s" help:"How long running exchanges may take once the gateway stops."`
 
-	Config  kong.ConfigFlag  `placeholder:"FILE" help:"JSON file with flags by name, such as {\"listen\":\":8080\"}."`
+	Config  kong.ConfigFlag  `placeholder:"FILE" help:"JSON file with flags by name, such as {\"listen\":\":8080\"}. Lines that begin with // are comments."`
 	Version kong.VersionFlag `env:"-" help:"Print the version, and end."`
 
 	file     *config
@@ -171,11 +171,7 @@ func parseWith(args []string, defaults map[string]string, settings ...kong.Optio
 		file, err = readConfig(r)
 		return file, err
 	}
-	settings = append([]kong.Option{
-		kong.Name("reversehttp"), kong.DefaultEnvars("REVERSEHTTP"), kong.Configuration(load), kong.Vars{"version": version(), "publicDefaults": told(publicDefaults)},
-		kong.Description("A gateway that lends URL space to programs that can only make HTTP requests. Each flag is also an environment variable, REVERSEHTTP_LISTEN for --listen, and a member of the --config file."),
-	}, settings...)
-	k, err := kong.New(o, settings...)
+	k, err := parser(o, append([]kong.Option{kong.Configuration(load)}, settings...))
 	if err != nil {
 		return nil, err
 	}
@@ -194,6 +190,14 @@ func parseWith(args []string, defaults map[string]string, settings ...kong.Optio
 		}
 	}
 	return o, nil
+}
+
+// parser returns the parser of the flags.
+func parser(o *options, settings []kong.Option) (*kong.Kong, error) {
+	return kong.New(o, append([]kong.Option{
+		kong.Name("reversehttp"), kong.DefaultEnvars("REVERSEHTTP"), kong.Vars{"version": version(), "publicDefaults": told(publicDefaults)},
+		kong.Description("A gateway that lends URL space to programs that can only make HTTP requests. Each flag is also an environment variable, REVERSEHTTP_LISTEN for --listen, and a member of the --config file."),
+	}, settings...)...)
 }
 
 // negative is a number, or a time, that looks like a flag.

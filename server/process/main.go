@@ -1,0 +1,317 @@
+// Package process is a gateway as a process: its flags and files, its ports, the signals that stop it and
+// its exit code. The command server and the subcommand gateway of the command reversehttp are both this.
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	stdlog "log"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/dustin/go-humanize"
+
+	"reversehttp/server/audit"
+	"reversehttp/server/claim"
+	"reversehttp/server/gateway"
+	"reversehttp/server/store"
+	"reversehttp/server/trust"
+	"reversehttp/server/wire"
+	"reversehttp/web"
+)
+
+// Main runs a gateway with these arguments until a signal stops it, and returns the exit code of the
+// process. The help calls the program by its name.
+func Main(name string, args []string) int {
+	o, err := parse(args, kong.Name(name))
+	if err == nil {
+		signals := make(chan os.Signal, 2)
+		signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+		err = run(o, signals, os.Stdout, os.Stderr)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "reversehttp:", err)
+	}
+	return exitCode(err)
+}
+
+// Flags returns the flags of a gateway, for completions and manual pages.
+func Flags() ([]*kong.Flag, error) {
+	k, err := parser(&options{}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return k.Model.Flags, nil
+}
+
+// exitCode gives the code that the process ends with. README.md lists them.
+func exitCode(err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &wrong{}):
+		return 2
+	}
+	return 1
+}
+
+// run serves until a signal stops it gently, and a second one at once. SIGHUP stops nothing: the
+// certificate is read again.
+func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
+	log := o.logger(stderr)
+	// net/http writes there what a program sends unasked, which is content.
+	stdlog.SetOutput(io.Discard)
+	o.warnOfOpenFiles(log)
+	seal := &sealed{}
+	var err error
+	if seal.files, err = o.certificate(log); err != nil {
+		return err
+	}
+	if err := o.openAccounts(log); err != nil {
+		return err
+	}
+	l, err := listen(o.Listen)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = l.Close() }()
+	plain, err := o.listenHTTP()
+	if err != nil {
+		return err
+	}
+	defer plain.stop(o.lastWrites)
+	settings, err := o.gateway(l.Addr().(*net.TCPAddr), log)
+	if err != nil {
+		return err
+	}
+	settings.ClosePort = func() {
+		seal.stop()
+		plain.close()
+		wire.StopAccepting(l)
+	}
+	if settings.Pages, err = web.Pages(); err != nil {
+		return err
+	}
+	if settings.Audit, err = openLog("--audit-log", o.AuditLog, log); err != nil {
+		return err
+	}
+	defer settings.Audit.Close() // after all that writes to it
+	if settings.AbuseLog, err = openLog("--abuse-log", o.AbuseLog, log); err != nil {
+		return err
+	}
+	defer settings.AbuseLog.Close()
+	limitMemory(o.memory())
+	dropBallast(o.memory())
+	g, err := newGateway(o, settings, log)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	operator, err := o.openAdmin()
+	if err != nil {
+		return err
+	}
+	defer operator.close() // after the gateway has stopped: it shows the figures until then
+	if seal.managed, err = o.manage(g.Gateway, l.Addr().(*net.TCPAddr), plain.at(), log); err != nil {
+		return err
+	}
+	defer seal.close()
+	if err := o.checkPublic(g.Gateway, log); err != nil {
+		return err
+	}
+	operator.serve(g.Admin, log)
+	server := g.Server()
+	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	if o.ProxyProtocol {
+		l = wire.Proxied(l, trust.Peers{Proxies: settings.TrustedProxies}.TrustsPeer, o.FieldTime)
+	}
+	if l = g.Limit(l); seal.config() != nil {
+		l = g.ListenTLS(l, seal.config(), seal.protocols(g.ALPN()))
+	} else {
+		l = wire.Listen(l)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	plain.start(g.Gateway, seal.challenge, log)
+	seal.start()
+	_, _ = fmt.Fprintf(stdout, "ReverseHttp console: %s  public URLs: %s\n", g.Public().Control, g.Public().String())
+	log.Info("serving", "listen", l.Addr().String(), "console", g.Public().Control, "public_url", g.Public().String(), "memory", humanize.IBytes(uint64(o.memory())))
+
+	for running := true; running; {
+		select {
+		case err := <-served:
+			return err
+		case s := <-signals:
+			if running = s == syscall.SIGHUP; !running {
+				log.Info("stopping", "signal", s.String(), "again", "ends at once")
+				break
+			}
+			g.LookAtAccounts()
+			settings.Audit.Reopen()
+			settings.AbuseLog.Reopen()
+			log.Info("certificate looked at again, and accounts; flags and --config need a restart", "signal", s.String())
+			seal.reload()
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		until := time.Now().Add(o.Drain)
+		g.Drain(ctx)
+		// Whoever was let in is answered yet, and what is answered may take as long as what ran.
+		_ = l.Close()
+		<-served
+		server.SetKeepAlivesEnabled(false)
+		soon := time.Now().Add(o.lastWrites)
+		settle, cancel := context.WithDeadline(ctx, soon)
+		g.Settle(settle)
+		cancel()
+		if until.Before(soon) {
+			until = soon
+		}
+		end, cancel := context.WithDeadline(ctx, until)
+		var settling sync.WaitGroup
+		settling.Go(func() {
+			g.Settle(end)
+			cancel() // Shutdown waits 5 s for a connection on which nothing ever came
+		})
+		_ = server.Shutdown(end)
+		cancel()
+		settling.Wait()
+	}()
+	for stopping := true; stopping; {
+		select {
+		case <-stopped:
+			stopping = false
+		case s := <-signals:
+			if stopping = s == syscall.SIGHUP; !stopping {
+				log.Warn("stopped at once", "signal", s.String())
+			}
+		}
+	}
+	cancel()
+	_ = server.Close()
+	<-stopped
+	log.Info("stopped")
+	return nil
+}
+
+// checkPublic warns of a gateway that visitors do not reach as its flags say, or where claims are not kept apart, and refuses the
+// latter with --require-public-suffix.
+func (o *options) checkPublic(g *gateway.Gateway, log *slog.Logger) error {
+	public := g.Public()
+	if !strings.HasPrefix(public.String(), o.scheme()+":") {
+		log.Info("the port does not speak what public URLs say: a proxy has to", "port", o.scheme(), "public_url", public.String())
+	}
+	if g.Anonymous() {
+		log.Warn("all visitors share one address, and no limit by address is in force: name the proxy before this gateway in --trusted-proxies", "listen", o.Listen, "public_url", public.String())
+	}
+	switch {
+	case g.Local() || !public.SharesCookies():
+	case o.RequireSuffix:
+		return o.wrong(fmt.Errorf("--require-public-suffix: %s is not on the Public Suffix List, so that a page of one claim could set cookies for all; have it listed (https://publicsuffix.org/submit/), or take one path for all claims", public.ControlHost))
+	default:
+		log.Warn("a page of one claim may set cookies for all: their parent domain is not on the Public Suffix List", "domain", public.ControlHost, "do", "use a domain that serves nothing else, and have it listed at https://publicsuffix.org/submit/")
+	}
+	return nil
+}
+
+// openLog opens the file that a flag names for lines that are only appended; nil where it names none.
+func openLog(flag, path string, log *slog.Logger) (*audit.Log, error) {
+	if path == "" {
+		return nil, nil
+	}
+	l, err := audit.Open(path, log)
+	if err != nil {
+		return nil, fmt.Errorf("%s=%s: %w; choose a file that this user may write", flag, path, err)
+	}
+	return l, nil
+}
+
+// running is a gateway with the store that it keeps claims in, if any.
+type running struct {
+	*gateway.Gateway
+	store *store.Store
+}
+
+func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*running, error) {
+	r := &running{}
+	if o.Data != "" {
+		s, err := store.Open(o.Data, log)
+		if err != nil {
+			return nil, err
+		}
+		r.store, settings.Records, settings.Withdrawn = s, s, s
+		if settings.DomainSecret, err = s.Secret("domains"); err != nil {
+			r.close()
+			return nil, err
+		}
+		if settings.Kept, err = s.Records(); err != nil {
+			r.close()
+			return nil, err
+		}
+		settings.Quotas.Keeper = s
+		if settings.Quotas.Kept, err = s.Usage(); err != nil {
+			r.close()
+			return nil, err
+		}
+	}
+	g, err := gateway.New(settings)
+	if err != nil {
+		r.close()
+		return nil, o.wrong(err)
+	}
+	r.Gateway = g
+	if r.store != nil {
+		g.Admin.Backup = r.store.Backup
+	}
+	for label, token := range settings.Owned {
+		if !g.Local() && len(token) < claim.ShortestToken {
+			log.Warn("the token of a device is short, so that strangers may guess it", "label", label, "do", "list a long random one with --family-device, as openssl rand -hex 16 gives it")
+		}
+	}
+	if r.store != nil {
+		for label, token := range settings.Owned {
+			if c := g.Registry().Lookup(label); c != nil && !c.Owns(token) {
+				log.Warn("a device cannot serve its label, which is kept for another token until its lease is over", "label", label)
+			}
+		}
+		log.Info("claims restored", "count", g.Registry().Stats().Claims, "data", o.Data)
+	}
+	return r, nil
+}
+
+func (r *running) close() {
+	if r.Gateway != nil {
+		r.Close()
+	}
+	if r.store != nil {
+		r.store.Close()
+	}
+}
+
+// explainListen says what to do when the address cannot be had.
+func explainListen(address string, err error) error {
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns):
+		return fmt.Errorf("listen on %s: this machine knows no host %s; give an address that it has, or none for all of them, as in --listen :8080", address, dns.Name)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("listen on %s: the port is taken; stop the program that has it, or choose another with --listen 127.0.0.1:8081", address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("listen on %s: this machine does not have the address; give one that it has, or none for all of them, as in --listen :8080", address)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("listen on %s: not allowed; choose a port above 1023, or run with the right to use this one", address)
+	}
+	return fmt.Errorf("listen on %s: %w; choose another address with --listen 127.0.0.1:8081", address, err)
+}
