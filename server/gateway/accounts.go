@@ -13,20 +13,22 @@ import (
 	"reversehttp/server/terms"
 )
 
-// upkeep looks now and then whether accounts changed, and ends claims that may not go on.
+// upkeep checks from time to time whether accounts changed, and ends claims that are no longer
+// allowed.
 type upkeep struct {
 	g        *Gateway
 	admitted *admission.Admission
-	mu       sync.Mutex    // held while it looks; guards what follows up to stop
-	began    bool          // it has looked
-	ends     bool          // some claims may have to end, whatever changes
-	again    bool          // some could not
+	mu       sync.Mutex    // held during a look; guards the fields up to stop
+	began    bool          // the first look is done
+	ends     bool          // some claims may have to end even if no file changes
+	again    bool          // some claims could not be ended
 	stop     chan struct{} // closed by Close
 	once     sync.Once
 	over     sync.WaitGroup
 }
 
-// start begins it, where there are accounts, or claims of some that end. What was kept from before is looked at first.
+// start starts the checks if there are accounts, or claims whose account ends. The first check
+// covers claims restored from disk.
 func (u *upkeep) start() {
 	u.stop = make(chan struct{})
 	u.ends = u.admitted.Accounts.Ends() || slices.ContainsFunc(u.g.options.Kept, func(k claim.Kept) bool { return terms.MakerOf(k.Terms).Until > 0 })
@@ -48,7 +50,8 @@ func (u *upkeep) start() {
 	})
 }
 
-// look reads the accounts again where their file changed, and ends the claims that may not go on.
+// look reads the accounts again if their file changed, and ends the claims that are no longer
+// allowed.
 func (u *upkeep) look() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -70,7 +73,7 @@ func (u *upkeep) look() {
 		if c == nil || u.admitted.Stays(c) {
 			continue
 		}
-		u.g.options.Log.Warn("claim ended: its account is gone, or its label is another's", "label", label)
+		u.g.options.Log.Warn("claim ended: its account no longer exists, or its label belongs to another", "label", label)
 		u.again = c.Delete() != nil || u.again // the next look tries again
 	}
 }
@@ -80,11 +83,12 @@ func (u *upkeep) close() {
 	u.over.Wait()
 }
 
-// LookAtAccounts reads the accounts again now, where their file changed.
+// LookAtAccounts reads the accounts again now if their file changed.
 func (g *Gateway) LookAtAccounts() { g.upkeep.look() }
 
-// newReserved returns what reports whether a label may not be claimed with a token. One that an account owns by its whole name
-// is the account's, even where nobody else may have it.
+// newReserved returns a function that reports whether a label may not be claimed with a token. A
+// label that an account lists by its whole name belongs to the account, even if it is reserved for
+// everybody else.
 func newReserved(o *Options) func(label, token string) bool {
 	usual := admission.NewReserved(o.Reserved, o.Owned)
 	return func(label, token string) bool {

@@ -14,13 +14,14 @@ import (
 	"reversehttp/server/terms"
 )
 
-// notary writes down what becomes of claims.
+// notary writes changes of claims to the audit log.
 type notary struct {
 	*Options
 	withdrawn *admission.Withdrawn
 }
 
-// noted writes down what became of a claim. One of a label that was taken down while it was made ends.
+// noted logs a change of a claim. It ends a claim whose label was taken down while the claim was
+// made.
 func (o notary) noted(n claim.Notice) {
 	e := audit.Entry{Label: n.Claim.Label(), Address: audit.Address(n.By), Account: terms.AccountOf(n.Claim)}
 	switch {
@@ -42,8 +43,8 @@ func (o notary) noted(n claim.Notice) {
 	}
 }
 
-// withoutWithdrawn returns the claims that come back. Those of labels that were taken down, whose records were still on the disk, do
-// not, and their records go.
+// withoutWithdrawn returns the claims to restore. Claims of labels that were taken down are left
+// out, and their records are deleted from disk.
 func withoutWithdrawn(o *Options, withdrawn *admission.Withdrawn) (kept []claim.Kept) {
 	for _, k := range o.Kept {
 		if !withdrawn.Has(k.Label) {
@@ -55,20 +56,21 @@ func withoutWithdrawn(o *Options, withdrawn *admission.Withdrawn) (kept []claim.
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), recordsTime)
 		if err := o.Records.Delete(ctx, k.Label, k.Revision); err != nil {
-			o.Log.Warn("the claim of a label that was taken down is still on the disk", "label", k.Label, "error", err)
+			o.Log.Warn("cannot delete the claim of a label that was taken down", "label", k.Label, "error", err)
 		}
 		cancel()
 	}
 	return kept
 }
 
-// recordsTime is how long the end of a record may take at the start.
+// recordsTime bounds how long the start waits for a record to be deleted.
 const recordsTime = 5 * time.Second
 
-// mostNames bounds the names that are written down of one kind of policy.
+// mostNames bounds the names that are logged for one kind of policy.
 const mostNames = 64
 
-// kindsOf returns the kinds of a policy as it may be told, and the names that each has. Nothing else of it is written down.
+// kindsOf returns the kinds of a policy, in the form that may be shown, and the names in each.
+// Nothing else of a policy is logged.
 func kindsOf(shown any) map[string][]string {
 	all := map[string][]string{}
 	text, err := json.Marshal(shown)
@@ -76,7 +78,7 @@ func kindsOf(shown any) map[string][]string {
 		return all
 	}
 	var kinds map[string]json.RawMessage
-	_ = json.Unmarshal(text, &kinds) // null, where the policy ended
+	_ = json.Unmarshal(text, &kinds) // null if the policy ended
 	for kind, value := range kinds {
 		var named []struct{ Name, User string }
 		var preset struct{ Preset string }

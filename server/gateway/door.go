@@ -6,7 +6,7 @@ import (
 	"reversehttp/schema"
 )
 
-// family tells the URLs of the doors.
+// family returns the URLs of the doors.
 func (g *Gateway) family() (f schema.Family) {
 	for _, d := range g.doors {
 		switch d.Name {
@@ -25,7 +25,8 @@ func (g *Gateway) family() (f schema.Family) {
 	return f
 }
 
-// ALPN gives what serves the connections of the doors' protocols of TLS.
+// ALPN returns, by protocol name (RFC 7301), the functions that serve connections of the doors' own
+// protocols over TLS.
 func (g *Gateway) ALPN() map[string]func(*tls.Conn) {
 	all := map[string]func(*tls.Conn){}
 	for _, d := range g.doors {

@@ -7,33 +7,36 @@ import (
 	"time"
 )
 
-// stopping is how far the gateway is with stopping.
+// stopping is the progress of a shutdown.
 type stopping struct {
-	begun atomic.Bool // it is not ready any more
-	told  atomic.Bool // programs are told
-	// watched is closed when who watches recordings is to come back.
+	begun atomic.Bool // readiness fails
+	told  atomic.Bool // programs have been told to come back later
+	// watched is closed when watchers of recordings should reconnect.
 	watched chan struct{}
 	unwatch sync.Once
 }
 
 const (
-	// lastMost is how long before the end of [Options.Drain] the port closes at the latest: what runs then may still be answered.
+	// lastMost is the time kept free at the end of [Options.Drain]: the port closes no later, so
+	// that running exchanges can still be answered.
 	lastMost = 2 * time.Second
-	// briefAfter is how long the port stays open while visitors come without end, of whom none takes a second.
+	// briefAfter is how long the port stays open while new visitors keep coming and each is served
+	// within a second.
 	briefAfter = 2 * time.Second
-	// drainLooks is how often is looked whether nobody is queued or running.
+	// drainLooks is how often drain checks whether any exchange is queued or running.
 	drainLooks = 5 * time.Millisecond
 )
 
 // Drain stops the gateway gently, within [Options.Drain] or until ctx ends:
 //
-//   - Readiness fails at once. Upgraded connections are told, and end within 2 s.
-//   - Visitors are served as ever, while the port is open: for [Options.DrainDelay], and until none is queued or running; or, after 2 s,
-//     none who has been for a second, for they may come without end.
-//   - Then the port closes, and who was let in meanwhile is served.
-//   - Then polls end with a word to come back, and nothing is let in.
+//   - Readiness fails at once. Upgraded connections are told to close, and end within 2 s.
+//   - Visitors are served as usual while the port is open: for [Options.DrainDelay], and then until no exchange is
+//     queued or running. After 2 s it is enough that none has run for a second, since new visitors may keep coming.
+//   - Then the port closes, and visitors that connected before are served.
+//   - Then polls end with a request to come back later, and no more requests are accepted.
 //
-// Where the time is over first, what has no answer fails. Answers that have begun end with their connections.
+// If time runs out first, exchanges without an answer fail. Answers that have begun end with their
+// connections.
 func (g *Gateway) Drain(ctx context.Context) {
 	g.stopping.begun.Store(true)
 	g.replays.Drain()
@@ -47,7 +50,7 @@ func (g *Gateway) Drain(ctx context.Context) {
 	g.registry.GiveUp()
 }
 
-// serveTheLast serves visitors, and closes the port.
+// serveTheLast keeps serving visitors as [Gateway.Drain] describes, then closes the port.
 func (g *Gateway) serveTheLast(ctx context.Context, end time.Time) {
 	open, cancel := context.WithDeadline(ctx, end.Add(-min(lastMost, g.options.Drain/2)))
 	defer cancel()
@@ -69,12 +72,12 @@ func (g *Gateway) serveTheLast(ctx context.Context, end time.Time) {
 	}
 	await(ctx, func() bool {
 		awaited := time.Now().Before(last) && g.Port.Awaits()
-		return !awaited && g.registry.Stats().Exchanges == 0 // in this order: who is not awaited any more runs
+		return !awaited && g.registry.Stats().Exchanges == 0 // in this order: a request that is no longer awaited is running
 	})
 	g.stopping.told.Store(true)
 }
 
-// await waits until something is so, or ctx ends.
+// await waits until is returns true, or ctx ends.
 func await(ctx context.Context, is func() bool) {
 	tick := time.NewTicker(drainLooks)
 	defer tick.Stop()

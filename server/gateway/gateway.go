@@ -1,5 +1,6 @@
-// Package gateway puts a gateway together: visitors, the control API for programs, other doors, and the
-// claims between them. routes.go has where each request goes; schema/README.md is the protocol.
+// Package gateway assembles a gateway from its parts: visitors, the control API for programs, other
+// doors, and the claims that connect them. See routes.go for where each request goes, and
+// schema/README.md for the protocol.
 package gateway
 
 import (
@@ -32,53 +33,57 @@ import (
 	"reversehttp/server/wire"
 )
 
-// Options of a gateway. Zero members mean the defaults.
+// Options configure a gateway. Zero members mean the defaults.
 type Options struct {
 	// PublicURL is the template of public URLs. Empty means
 	// "http://{label}.localhost:8080/".
 	PublicURL string
-	// Loopback says that only this machine can connect, so that loopback
-	// addresses are names of the control origin too.
+	// Loopback says that only this machine can connect. Then loopback addresses also name the
+	// control origin.
 	Loopback bool
-	// TrustedProxies are the peers whose word on visitors counts, and TrustedField is the one field that has it,
-	// of [trust.Fields]. Empty means [trust.DefaultField].
+	// TrustedProxies are the addresses of proxies that are trusted to name the visitor, and
+	// TrustedField is the field, one of [trust.Fields], in which they do. Empty means no proxies
+	// and [trust.DefaultField].
 	TrustedProxies []netip.Prefix
 	TrustedField   string
 
-	// AllowOrigins are the origins of web pages that may use a local gateway beside those of this machine, such as
-	// "https://app.example"; "null" is any page without an origin of its own, which every web page can be.
-	// Beyond local every page may. Nil means none.
+	// AllowOrigins are the origins of web pages that may use a local gateway in addition to those
+	// of this machine, such as "https://app.example". "null" allows any page with an opaque origin,
+	// which every site can create. A gateway that is not local allows all pages. Nil means none.
 	AllowOrigins []string
 
-	// Public lets strangers in safely: their pages are guarded, labels that look like brands are refused, and abuse can be reported.
+	// Public makes the gateway safe to open to strangers: visitors are warned before pages of
+	// theirs, labels that look like brands are refused, and abuse can be reported.
 	Public bool
-	// SecurityContact is a URI for reports of holes. Empty means the page for abuse where Public is set, and none otherwise.
+	// SecurityContact is a URI for reports of vulnerabilities. Empty means the page for abuse if
+	// Public is set, and none otherwise.
 	SecurityContact string
-	// AbuseLog gets reports of abuse, as Audit does. Nil means nowhere else.
+	// AbuseLog receives reports of abuse in addition to Audit. Nil means Audit alone.
 	AbuseLog *audit.Log
 
 	// Keys lets only their holders claim. Empty means anyone.
 	Keys []string
-	// Accounts may claim with keys of their own, and own labels. Nil means none.
+	// Accounts are the accounts that claim with their own keys and own labels. Nil means none.
 	Accounts *account.Directory
-	// Quotas bound what claims use.
+	// Quotas bound what claims use. The zero value means no bounds.
 	Quotas Quotas
 	// Reserved are labels that nobody may claim. Nil means [admission.Reserved];
 	// an empty list means none.
 	Reserved []string
-	// Owned are labels that only the token of each claims, even where it is reserved. Nil means none.
+	// Owned maps labels to the only token that may claim each, even if the label is reserved. Nil
+	// means none.
 	Owned map[string]string
-	// SharedTokens may be chosen however short they are. Others have at least [claim.ShortestToken]
-	// characters where the gateway is not local. Nil means none.
+	// SharedTokens are tokens that programs may choose however short they are. Other chosen tokens
+	// need at least [claim.ShortestToken] characters unless the gateway is local. Nil means none.
 	SharedTokens []string
-	// ClaimsPerSecond is the rate of POST /claims from one address, with a
-	// burst of twenty times that. Default 50, and no bound where the gateway is local
-	// (see [Gateway.Local]); negative means no bound.
+	// ClaimsPerSecond bounds POST /claims from one address, with bursts of twenty times as many.
+	// Default 50, or no bound if the gateway is local (see [Gateway.Local]); negative means no
+	// bound.
 	ClaimsPerSecond float64
-	// VisitsPerSecond is the same for visitors' requests. Default no bound.
+	// VisitsPerSecond bounds visitors' requests from one address in the same way. Default no bound.
 	VisitsPerSecond float64
 
-	// Times and Limits of the core. AddressClaims is 20 by default, and 1,000 where the
+	// Times and Limits are those of the core. AddressClaims is 20 by default, and 1,000 if the
 	// gateway is local.
 	Times  claim.Times
 	Limits claim.Limits
@@ -86,7 +91,7 @@ type Options struct {
 	// Default 65,536.
 	InlineBytes int
 	// FramedInlineBytes is the most content of a request that travels beside its envelope in the
-	// framed form, where that is more than InlineBytes. Default 262,144.
+	// framed form, if that is more than InlineBytes. Default 262,144.
 	FramedInlineBytes int
 	// ContentBytes is the most content of a request. Default 64 GiB.
 	ContentBytes int
@@ -94,59 +99,64 @@ type Options struct {
 	PartBytes int
 	// AnswerBytes is the largest POST of answers. Default 16 MiB.
 	AnswerBytes int
-	// LinkWindow is how much content may be unconfirmed on a link, in bytes. Default a share of the memory that counts.
+	// LinkWindow is how much content may be unconfirmed on a link, in bytes. Default a share of the
+	// memory budget.
 	LinkWindow int
 	// TargetBytes, FieldBytes and Fields bound a request head. Defaults 16,384
 	// bytes, 65,536 bytes and 256 fields.
 	TargetBytes, FieldBytes, Fields int
 	// FieldTime is how long a request head may take. Default 10 s.
 	FieldTime time.Duration
-	// ContentRate is how fast content comes at least, in bytes a second, once a time is
-	// over: for that of a visitor, the time that the claim gives for the answer; for that of
-	// a program, ContentGrace. Defaults 1,024 and 10 s.
+	// ContentRate is the slowest rate, in bytes a second, at which content may arrive after a grace
+	// period. For a visitor that period is the claim's timeout, for a program it is ContentGrace.
+	// Defaults 1,024 and 10 s.
 	ContentRate  int
 	ContentGrace time.Duration
-	// ContentPause is the longest that a visitor who is waited for may send nothing of
+	// ContentPause is the longest that a visitor may pause while the gateway waits for more of
 	// their content. Default 40 s.
 	ContentPause time.Duration
-	// Idle is how long a connection is kept between requests. Default 2 min.
+	// Idle is how long a connection stays open between requests. Default 2 min.
 	Idle time.Duration
-	// Preflight is how long a browser may remember a preflight. Default 2 h.
+	// Preflight is how long a browser may cache the answer to a CORS preflight. Default 2 h.
 	Preflight time.Duration
-	// Drain is how long running exchanges may take once the gateway stops.
-	// Default 30 s.
+	// Drain is how long exchanges may still run after the gateway begins to stop. Default 30 s.
 	Drain time.Duration
-	// DrainDelay is how long the port stays open at least once the gateway stops, so that who sends
-	// visitors can see that it is not ready.
+	// DrainDelay is the least time that the port stays open after the gateway begins to stop, so
+	// that load balancers notice that it is not ready. Default 0.
 	DrainDelay time.Duration
-	// LastRequests is how long connections that were accepted before the port closed may take to bring
-	// a request. Default 250 ms.
+	// LastRequests is how long connections accepted before the port closed may take to send a
+	// request. Default 250 ms.
 	LastRequests time.Duration
-	// ClosePort closes the port to new connections. [Gateway.Drain] calls it, once. Nil means
-	// that whoever drains does so afterwards.
+	// ClosePort closes the port to new connections. [Gateway.Drain] calls it once. Nil means that
+	// the caller of Drain closes the port afterwards.
 	ClosePort func()
 
-	// Domains are domains that the operator gives to labels. A claim of the label that asks for one needs no record. Nil means none.
+	// Domains maps domains to the labels that the operator assigned them to. A claim of that label
+	// needs no DNS record for the domain. Nil means none.
 	Domains map[string]string
-	// DomainSecret is what the values are made with that show whose other domains are. Nil means one that ends with the gateway.
+	// DomainSecret is the key from which the record values that prove ownership of other domains
+	// are derived. Nil means a new random one.
 	DomainSecret []byte
-	// LookupTXT returns the texts of a name of DNS. Nil means by the resolver of the machine.
+	// LookupTXT returns the TXT records of a DNS name. Nil means the resolver of the machine.
 	LookupTXT func(ctx context.Context, name string) ([]string, error)
 
-	// Doors gives the protocols beside the control API by which programs may serve
-	// claims. Nil means none.
+	// Doors returns the protocols, besides the control API, by which programs can serve claims. Nil
+	// means none.
 	Doors func(*door.Host) []door.Door
-	// Pages answer GET at the control origin, each at its path, beside the API.
+	// Pages are handlers for GET at the control origin, by path. Nil means none.
 	Pages map[string]http.Handler
-	// Records keep who owns which label. Nil means that they end with the process.
+	// Records store claims, and so who owns which label. Nil means that claims end with the
+	// process.
 	Records claim.Records
-	// Withdrawn keeps which labels the operator took down. Nil means that this ends with the process.
+	// Withdrawn stores which labels the operator took down. Nil means that takedowns end with the
+	// process.
 	Withdrawn admission.WithdrawnRecords
-	// Kept are the claims of which these have records. They come back as they were.
+	// Kept are the claims read from Records, which New restores. Nil means none.
 	Kept []claim.Kept
-	// Audit gets what becomes of claims, and what the operator does. Nil means nowhere.
+	// Audit receives changes of claims and actions of the operator. Nil means that they are not
+	// logged.
 	Audit *audit.Log
-	// Log gets what happens. Nil means nowhere.
+	// Log receives log messages. Nil means that they are dropped.
 	Log *slog.Logger
 }
 
@@ -195,12 +205,12 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Gateway is the whole product as one [http.Handler]. It is served on its port, which has
-// [wire.Port.Server], and the listeners for that.
+// Gateway is the whole product as one [http.Handler]. Serve it with [wire.Port.Server] and a
+// listener of its Port.
 type Gateway struct {
 	*wire.Port
 	*Hosts
-	// Admin is the operator's side, for a port of its own.
+	// Admin is the operator's API, to be served on a port of its own.
 	Admin    *admin.API
 	options  Options
 	public   *publicurl.Template
@@ -218,17 +228,17 @@ type Gateway struct {
 	policies *policy.Policies
 	shares   *control.Shares
 	visits   *visit.Visits
-	desk     *strangers.Desk // nil where nothing can be reported
+	desk     *strangers.Desk // nil unless abuse can be reported
 	local    bool            // see Local
 	origins  *origins
 	trust    trust.Peers
 	stopping stopping
 	upkeep   upkeep
-	quotas   *quota.Book // nil where nothing is counted
+	quotas   *quota.Book // nil if nothing is counted
 	panics   prometheus.Counter
 }
 
-// New makes a gateway. Its error names the option that is wrong, and what to do.
+// New returns a gateway. Its error names the invalid option and says what to do.
 func New(o Options) (*Gateway, error) {
 	o = o.withDefaults()
 	u, err := publicurl.Parse(o.PublicURL)
@@ -253,7 +263,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	admitted := &admission.Admission{Keys: admission.NewKeys(o.Keys), Rate: g.rate(o.ClaimsPerSecond), Trust: g.trust, Owned: o.Owned, Accounts: o.Accounts}
 	var weak func(label, token string) bool
-	if !g.local { // only programs of this machine reach a local one, and all of them have one address
+	if !g.local { // a local gateway sees one address only, that of this machine
 		admitted.Guesses, weak = admission.NewGuesses(), admission.NewWeak(o.Owned, o.SharedTokens)
 	}
 	g.quotas = newBook(&o)
@@ -325,8 +335,8 @@ func New(o Options) (*Gateway, error) {
 	return g, nil
 }
 
-// recordingBytes returns how much recordings may take, in bytes, beside so much memory for everything else: that is half of what the
-// process may take, and recordings have a tenth.
+// recordingBytes returns how much memory recordings may take, in bytes, if everything else may take
+// memory bytes. That is half of what the process may take, and recordings get a tenth of it.
 func recordingBytes(memory int64) int64 {
 	if memory <= 0 {
 		return usualRecordings
@@ -334,10 +344,11 @@ func recordingBytes(memory int64) int64 {
 	return memory / 5
 }
 
-// usualRecordings is how much recordings may take where nothing bounds the memory.
+// usualRecordings is how much recordings may take, in bytes, if memory is not bounded.
 const usualRecordings = 64 << 20
 
-// rate bounds how often an address does something, unless visitors cannot be told apart.
+// rate returns a bound on how often an address does something, or no bound if visitors cannot be
+// told apart.
 func (g *Gateway) rate(perSecond float64) *admission.Rate {
 	if g.trust.Anonymous {
 		perSecond = -1
@@ -345,17 +356,17 @@ func (g *Gateway) rate(perSecond float64) *admission.Rate {
 	return admission.NewRate(perSecond)
 }
 
-// Local reports whether nobody but this machine reaches the gateway: it listens on loopback,
-// and the host of its public URLs is loopback or below localhost. Then the limits for
-// strangers are relaxed.
+// Local reports whether only this machine can reach the gateway: it listens on loopback, and the
+// host of its public URLs is a loopback address, localhost or a name below it. The limits for
+// strangers are relaxed then.
 func (g *Gateway) Local() bool { return g.local }
 
-// Anonymous reports whether all visitors have one address: the gateway listens on loopback,
-// its public URLs are those of a proxy before it, and no proxy is trusted to tell who they
-// are. Then nothing is limited by address.
+// Anonymous reports whether all visitors appear to have one address: the gateway listens on
+// loopback, its public URLs are those of a proxy in front of it, and no proxy is trusted to name
+// visitors. Nothing is limited by address then.
 func (g *Gateway) Anonymous() bool { return g.trust.Anonymous }
 
-// pathsOf gives the patterns of every route.
+// pathsOf returns the patterns of all routes.
 func pathsOf(routes chi.Routes) (paths []string) {
 	_ = chi.Walk(routes, func(_, pattern string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
 		paths = append(paths, pattern)
@@ -364,13 +375,13 @@ func pathsOf(routes chi.Routes) (paths []string) {
 	return paths
 }
 
-// Public returns the template of its public URLs.
+// Public returns the template of the gateway's public URLs.
 func (g *Gateway) Public() *publicurl.Template { return g.public }
 
-// Registry gives the claims, for doors.
+// Registry returns the registry of claims.
 func (g *Gateway) Registry() *claim.Registry { return g.registry }
 
-// Close stops the timers, and closes the port. The gateway is not used afterwards.
+// Close stops the timers and closes the port. The gateway must not be used afterwards.
 func (g *Gateway) Close() {
 	g.upkeep.close()
 	g.registry.Close()
@@ -381,7 +392,7 @@ func (g *Gateway) Close() {
 	g.quotas.Close()
 }
 
-// ended counts and logs an exchange at its end.
+// ended counts and logs an exchange that ended.
 func (g *Gateway) ended(e claim.Ended) {
 	g.metrics.count(e)
 	if !g.options.Log.Enabled(context.Background(), slog.LevelDebug) {

@@ -6,14 +6,15 @@ import (
 	"reversehttp/server/publicurl"
 )
 
-// Hosts knows whose a host name is.
+// Hosts resolves host names to the control origin, a label or a claim's own domain.
 type Hosts struct {
 	public   *publicurl.Template
 	registry *claim.Registry
 	domains  *domain.Domains
 }
 
-// Serves reports whether a host name is that of the control origin, or of something that visitors reach now.
+// Serves reports whether a host name is the control origin, or one at which visitors reach a claim
+// now.
 func (h *Hosts) Serves(name string) bool {
 	switch where, label := h.public.Locate(name, "/", false); where {
 	case publicurl.Control:
@@ -24,14 +25,15 @@ func (h *Hosts) Serves(name string) bool {
 	return h.domains.LabelOf(name) != ""
 }
 
-// ours reports whether a host name is the gateway's, served or not.
+// ours reports whether a host name belongs to the gateway, served or not.
 func (h *Hosts) ours(name string) bool {
 	where, _, _ := h.locate(name, "/", false)
 	return where != publicurl.Elsewhere
 }
 
-// locate returns where a request for a host and a raw target belongs, as [publicurl.Template.Locate] does, and at a claim's own
-// domain the template of that domain; nil otherwise.
+// locate returns where a request for a host and a raw target belongs, as
+// [publicurl.Template.Locate] does. At a claim's own domain it also returns the template of that
+// domain, which is otherwise nil.
 func (h *Hosts) locate(host, target string, loopback bool) (where publicurl.Place, label string, of *publicurl.Template) {
 	if where, label = h.public.Locate(host, target, loopback); where != publicurl.Elsewhere {
 		return where, label, nil

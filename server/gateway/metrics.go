@@ -14,18 +14,19 @@ import (
 	"reversehttp/server/problem"
 )
 
-// metrics are the gateway's own, on a registry of its own.
+// metrics are the metrics of one gateway, in a registry of their own.
 type metrics struct {
 	registry *prometheus.Registry
 	ended    *prometheus.CounterVec
-	// done and accepted are the counters of ended and results that nearly all exchanges need.
+	// done and accepted are counters of ended and results, kept at hand because nearly all
+	// exchanges need them.
 	done, accepted  prometheus.Counter
 	queued, handled prometheus.Histogram
 	sent, received  prometheus.Counter
 	// first and again count deliveries.
 	first, again     prometheus.Counter
 	results, leaving *prometheus.CounterVec
-	// refused counts what policies of claims refused.
+	// refused counts requests that policies of claims refused.
 	refused *prometheus.CounterVec
 }
 
@@ -36,44 +37,44 @@ func newMetrics(g *Gateway) *metrics {
 			return float64(of(g.registry.Stats()))
 		}))
 	}
-	gauge("reversehttp_claims", "Claims that live.", func(s claim.Stats) int { return s.Claims })
-	gauge("reversehttp_sessions", "Sessions that live.", func(s claim.Stats) int { return s.Sessions })
-	gauge("reversehttp_polls_parked", "Polls that are open.", func(s claim.Stats) int { return s.Polls })
-	gauge("reversehttp_exchanges_open", "Exchanges that have not ended.", func(s claim.Stats) int { return s.Exchanges })
+	gauge("reversehttp_claims", "Current claims.", func(s claim.Stats) int { return s.Claims })
+	gauge("reversehttp_sessions", "Current sessions.", func(s claim.Stats) int { return s.Sessions })
+	gauge("reversehttp_polls_parked", "Open polls.", func(s claim.Stats) int { return s.Polls })
+	gauge("reversehttp_exchanges_open", "Exchanges in progress.", func(s claim.Stats) int { return s.Exchanges })
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "reversehttp_recordings_bytes", Help: "What recorded exchanges take, in bytes.",
+		Name: "reversehttp_recordings_bytes", Help: "Memory that recordings take, in bytes.",
 	}, func() float64 { return float64(g.recorder.Bytes()) }))
 	m.budget(g)
 	m.audit(g.options.Audit)
 	m.ended = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "reversehttp_exchanges_total", Help: "Exchanges that ended, by outcome, and by code where the gateway answered.",
+		Name: "reversehttp_exchanges_total", Help: "Completed exchanges, by outcome, and by code if the gateway answered.",
 	}, []string{"outcome", "code"})
 	m.done = m.ended.WithLabelValues(claim.Done.String(), "")
 	buckets := prometheus.ExponentialBuckets(0.0005, 4, 10)
 	m.queued = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "reversehttp_queue_seconds", Help: "From the start of an exchange until a session got it, or it ended.", Buckets: buckets,
+		Name: "reversehttp_queue_seconds", Help: "Seconds from the start of an exchange until its first delivery, or its end.", Buckets: buckets,
 	})
 	m.handled = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "reversehttp_handle_seconds", Help: "From the first delivery of an exchange to its end.", Buckets: buckets,
+		Name: "reversehttp_handle_seconds", Help: "Seconds from the first delivery of an exchange to its end.", Buckets: buckets,
 	})
 	bytes := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "reversehttp_content_bytes_total", Help: "Bytes of content that passed.",
+		Name: "reversehttp_content_bytes_total", Help: "Bytes of content transferred.",
 	}, []string{"of"})
 	m.sent, m.received = bytes.WithLabelValues("request"), bytes.WithLabelValues("response")
 	deliveries := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "reversehttp_deliveries_total", Help: "Requests given to sessions, for the first time and again.",
+		Name: "reversehttp_deliveries_total", Help: "Requests delivered to sessions, for the first time and again.",
 	}, []string{"time"})
 	m.first, m.again = deliveries.WithLabelValues("first"), deliveries.WithLabelValues("again")
 	m.results = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "reversehttp_results_total", Help: "Messages of programs, by what became of them.",
+		Name: "reversehttp_results_total", Help: "Messages of programs, by result.",
 	}, []string{"status"})
 	m.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "reversehttp_policy_refusals_total", Help: "Requests that the policy of their claim refused, by code.",
 	}, []string{"code"})
 	m.leaving = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "reversehttp_sessions_ended_total", Help: "Sessions that ended, by reason.",
+		Name: "reversehttp_sessions_ended_total", Help: "Ended sessions, by reason.",
 	}, []string{"reason"})
-	// So that each is there, as 0, before it is counted first.
+	// Each series exists, as 0, before it is first counted.
 	for _, status := range []schema.ResultStatus{
 		schema.ResultAccepted, schema.ResultDuplicate, schema.ResultConflict, schema.ResultLate, schema.ResultUnknown, schema.ResultInvalid,
 	} {
@@ -88,26 +89,27 @@ func newMetrics(g *Gateway) *metrics {
 	return m
 }
 
-// budget shows what there is of memory and places, what is held, and what was taken back.
+// budget exports how much memory and how many connections the budget allows, how much is in use,
+// and how often some was reclaimed.
 func (m *metrics) budget(g *Gateway) {
 	each := func(r budget.Resource) prometheus.Labels { return prometheus.Labels{"of": r.String()} }
 	for _, r := range []budget.Resource{budget.Memory, budget.Exchanges, budget.Connections, budget.Claims} {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "reversehttp_held", Help: "What visitors and programs hold: bytes of memory, and places.", ConstLabels: each(r),
+			Name: "reversehttp_held", Help: "Resources that visitors and programs hold: bytes of memory, or a count.", ConstLabels: each(r),
 		}, func() float64 { return float64(g.registry.Options().Budget.Held(r)) }))
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "reversehttp_held_limit", Help: "How much of that there is.", ConstLabels: each(r),
+			Name: "reversehttp_held_limit", Help: "Limit of each resource.", ConstLabels: each(r),
 		}, func() float64 { return float64(g.registry.Options().Budget.Has(r)) }))
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "reversehttp_evictions_total", Help: "Slow peers that made room for others, by what was short.", ConstLabels: each(r),
+			Name: "reversehttp_evictions_total", Help: "Slow peers that were disconnected to make room for others, by scarce resource.", ConstLabels: each(r),
 		}, func() float64 { return float64(g.registry.Options().Budget.Evicted(r)) }))
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "reversehttp_refusals_total", Help: "What found no room, by what was short.", ConstLabels: each(r),
+			Name: "reversehttp_refusals_total", Help: "Refusals for want of room, by scarce resource.", ConstLabels: each(r),
 		}, func() float64 { return float64(g.registry.Options().Budget.Refused(r)) }))
 	}
 }
 
-// audit shows what became of the entries of the audit log.
+// audit exports how many entries of the audit log were written and lost.
 func (m *metrics) audit(log *audit.Log) {
 	for name, of := range map[string]func() uint64{"written": log.Written, "lost": log.Lost} {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
@@ -117,7 +119,7 @@ func (m *metrics) audit(log *audit.Log) {
 }
 
 func newPanics(of *metrics) prometheus.Counter {
-	c := prometheus.NewCounter(prometheus.CounterOpts{Name: "reversehttp_panics_total", Help: "Panics while a request was served: bugs of the gateway."})
+	c := prometheus.NewCounter(prometheus.CounterOpts{Name: "reversehttp_panics_total", Help: "Panics while serving requests: bugs in the gateway."})
 	of.registry.MustRegister(c)
 	return c
 }
@@ -126,7 +128,7 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-// deliver counts what a session is given.
+// deliver counts the exchanges of a batch.
 func (m *metrics) deliver(b *claim.Batch) {
 	for _, one := range b.Messages {
 		switch {
@@ -139,7 +141,7 @@ func (m *metrics) deliver(b *claim.Batch) {
 	}
 }
 
-// judge counts what became of a program's message.
+// judge counts the result of a program's message.
 func (m *metrics) judge(status schema.ResultStatus) {
 	if status == schema.ResultAccepted {
 		m.accepted.Inc()
@@ -151,10 +153,10 @@ func (m *metrics) judge(status schema.ResultStatus) {
 // endSession counts an ended session.
 func (m *metrics) endSession(why claim.SessionEnd) { m.leaving.WithLabelValues(string(why)).Inc() }
 
-// answeredByGate is the outcome of an exchange that no program had, and that a gate answered.
+// answeredByGate is the outcome of an exchange that a gate answered without any program.
 const answeredByGate = "gate"
 
-// count counts an ended exchange.
+// count counts an exchange that ended.
 func (m *metrics) count(e claim.Ended) {
 	switch {
 	case e.Outcome == claim.Done:

@@ -13,24 +13,27 @@ import (
 	"reversehttp/server/publicurl"
 )
 
-// origins decides which web pages a local gateway takes requests from: those of this machine, and those that the
-// operator lists. Any page that a developer looks at can send requests to this machine, by fetch, a form, an image or a
-// WebSocket; the browser says where they come from, and programs say nothing. Beyond local every page is welcome.
+// origins decides which web pages may send requests to a local gateway: those of this machine, and
+// those that the operator lists. Any page that a developer opens can send requests to this machine,
+// by fetch, a form, an image or a WebSocket. The browser says which origin they come from; programs
+// say nothing. A gateway that is not local accepts all pages.
 type origins struct {
-	// checked says that pages of other origins are refused.
+	// checked is whether pages of other origins are refused.
 	checked bool
 	// listed has the origins of --allow-origin, as canonical returns them.
 	listed map[string]bool
-	// pages are the gateway's own, which change nothing and tell nothing of the gateway; other pages import the SDK.
+	// pages are the gateway's own. Any origin may load them, since they change and reveal nothing,
+	// and other pages import the SDK.
 	pages map[string]http.Handler
 	log   *slog.Logger
 	hint  sync.Once
 }
 
-// nullOrigin is what a page has whose origin is opaque: a file, a sandboxed frame. Any page can make such a frame.
+// nullOrigin is the origin of pages with an opaque one, such as a file or a sandboxed frame. Any
+// page can create such a frame.
 const nullOrigin = "null"
 
-// newOrigins returns the check of a gateway. Its error names the flag of the list, and what to give.
+// newOrigins returns the check for a gateway. Its error names the flag and says what to pass.
 func newOrigins(o *Options, local bool) (*origins, error) {
 	all := &origins{checked: local, listed: map[string]bool{}, pages: o.Pages, log: o.Log}
 	for _, origin := range o.AllowOrigins {
@@ -43,11 +46,11 @@ func newOrigins(o *Options, local bool) (*origins, error) {
 	return all, nil
 }
 
-// originForm is that of an origin in lower case (RFC 6454, 6.2): its scheme, its host and its port. WebViews say
+// originForm matches an origin in lower case (RFC 6454, 6.2): scheme, host and port. WebViews send
 // "file://" for files.
 var originForm = regexp.MustCompile(`^([a-z][a-z0-9+.-]*)://([a-z0-9._~-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$|^file://$`)
 
-// canonical returns an origin as browsers write it, or "" where it is none.
+// canonical returns an origin as browsers write it, or "" if it is not an origin.
 func canonical(origin string) string {
 	origin = strings.ToLower(origin)
 	if origin == nullOrigin {
@@ -63,8 +66,9 @@ func canonical(origin string) string {
 	return origin
 }
 
-// isLocalOrigin reports whether an origin is that of a page of this machine, at any port: loopback, localhost, or a name
-// below localhost, as the control origin and the claims of a local gateway are.
+// isLocalOrigin reports whether an origin is on this machine, at any port: its host is a loopback
+// address, localhost, or a name below localhost, like the control origin and the claims of a local
+// gateway.
 func isLocalOrigin(origin string) bool {
 	m := originForm.FindStringSubmatch(strings.ToLower(origin))
 	if m == nil || m[1] != "http" && m[1] != "https" {
@@ -74,7 +78,8 @@ func isLocalOrigin(origin string) bool {
 	return publicurl.IsLocalName(name) && !strings.Contains("."+name, "..")
 }
 
-// refuses reports whether r comes from a page that may not use the gateway, and its origin where r says that.
+// refuses reports whether r comes from a page that may not use the gateway, and returns its origin
+// if r has it.
 func (o *origins) refuses(r *http.Request) (origin string, refused bool) {
 	if !o.checked {
 		return "", false
@@ -89,16 +94,17 @@ func (o *origins) refuses(r *http.Request) (origin string, refused bool) {
 	return "", !said && crossSite(r) && !navigates(r)
 }
 
-// crossSite reports whether a browser says that another site had it send r. It says no origin with what is no fetch:
-// images, scripts, links.
+// crossSite reports whether the browser says that another site caused r. Images, scripts and links
+// have no Origin field.
 func crossSite(r *http.Request) bool { return r.Header.Get("Sec-Fetch-Site") == "cross-site" }
 
-// navigates reports whether r is a navigation, such as by a link, of which the page that had it sent sees nothing.
+// navigates reports whether r is a navigation, such as a followed link. The page that caused it
+// cannot read the response.
 func navigates(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 }
 
-// guard answers what it refuses, and passes everything else on to next.
+// guard answers requests that origins refuses, and passes all others to next.
 func (o *origins) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		origin, refused := o.refuses(r)
@@ -107,8 +113,8 @@ func (o *origins) guard(next http.Handler) http.Handler {
 			return
 		}
 		p := originRefused(origin)
-		o.hint.Do(func() { o.log.Warn("a web page was refused, as all of other origins are", "why", p.Detail) })
-		if r.Method != http.MethodOptions { // or it is a preflight, and a page learns no more from the browser than that it failed
+		o.hint.Do(func() { o.log.Warn("refused a web page of another origin", "why", p.Detail) })
+		if r.Method != http.MethodOptions { // a page learns only that a preflight failed
 			w.Header().Set("Access-Control-Allow-Origin", "*")
 		}
 		p.Unread = true
@@ -116,8 +122,8 @@ func (o *origins) guard(next http.Handler) http.Handler {
 	})
 }
 
-// mayEnter refuses a navigation that another site had a browser make: it may look, and claims nothing. Doors have URLs
-// that claim by GET.
+// mayEnter refuses a navigation that another site caused: it may look at pages but not claim. Some
+// doors claim by GET.
 func (o *origins) mayEnter(r *http.Request) error {
 	if o.checked && crossSite(r) && len(r.Header["Origin"]) == 0 {
 		return originRefused("")
@@ -125,7 +131,8 @@ func (o *origins) mayEnter(r *http.Request) error {
 	return nil
 }
 
-// originRefused returns the problem for a page of an origin, which names what lets it in; "" is one that is not told.
+// originRefused returns the problem for pages of an origin, which names the flag that allows it. An
+// empty origin is unknown.
 func originRefused(origin string) *problem.Problem {
 	const local = "This gateway takes requests from pages of this machine only"
 	detail := ""
@@ -142,5 +149,5 @@ func originRefused(origin string) *problem.Problem {
 	return problem.New(schema.CodeOriginRefused, detail)
 }
 
-// mostSuggested is the longest origin that is repeated as a flag, in bytes.
+// mostSuggested is the longest origin that the problem repeats in a flag, in bytes.
 const mostSuggested = 256

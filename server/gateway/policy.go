@@ -12,8 +12,8 @@ import (
 	"reversehttp/server/terms"
 )
 
-// newPolicies returns the policies of a gateway's claims. Where it is local all visitors have one address, so that wrong
-// passwords are not counted, as wrong tokens are not.
+// newPolicies returns the policies of a gateway's claims. On a local gateway all visitors have one
+// address, so wrong passwords are not counted, like wrong tokens.
 func newPolicies(g *Gateway) *policy.Policies {
 	p := &policy.Policies{Public: g.public, Trust: g.trust}
 	if !g.local {
@@ -22,7 +22,7 @@ func newPolicies(g *Gateway) *policy.Policies {
 	return p
 }
 
-// termed has what the terms of a claim say done for it: its policy enforced, and its exchanges recorded.
+// termed applies the terms of a claim: it enforces its policy and records its exchanges.
 type termed struct {
 	policies *policy.Policies
 	recorder *recording.Recorder
@@ -30,14 +30,14 @@ type termed struct {
 	metrics  *metrics
 }
 
-// tap is that of [claim.Options].
+// tap is the Tap of [claim.Options].
 func (t termed) tap(c *claim.Claim, terms claim.Terms) claim.Tap {
 	t.policies.Keep(c, terms)
 	t.domains.Note(c, terms)
 	return t.recorder.Tap(c, terms)
 }
 
-// untap forgets a claim that has ended.
+// untap releases what termed holds for a claim that has ended.
 func (t termed) untap(c *claim.Claim) {
 	t.policies.End(c)
 	t.domains.Forget(c)
@@ -48,7 +48,7 @@ func (t termed) untap(c *claim.Claim) {
 func (t termed) fits(u *publicurl.Template) func(claim.Terms) error {
 	return func(given claim.Terms) error {
 		if name := terms.DomainOf(given); name != "" && t.domains.Own(name) {
-			return &problem.Problem{Code: schema.CodeBadMember, Pointer: "/" + terms.Domain, Detail: "The gateway is at this domain, below it or above it. Give a domain of yours."}
+			return &problem.Problem{Code: schema.CodeBadMember, Pointer: "/" + terms.Domain, Detail: "The gateway is at this domain, or at one below or above it. Use a domain of your own."}
 		}
 		return policy.Fits(given, u.PathPrefix == "")
 	}

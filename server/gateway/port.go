@@ -11,10 +11,10 @@ import (
 	"reversehttp/server/wire"
 )
 
-// newPort returns where g is spoken to, with the bounds, the words and the budget of g.
+// newPort returns the port of g, with the bounds, problem texts and budget of g.
 func newPort(g *Gateway) *wire.Port { return portFor(g, g, g.public.Scheme) }
 
-// portFor returns a port for what is spoken in a scheme, if only to a proxy.
+// portFor returns a port for a URL scheme, which is https also if only a proxy in front speaks TLS.
 func portFor(g *Gateway, h http.Handler, scheme string) *wire.Port {
 	return wire.New(h, refuseUnread, &wire.Options{
 		HeadTime:  g.options.FieldTime,
@@ -36,7 +36,7 @@ func portFor(g *Gateway, h http.Handler, scheme string) *wire.Port {
 	})
 }
 
-// refuseUnread answers a peer who sent nothing that net/http takes for a request.
+// refuseUnread answers a peer that sent something net/http does not accept as a request.
 func refuseUnread(w http.ResponseWriter, code schema.Code, detail string) {
 	p := &problem.Problem{Code: code, Detail: detail, Visitor: true, Handed: claim.HandedNo}
 	p.Write(w, &http.Request{})

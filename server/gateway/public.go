@@ -6,7 +6,8 @@ import (
 	"reversehttp/server/strangers"
 )
 
-// letStrangersIn guards people from pages of strangers, where the options say so. It is called once visits are there, before anybody comes.
+// letStrangersIn protects people from pages of strangers if [Options.Public] is set. Call it after
+// g.visits is set and before the first request.
 func letStrangersIn(g *Gateway, o *Options, admitted *admission.Admission) {
 	if o.Public || o.SecurityContact != "" {
 		g.desk = strangers.NewDesk(strangers.Desk{

@@ -9,16 +9,18 @@ import (
 	"reversehttp/server/terms"
 )
 
-// Quotas are how much may be used. Nil members mean no bound.
+// Quotas bound usage. Nil members mean no bound.
 type Quotas struct {
-	// Account is for each account that has none of its own, Address for all claims of a stranger's address, and Label for each claim.
+	// Account applies to each account without quotas of its own, Address to all claims of a
+	// stranger's address together, and Label to each claim.
 	Account, Address, Label *quota.Limits
-	// Keeper keeps what is used beyond the process, and Kept is what was. Nil means that it is counted anew.
+	// Keeper stores usage, and Kept is the usage read back from it. Nil means that counts start at
+	// zero.
 	Keeper quota.Keeper
 	Kept   []quota.Record
 }
 
-// newBook returns what counts what is used; nil where nothing does.
+// newBook returns the book that counts usage, or nil if there are no quotas.
 func newBook(o *Options) *quota.Book {
 	if o.Accounts == nil && o.Quotas.Account == nil && o.Quotas.Address == nil && o.Quotas.Label == nil {
 		return nil
@@ -41,10 +43,10 @@ func newBook(o *Options) *quota.Book {
 	})
 }
 
-// counts are the quotas of a gateway as the core has them.
+// counts adapts a book to [claim.Quotas].
 type counts struct{ *quota.Book }
 
-// quotasOf returns the quotas for the core; nil where nothing is counted.
+// quotasOf returns the quotas for the core, or nil if nothing is counted.
 func quotasOf(b *quota.Book) claim.Quotas {
 	if b == nil {
 		return nil
@@ -58,7 +60,8 @@ func (c counts) Claim(label string, t claim.Terms, restored bool) (alone bool, r
 	return c.Book.Claim(label, quota.Maker{Account: m.Name, Address: m.Address}, restored)
 }
 
-// Collect shows what accounts of the file use: there are only so many.
+// Collect implements [prometheus.Collector]. It exports the usage of accounts in the file only,
+// whose number is bounded.
 func (c usageMetrics) Collect(into chan<- prometheus.Metric) {
 	for _, one := range c.accounts.Accounts().All() {
 		for _, u := range c.book.Account(one.Name) {
@@ -80,7 +83,7 @@ func (c usageMetrics) Describe(into chan<- *prometheus.Desc) {
 	into <- refusalsOf
 }
 
-// usageMetrics are those of quotas.
+// usageMetrics exports the usage of quotas.
 type usageMetrics struct {
 	book     *quota.Book
 	accounts *account.Directory

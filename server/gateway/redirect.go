@@ -11,9 +11,10 @@ import (
 	"reversehttp/server/wire"
 )
 
-// NewRedirectPort returns the port for http: URLs of a gateway whose port speaks TLS. It sends whoever asks to the same URL with
-// https, by 308, so that a method and its content are kept, if only the host is the gateway's. What challenge answers, it answers
-// first; nil means nothing.
+// NewRedirectPort returns the port for http: URLs of a gateway whose port speaks TLS. It redirects
+// requests for hosts of the gateway to the same URL with https, by 308, which keeps the method and
+// content. It calls challenge first, which reports whether it answered the request; nil means no
+// challenges.
 func NewRedirectPort(g *Gateway, challenge func(http.ResponseWriter, *http.Request) bool) *wire.Port {
 	return portFor(g, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		wire.Taken(r)

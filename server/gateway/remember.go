@@ -2,11 +2,12 @@ package gateway
 
 import "time"
 
-// keptFor is how long a released label stays its token's, where the options do not say.
+// keptFor is how long a released label stays reserved for its token by default.
 const keptFor = 90 * 24 * time.Hour
 
-// remembered returns how long a released label that its program chose stays its token's, and how many released labels are
-// remembered. Nobody gets a label back after a restart that is on no disk, and programs of this machine keep none from each other.
+// remembered returns how long a released label that its program chose stays reserved for its token,
+// and how many released labels are remembered. The time is 0 if nothing is stored on disk, since no
+// label returns after a restart, and on a local gateway, where programs do not compete for labels.
 func remembered(o *Options, local bool) (keep time.Duration, most int) {
 	keep, most = o.Times.Released, o.Limits.Released
 	if keep == 0 {
@@ -25,9 +26,10 @@ func remembered(o *Options, local bool) (keep time.Duration, most int) {
 }
 
 const (
-	// mostReleased is how many released labels are remembered where nothing bounds the memory.
+	// mostReleased is how many released labels are remembered if memory is not bounded.
 	mostReleased = 100_000
-	// releasedWeight is what one takes, in bytes, and releasedShare the part of the memory that all may take.
+	// releasedWeight is the memory for one released label, in bytes; all together take at most one
+	// releasedShare-th of the budget.
 	releasedWeight = 512
 	releasedShare  = 32
 )

@@ -20,7 +20,7 @@ import (
 	"reversehttp/server/wire"
 )
 
-// routes is every route of the control origin.
+// routes returns all routes of the control origin.
 func (g *Gateway) routes() *chi.Mux {
 	r := chi.NewRouter()
 	r.Use(g.origins.guard, g.shared)
@@ -41,7 +41,7 @@ func (g *Gateway) routes() *chi.Mux {
 		(&problem.Problem{Code: schema.CodeMethodNotAllowed}).Write(w, req)
 	})
 
-	// HEAD is only for what a GET does not change: a poll acknowledges.
+	// HEAD is offered only where GET is safe; a poll is not, since it acknowledges.
 	look := func(path string, h http.Handler) {
 		r.Method("GET", path, h)
 		r.Method("HEAD", path, h)
@@ -92,19 +92,20 @@ func (g *Gateway) routes() *chi.Mux {
 	return r
 }
 
-// figuresElsewhere tells the operator where the figures are, which are not for strangers.
+// figuresElsewhere answers /metrics on the public port, where strangers may ask, and says where the
+// operator finds the metrics.
 func figuresElsewhere(w http.ResponseWriter, r *http.Request) {
 	problem.New(schema.CodeNotFound, "The figures of this gateway are for its operator: /metrics is at the address of --admin-listen.").Write(w, r)
 }
 
-// shared answers CORS for every origin: the origins of a gateway say before who is refused. Only for pages that the
-// operator lists it says that the gateway may be on another network than they are, and nearer.
+// shared answers CORS for every origin; origins has refused the others before. It allows access to
+// a more private network only for pages that the operator lists.
 func (g *Gateway) shared(next http.Handler) http.Handler {
 	answering := func(private bool) http.Handler {
 		return cors.New(cors.Options{
 			AllowedOrigins:      []string{"*"},
 			AllowedMethods:      []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"},
-			AllowedHeaders:      []string{"*"}, // those of POST {responseUrl} have any name
+			AllowedHeaders:      []string{"*"}, // fields of POST {responseUrl} have any name
 			ExposedHeaders:      []string{"Location", "Link", "Retry-After", "Preference-Applied", "Requesting-Client"},
 			MaxAge:              int(g.options.Preflight.Seconds()),
 			AllowPrivateNetwork: private,
@@ -113,7 +114,7 @@ func (g *Gateway) shared(next http.Handler) http.Handler {
 	toAll, toListed := answering(false), answering(true)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case r.URL.Path == "/metrics": // for the operator and the pages of this origin
+		case r.URL.Path == "/metrics": // only for the operator and pages of this origin
 			next.ServeHTTP(w, r)
 		case g.origins.listed[canonical(r.Header.Get("Origin"))]:
 			toListed.ServeHTTP(w, r)
@@ -123,11 +124,10 @@ func (g *Gateway) shared(next http.Handler) http.Handler {
 	})
 }
 
-// atControl sends whoever looks at a page by another name of this machine to
-// the control origin: URLs that the gateway gives are there, and the policy of
-// a page lets it ask its own origin only. Names are compared without ports, for
-// a port may be forwarded. What pages and programs load, such as /sdk.js, has an
-// extension and is served by any name.
+// atControl redirects pages requested under another name of this machine to the control origin:
+// URLs that the gateway returns are there, and the policy of a page allows requests to its own
+// origin only. It compares names without ports, since a port may be forwarded. Files that pages and
+// programs load, such as /sdk.js, have an extension and are served under any name.
 func (g *Gateway) atControl(at string, page http.Handler) http.Handler {
 	if path.Ext(at) != "" || !g.options.Loopback || !publicurl.IsLoopback(g.public.ControlHost) {
 		return page
@@ -151,10 +151,10 @@ func (g *Gateway) atControl(at string, page http.Handler) http.Handler {
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer wire.Recover(g.options.Log, "panic while serving a request", g.panics.Inc)
 	wire.BoundWrite(w, 0)
-	if r.Trailer == nil && r.Body != http.NoBody { // so that a copy of r sees trailers that were not announced
+	if r.Trailer == nil && r.Body != http.NoBody { // lets copies of r see trailers that were not announced
 		r.Trailer = http.Header{}
 	}
-	if r.ContentLength != 0 { // for who does not read the content: net/http does, at the end
+	if r.ContentLength != 0 { // for handlers that leave the body unread: net/http reads it at the end
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.options.ContentGrace))
 	}
 	where, label, at := g.locate(r.Host, wire.Target(r), g.options.Loopback)
@@ -162,8 +162,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		wire.Taken(r)
 	}
 	if g.stopping.begun.Load() && (where != publicurl.Control || g.stopping.told.Load()) {
-		// So that visitors come back elsewhere, and few connections are idle, and cut, at the end. Programs
-		// keep theirs until they are told: the port may be closed to new ones, and they have answers to give.
+		// Visitors should reconnect elsewhere, so that few connections are idle and cut at the end.
+		// Programs keep theirs until they are told to come back: they still have answers to send,
+		// and the port may be closed to new connections.
 		w.Header().Set("Connection", "close")
 	}
 	fields, bytes := countFields(r)
@@ -190,7 +191,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case publicurl.Control:
 		g.control.ServeHTTP(w, intake.WithHold(r, hold))
 	default:
-		// Probes come by address. They learn nothing that rebinding could use.
+		// Probes come by address. Their answers hold nothing that DNS rebinding could exploit.
 		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
 			g.control.ServeHTTP(w, r)
 			return
@@ -199,7 +200,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// countFields returns how many fields r has, and how many bytes they count.
+// countFields returns the number of fields of r and their size in bytes.
 func countFields(r *http.Request) (fields, bytes int) {
 	for name, values := range r.Header {
 		bytes += field.SizeOf(name, values)
@@ -208,8 +209,8 @@ func countFields(r *http.Request) (fields, bytes int) {
 	return fields, bytes
 }
 
-// oversize refuses targets and fields beyond the bounds, targets that are none,
-// and what is not as the visitor sent it.
+// oversize returns a problem for targets and fields beyond the bounds, invalid targets, and
+// requests that net/http does not present as they were sent.
 func (g *Gateway) oversize(w http.ResponseWriter, r *http.Request, fields, bytes int) *problem.Problem {
 	if detail := wire.Malformed(r); detail != "" {
 		return &problem.Problem{Code: schema.CodeBadRequest, Detail: detail}
@@ -233,12 +234,12 @@ func (g *Gateway) oversize(w http.ResponseWriter, r *http.Request, fields, bytes
 	return nil
 }
 
-// clearsCookies reports whether browsers are to forget cookies that are too many: where claims have hosts, a page of one may set them
-// for all.
+// clearsCookies reports whether browsers should drop cookies when a request has too many: if claims
+// have hosts of their own, a page of one can set cookies for all.
 func clearsCookies(p *publicurl.Template) bool { return p.PathPrefix == "" }
 
-// validForm tells whether the target has one of the forms of RFC 9112, 3.2.
-// net/http takes URLs without a host too.
+// validForm reports whether the target has one of the forms of RFC 9112, 3.2. net/http also accepts
+// URLs without a host.
 func validForm(r *http.Request) bool {
 	target := r.RequestURI
 	if strings.HasPrefix(target, "/") || target == "*" || r.Method == http.MethodConnect {
@@ -249,13 +250,14 @@ func validForm(r *http.Request) bool {
 	return ok && strings.IndexAny(rest, "/?") != 0 && rest != ""
 }
 
-// health answers that the process runs.
+// health answers 204: the process runs.
 func (g *Gateway) health(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// ready answers whether new claims and visitors are welcome.
+// ready answers 204 while the gateway accepts new claims and visitors, and a problem while it
+// stops.
 func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
 	if g.stopping.begun.Load() {
 		w.Header().Set("Connection", "close")
