@@ -131,7 +131,7 @@ func TestEveryModuleOfTheSDKNamesItsSourceMap(t *testing.T) {
 func TestPagesThatLoadBundles(t *testing.T) {
 	want := map[string][]string{
 		"/vendor/client-zip.js": {"/files"},
-		"/vendor/mcp.js":        {"/ask"},
+		"/vendor/mcp.js":        {"/ask", "/mcp"},
 	}
 	handlers, got := served(t), map[string][]string{}
 	for _, page := range slices.Sorted(maps.Keys(handlers)) {
@@ -205,7 +205,7 @@ func TestEveryAddressInAPageIsServed(t *testing.T) {
 
 func TestPoliciesOfPages(t *testing.T) {
 	handlers := served(t)
-	for _, path := range []string{"/", "/status", "/hello", "/playground", "/inbox", "/ask", "/files"} {
+	for _, path := range []string{"/", "/status", "/hello", "/playground", "/inbox", "/ask", "/files", "/mcp"} {
 		r, body := get(t, handlers[path], "GET")
 		p := r.Header.Get("Content-Security-Policy")
 		if !strings.Contains(p, "default-src 'none'") || strings.Contains(p, "unsafe") || strings.Contains(p, "*") {

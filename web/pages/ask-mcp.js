@@ -2,10 +2,10 @@
  * The person behind the URL as a tool of agents: an MCP server with one tool, ask_human. Its call
  * waits until the person has answered, as any other request does.
  */
-import { mcpDoor } from './mcp-door.js'
-import { mostName, mostOption, mostOptions, mostText } from './questions.js'
+import { mcpDoor, said } from './mcp-door.js'
+import { CallQuestions } from './mcp-question.js'
+import { mostOption, mostOptions, mostText } from './questions.js'
 
-const progressMs = 10_000
 const words = {
   declined: 'The person does not want to answer this.',
   left: 'The question was withdrawn.',
@@ -41,9 +41,8 @@ const asked = {
  * @param {import('./questions.js').Questions} questions
  */
 export function askMcp(sdk, pulse, questions) {
-  /** @type {Map<string, Set<string>>} ids of questions that wait, by who asks and the id of the call */
-  const calls = new Map()
-  return mcpDoor(sdk, pulse, serverFor, takeBack)
+  const calls = new CallQuestions(questions, pulse)
+  return mcpDoor(sdk, pulse, serverFor, calls.takeBack)
 
   /** @param {import('/sdk.js').Info} info */
   function serverFor(info) {
@@ -60,7 +59,7 @@ export function askMcp(sdk, pulse, questions) {
         inputSchema: sdk.fromJsonSchema(/** @type {any} */ (asked)),
         annotations: { readOnlyHint: true, openWorldHint: true },
       },
-      (/** @type {any} */ args, context) => ask(args, info, context),
+      (/** @type {any} */ args, { mcpReq }) => ask(args, info, mcpReq),
     )
     return server
   }
@@ -68,90 +67,15 @@ export function askMcp(sdk, pulse, questions) {
   /**
    * @param {{ question: string, options?: string[] }} args
    * @param {import('/sdk.js').Info} info
-   * @param {any} context
-   */
-  async function ask({ question: text, options = [] }, info, { mcpReq }) {
-    if (!text.trim()) return failed('Say what you ask.')
-    const client = mcpReq.envelope?.['io.modelcontextprotocol/clientInfo']
-    const name = client?.title ?? client?.name ?? 'An agent'
-    const question = questions.add({
-      text: text.trim(),
-      options: [...new Set(options.map((option) => option.trim()).filter(Boolean))],
-      from: `${name}`.slice(0, mostName),
-      address: info.remoteAddr.replace(/:\d+$/, ''),
-      later: false,
-      forMs: info.timeoutMs,
-    })
-    if (!question) return failed('Too many questions wait already. Ask again later.')
-    const signal = AbortSignal.any([mcpReq.signal, info.signal])
-    const call = callOf(info, mcpReq.id)
-    const mine = calls.get(call) ?? new Set()
-    calls.set(call, mine.add(question.id))
-    const stop = tellProgress(mcpReq)
-    await questions.ended(question, info.timeoutMs, signal)
-    stop()
-    mine.delete(question.id)
-    if (!mine.size) calls.delete(call)
-    questions.end(question.id, endOf(signal, info.signal))
-    if (question.state === 'answered') {
-      return { content: [{ type: /** @type {const} */ ('text'), text: question.answer }] }
-    }
-    return failed(words[/** @type {keyof typeof words} */ (question.state)])
-  }
-
-  /**
-   * Has a client that wants to hear of progress know that the question still waits, so that it does too.
    * @param {any} mcpReq
    */
-  function tellProgress({ _meta, notify }) {
-    const progressToken = _meta?.progressToken
-    if (progressToken === undefined) return () => {}
-    let progress = 0
-    let toldMs = pulse.now()
-    return pulse.listen(() => {
-      const now = pulse.now()
-      if (now - toldMs < progressMs) return
-      toldMs = now
-      const params = {
-        progressToken,
-        progress: ++progress,
-        message: 'The person sees the question.',
-      }
-      notify({ method: 'notifications/progress', params }).catch(() => {})
-    })
+  async function ask({ question, options = [] }, info, mcpReq) {
+    const text = question.trim()
+    if (!text) return said('Say what you ask.', true)
+    const trimmed = options.map((option) => option.trim()).filter(Boolean)
+    const ended = await calls.ask({ text, options: [...new Set(trimmed)] }, info, mcpReq)
+    if (!ended) return said('Too many questions wait already. Ask again later.', true)
+    if (ended.state === 'answered') return said(ended.answer)
+    return said(words[/** @type {keyof typeof words} */ (ended.state)], true)
   }
-
-  /**
-   * Withdraws the question of a call. Calls have no session, so it is that of the same address and id,
-   * if there is one only.
-   * @param {import('/sdk.js').Info} info
-   * @param {unknown} id
-   */
-  function takeBack(info, id) {
-    const mine = calls.get(callOf(info, id))
-    if (mine?.size === 1) for (const question of mine) questions.end(question, 'left')
-  }
-}
-
-/**
- * @param {import('/sdk.js').Info} info
- * @param {unknown} id
- */
-function callOf({ remoteAddr, headers }, id) {
-  const agent = headers.find(([name]) => name.toLowerCase() === 'user-agent')?.[1] ?? ''
-  return JSON.stringify([remoteAddr.replace(/:\d+$/, ''), agent, id])
-}
-
-/**
- * @param {AbortSignal} signal
- * @param {AbortSignal} ofExchange
- */
-function endOf({ aborted }, { reason }) {
-  if (!aborted) return 'expired'
-  return reason?.message === 'closed' ? 'lost' : 'left'
-}
-
-/** @param {string} text */
-function failed(text) {
-  return { isError: true, content: [{ type: /** @type {const} */ ('text'), text }] }
 }

@@ -5,6 +5,7 @@ import { claimPanel } from './claim-panel.js'
 import { offerCopy } from './copy.js'
 import { ago, duration } from './duration.js'
 import { button, by, make, say } from './element.js'
+import { later } from './later.js'
 import { Pulse } from './pulse.js'
 import { askHandler, Questions } from './questions.js'
 
@@ -32,24 +33,15 @@ const questions = new Questions((question) => {
 })
 
 const pulse = new Pulse()
-/** @type {Promise<(request: Request, info: import('/sdk.js').Info) => Promise<Response>> | undefined} */
-let mcp
+const mcp = later(async () => {
+  const [sdk, { askMcp }] = await Promise.all([import('/vendor/mcp.js'), import('./ask-mcp.js')])
+  return askMcp(sdk, pulse, questions)
+})
 
 claimPanel({
   page: 'ask',
   timeoutMs,
-  handler: askHandler(questions, async (request, info) => {
-    try {
-      return await (
-        await loadMcp()
-      )(request, info)
-    } catch {
-      return new Response('This page cannot load its MCP server.\n', {
-        status: 503,
-        headers: { 'Retry-After': '5' },
-      })
-    }
-  }),
+  handler: askHandler(questions, mcp),
   heard: pulse.beat,
   curl: (url) => `curl '${url}' -d question='Shall I deploy?' -d option=yes -d option=no`,
   claimed: ({ url }) => {
@@ -77,24 +69,12 @@ by('send').addEventListener('click', () => {
 drawLog()
 pulse.listen(tick)
 // Before the first agent comes, and after the page is there.
-setTimeout(() => loadMcp().catch(() => {}), mcpMs)
+setTimeout(() => mcp.load().catch(() => {}), mcpMs)
 by('clear-log').addEventListener('click', () => {
   log = []
   writeLog(log)
   drawLog()
 })
-
-/** Loads the MCP server, which is larger than the rest of the page; a failure is tried again. */
-function loadMcp() {
-  mcp ??= Promise.all([import('/vendor/mcp.js'), import('./ask-mcp.js')]).then(
-    ([sdk, { askMcp }]) => askMcp(sdk, pulse, questions),
-    (e) => {
-      mcp = undefined
-      throw e
-    },
-  )
-  return mcp
-}
 
 /** @param {string} url */
 function invite(url) {

@@ -83,6 +83,16 @@ function kept(events, pulse) {
   })
 }
 
+/**
+ * Returns a text as the result of a tool.
+ * @param {string} text
+ * @param {boolean} [isError]
+ */
+export function said(text, isError = false) {
+  const content = [{ type: /** @type {const} */ ('text'), text }]
+  return { content, ...(isError && { isError }) }
+}
+
 /** @param {Uint8Array} content */
 function idTakenBack(content) {
   try {

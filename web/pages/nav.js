@@ -12,6 +12,7 @@ export const pages = [
   ['/ask', 'ask me', 'a person behind a URL'],
   ['/files', 'files', 'files that are downloaded from your tab'],
   ['/playground', 'playground', 'a handler that you edit while it serves'],
+  ['/mcp', 'MCP server', 'a tab that agents read and change'],
   ['/hello', 'hello', 'a server of ten lines'],
   ['/status', 'status', 'this gateway, and how to answer from elsewhere'],
 ]
