@@ -8,7 +8,18 @@ import { keepAll, recallAll } from './kept.js'
 const keptAt = 'reversehttp claims'
 const mostClaims = 20
 const mostCharacters = 256
-const pages = ['console', 'inbox', 'playground', 'ask', 'files']
+const pages = [
+  'console',
+  'inbox',
+  'playground',
+  'ask',
+  'files',
+  'chat',
+  'mcp',
+  'oauth',
+  'websub',
+  'mock',
+]
 
 /**
  * @typedef {object} Kept

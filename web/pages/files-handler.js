@@ -1,4 +1,5 @@
 /** What a visitor of shared files gets: a list, each file with ranges, and all of them as one zip. */
+import { hostOf } from './address.js'
 import { listPage } from './files-page.js'
 import { urlPath } from './shared-files.js'
 
@@ -154,9 +155,4 @@ function decoded(path) {
   } catch {
     return undefined
   }
-}
-
-/** @param {string} address with a port */
-function hostOf(address) {
-  return address.replace(/:\d+$/, '')
 }

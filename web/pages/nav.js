@@ -11,12 +11,13 @@ export const pages = [
   ['/inbox', 'inbox', 'webhooks, with their signatures checked'],
   ['/ask', 'ask me', 'a person behind a URL'],
   ['/files', 'files', 'files that are downloaded from your tab'],
+  ['/chat', 'chat', 'a chat that your tab serves'],
   ['/playground', 'playground', 'a handler that you edit while it serves'],
   ['/mcp', 'MCP server', 'a tab that agents read and change'],
   ['/hello', 'hello', 'a server of ten lines'],
   ['/status', 'status', 'this gateway, and how to answer from elsewhere'],
 ]
-const beside = 5
+const beside = 6
 
 const nav = globalThis.document?.querySelector('nav[aria-label="Pages"]')
 if (nav) fill(nav)

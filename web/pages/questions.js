@@ -3,6 +3,7 @@
  * the answer, which is its response; with `Prefer: respond-async` (RFC 7240, 4.1) it gets 202 and
  * the URL of the question instead.
  */
+import { hostOf, networkOf } from './address.js'
 import { askerPage, answerPage } from './asker-page.js'
 import { hexOf } from './hex.js'
 
@@ -383,30 +384,4 @@ const policy =
  */
 function shown({ text, options, state, answer }, url) {
   return { status: state, ...(state === 'answered' && { answer }), question: text, options, url }
-}
-
-/** @param {string} address with a port */
-function hostOf(address) {
-  return address.replace(/:\d+$/, '')
-}
-
-/**
- * Returns what probably belongs to one asker: an IPv4 address, or the first half of an IPv6 address,
- * since providers assign such networks whole.
- * @param {string} address
- */
-function networkOf(address) {
-  const v6 = /^\[([0-9a-f:]+)/i.exec(address)?.[1]
-  if (!v6 || address.includes('.')) return address
-  const [before, after] = v6.split('::')
-  const groups = before ? before.split(':') : []
-  if (after !== undefined) {
-    const last = after ? after.split(':') : []
-    while (groups.length + last.length < 8) groups.push('0')
-    groups.push(...last)
-  }
-  return groups
-    .slice(0, 4)
-    .map((group) => parseInt(group, 16))
-    .join(':')
 }
