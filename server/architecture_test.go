@@ -77,7 +77,7 @@ func TestTheFileTreeOfTheReadmeIsUpToDate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, text, _ := strings.Cut(string(readme), "says when this tree is out of date:")
+	_, text, _ := strings.Cut(string(readme), "reports when this tree is out of date:")
 	named, dir := map[string]bool{}, "server"
 	line := regexp.MustCompile(`^    ( *)([a-z]+)/ `)
 	for l := range strings.Lines(text) {
