@@ -28,10 +28,11 @@ export const noFirefox = !firefoxPath && !inCI && 'there is no Firefox here'
 // How long a page may take for something; the machine may be busy.
 const patienceMs = 600_000
 
-/** Starts a browser. Every context of it is a profile that knows nothing of the others. */
-export async function startBrowser() {
+/** Starts a browser, with more flags. Every context of it is a profile that knows nothing of the others. */
+export async function startBrowser(...flags) {
   if (!executablePath) throw new Error('there is no Chromium here')
-  const browser = await chromium.launch({ executablePath, args, timeout: patienceMs })
+  const all = [...args, ...flags]
+  const browser = await chromium.launch({ executablePath, args: all, timeout: patienceMs })
   const open = browser.newContext.bind(browser)
   browser.newContext = async (options) => {
     const context = await open(options)

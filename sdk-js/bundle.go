@@ -41,9 +41,8 @@ var Helpers = []string{"files.js", "receive.js"}
 // internal names members of objects that never leave the SDK. Nobody else reads them, so they are
 // shortened, in all modules alike. None may be a member of the wire, of the API or of the platform.
 var internal = []string{
-	"again", "answer", "ask", "back", "by", "claimed", "controller", "deadlineMs", "drain", "ended", "events", "forget",
-	"hidden",
-	"info", "init", "judge", "keep", "lack", "lasting", "leave", "line", "lose", "lost", "narrow", "part",
+	"again", "answer", "ask", "back", "barred", "by", "claimed", "controller", "current", "deadlineMs", "drain", "ended", "events", "forget", "framed",
+	"hidden", "info", "judge", "keep", "lack", "lasting", "lastly", "leave", "line", "lose", "lost", "narrow", "part",
 	"plain", "poll", "pour", "recall", "release", "report", "resend", "reset", "run", "settle", "settled", "shown",
 	"step", "stop", "streams", "take", "wait", "waitMs", "wake", "ways", "whole",
 }

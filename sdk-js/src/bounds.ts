@@ -13,7 +13,7 @@ export const crowdedMs = 9_000
 /** How long no more of an answer may come. */
 export const contentMs = 60_000
 /** The bytes of an answer, and the characters of a line: no honest gateway sends more at once. */
-export const mostAnswer = 67_108_864
+export const mostAnswer = 60_000_000
 /** How late the answer to a poll may be, and a heartbeat of a stream: only a dead connection is noticed. */
 export const pollSlackMs = 10_000
 export const slackMs = 5_000
@@ -39,7 +39,7 @@ export const mostRemembered = 4096
 export const longMs = 4_000
 export const mostGroups = 3
 /** The characters of answers that go together, at most; one that is larger goes alone. */
-export const mostTogether = 1_048_576
+export const mostTogether = 1_000_000
 /** The bytes of a piece of a stream, at most: proxies take 1 MiB, and it has its lines, too. */
 export const pieceBytes = 983_040
 /** The bytes of {"messages":[ and ]}. */

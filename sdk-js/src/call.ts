@@ -10,6 +10,12 @@ const mediaFramed = 'application/vnd.reversehttp'
 /** The `fetch` to use. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 
+/** The error of a page that may not reach a gateway (local-network.ts). */
+export interface Barred {
+  readonly barred: 'permission_needed' | 'permission_denied'
+  readonly detail: string
+}
+
 /** One request to the gateway. */
 export interface Call {
   method: 'GET' | 'POST' | 'DELETE'
@@ -20,8 +26,8 @@ export interface Call {
   json?: string
   /** The content, in the framed form. */
   framed?: Uint8Array<ArrayBuffer> | Blob | undefined
-  /** What else fetch is to know. */
-  init?: RequestInit
+  /** It outlives the page. */
+  lastly?: boolean | undefined
   signal?: AbortSignal | undefined
   /**
    * Takes a good answer as it comes instead, unless it gives nothing. The signal ends that, too, and
@@ -29,7 +35,7 @@ export interface Call {
    */
   take?: ((response: Response, close: () => void) => unknown) | undefined
   /** How long to wait for the answer to begin, once all was sent. */
-  waitMs?: number
+  waitMs?: number | undefined
 }
 
 /**
@@ -63,7 +69,7 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
       body: json ?? framed ?? null,
       credentials: 'omit',
       signal: controller.signal,
-      ...of.init,
+      keepalive: !!of.lastly,
     })
     stop()
     taken = response.ok && (await of.take?.(response, close))
@@ -92,7 +98,9 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
     // What takes the answer may have failed, and left it open.
     abort()
     if (cause instanceof ReverseHttpError) throw cause
-    throw new ReverseHttpError('network', `${where}: no answer`, { cause })
+    // As a page does that lacks the permission to reach the gateway.
+    const { barred = 'network', detail = '' } = cause as Partial<Barred>
+    throw new ReverseHttpError(barred, `${where}: no answer`, { detail, cause })
   } finally {
     stop()
     if (!taken) end()
@@ -109,8 +117,9 @@ async function textOf(response: Response, moved: () => void): Promise<string> {
   for (let text = ''; ;) {
     const { done, value } = await reader.read()
     moved()
-    if (text.length > mostAnswer) throw new ReverseHttpError('unexpected', 'too long')
     text += decoder.decode(value, { stream: !done })
     if (done) return text
+    // That is no JSON.
+    if (text.length > mostAnswer) return '-'
   }
 }

@@ -49,6 +49,7 @@ export class Claim extends EventTarget {
    * when it was lost. Nobody has to listen: the error event, the logger and the state tell the same.
    */
   declare readonly closed: Promise<void>
+  readonly state: State = 'online'
   readonly #poller: Poller
   readonly #exchanges: Exchanges
   readonly #responder: Responder
@@ -60,7 +61,6 @@ export class Claim extends EventTarget {
   #heard: boolean | undefined
   readonly #polling: Promise<void>
   readonly #over = new AbortController()
-  #state: State = 'online'
   #ending: Promise<void> | undefined
   #settle!: (error?: ReverseHttpError) => void
 
@@ -83,10 +83,7 @@ export class Claim extends EventTarget {
     this.closed.catch(() => {})
     this.#poller = new Poller(claiming, session, wish, {
       message: (message) => this.#exchanges.take(message),
-      session: () => {
-        this.#responder.wake()
-        this.#turn('online')
-      },
+      session: () => this.#responder.wake(),
       back: () => this.#responder.resend(),
       state: (state, error) => this.#turn(state, error),
       end: (error) => void this.#end(error),
@@ -104,31 +101,27 @@ export class Claim extends EventTarget {
 
   /** The label. */
   get label(): string {
-    return this.#poller.session.claimed.label
+    return this.#poller.current.claimed.label
   }
 
   /** The public URL, with a final slash. */
   get url(): string {
-    return this.#poller.session.claimed.url
+    return this.#poller.current.claimed.url
   }
 
   /** The secret that owns the claim. Whoever has it can take the label. */
   get token(): string {
-    return this.#poller.session.claimed.token
+    return this.#poller.current.claimed.token
   }
 
   /** The state of the option `domain` at the last claiming: its URL, or the record that proves ownership. */
   get domain(): Pick<ClaimAnswer, 'domainUrl' | 'domainRecord' | 'domainValue' | 'domainProblem'> {
-    return this.#poller.session.claimed
+    return this.#poller.current.claimed
   }
 
   /** The URL of what the gateway recorded, for the option `inspect`; undefined where it records nothing. */
   get exchanges(): string | undefined {
-    return this.#poller.session.claimed.exchanges
-  }
-
-  get state(): State {
-    return this.#state
+    return this.#poller.current.claimed.exchanges
   }
 
   /**
@@ -144,7 +137,7 @@ export class Claim extends EventTarget {
   async delete(): Promise<void> {
     await this.close()
     this.#memory.forget()
-    const { session } = this.#poller
+    const { current: session } = this.#poller
     await session.call('DELETE', session.claimed.claim)
   }
 
@@ -194,7 +187,7 @@ export class Claim extends EventTarget {
     this.#over.abort()
     this.#poller.stop()
     await this.#polling
-    const { session } = this.#poller
+    const { current: session } = this.#poller
     if (error) session.ended = true
     await this.#exchanges.drain(this.#options.drainMs ?? defaultDrainMs)
     this.#exchanges.stop()
@@ -208,8 +201,9 @@ export class Claim extends EventTarget {
   }
 
   #turn(state: State, error?: ReverseHttpError): void {
-    if (this.#state === state || this.#state === 'closed') return
-    this.#state = state
+    const said: { state: State } = this
+    if (said.state === state || said.state === 'closed') return
+    said.state = state
     // What could not be answered meanwhile can be now.
     if (state === 'online') this.#responder.wake()
     this.#tell('statechange', { state, error })

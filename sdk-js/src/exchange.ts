@@ -115,7 +115,7 @@ export function exchanges(
   async function begin(request: Arrived): Promise<void> {
     const { id, timeoutMs } = request
     const same = live.get(id)
-    const { session } = responder
+    const { current: session } = responder
     if (same) {
       same.again = true
       same.by = session
@@ -189,7 +189,7 @@ export function exchanges(
         envelope,
         signal,
         async (url) =>
-          (await responder.session.call<ReadableStream<Uint8Array>>('GET', url, {
+          (await responder.current.call<ReadableStream<Uint8Array>>('GET', url, {
             signal,
             waitMs: timeoutMs,
             take: (r, close) => {
@@ -218,7 +218,7 @@ export function exchanges(
             response as Response,
             info.responseHeaders,
             signal,
-            responder.session.streams,
+            responder.current.streams,
           )
     } catch (cause) {
       // A handler that gives up when it is cancelled did right.
@@ -244,7 +244,7 @@ export function exchanges(
     if (!content) return post(answer, x, deadlineMs, request)
     const { controller } = x
     const { id } = request
-    const { session } = responder
+    const { current: session } = responder
     const { signal } = controller
     const { partBytes, batch } = session.claimed.limits
     let result: ResultStatus | undefined

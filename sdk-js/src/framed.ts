@@ -8,7 +8,7 @@ const blobBytes = 131_072
 const blobs = globalThis.location && 'duplex' in globalThis.Request.prototype
 
 /** Writes lines, each with the content beside it where it has some. */
-export function framed(
+export function frame(
   lines: string[],
   contents: (Uint8Array | Blob | undefined)[],
 ): Uint8Array<ArrayBuffer> | Blob {

@@ -9,46 +9,57 @@ import type { ClaimAnswer, ClaimRequest, Discovery } from './envelope.js'
 /** What a program wants of a claim. Undefined members are left out. */
 export type Wish = { [K in keyof ClaimRequest]: ClaimRequest[K] | undefined }
 
+const isNear = /\/\/(\d|\[|.*local)/
+
 /** Makes a claim, or takes it back; either way with a new session. */
-export type Claiming = (wish: Wish, signal?: AbortSignal) => Promise<Session>
+export type Claiming = (wish: Wish, signal?: AbortSignal, waitMs?: number) => Promise<Session>
 
 /** Asks the gateway of this origin where claims are made. */
 export async function discover(
-  fetch: Fetch,
   origin: string | URL,
   options: ConnectOptions,
   signal?: AbortSignal,
+  waitMs?: number,
 ): Promise<Claiming> {
-  // This needs no secret, so a redirect may lead to another document.
+  const fetch: Fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init))
+  const page =
+    'addEventListener' in globalThis ? import('./page.js').catch(() => undefined) : undefined
+  // What looks near is asked as local-network.ts does it, which comes with the page's module.
+  const near = !options.fetch && (options.targetAddressSpace || isNear.test(`${origin}`))
   let { href } = new URL('/.well-known/reversehttp', origin)
-  const found = await call<Discovery>(fetch, href, {
+  let found: Discovery | undefined
+  // Requests with a token or key go to the gateway's own origin only, and follow no redirects.
+  const ask: Fetch = async (url, init) => {
+    if (originOf(url) !== originOf(href)) {
+      throw new ReverseHttpError('unexpected', `${href}: gives ${url}`)
+    }
+    const of: RequestInit = { ...init, redirect: found ? 'manual' : 'follow' }
+    const loaded = near && (await page)
+    return loaded ? loaded.reach(fetch, options, url, of) : fetch(url, of)
+  }
+  // The first needs no secret, so a redirect may lead to another document.
+  found = await call<Discovery>(ask, href, {
     method: 'GET',
     signal,
+    waitMs,
     take: (response) => void (href = response.url || href),
   })
   if (found?.version !== 1) {
     throw new ReverseHttpError('unexpected', `${href}: not version 1`)
   }
-  // Requests with a token or key go to the gateway's own origin only, and follow no redirects.
-  const own: Fetch = (url, init) => {
-    if (originOf(url) !== originOf(href)) {
-      throw new ReverseHttpError('unexpected', `${href}: gives ${url}`)
-    }
-    return fetch(url, { ...init, redirect: 'manual' })
-  }
   const { claims, transports } = found
-  const ways: Ways = { ...options, ask: own, at: href, transports }
+  const ways: Ways = { ...options, ask, at: href, transports, page }
   const pause = new Pause()
   // Where it cannot be loaded (a policy, a bundler), polls are for batches.
   const streams = import('./stream.js').then((m) => void (ways.streams = m)).catch(() => {})
-  if ('addEventListener' in globalThis) ways.page = import('./page.js').catch(() => undefined)
-  const loading = Promise.all([streams, ways.page])
-  return async (wish, signal) => {
-    const claimed = await call<ClaimAnswer>(own, claims, {
+  const loading = Promise.all([streams, page])
+  return async (wish, signal, waitMs) => {
+    const claimed = await call<ClaimAnswer>(ask, claims, {
       method: 'POST',
       shown: options.key,
       json: JSON.stringify(wish),
       signal,
+      waitMs,
     })
     if (!claimed?.limits) {
       throw new ReverseHttpError('unexpected', `${href}: no claim`)

@@ -1,5 +1,6 @@
 import type { Fetch } from './call.js'
 import type { Policy, Redeliver } from './envelope.js'
+import type { AddressSpace } from './local-network.js'
 import type { LinkSocketConstructor } from './session.js'
 import type { OwnershipStorage } from './storage.js'
 
@@ -33,6 +34,11 @@ export interface ServeOptions {
   signal?: AbortSignal | undefined
   /** The `fetch` that reaches the gateway. Absent: the global one. With it there is no link, unless `WebSocket` is given, too. */
   fetch?: Fetch | undefined
+  /**
+   * Where the gateway is, as `fetch` calls it: `loopback` is this machine, `local` its network. Absent: what the host
+   * of `gateway` shows, an address, `localhost` or a name in `.local`.
+   */
+  targetAddressSpace?: AddressSpace | undefined
   /**
    * Opens the link to the gateway, as the platform's `WebSocket` does. Absent: that, where there is one and no `fetch`
    * is given, for it would go past that; null, or none: polls stream, or are for batches.

@@ -43,7 +43,7 @@ export interface PollEvents {
 
 /** Polls for one claim until it is stopped, with a new session whenever the old one is over. */
 export class Poller {
-  declare session: Session
+  declare current: Session
   readonly #claiming: Claiming
   readonly #wish: Wish
   readonly events: PollEvents
@@ -63,7 +63,7 @@ export class Poller {
 
   constructor(claiming: Claiming, session: Session, wish: Wish, events: PollEvents) {
     this.#claiming = claiming
-    this.session = session
+    this.current = session
     this.#wish = wish
     this.events = events
   }
@@ -83,21 +83,21 @@ export class Poller {
         continue
       }
       const { signal } = (this.#open = new AbortController())
-      const claiming = this.session.ended
+      const claiming = this.current.ended
       try {
         if (claiming) {
           batch = undefined
-          this.session = await this.#claiming(this.#wish, signal)
+          this.current = await this.#claiming(this.#wish, signal)
           failed = false
           this.events.session()
           this.#online()
           continue
         }
-        const waitSeconds = failed ? 0 : this.session.claimed.limits.waitSeconds
+        const waitSeconds = failed ? 0 : this.current.claimed.limits.waitSeconds
         const sinceMs = performance.now()
         let news: boolean | undefined
-        if (batch) this.session.cursor = batch.cursor
-        const polled = this.session.poll(waitSeconds, signal, (message) => {
+        if (batch) this.current.cursor = batch.cursor
+        const polled = this.current.poll(waitSeconds, signal, (message) => {
           this.#online()
           news ||= this.#isNew(message) || performance.now() - sinceMs > soonMs
           if (news) this.#backoff.reset()
@@ -106,13 +106,13 @@ export class Poller {
         const messages = batch?.messages
         if (messages?.length) this.#handed = this.#handed.then(() => this.#hand(messages))
         batch = undefined
-        batch = await polled
-        if (batch && !Array.isArray(batch.messages)) {
-          batch = undefined
+        const brought = await polled
+        if (brought && !Array.isArray(brought.messages)) {
           throw new ReverseHttpError('unexpected', 'no batch')
         }
+        batch = brought
         this.#online()
-        for (const message of batch?.messages ?? []) if (this.#isNew(message)) news = true
+        for (const message of batch?.messages ?? []) news = this.#isNew(message) || news
         if (news || !waitSeconds || performance.now() - sinceMs > soonMs) this.#backoff.reset()
         else await this.#rest(this.#backoff.next())
         failed = false
@@ -125,7 +125,7 @@ export class Poller {
         if (refused(error) && (claiming || error.code === 'claim_deleted' || !over(error))) {
           return this.events.end(error)
         }
-        if (!claiming) judge(this.session, error)
+        if (!claiming) judge(this.current, error)
         // What aborted it was no signal, but a time.
         this.#silent ||=
           !signal.aborted && (error.cause as Error | undefined)?.name === 'AbortError'
@@ -170,7 +170,7 @@ export class Poller {
 
   /** Takes note that the gateway refused answers of a session. */
   lose(session: Session, error: ReverseHttpError): void {
-    const polled = !session.ended && session === this.session
+    const polled = !session.ended && session === this.current
     session.ended = session.lost = true
     if (polled) this.#open.abort(error)
   }
@@ -181,8 +181,8 @@ export class Poller {
   }
 
   /** Asks soon whether the gateway is there: the browser says that the network is gone. */
-  lack(): void {
-    const error = new ReverseHttpError('network', 'the browser is offline')
+  lack(message: string): void {
+    const error = new ReverseHttpError('network', message)
     this.events.state('reconnecting', error)
     this.#open.abort(error)
   }

@@ -11,7 +11,7 @@ import type { Part, Result, Results, ResultStatus } from './envelope.js'
 /** What posting answers needs to know, and tells. */
 export interface RespondEvents {
   /** The session to answer through: the newest, for an exchange may have moved to it. */
-  readonly session: Session
+  readonly current: Session
   /** The gateway refuses answers of this session. */
   lose(session: Session, error: ReverseHttpError): void
 }
@@ -80,8 +80,8 @@ export class Responder {
   }
 
   /** The session to answer through. */
-  get session(): Session {
-    return this.#events.session
+  get current(): Session {
+    return this.#events.current
   }
 
   /**
@@ -108,7 +108,7 @@ export class Responder {
         this.#post()
       } else while (waiting.length) await this.#deliver(this.#group(waiting), until)
     }
-    if (!this.session.link?.send(group, post, flow)) void post(group)
+    if (!this.current.link?.send(group, post, flow)) void post(group)
     const judged = await Promise.all(results)
     return judged.find((j) => !took(j?.status)) ?? judged.at(-1)
   }
@@ -154,11 +154,11 @@ export class Responder {
 
   /** Takes those that go together. */
   #group(waiting: Waiting[]): Waiting[] {
-    const { batch, answerBytes, partBytes } = this.session.claimed.limits
+    const { batch, answerBytes, partBytes } = this.current.claimed.limits
     let bytes = frameBytes
     let characters = 0
     let n = 0
-    const framed = !!this.session.framed
+    const framed = !!this.current.framed
     for (const w of waiting) {
       const { length } = w.line(framed)
       const besides = framed && w.content ? w.content.length : 0
@@ -175,7 +175,7 @@ export class Responder {
   async #deliver(group: Waiting[], signal: AbortSignal = this.#stop.signal): Promise<void> {
     const backoff = new Backoff()
     for (;;) {
-      const session = this.session
+      const session = this.current
       group = group.filter((w) => {
         const open = !signal.aborted && performance.now() < w.deadlineMs
         if (!open) w.settle(undefined)
@@ -222,7 +222,7 @@ export class Responder {
           return
         }
       }
-      if (!signal.aborted && session === this.session) {
+      if (!signal.aborted && session === this.current) {
         await this.#pause.wait(backoff.next(error?.retryAfterMs))
       }
     }

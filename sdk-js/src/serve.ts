@@ -1,10 +1,8 @@
-import { onAbort } from './abort.js'
 import { crowdedMs } from './bounds.js'
 import { Claim } from './claim.js'
 import { ReverseHttpError } from './error.js'
 import { discover, type Wish } from './gateway.js'
 import { Memory, pageStorage } from './storage.js'
-import type { Fetch } from './call.js'
 import type { Handler } from './exchange.js'
 import type { ServeOptions } from './options.js'
 
@@ -27,18 +25,14 @@ export async function serve(handler: Handler, options: ServeOptions = {}): Promi
   } = options
   const origin = options.gateway ?? globalThis.location?.origin
   if (!origin || origin === 'null') throw new TypeError('serve needs a gateway')
-  const fetch: Fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init))
   const memory = new Memory(storage, origin, label)
-  const starting = new AbortController()
-  const abort = (): void => starting.abort()
-  const end = onAbort(signal, abort)
   // Over HTTP/1.1, and browsers speak no other with http: URLs, tabs share six connections, and each
   // holds one with its poll: a request of the seventh waits, and nobody says so.
   const crowded = globalThis.location && /^http:/i.test(origin as string)
-  const timer = crowded && setTimeout(abort, crowdedMs)
+  const waitMs = crowded ? crowdedMs : undefined
   try {
     signal?.throwIfAborted()
-    const claiming = await discover(fetch, origin, options, starting.signal)
+    const claiming = await discover(origin, options, signal, waitMs)
     const kept = token ? {} : memory.recall()
     // JSON leaves out what is undefined.
     const wish: Wish = {
@@ -52,12 +46,12 @@ export async function serve(handler: Handler, options: ServeOptions = {}): Promi
       policy,
       domain,
     }
-    const session = await claiming(wish, starting.signal).catch((e: ReverseHttpError) => {
+    const session = await claiming(wish, signal, waitMs).catch((e: ReverseHttpError) => {
       if (label || !kept.label || e.code !== 'label_taken') throw e
       // Nobody asked for the remembered label, and another has it by now: a new one will do.
       memory.forget()
       wish.label = wish.token = undefined
-      return claiming(wish, starting.signal)
+      return claiming(wish, signal, waitMs)
     })
     memory.keep(session.claimed)
     // From here on the label is ours, whoever picked it.
@@ -67,11 +61,10 @@ export async function serve(handler: Handler, options: ServeOptions = {}): Promi
   } catch (e) {
     memory.release()
     signal?.throwIfAborted()
-    if (!starting.signal.aborted) throw e
+    // It is what aborts a request that waits too long.
+    const late = ((e as Error).cause as Error | undefined)?.name === 'AbortError'
+    if (!waitMs || !late) throw e
     const detail = 'The gateway does not answer. Other tabs may hold six connections.'
     throw new ReverseHttpError('network', `${origin}: ${detail}`, { detail, cause: e })
-  } finally {
-    clearTimeout(timer as number | undefined)
-    end()
   }
 }

@@ -2,7 +2,8 @@ import { goodbyeMs, pollSlackMs } from './bounds.js'
 import { call, type Call, type Fetch } from './call.js'
 import type { ReverseHttpError } from './error.js'
 import type { Message } from './message.js'
-import type { Polling } from './page.js'
+import type { Polling } from './life.js'
+import type { AddressSpace } from './local-network.js'
 import type { Parts } from './parts.js'
 import type { Pause } from './pause.js'
 import type { Arrived } from './request.js'
@@ -42,6 +43,7 @@ export type LinkSocketConstructor = new (url: string, protocol: string) => LinkS
 /** Those options of a program that say how it reaches the gateway. */
 export interface ConnectOptions {
   fetch?: Fetch | undefined
+  targetAddressSpace?: AddressSpace | undefined
   WebSocket?: LinkSocketConstructor | null | undefined
   key?: string | undefined
 }
@@ -146,7 +148,7 @@ export interface Streams {
   /** Tells whether something between did not pass the framed form, or changed it. */
   misread(error: ReverseHttpError): boolean
   /** Writes lines, each with the content beside it where it has some. */
-  framed(
+  frame(
     lines: string[],
     contents: (Uint8Array | Blob | undefined)[],
   ): Uint8Array<ArrayBuffer> | Blob
@@ -156,6 +158,8 @@ export interface Streams {
 export interface Page {
   /** Follows the life of the page until the signal aborts. */
   followPage(poller: Polling, signal: AbortSignal): void
+  /** Sends a request to a gateway that may be in a more private network than this page. */
+  reach(fetch: Fetch, options: ConnectOptions, url: string, init: RequestInit): Promise<Response>
 }
 
 /** One session of a claim, with the requests that a program may send for it. */
@@ -189,8 +193,8 @@ export class Session {
   }
 
   /** What writes the framed form, where the gateway takes it. */
-  get framed(): Streams['framed'] | undefined {
-    return this.claimed.limits.framedInlineBytes && !this.plain ? this.streams?.framed : undefined
+  get framed(): Streams['frame'] | undefined {
+    return this.claimed.limits.framedInlineBytes && !this.plain ? this.streams?.frame : undefined
   }
 
   /**
@@ -215,12 +219,12 @@ export class Session {
     })
   }
 
-  /** Says that this program stops serving. With keepalive it is said even while the page goes away. */
-  async end(keepalive?: boolean): Promise<void> {
+  /** Says that this program stops serving. With `lastly` it is said even while the page goes away. */
+  async end(lastly?: boolean): Promise<void> {
     this.ended = this.lost = true
     await this.call('DELETE', this.claimed.session, {
       headers: { 'Last-Event-ID': this.cursor },
-      init: { keepalive: keepalive! },
+      lastly,
       waitMs: goodbyeMs,
     })
   }

@@ -4,7 +4,7 @@
  */
 export { byLink } from './by-link.js'
 export { flowing } from './flow.js'
-export { framed, misread } from './framed.js'
+export { frame, misread } from './framed.js'
 export { knownContent } from './known.js'
 export { listen } from './listen.js'
 export { vet } from './vet.js'
