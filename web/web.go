@@ -55,7 +55,7 @@ func Pages() (map[string]http.Handler, error) {
 		a := newAsset(path.Ext(f), content)
 		a.fields["Cross-Origin-Resource-Policy"] = "same-origin"
 		if path.Ext(f) == ".html" {
-			a.fields["Content-Security-Policy"] = policyOf(content, modules)
+			a.fields["Content-Security-Policy"] = policyOf(at, content, modules)
 			a.fields["Cross-Origin-Opener-Policy"] = "same-origin"
 		}
 		handlers[at] = a

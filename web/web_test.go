@@ -219,6 +219,9 @@ func TestPoliciesOfPages(t *testing.T) {
 				t.Errorf("%s: policy %q has no %s", path, p, directive)
 			}
 		}
+		if got, want := strings.Contains(p, "connect-src 'self';"), path != "/oauth"; got != want {
+			t.Errorf("%s: policy %q lets it ask its own origin only: %v, want %v", path, p, got, want)
+		}
 		if got, want := strings.Contains(p, "blob:"), path == "/playground"; got != want {
 			t.Errorf("%s: policy %q allows workers of blobs: %v, want %v", path, p, got, want)
 		}
