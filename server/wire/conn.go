@@ -15,60 +15,59 @@ import (
 	"reversehttp/schema"
 )
 
-// conn stands between a peer and net/http, while that reads the head of a
-// request. It shows net/http a target that it does not refuse, and says in the
-// words of a [Refuse] what net/http refuses all the same.
+// conn stands between a peer and net/http while net/http reads the head of a request. It replaces a
+// target that net/http would refuse with one that it accepts, and has a [Refuse] write the response
+// if net/http refuses the request anyway.
 //
-// A head is looked for where one is due: at the start, and after the server said
-// that the connection is idle. net/http may have read on by then, where a visitor
-// pipelines. It waits for four bytes, with one deadline, before it reads the head,
-// with another, and has one buffer of the size readBuffer. So a read under the first
-// deadline tells by the room left in the buffer how many bytes it has already,
-// three at most, and conn knows what they were. Where no read comes before the
-// second one conn is lost, and looks for nothing until the connection is idle
-// again. So content is never taken for a head, nor changed.
+// conn expects a head at the start, and after the server reported that the connection is idle. If a
+// visitor pipelines, net/http may have read ahead by then. net/http waits for four bytes under one
+// deadline before it reads the head under another, and has one buffer of the size readBuffer. A
+// read under the first deadline therefore shows, by the room left in the buffer, how many bytes
+// net/http already has. These are three at most, and conn knows what they were. If no read comes
+// before the second deadline, conn is lost and examines nothing until the connection is idle again.
+// So it never mistakes content for a head, and never changes it.
 //
-// Where net/http has a buffer of another size conn is lost after the first head.
-// At the start it reads only as much as tells whether the peer speaks HTTP/2. If
-// it does, conn steps aside for good.
+// If net/http had a buffer of another size, conn would be lost after the first head. At the start
+// it reads only enough to see whether the peer speaks HTTP/2. If so, conn steps aside for good.
 type conn struct {
 	net.Conn
 	// ahead was read before, and comes first.
 	ahead []byte
-	// aside says that conn is nothing but what it wraps.
+	// aside is set once conn only passes bytes through.
 	aside atomic.Bool
-	// left says that the peer closed the connection.
+	// left is set once the peer closed the connection.
 	left atomic.Bool
-	// chosen says that HTTP/2 was chosen by ALPN, so that nothing else is spoken.
+	// chosen is whether ALPN chose HTTP/2, so that anything else is an error.
 	chosen bool
 	// mu guards below: net/http reads a byte ahead while it calls the handler.
 	mu    sync.Mutex
 	line  requestLine
 	guard guard
-	// start is how many bytes came, as far as that matters to tell the preface of
-	// HTTP/2; other says that it is something else.
+	// start counts bytes received while they may still be the preface of HTTP/2; other is set once
+	// they are not.
 	start int
 	other bool
-	// tail is what was read last.
+	// tail has the last three bytes read.
 	tail [3]byte
-	// begun says that a read was made for the head; lost, that the start of the
-	// head was read before.
+	// begun is set once a read was made for the head; lost, if the start of the head was read
+	// earlier.
 	begun, lost bool
-	// deadlines counts those that were set since the connection is idle.
+	// deadlines counts the deadlines set since the connection became idle.
 	deadlines int
-	// waits says that the connection was idle before the head.
+	// waits is whether the connection was idle before the head.
 	waits bool
-	// over says that the time for a head is over. net/http gives it again after it
-	// looked for the preface of HTTP/2.
+	// over is set once the time for a head has passed. net/http would start it again after looking
+	// for the preface of HTTP/2.
 	over bool
-	// refused says that all was said and what net/http writes is dropped.
+	// refused is set once a refusal was written. Whatever net/http writes then is dropped.
 	refused bool
-	// refusal has the words; nil until a port serves the connection.
+	// refusal writes refusals. It is nil until a port serves the connection.
 	refusal Refuse
-	// clears says that a head which cookies make too long has the peer forget them.
+	// clears is whether to have the peer drop its cookies if they make a head too long.
 	clears bool
-	// place is what the connection has, or nil. A head counts in it beyond what net/http reads at
-	// once, until the request that it makes does: head is how much came, and counted how much counts.
+	// place is the connection's share of the budget, or nil. It also covers the part of a head that
+	// exceeds the read buffer of net/http, until the request itself is counted. head is how much of
+	// the head came, and counted how much of it place covers.
 	place         Place
 	head, counted int
 	// serving is set from the call of the handler until the connection is idle.
@@ -78,21 +77,21 @@ type conn struct {
 // readBuffer is how much net/http reads at once, in bytes.
 const readBuffer = 4 << 10
 
-// http2Weight is what a connection of HTTP/2 costs in memory besides: the fields of a request may
-// fill as much before anybody sees them.
+// http2Weight is the additional memory of an HTTP/2 connection, in bytes: the fields of a request
+// may take that much before a handler sees them.
 const http2Weight = 192 << 10
 
-// preface is what a peer that speaks HTTP/2 says first (RFC 9113, 3.4). net/http
-// waits for its first line at least.
+// preface is what a peer that speaks HTTP/2 sends first (RFC 9113, 3.4). net/http waits at least
+// for its first line.
 const (
 	preface     = prefaceLine + "\r\n\r\nSM\r\n\r\n"
 	prefaceLine = "PRI * HTTP/2.0"
 )
 
-// stepAside makes c nothing but what it wraps.
+// stepAside makes c pass all bytes through unchanged.
 func (c *conn) stepAside() { c.aside.Store(true) }
 
-// expectHead begins to look for a head.
+// expectHead prepares for the head of the next request.
 func (c *conn) expectHead() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,8 +101,8 @@ func (c *conn) expectHead() {
 	c.waits, c.deadlines = true, 0
 }
 
-// SetReadDeadline sets it, and notes that net/http waits no more for a head but
-// has the start of it.
+// SetReadDeadline sets the deadline. It also notes that net/http no longer waits for a head but has
+// its start.
 func (c *conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	if c.waits && !c.begun {
@@ -115,8 +114,7 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	return c.Conn.SetReadDeadline(t)
 }
 
-// serve notes that a handler is called. What is known of the head does not
-// change from then on.
+// serve notes that a handler is called. The state of the head does not change from then on.
 func (c *conn) serve() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -124,8 +122,8 @@ func (c *conn) serve() {
 	c.uncount()
 }
 
-// count counts n bytes more of a head, and reports whether there is room for them. The caller
-// holds c.mu.
+// count adds n bytes to the head, and reports whether there is room for them. The caller holds
+// c.mu.
 func (c *conn) count(n int) bool {
 	if c.place == nil {
 		return true
@@ -140,7 +138,7 @@ func (c *conn) count(n int) bool {
 	return true
 }
 
-// uncount notes that the head counts as that of a request. The caller holds c.mu.
+// uncount gives back what the head took, since its request is counted now. The caller holds c.mu.
 func (c *conn) uncount() {
 	if c.counted > 0 {
 		c.place.Shrink(c.counted)
@@ -148,7 +146,7 @@ func (c *conn) uncount() {
 	c.head, c.counted = 0, 0
 }
 
-// Read reads, looks at a head, and changes a malformed target.
+// Read reads from the peer, examines heads and replaces malformed targets.
 func (c *conn) Read(p []byte) (int, error) {
 	if c.aside.Load() {
 		n, err := c.Conn.Read(p)
@@ -167,7 +165,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	case over:
 		return 0, os.ErrDeadlineExceeded
-	case idle: // net/http waits in vain, and gives up soon where nothing comes
+	case idle: // net/http waits in vain, and gives up soon if nothing comes
 		return 0, nil
 	}
 	var n int
@@ -223,8 +221,8 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// pass has the guard look at n bytes that were read into p, and returns how many of them, or of what is in their place, net/http gets.
-// The caller holds c.mu.
+// pass runs the guard over the n bytes read into p, and returns how many bytes of p net/http gets,
+// original or replaced. The caller holds c.mu.
 func (c *conn) pass(p []byte, n int) int {
 	if c.guard.why != "" {
 		return n
@@ -243,15 +241,14 @@ func (c *conn) pass(p []byte, n int) int {
 	return passed
 }
 
-// leaves notes by what a read ended with whether the peer closed the connection.
+// leaves notes whether the peer closed the connection, judging by the error of a read.
 func (c *conn) leaves(err error) {
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		c.left.Store(true)
 	}
 }
 
-// prefaces tells whether the preface of HTTP/2 ends with the next bytes. The
-// caller holds c.mu.
+// prefaces reports whether p completes the preface of HTTP/2. The caller holds c.mu.
 func (c *conn) prefaces(p []byte) bool {
 	if c.start >= len(preface) || len(p) == 0 {
 		return false
@@ -261,8 +258,8 @@ func (c *conn) prefaces(p []byte) bool {
 	return c.start == len(preface) && !c.other
 }
 
-// begin begins a head with what of it net/http has already, which has space
-// for so many bytes more. The caller holds c.mu.
+// begin begins a head with the bytes of it that net/http already has. space is the room left in its
+// buffer. The caller holds c.mu.
 func (c *conn) begin(space int) {
 	c.begun = true
 	if !c.waits {
@@ -275,16 +272,16 @@ func (c *conn) begin(space int) {
 	}
 }
 
-// see sees the next bytes of a head. The caller holds c.mu.
+// see examines the next bytes of a head. The caller holds c.mu.
 func (c *conn) see(p []byte) {
 	if !c.lost {
 		c.line.see(p)
 	}
 }
 
-// CloseWrite ends what is written, where the connection can, and listens for a
-// while to a peer that still sends: one that sees the connection reset may never
-// see the answer (RFC 9112, 9.6). net/http asks for it before it closes.
+// CloseWrite closes the write side, if the connection can, and reads for a while from a peer that
+// still sends: if the connection were reset, the peer might never see the answer (RFC 9112, 9.6).
+// net/http calls it before Close.
 func (c *conn) CloseWrite() (err error) {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		err = half.CloseWrite()
@@ -294,9 +291,8 @@ func (c *conn) CloseWrite() (err error) {
 	return err
 }
 
-// reset has the connection end with a reset, where it can. In HTTP/1.0 the end of
-// the connection is the end of the content, so a peer could not tell by anything
-// else that it was cut short.
+// reset makes the connection end with a reset, if it can. In HTTP/1.0 the end of the connection
+// ends the content, so only a reset shows a peer that content was cut short.
 func (c *conn) reset() {
 	if l, ok := c.Conn.(lingerer); ok {
 		_ = l.SetLinger(0)
@@ -306,14 +302,14 @@ func (c *conn) reset() {
 // lingerer is a connection such as that of TCP.
 type lingerer interface{ SetLinger(seconds int) error }
 
-// How much longer, in time and bytes, a peer is listened to.
+// Bounds, in time and bytes, on reading from a peer after the response.
 const (
 	lingerTime  = 2 * time.Second
 	lingerBytes = 8 << 20
 )
 
-// Write writes. What is written while no handler serves is net/http's own
-// refusal, in its words; it becomes a problem.
+// Write writes to the peer. Anything written while no handler runs is a refusal by net/http itself;
+// Write replaces it with a problem.
 func (c *conn) Write(p []byte) (int, error) {
 	if c.aside.Load() {
 		return c.Conn.Write(p)
@@ -351,7 +347,8 @@ func (c *conn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// refuse answers what is not a request, with fields that are given as names and values, and the connection ends.
+// refuse answers bytes that are not a request, with fields as pairs of name and value, and ends the
+// connection.
 func (c *conn) refuse(code schema.Code, detail string, fields ...string) error {
 	if c.refusal == nil {
 		return nil
@@ -361,7 +358,7 @@ func (c *conn) refuse(code schema.Code, detail string, fields ...string) error {
 		w.header.Set(fields[i], fields[i+1])
 	}
 	c.refusal(w, code, detail)
-	_ = c.SetWriteDeadline(time.Now().Add(writeGrace)) // the last one may be over
+	_ = c.SetWriteDeadline(time.Now().Add(writeGrace)) // the previous deadline may have passed
 	_, err := c.Conn.Write(w.bytes())
 	return err
 }

@@ -10,30 +10,30 @@ import (
 	"time"
 )
 
-// Detached is a connection that left net/http while a response to a request on it is due, see
-// [Detach], and the [http.ResponseWriter] of that. It costs one goroutine that needs little, in
-// place of the stacks, the buffers and the request of net/http. Whoever writes the response naps
-// in a read of one byte meanwhile, which notices that the peer leaves, or begins its next request.
-// Once the response is whole the connection is idle, and with the first byte of a request it goes back
-// to net/http, by its listener.
+// Detached is a connection that left net/http while a response is due on it (see [Detach]), and the
+// [http.ResponseWriter] for that response. It costs one small goroutine instead of the stacks,
+// buffers and request of net/http. While the writer of the response waits, it naps in a read of one
+// byte, which notices if the peer leaves or begins its next request. Once the response is complete
+// the connection is idle. With the first byte of a request it returns to net/http, through its
+// listener.
 type Detached struct {
 	response
 	port     *Port
 	listener *listener
 	seat     *seat
-	leave    context.CancelFunc // the peer has left
+	leave    context.CancelFunc // called when the peer left
 	next     []byte             // what the peer sent of its next request
 	first    [1]byte
-	until    time.Time // of the nap
+	until    time.Time // when the nap ends
 	roused   atomic.Bool
-	idle     bool // the set guards it
+	idle     bool // guarded by the set
 }
 
-// Detach takes the connection of r from net/http and reports whether it could: of HTTP/1.1 alone,
-// and for a request without content. Then the handler returns and does no more with w and r: serve
-// writes the response, on a goroutine of its own. It has the fields of w, unless its head was
-// sent, which begun says. The context ends when the peer leaves during a nap. A panic ends the
-// connection as in a handler.
+// Detach takes the connection of r from net/http and reports whether it could. It can in HTTP/1.1
+// only, and only for a request without content. The handler must then return without using w and r
+// again; serve writes the response on a goroutine of its own. The response has the fields of w,
+// unless begun says that its head was sent. The context ends if the peer leaves during a nap. A
+// panic ends the connection as in a handler.
 func Detach(w http.ResponseWriter, r *http.Request, begun bool, serve func(context.Context, *Detached)) bool {
 	a := acceptedOf(r)
 	if a == nil || a.port == nil || !r.ProtoAtLeast(1, 1) || r.Body != http.NoBody {
@@ -48,11 +48,11 @@ func Detach(w http.ResponseWriter, r *http.Request, begun bool, serve func(conte
 	if err != nil {
 		return false
 	}
-	if n := rw.Reader.Buffered(); n > 0 { // it pipelines
+	if n := rw.Reader.Buffered(); n > 0 { // the peer pipelines
 		ahead, _ := rw.Reader.Peek(n)
 		d.next = append(d.next, ahead...)
 	}
-	d.next = append(d.next, a.ahead...) // what a guard held back, or stopped at
+	d.next = append(d.next, a.ahead...) // bytes that the guard held back or stopped at
 	ctx, leave := context.WithCancel(context.Background())
 	d.leave = leave
 	d.port.busy.Add(1)
@@ -63,7 +63,7 @@ func Detach(w http.ResponseWriter, r *http.Request, begun bool, serve func(conte
 	return true
 }
 
-// run has the response written, and gives the connection back.
+// run has serve write the response, then returns the connection to the listener.
 func (d *Detached) run(ctx context.Context, serve func(context.Context, *Detached)) {
 	again := d.answer(ctx, serve)
 	d.leave()
@@ -79,11 +79,12 @@ func (d *Detached) run(ctx context.Context, serve func(context.Context, *Detache
 	}
 	_ = d.conn.SetReadDeadline(time.Time{})
 	back := newAccepted(d.conn, d.listener, d.seat)
-	back.ahead, back.other = d.next, true // it speaks HTTP/1
+	back.ahead, back.other = d.next, true // the peer speaks HTTP/1
 	d.listener.give(acceptance{conn: back})
 }
 
-// answer has the response written, and reports whether the connection may serve another request.
+// answer has serve write the response, and reports whether the connection can serve another
+// request.
 func (d *Detached) answer(ctx context.Context, serve func(context.Context, *Detached)) (again bool) {
 	defer func() {
 		if v := recover(); v != nil && v != http.ErrAbortHandler {
@@ -94,7 +95,7 @@ func (d *Detached) answer(ctx context.Context, serve func(context.Context, *Deta
 	return d.end() == nil && !d.closes && d.port.away.rest(d)
 }
 
-// rest makes the connection idle.
+// rest marks the connection idle, and sets how long it may stay so.
 func (d *Detached) rest() {
 	d.idle = true
 	_ = d.conn.SetWriteDeadline(time.Time{})
@@ -106,16 +107,16 @@ func (d *Detached) rest() {
 	d.seat.note(http.StateIdle)
 }
 
-// Until sets when a nap ends, at last.
+// Until sets the time at which a nap ends at the latest.
 func (d *Detached) Until(t time.Time) {
 	d.until = t
 	d.roused.Store(false)
 	_ = d.conn.SetReadDeadline(t)
 }
 
-// Nap returns when its time is over or it is roused, and when the peer sends something or leaves. It reports
-// whether it can nap again: where the peer has sent something it could notice no more, nor where the
-// connection says that a time is over that is not.
+// Nap returns when its time is over, when Rouse is called, and when the peer sends something or
+// leaves. It reports whether another nap is possible. That is not so after the peer sent something,
+// because a nap would no longer notice anything, nor if the connection reports a timeout too early.
 func (d *Detached) Nap() bool {
 	if len(d.next) > 0 {
 		return false
@@ -132,28 +133,28 @@ func (d *Detached) Nap() bool {
 	return d.roused.Load() || !time.Now().Before(d.until)
 }
 
-// Rouse ends the nap, and one whose end is set and that has not begun.
+// Rouse ends the nap, or the next one if its end is set already.
 func (d *Detached) Rouse() {
 	d.roused.Store(true)
 	_ = d.conn.SetReadDeadline(past)
 }
 
-// detachedSet has the detached connections of a port.
+// detachedSet holds the detached connections of a port.
 type detachedSet struct {
-	mu          sync.Mutex // guards below, and whether they are idle
+	mu          sync.Mutex // guards the fields below, and idle of each connection
 	all         map[*Detached]struct{}
-	ends, ended bool // none is kept that is idle; none is kept
+	ends, ended bool // idle connections are closed; all are
 	running     sync.WaitGroup
 }
 
-// Detached returns how many connections are not with net/http (see [Detach]).
+// Detached returns the number of connections that are not with net/http (see [Detach]).
 func (p *Port) Detached() int {
 	p.away.mu.Lock()
 	defer p.away.mu.Unlock()
 	return len(p.away.all)
 }
 
-// add adds one, which runs, unless all have ended.
+// add adds a connection and starts run for it, and reports false once all have ended.
 func (s *detachedSet) add(d *Detached, run func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,7 +169,7 @@ func (s *detachedSet) add(d *Detached, run func()) bool {
 	return true
 }
 
-// rest makes one idle, and reports whether it is to be kept.
+// rest marks a connection idle, and reports whether to keep it.
 func (s *detachedSet) rest(d *Detached) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -178,14 +179,14 @@ func (s *detachedSet) rest(d *Detached) bool {
 	return !s.ends
 }
 
-// remove removes one.
+// remove removes a connection.
 func (s *detachedSet) remove(d *Detached) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.all, d)
 }
 
-// endIdle closes those that are idle, from then on.
+// endIdle closes the idle connections, and each that becomes idle later.
 func (s *detachedSet) endIdle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,7 +198,7 @@ func (s *detachedSet) endIdle() {
 	}
 }
 
-// end closes all, from then on, and waits until they have ended.
+// end closes all connections, refuses new ones, and waits until all have ended.
 func (s *detachedSet) end() {
 	s.mu.Lock()
 	s.ends, s.ended = true, true

@@ -5,41 +5,47 @@ import (
 	"strings"
 )
 
-// guard follows the bytes of a connection of HTTP/1, message by message, before net/http has them. It lets nothing through that some
-// servers read in one way and others in another: a line that ends in LF alone, a CR that LF does not follow, NUL, a folded field, and a
-// length that is said in two ways. net/http takes most of these, and who stands before it may have seen other requests than it does.
+// guard follows the bytes of an HTTP/1 connection, message by message, before net/http reads them.
+// It stops whatever servers read in different ways: a line that ends in LF alone, a CR without LF,
+// NUL, a folded field, and a length that is given in two ways. net/http accepts most of these, and
+// a proxy in front may have seen different requests than it does.
 //
-// What a guard stops at, and all that follows it, net/http never has. It has stopped instead, which makes of the head, the line of a
-// chunk or the trailers before it something that net/http refuses, in its turn where requests are pipelined.
+// net/http never gets the bytes at which a guard stops, nor any after them. It gets the constant
+// stopped instead, which makes it refuse the head, chunk line or trailers so far, after the answers
+// to earlier pipelined requests.
 //
-// After a request that asks to change the protocol a guard holds back what follows, until it is known what that is: nothing that a guard
-// understands where a handler takes the connection, and the next request where that is idle again.
+// After a request for another protocol, a guard holds back what follows until its meaning is known.
+// If a handler takes the connection, the bytes are not HTTP. If the connection becomes idle again,
+// they are the next request.
 type guard struct {
 	at guardAt
-	// why is why nothing more is let through, for people.
+	// why says, for people, why nothing more passes. It is empty while bytes pass.
 	why string
-	// cr says that the byte before was a CR, which LF has to follow.
+	// cr is whether the last byte was a CR, which LF must follow.
 	cr bool
-	// old says that the request is of HTTP/1.0; trailing, that its fields follow the content; asks, that it asks for another protocol.
+	// old is whether the request is HTTP/1.0; trailing, whether the fields are trailers; asks,
+	// whether it asks for another protocol.
 	old, trailing, asks bool
-	// coded and sized say that Transfer-Encoding and Content-Length are there, and left how much content follows, or how much of a chunk.
+	// coded and sized are whether Transfer-Encoding and Content-Length are present. left is how
+	// much of the content or of a chunk follows, in bytes.
 	coded, sized bool
 	left         uint64
-	// amiss says that net/http refuses the request for one of them.
+	// amiss is whether net/http refuses the request because of one of them.
 	amiss bool
-	// name and value are those of a field, as far as they matter and came, and size counts the digits of a chunk's size.
+	// name and value are the relevant beginnings of a field's name and value, and size counts the
+	// digits of a chunk size.
 	name   [len("transfer-encoding") + 1]byte
 	named  int
 	value  [mostValue + 1]byte
 	valued int
 	size   int
-	// head and cookies count the bytes of a head, and those of cookies in it.
+	// head counts the bytes of a head, and cookies those of cookies in it.
 	head, cookies int
-	// unseen counts what was let through without a look, after a request that asks.
+	// unseen counts the bytes that passed unexamined after a request for another protocol.
 	unseen int
 }
 
-// guardAt is where in a message the next byte stands.
+// guardAt is the position of the next byte in a message.
 type guardAt int
 
 const (
@@ -50,21 +56,22 @@ const (
 	inValue                    // in its value
 	inContent                  // in content of a known length
 	atSize                     // in the size of a chunk
-	inExtension                // after it
-	inChunk                    // in what it has
-	afterChunk                 // after that
+	inExtension                // after the size
+	inChunk                    // in the data of a chunk
+	afterChunk                 // after the data
 	atHold                     // after a request that asks for another protocol
-	atRefusal                  // where net/http refuses, and closes the connection
+	atRefusal                  // net/http refuses the request and closes the connection
 )
 
-// stopped is what net/http has in place of what a guard stops at. The first bytes are good in no field and in no line of a chunk.
+// stopped is what net/http gets instead of the bytes at which a guard stops. Its first bytes are
+// invalid in fields and chunk lines.
 const stopped = "\x00\r\r\n\r\n\r\n"
 
-// mostValue bounds what is looked at of a value, in bytes.
+// mostValue bounds how much of a value is examined, in bytes.
 const mostValue = 64
 
-// see sees the next bytes and returns how many of them pass. Of those that do not, why says what is wrong; where it is empty they are held
-// back until [guard.idle].
+// see examines the next bytes and returns how many of them pass. If some do not, why says what is
+// wrong; if it is empty they are held back until [guard.idle].
 func (g *guard) see(p []byte) int {
 	for i := 0; i < len(p); {
 		var n int
@@ -95,7 +102,8 @@ func (g *guard) see(p []byte) int {
 	return len(p)
 }
 
-// idle notes that a response was written, and that no handler took the connection. tail is what came last.
+// idle notes that a response was written and no handler took the connection. tail has the last
+// bytes that came.
 func (g *guard) idle(tail []byte) {
 	if g.at == atHead {
 		g.head = 0
@@ -112,13 +120,13 @@ func (g *guard) idle(tail []byte) {
 	}
 }
 
-// begun reports whether a head has begun since the connection was idle.
+// begun reports whether a head has begun since the connection was last idle.
 func (g *guard) begun() bool { return g.head > 0 }
 
-// inHead reports whether the next byte is one of a head that has begun.
+// inHead reports whether the next byte belongs to a head that has begun.
 func (g *guard) inHead() bool { return inLine <= g.at && g.at <= inValue && !g.trailing }
 
-// cookiesFill reports whether most of a head, as far as it came, is cookies.
+// cookiesFill reports whether cookies are most of the head so far.
 func (g *guard) cookiesFill() bool { return g.cookies > g.head/2 }
 
 // stop lets nothing more through.
@@ -127,7 +135,7 @@ func (g *guard) stop(why string) int {
 	return 0
 }
 
-// text sees the next bytes of lines, one at least, and returns how many it saw.
+// text examines the next bytes of lines, at least one, and returns how many it examined.
 func (g *guard) text(p []byte) int {
 	b := p[0]
 	if g.inHead() {
@@ -187,10 +195,11 @@ func (g *guard) text(p []byte) int {
 	return n
 }
 
-// version is what a request line of HTTP/1.0 ends in.
+// version ends a request line of HTTP/1.0.
 const version = "HTTP/1.0"
 
-// keepEnd keeps as much of the end of a request line, of which p is the next piece, as its version has.
+// keepEnd keeps the last bytes of a request line, as many as a version has. p is the next piece of
+// the line.
 func (g *guard) keepEnd(p []byte) {
 	p = p[max(0, len(p)-len(version)):]
 	kept := g.value[max(0, g.valued+len(p)-len(version)):g.valued]
@@ -198,7 +207,7 @@ func (g *guard) keepEnd(p []byte) {
 	g.valued += copy(g.value[g.valued:], p)
 }
 
-// inName sees a byte of the name of a field.
+// inName examines a byte of a field name.
 func (g *guard) inName(b byte) int {
 	if b != ':' {
 		if g.named < len(g.name) {
@@ -223,12 +232,12 @@ func (g *guard) inName(b byte) int {
 	return 1
 }
 
-// is reports whether the field has a name, which is given in lower case.
+// is reports whether the field has the given name, in lower case.
 func (g *guard) is(name string) bool {
 	return g.named == len(name) && strings.EqualFold(string(g.name[:g.named]), name)
 }
 
-// inSize sees a byte of the size of a chunk.
+// inSize examines a byte of a chunk size.
 func (g *guard) inSize(b byte) int {
 	digit := strings.IndexByte("0123456789abcdef", b|0x20)
 	if b < '0' {
@@ -247,7 +256,7 @@ func (g *guard) inSize(b byte) int {
 	return 1
 }
 
-// ending sees the CR at the end of a line.
+// ending handles the CR at the end of a line.
 func (g *guard) ending() int {
 	switch g.at {
 	case inField:
@@ -260,7 +269,7 @@ func (g *guard) ending() int {
 	return 1
 }
 
-// lineEnds notes the end of a line.
+// lineEnds handles the end of a line.
 func (g *guard) lineEnds() {
 	switch g.at {
 	case inLine:
@@ -282,7 +291,7 @@ func (g *guard) lineEnds() {
 	}
 }
 
-// fieldEnds looks at a field that says how long the content is.
+// fieldEnds evaluates a complete field if it frames the content.
 func (g *guard) fieldEnds() {
 	if g.named != len("transfer-encoding") && g.named != len("content-length") {
 		return
@@ -299,7 +308,7 @@ func (g *guard) fieldEnds() {
 	}
 }
 
-// lengthOf reads a Content-Length.
+// lengthOf parses a Content-Length.
 func lengthOf(s string) (n uint64, ok bool) {
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' || n > 1<<59 {
@@ -310,7 +319,7 @@ func lengthOf(s string) (n uint64, ok bool) {
 	return n, s != ""
 }
 
-// sectionEnds notes the end of the fields, or of trailers.
+// sectionEnds handles the end of the fields or trailers.
 func (g *guard) sectionEnds() {
 	switch {
 	case g.amiss:
@@ -326,7 +335,7 @@ func (g *guard) sectionEnds() {
 	}
 }
 
-// over notes the end of a message.
+// over handles the end of a message.
 func (g *guard) over() {
 	if g.at != atHold && g.asks {
 		g.at, g.unseen = atHold, 0

@@ -10,17 +10,16 @@ import (
 	"time"
 )
 
-// Bounds of a connection of HTTP/2. It takes what all its streams may have on
-// their way, so that content which a handler leaves unread holds up no other.
-// net/http keeps a buffer of the largest frame that came, so a frame is small:
-// it is at least this by RFC 9113, 6.5.2.
+// Bounds of an HTTP/2 connection. Its window covers the windows of all its streams, so that content
+// which one handler leaves unread does not block other streams. net/http keeps a buffer as large as
+// the largest frame so far, so frames are as small as RFC 9113, 6.5.2, allows.
 const (
 	streamsAtOnce = 128
 	streamWindow  = 128 << 10 // bytes
 	frameSize     = 16 << 10  // bytes
 )
 
-// http2Config gives the bounds of HTTP/2 that net/http leaves to its user.
+// http2Config returns the HTTP/2 settings for net/http.
 func http2Config() *http.HTTP2Config {
 	return &http.HTTP2Config{
 		MaxConcurrentStreams:          streamsAtOnce,
@@ -35,18 +34,18 @@ func http2Config() *http.HTTP2Config {
 func (p *Port) serveHTTP2(w http.ResponseWriter, r *http.Request) {
 	s := newHTTP2Stream(w, r)
 	if contradictsAuthority(r) == "" {
-		delete(r.Header, "Host") // RFC 9113, 8.3.1: it says the same again
+		delete(r.Header, "Host") // RFC 9113, 8.3.1: it repeats :authority
 	}
 	p.handler.ServeHTTP(s, r)
 	if s.left > 0 && r.Method != http.MethodHead {
-		panic(http.ErrAbortHandler) // less content than it said: no clean end
+		panic(http.ErrAbortHandler) // less content than announced: no clean end
 	}
-	// For what net/http still flushes.
+	// For the data that net/http still flushes.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeGrace))
 }
 
-// contradictsAuthority says that a request of HTTP/2 has a Host that is not its :authority,
-// or returns "".
+// contradictsAuthority returns a problem text if the Host of an HTTP/2 request differs from its
+// :authority, and "" otherwise.
 func contradictsAuthority(r *http.Request) (detail string) {
 	if r.ProtoMajor == 2 && slices.ContainsFunc(r.Header["Host"], func(host string) bool { return host != r.Host }) {
 		return "The request has a Host that is not its :authority; send one of them."
@@ -54,8 +53,9 @@ func contradictsAuthority(r *http.Request) (detail string) {
 	return ""
 }
 
-// contradictsLength says that the content of a request of HTTP/2 has another length than its Content-Length tells
-// (RFC 9113, 8.1.1), or returns "". net/http compares them only where content comes, and with the first of several.
+// contradictsLength returns a problem text if the content of an HTTP/2 request cannot have the
+// length in its Content-Length (RFC 9113, 8.1.1), and "" otherwise. net/http compares them only if
+// content comes, and only the first of several fields.
 func contradictsLength(r *http.Request) (detail string) {
 	stated := r.Header["Content-Length"]
 	if r.ProtoMajor != 2 || len(stated) == 0 {
@@ -67,19 +67,18 @@ func contradictsLength(r *http.Request) (detail string) {
 	return ""
 }
 
-// http2Stream is a response of HTTP/2 that behaves as one of HTTP/1 does: its
-// deadlines bound what is read and written. net/http's own end the stream when
-// they pass, though nobody reads or writes but waits, for a handler say.
+// http2Stream is an HTTP/2 response whose deadlines work as in HTTP/1: they bound reads and writes.
+// Those of net/http end the stream when they pass, even if nothing is being read or written.
 type http2Stream struct {
 	http.ResponseWriter
 	reads, writes deadline
-	// begun says that the head was written; left, how much content is to come
-	// after it, or -1.
+	// begun is whether the head was written; left is how much content must follow it, or -1 if
+	// unknown.
 	begun bool
 	left  int64
 }
 
-// newHTTP2Stream makes the response to r, whose content is bounded from then on.
+// newHTTP2Stream returns the response to r, and bounds reads of the content of r from then on.
 func newHTTP2Stream(w http.ResponseWriter, r *http.Request) *http2Stream {
 	s := &http2Stream{ResponseWriter: w, left: -1}
 	rc := http.NewResponseController(w)
@@ -89,7 +88,7 @@ func newHTTP2Stream(w http.ResponseWriter, r *http.Request) *http2Stream {
 	return s
 }
 
-// Unwrap gives net/http's own, for [http.ResponseController].
+// Unwrap returns the response of net/http, for [http.ResponseController].
 func (s *http2Stream) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 // SetReadDeadline bounds reads of the content of the request.
@@ -98,7 +97,7 @@ func (s *http2Stream) SetReadDeadline(t time.Time) error { return s.reads.set(t)
 // SetWriteDeadline bounds writes and flushes.
 func (s *http2Stream) SetWriteDeadline(t time.Time) error { return s.writes.set(t) }
 
-// WriteHeader writes the head, and notes how much content it tells of.
+// WriteHeader writes the head, and notes the Content-Length.
 func (s *http2Stream) WriteHeader(status int) {
 	if status >= 200 && !s.begun {
 		s.begun = true
@@ -109,7 +108,7 @@ func (s *http2Stream) WriteHeader(status int) {
 	s.ResponseWriter.WriteHeader(status)
 }
 
-// Write writes content. More than the head tells of is [http.ErrContentLength].
+// Write writes content. It returns [http.ErrContentLength] for more than the Content-Length.
 func (s *http2Stream) Write(p []byte) (n int, err error) {
 	if !s.begun {
 		s.WriteHeader(http.StatusOK)
@@ -127,7 +126,7 @@ func (s *http2Stream) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// FlushError sends what is written.
+// FlushError sends buffered data.
 func (s *http2Stream) FlushError() error {
 	return s.writes.bound(http.NewResponseController(s.ResponseWriter).Flush)
 }
@@ -138,7 +137,7 @@ type http2Content struct {
 	reads *deadline
 }
 
-// Read reads what comes next.
+// Read reads content within the deadline.
 func (c *http2Content) Read(p []byte) (n int, err error) {
 	err = c.reads.bound(func() error {
 		n, err = c.ReadCloser.Read(p)
@@ -147,18 +146,18 @@ func (c *http2Content) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// deadline bounds operations, one at a time. It passes while one goes on, or
-// before one begins, and in between it does nothing.
+// deadline bounds operations, one at a time. If it passes between operations it has no effect until
+// the next one begins.
 type deadline struct {
 	mu    sync.Mutex // guards below
 	at    time.Time
 	timer *time.Timer
 	busy  bool
-	// end ends the operation that goes on, and all after it.
+	// end ends the current operation, and makes all later ones fail.
 	end func()
 }
 
-// bound does an operation unless the deadline has passed.
+// bound runs an operation unless the deadline has passed.
 func (d *deadline) bound(operation func() error) error {
 	d.mu.Lock()
 	if d.passed() {
@@ -179,7 +178,7 @@ func (d *deadline) bound(operation func() error) error {
 	return operation()
 }
 
-// set changes the deadline, also that of the operation that goes on.
+// set changes the deadline, also for the current operation.
 func (d *deadline) set(t time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -190,7 +189,7 @@ func (d *deadline) set(t time.Time) error {
 	return nil
 }
 
-// arm lets the timer run until the deadline. The caller holds d.mu.
+// arm starts the timer. The caller holds d.mu.
 func (d *deadline) arm() {
 	switch {
 	case !d.at.IsZero() && d.timer == nil:
@@ -202,7 +201,7 @@ func (d *deadline) arm() {
 	}
 }
 
-// look ends the operation that goes on if its time is over.
+// look ends the current operation if the deadline has passed.
 func (d *deadline) look() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -211,5 +210,5 @@ func (d *deadline) look() {
 	}
 }
 
-// passed tells whether the deadline has. The caller holds d.mu.
+// passed reports whether the deadline has passed. The caller holds d.mu.
 func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }

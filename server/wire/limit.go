@@ -9,14 +9,14 @@ import (
 	"reversehttp/schema"
 )
 
-// connectionWeight is what a connection costs in memory: what net/http has for it, and
-// the stacks of its goroutines.
+// connectionWeight is the memory of a connection in net/http, with the stacks of its goroutines, in
+// bytes.
 const connectionWeight = 24 << 10
 
-// Limit wraps a listener of TCP so that each of its connections has a place (see
-// [Options.Place]), which may be taken back while it is idle. Where there is none the peer
-// hears so, unless the port is sealed, and the connection is closed. [Listen] or
-// [Port.ListenTLS] wraps what Limit returns.
+// Limit wraps a TCP listener so that each of its connections has a place (see [Options.Place]),
+// which may be reclaimed while the connection is idle. If there is no place, the peer gets a
+// problem, unless the port is sealed, and the connection is closed. Pass the result to [Listen] or
+// [Port.ListenTLS].
 func (p *Port) Limit(l net.Listener) net.Listener {
 	if p.options.Place == nil {
 		return l
@@ -29,7 +29,7 @@ type limit struct {
 	port *Port
 }
 
-// Accept waits for a connection that there is room for.
+// Accept waits for a connection that has a place.
 func (l *limit) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
@@ -62,8 +62,8 @@ func (l *limit) Accept() (net.Conn, error) {
 	}
 }
 
-// refuse says why a connection is closed, where its peer can read that: it is one without
-// TLS, and the peer had no answer yet.
+// refuse closes a connection. It says why if the peer can read that: without TLS, and before any
+// answer.
 func (l *limit) refuse(c net.Conn, detail string) {
 	if !l.port.options.Sealed {
 		below := &conn{Conn: c, refusal: l.port.refuse}
@@ -72,21 +72,21 @@ func (l *limit) refuse(c net.Conn, detail string) {
 	_ = c.Close()
 }
 
-// seat is a connection that has a place. It is one of TCP: a server ends one side of
-// some, and resets others.
+// seat is a connection that has a place. It is a [net.TCPConn], because a server closes only one
+// side of some connections and resets others.
 type seat struct {
 	*net.TCPConn
-	remote net.Addr // whom it is for
+	remote net.Addr // the address that the connection counts for
 	place  Place
 	once   sync.Once
-	// served is set once a request was served on it.
+	// served is set once a request was served on the connection.
 	served atomic.Bool
-	// arriving says that the server does not know it yet.
+	// arriving is whether the server does not know the connection yet.
 	port     *Port
 	arriving atomic.Bool
 }
 
-// RemoteAddr returns whom the connection is for.
+// RemoteAddr returns the address that the connection counts for.
 func (s *seat) RemoteAddr() net.Addr { return s.remote }
 
 // Close closes the connection and gives its place back.
@@ -96,14 +96,14 @@ func (s *seat) Close() error {
 	return s.TCPConn.Close()
 }
 
-// arrived notes that the server knows the connection, or that it ended before.
+// arrived notes that the server knows the connection, or that it ended earlier.
 func (s *seat) arrived() {
 	if s != nil {
 		note(&s.port.waiting, &s.arriving, false)
 	}
 }
 
-// seatOf returns the seat that is below a connection, or nil where there is none.
+// seatOf returns the seat below a connection, or nil if it has none.
 func seatOf(c net.Conn) *seat {
 	for {
 		switch below := c.(type) {
@@ -119,7 +119,7 @@ func seatOf(c net.Conn) *seat {
 	}
 }
 
-// note notes whether a request is served on the connection, or it is idle.
+// note notes whether the connection serves a request or is idle.
 func (s *seat) note(state http.ConnState) {
 	switch {
 	case s == nil:
@@ -131,8 +131,8 @@ func (s *seat) note(state http.ConnState) {
 	}
 }
 
-// Idles notes that the peer of the connection of r, which a handler took from net/http, is waited for: the connection may be closed
-// where others need its place, as one that is idle, until served is called.
+// Idles notes that the handler which took the connection of r from net/http waits for the peer.
+// Until served is called, the connection counts as idle and may be closed if others need its place.
 func Idles(r *http.Request) (served func()) {
 	a := acceptedOf(r)
 	if a == nil || a.seat == nil || r.ProtoMajor != 1 {

@@ -8,33 +8,33 @@ import (
 	"sync/atomic"
 )
 
-// Listen wraps a listener for a server of [Port.Server], which then does two things of
-// HTTP/1 another way than net/http by itself: it takes a request target with a malformed %
-// (see [Target]), and has [Refuse] write what net/http refuses.
+// Listen wraps a listener for a server of [Port.Server]. In HTTP/1 the server then differs from
+// net/http in two ways: it accepts a request target with a malformed % (see [Target]), and a
+// [Refuse] writes the responses to requests that net/http refuses.
 func Listen(l net.Listener) net.Listener {
 	plain := newListener(l)
 	go plain.accept(func(c net.Conn) { plain.give(acceptance{conn: newAccepted(c, plain, seatOf(c))}) })
 	return plain
 }
 
-// listener gives connections to a server: those that it accepts, on a goroutine, and those that
-// come back (see [Detach]).
+// listener hands connections to a server: those that it accepts, on a goroutine of its own, and
+// those that come back (see [Detach]).
 type listener struct {
 	net.Listener
 	accepted chan acceptance
 	ctx      context.Context // ends with Close
 	end      context.CancelFunc
 	running  sync.WaitGroup
-	deaf     chan struct{} // closed once nothing is accepted any more
+	deaf     chan struct{} // closed once accepting has stopped
 }
 
-// acceptance is what Accept gives.
+// acceptance is a result of Accept.
 type acceptance struct {
 	conn net.Conn
 	err  error
 }
 
-// newListener returns a listener above l. Whoever calls accept does so on one of its goroutines.
+// newListener returns a listener above l. The caller runs accept on one of its goroutines.
 func newListener(l net.Listener) *listener {
 	n := &listener{Listener: l, accepted: make(chan acceptance), deaf: make(chan struct{})}
 	n.ctx, n.end = context.WithCancel(context.Background())
@@ -52,7 +52,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close closes the listener and what it has not given away. The one below may be closed already.
+// Close closes the listener and the connections that it has not handed over. The listener below may
+// be closed already.
 func (l *listener) Close() error {
 	l.end()
 	err := l.Listener.Close()
@@ -63,8 +64,9 @@ func (l *listener) Close() error {
 	return err
 }
 
-// StopAccepting closes the port below what [Listen] or [Port.ListenTLS] returned, and waits until all that was accepted was given to the
-// server. What it has goes on, until the listener is closed.
+// StopAccepting closes the listening socket of what [Listen] or [Port.ListenTLS] returned, and
+// waits until all accepted connections were handed to the server. These go on until the listener is
+// closed.
 func StopAccepting(l net.Listener) {
 	below, ok := l.(interface{ stopAccepting() })
 	if ok {
@@ -77,7 +79,8 @@ func (l *listener) stopAccepting() {
 	<-l.deaf
 }
 
-// give gives a to who accepts, and reports whether it did: it does not once the listener is closed.
+// give hands a to the caller of Accept, and reports whether it did. It does not once the listener
+// is closed.
 func (l *listener) give(a acceptance) bool {
 	select {
 	case l.accepted <- a:
@@ -90,8 +93,9 @@ func (l *listener) give(a acceptance) bool {
 	}
 }
 
-// accept takes connections until the listener is closed, or the one below. Where only that is, connections that were accepted
-// are given, and come back, until the listener is. After another error it goes on when who accepts does.
+// accept accepts connections until the listener, or the one below, is closed. If only the one below
+// is closed, accepted connections are still handed over and come back. After another error, accept
+// continues once Accept has returned the error.
 func (l *listener) accept(take func(net.Conn)) {
 	defer l.running.Done()
 	defer close(l.deaf)
@@ -106,7 +110,8 @@ func (l *listener) accept(take func(net.Conn)) {
 	}
 }
 
-// newAccepted returns a connection of a listener that has a seat, or none where that is nil.
+// newAccepted returns a connection of a listener. at is its seat, or nil if connections are not
+// counted.
 func newAccepted(c net.Conn, l *listener, at *seat) *accepted {
 	a := &accepted{conn: conn{Conn: c}, listener: l, seat: at}
 	if at != nil {
@@ -120,13 +125,14 @@ type accepted struct {
 	conn
 	listener *listener
 	port     *Port // nil until a port serves the connection
-	seat     *seat // nil where connections are not counted
-	// busy says that a request is read or answered on it, and waiting that it is new, or that no handler has taken its request.
+	seat     *seat // nil if connections are not counted
+	// busy is whether a request is being read or answered, and waiting whether the connection is
+	// new or no handler has taken its request.
 	busy, waiting atomic.Bool
 }
 
-// KeepAlive has TCP probe a silent peer of a connection that a server of this package
-// accepted, whatever is between. It does nothing where there is no TCP.
+// KeepAlive sets how TCP probes a silent peer of a connection that a server of this package
+// accepted, also below TLS and other wrappers. It does nothing if there is no TCP connection.
 func KeepAlive(c net.Conn, config net.KeepAliveConfig) {
 	for {
 		switch below := c.(type) {

@@ -1,10 +1,9 @@
-// Package wire is HTTP made exact below net/http. Requests come as their peers sent them
-// (a target with a malformed %, two framings that contradict each other), refusals of
-// net/http are written in the caller's words, and HTTP/2 has the deadlines that HTTP/1 has.
-// Connections are bounded in count, memory and time. The package knows no claims, labels or
-// programs.
+// Package wire makes HTTP exact below net/http. Handlers see request targets as they were sent,
+// even with a malformed %; contradictory framing is refused; the caller writes the responses to
+// requests that net/http refuses; and deadlines work the same in HTTP/2 as in HTTP/1. Connections
+// are bounded in count, memory and time. The package knows nothing of claims, labels or programs.
 //
-// A [Port] has the server and its listeners. The functions are for its handler.
+// A [Port] makes the server and its listeners. Most functions are for its handler.
 package wire
 
 import (
@@ -20,28 +19,29 @@ import (
 	"reversehttp/schema"
 )
 
-// Options of a [Port]. Nil means the zero value of all.
+// Options configure a [Port]. Nil means all zero values.
 type Options struct {
-	// HeadTime is how long the head of a request may take, and a handshake of TLS. Zero
-	// means no bound.
+	// HeadTime bounds how long the head of a request, or a TLS handshake, may take. Zero means no
+	// bound.
 	HeadTime time.Duration
-	// HeadBytes is how much net/http reads of a head at most, in bytes. Zero means 1 MiB.
+	// HeadBytes bounds how much of a head net/http reads, in bytes. Zero means 1 MiB.
 	HeadBytes int
-	// Idle is how long a connection is kept between requests. Zero means no bound.
+	// Idle bounds how long a connection stays open between requests. Zero means no bound.
 	Idle time.Duration
 
-	// Place opens the place of a connection of [Port.Limit] with a peer, or returns nil
-	// where there is none. Nil means that connections are not counted.
+	// Place reserves a place for a connection of [Port.Limit] with a peer, or returns nil if there
+	// is none left. If Place is nil, connections are not counted.
 	Place func(peer net.Addr) Place
-	// Sealed says that peers speak TLS, if only to a proxy, so that no one who has no
-	// place could read why.
+	// Sealed says that peers speak TLS, to the port or to a proxy in front of it. A peer without a
+	// place is then disconnected without a response, which it could not read.
 	Sealed bool
 
-	// ClearCookies says that a head which cookies make too long is answered with Clear-Site-Data, so that a browser
-	// forgets those of the site and comes back.
+	// ClearCookies says to answer a head that cookies make too long with Clear-Site-Data, so that a
+	// browser drops the cookies of the site and can come back.
 	ClearCookies bool
 
-	// Log gets handshakes that fail, at debug, and panics. Nil means nowhere.
+	// Log receives failed handshakes, at level debug, and panics. Nil means that they are not
+	// logged.
 	Log *slog.Logger
 	// Panicked is called after a panic outside the handler was logged. Nil means no call.
 	Panicked func()
@@ -51,35 +51,36 @@ type Options struct {
 // An empty detail means the usual one of the code.
 type Refuse func(w http.ResponseWriter, code schema.Code, detail string)
 
-// Place is what a connection takes of a budget.
+// Place is the share of a budget that a connection takes.
 type Place interface {
-	// Grow takes n bytes more, and reports whether there is room for them.
+	// Grow takes n more bytes, and reports whether there is room for them.
 	Grow(n int) bool
 	// Shrink gives n bytes back.
 	Shrink(n int)
 	// Wait notes that the connection is idle, and Serve that it is not.
 	Wait()
 	Serve()
-	// Evictable sets what closes the connection. It may be called while that is idle.
+	// Evictable sets the function that closes the connection to make room. The budget may call it
+	// while the connection is idle.
 	Evictable(evict func(why error))
 	// Close gives everything back. It is called once.
 	Close()
 }
 
-// Port is where HTTP is spoken: it has the server, and wraps the listeners that this serves.
-// It speaks HTTP/1.1 and HTTP/2: over TLS by ALPN, in the clear with prior knowledge.
+// Port serves HTTP: it makes the server, and wraps the listeners that this server serves. It speaks
+// HTTP/1.1 and HTTP/2, over TLS by ALPN and in the clear with prior knowledge.
 type Port struct {
 	handler http.Handler
 	refuse  Refuse
 	options Options
 	busy    atomic.Int64 // connections on which a peer may wait for an answer
-	waiting atomic.Int64 // connections that were accepted, are new, or on which a request began that no handler has taken, see Taken
+	waiting atomic.Int64 // connections that are new, or on which a request began that no handler has taken, see Taken
 	closing atomic.Int64 // connections over TLS that are about to be closed
 	away    detachedSet
 }
 
-// New returns a port whose requests h serves. What never becomes a request is refused by
-// refuse. Options may be nil.
+// New returns a port whose requests h serves. refuse answers peers whose bytes never become a
+// request. Options may be nil.
 func New(h http.Handler, refuse Refuse, o *Options) *Port {
 	p := &Port{handler: h, refuse: refuse}
 	if o != nil {
@@ -91,9 +92,9 @@ func New(h http.Handler, refuse Refuse, o *Options) *Port {
 	return p
 }
 
-// Server returns an HTTP server with the bounds of the port on time and size. It is to serve
-// what [Listen] or [Port.ListenTLS] returns. An answer in HTTP/1.0 whose handler panics ends
-// with a reset of its connection, since nothing else says that it was cut short.
+// Server returns an HTTP server with the bounds of the port on time and size. It must serve a
+// listener that [Listen] or [Port.ListenTLS] returned. If a handler panics during an HTTP/1.0
+// response, the connection is reset, since nothing else shows that the response was cut short.
 func (p *Port) Server() *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -160,8 +161,9 @@ func (p *Port) caught(v any) {
 	}
 }
 
-// Recover is deferred by a handler. It logs a panic, without the request, which may hold secrets, calls panicked, and ends the
-// connection: net/http would log the panic with the noise of connections, and the peer sees that what it got is not whole.
+// Recover is to be deferred by a handler. After a panic it logs the panic, without the request,
+// which may hold secrets; calls panicked; and ends the connection, so that the peer sees that the
+// response is incomplete. net/http would log the panic among its connection errors.
 func Recover(log *slog.Logger, message string, panicked func()) {
 	v := recover()
 	if v == nil {
@@ -174,7 +176,7 @@ func Recover(log *slog.Logger, message string, panicked func()) {
 	panic(http.ErrAbortHandler)
 }
 
-// note counts a connection in n while something is so of it, which was says.
+// note counts a connection in n while is is true. was holds the previous value.
 func note(n *atomic.Int64, was *atomic.Bool, is bool) {
 	switch {
 	case was.Swap(is) == is:
@@ -185,24 +187,26 @@ func note(n *atomic.Int64, was *atomic.Bool, is bool) {
 	}
 }
 
-// Taken notes that the handler has r in hand, and counts it where it likes. Until then [Port.Awaits] does.
+// Taken notes that the handler has taken over r. Until then [Port.Awaits] counts r; from then on
+// the handler must.
 func Taken(r *http.Request) {
 	if a, _ := r.Context().Value(connKey{}).(*accepted); a != nil && a.port != nil {
 		note(&a.port.waiting, &a.waiting, false)
 	}
 }
 
-// Awaits reports whether a connection was accepted on which nothing came yet, or a request began that no handler has taken.
+// Awaits reports whether there is an accepted connection that has not sent anything yet, or a
+// request that no handler has taken.
 func (p *Port) Awaits() bool { return p.waiting.Load() > 0 }
 
-// Settle waits until no peer on a connection has begun a request and may be waiting for the answer, or
-// ctx ends. It is for the time between the end of [http.Server.Serve] and
-// [http.Server.Shutdown], which drops without a word what it has read by then.
+// Settle waits until no peer has begun a request and may be waiting for the answer, or until ctx
+// ends. Call it after [http.Server.Serve] returns and before [http.Server.Shutdown], which silently
+// drops what it has read by then.
 func (p *Port) Settle(ctx context.Context) { zero(ctx, &p.busy) }
 
-// Close closes the connections that are not with net/http (see [Detach]), and waits until peers of
-// connections over TLS that were closed have their close_notify (RFC 8446, 6.1), for a second at
-// most. It is called after the server is closed.
+// Close closes the connections that are not with net/http (see [Detach]), and waits, for at most a
+// second, until the peers of closed TLS connections have their close_notify (RFC 8446, 6.1). Call
+// it after the server is closed.
 func (p *Port) Close() {
 	p.away.end()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)

@@ -13,31 +13,33 @@ import (
 	proxyproto "github.com/pires/go-proxyproto"
 )
 
-// Proxied wraps a listener of TCP whose connections come from a proxy that says before all else whom it speaks for, by the PROXY protocol
-// (version 1 or 2). What it says is the address of the connection from then on. That is asked of the peers that are trusted, and a
-// connection of theirs that does not say it within a time is closed; others speak for themselves, and are closed where they begin so.
-// [Port.Limit] wraps what Proxied returns.
+// Proxied wraps a TCP listener behind a proxy that begins each connection with the visitor's
+// address, in the PROXY protocol (version 1 or 2). That becomes the remote address of the
+// connection. A connection of a trusted peer that does not send the header in time is closed.
+// Connections of other peers keep their own address, and are closed if they begin with a header.
+// Pass the result to [Port.Limit].
 func Proxied(l net.Listener, trusted func(net.Addr) bool, within time.Duration) net.Listener {
 	p := &proxied{Listener: l, trusted: trusted, within: within, free: make(chan struct{}, mostUnsaid), ready: make(chan acceptance, mostUnsaid)}
 	go p.accept()
 	return p
 }
 
-// mostUnsaid bounds the connections of which it is not known yet whom they are for, or that wait to be accepted.
+// mostUnsaid bounds the connections that have not sent their header yet or wait to be accepted.
 const mostUnsaid = 256
 
 type proxied struct {
 	net.Listener
 	trusted func(net.Addr) bool
 	within  time.Duration
-	free    chan struct{} // has one for each of them
+	free    chan struct{} // has one element for each of them
 	ready   chan acceptance
 	reading sync.WaitGroup
 	mu      sync.Mutex // guards closed
 	closed  bool
 }
 
-// accept accepts until the listener is closed. Each connection says whom it is for on a goroutine of its own.
+// accept accepts connections until the listener is closed, and reads the header of each on a
+// goroutine of its own.
 func (p *proxied) accept() {
 	for {
 		p.free <- struct{}{}
@@ -57,7 +59,7 @@ func (p *proxied) accept() {
 	}
 }
 
-// read reads whom a connection is for, and nothing that follows.
+// read reads the header of a connection, and nothing after it.
 func (p *proxied) read(c *net.TCPConn) {
 	_ = c.SetReadDeadline(time.Now().Add(p.within))
 	said, err := headerOf(c)
@@ -77,8 +79,9 @@ func (p *proxied) read(c *net.TCPConn) {
 	p.ready <- acceptance{conn: &proxiedConn{TCPConn: c, remote: remote}}
 }
 
-// whomFor returns whom a connection is for: who a header says, or the peer, where that speaks for itself, as to look whether anybody is
-// there. It returns nil where a header does not say: what a visitor sends must not count as the proxy's word.
+// whomFor returns the address that a connection is for: the source in the header, or the peer if
+// the proxy connects on its own behalf, as health checks do. It returns nil if the header has no
+// address, so that bytes of a visitor never count as the proxy's.
 func whomFor(header *proxyproto.Header, peer net.Addr) net.Addr {
 	if header.Version == 2 && header.Command.IsLocal() {
 		return peer
@@ -89,7 +92,8 @@ func whomFor(header *proxyproto.Header, peer net.Addr) net.Addr {
 	return nil
 }
 
-// Accept waits for a connection that said whom it is for. After Close it gives those that were accepted before.
+// Accept waits for a connection whose address is known. After Close it still returns those that
+// were accepted before.
 func (p *proxied) Accept() (net.Conn, error) {
 	a, ok := <-p.ready
 	if !ok {
@@ -99,7 +103,7 @@ func (p *proxied) Accept() (net.Conn, error) {
 	return a.conn, a.err
 }
 
-// Close closes the listener; called again, it closes what nobody has accepted by then.
+// Close closes the listener. A second call closes the connections that Accept has not returned.
 func (p *proxied) Close() error {
 	p.mu.Lock()
 	again := p.closed
@@ -119,9 +123,9 @@ func (p *proxied) Close() error {
 	return err
 }
 
-// headerOf reads a header of the PROXY protocol, and nothing that follows.
+// headerOf reads a header of the PROXY protocol, and nothing after it.
 func headerOf(c io.Reader) ([]byte, error) {
-	const mostLine, mostAddresses = 107, 2048 // of version 1, and more than version 2 says of a visitor
+	const mostLine, mostAddresses = 107, 2048 // the longest line of version 1, and more than the addresses of version 2 need
 	b := make([]byte, 16, mostLine)
 	if _, err := io.ReadFull(c, b[:12]); err != nil {
 		return nil, err
@@ -147,11 +151,11 @@ func headerOf(c io.Reader) ([]byte, error) {
 	return b, nil
 }
 
-// proxiedConn is a connection for somebody else than its peer.
+// proxiedConn is a connection on behalf of somebody other than its peer.
 type proxiedConn struct {
 	*net.TCPConn
 	remote net.Addr
 }
 
-// RemoteAddr returns whom the connection is for.
+// RemoteAddr returns the address that the connection is for.
 func (c *proxiedConn) RemoteAddr() net.Addr { return c.remote }

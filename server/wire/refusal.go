@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// refusal is the response to a request that net/http never made one of. It is a
-// ResponseWriter into memory.
+// refusal is the response to bytes that net/http never made a request of. It is an
+// [http.ResponseWriter] into memory.
 type refusal struct {
 	header http.Header
 	status int
@@ -20,7 +20,7 @@ func (w *refusal) Header() http.Header         { return w.header }
 func (w *refusal) WriteHeader(status int)      { w.status = status }
 func (w *refusal) Write(p []byte) (int, error) { return w.body.Write(p) }
 
-// bytes gives the response as it goes out (RFC 9112).
+// bytes returns the response as it is sent (RFC 9112).
 func (w *refusal) bytes() []byte {
 	w.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	w.header.Set("Content-Length", strconv.Itoa(w.body.Len()))

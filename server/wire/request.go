@@ -7,8 +7,8 @@ import (
 
 type connKey struct{}
 
-// connOf returns the connection of a request, or nil where it came another way or
-// conn stepped aside.
+// connOf returns the conn of a request, or nil if the request came another way or conn stepped
+// aside.
 func connOf(r *http.Request) *conn {
 	if a := acceptedOf(r); a != nil {
 		return &a.conn
@@ -16,7 +16,7 @@ func connOf(r *http.Request) *conn {
 	return nil
 }
 
-// acceptedOf returns the same as the server knows it.
+// acceptedOf returns the connection of a request as the server knows it, or nil.
 func acceptedOf(r *http.Request) *accepted {
 	a, _ := r.Context().Value(connKey{}).(*accepted)
 	if a == nil || a.aside.Load() {
@@ -25,8 +25,8 @@ func acceptedOf(r *http.Request) *accepted {
 	return a
 }
 
-// Left reports whether the peer closed the connection of r, as far as that was seen. The context of r ends then, but also
-// where something could not be written in time, and in HTTP/2 with its stream alone.
+// Left reports whether the peer is known to have closed the connection of r. The context of r ends
+// then, but also if a write timed out, and in HTTP/2 if only the stream ended.
 func Left(r *http.Request) bool {
 	a, _ := r.Context().Value(connKey{}).(*accepted)
 	return a != nil && a.left.Load()
@@ -41,16 +41,16 @@ func Target(r *http.Request) string {
 	return r.RequestURI
 }
 
-// Malformed says why r is to be refused although net/http took it, or returns "": it may have
-// been read otherwise than it was sent, or others may read another request in it, by its host or
-// its length (RFC 9113, 8.3.1 and 8.1.1). Where one of HTTP/1 ends in two places a port has refused it.
+// Malformed says, for people, why r must be refused although net/http accepted it, or returns "".
+// Such a request may differ from what was sent, or other servers may read it differently, by its
+// host or its length (RFC 9113, 8.3.1 and 8.1.1). The port has already refused HTTP/1 requests with
+// an ambiguous length.
 func Malformed(r *http.Request) (detail string) {
 	return cmp.Or(contradictsAuthority(r), contradictsLength(r), garbled(r))
 }
 
-// garbled says that something was changed on the connection that is not the
-// target of r, or returns "". It guards against a net/http that reads in another way than
-// conn takes for granted.
+// garbled returns a problem text if conn changed bytes other than the target of r, and ""
+// otherwise. It guards against a net/http that reads differently than conn assumes.
 func garbled(r *http.Request) (detail string) {
 	if c := connOf(r); c != nil && c.line.changed && string(c.line.shown) != r.RequestURI {
 		return "The request was not read as it was sent; send it on a connection of its own."
@@ -59,7 +59,7 @@ func garbled(r *http.Request) (detail string) {
 }
 
 // Ahead returns how much of the content of r may be in memory before the handler reads any, in
-// bytes. It is 0 in HTTP/1.
+// bytes. In HTTP/1 that is 0.
 func Ahead(r *http.Request) int {
 	switch {
 	case r.ProtoMajor != 2 || r.Body == nil || r.Body == http.NoBody:
@@ -70,5 +70,6 @@ func Ahead(r *http.Request) int {
 	return streamWindow
 }
 
-// Expects reports whether a peer waits to be asked for content (RFC 9110, 10.1.1).
+// Expects reports whether the peer may wait for 100 (Continue) before it sends content (RFC 9110,
+// 10.1.1).
 func Expects(r *http.Request) bool { return r.Header.Get("Expect") != "" }

@@ -6,19 +6,18 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// requestLine sees the bytes of a request line before net/http does, which
-// refuses a target whose path has a malformed %. It shows another of the same
-// length then, and keeps the one that was sent. The line may come in pieces.
+// requestLine examines a request line before net/http, which refuses a target whose path has a
+// malformed %. It substitutes a target of the same length, and keeps the original. The line may
+// come in pieces.
 type requestLine struct {
 	at part
-	// changed says that net/http sees shown in place of sent. They grow while
-	// the target comes in pieces; a target in one piece that is well-formed
-	// leaves them empty.
+	// changed is whether net/http sees shown in place of sent. Both grow while the target comes in
+	// pieces. A well-formed target in one piece leaves them empty.
 	changed     bool
 	shown, sent []byte
 }
 
-// part is where in a request line the next byte stands.
+// part is the position of the next byte in a request line.
 type part int
 
 const (
@@ -29,10 +28,10 @@ const (
 	atEnd
 )
 
-// maxPieces bounds a target that comes in pieces. Longer ones are refused later.
+// maxPieces bounds a target that comes in pieces, in bytes. Longer ones are refused later.
 const maxPieces = 1 << 20
 
-// see sees the next bytes and changes a malformed target among them.
+// see examines the next bytes and changes a malformed target among them.
 func (l *requestLine) see(p []byte) {
 	if l.at < atPath {
 		p = l.skipMethod(p)
@@ -54,8 +53,8 @@ func (l *requestLine) see(p []byte) {
 	}
 }
 
-// skipMethod gives what follows the method and its space. It looks no further
-// where something other than a method comes, but for empty lines (RFC 9112, 2.2).
+// skipMethod returns what follows the method and its space. It skips empty lines (RFC 9112, 2.2),
+// and stops at anything else that is not a method.
 func (l *requestLine) skipMethod(p []byte) []byte {
 	for i, b := range p {
 		switch {
@@ -73,15 +72,14 @@ func (l *requestLine) skipMethod(p []byte) []byte {
 	return nil
 }
 
-// mend changes every malformed % of a piece of the target, and gives the piece
-// as it was sent. A % whose digits are yet to come is changed too, which does
-// no harm.
+// mend changes every malformed % of a piece of the target, and returns the piece as it was sent. It
+// also changes a % whose digits are in the next piece, which does no harm.
 func (l *requestLine) mend(p []byte) (sent []byte) {
 	sent = p
 	mended := false
 	for i := 0; i < len(p) && l.at == atPath; i++ {
 		switch {
-		case p[i] == '?': // net/http takes a query as it is
+		case p[i] == '?': // net/http accepts any query
 			l.at = atQuery
 		case p[i] == '%' && (i+2 >= len(p) || !isHex(p[i+1]) || !isHex(p[i+2])):
 			if !mended {

@@ -10,23 +10,23 @@ import (
 	"time"
 )
 
-// response is one of HTTP/1.1 on a connection that left net/http, written as that writes it (RFC
-// 9112). What is written goes out at once.
+// response is an HTTP/1.1 response on a connection that left net/http, in the format that net/http
+// writes (RFC 9112). Writes are not buffered.
 type response struct {
 	conn   net.Conn
 	header http.Header
 	status int
-	// begun says that the head was sent; chunked, that content comes in chunks.
+	// begun is whether the head was sent; chunked, whether content is sent in chunks.
 	begun, chunked bool
-	left           int64 // of the content, where it is not chunked
-	closes         bool  // the connection ends with it
+	left           int64 // of the content, if it is not chunked
+	closes         bool  // the connection ends with the response
 	err            error // of the first write that failed
 }
 
-// Header returns the fields, until they are sent.
+// Header returns the fields, which may be changed until they are sent.
 func (w *response) Header() http.Header { return w.header }
 
-// WriteHeader sets the status of the head, which goes out with the first content.
+// WriteHeader sets the status. The head is sent with the first content.
 func (w *response) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
@@ -41,16 +41,16 @@ func (w *response) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// FlushError sends the head, where nothing was written.
+// FlushError sends the head if nothing was written yet.
 func (w *response) FlushError() error { return w.send(nil, false) }
 
-// SetWriteDeadline bounds what is written.
+// SetWriteDeadline sets the deadline of writes.
 func (w *response) SetWriteDeadline(t time.Time) error { return w.conn.SetWriteDeadline(t) }
 
-// end sends what makes the response whole.
+// end sends what completes the response.
 func (w *response) end() error { return w.send(nil, true) }
 
-// send sends content, after the head where that is due; last says that there is no more.
+// send sends content, after the head if that is still due. last is whether the content ends.
 func (w *response) send(content []byte, last bool) error {
 	if w.err != nil {
 		return w.err
@@ -89,7 +89,7 @@ func (w *response) send(content []byte, last bool) error {
 	return w.err
 }
 
-// head writes the head, with its fields in the order of net/http.
+// head writes the head, with fields in the same order as net/http.
 func (w *response) head(out *bytes.Buffer) {
 	w.WriteHeader(http.StatusOK)
 	w.begun = true
@@ -112,8 +112,8 @@ func (w *response) head(out *bytes.Buffer) {
 	w.header = nil
 }
 
-// buffers are those in which what is sent is put together.
+// buffers are reused to assemble data before it is sent.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// mostPooled is the largest of them that is kept, in bytes.
+// mostPooled is the largest buffer that is kept for reuse, in bytes.
 const mostPooled = 64 << 10

@@ -9,21 +9,20 @@ import (
 	"time"
 )
 
-// streamConn is a stream of HTTP/2 that an extended CONNECT (RFC 8441) made a
-// connection of.
+// streamConn is an HTTP/2 stream used as a connection after an extended CONNECT (RFC 8441).
 type streamConn struct {
 	io.ReadCloser
 	w  http.ResponseWriter
 	rc *http.ResponseController
 	r  *http.Request
 
-	mu     sync.RWMutex // held for reading by all that uses w, which net/http panics at after the handler
+	mu     sync.RWMutex // held for reading while w is used: net/http panics if that happens after the handler returned
 	closed bool
 }
 
-// Extended returns the protocol of an extended CONNECT of HTTP/2 (RFC 8441) as r spells it,
-// where it is one of some protocols, or "". net/http takes these with GODEBUG=http2xconnect=1 in
-// the environment only.
+// Extended returns the protocol of an extended CONNECT of HTTP/2 (RFC 8441), as r spells it, if it
+// is one of protocols, and "" otherwise. net/http accepts these requests only with
+// GODEBUG=http2xconnect=1 in the environment.
 func Extended(r *http.Request, protocols ...string) string {
 	if r.Method == http.MethodConnect && r.ProtoMajor == 2 {
 		for _, asked := range r.Header[ProtocolField] {
@@ -37,14 +36,14 @@ func Extended(r *http.Request, protocols ...string) string {
 	return ""
 }
 
-// ProtocolField is where net/http puts the pseudo-header field in [http.Request.Header].
+// ProtocolField is the key of the pseudo-header field in [http.Request.Header].
 const ProtocolField = ":protocol"
 
-// Accept answers an extended CONNECT with 200 and the fields that w has, and returns the
-// stream as a connection, which is to be closed before the handler returns.
+// Accept answers an extended CONNECT with 200 and the fields of w, and returns the stream as a
+// connection. The handler must close it before it returns.
 func Accept(w http.ResponseWriter, r *http.Request) (net.Conn, error) {
 	c := &streamConn{ReadCloser: r.Body, w: w, rc: http.NewResponseController(w), r: r}
-	// What bounded the request bounds nothing any more.
+	// Deadlines of the request no longer apply.
 	_ = c.SetDeadline(time.Time{})
 	w.WriteHeader(http.StatusOK)
 	return c, c.rc.Flush()
@@ -60,7 +59,7 @@ func (c *streamConn) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// use does something with the writer, unless the connection is closed.
+// use calls do, which may use the writer, unless the connection is closed.
 func (c *streamConn) use(do func() error) error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -70,7 +69,7 @@ func (c *streamConn) use(do func() error) error {
 	return do()
 }
 
-// Close ends what is being written, and waits for that.
+// Close ends a write in progress, and waits for it.
 func (c *streamConn) Close() error {
 	_ = c.SetWriteDeadline(time.Unix(1, 0))
 	c.mu.Lock()

@@ -13,16 +13,17 @@ import (
 	"reversehttp/schema"
 )
 
-// ListenTLS wraps a listener as [Listen] does, with TLS below, so that HTTP is
-// the same over TLS as in the clear. It sets what HTTP/2 asks of TLS in a copy of
-// config. Peers who choose one of protocols by its name in ALPN (RFC 7301) go to
-// its function, which has the connection until it returns.
+// ListenTLS wraps a listener as [Listen] does, with TLS below, so that HTTP works the same over TLS
+// as in the clear. It uses a copy of config with the settings that HTTP/2 requires. If ALPN (RFC
+// 7301) selects one of protocols, its function gets the connection, which is closed when the
+// function returns.
 //
-// Close ends handshakes and the connections of protocols, and waits until those
+// Closing the listener ends handshakes and connections of protocols, and waits until their
 // functions return.
 func (p *Port) ListenTLS(l net.Listener, config *tls.Config, protocols map[string]func(*tls.Conn)) net.Listener {
 	config = config.Clone()
-	// The first one that a peer knows counts: of what has versions, the last.
+	// The first protocol that the peer supports is selected. Newer versions of a protocol come
+	// first.
 	config.NextProtos = []string{"h2", "http/1.1"}
 	for name := range protocols {
 		config.NextProtos = append(config.NextProtos, name)
@@ -35,17 +36,16 @@ func (p *Port) ListenTLS(l net.Listener, config *tls.Config, protocols map[strin
 	return t
 }
 
-// cipherSuites are those of TLS 1.2 that HTTP/2 does not prohibit (RFC 9113,
-// appendix A) and that Go has. What is older has none of them (RFC 9113, 9.2).
+// cipherSuites are those of TLS 1.2 that Go has and HTTP/2 does not prohibit (RFC 9113, appendix
+// A). HTTP/2 requires TLS 1.2 or later (RFC 9113, 9.2).
 var cipherSuites = []uint16{
 	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
 	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
-// tlsListener shakes hands on a goroutine for each connection,
-// so that nobody who is slow holds up others. How many there are is for the
-// listener below to bound.
+// tlsListener does each handshake on a goroutine of its own, so that slow peers do not delay
+// others. The listener below bounds their number.
 type tlsListener struct {
 	*listener
 	port      *Port
@@ -53,7 +53,7 @@ type tlsListener struct {
 	protocols map[string]func(*tls.Conn)
 }
 
-// serve gives a connection away once it is known what is spoken on it.
+// serve hands a connection over after its handshake, by the protocol that ALPN selected.
 func (l *tlsListener) serve(below net.Conn) {
 	given := false
 	stay := context.AfterFunc(l.ctx, func() { _ = below.Close() })
@@ -91,7 +91,7 @@ func (l *tlsListener) serve(below net.Conn) {
 	given = stay() && l.give(acceptance{conn: a})
 }
 
-// refusePlain tells a peer who speaks HTTP without TLS that this is amiss.
+// refusePlain answers a peer that speaks HTTP without TLS.
 func (l *tlsListener) refusePlain(below net.Conn) {
 	c := &conn{Conn: below, refusal: l.port.refuse}
 	if c.refuse(schema.CodeBadRequest, "The request came without TLS to a port that speaks TLS; use https.") == nil {
@@ -99,16 +99,16 @@ func (l *tlsListener) refusePlain(below net.Conn) {
 	}
 }
 
-// unsealed is a connection over TLS after its handshake. net/http is not to know
-// that it is one: it would look for the preface of HTTP/2 no more.
+// unsealed is a TLS connection after its handshake. It hides the TLS from net/http, which would
+// otherwise not look for the preface of HTTP/2.
 type unsealed struct {
 	*tls.Conn
-	closing *atomic.Int64 // counts those that are told so
+	closing *atomic.Int64 // counts connections whose peers are being told
 	cut     atomic.Bool
 }
 
-// SetLinger has Close do below TLS what it does in TCP, at once: a peer takes
-// the end for a clean one only where TLS tells of it (RFC 8446, 6.1).
+// SetLinger makes Close reset the TCP connection without a close_notify, since a peer takes the end
+// of a connection for a clean one only if it gets that (RFC 8446, 6.1).
 func (c *unsealed) SetLinger(seconds int) error {
 	c.cut.Store(true)
 	if l, ok := c.NetConn().(lingerer); ok {
@@ -117,9 +117,9 @@ func (c *unsealed) SetLinger(seconds int) error {
 	return nil
 }
 
-// Close tells the peer, and closes the connection. It waits for neither, since
-// the peer may take nothing for a while, and net/http closes all connections in
-// turn when it stops. [Port.Close] waits.
+// Close sends close_notify and closes the connection. It waits for neither, because the peer may
+// not read for a while and net/http closes connections one by one when it stops. [Port.Close]
+// waits.
 func (c *unsealed) Close() error {
 	if c.cut.Load() {
 		return c.NetConn().Close()
@@ -132,5 +132,5 @@ func (c *unsealed) Close() error {
 	return nil
 }
 
-// closeTime is how long peers may take to be told that their connections end.
+// closeTime bounds how long sending close_notify may take.
 const closeTime = time.Second

@@ -14,8 +14,9 @@ func ValidKey(key []string) bool {
 	return err == nil && len(nonce) == 16
 }
 
-// FrameHead returns how long the head of a frame of a WebSocket is that begins so, and how long its payload (RFC 6455, 5.2), in bytes.
-// Where not all of the head is there that is a lower bound, and the payload is 0.
+// FrameHead returns the length of the head of a WebSocket frame that begins with b, and of its
+// payload (RFC 6455, 5.2), in bytes. If b does not hold the whole head, head is a lower bound and
+// payload is 0.
 func FrameHead(b []byte) (head int, payload uint64) {
 	if len(b) < 2 {
 		return 2, 0
@@ -30,7 +31,7 @@ func FrameHead(b []byte) (head int, payload uint64) {
 	}
 	extended := head
 	if b[1]&0x80 != 0 {
-		head += 4 // the mask
+		head += 4 // the masking key
 	}
 	switch {
 	case len(b) < head:
