@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// addresses is what is known of addresses, of at most maxAddresses. Whoever has it guards it.
+// addresses holds state by address, for at most maxAddresses of them. Its owner guards it with a
+// mutex.
 type addresses[T any] struct {
 	seen   map[netip.Prefix]T
 	pruned time.Time
@@ -13,12 +14,12 @@ type addresses[T any] struct {
 
 const (
 	maxAddresses = 50_000
-	// pruneEvery is how often those are forgotten of whom nothing need be known.
+	// pruneEvery is how often addresses whose state is over are removed.
 	pruneEvery = time.Minute
 )
 
-// makeRoom forgets those that are over, now and then, and anybody where there are too many: whoever has so many addresses must not
-// keep others out.
+// makeRoom removes addresses whose state is over, from time to time. If there are still too many it
+// removes arbitrary ones, so that somebody with many addresses cannot keep others out.
 func (a *addresses[T]) makeRoom(now time.Time, over func(T) bool) {
 	if now.Sub(a.pruned) >= pruneEvery {
 		a.pruned = now

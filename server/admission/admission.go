@@ -1,4 +1,4 @@
-// Package admission says who may claim, which labels, and how much.
+// Package admission decides who may claim, which labels, and how often.
 package admission
 
 import (
@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// Keys lets only holders of a key claim. The zero value lets everyone.
+// Keys lets only holders of a key claim. The zero value lets everyone claim.
 type Keys struct{ hashes [][sha256.Size]byte }
 
-// NewKeys makes keys of their texts. Empty ones are left out.
+// NewKeys returns keys with the given texts. It ignores empty ones.
 func NewKeys(keys []string) Keys {
 	var k Keys
 	for _, key := range keys {
@@ -21,10 +21,10 @@ func NewKeys(keys []string) Keys {
 	return k
 }
 
-// Needed tells whether a key is needed.
+// Needed reports whether a key is needed to claim.
 func (k Keys) Needed() bool { return len(k.hashes) > 0 }
 
-// Valid tells whether key is one of them, in a time that tells nothing.
+// Valid reports whether key is one of the keys, in constant time.
 func (k Keys) Valid(key string) bool {
 	shown, valid := sha256.Sum256([]byte(key)), 0
 	for _, h := range k.hashes {
@@ -33,8 +33,8 @@ func (k Keys) Valid(key string) bool {
 	return valid == 1
 }
 
-// Reserved are the labels that nobody may claim by default: names that people
-// take for the operator's own, those of the gateway's pages among them.
+// Reserved are the labels that nobody may claim by default: names that people take for the
+// operator's own, such as those of the gateway's pages.
 var Reserved = []string{
 	"www", "api", "admin", "administrator", "root", "mail", "smtp", "imap", "pop", "ns", "ns1", "ns2", "mx", "ftp",
 	"auth", "login", "account", "accounts", "oauth", "sso", "billing", "support", "gateway", "console", "control",
@@ -43,14 +43,15 @@ var Reserved = []string{
 	"ask", "chat", "files", "hello", "inbox", "mcp", "mock", "playground", "sdk", "status", "vendor", "websub",
 }
 
-// NewReserved returns what reports whether a label may not be claimed with a token: labels are
-// for nobody, and those of owned only for their token, which is no label itself.
+// NewReserved returns a function that reports whether a label may not be claimed with a token.
+// Nobody may claim labels, and only its token may claim a label in owned. Such a token may not
+// itself be claimed as a label.
 func NewReserved(labels []string, owned map[string]string) func(label, token string) bool {
 	return func(label, token string) bool {
 		if owner, ok := owned[label]; ok {
 			return subtle.ConstantTimeCompare([]byte(owner), []byte(token)) == 0
 		}
-		for _, secret := range owned { // a label is public
+		for _, secret := range owned { // a label is public, a token is not
 			if subtle.ConstantTimeCompare([]byte(secret), []byte(label)) == 1 {
 				return true
 			}

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// Brands are names that strangers may not have in a label. Nil has none.
+// Brands are names that labels of strangers must not contain. Nil has none.
 type Brands struct {
 	anywhere, words []brand
 }
 
-// brand is a name, and how it looks.
+// brand is a name and its skeleton.
 type brand struct {
 	name string
 	skeleton
@@ -20,7 +20,7 @@ type brand struct {
 //go:embed brands.txt
 var brands string
 
-// NewBrands returns those of brands.txt.
+// NewBrands returns the names in brands.txt.
 func NewBrands() *Brands {
 	b := &Brands{}
 	for line := range strings.Lines(brands) {
@@ -37,28 +37,30 @@ func NewBrands() *Brands {
 	return b
 }
 
-// letters are characters that look like another letter, and pairs are two letters that look like one, once letters are replaced: l in one
-// may have been 1. Of two that are alike each is compared as the first.
+// letters replaces characters that look like another letter. pairs then replaces two letters that
+// look like one; an l in a pair may have been a 1. Characters that look alike map to the same
+// letter.
 var (
 	letters = strings.NewReplacer("0", "o", "1", "l", "i", "l", "j", "l", "3", "e", "4", "a", "5", "s", "6", "b", "7", "t", "8", "b", "9", "g", "2", "z", "q", "g")
 	pairs   = strings.NewReplacer("rn", "m", "nn", "m", "vv", "w", "uu", "w", "cl", "d")
 )
 
-// skeleton is how a name looks, with pairs as they are, which may begin before it, and as one letter.
+// skeleton is a name with characters that look alike made equal: first with pairs of letters kept,
+// since a pair may begin before the name, then with pairs replaced.
 type skeleton [2]string
 
-// looksOf returns the skeleton of a name: names that look alike have one in common.
+// looksOf returns the skeleton of a name. Names that look alike have one form of it in common.
 func looksOf(name string) skeleton {
 	looks := letters.Replace(strings.ReplaceAll(name, "-", ""))
 	return skeleton{looks, pairs.Replace(looks)}
 }
 
-// has reports whether a name has another in it, or looks as if it had.
+// has reports whether a name contains another, or looks as if it did.
 func (s skeleton) has(other skeleton) bool {
 	return strings.Contains(s[0], other[0]) || strings.Contains(s[1], other[1])
 }
 
-// In returns the name that a label has, or looks as if it had; "" where it has none.
+// In returns the brand that a label contains or seems to contain, or "".
 func (b *Brands) In(label string) (name string) {
 	if b == nil {
 		return ""

@@ -9,15 +9,15 @@ import (
 )
 
 // Guesses bounds how many wrong tokens an address may show: ten within a minute of the first. Until
-// that minute is over no token from there is taken, right or wrong, so that nobody learns from an
-// answer whether a guess was right. It counts by address and never by claim: nobody can lock the owner
-// of one out who is elsewhere.
+// that minute is over, no token from the address is accepted, right or wrong, so that an answer
+// never reveals whether a guess was right. It counts by address and never by claim, so that nobody
+// can lock out an owner at another address.
 type Guesses struct {
-	mu sync.Mutex // guards below
+	mu sync.Mutex // guards the fields below
 	addresses[guessed]
 }
 
-// guessed is what an address did.
+// guessed counts the wrong tokens of an address.
 type guessed struct {
 	wrong int
 	since time.Time // when the first came
@@ -29,15 +29,15 @@ const (
 	guessTime   = time.Minute
 )
 
-// NewGuesses returns a Guesses that has seen none.
+// NewGuesses returns a Guesses without any guesses.
 func NewGuesses() *Guesses {
 	return &Guesses{addresses: addresses[guessed]{seen: make(map[netip.Prefix]guessed)}}
 }
 
-// Judge is called with what the comparison of a token said that an address shows, and before anybody
-// hears of that. It counts a wrong one, and returns how long to wait where the address showed too many
-// before: then the caller says that, whatever the comparison said. A nil Guesses never does, nor for an
-// address that is not valid.
+// Judge takes the result of comparing a token that an address showed, before the result has any
+// effect. It counts a wrong token. If the address showed too many before, it returns how long to
+// wait, and the caller must refuse the request whether the token was right or not. Otherwise it
+// returns 0, as it does for a nil Guesses and for an invalid address.
 func (g *Guesses) Judge(from netip.Addr, right bool) (wait time.Duration) {
 	if g == nil || !from.IsValid() {
 		return 0

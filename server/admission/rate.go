@@ -10,8 +10,8 @@ import (
 	"reversehttp/server/budget"
 )
 
-// Rate bounds how often one address does something. An IPv6 visitor counts by
-// its /64, which is what one subscriber has.
+// Rate bounds how often one address does something. IPv6 addresses count by their /64, which is
+// what one subscriber has.
 type Rate struct {
 	perSecond rate.Limit
 	burst     int
@@ -25,16 +25,16 @@ type limiter struct {
 	last time.Time
 }
 
-// forgetAfter is how long an address is remembered that is quiet.
+// forgetAfter is how long a quiet address is remembered.
 const forgetAfter = time.Minute
 
-// NewRate allows so many events a second from one address, and twenty seconds'
-// worth at once. Zero or less allows everything.
+// NewRate returns a Rate that allows perSecond events a second from one address, with bursts of
+// twenty seconds' worth. Zero or less means no bound.
 func NewRate(perSecond float64) *Rate {
 	return &Rate{perSecond: rate.Limit(perSecond), burst: max(int(20*perSecond), 1), addresses: addresses[*limiter]{seen: make(map[netip.Prefix]*limiter)}}
 }
 
-// Allow counts an event from a and tells whether it may happen.
+// Allow counts an event from a and reports whether it is within the rate.
 func (r *Rate) Allow(a netip.Addr) bool {
 	if r.perSecond <= 0 || !a.IsValid() {
 		return true

@@ -16,26 +16,27 @@ import (
 	"reversehttp/server/trust"
 )
 
-// Admission says whose requests may claim.
+// Admission decides which requests may claim.
 type Admission struct {
 	Keys Keys
 	// Rate bounds how often an address claims.
 	Rate  *Rate
 	Trust trust.Peers
-	// Guesses bounds how many wrong tokens an address shows. Nil means no bound.
+	// Guesses bounds how many wrong tokens an address may show. Nil means no bound.
 	Guesses *Guesses
-	// Owned are labels that are only for the token of each.
+	// Owned maps labels to the only token that may claim each. Nil means none.
 	Owned map[string]string
-	// Accounts have keys of their own. Nil means none.
+	// Accounts are the accounts with keys of their own. Nil means none.
 	Accounts *account.Directory
-	// Brands are names that strangers may not have in a label. Nil means none.
+	// Brands are names that labels of strangers must not contain. Nil means none.
 	Brands *Brands
 }
 
 // KeyNeeded reports whether only holders of a key may claim.
 func (a *Admission) KeyNeeded() bool { return a.Keys.Needed() || !a.Accounts.Accounts().Strangers() }
 
-// MayClaim checks the key, where one is needed or shown, and the rate. It returns who claims, or why r may not.
+// MayClaim checks the rate, and the key if one is needed or shown. It returns the holder who
+// claims, or the problem why r may not claim.
 func (a *Admission) MayClaim(r *http.Request) (account.Holder, *problem.Problem) {
 	if p := a.TooOften(r); p != nil {
 		return account.Holder{}, p
@@ -50,24 +51,26 @@ func (a *Admission) MayClaim(r *http.Request) (account.Holder, *problem.Problem)
 		return account.Holder{}, &problem.Problem{Code: schema.CodeKeyNeeded}
 	}
 	holder, why := a.Accounts.Holder(key)
-	if why != "" { // and no stranger, who would have other rights than they think
+	if why != "" { // not a stranger either: the sender would have fewer rights than they expect
 		return account.Holder{}, problem.New(schema.CodeKeyWrong, why)
 	}
 	return holder, nil
 }
 
-// HolderOf returns who shows a key, or why r shows none. It counts in the rate of claiming.
+// HolderOf returns the holder of the key that r shows, or a problem if r shows no valid key. It
+// counts towards the rate of claiming.
 func (a *Admission) HolderOf(r *http.Request) (account.Holder, *problem.Problem) {
 	if _, shown := Bearer(r); !shown || !a.Keys.Needed() && a.Accounts == nil {
 		if p := a.TooOften(r); p != nil {
 			return account.Holder{}, p
 		}
-		return account.Holder{}, problem.New(schema.CodeKeyNeeded, "Usage is told to holders of a key of this gateway. Send it as Authorization: Bearer <key>.")
+		return account.Holder{}, problem.New(schema.CodeKeyNeeded, "Only holders of a key of this gateway may read usage. Send the key as Authorization: Bearer <key>.")
 	}
 	return a.MayClaim(r)
 }
 
-// By has a new claim say who makes it: a holder, whose program sends r. A claim of that is kept for longer by a token that is newer.
+// By adds the maker of a new claim to its settings: the holder, whose program sent r. If the claim
+// exists and its maker shows a token that is valid for longer, By extends the claim's end.
 func (a *Admission) By(h account.Holder, r *http.Request, of *claim.Claim, s *claim.Settings) {
 	m := terms.Maker{Name: h.Name, MadeMs: time.Now().UnixMilli(), Keyed: h.Name != "" || h.Keyed}
 	if !h.Until.IsZero() {
@@ -83,7 +86,8 @@ func (a *Admission) By(h account.Holder, r *http.Request, of *claim.Claim, s *cl
 	terms.Begins(s, h.Policy)
 }
 
-// MayName returns why a stranger may not claim a label anew because of how it looks; nil if they may, and for all other holders.
+// MayName returns the problem why a stranger may not make a claim of a label that looks like a
+// brand. It returns nil if they may, and for all other holders.
 func (a *Admission) MayName(h account.Holder, label string) *problem.Problem {
 	if _, listed := a.Owned[label]; listed || h.Name != "" || h.Keyed {
 		return nil
@@ -92,22 +96,23 @@ func (a *Admission) MayName(h account.Holder, label string) *problem.Problem {
 	if name == "" {
 		return nil
 	}
-	return problem.New(schema.CodeLabelReserved, "This gateway lends strangers no label that looks like one of "+strconv.Quote(name)+", so that nobody takes a page for what it is not. Choose another, or claim it with a key of the gateway.")
+	return problem.New(schema.CodeLabelReserved, "Strangers cannot claim a label at this gateway that looks like "+strconv.Quote(name)+": visitors could mistake its pages. Choose another label, or claim it with a key of the gateway.")
 }
 
-// LongestLease returns the longest that a holder may ask for a claim, which is nil for a new one.
+// LongestLease returns the longest lease that a holder may request for a claim. of is nil for a new
+// claim.
 func (a *Admission) LongestLease(h account.Holder, of *claim.Claim) time.Duration {
 	return max(h.Lease, a.Accounts.LeaseOf(terms.Made(of).Name))
 }
 
-// Given reports whether the operator assigned a label: to the token of a device, or to the account that [Admission.Belongs] lets claim
-// it.
+// Given reports whether the operator assigned a label to token, or to an account;
+// [Admission.Belongs] then checks which.
 func (a *Admission) Given(label, token string) bool {
 	return owns(a.Owned, label, token) || !a.Accounts.Accounts().May("", label)
 }
 
-// Belongs reports whether a label may be claimed with terms that say by whom: labels of accounts are for nobody else, but for
-// those that the operator listed for a token.
+// Belongs reports whether the maker in terms may claim a label. A label of an account is reserved
+// for the account, unless the operator listed it for a token.
 func (a *Admission) Belongs(label string, t claim.Terms) bool {
 	if _, listed := a.Owned[label]; listed {
 		return true
@@ -116,8 +121,8 @@ func (a *Admission) Belongs(label string, t claim.Terms) bool {
 	return a.Accounts.Accounts().May(by.Name, label) && (by.Keyed || a.Brands.In(label) == "")
 }
 
-// Stays reports whether a claim may go on: its account is there, or the token that it was made with is valid, and its label is
-// nobody else's.
+// Stays reports whether a claim may go on: its account exists, or the token it was made with is
+// valid, and its label does not belong to another.
 func (a *Admission) Stays(c *claim.Claim) bool {
 	by, accounts := terms.Made(c), a.Accounts.Accounts()
 	if _, listed := a.Owned[c.Label()]; listed {
@@ -134,7 +139,7 @@ func (a *Admission) Stays(c *claim.Claim) bool {
 	return accounts.May(by.Name, c.Label())
 }
 
-// TooOften refuses a request beyond the rate of claiming, or returns nil.
+// TooOften returns a problem for a request beyond the rate of claiming, and nil otherwise.
 func (a *Admission) TooOften(r *http.Request) *problem.Problem {
 	if !a.Rate.Allow(a.Trust.Address(r)) {
 		return &problem.Problem{Code: schema.CodeRateLimited}
@@ -142,14 +147,15 @@ func (a *Admission) TooOften(r *http.Request) *problem.Problem {
 	return nil
 }
 
-// Bearer returns the secret that r shows (RFC 6750, 2.1).
+// Bearer returns the secret in the Authorization field of r (RFC 6750, 2.1), and whether there is
+// one.
 func Bearer(r *http.Request) (secret string, shown bool) {
 	scheme, secret, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	return strings.TrimSpace(secret), ok && strings.EqualFold(scheme, "Bearer")
 }
 
-// MayEnter checks the rate of claiming, and the key where one is needed for a label that
-// is not known: that nobody has. An error is a [problem.Problem].
+// MayEnter checks the rate of claiming, and the key if one is needed for a label that is not known,
+// that is, not claimed. Its error is a [problem.Problem].
 func (a *Admission) MayEnter(r *http.Request, label string, known bool) error {
 	if !claim.ValidLabel(label) {
 		return problem.BadLabel(label)
@@ -158,18 +164,19 @@ func (a *Admission) MayEnter(r *http.Request, label string, known bool) error {
 		return p
 	}
 	if !known && a.KeyNeeded() && !a.HoldsKey(r) {
-		return &problem.Problem{Code: schema.CodeKeyNeeded, Detail: "This gateway lets only holders of a key claim. Claim the label by POST /claims first, with its key and the token that you show here."}
+		return &problem.Problem{Code: schema.CodeKeyNeeded, Detail: "Only holders of a key may claim at this gateway. First claim the label by POST /claims, with the key and the token that you show here."}
 	}
 	return nil
 }
 
-// HoldsKey reports whether r shows a key of the gateway.
+// HoldsKey reports whether r shows a valid key of the gateway.
 func (a *Admission) HoldsKey(r *http.Request) bool {
 	key, _ := Bearer(r)
 	return a.Keys.Valid(key)
 }
 
-// SecretOf returns the secret that r shows, as Bearer or as a password.
+// SecretOf returns the secret that r shows, as a Bearer token or as the password of Basic
+// authentication.
 func SecretOf(r *http.Request) (secret string, shown bool) {
 	if secret, shown = Bearer(r); shown {
 		return secret, true

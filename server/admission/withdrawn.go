@@ -10,25 +10,26 @@ import (
 	"sync/atomic"
 )
 
-// Withdrawal is a label that the operator withdrew: nobody may claim it, and its visitors are told so.
+// Withdrawal is a label that the operator took down: nobody may claim it, and visitors get a
+// problem that says so.
 type Withdrawal struct {
 	Label string `json:"label"`
-	// AtMs is when, in milliseconds since 1970.
+	// AtMs is when the label was taken down, in milliseconds since 1970.
 	AtMs int64 `json:"atMs"`
-	// Reason is what the operator said. It is for operators only.
+	// Reason is the operator's reason. It is for operators only.
 	Reason string `json:"reason,omitempty"`
 }
 
-// WithdrawnRecords keep withdrawals beyond the process.
+// WithdrawnRecords store withdrawals beyond the process.
 type WithdrawnRecords interface {
-	// Withdrawn returns what was kept, by label.
+	// Withdrawn returns the stored values, by label.
 	Withdrawn() (map[string][]byte, error)
-	// Withdraw keeps the value for a label, and Restore ends it.
+	// Withdraw stores the value for a label, and Restore deletes it.
 	Withdraw(label string, value []byte) error
 	Restore(label string) error
 }
 
-// Withdrawn has the labels that were withdrawn. Nil has none.
+// Withdrawn is the set of labels that were taken down. Nil has none.
 type Withdrawn struct {
 	records WithdrawnRecords
 
@@ -36,7 +37,8 @@ type Withdrawn struct {
 	labels atomic.Pointer[map[string]Withdrawal]
 }
 
-// NewWithdrawn returns the labels that records keep; nil records keep none, and what is withdrawn ends with the process.
+// NewWithdrawn returns the labels in records. If records is nil, there are none, and later
+// withdrawals end with the process.
 func NewWithdrawn(records WithdrawnRecords) (*Withdrawn, error) {
 	w := &Withdrawn{records: records}
 	labels := map[string]Withdrawal{}
@@ -47,7 +49,7 @@ func NewWithdrawn(records WithdrawnRecords) (*Withdrawn, error) {
 		}
 		for label, value := range kept {
 			var one Withdrawal
-			_ = json.Unmarshal(value, &one) // one that cannot be read is withdrawn all the same
+			_ = json.Unmarshal(value, &one) // a label whose value is unreadable stays withdrawn
 			one.Label = label
 			labels[label] = one
 		}
@@ -56,7 +58,7 @@ func NewWithdrawn(records WithdrawnRecords) (*Withdrawn, error) {
 	return w, nil
 }
 
-// Has reports whether a label was withdrawn.
+// Has reports whether a label is withdrawn.
 func (w *Withdrawn) Has(label string) bool {
 	if w == nil {
 		return false
@@ -65,12 +67,13 @@ func (w *Withdrawn) Has(label string) bool {
 	return has
 }
 
-// All returns what was withdrawn, by label.
+// All returns all withdrawals, sorted by label.
 func (w *Withdrawn) All() []Withdrawal {
 	return slices.SortedFunc(maps.Values(*w.labels.Load()), func(a, b Withdrawal) int { return strings.Compare(a.Label, b.Label) })
 }
 
-// Add withdraws labels, at once; the error is why that may not outlive the process.
+// Add withdraws labels, effective at once. An error means that the withdrawal may not outlive the
+// process.
 func (w *Withdrawn) Add(all ...Withdrawal) (err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -94,7 +97,8 @@ func (w *Withdrawn) Add(all ...Withdrawal) (err error) {
 	return err
 }
 
-// Restore lets a label be claimed again, once records have that. It reports whether it was withdrawn.
+// Restore lets a label be claimed again, once that is stored. It reports whether the label was
+// withdrawn.
 func (w *Withdrawn) Restore(label string) (was bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

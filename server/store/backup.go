@@ -12,10 +12,10 @@ import (
 	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
-// Backup writes the store as it is at one moment to w: a file that [Restore] takes. The gateway may serve
-// meanwhile, and is not held up by a slow w: the copy is made in the directory first.
+// Backup writes a snapshot of the store to w, as a file that [Restore] accepts. The gateway may
+// serve meanwhile, and a slow w does not delay it, because the copy is made in the directory first.
 func (s *Store) Backup(w io.Writer) error {
-	copied, err := os.CreateTemp(filepath.Dir(s.path), "backup-*.tmp") // only this user may read it
+	copied, err := os.CreateTemp(filepath.Dir(s.path), "backup-*.tmp") // readable by this user only
 	if err != nil {
 		return wrapped(err)
 	}
@@ -36,26 +36,26 @@ func (s *Store) Backup(w io.Writer) error {
 	return wrapped(err)
 }
 
-// Content is what a file of a store has.
+// Content describes the content of a store file.
 type Content struct {
-	// Format is the one that the file was written in.
+	// Format is the format that the file was written in.
 	Format int
-	// Claims counts those that can be read, and Released the labels that were released. Unreadable counts records that a
-	// start leaves out.
+	// Claims is the number of readable claims, and Released that of released labels. Unreadable is
+	// the number of records that the gateway would skip at its start.
 	Claims, Released, Unreadable int
 }
 
-// Check reads a whole file, such as one that [Store.Backup] wrote, and changes nothing. It fails where the
-// file is damaged, is not a store, or is of a later format.
+// Check reads a whole file, such as one that [Store.Backup] wrote, without changing it. It returns
+// an error if the file is damaged, is not a store, or has a later format.
 func Check(path string) (Content, error) {
 	c, err := inspect(path, func(*bbolt.DB) error { return nil })
 	if err != nil {
-		return Content{}, fmt.Errorf("%s cannot be read: %w", path, err)
+		return Content{}, fmt.Errorf("cannot read %s: %w", path, err)
 	}
 	return c, nil
 }
 
-// inspect counts what a file has, and then has use read it.
+// inspect counts the content of a file, and then calls use with it.
 func inspect(path string, use func(*bbolt.DB) error) (c Content, err error) {
 	if _, err := os.Stat(path); err != nil {
 		return c, err
@@ -74,10 +74,10 @@ func inspect(path string, use func(*bbolt.DB) error) (c Content, err error) {
 	return c, err
 }
 
-// read counts what there is, and so reads every record.
+// read reads and counts every record.
 func (c *Content) read(tx *bbolt.Tx) (err error) {
 	if there, err := os.Stat(tx.DB().Path()); err != nil || there.Size() < tx.Size() {
-		return errors.Join(err, errors.New("it was cut short"))
+		return errors.Join(err, errors.New("it is truncated"))
 	}
 	if c.Format, err = formatOf(tx); err != nil {
 		return err
@@ -99,9 +99,9 @@ func (c *Content) read(tx *bbolt.Tx) (err error) {
 	})
 }
 
-// Restore makes the backup that r has the store of a directory, which it makes where it is missing. It fails,
-// and changes nothing, where a gateway uses the directory, and where [Check] fails. A store that was there is
-// moved to claims.db.before; one that was there before goes.
+// Restore makes the backup in r the store of a directory, which it creates if it is missing. It
+// returns an error, and changes nothing, if a gateway uses the directory or [Check] fails. It moves
+// an existing store to claims.db.before, replacing any file of that name.
 func Restore(dir string, r io.Reader) (c Content, err error) {
 	if err := makeDirectory(dir); err != nil {
 		return c, err
@@ -113,7 +113,7 @@ func Restore(dir string, r io.Reader) (c Content, err error) {
 			return c, inUse(dir)
 		}
 		if err == nil {
-			defer func() { _ = db.Close() }() // no gateway starts meanwhile
+			defer func() { _ = db.Close() }() // held so that no gateway starts meanwhile
 		}
 	}
 	given, err := temporary(dir, func(f *os.File) error {
@@ -122,7 +122,7 @@ func Restore(dir string, r io.Reader) (c Content, err error) {
 	})
 	defer func() { _ = os.Remove(given) }()
 	if err != nil {
-		return c, fmt.Errorf("the backup cannot be read, or not be written to %s: %w", dir, err)
+		return c, fmt.Errorf("cannot read the backup, or cannot write it to %s: %w", dir, err)
 	}
 	fresh, err := temporary(dir, func(*os.File) error { return nil })
 	defer func() { _ = os.Remove(fresh) }()
@@ -130,7 +130,7 @@ func Restore(dir string, r io.Reader) (c Content, err error) {
 		return c, unwritable(dir, err)
 	}
 	if c, err = inspect(given, func(from *bbolt.DB) error { return rebuild(fresh, from) }); err != nil {
-		return Content{}, fmt.Errorf("the backup cannot be restored: %w", err)
+		return Content{}, fmt.Errorf("cannot restore the backup: %w", err)
 	}
 	if err := os.Rename(path, path+".before"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return c, unwritable(dir, err)
@@ -141,7 +141,7 @@ func Restore(dir string, r io.Reader) (c Content, err error) {
 	return c, nil
 }
 
-// temporary makes a file in a directory that only this user may read, and has fill write it.
+// temporary creates a file in a directory, readable by this user only, and calls fill to write it.
 func temporary(dir string, fill func(*os.File) error) (path string, err error) {
 	f, err := os.CreateTemp(dir, "restore-*.tmp")
 	if err != nil {
@@ -150,13 +150,13 @@ func temporary(dir string, fill func(*os.File) error) (path string, err error) {
 	return f.Name(), errors.Join(fill(f), f.Close())
 }
 
-// rebuild writes all that a store has to an empty file, so that of the pages of the backup nothing is left
-// that nobody read.
+// rebuild copies all records of a store to an empty file, so that no unread page of the backup
+// remains.
 func rebuild(path string, from *bbolt.DB) error {
 	to, err := openFile(path, false)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = to.Close() }() // also where reading panics
+	defer func() { _ = to.Close() }() // also if reading panics
 	return errors.Join(bbolt.Compact(to, from, 0), to.Sync())
 }

@@ -130,10 +130,10 @@ func TestOnlyAWholeBackupIsRestored(t *testing.T) {
 		backup io.Reader
 		says   string
 	}{
-		"empty":       {strings.NewReader(""), "cannot be restored"},
-		"other":       {strings.NewReader(strings.Repeat("not a database ", 9000)), "cannot be restored"},
-		"cut short":   {bytes.NewReader(whole[:len(whole)/2]), "cut short"},
-		"damaged":     {bytes.NewReader(damaged), "cannot be restored"},
+		"empty":       {strings.NewReader(""), "cannot restore"},
+		"other":       {strings.NewReader(strings.Repeat("not a database ", 9000)), "cannot restore"},
+		"cut short":   {bytes.NewReader(whole[:len(whole)/2]), "truncated"},
+		"damaged":     {bytes.NewReader(damaged), "cannot restore"},
 		"later":       {bytes.NewReader(ofLater), "a later version"},
 		"interrupted": {io.MultiReader(bytes.NewReader(whole[:9000]), errorReader{broken}), "broken"},
 	} {

@@ -10,16 +10,16 @@ import (
 	"strings"
 )
 
-// name is that of the file.
+// name is the name of the file.
 const name = "claims.db"
 
-// private are the modes of the directory and of the file: nobody else may read who owns which label.
+// The modes of the directory and the file. No other user may read who owns which label.
 const (
 	privateDir  fs.FileMode = 0o700
 	privateFile fs.FileMode = 0o600
 )
 
-// makeDirectory makes a directory where it is missing.
+// makeDirectory creates a directory if it is missing.
 func makeDirectory(dir string) error {
 	if err := os.MkdirAll(dir, privateDir); err != nil {
 		return unwritable(dir, err)
@@ -27,20 +27,20 @@ func makeDirectory(dir string) error {
 	return nil
 }
 
-// closeToOthers keeps other users out of the directory and the file. A directory in which something else is
-// may be shared on purpose: the log warns of that.
+// closeToOthers denies other users access to the directory and the file. A directory with other
+// files in it may be shared on purpose; for that it only logs a warning.
 func closeToOthers(dir string, log *slog.Logger) {
 	const others = 0o077
 	if there, err := os.Stat(dir); err == nil && there.Mode().Perm()&others != 0 && (!ours(dir) || os.Chmod(dir, privateDir) != nil) {
-		log.Warn("other users may look into the directory of --data", "data", dir, "mode", there.Mode().Perm().String(), "do", "chmod 700 "+dir+", or give a directory that nothing else is in")
+		log.Warn("other users can read the directory of --data", "data", dir, "mode", there.Mode().Perm().String(), "do", "chmod 700 "+dir+", or use a directory with nothing else in it")
 	}
 	path := filepath.Join(dir, name)
 	if there, err := os.Stat(path); err == nil && there.Mode().Perm()&others != 0 && os.Chmod(path, privateFile) != nil {
-		log.Warn("other users may read the claims that are kept", "file", path, "mode", there.Mode().Perm().String(), "do", "chmod 600 "+path)
+		log.Warn("other users can read the stored claims", "file", path, "mode", there.Mode().Perm().String(), "do", "chmod 600 "+path)
 	}
 }
 
-// ours reports whether nothing is in a directory but what a store puts there.
+// ours reports whether a directory holds only files that a store puts there.
 func ours(dir string) bool {
 	entries, err := os.ReadDir(dir)
 	for _, e := range entries {
@@ -52,17 +52,17 @@ func ours(dir string) bool {
 }
 
 func unwritable(dir string, err error) error {
-	return fmt.Errorf("--data=%s: cannot be written to (%w); choose a directory that this user may write", dir, err)
+	return fmt.Errorf("--data=%s: cannot write there (%w); choose a directory that this user may write to", dir, err)
 }
 
 func inUse(dir string) error {
 	return fmt.Errorf("--data=%s: another gateway uses it; stop that one, or choose another directory", dir)
 }
 
-// unreadable explains why a file is not opened.
+// unreadable returns the error for a file that cannot be opened, with what to do.
 func unreadable(dir string, err error) error {
 	if errors.Is(err, errLater) {
-		return fmt.Errorf("--data=%s: claims.db cannot be opened: %w; run that version, or restore a backup of this one", dir, err)
+		return fmt.Errorf("--data=%s: cannot open claims.db: %w; run that version, or restore a backup from this one", dir, err)
 	}
-	return fmt.Errorf("--data=%s: claims.db cannot be opened: %w; move it away to begin anew", dir, err)
+	return fmt.Errorf("--data=%s: cannot open claims.db: %w; move it away to start with an empty store", dir, err)
 }

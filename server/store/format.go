@@ -8,32 +8,32 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// A file says in which format it is, so that a later gateway can bring it up to date, and an earlier one
-// leaves it alone. Format 1 has records by label; files of it that are older than the mark have none.
-// In format 2 a record may be of a released label.
+// A file has a mark with its format, so that a later gateway can migrate it and an earlier one
+// leaves it alone. Format 1 has records by label; its first files have no mark. In format 2 a
+// record may be of a released label.
 
-// Format is the one that is written. A change of it adds a step to [migrations].
+// Format is the format that this gateway writes. A new format needs another step in [migrations].
 const Format = 2
 
-// migrations bring a file from the format of their place to the next.
+// migrations[n] brings a file from format n to the next.
 var migrations = [Format]func(*bbolt.Tx) error{
 	0: prepare,
-	1: func(*bbolt.Tx) error { return nil }, // its records are of claims
+	1: func(*bbolt.Tx) error { return nil }, // its records, all of claims, stay as they are
 }
 
-// formatBucket holds the mark, by formatKey.
+// formatBucket holds the mark, under formatKey.
 var (
 	formatBucket = []byte("format")
 	formatKey    = []byte("version")
 )
 
-// errLater is why a file of a later format is not read.
+// errLater is the error for a file of a later format.
 var errLater = errors.New("a later version of the gateway wrote it")
 
-// errNoMark is why a file whose mark is no number is not read.
+// errNoMark is the error for a file whose mark is not a number.
 var errNoMark = errors.New("it does not say its format")
 
-// formatOf returns the format of a file: 0 where it is new.
+// formatOf returns the format of a file, which is 0 if the file is new.
 func formatOf(tx *bbolt.Tx) (int, error) {
 	b := tx.Bucket(formatBucket)
 	switch {
@@ -52,7 +52,7 @@ func formatOf(tx *bbolt.Tx) (int, error) {
 	return format, nil
 }
 
-// migrate brings a file up to date. It changes nothing in one of a later format.
+// migrate brings a file to the current format. It does not change a file of a later format.
 func migrate(db *bbolt.DB) error {
 	var format int
 	marked := false
@@ -78,7 +78,7 @@ func migrate(db *bbolt.DB) error {
 	})
 }
 
-// prepare makes a new file one without records.
+// prepare makes a new file an empty store.
 func prepare(tx *bbolt.Tx) error {
 	b, err := tx.CreateBucketIfNotExists(bucket)
 	if err != nil || b.Sequence() >= firstRevision {

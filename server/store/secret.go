@@ -6,13 +6,14 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// secretBucket holds secrets of the gateway, by what they are for.
+// secretBucket holds secrets of the gateway, by purpose.
 var secretBucket = []byte("secrets")
 
-// secretBytes is how long one is.
+// secretBytes is the length of a secret.
 const secretBytes = 32
 
-// Secret returns a random secret for a purpose, the same from then on. It is as secret as the file.
+// Secret returns the random secret for a purpose, which it creates at the first call. It is as
+// secret as the file.
 func (s *Store) Secret(purpose string) (secret []byte, err error) {
 	err = s.db.View(func(tx *bbolt.Tx) error {
 		if b := tx.Bucket(secretBucket); b != nil {

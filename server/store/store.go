@@ -1,5 +1,5 @@
-// Package store keeps who owns which label beyond the process: one file in a
-// directory, a bbolt database with a record for each label.
+// Package store keeps claims on disk, so that labels keep their owners across restarts. A store is
+// one file in a directory: a bbolt database with a record for each label.
 package store
 
 import (
@@ -21,33 +21,34 @@ import (
 	"reversehttp/server/terms"
 )
 
-// Store is a directory with claims in it. It is [claim.Records]: what it took is on the disk.
+// Store is a directory with stored claims. It implements [claim.Records]; its methods return once a
+// change is on disk.
 type Store struct {
 	log  *slog.Logger
 	db   *bbolt.DB
 	path string
-	file os.FileInfo // of the path, when it was opened
+	file os.FileInfo // of the path when it was opened
 
-	writing sync.WaitGroup           // the changes that are under way, also those that nobody waits for any more
+	writing sync.WaitGroup           // changes in progress, also those whose caller has given up
 	mu      sync.Mutex               // guards busy
-	busy    map[string]chan struct{} // label → closed when the change that is under way is over
-	forgot  time.Time                // when usage that is too old was forgotten last; mu guards it
+	busy    map[string]chan struct{} // label → closed when the change in progress is over
+	forgot  time.Time                // when old usage was last deleted; guarded by mu
 }
 
 // bucket holds the records by label.
 var bucket = []byte("claims")
 
-// patience is how long another process may take to let the file go.
+// patience is how long to wait for another process to release the file.
 const patience = 2 * time.Second
 
-// gathering is how long a change waits for others to share its sync of the disk.
+// gathering is how long a change waits for others that can share its disk sync.
 const gathering = time.Millisecond / 2
 
-// firstRevision is that of records that were written without one.
+// firstRevision is the revision of records that were written without one.
 const firstRevision = 1
 
-// Open opens the store of a directory, which it makes where it is missing. Its
-// error says what to do.
+// Open opens the store of a directory, which it creates if it is missing. Its error says what to
+// do.
 func Open(dir string, log *slog.Logger) (*Store, error) {
 	if err := makeDirectory(dir); err != nil {
 		return nil, err
@@ -76,7 +77,8 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 	return &Store{log: log, db: db, path: path, file: file, busy: make(map[string]chan struct{})}, nil
 }
 
-// openFile opens the file, or fails where another process has it for too long.
+// openFile opens the file. It returns an error if another process holds it for longer than
+// patience.
 func openFile(path string, readOnly bool) (db *bbolt.DB, err error) {
 	err = guarded(func() (err error) {
 		db, err = bbolt.Open(path, privateFile, &bbolt.Options{Timeout: patience, ReadOnly: readOnly})
@@ -85,7 +87,8 @@ func openFile(path string, readOnly bool) (db *bbolt.DB, err error) {
 	return db, err
 }
 
-// guarded returns what read does. bbolt reads a file that was cut short beyond its end, and panics where one is damaged.
+// guarded calls read, and turns faults and panics into errors: bbolt reads beyond the end of a
+// truncated file, and panics on a damaged one.
 func guarded(read func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -96,19 +99,19 @@ func guarded(read func() error) (err error) {
 	return read()
 }
 
-// errReplaced is why nothing is written any more.
+// errReplaced is the error of all changes after the file was replaced.
 var errReplaced = errors.New("claims.db was replaced or removed while the gateway runs; start the gateway again")
 
-// isThere returns an error where the file that is written is not the one that the next start reads.
+// isThere returns an error if the open file is no longer the one that the next start will read.
 func (s *Store) isThere() error {
 	if now, err := os.Stat(s.path); err != nil || !os.SameFile(now, s.file) {
-		s.log.Error("claims cannot be kept", "error", errReplaced)
+		s.log.Error("cannot store claims", "error", errReplaced)
 		return errReplaced
 	}
 	return nil
 }
 
-// record is a claim in the file.
+// record is a claim or a released label in the file.
 type record struct {
 	Token     []byte `json:"token"` // SHA-256
 	LeaseMs   int64  `json:"leaseMs"`
@@ -116,25 +119,25 @@ type record struct {
 	Redeliver string `json:"redeliver"`
 	Unpolled  bool   `json:"unpolled,omitempty"`
 	Revision  uint64 `json:"revision"`
-	// What is known of the owners of the label: times in milliseconds since 1970, 0 for none.
+	// The past of the label. Times are in milliseconds since 1970; 0 means none.
 	Past       string `json:"past,omitempty"`
 	Minted     bool   `json:"minted,omitempty"`
 	BegunMs    int64  `json:"begunMs,omitempty"`
 	ReleasedMs int64  `json:"releasedMs,omitempty"`
 	UntilMs    int64  `json:"untilMs,omitempty"`
-	// Terms are those that the core does not act upon.
+	// Terms are the terms that the core does not act upon.
 	Terms map[string]json.RawMessage `json:"terms,omitempty"`
 }
 
-// read returns the record of a label. It fails with [claim.ErrNoRecord] where there is none, or
-// none that can be read.
+// read decodes the record of a label. It returns [claim.ErrNoRecord] if there is none, or none that
+// can be read.
 func read(label, value []byte) (claim.Kept, error) {
 	var r record
 	if value == nil || json.Unmarshal(value, &r) != nil || len(r.Token) != len(claim.TokenHash{}) {
 		return claim.Kept{}, claim.ErrNoRecord
 	}
 	others, err := terms.Kept(r.Terms)
-	if err != nil { // the claim would be without what its owner relies on
+	if err != nil { // without them the claim would lack what its owner relies on
 		return claim.Kept{}, claim.ErrNoRecord
 	}
 	kept := claim.Terms{
@@ -148,7 +151,7 @@ func read(label, value []byte) (claim.Kept, error) {
 	}, nil
 }
 
-// moment returns a time of a record, and millis its milliseconds.
+// moment converts a time in a record to a [time.Time], and millis converts it back.
 func moment(ms int64) time.Time {
 	if ms == 0 {
 		return time.Time{}
@@ -163,13 +166,13 @@ func millis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// Records returns every claim that is kept, and every released label.
+// Records returns all stored claims and released labels.
 func (s *Store) Records() (kept []claim.Kept, err error) {
 	err = s.db.View(func(tx *bbolt.Tx) error {
 		return tx.Bucket(bucket).ForEach(func(label, value []byte) error {
 			k, err := read(label, value)
 			if err != nil {
-				s.log.Warn("claim in the store is unreadable, left out", "label", string(label))
+				s.log.Warn("skipped an unreadable claim in the store", "label", string(label))
 				return nil
 			}
 			kept = append(kept, k)
@@ -197,7 +200,7 @@ func (s *Store) Get(ctx context.Context, label string) (claim.Record, uint64, er
 	return k.Record, k.Revision, wrapped(err)
 }
 
-// Create implements [claim.Records]. A record that cannot be read is replaced.
+// Create implements [claim.Records]. It replaces a record that cannot be read.
 func (s *Store) Create(ctx context.Context, c claim.Record) (uint64, error) {
 	return s.change(ctx, c.Label, func(b *bbolt.Bucket) (uint64, error) {
 		if _, err := read([]byte(c.Label), b.Get([]byte(c.Label))); err == nil {
@@ -228,7 +231,7 @@ func (s *Store) Delete(ctx context.Context, label string, revision uint64) error
 	return err
 }
 
-// at fails with [claim.ErrMoved] unless the record of a label has a revision.
+// at returns [claim.ErrMoved] unless the record of a label has the given revision.
 func at(b *bbolt.Bucket, label string, revision uint64) error {
 	if k, err := read([]byte(label), b.Get([]byte(label))); err != nil || k.Revision != revision {
 		return claim.ErrMoved
@@ -256,9 +259,9 @@ func put(b *bbolt.Bucket, c claim.Record) (uint64, error) {
 	return revision, b.Put([]byte(c.Label), value)
 }
 
-// change makes a change of one label and returns once the disk has it. Changes of several labels
-// share a transaction. Where ctx ends first the change may still be made; until it is over, others
-// of its label wait.
+// change makes a change to one label and returns once it is on disk. Changes to several labels
+// share a transaction. If ctx ends first, the change may still be made; until it is over, other
+// changes to its label wait.
 func (s *Store) change(ctx context.Context, label string, edit func(*bbolt.Bucket) (uint64, error)) (uint64, error) {
 	if err := s.isThere(); err != nil {
 		return 0, wrapped(err)
@@ -273,13 +276,14 @@ func (s *Store) change(ctx context.Context, label string, edit func(*bbolt.Bucke
 		return err
 	}, release)
 	if err != nil {
-		return 0, err // the change may be under way
+		return 0, err // the change may be in progress
 	}
 	return revision, nil
 }
 
-// batch makes a change in a transaction that others share, and returns once the disk has it. edit may be called again. Where ctx ends
-// first the change may still be made; over is called once it was, or was not.
+// batch makes a change in a transaction shared with others, and returns once it is on disk. It may
+// call edit more than once. If ctx ends first, the change may still be made. It calls over once the
+// outcome is settled.
 func (s *Store) batch(ctx context.Context, edit func(*bbolt.Tx) error, over func()) error {
 	done := make(chan error, 1)
 	s.writing.Go(func() {
@@ -294,7 +298,8 @@ func (s *Store) batch(ctx context.Context, edit func(*bbolt.Tx) error, over func
 	}
 }
 
-// alone waits until no change of a label is under way, and keeps others waiting until release.
+// alone waits until no change to a label is in progress, and makes other changes wait until release
+// is called.
 func (s *Store) alone(ctx context.Context, label string) (release func(), err error) {
 	mine := make(chan struct{})
 	for {
@@ -320,7 +325,7 @@ func (s *Store) alone(ctx context.Context, label string) (release func(), err er
 	}
 }
 
-// wrapped adds where an error comes from.
+// wrapped says in an error that it comes from the store.
 func wrapped(err error) error {
 	if err == nil {
 		return nil
@@ -328,7 +333,7 @@ func wrapped(err error) error {
 	return fmt.Errorf("store: %w", err)
 }
 
-// Close ends the store, after the changes that the disk is writing. Later ones fail.
+// Close closes the store after the changes in progress. Later changes return an error.
 func (s *Store) Close() {
 	_ = s.db.Close()
 	s.writing.Wait()

@@ -208,7 +208,7 @@ func TestAFileThatWasReplacedIsNotWrittenAnyMore(t *testing.T) {
 			if _, err := s.Create(t.Context(), claim.Record{Label: "lost"}); err == nil || !strings.Contains(err.Error(), "start the gateway again") {
 				t.Errorf("create: %v, want an error that says what to do", err)
 			}
-			if !strings.Contains(log.String(), "claims cannot be kept") {
+			if !strings.Contains(log.String(), "cannot store claims") {
 				t.Errorf("the log says %q", log)
 			}
 		})

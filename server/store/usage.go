@@ -10,10 +10,10 @@ import (
 	"reversehttp/server/quota"
 )
 
-// usageBucket holds what was used of quotas, by whose they are. It is missing where nothing was.
+// usageBucket holds the usage of quotas, by owner. It is missing if there is none.
 var usageBucket = []byte("usage")
 
-// usageLasts is how long what was used may matter: a month, and a day for clocks.
+// usageLasts is how long usage may matter: a month, and a day for differences between clocks.
 const usageLasts = 32 * 24 * time.Hour
 
 // KeepUsage implements [quota.Keeper].
@@ -44,7 +44,7 @@ func (s *Store) KeepUsage(ctx context.Context, all ...quota.Record) error {
 	}, func() {})
 }
 
-// forgetDue reports once a day that what is too old is to be forgotten.
+// forgetDue reports, once a day, that old usage should be deleted.
 func (s *Store) forgetDue() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,7 +57,8 @@ func (s *Store) forgetDue() bool {
 
 func usageKey(r quota.Record) []byte { return []byte(string(r.Of) + " " + r.Name) }
 
-// Usage returns what was used of quotas, and forgets what is too old to matter. What cannot be read is left out.
+// Usage returns the stored usage of quotas, and deletes what is too old to matter. It skips records
+// that cannot be read.
 func (s *Store) Usage() (all []quota.Record, err error) {
 	err = s.db.Update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(usageBucket)
@@ -70,13 +71,13 @@ func (s *Store) Usage() (all []quota.Record, err error) {
 	return all, wrapped(err)
 }
 
-// forgetUsage forgets what is too old to matter, and calls each with the rest.
+// forgetUsage deletes usage that is too old to matter, and calls each with the rest.
 func (s *Store) forgetUsage(b *bbolt.Bucket, each func(quota.Record)) error {
 	var old [][]byte
 	err := b.ForEach(func(key, value []byte) error {
 		var r quota.Record
 		if err := json.Unmarshal(value, &r); err != nil {
-			s.log.Warn("usage in the store is unreadable, left out", "key", string(key))
+			s.log.Warn("skipped unreadable usage in the store", "key", string(key))
 			return nil
 		}
 		for _, since := range r.Since {

@@ -6,10 +6,11 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// withdrawn is the bucket of the labels that the operator withdrew. A file without it has none.
+// withdrawn is the bucket of the labels that the operator took down. It is missing if there are
+// none.
 var withdrawn = []byte("withdrawn")
 
-// Withdrawn returns the values of the labels that were withdrawn.
+// Withdrawn returns the values of withdrawn labels, by label.
 func (s *Store) Withdrawn() (map[string][]byte, error) {
 	all := map[string][]byte{}
 	err := s.db.View(func(tx *bbolt.Tx) error {
@@ -25,12 +26,12 @@ func (s *Store) Withdrawn() (map[string][]byte, error) {
 	return all, wrapped(err)
 }
 
-// Withdraw keeps a label as withdrawn, with a value. It returns once the disk has it.
+// Withdraw stores a label as withdrawn, with a value. It returns once that is on disk.
 func (s *Store) Withdraw(label string, value []byte) error {
 	return s.withdraw(func(b *bbolt.Bucket) error { return b.Put([]byte(label), value) })
 }
 
-// Restore ends what Withdraw kept of a label.
+// Restore deletes what Withdraw stored for a label.
 func (s *Store) Restore(label string) error {
 	return s.withdraw(func(b *bbolt.Bucket) error { return b.Delete([]byte(label)) })
 }

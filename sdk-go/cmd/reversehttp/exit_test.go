@@ -19,7 +19,7 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 		{reversehttp.Error{Status: 429, Code: schema.CodeRateLimited, Detail: "too many", RetryAfter: 42 * time.Second}, exitUnreachable, "rate_limited: too many; try again in 42s"},
 		{reversehttp.Error{Status: 503, Code: schema.CodeUnavailable}, exitUnreachable, "try again later"},
 		{reversehttp.Error{Status: 451, Code: schema.CodeTakenDown}, exitRefused, "choose another --label, or ask them"},
-		{reversehttp.Error{Status: 403, Code: schema.CodeLabelReserved, Detail: "This gateway lends strangers no label that looks like one of \"paypal\"."}, exitRefused, `looks like one of "paypal".`},
+		{reversehttp.Error{Status: 403, Code: schema.CodeLabelReserved, Detail: "Strangers cannot claim a label at this gateway that looks like \"paypal\"."}, exitRefused, `looks like "paypal".`},
 		{reversehttp.Error{Status: 403, Code: schema.CodeLabelReserved}, exitRefused, "give that token in REVERSEHTTP_TOKEN"},
 		{reversehttp.Error{Status: 400, Code: schema.CodeBadToken, Detail: "too short"}, exitUsage, "too short; look at REVERSEHTTP_TOKEN"},
 	} {
