@@ -1,5 +1,4 @@
-// Package publicurl knows the two shapes of public URLs: which URL a claim has, and which claim,
-// if any, a request is for.
+// Package publicurl maps labels to public URLs, in two shapes, and requests back to labels.
 package publicurl
 
 import (
@@ -13,20 +12,20 @@ import (
 	"reversehttp/server/claim"
 )
 
-// Template is a template of public URLs. Its shape is either a host of
-// its own for every claim (http://{label}.localhost:8080/) or a path at the
-// control origin (http://localhost:8080/at/{label}/). [Parse] makes one.
+// Template is a template of public URLs. Each claim has either a host of its own
+// (http://{label}.localhost:8080/) or a path at the control origin
+// (http://localhost:8080/at/{label}/). Use [Parse] to make one.
 type Template struct {
 	// Scheme is http or https.
 	Scheme string
-	before string // what stands before the label
-	after  string // what stands after it
-	own    string // the authority of the control origin, as it is written in the template
+	before string // the text before the label
+	after  string // the text after it
+	own    string // the authority of the control origin as the template spells it
 	// Control is the control origin with a final slash.
 	Control string
-	// ControlHost is its host name, lower case, without port.
+	// ControlHost is the host name of the control origin, in lower case, without port.
 	ControlHost string
-	domain      string // of a claim's own, with its port; empty where the template is the gateway's
+	domain      string // a claim's own domain with its port; empty in the template of a gateway
 	// PathPrefix is the path before the label in the path shape, with a slash at each end;
 	// empty in the host shape.
 	PathPrefix string
@@ -34,7 +33,7 @@ type Template struct {
 
 const placeholder = "{label}"
 
-// Parse reads a template, which holds {label} once. Its errors say what to do.
+// Parse parses a template, which must contain {label} once. Its errors say what to do.
 func Parse(template string) (*Template, error) {
 	bad := func(why string) error { return badTemplate(template, why) }
 	if strings.Count(template, placeholder) != 1 {
@@ -77,20 +76,20 @@ func Parse(template string) (*Template, error) {
 	if !isName(p.ControlHost) {
 		return nil, bad("its host must be a name or an address, without empty parts")
 	}
-	// Targets are compared as they come, and clients clean and encode theirs.
+	// Targets are compared without normalisation, and clients normalise and encode theirs.
 	if path.Clean(u.Path)+"/" != u.Path || u.EscapedPath() != u.Path || !strings.HasSuffix(before, p.PathPrefix) {
 		return nil, bad("its path must be plain: no %, no empty or dot segments, nothing that a URL encodes")
 	}
 	return p, nil
 }
 
-// isName tells whether a host name has no empty part.
+// isName reports whether a host name has no empty part.
 func isName(name string) bool {
 	return name != "" && !strings.Contains("."+name, "..")
 }
 
-// Apart returns an error where one of the paths at the control origin has the first segment of
-// the public URLs, and nil otherwise.
+// Apart returns an error if one of the paths at the control origin begins with the same segment as
+// the public URLs.
 func (p *Template) Apart(paths []string) error {
 	if p.PathPrefix == "" {
 		return nil
@@ -122,20 +121,21 @@ func (p *Template) Base(label string) string {
 	return p.before + label + p.after
 }
 
-// ForDomain returns the template of a claim at a domain of its own, an origin that it shares with nobody. In Via fields it has the
-// same pseudonym, so that a loop is seen whichever way it takes.
+// ForDomain returns the template of a claim at a domain of its own. The pseudonym in Via fields
+// stays the same, so that loops are detected on any route.
 func (p *Template) ForDomain(name string) *Template {
 	of := *p
 	of.domain, of.PathPrefix = name+p.Port(), ""
 	return &of
 }
 
-// Near reports whether a host name is that of the control origin, below it, or a domain above it: those share cookies.
+// Near reports whether a host name is the control origin's, below it, or above it: these can share
+// cookies.
 func (p *Template) Near(name string) bool {
 	return name == p.ControlHost || strings.HasSuffix(name, "."+p.ControlHost) || strings.HasSuffix(p.ControlHost, "."+name)
 }
 
-// Port returns the port of public URLs with its colon, or "" where it is that of their scheme.
+// Port returns the port of public URLs with its colon, or "" if it is the default of their scheme.
 func (p *Template) Port() string {
 	if i := strings.LastIndexByte(p.own, ':'); i >= 0 && !strings.HasSuffix(p.own, "]") {
 		return p.own[i:]
@@ -143,7 +143,7 @@ func (p *Template) Port() string {
 	return ""
 }
 
-// Authority returns the host, and port if any, of a label's public URL.
+// Authority returns the host, and the port if any, of a label's public URL.
 func (p *Template) Authority(label string) string {
 	if p.domain != "" {
 		return p.domain
@@ -154,7 +154,8 @@ func (p *Template) Authority(label string) string {
 	return label + "." + p.own
 }
 
-// Host returns the host name of a label's public URL, lower case, without port. In the path shape all labels have it.
+// Host returns the host name of a label's public URL, in lower case, without port. In the path
+// shape it is the same for all labels.
 func (p *Template) Host(label string) string {
 	if p.domain != "" {
 		return Hostname(p.domain)
@@ -165,22 +166,22 @@ func (p *Template) Host(label string) string {
 	return label + "." + p.ControlHost
 }
 
-// Pseudonym returns the name of a claim in Via fields (RFC 9110, 7.6.3): the host of its
-// public URL, or in the path shape a host like it.
+// Pseudonym returns the name of a claim in Via fields (RFC 9110, 7.6.3): the host of its public
+// URL, or in the path shape a similar name.
 func (p *Template) Pseudonym(label string) string { return label + "." + p.own }
 
-// Via returns what a claim adds to the Via field of a message of a version, such as "1.1".
+// Via returns what a claim adds to the Via field of a message in an HTTP version such as "1.1".
 func (p *Template) Via(version, label string) string { return string(p.AppendVia(nil, version, label)) }
 
-// AppendVia appends that to b.
+// AppendVia appends what [Template.Via] returns to b.
 func (p *Template) AppendVia(b []byte, version, label string) []byte {
 	b = append(append(b, version...), ' ')
 	b = append(append(b, label...), '.')
 	return append(b, p.own...)
 }
 
-// AppendURL appends the public URL of a path of a label's origin, which begins with a slash, to b; in the path shape that has all
-// labels.
+// AppendURL appends to b the URL of a path at a label's origin. The path begins with a slash; in
+// the path shape all labels share the origin.
 func (p *Template) AppendURL(b []byte, label, path string) []byte {
 	if p.domain != "" {
 		return append(append(append(append(b, p.Scheme...), "://"...), p.domain...), path...)
@@ -193,19 +194,19 @@ func (p *Template) AppendURL(b []byte, label, path string) []byte {
 	return append(append(b, p.own...), path...)
 }
 
-// Place is where a request belongs.
+// Place is what a request is for.
 type Place int
 
 // The places.
 const (
-	Elsewhere Place = iota // a host that is not ours
+	Elsewhere Place = iota // a host that is not the gateway's
 	Control                // the control origin
 	Public                 // a claim
 	Bare                   // the path shape's /at/label without its slash
 )
 
-// Locate returns where a request for a host and a raw target belongs, and the
-// label, which may be one that nobody can claim. With loopback, loopback addresses name the control origin too.
+// Locate returns what a request for a host and a raw target is for, and the label, which may be
+// invalid. If loopback is true, loopback addresses also name the control origin.
 func (p *Template) Locate(host, target string, loopback bool) (Place, string) {
 	name := Hostname(host)
 	if p.PathPrefix == "" {
@@ -246,8 +247,9 @@ func rawPath(target string) string {
 	return path
 }
 
-// BelowOrigin returns the path and the query of a request target in origin-form or absolute-form (RFC 9112, 3.2), as they came: the
-// path may be empty in the absolute form. It reports false for other forms, such as "*".
+// BelowOrigin returns the path and query of a request target in origin-form or absolute-form (RFC
+// 9112, 3.2), unchanged. In absolute-form the path may be empty. It reports false for other forms,
+// such as "*".
 func BelowOrigin(target string) (below string, ok bool) {
 	if strings.HasPrefix(target, "/") {
 		return target, true
@@ -259,14 +261,14 @@ func BelowOrigin(target string) (below string, ok bool) {
 	return "", ok
 }
 
-// Hostname returns the name of a Host field, lower case, without port, brackets
-// and final dot.
+// Hostname returns the host name in a Host field, in lower case, without port, brackets and final
+// dot.
 func Hostname(host string) string {
 	u := url.URL{Host: host}
 	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
 }
 
-// HostOf returns the host name of a URL, lower case, or "" where it is none.
+// HostOf returns the host name of a URL, in lower case, or "" if text is not a URL with a host.
 func HostOf(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -275,7 +277,8 @@ func HostOf(text string) string {
 	return Hostname(u.Host)
 }
 
-// IsLocalName reports whether a host name is of this machine alone.
+// IsLocalName reports whether a host name is local to this machine: loopback, localhost, or a name
+// below localhost.
 func IsLocalName(name string) bool {
 	return IsLoopback(name) || strings.HasSuffix(name, ".localhost")
 }
@@ -289,8 +292,8 @@ func IsLoopback(name string) bool {
 	return err == nil && a.Unmap().IsLoopback()
 }
 
-// LabelOf returns the label of a public origin such as "https://demo.example.com", or ""
-// where it is none. In the path shape there are no origins of claims.
+// LabelOf returns the label of a public origin such as "https://demo.example.com", or "" if it is
+// not one. In the path shape claims have no origins of their own.
 func (p *Template) LabelOf(origin string) string {
 	scheme, rest, ok := strings.Cut(origin, "://")
 	if !ok || !strings.EqualFold(scheme, p.Scheme) || strings.ContainsAny(rest, "/?#@") || p.PathPrefix != "" {
@@ -303,7 +306,7 @@ func (p *Template) LabelOf(origin string) string {
 	return label
 }
 
-// withPort gives an authority with the port that its scheme implies.
+// withPort returns an authority with a port, adding the default of the scheme if it has none.
 func withPort(authority, scheme string) string {
 	if i := strings.LastIndexByte(authority, ':'); i >= 0 && !strings.HasSuffix(authority, "]") {
 		return authority

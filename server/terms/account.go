@@ -8,24 +8,26 @@ import (
 	"reversehttp/server/claim"
 )
 
-// Account is the name of the member that says who made a claim. It is kept with the claim, and no owner sets it.
+// Account is the name of the member that says who made a claim. It is stored with the claim, and
+// owners cannot set it.
 const Account = "account"
 
-// Maker is that member.
+// Maker is the value of that member.
 type Maker struct {
-	// Name is that of an account; empty where it has none.
+	// Name is the name of the account. Empty means none.
 	Name string `json:"name,omitempty"`
-	// Until is when that account ends, in seconds since 1970. Zero is never.
+	// Until is when that account ends, in seconds since 1970. Zero means never.
 	Until int64 `json:"until,omitempty"`
-	// Address is that of the subscriber whose program made the claim. The zero value is unknown.
+	// Address is the prefix of the subscriber whose program made the claim. The zero value means
+	// unknown.
 	Address netip.Prefix `json:"address,omitzero"`
-	// MadeMs is when the claim was made, in milliseconds since 1970. Zero is unknown.
+	// MadeMs is when the claim was made, in milliseconds since 1970. Zero means unknown.
 	MadeMs int64 `json:"madeMs,omitempty"`
-	// Keyed says that whoever made it showed a key, or is listed by the operator: it is no stranger.
+	// Keyed says that the maker is not a stranger: they showed a key, or the operator listed them.
 	Keyed bool `json:"keyed,omitempty"`
 }
 
-// Shown is that of [claim.Term]: the owner is told the name, where there is one.
+// Shown implements [claim.Term]. It shows owners the name, if there is one.
 func (m Maker) Shown() any {
 	if m.Name == "" {
 		return nil
@@ -33,16 +35,17 @@ func (m Maker) Shown() any {
 	return shownMaker(m)
 }
 
-// shownMaker is what is told of who made a claim.
+// shownMaker is what owners see of a [Maker].
 type shownMaker Maker
 
 // MarshalJSON implements [json.Marshaler].
 func (m shownMaker) MarshalJSON() ([]byte, error) { return json.Marshal(m.Name) }
 
-// Policy is the name of the member that has what the gateway enforces for a claim.
+// Policy is the name of the member with what the gateway enforces for a claim.
 const Policy = "policy"
 
-// ReadPolicy reads a policy as the operator gives it, for claims of an account. What is no policy is an error, and so is an empty one.
+// ReadPolicy reads a policy that the operator sets for the claims of an account. It returns an
+// error if the policy is invalid or empty.
 func ReadPolicy(value []byte) (claim.Term, error) {
 	s, err := Read(Asked{Members: map[string]json.RawMessage{Policy: value}})
 	switch {
@@ -54,21 +57,21 @@ func ReadPolicy(value []byte) (claim.Term, error) {
 	return s.Others[Policy], nil
 }
 
-// MadeBy has a new claim say who made it.
+// MadeBy sets the maker of a new claim.
 func MadeBy(s *claim.Settings, m Maker) {
 	if m != (Maker{}) {
 		fresh(s, Account, m)
 	}
 }
 
-// Begins has a new claim begin with a policy, unless its owner gives one.
+// Begins sets the policy that a new claim begins with, unless its owner sets one.
 func Begins(s *claim.Settings, policy claim.Term) {
 	if policy != nil {
 		fresh(s, Policy, policy)
 	}
 }
 
-// fresh gives a new claim a term.
+// fresh sets a term of a new claim.
 func fresh(s *claim.Settings, name string, t claim.Term) {
 	if s.Fresh == nil {
 		s.Fresh = make(map[string]claim.Term)
@@ -76,7 +79,7 @@ func fresh(s *claim.Settings, name string, t claim.Term) {
 	s.Fresh[name] = t
 }
 
-// MadeAnew has a claim that exists say so of a maker that changed.
+// MadeAnew changes the maker of an existing claim.
 func MadeAnew(s *claim.Settings, m Maker) {
 	if s.Others == nil {
 		s.Others = make(map[string]claim.Term)
@@ -84,13 +87,13 @@ func MadeAnew(s *claim.Settings, m Maker) {
 	s.Others[Account] = m
 }
 
-// MakerOf returns who made a claim that has these terms.
+// MakerOf returns the maker in the terms of a claim.
 func MakerOf(t claim.Terms) Maker {
 	m, _ := t.Others[Account].(Maker)
 	return m
 }
 
-// Made returns who made a claim. It is the zero value where that is unknown, and for a nil claim.
+// Made returns who made a claim. It is the zero value if that is unknown, and for a nil claim.
 func Made(c *claim.Claim) Maker {
 	if c == nil {
 		return Maker{}
@@ -99,7 +102,8 @@ func Made(c *claim.Claim) Maker {
 	return m
 }
 
-// AccountOf returns the name of the account that made a claim; empty where none did that has a name, and for a nil claim.
+// AccountOf returns the name of the account that made a claim. It is empty if no named account did,
+// and for a nil claim.
 func AccountOf(c *claim.Claim) string { return Made(c).Name }
 
 func init() {
@@ -108,7 +112,7 @@ func init() {
 		Read: func(value []byte) (claim.Term, error) {
 			var m Maker
 			if err := json.Unmarshal(value, &m); err != nil {
-				return nil, errors.New("an account is shown by its key, and set by nobody")
+				return nil, errors.New("account cannot be set; show the key of the account instead")
 			}
 			return m, nil
 		},

@@ -6,13 +6,13 @@ import (
 	"reversehttp/server/claim"
 )
 
-// Inspect is the name of the member that has exchanges recorded.
+// Inspect is the name of the member that turns on the recording of exchanges.
 const Inspect = "inspect"
 
-// inspecting is that member, where exchanges are recorded.
+// inspecting is the value of that member if exchanges are recorded.
 type inspecting bool
 
-// Shown is that of [claim.Term].
+// Shown implements [claim.Term].
 func (i inspecting) Shown() any { return bool(i) }
 
 func init() {
@@ -25,7 +25,7 @@ func init() {
 			case "false":
 				return nil, nil
 			}
-			return nil, errors.New("inspect is true or false")
+			return nil, errors.New("inspect must be true or false")
 		},
 		Example: "true",
 	})

@@ -1,7 +1,7 @@
-// Package terms reads what the owner of a claim sets, from a request and from what was kept.
+// Package terms reads the settings of a claim, from requests of its owner and from storage.
 //
-// Lease, timeout and redeliver are those of the core. Each of the others is one file here: a type
-// whose JSON is what is kept, its method Shown, and a call of [Add]. No other code knows of it.
+// The core has lease, timeout and redeliver. Each other setting is one file here: a type whose JSON
+// is stored, its method Shown, and a call of [Add]. No other code needs to know it.
 package terms
 
 import (
@@ -16,30 +16,31 @@ import (
 	"reversehttp/server/claim"
 )
 
-// The bounds of what an owner may set.
+// Bounds of the settings of the core.
 const (
 	ShortestLease, LongestLease     = time.Second, 24 * time.Hour
 	ShortestTimeout, LongestTimeout = time.Second, 10 * time.Minute
 )
 
-// Member is a member of what a program asks for a claim, and of what it is told of it.
+// Member is a member of the requests that set up a claim and of the answers that describe it.
 type Member struct {
-	// Name is that of the member.
+	// Name is the name of the member.
 	Name string
-	// Read decodes and checks a value, as its owner gives it and as it was kept. What it returns is
-	// kept as its JSON, which Read makes an equal value again. Its error is told to the owner; that
-	// may be an [*Error], which says more.
+	// Read decodes and checks a value from an owner or from storage. The term is stored as its
+	// JSON, from which Read must return an equal term. Owners see its error, which may be an
+	// [*Error] with more detail.
 	Read func(value []byte) (claim.Term, error)
-	// Given reads a value as its owner gives it, from an address, where that differs from how it is kept.
+	// Given reads a value that an owner sent from an address, if that differs from the stored form.
 	// Nil means Read.
 	Given func(value []byte, from netip.Addr) (claim.Term, error)
-	// Example is a value in which every secret is a string that begins with "secret-".
+	// Example is an example value. Every secret in it is a string that begins with "secret-".
 	Example string
 }
 
 var members = map[string]Member{}
 
-// Add adds a member. It is called before any claim is read, and returns how to take it out, for tests.
+// Add adds a member. Call it before any claim is read. It returns a function that removes the
+// member, for tests.
 func Add(m Member) (remove func()) {
 	if _, ok := members[m.Name]; ok {
 		panic("terms: two members " + m.Name)
@@ -48,32 +49,34 @@ func Add(m Member) (remove func()) {
 	return func() { delete(members, m.Name) }
 }
 
-// Error says which member is bad, and why.
+// Error is the error for an invalid member.
 type Error struct {
 	Code schema.Code
-	// Member is its name, and where it is further in, what follows in its JSON Pointer: "policy/ip".
+	// Member is the name of the member. For a nested member it continues like a JSON Pointer:
+	// "policy/ip".
 	Member string
-	// Detail is for people; empty means what the code says.
+	// Detail is for people. Empty means the default text of the code.
 	Detail string
 }
 
 // Error returns the text of the error.
 func (e *Error) Error() string { return fmt.Sprintf("terms: %s: %s %s", e.Member, e.Code, e.Detail) }
 
-// Asked is what a program asks for a claim, but for label and token.
+// Asked holds what a program requests for a claim, except for label and token.
 type Asked struct {
 	Lease     *int
 	TimeoutMs *int
 	Redeliver *schema.Redeliver
-	// LongestLease is the longest that whoever asks may. Zero means [LongestLease].
+	// LongestLease is the longest lease that the sender may request. Zero means the constant
+	// [LongestLease].
 	LongestLease time.Duration
-	// Members are all members, these three too, as they came.
+	// Members has all members as they came, including the three above.
 	Members map[string]json.RawMessage
-	// From is who asks. The zero value is somebody who cannot be told apart from others.
+	// From is the address of the sender. The zero value means that senders cannot be told apart.
 	From netip.Addr
 }
 
-// Read checks what a program asks. Its error is an [*Error].
+// Read checks what a program requests and returns the settings. Its error is an [*Error].
 func Read(a Asked) (s claim.Settings, err error) {
 	if a.Lease != nil {
 		s.Lease = new(times(*a.Lease, time.Second))
@@ -114,12 +117,12 @@ func Read(a Asked) (s claim.Settings, err error) {
 	return s, nil
 }
 
-// times multiplies; what is far out of bounds stays so.
+// times multiplies without overflow: values far out of bounds stay out of bounds.
 func times(n int, unit time.Duration) time.Duration {
 	return time.Duration(min(max(n, -1), 1<<30)) * unit
 }
 
-// check fails where a setting of the core is out of bounds.
+// check returns an error if a setting of the core is out of bounds.
 func check(s claim.Settings, longest time.Duration) error {
 	switch {
 	case s.Lease != nil && (*s.Lease < ShortestLease || *s.Lease > longest):
@@ -137,7 +140,7 @@ func check(s claim.Settings, longest time.Duration) error {
 	return nil
 }
 
-// empty reports whether a value is an empty object, list or string, which ends a member.
+// empty reports whether a value is an empty object, list or string, which removes a member.
 func empty(value json.RawMessage) bool {
 	var v any
 	if json.Unmarshal(value, &v) != nil {
@@ -154,7 +157,7 @@ func empty(value json.RawMessage) bool {
 	return false
 }
 
-// Kept reads terms that were kept as their JSON. Those of unknown names stay as they are.
+// Kept reads stored terms from their JSON. Terms of unknown names are kept unchanged.
 func Kept(values map[string]json.RawMessage) (terms map[string]claim.Term, err error) {
 	for name, value := range values {
 		term := claim.Term(unknown(value))
@@ -171,7 +174,7 @@ func Kept(values map[string]json.RawMessage) (terms map[string]claim.Term, err e
 	return terms, nil
 }
 
-// unknown is a term that another version of the gateway kept.
+// unknown is a term that another version of the gateway stored.
 type unknown json.RawMessage
 
 func (unknown) Shown() any                     { return nil }
@@ -192,7 +195,7 @@ func Keep(terms map[string]claim.Term) (values map[string]json.RawMessage, err e
 	return values, nil
 }
 
-// With is a JSON object with the terms that are shown as further members.
+// With is a JSON object extended by the terms that are shown to owners.
 type With struct {
 	Object any
 	Others map[string]any

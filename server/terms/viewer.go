@@ -9,24 +9,24 @@ import (
 	"reversehttp/server/claim"
 )
 
-// Viewer is the name of the member that has a token which may look at a claim and change nothing.
+// Viewer is the name of the member with a token that may look at a claim but change nothing.
 const Viewer = "viewer"
 
-// viewer is that member. Its token is told once, and only its hash is kept.
+// viewer is the value of that member. The token is returned once, and only its hash is stored.
 type viewer struct {
 	Hash string `json:"hash"`
 }
 
-// Shown is that of [claim.Term].
+// Shown implements [claim.Term].
 func (v viewer) Shown() any { return shownViewer(v) }
 
-// shownViewer is what is told of a viewer: that there is one.
+// shownViewer is what is shown of a viewer: that there is one.
 type shownViewer viewer
 
 // MarshalJSON implements [json.Marshaler].
 func (shownViewer) MarshalJSON() ([]byte, error) { return []byte("true"), nil }
 
-// NewViewer mints a token that may look.
+// NewViewer mints a viewer's token and returns it with its term.
 func NewViewer() (token string, term claim.Term) {
 	token = claim.MintToken(claim.ViewerToken)
 	return token, viewer{hashOf(token)}
@@ -37,7 +37,7 @@ func hashOf(token string) string {
 	return hex.EncodeToString(h[:])
 }
 
-// MayLook reports whether a token is the one of the viewer of a claim, in constant time.
+// MayLook reports whether a token is the viewer's token of a claim, in constant time.
 func MayLook(c *claim.Claim, token string) bool {
 	v, ok := c.State().Others[Viewer].(shownViewer)
 	return ok && subtle.ConstantTimeCompare([]byte(v.Hash), []byte(hashOf(token))) == 1
@@ -49,7 +49,7 @@ func init() {
 		Read: func(value []byte) (claim.Term, error) {
 			var v viewer
 			if err := json.Unmarshal(value, &v); err != nil || len(v.Hash) != hex.EncodedLen(len(claim.TokenHash{})) {
-				return nil, errors.New("a viewer's token is minted by PATCH of the claim, with true")
+				return nil, errors.New("send viewer: true by PATCH to mint a viewer's token")
 			}
 			return v, nil
 		},

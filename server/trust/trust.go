@@ -1,4 +1,5 @@
-// Package trust knows who sent a request: the peer of its connection, or whom a trusted proxy tells of.
+// Package trust determines who sent a request: the peer of its connection, or the sender that a
+// trusted proxy names.
 package trust
 
 import (
@@ -9,26 +10,30 @@ import (
 	"strings"
 )
 
-// Peers says whose word on visitors counts. The zero value trusts nobody.
+// Peers says which peers are trusted to name the visitors that they forward. The zero value trusts
+// none.
 type Peers struct {
 	// Proxies are the addresses of trusted proxies.
 	Proxies []netip.Prefix
-	// Field is the one field of theirs that tells of visitors, in canonical form. Empty means [DefaultField].
+	// Field is the field in which they name visitors, in canonical form. Empty means
+	// [DefaultField].
 	Field string
-	// Anonymous says that visitors cannot be told apart: all come from one address, by a proxy that is
-	// not named.
+	// Anonymous says that visitors cannot be told apart: all come from one address, through a proxy
+	// that is not listed.
 	Anonymous bool
 }
 
-// DefaultField is the field that every proxy knows how to write.
+// DefaultField is the field that every proxy can write.
 const DefaultField = "X-Forwarded-For"
 
-// Fields are those that may be named: lists of addresses, each proxy adding the last, and what CDNs and proxies set for one address.
+// Fields are the supported fields: lists to which each proxy appends an address, and fields with
+// one address that CDNs and proxies set.
 var Fields = []string{
 	DefaultField, "Forwarded", "X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Fastly-Client-Ip", "Fly-Client-Ip", "X-Azure-Clientip",
 }
 
-// Address returns the address that r counts for, or the zero value where visitors cannot be told apart.
+// Address returns the address that r counts for, or the zero value if visitors cannot be told
+// apart.
 func (t Peers) Address(r *http.Request) netip.Addr {
 	if t.Anonymous {
 		return netip.Addr{}
@@ -36,8 +41,9 @@ func (t Peers) Address(r *http.Request) netip.Addr {
 	return addressOf(t.Visitor(r))
 }
 
-// AddressApart returns the address that r counts for where that is of one sender. One of a trusted proxy is of many: it
-// does not say whom it speaks for. Then, and where visitors cannot be told apart at all, it is the zero value.
+// AddressApart returns the address that r counts for if it belongs to one sender. It returns the
+// zero value if a trusted proxy did not name the sender, since its own address stands for many, and
+// if visitors cannot be told apart.
 func (t Peers) AddressApart(r *http.Request) netip.Addr {
 	if a := t.Address(r); !t.trustsAddr(a) {
 		return a
@@ -45,8 +51,8 @@ func (t Peers) AddressApart(r *http.Request) netip.Addr {
 	return netip.Addr{}
 }
 
-// Sender returns the address that is in what [Peers.Visitor] returned, without a zone; and apart, the same where it is of one
-// sender, as AddressApart has it.
+// Sender returns the address in a result of [Peers.Visitor], without a zone, as from. apart is the
+// same address if it belongs to one sender, as in AddressApart.
 func (t Peers) Sender(visitor string) (from, apart netip.Addr) {
 	if from = addressOf(visitor).WithZone(""); !t.Anonymous && !t.trustsAddr(from) {
 		apart = from
@@ -54,7 +60,7 @@ func (t Peers) Sender(visitor string) (from, apart netip.Addr) {
 	return from, apart
 }
 
-// Trusts reports whether a peer is a proxy whose word on visitors counts.
+// Trusts reports whether a peer is a trusted proxy.
 func (t Peers) Trusts(remoteAddr string) bool {
 	if len(t.Proxies) == 0 {
 		return false
@@ -63,14 +69,14 @@ func (t Peers) Trusts(remoteAddr string) bool {
 	return err == nil && t.trustsAddr(a.Addr())
 }
 
-// TrustsPeer reports whether the peer of a connection is such a proxy.
+// TrustsPeer reports whether the peer of a connection is a trusted proxy.
 func (t Peers) TrustsPeer(peer net.Addr) bool { return t.Trusts(peer.String()) }
 
-// Direct reports whether the peer of r is who sent it: no proxy is known to be between.
+// Direct reports whether the peer of r sent it itself, as far as is known.
 func (t Peers) Direct(r *http.Request) bool { return !t.Anonymous && !t.Trusts(r.RemoteAddr) }
 
-// AddressOfPeer returns the address that a connection counts for. Those of a trusted proxy,
-// which are of many visitors, count for none.
+// AddressOfPeer returns the address that a connection counts for. It is the zero value for
+// connections of a trusted proxy, which carry requests of many visitors.
 func (t Peers) AddressOfPeer(peer net.Addr) netip.Addr {
 	a := addressOf(peer.String())
 	if t.Anonymous || t.trustsAddr(a) {
@@ -88,8 +94,8 @@ func (t Peers) trustsAddr(a netip.Addr) bool {
 	return false
 }
 
-// Visitor returns the address and port of whoever sent r. Where the peer is a
-// trusted proxy, that is the last address it tells of that is no trusted proxy.
+// Visitor returns the address and port of the sender of r. If the peer is a trusted proxy, that is
+// the last address it names that is not a trusted proxy.
 func (t Peers) Visitor(r *http.Request) string {
 	if !t.Trusts(r.RemoteAddr) {
 		return r.RemoteAddr
@@ -100,8 +106,9 @@ func (t Peers) Visitor(r *http.Request) string {
 	return r.RemoteAddr
 }
 
-// Way returns whom a trusted proxy, the peer of r, tells of: the visitor first, then the trusted proxies that the request passed before
-// it. What the visitor says of others before it is nobody's word. It is empty where the proxy tells nothing that can be read.
+// Way returns the addresses that a trusted proxy, the peer of r, names: first the visitor, then the
+// trusted proxies that the request passed before the peer. Addresses before the visitor are left
+// out, because nobody vouches for them. The result is empty if the proxy names nothing readable.
 func (t Peers) Way(r *http.Request) []netip.AddrPort {
 	field := t.Field
 	if field == "" {
@@ -126,7 +133,7 @@ func (t Peers) Way(r *http.Request) []netip.AddrPort {
 	return way
 }
 
-// forwardedFor returns whom Forwarded fields tell of (RFC 7239, 4).
+// forwardedFor returns the "for" parameters of Forwarded fields (RFC 7239, 4).
 func forwardedFor(fields []string) (nodes []string) {
 	for element := range strings.SplitSeq(strings.Join(fields, ","), ",") {
 		node := ""
@@ -140,8 +147,8 @@ func forwardedFor(fields []string) (nodes []string) {
 	return nodes
 }
 
-// parseForwardedFor reads an address with or without port; a missing port is 0.
-// A zone means something on the proxy only, and may be any bytes: it ends here.
+// parseForwardedFor parses an address with or without port; a missing port is 0. It drops a zone,
+// which has a meaning on the proxy only and may hold any bytes.
 func parseForwardedFor(s string) (netip.AddrPort, error) {
 	alone := s
 	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
@@ -154,7 +161,7 @@ func parseForwardedFor(s string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(a.Addr().WithZone(""), a.Port()), err
 }
 
-// addressOf gives the address of an address with port; it is invalid where that is.
+// addressOf returns the address of an address with port, or the zero value if that is invalid.
 func addressOf(remoteAddr string) netip.Addr {
 	if a, err := netip.ParseAddrPort(remoteAddr); err == nil {
 		return a.Addr().Unmap()
