@@ -18,7 +18,7 @@ func TestWhatAFileSaysWrongIsRefused(t *testing.T) {
 		`[]`:   "not accounts",
 		`{"accounts":[{"name":"ann","label":["ann"]}]}`:                                                    "unknown",
 		`{"accounts":[{"name":"ann"}],"stranger":false}`:                                                   "unknown",
-		`{"accounts":[{"name":"ann"},{"name":"ann"}]}`:                                                     "two with the name",
+		`{"accounts":[{"name":"ann"},{"name":"ann"}]}`:                                                     "same name",
 		`{"accounts":[{"name":"a:b"}]}`:                                                                    "the name",
 		`{"accounts":[{"name":""}]}`:                                                                       "the name",
 		`{"accounts":[null]}`:                                                                              "null",

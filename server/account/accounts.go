@@ -13,21 +13,21 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Accounts are those of a file. They are not changed. Nil has none.
+// Accounts are the accounts of a file. They are immutable. Nil has none.
 type Accounts struct {
 	list []*Account
-	// strangers may claim too, who show no key.
+	// strangers is whether strangers, who show no key, may claim too.
 	strangers bool
 	byKey     map[string]*Account // by [Hash]
 	byName    map[string]*Account
 	whole     map[string][]string  // names by label, of patterns without *
-	patterns  map[string][]pattern // by what is before their first *
+	patterns  map[string][]pattern // by the text before their first *
 }
 
-// pattern is one of labels of an account.
+// pattern is a pattern of the labels of an account.
 type pattern struct{ text, name string }
 
-// own notes that an account has a pattern.
+// own adds a pattern of an account.
 func (a *Accounts) own(text, name string) error {
 	before, _, some := strings.Cut(text, "*")
 	if !some {
@@ -41,13 +41,14 @@ func (a *Accounts) own(text, name string) error {
 	return nil
 }
 
-// file is what a file has.
+// file is the JSON of a file.
 type file struct {
 	Accounts  []*Account `json:"accounts"`
 	Strangers *bool      `json:"strangers,omitzero"` // absent: true
 }
 
-// Parse reads the JSON of a file. What it does not know is an error: a member that is misspelt would leave labels to everybody.
+// Parse parses the JSON of a file. Unknown members are an error, since a misspelt one could leave
+// labels open to everybody.
 func Parse(content []byte) (*Accounts, error) {
 	var f file
 	if err := json.Unmarshal(content, &f, json.RejectUnknownMembers(true)); err != nil {
@@ -56,10 +57,10 @@ func Parse(content []byte) (*Accounts, error) {
 	return f.accounts()
 }
 
-// accounts checks what a file has.
+// accounts checks the content of a file and returns its accounts.
 func (f *file) accounts() (*Accounts, error) {
 	if len(f.Accounts) > mostAccounts {
-		return nil, fmt.Errorf("%d accounts: give %d at most; holders of tokens need no entry, see --jwks", len(f.Accounts), mostAccounts)
+		return nil, fmt.Errorf("%d accounts: at most %d are allowed; holders of tokens need no entry, see --jwks", len(f.Accounts), mostAccounts)
 	}
 	a := &Accounts{list: f.Accounts, strangers: f.Strangers == nil || *f.Strangers, byKey: make(map[string]*Account), byName: make(map[string]*Account), whole: make(map[string][]string), patterns: make(map[string][]pattern)}
 	for i, one := range f.Accounts {
@@ -70,7 +71,7 @@ func (f *file) accounts() (*Accounts, error) {
 			return nil, fmt.Errorf("account %d: %w", i, err)
 		}
 		if a.byName[one.Name] != nil {
-			return nil, fmt.Errorf("account %d: there are two with the name %q", i, one.Name)
+			return nil, fmt.Errorf("account %d: another has the same name %q", i, one.Name)
 		}
 		a.byName[one.Name] = one
 		for _, text := range one.Labels {
@@ -88,7 +89,8 @@ func (f *file) accounts() (*Accounts, error) {
 	return a, nil
 }
 
-// ByKey returns the account that has a key, or nil. The time that it takes says nothing of other keys, only of their hashes.
+// ByKey returns the account that has a key, or nil. Its timing reveals nothing of other keys, only
+// of their hashes.
 func (a *Accounts) ByKey(key string) *Account {
 	if a == nil || key == "" {
 		return nil
@@ -96,7 +98,7 @@ func (a *Accounts) ByKey(key string) *Account {
 	return a.byKey[Hash(key)]
 }
 
-// Named returns the account of a name, or nil.
+// Named returns the account with a name, or nil.
 func (a *Accounts) Named(name string) *Account {
 	if a == nil {
 		return nil
@@ -104,7 +106,7 @@ func (a *Accounts) Named(name string) *Account {
 	return a.byName[name]
 }
 
-// All returns all accounts, in the order of the file. The caller does not change them.
+// All returns all accounts, in the order of the file. The caller must not change them.
 func (a *Accounts) All() []*Account {
 	if a == nil {
 		return nil
@@ -112,10 +114,11 @@ func (a *Accounts) All() []*Account {
 	return a.list
 }
 
-// Strangers reports whether those may claim too who show no key.
+// Strangers reports whether strangers, who show no key, may claim too.
 func (a *Accounts) Strangers() bool { return a == nil || a.strangers }
 
-// May reports whether the account of a name, "" for none, may claim a label: it is the account's, or nobody's.
+// May reports whether the account with a name, or "" for none, may claim a label: the label belongs
+// to that account or to none.
 func (a *Accounts) May(name, label string) bool {
 	if a == nil {
 		return true
@@ -139,13 +142,14 @@ func (a *Accounts) May(name, label string) bool {
 	return !owned
 }
 
-// Names reports whether an account owns exactly a label, and not by a pattern.
+// Names reports whether an account lists a label by its whole name, not by a wildcard.
 func (a *Accounts) Names(label string) bool {
 	return a != nil && len(a.whole[label]) > 0
 }
 
-// AddKey adds the hash of a key to the account of a name in a file, and makes either where it is missing. The file is replaced whole, so that a
-// gateway reads the old one or the new one.
+// AddKey adds the hash of a key to the account with a name in a file, and creates the file and the
+// account if they are missing. It replaces the file atomically, so that a gateway reads either the
+// old or the new one.
 func AddKey(path, name, hash string, labels []string) error {
 	var f file
 	mode := os.FileMode(0o600)
@@ -181,7 +185,7 @@ func AddKey(path, name, hash string, labels []string) error {
 	return replace(path, append(bytes.TrimSpace(content), '\n'), mode)
 }
 
-// replace puts content at a path in one step.
+// replace writes a file atomically.
 func replace(path string, content []byte, mode os.FileMode) error {
 	if to, err := filepath.EvalSymlinks(path); err == nil {
 		path = to
@@ -201,7 +205,7 @@ func replace(path string, content []byte, mode os.FileMode) error {
 	return err
 }
 
-// KeysChanged returns the names of accounts that have other keys than they had, in order.
+// KeysChanged returns the sorted names of accounts whose keys differ between was and is.
 func KeysChanged(was, is *Accounts) (names []string) {
 	if was == is {
 		return nil

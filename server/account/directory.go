@@ -10,19 +10,20 @@ import (
 	"reversehttp/server/claim"
 )
 
-// Directory has the accounts of a file as it is now, and knows the tokens of an issuer. Nil has none.
+// Directory has the current accounts of a file, and verifies the tokens of an issuer. Nil has none.
 type Directory struct {
 	log  *slog.Logger
 	file watched
 	now  atomic.Pointer[Accounts]
-	// issuer is nil where no tokens are taken.
+	// issuer is nil if no tokens are accepted.
 	issuer *issuer
 }
 
-// LookEvery is how long a change of a file may go unseen.
+// LookEvery is the interval at which files are checked for changes.
 const LookEvery = 10 * time.Second
 
-// Open reads the accounts of a file; an empty path is none. policy reads their policies; where it is nil there may be none.
+// Open reads the accounts of a file. An empty path means no accounts. policy parses their policies;
+// if it is nil, policies are an error.
 func Open(path string, policy func(value []byte) (claim.Term, error), log *slog.Logger) (*Directory, error) {
 	d := &Directory{log: log}
 	d.file = watched{path: path, take: func(content []byte) error {
@@ -35,7 +36,7 @@ func Open(path string, policy func(value []byte) (claim.Term, error), log *slog.
 				continue
 			}
 			if policy == nil {
-				return fmt.Errorf("account %q: there are no policies here", one.Name)
+				return fmt.Errorf("account %q: policies are not supported here", one.Name)
 			}
 			if one.policy, err = policy(one.Policy); err != nil {
 				return fmt.Errorf("account %q: policy: %w", one.Name, err)
@@ -51,14 +52,14 @@ func Open(path string, policy func(value []byte) (claim.Term, error), log *slog.
 	return d, nil
 }
 
-// Of returns a directory of accounts that come from no file.
+// Of returns a directory with the given accounts, without a file.
 func Of(a *Accounts) *Directory {
 	d := &Directory{}
 	d.now.Store(a)
 	return d
 }
 
-// Accounts returns those there are now; nil for none.
+// Accounts returns the current accounts, or nil if there are none.
 func (d *Directory) Accounts() *Accounts {
 	if d == nil {
 		return nil
@@ -66,45 +67,48 @@ func (d *Directory) Accounts() *Accounts {
 	return d.now.Load()
 }
 
-// Look reads the files again that changed. One that is wrong, or half written, changes nothing, and the log says so once.
+// Look reads files again that have changed. An invalid file, such as one half written, changes
+// nothing and is logged once.
 func (d *Directory) Look() {
 	if d == nil {
 		return
 	}
 	if changed, err := d.file.look(); err != nil && changed {
-		d.log.Warn("accounts not read again, those from before stay", "file", d.file.path, "error", err.Error())
+		d.log.Warn("cannot read accounts again; keeping the previous ones", "file", d.file.path, "error", err.Error())
 	}
 	if d.issuer == nil {
 		return
 	}
 	if changed, err := d.issuer.file.look(); err != nil && changed {
-		d.log.Warn("keys of the issuer not read again, those from before stay", "file", d.issuer.file.path, "error", err.Error())
+		d.log.Warn("cannot read keys of the issuer again; keeping the previous ones", "file", d.issuer.file.path, "error", err.Error())
 	}
 }
 
-// Holder is who claims: whoever shows a key of an account, or a token of the issuer. The zero value is a stranger.
+// Holder identifies who claims, by a key of an account or a token of the issuer. The zero value is
+// a stranger.
 type Holder struct {
-	// Name is that of the account; empty where it has none.
+	// Name is the name of the account. Empty means none.
 	Name string
-	// Keyed says that they show a key of the gateway, which has no account.
+	// Keyed says that the holder showed a key of the gateway that belongs to no account.
 	Keyed bool
-	// Lease is the longest that the holder may ask for. Zero means 24 h.
+	// Lease is the longest lease that the holder may request. Zero means 24 hours.
 	Lease time.Duration
-	// Until is when the account ends. The zero value is never.
+	// Until is when the account ends. The zero value means never.
 	Until time.Time
-	// Policy is that of the claims that it makes without one. Nil means none.
+	// Policy applies to claims that the holder makes without a policy. Nil means none.
 	Policy claim.Term
-	// labels are patterns of the only labels that the holder of a token may claim.
+	// labels are patterns of the labels that the holder of a token may claim.
 	labels []string
 }
 
-// MayClaim reports whether the holder may claim a label, which is empty if the gateway is to pick one. It does not look at the owner of
-// the label.
+// MayClaim reports whether the holder may claim a label, or, if label is empty, have the gateway
+// choose one. It does not check who owns the label.
 func (h Holder) MayClaim(label string) bool {
 	return h.Until.IsZero() || slices.ContainsFunc(h.labels, func(pattern string) bool { return matches(pattern, label) })
 }
 
-// Holder returns who shows a secret, or tells people why it is neither a key nor a token that is good.
+// Holder returns the holder of a secret, or says, for people, why it is neither a valid key nor a
+// valid token.
 func (d *Directory) Holder(secret string) (h Holder, why string) {
 	if one := d.Accounts().ByKey(secret); one != nil {
 		return Holder{Name: one.Name, Lease: one.Lease(), Policy: one.policy}, ""
@@ -118,8 +122,8 @@ func (d *Directory) Holder(secret string) (h Holder, why string) {
 	return Holder{}, unknownKey
 }
 
-// Ends reports whether accounts may end by themselves: those of tokens do.
+// Ends reports whether accounts may end by themselves, as those of tokens do.
 func (d *Directory) Ends() bool { return d != nil && d.issuer != nil }
 
-// LeaseOf returns the longest lease of the claims of an account, by its name.
+// LeaseOf returns the longest lease of the claims of an account, given its name.
 func (d *Directory) LeaseOf(name string) time.Duration { return d.Accounts().Named(name).Lease() }

@@ -6,16 +6,16 @@ import (
 	"sync"
 )
 
-// watched is a file that is read again when it changes. The zero value is none.
+// watched is a file that is read again when it changes. The zero value has no file.
 type watched struct {
 	path string
-	take func(content []byte) error // takes what it has, or returns why it is wrong
+	take func(content []byte) error // uses the content, or returns why it is invalid
 	mu   sync.Mutex                 // guards state, and is held while take runs
-	// state is that of the file when it was looked at last.
+	// state is the state of the file at the last look.
 	state string
 }
 
-// look has the file taken where it changed, and reports whether it did.
+// look calls take if the file changed, and reports whether it did.
 func (w *watched) look() (changed bool, err error) {
 	if w.path == "" {
 		return false, nil

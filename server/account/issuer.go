@@ -14,27 +14,30 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// issuer signs tokens (JWT, RFC 7519) whose holders are accounts for as long as those are valid.
+// issuer verifies the tokens (JWT, RFC 7519) of one issuer. Their holders are accounts for as long
+// as the tokens are valid.
 type issuer struct {
 	file           watched
 	name, audience string
 	keys           atomic.Pointer[jose.JSONWebKeySet]
 }
 
-// algorithms are those of tokens that are taken: asymmetric ones only, so that neither "none" nor a public key taken for the secret of a
-// MAC makes a token good.
+// algorithms are the accepted signature algorithms. All are asymmetric, so that a token is valid
+// neither with "none" nor with a public key used as the secret of a MAC.
 var algorithms = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA}
 
 const (
-	// Skew is how far the clock of the issuer may be from ours.
+	// Skew is the tolerated difference between the clocks of the issuer and the gateway.
 	Skew = time.Minute
-	// tokenPrefix begins the names of holders of tokens, which no account of a file has.
+	// tokenPrefix begins the names of holders of tokens. Names of accounts in a file cannot begin
+	// with it.
 	tokenPrefix = "jwt:"
 	mostSubject = 128
-	mostIssued  = 64 // labels of a token
+	mostIssued  = 64 // labels in a token
 )
 
-// Trust has the directory take tokens that an issuer signed for an audience, by the keys of a file (JWKS, RFC 7517).
+// Trust makes the directory accept tokens that an issuer signed for an audience. path is a file
+// with the issuer's keys (JWKS, RFC 7517).
 func (d *Directory) Trust(path, name, audience string) error {
 	i := &issuer{name: name, audience: audience}
 	i.file = watched{path: path, take: func(content []byte) error {
@@ -53,7 +56,7 @@ func (d *Directory) Trust(path, name, audience string) error {
 	return nil
 }
 
-// parseKeys reads a JWKS. Keys that are not for signatures are left out.
+// parseKeys parses a JWKS. It ignores keys that are not for signatures.
 func parseKeys(content []byte) (*jose.JSONWebKeySet, error) {
 	var all, keys jose.JSONWebKeySet
 	if err := json.Unmarshal(content, &all); err != nil {
@@ -64,7 +67,7 @@ func parseKeys(content []byte) (*jose.JSONWebKeySet, error) {
 		case key.Use != "" && key.Use != "sig":
 			continue
 		case !key.Valid(), !key.IsPublic():
-			return nil, fmt.Errorf("key %d is not the public key of a pair", n)
+			return nil, fmt.Errorf("key %d is not a public key", n)
 		case key.KeyID == "" && len(all.Keys) > 1:
 			return nil, fmt.Errorf("key %d has no kid, and there are several", n)
 		}
@@ -76,24 +79,24 @@ func parseKeys(content []byte) (*jose.JSONWebKeySet, error) {
 	return &keys, nil
 }
 
-// What is told of secrets that are no good.
+// Texts about invalid secrets.
 const (
 	unknownKey  = "This is no key of this gateway."
 	mistypedKey = "This is no key that was ever minted: it was cut or mistyped."
 )
 
-// isToken reports whether a secret looks as a token of an issuer does.
+// isToken reports whether a secret looks like a token of an issuer.
 func isToken(secret string) bool {
 	return strings.HasPrefix(secret, "ey") && strings.Count(secret, ".") == 2
 }
 
-// claims are the members of a token that count.
+// claims are the members of a token that the gateway uses.
 type claims struct {
 	jwt.Claims
 	Labels []string `json:"labels"`
 }
 
-// holder returns the account that a token is, or why it is none.
+// holder returns the holder of a token, or why the token is invalid.
 func (i *issuer) holder(token string) (h Holder, why string) {
 	signed, err := jwt.ParseSigned(token, algorithms)
 	if err != nil || len(signed.Headers) != 1 {
@@ -127,7 +130,7 @@ func (i *issuer) holder(token string) (h Holder, why string) {
 	return Holder{Name: tokenPrefix + c.Subject, Until: c.Expiry.Time().Add(Skew), labels: c.Labels}, ""
 }
 
-// verify reports whether the issuer signed a token, which it reads.
+// verify reports whether the issuer signed a token, and decodes it.
 func (i *issuer) verify(signed *jwt.JSONWebToken, into *claims) bool {
 	head, keys := signed.Headers[0], i.keys.Load().Keys
 	for _, key := range keys {

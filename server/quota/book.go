@@ -12,27 +12,29 @@ import (
 	"time"
 )
 
-// Options of a [Book].
+// Options configure a [Book].
 type Options struct {
-	// Account returns the limits of an account; nil for none. Listed says that it is one of few, of which everything is counted.
+	// Account returns the limits of an account, or nil for none. listed says that the account is
+	// one of a bounded number, for which everything is counted.
 	Account func(name string) (l *Limits, listed bool)
-	// Label returns the limits of a label of an account, which is empty for a stranger's.
+	// Label returns the limits of a label that an account claimed. account is empty for a
+	// stranger's label.
 	Label func(account string) *Limits
-	// Address has the limits of an address of a stranger.
+	// Address has the limits of a stranger's address. Nil means none.
 	Address *Limits
-	// Keeper keeps what is used beyond the process. Nil keeps nothing.
+	// Keeper stores usage beyond the process. Nil stores nothing.
 	Keeper Keeper
-	// Kept is what was used before.
+	// Kept is the usage that an earlier process stored.
 	Kept []Record
 	Log  *slog.Logger
 }
 
-// Keeper keeps what is used. What it took is on the disk.
+// Keeper stores usage. Its methods return once that is on disk.
 type Keeper interface {
 	KeepUsage(ctx context.Context, all ...Record) error
 }
 
-// Record is what an owner used.
+// Record is the usage of one owner.
 type Record struct {
 	Of    Of                   `json:"of"`
 	Name  string               `json:"name"`
@@ -40,15 +42,16 @@ type Record struct {
 	Since map[string]time.Time `json:"since"`
 }
 
-// The bounds of what is remembered, for each of accounts, addresses and labels.
+// Bounds of what is remembered, for each of accounts, addresses and labels.
 const (
 	mostOwners = 100_000
 	patience   = 5 * time.Second
 	pruneEvery = time.Minute
 )
 
-// others is who counts together where too many have to be remembered: none is forgotten, or whoever has many addresses would begin
-// anew with each, and nobody is refused for that.
+// others is the name of the owner that all further owners share if there are too many to remember.
+// Forgetting owners instead would let somebody with many addresses start again with each, and
+// refusing them would lock people out.
 const others = "*"
 
 // key names an owner.
@@ -57,30 +60,30 @@ type key struct {
 	name string
 }
 
-// Book has what is used of all quotas. Nil has none.
+// Book counts the usage of all quotas. Nil counts nothing.
 type Book struct {
 	options Options
-	refused map[Of]*[kinds]atomic.Int64 // it does not change
-	most    int                         // owners of a kind that are remembered
+	refused map[Of]*[kinds]atomic.Int64 // the map does not change
+	most    int                         // remembered owners of each kind
 
-	mu     sync.RWMutex // guards below, and owner.uses
+	mu     sync.RWMutex // guards the fields below, and owner.uses
 	owners map[key]*owner
 	count  map[Of]int
 	claims map[string]*counted
 	pruned map[Of]time.Time
 
-	untold atomic.Bool // there is news
+	untold atomic.Bool // news is not empty
 	newsMu sync.Mutex  // guards news
 	news   []news
 }
 
-// counted is a claim that counts.
+// counted is a claim that is counted.
 type counted struct {
 	maker, label *owner
 	by           Maker
 }
 
-// New returns a book that knows what was used before.
+// New returns a book that starts from the usage in [Options.Kept].
 func New(o Options) *Book {
 	b := &Book{
 		options: o, most: mostOwners, refused: map[Of]*[kinds]atomic.Int64{Account: {}, Address: {}, Label: {}},
@@ -98,7 +101,7 @@ func New(o Options) *Book {
 			continue
 		}
 		had := b.owner(r.Of, r.Name, nil)
-		for k := range kinds { // several may share an owner
+		for k := range kinds { // several records may share an owner
 			had.used[k], had.since[k] = max(had.used[k], one.used[k]), one.since[k]
 			had.kept[k] = had.used[k]
 		}
@@ -106,8 +109,8 @@ func New(o Options) *Book {
 	return b
 }
 
-// owner returns the owner of a name, which is made where it is missing. Whoever has too many beside shares one. The caller holds b.mu, or
-// is the only one to know b.
+// owner returns the owner with a name, which it creates if it is missing. If there are too many
+// owners, it returns the shared one. The caller holds b.mu, or is the only one with access to b.
 func (b *Book) owner(of Of, name string, l *Limits) *owner {
 	k := key{of, name}
 	o := b.owners[k]
@@ -140,7 +143,7 @@ type Maker struct {
 	Address netip.Prefix
 }
 
-// maker returns the owner that a maker is; nil where there is nothing to count. The caller holds b.mu.
+// maker returns the owner for a maker, or nil if nothing is counted for it. The caller holds b.mu.
 func (b *Book) maker(m Maker) *owner {
 	if m.Account != "" {
 		if l, listed := b.options.Account(m.Account); listed || l.any() {
@@ -154,8 +157,9 @@ func (b *Book) maker(m Maker) *owner {
 	return nil
 }
 
-// Claim counts a claim of a label for who makes it, unless there are too many; forced has it count all the same. alone reports that it
-// need not count for an address. release gives it back.
+// Claim counts a claim of a label for its maker. It returns an error if the maker has too many
+// claims, unless forced is set. alone reports that the claim need not count for an address as well.
+// release must be called when the claim ends.
 func (b *Book) Claim(label string, m Maker, forced bool) (alone bool, release func(), err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -173,10 +177,10 @@ func (b *Book) Claim(label string, m Maker, forced bool) (alone bool, release fu
 	return m.Account != "" && c.maker != nil && c.maker.limit(Claims) > 0, func() { b.release(label, c) }, nil
 }
 
-// both returns the owners that a claim counts for; nil for none.
+// both returns the owners that a claim counts for. Either may be nil.
 func (c counted) both() [2]*owner { return [2]*owner{c.maker, c.label} }
 
-// count counts a claim of the owner. The caller holds book.mu.
+// count adds n to the claims of the owner. The caller holds book.mu.
 func (o *owner) count(n int) {
 	if o != nil {
 		o.uses += n
@@ -195,7 +199,7 @@ func (b *Book) release(label string, c *counted) {
 	}
 }
 
-// of returns whom the claim of a label counts for, now; nobody where it does not.
+// of returns the owners that the claim of a label counts for now, if any.
 func (b *Book) of(label string) (c counted) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -205,7 +209,8 @@ func (b *Book) of(label string) (c counted) {
 	return c
 }
 
-// Session counts a session of a label, unless there are too many. release gives it back.
+// Session counts a session of a label. It returns an error if there are too many. release must be
+// called when the session ends.
 func (b *Book) Session(label string) (release func(), err error) {
 	c := b.of(label)
 	if err := c.take(Sessions); err != nil {
@@ -214,7 +219,7 @@ func (b *Book) Session(label string) (release func(), err error) {
 	return func() { c.give(Sessions) }, nil
 }
 
-// take counts one more of a kind for both, or for neither.
+// take counts one more of a kind for both owners, or for neither.
 func (c counted) take(k Kind) error {
 	if err := c.maker.take(k, false); err != nil {
 		return err
@@ -231,7 +236,7 @@ func (c counted) give(k Kind) {
 	c.label.give(k)
 }
 
-// Refresh looks up again what accounts and their labels may use.
+// Refresh looks up the limits of accounts and their labels again.
 func (b *Book) Refresh() {
 	if b == nil {
 		return
@@ -256,7 +261,7 @@ func (b *Book) Refresh() {
 	}
 }
 
-// Usage returns what a maker uses, and what their labels do, at most so many.
+// Usage returns the usage of a maker, and of at most so many of its labels.
 func (b *Book) Usage(m Maker, most int) (uses []Use, labels map[string][]Use) {
 	if b == nil {
 		return nil, nil
@@ -278,7 +283,7 @@ func (b *Book) Usage(m Maker, most int) (uses []Use, labels map[string][]Use) {
 	return o.usage(m.Account != ""), labels
 }
 
-// Account returns what an account uses.
+// Account returns the usage of an account.
 func (b *Book) Account(name string) []Use {
 	b.mu.Lock()
 	o := b.maker(Maker{Account: name})
@@ -286,7 +291,7 @@ func (b *Book) Account(name string) []Use {
 	return o.usage(true)
 }
 
-// Refusals calls each with how often each quota was found used up.
+// Refusals calls each with the number of refusals for each quota.
 func (b *Book) Refusals(each func(of Of, k Kind, n int64)) {
 	for _, of := range []Of{Account, Address, Label} {
 		for k := range kinds {
@@ -295,7 +300,7 @@ func (b *Book) Refusals(each func(of Of, k Kind, n int64)) {
 	}
 }
 
-// tell has the log be told of quotas. It logs nothing: the caller may hold locks of others.
+// tell queues news for the log. It does not log, because the caller may hold locks.
 func (b *Book) tell(all []news) {
 	if len(all) == 0 {
 		return
@@ -308,10 +313,10 @@ func (b *Book) tell(all []news) {
 	b.untold.Store(true)
 }
 
-// mostNews bounds what waits to be told.
+// mostNews bounds the queued news.
 const mostNews = 1000
 
-// Tell logs which quotas are used up, or nearly. The caller holds no lock.
+// Tell logs which quotas are used up or nearly so. The caller must hold no lock.
 func (b *Book) Tell() {
 	if b == nil || !b.untold.Swap(false) {
 		return
@@ -329,7 +334,7 @@ func (b *Book) Tell() {
 	}
 }
 
-// Close keeps exactly what was used. Nothing is used any more.
+// Close stores the exact usage. Nothing may be counted afterwards.
 func (b *Book) Close() {
 	b.Tell()
 	if b == nil || b.options.Keeper == nil {
@@ -350,6 +355,6 @@ func (b *Book) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := b.options.Keeper.KeepUsage(ctx, all...); err != nil {
-		b.options.Log.Error("what was used is not kept exactly", "error", err)
+		b.options.Log.Error("cannot store exact usage", "error", err)
 	}
 }

@@ -1,4 +1,4 @@
-// Package quota counts what claims use, for whoever made them and for their labels, and says when that is enough.
+// Package quota counts what claims use, by maker and by label, and enforces limits.
 package quota
 
 import (
@@ -12,10 +12,11 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Kind is what is counted.
+// Kind is a kind of usage.
 type Kind int
 
-// The kinds. The first three are what there is at a time, the others what was used in a minute, a day and a month of UTC.
+// The kinds. The first three count what exists at a time; the others count usage in a minute, a day
+// or a month of UTC.
 const (
 	Claims Kind = iota
 	Sessions
@@ -32,13 +33,14 @@ var names = [kinds]string{
 	"claims", "sessions", "inFlight", "requestsPerMinute", "requestBytesPerDay", "responseBytesPerDay", "requestBytesPerMonth", "responseBytesPerMonth",
 }
 
-// String returns the name that a kind has everywhere.
+// String returns the name of a kind in flags, files, problems and metrics.
 func (k Kind) String() string { return names[k] }
 
-// bytes reports whether a kind counts bytes; these are kept beyond the process.
+// bytes reports whether a kind counts bytes. Usage of these kinds is stored beyond the process.
 func (k Kind) bytes() bool { return k >= RequestBytesPerDay }
 
-// window returns when the time began that a kind counts in, and when it ends; zero values for what there is at a time.
+// window returns the beginning and the end of the current period of a kind, or zero values for
+// kinds without a period.
 func (k Kind) window(now time.Time) (from, to time.Time) {
 	now = now.UTC()
 	switch k {
@@ -55,13 +57,13 @@ func (k Kind) window(now time.Time) (from, to time.Time) {
 	return time.Time{}, time.Time{}
 }
 
-// Limits are how much there may be of each kind. Zero means no bound.
+// Limits has the limit of each kind. Zero means no bound.
 type Limits [kinds]int64
 
-// any reports whether there is a bound.
+// any reports whether any kind has a limit.
 func (l *Limits) any() bool { return l != nil && *l != Limits{} }
 
-// set sets the limit of a name to an amount, such as 1000 or 5GiB.
+// set sets the limit of the kind with a name to an amount such as 1000 or 5GiB.
 func (l *Limits) set(name, amount string) error {
 	k := Kind(slices.Index(names[:], name))
 	if k < 0 {
@@ -69,19 +71,19 @@ func (l *Limits) set(name, amount string) error {
 	}
 	n, err := humanize.ParseBytes(amount)
 	if err != nil || n < 1 || n > 1<<62 || !k.bytes() && strings.Trim(amount, "0123456789") != "" {
-		return fmt.Errorf("%s=%s: give a whole number above 0, and for bytes such as 5GiB too", name, amount)
+		return fmt.Errorf("%s=%s: use a whole number above 0, or for bytes also a size such as 5GiB", name, amount)
 	}
 	l[k] = int64(n)
 	return nil
 }
 
-// Parse reads limits of a flag: NAME=AMOUNT. Nil where there are none.
+// Parse parses limits from a flag: NAME=AMOUNT. It returns nil if there are none.
 func Parse(pairs []string) (*Limits, error) {
 	var l *Limits
 	for _, pair := range pairs {
 		name, amount, ok := strings.Cut(pair, "=")
 		if !ok {
-			return nil, fmt.Errorf("%q: give NAME=AMOUNT", pair)
+			return nil, fmt.Errorf("%q: use NAME=AMOUNT", pair)
 		}
 		if l == nil {
 			l = new(Limits)
@@ -97,7 +99,7 @@ func Parse(pairs []string) (*Limits, error) {
 func (l *Limits) UnmarshalJSON(content []byte) error {
 	var amounts map[string]any
 	d := json.NewDecoder(bytes.NewReader(content))
-	d.UseNumber() // the text, of which nothing is rounded
+	d.UseNumber() // numbers as text, so that none is rounded
 	if err := d.Decode(&amounts); err != nil {
 		return err
 	}
@@ -120,21 +122,21 @@ func (l Limits) MarshalJSON() ([]byte, error) {
 	return json.Marshal(amounts)
 }
 
-// Of is whose quota it is.
+// Of is the kind of owner that a quota applies to.
 type Of string
 
-// Whose quotas there are.
+// The kinds of owners.
 const (
 	Account Of = "account"
 	Address Of = "address"
 	Label   Of = "label"
 )
 
-// Exceeded is the error that a quota is used up.
+// Exceeded is the error for a quota that is used up.
 type Exceeded struct {
 	Of   Of
 	Kind Kind
-	// After is when it makes sense to try again.
+	// After is how long to wait before trying again.
 	After time.Duration
 }
 

@@ -1,6 +1,6 @@
 package quota
 
-// Meter counts what one request of a visitor uses. Nil counts nothing.
+// Meter counts the usage of one visitor's request. Nil counts nothing.
 type Meter struct {
 	counted
 	book *Book
@@ -12,8 +12,8 @@ var (
 	out = [2]Kind{ResponseBytesPerDay, ResponseBytesPerMonth}
 )
 
-// Begin counts a request for the claim of a label, until [Meter.End]. It fails with an [*Exceeded]. The meter is nil where
-// nothing is counted.
+// Begin counts a request for the claim of a label, until [Meter.End]. It returns an [*Exceeded] if
+// a quota is used up. The meter is nil if nothing is counted.
 func (b *Book) Begin(label string) (*Meter, error) {
 	if b == nil {
 		return nil, nil
@@ -38,7 +38,7 @@ func (b *Book) Begin(label string) (*Meter, error) {
 	return &Meter{c, b}, nil
 }
 
-// End says that the request is over.
+// End ends the count of the request.
 func (m *Meter) End() {
 	if m != nil {
 		m.give(InFlight)
@@ -46,17 +46,20 @@ func (m *Meter) End() {
 	}
 }
 
-// Refund says that the request was refused before it was let in: who may not come in uses none of the quota of requests.
+// Refund uncounts a request that a policy refused: refused requests use none of the quota of
+// requests.
 func (m *Meter) Refund() {
 	if m != nil {
 		m.give(RequestsPerMinute)
 	}
 }
 
-// In counts bytes that came of the request. It fails with an [*Exceeded] where they are more than there may be, and with [ErrUnkept].
+// In counts n bytes received of the request. It returns an [*Exceeded] if they exceed a quota, and
+// [ErrUnkept] if usage cannot be stored.
 func (m *Meter) In(n int) error { return m.pass(in, n, true) }
 
-// Out counts bytes that are about to be sent of the response. It fails as In does, and they may not be sent then.
+// Out counts n bytes of the response before they are sent. It returns the same errors as In, and
+// then the bytes must not be sent.
 func (m *Meter) Out(n int) error { return m.pass(out, n, false) }
 
 func (m *Meter) pass(both [2]Kind, n int, forced bool) error {

@@ -8,39 +8,39 @@ import (
 	"time"
 )
 
-// owner is who has quotas: an account, an address or a label.
+// owner is an account, an address or a label with quotas.
 type owner struct {
 	book   *Book
 	of     Of
 	name   string
 	limits atomic.Pointer[Limits] // nil for none
-	turn   chan struct{}          // of one place: whoever keeps has it
+	turn   chan struct{}          // of capacity one: taken while usage is being stored
 
-	mu     sync.Mutex // guards all below
+	mu     sync.Mutex // guards the fields below
 	used   [kinds]int64
-	since  [kinds]time.Time // when the time began in which that was used
-	kept   [kinds]int64     // how much of it is on the disk, ahead of what is used
-	warned [kinds]time.Time // the day on which it was said that it is nearly used up
-	spent  [kinds]time.Time // the same for used up
-	uses   int              // claims that count for it; book.mu guards it
+	since  [kinds]time.Time // when the period began in which that was used
+	kept   [kinds]int64     // how much of it is on disk, ahead of what is used
+	warned [kinds]time.Time // the day on which it was last logged as nearly used up
+	spent  [kinds]time.Time // the day on which it was last logged as used up
+	uses   int              // claims that count for the owner; guarded by book.mu
 }
 
-// ErrUnkept is why nothing more is used where the disk does not take how much that is.
-var ErrUnkept = errors.New("quota: what is used cannot be kept")
+// ErrUnkept is the error if usage cannot be stored on disk. Nothing more may be used then.
+var ErrUnkept = errors.New("quota: cannot store usage")
 
-// near reports whether so much of a quota is nearly all of it, where there is a limit.
+// near reports whether usage is near a limit, if there is one.
 func near(used, limit int64) bool {
 	return limit > 0 && used > 0 && float64(used) >= 0.8*float64(limit)
 }
 
-// roll begins to count anew what was used in a time that is over. The caller holds o.mu.
+// roll resets the count of a kind if its period is over. The caller holds o.mu.
 func (o *owner) roll(k Kind, now time.Time) {
 	if from, _ := k.window(now); !from.Equal(o.since[k]) {
 		o.since[k], o.used[k], o.kept[k] = from, 0, 0
 	}
 }
 
-// exceeded returns that there is not as much of a kind. The caller holds o.mu.
+// exceeded returns the error that the quota of a kind is used up. The caller holds o.mu.
 func (o *owner) exceeded(k Kind, now time.Time) *Exceeded {
 	o.book.refused[o.of][k].Add(1)
 	e := &Exceeded{Of: o.of, Kind: k, After: time.Second}
@@ -52,7 +52,7 @@ func (o *owner) exceeded(k Kind, now time.Time) *Exceeded {
 	return e
 }
 
-// news is what the log is told of a quota.
+// news is a fact about a quota to be logged.
 type news struct {
 	of          Of
 	name        string
@@ -61,7 +61,7 @@ type news struct {
 	spent       bool
 }
 
-// look returns what is to be said of a kind, once a day. The caller holds o.mu.
+// look returns what to log about a kind, at most once a day. The caller holds o.mu.
 func (o *owner) look(k Kind, limit int64, spent bool, now time.Time) []news {
 	day, _ := RequestBytesPerDay.window(now)
 	said := &o.warned[k]
@@ -77,7 +77,8 @@ func (o *owner) look(k Kind, limit int64, spent bool, now time.Time) []news {
 	return []news{{o.of, o.name, k, o.used[k], limit, spent}}
 }
 
-// take counts one more of a kind if there is room, or if it is forced: then it happened already.
+// take counts one more of a kind if the limit allows it, or if forced is set, for what has already
+// happened.
 func (o *owner) take(k Kind, forced bool) (err *Exceeded) {
 	if o == nil {
 		return nil
@@ -109,7 +110,7 @@ func (o *owner) give(k Kind) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.used[k] = max(o.used[k]-1, 0) // of a minute that is over nothing is left
+	o.used[k] = max(o.used[k]-1, 0) // the count is 0 if its minute is over
 }
 
 func (o *owner) limit(k Kind) int64 {
@@ -119,12 +120,14 @@ func (o *owner) limit(k Kind) int64 {
 	return 0
 }
 
-// little is how much of a limit is so little that nobody need remember it: a hundredth. To get around a quota by that takes a hundred
-// labels or addresses, or crashes, for one; to remember each would let whoever has a name for every request fill the memory and the disk.
+// little returns the usage that need not be remembered: a hundredth of a limit. To exceed a quota
+// by that takes a hundred labels, addresses or crashes. Remembering all usage would let somebody
+// with a new name for every request fill memory and disk.
 func little(limit int64) int64 { return limit / 100 }
 
-// pass counts n bytes in a direction, which has a kind for the day and one for the month. Where there is a quota and a disk, what is used
-// is there before it is used, but for the first little. Forced bytes have come already, and count whatever the limit.
+// pass counts n bytes in a direction, which has a kind for the day and one for the month. If there
+// is a quota and a Keeper, usage is stored before it happens, except for the first little. Forced
+// bytes have come already and count whatever the limit.
 func (o *owner) pass(both [2]Kind, n int64, forced bool) error {
 	if o == nil {
 		return nil
@@ -174,7 +177,8 @@ func (o *owner) pass(both [2]Kind, n int64, forced bool) error {
 	}
 }
 
-// exhausted returns that so little is left of the bytes that no request begins: a program would have it for nothing.
+// exhausted returns an error if so few bytes are left that no request should begin: its program
+// would handle it in vain.
 func (o *owner) exhausted() error {
 	if o == nil {
 		return nil
@@ -191,11 +195,11 @@ func (o *owner) exhausted() error {
 	return nil
 }
 
-// smallestBlock is how much is kept ahead at least, in bytes.
+// smallestBlock is the least usage that is stored ahead, in bytes.
 const smallestBlock = 64 << 10
 
-// keep puts on the disk that n bytes more are used, and a hundredth of each quota ahead: so there are a hundred writes or so for all of it,
-// and after a crash that hundredth counts as used.
+// keep stores the use of n more bytes, and a hundredth of each quota ahead. So a whole quota takes
+// about a hundred writes, and after a crash up to that hundredth counts as used.
 func (o *owner) keep(n int64) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -216,7 +220,7 @@ func (o *owner) keep(n int64) error {
 			continue
 		}
 		to[k] = o.kept[k]
-		if o.used[k]+n > to[k] { // another may have kept it meanwhile
+		if o.used[k]+n > to[k] { // another call may have stored it meanwhile
 			to[k], more = max(min(o.used[k]+n+max(little(limit), smallestBlock), limit), o.used[k]+n), true
 		}
 		r.Used[k.String()] = to[k]
@@ -227,7 +231,7 @@ func (o *owner) keep(n int64) error {
 		return nil
 	}
 	if err := o.book.options.Keeper.KeepUsage(ctx, r); err != nil {
-		o.book.options.Log.Error("usage cannot be kept, so nothing more is used", "of", string(o.of), "name", o.name, "error", err)
+		o.book.options.Log.Error("cannot store usage; refusing further use", "of", string(o.of), "name", o.name, "error", err)
 		return ErrUnkept
 	}
 	o.mu.Lock()
@@ -240,7 +244,7 @@ func (o *owner) keep(n int64) error {
 	return nil
 }
 
-// record returns what is used, for the disk. The caller holds o.mu.
+// record returns the usage in the form that is stored. The caller holds o.mu.
 func (o *owner) record(now time.Time) Record {
 	r := Record{Of: o.of, Name: o.name, Used: map[string]int64{}, Since: map[string]time.Time{}}
 	for k := RequestBytesPerDay; k < kinds; k++ {
@@ -251,7 +255,7 @@ func (o *owner) record(now time.Time) Record {
 	return r
 }
 
-// idle reports whether little need be remembered. The caller holds book.mu.
+// idle reports whether the owner can be forgotten. The caller holds book.mu.
 func (o *owner) idle(now time.Time) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -267,17 +271,17 @@ func (o *owner) idle(now time.Time) bool {
 	return true
 }
 
-// Use is how much is used of a quota.
+// Use is the usage of one quota.
 type Use struct {
 	Kind        Kind
-	Used, Limit int64 // a limit of 0 is none
-	// Resets is when it begins anew; zero for what there is at a time.
+	Used, Limit int64 // a limit of 0 means no bound
+	// Resets is the time until the count starts again. Zero means that the kind has no period.
 	Resets time.Duration
-	// Near says that it is nearly used up.
+	// Near reports whether the quota is nearly used up.
 	Near bool
 }
 
-// usage returns what is used of each kind: all of them, or only those that have a limit.
+// usage returns the usage of all kinds, or only of those that have a limit.
 func (o *owner) usage(all bool) (uses []Use) {
 	if o == nil {
 		return nil
