@@ -153,7 +153,7 @@ func TestABackupIsTakenHotAndRestored(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("no backup"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, stderr := o.do("restore", bad, "--data", filepath.Join(t.TempDir(), "data")); code != exitFailed || !strings.Contains(stderr, "cannot be restored") {
+	if code, _, stderr := o.do("restore", bad, "--data", filepath.Join(t.TempDir(), "data")); code != exitFailed || !strings.Contains(stderr, "cannot restore") {
 		t.Errorf("restoring what is no backup = %d %s", code, stderr)
 	}
 }
