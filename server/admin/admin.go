@@ -1,5 +1,6 @@
-// Package admin is what a gateway does for its operator, on a port of its own: figures, profiles, and calls that
-// change what strangers may. Strangers do not reach that port, and web pages that the operator looks at may not use it.
+// Package admin serves the operator of a gateway on a port of its own: metrics, profiles, and calls
+// such as takedowns and backups. Strangers cannot reach that port, and web pages that the operator
+// visits cannot use it.
 package admin
 
 import (
@@ -25,23 +26,25 @@ import (
 	"reversehttp/server/wire"
 )
 
-// API is the operator's side of a gateway. All its members are set before it is served, and do not change.
+// API is the operator's API of a gateway. Set all members before serving it, and do not change them
+// afterwards.
 type API struct {
-	// Metrics answers with the figures of the gateway.
+	// Metrics answers with the metrics of the gateway.
 	Metrics http.Handler
-	// Ready answers whether the gateway lets visitors and programs in.
+	// Ready answers whether the gateway accepts visitors and programs.
 	Ready http.HandlerFunc
-	// Registry has the claims, Recorder what was recorded of them, and Public their URLs.
+	// Registry has the claims, Recorder their recordings, and Public their URLs.
 	Registry *claim.Registry
 	Recorder *recording.Recorder
 	Public   *publicurl.Template
 	// Withdrawn are the labels that were taken down.
 	Withdrawn *admission.Withdrawn
-	// Backup writes the store as it is at one moment. Nil means that there is none.
+	// Backup writes a snapshot of the store. Nil means that there is no store.
 	Backup func(io.Writer) error
-	// Audit gets every call that may change or tell more than figures. Nil means nowhere.
+	// Audit receives every call except those for metrics and health. Nil means that calls are not
+	// logged.
 	Audit *audit.Log
-	// Log gets what goes wrong. Panicked is called after a panic.
+	// Log receives errors. Panicked is called after a panic.
 	Log      *slog.Logger
 	Panicked func()
 
@@ -49,9 +52,9 @@ type API struct {
 }
 
 const (
-	// contentTime is how long the content of a call may take.
+	// contentTime bounds how long the content of a call may take.
 	contentTime = 10 * time.Second
-	// mostProfile is how long a profile may be taken, and usualProfile for how long it is.
+	// mostProfile is the longest duration of a profile, and usualProfile the default.
 	mostProfile, usualProfile = 120 * time.Second, 30 * time.Second
 )
 
@@ -79,20 +82,20 @@ func (a *API) routes() http.Handler {
 	r.Get("/debug/pprof/profile", timed(pprof.Profile))
 	r.Get("/debug/pprof/trace", timed(pprof.Trace))
 	r.Get("/debug/pprof/symbol", pprof.Symbol)
-	// The command line is left out: it may hold keys.
+	// The command line is left out, since it may hold keys.
 	for _, name := range []string{"allocs", "block", "goroutine", "heap", "mutex", "threadcreate"} {
 		r.Method("GET", "/debug/pprof/"+name, timed(pprof.Handler(name).ServeHTTP))
 	}
 	return r
 }
 
-// timed bounds for how long a profile is taken.
+// timed bounds the duration of a profile.
 func timed(take http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if s := r.URL.Query().Get("seconds"); s != "" {
 			n, err := strconv.ParseFloat(s, 64)
 			if err != nil || !(n >= 0 && n <= mostProfile.Seconds()) {
-				problem.New(schema.CodeBadRequest, fmt.Sprintf("seconds is a number from 0 to %d; without it a profile takes %d.", int(mostProfile.Seconds()), int(usualProfile.Seconds()))).Write(w, r)
+				problem.New(schema.CodeBadRequest, fmt.Sprintf("seconds must be a number from 0 to %d. Default: %d.", int(mostProfile.Seconds()), int(usualProfile.Seconds()))).Write(w, r)
 				return
 			}
 		}
@@ -100,7 +103,7 @@ func timed(take http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// serve serves a request that may be served.
+// serve serves a request that was let in.
 func (a *API) serve(routes http.Handler, w http.ResponseWriter, r *http.Request) {
 	defer wire.Recover(a.Log, "panic while serving the operator", a.Panicked)
 	w.Header().Set("Cache-Control", "no-store")
@@ -117,19 +120,20 @@ func (a *API) serve(routes http.Handler, w http.ResponseWriter, r *http.Request)
 	routes.ServeHTTP(p, r)
 }
 
-// looks are the paths whose calls are not written down: they are asked all the time, and change nothing.
+// looks are the paths whose calls are not logged, because they are frequent and change nothing.
 var looks = map[string]bool{"/metrics": true, "/healthz": true, "/readyz": true}
 
-// mostNoted bounds what is written down of a call, in bytes.
+// mostNoted bounds what is logged of a call, in bytes.
 const mostNoted = 256
 
-// cut returns as much of what a caller says as is written down.
+// cut shortens text of a caller to what is logged.
 func cut(s string) string { return s[:min(len(s), mostNoted)] }
 
-// addressOf returns the address of a caller as it is written down; empty for one on a socket of a file.
+// addressOf returns the address of a caller as it is logged. It is empty for a caller on a Unix
+// socket.
 func addressOf(r *http.Request) string { return audit.Address(trust.Peers{}.Address(r)) }
 
-// paced has the peer take what is written to it, however long that comes after the request.
+// paced sets a new deadline for each write, so that answers may come long after their requests.
 type paced struct {
 	http.ResponseWriter
 	status int
@@ -141,7 +145,7 @@ func (p *paced) WriteHeader(status int) {
 	p.ResponseWriter.WriteHeader(status)
 }
 
-// Write writes with a bound on its time.
+// Write writes within a deadline.
 func (p *paced) Write(b []byte) (int, error) {
 	wire.BoundWrite(p.ResponseWriter, len(b))
 	return p.ResponseWriter.Write(b)

@@ -22,7 +22,8 @@ import (
 	"reversehttp/server/wire"
 )
 
-// The bounds of the port. It has its own, so that strangers who fill the public one do not keep the operator out.
+// Bounds of the port. They are separate, so that strangers who fill the public port cannot keep the
+// operator out.
 const (
 	mostConnections = 64
 	memory          = 16 << 20 // of connections and heads, in bytes
@@ -31,11 +32,13 @@ const (
 	idle            = 2 * time.Minute
 )
 
-// Options of a [Port].
+// Options configure a [Port].
 type Options struct {
-	// Key is shown by every call, as Bearer. Empty means that none is needed: only whoever may reach the port does.
+	// Key must be shown by every call as a Bearer token. Empty means that no key is needed, because
+	// only the operator can reach the port.
 	Key string
-	// Name is a host name by which the port may be asked, beside addresses and names of this machine. Empty means none.
+	// Name is a host name that requests may use, in addition to addresses and the local names of
+	// this machine. Empty means none.
 	Name string
 }
 
@@ -49,7 +52,7 @@ type Port struct {
 	routes  http.Handler
 	port    *wire.Port
 	server  *http.Server
-	served  chan struct{} // closed once nothing is served
+	served  chan struct{} // closed once serving has ended
 }
 
 // NewPort returns a port that serves a.
@@ -75,22 +78,22 @@ func NewPort(a *API, o Options) *Port {
 	return p
 }
 
-// Serve serves what connects to l until Close, on a goroutine of its own.
+// Serve serves connections of l until Close, on a goroutine of its own.
 func (p *Port) Serve(l net.Listener) {
 	if _, tcp := l.(*net.TCPListener); tcp {
 		l = p.port.Limit(l)
-	} else { // a socket of a file, which only this user opens
+	} else { // a Unix socket, which only this user can open
 		l = netutil.LimitListener(l, mostConnections)
 	}
 	go func() {
 		defer close(p.served)
 		if err := p.server.Serve(wire.Listen(l)); err != http.ErrServerClosed {
-			p.api.Log.Error("the admin address is not served any more", "error", err)
+			p.api.Log.Error("stopped serving the admin address", "error", err)
 		}
 	}()
 }
 
-// Close ends what is served: calls may take until ctx ends.
+// Close stops serving. Calls in progress may continue until ctx ends.
 func (p *Port) Close(ctx context.Context) {
 	_ = p.server.Shutdown(ctx)
 	_ = p.server.Close()
@@ -98,7 +101,7 @@ func (p *Port) Close(ctx context.Context) {
 	p.port.Close()
 }
 
-// ServeHTTP serves a request of the operator, and refuses others.
+// ServeHTTP serves requests of the operator, and refuses others.
 func (p *Port) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	wire.BoundWrite(w, 0)
 	wire.Taken(r)
@@ -111,22 +114,22 @@ func (p *Port) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.api.serve(p.routes, w, r)
 }
 
-// refusal returns why a request is not served, or nil.
+// refusal returns why a request is refused, or nil.
 func (p *Port) refusal(w http.ResponseWriter, r *http.Request) *problem.Problem {
 	if detail := wire.Malformed(r); detail != "" {
 		return problem.New(schema.CodeBadRequest, detail)
 	}
 	if !p.knows(r.Host) {
-		return problem.New(schema.CodeWrongHost, "Ask the admin address by an address, by localhost, or by the name that --admin-listen has.")
+		return problem.New(schema.CodeWrongHost, "Use an IP address, localhost, or the name in --admin-listen as the host.")
 	}
 	if foreign(r) {
-		return problem.New(schema.CodeOriginRefused, "The admin address takes no requests from web pages.")
+		return problem.New(schema.CodeOriginRefused, "The admin address accepts no requests from web pages.")
 	}
 	return p.judge(r)
 }
 
-// knows reports whether a Host may name the port. A page can have a name of its own mean any address, and then ask there as
-// if that were its own host; an address is nobody's name.
+// knows reports whether a Host may name the port. The names must be listed because a site can make
+// its own name resolve to any address (DNS rebinding); addresses themselves are safe.
 func (p *Port) knows(host string) bool {
 	name := publicurl.Hostname(host)
 	if p.name != "" && name == p.name || publicurl.IsLocalName(name) {
@@ -136,7 +139,7 @@ func (p *Port) knows(host string) bool {
 	return err == nil
 }
 
-// foreign reports whether a page of another origin had a browser send r. The port has no pages.
+// foreign reports whether a page of another origin caused r. The port has no pages of its own.
 func foreign(r *http.Request) bool {
 	for _, origin := range r.Header["Origin"] {
 		if origin != "" {
@@ -150,7 +153,7 @@ func foreign(r *http.Request) bool {
 	return true
 }
 
-// judge checks the key, where one is needed.
+// judge checks the key, if one is needed.
 func (p *Port) judge(r *http.Request) *problem.Problem {
 	if !p.keyed {
 		return nil
@@ -162,7 +165,7 @@ func (p *Port) judge(r *http.Request) *problem.Problem {
 	got := sha256.Sum256([]byte(key))
 	right := subtle.ConstantTimeCompare(got[:], p.key[:]) == 1
 	if wait := p.guesses.Judge(trust.Peers{}.Address(r), right); wait > 0 {
-		return &problem.Problem{Code: schema.CodeRateLimited, After: wait, Detail: "Your address showed too many wrong keys. It may show keys again when a minute is over."}
+		return &problem.Problem{Code: schema.CodeRateLimited, After: wait, Detail: "Your address showed too many wrong keys. Try again after a minute."}
 	}
 	if !right {
 		p.api.Audit.Note(audit.Entry{Event: audit.AdminRefused, Address: addressOf(r), Method: cut(r.Method), Path: cut(r.URL.Path), Status: http.StatusForbidden})

@@ -23,51 +23,54 @@ import (
 	"reversehttp/server/terms"
 )
 
-// TakenDown is what the gateway knows of a label that was taken down.
+// TakenDown is what the gateway knows about a label that was taken down.
 type TakenDown struct {
 	Label string `json:"label"`
 	URL   string `json:"url"`
-	// Claimed says that somebody had it. The rest is of their claim.
+	// Claimed says that the label was claimed. The members below describe that claim.
 	Claimed bool `json:"claimed"`
-	// Made is when it was claimed (RFC 3339), and Address from where; Addresses are those from which it was served last.
+	// Made is when the claim was made (RFC 3339), and Address from where. Addresses are those from
+	// which it was last served.
 	Made      string   `json:"made,omitempty"`
 	Address   string   `json:"address,omitempty"`
 	Addresses []string `json:"addresses,omitempty"`
 	Account   string   `json:"account,omitempty"`
 	Lease     int      `json:"lease,omitempty"`
 	TimeoutMs int      `json:"timeoutMs,omitempty"`
-	// Terms are what its owner set, without secrets.
+	// Terms are the settings of the owner, without secrets.
 	Terms    map[string]any   `json:"terms,omitempty"`
 	Sessions int              `json:"sessions,omitempty"`
 	Counters *schema.Counters `json:"counters,omitempty"`
-	// Recordings are there where the owner had exchanges recorded.
+	// Recordings are the recorded exchanges, if the owner turned recording on.
 	Recordings []schema.Recording `json:"recordings,omitempty"`
-	// Error says that the record of the claim is still on the disk; the label is withdrawn all the same.
+	// Error says why the record of the claim is still on disk. The label is withdrawn nevertheless.
 	Error string `json:"error,omitempty"`
 
 	book *recording.Book
 }
 
-// takedown is what a call asks for: a label, or all labels that are claimed or served from an address.
+// takedown is the content of a call: a label, or an address from which all claimed or served labels
+// are meant.
 type takedown struct {
 	Label   string `json:"label"`
 	Address string `json:"address"`
 	Reason  string `json:"reason"`
 }
 
-// mostAsked bounds the content of a call, and mostReason a reason, in bytes.
+// mostAsked bounds the content of a call, and mostReason its reason, in bytes.
 const (
 	mostAsked  = 16 << 10
 	mostReason = 1 << 10
 )
 
-// takeDown answers POST /takedowns. Visitors are told at once; then what is open ends, and then the answer says what is known.
+// takeDown answers POST /takedowns. Visitors get a problem at once; then open exchanges and
+// sessions end, and the answer reports what is known of each label.
 func (a *API) takeDown(w http.ResponseWriter, r *http.Request) {
 	var ask takedown
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, mostAsked))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&ask); err != nil {
-		problem.New(schema.CodeBadJSON, `Send {"label":"…"} or {"address":"…"}, and "reason" where you like.`).Write(w, r)
+		problem.New(schema.CodeBadJSON, `Send {"label":"…"} or {"address":"…"}, optionally with "reason".`).Write(w, r)
 		return
 	}
 	labels, p := a.meant(&ask)
@@ -87,19 +90,19 @@ func (a *API) takeDown(w http.ResponseWriter, r *http.Request) {
 		taken = append(taken, a.end(label))
 	}
 	if failure != nil {
-		a.Log.Error("labels are withdrawn, and the disk does not keep that", "error", failure)
+		a.Log.Error("took labels down, but cannot store that", "error", failure)
 	}
 	a.tell(w, taken, failure == nil)
 }
 
-// meant returns the labels that a call is about.
+// meant returns the labels that a call means.
 func (a *API) meant(ask *takedown) ([]string, *problem.Problem) {
 	if len(ask.Reason) > mostReason {
-		return nil, &problem.Problem{Code: schema.CodeBadMember, Pointer: "/reason", Detail: "A reason has 1,024 bytes at most."}
+		return nil, &problem.Problem{Code: schema.CodeBadMember, Pointer: "/reason", Detail: "A reason may have at most 1,024 bytes."}
 	}
 	switch {
 	case (ask.Label == "") == (ask.Address == ""):
-		return nil, problem.New(schema.CodeBadMember, "Give a label or an address.")
+		return nil, problem.New(schema.CodeBadMember, "Send a label or an address.")
 	case ask.Label != "" && !claim.ValidLabel(ask.Label):
 		return nil, &problem.Problem{Code: schema.CodeBadLabel, Pointer: "/label"}
 	case ask.Label != "":
@@ -109,7 +112,7 @@ func (a *API) meant(ask *takedown) ([]string, *problem.Problem) {
 	if err != nil {
 		address, err := netip.ParseAddr(ask.Address)
 		if err != nil {
-			return nil, &problem.Problem{Code: schema.CodeBadMember, Pointer: "/address", Detail: "An address is one such as 192.0.2.1 or 2001:db8::1, or a prefix such as 192.0.2.0/24."}
+			return nil, &problem.Problem{Code: schema.CodeBadMember, Pointer: "/address", Detail: "Use an address such as 192.0.2.1 or 2001:db8::1, or a prefix such as 192.0.2.0/24."}
 		}
 		who = budget.Subscriber(address)
 	}
@@ -126,7 +129,7 @@ func (a *API) meant(ask *takedown) ([]string, *problem.Problem) {
 	return labels, nil
 }
 
-// end ends the claim of a label that is withdrawn, if there is one, and returns what is known of it.
+// end ends the claim of a withdrawn label, if there is one, and returns what is known of it.
 func (a *API) end(label string) *TakenDown {
 	t := &TakenDown{Label: label, URL: a.Public.Base(label)}
 	c := a.Registry.Lookup(label)
@@ -149,17 +152,18 @@ func (a *API) end(label string) *TakenDown {
 	delete(t.Terms, terms.Account)
 	t.book = a.Recorder.Take(c)
 	if err := claim.TakeDown(c); err != nil {
-		t.Error = "the record of the claim is still on the disk"
+		t.Error = "the record of the claim is still on disk"
 	}
-	ends := c.State().Ends // with what was open
+	ends := c.State().Ends // counts the exchanges that TakeDown ended, too
 	t.Counters = &schema.Counters{Done: int(ends[claim.Done]), Failed: int(ends[claim.Failed]), TimedOut: int(ends[claim.TimedOut]), Abandoned: int(ends[claim.Abandoned])}
 	return t
 }
 
-// shown returns a subscriber as people write it.
+// shown returns the prefix of a subscriber as people write it.
 func shown(p netip.Prefix) string { return strings.TrimSuffix(p.String(), "/32") }
 
-// tell answers with what is known of labels that were taken down. Recordings go out one by one: all of them may be long.
+// tell answers with what is known of labels that were taken down. It writes recordings one by one,
+// since all together may be large.
 func (a *API) tell(w http.ResponseWriter, taken []*TakenDown, kept bool) {
 	defer func() {
 		for _, t := range taken {
@@ -210,7 +214,7 @@ func (a *API) restoreLabel(w http.ResponseWriter, r *http.Request) {
 	label := chi.URLParam(r, "label")
 	switch was, err := a.Withdrawn.Restore(label); {
 	case err != nil:
-		a.Log.Error("a label was not restored", "label", cut(label), "error", err)
+		a.Log.Error("cannot restore a label", "label", cut(label), "error", err)
 		problem.New(schema.CodeUnavailable, "").Write(w, r)
 	case !was:
 		problem.New(schema.CodeNotFound, "This label was not taken down.").Write(w, r)

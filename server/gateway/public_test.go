@@ -121,7 +121,7 @@ func TestOnlyNavigationsOfPeopleAreWarned(t *testing.T) {
 		_ = v.conn.Close()
 		// A form that another page sends is not passed on, and is told so.
 		got := w.ask(requestTo("POST", host, "/pay", with(navigation, "Content-Length: 3")...) + "a=b")
-		if got.Status != 403 || !strings.Contains(string(got.Content), "was not passed on") {
+		if got.Status != 403 || !strings.Contains(string(got.Content), "was not forwarded") {
 			t.Errorf("a form = %d %s", got.Status, got.Content)
 		}
 	})

@@ -1,5 +1,6 @@
-// Package strangers keeps people safe from pages of claims that nobody vouches for: those that were made without a key of the
-// gateway. Browsers show a warning before such a page, forms do not work in young ones, and there is a page to report abuse.
+// Package strangers protects people from pages of claims that nobody vouches for, because they were
+// made without a key of the gateway. Browsers show a warning before such a page, forms do not work
+// while a claim is young, and there is a page for reporting abuse.
 package strangers
 
 import (
@@ -18,11 +19,11 @@ import (
 	"reversehttp/server/trust"
 )
 
-// Guard stands before the claims of strangers. Nil guards none.
+// Guard protects visitors of strangers' claims. Nil does nothing.
 type Guard struct {
 	public *publicurl.Template
 	trust  trust.Peers
-	key    [32]byte // of what is in cookies; another one in each process
+	key    [32]byte // for the values of cookies; random in each process
 }
 
 // NewGuard returns a guard for the claims of a gateway.
@@ -32,8 +33,8 @@ func NewGuard(public *publicurl.Template, peers trust.Peers) *Guard {
 	return g
 }
 
-// At returns what guards visitors at a domain of a claim's own, whose public URL that template has: the warning is of that origin, and
-// so are its form and its cookie.
+// At returns the guard for a claim's own domain, which has the given template. The warning, its
+// form and its cookie then belong to that origin.
 func (g *Guard) At(public *publicurl.Template) *Guard {
 	if g == nil {
 		return nil
@@ -43,14 +44,16 @@ func (g *Guard) At(public *publicurl.Template) *Guard {
 	return &at
 }
 
-// young is how long the pages of a claim have no forms.
+// young is how long forms do not work in the pages of a claim.
 const young = 24 * time.Hour
 
-// formless is the policy of a page without forms. It keeps its origin: what it stores, and who it is to others, stays as it is.
+// formless is the Content-Security-Policy of a page without forms. The page keeps its origin, and
+// with it its storage.
 const formless = "sandbox allow-same-origin allow-scripts allow-popups allow-modals allow-downloads allow-pointer-lock allow-orientation-lock allow-presentation allow-top-navigation-by-user-activation allow-storage-access-by-user-activation"
 
-// Confine adds to the fields of an answer what keeps forms out of the page of a young claim. Policies of one answer all hold, so
-// that one of the handler's own is no way out, and the one of the path shape stays as strict as it is.
+// Confine adds a policy to the fields of an answer that disables forms in pages of a young claim.
+// All policies of an answer apply, so the handler's own cannot loosen this one, and the policy of
+// the path shape stays as strict as it is.
 func (g *Guard) Confine(h http.Header, c *claim.Claim) {
 	if g == nil {
 		return
@@ -63,7 +66,8 @@ func (g *Guard) Confine(h http.Header, c *claim.Claim) {
 // stranger reports whether a claim was made without a key.
 func stranger(c *claim.Claim) bool { return !terms.Made(c).Keyed }
 
-// cookie returns the name of the cookie that says that a browser was warned. With https no other host can set it.
+// cookie returns the name of the cookie that marks a warned browser. With https no other host can
+// set it.
 func (g *Guard) cookie() string {
 	switch {
 	case g.public.Scheme != "https":
@@ -74,15 +78,15 @@ func (g *Guard) cookie() string {
 	return "__Host-" + field.OwnCookies + "visited"
 }
 
-// mark returns the value of the cookie for a label and the address of a visitor. Nobody else's browser can have it, so a page
-// cannot set it for the one that it is shown in.
+// mark returns the value of the cookie for a label and the address of a visitor. It differs for
+// each address, so a page cannot learn it elsewhere and set it in the visitor's browser.
 func (g *Guard) mark(r *http.Request, label string) string {
 	of := hmac.New(sha256.New, g.key[:])
 	_, _ = of.Write([]byte(label + "\x00" + budget.Subscriber(g.trust.Address(r)).String()))
 	return base64.RawURLEncoding.EncodeToString(of.Sum(nil))
 }
 
-// warned reports whether the browser that sends r was warned of the pages of a label.
+// warned reports whether the browser that sent r was warned about the pages of a label.
 func (g *Guard) warned(r *http.Request, label string) bool {
 	want, found := []byte(g.mark(r, label)), false
 	for _, c := range r.CookiesNamed(g.cookie()) {

@@ -11,13 +11,13 @@ import (
 	"reversehttp/server/wire"
 )
 
-// answer answers with a page that has a form, beside the fields that are set already.
+// answer answers with a page that has a form. It keeps the fields that are already set.
 func answer(w http.ResponseWriter, status int, page *template.Template, data any) {
 	wire.BoundWrite(w, 0)
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-	h.Set("Referrer-Policy", "same-origin") // otherwise the form has no origin
+	h.Set("Referrer-Policy", "same-origin") // otherwise the browser sends the form without an origin
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	var text strings.Builder
@@ -27,7 +27,8 @@ func answer(w http.ResponseWriter, status int, page *template.Template, data any
 	_, _ = io.WriteString(w, text.String())
 }
 
-// formOf reads the form that a request has, of at most so many bytes, and reports whether it is one.
+// formOf reads the form in a request, of at most most bytes, and reports whether the content is a
+// form.
 func formOf(w http.ResponseWriter, r *http.Request, most int64) (form url.Values, ok bool) {
 	content, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	if err != nil {

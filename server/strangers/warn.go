@@ -10,14 +10,16 @@ import (
 	"reversehttp/server/wire"
 )
 
-// goOn is where the form of a warning leads, below the public URL of a claim. A POST there is the gateway's.
+// goOn is the target of the warning's form, below the public URL of a claim. The gateway answers
+// POST there.
 const goOn = ".well-known/reversehttp-visit"
 
 // mostForm bounds the form of a warning, in bytes.
 const mostForm = 64 << 10
 
-// Warn answers a browser that navigates to a page of a stranger with a warning, once a session, and the form of that. It reports
-// whether it did; other requests are let through.
+// Warn answers a browser that navigates to a stranger's page with a warning, once a browser
+// session, and handles the warning's form. It reports whether it answered; the caller serves all
+// other requests.
 func (g *Guard) Warn(w http.ResponseWriter, r *http.Request, label string, c *claim.Claim) bool {
 	if g == nil || !stranger(c) {
 		return false
@@ -40,7 +42,8 @@ func (g *Guard) Warn(w http.ResponseWriter, r *http.Request, label string, c *cl
 	return true
 }
 
-// navigates reports whether a browser loads a page for a person with r. Programs, and what a page loads, do not say so.
+// navigates reports whether a browser sent r to show a page to a person. Requests of programs and
+// subresources of pages do not say so.
 func navigates(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
 }
@@ -51,7 +54,7 @@ func path(target string) string {
 	return p
 }
 
-// base returns the path that the public URL of a label has.
+// base returns the path of the public URL of a label.
 func (g *Guard) base(label string) string {
 	if g.public.PathPrefix == "" {
 		return "/"
@@ -59,7 +62,7 @@ func (g *Guard) base(label string) string {
 	return g.public.PathPrefix + label + "/"
 }
 
-// isBelow reports whether a target is one of the claim's own, and leads to no other host.
+// isBelow reports whether a target belongs to the claim and cannot lead to another host.
 func (g *Guard) isBelow(target, label string) bool {
 	if !strings.HasPrefix(target, g.base(label)) || strings.HasPrefix(target, "//") {
 		return false
@@ -72,10 +75,11 @@ func (g *Guard) isBelow(target, label string) bool {
 	return true
 }
 
-// show answers with the warning. The form leads back to a target, or to the public URL where that is empty.
+// show answers with the warning. Its form leads back to a target, or to the public URL if that is
+// empty.
 func (g *Guard) show(w http.ResponseWriter, r *http.Request, label, back string) {
 	h := w.Header()
-	h.Set("Cross-Origin-Opener-Policy", "same-origin") // a page that opened this one does not press its button
+	h.Set("Cross-Origin-Opener-Policy", "same-origin") // a page that opened this one cannot press its button
 	h.Set("Proxy-Status", "reversehttp; error=http_request_denied; handed=?0")
 	answer(w, http.StatusForbidden, warning, map[string]any{
 		"Authority": strings.TrimSuffix(strings.TrimPrefix(g.public.Base(label), g.public.Scheme+"://"), "/"), "Gateway": g.public.ControlHost,
@@ -84,13 +88,13 @@ func (g *Guard) show(w http.ResponseWriter, r *http.Request, label, back string)
 	})
 }
 
-// goOn takes the form of a warning: a person pressed its button.
+// goOn handles the warning's form: a person pressed its button.
 func (g *Guard) goOn(w http.ResponseWriter, r *http.Request, label string) {
 	form, ok := formOf(w, r, mostForm)
 	origin := r.Header.Get("Origin")
 	own := g.public.Scheme + "://" + g.public.Authority(label)
 	if !ok || form.Get("mark") != g.mark(r, label) || !navigates(r) || r.Header.Get("Sec-Fetch-Site") != "same-origin" || !strings.EqualFold(origin, own) {
-		g.show(w, r, label, "") // another page sent it, or the address of the browser changed
+		g.show(w, r, label, "") // another page sent the form, or the browser's address changed
 		return
 	}
 	to := form.Get("to")
@@ -111,14 +115,14 @@ var warning = template.Must(template.New("warning").Parse(`<!doctype html>
 <style>` + style + `</style>
 <main>
 <h1>A stranger made this page</h1>
-<p><strong>{{.Authority}}</strong> is an address that {{.Gateway}} lends to anyone. Whoever runs the page behind it showed no key, and nobody has looked at it.</p>
-<p>Type in no password, no number of a card and no code that was sent to you. Your bank, your mail and your employer do not ask for them here.</p>
-{{if .Lost}}<p>What you sent was not passed on. Go on, and send it again.</p>
+<p><strong>{{.Authority}}</strong> is an address that {{.Gateway}} lends to anyone. Its owner is unknown, and nobody has reviewed the page.</p>
+<p>Do not enter a password, a card number or a code that was sent to you. Your bank, your mail provider and your employer do not ask for them here.</p>
+{{if .Lost}}<p>What you sent was not forwarded. Continue, and send it again.</p>
 {{end}}<form method="post" action="{{.Action}}">
 <input type="hidden" name="to" value="{{.To}}"><input type="hidden" name="mark" value="{{.Mark}}">
-<button>I know who made it: go on</button>
+<button>I know who made it: continue</button>
 </form>
 <p><a href="{{.Report}}">Report this page</a></p>
-<p class="small">This is shown once until you close your browser.</p>
+<p class="small">You see this once, until you close your browser.</p>
 </main>
 `))
