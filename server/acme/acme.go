@@ -1,9 +1,9 @@
-// Package acme has certificates from a CA that speaks ACME (RFC 8555), by certmagic, which orders, keeps
-// and renews them. This package decides for which names, and how often the CA is asked: names are claimed by strangers, and
-// CAs give a server so many certificates a week.
+// Package acme obtains certificates from a CA by ACME (RFC 8555), through certmagic, which orders,
+// stores and renews them. This package decides for which names and how often: strangers can claim
+// names, and CAs limit the certificates a week.
 //
-// Own names have a certificate from the start. Every other name gets one when somebody connects to it, if it is served at that
-// moment; otherwise the handshake is refused.
+// Own names get a certificate at the start. Any other name gets one when somebody connects to it,
+// if it is served at that moment; otherwise the handshake is refused.
 package acme
 
 import (
@@ -24,57 +24,63 @@ import (
 	"go.uber.org/zap"
 )
 
-// LetsEncrypt is the directory of the CA where none is named.
+// LetsEncrypt is the directory URL of the default CA.
 const LetsEncrypt = certmagic.LetsEncryptProductionCA
 
-// Options of [New].
+// Options configure [New].
 type Options struct {
-	// Email is told to the CA. Empty means none.
+	// Email is the contact address for the CA. Empty means none.
 	Email string
-	// CA is the URL of its directory. Empty means [LetsEncrypt].
+	// CA is the directory URL of the CA. Empty means [LetsEncrypt].
 	CA string
-	// Roots are what the CA's own certificate is signed with. Nil means those of the machine.
+	// Roots are the roots of trust for the CA's own certificate. Nil means those of the machine.
 	Roots *x509.CertPool
-	// Dir keeps accounts, keys and certificates.
+	// Dir is the directory for accounts, keys and certificates.
 	Dir string
 
-	// Own are the names that have a certificate from the start. The first is for peers that name none.
+	// Own are the names that get a certificate at the start. The first serves peers that send no
+	// server name.
 	Own []string
-	// DNS shows that own names are ours by records, which a name with a * needs. Nil means by challenges at the ports.
+	// DNS proves control of own names by records, which names with a * need. Nil means challenges
+	// at the ports.
 	DNS *DNS
-	// Resolver is the address of the resolver that finds records of DNS again. Empty means that of the machine.
+	// Resolver is the address of the resolver that checks whether DNS records are visible. Empty
+	// means that of the machine.
 	Resolver string
-	// Serves reports whether a name that is not an own one is served now.
+	// Serves reports whether a name other than the own names is served now.
 	Serves func(name string) bool
-	// Parent is the domain below which labels are names. Those get PerWeek certificates a week at most; renewals are not
-	// counted. Zero means 40, negative means no bound.
+	// Parent is the domain of which labels are subdomains. These get at most PerWeek certificates a
+	// week, not counting renewals. Zero means 40, negative means no bound.
 	Parent  string
 	PerWeek int
 
-	// Host and TLSPort are where the process listens for TLS, and HTTPPort where it listens for HTTP, by which the CA may reach
-	// it at port 80; 0 means nowhere.
+	// Host and TLSPort are where the process listens for TLS, and HTTPPort where it listens for
+	// HTTP, so that the CA can reach it at port 80. Zero means that it does not listen.
 	Host              string
 	TLSPort, HTTPPort int
-	// Wait is how long a peer waits for a certificate that is being made. Zero means 10 s.
+	// Wait bounds how long a handshake waits for a certificate that is being obtained. Zero means
+	// 10 s.
 	Wait time.Duration
-	// Log gets what happens. Nil means nowhere.
+	// Log receives log messages. Nil means that they are dropped.
 	Log *slog.Logger
 }
 
 const (
-	// obtainTime is how long it may take to make a certificate.
+	// obtainTime bounds how long obtaining a certificate may take.
 	obtainTime = 3 * time.Minute
-	// mostAtOnce is how many certificates are loaded or made at a time, beside the own ones.
+	// mostAtOnce bounds how many certificates are loaded or obtained at a time, apart from the own
+	// ones.
 	mostAtOnce = 16
-	// mostCached is how many certificates are in memory; the others are read from the disk when they are asked for.
+	// mostCached bounds the certificates in memory. Others are read from disk when they are needed.
 	mostCached = 4096
-	// retryAfter is how long a name has to wait that got none.
+	// retryAfter is how long to wait before another attempt for a name that got no certificate.
 	retryAfter = time.Minute
-	// cleanEvery is how often certificates are dropped that expired so long ago: strangers may have caused any number.
+	// cleanEvery is how often certificates are deleted that expired so long ago, since strangers
+	// can cause any number of them.
 	cleanEvery, expired = 24 * time.Hour, 14 * 24 * time.Hour
 )
 
-// Certificates are those of a process. [New] makes them.
+// Certificates manages the certificates of a process. [New] makes one.
 type Certificates struct {
 	options Options
 	cache   *certmagic.Cache
@@ -84,29 +90,29 @@ type Certificates struct {
 	limits  limits
 	ctx     context.Context // ends with Stop
 	stop    context.CancelFunc
-	running sync.WaitGroup // what makes certificates, and drops them
+	running sync.WaitGroup // the goroutines that obtain and delete certificates
 	begun   sync.Once
 
 	mu      sync.Mutex // guards below
 	making  map[string]*making
 	failed  map[string]failure
-	changed chan struct{} // closed when an own certificate was made
+	changed chan struct{} // closed when an own certificate was obtained
 }
 
-// making is a certificate that is loaded or made.
+// making is a certificate that is being loaded or obtained.
 type making struct {
-	done chan struct{} // closed once it is, or is not
+	done chan struct{} // closed once it is there or has failed
 	cert *tls.Certificate
 	err  error
 }
 
-// failure is why a name got no certificate.
+// failure is the reason why a name got no certificate.
 type failure struct {
 	err   error
 	until time.Time
 }
 
-// New returns certificates. Nothing is asked of the CA before Start.
+// New returns Certificates. It does not contact the CA before Start.
 func New(o Options) (*Certificates, error) {
 	if o.CA == "" {
 		o.CA = LetsEncrypt
@@ -158,11 +164,11 @@ func New(o Options) (*Certificates, error) {
 	return c, nil
 }
 
-// Start has the own certificates loaded or made, and renewed, until Stop. The ports are open by then. It may be called again, to
-// try those at once that are not there.
+// Start loads or obtains the own certificates, and keeps renewing them until Stop. The ports must
+// be open. Another call retries missing ones at once.
 func (c *Certificates) Start() {
 	if err := c.own.ManageAsync(c.ctx, c.options.Own); err != nil {
-		c.options.Log.Warn("certificates are not managed", "names", c.options.Own, "error", err.Error())
+		c.options.Log.Warn("cannot manage certificates", "names", c.options.Own, "error", err.Error())
 	}
 	c.begun.Do(func() { c.running.Go(c.clean) })
 	c.mu.Lock()
@@ -170,7 +176,7 @@ func (c *Certificates) Start() {
 	clear(c.failed)
 }
 
-// clean drops certificates that expired, now and then, until Stop.
+// clean deletes expired certificates from time to time, until Stop.
 func (c *Certificates) clean() {
 	tick := time.NewTicker(cleanEvery)
 	defer tick.Stop()
@@ -179,7 +185,7 @@ func (c *Certificates) clean() {
 			ExpiredCerts: true, ExpiredCertGracePeriod: expired, OCSPStaples: true, Logger: zap.New(core{c.options.Log}),
 		})
 		if err != nil && c.ctx.Err() == nil {
-			c.options.Log.Warn("expired certificates are not dropped", "error", err.Error())
+			c.options.Log.Warn("cannot delete expired certificates", "error", err.Error())
 		}
 		select {
 		case <-tick.C:
@@ -189,22 +195,22 @@ func (c *Certificates) clean() {
 	}
 }
 
-// Stop ends what makes certificates. Those that are there are given on.
+// Stop stops obtaining certificates. Existing ones are still served.
 func (c *Certificates) Stop() { c.stop() }
 
-// Close ends everything, and waits for it.
+// Close stops everything and waits for it.
 func (c *Certificates) Close() {
 	c.stop()
 	c.running.Wait()
 	c.cache.Stop()
 }
 
-// Challenge answers a request by which the CA looks whether a name is ours, and reports whether r is one.
+// Challenge answers r if it is an HTTP challenge of the CA, and reports whether it is.
 func (c *Certificates) Challenge(w http.ResponseWriter, r *http.Request) bool {
 	return c.options.HTTPPort != 0 && c.solver.HandleHTTPChallenge(w, r)
 }
 
-// Get returns the certificate for a handshake; nil where the name is not served.
+// Get returns the certificate for a handshake, or nil if the name is not served.
 func (c *Certificates) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := strings.ToLower(hello.ServerName)
 	if name == "" {
@@ -221,7 +227,7 @@ func (c *Certificates) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 	return c.onDemand(name, hello)
 }
 
-// ChallengeProtocol is what a CA speaks that looks by TLS whether a name is ours (RFC 8737).
+// ChallengeProtocol is the ALPN protocol of a CA's challenge by TLS (RFC 8737).
 const ChallengeProtocol = "acme-tls/1"
 
 func (c *Certificates) served(name string) error {
@@ -231,7 +237,7 @@ func (c *Certificates) served(name string) error {
 	return nil
 }
 
-// cached returns a certificate for a name that is in memory and good, or nil.
+// cached returns a valid certificate for a name from memory, or nil.
 func (c *Certificates) cached(name string) *tls.Certificate {
 	for _, cert := range c.cache.AllMatchingCertificates(name) {
 		if !cert.Expired() {
@@ -241,7 +247,7 @@ func (c *Certificates) cached(name string) *tls.Certificate {
 	return nil
 }
 
-// awaitOwn returns a certificate of an own name, for which the peer waits a while.
+// awaitOwn returns the certificate of an own name, waiting for it if necessary.
 func (c *Certificates) awaitOwn(name string) (*tls.Certificate, error) {
 	over := time.NewTimer(c.options.Wait)
 	defer over.Stop()
@@ -257,14 +263,14 @@ func (c *Certificates) awaitOwn(name string) (*tls.Certificate, error) {
 		case <-over.C:
 			return nil, fmt.Errorf("acme: there is no certificate for %s yet", name)
 		case <-c.ctx.Done():
-			return nil, fmt.Errorf("acme: there is no certificate for %s, and the gateway stops", name)
+			return nil, fmt.Errorf("acme: there is no certificate for %s, and the gateway is stopping", name)
 		}
 	}
 }
 
-// onDemand returns the certificate of a name that is served. Where there is none it is made, and the peer waits a while.
+// onDemand returns the certificate of a name that is served, obtaining it if necessary.
 func (c *Certificates) onDemand(name string, hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if c.cached(name) != nil { // certmagic renews it in good time, meanwhile
+	if c.cached(name) != nil { // certmagic renews it in the background
 		return c.demand.GetCertificateWithContext(c.ctx, hello)
 	}
 	m, err := c.begin(name, hello)
@@ -277,11 +283,11 @@ func (c *Certificates) onDemand(name string, hello *tls.ClientHelloInfo) (*tls.C
 	case <-m.done:
 		return m.cert, m.err
 	case <-over.C:
-		return nil, fmt.Errorf("acme: the certificate for %s is not there yet", name)
+		return nil, fmt.Errorf("acme: the certificate for %s is not ready yet", name)
 	}
 }
 
-// begin returns the making of a certificate, which it begins unless it is under way.
+// begin begins to obtain a certificate, unless that is in progress, and returns its making.
 func (c *Certificates) begin(name string, hello *tls.ClientHelloInfo) (*making, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -290,11 +296,11 @@ func (c *Certificates) begin(name string, hello *tls.ClientHelloInfo) (*making, 
 	}
 	switch f, failed := c.failed[name]; {
 	case c.ctx.Err() != nil:
-		return nil, fmt.Errorf("acme: there is no certificate for %s, and the gateway stops", name)
+		return nil, fmt.Errorf("acme: there is no certificate for %s, and the gateway is stopping", name)
 	case failed && time.Now().Before(f.until):
 		return nil, f.err
 	case len(c.making) >= mostAtOnce:
-		return nil, fmt.Errorf("acme: too many certificates are being made for one for %s", name)
+		return nil, fmt.Errorf("acme: too many certificates are being obtained; none begun for %s", name)
 	}
 	m := &making{done: make(chan struct{})}
 	c.making[name] = m
@@ -312,7 +318,7 @@ func (c *Certificates) begin(name string, hello *tls.ClientHelloInfo) (*making, 
 	return m, nil
 }
 
-// fail remembers for a while why a name got no certificate. The caller holds c.mu.
+// fail remembers, for retryAfter, why a name got no certificate. The caller holds c.mu.
 func (c *Certificates) fail(name string, err error) {
 	c.options.Log.Warn("no certificate", "name", name, "error", err.Error(), "again_in", retryAfter)
 	now := time.Now()
@@ -324,7 +330,7 @@ func (c *Certificates) fail(name string, err error) {
 	c.failed[name] = failure{err, now.Add(retryAfter)}
 }
 
-// note hears of what certmagic does.
+// note handles events of certmagic.
 func (c *Certificates) note(_ context.Context, event string, data map[string]any) error {
 	switch event {
 	case "cert_obtained":

@@ -12,20 +12,21 @@ import (
 	"go.uber.org/zap"
 )
 
-// DNS is a server of DNS that takes updates (RFC 2136) with a key (RFC 8945), such as BIND, Knot and PowerDNS. Most other
-// providers delegate a zone to one: _acme-challenge as NS or below a CNAME.
+// DNS is a DNS server that accepts updates (RFC 2136) with a key (RFC 8945), such as BIND, Knot and
+// PowerDNS. At most other providers a zone can be delegated to one: _acme-challenge by NS or CNAME.
 type DNS struct {
 	server, name, algorithm, secret string
 }
 
-// The lines of a key as tsig-keygen writes it, and BIND reads it.
+// The statements of a key file as tsig-keygen writes it and BIND reads it.
 var (
 	keyName      = regexp.MustCompile(`\bkey\s+"?([A-Za-z0-9._-]+)"?\s*\{`)
 	keyAlgorithm = regexp.MustCompile(`\balgorithm\s+"?([A-Za-z0-9.-]+)"?\s*;`)
 	keySecret    = regexp.MustCompile(`\bsecret\s+"?([A-Za-z0-9+/=]+)"?\s*;`)
 )
 
-// NewDNS returns a server at an address, with port 53 where none is named, and a key as tsig-keygen writes it.
+// NewDNS returns a server at an address, with port 53 if it has none. key is a key file as
+// tsig-keygen writes it.
 func NewDNS(address, key string) (*DNS, error) {
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		address = net.JoinHostPort(strings.Trim(address, "[]"), "53")
@@ -34,7 +35,7 @@ func NewDNS(address, key string) (*DNS, error) {
 	for form, part := range map[*regexp.Regexp]*string{keyName: &d.name, keyAlgorithm: &d.algorithm, keySecret: &d.secret} {
 		m := form.FindStringSubmatch(key)
 		if m == nil {
-			return nil, errors.New("it is no key as tsig-keygen writes it: key \"name\" { algorithm hmac-sha256; secret \"…\"; };")
+			return nil, errors.New("it is not a key file as tsig-keygen writes it: key \"name\" { algorithm hmac-sha256; secret \"…\"; };")
 		}
 		*part = m[1]
 	}
@@ -44,7 +45,7 @@ func NewDNS(address, key string) (*DNS, error) {
 	return d, nil
 }
 
-// solver returns what shows by records that names are ours.
+// solver returns the solver that proves control of names by DNS records.
 func (d *DNS) solver(resolver string, log *zap.Logger) *certmagic.DNS01Solver {
 	s := &certmagic.DNS01Solver{DNSManager: certmagic.DNSManager{
 		DNSProvider: &rfc2136.Provider{Server: d.server, KeyName: d.name, KeyAlg: d.algorithm, Key: d.secret}, Logger: log,

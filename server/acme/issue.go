@@ -15,8 +15,8 @@ import (
 	"reversehttp/server/budget"
 )
 
-// addressed has the address that it was given, or none. Where there is none certmagic looks for one on the disk, and takes the
-// name of the directory of accounts that have none, "default", for it, which no CA does.
+// addressed uses the configured contact address, or none. Without one certmagic would look on disk
+// and use "default", the name of its directory for accounts without an address, which CAs reject.
 type addressed struct{ *certmagic.ACMEIssuer }
 
 // PreCheck implements [certmagic.PreChecker].
@@ -27,8 +27,8 @@ func (a addressed) PreCheck(ctx context.Context, names []string, interactive boo
 	return a.ACMEIssuer.PreCheck(ctx, names, interactive)
 }
 
-// bounded orders certificates on demand, no more than the limits let it. Each failure is the last: who connects again may try
-// again.
+// bounded orders certificates on demand, within the limits. It does not retry after a failure; the
+// next connection does.
 type bounded struct {
 	addressed
 	of *Certificates
@@ -54,18 +54,18 @@ func (b *bounded) Issue(ctx context.Context, csr *x509.CertificateRequest) (*cer
 	return issued, nil
 }
 
-// The bounds of what is ordered on demand. Let's Encrypt gives an account 300 orders in three hours, a registered domain 50
-// certificates a week, and a name five failures an hour.
+// Bounds of orders on demand. Let's Encrypt allows an account 300 orders in three hours, a
+// registered domain 50 certificates a week, and a name five failures an hour.
 const (
 	mostOrders    = 100
 	ordersWithin  = 3 * time.Hour
 	mostOfAddress = 10
 	mostOfName    = 3
-	lately        = time.Hour // of an address, and for a name
+	lately        = time.Hour // for an address, and for a name
 	week          = 7 * 24 * time.Hour
 )
 
-// limits count orders. A renewal is an order, but no new certificate.
+// limits counts orders. A renewal counts as an order, but not as a new certificate.
 type limits struct {
 	perWeek int
 	parent  string
@@ -77,7 +77,7 @@ type limits struct {
 	names     map[string]*window
 }
 
-// take counts an order that somebody at an address caused, or says why it cannot be.
+// take counts an order that a peer at an address caused, or returns an error if it exceeds a limit.
 func (l *limits) take(from netip.Addr, name string, renewed bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -85,7 +85,7 @@ func (l *limits) take(from netip.Addr, name string, renewed bool) error {
 	prune(l.addresses, now)
 	prune(l.names, now)
 	counted := []bound{{&l.all, mostOrders, ordersWithin, "of the gateway"}, {of(l.names, name), mostOfName, lately, "for this name"}}
-	if from.IsValid() && !renewed { // whoever is there when it is due causes a renewal
+	if from.IsValid() && !renewed { // a renewal is caused by whichever peer connects when it is due
 		counted = append(counted, bound{of(l.addresses, who), mostOfAddress, lately, "from one address"})
 	}
 	if l.perWeek > 0 && !renewed && strings.HasSuffix(name, "."+l.parent) {
@@ -93,7 +93,7 @@ func (l *limits) take(from netip.Addr, name string, renewed bool) error {
 	}
 	for _, b := range counted {
 		if b.count(now, b.within) >= b.most {
-			return fmt.Errorf("acme: %d certificates %s were ordered within %s, which is as many as may be", b.most, b.of, b.within)
+			return fmt.Errorf("acme: %d certificates %s were ordered within %s, which is the limit", b.most, b.of, b.within)
 		}
 	}
 	for _, b := range counted {
@@ -102,7 +102,7 @@ func (l *limits) take(from netip.Addr, name string, renewed bool) error {
 	return nil
 }
 
-// bound is how many times there may be in a window, within a time.
+// bound is the most events allowed in a window within a time.
 type bound struct {
 	*window
 	most   int
@@ -110,10 +110,10 @@ type bound struct {
 	of     string
 }
 
-// window has the times of what happened lately, in their order.
+// window has the times of recent events, in order.
 type window struct{ times []time.Time }
 
-// count returns how many times are within the last while, and forgets the others.
+// count returns how many events are within the time up to now, and forgets older ones.
 func (w *window) count(now time.Time, within time.Duration) int {
 	for len(w.times) > 0 && now.Sub(w.times[0]) >= within {
 		w.times = w.times[1:]
@@ -121,7 +121,7 @@ func (w *window) count(now time.Time, within time.Duration) int {
 	return len(w.times)
 }
 
-// of returns the window of a key, and makes it where there is none.
+// of returns the window of a key, which it creates if there is none.
 func of[K comparable](all map[K]*window, key K) *window {
 	if all[key] == nil {
 		all[key] = &window{}
@@ -129,7 +129,7 @@ func of[K comparable](all map[K]*window, key K) *window {
 	return all[key]
 }
 
-// prune forgets those of whom nothing counts any more, so that there are no more than orders of the last hour.
+// prune removes empty windows, so that there are no more than orders in the last hour.
 func prune[K comparable](all map[K]*window, now time.Time) {
 	for key, w := range all {
 		if w.count(now, lately) == 0 {
@@ -138,7 +138,8 @@ func prune[K comparable](all map[K]*window, now time.Time) {
 	}
 }
 
-// recall counts the certificates of the last week that are kept, so that a restart gives no more of them.
+// recall counts the stored certificates of the last week, so that a restart does not reset the
+// limit.
 func (c *Certificates) recall(storage certmagic.Storage) error {
 	if c.options.PerWeek < 0 || !storage.Exists(c.ctx, "certificates") {
 		return nil

@@ -7,8 +7,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// core has what certmagic logs go to a slog.Logger, each level one lower: what it does is for debugging, and certificates that are
-// made or are not are told by this package.
+// core sends logs of certmagic to a [slog.Logger], each one level lower: its steps matter for
+// debugging only, and this package itself logs certificates that were obtained or not.
 type core struct{ log *slog.Logger }
 
 func lowered(l zapcore.Level) slog.Level {

@@ -1,5 +1,6 @@
-// Package acmetest has what tests of certificates talk to, in their process and on loopback: Pebble, the small CA of Let's Encrypt
-// that speaks ACME as the large one does, and a server of DNS that the CA and the gateway ask.
+// Package acmetest runs servers for tests of certificates, in the same process and on loopback:
+// Pebble, Let's Encrypt's small ACME server for tests, and a DNS server for both the CA and the
+// gateway.
 package acmetest
 
 import (
@@ -18,18 +19,20 @@ import (
 	"github.com/letsencrypt/pebble/v2/wfe"
 )
 
-// CA is a CA that runs until a test ends.
+// CA is an ACME server that runs until a test ends.
 type CA struct {
-	// URL is that of its directory.
+	// URL is the URL of its directory.
 	URL string
-	// RootFile has what its own certificate is signed with, in PEM, and Root is that.
+	// RootFile is a PEM file with the root of the CA's own HTTPS certificate, and Root is that
+	// root.
 	RootFile string
 	Root     *x509.CertPool
-	// Issued is what its certificates are signed with.
+	// Issued has the root of the certificates that it issues.
 	Issued *x509.CertPool
 }
 
-// NewCA starts a CA that asks a server of DNS, and looks at these ports in place of 80 and 443.
+// NewCA starts a CA that resolves names by dns and validates at the given ports instead of 80 and
+// 443.
 func NewCA(t testing.TB, dns *DNS, httpPort, tlsPort int) *CA {
 	t.Helper()
 	for name, value := range map[string]string{"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"} {

@@ -10,21 +10,22 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Key is what updates of a [DNS] are signed with, as tsig-keygen writes it.
+// Key is the key for updates of a [DNS], as tsig-keygen writes it.
 const Key = `key "gateway" {
 	algorithm hmac-sha256;
 	secret "c2VjcmV0LW9mLWEtdGVzdC1pbi1iYXNlNjQtMTIzNDU=";
 };
 `
 
-// DNS is a server of DNS for every zone, that runs until a test ends. Names lead to this machine, and have the records that were set.
+// DNS is a DNS server for every zone that runs until a test ends. All names resolve to this
+// machine, and have the TXT records that were set.
 type DNS struct {
-	// Address is where it answers, by UDP and TCP.
+	// Address is where it listens, by UDP and TCP.
 	Address string
 
 	mu     sync.Mutex          // guards below
 	texts  map[string][]string // by name, with a final dot
-	asked  map[string]int      // how often for the texts of a name
+	asked  map[string]int      // number of TXT queries, by name
 	silent bool
 }
 
@@ -34,7 +35,7 @@ func NewDNS(t testing.TB) *DNS {
 	d := &DNS{texts: make(map[string][]string), asked: make(map[string]int)}
 	var packets net.PacketConn
 	var l net.Listener
-	for range 10 { // both at one port
+	for range 10 { // UDP and TCP need the same port
 		var err error
 		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 			t.Fatal(err)
@@ -53,7 +54,7 @@ func NewDNS(t testing.TB) *DNS {
 	t.Cleanup(running.Wait)
 	for _, s := range []*dns.Server{{Listener: l}, {PacketConn: packets}} {
 		s.Handler, s.TsigSecret = dns.HandlerFunc(d.answer), secrets
-		s.MsgAcceptFunc = func(dns.Header) dns.MsgAcceptAction { return dns.MsgAccept } // updates too
+		s.MsgAcceptFunc = func(dns.Header) dns.MsgAcceptAction { return dns.MsgAccept } // also updates
 		ready := make(chan struct{})
 		s.NotifyStartedFunc = func() { close(ready) }
 		running.Go(func() { _ = s.ActivateAndServe() })
@@ -63,28 +64,28 @@ func NewDNS(t testing.TB) *DNS {
 	return d
 }
 
-// SetText has a name have texts, or none.
+// SetText sets the TXT records of a name; no texts removes them.
 func (d *DNS) SetText(name string, texts ...string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.texts[dns.Fqdn(name)] = texts
 }
 
-// Texts returns the texts of a name.
+// Texts returns the TXT records of a name.
 func (d *DNS) Texts(name string) []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.texts[dns.Fqdn(name)])
 }
 
-// Asked returns how often somebody asked for the texts of a name.
+// Asked returns the number of TXT queries for a name.
 func (d *DNS) Asked(name string) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.asked[dns.Fqdn(name)]
 }
 
-// Silence has the server answer nothing, or answer again.
+// Silence sets whether the server stops answering.
 func (d *DNS) Silence(silent bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -116,7 +117,7 @@ func (d *DNS) answer(w dns.ResponseWriter, q *dns.Msg) {
 	_ = w.WriteMsg(a)
 }
 
-// update does what an update says of a record. The caller holds d.mu.
+// update applies an update of a record. The caller holds d.mu.
 func (d *DNS) update(r dns.RR) {
 	text, ok := r.(*dns.TXT)
 	if !ok {
@@ -144,7 +145,7 @@ func (d *DNS) records(q dns.Question, a *dns.Msg) {
 			a.Answer = append(a.Answer, &dns.TXT{Hdr: head(dns.TypeTXT), Txt: []string{text}})
 		}
 	case dns.TypeSOA:
-		if dns.CountLabel(q.Name) == 2 { // the zones
+		if dns.CountLabel(q.Name) == 2 { // zones have two labels
 			a.Answer = append(a.Answer, &dns.SOA{Hdr: head(dns.TypeSOA), Ns: "ns." + q.Name, Mbox: "operator." + q.Name, Serial: 1, Minttl: 1})
 		}
 	}

@@ -1,8 +1,10 @@
-// Package domain has the domains that claims bring of their own: whose they are, and which lead to a claim.
+// Package domain manages the owners' own domains: it verifies who controls them, and maps them to
+// claims.
 //
-// A claim asks for a domain. Whoever can set its records shows that they let the claim have it, by a TXT record with a value that is
-// bound to the token of the claim, or the operator lists it for a label. The record is looked for again and again: at first soon,
-// then every few hours, so that a domain ends with it.
+// A claim requests a domain. Its owner proves control of the domain by a TXT record whose value is
+// derived from the token of the claim, unless the operator lists the domain for the label. The
+// record is looked up repeatedly, first within seconds and then every few hours, and the domain
+// stops working when the record is gone.
 package domain
 
 import (
@@ -19,37 +21,42 @@ import (
 	"reversehttp/server/terms"
 )
 
-// Options of [New].
+// Options configure [New].
 type Options struct {
-	// Public are the gateway's own names, which no claim brings.
+	// Public has the gateway's own names, which claims cannot use.
 	Public *publicurl.Template
-	// Secret is what the values of records are made with. It outlives the process where claims do.
+	// Secret is the key from which the values of records are derived. It must outlive the process
+	// if claims do.
 	Secret []byte
-	// Listed has the labels that the operator gives domains to, whatever records they have.
+	// Listed maps domains to the labels that the operator assigned them to, regardless of DNS
+	// records.
 	Listed map[string]string
-	// Lookup returns the texts of a name. Nil means by the resolver of the machine.
+	// Lookup returns the TXT records of a name. Nil means the resolver of the machine.
 	Lookup func(ctx context.Context, name string) ([]string, error)
-	// Log gets which domains lead to a claim, and which do not any more. Nil means nowhere.
+	// Log receives a message when a domain begins or ceases to lead to a claim. Nil means that
+	// these are not logged.
 	Log *slog.Logger
 }
 
 const (
-	// soon is when a record is looked for again that is not there; then the time doubles, up to seldom.
+	// soon is the first delay between lookups of a missing record. It doubles up to seldom.
 	soon, seldom = 5 * time.Second, time.Hour
-	// again is how long a record counts that is there.
+	// again is the delay between lookups of a record that exists.
 	again = 3 * time.Hour
-	// unknown is when it is looked for again where no server answered, and forgive how long it counts meanwhile.
+	// unknown is the delay after a lookup that no server answered, and forgive how long the domain
+	// keeps working meanwhile.
 	unknown, forgive = 5 * time.Minute, 24 * time.Hour
-	// lookupTime is how long servers have for an answer.
+	// lookupTime bounds one lookup.
 	lookupTime = 5 * time.Second
-	// mostLookups is how many are asked at a time.
+	// mostLookups bounds the concurrent lookups.
 	mostLookups = 16
 )
 
-// prefix is what stands before a domain in the name of its record, and before the value of that.
+// prefix precedes a domain in the name of its record, and valuePrefix the value in the text of the
+// record.
 const prefix, valuePrefix = "_reversehttp.", "reversehttp="
 
-// Domains are those of all claims.
+// Domains has the domains of all claims.
 type Domains struct {
 	options Options
 	ctx     context.Context // ends with Close
@@ -58,10 +65,10 @@ type Domains struct {
 
 	mu      sync.RWMutex // guards below
 	claims  map[*claim.Claim]*entry
-	served  map[string]*entry // by domain: those that lead to a claim
-	due     queue             // those that are to be looked at
-	lookups int               // under way
-	timer   *time.Timer       // for the first that is due; nil before there is any
+	served  map[string]*entry // the entries that lead to a claim, by domain
+	due     queue             // entries to look up
+	lookups int               // in progress
+	timer   *time.Timer       // fires when the first entry is due; nil until then
 	closed  bool
 }
 
@@ -69,18 +76,18 @@ type Domains struct {
 type entry struct {
 	claim   *claim.Claim
 	name    string
-	value   string // of the record that shows whose it is; "" where the operator's list says that
-	problem string // why it does not lead to the claim; "" where it does
+	value   string // of the record that proves control; "" if the operator listed the domain
+	problem string // why the domain does not lead to the claim; "" if it does
 	gone    bool   // the claim ended, or has another domain
 
 	due   time.Time
-	place int           // in the queue; -1 where it is not there
-	wait  time.Duration // before the next look at a record that is not there
-	seen  time.Time     // when the record was there
-	asked time.Time     // when it was looked for
+	place int           // index in the queue, or -1
+	wait  time.Duration // before the next lookup of a missing record
+	seen  time.Time     // when the record was last found
+	asked time.Time     // when it was last looked up
 }
 
-// New returns domains, of which there are none.
+// New returns an empty set of domains.
 func New(o Options) *Domains {
 	if o.Lookup == nil {
 		o.Lookup = (&net.Resolver{PreferGo: true}).LookupTXT
@@ -103,22 +110,23 @@ func (d *Domains) LabelOf(name string) string {
 	return ""
 }
 
-// Own reports whether a name is one of the gateway's, below its parent domain or above it.
+// Own reports whether a name is one of the gateway's, or below or above its parent domain.
 func (d *Domains) Own(name string) bool { return d.options.Public.Near(name) }
 
-// State is what the owner of a claim is told of its domain.
+// State is the state of a claim's domain, for its owner.
 type State struct {
 	// Name is the domain.
 	Name string
-	// URL is where requests reach the claim; "" where they do not.
+	// URL is the URL at the domain if requests there reach the claim, and otherwise "".
 	URL string
-	// Record and Value are the name and the value of the TXT record that shows whose the domain is; "" where the operator says that.
+	// Record and Value are the name and the text of the TXT record that proves control of the
+	// domain. Both are "" if the operator assigned the domain.
 	Record, Value string
-	// Problem is why requests do not reach the claim.
+	// Problem says, for people, why requests do not reach the claim. It is "" if they do.
 	Problem string
 }
 
-// Tell returns the state of the domain of a claim; the zero value where it has none.
+// Tell returns the state of the domain of a claim. It is the zero value if the claim has none.
 func (d *Domains) Tell(c *claim.Claim) (s State) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -137,7 +145,8 @@ func (d *Domains) Tell(c *claim.Claim) (s State) {
 	return s
 }
 
-// Note notes the terms of a claim that was made or changed, as the Tap of [claim.Options] does.
+// Note takes the terms of a claim that was made or changed. Call it from the Tap of
+// [claim.Options].
 func (d *Domains) Note(c *claim.Claim, t claim.Terms) {
 	name := terms.DomainOf(t)
 	d.mu.Lock()
@@ -165,16 +174,16 @@ func (d *Domains) Note(c *claim.Claim, t claim.Terms) {
 		e.problem = "The operator of this gateway lists the domain for another label."
 	case listed:
 		d.serve(e)
-	case e.place >= 0 || e.asked.IsZero(): // it is asked for anew
+	case e.place >= 0 || e.asked.IsZero(): // the owner requested it again
 		if e.asked.IsZero() {
-			e.problem = "The record was not looked for yet."
+			e.problem = "The record has not been looked up yet."
 		}
 		e.wait = 0
 		d.plan(e, e.asked.Add(soon))
 	}
 }
 
-// Forget drops the domain of a claim that ended, as the Untap of [claim.Options] does.
+// Forget drops the domain of a claim that ended. Call it from the Untap of [claim.Options].
 func (d *Domains) Forget(c *claim.Claim) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -204,7 +213,8 @@ func (d *Domains) drop(e *entry) {
 	delete(d.claims, e.claim)
 }
 
-// serve has a domain lead to its claim. One that has it without the operator's word does not any more. The caller holds d.mu.
+// serve makes a domain lead to its claim. It takes the domain from another claim that has it
+// without being listed by the operator. The caller holds d.mu.
 func (d *Domains) serve(e *entry) {
 	e.problem, e.wait = "", 0
 	if d.served[e.name] != e {
@@ -214,15 +224,16 @@ func (d *Domains) serve(e *entry) {
 	}
 }
 
-// withdraw has the domain of an entry, which may be nil, not lead to its claim. The caller holds d.mu.
+// withdraw stops the domain of an entry, which may be nil, from leading to its claim. The caller
+// holds d.mu.
 func (d *Domains) withdraw(e *entry) {
 	if e != nil && d.served[e.name] == e {
 		delete(d.served, e.name)
-		d.options.Log.Info("domain does not lead to a claim any more", "domain", e.name, "label", e.claim.Label())
+		d.options.Log.Info("domain no longer leads to a claim", "domain", e.name, "label", e.claim.Label())
 	}
 }
 
-// look looks for the record of an entry.
+// look looks up the record of an entry.
 func (d *Domains) look(e *entry) {
 	ctx, cancel := context.WithTimeout(d.ctx, lookupTime)
 	defer cancel()
@@ -236,7 +247,7 @@ func (d *Domains) look(e *entry) {
 	d.begin()
 }
 
-// judge takes what was found where the record of an entry should be. The caller holds d.mu.
+// judge evaluates the result of looking up the record of an entry. The caller holds d.mu.
 func (d *Domains) judge(e *entry, texts []string, err error) {
 	now := time.Now()
 	e.asked = now
@@ -245,7 +256,7 @@ func (d *Domains) judge(e *entry, texts []string, err error) {
 	switch {
 	case err == nil && slices.Contains(texts, e.value):
 		if other != nil && other != e && slices.Contains(texts, other.value) {
-			e.problem = "Another claim of this gateway has the domain, and its record stands."
+			e.problem = "Another claim of this gateway has the domain, and its record still exists."
 			break
 		}
 		d.serve(e)

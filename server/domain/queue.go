@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// queue has entries in the order in which they are due.
+// queue holds entries in the order in which they are due.
 type queue struct{ entries []*entry }
 
 // Len implements [heap.Interface].
@@ -36,14 +36,14 @@ func (q *queue) Pop() any {
 	return e
 }
 
-// remove takes an entry out that may be in it.
+// remove removes an entry if it is in the queue.
 func (q *queue) remove(e *entry) {
 	if e.place >= 0 {
 		heap.Remove(q, e.place)
 	}
 }
 
-// plan has an entry looked at when it is due. The caller holds d.mu.
+// plan schedules the next lookup of an entry. The caller holds d.mu.
 func (d *Domains) plan(e *entry, at time.Time) {
 	d.due.remove(e)
 	e.due = at
@@ -51,7 +51,8 @@ func (d *Domains) plan(e *entry, at time.Time) {
 	d.begin()
 }
 
-// begin begins lookups that are due, as many as may be, and sets the timer for the next. The caller holds d.mu.
+// begin starts the lookups that are due, as many as allowed, and sets the timer for the next. The
+// caller holds d.mu.
 func (d *Domains) begin() {
 	if d.closed {
 		return
@@ -62,7 +63,7 @@ func (d *Domains) begin() {
 		d.lookups++
 		d.running.Go(func() { d.look(e) })
 	}
-	if d.due.Len() == 0 || d.lookups >= mostLookups { // who ends one begins the next
+	if d.due.Len() == 0 || d.lookups >= mostLookups { // a lookup that ends begins the next
 		return
 	}
 	wait := d.due.entries[0].due.Sub(now)
