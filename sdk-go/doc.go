@@ -17,7 +17,7 @@
 //
 // # Names that last
 //
-// A label belongs to whoever shows its token. Keep [Session.Token] and give it in [Options] to have
+// A label belongs to the holder of its token. Keep [Session.Token] and pass it in [Options] to get
 // the same URL after a restart. After an outage of the network or of the gateway the session comes
 // back by itself, with its label. [Session.State] and [Options.OnState] report its state.
 //
@@ -45,7 +45,7 @@
 //
 // What a handler writes is held until it returns and is sent as one message, which is the fast way.
 // After a flush, or beyond 128 KiB, it is streamed, and a flush sends what is there at once. Write
-// waits while the visitor is slow, and fails when they have left. [io.Copy], [http.ServeContent],
+// waits while the visitor is slow, and fails once they have left. [io.Copy], [http.ServeContent],
 // [net/http/httputil.ReverseProxy] and server-sent events work as they do on a server, and trailers
 // are sent. Large content goes in requests that grow to 128 KiB while the visitor is fast, or in a
 // single one if its length was declared; if a proxy refuses large requests, it goes in smaller
@@ -58,20 +58,20 @@
 // The rules of a net/http server hold (guessed Content-Type, superfluous WriteHeader, content with HEAD and 204, declared
 // Content-Length, deadlines). These differ:
 //
-//   - Informational responses (102 to 199) go ahead of the answer, at most 16 of them; 100 (Continue) is sent when the
+//   - Informational responses (102 to 199) precede the answer, at most 16 of them; 100 (Continue) is sent when the
 //     content is read, and not by WriteHeader.
-//   - 205 takes no content, and 304 may tell a Content-Type and a Content-Length (RFC 9110, 15.3.6 and 15.4.5).
-//   - As long as nothing was sent, a panic answers 500, and so does an answer that cannot be sent (a status above 599, a
-//     Content-Length that was not kept, too large a header); the logger is told. [http.ErrAbortHandler] gives the exchange
-//     up: the visitor gets 502.
-//   - Content-Type is not guessed where the handler sets Date: that is an answer of another server, relayed by a proxy. A
-//     proxy whose server may send no Date sets the Content-Type that is missing to nil, as under net/http.
-//   - A flush that completes the answer, of HEAD or 204 or a declared length, ends the exchange. The context lasts until
-//     the time for the answer is over or the handler returns.
-//   - A handler that declared more than a megabyte, has begun with much of it, and is then silent for a minute is timed out
-//     by the gateway; any other may be silent for as long as it likes.
-//   - A Location that begins with a slash leaves the claim where its URL has a path. Relative ones, as
-//     [http.FileServer] gives them, and ones built on [Info].Base stay.
+//   - 205 has no content, and 304 may have a Content-Type and a Content-Length (RFC 9110, 15.3.6 and 15.4.5).
+//   - As long as nothing was sent, a panic causes a 500, and so does an answer that cannot be sent (a status above 599, a
+//     Content-Length that does not match, too large a header); the error is logged. [http.ErrAbortHandler] abandons the
+//     exchange: the visitor gets 502.
+//   - Content-Type is not guessed if the handler sets Date: that is an answer of another server, relayed by a proxy. A
+//     proxy whose server may omit Date sets a missing Content-Type to nil, as under net/http.
+//   - A flush that completes the answer, to HEAD, with 204 or with a declared length, ends the exchange. The context lasts
+//     until the time for the answer is over or the handler returns.
+//   - The gateway times out a handler that declared more than a megabyte, has sent much of it, and is then silent for a
+//     minute; any other may be silent for as long as it likes.
+//   - A Location that begins with a slash leads out of the claim if its URL has a path. Relative ones, as
+//     [http.FileServer] sends them, and ones built on [Info].Base stay within it.
 //
 // # Transports
 //
@@ -84,8 +84,8 @@
 //
 // All requests use [Options].Client, and so its proxies, certificates and cookies; by default
 // HTTP_PROXY, HTTPS_PROXY and NO_PROXY are honoured. A proxy that passes only GET and POST is
-// enough. Then Close and Shutdown cannot tell the gateway that the session ends, and Delete fails:
-// the gateway notices after a while, and whoever shows the token has the label back at once.
+// enough. Then Close and Shutdown cannot end the session at the gateway, and Delete fails: the
+// gateway notices after a while, and a program that shows the token gets the label back at once.
 //
 // # WebSockets
 //
@@ -113,5 +113,5 @@
 // know. [Options].Redeliver says whether a request that was lost with its session may go to
 // another.
 //
-// schema/README.md describes the protocol, for programs that do without this package.
+// schema/README.md describes the protocol, for programs that do not use this package.
 package reversehttp
