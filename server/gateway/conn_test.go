@@ -313,3 +313,10 @@ func TestASilentConnectionEndsInSilence(t *testing.T) {
 		}
 	})
 }
+
+func quoted(s *string) string {
+	if s == nil {
+		return "absent"
+	}
+	return `"` + *s + `"`
+}

@@ -302,7 +302,6 @@ type program struct {
 	*world
 	schema.ClaimAnswer
 	framed bool // it polls and answers in the framed form
-	linked *talkLink
 }
 
 // claim claims a label with the token "t0".
@@ -362,9 +361,6 @@ func (p *program) messages(got *reply) (list []json.RawMessage) {
 // next polls until there is one request.
 func (p *program) next() schema.Request {
 	p.t.Helper()
-	if p.linked != nil {
-		return p.linked.request(p.t)
-	}
 	for range 4 {
 		if rs := p.poll(); len(rs) > 0 {
 			return rs[0]
@@ -383,9 +379,6 @@ func (p *program) fetched(r schema.Request) *reply {
 // answer posts one message and gives its result.
 func (p *program) answer(v any) schema.Result {
 	p.t.Helper()
-	if p.linked != nil {
-		return p.linked.answer(p.t, v, p.framed)
-	}
 	var got *reply
 	if p.framed {
 		got = p.posts(framesOf(p.t, v))

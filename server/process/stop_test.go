@@ -215,7 +215,7 @@ func TestAnAnswerMayTakeAsLongAsWhatRuns(t *testing.T) {
 
 func TestWhoeverWasLetInIsAnswered(t *testing.T) {
 	inBoth(t, func(t *testing.T, args ...string) {
-		p := start(t, append(args, "--drain=1s")...)
+		p := startHasty(t, patience, append(args, "--drain=1s")...) // however long this test is kept from writing
 		_, a := p.claim("t0")
 		u, err := url.Parse(a.URL)
 		if err != nil {
