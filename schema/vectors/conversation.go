@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,9 @@ type Conversation struct {
 	Gateway Settings `json:"gateway"`
 	Steps   []Step   `json:"steps"`
 }
+
+// Set reports whether the case needs a gateway with settings that differ from the defaults.
+func (c Conversation) Set() bool { return !reflect.ValueOf(c.Gateway).IsZero() }
 
 // Settings are what a case needs of its gateway. Zero values mean the default.
 type Settings struct {

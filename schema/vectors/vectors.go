@@ -39,6 +39,20 @@ func Invalid() []Fault { return load[Fault]("invalid.json") }
 // Conversations returns the cases of conversation.json.
 func Conversations() []Conversation { return load[Conversation]("conversation.json") }
 
+// ConversationsAs returns the cases of conversation.json after edit changed the text of each, for example the label in it. i counts the
+// cases from 0.
+func ConversationsAs(edit func(i int, text []byte) []byte) ([]Conversation, error) {
+	var all []Conversation
+	for i, text := range load[json.RawMessage]("conversation.json") {
+		var c Conversation
+		if err := json.Unmarshal(edit(i, text), &c); err != nil {
+			return nil, fmt.Errorf("vectors: conversation %d: %w", i, err)
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
 // Client returns the cases of client.json.
 func Client() []Script { return load[Script]("client.json") }
 

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"strings"
 
-	"reversehttp/schema"
 	"reversehttp/schema/envelope"
 )
 
@@ -133,17 +132,6 @@ const host = "demo.localhost:8080"
 
 // toString has each byte of a target be a character.
 func toString(target string) string { return envelope.Characters(target) }
-
-// fieldsOf gives fields as those of an envelope: each character is one byte.
-func fieldsOf(h http.Header) []schema.Field {
-	var out []schema.Field
-	for name, values := range h {
-		for _, value := range values {
-			out = append(out, schema.Field{name, envelope.Characters(value)})
-		}
-	}
-	return out
-}
 
 // rest gives what came after the last answer, until the connection ends.
 func (v *visitor) rest() []byte {

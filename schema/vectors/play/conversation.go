@@ -10,15 +10,15 @@ import (
 
 	"github.com/coder/websocket"
 
+	"reversehttp/schema"
 	"reversehttp/schema/vectors"
 )
 
 // Converse plays a case of conversation.json. The error says at which step what was seen differs from the case.
 func (s *Site) Converse(ctx context.Context, c vectors.Conversation) error {
-	ctx, cancel := context.WithCancel(ctx)
 	k := &talk{site: s, vars: map[string]string{}, calls: map[string]*call{}, visitors: map[string]*visitor{}, links: map[string]*link{}}
+	defer k.giveUp(ctx)
 	defer k.end()
-	defer cancel()
 	for i, step := range c.Steps {
 		if err := k.step(ctx, step); err != nil {
 			return fmt.Errorf("step %d: %w", i, err)
@@ -35,6 +35,7 @@ type talk struct {
 	calls    map[string]*call
 	visitors map[string]*visitor
 	links    map[string]*link
+	claims   []schema.ClaimAnswer // that the conversation made
 }
 
 // call is a request of a program that waits for its answer.
@@ -79,6 +80,13 @@ func (k *talk) end() {
 	}
 }
 
+// giveUp deletes the claims that the conversation made, if it did not.
+func (k *talk) giveUp(ctx context.Context) {
+	for _, c := range k.claims {
+		k.site.send(ctx, vectors.Send{Method: http.MethodDelete, URL: c.Claim, As: c.Token})
+	}
+}
+
 func (k *talk) step(ctx context.Context, s vectors.Step) error {
 	switch {
 	case s.Send != nil:
@@ -87,6 +95,10 @@ func (k *talk) step(ctx context.Context, s vectors.Step) error {
 			return err
 		}
 		<-c.done
+		var made schema.ClaimAnswer
+		if c.got.into(&made, http.StatusCreated) == nil && made.Claim != "" {
+			k.claims = append(k.claims, made)
+		}
 		return k.check(s, c.got)
 	case s.Open != nil:
 		c, err := k.begin(ctx, *s.Open)

@@ -20,7 +20,7 @@ func (s *Site) Exchange(ctx context.Context, c vectors.Exchange, way Way) error 
 		return err
 	}
 	defer p.end(ctx)
-	vars := map[string]string{"host": s.host(s.Label), "label": s.Label, "visitor": s.Visitor}
+	vars := s.Vars()
 	v, err := s.visit(ctx, s.Label, c.Visitor.Bytes(vars))
 	if err != nil {
 		return err
@@ -37,9 +37,10 @@ func (s *Site) Exchange(ctx context.Context, c vectors.Exchange, way Way) error 
 			faults = append(faults, what+": "+how)
 		}
 	}
-	fault("request", c.Request.Diff(request, vars))
+	want := s.Secured(c.Request)
+	fault("request", want.Diff(request, vars))
 	if request.BodyURL != "" {
-		fault("request", c.Request.DiffContent(p.fetch(ctx, request).Content))
+		fault("request", want.DiffContent(p.fetch(ctx, request).Content))
 	}
 	if err := p.respond(ctx, c.Answer().Envelope(request.ID)); err != nil {
 		return err
@@ -49,10 +50,7 @@ func (s *Site) Exchange(ctx context.Context, c vectors.Exchange, way Way) error 
 	case <-ctx.Done():
 		return errors.New("the visitor was not answered")
 	}
-	if v.got.Err != nil {
-		return fmt.Errorf("visitor: %w", v.got.Err)
-	}
-	fault("received", c.Received.Diff(v.got.Status, fieldsOf(v.got.Header), v.got.Content, vars))
+	fault("received", v.got.Diff(c.Received, vars))
 	if v.after > 0 {
 		fault("received", fmt.Sprintf("%d bytes came after the answer", v.after))
 	}
@@ -60,6 +58,53 @@ func (s *Site) Exchange(ctx context.Context, c vectors.Exchange, way Way) error 
 		return errors.New(strings.Join(faults, "\n"))
 	}
 	return nil
+}
+
+// Secured returns what the envelope of a request must hold on this site: cases have URLs of http, and it may have public URLs of https.
+func (s *Site) Secured(r vectors.Request) vectors.Request {
+	if strings.HasPrefix(s.PublicURL(s.Label), "https:") {
+		for _, u := range []**string{&r.URL, &r.Base} {
+			if *u != nil {
+				*u = new(strings.Replace(**u, "http://{host}", "https://{host}", 1))
+			}
+		}
+	}
+	return r
+}
+
+// Visit sends what the visitor of a case sends, with fields more, and returns the answer.
+func (s *Site) Visit(ctx context.Context, c vectors.Exchange, fields ...schema.Field) *Reply {
+	raw := c.Visitor.Bytes(s.Vars())
+	line, rest, _ := bytes.Cut(raw, []byte("\n"))
+	var more bytes.Buffer
+	for _, f := range fields {
+		fmt.Fprintf(&more, "%s: %s\r\n", f[0], f[1])
+	}
+	v, err := s.visit(ctx, s.Label, bytes.Join([][]byte{line, append(more.Bytes(), rest...)}, []byte("\n")))
+	if err != nil {
+		return &Reply{Err: err}
+	}
+	defer func() { _ = v.conn.Close() }()
+	v.receive()
+	select {
+	case <-v.done:
+		return v.got
+	case <-ctx.Done():
+		return &Reply{Err: errors.New("the visitor was not answered")}
+	}
+}
+
+// Vars returns the values of the variables in cases of exchanges.
+func (s *Site) Vars() map[string]string {
+	return map[string]string{"host": s.host(s.Label), "label": s.Label, "visitor": s.Visitor}
+}
+
+// Diff returns how the answer that a visitor got differs from a case; empty if it does not.
+func (r *Reply) Diff(want vectors.Received, vars map[string]string) string {
+	if r.Err != nil {
+		return r.Err.Error()
+	}
+	return want.Diff(r.Status, fieldsOf(r.Header), r.Content, vars)
 }
 
 // Fits reports whether a fault can be played in a way: on a link, what is not an object is not a message and ends the link.

@@ -69,7 +69,7 @@ func (c *line) let() {
 // open opens a link. If the answer to the upgrade, which it returns, is not 101, there is no link.
 func (s *Site) open(ctx context.Context, url string, fields http.Header) (*link, *Reply) {
 	if !strings.HasPrefix(url, "ws://") && !strings.HasPrefix(url, "wss://") {
-		return nil, &Reply{Err: fmt.Errorf("the URL of the link is %q, want ws: or wss:", url)}
+		return nil, &Reply{Err: fmt.Errorf("the URL of the link is %q, want one of ws or wss", url)}
 	}
 	held := &line{arrives: make(chan struct{})}
 	close(held.arrives)

@@ -92,12 +92,12 @@ func (s *Site) claim(ctx context.Context, way Way) (*program, error) {
 	return p, nil
 }
 
-// end ends the session, and the link.
+// end ends the claim, and the link.
 func (p *program) end(ctx context.Context) {
+	p.site.send(ctx, vectors.Send{Method: http.MethodDelete, URL: p.Claim, As: p.Token})
 	if p.link != nil {
 		p.link.close()
 	}
-	p.site.send(ctx, vectors.Send{Method: http.MethodDelete, URL: p.Session, As: p.Token})
 }
 
 // next waits for a request.
