@@ -39,7 +39,7 @@ func TestVectorsAreValid(t *testing.T) {
 	kinds := map[string]string{
 		"request.json": "exchanges", "response.json": "exchanges", "invalid.json": "invalid",
 		"conversation.json": "conversations", "client.json": "client",
-		"doors.json": "doors", "files.json": "files", "webhooks.json": "webhooks",
+		"doors.json": "doors", "files.json": "files", "webhooks.json": "webhooks", "waits.json": "waits",
 	}
 	names, err := fs.Glob(schema.FS, "vectors/*.json")
 	if err != nil {

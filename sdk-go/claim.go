@@ -31,6 +31,7 @@ type Session struct {
 	poller    poller
 	poster    poster
 	runner    runner
+	waits     waits
 	starting  sync.Mutex           // held while a link begins what came
 	running   sync.WaitGroup       // one for each exchange, until its answer is with the gateway
 	link      atomic.Pointer[link] // on which answers go; nil where there is none
@@ -91,7 +92,7 @@ func Claim(ctx context.Context, gateway string, opts *Options) (*Session, error)
 	err := s.first(ctx, client, gateway)
 	if err != nil {
 		s.end(err)
-		s.closeIdle()
+		closeIdle(s.transport)
 		return nil, fmt.Errorf("reversehttp: claim: %w", advised(gateway, err))
 	}
 	s.standing.mu.Lock()
@@ -213,8 +214,9 @@ func (s *Session) online() {
 	s.standing.set(Online)
 }
 
-func (s *Session) closeIdle() {
-	if s.transport != nil {
-		s.transport.CloseIdleConnections()
+// closeIdle closes the connections of the session's own transport; nil is that of the program.
+func closeIdle(t *http.Transport) {
+	if t != nil {
+		t.CloseIdleConnections()
 	}
 }

@@ -112,7 +112,7 @@ func (h *runner) handle(x *exchange, m *message) {
 			x.fail()
 		}
 	}()
-	h.handler.ServeHTTP(writer, r)
+	h.session.waits.serve(h.handler, writer, r)
 	returned = true
 	if x.hijacked {
 		return

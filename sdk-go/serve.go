@@ -66,7 +66,7 @@ func (s *Session) Serve(handler http.Handler) error {
 	s.stop()
 	s.end(ErrClosed)
 	s.links.Wait()
-	s.closeIdle()
+	closeIdle(s.transport)
 	s.standing.set(Closed)
 	return reason
 }
@@ -151,7 +151,7 @@ func (s *Session) Close() error {
 	s.mu.Unlock()
 	if !serving {
 		close(s.done)
-		s.closeIdle()
+		closeIdle(s.transport)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ type Module struct {
 
 // Parts names the modules that the first one imports while it runs. It does without those that it
 // does not get.
-var Parts = []string{"page.js", "stream.js", "websocket.js"}
+var Parts = []string{"page.js", "stream.js", "wait.js", "websocket.js"}
 
 // Helpers are modules that no other imports: what a handler is made of where it serves files, for one.
 // A program names those that it wants.
@@ -41,7 +41,7 @@ var Helpers = []string{"files.js", "receive.js"}
 // internal names members of objects that never leave the SDK. Nobody else reads them, so they are
 // shortened, in all modules alike. None may be a member of the wire, of the API or of the platform.
 var internal = []string{
-	"again", "answer", "ask", "back", "barred", "by", "claimed", "controller", "current", "deadlineMs", "drain", "ended", "events", "forget", "framed",
+	"again", "answer", "ask", "back", "barred", "by", "claimed", "controller", "current", "deadlineMs", "drain", "ended", "events", "forget", "framed", "handler",
 	"hidden", "info", "judge", "keep", "lack", "lasting", "lastly", "leave", "line", "lose", "lost", "narrow", "part",
 	"plain", "poll", "pour", "recall", "release", "report", "resend", "reset", "run", "settle", "settled", "shown",
 	"step", "stop", "streams", "take", "wait", "waitMs", "wake", "ways", "whole",

@@ -42,7 +42,7 @@ func served(t *testing.T) map[string]http.Handler {
 
 func TestEveryPathIsServedWithItsTypeAndKeptByETag(t *testing.T) {
 	handlers := served(t)
-	for _, path := range []string{"/", "/status", "/hello", "/playground", "/inbox", "/style.css", "/favicon.svg", "/sdk.js", "/sdk.js.map", "/stream.js", "/stream.js.map", "/page.js", "/page.js.map", "/websocket.js", "/websocket.js.map", "/sdk/files.js", "/sdk/files.js.map", "/sdk/receive.js"} {
+	for _, path := range []string{"/", "/status", "/hello", "/playground", "/inbox", "/style.css", "/favicon.svg", "/sdk.js", "/sdk.js.map", "/stream.js", "/stream.js.map", "/page.js", "/page.js.map", "/websocket.js", "/websocket.js.map", "/wait.js", "/sdk/files.js", "/sdk/files.js.map", "/sdk/receive.js"} {
 		if handlers[path] == nil {
 			t.Errorf("no handler for %s", path)
 		}
@@ -61,7 +61,7 @@ func TestEveryPathIsServedWithItsTypeAndKeptByETag(t *testing.T) {
 		case strings.HasSuffix(path, ".txt"):
 			want = "text/plain; charset=utf-8"
 		}
-		if regexp.MustCompile(`^/(sdk|stream|page|websocket|sdk/\w+)\.js`).MatchString(path) {
+		if regexp.MustCompile(`^/(sdk|stream|wait|page|websocket|sdk/\w+)\.js`).MatchString(path) {
 			corp = "cross-origin"
 		}
 		r, body := get(t, h, "GET")
@@ -119,7 +119,7 @@ func TestWhatIsLongGoesInGzipToThoseWhoTakeIt(t *testing.T) {
 
 func TestEveryModuleOfTheSDKNamesItsSourceMap(t *testing.T) {
 	handlers := served(t)
-	for _, path := range []string{"/sdk.js", "/stream.js", "/page.js", "/websocket.js", "/sdk/files.js", "/sdk/receive.js"} {
+	for _, path := range []string{"/sdk.js", "/stream.js", "/page.js", "/wait.js", "/websocket.js", "/sdk/files.js", "/sdk/receive.js"} {
 		r, _ := get(t, handlers[path], "GET")
 		if at := r.Header.Get("SourceMap"); at != path+".map" || handlers[at] == nil {
 			t.Errorf("SourceMap of %s = %q, want a path of its own that is served", path, at)

@@ -24,7 +24,7 @@ export async function toAnswer(
 ): Promise<Made> {
   // Not instanceof: a Response of a frame or of another library is one too.
   if (response?.bodyUsed !== false || response.status < 200) {
-    throw new TypeError('the handler gave no Response')
+    throw new TypeError('no Response')
   }
   const { status, body } = response
   const fields = added.map(([name, value]): Field => [`${name}`, `${value}`])

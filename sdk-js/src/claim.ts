@@ -9,6 +9,7 @@ import type { Claiming, Wish } from './gateway.js'
 import type { ServeOptions } from './options.js'
 import type { Session } from './session.js'
 import type { Memory } from './storage.js'
+import type { WaitOptions } from './wait.js'
 import type { ClaimAnswer } from './envelope.js'
 
 /**
@@ -50,6 +51,8 @@ export class Claim extends EventTarget {
    */
   declare readonly closed: Promise<void>
   readonly state: State = 'online'
+  /** @internal Answers requests; what is set in its place answers those that come from then on. */
+  declare handler: Handler
   readonly #poller: Poller
   readonly #exchanges: Exchanges
   readonly #responder: Responder
@@ -74,6 +77,7 @@ export class Claim extends EventTarget {
     options: ServeOptions,
   ) {
     super()
+    this.handler = handler
     const { concurrency = defaultConcurrency, signal } = options
     this.#memory = memory
     this.#options = options
@@ -89,7 +93,7 @@ export class Claim extends EventTarget {
       end: (error) => void this.#end(error),
     })
     this.#responder = new Responder(this.#poller)
-    this.#exchanges = exchanges(handler, concurrency, this.#responder, this.#over.signal, {
+    this.#exchanges = exchanges(this, concurrency, this.#responder, this.#over.signal, {
       error: (error) => this.#report(error),
       end: (end) => this.#tell('exchange', end),
     })
@@ -133,6 +137,14 @@ export class Claim extends EventTarget {
     return this.#end()
   }
 
+  /**
+   * Waits for one GET or POST of a path, such as a redirect of OAuth, and answers it with a page that can be closed. From
+   * the first wait on the path is not the handler's any more: what comes before or after the one gets 404.
+   */
+  waitFor(...of: [path: string, options?: WaitOptions]): Promise<Request> {
+    return import('./wait.js').then((m) => m.waitFor(this, ...of))
+  }
+
   /** Closes, and ends the claim itself: every session of it, and the hold on its label. */
   async delete(): Promise<void> {
     await this.close()
@@ -172,8 +184,9 @@ export class Claim extends EventTarget {
       this.#listeners.get(listener) ??
       ((event) => {
         this.#heard = true
-        if ('handleEvent' in listener) listener.handleEvent(event)
-        else listener.call(this, event)
+        if ((listener as EventListenerObject).handleEvent)
+          (listener as EventListenerObject).handleEvent(event)
+        else (listener as EventListener).call(this, event)
       })
     this.#listeners.set(listener, noting)
     return noting

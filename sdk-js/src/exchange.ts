@@ -80,7 +80,7 @@ export interface Exchanges {
 
 /** Runs the handler for the requests of one claim. */
 export function exchanges(
-  handler: Handler,
+  by: { handler: Handler },
   concurrency: number,
   responder: Responder,
   closing: AbortSignal,
@@ -208,7 +208,7 @@ export function exchanges(
           ),
       )
       const { request, info } = made
-      const answer = () => handler(request, info)
+      const answer = () => by.handler(request, info)
       const response = await (upgrading ? upgrading.offer(info, answer, x, closing) : answer())
       return (response as Made)?.answer
         ? (response as Made)

@@ -21,6 +21,7 @@ export type {
   UpgradeOptions,
 } from './socket.js'
 export type { OwnershipStorage } from './storage.js'
+export type { WaitOptions } from './wait.js'
 export type {
   Code,
   Field,

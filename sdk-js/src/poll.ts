@@ -46,7 +46,7 @@ export class Poller {
   declare current: Session
   readonly #claiming: Claiming
   readonly #wish: Wish
-  readonly events: PollEvents
+  declare readonly events: PollEvents
   readonly #backoff = new Backoff()
   readonly #pause = new Pause()
   #open = new AbortController()
@@ -59,7 +59,7 @@ export class Poller {
   #silent: boolean | undefined
   #stopped: boolean | undefined
   /** Its page is hidden away or frozen. */
-  hidden: boolean | undefined
+  declare hidden: boolean | undefined
 
   constructor(claiming: Claiming, session: Session, wish: Wish, events: PollEvents) {
     this.#claiming = claiming

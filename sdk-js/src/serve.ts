@@ -24,7 +24,7 @@ export async function serve(handler: Handler, options: ServeOptions = {}): Promi
     storage = pageStorage(),
   } = options
   const origin = options.gateway ?? globalThis.location?.origin
-  if (!origin || origin === 'null') throw new TypeError('serve needs a gateway')
+  if (!origin || origin === 'null') throw new TypeError('no gateway')
   const memory = new Memory(storage, origin, label)
   // Over HTTP/1.1, and browsers speak no other with http: URLs, tabs share six connections, and each
   // holds one with its poll: a request of the seventh waits, and nobody says so.
@@ -64,7 +64,7 @@ export async function serve(handler: Handler, options: ServeOptions = {}): Promi
     // It is what aborts a request that waits too long.
     const late = ((e as Error).cause as Error | undefined)?.name === 'AbortError'
     if (!waitMs || !late) throw e
-    const detail = 'The gateway does not answer. Other tabs may hold six connections.'
+    const detail = 'Other tabs may hold six connections.'
     throw new ReverseHttpError('network', `${origin}: ${detail}`, { detail, cause: e })
   }
 }

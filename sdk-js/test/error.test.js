@@ -40,7 +40,7 @@ for (const [what, handler] of [
     await visit()
     assert.deepEqual(
       said.map((e) => e.message),
-      ['GET /print: the handler gave no Response'],
+      ['GET /print: no Response'],
     )
   })
 }

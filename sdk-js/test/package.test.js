@@ -38,7 +38,7 @@ after(() => rm(dir, { recursive: true }))
 
 test('the tarball has the modules, their types, their maps, README and LICENSE, and no tests', () => {
   for (const name of [
-    ...['index', 'stream', 'websocket', 'files', 'receive'].flatMap((name) =>
+    ...['index', 'stream', 'websocket', 'wait', 'files', 'receive'].flatMap((name) =>
       ['js', 'js.map', 'd.ts'].map((extension) => `dist/${name}.${extension}`),
     ),
     'README.md',

@@ -126,7 +126,7 @@ test('a page without a network is reconnecting at once, and with one online agai
   page.dispatchEvent(new Event('online'))
   await until(() => claim.state === 'online')
   assert.deepEqual(states, ['reconnecting', 'online'])
-  assert.deepEqual(errors, ['the browser is offline', undefined])
+  assert.deepEqual(errors, ['offline', undefined])
   assert.equal(gateway.seen.claims.length, 1, 'the session is the same')
 })
 
