@@ -2,10 +2,9 @@
 //
 //	go run ./server
 //
-// It needs no flag and no file. README.md beside this file tells how it is
-// built and operated; --help lists the flags, each of which is also an
-// environment variable REVERSEHTTP_… and a member of the --config file. The
-// command reversehttp has the same gateway as reversehttp gateway.
+// It needs no flags and no files. README.md beside this file explains how to build and operate it.
+// --help lists the flags, each of which is also an environment variable REVERSEHTTP_… and a member
+// of the --config file. The command reversehttp gateway runs the same gateway.
 package main
 
 import (

@@ -20,15 +20,15 @@ import (
 type adminPort struct {
 	net.Listener
 	key  string
-	name string // by which it may be asked; empty where --admin-listen has none
-	file string // of the socket; empty for TCP
+	name string // the host name in --admin-listen, or empty
+	file string // of a Unix socket; empty for TCP
 	port *admin.Port
 }
 
-// adminLast is how long calls of the operator may take once the gateway has stopped.
+// adminLast is how long calls of the operator may still run after the gateway has stopped.
 const adminLast = time.Second
 
-// openAdmin opens the address of --admin-listen; nil where there is none.
+// openAdmin listens on the address of --admin-listen. It returns nil if there is none.
 func (o *options) openAdmin() (*adminPort, error) {
 	if o.AdminListen == "" {
 		return nil, nil
@@ -54,7 +54,7 @@ func (o *options) openAdmin() (*adminPort, error) {
 	}
 	if a.key == "" && !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
 		_ = l.Close()
-		return nil, o.wrong(fmt.Errorf("--admin-listen=%s: others can reach this address; give --admin-key-file with a key that every call shows, or listen on 127.0.0.1 or unix:/path", o.AdminListen))
+		return nil, o.wrong(fmt.Errorf("--admin-listen=%s: others can reach this address; set --admin-key-file to a file with a key that every call must show, or listen on 127.0.0.1 or unix:/path", o.AdminListen))
 	}
 	a.Listener = l
 	return a, nil
@@ -63,7 +63,7 @@ func (o *options) openAdmin() (*adminPort, error) {
 // mostKey bounds the file of --admin-key-file, in bytes.
 const mostKey = 4 << 10
 
-// adminKey reads the key of --admin-key-file; empty where there is none.
+// adminKey reads the key in --admin-key-file. It is empty if there is no file.
 func (o *options) adminKey() (string, error) {
 	if o.AdminKeyFile == "" {
 		return "", nil
@@ -84,19 +84,21 @@ func (o *options) adminKey() (string, error) {
 	return key, nil
 }
 
-// listenUnix listens on a socket of a file that only this user may open. One that a process left behind is replaced.
+// listenUnix listens on a Unix socket that only this user can open. It replaces one that another
+// process left behind.
 func listenUnix(path string) (net.Listener, error) {
 	if c, err := net.Dial("unix", path); err == nil {
 		_ = c.Close()
 		return nil, errors.New("another process listens there; stop it, or choose another path")
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
-		return nil, errors.New("the file is there, and is not a socket; choose another path")
+		return nil, errors.New("the file exists and is not a socket; choose another path")
 	}
-	// It is made where nobody else looks, so that it never has the rights of the umask.
+	// The socket is created in a private directory, so that it never has the permissions of the
+	// umask.
 	dir, err := os.MkdirTemp(filepath.Dir(path), ".rh")
 	if err != nil {
-		return nil, fmt.Errorf("%w; choose a path in a directory that this user may write", err)
+		return nil, fmt.Errorf("%w; choose a path in a directory that this user may write to", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	made := filepath.Join(dir, "s")
@@ -104,7 +106,7 @@ func listenUnix(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.SetUnlinkOnClose(false) // it has another name then
+	l.SetUnlinkOnClose(false) // the name has changed by then
 	if err = os.Chmod(made, 0o600); err == nil {
 		err = os.Rename(made, path)
 	}
@@ -115,7 +117,7 @@ func listenUnix(path string) (net.Listener, error) {
 	return l, nil
 }
 
-// where returns the address as it is asked for.
+// where returns the address in the form that callers use.
 func (a *adminPort) where() string {
 	if a.file != "" {
 		return "unix:" + a.file
@@ -123,7 +125,7 @@ func (a *adminPort) where() string {
 	return a.Addr().String()
 }
 
-// serve serves the operator of a gateway.
+// serve serves the operator's API of a gateway.
 func (a *adminPort) serve(api *admin.API, log *slog.Logger) {
 	if a == nil {
 		return
@@ -133,7 +135,7 @@ func (a *adminPort) serve(api *admin.API, log *slog.Logger) {
 	log.Info("serving the operator", "admin_listen", a.where(), "key_needed", a.key != "")
 }
 
-// close ends it.
+// close ends the port.
 func (a *adminPort) close() {
 	if a == nil {
 		return

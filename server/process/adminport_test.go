@@ -143,11 +143,11 @@ func TestAnAdminAddressThatOthersReachNeedsAKey(t *testing.T) {
 		return path
 	}
 	for args, says := range map[string]string{
-		"--admin-listen=0.0.0.0:0": "others can reach this address; give --admin-key-file", "--admin-listen=[::]:0": "others can reach this address",
+		"--admin-listen=0.0.0.0:0": "others can reach this address; set --admin-key-file", "--admin-listen=[::]:0": "others can reach this address",
 		"--admin-listen=nonsense": "give an address such as 127.0.0.1:9090", "--admin-listen=127.0.0.1:0 --admin-key-file=/nope": "/nope",
 		"--admin-listen=127.0.0.1:0 --admin-key-file=" + file("short"): "one key of 16 to 256", "--admin-listen=127.0.0.1:0 --admin-key-file=" + file("two words that are long"): "one key of",
 		"--admin-listen=unix:/dev/null": "is not a socket", "--admin-listen=0.0.0.0:0 --admin-key-file=" + file(" k-0123456789abcdef\n"): "",
-		"--admin-key-file=" + file("k-0123456789abcdef"): "--admin-key-file: give --admin-listen too",
+		"--admin-key-file=" + file("k-0123456789abcdef"): "--admin-key-file: set --admin-listen as well",
 	} {
 		o, err := parse(append([]string{"--listen=127.0.0.1:0"}, strings.Fields(args)...))
 		var a *adminPort

@@ -9,47 +9,46 @@ import (
 	"time"
 )
 
-// certificate is that of two files, read again when they change: certificates
-// are renewed while the gateway runs.
+// certificate is a certificate in two files. It reads them again when they change, since
+// certificates are renewed while the gateway runs.
 type certificate struct {
 	cert, key string
 	log       *slog.Logger
 
-	mu     sync.Mutex // guards below
+	mu     sync.Mutex // guards the fields below
 	pair   *tls.Certificate
-	state  string    // of the files, when pair was read
-	looked time.Time // at them last
+	state  string    // of the files when pair was read
+	looked time.Time // when the files were last checked
 }
 
-// lookEvery is how long a change of the files may go unseen.
+// lookEvery is the interval at which the files are checked for changes.
 const lookEvery = 10 * time.Second
 
-// certificate reads the certificate of the flags; nil where there is none.
+// certificate reads the certificate in the flags. It returns nil if there is none.
 func (o *options) certificate(log *slog.Logger) (*certificate, error) {
 	if o.TLSCert == "" {
 		return nil, nil
 	}
 	c := &certificate{cert: o.TLSCert, key: o.TLSKey, log: log}
 	if err := c.read(); err != nil {
-		return nil, o.wrong(fmt.Errorf("--tls-cert=%s --tls-key=%s: %w; give PEM files, one with the certificate and what it is signed with, one with its key", c.cert, c.key, err))
+		return nil, o.wrong(fmt.Errorf("--tls-cert=%s --tls-key=%s: %w; use PEM files, one with the certificate and its chain, one with its key", c.cert, c.key, err))
 	}
 	return c, nil
 }
 
-// get gives the certificate for a handshake. Files that are wrong, or half
-// written, change nothing.
+// get returns the certificate for a handshake. Invalid or half-written files change nothing.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if time.Since(c.looked) >= lookEvery {
 		if err := c.read(); err != nil {
-			c.log.Warn("certificate not read again", "cert", c.cert, "key", c.key, "error", err.Error())
+			c.log.Warn("cannot read the certificate again; keeping the previous one", "cert", c.cert, "key", c.key, "error", err.Error())
 		}
 	}
 	return c.pair, nil
 }
 
-// reload reads the files now, if they changed.
+// reload reads the files now if they changed.
 func (c *certificate) reload() {
 	c.mu.Lock()
 	c.looked = time.Time{}
@@ -57,7 +56,7 @@ func (c *certificate) reload() {
 	_, _ = c.get(nil)
 }
 
-// read reads the files if they changed. The caller holds c.mu, or has c alone.
+// read reads the files if they changed. The caller holds c.mu or is the only one with access to c.
 func (c *certificate) read() error {
 	c.looked = time.Now()
 	state := ""

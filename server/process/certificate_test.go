@@ -63,14 +63,14 @@ func TestWithACertificateTheGatewaySpeaksTLS(t *testing.T) {
 	}
 	p.signals <- syscall.SIGTERM
 	p.ended()
-	if log := p.log.String(); !strings.Contains(log, "certificate read") || strings.Contains(log, "a proxy has to") {
+	if log := p.log.String(); !strings.Contains(log, "certificate read") || strings.Contains(log, "a proxy must") {
 		t.Errorf("log = %s", log)
 	}
 }
 
 func TestASchemeThatThePortDoesNotSpeakIsLogged(t *testing.T) {
 	p := start(t, "--public-url=https://{label}.example.com/")
-	if log := p.log.String(); !strings.Contains(log, "a proxy has to") {
+	if log := p.log.String(); !strings.Contains(log, "a proxy must") {
 		t.Errorf("log = %s", log)
 	}
 }
@@ -109,7 +109,7 @@ func TestAChangedCertificateIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.looked = time.Now().Add(-lookEvery)
-	if got := name(); got != "second" || !strings.Contains(log.String(), "certificate not read again") {
+	if got := name(); got != "second" || !strings.Contains(log.String(), "cannot read the certificate again") {
 		t.Errorf("after half a file it is %s, log %s", got, log.String())
 	}
 }
@@ -118,7 +118,7 @@ func TestACertificateThatCannotBeUsedSaysWhy(t *testing.T) {
 	cert, key := certify(t, t.TempDir(), "a")
 	_, other := certify(t, t.TempDir(), "b")
 	for _, c := range []struct{ cert, key, says string }{
-		{cert, "", "give its key too, with --tls-key"}, {"", key, "give its certificate too, with --tls-cert"},
+		{cert, "", "set its key with --tls-key as well"}, {"", key, "set its certificate with --tls-cert as well"},
 		{"/does/not/exist", key, "no such file"}, {cert, other, "does not match"}, {key, key, "PEM files"},
 	} {
 		o, err := parse([]string{"--listen=127.0.0.1:0", "--tls-cert=" + c.cert, "--tls-key=" + c.key})

@@ -24,23 +24,23 @@ import (
 	"reversehttp/server/terms"
 )
 
-// wrong is an error of what flags say, which another start with the same flags would meet again. The others are of what
-// the machine has for the gateway.
+// wrong is an error in the flags: another start with the same flags would fail again. All other
+// errors are about the machine.
 type wrong struct{ error }
 
 func (w wrong) Unwrap() error { return w.error }
 
-// wrong says that an error is one of what flags say, and where they say it.
+// wrong marks an error as one in the flags, and adds the file if the flag is set there.
 func (o *options) wrong(err error) error { return wrong{o.file.blame(err)} }
 
-// contactForm is that of --security-contact (RFC 9116, 2.5.3).
+// contactForm matches --security-contact (RFC 9116, 2.5.3).
 var contactForm = regexp.MustCompile(`^(mailto:[^\s@]+@[^\s@]+|https://[^\s/]\S*|tel:\+?[0-9-]+)$`)
 
-// check refuses bounds and times that cannot work.
+// check returns an error if flags are invalid or contradict each other.
 func (o *options) check() error {
-	// Whoever names keys from a secret that is not set must not open the gateway.
+	// A secret that is unset by mistake must not open the gateway to everyone.
 	if set, given := os.LookupEnv("REVERSEHTTP_CLAIM_KEYS"); slices.Contains(o.ClaimKeys, "") || o.ClaimKeys != nil && len(o.ClaimKeys) == 0 || o.ClaimKeys == nil && given && set == "" {
-		return errors.New("--claim-keys: a key is empty; give keys, or leave the flag and REVERSEHTTP_CLAIM_KEYS out to let everyone claim")
+		return errors.New("--claim-keys: a key is empty; set keys, or leave out the flag and REVERSEHTTP_CLAIM_KEYS to let everyone claim")
 	}
 	if err := o.readSecrets(); err != nil {
 		return err
@@ -49,7 +49,7 @@ func (o *options) check() error {
 		return err
 	}
 	if (o.JWKS != "" || o.JWTIssuer != "" || o.JWTAudience != "") && (o.JWKS == "" || o.JWTIssuer == "" || o.JWTAudience == "") {
-		return errors.New("--jwks, --jwt-issuer and --jwt-audience: give all three, so that only tokens for this gateway are taken")
+		return errors.New("--jwks, --jwt-issuer and --jwt-audience: set all three, so that only tokens for this gateway are accepted")
 	}
 	if o.ProxyProtocol && len(o.TrustedProxies) == 0 {
 		return errors.New("--proxy-protocol: name the proxies that speak it with --trusted-proxies")
@@ -60,17 +60,17 @@ func (o *options) check() error {
 	}
 	for _, label := range o.Reserved {
 		if !claim.ValidLabel(label) {
-			return fmt.Errorf("--reserved=%s: that can be no label: lower case letters, digits and hyphens, 1 to 63", label)
+			return fmt.Errorf("--reserved=%s: not a valid label: use 1 to 63 lower case letters, digits and hyphens", label)
 		}
 	}
 	if o.SecurityContact != "" && !contactForm.MatchString(o.SecurityContact) {
 		return fmt.Errorf("--security-contact=%s: give mailto:security@example.com, or an https: URL", o.SecurityContact)
 	}
 	if o.AbuseLog != "" && !o.Public {
-		return errors.New("--abuse-log: abuse is reported with --public; give that too")
+		return errors.New("--abuse-log: abuse is reported only with --public; set that as well")
 	}
 	if o.AdminKeyFile != "" && o.AdminListen == "" {
-		return errors.New("--admin-key-file: give --admin-listen too, the address whose calls show it")
+		return errors.New("--admin-key-file: set --admin-listen as well, the address whose calls show the key")
 	}
 	if err := o.checkTLS(); err != nil {
 		return err
@@ -83,7 +83,7 @@ func (o *options) check() error {
 		}
 	}
 	if m := o.Memory; m != nil && *m < leastMemory {
-		return fmt.Errorf("--memory=%s: the gateway needs 64MiB at least; leave it out for a quarter of what the machine has", strings.ReplaceAll(humanize.IBytes(uint64(*m)), " ", ""))
+		return fmt.Errorf("--memory=%s: the gateway needs at least 64MiB; leave it out for a quarter of the memory of the machine", strings.ReplaceAll(humanize.IBytes(uint64(*m)), " ", ""))
 	}
 	if n := o.MaxReleased; n != nil && *n == 0 {
 		return errors.New("--max-released=0: give a number above 0, or a negative one for none")
@@ -94,7 +94,7 @@ func (o *options) check() error {
 	return nil
 }
 
-// quotas reads the flags of quotas.
+// quotas parses the flags of quotas.
 func (o *options) quotas() (q gateway.Quotas, err error) {
 	for _, one := range []struct {
 		flag  string
@@ -106,12 +106,12 @@ func (o *options) quotas() (q gateway.Quotas, err error) {
 		}
 	}
 	if q.Label != nil && q.Label[quota.Claims] > 0 {
-		return q, fmt.Errorf("--quota-label=%s: a label is one claim; give claims with --quota-address or --quota-account", strings.Join(o.QuotaLabel, ","))
+		return q, fmt.Errorf("--quota-label=%s: a label has one claim; set claims with --quota-address or --quota-account", strings.Join(o.QuotaLabel, ","))
 	}
 	return q, nil
 }
 
-// openAccounts reads the files of --accounts and --jwks.
+// openAccounts reads the files in --accounts and --jwks.
 func (o *options) openAccounts(log *slog.Logger) (err error) {
 	if o.Accounts == "" && o.JWKS == "" {
 		return nil
@@ -128,8 +128,9 @@ func (o *options) openAccounts(log *slog.Logger) (err error) {
 	return nil
 }
 
-// checkBounds refuses a value that cannot work, by the type of its flag and its tags: a number is 1 at least, a rate is
-// not 0, and a time is from "from" to "to", in whole units of "unit".
+// checkBounds returns an error for an invalid value, by the type of its flag and its tags: a number
+// must be at least 1, a rate must not be 0, and a duration must be between the tags "from" and
+// "to", in whole units of "unit".
 func checkBounds(f *kong.Flag) error {
 	value := f.Target
 	if value.Kind() == reflect.Pointer {
@@ -153,13 +154,13 @@ func checkBounds(f *kong.Flag) error {
 			return fmt.Errorf("--%s=%s: give a time from %s to %s", f.Name, v, from, to)
 		}
 		if v%unit != 0 {
-			return fmt.Errorf("--%s=%s: it is told in seconds; give whole seconds", f.Name, v)
+			return fmt.Errorf("--%s=%s: use whole seconds", f.Name, v)
 		}
 	}
 	return nil
 }
 
-// timeOf returns the time that a tag of a flag says, or another where it says none.
+// timeOf returns the duration in a tag of a flag, or other if there is no such tag.
 func timeOf(f *kong.Flag, tag string, other time.Duration) time.Duration {
 	if d, err := time.ParseDuration(f.Tag.Get(tag)); err == nil {
 		return d
@@ -167,7 +168,7 @@ func timeOf(f *kong.Flag, tag string, other time.Duration) time.Duration {
 	return other
 }
 
-// checkListen refuses what is no address, whatever the machine has.
+// checkListen returns an error if address is not valid on any machine.
 func checkListen(address string) error {
 	if _, named, err := descriptorOf(address); named {
 		return err
@@ -181,7 +182,7 @@ func checkListen(address string) error {
 	}
 	like := "8080"
 	if _, err := strconv.ParseUint(address, 10, 16); err == nil {
-		like = address // a port alone
+		like = address // only a port
 	}
 	return fmt.Errorf("--listen=%s: give HOST:PORT, such as 127.0.0.1:%s, or :%s for all addresses of this machine; ports are 1 to 65535, and 0 for any that is free", address, like, like)
 }

@@ -10,16 +10,17 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// config is a --config file: flags by name. kong's own reader of JSON knows
-// them with underscores only, and passes over what it does not know.
+// config is a --config file: flags by name. The JSON reader of kong knows names with underscores
+// only, and ignores unknown ones.
 type config struct {
 	path  string
 	flags map[string]any
-	// used are the flags that have their value of here.
+	// used are the flags whose value comes from the file.
 	used map[string]bool
 }
 
-// comment is a line that begins with //. It is in no string, which JSON has on one line.
+// comment matches a line that begins with //. It cannot be inside a string, since JSON strings do
+// not span lines.
 var comment = regexp.MustCompile(`(?m)^[ \t]*//.*$`)
 
 // readConfig reads a --config file. Its error names the file.
@@ -41,11 +42,11 @@ func readConfig(r io.Reader) (*config, error) {
 	return c, nil
 }
 
-// Validate refuses names that are no flags.
+// Validate returns an error for names that are not flags.
 func (c *config) Validate(app *kong.Application) error {
 	known := map[string]bool{}
 	for _, f := range app.Flags {
-		known[f.Name] = f.Name != "config" && f.Name != "help" && f.Name != "version" // those act where they are read
+		known[f.Name] = f.Name != "config" && f.Name != "help" && f.Name != "version" // these act as soon as they are parsed
 	}
 	for name := range c.flags {
 		if !known[name] {
@@ -55,8 +56,8 @@ func (c *config) Validate(app *kong.Application) error {
 	return nil
 }
 
-// Resolve gives the value of a flag, or nil. The environment weighs more, which
-// kong reads before.
+// Resolve returns the value of a flag, or nil. kong reads the environment before, which takes
+// precedence.
 func (c *config) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	for _, name := range flag.Envs {
 		if _, set := os.LookupEnv(name); set {
@@ -70,10 +71,10 @@ func (c *config) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, e
 	return v, nil
 }
 
-// named finds the flag that an error is about.
+// named matches the flag that an error is about.
 var named = regexp.MustCompile(`^--([a-z-]+)`)
 
-// blame adds the file to an error about a flag that has its value of there.
+// blame adds the file name to an error about a flag whose value comes from the file.
 func (c *config) blame(err error) error {
 	if err == nil || c == nil {
 		return err

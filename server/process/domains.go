@@ -10,7 +10,7 @@ import (
 	"reversehttp/server/terms"
 )
 
-// parseDomains reads --domains: the label that each domain is for.
+// parseDomains parses --domains and returns labels by domain.
 func parseDomains(pairs []string) (map[string]string, error) {
 	all := make(map[string]string)
 	for _, pair := range pairs {
@@ -27,9 +27,9 @@ func parseDomains(pairs []string) (map[string]string, error) {
 	return all, nil
 }
 
-// resolver returns what finds records of DNS.
+// resolver returns the resolver for DNS records.
 func (o *options) resolver() *net.Resolver {
-	r := &net.Resolver{PreferGo: true} // one whose lookups can be ended
+	r := &net.Resolver{PreferGo: true} // its lookups can be cancelled
 	if o.Resolver != "" {
 		r.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
 			var d net.Dialer

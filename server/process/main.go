@@ -1,5 +1,5 @@
-// Package process is a gateway as a process: its flags and files, its ports, the signals that stop it and
-// its exit code. The command server and the subcommand gateway of the command reversehttp are both this.
+// Package process runs a gateway as a process: flags, files, ports, signals and exit codes. The
+// command server and the subcommand reversehttp gateway both call it.
 package process
 
 import (
@@ -29,8 +29,8 @@ import (
 	"reversehttp/web"
 )
 
-// Main runs a gateway with these arguments until a signal stops it, and returns the exit code of the
-// process. The help calls the program by its name.
+// Main runs a gateway with args until a signal stops it, and returns the exit code of the process.
+// name is the program's name in the help.
 func Main(name string, args []string) int {
 	o, err := parse(args, kong.Name(name))
 	if err == nil {
@@ -53,7 +53,7 @@ func Flags() ([]*kong.Flag, error) {
 	return k.Model.Flags, nil
 }
 
-// exitCode gives the code that the process ends with. README.md lists them.
+// exitCode returns the exit code of the process. README.md lists the codes.
 func exitCode(err error) int {
 	switch {
 	case err == nil:
@@ -64,11 +64,11 @@ func exitCode(err error) int {
 	return 1
 }
 
-// run serves until a signal stops it gently, and a second one at once. SIGHUP stops nothing: the
-// certificate is read again.
+// run serves until a signal. The first stops it gently, the second at once. SIGHUP does not stop
+// it, but makes it read the certificate and accounts again.
 func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	log := o.logger(stderr)
-	// net/http writes there what a program sends unasked, which is content.
+	// net/http logs unsolicited bytes of programs there, which may be content.
 	stdlog.SetOutput(io.Discard)
 	o.warnOfOpenFiles(log)
 	seal := &sealed{}
@@ -104,7 +104,7 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	if settings.Audit, err = openLog("--audit-log", o.AuditLog, log); err != nil {
 		return err
 	}
-	defer settings.Audit.Close() // after all that writes to it
+	defer settings.Audit.Close() // after everything that writes to it
 	if settings.AbuseLog, err = openLog("--abuse-log", o.AbuseLog, log); err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer operator.close() // after the gateway has stopped: it shows the figures until then
+	defer operator.close() // after the gateway has stopped, so that metrics stay available until then
 	if seal.managed, err = o.manage(g.Gateway, l.Addr().(*net.TCPAddr), plain.at(), log); err != nil {
 		return err
 	}
@@ -152,13 +152,13 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 			return err
 		case s := <-signals:
 			if running = s == syscall.SIGHUP; !running {
-				log.Info("stopping", "signal", s.String(), "again", "ends at once")
+				log.Info("stopping", "signal", s.String(), "again", "stops at once")
 				break
 			}
 			g.LookAtAccounts()
 			settings.Audit.Reopen()
 			settings.AbuseLog.Reopen()
-			log.Info("certificate looked at again, and accounts; flags and --config need a restart", "signal", s.String())
+			log.Info("checked certificate and accounts for changes; flags and --config need a restart", "signal", s.String())
 			seal.reload()
 		}
 	}
@@ -168,7 +168,8 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 		defer close(stopped)
 		until := time.Now().Add(o.Drain)
 		g.Drain(ctx)
-		// Whoever was let in is answered yet, and what is answered may take as long as what ran.
+		// Accepted clients are still answered, and their answers may take as long as those in
+		// progress.
 		_ = l.Close()
 		<-served
 		server.SetKeepAlivesEnabled(false)
@@ -183,7 +184,7 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 		var settling sync.WaitGroup
 		settling.Go(func() {
 			g.Settle(end)
-			cancel() // Shutdown waits 5 s for a connection on which nothing ever came
+			cancel() // Shutdown waits 5 s for a connection on which no byte ever came
 		})
 		_ = server.Shutdown(end)
 		cancel()
@@ -206,27 +207,27 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// checkPublic warns of a gateway that visitors do not reach as its flags say, or where claims are not kept apart, and refuses the
-// latter with --require-public-suffix.
+// checkPublic warns if visitors cannot reach the gateway as its flags say, or if claims can set
+// cookies for each other. With --require-public-suffix the latter is an error.
 func (o *options) checkPublic(g *gateway.Gateway, log *slog.Logger) error {
 	public := g.Public()
 	if !strings.HasPrefix(public.String(), o.scheme()+":") {
-		log.Info("the port does not speak what public URLs say: a proxy has to", "port", o.scheme(), "public_url", public.String())
+		log.Info("the port does not speak the scheme of public URLs: a proxy must", "port", o.scheme(), "public_url", public.String())
 	}
 	if g.Anonymous() {
-		log.Warn("all visitors share one address, and no limit by address is in force: name the proxy before this gateway in --trusted-proxies", "listen", o.Listen, "public_url", public.String())
+		log.Warn("all visitors share one address, so no limit by address applies: name the proxy in front of this gateway in --trusted-proxies", "listen", o.Listen, "public_url", public.String())
 	}
 	switch {
 	case g.Local() || !public.SharesCookies():
 	case o.RequireSuffix:
-		return o.wrong(fmt.Errorf("--require-public-suffix: %s is not on the Public Suffix List, so that a page of one claim could set cookies for all; have it listed (https://publicsuffix.org/submit/), or take one path for all claims", public.ControlHost))
+		return o.wrong(fmt.Errorf("--require-public-suffix: %s is not on the Public Suffix List, so a page of one claim could set cookies for all; have it listed (https://publicsuffix.org/submit/), or use paths for claims", public.ControlHost))
 	default:
-		log.Warn("a page of one claim may set cookies for all: their parent domain is not on the Public Suffix List", "domain", public.ControlHost, "do", "use a domain that serves nothing else, and have it listed at https://publicsuffix.org/submit/")
+		log.Warn("a page of one claim can set cookies for all: their parent domain is not on the Public Suffix List", "domain", public.ControlHost, "do", "use a domain that serves nothing else, and have it listed at https://publicsuffix.org/submit/")
 	}
 	return nil
 }
 
-// openLog opens the file that a flag names for lines that are only appended; nil where it names none.
+// openLog opens the file in a flag for appending lines. It returns nil if the flag is empty.
 func openLog(flag, path string, log *slog.Logger) (*audit.Log, error) {
 	if path == "" {
 		return nil, nil
@@ -238,7 +239,7 @@ func openLog(flag, path string, log *slog.Logger) (*audit.Log, error) {
 	return l, nil
 }
 
-// running is a gateway with the store that it keeps claims in, if any.
+// running is a gateway with its store, if any.
 type running struct {
 	*gateway.Gateway
 	store *store.Store
@@ -277,13 +278,13 @@ func newGateway(o *options, settings gateway.Options, log *slog.Logger) (*runnin
 	}
 	for label, token := range settings.Owned {
 		if !g.Local() && len(token) < claim.ShortestToken {
-			log.Warn("the token of a device is short, so that strangers may guess it", "label", label, "do", "list a long random one with --family-device, as openssl rand -hex 16 gives it")
+			log.Warn("the token of a device is short, so strangers could guess it", "label", label, "do", "set a long random one with --family-device; make one with openssl rand -hex 16")
 		}
 	}
 	if r.store != nil {
 		for label, token := range settings.Owned {
 			if c := g.Registry().Lookup(label); c != nil && !c.Owns(token) {
-				log.Warn("a device cannot serve its label, which is kept for another token until its lease is over", "label", label)
+				log.Warn("a device cannot serve its label, which is reserved for another token until its lease ends", "label", label)
 			}
 		}
 		log.Info("claims restored", "count", g.Registry().Stats().Claims, "data", o.Data)
@@ -300,18 +301,18 @@ func (r *running) close() {
 	}
 }
 
-// explainListen says what to do when the address cannot be had.
+// explainListen returns an error that says what to do if listening on an address failed.
 func explainListen(address string, err error) error {
 	var dns *net.DNSError
 	switch {
 	case errors.As(err, &dns):
-		return fmt.Errorf("listen on %s: this machine knows no host %s; give an address that it has, or none for all of them, as in --listen :8080", address, dns.Name)
+		return fmt.Errorf("listen on %s: cannot resolve the host %s; use an address of this machine, or none for all of them, as in --listen :8080", address, dns.Name)
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("listen on %s: the port is taken; stop the program that has it, or choose another with --listen 127.0.0.1:8081", address)
+		return fmt.Errorf("listen on %s: the port is in use; stop the program that uses it, or choose another with --listen 127.0.0.1:8081", address)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("listen on %s: this machine does not have the address; give one that it has, or none for all of them, as in --listen :8080", address)
+		return fmt.Errorf("listen on %s: this machine does not have the address; use one that it has, or none for all of them, as in --listen :8080", address)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("listen on %s: not allowed; choose a port above 1023, or run with the right to use this one", address)
+		return fmt.Errorf("listen on %s: not permitted; choose a port above 1023, or run with permission to use this one", address)
 	}
 	return fmt.Errorf("listen on %s: %w; choose another address with --listen 127.0.0.1:8081", address, err)
 }

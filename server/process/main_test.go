@@ -394,8 +394,8 @@ func TestWhatCannotStartSaysWhatToDo(t *testing.T) {
 		says string
 	}{
 		{[]string{"--listen=127.0.0.1:0", "--data=" + later}, 1, "a later version of the gateway wrote it, in format 99"},
-		{[]string{"--listen=" + l.Addr().String()}, 1, "the port is taken; stop the program that has it, or choose another with --listen"},
-		{[]string{"--listen=nowhere.invalid:0"}, 1, "knows no host nowhere.invalid"},
+		{[]string{"--listen=" + l.Addr().String()}, 1, "the port is in use; stop the program that uses it, or choose another with --listen"},
+		{[]string{"--listen=nowhere.invalid:0"}, 1, "cannot resolve the host nowhere.invalid"},
 		{[]string{"--listen=127.0.0.1:0", "--data=" + file}, 1, "choose a directory"},
 		{[]string{"--listen=9551"}, 2, "--listen=9551: give HOST:PORT, such as 127.0.0.1:9551, or :9551"},
 		{[]string{"--listen=127.0.0.1:99999"}, 2, "give HOST:PORT, such as 127.0.0.1:8080"}, {[]string{"--listen=nonsense"}, 2, "give HOST:PORT"},
@@ -445,7 +445,7 @@ func TestSIGHUPStopsNothing(t *testing.T) {
 			t.Errorf("visit = %d %s, want 200", got.status, got.content)
 		}
 		p.ended()
-		if log := p.log.String(); !strings.Contains(log, "certificate looked at again") || strings.Contains(log, "stopped at once") {
+		if log := p.log.String(); !strings.Contains(log, "checked certificate and accounts") || strings.Contains(log, "stopped at once") {
 			t.Errorf("log = %s", log)
 		}
 	})

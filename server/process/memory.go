@@ -13,10 +13,10 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// size is a number of bytes, alone or with a unit, such as 268435456, 256MiB or 1GB.
+// size is a number of bytes, with or without a unit, such as 268435456, 256MiB or 1GB.
 type size uint64
 
-// Decode reads a size for kong: a text, or a number of the --config file.
+// Decode implements [kong.MapperValue]. It parses text, or a number in the --config file.
 func (s *size) Decode(ctx *kong.DecodeContext) error {
 	token, err := ctx.Scan.PopValue("size")
 	if err != nil {
@@ -38,14 +38,14 @@ func (s *size) Decode(ctx *kong.DecodeContext) error {
 }
 
 const (
-	// leastMemory is what the gateway needs to do anything, in bytes.
+	// leastMemory is the least memory with which the gateway can work, in bytes.
 	leastMemory = 64 << 20
-	// unknownMemory is what a machine is taken to have that does not say, in bytes.
+	// unknownMemory is the assumed memory of a machine that does not report it, in bytes.
 	unknownMemory = 1 << 30
 )
 
-// memory returns how much memory the process may take, in bytes: what --memory says, or a
-// quarter of what the machine has, or the cgroup where that allows less.
+// memory returns how much memory the process may take, in bytes: the value of --memory, or a
+// quarter of the memory of the machine, or of its cgroup if that has less.
 func (o *options) memory() int64 {
 	if o.Memory != nil {
 		return int64(*o.Memory)
@@ -60,23 +60,23 @@ func (o *options) memory() int64 {
 	return max(int64(has/4), leastMemory)
 }
 
-// limitMemory has the garbage collector keep the process below so many bytes, unless
-// GOMEMLIMIT says otherwise. A tenth is left for what the collector does not count.
+// limitMemory sets the memory limit of the garbage collector, unless GOMEMLIMIT does. It leaves a
+// tenth of bytes for what the collector does not count.
 func limitMemory(bytes int64) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(bytes / 10 * 9)
 	}
 }
 
-// ballastBytes is how large the ballast is.
+// ballastBytes is the size of the ballast.
 const ballastBytes = 32 << 20
 
-// ballast is a block that nobody writes to, so it takes no memory of the machine, but counts as live: the collector runs when the heap
-// has doubled, and would do so every few milliseconds while little but garbage is on it. It is made before anything else, of pages
-// that nobody wrote to.
+// ballast is a block that is never written to, so it takes no physical memory, but counts as live
+// heap. The collector runs when the heap has doubled; with a small live heap it would run every few
+// milliseconds. ballast is allocated first, so that its pages have never been written.
 var ballast = make([]byte, ballastBytes)
 
-// dropBallast lets go of the ballast of a process that may take so few bytes that it matters.
+// dropBallast releases the ballast if the process may take so few bytes that the ballast matters.
 func dropBallast(bytes int64) {
 	if bytes < 8*ballastBytes {
 		ballast = nil

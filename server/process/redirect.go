@@ -11,7 +11,8 @@ import (
 	"reversehttp/server/wire"
 )
 
-// redirects is the port of http: URLs, beside a port that speaks TLS. It sends visitors to that, and answers the CA.
+// redirects is the port for http: URLs in addition to a port that speaks TLS. It redirects visitors
+// to that port, and answers the CA.
 type redirects struct {
 	listener net.Listener
 	port     *wire.Port
@@ -19,7 +20,8 @@ type redirects struct {
 	served   chan struct{}
 }
 
-// listenHTTP opens the port of --http-listen, which serves once start is called; nil where there is none.
+// listenHTTP opens the port of --http-listen, which serves after start. It returns nil if there is
+// none.
 func (o *options) listenHTTP() (*redirects, error) {
 	if o.HTTPListen == "" {
 		return nil, nil
@@ -31,7 +33,7 @@ func (o *options) listenHTTP() (*redirects, error) {
 	return &redirects{listener: l}, nil
 }
 
-// at returns the number of the port, or 0.
+// at returns the port number, or 0.
 func (r *redirects) at() int {
 	if r == nil {
 		return 0
@@ -39,7 +41,7 @@ func (r *redirects) at() int {
 	return r.listener.Addr().(*net.TCPAddr).Port
 }
 
-// start serves.
+// start starts serving.
 func (r *redirects) start(g *gateway.Gateway, challenge func(http.ResponseWriter, *http.Request) bool, log *slog.Logger) {
 	if r == nil {
 		return
@@ -56,14 +58,14 @@ func (r *redirects) start(g *gateway.Gateway, challenge func(http.ResponseWriter
 	log.Info("redirecting", "listen", r.listener.Addr().String())
 }
 
-// close closes the port. Who was let in is answered.
+// close closes the port. Accepted clients are still answered.
 func (r *redirects) close() {
 	if r != nil && r.server != nil {
 		wire.StopAccepting(r.listener)
 	}
 }
 
-// stop ends what close leaves. Who was let in is answered, within a time.
+// stop ends what close leaves open. Accepted clients are still answered, within a time.
 func (r *redirects) stop(within time.Duration) {
 	if r == nil {
 		return

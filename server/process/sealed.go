@@ -19,8 +19,8 @@ import (
 	"reversehttp/server/publicurl"
 )
 
-// sealed is where the port has its certificates from: two files, or a CA that speaks ACME. Where it has neither it speaks in the
-// clear.
+// sealed is the source of the port's certificates: two files, or a CA by ACME. If it has neither,
+// the port does not speak TLS.
 type sealed struct {
 	files   *certificate
 	managed *acme.Certificates
@@ -29,28 +29,28 @@ type sealed struct {
 // acme reports whether certificates come from a CA.
 func (o *options) acme() bool { return o.ACMEEmail != "" || o.ACMECA != "" }
 
-// checkTLS refuses flags of TLS that contradict each other.
+// checkTLS returns an error if flags of TLS contradict each other.
 func (o *options) checkTLS() error {
 	switch {
 	case o.TLSCert != "" && o.TLSKey == "":
-		return fmt.Errorf("--tls-cert=%s: give its key too, with --tls-key", o.TLSCert)
+		return fmt.Errorf("--tls-cert=%s: set its key with --tls-key as well", o.TLSCert)
 	case o.TLSKey != "" && o.TLSCert == "":
-		return fmt.Errorf("--tls-key=%s: give its certificate too, with --tls-cert", o.TLSKey)
+		return fmt.Errorf("--tls-key=%s: set its certificate with --tls-cert as well", o.TLSKey)
 	case o.HTTPListen != "" && o.TLSCert == "" && !o.acme():
-		return fmt.Errorf("--http-listen=%s: it sends http: URLs to https:, which the port does not speak; give --acme-email, or --tls-cert and --tls-key", o.HTTPListen)
+		return fmt.Errorf("--http-listen=%s: it redirects http: URLs to https:, which the port does not speak; set --acme-email, or --tls-cert and --tls-key", o.HTTPListen)
 	case !o.acme():
 		for flag, value := range map[string]string{"acme-ca-root": o.ACMECARoot, "acme-dir": o.ACMEDir, "acme-dns": o.ACMEDNS, "acme-dns-key": o.ACMEDNSKey} {
 			if value != "" {
-				return fmt.Errorf("--%s=%s: no CA is asked for certificates; give --acme-email, or --acme-ca", flag, value)
+				return fmt.Errorf("--%s=%s: no CA is set; set --acme-email or --acme-ca", flag, value)
 			}
 		}
 		return nil
 	case o.TLSCert != "":
 		return errors.New("--acme-email: certificates come from a CA or from --tls-cert, not from both; leave one of them out")
 	case o.Data == "" && o.ACMEDir == "":
-		return errors.New("--acme-email: certificates have to outlive the process, since a CA gives so many a week; give a directory for them with --data or --acme-dir")
+		return errors.New("--acme-email: certificates must outlive the process, since a CA limits them a week; set a directory for them with --data or --acme-dir")
 	case o.PublicURL == "":
-		return errors.New("--acme-email: a CA gives certificates for names of yours; give --public-url 'https://{label}.example.com/'")
+		return errors.New("--acme-email: a CA issues certificates for domains of your own; set --public-url 'https://{label}.example.com/'")
 	case (o.ACMEDNS == "") != (o.ACMEDNSKey == ""):
 		return fmt.Errorf("--acme-dns=%s --acme-dns-key=%s: give both, or neither", o.ACMEDNS, o.ACMEDNSKey)
 	case o.ACMEPerWeek == 0:
@@ -62,18 +62,18 @@ func (o *options) checkTLS() error {
 	return nil
 }
 
-// manage has the certificates from a CA, where one is named, of a gateway that listens at an address, and for the CA at the port
-// of http, or 0.
+// manage sets up certificates from the CA, if there is one, for a gateway that listens at an
+// address. httpPort is the port at which it answers the CA by HTTP, or 0.
 func (o *options) manage(g *gateway.Gateway, at *net.TCPAddr, httpPort int, log *slog.Logger) (*acme.Certificates, error) {
 	if !o.acme() {
 		return nil, nil
 	}
 	public := g.Public()
 	if public.Scheme != "https" {
-		return nil, o.wrong(fmt.Errorf("--public-url=%s: with --acme-email the port speaks TLS; give a template that begins with https", o.PublicURL))
+		return nil, o.wrong(fmt.Errorf("--public-url=%s: with --acme-email the port speaks TLS; use a template that begins with https", o.PublicURL))
 	}
 	if publicurl.IsLocalName(public.ControlHost) && o.ACMECA == "" {
-		return nil, o.wrong(fmt.Errorf("--public-url=%s: no public CA gives certificates for this machine's own names; give a name of yours, or --acme-ca", o.PublicURL))
+		return nil, o.wrong(fmt.Errorf("--public-url=%s: no public CA issues certificates for local names; use a domain of your own, or set --acme-ca", o.PublicURL))
 	}
 	settings := acme.Options{
 		Email: o.ACMEEmail, CA: o.ACMECA, Dir: o.ACMEDir, Own: []string{public.ControlHost}, Resolver: o.Resolver, Serves: g.Serves,
@@ -109,7 +109,7 @@ func (o *options) manage(g *gateway.Gateway, at *net.TCPAddr, httpPort int, log 
 	return acme.New(settings)
 }
 
-// readRoots reads certificates in PEM.
+// readRoots reads root certificates from a PEM file.
 func readRoots(file string) (*x509.CertPool, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -122,7 +122,7 @@ func readRoots(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// config returns what handshakes need, or nil in the clear.
+// config returns the configuration for TLS, or nil if the port does not speak it.
 func (s *sealed) config() *tls.Config {
 	switch {
 	case s.files != nil:
@@ -133,26 +133,26 @@ func (s *sealed) config() *tls.Config {
 	return nil
 }
 
-// protocols adds to those of a port what the CA speaks.
+// protocols adds the challenge protocol of the CA to the protocols of a port.
 func (s *sealed) protocols(all map[string]func(*tls.Conn)) map[string]func(*tls.Conn) {
 	if s.managed == nil {
 		return all
 	}
-	with := map[string]func(*tls.Conn){acme.ChallengeProtocol: func(*tls.Conn) {}} // the handshake is all of it
+	with := map[string]func(*tls.Conn){acme.ChallengeProtocol: func(*tls.Conn) {}} // the challenge is the handshake itself
 	for name, serve := range all {
 		with[name] = serve
 	}
 	return with
 }
 
-// start has certificates made. The ports are open by then.
+// start begins to obtain certificates. The ports must be open.
 func (s *sealed) start() {
 	if s.managed != nil {
 		s.managed.Start()
 	}
 }
 
-// reload looks at files again, and has the CA asked again where it gave nothing.
+// reload reads the files again if they changed, and asks the CA again for missing certificates.
 func (s *sealed) reload() {
 	if s.files != nil {
 		s.files.reload()
@@ -160,7 +160,7 @@ func (s *sealed) reload() {
 	s.start()
 }
 
-// stop ends what makes certificates, before the ports close at which the CA looks.
+// stop stops obtaining certificates. Call it before the ports close, since the CA connects to them.
 func (s *sealed) stop() {
 	if s.managed != nil {
 		s.managed.Stop()
@@ -173,12 +173,12 @@ func (s *sealed) close() {
 	}
 }
 
-// challenge answers the CA at the port of http.
+// challenge answers the CA at the HTTP port, and reports whether r was a challenge.
 func (s *sealed) challenge(w http.ResponseWriter, r *http.Request) bool {
 	return s.managed != nil && s.managed.Challenge(w, r)
 }
 
-// checkAddress refuses what is no address to listen on, of a flag.
+// checkAddress returns an error if the value of a flag is not an address to listen on.
 func checkAddress(flag, address string) error {
 	if _, port, err := net.SplitHostPort(address); err != nil || port == "" || strings.ContainsAny(address, "/ ") {
 		return fmt.Errorf("--%s=%s: give HOST:PORT, such as 127.0.0.1:8080, or :80 for all addresses of this machine", flag, address)

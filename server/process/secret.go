@@ -11,14 +11,14 @@ import (
 	"strings"
 )
 
-// What is in arguments is in the list of processes, and what is in the environment in that of each child. So each flag
-// that holds secrets, --x, has one that names a file with them, --x-file: one a line; empty lines and those that begin
-// with # are skipped. Both may be given.
+// Other users can see arguments in the process list, and child processes inherit the environment.
+// So each flag that holds secrets, --x, has a counterpart --x-file for a file with one secret a
+// line. Empty lines and lines that begin with # are skipped. Both flags may be used together.
 
-// mostSecrets bounds such a file, in bytes.
+// mostSecrets is the largest such file, in bytes.
 const mostSecrets = 1 << 20
 
-// readSecrets adds what is in files to the flags that hold secrets.
+// readSecrets adds the secrets in files to the flags that hold secrets.
 func (o *options) readSecrets() error {
 	for _, s := range []struct {
 		flag, file string
@@ -36,7 +36,8 @@ func (o *options) readSecrets() error {
 	return nil
 }
 
-// secretsIn returns the lines of a file. One without any is an error: whoever names keys must not open the gateway.
+// secretsIn returns the secrets in a file. A file without any is an error, since an empty list of
+// keys would open the gateway to everyone.
 func secretsIn(name string) ([]string, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -57,12 +58,12 @@ func secretsIn(name string) ([]string, error) {
 		}
 	}
 	if len(lines) == 0 {
-		return nil, errors.New("it has no secret; write one a line")
+		return nil, errors.New("it has no secret; write one on each line")
 	}
 	return lines, nil
 }
 
-// warnOfOpenFiles warns of files with secrets that other users may read.
+// warnOfOpenFiles warns about files with secrets that other users can read.
 func (o *options) warnOfOpenFiles(log *slog.Logger) {
 	files := []string{o.ClaimKeysFile, o.DevicesFile, o.AdminKeyFile, o.TLSKey, o.ACMEDNSKey}
 	if o.file != nil && (o.file.used["claim-keys"] || o.file.used["family-device"]) {
@@ -70,10 +71,10 @@ func (o *options) warnOfOpenFiles(log *slog.Logger) {
 	}
 	slices.Sort(files)
 	for _, name := range slices.Compact(files) {
-		// Windows has no such bits, and what is no file, such as a pipe, is for whoever opens it.
+		// Windows has no such permissions, and they mean nothing for a pipe.
 		info, err := os.Stat(name)
 		if runtime.GOOS != "windows" && err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o044 != 0 {
-			log.Warn("other users may read a file with secrets", "file", name, "mode", info.Mode().Perm().String(), "do", "chmod 600 "+name)
+			log.Warn("other users can read a file with secrets", "file", name, "mode", info.Mode().Perm().String(), "do", "chmod 600 "+name)
 		}
 	}
 }

@@ -62,7 +62,7 @@ func TestWhatCannotBeTakenOverIsExplained(t *testing.T) {
 	}
 	defer func() { _ = local.Close() }()
 	for address, says := range map[string]string{
-		"fd:60000":                               "nobody handed over such a descriptor",
+		"fd:60000":                               "no such inherited descriptor",
 		descriptor(t, local.(*net.UnixListener)): "a socket of unix",
 	} {
 		if _, err := listen(address); err == nil || !strings.Contains(err.Error(), says) {
@@ -84,8 +84,8 @@ func TestAServiceManagerHandsASocketOver(t *testing.T) {
 		"none of this process":     {"1", "1", defaultListen, defaultListen, ""},
 		"no sockets":               {self, "0", ":8080", ":8080", ""},
 		"the flag names it":        {self, "2", "fd:4", "fd:4", ""},
-		"two":                      {self, "2", defaultListen, "", "LISTEN_FDS=2: the gateway takes one socket"},
-		"one beside another place": {self, "1", ":8081", "", "--listen=:8081: a socket with its own address is handed over"},
+		"two":                      {self, "2", defaultListen, "", "LISTEN_FDS=2: the gateway uses one socket"},
+		"one beside another place": {self, "1", ":8081", "", "--listen=:8081: the gateway inherits a socket with its own address"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("LISTEN_PID", c.pid)

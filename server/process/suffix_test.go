@@ -22,7 +22,7 @@ func TestCookiesThatAreSharedAreToldOf(t *testing.T) {
 			args = append(args, "--public-url="+c.url)
 		}
 		p := start(t, args...)
-		if got := strings.Contains(p.log.String(), "may set cookies for all"); got != c.warns {
+		if got := strings.Contains(p.log.String(), "can set cookies for all"); got != c.warns {
 			t.Errorf("%q: a warning: %v, want %v", c.url, got, c.warns)
 		}
 		if c.warns {
