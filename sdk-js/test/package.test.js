@@ -36,18 +36,21 @@ before(async () => {
 })
 after(() => rm(dir, { recursive: true }))
 
-test('the tarball has the modules, their types, their maps, README and LICENSE, and no tests', () => {
+test('the tarball has the modules, their types, their maps, the script of the command, README and LICENSE, and no tests', () => {
   for (const name of [
     ...['index', 'stream', 'websocket', 'wait', 'files', 'receive'].flatMap((name) =>
       ['js', 'js.map', 'd.ts'].map((extension) => `dist/${name}.${extension}`),
     ),
+    'bin/reversehttp.js',
     'README.md',
     'LICENSE',
   ]) {
     assert.ok(files.includes(name), `${name} is missing in ${files}`)
   }
   assert.deepEqual(
-    files.filter((f) => !/^(dist\/.*|README\.md|LICENSE|package\.json)$/.test(f)),
+    files.filter(
+      (f) => !/^(dist\/.*|bin\/reversehttp\.js|README\.md|LICENSE|package\.json)$/.test(f),
+    ),
     [],
   )
 })

@@ -197,7 +197,7 @@ func parseWith(args []string, defaults map[string]string, settings ...kong.Optio
 // parser returns the parser of the flags.
 func parser(o *options, settings []kong.Option) (*kong.Kong, error) {
 	return kong.New(o, append([]kong.Option{
-		kong.Name("reversehttp"), kong.DefaultEnvars("REVERSEHTTP"), kong.Vars{"version": version(), "publicDefaults": told(publicDefaults)},
+		kong.Name("reversehttp"), kong.DefaultEnvars("REVERSEHTTP"), kong.Vars{"version": "reversehttp gateway " + Version(), "publicDefaults": told(publicDefaults)},
 		kong.Description("A gateway that lends URL space to programs that can only make HTTP requests. Each flag is also an environment variable, REVERSEHTTP_LISTEN for --listen, and a member of the --config file."),
 	}, settings...)...)
 }
@@ -317,11 +317,18 @@ func (o *options) logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, settings))
 }
 
-// version tells which build this is, and by which Go.
-func version() string {
+// Release is the version of a program that was built to be given out, which the linker sets. Others say what
+// the build knows.
+var Release string
+
+// Version returns which build this is, and by which Go.
+func Version() string {
 	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "reversehttp gateway " + runtime.Version()
+	switch {
+	case Release != "":
+		return Release + " " + runtime.Version()
+	case !ok:
+		return runtime.Version()
 	}
-	return "reversehttp gateway " + info.Main.Version + " " + info.GoVersion
+	return info.Main.Version + " " + info.GoVersion
 }

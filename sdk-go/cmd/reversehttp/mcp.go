@@ -10,6 +10,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"reversehttp/sdk-go/cmd/reversehttp/recordings"
+	"reversehttp/server/process"
 )
 
 // mcpServer serves an agent on standard input and output, by the Model Context Protocol.
@@ -53,7 +54,7 @@ func (unclosed) Close() error { return nil }
 
 // server returns a server with the tools. A nil log is told nothing.
 func (t *tools) server(log *slog.Logger) *mcp.Server {
-	s := mcp.NewServer(&mcp.Implementation{Name: "reversehttp", Title: "ReverseHttp", Version: version()},
+	s := mcp.NewServer(&mcp.Implementation{Name: "reversehttp", Title: "ReverseHttp", Version: process.Version()},
 		&mcp.ServerOptions{Instructions: mcpInstructions, Logger: log, Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}}})
 	looks := func(title string) *mcp.ToolAnnotations {
 		return &mcp.ToolAnnotations{Title: title, ReadOnlyHint: true, OpenWorldHint: new(true)}

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"runtime"
-	"runtime/debug"
 	"strconv"
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"reversehttp/server/process"
 )
 
 // defaultGateway is the one that is asked where none is named.
@@ -56,7 +56,7 @@ type exited int
 func newParser(o *options, stdout, stderr io.Writer) (*kong.Kong, error) {
 	return kong.New(o, kong.Name("reversehttp"),
 		kong.Description("Puts something of this machine on a public URL, without opening a port. A live table on a terminal, JSON lines otherwise.\n\n"+exitHelp),
-		kong.Vars{"version": version(), "gateway": defaultGateway}, kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exited(code)) }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.Vars{"version": "reversehttp " + process.Version(), "gateway": defaultGateway}, kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exited(code)) }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 }
 
 // check says what is wrong with flags that are right each by itself.
@@ -77,13 +77,4 @@ func (o *options) check() error {
 		}
 	}
 	return nil
-}
-
-// version tells which build this is, and by which Go.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "reversehttp " + runtime.Version()
-	}
-	return "reversehttp " + info.Main.Version + " " + info.GoVersion
 }
