@@ -57,8 +57,22 @@ describe('a page that is a server', { skip: noBrowser }, () => {
     await page.goto(`${site.url}empty`)
     await page.goBack()
     await page.waitForFunction('states.length === 3', { polling: 100 })
-    const seen = await page.evaluate(() => ({ kept: globalThis.kept, states: globalThis.states }))
-    assert.deepEqual(seen, { kept: true, states: ['online', 'reconnecting', 'online'] })
+    const lock = `reversehttp ${gateway.url}claims/${new URL(url).hostname.split('.')[0]}`
+    const seen = await page.evaluate(
+      async (lock) => ({
+        kept: globalThis.kept,
+        states: globalThis.states,
+        reasons: performance.getEntriesByType('navigation')[0].notRestoredReasons,
+        leads: (await navigator.locks.query()).held.some(({ name }) => name === lock),
+      }),
+      lock,
+    )
+    assert.deepEqual(seen, {
+      kept: true,
+      states: ['online', 'reconnecting', 'online'],
+      reasons: null,
+      leads: true,
+    })
     assert.equal((await visit(`${url}hello`)).status, 200)
     await page.close()
   })

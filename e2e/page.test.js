@@ -183,18 +183,27 @@ function served(startBrowser) {
     assert.equal((await visit(`${url}hello`)).status, 200)
   })
 
-  test('shares its label with a second tab', async () => {
+  test('has a second tab of its label stand by, and each take over when the other goes', async () => {
     const opened = new Promise((resolve) => page.once('popup', resolve))
     await page.evaluate(() => void window.open(location.href))
     const second = await opened
     assert.equal(await claimedURL(second), url)
-    const tabs = new Set()
-    await until(async () => {
-      tabs.add((await visit(`${url}tab`)).content.toString())
-      return tabs.size === 2
-    }, 'both tabs answer')
+    const stands = (tab) =>
+      tab.waitForFunction(() => globalThis.claim?.state === 'standby', { polling: 100 })
+    const tabOf = async () => {
+      const { status, content } = await visit(`${url}tab`)
+      return status === 200 && `${content}`
+    }
+    await stands(second)
+    const first = await tabOf()
+    for (let i = 0; i < 5; i++) assert.equal(await tabOf(), first)
+    await page.reload()
+    await stands(page)
+    const then = await until(tabOf, 'the second tab answers')
+    assert.notEqual(then, first)
     await second.close()
-    for (let i = 0; i < 5; i++) assert.equal((await visit(`${url}hello`)).status, 200)
+    assert.notEqual(await until(tabOf, 'the first tab answers'), then)
+    await page.waitForFunction(() => globalThis.claim.state === 'online', { polling: 100 })
   })
 
   test('is missed with 503 once its tab is closed', async () => {

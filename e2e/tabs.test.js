@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import { browsers, noBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
 import { openServer, startSite } from './site.js'
+import { until } from './until.js'
 import { visit } from './visitor.js'
 
 describe('many tabs of one browser', { skip: noBrowser }, () => {
@@ -46,6 +47,28 @@ describe('many tabs of one browser', { skip: noBrowser }, () => {
       answers.map(({ status, content }) => [status, `${content}`]),
       labels.map((label) => [200, `for ${label}`]),
     )
+    await context.close()
+  })
+
+  test('ten of one claim need one connection: nine stand by', async () => {
+    const context = await browser.newContext()
+    const options = { label: 'shared', token: 'a-token-of-ten-tabs', way: 'stream' }
+    const pages = []
+    for (let i = 0; i < 10; i++) {
+      const page = await context.newPage()
+      await openServer(page, site.url, gateway, options)
+      if (i) await page.waitForFunction(() => globalThis.claim.state === 'standby')
+      pages.push(page)
+    }
+    const url = `http://shared.localhost:${gateway.port}/tab`
+    const first = `${(await visit(url)).content}`
+    assert.equal(`${(await visit(url)).content}`, first)
+    await pages[0].close()
+    const then = await until(async () => {
+      const { status, content } = await visit(url)
+      return status === 200 && `${content}`
+    }, 'the next in line answers')
+    assert.notEqual(then, first)
     await context.close()
   })
 

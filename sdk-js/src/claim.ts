@@ -14,9 +14,10 @@ import type { ClaimAnswer } from './envelope.js'
 
 /**
  * `online`: the gateway answers and visitors reach the handler. `reconnecting`: it does not, or the
- * session is over; the SDK comes back by itself. `closed`: over, for ever.
+ * session is over; the SDK comes back by itself. `standby`: another tab of this origin serves the claim, and
+ * this one takes over when it goes. `closed`: over, for ever.
  */
-export type State = 'online' | 'reconnecting' | 'closed'
+export type State = 'online' | 'reconnecting' | 'standby' | 'closed'
 
 /** The state of a claim changed. */
 export interface StateChangeEvent extends Event {

@@ -1,34 +1,70 @@
+import { waitInLine } from './leader.js'
 import { followPermissions } from './local-network.js'
 
 /** What polls for a claim. */
 export interface Polling {
-  /** Its page is hidden away or frozen. */
+  /** It is silent: its page is hidden away or frozen, or another tab serves. */
   hidden: boolean | undefined
-  readonly current: { end(keepalive: boolean): Promise<void> }
-  readonly events: { state(state: 'reconnecting'): void }
+  readonly current: {
+    readonly claimed: { claim: string; cursor: string }
+    readonly cursor: string
+    readonly ways: { standby?: boolean | undefined }
+    end(keepalive: boolean): Promise<void>
+  }
+  readonly events: { state(state: 'reconnecting' | 'standby'): void }
   wake(): void
   lack(message: string): void
 }
 
-/** Follows the life of the page until the signal aborts. In a Worker there is little to follow. */
+/** Follows the life of the page, and the other tabs of its origin, until the signal aborts. In a Worker there is little to follow. */
 export function followPage(poller: Polling, signal: AbortSignal): void {
   const listen = (target: EventTarget | undefined, type: string, then: () => void): void =>
     target?.addEventListener?.(type, then, { signal })
   const page = globalThis as unknown as EventTarget
-  // It leaves its session, for it may never come back. A page in the back/forward cache is frozen, too; only the first
-  // event of each way counts.
-  const leave = (): void => {
-    if (poller.hidden) return
-    poller.hidden = true
-    poller.current.end(true).catch(() => {})
-    poller.events.state('reconnecting')
-    poller.wake()
+  const { claimed, ways } = poller.current
+  let away = false
+  let inLine = new AbortController()
+  const hush = (state: 'reconnecting' | 'standby'): void => {
+    if (!poller.hidden) {
+      poller.hidden = true
+      poller.wake()
+    }
+    poller.events.state(state)
   }
-  const comeBack = (): void => {
-    if (!poller.hidden) return
+  const serve = (): void => {
+    if (!poller.hidden || away) return
     poller.hidden = false
     poller.wake()
   }
+  const standBy = (): void => {
+    const { current } = poller
+    hush('standby')
+    // What it began may still be answered; the gateway ends such a session.
+    if (current.cursor === claimed.cursor) current.end(false).catch(() => {})
+  }
+  const queue = (): void => {
+    inLine = new AbortController()
+    if (ways.standby === false) serve()
+    else void waitInLine(`reversehttp ${claimed.claim}`, { lead: serve, standBy }, inLine.signal)
+  }
+  // It leaves its session, for it may never come back, and its place in line: a page that holds a lock is not kept in the
+  // back/forward cache. A page in there is frozen, too; only the first event of each way counts.
+  const leave = (): void => {
+    if (away) return
+    away = true
+    const { hidden } = poller
+    hush('reconnecting')
+    if (!hidden) poller.current.end(true).catch(() => {})
+    inLine.abort()
+  }
+  const comeBack = (): void => {
+    if (!away) return
+    away = false
+    queue()
+  }
+  if (signal.aborted) return
+  queue()
+  signal.addEventListener('abort', () => inLine.abort())
   followPermissions(() => poller.hidden || poller.wake(), signal)
   listen(page, 'online', () => poller.wake())
   listen(page, 'offline', () => poller.hidden || poller.lack('the browser is offline'))
@@ -36,5 +72,5 @@ export function followPage(poller: Polling, signal: AbortSignal): void {
   listen(page, 'pageshow', comeBack)
   // The document, not the window: Page Lifecycle events do not bubble.
   listen(globalThis.document, 'freeze', leave)
-  listen(globalThis.document, 'resume', () => (poller.hidden ? comeBack() : poller.wake()))
+  listen(globalThis.document, 'resume', () => (away ? comeBack() : poller.wake()))
 }

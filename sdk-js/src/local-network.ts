@@ -56,14 +56,14 @@ export async function reach(
 ): Promise<Response> {
   const space = options.targetAddressSpace ?? spaceOf(new URL(url).hostname)
   // Without a secure context a browser permits nothing, and asks nobody.
-  if (!space || !isSecureContext || !isForeign(space)) return fetch(url, init)
+  if (!space || !globalThis.isSecureContext || !isForeign(space)) return fetch(url, init)
   if (!permissions.has(space)) permissions.set(space, await permissionFor(space))
   const permission = permissions.get(space)
   if (!permission) return fetch(url, init)
   const asks = permission.state === 'prompt'
   const place = space === 'loopback' ? 'this machine' : 'devices on the local network'
   const inDocument = !!globalThis.document
-  wanted = asks && inDocument && !navigator.userActivation?.isActive
+  wanted = asks && inDocument && !globalThis.navigator?.userActivation?.isActive
   const needed = inDocument
     ? `The browser asks whether this page may reach ${place}. Call serve in a click, so that it can.`
     : `A page may reach ${place} once its person permits it. A Worker cannot ask: call serve in its page first.`

@@ -44,6 +44,8 @@ export interface ServeOptions {
    * is given, for it would go past that; null, or none: polls stream, or are for batches.
    */
   WebSocket?: LinkSocketConstructor | null | undefined
+  /** Whether a tab waits while another one of its origin serves the claim. Absent: true; false: both serve. */
+  standby?: boolean | undefined
   /** Is told of errors that no `error` listener takes. Absent: `console`; null: nobody. */
   logger?: Pick<Console, 'error'> | null | undefined
   /** Where label and token outlive a reload. Absent: sessionStorage, where there is one; null: nowhere. */

@@ -36,7 +36,7 @@ export interface PollEvents {
   session(): void
   /** The gateway is there again after polls to which nothing came. */
   back(): void
-  state(state: 'online' | 'reconnecting', error?: ReverseHttpError): void
+  state(state: 'online' | 'reconnecting' | 'standby', error?: ReverseHttpError): void
   /** The claim is over. */
   end(error: ReverseHttpError): void
 }
@@ -58,7 +58,7 @@ export class Poller {
   /** A poll failed because nothing came. */
   #silent: boolean | undefined
   #stopped: boolean | undefined
-  /** Its page is hidden away or frozen. */
+  /** It is silent: its page is hidden away or frozen, or another tab serves. */
   declare hidden: boolean | undefined
 
   constructor(claiming: Claiming, session: Session, wish: Wish, events: PollEvents) {

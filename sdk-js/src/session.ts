@@ -44,6 +44,7 @@ export type LinkSocketConstructor = new (url: string, protocol: string) => LinkS
 export interface ConnectOptions {
   fetch?: Fetch | undefined
   targetAddressSpace?: AddressSpace | undefined
+  standby?: boolean | undefined
   WebSocket?: LinkSocketConstructor | null | undefined
   key?: string | undefined
 }

@@ -12,6 +12,7 @@ const words = {
   claiming: 'claiming…',
   online: 'online',
   reconnecting: 'reconnecting: visitors do not reach this page',
+  standby: 'standing by: another tab answers, and this page when that goes',
   closed: 'closed: this page answers nobody',
 }
 const pattern = '[a-z0-9]([a-z0-9\\-]*[a-z0-9])?'
@@ -176,7 +177,7 @@ export function claimPanel(options) {
   function show(state, why) {
     by('state').dataset.state = state
     say(by('state'), why ? `${words[state]} (${why})` : words[state])
-    const held = state === 'online' || state === 'reconnecting'
+    const held = state === 'online' || state === 'reconnecting' || state === 'standby'
     for (const part of document.querySelectorAll('.when-claimed')) {
       part.toggleAttribute('hidden', !held)
     }
