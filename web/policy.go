@@ -22,10 +22,10 @@ const noHTML = "; require-trusted-types-for 'script'; trusted-types 'none'"
 // so only modules whose hashes the page has may run, and the worker loads none.
 const handlerWorker = "; worker-src blob:"
 
-// The callback of a sign-in asks the provider that the person names, wherever
-// that is, for its endpoints and for tokens. It is the one page that asks
-// another host, and it loads nothing from there.
-const anyProvider = "connect-src 'self' http: https:;"
+// Two pages ask another host, wherever it is: the callback of a sign-in asks
+// the provider that the person names for its endpoints and for tokens, and the
+// subscriber of WebSub the feed and its hub. They load nothing from there.
+const askAnyHost = "connect-src 'self' http: https:;"
 
 var inline = regexp.MustCompile(`(?s)<script(?: type="\w+")?>(.+?)</script>`)
 
@@ -35,8 +35,8 @@ var inline = regexp.MustCompile(`(?s)<script(?: type="\w+")?>(.+?)</script>`)
 // other pages load every module of their origin.
 func policyOf(at string, html []byte, modules []string) string {
 	p := policy
-	if at == "/oauth" {
-		p = strings.Replace(p, "connect-src 'self';", anyProvider, 1)
+	if at == "/oauth" || at == "/websub" {
+		p = strings.Replace(p, "connect-src 'self';", askAnyHost, 1)
 	}
 	for _, script := range inline.FindAllSubmatch(html, -1) {
 		p += " '" + hashOf(script[1]) + "'"

@@ -131,6 +131,7 @@ func TestEveryModuleOfTheSDKNamesItsSourceMap(t *testing.T) {
 func TestPagesThatLoadBundles(t *testing.T) {
 	want := map[string][]string{
 		"/vendor/client-zip.js": {"/files"},
+		"/vendor/xml.js":        {"/websub"},
 		"/vendor/mcp.js":        {"/ask", "/mcp"},
 	}
 	handlers, got := served(t), map[string][]string{}
@@ -219,7 +220,7 @@ func TestPoliciesOfPages(t *testing.T) {
 				t.Errorf("%s: policy %q has no %s", path, p, directive)
 			}
 		}
-		if got, want := strings.Contains(p, "connect-src 'self';"), path != "/oauth"; got != want {
+		if got, want := strings.Contains(p, "connect-src 'self';"), path != "/oauth" && path != "/websub"; got != want {
 			t.Errorf("%s: policy %q lets it ask its own origin only: %v, want %v", path, p, got, want)
 		}
 		if got, want := strings.Contains(p, "blob:"), path == "/playground"; got != want {

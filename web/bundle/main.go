@@ -22,6 +22,7 @@ var libraries = map[string]string{
 	// zod, which is inside, tries whether it may evaluate text unless this is set first, and browsers report that.
 	"mcp": `import 'data:text/javascript,globalThis.__zod_globalConfig = { jitless: true }'
 export { McpServer, createMcpHandler, fromJsonSchema } from '@modelcontextprotocol/server'`,
+	"xml": `export { XMLParser } from 'fast-xml-parser'`,
 }
 
 func main() {

@@ -16,9 +16,10 @@ export async function hmac(secret, content, hash = 'SHA-256') {
  * @param {Uint8Array} secret
  * @param {Uint8Array} signature
  * @param {Uint8Array} content
+ * @param {string} [hash]
  */
-export async function verify(secret, signature, content) {
-  const key = await keyOf(secret, 'SHA-256', 'verify')
+export async function verify(secret, signature, content, hash = 'SHA-256') {
+  const key = await keyOf(secret, hash, 'verify')
   return crypto.subtle.verify('HMAC', key, new Uint8Array(signature), new Uint8Array(content))
 }
 

@@ -15,6 +15,7 @@ export const pages = [
   ['/playground', 'playground', 'a handler that you edit while it serves'],
   ['/mcp', 'MCP server', 'a tab that agents read and change'],
   ['/oauth', 'OAuth callback', 'sign-ins that end in your tab'],
+  ['/websub', 'WebSub', 'feeds that are pushed to your tab'],
   ['/hello', 'hello', 'a server of ten lines'],
   ['/status', 'status', 'this gateway, and how to answer from elsewhere'],
 ]
