@@ -150,8 +150,9 @@ test('Atom, RSS, RDF and JSON Feed have titles and links', () => {
 
 test('what is no feed, is too large or bursts is not read', () => {
   const read = (text) => readFeed(bytes(text), XMLParser)
+  const large = `<feed><title>${'a'.repeat(600_000)}</title></feed>`
   const bomb = `<!DOCTYPE x [<!ENTITY a "${'a'.repeat(5_000)}">${[...'bcdefg'].map((c, i) => `<!ENTITY ${c} "${`&${'abcdef'[i]};`.repeat(50)}">`).join('')}]><feed><title>&g;</title></feed>`
-  for (const text of ['', 'hello', '{"a":1}', '<html></html>', '{', 'a'.repeat(600_000)]) {
+  for (const text of ['', 'hello', '{"a":1}', '<html></html>', '{', large]) {
     assert.equal(read(text), undefined, text.slice(0, 20))
   }
   assert.ok((read(bomb)?.title ?? '').length <= 300)
