@@ -70,6 +70,10 @@ func (o *options) ask(c asker, signals <-chan os.Signal, stdout, stderr io.Write
 	}
 	defer a.client.CloseIdleConnections()
 	err := c.ask(ctx, a)
+	var failed *failure
+	if errors.As(err, &failed) && failed.code == exitCut {
+		return concluded(err, stderr)
+	}
 	if err == nil || errors.Is(err, errStopped) || context.Cause(ctx) == errStopped {
 		return exitDone
 	}

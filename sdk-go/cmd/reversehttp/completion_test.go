@@ -35,7 +35,7 @@ func TestBashCompletes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for typed, want := range map[string]string{
-		"reversehttp ":                                    "--help|admin|completion|echo|forward|gateway|inbox|inspect|mcp|replay|serve",
+		"reversehttp ":                                    "--help|admin|callback|completion|echo|forward|gateway|inbox|inspect|mcp|replay|serve",
 		"reversehttp f":                                   "forward",
 		"reversehttp --la":                                "--label",
 		"reversehttp --v":                                 "--verbose|--version",
@@ -122,7 +122,7 @@ func TestFishCompletes(t *testing.T) {
 	path, file, dir := shell(t, "fish")
 	for typed, want := range map[string]string{
 		"reversehttp f":              "forward",
-		"reversehttp ":               "admin|completion|echo|forward|gateway|inbox|inspect|mcp|replay|serve",
+		"reversehttp ":               "admin|callback|completion|echo|forward|gateway|inbox|inspect|mcp|replay|serve",
 		"reversehttp --la":           "--label",
 		"reversehttp --v":            "--verbose|--version",
 		"reversehttp --label x fo":   "forward",

@@ -27,7 +27,7 @@ const (
 )
 
 const exitHelp = `Exit codes: 0 ended by SIGINT or SIGTERM, and what ran was answered; 1 another error; 2 wrong arguments; ` +
-	`3 label taken, or token or key wrong; 4 gateway not reachable; 5 claim ended; 6 exchanges cut by a second signal or by --drain.`
+	`3 label taken, or token or key wrong, or no redirect in time; 4 gateway not reachable; 5 claim ended; 6 exchanges cut by a second signal or by --drain, or no redirect before a signal.`
 
 // failure is an error that ends the command with a code.
 type failure struct {

@@ -4,6 +4,7 @@
 //	reversehttp serve DIR       the files of a directory
 //	reversehttp echo            answers that say what was asked
 //	reversehttp inbox           prints what comes
+//	reversehttp callback        waits for the redirect of an OAuth server
 //	reversehttp inspect         prints what came, as the gateway recorded it
 //	reversehttp replay ID       gives a recorded request to the handler again
 //	reversehttp mcp             lets an agent do all that

@@ -41,6 +41,7 @@ type options struct {
 	Serve      serve      `cmd:"" help:"Put the files of a directory on a public URL."`
 	Echo       echo       `cmd:"" help:"Answer every request with what came, as JSON."`
 	Inbox      inbox      `cmd:"" help:"Print every request, and answer a chosen status."`
+	Callback   callback   `cmd:"" help:"Wait for the redirect of an OAuth server, and print what it says."`
 	Inspect    inspect    `cmd:"" help:"Print the exchanges that the gateway recorded."`
 	Replay     replay     `cmd:"" help:"Give a recorded request to the handler again."`
 	MCP        mcpServer  `cmd:"" name:"mcp" help:"Serve an agent on standard input and output, by the Model Context Protocol."`
