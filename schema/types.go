@@ -8,11 +8,11 @@ import "encoding/json"
 // order. A value is a string of the characters U+0000 to U+00FF, each standing for the byte of the same number.
 type Field [2]string
 
-// Request is a request of a visitor, as a handler receives it.
+// Request is a visitor's request, as a handler receives it.
 type Request struct {
 	// Type is always "request".
 	Type string `json:"type"`
-	// ID names the exchange; unique for this gateway and all its restarts.
+	// ID names the exchange. It is unique for the gateway, also across restarts.
 	ID string `json:"id"`
 	// Attempt counts the deliveries of this exchange, from 1.
 	Attempt int `json:"attempt"`
@@ -24,44 +24,43 @@ type Request struct {
 	// Target is the request target byte for byte as the visitor sent it (RFC 9112, 3.2); each character is one byte,
 	// U+0000 to U+00FF.
 	Target string `json:"target"`
-	// URL is the target URI that the gateway reconstructed (RFC 9110, 7.1).
+	// URL is the target URI, as the gateway reconstructed it (RFC 9110, 7.1).
 	URL string `json:"url"`
 	// Base is the public URL of the claim, with a final slash. A router mounted at / sees what follows it.
 	Base string `json:"base"`
-	// HTTPVersion is the version the visitor spoke: "1.0", "1.1" or "2.0".
+	// HTTPVersion is the HTTP version of the visitor: "1.0", "1.1" or "2.0".
 	HTTPVersion string `json:"httpVersion"`
-	// RemoteAddr: address and port of the visitor, as "203.0.113.9:51234" or "[2001:db8::1]:51234".
+	// RemoteAddr are the address and port of the visitor, as "203.0.113.9:51234" or "[2001:db8::1]:51234".
 	RemoteAddr string `json:"remoteAddr"`
 	// Headers are the fields of the request, Host first, without those that end at the gateway.
 	Headers []Field `json:"headers"`
-	// Body is the content, when it is valid UTF-8 and not empty.
+	// Body is the content, if it is valid UTF-8 and not empty.
 	Body *string `json:"body,omitempty"`
-	// BodyBase64 is the content in base64 (RFC 4648, 4), when it is not valid UTF-8.
+	// BodyBase64 is the content in base64 (RFC 4648, 4), if it is not valid UTF-8.
 	BodyBase64 *string `json:"bodyBase64,omitempty"`
-	// ContentLength: only in the framed form: so many bytes of content follow the line, and then LF. Absent: the
-	// content, if there is any, is in the message or at the bodyUrl.
+	// ContentLength is the number of bytes of content that follow the line, before an LF. Only in the framed form.
+	// Absent: the content, if there is any, is in the message or at the bodyUrl.
 	ContentLength int `json:"contentLength,omitempty"`
-	// BodyURL: where to GET the content, once, as it comes from the visitor; when it is longer than
+	// BodyURL is where to GET the content, once, as it comes from the visitor. Present if it is longer than
 	// limits.inlineBytes or of unknown length, and with upgrade.
 	BodyURL string `json:"bodyUrl,omitempty"`
-	// Upgrade is what the visitor asks to upgrade the connection to (RFC 9110, 7.8). A response with status 101 and
-	// more accepts. Absent: nothing.
+	// Upgrade is the protocol that the visitor asks to upgrade the connection to (RFC 9110, 7.8). A response with
+	// status 101 and more accepts. Absent: none.
 	Upgrade RequestUpgrade `json:"upgrade,omitempty"`
-	// ReplayOf is the exchange whose recorded request this repeats, by the owner's will. Absent: a visitor's own
-	// request.
+	// ReplayOf is the exchange whose recorded request the owner replays. Absent: a visitor's own request.
 	ReplayOf string `json:"replayOf,omitempty"`
-	// ResponseURL: where to POST the content of the response as it is, or a whole response whose fields are those of
-	// the POST.
+	// ResponseURL is where to POST the content of the response as it is, or a whole response whose fields are those
+	// of the POST.
 	ResponseURL string `json:"responseUrl"`
-	// Cursor: only on a stream: names this message. A poll acknowledges it, and all before it, with Last-Event-ID.
+	// Cursor names this message. A poll acknowledges it, and all before it, with Last-Event-ID. Only on a stream.
 	Cursor string `json:"cursor,omitempty"`
 }
 
 // TypeRequest is the type of every Request.
 const TypeRequest = "request"
 
-// RequestUpgrade is what the visitor asks to upgrade the connection to (RFC 9110, 7.8). A response with status
-// 101 and more accepts. Absent: nothing.
+// RequestUpgrade is the protocol that the visitor asks to upgrade the connection to (RFC 9110, 7.8). A response
+// with status 101 and more accepts. Absent: none.
 type RequestUpgrade string
 
 // The values of RequestUpgrade.
@@ -69,24 +68,24 @@ const (
 	RequestWebsocket RequestUpgrade = "websocket"
 )
 
-// Cancel tells a session that an exchange it holds needs no answer any more.
+// Cancel notifies a session that an exchange it holds no longer needs an answer.
 type Cancel struct {
 	// Type is always "cancel".
 	Type string `json:"type"`
 	// ID is the exchange.
 	ID string `json:"id"`
-	// Reason tells why it needs none: the visitor left, or the time for the answer ran out. Of an upgraded
-	// connection draining says that the gateway stops, and that the handler is to end it within 2 s.
+	// Reason is the reason: the visitor left, or the time for the answer ran out. For an upgraded connection,
+	// draining means that the gateway is stopping and the handler must end the connection within 2 s.
 	Reason CancelReason `json:"reason"`
-	// Cursor: only on a stream: names this message.
+	// Cursor names this message. Only on a stream.
 	Cursor string `json:"cursor,omitempty"`
 }
 
 // TypeCancel is the type of every Cancel.
 const TypeCancel = "cancel"
 
-// CancelReason tells why it needs none: the visitor left, or the time for the answer ran out. Of an upgraded
-// connection draining says that the gateway stops, and that the handler is to end it within 2 s.
+// CancelReason is the reason: the visitor left, or the time for the answer ran out. For an upgraded connection,
+// draining means that the gateway is stopping and the handler must end the connection within 2 s.
 type CancelReason string
 
 // The values of CancelReason.
@@ -96,24 +95,24 @@ const (
 	CancelDraining    CancelReason = "draining"
 )
 
-// Response is the answer to one exchange: whole, or with more its beginning.
+// Response is the answer to one exchange: the whole of it, or with more its beginning.
 type Response struct {
 	// Type is always "response".
 	Type string `json:"type"`
-	// ID is the exchange that is answered.
+	// ID is the exchange that this answers.
 	ID string `json:"id"`
 	// Status is the final status code (RFC 9110, 15), 200 to 599; or 101, with more, to a request with upgrade.
 	Status int `json:"status"`
 	// Headers are the fields of the response. Absent means none.
 	Headers []Field `json:"headers,omitempty"`
-	// Body is the content as text; it is sent as UTF-8.
+	// Body is the content as text, which is sent as UTF-8.
 	Body *string `json:"body,omitempty"`
 	// BodyBase64 is the content in base64 (RFC 4648, 4).
 	BodyBase64 *string `json:"bodyBase64,omitempty"`
-	// ContentLength: only in the framed form: so many bytes of content follow the line, and then LF. Absent: the
-	// content, if there is any, is in the message.
+	// ContentLength is the number of bytes of content that follow the line, before an LF. Only in the framed form.
+	// Absent: the content, if there is any, is in the message.
 	ContentLength int `json:"contentLength,omitempty"`
-	// More tells whether content follows, in parts or by the responseUrl. Absent means false.
+	// More reports whether content follows, in parts or by the responseUrl. Absent means false.
 	More bool `json:"more,omitempty"`
 	// Trailers are the fields after the content of a whole answer (RFC 9110, 6.5). Absent means none.
 	Trailers []Field `json:"trailers,omitempty"`
@@ -126,18 +125,18 @@ const TypeResponse = "response"
 type Part struct {
 	// Type is always "part".
 	Type string `json:"type"`
-	// ID is the exchange that is answered.
+	// ID is the exchange that this answers.
 	ID string `json:"id"`
 	// Seq counts the parts of the answer, from 1.
 	Seq int `json:"seq"`
-	// Body is the content as text; it is sent as UTF-8.
+	// Body is the content as text, which is sent as UTF-8.
 	Body *string `json:"body,omitempty"`
 	// BodyBase64 is the content in base64 (RFC 4648, 4).
 	BodyBase64 *string `json:"bodyBase64,omitempty"`
-	// ContentLength: only in the framed form: so many bytes of content follow the line, and then LF. Absent: the
-	// content, if there is any, is in the message.
+	// ContentLength is the number of bytes of content that follow the line, before an LF. Only in the framed form.
+	// Absent: the content, if there is any, is in the message.
 	ContentLength int `json:"contentLength,omitempty"`
-	// More tells whether parts follow. Absent means that this is the last.
+	// More reports whether parts follow. Absent means that this is the last.
 	More bool `json:"more,omitempty"`
 	// Trailers: with the last part: the fields after the content (RFC 9110, 6.5). Absent means none.
 	Trailers []Field `json:"trailers,omitempty"`
@@ -161,7 +160,7 @@ type Interim struct {
 // TypeInterim is the type of every Interim.
 const TypeInterim = "interim"
 
-// Abort gives an exchange up: the visitor gets 502 handler_failed, or a response that visibly ends too soon.
+// Abort abandons an exchange: the visitor gets 502 handler_failed, or a response that is visibly cut short.
 type Abort struct {
 	// Type is always "abort".
 	Type string `json:"type"`
@@ -184,29 +183,30 @@ type Batch struct {
 
 // Answers: several answers in one POST to the responses URL.
 type Answers struct {
-	// Messages: each is judged by itself.
+	// Messages are the messages. Each has a result of its own.
 	Messages []json.RawMessage `json:"messages"`
 }
 
-// Result is what became of one message of a POST to the responses URL.
+// Result is the result of one message of a POST to the responses URL.
 type Result struct {
-	// ID is the exchange; empty where the message named none.
+	// ID is the exchange, or empty if the message named none.
 	ID string `json:"id"`
-	// Status is the outcome; see the table in README.md.
+	// Status is the outcome. See the table in README.md.
 	Status ResultStatus `json:"status"`
-	// Pointer: only with a detail: the place in the message that it is about, as a JSON Pointer (RFC 6901).
+	// Pointer is the place in the message that the detail is about, as a JSON Pointer (RFC 6901). Only with a
+	// detail.
 	Pointer *string `json:"pointer,omitempty"`
 	// Detail: for people: with invalid the fault, and with accepted and duplicate what was left out of the message.
-	// Absent: nothing is amiss.
+	// Absent: there is nothing to report.
 	Detail string `json:"detail,omitempty"`
-	// Seq: only on a link: the number of the part that was judged.
+	// Seq is the number of the part that this is the result of. Only on a link.
 	Seq int `json:"seq,omitempty"`
-	// ExchangeWindow: only on a link: how much content of the exchange may be unconfirmed from now on, in bytes.
-	// Absent: as before.
+	// ExchangeWindow is how much content of the exchange may be unconfirmed from now on, in bytes. Only on a link.
+	// Absent: unchanged.
 	ExchangeWindow int `json:"exchangeWindow,omitempty"`
 }
 
-// ResultStatus is the outcome; see the table in README.md.
+// ResultStatus is the outcome. See the table in README.md.
 type ResultStatus string
 
 // The values of ResultStatus.
@@ -221,69 +221,69 @@ const (
 
 // Results is the answer to a POST to the responses URL.
 type Results struct {
-	// Results are the outcomes, one for each message, in their order.
+	// Results are the results, one for each message, in the same order.
 	Results []Result `json:"results"`
 }
 
-// Hello is the first message of a program on a link, where the upgrade showed no token.
+// Hello is the first message of a program on a link, if the upgrade showed no token.
 type Hello struct {
 	// Type is always "hello".
 	Type string `json:"type"`
 	// Token is the secret that owns the claim.
 	Token string `json:"token"`
-	// Cursor: acknowledges the messages up to this one; what comes after it is sent again. Absent: all that was
-	// delivered is acknowledged.
+	// Cursor acknowledges the messages up to this one; later ones are sent again. Absent: all delivered messages are
+	// acknowledged.
 	Cursor string `json:"cursor,omitempty"`
 }
 
 // TypeHello is the type of every Hello.
 const TypeHello = "hello"
 
-// LinkResults is what became of messages of a program on a link.
+// LinkResults are the results of messages of a program on a link.
 type LinkResults struct {
 	// Type is always "results".
 	Type string `json:"type"`
-	// Results are the outcomes; those of one exchange come in the order of its messages.
+	// Results are the results. Those of one exchange are in the order of its messages.
 	Results []Result `json:"results"`
 }
 
 // TypeLinkResults is the type of every LinkResults.
 const TypeLinkResults = "results"
 
-// Ack: acknowledges messages of a link.
+// Ack acknowledges messages of a link.
 type Ack struct {
 	// Type is always "ack".
 	Type string `json:"type"`
-	// Cursor names the last message that is acknowledged, with all before it.
+	// Cursor names the message that is acknowledged, with all before it.
 	Cursor string `json:"cursor"`
 }
 
 // TypeAck is the type of every Ack.
 const TypeAck = "ack"
 
-// Watch: has the gateway tell of the recordings of the claim on this link, from now on.
+// Watch subscribes the link to changes of the recordings of the claim.
 type Watch struct {
 	// Type is always "watch".
 	Type string `json:"type"`
-	// Change is a change that the gateway named: it tells of what changed since. Absent: of all recordings first.
+	// Change is a state that the gateway named: only later changes are sent. Absent: all recordings are sent first.
 	Change string `json:"change,omitempty"`
 }
 
 // TypeWatch is the type of every Watch.
 const TypeWatch = "watch"
 
-// Pong: answers a ping of the gateway, which is {"type":"ping"}.
+// Pong answers a ping of the gateway, which is {"type":"ping"}.
 type Pong struct {
 	// Type is always "pong".
 	Type string `json:"type"`
-	// Cursor: acknowledges, as that of an ack. Absent: nothing is acknowledged.
+	// Cursor acknowledges messages, like the cursor of an ack. Absent: nothing is acknowledged.
 	Cursor string `json:"cursor,omitempty"`
 }
 
 // TypePong is the type of every Pong.
 const TypePong = "pong"
 
-// LinkError tells why a gateway closes a link: a problem (RFC 9457).
+// LinkError says why a gateway closes a link: a problem (RFC 9457).
 type LinkError struct {
 	// Type is always "error".
 	Type string `json:"type"`
@@ -291,18 +291,18 @@ type LinkError struct {
 	Code string `json:"code"`
 	// Status is the status of the problem as a response.
 	Status int `json:"status"`
-	// Title is what the code means, for people.
+	// Title is the meaning of the code, for people.
 	Title string `json:"title"`
 	// Detail is what is wrong here, for people.
 	Detail string `json:"detail,omitempty"`
-	// RetryAfterMs is how long to wait before trying again, in milliseconds. Absent: nothing is said.
+	// RetryAfterMs is how long to wait before trying again, in milliseconds. Absent: unknown.
 	RetryAfterMs int `json:"retryAfterMs,omitempty"`
 }
 
 // TypeLinkError is the type of every LinkError.
 const TypeLinkError = "error"
 
-// Redeliver tells which requests may be delivered again after the session that held them was lost: those with an
+// Redeliver says which requests may be delivered again after the session that held them was lost: those with an
 // idempotent method (RFC 9110, 9.2.2), those and any with an Idempotency-Key field, or all.
 type Redeliver string
 
@@ -313,32 +313,33 @@ const (
 	RedeliverAny        Redeliver = "any"
 )
 
-// PolicyBasic is one who is let in by name and password (Basic, RFC 7617).
+// PolicyBasic is a user who is let in by name and password (Basic, RFC 7617).
 type PolicyBasic struct {
 	// User is the name, without a colon.
 	User string `json:"user"`
-	// Password is the password, of 72 bytes at most. A gateway keeps a slow hash of it and never gives it back.
-	// Absent: the one that this user has.
+	// Password is the password, at most 72 bytes. A gateway stores a slow hash of it and never returns it. Absent:
+	// the password is unchanged.
 	Password string `json:"password,omitempty"`
 }
 
-// PolicyBearer is one who is let in by a token (Bearer, RFC 6750).
+// PolicyBearer is a token that lets visitors in (Bearer, RFC 6750).
 type PolicyBearer struct {
-	// Name is what the owner calls the token.
+	// Name is the owner's name for the token.
 	Name string `json:"name"`
-	// Token is the token. A gateway keeps a hash of it and never gives it back. Absent: the one that has this name.
+	// Token is the token. A gateway stores a hash of it and never returns it. Absent: the token of this name is
+	// unchanged.
 	Token string `json:"token,omitempty"`
 }
 
-// PolicyIP tells which addresses of visitors are let in.
+// PolicyIP says which addresses of visitors are let in.
 type PolicyIP struct {
 	// Allow are the addresses, and networks such as 203.0.113.0/24.
 	Allow []string `json:"allow"`
 }
 
-// PolicyRate is how often a visitor may ask.
+// PolicyRate is how often a visitor may send a request.
 type PolicyRate struct {
-	// PerMinute is the most requests of an address within a minute of the first.
+	// PerMinute is the most requests from an address within a minute of the first.
 	PerMinute int `json:"perMinute"`
 }
 
@@ -348,16 +349,16 @@ type PolicyContent struct {
 	MaxBytes int `json:"maxBytes"`
 }
 
-// PolicyWebhook: whose signed requests are let in.
+// PolicyWebhook says whose signed requests are let in.
 type PolicyWebhook struct {
-	// Preset: who signs: Standard Webhooks, or this vendor.
+	// Preset is the signature scheme: Standard Webhooks, or that of a vendor.
 	Preset PolicyWebhookPreset `json:"preset"`
-	// Secret is what the signatures are verified with, as the sender shows it: the secret, or the public key. A
-	// gateway never gives it back. Absent: the one that this preset has.
+	// Secret is the secret or public key that verifies signatures, as the sender displays it. A gateway never
+	// returns it. Absent: that of this preset is unchanged.
 	Secret string `json:"secret,omitempty"`
 }
 
-// PolicyWebhookPreset: who signs: Standard Webhooks, or this vendor.
+// PolicyWebhookPreset is the signature scheme: Standard Webhooks, or that of a vendor.
 type PolicyWebhookPreset string
 
 // The values of PolicyWebhookPreset.
@@ -369,19 +370,19 @@ const (
 	PolicyWebhookDiscord  PolicyWebhookPreset = "discord"
 )
 
-// PolicyOffline is what visitors hear while no program is there.
+// PolicyOffline is the answer to visitors while no program is connected.
 type PolicyOffline struct {
-	// Mode: wait is as without it: 503 no_handler. Canned is this answer.
+	// Mode: wait is the default: 503 no_handler after a wait. Canned is this answer.
 	Mode PolicyOfflineMode `json:"mode"`
 	// Status is the status of a canned answer. Absent means 503.
 	Status int `json:"status,omitempty"`
 	// Headers are the fields of a canned answer. Absent means none.
 	Headers []Field `json:"headers,omitempty"`
-	// Body is the content of a canned answer, of 8192 bytes at most. Absent means none.
+	// Body is the content of a canned answer, at most 8192 bytes. Absent means none.
 	Body string `json:"body,omitempty"`
 }
 
-// PolicyOfflineMode: wait is as without it: 503 no_handler. Canned is this answer.
+// PolicyOfflineMode: wait is the default: 503 no_handler after a wait. Canned is this answer.
 type PolicyOfflineMode string
 
 // The values of PolicyOfflineMode.
@@ -390,29 +391,30 @@ const (
 	PolicyOfflineCanned PolicyOfflineMode = "canned"
 )
 
-// Policy is what the gateway enforces for a claim before its program sees anything. README.md, section 14, has
-// the order. A state has it without passwords, tokens and secrets.
+// Policy is what the gateway enforces for a claim before its program sees a request. README.md, section 14, has
+// the order. The state of a claim shows it without passwords, tokens and secrets.
 type Policy struct {
-	// Basic: those who are let in by name and password, at claims with an origin of their own. Absent means nobody.
+	// Basic are the users who are let in by name and password, at claims with an origin of their own. Absent means
+	// none.
 	Basic *[]PolicyBasic `json:"basic,omitempty"`
-	// Bearer: those who are let in by a token. Absent means nobody.
+	// Bearer are the tokens that let visitors in. Absent means none.
 	Bearer *[]PolicyBearer `json:"bearer,omitempty"`
-	// IP tells which addresses are let in. Absent means all.
+	// IP says which addresses are let in. Absent means all.
 	IP *PolicyIP `json:"ip,omitempty"`
 	// Methods are the methods that are let in. Absent means all.
 	Methods *[]string `json:"methods,omitempty"`
 	// Paths are the paths that are let in, and all below each, such as /hook/. Absent means all.
 	Paths *[]string `json:"paths,omitempty"`
-	// Rate is how often a visitor may ask. Absent means as often as the gateway takes.
+	// Rate is how often a visitor may send a request. Absent means as often as the gateway allows.
 	Rate *PolicyRate `json:"rate,omitempty"`
-	// Content is how much content a request may have. Absent means as much as the gateway takes.
+	// Content is how much content a request may have. Absent means as much as the gateway allows.
 	Content *PolicyContent `json:"content,omitempty"`
-	// Webhook: whose signed requests are let in. Absent means that none need be signed.
+	// Webhook says whose signed requests are let in. Absent means that requests need no signature.
 	Webhook *PolicyWebhook `json:"webhook,omitempty"`
-	// Share tells whether those are let in who came by a link of {shares}, at claims with an origin of their own.
+	// Share reports whether visitors with a link of {shares} are let in, at claims with an origin of their own.
 	// Absent means false.
 	Share *bool `json:"share,omitempty"`
-	// Offline is what visitors hear while no program is there. Absent means 503 no_handler.
+	// Offline is the answer to visitors while no program is connected. Absent means 503 no_handler.
 	Offline *PolicyOffline `json:"offline,omitempty"`
 }
 
@@ -420,49 +422,49 @@ type Policy struct {
 type ShareRequest struct {
 	// Lease is how long the link works, and how long it lets a visitor in, in seconds. Absent: 7200.
 	Lease *int `json:"lease,omitempty"`
-	// Once tells whether only one browser may use it. Absent: true.
+	// Once reports whether only one browser may use it. Absent: true.
 	Once *bool `json:"once,omitempty"`
 }
 
-// ShareAnswer is the content of 201 from POST {shares}: a link that lets in.
+// ShareAnswer is the content of 201 from POST {shares}: a link that lets a visitor in.
 type ShareAnswer struct {
 	// URL is the link. It holds a secret, and is returned once.
 	URL string `json:"url"`
-	// Lease is how long it lets in, in seconds.
+	// Lease is how long it lets a visitor in, in seconds.
 	Lease int `json:"lease"`
-	// Once tells whether it lets in one browser only.
+	// Once reports whether it lets in only one browser.
 	Once bool `json:"once"`
 }
 
 // ClaimRequest is the content of POST /claims.
 type ClaimRequest struct {
-	// Label is the DNS label wanted. Absent: the gateway picks one.
+	// Label is the requested DNS label. Absent: the gateway picks one.
 	Label *string `json:"label,omitempty"`
-	// Token is the secret that owns the claim, as RFC 6750 allows it; for a new claim of a gateway that is not local
-	// at least 16 characters. Absent: the gateway mints one.
+	// Token is the secret that owns the claim, in the syntax of RFC 6750; at least 16 characters for a new claim at
+	// a gateway that is not local. Absent: the gateway mints one.
 	Token *string `json:"token,omitempty"`
-	// Lease is how long the claim lives while nobody polls, in seconds: 86400 at most, but for accounts that may
-	// have more. Absent: 60, or unchanged.
+	// Lease is how long the claim lives while nobody polls, in seconds: at most 86400, unless the account may have
+	// more. Absent: 60, or unchanged.
 	Lease *int `json:"lease,omitempty"`
 	// TimeoutMs is how long a visitor waits for the handler's answer, in milliseconds. Absent: 60000, or unchanged.
 	TimeoutMs *int `json:"timeoutMs,omitempty"`
-	// Redeliver tells which requests may be delivered again. Absent: idempotent, or unchanged.
+	// Redeliver says which requests may be delivered again. Absent: idempotent, or unchanged.
 	Redeliver *Redeliver `json:"redeliver,omitempty"`
-	// Inspect tells whether exchanges are recorded for the owner to look at. Absent: false, or unchanged.
+	// Inspect reports whether exchanges are recorded for the owner to look at. Absent: false, or unchanged.
 	Inspect *bool `json:"inspect,omitempty"`
 	// Policy is what the gateway enforces. Absent: nothing, or unchanged.
 	Policy *Policy `json:"policy,omitempty"`
-	// Domain is a domain of the owner's own that is to lead to the claim, such as hooks.example.org. Empty: none.
+	// Domain is the owner's own domain that should lead to the claim, such as hooks.example.org. Empty: none.
 	// Absent: none, or unchanged.
 	Domain *string `json:"domain,omitempty"`
 }
 
-// Limits are the bounds that a program should know.
+// Limits are the bounds of a gateway that a program should know.
 type Limits struct {
 	// InlineBytes is the most content that a request carries in its envelope, in bytes. More comes by its bodyUrl.
 	InlineBytes int `json:"inlineBytes"`
-	// FramedInlineBytes is the most content that a request carries in a stream in the framed form, in bytes, where
-	// that is more than inlineBytes.
+	// FramedInlineBytes is the most content that a request carries in a stream in the framed form, in bytes, if that
+	// is more than inlineBytes.
 	FramedInlineBytes int `json:"framedInlineBytes"`
 	// ContentBytes is the most content of a request, in bytes. More is refused with 413 content_too_large.
 	ContentBytes int `json:"contentBytes"`
@@ -496,7 +498,7 @@ type ClaimAnswer struct {
 	Lease int `json:"lease"`
 	// TimeoutMs is how long a visitor waits for the answer, in milliseconds.
 	TimeoutMs int `json:"timeoutMs"`
-	// Redeliver tells which requests may be delivered again.
+	// Redeliver says which requests may be delivered again.
 	Redeliver Redeliver `json:"redeliver"`
 	// Claim is the URL of the claim, for GET, PATCH and DELETE.
 	Claim string `json:"claim"`
@@ -512,20 +514,20 @@ type ClaimAnswer struct {
 	Exchanges string `json:"exchanges,omitempty"`
 	// Shares is the URL for making links that let visitors in.
 	Shares string `json:"shares,omitempty"`
-	// Inspect tells whether exchanges are recorded. Absent means false.
+	// Inspect reports whether exchanges are recorded. Absent means false.
 	Inspect bool `json:"inspect,omitempty"`
-	// Domain is the domain of the owner's own. Absent: none.
+	// Domain is the owner's own domain. Absent: none.
 	Domain string `json:"domain,omitempty"`
-	// DomainURL is the URL at that domain, with a final slash, once and while requests there reach the claim.
+	// DomainURL is the URL at that domain, with a final slash. Absent: requests there do not reach the claim.
 	DomainURL string `json:"domainUrl,omitempty"`
-	// DomainRecord is the name of the TXT record that shows whose the domain is, without a final dot. Absent: the
-	// operator of the gateway says that.
+	// DomainRecord is the name of the TXT record that proves control of the domain, without a final dot. Absent: the
+	// operator of the gateway assigned the domain.
 	DomainRecord string `json:"domainRecord,omitempty"`
-	// DomainValue is the value of that record. It is bound to the token of the claim, and no secret.
+	// DomainValue is the value of that record. It is bound to the token of the claim, and is not a secret.
 	DomainValue string `json:"domainValue,omitempty"`
-	// DomainProblem tells why requests at the domain do not reach the claim, for people. Absent: they do.
+	// DomainProblem says why requests at the domain do not reach the claim, for people. Absent: they do.
 	DomainProblem string `json:"domainProblem,omitempty"`
-	// Account is the name of the account that made the claim. Absent: none that has a name.
+	// Account is the name of the account that made the claim. Absent: no account with a name.
 	Account string `json:"account,omitempty"`
 	// Policy is what the gateway enforces, without secrets. Absent means nothing.
 	Policy *Policy `json:"policy,omitempty"`
@@ -551,26 +553,26 @@ type Welcome struct {
 // TypeWelcome is the type of every Welcome.
 const TypeWelcome = "welcome"
 
-// ClaimPatch is the content of PATCH on a claim. A member replaces the old one whole; an absent one is
-// unchanged.
+// ClaimPatch is the content of PATCH on a claim. A member replaces the whole old value; an absent member leaves
+// it unchanged.
 type ClaimPatch struct {
-	// Lease is the new lease, in seconds: 86400 at most, but for accounts that may have more.
+	// Lease is the new lease, in seconds: at most 86400, unless the account may have more.
 	Lease *int `json:"lease,omitempty"`
-	// TimeoutMs is the new time for answers, in milliseconds.
+	// TimeoutMs is the new timeout for answers, in milliseconds.
 	TimeoutMs *int `json:"timeoutMs,omitempty"`
-	// Redeliver is the new rule.
+	// Redeliver is the new redelivery rule.
 	Redeliver *Redeliver `json:"redeliver,omitempty"`
-	// Inspect tells whether exchanges are recorded from now on. False drops the recordings there are.
+	// Inspect reports whether exchanges are recorded from now on. False deletes existing recordings.
 	Inspect *bool `json:"inspect,omitempty"`
-	// Policy is what the gateway enforces from now on. An empty object ends it.
+	// Policy is what the gateway enforces from now on. An empty object removes the policy.
 	Policy *Policy `json:"policy,omitempty"`
-	// Domain is a domain of the owner's own that is to lead to the claim. Empty ends it. The same domain again makes
-	// the gateway look for its record again.
+	// Domain is the owner's own domain that should lead to the claim. Empty removes it. Sending the same domain
+	// again makes the gateway look for its record again.
 	Domain *string `json:"domain,omitempty"`
-	// Viewer: true mints a new token that may only look, in place of an earlier one; false ends it.
+	// Viewer: true mints a new view-only token that replaces an earlier one; false revokes it.
 	Viewer *bool `json:"viewer,omitempty"`
-	// Token is the new token, on a gateway that is not local of at least 16 characters. The old one is worth nothing
-	// from then on.
+	// Token is the new token, at least 16 characters at a gateway that is not local. The old one is invalid from
+	// then on.
 	Token *string `json:"token,omitempty"`
 }
 
@@ -578,23 +580,23 @@ type ClaimPatch struct {
 type SessionState struct {
 	// ID is the last segment of the session's URL.
 	ID string `json:"id"`
-	// Parked tells whether a poll is open.
+	// Parked reports whether a poll is open.
 	Parked bool `json:"parked"`
-	// Held: exchanges delivered to it and not yet ended.
+	// Held is the number of exchanges that were delivered to it and have not ended.
 	Held int `json:"held"`
 	// IdleMs: milliseconds since its last poll ended or its last answer came; 0 while a poll is open.
 	IdleMs int `json:"idleMs"`
 }
 
-// Counters are the exchanges of a claim that ended, each counted in exactly one member.
+// Counters counts the completed exchanges of a claim, each in exactly one member.
 type Counters struct {
 	// Done: answered by the handler.
 	Done int `json:"done"`
 	// Failed: ended by the gateway with an error that is not a time-out.
 	Failed int `json:"failed"`
-	// TimedOut: handed over and not answered in time.
+	// TimedOut: delivered but not answered in time.
 	TimedOut int `json:"timedOut"`
-	// Abandoned: left by the visitor first.
+	// Abandoned: abandoned by the visitor.
 	Abandoned int `json:"abandoned"`
 }
 
@@ -610,56 +612,56 @@ type ClaimState struct {
 	LeaseLeftMs int `json:"leaseLeftMs"`
 	// TimeoutMs is how long a visitor waits for the answer, in milliseconds.
 	TimeoutMs int `json:"timeoutMs"`
-	// Redeliver tells which requests may be delivered again.
+	// Redeliver says which requests may be delivered again.
 	Redeliver Redeliver `json:"redeliver"`
 	// Sessions are the live sessions, oldest first.
 	Sessions []SessionState `json:"sessions"`
-	// Queue: exchanges that wait for a poll.
+	// Queue is the number of exchanges that wait for a poll.
 	Queue int `json:"queue"`
-	// Counters are the exchanges that ended.
+	// Counters are the counts of completed exchanges.
 	Counters Counters `json:"counters"`
 	// Exchanges is the URL of the recordings of the claim.
 	Exchanges string `json:"exchanges,omitempty"`
 	// Shares is the URL for making links that let visitors in.
 	Shares string `json:"shares,omitempty"`
-	// Inspect tells whether exchanges are recorded. Absent means false.
+	// Inspect reports whether exchanges are recorded. Absent means false.
 	Inspect bool `json:"inspect,omitempty"`
-	// Domain is the domain of the owner's own. Absent: none.
+	// Domain is the owner's own domain. Absent: none.
 	Domain string `json:"domain,omitempty"`
-	// DomainURL is the URL at that domain, with a final slash, once and while requests there reach the claim.
+	// DomainURL is the URL at that domain, with a final slash. Absent: requests there do not reach the claim.
 	DomainURL string `json:"domainUrl,omitempty"`
-	// DomainRecord is the name of the TXT record that shows whose the domain is, without a final dot. Absent: the
-	// operator of the gateway says that.
+	// DomainRecord is the name of the TXT record that proves control of the domain, without a final dot. Absent: the
+	// operator of the gateway assigned the domain.
 	DomainRecord string `json:"domainRecord,omitempty"`
-	// DomainValue is the value of that record. It is bound to the token of the claim, and no secret.
+	// DomainValue is the value of that record. It is bound to the token of the claim, and is not a secret.
 	DomainValue string `json:"domainValue,omitempty"`
-	// DomainProblem tells why requests at the domain do not reach the claim, for people. Absent: they do.
+	// DomainProblem says why requests at the domain do not reach the claim, for people. Absent: they do.
 	DomainProblem string `json:"domainProblem,omitempty"`
-	// Account is the name of the account that made the claim. Absent: none that has a name.
+	// Account is the name of the account that made the claim. Absent: no account with a name.
 	Account string `json:"account,omitempty"`
-	// Viewer tells whether there is a token that may only look. Absent means false.
+	// Viewer reports whether there is a view-only token. Absent means false.
 	Viewer bool `json:"viewer,omitempty"`
-	// ViewerToken: that token, in the answer to the PATCH that minted it only.
+	// ViewerToken: that token, only in the answer to the PATCH that minted it.
 	ViewerToken string `json:"viewerToken,omitempty"`
 	// Policy is what the gateway enforces, without secrets. Absent means nothing.
 	Policy *Policy `json:"policy,omitempty"`
 }
 
-// QuotaUse is how much is used of a quota.
+// QuotaUse is the usage of one quota.
 type QuotaUse struct {
-	// Name is what it bounds, as in the quota of a problem.
+	// Name is what the quota bounds, as in the quota of a problem.
 	Name string `json:"name"`
-	// Used is how much there is, or was used in the minute, day or month of UTC.
+	// Used is how much exists now, or was used in the current minute, day or month of UTC.
 	Used int `json:"used"`
-	// Limit is how much there may be. Absent: no bound.
+	// Limit is the limit. Absent: no bound.
 	Limit int `json:"limit,omitempty"`
 	// ResetsMs: milliseconds until the count starts again. Absent: it counts what exists at a time.
 	ResetsMs int `json:"resetsMs,omitempty"`
-	// Near tells whether four fifths or more are used. Absent means false.
+	// Near reports whether four fifths or more are used. Absent means false.
 	Near bool `json:"near,omitempty"`
 }
 
-// LabelUsage is how much a label uses.
+// LabelUsage is the usage of one label.
 type LabelUsage struct {
 	// Label is the label.
 	Label string `json:"label"`
@@ -669,16 +671,16 @@ type LabelUsage struct {
 
 // Usage is the content of 200 from GET {usage}.
 type Usage struct {
-	// Account is the name of the account. Absent: one without a name, whose quotas are those of its address.
+	// Account is the name of the account. Absent: the quotas are those of the sender's address.
 	Account string `json:"account,omitempty"`
 	// Quotas are what its claims use together.
 	Quotas []QuotaUse `json:"quotas"`
-	// Labels are what each of its claims uses where labels have quotas: the first hundred by label.
+	// Labels are what each of its claims uses, if labels have quotas: the first hundred by label.
 	Labels []LabelUsage `json:"labels"`
 }
 
-// Recorded is a recording as a list has it: one exchange, without its fields and content. Times are milliseconds
-// from receivedAt; one that is absent has not come.
+// Recorded is a recording in a list: one exchange, without its fields and content. Times are milliseconds from
+// receivedAt; an absent time has not come yet.
 type Recorded struct {
 	// ID is the exchange.
 	ID string `json:"id"`
@@ -690,49 +692,51 @@ type Recorded struct {
 	Target string `json:"target"`
 	// HTTPVersion is the version the visitor spoke.
 	HTTPVersion string `json:"httpVersion"`
-	// RemoteAddr: address and port of the visitor; that of whoever asked, for a replay.
+	// RemoteAddr are the address and port of the visitor; for a replay, of the sender of the replay.
 	RemoteAddr string `json:"remoteAddr"`
-	// Upgrade is what the visitor asked to upgrade the connection to. Absent: nothing.
+	// Upgrade is the protocol that the visitor asked to upgrade the connection to. Absent: none.
 	Upgrade string `json:"upgrade,omitempty"`
 	// ReplayOf is the exchange whose request this repeats. Absent: a visitor's own.
 	ReplayOf string `json:"replayOf,omitempty"`
-	// ReceivedAt: when the request came, in UTC (RFC 3339).
+	// ReceivedAt is when the request came, in UTC (RFC 3339).
 	ReceivedAt string `json:"receivedAt"`
-	// State: where the exchange is: no session has it; a session was given it; its response has begun; it is over.
+	// State is the state of the exchange: not delivered yet; delivered to a session; its response has begun;
+	// completed.
 	State RecordedState `json:"state"`
-	// QueuedMs: when it could be delivered: what the gateway collects of the content was there.
+	// QueuedMs is when it could be delivered, after the gateway had collected the content that it collects.
 	QueuedMs *int `json:"queuedMs,omitempty"`
-	// DeliveredMs: when a session was given it first.
+	// DeliveredMs is when it was first delivered to a session.
 	DeliveredMs *int `json:"deliveredMs,omitempty"`
-	// FirstByteMs: when the response began.
+	// FirstByteMs is when the response began.
 	FirstByteMs *int `json:"firstByteMs,omitempty"`
-	// DoneMs: when it ended.
+	// DoneMs is when it ended.
 	DoneMs *int `json:"doneMs,omitempty"`
-	// Session is the session that was given it last.
+	// Session is the session to which it was last delivered.
 	Session string `json:"session,omitempty"`
-	// Attempt is how often it was delivered; 0 while it was not.
+	// Attempt is how often it was delivered; 0 if it was not.
 	Attempt int `json:"attempt"`
-	// Handed tells whether the handler had the request. Absent: unknown.
+	// Handed reports whether the handler received the request. Absent: unknown.
 	Handed *bool `json:"handed,omitempty"`
-	// Status is the status of the response, that of the gateway's own where it failed. Absent: none, or the visitor
-	// left.
+	// Status is the status of the response, or of the gateway's own if the exchange failed. Absent: none, or the
+	// visitor left.
 	Status int `json:"status,omitempty"`
-	// Outcome is how it ended. Absent: it has not.
+	// Outcome is how it ended. Absent: it has not ended.
 	Outcome RecordedOutcome `json:"outcome,omitempty"`
-	// Code tells why it failed: a code of the errors to visitors. Absent: it has not failed.
+	// Code says why it failed: a code of the errors to visitors. Absent: it has not failed.
 	Code string `json:"code,omitempty"`
 	// RequestBytes is how much content of the request came, in bytes.
 	RequestBytes int `json:"requestBytes"`
 	// ResponseBytes is how much content of the response came, in bytes.
 	ResponseBytes int `json:"responseBytes"`
-	// RequestCut tells whether the recording has only the beginning of the request's content. Absent means false.
+	// RequestCut reports whether the recording has only the beginning of the request's content. Absent means false.
 	RequestCut bool `json:"requestCut,omitempty"`
-	// ResponseCut tells whether the recording has only the beginning of the response's content. Absent means false.
+	// ResponseCut reports whether the recording has only the beginning of the response's content. Absent means
+	// false.
 	ResponseCut bool `json:"responseCut,omitempty"`
 }
 
-// RecordedState: where the exchange is: no session has it; a session was given it; its response has begun; it is
-// over.
+// RecordedState is the state of the exchange: not delivered yet; delivered to a session; its response has begun;
+// completed.
 type RecordedState string
 
 // The values of RecordedState.
@@ -743,7 +747,7 @@ const (
 	RecordedEnded     RecordedState = "ended"
 )
 
-// RecordedOutcome is how it ended. Absent: it has not.
+// RecordedOutcome is how it ended. Absent: it has not ended.
 type RecordedOutcome string
 
 // The values of RecordedOutcome.
@@ -754,24 +758,24 @@ const (
 	RecordedAbandoned RecordedOutcome = "abandoned"
 )
 
-// RecordedMessage is a request or a response of a recording: what the handler was given, and what it answered.
-// Fields and content are those of envelopes.
+// RecordedMessage is a request or a response in a recording, as the handler received or sent it. Fields and
+// content have the form of envelopes.
 type RecordedMessage struct {
-	// Status is the status, of a response.
+	// Status is the status code of a response.
 	Status int `json:"status,omitempty"`
 	// Headers are the fields.
 	Headers []Field `json:"headers"`
-	// Body is the content that was recorded, when it is valid UTF-8 and not empty.
+	// Body is the recorded content, if it is valid UTF-8 and not empty.
 	Body string `json:"body,omitempty"`
-	// BodyBase64 is the content that was recorded, in base64 (RFC 4648, 4), when it is not valid UTF-8.
+	// BodyBase64 is the recorded content in base64 (RFC 4648, 4), if it is not valid UTF-8.
 	BodyBase64 string `json:"bodyBase64,omitempty"`
 	// Trailers are the fields after the content. Absent means none.
 	Trailers []Field `json:"trailers,omitempty"`
 }
 
-// RecordedInterim is an informational response of a recording.
+// RecordedInterim is an informational response in a recording.
 type RecordedInterim struct {
-	// AtMs: when it came, in milliseconds from receivedAt.
+	// AtMs is when it came, in milliseconds from receivedAt.
 	AtMs int `json:"atMs"`
 	// Status: its status, 102 to 199.
 	Status int `json:"status"`
@@ -779,11 +783,11 @@ type RecordedInterim struct {
 	Headers []Field `json:"headers"`
 }
 
-// RecordedDelivery is a delivery of a recording.
+// RecordedDelivery is a delivery of a recorded exchange.
 type RecordedDelivery struct {
-	// AtMs: when it was, in milliseconds from receivedAt.
+	// AtMs is when it was delivered, in milliseconds from receivedAt.
 	AtMs int `json:"atMs"`
-	// Session is the session that was given the request.
+	// Session is the session to which the request was delivered.
 	Session string `json:"session"`
 	// Attempt counts the deliveries, from 1.
 	Attempt int `json:"attempt"`
@@ -791,21 +795,21 @@ type RecordedDelivery struct {
 
 // RecordedPart is a piece of content that streamed, or a frame of a WebSocket (RFC 6455, 5.2).
 type RecordedPart struct {
-	// AtMs: when it came, in milliseconds from receivedAt.
+	// AtMs is when it came, in milliseconds from receivedAt.
 	AtMs int `json:"atMs"`
 	// From: who sent it.
 	From RecordedPartFrom `json:"from"`
-	// Bytes is how long it is, in bytes.
+	// Bytes is the length, in bytes.
 	Bytes int `json:"bytes"`
-	// Opcode: of a frame: what it is. Absent: a piece of content.
+	// Opcode is the kind of frame. Absent: a piece of content.
 	Opcode RecordedPartOpcode `json:"opcode,omitempty"`
 	// Final: of a frame: whether it ends its message. Absent means false.
 	Final bool `json:"final,omitempty"`
 	// Compressed: of a frame: whether its payload is compressed (RFC 7692). Absent means false.
 	Compressed bool `json:"compressed,omitempty"`
-	// Body: of a frame: what was recorded of its payload, without the mask, when it is valid UTF-8 and not empty.
+	// Body: of a frame: the recorded payload, unmasked, if it is valid UTF-8 and not empty.
 	Body string `json:"body,omitempty"`
-	// BodyBase64 is the same in base64 (RFC 4648, 4), when it is not valid UTF-8.
+	// BodyBase64 is the same in base64 (RFC 4648, 4), if it is not valid UTF-8.
 	BodyBase64 string `json:"bodyBase64,omitempty"`
 	// Cut: of a frame: whether only the beginning of its payload was recorded. Absent means false.
 	Cut bool `json:"cut,omitempty"`
@@ -820,7 +824,7 @@ const (
 	RecordedPartHandler RecordedPartFrom = "handler"
 )
 
-// RecordedPartOpcode: of a frame: what it is. Absent: a piece of content.
+// RecordedPartOpcode is the kind of frame. Absent: a piece of content.
 type RecordedPartOpcode string
 
 // The values of RecordedPartOpcode.
@@ -836,20 +840,19 @@ const (
 
 // Recording is the content of 200 from GET {exchanges}/{id}: one exchange.
 type Recording struct {
-	// Exchange is what the list says.
+	// Exchange is the entry in the list.
 	Exchange Recorded `json:"exchange"`
-	// Request is the request, as the handler was given it.
+	// Request is the request as the handler received it.
 	Request RecordedMessage `json:"request"`
-	// Response is the response, as the handler gave it. Absent: there is none.
+	// Response is the response as the handler sent it. Absent: there is none.
 	Response *RecordedMessage `json:"response,omitempty"`
 	// Interims are the informational responses, at most 16.
 	Interims []RecordedInterim `json:"interims"`
 	// Deliveries are the deliveries, at most 16.
 	Deliveries []RecordedDelivery `json:"deliveries"`
-	// Parts are the pieces of content that streamed, or the frames of a WebSocket, in the order they came, at most
-	// 512.
+	// Parts are the pieces of streamed content, or the frames of a WebSocket, in order of arrival, at most 512.
 	Parts []RecordedPart `json:"parts"`
-	// PartsCut tells whether more parts came than were recorded. Absent means false.
+	// PartsCut reports whether more parts came than were recorded. Absent means false.
 	PartsCut bool `json:"partsCut,omitempty"`
 }
 
@@ -857,9 +860,9 @@ type Recording struct {
 type Recordings struct {
 	// Exchanges are the recordings, newest first.
 	Exchanges []Recorded `json:"exchanges"`
-	// Change names the state of the list: with after, what changed since is answered.
+	// Change names the state of the list. A request with it as after returns what changed since.
 	Change string `json:"change"`
-	// Cleared: only with after: whether the recordings before were deleted since. Absent means false.
+	// Cleared reports whether the earlier recordings were deleted since. Only with after. Absent means false.
 	Cleared bool `json:"cleared,omitempty"`
 }
 
@@ -867,27 +870,27 @@ type Recordings struct {
 type RecordedEvent struct {
 	// Type is always "recorded".
 	Type string `json:"type"`
-	// Change names the state of the list after this.
+	// Change names the state of the list after this message.
 	Change string `json:"change"`
 	// Exchange is the recording as it is now. Absent: all recordings were deleted.
 	Exchange *Recorded `json:"exchange,omitempty"`
-	// Cleared tells whether the recordings before were deleted. Absent means false.
+	// Cleared reports whether the earlier recordings were deleted. Absent means false.
 	Cleared bool `json:"cleared,omitempty"`
-	// Last tells whether nothing more is told here, since recording ended. Absent means false.
+	// Last reports whether this is the last message, since recording ended. Absent means false.
 	Last bool `json:"last,omitempty"`
 }
 
 // TypeRecordedEvent is the type of every RecordedEvent.
 const TypeRecordedEvent = "recorded"
 
-// ReplayRequest is the content of POST {exchanges}/{id}/replay: what replaces members of the recorded request.
-// Absent members are as recorded.
+// ReplayRequest is the content of POST {exchanges}/{id}/replay: replacements for members of the recorded
+// request. Absent members are as recorded.
 type ReplayRequest struct {
 	// Method is the request method.
 	Method *string `json:"method,omitempty"`
 	// Target is the request target: a path with or without a query, or *; each character is one byte.
 	Target *string `json:"target,omitempty"`
-	// Headers: all fields. Content-Length is computed anew.
+	// Headers are the fields, in place of all recorded ones. The gateway computes Content-Length.
 	Headers *[]Field `json:"headers,omitempty"`
 	// Body is the content as text.
 	Body *string `json:"body,omitempty"`
@@ -903,16 +906,16 @@ type ReplayAnswer struct {
 	URL string `json:"url"`
 }
 
-// Family: where programs of the older and sibling protocols find the gateway. A protocol that it does not speak
-// is absent.
+// Family are the URLs at which programs of older and sibling protocols find the gateway. Protocols that it does
+// not speak are absent.
 type Family struct {
 	// Reversehttp are the access point of ReverseHttp (2008 to 2012).
 	Reversehttp *string `json:"reversehttp,omitempty"`
 	// Comet2008 is the queue of COMET with JSON (Second Life, 2008), with {label}.
 	Comet2008 *string `json:"comet2008,omitempty"`
-	// Ptth: where to upgrade to PTTH/1.0 (draft-lentczner-rhttp-00), with {label}.
+	// Ptth is where to upgrade to PTTH/1.0 (draft-lentczner-rhttp-00), with {label}.
 	Ptth *string `json:"ptth,omitempty"`
-	// IetfPtth: where to upgrade to ptth (draft-kazuho-ptth-ptth-01) or reverse
+	// IetfPtth is where to upgrade to ptth (draft-kazuho-ptth-ptth-01) or reverse
 	// (draft-kazuho-httpbis-reverse-tunnel-00), with {origin}: the public origin, percent-encoded.
 	IetfPtth *string `json:"ietfPtth,omitempty"`
 }
@@ -923,19 +926,20 @@ type Discovery struct {
 	Version int `json:"version"`
 	// Claims is the URL to POST claims to.
 	Claims string `json:"claims"`
-	// URLTemplate is the shape of public URLs, with {label}. For people: a program is told its URL.
+	// URLTemplate is the template of public URLs, with {label}. For people: programs get their URL in the answer to
+	// a claim.
 	URLTemplate string `json:"urlTemplate"`
 	// Transports are the forms of answer that a poll can ask for, with Accept: application/json,
 	// application/x-ndjson, text/event-stream and application/vnd.reversehttp.
 	Transports []string `json:"transports"`
-	// KeyNeeded tells whether POST /claims needs a key.
+	// KeyNeeded reports whether POST /claims needs a key.
 	KeyNeeded bool `json:"keyNeeded"`
-	// Usage is the URL that tells holders of a key what they use.
+	// Usage is the URL at which holders of a key see their usage.
 	Usage string `json:"usage,omitempty"`
-	// CookiesShared tells whether a page of one claim may set cookies for the others, since their parent domain is
-	// not on the Public Suffix List. Absent: it may not, or all of this is on one machine.
+	// CookiesShared reports whether a page of one claim can set cookies for the others, since their parent domain is
+	// not on the Public Suffix List. Absent: it cannot, or the gateway is local.
 	CookiesShared bool `json:"cookiesShared,omitempty"`
-	// Family is the older and sibling protocols that the gateway speaks.
+	// Family are the URLs for the older and sibling protocols that the gateway speaks.
 	Family Family `json:"family"`
 	// Limits are the bounds of this gateway.
 	Limits Limits `json:"limits"`
@@ -947,25 +951,25 @@ type Problem struct {
 	Title string `json:"title"`
 	// Status is the status code.
 	Status int `json:"status"`
-	// Code is what a program may branch on.
+	// Code is the kind of error, for programs to branch on.
 	Code Code `json:"code"`
 	// Detail is what happened and what to do, for people.
 	Detail string `json:"detail"`
-	// Pointer is the faulty member of a JSON content, as a JSON Pointer (RFC 6901).
+	// Pointer is the faulty member of JSON content, as a JSON Pointer (RFC 6901).
 	Pointer *string `json:"pointer,omitempty"`
-	// Quota tells which quota is used up, with quota_exceeded. Absent: a bound that is no quota.
+	// Quota is the quota that is used up, with quota_exceeded. Absent: the bound is not a quota.
 	Quota *QuotaName `json:"quota,omitempty"`
 }
 
 // QuotaName names a quota.
 type QuotaName struct {
-	// Of: whose it is: account, address, label or gateway.
+	// Of is the owner of the quota: account, address, label or gateway.
 	Of string `json:"of"`
 	// Name is what it bounds, such as requestsPerMinute.
 	Name string `json:"name"`
 }
 
-// Code names the kind of an error. README.md says when each is given, and with which status.
+// Code names the kind of an error. README.md says when each occurs, and with which status.
 type Code string
 
 // The values of Code.

@@ -97,27 +97,29 @@ func goEnum(out *strings.Builder, name, prefix string, n node) {
 	out.WriteString(")\n")
 }
 
-// goDoc makes a comment that starts with the name and reads as a sentence where the description allows it.
+// goDoc returns a comment that starts with the name and is a sentence if the description allows it.
 func goDoc(name string, n node) string {
 	first, _, _ := strings.Cut(n.Description, " ")
 	lower := strings.ToLower(n.Description[:1]) + n.Description[1:]
 	text := name + ": " + lower
 	switch first {
-	case "A", "An", "The", "One", "How", "What", "Always":
+	case "A", "An", "The", "One", "How", "What", "When", "Where", "Always":
 		text = name + " " + be(n) + " " + lower
-	case "Whether", "Which", "Why":
-		text = name + " tells " + lower
-	case "Names", "Counts", "Tells", "Gives":
+	case "Whether":
+		text = name + " reports " + lower
+	case "Which", "Whose", "Why":
+		text = name + " says " + lower
+	case "Names", "Counts", "Notifies", "Abandons", "Acknowledges", "Subscribes", "Answers":
 		text = name + " " + lower
 	}
 	return "// " + strings.Join(wrap(text, 110), "\n// ") + "\n"
 }
 
-// be returns the verb between a name and its description: are for lists, and where the second word is a plural.
+// be returns the verb between a name and its description: are for lists and if the second word is a plural.
 func be(n node) string {
 	list := n.Type == "array" && n.Items != nil && !n.Items.never
 	words := strings.Fields(n.Description)
-	plural := len(words) > 1 && strings.HasSuffix(words[1], "s") && !strings.HasSuffix(words[1], "us")
+	plural := len(words) > 1 && strings.HasSuffix(words[1], "s") && !strings.HasSuffix(words[1], "us") && !strings.HasSuffix(words[1], "'s")
 	if list || plural && words[0] == "The" {
 		return "are"
 	}

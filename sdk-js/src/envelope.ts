@@ -7,11 +7,11 @@
  */
 export type Field = [name: string, value: string]
 
-/** A request of a visitor, as a handler receives it. */
+/** A visitor's request, as a handler receives it. */
 export interface Request {
   /** Always "request". */
   type: 'request'
-  /** Names the exchange; unique for this gateway and all its restarts. */
+  /** Names the exchange. It is unique for the gateway, also across restarts. */
   id: string
   /** Counts the deliveries of this exchange, from 1. */
   attempt: number
@@ -27,39 +27,36 @@ export interface Request {
    * one byte, U+0000 to U+00FF.
    */
   target: string
-  /** The target URI that the gateway reconstructed (RFC 9110, 7.1). */
+  /** The target URI, as the gateway reconstructed it (RFC 9110, 7.1). */
   url: string
   /** The public URL of the claim, with a final slash. A router mounted at / sees what follows it. */
   base: string
-  /** The version the visitor spoke: "1.0", "1.1" or "2.0". */
+  /** The HTTP version of the visitor: "1.0", "1.1" or "2.0". */
   httpVersion: string
-  /** Address and port of the visitor, as "203.0.113.9:51234" or "[2001:db8::1]:51234". */
+  /** The address and port of the visitor, as "203.0.113.9:51234" or "[2001:db8::1]:51234". */
   remoteAddr: string
   /** The fields of the request, Host first, without those that end at the gateway. */
   headers: Field[]
-  /** The content, when it is valid UTF-8 and not empty. */
+  /** The content, if it is valid UTF-8 and not empty. */
   body?: string
-  /** The content in base64 (RFC 4648, 4), when it is not valid UTF-8. */
+  /** The content in base64 (RFC 4648, 4), if it is not valid UTF-8. */
   bodyBase64?: string
   /**
-   * Only in the framed form: so many bytes of content follow the line, and then LF. Absent: the
-   * content, if there is any, is in the message or at the bodyUrl.
+   * The number of bytes of content that follow the line, before an LF. Only in the framed form.
+   * Absent: the content, if there is any, is in the message or at the bodyUrl.
    */
   contentLength?: number
   /**
-   * Where to GET the content, once, as it comes from the visitor; when it is longer than
+   * Where to GET the content, once, as it comes from the visitor. Present if it is longer than
    * limits.inlineBytes or of unknown length, and with upgrade.
    */
   bodyUrl?: string
   /**
-   * What the visitor asks to upgrade the connection to (RFC 9110, 7.8). A response with status
-   * 101 and more accepts. Absent: nothing.
+   * The protocol that the visitor asks to upgrade the connection to (RFC 9110, 7.8). A response
+   * with status 101 and more accepts. Absent: none.
    */
   upgrade?: RequestUpgrade
-  /**
-   * The exchange whose recorded request this repeats, by the owner's will. Absent: a visitor's
-   * own request.
-   */
+  /** The exchange whose recorded request the owner replays. Absent: a visitor's own request. */
   replayOf?: string
   /**
    * Where to POST the content of the response as it is, or a whole response whose fields are
@@ -67,45 +64,46 @@ export interface Request {
    */
   responseUrl: string
   /**
-   * Only on a stream: names this message. A poll acknowledges it, and all before it, with
-   * Last-Event-ID.
+   * Names this message. A poll acknowledges it, and all before it, with Last-Event-ID. Only on a
+   * stream.
    */
   cursor?: string
 }
 
 /**
- * What the visitor asks to upgrade the connection to (RFC 9110, 7.8). A response with status 101
- * and more accepts. Absent: nothing.
+ * The protocol that the visitor asks to upgrade the connection to (RFC 9110, 7.8). A response
+ * with status 101 and more accepts. Absent: none.
  */
 export type RequestUpgrade = 'websocket'
 
-/** Tells a session that an exchange it holds needs no answer any more. */
+/** Notifies a session that an exchange it holds no longer needs an answer. */
 export interface Cancel {
   /** Always "cancel". */
   type: 'cancel'
   /** The exchange. */
   id: string
   /**
-   * Why it needs none: the visitor left, or the time for the answer ran out. Of an upgraded
-   * connection draining says that the gateway stops, and that the handler is to end it within 2
-   * s.
+   * The reason: the visitor left, or the time for the answer ran out. For an upgraded
+   * connection, draining means that the gateway is stopping and the handler must end the
+   * connection within 2 s.
    */
   reason: CancelReason
-  /** Only on a stream: names this message. */
+  /** Names this message. Only on a stream. */
   cursor?: string
 }
 
 /**
- * Why it needs none: the visitor left, or the time for the answer ran out. Of an upgraded
- * connection draining says that the gateway stops, and that the handler is to end it within 2 s.
+ * The reason: the visitor left, or the time for the answer ran out. For an upgraded connection,
+ * draining means that the gateway is stopping and the handler must end the connection within 2
+ * s.
  */
 export type CancelReason = 'visitor_gone' | 'timed_out' | 'draining'
 
-/** The answer to one exchange: whole, or with more its beginning. */
+/** The answer to one exchange: the whole of it, or with more its beginning. */
 export interface Response {
   /** Always "response". */
   type: 'response'
-  /** The exchange that is answered. */
+  /** The exchange that this answers. */
   id: string
   /**
    * The final status code (RFC 9110, 15), 200 to 599; or 101, with more, to a request with
@@ -114,13 +112,13 @@ export interface Response {
   status: number
   /** The fields of the response. Absent means none. */
   headers?: Field[]
-  /** The content as text; it is sent as UTF-8. */
+  /** The content as text, which is sent as UTF-8. */
   body?: string
   /** The content in base64 (RFC 4648, 4). */
   bodyBase64?: string
   /**
-   * Only in the framed form: so many bytes of content follow the line, and then LF. Absent: the
-   * content, if there is any, is in the message.
+   * The number of bytes of content that follow the line, before an LF. Only in the framed form.
+   * Absent: the content, if there is any, is in the message.
    */
   contentLength?: number
   /** Whether content follows, in parts or by the responseUrl. Absent means false. */
@@ -133,17 +131,17 @@ export interface Response {
 export interface Part {
   /** Always "part". */
   type: 'part'
-  /** The exchange that is answered. */
+  /** The exchange that this answers. */
   id: string
   /** Counts the parts of the answer, from 1. */
   seq: number
-  /** The content as text; it is sent as UTF-8. */
+  /** The content as text, which is sent as UTF-8. */
   body?: string
   /** The content in base64 (RFC 4648, 4). */
   bodyBase64?: string
   /**
-   * Only in the framed form: so many bytes of content follow the line, and then LF. Absent: the
-   * content, if there is any, is in the message.
+   * The number of bytes of content that follow the line, before an LF. Only in the framed form.
+   * Absent: the content, if there is any, is in the message.
    */
   contentLength?: number
   /** Whether parts follow. Absent means that this is the last. */
@@ -165,8 +163,8 @@ export interface Interim {
 }
 
 /**
- * Gives an exchange up: the visitor gets 502 handler_failed, or a response that visibly ends too
- * soon.
+ * Abandons an exchange: the visitor gets 502 handler_failed, or a response that is visibly cut
+ * short.
  */
 export interface Abort {
   /** Always "abort". */
@@ -187,59 +185,62 @@ export interface Batch {
 
 /** Several answers in one POST to the responses URL. */
 export interface Answers {
-  /** Each is judged by itself. */
+  /** The messages. Each has a result of its own. */
   messages: (Response | Part | Interim | Abort)[]
 }
 
-/** What became of one message of a POST to the responses URL. */
+/** The result of one message of a POST to the responses URL. */
 export interface Result {
-  /** The exchange; empty where the message named none. */
+  /** The exchange, or empty if the message named none. */
   id: string
-  /** The outcome; see the table in README.md. */
+  /** The outcome. See the table in README.md. */
   status: ResultStatus
-  /** Only with a detail: the place in the message that it is about, as a JSON Pointer (RFC 6901). */
+  /**
+   * The place in the message that the detail is about, as a JSON Pointer (RFC 6901). Only with a
+   * detail.
+   */
   pointer?: string
   /**
    * For people: with invalid the fault, and with accepted and duplicate what was left out of the
-   * message. Absent: nothing is amiss.
+   * message. Absent: there is nothing to report.
    */
   detail?: string
-  /** Only on a link: the number of the part that was judged. */
+  /** The number of the part that this is the result of. Only on a link. */
   seq?: number
   /**
-   * Only on a link: how much content of the exchange may be unconfirmed from now on, in bytes.
-   * Absent: as before.
+   * How much content of the exchange may be unconfirmed from now on, in bytes. Only on a link.
+   * Absent: unchanged.
    */
   exchangeWindow?: number
 }
 
-/** The outcome; see the table in README.md. */
+/** The outcome. See the table in README.md. */
 export type ResultStatus = 'accepted' | 'duplicate' | 'conflict' | 'late' | 'unknown' | 'invalid'
 
 /** The answer to a POST to the responses URL. */
 export interface Results {
-  /** The outcomes, one for each message, in their order. */
+  /** The results, one for each message, in the same order. */
   results: Result[]
 }
 
-/** The first message of a program on a link, where the upgrade showed no token. */
+/** The first message of a program on a link, if the upgrade showed no token. */
 export interface Hello {
   /** Always "hello". */
   type: 'hello'
   /** The secret that owns the claim. */
   token: string
   /**
-   * Acknowledges the messages up to this one; what comes after it is sent again. Absent: all
-   * that was delivered is acknowledged.
+   * Acknowledges the messages up to this one; later ones are sent again. Absent: all delivered
+   * messages are acknowledged.
    */
   cursor?: string
 }
 
-/** What became of messages of a program on a link. */
+/** The results of messages of a program on a link. */
 export interface LinkResults {
   /** Always "results". */
   type: 'results'
-  /** The outcomes; those of one exchange come in the order of its messages. */
+  /** The results. Those of one exchange are in the order of its messages. */
   results: Result[]
 }
 
@@ -247,16 +248,16 @@ export interface LinkResults {
 export interface Ack {
   /** Always "ack". */
   type: 'ack'
-  /** Names the last message that is acknowledged, with all before it. */
+  /** Names the message that is acknowledged, with all before it. */
   cursor: string
 }
 
-/** Has the gateway tell of the recordings of the claim on this link, from now on. */
+/** Subscribes the link to changes of the recordings of the claim. */
 export interface Watch {
   /** Always "watch". */
   type: 'watch'
   /**
-   * A change that the gateway named: it tells of what changed since. Absent: of all recordings
+   * A state that the gateway named: only later changes are sent. Absent: all recordings are sent
    * first.
    */
   change?: string
@@ -266,7 +267,7 @@ export interface Watch {
 export interface Pong {
   /** Always "pong". */
   type: 'pong'
-  /** Acknowledges, as that of an ack. Absent: nothing is acknowledged. */
+  /** Acknowledges messages, like the cursor of an ack. Absent: nothing is acknowledged. */
   cursor?: string
 }
 
@@ -278,11 +279,11 @@ export interface LinkError {
   code: string
   /** The status of the problem as a response. */
   status: number
-  /** What the code means, for people. */
+  /** The meaning of the code, for people. */
   title: string
   /** What is wrong here, for people. */
   detail?: string
-  /** How long to wait before trying again, in milliseconds. Absent: nothing is said. */
+  /** How long to wait before trying again, in milliseconds. Absent: unknown. */
   retryAfterMs?: number
 }
 
@@ -292,24 +293,24 @@ export interface LinkError {
  */
 export type Redeliver = 'idempotent' | 'keyed' | 'any'
 
-/** One who is let in by name and password (Basic, RFC 7617). */
+/** A user who is let in by name and password (Basic, RFC 7617). */
 export interface PolicyBasic {
   /** The name, without a colon. */
   user: string
   /**
-   * The password, of 72 bytes at most. A gateway keeps a slow hash of it and never gives it
-   * back. Absent: the one that this user has.
+   * The password, at most 72 bytes. A gateway stores a slow hash of it and never returns it.
+   * Absent: the password is unchanged.
    */
   password?: string
 }
 
-/** One who is let in by a token (Bearer, RFC 6750). */
+/** A token that lets visitors in (Bearer, RFC 6750). */
 export interface PolicyBearer {
-  /** What the owner calls the token. */
+  /** The owner's name for the token. */
   name: string
   /**
-   * The token. A gateway keeps a hash of it and never gives it back. Absent: the one that has
-   * this name.
+   * The token. A gateway stores a hash of it and never returns it. Absent: the token of this
+   * name is unchanged.
    */
   token?: string
 }
@@ -320,9 +321,9 @@ export interface PolicyIP {
   allow: string[]
 }
 
-/** How often a visitor may ask. */
+/** How often a visitor may send a request. */
 export interface PolicyRate {
-  /** The most requests of an address within a minute of the first. */
+  /** The most requests from an address within a minute of the first. */
   perMinute: number
 }
 
@@ -334,44 +335,44 @@ export interface PolicyContent {
 
 /** Whose signed requests are let in. */
 export interface PolicyWebhook {
-  /** Who signs: Standard Webhooks, or this vendor. */
+  /** The signature scheme: Standard Webhooks, or that of a vendor. */
   preset: PolicyWebhookPreset
   /**
-   * What the signatures are verified with, as the sender shows it: the secret, or the public
-   * key. A gateway never gives it back. Absent: the one that this preset has.
+   * The secret or public key that verifies signatures, as the sender displays it. A gateway
+   * never returns it. Absent: that of this preset is unchanged.
    */
   secret?: string
 }
 
-/** Who signs: Standard Webhooks, or this vendor. */
+/** The signature scheme: Standard Webhooks, or that of a vendor. */
 export type PolicyWebhookPreset = 'standard' | 'github' | 'stripe' | 'slack' | 'discord'
 
-/** What visitors hear while no program is there. */
+/** The answer to visitors while no program is connected. */
 export interface PolicyOffline {
-  /** Wait is as without it: 503 no_handler. Canned is this answer. */
+  /** Wait is the default: 503 no_handler after a wait. Canned is this answer. */
   mode: PolicyOfflineMode
   /** The status of a canned answer. Absent means 503. */
   status?: number
   /** The fields of a canned answer. Absent means none. */
   headers?: Field[]
-  /** The content of a canned answer, of 8192 bytes at most. Absent means none. */
+  /** The content of a canned answer, at most 8192 bytes. Absent means none. */
   body?: string
 }
 
-/** Wait is as without it: 503 no_handler. Canned is this answer. */
+/** Wait is the default: 503 no_handler after a wait. Canned is this answer. */
 export type PolicyOfflineMode = 'wait' | 'canned'
 
 /**
- * What the gateway enforces for a claim before its program sees anything. README.md, section 14,
- * has the order. A state has it without passwords, tokens and secrets.
+ * What the gateway enforces for a claim before its program sees a request. README.md, section
+ * 14, has the order. The state of a claim shows it without passwords, tokens and secrets.
  */
 export interface Policy {
   /**
-   * Those who are let in by name and password, at claims with an origin of their own. Absent
-   * means nobody.
+   * The users who are let in by name and password, at claims with an origin of their own. Absent
+   * means none.
    */
   basic?: PolicyBasic[]
-  /** Those who are let in by a token. Absent means nobody. */
+  /** The tokens that let visitors in. Absent means none. */
   bearer?: PolicyBearer[]
   /** Which addresses are let in. Absent means all. */
   ip?: PolicyIP
@@ -379,18 +380,18 @@ export interface Policy {
   methods?: string[]
   /** The paths that are let in, and all below each, such as /hook/. Absent means all. */
   paths?: string[]
-  /** How often a visitor may ask. Absent means as often as the gateway takes. */
+  /** How often a visitor may send a request. Absent means as often as the gateway allows. */
   rate?: PolicyRate
-  /** How much content a request may have. Absent means as much as the gateway takes. */
+  /** How much content a request may have. Absent means as much as the gateway allows. */
   content?: PolicyContent
-  /** Whose signed requests are let in. Absent means that none need be signed. */
+  /** Whose signed requests are let in. Absent means that requests need no signature. */
   webhook?: PolicyWebhook
   /**
-   * Whether those are let in who came by a link of {shares}, at claims with an origin of their
-   * own. Absent means false.
+   * Whether visitors with a link of {shares} are let in, at claims with an origin of their own.
+   * Absent means false.
    */
   share?: boolean
-  /** What visitors hear while no program is there. Absent means 503 no_handler. */
+  /** The answer to visitors while no program is connected. Absent means 503 no_handler. */
   offline?: PolicyOffline
 }
 
@@ -402,28 +403,28 @@ export interface ShareRequest {
   once?: boolean
 }
 
-/** The content of 201 from POST {shares}: a link that lets in. */
+/** The content of 201 from POST {shares}: a link that lets a visitor in. */
 export interface ShareAnswer {
   /** The link. It holds a secret, and is returned once. */
   url: string
-  /** How long it lets in, in seconds. */
+  /** How long it lets a visitor in, in seconds. */
   lease: number
-  /** Whether it lets in one browser only. */
+  /** Whether it lets in only one browser. */
   once: boolean
 }
 
 /** The content of POST /claims. */
 export interface ClaimRequest {
-  /** The DNS label wanted. Absent: the gateway picks one. */
+  /** The requested DNS label. Absent: the gateway picks one. */
   label?: string
   /**
-   * The secret that owns the claim, as RFC 6750 allows it; for a new claim of a gateway that is
-   * not local at least 16 characters. Absent: the gateway mints one.
+   * The secret that owns the claim, in the syntax of RFC 6750; at least 16 characters for a new
+   * claim at a gateway that is not local. Absent: the gateway mints one.
    */
   token?: string
   /**
-   * How long the claim lives while nobody polls, in seconds: 86400 at most, but for accounts
-   * that may have more. Absent: 60, or unchanged.
+   * How long the claim lives while nobody polls, in seconds: at most 86400, unless the account
+   * may have more. Absent: 60, or unchanged.
    */
   lease?: number
   /**
@@ -438,13 +439,13 @@ export interface ClaimRequest {
   /** What the gateway enforces. Absent: nothing, or unchanged. */
   policy?: Policy
   /**
-   * A domain of the owner's own that is to lead to the claim, such as hooks.example.org. Empty:
+   * The owner's own domain that should lead to the claim, such as hooks.example.org. Empty:
    * none. Absent: none, or unchanged.
    */
   domain?: string
 }
 
-/** The bounds that a program should know. */
+/** The bounds of a gateway that a program should know. */
 export interface Limits {
   /**
    * The most content that a request carries in its envelope, in bytes. More comes by its
@@ -452,8 +453,8 @@ export interface Limits {
    */
   inlineBytes: number
   /**
-   * The most content that a request carries in a stream in the framed form, in bytes, where that
-   * is more than inlineBytes.
+   * The most content that a request carries in a stream in the framed form, in bytes, if that is
+   * more than inlineBytes.
    */
   framedInlineBytes: number
   /** The most content of a request, in bytes. More is refused with 413 content_too_large. */
@@ -506,20 +507,20 @@ export interface ClaimAnswer {
   shares?: string
   /** Whether exchanges are recorded. Absent means false. */
   inspect?: boolean
-  /** The domain of the owner's own. Absent: none. */
+  /** The owner's own domain. Absent: none. */
   domain?: string
-  /** The URL at that domain, with a final slash, once and while requests there reach the claim. */
+  /** The URL at that domain, with a final slash. Absent: requests there do not reach the claim. */
   domainUrl?: string
   /**
-   * The name of the TXT record that shows whose the domain is, without a final dot. Absent: the
-   * operator of the gateway says that.
+   * The name of the TXT record that proves control of the domain, without a final dot. Absent:
+   * the operator of the gateway assigned the domain.
    */
   domainRecord?: string
-  /** The value of that record. It is bound to the token of the claim, and no secret. */
+  /** The value of that record. It is bound to the token of the claim, and is not a secret. */
   domainValue?: string
   /** Why requests at the domain do not reach the claim, for people. Absent: they do. */
   domainProblem?: string
-  /** The name of the account that made the claim. Absent: none that has a name. */
+  /** The name of the account that made the claim. Absent: no account with a name. */
   account?: string
   /** What the gateway enforces, without secrets. Absent means nothing. */
   policy?: Policy
@@ -545,30 +546,30 @@ export interface Welcome {
 }
 
 /**
- * The content of PATCH on a claim. A member replaces the old one whole; an absent one is
- * unchanged.
+ * The content of PATCH on a claim. A member replaces the whole old value; an absent member
+ * leaves it unchanged.
  */
 export interface ClaimPatch {
-  /** The new lease, in seconds: 86400 at most, but for accounts that may have more. */
+  /** The new lease, in seconds: at most 86400, unless the account may have more. */
   lease?: number
-  /** The new time for answers, in milliseconds. */
+  /** The new timeout for answers, in milliseconds. */
   timeoutMs?: number
-  /** The new rule. */
+  /** The new redelivery rule. */
   redeliver?: Redeliver
-  /** Whether exchanges are recorded from now on. False drops the recordings there are. */
+  /** Whether exchanges are recorded from now on. False deletes existing recordings. */
   inspect?: boolean
-  /** What the gateway enforces from now on. An empty object ends it. */
+  /** What the gateway enforces from now on. An empty object removes the policy. */
   policy?: Policy
   /**
-   * A domain of the owner's own that is to lead to the claim. Empty ends it. The same domain
-   * again makes the gateway look for its record again.
+   * The owner's own domain that should lead to the claim. Empty removes it. Sending the same
+   * domain again makes the gateway look for its record again.
    */
   domain?: string
-  /** True mints a new token that may only look, in place of an earlier one; false ends it. */
+  /** True mints a new view-only token that replaces an earlier one; false revokes it. */
   viewer?: boolean
   /**
-   * The new token, on a gateway that is not local of at least 16 characters. The old one is
-   * worth nothing from then on.
+   * The new token, at least 16 characters at a gateway that is not local. The old one is invalid
+   * from then on.
    */
   token?: string
 }
@@ -579,21 +580,21 @@ export interface SessionState {
   id: string
   /** Whether a poll is open. */
   parked: boolean
-  /** Exchanges delivered to it and not yet ended. */
+  /** The number of exchanges that were delivered to it and have not ended. */
   held: number
   /** Milliseconds since its last poll ended or its last answer came; 0 while a poll is open. */
   idleMs: number
 }
 
-/** The exchanges of a claim that ended, each counted in exactly one member. */
+/** Counts the completed exchanges of a claim, each in exactly one member. */
 export interface Counters {
   /** Answered by the handler. */
   done: number
   /** Ended by the gateway with an error that is not a time-out. */
   failed: number
-  /** Handed over and not answered in time. */
+  /** Delivered but not answered in time. */
   timedOut: number
-  /** Left by the visitor first. */
+  /** Abandoned by the visitor. */
   abandoned: number
 }
 
@@ -613,9 +614,9 @@ export interface ClaimState {
   redeliver: Redeliver
   /** The live sessions, oldest first. */
   sessions: SessionState[]
-  /** Exchanges that wait for a poll. */
+  /** The number of exchanges that wait for a poll. */
   queue: number
-  /** The exchanges that ended. */
+  /** The counts of completed exchanges. */
   counters: Counters
   /** The URL of the recordings of the claim. */
   exchanges?: string
@@ -623,36 +624,36 @@ export interface ClaimState {
   shares?: string
   /** Whether exchanges are recorded. Absent means false. */
   inspect?: boolean
-  /** The domain of the owner's own. Absent: none. */
+  /** The owner's own domain. Absent: none. */
   domain?: string
-  /** The URL at that domain, with a final slash, once and while requests there reach the claim. */
+  /** The URL at that domain, with a final slash. Absent: requests there do not reach the claim. */
   domainUrl?: string
   /**
-   * The name of the TXT record that shows whose the domain is, without a final dot. Absent: the
-   * operator of the gateway says that.
+   * The name of the TXT record that proves control of the domain, without a final dot. Absent:
+   * the operator of the gateway assigned the domain.
    */
   domainRecord?: string
-  /** The value of that record. It is bound to the token of the claim, and no secret. */
+  /** The value of that record. It is bound to the token of the claim, and is not a secret. */
   domainValue?: string
   /** Why requests at the domain do not reach the claim, for people. Absent: they do. */
   domainProblem?: string
-  /** The name of the account that made the claim. Absent: none that has a name. */
+  /** The name of the account that made the claim. Absent: no account with a name. */
   account?: string
-  /** Whether there is a token that may only look. Absent means false. */
+  /** Whether there is a view-only token. Absent means false. */
   viewer?: boolean
-  /** That token, in the answer to the PATCH that minted it only. */
+  /** That token, only in the answer to the PATCH that minted it. */
   viewerToken?: string
   /** What the gateway enforces, without secrets. Absent means nothing. */
   policy?: Policy
 }
 
-/** How much is used of a quota. */
+/** The usage of one quota. */
 export interface QuotaUse {
-  /** What it bounds, as in the quota of a problem. */
+  /** What the quota bounds, as in the quota of a problem. */
   name: string
-  /** How much there is, or was used in the minute, day or month of UTC. */
+  /** How much exists now, or was used in the current minute, day or month of UTC. */
   used: number
-  /** How much there may be. Absent: no bound. */
+  /** The limit. Absent: no bound. */
   limit?: number
   /** Milliseconds until the count starts again. Absent: it counts what exists at a time. */
   resetsMs?: number
@@ -660,7 +661,7 @@ export interface QuotaUse {
   near?: boolean
 }
 
-/** How much a label uses. */
+/** The usage of one label. */
 export interface LabelUsage {
   /** The label. */
   label: string
@@ -670,17 +671,17 @@ export interface LabelUsage {
 
 /** The content of 200 from GET {usage}. */
 export interface Usage {
-  /** The name of the account. Absent: one without a name, whose quotas are those of its address. */
+  /** The name of the account. Absent: the quotas are those of the sender's address. */
   account?: string
   /** What its claims use together. */
   quotas: QuotaUse[]
-  /** What each of its claims uses where labels have quotas: the first hundred by label. */
+  /** What each of its claims uses, if labels have quotas: the first hundred by label. */
   labels: LabelUsage[]
 }
 
 /**
- * A recording as a list has it: one exchange, without its fields and content. Times are
- * milliseconds from receivedAt; one that is absent has not come.
+ * A recording in a list: one exchange, without its fields and content. Times are milliseconds
+ * from receivedAt; an absent time has not come yet.
  */
 export interface Recorded {
   /** The exchange. */
@@ -693,39 +694,39 @@ export interface Recorded {
   target: string
   /** The version the visitor spoke. */
   httpVersion: string
-  /** Address and port of the visitor; that of whoever asked, for a replay. */
+  /** The address and port of the visitor; for a replay, of the sender of the replay. */
   remoteAddr: string
-  /** What the visitor asked to upgrade the connection to. Absent: nothing. */
+  /** The protocol that the visitor asked to upgrade the connection to. Absent: none. */
   upgrade?: string
   /** The exchange whose request this repeats. Absent: a visitor's own. */
   replayOf?: string
   /** When the request came, in UTC (RFC 3339). */
   receivedAt: string
   /**
-   * Where the exchange is: no session has it; a session was given it; its response has begun; it
-   * is over.
+   * The state of the exchange: not delivered yet; delivered to a session; its response has
+   * begun; completed.
    */
   state: RecordedState
-  /** When it could be delivered: what the gateway collects of the content was there. */
+  /** When it could be delivered, after the gateway had collected the content that it collects. */
   queuedMs?: number
-  /** When a session was given it first. */
+  /** When it was first delivered to a session. */
   deliveredMs?: number
   /** When the response began. */
   firstByteMs?: number
   /** When it ended. */
   doneMs?: number
-  /** The session that was given it last. */
+  /** The session to which it was last delivered. */
   session?: string
-  /** How often it was delivered; 0 while it was not. */
+  /** How often it was delivered; 0 if it was not. */
   attempt: number
-  /** Whether the handler had the request. Absent: unknown. */
+  /** Whether the handler received the request. Absent: unknown. */
   handed?: boolean
   /**
-   * The status of the response, that of the gateway's own where it failed. Absent: none, or the
-   * visitor left.
+   * The status of the response, or of the gateway's own if the exchange failed. Absent: none, or
+   * the visitor left.
    */
   status?: number
-  /** How it ended. Absent: it has not. */
+  /** How it ended. Absent: it has not ended. */
   outcome?: RecordedOutcome
   /** Why it failed: a code of the errors to visitors. Absent: it has not failed. */
   code?: string
@@ -740,32 +741,32 @@ export interface Recorded {
 }
 
 /**
- * Where the exchange is: no session has it; a session was given it; its response has begun; it
- * is over.
+ * The state of the exchange: not delivered yet; delivered to a session; its response has begun;
+ * completed.
  */
 export type RecordedState = 'queued' | 'delivered' | 'answering' | 'ended'
 
-/** How it ended. Absent: it has not. */
+/** How it ended. Absent: it has not ended. */
 export type RecordedOutcome = 'done' | 'failed' | 'timed_out' | 'abandoned'
 
 /**
- * A request or a response of a recording: what the handler was given, and what it answered.
- * Fields and content are those of envelopes.
+ * A request or a response in a recording, as the handler received or sent it. Fields and content
+ * have the form of envelopes.
  */
 export interface RecordedMessage {
-  /** The status, of a response. */
+  /** The status code of a response. */
   status?: number
   /** The fields. */
   headers: Field[]
-  /** The content that was recorded, when it is valid UTF-8 and not empty. */
+  /** The recorded content, if it is valid UTF-8 and not empty. */
   body?: string
-  /** The content that was recorded, in base64 (RFC 4648, 4), when it is not valid UTF-8. */
+  /** The recorded content in base64 (RFC 4648, 4), if it is not valid UTF-8. */
   bodyBase64?: string
   /** The fields after the content. Absent means none. */
   trailers?: Field[]
 }
 
-/** An informational response of a recording. */
+/** An informational response in a recording. */
 export interface RecordedInterim {
   /** When it came, in milliseconds from receivedAt. */
   atMs: number
@@ -775,11 +776,11 @@ export interface RecordedInterim {
   headers: Field[]
 }
 
-/** A delivery of a recording. */
+/** A delivery of a recorded exchange. */
 export interface RecordedDelivery {
-  /** When it was, in milliseconds from receivedAt. */
+  /** When it was delivered, in milliseconds from receivedAt. */
   atMs: number
-  /** The session that was given the request. */
+  /** The session to which the request was delivered. */
   session: string
   /** Counts the deliveries, from 1. */
   attempt: number
@@ -791,20 +792,17 @@ export interface RecordedPart {
   atMs: number
   /** Who sent it. */
   from: RecordedPartFrom
-  /** How long it is, in bytes. */
+  /** The length, in bytes. */
   bytes: number
-  /** Of a frame: what it is. Absent: a piece of content. */
+  /** The kind of frame. Absent: a piece of content. */
   opcode?: RecordedPartOpcode
   /** Of a frame: whether it ends its message. Absent means false. */
   final?: boolean
   /** Of a frame: whether its payload is compressed (RFC 7692). Absent means false. */
   compressed?: boolean
-  /**
-   * Of a frame: what was recorded of its payload, without the mask, when it is valid UTF-8 and
-   * not empty.
-   */
+  /** Of a frame: the recorded payload, unmasked, if it is valid UTF-8 and not empty. */
   body?: string
-  /** The same in base64 (RFC 4648, 4), when it is not valid UTF-8. */
+  /** The same in base64 (RFC 4648, 4), if it is not valid UTF-8. */
   bodyBase64?: string
   /** Of a frame: whether only the beginning of its payload was recorded. Absent means false. */
   cut?: boolean
@@ -813,25 +811,25 @@ export interface RecordedPart {
 /** Who sent it. */
 export type RecordedPartFrom = 'visitor' | 'handler'
 
-/** Of a frame: what it is. Absent: a piece of content. */
+/** The kind of frame. Absent: a piece of content. */
 export type RecordedPartOpcode =
   'continuation' | 'text' | 'binary' | 'close' | 'ping' | 'pong' | 'reserved'
 
 /** The content of 200 from GET {exchanges}/{id}: one exchange. */
 export interface Recording {
-  /** What the list says. */
+  /** The entry in the list. */
   exchange: Recorded
-  /** The request, as the handler was given it. */
+  /** The request as the handler received it. */
   request: RecordedMessage
-  /** The response, as the handler gave it. Absent: there is none. */
+  /** The response as the handler sent it. Absent: there is none. */
   response?: RecordedMessage
   /** The informational responses, at most 16. */
   interims: RecordedInterim[]
   /** The deliveries, at most 16. */
   deliveries: RecordedDelivery[]
   /**
-   * The pieces of content that streamed, or the frames of a WebSocket, in the order they came,
-   * at most 512.
+   * The pieces of streamed content, or the frames of a WebSocket, in order of arrival, at most
+   * 512.
    */
   parts: RecordedPart[]
   /** Whether more parts came than were recorded. Absent means false. */
@@ -842,9 +840,9 @@ export interface Recording {
 export interface Recordings {
   /** The recordings, newest first. */
   exchanges: Recorded[]
-  /** Names the state of the list: with after, what changed since is answered. */
+  /** Names the state of the list. A request with it as after returns what changed since. */
   change: string
-  /** Only with after: whether the recordings before were deleted since. Absent means false. */
+  /** Whether the earlier recordings were deleted since. Only with after. Absent means false. */
   cleared?: boolean
 }
 
@@ -852,18 +850,18 @@ export interface Recordings {
 export interface RecordedEvent {
   /** Always "recorded". */
   type: 'recorded'
-  /** Names the state of the list after this. */
+  /** Names the state of the list after this message. */
   change: string
   /** The recording as it is now. Absent: all recordings were deleted. */
   exchange?: Recorded
-  /** Whether the recordings before were deleted. Absent means false. */
+  /** Whether the earlier recordings were deleted. Absent means false. */
   cleared?: boolean
-  /** Whether nothing more is told here, since recording ended. Absent means false. */
+  /** Whether this is the last message, since recording ended. Absent means false. */
   last?: boolean
 }
 
 /**
- * The content of POST {exchanges}/{id}/replay: what replaces members of the recorded request.
+ * The content of POST {exchanges}/{id}/replay: replacements for members of the recorded request.
  * Absent members are as recorded.
  */
 export interface ReplayRequest {
@@ -871,7 +869,7 @@ export interface ReplayRequest {
   method?: string
   /** The request target: a path with or without a query, or *; each character is one byte. */
   target?: string
-  /** All fields. Content-Length is computed anew. */
+  /** The fields, in place of all recorded ones. The gateway computes Content-Length. */
   headers?: Field[]
   /** The content as text. */
   body?: string
@@ -888,8 +886,8 @@ export interface ReplayAnswer {
 }
 
 /**
- * Where programs of the older and sibling protocols find the gateway. A protocol that it does
- * not speak is absent.
+ * The URLs at which programs of older and sibling protocols find the gateway. Protocols that it
+ * does not speak are absent.
  */
 export interface Family {
   /** The access point of ReverseHttp (2008 to 2012). */
@@ -911,7 +909,10 @@ export interface Discovery {
   version: 1
   /** The URL to POST claims to. */
   claims: string
-  /** The shape of public URLs, with {label}. For people: a program is told its URL. */
+  /**
+   * The template of public URLs, with {label}. For people: programs get their URL in the answer
+   * to a claim.
+   */
   urlTemplate: string
   /**
    * The forms of answer that a poll can ask for, with Accept: application/json,
@@ -920,14 +921,14 @@ export interface Discovery {
   transports: ('json' | 'ndjson' | 'sse' | 'framed')[]
   /** Whether POST /claims needs a key. */
   keyNeeded: boolean
-  /** The URL that tells holders of a key what they use. */
+  /** The URL at which holders of a key see their usage. */
   usage?: string
   /**
-   * Whether a page of one claim may set cookies for the others, since their parent domain is not
-   * on the Public Suffix List. Absent: it may not, or all of this is on one machine.
+   * Whether a page of one claim can set cookies for the others, since their parent domain is not
+   * on the Public Suffix List. Absent: it cannot, or the gateway is local.
    */
   cookiesShared?: boolean
-  /** The older and sibling protocols that the gateway speaks. */
+  /** The URLs for the older and sibling protocols that the gateway speaks. */
   family: Family
   /** The bounds of this gateway. */
   limits: Limits
@@ -939,25 +940,25 @@ export interface Problem {
   title: string
   /** The status code. */
   status: number
-  /** What a program may branch on. */
+  /** The kind of error, for programs to branch on. */
   code: Code
   /** What happened and what to do, for people. */
   detail: string
-  /** The faulty member of a JSON content, as a JSON Pointer (RFC 6901). */
+  /** The faulty member of JSON content, as a JSON Pointer (RFC 6901). */
   pointer?: string
-  /** Which quota is used up, with quota_exceeded. Absent: a bound that is no quota. */
+  /** The quota that is used up, with quota_exceeded. Absent: the bound is not a quota. */
   quota?: QuotaName
 }
 
 /** Names a quota. */
 export interface QuotaName {
-  /** Whose it is: account, address, label or gateway. */
+  /** The owner of the quota: account, address, label or gateway. */
   of: string
   /** What it bounds, such as requestsPerMinute. */
   name: string
 }
 
-/** Names the kind of an error. README.md says when each is given, and with which status. */
+/** Names the kind of an error. README.md says when each occurs, and with which status. */
 export type Code =
   | 'no_claim'
   | 'no_handler'
