@@ -8,43 +8,49 @@ import (
 	"reversehttp/schema"
 )
 
-// Answer is a message of a program as a gateway reads it: a response, a part, an interim response or an abort. It is not
-// checked but for its types; members that it does not need may be there. The zero value is an empty object.
+// Answer is a message of a program as a gateway reads it: a response, a part, an interim response
+// or an abort. Only the types of its members are checked, and it may have members that its type
+// does not use. The zero value is an empty object.
 type Answer struct {
-	// Type is as the program has it; it may be none of the schema.
+	// Type is the type that the program sent, which may be unknown.
 	Type string
-	// ID names the exchange; empty where the message names none.
+	// ID names the exchange. It is empty if the message names none.
 	ID string
-	// Status is the status code; 0 where there is none.
+	// Status is the status code, or 0 if there is none.
 	Status int
-	// Headers are the fields in their order. A value is a string of characters: it is the field's if none is above U+00FF.
+	// Headers are the fields in order. Values are strings of characters, valid only if none is
+	// above U+00FF.
 	Headers []schema.Field
-	// Content is the content, decoded. It is the reader's own copy.
+	// Content is the decoded content, in a copy of its own.
 	Content []byte
-	// Beside is the content beside the message, in the framed form; also of one with a Fault.
+	// Beside describes the content beside the message, in the framed form. It is also set if the
+	// message has a Fault.
 	Beside
-	// Member is the member that the content, or what is wrong with it, is in: body, bodyBase64, contentLength, or empty for none.
+	// Member is the member with the content or the fault in it: body, bodyBase64, contentLength, or
+	// empty for none.
 	Member string
-	// ContentErr is ErrContentTwice, ErrBase64, ErrBeside or ErrNotFramed where the content is invalid, nil otherwise.
+	// ContentErr is ErrContentTwice, ErrBase64, ErrBeside or ErrNotFramed if the content is
+	// invalid, and nil otherwise.
 	ContentErr error
-	// More says that content follows.
+	// More reports whether content follows.
 	More bool
-	// Trailers are the fields after the content, as Headers are.
+	// Trailers are the fields after the content, in the form of Headers.
 	Trailers []schema.Field
-	// Seq counts the parts of an answer, from 1; 0 where there is none.
+	// Seq counts the parts of an answer, from 1. It is 0 if there is none.
 	Seq int
-	// Reason is that of an abort.
+	// Reason is the reason of an abort.
 	Reason string
-	// Fault is why the message could not be read; only ID is set beside it. nil where it could.
+	// Fault is why the message could not be read, or nil if it could. With a Fault only ID is set.
 	Fault *Fault
 }
 
-// DecodeAnswers reads the content of a POST to the responses URL: the messages of its member messages, of which there may be
-// most, or one that is the content itself. Each may have so many fields, and as many trailers. A message that cannot be read
-// has a Fault, and the others are as they are without it; there may be none at all.
+// DecodeAnswers decodes the content of a POST to the responses URL: either a single message, or an
+// object whose member messages has at most most messages, possibly none. Each may have up to fields
+// fields, and as many trailers. A message that cannot be read has a Fault, which does not affect
+// the others.
 //
-// The error is [ErrDepth], [ErrMembers], [ErrTooMany], or a [*Fault] for content that is not such JSON: [ErrMalformed],
-// [ErrTwice] or [ErrType]. What is beyond a bound is not decoded.
+// The error is [ErrDepth], [ErrMembers], [ErrTooMany], or a [*Fault] for content that is not such
+// JSON: [ErrMalformed], [ErrTwice] or [ErrType]. Content beyond a bound is not decoded.
 func DecodeAnswers(content []byte, most, fields int) ([]Answer, error) {
 	if err := CheckShape(content); err != nil {
 		return nil, err
@@ -90,16 +96,17 @@ func DecodeAnswers(content []byte, most, fields int) ([]Answer, error) {
 	return alone, nil
 }
 
-// answers are messages of programs as they are read, which have so many fields at most.
+// answers reads messages of programs, each with a bounded number of fields.
 type answers struct {
 	reader *reader
 	fields int
 	framed bool // contentLength is a member of the message
-	// headers and trailers are empty lists to read fields into; nil where there are none.
+	// headers and trailers are empty lists for fields, to be reused. Nil means new ones.
 	headers, trailers []schema.Field
 }
 
-// wrong returns the fault of a value of the wrong type, which ends the reader, or of what is not the beginning of one.
+// wrong returns the fault for a value of the wrong type, which ends the reader, or for malformed
+// JSON.
 func (d answers) wrong() error {
 	r := d.reader
 	if c := r.peek(); c != '{' && c != '[' {
@@ -110,7 +117,7 @@ func (d answers) wrong() error {
 	return r.malformed(ErrType)
 }
 
-// list reads a list of messages, of which there may be most.
+// list reads a list of at most most messages.
 func (d answers) list(most int) (list []Answer, err error) {
 	r := d.reader
 	before, base := r.place.fault, r.place.base
@@ -131,7 +138,7 @@ func (d answers) list(most int) (list []Answer, err error) {
 	return list, err
 }
 
-// answer reads a message, whose member messages is read by messages.
+// answer reads a message. It calls messages to read the member messages.
 func (d answers) answer(a *Answer, messages func() error) error {
 	r := d.reader
 	var content body
@@ -180,7 +187,7 @@ func (d answers) answer(a *Answer, messages func() error) error {
 	return err
 }
 
-// pairs reads a list of fields into dst, with room for some.
+// pairs reads a list of fields into dst, using room if it is not nil.
 func (d answers) pairs(dst *[]schema.Field, room []schema.Field) error {
 	begin := func() {
 		if *dst = room; room == nil {
@@ -190,10 +197,10 @@ func (d answers) pairs(dst *[]schema.Field, room []schema.Field) error {
 	return d.reader.fields(d.fields, begin, func(name, value string) { *dst = append(*dst, schema.Field{name, value}) })
 }
 
-// Pairs are fields as they stand in a message: JSON pairs with commas between them. nil is none.
+// Pairs are encoded fields: JSON pairs with commas between them. Nil has none.
 type Pairs []byte
 
-// Append returns p with a field at its end. The value is any bytes.
+// Append returns p with a field appended. The value may be any bytes.
 func (p Pairs) Append(name, value string) Pairs {
 	if p == nil {
 		p = make(Pairs, 0, 128)
@@ -206,15 +213,17 @@ func (p Pairs) Append(name, value string) Pairs {
 	return append(p, ']')
 }
 
-// Tail is what a response or a part says after its content. The zero value says that nothing follows.
+// Tail is what follows the content in a response or a part. The zero value means that nothing
+// follows.
 type Tail struct {
-	// More says that content follows.
+	// More reports whether content follows.
 	More bool
-	// Trailers are the fields after the content; only of the last part, or of a whole answer.
+	// Trailers are the fields after the content. Only the last part or a whole answer can have
+	// them.
 	Trailers Pairs
 }
 
-// How long the names and numbers of a message are, at most.
+// The most bytes that the names and numbers of a message take.
 const memberBytes = 128
 
 type jsonAnswers struct{}
@@ -302,14 +311,15 @@ func (framedAnswers) Join(messages [][]byte) []byte {
 	return bytes.Join(messages, nil)
 }
 
-// WithBeside returns a message of [FramedAnswers] that has no content as one beside which so much stands: the content, which is not
-// empty, and LF are to follow.
+// WithBeside returns a message of [FramedAnswers] without content as one with length bytes of
+// content beside it. The caller must write the content, which must not be empty, and LF after the
+// message.
 func WithBeside(message []byte, length int64) []byte {
 	b := append(message[:len(message)-len("}\n")], `,"contentLength":`...)
 	return append(strconv.AppendInt(b, length, 10), '}', '\n')
 }
 
-// appendBeside ends a message whose content stands beside it, and appends that.
+// appendBeside ends a message and appends its content beside it.
 func appendBeside(b, content []byte) []byte {
 	if len(content) == 0 {
 		return append(b, '}', '\n')
@@ -354,5 +364,6 @@ func appendTail(b []byte, t Tail) []byte {
 	return b
 }
 
-// AnswersOverhead is how many bytes JSON adds to several messages, apart from one more for each, at most.
+// AnswersOverhead is the most bytes that JSON adds to several messages, apart from one for each
+// message.
 const AnswersOverhead = len(`{"messages":[]}`)

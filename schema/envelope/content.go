@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// AppendContent appends the member that carries content, after a comma, to b: body where content is valid UTF-8, bodyBase64
-// otherwise, and none where it is empty.
+// AppendContent appends a comma and the member that carries content to b: body if content is valid
+// UTF-8, otherwise bodyBase64. It appends nothing if content is empty.
 func AppendContent(b, content []byte) []byte {
 	if len(content) == 0 {
 		return b
@@ -27,8 +27,9 @@ func appendContent(b, content []byte, text bool) []byte {
 	return append(b, '"')
 }
 
-// measure returns whether content goes as text, and how many bytes appendContent makes of it. It goes in base64 also where it
-// has so many control characters, six bytes each in JSON, that base64 is shorter.
+// measure returns whether content is sent as text, and how many bytes appendContent appends.
+// Content with so many control characters, which take six bytes each in JSON, that base64 is
+// shorter, is sent in base64.
 func measure(content []byte) (text bool, size int) {
 	if len(content) == 0 {
 		return true, 0
@@ -45,8 +46,8 @@ func measure(content []byte) (text bool, size int) {
 	return false, len(`,"bodyBase64":""`) + base64.StdEncoding.EncodedLen(len(content))
 }
 
-// swells reports whether content has so many control characters, most of which take six bytes, that base64 is shorter. Line breaks
-// and tabs do not count.
+// swells reports whether content has so many control characters, most of which take six bytes, that
+// base64 is shorter. It ignores line breaks and tabs.
 func swells(content []byte) bool {
 	more := 0
 	for _, c := range content {
@@ -57,18 +58,18 @@ func swells(content []byte) bool {
 	return more > len(content)/3
 }
 
-// body is the content of a message as it is read.
+// body collects the content of a message while it is read.
 type body struct {
 	text, coded []byte
 	hasText     bool
 	hasCoded    bool
 	bad         bool // coded is not base64
 	beside      Beside
-	misplaced   bool // there is a contentLength outside the framed form
-	elsewhere   bool // there is a bodyUrl
+	misplaced   bool // a contentLength occurred outside the framed form
+	elsewhere   bool // a bodyUrl occurred
 }
 
-// content returns the content, the member that it was in, and what is wrong with it.
+// content returns the content, the member that has it, and an error if it is invalid.
 func (b *body) content() (content []byte, member string, err error) {
 	switch {
 	case b.misplaced:

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// What may be wrong with a message. They are the Err of a [Fault], but for [ErrTooMany].
+// Faults of messages. Except for [ErrTooMany] they occur as the Err of a [Fault].
 var (
-	// ErrMalformed is JSON that is malformed, or not UTF-8 where that is needed.
+	// ErrMalformed is malformed JSON, or JSON that is not UTF-8 if that is required.
 	ErrMalformed = errors.New("the JSON is malformed")
-	// ErrTwice is a member that is there twice; the pointer of its fault ends with its name.
+	// ErrTwice is a duplicate member. The pointer of its fault ends with its name.
 	ErrTwice = errors.New("the member is there twice")
 	// ErrType is a value of the wrong type, or a number out of range.
 	ErrType = errors.New("the value has the wrong type")
@@ -18,30 +18,31 @@ var (
 	ErrMessage = errors.New("a message is a JSON object")
 	// ErrField is a field that is not a pair of strings.
 	ErrField = errors.New("a field is a pair of strings")
-	// ErrTooManyFields is a list of more fields than the reader takes.
+	// ErrTooManyFields is a list of more fields than the reader accepts.
 	ErrTooManyFields = errors.New("an answer has no more fields than a request may have")
-	// ErrContentTwice is content as body and as bodyBase64 both.
+	// ErrContentTwice is content both as body and as bodyBase64.
 	ErrContentTwice = errors.New("content is given once: as body or as bodyBase64")
-	// ErrBeside is a contentLength beside content in the message, or a bodyUrl.
+	// ErrBeside is a contentLength in a message that also has content or a bodyUrl.
 	ErrBeside = errors.New("contentLength stands in place of body, bodyBase64 and bodyUrl")
 	// ErrNotFramed is a contentLength in a message that is not in the framed form.
 	ErrNotFramed = errors.New("contentLength belongs to the framed form: content is body or bodyBase64 here")
 	// ErrBase64 is a bodyBase64 that is not base64.
 	ErrBase64 = errors.New("content is base64 with padding and without line breaks (RFC 4648, 4)")
-	// ErrTooMany is a list of more messages than the reader takes.
+	// ErrTooMany is a list of more messages than the reader accepts.
 	ErrTooMany = errors.New("too many messages")
 )
 
-// Fault is what is wrong with a message, or with the JSON around it, and where.
+// Fault is a fault in a message, or in the JSON around it, and its place.
 type Fault struct {
-	// Pointer is the faulty place as a JSON Pointer (RFC 6901), from the message, or from the whole content where the fault
-	// is that of all of it. Empty means all of it. It may be as long as the names in the JSON are.
+	// Pointer is the faulty place as a JSON Pointer (RFC 6901), relative to the message, or to the
+	// whole content if the fault concerns all of it. Empty means the whole. The pointer may be as
+	// long as the names in the JSON.
 	Pointer string
 	// Err is one of the errors of this package.
 	Err error
 }
 
-// Error returns the text of Err with the pointer before it.
+// Error returns the pointer and the text of Err.
 func (f *Fault) Error() string {
 	if f.Pointer == "" {
 		return f.Err.Error()
@@ -52,16 +53,16 @@ func (f *Fault) Error() string {
 // Unwrap returns Err.
 func (f *Fault) Unwrap() error { return f.Err }
 
-// Bounds of the JSON that programs send to a gateway. Decoded it is many times its size, so what has more is refused before
-// anything of it is decoded; nothing that anybody means has.
+// Bounds of JSON that programs send to a gateway. Since decoded JSON can be many times its size,
+// JSON beyond them is refused before it is decoded. No legitimate message comes near them.
 const (
-	// MostDepth is how many objects and lists may be open in each other.
+	// MostDepth is how deep objects and lists may be nested.
 	MostDepth = 16
 	// MostMembers is how many members one object may have.
 	MostMembers = 512
 )
 
-// JSON beyond these bounds is not decoded.
+// Errors for JSON beyond these bounds.
 var (
 	// ErrDepth is JSON beyond [MostDepth].
 	ErrDepth = errors.New("objects and lists are in each other more than " + strconv.Itoa(MostDepth) + " deep")
@@ -71,7 +72,7 @@ var (
 
 var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
 
-// pointer returns the place as a JSON pointer, from a depth on.
+// pointer returns the place as a JSON Pointer, starting at a depth.
 func (p *place) pointer(from int) string {
 	var b strings.Builder
 	for _, s := range p.path[from:] {

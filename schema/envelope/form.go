@@ -1,16 +1,17 @@
 package envelope
 
-// Form is a form of stream in which a gateway writes messages: what stands around the JSON of each, and where its content is.
+// Form is a form of stream in which a gateway writes messages: what surrounds the JSON of each, and
+// where its content is.
 type Form interface {
 	// Media returns the media type.
 	Media() string
-	// Heartbeat returns what shows life while there is no message.
+	// Heartbeat returns what is sent to show life while there is no message.
 	Heartbeat() string
-	// Beside reports whether content stands beside its message: [Request.Beside] tells of it then.
+	// Beside reports whether content stands beside its message, as [Request.Beside] describes.
 	Beside() bool
-	// Begin appends what stands before the JSON of a message with a cursor.
+	// Begin appends what precedes the JSON of a message with a cursor.
 	Begin(b []byte, cursor string) []byte
-	// End appends what stands after it: content only where it stands beside.
+	// End appends what follows it, including content if that stands beside the message.
 	End(b, content []byte) []byte
 }
 
@@ -63,23 +64,23 @@ func (framed) End(b, content []byte) []byte {
 type Answers interface {
 	// Media returns the media type.
 	Media() string
-	// Response returns a response, in a slice of its length.
+	// Response returns a response, in a slice of the exact length.
 	Response(id string, status int, fields Pairs, content []byte, t Tail) []byte
 	// Part returns a part. seq counts from 1.
 	Part(id string, seq int, content []byte, t Tail) []byte
 	// Interim returns an informational response.
 	Interim(id string, status int, fields Pairs) []byte
-	// Abort returns an abort. What is not UTF-8 in the reason becomes a question mark.
+	// Abort returns an abort. Invalid UTF-8 in the reason becomes question marks.
 	Abort(id, reason string) []byte
-	// Join returns the content of a POST of messages; of one it is that itself.
+	// Join returns the content of a POST of messages. A single message is returned unchanged.
 	Join(messages [][]byte) []byte
 }
 
 // The forms of answers.
 var (
-	// JSONAnswers are JSON. Content that is not UTF-8 is in base64, and so is that whose control characters would make it longer
-	// than that.
+	// JSONAnswers are JSON. Content is in base64 if it is not UTF-8, or if its control characters
+	// would make text longer than base64.
 	JSONAnswers Answers = jsonAnswers{}
-	// FramedAnswers are lines of JSON, with the content beside them.
+	// FramedAnswers are lines of JSON with content beside them.
 	FramedAnswers Answers = framedAnswers{}
 )

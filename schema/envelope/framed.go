@@ -7,7 +7,8 @@ import (
 	"strconv"
 )
 
-// MediaFramed is the media type of the framed form: a line of JSON, and beside it exactly the bytes of the content.
+// MediaFramed is the media type of the framed form: lines of JSON, each followed by the bytes of
+// its content.
 const MediaFramed = "application/vnd.reversehttp"
 
 // MostLine bounds the line of a message in the framed form, in bytes, with its LF.
@@ -16,19 +17,21 @@ const MostLine = 256 << 10
 // mostLength is the largest contentLength: 2^53 - 1, which every program can represent.
 const mostLength = 1<<53 - 1
 
-// What may be wrong with the framing of messages in the framed form. Nothing can be read after it.
+// Framing errors in the framed form. Nothing can be read after one.
 var (
 	// ErrLine is a line that is longer than [MostLine].
 	ErrLine = errors.New("a line has more than " + strconv.Itoa(MostLine) + " bytes")
 	// ErrLength is a contentLength that is not an integer from 0 to 2^53 - 1.
 	ErrLength = errors.New("contentLength is an integer from 0 to 9007199254740991")
-	// ErrFraming is content that no LF follows.
+	// ErrFraming is content without an LF after it.
 	ErrFraming = errors.New("LF does not follow the content")
 )
 
-// ReadLine returns the next line of a message, without its LF, and skips heartbeats. It is good until the next read from in. What
-// does not fit into the buffer of in is kept beside it, if grow, which is asked for so many bytes more, returns no error; nil asks
-// nobody. The error is [ErrLine], that of grow, or that of in; [io.EOF] is an end between messages, and [io.ErrUnexpectedEOF] one within a line.
+// ReadLine returns the next line of a message, without its LF, and skips heartbeats. The line is
+// valid until the next read from in. If it does not fit into the buffer of in, ReadLine calls grow
+// with the number of additional bytes and allocates them unless grow returns an error; a nil grow
+// allows all. The error is [ErrLine], that of grow, or that of in: [io.EOF] between messages, and
+// [io.ErrUnexpectedEOF] within a line.
 func ReadLine(in *bufio.Reader, grow func(n int) error) ([]byte, error) {
 	var long []byte // the beginning of a line that does not fit into the buffer
 	for {
@@ -57,7 +60,7 @@ func ReadLine(in *bufio.Reader, grow func(n int) error) ([]byte, error) {
 	}
 }
 
-// trimEnd returns a line without its end, and without white space before that.
+// trimEnd returns a line without its end and the white space before it.
 func trimEnd(line []byte) []byte {
 	n := len(line)
 	for n > 0 && (line[n-1] == '\n' || line[n-1] == '\r' || line[n-1] == ' ' || line[n-1] == '\t') {
@@ -66,8 +69,8 @@ func trimEnd(line []byte) []byte {
 	return line[:n]
 }
 
-// ReadEnd reads the LF that follows content. The error is [ErrFraming] where there is another byte, and that of in, with
-// [io.ErrUnexpectedEOF] for an end.
+// ReadEnd reads the LF that follows content. The error is [ErrFraming] if another byte follows, or
+// that of in, with [io.ErrUnexpectedEOF] at the end.
 func ReadEnd(in *bufio.Reader) error {
 	switch c, err := in.ReadByte(); {
 	case err == io.EOF:
@@ -80,9 +83,11 @@ func ReadEnd(in *bufio.Reader) error {
 	return nil
 }
 
-// DecodeLine reads the line of one message of a program in the framed form into a, whose lists of fields it uses again. The message may
-// have so many fields and as many trailers. Content beside the line is the caller's to read, as Beside says, also where the message is
-// faulty. The error is as that of [DecodeAnswers], or a [*Fault] of [ErrLength]: nobody knows then where the next message begins.
+// DecodeLine decodes the line of a program's message in the framed form into a, reusing the lists
+// of fields in a. The message may have up to fields fields, and as many trailers. The caller must
+// read the content beside the line, as Beside says, even if the message is faulty. The error is one
+// of [DecodeAnswers], or a [*Fault] with [ErrLength], after which the beginning of the next message
+// is unknown.
 func (a *Answer) DecodeLine(line []byte, fields int) (err error) {
 	d := answers{fields: fields, framed: true, headers: a.Headers[:0], trailers: a.Trailers[:0]}
 	*a = Answer{}
@@ -106,11 +111,12 @@ func (a *Answer) DecodeLine(line []byte, fields int) (err error) {
 	return err
 }
 
-// Beside is content that stands beside a message in the framed form. The zero value is none, after which the next message follows.
+// Beside describes the content beside a message in the framed form. The zero value means that there
+// is none, and the next message follows.
 type Beside struct {
-	// Follows says that content follows the line, and then LF.
+	// Follows reports whether content and an LF follow the line.
 	Follows bool
-	// ContentLength is how much, in bytes.
+	// ContentLength is the length of that content, in bytes.
 	ContentLength int64
 }
 

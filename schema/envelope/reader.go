@@ -6,42 +6,43 @@ import (
 	"unicode/utf8"
 )
 
-// reader reads JSON. What is malformed ends it with a [Fault]; a value of the wrong type is noted as that of the message that
-// is read, and read over, so that what follows it is still checked.
+// reader reads JSON. Malformed JSON ends it with a [Fault]. A value of the wrong type is noted as
+// the fault of the current message and skipped, so that the rest is still checked.
 //
-// A strict reader refuses what is not UTF-8, and members that are there twice, as I-JSON does (RFC 7493). One that is not
-// strict reads as encoding/json does: characters that are none become U+FFFD, and the last of equal members counts.
+// A strict reader refuses invalid UTF-8 and duplicate members, like I-JSON (RFC 7493). Otherwise it
+// reads like encoding/json: invalid characters become U+FFFD, and the last of duplicate members
+// counts.
 type reader struct {
 	in      []byte
 	at      int
 	strict  bool
 	deepest int
 	place   place
-	seen    [][]byte // names of the objects that are open, in a strict reader
+	seen    [][]byte // names in the open objects, in a strict reader
 	short   shortStrings
 	plain   []byte // the last string that had escapes, without them
 }
 
-// place is where a reader is, and what is wrong with the message that is read there.
+// place is the position of a reader, and the fault of the message that it reads.
 type place struct {
 	path  []step
 	base  int    // the depth of the message
-	fault *Fault // its first one
+	fault *Fault // the first fault of the message
 }
 
-// step is where the reader is in an object or list that is open.
+// step is the position of the reader in an open object or list.
 type step struct {
 	list   bool
-	inside bool // in the member or element that follows, or about to be
+	inside bool // in the next member or element, or about to be
 	index  int
 	name   []byte
-	names  map[string]struct{} // what is in seen of it, where that is much
+	names  map[string]struct{} // its part of seen, if that is long
 }
 
-// How many names of an object are compared one by one.
+// The number of names in an object up to which they are compared one by one.
 const fewNames = 32
 
-// readers are those that are not in use.
+// readers are readers for reuse.
 var readers = sync.Pool{New: func() any { return new(reader) }}
 
 func newReader(in []byte, strict bool) *reader {
@@ -53,7 +54,7 @@ func newReader(in []byte, strict bool) *reader {
 	return r
 }
 
-// done ends the use of r. Nothing of what it read stays with it.
+// done ends the use of r, which keeps nothing of what it read.
 func (r *reader) done() {
 	path, seen := r.place.path[:cap(r.place.path)], r.seen[:cap(r.seen)]
 	if len(path) > 4*MostDepth || len(seen) > MostMembers {
@@ -73,7 +74,7 @@ func (r *reader) done() {
 // malformed returns the fault that ends the reader.
 func (r *reader) malformed(err error) error { return &Fault{r.place.pointer(0), err} }
 
-// blame notes what is wrong with the value at a depth, unless something before it is.
+// blame notes the fault of the value at a depth, unless there is an earlier fault.
 func (p *place) blame(err error, depth int) {
 	if p.fault == nil {
 		within := p.path
@@ -83,13 +84,13 @@ func (p *place) blame(err error, depth int) {
 	}
 }
 
-// mistyped blames the value that comes, and reads over it.
+// mistyped blames the next value and skips it.
 func (r *reader) mistyped() error {
 	r.place.blame(ErrType, len(r.place.path))
 	return r.skip()
 }
 
-// peek returns the byte with which the next token begins; 0 at the end.
+// peek returns the first byte of the next token, or 0 at the end.
 func (r *reader) peek() byte {
 	for ; r.at < len(r.in); r.at++ {
 		switch c := r.in[r.at]; c {
@@ -101,7 +102,7 @@ func (r *reader) peek() byte {
 	return 0
 }
 
-// end returns an error unless nothing follows.
+// end returns an error if anything follows.
 func (r *reader) end() error {
 	if r.peek(); r.at < len(r.in) {
 		return r.malformed(ErrMalformed)
@@ -109,7 +110,7 @@ func (r *reader) end() error {
 	return nil
 }
 
-// members reads an object, whose values each is to read.
+// members reads an object. It calls each to read each value.
 func (r *reader) members(each func(name []byte) error) error {
 	if len(r.place.path) >= r.deepest {
 		return r.malformed(ErrMalformed)
@@ -155,7 +156,8 @@ func (r *reader) members(each func(name []byte) error) error {
 	return nil
 }
 
-// twice reports whether the name of s is among those of its object, which begin at first in seen, and adds it to them.
+// twice reports whether the name of s occurred in its object before, whose names begin at first in
+// seen, and adds it to them.
 func (s *step) twice(seen *[][]byte, first int) bool {
 	if s.names == nil {
 		for _, before := range (*seen)[first:] {
@@ -178,7 +180,7 @@ func (s *step) twice(seen *[][]byte, first int) bool {
 	return len(s.names) == n
 }
 
-// elements reads a list, whose elements each is to read.
+// elements reads a list. It calls each to read each element.
 func (r *reader) elements(each func(index int) error) error {
 	if len(r.place.path) >= r.deepest {
 		return r.malformed(ErrMalformed)
@@ -209,7 +211,7 @@ func (r *reader) elements(each func(index int) error) error {
 	return nil
 }
 
-// skip reads over a value.
+// skip skips a value.
 func (r *reader) skip() error {
 	switch c := r.peek(); c {
 	case '{':
@@ -240,7 +242,7 @@ func (r *reader) word(w string) error {
 	return r.malformed(ErrMalformed)
 }
 
-// number reads a number, and returns it as it stands.
+// number reads a number and returns its text.
 func (r *reader) number() ([]byte, error) {
 	from := r.at
 	digits := func() bool {
@@ -272,7 +274,8 @@ func (r *reader) number() ([]byte, error) {
 	return r.in[from:r.at], nil
 }
 
-// text reads a string, and returns what is between its quotes, which is good JSON, and whether there are escapes in it.
+// text reads a string. It returns what is between the quotes, which is valid JSON, and whether it
+// has escapes.
 func (r *reader) text() (raw []byte, escaped bool, err error) {
 	r.at++
 	from := r.at
@@ -302,7 +305,8 @@ func (r *reader) text() (raw []byte, escaped bool, err error) {
 	}
 }
 
-// escape returns the length of the escape with which b begins, both of a pair; 0 where it is malformed.
+// escape returns the length of the escape with which b begins, or of both of a surrogate pair. It
+// returns 0 if the escape is malformed.
 func escape(b []byte, strict bool) int {
 	if len(b) < 2 {
 		return 0

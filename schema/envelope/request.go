@@ -7,10 +7,11 @@ import (
 	"reversehttp/schema"
 )
 
-// Request is a request of a visitor as its message has it, but for its fields and content; or, with nothing but an ID, what a
-// cancellation names. Target and URL are bytes. An empty member is absent where the schema allows that.
+// Request holds the members of a visitor's request, except for fields and content; for a
+// cancellation it has only an ID. Target and URL are bytes. Empty members are left out of the
+// message if the schema allows that.
 type Request struct {
-	// Cursor names the message; empty in a batch, which has a cursor of its own.
+	// Cursor names the message. It is empty in a batch, which has a cursor of its own.
 	Cursor string
 	// ID names the exchange.
 	ID string
@@ -28,28 +29,30 @@ type Request struct {
 	Base string
 	// HTTPVersion is "1.0", "1.1" or "2.0".
 	HTTPVersion string
-	// RemoteAddr is address and port of the visitor.
+	// RemoteAddr is the address and port of the visitor.
 	RemoteAddr string
-	// Upgrade is what the visitor asks to upgrade to; empty is nothing.
+	// Upgrade is the protocol that the visitor asks to upgrade to. Empty means none.
 	Upgrade string
-	// ReplayOf is the exchange whose recorded request this repeats; empty is a visitor's own.
+	// ReplayOf is the exchange whose recorded request this repeats. It is empty for a visitor's own
+	// request.
 	ReplayOf string
-	// ResponseURL is where the content of the response may go as it is.
+	// ResponseURL is the URL to which the content of the response can be sent unencoded.
 	ResponseURL string
-	// Exchanges is the URL of the session's exchanges, with a final slash. Whoever appends a request makes its ResponseURL of that
-	// where it has none. It is empty in what was read.
+	// Exchanges is the URL of the session's exchanges, with a final slash. AppendRequest derives
+	// the ResponseURL from it if that is empty. Decoders leave it empty.
 	Exchanges string
-	// BodyURL is where the content is, if it is not in the message.
+	// BodyURL is the URL of the content if that is not in the message.
 	BodyURL string
-	// Beside is content that stands beside the message: only in the framed form. Whoever reads the message reads it.
+	// Beside describes content beside the message, in the framed form only. The reader of the
+	// message must read it.
 	Beside
 }
 
-// Field is a field, both halves in bytes.
+// Field is a field with its name and value in bytes.
 type Field struct{ Name, Value string }
 
-// AppendRequest appends r as JSON to b, with fields and with content. Content is left out where there is a BodyURL, and where it
-// stands beside the message.
+// AppendRequest appends r as JSON to b, with fields and content. It leaves out content if there is
+// a BodyURL, or if the content stands beside the message.
 func AppendRequest[F ~struct{ Name, Value string }](b []byte, r *Request, fields []F, content []byte) []byte {
 	b = appendRequest(b, r)
 	b = append(b, `,"headers":[`...)
@@ -76,7 +79,7 @@ func AppendRequest[F ~struct{ Name, Value string }](b []byte, r *Request, fields
 	return append(b, '}')
 }
 
-// appendRequest appends the members of r but for the end of the object.
+// appendRequest appends the members of r without the end of the object.
 func appendRequest(b []byte, r *Request) []byte {
 	b = append(appendDelivery(b, r), `"type":"request","id":`...)
 	b = AppendString(b, r.ID)
@@ -113,7 +116,7 @@ func appendRequest(b []byte, r *Request) []byte {
 	return append(b, `/response"`...)
 }
 
-// AppendCancel appends the cancellation of the exchange that r names as JSON to b.
+// AppendCancel appends the cancellation of the exchange in r as JSON to b.
 func AppendCancel(b []byte, r *Request, reason schema.CancelReason) []byte {
 	b = append(appendDelivery(b, r), `"type":"cancel","id":`...)
 	b = AppendString(b, r.ID)
@@ -132,23 +135,24 @@ func appendDelivery(b []byte, r *Request) []byte {
 	return b
 }
 
-// Message is a message of a gateway as a program reads it: a request or a cancellation. It is not checked but for its types.
-// The zero value is an empty object.
+// Message is a message of a gateway as a program reads it: a request or a cancellation. Only the
+// types of its members are checked. The zero value is an empty object.
 type Message struct {
-	// Type is as the gateway has it; it may be one of a schema to come.
+	// Type is the type that the gateway sent, which may be unknown.
 	Type string
 	Request
-	// Fields are the fields in their order; nil where the message has no headers.
+	// Fields are the fields in order. Nil means that the message has no headers.
 	Fields []Field
-	// Content is the content, decoded; empty for none. It is the reader's own copy.
+	// Content is the decoded content, in a copy of its own. It is empty if there is none.
 	Content []byte
-	// Reason is that of a cancellation.
+	// Reason is the reason of a cancellation.
 	Reason schema.CancelReason
-	// Fault is the first value in the message that could not be read, nil for none. What could is set beside it.
+	// Fault is the first fault in the message, or nil. Members that could be read are set
+	// nevertheless.
 	Fault *Fault
 }
 
-// Batch is the answer to a poll. The zero value is one without messages.
+// Batch is the answer to a poll. The zero value has no messages.
 type Batch struct {
 	// Cursor names the last message.
 	Cursor string
@@ -156,8 +160,9 @@ type Batch struct {
 	Messages []Message
 }
 
-// DecodeBatch reads the answer to a poll. No content is an empty batch. A message that cannot be read has a Fault, and the
-// others are as they are without it. The error is a [*Fault] for content that is no batch.
+// DecodeBatch decodes the answer to a poll. Empty content is an empty batch. A message that cannot
+// be read has a Fault, which does not affect the others. The error is a [*Fault] if content is not
+// a batch.
 func DecodeBatch(content []byte) (b Batch, err error) {
 	if len(content) == 0 {
 		return b, nil
@@ -209,7 +214,8 @@ func (b *Batch) member(r *reader, name string) error {
 	return r.skip()
 }
 
-// DecodeMessage reads one message. One that cannot be read has a Fault; the error is a [*Fault] for content that is not JSON.
+// DecodeMessage decodes one message. A message that cannot be read has a Fault. The error is a
+// [*Fault] if content is not JSON.
 func DecodeMessage(content []byte) (m Message, err error) {
 	r := newReader(content, false)
 	defer r.done()
@@ -222,7 +228,7 @@ func DecodeMessage(content []byte) (m Message, err error) {
 	return m, nil
 }
 
-// read reads a message. null is an empty object.
+// read reads a message. It takes null for an empty object.
 func (m *Message) read(r *reader) error {
 	r.place.fault, r.place.base = nil, len(r.place.path)
 	var content body

@@ -6,10 +6,12 @@ import (
 	"reversehttp/schema"
 )
 
-// DecodeResults reads the answer to a POST to the responses URL. The error is a [*Fault] for content that is no such answer.
+// DecodeResults decodes the answer to a POST to the responses URL. The error is a [*Fault] if
+// content is not such an answer.
 func DecodeResults(content []byte) ([]schema.Result, error) { return ReadResults(nil, content) }
 
-// ReadResults is [DecodeResults] with the room of a slice that was used. It reads the results of a link, too.
+// ReadResults is like [DecodeResults], but reuses the memory of room. It also decodes the results
+// on a link.
 func ReadResults(room []schema.Result, content []byte) ([]schema.Result, error) {
 	r := newReader(content, false)
 	defer r.done()
@@ -100,7 +102,7 @@ func (r *reader) result(to *schema.Result) error {
 	})
 }
 
-// readStatus reads the status of a result. Those that are no trouble take no memory of their own.
+// readStatus reads the status of a result. Known statuses are not allocated.
 func readStatus(r *reader, to *schema.ResultStatus) error {
 	raw, escaped, ok, err := r.string()
 	if !ok {

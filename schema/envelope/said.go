@@ -1,18 +1,19 @@
 package envelope
 
-// Said is a message of a program on a link that answers nothing: a hello, an ack, a pong or a watch.
+// Said is a message of a program on a link other than an answer: a hello, an ack, a pong or a
+// watch.
 type Said struct {
-	// Type is as the program has it.
+	// Type is the type that the program sent.
 	Type string
-	// Token is that of a hello; empty where there is none.
+	// Token is the token of a hello. It is empty if there is none.
 	Token string
-	// Cursor is the cursor; nil where there is none.
+	// Cursor is the cursor, or nil if there is none.
 	Cursor *string
-	// Change is what a watch goes on after; empty where there is none.
+	// Change is the state after which a watch continues. It is empty if there is none.
 	Change string
 }
 
-// DecodeSaid reads one. The error is as that of [DecodeAnswers].
+// DecodeSaid decodes such a message. The error is one of [DecodeAnswers].
 func DecodeSaid(content []byte) (s Said, err error) {
 	if err := CheckShape(content); err != nil {
 		return s, err

@@ -2,10 +2,10 @@ package envelope
 
 import "bytes"
 
-// CheckShape returns [ErrDepth] or [ErrMembers] for JSON beyond the bounds, and nil otherwise. It looks at nothing else: what
-// is malformed is for a decoder to find. It allocates nothing.
+// CheckShape returns [ErrDepth] or [ErrMembers] for JSON beyond the bounds, and nil otherwise. It
+// does not check anything else; a decoder finds malformed JSON. It allocates nothing.
 func CheckShape(content []byte) error {
-	var members [MostDepth + 1]int // of the objects that are open
+	var members [MostDepth + 1]int // of the open objects
 	depth := 0
 	for len(content) > 0 {
 		c := content[0]

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// Characters returns s, which is any bytes, with each byte as the character of the same number (U+0000 to U+00FF). It
-// returns s itself where s is ASCII.
+// Characters returns s, which may be any bytes, with each byte as the character of the same number
+// (U+0000 to U+00FF). It returns s itself if s is ASCII.
 func Characters(s string) string {
 	if isASCII(s) {
 		return s
@@ -20,8 +20,9 @@ func Characters(s string) string {
 	return b.String()
 }
 
-// Bytes returns s with each character, up to U+00FF, as the byte of the same number: the inverse of [Characters]. It returns
-// s itself where s is ASCII. Of a character above U+00FF it keeps the lowest eight bits.
+// Bytes is the inverse of [Characters]: it returns s with each character up to U+00FF as the byte
+// of the same number. It returns s itself if s is ASCII. Of a character above U+00FF it keeps the
+// lowest eight bits.
 func Bytes(s string) string {
 	if isASCII(s) {
 		return s
@@ -42,7 +43,8 @@ func isASCII(s string) bool {
 	return true
 }
 
-// AppendString appends s to b as a JSON string. Only what must be escaped is; what is not UTF-8 becomes U+FFFD.
+// AppendString appends s to b as a JSON string. It escapes only what must be escaped, and replaces
+// invalid UTF-8 by U+FFFD.
 func AppendString[S ~string](b []byte, s S) []byte {
 	if !utf8.ValidString(string(s)) {
 		s = S(strings.ToValidUTF8(string(s), "\ufffd"))
@@ -50,7 +52,7 @@ func AppendString[S ~string](b []byte, s S) []byte {
 	return appendQuoted(b, s)
 }
 
-// appendQuoted is AppendString of what is UTF-8.
+// appendQuoted is AppendString for valid UTF-8.
 func appendQuoted[S ~string | ~[]byte](b []byte, s S) []byte {
 	return append(appendEscaped(append(b, '"'), s), '"')
 }
@@ -68,7 +70,7 @@ func appendEscaped[S ~string | ~[]byte](b []byte, s S) []byte {
 	}
 }
 
-// AppendCharacters appends s, which is any bytes, to b as a JSON string of their characters: AppendString of [Characters],
+// AppendCharacters appends s, which may be any bytes, to b as a JSON string of its [Characters],
 // without a copy.
 func AppendCharacters(b []byte, s string) []byte {
 	b = append(b, '"')
@@ -111,7 +113,7 @@ const (
 	highBits = 0x8080808080808080
 )
 
-// escaped is how many bytes an escape adds to each byte; 0 for those that stand for themselves.
+// escaped is how many bytes an escape adds for each byte. It is 0 for bytes that are not escaped.
 var escaped = func() (table [256]uint8) {
 	for c := range table[:' '] {
 		table[c] = uint8(len(appendEscape(nil, byte(c)))) - 1
@@ -120,9 +122,10 @@ var escaped = func() (table [256]uint8) {
 	return table
 }()
 
-// special returns the index, from i on, of the first byte of s that is a control character, a quote or a backslash, or, with
-// highBits as high, is not ASCII; the length of s where there is none. After a few bytes it looks at eight at a time: of each
-// test the lowest bit that is set is exact, and so is the lowest of all.
+// special returns the index, from i on, of the first byte of s that is a control character, a quote
+// or a backslash, or, with highBits as high, is not ASCII. It returns the length of s if there is
+// none. After a few bytes it tests eight at a time: in each test the lowest set bit is exact, and
+// so is the lowest of all tests.
 func special[S ~string | ~[]byte](s S, i int, high uint64) int {
 	for few := min(i+16, len(s)); i < few; i++ {
 		if c := s[i]; escaped[c] != 0 || uint64(c)&high != 0 {

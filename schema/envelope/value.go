@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// appendText appends the text of a string that was read: without its escapes, and with U+FFFD for what is not UTF-8.
+// appendText appends the text of a string, with escapes decoded and invalid UTF-8 replaced by
+// U+FFFD.
 func appendText(b, raw []byte, escaped, strict bool) []byte {
 	if !strict && !utf8.Valid(raw) {
 		raw = validText(raw)
@@ -55,7 +56,7 @@ func appendText(b, raw []byte, escaped, strict bool) []byte {
 	}
 }
 
-// validText returns raw with U+FFFD for each byte that is not of a character in UTF-8, as encoding/json has it.
+// validText returns raw with each byte of invalid UTF-8 replaced by U+FFFD, like encoding/json.
 func validText(raw []byte) []byte {
 	b := make([]byte, 0, len(raw)+16)
 	for len(raw) > 0 {
@@ -66,8 +67,8 @@ func validText(raw []byte) []byte {
 	return b
 }
 
-// string reads a string, and returns what is between its quotes. null is none, and so is anything else, which is blamed: ok is
-// false then.
+// string reads a string and returns what is between its quotes. ok is false for null, and for any
+// other value, which it blames.
 func (r *reader) string() (raw []byte, escaped, ok bool, err error) {
 	switch r.peek() {
 	case '"':
@@ -79,13 +80,14 @@ func (r *reader) string() (raw []byte, escaped, ok bool, err error) {
 	return nil, false, false, r.mistyped()
 }
 
-// How much is allocated for short strings at a time, in bytes.
+// The bytes allocated at a time for short strings.
 const shortChunk = 512
 
 // shortStrings are strings that share allocations.
 type shortStrings struct{ strings.Builder }
 
-// keep returns a copy of some bytes, of which there may be more to come in all. Short ones share an allocation.
+// keep returns a copy of b as a string. Short strings share an allocation; more is how many bytes
+// may still come.
 func (s *shortStrings) keep(b []byte, more int) string {
 	switch {
 	case len(b) == 0:
@@ -93,7 +95,7 @@ func (s *shortStrings) keep(b []byte, more int) string {
 	case len(b) > shortChunk/4:
 		return string(b)
 	case s.Cap()-s.Len() < len(b):
-		s.Reset() // what is in it stays good
+		s.Reset() // earlier strings stay valid
 		s.Grow(min(max(more, len(b)), shortChunk))
 	}
 	from := s.Len()
@@ -101,7 +103,7 @@ func (s *shortStrings) keep(b []byte, more int) string {
 	return s.String()[from:]
 }
 
-// setString reads a string into dst. null leaves it alone.
+// setString reads a string into dst. null leaves dst unchanged.
 func (r *reader) setString(dst *string) error {
 	raw, escaped, ok, err := r.string()
 	if !ok {
@@ -115,7 +117,7 @@ func (r *reader) setString(dst *string) error {
 	return nil
 }
 
-// setBytes reads a string of characters into dst, as the bytes that they stand for. null leaves it alone.
+// setBytes reads a string of characters into dst as bytes (see [Bytes]). null leaves dst unchanged.
 func (r *reader) setBytes(dst *string) error {
 	if err := r.setString(dst); err != nil {
 		return err
@@ -124,7 +126,7 @@ func (r *reader) setBytes(dst *string) error {
 	return nil
 }
 
-// setInt reads a whole number into dst. null leaves it alone.
+// setInt reads an integer into dst. null leaves dst unchanged.
 func (r *reader) setInt(dst *int) error {
 	c := r.peek()
 	switch {
@@ -145,7 +147,7 @@ func (r *reader) setInt(dst *int) error {
 	return nil
 }
 
-// setBool reads true or false into dst. null leaves it alone.
+// setBool reads true or false into dst. null leaves dst unchanged.
 func (r *reader) setBool(dst *bool) (err error) {
 	switch r.peek() {
 	case 't':
@@ -160,7 +162,8 @@ func (r *reader) setBool(dst *bool) (err error) {
 	return err
 }
 
-// fields reads a list of fields. It calls begin for the list, and take for each field of it, up to most. null is no list.
+// fields reads a list of at most most fields. It calls begin once, and take for each field. It
+// takes null for no list.
 func (r *reader) fields(most int, begin func(), take func(name, value string)) error {
 	switch r.peek() {
 	case '[':
@@ -184,7 +187,7 @@ func (r *reader) fields(most int, begin func(), take func(name, value string)) e
 	})
 }
 
-// field reads a pair of strings. null stands for two that are empty, and for one.
+// field reads a pair of strings. null stands for an empty string, and for a pair of them.
 func (r *reader) field() (name, value string, err error) {
 	depth := len(r.place.path)
 	switch r.peek() {

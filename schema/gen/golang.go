@@ -61,7 +61,7 @@ func goType(out *strings.Builder, d def) error {
 	return nil
 }
 
-// goMember returns the type of a member of the object called owner.
+// goMember returns the Go type of a member of the object called owner.
 func goMember(owner string, m def) (string, error) {
 	switch {
 	case m.Ref != "":

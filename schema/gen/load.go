@@ -34,10 +34,10 @@ type node struct {
 	PrefixItems []node   `json:"prefixItems"`
 	Format      string   `json:"format"`
 
-	// Default is null where an absent member is told from an empty one.
+	// Default is null if an absent member must be distinguished from an empty one.
 	Default json.RawMessage `json:"default"`
 
-	// These bound values and do not change a type.
+	// These bound values but do not change types.
 	MinItems        int    `json:"minItems"`
 	MaxItems        int    `json:"maxItems"`
 	MinLength       int    `json:"minLength"`
@@ -90,7 +90,7 @@ func (d *defs) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// strict decodes a schema and refuses keywords that this command does not know.
+// strict decodes a schema. Unknown keywords are an error.
 func strict(b []byte, n *node) error {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
@@ -112,15 +112,16 @@ func load(file string) ([]def, error) {
 // optional reports whether the member may be absent from an object of d.
 func (d def) optional(member string) bool { return !slices.Contains(d.Required, member) }
 
-// nullable reports whether a Go value of d must tell an absent member from an empty one: where no member is needed,
-// where members exclude each other, for JSON Pointers, of which the empty one names the whole document, and where the
-// schema says that null is the default.
+// nullable reports whether a Go value of d must distinguish an absent member from an empty one: if
+// no member is required, if members exclude each other, for JSON Pointers, since the empty one
+// names the whole document, and if the schema gives null as the default.
 func (d def) nullable(m def) bool {
 	excluded := d.Not != nil && slices.Contains(d.Not.Required, m.name)
 	return d.optional(m.name) && (len(d.Required) == 0 || excluded || m.Format == "json-pointer" || string(m.Default) == "null")
 }
 
-// target returns the Go and TypeScript name that a reference points to, in its own file or in another one here.
+// target returns the Go and TypeScript name of the definition that a reference points to, in the
+// same file or another one here.
 func target(ref string) (string, error) {
 	file, name, found := strings.Cut(ref, "#/$defs/")
 	if !found || file != "" && !strings.HasPrefix(file, "reversehttp:") {
@@ -129,7 +130,8 @@ func target(ref string) (string, error) {
 	return exported(name), nil
 }
 
-// exported turns the name of a member into an exported name of Go: urlTemplate into URLTemplate, no_claim into NoClaim.
+// exported returns the exported Go name for the name of a member: URLTemplate for urlTemplate,
+// NoClaim for no_claim.
 func exported(name string) string {
 	var out strings.Builder
 	for word := range strings.SplitSeq(name, "_") {
@@ -151,7 +153,7 @@ func exported(name string) string {
 	return out.String()
 }
 
-// wrap breaks a text into lines of at most width bytes.
+// wrap breaks text into lines of at most width bytes.
 func wrap(text string, width int) []string {
 	var lines []string
 	line := ""

@@ -1,5 +1,6 @@
-// Command gen writes the types of the protocol, in Go and TypeScript, from the schemas.
-// It runs in the folder schema and knows only the constructs that the schemas use: for any other it ends with an error.
+// Command gen generates the types of the protocol, in Go and TypeScript, from the schemas. Run it
+// in the folder schema. It supports only the constructs that the schemas use, and fails for any
+// other.
 package main
 
 import (
@@ -7,7 +8,7 @@ import (
 	"os"
 )
 
-// Where the generated files lie, seen from the folder schema.
+// The paths of the generated files, relative to the folder schema.
 const (
 	goFile = "types.go"
 	tsFile = "../sdk-js/src/envelope.ts"
@@ -32,7 +33,7 @@ func main() {
 	}
 }
 
-// generate returns the text of each generated file for the schemas in dir.
+// generate returns the content of the generated files, by path, for the schemas in dir.
 func generate(dir string) (map[string][]byte, error) {
 	var defs []def
 	for _, name := range sources {

@@ -53,7 +53,7 @@ func tsType(out *strings.Builder, d def) error {
 	return nil
 }
 
-// tsMember returns the type of a member of the object called owner.
+// tsMember returns the TypeScript type of a member of the object called owner.
 func tsMember(owner string, m def) (string, error) {
 	switch {
 	case m.Ref != "":
@@ -89,7 +89,8 @@ func tsMember(owner string, m def) (string, error) {
 	return "", fmt.Errorf("unknown construct of type %q", m.Type)
 }
 
-// tsEnum writes a union as prettier does: on one line where it fits into 100 columns, on the next where it fits there.
+// tsEnum writes a union as prettier does: on one line if it fits into 100 columns, otherwise on the
+// next line if it fits there.
 func tsEnum(out *strings.Builder, name string, n node) {
 	line := fmt.Sprintf("export type %s = '%s'", name, strings.Join(n.Enum, "' | '"))
 	if len(line) > 100 {

@@ -1,5 +1,5 @@
-// Package secret tells likely secrets in requests and answers from the rest, so that what shows them can hide their values. The console
-// has the same rules (web/pages/mask.js).
+// Package secret recognises likely secrets in requests and answers, so that their values can be
+// hidden where they are shown. The console has the same rules (web/pages/mask.js).
 package secret
 
 import (
@@ -9,22 +9,22 @@ import (
 	"strings"
 )
 
-// Masked stands for a value that is hidden.
+// Masked replaces a hidden value.
 const Masked = "[masked]"
 
 var (
-	// telling is what names of secrets have in them, whatever is between their words.
+	// telling matches names that contain a word for secrets, even within other words.
 	telling = regexp.MustCompile(`token|secret|passw|passphrase|signature|session|sessid|credential|apikey|privatekey|accesskey|signingkey|encryptionkey|authorization|cookie|saml`)
-	// words name secrets where they are words of a name: within other words they tell nothing.
+	// words name secrets if they are whole words of a name. Within other words they mean nothing.
 	words = []string{"auth", "jwt", "otp", "pass", "pin", "pwd", "sid", "sig", "hmac", "bearer"}
-	// whole are names of secrets.
+	// whole are complete names of secrets.
 	whole = []string{"key", "x-key"}
 
 	separators = regexp.MustCompile(`[^a-z0-9]+`)
 	capitals   = regexp.MustCompile(`([a-z0-9])([A-Z])`)
 )
 
-// Named reports whether a field, or a parameter of a query, is likely to hold a secret.
+// Named reports whether a field or query parameter with a name is likely to hold a secret.
 func Named(name string) bool {
 	const most = 256
 	name = name[:min(len(name), most)]
@@ -36,8 +36,8 @@ func Named(name string) bool {
 	return slices.ContainsFunc(split, func(word string) bool { return slices.Contains(words, word) })
 }
 
-// Value returns the value of a field without secrets: [Masked] where the field is named like one, and without those in its query where
-// the value is a URL.
+// Value returns the value of a field without secrets: [Masked] if the field is named like a secret,
+// and with the secrets in its query masked if the value is a URL.
 func Value(name, value string) string {
 	switch {
 	case Named(name):
@@ -48,16 +48,17 @@ func Value(name, value string) string {
 	return value
 }
 
-// hasURL are fields whose values are URLs, or have some.
+// hasURL are fields whose values are or contain URLs.
 var hasURL = map[string]bool{
 	"referer": true, "location": true, "content-location": true, "link": true, "hx-current-url": true,
 	"x-forwarded-uri": true, "x-forwarded-url": true, "x-original-uri": true, "x-original-url": true,
 }
 
-// authority is that of a URL which has a user, and maybe a password.
+// authority matches the authority of a URL with a user, and perhaps a password.
 var authority = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s>]*@`)
 
-// URL returns a target or URL without a password, and without values of parameters that are named like secrets, in query and fragment.
+// URL returns a target or URL with the password masked, and with the values of parameters that are
+// named like secrets masked in query and fragment.
 func URL(u string) string {
 	hidden := url.QueryEscape(Masked)
 	u = authority.ReplaceAllString(u, "${1}"+hidden+"@")

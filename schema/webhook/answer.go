@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 )
 
-// Challenge returns the answer, a media type and content, to a verified request by which a sender wants to know that its
-// receiver is there, and whether the request is one. An answer without content has no type.
+// Challenge returns the media type and content of the answer to a verified request by which a
+// sender checks its receiver. ok reports whether the request is such a challenge. An answer without
+// content has no type.
 func Challenge(preset string, fields Fields, content []byte) (kind, answer string, ok bool) {
 	var said struct {
 		Type      json.RawMessage `json:"type"`
@@ -22,7 +23,7 @@ func Challenge(preset string, fields Fields, content []byte) (kind, answer strin
 	case preset == "slack" && kind == `"url_verification"` && said.Challenge != nil:
 		return "text/plain; charset=utf-8", *said.Challenge, true
 	case preset == "standard" && kind == `"verification"` && said.Challenge != nil && len(fields("X-MCP-Subscription-Id")) == 1:
-		// Of MCP Events, which are Standard Webhooks.
+		// The challenge of MCP Events, which are Standard Webhooks.
 		said, err := json.Marshal(map[string]string{"challenge": *said.Challenge})
 		return "application/json", string(said), err == nil
 	}
