@@ -10,19 +10,20 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// addresses are the names that a visitor and the local server have for the same resources.
+// addresses maps between the URLs that a visitor and the local server use for the same resources.
 //
 //	visitor    the public URL, whose path is prefix, on a host that it names
 //	server     the host in its Host field, and a path that begins with below
 //
-// References to other places stay as they are, and so do relative ones, which both sides resolve alike.
+// References to other places stay unchanged, and so do relative ones, which both sides resolve
+// alike.
 type addresses struct {
 	public *url.URL // the claim's
 	asked  string   // host that the visitor named
 	prefix string   // path of public, without the final slash
 	local  *url.URL
-	below  string // path of local, as it was given, without the final slash
-	host   string // that the server sees
+	below  string // path of local, as it was written, without the final slash
+	host   string // the host that the server sees
 }
 
 func (f *forward) addresses(r *http.Request) *addresses {
@@ -42,7 +43,7 @@ func (f *forward) addresses(r *http.Request) *addresses {
 	return a
 }
 
-// outward returns the visitor's name for what a URI reference of the server names.
+// outward maps a URI reference of the server to the visitor's.
 func (a *addresses) outward(ref string) string {
 	scheme, authority, rest, ok := splitReference(ref)
 	switch {
@@ -67,7 +68,7 @@ func (a *addresses) outward(ref string) string {
 	return ref
 }
 
-// toPublic maps a path, and what follows it. A server may have put the prefix in front by itself.
+// toPublic maps a path and what follows it. The server may have added the prefix itself.
 func (a *addresses) toPublic(rest string) string {
 	rest = without(without(rest, a.prefix), a.below)
 	if !strings.HasPrefix(rest, "/") {
@@ -76,7 +77,8 @@ func (a *addresses) toPublic(rest string) string {
 	return a.prefix + rest
 }
 
-// path returns a reference to a path of the public URL. One that begins with two slashes would name another host.
+// path returns a reference to a path of the public URL. A path that begins with two slashes would
+// name another host.
 func (a *addresses) path(path string) string {
 	if len(path) > 1 && path[0] == '/' && (path[1] == '/' || path[1] == '\\') {
 		return a.origin() + path
@@ -86,7 +88,7 @@ func (a *addresses) path(path string) string {
 
 func (a *addresses) origin() string { return a.public.Scheme + "://" + a.public.Host }
 
-// inward returns the server's name for what a URI reference of the visitor names.
+// inward maps a URI reference of the visitor to the server's.
 func (a *addresses) inward(ref string) string {
 	scheme, authority, rest, ok := splitReference(ref)
 	if !ok || authority != "" && !a.isPublic(authority) {
@@ -130,12 +132,13 @@ func (a *addresses) outwardOrigin(origin string) string {
 
 func (a *addresses) serverOrigin() string { return a.local.Scheme + "://" + a.host }
 
-// isPublic reports whether an authority is the visitor's for this claim.
+// isPublic reports whether an authority is the one at which visitors reach this claim.
 func (a *addresses) isPublic(authority string) bool {
 	return strings.EqualFold(authority, a.public.Host) || strings.EqualFold(authority, a.asked)
 }
 
-// isServer reports whether an authority is the server's, of which each way to name this machine is one.
+// isServer reports whether an authority is the server's. For a local server every name of this
+// machine is.
 func (a *addresses) isServer(scheme, authority string) bool {
 	if a.host != a.asked && strings.EqualFold(authority, a.host) {
 		return true
@@ -159,8 +162,8 @@ func hostPort(scheme, authority string) (host, port string) {
 	return host, "80"
 }
 
-// isLoopback reports whether a host is this machine: localhost and names below it (RFC 6761, 6.3), and addresses of it,
-// among which servers print the unspecified one.
+// isLoopback reports whether a host is this machine: localhost and names below it (RFC 6761, 6.3),
+// loopback addresses, and the unspecified address, which servers print.
 func isLoopback(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	addr, err := netip.ParseAddr(host)
@@ -193,13 +196,13 @@ func afterAuthority(ref string) string {
 	return ""
 }
 
-// under reports whether a path is another or below it.
+// under reports whether a path is equal to another or below it.
 func under(path, other string) bool {
 	rest, ok := strings.CutPrefix(path, other)
 	return ok && (rest == "" || other == "" || strings.IndexByte("/?#", rest[0]) >= 0)
 }
 
-// without takes a path off that another is under.
+// without returns path without the prefix other.
 func without(path, other string) string {
 	if under(path, other) {
 		return path[len(other):]

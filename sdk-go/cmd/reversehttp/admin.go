@@ -11,11 +11,11 @@ import (
 // admin are the commands for the operator of a gateway.
 type admin struct {
 	Key          adminKey          `cmd:"" help:"Keys of accounts."`
-	Takedown     adminTakedown     `cmd:"" help:"Take down a label, or all labels of an address, and print what is known of them in JSON."`
+	Takedown     adminTakedown     `cmd:"" help:"Take down a label, or all labels of an address, and print what is known about them as JSON."`
 	Takedowns    adminTakedowns    `cmd:"" help:"Print the labels that are taken down, in JSON lines."`
 	RestoreLabel adminRestoreLabel `cmd:"" help:"Let a label that was taken down be claimed again."`
-	Backup       adminBackup       `cmd:"" help:"Write what a running gateway keeps with --data to a file."`
-	Restore      adminRestore      `cmd:"" help:"Put a backup into a directory for --data, while no gateway runs there."`
+	Backup       adminBackup       `cmd:"" help:"Write a backup of a running gateway's --data to a file."`
+	Restore      adminRestore      `cmd:"" help:"Restore a backup into a directory for --data, while no gateway uses it."`
 }
 
 // doer is a command that runs to its end: it neither serves nor asks for recordings.
@@ -37,11 +37,11 @@ type adminKeyNew struct {
 
 func (c *adminKeyNew) do(stdout, stderr io.Writer) error {
 	if !account.ValidName(c.Name) {
-		return &failure{exitUsage, fmt.Errorf("the name %q: give 1 to 64 letters, digits and ._@- that begin with a letter or digit", printable(c.Name))}
+		return &failure{exitUsage, fmt.Errorf("the name %q: use 1 to 64 letters, digits and ._@-, beginning with a letter or digit", printable(c.Name))}
 	}
 	for _, pattern := range c.Labels {
 		if !account.ValidPattern(pattern) {
-			return &failure{exitUsage, fmt.Errorf("--labels=%s: give lower case letters, digits, hyphens, and * for any of them", printable(pattern))}
+			return &failure{exitUsage, fmt.Errorf("--labels=%s: use lower case letters, digits, hyphens, and * for any number of them", printable(pattern))}
 		}
 	}
 	key := account.NewKey()
@@ -50,7 +50,7 @@ func (c *adminKeyNew) do(stdout, stderr io.Writer) error {
 		if err := account.AddKey(c.Accounts, c.Name, hash, c.Labels); err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(stderr, "The key of %s, which is shown only now; a gateway with --accounts %s takes it within 10 s:\n", c.Name, printable(c.Accounts))
+		_, _ = fmt.Fprintf(stderr, "The key of %s, which is shown only now; a gateway with --accounts %s accepts it within 10 s:\n", c.Name, printable(c.Accounts))
 		_, err := fmt.Fprintln(stdout, key)
 		return err
 	}

@@ -16,30 +16,31 @@ import (
 	"reversehttp/sdk-go/cmd/reversehttp/recordings"
 )
 
-// asker is a command that asks a gateway and serves nothing. Its context ends with a signal.
+// asker is a command that sends requests to a gateway and does not serve. A signal ends its
+// context.
 type asker interface {
 	ask(context.Context, *asking) error
 }
 
-// asking is what such a command has.
+// asking is the state of such a command.
 type asking struct {
 	*options
 	in     io.Reader
 	out    io.Writer
 	stderr io.Writer
-	// people says that people read what is printed, and not programs.
+	// people is whether people read the output, rather than programs.
 	people bool
 	client *http.Client
 	advice advice
 }
 
-// advice is what errors say that is to be done, in the words of who reads them.
+// advice has the parts of errors that say what to do, worded for their reader.
 type advice struct {
-	// list lists recordings, of a label.
+	// list says how to list the recordings of a label.
 	list string
-	// content gives content.
+	// content says how to supply content.
 	content string
-	// start serves something.
+	// start says how to serve something.
 	start string
 }
 
@@ -49,7 +50,8 @@ var adviceToPeople = advice{
 	start:   "start something, such as: reversehttp inbox",
 }
 
-// ask runs a command until it has its answer, until a signal, or until nobody reads what it prints. It returns the exit code.
+// ask runs a command until it is done, a signal comes, or nobody reads its output. It returns the
+// exit code.
 func (o *options) ask(c asker, signals <-chan os.Signal, stdout, stderr io.Writer) int {
 	out := &reported{out: stdout, broken: make(chan struct{})}
 	ctx, stop := context.WithCancelCause(context.Background())
@@ -82,7 +84,7 @@ func (o *options) ask(c asker, signals <-chan os.Signal, stdout, stderr io.Write
 
 var errStopped = errors.New("stopped by a signal")
 
-// claim finds the claim of a label, or of the only command that runs where it is empty.
+// claim finds the claim of a label, or, if label is empty, of the only running command.
 func (a *asking) claim(ctx context.Context, label string) (*recordings.Claim, error) {
 	who, err := a.own(label, a.advice.start)
 	if err != nil {
@@ -97,7 +99,7 @@ func (a *asking) claim(ctx context.Context, label string) (*recordings.Claim, er
 	return c, nil
 }
 
-// unfound makes a failure of an error of Find, and says what to do.
+// unfound converts an error of Find to a failure that says what to do.
 func unfound(who owned, err error) error {
 	var e *reversehttp.Error
 	label := printable(who.Label)
@@ -108,12 +110,12 @@ func unfound(who owned, err error) error {
 	case e.Code == schema.CodeNoClaim || e.Code == schema.CodeClaimDeleted || e.Code == schema.CodeLeaseEnded:
 		return &failure{exitEnded, fmt.Errorf("nobody claims %q at %s; recordings end with their claim", label, who.Gateway)}
 	case e.Code == schema.CodeTokenWrong || e.Code == schema.CodeTokenNeeded:
-		return &failure{exitRefused, fmt.Errorf("the token does not own %q, nor may it look; look at REVERSEHTTP_TOKEN", label)}
+		return &failure{exitRefused, fmt.Errorf("the token neither owns %q nor may view it; check REVERSEHTTP_TOKEN", label)}
 	}
 	return refused(who.Gateway, who.Label, err)
 }
 
-// unanswered makes a failure of an error about a recording, and says what to do.
+// unanswered converts an error about a recording to a failure that says what to do.
 func (a *asking) unanswered(c *recordings.Claim, id string, err error) error {
 	var e *reversehttp.Error
 	if !errors.As(err, &e) {
@@ -133,18 +135,18 @@ func (a *asking) unanswered(c *recordings.Claim, id string, err error) error {
 	case schema.CodeRateLimited:
 		return &failure{exitFailed, fmt.Errorf("%s has four replays a second; try again in a moment", label)}
 	case schema.CodeQuotaExceeded:
-		return &failure{exitFailed, fmt.Errorf("too many look at %s at once; end another inspect --follow, or a console", label)}
+		return &failure{exitFailed, fmt.Errorf("too many are watching %s; end another inspect --follow, or a console", label)}
 	case schema.CodeTokenWrong, schema.CodeTokenNeeded:
-		return &failure{exitRefused, fmt.Errorf("this token may look at %s only; a replay wants the one that owns it, in REVERSEHTTP_TOKEN", label)}
+		return &failure{exitRefused, fmt.Errorf("this token may only view %s; a replay needs the token that owns it, in REVERSEHTTP_TOKEN", label)}
 	case schema.CodeNoClaim, schema.CodeClaimDeleted, schema.CodeLeaseEnded:
 		return &failure{exitEnded, fmt.Errorf("the claim %s ended, and its recordings with it", label)}
 	case schema.CodeBadRequest, schema.CodeBadMember, schema.CodeBadJSON:
-		return &failure{exitUsage, errors.New(strings.TrimSpace("the gateway does not take that: " + printable(e.Detail)))}
+		return &failure{exitUsage, errors.New(strings.TrimSpace("the gateway refuses that: " + printable(e.Detail)))}
 	}
 	return &failure{exitFailed, errors.New(printable(e.Error()))}
 }
 
-// notRecorded says why there is nothing where nothing is recorded.
+// notRecorded returns an error if the claim does not record exchanges.
 func notRecorded(c *recordings.Claim) error {
 	return &failure{exitFailed, fmt.Errorf("nothing of %[1]s is recorded: inspection is off; leave --no-inspect out where it is served, or ask for it with \"inspect\":true", printable(c.Label()))}
 }

@@ -12,10 +12,11 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// authority is who is trusted with the certificate of the gateway, besides whom the system trusts.
+// authority has the trusted roots for the certificate of the gateway, in addition to those of the
+// system.
 type authority struct{ roots *x509.CertPool }
 
-// UnmarshalText is for kong: it reads the file that text names. No name is nobody besides.
+// UnmarshalText reads the file that text names, for kong. An empty name means no additional roots.
 func (a *authority) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		return nil
@@ -25,13 +26,13 @@ func (a *authority) UnmarshalText(text []byte) error {
 	if err != nil {
 		var why *fs.PathError
 		if errors.As(err, &why) {
-			err = why.Err // without the name, which is shown already
+			err = why.Err // without the name, which the message already has
 		}
-		return fmt.Errorf("%q cannot be read: %w; give a file with certificates in PEM", name, err)
+		return fmt.Errorf("%q cannot be read: %w; use a file with certificates in PEM", name, err)
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
-		return fmt.Errorf("whom this machine trusts cannot be told: %w", err)
+		return fmt.Errorf("cannot read the trusted roots of this machine: %w", err)
 	}
 	if !roots.AppendCertsFromPEM(content) {
 		return fmt.Errorf("%q holds no certificate in PEM, which begins with -----BEGIN CERTIFICATE-----", name)
@@ -40,7 +41,7 @@ func (a *authority) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// client returns a client for the gateway, or nil where that of the SDK will do.
+// client returns a client for the gateway, or nil if that of the SDK is enough.
 func (a *authority) client() *http.Client {
 	if a.roots == nil {
 		return nil

@@ -95,7 +95,7 @@ func TestACertificateThatNobodyTrustsIsToldAsThat(t *testing.T) {
 		l    *lender
 		args []string
 		says string
-	}{{l, nil, "--ca FILE"}, {l, []string{"--ca", file}, "--ca FILE"}, {misnamed, []string{"--ca", file}, "not good for it: x509: certificate is valid for gateway.example"}} {
+	}{{l, nil, "--ca FILE"}, {l, []string{"--ca", file}, "--ca FILE"}, {misnamed, []string{"--ca", file}, "not valid for it: x509: certificate is valid for gateway.example"}} {
 		r := start(t, append(c.args, "echo", "--gateway", c.l.origin)...)
 		if code := r.exit(); code != exitUnreachable || !strings.Contains(r.stderr.String(), c.says) || strings.Contains(r.stderr.String(), "start one here") {
 			t.Errorf("%q: exit = %d %s, want 4 and %q", c.args, code, r.stderr.String(), c.says)

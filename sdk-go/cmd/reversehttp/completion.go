@@ -8,15 +8,16 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// completion prints a script for a shell. The script knows commands and flags by itself and never runs this program.
+// completion prints a script for a shell. The script contains all commands and flags, and never
+// runs this program.
 type completion struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"Shell: bash, zsh or fish. Such as: source <(reversehttp completion bash)."`
 }
 
-// places are what an argument names; others are left to the person who types.
+// places says which arguments name a directory. Others are not completed.
 var places = map[string]string{"serve dir": "directory"}
 
-// choices are the words that a flag is mostly given, where kong does not know them.
+// choices are common values of flags that kong does not know.
 var choices = map[string][]string{"host-header": {"preserve", "rewrite"}}
 
 func (c *completion) script(app *kong.Application) string {
@@ -52,7 +53,7 @@ func wordsOf(f *kong.Flag) []string {
 	return choices[f.Name]
 }
 
-// placeOf returns what a flag names, which its placeholder says.
+// placeOf returns the kind of path that a flag takes, judging by its placeholder.
 func placeOf(f *kong.Flag) string {
 	if f.PlaceHolder == "FILE" {
 		return "file"
@@ -60,9 +61,9 @@ func placeOf(f *kong.Flag) string {
 	return ""
 }
 
-// argument returns what the argument of a command may be.
+// argument returns the possible values of a command's argument, or the kind of path that it takes.
 func argument(command *kong.Node) (words []string, place string) {
-	for _, c := range command.Children { // of a group, whose words come one after the other
+	for _, c := range command.Children { // a group has subcommands
 		below, _ := argument(c)
 		words = append(append(words, c.Name), below...)
 	}
@@ -75,7 +76,7 @@ func argument(command *kong.Node) (words []string, place string) {
 	return words, place
 }
 
-// wordsBefore returns the commands, and the flags whose value is the next word, in every spelling.
+// wordsBefore returns the commands, and every spelling of the flags whose value is the next word.
 func wordsBefore(app *kong.Application) (commands, valued []string) {
 	seen := map[string]bool{}
 	for _, c := range app.Children {
@@ -135,7 +136,7 @@ _%[1]s() {
 	return b.String()
 }
 
-// bashCase completes flags after a command, or what else it takes.
+// bashCase returns the case that completes flags and arguments of a command.
 func bashCase(command string, flags []*kong.Flag, argument string) string {
 	var names []string
 	for _, f := range flags {
@@ -195,7 +196,7 @@ func zsh(app *kong.Application) string {
 	return b.String()
 }
 
-// zshFlags begins the case of a command with its flags.
+// zshFlags returns the beginning of the case of a command, with its flags.
 func zshFlags(command string, flags []*kong.Flag) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  %s)\n    flags=(\n", command)
@@ -280,13 +281,13 @@ func fishFlag(f *kong.Flag) string {
 	return spec + " -d " + fishQuote(line(f.Help)) + "\n"
 }
 
-// line returns the first sentence of a help.
+// line returns the first sentence of a help text.
 func line(help string) string {
 	first, _, _ := strings.Cut(help, ". ")
 	return strings.TrimSuffix(strings.ReplaceAll(first, "\n", " "), ".")
 }
 
-// quote quotes for bash and zsh.
+// quote quotes s for bash and zsh.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 func fishQuote(s string) string {

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// echo answers every request with what came.
+// echo answers every request with a description of it.
 type echo struct{}
 
 func (*echo) open(view, *slog.Logger) (service, error) {
@@ -16,7 +16,7 @@ func (*echo) open(view, *slog.Logger) (service, error) {
 func answerEcho(w http.ResponseWriter, r *http.Request) {
 	q := readRequest(r)
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Content-Type-Options", "nosniff") // a stranger chose what it says
+	w.Header().Set("X-Content-Type-Options", "nosniff") // strangers choose the content
 	w.Header().Set("Cache-Control", "no-store")
 	_ = json.NewEncoder(w).Encode(q)
 }

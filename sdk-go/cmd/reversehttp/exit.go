@@ -17,19 +17,19 @@ import (
 
 // The exit codes. --help and README.md list them.
 const (
-	exitDone        = 0 // a signal ended it, and what ran was answered
-	exitFailed      = 1 // something that has no code of its own
+	exitDone        = 0 // ended by a signal, with everything answered
+	exitFailed      = 1 // any failure without a code of its own
 	exitUsage       = 2 // the arguments are wrong
-	exitRefused     = 3 // the label is taken, or token or key are wrong
-	exitUnreachable = 4 // no gateway was reached, or it lets nobody in for now
+	exitRefused     = 3 // the label is taken, or the token or key is wrong
+	exitUnreachable = 4 // no gateway was reached, or it accepts no claims now
 	exitEnded       = 5 // the claim ended while it was served
-	exitCut         = 6 // exchanges were cut: a second signal, or the time to drain was over
+	exitCut         = 6 // exchanges were cut by a second signal, or because the time to drain was over
 )
 
 const exitHelp = `Exit codes: 0 ended by SIGINT or SIGTERM, and what ran was answered; 1 another error; 2 wrong arguments; ` +
 	`3 label taken, or token or key wrong, or no redirect in time; 4 gateway not reachable; 5 claim ended; 6 exchanges cut by a second signal or by --drain, or no redirect before a signal.`
 
-// failure is an error that ends the command with a code.
+// failure is an error with an exit code.
 type failure struct {
 	code int
 	err  error
@@ -38,7 +38,7 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-// concluded prints why a command failed that serves nothing, and returns the exit code.
+// concluded prints the error of a command that does not serve, and returns the exit code.
 func concluded(err error, stderr io.Writer) int {
 	if err == nil {
 		return exitDone
@@ -51,7 +51,7 @@ func concluded(err error, stderr io.Writer) int {
 	return failed.code
 }
 
-// refused makes a failure of an error of Claim, and says what to do.
+// refused converts an error of Claim to a failure that says what to do.
 func refused(gateway, label string, err error) *failure {
 	var e *reversehttp.Error
 	var certificate *tls.CertificateVerificationError
@@ -67,28 +67,28 @@ func refused(gateway, label string, err error) *failure {
 	case errors.Is(err, reversehttp.ErrKeyNeeded):
 		return &failure{exitRefused, fmt.Errorf("the gateway at %s lends labels to holders of a key only; give yours in REVERSEHTTP_KEY", gateway)}
 	case errors.Is(err, reversehttp.ErrKeyWrong):
-		return &failure{exitRefused, fmt.Errorf("the gateway at %s does not know this key; look at REVERSEHTTP_KEY", gateway)}
+		return &failure{exitRefused, fmt.Errorf("the gateway at %s does not know this key; check REVERSEHTTP_KEY", gateway)}
 	case errors.As(err, &e) && (e.Status == 429 || e.Status == 503):
 		when := "later"
 		if e.RetryAfter > 0 {
 			when = "in " + e.RetryAfter.String()
 		}
-		return &failure{exitUnreachable, fmt.Errorf("the gateway at %s takes no claim now: %s; try again %s", gateway, printable(e.Error()), when)}
+		return &failure{exitUnreachable, fmt.Errorf("the gateway at %s accepts no claims now: %s; try again %s", gateway, printable(e.Error()), when)}
 	case errors.As(err, &e) && e.Code == schema.CodeBadToken:
-		return &failure{exitUsage, fmt.Errorf("the gateway at %s takes no such token: %s; look at REVERSEHTTP_TOKEN", gateway, printable(e.Detail))}
+		return &failure{exitUsage, fmt.Errorf("the gateway at %s refuses the token: %s; check REVERSEHTTP_TOKEN", gateway, printable(e.Detail))}
 	case errors.As(err, &e) && (e.Code == schema.CodeBadLabel || e.Code == schema.CodeBadLease || e.Code == schema.CodeBadMember):
 		return &failure{exitUsage, errors.New(printable(e.Error()))}
 	case errors.As(err, new(x509.UnknownAuthorityError)):
-		return &failure{exitUnreachable, fmt.Errorf("the certificate of the gateway at %s is signed by nobody whom this machine trusts; give what it is signed with, or itself, with --ca FILE or REVERSEHTTP_CA", gateway)}
+		return &failure{exitUnreachable, fmt.Errorf("the certificate of the gateway at %s is signed by no CA that this machine trusts; set its CA, or the certificate itself, with --ca FILE or REVERSEHTTP_CA", gateway)}
 	case errors.As(err, &certificate):
-		return &failure{exitUnreachable, fmt.Errorf("the certificate of the gateway at %s is not good for it: %s", gateway, printable(certificate.Err.Error()))}
+		return &failure{exitUnreachable, fmt.Errorf("the certificate of the gateway at %s is not valid for it: %s", gateway, printable(certificate.Err.Error()))}
 	case errors.As(err, &e):
 		return &failure{exitUnreachable, fmt.Errorf("no ReverseHttp gateway answers at %s (%s); is --gateway right?", gateway, printable(e.Error()))}
 	}
 	return &failure{exitUnreachable, fmt.Errorf("the gateway at %s cannot be reached: %s; name another with --gateway or REVERSEHTTP_GATEWAY, or start one here with: reversehttp gateway", gateway, cause(err))}
 }
 
-// ended makes a failure of an error of Serve.
+// ended converts an error of Serve to a failure.
 func ended(err error) *failure {
 	var e *reversehttp.Error
 	switch {
@@ -97,14 +97,14 @@ func ended(err error) *failure {
 	case errors.Is(err, reversehttp.ErrClaimDeleted):
 		return &failure{exitEnded, errors.New("the claim ended: an owner of it deleted it")}
 	case errors.Is(err, reversehttp.ErrTokenWrong):
-		return &failure{exitEnded, errors.New("the claim ended: it has another token by now")}
+		return &failure{exitEnded, errors.New("the claim ended: its token was changed")}
 	case errors.Is(err, reversehttp.ErrLabelTaken):
-		return &failure{exitEnded, errors.New("the claim ended: somebody else has the label by now; choose another --label")}
+		return &failure{exitEnded, errors.New("the claim ended: somebody else has the label now; choose another --label")}
 	}
 	return &failure{exitEnded, fmt.Errorf("the claim ended: %s", printable(err.Error()))}
 }
 
-// cause says in a few words why a connection failed.
+// cause returns, in a few words, why a connection failed.
 func cause(err error) string {
 	var dns *net.DNSError
 	var timeout net.Error

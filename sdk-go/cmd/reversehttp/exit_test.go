@@ -21,7 +21,7 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 		{reversehttp.Error{Status: 451, Code: schema.CodeTakenDown}, exitRefused, "choose another --label, or ask them"},
 		{reversehttp.Error{Status: 403, Code: schema.CodeLabelReserved, Detail: "Strangers cannot claim a label at this gateway that looks like \"paypal\"."}, exitRefused, `looks like "paypal".`},
 		{reversehttp.Error{Status: 403, Code: schema.CodeLabelReserved}, exitRefused, "give that token in REVERSEHTTP_TOKEN"},
-		{reversehttp.Error{Status: 400, Code: schema.CodeBadToken, Detail: "too short"}, exitUsage, "too short; look at REVERSEHTTP_TOKEN"},
+		{reversehttp.Error{Status: 400, Code: schema.CodeBadToken, Detail: "too short"}, exitUsage, "too short; check REVERSEHTTP_TOKEN"},
 	} {
 		got := refused("http://gateway.example", "demo", fmt.Errorf("claim: %w", &c.err))
 		if got.code != c.code || !strings.HasSuffix(got.Error(), c.says) || !strings.Contains(got.Error(), "http://gateway.example") {

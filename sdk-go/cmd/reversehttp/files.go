@@ -42,7 +42,7 @@ type files struct {
 	dotFiles bool
 }
 
-// Open opens a file that may be served; every other one does not exist.
+// Open opens a file that may be served. For any other it returns [fs.ErrNotExist].
 func (f files) Open(name string) (fs.File, error) {
 	absent := &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	if !fs.ValidPath(name) || !f.dotFiles && name != "." && hidden(name) {
@@ -55,7 +55,7 @@ func (f files) Open(name string) (fs.File, error) {
 		}
 		name = to // has no links, so it cannot lead elsewhere
 	}
-	// A look first: to open a pipe would wait for its writer.
+	// Stat first, since opening a pipe would wait for its writer.
 	info, err := f.root.Stat(name)
 	if err == nil && !info.IsDir() && !info.Mode().IsRegular() {
 		return nil, absent
@@ -71,7 +71,7 @@ func (f files) Open(name string) (fs.File, error) {
 	case err == nil:
 		return file, nil
 	case !errors.As(err, &errno), errno == syscall.ENOTDIR, errno == syscall.ENAMETOOLONG, errno == syscall.ELOOP, errno == syscall.EINVAL:
-		return nil, absent // one that leads out of the root among them
+		return nil, absent // including names that lead out of the root
 	}
 	return nil, err
 }
@@ -89,7 +89,7 @@ func (f files) resolve(name string) (string, error) {
 		case part == "" || part == ".":
 			continue
 		case part == ".." && at == ".":
-			return "", fs.ErrNotExist // out of the root
+			return "", fs.ErrNotExist // leads out of the root
 		case part == "..":
 			at = path.Dir(at)
 			continue
@@ -121,12 +121,12 @@ func hidden(name string) bool {
 	return false
 }
 
-// directory lists no dot files.
+// directory is a directory that does not list dot files.
 type directory struct{ *os.File }
 
 var _ fs.ReadDirFile = directory{}
 
-// ReadDir leaves dot files out.
+// ReadDir implements [fs.ReadDirFile] without dot files.
 func (d directory) ReadDir(n int) ([]fs.DirEntry, error) {
 	for {
 		all, err := d.File.ReadDir(n)
@@ -136,7 +136,7 @@ func (d directory) ReadDir(n int) ([]fs.DirEntry, error) {
 				shown = append(shown, e)
 			}
 		}
-		// With a bound, none without an error would mean that there are no more.
+		// With n > 0, an empty result without an error would mean the end.
 		if n <= 0 || len(shown) > 0 || err != nil {
 			return shown, err
 		}

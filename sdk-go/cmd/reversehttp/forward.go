@@ -19,10 +19,11 @@ import (
 	"time"
 )
 
-// What a local server sends of a known length goes on after this time at the latest; the rest at once.
+// Content of known length is flushed to the visitor after this time at the latest; other content at
+// once.
 const flushInterval = 50 * time.Millisecond
 
-// copyBuffers are what content is copied with, for [httputil.ReverseProxy].
+// copyBuffers is the buffer pool for [httputil.ReverseProxy].
 type copyBuffers struct{}
 
 var freeCopyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
@@ -34,10 +35,10 @@ func (copyBuffers) Put(b []byte) { freeCopyBuffers.Put((*[32 << 10]byte)(b)) }
 type forward struct {
 	Target     target `arg:"" help:"Local server: a URL such as http://localhost:3000, HOST:PORT, a port, or unix:/path.sock."`
 	HostHeader string `default:"preserve" placeholder:"HOST" help:"Host that the local server sees: preserve (the visitor's, the default), rewrite (the local server's own), or one that you name."`
-	H2C        bool   `name:"h2c" help:"Speak HTTP/2 without TLS to the local server, as those of gRPC want it. Without the flag one that speaks nothing else is found out."`
+	H2C        bool   `name:"h2c" help:"Speak HTTP/2 without TLS to the local server, as gRPC servers need it. Without the flag, a server that speaks nothing else is detected."`
 	// Which certificates the server may show if its URL is https.
-	UpstreamCA       authority `name:"upstream-ca" placeholder:"FILE" help:"Certificate, in PEM, that the local server's is signed with, or its own. Trusted besides those that the system trusts."`
-	UpstreamInsecure bool      `aliases:"insecure" help:"Trust any certificate of the local server: whoever is between reads and changes everything."`
+	UpstreamCA       authority `name:"upstream-ca" placeholder:"FILE" help:"PEM file with the local server's certificate or its CA, trusted in addition to those of the system."`
+	UpstreamInsecure bool      `aliases:"insecure" help:"Trust any certificate of the local server: anybody in between can read and change everything."`
 
 	origin *origin
 }
@@ -72,12 +73,12 @@ func (f *forward) open(v view, log *slog.Logger) (service, error) {
 	return service{f.relay(relay), f.Target.String(), f.origin.close, 0}, nil
 }
 
-// relay has the answers of a proxy reach the visitor as the local server gave them.
+// relay wraps a proxy so that its answers reach the visitor as the local server sent them.
 func (f *forward) relay(proxy http.Handler) http.Handler {
 	below := f.Target.below()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := f.addresses(r)
-		_, _, to, _ := splitReference(r.Header.Get("Destination")) // of WebDAV
+		_, _, to, _ := splitReference(r.Header.Get("Destination")) // WebDAV
 		if below != "" && (climbs(r.RequestURI) || climbs(without(to, a.prefix))) {
 			blame(w, "the path leads out of "+below+", which alone is forwarded")
 			problem(w, http.StatusBadRequest, "bad_request", "The path leads out of what is public here.")
@@ -111,42 +112,43 @@ func climbs(target string) bool {
 	return false
 }
 
-// relayed is the response to a visitor, to which nothing is added.
+// relayed is the response to a visitor, without anything added.
 type relayed struct {
 	http.ResponseWriter
 	addresses *addresses
-	bits      bool // the local server wants each bit to be sent at once
-	refused   bool // it may be for the host
+	bits      bool // the local server asks for each write to be sent at once
+	refused   bool // the status may mean that the server refuses the host
 }
 
-// WriteHeader has what the fields name be the visitor's, of informational responses too, and no Content-Type guessed.
+// WriteHeader maps URLs in fields to the visitor's, also in informational responses, and prevents
+// net/http from guessing a Content-Type.
 func (w *relayed) WriteHeader(status int) {
 	h := w.Header()
 	w.addresses.apply(h, outwards)
 	if status >= 200 && h["Content-Type"] == nil {
 		h["Content-Type"] = nil
 	}
-	// RFC 10036, and the word of nginx.
+	// RFC 10036, and the field of nginx.
 	w.bits = strings.HasPrefix(h.Get("Incremental"), "?1") || h.Get("X-Accel-Buffering") == "no"
 	w.refused = w.addresses.host == w.addresses.asked && (status == http.StatusForbidden || status == http.StatusBadRequest || status == http.StatusMisdirectedRequest)
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// hostRefusals are what servers for development say to a Host that they do not know.
+// hostRefusals begin the answers of development servers to an unknown Host.
 var hostRefusals = [][]byte{
 	[]byte("Blocked request. This host"), // Vite
-	[]byte("Invalid Host header"),        // webpack-dev-server, and what is built on it
+	[]byte("Invalid Host header"),        // webpack-dev-server, and tools built on it
 	[]byte("Invalid HTTP_HOST header"),   // Django
 	[]byte("Blocked host"),               // Rails
 	[]byte("Invalid host header"),        // Starlette
 }
 
-// refusesHost reports whether content says so.
+// refusesHost reports whether content is such an answer.
 func refusesHost(content []byte) bool {
 	return slices.ContainsFunc(hostRefusals, func(words []byte) bool { return bytes.Contains(content, words) })
 }
 
-// Write sends content on, at once if it has to.
+// Write writes content, and flushes it if the server asked for that.
 func (w *relayed) Write(p []byte) (int, error) {
 	if w.refused && refusesHost(p) {
 		blame(w, "the local server refuses the public host: --host-header rewrite shows it its own, or allow "+w.addresses.host+" in its settings")
@@ -162,18 +164,18 @@ func (w *relayed) Write(p []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (w *relayed) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// rewrite addresses a request to the local server and leaves the rest as the gateway gave it.
+// rewrite addresses a request to the local server and otherwise leaves it as the gateway sent it.
 func (f *forward) rewrite(r *httputil.ProxyRequest) {
 	in, out := r.In, r.Out
 	out.URL = f.at(in.RequestURI)
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
 		if v, ok := in.Header[name]; ok {
-			out.Header[name] = v // of the gateway, which trusts no visitor's
+			out.Header[name] = v // set by the gateway, which does not trust those of visitors
 		}
 	}
-	out.Trailer = in.Trailer // the same map: it is filled when the content ends
+	out.Trailer = in.Trailer // the same map, which is filled when the content ends
 	if out.Body != nil && out.Body != http.NoBody {
-		// That of out is the same, but its Close leaves a Read that waits alone; see [originConn.carry].
+		// out.Body is the same, but its Close does not end a waiting Read; see [originConn.carry].
 		out.Body = &sentContent{ReadCloser: in.Body}
 	}
 	a := f.addresses(in)
@@ -184,7 +186,8 @@ func (f *forward) rewrite(r *httputil.ProxyRequest) {
 	}
 }
 
-// at returns the URL whose request target is that of the visitor, byte for byte, below the path of the local server.
+// at returns the URL for a visitor's request target, byte for byte, below the path of the local
+// server.
 func (f *forward) at(target string) *url.URL {
 	u := &url.URL{Scheme: f.Target.url.Scheme, Host: f.Target.url.Host}
 	if target == "*" {
@@ -207,19 +210,19 @@ func (f *forward) at(target string) *url.URL {
 	return u
 }
 
-// What an answer may have for a gateway to take it; see schema/README.md, section 5.
+// Bounds of answers that a gateway accepts; see schema/README.md, section 5.
 const (
 	fieldsMost     = 256
 	fieldBytesMost = 64 << 10
 	fieldExtra     = 4
 )
 
-// notSendable says why an answer of the local server can be sent to nobody.
+// notSendable says why an answer of the local server cannot be sent.
 type notSendable struct{ fault string }
 
 func (e *notSendable) Error() string { return e.fault }
 
-// sendable refuses an answer that the gateway would not take.
+// sendable returns an error for an answer that the gateway would not accept.
 func sendable(resp *http.Response) error {
 	if status := resp.StatusCode; status > 599 || status < 200 && status != http.StatusSwitchingProtocols {
 		return &notSendable{fmt.Sprintf("with the status %03d, which HTTP does not have (RFC 9110, 15)", status)}
@@ -237,7 +240,8 @@ func sendable(resp *http.Response) error {
 	return nil
 }
 
-// sentContent is the content of a request, and knows whether it broke off: that is no fault of the local server.
+// sentContent is the content of a request. It notes whether the content broke off, which is not the
+// local server's fault.
 type sentContent struct {
 	io.ReadCloser
 	broke atomic.Pointer[error]
@@ -251,11 +255,11 @@ func (c *sentContent) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// failed tells the visitor that there is no answer, and whoever runs the command why.
+// failed answers the visitor with an error, and shows the user of the command why.
 func (f *forward) failed(w http.ResponseWriter, r *http.Request, err error) {
 	if gone := context.Cause(r.Context()); gone != nil {
 		blame(w, cause(gone))
-		return // nobody reads an answer
+		return // nobody would read the answer
 	}
 	if sent, ok := r.Body.(*sentContent); ok && sent.broke.Load() != nil {
 		blame(w, "the visitor's content broke off: "+cause(*sent.broke.Load()))

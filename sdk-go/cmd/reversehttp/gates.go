@@ -15,12 +15,12 @@ import (
 
 // gates are the flags for what the gateway enforces before it sends a request on.
 type gates struct {
-	BasicAuth     []string      `env:"REVERSEHTTP_BASIC_AUTH" sep:"none" placeholder:"USER:PASSWORD" help:"Have the gateway let in only those who show this name and password, or another of these. In the environment it is in no list of processes."`
+	BasicAuth     []string      `env:"REVERSEHTTP_BASIC_AUTH" sep:"none" placeholder:"USER:PASSWORD" help:"Have the gateway let in only visitors with this name and password; may be repeated. Set it in the environment to keep it out of the process list."`
 	BasicAuthFile []secretFile  `env:"REVERSEHTTP_BASIC_AUTH_FILE" placeholder:"FILE" help:"The same, in a file."`
 	AllowIP       []string      `name:"allow-ip" placeholder:"NETWORK" help:"Have the gateway let in only visitors from these addresses or networks, such as 203.0.113.0/24."`
-	Webhook       string        `env:"REVERSEHTTP_WEBHOOK" placeholder:"PRESET:SECRET" help:"Have the gateway let in only webhooks that are signed so: standard, github, stripe, slack or discord, and the secret or public key."`
+	Webhook       string        `env:"REVERSEHTTP_WEBHOOK" placeholder:"PRESET:SECRET" help:"Have the gateway let in only webhooks with a valid signature: standard, github, stripe, slack or discord, and the secret or public key."`
 	WebhookFile   secretFile    `env:"REVERSEHTTP_WEBHOOK_FILE" placeholder:"FILE" help:"The same, in a file."`
-	Share         time.Duration `placeholder:"TIME" help:"Have the gateway let in those who follow a link, which is printed, for this long, such as 2h."`
+	Share         time.Duration `placeholder:"TIME" help:"Have the gateway let in visitors with a link, which is printed, for this long, such as 2h."`
 	NoPolicy      bool          `help:"End what an earlier start had the gateway enforce for the label. Without the flag, and without those before, it stays."`
 }
 

@@ -9,11 +9,11 @@ import (
 	"reversehttp/server/process"
 )
 
-// gatewayName is the command that runs a gateway. main hands it over before it parses anything: a gateway has flags
-// of its own, of which some have names that other commands have too.
+// gatewayName is the command that runs a gateway. main handles it before parsing anything, because
+// some flags of a gateway have the same names as flags of other commands.
 const gatewayName = "gateway"
 
-// gatewayRun is what the help and the completions know of that command.
+// gatewayRun describes that command in the help and the completions.
 type gatewayRun struct {
 	Flags []string `arg:"" optional:"" help:"Flags of the gateway. reversehttp gateway --help lists them."`
 }

@@ -11,17 +11,17 @@ import (
 	"unicode/utf8"
 )
 
-// As much of a request is printed on a terminal.
+// Bounds of what is printed of a request on a terminal.
 const (
 	printedText   = 64 << 10
 	printedBinary = 16
 )
 
-// inbox prints every request and answers all alike.
+// inbox prints every request and answers all in the same way.
 type inbox struct {
 	Status int    `default:"200" help:"Status of the answers."`
 	Body   string `help:"Content of the answers."`
-	Type   string `default:"text/plain; charset=utf-8" help:"Content-Type of the answers, where they have content."`
+	Type   string `default:"text/plain; charset=utf-8" help:"Content-Type of the answers, if they have content."`
 }
 
 func (b *inbox) open(v view, _ *slog.Logger) (service, error) {
@@ -44,8 +44,8 @@ func (b *inbox) open(v view, _ *slog.Logger) (service, error) {
 	}), fmt.Sprint("answers ", b.Status), nil, readers}, nil
 }
 
-// print writes a request so that no terminal obeys it, and so that no content looks like another request: every line of
-// fields and content is indented.
+// print writes a request without control characters that a terminal would obey. It indents every
+// line of fields and content, so that content cannot look like another request.
 func (q *request) print(b *strings.Builder) {
 	fmt.Fprintf(b, "%s %s HTTP/%s from %s\n", printable(q.Method), printable(bytesOf(q.Target)), printable(q.HTTPVersion), printable(q.RemoteAddr))
 	for _, f := range q.Headers {
@@ -71,20 +71,20 @@ func (q *request) printContent(b *strings.Builder) {
 	}
 	if !text(shown) {
 		first := hex.EncodeToString(q.content[:min(len(q.content), printedBinary)])
-		fmt.Fprintf(b, "    (%d bytes that are no text; they begin with %s)\n", q.Bytes, first)
+		fmt.Fprintf(b, "    (%d bytes that are not text, beginning with %s)\n", q.Bytes, first)
 		return
 	}
-	// A tab is drawn as one; of a line break that is CR LF the CR says nothing.
+	// Tabs are kept, and CR LF counts as one line break.
 	lines := strings.Split(strings.TrimSuffix(strings.ReplaceAll(string(shown), "\r\n", "\n"), "\n"), "\n")
 	for _, line := range lines {
 		b.WriteString("    " + escape(line, printableOrTab) + "\n")
 	}
 	if more := q.Bytes - int64(len(shown)); more > 0 {
-		fmt.Fprintf(b, "    (and %d bytes more)\n", more)
+		fmt.Fprintf(b, "    (and %d more bytes)\n", more)
 	}
 }
 
-// text reports whether content is meant to be read: UTF-8 without NUL.
+// text reports whether content is readable: UTF-8 without NUL.
 func text(content []byte) bool {
 	return utf8.Valid(content) && !strings.Contains(string(content), "\x00")
 }

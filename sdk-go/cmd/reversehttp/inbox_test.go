@@ -124,11 +124,11 @@ func TestPagesSummariseContentThatIsNoTextOrLong(t *testing.T) {
 		(&request{Method: "POST", Target: "/", HTTPVersion: "1.1", content: []byte(content), Bytes: int64(n)}).print(&b)
 		return b.String()
 	}
-	if got := print("\x89PNG\x00", 5); !strings.Contains(got, "(5 bytes that are no text; they begin with 89504e4700)") {
+	if got := print("\x89PNG\x00", 5); !strings.Contains(got, "(5 bytes that are not text, beginning with 89504e4700)") {
 		t.Errorf("binary = %s", got)
 	}
 	got := print(strings.Repeat("é", contentKept/2), contentKept+7)
-	if want := "(and 983047 bytes more)"; !strings.Contains(got, want) || len(got) > printedText+200 || strings.Contains(got, `\x`) {
+	if want := "(and 983047 more bytes)"; !strings.Contains(got, want) || len(got) > printedText+200 || strings.Contains(got, `\x`) {
 		t.Errorf("long text = %d bytes …%s, want %s", len(got), got[len(got)-60:], want)
 	}
 	if got := print("one\r\ntwo\n", 9); !strings.HasSuffix(got, "\n    one\n    two\n\n") {

@@ -13,17 +13,17 @@ import (
 	"reversehttp/sdk-go/cmd/reversehttp/recordings"
 )
 
-// filters choose recordings; inspect and mcp have them.
+// filters select recordings, for inspect and mcp.
 type filters struct {
 	Method string `placeholder:"METHOD" help:"Only requests with this method."`
 	Status string `placeholder:"STATUS" help:"Only answers with this status, such as 404, or of this class, such as 5xx."`
-	Path   string `placeholder:"PATH" help:"Only requests whose target begins so."`
+	Path   string `placeholder:"PATH" help:"Only requests whose target begins with this."`
 	Code   string `placeholder:"CODE" help:"Only those that failed with this code, such as no_handler."`
 }
 
 var statusFilter = regexp.MustCompile(`^[1-5]([0-9]{2}|xx|XX)$`)
 
-// filter checks them.
+// filter checks the filters and converts them.
 func (f *filters) filter(limit int) (recordings.Filter, error) {
 	switch {
 	case f.Status != "" && !statusFilter.MatchString(f.Status):
@@ -36,13 +36,13 @@ func (f *filters) filter(limit int) (recordings.Filter, error) {
 	return recordings.Filter{Method: f.Method, Status: strings.ToLower(f.Status), Path: latin1(f.Path), Code: f.Code, Limit: limit}, nil
 }
 
-// inspect prints what the gateway recorded.
+// inspect prints recordings of the gateway.
 type inspect struct {
 	Label   string `arg:"" optional:"" help:"Label whose recordings are printed. Default: that of --label, or of the only command that runs here."`
-	ID      string `name:"id" placeholder:"ID" help:"Print this recording whole: request, answer and times."`
-	Follow  bool   `short:"f" help:"Go on with each exchange when it ends."`
-	Limit   int    `default:"50" placeholder:"N" help:"As many at most, the newest; up to 200. Default: 50."`
-	HAR     string `name:"har" placeholder:"FILE" help:"Write the recordings to this file as HAR 1.2, for the tools of a browser; - is standard output."`
+	ID      string `name:"id" placeholder:"ID" help:"Print this recording in full: request, answer and times."`
+	Follow  bool   `short:"f" help:"Keep running, and print each exchange when it ends."`
+	Limit   int    `default:"50" placeholder:"N" help:"How many recordings to print, newest first; at most 200. Default: 50."`
+	HAR     string `name:"har" placeholder:"FILE" help:"Write the recordings to this file as HAR 1.2, for browser tools; - is standard output."`
 	Secrets bool   `help:"Leave passwords, cookies and the like readable in a HAR."`
 	filters
 }
@@ -80,7 +80,7 @@ func (i *inspect) ask(ctx context.Context, a *asking) error {
 	running := map[string]bool{}
 	for _, x := range slices.Backward(l.Exchanges) {
 		if i.Follow && !x.Ended() {
-			running[x.ID] = true // its end is told
+			running[x.ID] = true // it is printed when it ends
 			continue
 		}
 		p.exchange(&x)
@@ -133,7 +133,7 @@ func (i *inspect) writeHAR(ctx context.Context, a *asking, c *recordings.Claim, 
 		}
 		return nil
 	}
-	// What strangers sent is for its owner.
+	// Only the owner may read what strangers sent.
 	file, err := os.OpenFile(i.HAR, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return &failure{exitUsage, err}

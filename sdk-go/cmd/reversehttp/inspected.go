@@ -11,7 +11,7 @@ import (
 	"reversehttp/sdk-go/cmd/reversehttp/recordings"
 )
 
-// state shows the state, and notes that the gateway is there.
+// state shows the state, and notes when the gateway is online.
 func (s *serving) state(state reversehttp.State) {
 	s.view.state(state)
 	if state == reversehttp.Online {
@@ -22,7 +22,8 @@ func (s *serving) state(state reversehttp.State) {
 	}
 }
 
-// kept has what a session claimed be found by inspect, replay and mcp, until the function that it returns is called.
+// kept lets inspect, replay and mcp find the claim of a session, until the returned function is
+// called.
 func (s *serving) kept(session *reversehttp.Session) (forget func()) {
 	forget, err := owned{s.Gateway, session.Label(), session.Token(), os.Getpid()}.keep()
 	if err != nil {
@@ -31,11 +32,11 @@ func (s *serving) kept(session *reversehttp.Session) (forget func()) {
 	return forget
 }
 
-// inspected ends recording where nobody wants it, and shows people a link to the console otherwise, until the function that it
-// returns is called.
+// inspected turns recording off if flags say so, and otherwise shows people a link to the console,
+// until the returned function is called.
 func (s *serving) inspected(session *reversehttp.Session) (end func()) {
 	_, people := s.view.(linking)
-	claimedBefore := s.NoInspect && (s.Token != "" || s.place != nil) // it may be recorded because another asked for that
+	claimedBefore := s.NoInspect && (s.Token != "" || s.place != nil) // recording may be on since an earlier start
 	if session.Exchanges() == "" || !claimedBefore && (s.NoInspect || !people) {
 		return func() {}
 	}
@@ -66,7 +67,7 @@ func (s *serving) inspected(session *reversehttp.Session) (end func()) {
 	}
 }
 
-// unrecord ends recording.
+// unrecord turns recording off.
 func (s *serving) unrecord(ctx context.Context, session *reversehttp.Session, client *http.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
@@ -77,7 +78,8 @@ func (s *serving) unrecord(ctx context.Context, session *reversehttp.Session, cl
 	return c.SetInspect(ctx, false)
 }
 
-// link shows people a link to the console, and another where a gateway that lost its claims has no use for the first.
+// link shows people a link to the console, and a new one if a gateway that lost its claims
+// invalidated the first.
 func (s *serving) link(ctx context.Context, session *reversehttp.Session, client *http.Client) error {
 	viewer := ""
 	for {
@@ -103,7 +105,8 @@ func (s *serving) link(ctx context.Context, session *reversehttp.Session, client
 	}
 }
 
-// consoleURL returns the URL of the console for a claim. The token is in the fragment, which no browser sends.
+// consoleURL returns the URL of the console for a claim. The token is in the fragment, which
+// browsers do not send.
 func consoleURL(gateway, label, viewer string) string {
 	at, err := url.Parse(gateway)
 	if err != nil {

@@ -12,11 +12,11 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// jsonView prints one JSON object a line and event; README.md lists the members.
+// jsonView prints each event as a line of JSON. README.md lists the members.
 type jsonView struct {
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	out   io.Writer
-	begun bool // claimed was printed
+	begun bool // the claimed event was printed
 }
 
 func newJSONView(out io.Writer) *jsonView { return &jsonView{out: out} }
@@ -53,7 +53,7 @@ func (v *jsonView) shared(url string, lease time.Duration) {
 func (v *jsonView) state(s reversehttp.State) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	// The first online is what claimed says, and closed what ended says.
+	// The claimed event implies the first online, and the ended event implies closed.
 	if v.begun && s != reversehttp.Closed {
 		v.printState(s.String(), "")
 	}
@@ -65,7 +65,7 @@ func (v *jsonView) draining() {
 	v.printState("draining", "")
 }
 
-// printState is for callers that hold v.mu.
+// printState prints a state event. The caller holds v.mu.
 func (v *jsonView) printState(s, detail string) {
 	v.print(struct {
 		event
@@ -121,16 +121,16 @@ func (v *jsonView) close(f *failure) {
 	v.print(e)
 }
 
-// print is for callers that hold v.mu.
+// print prints an event. The caller holds v.mu.
 func (v *jsonView) print(e any) {
 	line, err := json.Marshal(e)
 	if err != nil {
-		panic(err) // events are made of strings and numbers
+		panic(err) // events have only strings and numbers
 	}
 	_, _ = v.out.Write(append(inert(line), '\n'))
 }
 
-// inert escapes what is not printable in JSON, for the line may end on a terminal.
+// inert escapes unprintable characters in JSON, since the line may be shown on a terminal.
 func inert(line []byte) []byte {
 	out := make([]byte, 0, len(line)+1)
 	for len(line) > 0 {

@@ -7,24 +7,26 @@ import (
 )
 
 const (
-	// As much content of a request is kept until the local server is known to have seen it.
+	// The most content of a request that is kept until the local server is known to have received
+	// it, in bytes.
 	keptMost = 64 << 10
-	// Bytes read at a time into what is kept.
+	// The bytes read at a time into it.
 	keptEach = 16 << 10
 )
 
-// keptContent is the content of a request that may have to be sent again. Readers read it from its beginning, one after the
-// other. The source is read by a goroutine, which a reader that is closed does not wait for: net/http waits for the Read of
-// a request that failed, and the visitor may send the next bytes only after an answer. It ends with the source.
+// keptContent is the content of a request that may have to be sent again. Readers read it one after
+// another, each from the beginning. A goroutine reads the source, so that a closed reader need not
+// wait for it: net/http waits for the Read of a failed request, but the visitor may send more only
+// after an answer. The goroutine ends with the source.
 type keptContent struct {
 	source io.ReadCloser
 
 	mu      sync.Mutex
-	changed sync.Cond // something of what follows
+	changed sync.Cond // signals changes of the fields below
 	kept    []byte
 	err     error // how the source ended
 	reading bool  // the goroutine runs
-	lost    bool  // more was read than is kept
+	lost    bool  // more was read than was kept
 }
 
 func newKeptContent(source io.ReadCloser) *keptContent {
@@ -35,7 +37,7 @@ func newKeptContent(source io.ReadCloser) *keptContent {
 
 func (k *keptContent) reader() *keptReader { return &keptReader{content: k} }
 
-// whole reports whether another reader would have all of it. Those before are closed.
+// whole reports whether another reader could read all content. Earlier readers are closed.
 func (k *keptContent) whole() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -54,8 +56,8 @@ func (k *keptContent) read() {
 
 type keptReader struct {
 	content *keptContent
-	closed  bool // guarded by the content's mu, as is what follows
-	at      int  // in what is kept
+	closed  bool // guarded by the content's mu, like at
+	at      int  // position in the kept content
 }
 
 func (r *keptReader) Read(p []byte) (int, error) {
@@ -87,7 +89,7 @@ func (r *keptReader) Read(p []byte) (int, error) {
 	return k.source.Read(p)
 }
 
-// Close ends this reader. It ends the source only where no other reader can have all of it.
+// Close closes this reader. It closes the source only if no other reader could read all content.
 func (r *keptReader) Close() error {
 	k := r.content
 	k.mu.Lock()

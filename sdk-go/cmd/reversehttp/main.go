@@ -22,8 +22,8 @@ import (
 	"reversehttp/server/process"
 )
 
-// collectAt is how much may be allocated before the garbage collector runs, in percent of what is used: of that a relay has little, so
-// that it would run every few milliseconds.
+// collectAt is the GOGC percentage. A relay has a small live heap, so with the default the garbage
+// collector would run every few milliseconds.
 const collectAt = 400
 
 func main() {
@@ -35,9 +35,9 @@ func main() {
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
 		signal.Notify(signals, syscall.SIGHUP)
 	}
-	signal.Ignore(syscall.SIGPIPE) // run ends gently when nobody reads what is printed
+	signal.Ignore(syscall.SIGPIPE) // run ends gently when nobody reads the output
 	os.Exit(run(os.Args[1:], signals, os.Stdout, os.Stderr))
 }

@@ -15,7 +15,7 @@ import (
 
 // mcpServer serves an agent on standard input and output, by the Model Context Protocol.
 type mcpServer struct {
-	Label string `arg:"" optional:"" help:"Label that tools mean where they name none. Default: that of --label, or of the only command that runs here."`
+	Label string `arg:"" optional:"" help:"Label that tools use if they name none. Default: that of --label, or of the only command that runs here."`
 }
 
 var adviceToAgents = advice{

@@ -193,7 +193,7 @@ func TestToolErrorsSayWhatToDo(t *testing.T) {
 		{"replay", members{"label": "cut", "id": id, "body": "a", "bodyBase64": "YQ=="}, "give one of them"},
 		{"replay", members{"label": "cut", "id": id, "bodyBase64": "!"}, "RFC 4648"},
 		{"replay", members{"label": "cut", "id": id, "body": "", "headers": []members{{"name": "a b", "value": "1"}}}, "X-Again:1"},
-		{"replay", members{"label": "cut", "id": id, "body": "", "target": "bad"}, "does not take that"},
+		{"replay", members{"label": "cut", "id": id, "body": "", "target": "bad"}, "refuses that"},
 		{"wait_for_request", members{"label": "cut", "timeoutSeconds": 601}, "give 1 to 600"},
 		{"claim", members{"label": "cut"}, "another command of yours"},
 		{"claim", members{"label": "-bad-"}, "label"},

@@ -24,7 +24,7 @@ import (
 // operatorAt has the flags for the operator's address of a gateway.
 type operatorAt struct {
 	Admin   string `default:"http://127.0.0.1:9090" env:"REVERSEHTTP_ADMIN" placeholder:"URL" help:"The gateway's --admin-listen, as a URL or unix:/path. Default: http://127.0.0.1:9090."`
-	KeyFile string `name:"admin-key-file" env:"REVERSEHTTP_ADMIN_KEY_FILE" placeholder:"FILE" help:"File of the gateway's --admin-key-file, where it has one."`
+	KeyFile string `name:"admin-key-file" env:"REVERSEHTTP_ADMIN_KEY_FILE" placeholder:"FILE" help:"File of the gateway's --admin-key-file, if it has one."`
 }
 
 // operatorTime is how long the gateway may take to begin its answer.
@@ -32,7 +32,7 @@ const operatorTime = time.Minute
 
 // call sends a request to the operator's address and returns the content of a successful answer.
 func (o *operatorAt) call(method, path string, content any) (io.ReadCloser, error) {
-	base, transport := o.Admin, &http.Transport{ResponseHeaderTimeout: operatorTime} // no proxy: the key is for nobody else
+	base, transport := o.Admin, &http.Transport{ResponseHeaderTimeout: operatorTime} // no proxy, which would see the key
 	if socket, unix := strings.CutPrefix(o.Admin, "unix:"); unix {
 		base = "http://localhost"
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -65,7 +65,7 @@ func (o *operatorAt) call(method, path string, content any) (io.ReadCloser, erro
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, &failure{exitUnreachable, fmt.Errorf("the operator's address at %s cannot be reached: %s; give the gateway's --admin-listen with --admin or REVERSEHTTP_ADMIN", printable(o.Admin), cause(err))}
+		return nil, &failure{exitUnreachable, fmt.Errorf("the operator's address at %s cannot be reached: %s; set the gateway's --admin-listen with --admin or REVERSEHTTP_ADMIN", printable(o.Admin), cause(err))}
 	}
 	if resp.StatusCode/100 == 2 {
 		return resp.Body, nil
@@ -74,7 +74,7 @@ func (o *operatorAt) call(method, path string, content any) (io.ReadCloser, erro
 	return nil, o.refused(resp)
 }
 
-// mostTold is how much of a refusal is read, in bytes.
+// mostTold bounds how much of a refusal is read, in bytes.
 const mostTold = 64 << 10
 
 // refused returns the failure for an answer that is not a success.
@@ -126,12 +126,12 @@ func (c *adminTakedown) do(stdout, stderr io.Writer) error {
 			Error      string
 		}
 	}
-	var all bytes.Buffer // print nothing unless all of it came
+	var all bytes.Buffer // print nothing unless the answer is complete
 	if _, err = io.Copy(&all, answer); err == nil {
 		err = json.Unmarshal(all.Bytes(), &known)
 	}
 	if err != nil {
-		return fmt.Errorf("it is taken down, and what is known of it did not come whole: %w", err)
+		return fmt.Errorf("it is taken down, but the answer is incomplete: %w", err)
 	}
 	if _, err := all.WriteTo(stdout); err != nil {
 		return err
@@ -143,12 +143,12 @@ func (c *adminTakedown) do(stdout, stderr io.Writer) error {
 		_, _ = fmt.Fprintf(stderr, "no label is claimed or served from %s\n", printable(c.Target))
 	}
 	if !known.Kept {
-		return errors.New("the gateway's disk did not take it: it is in force until the gateway ends; make room and take it down again")
+		return errors.New("the gateway could not store it: it is in force until the gateway ends; make room and take it down again")
 	}
 	return nil
 }
 
-// adminRestoreLabel restores a label.
+// adminRestoreLabel lets a label be claimed again.
 type adminRestoreLabel struct {
 	operatorAt
 	Label string `arg:"" help:"Label that was taken down."`
@@ -164,7 +164,7 @@ func (c *adminRestoreLabel) do(_, stderr io.Writer) error {
 	return nil
 }
 
-// adminTakedowns lists labels.
+// adminTakedowns lists the labels that are taken down.
 type adminTakedowns struct{ operatorAt }
 
 func (c *adminTakedowns) do(stdout, _ io.Writer) error {
@@ -192,7 +192,7 @@ type adminBackup struct {
 }
 
 func (c *adminBackup) do(_, stderr io.Writer) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(c.File), ".backup-*") // only this user may read it
+	f, err := os.CreateTemp(filepath.Dir(c.File), ".backup-*") // readable by this user only
 	if err != nil {
 		return &failure{exitUsage, err}
 	}
@@ -204,11 +204,11 @@ func (c *adminBackup) do(_, stderr io.Writer) (err error) {
 	}
 	_, err = io.Copy(f, answer)
 	if err = errors.Join(err, answer.Close(), f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("the backup did not come whole, and %s is as it was: %w", printable(c.File), err)
+		return fmt.Errorf("the backup is incomplete, and %s is unchanged: %w", printable(c.File), err)
 	}
 	content, err := store.Check(f.Name())
 	if err != nil {
-		return fmt.Errorf("what came is no backup, and %s is as it was: %w", printable(c.File), err)
+		return fmt.Errorf("the gateway did not send a backup, and %s is unchanged: %w", printable(c.File), err)
 	}
 	if err := os.Rename(f.Name(), c.File); err != nil {
 		return err
@@ -220,7 +220,7 @@ func (c *adminBackup) do(_, stderr io.Writer) (err error) {
 // adminRestore restores a backup.
 type adminRestore struct {
 	File string `arg:"" help:"File that admin backup wrote."`
-	Data string `required:"" placeholder:"DIR" help:"Directory of the gateway's --data, which no gateway has open. A store that is there is moved to claims.db.before."`
+	Data string `required:"" placeholder:"DIR" help:"Directory for the gateway's --data, not in use by a gateway. An existing store is moved to claims.db.before."`
 }
 
 func (c *adminRestore) do(_, stderr io.Writer) error {
@@ -235,7 +235,7 @@ func (c *adminRestore) do(_, stderr io.Writer) error {
 	}
 	_, _ = fmt.Fprintf(stderr, "%d claims are in %s; start the gateway with --data %[2]s\n", content.Claims, printable(c.Data))
 	if content.Unreadable > 0 {
-		_, _ = fmt.Fprintf(stderr, "%d more cannot be read, and are left out at the start\n", content.Unreadable)
+		_, _ = fmt.Fprintf(stderr, "%d more cannot be read; the gateway will skip them\n", content.Unreadable)
 	}
 	return nil
 }

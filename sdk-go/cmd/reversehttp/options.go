@@ -12,13 +12,13 @@ import (
 	"reversehttp/server/process"
 )
 
-// defaultGateway is the one that is asked where none is named.
+// defaultGateway is the default of --gateway.
 const defaultGateway = "http://localhost:8080"
 
-// options are the commands and the flags. Those that all commands have come first.
+// options are the commands and flags. Flags of all commands come first.
 type options struct {
 	Gateway   string        `default:"${gateway}" env:"REVERSEHTTP_GATEWAY" placeholder:"URL" help:"Gateway to claim at. Default: ${gateway}."`
-	CA        authority     `name:"ca" env:"REVERSEHTTP_CA" placeholder:"FILE" help:"Certificate, in PEM, that the gateway's is signed with, or its own. Trusted besides those that the system trusts."`
+	CA        authority     `name:"ca" env:"REVERSEHTTP_CA" placeholder:"FILE" help:"PEM file with the gateway's certificate or its CA, trusted in addition to those of the system."`
 	Label     string        `short:"l" env:"REVERSEHTTP_LABEL" help:"Name to claim. Default: the gateway picks one."`
 	Token     string        `env:"REVERSEHTTP_TOKEN" help:"Secret that owns the label. With it the label is yours after a restart; in the environment it is in no list of processes. Default: the gateway mints one, which is kept for the next start."`
 	TokenFile secretFile    `env:"REVERSEHTTP_TOKEN_FILE" placeholder:"FILE" help:"The same, in a file."`
@@ -28,29 +28,29 @@ type options struct {
 	Lease     time.Duration `placeholder:"TIME" help:"How long the label stays yours while nothing runs, such as 10m. Default: the gateway's."`
 	Timeout   time.Duration `placeholder:"TIME" help:"How long a visitor waits for an answer. Default: the gateway's."`
 	Transport string        `default:"auto" enum:"auto,link,framed,stream,poll" help:"How requests come from the gateway: auto (the fastest that works), link, framed, stream or poll. Default: auto."`
-	Drain     time.Duration `default:"10s" placeholder:"TIME" help:"How long running exchanges may take after Ctrl-C. Default: 10s."`
-	Domain    string        `placeholder:"NAME" help:"Domain of yours that is to lead to the label too, such as hooks.example.org; what to set in its DNS is printed."`
+	Drain     time.Duration `default:"10s" placeholder:"TIME" help:"How long exchanges may still run after Ctrl-C. Default: 10s."`
+	Domain    string        `placeholder:"NAME" help:"Domain of your own that should lead to the label as well, such as hooks.example.org. The DNS records to set are printed."`
 	gates     `embed:""`
 	NoInspect bool `help:"Have the gateway record no exchanges; without the flag inspect and the console show them."`
-	JSON      bool `name:"json" help:"Print JSON lines on a terminal too."`
-	Verbose   bool `short:"v" help:"Log on standard error what the connection to the gateway does."`
+	JSON      bool `name:"json" help:"Print JSON lines even on a terminal."`
+	Verbose   bool `short:"v" help:"Log the connection to the gateway on standard error."`
 
 	Version kong.VersionFlag `help:"Print the version, and end."`
 
 	Forward    forward    `cmd:"" help:"Put a local server on a public URL."`
 	Serve      serve      `cmd:"" help:"Put the files of a directory on a public URL."`
-	Echo       echo       `cmd:"" help:"Answer every request with what came, as JSON."`
-	Inbox      inbox      `cmd:"" help:"Print every request, and answer a chosen status."`
+	Echo       echo       `cmd:"" help:"Answer every request with a JSON description of it."`
+	Inbox      inbox      `cmd:"" help:"Print every request, and answer with a chosen status."`
 	Callback   callback   `cmd:"" help:"Wait for the redirect of an OAuth server, and print what it says."`
 	Inspect    inspect    `cmd:"" help:"Print the exchanges that the gateway recorded."`
-	Replay     replay     `cmd:"" help:"Give a recorded request to the handler again."`
+	Replay     replay     `cmd:"" help:"Send a recorded request to the handler again."`
 	MCP        mcpServer  `cmd:"" name:"mcp" help:"Serve an agent on standard input and output, by the Model Context Protocol."`
 	Run        gatewayRun `cmd:"" name:"gateway" passthrough:"" help:"Run a gateway, with its console and demos."`
-	Admin      admin      `cmd:"" help:"What the operator of a gateway does: mint keys."`
+	Admin      admin      `cmd:"" help:"Commands for the operator of a gateway."`
 	Completion completion `cmd:"" help:"Print a script that completes commands and flags in a shell."`
 }
 
-// exited is what parsing panics with where kong would end the process.
+// exited is the panic value of the parser when kong would exit the process.
 type exited int
 
 // newParser returns the parser of the arguments.
@@ -60,7 +60,7 @@ func newParser(o *options, stdout, stderr io.Writer) (*kong.Kong, error) {
 		kong.Vars{"version": "reversehttp " + process.Version(), "gateway": defaultGateway}, kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exited(code)) }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 }
 
-// check says what is wrong with flags that are right each by itself.
+// check returns an error if flags contradict each other.
 func (o *options) check() error {
 	if o.Lease < 0 || o.Timeout < 0 || o.Drain < 0 {
 		return fmt.Errorf("--lease, --timeout and --drain cannot be negative")

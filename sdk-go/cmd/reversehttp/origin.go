@@ -21,16 +21,16 @@ import (
 const (
 	// How long a local server may take to accept a connection.
 	dialTimeout = 10 * time.Second
-	// How long one that was not there yet is waited for, and how often it is looked for.
+	// How long to wait for a server that does not listen yet, and how often to try.
 	absentMost  = 5 * time.Second
 	absentEvery = 100 * time.Millisecond
-	// How long one may take to answer the preface of HTTP/2.
+	// How long a server may take to answer the preface of HTTP/2.
 	prefaceTimeout = time.Second
-	// Bytes of the head of a frame (RFC 9113, 4.1).
+	// The size of the head of a frame (RFC 9113, 4.1), in bytes.
 	frameHead = 9
 )
 
-// How long a server that speaks HTTP/2 alone may take to say so by itself. Tests wait for longer.
+// How long a server that speaks only HTTP/2 may take to send its first frame. Tests wait longer.
 var aloneTimeout = 300 * time.Millisecond
 
 var (
@@ -39,22 +39,23 @@ var (
 	errNoUpgrade = errors.New("it speaks HTTP/2 only, by which no WebSocket is relayed")
 )
 
-// origin is the local server: it makes connections to it and asks it. A server of HTTP/2 alone is known by its first frame,
-// which it sends at once, or in place of an answer: it has seen no request then, so that one is asked again.
+// origin connects to the local server and sends it requests. A server that speaks only HTTP/2 is
+// recognised by its first frame, which it sends at once or in place of an answer. It has not seen
+// the request then, so the request is sent again.
 type origin struct {
 	target   *url.URL
 	socket   string          // path of a Unix socket; empty for a server on a port
-	always   bool            // HTTP/2
+	always   bool            // HTTP/2 was asked for
 	plain    *http.Transport // HTTP/1.1
-	framed   *http.Transport // HTTP/2 alone
+	framed   *http.Transport // HTTP/2 only
 	isFramed atomic.Bool
-	life     context.Context // nobody waits for a connection after it
+	life     context.Context // ends waiting for connections
 	end      context.CancelFunc
-	met      atomic.Bool // it was there
+	met      atomic.Bool // the server has been reached
 	absent   sync.Once
-	waits    func()      // called once, when it is not there yet
-	isPlain  atomic.Bool // there was an answer in HTTP/1.1
-	unframed atomic.Bool // it answered HTTP/2 with HTTP/1.1
+	waits    func()      // called once, if the server does not listen yet
+	isPlain  atomic.Bool // the server has answered in HTTP/1.1
+	unframed atomic.Bool // the server answered HTTP/2 with HTTP/1.1
 }
 
 func newOrigin(at target, config *tls.Config, framed bool, waits func()) *origin {
@@ -88,8 +89,8 @@ func newOrigin(at target, config *tls.Config, framed bool, waits func()) *origin
 	return o
 }
 
-// mustBePlain looks at the first bytes of a server that was asked by HTTP/1.1. A connection of HTTP/2 begins with SETTINGS
-// (RFC 9113, 3.4).
+// mustBePlain checks the first bytes of a server after an HTTP/1.1 request. An HTTP/2 connection
+// begins with SETTINGS (RFC 9113, 3.4).
 func (o *origin) mustBePlain(first []byte) error {
 	const settings = 4
 	if len(first) < frameHead || first[0] != 0 || first[3] != settings || !bytes.Equal(first[5:9], make([]byte, 4)) {
@@ -99,7 +100,7 @@ func (o *origin) mustBePlain(first []byte) error {
 	return errFramed
 }
 
-// mustBeFramed is the same for one that was asked by HTTP/2. net/http does not pass its error on.
+// mustBeFramed checks the same after an HTTP/2 request. net/http does not return its error.
 func (o *origin) mustBeFramed(first []byte) error {
 	if bytes.HasPrefix(first, []byte("HTTP/")) {
 		o.unframed.Store(true)
@@ -108,7 +109,7 @@ func (o *origin) mustBeFramed(first []byte) error {
 	return nil
 }
 
-// connect makes a connection of TLS where there is a config for it.
+// connect makes a connection, with TLS if config is not nil.
 func (o *origin) connect(ctx context.Context, network, addr string, config *tls.Config, first func([]byte) error) (net.Conn, error) {
 	c, err := o.dial(ctx, network, addr)
 	if err != nil || config == nil {
@@ -126,7 +127,7 @@ func (o *origin) connect(ctx context.Context, network, addr string, config *tls.
 	return &originConn{Conn: secure, first: first}, nil
 }
 
-// dial makes a connection to the local server. It waits for one that was not there yet.
+// dial makes a connection to the local server. It waits for a server that was never reached.
 func (o *origin) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -153,14 +154,14 @@ func (o *origin) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 }
 
-// isAbsent reports whether nothing listens. A Unix socket may not exist yet.
+// isAbsent reports whether an error means that nothing listens. A Unix socket may not exist yet.
 func isAbsent(err error) bool {
 	var op *net.OpError
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &op) && op.Op == "dial" && op.Net == "unix" && errors.Is(err, syscall.ENOENT)
 }
 
-// dialOnce knows that localhost and every name below it is this machine, by both kinds of addresses (RFC 6761, 6.3), which
-// not every resolver does.
+// dialOnce connects once. It resolves localhost and names below it to this machine, by both kinds
+// of addresses (RFC 6761, 6.3), which not every resolver does.
 func dialOnce(ctx context.Context, network, addr string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: dialTimeout}
 	host, port, err := net.SplitHostPort(addr)
@@ -177,7 +178,7 @@ func dialOnce(ctx context.Context, network, addr string) (net.Conn, error) {
 	return nil, err
 }
 
-// RoundTrip asks the local server for the target of a request, byte for byte.
+// RoundTrip sends a request to the local server, with its target byte for byte.
 func (o *origin) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch empty := r.Body == nil || r.Body == http.NoBody; {
 	case o.isFramed.Load(), isGRPC(r):
@@ -204,7 +205,8 @@ func (o *origin) RoundTrip(r *http.Request) (*http.Response, error) {
 	return o.again(&again, err, kept.whole)
 }
 
-// again asks once more, by HTTP/2, where that is the only way and nothing has begun.
+// again sends the request once more, by HTTP/2, if the server speaks only that and has not begun to
+// handle it.
 func (o *origin) again(r *http.Request, err error, whole func() bool) (*http.Response, error) {
 	found, alone := o.find(r.Context(), err)
 	switch {
@@ -216,20 +218,21 @@ func (o *origin) again(r *http.Request, err error, whole func() bool) (*http.Res
 	return nil, errFramed
 }
 
-// isGRPC reports whether a request is one of gRPC, which needs HTTP/2.
+// isGRPC reports whether a request is a gRPC call, which needs HTTP/2.
 func isGRPC(r *http.Request) bool {
 	kind, ok := strings.CutPrefix(r.Header.Get("Content-Type"), "application/grpc")
 	return ok && (kind == "" || kind[0] == '+' || kind[0] == ';')
 }
 
-// isSafe reports whether a request does no harm that is made twice.
+// isSafe reports whether a method can be repeated without harm.
 func isSafe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
-// find finds out whether a server that closed the connection without an answer speaks HTTP/2 without TLS. One that is alone
-// with it says so at once, though what it said may have been lost with the connection. Others wait for the preface (RFC 9113,
-// 3.4): they may speak HTTP/1.1 too, and have begun with the request.
+// find determines whether a server that closed the connection without an answer speaks HTTP/2
+// without TLS. A server that speaks only HTTP/2 sends a frame at once, which may have been lost
+// with the connection. Others wait for the preface (RFC 9113, 3.4). They may also speak HTTP/1.1
+// and may have begun to handle the request.
 func (o *origin) find(ctx context.Context, err error) (found, alone bool) {
 	if o.isFramed.Load() {
 		return true, true
@@ -268,13 +271,13 @@ func isClosed(err error) bool {
 	return false
 }
 
-// authorityOf returns host and port.
+// authorityOf returns the host and port of a URL.
 func authorityOf(u *url.URL) string { return net.JoinHostPort(hostPort(u.Scheme, u.Host)) }
 
 func (o *origin) askPlain(r *http.Request) (*http.Response, error) {
 	authority := ""
 	if strings.HasPrefix(r.URL.Opaque, "//") {
-		// net/url puts a scheme in front of what it takes for a host.
+		// net/url puts a scheme in front of what looks like a host.
 		authority = r.URL.Scheme + "://" + r.URL.Host
 		u := *r.URL
 		u.Opaque = "//" + u.Host + u.Opaque
@@ -309,7 +312,7 @@ func (o *origin) askFramed(r *http.Request) (*http.Response, error) {
 		return nil, errNoUpgrade
 	}
 	if strings.HasPrefix(r.URL.Opaque, "//") {
-		// In HTTP/2 net/http takes scheme and host off again.
+		// In HTTP/2 net/http removes the scheme and host again.
 		host := r.Host
 		if host == "" {
 			host = r.URL.Host
@@ -322,7 +325,7 @@ func (o *origin) askFramed(r *http.Request) (*http.Response, error) {
 	}
 	resp, err := o.framed.RoundTrip(r)
 	if err != nil && o.unframed.Swap(false) {
-		o.isFramed.Store(o.always) // it was another server before
+		o.isFramed.Store(o.always) // another server may have listened before
 		return nil, errUnframed
 	}
 	return resp, err
@@ -337,16 +340,16 @@ func (o *origin) close() {
 // originConn is a connection to the local server.
 type originConn struct {
 	net.Conn
-	// without stands before the next target that is written, and is left out. It is set before the request is handed to
-	// the goroutine that writes.
+	// without is the prefix of the next target that is left out when writing. It is set before the
+	// request reaches the writing goroutine.
 	without string
-	// first looks at the first bytes that come.
+	// first checks the first bytes that come.
 	first func([]byte) error
 	read  bool
 
 	mu      sync.Mutex // guards what follows
-	content io.Closer  // of the request that waits for an answer
-	failed  error      // why nothing can be read any more
+	content io.Closer  // of the request that awaits an answer
+	failed  error      // why nothing more can be read
 }
 
 func (c *originConn) Read(p []byte) (int, error) {
@@ -369,8 +372,9 @@ func (c *originConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// carry sets the content of the request that waits for an answer. It is closed when no answer can come any more: net/http
-// waits for a Read of it, and a visitor who waits for an answer sends nothing. It returns why the connection failed, if it has.
+// carry sets the content of the request that awaits an answer. The content is closed once no answer
+// can come, since net/http waits for its Read, and a visitor who waits for an answer sends nothing.
+// It returns the error of the connection if it has failed.
 func (c *originConn) carry(content io.Closer) error {
 	c.mu.Lock()
 	c.content = content
@@ -400,7 +404,7 @@ func (c *originConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// CloseWrite ends one side of a connection that was upgraded.
+// CloseWrite closes the write side of an upgraded connection.
 func (c *originConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

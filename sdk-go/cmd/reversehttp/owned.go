@@ -14,10 +14,10 @@ import (
 	"syscall"
 )
 
-// While a command serves, a file that only its user can read says what it claimed, with the token: so inspect, replay and mcp of
-// the same user find it, though nobody was shown a token.
+// While a command serves, a file that only its user can read holds its claim and token. So inspect,
+// replay and mcp of the same user find it without being given a token.
 
-// owned is what such a file has.
+// owned is the content of such a file.
 type owned struct {
 	Gateway string `json:"gateway"`
 	Label   string `json:"label"`
@@ -25,16 +25,17 @@ type owned struct {
 	Process int    `json:"process"`
 }
 
-// ownedDir returns the directory of these files: that of the user's session where there is one, which ends with it.
+// ownedDir returns the directory of these files: the runtime directory of the user's session if
+// there is one, which ends with the session.
 func ownedDir() (string, error) {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) { // a relative one is invalid, and could be in what is served
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) { // a relative path is invalid, and could be inside a served directory
 		return filepath.Join(dir, "reversehttp"), nil
 	}
 	dir, err := os.UserCacheDir()
 	return filepath.Join(dir, "reversehttp", "claims"), err
 }
 
-// keep writes the file, and returns what removes it.
+// keep writes the file, and returns a function that removes it.
 func (c owned) keep() (remove func(), err error) {
 	remove = func() {}
 	dir, err := ownedDir()
@@ -56,7 +57,8 @@ func (c owned) keep() (remove func(), err error) {
 	return func() { _ = os.Remove(name) }, nil
 }
 
-// allOwned returns what commands that run have claimed, by label, and removes the files of those that were killed.
+// allOwned returns the claims of running commands, sorted by label, and removes the files of
+// commands that were killed.
 func allOwned() []owned {
 	dir, err := ownedDir()
 	if err != nil {
@@ -80,7 +82,7 @@ func allOwned() []owned {
 	return all
 }
 
-// runs reports whether a process does.
+// runs reports whether a process is running.
 func runs(process int) bool {
 	p, err := os.FindProcess(process)
 	if err != nil || runtime.GOOS == "windows" {
@@ -90,8 +92,9 @@ func runs(process int) bool {
 	return err == nil || errors.Is(err, syscall.EPERM)
 }
 
-// own says whose recordings are meant: those of the label that is named, with the token that is given or that a command of this
-// user keeps while it runs; without a label, those of the only command that runs. An error says how to start one.
+// own returns the claim whose recordings are meant: that of the named label, with the given token
+// or that of a running command of this user; or, without a label, that of the only running command.
+// Its error says how to start one.
 func (o *options) own(label, start string) (owned, error) {
 	if label == "" {
 		label = o.Label
@@ -112,7 +115,7 @@ func (o *options) own(label, start string) (owned, error) {
 			elsewhere = append(elsewhere, c)
 		}
 	}
-	if len(here) == 0 && o.Gateway == defaultGateway { // none was named
+	if len(here) == 0 && o.Gateway == defaultGateway { // the default
 		here, elsewhere = elsewhere, nil
 	}
 	switch {

@@ -10,9 +10,9 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// pages prints requests one below another on a terminal.
+// pages prints requests on a terminal, one below another.
 type pages struct {
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	out   io.Writer
 	begun bool
 }

@@ -6,14 +6,15 @@ import (
 	"unicode/utf8"
 )
 
-// printable returns text of a stranger in a form that no terminal obeys: what is not printable is escaped, line breaks
-// and characters that change the direction of writing among it.
+// printable returns a stranger's text in a form that is safe for terminals: it escapes unprintable
+// characters, including line breaks and characters that change the writing direction.
 func printable(s string) string { return escape(s, strconv.IsPrint) }
 
-// printableOrTab is for lines of content.
+// printableOrTab reports whether r may be printed in a line of content.
 func printableOrTab(r rune) bool { return r == '\t' || strconv.IsPrint(r) }
 
-// plain is printable for a table, where each byte has one place: it escapes all that is not ASCII.
+// plain is like printable, but also escapes all characters that are not ASCII, so that each byte
+// takes one column of a table.
 func plain(s string) string {
 	return escape(s, func(r rune) bool { return ' ' <= r && r <= '~' })
 }
@@ -48,7 +49,7 @@ func hexDigits(c byte) string {
 	return string([]byte{digits[c>>4], digits[c&15]})
 }
 
-// cut returns s with at most n characters of a table, and says that there was more.
+// cut returns at most n characters of s, with a mark if s was longer.
 func cut(s string, n int) string {
 	switch {
 	case len(s) <= n:

@@ -13,7 +13,7 @@ import (
 	"reversehttp/sdk-go/cmd/reversehttp/recordings"
 )
 
-// printer prints recordings, one a line: for people as a table, otherwise as JSON.
+// printer prints recordings, one on each line: as a table for people, otherwise as JSON.
 type printer struct {
 	out    io.Writer
 	claim  *recordings.Claim
@@ -29,7 +29,7 @@ func (a *asking) printer(c *recordings.Claim) *printer {
 	return p
 }
 
-// begin prints what stands above so many recordings.
+// begin prints the heading for a number of recordings.
 func (p *printer) begin(count int, goesOn bool) {
 	switch {
 	case !p.people:
@@ -56,7 +56,7 @@ func (p *printer) exchange(x *recordings.Exchange) {
 	fmt.Fprintln(p.out, row(x, p.width))
 }
 
-// row returns a recording as a line of a terminal.
+// row returns a recording as a line for a terminal.
 func row(x *recordings.Exchange, width int) string {
 	status, took := "...", ""
 	if x.Ended() {
@@ -83,7 +83,7 @@ func row(x *recordings.Exchange, width int) string {
 	return line + cut(plain(bytesOf(x.Target)), max(width-1-len(line)-len(why), 16)) + why
 }
 
-// printRecording writes a recording so that no terminal obeys it.
+// printRecording writes a recording without control characters that a terminal would obey.
 func printRecording(b *strings.Builder, r *recordings.Recording) {
 	x := &r.Exchange
 	fmt.Fprintf(b, "%s  %s\n", printable(x.ID), printable(x.ReceivedAt))
@@ -110,7 +110,7 @@ func printRecording(b *strings.Builder, r *recordings.Recording) {
 	}
 }
 
-// asMessage returns the request of a recording as inbox prints one.
+// asMessage returns a message of a recording in the form that inbox prints.
 func asMessage(x *recordings.Exchange, m *recordings.Message, bytes int64) *request {
 	q := &request{Method: x.Method, Target: x.Target, HTTPVersion: x.HTTPVersion, RemoteAddr: x.RemoteAddr, Bytes: bytes, content: m.Content()}
 	q.Headers, q.Trailers = fieldPairs(m.Headers), fieldPairs(m.Trailers)
@@ -142,7 +142,7 @@ func fieldPairs(fields []schema.Field) [][2]string {
 	return all
 }
 
-// facts says in a few lines what became of an exchange.
+// facts describes the course of an exchange in a few lines.
 func facts(x *recordings.Exchange) []string {
 	state := string(x.State)
 	if x.Ended() {

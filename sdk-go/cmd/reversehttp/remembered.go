@@ -154,7 +154,7 @@ func (r *remembered) read(note func(string)) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("what is kept cannot be read (%w); mend its permissions, or delete it", err)
+		return fmt.Errorf("the remembered claim cannot be read (%w); fix its permissions, or delete it", err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -164,7 +164,7 @@ func (r *remembered) read(note func(string)) error {
 	}
 	content, failed := io.ReadAll(io.LimitReader(f, rememberedMost+1))
 	if err = errors.Join(err, failed); err != nil {
-		return fmt.Errorf("what is kept cannot be read (%w); mend its permissions, or delete it", err)
+		return fmt.Errorf("the remembered claim cannot be read (%w); fix its permissions, or delete it", err)
 	}
 	var was name
 	if err := json.Unmarshal(content, &was); err != nil || was.Label == "" || was.Token == "" || was.Gateway != r.Gateway || was.For != r.For {

@@ -21,12 +21,12 @@ const replayedMost = 1 << 20
 
 // replay has a recorded request given to the handler again.
 type replay struct {
-	ID       string   `arg:"" help:"Recording whose request is given to the handler again; reversehttp inspect lists them."`
+	ID       string   `arg:"" help:"Recording whose request is sent to the handler again; reversehttp inspect lists them."`
 	Label    string   `arg:"" optional:"" help:"Label that has the recording. Default: that of --label, or of the only command that runs here."`
-	Method   string   `placeholder:"METHOD" help:"Method, in place of the one that was recorded."`
-	Target   string   `placeholder:"TARGET" help:"Path and query, in place of those that were recorded."`
-	Header   []string `sep:"none" placeholder:"NAME:VALUE" help:"Field, in place of those of that name; may be given several times. One without a value is left out."`
-	Data     *string  `placeholder:"TEXT" help:"Content, in place of what was recorded."`
+	Method   string   `placeholder:"METHOD" help:"Method, in place of the recorded one."`
+	Target   string   `placeholder:"TARGET" help:"Path and query, in place of the recorded ones."`
+	Header   []string `sep:"none" placeholder:"NAME:VALUE" help:"Field, in place of those of that name; may be repeated. A field without a value is removed."`
+	Data     *string  `placeholder:"TEXT" help:"Content, in place of the recorded content."`
 	DataFile string   `placeholder:"FILE" help:"The same from a file; - is standard input."`
 }
 
@@ -57,7 +57,7 @@ func (r *replay) ask(ctx context.Context, a *asking) error {
 		return err
 	}
 	if errors.Is(err, errStopped) {
-		return fmt.Errorf("the replay %s goes on; reversehttp inspect --id %s shows how it ends", printable(x.ID), printable(x.ID))
+		return fmt.Errorf("the replay %s is still running; reversehttp inspect --id %s shows how it ends", printable(x.ID), printable(x.ID))
 	}
 	if err != nil {
 		return err

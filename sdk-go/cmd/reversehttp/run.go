@@ -23,30 +23,30 @@ const (
 	claimTimeout = 20 * time.Second
 	// How long giving up the label may take at the end.
 	deleteTimeout = 2 * time.Second
-	// How long a second signal waits where nothing runs that it would cut.
+	// How long a second signal waits if no exchange runs that it would cut.
 	idleTimeout = 500 * time.Millisecond
-	// How long it waits at most: the label is given up by then, or is not.
+	// How long it waits at most for the label to be given up.
 	goodbyeTimeout = idleTimeout + deleteTimeout
 )
 
 var errCut = &failure{exitCut, errors.New("ended at once by a second signal")}
 
-// command answers visitors.
+// command is a command that answers visitors.
 type command interface {
-	// open makes the handler ready.
+	// open prepares the handler.
 	open(v view, log *slog.Logger) (service, error)
 }
 
-// service is a command that is ready.
+// service is a prepared command.
 type service struct {
 	http.Handler
-	about string // what is on the public URL
+	about string // describes what is on the public URL
 	close func() // may be nil
-	// concurrency bounds the handlers that run at once; zero is the default of the SDK.
+	// concurrency bounds the handlers that run at once. Zero means the default of the SDK.
 	concurrency int
 }
 
-// run runs the command that the arguments name, until a signal or the end of the claim. It returns the exit code.
+// run runs the command in args until a signal or the end of the claim. It returns the exit code.
 func run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) (code int) {
 	defer func() {
 		switch v := recover().(type) {
@@ -90,12 +90,13 @@ func run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) (cod
 	return o.run(c.(command), signals, stdout, stderr)
 }
 
-// parse parses the arguments. Files with secrets may be pipes whose writers take their time: a signal ends the wait.
+// parse parses the arguments. Files with secrets may be pipes with slow writers; a signal ends the
+// wait for them.
 func parse(k *kong.Kong, args []string, signals <-chan os.Signal) (parsed *kong.Context, stopped bool, err error) {
 	type result struct {
 		parsed *kong.Context
 		err    error
-		ended  any // what kong panicked with
+		ended  any // the panic value of kong
 	}
 	done := make(chan result, 1)
 	go func() {
@@ -117,8 +118,8 @@ func parse(k *kong.Kong, args []string, signals <-chan os.Signal) (parsed *kong.
 	}
 }
 
-// run shows and serves, and tells how it ended. The first signal ends it gently, the second at once, also where nobody
-// reads what is printed.
+// run serves, shows exchanges, and prints how it ended. The first signal ends it gently, the second
+// at once, even if nobody reads the output.
 func (o *options) run(c command, signals <-chan os.Signal, stdout, stderr io.Writer) int {
 	out := &reported{out: stdout, broken: make(chan struct{})}
 	v, log := o.view(c, stdout, out, stderr)
@@ -133,7 +134,7 @@ func (o *options) run(c command, signals <-chan os.Signal, stdout, stderr io.Wri
 	return f.code
 }
 
-// wait waits for the end, and brings it about when a signal comes or nobody reads what is printed.
+// wait waits for the end, and causes it when a signal comes or nobody reads the output.
 func (s *serving) wait(ended <-chan *failure, signals <-chan os.Signal, broken <-chan struct{}) *failure {
 	select {
 	case f := <-ended:
@@ -161,7 +162,7 @@ func notes(w io.Writer) func(string) {
 	return func(text string) { fmt.Fprintf(w, "reversehttp: %s\n", text) }
 }
 
-// targetOf returns the name by which the URL of a command is kept.
+// targetOf returns the name under which the URL of a command is remembered.
 func targetOf(c command) string {
 	switch c := c.(type) {
 	case *forward:
@@ -177,7 +178,7 @@ func targetOf(c command) string {
 	return "echo"
 }
 
-// reported tells when what is printed can be printed no more: its reader left.
+// reported is a writer that reports when its reader has left.
 type reported struct {
 	out    io.Writer
 	once   sync.Once
@@ -192,16 +193,16 @@ func (r *reported) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// serving is a command that is run.
+// serving is a running command.
 type serving struct {
 	*options
 	view view
 	log  *slog.Logger
 	// note prints a line about the claim, before its URL is shown.
 	note func(string)
-	// place is where the claim is kept; nil if it is not kept.
+	// place is where the claim is remembered. Nil means that it is not.
 	place *remembered
-	// online holds one whenever the gateway is there again.
+	// online receives a value whenever the gateway is online again.
 	online chan struct{}
 	stop   chan struct{} // closed by the first signal
 	cut    chan struct{} // closed by the second
@@ -281,7 +282,7 @@ func (s *serving) claim(client *http.Client, concurrency int) (*reversehttp.Sess
 		Client: client, Label: s.Label, Token: s.Token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Transport: reversehttp.Transport(s.Transport), Concurrency: concurrency, Inspect: !s.NoInspect, Policy: s.gates.policy(), Domain: s.Domain, Logger: s.log, OnState: s.state,
 	}, s.note)
 	if err == nil {
-		return session, nil // serve sees the signal
+		return session, nil // serve handles the signal
 	}
 	select {
 	case <-s.stop:
@@ -309,7 +310,7 @@ func (s *serving) end(session *reversehttp.Session, served <-chan error, running
 		return nil
 	case <-s.cut:
 	}
-	if running.Load() == 0 { // an answer may be on its way
+	if running.Load() == 0 { // an answer may still be on its way
 		select {
 		case err := <-down:
 			s.giveUp(session)
@@ -320,21 +321,21 @@ func (s *serving) end(session *reversehttp.Session, served <-chan error, running
 		case <-time.After(idleTimeout):
 		}
 	}
-	cancel() // closes the session, which comes first: what a claim that is deleted leaves running may still be answered
+	cancel() // closes the session before the claim is deleted, since exchanges may still be answered after that
 	select {
 	case <-down:
 	case <-time.After(idleTimeout):
 	}
 	s.giveUp(session)
 	select {
-	case <-served: // what was cut is shown
+	case <-served: // exchanges that were cut are shown
 	case <-time.After(idleTimeout):
 	}
 	return errCut
 }
 
-// giveUp deletes the claim unless its token was given or is kept. Nobody knows any other token, so nobody could have the label until
-// its lease is over.
+// giveUp deletes the claim, unless its token was given or is remembered. Nobody knows any other
+// token, so nobody could use the label until its lease ends.
 func (s *serving) giveUp(session *reversehttp.Session) {
 	if s.Token != "" || s.place.keeps() {
 		return
@@ -344,7 +345,7 @@ func (s *serving) giveUp(session *reversehttp.Session) {
 	_ = session.Delete(ctx)
 }
 
-// count counts the handlers that run.
+// count counts running handlers.
 func count(running *atomic.Int64, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		running.Add(1)

@@ -9,19 +9,19 @@ import (
 	"strings"
 )
 
-// A secret can be given in a file, because arguments are in the list of processes.
+// Secrets can be given in files, because other users can see arguments in the process list.
 
-// secretMost is how large such a file may be, in bytes.
+// secretMost is the largest such file, in bytes.
 const secretMost = 4 << 10
 
 // secretFile is the secret in a file, without the line break at its end.
 type secretFile struct {
 	secret string
-	// open names the file if others may read it.
+	// open is the name of the file if others can read it, and otherwise empty.
 	open string
 }
 
-// UnmarshalText is for kong: it reads the file that text names. An empty name means no secret.
+// UnmarshalText reads the file that text names, for kong. An empty name means no secret.
 func (s *secretFile) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		return nil
@@ -56,12 +56,12 @@ func (s *secretFile) UnmarshalText(text []byte) error {
 func unread(name string, err error) error {
 	var why *fs.PathError
 	if errors.As(err, &why) {
-		err = why.Err // without the name, which is shown already
+		err = why.Err // without the name, which the message already has
 	}
 	return fmt.Errorf("%q cannot be read: %w; give a file with the secret", name, err)
 }
 
-// secrets fills in the secrets from files, and notes files that others can read.
+// secrets sets flags from files with secrets, and notes files that others can read.
 func (o *options) secrets(note func(string)) error {
 	for _, s := range []struct {
 		flag string

@@ -15,22 +15,22 @@ import (
 )
 
 const (
-	// As many labels may an agent claim.
+	// The most labels that an agent may claim.
 	servedMost = 16
-	// As much content may an answer have that an agent gives.
+	// The most content of an answer that an agent sets, in bytes.
 	givenMost = 1 << 20
 )
 
-// served is a label that an agent claimed, with the answer that it gives.
+// served is a label that an agent claimed, with its canned answer.
 type served struct {
 	session *reversehttp.Session
 	answer  atomic.Pointer[claimInput]
-	forget  func() // what is kept of it for inspect
+	forget  func() // removes the file for inspect
 	place   *remembered
 	done    chan struct{}
 }
 
-// ServeHTTP gives the answer.
+// ServeHTTP writes the canned answer.
 func (s *served) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	a := s.answer.Load()
 	if a.Body != "" {
@@ -50,11 +50,11 @@ type claimInput struct {
 type claimOutput struct {
 	Label string `json:"label"`
 	URL   string `json:"url"`
-	// Changed says that it was claimed here before.
+	// Changed says that the label was claimed here before.
 	Changed bool `json:"changed,omitempty"`
 }
 
-// check says what is wrong, and sets what is absent.
+// check returns an error for invalid input, and sets defaults.
 func (in *claimInput) check() error {
 	if in.Status == 0 {
 		in.Status = http.StatusOK
@@ -80,7 +80,7 @@ func (t *tools) claim(ctx context.Context, _ *mcp.CallToolRequest, in claimInput
 		return nil, nil, err
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock() // the next one waits: it may be for the same label
+	defer t.mu.Unlock() // serialises claims, since the next may be for the same label
 	if s := t.served[in.Label]; s != nil && s.session.State() != reversehttp.Closed {
 		s.answer.Store(&in)
 		return nil, claimOutput{s.session.Label(), s.session.URL(), true}, nil
@@ -93,7 +93,7 @@ func (t *tools) claim(ctx context.Context, _ *mcp.CallToolRequest, in claimInput
 	}
 	token := ""
 	if in.Label == t.Label && in.Label != "" {
-		token = t.Token // the one that is given is for it
+		token = t.Token // the given token is for that label
 	}
 	if s := t.served[in.Label]; s != nil {
 		s.place.release() // it ended
@@ -124,12 +124,12 @@ func (t *tools) claim(ctx context.Context, _ *mcp.CallToolRequest, in claimInput
 	t.served[session.Label()] = s
 	go func() {
 		defer close(s.done)
-		_ = session.Serve(s) // its end shows in the state, and in what the gateway says of the claim
+		_ = session.Serve(s) // the end shows in the state and in the gateway's state of the claim
 	}()
 	return nil, claimOutput{Label: session.Label(), URL: session.URL()}, nil
 }
 
-// mine returns what was claimed here by that label; where that is empty, what alone was.
+// mine returns the claim of a label made here, or, if label is empty, the only claim made here.
 func (t *tools) mine(label string) *served {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -141,7 +141,7 @@ func (t *tools) mine(label string) *served {
 	return t.served[label]
 }
 
-// end gives up the labels that were claimed here, except those whose token was given or is kept.
+// end gives up the labels claimed here, except those whose token was given or is remembered.
 func (t *tools) end() {
 	t.mu.Lock()
 	all := t.served

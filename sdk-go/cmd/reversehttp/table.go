@@ -13,16 +13,17 @@ import (
 )
 
 const (
-	// As many exchanges are remembered, which is more than a screen shows.
+	// The most remembered exchanges, which is more than a screen shows.
 	rowsKept = 200
-	// As many lines of the log wait to be printed.
+	// The most lines of the log that wait to be printed.
 	linesKept = 100
 	// The least time between two drawings.
 	drawEvery = 100 * time.Millisecond
 )
 
-// table shows the newest exchanges on a terminal, below the public URL and the state. It is drawn anew in its place by
-// one goroutine, which close waits for; whoever reports an exchange does not wait for the terminal.
+// table shows the newest exchanges on a terminal, below the public URL and the state. One goroutine
+// redraws it in place, and close waits for that goroutine. Reporting an exchange does not wait for
+// the terminal.
 type table struct {
 	out  io.Writer
 	size func() (width, height int)
@@ -31,10 +32,10 @@ type table struct {
 	quit  chan struct{}
 	done  chan struct{}
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	url     string
 	about   string
-	link    string // to the console
+	link    string // the URL of the console
 	stands  string
 	rows    []exchange // the oldest first
 	total   int
@@ -64,16 +65,16 @@ func (t *table) draining() {
 	t.change(func() { t.stands = "draining; Ctrl-C again ends it at once" })
 }
 
-// waits says it above the table, as the log.
+// waits prints detail above the table, like the log.
 func (t *table) waits(detail string) { _, _ = io.WriteString(t, detail+"\n") }
 
-// console says it above the table too, where a long one is not cut.
+// console prints the URL above the table, where it is not cut.
 func (t *table) console(url string) {
 	t.change(func() { t.link = "console: " + url })
 	_, _ = io.WriteString(t, "console: "+url+"\n")
 }
 
-// shared prints the link above the table, as console does.
+// shared prints the link above the table, like console.
 func (t *table) shared(url string, lease time.Duration) {
 	_, _ = io.WriteString(t, sharing(url, lease)+"\n")
 }
@@ -108,13 +109,13 @@ func (t *table) ended(x exchange) {
 
 func (t *table) received(*request) {}
 
-// close draws once more and leaves the table where it is.
+// close draws the table a last time and leaves it on the screen.
 func (t *table) close(*failure) {
 	close(t.quit)
 	<-t.done
 }
 
-// Write takes the log, which is printed above the table.
+// Write prints the log above the table.
 func (t *table) Write(p []byte) (int, error) {
 	t.change(func() {
 		all := strings.Split(t.partial+string(p), "\n")
@@ -161,7 +162,7 @@ func (t *table) draw() {
 	width, height := t.size()
 	var b bytes.Buffer
 	if t.drawn > 0 && (width != t.width || height != t.height) {
-		b.WriteString("\x1b[2J\x1b[H") // the terminal has broken the lines anew
+		b.WriteString("\x1b[2J\x1b[H") // the terminal has rewrapped the lines
 		t.drawn = 0
 		t.again()
 	}
@@ -184,7 +185,7 @@ func (t *table) draw() {
 	_, _ = t.out.Write(b.Bytes())
 }
 
-// again has the link to the console printed again, on a screen that was cleared.
+// again prints the link to the console again after the screen was cleared.
 func (t *table) again() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -213,13 +214,13 @@ func (t *table) text(width, height int) []string {
 	return lines
 }
 
-// row returns an exchange as a line, the newest of which are above.
+// row returns an exchange as a line of the table.
 func (x *exchange) row(width int) string {
 	status, size, took := "...", "", ""
 	switch {
 	case x.status != 0:
 		status, size, took = fmt.Sprint(x.status), short(x.bytes), x.took()
-	case x.fault != "": // the visitor left before
+	case x.fault != "": // the visitor left first
 		status, took = "-", x.took()
 	}
 	row := fmt.Sprintf("%s  %-7s  %6s  %7s  %8s  ", x.began.Format(time.TimeOnly), cut(plain(x.method), 7), status, size, took)
@@ -241,7 +242,7 @@ func (x *exchange) took() string {
 	}
 }
 
-// short writes a number of bytes in little space.
+// short formats a number of bytes in a few characters.
 func short(n int64) string {
 	const units = "KMGTPE"
 	if n < 10_000 {

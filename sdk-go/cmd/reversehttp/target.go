@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// target is the URL of a local server. 3000, :3000, localhost:3000 and localhost do as well, and unix:/path.sock for a Unix socket.
+// target is the URL of a local server. It can also be written as 3000, :3000, localhost:3000,
+// localhost, or unix:/path.sock for a Unix socket.
 type target struct {
 	url    *url.URL
 	socket string // path of a Unix socket; empty for a server on a port
@@ -32,13 +33,14 @@ func (t *target) at() string {
 	return t.url.Host
 }
 
-// UnmarshalText is for kong, which would find other ways in a URL that was embedded.
+// UnmarshalText parses a target for kong. The URL is not embedded, since kong would otherwise use
+// its methods.
 func (t *target) UnmarshalText(text []byte) (err error) {
 	if path, ok := strings.CutPrefix(string(text), "unix:"); ok {
 		if path = strings.TrimPrefix(path, "//"); path == "" {
 			return errors.New("unix: names no socket; give its path, such as unix:/run/app.sock")
 		}
-		// The server sees this host, unless it sees the visitor's.
+		// The host that the server sees, unless it sees the visitor's.
 		t.url = &url.URL{Scheme: "http", Host: "localhost"}
 		t.socket, err = filepath.Abs(path)
 		return err
@@ -47,9 +49,10 @@ func (t *target) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// below returns the path below which visitors' targets are asked for, as it was given, without a final slash.
+// below returns the path of the target, as it was written, without a final slash. Visitors' targets
+// are requested below it.
 func (t *target) below() string {
-	path := t.url.RawPath // only where net/url would write it in another way
+	path := t.url.RawPath // set only if net/url would encode the path differently
 	if path == "" {
 		path = t.url.EscapedPath()
 	}
@@ -68,9 +71,9 @@ func parseTarget(s string) (*url.URL, error) {
 	if err != nil {
 		var why *url.Error
 		if errors.As(err, &why) {
-			err = why.Err // without the URL, which is shown already
+			err = why.Err // without the URL, which the message already has
 		}
-		return nil, fmt.Errorf("%q is no server: %w; give a URL such as http://localhost:3000, or a port", given, err)
+		return nil, fmt.Errorf("%q is not a server: %w; use a URL such as http://localhost:3000, or a port", given, err)
 	}
 	port, number := 0, u.Port()
 	if number != "" {
@@ -78,13 +81,13 @@ func parseTarget(s string) (*url.URL, error) {
 	}
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("%q is no server: only http and https are forwarded", given)
+		return nil, fmt.Errorf("%q is not a server: only http and https are forwarded", given)
 	case u.Host == "":
-		return nil, fmt.Errorf("%q is no server: it names no host; give a URL such as http://localhost:3000, or a port", given)
+		return nil, fmt.Errorf("%q is not a server: it names no host; use a URL such as http://localhost:3000, or a port", given)
 	case err != nil || number != "" && (port < 1 || port > 65535):
-		return nil, fmt.Errorf("%q is no server: ports are 1 to 65535", given)
+		return nil, fmt.Errorf("%q is not a server: ports are 1 to 65535", given)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		// Not shown: there may be a password in it.
+		// The URL is not shown, since it may hold a password.
 		return nil, errors.New("the URL of the server has more than scheme, host, port and path; leave the rest out")
 	case u.Hostname() == "":
 		u.Host = net.JoinHostPort("localhost", number)

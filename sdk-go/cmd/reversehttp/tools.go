@@ -19,21 +19,21 @@ import (
 )
 
 const (
-	// As much content of each message is shown where a tool says nothing, and at most.
+	// How much content of each message is shown by default and at most, in bytes.
 	shownUsual, shownMost = 16 << 10, 256 << 10
-	// How many recordings are listed where a tool says nothing.
+	// How many recordings are listed by default.
 	listedUsual = 20
-	// How long a tool waits where it says nothing, and at most.
+	// How long a tool waits by default and at most.
 	waitUsual, waitMost = 30 * time.Second, 10 * time.Minute
 )
 
-// tools are what an agent may do. Their methods may be called from any goroutine.
+// tools are the tools of an agent. Their methods may be called from any goroutine.
 type tools struct {
 	*asking
-	usual  string // the label that is meant where none is named
+	usual  string // the default label
 	logger *slog.Logger
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	served map[string]*served
 	ended  bool
 }
@@ -113,7 +113,7 @@ type shownMessage struct {
 	Body       string         `json:"body,omitempty"`
 	BodyBase64 string         `json:"bodyBase64,omitempty"`
 	Bytes      int            `json:"bytes"`
-	// Cut says why there is less content than bytes.
+	// Cut says why content is shorter than bytes.
 	Cut      string         `json:"cut,omitempty"`
 	Trailers []schema.Field `json:"trailers,omitempty"`
 }
@@ -175,10 +175,10 @@ func (in *showInput) message(m *recordings.Message, bytes int, cut bool) shownMe
 	return out
 }
 
-// hide masks what is named like a secret in the URL of an exchange.
+// hide masks values in the URL of an exchange that are named like secrets.
 func hide(x *recordings.Exchange) {
 	x.URL, x.Target = secret.URL(x.URL), secret.URL(x.Target)
-	x.JSON, _ = json.Marshal(x.Recorded) // of strings and numbers
+	x.JSON, _ = json.Marshal(x.Recorded) // it has only strings and numbers
 }
 
 func (in *showInput) masked(fields []schema.Field) []schema.Field {
@@ -212,9 +212,8 @@ type waiting struct {
 	TimeoutSeconds int `json:"timeoutSeconds,omitempty" jsonschema:"how long to wait at most, 1 to 600; absent: 30"`
 }
 
-// within returns a context that ends when the time is over.
-// within finds the claim of a label, for as long as a tool waits. The context, which ends then, is to be cancelled unless there is an
-// error.
+// within finds the claim of a label, and returns a context that ends when the tool's time is over.
+// The caller must cancel the context unless there is an error.
 func (t *tools) within(ctx context.Context, w waiting, label string) (context.Context, context.CancelFunc, *recordings.Claim, error) {
 	wait := time.Duration(w.TimeoutSeconds) * time.Second
 	switch {
@@ -288,7 +287,7 @@ type waitInput struct {
 type waitOutput struct {
 	Came     bool                 `json:"came"`
 	Exchange *recordings.Exchange `json:"exchange,omitempty"`
-	// Detail says what to do where nothing came.
+	// Detail says what to do if nothing came.
 	Detail string `json:"detail,omitempty"`
 }
 

@@ -10,7 +10,7 @@ import (
 // mapping maps the value of a field.
 type mapping func(a *addresses, value string) string
 
-// inwards are the fields of a request that name resources of the claim, which have to agree with the host and the path
+// inwards are the fields of a request with URLs of the claim, which must match the host and path
 // that the local server sees.
 var inwards = map[string]mapping{
 	"Content-Location": (*addresses).inward,
@@ -22,7 +22,7 @@ var inwards = map[string]mapping{
 	"Upload-Concat":    func(a *addresses, v string) string { return concatenated(v, a.inward) },
 }
 
-// outwards are the same of a response.
+// outwards are the fields of a response with URLs of the claim.
 var outwards = map[string]mapping{
 	"Access-Control-Allow-Origin": (*addresses).outwardOrigin,
 	"Content-Location":            (*addresses).outward,
@@ -44,14 +44,14 @@ var outwards = map[string]mapping{
 	"X-Sourcemap":                 (*addresses).outward,
 }
 
-// apply maps the fields of a header that have a mapping.
+// apply maps the fields in h that have a mapping.
 func (a *addresses) apply(h http.Header, by map[string]mapping) {
 	for name, values := range h {
 		to, ok := by[name]
 		if !ok {
 			continue
 		}
-		mapped := make([]string, len(values)) // the slice may be another header's too
+		mapped := make([]string, len(values)) // the slice may be shared with another header
 		for i, v := range values {
 			mapped[i] = to(a, v)
 		}
@@ -59,10 +59,12 @@ func (a *addresses) apply(h http.Header, by map[string]mapping) {
 	}
 }
 
-// pieces are what is in angle brackets, and strings with what may say that they are a reference.
+// pieces matches text in angle brackets, and strings, with an anchor parameter's name if there is
+// one.
 var pieces = regexp.MustCompile(`<[^<>]*>|(?i:anchor\s*=\s*)?"(?:[^"\\]|\\.)*"`)
 
-// bracketed maps the references of Link (RFC 8288, 3), its anchors too, and of If (RFC 4918, 10.4).
+// bracketed maps the references and anchors in Link (RFC 8288, 3), and the references in If (RFC
+// 4918, 10.4).
 func bracketed(value string, to func(string) string) string {
 	return pieces.ReplaceAllStringFunc(value, func(piece string) string {
 		if piece[0] == '<' {
@@ -92,7 +94,7 @@ func listed(value string, to func(string) string) string {
 	return strings.Join(members, ",")
 }
 
-// concatenated maps the uploads that one of tus is made of: final;/files/a /files/b.
+// concatenated maps the uploads that a tus upload concatenates: final;/files/a /files/b.
 func concatenated(value string, to func(string) string) string {
 	kind, uploads, ok := strings.Cut(value, ";")
 	if !ok {
@@ -116,7 +118,8 @@ func (a *addresses) refresh(value string) string {
 	return m[1] + a.outward(m[3]) + m[4]
 }
 
-// cookie maps the path of a cookie, and has one of the local server's domain be of the public host alone.
+// cookie maps the path of a cookie, and makes a cookie for the local server's domain one for the
+// public host only.
 func (a *addresses) cookie(value string) string {
 	attributes := strings.Split(value, ";")
 	kept := attributes[:1]
@@ -138,7 +141,7 @@ func (a *addresses) cookie(value string) string {
 	return strings.Join(kept, ";")
 }
 
-// foreign reports whether a domain is the server's by the names that it has for itself, and not the visitor's.
+// foreign reports whether a domain is one that the server uses for itself, but not the visitor's.
 func (a *addresses) foreign(domain string) bool {
 	if strings.EqualFold(domain, a.public.Hostname()) {
 		return false

@@ -14,21 +14,22 @@ import (
 // view shows what happens. Its methods may be called from any goroutine.
 type view interface {
 	claimed(url, label, about string)
-	domain(name string, d reversehttp.Domain) // that was asked for; after claimed
+	domain(name string, d reversehttp.Domain) // the requested domain; called after claimed
 	shared(url string, lease time.Duration)   // a link that lets visitors in
 	state(reversehttp.State)
 	draining()
-	waits(detail string) // for the local server; once
+	waits(detail string) // waiting for the local server; called once
 	began(exchange)
 	ended(exchange)
-	received(*request) // of inbox only
+	received(*request) // only by inbox
 	close(*failure)    // nil after a signal; the last call
 }
 
-// linking is a view for people, who are told where to look at what the gateway records.
+// linking is a view for people, which shows them the URL of the console.
 type linking interface{ console(url string) }
 
-// view chooses the view of a command for the kind of stdout, and gives the log that goes with it. It is printed to out.
+// view returns the view of a command for the kind of stdout, which prints to out, and the log for
+// it.
 func (o *options) view(c command, stdout, out, stderr io.Writer) (view, *slog.Logger) {
 	f, ok := stdout.(*os.File)
 	if o.JSON || !ok || !term.IsTerminal(int(f.Fd())) || os.Getenv("TERM") == "dumb" {

@@ -12,18 +12,18 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// exchange is one request and its response, as it is shown.
+// exchange is one request and its response, as views show it.
 type exchange struct {
 	id, method, target, visitor string
 
 	began    time.Time
-	status   int   // that the visitor got; zero while it runs, and where the visitor left before
-	bytes    int64 // of content that was sent to the visitor
+	status   int   // that the visitor got; zero while it runs and if the visitor left first
+	bytes    int64 // content sent to the visitor
 	duration time.Duration
-	fault    string // why it did not go well; for the one who runs the command, not for the visitor
+	fault    string // why it failed, for the user of the command, not for the visitor
 }
 
-// watch shows every exchange of a handler.
+// watch wraps a handler so that v shows its exchanges.
 func watch(next http.Handler, v view) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := exchange{id: reversehttp.RequestInfo(r.Context()).ID, method: r.Method, target: r.RequestURI, visitor: r.RemoteAddr, began: time.Now()}
@@ -40,7 +40,7 @@ func watch(next http.Handler, v view) http.Handler {
 			case !returned && rec.status != 0:
 				x.fault = "the answer was cut short"
 			}
-			// What the gateway answers in place of an answer of which the visitor has nothing.
+			// The gateway answers with an error if the visitor has received nothing yet.
 			switch begun := rec.begun.Load(); {
 			case begun && x.status != 0, returned && gone == nil && x.status != 0:
 			case errors.Is(gone, context.DeadlineExceeded):
@@ -59,19 +59,20 @@ func watch(next http.Handler, v view) http.Handler {
 	})
 }
 
-// recorder notes what a handler answers.
+// recorder notes the response of a handler.
 type recorder struct {
 	http.ResponseWriter
 	status int
 	sent   atomic.Int64
-	begun  atomic.Bool // some of it is with the visitor, or on its way
+	begun  atomic.Bool // part of it has been sent to the visitor
 	fault  string
 }
 
-// As much content is held until a flush, or until the handler returns; see the package reversehttp.
+// The most content that is held until a flush, or until the handler returns, in bytes; see the
+// package reversehttp.
 const heldMost = 128 << 10
 
-// blame notes why an exchange did not go well.
+// blame notes why an exchange failed.
 func blame(w http.ResponseWriter, fault string) {
 	if in, ok := w.(*relayed); ok {
 		w = in.ResponseWriter
@@ -81,7 +82,7 @@ func blame(w http.ResponseWriter, fault string) {
 	}
 }
 
-// WriteHeader notes the status, but for an informational one.
+// WriteHeader notes the status unless it is informational.
 func (w *recorder) WriteHeader(status int) {
 	if status >= 200 && w.status == 0 {
 		w.status = status
@@ -89,7 +90,7 @@ func (w *recorder) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write counts.
+// Write counts content.
 func (w *recorder) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
@@ -101,7 +102,7 @@ func (w *recorder) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// FlushError is for http.ResponseController.
+// FlushError is for [http.ResponseController].
 func (w *recorder) FlushError() error {
 	err := http.NewResponseController(w.ResponseWriter).Flush()
 	if err == nil {
@@ -110,10 +111,11 @@ func (w *recorder) FlushError() error {
 	return err
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap is for [http.ResponseController].
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Hijack gives a connection that counts what goes to the visitor, after the head of the answer.
+// Hijack returns a connection that counts the bytes sent to the visitor after the head of the
+// answer.
 func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {

@@ -17,28 +17,31 @@ import (
 )
 
 const (
-	// A stream begins with a heartbeat. Where none comes through within this time something between keeps it back.
+	// A stream begins with a heartbeat. If none arrives within this time, an intermediary is
+	// buffering it.
 	firstByte = 4 * time.Second
-	// How long it may be silent then: heartbeats come every 15 s.
+	// How long a stream may be silent after that. Heartbeats come every 15 s.
 	nextByte = 40 * time.Second
-	// How long until the gateway is asked again, where it did not answer.
+	// How long to wait before the next attempt after a failure.
 	pauseFirst, pauseMost = 200 * time.Millisecond, 10 * time.Second
-	// As long may a line be.
+	// The longest line, in bytes.
 	lineMost = 1 << 20
 )
 
-// Change is what a stream tells: an exchange as it is now, or that all that had ended are gone.
+// Change is a change in a list of recordings: an exchange in its current state, or the deletion of
+// all recordings.
 type Change struct {
 	Exchange *Exchange `json:"exchange"`
 	Cleared  bool      `json:"cleared"`
-	// After names the state of the list: changes after it follow.
+	// After names the state of the list after this change.
 	After string `json:"change"`
 }
 
 var errKeptBack = errors.New("the stream is kept back")
 
-// Changes returns what changes after a state of the list, for as long as the context lasts or the gateway refuses. Where
-// the connection fails the gateway is asked again. It yields an error last, nil changes never.
+// Changes yields the changes after a state of the list, until ctx ends or the gateway refuses. It
+// reconnects if the connection fails. The last pair it yields has an error; changes are never nil
+// otherwise.
 func (c *Claim) Changes(ctx context.Context, after string) iter.Seq2[*Change, error] {
 	return func(yield func(*Change, error) bool) {
 		read, pause := c.stream, pauseFirst
@@ -59,7 +62,7 @@ func (c *Claim) Changes(ctx context.Context, after string) iter.Seq2[*Change, er
 			case errors.As(err, &refused) && refused.Status < 500 && refused.Status != http.StatusTooManyRequests:
 				yield(nil, err)
 				return
-			case err == nil: // the gateway ends a stream after a minute, and a wait when it is over
+			case err == nil: // the gateway ends a stream after a minute, and a wait after its time
 				pause = pauseFirst
 			}
 			select {
@@ -104,7 +107,7 @@ func (c *Claim) stream(ctx context.Context, after string, each func(*Change) boo
 	return reason(ctx, lines.Err())
 }
 
-// batch waits for one answer with what changed.
+// batch waits for one answer with changes.
 func (c *Claim) batch(ctx context.Context, after string, each func(*Change) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout+time.Duration(c.waitSecond)*time.Second)
 	defer cancel()
@@ -122,7 +125,8 @@ func (c *Claim) batch(ctx context.Context, after string, each func(*Change) bool
 		return nil
 	}
 	for i := range slices.Backward(l.Exchanges) {
-		// What comes again after a failure is told again, never lost: the state is that of before until all is told.
+		// The state advances only after all changes were yielded, so after a failure some may be
+		// yielded again, but none is lost.
 		at := after
 		if i == 0 {
 			at = l.Change
@@ -134,7 +138,7 @@ func (c *Claim) batch(ctx context.Context, after string, each func(*Change) bool
 	return nil
 }
 
-// reason returns why a context ended where that is why something failed.
+// reason returns the cause of the context's end if that is why an operation failed.
 func reason(ctx context.Context, err error) error {
 	if err == nil || err == io.EOF {
 		return nil
@@ -145,7 +149,7 @@ func reason(ctx context.Context, err error) error {
 	return err
 }
 
-// Ended waits until an exchange is over, and returns its recording as a list has it.
+// Ended waits until an exchange has ended, and returns its recording as in a list.
 func (c *Claim) Ended(ctx context.Context, id, after string) (*Exchange, error) {
 	for change, err := range c.Changes(ctx, after) {
 		if err != nil {
