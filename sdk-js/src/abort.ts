@@ -1,4 +1,4 @@
-/** What follows a signal, by one listener: Node warns of a signal that has eleven. */
+/** Callbacks for a signal that share one listener, since Node warns about a signal with eleven. */
 class Followers extends Set<() => void> {
   handleEvent(): void {
     for (const then of this) then()
@@ -8,8 +8,9 @@ class Followers extends Set<() => void> {
 const all = new WeakMap<AbortSignal, Followers>()
 
 /**
- * Calls a function when a signal aborts, at once where it has. The signal holds the function, and
- * whatever that refers to, until what this returns is called: call it when there is nothing left to abort.
+ * Calls a function when a signal aborts, or at once if it has aborted. Returns a function that
+ * unsubscribes: call it when there is nothing left to abort, since the signal keeps the callback and all
+ * that it refers to in memory until then.
  */
 export function onAbort(signal: AbortSignal | undefined, then: () => void): () => void {
   if (signal?.aborted) then()
@@ -17,7 +18,7 @@ export function onAbort(signal: AbortSignal | undefined, then: () => void): () =
   const followers = all.get(signal) ?? new Followers()
   all.set(signal, followers)
   followers.add(then)
-  // The same again changes nothing.
+  // A second call changes nothing.
   signal.addEventListener('abort', followers)
   return () => {
     if (followers.delete(then) && !followers.size) signal.removeEventListener('abort', followers)

@@ -1,26 +1,26 @@
 /*
- * A Blob as the content of an answer: one message, which the gateway relays with its Content-Length while it
- * comes. Browsers send it several times as fast as anything else, and do not read it into the page.
+ * Sends a Blob as the content of an answer in one message, which the gateway relays as it comes, with its
+ * Content-Length. Browsers send a Blob several times as fast as anything else, and do not read it into the page.
  *
- * What is between may not let it pass: nginx takes 1 MiB unless told otherwise. Then the visitor has nothing of
- * it yet, and it goes in parts after all, as does what is as large in that session.
+ * An intermediary may refuse it: nginx allows 1 MiB by default. The visitor has received nothing then, so the Blob
+ * is sent in parts, and so are others in the session that are as large.
  */
 import { Pause } from './pause.js'
 import type { Sending, Session } from './session.js'
 import type { Results, ResultStatus } from './envelope.js'
 
-// In a page that speaks HTTP/1.1 such a request holds one of six connections for as long as its visitor likes: there
-// is one, the next waits a little for it to end, and goes in parts else.
+// In a page that speaks HTTP/1.1 such a request holds one of six connections for as long as its visitor likes. So
+// there is one at a time; the next waits briefly for it to end, and is otherwise sent in parts.
 const turnMs = 1_000
-// The answer comes when the visitor has all of it. As long as a timer can wait.
+// The answer comes when the visitor has all of it. This is the longest time of a timer.
 const waitMs = 0x7fff_ffff
 
-/** The size of the smallest Blob that did not pass. */
+/** The size of the smallest Blob that was refused. */
 const refusedBytes = new WeakMap<Session, number>()
 const turn = new Pause()
 let open = 0
 
-/** Sends a Blob as all the content of an answer. */
+/** Sends a Blob as the whole content of an answer. */
 export async function sendBlob(of: Sending, blob: Blob): Promise<ResultStatus | undefined> {
   const { session, request, answer, signal, part, report } = of
   const { framed, claimed } = session
@@ -42,7 +42,7 @@ export async function sendBlob(of: Sending, blob: Blob): Promise<ResultStatus | 
         waitMs,
       })
       const status = answered?.results?.[0]?.status ?? 'late'
-      // What was not found, or is a fault of the head, is the same in parts: there it is known what to do.
+      // Not found, and a fault of the head, recur when sent in parts, which handles them.
       if (status !== 'unknown' && status !== 'invalid') return status
     } catch (cause) {
       failure = { cause }
@@ -56,11 +56,11 @@ export async function sendBlob(of: Sending, blob: Blob): Promise<ResultStatus | 
     const piece = new Uint8Array(await blob.slice(at, at + partBytes).arrayBuffer())
     result = await part(piece, at + partBytes < blob.size)
     if (result !== 'accepted' && result !== 'duplicate') {
-      // It had begun to come through, and was cut.
+      // It had begun to arrive, and was cut.
       if (failure && !at && !signal.aborted) report('network', request, failure.cause)
       break
     }
-    // Parts come through where one request did not.
+    // Parts pass where one request did not.
     if (failure) refusedBytes.set(session, blob.size)
   }
   return result

@@ -1,10 +1,9 @@
 /*
- * Polls by a link. It has a head start; then a poll runs beside until it connects, for something between may swallow the
- * handshake, and Firefox keeps it waiting while as many requests are parked as it has connections. Where that poll took
- * the place of the link all the same, for it came to the gateway later, links have no poll beside them any more, until one
- * does not open.
+ * Polls by a link. The link gets a head start; then a poll runs in parallel until it connects, because an intermediary may
+ * swallow the handshake, and Firefox delays it while as many requests are pending as it has connections. If that poll
+ * replaced the link, because it reached the gateway later, links run without a parallel poll until one fails to open.
  *
- * Where a link did not open, fell silent or was cut at once none is tried for some minutes, unless polls fail too or
+ * If a link did not open, fell silent or was cut at once, none is tried for some minutes, unless polls fail as well, or
  * the network or the page is back.
  */
 import { onAbort } from './abort.js'
@@ -15,19 +14,22 @@ import type { Batch } from './envelope.js'
 
 const againMs = 300_000
 
-/** The link of each session that is opening or open. */
+/** The opening or open link of each session. */
 const links = new WeakMap<Session, Link>()
 
-/** When each session may ask for one again, on the clock of performance.now(). */
+/** When each session may try a link again, by performance.now(). */
 const linkFromMs = new WeakMap<Session, number>()
 
-/** The sessions whose links are to have no poll beside them. */
+/** The sessions whose links run without a parallel poll. */
 const alone = new WeakSet<Session>()
 
-/** Stops following the signal of the newest poll of each session. */
+/** Unsubscribes from the signal of the newest poll of each session. */
 const unfollow = new WeakMap<Session, () => void>()
 
-/** Polls once by the link of a session, where it has one or may try; else in another way. What came by it is in no batch. */
+/**
+ * Polls once by the link of a session if it has one or may try, and otherwise in another way. Messages by the link are not
+ * in the returned batch.
+ */
 export async function byLink(
   session: Session,
   signal: AbortSignal,
@@ -38,7 +40,7 @@ export async function byLink(
     linkFromMs.delete(session)
     links.get(session)?.close()
   }
-  // Also between polls: a link that opens beside them may be there.
+  // Also between polls, since a link may have opened in parallel.
   unfollow.get(session)?.()
   unfollow.set(session, onAbort(signal, follow))
   for (;;) {
@@ -67,7 +69,7 @@ export async function byLink(
     } catch (e) {
       signal.throwIfAborted()
       if (left) continue
-      // It was not the link alone that did not come through.
+      // Not only the link failed.
       linkFromMs.delete(session)
       throw e
     } finally {
@@ -96,7 +98,7 @@ function open(session: Session, heard: Heard): Link | undefined {
     links.set(session, link)
     return link
   } catch {
-    // A page of https: may not open ws:.
+    // A page with an https: URL may not open ws:.
     ended(true)
     return undefined
   }

@@ -1,9 +1,12 @@
-/* The content of a request that is not in its message: it is asked for, and comes as the visitor sends it. */
+/* Fetches request content that is not in the message, as the visitor sends it. */
 
-/** Asks for the content at a URL. */
+/** Fetches the content at a URL. */
 export type Open = (url: string) => Promise<ReadableStream<Uint8Array>>
 
-/** A stream that is opened when it is first read: the visitor may wait for a 100 (Continue). */
+/**
+ * Returns a stream that is opened when it is first read, since the visitor may wait for a 100
+ * (Continue).
+ */
 export function lazy(open: () => ReturnType<Open>): ReadableStream<Uint8Array> {
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined
   return new ReadableStream<Uint8Array>(

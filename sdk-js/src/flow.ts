@@ -1,7 +1,7 @@
 /*
- * A streamed answer on a link: its pieces go while there is room, and none waits for what the gateway says to the one
- * before. Another way is taken once the gateway has all of that: piece by piece is posted, small ones with those of
- * other answers, after the end of the link, and where others left no room. Nobody waits for their visitors.
+ * Streams an answer on a link: pieces are sent while there is room, without waiting for the result of the one before.
+ * After the end of the link, or if other answers leave no room, pieces are posted one by one, small ones together
+ * with those of other answers, once the gateway has all earlier pieces. No answer waits for the visitor of another.
  */
 import { onAbort } from './abort.js'
 import { sendBlob } from './blob.js'
@@ -10,12 +10,12 @@ import type { Beside, Message } from './message.js'
 import type { Flow, Sending, Way } from './session.js'
 import type { Part, Response } from './envelope.js'
 
-// Some of them are on their way at once.
+// Several pieces may be in flight.
 const mostBytes = 65_536
 
 /**
- * Has an answer send its pieces by the link that its session has, and as before where there is none; a Blob in one
- * request. Returns what waits until the gateway has said something to all of them.
+ * Makes an answer send its pieces by the link of its session, if there is one, and a Blob in one request. Returns a
+ * function that waits for the results of all of them.
  */
 export function flowing(of: Sending): () => Promise<unknown> {
   const { x, request, answer, signal, push, judge, part: byPost } = of
@@ -57,7 +57,7 @@ export function flowing(of: Sending): () => Promise<unknown> {
     for (let at = 0, last = false; !last && !signal.aborted;) {
       const content = piece.subarray(at, at + Math.min(most, flow.window || most))
       if (!flow.link.open || !flow.link.fits(content.length, flow)) {
-        // What this one has on its way ends the wait.
+        // The pieces of this answer in flight end the wait.
         if (flow.link.open && flow.messages) {
           await flow.link.changed.wait()
           continue
@@ -80,7 +80,7 @@ export function flowing(of: Sending): () => Promise<unknown> {
     return signal.aborted ? undefined : 'accepted'
   }
 
-  /** Posts a piece: with those of others where it is small, unless its visitor is slow. */
+  /** Posts a piece, together with those of other answers if it is small and its visitor is not slow. */
   async function posted(
     piece: Uint8Array<ArrayBuffer>,
     more: boolean,

@@ -1,6 +1,6 @@
 /*
- * Frames of a WebSocket (RFC 6455, 5), on the side of the server: those of the visitor have a mask,
- * ours have none. What is against the rules throws a Fault with the code to close with.
+ * Frames of a WebSocket (RFC 6455, 5), for the server side: the visitor's are masked, ours are not.
+ * A violation of the rules throws a Fault with the close code.
  */
 
 // The opcodes (RFC 6455, 11.8).
@@ -12,7 +12,7 @@ export const pongFrame = 10
 
 /** Why a connection cannot go on. */
 export class Fault extends Error {
-  /** What to close with (RFC 6455, 7.4.1). */
+  /** The close code (RFC 6455, 7.4.1). */
   readonly code: number
 
   constructor(code: number, message: string) {
@@ -21,7 +21,7 @@ export class Fault extends Error {
   }
 }
 
-/** Tells whether a Close frame may have this code (RFC 6455, 7.4). */
+/** Reports whether a Close frame may have this code (RFC 6455, 7.4). */
 export function sendable(code: number): boolean {
   return (
     (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) ||
@@ -29,7 +29,7 @@ export function sendable(code: number): boolean {
   )
 }
 
-/** A whole frame to the visitor. */
+/** Returns a whole frame to the visitor. */
 export function toFrame(opcode: number, payload: Uint8Array): Uint8Array {
   const { length } = payload
   const extra = length < 126 ? 0 : length < 65536 ? 2 : 8
@@ -43,7 +43,7 @@ export function toFrame(opcode: number, payload: Uint8Array): Uint8Array {
   return all
 }
 
-/** The payload of a Close frame. */
+/** Returns the payload of a Close frame. */
 export function toClose(code: number, reason: string): Uint8Array {
   const text = new TextEncoder().encode(reason)
   return Uint8Array.of(code >> 8, code & 255, ...text)
@@ -53,27 +53,27 @@ export function toClose(code: number, reason: string): Uint8Array {
 export function fromClose(payload: Uint8Array): { code: number; reason: string } {
   if (!payload.length) return { code: 1005, reason: '' }
   const code = (payload[0]! << 8) | payload[1]!
-  // A code of one byte is none.
+  // One byte is not a code.
   if (payload.length < 2 || !sendable(code)) throw new Fault(1002, 'bad close code')
   return { code, reason: utf8(strict(), payload.subarray(2), false) }
 }
 
-/** What a visitor sends: text is a string. */
+/** A message of the visitor. Text is a string. */
 export type Take = (opcode: number, payload: string | Uint8Array<ArrayBuffer>) => void
 
-/** Reads frames, however they are cut, and hands on whole messages, pings, pongs and closes. */
+/** Reads frames from chunks of any size, and passes on whole messages, pings, pongs and closes. */
 export class FrameReader {
   readonly #mostBytes: number
   readonly #take: Take
   #head: number[] = []
-  /** Of the frame that is read; a continuation has that of its message. */
+  /** Of the current frame; a continuation has that of its message. */
   #opcode = 0
   #fin = false
   #left = -1
   #mask: number[] = []
   #at = 0
   #control: number[] = []
-  /** Of the message that is read; 0 where there is none. */
+  /** Of the current message, or 0 if there is none. */
   #message = 0
   #size = 0
   #bytes = new Uint8Array()
@@ -146,12 +146,12 @@ export class FrameReader {
 
   #hold(piece: Uint8Array): void {
     if (this.#opcode >= closeFrame) this.#control.push(...piece)
-    // At once: bad text is refused before all of it is there.
+    // At once, so that invalid text is refused before all of it has come.
     else if (this.#opcode === textFrame) this.#text += utf8(this.#decoder, piece, true)
     else this.#keep(piece)
   }
 
-  /** Not piece by piece: each costs, and a visitor may send a byte in each. */
+  /** Not piece by piece: each has a cost, and a visitor may send one byte in each. */
   #keep(piece: Uint8Array): void {
     const size = this.#held + piece.length
     if (size > this.#bytes.length) {

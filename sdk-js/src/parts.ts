@@ -1,23 +1,23 @@
 /*
- * The content of an answer, read as it comes and handed on in pieces. At most one piece is on its
- * way; what comes meanwhile is kept, up to one piece, and goes together in the next. So a slow
- * stream is sent chunk by chunk, a fast one in few pieces, and no more is read than is taken.
+ * Reads the content of an answer as it comes and passes it on in pieces. At most one piece is in flight; chunks that
+ * come meanwhile are collected into the next. So a slow stream is sent chunk by chunk, a fast one in few pieces, and no
+ * more is read than is accepted.
  */
 import { onAbort } from './abort.js'
 import { mostTurnMs, wholeBytes, wholeMs } from './bounds.js'
 import { turn } from './turn.js'
 
-/** The content of an answer that may go in parts. */
+/** The content of an answer that may be sent in parts. */
 export interface Parts {
-  /** All of it, where it ended soon. */
+  /** All of it, if it ended soon. */
   whole: Uint8Array<ArrayBuffer> | undefined
-  /** How much it is, where that is known though it is not read. */
+  /** Its size in bytes, if that is known without reading it. */
   size?: number
   /**
-   * Hands it on to its end, or to the abort of its signal; `more` tells whether other pieces follow. Pieces
-   * have at most so many bytes, and after each full one twice as many, up to what `largest` returns where that is more.
-   * Only content of known size comes as a Blob, which is all of it. `taken` is called when the gateway has the piece.
-   * Rejects where the stream fails, when all before was taken.
+   * Passes it on until its end, or until its signal aborts; `more` says whether other pieces follow. Pieces have at
+   * most so many bytes; the limit doubles after each full one, up to what `largest` returns. Only content of known size
+   * comes as a Blob, which is all of it. `taken` is called when the gateway has the piece. Rejects if the stream fails,
+   * after all earlier pieces were taken.
    */
   pour(
     mostBytes: number,
@@ -32,13 +32,13 @@ export interface Parts {
   cancel(): void
 }
 
-/** Reads what comes soon. An abort of the signal cancels the stream. */
+/** Reads the content that comes soon. An abort of the signal cancels the stream. */
 export async function readSoon(
   stream: ReadableStream<Uint8Array<ArrayBuffer>>,
   signal: AbortSignal,
 ): Promise<Parts> {
   const reader = stream.getReader()
-  /** What came and was not handed on: a part of the buffer that has room for more. */
+  /** Bytes not passed on yet: a part of the buffer, which has room for more. */
   let held = new Uint8Array()
   let ended = false
   let turnMs = performance.now() + mostTurnMs
@@ -48,20 +48,20 @@ export async function readSoon(
   const end = onAbort(signal, cancel)
   reader.closed.then(end, end)
   ask()
-  // A program that stood still meanwhile reads first what had come.
+  // A program that was suspended first reads what has come.
   const late = new Promise<void>((resolve) => setTimeout(resolve, wholeMs)).then(turn).then(turn)
   while (!ended && held.length <= wholeBytes && (await Promise.race([next, late]))) await read()
   return { whole: ended ? held : undefined, pour, cancel }
 
   function ask(): void {
     next = reader.read()
-    // It may fail while a piece is on its way; who waits for it later sees that.
+    // It may fail while a piece is in flight. Whoever awaits it later gets the error.
     next.catch(() => {})
   }
 
   async function read(): Promise<void> {
     if (performance.now() > turnMs) {
-      // A stream that has much at hand, or computes it, would let nothing else run.
+      // A stream with much data ready, or that computes it, would let nothing else run.
       await turn()
       turnMs = performance.now() + mostTurnMs
     }
@@ -75,12 +75,12 @@ export async function readSoon(
     ask()
   }
 
-  /** Adds a chunk, whose buffer is its maker's, behind what is held. */
+  /** Appends a copy of a chunk, whose buffer belongs to its source. */
   function add(chunk: Uint8Array): void {
     const size = held.length + chunk.length
     let { buffer, byteOffset } = held
     if (byteOffset + size > buffer.byteLength) {
-      // With room for as much again: else many small chunks would be copied once for each that follows.
+      // With room for as much again, since otherwise each small chunk would copy all earlier ones.
       const larger = new Uint8Array(size + Math.min(held.length, wholeBytes))
       larger.set(held)
       ;({ buffer, byteOffset } = larger)
@@ -101,7 +101,7 @@ export async function readSoon(
         const piece = held.subarray(0, mostBytes)
         held = held.subarray(mostBytes)
         more = !ended || held.length > 0
-        // So much may be read while this is on its way.
+        // So much may be read while this is in flight.
         if (piece.length === mostBytes) mostBytes = Math.min(mostBytes * 2, bound)
         room?.()
         await take(piece, more)

@@ -1,14 +1,14 @@
 /*
- * Slowness is not death: what is dead gives no sign of life, and nothing else is taken for that. So no
- * time is for all of a request, but for nothing of it to move. Of what is sent a program sees nothing
- * move, and gives it the time that the slowest line takes.
+ * A slow connection is not a dead one: only silence counts as dead. So time limits apply not to a
+ * whole request, but to a time without progress. A program cannot see the progress of what it sends,
+ * and allows it the time that the slowest line takes.
  *
- * A timer that is late tells that this program stood still, or the machine: what came meanwhile is not
+ * A late timer means that this program or the machine was suspended. What came meanwhile has not been
  * read yet, so it waits a little more, a few times.
  */
 import { graceMs, lateMs, mostGraces } from './bounds.js'
 
-/** Calls a function when nothing came for a time, unless what this returns is called before. */
+/** Calls a function when nothing came for a time. Returns a function that cancels this. */
 export function patience(ms: number, over: () => void, keepsNode = true): () => void {
   let timer!: ReturnType<typeof setTimeout> & { unref?(): void }
   let graces = mostGraces

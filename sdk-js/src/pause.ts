@@ -15,7 +15,7 @@ export class Pause {
     })
   }
 
-  /** Ends the waits there are. */
+  /** Ends all current waits. */
   end(): void {
     for (const end of this.#ends) end()
   }

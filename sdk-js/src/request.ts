@@ -9,48 +9,54 @@ export interface Info {
   readonly id: string
   /** Counts the deliveries of this exchange, from 1. */
   readonly attempt: number
-  /** The exchange whose recorded request this repeats, because the owner asked for it. Absent: a visitor's own request. */
+  /** The exchange whose recorded request the owner replays. Absent for a visitor's own request. */
   readonly replayOf?: string
-  /** The method, in the case the visitor sent. */
+  /** The method, in the case that the visitor sent. */
   readonly method: string
   /** The request target byte for byte, each character one byte. */
   readonly target: string
   /** The target URI as the visitor sees it, with the path of the claim's URL. */
   readonly url: string
-  /** The public URL of the claim; `request.url` has its path taken off. */
+  /** The public URL of the claim. `request.url` lacks its path. */
   readonly base: string
-  /** The version of HTTP the visitor spoke. */
+  /** The HTTP version of the visitor. */
   readonly httpVersion: string
-  /** Address and port of the visitor. */
+  /** The address and port of the visitor. */
   readonly remoteAddr: string
   /** All fields as pairs, as they came: also those that a browser's Request drops (Cookie, Host, Origin, …). */
   readonly headers: readonly Field[]
-  /** The content as it comes, where it is long or of unknown length; else null. The same as `request.body`, also with GET and HEAD. */
+  /**
+   * The content as it comes, if it is long or of unknown length, and otherwise null. The same as
+   * `request.body`, but also set with GET and HEAD.
+   */
   readonly body: ReadableStream<Uint8Array> | null
-  /** The content, exact; also with GET and HEAD, where a Request has none. Empty where it comes by `body`. */
+  /**
+   * The exact content, also with GET and HEAD, where a Request has none. Empty if the content comes
+   * by `body`.
+   */
   readonly content: Uint8Array<ArrayBuffer>
   /** Fields to add to the answer, also those that a browser's Response drops (Set-Cookie). */
   readonly responseHeaders: Field[]
   /** Sends the visitor these fields in a 103 (Early Hints) at once, ahead of the answer. */
   readonly earlyHints: (headers: Field[]) => void
   /**
-   * Accepts a request to upgrade the connection to a WebSocket. Absent where the request is none, and
-   * where its module could not be loaded.
+   * Accepts a request to upgrade the connection to a WebSocket. Absent if the request is not one, and
+   * if the module for it could not be loaded.
    */
   upgrade?: (options?: UpgradeOptions) => Socket
   /** How long the visitor waits for the answer, in milliseconds from now. */
   readonly timeoutMs: number
-  /** Aborts when the answer is of no use any more; the same as `request.signal`. */
+  /** Aborts when nobody needs the answer any more. The same as `request.signal`. */
   readonly signal: AbortSignal
 }
 
-/** An envelope as it came. */
+/** An envelope as it arrived. */
 export type Arrived = RequestEnvelope & {
-  /** The content that came beside it, in place of `body` and `bodyBase64`. */
+  /** The content beside it, in place of `body` and `bodyBase64`. */
   content?: Uint8Array<ArrayBuffer>
 }
 
-/** Makes an envelope what a handler takes. Throws where its URL is none. */
+/** Converts an envelope to the arguments of a handler. Throws if its URL is invalid. */
 export function toRequest(
   envelope: Arrived,
   signal: AbortSignal,
@@ -73,9 +79,9 @@ export function toRequest(
   return { request, info: { ...facts, body, content, responseHeaders: [], signal, earlyHints } }
 }
 
-/** The URL with the path of the claim taken off, in ASCII. */
+/** Returns the URL without the path of the claim, in ASCII. */
 function routed(url: string, base: string): string {
-  // A target is bytes: leave none of them to be read as a character, or # as a fragment.
+  // A target is bytes: none may be read as a character, nor # as a fragment.
   return (url.startsWith(base) ? new URL(base).origin + '/' + url.slice(base.length) : url).replace(
     /[\x80-\xff#]/g,
     (c) => '%' + c.charCodeAt(0).toString(16).toUpperCase(),
@@ -95,21 +101,21 @@ function build(
       // A value that Headers refuses is still in info.headers.
     }
   }
-  // Bytes, not text: a text would bring a Content-Type that nobody sent.
+  // Bytes, not text, which would add a Content-Type that nobody sent.
   const body = /^(get|head)$/i.test(method) ? null : content
   const carrier = /^(connect|trace|track)$/i.test(method) ? 'POST' : method
   const init = { method: carrier, headers, body, signal, duplex: 'half' }
-  // Where Request takes no stream (Firefox, Safari) it would make a text of it.
+  // If Request does not accept a stream (Firefox, Safari), it would convert it to text.
   const apart = body instanceof ReadableStream && !('duplex' in Request.prototype)
   if (apart) init.body = null
   const request = new Request(routed(url, base), init)
   if (apart) carry(request, new Response(body, { headers }))
-  // Request refuses some methods and writes others in upper case; a method is what the visitor sent.
+  // Request refuses some methods and converts others to upper case. This keeps what the visitor sent.
   if (request.method !== method) Object.defineProperty(request, 'method', { value: method })
   return request
 }
 
-/** Has the members of a Request that is empty read the content of a Response. */
+/** Makes the members of an empty Request read the content of a Response. */
 function carry(request: Request, content: Response): Request {
   const clone = request.clone.bind(request)
   const members: PropertyDescriptorMap = {
@@ -125,7 +131,7 @@ function carry(request: Request, content: Response): Request {
     'json',
     'text',
   ] as const) {
-    // A method works only on the object that it belongs to.
+    // A method works only on its own object.
     members[name] = { get: () => (content[name] as Function)?.bind?.(content) ?? content[name] }
   }
   return Object.defineProperties(request, members)

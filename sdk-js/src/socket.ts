@@ -1,6 +1,6 @@
-/* What a handler sees of a WebSocket; websocket.ts makes it. */
+/* The types of a visitor's WebSocket. websocket.ts implements them. */
 
-/** Options of `info.upgrade`. Each may be absent. */
+/** Options of `info.upgrade`. All are optional. */
 export interface UpgradeOptions {
   /** The subprotocol, one of those that the visitor offers. Absent: none. */
   protocol?: string | undefined
@@ -18,7 +18,7 @@ export interface SocketMessageEvent extends Event {
 export interface SocketCloseEvent extends Event {
   readonly code: number
   readonly reason: string
-  /** Both sides said so. */
+  /** Whether both sides sent a Close frame. */
   readonly wasClean: boolean
 }
 
@@ -30,7 +30,9 @@ export interface SocketEventMap {
   close: SocketCloseEvent
 }
 
-/** The handler's side of a visitor's WebSocket: what WebSocket is, but for what is noted. */
+/**
+ * The handler's side of a visitor's WebSocket. It is like WebSocket, with the differences noted.
+ */
 export interface Socket extends EventTarget {
   readonly CONNECTING: 0
   readonly OPEN: 1
@@ -39,13 +41,13 @@ export interface Socket extends EventTarget {
   readonly readyState: 0 | 1 | 2 | 3
   /** The URL that the visitor connected to. */
   readonly url: string
-  /** The subprotocol chosen; empty for none. */
+  /** The chosen subprotocol, or empty for none. */
   readonly protocol: string
   /** Always empty. */
   readonly extensions: string
-  /** The bytes of messages that the gateway has not taken. */
+  /** The bytes of messages that the gateway has not accepted yet. */
   readonly bufferedAmount: number
-  /** What binary messages come as: 'arraybuffer', which is the default here, or 'blob'. */
+  /** The type of binary messages: 'arraybuffer', which is the default here, or 'blob'. */
   binaryType: 'arraybuffer' | 'blob'
   onopen: ((event: Event) => unknown) | null
   onmessage: ((event: SocketMessageEvent) => unknown) | null
@@ -53,7 +55,7 @@ export interface Socket extends EventTarget {
   onclose: ((event: SocketCloseEvent) => unknown) | null
   /** Sends a message. It may be called before the socket is open. */
   send(data: string | ArrayBufferLike | ArrayBufferView | Blob): void
-  /** Closes, with any code that a server may send. */
+  /** Closes the socket, with any code that a server may send. */
   close(code?: number, reason?: string): void
   addEventListener<K extends keyof SocketEventMap>(
     type: K,

@@ -1,18 +1,18 @@
-/** What a claim is remembered by, so that a page that reloads has its label back. */
+/** Remembers a claim, so that a page gets its label back after a reload. */
 export interface Ownership {
   label: string
   token: string
 }
 
-/** The part of Web Storage that is needed. */
+/** The part of Web Storage that the SDK needs. */
 export type OwnershipStorage = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>
 
 const held = new Set<string>()
 
 /**
- * Remembers one claim, by the gateway and the label that was asked for. Claims of one page without
- * a wish for a label are told apart by their order: the second must not take the label of the first.
- * A storage that throws (full, forbidden to a sandboxed page, or none) only means that nothing is kept.
+ * Remembers one claim, by the gateway and the requested label. Claims of one page without a requested
+ * label are distinguished by their order, so that the second does not take the label of the first. If
+ * the storage throws (full, forbidden to a sandboxed page, or missing), nothing is remembered.
  */
 export class Memory {
   readonly #storage: OwnershipStorage | null
@@ -47,13 +47,13 @@ export class Memory {
     } catch {}
   }
 
-  /** Lets another claim of this page have the place. */
+  /** Frees the place for another claim of this page. */
   release(): void {
     held.delete(this.#key)
   }
 }
 
-/** The storage of a page; null where there is none or where reading it is forbidden. */
+/** Returns the storage of a page, or null if there is none or reading it is forbidden. */
 export function pageStorage(): OwnershipStorage | null {
   try {
     return globalThis.sessionStorage

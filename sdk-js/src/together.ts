@@ -1,8 +1,9 @@
 /*
- * Small parts of streamed answers where there is no link: a request for each would cost more than all the rest. Those
- * of many exchanges go together in one POST, and while some are on their way the next gather. The gateway answers when
- * the last visitor took its part, so one that is late is given up, and goes in eighths, and then each part by itself:
- * nobody waits for a slow visitor of another exchange for longer. What the gateway had taken is a duplicate.
+ * Sends small parts of streamed answers without a link: a request for each would cost more than all the rest. Parts of
+ * many exchanges go together in one POST, and while some are in flight the next gather. The gateway answers when the
+ * last visitor has received its part. So a POST that is late is abandoned and repeated in eighths, and then part by
+ * part, so that no exchange waits long for the slow visitor of another. Parts that the gateway already has are
+ * duplicates.
  */
 import { patience } from './patience.js'
 import { turn } from './turn.js'
@@ -10,7 +11,7 @@ import type { Message } from './message.js'
 import type { Session } from './session.js'
 import type { Results, ResultStatus } from './envelope.js'
 
-/** Parts are small up to this. */
+/** The largest small part, in bytes. */
 export const smallBytes = 16_384
 /** An answer that takes longer than this is late. */
 export const lateMs = 200
@@ -25,12 +26,12 @@ interface Waiting {
 
 const gatherings = new WeakMap<Session, Gathering>()
 
-/** Reports whether small parts may go together: a page has few connections, and needs them for what is not small. */
+/** Reports whether small parts should go together: a page has few connections, and needs them for larger parts. */
 export function mayGather(session: Session): boolean {
   return !globalThis.location && !!session.framed
 }
 
-/** Sends a part with those of other exchanges. Returns what became of it; undefined where it is to be sent by itself. */
+/** Sends a part with those of other exchanges. Returns its result, or undefined if it must be sent alone. */
 export function together(session: Session, message: Message): Promise<ResultStatus | undefined> {
   const gathering = gatherings.get(session) ?? new Gathering(session)
   gatherings.set(session, gathering)
@@ -66,7 +67,7 @@ class Gathering {
     void this.#post()
   }
 
-  /** Posts them once. Resolves when that is over; those of an answer that is late go on. */
+  /** Posts parts once. Resolves when that is over; parts in a late POST are sent again. */
   async #deliver(group: Waiting[]): Promise<void> {
     const { claimed, framed } = this.#session
     const lines = group.map((w) => w.line)
@@ -81,7 +82,7 @@ class Gathering {
       group.forEach((w, i) => w.settle(answered?.results?.[i]?.status))
     } catch {
       const n = Math.ceil(group.length / 8)
-      // One by itself finds out what is wrong.
+      // Sent alone, each finds out what is wrong.
       if (!post.signal.aborted || !group[1]) group.forEach((w) => w.settle(undefined))
       else for (let at = 0; at < group.length; at += n) void this.#deliver(group.slice(at, at + n))
     } finally {

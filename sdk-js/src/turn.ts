@@ -5,17 +5,17 @@ interface Immediates {
 }
 
 /**
- * Resolves in another turn of the event loop: what was asked for is on its way by then, and what had
- * come was read. Not by a timer, for those of a hidden tab are late.
+ * Resolves in another turn of the event loop, after requests were sent and received data was read. It does not use a
+ * timer, since those of a hidden tab are late.
  */
 export function turn(): Promise<void> {
   return new Promise((resolve) => {
     const { setImmediate } = globalThis as Immediates
-    // In Node an answer is read in one turn, its connection is free in the next, and what waits for one is sent then.
+    // In Node an answer is read in one turn, and its connection becomes free for waiting requests in the next.
     if (setImmediate) return setImmediate(() => setImmediate(() => setImmediate(resolve)))
     const { port1, port2 } = new MessageChannel()
     port1.onmessage = () => {
-      // An open port keeps a program from its end.
+      // An open port would keep the program running.
       port1.close()
       resolve()
     }
@@ -24,17 +24,17 @@ export function turn(): Promise<void> {
 }
 
 /**
- * Begins what may compute for long, then or after it waited, and has the loop turn in between: where
- * something did compute, and after some of them, which are few unless those before took little time.
+ * Begins tasks that may compute for long, at once or after a wait, and lets the event loop turn between them: after
+ * one that did compute, and after a number of them, which grows while they take little time.
  */
 export class Pace {
   #most = fewInTurn
-  /** How many began since the loop turned, and when the first did. */
+  /** How many began since the last turn, and when the first did. */
   #n = 0
   #sinceMs = 0
   #computedMs = 0
 
-  /** Begins one. Gives what to wait for before the next one, where there is something. */
+  /** Begins a task. Returns what to await before the next one, if anything. */
   step(begin: () => void): Promise<void> | undefined {
     const sinceMs = performance.now()
     if (!this.#n++) this.#sinceMs = sinceMs

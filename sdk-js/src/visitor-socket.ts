@@ -1,6 +1,6 @@
 /*
- * A WebSocket of a visitor. To an exchange it is an answer of status 101 whose content streams: what
- * is sent goes in its parts, what the visitor sends comes as the content of the request. States are
+ * A WebSocket of a visitor. To an exchange it is an answer with status 101 whose content streams: data to the
+ * visitor is sent in its parts, and data from the visitor comes as the content of the request. The states are
  * those of WebSocket:
  *
  *   connecting  upgraded by the handler; the 101 is not on its way. What is sent is kept
@@ -9,7 +9,7 @@
  *               ends the connection
  *   closed      over
  *
- * A visitor whose content ends without a Close frame, and an exchange that is aborted, close with 1006.
+ * If the visitor's content ends without a Close frame, or the exchange is aborted, the socket closes with 1006.
  */
 import { onAbort } from './abort.js'
 import {
@@ -31,21 +31,22 @@ import type { Parts } from './parts.js'
 import type { Info } from './request.js'
 import type { Socket, SocketEventMap } from './socket.js'
 
-// Of silence, until the visitor is asked whether it is there; and how often before it is not.
+// The silence after which a ping is sent to the visitor, and how many unanswered pings mean that they are gone.
 const pingMs = 20_000
 const mostPings = 2
-// How long a Close frame waits for its answer.
+// How long to wait for the answer to a Close frame.
 const closeMs = 5_000
-// How long a visitor to whom a Close frame was said may take nothing.
+// How long a visitor may read nothing after a Close frame was sent.
 const lingerMs = 30_000
-// Of those that wait only the newest counts (RFC 6455, 5.5.3); a visitor who takes none may not fill the memory.
+// Of waiting pongs only the newest matters (RFC 6455, 5.5.3), so a visitor who reads none cannot fill the
+// memory.
 const mostPongs = 16
 
-/** What waits to be sent. */
+/** Data that waits to be sent. */
 interface Outgoing {
   /** Undefined while a Blob is read. */
   frame: Uint8Array | undefined
-  /** What it counts in bufferedAmount. */
+  /** How much it counts in bufferedAmount. */
   size: number
 }
 
@@ -70,26 +71,26 @@ export class VisitorSocket extends EventTarget implements Socket {
   readonly #changed = new Pause()
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined
   #readyState: Socket['readyState'] = 0
-  /** What the gateway has not taken: first what is on its way, then what waits. */
+  /** Data that the gateway has not accepted: first what is in flight, then what waits. */
   #queue: Outgoing[] = []
-  /** How much of the first the gateway took. */
+  /** How much of the first element the gateway has accepted. */
   #gone = 0
-  /** The first that waits, and how much of it is on its way. */
+  /** The first element that waits, and how much of it is in flight. */
   #next = 0
   #sent = 0
   #bufferedAmount = 0
   #closeSent = false
-  /** Nothing follows what waits. */
+  /** Set once nothing follows the waiting data. */
   #ended = false
   /** Why the handler failed. */
   #failure: { cause: unknown } | undefined
   #outcome = { code: 1006, reason: '', wasClean: false }
-  /** Stops following the signal. */
+  /** Unsubscribes from the signal. */
   #unfollow: (() => void) | undefined
-  /** Ends what is waited for. */
+  /** Ends the current wait. */
   #stop: (() => void) | undefined
   #pings = 0
-  /** How many pongs wait, and the newest of those beyond. */
+  /** How many pongs wait, and the newest of those in excess. */
   #pongs = 0
   #newestPong: Uint8Array | undefined
 
@@ -104,7 +105,7 @@ export class VisitorSocket extends EventTarget implements Socket {
     for (const type of ['open', 'message', 'error', 'close'] as const) {
       this.addEventListener(type, (e: Event) => this[`on${type}`]?.call(this, e as never))
     }
-    // Later, so that its listeners are there.
+    // Later, so that listeners can be added first.
     queueMicrotask(() => (this.#unfollow = onAbort(controller.signal, () => this.#close())))
   }
 
@@ -129,7 +130,7 @@ export class VisitorSocket extends EventTarget implements Socket {
     this.#push(toFrame(bytes ? binaryFrame : textFrame, payload), payload.length)
   }
 
-  /** Keeps the place of a Blob while it is read. */
+  /** Holds the place of a Blob while it is read. */
   #sendBlob(data: Blob): void {
     const out = this.#push(undefined, data.size)
     data.arrayBuffer().then(
@@ -152,7 +153,7 @@ export class VisitorSocket extends EventTarget implements Socket {
     this.#linger()
   }
 
-  /** The handler failed, and the visitor is told. */
+  /** The handler failed: tells the visitor. */
   fail(cause: unknown): void {
     if (this.#readyState > 2) return
     this.#failure ??= { cause }
@@ -177,14 +178,14 @@ export class VisitorSocket extends EventTarget implements Socket {
     this.#push(toFrame(closeFrame, payload))
   }
 
-  /** Ends the connection after what waits. */
+  /** Ends the connection after the waiting data. */
   #end(): void {
     this.#ended = true
     this.#linger()
     this.#changed.end()
   }
 
-  /** Bounds how long the visitor may take for what waits, and for the answer to a Close frame that it has. */
+  /** Bounds how long the visitor may take to read the waiting data, and to answer a Close frame. */
   #linger(): void {
     if (this.#ended || this.#queue.length) this.#wait(lingerMs, () => this.#lose())
     else this.#wait(closeMs, () => this.#end())
@@ -206,7 +207,7 @@ export class VisitorSocket extends EventTarget implements Socket {
         await this.#changed.wait()
         continue
       }
-      // Its last part, too, goes out before an abort would.
+      // Its last part is also sent before an abort.
       if (this.#failure) more = true
       await take(piece, more, () => this.#taken(piece.length))
       if (this.#failure && this.#ended && this.#next === this.#queue.length) break
@@ -219,7 +220,7 @@ export class VisitorSocket extends EventTarget implements Socket {
     if (!clean) this.#abort()
   }
 
-  /** Takes what is ready to be sent, at most so much. */
+  /** Takes data that is ready to be sent, at most so much. */
   #piece(mostBytes: number): Uint8Array<ArrayBuffer> {
     let size = 0
     const frames: Uint8Array[] = []
@@ -242,10 +243,10 @@ export class VisitorSocket extends EventTarget implements Socket {
     return piece
   }
 
-  /** Takes note that the gateway took so much. */
+  /** Notes that the gateway accepted so much. */
   #taken(bytes: number): void {
     if (this.#readyState > 2) return
-    // Who takes messages is there, though its answer to a ping that waits behind them may be long in coming.
+    // A visitor who reads messages is there, though their answer to a ping behind the messages may take long.
     if (this.#queue[0]?.size) this.#pings = 0
     this.#gone += bytes
     for (let first; (first = this.#queue[0]?.frame) && this.#gone >= first.length;) {
@@ -271,14 +272,14 @@ export class VisitorSocket extends EventTarget implements Socket {
     }
   }
 
-  /** Reads what the visitor sends, to its end. */
+  /** Reads the visitor's data to its end. */
   async #read(): Promise<void> {
     try {
       this.#reader = this.#info.body!.getReader()
       this.#heard()
       for (;;) {
         const { done, value } = await this.#reader.read()
-        // After a Close frame nothing counts (RFC 6455, 5.5.1).
+        // Data after a Close frame is ignored (RFC 6455, 5.5.1).
         if (this.#ended || this.#readyState > 2) return
         if (done) break
         this.#heard()
@@ -290,14 +291,14 @@ export class VisitorSocket extends EventTarget implements Socket {
     if (!this.#outcome.wasClean) this.#lose()
   }
 
-  /** The visitor is gone without a word; what waits has nobody to go to. */
+  /** The visitor left without a Close frame; nobody can receive the waiting data. */
   #lose(): void {
     if (this.#readyState > 2) return
     this.#queue = []
     this.#next = this.#sent = 0
     this.#end()
     this.#close()
-    // The gateway is told by the last part, unless it is gone, too.
+    // The last part tells the gateway, unless that is gone as well.
     this.#wait(closeMs, () => this.#abort())
   }
 
@@ -327,7 +328,7 @@ export class VisitorSocket extends EventTarget implements Socket {
     if (this.#readyState === 1) this.#tell('message', { data })
   }
 
-  /** The visitor is there; it is asked when it is silent. */
+  /** Notes that the visitor is there, and schedules a ping for when they are silent. */
   #heard(): void {
     this.#pings = 0
     if (!this.#closeSent) this.#await()
@@ -343,7 +344,7 @@ export class VisitorSocket extends EventTarget implements Socket {
 
   #wait(ms: number, then: () => void): void {
     this.#stop?.()
-    // A visitor who says nothing must not keep Node from its end; the connection does.
+    // The timer must not keep Node running; the connection does.
     this.#stop = patience(ms, then, false)
   }
 

@@ -6,13 +6,14 @@ import type { Field } from './envelope.js'
 import type { Info } from './request.js'
 
 const defaultMessageBytes = 16 << 20
-// A page that speaks HTTP/1.1 has six connections, and each socket holds one; polls and answers need theirs.
+// A page that speaks HTTP/1.1 has six connections, and each socket holds one; polls and answers need some
+// too.
 const mostSockets = 2
 
-/** How many there are. */
+/** The number of open sockets. */
 let sockets = 0
 
-/** Runs a handler that may upgrade. Gives its Response, or what the socket sends as soon as it did. */
+/** Runs a handler that may upgrade. Returns its Response, or the socket's answer once it upgraded. */
 export function offer(
   info: Info,
   handle: () => Response | undefined | Promise<Response | undefined>,
@@ -50,7 +51,7 @@ export function offer(
   return Promise.race([upgraded, handled])
 }
 
-/** The subprotocols that a visitor offers. */
+/** Returns the subprotocols that a visitor offers. */
 function offered({ headers }: Info): string[] {
   return headers
     .filter(([name]) => name.toLowerCase() === 'sec-websocket-protocol')
