@@ -214,6 +214,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     await open('inbox')
     const url = await claim('hooks')
     const secret = 'It’s a Secret to Everybody'
+    await page.locator('#side-own').click()
     await page.getByLabel('Secret that senders sign with').fill(secret)
     // Text that a careless relay would write in another way.
     const content = Buffer.from('{"zen": "Kürze \\u00fc ✓",\r\n "n": 1.0}\n')
@@ -245,6 +246,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
   test('the inbox answers as it is told, and gives its label up', async () => {
     await open('inbox')
     const url = await claim('told')
+    await page.locator('#side-own').click()
     await page.getByLabel('Status', { exact: true }).fill('418')
     await page.getByLabel('Content', { exact: true }).fill('short and stout')
     const { status, content } = await visit(url)

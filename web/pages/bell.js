@@ -11,6 +11,7 @@ export class Bell {
   #sound
   #notify
   #said
+  #page
   #rangMs = -restMs
   /** @type {AudioContext | undefined} */
   #audio
@@ -19,14 +20,17 @@ export class Bell {
    * @param {HTMLInputElement} sound the box that turns the sound on
    * @param {HTMLButtonElement} notify the button that asks for notifications
    * @param {HTMLElement} said
+   * @param {{ page?: string, rings?: boolean }} [options] the page, and whether it rings before somebody says so
    */
-  constructor(sound, notify, said) {
+  constructor(sound, notify, said, { page = 'ask', rings = true } = {}) {
+    this.#page = page
     this.#sound = sound
     this.#notify = notify
     this.#said = said
-    sound.checked = recall('ask silent') === null
+    const silent = recall(`${page} silent`)
+    sound.checked = silent === null ? rings : silent === 'no'
     sound.addEventListener('change', () => {
-      keep('ask silent', sound.checked ? null : 'yes')
+      keep(`${page} silent`, sound.checked ? 'no' : 'yes')
       if (sound.checked) this.#play()
     })
     // A page may play once somebody has touched it.
@@ -48,9 +52,9 @@ export class Bell {
     if (!document.hidden || !('Notification' in window)) return
     if (Notification.permission !== 'granted') return
     try {
-      const note = new Notification(visible(`${who} asks`), {
+      const note = new Notification(visible(who ? `${who} asks` : 'A request came'), {
         body: visible(text.slice(0, 200)),
-        tag: 'ask',
+        tag: this.#page,
       })
       note.addEventListener('click', () => {
         focus()

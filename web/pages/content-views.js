@@ -10,7 +10,9 @@ import { readJSON } from './json.js'
 import { jsonTree } from './json-tree.js'
 import { isSecret } from './mask.js'
 import { secretValue, table } from './field-table.js'
+import { extensionOf } from './extension.js'
 import { parseMultipart } from './multipart.js'
+import { indented } from './xml.js'
 
 /** Larger content is drawn only when somebody asks for it, and only its beginning. */
 export const mostDrawn = 65_536
@@ -47,6 +49,7 @@ export function viewsOf(message) {
   if (text !== undefined) {
     if (/[/+]json$/.test(type) || /^\s*[[{]/.test(text)) views.push(['JSON', () => json(content)])
     if (type === 'application/x-www-form-urlencoded') views.push(['Form', () => form(content)])
+    if (/[/+]xml$/.test(type)) views.push(['XML', () => lines(indented(text))])
     if (type === 'text/event-stream') views.push(['Events', () => events(content)])
     views.push(['Text', () => lines(text)])
   }
@@ -67,7 +70,7 @@ function bounded(message, draw) {
     copyText(asText(content) ?? toBase64(content)),
   )
   const save = button({ class: 'quiet' }, 'Download', () => {})
-  offerDownload(save, `${id}.bin`, bytes)
+  offerDownload(save, `${id}.${extensionOf(message)}`, bytes)
   const about = element('span', 'faint', note ? `${size}, ${note}` : size)
   const bar = element('div', 'content-bar', about, copy, save)
   const view = element('div', 'view', bar)

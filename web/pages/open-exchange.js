@@ -17,18 +17,32 @@ import { toast } from './toast.js'
  * @param {boolean} of.made whether it was made a moment ago, and may not be listed yet
  * @param {(id: string) => void} of.open
  * @param {(recording: import('./recordings.js').Recording) => void} [of.opened]
+ * @param {(id: string) => Promise<import('./recordings.js').Recording | undefined>} [of.stored] what the page has kept
+ * @param {boolean} [of.away] whether the gateway has not got it
  */
-export async function openExchange({ at, id, store, still, focus, made, open, opened }) {
+export async function openExchange({
+  at,
+  id,
+  store,
+  still,
+  focus,
+  made,
+  open,
+  opened,
+  stored,
+  away,
+}) {
   const row = store.get(id)
   /** @type {import('./recordings.js').Recording | undefined} */
   let recording
   try {
     // What the gateway has dropped for sure is not asked for.
-    if (row ? store.kept(id) : made) recording = await recordingOf(at, id)
+    if (row ? !away && store.kept(id) : made) recording = await recordingOf(at, id)
   } catch (e) {
     if (still()) toast(/** @type {Error} */ (e).message)
     return
   }
+  recording ??= await stored?.(id).catch(() => undefined)
   if (!still()) return
   const recorded = recording?.exchange ?? row?.recorded
   if (!recorded) return missing()

@@ -19,6 +19,13 @@ const moveMs = 90
 const reloadMs = 250
 
 /**
+ * @typedef {object} Stored what a page keeps beyond its gateway
+ * @property {(label: string) => Promise<recordings.Recorded[]>} rows
+ * @property {(id: string) => Promise<recordings.Recording | undefined>} one
+ * @property {() => Promise<void>} clear
+ */
+
+/**
  * @param {object} options
  * @param {string} options.page names the page among those that keep something in this tab
  * @param {import('/sdk.js').Handler} options.handler
@@ -27,9 +34,10 @@ const reloadMs = 250
  * @param {'exchange' | 'own'} options.first what is seen beside the list at first
  * @param {(message: string) => void} options.failed told of faults of the handler
  * @param {(recording: recordings.Recording) => void} [options.opened] told of what was opened
+ * @param {Stored} [options.stored] what the page has kept of the exchanges of a claim
  * @param {import('./viewing.js').Viewing} [options.viewing] the claim to look at, in place of one to serve
  */
-export function workbench({ page, handler, curl, own, first, failed, opened, viewing }) {
+export function workbench({ page, handler, curl, own, first, failed, opened, stored, viewing }) {
   const main = by('work')
   const narrow = matchMedia('(max-width: 60rem)')
   const title = document.title
@@ -55,6 +63,8 @@ export function workbench({ page, handler, curl, own, first, failed, opened, vie
   let loads = 0
   /** Whether all that the gateway has is in the store. */
   let listed = false
+  /** @type {Set<string>} those that the page has kept, and of which the gateway says nothing */
+  const brought = new Set()
   /** The exchange that a replay made last. */
   let made = ''
 
@@ -138,6 +148,7 @@ export function workbench({ page, handler, curl, own, first, failed, opened, vie
         if (label !== claim.label) {
           if (label) forget()
           label = claim.label
+          void bringBack(label)
           say(by('first-curl'), curl(claim.url))
           claim.addEventListener('error', ({ message }) => failed(message))
         }
@@ -174,6 +185,7 @@ export function workbench({ page, handler, curl, own, first, failed, opened, vie
       { ...at, signal: watching.signal, link },
       (recorded) => {
         if (!listed) there.add(recorded.id)
+        brought.delete(recorded.id)
         store.upsert(recorded)
       },
       cleared,
@@ -240,11 +252,27 @@ export function workbench({ page, handler, curl, own, first, failed, opened, vie
     schedule()
   }
 
+  /**
+   * Lists what the page has kept of a label.
+   * @param {string} of
+   */
+  async function bringBack(of) {
+    brought.clear()
+    const rows = await stored?.rows(of).catch(() => [])
+    if (label !== of) return
+    for (const recorded of rows ?? []) {
+      if (store.get(recorded.id)) continue
+      brought.add(recorded.id)
+      store.upsert(recorded)
+    }
+  }
+
   async function clearAll() {
     // What is about to be deleted is not asked for any more.
     clearTimeout(reloading)
     reloading = undefined
     try {
+      await stored?.clear()
       if (at) await recordings.clear(at)
       cleared()
       if (frozen) pause()
@@ -323,7 +351,8 @@ export function workbench({ page, handler, curl, own, first, failed, opened, vie
       made = to
       open(to, true)
     }
-    await openExchange({ at, id, store, still, focus, made: id === made, open: openIt, opened })
+    const act = { open: openIt, opened, stored: stored?.one, away: brought.has(id) }
+    await openExchange({ at, id, store, still, focus, made: id === made, ...act })
   }
 
   /** @param {string} selector */

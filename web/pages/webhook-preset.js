@@ -1,0 +1,78 @@
+/** Whose webhooks the inbox takes: the form of presets and secret, and what receives and verifies by it. */
+import { by, say } from './element.js'
+
+/**
+ * @typedef {import('../../sdk-js/src/receive.js').Preset} Preset
+ * @typedef {import('../../sdk-js/src/receive.js').Verify} Verify
+ * @typedef {(request: Request, info: import('/sdk.js').Info) => Promise<Response>} Receiver
+ */
+
+const helps = {
+  '': 'Any: whatever comes is taken, and signatures of GitHub and Standard Webhooks are checked with the secret.',
+  standard: 'whsec_ and base64 (HMAC), or whpk_ and base64 (ed25519). MCP Events sign so, too.',
+  github: 'Any text, as in the settings of the webhook at GitHub.',
+  stripe: 'whsec_…, as Stripe shows it for the endpoint.',
+  slack: 'The signing secret of the app, not its token.',
+  discord: 'The public key of the application: 64 hexadecimal digits.',
+  websub:
+    'The hub.secret of the subscription; without it anybody may send. Every topic is confirmed.',
+  cloudevents: 'A bearer token; without it anybody may send. Every sender gets permission.',
+}
+
+/**
+ * Wires the form. A secret is not kept, so neither is the preset: after a reload whatever comes is taken again.
+ * @param {(request: Request, info: import('/sdk.js').Info) => Promise<Response>} handle what is received
+ * @param {() => void} changed what is verified by is another
+ */
+export function webhookPreset(handle, changed) {
+  /** @type {Receiver | undefined} */
+  let receiver
+  /** @type {Verify | undefined} */
+  let verify
+  let round = 0
+  for (const id of ['preset', 'secret']) by(id).addEventListener('input', () => void choose())
+  say(by('secret-note'), helps[''])
+  return {
+    /** @type {Receiver} */
+    receive(request, info) {
+      if (!preset()) return handle(request, info)
+      if (receiver) return receiver(request, info)
+      // The secret is being typed: the sender is to try again.
+      return Promise.resolve(new Response(null, { status: 503, headers: { 'Retry-After': '10' } }))
+    },
+    /** What verifies with the chosen preset; undefined where none is chosen, or the secret is not one of it. */
+    get verify() {
+      return verify
+    },
+    get preset() {
+      return preset()
+    },
+  }
+
+  function preset() {
+    return /** @type {Preset | ''} */ (by('preset').value)
+  }
+
+  async function choose() {
+    const mine = ++round
+    const chosen = preset()
+    receiver = verify = undefined
+    say(by('secret-note'), helps[chosen])
+    by('secret-note').dataset.is = ''
+    if (chosen) {
+      const { receive, verifier } = await import('/sdk/receive.js')
+      if (mine !== round) return
+      const secret = by('secret').value.trim()
+      try {
+        verify = verifier(chosen, secret)
+        receiver = receive({ preset: chosen, secret, topic: '*', unsubscribe: true }, handle)
+      } catch (e) {
+        verify = undefined
+        by('secret-note').dataset.is = 'wrong'
+        const why = /** @type {Error} */ (e).message
+        say(by('secret-note'), `${helps[chosen]} (${why}. Until then senders get 503.)`)
+      }
+    }
+    changed()
+  }
+}
