@@ -162,25 +162,26 @@ function served(startBrowser) {
     assert.equal((await visit(`${url}hello`)).status, 200)
   })
 
-  test('visitors who come while it is loaded again are answered, or told to come back', async (t) => {
+  test('visitors who come while it is loaded again are answered', async (t) => {
+    // A gateway that has visitors wait as long as a reload may take here.
+    const patient = await Gateway.start('--no-poller', '10m')
+    t.after(() => patient.stop())
+    const page = await context.newPage()
+    const url = await openServer(page, site.url, patient)
     const visits = []
     let done = false
     const visiting = (async () => {
-      for (; !done; await sleep(5)) visits.push(await visit(`${url}hello`))
+      for (; !done; await sleep(5)) visits.push((await visit(`${url}hello`)).status)
     })()
-    await page.reload()
-    await claimedURL(page)
+    for (let i = 0; i < 3; i++) {
+      await page.reload()
+      await claimedURL(page)
+    }
     done = true
     await visiting
-    // Between the page that leaves and the one that comes no session lives.
-    const refused = visits.filter(({ status }) => status !== 200)
-    t.diagnostic(`${visits.length} visitors, ${refused.length} told to come back`)
-    for (const { status, fields, content } of refused) {
-      assert.equal(status, 503)
-      assert.equal(JSON.parse(content).code, 'no_handler')
-      assert.match(field(fields, 'Proxy-Status'), /handed=\?0/, 'it is safe to send again')
-    }
-    assert.equal((await visit(`${url}hello`)).status, 200)
+    t.diagnostic(`${visits.length} visitors`)
+    assert.deepEqual(new Set(visits), new Set([200]))
+    await page.close()
   })
 
   test('has a second tab of its label stand by, and each take over when the other goes', async () => {

@@ -27,7 +27,7 @@ export interface Call {
   /** The content, in the framed form. */
   framed?: Uint8Array<ArrayBuffer> | Blob | undefined
   /** It outlives the page. */
-  lastly?: boolean | undefined
+  lastly?: object | undefined
   signal?: AbortSignal | undefined
   /**
    * Takes a good answer as it comes instead, unless it gives nothing. The signal ends that, too, and

@@ -9,7 +9,7 @@ export interface Polling {
     readonly claimed: { claim: string; cursor: string }
     readonly cursor: string
     readonly ways: { standby?: boolean | undefined }
-    end(keepalive: boolean): Promise<void>
+    end(lastly?: Record<string, string>): Promise<void>
   }
   readonly events: { state(state: 'reconnecting' | 'standby'): void }
   wake(): void
@@ -18,8 +18,11 @@ export interface Polling {
 
 /** Follows the life of the page, and the other tabs of its origin, until the signal aborts. In a Worker there is little to follow. */
 export function followPage(poller: Polling, signal: AbortSignal): void {
-  const listen = (target: EventTarget | undefined, type: string, then: () => void): void =>
-    target?.addEventListener?.(type, then, { signal })
+  const listen = (
+    target: EventTarget | undefined,
+    type: string,
+    then: (event: Event) => void,
+  ): void => target?.addEventListener?.(type, then, { signal })
   const page = globalThis as unknown as EventTarget
   const { claimed, ways } = poller.current
   let away = false
@@ -40,7 +43,7 @@ export function followPage(poller: Polling, signal: AbortSignal): void {
     const { current } = poller
     hush('standby')
     // What it began may still be answered; the gateway ends such a session.
-    if (current.cursor === claimed.cursor) current.end(false).catch(() => {})
+    if (current.cursor === claimed.cursor) current.end().catch(() => {})
   }
   const queue = (): void => {
     inLine = new AbortController()
@@ -49,12 +52,14 @@ export function followPage(poller: Polling, signal: AbortSignal): void {
   }
   // It leaves its session, for it may never come back, and its place in line: a page that holds a lock is not kept in the
   // back/forward cache. A page in there is frozen, too; only the first event of each way counts.
-  const leave = (): void => {
+  const leave = ({ type, persisted }: Partial<PageTransitionEvent>): void => {
     if (away) return
     away = true
     const { hidden } = poller
     hush('reconnecting')
-    if (!hidden) poller.current.end(true).catch(() => {})
+    // A page that is not kept may be loaded again: visitors wait a little for it.
+    const prefer = type === 'pagehide' && !persisted ? { Prefer: 'wait=5' } : {}
+    if (!hidden) poller.current.end(prefer as Record<string, string>).catch(() => {})
     inLine.abort()
   }
   const comeBack = (): void => {

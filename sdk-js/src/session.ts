@@ -220,11 +220,11 @@ export class Session {
     })
   }
 
-  /** Says that this program stops serving. With `lastly` it is said even while the page goes away. */
-  async end(lastly?: boolean): Promise<void> {
+  /** Says that this program stops serving. With more fields it is said even while the page goes away. */
+  async end(lastly?: Record<string, string>): Promise<void> {
     this.ended = this.lost = true
     await this.call('DELETE', this.claimed.session, {
-      headers: { 'Last-Event-ID': this.cursor },
+      headers: { 'Last-Event-ID': this.cursor, ...lastly },
       lastly,
       waitMs: goodbyeMs,
     })

@@ -29,10 +29,31 @@ test('a page that goes away ends its session with what it has begun, in a reques
   page.dispatchEvent(event('pagehide', false))
   assert.equal(calls.length, 1, 'sent before the event is over')
   assert.equal(calls[0].keepalive, true)
+  assert.equal(calls[0].headers.Prefer, 'wait=5', 'it may be loaded again')
   await until(() => gateway.seen.sessions.length)
   assert.deepEqual(gateway.seen.sessions, ['d1'])
   await until(() => !gateway.parked)
 })
+
+for (const [type, persisted] of [
+  ['pagehide', true],
+  ['freeze', undefined],
+]) {
+  test(`a ${type} of a page that is kept has no visitor wait for it`, async (t) => {
+    const calls = []
+    const { gateway } = await serving(t, (url, init) => {
+      if (init.method === 'DELETE') calls.push(init)
+      return fetch(url, init)
+    })
+    await until(() => gateway.parked)
+    const target = type === 'freeze' ? document : page
+    target.dispatchEvent(event(type, persisted))
+    assert.deepEqual(
+      calls.map(({ headers }) => headers.Prefer),
+      [undefined],
+    )
+  })
+}
 
 test('a page that comes back from the cache claims again', async (t) => {
   const clock = stopClock(t)
@@ -126,7 +147,7 @@ test('a page without a network is reconnecting at once, and with one online agai
   page.dispatchEvent(new Event('online'))
   await until(() => claim.state === 'online')
   assert.deepEqual(states, ['reconnecting', 'online'])
-  assert.deepEqual(errors, ['offline', undefined])
+  assert.deepEqual(errors, ['the browser is offline', undefined])
   assert.equal(gateway.seen.claims.length, 1, 'the session is the same')
 })
 

@@ -144,7 +144,7 @@ func TestEveryEndFreesWhoWaits(t *testing.T) {
 		"bad content":        {func(_ *scene, v *streamed) { v.x.Reject(ErrTaken) }, Failed, ErrTaken, Late, Late},
 		"an abort": {func(_ *scene, v *streamed) { _, _ = v.s.Delivery(v.x.ID()).Abort() }, Failed, ErrHandlerFailed,
 			Accepted, Conflict},
-		"the session ends": {func(_ *scene, v *streamed) { _ = v.s.End(nil) }, Failed, ErrSessionLost, Accepted, Unknown},
+		"the session ends": {func(_ *scene, v *streamed) { _ = v.s.End(nil, false) }, Failed, ErrSessionLost, Accepted, Unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inStream(t, func(t *testing.T, s *scene, v *streamed) {

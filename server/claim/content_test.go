@@ -218,12 +218,12 @@ func TestWhatWasFetchedOrBegunIsNotDeliveredAgain(t *testing.T) {
 	} {
 		for how, lose := range map[string]func(s *Session, cursor string) error{
 			"lost":            func(*Session, string) error { time.Sleep(10 * time.Second); return nil },
-			"ended before it": func(s *Session, cursor string) error { return s.End(&cursor) },
+			"ended before it": func(s *Session, cursor string) error { return s.End(&cursor, false) },
 			"polled before it": func(s *Session, cursor string) error {
 				if b, err := s.Poll(context.Background(), &cursor, 0, 0); b != nil || err != nil {
 					return fmt.Errorf("poll = %v %v, want nothing", ids(b), err)
 				}
-				return s.End(nil)
+				return s.End(nil, false)
 			},
 		} {
 			t.Run(name+", "+how, func(t *testing.T) {

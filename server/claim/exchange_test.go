@@ -48,7 +48,7 @@ func TestAPollTakesWhatIsQueued(t *testing.T) {
 func TestNoSessionFailsAtOnce(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
-		if err := one.End(nil); err != nil {
+		if err := one.End(nil, false); err != nil {
 			t.Fatal(err)
 		}
 		s.visit("GET").failed(Failed, ErrNoHandler, HandedNo)
@@ -124,7 +124,7 @@ func TestAPollWithoutCursorAcknowledges(t *testing.T) {
 		if b := s.take(one, nil); b != nil {
 			t.Errorf("second poll = %v, want nothing", ids(b))
 		}
-		if err := one.End(nil); err != nil {
+		if err := one.End(nil, false); err != nil {
 			t.Fatal(err)
 		}
 		v.failed(Failed, ErrSessionLost, HandedUnknown)
@@ -170,7 +170,7 @@ func TestDeleteWithACursorGivesBackWhatWasNotBegun(t *testing.T) {
 		_, cursor := s.one(one, new(cursorOf(one.id, 0)))
 		b := s.visit("POST")
 		s.one(one, &cursor)
-		if err := one.End(&cursor); err != nil {
+		if err := one.End(&cursor, false); err != nil {
 			t.Fatal(err)
 		}
 		a.failed(Failed, ErrSessionLost, HandedYes)
@@ -189,7 +189,7 @@ func TestWhatWasGivenBackWasNotHanded(t *testing.T) {
 		one := s.session()
 		v := s.visit("POST")
 		s.one(one, new(cursorOf(one.id, 0)))
-		if err := one.End(new(cursorOf(one.id, 0))); err != nil {
+		if err := one.End(new(cursorOf(one.id, 0)), false); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Second)
@@ -331,5 +331,27 @@ func TestAVisitorLeavesFromEveryState(t *testing.T) {
 			t.Fatalf("batch = %+v, want two cancellations and no request", b)
 		}
 		s.answer(one, running.x, 200, Late)
+	})
+}
+
+func TestVisitorsWaitForAProgramThatIsToComeBack(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		if err := s.session().End(nil, false); err != nil {
+			t.Fatal(err)
+		}
+		s.visit("GET").failed(Failed, ErrNoHandler, HandedNo)
+		if err := s.session().End(nil, true); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(4 * time.Second)
+		v := s.visit("GET")
+		back := s.session()
+		s.one(back, nil)
+		s.answer(back, v.x, 200, Accepted)
+		if err := back.End(nil, true); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		s.visit("GET").failed(Failed, ErrNoHandler, HandedNo)
 	})
 }

@@ -77,7 +77,7 @@ func TestAFeedThatHoldsEnds(t *testing.T) {
 		want error
 	}{
 		{"with its context", func(_ *scene, _ *Session, stop func()) { stop() }, context.Canceled},
-		{"with its session", func(_ *scene, one *Session, _ func()) { _ = one.End(nil) }, ErrNoSession},
+		{"with its session", func(_ *scene, one *Session, _ func()) { _ = one.End(nil, false) }, ErrNoSession},
 		{"with its claim", func(s *scene, _ *Session, _ func()) { _ = s.claim.Delete() }, ErrClaimDeleted},
 		{"where a newer one took its place", func(_ *scene, one *Session, _ func()) {
 			if f, err := one.Feed(); err == nil {

@@ -72,7 +72,7 @@ func TestALeaseThatEndsIsTriedUntilItsRecordIsGone(t *testing.T) {
 func TestALeaseWithoutASessionIsTriedUntilItsRecordIsGone(t *testing.T) {
 	f := &faulty{Records: NewMemoryRecords()}
 	inScene(t, Options{Records: f}, func(t *testing.T, s *scene) {
-		if err := s.session(Settings{Lease: new(10 * time.Second)}).End(nil); err != nil {
+		if err := s.session(Settings{Lease: new(10 * time.Second)}).End(nil, false); err != nil {
 			t.Fatal(err)
 		}
 		f.set(unmade)

@@ -224,7 +224,7 @@ func TestWhatEndsAListener(t *testing.T) {
 	}{
 		"a newer poll":         {func(s *scene, one *Session) { s.take(one, nil) }, nil},
 		"the end of its claim": {func(s *scene, one *Session) { one.Claim().Delete() }, ErrClaimDeleted},
-		"its own end":          {func(s *scene, one *Session) { _ = one.End(nil) }, ErrNoSession},
+		"its own end":          {func(s *scene, one *Session) { _ = one.End(nil, false) }, ErrNoSession},
 		"a drain":              {func(s *scene, one *Session) { s.Drain(nil) }, ErrDraining},
 	} {
 		t.Run(name, func(t *testing.T) {

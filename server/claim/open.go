@@ -64,7 +64,7 @@ func (r *Registry) enter(from netip.Addr, label, token string, s Settings, resum
 			return o, err
 		case !created && !s.none():
 			if err := c.Change(s); err != nil {
-				_ = o.Session.End(nil)
+				_ = o.Session.End(nil, false)
 				if err == ErrUnavailable || errors.Is(err, ErrTerms) {
 					return nil, err
 				}

@@ -211,7 +211,7 @@ func TestASessionIsResumed(t *testing.T) {
 func TestASessionOfAnotherDoorIsNotResumedAfterItsEnd(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
-		_ = one.End(nil)
+		_ = one.End(nil, false)
 		if o, err := s.Enter(netip.Addr{}, Place{"old", one.id, cursorOf(one.id, 0)}, "demo", "t0", Settings{}); !errors.Is(err, ErrNoSession) {
 			t.Errorf("enter = %v %v, want ErrNoSession", o, err)
 		}
@@ -242,7 +242,7 @@ func TestAVisitorWaitsForAProgramThatComesAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.Close()
-		_ = one.End(nil) // as where a connection takes one request only
+		_ = one.End(nil, false) // as where a connection takes one request only
 		v := s.visit("GET")
 		v.pending()
 		two := s.plain()
@@ -258,7 +258,7 @@ func TestAVisitorWaitsForAProgramThatComesAgain(t *testing.T) {
 		}
 		v.answered(200)
 		f.Close()
-		_ = two.End(nil)
+		_ = two.End(nil, false)
 		v = s.visit("GET")
 		time.Sleep(5*time.Second - time.Nanosecond)
 		v.pending()

@@ -246,7 +246,7 @@ func TestACursorThatWasNeverGivenOutIsRefused(t *testing.T) {
 			if _, err := one.Poll(t.Context(), &bad, 0, 0); !errors.Is(err, ErrBadCursor) {
 				t.Errorf("poll with cursor %q: %v, want ErrBadCursor", bad, err)
 			}
-			if err := one.End(&bad); !errors.Is(err, ErrBadCursor) {
+			if err := one.End(&bad, false); !errors.Is(err, ErrBadCursor) {
 				t.Errorf("end with cursor %q: %v, want ErrBadCursor", bad, err)
 			}
 		}

@@ -313,7 +313,7 @@ func TestTokensAndIdsAreNotLogged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := one.Session.End(nil); err != nil {
+		if err := one.Session.End(nil, false); err != nil {
 			t.Fatal(err)
 		}
 		one.Session.Claim().Delete()

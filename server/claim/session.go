@@ -100,7 +100,10 @@ func (s *Session) giveUp() {
 // one all that was delivered counts as begun, and the rule for lost sessions
 // holds. It fails with [ErrBadCursor] and, where the session has ended, with
 // why.
-func (s *Session) End(cursor *string) error {
+//
+// An awaited program is about to come back, as a page that reloads: visitors wait for it as they do
+// while nobody polls.
+func (s *Session) End(cursor *string, awaited bool) error {
 	c := s.claim
 	c.mu.Lock()
 	if s.gone != nil {
@@ -120,6 +123,9 @@ func (s *Session) End(cursor *string) error {
 		}
 	}
 	moving = append(moving, s.leave(ErrNoSession)...)
+	if awaited {
+		c.awaited = time.Now()
+	}
 	c.queue.putBack(moving)
 	s.lose()
 	c.mu.Unlock()

@@ -35,7 +35,7 @@ func TestASilentSessionWithCursorsIsLost(t *testing.T) {
 		if _, err := one.Delivery("x").Answer(&Answer{Status: 200}, nil); !errors.Is(err, ErrSessionFenced) {
 			t.Errorf("answer = %v, want ErrSessionFenced", err)
 		}
-		if err := one.End(nil); !errors.Is(err, ErrSessionFenced) {
+		if err := one.End(nil, false); !errors.Is(err, ErrSessionFenced) {
 			t.Errorf("end = %v, want ErrSessionFenced", err)
 		}
 		if n := s.Stats().Sessions; n != 0 {
@@ -307,7 +307,7 @@ func TestDeleteWithoutCursorCountsAllAsBegun(t *testing.T) {
 		one, two := s.session(), s.session()
 		get, post := s.visit("GET"), s.visit("POST")
 		s.take(one, new(cursorOf(one.id, 0)))
-		if err := one.End(nil); err != nil {
+		if err := one.End(nil, false); err != nil {
 			t.Fatal(err)
 		}
 		post.failed(Failed, ErrSessionLost, HandedUnknown)
@@ -316,7 +316,7 @@ func TestDeleteWithoutCursorCountsAllAsBegun(t *testing.T) {
 			t.Errorf("what moved on is %s, want the GET", m.Exchange.ID())
 		}
 		s.answer(two, get.x, 200, Accepted)
-		if err := one.End(nil); !errors.Is(err, ErrNoSession) {
+		if err := one.End(nil, false); !errors.Is(err, ErrNoSession) {
 			t.Errorf("second end = %v, want ErrNoSession", err)
 		}
 	})
@@ -326,7 +326,7 @@ func TestDeleteEndsTheOpenPoll(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		p := park(one, nil, time.Minute)
-		if err := one.End(nil); err != nil {
+		if err := one.End(nil, false); err != nil {
 			t.Fatal(err)
 		}
 		if p.open() || !errors.Is(p.err, ErrNoSession) {
@@ -338,7 +338,7 @@ func TestDeleteEndsTheOpenPoll(t *testing.T) {
 func TestAnEndedSessionIsForgottenAfterAWhile(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
-		if err := one.End(nil); err != nil {
+		if err := one.End(nil, false); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2*time.Minute - 1)

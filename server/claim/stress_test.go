@@ -175,7 +175,7 @@ func (c *crowd) session(ctx context.Context, s *Session, rnd *rand.Rand) {
 		case 0: // a crash
 			return
 		case 1:
-			_ = s.End(&cursor)
+			_ = s.End(&cursor, false)
 			return
 		case 2: // a nap that may cost the session
 			time.Sleep(time.Duration(rnd.IntN(25)) * time.Millisecond)

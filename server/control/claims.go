@@ -6,6 +6,7 @@ import (
 	stdjson "encoding/json"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -316,7 +317,9 @@ func (c *Claims) Remove(w http.ResponseWriter, r *http.Request) {
 
 // Leave answers DELETE {session}.
 func (c *Claims) Leave(w http.ResponseWriter, r *http.Request) {
-	if err := SessionOf(r).End(lastEventID(r)); err != nil {
+	// Visitors wait as long as the gateway has them wait for a poll, whatever N is.
+	wait, preferred := preferredWait(r, math.MaxInt64)
+	if err := SessionOf(r).End(lastEventID(r), preferred && wait > 0); err != nil {
 		problem.Of(err).Write(w, r)
 		return
 	}

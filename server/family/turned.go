@@ -149,7 +149,7 @@ type feed struct {
 func newFeed(s *claim.Session) (*feed, error) {
 	f, err := s.Feed()
 	if err != nil {
-		_ = s.End(nil)
+		_ = s.End(nil, false)
 		return nil, err
 	}
 	return &feed{Feed: f, session: s}, nil
@@ -161,7 +161,7 @@ func (f *feed) leave() {
 	if f.first != nil {
 		f.session.Delivery(f.first.Exchange.ID()).GiveBack(true)
 	}
-	_ = f.session.End(nil)
+	_ = f.session.End(nil, false)
 }
 
 // next returns the next message.
@@ -202,7 +202,7 @@ func (t *turned) take(f *feed) {
 	}
 	f.Close() // what is given back from now on goes to other sessions
 	exchanges.Wait()
-	_ = f.session.End(nil)
+	_ = f.session.End(nil, false)
 }
 
 // hasRoom waits until the connection takes another request, and reports whether it does. It reports

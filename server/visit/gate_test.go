@@ -73,7 +73,7 @@ func behind(t *testing.T, gates Gates, served bool) *gated {
 		registry.Close()
 	})
 	if !served {
-		if err := o.Session.End(nil); err != nil {
+		if err := o.Session.End(nil, false); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Millisecond) // until nobody is waited for
