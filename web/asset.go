@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// types are by extension. The machine's table of types is not asked: it
-// differs from one machine to the next.
+// types maps extensions to media types. The table of the machine is not used, since it differs
+// between machines.
 var types = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".css":  "text/css; charset=utf-8",
@@ -25,11 +25,11 @@ var types = map[string]string{
 // leastZipped is the size from which content is worth compressing, in bytes.
 const leastZipped = 1024
 
-// asset answers with the same content every time, or 304 to whoever has it.
+// asset answers with fixed content, or 304 if the client has it.
 type asset struct {
 	content []byte
-	zipped  []byte // the same in gzip; nil where that gains nothing
-	tag     string // of the ETag, without the coding
+	zipped  []byte // content in gzip; nil if that is not smaller
+	tag     string // the ETag without the suffix for the coding
 	fields  map[string]string
 }
 
@@ -37,12 +37,12 @@ func newAsset(extension string, content []byte) *asset {
 	sum := sha256.Sum256(content)
 	a := &asset{content: content, tag: base64.RawURLEncoding.EncodeToString(sum[:12]), fields: map[string]string{
 		"Content-Type": types[extension],
-		// Kept, and asked about each time: a new gateway shows its new pages.
+		// Cached but always revalidated, so that a new gateway shows its new pages.
 		"Cache-Control":          "no-cache",
 		"X-Content-Type-Options": "nosniff",
 		"Referrer-Policy":        "no-referrer",
 	}}
-	// Source maps are for those who look for faults; they can wait.
+	// Source maps are for debugging, so their compression can wait.
 	if len(content) >= leastZipped && extension != ".map" {
 		a.zipped = zip(content)
 	}
@@ -69,7 +69,7 @@ func (a *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }
 
-// zip returns content in gzip, or nil where that is no shorter.
+// zip returns content in gzip, or nil if that is not shorter.
 func zip(content []byte) []byte {
 	var b bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is valid

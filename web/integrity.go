@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// An import map has the hash of each module, so that a policy can allow
-// modules by their hashes: imports have no attribute for that.
+// An import map has the hash of each module, so that a policy can allow modules by hash. Imports
+// have no attribute for that.
 // https://html.spec.whatwg.org/multipage/webappapis.html#import-map-processing-model
 
 var (
@@ -22,9 +22,8 @@ var (
 	loaded   = regexp.MustCompile(`(<script type="module" src|<link rel="modulepreload" href)="([^"]+)"`)
 )
 
-// withIntegrity returns a page in which each module that it loads, or imports
-// later, has its hash: by an import map, and by attributes of elements. It
-// returns the hashes too.
+// withIntegrity returns a page with the hash of each module that it loads or imports later, in an
+// import map and in attributes of elements. It also returns the hashes.
 func withIntegrity(html []byte, modules map[string][]byte) (page []byte, of []string, err error) {
 	hashes := map[string]string{}
 	var missing error

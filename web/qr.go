@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// mostText bounds the text of a code, in bytes. Cameras of phones read few that have more.
+	// mostText bounds the text of a code, in bytes. Phone cameras hardly read larger codes.
 	mostText = 512
-	// quiet is how many modules around a code are left white (ISO/IEC 18004, 5.3.8).
+	// quiet is the width of the white margin around a code, in modules (ISO/IEC 18004, 5.3.8).
 	quiet = 4
 )
 
@@ -26,7 +26,7 @@ func serveQR(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	// An image that is opened by itself is a document.
+	// An image that is opened directly is a document.
 	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox")
 	text := r.URL.Query().Get("text")
 	if text == "" || len(text) > mostText || !utf8.ValidString(text) {
@@ -41,13 +41,13 @@ func serveQR(w http.ResponseWriter, r *http.Request) {
 	content := drawn(code)
 	h.Set("Content-Type", types[".svg"])
 	h.Set("Content-Length", strconv.Itoa(len(content)))
-	// It is the same every time.
+	// The image for a text never changes.
 	h.Set("Cache-Control", "private, max-age=86400")
 	_, _ = w.Write(content)
 }
 
-// drawn returns a code as SVG: black runs of modules on white, whatever the colours of the page, for
-// some cameras read no others.
+// drawn returns a code as SVG: black runs of modules on white, regardless of the page's colours,
+// because some cameras read no others.
 func drawn(code *qr.Code) []byte {
 	size := code.Size + 2*quiet
 	b := fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]d %[1]d" shape-rendering="crispEdges"><path fill="#fff" d="M0 0h%[1]dv%[1]dH0z"/><path d="`, size)
@@ -66,7 +66,7 @@ func drawn(code *qr.Code) []byte {
 	return append(b, `"/></svg>`+"\n"...)
 }
 
-// refuse answers 400, as the gateway does.
+// refuse answers 400 with a problem, like the gateway.
 func refuse(w http.ResponseWriter, detail string) {
 	content, _ := json.Marshal(schema.Problem{
 		Title: http.StatusText(http.StatusBadRequest), Status: http.StatusBadRequest, Code: schema.CodeBadRequest, Detail: detail,

@@ -1,4 +1,4 @@
-/** What was asked and answered, kept for this browser. */
+/** The questions and answers, stored in this browser. */
 import { keepAll, recallAll } from './kept.js'
 
 const keptAt = 'reversehttp asked'

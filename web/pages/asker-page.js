@@ -1,4 +1,7 @@
-/** The pages for a browser that asks a person. They are at the origin of the claim, without script. */
+/**
+ * The pages for a browser that asks a person. They are at the origin of the claim and have no
+ * scripts.
+ */
 
 const style = `
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }

@@ -1,4 +1,4 @@
-/** The answer that a page gives, as chosen in its form and kept for a reload. */
+/** The answer that a page sends, as chosen in its form and stored for a reload. */
 import { by, say } from './element.js'
 import { keep, recall } from './kept.js'
 
@@ -6,7 +6,7 @@ const ids = ['status', 'content-type', 'body', 'delay']
 const withoutContent = [204, 205, 304]
 
 /**
- * Wires the form; returns the handler that answers with what stands in it.
+ * Wires the form, and returns the handler that answers with its content.
  * @param {string} page names the page among those that keep something in this tab
  */
 export function chosenAnswer(page) {
@@ -29,13 +29,13 @@ export function chosenAnswer(page) {
       delayMs: 0,
     }
     if (delayMs) await pause(delayMs, signal)
-    // Bytes, so that no Content-Type appears but the one that was chosen.
+    // Bytes, so that only the chosen Content-Type is sent.
     const content = withoutContent.includes(status) ? null : new TextEncoder().encode(body)
     return new Response(content, { status, headers: type ? { 'Content-Type': type } : {} })
   }
 }
 
-/** Returns what the form says; undefined, and a word about it, where it cannot be sent. */
+/** Returns the answer in the form. If it cannot be sent, shows why and returns undefined. */
 function read() {
   const status = Number(by('status').value)
   const type = by('content-type').value.trim()

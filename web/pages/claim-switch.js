@@ -1,11 +1,11 @@
-/** Which tab serves a claim of this browser, and the way of the console to it. */
+/** Finds out which tab serves a claim of this browser, and switches the console to a claim. */
 import { forget, noteSeen } from './claims.js'
 import { keep, storageOf } from './kept.js'
 import { Refused } from './recordings.js'
 import { forgetViewed, keepViewed, stateOf } from './viewing.js'
 
 /**
- * Asks the gateway who serves a claim. One that is gone is forgotten.
+ * Asks the gateway who serves a claim, and forgets a claim that is gone.
  * @param {{ label: string, token: string }} kept
  * @param {Promise<string>} at the URL of all claims
  * @returns {Promise<'another tab' | 'not served' | 'gone' | 'unknown'>}
@@ -24,7 +24,7 @@ export async function servedBy({ label, token }, at) {
 }
 
 /**
- * Loads the console again with another claim: to look at it, or to serve it here.
+ * Reloads the console with another claim, to view it or to serve it here.
  * @param {{ label: string, token: string, look: boolean }} claim
  */
 export function switchTo({ label, token, look }) {
@@ -32,11 +32,11 @@ export function switchTo({ label, token, look }) {
   else {
     forgetViewed()
     keep('console label', '')
-    // Where the SDK keeps the claim of a page that asks for no label.
+    // Where the SDK stores the claim of a page that requests no label.
     const place = `reversehttp ${location.origin}/ `
     storageOf('console').setItem(place, JSON.stringify({ label, token }))
   }
-  // What is open is not of that claim.
+  // The open exchange does not belong to that claim.
   history.replaceState(null, '', location.pathname)
   location.reload()
 }

@@ -1,4 +1,4 @@
-/** The console: a URL at once, answered by a handler that is there already, and what comes to it. */
+/** The console: a URL at once, answered by a built-in handler, and the requests to it. */
 import { chosenAnswer } from './chosen-answer.js'
 import { by, say } from './element.js'
 import { keep, recall } from './kept.js'
@@ -31,7 +31,7 @@ const { showOwn } = workbench({
   failed: (message) => say(by('claim-error'), message),
 })
 choice.addEventListener('change', showOwn)
-// A link that is pasted into this tab.
+// A link that was pasted into this tab.
 addEventListener('hashchange', () => viewingAt(location.hash) && location.reload())
 
 /** @type {import('/sdk.js').Handler} */

@@ -32,7 +32,7 @@ export function bytesInWords(n) {
   if (n === 1) return '1 byte'
   const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB']
   let at = 0
-  // What is rounded to 1,024 of a unit is one of the next.
+  // A value that rounds to 1,024 of a unit is one of the next.
   for (; at < units.length - 1 && Math.round(n * 10) / 10 >= 1024; at++) n /= 1024
   return `${n.toLocaleString('en', { maximumFractionDigits: 1 })} ${units[at]}`
 }
@@ -40,7 +40,7 @@ export function bytesInWords(n) {
 /** @param {string} text */
 export function fromBase64(text) {
   const binary = atob(text)
-  // Not Uint8Array.from: that takes thirty times as long.
+  // Not Uint8Array.from, which takes thirty times as long.
   const bytes = new Uint8Array(binary.length)
   for (let at = 0; at < binary.length; at++) bytes[at] = binary.charCodeAt(at)
   return bytes

@@ -1,4 +1,4 @@
-/** A request as something to paste: into a shell, a program, an editor, another tool. */
+/** Formats a request for pasting into a shell, a program, an editor or another tool. */
 import { toBase64 } from './content.js'
 import { readable, trimmed } from './field.js'
 import { curl, httpie } from './shell.js'
@@ -22,18 +22,18 @@ import { curl, httpie } from './shell.js'
  * @property {boolean} hasContent also true where it is empty, and that was said
  */
 
-// Those of a connection and of framing: the tool makes its own (RFC 9110, 7.6.1).
+// Fields of connections and framing, which the tool sets itself (RFC 9110, 7.6.1).
 const made = new Set(
   'connection content-length expect http2-settings keep-alive proxy-connection te trailer transfer-encoding upgrade'.split(
     ' ',
   ),
 )
-// Those by which a gateway tells of the way that a request took.
+// Fields in which a gateway describes the path of a request.
 const way = /^(?:via|forwarded|x-forwarded-.*)$/
 
 /**
- * Returns a request in the form that a tool takes. Fields that the tool makes itself, and those of
- * the gateway, are left out; so are fields that HTTP cannot carry.
+ * Returns a request in the form that a tool takes. It leaves out fields that the tool sets itself,
+ * those of the gateway, and those that HTTP cannot carry.
  * @param {'curl' | 'fetch' | 'httpie' | 'raw' | 'har'} kind
  * @param {CopiedRequest} request
  */
@@ -80,7 +80,7 @@ function sentBy({ method, url: given, headers: all, content }) {
 }
 
 /**
- * Returns the URL in printable ASCII: every other byte as its percent-encoding.
+ * Returns the URL in printable ASCII, with every other byte percent-encoded.
  * @param {string} url
  */
 function urlOf(url) {
@@ -136,7 +136,7 @@ function fetchCall({ method, url, headers, content, text, hasContent }) {
   }
   if (content.length && none) lines.push(`  // fetch sends no content with ${upper}.`)
   else if (hasContent && !none) lines.push(`  body: ${body()},`)
-  // The URL standard takes a backslash of a path for a slash.
+  // The URL standard treats a backslash in a path as a slash.
   const address = literal(url.replace(/^[^?]*/, (path) => path.replaceAll('\\', '%5C')))
   return lines.length
     ? `await fetch(${address}, {\n${lines.join('\n')}\n})\n`
@@ -146,14 +146,14 @@ function fetchCall({ method, url, headers, content, text, hasContent }) {
     if (text === undefined) {
       return `Uint8Array.from(atob(${literal(toBase64(content))}), (c) => c.charCodeAt(0))`
     }
-    // A string would bring a Content-Type of its own.
+    // A string would add a Content-Type of its own.
     const typed = headers.some(([name]) => name.toLowerCase() === 'content-type')
     return typed ? literal(text) : `new TextEncoder().encode(${literal(text)})`
   }
 }
 
 /**
- * A literal of JavaScript in which everything that cannot be seen is escaped.
+ * Returns a JavaScript literal in which all invisible characters are escaped.
  * @param {string} text
  */
 function literal(text) {
@@ -166,8 +166,8 @@ function literal(text) {
 }
 
 /**
- * The message of HTTP/1.1. Bytes that are not UTF-8 are characters of the same number: it is for
- * people to read, and exact where all is text.
+ * Returns the HTTP/1.1 message, for people to read. Bytes that are not UTF-8 become characters of
+ * the same number, so it is exact only if all is text.
  * @param {Sent} sent
  * @param {CopiedRequest['headers']} all
  */
@@ -182,7 +182,7 @@ function message({ method, target, host, headers, content, hasContent }, all) {
 }
 
 /**
- * A log of one entry, whose response is missing, as HAR 1.2 has it for a request that failed.
+ * Returns a HAR 1.2 log of one entry without a response, as for a failed request.
  * @param {Sent} sent
  */
 function har({ method, url, headers, content, text, hasContent }) {

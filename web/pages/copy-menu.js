@@ -1,4 +1,4 @@
-/** A button with a menu: copy a request as what another tool takes. */
+/** A button with a menu that copies a request in a format for another tool. */
 import { copyText } from './copy.js'
 import { button, element, make, say } from './element.js'
 

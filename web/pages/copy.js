@@ -1,10 +1,10 @@
-/** Buttons that take something out of the page. */
+/** Buttons that copy or save something. */
 import { button, make } from './element.js'
 
 const saidMs = 1_500
 
 /**
- * Lets a button copy a text.
+ * Makes a button copy a text.
  * @param {HTMLButtonElement} pressed
  * @param {() => string | Promise<string>} text
  */
@@ -17,7 +17,7 @@ export function offerCopy(pressed, text) {
 }
 
 /**
- * Copies a text. Where there is no clipboard, as on plain http, it is shown to be copied by hand.
+ * Copies a text. Without a clipboard, as on plain http, it shows the text for copying by hand.
  * @param {string} text
  * @returns {Promise<boolean>} whether it is in the clipboard
  */
@@ -42,7 +42,7 @@ export async function copyText(text) {
 }
 
 /**
- * Lets a button save bytes.
+ * Makes a button save bytes.
  * @param {HTMLButtonElement} pressed
  * @param {string} name
  * @param {Uint8Array<ArrayBuffer>} content
@@ -52,7 +52,7 @@ export function offerDownload(pressed, name, content) {
 }
 
 /**
- * Saves bytes. The type says bytes whatever they claim to be: the browser saves them and never
+ * Saves bytes. Their type is always that of plain bytes, so that the browser saves them and never
  * opens them with the rights of this origin.
  * @param {string} name
  * @param {Uint8Array<ArrayBuffer>} content

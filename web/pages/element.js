@@ -1,7 +1,7 @@
-/** Elements. All that is shown, strangers' bytes above all, becomes text and never markup. */
+/** Makes elements. All content, above all strangers' bytes, becomes text and never markup. */
 
 /**
- * Returns the element of an id.
+ * Returns the element with an id.
  * @param {string} id
  * @returns {any}
  */
@@ -10,7 +10,7 @@ export function by(id) {
 }
 
 /**
- * Makes an element of a name with a class, with texts and elements in it.
+ * Makes an element with a name and a class, and with texts and elements in it.
  * @param {string} name
  * @param {string} className
  * @param {...(string | Node)} children
@@ -43,7 +43,7 @@ export function make(name, attributes, ...children) {
 }
 
 /**
- * Makes a button that does something when pressed.
+ * Makes a button that calls a function when pressed.
  * @param {Record<string, string | number | boolean | undefined>} attributes
  * @param {string} text
  * @param {(event: MouseEvent) => unknown} pressed
@@ -56,7 +56,7 @@ export function button(attributes, text, pressed) {
 }
 
 /**
- * Sets a text where it differs, so that a live region speaks of changes only.
+ * Sets a text if it differs, so that a live region announces only changes.
  * @param {HTMLElement} into
  * @param {string} text
  */
@@ -65,12 +65,12 @@ export function say(into, text) {
   if (into.textContent !== shown) into.textContent = shown
 }
 
-// What turns the direction of the text around it (Unicode, UAX 9), and is itself not seen.
+// Invisible characters that change the direction of the text around them (Unicode, UAX 9).
 const turning = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g
 
 /**
- * Returns a text in which nothing hides what it says: characters that turn the direction of others
- * are written as their numbers. What is no text stays as it is.
+ * Returns a text with the characters that change its direction written as numbers, so that none can
+ * disguise it. Other values are returned unchanged.
  * @template T
  * @param {T} text
  * @returns {T | string}

@@ -1,10 +1,10 @@
-/** Server-sent events, read from a text that is there already. */
+/** Parses server-sent events from a complete text. */
 
 const mostEvents = 2_000
 
 /**
- * Returns the events of a stream by the rules of the HTML standard (9.2.6), the first 2,000.
- * An event that the text does not end with an empty line is not one yet.
+ * Returns the events of a stream by the rules of the HTML standard (9.2.6), the first 2,000. An
+ * event without an empty line after it is incomplete and left out.
  * @param {string} text
  * @returns {{ event: string, data: string, id: string }[]} `id` is the last one that was given
  */
@@ -33,7 +33,7 @@ export function parseEvents(text) {
 }
 
 /**
- * Yields the lines that end with CRLF, LF or CR, without that.
+ * Yields the lines without their ends, which are CRLF, LF or CR.
  * @param {string} text
  */
 function* lines(text) {

@@ -1,4 +1,4 @@
-/** All of one exchange: when what happened, its request and its answer side by side. */
+/** One exchange in full: its course in time, and its request and answer side by side. */
 import { bytesInWords, contentOf } from './content.js'
 import { mostDrawn, viewsOf } from './content-views.js'
 import { copyMenu } from './copy-menu.js'
@@ -12,7 +12,7 @@ import { isSecret, maskTarget, maskValue } from './mask.js'
 import { tabbed } from './tabs.js'
 import { timing } from './timing.js'
 
-/** The tabs that were chosen last: the next exchange opens with the same. */
+/** The tabs chosen last, with which the next exchange opens. */
 const chosen = { request: '', answer: '' }
 
 /**
@@ -151,7 +151,7 @@ function side(which, { recorded, recording, request, answer }) {
   )
   const { headers, trailers } =
     /** @type {import('../../sdk-js/src/envelope.js').RecordedMessage} */ (of)
-  // What a WebSocket sends are frames.
+  // A WebSocket sends frames.
   const views = recorded.upgrade && recorded.status === 101 ? [] : viewsOf(message)
   const from = which === 'request' ? 'visitor' : 'handler'
   const streamed = recording?.parts.filter((p) => p.from === from && !p.opcode) ?? []
@@ -245,7 +245,7 @@ function raw(which, { method, target, httpVersion, status }, headers, { bytes })
 }
 
 /**
- * Returns what copies are made of.
+ * Returns the request in the form that copies are made from.
  * @param {import('./recordings.js').Recording} recording
  * @returns {{ method: string, url: string, headers: [string, string][], content: Uint8Array<ArrayBuffer> }}
  */

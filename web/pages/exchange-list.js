@@ -1,6 +1,6 @@
 /**
- * The list of exchanges, newest first. Only rows that are seen are elements, so ten thousand cost
- * no more than twenty.
+ * The list of exchanges, newest first. Only visible rows have elements, so ten thousand cost no
+ * more than twenty.
  */
 import { element, say } from './element.js'
 import { readable } from './field.js'
@@ -42,7 +42,7 @@ export class ExchangeList {
   }
 
   /**
-   * Shows rows; what is being read stays in its place when rows come above it.
+   * Shows rows. Visible rows stay in place when others are added above.
    * @param {readonly Row[]} rows the oldest first
    */
   show(rows) {
@@ -78,7 +78,7 @@ export class ExchangeList {
   }
 
   /**
-   * Returns the id of the row so many below the chosen one, or of the nearest there is.
+   * Returns the id of the row so many below the chosen one, or of the nearest row.
    * @param {number} by
    */
   near(by) {
@@ -89,7 +89,7 @@ export class ExchangeList {
     return this.#rows[count - 1 - to].recorded.id
   }
 
-  /** Returns how many rows are seen at once. */
+  /** Returns how many rows are visible at once. */
   get page() {
     return Math.max(1, Math.floor(this.#box.clientHeight / this.#height()) - 1)
   }
@@ -100,7 +100,7 @@ export class ExchangeList {
     return at < 0 ? -1 : this.#rows.length - 1 - at
   }
 
-  /** Rows are taller where fingers choose them; the style sheet says how tall. */
+  /** Rows are taller on touch screens; the style sheet sets the height. */
   #height() {
     return parseFloat(getComputedStyle(this.#box).getPropertyValue('--row')) || 28
   }

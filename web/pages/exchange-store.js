@@ -1,4 +1,4 @@
-/** The exchanges that a page knows, as summaries: more than the gateway keeps, and bounded. */
+/** Summaries of the exchanges that a page knows: more than the gateway stores, but bounded. */
 import { mostKept } from './recordings.js'
 
 export const mostRows = 10_000
@@ -51,7 +51,7 @@ export class ExchangeStore {
   }
 
   /**
-   * Notes which recordings the gateway has: all others are gone.
+   * Notes which recordings the gateway has. All others are gone.
    * @param {ReadonlySet<string>} ids
    */
   only(ids) {
@@ -59,7 +59,7 @@ export class ExchangeStore {
   }
 
   /**
-   * Adds an exchange, or replaces what was known of it.
+   * Adds or replaces an exchange.
    * @param {import('./recordings.js').Recorded} recorded
    */
   upsert(recorded) {
@@ -87,7 +87,7 @@ export class ExchangeStore {
     this.#changed(id, false)
   }
 
-  /** Drops exchanges that ended, or all. */
+  /** Removes the completed exchanges, or all. */
   clear(all = false) {
     this.#order = this.#order.filter((id) => {
       if (!all && this.#rows.get(id)?.recorded.state !== 'ended') return true

@@ -1,11 +1,11 @@
-/** Fields as lines of text that people edit. */
+/** Fields as editable lines of text. */
 import { readable } from './field.js'
 import { maskValue } from './mask.js'
 
 /** @typedef {[string, string]} Field */
 
 /**
- * Returns fields as lines; secrets are masked unless they are to be shown.
+ * Returns fields as lines, with secrets masked unless `secrets` is set.
  * @param {readonly Field[]} fields
  * @param {boolean} secrets
  */
@@ -14,8 +14,8 @@ export function linesOf(fields, secrets) {
 }
 
 /**
- * Reads fields from lines. A line that stands for a field of the original is that field, with the
- * value that was masked and the bytes that cannot be typed.
+ * Parses fields from lines. A line that represents an original field becomes that field, with its
+ * masked value and the bytes that cannot be typed.
  * @param {string} text
  * @param {readonly Field[]} original
  * @returns {Field[]}
@@ -35,7 +35,7 @@ export function fieldsOf(text, original) {
     if (!shown.trim()) continue
     const [field, ...others] = known.get(shown) ?? []
     if (field) {
-      // Two secrets of one name look the same: each line takes the next of them.
+      // Two secrets of one name look the same, so each line takes the next of them.
       known.set(shown, others.length ? others : [field])
       fields.push(field)
       continue

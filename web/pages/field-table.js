@@ -1,4 +1,4 @@
-/** Fields and other names with values, secrets masked until somebody asks. */
+/** Tables of fields and other pairs, with secrets masked until a button is pressed. */
 import { button, element, make, say } from './element.js'
 import { readable } from './field.js'
 import { maskValue } from './mask.js'

@@ -1,7 +1,7 @@
 /** Fields of requests and answers: pairs of name and value, each character of a value one byte. */
 
 /**
- * Gives the values of a name, in their order.
+ * Returns the values of a name, in order.
  * @param {readonly (readonly [string, string])[]} fields
  * @param {string} name in lower case
  */
@@ -10,7 +10,7 @@ export function valuesOf(fields, name) {
 }
 
 /**
- * Gives the bytes that a value or a target stands for.
+ * Returns the bytes that a value or a target represents.
  * @param {string} value
  */
 export function bytesOf(value) {
@@ -18,7 +18,8 @@ export function bytesOf(value) {
 }
 
 /**
- * Makes a value or a target readable: UTF-8 where its bytes are that, else a character for each byte.
+ * Returns a value or a target in readable form: as UTF-8 if its bytes are valid, otherwise one
+ * character for each byte.
  * @param {string} value
  */
 export function readable(value) {
@@ -30,8 +31,8 @@ export function readable(value) {
 }
 
 /**
- * Returns a value without the spaces around it (RFC 9110, 5.5). String.trim takes others too, and
- * with them a byte of some letters.
+ * Returns a value without the spaces around it (RFC 9110, 5.5). String.trim also removes other
+ * characters, and so a byte of some letters.
  * @param {string} value
  */
 export function trimmed(value) {

@@ -1,5 +1,5 @@
 /**
- * Filters of recordings, as people type them: terms that all must hold.
+ * Filters of recordings, as people type them: terms that must all match.
  *
  *     status>=500 path^=/hook -method=GET is:replay content:"some words" word
  */
@@ -17,11 +17,11 @@ const mostTerms = 64
 const mostSaid = 40
 
 /**
- * Reads a filter. A term that is not understood is in `faults`, one sentence each, and lets
- * everything pass: a filter that is still being typed hides nothing.
+ * Parses a filter. An invalid term is reported in `faults`, one sentence each, and matches
+ * everything, so that a filter that is still being typed hides nothing.
  *
- * `params` are those of GET {exchanges}. The gateway may answer more than pass `test`, but no less.
- * Only the gateway sees content: `content:` is in `params` and always holds in `test`.
+ * `params` are the query of GET {exchanges}. The gateway may return more than pass `test`, but not
+ * less. Only the gateway sees content, so `content:` is in `params` and always passes `test`.
  * @param {string} text
  */
 export function parseFilter(text) {
@@ -46,7 +46,7 @@ export function parseFilter(text) {
       continue
     }
     all.push(negated ? (recorded) => !holds(recorded) : holds)
-    // One value for each: `test` sees to the others.
+    // One value for each; `test` checks the others.
     if (param && !negated && !params.has(param[0])) params.set(...param)
   }
   /** @param {Recorded} recorded */
@@ -55,7 +55,7 @@ export function parseFilter(text) {
 }
 
 /**
- * Splits a text at spaces outside of quotes. Within quotes \" and \\ stand for " and \.
+ * Splits a text at spaces outside quotes. In quotes \" and \\ stand for " and \.
  * @param {string} text
  * @param {string[]} faults
  */
@@ -76,7 +76,7 @@ function termsOf(text, faults) {
 }
 
 /**
- * A term with a name, such as status>=500, or a word.
+ * Parses a term with a name, such as status>=500, or a word.
  * @param {string} said
  * @param {string} term without its quotation marks
  * @returns {Parsed | string} what is wrong with it
@@ -157,7 +157,7 @@ function path(operator, value) {
   if (operator === '^=') {
     return { holds: (r) => target(r).startsWith(value), param: ['path', value] }
   }
-  // Equal to all of the target, or to it without its query. Either begins so.
+  // Equal to the whole target, or to the target without its query. Either begins so.
   const same = equal(operator, (r) => target(r) === value || target(r).split('?', 1)[0] === value)
   return { holds: same, param: sent(operator, 'path', value) }
 }
@@ -211,7 +211,7 @@ function bytesOf({ requestBytes, responseBytes }) {
 }
 
 /**
- * A recording that does not have the number yet passes != only.
+ * Compares a number. A recording without the number yet passes only !=.
  * @param {string} operator
  * @param {number} value
  * @param {(recorded: Recorded) => number | undefined} of

@@ -1,4 +1,4 @@
-/** What streamed: the frames of a WebSocket, and the pieces of other content, with their times. */
+/** Streamed data: the frames of a WebSocket, and the pieces of other content, with their times. */
 import { asText, bytesInWords, contentOf } from './content.js'
 import { duration } from './duration.js'
 import { element, make } from './element.js'

@@ -1,12 +1,12 @@
-/** Bytes as people read them: a row has an offset, 16 bytes in hex, and the same as ASCII. */
+/** A hex view of bytes: each row has an offset, 16 bytes in hex, and the same bytes as ASCII. */
 
 const width = 16
-// A page shows the rows that are in view. Whoever asks for all of a large content gets a part.
+// A page shows the visible rows. A request for all rows of large content returns a part.
 const mostRows = 4_096
 
 /**
- * Returns the rows of bytes `from` up to `to`; the first begins at a multiple of 16.
- * Offsets out of range are moved to the nearest that is in it.
+ * Returns the rows of bytes `from` up to `to`. The first begins at a multiple of 16. Offsets out of
+ * range are clamped.
  * @param {Uint8Array} bytes
  * @param {number} [from]
  * @param {number} [to]

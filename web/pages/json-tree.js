@@ -1,4 +1,4 @@
-/** JSON as a tree that opens and closes. What is closed is not made. */
+/** JSON as a collapsible tree. Elements of closed nodes are not created. */
 import { button, element, make } from './element.js'
 
 const most = 100
@@ -39,7 +39,7 @@ function branch(name, node, depth) {
   }
   details.addEventListener('toggle', open)
   details.open = depth < openDepth && (depth === 0 || children.length <= openSize)
-  // The event comes later, and what is open from the start is there at once.
+  // The event comes later, but nodes that are open from the start are filled at once.
   open()
   return details
 }

@@ -1,4 +1,4 @@
-/** JSON that keeps what JSON.parse loses: the digits of numbers, and members that are repeated. */
+/** A JSON parser that keeps what JSON.parse loses: the digits of numbers, and repeated members. */
 
 const deepest = 200
 
@@ -9,7 +9,7 @@ const deepest = 200
  */
 
 /**
- * Reads JSON; returns undefined where the text is not JSON, or is nested too deep.
+ * Parses JSON. Returns undefined if the text is not JSON, or is nested too deeply.
  * @param {string} text
  * @returns {JSONNode | undefined}
  */

@@ -1,6 +1,6 @@
 /**
- * What a page keeps for its own reload, in this tab only, and lists that a browser keeps for all
- * tabs. A browser that keeps nothing is no error.
+ * Data that a page stores for its own reload, in this tab only, and lists that a browser stores for
+ * all tabs. A browser that stores nothing is not an error.
  */
 
 /** @param {string} name */
@@ -48,8 +48,8 @@ export function keepAll(name, list) {
 }
 
 /**
- * Gives a storage for the SDK that is one page's own: pages share an origin and a tab, and without
- * it the inbox would take the label over that the playground had.
+ * Returns a storage for the SDK that belongs to one page. Pages share an origin and a tab, so
+ * without it the inbox would take over the label of the playground.
  * @param {string} page
  */
 export function storageOf(page) {

@@ -1,4 +1,4 @@
-/** The pane of the list: its filter, its buttons, and what stands there while it is empty. */
+/** The pane of the list: its filter, its buttons, and its content while it is empty. */
 import { offerCopy } from './copy.js'
 import { button, by, element, make, say } from './element.js'
 import { keepAll, recallAll } from './kept.js'

@@ -1,16 +1,16 @@
-/** What a page hides until asked: values that are secrets, or named like one. */
+/** Masks secrets: values that look like secrets, or are named like one. */
 
-/** Stands for a value that is hidden. */
+/** Replaces a hidden value. */
 export const masked = '[masked]'
 
-// Anywhere in a name, whatever its case and whatever is between its words: X-Api-Key, apiKey, api_key.
+// Anywhere in a name, in any case and with any separator: X-Api-Key, apiKey, api_key.
 const telling =
   /token|secret|passw|passphrase|signature|session|sessid|credential|apikey|privatekey|accesskey|signingkey|encryptionkey|authorization|cookie|saml/
-// As a word of a name. Within other words they tell nothing: author, bypass, signal.
+// As a whole word of a name. Within other words they mean nothing: author, bypass, signal.
 const words = new Set(['auth', 'jwt', 'otp', 'pass', 'pin', 'pwd', 'sid', 'sig', 'hmac', 'bearer'])
-// As the whole name, as some services have it in a query.
+// As the whole name, which some services use in queries.
 const names = new Set(['key', 'x-key'])
-// Schemes of Authorization. What is in the place of one and unknown may be the secret itself.
+// Schemes of Authorization. An unknown word in their place may be the secret itself.
 const schemes =
   /^(?:AWS4-HMAC-SHA256|ApiKey|Basic|Bearer|Concealed|DPoP|Digest|GNAP|HOBA|Hawk|Key|Mutual|NTLM|Negotiate|OAuth|PrivateToken|SCRAM-SHA-(?:1|256)|Signature|Token|vapid)(?= )/i
 // Fields whose values are URLs, which may have secrets in their query.
@@ -18,7 +18,7 @@ const urls = /^(?:referer|location|content-location|x-(?:forwarded|original)-ur[
 const mostName = 256
 
 /**
- * Reports whether a field or a parameter of a query is likely to hold a secret.
+ * Reports whether a field or a query parameter is likely to hold a secret.
  * @param {string} name
  */
 export function isSecret(name) {
@@ -31,8 +31,8 @@ export function isSecret(name) {
 }
 
 /**
- * Returns the value of a field as it may be seen: without secrets. Authorization keeps its scheme,
- * cookies keep their names and attributes.
+ * Returns the value of a field with secrets masked. Authorization keeps its scheme, cookies keep their
+ * names and attributes.
  * @param {string} name
  * @param {string} value
  */
@@ -50,8 +50,8 @@ export function maskValue(name, value) {
 }
 
 /**
- * Returns a target or a URL as it may be seen: without the values of parameters that are named
- * like secrets and without a password of its authority. All else stays as it is.
+ * Returns a target or a URL with the values of parameters that are named like secrets masked, and a
+ * password in its authority. The rest is unchanged.
  * @param {string} target
  */
 export function maskTarget(target) {
@@ -72,13 +72,13 @@ function maskPairs(pairs) {
 /** @param {string} cookie */
 function maskCookie(cookie) {
   const at = cookie.indexOf('=')
-  // Without a name it is all value.
+  // Without a name all of it is the value.
   if (at < 0) return cookie.trim() ? cookie.replace(/\S(?:.*\S)?/s, masked) : cookie
   return cookie.slice(0, at + 1) + (cookie.slice(at + 1).trim() && masked)
 }
 
 /**
- * Decodes what is ASCII, which is all that tells.
+ * Decodes ASCII characters; others do not matter here.
  * @param {string} name
  */
 function decoded(name) {

@@ -1,4 +1,4 @@
-/** Samples of the Prometheus text format, as far as a page needs them. */
+/** Parses the Prometheus text format, as far as a page needs it. */
 
 /**
  * @typedef {object} Sample
@@ -8,7 +8,7 @@
  */
 
 /**
- * Reads the samples of a text; lines that are none are skipped.
+ * Parses the samples of a text, and skips other lines.
  * @param {string} text
  * @returns {Sample[]}
  */
@@ -25,7 +25,7 @@ export function samplesOf(text) {
 }
 
 /**
- * Gives the value of the sample without labels, or undefined.
+ * Returns the value of the sample without labels, or undefined.
  * @param {Sample[]} samples
  * @param {string} name
  */

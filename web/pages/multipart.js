@@ -1,4 +1,4 @@
-/** Content in parts: multipart, as forms with files have it (RFC 2046, 5.1; RFC 7578). */
+/** Parses multipart content, as forms with files send it (RFC 2046, 5.1; RFC 7578). */
 import { readable, trimmed, valuesOf } from './field.js'
 
 const mostParts = 200
@@ -16,8 +16,8 @@ const mostBoundary = 256
  */
 
 /**
- * Splits content into its parts. Where it is malformed, or more than 200 parts, `fault` says so
- * and `parts` are those before; content that ends early has its last part as far as it goes.
+ * Splits content into its parts. If it is malformed, or has more than 200 parts, `fault` says so
+ * and `parts` has the parts before; if it ends early, the last part is incomplete.
  * @param {Uint8Array} bytes
  * @param {string} contentType the value of Content-Type
  * @returns {{ parts: Part[], fault?: string }}
@@ -28,7 +28,7 @@ export function parseMultipart(bytes, contentType) {
   const boundary = boundaryOf(contentType)
   if (!boundary) return { parts, fault: 'Content-Type is not multipart with a boundary' }
   const delimiter = Uint8Array.from(`\r\n--${boundary}`, (c) => c.charCodeAt(0))
-  // The first delimiter may be at the very beginning, without the line end before it.
+  // The first delimiter may be at the very beginning, without a line end before it.
   let at = delimiterAt(bytes, -2, delimiter) ?? delimiterFrom(bytes, 0, delimiter)
   if (!at) return { parts, fault: 'the boundary is not in the content' }
   while (!at.last) {
@@ -68,8 +68,8 @@ function delimiterFrom(bytes, from, delimiter) {
 }
 
 /**
- * Returns the delimiter at an offset, with the line end before it, where it is a line of its own
- * or the last.
+ * Returns the delimiter at an offset, with the line end before it, if it is a whole line, closing
+ * or not.
  * @param {Uint8Array} bytes
  * @param {number} from may be negative: what would be there is taken for granted
  * @param {Uint8Array} delimiter
@@ -113,7 +113,7 @@ function partOf(bytes) {
 function fieldsOf(head) {
   /** @type {[string, string][]} */
   const headers = []
-  // RFC 5322, 2.2.3: a line that begins with a space goes on with the one before.
+  // RFC 5322, 2.2.3: a line that begins with a space continues the one before.
   const lines = head.replace(/\r\n(?=[ \t])/g, '').split('\r\n')
   for (const line of lines) {
     if (!line) continue
@@ -127,20 +127,20 @@ function fieldsOf(head) {
 
 /** @param {string} disposition */
 function filenameOf(disposition) {
-  // RFC 8187. Forms should not have it, and some programs send it.
+  // RFC 8187. Forms should not use it, but some programs do.
   const extended = /^utf-8'[^']*'(.*)$/is.exec(parameter(disposition, 'filename*') ?? '')?.[1]
   try {
     if (extended !== undefined) return decodeURIComponent(extended)
   } catch {
-    // Malformed: the plain one counts.
+    // Malformed: use the plain parameter.
   }
   const plain = parameter(disposition, 'filename')
   return plain === undefined ? undefined : readable(plain)
 }
 
 /**
- * Returns a parameter of a value such as form-data; name="a". A backslash stands for itself but
- * before a quotation mark and another: some browsers sent whole paths of Windows.
+ * Returns a parameter of a value such as form-data; name="a". A backslash escapes only a quotation
+ * mark and a backslash, because some browsers sent whole Windows paths.
  * @param {string} value
  * @param {string} name in lower case
  */

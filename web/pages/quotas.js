@@ -1,4 +1,4 @@
-/** How much of their quotas accounts use, from the metrics of a gateway. */
+/** The usage of accounts' quotas, from the metrics of a gateway. */
 import { bytesInWords } from './content.js'
 
 /**

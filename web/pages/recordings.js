@@ -1,4 +1,4 @@
-/** The recordings of a claim: what the gateway keeps of its exchanges. */
+/** The recordings of a claim's exchanges at the gateway. */
 
 /**
  * @typedef {import('../../sdk-js/src/envelope.js').Recorded} Recorded
@@ -8,14 +8,14 @@
  *   token that may see them; that of a viewer may do nothing else
  */
 
-/** How many recordings a gateway keeps of a claim, and lists at once. */
+/** How many recordings a gateway stores of a claim, and returns at once. */
 export const mostKept = 200
 const waitSeconds = 25
 const firstPauseMs = 500
 const idleMs = 5_000
 const longestPauseMs = 15_000
 
-/** An answer that is not what was asked for. */
+/** The error for an answer other than success. */
 export class Refused extends Error {
   /**
    * @param {number} status
@@ -28,9 +28,8 @@ export class Refused extends Error {
 }
 
 /**
- * Reports the recordings that there are, and each again whenever it changes, until the signal
- * aborts or the claim is gone: by the link of the claim while that is open, otherwise by requests
- * that wait at the gateway.
+ * Reports all recordings, and each again whenever it changes, until the signal aborts or the claim
+ * is gone. It uses the link of the claim while that is open, and otherwise long polls.
  * @param {At & { signal: AbortSignal, link?: import('./link-watch.js').LinkWatch }} at
  * @param {(recorded: Recorded) => void} onRecorded
  * @param {() => void} onCleared the recordings of exchanges that ended were deleted
@@ -43,7 +42,7 @@ export async function watch(at, onRecorded, onCleared, onListed) {
   while (!signal.aborted) {
     if (linked?.open) {
       await linked.over()
-      // It is opened again soon, or the claim is given up.
+      // The link opens again soon, or the claim is given up.
       await pause(firstPauseMs, signal)
       continue
     }
@@ -75,7 +74,7 @@ export async function watch(at, onRecorded, onCleared, onListed) {
 }
 
 /**
- * Has recordings reported that come by a link.
+ * Reports recordings that come by a link.
  * @param {import('./link-watch.js').LinkWatch} link
  * @param {{ change: string }} state
  * @param {AbortSignal} signal
@@ -97,7 +96,7 @@ function byLink(link, state, signal, onRecorded, onCleared) {
       state.change = change
       if (cleared) onCleared()
       if (exchange) onRecorded(exchange)
-      // Whether something is recorded again is asked for.
+      // The caller then asks whether recording is on again.
       if (last) listener.closed()
     },
     opened: () => {
@@ -113,12 +112,12 @@ function byLink(link, state, signal, onRecorded, onCleared) {
   return {
     begin: () => link.listen(listener),
     end: () => link.leave(listener),
-    /** Resolves while nothing comes by the link, or once nothing does. */
+    /** Resolves at once if the link is not open, or when it closes. */
     over: () => over,
     get open() {
       return listener.open
     },
-    /** Returns the signal that ends a request which waits: the link has opened. */
+    /** Returns a signal that aborts a long poll when the link has opened. */
     waiting: () => {
       if (waiting.signal.aborted && !signal.aborted) waiting = new AbortController()
       return waiting.signal
@@ -127,7 +126,7 @@ function byLink(link, state, signal, onRecorded, onCleared) {
 }
 
 /**
- * Returns one recording whole; undefined where the gateway has dropped it.
+ * Returns a complete recording, or undefined if the gateway has dropped it.
  * @param {At} at
  * @param {string} id
  * @returns {Promise<Recording | undefined>}
@@ -142,7 +141,7 @@ export async function recordingOf({ exchanges, token }, id) {
 }
 
 /**
- * Returns the ids of the recordings that pass filters of the gateway.
+ * Returns the ids of the recordings that pass filters at the gateway.
  * @param {At} at
  * @param {URLSearchParams} params
  * @returns {Promise<Set<string>>}
@@ -155,8 +154,8 @@ export async function search({ exchanges, token }, params) {
 }
 
 /**
- * Gives the recorded request to the handler again, with what is to replace its members; returns
- * the id of the new exchange.
+ * Sends a recorded request to the handler again, with changes if given. Returns the id of the new
+ * exchange.
  * @param {At} at
  * @param {string} id
  * @param {ReplayRequest} [changes]
@@ -170,7 +169,7 @@ export async function replay({ exchanges, token }, id, changes = {}) {
 }
 
 /**
- * Deletes the recordings of exchanges that ended.
+ * Deletes the recordings of completed exchanges.
  * @param {At} at
  */
 export async function clear({ exchanges, token }) {
@@ -178,7 +177,7 @@ export async function clear({ exchanges, token }) {
 }
 
 /**
- * Asks the gateway with a token; throws what it says where it refuses.
+ * Sends a request with a token to the gateway. Throws its problem if it refuses.
  * @param {string} url
  * @param {string} token
  * @param {RequestInit} [init]

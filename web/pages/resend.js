@@ -1,4 +1,4 @@
-/** Gives a recorded request to the handler again: as it was, edited, or signed anew. */
+/** Sends a recorded request to the handler again: unchanged, edited, or with a new signature. */
 import { asText, bytesInWords, toBase64 } from './content.js'
 import { copyMenu } from './copy-menu.js'
 import { button, element, make, say } from './element.js'
@@ -10,7 +10,7 @@ import { replay } from './recordings.js'
 import { resign, schemeOf } from './resign.js'
 
 const mostEdited = 65_536
-/** By scheme. They are in this page only, until it is closed. */
+/** Secrets by scheme, only in the memory of this page. */
 const secrets = new Map()
 const schemes = {
   standard: 'Standard Webhooks',
@@ -22,8 +22,8 @@ const schemes = {
 /** @typedef {import('./recordings.js').Recording} Recording */
 
 /**
- * Resends a request as it was; one that is signed, and whose secret was given before, gets a new
- * signature. Returns the id of the new exchange.
+ * Resends a request unchanged, except that a signed request gets a new signature if its secret was
+ * entered before. Returns the id of the new exchange.
  * @param {import('./recordings.js').At} at
  * @param {Recording} recording
  */
@@ -38,7 +38,7 @@ export async function resend(at, recording) {
 }
 
 /**
- * Opens the form of a request, and resends it as it is filled in.
+ * Opens the form of a request, and resends the request as edited.
  * @param {import('./recordings.js').At} at
  * @param {Recording} recording
  * @param {(id: string) => void} sent
@@ -128,7 +128,7 @@ export function editAndResend(at, recording, sent) {
     return [readableTarget, maskTarget(readableTarget)].includes(target.value)
   }
 
-  /** The request as it stands in the form, signed anew where a secret is given. */
+  /** Returns the request in the form, with a new signature if a secret is given. */
   async function edited() {
     const bytes = content.bytes()
     let headers = fieldsOf(fields.value, kept)
@@ -149,8 +149,7 @@ export function editAndResend(at, recording, sent) {
 }
 
 /**
- * Edits content that is text. Other content, and much of it, is sent as it was recorded unless it
- * is replaced.
+ * Edits content that is text. Other or large content is sent as recorded unless it is replaced.
  * @param {Uint8Array<ArrayBuffer>} recorded
  * @param {boolean} cut
  * @param {Record<string, string>} typed
@@ -159,7 +158,7 @@ function contentEditor(recorded, cut, typed) {
   const area = make('textarea', { id: 'edit-content', rows: 10, ...typed })
   const text = recorded.length <= mostEdited && !cut ? asText(recorded) : undefined
   area.value = text ?? ''
-  // A text area has its own idea of line ends: what was not changed is not read from there.
+  // A text area changes line ends, so unchanged content is not read from it.
   const before = area.value
   let replaced = text !== undefined
   const label = make('label', { for: 'edit-content' }, 'Content')
@@ -184,7 +183,7 @@ function contentEditor(recorded, cut, typed) {
     bytes: () => (changed() ? new TextEncoder().encode(value()) : recorded),
     changes: () => {
       if (!changed()) return {}
-      // Neither member stands for no content: an empty one says that there shall be none.
+      // Leaving out both members keeps the recorded content; an empty one means no content.
       return value() ? { body: value() } : { bodyBase64: toBase64(new Uint8Array()) }
     },
   }

@@ -1,6 +1,6 @@
 /**
- * Signs webhooks again. Receivers refuse signatures that are older than some minutes, so a request
- * of yesterday is replayed with the time of now, and a signature that fits it.
+ * Signs webhooks again. Receivers refuse signatures older than some minutes, so a replayed request
+ * gets the current time and a new signature.
  */
 import { toBase64 } from './content.js'
 import { bytesOf, valuesOf } from './field.js'
@@ -21,7 +21,7 @@ const fields = [
 ]
 
 /**
- * Returns how a request is signed, or undefined where it is not, in a way known here.
+ * Returns the scheme by which a request is signed, or undefined if it has no known signature.
  * @param {Headers} headers
  */
 export function schemeOf(headers) {
@@ -29,9 +29,9 @@ export function schemeOf(headers) {
 }
 
 /**
- * Returns the fields with a signature of now in the place of the one that they had, or after them.
- * The id of a Standard Webhook stays: it is the same event. Rejects, with words for people, where
- * the secret cannot be one of the scheme, and where the browser cannot sign.
+ * Returns the fields with a new signature in place of the old one, or appended. The id of a
+ * Standard Webhook stays, since it is the same event. Rejects, with a text for people, if the
+ * secret is invalid for the scheme, or if the browser cannot sign.
  * @param {Scheme} scheme
  * @param {string} secret as the sender shows it: that of Standard Webhooks is whsec_ and base64
  * @param {Headers} headers
@@ -60,7 +60,7 @@ export async function resign(scheme, secret, headers, content, now) {
     }
     case 'github': {
       const signed = [['X-Hub-Signature-256', `sha256=${hexOf(await hmac(key, content))}`]]
-      // GitHub sends the older one also, and each receiver checks the one it knows.
+      // GitHub also sends the older signature, and receivers check the one they know.
       if (valuesOf(headers, 'x-hub-signature').length) {
         signed.push(['X-Hub-Signature', `sha1=${hexOf(await hmac(key, content, 'SHA-1'))}`])
       }
@@ -78,7 +78,7 @@ export async function resign(scheme, secret, headers, content, now) {
 async function standard(secret, headers, content, at) {
   const key = standardSecret(secret)
   if (!key) throw new Error('the secret is not whsec_ and base64, as Standard Webhooks have it')
-  // Svix, whose scheme it was, has names of its own; a sender may have both.
+  // Svix, which created the scheme, has field names of its own; a sender may use both.
   const prefixes = ['webhook', 'svix'].filter((p) => valuesOf(headers, `${p}-signature`).length)
   const signed = []
   for (const prefix of prefixes.length ? prefixes : ['webhook']) {
@@ -97,8 +97,8 @@ async function standard(secret, headers, content, at) {
 }
 
 /**
- * Puts fields in the place of the first of their name, takes others of it away, and adds at the end
- * those that were not there. Names keep the form that they had.
+ * Replaces the first field of each name, removes others of that name, and appends new ones. Names
+ * keep their spelling.
  * @param {Headers} headers
  * @param {string[][]} fresh
  * @returns {[string, string][]}

@@ -1,4 +1,4 @@
-/** The address of what a page shows: `#/exchange/ID?filter=TEXT`. */
+/** The fragment of the URL says what a page shows: `#/exchange/ID?filter=TEXT`. */
 
 /** @param {{ id: string, filter: string }} shown */
 export function toHash({ id, filter }) {

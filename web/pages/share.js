@@ -1,10 +1,10 @@
-/** What hands a claim on: its URL to a phone, and a link to whoever may look. */
+/** Shares a claim: its URL with a phone, and a link for viewers. */
 import { copyText } from './copy.js'
 import { button, element, make, say } from './element.js'
 import { share } from './viewing.js'
 
 /**
- * Shows the URL for a phone to scan. The gateway draws the picture.
+ * Shows the URL as a QR code, which the gateway draws.
  * @param {string} url
  */
 export function showQR(url) {
@@ -25,7 +25,7 @@ export function showQR(url) {
 }
 
 /**
- * Offers a link by which others see what comes, and change nothing.
+ * Offers a link by which others can see exchanges but change nothing.
  * @param {import('/sdk.js').Claim} claim
  */
 export function offerShare(claim) {

@@ -4,30 +4,30 @@ import { bytesOf, readable } from './field.js'
 
 /** @typedef {import('./copy-as.js').Sent} Sent */
 
-// Linux takes at most 128 KiB as one argument of a program.
+// Linux allows at most 128 KiB for one argument of a program.
 const mostArgument = 65_536
 const dots = /\/(?:\.|%2e){1,2}(?=[/?]|$)/i
 const plain = /^[\n\x20\p{L}\p{M}\p{N}\p{P}\p{S}]*$/u
 
 /**
- * Returns the command of curl that sends the request.
+ * Returns the curl command that sends the request.
  * @param {Sent} sent
  */
 export function curl(sent) {
   const { method, url, headers, hasContent } = sent
   const has = names(headers)
   const parts = ['curl']
-  // curl reads [] and {} as lists of URLs, and resolves dots.
+  // curl expands [] and {} to several URLs, and resolves dots.
   if (/[[\]{}]/.test(url)) parts.push('--globoff')
   if (dots.test(url)) parts.push('--path-as-is')
   if (has('accept-encoding')) parts.push('--compressed')
-  // RFC 9110, 9.3.2: content of HEAD means nothing, and curl has no way to send it.
+  // RFC 9110, 9.3.2: content of HEAD has no meaning, and curl cannot send it.
   const data = method === 'HEAD' || !hasContent ? undefined : dataOf(sent)
   if (method === 'HEAD') parts.push('--head')
   else if (method !== (data ? 'POST' : 'GET')) parts.push(`-X ${quote(method)}`)
   const lines = [[...parts, quote(url)].join(' ')]
   for (const [name, value] of headers) {
-    // A name without value would take the field away.
+    // A name without a value would remove the field.
     lines.push(`-H ${quoteBytes(value ? `${name}: ${value}` : `${name};`)}`)
   }
   for (const name of ['Accept', 'User-Agent']) if (!has(name)) lines.push(`-H '${name}:'`)
@@ -37,7 +37,7 @@ export function curl(sent) {
 }
 
 /**
- * Returns the command of HTTPie that sends the request, with a comment on what it cannot send.
+ * Returns the HTTPie command that sends the request, with a comment about what it cannot send.
  * @param {Sent} sent
  */
 export function httpie(sent) {
@@ -57,7 +57,7 @@ export function httpie(sent) {
     if (item) lines.push(item)
     else cannot.push(`# HTTPie cannot send this value of ${quote(name)}.\n`)
   }
-  // Content makes it ask for JSON and say that it sends that.
+  // With content HTTPie sets Accept and Content-Type to JSON.
   if (data && !has('accept')) lines.push("'Accept:'")
   if (data && !has('content-type')) lines.push("'Content-Type:'")
   return `${cannot.join('')}${data?.before ?? ''}${lines.join(' \\\n  ')}\n`
@@ -69,7 +69,7 @@ export function httpie(sent) {
  */
 function itemOf(name, value) {
   const text = readable(value)
-  // It sends text only, and has no way to write a backslash before one of its separators.
+  // HTTPie sends text only, and cannot express a backslash before one of its separators.
   if ((text === value && /[\x80-\xff]/.test(value)) || /(?<!\\)(?:\\\\)*\\[:;=@]/.test(value)) {
     return undefined
   }
@@ -79,8 +79,7 @@ function itemOf(name, value) {
 }
 
 /**
- * Returns content as an argument; or, where it cannot be one, what stands before a command that
- * reads it.
+ * Returns content as an argument, or, if it cannot be one, the text before a command that reads it.
  * @param {Sent} sent
  * @returns {{ argument?: string, before?: string }}
  */
@@ -105,7 +104,7 @@ function quoteBytes(value) {
 }
 
 /**
- * Quotes a text for bash. What cannot be seen, or would be lost when it is pasted, is escaped.
+ * Quotes a text for bash. It escapes characters that are invisible or would be lost by pasting.
  * @param {string} text
  */
 function quote(text) {
@@ -123,7 +122,7 @@ function quoteWith(text, bytes) {
   const escaped = Array.from(text, (c) => {
     if (c === '\n') return '\\n'
     if (c === "'" || c === '\\') return `\\${c}`
-    // Histories of shells know ! even there.
+    // Shell history expands ! even there.
     if (c !== '!' && plain.test(c) && (bytes === undefined || c < '\x80')) return c
     const of = bytes === undefined ? new TextEncoder().encode(c) : bytesOf(c)
     return Array.from(of, (b) => `\\x${b.toString(16).padStart(2, '0')}`).join('')

@@ -1,8 +1,8 @@
-/** The pane beside the list: the exchange that is open, and what a page has of its own. */
+/** The pane beside the list, with the open exchange and the page's own panel. */
 import { button, by, element, make } from './element.js'
 
 /**
- * Fills the pane, and returns what shows one of its two panels.
+ * Fills the pane, and returns a function that shows one of its two panels.
  * @param {HTMLElement} pane
  * @param {{ name: string, own: HTMLElement, first: 'exchange' | 'own', back: () => void }} options
  * @returns {(which: 'exchange' | 'own', focus?: boolean) => void}
@@ -48,7 +48,7 @@ export function sidePane(pane, { name, own, first, back }) {
   }
 }
 
-/** What stands in the pane while no exchange is open. */
+/** Returns the content of the pane while no exchange is open. */
 export function noneOpen() {
   by('exchange').replaceChildren(
     element(

@@ -1,14 +1,14 @@
 /**
- * Checks of signed webhooks, by the exact bytes of their content.
- * A check says one of: valid, invalid, not signed, not checked; and why.
+ * Checks the signatures of webhooks against the exact bytes of their content. A result is valid,
+ * invalid, not signed or not checked, with the reason.
  */
 import { fromBase64 } from './content.js'
 import { bytesOf, valuesOf } from './field.js'
 import { joined, verify } from './hmac.js'
 
-/** How far the timestamp of a Standard Webhook may be from its receipt, in seconds. */
+/** The most that the timestamp of a Standard Webhook may differ from its receipt, in seconds. */
 export const toleranceSeconds = 300
-// Senders sign with two secrets while one replaces the other, not with hundreds.
+// Senders sign with two secrets during a rotation, not with hundreds.
 const mostSignatures = 16
 
 /**
@@ -91,7 +91,7 @@ export async function checkStandard({ headers, content, receivedMs }, secret) {
 }
 
 /**
- * Returns the bytes of a secret of Standard Webhooks, or undefined where it is none.
+ * Returns the bytes of a Standard Webhooks secret, or undefined if it is invalid.
  * @param {string} secret whsec_ and base64
  */
 export function standardSecret(secret) {

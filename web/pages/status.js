@@ -1,4 +1,7 @@
-/** The state of this gateway, on the index: asked for every few seconds while the page is seen. */
+/**
+ * The state of this gateway, on the index page, updated every few seconds while the page is
+ * visible.
+ */
 import { bytesInWords } from './content.js'
 import { by, element, say } from './element.js'
 import { gauge, samplesOf } from './metrics.js'
@@ -23,13 +26,13 @@ async function refresh() {
       ),
     )
     seen = new Date().toLocaleTimeString()
-    // Anything but its own words, such as a proxy's page of errors, is no state of a gateway.
+    // Any other answer, such as a proxy's error page, is not the state of a gateway.
     if (!discovery.ok) throw new Error(`its discovery says ${discovery.status}`)
     describe(await discovery.json())
     count(metrics.ok ? samplesOf(await metrics.text()) : [])
     if (ready.ok) show('online', 'ready: claims and visitors are welcome')
     else show('reconnecting', 'stopping: no new claims and no new visitors')
-    // A gateway for strangers has its metrics at the operator's address.
+    // A public gateway has its metrics only at the operator's address.
     const elsewhere = metrics.status === 404
     by('numbers').hidden = by('ended').hidden = by('metrics-link').hidden = !metrics.ok && elsewhere
     by('elsewhere').hidden = metrics.ok || !elsewhere

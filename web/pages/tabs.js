@@ -1,4 +1,4 @@
-/** Tabs, by the pattern of ARIA: arrows move, the panel is made when its tab is chosen. */
+/** Tabs, by the ARIA pattern: arrow keys move, and a panel is created when its tab is chosen. */
 import { make } from './element.js'
 
 /**

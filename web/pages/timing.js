@@ -1,4 +1,4 @@
-/** How long an exchange was where: a bar, and the same in words. */
+/** How long an exchange spent in each phase: a bar, and the same in words. */
 import { duration } from './duration.js'
 import { element } from './element.js'
 
@@ -15,7 +15,7 @@ export function timing({ state, queuedMs = 0, deliveredMs, firstByteMs, doneMs }
   const list = element('ol', 'steps')
   let before = 0
   for (const { name, words, ms } of steps) {
-    // What never came: a failed exchange has no handler's time, but it has an end.
+    // Phases that never began: a failed exchange may have no handler's time, but it has an end.
     if (ms === undefined) continue
     const took = Math.max(0, ms - before)
     before = Math.max(before, ms)

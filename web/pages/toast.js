@@ -1,4 +1,4 @@
-/** One line that says what just happened, and goes by itself. */
+/** A line that says what just happened, and disappears by itself. */
 import { make, say } from './element.js'
 
 const seenMs = 5_000

@@ -1,4 +1,4 @@
-/** The part of the console that tells of a claim it only looks at. */
+/** The part of the console for a claim that it only views. */
 import { claimsButton } from './claims.js'
 import { offerCopy } from './copy.js'
 import { button, by, make, say } from './element.js'
@@ -14,7 +14,7 @@ export async function viewerPanel({ viewing, curl, found }) {
   const { label, viewer, owner } = viewing
   const own = button({ id: 'own-claim' }, 'Claim one of your own', () => {
     forgetViewed()
-    // What is open is not of that claim.
+    // The open exchange does not belong to that claim.
     history.replaceState(null, '', location.pathname)
     location.reload()
   })

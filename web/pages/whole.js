@@ -1,17 +1,18 @@
-/** Content of a request as the pages want it: whole. */
+/** Collects the whole content of a request for a handler. */
 import { bytesInWords } from './content.js'
 
-/** The most that a page reads of content that streams, in bytes. */
+/** The most content that a page collects from a stream, in bytes. */
 export const mostBytes = 4 << 20
 
 /**
- * Gives handlers content that streams as whole content, up to a bound; beyond it visitors get 413.
+ * Wraps a handler so that it gets streamed content as a whole, up to a bound. Beyond it visitors
+ * get 413.
  * @param {import('/sdk.js').Handler} handler
  * @returns {import('/sdk.js').Handler}
  */
 export function withWholeContent(handler) {
   return async (request, info) => {
-    // What follows an upgrade comes after it.
+    // Data after an upgrade comes only once it is accepted.
     if (info.upgrade) return handler(request, { ...info, body: null })
     if (!info.body) return handler(request, info)
     const content = await read(info.body)
@@ -23,7 +24,7 @@ export function withWholeContent(handler) {
 }
 
 /**
- * Reads a stream to its end, or gives null where it is too long.
+ * Reads a stream to its end, or returns null if it is too long.
  * @param {ReadableStream<Uint8Array>} stream
  */
 async function read(stream) {
