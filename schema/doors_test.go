@@ -24,7 +24,7 @@ func TestDoorsNameWhatThereIs(t *testing.T) {
 	known := func(of string, names, among []string) {
 		for i, name := range names {
 			if !slices.Contains(among, name) || slices.Contains(names[:i], name) {
-				t.Errorf("%s names %q, which there is not, or twice", of, name)
+				t.Errorf("%s names %q, which does not exist, or twice", of, name)
 			}
 		}
 	}

@@ -55,7 +55,7 @@ func TestNothingIsLostWhileConnectionsBreak(t *testing.T) {
 	f := l.check(t, schema.CodeSessionLost, schema.CodeHandlerFailed, schema.CodeNoHandler)
 	checkCounts(t, m, f)
 	t.Logf("%v, %.0f exchanges a second: %v", took.Round(time.Millisecond), float64(f.total())/took.Seconds(), f)
-	t.Attr("figures", fmt.Sprintf("seed %d: %v", seed, f)) // for who reads go test -json
+	t.Attr("figures", fmt.Sprintf("seed %d: %v", seed, f)) // for readers of go test -json
 	t.Logf("%d programs killed; faults between programs and gateway: %s; between visitors and gateway: %s", killed, strokes(town.proxies...), strokes(visits))
 	t.Logf("the gateway counts %v", m.ends())
 	if done := f.ends[answered]; done < f.total()/2 {

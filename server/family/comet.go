@@ -115,7 +115,7 @@ func (d *comet) take(w http.ResponseWriter, r *http.Request, c *claim.Claim) err
 		fault = d.g.AnswerWhole(s, x, resp.status, resp.fields, resp.content)
 	}
 	if fault != nil {
-		return problem.New(schema.CodeBadAnswer, "The content is no response to an event: "+fault.Error()+".")
+		return problem.New(schema.CodeBadAnswer, "The content is not a response to an event: "+fault.Error()+".")
 	}
 	return nil
 }

@@ -71,7 +71,7 @@ func (d *reverseHTTP) replies(r *http.Request, at place, s *claim.Session, p *po
 		fault := d.replyTo(r.Context(), s, x, p, !more)
 		switch {
 		case fault != nil:
-			return false, problem.New(schema.CodeBadAnswer, "The content is no HTTP response message: "+fault.Error()+".")
+			return false, problem.New(schema.CodeBadAnswer, "The content is not an HTTP response message: "+fault.Error()+".")
 		case more:
 			continue
 		case x.Request().Method == http.MethodHead:

@@ -71,7 +71,7 @@ var kinds = map[schema.Code]kind{
 	schema.CodeNotFound:             {404, "", 0, "There is nothing at this path of the gateway. GET /.well-known/reversehttp tells its URLs."},
 	schema.CodeMethodNotAllowed:     {405, "", 0, "This resource does not take that method; see Allow."},
 	schema.CodeNotAcceptable:        {406, "", 0, "A poll answers in application/json, application/x-ndjson, text/event-stream or application/vnd.reversehttp."},
-	schema.CodeBadAnswer:            {400, "", 0, "The content is no HTTP response message."},
+	schema.CodeBadAnswer:            {400, "", 0, "The content is not an HTTP response message."},
 	schema.CodeUpgradeNeeded:        {426, "http_request_error", 0, "Ask for an upgrade of the connection here, with the fields Connection: Upgrade and Upgrade."},
 	schema.CodeWrongOrigin:          {403, "", 0, "The token gives no right to this origin. Name public origins of this gateway whose token it is."},
 	schema.CodeUnavailable:          {503, "", 5, "The gateway cannot keep that now, so nothing was changed. Try again soon."},
