@@ -17,8 +17,8 @@ const noHTML = "; require-trusted-types-for 'script'; trusted-types 'none'"
 // The playground runs code that the person in front of it wrote: in a worker,
 // made from a blob, that inherits this policy. It sees no document, no storage
 // and so no token, and can be ended when it loops. The page itself evaluates
-// nothing. The code comes from the editor, never from the URL, so a link
-// cannot bring any. Without Trusted Types a slip could make script elements,
+// nothing. The code comes from the editor. A link can bring code there, which
+// runs when the person applies it and no sooner, so a link runs none. Without Trusted Types a slip could make script elements,
 // so only modules whose hashes the page has may run, and the worker loads none.
 const handlerWorker = "; worker-src blob:"
 

@@ -127,10 +127,12 @@ func TestEveryModuleOfTheSDKNamesItsSourceMap(t *testing.T) {
 	}
 }
 
-// A bundle from npm is large, so a page has it only where it needs it.
+// A bundle from npm is large, so a page has it only where it needs it. Hono, and for the playground the
+// MCP SDK, are no modules of a page: they come to its worker as text.
 func TestPagesThatLoadBundles(t *testing.T) {
 	want := map[string][]string{
 		"/vendor/client-zip.js": {"/files"},
+		"/vendor/codemirror.js": {"/playground"},
 		"/vendor/xml.js":        {"/websub"},
 		"/vendor/mcp.js":        {"/ask", "/mcp"},
 	}
@@ -254,8 +256,8 @@ func TestThePlaygroundLoadsWhatItHasTheHashOf(t *testing.T) {
 		}
 	}
 	// Proxies bound the fields of an answer: nginx to 4 KiB by default.
-	if got := len(p); got > 3400 {
-		t.Errorf("the policy has %d bytes, want 3400 at most", got)
+	if got := len(p); got > 3650 {
+		t.Errorf("the policy has %d bytes, want 3650 at most", got)
 	}
 	// Loaded with the page, imported by a module, and imported later.
 	for _, at := range []string{"/playground.js", "/sdk.js", "/handler-runner.js", "/open-exchange.js", "/share.js"} {

@@ -19,6 +19,13 @@ import (
 // is the declaration of its types, for tsc.
 var libraries = map[string]string{
 	"client-zip": `export { makeZip, predictLength } from 'client-zip'`,
+	"codemirror": `export { EditorState } from '@codemirror/state'
+export { EditorView, keymap, drawSelection, highlightActiveLine, lineNumbers } from '@codemirror/view'
+export { defaultKeymap, history, historyKeymap } from '@codemirror/commands'
+export { HighlightStyle, syntaxHighlighting, bracketMatching, indentOnInput } from '@codemirror/language'
+export { javascriptLanguage } from '@codemirror/lang-javascript'
+export { tags } from '@lezer/highlight'`,
+	"hono": `export { Hono } from 'hono'`,
 	// zod, which is inside, tries whether it may evaluate text unless this is set first, and browsers report that.
 	"mcp": `import 'data:text/javascript,globalThis.__zod_globalConfig = { jitless: true }'
 export { McpServer, createMcpHandler, fromJsonSchema } from '@modelcontextprotocol/server'`,

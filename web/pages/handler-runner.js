@@ -5,6 +5,9 @@
  * loops does not: it hangs until it answers or is ended, and visitors are told that it is busy.
  */
 
+import { asScript, libraries, withoutImports } from './worker-libraries.js'
+import { Lasting } from './worker-lasting.js'
+
 const loadMs = 5_000
 const finishMs = 5_000
 const hangMs = 2_000
@@ -15,8 +18,6 @@ export class Runner {
   /** @type {Running | undefined} */
   #running
   #code = ''
-  /** @type {Promise<string> | undefined} */
-  #before
   #failed
   #hangs
 
@@ -40,11 +41,12 @@ export class Runner {
    */
   async apply(code) {
     // The worker may load nothing, so what it needs comes with it.
-    this.#before ??= sourceOf('/handler-worker.js').catch((e) => {
-      this.#before = undefined
-      throw e
-    })
-    const running = new Running(await this.#before, code, this.#failed, (is) => {
+    const { text, names } = withoutImports(code)
+    const before = await Promise.all([
+      sourceOf('/handler-worker.js'),
+      ...names.map(async (name) => asScript(name, await sourceOf(libraries[name]))),
+    ])
+    const running = new Running(before.join(''), text, this.#failed, (is) => {
       if (running === this.#running) this.#hangs(is)
     })
     await running.loaded
@@ -71,10 +73,22 @@ export class Runner {
  * @property {(answer: any) => void} resolve given the answer, or nothing where the code hangs
  * @property {(error: Error) => void} reject
  * @property {(headers: [string, string][]) => void} earlyHints
+ * @property {(message: any) => void} upgrade
  */
 
+/** @type {Map<string, Promise<string>>} */
+const sources = new Map()
+
 /** @param {string} path */
-async function sourceOf(path) {
+function sourceOf(path) {
+  const loading = sources.get(path) ?? load(path)
+  sources.set(path, loading)
+  loading.catch(() => sources.delete(path))
+  return loading
+}
+
+/** @param {string} path */
+async function load(path) {
   const response = await fetch(path)
   if (!response.ok) throw new Error(`${path} answers ${response.status}`)
   return response.text()
@@ -87,6 +101,9 @@ class Running {
   #worker
   #hangs = false
   #tell
+  #failed
+  #linesBefore
+  #lasting = new Lasting((message) => this.#worker.postMessage(message))
   /** @type {number | undefined} of the question that waits for its answer, or for its turn */
   #timer
   /** @type {Promise<void>} */
@@ -100,7 +117,8 @@ class Running {
    */
   constructor(before, code, failed, hangs) {
     this.#tell = hangs
-    const linesBefore = before.split('\n').length - 1
+    this.#failed = failed
+    this.#linesBefore = before.split('\n').length - 1
     const blob = new Blob([before, code, '\n;endOfCode()'], { type: 'text/javascript' })
     const url = URL.createObjectURL(blob)
     this.#worker = new Worker(url, { name: 'handler' })
@@ -112,15 +130,14 @@ class Running {
         clearTimeout(timer)
         URL.revokeObjectURL(url)
         if (over) failed(error.message)
-        else this.#worker.terminate()
+        else this.#end()
         over = true
         reject(error)
       }
       this.#worker.addEventListener('error', (e) => {
         e.preventDefault()
         const message = e.message.replace(/^Uncaught /, '')
-        const line = e.lineno - linesBefore
-        end(new Error(line > 0 ? `${message} (line ${line})` : message))
+        end(this.#error({ message, line: e.lineno }))
       })
       this.#worker.addEventListener('message', ({ data }) => {
         if (data.type === 'loaded') {
@@ -128,9 +145,9 @@ class Running {
           URL.revokeObjectURL(url)
           over = true
           resolve()
-        } else if (data.type === 'fault') end(new Error(data.message))
+        } else if (data.type === 'fault') end(this.#error(data))
         else if (data.type === 'here') this.#heard()
-        else this.#settle(data)
+        else if (!this.#lasting.heard(data)) this.#settle(data)
       })
     })
   }
@@ -139,17 +156,31 @@ class Running {
   async handle(request, { signal, responseHeaders, earlyHints, upgrade, ...info }) {
     if (this.#hangs) return busy()
     const { id } = info
-    const answered = new Promise((resolve, reject) =>
-      this.#pending.set(id, { resolve, reject, earlyHints }),
-    )
+    const answered = new Promise((resolve, reject) => {
+      const accept = (/** @type {any} */ { options, added }) => {
+        try {
+          if (!upgrade) throw new TypeError('the visitor asked for no WebSocket')
+          responseHeaders.push(...added)
+          this.#lasting.socket(id, upgrade(options))
+          resolve({ upgraded: true })
+        } catch (e) {
+          const closed = { code: 1006, reason: '', wasClean: false }
+          this.#worker.postMessage({ type: 'closed', id, ...closed })
+          reject(e)
+        }
+      }
+      this.#pending.set(id, { resolve, reject, earlyHints, upgrade: accept })
+    })
     signal.addEventListener('abort', () => this.#worker.postMessage({ type: 'cancel', id }))
     const { method, url } = request
-    this.#worker.postMessage({ type: 'request', method, url, info })
+    this.#worker.postMessage({ type: 'request', method, url, info, canUpgrade: !!upgrade })
     if (!this.#timer) this.#ask()
     const answer = await answered
     if (!answer) return busy()
-    const { status, headers, added, content } = answer
+    if (answer.upgraded) return /** @type {any} */ (undefined)
+    const { status, headers, added, content, lasts } = answer
     responseHeaders.push(...added)
+    if (lasts) return new Response(this.#lasting.stream(id, content), { status, headers })
     return new Response(content.byteLength ? content : null, { status, headers })
   }
 
@@ -160,7 +191,7 @@ class Running {
 
   #heard() {
     clearTimeout(this.#timer)
-    this.#timer = this.#pending.size ? setTimeout(() => this.#ask(), askMs) : undefined
+    this.#timer = this.#goesOn ? setTimeout(() => this.#ask(), askMs) : undefined
     if (this.#hangs) this.#tell((this.#hangs = false))
   }
 
@@ -168,14 +199,25 @@ class Running {
     this.#tell((this.#hangs = true))
     for (const { resolve } of this.#pending.values()) resolve(undefined)
     this.#pending.clear()
-    if (this.#retired) this.#worker.terminate()
+    if (this.#retired) this.#end()
+  }
+
+  /** Whether the worker has anything to do for visitors. */
+  get #goesOn() {
+    return this.#pending.size + this.#lasting.size > 0
+  }
+
+  #end() {
+    clearTimeout(this.#timer)
+    this.#worker.terminate()
+    this.#lasting.end()
   }
 
   retire() {
     this.#retired = true
-    if (!this.#pending.size) return this.#worker.terminate()
+    if (!this.#goesOn) return this.#end()
     setTimeout(() => {
-      this.#worker.terminate()
+      this.#end()
       for (const { reject } of this.#pending.values()) {
         reject(new Error('the code was replaced before it answered'))
       }
@@ -187,9 +229,20 @@ class Running {
     const waiting = this.#pending.get(answer.id)
     if (answer.type === 'hints') return waiting?.earlyHints(answer.headers)
     this.#pending.delete(answer.id)
-    if (answer.type === 'failed') waiting?.reject(new Error(answer.message))
-    else waiting?.resolve(answer)
-    if (this.#retired && !this.#pending.size) this.#worker.terminate()
+    if (answer.type === 'upgrade') waiting?.upgrade(answer)
+    else if (answer.type !== 'failed') waiting?.resolve(answer)
+    else if (waiting) waiting.reject(this.#error(answer))
+    else this.#failed(this.#error(answer).message)
+    if (this.#retired && !this.#goesOn) this.#end()
+  }
+
+  /**
+   * Returns an error of the code with the line that it is from.
+   * @param {{ message: string, line: number }} of
+   */
+  #error({ message, line }) {
+    const own = line - this.#linesBefore
+    return new Error(own > 0 ? `${message} (line ${own})` : message)
   }
 }
 

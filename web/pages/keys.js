@@ -33,9 +33,10 @@ const filters = [
 export function onKeys(actions) {
   document.addEventListener('keydown', (e) => {
     if (e.ctrlKey || e.metaKey || e.altKey || e.defaultPrevented) return
-    const at = /** @type {HTMLElement} */ (e.target)
+    // In a shadow root, as that of the editor, the target is its host.
+    const at = /** @type {HTMLElement} */ (e.composedPath()[0])
     if (document.querySelector('dialog[open]')) return
-    if (at.closest('input, textarea, select, [role=menu]')) return
+    if (at.closest('input, textarea, select, [contenteditable], [role=menu]')) return
     if (e.key.length === 1 && recall('single keys') === 'off') return
     // Buttons and links have an Enter of their own; so have regions that scroll their arrows.
     if (e.key === 'Enter' && at.closest('button, a, summary')) return

@@ -1,40 +1,84 @@
 /** The playground: claim a label, edit the handler, see each exchange as it happens. */
-import { by, say } from './element.js'
+import { codeOf, hasCode, toFragment } from './code-link.js'
+import { copyText } from './copy.js'
+import { editorOf } from './editor.js'
+import { by, element, say } from './element.js'
 import { Runner } from './handler-runner.js'
 import { keep, recall } from './kept.js'
+import { templates } from './templates.js'
+import { toast } from './toast.js'
 import { workbench } from './workbench.js'
 
-const code = by('code')
 const runner = new Runner(complain, (is) => {
   const text =
     'The handler hangs: it has not come back for 2 seconds, from a loop without end perhaps. Visitors get 503 busy.'
   say(by('hangs'), is ? text : '')
   // The button is gone with what it is for, and the keyboard must stand somewhere.
-  if (!is && document.activeElement === by('restart')) code.focus()
+  if (!is && document.activeElement === by('restart')) editor.focus()
   by('hangs-row').hidden = !is
 })
 
-// Kept in this tab for its reload. Nothing else brings code in here; see policy.go.
-code.value = recall('playground code') ?? code.value
-code.addEventListener('input', () => {
-  say(by('applied'), 'changed, not applied: the code before still answers')
+// Kept in this tab for its reload, once it was applied. A link brings code too, which runs no sooner
+// than the person applies it; see policy.go.
+by('code').value = recall('playground code') ?? by('code').value
+const editor = editorOf(by('code'), by('code-label'), changed, apply)
+const choice = by('template')
+choice.append(element('option', '', 'Templates…'))
+for (const name of Object.keys(templates)) choice.append(element('option', '', name))
+choice.addEventListener('change', () => {
+  const { code } = templates[choice.value] ?? {}
+  choice.selectedIndex = 0
+  if (code) bring(code, '')
 })
-code.addEventListener('keydown', (/** @type {KeyboardEvent} */ e) => {
-  if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) {
-    e.preventDefault()
-    void apply()
+by('link').addEventListener('click', async () => {
+  try {
+    const link = new URL(location.pathname + (await toFragment(editor.text)), location.href)
+    if (await copyText(link.href))
+      toast('The link is copied. It carries the code, and nothing of what came.')
+  } catch (e) {
+    toast(`No link: ${/** @type {Error} */ (e).message}`)
   }
 })
 by('apply').addEventListener('click', apply)
 by('restart').addEventListener('click', restart)
 
+function changed() {
+  say(by('applied'), 'changed, not applied: the code before still answers')
+}
+
+/**
+ * Puts code into the editor, from which it does not run by itself.
+ * @param {string} code
+ * @param {string} from says where it is from
+ */
+function bring(code, from) {
+  editor.text = code
+  say(by('brought'), from)
+  changed()
+}
+
+/** Takes the code of a link out of the address, and into the editor. */
+async function takeLink() {
+  const { hash } = location
+  if (!hasCode(hash)) return
+  history.replaceState(null, '', location.pathname)
+  try {
+    const words =
+      'A link brought this code. Read it first: it answers at your URL once you apply it.'
+    bring(await codeOf(hash), words)
+  } catch (e) {
+    complain(/** @type {Error} */ (e).message)
+  }
+}
+
 async function apply() {
-  const text = code.value
+  const { text } = editor
   keep('playground code', text)
+  say(by('brought'), '')
   complain('')
   try {
     await runner.apply(text)
-    if (code.value === text) say(by('applied'), `applied at ${new Date().toLocaleTimeString()}`)
+    if (editor.text === text) say(by('applied'), `applied at ${new Date().toLocaleTimeString()}`)
   } catch (e) {
     complain(/** @type {Error} */ (e).message)
     say(by('applied'), runner.ready ? 'not applied: the code before still answers' : 'not applied')
@@ -57,6 +101,8 @@ function complain(message) {
 
 // Visitors are let in once there is code to answer them, right or wrong.
 await apply()
+await takeLink()
+addEventListener('hashchange', takeLink)
 workbench({
   page: 'playground',
   own: 'Handler',
