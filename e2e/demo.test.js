@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
+import { accessible } from './accessible.js'
 import { browsers, noBrowser, startBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
 import { field, visit } from './visitor.js'
@@ -55,6 +56,12 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
       assert.equal(content.toString(), 'hello from this tab\n')
       await page.locator('#count', { hasText: String(i) }).waitFor()
     }
+    const qr = page.getByRole('img', { name: `QR code of ${url}` })
+    assert.ok(await qr.evaluate(async (image) => (await image.decode(), image.naturalWidth > 0)))
+    await page.getByRole('button', { name: 'Copy URL' }).waitFor()
+    await page.reload()
+    assert.equal(await page.getAttribute('a#link[href]', 'href'), url, 'the label stays')
+    await accessible(page, 'hello')
     assert.deepEqual(faults, [])
     await page.close()
   })
