@@ -1,3 +1,4 @@
+import { onWake } from './drift.js'
 import { waitInLine } from './leader.js'
 import { followPermissions } from './local-network.js'
 
@@ -71,6 +72,7 @@ export function followPage(poller: Polling, signal: AbortSignal): void {
   queue()
   signal.addEventListener('abort', () => inLine.abort())
   followPermissions(() => poller.hidden || poller.wake(), signal)
+  onWake(() => poller.hidden || poller.wake(), signal)
   listen(page, 'online', () => poller.wake())
   listen(page, 'offline', () => poller.hidden || poller.lack('the browser is offline'))
   listen(page, 'pagehide', leave)

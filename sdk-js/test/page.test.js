@@ -77,6 +77,24 @@ test('a page that comes back from the cache claims again', async (t) => {
   assert.deepEqual(states, ['reconnecting', 'online'])
 })
 
+test('a machine that slept asks the gateway at once', async (t) => {
+  const clock = stopClock(t)
+  let slept = 0
+  const now = Date.now.bind(Date)
+  t.mock.method(Date, 'now', () => now() + slept)
+  const { gateway, claim } = await serving(t)
+  await until(() => gateway.parked)
+  // A hidden tab whose timers run once a minute did not sleep.
+  slept = 60_000
+  clock.tick(5_000)
+  await gateway.settled()
+  assert.equal(gateway.seen.polls.length, 1)
+  slept += 3_600_000
+  clock.tick(5_000)
+  await until(() => gateway.seen.polls.length === 2)
+  assert.deepEqual([gateway.seen.claims.length, claim.state], [1, 'online'])
+})
+
 test('the first pageshow of a page changes nothing', async (t) => {
   const clock = stopClock(t)
   const { gateway } = await serving(t)
