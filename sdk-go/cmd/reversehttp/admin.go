@@ -15,6 +15,7 @@ type admin struct {
 	Takedowns    adminTakedowns    `cmd:"" help:"Print the labels that are taken down, in JSON lines."`
 	RestoreLabel adminRestoreLabel `cmd:"" help:"Let a label that was taken down be claimed again."`
 	Backup       adminBackup       `cmd:"" help:"Write a backup of a running gateway's --data to a file."`
+	Ready        adminReady        `cmd:"" help:"Exit with 0 if a gateway accepts visitors and programs, as a health check does."`
 	Restore      adminRestore      `cmd:"" help:"Restore a backup into a directory for --data, while no gateway uses it."`
 }
 

@@ -206,7 +206,7 @@ func TestTheBinaryDrawsATableOnATerminal(t *testing.T) {
 		t.Skip("there is no script(1) here, which gives a terminal")
 	}
 	l := lend(t, hostShape, gateway.Options{})
-	p := launch(t, l, `exec script -qefc 'stty cols 70 rows 20; exec reversehttp echo --label demo' /dev/null`)
+	p := launch(t, l, `exec script -qefc 'stty cols 70 rows 20; NO_COLOR=1 exec reversehttp echo --label demo' /dev/null`)
 	client := l.visitor(t)
 	visited := make(chan struct{})
 	go func() {

@@ -43,7 +43,7 @@ func (c *callback) ask(ctx context.Context, a *asking) (err error) {
 		return &failure{exitUsage, errors.New("--wait: give a time such as 5m")}
 	}
 	o := *a.options
-	o.NoInspect = true // a recording would keep the code
+	o.Record = false // a recording would keep the code
 	s := &serving{options: &o, view: newJSONView(io.Discard), log: o.log(a.stderr), note: notes(a.stderr), online: make(chan struct{}, 1), stop: make(chan struct{})}
 	context.AfterFunc(ctx, func() { close(s.stop) })
 	if s.place, err = s.recall(s.Label, "callback", s.note); err != nil {

@@ -21,6 +21,7 @@ var places = map[string]string{"serve dir": "directory"}
 var choices = map[string][]string{"host-header": {"preserve", "rewrite"}}
 
 func (c *completion) script(app *kong.Application) string {
+	app.Children = slices.DeleteFunc(app.Children, func(c *kong.Node) bool { return c.Hidden })
 	switch c.Shell {
 	case "zsh":
 		return zsh(app)
@@ -35,7 +36,15 @@ func flagsOf(command *kong.Node) []*kong.Flag {
 	if command.Name == gatewayName {
 		return gatewayFlags()
 	}
-	flags := slices.Concat(command.AllFlags(true)...)
+	var flags []*kong.Flag
+	for _, f := range slices.Concat(command.AllFlags(true)...) {
+		if flags = append(flags, f); f.Tag.Negatable != "" {
+			no := *f
+			no.Value = new(*f.Value)
+			no.Name = "no-" + f.Name
+			flags = append(flags, &no)
+		}
+	}
 	for _, c := range command.Children {
 		for _, f := range flagsOf(c) {
 			if !slices.ContainsFunc(flags, func(other *kong.Flag) bool { return other.Name == f.Name }) {

@@ -35,7 +35,7 @@ func TestBashCompletes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for typed, want := range map[string]string{
-		"reversehttp ":                                    "--help|admin|callback|completion|echo|forward|gateway|inbox|inspect|mcp|replay|serve",
+		"reversehttp ":                                    "--help|admin|callback|completion|echo|forward|gateway|inbox|inspect|mcp|replay|serve|up",
 		"reversehttp f":                                   "forward",
 		"reversehttp --la":                                "--label",
 		"reversehttp --v":                                 "--verbose|--version",
@@ -56,6 +56,7 @@ func TestBashCompletes(t *testing.T) {
 		"reversehttp replay --data":                       "--data|--data-file",
 		"reversehttp replay --data-file pl":               "plain.txt|plans",
 		"reversehttp --ca pl":                             "plain.txt|plans",
+		"reversehttp forward --no-i":                      "--no-inspect",
 		"reversehttp --transport x":                       "",
 		"reversehttp gateway --acme-d":                    "--acme-dir|--acme-dns|--acme-dns-key",
 		"reversehttp gateway --tls-cert pl":               "plain.txt|plans",
@@ -122,7 +123,7 @@ func TestFishCompletes(t *testing.T) {
 	path, file, dir := shell(t, "fish")
 	for typed, want := range map[string]string{
 		"reversehttp f":              "forward",
-		"reversehttp ":               "admin|callback|completion|echo|forward|gateway|inbox|inspect|mcp|replay|serve",
+		"reversehttp ":               "admin|callback|completion|echo|forward|gateway|inbox|inspect|mcp|replay|serve|up",
 		"reversehttp --la":           "--label",
 		"reversehttp --v":            "--verbose|--version",
 		"reversehttp --label x fo":   "forward",

@@ -36,8 +36,8 @@ func (s *serving) kept(session *reversehttp.Session) (forget func()) {
 // until the returned function is called.
 func (s *serving) inspected(session *reversehttp.Session) (end func()) {
 	_, people := s.view.(linking)
-	claimedBefore := s.NoInspect && (s.Token != "" || s.place != nil) // recording may be on since an earlier start
-	if session.Exchanges() == "" || !claimedBefore && (s.NoInspect || !people) {
+	claimedBefore := !s.Record && (s.Token != "" || s.place != nil) // recording may be on since an earlier start
+	if session.Exchanges() == "" || !claimedBefore && (!s.Record || !people) {
 		return func() {}
 	}
 	client := s.CA.client()

@@ -35,7 +35,7 @@ type linked struct {
 func (v *linked) console(url string) { v.urls <- url }
 
 func servingAt(l *lender, v view) *serving {
-	o := &options{Gateway: l.origin, Label: "looked", Transport: "auto", Drain: patience}
+	o := &options{Gateway: l.origin, Label: "looked", Transport: "auto", Drain: patience, Record: true}
 	return &serving{options: o, view: v, log: o.log(os.Stderr), online: make(chan struct{}, 1), stop: make(chan struct{}), cut: make(chan struct{})}
 }
 

@@ -14,6 +14,7 @@ import (
 
 // jsonView prints each event as a line of JSON. README.md lists the members.
 type jsonView struct {
+	name  string     // of the command, if up runs it; otherwise empty
 	mu    sync.Mutex // guards the fields below
 	out   io.Writer
 	begun bool // the claimed event was printed
@@ -126,6 +127,9 @@ func (v *jsonView) print(e any) {
 	line, err := json.Marshal(e)
 	if err != nil {
 		panic(err) // events have only strings and numbers
+	}
+	if v.name != "" { // JSON needs no escape for any of its characters
+		line = append([]byte(`{"name":"`+v.name+`",`), line[1:]...)
 	}
 	_, _ = v.out.Write(append(inert(line), '\n'))
 }

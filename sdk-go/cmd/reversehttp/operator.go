@@ -96,6 +96,17 @@ func (o *operatorAt) refused(resp *http.Response) error {
 	return &failure{code, fmt.Errorf("%d %s: %s", resp.StatusCode, printable(string(p.Code)), printable(p.Detail))}
 }
 
+// adminReady reports by its exit code whether a gateway is ready.
+type adminReady struct{ operatorAt }
+
+func (c *adminReady) do(io.Writer, io.Writer) error {
+	answer, err := c.call(http.MethodGet, "/readyz", nil)
+	if err != nil {
+		return err
+	}
+	return answer.Close()
+}
+
 // adminTakedown takes labels down.
 type adminTakedown struct {
 	operatorAt

@@ -204,3 +204,19 @@ func TestWhatTheOperatorDoesWrongIsSaid(t *testing.T) {
 		}
 	}
 }
+
+func TestReadyIsAHealthCheck(t *testing.T) {
+	o := operate(t, "unix")
+	if code, stdout, stderr := o.at("ready"); code != exitDone || stdout+stderr != "" {
+		t.Errorf("ready = %d %s%s", code, stdout, stderr)
+	}
+	if code, _, _ := o.do("ready", "--admin", "unix:"+filepath.Join(t.TempDir(), "none")); code != exitUnreachable {
+		t.Errorf("ready without a gateway = %d, want %d", code, exitUnreachable)
+	}
+	drain, cancel := context.WithCancel(t.Context())
+	cancel()
+	o.g.Drain(drain)
+	if code, _, _ := o.at("ready"); code == exitDone {
+		t.Error("ready = 0 while the gateway stops")
+	}
+}

@@ -31,7 +31,8 @@ type options struct {
 	Drain     time.Duration `default:"10s" placeholder:"TIME" help:"How long exchanges may still run after Ctrl-C. Default: 10s."`
 	Domain    string        `placeholder:"NAME" help:"Domain of your own that should lead to the label as well, such as hooks.example.org. The DNS records to set are printed."`
 	gates     `embed:""`
-	NoInspect bool `help:"Have the gateway record no exchanges; without the flag inspect and the console show them."`
+	Record    bool `name:"inspect" default:"true" negatable:"" help:"Have the gateway record exchanges, for inspect and the console, and print a link to the console. Default: yes. --no-inspect turns it off."`
+	QR        bool `name:"qr" help:"Also print the URL as a QR code on a terminal."`
 	JSON      bool `name:"json" help:"Print JSON lines even on a terminal."`
 	Verbose   bool `short:"v" help:"Log the connection to the gateway on standard error."`
 
@@ -39,6 +40,7 @@ type options struct {
 
 	Forward    forward    `cmd:"" help:"Put a local server on a public URL."`
 	Serve      serve      `cmd:"" help:"Put the files of a directory on a public URL."`
+	Up         up         `cmd:"" help:"Run several commands listed in a file."`
 	Echo       echo       `cmd:"" help:"Answer every request with a JSON description of it."`
 	Inbox      inbox      `cmd:"" help:"Print every request, and answer with a chosen status."`
 	Callback   callback   `cmd:"" help:"Wait for the redirect of an OAuth server, and print what it says."`
@@ -47,8 +49,13 @@ type options struct {
 	MCP        mcpServer  `cmd:"" name:"mcp" help:"Serve an agent on standard input and output, by the Model Context Protocol."`
 	Run        gatewayRun `cmd:"" name:"gateway" passthrough:"" help:"Run a gateway, with its console and demos."`
 	Admin      admin      `cmd:"" help:"Commands for the operator of a gateway."`
+	Man        man        `cmd:"" hidden:"" help:"Print the manual page."`
 	Completion completion `cmd:"" help:"Print a script that completes commands and flags in a shell."`
 }
+
+// examples are part of the help.
+const examples = `Examples: "reversehttp forward 3000" puts http://localhost:3000 on a public URL. "reversehttp forward 3000 --label demo --qr" names it and prints a QR code. ` +
+	`"reversehttp serve ./public" serves the files of a directory. "reversehttp inbox" prints every request, such as a webhook. "reversehttp gateway" runs a gateway on this machine.`
 
 // exited is the panic value of the parser when kong would exit the process.
 type exited int
@@ -56,7 +63,7 @@ type exited int
 // newParser returns the parser of the arguments.
 func newParser(o *options, stdout, stderr io.Writer) (*kong.Kong, error) {
 	return kong.New(o, kong.Name("reversehttp"),
-		kong.Description("Puts something of this machine on a public URL, without opening a port. A live table on a terminal, JSON lines otherwise.\n\n"+exitHelp),
+		kong.Description("Puts something of this machine on a public URL, without opening a port. A live table on a terminal, JSON lines otherwise.\n\n"+examples+"\n\n"+exitHelp),
 		kong.Vars{"version": "reversehttp " + process.Version(), "gateway": defaultGateway}, kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exited(code)) }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 }
 

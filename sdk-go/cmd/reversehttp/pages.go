@@ -24,6 +24,13 @@ func (p *pages) claimed(url, _, about string) {
 	fmt.Fprintf(p.out, "%s  %s; Ctrl-C ends it\n\n", printable(url), about)
 }
 
+// code prints the QR code of the URL.
+func (p *pages) code(lines []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fmt.Fprintf(p.out, "%s\n\n", strings.Join(lines, "\n"))
+}
+
 func (p *pages) state(s reversehttp.State) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

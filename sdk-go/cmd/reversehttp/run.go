@@ -16,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	reversehttp "reversehttp/sdk-go"
+	"reversehttp/server/process"
 )
 
 const (
@@ -57,6 +58,10 @@ func run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) (cod
 			panic(v)
 		}
 	}()
+	if len(args) == 0 {
+		_ = run([]string{"--help"}, signals, stderr, stderr)
+		return exitUsage
+	}
 	o := &options{}
 	k, err := newParser(o, stdout, stderr)
 	if err != nil {
@@ -81,6 +86,13 @@ func run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) (cod
 		return exitDone
 	}
 	c := parsed.Selected().Target.Addr().Interface()
+	if _, ok := c.(*man); ok {
+		_, _ = io.WriteString(stdout, manual(k.Model, process.Version()))
+		return exitDone
+	}
+	if c, ok := c.(*up); ok {
+		return o.runAll(c, parsed, signals, stdout, stderr)
+	}
 	if c, ok := c.(doer); ok {
 		return concluded(c.do(stdout, stderr), stderr)
 	}
@@ -196,8 +208,10 @@ func (r *reported) Write(p []byte) (int, error) {
 // serving is a running command.
 type serving struct {
 	*options
-	view view
-	log  *slog.Logger
+	// command is what is run, where up has made it ready.
+	command command
+	view    view
+	log     *slog.Logger
 	// note prints a line about the claim, before its URL is shown.
 	note func(string)
 	// place is where the claim is remembered. Nil means that it is not.
@@ -245,6 +259,7 @@ func (s *serving) serve(c command) error {
 		return err
 	}
 	s.view.claimed(session.URL(), session.Label(), svc.about)
+	s.showCode(session.URL())
 	if err := s.shared(session); err != nil {
 		s.giveUp(session)
 		return &failure{exitFailed, fmt.Errorf("there is no link for --share: %s", printable(err.Error()))}
@@ -279,7 +294,7 @@ func (s *serving) claim(client *http.Client, concurrency int) (*reversehttp.Sess
 		}
 	}()
 	session, err := s.place.claim(ctx, s.Gateway, reversehttp.Options{
-		Client: client, Label: s.Label, Token: s.Token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Transport: reversehttp.Transport(s.Transport), Concurrency: concurrency, Inspect: !s.NoInspect, Policy: s.gates.policy(), Domain: s.Domain, Logger: s.log, OnState: s.state,
+		Client: client, Label: s.Label, Token: s.Token, Key: s.Key, Lease: s.Lease, Timeout: s.Timeout, Transport: reversehttp.Transport(s.Transport), Concurrency: concurrency, Inspect: s.Record, Policy: s.gates.policy(), Domain: s.Domain, Logger: s.log, OnState: s.state,
 	}, s.note)
 	if err == nil {
 		return session, nil // serve handles the signal

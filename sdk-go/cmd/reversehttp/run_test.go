@@ -21,7 +21,7 @@ import (
 
 func TestArgumentsThatAreWrongEndWithTwo(t *testing.T) {
 	for _, args := range [][]string{
-		{}, {"nothing"}, {"forward"}, {"forward", "ftp://x"}, {"serve"}, {"serve", "/does/not/exist"}, {"echo", "--no-such-flag"}, {"echo", "more"}, {"inbox", "--status", "100"}, {"inbox", "--status=204", "--body=x"},
+		{"nothing"}, {"forward"}, {"forward", "ftp://x"}, {"serve"}, {"serve", "/does/not/exist"}, {"echo", "--no-such-flag"}, {"echo", "more"}, {"inbox", "--status", "100"}, {"inbox", "--status=204", "--body=x"},
 		{"echo", "--gateway", "localhost:8080"}, {"echo", "--gateway", "http://localhost:99999"}, {"forward", "3000", "--host-header=a/b"}, {"forward", "3000", "--host-header=a b"}, {"echo", "--lease=-1s"}, {"completion", "tcsh"}, {"inbox", "--type=a\nb"}, {"echo", "--lease", "x"},
 	} {
 		var stdout, stderr buffer

@@ -25,8 +25,9 @@ const (
 // redraws it in place, and close waits for that goroutine. Reporting an exchange does not wait for
 // the terminal.
 type table struct {
-	out  io.Writer
-	size func() (width, height int)
+	out     io.Writer
+	size    func() (width, height int)
+	colours bool // set before the first drawing
 
 	dirty chan struct{} // holds one
 	quit  chan struct{}
@@ -35,7 +36,10 @@ type table struct {
 	mu      sync.Mutex // guards the fields below
 	url     string
 	about   string
-	link    string // the URL of the console
+	link    string   // the URL of the console
+	qr      []string // the lines of the QR code of the URL
+	coded   bool     // the QR code must be printed
+	told    bool     // the URL is too long for the table and was printed above it
 	stands  string
 	rows    []exchange // the oldest first
 	total   int
@@ -64,6 +68,9 @@ func (t *table) state(s reversehttp.State) {
 func (t *table) draining() {
 	t.change(func() { t.stands = "draining; Ctrl-C again ends it at once" })
 }
+
+// code prints the QR code of the URL above the table.
+func (t *table) code(lines []string) { t.change(func() { t.qr, t.coded = lines, true }) }
 
 // waits prints detail above the table, like the log.
 func (t *table) waits(detail string) { _, _ = io.WriteString(t, detail+"\n") }
@@ -171,24 +178,40 @@ func (t *table) draw() {
 	}
 	t.width, t.height = width, height
 	t.mu.Lock()
+	if t.url != "" && len(plain(t.url)) >= width && !t.told {
+		t.told = true
+		fmt.Fprintf(&b, "\r%s\x1b[K\n", plain(t.url)) // the terminal breaks it, and copies it whole
+	}
+	if t.coded {
+		t.coded = false
+		for _, line := range t.qr {
+			fmt.Fprintf(&b, "\r%s\x1b[K\n", line)
+		}
+	}
 	for _, line := range t.lines {
 		fmt.Fprintf(&b, "\r%s\x1b[K\n", printable(line))
 	}
 	t.lines = nil
 	lines := t.text(width, height)
 	t.mu.Unlock()
-	for _, line := range lines {
-		fmt.Fprintf(&b, "\r%s\x1b[K\n", cut(line, width-1))
+	for i, line := range lines {
+		line = cut(line, width-1)
+		if t.colours {
+			line = paintLine(i, line)
+		}
+		fmt.Fprintf(&b, "\r%s\x1b[K\n", line)
 	}
 	b.WriteString("\x1b[J")
 	t.drawn = len(lines)
 	_, _ = t.out.Write(b.Bytes())
 }
 
-// again prints the link to the console again after the screen was cleared.
+// again prints the link to the console, the QR code, and a URL that is too long for the table again after the screen
+// was cleared.
 func (t *table) again() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.told, t.coded = false, t.qr != nil
 	if t.link != "" && !slices.Contains(t.lines, t.link) {
 		t.lines = append(t.lines, t.link)
 	}
@@ -199,8 +222,12 @@ func (t *table) text(width, height int) []string {
 	if t.url == "" {
 		return nil
 	}
+	head := plain(t.url) + "  " + t.stands
+	if t.told {
+		head = t.stands
+	}
 	lines := []string{
-		plain(t.url) + "  " + t.stands,
+		head,
 		fmt.Sprintf("%s  exchanges: %d, running: %d; Ctrl-C ends it", plain(t.about), t.total, t.running),
 	}
 	if len(t.rows) == 0 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -162,7 +163,7 @@ func TestALinkIsNotCutAndStaysWhenTheTerminalChanges(t *testing.T) {
 		time.Sleep(time.Second)
 		v.close(nil)
 	})
-	if got, want := s.text(), "console: http://localhost:8080/#label=demo&viewer=secret-viewer-of-demo\nhttp://demo."; !strings.HasPrefix(got, want) {
+	if got, want := s.text(), "console: http://localhost:8080/#label=demo&viewer=secret-viewer-of-demo\nhttp://demo.localhost:8080/"; !strings.HasPrefix(got, want) {
 		t.Errorf("screen:\n%s\nwant:\n%s", got, want)
 	}
 }
@@ -180,7 +181,39 @@ func TestTheTableClearsAScreenThatChangedItsSize(t *testing.T) {
 		time.Sleep(time.Second)
 		v.close(nil)
 	})
-	if got, want := s.text(), "http://demo.local..\nwhat comes  excha.."; got != want {
+	if got, want := s.text(), "http://demo.localhost:8080/\nonline\nwhat comes  excha.."; got != want {
 		t.Errorf("screen:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func TestTheURLIsNeverCut(t *testing.T) {
+	for width := 10; width < 100; width += 7 {
+		s := shown(t, width, 24, func(v *table) {
+			v.began(exchange{id: "1", method: "GET", target: "/", began: noon})
+		})
+		if !strings.Contains(s.text(), "http://demo.localhost:8080/") {
+			t.Errorf("screen of %d columns:\n%s", width, s.text())
+		}
+	}
+}
+
+func TestColoursAddNothingElse(t *testing.T) {
+	colour := regexp.MustCompile("\x1b\\[[0-9;]*m")
+	for _, line := range []string{"http://demo.localhost:8080/  online", "online", "a  b", ""} {
+		if got := paintLine(0, line); colour.ReplaceAllString(got, "") != line || line != "" && !strings.HasPrefix(got, "\x1b[1m") {
+			t.Errorf("%q = %q", line, got)
+		}
+	}
+	for status, want := range map[int]string{200: green, 101: cyan, 304: cyan, 404: yellow, 502: red, 0: ""} {
+		x := exchange{method: "GET", target: "/x", began: noon, status: status}
+		row := x.row(80)
+		got := paintLine(headLines, row)
+		if colour.ReplaceAllString(got, "") != row || strings.Contains(got, "\x1b["+want+"m") != (want != "") {
+			t.Errorf("%d = %q, want the colour %q", status, got, want)
+		}
+	}
+	t.Setenv("NO_COLOR", "1")
+	if wantsColours() {
+		t.Error("colours are wanted with NO_COLOR")
 	}
 }

@@ -31,8 +31,8 @@ type linking interface{ console(url string) }
 // view returns the view of a command for the kind of stdout, which prints to out, and the log for
 // it.
 func (o *options) view(c command, stdout, out, stderr io.Writer) (view, *slog.Logger) {
-	f, ok := stdout.(*os.File)
-	if o.JSON || !ok || !term.IsTerminal(int(f.Fd())) || os.Getenv("TERM") == "dumb" {
+	f, _ := stdout.(*os.File)
+	if o.JSON || !isTerminal(stdout) {
 		return newJSONView(out), o.log(stderr)
 	}
 	if _, ok := c.(*inbox); ok {
@@ -45,10 +45,17 @@ func (o *options) view(c command, stdout, out, stderr io.Writer) (view, *slog.Lo
 		}
 		return w, h
 	})
+	t.colours = wantsColours()
 	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		stderr = t // the same terminal
 	}
 	return t, o.log(stderr)
+}
+
+// isTerminal reports whether w is a terminal that can show more than lines of JSON.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
 func (o *options) log(w io.Writer) *slog.Logger {
