@@ -12,7 +12,7 @@ import (
 // platform is an operating system and an architecture, as Go calls them.
 type platform struct{ os, arch string }
 
-// platforms are those that the command is built for.
+// platforms lists what the command is built for.
 var platforms = []platform{
 	{"linux", "amd64"}, {"linux", "arm64"},
 	{"darwin", "amd64"}, {"darwin", "arm64"},
@@ -51,8 +51,8 @@ next:
 // commandPath is the import path of the command.
 const commandPath = "reversehttp/sdk-go/cmd/reversehttp"
 
-// build builds the command of the module at root for a platform, into a file. The same source and the same Go make the
-// same bytes, wherever root is: no path, time, revision or setting of this machine is in them.
+// build builds the command of the module at root for a platform. The same source and the same version of Go produce the
+// same bytes wherever root is: they contain no path, time, revision or setting of this machine.
 func build(root, version string, p platform, file string) error {
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false",
 		"-ldflags", "-s -w -X reversehttp/server/process.Release="+version, "-o", file, commandPath)

@@ -1,10 +1,10 @@
-// Command release builds what is given out: the command reversehttp for each platform, with the gateway in it, as npm
-// packages, and the npm package of the SDK, which starts it.
+// Command release builds the packages of the command reversehttp, which includes the gateway: npm packages for each
+// platform, Debian packages for Linux, and the npm package of the SDK, which starts the command.
 //
 //	npm run build --workspace sdk-js
 //	go run ./sdk-go/release --out DIR
 //
-// The same source and the same Go make the same bytes, whenever and wherever.
+// The same source and the same version of Go produce the same bytes.
 package main
 
 import (
@@ -45,6 +45,10 @@ func release(out, list string) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
+	said, err := textsHere(root, m.version())
+	if err != nil {
+		return err
+	}
 	for _, p := range chosen {
 		program, err := programOf(root, m.version(), p)
 		if err != nil {
@@ -55,6 +59,19 @@ func release(out, list string) error {
 			return err
 		}
 		if err := write(out, tarballOf(p.npmPackage(), m.version()), packed); err != nil {
+			return err
+		}
+		if p.os != "linux" {
+			continue
+		}
+		files, err := installed(root, said, program)
+		if err != nil {
+			return err
+		}
+		if packed, err = deb(m.version(), p, files); err != nil {
+			return err
+		}
+		if err := write(out, fmt.Sprintf("reversehttp_%s_%s.deb", m.version(), p.arch), packed); err != nil {
 			return err
 		}
 	}

@@ -28,7 +28,7 @@ func (m manifest) version() string {
 	return version
 }
 
-// npmNames are what npm calls an operating system and an architecture that it does not call as Go does.
+// npmNames maps the names of Go to those of npm where they differ.
 var npmNames = map[string]string{"windows": "win32", "amd64": "x64"}
 
 func npmName(name string) string {

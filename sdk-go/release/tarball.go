@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// file is one of an archive.
+// file is a file of an archive.
 type file struct {
 	name    string // with slashes
 	mode    int64
 	content []byte
 }
 
-// built is the time of every file in an archive, that of npm: an archive depends on nothing but its content.
+// built is the time of every file in an archive, the one that npm uses. An archive depends on its content only.
 var built = time.Date(1985, 10, 26, 8, 15, 0, 0, time.UTC)
 
 // tarball returns a compressed archive of files, in their order. With folders it has an entry for each folder too.

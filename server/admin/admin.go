@@ -33,6 +33,8 @@ type API struct {
 	Metrics http.Handler
 	// Ready answers whether the gateway accepts visitors and programs.
 	Ready http.HandlerFunc
+	// Serves reports whether visitors reach a host name now. Nil means that they reach none.
+	Serves func(host string) bool
 	// Registry has the claims, Recorder their recordings, and Public their URLs.
 	Registry *claim.Registry
 	Recorder *recording.Recorder
@@ -62,7 +64,7 @@ const (
 func (a *API) routes() http.Handler {
 	r := chi.NewRouter()
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
-		problem.New(schema.CodeNotFound, "There is nothing at this path of the admin address. It has /metrics, /healthz, /readyz, /takedowns, /backup and /debug/pprof/.").Write(w, r)
+		problem.New(schema.CodeNotFound, "There is nothing at this path of the admin address. It has /metrics, /healthz, /readyz, /serves, /takedowns, /backup and /debug/pprof/.").Write(w, r)
 	})
 	r.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
 		problem.New(schema.CodeMethodNotAllowed, "").Write(w, r)
@@ -74,6 +76,7 @@ func (a *API) routes() http.Handler {
 	look("/metrics", a.Metrics)
 	look("/readyz", a.Ready)
 	look("/healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	look("/serves", http.HandlerFunc(a.serves))
 	r.Post("/takedowns", a.takeDown)
 	r.Get("/takedowns", a.takenDown)
 	r.Delete("/takedowns/{label}", a.restoreLabel)
@@ -87,6 +90,16 @@ func (a *API) routes() http.Handler {
 		r.Method("GET", "/debug/pprof/"+name, timed(pprof.Handler(name).ServeHTTP))
 	}
 	return r
+}
+
+// serves answers whether visitors reach the host that the parameter domain names. A proxy that obtains certificates on
+// demand asks before it does: "ask" of Caddy's on_demand_tls.
+func (a *API) serves(w http.ResponseWriter, r *http.Request) {
+	if host := r.URL.Query().Get("domain"); host == "" || a.Serves == nil || !a.Serves(host) {
+		problem.New(schema.CodeNotFound, "The gateway serves no host that the parameter domain names.").Write(w, r)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // timed bounds the duration of a profile.
@@ -121,7 +134,7 @@ func (a *API) serve(routes http.Handler, w http.ResponseWriter, r *http.Request)
 }
 
 // looks are the paths whose calls are not logged, because they are frequent and change nothing.
-var looks = map[string]bool{"/metrics": true, "/healthz": true, "/readyz": true}
+var looks = map[string]bool{"/metrics": true, "/healthz": true, "/readyz": true, "/serves": true}
 
 // mostNoted bounds what is logged of a call, in bytes.
 const mostNoted = 256

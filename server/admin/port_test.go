@@ -171,3 +171,18 @@ func TestProfilesAreBounded(t *testing.T) {
 		}
 	}
 }
+
+func TestAProxyAsksWhetherAHostIsServed(t *testing.T) {
+	o := operate(t, &API{Serves: func(host string) bool { return host == "demo.example.com" }}, Options{})
+	for query, want := range map[string]int{"?domain=demo.example.com": 204, "?domain=other.example.com": 404, "?domain=": 404, "": 404} {
+		resp, err := http.Get("http://" + o.at + "/serves" + query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("/serves%s = %d, want %d", query, resp.StatusCode, want)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}

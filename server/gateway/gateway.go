@@ -312,7 +312,7 @@ func New(o Options) (*Gateway, error) {
 	g.Port = newPort(g)
 	g.Admin = &admin.API{
 		Registry: g.registry, Recorder: g.recorder, Public: u, Withdrawn: withdrawn,
-		Metrics: g.metrics.handler(), Ready: g.ready, Audit: o.Audit, Log: o.Log, Panicked: g.panics.Inc,
+		Metrics: g.metrics.handler(), Ready: g.ready, Serves: g.Serves, Audit: o.Audit, Log: o.Log, Panicked: g.panics.Inc,
 	}
 	if o.Doors != nil {
 		g.doors = o.Doors(&door.Host{

@@ -49,12 +49,12 @@ func TestAFileIsBlamedOnlyForWhatCounts(t *testing.T) {
 }
 
 func TestTheSampleFileLoadsAndExplainsEachLine(t *testing.T) {
-	const path = "../deploy/gateway.jsonc"
+	const path = "../deploy/gateway.jsonc" // its port comes from a socket
 	o, err := parse([]string{"--config", path})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.Listen != ":443" || !o.Public || o.PublicURL != "https://{label}.example.com/" || o.Data != "/var/lib/reversehttp" {
+	if o.Listen != defaultListen || !o.Public || o.PublicURL != "https://{label}.example.com/" || o.Data != "/var/lib/reversehttp" {
 		t.Errorf("options = %+v, want those of the file", o)
 	}
 	explained, members := false, 0
