@@ -19,7 +19,7 @@ type Script struct {
 	Expect  Seen          `json:"expect"`
 }
 
-// ClientOptions are what the SDK is called with.
+// ClientOptions are the options with which the SDK is called.
 type ClientOptions struct {
 	Label string `json:"label"`
 	Token string `json:"token"`
@@ -31,12 +31,13 @@ type ClientOptions struct {
 	Domain string `json:"domain"`
 }
 
-// Handler is what the handler does: it answers, after Hints if there are any, fails (throws or panics), waits until its
-// request is cancelled, or answers with the content of its request. With Chunks it sends each at once, waits until the gateway has seen it, and
-// then ends, fails or waits.
+// Handler says what the handler does: it answers, after Hints if there are any; fails (throws or
+// panics); waits until its request is cancelled; or answers with the content of its request. With
+// Chunks it sends each at once, waits until the gateway has received it, and then ends, fails or
+// waits.
 type Handler struct {
 	Answer
-	// Hints are the fields of a 103 that goes ahead.
+	// Hints are the fields of a 103 before the answer.
 	Hints  []schema.Field `json:"hints"`
 	Chunks []string       `json:"chunks"`
 	Fails  bool           `json:"fails"`
@@ -46,18 +47,19 @@ type Handler struct {
 
 // Scripted lists the answers of each route of the scripted gateway.
 type Scripted struct {
-	// Base is the path of the claim's public URL; empty means "/".
+	// Base is the path of the claim's public URL. Empty means "/".
 	Base string `json:"base"`
-	// Transports are those of discovery; nil means json.
+	// Transports are the transports in the discovery document. Nil means json.
 	Transports []string `json:"transports"`
 	Claims     []Reply  `json:"claims"`
 	Requests   []Reply  `json:"requests"`
 	Responses  []Reply  `json:"responses"`
 	Content    []Reply  `json:"content"`
 	Session    []Reply  `json:"session"`
-	// Links are what becomes of each link that is opened; nil means that claims have none.
+	// Links script the links that are opened, in order. Nil means that claims have no link.
 	Links []Opening `json:"links"`
-	// Framed says that the gateway has the framed form, for the messages of Lines and for answers.
+	// Framed says that the gateway supports the framed form, for the messages of Lines and for
+	// answers.
 	Framed bool `json:"-"`
 }
 
@@ -68,20 +70,21 @@ type Reply struct {
 	// Body is content that is not JSON.
 	Body    string            `json:"body"`
 	Headers map[string]string `json:"headers"`
-	// After is how many messages must have been posted before it is given.
+	// After is how many messages must have been posted before the reply is sent.
 	After int `json:"after"`
 	// Drop closes the connection instead, or after Lines.
 	Drop bool `json:"drop"`
-	// Lines make the answer a stream of application/x-ndjson: each is written and flushed by itself, a string as it is.
-	// Nil means no stream. Tail follows without an end of line. The stream stays open then, unless Ends or Drop is set.
+	// Lines make the answer a stream of application/x-ndjson. Each is written and flushed
+	// separately; strings are written unquoted. Nil means no stream. Tail follows without an end of
+	// line. The stream then stays open, unless Ends or Drop is set.
 	Lines []json.RawMessage `json:"lines"`
 	Tail  string            `json:"tail"`
 	Ends  bool              `json:"ends"`
-	// Silent gives no answer until the program leaves.
+	// Silent sends no answer until the program leaves.
 	Silent bool `json:"silent"`
 }
 
-// Line returns a line of [Reply.Lines], with {origin} replaced and its end.
+// Line returns a line of [Reply.Lines] with {origin} replaced, and with its end.
 func Line(line json.RawMessage, origin string) string {
 	var text string
 	if json.Unmarshal(line, &text) != nil {
@@ -90,7 +93,7 @@ func Line(line json.RawMessage, origin string) string {
 	return text + "\n"
 }
 
-// FormOf returns the form that a poll asks for first: that of an Accept field, as SDKs write it.
+// FormOf returns the form that a poll prefers, by an Accept field as SDKs write it.
 func FormOf(accept string) string {
 	if strings.HasPrefix(accept, envelope.MediaFramed) {
 		return "framed"
@@ -101,7 +104,7 @@ func FormOf(accept string) string {
 	return "json"
 }
 
-// Seen is what a script expects, and what a runner saw. Nil members are not compared.
+// Seen is what a script expects or a runner saw. Nil members are not compared.
 type Seen struct {
 	Claims    []map[string]any `json:"claims"`
 	Polls     []string         `json:"polls"`
@@ -113,16 +116,16 @@ type Seen struct {
 	Cancelled []string         `json:"cancelled"`
 	Contents  []string         `json:"contents"`
 	States    []string         `json:"states"`
-	// Links are the cursors that accepted links were opened with. Acked are the cursors that acks and pongs named, of which
-	// others may be between, and Pongs is how many pongs there were at least.
+	// Links are the cursors with which accepted links were opened. Acked are cursors that acks and
+	// pongs named, possibly with others in between, and Pongs is the least number of pongs.
 	Links []string `json:"links"`
 	Acked []string `json:"acked"`
 	Pongs int      `json:"pongs"`
 	Error string   `json:"error"`
 }
 
-// Diff says how what was seen differs from what the script expects; empty where it does not.
-// Exchanges run side by side, so handled and answers have an order only among those of one id.
+// Diff returns how what was seen differs from what the script expects, or "". Exchanges run
+// concurrently, so handled and answers are ordered only within one id.
 func (want Seen) Diff(got Seen) string {
 	if want.Error != got.Error {
 		return fmt.Sprintf("error = %q, want %q", got.Error, want.Error)
@@ -183,7 +186,7 @@ func diffAnswers(want, got []map[string]any) string {
 	return ""
 }
 
-// fields turns decoded JSON into fields; what is not a list of fields gives none.
+// fields converts decoded JSON to fields. It returns none if v is not a list of fields.
 func fields(v any) []schema.Field {
 	var f []schema.Field
 	if json.Unmarshal(marshal(v), &f) != nil {

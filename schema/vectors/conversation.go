@@ -19,29 +19,32 @@ type Conversation struct {
 	Steps   []Step   `json:"steps"`
 }
 
-// Set reports whether the case needs a gateway with settings that differ from the defaults.
+// Set reports whether any setting differs from the defaults.
 func (c Conversation) Set() bool { return !reflect.ValueOf(c.Gateway).IsZero() }
 
-// Settings are what a case needs of its gateway. Zero values mean the default.
+// Settings are the settings of the gateway that a case needs. Zero values mean the defaults.
 type Settings struct {
 	PublicURL string   `json:"publicUrl"`
 	Keys      []string `json:"keys"`
 	Queue     int      `json:"queue"`
 	Sessions  int      `json:"sessions"`
 	Batch     int      `json:"batch"`
-	// Accounts is the JSON of a file of accounts. Quotas are those of an address and of a label, by these words.
+	// Accounts is the JSON of a file of accounts. Quotas has the quotas under the keys "address"
+	// and "label".
 	Accounts json.RawMessage            `json:"accounts"`
 	Quotas   map[string]json.RawMessage `json:"quotas"`
-	// TrustedProxies are the prefixes of proxies that are believed.
+	// TrustedProxies are the prefixes of trusted proxies.
 	TrustedProxies []string `json:"trustedProxies"`
-	// AllowOrigins are the origins of pages that a local gateway takes requests from, beside those of this machine.
+	// AllowOrigins are the origins of pages that may use a local gateway, in addition to those of
+	// this machine.
 	AllowOrigins []string `json:"allowOrigins"`
 	AnswerBytes  int      `json:"answerBytes"`
 	// ContentBytes is the most content of a request.
 	ContentBytes int `json:"contentBytes"`
-	// LinkWindow is how much content may be unconfirmed on a link; an exchange has a quarter of it at first.
+	// LinkWindow is how much content may be unconfirmed on a link. An exchange starts with a
+	// quarter of it.
 	LinkWindow int `json:"linkWindow"`
-	// Reachable says that others than this machine reach the gateway, which is not local then.
+	// Reachable says that other machines can reach the gateway, so that it is not local.
 	Reachable bool `json:"reachable"`
 }
 
@@ -61,13 +64,14 @@ type Step struct {
 	// On names the link of Sends, Gets, Results, Closes, Ends and Holds.
 	On    string `json:"on"`
 	Sends *Sends `json:"sends"`
-	// Gets is what the next message must be, and Results what the next results must be.
+	// Gets is the expected next message, and Results are the expected next results.
 	Gets    json.RawMessage   `json:"gets"`
 	Results []json.RawMessage `json:"results"`
-	// Closes is the code with which the gateway closes, and Ends that with which the program does.
+	// Closes is the code with which the gateway closes, and Ends the code with which the program
+	// closes.
 	Closes int `json:"closes"`
 	Ends   int `json:"ends"`
-	// Holds keeps what arrives from the program until it gets it.
+	// Holds delays what arrives until the program reads it.
 	Holds bool `json:"holds"`
 
 	// Name names the request that Open or Visit began, or the link.
@@ -93,20 +97,20 @@ type Visit struct {
 	Method  string         `json:"method"`
 	Target  string         `json:"target"`
 	Headers []schema.Field `json:"headers"`
-	// Holds has the visitor take no byte of the answer until the visit is awaited.
+	// Holds keeps the visitor from reading the answer until the visit is awaited.
 	Holds bool `json:"holds"`
 	Content
 }
 
-// Expect is what an answer must be. Nil members are not compared.
+// Expect is an expected answer. Nil members are not compared.
 type Expect struct {
 	Status int `json:"status"`
-	// Headers maps names to values; a nil value means absent, "*" any.
+	// Headers maps names to values. A nil value means absent, "*" any value.
 	Headers map[string]*string `json:"headers"`
 	JSON    any                `json:"json"`
 	// Handed is the parameter of Proxy-Status: "?0", "?1", or "" for absent.
 	Handed *string `json:"handed"`
-	// Cut expects an answer that ends before its content is whole; the content is what came of it.
+	// Cut expects an answer that is cut short. Its content is the part that came.
 	Cut bool `json:"cut"`
 	Content
 }
@@ -157,7 +161,7 @@ func (s Send) Request(origin string, vars map[string]string) (*http.Request, err
 	return req, nil
 }
 
-// Diff says how an answer differs from what is expected; empty where it does not.
+// Diff returns how an answer differs from what is expected, or "".
 func (e *Expect) Diff(status int, fields http.Header, content []byte, vars map[string]string) string {
 	if e == nil {
 		return ""
@@ -205,8 +209,8 @@ func diffHanded(want, status string) string {
 	return ""
 }
 
-// jsonOf makes the content of a stream, NDJSON or server-sent events, a JSON list of its lines or events; one without a
-// message is "". JSON stays as it is.
+// jsonOf converts the content of a stream, NDJSON or server-sent events, to a JSON list of its
+// lines or events; one without a message is "". It returns JSON unchanged.
 func jsonOf(content []byte) []byte {
 	text := string(content)
 	if text == "" || !strings.HasPrefix(text, "\n") && !strings.HasPrefix(text, ":\n\n") {

@@ -8,16 +8,17 @@ import (
 	"reversehttp/schema"
 )
 
-// Family is doors.json: the doors by which programs serve, what each can carry, and the conversations that show it.
+// Family is the content of doors.json: the doors by which programs serve, what each can carry, and
+// conversations that show it.
 type Family struct {
 	Columns []Column `json:"columns"`
 	Doors   []Door   `json:"doors"`
 	Cases   []Talk   `json:"cases"`
-	// Apart are the cases of request.json and response.json that go otherwise through some doors.
+	// Apart are the cases of request.json and response.json that some doors carry differently.
 	Apart []Apart `json:"apart"`
 }
 
-// Column is one thing that a door may be able to carry.
+// Column is something that a door may be able to carry.
 type Column struct {
 	Name  string `json:"name"`
 	Title string `json:"title"`
@@ -27,7 +28,8 @@ type Column struct {
 type Door struct {
 	Name  string `json:"name"`
 	Title string `json:"title"`
-	// Envelope says that a program is told what the head of a request does not have: attempt, base, httpVersion, remoteAddr and url.
+	// Envelope says that a program gets members that are not in the head of a request: attempt,
+	// base, httpVersion, remoteAddr and url.
 	Envelope bool `json:"envelope"`
 }
 
@@ -39,20 +41,20 @@ type Talk struct {
 	Otherwise []Otherwise `json:"otherwise"`
 }
 
-// Otherwise is what a case is like through doors that do not carry it as others do.
+// Otherwise is how a case differs through doors that do not carry it like others.
 type Otherwise struct {
 	Doors []string `json:"doors"`
-	// Says is what the table says; empty means yes.
+	// Says is the word in the table. Empty means yes.
 	Says string `json:"says"`
 	// Note says what happens instead.
 	Note string `json:"note"`
-	// Steps replace those of the case; nil means that they hold.
+	// Steps replace those of the case. Nil means that those apply.
 	Steps []Move `json:"steps"`
 }
 
 // Move is one step: exactly one member besides Of is set.
 type Move struct {
-	// Of names the exchange; empty means "a".
+	// Of names the exchange. Empty means "a".
 	Of string `json:"of"`
 
 	Ask    *Ask   `json:"ask"`
@@ -82,7 +84,8 @@ type Ask struct {
 	Content
 }
 
-// Bytes is content that goes or comes in one step; Ends says that the content ends with it, and Cut that it breaks off.
+// Bytes is content that is sent or received in one step. Ends says that the content ends with it,
+// and Cut that it breaks off.
 type Bytes struct {
 	Content
 	Ends     bool           `json:"ends"`
@@ -99,7 +102,7 @@ type Head struct {
 	Absent  []string       `json:"absent"`
 }
 
-// Gets is a response. With More its content follows, or goes on, in steps.
+// Gets is a response. With More its content follows in steps.
 type Gets struct {
 	Status   int            `json:"status"`
 	Headers  []schema.Field `json:"headers"`
@@ -109,15 +112,16 @@ type Gets struct {
 	Content
 }
 
-// Apart is how some doors differ in cases of request.json and response.json, which are named with their file, as in
-// "request/get".
+// Apart is how some doors differ in cases of request.json and response.json, named with their file,
+// as in "request/get".
 type Apart struct {
 	Cases []string `json:"cases"`
 	Doors []string `json:"doors"`
 	Why   string   `json:"why"`
-	// Refused is the status of the visitor's answer where the program has no request; 0 means that it has.
+	// Refused is the status of the visitor's answer if the program gets no request. Zero means that
+	// it gets one.
 	Refused int `json:"refused"`
-	// Request and Received replace what they name: the target, and fields by their names.
+	// Request and Received replace the target, and fields by name.
 	Request  *Head `json:"request"`
 	Received *Head `json:"received"`
 }
@@ -145,12 +149,12 @@ func (t Talk) otherwise(door string) *Otherwise {
 	return nil
 }
 
-// Through returns a case as it goes through a door.
+// Through returns a case as a door carries it.
 func (f Family) Through(d Door, e Exchange) (Exchange, Apart) {
 	if !d.Envelope {
 		e.Request.URL, e.Request.Base, e.Request.HTTPVersion, e.Request.RemoteAddr, e.Request.Attempt = nil, nil, nil, nil, nil
 	}
-	e.Request.Fetched = false // what a door calls that is its own
+	e.Request.Fetched = false // how content is fetched is specific to a door
 	for _, a := range f.Apart {
 		if !slices.Contains(a.Doors, d.Name) || !slices.Contains(a.Cases, e.File+"/"+e.Name) {
 			continue
@@ -169,7 +173,7 @@ func (f Family) Through(d Door, e Exchange) (Exchange, Apart) {
 	return e, Apart{}
 }
 
-// replace has fields be as by says, for the names that it has.
+// replace replaces the fields whose names are in by.
 func replace(fields []schema.Field, absent []string, by *Head) ([]schema.Field, []string) {
 	named := func(name string) bool {
 		return slices.ContainsFunc(by.Headers, func(f schema.Field) bool { return strings.EqualFold(f[0], name) }) ||
@@ -180,8 +184,8 @@ func replace(fields []schema.Field, absent []string, by *Head) ([]schema.Field, 
 	return append(fields, by.Headers...), append(absent, by.Absent...)
 }
 
-// Table returns the table of what each door carries, as Markdown. Its cells are what the cases say: "yes" where a door
-// passes all of a column as they stand.
+// Table returns the table of what each door carries, as Markdown. Its cells come from the cases:
+// "yes" if a door passes all cases of a column unchanged.
 func (f Family) Table() string {
 	var notes []string
 	var b strings.Builder
@@ -211,7 +215,7 @@ func (f Family) Table() string {
 	return b.String()
 }
 
-// cell gives what a door says in a column: the first word that is not "yes", and all notes.
+// cell returns the cell of a door in a column: the first word other than "yes", and all notes.
 func (f Family) cell(door, column string) (says string, notes []string) {
 	says = "yes"
 	for _, t := range f.Cases {

@@ -13,9 +13,9 @@ import (
 // Exchange is a case of request.json or response.json.
 type Exchange struct {
 	Case
-	// File is the name of the file that it is of, without its end.
+	// File is the name of its file, without the extension.
 	File string `json:"-"`
-	// Via lists the runtimes that can express the case; empty means all.
+	// Via lists the runtimes that can express the case. Empty means all.
 	Via      []string `json:"via"`
 	Visitor  Visitor  `json:"visitor"`
 	Request  Request  `json:"request"`
@@ -30,7 +30,7 @@ type Visitor struct {
 	BodyRepeat *Repeat `json:"bodyRepeat"`
 }
 
-// Request is what the envelope of a request must hold. Nil members are not compared.
+// Request is the expected envelope of a request. Nil members are not compared.
 type Request struct {
 	Method      *string        `json:"method"`
 	Target      *string        `json:"target"`
@@ -53,7 +53,7 @@ type Answer struct {
 	Content
 }
 
-// Received is what a visitor must get.
+// Received is the answer that a visitor must get.
 type Received struct {
 	Status  int            `json:"status"`
 	Headers []schema.Field `json:"headers"`
@@ -66,7 +66,7 @@ func (e Exchange) In(runtime string) bool {
 	return len(e.Via) == 0 || slices.Contains(e.Via, runtime)
 }
 
-// Bytes returns what the visitor sends. The variables are host, label and visitor.
+// Bytes returns the bytes that the visitor sends. The variables are host, label and visitor.
 func (v Visitor) Bytes(vars map[string]string) []byte {
 	raw := []byte(v.Raw)
 	if v.RawBase64 != "" {
@@ -78,7 +78,7 @@ func (v Visitor) Bytes(vars map[string]string) []byte {
 	return append(raw, v.BodyRepeat.text()...)
 }
 
-// Answer returns what the handler answers: 204 where the case does not say.
+// Answer returns the handler's answer: 204 if the case has none.
 func (e Exchange) Answer() Answer {
 	if e.Response == nil {
 		return Answer{Status: 204}
@@ -98,7 +98,7 @@ func (a Answer) Envelope(id string) schema.Response {
 	return r
 }
 
-// Diff says how an envelope differs from what the case wants; empty where it does not.
+// Diff returns how an envelope differs from what the case expects, or "".
 func (r Request) Diff(got schema.Request, vars map[string]string) string {
 	for _, m := range []struct {
 		name string
@@ -143,8 +143,8 @@ func (r Request) Diff(got schema.Request, vars map[string]string) string {
 	return diffContent(want, content.Bytes())
 }
 
-// Diff says how the answer that a visitor got differs from what the case wants; empty where it does not.
-// In fields each character is one byte.
+// Diff returns how the answer that a visitor got differs from what the case expects, or "". In
+// fields each character is one byte.
 func (r Received) Diff(status int, fields []schema.Field, content []byte, vars map[string]string) string {
 	if status != r.Status {
 		return fmt.Sprintf("status = %d, want %d (content %q)", status, r.Status, short(content))
@@ -155,7 +155,7 @@ func (r Received) Diff(status int, fields []schema.Field, content []byte, vars m
 	return diffContent(r.Bytes(), content)
 }
 
-// DiffContent says how content that was fetched differs from what the case wants; empty where it does not.
+// DiffContent returns how fetched content differs from what the case expects, or "".
 func (r Request) DiffContent(got []byte) string { return diffContent(r.Bytes(), got) }
 
 func diffContent(want, got []byte) string {

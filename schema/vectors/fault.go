@@ -9,9 +9,9 @@ import (
 // Fault is a case of invalid.json.
 type Fault struct {
 	Case
-	// Schema is false for a fault that a JSON schema cannot tell; nil means that it can.
+	// Schema is false for a fault that a JSON schema cannot detect. Nil means that it can.
 	Schema *bool `json:"schema"`
-	// Method is the method of the visitor's request; empty means GET.
+	// Method is the method of the visitor's request. Empty means GET.
 	Method string `json:"request"`
 	// ID replaces the id that the runner puts into the answer; null means none.
 	ID     json.RawMessage `json:"id"`

@@ -15,7 +15,7 @@ import (
 // FileCase is a case of files.json.
 type FileCase struct {
 	Case
-	// Via lists what answers so; empty means all.
+	// Via lists the implementations that answer in this way. Empty means all.
 	Via     []string `json:"via"`
 	File    *File    `json:"file"`
 	Request struct {
@@ -25,21 +25,21 @@ type FileCase struct {
 	Received FileAnswer `json:"received"`
 }
 
-// File is what is served.
+// File is the served file.
 type File struct {
 	Type string `json:"type"`
 	ETag string `json:"etag"`
-	// ModifiedMs is when it changed, in milliseconds since 1970; zero where nobody knows.
+	// ModifiedMs is when the file changed, in milliseconds since 1970. Zero means unknown.
 	ModifiedMs int64 `json:"modifiedMs"`
 	Content
 }
 
-// FileAnswer is what a visitor gets. The content of errors is not compared.
+// FileAnswer is the answer that a visitor must get. The content of errors is not compared.
 type FileAnswer struct {
 	Status  int            `json:"status"`
 	Headers []schema.Field `json:"headers"`
 	Absent  []string       `json:"absent"`
-	// Parts are those of multipart/byteranges.
+	// Parts are the parts of multipart/byteranges.
 	Parts []struct {
 		Range string `json:"range"`
 		Body  string `json:"body"`
@@ -50,12 +50,12 @@ type FileAnswer struct {
 // Files returns the cases of files.json.
 func Files() []FileCase { return load[FileCase]("files.json") }
 
-// In reports whether that answers as the case says.
+// In reports whether an implementation answers as the case says.
 func (c FileCase) In(runtime string) bool {
 	return len(c.Via) == 0 || slices.Contains(c.Via, runtime)
 }
 
-// Served returns the file of the case, which is the usual one where it names none.
+// Served returns the file of the case, or the default file if it names none.
 func (c FileCase) Served() File {
 	if c.File != nil {
 		return *c.File
@@ -63,7 +63,7 @@ func (c FileCase) Served() File {
 	return File{Type: "text/plain", ETag: `"v1"`, ModifiedMs: 784111777000, Content: Content{Body: new("0123456789")}}
 }
 
-// Diff says how an answer differs from what the case wants; empty where it does not.
+// Diff returns how an answer differs from what the case expects, or "".
 func (a FileAnswer) Diff(got *http.Response) string {
 	content, err := io.ReadAll(got.Body)
 	if err != nil || got.StatusCode != a.Status {

@@ -12,8 +12,8 @@ import (
 	"reversehttp/schema/envelope"
 )
 
-// Frame returns a message, given as JSON, in the framed form, its body or bodyBase64 as content beside it. What is no such message
-// is a line as it stands.
+// Frame converts a message from JSON to the framed form, with its body or bodyBase64 as content
+// beside it. Anything else is returned as a line, unchanged.
 func Frame(message json.RawMessage) []byte {
 	var members map[string]json.RawMessage
 	content, beside := []byte(nil), false
@@ -39,7 +39,7 @@ func Frame(message json.RawMessage) []byte {
 	return line.Bytes()
 }
 
-// contentOf returns the content of a message that has one content, and whether it has.
+// contentOf returns the content of a message, and whether it has exactly one.
 func contentOf(members map[string]json.RawMessage) ([]byte, bool) {
 	body, coded := members["body"], members["bodyBase64"]
 	var s string
@@ -55,8 +55,8 @@ func contentOf(members map[string]json.RawMessage) ([]byte, bool) {
 	return content, err == nil && !strings.ContainsAny(s, "\r\n")
 }
 
-// Unframe reads a message in the framed form, and returns it as JSON, its content as body or bodyBase64. The error is [io.EOF] at
-// the end.
+// Unframe reads a message in the framed form, and returns it as JSON, with its content as body or
+// bodyBase64. The error is [io.EOF] at the end.
 func Unframe(in *bufio.Reader) (json.RawMessage, error) {
 	line, err := envelope.ReadLine(in, nil)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 type Opens struct {
 	// URL is ws: or wss:, usually what a step saved.
 	URL string `json:"url"`
-	// As is the token to show as Authorization; empty shows none.
+	// As is the token to show in Authorization. Empty shows none.
 	As      string         `json:"as"`
 	Headers []schema.Field `json:"headers"`
 }
@@ -26,14 +26,14 @@ type Sends struct {
 	JSON json.RawMessage `json:"json"`
 	// Messages are sent together as one binary message, in the framed form.
 	Messages []json.RawMessage `json:"messages"`
-	// Raw is text, and RawBase64 bytes, as they stand.
+	// Raw is text, and RawBase64 are bytes, sent unchanged.
 	Raw       *string `json:"raw"`
 	RawBase64 *string `json:"rawBase64"`
-	// Ping is a Ping frame of RFC 6455, which is no message.
+	// Ping is a Ping frame of RFC 6455, which is not a message.
 	Ping bool `json:"ping"`
 }
 
-// Bytes returns the message, and whether it is a binary one.
+// Bytes returns the message, and whether it is binary.
 func (s Sends) Bytes(vars map[string]string) (content []byte, binary bool) {
 	switch {
 	case s.JSON != nil:
@@ -83,14 +83,14 @@ func Unlink(content []byte, binary bool) (messages []json.RawMessage, err error)
 	}
 }
 
-// TypeOf returns the type of a message; empty where it has none.
+// TypeOf returns the type of a message, or "" if it has none.
 func TypeOf(message json.RawMessage) string {
 	var typed struct{ Type string }
 	_ = json.Unmarshal(message, &typed) // a message without one is compared as it is
 	return typed.Type
 }
 
-// ResultsOf returns each result of a message of the type results by itself.
+// ResultsOf splits a message of the type results into its results.
 func ResultsOf(message json.RawMessage) ([]json.RawMessage, error) {
 	var list struct{ Results []json.RawMessage }
 	if err := json.Unmarshal(message, &list); err != nil {
@@ -106,7 +106,7 @@ func IDOf(message json.RawMessage) string {
 	return about.ID
 }
 
-// DiffMessage reports how a message, as JSON, differs from what is wanted, as [DiffJSON]; "bodyRepeat" stands for a body.
+// DiffMessage is like [DiffJSON], for a message as JSON. "bodyRepeat" stands for a body.
 func DiffMessage(want json.RawMessage, got []byte, vars map[string]string) string {
 	var w any
 	if err := json.Unmarshal(spelledOut(want), &w); err != nil {
@@ -115,7 +115,7 @@ func DiffMessage(want json.RawMessage, got []byte, vars map[string]string) strin
 	return DiffJSON(w, got, vars)
 }
 
-// spelledOut returns a message with a body in the place of its bodyRepeat.
+// spelledOut returns a message with a body in place of its bodyRepeat.
 func spelledOut(message json.RawMessage) json.RawMessage {
 	var members map[string]json.RawMessage
 	var r Repeat
@@ -139,7 +139,7 @@ func compact(message json.RawMessage) []byte {
 	return b.Bytes()
 }
 
-// Web returns the URL of a link with the scheme of HTTP.
+// Web returns the URL of a link with the corresponding HTTP scheme.
 func Web(link string) string {
 	if rest, ok := strings.CutPrefix(link, "ws"); ok {
 		return "http" + rest

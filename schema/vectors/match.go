@@ -10,8 +10,9 @@ import (
 	"reversehttp/schema"
 )
 
-// DiffFields says how fields differ from what is wanted; empty where they do not. The values of each name in want
-// must be those in got, in their order; "*" stands for any value. The names in absent must not be in got.
+// DiffFields returns how fields differ from what is expected, or "". The values of each name in
+// want must be those in got, in their order; "*" stands for any value. The names in absent must not
+// be in got.
 func DiffFields(want []schema.Field, absent []string, got []schema.Field, vars map[string]string) string {
 	for _, name := range absent {
 		if v := values(got, name); len(v) > 0 {
@@ -40,8 +41,9 @@ func values(fields []schema.Field, name string) []string {
 	return v
 }
 
-// DiffJSON says how the JSON text got differs from want; empty where it does not. Every member named in want must be equal;
-// "*" is anything present, null is absent, and arrays have the same length. Strings of want are filled from vars.
+// DiffJSON returns how the JSON text got differs from want, or "". Every member named in want must
+// be equal; "*" is anything present, null is absent, and arrays have the same length. Strings of
+// want are filled from vars.
 func DiffJSON(want any, got []byte, vars map[string]string) string {
 	var g any
 	if err := json.Unmarshal(got, &g); err != nil {

@@ -7,25 +7,28 @@ import (
 	"strings"
 )
 
-// Opening is what the scripted gateway does where a program opens a link: with a Status, Silent or Drop it does not accept,
-// as those members of Reply have it; otherwise it accepts and does what Does lists. The zero value is a link that stays open.
+// Opening is what the scripted gateway does if a program opens a link. With Status, Silent or Drop
+// it does not accept, as with these members of Reply; otherwise it accepts and performs Does. The
+// zero value is a link that stays open.
 type Opening struct {
 	Reply
-	// ExchangeWindow and LinkWindow are those of the welcome; zero means 262,144 and 4,194,304.
+	// ExchangeWindow and LinkWindow are the windows in the welcome, in bytes. Zero means 262,144
+	// and 4,194,304.
 	ExchangeWindow int `json:"exchangeWindow"`
 	LinkWindow     int `json:"linkWindow"`
-	// Withholds leaves out the results that a message of an answer would get by itself.
+	// Withholds omits the results that messages of answers would otherwise get.
 	Withholds bool `json:"withholds"`
-	// Quiet leaves out pings.
+	// Quiet omits pings.
 	Quiet bool  `json:"quiet"`
 	Does  []Act `json:"does"`
 }
 
 // Act is what a gateway does on a link: exactly one member is set.
 type Act struct {
-	// Sends is a message to the program, or a list of them, which go together in the framed form.
+	// Sends is a message to the program, or a list of messages, which are sent together in the
+	// framed form.
 	Sends json.RawMessage `json:"sends"`
-	// After waits until so many messages of answers came, on links and by POST.
+	// After waits until so many messages of answers have come, on links and by POST.
 	After int `json:"after"`
 	// Acked waits until an ack or a pong named this cursor.
 	Acked string `json:"acked"`
@@ -35,7 +38,7 @@ type Act struct {
 	WaitMs int `json:"waitMs"`
 	// Closes is a code to close with.
 	Closes int `json:"closes"`
-	// Cuts closes the connection without a word.
+	// Cuts closes the connection without a Close frame.
 	Cuts bool `json:"cuts"`
 }
 
@@ -55,7 +58,8 @@ func (o Opening) Accepts() bool { return o.Status == 0 && !o.Silent && !o.Drop }
 // Said is a message of a program on a link, as JSON.
 type Said map[string]any
 
-// Heard returns the messages that one message of a WebSocket carries. The error is what a gateway would not take.
+// Heard returns the messages in one WebSocket message. It returns an error if a gateway would not
+// accept them.
 func Heard(content []byte, binary bool) ([]Said, error) {
 	list, err := Unlink(content, binary)
 	if err != nil {
@@ -70,12 +74,12 @@ func Heard(content []byte, binary bool) ([]Said, error) {
 	return messages, nil
 }
 
-// Answers reports whether a message is one that has a result.
+// Answers reports whether a message has a result.
 func (s Said) Answers() bool {
 	return !slices.Contains([]any{"hello", "ack", "pong"}, s["type"])
 }
 
-// Result is what the scripted gateway says of an answer by itself.
+// Result is the default result of the scripted gateway for an answer.
 func (s Said) Result() map[string]any {
 	result := map[string]any{"id": s["id"], "status": "accepted"}
 	if s["type"] == "part" {
@@ -84,7 +88,7 @@ func (s Said) Result() map[string]any {
 	return result
 }
 
-// diffInOrder reports which of want is not in got, in their order; others may be between.
+// diffInOrder returns which of want is missing in got, in order. Others may be in between.
 func diffInOrder(name string, want, got []string) string {
 	rest := got
 	for _, w := range want {

@@ -11,7 +11,8 @@ import (
 	"reversehttp/schema/envelope"
 )
 
-// Framed returns the case with a gateway that has the framed form: its streams come in it where they came as NDJSON.
+// Framed returns the case with a gateway that supports the framed form: streams that were NDJSON
+// use it.
 func (s Script) Framed() Script {
 	s.Gateway.Framed = true
 	if slices.Contains(s.Gateway.Transports, "ndjson") {
@@ -35,7 +36,8 @@ func FramedLine(line json.RawMessage, origin string) string {
 	return string(Frame(json.RawMessage(text)))
 }
 
-// Posted returns the messages of a POST to the responses URL, each as it is in JSON. The error is what a gateway would not take.
+// Posted returns the messages of a POST to the responses URL, each as JSON. It returns an error if
+// a gateway would not accept them.
 func Posted(media string, content []byte) (messages []map[string]any, err error) {
 	if media != envelope.MediaFramed {
 		return postedJSON(content)

@@ -1,5 +1,6 @@
-// Package vectors gives tests the cases of the protocol as Go values, and compares what was seen with what a case expects.
-// Section 11 of schema/README.md says what each member means. A case that cannot be read is a mistake in this folder: loading panics.
+// Package vectors loads the test vectors of the protocol, and compares what was seen with what a
+// case expects. README.md says what each member means. Loading panics if a
+// case cannot be read, which is a mistake in this folder.
 package vectors
 
 import (
@@ -14,7 +15,7 @@ import (
 //go:embed *.json
 var files embed.FS
 
-// Case is what every case has.
+// Case has the members that every case has.
 type Case struct {
 	// Name is unique within its file.
 	Name string `json:"name"`
@@ -76,14 +77,15 @@ func read(name string, into any) {
 	}
 }
 
-// Content is the content of a message in a case, as text, in base64, or as a text repeated. The zero value is empty.
+// Content is the content of a message in a case: text, base64, or repeated text. The zero value is
+// empty.
 type Content struct {
 	Body       *string `json:"body,omitempty"`
 	BodyBase64 *string `json:"bodyBase64,omitempty"`
 	BodyRepeat *Repeat `json:"bodyRepeat,omitempty"`
 }
 
-// Repeat is a text that is too long to write down.
+// Repeat is a text repeated, for long content.
 type Repeat struct {
 	Text  string `json:"text"`
 	Count int    `json:"count"`
@@ -117,7 +119,7 @@ func decode(s string) []byte {
 	return b
 }
 
-// Fill replaces every {name} in s with its value in vars. Names that vars does not have stay.
+// Fill replaces every {name} in s with its value in vars. Names that are not in vars stay.
 func Fill(s string, vars map[string]string) string {
 	for name, value := range vars {
 		s = strings.ReplaceAll(s, "{"+name+"}", value)

@@ -4,11 +4,12 @@ package vectors
 type Waits struct {
 	Case
 	Steps []struct {
-		// Wait is the path that is waited for from now on, for TimeoutMs, or without end where that is zero.
+		// Wait begins to wait for a request to this path, for TimeoutMs, or without end if that is
+		// zero.
 		Wait      string `json:"wait"`
 		TimeoutMs int    `json:"timeoutMs"`
 		PassMs    int    `json:"passMs"`
-		// TimedOut says that the wait is over, without a request.
+		// TimedOut says that the wait ends without a request.
 		TimedOut bool            `json:"timedOut"`
 		Request  *WebhookRequest `json:"request"`
 		// Waited says that the wait ends with this request.

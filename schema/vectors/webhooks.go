@@ -23,18 +23,20 @@ type Webhooks struct {
 	Steps []WebhookStep `json:"steps"`
 }
 
-// WebhookStep is a request to a receiver, or the end of the one that waits.
+// WebhookStep is a request to a receiver, or the end of a waiting one.
 type WebhookStep struct {
-	// At is when, in seconds since 1970; zero stands for 1700000000, or the time of the step before.
+	// At is the time of the step, in seconds since 1970. Zero means 1700000000, or the time of the
+	// step before.
 	At      int64           `json:"at"`
 	Request *WebhookRequest `json:"request"`
-	// Answers is the status that the handler answers with; zero stands for 204.
+	// Answers is the status with which the handler answers. Zero means 204.
 	Answers int  `json:"answers"`
 	Fails   bool `json:"fails"`
-	// Waits says that the handler answers at the step that says Release, where what was received is compared.
+	// Waits says that the handler answers only at the step with Release, where the answer is
+	// compared.
 	Waits   bool `json:"waits"`
 	Release bool `json:"release"`
-	// Handled says that the handler gets the request, with its content.
+	// Handled says that the handler gets the request with its content.
 	Handled  bool            `json:"handled"`
 	Received WebhookReceived `json:"received"`
 }
@@ -47,7 +49,7 @@ type WebhookRequest struct {
 	Content
 }
 
-// WebhookReceived is what a sender gets. No status: an error of the handler.
+// WebhookReceived is the answer that a sender gets. Without a status it is an error of the handler.
 type WebhookReceived struct {
 	Status  int            `json:"status"`
 	Code    string         `json:"code"`
@@ -75,7 +77,7 @@ func (r WebhookRequest) New() *http.Request {
 	return made
 }
 
-// Diff says how an answer differs from what the case wants; empty where it does not.
+// Diff returns how an answer differs from what the case expects, or "".
 func (w WebhookReceived) Diff(got *http.Response) string {
 	content, err := io.ReadAll(got.Body)
 	if err != nil || got.StatusCode != w.Status {
