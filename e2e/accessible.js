@@ -1,14 +1,14 @@
-// Whether a page can be used by everybody, as far as a program can say.
+// Checks whether everybody can use a page, as far as a program can tell.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
-/** Fails where axe finds something in a page of Playwright's, or the page is wider than its window. */
+/** Fails if axe finds a violation in a Playwright page, or if the page is wider than its window. */
 export async function accessible(page, state) {
   await page.evaluate(axe)
-  // Colours are those at the end of a motion.
+  // Colours are checked after animations.
   await page.evaluate(() => Promise.allSettled(document.getAnimations().map((a) => a.finished)))
   const { violations } = await page.evaluate(() => globalThis.axe.run())
   const found = violations.map(({ id, nodes }) => [id, ...nodes.map((n) => n.html)])

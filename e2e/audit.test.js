@@ -1,4 +1,4 @@
-// The steps of npm test that look for known vulnerabilities: with servers that know some, that know none, and that
+// The steps of npm test that look for known vulnerabilities, with servers that report some, report none, and
 // cannot be reached.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

@@ -1,10 +1,13 @@
-// A file of 2 GiB that a page serves, and what is in it.
+// A file of 2 GiB that a page serves, and its content.
 
 /** Its size, in bytes. */
 export const fileSize = 2 ** 31
 const blockSize = 2 ** 20
 
-/** What the file has from one place until before another: each block begins with its number, in eight bytes. */
+/**
+ * Returns the bytes of the file from one offset up to another. Each block begins with its number,
+ * in eight bytes.
+ */
 export function contentOf(from, to) {
   const bytes = Buffer.alloc(to - from)
   for (let i = from; i < to; i++) bytes[i - from] = (i % blockSize) % 251
@@ -19,7 +22,10 @@ export function contentOf(from, to) {
   return bytes
 }
 
-/** Claims in a page and serves the file there, with Range. It stands alone, for it is sent to the page as text. */
+/**
+ * Claims in a page and serves the file there, with Range. It uses nothing outside itself, since it
+ * is sent to the page as text.
+ */
 export async function serveBigFile({ gateway, size, block }) {
   const filler = new Blob([Uint8Array.from({ length: block - 8 }, (_, i) => (i + 8) % 251)])
   const parts = Array.from({ length: size / block }, (_, number) => {
@@ -29,7 +35,10 @@ export async function serveBigFile({ gateway, size, block }) {
   })
   const file = new File(parts.flat(), 'big')
 
-  /** What a Range field asks for: undefined for all, null for nothing that is there (RFC 9110, 14.1.2). */
+  /**
+   * Parses a Range field: undefined means all, null that nothing in range exists (RFC 9110,
+   * 14.1.2).
+   */
   function range(field) {
     const [, from, to] = /^bytes=(\d*)-(\d*)$/.exec(field ?? '') ?? []
     if (!from && !to) return undefined

@@ -1,4 +1,4 @@
-// A tab serves a file of 2 GiB to curl, by slices: ranges of it, and a download that was cut and is resumed.
+// A tab serves a file of 2 GiB to curl in slices: ranges of it, and a download that is cut and resumed.
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -16,7 +16,7 @@ import { until } from './until.js'
 import { field, visit } from './visitor.js'
 
 const mib = 2 ** 20
-// What all processes of the browser may take more while the file is served.
+// How much more memory all browser processes may take while the file is served.
 const growthMost = 256 * mib
 
 const curl = promisify(execFile).bind(undefined, 'curl')
@@ -40,7 +40,7 @@ describe('a file of 2 GiB in a tab', { skip: noBrowser }, () => {
     if (dir) await rm(dir, { recursive: true })
   })
 
-  /** What the processes of the browser have in memory. */
+  /** Returns the memory of the browser's processes. */
   async function residentBytes() {
     const session = await browser.newBrowserCDPSession()
     const { processInfo } = await session.send('SystemInfo.getProcessInfo')
@@ -83,7 +83,7 @@ describe('a file of 2 GiB in a tab', { skip: noBrowser }, () => {
   })
 
   test('is downloaded to its end by a curl that was killed and comes again', async (t) => {
-    // What was downloaded before: holes, which take no place.
+    // The part downloaded before: holes, which take no space.
     const path = join(dir, 'download')
     const begun = fileSize - 24 * mib
     await writeFile(path, '')

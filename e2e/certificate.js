@@ -1,10 +1,10 @@
-// A certificate of localhost that nobody vouches for.
+// A self-signed certificate for localhost.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** Makes one, and returns the flags by which a gateway has it, and what removes its files. */
+/** Makes one. Returns the flags for a gateway to use it, and a function that removes its files. */
 export function selfSigned() {
   const dir = mkdtempSync(join(tmpdir(), 'reversehttp-tls-'))
   const goroot = execFileSync('go', ['env', 'GOROOT']).toString().trim()

@@ -1,4 +1,4 @@
-// Content that a page gives: what is of known length goes as it is and with its length; a stream waits for nothing.
+// Content from a page: content of known length is sent with its length; a stream waits for nothing.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { request } from 'node:http'
@@ -16,14 +16,14 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
   describe(`content of a page, in ${name}`, { skip: missing }, () => served(start))
 }
 
-/** Claims in a page. It stands alone, for it is sent to the page as text. */
+/** Claims in a page. It uses nothing outside itself, since it is sent to the page as text. */
 async function servePage({ gateway, size, plain }) {
   if (plain) {
     delete Uint8Array.fromBase64
     delete Uint8Array.prototype.toBase64
   }
   const bytes = Uint8Array.from({ length: size }, (_, i) => (i * 7919) >> 3)
-  // The sizes of what the SDK sends in one request, as a Blob.
+  // The sizes of content that the SDK sends in one request, as a Blob.
   globalThis.sent = []
   const fetch = (url, init) => {
     if (init.body?.size > size) globalThis.sent.push(init.body.size)
@@ -35,7 +35,7 @@ async function servePage({ gateway, size, plain }) {
     '/bytes': () => new Response(bytes),
     '/much': () => new Response(new Blob(Array(20).fill(bytes))),
     '/echo': (_, info) => new Response(info.content),
-    // Its end is when the test says.
+    // The test decides when it ends.
     '/stream': () =>
       new Response(
         new ReadableStream({
@@ -66,7 +66,7 @@ function served(startBrowser) {
     await gateway?.stop()
   })
 
-  /** A page that serves. */
+  /** Returns a page that serves. */
   async function open(options) {
     const page = await (await browser.newContext()).newPage()
     await page.goto(`${site.url}empty`)
@@ -102,7 +102,7 @@ function served(startBrowser) {
     for await (const chunk of response) {
       chunks.push(chunk)
       if (Buffer.concat(chunks).length < size) continue
-      // All of it is here, and the handler has not ended it.
+      // All of it has arrived, and the handler has not ended it.
       await page.evaluate(() => globalThis.end())
     }
     assert.ok(Buffer.concat(chunks).equals(all), 'it is not the same')

@@ -1,4 +1,4 @@
-// The examples of schema, each as it stands: what the vectors, which replace their handlers, do not show.
+// The examples in schema, unchanged: this covers what the vectors, which replace their handlers, do not.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -13,7 +13,9 @@ import { visit } from './visitor.js'
 const most = 40
 const readme = await readFile(example('../README.md'), 'utf8')
 
-/** How many lines a file has that are not blank; the protocol's text must say so. */
+/**
+ * Returns the number of lines of a file that are not blank, which the text of the protocol must state.
+ */
 async function lines(name) {
   const source = await readFile(example(`../${name}`), 'utf8')
   const { length } = source.split('\n').filter((l) => l.trim())
@@ -83,7 +85,7 @@ for (const [file, command] of Object.entries(examples)) {
       }
     })
 
-    // curl says nothing while it tries again, for a minute.
+    // curl retries silently for a minute.
     if (file !== 'server.sh') {
       test('says in a line what it tried where no gateway runs', async () => {
         const tried = `http://127.0.0.1:${await freePort()}`
@@ -94,7 +96,7 @@ for (const [file, command] of Object.entries(examples)) {
         let said = ''
         for await (const piece of child.stderr) {
           said += piece
-          // Java's ends by itself, the others try again.
+          // The Java example ends by itself, the others try again.
           if (file !== 'Server.java' && said.includes('\n')) child.kill()
         }
         clearTimeout(late)
@@ -123,7 +125,7 @@ for (const [file, command] of Object.entries(examples)) {
       socket.write(
         `POST / HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nno\r\n`,
       )
-      // It is answered, for what it sent is no chunk.
+      // It gets an answer, since it sent no valid chunk.
       await once(socket, 'data')
       socket.destroy()
       await answers('GET', 'next')

@@ -1,4 +1,4 @@
-// A page of another origin serves by the older protocols, which had no words for origins.
+// A page of another origin serves by the older protocols, which know no origins.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { noBrowser, startBrowser } from './browser.js'

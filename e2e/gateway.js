@@ -1,4 +1,4 @@
-// The real gateway: the binary that go build makes, with flags, on a free port of loopback.
+// The real gateway: a binary made by go build, run with flags on a free loopback port.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline'
 import { root } from './steps/run.js'
 
 const startMs = 600_000
-// Longer than a gateway lets running exchanges end.
+// Longer than a gateway waits for running exchanges at its end.
 const stopMs = 600_000
 
 let built
@@ -18,12 +18,12 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** The path of the binary. GATEWAY_BINARY names one that is built already. */
+/** The path of the binary. GATEWAY_BINARY names an existing one. */
 export function gatewayBinary() {
   return (process.env.GATEWAY_BINARY ||= built ??= build('./server', 'gateway'))
 }
 
-/** Builds a Go program into a folder that goes with this process, and gives its path. */
+/** Builds a Go program in a folder that is removed with this process, and returns its path. */
 export function build(source, name) {
   const dir = mkdtempSync(join(tmpdir(), 'reversehttp-e2e-'))
   process.on('exit', () => rmSync(dir, { recursive: true, force: true }))
@@ -32,7 +32,7 @@ export function build(source, name) {
   return path
 }
 
-/** A gateway that runs. */
+/** A running gateway. */
 export class Gateway {
   /** The control origin, with a final slash. */
   url
@@ -45,7 +45,7 @@ export class Gateway {
     this.#flags = flags
   }
 
-  /** Starts a gateway with flags; without --listen it takes a free port. */
+  /** Starts a gateway with flags. Without --listen it uses a free port. */
   static async start(...flags) {
     const gateway = new Gateway(flags)
     await gateway.start()
@@ -57,7 +57,7 @@ export class Gateway {
     return this.#log
   }
 
-  /** Starts it, on the port that it had before if it had one. */
+  /** Starts it, on the same port as before if there was one. */
   async start() {
     const listen = this.#flags.includes('--listen')
       ? []
@@ -80,7 +80,7 @@ export class Gateway {
     this.port = Number(new URL(this.url).port)
   }
 
-  /** Ends it with a signal, waits for its end, and gives its exit code. May be called again. */
+  /** Ends it with a signal, waits for its end, and returns its exit code. May be called again. */
   async stop(signal = 'SIGTERM') {
     const child = this.#child
     if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
@@ -99,7 +99,7 @@ export class Gateway {
   }
 }
 
-/** Starts a gateway that tries to start and does not; gives its exit code and what it wrote on standard error. */
+/** Starts a gateway that must fail to start. Returns its exit code and standard error. */
 export async function startError(...flags) {
   const child = spawn(gatewayBinary(), flags, { stdio: ['ignore', 'ignore', 'pipe'] })
   running.add(child)
@@ -112,7 +112,7 @@ export async function startError(...flags) {
   return { code, stderr }
 }
 
-/** A port that is free now, for flags that must name it. */
+/** Returns a free port, for flags that must name it. */
 export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -1,4 +1,5 @@
-// Pages use a local gateway: those of this machine, and of other origins where it lists them, a file too.
+// Pages use a local gateway: those of this machine, and those of other origins if it lists them, files
+// included.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
@@ -24,7 +25,7 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
       await listing?.stop()
     })
 
-    // Firefox does not tell of preflights.
+    // Firefox does not report preflights.
     test('from another port of this machine without a link, with one preflight for each URL', async () => {
       const page = await context.newPage()
       const preflights = name === 'Chromium' && (await preflightsOf(page))
@@ -42,7 +43,7 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
       await fresh.close()
     })
 
-    // No count here: a file has an opaque origin, and Chromium remembers no preflight for one.
+    // No count here: a file has an opaque origin, for which Chromium caches no preflight.
     test('from a file, where null is listed', async () => {
       const page = await context.newPage()
       await answersTen(await openServer(page, pathToFileURL(pageFile).href, listing))
@@ -152,7 +153,7 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
   })
 }
 
-/** Has a page claim at a gateway by the SDK that this serves, and gives the public URL. */
+/** Makes a page claim at a gateway by the SDK that the gateway serves, and returns the public URL. */
 function served(page, gateway) {
   return page.evaluate(async (gateway) => {
     const { serve } = await import(`${gateway}sdk.js`)
@@ -160,7 +161,7 @@ function served(page, gateway) {
   }, gateway.url)
 }
 
-/** Has a page claim at a gateway that refuses it, and gives the error. */
+/** Makes a page claim at a gateway that refuses it, and returns the error. */
 function refusalOf(page, gateway) {
   return page.evaluate(async (gateway) => {
     const { serve } = await import(`${gateway}sdk.js`)
@@ -169,7 +170,10 @@ function refusalOf(page, gateway) {
   }, gateway.url)
 }
 
-/** What a page can send to another origin that does not answer CORS. Runs in a page, and ends when all but the form was answered. */
+/**
+ * Sends everything that a page can send to another origin without CORS. Runs in a page, and ends when all
+ * but the form was answered.
+ */
 async function driveBy(gateway) {
   const answered = (target, ...types) =>
     new Promise((resolve) => types.forEach((type) => target.addEventListener(type, resolve)))
@@ -215,7 +219,7 @@ async function answersTen(url) {
   }
 }
 
-/** Notes the preflights of a page, in their order: the last segment of each path. */
+/** Notes the preflights of a page, in order: the last segment of each path. */
 async function preflightsOf(page) {
   const seen = []
   const session = await page.context().newCDPSession(page)

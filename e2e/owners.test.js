@@ -1,4 +1,4 @@
-// A label that another program has by now: what the owner before left in a browser is gone, and nobody else gets it.
+// A label with a new owner: what the previous owner left in a browser is gone, and nobody else gets it.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { browsers, noBrowser, startBrowser } from './browser.js'
@@ -9,19 +9,19 @@ import { until } from './until.js'
 const html = [['Content-Type', 'text/html']]
 const script = [['Content-Type', 'text/javascript']]
 
-/** A worker that answers every navigation from its cache, and asks the network only where it has nothing. */
+/** A worker that answers every navigation from its cache, and uses the network only if it has nothing. */
 const fromCache = `
 self.addEventListener('install', (e) => e.waitUntil(caches.open('old').then((c) => c.add('/')).then(() => skipWaiting())))
 self.addEventListener('activate', (e) => e.waitUntil(clients.claim()))
 self.addEventListener('fetch', (e) => e.respondWith(caches.match(e.request).then((r) => r ?? fetch(e.request))))`
 
-/** A worker that sends each request on itself. */
+/** A worker that forwards each request itself. */
 const fromNetwork = `
 self.addEventListener('install', () => skipWaiting())
 self.addEventListener('activate', (e) => e.waitUntil(clients.claim()))
 self.addEventListener('fetch', (e) => e.respondWith(fetch(e.request)))`
 
-/** What the owner before serves: a page with this worker, if any, that keeps all that a page can keep. */
+/** What the previous owner serves: a page with this worker, if any, that stores everything that a page can store. */
 const old = (worker) => (path) =>
   path === '/sw.js'
     ? { headers: script, body: worker }
@@ -48,7 +48,7 @@ const young = (path) => {
   }
 }
 
-/** A program that serves a label, and what it was asked. */
+/** A program that serves a label, and the requests to it. */
 async function serve(gateway, label, token, handle) {
   const ask = async (url, init = {}) => {
     const { headers, ...rest } = init
@@ -93,7 +93,7 @@ async function serve(gateway, label, token, handle) {
           body: JSON.stringify({ messages: answers }),
         })
     }
-  })().catch((e) => e) // told at the end: a test that failed ends the gateway first
+  })().catch((e) => e) // reported at the end, since a failed test ends the gateway first
   return {
     url: claim.url,
     seen,
@@ -105,7 +105,7 @@ async function serve(gateway, label, token, handle) {
   }
 }
 
-/** Loads a page, and tells how often the gateway sent the browser there again, to clear its cookies before. */
+/** Loads a page, and returns how often the gateway redirected the browser to it, to clear its cookies first. */
 async function load(page, url) {
   let clears = 0
   const count = (response) => {
@@ -117,7 +117,7 @@ async function load(page, url) {
   return clears
 }
 
-/** What a page finds that was kept: cookies, storage, caches, workers. */
+/** Returns what a page finds stored: cookies, storage, caches, workers. */
 const kept = async () =>
   JSON.stringify([
     document.cookie,
@@ -151,7 +151,7 @@ describe('of an owner before', () => {
           async () => (await page.title().catch(() => '')) === 'the new owner',
           'the page of the new owner',
         )
-        // The page loads again by itself when the worker has ended.
+        // The page reloads by itself when the worker has ended.
         const left = () => page.evaluate(kept).catch(() => '')
         await until(
           async () => (await left()) === '["visits=new",0,0,0]',

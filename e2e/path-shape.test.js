@@ -1,11 +1,12 @@
-// http://localhost:PORT/at/{label}/: claims share an origin with the control API, and must not profit from it.
+// http://localhost:PORT/at/{label}/: claims share an origin with the control API, and must gain nothing from
+// that.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { browsers } from './browser.js'
 import { Gateway, freePort } from './gateway.js'
 import { field, valuesOf, visit, visitRaw } from './visitor.js'
 
-// What a hostile page can find out about where it is.
+// What a hostile page can find out about its surroundings.
 const hostile = `<!doctype html><title>hostile</title><script>
 const attempt = (what) => { try { return what() } catch (e) { return e.name } }
 globalThis.found = {

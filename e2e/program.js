@@ -26,7 +26,7 @@ export function findFirefox() {
   return findAny(process.env.FIREFOX, 'firefox-esr', 'firefox')
 }
 
-/** The path of the program that is chosen, or of the first of these that is there. */
+/** The path of the chosen program, or of the first of these that exists. */
 async function findAny(chosen, ...names) {
   if (chosen) return findProgram(chosen)
   for (const name of names) {

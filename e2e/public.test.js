@@ -1,4 +1,5 @@
-// A gateway for strangers, in Chromium: the warning before their pages, forms that do not work, the page to report abuse.
+// A public gateway, in Chromium: the warning before strangers' pages, forms that do not work, and the page for reporting
+// abuse.
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

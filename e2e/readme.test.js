@@ -1,4 +1,4 @@
-// What README.md shows is run as it stands there, against a gateway of the test.
+// Runs the snippets of README.md, unchanged, against a gateway of the test.
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -35,7 +35,7 @@ describe('README.md', () => {
     if (dir) await rm(dir, { recursive: true })
   })
 
-  /** A block that speaks to the gateway of the test. */
+  /** A block with the URL of the test's gateway. */
   function snippet(language) {
     const text = block(language)
     assert.ok(text.includes(shownGateway), `the ${language} names no ${shownGateway}`)

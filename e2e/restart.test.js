@@ -1,4 +1,4 @@
-// The gateway stops, or dies, under programs that serve. Each is back by itself, with its label.
+// The gateway stops, or dies, while programs serve. Each comes back by itself, with its label.
 import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-// The bills of materials that README tells how to make: JSON that names what programs and packages are made of.
+// The bills of materials of the README: JSON that names the components of programs and packages.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { root } from './steps/run.js'
 const output = (command, ...args) =>
   execFileSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 26 })
 
-/** What a bill names, by its package URL. */
+/** The components in a bill, by package URL. */
 function named(bill) {
   const { bomFormat, specVersion, components } = JSON.parse(bill)
   assert.equal(bomFormat, 'CycloneDX')

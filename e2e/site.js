@@ -1,4 +1,4 @@
-// Somebody's web site: a page that is a server, at an origin that is not the gateway's.
+// Somebody's web site: a page that serves, at an origin other than the gateway's.
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url'
 export const pageFile = fileURLToPath(new URL('server.html', import.meta.url))
 
 /**
- * Starts the site on a free port of loopback. At /empty it has a page that is no server. The query may name the `csp`
- * of a page, as Content-Security-Policy has it.
+ * Starts the site on a free loopback port. /empty is a page that does not serve. The query may set the
+ * Content-Security-Policy of a page as `csp`.
  */
 export async function startSite() {
   const server = createServer((req, res) => {
@@ -30,14 +30,14 @@ export async function startSite() {
   }
 }
 
-/** Opens the page at an address, lets it claim, and gives the public URL. */
+/** Opens the page at an address, lets it claim, and returns the public URL. */
 export async function openServer(page, address, gateway, options = {}) {
   const query = new URLSearchParams({ gateway: gateway.url.slice(0, -1), ...options })
   await page.goto(`${address}?${query}`)
   return claimedURL(page)
 }
 
-/** Waits until a page has claimed, and gives the public URL. */
+/** Waits until a page has claimed, and returns the public URL. */
 export async function claimedURL(page) {
   await page.waitForFunction(() => globalThis.claim, { polling: 100 })
   return page.evaluate(() => globalThis.claim.url)

@@ -1,4 +1,5 @@
-// A page on a machine that is twenty times too slow: it answers much at once, and computes, and keeps its session.
+// A page on a machine that is twenty times too slow: it answers many requests at once, computes, and keeps its
+// session.
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { request } from 'node:http'
@@ -10,7 +11,7 @@ import { startSite } from './site.js'
 const slower = 20
 const size = 20 * 2 ** 20
 const block = 2 ** 18
-// Eight of them are twice what a gateway waits for a sign of life.
+// Eight of them take twice as long as a gateway waits for a sign of life.
 const computeMs = 2_500
 const computing = 8
 
@@ -68,13 +69,13 @@ describe('a page twenty times too slow', { skip: noBrowser }, () => {
 
 const hashOf = (content) => createHash('sha256').update(content).digest('hex')
 
-/** Text of so many bytes, whose blocks end with their number. */
+/** Returns text of so many bytes, in blocks that end with their number. */
 function textOf(size, block) {
   const filler = 'é'.repeat(block / 2 - 4)
   return Array.from({ length: size / block }, (_, i) => filler + `${i}`.padStart(8)).join('')
 }
 
-/** Claims in a page that has textOf, and serves what is slow. It is sent to the page as text. */
+/** Claims in a page that has textOf, and serves slow answers. It is sent to the page as text. */
 async function serveSlowly({ gateway, size, block, computeMs }) {
   const handlers = {
     '/big': () => new Response(globalThis.textOf(size, block)),
@@ -98,7 +99,7 @@ async function serveSlowly({ gateway, size, block, computeMs }) {
   return claim.url
 }
 
-/** Visits a public URL, and posts content where there is some. It waits as long as it takes. */
+/** Visits a public URL, posting content if there is any. It waits as long as it takes. */
 function get(url, content) {
   const { host, port, pathname } = new URL(url)
   const method = content ? 'POST' : 'GET'

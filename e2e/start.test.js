@@ -1,4 +1,4 @@
-// A gateway that cannot start says why and what to do, and is gone.
+// A gateway that cannot start says why and what to do, and exits.
 import assert from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -30,7 +30,7 @@ test('a template without {label}', async () => {
 test('a data directory that cannot be written', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'reversehttp-start-'))
   t.after(() => rm(dir, { recursive: true }))
-  // Below a file there is no directory for anybody, root included.
+  // Nobody, root included, can make a directory below a file.
   const file = join(dir, 'file')
   await writeFile(file, '')
   const { code, stderr } = await startError(...free, '--data', join(file, 'data'))

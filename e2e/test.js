@@ -1,10 +1,10 @@
-// Runs every check of this repository and tells how each went.
+// Runs every check of this repository and reports the results.
 //
 //   npm test                   all of them
 //   node e2e/test.js vet go    only these
 //
-// It needs Node and Go. What else is missing it installs: npm packages with npm ci, and programs with apt
-// where it runs as root. With CI set, a check or a test that cannot run here has failed.
+// It needs Node and Go. It installs anything else that is missing: npm packages with npm ci, and programs with apt
+// if it runs as root. With CI set, a check or a test that cannot run here fails.
 import { gatewayBinary } from './gateway.js'
 import { auditGo, auditNPM } from './steps/audit.js'
 import { inCI } from './steps/ci.js'
@@ -13,18 +13,18 @@ import { CannotRun, installPackages, installPrograms } from './steps/install.js'
 import { KeptOutput, say } from './steps/output.js'
 import { capture, run } from './steps/run.js'
 
-// It makes thousands of visitors in its own process, and looks at the memory of another: with the race detector
-// it would do little else than that.
+// It simulates thousands of visitors in its own process, and measures the memory of another. The race detector
+// would take most of its time.
 const withoutRace = 'reversehttp/e2e/abuse'
 
-// These take longest. They begin first, so that none is left to end alone.
+// These take longest, so they begin first.
 const longest = ['sdk-go', 'server/family', 'e2e/bounds', 'e2e/faults', 'server/gateway'].map(
   (folder) => `reversehttp/${folder}`,
 )
 
 const bin = (name) => `node_modules/.bin/${name}`
 
-// A step succeeds, fails by throwing, or gives counts of tests, and what it could not check.
+// A step succeeds, fails by throwing, or returns counts of tests and what it could not check.
 const steps = {
   npm: installPackages,
   programs: installPrograms,
@@ -48,11 +48,11 @@ if (unknown.length) {
   process.exit(2)
 }
 
-// These steps wait most of the time. They run beside the Go tests, one after the other, and show their output after
-// it, each whole.
+// These steps mostly wait. They run one after another in parallel with the Go tests, and print their whole output
+// afterwards.
 const besideGo = ['sdk-js', 'web', 'e2e']
 
-// Every step after the first may need packages of npm.
+// Every later step may need npm packages.
 const wanted = Object.keys(steps).filter(
   (name) => !chosen.length || name === 'npm' || chosen.includes(name),
 )
@@ -128,7 +128,7 @@ async function tsc() {
 }
 
 async function gofmt() {
-  // Only what git knows or may come to know: not node_modules, not clones beside.
+  // Only files that git tracks or may track: not node_modules, not nested clones.
   const { stdout: files } = await capture('git', 'ls-files', '-co', '--exclude-standard', '*.go')
   const { code, stdout } = await capture('gofmt', '-l', ...files.trim().split('\n'))
   if (code !== 0 || stdout) throw new Error(`these need gofmt -w:\n${stdout}`)
@@ -139,7 +139,7 @@ async function testSDK() {
   return nodeTests('sdk-js', { concurrency: 2 })
 }
 
-/** Files run two at a time: each waits for its own gateway and browser most of the time. */
+/** Files run two at a time, since each mostly waits for its own gateway and browser. */
 async function testWhole() {
   const env = { GATEWAY_BINARY: gatewayBinary() }
   return nodeTests('e2e', { env, concurrency: 2 })

@@ -1,4 +1,4 @@
-// The gateway speaks TLS itself, so a browser speaks HTTP/2 to it, over which a page may stream what it sends.
+// The gateway speaks TLS itself, so browsers use HTTP/2, over which a page can stream request content.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { noBrowser, startBrowser } from './browser.js'
@@ -54,7 +54,7 @@ describe('over TLS', { skip: noBrowser }, () => {
         r.text(),
       )
     })
-    // Each piece is sent when the handler has seen the one before.
+    // Each piece is sent after the handler has received the one before.
     for (const piece of ['first', 'other', 'third']) {
       await visitor.evaluate((piece) => {
         void globalThis.writer.write(new TextEncoder().encode(piece))

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Waits until something is so, and gives it; rejects when it is not so in time. */
+/**
+ * Waits until a function returns a truthy value, and returns that. Rejects if it does not in time.
+ */
 export async function until(so, what, withinMs = 600_000) {
   for (const endMs = performance.now() + withinMs; ; await sleep(20)) {
     const is = await so()

@@ -1,4 +1,4 @@
-// The same cases through the real gateway, answered by the SDKs, in a page, and by the examples of schema.
+// The vectors through the real gateway, answered by the SDKs, in a page, and by the examples in schema.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { noBrowser, noFirefox, startBrowser, startFirefox } from './browser.js'
@@ -10,7 +10,7 @@ import { bytesOf, checkReceived, checkRequest, contentOf, exchanges } from './ve
 import { visitRaw } from './visitor.js'
 
 const cases = exchanges()
-// What a message of HTTP has no place for.
+// Values that HTTP messages cannot carry.
 const unknown = { java: ['url', 'base', 'remoteAddr', 'attempt'] }
 
 let gateway, answers
@@ -71,7 +71,7 @@ for (const [label, name, start] of ways) {
   })
 }
 
-/** Compares the Request that a JavaScript handler got with what the SDK tells beside it. */
+/** Compares the Request that a JavaScript handler got with the SDK's info. */
 function checkStandardRequest({ request, method, url, headers, ...rest }) {
   assert.equal(request.method, method, 'request.method')
   assert.equal(new URL(request.url).href, request.url, 'request.url')

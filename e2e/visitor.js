@@ -1,9 +1,12 @@
-// A visitor that is nothing but a socket: what it sends and gets is exact, byte for byte.
+// A visitor on a raw socket: what it sends and receives is exact, byte for byte.
 import { connect } from 'node:net'
 
 const answerMs = 600_000
 
-/** Sends one request to a public URL and gives the answer. Fields are pairs; Host and the length of content are added. */
+/**
+ * Sends one request to a public URL and returns the answer. Fields are pairs; Host and Content-Length are
+ * added.
+ */
 export function visit(url, { method = 'GET', fields = [], content = '' } = {}) {
   const { host, port, pathname, search } = new URL(url)
   const bytes = Buffer.from(content)
@@ -15,8 +18,8 @@ export function visit(url, { method = 'GET', fields = [], content = '' } = {}) {
 }
 
 /**
- * Sends bytes to a port of loopback and gives the final answer: status, fields as pairs in which each character
- * is one byte, content, and interim, the statuses before it.
+ * Sends bytes to a loopback port and returns the final answer: status, fields as pairs in which each character
+ * is one byte, content, and the interim statuses before it.
  */
 export function visitRaw(port, bytes, method = bytes.toString('latin1').split(' ', 1)[0]) {
   return new Promise((resolve, reject) => {
@@ -43,7 +46,7 @@ export function visitRaw(port, bytes, method = bytes.toString('latin1').split(' 
   })
 }
 
-/** Reads an answer; undefined while it is not complete. */
+/** Parses an answer. Returns undefined while it is incomplete. */
 function parse(received, method, ended) {
   const interim = []
   for (let rest = received; ;) {
@@ -73,7 +76,7 @@ function incomplete(ended, received) {
   return undefined
 }
 
-/** The content (RFC 9112, 6.3); undefined while it is not complete. */
+/** Returns the content (RFC 9112, 6.3), or undefined while it is incomplete. */
 function contentOf(rest, method, status, fields, ended) {
   if (method === 'HEAD' || status === 204 || status === 304) return exactly(rest, 0)
   if (field(fields, 'Transfer-Encoding') === 'chunked') return dechunk(rest)
@@ -101,13 +104,13 @@ function dechunk(rest) {
   }
 }
 
-/** The value of a field, whose values are joined if it is repeated; undefined where it is absent. */
+/** Returns the value of a field, joined if it is repeated, or undefined if it is absent. */
 export function field(fields, name) {
   const values = valuesOf(fields, name)
   return values.length ? values.join(', ') : undefined
 }
 
-/** All values of a field. */
+/** Returns all values of a field. */
 export function valuesOf(fields, name) {
   return fields.filter((f) => f[0].toLowerCase() === name.toLowerCase()).map((f) => f[1])
 }

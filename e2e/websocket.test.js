@@ -1,5 +1,4 @@
-// A WebSocket that a page, or a program in Node, serves: to a browser's own WebSocket, and to a visitor that is nothing
-// but a socket.
+// A WebSocket that a page or a Node program serves to a browser's WebSocket, and to a visitor on a raw socket.
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { connect } from 'node:net'
@@ -41,7 +40,7 @@ const serveEcho = `async (serve, gateway, label, options) => {
   return { claim, told }
 }`
 
-/** Options of a page, which notes in `linked` that something came by its link. */
+/** Options of a page, which notes in `linked` whether anything came by its link. */
 const byLink = `{
   WebSocket: class extends WebSocket {
     constructor(...of) {
@@ -51,7 +50,7 @@ const byLink = `{
   },
 }`
 
-/** Serves from a page of the gateway, with options; gives what was told, and what closes it. */
+/** Serves from a page of the gateway, with options. Returns the notes, and a function that closes it. */
 async function page(label, browser, options = byLink) {
   const context = await browser.newContext()
   const page = await context.newPage()
@@ -226,7 +225,7 @@ const headOf = (label, path, fields) =>
     '\r\n',
   )
 
-/** The whole answer to a request on a connection of its own, as text. */
+/** Returns the whole answer to a request on its own connection, as text. */
 async function fetchRaw(label, path, fields = []) {
   const socket = connect(gateway.port, '127.0.0.1')
   let all = ''
@@ -257,7 +256,7 @@ async function upgraded(label, path) {
     write: (bytes) => socket.write(bytes),
     destroy: () => socket.destroy(),
     ended,
-    /** Waits for so many frames, and compares them. */
+    /** Waits for so many frames and compares them. */
     async has(...want) {
       await until(
         () => frames().length >= want.length,
