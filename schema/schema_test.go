@@ -10,7 +10,8 @@ import (
 	"reversehttp/schema"
 )
 
-// compiler returns a compiler that knows every schema of this folder. It checks each against the metaschema of 2020-12.
+// compiler returns a compiler with every schema of this folder. It checks each against the
+// metaschema of 2020-12.
 func compiler(t *testing.T) *jsonschema.Compiler {
 	t.Helper()
 	c := jsonschema.NewCompiler()

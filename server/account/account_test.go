@@ -63,7 +63,8 @@ func TestLabelsOfAnAccountAreItsOwn(t *testing.T) {
 	}
 }
 
-// A label is looked up, and not compared with each pattern: strangers have that done as often as they claim.
+// A label is looked up rather than compared with each pattern, since strangers cause that as often
+// as they claim.
 func TestManyPatternsAreFewForALabel(t *testing.T) {
 	var text strings.Builder
 	text.WriteString(`{"accounts":[{"name":"loose","labels":["*-ci","**","x*y*z"]}`)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Whatever stands in the file of accounts, it is refused or has accounts that can be asked.
+// Any file of accounts is refused or has accounts that can be used.
 func FuzzParse(f *testing.F) {
 	key := NewKey()
 	for _, s := range []string{
@@ -32,7 +32,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// Whatever stands in the file of an issuer's keys, it is refused or has keys that only verify.
+// Any file of an issuer's keys is refused or has keys that only verify.
 func FuzzParseKeys(f *testing.F) {
 	for _, s := range []string{
 		`{}`, `{"keys":[]}`, `{"keys":[{"kty":"oct","kid":"a","k":"c2VjcmV0"}]}`, `{"keys":[{"kty":"EC","crv":"P-256","kid":"a","x":"AA","y":"AA"}]}`,

@@ -109,7 +109,7 @@ func TestOnlyATokenOfTheIssuerForThisGatewayIsTaken(t *testing.T) {
 		}
 		for name, c := range map[string]struct {
 			token string
-			says  string // empty where it is taken
+			says  string // empty if it is accepted
 		}{
 			"RS256":                    {signed(t, jose.RS256, private["rs"], "rs", with(nil)), ""},
 			"PS512":                    {signed(t, jose.PS512, private["rs"], "rs", with(nil)), ""},
@@ -149,7 +149,8 @@ func TestOnlyATokenOfTheIssuerForThisGatewayIsTaken(t *testing.T) {
 	})
 }
 
-// secretOf returns what libraries took for the secret of a MAC that let a token choose its algorithm.
+// secretOf returns what libraries that let a token choose its algorithm took for the secret of a
+// MAC.
 func secretOf(t *testing.T, public crypto.PublicKey) []byte {
 	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(public)

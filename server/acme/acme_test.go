@@ -44,7 +44,7 @@ type world struct {
 	http *httptest.Server
 	dir  string
 
-	mu      sync.Mutex // guards below
+	mu      sync.Mutex // guards the fields below
 	serves  map[string]bool
 	current *acme.Certificates
 }
@@ -96,7 +96,7 @@ func (w *world) certificates() *acme.Certificates {
 	return w.current
 }
 
-// serve has names served, or not.
+// serve sets whether names are served.
 func (w *world) serve(served bool, names ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -144,7 +144,7 @@ func (w *world) handshake(name string) (*x509.Certificate, error) {
 	return c.ConnectionState().PeerCertificates[0], err
 }
 
-// has fails unless a name has a certificate, whose first name it returns.
+// has fails unless a name has a certificate. It returns the certificate's first name.
 func (w *world) has(name string) *x509.Certificate {
 	w.t.Helper()
 	cert, err := w.handshake(name)
@@ -154,7 +154,7 @@ func (w *world) has(name string) *x509.Certificate {
 	return cert
 }
 
-// orders returns how many certificates are kept, of names that end so.
+// orders returns how many certificates are stored for names with a suffix.
 func (w *world) orders(suffix string) int {
 	w.t.Helper()
 	found, err := filepath.Glob(filepath.Join(w.dir, "certificates", "*", "*", "*"+suffix+".crt"))
@@ -245,7 +245,8 @@ func TestPeersWhoComeAtOnceCauseOneOrder(t *testing.T) {
 	}
 }
 
-// TestStrangersDoNotUseUpTheCA has one address ask for the names that it claimed, until it may not.
+// In TestStrangersDoNotUseUpTheCA one address asks for the names that it claimed until it is
+// refused.
 func TestStrangersDoNotUseUpTheCA(t *testing.T) {
 	w := newWorld(t)
 	stop := w.start(func(o *acme.Options) { o.PerWeek = 3 })
@@ -260,7 +261,7 @@ func TestStrangersDoNotUseUpTheCA(t *testing.T) {
 		}
 	}
 	refused("at once")
-	w.has("a.gateway.test") // those that are there are shown
+	w.has("a.gateway.test") // existing certificates are still served
 	w.has("hooks.example.test")
 	stop()
 	w.start(func(o *acme.Options) { o.PerWeek = 3 })
@@ -295,7 +296,7 @@ func TestAWildcardByDNS(t *testing.T) {
 			t.Errorf("names %v, want the wildcard", got)
 		}
 	}
-	w.serve(true, "hooks.example.test") // whose zone is somebody else's
+	w.serve(true, "hooks.example.test") // the zone belongs to somebody else
 	w.has("hooks.example.test")
 	if left := w.dns.Texts("_acme-challenge.gateway.test"); len(left) != 0 {
 		t.Errorf("records are left: %v", left)
@@ -374,7 +375,7 @@ func TestExpiredCertificatesAreDropped(t *testing.T) {
 		}
 		runtime.Gosched()
 	}
-	w.has("gateway.test") // which has not
+	w.has("gateway.test") // this one was not refused
 }
 
 func TestAKeyOfDNSIsReadAsItIsWritten(t *testing.T) {

@@ -19,7 +19,7 @@ func TestLabelsThatLookLikeABrandAreKnown(t *testing.T) {
 			t.Errorf("%s has %q, want %q", label, got, want)
 		}
 	}
-	// Other words that have one in them, and names that people choose.
+	// Other words that contain one, and names that people choose.
 	for _, label := range []string{
 		"demo", "hooks", "purchase-flow", "embankment", "pineapple", "advisable", "metadata", "groups", "upstream", "insecure", "walletless", "amazonite", "sharing", "testing", "wisely", "signals", "stripes",
 		"ann-dev", "my-app", "preview-42", "webhook-inbox", "todo", "api-test", "quiet-river-1234", "github-hooks-for-ann2", "a", "x1",
@@ -31,7 +31,7 @@ func TestLabelsThatLookLikeABrandAreKnown(t *testing.T) {
 	if (*Brands)(nil).In("paypal") != "" {
 		t.Error("without names a label has one")
 	}
-	// Letters of other scripts come as xn--, which is no label.
+	// Letters of other scripts come as xn--, which is not a label.
 	for _, label := range []string{"xn--pypal-4ve", "xn--80ak6aa92e", "xn--a"} {
 		if claim.ValidLabel(label) {
 			t.Errorf("%s is a label", label)

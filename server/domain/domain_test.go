@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// world is a registry whose claims bring domains, and the records of those.
+// world is a registry whose claims have domains, and the DNS records of these.
 type world struct {
 	t        *testing.T
 	domains  *Domains
@@ -111,7 +111,7 @@ func (w *world) atATime() int {
 	return w.most
 }
 
-// settings are those that ask for a domain.
+// settings returns settings that request a domain.
 func (w *world) settings(name string) claim.Settings {
 	w.t.Helper()
 	value, _ := json.Marshal(name)
@@ -289,7 +289,7 @@ func TestTheGatewaysOwnNamesAreNoDomains(t *testing.T) {
 func TestLookupsHaveBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Options{})
-		w.block = make(chan struct{}) // the servers say nothing
+		w.block = make(chan struct{}) // the servers do not answer
 		for i := range 100 {
 			w.claim(fmt.Sprintf("c%d", i), "token-of-ann", fmt.Sprintf("c%d.example.org", i))
 		}
@@ -318,7 +318,7 @@ func TestARecordThatIsNotThereIsLookedForMoreAndMoreSeldom(t *testing.T) {
 			t.Errorf("looked for %d times in a day", n)
 		}
 		before := w.times(hooks)
-		for range 100 { // an owner who asks for it again and again
+		for range 100 { // an owner requests it repeatedly
 			if err := c.Change(w.settings(hooks)); err != nil {
 				t.Fatal(err)
 			}

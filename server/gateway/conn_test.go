@@ -41,7 +41,7 @@ func (p *program) echo() {
 	synctest.Wait()
 }
 
-// odd are targets that net/http refuses or would write in another way.
+// odd are targets that net/http refuses or would write differently.
 var odd = []string{
 	"/%", "/%z", "/%zz", "/a%2", "/100%/b%41%4", "/%?%", "/?%zz", "/a;b?c;d", "//x//../y", "/%2F%2e%2E", "/\\", "/a|b^c`{}\"<>",
 	"/\xc3\xa9", "/\xff", "/a?", "/a??b", "/a%00", "/#", "*",
@@ -68,7 +68,7 @@ func TestTargetsAreRelayedAsTheyAre(t *testing.T) {
 			}
 		}},
 		{"pipelined", func(v *visitor, raw []string) {
-			// Each in a write of its own, so that net/http reads one head at a time.
+			// Each in a separate write, so that net/http reads one head at a time.
 			go func() {
 				for _, one := range raw {
 					v.conn.Write([]byte(one))

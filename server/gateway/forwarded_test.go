@@ -10,7 +10,7 @@ import (
 	"reversehttp/schema"
 )
 
-// from lets a visitor at an address send a request, and gives what the handler got.
+// from sends a visitor's request from an address, and returns what the handler got.
 func (p *program) from(addr, raw string) schema.Request {
 	p.t.Helper()
 	v := p.dial(addr)
@@ -21,7 +21,7 @@ func (p *program) from(addr, raw string) schema.Request {
 	return r
 }
 
-// values gives those of a field, one after another.
+// values returns the values of a field, in order.
 func values(r schema.Request, name string) (out []string) {
 	for _, f := range r.Headers {
 		if f[0] == name {

@@ -81,7 +81,7 @@ func visitRequest(t *testing.T, method, target string, content io.Reader) *http.
 	return req
 }
 
-// visitor sends a visitor's request, whose answer is given whole.
+// visitor sends a visitor's request, whose answer is returned as a whole.
 func (w *world) visitor(method, target string, content io.Reader, fields ...schema.Field) *call {
 	w.t.Helper()
 	req := visitRequest(w.t, method, target, content)

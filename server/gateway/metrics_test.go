@@ -18,7 +18,7 @@ import (
 	"reversehttp/server/claim"
 )
 
-// counted gives the lines of a metric.
+// counted returns the lines of a metric.
 func (w *world) counted(name string) []string {
 	w.t.Helper()
 	var out []string

@@ -119,7 +119,7 @@ func TestOnlyNavigationsOfPeopleAreWarned(t *testing.T) {
 		}
 		v, _, _, _ := p.upgraded(schema.Response{}) // a WebSocket
 		_ = v.conn.Close()
-		// A form that another page sends is not passed on, and is told so.
+		// A form that another page sends is not forwarded, and the answer says so.
 		got := w.ask(requestTo("POST", host, "/pay", with(navigation, "Content-Length: 3")...) + "a=b")
 		if got.Status != 403 || !strings.Contains(string(got.Content), "was not forwarded") {
 			t.Errorf("a form = %d %s", got.Status, got.Content)
@@ -155,7 +155,7 @@ func TestNoPagePressesTheButtonOfAWarning(t *testing.T) {
 				t.Errorf("back to %q: %d %v, want to the claim's own page", to, got.Status, got.Header)
 			}
 		}
-		// The mark is for the address of the visitor, so a page cannot fetch one for its visitor.
+		// The mark depends on the visitor's address, so a page cannot fetch one for its visitor.
 		elsewhere := w.dial("198.51.100.7:1")
 		elsewhere.send(get(host, "/", with(navigation, "Cookie: reversehttp-visited="+fields.Get("mark"))...))
 		if got := elsewhere.await(); got.Status != 403 {

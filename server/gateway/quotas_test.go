@@ -23,7 +23,7 @@ import (
 	"reversehttp/server/visit"
 )
 
-// limited returns limits of which there is a bound.
+// limited returns limits with one bound.
 func limited(t *testing.T, pairs ...string) *quota.Limits {
 	t.Helper()
 	l, err := quota.Parse(pairs)
@@ -33,7 +33,7 @@ func limited(t *testing.T, pairs ...string) *quota.Limits {
 	return l
 }
 
-// overdrawn checks that a reply says that a quota is used up.
+// overdrawn checks that a reply reports a quota as used up.
 func overdrawn(t *testing.T, what string, got *reply, of, name string) {
 	t.Helper()
 	p := got.problem()
@@ -116,7 +116,7 @@ func TestRequestsForALabelAreBounded(t *testing.T) {
 	})
 }
 
-// Whoever may not come in uses up nothing, or strangers could shut out those who may.
+// Refused visitors use none of a quota, since they could otherwise lock out others.
 func TestWhatAGateRefusesUsesNoRequests(t *testing.T) {
 	inWorld(t, Options{Quotas: Quotas{Label: limited(t, "requestsPerMinute=2")}}, func(w *world) {
 		p := w.claim("demo")
@@ -224,7 +224,7 @@ func TestFieldsThatGoOutCountToo(t *testing.T) {
 	})
 }
 
-// Content that is read before a program has it counts too.
+// Content that is read before a program gets it counts too.
 func TestShortContentCounts(t *testing.T) {
 	inWorld(t, Options{Quotas: Quotas{Label: limited(t, "requestBytesPerDay=2000")}}, func(w *world) {
 		p := w.claim("demo")

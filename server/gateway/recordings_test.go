@@ -15,7 +15,7 @@ import (
 	"reversehttp/server/terms"
 )
 
-// inspected has the exchanges of the claim recorded from then on.
+// inspected turns on recording for the claim.
 func (p *program) inspected() *program {
 	p.t.Helper()
 	if got := p.send("PATCH", p.Claim, p.Token, schema.ClaimPatch{Inspect: new(true)}); got.Status != 200 {

@@ -10,7 +10,7 @@ import (
 	"reversehttp/server/claim"
 )
 
-// fullDisk are records that take nothing while they are full.
+// fullDisk are records that refuse changes while they are full.
 type fullDisk struct {
 	claim.Records
 	full atomic.Bool

@@ -208,7 +208,7 @@ func TestATakedownOutlivesARestart(t *testing.T) {
 			}
 		}
 		w.takeDown("label", "demo")
-		// The process ends before the record of the claim does.
+		// The process ends before the record of the claim is deleted.
 		value, _ := json.Marshal(admission.Withdrawal{Label: "left"})
 		if err := w.gateway.options.Withdrawn.Withdraw("left", value); err != nil {
 			t.Fatal(err)
@@ -237,7 +237,7 @@ func TestATakedownOutlivesARestart(t *testing.T) {
 	})
 }
 
-// brokenRecords keep nothing.
+// brokenRecords store nothing.
 type brokenRecords struct{}
 
 func (brokenRecords) Withdrawn() (map[string][]byte, error) { return nil, nil }

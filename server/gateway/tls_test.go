@@ -24,7 +24,7 @@ import (
 	"reversehttp/schema"
 )
 
-// certificate is one that the tests do not look at.
+// certificate is a certificate that tests do not verify.
 var certificate = sync.OnceValue(func() tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -156,7 +156,7 @@ func TestAPanicOfAProtocolEndsItsConnectionOnly(t *testing.T) {
 	})
 }
 
-// Nobody who shakes hands slowly holds up others, or the end of the listener.
+// A slow handshake delays neither others nor the end of the listener.
 func TestSlowHandshakesHoldUpNobody(t *testing.T) {
 	inWorld(t, Options{FieldTime: 3 * time.Second}, func(w *world) {
 		network := newPipeListener()
@@ -230,7 +230,7 @@ func TestARequestWithoutTLSIsToldSo(t *testing.T) {
 	}
 }
 
-// The errors of a listener reach who accepts, and those that pass, pass.
+// Errors of a listener reach Accept, and temporary ones are temporary.
 func TestErrorsOfAcceptPass(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		below := &failing{Listener: newPipeListener()}

@@ -23,7 +23,7 @@ var upgradeFields = []string{
 	"Connection: keep-alive, upgrade", "Upgrade: WebSocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol: chat",
 }
 
-// upgraded is a visitor whose connection was upgraded, and what it sends.
+// upgraded is a visitor whose connection was upgraded.
 func (p *program) upgraded(a schema.Response) (v *visitor, r schema.Request, head *http.Response, in *http.Response) {
 	p.t.Helper()
 	v = p.dial(visitorAddr)
@@ -367,7 +367,7 @@ func TestAnUpgradeThatIsRefusedEndsItsContent(t *testing.T) {
 	})
 }
 
-// On a real connection what was sent last reaches a visitor that still sends.
+// On a real connection the last data reaches a visitor that is still sending.
 func TestTheLastBytesOfAnUpgradedConnectionArrive(t *testing.T) {
 	onBothPorts(t, Options{Loopback: true}, func(t *testing.T, g *Gateway, dial func() net.Conn) {
 		p := realProgram(t, g, dial)

@@ -216,7 +216,7 @@ func TestContentIsExpectedOnlyWhenItIsFetched(t *testing.T) {
 	}
 }
 
-// leftover is what must not be taken for a request.
+// leftover is content that must not be taken for a request.
 const leftover = "GET /leftover HTTP/1.1\r\nHost: " + host + "\r\n\r\n"
 
 func TestAnEarlyAnswerEndsTheConnection(t *testing.T) {
@@ -271,7 +271,7 @@ func TestAnEchoFlowsBothWays(t *testing.T) {
 		got := p.fetch(r)
 		p.respond(schema.Response{ID: r.ID, Status: 200, More: true})
 		resp := v.head("POST")
-		go p.keep() // else the lease ends
+		go p.keep() // otherwise the lease ends
 		for i := range 20 {
 			piece := fmt.Sprint("piece ", i)
 			v.sendNow(fmt.Sprintf("%x\r\n%s\r\n", len(piece), piece))

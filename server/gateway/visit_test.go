@@ -180,7 +180,7 @@ func TestContentIsExact(t *testing.T) {
 	})
 }
 
-// contentOf gives the content of a request.
+// contentOf returns the content of a request.
 func contentOf(r schema.Request) string {
 	if r.BodyBase64 != nil {
 		b, _ := base64.StdEncoding.DecodeString(*r.BodyBase64)

@@ -56,7 +56,7 @@ func (v *visitor) read(method string) *reply {
 	}
 }
 
-// visit sends the bytes of one request, whose answer await gives.
+// visit sends the bytes of one request, whose answer await returns.
 func (w *world) visit(raw string) *visitor {
 	w.t.Helper()
 	v := w.dial(visitorAddr)
@@ -69,7 +69,7 @@ func (v *visitor) send(raw string) {
 	v.receive()
 }
 
-// begin sends one request and takes nothing of its answer.
+// begin sends one request and reads nothing of its answer.
 func (v *visitor) begin(raw string) {
 	v.method, _, _ = strings.Cut(raw, " ")
 	v.taking, v.done = false, make(chan struct{})
@@ -98,7 +98,7 @@ func (v *visitor) await() *reply {
 	return v.got
 }
 
-// pending tells whether the answer has not come.
+// pending reports whether the answer has not come yet.
 func (v *visitor) pending() bool {
 	select {
 	case <-v.done:
@@ -130,10 +130,10 @@ func requestTo(method, host, target string, fields ...string) string {
 // host is the authority of the label demo in the shape of its own host.
 const host = "demo.localhost:8080"
 
-// toString has each byte of a target be a character.
+// toString returns a target with each byte as a character.
 func toString(target string) string { return envelope.Characters(target) }
 
-// rest gives what came after the last answer, until the connection ends.
+// rest returns what came after the last answer, until the connection ends.
 func (v *visitor) rest() []byte {
 	b, _ := io.ReadAll(v.in)
 	return bytes.TrimSpace(b)

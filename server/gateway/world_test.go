@@ -20,10 +20,10 @@ import (
 	"reversehttp/schema/vectors"
 )
 
-// pipeListener is a network of net.Pipe. Who waits on it counts as waiting in
-// a bubble of synctest, which real sockets do not.
+// pipeListener is a network of net.Pipe. Waiting on it counts as waiting in a bubble of synctest,
+// unlike on real sockets.
 type pipeListener struct {
-	// sealed says that connections are over TLS.
+	// sealed is whether connections are over TLS.
 	sealed bool
 	conns  chan net.Conn
 	closed chan struct{}
@@ -79,7 +79,7 @@ const (
 	visitorAddr = visitorIP + ":51234"
 )
 
-// shortTokens are those of most tests, for which it does not matter that nobody could guess them.
+// shortTokens are the tokens of most tests, which need not be hard to guess.
 var shortTokens = []string{"t0", "t1"}
 
 // world is a gateway behind a real http.Server in a bubble.
@@ -120,7 +120,7 @@ func (g *Gateway) listening(l net.Listener, over []*tls.Config) net.Listener {
 func newWorld(t *testing.T, o Options, over ...*tls.Config) *world {
 	t.Helper()
 	o.SharedTokens = append(shortTokens, o.SharedTokens...)
-	if o.LookupTXT == nil { // no test asks the servers of the world
+	if o.LookupTXT == nil { // no test uses real DNS servers
 		o.LookupTXT = func(context.Context, string) ([]string, error) { return nil, &net.DNSError{IsNotFound: true} }
 	}
 	g, err := New(o)
@@ -142,7 +142,7 @@ func newWorld(t *testing.T, o Options, over ...*tls.Config) *world {
 	t.Cleanup(func() {
 		_ = w.server.Close()
 		<-served
-		time.Sleep(time.Minute) // until what lingers on connections is over
+		time.Sleep(time.Minute) // until lingering connections are closed
 		g.Close()
 	})
 	return w
@@ -211,10 +211,10 @@ type reply struct {
 	Err     error
 }
 
-// code gives the code of a problem; empty where the reply is none.
+// code returns the code of a problem, or "" if the reply is not one.
 func (r *reply) code() schema.Code { return r.problem().Code }
 
-// problem gives the problem that r is; one without a code where it is none.
+// problem returns the problem in r, without a code if r is not one.
 func (r *reply) problem() (p schema.Problem) {
 	if r.Header.Get("Content-Type") != "application/problem+json" || json.Unmarshal(r.Content, &p) != nil {
 		return schema.Problem{}

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// adminAddress returns where a process serves its operator, by its log.
+// adminAddress returns the operator's address of a process, from its log.
 func (p *process) adminAddress() string {
 	p.t.Helper()
 	m := regexp.MustCompile(`admin_listen=(\S+)`).FindStringSubmatch(p.log.String())
@@ -25,7 +25,7 @@ func (p *process) adminAddress() string {
 	return m[1]
 }
 
-// listens returns the address of the port, by the log, which has it after the first line.
+// listens returns the address of the port, from the log, which has it after the first line.
 func (p *process) listens() string {
 	p.t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); runtime.Gosched() {
@@ -37,7 +37,7 @@ func (p *process) listens() string {
 	return ""
 }
 
-// askAt asks the port of the gateway by a host that no resolver knows.
+// askAt sends a request to the gateway's port with a host that no resolver knows.
 func (p *process) askAt(host, target string, fields ...string) (status int, content string) {
 	p.t.Helper()
 	req, err := http.NewRequest("GET", "http://"+p.listens()+target, nil)
@@ -96,7 +96,7 @@ func TestALocalGatewayHasFiguresInBothPlaces(t *testing.T) {
 
 func TestTheOperatorsSocketIsForOneUser(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "admin.sock")
-	left, err := net.Listen("unix", path) // of a process that was killed
+	left, err := net.Listen("unix", path) // left by a process that was killed
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestAnAdminAddressThatOthersReachNeedsAKey(t *testing.T) {
 	}
 }
 
-// lines returns those of a file.
+// lines returns the lines of a file.
 func lines(t *testing.T, path string) string {
 	t.Helper()
 	content, err := os.ReadFile(path)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// configured gives the argument for a --config file.
+// configured returns the argument for a --config file.
 func configured(t *testing.T, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "gateway.json")

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	)
 }
 
-// process is a gateway that runs, on a port of its own.
+// process is a running gateway on its own port.
 type process struct {
 	t       *testing.T
 	signals chan os.Signal
@@ -64,23 +64,23 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// patience is how long anything may take before a test gives up: far longer than on a
-// machine with much else to do.
+// patience is how long anything may take before a test fails: far longer than on a busy machine.
 const patience = 10 * time.Minute
 
-// patient are times of the gateway that no test waits for the end of.
+// patient are times of the gateway so long that no test waits for their end.
 var patient = []string{
 	"--listen=127.0.0.1:0", "--acknowledge=10m", "--no-poller=10m", "--answer=10m", "--part=10m", "--lease=10m", "--unpolled=10m",
 	"--field-time=10m", "--content-grace=10m",
 }
 
-// start runs a gateway with arguments until the test ends. It waits for its peers to the last.
+// start runs a gateway with arguments until the test ends. The gateway waits for its peers without
+// a bound.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
 	return startHasty(t, patience, args...)
 }
 
-// startHasty does so with a gateway whose peers have a time for their last writes.
+// startHasty is like start, with a bound on the last writes to peers.
 func startHasty(t *testing.T, lastWrites time.Duration, args ...string) *process {
 	t.Helper()
 	o, err := parse(append(slices.Clone(patient), args...))
@@ -117,7 +117,7 @@ var unverified = &tls.Config{InsecureSkipVerify: true}
 // inBoth runs a test in the clear and over TLS, with the arguments for that.
 func inBoth(t *testing.T, test func(t *testing.T, args ...string)) {
 	t.Helper()
-	t.Parallel() // most of it waits
+	t.Parallel() // it mostly waits
 	t.Run("in the clear", func(t *testing.T) {
 		t.Parallel()
 		test(t)
@@ -129,8 +129,8 @@ func inBoth(t *testing.T, test func(t *testing.T, args ...string)) {
 	})
 }
 
-// dialLoopback connects to a port of this machine, whatever the host, for not
-// every resolver knows *.localhost.
+// dialLoopback connects to a port of this machine for any host, since not every resolver knows
+// *.localhost.
 func dialLoopback(ctx context.Context, network, addr string) (net.Conn, error) {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -152,7 +152,7 @@ func (p *process) ended() {
 	}
 }
 
-// send sends a request and gives status and content.
+// send sends a request and returns the status and content.
 func (p *process) send(method, url, token string, v any) (int, []byte) {
 	p.t.Helper()
 	body, err := json.Marshal(v)
@@ -178,7 +178,7 @@ func (p *process) send(method, url, token string, v any) (int, []byte) {
 	return resp.StatusCode, content
 }
 
-// claim claims demo and gives the answer.
+// claim claims demo and returns the answer.
 func (p *process) claim(token string) (status int, a schema.ClaimAnswer) {
 	p.t.Helper()
 	status, content := p.send("POST", p.console+"claims", "", map[string]string{"label": "demo", "token": token})
@@ -190,7 +190,7 @@ func (p *process) claim(token string) (status int, a schema.ClaimAnswer) {
 	return status, a
 }
 
-// answer is what became of a request on a goroutine of its own.
+// answer is the result of a request on a goroutine of its own.
 type answer struct {
 	status  int
 	content []byte
@@ -205,7 +205,7 @@ func (p *process) begin(method, url, token string) <-chan answer {
 	return done
 }
 
-// delivered begins a visit and gives the exchange that a poll gets, and the visit.
+// delivered begins a visit, and returns the exchange that a poll gets and the visit.
 func (p *process) delivered(a schema.ClaimAnswer) (id string, visit <-chan answer) {
 	p.t.Helper()
 	visit = p.begin("GET", a.URL, "")

@@ -33,13 +33,13 @@ func TestWithoutFlagsTheMainJobRuns(t *testing.T) {
 }
 
 func TestTheVersionIsOneLine(t *testing.T) {
-	t.Setenv("REVERSEHTTP_VERSION", "true") // is of no flag
+	t.Setenv("REVERSEHTTP_VERSION", "true") // not a flag
 	if _, err := parse(nil, kong.Exit(func(int) { t.Error("the environment asks for the version") })); err != nil {
 		t.Error(err)
 	}
 	var out bytes.Buffer
 	code := -1
-	// Where the process does not end, parsing goes on.
+	// If the process does not exit, parsing continues.
 	_, _ = parse([]string{"--version"}, kong.Writers(&out, &out), kong.Exit(func(c int) { code = c }))
 	got := out.String()
 	if code != 0 || !strings.HasPrefix(got, "reversehttp gateway ") || !strings.HasSuffix(got, " "+runtime.Version()+"\n") || strings.Count(got, "\n") != 1 {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Rates count for the address that the proxy tells, and fields of it count no more.
+// Rates apply to the address that the proxy sends, and its fields are ignored.
 func TestTheProxyProtocolSaysWhoAVisitorIs(t *testing.T) {
 	if _, err := parse([]string{"--proxy-protocol"}); err == nil || !strings.Contains(err.Error(), "--trusted-proxies") {
 		t.Errorf("without proxies: %v, want that they are named", err)

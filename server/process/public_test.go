@@ -16,7 +16,7 @@ func TestPublicSetsBoundsThatNobodySays(t *testing.T) {
 	for args, want := range map[string][6]any{
 		"":         {0, 0, 0.0, -1.0, 1024, 64 << 30},
 		"--public": {5, 5, 1.0, 50.0, 256, 256 << 20},
-		// What is said holds, also where it is what it would be without --public.
+		// An explicit value applies, even if it equals the default without --public.
 		"--public --max-queue=1024 --visits-per-second=-1 --claims-per-address=40": {5, 40, 1.0, -1.0, 1024, 256 << 20},
 	} {
 		o, err := parse(strings.Fields(args))

@@ -19,7 +19,7 @@ import (
 	"reversehttp/server/acmetest"
 )
 
-// freePort returns a port that nobody listens at.
+// freePort returns a free port.
 func freePort(t *testing.T) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -179,7 +179,7 @@ func TestFlagsOfTheCASayWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestADomainOfAClaimHasItsOwnCertificate has a claim show by a record that a domain is its own.
+// In TestADomainOfAClaimHasItsOwnCertificate a claim proves control of a domain by a record.
 func TestADomainOfAClaimHasItsOwnCertificate(t *testing.T) {
 	tlsPort := freePort(t)
 	dns := acmetest.NewDNS(t)
@@ -212,7 +212,7 @@ func TestADomainOfAClaimHasItsOwnCertificate(t *testing.T) {
 	if status, _ := p.send("DELETE", a.Claim, token, nil); status != 204 {
 		t.Fatalf("DELETE = %d", status)
 	}
-	b := claim() // so that the record is looked for at once
+	b := claim() // so that the record is looked up at once
 	if b.DomainValue != a.DomainValue {
 		t.Errorf("the value is %q, and was %q", b.DomainValue, a.DomainValue)
 	}
@@ -241,7 +241,7 @@ func TestADomainOfAClaimHasItsOwnCertificate(t *testing.T) {
 	}
 	p.signals <- syscall.SIGTERM
 	p.ended()
-	p = start(t, args...) // what is kept has the same record
+	p = start(t, args...) // the stored claim has the same record
 	trust()
 	leads()
 	p.signals <- syscall.SIGTERM

@@ -41,7 +41,7 @@ func TestSecretsComeFromFiles(t *testing.T) {
 	}
 }
 
-// A pipe can be read once, as the shell's --claim-keys-file <(program).
+// A pipe can be read only once, as with the shell's --claim-keys-file <(program).
 func TestSecretsAreReadOnce(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {

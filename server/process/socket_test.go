@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// descriptor returns one of a listener, which is the caller's.
+// descriptor returns a descriptor of a listener, which the caller must close.
 func descriptor(t *testing.T, l interface{ File() (*os.File, error) }) string {
 	t.Helper()
 	file, err := l.File()
@@ -33,7 +33,7 @@ func TestASocketIsTakenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = before.Close() }()
-	early, err := net.Dial("tcp", before.Addr().String()) // who comes before the gateway waits for it
+	early, err := net.Dial("tcp", before.Addr().String()) // a client that comes early waits for the gateway
 	if err != nil {
 		t.Fatal(err)
 	}

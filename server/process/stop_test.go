@@ -16,13 +16,13 @@ import (
 	"reversehttp/schema"
 )
 
-// peer is a connection that writes what it likes.
+// peer is a connection on which a test writes any bytes.
 type peer struct {
 	*process
 	net.Conn
 }
 
-// connect opens a connection that the gateway has taken in.
+// connect opens a connection that the gateway has accepted.
 func (p *process) connect() *peer {
 	p.t.Helper()
 	conn, err := p.dial()
@@ -38,7 +38,7 @@ func (p *process) connect() *peer {
 		}
 		conn = over
 	}
-	// Connections are taken in as they come, and this one comes after.
+	// Connections are accepted in order, and this one comes later.
 	if status, _ := p.send("GET", p.console+"healthz", "", nil); status != 204 {
 		p.t.Fatalf("health = %d", status)
 	}
@@ -60,7 +60,7 @@ func (c *peer) write(format string, a ...any) {
 	}
 }
 
-// deaf waits until the gateway takes no connection in.
+// deaf waits until the gateway accepts no connections.
 func (p *process) deaf() {
 	p.t.Helper()
 	for until := time.Now().Add(patience); time.Now().Before(until); {
@@ -73,11 +73,10 @@ func (p *process) deaf() {
 	p.t.Fatal("the gateway still listens")
 }
 
-// answered is the content of an answer that is more than buffers between two
-// processes take.
+// answered is content larger than the buffers between two processes.
 const answered = 15 << 20
 
-// relayed gives a visitor, who reads nothing yet, of an exchange that is answered.
+// relayed returns a visitor of an answered exchange, who reads nothing yet.
 func (p *process) relayed() *peer {
 	p.t.Helper()
 	_, a := p.claim("t0")
@@ -97,7 +96,7 @@ func (p *process) relayed() *peer {
 	return v
 }
 
-// hasty is a time for last writes that is over soon.
+// hasty is a short time for last writes.
 const hasty = 100 * time.Millisecond
 
 func TestNobodyHoldsTheProcess(t *testing.T) {
@@ -201,7 +200,7 @@ func TestAnAnswerMayTakeAsLongAsWhatRuns(t *testing.T) {
 		v := p.relayed()
 		p.signals <- syscall.SIGTERM
 		p.deaf()
-		<-time.After(5 * hasty) // the visitor takes a break
+		<-time.After(5 * hasty) // the visitor pauses
 		resp, err := http.ReadResponse(bufio.NewReader(v), nil)
 		if err != nil {
 			t.Fatal(err)

@@ -42,7 +42,7 @@ func TestWhatAProgramSaysUnaskedIsNotLogged(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\n\r\nsecret")
-	if _, err := io.Copy(io.Discard, in); err != nil { // it is hung up on
+	if _, err := io.Copy(io.Discard, in); err != nil { // the gateway hangs up
 		t.Fatal(err)
 	}
 	if strings.Contains(logged.String()+p.log.String(), "secret") {

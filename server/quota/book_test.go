@@ -39,7 +39,7 @@ func (d *disk) KeepUsage(_ context.Context, all ...Record) error {
 	return nil
 }
 
-// records returns what is on the disk.
+// records returns the stored records.
 func (d *disk) records() (all []Record) {
 	for _, r := range d.kept {
 		all = append(all, r)
@@ -56,7 +56,8 @@ func limits(t *testing.T, content string) *Limits {
 	return l
 }
 
-// newBook returns a book where every account has limits, each label others, and an address the last ones; nil for none.
+// newBook returns a book with limits for every account, every label and every address. Nil means
+// none.
 func newBook(account, label, address *Limits, d *disk) *Book {
 	o := Options{
 		Account: func(string) (*Limits, bool) { return account, account != nil },
@@ -191,7 +192,7 @@ func TestBytesAreCountedForTheDayAndTheMonth(t *testing.T) {
 	})
 }
 
-// A program does no work whose answer nobody would get.
+// A program does no work for an answer that nobody would get.
 func TestNothingBeginsOnTheLastHundredth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, k := range []Kind{RequestBytesPerDay, ResponseBytesPerMonth} {
@@ -219,7 +220,7 @@ func TestNothingBeginsOnTheLastHundredth(t *testing.T) {
 	})
 }
 
-// After a crash nothing is forgotten, and little counts that was not used; and that takes few writes.
+// After a crash no usage is forgotten, and little counts that was not used. That takes few writes.
 func TestWhatIsUsedIsOnTheDiskBeforeItIsUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit, piece = 100 << 20, 64 << 10
@@ -247,7 +248,7 @@ func TestWhatIsUsedIsOnTheDiskBeforeItIsUsed(t *testing.T) {
 		last := begin(t, one, "a", ann)
 		for last.Out(piece) == nil {
 		}
-		for range 3 { // a crash after the other
+		for range 3 { // one crash after another
 			again := newBook(account, nil, nil, d)
 			if _, _, err := again.Claim("a", ann, true); err != nil {
 				t.Fatal(err)
@@ -316,7 +317,7 @@ func TestManyAddressesFillNoMemoryAndBeginNothingAnew(t *testing.T) {
 			return meter.Out(n)
 		}
 		spend := func(m Maker) error { return use(m, 100) }
-		for n := range 3 * b.most { // who use a hundredth at most are no crowd
+		for n := range 3 * b.most { // those who use at most a hundredth are forgotten
 			time.Sleep(time.Second)
 			if err := use(at(netip.PrefixFrom(netip.AddrFrom4([4]byte{11, byte(n >> 16), byte(n >> 8), byte(n)}), 32).String()), 1); err != nil {
 				t.Fatalf("address %d of many who use little: %v", n, err)

@@ -17,7 +17,7 @@ import (
 	"reversehttp/server/claim"
 )
 
-// backup returns that of a store.
+// backup returns a backup of a store.
 func backup(t *testing.T, s *Store) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -56,7 +56,8 @@ func TestABackupIsRestored(t *testing.T) {
 	onlyTheStoreIsLeft(t, to)
 }
 
-// onlyTheStoreIsLeft fails where others may read what is in a directory, or a temporary file is there.
+// onlyTheStoreIsLeft fails if others can read the files in a directory, or if a temporary file is
+// left.
 func onlyTheStoreIsLeft(t *testing.T, dir string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -70,7 +71,7 @@ func onlyTheStoreIsLeft(t *testing.T, dir string) {
 	}
 }
 
-// stalled is a writer that takes nothing until it may.
+// stalled is a writer that blocks until it is released.
 type stalled struct{ may, asked chan struct{} }
 
 func (s stalled) Write(p []byte) (int, error) {
@@ -166,7 +167,7 @@ func TestNothingIsRestoredUnderAGateway(t *testing.T) {
 	onlyTheStoreIsLeft(t, dir)
 }
 
-// A piece of the file after the other is changed: what is restored all the same is a store.
+// Each piece of the file is changed in turn. Whatever can still be restored is a store.
 func TestDamageIsAnError(t *testing.T) {
 	s, _ := open(t, t.TempDir())
 	for i := range 20 {

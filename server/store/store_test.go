@@ -46,7 +46,7 @@ func records(t *testing.T, s *Store) (rs []claim.Record) {
 	return rs
 }
 
-// create keeps a record that is new.
+// create stores a new record.
 func create(t *testing.T, s claim.Records, r claim.Record) (revision uint64) {
 	t.Helper()
 	revision, err := s.Create(t.Context(), r)

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// detaching serves by detaching. It shows what it has, naps until that is roused, and says what it
-// then gets.
+// detaching serves by detaching. It exposes the connection, naps until it is roused, and writes
+// what it then gets.
 func detaching(t *testing.T, shown chan<- *Detached, say <-chan string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/other" {
@@ -31,7 +31,8 @@ func detaching(t *testing.T, shown chan<- *Detached, say <-chan string) http.Han
 	}
 }
 
-// A connection comes back with its place, which is given back once, and may be taken back while it is idle.
+// A connection returns with its place, which is closed once and may be reclaimed while the
+// connection is idle.
 func TestADetachedConnectionKeepsItsPlace(t *testing.T) {
 	at, shown, say := newPlace(connectionWeight+readBuffer), make(chan *Detached), make(chan string, 1)
 	_, address := serving(t, detaching(t, shown, say), &Options{Idle: time.Hour, Place: func(net.Addr) Place { return at }})
@@ -53,13 +54,13 @@ func TestADetachedConnectionKeepsItsPlace(t *testing.T) {
 	at.mu.Lock()
 	defer at.mu.Unlock()
 	kinds := strings.Join(slices.DeleteFunc(at.said, func(s string) bool { return s[0] == '+' || s[0] == '-' }), " ")
-	// It may be closed before it is idle once more.
+	// It may be closed before it is idle again.
 	if want := "wait" + strings.Repeat(" serve serve wait serve wait", 2); kinds != want+" close" && kinds != strings.TrimSuffix(want, " wait")+" close" {
 		t.Errorf("it was told %q, want %q", kinds, want)
 	}
 }
 
-// What is shorter than its head says, or longer, ends the connection.
+// Content shorter or longer than the head says ends the connection.
 func TestADetachedResponseOfAnotherLengthIsCut(t *testing.T) {
 	for _, content := range []string{"12", "1234"} {
 		shown, say := make(chan *Detached), make(chan string, 1)
@@ -90,13 +91,13 @@ func TestAPanicEndsADetachedConnection(t *testing.T) {
 	<-panicked
 }
 
-// dead is a connection on which every time is over.
+// dead is a connection on which every deadline has passed.
 type dead struct{ net.Conn }
 
 func (dead) Read([]byte) (int, error)        { return 0, os.ErrDeadlineExceeded }
 func (dead) SetReadDeadline(time.Time) error { return nil }
 
-// Whoever naps there without end would turn in a circle.
+// Napping there without a bound would loop.
 func TestNobodyNapsWhereTimesAreOverBeforeTheirTime(t *testing.T) {
 	d := &Detached{response: response{conn: dead{}}}
 	if d.Until(time.Now().Add(time.Hour)); d.Nap() {

@@ -11,13 +11,13 @@ import (
 	"testing"
 )
 
-// odd are targets that net/http refuses or would write in another way.
+// odd are targets that net/http refuses or would write differently.
 var odd = []string{
 	"/%", "/%z", "/%zz", "/a%2", "/100%/b%41%4", "/%?%", "/?%zz", "/a;b?c;d", "//x//../y", "/%2F%2e%2E", "/\\", "/a|b^c`{}\"<>",
 	"/\xc3\xa9", "/\xff", "/a?", "/a??b", "/a%00", "/#", "*",
 }
 
-// pieces is a connection that gives bytes in pieces of a size.
+// pieces is a connection that returns bytes in pieces of a size.
 type pieces struct {
 	net.Conn
 	left []byte
@@ -44,7 +44,7 @@ func FuzzRequestHead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent []byte, size uint8) {
 		c := &accepted{conn: conn{Conn: &pieces{left: bytes.Clone(sent), size: int(size) + 1}}}
 		shown, err := io.ReadAll(c)
-		if c.guard.why != "" { // what it stopped at is not shown
+		if c.guard.why != "" { // the bytes at which it stopped are not shown
 			shown = bytes.TrimSuffix(shown, []byte(stopped))
 			sent = sent[:min(len(shown), len(sent))]
 		}
@@ -91,8 +91,8 @@ func ends(sent []byte, size int) (ends []int, passed []byte, why string, last gu
 	return ends, passed, g.why, g.at
 }
 
-// FuzzGuard holds a guard to net/http: what it lets through are messages that end for net/http where they end for the guard, and nothing of
-// it is what guards stop at. It does not matter into which pieces it is cut.
+// FuzzGuard compares a guard with net/http: messages that pass end for net/http where they end for
+// the guard, and hold nothing at which guards stop, however the bytes are cut into pieces.
 func FuzzGuard(f *testing.F) {
 	for _, sent := range []string{
 		"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -116,7 +116,7 @@ func FuzzGuard(f *testing.F) {
 		in := bufio.NewReader(below)
 		for i := 0; ; i++ {
 			r, err := http.ReadRequest(in)
-			if err != nil || r.ProtoMajor != 1 { // it is refused, or not all there
+			if err != nil || r.ProtoMajor != 1 { // refused or incomplete
 				return
 			}
 			if _, err := io.Copy(io.Discard, r.Body); err != nil {

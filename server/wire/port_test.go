@@ -15,7 +15,7 @@ import (
 	"reversehttp/schema"
 )
 
-// told is a [Refuse] that says the code and the detail.
+// told is a [Refuse] that writes the code and the detail.
 func told(w http.ResponseWriter, code schema.Code, detail string) {
 	w.WriteHeader(http.StatusTeapot)
 	_, _ = fmt.Fprint(w, code, ": ", detail)
@@ -39,7 +39,7 @@ func serving(t *testing.T, h http.HandlerFunc, o *Options) (p *Port, address str
 	return p, below.Addr().String()
 }
 
-// says connects and says something, and returns the connection and what reads it.
+// says connects and writes something, and returns the connection and a reader of it.
 func says(t *testing.T, address, what string) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	c, err := net.Dial("tcp", address)

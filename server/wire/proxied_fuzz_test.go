@@ -10,7 +10,7 @@ import (
 	proxyproto "github.com/pires/go-proxyproto"
 )
 
-// FuzzProxyHeader checks that nothing is read of what follows a header, and that it names an address or nobody.
+// FuzzProxyHeader checks that nothing after a header is read, and that it names an address or none.
 func FuzzProxyHeader(f *testing.F) {
 	for _, s := range []string{
 		"PROXY TCP4 192.0.2.1 198.51.100.1 1 2\r\nGET", "PROXY TCP6 2001:db8::1 2001:db8::2 1 2\r\n", "PROXY UNKNOWN\r\nGET", "PROXY TCP4 x y 1 2\r\n",

@@ -22,7 +22,7 @@ func v2(command, family byte, addresses string) string {
 	return "\r\n\r\n\x00\r\nQUIT\n" + string([]byte{0x20 | command, family, byte(len(addresses) >> 8), byte(len(addresses))}) + addresses
 }
 
-// selfSigned returns a certificate that nobody vouches for.
+// selfSigned returns a self-signed certificate.
 func selfSigned(t *testing.T) tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -58,7 +58,7 @@ func TestAProxySaysWhomAConnectionIsFor(t *testing.T) {
 	} {
 		for _, sealed := range []bool{false, true} {
 			if sealed && c.want == "bad_request" {
-				continue // it is no handshake
+				continue // not a handshake
 			}
 			t.Run(fmt.Sprintf("%s, TLS: %v", name, sealed), func(t *testing.T) {
 				below, err := net.Listen("tcp", "127.0.0.1:0")
