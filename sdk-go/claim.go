@@ -34,8 +34,8 @@ type Session struct {
 	waits     waits
 	starting  sync.Mutex           // held while a link begins what came
 	running   sync.WaitGroup       // one for each exchange, until its answer is with the gateway
-	link      atomic.Pointer[link] // on which answers go; nil where there is none
-	links     sync.WaitGroup       // one for it, and one for who writes to it
+	link      atomic.Pointer[link] // by which answers are sent; nil if there is none
+	links     sync.WaitGroup       // one for the link, and one for its writer
 
 	life  context.Context // ends with Close, and with it every handler's context
 	end   context.CancelCauseFunc

@@ -227,7 +227,7 @@ func (c *conn) SetDeadline(at time.Time) error {
 }
 
 func (c *conn) SetReadDeadline(at time.Time) error {
-	_ = c.reads.SetReadDeadline(at) // which complains where the visitor has left
+	_ = c.reads.SetReadDeadline(at) // fails if the visitor has left
 	return c.usable()
 }
 

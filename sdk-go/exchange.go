@@ -254,7 +254,7 @@ func (e *exchanges) unknown(x *exchange, at *claimed) bool {
 	return false
 }
 
-// late reports whether an answer to x is of no use any more.
+// late reports whether nobody needs an answer to x any more.
 func (e *exchanges) late(x *exchange) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -288,7 +288,7 @@ func (e *exchanges) endLocked(x *exchange) {
 	e.next = (e.next + 1) % idsMost
 }
 
-// latest returns when the last of some exchanges is of no use any more.
+// latest returns when nobody will need the answer to the last of some exchanges.
 func (e *exchanges) latest(batch []*exchange) time.Time {
 	e.mu.Lock()
 	defer e.mu.Unlock()

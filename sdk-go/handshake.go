@@ -35,7 +35,7 @@ func (g *gateway) connect(ctx context.Context, at *claimed, v *vigil) (*websocke
 	case err != nil && resp.StatusCode == http.StatusSwitchingProtocols:
 		return nil, nil, &Error{Status: resp.StatusCode, Code: codeUnexpected, Detail: err.Error()}
 	case err != nil:
-		content, _ := io.ReadAll(resp.Body) // as much of it as there is in memory
+		content, _ := io.ReadAll(resp.Body) // as much as is in memory
 		return nil, nil, refusal(resp.StatusCode, resp.Header, content)
 	case conn.Subprotocol() != linkProtocol:
 		conn.CloseNow()

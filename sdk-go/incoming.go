@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// Most lines fit in, and are decoded where they are.
+	// Most lines fit, and are decoded in place.
 	lineBuffer = 32 << 10
-	// How much room content has before any of it is there.
+	// The initial capacity for content, in bytes.
 	contentRoom = 64 << 10
 )
 

@@ -7,10 +7,11 @@ import (
 	"sync/atomic"
 )
 
-// A gateway that stops tells of the WebSockets that visitors have with it. Their handlers are to close them with 1001, so that
-// visitors come back elsewhere; but a handler knows only its end of the connection. So it is given a Close frame as if its visitor
-// had sent it: any implementation answers that with the same code (RFC 6455, 5.5.1) and closes the connection. It comes
-// between two frames of the visitor.
+// A stopping gateway reports the WebSockets of its visitors. Their handlers should close them with
+// 1001, so that visitors come back elsewhere; but a handler knows only its end of the connection.
+// So it is given a Close frame as if its visitor had sent it: any implementation answers that with
+// the same code (RFC 6455, 5.5.1) and closes the connection. It comes between two frames of the
+// visitor.
 
 // goingAway is a Close frame of a visitor with 1001, masked with zeros.
 var goingAway = []byte{0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9}
@@ -33,7 +34,7 @@ func (l *leaving) begin() {
 	l.say()
 }
 
-// pass gives the handler what the visitor sent. It reports false if nothing more is to pass.
+// pass passes what the visitor sent to the handler. It reports false if nothing more is to pass.
 func (l *leaving) pass(b []byte) bool {
 	l.passing.Lock()
 	defer l.passing.Unlock()

@@ -53,7 +53,7 @@ type link struct {
 	mu       sync.Mutex // guards what follows
 	useful   bool       // something was begun
 	silent   bool       // the vigil is over
-	err      error      // why it ended; nil where the gateway wants to be asked anew
+	err      error      // why it ended; nil if the gateway should be polled again
 	dead     bool       // takes nothing more
 	outgoing outgoing
 	windows  windows
@@ -133,7 +133,7 @@ func (l *link) connect(ctx context.Context) (err error) {
 // welcomeRoom is how much room there is for the message with the welcome before it grows, in bytes.
 const welcomeRoom = 1 << 10
 
-// problemOf returns the error that a message tells.
+// problemOf returns the error in a message.
 func problemOf(message []byte) error {
 	var e schema.LinkError
 	if err := json.Unmarshal(message, &e); err != nil || e.Code == "" {
@@ -177,7 +177,7 @@ func (l *link) close() {
 	l.conn.CloseNow()
 }
 
-// reason returns what the end of a link means to who polls. The caller holds l.mu.
+// reason returns what the end of a link means to the poller. The caller holds l.mu.
 func (l *link) reason(err error) error {
 	var refused *Error
 	switch {

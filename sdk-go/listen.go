@@ -23,7 +23,7 @@ import (
 //	any other end    the poll failed. What is left of a line is dropped, and comes again
 
 const (
-	// Between heartbeats, where the gateway does not say.
+	// Between heartbeats, if the gateway does not say.
 	heartbeatSeconds = 15
 	// What a heartbeat may be late.
 	heartbeatSlack = 5 * time.Second

@@ -124,7 +124,7 @@ func (b *longBody) end(p []byte) (int, error) {
 	return 1, nil
 }
 
-// next waits for content where all was read.
+// next waits for content if all was read.
 func (b *longBody) next() error {
 	for len(b.content) == 0 {
 		if b.last {
@@ -142,10 +142,11 @@ func (b *longBody) next() error {
 	return nil
 }
 
-// Close is called by the client, who may close early.
+// Close is called by the HTTP client, possibly early.
 func (b *longBody) Close() error { return nil }
 
-// stop lets nobody read any more. It tells whether nobody did, whether all was read, and whether the handler gave up.
+// stop stops further reads. It returns whether nothing was read, whether all was, and whether the
+// handler gave up.
 func (b *longBody) stop() (untouched, whole, gaveUp bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -23,7 +23,7 @@ type outgoing struct {
 	bulk    []*piece
 	writing bool
 	spare   []byte
-	current *piece // the piece whose message is being written; nil where that is another
+	current *piece // the piece whose message is being written, or nil
 }
 
 // room returns small with room for so many bytes.
@@ -42,7 +42,7 @@ type piece struct {
 	seq     int       // 0 for an abort
 	size    int       // of the content
 	since   time.Time // when it was brought
-	content []byte    // within message, where that is needed to encode it in another form
+	content []byte    // within message, if it is needed to encode the message in another form
 	last    bool
 	sent    bool // it was written, or is about to be
 	once    bool // nothing waits for its result
@@ -64,7 +64,7 @@ func (p *piece) free() {
 	}
 }
 
-// next returns the next message; nothing where nothing waits. A large one goes as it is, without a copy.
+// next returns the next message, or nothing if none waits. A large one is sent without a copy.
 func (o *outgoing) next() []byte {
 	var b []byte
 	switch {
@@ -121,7 +121,8 @@ func (l *link) flush() {
 	l.write()
 }
 
-// wake has a goroutine send what waits, unless somebody does. It is for those who must not wait. The caller holds l.mu.
+// wake starts a goroutine that sends what waits, unless one is sending. It is for callers that must
+// not wait. The caller holds l.mu.
 func (l *link) wake() {
 	if l.outgoing.writing {
 		return
@@ -145,7 +146,7 @@ func (l *link) write() {
 		}
 		l.mu.Unlock()
 		if err := l.conn.Write(context.Background(), websocket.MessageBinary, b); err != nil {
-			l.close() // who reads learns of it
+			l.close() // the reader notices
 			return
 		}
 		sent = b

@@ -54,7 +54,7 @@ type parts struct {
 	session  *Session
 	x        *exchange
 	upgraded bool         // nothing bounds the time between parts
-	left     int64        // how much content follows the beginning, where the handler declared a length; 0 where it did not
+	left     int64        // content after the beginning, if the handler declared a length; otherwise 0
 	accepted func()       // called when the gateway took the beginning; may be nil
 	head     <-chan taken // what became of the beginning
 	at       *claimed     // that took it
@@ -173,8 +173,8 @@ func (t *parts) flush(deadline time.Time) error {
 	return nil
 }
 
-// broken tells why nothing can be written any more. A deadline that has passed breaks the stream for good, as it breaks
-// a connection.
+// broken returns why nothing more can be written. A deadline that has passed breaks the stream for
+// good, as it breaks a connection.
 func (t *parts) broken(deadline time.Time) error {
 	if t.ctx.Err() != nil {
 		return context.Cause(t.ctx)
@@ -316,7 +316,7 @@ func (t *parts) relay() error {
 	return t.sendParts()
 }
 
-// abort tells the gateway that the answer ends without a clean end.
+// abort tells the gateway that the answer is cut short.
 func (t *parts) abort(reason error) {
 	ctx, cancel := context.WithTimeout(t.session.life, abortMost)
 	defer cancel()

@@ -64,7 +64,8 @@ func (t *parts) sendParts() error {
 	}
 }
 
-// sendAll sends content as the next parts: on the link where there is one and room on it, and by posts otherwise.
+// sendAll sends content as the next parts: on the link if there is one with room, and otherwise by
+// posts.
 func (n *numberer) sendAll(content []byte, last bool) error {
 	for l := n.way(); l != nil; l = n.way() {
 		some := min(len(content), n.size)
@@ -146,7 +147,7 @@ func (t *parts) grow(sent, size int, within time.Duration) {
 		t.quick++
 	default:
 		t.quick, t.most = 0, min(2*t.most, most)
-		poke(t.room) // what was full is not any more
+		poke(t.room) // there is room again
 	}
 }
 

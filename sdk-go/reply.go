@@ -8,7 +8,8 @@ import (
 
 // What a handler gives becomes a reply here, which form.go encodes. The fields of an exchange are those that its reply will have.
 
-// whole makes the fields, the content and the trailers the answer of x. It fails where the session of the gateway takes none so large.
+// whole sets the fields, content and trailers as the answer of x. It returns an error if the
+// gateway accepts no answer as large.
 func (x *exchange) whole(at *claimed, status int, content []byte, trailers http.Header) error {
 	x.reply = reply{status: status, fields: x.fields, content: content, tail: envelope.Tail{Trailers: pairsOf(trailers)}}
 	if !x.reply.measure(x.id, at) {
@@ -19,7 +20,8 @@ func (x *exchange) whole(at *claimed, status int, content []byte, trailers http.
 	return nil
 }
 
-// begin returns the beginning of an answer that goes on, and what of the content is to follow it: all where it does not fit.
+// begin returns the beginning of an answer that continues, and the content that must follow: all of
+// it if none fits.
 func (x *exchange) begin(at *claimed, status int, content []byte) (first *reply, rest []byte, err error) {
 	r := &reply{status: status, fields: x.fields, content: content, tail: envelope.Tail{More: true}}
 	if !r.measure(x.id, at) {

@@ -231,7 +231,7 @@ func (w *response) FlushError() error {
 // early sends an answer that is complete before the handler returns.
 func (w *response) early() error {
 	if w.method == http.MethodHead && w.declared < 0 {
-		w.accepted = 0 // more may come, so nobody knows the length
+		w.accepted = 0 // more may come, so the length is unknown
 	}
 	if err := w.whole(); err != nil {
 		w.failed = err

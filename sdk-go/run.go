@@ -30,7 +30,7 @@ func (h *runner) run(x *exchange, m *message) {
 	if h.slots != nil {
 		select {
 		case h.slots <- struct{}{}:
-		default: // who asks for the end of a context pays for a channel
+		default: // a channel is made only for callers that wait for the context's end
 			select {
 			case h.slots <- struct{}{}:
 			case <-x.ctx.Done():
@@ -84,7 +84,7 @@ func (h *runner) handle(x *exchange, m *message) {
 	if m.Upgrade != "" {
 		w.upgrade, w.host, w.visitor = true, r.Host, r.RemoteAddr
 		writer = upgrader{w}
-		// As on a server the request ends with the handler, also where the connection goes on.
+		// As on a server, the request ends with the handler, even if the connection continues.
 		ctx, cancel := context.WithCancelCause(r.Context())
 		defer cancel(nil)
 		r = r.WithContext(ctx)

@@ -10,7 +10,7 @@ import (
 type silence struct {
 	mu     sync.Mutex // guards what follows
 	is     bool
-	era    context.Context // ends when the silence is over that it has; nil where nothing was sent
+	era    context.Context // ends with the allowed silence; nil if nothing was sent
 	newEra context.CancelFunc
 }
 

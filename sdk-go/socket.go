@@ -19,7 +19,7 @@ type socket struct {
 	vigil *vigil
 
 	left int     // bytes of the frame that are not written yet
-	held *[]byte // what is there of it
+	held *[]byte // the part received so far
 }
 
 func newSocket(conn io.ReadWriteCloser, v *vigil) *socket {
@@ -68,7 +68,8 @@ func (c *socket) write(p []byte) (int, error) {
 	return c.ReadWriteCloser.Write(p)
 }
 
-// frameSize returns the length of the frame that begins with head (RFC 6455, 5.2), which a client masks; 0 where that is not a head.
+// frameSize returns the length of the frame that begins with head (RFC 6455, 5.2), which a client
+// masks, or 0 if it is not a head.
 func frameSize(head []byte) int {
 	const mask = 4
 	if len(head) < 2 {

@@ -52,7 +52,7 @@ func (g *passage) awaitHead() error {
 	return nil
 }
 
-// way returns the link on which the next part goes; nil where it is posted.
+// way returns the link for the next part, or nil if it is posted.
 func (n *numberer) way() *link {
 	t := n.of
 	if via := t.passage.via; via != nil {
@@ -217,7 +217,8 @@ func (n *numberer) finish() error {
 	return err
 }
 
-// lost returns the channel that is closed when the link is over that has something of the stream; nil where none has.
+// lost returns a channel that is closed when the link with parts of the stream ends, or nil if no
+// link has any.
 func (g *passage) lost() <-chan struct{} {
 	if g.via == nil {
 		return nil

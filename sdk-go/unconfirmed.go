@@ -34,7 +34,7 @@ func (w *windows) free() int { return w.link - w.link/wholeShare - w.used }
 
 // unconfirmed are the messages of an exchange on a link that have no result. link.mu guards it.
 type unconfirmed struct {
-	on       *link // what follows is of it
+	on       *link // the link that the fields below are about
 	interims int
 	answer   bool // whole, or the beginning of one
 	begun    int  // bytes of content in that
@@ -43,7 +43,7 @@ type unconfirmed struct {
 	pace     int      // how many of a stream may be on their way, beyond paceFirst
 	quick    int      // how many were taken quickly since that changed
 	window   int      // for them; 0 stands for that of the link
-	stream   *passage // to tell of results; nil where nobody waits for them
+	stream   *passage // receives results; nil if nobody waits for them
 }
 
 // unconfirmed returns what x has on l, which begins anew on each link. The caller holds l.mu, and l takes messages still.
@@ -198,7 +198,7 @@ func (w *windows) take(u *unconfirmed, bytes int) {
 	w.used += bytes
 }
 
-// giveBack counts bytes no more that are confirmed.
+// giveBack uncounts confirmed bytes.
 func (w *windows) giveBack(u *unconfirmed, bytes int) {
 	u.bytes -= bytes
 	w.used -= bytes

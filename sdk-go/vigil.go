@@ -31,7 +31,7 @@ func (v *vigil) begin(over func()) {
 	v.listen(0, 0)
 }
 
-// end has over not called any more.
+// end prevents further calls of over.
 func (v *vigil) end() {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -64,7 +64,7 @@ func (s *Session) WaitFor(ctx context.Context, path string, options *WaitOptions
 // waits are the paths of a session that are waited for, or were. The zero value has none.
 type waits struct {
 	mu sync.Mutex         // guards of
-	of map[string]*waiter // nil where nobody waits any more
+	of map[string]*waiter // nil once nobody waits
 }
 
 type waiter struct {
@@ -72,7 +72,7 @@ type waiter struct {
 	came chan *http.Request // has room for the one
 }
 
-// add reports whether nobody else waits for a path.
+// add adds a waiter for a path, and reports false if there is one already.
 func (w *waits) add(path string, by *waiter) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -156,5 +156,5 @@ func closable(w http.ResponseWriter, _ *http.Request) {
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
 	_, _ = io.WriteString(w, `<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><title>Done</title>`+
-		`<h1>Done</h1><p>You can close this page.</p>`) // a visitor who left needs no page
+		`<h1>Done</h1><p>You can close this page.</p>`) // the page does not matter if the visitor left
 }

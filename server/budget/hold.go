@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Hold is what one request, and the exchange that it begins, holds of a [Budget]. Whoever opens it
-// must close it; then it holds nothing.
+// Hold is what one request, and the exchange that it begins, holds of a [Budget]. The caller that
+// opens it must close it, after which it holds nothing.
 type Hold struct {
 	budget  *Budget
 	owners  owners

@@ -1,10 +1,10 @@
 package claim
 
-// Quotas count claims and sessions for whoever made the claims. Methods are called with locks held:
-// they wait for nobody, and call nothing of the registry.
+// Quotas count claims and sessions for the makers of the claims. Methods are called with locks
+// held: they wait for nobody, and call nothing of the registry.
 type Quotas interface {
 	// Claim counts a new claim that has these terms, or returns why there may be no other one. A
-	// restored claim counts whatever there may be. alone reports that the claim does not count for
+	// restored claim counts regardless of limits. alone reports that the claim does not count for
 	// the address that it came from. release gives it back.
 	Claim(label string, t Terms, restored bool) (alone bool, release func(), err error)
 	// Session counts a new session of a label's claim, or returns why there may be no other one.

@@ -9,7 +9,7 @@ import (
 // Messages reach a session in two steps. next holds messages that wait for a poll. sent holds, by
 // number, messages that a poll was given, until they need no acknowledgement. Neither holds an
 // exchange that has ended: of a cancellation, next has only the id, and sent has only ids.
-// Session.held tells whether a request in sent still waits. Those that do not are removed later,
+// Session.held reports whether a request in sent still waits. Those that do not are removed later,
 // many at once, so that the cost of a message does not grow with their number.
 
 // message is a request, or its cancellation, that waits for a poll of its session. The zero value

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Opened is a new session and what its program is told of it.
+// Opened is a new session and what its program learns about it.
 type Opened struct {
 	Session *Session
 	// Cursor is the one before the session's first message.

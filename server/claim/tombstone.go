@@ -95,8 +95,8 @@ func (t *tombstones) expire() {
 	t.expiry.disarm()
 }
 
-// judge tells what a message for an ended exchange is; same tells whether it
-// repeats one. The caller holds claim.mu.
+// judge returns the result of a message for an ended exchange. same reports whether the message
+// repeats an accepted one. The caller holds claim.mu.
 func (t *tombstones) judge(id string, same func(tombstone) bool) Result {
 	one, ok := t.byID[id]
 	switch {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Waiting is an open poll that several goroutines may wait for, one after the other. Whoever opened
-// it must wait until it is over.
+// Waiting is an open poll that several goroutines may wait for, one after another. The caller that
+// opened it must wait until it is over.
 type Waiting struct {
 	poll *poll
 	most int

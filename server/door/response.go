@@ -69,7 +69,7 @@ func (l *Relay) give(s *claim.Session, x *claim.Exchange, m *answer.Message, f *
 	}
 	result, failure := s.Delivery(x.ID()).Answer(a, nil)
 	l.Judged(schema.ResultStatus(result))
-	if l.Public.PathPrefix == "" { // nothing else tells whoever wrote such a program
+	if l.Public.PathPrefix == "" { // otherwise authors of such programs would not notice
 		host := l.Public.Host(s.Claim().Label())
 		if own := x.Request().Base; own != "" {
 			host = publicurl.HostOf(own)

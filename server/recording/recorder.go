@@ -71,8 +71,8 @@ func (r *Recorder) End(c *claim.Claim) {
 	}
 }
 
-// Take returns the book of a claim that is about to end, which then does not go with it: whoever takes it closes it. Nil where
-// nothing is recorded.
+// Take returns the book of a claim that is about to end, so that the book outlives the claim. The
+// caller must close it. It is nil if nothing is recorded.
 func (r *Recorder) Take(c *claim.Claim) *Book {
 	r.mu.Lock()
 	defer r.mu.Unlock()
