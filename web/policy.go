@@ -14,7 +14,7 @@ const policy = "default-src 'none'; style-src 'self'; img-src 'self'; connect-sr
 // instead of a hole: a browser that knows it refuses to parse strings as HTML.
 const noHTML = "; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// The playground runs code that the person in front of it wrote: in a worker,
+// Playground and mock API run code that the person in front of them wrote: in a worker,
 // made from a blob, that inherits this policy. It sees no document, no storage
 // and so no token, and can be ended when it loops. The page itself evaluates
 // nothing. The code comes from the editor. A link can bring code there, which
@@ -31,7 +31,7 @@ var inline = regexp.MustCompile(`(?s)<script(?: type="\w+")?>(.+?)</script>`)
 
 // policyOf returns the Content-Security-Policy of the page at a path. Inline scripts, as in
 // hello where View Source is the point, are allowed one by one by their hash.
-// So are modules, if they are given by their hashes, as for the playground;
+// So are modules, if they are given by their hashes, as for the playground and the mock API;
 // other pages load every module of their origin.
 func policyOf(at string, html []byte, modules []string) string {
 	p := policy

@@ -47,7 +47,7 @@ func Pages() (map[string]http.Handler, error) {
 		at := pathOf(f)
 		content := contents[at]
 		var modules []string
-		if at == "/playground" {
+		if at == "/playground" || at == "/mock" {
 			if content, modules, err = withIntegrity(content, contents); err != nil {
 				return nil, err
 			}

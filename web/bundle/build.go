@@ -88,14 +88,14 @@ func packages(root, metafile string) ([]pkg, error) {
 		}
 		seen[at] = true
 		folder := filepath.Join(root, filepath.FromSlash(at))
-		var of struct{ Name, Version string }
+		var of manifest
 		if err := readJSON(filepath.Join(folder, "package.json"), &of); err != nil {
 			return nil, err
 		}
 		if want := lock.Packages[at].Version; of.Version != want {
 			return nil, fmt.Errorf("%s is %s, and package-lock.json has %s: run npm ci", at, of.Version, want)
 		}
-		licence, err := licenceIn(folder)
+		licence, err := licenceIn(folder, of)
 		if err != nil {
 			return nil, err
 		}
@@ -120,7 +120,14 @@ func folderOf(file string) string {
 	return before + path.Join(inside[:n]...)
 }
 
-func licenceIn(folder string) ([]byte, error) {
+// manifest is what package.json says.
+type manifest struct {
+	Name, Version, License string
+}
+
+// licenceIn returns the licence of a package: its text, or what package.json
+// says where the package has none.
+func licenceIn(folder string, of manifest) ([]byte, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return nil, err
@@ -131,7 +138,10 @@ func licenceIn(folder string) ([]byte, error) {
 			return os.ReadFile(filepath.Join(folder, e.Name()))
 		}
 	}
-	return nil, fmt.Errorf("%s has no licence", folder)
+	if of.License == "" {
+		return nil, fmt.Errorf("%s has no licence", folder)
+	}
+	return fmt.Appendf(nil, "%s, as its package.json says. The package has no text of it.", of.License), nil
 }
 
 func readJSON(file string, into any) error {

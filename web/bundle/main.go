@@ -29,6 +29,7 @@ export { tags } from '@lezer/highlight'`,
 	// zod, which is inside, tries whether it may evaluate text unless this is set first, and browsers report that.
 	"mcp": `import 'data:text/javascript,globalThis.__zod_globalConfig = { jitless: true }'
 export { McpServer, createMcpHandler, fromJsonSchema } from '@modelcontextprotocol/server'`,
+	"msw": `export { delay, getResponse, http, HttpResponse } from 'msw'`,
 	"xml": `export { XMLParser } from 'fast-xml-parser'`,
 }
 

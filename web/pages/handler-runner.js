@@ -8,6 +8,8 @@
 import { asScript, libraries, withoutImports } from './worker-libraries.js'
 import { Lasting } from './worker-lasting.js'
 
+// Libraries come first, and a slow machine takes its time for them; then the code has its own.
+const beginMs = 60_000
 const loadMs = 5_000
 const finishMs = 5_000
 const hangMs = 2_000
@@ -20,14 +22,17 @@ export class Runner {
   #code = ''
   #failed
   #hangs
+  #scripts
 
   /**
    * @param {(message: string) => void} failed told of faults outside of any request
    * @param {(is: boolean) => void} hangs told when the code hangs, and when it does no more
+   * @param {string[]} [more] the paths of scripts that come before the code, too
    */
-  constructor(failed, hangs) {
+  constructor(failed, hangs, more = []) {
     this.#failed = failed
     this.#hangs = hangs
+    this.#scripts = ['/handler-worker.js', ...more]
   }
 
   /** Whether there is code to answer. */
@@ -43,7 +48,7 @@ export class Runner {
     // The worker may load nothing, so what it needs comes with it.
     const { text, names } = withoutImports(code)
     const before = await Promise.all([
-      sourceOf('/handler-worker.js'),
+      ...this.#scripts.map(sourceOf),
       ...names.map(async (name) => asScript(name, await sourceOf(libraries[name]))),
     ])
     const running = new Running(before.join(''), text, this.#failed, (is) => {
@@ -119,12 +124,14 @@ class Running {
     this.#tell = hangs
     this.#failed = failed
     this.#linesBefore = before.split('\n').length - 1
-    const blob = new Blob([before, code, '\n;endOfCode()'], { type: 'text/javascript' })
+    // On the line on which the code begins.
+    const begun = ';postMessage({ type: "begun" });'
+    const blob = new Blob([before, begun, code, '\n;endOfCode()'], { type: 'text/javascript' })
     const url = URL.createObjectURL(blob)
     this.#worker = new Worker(url, { name: 'handler' })
     this.loaded = new Promise((resolve, reject) => {
       const late = () => end(new Error('the code does not come to its end'))
-      const timer = setTimeout(late, loadMs)
+      let timer = setTimeout(late, beginMs)
       let over = false
       const end = (/** @type {Error} */ error) => {
         clearTimeout(timer)
@@ -140,7 +147,10 @@ class Running {
         end(this.#error({ message, line: e.lineno }))
       })
       this.#worker.addEventListener('message', ({ data }) => {
-        if (data.type === 'loaded') {
+        if (data.type === 'begun') {
+          clearTimeout(timer)
+          timer = setTimeout(late, loadMs)
+        } else if (data.type === 'loaded') {
           clearTimeout(timer)
           URL.revokeObjectURL(url)
           over = true

@@ -16,6 +16,7 @@ export const pages = [
   ['/mcp', 'MCP server', 'a tab that agents read and change'],
   ['/oauth', 'OAuth callback', 'sign-ins that end in your tab'],
   ['/websub', 'WebSub', 'feeds that are pushed to your tab'],
+  ['/mock', 'mock API', 'a server that is not there yet'],
   ['/hello', 'hello', 'a server of ten lines'],
   ['/status', 'status', 'this gateway, and how to answer from elsewhere'],
 ]
