@@ -81,7 +81,7 @@ func parseKeys(content []byte) (*jose.JSONWebKeySet, error) {
 
 // Texts about invalid secrets.
 const (
-	unknownKey  = "This is no key of this gateway."
+	unknownKey  = "This is not a key of this gateway."
 	mistypedKey = "This is no key that was ever minted: it was cut or mistyped."
 )
 

@@ -100,7 +100,7 @@ func (rs *Replays) replace(req *claim.Request, body []byte, cut bool, ask *schem
 	if ask.Target != nil {
 		target := envelope.Bytes(*ask.Target)
 		if len(target) > rs.targetBytes {
-			return nil, bad("target", "target is longer than this gateway takes.")
+			return nil, bad("target", "target is longer than this gateway accepts.")
 		}
 		if !validTarget(*ask.Target) {
 			return nil, bad("target", "target is * or a path that begins with /, as it stands in a request: percent-encoded, without spaces and #.")

@@ -178,7 +178,7 @@ func newPosted(d *reverseHTTP, w http.ResponseWriter, r *http.Request) *posted {
 // source is what posted reads from.
 type source struct{ *posted }
 
-var errLongHead = errors.New("its head is larger than this gateway takes")
+var errLongHead = errors.New("its head is larger than this gateway accepts")
 
 // Read reads while the program sends. As on the control API, the program may pause between two
 // parts of an answer.

@@ -134,11 +134,11 @@ func (o *origins) mayEnter(r *http.Request) error {
 // originRefused returns the problem for pages of an origin, which names the flag that allows it. An
 // empty origin is unknown.
 func originRefused(origin string) *problem.Problem {
-	const local = "This gateway takes requests from pages of this machine only"
+	const local = "This gateway accepts requests only from pages of this machine"
 	detail := ""
 	switch known := canonical(origin); {
 	case origin == "":
-		detail = local + ", and the page of another site had the browser send this one. Ask by fetch from a page whose origin the gateway lists: start it with --allow-origin ORIGIN."
+		detail = local + ", and a page of another site made the browser send this one. Ask by fetch from a page whose origin the gateway lists: start it with --allow-origin ORIGIN."
 	case known == nullOrigin:
 		detail = local + ", and this page has no origin (null): it is a file, or in a sandboxed frame. Serve it from localhost. --allow-origin null lets it in, and any web page with it."
 	case known == "" || len(known) > mostSuggested:

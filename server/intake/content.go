@@ -137,7 +137,7 @@ func evicted(why error) *problem.Problem {
 	p := problem.Of(why)
 	p.Unread = true
 	if p.Code == schema.CodeTooSlow {
-		p.Detail = "The content came too slowly while others needed its place."
+		p.Detail = "The content arrived too slowly while others needed its place."
 	}
 	return p
 }

@@ -216,7 +216,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	c.refused = c.refused || slow
 	c.mu.Unlock()
 	if slow {
-		_ = c.refuse(schema.CodeTooSlow, "The fields came too slowly.")
+		_ = c.refuse(schema.CodeTooSlow, "The fields arrived too slowly.")
 	}
 	return n, err
 }
