@@ -77,6 +77,7 @@ describe('the playground', { skip: noBrowser }, () => {
     assert.equal((await visit(`${url}notes/1`)).status, 404)
 
     await template('Hono')
+    assert.equal(await page.textContent('#curl'), `curl '${url}hello/you'`)
     const hello = await visit(`${url}hello/you`)
     assert.equal(field(hello.fields, 'X-Visits'), '1')
     assert.deepEqual(JSON.parse(hello.content), { hello: 'you' })

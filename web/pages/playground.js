@@ -23,12 +23,17 @@ const runner = new Runner(complain, (is) => {
 by('code').value = recall('playground code') ?? by('code').value
 const editor = editorOf(by('code'), by('code-label'), changed, apply)
 const choice = by('template')
+/** The command that the page shows, by the URL. */
+let tryIt = (/** @type {string} */ url) => `curl -i '${url}any/path?x=1' -d 'some content'`
 choice.append(element('option', '', 'Templates…'))
 for (const name of Object.keys(templates)) choice.append(element('option', '', name))
 choice.addEventListener('change', () => {
-  const { code } = templates[choice.value] ?? {}
+  const chosen = templates[choice.value]
   choice.selectedIndex = 0
-  if (code) bring(code, '')
+  if (!chosen) return
+  bring(chosen.code, '')
+  tryIt = chosen.curl
+  say(by('curl'), tryIt(by('url').href))
 })
 by('link').addEventListener('click', async () => {
   try {
@@ -107,7 +112,7 @@ workbench({
   page: 'playground',
   own: 'Handler',
   first: 'own',
-  curl: (url) => `curl -i '${url}any/path?x=1' -d 'some content'`,
+  curl: (url) => tryIt(url),
   handler: (request, info) => runner.handle(request, info),
   failed: complain,
 })
