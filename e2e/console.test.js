@@ -1,5 +1,6 @@
 // The console is a tool: a URL at once, and everything that comes to it, by keyboard alone.
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { createHmac } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { accessible } from './accessible.js'
@@ -99,9 +100,9 @@ describe('the console', { skip: noBrowser }, () => {
       seen.push([urls.get(requestId), encodedDataLength])
     })
     // Timers stand still: what the page loads a while later is not for the first paint.
-    const now = new Date()
+    const now = Date.now()
     await page.clock.install({ time: now })
-    await page.clock.pauseAt(now)
+    await page.clock.pauseAt(now + 86_400_000)
     await page.goto(gateway.url)
     await served()
     assert.ok(bytes > 10_000, `${bytes} bytes: nothing was counted`)

@@ -7,6 +7,9 @@ import { claimsAt } from './viewing.js'
 
 /** @typedef {import('./claims.js').Kept} Kept */
 
+/** How long an answer about a claim is shown before the gateway is asked again. */
+const askAgainMs = 3_000
+
 /**
  * Makes the list beside its button, and returns what opens and closes it.
  * @param {HTMLButtonElement} opener
@@ -101,6 +104,7 @@ export function claimsMenu(opener, { current, looked }) {
       if (is === 'this tab' || is === 'another tab') say(when, `${page}, seen now`)
       state.dataset.state = is.endsWith('tab') ? 'online' : 'asked'
       say(state, is.endsWith('tab') ? `served in ${is}` : is)
+      if (!here) setTimeout(() => still() && made.isConnected && void ask(), askAgainMs)
     }
 
     function drop() {
