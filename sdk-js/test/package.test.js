@@ -140,13 +140,18 @@ const snippets = [...readme.matchAll(/^```js\n(.*?)^```$/gms)].map((m) => m[1])
 
 test('README has snippets', () => assert.ok(snippets.length >= 4))
 
+// What a snippet for a page needs of it.
+const page =
+  'globalThis.document = Object.assign(new EventTarget(), { querySelector: () => ({}) })\n'
+
 for (const [i, snippet] of snippets.entries()) {
   test(`snippet ${i + 1} of README answers a visitor`, async (t) => {
     const gateway = await scriptedGateway()
     t.after(() => gateway.close())
     await writeFile(
       join(dir, `${i}.js`),
-      snippet.replaceAll('https://gateway.example', gateway.origin),
+      (/\bdocument\./.test(snippet) ? page : '') +
+        snippet.replace(/https:\/\/gateway\.example|http:\/\/localhost:8080/g, gateway.origin),
     )
     const child = spawn(process.execPath, [`${i}.js`], {
       cwd: dir,
