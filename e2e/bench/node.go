@@ -21,7 +21,7 @@ func (t *testbed) node(ctx context.Context, node string) (string, *process, erro
 		}
 		return os.WriteFile(filepath.Join(dir, name), b, 0o600)
 	}
-	for _, name := range []string{"page.js", "node.js"} {
+	for _, name := range []string{"handler.js", "node.js"} {
 		b, err := pageFiles.ReadFile(name)
 		if err := write(name, b, err); err != nil {
 			return "", nil, err

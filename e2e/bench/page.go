@@ -14,7 +14,7 @@ import (
 
 // pageFiles are a page that serves a claim, and a program for Node that does.
 //
-//go:embed page.html page.js node.js
+//go:embed page.html handler.js node.js
 var pageFiles embed.FS
 
 // pages compares sdk-js in Chromium with sdk-js in Node.
