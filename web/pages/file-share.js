@@ -169,7 +169,7 @@ async function change(mode, password) {
 }
 
 const words = {
-  anyone: 'Whoever has the URL downloads.',
+  anyone: 'Anyone with the URL can download.',
   password: 'The gateway asks for the password from now on.',
   links: 'The URL alone lets nobody in from now on.',
 }

@@ -30,7 +30,7 @@
       // MSW compares whole URLs: paths are those of this claim.
       const baseUrl = new URL(request.url).origin
       if (handlers.length) {
-        // Whoever has handlers imported MSW.
+        // If there are handlers, MSW was imported.
         const { getResponse } = self.playgroundLibraries.msw
         const response = await getResponse(handlers, request.clone(), { baseUrl })
         if (response) return response

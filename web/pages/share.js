@@ -50,7 +50,7 @@ export function offerShare(claim) {
     make(
       'p',
       {},
-      'Whoever has the link sees every exchange here, with its secrets, and changes nothing. A new link ends the one before.',
+      'Anyone with the link sees every exchange here, secrets included, but can change nothing. A new link ends the previous one.',
     ),
     shown,
     said,

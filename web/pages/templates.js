@@ -69,7 +69,7 @@ serve((request) => {
   },
   WebSocket: {
     curl: (url) => `npx wscat -c '${url.replace(/^http/, 'ws')}'`,
-    code: `// Whoever connects hears what the others say.
+    code: `// Everyone who connects gets what the others say.
 const sockets = new Set()
 
 serve((request, info) => {
