@@ -82,15 +82,13 @@ func TestTheSameSourceMakesTheSameBytesAnywhere(t *testing.T) {
 	}
 }
 
-func TestTheCommandCompilesForEachPlatform(t *testing.T) {
-	root := rootOf(t)
-	for _, p := range platforms {
-		cmd := exec.Command("go", "build", "-o", os.DevNull, commandPath)
-		cmd.Dir = root
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+p.os, "GOARCH="+p.arch)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%s: %v\n%s", p, err, out)
-		}
+// The other platforms have the files of this one: all are systems of Unix. Each costs a minute of compiling, and the release does it.
+func TestTheCommandCompilesForWindows(t *testing.T) {
+	cmd := exec.Command("go", "build", "-o", os.DevNull, commandPath)
+	cmd.Dir = rootOf(t)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=windows", "GOARCH=amd64")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
