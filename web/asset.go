@@ -20,6 +20,7 @@ var types = map[string]string{
 	".svg":  "image/svg+xml",
 	".map":  "application/json",
 	".txt":  "text/plain; charset=utf-8",
+	".md":   "text/markdown; charset=utf-8",
 }
 
 // leastZipped is the size from which content is worth compressing, in bytes.

@@ -9,6 +9,8 @@ const folder = new URL('pages/', import.meta.url)
 test('every page is in the list, and draws it', () => {
   const files = readdirSync(folder).filter((name) => name.endsWith('.html'))
   const paths = files.map((name) => `/${name.replace(/(^index)?\.html$/, '')}`)
+  files.push('../guide.html') // the page of each guide
+  paths.push('/guides')
   assert.deepEqual(pages.map(([path]) => path).sort(), paths.sort())
   for (const name of files) {
     const html = readFileSync(new URL(name, folder), 'utf8')

@@ -23,6 +23,7 @@ var pages embed.FS
 // what it imports while it runs, beside it, and its helpers below /sdk/.
 // A file of pages/ has the path of its name; HTML loses its extension. A file
 // of vendor/ stays in a folder of that name; only pages of the gateway load it.
+// The guides are at /guides, below it, and in /llms.txt.
 // /qr.svg draws the QR code of its parameter text.
 func Pages() (map[string]http.Handler, error) {
 	files, err := fs.Glob(pages, "*/*")
@@ -42,7 +43,10 @@ func Pages() (map[string]http.Handler, error) {
 	for i, m := range sdk {
 		contents[pathOfModule(i, m)] = m.JS
 	}
-	handlers := map[string]http.Handler{}
+	handlers, err := guides()
+	if err != nil {
+		return nil, err
+	}
 	for _, f := range files {
 		at := pathOf(f)
 		content := contents[at]

@@ -40,7 +40,7 @@ var Reserved = []string{
 	"auth", "login", "account", "accounts", "oauth", "sso", "billing", "support", "gateway", "console", "control",
 	"metrics", "internal", "localhost", "wpad", "isatap", "autoconfig", "autodiscover", "postmaster", "hostmaster",
 	"webmaster", "abuse", "security", "reversehttp",
-	"ask", "chat", "files", "hello", "inbox", "mcp", "mock", "playground", "sdk", "status", "vendor", "websub",
+	"ask", "chat", "files", "guides", "hello", "inbox", "mcp", "mock", "playground", "sdk", "status", "vendor", "websub",
 }
 
 // NewReserved returns a function that reports whether a label may not be claimed with a token.

@@ -17,6 +17,7 @@ export const pages = [
   ['/oauth', 'OAuth callback', 'sign-ins that end in your tab'],
   ['/websub', 'WebSub', 'feeds that are pushed to your tab'],
   ['/mock', 'mock API', 'a server that is not there yet'],
+  ['/guides', 'guides', 'a use case each, with commands to copy'],
   ['/hello', 'hello', 'a server of ten lines'],
   ['/status', 'status', 'this gateway, and how to answer from elsewhere'],
 ]

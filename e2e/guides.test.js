@@ -1,0 +1,195 @@
+// Follows the guides: runs the snippets of each in order, in an empty folder, against a gateway of the test.
+import assert from 'node:assert/strict'
+import { execFile, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { after, before, describe, test } from 'node:test'
+import { promisify } from 'node:util'
+import { accessible } from './accessible.js'
+import { noBrowser, startBrowser } from './browser.js'
+import { picture, windows } from './demo-page.js'
+import { Gateway, build, freePort } from './gateway.js'
+import { startSite } from './site.js'
+import { root } from './steps/run.js'
+import { until } from './until.js'
+
+const folder = join(root, 'web/guides')
+const names = (await readdir(folder)).sort()
+const sources = new Map()
+for (const name of names) sources.set(name, await readFile(join(folder, name), 'utf8'))
+
+/** The page of the gateway that a guide opens, which has the label LABEL, and what its reader does there. */
+const opened = {
+  'webhook.md': { path: 'inbox' },
+}
+
+/** The fenced blocks of a guide: info string and text. */
+function blocks(source) {
+  return [...source.matchAll(/^```(.*)\n([^]*?)^```$/gm)].map(([, info, text]) => ({ info, text }))
+}
+
+/** Whether the gateway serves the folder of a guide's link, which code hosts have. */
+const heading = (line) =>
+  line
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-')
+
+test('links of guides lead to files and headings that are there', async () => {
+  let links = 0
+  for (const [name, source] of sources) {
+    const text = source.replace(/^```.*\n[^]*?^```$/gm, '')
+    for (const [, to] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (to.startsWith('http://localhost:8080/')) continue // a page; web_test.go looks for it
+      const [path, fragment] = to.split('#')
+      const file = path ? join(folder, path) : join(folder, name)
+      const there = await readFile(file, 'utf8')
+      links++
+      if (!fragment) continue
+      const headings = [...there.matchAll(/^#+ (.*)$/gm)].map(([, line]) => heading(line))
+      assert.ok(headings.includes(fragment), `${name}: ${to}`)
+    }
+  }
+  assert.ok(links > 0)
+  const listed = [...sources.get('README.md').matchAll(/^\| \[[^\]]+\]\(([^)]+)\)/gm)].map(
+    (m) => m[1],
+  )
+  assert.deepEqual(listed.sort(), names.filter((name) => name !== 'README.md').sort())
+})
+
+describe('a guide', { skip: noBrowser }, () => {
+  let gateway, browser, site, dir
+
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'reversehttp-guides-'))
+    ;[gateway, browser, site] = await Promise.all([Gateway.start(), startBrowser(), startSite()])
+  })
+  after(async () => {
+    await browser?.close()
+    await site?.close()
+    await gateway?.stop()
+    if (dir) await rm(dir, { recursive: true })
+  })
+
+  for (const [name, source] of sources) {
+    test(`the snippets of ${name} work in order`, async (t) => {
+      const cwd = join(dir, name)
+      await mkdir(cwd)
+      const command = build('./sdk-go/cmd/reversehttp', 'reversehttp')
+      const env = {
+        ...process.env,
+        PATH: `${dirname(command)}:${process.env.PATH}`,
+        HOME: cwd,
+        XDG_STATE_HOME: join(dir, 'state', name),
+        XDG_RUNTIME_DIR: '',
+        REVERSEHTTP_GATEWAY: gateway.url.slice(0, -1),
+      }
+      const port = String(await freePort())
+      const context = await browser.newContext()
+      t.after(() => context.close())
+      let label, reader
+      if (opened[name]) {
+        reader = await context.newPage()
+        await reader.goto(`${gateway.url}${opened[name].path}`)
+        await reader.locator('#state[data-state="online"]').waitFor()
+        label = new URL(await reader.getAttribute('#url', 'href')).hostname.split('.')[0]
+      }
+      const adapted = (text) =>
+        text
+          .replaceAll('localhost:8080', `localhost:${gateway.port}`)
+          .replace(/\b3000\b/g, port)
+          .replaceAll('LABEL', label ?? 'LABEL')
+
+      /** Starts a program that runs until the guide ends, and waits until it serves. */
+      async function launch(command, args) {
+        const options = { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] }
+        const child = spawn(command, args, options)
+        const ended = once(child, 'close')
+        let said = ''
+        child.stderr.on('data', (chunk) => (said += chunk))
+        t.after(async () => {
+          if (child.exitCode === null) process.kill(-child.pid, 'SIGTERM')
+          await ended
+        })
+        return { line: once(createInterface(child.stdout), 'line'), ended, said: () => said }
+      }
+
+      let output
+      for (const { info, text } of blocks(source)) {
+        const snippet = adapted(text)
+        const [language, mark] = info.split(' ')
+        if (info === 'sh run') {
+          const running = promisify(execFile)('bash', ['-euc', snippet], { cwd, env })
+          await opened[name]?.act?.(reader, text)
+          output = (await running).stdout
+        } else if (info === 'text output') {
+          assert.equal(output, snippet)
+        } else if (info === 'sh start') {
+          const { line, ended, said } = await launch('bash', ['-euc', snippet])
+          const over = ended.then(() => assert.fail(`it ended: ${snippet}\n${said()}`))
+          over.catch(() => {}) // the end of the guide
+          const up = snippet.startsWith('reversehttp ')
+            ? line
+            : until(() => fetch(`http://127.0.0.1:${port}/`).catch(() => false), 'the server is up')
+          await Promise.race([up, over])
+        } else if (info === 'js page') {
+          const page = await context.newPage()
+          await page.goto(`${site.url}empty`)
+          const said = page.waitForEvent('console')
+          await page.addScriptTag({ type: 'module', content: snippet })
+          assert.match((await said).text(), /^http:/)
+        } else if (info === 'go') {
+          const file = join(cwd, 'main.go')
+          await writeFile(file, snippet)
+          assert.equal(execFileSync('gofmt', ['-d', file]).toString(), '', 'it is formatted')
+          await (
+            await launch(build(file, 'guide'), [])
+          ).line
+        } else {
+          assert.equal(info, 'sh server', `a test runs no ${language} ${mark ?? ''}`)
+        }
+      }
+    })
+  }
+
+  for (const [name, options] of windows) {
+    test(`everybody can read the pages, ${name}`, async () => {
+      const context = await browser.newContext(options)
+      const page = await context.newPage()
+      const faults = []
+      page.on('pageerror', (e) => faults.push(e.message))
+      page.on('console', (m) => faults.push(`${m.type()}: ${m.text()}`))
+      for (const file of names) {
+        const path = file === 'README.md' ? 'guides' : `guides/${file.slice(0, -3)}`
+        await page.goto(`${gateway.url}${path}`)
+        await page.getByText('All pages').waitFor()
+        await accessible(page, `${path}, ${name}`)
+        await picture(page, `${path.replace('/', ' ')} ${name}`)
+        const links = await page
+          .locator('main a')
+          .evaluateAll((all) => all.map((a) => [a.pathname, a.hash]))
+        for (const [to, hash] of links) {
+          const answer = await fetch(new URL(to, gateway.url))
+          assert.equal(answer.status, 200, `${path} links to ${to}`)
+          const html = await answer.text()
+          assert.ok(!hash || html.includes(`id="${hash.slice(1)}"`), `${path}: ${to}${hash}`)
+        }
+        const markdown = await fetch(`${gateway.url}guides/${file}`)
+        assert.equal(await markdown.text(), sources.get(file))
+      }
+      assert.deepEqual(faults, [])
+      await context.close()
+    })
+  }
+
+  test('llms.txt lists each guide as Markdown', async () => {
+    const list = await (await fetch(`${gateway.url}llms.txt`)).text()
+    for (const [name, source] of sources) {
+      const [, title] = source.match(/^# (.*)$/m)
+      assert.ok(list.includes(`- [${title}](/guides/${name}): `), name)
+    }
+  })
+})
