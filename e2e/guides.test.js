@@ -24,7 +24,33 @@ for (const name of names) sources.set(name, await readFile(join(folder, name), '
 /** The page of the gateway that a guide opens, which has the label LABEL, and what its reader does there. */
 const opened = {
   'webhook.md': { path: 'inbox' },
+  'ask.md': {
+    path: 'ask',
+    async act(page, snippet) {
+      const question = (text) => page.locator('.question').filter({ hasText: text })
+      for (const [text, answer] of [
+        ['Ship it?', 'yes'],
+        ['Delete the old backups?', 'no'],
+      ]) {
+        if (!snippet.includes(text)) continue
+        await question(text).getByRole('button', { name: answer }).click()
+      }
+    },
+  },
+  'files.md': {
+    path: 'files',
+    prepare: (page) =>
+      page.locator('#files').setInputFiles({
+        name: 'note.txt',
+        mimeType: 'text/plain',
+        buffer: Buffer.from('hello\n'),
+      }),
+  },
+  'mcp.md': { path: 'mcp' },
 }
+
+/** Blocks that no test runs: commands that install or need a public machine, files, and records. */
+const shown = new Set(['sh server', 'json', 'text', 'nginx', 'caddy'])
 
 /** The fenced blocks of a guide: info string and text. */
 function blocks(source) {
@@ -60,11 +86,19 @@ test('links of guides lead to files and headings that are there', async () => {
   assert.deepEqual(listed.sort(), names.filter((name) => name !== 'README.md').sort())
 })
 
+test('configurations of proxies are those of the documentation of operators', async () => {
+  const readme = await readFile(join(root, 'server/README.md'), 'utf8')
+  const text = (info) => blocks(sources.get('proxy.md')).find((block) => block.info === info).text
+  assert.ok(readme.includes(`\n\n${text('nginx').replace(/^/gm, '    ').trimEnd()}\n\n`))
+  assert.equal(text('caddy'), await readFile(join(root, 'server/deploy/Caddyfile'), 'utf8'))
+})
+
 describe('a guide', { skip: noBrowser }, () => {
-  let gateway, browser, site, dir
+  let gateway, browser, site, dir, command
 
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'reversehttp-guides-'))
+    command = build('./sdk-go/cmd/reversehttp', 'reversehttp')
     ;[gateway, browser, site] = await Promise.all([Gateway.start(), startBrowser(), startSite()])
   })
   after(async () => {
@@ -78,7 +112,6 @@ describe('a guide', { skip: noBrowser }, () => {
     test(`the snippets of ${name} work in order`, async (t) => {
       const cwd = join(dir, name)
       await mkdir(cwd)
-      const command = build('./sdk-go/cmd/reversehttp', 'reversehttp')
       const env = {
         ...process.env,
         PATH: `${dirname(command)}:${process.env.PATH}`,
@@ -95,6 +128,7 @@ describe('a guide', { skip: noBrowser }, () => {
         reader = await context.newPage()
         await reader.goto(`${gateway.url}${opened[name].path}`)
         await reader.locator('#state[data-state="online"]').waitFor()
+        await opened[name].prepare?.(reader)
         label = new URL(await reader.getAttribute('#url', 'href')).hostname.split('.')[0]
       }
       const adapted = (text) =>
@@ -117,10 +151,9 @@ describe('a guide', { skip: noBrowser }, () => {
         return { line: once(createInterface(child.stdout), 'line'), ended, said: () => said }
       }
 
-      let output
+      let output, printed
       for (const { info, text } of blocks(source)) {
         const snippet = adapted(text)
-        const [language, mark] = info.split(' ')
         if (info === 'sh run') {
           const running = promisify(execFile)('bash', ['-euc', snippet], { cwd, env })
           await opened[name]?.act?.(reader, text)
@@ -138,9 +171,13 @@ describe('a guide', { skip: noBrowser }, () => {
         } else if (info === 'js page') {
           const page = await context.newPage()
           await page.goto(`${site.url}empty`)
-          const said = page.waitForEvent('console')
+          const lines = []
+          page.on('console', (m) => lines.push(m.text()))
+          printed = () => until(() => lines.shift(), 'the page prints a line')
           await page.addScriptTag({ type: 'module', content: snippet })
-          assert.match((await said).text(), /^http:/)
+          assert.match(await printed(), /^http:/)
+        } else if (info === 'text console') {
+          assert.equal(`${await printed()}\n`, snippet)
         } else if (info === 'go') {
           const file = join(cwd, 'main.go')
           await writeFile(file, snippet)
@@ -149,7 +186,7 @@ describe('a guide', { skip: noBrowser }, () => {
             await launch(build(file, 'guide'), [])
           ).line
         } else {
-          assert.equal(info, 'sh server', `a test runs no ${language} ${mark ?? ''}`)
+          assert.ok(shown.has(info), `nothing runs a block of ${info}`)
         }
       }
     })

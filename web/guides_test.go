@@ -1,6 +1,10 @@
 package web
 
 import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -26,6 +30,40 @@ func TestGuidesAreRenderedAsCodeHostsDo(t *testing.T) {
 	for _, not := range []string{"<script", "javascript:", "../", "style="} {
 		if strings.Contains(string(g.Body), not) {
 			t.Errorf("%s in %s", not, g.Body)
+		}
+	}
+}
+
+func TestTroubleshootingHasEachCodeOfTheSchema(t *testing.T) {
+	content, err := os.ReadFile("../schema/problem.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s struct {
+		Defs map[string]struct{ Enum []string } `json:"$defs"`
+	}
+	if err := json.Unmarshal(content, &s); err != nil {
+		t.Fatal(err)
+	}
+	source, err := guideFiles.ReadFile("guides/errors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range regexp.MustCompile(`(?m)^### (.*)$`).FindAllSubmatch(source, -1) {
+		got = append(got, string(m[1]))
+	}
+	want := slices.Clone(s.Defs["code"].Enum)
+	if slices.Sort(want); len(want) == 0 {
+		t.Fatal("the schema has no codes")
+	}
+	if slices.Sort(got); !slices.Equal(got, want) {
+		t.Errorf("headings %v, want the codes %v", got, want)
+	}
+	_, page := get(t, served(t)["/guides/errors"], "GET")
+	for _, code := range want {
+		if !strings.Contains(page, `<h3 id="`+code+`">`) {
+			t.Errorf("the page has no anchor %s", code)
 		}
 	}
 }
