@@ -57,7 +57,7 @@ function blocks(source) {
   return [...source.matchAll(/^```(.*)\n([^]*?)^```$/gm)].map(([, info, text]) => ({ info, text }))
 }
 
-/** Whether the gateway serves the folder of a guide's link, which code hosts have. */
+/** The id that code hosts make of a heading. */
 const heading = (line) =>
   line
     .toLowerCase()
@@ -145,7 +145,8 @@ describe('a guide', { skip: noBrowser }, () => {
         let said = ''
         child.stderr.on('data', (chunk) => (said += chunk))
         t.after(async () => {
-          if (child.exitCode === null) process.kill(-child.pid, 'SIGTERM')
+          if (child.exitCode === null && child.signalCode === null)
+            process.kill(-child.pid, 'SIGTERM')
           await ended
         })
         return { line: once(createInterface(child.stdout), 'line'), ended, said: () => said }

@@ -44,6 +44,7 @@ const programs = [
   'curl',
   'http',
   'jq',
+  'openssl',
   'shellcheck',
   'gcc',
   'litmus',

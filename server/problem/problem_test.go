@@ -2,8 +2,10 @@ package problem
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -166,4 +168,16 @@ func TestNothingElseTriesAgain(t *testing.T) {
 	r.Header.Set("Accept", "text/html")
 	(&Problem{Code: schema.CodeNoHandler}).Write(w, r)
 	check("a program", w)
+}
+
+func TestTroubleshootingHasTheStatusOfEachCode(t *testing.T) {
+	guide, err := os.ReadFile("../../web/guides/errors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for code, k := range kinds {
+		if want := fmt.Sprintf("\n### %s\n\nStatus %d. ", code, k.status); !strings.Contains(string(guide), want) {
+			t.Errorf("the guide has no %q", want)
+		}
+	}
 }
