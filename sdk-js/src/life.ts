@@ -1,4 +1,5 @@
 import { onWake } from './drift.js'
+import { lastWord } from './last-word.js'
 import { waitInLine } from './leader.js'
 import { followPermissions } from './local-network.js'
 
@@ -7,12 +8,12 @@ export interface Polling {
   /** It is silent: its page is hidden away or frozen, or another tab serves. */
   hidden: boolean | undefined
   readonly current: {
-    readonly claimed: { claim: string; cursor: string }
+    readonly claimed: { claim: string; cursor: string; session: string; token: string }
     readonly cursor: string
-    readonly ways: { standby?: boolean | undefined }
+    readonly ways: { standby?: boolean | undefined; fetch?: unknown }
     end(lastly?: Record<string, string>): Promise<void>
   }
-  readonly events: { state(state: 'reconnecting' | 'standby'): void }
+  readonly events: { state(state: 'reconnecting' | 'standby'): void; session(): void }
   wake(): void
   lack(message: string): void
 }
@@ -26,9 +27,14 @@ export function followPage(poller: Polling, signal: AbortSignal): void {
   ): void => target?.addEventListener?.(type, then, { signal })
   const page = globalThis as unknown as EventTarget
   const { claimed, ways } = poller.current
+  const { session } = poller.events
+  const leaveWord = lastWord()
+  // A program's own fetch may know a way that the browser does not.
+  const newSession = (): void => (ways.fetch ? undefined : leaveWord(poller.current.claimed))
   let away = false
   let inLine = new AbortController()
   const hush = (state: 'reconnecting' | 'standby'): void => {
+    leaveWord()
     if (!poller.hidden) {
       poller.hidden = true
       poller.wake()
@@ -36,7 +42,9 @@ export function followPage(poller: Polling, signal: AbortSignal): void {
     poller.events.state(state)
   }
   const serve = (): void => {
-    if (!poller.hidden || away) return
+    if (away) return
+    newSession()
+    if (!poller.hidden) return
     poller.hidden = false
     poller.wake()
   }
@@ -69,8 +77,15 @@ export function followPage(poller: Polling, signal: AbortSignal): void {
     queue()
   }
   if (signal.aborted) return
+  poller.events.session = () => {
+    session()
+    newSession()
+  }
   queue()
-  signal.addEventListener('abort', () => inLine.abort())
+  signal.addEventListener('abort', () => {
+    inLine.abort()
+    leaveWord()
+  })
   followPermissions(() => poller.hidden || poller.wake(), signal)
   onWake(() => poller.hidden || poller.wake(), signal)
   listen(page, 'online', () => poller.wake())

@@ -55,6 +55,45 @@ for (const [type, persisted] of [
   })
 }
 
+test('a browser that can is left the end of the session, until the page says goodbye itself', async (t) => {
+  const left = []
+  globalThis.fetchLater = (url, init) => void left.push({ url, ...init })
+  t.after(() => delete globalThis.fetchLater)
+  const { gateway, claim } = await serving(t)
+  await until(() => gateway.parked)
+  const [{ url, method, headers, signal }] = left
+  assert.deepEqual([left.length, method, url], [1, 'DELETE', claim.domain.session])
+  assert.deepEqual(
+    headers,
+    { Authorization: `Bearer ${claim.token}` },
+    'no cursor: it would be old',
+  )
+  assert.equal(signal.aborted, false)
+  globalThis.document.dispatchEvent(new Event('freeze'))
+  assert.equal(signal.aborted, true, 'before the event is over')
+  globalThis.document.dispatchEvent(new Event('resume'))
+  await until(() => gateway.parked && claim.state === 'online')
+  assert.equal(left.at(-1).url, claim.domain.session)
+  assert.equal(left.at(-1).signal.aborted, false)
+  await claim.close()
+  assert.ok(left.every(({ signal }) => signal.aborted))
+})
+
+test('a browser that refuses to be left it, and a program with its own fetch, change nothing', async (t) => {
+  let asked = 0
+  globalThis.fetchLater = () => {
+    asked++
+    throw new TypeError('not for http:')
+  }
+  t.after(() => delete globalThis.fetchLater)
+  const { gateway, claim } = await serving(t)
+  await until(() => gateway.parked)
+  assert.deepEqual([asked, claim.state], [1, 'online'])
+  const own = await serving(t, (url, init) => fetch(url, init))
+  await until(() => own.gateway.parked)
+  assert.equal(asked, 1)
+})
+
 test('a page that comes back from the cache claims again', async (t) => {
   const clock = stopClock(t)
   const { gateway, claim, states } = await serving(t)
