@@ -119,6 +119,20 @@ describe('a page that is a server', { skip: noBrowser }, () => {
     await raw.close()
   })
 
+  // DevTools discard no tab; a crash ends one in the same way, without an event.
+  test('leaves its session at once when it crashes, as the browser says goodbye for it', async () => {
+    for (const from of ['page', 'worker']) {
+      const page = await browser.newPage()
+      const label = `crashed-${from}`
+      await openServer(page, site.url, gateway, { from, label })
+      const devtools = await page.createCDPSession()
+      devtools.send('Page.crash').catch(() => {})
+      const closed = new RegExp(`msg="session closed" .*label=${label} .*`)
+      await until(() => closed.test(gateway.log), 'the end of the session')
+      assert.match(gateway.log.match(closed)[0], /reason=left/)
+    }
+  })
+
   test('is reconnecting once the network is gone', async () => {
     const network = (offline) =>
       devtools.send('Network.emulateNetworkConditions', {

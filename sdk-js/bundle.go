@@ -36,7 +36,7 @@ var Parts = []string{"page.js", "stream.js", "wait.js", "websocket.js"}
 
 // Helpers are modules that no other imports: what a handler is made of where it serves files, for one.
 // A program names those that it wants.
-var Helpers = []string{"files.js", "receive.js"}
+var Helpers = []string{"files.js", "receive.js", "worker.js"}
 
 // internal names members of objects that never leave the SDK. Nobody else reads them, so they are
 // shortened, in all modules alike. None may be a member of the wire, of the API or of the platform.

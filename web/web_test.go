@@ -42,7 +42,7 @@ func served(t *testing.T) map[string]http.Handler {
 
 func TestEveryPathIsServedWithItsTypeAndKeptByETag(t *testing.T) {
 	handlers := served(t)
-	for _, path := range []string{"/", "/status", "/hello", "/playground", "/inbox", "/style.css", "/favicon.svg", "/sdk.js", "/sdk.js.map", "/stream.js", "/stream.js.map", "/page.js", "/page.js.map", "/websocket.js", "/websocket.js.map", "/wait.js", "/sdk/files.js", "/sdk/files.js.map", "/sdk/receive.js"} {
+	for _, path := range []string{"/", "/status", "/hello", "/playground", "/inbox", "/style.css", "/favicon.svg", "/sdk.js", "/sdk.js.map", "/stream.js", "/stream.js.map", "/page.js", "/page.js.map", "/websocket.js", "/websocket.js.map", "/wait.js", "/sdk/files.js", "/sdk/files.js.map", "/sdk/receive.js", "/sdk/worker.js"} {
 		if handlers[path] == nil {
 			t.Errorf("no handler for %s", path)
 		}
@@ -121,7 +121,7 @@ func TestWhatIsLongGoesInGzipToThoseWhoTakeIt(t *testing.T) {
 
 func TestEveryModuleOfTheSDKNamesItsSourceMap(t *testing.T) {
 	handlers := served(t)
-	for _, path := range []string{"/sdk.js", "/stream.js", "/page.js", "/wait.js", "/websocket.js", "/sdk/files.js", "/sdk/receive.js"} {
+	for _, path := range []string{"/sdk.js", "/stream.js", "/page.js", "/wait.js", "/websocket.js", "/sdk/files.js", "/sdk/receive.js", "/sdk/worker.js"} {
 		r, _ := get(t, handlers[path], "GET")
 		if at := r.Header.Get("SourceMap"); at != path+".map" || handlers[at] == nil {
 			t.Errorf("SourceMap of %s = %q, want a path of its own that is served", path, at)

@@ -38,7 +38,7 @@ after(() => rm(dir, { recursive: true }))
 
 test('the tarball has the modules, their types, their maps, the script of the command, README and LICENSE, and no tests', () => {
   for (const name of [
-    ...['index', 'stream', 'websocket', 'wait', 'files', 'receive'].flatMap((name) =>
+    ...['index', 'stream', 'websocket', 'wait', 'files', 'receive', 'worker'].flatMap((name) =>
       ['js', 'js.map', 'd.ts'].map((extension) => `dist/${name}.${extension}`),
     ),
     'bin/reversehttp.js',

@@ -1,0 +1,298 @@
+/* The claim of a page whose connection a Worker has (worker.ts): runs the handler, and follows the page's life. */
+import { onAbort } from './abort.js'
+import { lastWord } from './last-word.js'
+import { transfers } from './page-messages.js'
+import { toRequest } from './request.js'
+import type { Claim, ClaimEventMap, State, StateChangeEvent } from './claim.js'
+import type { ClaimAnswer, Field } from './envelope.js'
+import type { ReverseHttpError } from './error.js'
+import type { Handler } from './exchange.js'
+import type { ServeOptions } from './options.js'
+import type {
+  Content,
+  Fault,
+  FromPage,
+  FromWorker,
+  PageLife,
+  PageTrouble,
+} from './page-messages.js'
+import type { Memory } from './storage.js'
+
+/** The events of such a claim. */
+export interface PageClaimEventMap extends Omit<ClaimEventMap, 'statechange'> {
+  statechange: Omit<StateChangeEvent, 'state'> & { readonly state: State | PageTrouble }
+}
+
+/** The claim that `serveFromWorker` returns: a `Claim` without `waitFor`, with more states. */
+export interface PageClaim extends Omit<
+  Claim,
+  'state' | 'waitFor' | 'handler' | 'addEventListener'
+> {
+  readonly state: State | PageTrouble
+  addEventListener<K extends keyof PageClaimEventMap>(
+    type: K,
+    listener: (event: PageClaimEventMap[K]) => unknown,
+    options?: boolean | AddEventListenerOptions,
+  ): void
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void
+}
+
+interface Running {
+  readonly controller: AbortController
+  /** Takes the content that was asked for. */
+  opened?: (content: Content, error?: string) => void
+}
+
+/** The side of the page. */
+export class FromPageClaim extends EventTarget {
+  state: State | PageTrouble
+  readonly closed: Promise<void>
+  #facts: ClaimAnswer
+  #life = 0
+  readonly #leaveWord: ReturnType<typeof lastWord> = lastWord()
+  #away = false
+  readonly #handler: Handler
+  readonly #worker: Worker
+  readonly #options: ServeOptions
+  readonly #running = new Map<string, Running>()
+  readonly #over = new AbortController()
+  readonly #Known: typeof ReverseHttpError
+  #settle!: (error?: Error) => void
+  #heard = false
+
+  constructor(
+    handler: Handler,
+    worker: Worker,
+    memory: Memory,
+    { state, facts }: { state: State | PageTrouble; facts: ClaimAnswer },
+    options: ServeOptions,
+    Known: typeof ReverseHttpError,
+  ) {
+    super()
+    this.#handler = handler
+    this.#Known = Known
+    this.#worker = worker
+    this.#options = options
+    this.#facts = facts
+    this.state = state
+    this.closed = new Promise((resolve, reject) => {
+      this.#settle = (error) => (error ? reject(error) : resolve())
+    })
+    this.closed.catch(() => {})
+    worker.addEventListener('message', ({ data }: MessageEvent<FromWorker>) => this.#take(data))
+    const { signal } = this.#over
+    signal.addEventListener('abort', () => {
+      this.#leaveWord()
+      worker.terminate()
+      memory.release()
+      for (const { controller } of this.#running.values()) controller.abort(aborted('closed'))
+    })
+    const end = onAbort(options.signal, () => void this.close())
+    onAbort(signal, end)
+    const listen = (target: EventTarget, type: string, then: (event: any) => void): void =>
+      target.addEventListener(type, then, { signal })
+    const seen = (): void => {
+      if (!this.#away) this.#tellLife(visibility())
+    }
+    listen(document, 'visibilitychange', seen)
+    listen(document, 'freeze', () => this.#leave('frozen', true))
+    listen(document, 'resume', () => this.#comeBack())
+    listen(globalThis as unknown as EventTarget, 'pagehide', ({ persisted }) =>
+      this.#leave(persisted ? 'frozen' : 'gone', persisted),
+    )
+    listen(globalThis as unknown as EventTarget, 'pageshow', () => this.#comeBack())
+    seen()
+    this.#arm()
+  }
+
+  get label(): string {
+    return this.#facts.label
+  }
+
+  get url(): string {
+    return this.#facts.url
+  }
+
+  get token(): string {
+    return this.#facts.token
+  }
+
+  get domain(): ClaimAnswer {
+    return this.#facts
+  }
+
+  get exchanges(): string | undefined {
+    return this.#facts.exchanges
+  }
+
+  close(): Promise<void> {
+    return this.#finish('close')
+  }
+
+  delete(): Promise<void> {
+    return this.#finish('delete')
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  override addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void {
+    if (type === 'error' && listener) this.#heard = true
+    super.addEventListener(type, listener, options)
+  }
+
+  #finish(type: 'close' | 'delete'): Promise<void> {
+    if (!this.#over.signal.aborted) this.#give({ type })
+    return this.closed
+  }
+
+  #give(message: FromPage, transfer: Transferable[] = []): void {
+    this.#worker.postMessage(message, transfer)
+  }
+
+  #tell(type: string, members: object): void {
+    this.dispatchEvent(Object.assign(new Event(type), members))
+  }
+
+  #turn(state: State | PageTrouble, error?: Error): void {
+    if (this.state === state || this.state === 'closed') return
+    this.state = state
+    this.#arm()
+    this.#tell('statechange', { state, error })
+  }
+
+  /** Has the browser end the session of a page that ends without an event. */
+  #arm(): void {
+    const serves = !this.#away && this.state !== 'standby' && this.state !== 'closed'
+    this.#leaveWord(serves ? this.#facts : undefined)
+  }
+
+  #tellLife(page: PageLife, of: { left?: boolean; persisted?: boolean } = {}): void {
+    this.#give({ type: 'life', page, life: this.#life, ...of })
+  }
+
+  /** Says goodbye from here: the browser may stop the Worker before it can. */
+  #leave(page: 'frozen' | 'gone', persisted: boolean): void {
+    if (this.#away) return
+    this.#away = true
+    this.#life++
+    this.#tellLife(page, { left: true, persisted })
+    if (this.state !== 'standby') {
+      const headers: Record<string, string> = { Authorization: `Bearer ${this.token}` }
+      if (!persisted) headers['Prefer'] = 'wait=5'
+      const goodbye = { method: 'DELETE', headers, keepalive: true, credentials: 'omit' } as const
+      fetch(this.#facts.session, goodbye).catch(() => {})
+    }
+    this.#turn(page)
+  }
+
+  #comeBack(): void {
+    if (!this.#away) return
+    this.#away = false
+    this.#life++
+    this.#tellLife(visibility(), { left: false })
+  }
+
+  #take(message: FromWorker): void {
+    switch (message.type) {
+      case 'request':
+        return void this.#begin(message)
+      case 'cancel':
+        return this.#running.get(message.id)?.controller.abort(aborted(message.message))
+      case 'content':
+        return this.#running.get(message.id)?.opened?.(message.content, message.error)
+      case 'exchange':
+        this.#running.delete(message.end.request.id)
+        return this.#tell('exchange', message.end)
+      case 'error':
+        return this.#report(revive(message.error, this.#Known))
+      case 'turned': {
+        this.#facts = message.facts
+        const error = message.error && revive(message.error, this.#Known)
+        if (message.state === 'closed') {
+          this.#over.abort()
+          this.#settle(error)
+        }
+        if (!this.#away || message.state === 'closed') this.#turn(message.state, error)
+      }
+    }
+  }
+
+  #report(error: Error): void {
+    this.#tell('error', { error, message: error.message })
+    const { logger = console } = this.#options
+    if (!this.#heard) logger?.error(error)
+  }
+
+  async #begin({ envelope, beginBy, life }: FromWorker & { type: 'request' }): Promise<void> {
+    const { id } = envelope
+    if (Date.now() > beginBy || life !== this.#life) return this.#give({ type: 'late', id })
+    this.#give({ type: 'begun', id })
+    const x: Running = { controller: new AbortController() }
+    this.#running.set(id, x)
+    const { signal } = x.controller
+    try {
+      const open = (): Promise<ReadableStream<Uint8Array>> =>
+        new Promise((resolve, reject) => {
+          onAbort(signal, () => reject(signal.reason))
+          x.opened = (content, error) =>
+            content
+              ? resolve(new Response(content).body as ReadableStream<Uint8Array>)
+              : reject(new TypeError(error))
+          this.#give({ type: 'open', id })
+        })
+      const hints = (headers: Field[]): void => this.#give({ type: 'hints', id, headers })
+      const { request, info } = toRequest(envelope, signal, open, hints)
+      const response = await this.#handler(request, info)
+      if (response?.bodyUsed !== false || response.status < 200) throw new TypeError('no Response')
+      const { status, body, headers } = response
+      const added = info.responseHeaders.map(([name, value]): Field => [`${name}`, `${value}`])
+      // Content that fetch brought is decoded already.
+      const decoded = response.type !== 'default' && headers.has('content-encoding')
+      const fields = [...headers].filter(
+        ([name]) => name !== 'set-cookie' && !(decoded && /^content-(encoding|length)$/.test(name)),
+      )
+      for (const value of headers.getSetCookie?.() ?? []) added.push(['set-cookie', value])
+      const answer = { type: 'answered', id, status, headers: fields, added } as const
+      if (!body) this.#give({ ...answer, content: null })
+      else if (transfers()) this.#give({ ...answer, content: body }, [body])
+      else {
+        const content = new Uint8Array(await response.arrayBuffer())
+        this.#give({ ...answer, content }, [content.buffer])
+      }
+    } catch (error) {
+      if (signal.aborted) return
+      try {
+        this.#give({ type: 'failed', id, error })
+      } catch {
+        // What is no error, or has what cannot be copied.
+        this.#give({
+          type: 'failed',
+          id,
+          error: new Error(`${(error as Error)?.message ?? error}`),
+        })
+      }
+    }
+  }
+}
+
+const visibility = (): PageLife => (document.visibilityState === 'visible' ? 'visible' : 'hidden')
+
+const aborted = (message: string): DOMException => new DOMException(message, 'AbortError')
+
+/** An error of the class that the program knows, with the facts of another. */
+export function revive(
+  { message, code, ...facts }: Fault,
+  Known: typeof ReverseHttpError,
+): ReverseHttpError {
+  return new Known(code, message, facts)
+}

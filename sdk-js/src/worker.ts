@@ -1,0 +1,112 @@
+/*
+ * The connection of a claim in a Worker, its handler in the page. This module runs in both: the page makes a Worker from a
+ * Blob, which imports this module and the SDK again, by URL.
+ *
+ * The Worker gives a request to the page with the time by which it may begin it. The page says `begun` before its handler
+ * runs, or `late`. A request that the page did not begin in time is answered with 503 by the Worker, and the page, whenever
+ * it goes on, sees that it is late: none is begun after its visitor was told to come again. One that is begun has as long as
+ * its visitor waits.
+ *
+ * `life` counts how often the page went away or came back. A request with an older count is late, too: the gateway may
+ * have given it to another tab.
+ */
+import { onAbort } from './abort.js'
+import { FromPageClaim, revive, type PageClaim } from './page-claim.js'
+import { Memory, pageStorage } from './storage.js'
+import type { ReverseHttpError } from './error.js'
+import type { Handler } from './exchange.js'
+import type { ServeOptions } from './options.js'
+import type { FromPage, FromWorker } from './page-messages.js'
+import type { serve } from './serve.js'
+
+export { answerFromPage } from './answer-from-page.js'
+export type { PageClaim, PageClaimEventMap } from './page-claim.js'
+export type { PageTrouble } from './page-messages.js'
+
+/** How long the Worker may take to load. */
+const loadMs = 10_000
+
+interface SDK {
+  readonly serve: typeof serve
+  readonly ReverseHttpError: typeof ReverseHttpError
+}
+
+/**
+ * Serves as `serve` does, with the connection in a Worker: throttled timers and a page that computes do not end it, and
+ * visitors of such a page get 503 with Retry-After. Where there can be no such Worker it serves in the page.
+ */
+export async function serveFromWorker(
+  handler: Handler,
+  options: ServeOptions = {},
+): Promise<PageClaim> {
+  const { signal, logger, storage = pageStorage(), fetch, WebSocket, ...plain } = options
+  const here = import.meta.url
+  // On a gateway the SDK is /sdk.js, in the package index.js beside this module.
+  const sdk = here.replace(/(sdk\/)?worker\.js(?=$|\?)/, (_, below) =>
+    below ? 'sdk.js' : 'index.js',
+  )
+  const { serve: serveHere, ReverseHttpError: Known }: SDK = await import(sdk)
+  const inPage = (): Promise<PageClaim> => serveHere(handler, options)
+  const gateway = options.gateway ?? globalThis.location?.origin
+  if (fetch || WebSocket || !gateway || gateway === 'null') return inPage()
+  signal?.throwIfAborted()
+  const worker = await start(here, sdk)
+  if (!worker) return inPage()
+  const memory = new Memory(storage, gateway, options.label)
+  const give = (message: FromPage): void => worker.postMessage(message)
+  const giveUp = (): void => {
+    worker.terminate()
+    memory.release()
+  }
+  return new Promise<PageClaim>((resolve, reject) => {
+    const end = onAbort(signal, () => {
+      giveUp()
+      reject(signal!.reason)
+    })
+    const first = ({ data }: MessageEvent<FromWorker>): void => {
+      if (data.type !== 'serving' && data.type !== 'refused') return
+      worker.removeEventListener('message', first)
+      end()
+      if (data.type === 'refused') {
+        giveUp()
+        // Only a document may ask for the permission that it lacks.
+        if (data.error.code === 'permission_needed') resolve(inPage())
+        else reject(revive(data.error, Known))
+        return
+      }
+      memory.keep(data.facts)
+      resolve(new FromPageClaim(handler, worker, memory, data, options, Known) as PageClaim)
+    }
+    worker.addEventListener('message', first)
+    const known = options.token ? {} : memory.recall()
+    if (WebSocket === null) Object.assign(plain, { WebSocket })
+    give({ type: 'begin', options: { ...plain, gateway: `${gateway}` }, known })
+  })
+}
+
+/** Starts a Worker that has the SDK; undefined where a policy, the browser or the network does not allow one. */
+async function start(here: string, sdk: string): Promise<Worker | undefined> {
+  const code = `Promise.all([import(${JSON.stringify(here)}),import(${JSON.stringify(sdk)})]).then(([w,s])=>w.answerFromPage(s.serve),()=>postMessage({type:'unable'}))`
+  const url = URL.createObjectURL(new Blob([code], { type: 'text/javascript' }))
+  let worker: Worker | undefined
+  let timer
+  try {
+    const made = (worker = new Worker(url, { type: 'module', name: 'reversehttp' }))
+    const able = await new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), loadMs)
+      made.addEventListener('error', (event) => {
+        event.preventDefault()
+        resolve(false)
+      })
+      made.addEventListener('message', ({ data }) => resolve(data.type === 'here'), { once: true })
+    })
+    if (able) return made
+  } catch {
+    // No Worker, or Trusted Types.
+  } finally {
+    clearTimeout(timer)
+    URL.revokeObjectURL(url)
+  }
+  worker?.terminate()
+  return undefined
+}

@@ -1,0 +1,141 @@
+// The page's side of serveFromWorker, with a Worker that says what the test says. Real ones are in e2e.
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, test } from 'node:test'
+import { helper, ReverseHttpError } from './built.js'
+import { until } from './scripted-gateway.js'
+
+const { serveFromWorker } = await helper('worker')
+
+let page, worker, goodbyes, realFetch
+beforeEach(() => {
+  page = new EventTarget()
+  goodbyes = []
+  worker = undefined
+  realFetch = globalThis.fetch
+  globalThis.fetch = async (url, init) => void goodbyes.push({ url, ...init })
+  globalThis.addEventListener = page.addEventListener.bind(page)
+  globalThis.document = Object.assign(new EventTarget(), { visibilityState: 'visible' })
+  globalThis.Worker = class extends EventTarget {
+    heard = []
+    constructor() {
+      super()
+      worker = this
+      setImmediate(() => this.say({ type: 'here' }))
+    }
+    say = (data) => this.dispatchEvent(Object.assign(new Event('message'), { data }))
+    postMessage = (message) => void this.heard.push(message)
+    terminate = () => (this.ended = true)
+  }
+})
+afterEach(() => {
+  globalThis.fetch = realFetch
+  delete globalThis.addEventListener
+  delete globalThis.document
+  delete globalThis.Worker
+})
+
+const facts = {
+  label: 'demo',
+  token: 't0',
+  url: 'http://demo.test/',
+  session: 'http://gateway.test/session',
+}
+const envelope = (id) => ({
+  type: 'request',
+  id,
+  method: 'POST',
+  url: 'http://demo.test/',
+  base: 'http://demo.test/',
+  target: '/',
+  headers: [],
+  timeoutMs: 1000,
+  content: new Uint8Array(),
+})
+
+/** Serves with the handler, and returns the claim with what its state became. */
+async function serving(handler) {
+  const made = serveFromWorker(handler, { gateway: 'http://gateway.test', logger: null })
+  await until(() => worker?.heard.length)
+  worker.say({ type: 'serving', state: 'online', facts })
+  const claim = await made
+  const states = []
+  claim.addEventListener('statechange', ({ state }) => states.push(state))
+  return { claim, states }
+}
+
+const request = (id, { inMs = 60_000, life = 0 } = {}) =>
+  worker.say({ type: 'request', envelope: envelope(id), beginBy: Date.now() + inMs, life })
+const said = (id) => worker.heard.filter((message) => message.id === id).map(({ type }) => type)
+
+test('a request is begun in time, and refused when it is late', async () => {
+  const began = []
+  await serving((_, { id }) => {
+    began.push(id)
+    return new Response('hello')
+  })
+  request('x1')
+  request('x2', { inMs: -1 })
+  await until(() => said('x1').length === 2)
+  assert.deepEqual([said('x1'), said('x2')], [['begun', 'answered'], ['late']])
+  assert.deepEqual(began, ['x1'])
+})
+
+test('a request from before the page was frozen is refused when it goes on', async () => {
+  const { states } = await serving(() => new Response())
+  globalThis.document.dispatchEvent(new Event('freeze'))
+  assert.deepEqual(states, ['frozen'], 'before the event is over')
+  const [{ url, method, keepalive, headers }] = goodbyes
+  assert.deepEqual([url, method, keepalive], [facts.session, 'DELETE', true])
+  assert.deepEqual(headers, { Authorization: 'Bearer t0' })
+  globalThis.document.dispatchEvent(new Event('resume'))
+  request('x1')
+  assert.deepEqual(said('x1'), ['late'])
+  const { life } = worker.heard.findLast(({ type }) => type === 'life')
+  request('x2', { life })
+  assert.deepEqual(said('x2')[0], 'begun')
+})
+
+test('a page that is left is gone, its visitors wait for it, and one that stands by says nothing', async () => {
+  const { states } = await serving(() => new Response())
+  page.dispatchEvent(Object.assign(new Event('pagehide'), { persisted: false }))
+  assert.deepEqual(states, ['gone'])
+  assert.equal(goodbyes[0].headers.Prefer, 'wait=5')
+  worker = undefined
+  await serving(() => new Response())
+  worker.say({ type: 'turned', state: 'standby', facts })
+  page.dispatchEvent(Object.assign(new Event('pagehide'), { persisted: false }))
+  assert.equal(goodbyes.length, 1)
+})
+
+test('a handler is told when its visitor left, and once its claim is closed', async () => {
+  const signals = []
+  const { claim } = await serving((_, { signal }) => {
+    signals.push(signal)
+    return new Promise(() => {})
+  })
+  request('x1')
+  request('x2')
+  worker.say({ type: 'cancel', id: 'x1', message: 'left' })
+  assert.deepEqual(
+    signals.map(({ aborted }) => aborted),
+    [true, false],
+  )
+  assert.equal(signals[0].reason.message, 'left')
+  const closed = claim.close()
+  assert.equal(worker.heard.at(-1).type, 'close')
+  worker.say({ type: 'turned', state: 'closed', facts })
+  await closed
+  assert.deepEqual([claim.state, worker.ended, signals[1].aborted], ['closed', true, true])
+})
+
+test('errors arrive as those of the SDK', async () => {
+  const { claim } = await serving(() => new Response())
+  let error
+  claim.addEventListener('error', (event) => (error = event.error))
+  const fault = { code: 'handler_failed', message: 'GET /', status: 0, detail: '', retryAfterMs: 0 }
+  worker.say({ type: 'error', error: fault })
+  assert.ok(error instanceof ReverseHttpError)
+  assert.equal(error.code, 'handler_failed')
+  worker.say({ type: 'turned', state: 'closed', facts, error: { ...fault, code: 'claim_deleted' } })
+  await assert.rejects(claim.closed, { code: 'claim_deleted' })
+})
