@@ -50,7 +50,7 @@ const opened = {
 }
 
 /** Blocks that no test runs: commands that install or need a public machine, files, and records. */
-const shown = new Set(['sh server', 'json', 'text', 'nginx', 'caddy'])
+const shown = new Set(['sh server', 'json', 'zone', 'nginx', 'caddy'])
 
 /** The fenced blocks of a guide: info string and text. */
 function blocks(source) {
