@@ -97,7 +97,7 @@ describe('many tabs of one browser', { skip: noBrowser }, () => {
     }, gateway.url)
     const { detail, ...error } = refused
     assert.deepEqual(error, { name: 'ReverseHttpError', code: 'network', status: 0 })
-    assert.match(detail, /^The gateway does not answer\. Other tabs .* six connections/)
+    assert.match(detail, /^Other tabs .* six connections/)
     await context.close()
   })
 })
