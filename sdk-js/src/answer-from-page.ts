@@ -168,7 +168,7 @@ export function answerFromPage(make: typeof serve): void {
     const x = 'id' in data ? waiting.get(data.id) : undefined
     if (data.type === 'begin') void begin(data.options, data.known)
     else if (data.type === 'life') follow(data)
-    else if (data.type === 'close' || data.type === 'delete') claim?.[data.type]().catch(() => {})
+    else if (data.type === 'close') void claim?.close()
     else if (data.type === 'begun') x?.begun()
     else if (data.type === 'late') x?.resolve(unavailable(trouble() ?? 'busy'))
     else if (data.type === 'answered') x?.answered(data)

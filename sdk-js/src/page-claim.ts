@@ -1,5 +1,6 @@
 /* The claim of a page whose connection a Worker has (worker.ts): runs the handler, and follows the page's life. */
 import { onAbort } from './abort.js'
+import { call } from './call.js'
 import { lastWord } from './last-word.js'
 import { transfers } from './page-messages.js'
 import { toRequest } from './request.js'
@@ -41,6 +42,8 @@ export interface PageClaim extends Omit<
   ): void
 }
 
+type Listening = Parameters<EventTarget['addEventListener']>
+
 interface Running {
   readonly controller: AbortController
   /** Takes the content that was asked for. */
@@ -63,6 +66,8 @@ export class FromPageClaim extends EventTarget {
   readonly #Known: typeof ReverseHttpError
   #settle!: (error?: Error) => void
   #heard = false
+  readonly #listeners = new WeakMap<object, EventListener>()
+  readonly #memory: Memory
 
   constructor(
     handler: Handler,
@@ -75,6 +80,7 @@ export class FromPageClaim extends EventTarget {
     super()
     this.#handler = handler
     this.#Known = Known
+    this.#memory = memory
     this.#worker = worker
     this.#options = options
     this.#facts = facts
@@ -130,29 +136,44 @@ export class FromPageClaim extends EventTarget {
   }
 
   close(): Promise<void> {
-    return this.#finish('close')
+    if (!this.#over.signal.aborted) this.#give({ type: 'close' })
+    return this.closed.catch(() => {})
   }
 
-  delete(): Promise<void> {
-    return this.#finish('delete')
+  async delete(): Promise<void> {
+    await this.close()
+    this.#memory.forget()
+    const { claim, token } = this.#facts
+    const { fetch } = globalThis
+    await call((...of) => fetch(...of), claim, { method: 'DELETE', shown: token }).catch((e) => {
+      throw revive(e, this.#Known)
+    })
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
-  override addEventListener(
-    type: string,
-    listener: EventListenerOrEventListenerObject | null,
-    options?: boolean | AddEventListenerOptions,
-  ): void {
-    if (type === 'error' && listener) this.#heard = true
-    super.addEventListener(type, listener, options)
+  override addEventListener(...[type, listener, options]: Listening): void {
+    super.addEventListener(type, this.#noting(type, listener), options)
   }
 
-  #finish(type: 'close' | 'delete'): Promise<void> {
-    if (!this.#over.signal.aborted) this.#give({ type })
-    return this.closed
+  override removeEventListener(...[type, listener, options]: Listening): void {
+    super.removeEventListener(type, this.#noting(type, listener), options)
+  }
+
+  /** A listener of errors that leaves a note that it was called, as that of a Claim does. */
+  #noting(type: string, listener: Listening[1]): Listening[1] {
+    if (type !== 'error' || !listener) return listener
+    const noting: EventListener =
+      this.#listeners.get(listener) ??
+      ((event) => {
+        this.#heard = true
+        if (typeof listener === 'function') listener.call(this, event)
+        else listener.handleEvent(event)
+      })
+    this.#listeners.set(listener, noting)
+    return noting
   }
 
   #give(message: FromPage, transfer: Transferable[] = []): void {
@@ -228,6 +249,7 @@ export class FromPageClaim extends EventTarget {
   }
 
   #report(error: Error): void {
+    this.#heard = false
     this.#tell('error', { error, message: error.message })
     const { logger = console } = this.#options
     if (!this.#heard) logger?.error(error)

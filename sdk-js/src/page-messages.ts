@@ -51,7 +51,7 @@ export type FromPage =
     }
   | { type: 'failed'; id: string; error: unknown }
   | { type: 'hints'; id: string; headers: Field[] }
-  | { type: 'close' | 'delete' }
+  | { type: 'close' }
 
 /** How the page lives. */
 export type PageLife = 'visible' | 'hidden' | 'frozen' | 'gone'

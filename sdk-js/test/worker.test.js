@@ -39,6 +39,7 @@ const facts = {
   token: 't0',
   url: 'http://demo.test/',
   session: 'http://gateway.test/session',
+  claim: 'http://gateway.test/claim',
 }
 const envelope = (id) => ({
   type: 'request',
@@ -138,4 +139,38 @@ test('errors arrive as those of the SDK', async () => {
   assert.equal(error.code, 'handler_failed')
   worker.say({ type: 'turned', state: 'closed', facts, error: { ...fault, code: 'claim_deleted' } })
   await assert.rejects(claim.closed, { code: 'claim_deleted' })
+})
+
+test('a claim is deleted from the page, once its Worker has closed it', async () => {
+  const { claim } = await serving(() => new Response())
+  globalThis.fetch = async (url, init) => {
+    goodbyes.push({ url, ...init })
+    return new Response(null, { status: goodbyes.length > 1 ? 404 : 204 })
+  }
+  const deleted = claim.delete()
+  assert.deepEqual([worker.heard.at(-1).type, goodbyes.length], ['close', 0])
+  worker.say({ type: 'turned', state: 'closed', facts })
+  await deleted
+  const [{ url, method, headers }] = goodbyes
+  assert.deepEqual([url, method, headers.Authorization], [facts.claim, 'DELETE', 'Bearer t0'])
+  await assert.rejects(claim.delete(), (e) => e instanceof ReverseHttpError && e.status === 404)
+})
+
+test('the logger hears of errors only while nobody listens', async () => {
+  const logged = []
+  const made = serveFromWorker(() => new Response(), {
+    gateway: 'http://gateway.test',
+    logger: { error: (e) => logged.push(e.code) },
+  })
+  await until(() => worker?.heard.length)
+  worker.say({ type: 'serving', state: 'online', facts })
+  const claim = await made
+  const fail = (code) => worker.say({ type: 'error', error: { code, message: '' } })
+  const listener = () => {}
+  fail('first')
+  claim.addEventListener('error', listener)
+  fail('second')
+  claim.removeEventListener('error', listener)
+  fail('third')
+  assert.deepEqual(logged, ['first', 'third'])
 })
