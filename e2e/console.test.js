@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test'
 import { accessible } from './accessible.js'
 import { noBrowser, startBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
+import { until } from './until.js'
 import { visit } from './visitor.js'
 
 const mostFirstBytes = 100 * 1024
@@ -233,8 +234,13 @@ describe('the console', { skip: noBrowser }, () => {
     await page.getByText('Resent from').waitFor()
     await page.locator('#request-tab-0').click()
     const signed = page.locator('#request-panel tr', { hasText: 'Stripe-Signature' })
-    await signed.getByRole('button').click()
-    const [, at, v1] = /t=(\d+),v1=([0-9a-f]+)/.exec(await signed.textContent())
+    // The row is drawn again when the exchange has ended, and hides its value then.
+    const shown = await until(async () => {
+      const found = /t=(\d+),v1=([0-9a-f]+)/.exec(await signed.textContent())
+      if (!found) await signed.getByRole('button').click()
+      return found
+    }, 'the signature is shown')
+    const [, at, v1] = shown
     assert.ok(at > old, at)
     assert.equal(v1, sign(at))
     await close()

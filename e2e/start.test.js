@@ -16,7 +16,7 @@ test('a port that is taken', async (t) => {
   t.after(() => other.close())
   const { code, stderr } = await startError('--listen', `127.0.0.1:${other.address().port}`)
   assert.equal(code, 1)
-  assert.match(stderr, /port is taken/)
+  assert.match(stderr, /the port is in use/)
   assert.match(stderr, /--listen/, 'it says what to do')
 })
 

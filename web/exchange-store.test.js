@@ -71,3 +71,20 @@ test('what the gateway does not list any more is not kept', () => {
   store.upsert(recorded('d', 4))
   assert.equal(store.kept('d'), true)
 })
+
+test('clearing keeps what is open, and what was deleted unheard can be removed', () => {
+  const store = new ExchangeStore(() => {})
+  const receivedAt = '2026-01-01T00:00:00Z'
+  store.upsert({ id: 'a', receivedAt, state: 'ended' })
+  store.upsert({ id: 'b', receivedAt, state: 'delivered' })
+  store.upsert({ id: 'c', receivedAt, state: 'delivered' })
+  store.clear()
+  assert.deepEqual(store.open(), ['b', 'c'])
+  store.remove(new Set(['b']))
+  assert.deepEqual(
+    store.rows().map(({ recorded }) => recorded.id),
+    ['c'],
+  )
+  store.clear(true)
+  assert.equal(store.size, 0)
+})

@@ -87,10 +87,21 @@ export class ExchangeStore {
     this.#changed(id, false)
   }
 
+  /** The ids of the exchanges that are not completed. */
+  open() {
+    return this.#order.filter((id) => this.#rows.get(id)?.recorded.state !== 'ended')
+  }
+
   /** Removes the completed exchanges, or all. */
   clear(all = false) {
+    const open = new Set(all ? [] : this.open())
+    this.remove(new Set(this.#order.filter((id) => !open.has(id))))
+  }
+
+  /** @param {Set<string>} ids of the exchanges to remove */
+  remove(ids) {
     this.#order = this.#order.filter((id) => {
-      if (!all && this.#rows.get(id)?.recorded.state !== 'ended') return true
+      if (!ids.has(id)) return true
       this.#rows.delete(id)
       this.#marks.delete(id)
       return false

@@ -285,6 +285,21 @@ export function workbench({ page, handler, curl, own, first, failed, opened, sto
   /** The recordings of exchanges that ended are gone, and what was open with them. */
   function cleared() {
     store.clear()
+    void dropLost()
+    closeLost()
+  }
+
+  /** Drops exchanges whose end the page has not heard of, and that were deleted. */
+  async function dropLost() {
+    const open = store.open()
+    if (!open.length || !at) return
+    const there = await recordings.search(at, new URLSearchParams()).catch(() => undefined)
+    if (!there) return
+    store.remove(new Set(open.filter((id) => !there.has(id))))
+    closeLost()
+  }
+
+  function closeLost() {
     if (!current || store.get(current)) return
     current = ''
     go()
