@@ -90,6 +90,37 @@ type exchanges struct {
 	byID map[string]*exchange // nil stands for ended
 	old  []string             // the ended ones, a ring
 	next int                  // where the next one goes in old
+
+	cancels recent // the cancellations that came
+}
+
+// recent is a set of the newest ids that came. The zero value is ready.
+type recent struct {
+	ids  map[string]struct{}
+	old  []string // a ring
+	next int      // where the next one goes in old
+}
+
+// mostCancels is how many ids of cancellations are remembered; as many as a session of the gateway has unacknowledged.
+const mostCancels = 1024
+
+// add remembers an id, and forgets the oldest if there are too many. It reports whether the id is new.
+func (r *recent) add(id string) bool {
+	if _, known := r.ids[id]; known {
+		return false
+	}
+	if r.ids == nil {
+		r.ids = map[string]struct{}{}
+	}
+	r.ids[id] = struct{}{}
+	if len(r.old) < mostCancels {
+		r.old = append(r.old, id)
+		return true
+	}
+	delete(r.ids, r.old[r.next])
+	r.old[r.next] = id
+	r.next = (r.next + 1) % mostCancels
+	return true
 }
 
 // begin returns a new exchange, or nil for an id that is known. One whose answer is there and on no way is returned as
@@ -122,11 +153,11 @@ func (e *exchanges) begin(life context.Context, at *claimed, r *envelope.Request
 	return x, nil
 }
 
-// cancel ends the context of an exchange. It reports whether that was running and not cancelled.
-func (e *exchanges) cancel(id string, reason schema.CancelReason) (ran bool) {
+// cancel ends the context of an exchange. It reports whether the cancellation is new, even if the exchange has ended.
+func (e *exchanges) cancel(id string, reason schema.CancelReason) (isNew bool) {
 	e.mu.Lock()
 	x := e.byID[id]
-	ran = x != nil && x.ctx.Err() == nil
+	isNew = e.cancels.add(id + " " + string(reason))
 	if reason == schema.CancelDraining {
 		var leaves func()
 		if x != nil {
@@ -136,7 +167,7 @@ func (e *exchanges) cancel(id string, reason schema.CancelReason) (ran bool) {
 		if leaves != nil {
 			leaves()
 		}
-		return ran
+		return isNew
 	}
 	if x != nil && x.phase == kept {
 		e.endLocked(x)
@@ -147,18 +178,18 @@ func (e *exchanges) cancel(id string, reason schema.CancelReason) (ran bool) {
 	}
 	e.mu.Unlock()
 	if x == nil {
-		return ran
+		return isNew
 	}
 	if departs != nil && reason == schema.CancelVisitorGone {
 		departs()
-		return ran
+		return isNew
 	}
 	cause := errVisitorGone
 	if reason == schema.CancelTimedOut {
 		cause = errTimedOut
 	}
 	x.cancelC(cause)
-	return ran
+	return isNew
 }
 
 // linger has departs called, instead of ending the context of x, when the visitor leaves, and leaves when the gateway stops.

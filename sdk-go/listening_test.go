@@ -210,3 +210,20 @@ func TestPollsThatBringNoNewsBackOff(t *testing.T) {
 		})
 	}
 }
+
+// The exchange of a cancellation may have ended, where its handler noticed by itself.
+func TestCancellationsThatDidNotComeBeforeAreNews(t *testing.T) {
+	const most = 2000
+	n := 0
+	polls, _ := polled(t, time.Minute, func(w http.ResponseWriter, r *http.Request) {
+		if n++; n > most {
+			beating(w, r)
+			return
+		}
+		message := fmt.Sprintf(`{"cursor":"c%d","type":"cancel","id":"x%[1]d","reason":"visitor_gone"}`, n)
+		give(w, 200, json.RawMessage(fmt.Sprintf(`{"cursor":"c%d","messages":[%s]}`, n, message)))
+	})
+	if n := len(polls); n <= most {
+		t.Errorf("%d polls in a minute, want no pause between %d", n, most)
+	}
+}
