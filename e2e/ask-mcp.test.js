@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { noBrowser, startBrowser } from './browser.js'
-import { Gateway, freePort } from './gateway.js'
+import { openDemo } from './demo-page.js'
+import { Gateway } from './gateway.js'
 import { connectClient, eras } from './mcp-client.js'
 import { field, visit } from './visitor.js'
 
@@ -12,27 +13,19 @@ const json = [
 ]
 
 describe('ask me, by MCP', { skip: noBrowser }, () => {
-  let gateway, browser, context, page, url, faults
+  let gateway, browser, page, url, close
 
   before(async () => {
-    // Below a path: programs other than browsers do not resolve *.localhost.
-    const port = await freePort()
-    const shape = `http://localhost:${port}/at/{label}/`
-    const flags = ['--listen', `127.0.0.1:${port}`, '--public-url', shape]
-    ;[gateway, browser] = await Promise.all([Gateway.start(...flags), startBrowser()])
-    context = await browser.newContext()
-    page = await context.newPage()
-    faults = []
-    page.on('pageerror', (e) => faults.push(e.message))
-    page.on('console', (m) => faults.push(`${m.type()}: ${m.text()}`))
-    await page.goto(`${gateway.url}ask`)
-    await page.locator('#state[data-state="online"]').waitFor()
-    url = await page.getAttribute('#url', 'href')
+    ;[gateway, browser] = await Promise.all([Gateway.startBelowPath(), startBrowser()])
+    ;({ page, url, close } = await openDemo(browser, gateway, 'ask'))
   })
   after(async () => {
-    await browser?.close()
-    await gateway?.stop()
-    assert.deepEqual(faults, [])
+    try {
+      await close?.()
+    } finally {
+      await browser?.close()
+      await gateway?.stop()
+    }
   })
 
   const card = (text) => page.locator('.question').filter({ hasText: text })

@@ -4,13 +4,14 @@ import { connect } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { accessible } from './accessible.js'
 import { noBrowser, startBrowser } from './browser.js'
+import { openDemo } from './demo-page.js'
 import { Gateway } from './gateway.js'
 import { field, visit } from './visitor.js'
 
 const form = ['Content-Type', 'application/x-www-form-urlencoded']
 
 describe('ask me', { skip: noBrowser }, () => {
-  let gateway, browser, context, page, url, faults
+  let gateway, browser, page, url, close
 
   before(async () => {
     ;[gateway, browser] = await Promise.all([Gateway.start(), startBrowser()])
@@ -20,21 +21,8 @@ describe('ask me', { skip: noBrowser }, () => {
     await gateway?.stop()
   })
 
-  /** Opens the page in a new profile, and notes whatever it says. */
-  async function open(options = {}) {
-    context = await browser.newContext(options)
-    page = await context.newPage()
-    faults = []
-    page.on('pageerror', (e) => faults.push(e.message))
-    page.on('console', (m) => faults.push(`${m.type()}: ${m.text()}`))
-    await page.goto(`${gateway.url}ask`)
-    await page.locator('#state[data-state="online"]').waitFor()
-    url = await page.getAttribute('#url', 'href')
-  }
-
-  async function close() {
-    assert.deepEqual(faults, [])
-    await context.close()
+  async function open(options) {
+    ;({ page, url, close } = await openDemo(browser, gateway, 'ask', options))
   }
 
   const ask = (content, ...fields) => visit(url, { method: 'POST', content, fields })

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import { accessible } from './accessible.js'
 import { noBrowser, startBrowser } from './browser.js'
 import { openDemo, picture, windows } from './demo-page.js'
-import { freePort, Gateway } from './gateway.js'
+import { Gateway } from './gateway.js'
 import { field, visit } from './visitor.js'
 
 describe('chat', { skip: noBrowser }, () => {
@@ -104,9 +104,7 @@ describe('chat', { skip: noBrowser }, () => {
   })
 
   test('below a path it works as well', async () => {
-    const port = await freePort()
-    const shape = `http://localhost:${port}/at/{label}/`
-    const below = await Gateway.start('--listen', `127.0.0.1:${port}`, '--public-url', shape)
+    const below = await Gateway.startBelowPath()
     try {
       const { page, url, close } = await openDemo(browser, below, 'chat')
       const visitors = []

@@ -11,7 +11,7 @@ import { after, before, describe, test } from 'node:test'
 import { accessible } from './accessible.js'
 import { noBrowser, startBrowser } from './browser.js'
 import { openDemo, picture, windows } from './demo-page.js'
-import { freePort, Gateway } from './gateway.js'
+import { Gateway } from './gateway.js'
 import { until } from './until.js'
 import { field, visit } from './visitor.js'
 
@@ -214,9 +214,7 @@ print(json.dumps([z.testzip(), {i.filename: i.file_size for i in z.infolist()}])
   })
 
   test('below a path files are served, and the page says why there is no password', async () => {
-    const port = await freePort()
-    const shape = `http://localhost:${port}/at/{label}/`
-    const below = await Gateway.start('--listen', `127.0.0.1:${port}`, '--public-url', shape)
+    const below = await Gateway.startBelowPath()
     try {
       const { page, url, close } = await openDemo(browser, below, 'files')
       await page.locator('#files').setInputFiles(note)

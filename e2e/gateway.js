@@ -52,6 +52,13 @@ export class Gateway {
     return gateway
   }
 
+  /** Starts one whose claims share its origin, each below /at/{label}/: programs other than browsers reach that, too. */
+  static async startBelowPath() {
+    const port = await freePort()
+    const shape = `http://localhost:${port}/at/{label}/`
+    return Gateway.start('--listen', `127.0.0.1:${port}`, '--public-url', shape)
+  }
+
   /** The log of all its runs. */
   get log() {
     return this.#log

@@ -4,11 +4,12 @@ import { createHmac } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { accessible } from './accessible.js'
 import { noBrowser, startBrowser } from './browser.js'
+import { openDemo } from './demo-page.js'
 import { Gateway } from './gateway.js'
 import { field, visit } from './visitor.js'
 
 describe('the webhook inbox', { skip: noBrowser }, () => {
-  let gateway, browser, context, page, url, faults
+  let gateway, browser, page, url, close
 
   before(async () => {
     ;[gateway, browser] = await Promise.all([Gateway.start(), startBrowser()])
@@ -18,20 +19,8 @@ describe('the webhook inbox', { skip: noBrowser }, () => {
     await gateway?.stop()
   })
 
-  async function open(options = {}) {
-    context = await browser.newContext(options)
-    page = await context.newPage()
-    faults = []
-    page.on('pageerror', (e) => faults.push(e.message))
-    page.on('console', (m) => faults.push(`${m.type()}: ${m.text()}`))
-    await page.goto(`${gateway.url}inbox`)
-    await page.locator('#state[data-state="online"]').waitFor()
-    url = await page.getAttribute('#url', 'href')
-  }
-
-  async function close() {
-    assert.deepEqual(faults, [])
-    await context.close()
+  async function open(options) {
+    ;({ page, url, close } = await openDemo(browser, gateway, 'inbox', options))
   }
 
   const send = (content, ...fields) => visit(`${url}hook`, { method: 'POST', content, fields })

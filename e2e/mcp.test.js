@@ -3,20 +3,17 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { accessible } from './accessible.js'
 import { noBrowser, startBrowser } from './browser.js'
-import { Gateway, freePort } from './gateway.js'
+import { openDemo } from './demo-page.js'
+import { Gateway } from './gateway.js'
 import { connectClient, eras } from './mcp-client.js'
 import { visit } from './visitor.js'
 
 describe('the MCP server in a tab', { skip: noBrowser }, () => {
-  let gateway, browser, context, page, url, faults
+  let gateway, browser, page, url, close
   const clients = []
 
   before(async () => {
-    // Below a path: programs other than browsers do not resolve *.localhost.
-    const port = await freePort()
-    const shape = `http://localhost:${port}/at/{label}/`
-    const flags = ['--listen', `127.0.0.1:${port}`, '--public-url', shape]
-    ;[gateway, browser] = await Promise.all([Gateway.start(...flags), startBrowser()])
+    ;[gateway, browser] = await Promise.all([Gateway.startBelowPath(), startBrowser()])
   })
   after(async () => {
     for (const client of clients) await client.close()
@@ -24,20 +21,8 @@ describe('the MCP server in a tab', { skip: noBrowser }, () => {
     await gateway?.stop()
   })
 
-  async function open(options = {}) {
-    context = await browser.newContext(options)
-    page = await context.newPage()
-    faults = []
-    page.on('pageerror', (e) => faults.push(e.message))
-    page.on('console', (m) => faults.push(`${m.type()}: ${m.text()}`))
-    await page.goto(`${gateway.url}mcp`)
-    await page.locator('#state[data-state="online"]').waitFor()
-    url = await page.getAttribute('#url', 'href')
-  }
-
-  async function close() {
-    assert.deepEqual(faults, [])
-    await context.close()
+  async function open(options) {
+    ;({ page, url, close } = await openDemo(browser, gateway, 'mcp', options))
   }
 
   async function connect(era) {
@@ -143,7 +128,7 @@ describe('the MCP server in a tab', { skip: noBrowser }, () => {
   })
 
   test('a page that cannot load its server says so, and tries again', async () => {
-    context = await browser.newContext()
+    const context = await browser.newContext()
     let broken = true
     await context.route('**/board-tools.js', (route) => (broken ? route.abort() : route.continue()))
     page = await context.newPage()

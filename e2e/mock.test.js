@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import { accessible } from './accessible.js'
 import { noBrowser, startBrowser } from './browser.js'
 import { openDemo, picture, windows } from './demo-page.js'
-import { freePort, Gateway } from './gateway.js'
+import { Gateway } from './gateway.js'
 import { startSite } from './site.js'
 import { field, visit } from './visitor.js'
 
@@ -128,9 +128,7 @@ describe('mock API', { skip: noBrowser }, () => {
   })
 
   test('below a path it works as well', async () => {
-    const port = await freePort()
-    const shape = `http://localhost:${port}/at/{label}/`
-    const below = await Gateway.start('--listen', `127.0.0.1:${port}`, '--public-url', shape)
+    const below = await Gateway.startBelowPath()
     try {
       const { url, close } = await open({}, below)
       assert.deepEqual(await json(`${url}users/2`), [200, { id: 2, name: 'Grace' }])

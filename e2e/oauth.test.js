@@ -13,16 +13,14 @@ describe('OAuth callback', { skip: noBrowser }, () => {
   const labels = ['signs-in', 'refused', 'light', 'dark']
 
   before(async () => {
-    const port = await freePort()
-    const shape = `http://localhost:${port}/at/{label}/`
     ;[gateway, below, browser] = await Promise.all([
       Gateway.start(),
-      Gateway.start('--listen', `127.0.0.1:${port}`, '--public-url', shape),
+      Gateway.startBelowPath(),
       startBrowser(),
     ])
     provider = await startProvider([
       ...labels.map((label) => `http://${label}.localhost:${gateway.port}/callback`),
-      `http://localhost:${port}/at/below/callback`,
+      `http://localhost:${below.port}/at/below/callback`,
     ])
   })
   after(async () => {

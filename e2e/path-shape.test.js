@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { browsers } from './browser.js'
-import { Gateway, freePort } from './gateway.js'
+import { Gateway } from './gateway.js'
 import { field, valuesOf, visit, visitRaw } from './visitor.js'
 
 // What a hostile page can find out about its surroundings.
@@ -35,10 +35,7 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
     let gateway, browser, context, page, url
 
     before(async () => {
-      const port = await freePort()
-      const shape = `http://localhost:${port}/at/{label}/`
-      const flags = ['--listen', `127.0.0.1:${port}`, '--public-url', shape]
-      ;[gateway, browser] = await Promise.all([Gateway.start(...flags), start()])
+      ;[gateway, browser] = await Promise.all([Gateway.startBelowPath(), start()])
       context = await browser.newContext()
       page = await context.newPage()
       await page.goto(gateway.url)

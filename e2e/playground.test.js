@@ -5,40 +5,25 @@ import { after, before, describe, test } from 'node:test'
 import { WebSocket } from 'ws'
 import { accessible } from './accessible.js'
 import { noBrowser, startBrowser } from './browser.js'
-import { Gateway, freePort } from './gateway.js'
+import { openDemo } from './demo-page.js'
+import { Gateway } from './gateway.js'
 import { connectClient } from './mcp-client.js'
 import { field, visit } from './visitor.js'
 
 describe('the playground', { skip: noBrowser }, () => {
-  let gateway, browser, context, page, url, faults
+  let gateway, browser, context, page, url, close
 
   before(async () => {
-    // Below a path: programs other than browsers do not resolve *.localhost.
-    const port = await freePort()
-    const shape = `http://localhost:${port}/at/{label}/`
-    const flags = ['--listen', `127.0.0.1:${port}`, '--public-url', shape]
-    ;[gateway, browser] = await Promise.all([Gateway.start(...flags), startBrowser()])
+    ;[gateway, browser] = await Promise.all([Gateway.startBelowPath(), startBrowser()])
   })
   after(async () => {
     await browser?.close()
     await gateway?.stop()
   })
 
-  async function open(options = {}, fragment = '') {
-    context = await browser.newContext(options)
-    page = await context.newPage()
-    faults = []
-    page.on('pageerror', (e) => faults.push(e.message))
-    page.on('console', (m) => faults.push(`${m.type()}: ${m.text()}`))
-    await page.goto(`${gateway.url}playground${fragment}`)
-    await page.locator('#state[data-state="online"]').waitFor()
+  async function open(options, path = 'playground') {
+    ;({ context, page, url, close } = await openDemo(browser, gateway, path, options))
     await page.locator('div#code').waitFor({ state: 'attached' })
-    url = await page.getAttribute('#url', 'href')
-  }
-
-  async function close() {
-    assert.deepEqual(faults, [])
-    await context.close()
   }
 
   const applied = () => page.locator('#applied', { hasText: /^applied at/ }).waitFor()
@@ -143,7 +128,7 @@ describe('the playground', { skip: noBrowser }, () => {
     })
     await close()
 
-    await open({}, fragment)
+    await open({}, `playground${fragment}`)
     assert.equal(new URL(page.url()).hash, '')
     await page.getByText('A link brought this code').waitFor()
     assert.match(await page.getByLabel('Code').textContent(), /from a link/)
@@ -164,7 +149,7 @@ describe('the playground', { skip: noBrowser }, () => {
     assert.equal(`${(await visit(url)).content}`, 'from a link')
     await close()
 
-    await open({}, '#code=damaged')
+    await open({}, 'playground#code=damaged')
     await page.getByRole('alert').filter({ hasText: 'the link is damaged' }).waitFor()
     assert.equal((await visit(url)).status, 200)
     await close()

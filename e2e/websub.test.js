@@ -107,9 +107,7 @@ describe('WebSub subscriber', { skip: noBrowser }, () => {
   })
 
   test('below a path it works as well', async () => {
-    const port = await freePort()
-    const shape = `http://localhost:${port}/at/{label}/`
-    const below = await Gateway.start('--listen', `127.0.0.1:${port}`, '--public-url', shape)
+    const below = await Gateway.startBelowPath()
     try {
       const opened = await open({}, below)
       const topic = `${hub.url}/feed`

@@ -39,7 +39,12 @@ export async function installPrograms() {
 }
 
 // The package that has a program, where it is not named for it. A perl without modules has no json_pp.
-const packages = { json_pp: 'perl', javac: 'openjdk-17-jdk-headless', http: 'httpie' }
+const packages = {
+  json_pp: 'perl',
+  javac: 'openjdk-17-jdk-headless',
+  http: 'httpie',
+  'systemd-analyze': 'systemd',
+}
 const programs = [
   'curl',
   'http',
@@ -55,6 +60,8 @@ const programs = [
   'python3',
   'json_pp',
   'javac',
+  'groff',
+  'systemd-analyze',
 ]
 
 async function missingPrograms() {
