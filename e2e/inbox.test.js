@@ -32,6 +32,7 @@ describe('the webhook inbox', { skip: noBrowser }, () => {
     await page.locator('#side-own').click()
     await page.getByLabel('Sender', { exact: true }).selectOption(preset)
     await page.getByLabel('Secret that senders sign with').fill(secret)
+    await page.locator('#secret-note:is([data-is="right"], [data-is="wrong"])').waitFor()
   }
 
   test('with a sender chosen what is not signed is refused, and a repeat is not handled again', async () => {

@@ -66,6 +66,7 @@ export function webhookPreset(handle, changed) {
       try {
         verify = verifier(chosen, secret)
         receiver = receive({ preset: chosen, secret, topic: '*', unsubscribe: true }, handle)
+        by('secret-note').dataset.is = 'right'
       } catch (e) {
         verify = undefined
         by('secret-note').dataset.is = 'wrong'
