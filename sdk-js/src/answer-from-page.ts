@@ -1,4 +1,4 @@
-/* The Worker's side of worker.ts: it has the connection, and its page answers. */
+/* The Worker's side of worker.ts: the Worker holds the connection, and its page answers. */
 import { onAbort } from './abort.js'
 import { transfers } from './page-messages.js'
 import type { Claim, State } from './claim.js'
@@ -11,12 +11,12 @@ import type { Arrived } from './request.js'
 import type { serve } from './serve.js'
 import type { Ownership } from './storage.js'
 
-/** How long a page may take to begin a request, and how long its word may be on its way. */
+/** How long a page may take to begin a request, and how much later its message may arrive. */
 const beginMs = 2_000
 const graceMs = 500
-/** When a visitor should come again, in seconds. */
+/** How many seconds later a visitor should try again. */
 const retrySeconds = 5
-/** The bytes of a request's content that are held where streams cannot be transferred. */
+/** How many bytes of request content are buffered where streams cannot be transferred. */
 const mostContent = 16 << 20
 
 const details: Record<PageTrouble, string> = {
@@ -26,7 +26,7 @@ const details: Record<PageTrouble, string> = {
   gone: 'The page that answers was left. Try again later.',
 }
 
-/** What a Worker is to this module. */
+/** What this module needs of a Worker's global scope. */
 interface Scope {
   postMessage(message: FromWorker, transfer?: Transferable[]): void
   addEventListener(type: 'message', listener: (event: MessageEvent<FromPage>) => void): void
@@ -43,7 +43,7 @@ interface Waiting {
   isBegun: boolean
 }
 
-/** @internal The side of the Worker: serves, and has the page answer. */
+/** @internal Runs in the Worker: serves, and passes requests to the page. */
 export function answerFromPage(make: typeof serve): void {
   const scope = globalThis as unknown as Scope
   const waiting = new Map<string, Waiting>()
@@ -64,7 +64,7 @@ export function answerFromPage(make: typeof serve): void {
     const state = claim.state === 'online' ? (trouble() ?? 'online') : claim.state
     if (state === told) return
     told = state
-    // The claim has the gateway's whole answer there.
+    // A claim's domain member holds the gateway's whole answer.
     const facts = claim.domain as ClaimAnswer
     tell({ type: 'turned', state, facts, ...(error && { error: faultOf(error) }) })
   }
@@ -78,7 +78,7 @@ export function answerFromPage(make: typeof serve): void {
       let timer = setTimeout(() => {
         stuck = true
         turn()
-        // Its word may be on its way still, or this Worker stood still as well.
+        // The page's message may still be on its way, or this Worker was suspended as well.
         timer = setTimeout(() => x.resolve(unavailable(trouble() ?? 'busy')), graceMs)
       }, beginMs)
       const over = (): void => {
@@ -155,7 +155,8 @@ export function answerFromPage(make: typeof serve): void {
     ;({ page, life } = message)
     const why = trouble()
     if (why) for (const x of [...waiting.values()]) if (!x.isBegun) x.resolve(unavailable(why))
-    // The SDK listens to these as in a page. A page that is frozen leaves in the same way.
+    // The SDK in this Worker listens to these events as it would in a page. Freezing a page dispatches the
+    // same ones.
     const { left, persisted } = message
     if (left !== undefined) {
       const event = new Event(left ? 'pagehide' : 'pageshow')
@@ -180,14 +181,14 @@ export function answerFromPage(make: typeof serve): void {
   tell({ type: 'here' })
 }
 
-/** The answer to visitors of a page that takes no requests. */
+/** Returns the answer to visitors while the page takes no requests. */
 function unavailable(code: PageTrouble): Response {
   const problem = { title: 'Service Unavailable', status: 503, code, detail: details[code] }
   const headers = { 'Content-Type': 'application/problem+json', 'Retry-After': `${retrySeconds}` }
   return new Response(JSON.stringify(problem), { status: 503, headers })
 }
 
-/** Reads content whole, where it is not too much. */
+/** Reads the whole content, up to the bound. */
 async function read(body: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
   const pieces: Uint8Array<ArrayBuffer>[] = []
   let size = 0

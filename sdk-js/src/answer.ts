@@ -4,16 +4,19 @@ import type { Beside } from './message.js'
 import type { Streams } from './session.js'
 import type { Field, Part, Response as Envelope } from './envelope.js'
 
-/** An answer before it is written. */
+/** An answer and its content, not yet serialized. */
 export type Answer = Envelope & Beside
 
-/** An answer, and the content that follows it where it is not whole. */
+/** An answer, and the rest of its content if that streams. */
 export interface Made {
   answer: Answer
   content?: Parts
 }
 
-/** Makes a Response the answer to a request. Throws where it is none, or its content fails at once. */
+/**
+ * Converts a Response to the answer to a request. Throws if it is not a Response, or if its content fails at
+ * once.
+ */
 export async function toAnswer(
   id: string,
   method: string,
@@ -22,7 +25,7 @@ export async function toAnswer(
   signal: AbortSignal,
   streams: Streams | undefined,
 ): Promise<Made> {
-  // Not instanceof: a Response of a frame or of another library is one too.
+  // Not instanceof: a Response from a frame or from another library is valid too.
   if (response?.bodyUsed !== false || response.status < 200) {
     throw new TypeError('no Response')
   }
@@ -43,27 +46,30 @@ export async function toAnswer(
   return { answer }
 }
 
-/** The answer where a handler gave none. */
+/** Returns the answer for a handler that returned none. */
 export function failure(id: string, method: string, status = 500): Answer {
   const answer: Answer = { type: 'response', id, status, headers: [['content-type', 'text/plain']] }
   if (method !== 'HEAD') answer.content = new TextEncoder().encode(`error ${status}`)
   return answer
 }
 
-/** The fields to send. Framing is the gateway's, so a length is told only where no content tells it. */
+/**
+ * Returns the fields to send. The gateway frames the message, so a length is kept only if no content shows
+ * it.
+ */
 function fieldsOf(response: Response, lengthTold: boolean): Field[] {
-  // Content that fetch brought is decoded already; a Response made by hand says what it has.
+  // Content from fetch is already decoded; a Response that the program constructed describes its own content.
   const decoded = response.type !== 'default' && response.headers.has('content-encoding')
   const left = ['set-cookie', 'transfer-encoding']
   if (decoded || !lengthTold) left.push('content-length')
   if (decoded) left.push('content-encoding')
   const fields = [...response.headers].filter(([name]) => !left.includes(name))
-  // The only name whose values must never be joined (RFC 9110, 5.3).
+  // The only field whose values must never be joined (RFC 9110, 5.3).
   for (const value of response.headers.getSetCookie?.() ?? []) fields.push(['set-cookie', value])
   return fields
 }
 
-/** Writes the content of a message in it. */
+/** Writes content into its message. */
 export function write(message: Envelope | Part, content: Uint8Array): void {
   try {
     // ignoreBOM keeps a byte order mark: content is exact.

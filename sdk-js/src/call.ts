@@ -19,29 +19,29 @@ export interface Barred {
 /** One request to the gateway. */
 export interface Call {
   method: 'GET' | 'POST' | 'DELETE'
-  /** The token or key to show. */
+  /** The token or key to send. */
   shown?: string | undefined
   headers?: Record<string, string>
   /** The content, as JSON. */
   json?: string
   /** The content, in the framed form. */
   framed?: Uint8Array<ArrayBuffer> | Blob | undefined
-  /** It outlives the page. */
+  /** The request outlives the page. */
   lastly?: object | undefined
   signal?: AbortSignal | undefined
   /**
-   * Takes a good answer as it comes instead, unless it gives nothing. The signal ends that, too, and
-   * so does `close`, which is to be called when the answer is of no use any more.
+   * Takes a successful answer as a stream instead; if this returns a falsy value, the answer is read as
+   * usual. The signal ends the stream, and so does `close`; call it once the answer is no longer needed.
    */
   take?: ((response: Response, close: () => void) => unknown) | undefined
-  /** How long to wait for the answer to begin, once all was sent. */
+  /** How long to wait for the answer to begin once the whole request was sent. */
   waitMs?: number | undefined
 }
 
 /**
- * Sends one request and reads its answer whole: its JSON, or what is falsy where it has no content.
- * Everything else throws a ReverseHttpError. A connection that died in silence throws as well, in time;
- * one that is slow does not.
+ * Sends one request and reads the whole answer. Returns its JSON, or a falsy value if it has no content.
+ * Throws a ReverseHttpError for every other answer and for a connection that falls silent, but not for a slow
+ * one.
  */
 export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | undefined> {
   const controller = new AbortController()
@@ -82,7 +82,7 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
     try {
       found = text && JSON.parse(text)
     } catch (e) {
-      // A captive portal, a proxy's page of errors.
+      // For example the page of a captive portal, or a proxy's error page.
       cause = e
     }
     const { ok, status } = response
@@ -95,10 +95,10 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
       cause,
     })
   } catch (cause) {
-    // What takes the answer may have failed, and left it open.
+    // `take` may have failed and left the answer open.
     abort()
     if (cause instanceof ReverseHttpError) throw cause
-    // As a page does that lacks the permission to reach the gateway.
+    // For example a page that lacks the permission to reach the gateway.
     const { barred = 'network', detail = '' } = cause as Partial<Barred>
     throw new ReverseHttpError(barred, `${where}: no answer`, { detail, cause })
   } finally {
@@ -107,11 +107,11 @@ export async function call<T>(fetch: Fetch, url: string, of: Call): Promise<T | 
   }
 }
 
-/** The text of an answer. Tells of each piece. */
+/** Reads the text of an answer. Calls `moved` with each piece. */
 async function textOf(response: Response, moved: () => void): Promise<string> {
   moved()
   const reader = response.body?.getReader()
-  // A fetch that is not the platform's may give no stream.
+  // A replaced fetch may return no stream.
   if (!reader) return response.text()
   const decoder = new TextDecoder()
   for (let text = ''; ;) {
@@ -119,7 +119,7 @@ async function textOf(response: Response, moved: () => void): Promise<string> {
     moved()
     text += decoder.decode(value, { stream: !done })
     if (done) return text
-    // That is no JSON.
+    // Not valid JSON.
     if (text.length > mostAnswer) return '-'
   }
 }

@@ -13,20 +13,23 @@ import type { WaitOptions } from './wait.js'
 import type { ClaimAnswer } from './envelope.js'
 
 /**
- * `online`: the gateway answers and visitors reach the handler. `reconnecting`: it does not, or the
- * session is over; the SDK comes back by itself. `standby`: another tab of this origin serves the claim, and
- * this one takes over when it goes. `closed`: over, for ever.
+ * `online`: the gateway answers and visitors reach the handler. `reconnecting`: it does not answer, or the
+ * session is over; the SDK reconnects by itself. `standby`: another tab of this origin serves the claim, and
+ * this one takes over when that tab closes. `closed`: over for good.
  */
 export type State = 'online' | 'reconnecting' | 'standby' | 'closed'
 
 /** The state of a claim changed. */
 export interface StateChangeEvent extends Event {
   readonly state: State
-  /** Why it is not online; undefined where nothing failed. */
+  /** Why the claim is not online; undefined if nothing failed. */
   readonly error: ReverseHttpError | undefined
 }
 
-/** A handler failed, its answer was refused, or the claim was lost. Without a listener the logger is told. */
+/**
+ * A handler failed, its answer was refused, or the claim was lost. Without a listener the logger gets the
+ * error.
+ */
 export interface ClaimErrorEvent extends Event {
   readonly error: ReverseHttpError
   readonly message: string
@@ -44,24 +47,24 @@ export interface ClaimEventMap {
 
 type Listening = Parameters<EventTarget['addEventListener']>
 
-/** A label on a gateway, served by this program. `serve` makes one. */
+/** A label on a gateway, served by this program. `serve` returns it. */
 export class Claim extends EventTarget {
   /**
-   * Resolves once the claim is closed because somebody wanted it; rejects with a ReverseHttpError
-   * when it was lost. Nobody has to listen: the error event, the logger and the state tell the same.
+   * Resolves once the claim is closed on purpose; rejects with a ReverseHttpError if it was lost. Handling it
+   * is optional: the error event, the logger and the state report the same.
    */
   declare readonly closed: Promise<void>
   readonly state: State = 'online'
-  /** @internal Answers requests; what is set in its place answers those that come from then on. */
+  /** @internal Answers requests; a replacement answers those that arrive after it is set. */
   declare handler: Handler
   readonly #poller: Poller
   readonly #exchanges: Exchanges
   readonly #responder: Responder
   readonly #memory: Memory
   readonly #options: ServeOptions
-  /** What stands for each listener of errors. */
+  /** The wrapper of each error listener. */
   readonly #listeners = new WeakMap<object, EventListener>()
-  /** A listener took the error. */
+  /** Whether a listener took the error. */
   #heard: boolean | undefined
   readonly #polling: Promise<void>
   readonly #over = new AbortController()
@@ -119,34 +122,37 @@ export class Claim extends EventTarget {
     return this.#poller.current.claimed.token
   }
 
-  /** The state of the option `domain` at the last claiming: its URL, or the record that proves ownership. */
+  /**
+   * The state of the option `domain` after the newest claim request: its URL, or the record that proves
+   * ownership.
+   */
   get domain(): Pick<ClaimAnswer, 'domainUrl' | 'domainRecord' | 'domainValue' | 'domainProblem'> {
     return this.#poller.current.claimed
   }
 
-  /** The URL of what the gateway recorded, for the option `inspect`; undefined where it records nothing. */
+  /** The URL of the recorded exchanges, for the option `inspect`; undefined if nothing is recorded. */
   get exchanges(): string | undefined {
     return this.#poller.current.claimed.exchanges
   }
 
   /**
-   * Stops serving: takes no new requests, lets running handlers answer for `drainMs`, and ends the
-   * session. The claim lives on for its lease, and with its token it can be taken back.
-   * Never rejects, and may be called again.
+   * Stops serving: accepts no new requests, gives running handlers `drainMs` to answer, and ends the session.
+   * The claim lives on for its lease, and its token can reclaim it. Never rejects, and may be called again.
    */
   close(): Promise<void> {
     return this.#end()
   }
 
   /**
-   * Waits for one GET or POST of a path, such as a redirect of OAuth, and answers it with a page that can be closed. From
-   * the first wait on the path is not the handler's any more: what comes before or after the one gets 404.
+   * Waits for one GET or POST to a path, such as a redirect of OAuth, and answers it with a page that can be
+   * closed. From the first wait on, the path no longer reaches the handler: requests before and after the
+   * awaited one get 404.
    */
   waitFor(...of: [path: string, options?: WaitOptions]): Promise<Request> {
     return import('./wait.js').then((m) => m.waitFor(this, ...of))
   }
 
-  /** Closes, and ends the claim itself: every session of it, and the hold on its label. */
+  /** Closes, and deletes the claim: all its sessions, and the hold on its label. */
   async delete(): Promise<void> {
     await this.close()
     this.#memory.forget()
@@ -155,7 +161,7 @@ export class Claim extends EventTarget {
   }
 
   /** Closes at the end of an `await using` block. */
-  // In an engine without the symbol this is a method of no use, not an error.
+  // In an engine without the symbol this becomes a method with a useless name, not an error.
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
@@ -178,7 +184,7 @@ export class Claim extends EventTarget {
     super.removeEventListener(type, this.#noting(type, listener), options)
   }
 
-  /** A listener of errors that leaves a note that it was called: no platform tells whether there is one. */
+  /** Wraps an error listener to note that it was called: no platform reveals whether there is one. */
   #noting(type: string, listener: Listening[1]): Listening[1] {
     if (type !== 'error' || !listener) return listener
     const noting: EventListener =
@@ -206,7 +212,7 @@ export class Claim extends EventTarget {
     await this.#exchanges.drain(this.#options.drainMs ?? defaultDrainMs)
     this.#exchanges.stop()
     this.#responder.stop()
-    // What cannot be told the gateway finds out: nobody polls any more.
+    // If this fails, the gateway notices that the polls have ended.
     if (!session.ended) await session.end().catch(() => {})
     this.#memory.release()
     if (error) this.#report(error)
@@ -218,7 +224,7 @@ export class Claim extends EventTarget {
     const said: { state: State } = this
     if (said.state === state || said.state === 'closed') return
     said.state = state
-    // What could not be answered meanwhile can be now.
+    // Send the answers that could not be delivered meanwhile.
     if (state === 'online') this.#responder.wake()
     this.#tell('statechange', { state, error })
   }

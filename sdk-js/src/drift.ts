@@ -1,10 +1,10 @@
 const lookMs = 5_000
-// Longer than timers of hidden tabs are late: those run once a minute.
+// Timers of hidden tabs run once a minute, so they are late by less than this.
 const sleptMs = 90_000
 
 /**
- * Calls a function when the machine slept, until the signal aborts: the clock of the day went on while timers stood
- * still. What was open then is dead, and would be noticed later.
+ * Calls a function after the machine slept, until the signal aborts: the wall clock advanced while timers
+ * were suspended. Connections from before are dead, which would otherwise be noticed late.
  */
 export function onWake(then: () => void, signal: AbortSignal): void {
   let timer: ReturnType<typeof setTimeout>

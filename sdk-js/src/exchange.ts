@@ -1,15 +1,15 @@
 /*
- * Exchanges on the side of the handler. One begins when its request comes and ends when the gateway
- * has judged its answer, when it is cancelled, or when its time is over; until then it is live.
+ * Exchanges on the handler's side. An exchange begins when its request arrives. It ends when the gateway has
+ * judged its answer, when it is cancelled, or when its time is over; until then it is live.
  *
  *   waiting   all places are taken: at most `concurrency` handlers run
  *   running   the handler has it; its place is free again once it settles or its time is over
- *   posting   answered, and the gateway does not know yet
- *   streaming the beginning is posted, or on its way; part by part follows
+ *   posting   answered, but the gateway has not confirmed the answer
+ *   streaming the beginning is posted or on its way; the parts follow
  *
- * An id is begun once. One that comes again while live, or soon after, is not handled again; where
- * the gateway did not take its answer from a session that was lost, the same answer is posted again;
- * a stream cannot be had again, so a 500 is posted in its place.
+ * Each id begins once. A request that comes again while its exchange is live, or soon after, is not handled
+ * again. If the gateway did not take the answer because the session was lost, the same answer is posted
+ * again; a stream cannot be repeated, so a 500 replaces it.
  */
 import { onAbort } from './abort.js'
 import { failure, toAnswer, type Answer, type Made } from './answer.js'
@@ -25,15 +25,15 @@ import { turn } from './turn.js'
 import type { Cancel, Field, Part, ResultStatus } from './envelope.js'
 
 /**
- * Answers requests; see README.md for what a browser's Request and Response cannot carry.
- * One that called `info.upgrade` need not give a Response.
+ * Answers requests; README.md lists what a browser's Request and Response cannot carry. A handler that called
+ * `info.upgrade` need not return a Response.
  */
 export type Handler = (
   request: Request,
   info: Info,
 ) => Response | undefined | Promise<Response | undefined>
 
-/** What exchanges tell their claim. */
+/** What exchanges report to their claim. */
 export interface ExchangeEvents {
   error(error: ReverseHttpError): void
   end(of: ExchangeEnd): void
@@ -41,16 +41,16 @@ export interface ExchangeEvents {
 
 /** How an exchange ended, as far as this program knows. */
 export interface ExchangeEnd {
-  /** The request, as the gateway gave it. What content came beside it is its `content`. */
+  /** The request as the gateway delivered it. Content beside it is in `content`. */
   request: Arrived
   /**
-   * The answer that was posted last, or its beginning, with its `content` as bytes; undefined where the visitor
-   * did not wait for one.
+   * The newest answer that was posted, or its beginning, with its `content` as bytes; undefined if the
+   * visitor did not wait for one.
    */
   response: Answer | undefined
-  /** What the gateway said to it; undefined where it said nothing in time. */
+  /** The gateway's result for it; undefined if there was none in time. */
   result: ResultStatus | undefined
-  /** How long the handler took to give its Response, in milliseconds. */
+  /** How long the handler took to return its Response, in milliseconds. */
   durationMs: number
 }
 
@@ -60,21 +60,21 @@ interface Live {
   again: boolean
   /** How many messages of its answer the gateway has. */
   seq: number
-  /** The session that its request came by. */
+  /** The session that delivered its request. */
   by: Session
-  /** Closes the request for its content, where that was asked for. */
+  /** Closes the request for its content, if there was one. */
   close?(): void
-  /** Closes the connection that it upgraded: the gateway stops. */
+  /** Closes the upgraded connection, because the gateway stops. */
   leave?(): void
 }
 
 /** The exchanges of one claim. */
 export interface Exchanges {
-  /** Takes one message of a poll. One of an unknown type is skipped, and so is what is no message. */
+  /** Takes one message of a poll. Skips messages of an unknown type, and values that are not messages. */
   take(message: Arrived | Cancel | undefined): void
-  /** Waits until none is live, at most so long. */
+  /** Waits until none is live, at most `ms`. */
   drain(ms: number): Promise<void>
-  /** Cancels what is live, and waits for nothing any more. */
+  /** Cancels the live ones, and stops waiting. */
   stop(): void
 }
 
@@ -87,7 +87,7 @@ export function exchanges(
   events: ExchangeEvents,
 ): Exchanges {
   const live = new Map<string, Live>()
-  /** The newest that are over, with the answers that a lost session could not deliver. */
+  /** The newest finished exchanges, with the answers that a lost session could not deliver. */
   const over = new Map<string, Answer | undefined>()
   const queue: (() => void)[] = []
   const idle = new Pause()
@@ -143,19 +143,19 @@ export function exchanges(
       }
     }
     live.delete(id)
-    // What was not read of its content holds a connection.
+    // Unread content holds a connection.
     x.close?.()
     events.end({ request, response, result, durationMs })
     if (!live.size) idle.end()
   }
 
-  /** Waits for a place, then for the handler; not longer than the visitor does. */
+  /** Waits for a place, then for the handler; no longer than the visitor waits. */
   async function inTurn(request: Arrived, x: Live): Promise<Made | undefined> {
     const { controller } = x
     let timer!: ReturnType<typeof setTimeout> & { unref?(): void }
     const expired = new Promise<void>((resolve) => (timer = setTimeout(resolve, request.timeoutMs)))
     void expired.then(() => controller.abort(reason('timed_out')))
-    // A handler that never settles must not keep Node from its end.
+    // A handler that never settles must not keep Node running.
     timer.unref?.()
     let end!: () => void
     const cancelled = new Promise<undefined>((resolve) => {
@@ -164,8 +164,8 @@ export function exchanges(
     if (running < concurrency) running++
     else await new Promise<void>((start) => queue.push(start))
     const handled = handle(request, x)
-    // A handler that never settles must not keep its place for ever. The next one waits a turn: what
-    // this one gave goes out first.
+    // A handler that never settles must not keep its place for ever. The next one begins in a later turn,
+    // after this one's answer was sent.
     void Promise.race([handled, expired]).then(async () => {
       clearTimeout(timer)
       if (queue.length) await turn()
@@ -176,7 +176,7 @@ export function exchanges(
     return Promise.race([handled, cancelled]).finally(end)
   }
 
-  /** Runs the handler. Whatever it does, there is an answer; none where nobody waits for it. */
+  /** Runs the handler. There is always an answer, unless nobody waits for it. */
   async function handle(envelope: Arrived, x: Live): Promise<Made | undefined> {
     const { id, method, timeoutMs, upgrade } = envelope
     const { controller } = x
@@ -198,7 +198,7 @@ export function exchanges(
               return r.body
             },
           }))!,
-        // A copy: whether the request came again is for the answer to see.
+        // A copy, so that the answer still reveals whether the request came again.
         (headers: Field[]) =>
           void post(
             { type: 'interim', id, status: 103, headers },
@@ -221,7 +221,7 @@ export function exchanges(
             responder.current.streams,
           )
     } catch (cause) {
-      // A handler that gives up when it is cancelled did right.
+      // A handler may reject after it is cancelled.
       if (signal.aborted) return undefined
       if (!made) return { answer: failure(id, method, 400) }
       report('handler_failed', envelope, cause)
@@ -234,7 +234,7 @@ export function exchanges(
     events.error(new ReverseHttpError(code, text, { cause }))
   }
 
-  /** Posts an answer, whole or as it comes. `invalid` means that it must be answered otherwise. */
+  /** Posts an answer, whole or as a stream. `invalid` means that another answer is needed. */
   async function send(
     { answer, content }: Made,
     x: Live,
@@ -261,9 +261,9 @@ export function exchanges(
       report,
       x,
       judge,
-      // What follows a head with a fault is one, too; it is told once.
+      // Messages after a faulty head are faulty too; the fault is reported once.
       push: (message, flow) => post(message, x, signal, message === answer && request, flow),
-      // As messages: with the beginning, then in parts.
+      // As messages: the beginning with the first, then parts.
       part: async (piece, more, taken) => {
         const messages: Message[] = []
         let at = 0
@@ -275,7 +275,7 @@ export function exchanges(
           if (more || at < (piece as Uint8Array).length) message.more = true
           messages.push(message)
         } while (at < (piece as Uint8Array).length)
-        // A part has no time of its own: while the visitor is slow its 202 is held back.
+        // A part has no deadline: the gateway delays the 202 while the visitor is slow.
         const said = await post(messages, x, x.seq ? signal : deadlineMs, request)
         if (took(said)) x.seq += messages.length
         taken?.()
@@ -293,14 +293,17 @@ export function exchanges(
       await settled?.()
       if (signal.aborted) return result
       report('handler_failed', request, cause)
-      // What sends it must not wait for more.
+      // Its sender must not wait for more.
       controller.abort(cause)
       return 'invalid'
     }
     return result
   }
 
-  /** Posts messages, and reports the fault that the gateway finds in a handler's, or what it leaves out. */
+  /**
+   * Posts messages. Reports faults that the gateway finds in a handler's answer, and fields that it leaves
+   * out.
+   */
   async function post(
     message: Message | Message[],
     x: Live,
@@ -312,7 +315,7 @@ export function exchanges(
     do {
       x.again = false
       result = await responder.push(message, until, flow)
-      // It was not this session's yet when it was answered, and became so meanwhile.
+      // The session was not responsible for it when it was answered, but became so meanwhile.
     } while (result?.status === 'unknown' && x.again)
     if (result?.detail && request) {
       report('invalid', request, `${result.detail} ${result.pointer ?? ''}`.trim())

@@ -3,32 +3,35 @@
  * read: a File of many gigabytes costs no memory. The first module does not import this one.
  */
 
-/** What describes a file to its visitors. Absent members are left out, or are the file's own. */
+/** Describes a file to its visitors. Absent members are omitted, or taken from the file. */
 export interface FileOptions {
-  /** The media type. Absent: that of the Blob, else application/octet-stream. */
+  /** The media type. Absent: that of the Blob, or application/octet-stream. */
   type?: string
-  /** The name under which browsers save the file. Absent: they show it where they can, and name it by the URL. */
+  /**
+   * The name under which browsers save the file. Absent: they show it if they can, and take the name from the
+   * URL.
+   */
   download?: string
   /**
-   * The entity tag, with its quotes. Absent: one of size and time where there is a time, else none. It has to
-   * change with the content, for a visitor goes on with a download by it.
+   * The entity tag, with its quotes. Absent: derived from size and time if there is a time, otherwise none.
+   * It must change with the content, because visitors resume downloads by it.
    */
   etag?: string
-  /** When the content changed, in milliseconds as Date.now() has them. Absent: that of a File. */
+  /** When the content changed, in milliseconds like Date.now(). Absent: the time of a File. */
   lastModified?: number
-  /** More fields of the answer, and others in place of the ones above. */
+  /** Further fields of the answer; they replace those above. */
   headers?: HeadersInit
 }
 
-/** The largest number of ranges that one answer has; a request for more is answered whole. */
+/** The most ranges in one answer; a request for more gets the whole file. */
 const mostRanges = 16
 
-/** A range of bytes: the first, and the one after the last. */
+/** A range of bytes: its start, and its end (exclusive). */
 type Range = readonly [start: number, end: number]
 
 /**
- * Answers a GET or HEAD with a file, or with the ranges of it that the request asks for, or with 304, 412 or 416
- * where its conditions say so. Other methods are 405.
+ * Answers a GET or HEAD with a file, or with the ranges that the request asks for, or with 304, 412 or 416 if
+ * its conditions say so. Other methods get 405.
  */
 export function serveFile(
   request: Request,
@@ -42,11 +45,11 @@ export function serveFile(
   const headers = describe(blob, options)
   const status = judge(request, headers)
   if (status) {
-    // A 304 has no fields of content but those that find it again (RFC 9110, 15.4.5).
+    // A 304 carries no content fields except those that identify the content (RFC 9110, 15.4.5).
     headers.delete('Content-Type')
     return new Response(null, { status, headers })
   }
-  // RFC 9110, 14.2: no method but GET has ranges.
+  // RFC 9110, 14.2: ranges apply to GET only.
   const ranges = request.method === 'GET' ? rangesOf(request, headers, blob.size) : undefined
   if (!ranges) return whole(request, blob, headers)
   if (!ranges.length) {
@@ -59,14 +62,17 @@ export function serveFile(
   return ranges.length === 1 ? one(blob, ranges[0]!, headers) : several(blob, ranges, headers)
 }
 
-/** Answers with the text of a page, as `serveFile` does with a file: HTML in UTF-8, unless `type` says otherwise. */
+/**
+ * Answers with the text of a page, as `serveFile` does with a file: HTML in UTF-8, unless `type` says
+ * otherwise.
+ */
 export async function servePage(
   request: Request,
   html: string,
   options: FileOptions = {},
 ): Promise<Response> {
   const content = new TextEncoder().encode(html)
-  // Browsers have no digests on http: origins other than localhost; a page goes without an entity tag there.
+  // Browsers have no digests on http: origins other than localhost; pages have no entity tag there.
   const digest = options.etag === undefined && (await crypto.subtle?.digest('SHA-256', content))
   return serveFile(request, content, {
     type: 'text/html; charset=utf-8',
@@ -75,7 +81,7 @@ export async function servePage(
   })
 }
 
-/** The fields that every answer with a file has. */
+/** Returns the fields of every answer with a file. */
 function describe(
   blob: Blob,
   { type, download, etag, lastModified, headers }: FileOptions,
@@ -84,7 +90,7 @@ function describe(
   const fields = new Headers({
     'Content-Type': type || blob.type || 'application/octet-stream',
     'Accept-Ranges': 'bytes',
-    // A file of a stranger is not to be taken for a page or a script.
+    // Browsers must not interpret a stranger's file as a page or a script.
     'X-Content-Type-Options': 'nosniff',
   })
   if (ms !== undefined) fields.set('Last-Modified', new Date(ms).toUTCString())
@@ -96,10 +102,12 @@ function describe(
   return fields
 }
 
-/** The disposition that has browsers save a file under a name (RFC 6266), whatever characters it has. */
+/**
+ * Returns the disposition that makes browsers save a file under a name (RFC 6266), whatever its characters.
+ */
 function attachment(name: string): string {
   const plain = name.replace(/[^\x20-\x7e]|["\\%]/g, '_')
-  // Through bytes and back, for half of a pair is no character and has no code.
+  // The round trip through bytes replaces lone surrogates, which cannot be encoded.
   const text = new TextDecoder().decode(new TextEncoder().encode(name))
   const coded = encodeURIComponent(text).replace(
     /['()*]/g,
@@ -108,7 +116,7 @@ function attachment(name: string): string {
   return `attachment; filename="${plain}"; filename*=UTF-8''${coded}`
 }
 
-/** Returns 304 or 412 where a condition of the request says so, in the order of RFC 9110, 13.2.2. */
+/** Returns 304 or 412 if a condition of the request says so, in the order of RFC 9110, 13.2.2. */
 function judge({ headers: asked }: Request, own: Headers): 304 | 412 | undefined {
   const tag = own.get('ETag')
   const modified = Date.parse(own.get('Last-Modified') ?? '')
@@ -121,7 +129,10 @@ function judge({ headers: asked }: Request, own: Headers): 304 | 412 | undefined
   return modified <= dateIn(asked, 'If-Modified-Since') ? 304 : undefined
 }
 
-/** Reports whether a list of entity tags has this one, by the strong or the weak comparison (RFC 9110, 8.8.3.2). */
+/**
+ * Reports whether a list of entity tags contains this one, by the strong or the weak comparison (RFC 9110,
+ * 8.8.3.2).
+ */
 function lists(list: string, tag: string | null, strong: boolean): boolean {
   if (list.trim() === '*') return true
   const found = [...list.matchAll(/(?:W\/)?"[^"]*"/g)].map(([one]) => one)
@@ -132,15 +143,16 @@ const isStrong = (tag: string | null): boolean => tag?.[0] === '"'
 
 const opaque = (tag: string | null): string | undefined => tag?.replace(/^W\//, '')
 
-/** The date in a field; NaN, to which nothing compares, where there is none. */
+/** Returns the date in a field, or NaN, which compares with nothing. */
 function dateIn(fields: Headers, name: string): number {
   const text = fields.get(name) ?? ''
-  // RFC 9110, 5.6.7: dates end in GMT, but for those of asctime. Other texts are no dates, whatever an engine makes of them.
+  // RFC 9110, 5.6.7: dates end in GMT, except in the asctime form. Engines also parse other texts, which are
+  // not dates.
   if (/GMT$/.test(text)) return Date.parse(text)
   return /^\w{3} \w{3} [ \d]\d [\d:]{8} \d{4}$/.test(text) ? Date.parse(`${text} GMT`) : NaN
 }
 
-/** The ranges asked for that the file has; undefined where all of it is to be sent. */
+/** Returns the requested ranges that exist in the file; undefined if all of it is to be sent. */
 function rangesOf({ headers: asked }: Request, own: Headers, size: number): Range[] | undefined {
   const set = /^bytes=(.*)$/i.exec(asked.get('Range') ?? '')?.[1]
   const condition = asked.get('If-Range')
@@ -150,22 +162,23 @@ function rangesOf({ headers: asked }: Request, own: Headers, size: number): Rang
   if (!listed.length || listed.length > mostRanges) return
   for (const one of listed) {
     const [, first, last] = /^[ \t]*(\d*)-(\d*)[ \t]*$/.exec(one) ?? []
-    // RFC 9110, 14.2: an invalid set may be ignored, and so the file is sent whole.
+    // RFC 9110, 14.2: an invalid set may be ignored, so the whole file is sent.
     if (first === undefined || last === undefined || !(first || last)) return
     if (first && last && Number(last) < Number(first)) return
     const start = first ? Number(first) : Math.max(0, size - Number(last))
     const end = first && last ? Math.min(size, Number(last) + 1) : size
     if (start < end) ranges.push([start, end])
   }
-  // Ranges that overlap are a way to ask for much with little (RFC 9110, 17.15).
+  // Overlapping ranges can ask for much with little (RFC 9110, 17.15).
   return ranges.reduce((sum, [start, end]) => sum + end - start, 0) > size ? undefined : ranges
 }
 
-/** Reports whether If-Range holds: the validator is strong, and the one of the file (RFC 9110, 13.1.5). */
+/** Reports whether If-Range holds: the validator is strong and matches the file (RFC 9110, 13.1.5). */
 function isSame(condition: string, asked: Headers, own: Headers): boolean {
   if (/"/.test(condition)) return isStrong(condition) && condition === own.get('ETag')
   const modified = Date.parse(own.get('Last-Modified') ?? '')
-  // A file may change twice within the second of its date, which tells its contents apart once that is over.
+  // A file may change twice within the second of its date, so the date identifies the content only after that
+  // second.
   return modified === dateIn(asked, 'If-Range') && Date.now() - modified >= 1000
 }
 

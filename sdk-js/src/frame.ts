@@ -151,7 +151,7 @@ export class FrameReader {
     else this.#keep(piece)
   }
 
-  /** Not piece by piece: each has a cost, and a visitor may send one byte in each. */
+  /** Collected, since each piece has a cost, and a visitor may send one byte in each. */
   #keep(piece: Uint8Array): void {
     const size = this.#held + piece.length
     if (size > this.#bytes.length) {

@@ -1,13 +1,13 @@
-/* Messages to the gateway with their content beside them, so that none is encoded or escaped. */
+/* Messages to the gateway with their content beside them, so that content is neither encoded nor escaped. */
 
 import type { ReverseHttpError } from './error.js'
 
-// A request of a page that has more bytes goes as a Blob in Chromium, the only browser that knows duplex: that
-// sends it several times as fast.
+// Larger requests of a page are sent as a Blob in Chromium, the only browser that supports duplex: it sends a
+// Blob several times as fast.
 const blobBytes = 131_072
 const blobs = globalThis.location && 'duplex' in globalThis.Request.prototype
 
-/** Writes lines, each with the content beside it where it has some. */
+/** Writes lines, each followed by its content if it has any. */
 export function frame(
   lines: string[],
   contents: (Uint8Array | Blob | undefined)[],
@@ -27,7 +27,7 @@ export function frame(
   return bytesOf(pieces as Uint8Array[], size)
 }
 
-/** The bytes of pieces that have so many. */
+/** Joins pieces whose sizes add up to `size`. */
 export function bytesOf(pieces: Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(size)
   let at = 0
@@ -38,7 +38,7 @@ export function bytesOf(pieces: Uint8Array[], size: number): Uint8Array<ArrayBuf
   return bytes
 }
 
-/** Tells whether something between did not pass the framed form, or changed it. */
+/** Reports whether an intermediary refused the framed form, or changed it. */
 export function misread({ status, code }: ReverseHttpError): boolean {
   const unknown = code === 'unexpected' && [400, 403, 405, 406, 501].includes(status)
   return unknown || code === 'bad_json' || status === 415

@@ -6,15 +6,15 @@ import { Pause } from './pause.js'
 import { Session, type ConnectOptions, type Ways } from './session.js'
 import type { ClaimAnswer, ClaimRequest, Discovery } from './envelope.js'
 
-/** What a program wants of a claim. Undefined members are left out. */
+/** What a program asks of a claim. Undefined members are left out. */
 export type Wish = { [K in keyof ClaimRequest]: ClaimRequest[K] | undefined }
 
 const isNear = /\/\/(\d|\[|.*local)/
 
-/** Makes a claim, or takes it back; either way with a new session. */
+/** Makes or reclaims a claim, in either case with a new session. */
 export type Claiming = (wish: Wish, signal?: AbortSignal, waitMs?: number) => Promise<Session>
 
-/** Asks the gateway of this origin where claims are made. */
+/** Reads the discovery document of the gateway at this origin. */
 export async function discover(
   origin: string | URL,
   options: ConnectOptions,
@@ -24,11 +24,12 @@ export async function discover(
   const fetch: Fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init))
   const page =
     'addEventListener' in globalThis ? import('./page.js').catch(() => undefined) : undefined
-  // What looks near is asked as local-network.ts does it, which comes with the page's module.
+  // A gateway that looks local is asked by way of local-network.ts, which is loaded with the module for
+  // pages.
   const near = !options.fetch && (options.targetAddressSpace || isNear.test(`${origin}`))
   let { href } = new URL('/.well-known/reversehttp', origin)
   let found: Discovery | undefined
-  // Requests with a token or key go to the gateway's own origin only, and follow no redirects.
+  // Requests with a token or key are sent to the gateway's origin only, and follow no redirects.
   const ask: Fetch = async (url, init) => {
     if (originOf(url) !== originOf(href)) {
       throw new ReverseHttpError('unexpected', `${href}: gives ${url}`)
@@ -37,7 +38,7 @@ export async function discover(
     const loaded = near && (await page)
     return loaded ? loaded.reach(fetch, options, url, of) : fetch(url, of)
   }
-  // The first needs no secret, so a redirect may lead to another document.
+  // Discovery needs no secret, so a redirect may lead to another document.
   found = await call<Discovery>(ask, href, {
     method: 'GET',
     signal,
@@ -50,7 +51,7 @@ export async function discover(
   const { claims, transports } = found
   const ways: Ways = { ...options, ask, at: href, transports, page }
   const pause = new Pause()
-  // Where it cannot be loaded (a policy, a bundler), polls are for batches.
+  // If it cannot be loaded (because of a policy, or a bundler), polls ask for batches.
   const streams = import('./stream.js').then((m) => void (ways.streams = m)).catch(() => {})
   const loading = Promise.all([streams, page])
   return async (wish, signal, waitMs) => {

@@ -1,8 +1,8 @@
 /*
- * Content of known length: a Blob, a File, bytes or text. It is sent with its length, while a stream
- * is sent as it comes and must never wait for its end. A Response does not reveal which it has, since
- * its `body` is a stream either way. So this module wraps `Response` when it is loaded, and notes what
- * each is made of. Without a note, as after `clone`, `json` and `fetch`, the content is a stream.
+ * Content of known length: a Blob, a File, bytes or text. It is sent with its length, while a stream is sent
+ * as it arrives and must never wait for its end. A Response does not reveal which it has, since its `body` is
+ * a stream either way. So this module wraps `Response` when it is loaded, and notes what each is made of.
+ * Without a note, as after `clone`, `json` and `fetch`, the content is a stream.
  */
 import { wholeBytes } from './bounds.js'
 import type { Parts } from './parts.js'

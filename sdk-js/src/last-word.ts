@@ -1,17 +1,21 @@
-/* The goodbye that the browser sends for a page that ends without an event: one that it discards, or that crashes. */
+/*
+ * The goodbye that the browser sends for a page that ends without an event, because it was discarded or
+ * crashed.
+ */
 
-/** `fetchLater` of Chromium: sends a request once the page is no more. */
+/** `fetchLater` of Chromium: sends a request once the page is gone. */
 type FetchLater = (url: string, init: RequestInit) => unknown
 
-/** A session that somebody is to end. */
+/** A session that may have to be ended. */
 export interface Ending {
   readonly session: string
   readonly token: string
 }
 
 /**
- * Makes a function that leaves the end of a session with the browser, in place of the one that it left before, and without
- * a session takes that back. Where the browser has no `fetchLater`, or forbids it, the gateway notices by itself.
+ * Returns a function that asks the browser to end a session when the page is gone, in place of the session
+ * named before; without a session it withdraws the request. Where the browser has no `fetchLater`, or forbids
+ * it, the gateway notices by itself.
  */
 export function lastWord(): (of?: Ending) => void {
   let left: string | undefined
@@ -26,10 +30,11 @@ export function lastWord(): (of?: Ending) => void {
     const headers = { Authorization: `Bearer ${of.token}` }
     const { signal } = controller
     try {
-      // It cannot know the cursor, so all that came counts as begun: as in a session that is lost, only at once.
+      // The browser cannot know the cursor, so everything delivered counts as begun, as in a lost session,
+      // but at once.
       fetchLater(of.session, { method: 'DELETE', headers, credentials: 'omit', signal })
     } catch {
-      // Of http: gateways elsewhere, and of many, the browser keeps none.
+      // The browser accepts no http: gateways elsewhere, and only a few requests.
     }
   }
 }

@@ -1,20 +1,21 @@
 /*
- * One tab of an origin serves a claim: the one that holds its Web Lock. The others stand by, and the next takes over when
- * it goes. A lock is never stolen: a tab that holds it and does not answer is for the gateway to find out.
+ * One tab of an origin serves a claim: the one that holds its Web Lock. The others stand by, and the next one
+ * takes over when it closes. A lock is never stolen: the gateway detects a tab that holds it but does not
+ * answer.
  */
 
-/** The locks that this page holds or waits for: two claims of one label in one page are two sessions. */
+/** The locks that this page holds or waits for: two claims of one label in one page have two sessions. */
 const own = new Set<string>()
 
-/** Is told which place in the line a tab has. */
+/** Receives the place in line of a tab. */
 export interface Places {
   lead(): void
   standBy(): void
 }
 
 /**
- * Waits in line for the lock of that name until the signal aborts, and gives it up then. Where there are no locks, as in
- * a page without a secure context, every tab leads: each is a session of its own.
+ * Waits in line for the lock of that name until the signal aborts, and releases it then. Where there are no
+ * locks, as in a page without a secure context, every tab leads, each with its own session.
  */
 export async function waitInLine(name: string, places: Places, signal: AbortSignal): Promise<void> {
   const { locks } = globalThis.navigator ?? {}
@@ -28,10 +29,10 @@ export async function waitInLine(name: string, places: Places, signal: AbortSign
   }
   try {
     await locks.request(name, { ifAvailable: true }, (lock) => (lock ? lead() : places.standBy()))
-    // With a signal a request cannot be for what is available only.
+    // `ifAvailable` and `signal` exclude each other.
     if (!signal.aborted) await locks.request(name, { signal }, lead)
   } catch {
-    // Given up while it waited, or locks are forbidden, as in a sandbox.
+    // The wait was aborted, or locks are forbidden, as in a sandbox.
     if (!signal.aborted) places.lead()
   }
 }

@@ -3,9 +3,9 @@ import { lastWord } from './last-word.js'
 import { waitInLine } from './leader.js'
 import { followPermissions } from './local-network.js'
 
-/** What polls for a claim. */
+/** Polls for a claim. */
 export interface Polling {
-  /** It is silent: its page is hidden away or frozen, or another tab serves. */
+  /** Does not poll: its page is in the back/forward cache or frozen, or another tab serves. */
   hidden: boolean | undefined
   readonly current: {
     readonly claimed: { claim: string; cursor: string; session: string; token: string }
@@ -18,7 +18,10 @@ export interface Polling {
   lack(message: string): void
 }
 
-/** Follows the life of the page, and the other tabs of its origin, until the signal aborts. In a Worker there is little to follow. */
+/**
+ * Follows the lifecycle of the page, and the other tabs of its origin, until the signal aborts. In a Worker
+ * there is little to follow.
+ */
 export function followPage(poller: Polling, signal: AbortSignal): void {
   const listen = (
     target: EventTarget | undefined,
@@ -51,7 +54,7 @@ export function followPage(poller: Polling, signal: AbortSignal): void {
   const standBy = (): void => {
     const { current } = poller
     hush('standby')
-    // What it began may still be answered; the gateway ends such a session.
+    // Begun exchanges may still be answered; the gateway ends such a session by itself.
     if (current.cursor === claimed.cursor) current.end().catch(() => {})
   }
   const queue = (): void => {
@@ -59,14 +62,15 @@ export function followPage(poller: Polling, signal: AbortSignal): void {
     if (ways.standby === false) serve()
     else void waitInLine(`reversehttp ${claimed.claim}`, { lead: serve, standBy }, inLine.signal)
   }
-  // It leaves its session, for it may never come back, and its place in line: a page that holds a lock is not kept in the
-  // back/forward cache. A page in there is frozen, too; only the first event of each way counts.
+  // The page leaves its session, since it may never come back, and its place in line, since a page that holds
+  // a lock does not enter the back/forward cache. A page in that cache is frozen too; only the first event in
+  // each direction counts.
   const leave = ({ type, persisted }: Partial<PageTransitionEvent>): void => {
     if (away) return
     away = true
     const { hidden } = poller
     hush('reconnecting')
-    // A page that is not kept may be loaded again: visitors wait a little for it.
+    // A page that is not cached may be reloading: visitors wait a little for it.
     const prefer = type === 'pagehide' && !persisted ? { Prefer: 'wait=5' } : {}
     if (!hidden) poller.current.end(prefer as Record<string, string>).catch(() => {})
     inLine.abort()

@@ -1,14 +1,15 @@
 /*
- * The link of a session (schema/README.md, 4): a WebSocket that carries its messages both ways, and is its poll.
+ * The link of a session (schema/README.md, 4): a WebSocket that carries its messages both ways, and serves as
+ * its poll.
  *
- *   opening   asked for; given up after a while. Polls may run beside it until it connects: the gateway takes whatever
- *             comes later for the newer, so none is left when it says hello, and none begins then
- *   open      welcomed: the gateway ends the poll
- *   over      closed, or silent for longer than a gateway is. What it sent and has no result yet goes back to
- *             whoever sent it, and is posted
+ *   opening   requested; abandoned after a while. Polls may run in parallel until it connects: to the gateway the
+ *             later of the two is the newer, so polls end before the link says hello, and none begins after that
+ *   open      welcomed; the gateway ends its poll
+ *   over      closed, or silent for too long. Messages without a result return to their senders, which post them
  *
- * What comes is handed on at once, or in its turn after what computes for long. The cursor names what was handed on,
- * and is said when a message comes or is handed on, never by a timer: those of hidden tabs are late.
+ * Messages are handed on at once, or one by one after a handler that computes for long. The cursor names what
+ * was handed on. It is sent when a message arrives or is handed on, never by a timer, since those of hidden
+ * tabs are late.
  */
 import { lateMs } from './bounds.js'
 import { ReverseHttpError } from './error.js'
@@ -23,19 +24,19 @@ import type { Cancel, LinkError, LinkResults, Result, Welcome } from './envelope
 
 type Message = Arrived | Cancel | Welcome | LinkResults | LinkError | { type: 'ping' }
 
-// Before a poll runs beside it, and before it is given up.
+// How long to wait before a poll runs in parallel, and before the link is abandoned.
 const headStartMs = 250
 const openMs = 4_000
 const silentMs = 10_000
-// A stream may have so many messages on its way, and leaves this part of the window of the link to whole answers.
+// A stream may have this many messages in flight, and leaves this part of the link's window to whole answers.
 const mostMessages = 4_096
 const wholeShare = 1 / 4
-// Of a message of the WebSocket, and of a line in the framed form.
+// The largest WebSocket message in bytes, and the longest line in the framed form.
 const mostBytes = 262_144
 const ackMs = 1_000
 const ackBytes = 65_536
 
-/** What was sent and has no result. */
+/** A message that was sent and has no result. */
 interface Sent {
   of: Sendable
   bytes: number
@@ -46,17 +47,17 @@ interface Sent {
 /** A link from its opening to its end. */
 export class Link implements OpenLink {
   open = false
-  /** Something took the upgrade: it is about to be open. */
+  /** The upgrade succeeded: the link is about to be open. */
   connected = false
-  /** A poll took its place, or another link. */
+  /** A poll or another link took its place. */
   replaced = false
-  /** The gateway said why it ends it. */
+  /** The gateway gave the reason for ending it. */
   refused = false
-  /** Ends the poll that runs beside it, or ran. */
+  /** Ends the parallel poll, if there is or was one. */
   beside: (() => Promise<unknown>) | undefined
-  /** Resolves once it is open, or over. */
+  /** Resolves once the link is open or over. */
   readonly opened: Promise<void>
-  /** Resolves when it is over; rejects where that tells of trouble. */
+  /** Resolves when the link is over; rejects if that means trouble. */
   readonly over: Promise<void>
   readonly changed: Pause = new Pause()
   readonly #session: Session
@@ -70,32 +71,32 @@ export class Link implements OpenLink {
   #opened!: () => void
   #settle!: (error?: unknown) => void
   #ended = false
-  /** Ends the wait for the next sign of the gateway. */
+  /** Ends the wait for the next sign of life. */
   #stop: () => void
   #heardMs = 0
   #ackedMs = 0
   #acked: string | undefined
-  /** How much came since. */
+  /** How many bytes arrived since then. */
   #unacked = 0
-  /** What came and waits for its turn. */
+  /** Messages that arrived and wait for their turn. */
   #queue: (Arrived | Cancel)[] = []
   #handing = false
-  /** Something came through. */
+  /** Whether anything arrived. */
   #passed = false
   #exchangeWindow = 0
   #free = 0
-  /** What streams leave free of that. */
+  /** How much of `#free` streams leave to whole answers. */
   #left = 0
   readonly #sent = new Map<string, Sent[]>()
   #outgoing: Uint8Array[] = []
   #outgoingBytes = 0
-  /** Something was sent in this turn of the event loop. */
+  /** Whether something was sent in this turn of the event loop. */
   #flushed = false
   readonly #soon = soon()
 
   /**
-   * `alone` says that no poll is to run beside it. `ended` is told when it is over, and whether links are of no use here
-   * for a while.
+   * `alone` says that no poll may run in parallel. `ended` is called when the link is over, with whether
+   * links are useless here for a while.
    */
   constructor(
     session: Session,
@@ -129,7 +130,7 @@ export class Link implements OpenLink {
     listen('message', ({ data }) => this.#receive(data))
     listen('close', ({ code }) => {
       this.replaced = code === 1001 && (this.open || !!this.beside)
-      // By another program. A poll of this one would do it again with each try.
+      // Another program replaced it. If it was a poll of this one, that would happen again with each try.
       if (this.replaced && !this.beside) this.#end()
       else this.#fail(`closed with ${code}`)
     })
@@ -137,14 +138,14 @@ export class Link implements OpenLink {
     this.#stop = patience(openMs, () => this.#fail('not opened in time'))
   }
 
-  /** Waits a little for it to connect, or as long as it may take where it is alone; then until it is open, or over. */
+  /** Waits a little for it to connect, or until the limit if it is alone; then until it is open or over. */
   async headStart(): Promise<void> {
     const ms = this.#sinceMs + (this.#alone ? openMs : headStartMs) - performance.now()
     if (!this.connected && !this.#ended && ms > 0) await this.changed.wait(ms)
     if (this.connected) await this.opened
   }
 
-  /** Ends it: this program polls otherwise, or not at all. */
+  /** Ends the link: this program polls in another way, or not at all. */
   close(): void {
     this.#end()
   }
@@ -157,12 +158,12 @@ export class Link implements OpenLink {
     if (messages >= mostMessages) return false
     if (!bytes) return true
     const left = this.#free - this.#left - bytes
-    // A stream that is not taken leaves as much free as it holds.
+    // A stream whose content is not accepted leaves as much free as it holds.
     return own + bytes <= window && left >= (own && own + bytes)
   }
 
   send<S extends Sendable>(messages: S[], lost: (all: S[]) => unknown, flow?: Flow): boolean {
-    // What is to be posted of a stream, which found no room here.
+    // Parts of a stream that found no room here are posted.
     if (!flow && messages.some(({ message: { seq, more } }) => seq || more)) return false
     let content = 0
     const framed = messages.map((of) => {
@@ -184,8 +185,8 @@ export class Link implements OpenLink {
         flow.bytes += bytes
       }
       if (this.#outgoingBytes + size > mostBytes) this.#flush()
-      // A little later: answers that become ready together go together, and what follows in the same turn of the event
-      // loop goes when it ends.
+      // A little later, so that answers that become ready together are sent together; later ones in the same
+      // turn of the event loop are sent when it ends.
       if (!this.#outgoing.length && !this.#flushed) queueMicrotask(() => this.#flush())
       this.#outgoingBytes += size
       this.#outgoing.push(line)
@@ -256,11 +257,11 @@ export class Link implements OpenLink {
     this.#opened()
   }
 
-  /** Ends it when nothing came for as long as a gateway is never silent. */
+  /** Ends the link after a longer silence than a gateway allows itself. */
   #watch(ms: number): void {
     const dueMs = performance.now() + ms
     const timer = setTimeout(async () => {
-      // The program stood still, or its timers are late: what came meanwhile is not read yet.
+      // The program was suspended, or its timers are late: what arrived meanwhile is not read yet.
       if (performance.now() - dueMs > lateMs) await turn().then(turn)
       if (this.#ended) return
       const leftMs = this.#heardMs + silentMs - performance.now()
@@ -315,7 +316,7 @@ export class Link implements OpenLink {
   }
 
   #refuse({ code, status, detail = '', retryAfterMs }: LinkError): void {
-    // Something between changed it: polls are another way.
+    // An intermediary changed it, so fall back to polls.
     if (code === 'bad_json') return this.#fail(detail)
     this.refused = true
     const { link } = this.#session.claimed
@@ -353,7 +354,10 @@ export class Link implements OpenLink {
 
 const lineEnd = Uint8Array.of(10)
 
-/** Makes what calls a function when this turn of the event loop is over: not by a timer, for those of hidden tabs are late. */
+/**
+ * Returns a function that calls another one when this turn of the event loop is over. It uses no timer, since
+ * those of hidden tabs are late.
+ */
 function soon(): (then: () => void) => void {
   const { setImmediate } = globalThis as { setImmediate?(then: () => void): void }
   if (setImmediate) return setImmediate

@@ -1,12 +1,12 @@
 /*
- * Polls that listen: their answer is a stream, and carries each message when it comes.
+ * Polls that listen: their answer is a stream, which carries each message as soon as there is one.
  *
- *   asked    no byte yet. A gateway sends one at once, so silence means that something between keeps
- *            the stream back: a batch is asked for instead, and nobody is told of trouble
- *   begun    lines come; a blank one says that the gateway is there
- *   dead     no line for longer than a gateway is silent: a poll that failed
+ *   asked    no byte yet. A gateway sends one at once, so silence means that an intermediary holds the
+ *            stream back: the session asks for a batch instead, and reports no error
+ *   begun    lines arrive; a blank one shows that the gateway is alive
+ *   dead     no line for longer than the gateway's heartbeat: a failed poll
  *
- * After the first and the last, batches are asked for until the session or some minutes are over.
+ * After the first and the last, polls ask for batches until the session or some minutes are over.
  */
 import { onAbort } from './abort.js'
 import { mostAnswer, slackMs } from './bounds.js'
@@ -15,22 +15,25 @@ import { patience } from './patience.js'
 import type { Heard, Session } from './session.js'
 import type { Batch } from './envelope.js'
 
-// Where none came through yet, and where one did: what is between passes them, and is slow.
+// Before any stream came through, and after: then intermediaries pass streams, and are slow.
 const firstByteMs = 4_000
 const nextByteMs = 10_000
 const batchesMs = 300_000
-// Of a gateway that does not tell.
+// For a gateway that does not name one.
 const defaultHeartbeatSeconds = 15
-// A line in the framed form, whose content is beside it.
+// The longest line in the framed form, whose content is beside it.
 const framedLine = 262_144
 
-/** Those to which a stream came through. */
+/** The sessions that received a stream. */
 const passed = new WeakSet<Session>()
 
-/** When each session may ask for streams again, on the clock of performance.now(). */
+/** When each session may ask for streams again, by performance.now(). */
 const streamsFromMs = new WeakMap<Session, number>()
 
-/** Polls once, for a stream where there was one or it may be tried. Gives what Session.batch gives; what a stream brought is in no batch. */
+/**
+ * Polls once, for a stream if there was one or it may be tried. Returns what Session.batch returns; messages
+ * by the stream are not in the returned batch.
+ */
 export async function listen(
   session: Session,
   waitSeconds: number,
@@ -63,7 +66,7 @@ export async function listen(
       if (!form) return undefined
       stop = patience(askedMs + mostMs - performance.now(), forBatches)
       if (!response.body) {
-        // A fetch that is not the platform's may give content whole, at the end.
+        // A replaced fetch may deliver the whole content at the end.
         forBatches()
         throw new TypeError('no stream')
       }
@@ -71,13 +74,13 @@ export async function listen(
       const stream = response.body.getReader()
       for (;;) {
         const { done, value } = await stream.read()
-        // A stream without a byte, too: it was no wait.
+        // A stream without a byte did not wait either.
         begun = true
         stop()
         passed.add(session)
         if (done) return { cursor: session.cursor, messages: [] }
         for (const message of messages(value)) {
-          // What was not begun when the claim is closed is another session's.
+          // Messages not begun when the claim is closed belong to another session.
           signal.throwIfAborted()
           brought ||= !!message
           if (message?.cursor) {
@@ -105,7 +108,7 @@ export async function listen(
   } finally {
     stop()
     end()
-    // A stream that is given up for what it brought is still open.
+    // A stream abandoned because of what it delivered is still open.
     abort()
   }
 }

@@ -1,25 +1,29 @@
 /*
- * Local Network Access (https://wicg.github.io/local-network-access/): a page of the public network reaches a gateway on
- * this machine, or on the network of its person, where that person permits it. A browser asks them when something is
- * fetched. It is let ask on a gesture only, in a document, so that nobody is asked by a page that they only look at.
+ * Local Network Access (https://wicg.github.io/local-network-access/): a page of the public network reaches a
+ * gateway on this machine, or on the user's network, if the user permits it. A browser asks them when the
+ * page fetches something there. The SDK fetches only after a gesture, in a document, so that users who only
+ * look at a page are not asked.
  *
- * A browser tells nobody in which network a page is, so names decide: a page whose host is this machine needs no
- * permission, and neither does one of a private address for another one.
+ * A browser does not reveal in which network a page is, so host names decide: a page whose host is this
+ * machine needs no permission, and neither does a page at a private address for another private address.
  */
 import type { Barred, Fetch } from './call.js'
 
-/** Where a gateway is, as `fetch` calls it. */
+/** Where a gateway is, in the terms of `fetch`. */
 export type AddressSpace = 'loopback' | 'local'
 
-// How long a person may take to answer.
+// How long a user may take to answer.
 const promptMs = 120_000
 
-/** The permissions that matter, once they were asked for: what is said while a page goes away cannot wait for them. */
+/** The permissions that were queried: requests sent while a page closes cannot wait for them. */
 const permissions = new Map<AddressSpace, PermissionStatus | undefined>()
-/** One waits for a gesture. */
+/** Whether a request waits for a gesture. */
 let wanted = false
 
-/** The address space that a host name shows: of a name that is no address, only those of this machine and `.local`. */
+/**
+ * Returns the address space that a host name shows. Names other than addresses show one only for this machine
+ * and for `.local`.
+ */
 export function spaceOf(host: string): AddressSpace | undefined {
   if (/^(127(\.\d+){3}|\[::1]|(.+\.)?localhost)$/.test(host)) return 'loopback'
   const local =
@@ -27,7 +31,7 @@ export function spaceOf(host: string): AddressSpace | undefined {
   return local.test(host) ? 'local' : undefined
 }
 
-/** Reports whether what is there is more private than this page. */
+/** Reports whether an address space is more private than this page. */
 function isForeign(space: AddressSpace): boolean {
   const { origin, location } = globalThis
   if (location.protocol === 'file:') return false
@@ -35,13 +39,13 @@ function isForeign(space: AddressSpace): boolean {
   return !own || (own === 'local' && space === 'loopback')
 }
 
-/** The permission that a page needs; undefined where the browser has none. */
+/** Returns the permission that a page needs; undefined if the browser has none. */
 async function permissionFor(space: AddressSpace): Promise<PermissionStatus | undefined> {
   for (const name of [`${space}-network`, 'local-network-access']) {
     try {
       return await navigator.permissions.query({ name: name as PermissionName })
     } catch {
-      // One of another version.
+      // The name of another version.
     }
   }
   return undefined
@@ -89,7 +93,10 @@ function barred(why: Barred['barred'], detail: string, cause?: unknown): TypeErr
   return Object.assign(new TypeError(detail, { cause }), { barred: why, detail })
 }
 
-/** Calls a function when a permission that mattered changes, and on a gesture that may ask for one, until the signal aborts. */
+/**
+ * Calls a function when a queried permission changes, and on a gesture that may ask for one, until the signal
+ * aborts.
+ */
 export function followPermissions(then: () => void, signal: AbortSignal): void {
   for (const permission of permissions.values()) {
     permission?.addEventListener('change', then, { signal })

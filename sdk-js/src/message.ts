@@ -1,9 +1,9 @@
 import type { Answers } from './envelope.js'
 
-/** A message and its content, which is written in it or beside it when it is sent. */
+/** A message and its content, which is written into it or beside it when it is sent. */
 export interface Beside {
   content?: Uint8Array<ArrayBuffer>
 }
 
-/** What can be sent to answer. */
+/** A message that can be sent to answer. */
 export type Message = Answers['messages'][number] & Beside

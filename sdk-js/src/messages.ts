@@ -1,4 +1,4 @@
-/* Messages as a stream brings them: lines of JSON, in the framed form with content beside them. */
+/* Messages of a stream: lines of JSON; in the framed form, content follows the line. */
 import type { Arrived } from './request.js'
 import type { Session } from './session.js'
 import type { Cancel } from './envelope.js'
@@ -7,13 +7,14 @@ type Message = (Arrived | Cancel) & Pick<Arrived, 'content' | 'contentLength'>
 
 const lf = 10
 
-/** How much content a gateway puts beside a message at most. */
+/** Returns the most content that a gateway puts beside a message. */
 export const mostInline = ({ claimed: { limits } }: Session): number =>
   Math.max(limits.framedInlineBytes ?? 0, limits.inlineBytes)
 
 /**
- * Makes what takes bytes as they come, and gives the messages that are whole by then: of a heartbeat, nothing.
- * A line has at most so many characters, and content so many bytes.
+ * Returns a function that takes bytes as they arrive, and yields the messages that they complete, or
+ * undefined for a heartbeat. A line has at most `mostLine` characters, and content at most `mostContent`
+ * bytes.
  */
 export function reader(
   mostLine: number,
@@ -21,7 +22,7 @@ export function reader(
 ): (bytes: Uint8Array) => Generator<Message | undefined, void> {
   const decoder = new TextDecoder()
   let line = ''
-  /** A message whose content comes, and how much of that there is. */
+  /** A message whose content is still arriving, and how much of that is there. */
   let message: Message | undefined
   let content!: Uint8Array<ArrayBuffer>
   let filled = 0

@@ -8,9 +8,11 @@ import type { OwnershipStorage } from './storage.js'
 export interface ServeOptions {
   /** The origin of the gateway's control API. Absent: the origin of the page; outside of a page it is required. */
   gateway?: string | URL | undefined
-  /** The DNS label wanted. Absent: the one this page had before it was loaded again, or one that the gateway picks. */
+  /**
+   * The DNS label wanted. Absent: the one that this page had before a reload, or one that the gateway picks.
+   */
   label?: string | undefined
-  /** The secret that owns the claim. Absent: the one this page had, or one that the gateway mints. */
+  /** The key for a gateway that requires one to claim. */
   token?: string | undefined
   /** The key of a gateway that lets only its holders claim. */
   key?: string | undefined
@@ -24,30 +26,38 @@ export interface ServeOptions {
   inspect?: boolean | undefined
   /** What the gateway enforces before a request reaches the handler. Absent: nothing, or unchanged; `{}` ends it. */
   policy?: Policy | undefined
-  /** A domain of yours that should lead to the claim, such as `hooks.example.org`; empty ends it. Absent: none, or unchanged. */
+  /**
+   * A domain of yours that should lead to the claim, such as `hooks.example.org`; empty removes it. Absent:
+   * none, or unchanged.
+   */
   domain?: string | undefined
   /** How many handlers run at a time; more requests wait. Absent: 64. */
   concurrency?: number | undefined
   /** How long `close` lets running handlers answer, in milliseconds. Absent: 5000. */
   drainMs?: number | undefined
-  /** Its abort closes the claim; before there is one, `serve` rejects with its reason. */
+  /** Aborting it closes the claim; before there is a claim, `serve` rejects with its reason. */
   signal?: AbortSignal | undefined
-  /** The `fetch` that reaches the gateway. Absent: the global one. With it there is no link, unless `WebSocket` is given, too. */
+  /**
+   * The `fetch` that reaches the gateway. Absent: the global one. With it there is no link, unless
+   * `WebSocket` is given too.
+   */
   fetch?: Fetch | undefined
   /**
-   * Where the gateway is, as `fetch` calls it: `loopback` is this machine, `local` its network. Absent: what the host
-   * of `gateway` shows, an address, `localhost` or a name in `.local`.
+   * Where the gateway is, in the terms of `fetch`: `loopback` is this machine, `local` its network. Absent:
+   * what the host of `gateway` shows, if it is an address, `localhost` or a name in `.local`.
    */
   targetAddressSpace?: AddressSpace | undefined
   /**
-   * Opens the link to the gateway, as the platform's `WebSocket` does. Absent: that, where there is one and no `fetch`
-   * is given, for it would go past that; null, or none: polls stream, or are for batches.
+   * Opens the link to the gateway, like the platform's `WebSocket`. Absent: that one, unless `fetch` is
+   * given, which it would bypass. Null, or where there is none: no link; polls use streams or batches.
    */
   WebSocket?: LinkSocketConstructor | null | undefined
-  /** Whether a tab waits while another one of its origin serves the claim. Absent: true; false: both serve. */
+  /**
+   * Whether a tab waits while another one of its origin serves the claim. Absent: true. False: both serve.
+   */
   standby?: boolean | undefined
-  /** Is told of errors that no `error` listener takes. Absent: `console`; null: nobody. */
+  /** Receives errors that no `error` listener takes. Absent: `console`; null: none. */
   logger?: Pick<Console, 'error'> | null | undefined
-  /** Where label and token outlive a reload. Absent: sessionStorage, where there is one; null: nowhere. */
+  /** Where label and token survive a reload. Absent: sessionStorage, if there is one; null: nowhere. */
   storage?: OwnershipStorage | null | undefined
 }

@@ -1,4 +1,7 @@
-/* The claim of a page whose connection a Worker has (worker.ts): runs the handler, and follows the page's life. */
+/*
+ * The claim of a page whose connection a Worker holds (worker.ts): runs the handler, and follows the page's
+ * lifecycle.
+ */
 import { onAbort } from './abort.js'
 import { call } from './call.js'
 import { lastWord } from './last-word.js'
@@ -46,11 +49,11 @@ type Listening = Parameters<EventTarget['addEventListener']>
 
 interface Running {
   readonly controller: AbortController
-  /** Takes the content that was asked for. */
+  /** Receives the requested content. */
   opened?: (content: Content, error?: string) => void
 }
 
-/** The side of the page. */
+/** The page's side. */
 export class FromPageClaim extends EventTarget {
   state: State | PageTrouble
   readonly closed: Promise<void>
@@ -162,7 +165,7 @@ export class FromPageClaim extends EventTarget {
     super.removeEventListener(type, this.#noting(type, listener), options)
   }
 
-  /** A listener of errors that leaves a note that it was called, as that of a Claim does. */
+  /** Wraps an error listener to note that it was called, as a Claim does. */
   #noting(type: string, listener: Listening[1]): Listening[1] {
     if (type !== 'error' || !listener) return listener
     const noting: EventListener =
@@ -191,7 +194,7 @@ export class FromPageClaim extends EventTarget {
     this.#tell('statechange', { state, error })
   }
 
-  /** Has the browser end the session of a page that ends without an event. */
+  /** Asks the browser to end the session if the page ends without an event. */
   #arm(): void {
     const serves = !this.#away && this.state !== 'standby' && this.state !== 'closed'
     this.#leaveWord(serves ? this.#facts : undefined)
@@ -201,7 +204,7 @@ export class FromPageClaim extends EventTarget {
     this.#give({ type: 'life', page, life: this.#life, ...of })
   }
 
-  /** Says goodbye from here: the browser may stop the Worker before it can. */
+  /** Says goodbye from the page: the browser may stop the Worker before it can. */
   #leave(page: 'frozen' | 'gone', persisted: boolean): void {
     if (this.#away) return
     this.#away = true
@@ -278,7 +281,7 @@ export class FromPageClaim extends EventTarget {
       if (response?.bodyUsed !== false || response.status < 200) throw new TypeError('no Response')
       const { status, body, headers } = response
       const added = info.responseHeaders.map(([name, value]): Field => [`${name}`, `${value}`])
-      // Content that fetch brought is decoded already.
+      // Content from fetch is already decoded.
       const decoded = response.type !== 'default' && headers.has('content-encoding')
       const fields = [...headers].filter(
         ([name]) => name !== 'set-cookie' && !(decoded && /^content-(encoding|length)$/.test(name)),
@@ -296,7 +299,7 @@ export class FromPageClaim extends EventTarget {
       try {
         this.#give({ type: 'failed', id, error })
       } catch {
-        // What is no error, or has what cannot be copied.
+        // Not an Error, or one that cannot be cloned.
         this.#give({
           type: 'failed',
           id,
@@ -311,7 +314,7 @@ const visibility = (): PageLife => (document.visibilityState === 'visible' ? 'vi
 
 const aborted = (message: string): DOMException => new DOMException(message, 'AbortError')
 
-/** An error of the class that the program knows, with the facts of another. */
+/** Converts the facts of an error to one of the class that the program knows. */
 export function revive(
   { message, code, ...facts }: Fault,
   Known: typeof ReverseHttpError,

@@ -1,4 +1,4 @@
-/* What a page and the Worker that has its connection tell each other. */
+/* The messages between a page and the Worker that holds its connection. */
 import type { State } from './claim.js'
 import type { ClaimAnswer, Field } from './envelope.js'
 import type { ReverseHttpError } from './error.js'
@@ -8,12 +8,13 @@ import type { Arrived } from './request.js'
 import type { Ownership } from './storage.js'
 
 /**
- * Why a page whose connection lives takes no requests. `busy`: its main thread did not take one for 2 s. `asleep`: the same,
- * in a hidden tab. `frozen`: the browser froze it, or keeps it for whoever goes back. `gone`: it was left.
+ * Why a page takes no requests although its connection lives. `busy`: its main thread did not take one for 2
+ * s. `asleep`: the same, in a hidden tab. `frozen`: the browser froze it, or keeps it in the back/forward
+ * cache. `gone`: it was left.
  */
 export type PageTrouble = 'busy' | 'asleep' | 'frozen' | 'gone'
 
-/** The facts of an error, for the other side has another class. */
+/** The facts of an error, since the other side has another class. */
 export type Fault = Pick<
   ReverseHttpError,
   'code' | 'message' | 'status' | 'detail' | 'retryAfterMs'
@@ -21,10 +22,10 @@ export type Fault = Pick<
   cause?: unknown
 }
 
-/** Content, as it goes to the other side. */
+/** Content in transit to the other side. */
 export type Content = ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer> | null
 
-/** What the Worker tells. */
+/** Messages from the Worker. */
 export type FromWorker =
   | { type: 'here' | 'unable' }
   | { type: 'serving'; state: State; facts: ClaimAnswer }
@@ -36,7 +37,7 @@ export type FromWorker =
   | { type: 'cancel'; id: string; message: string }
   | { type: 'content'; id: string; content: Content; error?: string }
 
-/** What the page tells. */
+/** Messages from the page. */
 export type FromPage =
   | { type: 'begin'; options: ServeOptions; known: Partial<Ownership> }
   | { type: 'life'; page: PageLife; life: number; left?: boolean; persisted?: boolean }
@@ -53,12 +54,12 @@ export type FromPage =
   | { type: 'hints'; id: string; headers: Field[] }
   | { type: 'close' }
 
-/** How the page lives. */
+/** The lifecycle states of a page. */
 export type PageLife = 'visible' | 'hidden' | 'frozen' | 'gone'
 
 let canTransfer: boolean | undefined
 
-/** Reports whether streams go to the other side as they are; in Safari they do not. */
+/** Reports whether streams can be transferred; in Safari they cannot. */
 export function transfers(): boolean {
   try {
     const stream = new ReadableStream()

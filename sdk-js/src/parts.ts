@@ -14,10 +14,10 @@ export interface Parts {
   /** Its size in bytes, if that is known without reading it. */
   size?: number
   /**
-   * Passes it on until its end, or until its signal aborts; `more` says whether other pieces follow. Pieces have at
-   * most so many bytes; the limit doubles after each full one, up to what `largest` returns. Only content of known size
-   * comes as a Blob, which is all of it. `taken` is called when the gateway has the piece. Rejects if the stream fails,
-   * after all earlier pieces were taken.
+   * Passes it on until its end, or until its signal aborts; `more` says whether other pieces follow. A piece
+   * has at most `mostBytes`; the limit doubles after each full piece, up to what `largest` returns. Only
+   * content of known size comes as a Blob, which is all of it. `taken` is called when the gateway has the
+   * piece. Rejects if the stream fails, after all earlier pieces were taken.
    */
   pour(
     mostBytes: number,
@@ -28,7 +28,7 @@ export interface Parts {
     ) => Promise<void>,
     largest: () => number,
   ): Promise<void>
-  /** Nobody wants it. */
+  /** Cancels the stream: nobody needs it. */
   cancel(): void
 }
 
@@ -55,7 +55,7 @@ export async function readSoon(
 
   function ask(): void {
     next = reader.read()
-    // It may fail while a piece is in flight. Whoever awaits it later gets the error.
+    // It may fail while a piece is in flight; a later await gets the error.
     next.catch(() => {})
   }
 
@@ -80,7 +80,7 @@ export async function readSoon(
     const size = held.length + chunk.length
     let { buffer, byteOffset } = held
     if (byteOffset + size > buffer.byteLength) {
-      // With room for as much again, since otherwise each small chunk would copy all earlier ones.
+      // With room for as much again; otherwise each small chunk would copy all earlier ones.
       const larger = new Uint8Array(size + Math.min(held.length, wholeBytes))
       larger.set(held)
       ;({ buffer, byteOffset } = larger)

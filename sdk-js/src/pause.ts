@@ -2,7 +2,7 @@
 export class Pause {
   readonly #ends = new Set<() => void>()
 
-  /** Waits for `ms`, or until the end; without `ms` for the end only. */
+  /** Waits for `ms`, or until `end`; without `ms` until `end` only. */
   wait(ms?: number): Promise<void> {
     return new Promise((resolve) => {
       const end = (): void => {

@@ -1,19 +1,19 @@
 /*
  * The loop of polls. Its states are those of the claim:
  *
- *   online        the last thing the gateway said was good: a claim, or the answer to a poll
+ *   online        the gateway's newest answer was good: a claim, or the answer to a poll
  *   reconnecting  a poll failed, or the session is over; nothing is known until the gateway answers
  *   closed        stopped; set by the claim, not here
  *
- * Invariants: at most one poll at a time. A poll's cursor names what was handed on, or is about to be,
- * never what only arrived, so a stop at any moment leaves the rest to other sessions. The next poll is
- * on its way before a handler sees a batch; what comes on a stream is handed on at once. The event loop
- * turns between handlers that compute for long: they hold up one another, but not the answers to those
- * before, nor the polls. After a failure the poll asks for an answer at once (wait=0): only that proves that the gateway is there again, while
- * an open connection proves nothing. The first byte of a stream proves it, too.
+ * Invariants: at most one poll at a time. A poll's cursor names what was handed on, or is about to be, never
+ * what only arrived, so a stop at any moment leaves the rest to other sessions. The next poll is sent before
+ * a handler sees a batch; messages by a stream are handed on at once. The event loop turns between handlers
+ * that compute for long: they delay one another, but neither the answers of earlier handlers nor the polls.
+ * After a failure the poll asks for an answer at once (wait=0), since only an answer proves that the gateway
+ * is back; an open connection does not. The first byte of a stream proves it too.
  *
- * The next poll leaves at once where the one before brought news or waited. One that brought nothing, or what came
- * before, as from a cache that replays its answer, is followed by a pause that grows.
+ * The next poll is sent at once if the one before brought news or waited. A pause that grows follows one that
+ * brought nothing, or only what came before, as from a cache that replays its answer.
  */
 import { Backoff } from './backoff.js'
 import { soonMs } from './bounds.js'
@@ -28,20 +28,20 @@ import type { Batch, Cancel } from './envelope.js'
 
 type Message = Arrived | Cancel
 
-/** What the loop tells its claim. */
+/** What the loop reports to its claim. */
 export interface PollEvents {
-  /** Is given whatever came. */
+  /** Receives each message; undefined for one that is not an object. */
   message(message: Message | undefined): void
-  /** There is a new session, and so it is online. */
+  /** There is a new session, so the claim is online. */
   session(): void
-  /** The gateway is there again after polls to which nothing came. */
+  /** The gateway is back after polls without an answer. */
   back(): void
   state(state: 'online' | 'reconnecting' | 'standby', error?: ReverseHttpError): void
   /** The claim is over. */
   end(error: ReverseHttpError): void
 }
 
-/** Polls for one claim until it is stopped, with a new session whenever the old one is over. */
+/** Polls for one claim until it is stopped. Makes a new session whenever the old one is over. */
 export class Poller {
   declare current: Session
   readonly #claiming: Claiming
@@ -51,14 +51,14 @@ export class Poller {
   readonly #pause = new Pause()
   #open = new AbortController()
   readonly #pace = new Pace()
-  /** Types and ids of the newest messages. */
+  /** The types and ids of the newest messages. */
   readonly #came = new Map<string, true>()
-  /** All batches that came are handed on. */
+  /** Resolves once all batches that arrived are handed on. */
   #handed = Promise.resolve()
-  /** A poll failed because nothing came. */
+  /** Whether a poll failed because nothing arrived. */
   #silent: boolean | undefined
   #stopped: boolean | undefined
-  /** It is silent: its page is hidden away or frozen, or another tab serves. */
+  /** Does not poll: its page is in the back/forward cache or frozen, or another tab serves. */
   declare hidden: boolean | undefined
 
   constructor(claiming: Claiming, session: Session, wish: Wish, events: PollEvents) {
@@ -68,7 +68,7 @@ export class Poller {
     this.events = events
   }
 
-  /** Runs until it is stopped or the claim is over, and what came is handed on. */
+  /** Runs until it is stopped or the claim is over, and everything that arrived is handed on. */
   async run(): Promise<void> {
     await this.#loop()
     await this.#handed
@@ -121,12 +121,12 @@ export class Poller {
         if (signal.aborted && !signal.reason.code) continue
         const error = (signal.aborted ? signal.reason : e) as ReverseHttpError
         if (this.#stopped) return
-        // Trying again is of no use.
+        // A retry cannot succeed.
         if (refused(error) && (claiming || error.code === 'claim_deleted' || !over(error))) {
           return this.events.end(error)
         }
         if (!claiming) judge(this.current, error)
-        // What aborted it was no signal, but a time.
+        // A timeout aborted it, not the signal.
         this.#silent ||=
           !signal.aborted && (error.cause as Error | undefined)?.name === 'AbortError'
         this.events.state('reconnecting', error)
@@ -147,11 +147,11 @@ export class Poller {
   }
 
   async #hand(messages: Message[]): Promise<void> {
-    // The poll that acknowledges them leaves first.
+    // The poll that acknowledges them is sent first.
     await turn()
     for (const message of messages) {
       const turned = this.#pace.step(() => this.events.message(message))
-      // Not for nothing: answers that are ready together go together.
+      // Awaited only if needed, so that answers that are ready together are sent together.
       if (turned) await turned
     }
   }
@@ -162,25 +162,25 @@ export class Poller {
     this.wake()
   }
 
-  /** Cuts a wait short and asks anew: the network is back, or the page woke up. */
+  /** Ends the current wait and polls anew: the network is back, or the page woke up. */
   wake(): void {
     this.#open.abort({})
     this.#pause.end()
   }
 
-  /** Takes note that the gateway refused answers of a session. */
+  /** Notes that the gateway refused the answers of a session. */
   lose(session: Session, error: ReverseHttpError): void {
     const polled = !session.ended && session === this.current
     session.ended = session.lost = true
     if (polled) this.#open.abort(error)
   }
 
-  // A listener may have stopped the loop just before it rests.
+  // A listener may have stopped the loop just before this.
   async #rest(ms: number): Promise<void> {
     if (!this.#stopped) await this.#pause.wait(ms)
   }
 
-  /** Asks soon whether the gateway is there: the browser says that the network is gone. */
+  /** Polls soon to see whether the gateway answers: the browser reports that the network is gone. */
   lack(message: string): void {
     const error = new ReverseHttpError('network', message)
     this.events.state('reconnecting', error)
@@ -188,9 +188,9 @@ export class Poller {
   }
 }
 
-/** Notes what a failed poll says about its session. */
+/** Notes what a failed poll means for its session. */
 function judge(session: Session, error: ReverseHttpError): void {
-  // While a gateway drains it still takes answers; what it does not know any more it cannot take.
+  // A draining gateway still accepts answers; one that forgot the session does not.
   if (error.code === 'draining') session.ended = true
   else if (over(error)) session.ended = session.lost = true
 }

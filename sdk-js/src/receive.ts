@@ -1,6 +1,6 @@
 /*
- * Receives the webhooks of one sender: each is verified over exactly the bytes that came, and handled once.
- * The first module does not import this one.
+ * Receives the webhooks of one sender. Each is verified over exactly the bytes that arrived, and handled
+ * once. The first module does not import this one.
  */
 import { membersIn, mostContent, one, verifier, type Preset } from './signed.js'
 import type { Info } from './request.js'
@@ -8,38 +8,39 @@ import type { Code, Field } from './envelope.js'
 
 export { verifier, type Preset, type Verdict, type Verify } from './signed.js'
 
-/** Whose webhooks are received. */
+/** The sender whose webhooks are received. */
 export interface Webhook {
   /** How the sender signs. */
   preset: Preset
   /**
-   * The secret as the sender shows it, or was given it: `whsec_…`, for example. For `websub` it is that of hub.secret,
-   * and for `cloudevents` a bearer token; with these two, absent lets anybody in.
+   * The secret as the sender shows it or received it, such as `whsec_…`. For `websub` it is hub.secret, for
+   * `cloudevents` a bearer token; if it is absent, these two accept any sender.
    */
   secret?: string
-  /** The topic of `websub` which a hub may subscribe to; `*` is any. */
+  /** The topic of `websub` to which a hub may subscribe; `*` is any. */
   topic?: string
-  /** Whether a hub may end a subscription of `websub`. Absent means false. */
+  /** Whether a hub may end a subscription of `websub`. Absent: false. */
   unsubscribe?: boolean
-  /** The WebHook-Request-Origin of `cloudevents` which may send. Absent: any. */
+  /** The WebHook-Request-Origin that may send `cloudevents`. Absent: any. */
   origin?: string
 }
 
-/** Handles a webhook that is verified. What returns nothing answers 204. */
+/** Handles a verified webhook. A handler that returns nothing answers 204. */
 export type WebhookHandler = (
   request: Request,
   info: Info,
 ) => Response | undefined | void | Promise<Response | undefined | void>
 
-/** What is remembered of webhooks that the handler took: the newest, for a day. */
+/** How many handled webhooks are remembered, the newest first, and for how long: a day. */
 const mostTaken = 1024
 const takenMs = 24 * 60 * 60_000
 
 /**
- * Returns a handler that passes on the webhooks of one sender, each once. What is not signed is 401. A webhook that the
- * handler answered with a status from 200 to 299 is recognised for a day, and repeats of it are 200 without the handler;
- * one that comes while it is being handled is 409 with Retry-After. By whatever a sender asks whether its receiver is
- * there, this answers: the challenges of Slack, WebSub, CloudEvents and MCP Events, and Discord's PING.
+ * Returns a handler that passes on the webhooks of one sender, each once. Unsigned requests get 401. A
+ * webhook that the handler answered with a status from 200 to 299 is remembered for a day, and its repeats
+ * get 200 without the handler; one that repeats while it is being handled gets 409 with Retry-After. This
+ * also answers the requests by which a sender checks its receiver: the challenges of Slack, WebSub,
+ * CloudEvents and MCP Events, and Discord's PING.
  */
 export function receive(
   of: Webhook,
@@ -47,7 +48,7 @@ export function receive(
 ): (request: Request, info: Info) => Promise<Response> {
   const verify = verifier(of.preset, of.secret ?? '')
   if (of.preset === 'websub' && !of.topic) throw new TypeError('websub needs a topic')
-  /** The newest that the handler took, with when it did; the oldest first. */
+  /** When each of the newest webhooks was handled; the oldest first. */
   const taken = new Map<string, number>()
   const running = new Set<string>()
 
@@ -97,8 +98,8 @@ export function receive(
 }
 
 /**
- * Answers what a sender asks before it sends: by GET for WebSub, by OPTIONS for CloudEvents. Other methods than POST
- * are 405.
+ * Answers the checks that a sender makes before it sends: by GET for WebSub, by OPTIONS for CloudEvents.
+ * Methods other than POST get 405.
  */
 function confirm(of: Webhook, request: Request, fields: readonly Field[]): Response {
   const methods = ['POST']
@@ -123,7 +124,7 @@ function confirm(of: Webhook, request: Request, fields: readonly Field[]): Respo
   return refuse(405, 'method_refused', 'A webhook is sent by POST.', allow)
 }
 
-/** Answers a hub of WebSub that wants to know whether the subscriber asked for something (WebSub, 5.3). */
+/** Answers a WebSub hub that verifies the subscriber's intent (WebSub, 5.3). */
 function confirmIntent({ topic, unsubscribe }: Webhook, query: URLSearchParams): Response {
   const mode = topic === '*' || query.get('hub.topic') === topic ? query.get('hub.mode') : null
   const challenge = query.get('hub.challenge')
@@ -135,8 +136,8 @@ function confirmIntent({ topic, unsubscribe }: Webhook, query: URLSearchParams):
 }
 
 /**
- * Returns the answer to a verified request by which a sender wants to know that its receiver is there; undefined where
- * the request is a webhook.
+ * Returns the answer to a verified request by which a sender checks its receiver; undefined if the request is
+ * a webhook.
  */
 function challenge(
   preset: Preset,
@@ -160,7 +161,7 @@ function challenge(
   return undefined
 }
 
-/** All content of a request; undefined where it is too long. */
+/** Reads all content of a request; returns undefined if it is too long. */
 async function contentOf({ body, content }: Info): Promise<Uint8Array<ArrayBuffer> | undefined> {
   if (!body) return content.length > mostContent ? undefined : content
   const chunks: Uint8Array<ArrayBuffer>[] = []
@@ -178,12 +179,12 @@ async function contentOf({ body, content }: Info): Promise<Uint8Array<ArrayBuffe
   return new Uint8Array(await new Blob(chunks).arrayBuffer())
 }
 
-/** The request with content that can be read again. */
+/** Returns the request with content that can be read again. */
 function whole({ url, headers, signal }: Request, content: Uint8Array<ArrayBuffer>): Request {
   return new Request(url, { method: 'POST', headers, body: content, signal })
 }
 
-/** Answers in place of the handler. What a sender wrote goes back as text that no browser takes for a page. */
+/** Answers in place of the handler. Echoes a sender's text in a form that no browser interprets as a page. */
 function say(content: string | null = null, more?: HeadersInit): Response {
   const headers = new Headers(more)
   headers.set('Cache-Control', 'no-store')

@@ -8,23 +8,23 @@ import type { Message } from './message.js'
 import type { Flow, Sendable, Session } from './session.js'
 import type { Part, Result, Results, ResultStatus } from './envelope.js'
 
-/** What posting answers needs to know, and tells. */
+/** What posting answers needs, and reports. */
 export interface RespondEvents {
-  /** The session to answer through: the newest, for an exchange may have moved to it. */
+  /** The session to answer through: the newest, since an exchange may have moved to it. */
   readonly current: Session
-  /** The gateway refuses answers of this session. */
+  /** The gateway refuses the answers of this session. */
   lose(session: Session, error: ReverseHttpError): void
 }
 
-/** What became of it. */
+/** The gateway's result for a message. */
 export type Judged = Omit<Result, 'id'>
 
-/** Reports whether the gateway has it. */
+/** Reports whether the gateway accepted it. */
 export function took(result: ResultStatus | undefined): boolean {
   return result === 'accepted' || result === 'duplicate'
 }
 
-/** A message that waits for what is said to it. */
+/** A message that waits for its result. */
 class Waiting implements Sendable {
   declare readonly deadlineMs: number
   declare readonly settle: (result: Judged | undefined) => void
@@ -39,7 +39,7 @@ class Waiting implements Sendable {
     this.settle = settle
   }
 
-  /** Its JSON, with its content or for content beside it. */
+  /** Its JSON, with its content, or for content beside it. */
   line(beside: boolean): string {
     const { content } = this
     if (beside !== this.#beside) {
@@ -53,14 +53,14 @@ class Waiting implements Sendable {
   }
 }
 
-// A browser has six connections to an origin that speaks HTTP/1.1, and polls and content need theirs.
+// A browser has six connections to an origin that speaks HTTP/1.1; polls and content need some.
 const mostOpen = globalThis.location ? 2 : Infinity
 
 /**
- * Sends answers by the link, or posts them, one POST at a time: what becomes ready meanwhile goes together in the next one, or
- * beside one that takes long: that may be large, or this program too busy to see that it was answered.
- * What streams goes in a POST of its own, for the gateway holds its 202 back while a visitor is slow.
- * A POST that failed is sent again, the same, until nobody waits for what it says.
+ * Sends answers by the link, or posts them, one POST at a time. Answers that become ready meanwhile go
+ * together in the next POST, or beside one that takes long, because it is large or because this program is
+ * too busy to see its answer. A streamed answer has its own POST, since the gateway delays its 202 while a
+ * visitor is slow. A failed POST is repeated unchanged until nobody waits for its result.
  */
 export class Responder {
   readonly #events: RespondEvents
@@ -68,9 +68,9 @@ export class Responder {
   readonly #stop = new AbortController()
   readonly #turn = new Pause()
   #waiting: Waiting[] = []
-  /** The POSTs that are on their way. */
+  /** The POSTs in flight. */
   readonly #sent = new Set<AbortController>()
-  /** How many groups are on their way, when the newest left, and whether another one gathers. */
+  /** How many groups are in flight, when the newest was sent, and whether another one gathers. */
   #groups = 0
   #leftMs = 0
   #gathers: boolean | undefined
@@ -85,9 +85,9 @@ export class Responder {
   }
 
   /**
-   * Sends messages: by the link while that is open, where they fit; else it posts them, with others until a time or by
-   * themselves until a signal aborts. Settles with the result of the first that was not taken, else of the last; with
-   * undefined when it could not be delivered in time.
+   * Sends messages: by the link if it is open and they fit; otherwise by a POST, with others until a time, or
+   * alone until a signal aborts. Settles with the result of the first that was not taken, or of the last;
+   * with undefined if it could not be delivered in time.
    */
   async push(
     of: Message | Message[],
@@ -113,29 +113,32 @@ export class Responder {
     return judged.find((j) => !took(j?.status)) ?? judged.at(-1)
   }
 
-  /** Tries again at once: there is a new session. */
+  /** Tries again at once, since there is a new session. */
   wake(): void {
     this.#pause.end()
   }
 
-  /** Sends again what is on its way: it left before a silence that is over, and its connection may be dead. */
+  /**
+   * Repeats the POSTs in flight: they were sent before a silence that is over, and their connections may be
+   * dead.
+   */
   resend(): void {
     for (const post of this.#sent) post.abort()
   }
 
-  /** Gives up what is not delivered. */
+  /** Abandons undelivered messages. */
   stop(): void {
     this.#stop.abort()
     this.wake()
   }
 
   #post(): void {
-    // Late by the clock, for a program that is too busy sees no timer.
+    // Late by the clock, since timers of a busy program do not run.
     const late = performance.now() - this.#leftMs >= longMs && this.#sent.size <= mostOpen
     const free = !this.#groups || (late && this.#groups < mostGroups)
     if (this.#gathers || !this.#waiting.length || !free) return
     this.#gathers = true
-    // A little later: answers that become ready together go together.
+    // A little later, so that answers that become ready together are sent together.
     queueMicrotask(() => {
       this.#gathers = false
       this.#groups++
@@ -152,7 +155,7 @@ export class Responder {
     })
   }
 
-  /** Takes those that go together. */
+  /** Takes those that can be sent together. */
   #group(waiting: Waiting[]): Waiting[] {
     const { batch, answerBytes, partBytes } = this.current.claimed.limits
     let bytes = frameBytes
@@ -162,7 +165,7 @@ export class Responder {
     for (const w of waiting) {
       const { length } = w.line(framed)
       const besides = framed && w.content ? w.content.length : 0
-      // More content than a part has is relayed as it comes, and nothing can follow it.
+      // More content than a part has is relayed as it arrives, and nothing can follow it.
       bytes += besides > partBytes ? Infinity : length * characterBytes + besides + 1
       characters += length + besides
       // The visitors of all of them wait until the last is sent.
@@ -214,7 +217,7 @@ export class Responder {
         if (over(error)) this.#events.lose(session, error)
         else if (refused(error)) {
           if (error.status === 413 && group[1]) session.narrow = true
-          // The same again would be refused again, but perhaps not each by itself.
+          // The same request would be refused again, but perhaps not each message alone.
           for (const w of group) {
             if (group[1]) await this.#deliver([w], signal)
             else w.settle({ status: 'invalid', detail: error.message })

@@ -16,12 +16,14 @@ import type {
   ResultStatus,
 } from './envelope.js'
 
-/** Takes each line of a stream: its message, or nothing with a heartbeat. What it returns is waited for. */
+/**
+ * Takes each line of a stream: its message, or undefined for a heartbeat. The caller awaits what it returns.
+ */
 export type Heard = (message?: Arrived | Cancel) => Promise<void> | undefined
 
 /**
- * Sends a piece of the content of an answer. Returns what became of it, or `accepted` where that is not known yet
- * and the next may follow all the same; `taken` is called when the gateway has it.
+ * Sends a piece of the content of an answer. Returns its result, or `accepted` if that is not known yet but
+ * the next piece may follow; `taken` is called when the gateway has the piece.
  */
 export type Way = (
   piece: Uint8Array<ArrayBuffer> | Blob,
@@ -29,7 +31,7 @@ export type Way = (
   taken?: () => void,
 ) => Promise<ResultStatus | undefined>
 
-/** What a link needs of a WebSocket. */
+/** The part of a WebSocket that a link needs. */
 export interface LinkSocket {
   binaryType: string
   addEventListener(type: string, listener: (event: any) => void): void
@@ -37,10 +39,10 @@ export interface LinkSocket {
   close(code?: number): void
 }
 
-/** Makes one: `WebSocket` of the platform, or what is like it. */
+/** Opens one: the platform's `WebSocket`, or a compatible class. */
 export type LinkSocketConstructor = new (url: string, protocol: string) => LinkSocket
 
-/** Those options of a program that say how it reaches the gateway. */
+/** The options that say how a program reaches the gateway. */
 export interface ConnectOptions {
   fetch?: Fetch | undefined
   targetAddressSpace?: AddressSpace | undefined
@@ -49,7 +51,7 @@ export interface ConnectOptions {
   key?: string | undefined
 }
 
-/** The ways to the gateway that its sessions share. */
+/** The ways to the gateway, shared by its sessions. */
 export interface Ways extends ConnectOptions {
   /** The URL of the discovery document. Other URLs of the gateway must be on its origin. */
   at: string
@@ -57,9 +59,9 @@ export interface Ways extends ConnectOptions {
   transports: string[]
   /** Sends requests to the gateway's origin only. */
   ask: Fetch
-  /** What is loaded for streams by now. */
+  /** The streaming module, once loaded. */
   streams?: Streams
-  /** What is loaded where there is a page or a Worker; undefined where it does not come. */
+  /** The module for pages and Workers; undefined if it cannot be loaded. */
   page?: Promise<Page | undefined> | undefined
 }
 
@@ -69,17 +71,17 @@ export interface Sendable {
   readonly content: Uint8Array | undefined
   /** Its JSON, for content beside it. */
   line(beside: true): string
-  /** Is told what the gateway said to it. */
+  /** Receives the gateway's result. */
   settle(result: Result | undefined): void
 }
 
-/** What a streamed answer has on its way on a link. */
+/** What a streamed answer has in flight on a link. */
 export interface Flow {
   readonly link: OpenLink
   messages: number
-  /** Of content. */
+  /** Bytes of content in flight. */
   bytes: number
-  /** How much it may be. */
+  /** The most bytes allowed in flight. */
   window: number
 }
 
@@ -90,11 +92,12 @@ export interface OpenLink {
   readonly changed: Pause
   /** Begins a streamed answer. */
   flow(): Flow
-  /** Reports whether a streamed answer may send so much more content. */
+  /** Reports whether a streamed answer may send this much more content. */
   fits(bytes: number, flow: Flow): boolean
   /**
-   * Sends messages of one exchange, with those of others that are ready. Reports whether it could: they may be too large.
-   * `lost` is called where the link ends before the gateway says anything to them, with all such of the exchange.
+   * Sends messages of one exchange, together with ready ones of others. Reports whether it did: they may be
+   * too large. If the link ends before all of them have results, `lost` is called with those of the exchange
+   * that have none.
    */
   send<S extends Sendable>(messages: S[], lost: (all: S[]) => unknown, flow?: Flow): boolean
 }
@@ -107,30 +110,33 @@ export interface Sending {
   answer: Answer
   signal: AbortSignal
   x: {
-    /** The session that its request came by. */
+    /** The session that delivered its request. */
     by: Session
     /** How many messages the gateway has. */
     seq: number
   }
   /** Sends a message by a link. */
   push(message: Message, flow: Flow): Promise<ResultStatus | undefined>
-  /** Is told what became of each. */
+  /** Receives the result of each. */
   judge(said: ResultStatus | undefined): void
   /** Sends a piece as messages, the head with the first. */
   part: Way
   report(code: string, request: Arrived, cause: unknown): void
 }
 
-/** What stream.ts does for a session, where that was loaded. */
+/** What stream.ts does for a session, once it is loaded. */
 export interface Streams {
-  /** Polls once by a link, where there is one or it may be tried; else as it is told. */
+  /** Polls once, by a link if there is one or it may be tried; otherwise by the given function. */
   byLink(
     session: Session,
     signal: AbortSignal,
     heard: Heard,
     otherwise: (signal: AbortSignal) => Promise<Batch | undefined>,
   ): Promise<Batch | undefined>
-  /** Polls once, for a stream where there was one or it may be tried. Returns what Session.batch does; what a stream brought is in no batch. */
+  /**
+   * Polls once, for a stream if there was one or it may be tried. Returns what Session.batch returns;
+   * messages by the stream are not in the returned batch.
+   */
   listen(
     session: Session,
     waitSeconds: number,
@@ -138,17 +144,17 @@ export interface Streams {
     heard: Heard,
   ): Promise<Batch | undefined>
   /**
-   * Has an answer send its pieces by links, and a Blob in one request. Returns what waits until the gateway has said
-   * something to all of them.
+   * Makes an answer send its pieces by links, and a Blob in one request. Returns a function that waits for
+   * the results of all of them.
    */
   flowing(of: Sending): () => Promise<unknown>
   /** Throws if a URL of a claim is on another origin than the discovery document. */
   vet(claimed: ClaimAnswer, at: string): void
-  /** Takes the content of a Response where it is much and its size is known. */
+  /** Takes the content of a Response if it is large and of known size. */
   knownContent(response: Response): Promise<Parts | undefined>
-  /** Tells whether something between did not pass the framed form, or changed it. */
+  /** Reports whether an intermediary refused the framed form, or changed it. */
   misread(error: ReverseHttpError): boolean
-  /** Writes lines, each with the content beside it where it has some. */
+  /** Writes lines, each followed by its content if it has any. */
   frame(
     lines: string[],
     contents: (Uint8Array | Blob | undefined)[],
@@ -157,7 +163,7 @@ export interface Streams {
 
 /** What page.ts does for a claim. */
 export interface Page {
-  /** Follows the life of the page until the signal aborts. */
+  /** Follows the lifecycle of the page until the signal aborts. */
   followPage(poller: Polling, signal: AbortSignal): void
   /** Sends a request to a gateway that may be in a more private network than this page. */
   reach(fetch: Fetch, options: ConnectOptions, url: string, init: RequestInit): Promise<Response>
@@ -166,19 +172,19 @@ export interface Page {
 /** One session of a claim, with the requests that a program may send for it. */
 export class Session {
   declare readonly claimed: ClaimAnswer
-  /** What this program has begun, it and all before it. */
+  /** Names the newest message that this program has begun, with all before it. */
   declare cursor: string
-  /** No poll of it will bring anything any more; another session is needed. */
+  /** No poll of it will return anything; a new session is needed. */
   declare ended?: boolean
-  /** It takes no answers any more either. */
+  /** The gateway accepts no answers from it either. */
   declare lost?: boolean
-  /** The framed form does not pass: answers go as JSON. */
+  /** The framed form does not come through, so answers are sent as JSON. */
   declare plain?: boolean
   /** How many of its requests last as long as their visitors like; each holds a connection. */
   lasting = 0
-  /** Something between takes no large requests. */
+  /** An intermediary refuses large requests. */
   declare narrow?: boolean
-  /** Its link, while that is open. */
+  /** Its link while that is open. */
   declare link: OpenLink | undefined
   declare readonly ways: Ways
 
@@ -188,19 +194,19 @@ export class Session {
     this.cursor = claimed.cursor
   }
 
-  /** What is loaded for streams by now. */
+  /** The streaming module, once loaded. */
   get streams(): Streams | undefined {
     return this.ways.streams
   }
 
-  /** What writes the framed form, where the gateway takes it. */
+  /** Writes the framed form; undefined if the gateway does not accept it. */
   get framed(): Streams['frame'] | undefined {
     return this.claimed.limits.framedInlineBytes && !this.plain ? this.streams?.frame : undefined
   }
 
   /**
-   * Asks for what comes after the cursor; undefined when nothing came. What comes on a link or a stream is
-   * told while it comes, not given.
+   * Polls for what follows the cursor. Returns undefined if there was nothing. Messages by a link or a stream
+   * are passed to `heard` as they arrive, and not returned.
    */
   poll(waitSeconds: number, signal: AbortSignal, heard: Heard): Promise<Batch | undefined> {
     const { streams } = this
@@ -211,7 +217,7 @@ export class Session {
     )
   }
 
-  /** Asks for what comes after the cursor, as a batch. */
+  /** Polls for what follows the cursor, as a batch. */
   batch(waitSeconds: number, signal: AbortSignal): Promise<Batch | undefined> {
     return this.call('GET', this.claimed.requests, {
       headers: { Prefer: `wait=${waitSeconds}`, 'Last-Event-ID': this.cursor },
@@ -220,7 +226,7 @@ export class Session {
     })
   }
 
-  /** Says that this program stops serving. With more fields it is said even while the page goes away. */
+  /** Reports that this program stops serving. With extra fields the request outlives the page. */
   async end(lastly?: Record<string, string>): Promise<void> {
     this.ended = this.lost = true
     await this.call('DELETE', this.claimed.session, {

@@ -1,6 +1,6 @@
 /*
- * Who sent a webhook: how each preset signs, as section 14 of the protocol has it, with Web Crypto. What is compared
- * with a secret is compared by Web Crypto, in constant time.
+ * Verifies who sent a webhook: how each preset signs (section 14 of the protocol), with Web Crypto, which
+ * also compares with secrets in constant time.
  */
 import { fromBase64 } from './base64.js'
 import type { Field } from './envelope.js'
@@ -9,7 +9,7 @@ import type { Field } from './envelope.js'
 export type Preset =
   'standard' | 'github' | 'stripe' | 'slack' | 'discord' | 'websub' | 'cloudevents'
 
-/** An id by which a webhook is recognised when it is repeated, or why it is not verified. */
+/** An id that recognises repeats of a webhook, or why it is not verified. */
 export type Verdict = { id: string; why?: never } | { id?: never; why: string }
 
 /** Verifies a request by its fields and the exact bytes of its content, at a time in milliseconds. */
@@ -21,7 +21,7 @@ export type Verify = (
 
 type Bytes = Uint8Array<ArrayBuffer>
 
-/** What a signature of one preset says of itself. */
+/** What a request claims in the form of one preset. */
 interface Shown {
   signatures: (Bytes | undefined)[]
   signed: Bytes
@@ -35,8 +35,8 @@ const mostSignatures = 16
 const mostId = 256
 
 /**
- * Returns what verifies the webhooks of a sender, for a program that wants to show also what it refuses; `receive`
- * does without. Throws a TypeError that says what a good secret is.
+ * Returns a function that verifies the webhooks of a sender, for programs that also show refused ones;
+ * `receive` includes it. Throws a TypeError that describes a good secret.
  */
 export function verifier(preset: Preset, secret: string): Verify {
   const { subtle } = crypto
@@ -62,7 +62,7 @@ const schemes: Record<Preset, (secret: string) => Verify> = {
     const check = isPublic ? ed25519(key) : hmac(key)
     return verifying(check, (fields, content, nowMs) => {
       const id = one(fields, 'webhook-id')
-      // An id with a full stop could be taken for a shorter one with a time.
+      // An id with a full stop could pass for a shorter one followed by a time.
       if (!id || bytesOf(id).length > mostId || id.includes('.')) {
         return 'it needs one webhook-id, without a full stop'
       }
@@ -161,7 +161,7 @@ const schemes: Record<Preset, (secret: string) => Verify> = {
     return async (fields, content) => {
       if (secret) {
         const token = /^bearer (.*)$/i.exec(one(fields, 'authorization') ?? '')?.[1]
-        // As MACs with a key of the moment, which are of one length and compared in constant time.
+        // Compared as MACs under a random key, which have equal lengths and are compared in constant time.
         const key = crypto.getRandomValues(new Uint8Array(32))
         const mac = await hmacOf(key, bytesOf(secret))
         if (token === undefined || !(await hmac(key)(mac, bytesOf(token)))) {
@@ -180,7 +180,7 @@ const schemes: Record<Preset, (secret: string) => Verify> = {
   },
 }
 
-/** Verifies what a request shows of itself: one of its signatures has to be right. */
+/** Verifies what a request shows: one of its signatures must be right. */
 function verifying(
   check: (signature: Bytes, signed: Bytes) => Promise<boolean>,
   read: (fields: readonly Field[], content: Bytes, nowMs: number) => Shown | string,
@@ -197,7 +197,7 @@ function verifying(
   }
 }
 
-/** Returns what checks an HMAC. */
+/** Returns a function that checks an HMAC. */
 function hmac(secret: Bytes, hash = 'SHA-256') {
   const key = importing(secret, hash, 'verify')
   return async (signature: Bytes, signed: Bytes): Promise<boolean> =>
@@ -213,16 +213,16 @@ async function importing(secret: Bytes, hash: string, usage: KeyUsage): Promise<
   return crypto.subtle.importKey('raw', secret, { name: 'HMAC', hash }, false, [usage])
 }
 
-/** Returns what checks a signature of ed25519. */
+/** Returns a function that checks an ed25519 signature. */
 function ed25519(secret: Bytes) {
-  // Where a browser has none it says so when the first webhook comes, and its handler does not run.
+  // A browser without ed25519 reports that with the first webhook, and the handler does not run.
   const key = crypto.subtle.importKey('raw', secret, 'Ed25519', false, ['verify'])
   key.catch(() => {})
   return async (signature: Bytes, signed: Bytes): Promise<boolean> =>
     signature.length === 64 && crypto.subtle.verify('Ed25519', await key, signature, signed)
 }
 
-/** The value of a field; undefined where it is absent, empty or repeated. */
+/** Returns the value of a field; undefined if it is absent, empty or repeated. */
 export function one(fields: readonly Field[], name: string): string | undefined {
   const values = fields.filter(([of]) => of.toLowerCase() === name)
   return values.length === 1 ? values[0]![1] || undefined : undefined
@@ -230,18 +230,18 @@ export function one(fields: readonly Field[], name: string): string | undefined 
 
 const untimely = 'it was signed more than five minutes ago, or at no time at all'
 
-/** Reports whether a time, in seconds since 1970, is near. */
+/** Reports whether a time, in seconds since 1970, is close to now. */
 function timely(text: string | undefined, nowMs: number): text is string {
   return /^\d{1,15}$/.test(text ?? '') && Math.abs(nowMs - Number(text) * 1000) <= withinMs
 }
 
-/** The string of that name in content that is a JSON object; undefined if there is none. */
+/** Returns the string of that name in content that is a JSON object; undefined if there is none. */
 function stringIn(content: Bytes, name: string): string | undefined {
   const text = (membersIn(content) as Record<string, unknown> | undefined)?.[name]
   return typeof text === 'string' && text && bytesOf(text).length <= mostId ? text : undefined
 }
 
-/** The members of content that is a JSON object; undefined where it is none. */
+/** Returns the members of content that is a JSON object; undefined if it is not one. */
 export function membersIn(content: Bytes): object | undefined {
   try {
     const value: unknown = JSON.parse(new TextDecoder('utf-8', { ignoreBOM: true }).decode(content))
@@ -254,10 +254,10 @@ export function membersIn(content: Bytes): object | undefined {
 const prefixed = (text: string | undefined, prefix: string): string | undefined =>
   text?.startsWith(prefix) ? text.slice(prefix.length) : undefined
 
-/** Field values have a character for each byte, and JSON any characters: both are compared as UTF-8 here. */
+/** Field values have one character for each byte, JSON any characters: both are compared as UTF-8. */
 const bytesOf = (text: string): Bytes => new TextEncoder().encode(text)
 
-/** The bytes of a text of bytes, one character each, and content after them. */
+/** Returns the bytes of a text with one character for each byte, followed by content. */
 function joined(text: string, content: Bytes): Bytes {
   const both = new Uint8Array(text.length + content.length)
   both.set(Uint8Array.from(text, (c) => c.charCodeAt(0)))
@@ -273,7 +273,7 @@ function hexOf(bytes: Bytes): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
-/** `fromBase64` takes what lacks its padding, and Go does not. */
+/** Unlike Go, `fromBase64` accepts missing padding. */
 function strictBase64(text: string): Bytes {
   if (text.length % 4 || /[^\w+/=-]|\s/.test(text)) throw new TypeError('not base64')
   return fromBase64(text)

@@ -1,6 +1,6 @@
 /*
- * The module of what streams and what is much, loaded while the first claim is made. Where it does not
- * come, polls are for batches, and content goes in parts of JSON.
+ * The module for streams and large content, loaded while the first claim is made. Where it cannot be loaded,
+ * polls ask for batches, and content is sent in parts of JSON.
  */
 export { byLink } from './by-link.js'
 export { flowing } from './flow.js'

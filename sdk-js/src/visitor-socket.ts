@@ -153,7 +153,7 @@ export class VisitorSocket extends EventTarget implements Socket {
     this.#linger()
   }
 
-  /** The handler failed: tells the visitor. */
+  /** Reports to the visitor that the handler failed. */
   fail(cause: unknown): void {
     if (this.#readyState > 2) return
     this.#failure ??= { cause }
@@ -220,7 +220,7 @@ export class VisitorSocket extends EventTarget implements Socket {
     if (!clean) this.#abort()
   }
 
-  /** Takes data that is ready to be sent, at most so much. */
+  /** Takes data that is ready to be sent, at most `mostBytes`. */
   #piece(mostBytes: number): Uint8Array<ArrayBuffer> {
     let size = 0
     const frames: Uint8Array[] = []
@@ -243,7 +243,7 @@ export class VisitorSocket extends EventTarget implements Socket {
     return piece
   }
 
-  /** Notes that the gateway accepted so much. */
+  /** Notes that the gateway accepted `bytes`. */
   #taken(bytes: number): void {
     if (this.#readyState > 2) return
     // A visitor who reads messages is there, though their answer to a ping behind the messages may take long.

@@ -1,6 +1,6 @@
 /*
- * Waits for one request to a path, such as a redirect of OAuth. Loaded with the first wait. From then on the path of a
- * wait is no longer the handler's: what nobody waits for there gets 404.
+ * Waits for one request to a path, such as a redirect of OAuth. Loaded with the first wait. After that the
+ * path no longer reaches the handler: requests that nobody waits for get 404.
  */
 import type { Handler } from './exchange.js'
 import type { Info } from './request.js'
@@ -9,27 +9,30 @@ import type { Info } from './request.js'
 export interface WaitOptions {
   /** How long, in milliseconds. Absent: five minutes. */
   timeoutMs?: number
-  /** Its abort ends the wait. */
+  /** Aborting it ends the wait. */
   signal?: AbortSignal
-  /** Reports whether a request is the one; another gets 404, and the wait goes on. Absent: the first GET or POST is. */
+  /**
+   * Reports whether a request is the awaited one; others get 404, and the wait goes on. Absent: the first GET
+   * or POST is.
+   */
   accept?: (request: Request) => boolean | Promise<boolean>
-  /** Answers the request. Absent: a page says that it can be closed. */
+  /** Answers the request. Absent: with a page that can be closed. */
   respond?: (request: Request) => Response | Promise<Response>
 }
 
-/** The largest content of a request that is waited for, in bytes. */
+/** The largest content of an awaited request, in bytes. */
 const mostContent = 1024 * 1024
 const waitMs = 5 * 60_000
-/** How many paths are kept from the handler; those that nobody waits for are forgotten first. */
+/** How many paths are kept from the handler; those without a wait are forgotten first. */
 const mostPaths = 1024
 
-/** What a wait needs of a claim. */
+/** What a wait needs from a claim. */
 interface Claimed {
   handler: Handler
   readonly closed: Promise<void>
 }
 
-/** Who waits for each path of a claim; undefined where nobody does any more. */
+/** The wait for each path of a claim; undefined once it is over. */
 type Waits = Map<string, ((request: Request, info: Info) => Promise<Response>) | undefined>
 
 const waits = new WeakMap<Claimed, Waits>()
@@ -40,7 +43,7 @@ export function waitFor(claim: Claimed, path: string, options: WaitOptions = {})
   const at = new URL(path, 'http://claim.invalid').pathname
   const paths = waits.get(claim) ?? taking(claim)
   if (paths.get(at)) throw new TypeError(`${at} is waited for already`)
-  paths.delete(at) // and comes to the end again
+  paths.delete(at) // moves it to the end
   for (const [oldest, waiting] of paths) {
     if (paths.size < mostPaths) break
     if (!waiting) paths.delete(oldest)
@@ -66,7 +69,7 @@ export function waitFor(claim: Claimed, path: string, options: WaitOptions = {})
     const mine = async (request: Request, info: Info): Promise<Response> => {
       const whole = await wholeOf(request, info)
       if (!whole) return new Response(null, { status: 413 })
-      // Another may have come while this one was read, or judged.
+      // Another request may have arrived while this one was read or judged.
       if (!(await accept(whole.clone())) || paths.get(at) !== mine) return missing()
       end()
       resolve(whole)
@@ -79,7 +82,7 @@ export function waitFor(claim: Claimed, path: string, options: WaitOptions = {})
   })
 }
 
-/** Takes the paths that are waited for from the handler of a claim. */
+/** Takes the awaited paths from the handler of a claim. */
 function taking(claim: Claimed): Waits {
   const paths: Waits = new Map()
   waits.set(claim, paths)
@@ -88,7 +91,7 @@ function taking(claim: Claimed): Waits {
     const { pathname } = new URL(request.url)
     if (!paths.has(pathname)) return handler(request, info)
     const waiting = paths.get(pathname)
-    // Previews and browsers that fetch ahead are not the visitor.
+    // Previews and prefetches do not come from the visitor.
     const ahead = info.headers.some(
       ([name, value]) => /^(sec-)?purpose$/i.test(name) && /prefetch/i.test(value),
     )
@@ -98,7 +101,10 @@ function taking(claim: Claimed): Waits {
   return paths
 }
 
-/** The request with its content at hand, which ends with the exchange otherwise; undefined where it is too long. */
+/**
+ * Returns the request with its content in memory, since the original content ends with the exchange;
+ * undefined if it is too long.
+ */
 async function wholeOf(
   { url, method, headers, signal }: Request,
   { body, content }: Info,
@@ -125,7 +131,7 @@ async function wholeOf(
 
 const missing = (): Response => new Response(null, { status: 404 })
 
-/** A page that says that it can be closed. What the URL has, a code for example, goes no further. */
+/** A page that says that it can be closed. It passes on nothing of the URL, which may contain a code. */
 function closable(): Response {
   const html =
     '<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><title>Done</title>' +

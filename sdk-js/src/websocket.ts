@@ -6,8 +6,7 @@ import type { Field } from './envelope.js'
 import type { Info } from './request.js'
 
 const defaultMessageBytes = 16 << 20
-// A page that speaks HTTP/1.1 has six connections, and each socket holds one; polls and answers need some
-// too.
+// A page that speaks HTTP/1.1 has six connections, and each socket holds one; polls and answers need some.
 const mostSockets = 2
 
 /** The number of open sockets. */

@@ -1,14 +1,14 @@
 /*
- * The connection of a claim in a Worker, its handler in the page. This module runs in both: the page makes a Worker from a
- * Blob, which imports this module and the SDK again, by URL.
+ * A claim's connection in a Worker, with its handler in the page. This module runs in both: the page makes a
+ * Worker from a Blob, which imports this module and the SDK by URL.
  *
- * The Worker gives a request to the page with the time by which it may begin it. The page says `begun` before its handler
- * runs, or `late`. A request that the page did not begin in time is answered with 503 by the Worker, and the page, whenever
- * it goes on, sees that it is late: none is begun after its visitor was told to come again. One that is begun has as long as
- * its visitor waits.
+ * The Worker passes each request to the page with a deadline for beginning it. Before its handler runs, the
+ * page sends `begun`, or `late` after the deadline. The Worker answers 503 if the page did not begin a
+ * request in time; a page that resumes later sees the deadline and does not begin it, since its visitor was
+ * already told to try again. A request that was begun has as long as its visitor waits.
  *
- * `life` counts how often the page went away or came back. A request with an older count is late, too: the gateway may
- * have given it to another tab.
+ * `life` counts how often the page went away or came back. A request with an older count is late too: the
+ * gateway may have given it to another tab.
  */
 import { onAbort } from './abort.js'
 import { FromPageClaim, revive, type PageClaim } from './page-claim.js'
@@ -32,8 +32,9 @@ interface SDK {
 }
 
 /**
- * Serves as `serve` does, with the connection in a Worker: throttled timers and a page that computes do not end it, and
- * visitors of such a page get 503 with Retry-After. Where there can be no such Worker it serves in the page.
+ * Serves as `serve` does, with the connection in a Worker, so that throttled timers or a busy page do not end
+ * it; visitors of such a page get 503 with Retry-After. Where such a Worker is impossible it serves in the
+ * page.
  */
 export async function serveFromWorker(
   handler: Handler,
@@ -41,7 +42,7 @@ export async function serveFromWorker(
 ): Promise<PageClaim> {
   const { signal, logger, storage = pageStorage(), fetch, WebSocket, ...plain } = options
   const here = import.meta.url
-  // On a gateway the SDK is /sdk.js, in the package index.js beside this module.
+  // A gateway serves the SDK as /sdk.js; in the package it is index.js beside this module.
   const sdk = here.replace(/(sdk\/)?worker\.js(?=$|\?)/, (_, below) =>
     below ? 'sdk.js' : 'index.js',
   )
@@ -69,7 +70,7 @@ export async function serveFromWorker(
       end()
       if (data.type === 'refused') {
         giveUp()
-        // Only a document may ask for the permission that it lacks.
+        // Only a document may ask for the missing permission.
         if (data.error.code === 'permission_needed') resolve(inPage())
         else reject(revive(data.error, Known))
         return
@@ -84,7 +85,9 @@ export async function serveFromWorker(
   })
 }
 
-/** Starts a Worker that has the SDK; undefined where a policy, the browser or the network does not allow one. */
+/**
+ * Starts a Worker that has the SDK; returns undefined if a policy, the browser or the network prevents one.
+ */
 async function start(here: string, sdk: string): Promise<Worker | undefined> {
   const code = `Promise.all([import(${JSON.stringify(here)}),import(${JSON.stringify(sdk)})]).then(([w,s])=>w.answerFromPage(s.serve),()=>postMessage({type:'unable'}))`
   const url = URL.createObjectURL(new Blob([code], { type: 'text/javascript' }))
@@ -102,7 +105,7 @@ async function start(here: string, sdk: string): Promise<Worker | undefined> {
     })
     if (able) return made
   } catch {
-    // No Worker, or Trusted Types.
+    // There is no Worker, or Trusted Types forbid it.
   } finally {
     clearTimeout(timer)
     URL.revokeObjectURL(url)
