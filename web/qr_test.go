@@ -25,7 +25,7 @@ func code(t *testing.T, query string) (*http.Response, string) {
 	return w.Result(), w.Body.String()
 }
 
-// modules reads the black ones of a drawing, without the quiet zone.
+// modules returns the black modules of a drawing, without the quiet zone.
 func modules(t *testing.T, svg string) (black map[[2]int]bool, size int) {
 	t.Helper()
 	m := regexp.MustCompile(`viewBox="0 0 (\d+) (\d+)"`).FindStringSubmatch(svg)
@@ -91,7 +91,7 @@ func TestACodeIsKeptAndMayDoNothing(t *testing.T) {
 	}
 }
 
-func TestATextThatIsNoneIsRefused(t *testing.T) {
+func TestAMissingOrLongTextIsRefused(t *testing.T) {
 	for _, query := range []string{"", "?text=", "?other=a", "?text=%ff", "?text=" + strings.Repeat("x", 513), "?text=" + strings.Repeat("%C3%A9", 257)} {
 		r, body := code(t, query)
 		if r.StatusCode != 400 || r.Header.Get("Content-Type") != "application/problem+json" || r.Header.Get("Cache-Control") != "no-store" {

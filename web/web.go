@@ -19,12 +19,10 @@ import (
 //go:embed pages vendor/*.js vendor/*.txt
 var pages embed.FS
 
-// Pages returns a handler of GET and HEAD for each path, among them /sdk.js,
-// what it imports while it runs, beside it, and its helpers below /sdk/.
-// A file of pages/ has the path of its name; HTML loses its extension. A file
-// of vendor/ stays in a folder of that name; only pages of the gateway load it.
-// The guides are at /guides, below it, and in /llms.txt.
-// /qr.svg draws the QR code of its parameter text.
+// Pages returns a handler of GET and HEAD for each path. The SDK is /sdk.js, with the modules that it imports
+// while it runs beside it, and its helpers below /sdk/. A file of pages/ has the path of its name; HTML loses
+// its extension. A file of vendor/ stays in a folder of that name; only pages of the gateway load it. The
+// guides are at /guides, below it, and in /llms.txt. /qr.svg draws the QR code of its parameter text.
 func Pages() (map[string]http.Handler, error) {
 	files, err := fs.Glob(pages, "*/*")
 	if err != nil {
@@ -70,7 +68,7 @@ func Pages() (map[string]http.Handler, error) {
 		module, sourceMap := newAsset(".js", m.JS), newAsset(".map", m.SourceMap)
 		module.fields["SourceMap"] = at + ".map"
 		for path, a := range map[string]*asset{at: module, at + ".map": sourceMap} {
-			// A page of any origin may import it.
+			// Pages of any origin may import it.
 			a.fields["Cross-Origin-Resource-Policy"] = "cross-origin"
 			if handlers[path] != nil {
 				return nil, fmt.Errorf("web: %s is a page and a module of the SDK", path)

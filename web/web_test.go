@@ -29,7 +29,7 @@ func get(t *testing.T, h http.Handler, method string, fields ...string) (*http.R
 	return w.Result(), string(body)
 }
 
-// served is what is the same every time.
+// served returns the handlers of all pages.
 func served(t *testing.T) map[string]http.Handler {
 	t.Helper()
 	handlers, err := Pages()
@@ -90,7 +90,7 @@ func TestEveryPathIsServedWithItsTypeAndKeptByETag(t *testing.T) {
 	}
 }
 
-func TestWhatIsLongGoesInGzipToThoseWhoTakeIt(t *testing.T) {
+func TestLongContentIsCompressedForClientsThatAcceptGzip(t *testing.T) {
 	page := served(t)["/"]
 	plain, want := get(t, page, "GET")
 	zipped, body := get(t, page, "GET", "Accept-Encoding", "br, gzip;q=0.5")
@@ -129,8 +129,8 @@ func TestEveryModuleOfTheSDKNamesItsSourceMap(t *testing.T) {
 	}
 }
 
-// A bundle from npm is large, so a page has it only where it needs it. Hono, and for the playground the
-// MCP SDK, are no modules of a page: they come to its worker as text.
+// A bundle from npm is large, so only the pages that need it load it. Hono, and for the playground the MCP
+// SDK, are not modules of a page: its worker gets them as text.
 func TestPagesThatLoadBundles(t *testing.T) {
 	want := map[string][]string{
 		"/vendor/client-zip.js": {"/files"},
@@ -171,8 +171,8 @@ func TestPagesThatLoadBundles(t *testing.T) {
 	}
 }
 
-// A page must work where nothing but the gateway can be reached, and must tell
-// nobody else that it was opened.
+// A page must work where only the gateway can be reached, and must not reveal to anyone else that it was
+// opened.
 func TestNothingIsLoadedFromAnotherHost(t *testing.T) {
 	// Addresses in attributes, imports and style sheets; the name of SVG's namespace is not fetched.
 	loads := regexp.MustCompile(`(?:(?:src|href|action|poster|data|srcset)\s*=\s*["']?|import\s*\(?\s*["']|from\s+["']|url\(\s*["']?|fetch\(\s*["'])((?:[a-z]+:)?//[^"'\s)>]+)`)
@@ -200,7 +200,7 @@ func TestEveryAddressInAPageIsServed(t *testing.T) {
 	local := regexp.MustCompile(`(?:src|href)="(/[^"]*)"|(?:from|import) '(\.?/[^']*)'|import\("\.(/[^"]*)"\)`)
 	for path, h := range handlers {
 		if strings.HasSuffix(path, ".map") {
-			continue // It names sources, which are inside of it.
+			continue // It names sources, which it contains.
 		}
 		_, body := get(t, h, "GET")
 		for _, m := range local.FindAllStringSubmatch(body, -1) {
@@ -214,7 +214,7 @@ func TestEveryAddressInAPageIsServed(t *testing.T) {
 
 func TestPoliciesOfPages(t *testing.T) {
 	handlers := served(t)
-	runs := map[string]bool{"/playground": true, "/mock": true} // code that a person wrote, in a worker
+	runs := map[string]bool{"/playground": true, "/mock": true} // code of the user, in a worker
 	for path := range handlers {
 		if strings.Contains(path, ".") {
 			continue
@@ -248,7 +248,7 @@ func TestPoliciesOfPages(t *testing.T) {
 	}
 }
 
-func TestThePlaygroundLoadsWhatItHasTheHashOf(t *testing.T) {
+func TestThePlaygroundHasTheHashOfEachModuleThatItLoads(t *testing.T) {
 	handlers := served(t)
 	r, body := get(t, handlers["/playground"], "GET")
 	p := r.Header.Get("Content-Security-Policy")

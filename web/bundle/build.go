@@ -60,14 +60,13 @@ func build(root, name, exports string) (map[string][]byte, error) {
 	}, nil
 }
 
-// pkg is a package of npm.
+// pkg is an npm package.
 type pkg struct {
 	name, version string
 	licence       []byte
 }
 
-// packages returns those that a module was made of. Each must be the one that
-// package-lock.json pins.
+// packages returns the packages that a module was made of. Each must be the one that package-lock.json pins.
 func packages(root, metafile string) ([]pkg, error) {
 	var meta struct{ Inputs map[string]any }
 	if err := json.Unmarshal([]byte(metafile), &meta); err != nil {
@@ -120,13 +119,12 @@ func folderOf(file string) string {
 	return before + path.Join(inside[:n]...)
 }
 
-// manifest is what package.json says.
+// manifest is the part of package.json that is needed.
 type manifest struct {
 	Name, Version, License string
 }
 
-// licenceIn returns the licence of a package: its text, or what package.json
-// says where the package has none.
+// licenceIn returns the licence of a package: its text, or the name in package.json if there is none.
 func licenceIn(folder string, of manifest) ([]byte, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {

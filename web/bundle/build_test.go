@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// What is committed is what the pinned packages make, byte for byte.
+// The committed files are what the pinned packages make, byte for byte.
 func TestTheFilesOfVendorAreUpToDate(t *testing.T) {
 	if _, err := os.Stat("../../node_modules"); err != nil {
 		t.Skip("node_modules is missing: run npm ci")
@@ -46,7 +46,7 @@ func TestTheFilesOfVendorAreUpToDate(t *testing.T) {
 	}
 }
 
-// Without npm, too: each module says what is in it, and has the licences beside it.
+// This needs no npm: each module names its packages, and has their licences beside it.
 func TestEveryModuleOfVendorHasItsLicences(t *testing.T) {
 	for name := range libraries {
 		js, err := os.ReadFile("../vendor/" + name + ".js")

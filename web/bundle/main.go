@@ -1,6 +1,5 @@
-// Command bundle makes the files of web/vendor: what the pages need from npm,
-// each library one module with its licences beside it. A gateway embeds these
-// files, so that it is built and run without npm.
+// Command bundle makes the files of web/vendor: the libraries that pages need from npm, each as one module
+// with its licences beside it. A gateway embeds these files, so building and running one needs no npm.
 //
 //	npm ci && go generate ./web
 //
@@ -15,8 +14,7 @@ import (
 	"slices"
 )
 
-// libraries are the modules by name, each with what it exports. The same text
-// is the declaration of its types, for tsc.
+// libraries maps the name of each module to its exports. The same text declares its types for tsc.
 var libraries = map[string]string{
 	"client-zip": `export { makeZip, predictLength } from 'client-zip'`,
 	"codemirror": `export { EditorState } from '@codemirror/state'
@@ -26,7 +24,7 @@ export { HighlightStyle, syntaxHighlighting, bracketMatching, indentOnInput } fr
 export { javascriptLanguage } from '@codemirror/lang-javascript'
 export { tags } from '@lezer/highlight'`,
 	"hono": `export { Hono } from 'hono'`,
-	// zod, which is inside, tries whether it may evaluate text unless this is set first, and browsers report that.
+	// zod, which it contains, tries to evaluate text unless this is set first, and browsers report that.
 	"mcp": `import 'data:text/javascript,globalThis.__zod_globalConfig = { jitless: true }'
 export { McpServer, createMcpHandler, fromJsonSchema } from '@modelcontextprotocol/server'`,
 	"msw": `export { delay, getResponse, http, HttpResponse } from 'msw'`,
@@ -40,8 +38,7 @@ func main() {
 	}
 }
 
-// run writes the files of all libraries to vendor, below the folder web, whose
-// parent has the packages.
+// run writes the files of all libraries to vendor, in the folder web, whose parent has the packages.
 func run(web string) error {
 	root, err := filepath.Abs(filepath.Join(web, ".."))
 	if err != nil {

@@ -15,10 +15,10 @@ const timeoutMs = 600_000
 const longText = 140
 const mcpMs = 2_000
 const title = document.title
-/** @type {Map<string, { item: HTMLElement, left: HTMLElement }>} the cards of questions that wait */
+/** @type {Map<string, { item: HTMLElement, left: HTMLElement }>} the cards of waiting questions */
 const cards = new Map()
 let log = readLog()
-/** The URL of the last claim. */
+/** The URL of the newest claim. */
 let at = ''
 
 const bell = new Bell(by('sound'), by('notify'), by('notify-note'))
@@ -52,23 +52,23 @@ claimPanel({
   },
   released: () => questions.close(),
 })
-// At once, so that askers get an answer from this page, and not that the program is gone.
+// At once, so that this page still answers the askers, instead of the gateway for a program that is gone.
 by('give-up').addEventListener('click', () => questions.close())
 by('claim-form').addEventListener('submit', () => {
-  // The gateway picks a label only after the one before was given up.
+  // The gateway picks a label only after the earlier one was given up.
   if (!by('label').value.trim()) questions.close()
 })
-// Its link would have others look at the exchanges, which is not what is shared here.
+// Its link would show the exchanges to others, and this page shares only the URL.
 by('share').remove()
 offerCopy(by('copy-add'), () => by('add').textContent)
 by('send').hidden = !navigator.share
 by('send').addEventListener('click', () => {
-  // Rejects where the person changes their mind.
+  // Rejects if the user changes their mind.
   navigator.share({ title: 'Ask me', text: 'Ask me something:', url: at }).catch(() => {})
 })
 drawLog()
 pulse.listen(tick)
-// Before the first agent comes, and after the page is there.
+// Before the first agent comes, but after the page is shown.
 setTimeout(() => mcp.load().catch(() => {}), mcpMs)
 by('clear-log').addEventListener('click', () => {
   log = []
@@ -160,7 +160,7 @@ function count() {
   document.title = waits ? `(${waits}) ${title}` : title
 }
 
-/** Ends questions whose time is over, and shows how long the others may wait. */
+/** Ends questions whose time is over, and shows how long the others can wait. */
 function tick() {
   const waiting = questions.waiting()
   for (const { id, expiresAt } of waiting) {

@@ -17,10 +17,10 @@ export class Bell {
   #audio
 
   /**
-   * @param {HTMLInputElement} sound the box that turns the sound on
-   * @param {HTMLButtonElement} notify the button that asks for notifications
+   * @param {HTMLInputElement} sound the checkbox for the sound
+   * @param {HTMLButtonElement} notify the button that allows notifications
    * @param {HTMLElement} said
-   * @param {{ page?: string, rings?: boolean }} [options] the page, and whether it rings before somebody says so
+   * @param {{ page?: string, rings?: boolean }} [options] the page, and whether it rings unless turned off
    */
   constructor(sound, notify, said, { page = 'ask', rings = true } = {}) {
     this.#page = page
@@ -33,7 +33,7 @@ export class Bell {
       keep(`${page} silent`, sound.checked ? 'no' : 'yes')
       if (sound.checked) this.#play()
     })
-    // A page may play once somebody has touched it.
+    // A page may play sounds only after the user has touched it.
     addEventListener('pointerdown', () => this.#context()?.resume(), { once: true })
     addEventListener('keydown', () => this.#context()?.resume(), { once: true })
     notify.addEventListener('click', () => this.#allow())
@@ -60,7 +60,7 @@ export class Bell {
         focus()
         note.close()
       })
-    } catch {} // Chrome for Android has them in service workers only
+    } catch {} // Chrome for Android shows them from service workers only
   }
 
   async #allow() {
@@ -80,7 +80,7 @@ export class Bell {
   }
 
   #play() {
-    // Sounds from before the first touch of the page would all be played later, at once.
+    // Earlier sounds would all be played at the first touch of the page.
     if (!navigator.userActivation?.hasBeenActive) return
     const audio = this.#context()
     if (!audio || audio.state === 'closed') return

@@ -1,4 +1,4 @@
-/** The MCP server of the board: tools that read and change it, each with what it takes and does. */
+/** The MCP server of the board: tools that read and change it, with their arguments and effects. */
 import { colors, mostText, mostTitle } from './board.js'
 import { mcpDoor, said } from './mcp-door.js'
 import { clientOf, hostOf } from './mcp-question.js'
@@ -14,8 +14,8 @@ const id = { type: 'integer', description: 'The number of a note, as read_board 
  * @property {Record<string, object>} takes
  * @property {string[]} [needs]
  * @property {boolean} [reads] whether it changes nothing
- * @property {boolean} [removes] whether what it does cannot be undone
- * @property {(board: import('./board.js').Board, args: any) => string} run returns what to tell the agent
+ * @property {boolean} [removes] whether its effect cannot be undone
+ * @property {(board: import('./board.js').Board, args: any) => string} run returns the text for the agent
  */
 
 /** @type {Tool[]} */
@@ -72,7 +72,7 @@ export const tools = [
  * @param {import('./board.js').Board} board
  * @param {object} calls
  * @param {(tool: Tool, args: object, info: import('/sdk.js').Info, mcpReq: any) => Promise<string>} calls.allow
- *   resolves to why the call may not be, or to nothing
+ *   resolves to why the call is refused, or to nothing
  * @param {(tool: Tool, args: object, who: string, result: { text: string, isError: boolean }) => void} calls.ended
  * @param {(info: import('/sdk.js').Info, id: unknown) => void} calls.takeBack
  */

@@ -1,4 +1,4 @@
-/** A board of notes, which the person in front of the page and agents change alike. */
+/** A board of notes, which both the user and agents change. */
 
 export const mostNotes = 50
 export const mostText = 500
@@ -20,7 +20,7 @@ export class Board {
   #changed
 
   /**
-   * @param {(id?: number) => void} changed called after each change, with the note that it was to
+   * @param {(id?: number) => void} changed called after each change, with the id of the changed note
    * @param {string | null} [kept] what `toString` returned before
    */
   constructor(changed, kept = null) {

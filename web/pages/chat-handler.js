@@ -1,10 +1,11 @@
 /**
- * The chat over HTTP. What is said comes as server-sent events (https://html.spec.whatwg.org/#server-sent-events)
- * or by a WebSocket, whichever a visitor's program has; it is sent by POST, or by that WebSocket.
+ * The chat over HTTP. Visitors receive messages as server-sent events
+ * (https://html.spec.whatwg.org/#server-sent-events) or by a WebSocket, and send them by POST or by that
+ * WebSocket.
  *
  *   GET  /           the page of a visitor
- *   GET  /events     `event: said` and `event: here`; Last-Event-ID goes on where it broke off
- *   GET  /socket     the same as messages {"type":"said",…}; takes {"text":"…"}
+ *   GET  /events     `event: said` and `event: here`; Last-Event-ID resumes after that event
+ *   GET  /socket     the same as messages {"type":"said",…}; accepts {"text":"…"}
  *   POST /messages   {"from":"ann","text":"hello"}, a form, or the text itself
  *   GET  /messages   what was said, as JSON
  */
@@ -16,7 +17,7 @@ import { nameOf } from './chat-room.js'
 /** @typedef {import('./chat-room.js').Member} Member */
 
 const quietMs = 15_000
-// What waits for a visitor who takes nothing: then they are let go.
+// The most messages that wait for a visitor who reads nothing; more end the connection.
 const mostWaiting = 300
 const mostWaitingBytes = 1 << 20
 const messageBytes = 16 * 1024
@@ -25,7 +26,7 @@ const messageBytes = 16 * 1024
  * Returns the handler.
  * @param {Room} room
  * @param {import('./pulse.js').Pulse} pulse
- * @param {string} script what the page of a visitor runs
+ * @param {string} script the script of a visitor's page
  * @returns {import('/sdk.js').Handler}
  */
 export function chatHandler(room, pulse, script) {
@@ -87,7 +88,7 @@ function events(room, pulse, request, info, who) {
           end()
           room.leave(member)
         }
-        // EventSource waits for something before it says that it is open.
+        // EventSource reports that it is open only after it receives something.
         write(': welcome\n\n')
         joined = room.join(member, after)
         if (!joined) leave()
@@ -102,7 +103,7 @@ function events(room, pulse, request, info, who) {
 }
 
 /**
- * Returns an event. What was said has an id, so that EventSource goes on after it.
+ * Returns an event. Messages have an id, so that EventSource resumes after the newest.
  * @param {string} type
  * @param {any} what
  */
@@ -119,7 +120,7 @@ function eventOf(type, what) {
 function socket(room, upgrade, who) {
   /** @type {ReturnType<typeof upgrade> | undefined} */
   let taken
-  /** @type {string[]} what is heard before the connection is there */
+  /** @type {string[]} messages from before the connection is there */
   const first = []
   /** @type {Member} */
   const member = {
@@ -133,7 +134,7 @@ function socket(room, upgrade, who) {
       taken.close(1008, 'too slow')
     },
   }
-  // Whoever finds no room gets an answer, and not a connection that ends at once.
+  // If the room is full, the visitor gets an answer instead of a connection that ends at once.
   if (!room.join(member)) return full()
   taken = upgrade({ messageBytes })
   for (const text of first) taken.send(text)
@@ -173,7 +174,7 @@ function post(room, request, info) {
     }
   } else if (/x-www-form-urlencoded/i.test(type)) {
     const form = new URLSearchParams(text)
-    // curl -d 'any text' says that it is a form, too.
+    // curl -d 'any text' also declares a form.
     if (form.has('text')) what = { text: form.get('text'), from: form.get('from') }
   }
   const address = hostOf(info.remoteAddr)
@@ -189,7 +190,7 @@ const why = {
   fast: 'That is too fast: ten messages in ten seconds at most.',
 }
 
-// Below a path the page of a visitor has an origin of its own, and a chat is for all who have its URL.
+// Below a path a visitor's page has its own origin, and a chat is open to everyone who has its URL.
 const fields = { 'Cache-Control': 'no-store', 'Access-Control-Allow-Origin': '*' }
 
 function full() {
@@ -208,7 +209,7 @@ function preflight() {
 
 /**
  * @param {number} status
- * @param {unknown} said text or what becomes JSON
+ * @param {unknown} said text, or a value to send as JSON
  * @param {Record<string, string>} [more]
  */
 function answer(status, said, more = {}) {

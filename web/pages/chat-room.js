@@ -1,4 +1,4 @@
-/** A chat: who is here, and what was said. Everything that strangers can make of it is bounded. */
+/** A chat: who is present, and what was said. Everything that strangers can add is bounded. */
 import { networkOf } from './address.js'
 
 export const mostMembers = 60
@@ -13,14 +13,14 @@ const mostAddresses = 1_000
 /**
  * @typedef {object} Said
  * @property {number} id counts up
- * @property {string} from a name, as they say it
- * @property {boolean} host whether the person in front of the page said it
+ * @property {string} from the name that they chose
+ * @property {boolean} host whether the user of this page said it
  * @property {string} text
  * @property {number} at in milliseconds
  *
  * @typedef {object} Member
  * @property {string} name
- * @property {'WebSocket' | 'events'} by how they hear what is said
+ * @property {'WebSocket' | 'events'} by how they receive messages
  * @property {string} address
  * @property {(type: 'said' | 'here', what: unknown) => void} hear
  */
@@ -37,7 +37,7 @@ export class Room {
   #now
 
   /**
-   * @param {() => void} changed called when something was said, and when somebody comes or goes
+   * @param {() => void} changed called after each message, and when somebody joins or leaves
    * @param {() => number} [now] the time in milliseconds
    */
   constructor(changed, now = Date.now) {
@@ -46,8 +46,8 @@ export class Room {
   }
 
   /**
-   * Lets somebody in, who hears what is said from then on and, first, what was said after `id`.
-   * Returns false where too many are here.
+   * Admits a member, who first receives the messages after `id`, and then all new ones. Returns false if too
+   * many are here.
    * @param {Member} member
    * @param {number} [id]
    */
@@ -67,7 +67,7 @@ export class Room {
   }
 
   /**
-   * Says something to all.
+   * Sends a message to all members.
    * @param {{ from: unknown, text: unknown, host?: boolean, address?: string }} what
    * @returns {Said | 'empty' | 'long' | 'fast'}
    */
@@ -85,7 +85,7 @@ export class Room {
     return said
   }
 
-  /** Who is here, for those who are. */
+  /** The members, as the members see them. */
   get here() {
     return [...this.members].map(({ name, by }) => ({ name, by }))
   }
@@ -112,7 +112,7 @@ export class Room {
 }
 
 /**
- * Returns a name that fits a line.
+ * Returns a name that fits into one line.
  * @param {unknown} name
  */
 export function nameOf(name) {

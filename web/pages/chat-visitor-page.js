@@ -1,4 +1,4 @@
-/** The page of a visitor of the chat. It is at the origin of the claim, and runs one script of this page. */
+/** The page of a chat visitor. It is at the origin of the claim, and runs one script of this page. */
 import { hexOf } from './hex.js'
 
 const style = `
@@ -26,7 +26,7 @@ button { padding: .6rem 1.25rem; border: 0; border-radius: .5rem; font: inherit;
  */
 export function visitorPage(url, script) {
   const nonce = hexOf(crypto.getRandomValues(new Uint8Array(16)))
-  // Below a path the page is sandboxed, and 'self' is not this origin: so it is named.
+  // Below a path the page is sandboxed, where 'self' does not match this origin, so the origin is named.
   const { origin, host } = new URL(url)
   const policy = `default-src 'none'; script-src 'nonce-${nonce}'; style-src 'unsafe-inline'; connect-src ${origin} ws://${host} wss://${host}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'`
   const headers = {

@@ -1,6 +1,6 @@
 /*
- * Runs in the page of a visitor: a WebSocket where one opens, otherwise server-sent events and POST.
- * It stands in that page as it is here, so it is no module and imports nothing.
+ * Runs in the page of a visitor: uses a WebSocket if one opens, otherwise server-sent events and POST. The
+ * page contains this text unchanged, so it is no module and imports nothing.
  */
 'use strict'
 
@@ -13,12 +13,12 @@
   let socket
   let newest = 0
   let pauseMs = 1_000
-  // A gateway over HTTP/1.1 has room for two sockets of a tab: others come by events.
+  // Over HTTP/1.1 a gateway has room for two sockets of a tab; further visitors use events.
   let sockets = true
 
   by('join').addEventListener('click', enter)
   by('send').addEventListener('click', send)
-  // Pages of new claims may have no forms, so Enter is heard here.
+  // Pages of new claims may have no forms, so a listener handles Enter.
   by('name').addEventListener('keydown', (e) => e.key === 'Enter' && !e.isComposing && enter())
   by('text').addEventListener('keydown', (e) => e.key === 'Enter' && !e.isComposing && send())
 
@@ -66,7 +66,7 @@
   }
 
   function listen() {
-    // It comes back by itself, and says which event was the last.
+    // EventSource reconnects by itself, and names the last event.
     const events = new EventSource(address('events'))
     events.addEventListener('open', () => say(''))
     events.addEventListener('said', ({ data }) => show(JSON.parse(data)))
@@ -74,7 +74,7 @@
     events.addEventListener('error', () => {
       say('The connection is gone. Trying again…')
       if (events.readyState !== EventSource.CLOSED) return
-      // The tab or the gateway refused: EventSource gives up then.
+      // The tab or the gateway refused, and then EventSource gives up.
       setTimeout(connect, pauseMs)
       pauseMs = Math.min(pauseMs * 2, lastPauseMs)
     })
@@ -103,7 +103,7 @@
   }
 
   function show({ id, from, host, text }) {
-    // What was said is told again after a connection broke.
+    // After a reconnection messages are sent again.
     if (id <= newest) return
     newest = id
     const name = document.createElement('b')

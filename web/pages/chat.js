@@ -1,4 +1,4 @@
-/** Chat: this tab is the server, for browsers by WebSockets and events, and for curl. */
+/** Chat: this tab is the server for browsers, by WebSockets and events, and for curl. */
 import { chatHandler } from './chat-handler.js'
 import { Room } from './chat-room.js'
 import { claimPanel } from './claim-panel.js'
@@ -13,7 +13,7 @@ let unseen = 0
 const pulse = new Pulse()
 const room = new Room(draw)
 
-// Visitors get it with their page, so it is here before one comes.
+// Visitors get it with their page, so it is loaded before one comes.
 const response = await fetch('/chat-visitor.js')
 if (!response.ok) say(by('chat-error'), `The page for visitors is missing: ${response.status}.`)
 const script = await response.text()

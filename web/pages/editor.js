@@ -1,6 +1,6 @@
 /**
- * The editor of the playground: CodeMirror, in place of a textarea that does until it is loaded. It
- * stands in a shadow root, where its styles are sheets of script: a style element the policy forbids.
+ * The editor of the playground: CodeMirror, which replaces a textarea once it is loaded. It is in a shadow
+ * root, where its styles are constructed sheets, because the policy forbids style elements.
  */
 
 /**
@@ -10,7 +10,7 @@
  */
 
 /**
- * Returns the editor of a text area, and loads the better one.
+ * Returns the editor of a text area, and loads CodeMirror.
  * @param {any} area
  * @param {HTMLElement} label
  * @param {() => void} changed
@@ -26,7 +26,7 @@ export function editorOf(area, label, changed, apply) {
     e.preventDefault()
     apply()
   })
-  // Without it the text area stays, and does all that is needed.
+  // If it cannot be loaded, the text area stays.
   import('/vendor/codemirror.js').then(replace).catch(() => {})
   const editor = {
     get text() {
@@ -68,8 +68,8 @@ export function editorOf(area, label, changed, apply) {
           'aria-label': label.textContent ?? '',
           'aria-description': help?.textContent ?? '',
         }),
-        // What is typed goes into the document at once. Chromium would put it into the elements of the
-        // text that it replaces, with style attributes, which the policy forbids.
+        // Puts typed text into the document at once. Chromium would put it into the elements of the replaced
+        // text, with style attributes, which the policy forbids.
         EditorView.domEventHandlers({
           beforeinput: (e, view) => {
             if (e.inputType !== 'insertText' || e.data === null || view.composing) return false
@@ -94,7 +94,7 @@ export function editorOf(area, label, changed, apply) {
     })
     area.replaceWith(host)
     host.id = area.id
-    // As the text area has it.
+    // Like the text area.
     Object.defineProperty(host, 'value', {
       get: () => editor.text,
       set: (text) => (editor.text = text),
@@ -108,10 +108,10 @@ export function editorOf(area, label, changed, apply) {
 }
 
 /**
- * Returns the positions that somebody types between. The browser's selection is asked: of one that
- * was made just before, the editor does not know.
+ * Returns the positions that the user types between. It asks for the browser's selection, since the editor
+ * does not know one that was made just before.
  * @param {import('@codemirror/view').EditorView} view
- * @param {{ getSelection?: () => Selection }} root as Chromium has it
+ * @param {{ getSelection?: () => Selection }} root with the method of Chromium
  */
 function typedAt(view, root) {
   const selection = root.getSelection?.()

@@ -1,4 +1,4 @@
-/** File share: visitors download, from this tab, what somebody drops into it. */
+/** File share: visitors download files from this tab that the user drops into it. */
 import { serveFile } from '/sdk/files.js'
 import { Access, newPassword } from './access.js'
 import { claimPanel } from './claim-panel.js'
@@ -21,7 +21,7 @@ const rows = new Map()
 
 const files = new SharedFiles(drawFiles)
 const transfers = new Transfers(() => {
-  // Once a frame, however many parts went out.
+  // Once a frame, however many parts were sent.
   if (drawing) return
   drawing = true
   requestAnimationFrame(drawTransfers)
@@ -51,7 +51,7 @@ by('choose-folder').addEventListener('click', () => by('folder').click())
 for (const input of [by('files'), by('folder')]) {
   input.addEventListener('change', () => {
     add(chosenFiles(input))
-    // The same file can be chosen again.
+    // So that the same file can be chosen again.
     input.value = ''
   })
 }
@@ -59,7 +59,7 @@ by('clear').addEventListener('click', () => {
   files.clear()
   by('choose-files').focus()
 })
-// Anywhere in the page: a file that misses the frame would replace the page otherwise.
+// Anywhere in the page, since a file that misses the frame would otherwise replace the page.
 addEventListener('dragover', (e) => {
   e.preventDefault()
   by('drop').classList.add('over')
@@ -107,7 +107,7 @@ function drawFiles() {
 /** @param {string} path */
 function remove(path) {
   files.remove(path)
-  // The button is gone, and the keyboard must stand somewhere.
+  // The button is gone, so focus moves to another one.
   ;(by('list').querySelector('button') ?? by('choose-files')).focus()
 }
 
@@ -128,7 +128,7 @@ by('access-form').addEventListener('change', (/** @type {Event} */ e) => {
   const mode = chosen()
   by('password-row').hidden = mode !== 'password'
   if (mode !== 'password') return void change(mode, '')
-  // It holds at once, for who chose this wants nobody in who has the URL alone.
+  // Applies at once, since the user chose that the URL alone admits nobody.
   by('password').value = access.password || newPassword()
   void change('password', by('password').value)
 })
@@ -174,9 +174,9 @@ const words = {
   links: 'The URL alone lets nobody in from now on.',
 }
 
-/** Shows what is, whatever was chosen. */
+/** Shows the access in force, whatever is chosen in the form. */
 function drawAccess() {
-  // In the path shape claims share an origin: browsers would show the password to all of them.
+  // In the path shape claims share an origin, so browsers would send the password to all of them.
   const shares = !!claim && new URL(claim.url).origin === location.origin
   by('access-form').elements.mode.value = access.mode
   for (const radio of by('access-form').elements.mode) {

@@ -1,4 +1,7 @@
-/** What a visitor of shared files gets: a list, each file with ranges, and all of them as one zip. */
+/**
+ * Answers visitors of shared files: with a list, with each file and its ranges, and with all of them as one
+ * zip.
+ */
 import { hostOf } from './address.js'
 import { listPage } from './files-page.js'
 import { urlPath } from './shared-files.js'
@@ -9,7 +12,7 @@ import { urlPath } from './shared-files.js'
  * @property {(files: Iterable<{ name: string, size: number }>) => bigint} predictLength
  */
 
-// Browsers show these, and none of them can run a script. Anything else is saved.
+// Browsers display these types, none of which can run a script. All others are saved.
 const shown = /^(image\/(?!svg)|audio\/|video\/|text\/plain|application\/pdf)/i
 
 /**
@@ -48,7 +51,7 @@ function one(path, response, file, info, transfers) {
   const how = shown.test(file.type) ? 'inline' : 'attachment'
   headers.set('Content-Disposition', disposition(how, path))
   headers.set('X-Content-Type-Options', 'nosniff')
-  // Whoever keeps a copy asks whether it is the same file, and whether they may still have it.
+  // Caches check whether it is still the same file, and whether the visitor may still have it.
   headers.set('Cache-Control', 'private, no-cache')
   if (info.method === 'HEAD' || ![200, 206].includes(response.status)) return response
   const [, from, to] = /^bytes (\d+)-(\d+)/.exec(headers.get('Content-Range') ?? '') ?? [0, 0, NaN]
@@ -116,7 +119,7 @@ function list(files, request) {
 }
 
 /**
- * Names a file for whoever saves it (RFC 6266): in ASCII, and in UTF-8 for those who read that.
+ * Names a file for saving (RFC 6266): in ASCII, and in UTF-8 for clients that read that.
  * @param {'inline' | 'attachment'} how
  * @param {string} path
  */

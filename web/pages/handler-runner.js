@@ -1,14 +1,14 @@
 /**
- * Runs the code of the editor in a worker of its own. It cannot reach the page, nor the storage
- * where tokens are. New code gets a new worker, and the old one may finish what it has begun.
- * While a request is with it a worker is asked again and again whether it takes messages. One that
- * loops does not: it hangs until it answers or is ended, and visitors are told that it is busy.
+ * Runs the code of the editor in a worker of its own, which can reach neither the page nor the storage with
+ * the tokens. New code gets a new worker, and the old one may finish its requests. A worker with requests is
+ * pinged repeatedly. If it loops it does not reply: it counts as hung until it replies or is ended, and
+ * visitors are told that it is busy.
  */
 
 import { asScript, libraries, withoutImports } from './worker-libraries.js'
 import { Lasting } from './worker-lasting.js'
 
-// Libraries come first, and a slow machine takes its time for them; then the code has its own.
+// Loading the libraries takes long on a slow machine; then the code has its own time.
 const beginMs = 60_000
 const loadMs = 5_000
 const finishMs = 5_000
@@ -25,9 +25,9 @@ export class Runner {
   #scripts
 
   /**
-   * @param {(message: string) => void} failed told of faults outside of any request
-   * @param {(is: boolean) => void} hangs told when the code hangs, and when it does no more
-   * @param {string[]} [more] the paths of scripts that come before the code, too
+   * @param {(message: string) => void} failed called with errors outside of any request
+   * @param {(is: boolean) => void} hangs called when the code hangs, and when it no longer does
+   * @param {string[]} [more] the paths of further scripts to run before the code
    */
   constructor(failed, hangs, more = []) {
     this.#failed = failed
@@ -35,17 +35,17 @@ export class Runner {
     this.#scripts = ['/handler-worker.js', ...more]
   }
 
-  /** Whether there is code to answer. */
+  /** Whether there is code that answers. */
   get ready() {
     return !!this.#running
   }
 
   /**
-   * Takes new code, once it runs and has called serve; else rejects and changes nothing.
+   * Replaces the code once the new code runs and has called serve; otherwise rejects and changes nothing.
    * @param {string} code
    */
   async apply(code) {
-    // The worker may load nothing, so what it needs comes with it.
+    // The worker may load nothing, so the libraries are sent with the code.
     const { text, names } = withoutImports(code)
     const before = await Promise.all([
       ...this.#scripts.map(sourceOf),
@@ -61,7 +61,7 @@ export class Runner {
     this.#hangs(false)
   }
 
-  /** Ends code that hangs, and starts it anew. */
+  /** Ends code that hangs, and restarts it. */
   restart() {
     return this.apply(this.#code)
   }
@@ -75,7 +75,7 @@ export class Runner {
 
 /**
  * @typedef {object} Pending A request that the code has not answered.
- * @property {(answer: any) => void} resolve given the answer, or nothing where the code hangs
+ * @property {(answer: any) => void} resolve called with the answer, or with undefined if the code hangs
  * @property {(error: Error) => void} reject
  * @property {(headers: [string, string][]) => void} earlyHints
  * @property {(message: any) => void} upgrade
@@ -109,13 +109,13 @@ class Running {
   #failed
   #linesBefore
   #lasting = new Lasting((message) => this.#worker.postMessage(message))
-  /** @type {number | undefined} of the question that waits for its answer, or for its turn */
+  /** @type {number | undefined} of the ping that waits for its reply, or is due */
   #timer
   /** @type {Promise<void>} */
   loaded
 
   /**
-   * @param {string} before what runs before the code, and defines serve
+   * @param {string} before runs before the code, and defines serve
    * @param {string} code
    * @param {(message: string) => void} failed
    * @param {(is: boolean) => void} hangs
@@ -124,7 +124,7 @@ class Running {
     this.#tell = hangs
     this.#failed = failed
     this.#linesBefore = before.split('\n').length - 1
-    // On the line on which the code begins.
+    // On the same line as the beginning of the code.
     const begun = ';postMessage({ type: "begun" });'
     const blob = new Blob([before, begun, code, '\n;endOfCode()'], { type: 'text/javascript' })
     const url = URL.createObjectURL(blob)
@@ -247,7 +247,7 @@ class Running {
   }
 
   /**
-   * Returns an error of the code with the line that it is from.
+   * Returns an error of the code with its line.
    * @param {{ message: string, line: number }} of
    */
   #error({ message, line }) {
@@ -256,7 +256,7 @@ class Running {
   }
 }
 
-/** The answer to visitors who come while the code hangs. */
+/** Returns the answer to visitors while the code hangs. */
 function busy() {
   const problem = {
     title: 'Service Unavailable',

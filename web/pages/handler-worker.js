@@ -1,16 +1,16 @@
-/** Comes before the code of the editor, in the worker of the playground: what calls `serve`. */
+/** Runs before the code of the editor, in the worker of the playground: defines `serve`. */
 'use strict'
 
 {
-  // What ends soon and is not long goes whole.
+  // Content that ends this soon and is short is sent whole.
   const earlyMs = 20
   const earlyBytes = 256 * 1024
   let handler
-  /** Requests that go on, by id: their controllers, and what is left of their answers. */
+  /** Running requests by id: their controllers, and the rest of their answers. */
   const running = new Map()
   const sockets = new Map()
 
-  // That of a blob has a path that is no path, which libraries do not expect.
+  // The location of a blob has an invalid path, which libraries do not expect.
   Object.defineProperty(self, 'location', { value: new URL(self.origin) })
 
   self.serve = (given) => {
@@ -76,7 +76,7 @@
     }
   }
 
-  /** Reads what comes at once; `next` is the read that did not end with it, if there is one. */
+  /** Reads the chunks that are available soon; `next` is the pending read, unless the content ended. */
   async function early(reader) {
     const chunks = []
     let bytes = 0
@@ -101,7 +101,7 @@
     return { content, next }
   }
 
-  /** Sends the next chunk of an answer that lasts. */
+  /** Sends the next chunk of a streaming answer. */
   async function pull(id) {
     const of = running.get(id)
     if (!of) return
@@ -128,7 +128,7 @@
     of?.reader?.cancel().catch(() => {})
   }
 
-  /** A WebSocket of a visitor, which the page has. */
+  /** A visitor's WebSocket, which the page holds. */
   class Socket extends EventTarget {
     readyState = 0
     protocol = ''
@@ -173,14 +173,14 @@
     }
   }
 
-  /** The Request that the SDK would make: messages cannot carry one. */
+  /** Makes the Request that the SDK would make, since messages cannot carry one. */
   function toRequest(method, url, info, signal) {
     const headers = new Headers()
     for (const [name, value] of info.headers) {
       try {
         headers.append(name, value)
       } catch {
-        // It is still in info.headers.
+        // The value is still in info.headers.
       }
     }
     const silent = !info.content.length || /^(get|head)$/i.test(method)
@@ -191,7 +191,7 @@
     return request
   }
 
-  /** What an error says, and the line of this script that it is from, if known. */
+  /** Returns the message of an error, and its line in this script, if known. */
   function described(error) {
     const line = /blob:[^\s)]*?:(\d+):\d+/.exec(error?.stack ?? '')?.[1]
     return { message: String(error), line: Number(line ?? 0) }

@@ -1,4 +1,7 @@
-/** The webhook inbox: every request to the URL, signatures checked, kept before it is answered as the page says. */
+/**
+ * The webhook inbox: stores every request to the URL with its signature checked, then answers as the form
+ * says.
+ */
 import { Bell } from './bell.js'
 import { chosenAnswer } from './chosen-answer.js'
 import { contentOf } from './content.js'
@@ -14,7 +17,7 @@ const mostBytes = 32 * 1024 * 1024
 const retryAfterS = '30'
 
 /** @typedef {import('./signature.js').Received} Received */
-/** @type {Map<string, Received>} what is checked again when the secret changes; the oldest first */
+/** @type {Map<string, Received>} rechecked when the secret changes; the oldest first */
 const received = new Map()
 let bytes = 0
 let round = 0
@@ -45,7 +48,7 @@ const { store } = workbench({
     return preset.receive(request, info)
   },
   failed: (message) => say(by('claim-error'), message),
-  // What came before this page was loaded is checked when it is looked at.
+  // Webhooks from before this page was loaded are checked when they are opened.
   opened: ({ exchange, request }) => {
     if (received.has(exchange.id) || exchange.requestCut) return
     const receivedMs = Date.parse(exchange.receivedAt)
@@ -62,7 +65,7 @@ const { store } = workbench({
 })
 
 /**
- * Keeps a webhook, and answers it then: a sender who gets 2xx sends it no more.
+ * Stores a webhook, then answers it: a sender that gets 2xx does not send it again.
  * @param {Request} request
  * @param {import('/sdk.js').Info} info
  */
@@ -82,7 +85,7 @@ async function take(request, info) {
   bell.ring('', `${info.method} ${info.target}`)
   const response = await answer(info)
   exchange.status = response.status
-  // Only how the row looks after a reload is at stake.
+  // A failure only affects how the row looks after a reload.
   keep(kept).catch(() => {})
   return response
 }

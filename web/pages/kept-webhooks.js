@@ -1,6 +1,7 @@
 /**
- * The webhooks that the inbox took, in IndexedDB: they outlive the page and what the gateway records. At most 200 and
- * 32 MiB, the newest of all labels. What `keep` resolves for is on the disk.
+ * The webhooks that the inbox accepted, in IndexedDB, where they outlive the page and the gateway's
+ * recordings: at most 200 and 32 MiB, the newest of all labels. Once `keep` resolves, the webhook is on the
+ * disk.
  */
 export const mostWebhooks = 200
 export const mostBytes = 32 * 1024 * 1024
@@ -13,7 +14,7 @@ export const mostBytes = 32 * 1024 * 1024
 /** @type {Promise<IDBDatabase> | undefined} */
 let opening
 
-/** Opens the database, once; again where that failed. */
+/** Opens the database once; after a failure, again. */
 function database() {
   opening ??= new Promise((resolve, reject) => {
     const opened = indexedDB.open('reversehttp inbox', 1)
@@ -30,8 +31,8 @@ function database() {
 }
 
 /**
- * Keeps a webhook, in place of one with its id, and drops the oldest where there are too many. Rejects where the
- * browser has no room or keeps nothing.
+ * Stores a webhook, in place of one with the same id, and drops the oldest beyond the bounds. Rejects if the
+ * browser has no room or stores nothing.
  * @param {Webhook} webhook
  */
 export async function keep(webhook) {
@@ -47,7 +48,7 @@ export async function keep(webhook) {
     if (!cursor) return
     kept++
     bytes += cursor.value.bytes
-    // Never the one that is being kept: its sender is told that it is.
+    // Never the new one, since its sender is told that it is stored.
     const tooMuch = kept > mostWebhooks || bytes > mostBytes
     if (tooMuch && cursor.value.id !== webhook.id) cursor.delete()
     cursor.continue()
@@ -68,7 +69,7 @@ export async function webhooksOf(label) {
 }
 
 /**
- * Returns one; undefined where it is not there.
+ * Returns a webhook, or undefined if it is not stored.
  * @param {string} id
  * @returns {Promise<Webhook | undefined>}
  */

@@ -1,7 +1,6 @@
 /**
- * The Model Context Protocol at the URL of a claim, by its official SDK: Streamable HTTP without
- * sessions, as of 2026-07-28, and for clients of the revisions before. Each request gets a server of
- * its own, which ends with it.
+ * The Model Context Protocol at the URL of a claim, by its official SDK: Streamable HTTP without sessions,
+ * for the revision 2026-07-28 and earlier ones. Each request gets its own server, which ends with it.
  */
 
 /** @typedef {typeof import('/vendor/mcp.js')} Sdk */
@@ -15,21 +14,21 @@ const comment = new TextEncoder().encode(': still here\n\n')
  * Returns the handler of MCP requests.
  * @param {Sdk} sdk
  * @param {import('./pulse.js').Pulse} pulse
- * @param {(info: import('/sdk.js').Info) => Server} serverFor makes the server of one request
- * @param {(info: import('/sdk.js').Info, id: unknown) => void} [cancelled] told what a client of
- *   before 2026-07-28 takes back; later ones end their request
+ * @param {(info: import('/sdk.js').Info) => Server} serverFor makes the server for one request
+ * @param {(info: import('/sdk.js').Info, id: unknown) => void} [cancelled] called with the request that a
+ * client of an earlier revision than 2026-07-28 cancels; later ones end their request
  * @returns {(request: Request, info: import('/sdk.js').Info) => Promise<Response>}
  */
 export function mcpDoor({ createMcpHandler }, pulse, serverFor, cancelled) {
   return async (request, info) => {
-    // A page elsewhere has no business here (Streamable HTTP, security: Origin must be checked).
+    // Pages of other origins are refused (Streamable HTTP, security: Origin must be checked).
     const origin = info.headers.find(([name]) => name.toLowerCase() === 'origin')?.[1]
     if (origin && origin !== new URL(info.base).origin) return refusal(403, 'A page may not call.')
     if (info.content.length > mostBytes) return refusal(413, 'The message is too large.')
     const taken = cancelled && idTakenBack(info.content)
     if (taken !== undefined) cancelled?.(info, taken)
     const mcp = createMcpHandler(() => serverFor(info), {
-      // At once, and with a comment now and then: who asks a person may wait for minutes.
+      // At once, with a comment now and then, since a call that asks a person may wait for minutes.
       responseMode: 'sse',
       keepAliveMs: 0,
       maxSubscriptions: 0,
@@ -43,7 +42,7 @@ export function mcpDoor({ createMcpHandler }, pulse, serverFor, cancelled) {
 }
 
 /**
- * Returns a stream of events with comments where it is quiet. Each chunk of it is whole events.
+ * Returns a stream of events with a comment after each silence. Each of its chunks is whole events.
  * @param {ReadableStream<Uint8Array>} events
  * @param {import('./pulse.js').Pulse} pulse
  */
@@ -55,7 +54,7 @@ function kept(events, pulse) {
       let saidMs = pulse.now()
       end = pulse.listen(() => {
         const now = pulse.now()
-        // With more than nothing to take, whoever reads does not read.
+        // A queue that is not empty shows that the client does not read.
         if (now - saidMs < quietMs || (controller.desiredSize ?? 0) <= 0) return
         saidMs = now
         controller.enqueue(comment)

@@ -1,6 +1,6 @@
 /**
- * Calls of MCP tools that wait for a person. What ends the wait is what ends any question: the
- * person, the time, the agent that leaves, or the page that lets go of its URL.
+ * Calls of MCP tools that wait for a person. They end as any question does: by the person, the deadline, the
+ * agent that leaves, or the page that gives up its URL.
  */
 import { mostName } from './questions.js'
 
@@ -9,7 +9,7 @@ const progressMs = 10_000
 export class CallQuestions {
   #questions
   #pulse
-  /** @type {Map<string, Set<string>>} ids of questions that wait, by who calls and the id of the call */
+  /** @type {Map<string, Set<string>>} ids of waiting questions, by the caller and the id of the call */
   #calls = new Map()
 
   /**
@@ -22,11 +22,11 @@ export class CallQuestions {
   }
 
   /**
-   * Asks the person for a call, and resolves when the question has ended; to undefined at once where
-   * too many wait.
+   * Asks the person to allow a call, and resolves when the question has ended, or to undefined at once if too
+   * many wait.
    * @param {{ text: string, options: string[] }} of
    * @param {import('/sdk.js').Info} info
-   * @param {any} mcpReq what the SDK tells of the call
+   * @param {any} mcpReq the call in the terms of the SDK
    * @returns {Promise<import('./questions.js').Question | undefined>}
    */
   async ask({ text, options }, info, mcpReq) {
@@ -53,8 +53,8 @@ export class CallQuestions {
   }
 
   /**
-   * Withdraws the question of a call. Calls have no session, so it is that of the same address,
-   * program and id, if there is one only.
+   * Withdraws the question of a call. Calls have no session, so it is the one of the same address, program
+   * and id, if it is the only one.
    * @param {import('/sdk.js').Info} info
    * @param {unknown} id
    */
@@ -64,7 +64,8 @@ export class CallQuestions {
   }
 
   /**
-   * Has a client that wants to hear of progress know that the question still waits, so that it does too.
+   * Reports progress to a client that asked for it while the question waits, so that the client keeps
+   * waiting.
    * @param {any} mcpReq
    */
   #tellProgress({ _meta, notify }) {
@@ -83,7 +84,7 @@ export class CallQuestions {
 }
 
 /**
- * Returns the name of the program that calls, as it says; before 2026-07-28 a call says none.
+ * Returns the name of the calling program in its own words; calls before 2026-07-28 have none.
  * @param {any} mcpReq
  */
 export function clientOf(mcpReq) {

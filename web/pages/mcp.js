@@ -1,4 +1,4 @@
-/** An MCP server in a tab: agents read and change the board that the person sees. */
+/** An MCP server in a tab: agents read and change the board that the user sees. */
 import { Board } from './board.js'
 import { claimPanel } from './claim-panel.js'
 import { button, by, make, say } from './element.js'
@@ -14,14 +14,14 @@ const mostCalls = 50
 const title = document.title
 const pulse = new Pulse()
 const board = new Board(draw, recall('mcp board'))
-/** @type {Map<string, HTMLElement>} the cards of calls that wait, by their questions */
+/** @type {Map<string, HTMLElement>} the cards of waiting calls, by question */
 const cards = new Map()
 const questions = new Questions((question) => {
   if (question.state === 'waiting') add(question)
   else remove(question)
 })
 
-// Loaded at once: there is nothing else to answer with.
+// Loaded at once, since nothing else can answer.
 const mcp = later(async () => {
   const [sdk, { boardMcp }, { CallQuestions }] = await Promise.all([
     import('/vendor/mcp.js'),
@@ -43,7 +43,7 @@ const mcp = later(async () => {
 })
 mcp.load().catch(() => {})
 
-/** @type {Record<string, string>} what an agent hears where the person did not allow its call */
+/** @type {Record<string, string>} the answers to calls that the user did not allow */
 const refusals = {
   declined: 'The person did not allow this call.',
   expired: 'The person did not say in time whether they allow this call.',
@@ -84,7 +84,7 @@ function mustAsk(tool) {
 }
 
 /**
- * Returns the text of the note that a call is about; a number says nothing to a person.
+ * Returns the text of the note that a call is about, since its number means nothing to the user.
  * @param {{ id?: number }} args
  */
 function noteOf({ id }) {
@@ -92,7 +92,7 @@ function noteOf({ id }) {
 }
 
 /**
- * Makes a change of the person's own, and reports whether it was possible.
+ * Makes a change of the user's own, and reports whether it was possible.
  * @param {() => void} how
  */
 function change(how) {
@@ -106,7 +106,7 @@ function change(how) {
   }
 }
 
-/** @param {number} [changed] the note that is new or changed */
+/** @param {number} [changed] the new or changed note */
 function draw(changed) {
   const { title, color, notes } = board.state
   keep('mcp board', `${board}`)
@@ -129,7 +129,7 @@ function draw(changed) {
       )
     }),
   )
-  // The elements are new, and the keyboard stays where it was.
+  // The elements are new, so focus returns to the same place.
   if (focused) by('notes').querySelector(`[data-id="${focused}"] input`)?.focus()
 }
 
@@ -170,7 +170,7 @@ function count() {
 }
 
 /**
- * Lists a call that has ended.
+ * Lists a call that ended.
  * @param {Tool} tool
  * @param {object} args
  * @param {string} who

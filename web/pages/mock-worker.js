@@ -1,9 +1,9 @@
-/** Comes before the code of the editor, in the worker of the mock API: what calls `mock`. */
+/** Runs before the code of the editor, in the worker of the mock API: defines `mock`. */
 'use strict'
 
 {
-  // MSW keeps cookies of mocked answers, and wants a storage for that. A worker has none: these are
-  // forgotten with it.
+  // MSW stores cookies of mocked answers, and needs storage for that. A worker has none, so this map replaces
+  // it until the worker ends.
   const kept = new Map()
   self.localStorage = {
     getItem: (name) => kept.get(name) ?? null,
@@ -27,7 +27,7 @@
     ]
 
     self.serve(async (request, info) => {
-      // MSW compares whole URLs: paths are those of this claim.
+      // MSW compares whole URLs, so paths belong to this claim.
       const baseUrl = new URL(request.url).origin
       if (handlers.length) {
         // If there are handlers, MSW was imported.
@@ -37,7 +37,7 @@
       }
       for (const app of apps) {
         const response = await app.fetch(request.clone(), info)
-        // An app that has no route says so with this; the next may have one.
+        // An app without a matching route answers with this status; the next app may have one.
         if (response.status !== 404 || knows(app, request)) return response
       }
       const detail = `Nothing here answers ${info.method} ${new URL(request.url).pathname}.`

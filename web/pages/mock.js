@@ -1,4 +1,4 @@
-/** Mock API: handlers of MSW and an app of Hono, edited in the page, answer as a server would. */
+/** Mock API: MSW handlers and a Hono app, edited in the page, answer as a server would. */
 import { editorOf } from './editor.js'
 import { by, say } from './element.js'
 import { Runner } from './handler-runner.js'
@@ -7,11 +7,11 @@ import { withCORS } from './cors.js'
 import { libraries } from './worker-libraries.js'
 import { workbench } from './workbench.js'
 
-// The code of this page may import one more than that of the playground.
+// In addition to the libraries of the playground, code may import MSW.
 libraries.msw = '/vendor/msw.js'
 const runner = new Runner(complain, hangs, ['/mock-worker.js'])
 
-// Kept in this tab for its reload. Nothing else brings code in here; see policy.go.
+// Stored in this tab for a reload. Nothing else brings code in here; see policy.go.
 by('code').value = recall('mock code') ?? by('code').value
 const editor = editorOf(by('code'), by('code-label'), changed, apply)
 by('cors').checked = recall('mock cors') !== 'no'
@@ -43,7 +43,7 @@ async function apply() {
 function hangs(is) {
   const text = 'The code hangs: it has not come back for 2 seconds. Visitors get 503 busy.'
   say(by('hangs'), is ? text : '')
-  // The button is gone with what it is for, and the keyboard must stand somewhere.
+  // The button is gone, so focus moves to the editor.
   if (!is && document.activeElement === by('restart')) editor.focus()
   by('hangs-row').hidden = !is
 }
@@ -53,7 +53,7 @@ function complain(message) {
   say(by('code-error'), message)
 }
 
-// Visitors are let in once there is code to answer them, right or wrong.
+// Visitors are admitted once there is code to answer them, right or wrong.
 await apply()
 workbench({
   page: 'mock',

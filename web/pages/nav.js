@@ -1,9 +1,9 @@
-/** The way to every page of the gateway: this is the one list of them. */
+/** The links to every page of the gateway; this is the only list of them. */
 import { element, make } from './element.js'
 
 /**
- * Path, name and purpose of each page. Those of the first group are links beside the brand where
- * there is room; all are in the menu.
+ * Path, name and purpose of each page. Pages of the first group are links beside the brand if there is room;
+ * all are in the menu.
  * @type {readonly (readonly [path: string, name: string, purpose: string])[]}
  */
 export const pages = [
@@ -50,7 +50,7 @@ function fill(nav) {
     menu.open = false
     menu.querySelector('summary').focus()
   })
-  // It is over the page, and closes for whoever goes on there.
+  // It covers the page, and closes when the user clicks the page.
   const leave = (/** @type {Event} */ e) => {
     if (menu.open && !menu.contains(/** @type {Node} */ (e.target))) menu.open = false
   }

@@ -1,4 +1,4 @@
-/** What a browser gets that a provider sends back: the answer is taken once, and anything else is not. */
+/** Answers a browser that a provider sends back: accepts each sign-in's answer once, and nothing else. */
 import { answerTo } from './oauth-flow.js'
 
 /** @typedef {import('./oauth-flow.js').Flow} Flow */
@@ -12,15 +12,15 @@ h1 { font-size: 1.5rem; line-height: 1.25; letter-spacing: -.015em }
 
 /**
  * Returns the handler of the redirect URL.
- * @param {() => Flow | undefined} waiting returns the sign-in that waits
- * @param {(flow: Flow, answer: { code: string } | { refused: string }) => void} answered called once
- *   for each sign-in: it waits no more then
+ * @param {() => Flow | undefined} waiting returns the waiting sign-in
+ * @param {(flow: Flow, answer: { code: string } | { refused: string }) => void} answered called once for each
+ * sign-in, which then no longer waits
  * @returns {import('/sdk.js').Handler}
  */
 export function callbackHandler(waiting, answered) {
   return (request, info) => {
     const { pathname, searchParams } = new URL(request.url)
-    // Previews and HEAD end nothing.
+    // Previews and HEAD requests end nothing.
     const sent = searchParams.has('code') || searchParams.has('error')
     if (pathname !== '/callback' || info.method !== 'GET' || !sent) {
       return page(404, 'Nothing is here', 'A provider sends browsers to /callback, with a code.')
@@ -61,7 +61,7 @@ function page(status, title, text) {
     'Content-Security-Policy':
       "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     'Cache-Control': 'no-store',
-    // The address has the code.
+    // The address contains the code.
     'Referrer-Policy': 'no-referrer',
   }
   return new Response(html, { status, headers })

@@ -1,6 +1,6 @@
 /**
- * The client of OAuth 2.1 for one sign-in: authorization code (RFC 6749, 4.1) with PKCE (RFC 7636)
- * and, where a provider has it, its name in the answer (RFC 9207).
+ * The client of OAuth 2.1 for one sign-in: authorization code (RFC 6749, 4.1) with PKCE (RFC 7636) and, if
+ * the provider supports it, issuer identification (RFC 9207).
  */
 
 export const waitMs = 600_000
@@ -12,13 +12,13 @@ const mostBytes = 256 * 1024
  * @property {string} issuer
  * @property {string} authorization the URL of its authorization endpoint
  * @property {string} token the URL of its token endpoint
- * @property {boolean} namesItself whether its answers have `iss`
+ * @property {boolean} namesItself whether its answers contain `iss`
  *
  * @typedef {object} Client
  * @property {string} id
  * @property {string} secret empty for a public client
  * @property {string} scope
- * @property {string} redirect the URL at which the answer comes
+ * @property {string} redirect the URL that receives the answer
  *
  * @typedef {object} Flow a sign-in that waits for its answer
  * @property {Provider} provider
@@ -30,7 +30,7 @@ const mostBytes = 256 * 1024
  */
 
 /**
- * Asks an issuer for its endpoints, by OpenID Connect Discovery and otherwise by RFC 8414.
+ * Asks an issuer for its endpoints, by OpenID Connect Discovery or else by RFC 8414.
  * @param {string} issuer
  * @param {typeof globalThis.fetch} [fetch]
  * @returns {Promise<Provider>}
@@ -89,8 +89,8 @@ export async function begin(provider, client, now = Date.now()) {
 }
 
 /**
- * Returns what an answer of the provider says: a code, why there is none, or undefined where it is
- * not the answer to this sign-in.
+ * Reads the provider's answer: returns a code, why there is none, or undefined if it does not answer this
+ * sign-in.
  * @param {Flow} flow
  * @param {URLSearchParams} answer the query of the redirect
  * @param {number} [now] in milliseconds
@@ -131,7 +131,7 @@ export async function exchange(flow, code, fetch = globalThis.fetch) {
 }
 
 /**
- * Returns the command that exchanges a code, for providers that let no page do it.
+ * Returns the command that exchanges a code, for providers that allow no page to do it.
  * @param {Flow} flow
  * @param {string} code
  */
@@ -160,8 +160,8 @@ function exchangeOf({ client, verifier }, code) {
 }
 
 /**
- * Returns what an ID token says. It came straight from the provider, whose TLS vouches for it
- * (OpenID Connect Core, 3.1.3.7): the signature is not looked at.
+ * Returns the claims of an ID token. It came straight from the provider, whose TLS vouches for it (OpenID
+ * Connect Core, 3.1.3.7), so the signature is not checked.
  * @param {unknown} token
  * @returns {Record<string, unknown> | undefined}
  */
@@ -185,7 +185,7 @@ export async function challengeOf(verifier) {
   return toBase64URL(new Uint8Array(digest))
 }
 
-/** Returns 43 characters that nobody guesses. */
+/** Returns 43 random characters. */
 function random() {
   return toBase64URL(crypto.getRandomValues(new Uint8Array(32)))
 }
@@ -197,7 +197,7 @@ function toBase64URL(bytes) {
 }
 
 /**
- * Returns a URL that a browser may open: a provider could name `javascript:` otherwise.
+ * Returns a URL that a browser may open; a provider could otherwise name `javascript:`.
  * @param {unknown} text
  */
 function webURL(text) {
@@ -208,7 +208,7 @@ function webURL(text) {
 }
 
 /**
- * Asks for JSON.
+ * Fetches JSON.
  * @param {typeof globalThis.fetch} fetch
  * @param {string} url
  * @param {RequestInit} [init]

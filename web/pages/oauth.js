@@ -16,7 +16,7 @@ let timer
 
 claimPanel({
   page: 'oauth',
-  // Codes are for nobody's list.
+  // Codes must not appear in anyone's list.
   inspect: false,
   handler: callbackHandler(() => waiting, answered),
   curl: (url) => `curl -i '${url}callback?code=x&state=y'`,
@@ -54,7 +54,7 @@ by('form').addEventListener('submit', async (/** @type {Event} */ e) => {
 })
 
 /**
- * Waits for the answer to a sign-in, or for none.
+ * Waits for the answer to a sign-in; undefined ends the wait.
  * @param {import('./oauth-flow.js').Flow | undefined} flow
  * @param {string} said
  */
@@ -84,7 +84,7 @@ async function answered(flow, answer) {
     show(await exchange(flow, answer.code))
   } catch (e) {
     fail(/** @type {Error} */ (e))
-    // Of what fetch cannot do nobody says why; the person can still go on by hand.
+    // fetch does not say why it failed; the user can still go on by hand.
     say(by('command'), exchangeCommand(flow, answer.code))
     by('by-hand').hidden = false
   }

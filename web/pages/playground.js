@@ -13,17 +13,17 @@ const runner = new Runner(complain, (is) => {
   const text =
     'The handler hangs: it has not come back for 2 seconds, from a loop without end perhaps. Visitors get 503 busy.'
   say(by('hangs'), is ? text : '')
-  // The button is gone with what it is for, and the keyboard must stand somewhere.
+  // The button is gone, so focus moves to the editor.
   if (!is && document.activeElement === by('restart')) editor.focus()
   by('hangs-row').hidden = !is
 })
 
-// Kept in this tab for its reload, once it was applied. A link brings code too, which runs no sooner
-// than the person applies it; see policy.go.
+// Stored in this tab for a reload, once it was applied. A link brings code too, which runs only when the user
+// applies it; see policy.go.
 by('code').value = recall('playground code') ?? by('code').value
 const editor = editorOf(by('code'), by('code-label'), changed, apply)
 const choice = by('template')
-/** The command that the page shows, by the URL. */
+/** Returns the command that the page shows, given the URL. */
 let tryIt = (/** @type {string} */ url) => `curl -i '${url}any/path?x=1' -d 'some content'`
 choice.append(element('option', '', 'Templates…'))
 for (const name of Object.keys(templates)) choice.append(element('option', '', name))
@@ -52,9 +52,9 @@ function changed() {
 }
 
 /**
- * Puts code into the editor, from which it does not run by itself.
+ * Puts code into the editor without running it.
  * @param {string} code
- * @param {string} from says where it is from
+ * @param {string} from where it is from, in words
  */
 function bring(code, from) {
   editor.text = code
@@ -62,7 +62,7 @@ function bring(code, from) {
   changed()
 }
 
-/** Takes the code of a link out of the address, and into the editor. */
+/** Moves the code of a link from the address into the editor. */
 async function takeLink() {
   const { hash } = location
   if (!hasCode(hash)) return
@@ -104,7 +104,7 @@ function complain(message) {
   say(by('code-error'), message)
 }
 
-// Visitors are let in once there is code to answer them, right or wrong.
+// Visitors are admitted once there is code to answer them, right or wrong.
 await apply()
 await takeLink()
 addEventListener('hashchange', takeLink)

@@ -1,7 +1,6 @@
 /**
- * Questions that wait for a person, and the requests that ask them. A request that asks waits for
- * the answer, which is its response; with `Prefer: respond-async` (RFC 7240, 4.1) it gets 202 and
- * the URL of the question instead.
+ * Questions that wait for a person, and the requests that ask them. A request waits for the answer, which is
+ * its response; with `Prefer: respond-async` (RFC 7240, 4.1) it gets 202 and the URL of the question instead.
  */
 import { hostOf, networkOf } from './address.js'
 import { askerPage, answerPage } from './asker-page.js'
@@ -25,9 +24,9 @@ const pollS = 5
  * @property {string} id
  * @property {string} text
  * @property {string[]} options the answers to choose from; empty for any text
- * @property {string} from the name that the asker gives; empty without one
+ * @property {string} from the asker's name; empty if not given
  * @property {string} address the address that the request came from
- * @property {boolean} later whether the asker comes back for the answer
+ * @property {boolean} later whether the asker fetches the answer later
  * @property {number} askedAt in milliseconds
  * @property {number} expiresAt in milliseconds
  * @property {State} state
@@ -35,7 +34,7 @@ const pollS = 5
  * @property {number} [endedAt] in milliseconds
  */
 
-/** The questions of a page. `changed` is called with each that is new or has another state. */
+/** The questions of a page. `changed` is called with each question that is new or changes its state. */
 export class Questions {
   /** @type {Map<string, Question>} the oldest first; ended ones are forgotten in time */
   #all = new Map()
@@ -60,7 +59,7 @@ export class Questions {
     return question
   }
 
-  /** The questions that wait, the oldest first. */
+  /** The waiting questions, the oldest first. */
   waiting() {
     return [...this.#all.values()].filter((question) => {
       this.#expire(question)
@@ -135,12 +134,12 @@ export class Questions {
     })
   }
 
-  /** Ends all waiting questions: nobody reaches this page any longer. */
+  /** Ends all waiting questions, since nobody can reach this page any longer. */
   close() {
     for (const { id } of this.waiting()) this.end(id, 'lost')
   }
 
-  /** Forgets questions that ended long ago, last those whose askers may still fetch the answer. */
+  /** Forgets questions that ended long ago; those whose askers may still fetch the answer last. */
   #forget() {
     const ended = [...this.#all.values()].filter(({ state }) => state !== 'waiting')
     const wanted = (/** @type {Question} */ { later, state }) => Number(later && state !== 'left')
@@ -154,7 +153,7 @@ export class Questions {
   }
 }
 
-/** Returns an id that nobody guesses. */
+/** Returns a random id. */
 function newId() {
   return hexOf(crypto.getRandomValues(new Uint8Array(16)))
 }
@@ -197,7 +196,7 @@ export function askHandler(questions, mcp) {
         },
       })
     }
-    // A little earlier than the gateway gives up, so that the response comes from here.
+    // A little before the gateway's deadline, so that the response comes from here.
     await questions.ended(question, info.timeoutMs - 500, info.signal)
     questions.end(question.id, endOf(info.signal))
     return reply.end(question, url)
@@ -240,7 +239,7 @@ async function asked(questions, id, request, info, reply) {
 }
 
 /**
- * Reads a question: JSON, a form, or the content itself as it is.
+ * Reads a question from JSON, from a form, or from the content itself.
  * @param {Request} request
  * @param {Uint8Array} bytes its content
  * @param {URLSearchParams} query
@@ -263,7 +262,7 @@ function questionOf(request, bytes, query) {
     if (typeof asked === 'string') asked = { question: asked }
   } else if (type === 'application/x-www-form-urlencoded') {
     const form = new URLSearchParams(content)
-    // curl -d 'any text' declares a form, too.
+    // curl -d 'any text' also declares a form.
     if (form.has('question')) {
       const options = form.getAll('option').filter(Boolean)
       asked = { question: form.get('question'), options, from: form.get('from') }

@@ -1,4 +1,4 @@
-/** Shares a claim: its URL with a phone, and a link for viewers. */
+/** Shares a claim: its URL with a phone, and a link with viewers. */
 import { copyText } from './copy.js'
 import { button, element, make, say } from './element.js'
 import { share } from './viewing.js'

@@ -1,4 +1,4 @@
-/** The files that a page shares: which there are, and by which path a visitor asks for each. */
+/** The files that a page shares, by the paths that visitors request. */
 
 export const mostFiles = 5_000
 const longestPath = 1_000
@@ -28,7 +28,7 @@ export class SharedFiles {
     return this.#files.size
   }
 
-  /** How many bytes all files have. */
+  /** The size of all files in bytes. */
   get size() {
     return this.all.reduce((sum, { file }) => sum + file.size, 0)
   }
@@ -39,8 +39,8 @@ export class SharedFiles {
   }
 
   /**
-   * Adds files. One whose path is taken by a file of other content gets a number: `a (2).txt`.
-   * Returns how many were left out, beyond the most that a page shares.
+   * Adds files. If another file has the path, the new one gets a number: `a (2).txt`. Returns how many were
+   * left out because the page shares its maximum.
    * @param {Shared[]} files
    */
   add(files) {
@@ -74,7 +74,7 @@ export class SharedFiles {
     let free = path
     for (let n = 2; ; n++) {
       const taken = this.#files.get(free)
-      // The same file, dropped once more.
+      // The same file was dropped again.
       if (!taken || same(taken, file)) return free
       free = `${path.slice(0, at)} (${n})${path.slice(at)}`
     }
@@ -90,12 +90,12 @@ function same(a, b) {
 }
 
 /**
- * Returns a path without what would lead out of the folder that a visitor saves it in.
+ * Returns a path without segments that would lead out of the folder that a visitor saves it in.
  * @param {string} path
  */
 function cleaned(path) {
   const names = path.split(/[/\\]/).filter((name) => name && name !== '.' && name !== '..')
-  // Control characters are in no name that a visitor should save.
+  // A visitor should save no name with control characters.
   return names.join('/').replace(/[\x00-\x1f\x7f]/g, '_')
 }
 

@@ -15,7 +15,7 @@ const mostSignatures = 16
  * @typedef {object} Received
  * @property {readonly (readonly [string, string])[]} headers
  * @property {Uint8Array} content
- * @property {number} receivedMs when it came, as Date.now tells it
+ * @property {number} receivedMs when it arrived, by Date.now
  */
 
 /**

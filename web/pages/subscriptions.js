@@ -1,6 +1,6 @@
 /**
- * A subscriber of WebSub (https://www.w3.org/TR/websub/): asks a hub for a topic, confirms what the
- * hub makes sure of, and takes only content that is signed with the secret of the subscription.
+ * A subscriber of WebSub (https://www.w3.org/TR/websub/): asks a hub for a topic, confirms its verification
+ * requests, and accepts only content that is signed with the secret of the subscription.
  */
 import { hexOf } from './hex.js'
 import { verify } from './hmac.js'
@@ -12,17 +12,17 @@ const mostReason = 300
 const hashes = { sha1: 'SHA-1', sha256: 'SHA-256', sha384: 'SHA-384', sha512: 'SHA-512' }
 
 /**
- * @typedef {'asked' | 'active' | 'denied' | 'leaving'} SubscriptionState `asked`: the hub has not
- *   made sure; `leaving`: it was asked to end it
+ * @typedef {'asked' | 'active' | 'denied' | 'leaving'} SubscriptionState `asked`: the hub has not verified
+ * the intent; `leaving`: it was asked to end the subscription
  *
  * @typedef {object} Subscription
- * @property {string} id nobody guesses it: it is the end of the callback's URL
+ * @property {string} id random; the end of the callback's URL
  * @property {string} topic
  * @property {string} hub
  * @property {string} callback
  * @property {string} secret
  * @property {SubscriptionState} state
- * @property {string} reason why it is denied, as the hub says
+ * @property {string} reason why it is denied, in the hub's words
  * @property {number} endsAt in milliseconds; 0 while it is not active
  *
  * @typedef {object} Push
@@ -55,8 +55,7 @@ export class Subscriptions {
   }
 
   /**
-   * Begins a subscription, which the hub has to be asked for. Returns undefined where there are
-   * too many.
+   * Begins a subscription, for which the caller has to ask the hub. Returns undefined if there are too many.
    * @param {string} topic
    * @param {string} hub
    * @param {string} base the URL of the claim
@@ -81,7 +80,7 @@ export class Subscriptions {
   }
 
   /**
-   * Takes up subscriptions of before a reload, whose callbacks are below the URL of the claim.
+   * Restores subscriptions from before a reload, if their callbacks are below the URL of the claim.
    * @param {Subscription[]} kept
    * @param {string} base
    */
@@ -103,7 +102,7 @@ export class Subscriptions {
     if (this.#all.delete(id)) this.#changed()
   }
 
-  /** Forgets all: their callbacks lead nowhere any more. */
+  /** Forgets all, since their callbacks no longer lead here. */
   clear() {
     this.#all.clear()
     this.#changed()
@@ -120,7 +119,7 @@ export class Subscriptions {
   }
 
   /**
-   * Answers a hub that makes sure that the subscriber meant it (5.3 of WebSub).
+   * Answers a hub that verifies the subscriber's intent (WebSub, 5.3).
    * @param {Subscription} one
    * @param {URLSearchParams} query
    */
@@ -150,7 +149,7 @@ export class Subscriptions {
   }
 
   /**
-   * Takes content that a hub distributes (section 7 of WebSub).
+   * Accepts content that a hub distributes (WebSub, 7).
    * @param {Subscription} one
    * @param {Request} request
    * @param {Uint8Array} content
@@ -163,7 +162,7 @@ export class Subscriptions {
     const type = request.headers.get('Content-Type') ?? ''
     const taken = signature === 'valid' ? content : new Uint8Array()
     this.#pushed({ of: one, signature, type, content: taken })
-    // 8: whoever forges learns nothing from the answer.
+    // WebSub, 8: forgers learn nothing from the answer.
     return new Response(null, { status: 204 })
   }
 
@@ -195,7 +194,7 @@ async function checked(secret, field, content) {
 }
 
 /**
- * Returns what a hub is asked (5.1 of WebSub).
+ * Returns the request to a hub (WebSub, 5.1).
  * @param {Subscription} one
  * @param {'subscribe' | 'unsubscribe'} mode
  */
@@ -208,7 +207,7 @@ export function asking({ topic, callback, secret }, mode) {
   })
 }
 
-/** Returns 32 digits that nobody guesses. */
+/** Returns 32 random digits. */
 function random() {
   return hexOf(crypto.getRandomValues(new Uint8Array(16)))
 }

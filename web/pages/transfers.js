@@ -1,18 +1,18 @@
-/** Downloads: what goes out to whom, and how much of it has gone. */
+/** Downloads: who downloads what, and how much of it was sent. */
 
 export const mostAtOnce = 32
 const mostShown = 50
 
 /**
- * @typedef {'running' | 'done' | 'left' | 'failed'} TransferState `left`: the visitor went away;
- *   `failed`: the file could not be read, or the page let go of its URL
+ * @typedef {'running' | 'done' | 'left' | 'failed'} TransferState `left`: the visitor left; `failed`: the
+ * file could not be read, or the page gave up its URL
  *
  * @typedef {object} Transfer
  * @property {number} id
  * @property {string} name
  * @property {string} address who downloads
- * @property {number} from the first byte that was asked for
- * @property {number} bytes how many were asked for
+ * @property {number} from the first requested byte
+ * @property {number} bytes the number of requested bytes
  * @property {number} sent
  * @property {TransferState} state
  */
@@ -23,7 +23,7 @@ export class Transfers {
   #changed
   #last = 0
 
-  /** @param {(transfer: Transfer) => void} changed called with each that begins, moves on and ends */
+  /** @param {(transfer: Transfer) => void} changed called with each that begins, progresses or ends */
   constructor(changed) {
     this.#changed = changed
   }
@@ -38,8 +38,8 @@ export class Transfers {
   }
 
   /**
-   * Notes the download that a response is, and returns the same response, whose content counts as
-   * it goes out. Nothing is read before the visitor takes it. Returns undefined where too many run.
+   * Notes the download of a response, and returns the same response with its content counted as it is sent.
+   * Nothing is read before the visitor takes it. Returns undefined if too many run.
    * @param {Response} response
    * @param {Pick<Transfer, 'name' | 'address' | 'from' | 'bytes'>} about
    */
@@ -84,7 +84,7 @@ export class Transfers {
               controller.enqueue(value)
             }
           } catch (e) {
-            // The file is gone or has changed since it was dropped.
+            // The file is gone or was changed after it was dropped.
             moved({ state: 'failed' })
             controller.error(e)
           }

@@ -1,4 +1,7 @@
-/** Whose webhooks the inbox takes: the form of presets and secret, and what receives and verifies by it. */
+/**
+ * The sender whose webhooks the inbox accepts: the form for preset and secret, and how to receive and verify
+ * by it.
+ */
 import { by, say } from './element.js'
 
 /**
@@ -20,9 +23,9 @@ const helps = {
 }
 
 /**
- * Wires the form. A secret is not kept, so neither is the preset: after a reload whatever comes is taken again.
- * @param {(request: Request, info: import('/sdk.js').Info) => Promise<Response>} handle what is received
- * @param {() => void} changed what is verified by is another
+ * Wires the form. Neither secret nor preset is stored: after a reload the inbox accepts every request again.
+ * @param {(request: Request, info: import('/sdk.js').Info) => Promise<Response>} handle called with accepted webhooks
+ * @param {() => void} changed called when the verifier changed
  */
 export function webhookPreset(handle, changed) {
   /** @type {Receiver | undefined} */
@@ -37,10 +40,10 @@ export function webhookPreset(handle, changed) {
     receive(request, info) {
       if (!preset()) return handle(request, info)
       if (receiver) return receiver(request, info)
-      // The secret is being typed: the sender is to try again.
+      // The secret is being typed, so the sender should try again.
       return Promise.resolve(new Response(null, { status: 503, headers: { 'Retry-After': '10' } }))
     },
-    /** What verifies with the chosen preset; undefined where none is chosen, or the secret is not one of it. */
+    /** Verifies with the chosen preset; undefined if none is chosen, or if its secret is invalid. */
     get verify() {
       return verify
     },

@@ -1,4 +1,4 @@
-/** WebSub subscriber: feeds are pushed into this tab. */
+/** WebSub subscriber: hubs push feeds into this tab. */
 import { claimPanel } from './claim-panel.js'
 import { bytesInWords } from './content.js'
 import { button, by, make, say } from './element.js'
@@ -50,7 +50,7 @@ by('form').addEventListener('submit', async (/** @type {Event} */ e) => {
 
 /**
  * @param {string} feed
- * @param {string} given the hub, or empty where the feed names it
+ * @param {string} given the hub, or empty if the feed names it
  */
 async function subscribe(feed, given) {
   if (!base) throw new Error('This page has no URL to be pushed to.')
@@ -104,7 +104,7 @@ async function beginning(response) {
 }
 
 /**
- * Asks the hub of a subscription. It answers later, by asking this page whether it meant that.
+ * Asks the hub of a subscription. It answers later, by asking this page to verify the intent.
  * @param {Subscription} one
  * @param {'subscribe' | 'unsubscribe'} mode
  */
@@ -121,7 +121,7 @@ async function ask(one, mode) {
   try {
     response = await fetch(one.hub, content)
   } catch {
-    // A hub that says nothing of CORS has the request all the same, and is not there otherwise.
+    // A hub without CORS got the request all the same; one that cannot be reached looks the same.
     return say(
       by('progress'),
       'The hub says nothing that a page may read. It may come back all the same.',
@@ -136,7 +136,7 @@ async function unsubscribe(one) {
   if (one.state !== 'active') return subscriptions.forget(one.id)
   subscriptions.leave(one.id)
   await ask(one, 'unsubscribe').catch((e) => {
-    // Nobody answers for it any more: the hub finds 404 there, and ends it.
+    // This page no longer answers for it: the hub gets 404, and ends it.
     subscriptions.forget(one.id)
     say(by('websub-error'), e.message)
   })
@@ -175,7 +175,7 @@ function changed() {
 }
 
 /**
- * Has each active subscription renewed before it ends.
+ * Schedules the renewal of each active subscription before it ends.
  * @param {Subscription[]} all
  */
 function renew(all) {

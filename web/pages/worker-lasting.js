@@ -1,9 +1,9 @@
 /**
- * What goes on after an answer of the playground's worker began: content that streams, and
- * WebSockets. Its end is the visitor's, the code's, or that of the worker.
+ * What continues after an answer of the playground's worker began: streaming content, and WebSockets. The
+ * visitor, the code or the end of the worker ends it.
  */
 
-// What a visitor sent and the code did not take; more closes the WebSocket.
+// The most data of a visitor that the code did not take; more closes the WebSocket.
 const mostWaiting = 16 * 1024 * 1024
 const tryAgainLater = 1013
 const restart = 1012
@@ -11,7 +11,7 @@ const restart = 1012
 /**
  * @typedef {object} Stream
  * @property {ReadableStreamDefaultController<Uint8Array>} controller
- * @property {() => void} pulled resolves what the controller waits for
+ * @property {() => void} pulled resolves the pull that the controller waits for
  *
  * @typedef {object} Socket
  * @property {ReturnType<NonNullable<import('/sdk.js').Info['upgrade']>>} socket
@@ -35,9 +35,9 @@ export class Lasting {
   }
 
   /**
-   * Returns the content of an answer, which is asked for as it is read.
+   * Returns the content of an answer, requested from the worker as it is read.
    * @param {string} id
-   * @param {Uint8Array} first what there is of it
+   * @param {Uint8Array} first the beginning
    * @returns {ReadableStream<Uint8Array>}
    */
   stream(id, first) {
@@ -61,7 +61,7 @@ export class Lasting {
   }
 
   /**
-   * Joins the WebSocket of a visitor with the one that the code has.
+   * Connects a visitor's WebSocket with the code's.
    * @param {string} id
    * @param {Socket['socket']} socket
    */
@@ -81,7 +81,7 @@ export class Lasting {
   }
 
   /**
-   * Takes a message of the worker, and reports whether it was for something that lasts.
+   * Handles a message of the worker, and reports whether it was for a stream or a WebSocket.
    * @param {any} message
    */
   heard({ type, id, ...of }) {
@@ -107,7 +107,7 @@ export class Lasting {
     return true
   }
 
-  /** The worker is gone: cuts what lasts. */
+  /** The worker is gone, so all streams and WebSockets end. */
   end() {
     for (const { controller, pulled } of this.#streams.values()) {
       controller.error(new Error('the code was replaced before its content ended'))

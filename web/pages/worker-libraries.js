@@ -1,6 +1,6 @@
 /**
- * Libraries for the code of the playground. Its worker loads nothing, so what the code imports comes
- * with it, as text.
+ * Libraries for the code of the playground. Its worker loads nothing, so imported libraries are sent with the
+ * code, as text.
  */
 
 /** @type {Record<string, string>} the path of each by the name of its package */
@@ -12,8 +12,7 @@ export const libraries = {
 const statement = /^[ \t]*import\s*\{([^}]*)\}\s*from\s*(['"])([^'"\n]+)\2[ \t]*;?/gm
 
 /**
- * Returns the code with its imports from libraries as constants, line for line, and the names of the
- * packages.
+ * Returns the code with its library imports as constants, line for line, and the names of the packages.
  * @param {string} code
  */
 export function withoutImports(code) {
@@ -33,7 +32,7 @@ export function withoutImports(code) {
 }
 
 /**
- * Returns a script that makes a module of /vendor/ known to the code.
+ * Returns a script that makes a module of /vendor/ available to the code.
  * @param {string} name of the package
  * @param {string} source
  */
