@@ -19,30 +19,32 @@ import (
 	"reversehttp/schema/vectors/play"
 )
 
-// The client is a command. Both sides write lines of JSON, the kit to its standard input and the client to its standard output:
+// The client is a command. Both sides write lines of JSON: the kit to the client's standard input, the client
+// to its standard output:
 //
 //	kit     {"gateway":"http://localhost:8080","label":"abcd"}           the first line
-//	client  {"url":"http://abcd.localhost:8080/"}                        it has claimed the label and serves
+//	client  {"url":"http://abcd.localhost:8080/"}                        it claimed the label and serves it
 //	client  {"n":1,"method":"GET","target":"/","headers":[…],"body":"…"} its handler was called
-//	kit     {"n":1,"status":200,"headers":[…],"body":"…"}                what the handler answers
+//	kit     {"n":1,"status":200,"headers":[…],"body":"…"}                what the handler must answer
 //
 // The kit closes standard input at the end, and the client exits.
 
-// vectorField is the field by which the kit knows which case a request is of.
+// vectorField is the field that names the case of a request.
 const vectorField = "Vector"
 
 const (
 	// startMost bounds the time until a client serves.
 	startMost = 2 * time.Minute
-	// endMost bounds the time that a client takes to exit.
+	// endMost bounds how long a client takes to exit.
 	endMost = 10 * time.Second
-	// showMost bounds the time until a request is shown whose visitor was answered.
+	// showMost bounds how long a client takes to show a request after its visitor got the answer.
 	showMost = 10 * time.Second
 	// mostLine bounds a line of a client, in bytes.
 	mostLine = 64 << 20
 )
 
-// shown is a request as the handler of a client shows it. What its language does not show is absent, and not compared.
+// shown is a request as the handler of a client shows it. Members that its language does not show are absent,
+// and not compared.
 type shown struct {
 	URL string `json:"url"`
 	N   *int   `json:"n"`
@@ -50,14 +52,14 @@ type shown struct {
 	members map[string]json.RawMessage
 }
 
-// client is a client that runs.
+// client is a running client.
 type client struct {
 	command *exec.Cmd
 	in      io.WriteCloser
 
-	mu    sync.Mutex // guards what follows, and writing to in
+	mu    sync.Mutex // guards the fields below, and writes to in
 	seen  map[string]chan *shown
-	fault error // why it shows nothing more
+	fault error // why it shows no further requests
 	ended chan struct{}
 }
 
@@ -128,7 +130,7 @@ func (c *client) write(line any) error {
 	return err
 }
 
-// read reads what the client writes until its output ends.
+// read reads the client's output to its end.
 func (c *client) read(out io.Reader, serves func()) {
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, mostLine)
@@ -167,7 +169,7 @@ func newShown(line []byte) (*shown, error) {
 	return s, nil
 }
 
-// vector returns the name of the case that a request is of.
+// vector returns the name of the case of a request.
 func (s *shown) vector() string {
 	for _, f := range s.Headers {
 		if f[0] == vectorField {
@@ -177,7 +179,7 @@ func (s *shown) vector() string {
 	return ""
 }
 
-// of returns the channel for the requests of a case. It has room for one that should not come.
+// of returns the channel for the requests of a case. It has room for one request too many.
 func (c *client) of(name string) chan *shown {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -236,7 +238,8 @@ func (c *client) exchange(ctx context.Context, site *play.Site, e vectors.Exchan
 	}
 }
 
-// called waits until the handler was called. A client that knows the answer may show the request after its visitor was answered.
+// called waits until the handler was called. A client that knows the answer may show the request after its
+// visitor got the answer.
 func (c *client) called(ctx context.Context, requests <-chan *shown, got chan *play.Reply) (*shown, error) {
 	var reply *play.Reply
 	answered, late := got, make(<-chan time.Time)
@@ -262,7 +265,7 @@ func (c *client) called(ctx context.Context, requests <-chan *shown, got chan *p
 	}
 }
 
-// diff returns how a request differs from a case in what the client shows; empty if it does not.
+// diff returns how a request differs from a case in the members that the client shows; empty if it does not.
 func (s *shown) diff(want vectors.Request, vars map[string]string) string {
 	for name, member := range map[string]**string{
 		"method": &want.Method, "target": &want.Target, "url": &want.URL, "base": &want.Base, "httpVersion": &want.HTTPVersion, "remoteAddr": &want.RemoteAddr,
@@ -278,21 +281,21 @@ func (s *shown) diff(want vectors.Request, vars map[string]string) string {
 	if d := want.DiffContent(content); d != "" {
 		return d
 	}
-	// The content is compared: with none on both sides the rest is.
+	// The content is compared already; the rest is compared without it.
 	want.Content, want.Fetched = vectors.Content{}, false
 	got := s.Request
 	got.Body, got.BodyBase64, got.BodyURL = nil, nil, ""
 	return want.Diff(got, vars)
 }
 
-// end closes the input of the client, which then has to exit.
+// end closes the client's input, after which it must exit.
 func (c *client) end() error {
 	c.mu.Lock()
 	_ = c.in.Close()
 	c.mu.Unlock()
 	exited := make(chan error, 1)
 	go func() {
-		<-c.ended // Wait closes the output
+		<-c.ended // Wait closes the output, so read must end first
 		exited <- c.command.Wait()
 	}()
 	late := time.NewTimer(endMost)

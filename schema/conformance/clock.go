@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// clock lets the time of a conversation pass. There steps take no time, and what is compared is a millisecond before or after a time is
-// over. Here steps take time, so the clock keeps away from those moments.
+// clock lets the time of a conversation pass. In the cases steps take no time, and some compare a moment just
+// before and just after a deadline. Here steps take time, so the clock keeps away from deadlines.
 type clock struct {
 	base   time.Time     // when the conversation began, moved by half of what steps took
-	passed time.Duration // in the conversation
-	settle time.Duration // that a gateway has after each step
+	passed time.Duration // time passed in the conversation
+	settle time.Duration // how long a gateway may take after each step
 }
 
-// apart is how far the clock keeps away from a moment at which a time is over.
+// apart is how far the clock keeps away from a deadline.
 const apart = 400 * time.Millisecond
 
-// near is what conversations take for just before or just after.
+// near is how close to a deadline a conversation counts as just before or just after it.
 const near = 10 * time.Millisecond
 
 func (c *clock) wait() { time.Sleep(c.settle) }
@@ -30,7 +30,7 @@ func (c *clock) sleep(d time.Duration) {
 	time.Sleep(time.Until(c.base.Add(c.due())))
 }
 
-// due returns what should have passed of the time of this machine.
+// due returns how much real time should have passed.
 func (c *clock) due() time.Duration {
 	switch beside := c.passed % time.Second; {
 	case beside >= time.Second-near:
@@ -41,7 +41,7 @@ func (c *clock) due() time.Duration {
 	return c.passed
 }
 
-// anyTimes returns a conversation in which times that are compared may be any.
+// anyTimes returns a conversation that accepts any value for times.
 func anyTimes(text []byte) []byte {
 	var c struct {
 		Rest  map[string]json.RawMessage

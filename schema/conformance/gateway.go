@@ -20,7 +20,7 @@ import (
 	"reversehttp/schema/vectors/play"
 )
 
-// target is the gateway that is judged, or through which a client is.
+// target is the gateway under test, or the one through which a client is tested.
 type target struct {
 	origin string
 	key    string
@@ -31,7 +31,7 @@ type target struct {
 // mostDiscovery bounds the discovery document, in bytes.
 const mostDiscovery = 1 << 20
 
-// discover asks a gateway for its discovery document, and whether it can be judged.
+// discover reads a gateway's discovery document, and reports whether the gateway can be tested.
 func discover(ctx context.Context, at, key string) (*target, error) {
 	u, err := url.Parse(at)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -66,10 +66,10 @@ func discover(ctx context.Context, at, key string) (*target, error) {
 	return t, nil
 }
 
-// settleMost bounds what a gateway may take for an answer that waits for nothing.
+// settleMost bounds how long a gateway may take for an answer that need not wait.
 const settleMost = 30 * time.Second
 
-// dial dials this machine for names below localhost, which not every system resolves.
+// dial connects to this machine for names below localhost, which not every system resolves.
 func dial(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err == nil && (host == "localhost" || strings.HasSuffix(host, ".localhost")) {
@@ -81,7 +81,7 @@ func dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, network, address)
 }
 
-// site returns the gateway for cases that claim a label of their own.
+// site returns the gateway for cases that claim their own label.
 func (t *target) site(label string) *play.Site {
 	s := &play.Site{
 		Origin:    t.origin,
@@ -97,7 +97,7 @@ func (t *target) site(label string) *play.Site {
 	return s
 }
 
-// visitor returns the address from which the gateway sees this machine come, as far as it can be known.
+// visitor returns the address at which the gateway sees this machine, as far as it can be known.
 func (t *target) visitor() string {
 	u, err := url.Parse(t.origin)
 	if err != nil {
@@ -118,8 +118,8 @@ func (t *target) visitor() string {
 	return host
 }
 
-// labels returns labels for this run, which come again after 360. They have as many characters as demo, so that lengths in the cases stay
-// right, and a digit, so that none is reserved.
+// labels returns a function that returns labels for this run, which repeat after 360. They are as long as
+// demo, so that lengths in the cases stay right, and contain a digit, so that none is reserved.
 func labels() func() string {
 	const digits = "0123456789abcdefghijklmnopqrstuvwxyz"
 	prefix, n := strings.ToLower(rand.Text()[:2]), -1
@@ -129,7 +129,7 @@ func labels() func() string {
 	}
 }
 
-// judgeGateway plays what can be played against a gateway as it is.
+// judgeGateway plays all cases that can be played against a gateway as configured.
 func (r *report) judgeGateway(ctx context.Context, t *target, longest time.Duration) error {
 	own := labels()
 	for _, way := range play.Ways(t.Transports) {
@@ -175,7 +175,7 @@ func (r *report) judgeGateway(ctx context.Context, t *target, longest time.Durat
 			if err == nil {
 				return nil
 			}
-			// The gateway or this machine may be slow.
+			// The gateway or this machine may be slow, so try again with longer waits.
 			slower := *t
 			slower.settle *= slowly
 			return slower.site(names[i]).Converse(ctx, c)
@@ -187,13 +187,13 @@ func (r *report) judgeGateway(ctx context.Context, t *target, longest time.Durat
 	return nil
 }
 
-// slowly is how many times longer a conversation waits after each step if it failed at first.
+// slowly is by how much waits are longer in the second try of a conversation.
 const slowly = 10
 
-// demo is the label of all conversations, wherever it stands.
+// demo matches the label in all conversations.
 var demo = regexp.MustCompile(`\bdemo\b`)
 
-// rename makes a conversation one about another label, on this gateway.
+// rename returns a conversation with another label, on this gateway.
 func (t *target) rename(text []byte, label string) []byte {
 	text = bytes.ReplaceAll(text, []byte("http://localhost:8080"), []byte(t.origin))
 	host := strings.TrimSuffix(strings.SplitN(t.URLTemplate, "{label}", 2)[1], "/")
@@ -201,7 +201,7 @@ func (t *target) rename(text []byte, label string) []byte {
 	return demo.ReplaceAll(text, []byte(label))
 }
 
-// skips says why a conversation cannot be played against a gateway as it is; empty if it can.
+// skips returns why a conversation cannot be played against a gateway as configured; empty if it can.
 func (t *target) skips(c vectors.Conversation) string {
 	if c.Set() {
 		return "the gateway needs settings that differ from its defaults"
@@ -233,7 +233,7 @@ func (t *target) skips(c vectors.Conversation) string {
 // documented matches addresses for documentation (RFC 5737).
 var documented = regexp.MustCompile(`203\.0\.113\.|198\.51\.100\.`)
 
-// local reports whether the gateway is local, as schema/README.md, 2, says.
+// local reports whether the gateway is local, as defined in schema/README.md, 2.
 func (t *target) local() bool {
 	u, err := url.Parse(strings.ReplaceAll(t.URLTemplate, "{label}", "demo"))
 	return err == nil && strings.HasSuffix(u.Hostname(), ".localhost")

@@ -3,7 +3,7 @@
 //	go run ./schema/conformance http://localhost:8080
 //	go run ./schema/conformance http://localhost:8080 python3 my_client.py
 //
-// README.md says what a client has to do, and what is played.
+// README.md describes the duties of a client, and the cases that are played.
 package main
 
 import (
@@ -36,7 +36,7 @@ type options struct {
 	JSON    bool          `name:"json" help:"Print the report as JSON."`
 }
 
-// errFailed says that a case failed. The report says more.
+// errFailed means that a case failed; the report has the details.
 var errFailed = errors.New("the report has failures")
 
 func main() {
@@ -53,7 +53,7 @@ func main() {
 	}
 }
 
-// run plays what the options ask for and writes the report. What a client writes to standard error goes to stderr.
+// run plays the selected cases and writes the report. The client's standard error goes to stderr.
 func run(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	only, err := regexp.Compile(o.Only)
 	if err != nil {

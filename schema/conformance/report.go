@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// report is what was seen.
+// report holds the results.
 type report struct {
 	Gateway string   `json:"gateway"`
 	Client  []string `json:"client,omitempty"`
@@ -25,22 +25,22 @@ type report struct {
 	each   time.Duration
 }
 
-// group is a file of cases, played in one way.
+// group holds the cases of one file, played in one way.
 type group struct {
 	Name  string     `json:"name"`
 	Cases []*outcome `json:"cases"`
 }
 
-// outcome is how one case ended.
+// outcome is the result of one case.
 type outcome struct {
 	Name string `json:"name"`
-	// Failure says what differs from the case. Empty means that it passed, unless it was skipped.
+	// Failure describes the difference from the case. Empty means that it passed, unless it was skipped.
 	Failure string `json:"failure,omitempty"`
-	// Skipped says why the case was not played. Empty means that it was.
+	// Skipped is why the case was not played. Empty means that it was.
 	Skipped string `json:"skipped,omitempty"`
 }
 
-// played is a case to be played: Skipped says why it is not, passes is the time that passes in it.
+// played is a case to play. Skipped is why it is not played, passes how much time passes in it.
 type played struct {
 	name    string
 	skipped string
@@ -88,7 +88,7 @@ func (r *report) play(ctx context.Context, name string, cases []played) {
 	}
 }
 
-// write writes the report for people.
+// write writes the report as text.
 func (r *report) write(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "%s\tpassed\tfailed\tskipped\n", r.Gateway)

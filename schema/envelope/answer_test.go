@@ -14,7 +14,7 @@ import (
 	"reversehttp/schema"
 )
 
-// posts are what programs may post, and what they may not.
+// posts are valid and invalid contents of POSTs by programs.
 var posts = []string{
 	`{"type":"response","id":"x","status":200,"headers":[["A","b"]],"body":"c"}`, `{"messages":[{"type":"abort","id":"x","reason":"r"},null,1,[],"{}"]}`,
 	`{"type":"response","id":"x","status":204,"bodyBase64":"YQ=="}`, `{"status":"200","id":"x","headers":[["A"],["B",1]]}`, `{"type":7}`, `{"~/":1,"type":"x"}`,
@@ -34,7 +34,7 @@ var posts = []string{
 	`{"id":"` + strings.Repeat("é", 400) + `","reason":"` + strings.Repeat(`\n`, 400) + `","type":"` + strings.Repeat("t", 100) + `"}`,
 }
 
-// manyNames is an object of 80 members, and one more.
+// manyNames returns an object with 80 members and one more.
 func manyNames(last string) string {
 	var b strings.Builder
 	for i := range 80 {
@@ -48,7 +48,7 @@ const (
 	mostFields = 3
 )
 
-// sameAsReference compares what DecodeAnswers makes of content with what another reader does.
+// sameAsReference compares the results of DecodeAnswers and of another reader.
 func sameAsReference(t *testing.T, content []byte) {
 	t.Helper()
 	got, err := DecodeAnswers(content, mostPosted, mostFields)
@@ -72,8 +72,8 @@ func sameAsReference(t *testing.T, content []byte) {
 	}
 }
 
-// nearly reports whether two errors of malformed JSON are as good: where one reader comes upon another fault before it finds
-// that, and where of two places one is in the other.
+// nearly reports whether two errors for malformed JSON are equivalent: one reader may find another fault
+// first, or report an enclosing place.
 func nearly(a, b error) bool {
 	f, _ := errors.AsType[*Fault](a)
 	g, _ := errors.AsType[*Fault](b)
@@ -87,7 +87,7 @@ func TestAnswersAreReadAsByAnotherReader(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for _, post := range posts {
 		sameAsReference(t, []byte(post))
-		for range 400 { // each broken somewhere
+		for range 400 { // each broken at one place
 			b := []byte(post)
 			for range 1 + rnd.IntN(2) {
 				if len(b) == 0 {
@@ -228,7 +228,7 @@ func FuzzAnswersAreJSONAndExact(f *testing.F) {
 	})
 }
 
-func TestContentDoesNotSwell(t *testing.T) {
+func TestContentWithControlCharactersIsSentInBase64(t *testing.T) {
 	for _, content := range []string{strings.Repeat("\x00", 30_000), strings.Repeat("ab\x01", 10_000), strings.Repeat("\xff", 30_000), strings.Repeat(`"a`, 15_000)} {
 		if n := len(JSONAnswers.Part("id", 1, []byte(content), Tail{})); n > len(content)*3/2+100 {
 			t.Errorf("%d bytes of %q… become %d", len(content), content[:3], n)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// sizes are the messages that are measured: one without content, one with text, one with what is not text.
+// sizes are the messages that are measured: without content, with text, and with binary content.
 func sizes() map[string][]byte {
 	text := []byte(strings.Repeat("<p class=\"greeting\">Hello, wörld!</p>\n", 2000))[:64<<10]
 	binary := make([]byte, 64<<10)
@@ -29,7 +29,7 @@ var (
 	}
 )
 
-// each measures do for every size, and what it allocates.
+// each measures do for every size, with its allocations.
 func each(b *testing.B, do func(b *testing.B, content []byte)) {
 	all := sizes()
 	for _, name := range []string{"get", "text", "binary"} {

@@ -27,9 +27,8 @@ func appendContent(b, content []byte, text bool) []byte {
 	return append(b, '"')
 }
 
-// measure returns whether content is sent as text, and how many bytes appendContent appends.
-// Content with so many control characters, which take six bytes each in JSON, that base64 is
-// shorter, is sent in base64.
+// measure reports whether content is sent as text, and how many bytes appendContent appends. Content is sent
+// in base64 if it has so many control characters, each six bytes in JSON, that base64 is shorter.
 func measure(content []byte) (text bool, size int) {
 	if len(content) == 0 {
 		return true, 0

@@ -13,7 +13,7 @@ import (
 	"reversehttp/schema"
 )
 
-// readFramed reads messages in the framed form to the end, each with its content.
+// readFramed reads messages in the framed form to the end, with their content.
 func readFramed(in io.Reader, size int) (list []Answer, err error) {
 	r := bufio.NewReaderSize(in, size)
 	for {
@@ -41,7 +41,7 @@ func readFramed(in io.Reader, size int) (list []Answer, err error) {
 	}
 }
 
-func TestAnAnswerThatIsReadAgainHasNothingOfTheOneBefore(t *testing.T) {
+func TestAReusedAnswerKeepsNothingOfItsFormerMessage(t *testing.T) {
 	lines := []string{
 		`{"type":"response","id":"a","status":200,"headers":[["A","b"],["C","d"]],"trailers":[["E","f"]],"contentLength":3}`,
 		`{"type":"part","id":"b","seq":1,"more":true,"headers":null}`,
@@ -139,7 +139,8 @@ func TestFramedFaults(t *testing.T) {
 	}
 }
 
-// TestContentHasOneWay holds what is wrong with contentLength to its member, and the bytes that follow to what it says.
+// TestContentHasOneWay checks that faults of contentLength are reported at that member, and that as many
+// bytes follow as it says.
 func TestContentHasOneWay(t *testing.T) {
 	for _, c := range []struct{ members, where string }{
 		{`"body":""`, "contentLength"}, {`"bodyBase64":"YQ=="`, "contentLength"}, {`"bodyUrl":"http://x"`, "contentLength"},
@@ -200,7 +201,7 @@ func FuzzFramed(f *testing.F) {
 	f.Add([]byte("{\"type\":\"abort\",\"id\":\"x\",\"contentLength\":3}\nabc\n\n{}\n"), 1)
 	f.Add(FramedAnswers.Response("a", 200, nil, []byte("\n\n"), Tail{}), 2)
 	f.Fuzz(func(t *testing.T, in []byte, size int) {
-		// The form needs a bound on what a stranger says of lengths: content beyond what there is, is not there.
+		// The input may claim any length, so lengths beyond the input are excluded.
 		all, err := readBounded(in, 4096)
 		few, err2 := readBounded(in, 16)
 		if (err == nil) != (err2 == nil) || !reflect.DeepEqual(all, few) {

@@ -11,7 +11,8 @@ import (
 	"reversehttp/schema"
 )
 
-// The reference reads a POST of answers with a JSON library that is as strict, slowly: it is what DecodeAnswers is compared to.
+// The reference reads a POST of answers with an equally strict JSON library, slowly; tests compare
+// DecodeAnswers with it.
 
 // refMessage has the members of an [Answer].
 type refMessage struct {
@@ -27,7 +28,7 @@ type refMessage struct {
 	Reason     string         `json:"reason"`
 }
 
-// reference is DecodeAnswers for content that is in the bounds of shape.
+// reference is DecodeAnswers for content within the bounds of CheckShape.
 func reference(content []byte, most, fields int) ([]Answer, error) {
 	var several struct {
 		Messages refList `json:"messages"`
@@ -75,7 +76,7 @@ func (l *refList) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return err
 }
 
-// refFields has more fields than most be ErrTooManyFields.
+// refFields reports more fields than most as ErrTooManyFields.
 func refFields(most int) json.Options {
 	return json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, list *[]schema.Field) error {
 		if d.PeekKind() != jsontext.KindBeginArray {

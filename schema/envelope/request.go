@@ -228,7 +228,7 @@ func DecodeMessage(content []byte) (m Message, err error) {
 	return m, nil
 }
 
-// read reads a message. It takes null for an empty object.
+// read reads a message. null counts as an empty object.
 func (m *Message) read(r *reader) error {
 	r.place.fault, r.place.base = nil, len(r.place.path)
 	var content body

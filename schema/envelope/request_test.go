@@ -66,7 +66,7 @@ type stdMessage struct {
 	Reason schema.CancelReason `json:"reason"`
 }
 
-// message returns what a Message has of m, without a Fault.
+// message returns m as a Message without a Fault.
 func (m *stdMessage) message() Message {
 	e := &m.Request
 	out := Message{Type: e.Type, Reason: m.Reason, Request: Request{
@@ -89,7 +89,8 @@ func (m *stdMessage) message() Message {
 	return out
 }
 
-// ambiguous reports whether JSON has a member twice, or one that is known but for case: these are read otherwise.
+// ambiguous reports whether JSON has a member twice, or a known member in another case: the two libraries
+// read these differently.
 func ambiguous(content []byte) bool {
 	r := newReader(content, false)
 	defer r.done()
@@ -121,7 +122,7 @@ func ambiguous(content []byte) bool {
 	return look() != nil || found
 }
 
-// sameAsStandard compares what DecodeMessage makes of content with what encoding/json does.
+// sameAsStandard compares the results of DecodeMessage and of encoding/json.
 func sameAsStandard(t *testing.T, content []byte) {
 	t.Helper()
 	got, err := DecodeMessage(content)
@@ -148,7 +149,7 @@ func sameAsStandard(t *testing.T, content []byte) {
 	} else if (got.Fault != nil) != (wrong != nil) {
 		t.Fatalf("%q: %v, want %v", content, got.Fault, wrong)
 	}
-	if wrong != nil { // what is faulty is not handed on
+	if wrong != nil { // faulty messages are not handed on
 		if got.ID != want.ID || got.Type != want.Type || got.Method != want.Method || got.Cursor != want.Cursor {
 			t.Fatalf("%q = %+v, want %+v", content, got, want)
 		}

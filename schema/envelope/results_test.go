@@ -8,7 +8,7 @@ import (
 	"reversehttp/schema"
 )
 
-// DecodeResults reads what encoding/json reads.
+// DecodeResults returns the same as encoding/json.
 func TestResultsAreReadAsByEncodingJSON(t *testing.T) {
 	for _, content := range []string{
 		`{"results":[]}`, `{}`, ` {"more":[{}],"results":[{"id":"a","status":"accepted","future":{"x":1}}]} `,

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// members is an object of n members.
+// members returns an object with n members.
 func members(n int) string {
 	var b strings.Builder
 	b.WriteByte('{')
@@ -19,7 +19,7 @@ func members(n int) string {
 	return b.String() + "}"
 }
 
-func TestShapesThatNobodyMeansAreRefused(t *testing.T) {
+func TestExcessiveShapesAreRefused(t *testing.T) {
 	deep := func(n int) string { return strings.Repeat(`[`, n) + strings.Repeat(`]`, n) }
 	for name, c := range map[string]struct {
 		json string

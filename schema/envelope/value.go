@@ -162,8 +162,8 @@ func (r *reader) setBool(dst *bool) (err error) {
 	return err
 }
 
-// fields reads a list of at most most fields. It calls begin once, and take for each field. It
-// takes null for no list.
+// fields reads a list of at most most fields. It calls begin once, and take for each field. null counts as no
+// list.
 func (r *reader) fields(most int, begin func(), take func(name, value string)) error {
 	switch r.peek() {
 	case '[':

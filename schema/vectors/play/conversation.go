@@ -14,7 +14,8 @@ import (
 	"reversehttp/schema/vectors"
 )
 
-// Converse plays a case of conversation.json. The error says at which step what was seen differs from the case.
+// Converse plays a case of conversation.json. The error names the first step whose result differs from the
+// case.
 func (s *Site) Converse(ctx context.Context, c vectors.Conversation) error {
 	k := &talk{site: s, vars: map[string]string{}, calls: map[string]*call{}, visitors: map[string]*visitor{}, links: map[string]*link{}}
 	defer k.giveUp(ctx)
@@ -38,14 +39,14 @@ type talk struct {
 	claims   []schema.ClaimAnswer // that the conversation made
 }
 
-// call is a request of a program that waits for its answer.
+// call is a program's request that waits for its answer.
 type call struct {
 	got  *Reply
 	done chan struct{}
 	stop context.CancelFunc
 }
 
-// begin sends a request of a program without waiting for the answer.
+// begin sends a program's request without waiting for the answer.
 func (k *talk) begin(ctx context.Context, r vectors.Send) (*call, error) {
 	req, err := r.Request(k.site.Origin, k.vars)
 	if err != nil {
@@ -61,7 +62,7 @@ func (k *talk) begin(ctx context.Context, r vectors.Send) (*call, error) {
 	return c, nil
 }
 
-// end closes what is open, and waits until nothing runs.
+// end closes all connections, and waits until nothing runs.
 func (k *talk) end() {
 	for _, c := range k.calls {
 		c.stop()
@@ -80,7 +81,7 @@ func (k *talk) end() {
 	}
 }
 
-// giveUp deletes the claims that the conversation made, if it did not.
+// giveUp deletes the claims that the conversation made but did not delete.
 func (k *talk) giveUp(ctx context.Context) {
 	for _, c := range k.claims {
 		k.site.send(ctx, vectors.Send{Method: http.MethodDelete, URL: c.Claim, As: c.Token})
@@ -196,7 +197,7 @@ func (k *talk) await(ctx context.Context, name string) (*Reply, error) {
 	return v.got, nil
 }
 
-// check compares an answer, and saves what the step names of it.
+// check compares an answer with a step, and saves the values that the step names.
 func (k *talk) check(s vectors.Step, got *Reply) error {
 	if cut := s.Expect != nil && s.Expect.Cut; (got.Err != nil) != cut {
 		return fmt.Errorf("%v, want the answer to be cut: %v", got.Err, cut)
@@ -207,7 +208,7 @@ func (k *talk) check(s vectors.Step, got *Reply) error {
 	return k.save(s, got.Content)
 }
 
-// save saves what a step names of an answer or a message.
+// save saves the values of an answer or a message that a step names.
 func (k *talk) save(s vectors.Step, content []byte) error {
 	for name, pointer := range s.Save {
 		value, err := vectors.Pick(content, pointer)
@@ -238,7 +239,7 @@ func (k *talk) open(ctx context.Context, s vectors.Step) error {
 	return nil
 }
 
-// onLink does a step on a link that is open.
+// onLink performs a step on an open link.
 func (k *talk) onLink(ctx context.Context, s vectors.Step) error {
 	l := k.links[s.On]
 	if l == nil {
@@ -291,7 +292,7 @@ func (k *talk) onLink(ctx context.Context, s vectors.Step) error {
 	return l.faults()
 }
 
-// pingTime bounds the time in which a Ping frame is answered.
+// pingTime bounds how long a Ping frame may stay unanswered.
 const pingTime = 10 * time.Second
 
 func (k *talk) results(ctx context.Context, s vectors.Step, l *link) error {

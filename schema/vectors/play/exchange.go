@@ -13,7 +13,7 @@ import (
 	"reversehttp/schema/vectors"
 )
 
-// Exchange plays a case of request.json or response.json. The error says how what was seen differs from the case.
+// Exchange plays a case of request.json or response.json. The error describes the difference from the case.
 func (s *Site) Exchange(ctx context.Context, c vectors.Exchange, way Way) error {
 	p, err := s.claim(ctx, way)
 	if err != nil {
@@ -60,7 +60,8 @@ func (s *Site) Exchange(ctx context.Context, c vectors.Exchange, way Way) error 
 	return nil
 }
 
-// Secured returns what the envelope of a request must hold on this site: cases have URLs of http, and it may have public URLs of https.
+// Secured returns the expected envelope of a request on this site: cases have http URLs, while the site may
+// have public https URLs.
 func (s *Site) Secured(r vectors.Request) vectors.Request {
 	if strings.HasPrefix(s.PublicURL(s.Label), "https:") {
 		for _, u := range []**string{&r.URL, &r.Base} {
@@ -72,7 +73,7 @@ func (s *Site) Secured(r vectors.Request) vectors.Request {
 	return r
 }
 
-// Visit sends what the visitor of a case sends, with fields more, and returns the answer.
+// Visit sends a case's request with additional fields, and returns the answer.
 func (s *Site) Visit(ctx context.Context, c vectors.Exchange, fields ...schema.Field) *Reply {
 	raw := c.Visitor.Bytes(s.Vars())
 	line, rest, _ := bytes.Cut(raw, []byte("\n"))
@@ -94,12 +95,12 @@ func (s *Site) Visit(ctx context.Context, c vectors.Exchange, fields ...schema.F
 	}
 }
 
-// Vars returns the values of the variables in cases of exchanges.
+// Vars returns the variables for cases of exchanges.
 func (s *Site) Vars() map[string]string {
 	return map[string]string{"host": s.host(s.Label), "label": s.Label, "visitor": s.Visitor}
 }
 
-// Diff returns how the answer that a visitor got differs from a case; empty if it does not.
+// Diff describes how a visitor's answer differs from a case; empty if it does not.
 func (r *Reply) Diff(want vectors.Received, vars map[string]string) string {
 	if r.Err != nil {
 		return r.Err.Error()
@@ -107,10 +108,11 @@ func (r *Reply) Diff(want vectors.Received, vars map[string]string) string {
 	return want.Diff(r.Status, fieldsOf(r.Header), r.Content, vars)
 }
 
-// Fits reports whether a fault can be played in a way: on a link, what is not an object is not a message and ends the link.
+// Fits reports whether a fault can be played in a way: on a link, a value that is not an object is not a
+// message and ends the link.
 func (w Way) Fits(c vectors.Fault) bool { return !w.Link || isObject(c.Answer) }
 
-// Fault plays a case of invalid.json. The error says how what was seen differs from the case.
+// Fault plays a case of invalid.json. The error describes the difference from the case.
 func (s *Site) Fault(ctx context.Context, c vectors.Fault, way Way) error {
 	p, err := s.claim(ctx, way)
 	if err != nil {
@@ -144,7 +146,7 @@ func (s *Site) Fault(ctx context.Context, c vectors.Fault, way Way) error {
 	}
 	pointer := c.Result.Pointer
 	if way.framed() && strings.HasPrefix(pointer, "/body") && bytes.Contains(frames(message), []byte("contentLength")) {
-		pointer = "/contentLength" // where the content is then
+		pointer = "/contentLength" // the member that describes the content
 	}
 	if got.Pointer == nil || *got.Pointer != pointer {
 		return fmt.Errorf("the pointer is %s, want %q (%s)", quoted(got.Pointer), pointer, got.Detail)

@@ -17,26 +17,26 @@ import (
 	"reversehttp/schema/vectors"
 )
 
-// link is a program's end of a link. It reads all that comes at once, as a program must.
+// link is a program's end of a link. It reads everything at once, as a program must.
 type link struct {
 	conn *websocket.Conn
 	line *line
-	read chan struct{} // closed once nothing is read any more
+	read chan struct{} // closed once reading has ended
 
-	mu sync.Mutex // guards what follows
-	// messages are those that no step took yet. Results are apart, one by one.
+	mu sync.Mutex // guards the fields below
+	// messages are those that no step has taken. results are separate, one by one.
 	messages, results []json.RawMessage
-	fault             error // why something that came is not a message
+	fault             error // why received data is not a message
 	ended             bool
 	code              websocket.StatusCode // with which it was closed; -1 if it was cut
 	changed           chan struct{}        // closed, and made anew, whenever one of these changes
 }
 
-// line is a connection that can hold up what comes to the program.
+// line is a connection that can delay the data for the program.
 type line struct {
 	net.Conn
 	mu      sync.Mutex
-	arrives chan struct{} // closed while what comes arrives at once
+	arrives chan struct{} // closed while data is not delayed
 }
 
 func (c *line) Read(p []byte) (int, error) {
@@ -48,7 +48,7 @@ func (c *line) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// hold holds up what comes from now on, until let.
+// hold delays all further data until let.
 func (c *line) hold() {
 	c.let()
 	c.mu.Lock()
@@ -66,7 +66,7 @@ func (c *line) let() {
 	}
 }
 
-// open opens a link. If the answer to the upgrade, which it returns, is not 101, there is no link.
+// open opens a link. If the returned answer to the upgrade is not 101, there is no link.
 func (s *Site) open(ctx context.Context, url string, fields http.Header) (*link, *Reply) {
 	if !strings.HasPrefix(url, "ws://") && !strings.HasPrefix(url, "wss://") {
 		return nil, &Reply{Err: fmt.Errorf("the URL of the link is %q, want one of ws or wss", url)}
@@ -132,14 +132,15 @@ func (l *link) run(ctx context.Context) {
 	}
 }
 
-// close cuts the link and waits until nothing of it runs.
+// close cuts the link and waits until its goroutines have ended.
 func (l *link) close() {
 	l.line.let()
 	_ = l.conn.CloseNow()
 	<-l.read
 }
 
-// wait waits until so reports true, with l.mu held, or the link is closed, or the context ends. It returns what so returned last.
+// wait waits until so returns true, called with l.mu held, or the link is closed, or the context ends. It
+// returns the last result of so.
 func (l *link) wait(ctx context.Context, so func() bool) bool {
 	for {
 		l.mu.Lock()
@@ -156,8 +157,8 @@ func (l *link) wait(ctx context.Context, so func() bool) bool {
 	}
 }
 
-// message takes the next message, or the next ping. Pings before a message are skipped. It returns nil if there is none before the link
-// closes or the context ends.
+// message takes the next message, or the next ping. Pings before a message are skipped. It returns nil if the
+// link closes or the context ends first.
 func (l *link) message(ctx context.Context, ping bool) (message json.RawMessage) {
 	l.wait(ctx, func() bool {
 		for message == nil && len(l.messages) > 0 {
@@ -171,7 +172,7 @@ func (l *link) message(ctx context.Context, ping bool) (message json.RawMessage)
 	return message
 }
 
-// result takes the next result that fits, or returns nil as message does.
+// result takes the next result for which fits returns true, or returns nil as message does.
 func (l *link) result(ctx context.Context, fits func(json.RawMessage) bool) (result json.RawMessage) {
 	l.wait(ctx, func() bool {
 		i := slices.IndexFunc(l.results, fits)
@@ -200,14 +201,14 @@ func (l *link) left() []string {
 	return left
 }
 
-// faults returns why something that came is not a message, or nil.
+// faults returns why received data is not a message, or nil.
 func (l *link) faults() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.fault
 }
 
-// end returns how the link ended, for a text that says what did not come.
+// end describes how the link ended, for a text about a missing message.
 func (l *link) end() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -18,13 +18,14 @@ import (
 
 // A Way is how a program takes requests and answers them.
 type Way struct {
-	// Form is that of polls, one of the transports of discovery. In the framed form the program answers so too. Empty means batches.
+	// Form is the form of polls, one of the transports of discovery. In the framed form the program also
+	// answers in it. Empty means batches.
 	Form string
-	// Link makes the program use a link, on which Form says whether its messages are framed.
+	// Link makes the program use a link; Form then says whether its messages are framed.
 	Link bool
 }
 
-// Ways returns the ways that a gateway has of which discovery lists the transports.
+// Ways returns the ways of a gateway, given the transports of its discovery document.
 func Ways(transports []string) (all []Way) {
 	for _, form := range transports {
 		all = append(all, Way{Form: form})
@@ -58,7 +59,7 @@ var accepts = map[string]string{
 	"": "application/json", formJSON: "application/json", formNDJSON: "application/x-ndjson", formSSE: "text/event-stream", formFramed: envelope.MediaFramed,
 }
 
-// program is a session of a claim. Its polls show no cursor.
+// program is a session of a claim. Its polls send no cursor.
 type program struct {
 	site *Site
 	way  Way
@@ -117,7 +118,7 @@ func (p *program) next(ctx context.Context) (r schema.Request, err error) {
 	return r, errors.New("no request came within four polls")
 }
 
-// poll polls once and returns the first request that comes, or nil. A stream is left then.
+// poll polls once and returns the first request, or nil. It then abandons a stream.
 func (p *program) poll(ctx context.Context) (*schema.Request, error) {
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
@@ -181,7 +182,7 @@ func (p *program) reader(content io.Reader) func() (json.RawMessage, error) {
 	}
 }
 
-// message returns the message of the next line that has one.
+// message returns the message of the next line that contains one.
 func message(in *bufio.Reader, events bool) (json.RawMessage, error) {
 	for {
 		text, err := in.ReadString('\n')
@@ -236,7 +237,7 @@ func (p *program) answer(ctx context.Context, message json.RawMessage) (r schema
 	return results.Results[0], nil
 }
 
-// respond answers an exchange, which must be accepted.
+// respond answers an exchange; the answer must be accepted.
 func (p *program) respond(ctx context.Context, r schema.Response) error {
 	r.Type = schema.TypeResponse
 	text, err := json.Marshal(r)
@@ -250,7 +251,7 @@ func (p *program) respond(ctx context.Context, r schema.Response) error {
 	return err
 }
 
-// into decodes a reply, which must have one of these statuses.
+// into decodes a reply, which must have one of the statuses.
 func (r *Reply) into(v any, statuses ...int) error {
 	for _, status := range statuses {
 		if r.Err == nil && r.Status == status {
@@ -260,7 +261,7 @@ func (r *Reply) into(v any, statuses ...int) error {
 	return r.unexpected()
 }
 
-// unexpected returns the error for a reply that should be another.
+// unexpected returns an error that describes an unexpected reply.
 func (r *Reply) unexpected() error {
 	if r.Err != nil {
 		return r.Err

@@ -1,5 +1,5 @@
-// Package play plays the cases of package vectors against a gateway, over the network that it is given: that of the machine, or one in
-// memory whose time is fake.
+// Package play plays the cases of package vectors against a gateway. It uses the given network: the
+// machine's, or one in memory with fake time.
 package play
 
 import (
@@ -15,7 +15,7 @@ import (
 	"reversehttp/schema/vectors"
 )
 
-// A Site is a gateway, and the way to it.
+// A Site is a gateway, and how to reach it.
 type Site struct {
 	// Origin is the origin of the control API, without a final slash.
 	Origin string
@@ -25,20 +25,22 @@ type Site struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// TLS is the configuration for https and wss. Nil means the default.
 	TLS *tls.Config
-	// Visitor is the IP address from which the gateway sees visitors come.
+	// Visitor is the IP address at which the gateway sees visitors.
 	Visitor string
 	// Label is claimed for exchanges and faults, with the token Token.
 	Label, Token string
-	// Key is shown to claim. Empty means that the gateway needs none.
+	// Key is the key for claiming. Empty means that the gateway requires none.
 	Key string
-	// Settle returns once the gateway has done what it can do without a further message, and Sleep lets time pass.
+	// Settle returns once the gateway has done everything it can without a further message; Sleep lets time
+	// pass.
 	Settle func()
 	Sleep  func(time.Duration)
-	// Drain tells the gateway to stop.
+	// Drain makes the gateway stop.
 	Drain func()
 }
 
-// A Reply is an answer, or the error that came instead of it. One that is cut has what came of it, and an error.
+// A Reply is an answer, or the error that occurred instead. A cut answer has the content received so far, and
+// an error.
 type Reply struct {
 	Status  int
 	Header  http.Header

@@ -11,17 +11,18 @@ import (
 	"reversehttp/schema/envelope"
 )
 
-// visitor is a connection on which one request is sent, as bytes.
+// visitor is a connection for one request, given as bytes.
 type visitor struct {
 	conn   net.Conn
 	method string
 	taking bool
 	got    *Reply
-	after  int           // how many bytes came after the answer, as far as they are known
+	after  int           // how many bytes followed the answer, as far as known
 	done   chan struct{} // closed once got and after are set
 }
 
-// visit connects a visitor of a label and begins to send a request. It reads nothing of the answer until receive.
+// visit connects a visitor to a label and begins to send a request. It does not read the answer before
+// receive.
 func (s *Site) visit(ctx context.Context, label string, raw []byte) (*visitor, error) {
 	conn, err := s.dial(ctx, label)
 	if err != nil {
@@ -33,7 +34,7 @@ func (s *Site) visit(ctx context.Context, label string, raw []byte) (*visitor, e
 	return v, nil
 }
 
-// receive begins to read the answer. Further calls do nothing.
+// receive begins to read the answer. Further calls have no effect.
 func (v *visitor) receive() {
 	if v.taking {
 		return
@@ -53,7 +54,7 @@ func (v *visitor) receive() {
 	}()
 }
 
-// fieldsOf returns fields as an envelope has them: each character is one byte.
+// fieldsOf returns fields as in an envelope: each character is one byte.
 func fieldsOf(h http.Header) []schema.Field {
 	var all []schema.Field
 	for name, values := range h {
