@@ -98,7 +98,7 @@ describe('ask me, by MCP', { skip: noBrowser }, () => {
         assert.equal(await card(`Still there, ${era}?`).count(), 0)
       })
 
-      test('hears of wrong arguments without the person', async () => {
+      test('wrong arguments are reported without the person', async () => {
         const { isError } = await call(client, '')
         assert.equal(isError, true)
         assert.equal(await page.locator('.question').count(), 0)

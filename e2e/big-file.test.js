@@ -52,7 +52,7 @@ describe('a file of 2 GiB in a tab', { skip: noBrowser }, () => {
     return (await Promise.all(sizes)).reduce((a, b) => a + b)
   }
 
-  test('tells its size, and that it gives ranges', async () => {
+  test('has its size, and offers ranges', async () => {
     const { status, fields } = await visit(url, { method: 'HEAD' })
     assert.equal(status, 200)
     assert.equal(field(fields, 'Content-Length'), String(fileSize))

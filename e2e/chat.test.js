@@ -39,7 +39,7 @@ describe('chat', { skip: noBrowser }, () => {
     return { page, context, faults }
   }
 
-  test('the host and visitors hear each other, by sockets and, where there is no room, by events', async () => {
+  test('the host and visitors talk, by sockets and, if there is no room, by events', async () => {
     const { page, url, close } = await open()
     const visitors = []
     for (const name of ['ann', 'bo', 'cy']) {
@@ -66,7 +66,7 @@ describe('chat', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('curl hears by events and says by POST, until it says too much', async () => {
+  test('curl receives events and sends by POST, until it sends too much', async () => {
     const { page, url, close } = await open()
     const form = ['Content-Type', 'application/x-www-form-urlencoded']
     const post = (content) => visit(`${url}messages`, { method: 'POST', content, fields: [form] })

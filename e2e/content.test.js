@@ -85,12 +85,12 @@ function served(startBrowser) {
     })
   }
 
-  test('HEAD tells the length', async () => {
+  test('HEAD returns the length', async () => {
     const { fields, content } = await visit(`${url}file`, { method: 'HEAD' })
     assert.deepEqual([field(fields, 'Content-Length'), content.length], [String(size), 0])
   })
 
-  test('a stream comes before its end, though its length is told', async () => {
+  test('a stream arrives before its end, though its length is known', async () => {
     const { hostname, port } = new URL(url)
     const headers = { Host: `${hostname}:${port}` }
     const response = await new Promise((resolve, reject) => {

@@ -79,7 +79,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     await page.close()
   })
 
-  test('a visitor who asks the playground for a WebSocket is answered', async () => {
+  test('a request to the playground for a WebSocket is answered', async () => {
     await open('playground')
     const url = await claim('upgrade')
     const fields = [
@@ -118,7 +118,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     await page.close()
   })
 
-  test('the playground tells a mistake and goes on with the code before', async () => {
+  test('the playground reports an error and keeps the earlier code', async () => {
     await open('playground')
     const url = await claim('mistake')
     await page.getByLabel('Code').fill('serve(() => {')
@@ -128,7 +128,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     await page.close()
   })
 
-  test('the playground tells that its handler hangs, and ends it', async () => {
+  test('the playground reports that its handler hangs, and ends it', async () => {
     await open('playground')
     const url = await claim('hangs')
     const apply = async (code) => {
@@ -198,7 +198,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     await page.close()
   })
 
-  test('the playground lets nobody claim before it has code to answer with', async () => {
+  test('the playground claims only once it has code that answers', async () => {
     let release
     const released = new Promise((resolve) => (release = resolve))
     await context.route('**/handler-worker.js', (route) => released.then(() => route.continue()))
@@ -250,7 +250,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     await page.close()
   })
 
-  test('the inbox answers as it is told, and gives its label up', async () => {
+  test('the inbox answers as its form says, and gives its label up', async () => {
     await open('inbox')
     const url = await claim('told')
     await page.locator('#side-own').click()

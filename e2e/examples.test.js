@@ -109,7 +109,7 @@ for (const [file, command] of Object.entries(examples)) {
 
     test('takes content that is long', () => answers('POST', '', { content: randomBytes(1 << 20) }))
 
-    test('answers one who asks for a WebSocket', () =>
+    test('answers a request for a WebSocket', () =>
       answers('GET', 'socket', {
         fields: [
           ['Connection', 'Upgrade'],

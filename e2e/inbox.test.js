@@ -53,7 +53,7 @@ describe('the webhook inbox', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('a challenge is answered, and a secret that is none has senders try again', async () => {
+  test('a challenge is answered, and with an invalid secret senders try again', async () => {
     await open()
     await choose('slack', 'of-the-app')
     const content = '{"type":"url_verification","challenge":"3eZ"}'

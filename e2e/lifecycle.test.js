@@ -1,4 +1,4 @@
-// What a browser does to the pages it holds: it freezes them, keeps them for whoever goes back, and loses the network.
+// What a browser does to its pages: it freezes them, caches them for going back, and loses the network.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { noBrowser, startUnfocused } from './browser.js'

@@ -112,7 +112,7 @@ describe('mock API', { skip: noBrowser }, () => {
         }, `${url}users`)
       assert.equal(await call(), 201)
       await page.getByLabel('Let pages of any origin call it').uncheck()
-      // Another path, for browsers remember what a preflight was told.
+      // Another path, since browsers cache the answers to preflights.
       const other = `${url}users/1`
       const read = (at) =>
         fetch(at).then(

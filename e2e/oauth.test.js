@@ -82,7 +82,7 @@ describe('OAuth callback', { skip: noBrowser }, () => {
     })
   }
 
-  test('a person who refuses, and a provider that is not there, are told', async () => {
+  test('a refusal, and a missing provider, are reported', async () => {
     const opened = await open(gateway, 'refused')
     const { page } = opened
     const theirs = await signIn(opened)

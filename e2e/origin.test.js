@@ -92,7 +92,7 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
       await page.close()
     })
 
-    test('from no other origin: it hears why, at once', async () => {
+    test('from no other origin: the error says why, at once', async () => {
       const page = await context.newPage()
       await page.goto(`${foreign}/empty`)
       const asked = []

@@ -139,7 +139,7 @@ function served(startBrowser) {
     assert.equal((await visit(`${url}hello`)).status, 200)
   })
 
-  test('is told when a visitor leaves', async () => {
+  test('learns that a visitor left', async () => {
     const { host, port } = new URL(url)
     const socket = connect(Number(port), '127.0.0.1')
     await once(socket, 'connect')

@@ -19,7 +19,7 @@ export function contentOf({ body, bodyBase64, bodyRepeat } = {}) {
   return bodyBase64 === undefined ? Buffer.from(body ?? '') : Buffer.from(bodyBase64, 'base64')
 }
 
-/** What the visitor of a case sends, with a field more that tells the handler which case it is. */
+/** Returns the visitor's bytes of a case, with an additional field that names the case to the handler. */
 export function bytesOf({ name, visitor }, vars) {
   const raw = Buffer.from(visitor.rawBase64 ?? visitor.raw, visitor.rawBase64 ? 'base64' : 'utf8')
   // latin1 keeps bytes as they are.

@@ -139,7 +139,7 @@ for (const [name, start, skip] of [
       visitor.destroy()
     })
 
-    test('tells the handler of a visitor who goes without a word', async () => {
+    test('reports a visitor who left without a Close frame', async () => {
       const visitor = await upgraded(label, '/gone')
       visitor.write(frame(text, 'hi'))
       await visitor.has([text, 'hi'])

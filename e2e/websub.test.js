@@ -89,7 +89,7 @@ describe('WebSub subscriber', { skip: noBrowser }, () => {
     await close(opened)
   })
 
-  test('a hub that refuses or denies, and a feed without one, are told', async () => {
+  test('a hub that refuses or denies, and a feed without one, are reported', async () => {
     const opened = await open()
     const { page } = opened
     const fault = (text) => page.locator('#websub-error', { hasText: text }).waitFor()

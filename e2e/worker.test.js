@@ -1,4 +1,5 @@
-// The connection of a claim in a Worker: it lives while its page hangs, hides or is frozen, and visitors are told.
+// The connection of a claim in a Worker: it lives while its page hangs, hides or is frozen, and visitors get
+// 503.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, request } from 'node:http'
@@ -104,7 +105,7 @@ function served(name, start) {
     assert.deepEqual(await session(), was)
   })
 
-  test('is told when a visitor leaves', async () => {
+  test('learns that a visitor left', async () => {
     const { hostname, port } = new URL(url)
     const visitor = request({ host: '127.0.0.1', port, path: '/wait', headers: { Host: hostname } })
     visitor.on('error', () => {}).end()
@@ -219,7 +220,7 @@ function served(name, start) {
   })
 }
 
-/** Starts a server that answers a request when it is told. */
+/** Starts a server that answers a request on demand. */
 async function startHold() {
   const server = createServer((_, response) => server.emit('held', response))
   server.listen(0, '127.0.0.1')

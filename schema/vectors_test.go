@@ -130,8 +130,8 @@ func TestSchemaRejectsInvalidAnswers(t *testing.T) {
 	c := compiler(t)
 	for _, f := range vectors.Invalid() {
 		err := validate(t, c, "reversehttp:envelope#/$defs/answers", map[string]any{"messages": []any{f.Message("x1")}})
-		if tells := f.Schema == nil; tells != (err != nil) {
-			t.Errorf("%s: the schema tells it: %v, want %v", f.Name, err != nil, tells)
+		if finds := f.Schema == nil; finds != (err != nil) {
+			t.Errorf("%s: the schema finds it: %v, want %v", f.Name, err != nil, finds)
 		}
 	}
 }

@@ -60,7 +60,7 @@ type claimed struct {
 	replaced chan struct{}           // closed when another session has taken its place
 	answers  *url.URL                // Responses
 	plain    atomic.Bool             // answers are posted as JSON, for the framed form does not pass
-	short    atomic.Bool             // something between takes no long part
+	short    atomic.Bool             // an intermediary refuses long parts
 	bound    atomic.Int64            // the most parts that pass in one post; 0 means that none was refused
 }
 

@@ -122,8 +122,8 @@ func closeComesAfterWhatWasWritten(t *testing.T) {
 	}
 }
 
-// What a visitor sent before he left is read to its end, and then io.EOF.
-func TestWhatAVisitorSentIsReadAfterHeHasLeft(t *testing.T) {
+// The content that a visitor sent before they left is read to its end, and then io.EOF.
+func TestContentIsReadAfterItsVisitorLeft(t *testing.T) {
 	overEach(t, whatAVisitorSentIsReadAfterHeHasLeft)
 }
 

@@ -73,7 +73,7 @@ type exchange struct {
 	again    bool // delivered again while answering
 	deadline time.Time
 	bodyURL  string
-	head     chan<- taken // told what became of the beginning of a stream; nil for a whole answer
+	head     chan<- taken // receives the result for the beginning of a stream; nil for a whole answer
 	departs  func()       // called, instead of ending ctx, when the visitor leaves; may be nil
 	leaves   func()       // called when the gateway stops, and the handler is to end its connection; may be nil
 }
@@ -285,7 +285,7 @@ func (e *exchanges) unknown(x *exchange, at *claimed) bool {
 	return false
 }
 
-// late reports whether nobody needs an answer to x any more.
+// late reports whether nobody needs an answer to x.
 func (e *exchanges) late(x *exchange) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

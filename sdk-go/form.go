@@ -8,11 +8,12 @@ import (
 	"reversehttp/schema/envelope"
 )
 
-// Answers go in the framed form to a session of the gateway that has it. A message with more content than limits.partBytes goes as
-// JSON: in the framed form the gateway would relay that as it arrives, and a connection that breaks would cut the answer.
+// Answers are sent in the framed form if the session supports it. A message with more content than
+// limits.partBytes is sent as JSON: in the framed form the gateway would relay it as it arrives, and a broken
+// connection would cut the answer.
 //
-// Where something between refuses the form, or changes what is in it, answers go as JSON in this session from then on. What was
-// judged before is a duplicate then.
+// If an intermediary refuses the form, or changes messages in it, answers are sent as JSON in this session
+// from then on. Messages that were already judged are then duplicates.
 
 // form returns the form of a post whose messages have so much content each, at most.
 func (at *claimed) form(content int) envelope.Answers {

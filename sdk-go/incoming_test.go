@@ -144,7 +144,7 @@ func TestAFramedStreamThatIsNoneFails(t *testing.T) {
 	}{
 		"no LF after the content":       {message(5) + "helloX", false},
 		"more content than is allowed":  {message(11) + "hello world\n", false},
-		"a length that is none":         {`{"contentLength":-1}` + "\n", false},
+		"an invalid length":             {`{"contentLength":-1}` + "\n", false},
 		"a line that is too long":       {strings.Repeat(" ", 300<<10) + "\n", false},
 		"an end within the content":     {message(5) + "he", true},
 		"an end before the LF":          {message(5) + "hello", true},

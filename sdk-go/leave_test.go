@@ -43,7 +43,7 @@ func TestTheFramesOfAVisitorAreFollowed(t *testing.T) {
 		}
 		for end, between := range ends {
 			if between {
-				t.Errorf("in pieces of %d bytes byte %d is taken for the end of a frame", piece, end)
+				t.Errorf("in pieces of %d bytes byte %d counts as the end of a frame", piece, end)
 			}
 		}
 	}

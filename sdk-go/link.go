@@ -15,17 +15,19 @@ import (
 	"reversehttp/schema"
 )
 
-// A link is a WebSocket that carries the messages of a session both ways: it stands in for a poll, and for the posts of answers.
+// A link is a WebSocket that carries the messages of a session both ways. It replaces polls, and POSTs of
+// answers.
 //
-//	receive.go      what the gateway sends: requests are begun as those of a poll, pings answered, messages acknowledged
-//	outgoing.go     what waits to be sent. Whoever brings something and finds nobody writing becomes the writer
-//	unconfirmed.go  what has no result yet. It is posted when the link ends, as it was: what was taken is a duplicate
-//	stream.go       answers in parts: as many of them are under way as the windows allow
-//	socket.go       a message is one write; vigil.go when silence is taken for death
+//	receive.go      messages of the gateway: begins requests like those of a poll, answers pings, acknowledges messages
+//	outgoing.go     messages that wait to be sent. A goroutine that adds one and finds no writer becomes the writer
+//	unconfirmed.go  messages without a result. They are posted unchanged when the link ends; accepted ones are duplicates
+//	stream.go       answers in parts: as many parts are in flight as the windows allow
+//	socket.go       writes each message at once; vigil.go decides when silence counts as death
 //
-// The reading goroutine never writes, so that neither side can wait for the other. A link that ends leaves handlers alone. What
-// they answer is posted, and what was not begun comes again. While the session drains the link lasts, for results; when the gateway
-// sends a request then, the program leaves the link, so that others of the claim get those that follow.
+// The reading goroutine never writes, so that neither side can wait for the other. The end of a link does not
+// affect handlers: their answers are posted, and requests not begun are delivered again. While the session
+// drains the link lasts, for results; when the gateway then sends a request, the program leaves the link, so
+// that other sessions of the claim get the following ones.
 
 // linkMessage is the most that one message of a program may have, in bytes.
 const linkMessage = 256 << 10

@@ -101,8 +101,8 @@ func TestALinkThatAProxyRefusesTwiceIsNoUse(t *testing.T) {
 	})
 }
 
-// The gateway gives what runs to others 2 s after the program closed its connection.
-func TestASessionThatDrainsIsHeardWhenItsLinkEnds(t *testing.T) {
+// The gateway moves running exchanges to other sessions 2 s after the program closed its connection.
+func TestADrainingSessionPollsAfterItsLinkEnded(t *testing.T) {
 	var release chan bool // made in the bubble
 	overGate(t, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) { <-release }, func(t *testing.T, g *gate, s *reversehttp.Session) {
 		release = make(chan bool)

@@ -37,7 +37,7 @@ type gate struct {
 
 	mu    sync.Mutex // guards what follows
 	polls []string   // the forms of the polls, and "link"; with their cursors
-	posts []string   // what was posted, as gateLink.hear has it
+	posts []string   // the posted messages, in the form of gateLink.hear
 	left  []string   // the cursors with which the session was ended
 }
 

@@ -13,14 +13,15 @@ import (
 	"reversehttp/schema/envelope"
 )
 
-// A poll that listens, for a stream: the answer stays open, and each line of it is a message, with its cursor; in the framed form the
-// content follows the line. A message is begun when it is whole; the cursor names it then. Blank lines are heartbeats.
+// A poll that listens asks for a stream: the answer stays open, and each line of it is a message with its
+// cursor; in the framed form the content follows the line. A message is begun when it is complete; then the
+// cursor names it. Blank lines are heartbeats.
 //
-//	the first byte   the gateway is there. One that does not come in time (ways.go) is kept back by something between,
-//	                 which may collect a whole answer before it hands it on: batches are asked for instead
-//	silence          longer than heartbeats leave room for: the connection is dead, and looks open
-//	a clean end      the gateway wants to be asked again
-//	any other end    the poll failed. What is left of a line is dropped, and comes again
+//	the first byte   the gateway is there. If it does not arrive in time (ways.go), an intermediary holds it back,
+//	                 which may collect a whole answer before it passes that on: the session asks for batches instead
+//	silence          longer than the heartbeat allows: the connection is dead, although it looks open
+//	a clean end      the gateway wants to be polled again
+//	any other end    the poll failed. The rest of a line is dropped, and its message is delivered again
 
 const (
 	// Between heartbeats, if the gateway does not say.

@@ -34,8 +34,8 @@ func (n *numberer) long(content *[]byte) (untouched bool, err error) {
 	req.ContentLength = int64(len(line)) + t.left + 1
 	req.Header["Authorization"] = []string{"Bearer " + t.at.Token}
 	req.Header["Content-Type"] = []string{envelope.MediaFramed}
-	// Nothing is read before the gateway asks for it: a proxy that takes no request of that length says so, and what reads from a
-	// connection that something between has closed could not be sent again.
+	// Nothing is read before the gateway asks for it: a proxy that refuses such a length says so, and content
+	// read for a connection that an intermediary closed could not be sent again.
 	req.Header["Expect"] = []string{"100-continue"}
 	answer, err := s.gateway.do(req, func() {})
 	untouched, whole, gaveUp := body.stop()
@@ -50,7 +50,7 @@ func (n *numberer) long(content *[]byte) (untouched bool, err error) {
 		s.log.Info("long part not taken", "id", t.x.id, "error", err)
 		t.at.short.Store(true)
 		return untouched, err
-	case err != nil: // of what nothing was sent, the posts of other parts hear the same
+	case err != nil: // nothing was sent; the posts of other parts get the same error
 		return untouched, err
 	case !whole:
 		return false, errNotTaken

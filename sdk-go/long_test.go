@@ -29,7 +29,7 @@ func (b *bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.RoundTripper.RoundTrip(r)
 }
 
-// An answer whose length is known, and large, goes as one long part; where something between takes none, as others do.
+// A large answer of known length is sent as one long part, or like others if an intermediary refuses that.
 func TestAnAnswerOfKnownLengthIsOneLongPart(t *testing.T) {
 	content, _ := io.ReadAll(io.LimitReader(pattern(), 8<<20))
 	for name, most := range map[string]int64{"that passes": 1 << 40, "that is refused": 1 << 20} {

@@ -8,7 +8,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// What tests break on purpose is not worth a line to whoever runs them.
+	// Failures that tests cause on purpose must not clutter their output.
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	goleak.VerifyTestMain(m)
 }

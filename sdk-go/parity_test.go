@@ -96,7 +96,7 @@ var parity = []struct {
 			panic(fmt.Sprint("Write = ", err))
 		}
 	}), []string{"GET /", "HEAD /"}},
-	{"length that is none", handle(func(w http.ResponseWriter, r *http.Request) {
+	{"invalid length", handle(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "five")
 		io.WriteString(w, "hello")
 	}), []string{"GET /"}},
@@ -258,7 +258,7 @@ func compare(t *testing.T, request string, got, want *http.Response, path bool) 
 			want.Header.Del(name)
 		}
 	}
-	// A server that streams tells no length; the gateway knows it.
+	// A streaming server sends no length, but the gateway knows it.
 	if want.Header.Get("Content-Length") == "" {
 		got.Header.Del("Content-Length")
 	}

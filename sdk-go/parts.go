@@ -56,7 +56,7 @@ type parts struct {
 	upgraded bool         // nothing bounds the time between parts
 	left     int64        // content after the beginning, if the handler declared a length; otherwise 0
 	accepted func()       // called when the gateway took the beginning; may be nil
-	head     <-chan taken // what became of the beginning
+	head     <-chan taken // the result for the beginning
 	at       *claimed     // that took it
 
 	ctx     context.Context // ends when the stream has, with the reason

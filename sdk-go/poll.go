@@ -167,7 +167,7 @@ func (p *poller) beginAll(at *claimed, content []byte) (news bool, err error) {
 	return p.begin(at, b), nil
 }
 
-// hears takes note of why a poll failed. After a silence connections that idle may be dead too.
+// hears notes why a poll failed. After a silence idle connections may be dead too.
 func (p *poller) hears(err error) {
 	if err == errNoAnswer || err == errSilent || err == errLinkSilent || errors.Is(err, errLinkBroke) {
 		p.session.silence.begin()

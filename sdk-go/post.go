@@ -10,12 +10,13 @@ import (
 	"reversehttp/schema/envelope"
 )
 
-// The posts of an answer that goes in parts. As JSON a post has one part. In the framed form it has several, each of which the
-// gateway takes when it is there: a post that broke is sent again, and what had arrived of it is a duplicate then. So posts may be as
-// large as the stream is fast, and still nothing is cut: where they were full and quickly taken the next are twice as large.
+// The POSTs of an answer in parts. As JSON a POST has one part. In the framed form it has several, each of
+// which the gateway accepts as it arrives: a broken POST is repeated, and the parts that had arrived are then
+// duplicates. So POSTs may be as large as the stream is fast, and still nothing is cut: if they were full and
+// quickly accepted, the next ones are twice as large.
 //
-// A part with a number always has the same content, however posts are divided. Where something between refuses a post as too
-// large, it goes in halves, and so do those after it in the same session of the gateway.
+// A part with a number always has the same content, however POSTs are divided. If an intermediary refuses a
+// POST as too large, it is halved, and so are all later ones in the same session.
 
 const (
 	// How much content a post of parts has, at most.

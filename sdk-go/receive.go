@@ -164,7 +164,7 @@ func (i *incomer) begin() error {
 	return nil
 }
 
-// start begins what came. It reports false if the session begins nothing any more.
+// start begins a message. It reports false if the session begins no more messages.
 func (i *incomer) start() bool {
 	s := i.link.session
 	s.starting.Lock()
@@ -176,8 +176,8 @@ func (i *incomer) start() bool {
 	return true
 }
 
-// leave hears what a session that drains has to hear, and ends the link if there are requests: the gateway would send them here for as
-// long as the link is there, and nobody begins them.
+// leave passes on the cancellations for a draining session, and ends the link if there are requests: the
+// gateway would otherwise send further ones here while the link lasts, and nobody would begin them.
 func (i *incomer) leave() error {
 	var err error
 	for _, m := range i.batch.messages {

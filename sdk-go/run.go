@@ -108,7 +108,8 @@ func (h *runner) handle(x *exchange, m *message) {
 		case v == http.ErrAbortHandler:
 			x.abort("the handler gave up")
 		default:
-			// Nothing of the answer has been relayed, so a visitor can be told of a panic in a proper way.
+			// Nothing of the answer has been relayed, so the visitor can still get a proper error for a
+			// panic.
 			x.fail()
 		}
 	}()

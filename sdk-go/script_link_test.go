@@ -308,7 +308,7 @@ func linkByHand(t *testing.T, framed bool) {
 		t.Fatal(err)
 	}
 	hear(c, `{"type":"welcome"}`)
-	hear(c, `{"type":"cancel","id":"x1"}`) // after 5 s in which no ping comes
+	hear(c, `{"type":"cancel","id":"x1"}`) // after 5 s without a ping
 	c.CloseNow()
 	c, _, err = dial(nil)
 	if err != nil {

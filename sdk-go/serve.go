@@ -125,7 +125,7 @@ func (s *Session) showLife() {
 	}
 }
 
-// leave tells the gateway, once, that this program stops serving, and what it has not begun.
+// leave reports to the gateway, once, that this program stops serving, and what it has not begun.
 func (s *Session) leave() {
 	s.left.Do(func() {
 		at := s.current()

@@ -222,7 +222,7 @@ func closeCancelsHandlersAndMayComeTwice(t *testing.T) {
 		if err := served(); err != reversehttp.ErrClosed || cause != reversehttp.ErrClosed {
 			t.Errorf("Serve = %v, the handler's cause %v; want ErrClosed twice", err, cause)
 		}
-		// The gateway was told, so the visitor does not wait for the session to be missed.
+		// The gateway knows, so the visitor does not wait until the session is missed.
 		check(t, v, "502")
 		if d := time.Since(begun); d > time.Second {
 			t.Errorf("it took %v", d)

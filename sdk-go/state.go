@@ -27,9 +27,9 @@ func (s State) String() string {
 	return "closed"
 }
 
-// standing holds a state and tells a listener of every change, in order and one at a time. The
-// goroutine that changes the state calls the listener, unless another call is running, which then
-// tells this change too; so the listener may change the state itself.
+// standing holds a state and passes every change to a listener, in order and one at a time. The goroutine
+// that changes the state calls the listener, unless another call is running, which then passes on this change
+// too; so the listener may change the state itself.
 type standing struct {
 	listener func(State)
 

@@ -190,7 +190,8 @@ func (g *passage) confirmed(ctx context.Context) error {
 	}
 }
 
-// attend has the stream hear of its results before any part is sent. It reports why there is no use in that.
+// attend subscribes the stream to its results before any part is sent. It returns why that is useless, or
+// nil.
 func (g *passage) attend(l *link) error {
 	t := g.of
 	t.at, g.via = l.at, l

@@ -8,13 +8,13 @@ import (
 	"reversehttp/schema/envelope"
 )
 
-// A message that was sent on a link is unconfirmed until its result comes. Those of one exchange get theirs in their order:
-// informational responses, a whole answer or the beginning of one, parts, an abort.
+// A message that was sent on a link is unconfirmed until its result arrives. The messages of an exchange get
+// their results in order: informational responses, a whole answer or the beginning of one, parts, an abort.
 //
-// Content that is unconfirmed counts against two windows, and that of a stream against its pace besides: on a slow line everybody
-// waits for what is on its way. A stream uses no more of that of the link than it leaves free, and none of
-// what is left for whole answers, whose results come at once: so visitors who are slow hold up nobody else. What finds no room
-// is posted.
+// Unconfirmed content counts against two windows, and that of a stream also against its pace, since on a slow
+// line everything waits for the content in flight. A stream uses no more of the link's window than it leaves
+// free, and nothing of the share for whole answers, whose results come at once: so slow visitors delay nobody
+// else. Messages that find no room are posted.
 
 // unconfirmedMost is how many messages of one exchange may be unconfirmed, of those that are the beginning of an answer or parts.
 const unconfirmedMost = 4096

@@ -42,7 +42,7 @@ func get(v visitorOf) string { return v.do(v.request("GET", nil)) }
 
 func sum(v visitorOf) string { return v.total(v.request("GET", nil)) }
 
-// do tells what came when.
+// do describes what arrived, and when.
 func (v visitorOf) do(req *http.Request) string {
 	start := time.Now()
 	resp, err := v.client.Do(req)
@@ -66,7 +66,7 @@ func (v visitorOf) do(req *http.Request) string {
 	}
 }
 
-// total tells how much came, and what.
+// total returns how much content arrived, and a digest of it.
 func (v visitorOf) total(req *http.Request) string {
 	resp, err := v.client.Do(req)
 	if err != nil {

@@ -26,11 +26,12 @@ type WaitOptions struct {
 	Respond http.Handler
 }
 
-// WaitFor waits for one GET or POST of a path, such as a redirect of OAuth, and returns it with its content, of at most
-// 1 MiB. The session has to be serving: Serve runs beside it. Options may be nil.
+// WaitFor waits for one GET or POST to a path, such as a redirect of OAuth, and returns it with its content,
+// of at most 1 MiB. The session has to be serving: Serve runs concurrently. Options may be nil.
 //
-// From the first wait on the path is not the handler's any more: what comes before or after the one gets 404. WaitFor
-// returns when the context or the session ends, too. The answer is on its way then; Shutdown waits until it is there.
+// From the first wait on, the path no longer reaches the handler: requests before and after the awaited one
+// get 404. WaitFor also returns when the context or the session ends. When it returns a request, the answer
+// is on its way; Shutdown waits until it has arrived.
 func (s *Session) WaitFor(ctx context.Context, path string, options *WaitOptions) (*http.Request, error) {
 	w := &waiter{came: make(chan *http.Request, 1)}
 	if options != nil {

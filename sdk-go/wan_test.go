@@ -53,7 +53,7 @@ func (l *wan) dial(ctx context.Context, to *pipes) (net.Conn, error) {
 	return nil, net.ErrClosed
 }
 
-// kill has every connection that is open say nothing any more, and not end.
+// kill makes every open connection silent, without ending it.
 func (l *wan) kill() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -148,7 +148,7 @@ func (e *wanEnd) send() {
 
 func (e *wanEnd) Read(p []byte) (int, error) {
 	n, err := e.Conn.Read(p)
-	if e.dead.Load() && err == io.EOF { // nobody hears of an end either
+	if e.dead.Load() && err == io.EOF { // an end does not arrive either
 		err = os.ErrDeadlineExceeded
 	}
 	return n, err

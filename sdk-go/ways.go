@@ -86,9 +86,9 @@ func (w *ways) note(way Transport, useful bool, err error) (fell bool) {
 	return false
 }
 
-// noteLink has no link opened for a while where something between does not let one through, where one was silent from its welcome on,
-// and where two came to nothing, one after the other. A gateway that cannot be reached, and one that asks to be tried later, say
-// nothing about links.
+// noteLink suspends links for a while if an intermediary does not let one through, if one was silent after
+// its welcome, or if two in a row came to nothing. A gateway that cannot be reached, or that asks to retry
+// later, says nothing about links.
 func (w *ways) noteLink(useful bool, err error) (fell bool) {
 	var op *net.OpError
 	switch {
@@ -149,19 +149,21 @@ func told(err error) bool {
 	return false
 }
 
-// passes reports whether a refusal, by the gateway or by something between, says that the same request may succeed later.
+// passes reports whether a refusal, by the gateway or an intermediary, means that the same request may
+// succeed later.
 func passes(err error) bool {
 	var refused *Error
 	return errors.As(err, &refused) && (refused.Status == http.StatusTooManyRequests || refused.Status >= 500)
 }
 
-// mangled reports whether an error of a stream in the framed form shows that something between does not let it through as it is.
+// mangled reports whether an error of a stream in the framed form shows that an intermediary changes it.
 func mangled(err error) bool {
 	var refused *Error
 	return errors.As(err, &refused) && refused.Code == codeUnexpected && refused.Status < 500
 }
 
-// notPassed reports whether an error to open a link shows that something between does not let one through.
+// notPassed reports whether an error when opening a link shows that an intermediary does not let links
+// through.
 func notPassed(err error) bool {
 	var refused *Error
 	return err == errWithheld || errors.As(err, &refused) && !passes(err)

@@ -313,8 +313,8 @@ func anUpgradedConnectionMayBeSilent(t *testing.T) {
 	})
 }
 
-// The word that a visitor left comes before his last message is read, and takes nothing away; but who does not read is
-// told soon.
+// The notice that a visitor left arrives before their last message is read, and does not replace it; but a
+// handler that does not read learns it soon.
 func TestALastMessageOutlivesItsVisitor(t *testing.T) { overEach(t, aLastMessageOutlivesItsVisitor) }
 
 func aLastMessageOutlivesItsVisitor(t *testing.T) {

@@ -108,27 +108,27 @@ var conversations = map[string][]byte{
 		frame(text, strings.Repeat("e", 65536)), frame(binaryFrame, strings.Repeat("\xff\x00", 1<<19)), closing(1000, "")),
 	"fragments": join(frame(0x01, "one "), frame(more, "two "), frame(more, ""), frame(0x80, "three"),
 		frame(0x02, ""), frame(0x80, ""), closing(1000, "")),
-	"ping between fragments":        join(frame(0x01, "one "), frame(ping, "p1"), frame(more, "two"), frame(ping, ""), frame(0x80, "."), closing(1000, "")),
-	"pings":                         join(frame(ping, ""), frame(ping, strings.Repeat("p", 125)), frame(ping, "\x00\xff"), closing(1000, "")),
-	"a pong that nobody asked for":  join(frame(pong, "x"), frame(text, "hello"), closing(1000, "")),
-	"close code and reason":         closing(4321, "that is all"),
-	"close code 3000":               closing(3000, "é"),
-	"close without a code":          frame(0x88, ""),
-	"going away":                    closing(1001, ""),
-	"close with half a code":        frame(0x88, "\x03"),
-	"a close code that is none":     closing(1005, ""),
-	"close with much":               frame(0x88, "\x03\xe8"+strings.Repeat("x", 123)),
-	"a long ping":                   frame(ping, strings.Repeat("p", 126)),
-	"a ping in fragments":           join(frame(0x09, "p"), frame(0x80, "q"), closing(1000, "")),
-	"an opcode that is none":        frame(0x83, "x"),
-	"a control opcode that is none": frame(0x8b, "x"),
-	"bits without an extension":     frame(0xc1, "x"),
-	"text without a mask":           {text, 1, 'x'},
-	"a continuation of nothing":     frame(0x80, "x"),
-	"text within fragments":         join(frame(0x01, "one"), frame(text, "two")),
-	"text that is no UTF-8":         join(frame(text, "a\xc3("), closing(1000, "")),
-	"after the close":               join(closing(1000, ""), frame(text, "late")),
-	"many":                          join(numbered(2000), closing(1000, "")),
+	"ping between fragments":       join(frame(0x01, "one "), frame(ping, "p1"), frame(more, "two"), frame(ping, ""), frame(0x80, "."), closing(1000, "")),
+	"pings":                        join(frame(ping, ""), frame(ping, strings.Repeat("p", 125)), frame(ping, "\x00\xff"), closing(1000, "")),
+	"a pong that nobody asked for": join(frame(pong, "x"), frame(text, "hello"), closing(1000, "")),
+	"close code and reason":        closing(4321, "that is all"),
+	"close code 3000":              closing(3000, "é"),
+	"close without a code":         frame(0x88, ""),
+	"going away":                   closing(1001, ""),
+	"close with half a code":       frame(0x88, "\x03"),
+	"an invalid close code":        closing(1005, ""),
+	"close with much":              frame(0x88, "\x03\xe8"+strings.Repeat("x", 123)),
+	"a long ping":                  frame(ping, strings.Repeat("p", 126)),
+	"a ping in fragments":          join(frame(0x09, "p"), frame(0x80, "q"), closing(1000, "")),
+	"an invalid opcode":            frame(0x83, "x"),
+	"an invalid control opcode":    frame(0x8b, "x"),
+	"bits without an extension":    frame(0xc1, "x"),
+	"text without a mask":          {text, 1, 'x'},
+	"a continuation of nothing":    frame(0x80, "x"),
+	"text within fragments":        join(frame(0x01, "one"), frame(text, "two")),
+	"text that is no UTF-8":        join(frame(text, "a\xc3("), closing(1000, "")),
+	"after the close":              join(closing(1000, ""), frame(text, "late")),
+	"many":                         join(numbered(2000), closing(1000, "")),
 }
 
 func join(frames ...[]byte) []byte { return bytes.Join(frames, nil) }
@@ -173,10 +173,10 @@ func sending(conn net.Conn, b []byte) <-chan struct{} {
 	return done
 }
 
-// What a visitor sends gives the same bytes through the gateway as on a net/http server.
-func TestWebSocketsAreThoseOfNetHTTP(t *testing.T) { overEach(t, webSocketsAreThoseOfNetHTTP) }
+// A visitor's frames have the same effect through the gateway as on a net/http server.
+func TestWebSocketsBehaveAsUnderNetHTTP(t *testing.T) { overEach(t, webSocketsBehaveAsUnderNetHTTP) }
 
-func webSocketsAreThoseOfNetHTTP(t *testing.T) {
+func webSocketsBehaveAsUnderNetHTTP(t *testing.T) {
 	for name, h := range websocketServers(t) {
 		t.Run(name, func(t *testing.T) {
 			direct := httptest.NewServer(h)

@@ -75,8 +75,8 @@ func announceAll(t *testing.T, w *world, as announcement) {
 	t.Logf("announcements that the gateway ended: %s", &ends)
 }
 
-// announce announces an answer, tells when the gateway asks for it, sends 3 KB, and
-// waits for the end, which it names.
+// announce announces an answer, calls asked when the gateway asks for it, sends 3 KB, and waits for the end.
+// It returns how the answer ended.
 func (o *owner) announce(ctx context.Context, t *testing.T, from source, as announcement, asked func()) string {
 	c, err := from.dialer().DialContext(ctx, "tcp", o.gateway.address)
 	if err != nil {

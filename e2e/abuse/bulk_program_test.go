@@ -31,7 +31,7 @@ func init() {
 	}
 }
 
-// bulkFigures are what the program tells.
+// bulkFigures are what the program reports.
 type bulkFigures struct {
 	Heap    int64 `json:"heap"`    // that lives after a collection, in bytes
 	Written int64 `json:"written"` // of large answers, in bytes

@@ -16,9 +16,8 @@ const (
 	daysLease = 86_400
 )
 
-// hoardLabels claims more labels than there may be, for the longest lease, from many
-// addresses, of which half are those that a trusted proxy tells of. Whoever comes
-// then still gets a label.
+// hoardLabels claims more labels than allowed, for the longest lease, from many addresses, half of which a
+// trusted proxy reports. A newcomer then still gets a label.
 func hoardLabels(t *testing.T, w *world) {
 	lease := daysLease
 	asked := 0
@@ -28,7 +27,7 @@ func hoardLabels(t *testing.T, w *world) {
 		if hoarder%2 == 0 {
 			return w.gateway.ask(proxy, ask, http.Header{"X-Forwarded-For": {fmt.Sprintf("198.51.100.%d", hoarder)}})
 		}
-		// Whoever is no proxy is not believed to come from elsewhere each time.
+		// A peer that is not a proxy cannot change its address by a field.
 		return w.gateway.ask(owning(hoarder), ask, http.Header{"X-Forwarded-For": {fmt.Sprintf("203.0.113.%d", asked%256)}})
 	}
 	var ends tally

@@ -63,7 +63,7 @@ func gatewayBinary() (string, error) {
 type gateway struct {
 	cmd     *exec.Cmd
 	address string
-	admin   string        // where it tells its figures; set before address is told
+	admin   string        // the address of its metrics; set before address is sent
 	log     *bytes.Buffer // of warnings and errors; whole once over is closed
 	over    chan struct{} // closed when it writes nothing more
 }
@@ -98,8 +98,7 @@ var operatorAt = regexp.MustCompile(`admin_listen=(\S+)`)
 
 var servesAt = regexp.MustCompile(`msg=serving listen=(\S+)`)
 
-// listen reads the log. It keeps what is not of level info, and tells the address
-// that the gateway listens on.
+// listen reads the log. It keeps lines above level info, and sends the address that the gateway listens on.
 func (g *gateway) listen(log io.Reader, address chan<- string) {
 	defer close(g.over)
 	for lines := bufio.NewScanner(log); lines.Scan(); {
@@ -155,7 +154,7 @@ func (g *gateway) resident() (now, peak int64, err error) {
 		}
 	}
 	if now == 0 || peak == 0 {
-		return 0, 0, errors.New("the process has no memory any more")
+		return 0, 0, errors.New("the process no longer has memory")
 	}
 	return now, peak, nil
 }

@@ -41,7 +41,7 @@ func (s source) dialHTTP2(t *testing.T, g *gateway, ends *tally) *http2Conn {
 	c := &http2Conn{Conn: s.dial(t, g), most: 1 << 10, ends: ends, closed: make(chan struct{})}
 	c.framer, c.encoder = http2.NewFramer(c, c), hpack.NewEncoder(&c.block)
 	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	_, _ = io.WriteString(c, http2.ClientPreface) // where it is refused the first frame tells
+	_, _ = io.WriteString(c, http2.ClientPreface) // if it is refused, the first frame shows that
 	_ = c.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20})
 	_ = c.framer.WriteWindowUpdate(0, 1<<30)
 	f, err := c.framer.ReadFrame()

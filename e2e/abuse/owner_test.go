@@ -127,7 +127,7 @@ func (o *owner) pour(from source, path string, content []byte) string {
 		defer close(sent)
 		_, _ = fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
 			path, domain, o.Token, len(content))
-		_, _ = c.Write(content) // the answer tells what is wrong
+		_, _ = c.Write(content) // the answer reports failures
 	}()
 	return endOfAnswers(http.ReadResponse(bufio.NewReader(c), nil))
 }

@@ -158,7 +158,7 @@ func (c *sender) pace(piece int, every time.Duration) string {
 	defer tick.Stop()
 	for {
 		if c.left > 0 {
-			_ = c.send(piece) // the answer tells what is wrong
+			_ = c.send(piece) // the answer reports failures
 		}
 		select {
 		case <-tick.C:

@@ -92,8 +92,8 @@ func (w *world) flood(s *silent, connections, streams, addresses int, fields ...
 	return ends, leave
 }
 
-// harmless are the ends of a stream that a gateway may give to whoever has too much,
-// or whose own program polls too seldom.
+// harmless are the ends of a stream that a gateway may send to a client that takes too much, or whose own
+// program polls too seldom.
 var harmless = []string{
 	"503 queue_full", "503 no_handler", "429 quota_exceeded", "429 rate_limited", "431 fields_too_large",
 	"reset REFUSED_STREAM", "reset ENHANCE_YOUR_CALM", "connection ended",

@@ -21,7 +21,7 @@ import (
 // The works of killed programs.
 const (
 	killedServed = "killed program: another session serves"
-	killedTold   = "killed program: the visitor is told"
+	killedTold   = "killed program: the visitor gets 502"
 )
 
 // killedAtOnce is how many programs are killed at a time.

@@ -10,7 +10,7 @@ import (
 type memory struct {
 	Form   string `json:"form"`
 	Claims int    `json:"claims"`
-	// ResidentKiB is what the kernel counts, as it stands once all are parked.
+	// ResidentKiB is the resident memory, by the kernel, once all are parked.
 	ResidentKiB float64 `json:"residentKiB"`
 	// HeapKiB is what lives on the heap after a collection, StackKiB the stacks.
 	HeapKiB    float64 `json:"heapKiB"`

@@ -122,7 +122,7 @@ func (p *parking) poll(v *visitor, c schema.ClaimAnswer) error {
 		return nil
 	}
 	err := v.send(requestOf("GET", pathOf(c.Requests), p.address, fields+"Accept: "+p.form.accept+"\r\n", content{}))
-	// Nothing comes any more; ten thousand buffers of the bench need not wait for it.
+	// Nothing more arrives, so ten thousand buffers of the bench can be freed.
 	v.reader, v.buffer = nil, nil
 	return err
 }

@@ -36,9 +36,9 @@ func serveProxy(args []string) error {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(to)
 			r.SetXForwarded()
-			// A server closes the content of a request when its response begins, and the
-			// transport reads once more for the end of it. Where an answer is quick the
-			// transport loses, and cuts the response off. So the end is told from here.
+			// A server closes the content of a request when its response begins, and the transport then reads
+			// once more for its end. After a quick answer the transport loses that race, and cuts off the
+			// response. So the end is reported here.
 			if r.Out.Body != nil && r.In.ContentLength > 0 {
 				r.Out.Body = limited{io.LimitReader(r.In.Body, r.In.ContentLength), r.In.Body}
 			}

@@ -69,7 +69,7 @@ func failAfter(sent string) int {
 	return 16 * piece
 }
 
-// fail answers in the way that the request asks for, and fails when it is told to.
+// fail answers in the way that the request asks for, and fails when told is closed.
 func fail(w http.ResponseWriter, r *http.Request, told <-chan struct{}) {
 	h := r.Header
 	if h.Get("Framed") == "with its length" {

@@ -5,7 +5,7 @@ import (
 	"runtime/metrics"
 )
 
-// figures are what a process tells of a moment.
+// figures are what a process reports of a moment.
 type figures struct {
 	// Heap is what lives on the heap, and Stacks what stacks take, in bytes.
 	Heap       int64 `json:"heap"`

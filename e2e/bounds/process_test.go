@@ -58,14 +58,14 @@ func (p *process) kill() {
 	_ = p.cmd.Wait()
 }
 
-// order is what a process is told to do: one line of JSON.
+// order is what a process has to do: one line of JSON.
 type order struct {
 	// Collect has it collect its garbage, and let go of connections that idle.
 	Collect bool `json:"collect"`
 	// Read is how much of the content of requests handlers may have read; 0
 	// leaves that alone, and negative is no bound.
 	Read int64 `json:"read"`
-	// Fail has the handler fail that waits to be told so.
+	// Fail makes the handler fail that waits for this.
 	Fail bool `json:"fail"`
 	// Busy has one processor do all work from then on, and so many goroutines keep it busy.
 	Busy int `json:"busy"`
@@ -87,7 +87,7 @@ func (p *process) tell(o order) (f figures) {
 	return f
 }
 
-// obey takes orders until there are none any more. do adds to the figures.
+// obey executes orders until there are no more. do adds to the figures.
 func obey(do func(order, *figures)) error {
 	in := json.NewDecoder(os.Stdin)
 	out := json.NewEncoder(os.Stdout)

@@ -82,8 +82,8 @@ func beProgram(args []string) error {
 	})
 }
 
-// compete has goroutines compete for one processor: so many, or as many as make whoever
-// wants it wait for a second where the machine has little time for this process already.
+// compete makes goroutines compete for one processor: as many as most, or as many as make a goroutine wait
+// for a second where the machine already has little time for this process.
 func compete(most int) {
 	runtime.GOMAXPROCS(1)
 	compute := func(goroutines int) {
@@ -141,7 +141,7 @@ func (p *program) handler() http.Handler {
 	mux.HandleFunc("GET /down-flushed", func(w http.ResponseWriter, r *http.Request) {
 		p.give(flushed{w}, r)
 	})
-	// up reads all, and tells how much.
+	// up reads everything, and answers with its length.
 	mux.HandleFunc("POST /up", func(w http.ResponseWriter, r *http.Request) {
 		n := p.take(r, io.Discard)
 		_, _ = fmt.Fprint(w, n)

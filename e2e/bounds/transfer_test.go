@@ -50,7 +50,7 @@ func TestATransferOfAnySizeHoldsLittle(t *testing.T) {
 	}
 }
 
-// download gives what reads an answer, and stops now and then.
+// download returns a function that reads an answer, and pauses now and then.
 func download(target string) func(*testing.T, int64, *watched) {
 	return func(t *testing.T, size int64, w *watched) {
 		v := visit(t, w.program.at, "GET", fmt.Sprintf("%s?size=%d", target, size), "")
@@ -68,7 +68,7 @@ func download(target string) func(*testing.T, int64, *watched) {
 	}
 }
 
-// upload gives what sends content to a handler that stops reading now and then.
+// upload returns a function that sends content to a handler that pauses reading now and then.
 func upload(target string, chunked bool) func(*testing.T, int64, *watched) {
 	return func(t *testing.T, size int64, w *watched) {
 		read := w.program.tell(order{}).Read

@@ -45,7 +45,7 @@ func visit(t *testing.T, public, method, target, fields string) *visitor {
 	return &visitor{c, bufio.NewReader(c)}
 }
 
-// content reads the head of the response, which must be a 200, and gives what follows.
+// content reads the head of the response, which must be a 200, and returns what follows.
 func (v *visitor) content(t *testing.T) io.Reader {
 	t.Helper()
 	resp, err := http.ReadResponse(v.reader, nil)

@@ -110,7 +110,7 @@ for (const kind of ['wsgi', 'asgi']) {
         assert.equal((await pieces.next()).done, true)
       })
 
-      test('hears that the visitor left', async () => {
+      test('learns that the visitor left', async () => {
         const { port, host } = new URL(base)
         const outgoing = request({
           ...{ port, host: '127.0.0.1', path: '/endless', headers: { Host: host } },

@@ -3,8 +3,8 @@ import { createServer } from 'node:http'
 import { until } from '../until.js'
 
 /**
- * A gateway that gives one request again and again: in its first session, which does not know the answer and is
- * given up then, and in the second, which takes it. Gives what it was sent.
+ * A gateway that delivers one request repeatedly: in its first session, which does not accept the answer and
+ * is then given up, and in the second, which accepts it. Returns the messages that it received.
  */
 export async function forgetful() {
   const seen = { answers: [], cursors: [], tokens: [] }

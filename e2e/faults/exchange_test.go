@@ -40,7 +40,7 @@ const (
 	held    shape = "held"    // never, where this is the first attempt
 )
 
-// streams tells whether an answer may reach its visitor before it is complete.
+// streams reports whether an answer may reach its visitor before it is complete.
 func (w want) streams() bool { return w.shape == flushed || w.size > 64<<10 }
 
 // newExchange makes exchange n of a seed: every second one is a POST.

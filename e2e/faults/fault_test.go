@@ -27,7 +27,7 @@ func (k kind) String() string {
 	return [...]string{"cut", "truncated", "half-closed", "stalled", "delayed", "throttled"}[k]
 }
 
-// ends tells whether the connection is of no use afterwards.
+// ends reports whether the connection is useless afterwards.
 func (k kind) ends() bool { return k < delayed }
 
 // fault strikes when a byte beyond an offset is on its way.

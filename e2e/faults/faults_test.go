@@ -71,14 +71,14 @@ func checkCounts(t *testing.T, m metrics, f *figures) {
 	// A head that a proxy broke off begins no exchange.
 	told := f.ends[answered] + f.ends[cutShort] + f.ends[refused] - f.codes[schema.CodeBadRequest]
 	if total < told || total > f.total()-f.ends[unreached] {
-		t.Errorf("%d exchanges ended, want those of %d visits that were told how, and at most %d", total, told, f.total())
+		t.Errorf("%d exchanges ended, want those of the %d visits with a known end, and at most %d", total, told, f.total())
 	}
 	if done := m.ended("done", ""); done < f.ends[answered] || done > f.handled {
 		t.Errorf("%d exchanges are done, want from %d, which visitors had whole, to %d, which handlers had", done, f.ends[answered], f.handled)
 	}
 	for code, n := range f.codes {
 		if counted := m.code(code); counted < n && code != schema.CodeBadRequest {
-			t.Errorf("%d exchanges ended with %s, want the %d that visitors were told", counted, code, n)
+			t.Errorf("%d exchanges ended with %s, want the %d that visitors got", counted, code, n)
 		}
 	}
 	if total < f.handled {

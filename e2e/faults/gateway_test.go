@@ -160,7 +160,7 @@ func (m metrics) ended(outcome, code string) int {
 	return int(m[fmt.Sprintf(`reversehttp_exchanges_total{code=%q,outcome=%q}`, code, outcome)])
 }
 
-// ends tells how exchanges ended.
+// ends returns how exchanges ended.
 func (m metrics) ends() map[string]int {
 	ends := map[string]int{}
 	for name, value := range m {

@@ -206,7 +206,7 @@ func TestSIGTERMLosesOnlyWhoFindsNoPort(t *testing.T) {
 		delete(gets, "refused")
 		delete(gets, "reset")
 		if len(gets) != 1 || gets["200"] == 0 || reset > 2 {
-			t.Errorf("visitors got %v besides, and %d resets, want 200 alone", gets, reset)
+			t.Errorf("visitors also got %v, and %d resets, want 200 alone", gets, reset)
 		}
 	})
 }
@@ -248,7 +248,8 @@ func TestSIGTERMClosesWebSockets(t *testing.T) {
 	})
 }
 
-// The kernel closes the connection of a program that is killed, and its visitor is told long before its silence would be noticed.
+// The kernel closes the connection of a killed program, so its visitor gets an answer long before its silence
+// would be noticed.
 func TestAKilledProgramIsNoticed(t *testing.T) {
 	for _, transport := range []string{"link", "framed", "stream", "poll"} {
 		t.Run(transport, func(t *testing.T) {
@@ -287,7 +288,7 @@ func TestAKilledProgramIsNoticed(t *testing.T) {
 			if got := <-visited; !strings.HasPrefix(got, "503 Service Unavailable reversehttp; error=destination_unavailable") || strings.Contains(got, "?0") {
 				t.Errorf("the visitor got %s, want 503, and not that no handler had it", got)
 			}
-			t.Logf("it was told after %s", time.Since(start).Round(time.Millisecond))
+			t.Logf("it was answered after %s", time.Since(start).Round(time.Millisecond))
 		})
 	}
 }

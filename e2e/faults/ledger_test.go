@@ -69,8 +69,8 @@ func (l *ledger) killed() {
 	l.kills = append(l.kills, time.Now())
 }
 
-// mute tells whether a program may have been killed between its word that it has
-// the request and the start of its handler. The caller holds l.mu.
+// mute reports whether a program may have been killed after it reported the request but before its handler
+// started. The caller holds l.mu.
 func (l *ledger) mute(o outcome) bool {
 	return o.code == schema.CodeSessionLost && slices.ContainsFunc(l.kills, func(at time.Time) bool {
 		return at.After(o.since) && at.Before(o.since.Add(o.took))

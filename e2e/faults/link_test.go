@@ -125,8 +125,8 @@ func TestAnUpgradeThatIsHeldBackIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-// What is between passes nothing more, one way or both, and tells nobody: whoever hears nothing finds out after 10 s, and the request
-// that was on its way is served by the link that follows.
+// The connection passes no more data, one way or both, without an error. The silent side is noticed after 10
+// s, and the next link serves the request that was on its way.
 func TestALinkThatFallsSilentIsFoundOut(t *testing.T) {
 	t.Parallel()
 	down, up := fault{kind: stalled, at: 900, rest: patience}, fault{kind: stalled, up: true, at: 900, rest: patience}
@@ -168,7 +168,8 @@ func TestALinkThatFallsSilentIsFoundOut(t *testing.T) {
 	}
 }
 
-// A newer link of the session takes the place of the older one, whose program hears so and comes back no more than once.
+// A newer link of the session replaces the older one. The older one's program learns that, and comes back no
+// more than once.
 func TestALinkThatIsReplacedLosesNothing(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, patient...)
@@ -201,7 +202,7 @@ func TestALinkThatIsReplacedLosesNothing(t *testing.T) {
 	h.post(t, g, "/after")
 }
 
-// requests returns the URL of the session's polls, which the upgrade of its link tells.
+// requests returns the URL of the session's polls, taken from the upgrade of its link.
 func (h *inProcess) requests(t *testing.T, p *proxy) string {
 	t.Helper()
 	all := p.recorded(func(sent, _ []byte) bool { return isLink(sent) })

@@ -16,7 +16,7 @@ var (
 	timeFlag      = flag.Duration("time", 0, "go on for so long instead of a number of exchanges")
 )
 
-// transportOf tells how program i is to have its requests: all do as the flag says, or each in another way.
+// transportOf returns the transport of program i: all use that of the flag, or each another one.
 func transportOf(i int) string {
 	if *transportFlag != "" {
 		return *transportFlag

@@ -145,8 +145,8 @@ type program struct {
 	over atomic.Bool
 }
 
-// startProgram starts a program that reaches the gateway through a proxy, and
-// tells hear each line that it says, in their order.
+// startProgram starts a program that reaches the gateway through a proxy. It calls hear with each line of the
+// program, in order.
 func startProgram(t *testing.T, g *gateway, p *proxy, claim owned, name, transport string, hear func(program string, words []string)) *program {
 	t.Helper()
 	self, err := os.Executable()

@@ -64,7 +64,7 @@ func (p *proxy) accept() {
 	}
 }
 
-// dial opens a connection through the proxy, and gives what the proxy knows of it.
+// dial opens a connection through the proxy, and returns the proxy's state of it.
 func (p *proxy) dial() (net.Conn, *link, error) {
 	c, err := net.Dial("tcp", p.address)
 	if err != nil {
@@ -228,7 +228,7 @@ func (l *link) faultsOf(up bool, head []byte) []fault {
 	return slices.DeleteFunc(slices.Clone(l.faults), func(f fault) bool { return f.up != up })
 }
 
-// strike does what a fault does, and tells whether this direction is over.
+// strike applies a fault, and reports whether this direction is over.
 func (l *link) strike(f fault, from, to *net.TCPConn) (over bool) {
 	l.proxy.struck[f.kind].Add(1)
 	if f.kind.ends() {
@@ -284,7 +284,7 @@ func reset(c *net.TCPConn) {
 	_ = c.Close()
 }
 
-// strokes tells which faults struck.
+// strokes returns which faults struck.
 func strokes(proxies ...*proxy) string {
 	counts, opened := map[kind]int64{}, int64(0)
 	for _, p := range proxies {

@@ -63,8 +63,8 @@ func (w *town) kill(i int) {
 	w.programs[i] = nil
 }
 
-// trouble kills a program now and then, and starts it again. The function it
-// returns ends that, and tells how many were killed.
+// trouble kills a program now and then, and restarts it. The returned function ends that, and returns how
+// many were killed.
 func (w *town) trouble(seed uint64) (stop func() int) {
 	over, ended, killed := make(chan struct{}), make(chan struct{}), 0
 	r := random(seed, "trouble", 0)
@@ -85,7 +85,7 @@ func (w *town) trouble(seed uint64) (stop func() int) {
 	}
 }
 
-// pause waits at most so long, and tells whether that was not ended.
+// pause waits a random time up to most, and reports whether over was not closed meanwhile.
 func pause(r *rand.Rand, most time.Duration, over <-chan struct{}) bool {
 	select {
 	case <-time.After(time.Duration(r.Int64N(int64(most)))):
@@ -95,7 +95,7 @@ func pause(r *rand.Rand, most time.Duration, over <-chan struct{}) bool {
 	}
 }
 
-// close ends the programs, and gives what all of them logged. It may be called again.
+// close ends the programs, and returns the logs of all of them. It may be called again.
 func (w *town) close() (logs string) {
 	for _, p := range w.programs {
 		if p != nil {

@@ -120,7 +120,7 @@ func (x *exchange) request(host string, last bool) *http.Request {
 	return r
 }
 
-// receive reads a response, and tells whether another may follow on the connection.
+// receive reads a response, and reports whether another may follow on the connection.
 func (v *visitor) receive(x *exchange) (o outcome, again bool) {
 	resp, err := http.ReadResponse(v.reader, &http.Request{Method: x.method})
 	if err != nil {
@@ -163,7 +163,7 @@ func (x *exchange) judge(resp *http.Response, content []byte, err error) outcome
 	if status := resp.Header.Get("Proxy-Status"); status != "" {
 		var p schema.Problem
 		if err == nil && json.Unmarshal(content, &p) != nil {
-			o.why = fmt.Sprintf("a problem that is none: %.200q", content)
+			o.why = fmt.Sprintf("an invalid problem: %.200q", content)
 			return o
 		}
 		o.end, o.code = refused, p.Code

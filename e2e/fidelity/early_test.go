@@ -97,8 +97,8 @@ func TestAnEarlyAnswerToShortContentKeepsTheConnection(t *testing.T) {
 	}
 }
 
-// A visitor who reads only after it has sent all, and takes a failed write for the end. 4 MiB are more than the sockets
-// hold, so somebody has to read them after the answer.
+// The visitor reads only after sending everything, and treats a failed write as the end. 4 MiB are more than
+// the sockets hold, so somebody has to read them after the answer.
 func TestAnEarlyAnswerReachesAVisitorWhoSendsAllFirst(t *testing.T) {
 	t.Parallel()
 	const size = 4 << 20

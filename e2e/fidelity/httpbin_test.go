@@ -150,7 +150,7 @@ func TestAVisitorWhoLeavesEndsTheHandler(t *testing.T) {
 	}
 }
 
-// await gives what comes.
+// await returns the next value.
 func await[T any](t testing.TB, what string, from <-chan T) (v T) {
 	t.Helper()
 	select {

@@ -13,7 +13,7 @@ import (
 
 // excluded are the fields of responses that every gateway has of its own.
 var excluded = map[string]string{
-	"Date": "the clock of whoever writes it",
+	"Date": "the clock of its sender",
 	"Via":  "RFC 9110, 7.6.3: a gateway adds itself",
 	// To events that stream.
 	"Incremental":       "RFC 10036: a gateway asks proxies not to keep them back",
@@ -32,7 +32,7 @@ func sameVerdict(t *testing.T, direct, through way, r row) {
 	}
 }
 
-// differences tells in what a verdict differs from the one that is wanted.
+// differences describes how a verdict differs from the wanted one.
 func differences(got, want verdict, r row) (all []string) {
 	differ := func(what string, got, want any) {
 		g, w := fmt.Sprint(got), fmt.Sprint(want)
@@ -48,7 +48,8 @@ func differences(got, want verdict, r row) (all []string) {
 	differ("ending", got.ending, want.ending)
 	got.content = sameBoundary(&got, &want)
 	differ("content", got.content, want.content)
-	// net/http tells no length of what is long or flushed; who holds all of it may tell one, if it is the true one.
+	// net/http sends no length with long or flushed content; a server that holds all of it may send one, if
+	// it is right.
 	if want.length < 0 && got.length == int64(len(got.content)) && r.method() != http.MethodHead {
 		delete(got.fields, "Content-Length")
 	} else {

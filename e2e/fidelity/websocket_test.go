@@ -19,7 +19,7 @@ type said struct {
 	closed  websocket.StatusCode // -1 where it is not
 }
 
-// talk sends messages to a WebSocket on a way and gives what comes back.
+// talk sends messages to a WebSocket on a way and returns those that come back.
 func talk(t *testing.T, w way, path string, messages []said) (answer *http.Response, got []said) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

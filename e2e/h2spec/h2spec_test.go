@@ -62,8 +62,7 @@ func TestTheGatewaySpeaksHTTP2AsNetHTTPDoes(t *testing.T) {
 	}
 }
 
-// verdicts runs every case against a server, and gives what is wrong with each,
-// or nil where it passes.
+// verdicts runs every case against a server, and returns what is wrong with each, or nil if it passes.
 func verdicts(c *config.Config) map[string]error {
 	var mu sync.Mutex // guards all
 	all := map[string]error{}

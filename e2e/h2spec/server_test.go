@@ -105,7 +105,7 @@ func serve(t *testing.T, server *http.Server, l net.Listener, inTLS bool) {
 	t.Cleanup(s.Close)
 }
 
-// target is what h2spec is told of a server.
+// target returns the configuration of h2spec for a server.
 func target(l net.Listener, inTLS bool, path string) *config.Config {
 	at := l.Addr().(*net.TCPAddr)
 	return &config.Config{

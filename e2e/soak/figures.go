@@ -34,7 +34,7 @@ func (p *process) fromProc(f *figures) error {
 	return err
 }
 
-// fromMetrics fills in what the gateway tells of itself.
+// fromMetrics fills in what the gateway reports of itself.
 func (w *world) fromMetrics(f *figures) error {
 	resp, err := w.client.Get(w.origin + "/metrics")
 	if err != nil {

@@ -1,12 +1,11 @@
-// Command soak keeps a gateway busy with all kinds of traffic for long, and
-// tells whether memory, goroutines and file descriptors stay flat.
+// Command soak keeps a gateway busy with all kinds of traffic for long, and reports whether memory,
+// goroutines and file descriptors stay flat.
 //
 //	go run ./e2e/soak --minutes 30
 //
-// It builds and starts the real gateway, two programs that serve with sdk-go,
-// one of which is killed and started again all the time, and one in Node that
-// serves with the gateway's own /sdk.js. Claims come and go besides. It exits
-// with 1 where something grew, or an answer was not as expected.
+// It builds and starts the real gateway, two programs that serve with sdk-go, one of which is repeatedly
+// killed and restarted, and one in Node that serves with the gateway's own /sdk.js. Other claims come and go.
+// It exits with 1 if something grew, or an answer was not as expected.
 package main
 
 import (

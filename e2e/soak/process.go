@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// process is a program that the soak started. It ends with its standard input,
-// and tells figures, a line of JSON, for every line there.
+// process is a program that the soak started. It ends with its standard input, and answers every line there
+// with figures, a line of JSON.
 type process struct {
 	name  string
 	cmd   *exec.Cmd

@@ -17,7 +17,7 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// traffic is all that visits the gateway, and what became of it.
+// traffic is everything that visits the gateway, and its results.
 type traffic struct {
 	world    *world
 	visitors int
@@ -87,7 +87,7 @@ func (t *traffic) visit(ctx context.Context) {
 	k := kinds[rand.IntN(len(kinds))]
 	label := nodeLabel
 	switch n := rand.IntN(20); {
-	case n == 0: // seldom: whoever visits a program that was killed waits for seconds
+	case n == 0: // seldom: visitors of a killed program wait for seconds
 		label = fragileLabel
 	case n < 10:
 		label = steadyLabel
@@ -216,7 +216,7 @@ func (t *traffic) fail(err error) {
 	t.faults = append(t.faults, err)
 }
 
-// fault tells the first faults, and how many there are.
+// fault returns the first faults, and how many there are.
 func (t *traffic) fault() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -226,7 +226,7 @@ func (t *traffic) fault() error {
 	return fmt.Errorf("%d faults, the first of them:\n%w", len(t.faults), errors.Join(t.faults[:min(len(t.faults), 10)]...))
 }
 
-// write tells what was sent.
+// write writes a summary of the traffic.
 func (t *traffic) write(out io.Writer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

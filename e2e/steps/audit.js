@@ -3,7 +3,7 @@
 import { say, write } from './output.js'
 import { start } from './run.js'
 
-// How long may pass until whoever publishes vulnerabilities answers.
+// How long the service that publishes vulnerabilities may take to answer.
 const patienceMs = 20_000
 // The tools are ended after this: a machine that is slow, or a server that drips, makes nobody wait for ever.
 const longMs = 300_000

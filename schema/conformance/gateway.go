@@ -209,9 +209,9 @@ func (t *target) skips(c vectors.Conversation) string {
 	for _, s := range c.Steps {
 		switch {
 		case s.Drain:
-			return "the gateway has to be told to stop"
+			return "the gateway would have to stop"
 		case s.Visit != nil && s.Visit.Holds:
-			return "the visitor takes nothing, and buffers of the system do"
+			return "the visitor reads nothing, but the system's buffers do"
 		}
 	}
 	text, err := json.Marshal(c.Steps)

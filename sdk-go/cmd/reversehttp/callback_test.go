@@ -85,7 +85,8 @@ func TestCallbackEndsWithWhatWentWrong(t *testing.T) {
 	}
 }
 
-// Without --json only what the redirect says is printed, so that a script may read it; the URL is for the person who reads errors.
+// Without --json only the parameters of the redirect go to standard output, for scripts; the URL goes to
+// standard error, for people.
 func TestCallbackPrintsItsURLApart(t *testing.T) {
 	t.Parallel()
 	l := lend(t, hostShape, gateway.Options{})

@@ -39,7 +39,7 @@ func TestADomainIsToldToPeople(t *testing.T) {
 		var b bytes.Buffer
 		(&pages{out: &b}).domain("hooks.example.org", d)
 		if !strings.Contains(b.String(), want) {
-			t.Errorf("%+v is told as %q, want %q", d, &b, want)
+			t.Errorf("%+v is printed as %q, want %q", d, &b, want)
 		}
 	}
 }

@@ -56,7 +56,7 @@ func (f *forward) open(v view, log *slog.Logger) (service, error) {
 	case f.UpstreamInsecure && f.UpstreamCA.roots != nil:
 		return service{}, errors.New("--upstream-insecure trusts any certificate, and --upstream-ca some: give one of them")
 	case f.UpstreamInsecure:
-		log.Error("the certificate of the local server is not checked: whoever is between reads and changes everything; --upstream-ca FILE has it checked", "server", f.Target.at())
+		log.Error("the certificate of the local server is not checked: anyone on the path can read and change everything; --upstream-ca FILE has it checked", "server", f.Target.at())
 	}
 	f.origin = newOrigin(f.Target, &tls.Config{InsecureSkipVerify: f.UpstreamInsecure, RootCAs: f.UpstreamCA.roots}, f.H2C, func() {
 		v.waits(fmt.Sprintf("nothing listens at %s yet: requests wait for it, each for %s at most", f.Target.at(), absentMost))

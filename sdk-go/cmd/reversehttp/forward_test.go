@@ -295,7 +295,7 @@ func TestForwardCutsShortWhatTheServerCutShort(t *testing.T) {
 	s := local(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "some")
 		w.(http.Flusher).Flush()
-		<-seen // or the visitor may as well be told that there is no answer
+		<-seen // or the visitor may also get the error for a missing answer
 		panic(http.ErrAbortHandler)
 	})
 	l := lend(t, hostShape, gateway.Options{})

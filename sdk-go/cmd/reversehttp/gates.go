@@ -107,7 +107,7 @@ func (s *serving) guarded(session *reversehttp.Session) error {
 	case s.gates.wanted() && enforced == nil:
 		return &failure{exitUsage, fmt.Errorf("the gateway at %s enforces nothing: it is older than policies; serve without these flags, or name another with --gateway", s.Gateway)}
 	case !s.gates.wanted() && !s.NoPolicy && enforced != nil:
-		s.note("the gateway still enforces for this label what it was told before; --no-policy ends that")
+		s.note("the gateway still enforces the earlier policy of this label; --no-policy ends that")
 	}
 	return nil
 }

@@ -16,9 +16,10 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// serveH2C runs a server that speaks HTTP/2 without TLS and nothing else, as those of gRPC do.
+// serveH2C runs a server that speaks only HTTP/2 without TLS, like gRPC servers.
 //
-// With eager it sends its first frame at once, as that of grpc-go does; else it waits for the preface, as net/http does.
+// With eager it sends its first frame at once, like grpc-go; otherwise it waits for the preface, like
+// net/http.
 func serveH2C(t *testing.T, eager bool, h http.HandlerFunc) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -65,7 +66,7 @@ func serveH2C(t *testing.T, eager bool, h http.HandlerFunc) string {
 	return l.Addr().String()
 }
 
-// converse answers each line with itself at once, and tells in trailers how many there were, and what was asked for.
+// converse echoes each line at once, and reports in trailers how many there were, and the request.
 func converse(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/grpc")
 	w.Header().Set("Trailer", "Grpc-Status, Asked")

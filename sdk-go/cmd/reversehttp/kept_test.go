@@ -14,7 +14,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// net/http closes the content of a request that failed, and waits until nothing reads it any more.
+// net/http closes the content of a failed request, and waits until nothing reads it.
 func TestKeptContentIsReadAgainWhileItWaitsForMore(t *testing.T) {
 	source, visitor := io.Pipe()
 	kept := newKeptContent(source)

@@ -52,7 +52,7 @@ type unclosed struct{ io.Writer }
 
 func (unclosed) Close() error { return nil }
 
-// server returns a server with the tools. A nil log is told nothing.
+// server returns a server with the tools. A nil log means no logging.
 func (t *tools) server(log *slog.Logger) *mcp.Server {
 	s := mcp.NewServer(&mcp.Implementation{Name: "reversehttp", Title: "ReverseHttp", Version: process.Version()},
 		&mcp.ServerOptions{Instructions: mcpInstructions, Logger: log, Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}}})
@@ -69,7 +69,7 @@ func (t *tools) server(log *slog.Logger) *mcp.Server {
 	}, t.show)
 	mcp.AddTool(s, &mcp.Tool{
 		Name: "replay", Annotations: &mcp.ToolAnnotations{Title: "Replay a recorded request", DestructiveHint: new(true), OpenWorldHint: new(true)},
-		Description: "Gives a recorded request to the handler again, as it was or with changes, waits for the end, and tells how that was.",
+		Description: "Delivers a recorded request to the handler again, unchanged or with changes, waits for its end, and returns the result.",
 	}, t.replay)
 	mcp.AddTool(s, &mcp.Tool{
 		Name: "claim", Annotations: &mcp.ToolAnnotations{Title: "Claim a public URL", DestructiveHint: new(false), OpenWorldHint: new(true)},

@@ -168,7 +168,7 @@ func TestTheReadmeListsEveryMemberAndExitCode(t *testing.T) {
 		}
 		for member := range e {
 			if member != "event" && member != "timeMs" && !strings.Contains(documented[e.text("event")], "`"+member+"`") {
-				t.Errorf("README.md tells nothing of %s in %s", member, e.text("event"))
+				t.Errorf("README.md does not describe %s in %s", member, e.text("event"))
 			}
 		}
 	}

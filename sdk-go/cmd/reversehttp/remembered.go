@@ -241,7 +241,7 @@ func (r *remembered) lost(label string, err error, note func(string)) bool {
 	case schema.CodeLabelReserved:
 		why = "the gateway keeps it for itself, or for others"
 	case schema.CodeBadToken, schema.CodeBadLabel, schema.CodeTakenDown:
-		why = "the gateway does not take it any more"
+		why = "the gateway no longer accepts it"
 	default:
 		return false
 	}

@@ -243,7 +243,7 @@ func TestASignalEndsTheWaitForASecret(t *testing.T) {
 	if code := run([]string{"echo", "--token-file", pipe}, signals, io.Discard, io.Discard); code != exitDone {
 		t.Errorf("exit code = %d, want %d", code, exitDone)
 	}
-	writer, err := os.OpenFile(pipe, os.O_WRONLY, 0) // lets go of who reads
+	writer, err := os.OpenFile(pipe, os.O_WRONLY, 0) // releases the reader
 	if err != nil {
 		t.Fatal(err)
 	}
