@@ -25,13 +25,13 @@ type Module struct {
 	// Name is that of its file. Modules import each other as ./Name, so they stay side by side.
 	Name string
 	JS   []byte
-	// SourceMap has the sources inside. The module does not name its map: whoever gives it out does,
-	// with a SourceMap field or with a comment.
+	// SourceMap contains the sources. The module does not name its map: a server names it in a SourceMap
+	// field, or adds a comment.
 	SourceMap []byte
 }
 
-// Parts names the modules that the first one imports while it runs. It does without those that it
-// does not get.
+// Parts names the modules that the first one imports while it runs. Features of modules that it cannot load
+// are unavailable.
 var Parts = []string{"page.js", "stream.js", "wait.js", "websocket.js"}
 
 // Helpers are modules that no other imports: what a handler is made of where it serves files, for one.

@@ -58,7 +58,7 @@ async function resultOf(response) {
   return JSON.parse(events.match(/^data: (.*"id".*)$/m)[1]).result
 }
 
-test('who waits hears that the page is there, and of progress if they ask for it', async () => {
+test('a waiting client gets signs of life, and progress if it asks for it', async () => {
   const { questions, ask, pass } = page()
   const response = await ask('Lunch?', { _meta: { progressToken: 7 } })
   const [question] = await waiting(questions)

@@ -1,4 +1,4 @@
-// A chat: who hears what, by events and by sockets, and what strangers may not do.
+// A chat: who receives what, by events and by sockets, and the bounds for strangers.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { chatHandler } from './pages/chat-handler.js'
@@ -38,7 +38,7 @@ function chat(t) {
   return { room, pulse, send, post, pass: (ms) => (now += ms) }
 }
 
-/** Collects what comes of a response that does not end. */
+/** Collects the received part of a response that does not end. */
 function ear(response) {
   const reader = response.body.getReader()
   const all = { text: '', leave: () => reader.cancel() }
@@ -75,7 +75,7 @@ test('what is said comes as events, also what was said before', async (t) => {
   )
 })
 
-test('a visitor who comes back hears what they missed', async (t) => {
+test('a visitor who comes back gets what they missed', async (t) => {
   const { send, post } = chat(t)
   for (const text of ['one', 'two', 'three']) post(text)
   const heard = ear(send('/events', { headers: { 'Last-Event-ID': '2' } }))
@@ -125,7 +125,7 @@ test('JSON, forms and plain text are messages', async (t) => {
   )
 })
 
-test('what is no message is refused, and nobody hears it', async (t) => {
+test('invalid messages are refused, and nobody gets them', async (t) => {
   const { room, post, send } = chat(t)
   assert.equal(post('{', json).status, 400)
   assert.equal(post('null', json).status, 400)
@@ -162,7 +162,7 @@ test('so many come in, and not all of them from one network', async (t) => {
   assert.equal(room.said.length, mostKept)
 })
 
-test('a socket says and hears, and is told why something is refused', async (t) => {
+test('a socket sends and receives, and gets the reason of a refusal', async (t) => {
   const { room, send } = chat(t)
   const sent = []
   const socket = {

@@ -167,7 +167,7 @@ test('what Node sends with fetch is the request', async () => {
   }
 })
 
-test('fetch is told that it sends no content with GET', async () => {
+test('a comment says that fetch sends no content with GET', async () => {
   const got = await sent('fetch', { method: 'GET', url: `${origin}/x`, content: bytes('x') })
   assert.deepEqual([got.method, got.content.length], ['GET', 0])
   const copied = copyAs('fetch', { method: 'GET', url: origin, headers: [], content: bytes('x') })

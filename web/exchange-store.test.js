@@ -60,7 +60,7 @@ test('marks may come before their exchange', () => {
   assert.deepEqual(store.get('a').marks, marks)
 })
 
-test('what the gateway does not list any more is not kept', () => {
+test('exchanges that the gateway no longer lists are dropped', () => {
   const store = new ExchangeStore(() => {})
   for (const [at, id] of ['a', 'b', 'c'].entries()) store.upsert(recorded(id, at))
   store.only(new Set(['b']))

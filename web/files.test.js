@@ -75,7 +75,7 @@ test('the list is HTML for browsers, JSON for programs and text for people', asy
   assert.equal(await (await send('/')).text(), '          12  files/dir/%3Cb%3E%26.txt\n')
 })
 
-test('a name that is no ASCII is told in both ways of RFC 6266', async () => {
+test('a name outside ASCII is sent in both ways of RFC 6266', async () => {
   const { send } = page('ü"\'.txt')
   const { headers } = await send('/files/%C3%BC%22%27.txt')
   assert.equal(
@@ -106,7 +106,7 @@ test('a download counts what goes out, and nothing before it is taken', async ()
   assert.equal(about.state, 'done')
 })
 
-test('a visitor who leaves, a file that fails and one that is too short are told apart', async () => {
+test('a visitor who leaves, a file that fails and one that is too short are distinguished', async () => {
   const transfers = new Transfers(() => {})
   const begin = (body) =>
     transfers.begin(new Response(body), { name: 'a', address: 'b', from: 0, bytes: 3 })

@@ -191,7 +191,7 @@ test('bash gives curl and HTTPie the request as their arguments, and runs nothin
   const [bash, base64] = `${spawnSync('bash', find, { encoding: 'utf8' }).stdout}`.split('\n')
   if (!base64) return t.skip('no bash or no base64')
   symlinkSync(base64, join(folder, 'base64'))
-  // In the place of each tool a function that tells its arguments, with NULs after them and at its end.
+  // Each tool is replaced by a function that prints its arguments, with NULs after them and at its end.
   const record = (name) => `${name}() { printf '%s\\0' ${name} "$@"; printf '\\0'; }\n`
   const commands = requests.map((request) => copyAs('curl', request) + copyAs('httpie', request))
   writeFileSync(join(folder, 'all.sh'), record('curl') + record('http') + commands.join(''))

@@ -45,7 +45,7 @@ test('what is not in the framed form ends it', () => {
   }
 })
 
-test('a listener hears from the welcome on, and after the link was opened again goes on', () => {
+test('a listener gets changes from the welcome on, and continues after the link was reopened', () => {
   const watch = new LinkWatch()
   /** @type {string[]} */
   const heard = []

@@ -7,7 +7,7 @@ import { askHandler, mostOfOne, mostQuestions, Questions } from './pages/questio
 const base = 'http://ann.localhost:8080/'
 const json = { 'Content-Type': 'application/json' }
 
-/** A person's page: what it was told, and the questions. */
+/** A person's page: the changes that it got, and the questions. */
 function page() {
   const told = []
   let now = 1_000_000
@@ -111,7 +111,7 @@ for (const [name, content, headers, status] of [
   ['no question', '{"options":["a"]}', json, 400],
   ['null', 'null', json, 400],
   ['a question that is no text', '{"question":7}', json, 400],
-  ['options that are none', '{"question":"?","options":{"length":1}}', json, 400],
+  ['invalid options', '{"question":"?","options":{"length":1}}', json, 400],
   ['an empty option', '{"question":"?","options":[" "]}', json, 400],
   ['too many options', JSON.stringify({ question: '?', options: Array(11).fill('a') }), json, 400],
   ['a long option', JSON.stringify({ question: '?', options: ['a'.repeat(101)] }), json, 400],
@@ -210,7 +210,7 @@ test('a browser gets a form, and the answer as a page without script', async () 
   assert.match(await (await send('/')).text(), /curl http/)
 })
 
-test('why there is no answer is told as it is', async () => {
+test('the reason for a missing answer is reported', async () => {
   for (const [reason, end, status] of [
     [new DOMException('visitor_gone', 'AbortError'), 'left', 410],
     [new DOMException('timed_out', 'TimeoutError'), 'expired', 504],

@@ -7,7 +7,7 @@ import { checkGitHub, checkStandard } from './pages/signature.js'
 const bytes = (text) => new TextEncoder().encode(text)
 const all = Uint8Array.from({ length: 256 }, (_, i) => i)
 
-test('a request tells how it is signed', () => {
+test('a request shows how it is signed', () => {
   const cases = {
     'Webhook-Signature': 'standard',
     'svix-signature': 'standard',

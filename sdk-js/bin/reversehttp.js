@@ -18,9 +18,9 @@ function find() {
   }
 }
 
-// A second signal ends the command at once, so it must hear each only once. A terminal sends Ctrl-C to all
-// that runs in it, the command too. Elsewhere the command has a process group of its own, and hears of
-// signals from here.
+// A second signal ends the command at once, so each must reach it only once. A terminal sends Ctrl-C to
+// everything that runs in it, including the command. Elsewhere the command has its own process group, and
+// this program forwards signals.
 const onTerminal = [process.stdin, process.stdout, process.stderr].some((stream) => stream.isTTY)
 const child = spawn(find(), process.argv.slice(2), {
   stdio: 'inherit',

@@ -33,7 +33,7 @@ func pack() error {
 	if err := os.MkdirAll(dist, 0o755); err != nil {
 		return err
 	}
-	// The first module last: it is what tells that all are there.
+	// The first module is written last: it shows that all are there.
 	for _, m := range slices.Backward(modules) {
 		js := fmt.Appendf(m.JS, "//# sourceMappingURL=%s.map\n", m.Name)
 		if err := write(filepath.Join(dist, m.Name+".map"), m.SourceMap); err != nil {

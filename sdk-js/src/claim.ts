@@ -117,7 +117,7 @@ export class Claim extends EventTarget {
     return this.#poller.current.claimed.url
   }
 
-  /** The secret that owns the claim. Whoever has it can take the label. */
+  /** The secret that owns the claim. Anyone who has it can take the label. */
   get token(): string {
     return this.#poller.current.claimed.token
   }

@@ -38,7 +38,7 @@ test('repeated Set-Cookie fields stay separate, and others are added', async (t)
   ])
 })
 
-test('the answer to HEAD tells the length of its content and has none', async (t) => {
+test('the answer to HEAD has the length of its content, but no content', async (t) => {
   const { exchange } = await serving(t, () => new Response('é!'))
   const { headers, body } = await exchange({ method: 'HEAD' })
   assert.equal(body, undefined)
@@ -48,7 +48,7 @@ test('the answer to HEAD tells the length of its content and has none', async (t
   )
 })
 
-test('the answer to HEAD keeps the length that the handler tells', async (t) => {
+test('the answer to HEAD keeps the handler’s Content-Length', async (t) => {
   const { exchange } = await serving(
     t,
     () => new Response(null, { headers: { 'Content-Length': '77' } }),
@@ -104,7 +104,7 @@ for (const [what, handler] of [
       throw null
     },
   ],
-  ['gives nothing', () => undefined],
+  ['returns nothing', () => undefined],
   ['gives a string', () => 'hello'],
   ['gives a network error', () => Response.error()],
   [

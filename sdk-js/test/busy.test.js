@@ -80,14 +80,14 @@ test('of handlers that compute after they waited few begin in a turn', async (t)
   assert.ok(Math.max(...inTurns) <= 8, `${inTurns} began in each turn`)
 })
 
-/** Stops the clock. Gives what moves it, as a handler does that computes. */
+/** Stops the clock. Returns a function that advances it, like a handler that computes. */
 function computing(t) {
   let clockMs = performance.now()
   t.mock.method(performance, 'now', () => clockMs)
   return () => void (clockMs += computeMs)
 }
 
-/** Serves a handler. `settled` waits until so many have, and gives what they gave. */
+/** Serves a handler. `settled` waits for a number of results, and returns them. */
 async function serving(t, gateway, handle, options) {
   const gave = []
   let told = () => {}

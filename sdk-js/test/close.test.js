@@ -108,7 +108,7 @@ test('nobody needs to listen to a claim that is lost', async (t) => {
   t.after(() => process.off('unhandledRejection', listener))
   await gateway.refuse(410, 'claim_deleted')
   await until(() => claim.state === 'closed')
-  // Node tells of a rejection before the loop goes on.
+  // Node reports a rejection before the loop goes on.
   await new Promise((resolve) => setImmediate(resolve))
   assert.deepEqual(rejections, [])
 })

@@ -23,7 +23,7 @@ test('content with GET is the body of info', async (t) => {
     return new Response(info.body)
   })
   gateway.script('content', { status: 200, body: 'of a GET' })
-  // Whole where it comes soon, else in parts.
+  // Whole if it ends soon, otherwise in parts.
   const { id } = await exchange({ ...streamed, method: 'GET' })
   const answers = () => gateway.seen.answers.filter((a) => a.id === id)
   await until(() => answers().some((a) => !a.more))

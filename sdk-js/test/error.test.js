@@ -1,4 +1,4 @@
-// Errors are seen by whoever wrote the handler, without asking.
+// Authors of handlers see errors without asking.
 import assert from 'node:assert/strict'
 import { beforeEach, test } from 'node:test'
 import { serving } from './serving.js'
@@ -69,7 +69,7 @@ test('a listener takes errors from the console, for as long as it listens', asyn
   )
 })
 
-test('a logger is told in place of the console', async (t) => {
+test('a logger gets errors in place of the console', async (t) => {
   const told = []
   const { visit } = await failing(t, fails, { logger: { error: (e) => told.push(e.cause) } })
   await visit()

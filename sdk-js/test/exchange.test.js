@@ -88,7 +88,7 @@ test('what is cancelled while it waits for its turn is not handled', async (t) =
   assert.deepEqual(handled, ['a', 'c'])
 })
 
-test('every exchange is told of, with what was posted', async (t) => {
+test('every exchange is reported, with its posted messages', async (t) => {
   const clock = stopClock(t)
   const { exchange, claim } = await serving(t, () => {
     clock.tick(1_500)

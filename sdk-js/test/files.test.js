@@ -56,7 +56,7 @@ async function compare(response, { why, received: want }) {
 
 const get = (headers) => new Request('http://demo.test/', { headers })
 
-test('a File tells its type, its date and an entity tag that changes with both', async () => {
+test('the answer has the File’s type, its date and an entity tag that changes with both', async () => {
   const file = (text, lastModified) => new File([text], 'a.csv', { type: 'text/csv', lastModified })
   const response = serveFile(get(), file('a,b', 784111777000))
   assert.equal(response.headers.get('content-type'), 'text/csv')

@@ -88,8 +88,8 @@ test('content comes and goes beside its message, as it is', async (t) => {
 })
 
 for (const [what, refusal] of [
-  ['something between refuses the form', { status: 415, body: 'no' }],
-  ['something between changes what is in it', { status: 400, json: { code: 'bad_json' } }],
+  ['an intermediary refuses the form', { status: 415, body: 'no' }],
+  ['an intermediary changes its content', { status: 400, json: { code: 'bad_json' } }],
 ]) {
   test(`answers go as JSON once ${what}`, async (t) => {
     const { gateway, ended } = await serving(t, () => new Response('hi'))
@@ -133,7 +133,7 @@ test('many messages are read at once', async (t) => {
 
 for (const [what, malformed] of [
   ['content that is longer than told', '{"type":"cancel","id":"x","contentLength":1}\nab\n'],
-  ['a length that is none', '{"type":"cancel","id":"x","contentLength":-1}\n\n'],
+  ['an invalid length', '{"type":"cancel","id":"x","contentLength":-1}\n\n'],
   ['a line that is too long', 'x'.repeat(262_145)],
   ['a line that is no JSON', 'x\n'],
 ]) {
@@ -203,7 +203,7 @@ test('a POST of parts that is lost is sent again, the same', async (t) => {
   assert.ok(content.equals(all), 'it is not the same')
 })
 
-test('where something between takes no large requests, a stream goes in parts, and the next', async (t) => {
+test('if an intermediary refuses large requests, a stream goes in parts, and so does the next', async (t) => {
   const all = bytes(3_000_000)
   let refused = 0
   const fetch = (url, init) => {
@@ -242,7 +242,7 @@ test('no more of a stream is read than the gateway takes', async (t) => {
   await gateway.tell({ cursor: 's1', ...request('x1') })
   await until(() => go)
   await gateway.settled()
-  // What is on its way, as much besides, and one chunk that is asked for.
+  // The chunks in flight, as many more, and one that was pulled.
   assert.ok(s.pulls <= filled[2] + 16, `${s.pulls} chunks were read`)
   go(results(...statuses[2]))
   await until(() => ended.length)

@@ -85,7 +85,7 @@ test('a Blob is handed on without being read', async (t) => {
   assert.deepEqual([bodies.length, errors], [1, []])
 })
 
-test('a length that the handler tells is told once', async (t) => {
+test('a length that the handler sets is sent once', async (t) => {
   const headers = { 'X-A': '1', 'Content-Length': `${size}` }
   const { gateway, exchange } = await serving(
     t,
@@ -102,7 +102,7 @@ test('what is little goes whole', async (t) => {
   assert.deepEqual([answer.headers, others], [[], []])
 })
 
-test('the answer to HEAD tells the length', async (t) => {
+test('the answer to HEAD has the length', async (t) => {
   const { exchange } = await serving(t, () => new Response(new Blob([all]), init))
   const { contentLength, ...head } = headOf(size)
   assert.deepEqual(await exchange({ method: 'HEAD' }), [head])
@@ -116,7 +116,7 @@ test('a Response gives its content once', async (t) => {
   assert.deepEqual(errors, ['handler_failed'])
 })
 
-test('a stream does not wait for its end, whatever length is told', async (t) => {
+test('a stream does not wait for its end, whatever its Content-Length', async (t) => {
   let controller
   const stream = new ReadableStream({ start: (c) => void (controller = c) })
   const headers = { 'Content-Length': '1000000' }
@@ -151,7 +151,7 @@ test('where something in between takes no such request, it goes in parts, and th
   assert.deepEqual([refused, errors, ended], [1, [], ['accepted', 'accepted', 'accepted']])
 })
 
-test('where it was cut on its way, and parts come too late, its visitor and the handler’s author are told', async (t) => {
+test('if it was cut on its way, and parts come too late, the visitor and the handler’s author get an error', async (t) => {
   let tried = 0
   const { gateway, ended, errors, exchange } = await serving(t, () => {
     gateway.script('framed', (req) => {

@@ -10,10 +10,10 @@ export { WebSocket }
 const subprotocol = 'reversehttp.1'
 
 /**
- * Starts a gateway with links until the test is over, and serves a handler at it. `upgrades` says what becomes of each
- * upgrade in turn, else it is good: 'swallow' leaves it without an answer, 'cut' closes its connection, 'mute' opens a
- * link that says nothing, 'late' one that is welcomed when a test says, 'brief' one that is cut once it was welcomed. A
- * poll that comes after the hello ends a link with 1001.
+ * Starts a gateway with links until the test is over, and serves a handler at it. `upgrades` describes the
+ * result of each upgrade in turn; after that they succeed: 'swallow' leaves it unanswered, 'cut' closes its
+ * connection, 'mute' opens a link without messages, 'late' one that is welcomed when the test says so,
+ * 'brief' one that is cut after its welcome. A poll that comes after the hello ends a link with 1001.
  */
 export async function linked(t, handler, { upgrades = [], options, windows, ...script } = {}) {
   const gateway = await scriptedGateway({
@@ -116,7 +116,7 @@ class FakeLink {
     })
   }
 
-  /** What came of a type or types. */
+  /** Returns the messages of a type or types. */
   of(...types) {
     return this.messages.filter((m) => types.includes(m.type))
   }
@@ -136,7 +136,7 @@ class FakeLink {
     this.#ws.send(data)
   }
 
-  /** Says what became of a message. */
+  /** Sends the result for a message. */
   judge({ id, seq }, more = this.status({ id, seq })) {
     this.say({ type: 'results', results: [{ id, ...(seq && { seq }), ...more }] })
   }

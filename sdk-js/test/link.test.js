@@ -231,7 +231,7 @@ test('what has no result when the link ends is posted, in its order, as it was',
   assert.deepEqual(states, ['reconnecting', 'online'])
 })
 
-test('a handler whose head is refused is told once, and its visitor gets a 500', async (t) => {
+test('a refused head is reported once, and its visitor gets a 500', async (t) => {
   const s = stream()
   const { link, errors, ended } = await linked(t, () => s.response)
   const l = await link()

@@ -64,7 +64,7 @@ test('publint finds nothing', async () => {
   assert.match(stdout, /All good!/)
 })
 
-test('the types are right for whoever imports the module', async () => {
+test('the types are right for programs that import the module', async () => {
   // It fails by its exit code.
   const { stdout } = await run(bin('attw'), [tarball, '--profile', 'esm-only'])
   assert.match(stdout, /node16 \(from ESM\).*🟢 \(ESM\)/)

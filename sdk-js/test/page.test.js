@@ -208,7 +208,7 @@ test('a page without a network is reconnecting at once, and with one online agai
   assert.equal(gateway.seen.claims.length, 1, 'the session is the same')
 })
 
-test('a page that is told in error that it has no network is online again by itself', async (t) => {
+test('a page that is wrongly reported offline is online again by itself', async (t) => {
   const { gateway, claim, states } = await serving(t)
   await until(() => gateway.parked)
   gateway.script('requests', { status: 204 })
@@ -257,7 +257,7 @@ test('online cuts the wait for a gateway short', async (t) => {
   await until(() => claim.state === 'online')
 })
 
-test('a closed claim does not listen to its page any more', async (t) => {
+test('a closed claim no longer listens to its page', async (t) => {
   const { gateway, claim } = await serving(t)
   await claim.close()
   const requests = gateway.seen.requests.length

@@ -157,7 +157,7 @@ test('content comes out as it went in, in parts that are no larger than the gate
   }
 })
 
-test('a stream keeps the length that the handler tells', async (t) => {
+test('a stream keeps the handler’s Content-Length', async (t) => {
   const s = source()
   const headers = { 'Content-Length': '5' }
   const { gateway } = await serving(t, () => new Response(s.stream, { headers }))

@@ -5,8 +5,9 @@ import { module } from './built.js'
 const hangsMs = 600_000
 
 /**
- * Runs a program that uses serve, and gives what it printed once it has ended by itself. A timer of a second or more
- * never fires there: one that is left keeps the program from its end, and nobody has to know how long that takes.
+ * Runs a program that uses serve, and returns its output once it has ended by itself. Timers of a second or
+ * more never fire in it: one that is left over keeps the program running, so tests need not know how long it
+ * would take.
  */
 export async function outputOf(program) {
   const whole = `

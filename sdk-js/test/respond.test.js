@@ -102,7 +102,7 @@ test('a POST that failed is sent again, the same', async (t) => {
   for (const post of gateway.seen.posts) assert.deepEqual(post, gateway.seen.posts[0])
 })
 
-test('a POST is not sent again when nobody waits for it any more', async (t) => {
+test('a POST is not repeated when nobody waits for it', async (t) => {
   const clock = stopClock(t)
   const { gateway, claim } = await serving(t, () => new Response('late'), {
     responses: Array.from({ length: 1000 }, () => ({ drop: true })),

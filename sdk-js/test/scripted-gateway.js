@@ -17,12 +17,11 @@ export const limits = {
 }
 
 /**
- * Starts a gateway for one script: lists of replies for `claims`, `requests`, `responses`, `content`
- * and `session`, the path `base`, the `transports`, and `limits`. A reply may be a function of the request's JSON, too.
- * A claim's answer has a `link` where the script has `links`, what becomes of each that is opened, or says `link`: then
- * link-gateway.js answers it.
- * The answer has the `exchanges` that the script has.
- * It speaks the framed form where `limits` has `framedInlineBytes`; messages are JSON in scripts and in what it saw.
+ * Starts a gateway for one script: lists of replies for `claims`, `requests`, `responses`, `content` and
+ * `session`, the path `base`, the `transports`, the `exchanges` of a claim's answer, and `limits`. A reply
+ * may be a function of the request's JSON. A claim's answer has a `link` if the script has `links`, which
+ * describes the result of each opened link, or `link`, for which link-gateway.js answers. The gateway speaks
+ * the framed form if `limits` has `framedInlineBytes`; in scripts and in `seen`, messages are JSON.
  */
 export async function scriptedGateway(script = {}) {
   const seen = {

@@ -9,8 +9,9 @@ const subprotocol = 'reversehttp.1'
 const { setInterval, setTimeout } = globalThis
 
 /**
- * Lets a server offer links. `openings` are what becomes of each, in turn; then each is accepted and stays open.
- * `located` fills `{origin}` in, `limits` are those of the claim, and `token` gives the token to show.
+ * Lets a server offer links. `openings` describes the result of each, in turn; further ones are accepted and
+ * stay open. `located` replaces `{origin}`, `limits` are those of the claim, and `token` returns the expected
+ * token.
  */
 export function offerLinks(server, { openings, seen, limits, located, token, framed }) {
   const left = [...openings]

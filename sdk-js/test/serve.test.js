@@ -5,7 +5,7 @@ import { request, scriptedGateway, until } from './scripted-gateway.js'
 
 const hello = () => new Response('hello')
 
-test('a claim tells its label, URL, token and state', async (t) => {
+test('a claim has its label, URL, token and state', async (t) => {
   const gateway = await started(t, { base: '/at/demo/' })
   const claim = await serve(hello, { gateway: gateway.origin, label: 'demo', token: 't0' })
   t.after(() => claim.close())
@@ -29,7 +29,7 @@ test('the gateway is given its key, and what the claim is to be', async (t) => {
   assert.equal(poll.headers.prefer, 'wait=25')
 })
 
-test('a claim tells where its recordings are, of a gateway that has some', async (t) => {
+test('a claim has the URL of its recordings, if the gateway has any', async (t) => {
   for (const exchanges of ['{origin}/x', undefined]) {
     const gateway = await started(t, { exchanges })
     const claim = await serve(hello, { gateway: gateway.origin, inspect: true })

@@ -1,4 +1,4 @@
-// Slow programs, lines and gateways: none is taken for dead. Time passes by hand.
+// Slow programs, lines and gateways: none counts as dead. Tests advance the time.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { serve } from './built.js'

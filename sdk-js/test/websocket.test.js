@@ -413,7 +413,7 @@ test('a gateway that stops has a socket closed with 1001, and the handler is not
   assert.equal(served.signal.aborted, false)
 })
 
-test('a handler that does not upgrade answers as ever, and cannot later', async (t) => {
+test('a handler that does not upgrade answers as usual, and cannot upgrade later', async (t) => {
   let info
   const { gateway } = await serving(t, (_, i) => {
     info = i

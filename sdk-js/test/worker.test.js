@@ -108,7 +108,7 @@ test('a page that is left is gone, its visitors wait for it, and one that stands
   assert.equal(goodbyes.length, 1)
 })
 
-test('a handler is told when its visitor left, and once its claim is closed', async () => {
+test('a handler learns when its visitor left, and when its claim is closed', async () => {
   const signals = []
   const { claim } = await serving((_, { signal }) => {
     signals.push(signal)
@@ -156,7 +156,7 @@ test('a claim is deleted from the page, once its Worker has closed it', async ()
   await assert.rejects(claim.delete(), (e) => e instanceof ReverseHttpError && e.status === 404)
 })
 
-test('the logger hears of errors only while nobody listens', async () => {
+test('the logger gets errors only while nobody listens', async () => {
   const logged = []
   const made = serveFromWorker(() => new Response(), {
     gateway: 'http://gateway.test',

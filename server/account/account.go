@@ -83,7 +83,7 @@ func matches(pattern, label string) bool {
 // too many to guess. A password would need a slow hash.
 const hashPrefix = "sha256:"
 
-// Hash returns the hash of a key as it stands in a file.
+// Hash returns the hash of a key in the form used in a file.
 func Hash(key string) string {
 	sum := sha256.Sum256([]byte(key))
 	return hashPrefix + hex.EncodeToString(sum[:])

@@ -102,7 +102,7 @@ func TestAKeyIsKnownByItsHash(t *testing.T) {
 		t.Errorf("the key of ann is %v's", one)
 	}
 	if a.ByKey(Hash(minted)) != nil || a.ByKey("") != nil || a.ByKey(minted[:len(minted)-1]) != nil {
-		t.Error("the hash, nothing or a part is taken for the key")
+		t.Error("the hash, nothing or a part counts as the key")
 	}
 	if a.Strangers() || mistyped(minted) || !mistyped(minted[:20]) || mistyped("sesame") {
 		t.Error("strangers may claim, or a key is not known for one that was cut")

@@ -128,7 +128,7 @@ func TestOnlyATokenOfTheIssuerForThisGatewayIsTaken(t *testing.T) {
 			"no subject":               {signed(t, jose.EdDSA, private["ed"], "ed", with(map[string]any{"sub": nil})), "no sub"},
 			"a subject in two lines":   {signed(t, jose.EdDSA, private["ed"], "ed", with(map[string]any{"sub": "a\nb"})), "no sub"},
 			"no labels":                {signed(t, jose.EdDSA, private["ed"], "ed", with(map[string]any{"labels": nil})), "no labels"},
-			"labels that are none":     {signed(t, jose.EdDSA, private["ed"], "ed", with(map[string]any{"labels": []string{"[a]"}})), "patterns"},
+			"invalid labels":           {signed(t, jose.EdDSA, private["ed"], "ed", with(map[string]any{"labels": []string{"[a]"}})), "patterns"},
 			"signed by somebody":       {signed(t, jose.EdDSA, stranger, "ed", with(nil)), "No key"},
 			"a key that is not there":  {signed(t, jose.EdDSA, private["ed"], "xx", with(nil)), "No key"},
 			"no kid, of several":       {signed(t, jose.EdDSA, private["ed"], "", with(nil)), "No key"},

@@ -203,7 +203,7 @@ func TestANameThatIsNotServedGetsNoCertificate(t *testing.T) {
 	w.has("demo.gateway.test")
 	w.serve(false, "demo.gateway.test")
 	if _, err := w.handshake("demo.gateway.test"); err == nil {
-		t.Error("a name that is not served any more is shown its certificate")
+		t.Error("a name that is no longer served still gets its certificate")
 	}
 	if n := w.orders(""); n != 2 {
 		t.Errorf("%d certificates were made, want those of the gateway and of demo", n)

@@ -26,8 +26,8 @@ func owns(owned map[string]string, label, token string) bool {
 	return ok && subtle.ConstantTimeCompare([]byte(owner), []byte(token)) == 1
 }
 
-// From returns the address for which wrong tokens in r count. It is the zero value if senders
-// cannot be told apart, because they come through a proxy that does not name them.
+// From returns the address for which wrong tokens in r count. It is the zero value if senders cannot be
+// distinguished, because they come through a proxy that does not name them.
 func (a *Admission) From(r *http.Request) netip.Addr { return a.Trust.AddressApart(r) }
 
 // Shown takes whether a token that an address showed was right (see [Guesses.Judge]). It returns

@@ -191,12 +191,12 @@ func TestWhoMovesIsNotTakenBack(t *testing.T) {
 		h := slow(b, netip.Addr{}, 0, "it", &taken)
 		time.Sleep(b.SlowAfter[Exchanges]) // not longer
 		if b.Open(netip.Addr{}).Enter(Exchanges) {
-			t.Error("a peer was taken for slow at once")
+			t.Error("a peer counted as slow at once")
 		}
 		time.Sleep(time.Second)
 		h.Move(0)
 		if b.Open(netip.Addr{}).Enter(Exchanges) {
-			t.Error("a peer that moved was taken for slow")
+			t.Error("a peer that made progress counted as slow")
 		}
 		h.Wait()
 		time.Sleep(b.SlowAfter[Exchanges] + 1)

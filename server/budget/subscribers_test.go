@@ -10,7 +10,7 @@ func TestSubscribersAreTheNewestFew(t *testing.T) {
 	at := netip.MustParseAddr
 	s.Add(netip.Addr{})
 	if s.Has(netip.Addr{}) {
-		t.Error("an address that is none is known")
+		t.Error("an invalid address is known")
 	}
 	s.Add(at("192.0.2.1"))
 	s.Add(at("2001:db8::1"))

@@ -125,7 +125,7 @@ func TestWhatPilesUpWhileASenderWaitsCounts(t *testing.T) {
 			}
 		}
 		if got := int(v.x.Hold().Held(budget.Memory)) - before; got != window+1 {
-			t.Errorf("%d bytes more are held while the visitor takes %d", got, window+1)
+			t.Errorf("%d bytes more are held while the visitor reads %d", got, window+1)
 		}
 		v.leave()
 		v.cut(Abandoned, ErrVisitorGone)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// BenchmarkExchange is one visitor who asks, one poll that takes it, and the answer.
+// BenchmarkExchange is one visitor's request, one poll that takes it, and the answer.
 func BenchmarkExchange(b *testing.B) {
 	for name, tap := range benchTaps {
 		b.Run(name, func(b *testing.B) { benchmarkExchange(b, tap) })

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// gone tells whether nobody claims demo.
+// gone reports whether nobody claims demo.
 func (s *scene) gone() bool {
 	synctest.Wait()
 	return s.Lookup("demo") == nil

@@ -1,12 +1,11 @@
-// Package claim is the core of the gateway: claims, their sessions, and the
-// exchanges between visitors and sessions. It knows no wire: every protocol is
-// a door elsewhere that turns its wire into calls of this package.
+// Package claim is the core of the gateway: claims, their sessions, and the exchanges between visitors and
+// sessions. It knows no wire: every protocol is a door elsewhere that turns its wire into calls of this
+// package.
 //
 // A door for programs calls [Registry.Open] or [Registry.Enter], [Session.Open] or [Session.Feed],
-// [Delivery.Answer], [Delivery.Part], [Delivery.Interim], [Delivery.Abort] and
-// [Session.End]. A door for visitors calls [Claim.Begin]
-// and then [Exchange.Do]. Whoever waits does so on its own goroutine; the
-// package starts none.
+// [Delivery.Answer], [Delivery.Part], [Delivery.Interim], [Delivery.Abort] and [Session.End]. A door for
+// visitors calls [Claim.Begin] and then [Exchange.Do]. Callers wait on their own goroutines; the package
+// starts none.
 //
 // # States of an exchange
 //

@@ -8,8 +8,8 @@ import (
 
 // drain is the progress of a gateway that stops. Its owner stops it in two steps:
 //
-//	Drain   upgraded connections end, and everything else goes on as ever; then nothing new is let in, and polls end
-//	GiveUp  what has no answer fails
+//	Drain   upgraded connections end, and everything else goes on as usual; then nothing new is accepted, and polls end
+//	GiveUp  exchanges without an answer fail
 type drain struct {
 	parts  atomic.Bool   // set by the first step
 	begins chan struct{} // closed by the second
@@ -61,9 +61,9 @@ func (x *Exchange) cut() {
 // have not ended within [Times.Parting] fail with [ErrDraining]. From then on a request to upgrade
 // fails with it too, and an answer that upgrades nevertheless is cancelled at once.
 //
-// Once served has returned, nothing new is let in: queued exchanges fail with [ErrDraining], polls
-// end with it, spread over at most [Times.Spread], and delivered exchanges may still be answered. A
-// nil served returns at once.
+// Once served has returned, nothing new is accepted: queued exchanges fail with [ErrDraining], polls end with
+// it, spread over at most [Times.Spread], and delivered exchanges may still be answered. A nil served returns
+// at once.
 func (r *Registry) Drain(served func()) {
 	if r.drain.parts.CompareAndSwap(false, true) {
 		r.eachHeld((*Exchange).part)

@@ -56,8 +56,8 @@ func TestExchangesThatLastAreTold(t *testing.T) {
 	}
 }
 
-// An upgraded connection is told once, and ends in time where its program does not end it; one that is upgraded while the gateway stops
-// is told too.
+// The program of an upgraded connection learns once that the gateway stops, and the connection ends in time
+// if its program does not end it; the same holds for one that is upgraded while the gateway stops.
 func TestUpgradedConnectionsPart(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
@@ -99,7 +99,8 @@ func (s *scene) answerMore(one *Session, x *Exchange) {
 	synctest.Wait()
 }
 
-// told fails the test unless a session is told once that an exchange drains, and moves its cursor.
+// told fails the test unless a session learns exactly once that an exchange drains. It moves the session's
+// cursor.
 func (s *scene) told(one *Session, cursor *string, id string) {
 	s.t.Helper()
 	b := s.take(one, cursor)

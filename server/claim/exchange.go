@@ -93,7 +93,7 @@ func (x *Exchange) Request() *Request { return x.request }
 // Hold returns the hold of the exchange and its request.
 func (x *Exchange) Hold() *budget.Hold { return x.hold }
 
-// Over is closed when the exchange has ended, whoever ended it.
+// Over is closed when the exchange has ended, for any reason.
 func (x *Exchange) Over() <-chan struct{} {
 	x.claim.mu.Lock()
 	defer x.claim.mu.Unlock()

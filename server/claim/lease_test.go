@@ -32,7 +32,7 @@ func (l *lines) count(what string) int {
 func TestALeaseThatEndsIsTriedUntilItsRecordIsGone(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault fault
-		ends  bool // as soon as somebody looks what became of it
+		ends  bool // as soon as somebody looks
 	}{
 		"it was not made": {unmade, false}, "nobody answered": {hangs, false}, "it was made": {only("delete", madeAndFailed), true},
 	} {

@@ -60,7 +60,7 @@ func (l *life) lapse() {
 		l.death.disarm()
 	case left > 0:
 		l.death.after(left)
-	case c.registry.drain.begun(), l.outstays(): // it was told to stay away, or is busy
+	case c.registry.drain.begun(), l.outstays(): // it was asked to stay away, or is busy
 		l.death.after(lifetime)
 	case late > lifetime/lateShare && !l.doubted.Equal(l.active):
 		l.doubted = l.active

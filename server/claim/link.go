@@ -2,9 +2,8 @@ package claim
 
 import "time"
 
-// Link is an open poll that does not wait: its door is told when there is something to take, and
-// passes on answers without waiting for visitors. The door says by [LinkDoor.Heard] that the
-// program lives.
+// Link is an open poll that does not wait: it notifies its door when messages are available, and passes on
+// answers without waiting for visitors. The door calls [LinkDoor.Heard] to show that the program lives.
 type Link struct {
 	poll *poll
 	door LinkDoor

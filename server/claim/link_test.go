@@ -234,7 +234,7 @@ func TestALinkThatWasReplacedConfirmsNothing(t *testing.T) {
 	})
 }
 
-// A part that was taken is so whoever ends the answer, but for the visitor.
+// Parts stay accepted even if the program then aborts the answer; only the end of the visitor changes that.
 func TestALinkConfirmsWhatItsProgramAborts(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		l := s.onLink(0, Windows{1_000, 1_000})
@@ -249,7 +249,8 @@ func TestALinkConfirmsWhatItsProgramAborts(t *testing.T) {
 	})
 }
 
-// What comes while a link was told goes with it, up to a bound; then the link that has waited next longest is told.
+// Messages that arrive while a link is notified are sent with it, up to a bound; then the link that has
+// waited next longest is notified.
 func TestALinkIsGivenWhatComesAtOnce(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Batch: 8}}, func(t *testing.T, s *scene) {
 		var links []*Link

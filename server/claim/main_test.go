@@ -175,7 +175,7 @@ func park(s *Session, cursor *string, wait time.Duration) *parked {
 	return p
 }
 
-// open tells whether the poll still waits.
+// open reports whether the poll still waits.
 func (p *parked) open() bool {
 	synctest.Wait()
 	select {
@@ -186,7 +186,7 @@ func (p *parked) open() bool {
 	}
 }
 
-// take polls without waiting and gives what came, nil where nothing did.
+// take polls without waiting and returns the batch, or nil if there is none.
 func (s *scene) take(from *Session, cursor *string) *Batch {
 	s.t.Helper()
 	b, err := from.Poll(context.Background(), cursor, 0, 0)

@@ -159,7 +159,7 @@ func TestVisitorsWhoLeaveLeaveNothing(t *testing.T) {
 				t.Errorf("%d messages, %d of them cancellations, and %d held; want none held, and %d cancellations at most", n, s.out.cancels, len(s.held), mostCancels)
 			}
 			if least := leavers - mostCancels; way.door == "" && cancels < least {
-				t.Errorf("%d cancellations were told, want at least %d", cancels, least)
+				t.Errorf("%d cancellations were delivered, want at least %d", cancels, least)
 			}
 			runtime.KeepAlive(r)
 		})

@@ -105,7 +105,7 @@ func TestWhatIsCutOrMistypedIsNoMintedToken(t *testing.T) {
 		"no digits": "rht_" + strings.Repeat("-", 30) + checksum(strings.Repeat("-", 30)), "empty": "", "prefix": "rht_",
 	} {
 		if KindOf(token) != "" || len(s.find(token)) > 0 {
-			t.Errorf("%s: %q is taken for a minted token", name, token)
+			t.Errorf("%s: %q counts as a minted token", name, token)
 		}
 	}
 }

@@ -28,7 +28,7 @@ type parts struct {
 	lasts   bool          // its parts have no deadline
 	moved   time.Time     // when the last part came, or the visitor had taken all
 	came    chan struct{} // something came for the visitor; one place
-	room    chan struct{} // closed when the visitor takes something; nil while nobody waits
+	room    chan struct{} // closed when the visitor reads something; nil while nobody waits
 	// confirms are the unconfirmed messages of a link; nil if none came on one.
 	confirms *confirmations
 }

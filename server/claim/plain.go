@@ -7,11 +7,10 @@ import (
 	"time"
 )
 
-// A plain session serves a door's protocol that has neither cancellations nor cursors: its program
-// names its place in a URL. Its messages are only requests, numbered without gaps, and a number
-// tells which exchange a reply is for. A program that asks again from an earlier place gets what it
-// has not answered again, numbered from that place on. One that asks from a later place knows that
-// place from an earlier session.
+// A plain session serves a door's protocol without cancellations and cursors: its program names its place in
+// a URL. Its messages are only requests, numbered without gaps, and a reply names its exchange by the number.
+// If a program asks again from an earlier place, unanswered requests are delivered again, numbered from that
+// place on. A program that asks from a later place knows that place from an earlier session.
 //
 // Cursors do not show that a plain session lives. It ends when its program neither polls nor
 // answers for the default lease, or for the claim's lease if the session holds exchanges or that

@@ -19,8 +19,8 @@ func (s *scene) plain(set ...Settings) *Session {
 	return o.Session
 }
 
-// given tells the exchange of a place, and fails the test unless it is known or not as
-// wanted.
+// given returns the exchange at a place. It fails the test if whether the exchange is known differs from
+// want.
 func (s *scene) given(from *Session, cursor string, nth int, want bool) *Exchange {
 	s.t.Helper()
 	x, known, err := from.Given(cursor, nth)
@@ -216,7 +216,7 @@ func TestASessionOfAnotherDoorIsNotResumedAfterItsEnd(t *testing.T) {
 			t.Errorf("enter = %v %v, want ErrNoSession", o, err)
 		}
 		if s.Session("", "demo", one.id) != one {
-			t.Error("the session that ended is not known any more")
+			t.Error("the ended session is no longer known")
 		}
 	})
 }

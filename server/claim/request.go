@@ -21,7 +21,7 @@ type Request struct {
 	Upgrade string
 	// ReplayOf is the exchange whose recorded request this repeats. Empty means that a visitor asked.
 	ReplayOf string
-	// Interims takes the interim responses. Nil means that the visitor takes none.
+	// Interims takes the interim responses. Nil means that the visitor accepts none.
 	Interims Informer
 }
 
@@ -39,7 +39,7 @@ type Answer struct {
 	// content.
 	Trailers []Field
 
-	hash    uint64 // tells it from others; set before it is given to an exchange
+	hash    uint64 // distinguishes it from others; set before an exchange gets it
 	relayed bool   // its content comes by the stream of [Delivery.Stream]
 	// confirms learns when the visitor has taken content that came on a link; nil for any other
 	// answer.

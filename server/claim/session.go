@@ -80,8 +80,8 @@ func (s *Session) lose() {
 	s.claim.queue.putBack(moving)
 }
 
-// giveUp forgets what an ended session remembers, and ends the upgraded connections that the session still holds when nobody can
-// answer it any more. Nothing else would: there is no time between their parts.
+// giveUp forgets the state of an ended session. It ends the upgraded connections that the session still holds
+// if nobody can answer them; nothing else would, since their parts have no deadline.
 func (s *Session) giveUp() {
 	s.claim.mu.Lock()
 	defer s.claim.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Who knows only the old token gets no requests any more.
+// A program that knows only the old token gets no further requests.
 func TestAChangedTokenEndsOpenPolls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := New(Options{})

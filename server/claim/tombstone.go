@@ -112,7 +112,7 @@ func (t *tombstones) judge(id string, same func(tombstone) bool) Result {
 
 var seed = maphash.MakeSeed()
 
-// hashAnswer tells answers apart.
+// hashAnswer returns a hash that distinguishes answers.
 func hashAnswer(a *Answer) uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)

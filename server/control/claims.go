@@ -25,7 +25,7 @@ import (
 	"reversehttp/server/terms"
 )
 
-// Bounds are the bounds that programs are told and held to.
+// Bounds are the bounds that programs learn and must keep.
 type Bounds struct {
 	// Each is the most content in bytes: InlineBytes of a request in its envelope,
 	// FramedInlineBytes of a request beside it, ContentBytes of a request, PartBytes of a part, and

@@ -44,8 +44,7 @@ func envelopeSchema(t *testing.T, definition string) *jsonschema.Schema {
 	return s
 }
 
-// batchOf gives what a poll gets of requests; the one whose method is LEAVE is
-// a cancellation.
+// batchOf returns the batch that a poll gets for requests; the one with the method LEAVE is a cancellation.
 func batchOf(t *testing.T, requests []*claim.Request) (s *claim.Session, batch *claim.Batch) {
 	t.Helper()
 	r := claim.New(claim.Options{Limits: claim.Limits{Batch: 10_000}})

@@ -79,7 +79,7 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// apart gives the messages of a POST, each as it stands.
+// apart returns the messages of a POST, each unchanged.
 func apart(t *testing.T, body []byte) []json.RawMessage {
 	var members map[string]json.RawMessage
 	var list []json.RawMessage
@@ -92,8 +92,7 @@ func apart(t *testing.T, body []byte) []json.RawMessage {
 	return []json.RawMessage{body}
 }
 
-// resolves tells whether a JSON Pointer leads to a value, or to a needed member
-// that is missing.
+// resolves reports whether a JSON Pointer leads to a value, or to a required member that is missing.
 func resolves(t *testing.T, raw []byte, pointer string) bool {
 	t.Helper()
 	var v any

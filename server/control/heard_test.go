@@ -59,7 +59,7 @@ func TestAClosedConnectionSendsWhatWasPutTogether(t *testing.T) {
 	}
 }
 
-// Whoever closes first, and in however many pieces a frame is written, one Close frame is the last.
+// Whichever side closes first, and in however many pieces a frame is written, one Close frame is the last.
 func TestNothingFollowsACloseFrame(t *testing.T) {
 	here, there := net.Pipe()
 	c := &heard{Conn: here, link: &link{}}

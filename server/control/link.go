@@ -36,7 +36,7 @@ type Links struct {
 	Claims    *Claims
 	Envelopes Envelopes
 	Answers   *Answers
-	// Polls says how much content comes inline, and is told what a session is given.
+	// Polls says how much content comes inline, and counts deliveries to a session.
 	Polls *Polls
 	// Window is the most unconfirmed content of a link in bytes; 0 means as much as memory allows.
 	Window int
@@ -46,7 +46,7 @@ type Links struct {
 
 	mu      sync.Mutex // guards what follows
 	open    map[*link]struct{}
-	drains  bool // links are being told that the gateway stops
+	drains  bool // links are being notified that the gateway stops
 	closed  bool
 	running sync.WaitGroup
 }
@@ -271,7 +271,7 @@ func (ls *Links) add(l *link) (ended <-chan struct{}) {
 		ls.open = map[*link]struct{}{}
 	}
 	ls.open[l] = struct{}{}
-	if ls.drains { // it came while the others were being told
+	if ls.drains { // it came while the others were notified
 		l.drain()
 	}
 	over := make(chan struct{})
@@ -295,7 +295,7 @@ const (
 	tellMost = 2 * time.Second
 )
 
-// Drain tells all links that the gateway stops, one after the other, within two seconds. It does not wait.
+// Drain notifies all links that the gateway stops, one after the other, within two seconds. It does not wait.
 func (ls *Links) Drain() {
 	ls.mu.Lock()
 	ls.drains = true

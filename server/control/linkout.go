@@ -37,7 +37,7 @@ type sender struct {
 	sending     bool    // the goroutine runs
 	over        bool    // sending has ended
 	unread      bool    // reading has ended: the write in progress keeps its deadline
-	told        bool    // the program was told that the link ends
+	told        bool    // the program knows that the link ends
 	untaken     error   // the first error of a write; nil if there was none
 	beat        *time.Timer
 	later       *time.Timer // sends results that could not go along with something else; nil until the first ones
@@ -99,8 +99,8 @@ func (s *sender) expect(id string, lost *answer.Fault) {
 	s.order.expect(id, lost)
 }
 
-// resultsWait is how long results wait to go along with something else: nobody waits to hear that a
-// whole answer was accepted.
+// resultsWait is how long results wait to be sent with other messages: the result of a whole answer is not
+// urgent.
 const resultsWait = 5 * time.Millisecond
 
 // send sends the waiting results: at once if one is not what its program expects.
@@ -172,8 +172,8 @@ func (s *sender) fail(why error) {
 	s.start()
 }
 
-// drain tells the program that the gateway stops. It does not wait, so a program that does not read
-// is not told.
+// drain notifies the program that the gateway stops. It does not wait, so a program that does not read misses
+// it.
 func (s *sender) drain() {
 	s.fail(claim.ErrDraining)
 	s.mu.Lock()
@@ -184,8 +184,7 @@ func (s *sender) drain() {
 	}
 }
 
-// stop ends the sending after reading ended with err. The program is told of err if it is a
-// problem.
+// stop ends the sending after reading ended with err. If err is a problem, it is sent to the program.
 func (s *sender) stop(err error) {
 	if p, ok := errors.AsType[*problem.Problem](err); ok {
 		s.mu.Lock()

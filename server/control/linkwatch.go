@@ -12,7 +12,7 @@ import (
 type watching struct {
 	mu      sync.Mutex         // guards what follows; while it is held no book may be locked
 	watched *recording.Watcher // nil for none
-	after   string             // the last change that the program was told of
+	after   string             // the last change that the program knows
 }
 
 // begin starts telling the program of l about recordings, as it asked.

@@ -79,8 +79,8 @@ func (a *Answers) Raw(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// pump passes on content as it comes in r. It reports whether it passed on all of it, and whether
-// nobody wants it any more, which ends the wait for the rest.
+// pump passes on content as it arrives in r. It reports whether it passed on all of it, and whether nobody
+// needs it, which ends the wait for the rest.
 func (a *Answers) pump(w http.ResponseWriter, r *http.Request, content io.Reader, stream *claim.Stream) (whole, late bool) {
 	rc := http.NewResponseController(w)
 	read := make(chan struct{})

@@ -103,7 +103,7 @@ func (rs *Replays) replace(req *claim.Request, body []byte, cut bool, ask *schem
 			return nil, bad("target", "target is longer than this gateway accepts.")
 		}
 		if !validTarget(*ask.Target) {
-			return nil, bad("target", "target is * or a path that begins with /, as it stands in a request: percent-encoded, without spaces and #.")
+			return nil, bad("target", "target is * or a path that begins with /, in the form of a request: percent-encoded, without spaces and #.")
 		}
 		req.Target, req.URL = target, strings.TrimSuffix(cmp.Or(req.Base, rs.claims.Envelopes.Public.Base(label)), "/")
 		if target != "*" {

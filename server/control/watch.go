@@ -99,8 +99,8 @@ func appendChanges(out []byte, form envelope.Form, c recording.Changes, after st
 	return out
 }
 
-// eventsOf returns the changes since a change as messages. All but the last name the earlier
-// change, so that a reader that leaves in between is told of all of them again.
+// eventsOf returns the changes since a change as messages. All but the last name the earlier change, so that
+// a reader that leaves in between gets all of them again.
 func eventsOf(c recording.Changes, after string) (events []schema.RecordedEvent) {
 	if c.Cleared {
 		events = append(events, schema.RecordedEvent{Type: schema.TypeRecordedEvent, Change: after, Cleared: true})

@@ -213,7 +213,7 @@ func TestADomainLeadsToOneClaim(t *testing.T) {
 		time.Sleep(2 * seldom)
 		w.leads("with both records", hooks, "a")
 		if told := w.domains.Tell(b); !strings.Contains(told.Problem, "Another claim") {
-			t.Errorf("b is told %+v", told)
+			t.Errorf("b gets %+v", told)
 		}
 		w.set(hooks, w.domains.Tell(b).Value)
 		if err := b.Change(w.settings(hooks)); err != nil { // looks at once
@@ -226,7 +226,7 @@ func TestADomainLeadsToOneClaim(t *testing.T) {
 		}
 		w.leads("when b wants it no more", hooks, "")
 		if w.domains.Tell(b) != (State{}) {
-			t.Errorf("b is told %+v", w.domains.Tell(b))
+			t.Errorf("b gets %+v", w.domains.Tell(b))
 		}
 	})
 }
@@ -258,7 +258,7 @@ func TestTheOperatorsListNeedsNoRecord(t *testing.T) {
 		time.Sleep(seldom)
 		w.leads("for another label", hooks, "")
 		if told := w.domains.Tell(mallory); !strings.Contains(told.Problem, "another label") || told.Record != "" {
-			t.Errorf("mallory is told %+v", told)
+			t.Errorf("mallory gets %+v", told)
 		}
 		w.claim("demo", "token-of-ann", hooks)
 		w.leads("for its label", hooks, "demo")

@@ -10,13 +10,12 @@ import (
 	"reversehttp/server/problem"
 )
 
-// Collect reads the content of a request that a session was given, up to limit bytes, for a program
-// that takes only whole content. The content counts in the hold of the exchange until free is
-// called.
+// Collect reads the content of a request that a session has, up to limit bytes, for a program that accepts
+// only whole content. The content counts in the hold of the exchange until free is called.
 //
-// If Collect fails, the exchange has ended and no program has had the request: the content broke
-// off, came too slowly, exceeded the limit, which tooLarge tells the visitor, or found no room; or
-// the program's ctx ended.
+// If Collect fails, the exchange has ended and no program has received the request: the content broke off,
+// came too slowly, exceeded the limit, which the visitor reads in tooLarge, or found no room; or the
+// program's ctx ended.
 func (l *Relay) Collect(ctx context.Context, s *claim.Session, x *claim.Exchange, limit int, tooLarge string) (content *claim.Content, free func(), err error) {
 	defer s.Work(ctx)()
 	defer context.AfterFunc(ctx, func() { x.Reject(claim.ErrSessionLost) })()

@@ -134,7 +134,7 @@ func (b *bubble) restart(o gateway.Options, remembers bool) {
 	b.start(o)
 }
 
-// line is a connection on which a test says and hears bytes.
+// line is a connection on which a test writes and reads bytes.
 type line struct {
 	net.Conn
 	t  *testing.T

@@ -99,7 +99,7 @@ func TestCollectedContentIsOfTheBudget(t *testing.T) {
 				v := b.begin(chunkedUpload + chunkedPart(700_000))
 				v.pending()
 				if grown := b.g.Registry().Options().Budget.Held(budget.Memory) - before; grown < 700_000 {
-					t.Errorf("%d bytes more are held, want what came of the content", grown)
+					t.Errorf("%d bytes more are held, want those of the received content", grown)
 				}
 				_ = v.l.Close()
 				p.pending()

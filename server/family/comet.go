@@ -20,9 +20,8 @@ import (
 // URL of a label: it carries the response to an earlier event, or nothing, and is answered with the
 // next event.
 //
-// A program does not say which poll it is. So each open poll has a session, and a session whose
-// poll was answered is taken over by the next poll, whoever sends it: an event is found by its id,
-// in whichever session it is.
+// A program does not identify its polls. So each open poll has a session, and the next poll, of any sender,
+// takes over a session whose poll was answered: an event is found by its id, in whichever session it is.
 type comet struct {
 	g  *door.Host
 	by *entrance

@@ -52,7 +52,7 @@ type stage struct {
 	now, most int // handlers at work
 }
 
-// part is the handler's part in an exchange. It does what the stage tells it.
+// part is the handler's part in an exchange. The stage directs it.
 type part struct {
 	w      http.ResponseWriter
 	r      *http.Request

@@ -18,7 +18,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// toldKey is that of the message, in the context of a request whose program was told it.
+// toldKey is the context key for the message that the program of a request received.
 type toldKey struct{}
 
 // exchanges has the cases of request.json and response.json through a door.
@@ -107,7 +107,7 @@ func lastResponse(from io.Reader, method string) (status int, fields http.Header
 	}
 }
 
-// envelopeOf makes what a handler has an envelope, with what its program was told.
+// envelopeOf converts a handler's request to an envelope, with the message that its program received.
 func envelopeOf(r *http.Request) schema.Request {
 	e, _ := r.Context().Value(toldKey{}).(schema.Request)
 	e.Method, e.Target, e.Headers = r.Method, characters(r.RequestURI), append([]schema.Field{{"Host", r.Host}}, textFields(r.Header)...)

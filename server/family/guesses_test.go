@@ -163,7 +163,7 @@ func TestWhatIsOpenGoesOnWhereOthersGuess(t *testing.T) {
 			if got := b.ask(get(fresh(longToken))); got.code() != "rate_limited" {
 				t.Errorf("another session = %d %s, want rate_limited", got.StatusCode, got.body)
 			}
-			// Whoever knows of the session, and not its token, learns nothing, here or elsewhere.
+			// A stranger who knows the session, but not its token, learns nothing, here or elsewhere.
 			guessed := strings.Replace(at, privatePath(longToken), privatePath(wrongOne), 1)
 			if got := b.ask(get(guessed)); got.code() != "rate_limited" {
 				t.Errorf("a guess for the session = %d %s, want rate_limited", got.StatusCode, got.body)

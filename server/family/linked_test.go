@@ -75,7 +75,7 @@ func (p *polled) serveLink(ctx context.Context, running *sync.WaitGroup) error {
 	}
 }
 
-// hear takes a message that came on a link, and acknowledges it.
+// hear handles a message from a link, and acknowledges it.
 func (p *polled) hear(ctx context.Context, running *sync.WaitGroup, l *linkEnd, m json.RawMessage) error {
 	switch vectors.TypeOf(m) {
 	case schema.TypeRequest, schema.TypeCancel:
@@ -96,7 +96,7 @@ func (p *polled) hear(ctx context.Context, running *sync.WaitGroup, l *linkEnd, 
 	return nil
 }
 
-// judge hands a result to whoever sent the message.
+// judge passes a result to the sender of the message.
 func (l *linkEnd) judge(r schema.Result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

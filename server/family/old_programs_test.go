@@ -205,7 +205,7 @@ func (p *reversing) serve(ctx context.Context, at string, polled *http.Response)
 	<-posted
 }
 
-// ended is content that tells of its end.
+// ended is content that signals its end.
 type ended struct {
 	io.ReadCloser
 	tell func()

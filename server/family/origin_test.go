@@ -68,7 +68,7 @@ func TestPagesOfOtherOriginsComeByNoDoor(t *testing.T) {
 	}
 }
 
-// A page of an allowed origin navigates as any other; and who looks at the door of 2008 claims nothing.
+// A page of an allowed origin navigates like any other, and opening the door of 2008 claims nothing.
 func TestANavigationFromElsewhereLooks(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		b.register("name=demo&token=t0")

@@ -87,11 +87,11 @@ func (d *ptth) turn(w http.ResponseWriter, version string, f *feed) {
 	f.leave()
 }
 
-// devicePark is how long a device waits for a visitor before it is told to ask again.
+// devicePark is how long a device waits for a visitor before it has to ask again.
 const devicePark = 25 * time.Second
 
-// device serves POST /{label} with Upgrade: PTTH/1.0, as devices send it: the connection turns once
-// there is a visitor, and serves that visitor; 204 tells the device to ask again.
+// device serves POST /{label} with Upgrade: PTTH/1.0, as devices send it: the connection turns once there is
+// a visitor, and serves that visitor; after 204 the device asks again.
 func (d *ptth) device(w http.ResponseWriter, r *http.Request) bool {
 	label, deeper := strings.CutPrefix(r.URL.Path, "/")
 	version := versionOf(r)

@@ -85,8 +85,8 @@ func (d *reverseHTTP) replies(r *http.Request, at place, s *claim.Session, p *po
 	}
 }
 
-// replyTo answers an exchange, or nobody if x is nil, with the next posted message. The visitor is
-// told of a fault too.
+// replyTo answers an exchange, or nobody if x is nil, with the next posted message. The visitor also gets an
+// error for a fault.
 func (d *reverseHTTP) replyTo(ctx context.Context, s *claim.Session, x *claim.Exchange, p *posted, last bool) (fault error) {
 	method := ""
 	if x != nil {

@@ -69,7 +69,7 @@ func (d *ietf) askClaim(t *turned, from string) (*claim.Session, error) {
 	return o.Session, nil
 }
 
-// tell tells the program the result of its claim. It ignores the response.
+// tell sends the program the result of its claim. It ignores the response.
 func (t *turned) tell(media string, what any) {
 	content, err := json.Marshal(what)
 	if err != nil {

@@ -28,7 +28,7 @@ func (w *town) reversed(protocol string) *talk {
 	return &talk{Conn: c, in: bufio.NewReader(c), t: w.t}
 }
 
-// sealed has the gateway listen by TLS, and gives what connects to it with a protocol.
+// sealed makes the gateway listen by TLS, and returns a function that connects to it with a protocol.
 func (w *town) sealed(protocol string) func() (net.Conn, error) {
 	w.t.Helper()
 	lent := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate

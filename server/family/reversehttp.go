@@ -76,9 +76,9 @@ func (d *reverseHTTP) mayUse(token string) error {
 	if token == SharedToken && !d.sharedToken {
 		d.hint.Do(func() {
 			d.g.Log.Warn(`a program with the token "-" was refused`,
-				"do", `give it a token of its own; or, where it is a stock program of 2008 that has no other, start the gateway with --shared-token: whoever shows "-" then shares its names`)
+				"do", `give it a token of its own; or, where it is a stock program of 2008 that has no other, start the gateway with --shared-token: all that send "-" then share its names`)
 		})
-		return problem.New(schema.CodeBadToken, `The token "-" is nobody's own: whoever knows the name could take the claim. Choose another token, or leave it out to be given one.`)
+		return problem.New(schema.CodeBadToken, `The token "-" is not secret: anyone who knows the name could take the claim. Choose another token, or leave it out to be given one.`)
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func TestAGatewayThatStopsTellsNoProgramOfOld503(t *testing.T) {
 				if asked > 10 {
 					t.Errorf("it asked %d times in 10 s, want 10 at most", asked)
 				}
-				gone := b.begin(ask) // nobody waits for who has gone
+				gone := b.begin(ask) // nobody waits for programs that left
 				_ = gone.l.Close()
 				synctest.Wait()
 				if n := b.g.Registry().Stats().Polls; n != 0 {
@@ -132,7 +132,8 @@ func TestAProgramOf2008LivesThroughARestart(t *testing.T) {
 	})
 }
 
-// Whatever its door, a program serves those who come while the gateway stops, until it is told.
+// A program serves visitors that come while the gateway stops, through every door, until it learns of the
+// end.
 func TestEveryDoorServesWhileTheGatewayStops(t *testing.T) {
 	for name, serve := range programs {
 		if apart[name] != "" {

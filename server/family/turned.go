@@ -66,8 +66,8 @@ const (
 // keepAlive detects within half a minute that a silent peer is gone.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 
-// turn makes conn, whose peer was told that it turns, a connection to the program's server, and
-// owns it from then on. It uses and updates the program's habit in seen.
+// turn makes conn, whose peer knows that it turns, a connection to the program's server, and owns it from
+// then on. It uses and updates the program's habit in seen.
 func turn(g *door.Host, conn net.Conn, protocol string, seen *habits) (*turned, error) {
 	wire.KeepAlive(conn, keepAlive)
 	speaks := new(http.Protocols)

@@ -43,7 +43,7 @@ func turns(n int, way string) func(*town, http.Handler) {
 	}
 }
 
-// claims tells the gateway what a connection that begins turned is for.
+// claims names the purpose of a connection that begins turned.
 func claims(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -89,7 +89,7 @@ func (w *town) keep(n int, h http.Handler, dial func(context.Context) (net.Conn,
 	waitFor(w.t, func() bool { return w.Registry().Stats().Polls == n })
 }
 
-// ending is a connection that tells when it was closed.
+// ending is a connection that reports when it was closed.
 type ending struct {
 	net.Conn
 	once sync.Once

@@ -85,9 +85,9 @@ var forwarding = map[string]bool{
 	"Via": true, "Cdn-Loop": true, "Forwarded": true, "X-Forwarded-For": true, "X-Forwarded-Host": true, "X-Forwarded-Prefix": true, "X-Forwarded-Proto": true,
 }
 
-// tellsOfWay are fields by which one proxy or another tells who a visitor is, or what they
-// asked for, besides those that begin with Forwarded- and X-Forwarded-. Handlers and the
-// frameworks below them believe some, and a proxy passes on what it does not know, so they are dropped.
+// tellsOfWay are fields by which some proxies name the visitor or the original target, in addition to those
+// that begin with Forwarded- and X-Forwarded-. Handlers and their frameworks believe some of them, and
+// proxies pass on unknown ones, so they are dropped.
 var tellsOfWay = map[string]bool{
 	"X-Forwarded": true, "X-Forwarder-For": true, "X-Original-Forwarded-For": true,
 	"X-Real-Ip": true, "True-Client-Ip": true, "Client-Ip": true, "X-Client-Ip": true, "X-Cluster-Client-Ip": true,

@@ -170,7 +170,7 @@ func TestAccountsThatChangeEndWhatMayNotGoOn(t *testing.T) {
 		accountsOf(t, path, `{"accounts":[`+entry+`,{"name":"bob","labels":["later"]`) // half of it
 		time.Sleep(2 * account.LookEvery)
 		if !there("later") || !there("ann-1") || !strings.Contains(log.String(), "cannot read accounts again") {
-			t.Fatalf("a file that is half written changed something, or nobody was told: %s", log.String())
+			t.Fatalf("a half-written file changed something, or was not reported: %s", log.String())
 		}
 		if n := strings.Count(log.String(), "cannot read accounts again"); n != 1 {
 			t.Errorf("the log says %d times that the file is wrong, want once", n)

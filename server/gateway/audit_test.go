@@ -85,7 +85,7 @@ func TestWhatBecomesOfClaimsIsWrittenDown(t *testing.T) {
 	}
 }
 
-// What may be told of a policy is not all written down: only its kinds, and their names.
+// The audit log does not contain all of a policy that owners may see: only its kinds, and their names.
 func TestOnlyKindsAndNamesOfPoliciesAreWrittenDown(t *testing.T) {
 	got := kindsOf(map[string]any{
 		"basic": []map[string]string{{"user": "ann", "hash": "s3cret"}}, "bearer": []map[string]string{{"name": "ci"}, {"token": "s3cret"}}, "ip": map[string]any{"allow": []string{"203.0.113.0/24"}},

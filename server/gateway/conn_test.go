@@ -226,7 +226,7 @@ func TestWhatNetHTTPRefusesIsAProblem(t *testing.T) {
 		"bad field name":         {"GET / HTTP/1.1\r\nHost: " + host + "\r\na b: c\r\n\r\n", schema.CodeBadRequest, ""},
 		"bad field value":        {"GET / HTTP/1.1\r\nHost: " + host + "\r\na: b\x00\r\n\r\n", schema.CodeBadRequest, ""},
 		"lengths that differ":    {"POST / HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", schema.CodeBadRequest, ""},
-		"length that is none":    {"POST / HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: +1\r\n\r\na", schema.CodeBadRequest, ""},
+		"invalid length":         {"POST / HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: +1\r\n\r\na", schema.CodeBadRequest, ""},
 		"coding unknown":         {"POST / HTTP/1.1\r\nHost: " + host + "\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", schema.CodeBadRequest, "transfer coding"},
 		"version unknown":        {"GET / HTTP/3.7\r\nHost: " + host + "\r\n\r\n", schema.CodeBadRequest, "unsupported protocol version"},
 		"control in the target":  {"GET /\x01 HTTP/1.1\r\nHost: " + host + "\r\n\r\n", schema.CodeBadRequest, ""},

@@ -70,7 +70,7 @@ func TestADomainLeadsToItsClaim(t *testing.T) {
 			{"Set-Cookie", "own=1"}, {"Set-Cookie", "named=1; Domain=hooks.example.org"}, {"Set-Cookie", "above=1; Domain=example.org"}, {"Service-Worker-Allowed", "/"},
 		}})
 		if asked.URL != "http://hooks.example.org:8080/a%2Fb?c" || asked.Base != "http://hooks.example.org:8080/" || asked.Target != "/a%2Fb?c" {
-			t.Errorf("the program is told %q, base %q, target %q", asked.URL, asked.Base, asked.Target)
+			t.Errorf("the program gets %q, base %q, target %q", asked.URL, asked.Base, asked.Target)
 		}
 		if !slices.Contains(asked.Headers, schema.Field{"Cookie", "a=b"}) {
 			t.Error("its own cookies do not reach it")
@@ -84,7 +84,7 @@ func TestADomainLeadsToItsClaim(t *testing.T) {
 		}
 		v := p.visit(get("hooks.example.org:8080", "/"))
 		if got := p.send("POST", p.Responses, p.Token, schema.Response{Type: schema.TypeResponse, ID: p.next().ID, Status: 200, Headers: []schema.Field{{"Set-Cookie", "named=1; Domain=hooks.example.org"}}}); strings.Contains(string(got.Content), "detail") {
-			t.Errorf("of a cookie for its own domain the program is told %s", got.Content)
+			t.Errorf("of a cookie for its own domain the program gets %s", got.Content)
 		}
 		v.await()
 		for _, path := range []string{"/claims/demo", "/.well-known/reversehttp", "/healthz", "/at/demo/"} { // nothing of the gateway is there

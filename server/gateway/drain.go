@@ -10,7 +10,7 @@ import (
 // stopping is the progress of a shutdown.
 type stopping struct {
 	begun atomic.Bool // readiness fails
-	told  atomic.Bool // programs have been told to come back later
+	told  atomic.Bool // programs were asked to come back later
 	// watched is closed when watchers of recordings should reconnect.
 	watched chan struct{}
 	unwatch sync.Once
@@ -29,7 +29,7 @@ const (
 
 // Drain stops the gateway gently, within [Options.Drain] or until ctx ends:
 //
-//   - Readiness fails at once. Upgraded connections are told to close, and end within 2 s.
+//   - Readiness fails at once. Upgraded connections are asked to close, and end within 2 s.
 //   - Visitors are served as usual while the port is open: for [Options.DrainDelay], and then until no exchange is
 //     queued or running. After 2 s it is enough that none has run for a second, since new visitors may keep coming.
 //   - Then the port closes, and visitors that connected before are served.

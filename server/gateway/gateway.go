@@ -348,7 +348,7 @@ func recordingBytes(memory int64) int64 {
 const usualRecordings = 64 << 20
 
 // rate returns a bound on how often an address does something, or no bound if visitors cannot be
-// told apart.
+// distinguished.
 func (g *Gateway) rate(perSecond float64) *admission.Rate {
 	if g.trust.Anonymous {
 		perSecond = -1

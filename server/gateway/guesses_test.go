@@ -112,7 +112,7 @@ func TestAMistypedTokenIsSaidToBeOne(t *testing.T) {
 		for token, mistyped := range map[string]bool{minted.Token[:20]: true, claim.MintToken(claim.OwnerToken): false, longToken: false} {
 			got := w.send("GET", minted.Claim, token, nil)
 			if said := got.problem().Detail != "This is not the token of the claim."; got.Status != http.StatusForbidden || said != mistyped {
-				t.Errorf("%q = %d %s, want to hear that it is mistyped: %v", token, got.Status, got.Content, mistyped)
+				t.Errorf("%q = %d %s, want the error for a mistyped token: %v", token, got.Status, got.Content, mistyped)
 			}
 		}
 		viewer := into[map[string]any](t, w.send("PATCH", minted.Claim, minted.Token, schema.ClaimPatch{Viewer: new(true)}))["viewerToken"].(string)

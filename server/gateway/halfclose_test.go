@@ -11,10 +11,9 @@ import (
 	"reversehttp/server/claim"
 )
 
-// TestAVisitorWhoEndsItsSideIsTakenForGone needs a real connection: only there
-// can a peer end what it sends and go on reading. net/http cancels the request
-// at the end of what it reads, and tells nobody which of the two it was.
-func TestAVisitorWhoEndsItsSideIsTakenForGone(t *testing.T) {
+// TestAVisitorWhoEndsItsSideCountsAsGone needs a real connection: only there can a peer end its sending side
+// and keep reading. net/http cancels the request at the end of the data, and does not distinguish the two.
+func TestAVisitorWhoEndsItsSideCountsAsGone(t *testing.T) {
 	onBothPorts(t, Options{}, func(t *testing.T, g *Gateway, dial func() net.Conn) {
 		visit := func(request string) string {
 			c := dial()

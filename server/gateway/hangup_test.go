@@ -74,7 +74,8 @@ func TestAStreamThatTakesNothingIsNoHangup(t *testing.T) {
 	})
 }
 
-// hungUpOnTCP has a program stream over a real connection and end that, and waits until the visitor is told.
+// hungUpOnTCP lets a program stream over a real connection and end that, and waits until the visitor learns
+// of it.
 func hungUpOnTCP(t *testing.T, end func(net.Conn)) {
 	t.Helper()
 	var o Options
@@ -106,8 +107,9 @@ func hungUpOnTCP(t *testing.T, end func(net.Conn)) {
 	})
 }
 
-// However the kernel says that a program is gone, its visitors are told long before its silence would be.
-func TestWhatTheKernelSaysOfAProgramIsHeard(t *testing.T) {
+// Whatever signal of the kernel shows that a program is gone, its visitors learn of it long before its
+// silence would be noticed.
+func TestSignalsOfTheKernelEndExchangesOfAProgram(t *testing.T) {
 	for name, end := range map[string]func(net.Conn){
 		"closed": func(c net.Conn) { _ = c.Close() },
 		"reset": func(c net.Conn) {

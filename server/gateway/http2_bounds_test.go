@@ -81,7 +81,7 @@ func TestAConnectionHasBoundedStreams(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n, _ := f.(*http2.SettingsFrame).Value(http2.SettingMaxConcurrentStreams); n != streamsAtOnce {
-			t.Errorf("the bound is told as %d, want %d", n, streamsAtOnce)
+			t.Errorf("the announced bound is %d, want %d", n, streamsAtOnce)
 		}
 		if n, _ := f.(*http2.SettingsFrame).Value(http2.SettingMaxFrameSize); n > streamWindow {
 			t.Errorf("a frame may have %d bytes, more than may be on their way", n)

@@ -89,7 +89,7 @@ func TestAnInterimResponseToAStreamThatIsReset(t *testing.T) {
 	reset.Wait()
 }
 
-// net/http sends 100 (Continue) on the goroutine of who asks for the content.
+// net/http sends 100 (Continue) on the goroutine that reads the content.
 func TestAnInterimResponseDoesNotMeetTheInvitation(t *testing.T) {
 	p, at := serveReal(t)
 	for i := range 60 {

@@ -132,7 +132,8 @@ func TestARefusedUpgradeReplacesNoLink(t *testing.T) {
 	})
 }
 
-// A stopping gateway waits for no program that neither reads nor closes its link, and tells those whose link is being opened.
+// A stopping gateway waits for no program that neither reads nor closes its link, and notifies those whose
+// link is being opened.
 func TestALinkDoesNotHoldTheEndBack(t *testing.T) {
 	for name, open := range map[string]func(*world, *program){
 		"that reads nothing": func(_ *world, p *program) { p.link() },
@@ -171,7 +172,7 @@ func TestALinkThatTheGatewayEndsDidNotHangUp(t *testing.T) {
 		_, _ = raw.conn.Write([]byte{0xF1, 0x80, 0, 0, 0, 0}) // reserved bits
 		began := time.Now()
 		if v.await(); time.Since(began) < 9*time.Second {
-			t.Errorf("the visitor was told after %v, as of a program that hung up", time.Since(began))
+			t.Errorf("the visitor was answered after %v, as if the program had hung up", time.Since(began))
 		}
 	})
 }

@@ -247,7 +247,7 @@ func TestALinkHasWindows(t *testing.T) {
 				}
 				again := w.visit(get(host, "/again"))
 				r := l.read()
-				for r.Type != "request" { // or tells that a visitor left
+				for r.Type != "request" { // or says that a visitor left
 					r = l.read()
 				}
 				l.sendFramed(begin(r), part(r, 1, "fits", false))
@@ -360,8 +360,8 @@ func TestALinkWithoutAToken(t *testing.T) {
 	})
 }
 
-// The gateway tells a link why it ends.
-func TestALinkIsToldWhyItEnds(t *testing.T) {
+// The gateway says why it ends a link.
+func TestTheEndOfALinkHasItsReason(t *testing.T) {
 	for name, test := range map[string]struct {
 		end   func(*linked)
 		code  schema.Code

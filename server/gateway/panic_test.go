@@ -21,7 +21,7 @@ func TestAPanicIsLoggedAndCutsTheConnection(t *testing.T) {
 		for range 2 {
 			v := w.visit(get("localhost", "/gone?secret"))
 			if <-v.done; v.got.Err == nil {
-				t.Errorf("whoever is gone got %d %s", v.got.Status, v.got.Content)
+				t.Errorf("a visitor who is gone got %d %s", v.got.Status, v.got.Content)
 			}
 		}
 		if log.String() != "" {

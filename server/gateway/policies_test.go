@@ -20,7 +20,7 @@ import (
 	"reversehttp/server/terms"
 )
 
-// What each kind of a policy judges is tested in server/policy; here is what becomes of that.
+// server/policy tests the verdicts of each kind of policy; here are their effects.
 
 // policed claims demo with a policy.
 func (w *world) policed(policy string) *program {

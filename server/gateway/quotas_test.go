@@ -161,7 +161,7 @@ func TestBytesThatGoOutStopAtTheQuota(t *testing.T) {
 			t.Errorf("beyond the quota %d bytes came, and %v; want that the answer is cut", len(rest), err)
 		}
 		if got := p.send("GET", p.Requests, p.Token, nil, schema.Field{"Prefer", "wait=1"}); !bytes.Contains(got.Content, []byte(`{"type":"cancel","id":"`+r.ID+`"`)) {
-			t.Errorf("poll = %s, want that the program is told", got.Content)
+			t.Errorf("poll = %s, want a poll that says so", got.Content)
 		}
 		got := whole()
 		overdrawn(t, "a whole answer that is too long", got, "address", "responseBytesPerDay")

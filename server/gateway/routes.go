@@ -162,9 +162,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		wire.Taken(r)
 	}
 	if g.stopping.begun.Load() && (where != publicurl.Control || g.stopping.told.Load()) {
-		// Visitors should reconnect elsewhere, so that few connections are idle and cut at the end.
-		// Programs keep theirs until they are told to come back: they still have answers to send,
-		// and the port may be closed to new connections.
+		// Visitors should reconnect elsewhere, so that few connections are idle and cut at the end. Programs
+		// keep theirs until they are asked to come back: they still have answers to send, and the port may be
+		// closed to new connections.
 		w.Header().Set("Connection", "close")
 	}
 	fields, bytes := countFields(r)

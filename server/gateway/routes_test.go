@@ -42,7 +42,7 @@ func TestAPageByAnotherNameIsAtTheControlOrigin(t *testing.T) {
 	}
 }
 
-// Behind a proxy that tells 127.0.0.1 as Host, a redirect would come back for ever.
+// Behind a proxy that sends 127.0.0.1 as Host, a redirect would loop.
 func TestAPageOfAPublicGatewayIsNotRedirected(t *testing.T) {
 	inWorld(t, Options{PublicURL: "https://gateway.example/at/{label}/", Loopback: true, Pages: pages()}, func(w *world) {
 		if got := w.ask(get("127.0.0.1:8080", "/hello")); got.Status != 200 {

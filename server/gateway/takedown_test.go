@@ -65,7 +65,7 @@ func TestATakedownEndsWhatIsOpenAtOnce(t *testing.T) {
 			t.Errorf("%d exchanges are open, want that of the other claim", n)
 		}
 		if got := held.await(); got.Status != 451 || got.code() != schema.CodeTakenDown || got.Header.Get("Link") != `<http://localhost:8080/>; rel="blocked-by"` {
-			t.Errorf("a visitor whose request a handler has hears %d %s %v, want 451", got.Status, got.Content, got.Header)
+			t.Errorf("a visitor whose request a handler has gets %d %s %v, want 451", got.Status, got.Content, got.Header)
 		}
 		if <-streamed.done; streamed.got.Err == nil {
 			t.Errorf("a streamed answer ended cleanly: %s", streamed.got.Content)
@@ -93,7 +93,7 @@ func TestATakedownEndsWhatIsOpenAtOnce(t *testing.T) {
 		}
 		other.respond(schema.Response{ID: other.next().ID, Status: 204})
 		if got := queued.await(); got.Status != 204 {
-			t.Errorf("another claim's visitor hears %d, want 204", got.Status)
+			t.Errorf("another claim's visitor gets %d, want 204", got.Status)
 		}
 
 		if got := w.operate("GET", "/takedowns", ""); !strings.Contains(string(got.Content), `"label":"demo"`) || !strings.Contains(string(got.Content), "phishing") {

@@ -76,7 +76,7 @@ func TestAMemberOfTheTermsIsReplacedWholeAndItsSecretsAreNotTold(t *testing.T) {
 	})
 	for _, text := range append(told, log.String()) {
 		if strings.Contains(text, "secret-") {
-			t.Errorf("a secret was told: %s", text)
+			t.Errorf("a secret was revealed: %s", text)
 		}
 	}
 }

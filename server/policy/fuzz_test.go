@@ -125,7 +125,7 @@ func FuzzShareCookie(f *testing.F) {
 	g := &guard{policies: &Policies{Public: &publicurl.Template{Scheme: "http"}}, shares: shares{key: key, made: map[shareID]*share{id: {until: time.Now().Add(time.Hour)}}}}
 	good := base64.RawURLEncoding.EncodeToString(append(id[:], sign(key, id[:])...))
 	if !g.lets([]string{"a=1; " + plainCookie + "=" + good}) {
-		f.Fatal("the cookie that was signed lets nobody in")
+		f.Fatal("the signed cookie admits nobody")
 	}
 	other := shareID{4}
 	for _, s := range []string{

@@ -688,7 +688,7 @@ func TestAPreflightIsAnsweredByTheGate(t *testing.T) {
 	g := with(t, hosts, `{"basic":[{"user":"ann","password":"pw"}]}`)
 	for what, r := range map[string]*claim.Request{
 		"no Origin": request("OPTIONS", "/", "Access-Control-Request-Method: PUT"), "no method": request("OPTIONS", "/", "Origin: https://app.example"),
-		"another method": request("POST", "/", "Origin: https://app.example", "Access-Control-Request-Method: PUT"), "a method that is none": request("OPTIONS", "/", "Origin: https://app.example", "Access-Control-Request-Method: a b"),
+		"another method": request("POST", "/", "Origin: https://app.example", "Access-Control-Request-Method: PUT"), "an invalid method": request("OPTIONS", "/", "Origin: https://app.example", "Access-Control-Request-Method: a b"),
 	} {
 		if got := g.judged(r); got != "credentials_needed" {
 			t.Errorf("%s: %s, want credentials_needed", what, got)

@@ -61,7 +61,7 @@ func checkShare(ask *schema.Policy, p *Policy) error {
 func (p *Policies) Share(c *claim.Claim, lease time.Duration, once bool) (url string, err error) {
 	g, r := p.rulesOf(c)
 	if r == nil || !r.of.Share {
-		return "", problem.New(schema.CodeBadRequest, "This claim lets nobody in by links. Set share in its policy to true first.")
+		return "", problem.New(schema.CodeBadRequest, "This claim admits nobody by links. Set share in its policy to true first.")
 	}
 	secret, now := rand.Text(), time.Now()
 	g.mu.Lock()
@@ -183,7 +183,7 @@ func shareStep(a *asked) *problem.Problem {
 	return &problem.Problem{Code: schema.CodeMethodRefused, Fields: []claim.Field{{Name: "Allow", Value: "GET, HEAD, POST"}}}
 }
 
-// spend lets a browser in, and returns the cookie for it. It reports false if the link lets nobody in.
+// spend admits a browser, and returns the cookie for it. It reports false if the link is not valid.
 func (g *guard) spend(id shareID) (cookie string, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -78,7 +78,7 @@ func TestALinkIsSpentByAClickAndNotByALook(t *testing.T) {
 	})
 }
 
-// forged is a cookie that whoever has a link can make, but for its signature.
+// forged is a cookie that anyone with a link can make, except for its signature.
 func forged(link string) string {
 	id := sha256.Sum256([]byte(strings.TrimPrefix(link, sharePath)))
 	return "Cookie: " + plainCookie + "=" + base64.RawURLEncoding.EncodeToString(append(id[:], make([]byte, sha256.Size)...))

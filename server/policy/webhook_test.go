@@ -18,7 +18,7 @@ import (
 	"reversehttp/server/visit"
 )
 
-// held judges a request with content, and returns what became of it, with the verdict.
+// held judges a request with content, and returns the outcome with the verdict.
 func (g *gated) held(r *claim.Request, content string) (string, visit.Verdict) {
 	v := g.asked(r)
 	if v.Refuse == nil && v.Then != nil {

@@ -111,9 +111,9 @@ var codes = []struct {
 // Problem is the error with which a request is answered. Its Code is one of package schema; the
 // zero value has none and cannot be written.
 type Problem struct {
-	// Code tells programs what is wrong.
+	// Code is the error for programs.
 	Code schema.Code
-	// Detail tells people what is wrong. Empty means the detail of the code.
+	// Detail is the error for people. Empty means the detail of the code.
 	Detail string
 	// Pointer says where the content is wrong (RFC 6901). Empty means no place.
 	Pointer string
@@ -205,7 +205,7 @@ func Of(err error) *Problem {
 			case claim.ErrWeakToken:
 				p.Detail = "A token that you choose has " + strconv.Itoa(claim.ShortestToken) + " characters or more here, so that nobody guesses it. Choose a longer one, or leave it out to be given one."
 			case claim.ErrLabelKept:
-				p.Detail = "The label was released, and is kept for whoever had it: visitors and their browsers still know it. Choose another, or show the token that it had last."
+				p.Detail = "The label was released, and is kept for its former owner: visitors and their browsers still know it. Choose another, or show the token that it had last."
 			case claim.ErrAddressClaims:
 				p.Quota = quotaOf("address", quota.Claims)
 				p.Detail = "Your address has as many labels as it may. Give one up, by DELETE of its claim or by not polling it, or use one that you have with its token."

@@ -76,7 +76,7 @@ func (p *process) deaf() {
 // answered is content larger than the buffers between two processes.
 const answered = 15 << 20
 
-// relayed returns a visitor of an answered exchange, who reads nothing yet.
+// relayed returns a visitor of an answered exchange who has not read anything.
 func (p *process) relayed() *peer {
 	p.t.Helper()
 	_, a := p.claim("t0")

@@ -142,7 +142,7 @@ func (b *Book) Clear() {
 	}
 	b.touch(nil)
 	b.cleared = b.change
-	for _, x := range b.recordings { // readers that forget everything are told of these again
+	for _, x := range b.recordings { // readers that forget everything get these again
 		b.touch(x)
 	}
 }

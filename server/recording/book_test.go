@@ -146,7 +146,7 @@ func TestChangesAreWhatChangedSince(t *testing.T) {
 	}
 }
 
-// Whoever is told of much is told of it bit by bit, and misses nothing.
+// Readers get many changes bit by bit, and miss none.
 func TestChangesComeBitByBit(t *testing.T) {
 	w := newRecorded(t, 0)
 	s := w.claim("demo")
@@ -204,8 +204,8 @@ func TestAnArchiveHasNoSecrets(t *testing.T) {
 	}
 }
 
-// A long answer is told of a bounded number of times, however many pieces it has.
-func TestContentThatIsNotRecordedIsToldOfNowAndThen(t *testing.T) {
+// A long answer causes a bounded number of changes, however many pieces it has.
+func TestUnrecordedContentIsReportedNowAndThen(t *testing.T) {
 	x := &recording{begun: time.Now()}
 	told := 0
 	for i := range 10_000 {

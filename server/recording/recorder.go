@@ -88,8 +88,8 @@ func (r *Recorder) Book(c *claim.Claim) *Book {
 	return r.books[c]
 }
 
-// Refused records a request that the policy of its claim refused with a code, with what came of its content, where recordings are
-// asked for, and unless there are so many that they would take the place of others.
+// Refused records a request that the policy of its claim refused with a code, and its received content, if
+// recordings are on, and unless there are so many that they would replace others.
 func (r *Recorder) Refused(c *claim.Claim, req *claim.Request, content []byte, code schema.Code) {
 	b := r.Book(c)
 	if b == nil || !b.refusals.Allow() {

@@ -71,7 +71,8 @@ func recordingOf(id string, of *claim.Request, begun time.Time) *recording {
 	return &recording{id: id, request: r, begun: begun, queued: begun, fields: claim.WeightOf(r.Fields) + len(r.Target) + len(r.URL)}
 }
 
-// newRefused returns the recording of a request that was refused with a code before it was an exchange, with what came of its content.
+// newRefused returns the recording of a request that was refused with a code before it became an exchange,
+// with its received content.
 func newRefused(id string, r *claim.Request, content []byte, code schema.Code) *recording {
 	x := recordingOf(id, r, time.Now())
 	x.sent.add(content)
@@ -134,11 +135,10 @@ func (x *recording) see(e claim.Event) {
 	}
 }
 
-// sizesEvery is how often readers are told of content alone.
+// sizesEvery is how often readers get changes of content alone.
 const sizesEvery = time.Second
 
-// tells reports whether readers are told of an event. They are told of content that is not recorded
-// only now and then.
+// tells reports whether readers get an event. They get changes of unrecorded content only now and then.
 func (x *recording) tells(e claim.Event) bool {
 	content := e.Kind == claim.EventSent || e.Kind == claim.EventReceived
 	if content && len(x.timeline.parts) == x.told.parts && e.At.Sub(x.told.at) < sizesEvery {

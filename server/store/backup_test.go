@@ -86,7 +86,7 @@ func TestASlowBackupHoldsNobodyUp(t *testing.T) {
 	done := make(chan error)
 	go func() { done <- s.Backup(w) }()
 	<-w.asked
-	for i := range 300 { // the file has to grow: bbolt waits for whoever reads it then
+	for i := range 300 { // the file has to grow: bbolt then waits for readers
 		create(t, s, claim.Record{Label: fmt.Sprint(strings.Repeat("label-", 8), i), Token: claim.HashToken("t0")})
 	}
 	close(w.may)

@@ -72,7 +72,7 @@ type Asked struct {
 	LongestLease time.Duration
 	// Members has all members as they came, including the three above.
 	Members map[string]json.RawMessage
-	// From is the address of the sender. The zero value means that senders cannot be told apart.
+	// From is the address of the sender. The zero value means that senders cannot be distinguished.
 	From netip.Addr
 }
 

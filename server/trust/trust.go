@@ -18,8 +18,8 @@ type Peers struct {
 	// Field is the field in which they name visitors, in canonical form. Empty means
 	// [DefaultField].
 	Field string
-	// Anonymous says that visitors cannot be told apart: all come from one address, through a proxy
-	// that is not listed.
+	// Anonymous means that visitors cannot be distinguished: all come from one address, through a proxy that
+	// is not listed.
 	Anonymous bool
 }
 
@@ -32,8 +32,7 @@ var Fields = []string{
 	DefaultField, "Forwarded", "X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Fastly-Client-Ip", "Fly-Client-Ip", "X-Azure-Clientip",
 }
 
-// Address returns the address that r counts for, or the zero value if visitors cannot be told
-// apart.
+// Address returns the address that r counts for, or the zero value if visitors cannot be distinguished.
 func (t Peers) Address(r *http.Request) netip.Addr {
 	if t.Anonymous {
 		return netip.Addr{}
@@ -41,9 +40,9 @@ func (t Peers) Address(r *http.Request) netip.Addr {
 	return addressOf(t.Visitor(r))
 }
 
-// AddressApart returns the address that r counts for if it belongs to one sender. It returns the
-// zero value if a trusted proxy did not name the sender, since its own address stands for many, and
-// if visitors cannot be told apart.
+// AddressApart returns the address that r counts for if it belongs to one sender. It returns the zero value
+// if a trusted proxy did not name the sender, since its own address stands for many, and if visitors cannot
+// be distinguished.
 func (t Peers) AddressApart(r *http.Request) netip.Addr {
 	if a := t.Address(r); !t.trustsAddr(a) {
 		return a

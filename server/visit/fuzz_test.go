@@ -13,8 +13,8 @@ import (
 	"reversehttp/server/trust"
 )
 
-// FuzzForwarded lets a trusted proxy pass on what a stranger sent, in every
-// field that tells of the way of a request.
+// FuzzForwarded lets a trusted proxy pass on a stranger's values in every field that describes the way of a
+// request.
 func FuzzForwarded(f *testing.F) {
 	for _, s := range []string{
 		"fe80::1%\xff\xfe", "[fe80::1%\xff]:1", "fe80::1%<script>", "fe80::1%a b", "1.2.3.4, fe80::1%\x80", "::ffff:10.0.0.1%\xff", "[fe80::1%]\xff]:80",

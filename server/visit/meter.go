@@ -12,8 +12,8 @@ import (
 	"reversehttp/server/wire"
 )
 
-// enter counts the request in the quotas of its claim, or tells the visitor that they are used up. It reports
-// whether the request goes on; if so, the caller calls the meter's End.
+// enter counts the request in the quotas of its claim, or answers the visitor that they are used up. It
+// reports whether the request goes on; if so, the caller calls the meter's End.
 func (s *visit) enter() bool {
 	var err error
 	if s.meter, err = s.Quotas.Begin(s.label); err != nil {
@@ -22,8 +22,8 @@ func (s *visit) enter() bool {
 	return err == nil
 }
 
-// took counts the head of the request, and the content that a gate held, before the request is handed over. It
-// reports whether the request goes on; if not, the visitor is told why.
+// took counts the head of the request, and the content that a gate held, before the request is handed over.
+// It reports whether the request goes on; if not, the visitor gets the reason.
 func (s *visit) took() bool {
 	if s.meter == nil {
 		return true
@@ -46,8 +46,8 @@ func (s *visit) overdrawn(err error) {
 	intake.Refuse(s.w, s.r, p)
 }
 
-// mayAnswer counts the head of an answer, or all of a whole one, before it is sent. It reports whether the answer may
-// be sent; if not, the exchange fails unless it has ended, and the visitor is told.
+// mayAnswer counts the head of an answer, or all of a whole one, before it is sent. It reports whether the
+// answer may be sent; if not, the exchange fails unless it has ended, and the visitor gets an error.
 func (s *visit) mayAnswer(a *claim.Answer) bool {
 	if s.meter == nil {
 		return true
@@ -74,7 +74,7 @@ func (s *visit) mayAnswer(a *claim.Answer) bool {
 	return false
 }
 
-// cut ends an exchange that is answering because of err, and tells its program.
+// cut ends an exchange that is answering because of err, and notifies its program.
 func (s *visit) cut(err error) {
 	s.x.Reject(err)
 	s.x.Fail(err)

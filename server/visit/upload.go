@@ -115,7 +115,7 @@ func (u *upload) Read(into []byte) (int, error) {
 		_ = http.NewResponseController(u.w).SetReadDeadline(time.Time{})
 	}
 	u.mu.Unlock()
-	defer u.rest() // after the exchange has been told what is wrong; see context
+	defer u.rest() // after the exchange got the error; see context
 	if over := u.meter.In(n); over != nil {
 		u.x.Reject(over)
 		return 0, over

@@ -241,7 +241,7 @@ func (s *visit) Evict(why error) {
 		}
 		return
 	}
-	// In this order: the error that the visitor is told then resets the write deadline.
+	// In this order: the error for the visitor then resets the write deadline.
 	_ = rc.SetWriteDeadline(intake.Past)
 	_ = rc.SetReadDeadline(intake.Past)
 	s.x.Reject(why)

@@ -56,7 +56,7 @@ func TestADetachedConnectionKeepsItsPlace(t *testing.T) {
 	kinds := strings.Join(slices.DeleteFunc(at.said, func(s string) bool { return s[0] == '+' || s[0] == '-' }), " ")
 	// It may be closed before it is idle again.
 	if want := "wait" + strings.Repeat(" serve serve wait serve wait", 2); kinds != want+" close" && kinds != strings.TrimSuffix(want, " wait")+" close" {
-		t.Errorf("it was told %q, want %q", kinds, want)
+		t.Errorf("it saw %q, want %q", kinds, want)
 	}
 }
 

@@ -167,7 +167,7 @@ func TestAConnectionHasAPlaceUntilItEnds(t *testing.T) {
 		kinds += s + " "
 	}
 	if kinds != "wait serve wait close " {
-		t.Errorf("it was told %q", kinds)
+		t.Errorf("it saw %q", kinds)
 	}
 	if grown != connectionWeight+shrunk || shrunk < readBuffer {
 		t.Errorf("it grew by %d bytes and shrank by %d, want %d and the same for the head", grown, shrunk, connectionWeight)
@@ -179,7 +179,7 @@ func TestAHeadThatFindsNoRoomEndsTheConnection(t *testing.T) {
 	_, address := serving(t, func(w http.ResponseWriter, r *http.Request) {}, &Options{Place: func(net.Addr) Place { return at }})
 	_, in := says(t, address, "GET / HTTP/1.1\r\nHost: a\r\nX: "+strings.Repeat("x", 4*readBuffer))
 	if got, _ := io.ReadAll(in); len(got) > 0 {
-		t.Errorf("it was told %q", got)
+		t.Errorf("it saw %q", got)
 	}
 	<-at.ended
 }

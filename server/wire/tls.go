@@ -103,7 +103,7 @@ func (l *tlsListener) refusePlain(below net.Conn) {
 // otherwise not look for the preface of HTTP/2.
 type unsealed struct {
 	*tls.Conn
-	closing *atomic.Int64 // counts connections whose peers are being told
+	closing *atomic.Int64 // counts connections that are being closed
 	cut     atomic.Bool
 }
 

@@ -1,6 +1,6 @@
 /**
- * Who is let in. The gateway enforces it before this page hears of a visitor, hashes the password
- * and refuses whoever guesses: https://www.rfc-editor.org/rfc/rfc7617 and section 14 of the protocol.
+ * Who may enter. The gateway enforces it before a visitor reaches this page, hashes the password and refuses
+ * clients that guess: https://www.rfc-editor.org/rfc/rfc7617 and section 14 of the protocol.
  */
 import { keep, recall } from './kept.js'
 import { ask } from './recordings.js'

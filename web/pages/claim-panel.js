@@ -1,4 +1,4 @@
-/** The part of a page that claims a label, tells the state of the claim and gives it up. */
+/** The part of a page that claims a label, shows the state of the claim and gives it up. */
 import { serve } from '/sdk.js'
 import { claims, claimsButton, forget, remember } from './claims.js'
 import { offerCopy } from './copy.js'
@@ -22,10 +22,10 @@ const pattern = '[a-z0-9]([a-z0-9\\-]*[a-z0-9])?'
  * @property {string} page names the page among those that keep something in this tab
  * @property {import('/sdk.js').Handler} handler gets content whole
  * @property {(url: string) => string} curl the command to try it with
- * @property {(claim: import('/sdk.js').Claim, link: LinkWatch) => void} claimed told of every new
- *   claim, with what recordings come by
- * @property {() => void} released told when the page has no claim any more
- * @property {() => void} [heard] called with whatever comes by the link of the claim
+ * @property {(claim: import('/sdk.js').Claim, link: LinkWatch) => void} claimed called with every new claim,
+ * and the source of its recordings
+ * @property {() => void} released called when the page no longer has a claim
+ * @property {() => void} [heard] called with each message by the link of the claim
  * @property {number} [timeoutMs] how long visitors wait for an answer; absent: the gateway's default
  * @property {import('../../sdk-js/src/envelope.js').Policy} [policy] what the gateway enforces of
  *   visitors; the members that it has when a claim is made count

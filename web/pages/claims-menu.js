@@ -87,7 +87,7 @@ export function claimsMenu(opener, { current, looked }) {
     const when = make('small', {}, `${page}, seen ${ago(Date.now() - seen)}`)
     const is = { class: 'claim-entry', 'aria-current': (here || label === looked()) && 'true' }
     const entry = button(is, '', () => choose(kept, drop))
-    // What hears the page reads them as one name.
+    // Screen readers read them as one name.
     entry.append(element('span', 'mono', label), ' ', state, ' ', when)
     const away = button({ class: 'quiet', 'aria-label': `Forget ${label}` }, 'Forget', () => {
       forget(label)

@@ -49,7 +49,7 @@ export function exchangeDetail(detail, actions) {
     made.append(make('ul', { class: 'checks', 'aria-label': 'Signatures' }, ...lines))
   }
   if (!recording) {
-    const why = 'The gateway does not keep this recording any more: this is what the list knows.'
+    const why = 'The gateway no longer has this recording; the list still has this.'
     made.append(element('p', 'faint gone', why))
     return made
   }

@@ -2,7 +2,7 @@
  * Runs the code of the editor in a worker of its own, which can reach neither the page nor the storage with
  * the tokens. New code gets a new worker, and the old one may finish its requests. A worker with requests is
  * pinged repeatedly. If it loops it does not reply: it counts as hung until it replies or is ended, and
- * visitors are told that it is busy.
+ * visitors get an answer that says so.
  */
 
 import { asScript, libraries, withoutImports } from './worker-libraries.js'

@@ -48,7 +48,7 @@ export async function keep(webhook) {
     if (!cursor) return
     kept++
     bytes += cursor.value.bytes
-    // Never the new one, since its sender is told that it is stored.
+    // Never the new one, since its sender gets a success for it.
     const tooMuch = kept > mostWebhooks || bytes > mostBytes
     if (tooMuch && cursor.value.id !== webhook.id) cursor.delete()
     cursor.continue()

@@ -71,7 +71,7 @@ function delimiterFrom(bytes, from, delimiter) {
  * Returns the delimiter at an offset, with the line end before it, if it is a whole line, closing
  * or not.
  * @param {Uint8Array} bytes
- * @param {number} from may be negative: what would be there is taken for granted
+ * @param {number} from may be negative: the bytes before the beginning are assumed to match
  * @param {Uint8Array} delimiter
  */
 function delimiterAt(bytes, from, delimiter) {

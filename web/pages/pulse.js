@@ -19,7 +19,7 @@ export class Pulse {
     this.now = now
   }
 
-  /** Something came, or time passed: tells those who listen, at most once a second. */
+  /** Notifies the listeners that something came or time passed, at most once a second. */
   beat = () => {
     const now = this.now()
     if (now - this.#beatMs < leastMs) return

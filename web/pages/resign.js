@@ -36,7 +36,7 @@ export function schemeOf(headers) {
  * @param {string} secret as the sender shows it: that of Standard Webhooks is whsec_ and base64
  * @param {Headers} headers
  * @param {Uint8Array} content
- * @param {number} now in milliseconds, as Date.now tells it
+ * @param {number} now in milliseconds, by Date.now
  * @returns {Promise<[string, string][]>}
  */
 export async function resign(scheme, secret, headers, content, now) {

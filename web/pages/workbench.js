@@ -268,7 +268,7 @@ export function workbench({ page, handler, curl, own, first, failed, opened, sto
   }
 
   async function clearAll() {
-    // What is about to be deleted is not asked for any more.
+    // An exchange that is about to be deleted need not be loaded.
     clearTimeout(reloading)
     reloading = undefined
     try {
