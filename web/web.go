@@ -8,10 +8,12 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	sdkjs "reversehttp/sdk-js"
 )
@@ -23,7 +25,17 @@ var pages embed.FS
 // while it runs beside it, and its helpers below /sdk/. A file of pages/ has the path of its name; HTML loses
 // its extension. A file of vendor/ stays in a folder of that name; only pages of the gateway load it. The
 // guides are at /guides, below it, and in /llms.txt. /qr.svg draws the QR code of its parameter text.
+//
+// They are made by the first call; later calls return the same handlers.
 func Pages() (map[string]http.Handler, error) {
+	handlers, err := made()
+	return maps.Clone(handlers), err
+}
+
+// made returns the handlers of all pages. A process with several gateways bundles and compresses them once.
+var made = sync.OnceValues(makePages)
+
+func makePages() (map[string]http.Handler, error) {
 	files, err := fs.Glob(pages, "*/*")
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
