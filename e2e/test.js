@@ -5,22 +5,34 @@
 //
 // It needs Node and Go. It installs anything else that is missing: npm packages with npm ci, and programs with apt
 // if it runs as root. With CI set, a check or a test that cannot run here fails.
-import { gatewayBinary } from './gateway.js'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { auditGo, auditNPM } from './steps/audit.js'
+import { raced, released } from './steps/build.js'
 import { inCI } from './steps/ci.js'
 import { goTests, nodeTests } from './steps/count.js'
 import { CannotRun, installPackages, installPrograms } from './steps/install.js'
 import { KeptOutput, say } from './steps/output.js'
-import { capture, run } from './steps/run.js'
+import { capture, run, runWith } from './steps/run.js'
 
-// It simulates thousands of visitors in its own process, and measures the memory of another. The race detector
-// would take most of its time.
-const withoutRace = 'reversehttp/e2e/abuse'
+Object.assign(process.env, released)
+
+// The first simulates thousands of visitors in its own process, and measures the memory of another. The second runs
+// nothing concurrently. The race detector would take most of their time.
+const withoutRace = ['e2e/abuse', 'sdk-go/release'].map((folder) => `reversehttp/${folder}`)
 
 // These take longest, so they begin first.
-const longest = ['sdk-go', 'server/family', 'e2e/bounds', 'e2e/faults', 'server/gateway'].map(
-  (folder) => `reversehttp/${folder}`,
-)
+const longest = [
+  'sdk-go',
+  'server/family',
+  'e2e/bounds',
+  'e2e/faults',
+  'e2e/bench',
+  'server/gateway',
+  'sdk-go/cmd/reversehttp',
+  'server/process',
+].map((folder) => `reversehttp/${folder}`)
 
 const bin = (name) => `node_modules/.bin/${name}`
 
@@ -29,8 +41,9 @@ const steps = {
   npm: installPackages,
   programs: installPrograms,
   gofmt,
-  vet: () => run('go', 'vet', './...'),
-  staticcheck: () => run('go', 'tool', 'staticcheck', './...'),
+  gateway: buildGateway,
+  vet: () => runWith(raced, 'go', 'vet', './...'),
+  staticcheck,
   prettier: () => run(bin('prettier'), '--check', '--log-level=warn', '.'),
   tsc,
   govulncheck: () => auditGo(),
@@ -48,33 +61,45 @@ if (unknown.length) {
   process.exit(2)
 }
 
-// These steps mostly wait. They run one after another in parallel with the Go tests, and print their whole output
-// afterwards.
-const besideGo = ['sdk-js', 'web', 'e2e']
+// Steps run concurrently, each after those that make what it uses, or that would compile the same at the same time.
+// Some wait for the network, and those of Node mostly wait for what they test. The output is in the order of the steps.
+const after = {
+  // go looks for packages in every folder, so none may come and go meanwhile.
+  vet: ['npm', 'programs', 'gateway'],
+  staticcheck: ['vet'],
+  prettier: ['npm', 'gofmt'],
+  tsc: ['prettier'],
+  govulncheck: ['staticcheck'],
+  'npm-audit': ['tsc'],
+  go: ['staticcheck'],
+  'sdk-js': ['programs', 'gateway', 'tsc'],
+  web: ['sdk-js'],
+  e2e: ['web'],
+}
 
-// Every later step may need npm packages.
+// Every step may need npm packages, and most start a gateway.
+const always = ['npm', 'gateway']
 const wanted = Object.keys(steps).filter(
-  (name) => !chosen.length || name === 'npm' || chosen.includes(name),
+  (name) => !chosen.length || always.includes(name) || chosen.includes(name),
 )
-const rows = []
-const beside = new Map()
+const began = new Map()
 for (const name of wanted) {
-  const running = beside.get(name)
-  if (!running && name === 'go') runBeside(wanted.filter((other) => besideGo.includes(other)))
+  const output = new KeptOutput()
+  const before = waitsFor(name).map((other) => began.get(other).row)
+  const row = Promise.all(before).then(() => output.keep(() => perform(steps[name])))
+  began.set(name, { output, row })
+}
+const rows = []
+for (const [name, { output, row }] of began) {
   console.log(`\n== ${name}`)
-  running?.output.show()
-  rows.push({ name, ...(await (running?.row ?? perform(steps[name]))) })
+  output.show()
+  rows.push({ name, ...(await row) })
 }
 summarise()
 
-function runBeside(names) {
-  let before
-  for (const name of names) {
-    const output = new KeptOutput()
-    const row = Promise.resolve(before).then(() => output.keep(() => perform(steps[name])))
-    before = row
-    beside.set(name, { output, row })
-  }
+/** Returns the wanted steps that a step waits for, also by way of one that is not wanted. */
+function waitsFor(name) {
+  return (after[name] ?? []).flatMap((other) => (wanted.includes(other) ? other : waitsFor(other)))
 }
 
 async function perform(step) {
@@ -113,9 +138,9 @@ function summarise() {
 async function testGo() {
   const { stdout } = await capture('go', 'list', './...')
   const packages = new Set([...longest, ...stdout.trim().split('\n')])
-  packages.delete(withoutRace)
+  for (const name of withoutRace) packages.delete(name)
   const raced = await goTests([...packages])
-  const rest = await goTests([withoutRace], { race: false })
+  const rest = await goTests(withoutRace, { race: false })
   return {
     passed: raced.passed + rest.passed,
     failed: raced.failed + rest.failed,
@@ -125,6 +150,12 @@ async function testGo() {
 
 async function tsc() {
   for (const project of ['sdk-js', 'web']) await run(bin('tsc'), '-p', project, '--noEmit')
+}
+
+async function staticcheck() {
+  const path = join(folder(), 'staticcheck')
+  await run('go', 'build', '-o', path, 'honnef.co/go/tools/cmd/staticcheck')
+  await runWith(raced, path, './...')
 }
 
 async function gofmt() {
@@ -139,8 +170,22 @@ async function testSDK() {
   return nodeTests('sdk-js', { concurrency: 2 })
 }
 
+/** Builds the gateway that tests start as a process, of Go too. */
+async function buildGateway() {
+  if (process.env.GATEWAY_BINARY) return
+  const path = join(folder(), 'gateway')
+  await run('go', 'build', '-o', path, './server')
+  process.env.GATEWAY_BINARY = path
+}
+
+/** Makes a folder that goes with this process. */
+function folder() {
+  const dir = mkdtempSync(join(tmpdir(), 'reversehttp-test-'))
+  process.on('exit', () => rmSync(dir, { recursive: true, force: true }))
+  return dir
+}
+
 /** Files run two at a time, since each mostly waits for its own gateway and browser. */
 async function testWhole() {
-  const env = { GATEWAY_BINARY: gatewayBinary() }
-  return nodeTests('e2e', { env, concurrency: 2 })
+  return nodeTests('e2e', { concurrency: 2 })
 }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { PassThrough } from 'node:stream'
+import { raced, released, testsBuildReleased } from './build.js'
 import { say, write } from './output.js'
 import { root, start } from './run.js'
 
@@ -27,17 +28,16 @@ export async function goTests(packages, { race = true } = {}) {
   // Some packages mostly wait as well.
   const args = [
     'test',
-    ...(race ? ['-race'] : []),
+    ...(race ? [testsBuildReleased] : []),
+    '-vet=off', // a step of its own vets all
     '-p=3',
     '-parallel=8',
     '-timeout=1h',
     '-json',
     ...packages,
   ]
-  // The race detector has a program sleep for a second before it ends, unless told not to.
-  const env = { GORACE: `atexit_sleep_ms=0 ${process.env.GORACE ?? ''}` }
   const { code } = await start('go', args, {
-    env,
+    env: race ? raced : released,
     stdio: ['ignore', 'pipe', 'inherit'],
     onData: (chunk) => lines.write(chunk),
   })

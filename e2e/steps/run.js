@@ -10,8 +10,13 @@ export const root = fileURLToPath(new URL('../../', import.meta.url))
 const running = new Set()
 
 /** Runs a command that writes to our output; rejects unless it succeeds. */
-export async function run(command, ...args) {
-  const { code } = await start(command, args, { stdio: ['ignore', 'inherit', 'inherit'] })
+export function run(command, ...args) {
+  return runWith({}, command, ...args)
+}
+
+/** Runs a command as run does, with more of an environment. */
+export async function runWith(env, command, ...args) {
+  const { code } = await start(command, args, { stdio: ['ignore', 'inherit', 'inherit'], env })
   if (code !== 0) throw new Error(`${[command, ...args].join(' ')}: ${ended(code)}`)
 }
 
