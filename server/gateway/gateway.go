@@ -143,6 +143,8 @@ type Options struct {
 	// Doors returns the protocols, besides the control API, by which programs can serve claims. Nil
 	// means none.
 	Doors func(*door.Host) []door.Door
+	// Elsewhere is the other nodes of a cluster. Nil means that there are none.
+	Elsewhere Elsewhere
 	// Pages are handlers for GET at the control origin, by path. Nil means none.
 	Pages map[string]http.Handler
 	// Records store claims, and so who owns which label. Nil means that claims end with the
@@ -216,6 +218,7 @@ type Gateway struct {
 	public   *publicurl.Template
 	registry *claim.Registry
 	control  http.Handler
+	carrier  *carrier // nil if there are no other nodes
 	doors    []door.Door
 	metrics  *metrics
 	claims   *control.Claims
@@ -327,7 +330,7 @@ func New(o Options) (*Gateway, error) {
 	g.upkeep = upkeep{g: g, admitted: admitted}
 	g.upkeep.start()
 	routes := g.routes()
-	g.control = routes
+	g.control, g.carrier = routes, newCarrier(g, routes)
 	if err := u.Apart(pathsOf(routes)); err != nil {
 		g.Close()
 		return nil, err

@@ -179,6 +179,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		intake.Refuse(w, r, p)
 		return
 	}
+	if g.carrier.serves(w, r, where, label, hold) {
+		return
+	}
 	switch where {
 	case publicurl.Public:
 		visits := g.visits

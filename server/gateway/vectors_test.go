@@ -33,14 +33,20 @@ func (w *world) site() *play.Site {
 	}
 }
 
-func TestVectorsOfExchanges(t *testing.T) {
+// worlds runs a test with a gateway in a bubble.
+type worlds func(t *testing.T, o Options, test func(w *world))
+
+func TestVectorsOfExchanges(t *testing.T) { playVectorsOfExchanges(t, inWorld) }
+
+func playVectorsOfExchanges(t *testing.T, in worlds) {
+	t.Helper()
 	for _, c := range vectors.Exchanges() {
 		if !c.In("gateway") {
 			continue
 		}
 		for _, way := range ways {
 			t.Run(c.Name+", "+way.String(), func(t *testing.T) {
-				inWorld(t, Options{}, func(w *world) {
+				in(t, Options{}, func(w *world) {
 					if err := w.site().Exchange(w.t.Context(), c, way); err != nil {
 						t.Error(err)
 					}
@@ -50,14 +56,17 @@ func TestVectorsOfExchanges(t *testing.T) {
 	}
 }
 
-func TestVectorsOfFaults(t *testing.T) {
+func TestVectorsOfFaults(t *testing.T) { playVectorsOfFaults(t, inWorld) }
+
+func playVectorsOfFaults(t *testing.T, in worlds) {
+	t.Helper()
 	for _, c := range vectors.Invalid() {
 		for _, way := range ways {
 			if !way.Fits(c) {
 				continue
 			}
 			t.Run(c.Name+", "+way.String(), func(t *testing.T) {
-				inWorld(t, Options{}, func(w *world) {
+				in(t, Options{}, func(w *world) {
 					if err := w.site().Fault(w.t.Context(), c, way); err != nil {
 						t.Error(err)
 					}
@@ -67,8 +76,15 @@ func TestVectorsOfFaults(t *testing.T) {
 	}
 }
 
-func TestVectorsOfConversations(t *testing.T) {
+func TestVectorsOfConversations(t *testing.T) { playVectorsOfConversations(t, inWorld, nil) }
+
+// playVectorsOfConversations plays all conversations but those that are named.
+func playVectorsOfConversations(t *testing.T, in worlds, but map[string]bool) {
+	t.Helper()
 	for _, c := range vectors.Conversations() {
+		if but[c.Name] {
+			continue
+		}
 		t.Run(c.Name, func(t *testing.T) {
 			o := Options{
 				PublicURL: c.Gateway.PublicURL, Keys: c.Gateway.Keys, AnswerBytes: c.Gateway.AnswerBytes, ContentBytes: c.Gateway.ContentBytes, Loopback: !c.Gateway.Reachable,
@@ -93,7 +109,7 @@ func TestVectorsOfConversations(t *testing.T) {
 			for _, prefix := range c.Gateway.TrustedProxies {
 				o.TrustedProxies = append(o.TrustedProxies, netip.MustParsePrefix(prefix))
 			}
-			inWorld(t, o, func(w *world) {
+			in(t, o, func(w *world) {
 				if err := w.site().Converse(w.t.Context(), c); err != nil {
 					t.Error(err)
 				}

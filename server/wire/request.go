@@ -2,7 +2,9 @@ package wire
 
 import (
 	"cmp"
+	"context"
 	"net/http"
+	"sync/atomic"
 )
 
 type connKey struct{}
@@ -25,11 +27,40 @@ func acceptedOf(r *http.Request) *accepted {
 	return a
 }
 
+// Carried is what the node of a cluster that accepted a request knows of the request's connection,
+// at the node that serves the request. See [Carry].
+type Carried struct {
+	// Target is the target as the peer sent it, if it is not that of the request. Empty means that
+	// it is.
+	Target string
+	left   atomic.Bool
+}
+
+// Leave notes that the peer closed the connection; see [Left].
+func (c *Carried) Leave() { c.left.Store(true) }
+
+// Carry returns a context for a request that another node accepted, for the functions of this
+// package that tell of a request's connection.
+func Carry(ctx context.Context, c *Carried) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// IsCarried reports whether another node accepted r and carried it here.
+func IsCarried(r *http.Request) bool {
+	_, is := r.Context().Value(connKey{}).(*Carried)
+	return is
+}
+
 // Left reports whether the peer is known to have closed the connection of r. The context of r ends
 // then, but also if a write timed out, and in HTTP/2 if only the stream ended.
 func Left(r *http.Request) bool {
-	a, _ := r.Context().Value(connKey{}).(*accepted)
-	return a != nil && a.left.Load()
+	switch a := r.Context().Value(connKey{}).(type) {
+	case *accepted:
+		return a.left.Load()
+	case *Carried:
+		return a.left.Load()
+	}
+	return false
 }
 
 // Target returns the request target as the peer sent it (RFC 9112, 3.2). In r a malformed %
@@ -37,6 +68,10 @@ func Left(r *http.Request) bool {
 func Target(r *http.Request) string {
 	if c := connOf(r); c != nil && c.line.changed && string(c.line.shown) == r.RequestURI {
 		return string(c.line.sent)
+	} else if c == nil {
+		if from, is := r.Context().Value(connKey{}).(*Carried); is && from.Target != "" {
+			return from.Target
+		}
 	}
 	return r.RequestURI
 }

@@ -48,6 +48,10 @@ func Leaving(w http.ResponseWriter, r *http.Request) (left func()) {
 // more content. The peer can send up to 8 MiB of it for two seconds, so that it sees the answer
 // (RFC 9112, 9.6).
 func HangUp(w http.ResponseWriter) {
+	if away, is := w.(interface{ HangUp() }); is { // the connection is at another node
+		away.HangUp()
+		return
+	}
 	_ = http.NewResponseController(w).SetReadDeadline(past) // conn.CloseWrite reads the rest
 	_, _ = http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0).Read(make([]byte, 1))
 }

@@ -1,0 +1,187 @@
+package peer
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// kind says what a frame is.
+type kind byte
+
+const (
+	kindHello    kind = 'V'
+	kindRequest  kind = 'R'
+	kindContent  kind = 'C'
+	kindEnd      kind = 'E'
+	kindBroken   kind = 'B'
+	kindNoted    kind = 'n'
+	kindTaken    kind = 't'
+	kindLeft     kind = 'L'
+	kindDone     kind = 'D'
+	kindMoved    kind = 'M'
+	kindWant     kind = 'W'
+	kindNote     kind = 'N'
+	kindInterim  kind = 'I'
+	kindHead     kind = 'H'
+	kindFlush    kind = 'F'
+	kindHijacked kind = 'J'
+	kindShut     kind = 'S'
+	kindAborted  kind = 'A'
+)
+
+// Bounds of a connection, in bytes.
+const (
+	// mostPayload bounds the payload of a frame. The heads of requests and responses are the
+	// longest.
+	mostPayload = 4 << 20
+	// window is how much content of a request may be on its way before the home asks for more.
+	window = 64 << 10
+	// piece is how much content is read and sent at once.
+	piece = 32 << 10
+)
+
+// conn is a connection of two nodes.
+type conn struct {
+	net.Conn
+	to      Node // which node it was made to; zero at that node
+	in      *bufio.Reader
+	payload bytes.Buffer // read by values
+	values  *gob.Decoder
+
+	mu      sync.Mutex // held while a frame is written
+	out     *bufio.Writer
+	encoded bytes.Buffer // written by encode
+	encode  *gob.Encoder
+	bad     error // of the first write that failed
+}
+
+func newConn(c net.Conn) *conn {
+	n := &conn{Conn: c, in: bufio.NewReaderSize(c, 8<<10), out: bufio.NewWriterSize(c, 8<<10)}
+	n.values, n.encode = gob.NewDecoder(&n.payload), gob.NewEncoder(&n.encoded)
+	return n
+}
+
+// send writes a frame. Frames that are not flushed go with a later one.
+func (c *conn) send(k kind, payload []byte, flush bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.write(k, payload, flush)
+}
+
+// sendValue writes a frame whose payload is a value.
+func (c *conn) sendValue(k kind, v any, flush bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.encoded.Reset()
+	if err := c.encode.Encode(v); err != nil {
+		c.bad = err // what the encoder has sent of its types is not known any more
+		return err
+	}
+	return c.write(k, c.encoded.Bytes(), flush)
+}
+
+// write writes a frame. The caller holds c.mu.
+func (c *conn) write(k kind, payload []byte, flush bool) error {
+	if c.bad != nil {
+		return c.bad
+	}
+	var head [5]byte
+	head[0] = byte(k)
+	binary.BigEndian.PutUint32(head[1:], uint32(len(payload)))
+	_, c.bad = c.out.Write(head[:])
+	if c.bad == nil {
+		_, c.bad = c.out.Write(payload)
+	}
+	if c.bad == nil && flush {
+		c.bad = c.out.Flush()
+	}
+	return c.bad
+}
+
+// flush sends the frames that were not flushed.
+func (c *conn) flush() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bad == nil {
+		c.bad = c.out.Flush()
+	}
+	return c.bad
+}
+
+// next reads the head of the next frame.
+func (c *conn) next() (kind, int, error) {
+	var head [5]byte
+	if _, err := io.ReadFull(c.in, head[:]); err != nil {
+		return 0, 0, err
+	}
+	n := binary.BigEndian.Uint32(head[1:])
+	if n > mostPayload {
+		return 0, 0, fmt.Errorf("peer: a frame %q of %d bytes, which are more than %d", head[0], n, mostPayload)
+	}
+	return kind(head[0]), int(n), nil
+}
+
+// readValue reads the payload of n bytes into v.
+func (c *conn) readValue(n int, v any) error {
+	c.payload.Reset()
+	if _, err := io.CopyN(&c.payload, c.in, int64(n)); err != nil {
+		return err
+	}
+	return c.values.Decode(v)
+}
+
+// hello is what two nodes tell each other first.
+type hello struct {
+	Version int
+	Node    string
+	Run     string
+}
+
+// version is that of the frames. Nodes of different versions do not talk.
+const version = 1
+
+// errVersion is the error of a peer whose frames are of another version.
+var errVersion = errors.New("peer: the node has another version")
+
+// greet exchanges hellos. The node that connected speaks first.
+func (c *conn) greet(own hello, first bool, within time.Duration) (other hello, err error) {
+	_ = c.SetDeadline(time.Now().Add(within))
+	defer func() { _ = c.SetDeadline(time.Time{}) }()
+	own.Version = version
+	if first {
+		err = c.sendValue(kindHello, own, true)
+	}
+	if err == nil {
+		err = c.heed(&other)
+	}
+	if err == nil && !first {
+		err = c.sendValue(kindHello, own, true)
+	}
+	return other, err
+}
+
+// heed reads the hello of a peer.
+func (c *conn) heed(other *hello) error {
+	k, n, err := c.next()
+	switch {
+	case err != nil:
+		return err
+	case k != kindHello:
+		return errVersion
+	}
+	if err := c.readValue(n, other); err != nil {
+		return err
+	}
+	if other.Version != version {
+		return errVersion
+	}
+	return nil
+}

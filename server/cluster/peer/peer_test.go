@@ -1,0 +1,227 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// pair is a home and an entry in front of it.
+type pair struct {
+	server *Server
+	home   net.Listener
+	pool   *Pool
+	entry  *httptest.Server
+	// failed receives what Carry returned for requests of the entry, if it is an error.
+	failed chan error
+}
+
+// newPair starts a home with a handler, and an entry that carries all requests to it.
+func newPair(t *testing.T, handler http.HandlerFunc, keeps func() bool) *pair {
+	t.Helper()
+	home, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &pair{home: home, failed: make(chan error, 16), pool: &Pool{Node: "entry", Run: "e"}}
+	p.server = &Server{Handler: handler, Keeps: func(string, uint64) bool { return keeps == nil || keeps() }, Node: "home", Run: "h"}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = p.server.Serve(home)
+	}()
+	to := Node{Name: "home", Run: "h", Address: home.Addr().String()}
+	p.entry = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		content := NewContent(w, r)
+		defer content.Stop()
+		if err := p.pool.Carry(w, r, content, to, Claim{Label: "demo"}, nil); err != nil {
+			p.failed <- err
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	}))
+	t.Cleanup(func() {
+		p.entry.Close()
+		p.pool.Close()
+		_ = home.Close()
+		p.server.Close()
+		<-served
+	})
+	return p
+}
+
+// get sends a request to the entry, and returns the response with its content.
+func (p *pair) get(t *testing.T) (*http.Response, string) {
+	t.Helper()
+	resp, err := p.entry.Client().Get(p.entry.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	content, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(content)
+}
+
+func TestConnectionsAreUsedAgain(t *testing.T) {
+	peers := map[string]bool{}
+	p := newPair(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.RemoteAddr) }, nil)
+	for range 3 {
+		if resp, content := p.get(t); resp.StatusCode != http.StatusOK || content == "" {
+			t.Fatalf("%d %q", resp.StatusCode, content)
+		}
+		p.pool.mu.Lock()
+		for _, c := range p.pool.idle[p.home.Addr().String()] {
+			peers[c.LocalAddr().String()] = true
+		}
+		p.pool.mu.Unlock()
+	}
+	if len(peers) != 1 {
+		t.Errorf("%d connections carried three requests, one after another", len(peers))
+	}
+}
+
+func TestANodeThatIsNotTheHomeSaysSo(t *testing.T) {
+	p := newPair(t, func(http.ResponseWriter, *http.Request) { t.Error("the handler was called") }, func() bool { return false })
+	if resp, _ := p.get(t); resp.StatusCode != http.StatusBadGateway {
+		t.Errorf("status %d", resp.StatusCode)
+	}
+	if err := <-p.failed; err != ErrMoved {
+		t.Errorf("got %v, want %v", err, ErrMoved)
+	}
+}
+
+func TestAHomeThatIsNotThereIsUnreached(t *testing.T) {
+	p := newPair(t, nil, nil)
+	_ = p.home.Close()
+	p.get(t)
+	var lost *Lost
+	if err := <-p.failed; !errors.As(err, &lost) || !lost.Unreached {
+		t.Errorf("got %v, want an unreached home", err)
+	}
+}
+
+func TestAHomeOfAnotherRunIsRefused(t *testing.T) {
+	p := newPair(t, nil, nil)
+	_, err := p.pool.connect(t.Context(), Node{Name: "home", Run: "earlier", Address: p.home.Addr().String()})
+	if err == nil || !strings.Contains(err.Error(), "in run h") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAHomeThatEndsIsLostBeforeItAnswersAndCutAfter(t *testing.T) {
+	began := make(chan struct{})
+	var answers atomic.Bool
+	p := newPair(t, func(w http.ResponseWriter, r *http.Request) {
+		if answers.Load() {
+			_, _ = io.WriteString(w, "half")
+			_ = http.NewResponseController(w).Flush()
+		}
+		began <- struct{}{}
+		<-r.Context().Done()
+	}, nil)
+	go func() {
+		<-began
+		p.pool.Drop(p.home.Addr().String())
+	}()
+	if resp, _ := p.get(t); resp.StatusCode != http.StatusBadGateway {
+		t.Errorf("status %d", resp.StatusCode)
+	}
+	var lost *Lost
+	if err := <-p.failed; !errors.As(err, &lost) || lost.Unreached || lost.Before != nil {
+		t.Errorf("got %v, want a home that was lost", err)
+	}
+	answers.Store(true)
+	resp, err := p.entry.Client().Get(p.entry.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	half := make([]byte, 4)
+	if _, err := io.ReadFull(resp.Body, half); err != nil {
+		t.Fatal(err)
+	}
+	<-began
+	p.pool.Drop(p.home.Addr().String())
+	if rest, err := io.ReadAll(resp.Body); err == nil {
+		t.Errorf("%q%q and a clean end", half, rest)
+	}
+}
+
+func TestAVisitorWhoLeavesEndsTheHandler(t *testing.T) {
+	began, ended := make(chan struct{}), make(chan struct{})
+	p := newPair(t, func(_ http.ResponseWriter, r *http.Request) {
+		close(began)
+		<-r.Context().Done()
+		close(ended)
+	}, nil)
+	ctx, leave := context.WithCancel(t.Context())
+	go func() {
+		<-began
+		leave()
+	}()
+	r, _ := http.NewRequestWithContext(ctx, http.MethodGet, p.entry.URL, nil)
+	if resp, err := p.entry.Client().Do(r); err == nil {
+		_ = resp.Body.Close()
+		t.Error("there was a response")
+	}
+	<-ended
+}
+
+func TestContentIsReadNoFurtherThanTheHomeAsks(t *testing.T) {
+	release := make(chan struct{})
+	p := newPair(t, func(w http.ResponseWriter, r *http.Request) {
+		<-release
+		n, err := io.Copy(io.Discard, r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		w.Header().Set("Read", http.StatusText(http.StatusOK))
+		_, _ = w.Write([]byte{byte(n >> 16)})
+	}, nil)
+	const size = 8 << 20
+	sent := &counted{left: size}
+	go func() {
+		for sent.read.Load() == 0 {
+			select {
+			case <-t.Context().Done():
+				return
+			default:
+			}
+		}
+		close(release)
+	}()
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, p.entry.URL, sent)
+	r.ContentLength = size
+	resp, err := p.entry.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if got, _ := io.ReadAll(resp.Body); len(got) != 1 || got[0] != byte(size>>16) {
+		t.Errorf("the handler read %v times 64 KiB", got)
+	}
+}
+
+// counted is content that counts what was read of it.
+type counted struct {
+	left int
+	read atomic.Int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	if c.left == 0 {
+		return 0, io.EOF
+	}
+	n := min(len(p), c.left)
+	c.left -= n
+	c.read.Add(int64(n))
+	return n, nil
+}

@@ -1,0 +1,193 @@
+package peer
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+// Pool has the connections of this node to others. Its exported members are set before its first
+// use and do not change.
+type Pool struct {
+	// Node and Run name this node and its process.
+	Node, Run string
+	// TLS is what other nodes speak. Nil means plain TCP.
+	TLS *tls.Config
+	// Dial connects to an address. Nil means TCP.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
+
+	mu     sync.Mutex // guards below
+	idle   map[string][]resting
+	active map[string]map[*conn]struct{}
+	closed bool
+}
+
+// resting is a connection that carries no request.
+type resting struct {
+	*conn
+	since time.Time
+}
+
+// Bounds of the pool.
+const (
+	// mostIdle is how many connections to one node are kept.
+	mostIdle = 256
+	// idleTime is how long a connection is kept.
+	idleTime = 90 * time.Second
+	// dialTime bounds how long connecting to a node may take.
+	dialTime = 3 * time.Second
+)
+
+// get returns a connection to the node at an address, and whether it carried a request before.
+func (p *Pool) get(ctx context.Context, at Node) (c *conn, used bool, err error) {
+	if c = p.rested(at); c == nil {
+		c, err = p.connect(ctx, at)
+	} else {
+		used = true
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.active == nil {
+		p.active = map[string]map[*conn]struct{}{}
+	}
+	all := p.active[c.to.Address]
+	if all == nil {
+		all = map[*conn]struct{}{}
+		p.active[c.to.Address] = all
+	}
+	all[c] = struct{}{}
+	return c, used, nil
+}
+
+// rested returns a connection that is kept, or nil.
+func (p *Pool) rested(at Node) *conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.idle[at.Address]) > 0 {
+		all := p.idle[at.Address]
+		last := all[len(all)-1]
+		p.idle[at.Address] = all[:len(all)-1]
+		if time.Since(last.since) < idleTime && last.to == at {
+			return last.conn
+		}
+		_ = last.Close()
+	}
+	return nil
+}
+
+// connect makes a connection, and checks that the node is the one that is meant.
+func (p *Pool) connect(ctx context.Context, at Node) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	dial := p.Dial
+	if dial == nil {
+		dial = func(ctx context.Context, address string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", address)
+		}
+	}
+	nc, err := dial(ctx, at.Address)
+	if err != nil {
+		return nil, err
+	}
+	if p.TLS != nil {
+		own := p.TLS.Clone()
+		if own.ServerName == "" {
+			own.ServerName, _, _ = net.SplitHostPort(at.Address)
+		}
+		nc = tls.Client(nc, own)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
+	c := newConn(nc)
+	other, err := c.greet(hello{Node: p.Node, Run: p.Run}, true, helloTime)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err == nil && (at.Name != "" && other.Node != at.Name || at.Run != "" && other.Run != at.Run) {
+		err = fmt.Errorf("peer: node %s in run %s is at %s, instead of %s in run %s", other.Node, other.Run, at.Address, at.Name, at.Run)
+	}
+	if err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	c.to = at
+	return c, nil
+}
+
+// put keeps a connection on which nothing is due, and closes any other.
+func (p *Pool) put(c *conn, clean bool) {
+	_ = c.SetDeadline(time.Time{})
+	address := c.to.Address
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if delete(p.active[address], c); len(p.active[address]) == 0 {
+		delete(p.active, address)
+	}
+	if p.idle == nil {
+		p.idle = map[string][]resting{}
+	}
+	if !clean || p.closed || len(p.idle[address]) >= mostIdle {
+		_ = c.Close()
+		return
+	}
+	p.idle[address] = append(p.idle[address], resting{c, time.Now()})
+}
+
+// Drop closes all connections to an address, with the requests that they carry: the node is gone.
+func (p *Pool) Drop(address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.active[address] {
+		_ = c.Close()
+	}
+	for _, c := range p.idle[address] {
+		_ = c.Close()
+	}
+	delete(p.idle, address)
+}
+
+// Sweep closes the connections that were kept for too long.
+func (p *Pool) Sweep() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for address, all := range p.idle {
+		keep := all[:0]
+		for _, c := range all {
+			if time.Since(c.since) < idleTime {
+				keep = append(keep, c)
+			} else {
+				_ = c.Close()
+			}
+		}
+		if p.idle[address] = keep; len(keep) == 0 {
+			delete(p.idle, address)
+		}
+	}
+}
+
+// Close closes the connections that carry no request; others are closed when they are over.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for _, all := range p.idle {
+		for _, c := range all {
+			_ = c.Close()
+		}
+	}
+	p.idle = nil
+}
+
+// Node says where a node is.
+type Node struct {
+	// Name and Run are those of the node and its process. A connection to another is refused. Empty
+	// means any.
+	Name, Run string
+	// Address is the host and port at which the node takes connections of others.
+	Address string
+}

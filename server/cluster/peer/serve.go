@@ -1,0 +1,257 @@
+package peer
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"reversehttp/server/wire"
+)
+
+// Server serves requests that entries carry to this node, the home of their claims. Its members are
+// set before its first use and do not change.
+type Server struct {
+	// Handler serves the requests. It gets what it would get from net/http.
+	Handler http.Handler
+	// Keeps reports whether this node is the home of the claim of a label, and has been since a
+	// term or longer. A request for another claim is refused, so that its entry looks again.
+	Keeps func(label string, term uint64) bool
+	// Node and Run name this node and its process.
+	Node, Run string
+	// TLS is what the server speaks with entries. Nil means plain TCP.
+	TLS *tls.Config
+	// Log receives connections that failed, at level debug. Nil means that they are dropped.
+	Log *slog.Logger
+
+	mu     sync.Mutex // guards below
+	conns  map[net.Conn]struct{}
+	closed bool
+	done   sync.WaitGroup
+}
+
+// helloTime bounds how long a peer may take to greet.
+const helloTime = 3 * time.Second
+
+// Serve accepts connections until the listener is closed, and returns its error.
+func (s *Server) Serve(l net.Listener) error {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		if s.TLS != nil {
+			c = tls.Server(c, s.TLS)
+		}
+		if !s.enter(c) {
+			_ = c.Close()
+			return net.ErrClosed
+		}
+		go func() {
+			defer s.leave(c)
+			if err := s.serve(c); err != nil && !errors.Is(err, io.EOF) && s.Log != nil {
+				s.Log.Debug("a connection of another node ended", "peer", c.RemoteAddr().String(), "error", err)
+			}
+		}()
+	}
+}
+
+// enter counts a connection, and reports false once the server is closed.
+func (s *Server) enter(c net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	if s.conns == nil {
+		s.conns = map[net.Conn]struct{}{}
+	}
+	s.conns[c] = struct{}{}
+	s.done.Add(1)
+	return true
+}
+
+func (s *Server) leave(c net.Conn) {
+	_ = c.Close()
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.done.Done()
+}
+
+// Close ends all connections, and waits until their handlers have returned.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed = true
+	for c := range s.conns {
+		_ = c.Close()
+	}
+	s.mu.Unlock()
+	s.done.Wait()
+}
+
+// serve serves the requests of one connection, one after another.
+func (s *Server) serve(nc net.Conn) error {
+	c := newConn(nc)
+	if _, err := c.greet(hello{Node: s.Node, Run: s.Run}, false, helloTime); err != nil {
+		return err
+	}
+	for {
+		k, n, err := c.next()
+		if err != nil {
+			return err
+		}
+		if k != kindRequest {
+			return errOrder
+		}
+		head := new(requestHead)
+		if err := c.readValue(n, head); err != nil {
+			return err
+		}
+		if err := s.call(c, head); err != nil {
+			return err
+		}
+		_ = c.SetWriteDeadline(time.Time{})
+	}
+}
+
+// errOrder is the error of a peer that sends a frame where it may not come.
+var errOrder = errors.New("peer: a frame that is out of order")
+
+// call serves one request.
+func (s *Server) call(c *conn, head *requestHead) error {
+	l := &call{c: c, head: head}
+	credit := window
+	if head.Waits || head.Empty {
+		credit = 0
+	}
+	l.in = newInflow(credit, func(n int) error {
+		return c.send(kindWant, []byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, true)
+	})
+	defer l.in.stop()
+	if head.Empty {
+		l.in.end(io.EOF)
+	}
+	if !s.Keeps(head.Label, head.Term) {
+		if err := c.send(kindMoved, nil, true); err != nil {
+			return err
+		}
+		return l.read()
+	}
+	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), callKey{}, l))
+	l.cancel = cancel
+	r := l.request(ctx)
+	served := make(chan error, 1)
+	go func() { served <- l.serve(s.Handler, r) }()
+	err := l.read()
+	if err != nil {
+		l.leave(false)
+	}
+	cancel()
+	return errors.Join(err, <-served)
+}
+
+// call is a request at its home.
+type call struct {
+	c      *conn
+	head   *requestHead
+	in     *inflow
+	cancel context.CancelFunc
+	origin wire.Carried
+
+	mu       sync.Mutex // guards closing of upgraded
+	upgraded *upgraded  // nil unless the handler took the connection over; set by the handler
+}
+
+type callKey struct{}
+
+// request returns the request as net/http gave it to the entry.
+func (l *call) request(ctx context.Context) *http.Request {
+	h := l.head
+	l.origin.Target = h.Target
+	r := &http.Request{
+		Method: h.Method, RequestURI: h.URI, Proto: h.Proto, ProtoMajor: h.Major, ProtoMinor: h.Minor,
+		Host: h.Host, Header: h.Header, ContentLength: h.Length, TransferEncoding: h.Encoding, Close: h.Close, RemoteAddr: h.Remote,
+		URL: h.url(), Body: http.NoBody,
+	}
+	if r.Header == nil {
+		r.Header = http.Header{}
+	}
+	if !h.Empty {
+		r.Body = l.in
+		r.Trailer = http.Header{}
+		for _, name := range h.Trailer {
+			r.Trailer[name] = nil
+		}
+		l.in.trailer = r.Trailer
+	}
+	return r.WithContext(wire.Carry(ctx, &l.origin))
+}
+
+// serve has the handler serve the request, and sends the end of the response.
+func (l *call) serve(h http.Handler, r *http.Request) (err error) {
+	w := &response{c: l.c, call: l, header: http.Header{}, left: -1, silent: r.Method == http.MethodHead}
+	defer func() {
+		if v := recover(); v != nil { // the handler has logged what is not http.ErrAbortHandler
+			_ = l.c.SetWriteDeadline(time.Now().Add(helloTime))
+			_ = l.c.send(kindAborted, nil, true)
+			err = http.ErrAbortHandler
+		}
+	}()
+	h.ServeHTTP(w, r)
+	if l.upgraded != nil { // its owner closes it
+		<-l.upgraded.closed
+	}
+	return w.end()
+}
+
+// read reads what the entry sends of the request until nothing more of it comes.
+func (l *call) read() error {
+	for {
+		k, n, err := l.c.next()
+		if err != nil {
+			return err
+		}
+		switch k {
+		case kindContent:
+			if err := l.in.take(l.c.in, n); err != nil {
+				return err
+			}
+		case kindEnd:
+			var trailer http.Header
+			if err := l.c.readValue(n, &trailer); err != nil {
+				return err
+			}
+			l.in.whole(trailer)
+		case kindBroken:
+			l.in.end(errBroken)
+		case kindLeft:
+			closed, err := l.c.in.ReadByte()
+			if n != 1 || err != nil {
+				return errors.Join(errOrder, err)
+			}
+			l.leave(closed == 1)
+		case kindDone:
+			return nil
+		default:
+			return errOrder
+		}
+	}
+}
+
+// leave tells the handler that whoever sent the request has left. closed says that they closed
+// their connection.
+func (l *call) leave(closed bool) {
+	if closed {
+		l.origin.Leave()
+	}
+	l.in.end(errLeft)
+	if l.cancel != nil {
+		l.cancel()
+	}
+}

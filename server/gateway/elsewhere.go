@@ -1,0 +1,116 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+
+	"reversehttp/server/budget"
+	"reversehttp/server/claim"
+	"reversehttp/server/publicurl"
+	"reversehttp/server/wire"
+)
+
+// Elsewhere is the other nodes of a cluster: each claim is kept by one node, its home, and requests
+// for it may reach any node.
+type Elsewhere interface {
+	// Visit has the home of the claim of a label serve a visitor's request, which counts in hold. It
+	// reports false, and has done nothing, if this node is the home, or no node is.
+	Visit(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold) bool
+	// Pass does the same with a program's request.
+	Pass(w http.ResponseWriter, r *http.Request, label string) bool
+	// LabelOf returns the label of a claim at another node that has a domain of its own, or "".
+	LabelOf(domain string) string
+}
+
+// carrier has other nodes serve requests for the claims that they keep.
+type carrier struct {
+	others   Elsewhere
+	registry *claim.Registry
+	mux      *chi.Mux // of the control origin
+}
+
+// newCarrier returns the carrier of a gateway, or nil if it is alone.
+func newCarrier(g *Gateway, mux *chi.Mux) *carrier {
+	if g.options.Elsewhere == nil {
+		return nil
+	}
+	return &carrier{g.options.Elsewhere, g.registry, mux}
+}
+
+// serves has another node serve a request for a claim that it keeps, and reports whether it did. A
+// nil carrier, and one with a request that came from another node, does nothing.
+func (c *carrier) serves(w http.ResponseWriter, r *http.Request, where publicurl.Place, label string, hold *budget.Hold) bool {
+	switch {
+	case c == nil, wire.IsCarried(r):
+	case where == publicurl.Public:
+		return c.registry.Lookup(label) == nil && c.others.Visit(w, r, label, hold)
+	case where == publicurl.Control:
+		label = c.labelIn(r)
+		return label != "" && c.others.Pass(w, r, label)
+	}
+	return false
+}
+
+// labelIn returns the label of a request to the control origin: the one in its path, or that which
+// it claims. It returns "" if there is none.
+func (c *carrier) labelIn(r *http.Request) string {
+	at := chi.NewRouteContext()
+	if !c.mux.Match(at, r.Method, r.URL.Path) {
+		return ""
+	}
+	if label := at.URLParam("label"); label != "" {
+		return label
+	}
+	switch {
+	case r.Method != http.MethodPost:
+	case r.URL.Path == "/claims":
+		var ask struct {
+			Label string `json:"label"`
+		}
+		_ = json.Unmarshal(peek(r), &ask) // what is wrong with it is told by who serves the request
+		return ask.Label
+	case r.URL.Path == "/reversehttp":
+		form, _ := url.ParseQuery(strings.TrimSpace(string(peek(r))))
+		if form.Get("name") == "" {
+			form = r.URL.Query()
+		}
+		return strings.ToLower(form.Get("name"))
+	}
+	return ""
+}
+
+// mostPeek is how much content is read to find a label, in bytes. Requests that claim have no more.
+const mostPeek = 16 << 10
+
+// peek returns the content of r, as far as it is that of a request that claims, and leaves it to be
+// read again.
+func peek(r *http.Request) []byte {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength > mostPeek {
+		return nil
+	}
+	content, err := io.ReadAll(io.LimitReader(r.Body, mostPeek))
+	var rest io.Reader = r.Body
+	if err != nil {
+		rest = unreadable{err}
+	}
+	r.Body = peeked{io.MultiReader(bytes.NewReader(content), rest), r.Body}
+	return content
+}
+
+// peeked is content whose beginning was read before.
+type peeked struct {
+	io.Reader
+	io.Closer
+}
+
+// unreadable is content that could not be read.
+type unreadable struct{ err error }
+
+// Read returns the error.
+func (f unreadable) Read([]byte) (int, error) { return 0, f.err }

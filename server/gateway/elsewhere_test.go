@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"reversehttp/server/budget"
+	nodes "reversehttp/server/cluster/peer"
+)
+
+// home is the other node of a cluster of two, which keeps all claims that have a label when they are
+// made.
+type home struct {
+	entry *Gateway
+	pool  *nodes.Pool
+}
+
+// at is the address of the home. Nothing dials it but pipes.
+var at = nodes.Node{Name: "home", Run: "1", Address: "home:1"}
+
+func (h *home) Visit(w http.ResponseWriter, r *http.Request, label string, _ *budget.Hold) bool {
+	return h.Pass(w, r, label)
+}
+
+func (h *home) Pass(w http.ResponseWriter, r *http.Request, label string) bool {
+	if h.entry.registry.Lookup(label) != nil {
+		return false
+	}
+	content := nodes.NewContent(w, r)
+	defer content.Stop()
+	if err := h.pool.Carry(w, r, content, at, nodes.Claim{Label: label}, nil); err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+	}
+	return true
+}
+
+func (h *home) LabelOf(string) string { return "" }
+
+// inWorldOfTwo runs a test with a gateway in a bubble, to which another node carries all requests.
+func inWorldOfTwo(t *testing.T, o Options, test func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		g := newHome(t, o)
+		network := newPipeListener()
+		s := &nodes.Server{Handler: g, Keeps: func(string, uint64) bool { return true }, Node: at.Name, Run: at.Run}
+		var served sync.WaitGroup
+		served.Go(func() { _ = s.Serve(network) })
+		pool := &nodes.Pool{Node: "entry", Run: "1", Dial: func(context.Context, string) (net.Conn, error) { return network.dial(visitorAddr) }}
+		t.Cleanup(func() {
+			pool.Close()
+			_ = network.Close()
+			s.Close()
+			served.Wait()
+			g.Close()
+		})
+		elsewhere := &home{pool: pool}
+		o.Elsewhere = elsewhere
+		w := newWorld(t, o)
+		elsewhere.entry, w.gateway = w.gateway, g
+		test(w)
+	})
+}
+
+// newHome returns a gateway that nothing but another node reaches.
+func newHome(t *testing.T, o Options) *Gateway {
+	t.Helper()
+	o.SharedTokens = append(shortTokens, o.SharedTokens...)
+	o.LookupTXT = func(context.Context, string) ([]string, error) { return nil, &net.DNSError{IsNotFound: true} }
+	g, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func TestVectorsByAnotherNode(t *testing.T) {
+	t.Run("exchanges", func(t *testing.T) { playVectorsOfExchanges(t, inWorldOfTwo) })
+	t.Run("faults", func(t *testing.T) { playVectorsOfFaults(t, inWorldOfTwo) })
+	t.Run("conversations", func(t *testing.T) {
+		playVectorsOfConversations(t, inWorldOfTwo, map[string]bool{
+			// They ask the node that accepts the request for what only the home knows.
+			"quotas": true, "drain": true,
+			// A part is confirmed once the entry has it, which may be before the visitor does.
+			"link-streams": true, "link-leaves-while-it-streams": true, "link-results-in-order": true,
+		})
+	})
+}
