@@ -1,4 +1,5 @@
-// Follows the guides: runs the snippets of each in order, in an empty folder, against a gateway of the test.
+// Follows the guides, and the skill for agents: runs the snippets of each in order, in an empty folder, against a
+// gateway of the test.
 import assert from 'node:assert/strict'
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -20,23 +21,27 @@ const folder = join(root, 'web/guides')
 const names = (await readdir(folder)).sort()
 const sources = new Map()
 for (const name of names) sources.set(name, await readFile(join(folder, name), 'utf8'))
+const skill = await readFile(join(root, 'web/skills/reversehttp/SKILL.md'), 'utf8')
+
+/** Taps answers in the page that asks, each when its question is in the snippet that runs. */
+const tapping =
+  (...answers) =>
+  async (page, snippet) => {
+    for (const [text, answer] of answers) {
+      if (!snippet.includes(text)) continue
+      const question = page.locator('.question').filter({ hasText: text })
+      await question.getByRole('button', { name: answer }).click()
+    }
+  }
 
 /** The page of the gateway that a guide opens, which has the label LABEL, and what its reader does there. */
 const opened = {
   'webhook.md': { path: 'inbox' },
   'ask.md': {
     path: 'ask',
-    async act(page, snippet) {
-      const question = (text) => page.locator('.question').filter({ hasText: text })
-      for (const [text, answer] of [
-        ['Ship it?', 'yes'],
-        ['Delete the old backups?', 'no'],
-      ]) {
-        if (!snippet.includes(text)) continue
-        await question(text).getByRole('button', { name: answer }).click()
-      }
-    },
+    act: tapping(['Ship it?', 'yes'], ['Delete the old backups?', 'no']),
   },
+  'SKILL.md': { path: 'ask', act: tapping(['Ship it?', 'yes']) },
   'files.md': {
     path: 'files',
     prepare: (page) =>
@@ -108,7 +113,7 @@ describe('a guide', { skip: noBrowser }, () => {
     if (dir) await rm(dir, { recursive: true })
   })
 
-  for (const [name, source] of sources) {
+  for (const [name, source] of [...sources, ['SKILL.md', skill]]) {
     test(`the snippets of ${name} work in order`, async (t) => {
       const cwd = join(dir, name)
       await mkdir(cwd)

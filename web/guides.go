@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"maps"
 	"net/http"
 	"path"
 	"strconv"
@@ -33,7 +34,8 @@ var guidePage = template.Must(template.New("guide").Parse(guideHTML))
 const ownURL = "http://localhost:8080"
 
 // guides returns a handler for each path of the guides: the index at /guides, the guide NAME.md
-// at /guides/NAME, each file unchanged at /guides/FILE, and the list for agents at /llms.txt.
+// at /guides/NAME, each file unchanged at /guides/FILE, and the list for agents at /llms.txt, which
+// ends with the skill.
 func guides() (map[string]http.Handler, error) {
 	files, err := fs.Glob(guideFiles, "guides/*.md")
 	if err != nil {
@@ -62,7 +64,12 @@ func guides() (map[string]http.Handler, error) {
 		handlers[at], handlers[g.Markdown] = html, newAsset(".md", source)
 		list += fmt.Sprintf("- [%s](%s): %s\n", g.Title, g.Markdown, g.Summary)
 	}
-	handlers["/llms.txt"] = newAsset(".txt", []byte(list))
+	skill, line, err := skillForAgents()
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(handlers, skill)
+	handlers["/llms.txt"] = newAsset(".txt", []byte(list+"\n## Skill\n\n"+line))
 	for _, h := range handlers {
 		h.(*asset).fields["Cross-Origin-Resource-Policy"] = "same-origin"
 	}

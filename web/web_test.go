@@ -56,7 +56,7 @@ func TestEveryPathIsServedWithItsTypeAndKeptByETag(t *testing.T) {
 			want = "text/css; charset=utf-8"
 		case strings.HasSuffix(path, ".svg"):
 			want = "image/svg+xml"
-		case strings.HasSuffix(path, ".map"):
+		case strings.HasSuffix(path, ".map"), strings.HasSuffix(path, ".json"):
 			want = "application/json"
 		case strings.HasSuffix(path, ".txt"):
 			want = "text/plain; charset=utf-8"
