@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib'
 import { auditGo, auditNPM } from './steps/audit.js'
 import { KeptOutput } from './steps/output.js'
 
-// A vulnerability of a function that web calls.
+// A vulnerability of a function that server/audit calls. It imports little, so that little is analysed.
 const entry = {
   schema_version: '1.3.1',
   id: 'GO-2000-0001',
@@ -79,7 +79,7 @@ describe('vulnerabilities', () => {
 
   const quiet = (step) => new KeptOutput().keep(step)
   const audits = [
-    ['Go', (mostMs) => auditGo(['./web'], mostMs), /exit code 3/],
+    ['Go', (mostMs) => auditGo(['./server/audit'], mostMs), /exit code 3/],
     ['npm', auditNPM, /there are vulnerabilities/],
   ]
   for (const [name, audit, failure] of audits) {
