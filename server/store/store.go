@@ -113,57 +113,22 @@ func (s *Store) isThere() error {
 
 // record is a claim or a released label in the file.
 type record struct {
-	Token     []byte `json:"token"` // SHA-256
-	LeaseMs   int64  `json:"leaseMs"`
-	TimeoutMs int64  `json:"timeoutMs"`
-	Redeliver string `json:"redeliver"`
-	Unpolled  bool   `json:"unpolled,omitempty"`
-	Revision  uint64 `json:"revision"`
-	// The past of the label. Times are in milliseconds since 1970; 0 means none.
-	Past       string `json:"past,omitempty"`
-	Minted     bool   `json:"minted,omitempty"`
-	BegunMs    int64  `json:"begunMs,omitempty"`
-	ReleasedMs int64  `json:"releasedMs,omitempty"`
-	UntilMs    int64  `json:"untilMs,omitempty"`
-	// Terms are the terms that the core does not act upon.
-	Terms map[string]json.RawMessage `json:"terms,omitempty"`
+	terms.Record
+	Revision uint64 `json:"revision"`
 }
 
 // read decodes the record of a label. It returns [claim.ErrNoRecord] if there is none, or none that
 // can be read.
 func read(label, value []byte) (claim.Kept, error) {
 	var r record
-	if value == nil || json.Unmarshal(value, &r) != nil || len(r.Token) != len(claim.TokenHash{}) {
+	if value == nil || json.Unmarshal(value, &r) != nil {
 		return claim.Kept{}, claim.ErrNoRecord
 	}
-	others, err := terms.Kept(r.Terms)
-	if err != nil { // without them the claim would lack what its owner relies on
+	c, err := r.Claim(string(label))
+	if err != nil {
 		return claim.Kept{}, claim.ErrNoRecord
 	}
-	kept := claim.Terms{
-		Lease: time.Duration(r.LeaseMs) * time.Millisecond, Timeout: time.Duration(r.TimeoutMs) * time.Millisecond,
-		Redeliver: claim.Redeliver(r.Redeliver), Others: others,
-	}
-	history := claim.History{Past: r.Past, Minted: r.Minted, Begun: moment(r.BegunMs), Released: moment(r.ReleasedMs), Until: moment(r.UntilMs)}
-	return claim.Kept{
-		Record:   claim.Record{Label: string(label), Token: claim.TokenHash(r.Token), Terms: kept, Unpolled: r.Unpolled, History: history},
-		Revision: max(r.Revision, firstRevision),
-	}, nil
-}
-
-// moment converts a time in a record to a [time.Time], and millis converts it back.
-func moment(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms)
-}
-
-func millis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
+	return claim.Kept{Record: c, Revision: max(r.Revision, firstRevision)}, nil
 }
 
 // Records returns all stored claims and released labels.
@@ -244,15 +209,11 @@ func put(b *bbolt.Bucket, c claim.Record) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	others, err := terms.Keep(c.Others)
+	stored, err := terms.RecordOf(c)
 	if err != nil {
 		return 0, err
 	}
-	value, err := json.Marshal(record{
-		Token: c.Token[:], LeaseMs: c.Lease.Milliseconds(), TimeoutMs: c.Timeout.Milliseconds(), Redeliver: string(c.Redeliver), Unpolled: c.Unpolled, Revision: revision,
-		Past: c.Past, Minted: c.Minted, BegunMs: millis(c.Begun), ReleasedMs: millis(c.Released), UntilMs: millis(c.Until),
-		Terms: others,
-	})
+	value, err := json.Marshal(record{stored, revision})
 	if err != nil {
 		return 0, err
 	}
