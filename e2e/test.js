@@ -12,7 +12,7 @@ import { auditGo, auditNPM } from './steps/audit.js'
 import { raced, released } from './steps/build.js'
 import { inCI } from './steps/ci.js'
 import { goTests, nodeTests } from './steps/count.js'
-import { CannotRun, installPackages, installPrograms } from './steps/install.js'
+import { CannotRun, downloadServer, installPackages, installPrograms } from './steps/install.js'
 import { KeptOutput, say } from './steps/output.js'
 import { capture, run, runWith } from './steps/run.js'
 
@@ -40,6 +40,7 @@ const bin = (name) => `node_modules/.bin/${name}`
 const steps = {
   npm: installPackages,
   programs: installPrograms,
+  nats: downloadServer,
   gofmt,
   gateway: buildGateway,
   vet: () => runWith(raced, 'go', 'vet', './...'),

@@ -24,6 +24,9 @@ async function changed(name) {
   }
 }
 
+/** Downloads the sources of the NATS server, which has a module of its own. Tests build it. */
+export const downloadServer = () => run('go', '-C', 'e2e/cluster/nats', 'mod', 'download')
+
 /** Installs what tests start besides Go and Node, with apt where this process may. */
 export async function installPrograms() {
   const missing = await missingPrograms()
