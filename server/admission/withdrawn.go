@@ -29,33 +29,78 @@ type WithdrawnRecords interface {
 	Restore(label string) error
 }
 
+// SharedRecords are [WithdrawnRecords] that others change too, such as other nodes.
+type SharedRecords interface {
+	WithdrawnRecords
+	// WithdrawnChanged calls f for each withdrawn label, and then for each that anyone withdraws or
+	// restores; the value of a restored label is nil.
+	WithdrawnChanged(f func(label string, value []byte))
+}
+
 // Withdrawn is the set of labels that were taken down. Nil has none.
 type Withdrawn struct {
 	records WithdrawnRecords
 
 	mu     sync.Mutex // held while the labels change
 	labels atomic.Pointer[map[string]Withdrawal]
+
+	elsewhere atomic.Pointer[func(label string)] // called for a label that others withdraw
 }
 
 // NewWithdrawn returns the labels in records. If records is nil, there are none, and later
-// withdrawals end with the process.
+// withdrawals end with the process. Changes of [SharedRecords] take effect as they come.
 func NewWithdrawn(records WithdrawnRecords) (*Withdrawn, error) {
 	w := &Withdrawn{records: records}
-	labels := map[string]Withdrawal{}
-	if records != nil {
-		kept, err := records.Withdrawn()
-		if err != nil {
-			return nil, err
-		}
-		for label, value := range kept {
-			var one Withdrawal
-			_ = json.Unmarshal(value, &one) // a label whose value is unreadable stays withdrawn
-			one.Label = label
+	w.labels.Store(&map[string]Withdrawal{})
+	if shared, ok := records.(SharedRecords); ok {
+		shared.WithdrawnChanged(w.changed)
+		return w, nil
+	}
+	if records == nil {
+		return w, nil
+	}
+	kept, err := records.Withdrawn()
+	if err != nil {
+		return nil, err
+	}
+	for label, value := range kept {
+		w.changed(label, value)
+	}
+	return w, nil
+}
+
+// Elsewhere calls f for each label that others withdraw from now on. f must return soon.
+func (w *Withdrawn) Elsewhere(f func(label string)) { w.elsewhere.Store(&f) }
+
+// changed notes a change of the records. A label whose value is unreadable is withdrawn.
+func (w *Withdrawn) changed(label string, value []byte) {
+	one := Withdrawal{}
+	_ = json.Unmarshal(value, &one)
+	one.Label = label
+	before := w.edit(func(labels map[string]Withdrawal) {
+		if value == nil {
+			delete(labels, label)
+		} else {
 			labels[label] = one
 		}
+	})
+	if _, had := before[label]; had || value == nil {
+		return
 	}
+	if f := w.elsewhere.Load(); f != nil {
+		(*f)(label)
+	}
+}
+
+// edit changes the labels, and returns those before. It waits for changes under way.
+func (w *Withdrawn) edit(change func(map[string]Withdrawal)) (before map[string]Withdrawal) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before = *w.labels.Load()
+	labels := maps.Clone(before)
+	change(labels)
 	w.labels.Store(&labels)
-	return w, nil
+	return before
 }
 
 // Has reports whether a label is withdrawn.

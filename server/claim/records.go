@@ -15,7 +15,8 @@ import (
 // leaves unfinished then either never happens, or has happened before Get returns for that label.
 // Methods are called concurrently for different labels, never for the same one.
 type Records interface {
-	// Get fails with [ErrNoRecord] if the label has no record.
+	// Get fails with [ErrNoRecord] if the label has no record, and with [ErrMoved] if the last change
+	// through these Records left open whether it was made and the record is by now that of others.
 	Get(ctx context.Context, label string) (Record, uint64, error)
 	// Create fails with [ErrExists] if the label has a record. The revision is never 0.
 	Create(ctx context.Context, r Record) (revision uint64, err error)
@@ -152,15 +153,15 @@ func (e *entry) look(ctx context.Context) error {
 		return nil
 	}
 	record, revision, err := e.records.Get(ctx, e.label)
-	gone := errors.Is(err, ErrNoRecord)
+	gone, moved := errors.Is(err, ErrNoRecord), errors.Is(err, ErrMoved)
 	switch {
-	case err != nil && !gone:
+	case err != nil && !gone && !moved:
 		return errors.Join(ErrUnavailable, err)
 	case gone && (e.revision == 0 || e.asked == nil):
 		e.settle(nil, 0)
-	case !gone && e.revision != 0 && revision == e.revision:
+	case err == nil && e.revision != 0 && revision == e.revision:
 		e.doubted, e.asked = false, nil
-	case !gone && e.asked != nil && reflect.DeepEqual(record, *e.asked):
+	case err == nil && e.asked != nil && reflect.DeepEqual(record, *e.asked):
 		e.settle(&record, revision)
 	case e.revision == 0:
 		return ErrExists

@@ -78,6 +78,19 @@ func (u *upkeep) look() {
 	}
 }
 
+// takeDown ends the claim of a label that was taken down elsewhere, if it is here.
+func (u *upkeep) takeDown(label string) {
+	select {
+	case <-u.stop:
+	default:
+		u.over.Go(func() {
+			if c := u.g.registry.Lookup(label); c != nil {
+				_ = claim.TakeDown(c) // which logs why, if it fails
+			}
+		})
+	}
+}
+
 func (u *upkeep) close() {
 	u.once.Do(func() { close(u.stop) })
 	u.over.Wait()

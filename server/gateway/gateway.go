@@ -329,6 +329,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	g.upkeep = upkeep{g: g, admitted: admitted}
 	g.upkeep.start()
+	withdrawn.Elsewhere(g.upkeep.takeDown)
 	routes := g.routes()
 	g.control, g.carrier = routes, newCarrier(g, routes)
 	if err := u.Apart(pathsOf(routes)); err != nil {

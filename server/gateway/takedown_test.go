@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"reversehttp/server/admin"
 	"reversehttp/server/admission"
 	"reversehttp/server/claim"
+	"reversehttp/server/cluster/engine"
 	"reversehttp/server/store"
 )
 
@@ -252,6 +254,50 @@ func TestATakedownHoldsWithoutADisk(t *testing.T) {
 		}
 		if got := w.operate("DELETE", "/takedowns/demo", ""); got.code() != schema.CodeUnavailable || w.ask(get(host, "/")).Status != 451 {
 			t.Errorf("restoring = %d %s, want unavailable", got.Status, got.Content)
+		}
+	})
+}
+
+func TestATakedownOnAnotherNodeEndsTheClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := engine.NewMemory()
+		connect := func(name string) engine.Engine {
+			e, err := nodes.Connect(t.Context(), engine.Options{Node: name})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(e.Close)
+			return e
+		}
+		here, there := connect("here"), connect("there")
+		g, err := New(Options{Records: here, Withdrawn: here, SharedTokens: shortTokens})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer g.Close()
+		open := func() error {
+			_, err := g.registry.Open(mustAddrPort(visitorAddr).Addr(), "demo", "t0", claim.Settings{})
+			return err
+		}
+		if err := open(); err != nil {
+			t.Fatal(err)
+		}
+		if err := there.Withdraw("demo", []byte(`{"label":"demo"}`)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, _, err := there.Look(t.Context(), "demo"); g.registry.Lookup("demo") != nil || !errors.Is(err, claim.ErrNoRecord) {
+			t.Errorf("after the takedown: claim %v, record %v; want neither", g.registry.Lookup("demo"), err)
+		}
+		if err := open(); !errors.Is(err, claim.ErrTakenDown) {
+			t.Errorf("claiming it: %v, want that it was taken down", err)
+		}
+		if err := there.Restore("demo"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if err := open(); err != nil {
+			t.Errorf("claiming it again: %v", err)
 		}
 	})
 }

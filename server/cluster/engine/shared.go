@@ -1,0 +1,161 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"maps"
+	"strings"
+	"sync"
+)
+
+// shared is a node's copy of what all nodes share beyond claims and heartbeats: values by a key
+// with one of the prefixes below.
+type shared struct {
+	bucket bucket
+	log    *slog.Logger
+	read   chan struct{} // closed once everything was read
+
+	mu      sync.Mutex // held while the copy changes, and while changed is called
+	values  map[string][]byte
+	changed func(label string, value []byte)
+	seen    map[string]bool // keys read in this round; nil between rounds
+	lost    bool            // the engine lost data before this round
+}
+
+// The prefixes of keys.
+const (
+	withdrawnPrefix = "withdrawn."
+	secretPrefix    = "secret."
+)
+
+// secretBytes is the length of a secret.
+const secretBytes = 32
+
+func newShared(b bucket, log *slog.Logger) *shared {
+	return &shared{bucket: b, log: log, read: make(chan struct{}), values: make(map[string][]byte)}
+}
+
+// Withdrawn implements [admission.WithdrawnRecords].
+func (s *shared) Withdrawn() (map[string][]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make(map[string][]byte)
+	for key, value := range s.values {
+		if label, ok := strings.CutPrefix(key, withdrawnPrefix); ok {
+			all[label] = value
+		}
+	}
+	return all, nil
+}
+
+// Withdraw implements [admission.WithdrawnRecords].
+func (s *shared) Withdraw(label string, value []byte) error { return s.set(label, value) }
+
+// Restore implements [admission.WithdrawnRecords].
+func (s *shared) Restore(label string) error { return s.set(label, nil) }
+
+func (s *shared) set(label string, value []byte) error {
+	ctx, cancel := bounded(context.Background())
+	defer cancel()
+	_, err := s.bucket.put(ctx, withdrawnPrefix+label, value, anyRevision)
+	return err
+}
+
+// WithdrawnChanged implements [Engine].
+func (s *shared) WithdrawnChanged(f func(label string, value []byte)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, value := range s.values {
+		if label, ok := strings.CutPrefix(key, withdrawnPrefix); ok {
+			f(label, value)
+		}
+	}
+	s.changed = f
+}
+
+// Secret implements [Engine].
+func (s *shared) Secret(ctx context.Context, purpose string) ([]byte, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	for {
+		secret, _, err := s.bucket.get(ctx, secretPrefix+purpose)
+		if !errors.Is(err, errNone) {
+			return secret, err
+		}
+		secret = make([]byte, secretBytes)
+		_, _ = rand.Read(secret) // never fails
+		if _, err := s.bucket.put(ctx, secretPrefix+purpose, secret, 0); !errors.Is(err, errOther) {
+			return secret, err
+		}
+	}
+}
+
+// begin implements [sink].
+func (s *shared) begin(lost bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen, s.lost = make(map[string]bool), lost
+}
+
+// take implements [sink].
+func (s *shared) take(e event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.seen != nil {
+		s.seen[e.key] = true
+	}
+	s.apply(e.key, e.value)
+}
+
+// apply makes a change. The caller holds s.mu.
+func (s *shared) apply(key string, value []byte) {
+	was, ok := s.values[key]
+	switch {
+	case value == nil && !ok, value != nil && ok && bytes.Equal(was, value):
+		return
+	case value == nil:
+		delete(s.values, key)
+	default:
+		s.values[key] = value
+	}
+	if label, ok := strings.CutPrefix(key, withdrawnPrefix); ok && s.changed != nil {
+		s.changed(label, value)
+	}
+}
+
+// whole implements [sink]. What the engine lost is written again.
+func (s *shared) whole() {
+	for key, value := range s.missing() {
+		ctx, cancel := bounded(context.Background())
+		if _, err := s.bucket.put(ctx, key, value, 0); err != nil && !errors.Is(err, errOther) {
+			s.log.Error("cannot write again what the engine lost", "key", key, "error", err)
+		}
+		cancel()
+	}
+	select {
+	case <-s.read:
+	default:
+		close(s.read)
+	}
+}
+
+// missing ends a round. It returns the values that the engine lost in it.
+func (s *shared) missing() map[string][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lost := make(map[string][]byte)
+	for key, value := range maps.Clone(s.values) {
+		switch {
+		case s.seen[key]:
+		case s.lost:
+			lost[key] = value
+		default:
+			s.apply(key, nil)
+		}
+	}
+	s.seen, s.lost = nil, false
+	return lost
+}
