@@ -3,8 +3,8 @@
 //   npm test                   all of them
 //   node e2e/test.js vet go    only these
 //
-// It needs Node and Go. It installs anything else that is missing: npm packages with npm ci, and programs with apt
-// if it runs as root. With CI set, a check or a test that cannot run here fails.
+// It needs Node and Go. The steps npm and programs are those of npm run setup: they install npm packages, and programs
+// with apt if it runs as root. With CI set, a check or a test that cannot run here fails.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -2,16 +2,24 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { findBrowser, findFirefox, findProgram } from '../program.js'
+import { say } from './output.js'
 import { root, run } from './run.js'
 
 /** Something that this machine lacks and that we may not install. */
 export class CannotRun extends Error {}
 
+/** Installs all that the tests need besides Go and Node, and says what. */
+export async function setup() {
+  await installPackages()
+  await installPrograms()
+}
+
 /** Installs npm packages when they are missing or older than the lock. */
 export async function installPackages() {
   // npm writes this file when it has installed everything.
   const installed = await changed('node_modules/.package-lock.json')
-  if (installed >= (await changed('package-lock.json'))) return
+  if (installed >= (await changed('package-lock.json'))) return say('npm: all packages are there')
+  say('npm: installs the packages of package-lock.json')
   await run('npm', 'ci', '--no-progress')
 }
 
@@ -30,11 +38,12 @@ export const downloadServer = () => run('go', '-C', 'e2e/cluster/nats', 'mod', '
 /** Installs what tests start besides Go and Node, with apt where this process may. */
 export async function installPrograms() {
   const missing = await missingPrograms()
-  if (!missing.length) return
+  if (!missing.length) return say('apt: all programs are there')
   if (process.getuid?.() !== 0 || !(await findProgram('apt-get'))) {
     const names = missing.join(' ')
     throw new CannotRun(`there is no ${names}; run: sudo apt-get install -y ${names}`)
   }
+  say(`apt: installs ${missing.join(', ')}`)
   await run('apt-get', 'update', '-q')
   await run('apt-get', 'install', '-q', '-y', '--no-install-recommends', ...missing)
   const still = await missingPrograms()

@@ -1,0 +1,7 @@
+// npm run setup: installs what the tests need besides Go and Node.
+import { setup } from './steps/install.js'
+
+await setup().catch((e) => {
+  console.error(e.message)
+  process.exitCode = 1
+})
