@@ -947,6 +947,8 @@ type Discovery struct {
 
 // Problem is the content of every error of the gateway (application/problem+json).
 type Problem struct {
+	// Type is the URL of a page about the code, for people; its fragment is the code. Absent: there is no page.
+	Type string `json:"type,omitempty"`
 	// Title is the reason phrase of the status.
 	Title string `json:"title"`
 	// Status is the status code.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"reflect"
 	"strconv"
 	"strings"
@@ -46,6 +47,8 @@ type Settings struct {
 	LinkWindow int `json:"linkWindow"`
 	// Reachable says that other machines can reach the gateway, so that it is not local.
 	Reachable bool `json:"reachable"`
+	// Guide says that the gateway has a page about codes, to which problems link.
+	Guide bool `json:"guide"`
 }
 
 // Step is one step of a conversation: exactly one of Send, Open, Visit, Link, Sends, Gets, Results, Closes, Ends, Holds, Leave, Await, Pending,
@@ -136,16 +139,16 @@ func (v Visit) Bytes(host string, vars map[string]string) []byte {
 
 // Request returns the request of a program. Its URL may lack the control origin.
 func (s Send) Request(origin string, vars map[string]string) (*http.Request, error) {
-	url := Fill(s.URL, vars)
-	if strings.HasPrefix(url, "/") {
-		url = origin + url
+	at := Fill(s.URL, vars)
+	if strings.HasPrefix(at, "/") {
+		at = origin + at
 	}
-	url = Web(url)
+	at = Web(at)
 	content := Fill(string(s.Content.Bytes()), vars)
 	if s.JSON != nil {
 		content = Fill(string(s.JSON), vars)
 	}
-	req, err := http.NewRequest(s.Method, url, strings.NewReader(content))
+	req, err := http.NewRequest(s.Method, at, strings.NewReader(content))
 	if err != nil {
 		return nil, err
 	}
@@ -178,6 +181,9 @@ func (e *Expect) Diff(status int, fields http.Header, content []byte, vars map[s
 			return fmt.Sprintf("field %s = %q, want %q", name, got, Fill(*want, vars))
 		}
 	}
+	if d := diffType(fields.Get("Content-Type"), content); d != "" {
+		return d
+	}
 	if e.Handed != nil {
 		if d := diffHanded(*e.Handed, fields.Get("Proxy-Status")); d != "" {
 			return d
@@ -190,6 +196,19 @@ func (e *Expect) Diff(status int, fields http.Header, content []byte, vars map[s
 	}
 	if e.Content != (Content{}) {
 		return diffContent([]byte(Fill(string(e.Content.Bytes()), vars)), content)
+	}
+	return ""
+}
+
+// diffType compares the type of a problem with its code. Anything else than a problem of a gateway
+// differs in nothing.
+func diffType(media string, content []byte) string {
+	var p struct{ Type, Code *string }
+	if media != "application/problem+json" || json.Unmarshal(content, &p) != nil || p.Type == nil || p.Code == nil {
+		return ""
+	}
+	if u, err := url.Parse(*p.Type); err != nil || !u.IsAbs() || u.Fragment != *p.Code {
+		return fmt.Sprintf("type = %q, want it absent, or an absolute URL whose fragment is %s", *p.Type, *p.Code)
 	}
 	return ""
 }

@@ -2,6 +2,7 @@ package vectors
 
 import (
 	"encoding/json"
+	"net/http"
 	"testing"
 
 	"reversehttp/schema"
@@ -99,5 +100,26 @@ func TestAnswersHaveAnOrderOnlyWithinAnID(t *testing.T) {
 	}
 	if d := want.Diff(Seen{Answers: want.Answers, Handled: []string{"x1"}}); d == "" {
 		t.Error("an id that was not handled is not missed")
+	}
+}
+
+func TestTheTypeOfAProblemLinksToItsCode(t *testing.T) {
+	e := &Expect{Status: 404}
+	for content, good := range map[string]bool{
+		`{"code":"no_claim"}`: true,
+		`{"type":"http://localhost:8080/guides/errors#no_claim","code":"no_claim"}`: true,
+		`{"type":"https://other.example/e.html#no_claim","code":"no_claim"}`:        true,
+		`{"type":"https://other.example/e#no_handler","code":"no_claim"}`:           false,
+		`{"type":"https://other.example/e","code":"no_claim"}`:                      false,
+		`{"type":"/guides/errors#no_claim","code":"no_claim"}`:                      false,
+		`{"type":"about:blank","code":"no_claim"}`:                                  false,
+	} {
+		d := e.Diff(404, http.Header{"Content-Type": {"application/problem+json"}}, []byte(content), nil)
+		if (d == "") != good {
+			t.Errorf("%s: %q", content, d)
+		}
+		if d := e.Diff(404, http.Header{"Content-Type": {"application/json"}}, []byte(content), nil); d != "" {
+			t.Errorf("%s as an answer of a handler: %q", content, d)
+		}
 	}
 }

@@ -936,6 +936,11 @@ export interface Discovery {
 
 /** The content of every error of the gateway (application/problem+json). */
 export interface Problem {
+  /**
+   * The URL of a page about the code, for people; its fragment is the code. Absent: there is no
+   * page.
+   */
+  type?: string
   /** The reason phrase of the status. */
   title: string
   /** The status code. */

@@ -46,6 +46,8 @@ type API struct {
 	// Audit receives every call except those for metrics and health. Nil means that calls are not
 	// logged.
 	Audit *audit.Log
+	// Guide is what problems link to. Nil means nothing.
+	Guide *problem.Guide
 	// Log receives errors. Panicked is called after a panic.
 	Log      *slog.Logger
 	Panicked func()

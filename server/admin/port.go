@@ -60,10 +60,10 @@ func NewPort(a *API, o Options) *Port {
 	p := &Port{api: a, key: sha256.Sum256([]byte(o.Key)), keyed: o.Key != "", name: publicurl.Hostname(o.Name), guesses: admission.NewGuesses(), routes: a.routes(), served: make(chan struct{})}
 	room := budget.New(budget.Amounts{budget.Connections: mostConnections, budget.Memory: memory})
 	refuse := func(w http.ResponseWriter, code schema.Code, detail string) {
-		problem.New(code, detail).Write(w, &http.Request{})
+		problem.New(code, detail).Write(w, a.Guide.Unknown())
 	}
 	p.port = wire.New(p, refuse, &wire.Options{
-		HeadTime: headTime, HeadBytes: headBytes, Idle: idle, Log: a.Log, Panicked: a.Panicked,
+		Base: a.Guide.In(context.Background()), HeadTime: headTime, HeadBytes: headBytes, Idle: idle, Log: a.Log, Panicked: a.Panicked,
 		Place: func(peer net.Addr) wire.Place {
 			hold := room.Open(trust.Peers{}.AddressOfPeer(peer))
 			if !hold.Enter(budget.Connections) {

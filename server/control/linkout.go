@@ -406,7 +406,7 @@ func (l *link) closing(why error) (code websocket.StatusCode, reason string) {
 		return websocket.StatusNormalClosure, "the session ended"
 	}
 	p := problem.Of(why)
-	body := p.Body()
+	body := p.Body(nil) // the type of a message is another one
 	line, err := json.Marshal(schema.LinkError{
 		Type: schema.TypeLinkError, Code: string(body.Code), Status: body.Status, Title: body.Title, Detail: body.Detail,
 		RetryAfterMs: int(p.RetryAfter().Milliseconds()),

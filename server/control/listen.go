@@ -41,7 +41,7 @@ func (p *Polls) stream(w http.ResponseWriter, r *http.Request, f envelope.Form) 
 	flow.HungUp = at.hungUp
 	open, err := s.Open(lastEventID(r), wait, flow)
 	if err != nil {
-		refuse(w, err)
+		p.refuse(w, err)
 		return
 	}
 	p.serve(w, r, &stream{peer: at, polls: p, open: open, form: f, messages: p.Envelopes.Of(s), wait: wait, preferred: preferred})

@@ -29,6 +29,8 @@ type Polls struct {
 	Delivered func(*claim.Batch)
 	// Trust finds the address for which a poll counts.
 	Trust trust.Peers
+	// Guide is what problems of polls link to.
+	Guide *problem.Guide
 }
 
 // Poll answers GET {requests}.
@@ -37,7 +39,7 @@ func (p *Polls) Poll(w http.ResponseWriter, r *http.Request) {
 	SessionOf(r).Claim().Charge(hold)
 	evictable(hold, w)
 	if !hold.Grow(pollWeight) {
-		crowdedPoll(w)
+		crowded().Write(w, r)
 		return
 	}
 	switch formOf(r) {
@@ -57,14 +59,16 @@ func (p *Polls) Poll(w http.ResponseWriter, r *http.Request) {
 // pollWeight is the memory, in bytes, that a poll takes beside its request.
 const pollWeight = 8 << 10
 
-// crowdedPoll answers a poll for which there is no room.
-func crowdedPoll(w http.ResponseWriter) {
-	refuse(w, &problem.Problem{Code: schema.CodeQueueFull, Detail: "Too much is held for this label, or in all. Poll again soon."})
+// crowded returns the problem of a poll for which there is no room.
+func crowded() *problem.Problem {
+	return &problem.Problem{Code: schema.CodeQueueFull, Detail: "Too much is held for this label, or in all. Poll again soon."}
 }
 
 // refuse answers a poll with the problem for err. No problem of a poll depends on its request,
 // which may be gone.
-func refuse(w http.ResponseWriter, err error) { problem.Of(err).Write(w, &http.Request{}) }
+func (p *Polls) refuse(w http.ResponseWriter, err error) {
+	problem.Of(err).Write(w, p.Guide.Unknown())
+}
 
 // evictable lets the hold be taken back while a write to w waits.
 func evictable(hold *budget.Hold, w http.ResponseWriter) {
@@ -95,7 +99,7 @@ func (p *Polls) batch(w http.ResponseWriter, r *http.Request) {
 	at := p.peerOf(r)
 	open, err := s.Open(cursor, wait, claim.Flow{HungUp: at.hungUp})
 	if err != nil {
-		refuse(w, err)
+		p.refuse(w, err)
 		return
 	}
 	p.serve(w, r, &batch{peer: at, polls: p, session: s, open: open, wait: wait, preferred: preferred, repeats: cursor != nil})
@@ -128,7 +132,7 @@ func (b *batch) serve(ctx context.Context, w http.ResponseWriter, hold *budget.H
 	case errors.Is(err, context.Canceled):
 		panic(http.ErrAbortHandler) // nobody is there to be answered
 	case err != nil:
-		refuse(w, err)
+		b.polls.refuse(w, err)
 	default:
 		b.answer(ctx, w, hold, messages)
 	}
@@ -151,7 +155,7 @@ func (b *batch) answer(ctx context.Context, w http.ResponseWriter, hold *budget.
 	if !b.repeats {
 		hold.Add(size) // it counts as received: it goes out now or never
 	} else if !hold.Grow(size) {
-		crowdedPoll(w) // the batch comes again
+		b.polls.refuse(w, crowded()) // the batch comes again
 		return
 	}
 	b.polls.Delivered(messages)

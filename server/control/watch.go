@@ -30,7 +30,7 @@ func (rs *Recordings) stream(w http.ResponseWriter, r *http.Request, form envelo
 	claimOf(r).Charge(hold)
 	evictable(hold, w)
 	if !hold.Grow(pollWeight) {
-		crowdedPoll(w)
+		crowded().Write(w, r)
 		return
 	}
 	h := w.Header()

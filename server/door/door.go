@@ -37,6 +37,8 @@ type Host struct {
 	*Relay
 	// State returns the state of a claim, a [schema.ClaimState] with all terms.
 	State func(*claim.Claim) terms.With
+	// Guide is what the problems link to that a door writes by itself.
+	Guide *problem.Guide
 }
 
 // Refuse answers a program's request with an error of package problem or claim, as problem+json. It

@@ -39,7 +39,7 @@ func (d *ietf) reversed(c *tls.Conn, inner string) {
 		f, err = newFeed(s)
 	}
 	if err != nil {
-		t.tell("application/problem+json", problem.Of(err).Body())
+		t.tell("application/problem+json", problem.Of(err).Body(d.g.Guide))
 		t.serve()
 		return
 	}

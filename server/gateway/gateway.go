@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -24,6 +25,7 @@ import (
 	"reversehttp/server/door"
 	"reversehttp/server/intake"
 	"reversehttp/server/policy"
+	"reversehttp/server/problem"
 	"reversehttp/server/publicurl"
 	"reversehttp/server/quota"
 	"reversehttp/server/recording"
@@ -145,7 +147,8 @@ type Options struct {
 	Doors func(*door.Host) []door.Door
 	// Elsewhere is the other nodes of a cluster. Nil means that there are none.
 	Elsewhere Elsewhere
-	// Pages are handlers for GET at the control origin, by path. Nil means none.
+	// Pages are handlers for GET at the control origin, by path. Nil means none. If
+	// [problem.GuidePath] is among them, problems link to it.
 	Pages map[string]http.Handler
 	// Records store claims, and so who owns which label. Nil means that claims end with the
 	// process.
@@ -235,6 +238,7 @@ type Gateway struct {
 	local    bool            // see Local
 	origins  *origins
 	trust    trust.Peers
+	guide    *problem.Guide // nil without its page
 	stopping stopping
 	upkeep   upkeep
 	quotas   *quota.Book // nil if nothing is counted
@@ -249,6 +253,9 @@ func New(o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{options: o, public: u}
+	if o.Pages[problem.GuidePath] != nil {
+		g.guide = problem.NewGuide(strings.TrimSuffix(u.Control, "/") + problem.GuidePath)
+	}
 	g.stopping.watched = make(chan struct{})
 	g.local = o.Loopback && publicurl.IsLocalName(u.ControlHost)
 	if g.origins, err = newOrigins(&o, g.local); err != nil {
@@ -298,7 +305,7 @@ func New(o Options) (*Gateway, error) {
 	envelopes := control.Envelopes{Public: u, InlineBytes: o.InlineBytes}
 	g.claims = &control.Claims{Registry: g.registry, Domains: domains, Envelopes: envelopes, Admission: admitted, Bounds: bounds, Pace: pace, Family: g.family, Log: o.Log, Quotas: g.quotas}
 	g.claims.CookiesShared = !g.local && u.SharesCookies()
-	g.polls = &control.Polls{Registry: g.registry, Envelopes: envelopes, FramedInlineBytes: bounds.FramedInlineBytes, Delivered: g.metrics.deliver, Trust: g.trust}
+	g.polls = &control.Polls{Registry: g.registry, Envelopes: envelopes, FramedInlineBytes: bounds.FramedInlineBytes, Delivered: g.metrics.deliver, Trust: g.trust, Guide: g.guide}
 	g.answers = &control.Answers{Registry: g.registry, Domains: domains, Public: u, Bounds: bounds, Pace: pace, Judged: g.metrics.judge, Log: o.Log}
 	g.links = &control.Links{Claims: g.claims, Envelopes: envelopes, Answers: g.answers, Polls: g.polls, Window: o.LinkWindow, Trust: g.trust, Recorder: g.recorder}
 	g.recorded = &control.Recordings{Claims: g.claims, Recorder: g.recorder, Stops: g.stopping.watched}
@@ -315,7 +322,7 @@ func New(o Options) (*Gateway, error) {
 	g.Port = newPort(g)
 	g.Admin = &admin.API{
 		Registry: g.registry, Recorder: g.recorder, Public: u, Withdrawn: withdrawn,
-		Metrics: g.metrics.handler(), Ready: g.ready, Serves: g.Serves, Audit: o.Audit, Log: o.Log, Panicked: g.panics.Inc,
+		Metrics: g.metrics.handler(), Ready: g.ready, Serves: g.Serves, Audit: o.Audit, Guide: g.guide, Log: o.Log, Panicked: g.panics.Inc,
 	}
 	if o.Doors != nil {
 		g.doors = o.Doors(&door.Host{
@@ -325,6 +332,7 @@ func New(o Options) (*Gateway, error) {
 				Delivered: g.metrics.deliver, Judged: g.metrics.judge, Log: o.Log,
 			},
 			State: g.claims.State,
+			Guide: g.guide,
 		})
 	}
 	g.upkeep = upkeep{g: g, admitted: admitted}

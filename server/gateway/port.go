@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net"
 	"net/http"
 
@@ -16,7 +17,8 @@ func newPort(g *Gateway) *wire.Port { return portFor(g, g, g.public.Scheme) }
 
 // portFor returns a port for a URL scheme, which is https also if only a proxy in front speaks TLS.
 func portFor(g *Gateway, h http.Handler, scheme string) *wire.Port {
-	return wire.New(h, refuseUnread, &wire.Options{
+	return wire.New(h, g.refuseUnread, &wire.Options{
+		Base:      g.guide.In(context.Background()),
 		HeadTime:  g.options.FieldTime,
 		HeadBytes: 2 * (g.options.FieldBytes + g.options.TargetBytes),
 		Idle:      g.options.Idle,
@@ -37,9 +39,9 @@ func portFor(g *Gateway, h http.Handler, scheme string) *wire.Port {
 }
 
 // refuseUnread answers a peer that sent something net/http does not accept as a request.
-func refuseUnread(w http.ResponseWriter, code schema.Code, detail string) {
+func (g *Gateway) refuseUnread(w http.ResponseWriter, code schema.Code, detail string) {
 	p := &problem.Problem{Code: code, Detail: detail, Visitor: true, Handed: claim.HandedNo}
-	p.Write(w, &http.Request{})
+	p.Write(w, g.guide.Unknown())
 }
 
 // Listen wraps a listener as [wire.Listen] does.

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -35,6 +37,22 @@ func TestAHandlersOwnErrorIsNotTheGateways(t *testing.T) {
 		_, got := w.claim("demo").served(get(host, "/", "Accept: text/html"), schema.Response{Status: 503, Body: &body})
 		if got.Status != 503 || string(got.Content) != body || got.Header.Get("Proxy-Status") != "" || got.Header.Get("Via") == "" {
 			t.Errorf("answer = %d %s %v, want the handler's, relayed", got.Status, got.Content, got.Header)
+		}
+	})
+}
+
+func TestTheTypeLeadsToTheControlOriginFromADomainToo(t *testing.T) {
+	const name = "hooks.example.org"
+	pages := map[string]http.Handler{problem.GuidePath: http.NotFoundHandler()}
+	inWorld(t, Options{Domains: map[string]string{name: "demo"}, Pages: pages}, func(w *world) {
+		p := w.claim("demo")
+		if got := w.send("PATCH", p.Claim, p.Token, map[string]string{"domain": name}); got.Status != 200 {
+			t.Fatalf("%d %s", got.Status, got.Content)
+		}
+		got := w.ask(get(name, "/"+strings.Repeat("a", 1<<15)))
+		var said schema.Problem
+		if err := json.Unmarshal(got.Content, &said); err != nil || said.Type != "http://localhost:8080/guides/errors#target_too_long" {
+			t.Errorf("%d %s, %v", got.Status, got.Content, err)
 		}
 	})
 }

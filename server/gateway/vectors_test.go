@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net"
+	"net/http"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 	"reversehttp/schema/vectors/play"
 	"reversehttp/server/account"
 	"reversehttp/server/claim"
+	"reversehttp/server/problem"
 	"reversehttp/server/quota"
 )
 
@@ -90,6 +92,9 @@ func playVectorsOfConversations(t *testing.T, in worlds, but map[string]bool) {
 				PublicURL: c.Gateway.PublicURL, Keys: c.Gateway.Keys, AnswerBytes: c.Gateway.AnswerBytes, ContentBytes: c.Gateway.ContentBytes, Loopback: !c.Gateway.Reachable,
 				LinkWindow: c.Gateway.LinkWindow, AllowOrigins: c.Gateway.AllowOrigins,
 				Limits: claim.Limits{Queue: c.Gateway.Queue, Sessions: c.Gateway.Sessions, Batch: c.Gateway.Batch},
+			}
+			if c.Gateway.Guide {
+				o.Pages = map[string]http.Handler{problem.GuidePath: http.NotFoundHandler()}
 			}
 			if c.Gateway.Accounts != nil {
 				a, err := account.Parse(c.Gateway.Accounts)

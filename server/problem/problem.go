@@ -221,7 +221,8 @@ func quotaOf(whose string, k quota.Kind) *schema.QuotaName {
 	return &schema.QuotaName{Of: whose, Name: k.String()}
 }
 
-// Write answers r with the problem.
+// Write answers r with the problem. It links to the guide of the gateway if r came to one of its
+// ports; see [Guide.In].
 func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 	k, ok := kinds[p.Code]
 	if !ok {
@@ -234,6 +235,7 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 	if p.Unread {
 		defer wire.Leaving(w, r)()
 	}
+	guide := guideOf(r)
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	if after := p.RetryAfter(); after > 0 {
@@ -264,21 +266,21 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 			again = k.retryAfter
 			h.Set("Refresh", strconv.Itoa(again))
 		}
-		_ = page.Execute(&content, map[string]any{"Status": k.status, "Title": title, "Code": p.Code, "Detail": visible(p.Detail), "Again": again})
+		_ = page.Execute(&content, map[string]any{"Status": k.status, "Title": title, "Code": p.Code, "Detail": visible(p.Detail), "Again": again, "Guide": guide.typeOf(p.Code)})
 		p.send(w, k.status, content.Bytes())
 		return
 	}
 	h.Set("Content-Type", "application/problem+json")
 	e := json.NewEncoder(&content)
 	e.SetEscapeHTML(false) // nobody reads problem+json as HTML
-	_ = e.Encode(p.Body())
+	_ = e.Encode(p.Body(guide))
 	p.send(w, k.status, content.Bytes())
 }
 
-// Body returns the problem as its JSON object.
-func (p *Problem) Body() schema.Problem {
+// Body returns the problem as its JSON object, with a link to the guide.
+func (p *Problem) Body(guide *Guide) schema.Problem {
 	k := kinds[p.Code]
-	body := schema.Problem{Title: http.StatusText(k.status), Status: k.status, Code: p.Code, Detail: cmp.Or(p.Detail, k.detail)}
+	body := schema.Problem{Type: guide.typeOf(p.Code), Title: http.StatusText(k.status), Status: k.status, Code: p.Code, Detail: cmp.Or(p.Detail, k.detail)}
 	if p.Pointer != "" {
 		body.Pointer = &p.Pointer
 	}
@@ -332,6 +334,6 @@ var page = template.Must(template.New("problem").Parse(`<!doctype html>
 <h1>{{.Title}}</h1>
 <p>{{.Detail}}</p>
 {{with .Again}}<p>This page tries again every {{.}} seconds while it is open. <a href="">Try now</a></p>
-{{end}}<p><code>{{.Status}} {{.Code}}</code></p>
+{{end}}<p><code>{{.Status}} {{.Code}}</code>{{with .Guide}} <a href="{{.}}">What this means</a>{{end}}</p>
 </main>
 `))

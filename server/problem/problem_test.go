@@ -170,6 +170,43 @@ func TestNothingElseTriesAgain(t *testing.T) {
 	check("a program", w)
 }
 
+func TestTheTypeLinksToTheCode(t *testing.T) {
+	const page = "https://gateway.example/guides/errors"
+	guide := NewGuide(page)
+	for code := range kinds {
+		r := httptest.NewRequest("GET", "/", nil)
+		for of, r := range map[string]*http.Request{"of the port": r.WithContext(guide.In(r.Context())), "unknown": guide.Unknown()} {
+			w := httptest.NewRecorder()
+			New(code, "").Write(w, r)
+			var body schema.Problem
+			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || body.Type != page+"#"+string(code) {
+				t.Errorf("%s, request %s: type = %q, %v", code, of, body.Type, err)
+			}
+		}
+		r.Header.Set("Accept", "text/html")
+		w := httptest.NewRecorder()
+		(&Problem{Code: code, Visitor: true}).Write(w, r.WithContext(guide.In(r.Context())))
+		if want := `<a href="` + page + "#" + string(code) + `">`; !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: the page has no %s:\n%s", code, want, w.Body)
+		}
+	}
+}
+
+func TestWithoutAGuideThereIsNoType(t *testing.T) {
+	var none *Guide
+	r := httptest.NewRequest("GET", "/", nil)
+	for of, r := range map[string]*http.Request{"of a port": r.WithContext(none.In(r.Context())), "unknown": none.Unknown(), "of nobody": r} {
+		w := httptest.NewRecorder()
+		New(schema.CodeNoClaim, "").Write(w, r)
+		if strings.Contains(w.Body.String(), `"type"`) {
+			t.Errorf("request %s: %s has a type", of, w.Body)
+		}
+	}
+	if w := visit(schema.CodeNoClaim, "GET"); strings.Contains(w.Body.String(), "<a ") {
+		t.Errorf("the page has a link:\n%s", w.Body)
+	}
+}
+
 func TestTroubleshootingHasTheStatusOfEachCode(t *testing.T) {
 	guide, err := os.ReadFile("../../web/guides/errors.md")
 	if err != nil {

@@ -40,6 +40,9 @@ type Options struct {
 	// browser drops the cookies of the site and can come back.
 	ClearCookies bool
 
+	// Base is the context from which those of all requests derive. Nil means
+	// [context.Background].
+	Base context.Context
 	// Log receives failed handshakes, at level debug, and panics. Nil means that they are not
 	// logged.
 	Log *slog.Logger
@@ -127,6 +130,9 @@ func (p *Port) Server() *http.Server {
 			note(&p.waiting, &a.waiting, s == http.StateNew || s == http.StateActive)
 			a.seat.arrived()
 		},
+	}
+	if p.options.Base != nil {
+		server.BaseContext = func(net.Listener) context.Context { return p.options.Base }
 	}
 	server.RegisterOnShutdown(p.away.endIdle)
 	return server
