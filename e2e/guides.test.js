@@ -39,7 +39,11 @@ const opened = {
   'webhook.md': { path: 'inbox' },
   'ask.md': {
     path: 'ask',
-    act: tapping(['Ship it?', 'yes'], ['Delete the old backups?', 'no']),
+    act: tapping(
+      ['Ship it?', 'yes'],
+      ['Delete the old backups?', 'no'],
+      ['Where is lunch?', 'there'],
+    ),
   },
   'SKILL.md': { path: 'ask', act: tapping(['Ship it?', 'yes']) },
   'files.md': {
