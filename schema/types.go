@@ -8,6 +8,16 @@ import "encoding/json"
 // order. A value is a string of the characters U+0000 to U+00FF, each standing for the byte of the same number.
 type Field [2]string
 
+// Trace is the trace context of a request (W3C Trace Context), by the names of its fields.
+type Trace struct {
+	// Traceparent is the trace id, the parent id and the flags: what the visitor sent, if it was valid, in version
+	// 00; otherwise of a trace that the gateway began.
+	Traceparent string `json:"traceparent"`
+	// Tracestate is what tracing systems say of the trace, as the visitor sent it with a valid traceparent. Absent:
+	// nothing.
+	Tracestate string `json:"tracestate,omitempty"`
+}
+
 // Request is a visitor's request, as a handler receives it.
 type Request struct {
 	// Type is always "request".
@@ -32,6 +42,8 @@ type Request struct {
 	HTTPVersion string `json:"httpVersion"`
 	// RemoteAddr are the address and port of the visitor, as "203.0.113.9:51234" or "[2001:db8::1]:51234".
 	RemoteAddr string `json:"remoteAddr"`
+	// Trace is the trace that the exchange belongs to. Absent: none.
+	Trace *Trace `json:"trace,omitempty"`
 	// Headers are the fields of the request, Host first, without those that end at the gateway.
 	Headers []Field `json:"headers"`
 	// Body is the content, if it is valid UTF-8 and not empty.
@@ -698,6 +710,8 @@ type Recorded struct {
 	Upgrade string `json:"upgrade,omitempty"`
 	// ReplayOf is the exchange whose request this repeats. Absent: a visitor's own.
 	ReplayOf string `json:"replayOf,omitempty"`
+	// Trace is the trace that the exchange belongs to. Absent: none.
+	Trace *Trace `json:"trace,omitempty"`
 	// ReceivedAt is when the request came, in UTC (RFC 3339).
 	ReceivedAt string `json:"receivedAt"`
 	// State is the state of the exchange: not delivered yet; delivered to a session; its response has begun;

@@ -240,7 +240,7 @@ func (p *poster) settle(at *claimed, batch []*exchange, results []schema.Result)
 func (p *poster) judge(at *claimed, x *exchange, r schema.Result) (again bool) {
 	switch r.Status {
 	case schema.ResultInvalid:
-		p.session.log.Error("answer invalid", "id", x.id, "pointer", pointer(r), "detail", r.Detail)
+		p.session.log.Error("answer invalid", x.logged(), "pointer", pointer(r), "detail", r.Detail)
 		return p.replace(x)
 	case schema.ResultUnknown:
 		return p.session.exchanges.unknown(x, at)
@@ -258,7 +258,7 @@ func (p *poster) judge(at *claimed, x *exchange, r schema.Result) (again bool) {
 // partly logs what the gateway left out of an answer that it accepted.
 func (s *Session) partly(x *exchange, r schema.Result) {
 	if r.Detail != "" {
-		s.log.Warn("answer not relayed whole", "id", x.id, "pointer", pointer(r), "detail", r.Detail)
+		s.log.Warn("answer not relayed whole", x.logged(), "pointer", pointer(r), "detail", r.Detail)
 	}
 }
 

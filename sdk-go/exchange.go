@@ -51,11 +51,12 @@ func (e *ending) Unwrap() error { return e.kind }
 
 // exchange is one request and its response.
 type exchange struct {
-	id      string
-	session *claimed // that delivered it
-	ctx     context.Context
-	cancelC context.CancelCauseFunc
-	timer   *time.Timer
+	id          string
+	traceparent string
+	session     *claimed // that delivered it
+	ctx         context.Context
+	cancelC     context.CancelCauseFunc
+	timer       *time.Timer
 
 	answer   *reply // to post; set once before answering, and once more if it is refused
 	replaced bool   // the answer is a 500 in place of one that was refused
@@ -143,7 +144,7 @@ func (e *exchanges) begin(life context.Context, at *claimed, r *envelope.Request
 		x.phase = answering
 		return nil, x
 	}
-	x = &exchange{id: r.ID, session: at, deadline: deadline, bodyURL: r.BodyURL}
+	x = &exchange{id: r.ID, traceparent: r.Traceparent, session: at, deadline: deadline, bodyURL: r.BodyURL}
 	x.ctx, x.cancelC = context.WithCancelCause(life)
 	x.timer = time.AfterFunc(timeout, func() { x.cancelC(errTimedOut) })
 	if e.byID == nil {

@@ -32,7 +32,7 @@ type interims struct {
 func (p *poster) inform(x *exchange, status int, h http.Header) {
 	r := &reply{status: status, fields: appendHeader(nil, h, notInterim)}
 	if !r.measure(x.id, p.session.current()) {
-		p.session.log.Warn("interim response too large", "id", x.id, "status", status)
+		p.session.log.Warn("interim response too large", x.logged(), "status", status)
 		return
 	}
 	i := &x.interims
@@ -96,7 +96,7 @@ func (p *poster) sendInterim(x *exchange, interim *reply) {
 	results, err := p.session.gateway.results(ctx, call{method: "POST", at: at.answers, bearer: at.Token, media: form.Media(), content: pieces{message}})
 	if err != nil {
 		at.unframes(form, err)
-		p.session.log.Warn("interim response not taken", "id", x.id, "error", err)
+		p.session.log.Warn("interim response not taken", x.logged(), "error", err)
 		return
 	}
 	for _, r := range results {
@@ -107,7 +107,7 @@ func (p *poster) sendInterim(x *exchange, interim *reply) {
 // informed logs what the gateway finds wrong with an informational response, or leaves out of it.
 func (p *poster) informed(x *exchange, r schema.Result) {
 	if r.Status == schema.ResultInvalid {
-		p.session.log.Error("interim response invalid", "id", x.id, "pointer", pointer(r), "detail", r.Detail)
+		p.session.log.Error("interim response invalid", x.logged(), "pointer", pointer(r), "detail", r.Detail)
 	} else {
 		p.session.partly(x, r)
 	}

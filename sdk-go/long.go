@@ -47,7 +47,7 @@ func (n *numberer) long(content *[]byte) (untouched bool, err error) {
 	case t.ctx.Err() != nil:
 		return false, context.Cause(t.ctx)
 	case refusedAtAll && refused.Code == codeUnexpected:
-		s.log.Info("long part not taken", "id", t.x.id, "error", err)
+		s.log.Info("long part not taken", t.x.logged(), "error", err)
 		t.at.short.Store(true)
 		return untouched, err
 	case err != nil: // nothing was sent; the posts of other parts get the same error

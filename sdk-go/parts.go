@@ -290,7 +290,7 @@ func (t *parts) run() error {
 		t.abort(err)
 	}
 	if err != nil && err != errGivenUp {
-		t.session.log.Debug("stream broken", "id", t.x.id, "error", err)
+		t.session.log.Debug("stream broken", t.x.logged(), "error", err)
 	}
 	return err
 }

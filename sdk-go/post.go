@@ -190,7 +190,7 @@ func (t *parts) post(ctx context.Context, count int, encode func(envelope.Answer
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		s.log.Warn("part not taken", "id", t.x.id, "error", err)
+		s.log.Warn("part not taken", t.x.logged(), "error", err)
 		var refused *Error
 		switch v := judge(err); {
 		case t.at.unframes(form, err), count > 1 && t.at.divides(count, err):
@@ -240,7 +240,7 @@ func (t *parts) judge(r schema.Result) error {
 		t.session.partly(t.x, r)
 		return nil
 	case schema.ResultInvalid:
-		t.session.log.Error("answer invalid", "id", t.x.id, "pointer", pointer(r), "detail", r.Detail)
+		t.session.log.Error("answer invalid", t.x.logged(), "pointer", pointer(r), "detail", r.Detail)
 		return errInvalid
 	}
 	return errNotTaken

@@ -3,7 +3,10 @@ package reversehttp_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,7 +52,17 @@ func readmeReceive(mux *http.ServeMux, secret string, handler http.Handler) erro
 	return nil
 }
 
-var _, _, _ = readmeServe, readmeShutdown, readmeReceive
+func readmeTrace(c *reversehttp.Session, origin *url.URL) error {
+	relay := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(origin)
+		trace := reversehttp.RequestInfo(r.In.Context()).Trace
+		trace.SetHeader(r.Out.Header)
+		slog.Info("relayed", "path", r.In.URL.Path, "trace_id", trace)
+	}}
+	return c.Serve(relay)
+}
+
+var _, _, _, _ = readmeServe, readmeShutdown, readmeReceive, readmeTrace
 
 func TestEverySnippetOfTheDocumentsCompiles(t *testing.T) {
 	code := read(t, "readme_test.go")
@@ -59,8 +72,8 @@ func TestEverySnippetOfTheDocumentsCompiles(t *testing.T) {
 	}
 	doc := regexp.MustCompile(`(?m)(^//\t.*\n)+`).FindString(read(t, "doc.go"))
 	snippets = append(snippets, strings.ReplaceAll(strings.TrimSuffix(doc, "\n"), "//\t", "\t"))
-	if len(snippets) != 4 {
-		t.Fatalf("%d snippets, want 4", len(snippets))
+	if len(snippets) != 5 {
+		t.Fatalf("%d snippets, want 5", len(snippets))
 	}
 	for _, s := range snippets {
 		if !strings.Contains(code, "{\n"+s+"\n}") {

@@ -27,6 +27,8 @@ type Info struct {
 	// Base is the public URL of the claim, with a final slash. Links and redirects that begin with a slash leave it
 	// where the claim's URL has a path; put Base in front of them.
 	Base string
+	// Trace is the trace that the request belongs to. Zero: none, from a gateway that begins none.
+	Trace Trace
 	// ReplayOf is the exchange whose recorded request the owner replays with this one. Empty: a
 	// visitor sent this request.
 	ReplayOf string
@@ -48,7 +50,7 @@ func RequestInfo(ctx context.Context) Info {
 func newRequest(ctx context.Context, m *message, remote func() *remote) (*http.Request, error) {
 	e := &m.Request
 	header := newHeader(m.Fields)
-	m.info = Info{ID: e.ID, Attempt: e.Attempt, Target: e.Target, URL: e.URL, Base: e.Base, ReplayOf: e.ReplayOf}
+	m.info = Info{ID: e.ID, Attempt: e.Attempt, Target: e.Target, URL: e.URL, Base: e.Base, Trace: Trace{e.Traceparent, e.Tracestate}, ReplayOf: e.ReplayOf}
 	target := withoutBase(e.Target, e.Base)
 	major, minor, err := protocol(e.HTTPVersion)
 	r := new(http.Request).WithContext(context.WithValue(ctx, infoKey{}, &m.info)) // one allocation less than a shallow copy

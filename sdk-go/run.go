@@ -74,7 +74,7 @@ func (h *runner) handle(x *exchange, m *message) {
 		err = m.Fault
 	}
 	if err != nil {
-		h.session.log.Error("request not understood", "id", x.id, "error", err)
+		h.session.log.Error("request not understood", x.logged(), "error", err)
 		x.abort("the request was not understood: " + err.Error())
 		return
 	}
@@ -97,7 +97,7 @@ func (h *runner) handle(x *exchange, m *message) {
 		}
 		v := recover()
 		if v != http.ErrAbortHandler {
-			h.session.log.Error("handler panicked", "id", x.id, "method", r.Method, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			h.session.log.Error("handler panicked", x.logged(), "method", r.Method, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		}
 		switch {
 		case x.hijacked:
@@ -119,7 +119,7 @@ func (h *runner) handle(x *exchange, m *message) {
 		return
 	}
 	if err := w.end(); err != nil {
-		h.session.log.Error("answer cannot be sent", "id", x.id, "method", r.Method, "error", err)
+		h.session.log.Error("answer cannot be sent", x.logged(), "method", r.Method, "error", err)
 		if !x.posted {
 			x.fail()
 		}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -121,6 +122,9 @@ func (g *scripted) handler(h vectors.Handler) http.Handler {
 			seen.Handled = append(seen.Handled, info.ID)
 			if info.ReplayOf != "" {
 				seen.Replays = append(seen.Replays, info.ReplayOf)
+			}
+			if info.Trace != (reversehttp.Trace{}) {
+				seen.Traces = append(seen.Traces, strings.TrimSpace(info.Trace.Traceparent+" "+info.Trace.Tracestate))
 			}
 			seen.Paths = append(seen.Paths, r.URL.RequestURI())
 		})

@@ -68,7 +68,7 @@ func (c *conn) answer(w *response) {
 	x := c.x
 	gone := x.ctx.Err() != nil && context.Cause(x.ctx) != errGivenUp
 	if err != nil && !gone {
-		w.log.Error("answer cannot be sent", "id", x.id, "method", w.method, "error", err)
+		w.log.Error("answer cannot be sent", x.logged(), "method", w.method, "error", err)
 	}
 	x.timer.Stop()
 	switch {

@@ -58,6 +58,13 @@ test('each term passes what it names', () => {
     ['code=no_handler', {}, false],
     ['outcome=failed', {}, true],
     ['outcome!=failed', {}, false],
+    ['trace=0af7651916cd43dd8448eb211c80319c', {}, false],
+    [
+      'trace=0AF7651916cd43dd8448eb211c80319c',
+      { trace: { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' } },
+      true,
+    ],
+    ['trace!=0af7651916cd43dd8448eb211c80319c', {}, true],
     ['ms>100', {}, true],
     ['ms<100.5', {}, false],
     ['ms>0', { doneMs: undefined }, false],

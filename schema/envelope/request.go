@@ -31,6 +31,9 @@ type Request struct {
 	HTTPVersion string
 	// RemoteAddr is the address and port of the visitor.
 	RemoteAddr string
+	// Traceparent and Tracestate are the trace context of the exchange (W3C Trace Context). Empty
+	// means none.
+	Traceparent, Tracestate string
 	// Upgrade is the protocol that the visitor asks to upgrade to. Empty means none.
 	Upgrade string
 	// ReplayOf is the exchange whose recorded request this repeats. It is empty for a visitor's own
@@ -99,6 +102,15 @@ func appendRequest(b []byte, r *Request) []byte {
 	b = AppendString(b, r.HTTPVersion)
 	b = append(b, `,"remoteAddr":`...)
 	b = AppendString(b, r.RemoteAddr)
+	if r.Traceparent != "" {
+		b = append(b, `,"trace":{"traceparent":`...)
+		b = AppendString(b, r.Traceparent)
+		if r.Tracestate != "" {
+			b = append(b, `,"tracestate":`...)
+			b = AppendString(b, r.Tracestate)
+		}
+		b = append(b, '}')
+	}
 	if r.Upgrade != "" {
 		b = append(b, `,"upgrade":`...)
 		b = AppendString(b, r.Upgrade)
@@ -276,6 +288,8 @@ func (m *Message) member(r *reader, content *body, name string) error {
 		return r.setString(&m.HTTPVersion)
 	case "remoteAddr":
 		return r.setString(&m.RemoteAddr)
+	case "trace":
+		return m.readTrace(r)
 	case "upgrade":
 		return r.setString(&m.Upgrade)
 	case "replayOf":
@@ -298,4 +312,23 @@ func (m *Message) member(r *reader, content *body, name string) error {
 		return content.readCoded(r)
 	}
 	return r.skip()
+}
+
+// readTrace reads a trace context.
+func (m *Message) readTrace(r *reader) error {
+	switch r.peek() {
+	case '{':
+		return r.members(func(name []byte) error {
+			switch string(name) {
+			case "traceparent":
+				return r.setString(&m.Traceparent)
+			case "tracestate":
+				return r.setString(&m.Tracestate)
+			}
+			return r.skip()
+		})
+	case 'n':
+		return r.word("null")
+	}
+	return r.mistyped()
 }

@@ -23,7 +23,10 @@ func FuzzRequestsRoundTrip(f *testing.F) {
 		}
 		r := Request{
 			Cursor: cursor, ID: id, Attempt: number, TimeoutMs: -number, Method: method, Target: target, URL: "http://a" + target,
-			Base: "http://" + address + "/", HTTPVersion: address, RemoteAddr: address, Upgrade: address, ReplayOf: name, ResponseURL: method,
+			Base: "http://" + address + "/", HTTPVersion: address, RemoteAddr: address, Traceparent: name, Upgrade: address, ReplayOf: name, ResponseURL: method,
+		}
+		if r.Traceparent != "" {
+			r.Tracestate = address
 		}
 		fields := []Field{{"Host", address}, {name, value}}
 		if len(content) == 0 {
@@ -74,6 +77,9 @@ func (m *stdMessage) message() Message {
 		Target: Bytes(e.Target), URL: Bytes(e.URL), Base: e.Base, HTTPVersion: e.HTTPVersion, RemoteAddr: e.RemoteAddr,
 		Upgrade: string(e.Upgrade), ReplayOf: e.ReplayOf, ResponseURL: e.ResponseURL, BodyURL: e.BodyURL,
 	}}
+	if e.Trace != nil {
+		out.Traceparent, out.Tracestate = e.Trace.Traceparent, e.Trace.Tracestate
+	}
 	if e.Headers != nil {
 		out.Fields = []Field{}
 	}
@@ -99,7 +105,7 @@ func ambiguous(content []byte) bool {
 		name, _, _ := strings.Cut(reflect.TypeFor[schema.Request]().Field(i).Tag.Get("json"), ",")
 		known[name] = true
 	}
-	known["reason"] = true
+	known["reason"], known["traceparent"], known["tracestate"] = true, true, true
 	found := false
 	var look func() error
 	look = func() error {
@@ -167,7 +173,7 @@ func FuzzDecodeMessage(f *testing.F) {
 	for _, message := range []string{
 		`{"type":"request","id":"a","method":"GET","body":"x\ud83dy\udc00","target":"/\u00e9é€"}`, `{"type":"future","id":7,"headers":"odd","reason":[]}`, `{"attempt":1e400,"id":"b"}`,
 		`{"type":"request","id":"b","headers":[["A"],["B","C","D"],null,[null,"é"],[1,2]],"method":1}`, `{"answered":["a",null,"b"],"cursor":"5","timeoutMs":-0}`,
-		`{"body":"` + "\xff\xed\xa0\x80\xe2\x82" + `","bodyBase64":"!"}`, `{"bodyBase64":"Y\nQ=="}`, `{"bodyBase64":"YQ"}`, `{"replayOf":"x1","upgrade":null}`, `{"upgrade":"websocket","bodyUrl":"","responseUrl":"\/"}`,
+		`{"body":"` + "\xff\xed\xa0\x80\xe2\x82" + `","bodyBase64":"!"}`, `{"bodyBase64":"Y\nQ=="}`, `{"bodyBase64":"YQ"}`, `{"replayOf":"x1","upgrade":null}`, `{"id":"a","trace":{"traceparent":"00-1","tracestate":"a=1","more":[]}}`, `{"trace":null}`, `{"id":"a","trace":{"tracestate":7}}`, `{"id":"a","trace":["x"]}`, `{"upgrade":"websocket","bodyUrl":"","responseUrl":"\/"}`,
 		`{"x":` + strings.Repeat(`[`, 9_000) + strings.Repeat(`]`, 9_000) + `}`, `{"x":` + strings.Repeat(`[`, 10_000) + strings.Repeat(`]`, 10_000) + `}`,
 	} {
 		f.Add([]byte(message))

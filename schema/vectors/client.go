@@ -113,6 +113,7 @@ type Seen struct {
 	Handled   []string         `json:"handled"`
 	Paths     []string         `json:"paths"`
 	Replays   []string         `json:"replays"`
+	Traces    []string         `json:"traces"`
 	Cancelled []string         `json:"cancelled"`
 	Contents  []string         `json:"contents"`
 	States    []string         `json:"states"`
@@ -139,6 +140,7 @@ func (want Seen) Diff(got Seen) string {
 		{"handled", sorted(want.Handled), sorted(got.Handled)},
 		{"paths", sorted(want.Paths), sorted(got.Paths)},
 		{"replays", sorted(want.Replays), sorted(got.Replays)},
+		{"traces", sorted(want.Traces), sorted(got.Traces)},
 		{"cancelled", sorted(want.Cancelled), sorted(got.Cancelled)},
 		{"contents", want.Contents, got.Contents},
 		{"states", want.States, got.States},

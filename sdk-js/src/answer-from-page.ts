@@ -204,8 +204,9 @@ async function read(body: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayB
   }
 }
 
-function faultOf({ code, message, status, detail, retryAfterMs, cause }: ReverseHttpError): Fault {
-  const facts = { code, message, status, detail, retryAfterMs }
+function faultOf(error: ReverseHttpError): Fault {
+  const { code, message, status, detail, retryAfterMs, trace, cause } = error
+  const facts = { code, message, status, detail, retryAfterMs, trace }
   try {
     return structuredClone({ ...facts, cause })
   } catch {

@@ -7,6 +7,20 @@
  */
 export type Field = [name: string, value: string]
 
+/** The trace context of a request (W3C Trace Context), by the names of its fields. */
+export interface Trace {
+  /**
+   * The trace id, the parent id and the flags: what the visitor sent, if it was valid, in
+   * version 00; otherwise of a trace that the gateway began.
+   */
+  traceparent: string
+  /**
+   * What tracing systems say of the trace, as the visitor sent it with a valid traceparent.
+   * Absent: nothing.
+   */
+  tracestate?: string
+}
+
 /** A visitor's request, as a handler receives it. */
 export interface Request {
   /** Always "request". */
@@ -35,6 +49,8 @@ export interface Request {
   httpVersion: string
   /** The address and port of the visitor, as "203.0.113.9:51234" or "[2001:db8::1]:51234". */
   remoteAddr: string
+  /** The trace that the exchange belongs to. Absent: none. */
+  trace?: Trace
   /** The fields of the request, Host first, without those that end at the gateway. */
   headers: Field[]
   /** The content, if it is valid UTF-8 and not empty. */
@@ -700,6 +716,8 @@ export interface Recorded {
   upgrade?: string
   /** The exchange whose request this repeats. Absent: a visitor's own. */
   replayOf?: string
+  /** The trace that the exchange belongs to. Absent: none. */
+  trace?: Trace
   /** When the request came, in UTC (RFC 3339). */
   receivedAt: string
   /**

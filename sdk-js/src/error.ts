@@ -1,3 +1,5 @@
+import type { Trace } from './envelope.js'
+
 /** The error of this SDK. Branch on `code`, never on the text. */
 export class ReverseHttpError extends Error {
   // Minified classes lose their names, and Node shows both.
@@ -18,13 +20,22 @@ export class ReverseHttpError extends Error {
   /** How long the gateway asks to wait before the next try, in milliseconds, or 0 if it did not ask. */
   declare readonly retryAfterMs: number
 
+  /** The trace of the request that the error is about. Absent: it is about none, or the gateway began no trace. */
+  declare readonly trace?: Trace | undefined
+
   constructor(
     code: string,
     message: string,
     {
       cause,
       ...facts
-    }: { status?: number; detail?: string; retryAfterMs?: number; cause?: unknown } = {},
+    }: {
+      status?: number
+      detail?: string
+      retryAfterMs?: number
+      trace?: Trace | undefined
+      cause?: unknown
+    } = {},
   ) {
     super(message, { cause })
     Object.assign(this, { code, status: 0, detail: '', retryAfterMs: 0 }, facts)

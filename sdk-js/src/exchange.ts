@@ -229,9 +229,9 @@ export function exchanges(
     }
   }
 
-  function report(code: string, { method, target }: Arrived, cause: unknown): void {
+  function report(code: string, { method, target, trace }: Arrived, cause: unknown): void {
     const text = `${method} ${target}: ${(cause as Error)?.message ?? cause}`
-    events.error(new ReverseHttpError(code, text, { cause }))
+    events.error(new ReverseHttpError(code, text, { cause, trace }))
   }
 
   /** Posts an answer, whole or as a stream. `invalid` means that another answer is needed. */

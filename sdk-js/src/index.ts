@@ -30,4 +30,5 @@ export type {
   Request as RequestEnvelope,
   Response as ResponseEnvelope,
   ResultStatus,
+  Trace,
 } from './envelope.js'

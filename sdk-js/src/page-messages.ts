@@ -19,6 +19,7 @@ export type Fault = Pick<
   ReverseHttpError,
   'code' | 'message' | 'status' | 'detail' | 'retryAfterMs'
 > & {
+  trace?: ReverseHttpError['trace'] | undefined
   cause?: unknown
 }
 

@@ -1,7 +1,7 @@
 import { fromBase64 } from './base64.js'
 import { lazy, type Open } from './content.js'
 import type { Socket, UpgradeOptions } from './socket.js'
-import type { Field, Request as RequestEnvelope } from './envelope.js'
+import type { Field, Request as RequestEnvelope, Trace } from './envelope.js'
 
 /** What a Request cannot carry; the second argument of every handler. */
 export interface Info {
@@ -9,6 +9,12 @@ export interface Info {
   readonly id: string
   /** Counts the deliveries of this exchange, from 1. */
   readonly attempt: number
+  /**
+   * The trace that the request belongs to, as the fields `traceparent` and, unless it is absent, `tracestate`: what
+   * the visitor sent, if it was valid, otherwise a trace that the gateway began. `fetch(url, { headers: info.trace })`
+   * continues it. Absent at a gateway that begins none.
+   */
+  readonly trace?: Trace
   /** The exchange whose recorded request the owner replays. Absent for a visitor's own request. */
   readonly replayOf?: string
   /** The method, in the case that the visitor sent. */

@@ -62,6 +62,7 @@ async function playOnce({ why, options, handler, gateway: script, expect }, endM
     handled: [],
     paths: [],
     replays: [],
+    traces: [],
     cancelled: [],
     states: [],
     error: undefined,
@@ -73,6 +74,7 @@ async function playOnce({ why, options, handler, gateway: script, expect }, endM
     const { pathname, search } = new URL(request.url)
     seen.paths.push(pathname + search)
     if (info.replayOf) seen.replays.push(info.replayOf)
+    if (info.trace) seen.traces.push(Object.values(info.trace).join(' '))
     const cancelled = () => {
       if (!closing && !seen.cancelled.includes(info.id)) seen.cancelled.push(info.id)
     }
@@ -159,7 +161,7 @@ function fault(want, got) {
     inOrder(want.acked ?? [], got.acked)
     for (const name of ['polls', 'forms', 'states', 'contents', 'links'])
       if (want[name]) assert.deepEqual(got[name], want[name], name)
-    for (const name of ['handled', 'paths', 'replays', 'cancelled']) {
+    for (const name of ['handled', 'paths', 'replays', 'traces', 'cancelled']) {
       // Exchanges run side by side.
       if (want[name]) assert.deepEqual([...got[name]].sort(), [...want[name]].sort(), name)
     }

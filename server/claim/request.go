@@ -17,6 +17,8 @@ type Request struct {
 	Content     *Content
 	// Keyed says that the request has a field by which its handler recognises a repeat.
 	Keyed bool
+	// Traceparent and Tracestate are its trace context (W3C Trace Context). Empty means none.
+	Traceparent, Tracestate string
 	// Upgrade is the protocol that the visitor asks for. Empty means none.
 	Upgrade string
 	// ReplayOf is the exchange whose recorded request this repeats. Empty means that a visitor asked.

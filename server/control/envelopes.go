@@ -90,6 +90,6 @@ func (e Messages) head(m claim.Message) envelope.Request {
 	return envelope.Request{
 		ID: m.Exchange.ID(), Attempt: m.Attempt, TimeoutMs: int(m.Timeout.Milliseconds()), Method: req.Method, Target: req.Target, URL: req.URL,
 		Base: cmp.Or(req.Base, e.base), HTTPVersion: req.HTTPVersion, RemoteAddr: req.RemoteAddr,
-		Upgrade: req.Upgrade, ReplayOf: req.ReplayOf, Exchanges: e.exchanges,
+		Traceparent: req.Traceparent, Tracestate: req.Tracestate, Upgrade: req.Upgrade, ReplayOf: req.ReplayOf, Exchanges: e.exchanges,
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"reversehttp/server/intake"
 	"reversehttp/server/problem"
 	"reversehttp/server/recording"
+	"reversehttp/server/trace"
 	"reversehttp/server/trust"
 )
 
@@ -30,6 +31,7 @@ type Replays struct {
 	recorder    *recording.Recorder
 	trust       trust.Peers
 	targetBytes int
+	traces      trace.Begin
 
 	life    context.Context // ended by Drain and Close
 	end     context.CancelFunc
@@ -37,9 +39,10 @@ type Replays struct {
 	running sync.WaitGroup
 }
 
-// NewReplays returns Replays of recorded requests whose target has at most targetBytes bytes.
-func NewReplays(c *Claims, r *recording.Recorder, peers trust.Peers, targetBytes int) *Replays {
-	rs := &Replays{claims: c, recorder: r, trust: peers, targetBytes: targetBytes}
+// NewReplays returns Replays of recorded requests whose target has at most targetBytes bytes. traces
+// are those that begin for requests without a valid traceparent.
+func NewReplays(c *Claims, r *recording.Recorder, peers trust.Peers, targetBytes int, traces trace.Begin) *Replays {
+	rs := &Replays{claims: c, recorder: r, trust: peers, targetBytes: targetBytes, traces: traces}
 	rs.life, rs.end = context.WithCancel(context.Background())
 	return rs
 }
@@ -74,6 +77,7 @@ func (rs *Replays) Replay(w http.ResponseWriter, r *http.Request) {
 		p.Write(w, r)
 		return
 	}
+	rs.traces.Set(&req)
 	x, p := rs.begin(r, c, &req, given)
 	if p != nil {
 		p.Write(w, r)

@@ -30,6 +30,7 @@ import (
 	"reversehttp/server/quota"
 	"reversehttp/server/recording"
 	"reversehttp/server/strangers"
+	"reversehttp/server/trace"
 	"reversehttp/server/trust"
 	"reversehttp/server/visit"
 	"reversehttp/server/wire"
@@ -84,6 +85,10 @@ type Options struct {
 	ClaimsPerSecond float64
 	// VisitsPerSecond bounds visitors' requests from one address in the same way. Default no bound.
 	VisitsPerSecond float64
+
+	// Traces are the traces that the gateway begins for requests without a valid traceparent. Empty
+	// means [trace.Sampled].
+	Traces trace.Begin
 
 	// Times and Limits are those of the core. AddressClaims is 20 by default, and 1,000 if the
 	// gateway is local.
@@ -181,6 +186,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Reserved == nil {
 		o.Reserved = admission.Reserved
+	}
+	if o.Traces == "" {
+		o.Traces = trace.Sampled
 	}
 	if o.VisitsPerSecond == 0 {
 		o.VisitsPerSecond = -1
@@ -311,10 +319,10 @@ func New(o Options) (*Gateway, error) {
 	g.recorded = &control.Recordings{Claims: g.claims, Recorder: g.recorder, Stops: g.stopping.watched}
 	g.policies.Budget = g.registry.Options().Budget
 	g.shares = &control.Shares{Claims: g.claims, New: g.policies.Share, End: g.policies.EndShares}
-	g.replays = control.NewReplays(g.claims, g.recorder, g.trust, o.TargetBytes)
+	g.replays = control.NewReplays(g.claims, g.recorder, g.trust, o.TargetBytes, o.Traces)
 	g.visits = &visit.Visits{
 		Registry: g.registry, Public: u, Trust: g.trust, Withdrawn: withdrawn, Rate: g.rate(o.VisitsPerSecond),
-		ContentRate: o.ContentRate, ContentPause: o.ContentPause, InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes,
+		ContentRate: o.ContentRate, ContentPause: o.ContentPause, InlineBytes: o.InlineBytes, ContentBytes: o.ContentBytes, Traces: o.Traces,
 		Gates: visit.Gates{Judge: g.policies.Judge, Absent: g.policies.Absent, Refused: termed.refused},
 	}
 	g.visits.Quotas = g.quotas
@@ -413,6 +421,9 @@ func (g *Gateway) ended(e claim.Ended) {
 	attrs := []any{"label", e.Claim.Label(), "exchange", e.Exchange.ID(), "outcome", e.Outcome.String(), "queued", e.Queued, "handled", e.Handled}
 	if req := e.Exchange.Request(); req != nil {
 		attrs = append(attrs, "method", req.Method)
+		if id := trace.ID(req.Traceparent); id != "" {
+			attrs = append(attrs, "trace_id", id)
+		}
 	}
 	if e.Err != nil {
 		attrs = append(attrs, "error", e.Err.Error())

@@ -23,6 +23,7 @@ import (
 	"reversehttp/server/claim"
 	"reversehttp/server/family"
 	"reversehttp/server/gateway"
+	"reversehttp/server/trace"
 )
 
 // options are the flags: name, default, help, and the bounds for [checkBounds]. A zero bound or
@@ -66,6 +67,7 @@ type options struct {
 	JWTIssuer       string   `name:"jwt-issuer" placeholder:"NAME" help:"The iss of these tokens."`
 	JWTAudience     string   `name:"jwt-audience" placeholder:"NAME" help:"The aud of these tokens."`
 	Reserved        []string `placeholder:"LABEL,…" help:"Labels that nobody may claim, in place of the default ones (www, api, admin, …)."`
+	Traces          string   `enum:"sampled,unsampled,none" default:"sampled" help:"Traces (W3C Trace Context) to begin for requests without a valid traceparent: sampled, unsampled or none. Those of visitors pass in any case."`
 	TrustedProxies  []string `placeholder:"CIDR,…" help:"Proxies that are trusted to name visitors, in the field of --trusted-field."`
 	RequireSuffix   bool     `name:"require-public-suffix" help:"Refuse to start if claims have hosts whose parent domain is not on the Public Suffix List, since a page of one could set cookies for all. A gateway that only this machine can reach starts anyway."`
 	ProxyProtocol   bool     `help:"Expect the PROXY protocol, version 1 or 2, from --trusted-proxies. Its address is that of the connection, and fields are not read."`
@@ -221,7 +223,7 @@ func joined(args []string) (out []string) {
 // gateway returns the options of the gateway for a process that listens at an address.
 func (o *options) gateway(at *net.TCPAddr, log *slog.Logger) (gateway.Options, error) {
 	g := gateway.Options{
-		Public: o.Public, SecurityContact: o.SecurityContact, PublicURL: o.PublicURL, Loopback: at.IP.IsLoopback(), AllowOrigins: o.AllowOrigin, Keys: o.ClaimKeys, Accounts: o.accounts, Reserved: o.Reserved,
+		Public: o.Public, SecurityContact: o.SecurityContact, PublicURL: o.PublicURL, Loopback: at.IP.IsLoopback(), AllowOrigins: o.AllowOrigin, Keys: o.ClaimKeys, Accounts: o.accounts, Reserved: o.Reserved, Traces: trace.Begin(o.Traces),
 		ClaimsPerSecond: orZero(o.ClaimsPerSecond), VisitsPerSecond: o.VisitsPerSecond,
 		Times: claim.Times{
 			Wait: o.Wait, Stream: o.Stream, Heartbeat: o.Heartbeat, Unacknowledged: o.Unacknowledged, Acknowledge: o.Acknowledge, Closed: o.Closed, NoPoller: o.NoPoller, Answer: o.Answer, Part: o.Part, Lease: o.Lease, Unpolled: o.Unpolled, Tombstone: o.Tombstone, Released: orNone(o.Released),

@@ -27,6 +27,7 @@ type harEntry struct {
 	ID              string      `json:"_id"`
 	Code            string      `json:"_code,omitempty"`
 	ReplayOf        string      `json:"_replayOf,omitempty"`
+	Traceparent     string      `json:"_traceparent,omitempty"`
 }
 
 // harTimings are in milliseconds; -1 means not applicable.
@@ -111,6 +112,9 @@ func entryOf(r schema.Recording, secrets bool) harEntry {
 			Status: x.Status, StatusText: http.StatusText(x.Status), HTTPVersion: "HTTP/1.1", Headers: []harPair{}, HeadersSize: -1, BodySize: x.ResponseBytes,
 			Content: harContent{Size: x.ResponseBytes, MimeType: "x-unknown"},
 		},
+	}
+	if x.Trace != nil {
+		e.Traceparent = x.Trace.Traceparent
 	}
 	e.Request.Cookies, e.Response.Cookies = []harPair{}, []harPair{}
 	if x.RequestBytes > 0 {

@@ -68,7 +68,7 @@ func recordingOf(id string, of *claim.Request, begun time.Time) *recording {
 	r := *of
 	r.Content, r.Interims = nil, nil
 	r.Fields = slices.Clone(r.Fields) // the visitor's door has them in a larger place
-	return &recording{id: id, request: r, begun: begun, queued: begun, fields: claim.WeightOf(r.Fields) + len(r.Target) + len(r.URL)}
+	return &recording{id: id, request: r, begun: begun, queued: begun, fields: claim.WeightOf(r.Fields) + len(r.Target) + len(r.URL) + len(r.Tracestate)}
 }
 
 // newRefused returns the recording of a request that was refused with a code before it became an exchange,
@@ -162,6 +162,9 @@ func (x *recording) recorded() schema.Recorded {
 		RemoteAddr: r.RemoteAddr, Upgrade: r.Upgrade, ReplayOf: r.ReplayOf, ReceivedAt: x.begun.UTC().Format("2006-01-02T15:04:05.000Z07:00"),
 		State: schema.RecordedQueued, QueuedMs: new(x.since(x.queued)), Session: x.session, Attempt: x.attempt,
 		RequestBytes: x.sent.size, ResponseBytes: x.received.size, RequestCut: x.sent.cut() || x.ended() && !x.complete && r.Upgrade == "", ResponseCut: x.received.cut(),
+	}
+	if r.Traceparent != "" {
+		out.Trace = &schema.Trace{Traceparent: r.Traceparent, Tracestate: r.Tracestate}
 	}
 	if !x.delivered.IsZero() {
 		out.State, out.DeliveredMs = schema.RecordedDelivered, new(x.since(x.delivered))

@@ -18,6 +18,7 @@ import (
 	"reversehttp/server/publicurl"
 	"reversehttp/server/quota"
 	"reversehttp/server/strangers"
+	"reversehttp/server/trace"
 	"reversehttp/server/trust"
 	"reversehttp/server/wire"
 )
@@ -41,6 +42,8 @@ type Visits struct {
 	// session takes more ([claim.Exchange.Inline]). ContentBytes is the most content of a request.
 	InlineBytes, ContentBytes int
 	Gates                     Gates
+	// Traces are those that begin for requests without a valid traceparent. Empty means none.
+	Traces trace.Begin
 	// Quotas count what visitors use of claims. Nil counts nothing.
 	Quotas *quota.Book
 
@@ -230,6 +233,7 @@ func (s *visit) fill() {
 		Fields:      s.appendFields(s.fields[:0], r, s.label, own),
 		Keyed:       slices.ContainsFunc(keys, func(name string) bool { return len(r.Header[name]) > 0 }),
 	}
+	s.Traces.Set(&s.req)
 }
 
 // Evict ends the exchange because of why while it waits for its visitor.

@@ -5,6 +5,7 @@ import { copyMenu } from './copy-menu.js'
 import { button, element, make, say } from './element.js'
 import { statusOf } from './exchange-list.js'
 import { readable } from './field.js'
+import { traceOf } from './filter.js'
 import { fieldTable, secretValue, table } from './field-table.js'
 import { parseForm } from './form.js'
 import { frames, pieces } from './frames.js'
@@ -96,6 +97,7 @@ function head({ recorded, recording, mayAct }, { resend, edit, copy }) {
 function facts({ recorded, recording }, { open }) {
   const { remoteAddr, httpVersion, session, attempt, handed, outcome, code } = recorded
   const { requestBytes, responseBytes, requestCut, responseCut, replayOf } = recorded
+  const trace = traceOf(recorded)
   const sizes = `${bytesInWords(requestBytes)}${requestCut ? ' (cut)' : ''} → ${bytesInWords(
     responseBytes,
   )}${responseCut ? ' (cut)' : ''}`
@@ -108,6 +110,7 @@ function facts({ recorded, recording }, { open }) {
     ['Handler had it', handed === undefined ? 'unknown' : handed ? 'yes' : 'no'],
     ['Outcome', [outcome?.replace('_', ' ') ?? recorded.state, code].filter(Boolean).join(' · ')],
   ]
+  if (trace) pairs.push(['Trace', trace])
   if (replayOf) {
     pairs.push(['Resent from', button({ class: 'link' }, replayOf, () => open(replayOf))])
   }

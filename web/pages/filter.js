@@ -122,6 +122,10 @@ const kinds = new Map([
   ['path', { operators: ['=', '!=', '^=', '~='], example: 'path^=/hook', parse: path }],
   ['code', { operators: ['=', '!='], example: 'code=no_handler', parse: code }],
   ['outcome', { operators: ['=', '!='], example: 'outcome=failed', parse: outcome }],
+  [
+    'trace',
+    { operators: ['=', '!='], example: 'trace=0af7651916cd43dd8448eb211c80319c', parse: trace },
+  ],
   ['ms', { operators: comparisons, example: 'ms>100', parse: number((r) => r.doneMs) }],
   ['bytes', { operators: comparisons, example: 'bytes>1024', parse: number(bytesOf) }],
   ['is', { operators: [':'], example: 'is:replay', parse: is }],
@@ -175,6 +179,17 @@ function outcome(operator, value) {
   if (!outcomes.includes(value)) return `an outcome is one of ${outcomes.join(', ')}`
   return { holds: equal(operator, (r) => r.outcome === value) }
 }
+
+/** @type {Kind['parse']} */
+function trace(operator, value) {
+  return { holds: equal(operator, (r) => traceOf(r) === value.toLowerCase()) }
+}
+
+/**
+ * Returns the id of the trace that an exchange belongs to.
+ * @param {Recorded} recorded
+ */
+export const traceOf = ({ trace }) => trace?.traceparent.split('-')[1]
 
 /** @type {Kind['parse']} */
 function is(_, value) {

@@ -19,6 +19,7 @@ const filters = [
   ['path^=/hook', 'the target begins so; path~=x has x in it'],
   ['code=no_handler', 'a failure of the gateway'],
   ['ms>100 bytes>1024', 'how long it took, how much content there was'],
+  ['trace=0af76519…', 'the whole id of a trace'],
   ['is:replay', 'also is:open and is:websocket'],
   ['content:"words"', 'in the content of request or answer'],
   ['-method=GET', 'a minus excludes'],

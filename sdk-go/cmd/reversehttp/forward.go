@@ -17,6 +17,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	reversehttp "reversehttp/sdk-go"
 )
 
 // Content of known length is flushed to the visitor after this time at the latest; other content at
@@ -173,6 +175,7 @@ func (f *forward) rewrite(r *httputil.ProxyRequest) {
 			out.Header[name] = v // set by the gateway, which does not trust those of visitors
 		}
 	}
+	reversehttp.RequestInfo(in.Context()).Trace.SetHeader(out.Header)
 	out.Trailer = in.Trailer // the same map, which is filled when the content ends
 	if out.Body != nil && out.Body != http.NoBody {
 		// out.Body is the same, but its Close does not end a waiting Read; see [originConn.carry].

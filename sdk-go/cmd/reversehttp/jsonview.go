@@ -92,11 +92,12 @@ func (v *jsonView) ended(x exchange) {
 		Method     string `json:"method"`
 		Target     string `json:"target"`
 		RemoteAddr string `json:"remoteAddr"`
+		TraceID    string `json:"traceId,omitempty"`
 		Status     int    `json:"status,omitempty"`
 		Bytes      int64  `json:"bytes"`
 		DurationMs int64  `json:"durationMs"`
 		Fault      string `json:"error,omitempty"`
-	}{happened("exchange", x.began), x.id, x.method, latin1(x.target), x.visitor, x.status, x.bytes, x.duration.Milliseconds(), x.fault})
+	}{happened("exchange", x.began), x.id, x.method, latin1(x.target), x.visitor, x.trace, x.status, x.bytes, x.duration.Milliseconds(), x.fault})
 }
 
 func (v *jsonView) received(q *request) {

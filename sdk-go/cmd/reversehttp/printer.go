@@ -170,6 +170,9 @@ func facts(x *recordings.Exchange) []string {
 	} else {
 		lines = append(lines, "no session had it")
 	}
+	if x.Trace != nil {
+		lines = append(lines, "traceparent "+x.Trace.Traceparent)
+	}
 	if x.ReplayOf != "" {
 		lines = append(lines, "a replay of "+x.ReplayOf)
 	}

@@ -22,21 +22,28 @@ const (
 // request is what came, with the members of the envelope (schema/README.md, section 4). As there, each byte of a target,
 // a name or a value is the character of the same number.
 type request struct {
-	ID          string      `json:"id"`
-	Method      string      `json:"method"`
-	Target      string      `json:"target"`
-	URL         string      `json:"url"`
-	HTTPVersion string      `json:"httpVersion"`
-	RemoteAddr  string      `json:"remoteAddr"`
-	Headers     [][2]string `json:"headers"`
-	Body        string      `json:"body,omitempty"`
-	BodyBase64  string      `json:"bodyBase64,omitempty"`
-	Bytes       int64       `json:"bytes"`
-	Truncated   bool        `json:"truncated,omitempty"`
-	Fault       string      `json:"error,omitempty"`
-	Trailers    [][2]string `json:"trailers,omitempty"`
+	ID          string        `json:"id"`
+	Method      string        `json:"method"`
+	Target      string        `json:"target"`
+	URL         string        `json:"url"`
+	HTTPVersion string        `json:"httpVersion"`
+	RemoteAddr  string        `json:"remoteAddr"`
+	Trace       *traceContext `json:"trace,omitempty"`
+	Headers     [][2]string   `json:"headers"`
+	Body        string        `json:"body,omitempty"`
+	BodyBase64  string        `json:"bodyBase64,omitempty"`
+	Bytes       int64         `json:"bytes"`
+	Truncated   bool          `json:"truncated,omitempty"`
+	Fault       string        `json:"error,omitempty"`
+	Trailers    [][2]string   `json:"trailers,omitempty"`
 
 	content []byte
+}
+
+// traceContext is the trace context of a request.
+type traceContext struct {
+	Traceparent string `json:"traceparent"`
+	Tracestate  string `json:"tracestate,omitempty"`
 }
 
 // readRequest reads a request to the end of its content, of which it keeps a bounded part.
@@ -45,6 +52,9 @@ func readRequest(r *http.Request) *request {
 	q := &request{
 		ID: info.ID, Method: r.Method, Target: latin1(info.Target), URL: latin1(info.URL), HTTPVersion: r.Proto[len("HTTP/"):], RemoteAddr: r.RemoteAddr,
 		Headers: append([][2]string{{"Host", latin1(r.Host)}}, pairs(r.Header)...),
+	}
+	if info.Trace != (reversehttp.Trace{}) {
+		q.Trace = (*traceContext)(&info.Trace)
 	}
 	var err error
 	q.content, err = io.ReadAll(io.LimitReader(r.Body, contentKept))

@@ -15,6 +15,7 @@ import (
 // exchange is one request and its response, as views show it.
 type exchange struct {
 	id, method, target, visitor string
+	trace                       string // its id, or empty
 
 	began    time.Time
 	status   int   // that the visitor got; zero while it runs and if the visitor left first
@@ -26,7 +27,8 @@ type exchange struct {
 // watch wraps a handler so that v shows its exchanges.
 func watch(next http.Handler, v view) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := exchange{id: reversehttp.RequestInfo(r.Context()).ID, method: r.Method, target: r.RequestURI, visitor: r.RemoteAddr, began: time.Now()}
+		info := reversehttp.RequestInfo(r.Context())
+		x := exchange{id: info.ID, trace: info.Trace.ID(), method: r.Method, target: r.RequestURI, visitor: r.RemoteAddr, began: time.Now()}
 		v.began(x)
 		rec := &recorder{ResponseWriter: w}
 		returned := false
