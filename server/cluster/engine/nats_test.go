@@ -242,6 +242,25 @@ func TestConnectTriesUntilItsContextEnds(t *testing.T) {
 	}
 }
 
+// replicas returns on how many servers records are.
+func replicas(t *testing.T, url string) int {
+	t.Helper()
+	c, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	js, err := jetstream.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), "KV_reversehttp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream.CachedInfo().Config.Replicas
+}
+
 // raceOnSeveralServers has the servers of a cluster killed one after the other, while nodes race for
 // labels.
 func raceOnSeveralServers(t *testing.T) {
@@ -258,6 +277,9 @@ func raceOnSeveralServers(t *testing.T) {
 		}
 		t.Cleanup(e.Close)
 		nodes = append(nodes, e)
+	}
+	if got := replicas(t, urls[0]); got != len(servers) {
+		t.Errorf("records are on %d servers, want %d", got, len(servers))
 	}
 	homes := map[Home]string{}
 	for round := range 2 * len(servers) {
