@@ -34,7 +34,7 @@ before(async () => {
   const packs = join(dir, 'packs')
   await step('go', 'run', './sdk-go/release', '--out', packs, '--platforms', `${os}/${arch}`)
   tarballs = (await readdir(packs)).filter((name) => name.endsWith('.tgz')).sort()
-  assert.equal(tarballs.length, 2, `${tarballs}`)
+  assert.equal(tarballs.length, 3, `${tarballs}`)
   tarballs = tarballs.map((name) => join(packs, name))
   // A PATH with nothing that the packages do not ask for.
   const path = join(dir, 'path')
@@ -129,9 +129,45 @@ test('npx reversehttp runs a gateway, and forwards a server of this machine', as
   assert.equal((await forward.next(event('ended'))).exitCode, 0)
   await forward.ended
   await page(t, cwd, origin)
+  await conformance(cwd, origin)
   gateway.stop()
   assert.deepEqual(await gateway.ended, [0, null])
 })
+
+/** Runs the conformance kit: against the gateway, a client, and what is no gateway. */
+async function conformance(cwd, gateway) {
+  const kit = (...args) => run('npx', ['reversehttp-conformance', ...args], { cwd, env })
+  const only = ['--only', '^request/(get|content-utf8)$|^conversation/no-claim$|^end']
+  const { stdout } = await kit('--json', ...only, gateway)
+  const report = JSON.parse(stdout)
+  assert.deepEqual([report.failed, report.passed > 10], [0, true], stdout)
+  const client = `
+import { createInterface } from 'node:readline'
+import { serve } from 'reversehttp'
+const lines = createInterface(process.stdin)
+const waiting = []
+let claim
+lines.on('line', async (text) => {
+  const line = JSON.parse(text)
+  if (claim) return waiting[line.n](line)
+  claim = await serve(async (request, info) => {
+    const { method, headers, target } = info
+    const bodyBase64 = Buffer.from(await request.arrayBuffer()).toString('base64')
+    const n = waiting.length
+    console.log(JSON.stringify({ n, method, target, headers, bodyBase64 }))
+    const answer = await new Promise((resolve) => waiting.push(resolve))
+    const body = answer.bodyBase64 ? Buffer.from(answer.bodyBase64, 'base64') : answer.body
+    return new Response(body, { status: answer.status, headers: answer.headers })
+  }, line)
+  console.log(JSON.stringify({ url: claim.url }))
+})
+lines.on('close', () => claim.close())`
+  await writeFile(join(cwd, 'client.mjs'), client)
+  const judged = await kit(...only, gateway, 'node', 'client.mjs')
+  assert.match(judged.stdout, /^all +3 +0 /m)
+  const { code, stderr } = await kit('gateway').catch((e) => e)
+  assert.deepEqual([code, stderr.includes('is not the URL of a gateway')], [2, true], stderr)
+}
 
 /** Has a page import the package from where npm put it, and serve. */
 async function page(t, cwd, gateway) {

@@ -1,5 +1,6 @@
 // Command release builds the packages of the command reversehttp, which includes the gateway: npm packages for each
-// platform, Debian packages for Linux, and the npm package of the SDK, which starts the command.
+// platform, Debian packages for Linux, the npm package of the SDK, which starts the command, and the one of the
+// conformance kit. reversehttp-VERSION.cdx.json is the bill of materials of the programs.
 //
 //	npm run build --workspace sdk-js
 //	go run ./sdk-go/release --out DIR
@@ -49,11 +50,13 @@ func release(out, list string) error {
 	if err != nil {
 		return err
 	}
+	built := map[platform][]byte{}
 	for _, p := range chosen {
 		program, err := programOf(root, m.version(), p)
 		if err != nil {
 			return err
 		}
+		built[p] = program
 		packed, err := npmCommand(root, m.version(), p, program)
 		if err != nil {
 			return err
@@ -75,11 +78,24 @@ func release(out, list string) error {
 			return err
 		}
 	}
-	packed, err := npmSDK(root, m)
+	packed, err := npmConformance(root, m.version())
 	if err != nil {
 		return err
 	}
-	return write(out, tarballOf("reversehttp", m.version()), packed)
+	if err := write(out, tarballOf(conformancePackage, m.version()), packed); err != nil {
+		return err
+	}
+	if packed, err = npmSDK(root, m); err != nil {
+		return err
+	}
+	if err := write(out, tarballOf("reversehttp", m.version()), packed); err != nil {
+		return err
+	}
+	parts, err := bill(root, m.version(), built)
+	if err != nil {
+		return err
+	}
+	return write(out, "reversehttp-"+m.version()+".cdx.json", parts)
 }
 
 // programOf builds the command for a platform and returns it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -75,6 +76,42 @@ func npmCommand(root, version string, p platform, program []byte) ([]byte, error
 		{"package/LICENSE", 0o644, license},
 		{"package/bin/" + p.program(), 0o755, program},
 	}, false)
+}
+
+// conformancePackage is the npm package of the conformance kit, and its command.
+const conformancePackage = "reversehttp-conformance"
+
+// npmConformance returns the package of the conformance kit: a script that runs the command of the package reversehttp.
+func npmConformance(root, version string) ([]byte, error) {
+	manifest, err := json.MarshalIndent(struct {
+		Name         string            `json:"name"`
+		Version      string            `json:"version"`
+		Description  string            `json:"description"`
+		License      string            `json:"license"`
+		Type         string            `json:"type"`
+		Engines      map[string]string `json:"engines"`
+		Bin          map[string]string `json:"bin"`
+		Files        []string          `json:"files"`
+		Dependencies map[string]string `json:"dependencies"`
+	}{
+		conformancePackage, version, "Judges a ReverseHttp gateway, or a client, by the test vectors of the protocol", "MIT", "module",
+		map[string]string{"node": ">=20"}, map[string]string{conformancePackage: "npx.js"}, []string{"npx.js"}, map[string]string{"reversehttp": version},
+	}, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	files := []file{{"package/package.json", 0o644, append(manifest, '\n')}}
+	for _, f := range []struct {
+		from string
+		mode int64
+	}{{"LICENSE", 0o644}, {"schema/conformance/README.md", 0o644}, {"schema/conformance/npx.js", 0o755}} {
+		content, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(f.from)))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file{"package/" + path.Base(f.from), f.mode, content})
+	}
+	return tarball(files, false)
 }
 
 // npmSDK returns the package reversehttp: the SDK, and the script that starts the command. It names the packages of the

@@ -61,7 +61,7 @@ func elsewhere(t *testing.T, root string) string {
 func TestTheSameSourceMakesTheSameBytesAnywhere(t *testing.T) {
 	root := rootOf(t)
 	copied := elsewhere(t, root)
-	var packed [][]byte
+	var packed, bills [][]byte
 	for _, dir := range []string{root, copied} {
 		program, err := programOf(dir, "1.2.3", here)
 		if err != nil {
@@ -78,9 +78,30 @@ func TestTheSameSourceMakesTheSameBytesAnywhere(t *testing.T) {
 			t.Fatal(err)
 		}
 		packed = append(packed, one)
+		parts, err := bill(dir, "1.2.3", map[platform][]byte{here: program})
+		if err != nil {
+			t.Fatal(err)
+		}
+		bills = append(bills, parts)
 	}
 	if !bytes.Equal(packed[0], packed[1]) {
 		t.Error("the package of the same source differs, built in another directory")
+	}
+	if !bytes.Equal(bills[0], bills[1]) {
+		t.Error("the bill of materials of the same source differs, made in another directory")
+	}
+	for _, part := range []string{
+		`"pkg:npm/%40reversehttp/` + npmName(here.os) + "-" + npmName(here.arch) + `@1.2.3"`, `"pkg:golang/github.com/go-chi/chi/v5@v`, `"pkg:golang/stdlib@v`,
+		`"pkg:npm/%40modelcontextprotocol/server@`, `"SHA-256"`,
+	} {
+		if !bytes.Contains(bills[0], []byte(part)) {
+			t.Errorf("the bill of materials has no %s:\n%.2000s", part, bills[0])
+		}
+	}
+	for _, other := range []string{"timestamp", "serialNumber", "honnef.co"} {
+		if bytes.Contains(bills[0], []byte(other)) {
+			t.Errorf("the bill of materials has %s", other)
+		}
 	}
 }
 

@@ -33,10 +33,10 @@ func (c *completion) script(app *kong.Application) string {
 
 // flagsOf returns the flags of a command, or of all commands in a group.
 func flagsOf(command *kong.Node) []*kong.Flag {
-	if command.Name == gatewayName {
-		return gatewayFlags()
+	flags := ownFlags(command.Name)
+	if flags != nil {
+		return flags
 	}
-	var flags []*kong.Flag
 	for _, f := range slices.Concat(command.AllFlags(true)...) {
 		if flags = append(flags, f); f.Tag.Negatable != "" {
 			no := *f

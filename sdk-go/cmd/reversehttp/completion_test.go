@@ -35,7 +35,7 @@ func TestBashCompletes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for typed, want := range map[string]string{
-		"reversehttp ":                                    "--help|admin|callback|completion|echo|forward|gateway|inbox|inspect|mcp|replay|serve|up",
+		"reversehttp ":                                    "--help|admin|callback|completion|conformance|echo|forward|gateway|inbox|inspect|mcp|replay|serve|up",
 		"reversehttp f":                                   "forward",
 		"reversehttp --la":                                "--label",
 		"reversehttp --v":                                 "--verbose|--version",
@@ -123,7 +123,7 @@ func TestFishCompletes(t *testing.T) {
 	path, file, dir := shell(t, "fish")
 	for typed, want := range map[string]string{
 		"reversehttp f":              "forward",
-		"reversehttp ":               "admin|callback|completion|echo|forward|gateway|inbox|inspect|mcp|replay|serve|up",
+		"reversehttp ":               "admin|callback|completion|conformance|echo|forward|gateway|inbox|inspect|mcp|replay|serve|up",
 		"reversehttp --la":           "--label",
 		"reversehttp --v":            "--verbose|--version",
 		"reversehttp --label x fo":   "forward",

@@ -9,6 +9,7 @@
 //	reversehttp replay ID       gives a recorded request to the handler again
 //	reversehttp mcp             lets an agent do all that
 //	reversehttp gateway         a gateway, with its console and demos
+//	reversehttp conformance URL judges a gateway, or a client
 //
 // README.md beside this file has the rest; --help lists the flags.
 package main
@@ -19,6 +20,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"reversehttp/schema/conformance/kit"
 	"reversehttp/server/process"
 )
 
@@ -27,8 +29,13 @@ import (
 const collectAt = 400
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == gatewayName {
-		os.Exit(process.Main("reversehttp "+gatewayName, os.Args[2:]))
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case gatewayName:
+			os.Exit(process.Main("reversehttp "+gatewayName, os.Args[2:]))
+		case conformanceName:
+			os.Exit(kit.Main("reversehttp "+conformanceName, os.Args[2:]))
+		}
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)

@@ -33,7 +33,11 @@ func manual(app *kong.Application, version string) string {
 	b.WriteString(".ad l\n.nh\n.SH NAME\nreversehttp \\- put something of this machine on a public URL, or run the gateway that lends URLs\n")
 	b.WriteString(".SH SYNOPSIS\n.B reversehttp\n.I COMMAND\n.RI [ FLAGS ]\n.SH DESCRIPTION\n")
 	for paragraph := range strings.SplitSeq(app.Help, "\n\n") {
-		fmt.Fprintf(&b, ".PP\n%s\n", roff(paragraph))
+		if strings.HasPrefix(paragraph, "  ") { // lines to be kept
+			fmt.Fprintf(&b, ".PP\n.nf\n%s\n.fi\n", roff(paragraph))
+		} else {
+			fmt.Fprintf(&b, ".PP\n%s\n", roff(paragraph))
+		}
 	}
 	b.WriteString(".SH COMMANDS\n")
 	for _, c := range app.Leaves(true) {
@@ -42,12 +46,12 @@ func manual(app *kong.Application, version string) string {
 			fmt.Fprintf(&b, ".TP\n.I %s\n%s\n", roff(strings.ToUpper(p.Name)), roff(p.Help))
 		}
 		own := c.Flags
-		if c.Name == gatewayName {
-			own = gatewayFlags()
+		if flags := ownFlags(c.Name); flags != nil {
+			own = flags
 		}
 		manFlags(&b, own)
 	}
-	b.WriteString(".SH FLAGS OF ALL COMMANDS BUT GATEWAY\n")
+	b.WriteString(".SH FLAGS OF ALL COMMANDS BUT GATEWAY AND CONFORMANCE\n")
 	manFlags(&b, app.Flags)
 	b.WriteString(".SH FILES\n.TP\n.I /etc/reversehttp/gateway.jsonc\nSettings of the gateway that systemd starts; each line is explained there.\n")
 	return b.String()

@@ -21,8 +21,8 @@ func TestTheManualHasEveryCommandAndFlag(t *testing.T) {
 			t.Errorf("it has no %s", usageOf(c))
 		}
 		flags := c.Flags
-		if c.Name == gatewayName {
-			flags = gatewayFlags()
+		if own := ownFlags(c.Name); own != nil {
+			flags = own
 		}
 		for _, f := range append(flags, k.Model.Flags...) {
 			if !strings.Contains(page, "--"+f.Name+`"`) && !strings.Contains(page, "--[no-]"+f.Name+`"`) {

@@ -38,24 +38,35 @@ type options struct {
 
 	Version kong.VersionFlag `help:"Print the version, and end."`
 
-	Forward    forward    `cmd:"" help:"Put a local server on a public URL."`
-	Serve      serve      `cmd:"" help:"Put the files of a directory on a public URL."`
-	Up         up         `cmd:"" help:"Run several commands listed in a file."`
-	Echo       echo       `cmd:"" help:"Answer every request with a JSON description of it."`
-	Inbox      inbox      `cmd:"" help:"Print every request, and answer with a chosen status."`
-	Callback   callback   `cmd:"" help:"Wait for the redirect of an OAuth server, and print what it says."`
-	Inspect    inspect    `cmd:"" help:"Print the exchanges that the gateway recorded."`
-	Replay     replay     `cmd:"" help:"Send a recorded request to the handler again."`
-	MCP        mcpServer  `cmd:"" name:"mcp" help:"Serve an agent on standard input and output, by the Model Context Protocol."`
-	Run        gatewayRun `cmd:"" name:"gateway" passthrough:"" help:"Run a gateway, with its console and demos."`
-	Admin      admin      `cmd:"" help:"Commands for the operator of a gateway."`
-	Man        man        `cmd:"" hidden:"" help:"Print the manual page."`
-	Completion completion `cmd:"" help:"Print a script that completes commands and flags in a shell."`
+	Forward    forward        `cmd:"" help:"Put a local server on a public URL."`
+	Serve      serve          `cmd:"" help:"Put the files of a directory on a public URL."`
+	Up         up             `cmd:"" help:"Run several commands listed in a file."`
+	Echo       echo           `cmd:"" help:"Answer every request with a JSON description of it."`
+	Inbox      inbox          `cmd:"" help:"Print every request, and answer with a chosen status."`
+	Callback   callback       `cmd:"" help:"Wait for the redirect of an OAuth server, and print what it says."`
+	Inspect    inspect        `cmd:"" help:"Print the exchanges that the gateway recorded."`
+	Replay     replay         `cmd:"" help:"Send a recorded request to the handler again."`
+	MCP        mcpServer      `cmd:"" name:"mcp" help:"Serve an agent on standard input and output, by the Model Context Protocol."`
+	Run        gatewayRun     `cmd:"" name:"gateway" passthrough:"" help:"Run a gateway, with its console and demos."`
+	Conforms   conformanceRun `cmd:"" name:"conformance" passthrough:"" help:"Judge a gateway, or a client, by the test vectors of the protocol."`
+	Admin      admin          `cmd:"" help:"Commands for the operator of a gateway."`
+	Man        man            `cmd:"" hidden:"" help:"Print the manual page."`
+	Completion completion     `cmd:"" help:"Print a script that completes commands and flags in a shell."`
 }
 
 // examples are part of the help.
-const examples = `Examples: "reversehttp forward 3000" puts http://localhost:3000 on a public URL. "reversehttp forward 3000 --label demo --qr" names it and prints a QR code. ` +
-	`"reversehttp serve ./public" serves the files of a directory. "reversehttp inbox" prints every request, such as a webhook. "reversehttp gateway" runs a gateway on this machine.`
+const examples = `Examples:
+
+  # http://localhost:3000 on a public URL
+  reversehttp forward 3000
+  # the same with a name and a QR code
+  reversehttp forward 3000 -l demo --qr
+  # the files of a directory
+  reversehttp serve ./public
+  # prints every request, such as a webhook
+  reversehttp inbox
+  # a gateway on this machine
+  reversehttp gateway`
 
 // exited is the panic value of the parser when kong would exit the process.
 type exited int
