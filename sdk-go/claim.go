@@ -2,16 +2,13 @@ package reversehttp
 
 import (
 	"context"
-	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"reversehttp/schema"
 )
@@ -99,22 +96,6 @@ func Claim(ctx context.Context, gateway string, opts *Options) (*Session, error)
 	s.standing.tell(Online)
 	s.standing.mu.Unlock()
 	return s, nil
-}
-
-// advised adds what to do to an error whose own text does not say it.
-func advised(gateway string, err error) error {
-	var e *Error
-	switch {
-	case errors.As(err, &e) && e.Code == codeUnexpected:
-		return fmt.Errorf("no ReverseHttp gateway answers at %s (%w); is the URL right?", gateway, err)
-	case errors.As(err, new(x509.UnknownAuthorityError)):
-		return fmt.Errorf("the certificate of the gateway at %s is signed by nobody whom this machine trusts (%w); give what it is signed with in RootCAs of a NewTransport, and that in the Client of Options", gateway, err)
-	case errors.As(err, new(x509.HostnameError)), errors.As(err, new(x509.CertificateInvalidError)):
-		return fmt.Errorf("the certificate of the gateway at %s is not good for it (%w)", gateway, err)
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("nothing listens at %s (%w); is the URL right, and does the gateway run?", gateway, err)
-	}
-	return err
 }
 
 func (s *Session) first(ctx context.Context, client *http.Client, origin string) (err error) {

@@ -56,8 +56,16 @@ func paintLine(i int, line string) string {
 			return paint(line, bold)
 		}
 		return paint(url, bold) + " " + rest
-	case i >= headLines && len(line) >= statusTo:
-		return line[:statusFrom] + paint(line[statusFrom:statusTo], colourOf(line[statusFrom:statusTo])) + line[statusTo:]
+	case i >= headLines:
+		return paintRow(line)
 	}
 	return line
+}
+
+// paintRow colours the status in the row of an exchange.
+func paintRow(line string) string {
+	if len(line) < statusTo {
+		return line
+	}
+	return line[:statusFrom] + paint(line[statusFrom:statusTo], colourOf(line[statusFrom:statusTo])) + line[statusTo:]
 }

@@ -107,6 +107,7 @@ func TestInspectDrawsATableForPeople(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	r := l.claim(t, "inbox", "--label=drawn")
 	a := &asking{options: &options{Gateway: l.origin}, client: l.visitor(t), people: true, out: &bytes.Buffer{}}
+	t.Setenv("NO_COLOR", "1")
 	print := func() string {
 		out := &bytes.Buffer{}
 		a.out = out
@@ -122,6 +123,10 @@ func TestInspectDrawsATableForPeople(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(print()), "\n")
 	if len(lines) != 2 || !strings.HasPrefix(lines[0], "TIME ") || !strings.Contains(lines[1], " PUT ") || !strings.Contains(lines[1], " 200 ") || !strings.Contains(lines[1], id) || len(lines[1]) > 80 {
 		t.Errorf("table:\n%s", strings.Join(lines, "\n"))
+	}
+	t.Setenv("NO_COLOR", "")
+	if got, want := print(), paint("   200", green); !strings.Contains(got, want) {
+		t.Errorf("table:\n%s\nwant the status as %q", got, want)
 	}
 }
 

@@ -19,14 +19,20 @@ type printer struct {
 	claim  *recordings.Claim
 	people bool
 	width  int
+	// colours says that the rows have colours.
+	colours bool
 }
 
 func (a *asking) printer(c *recordings.Claim) *printer {
-	p := &printer{out: a.out, claim: c, people: a.people, width: 80}
+	return &printer{out: a.out, claim: c, people: a.people, width: columns(), colours: a.people && wantsColours()}
+}
+
+// columns returns the width of the terminal, or 80 if standard output is not one.
+func columns() int {
 	if w, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil && w > 0 {
-		p.width = w
+		return w
 	}
-	return p
+	return 80
 }
 
 // begin prints the heading for a number of recordings.
@@ -53,7 +59,11 @@ func (p *printer) exchange(x *recordings.Exchange) {
 		_, _ = p.out.Write(append(inert(x.JSON), '\n'))
 		return
 	}
-	fmt.Fprintln(p.out, row(x, p.width))
+	line := row(x, p.width)
+	if p.colours {
+		line = paintRow(line)
+	}
+	fmt.Fprintln(p.out, line)
 }
 
 // row returns a recording as a line for a terminal.

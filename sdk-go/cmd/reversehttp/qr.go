@@ -37,6 +37,14 @@ func qrLines(text string, colours bool) ([]string, error) {
 	return lines, nil
 }
 
+// fitting returns the lines of a QR code, or one that says how many columns they need: a wrapped code is not readable.
+func fitting(lines []string, width int) []string {
+	if needs := 2 * len(lines); len(lines) > 0 && needs > width { // a line has two rows, except the last, and one column stays free
+		return []string{fmt.Sprintf("The QR code needs %d columns.", needs)}
+	}
+	return lines
+}
+
 // showCode shows the QR code of a URL if a flag asks for it.
 func (s *serving) showCode(url string) {
 	v, ok := s.view.(coding)
@@ -47,6 +55,9 @@ func (s *serving) showCode(url string) {
 	if err != nil {
 		s.log.Warn("there is no QR code", "error", err)
 		return
+	}
+	if _, redraws := v.(*table); !redraws { // a table knows its width whenever it draws
+		lines = fitting(lines, columns())
 	}
 	v.code(lines)
 }

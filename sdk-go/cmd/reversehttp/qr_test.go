@@ -33,6 +33,12 @@ func TestTheLinesOfACodeAreItsModules(t *testing.T) {
 			}
 		}
 	}
+	if got := fitting(lines, size+1); len(got) != len(lines) {
+		t.Errorf("with %d columns the code has %d lines, want %d", size+1, len(got), len(lines))
+	}
+	if got := fitting(lines, size); len(got) != 1 || !strings.Contains(got[0], "columns") {
+		t.Errorf("with %d columns it is %q", size, got)
+	}
 	if _, err := qrLines(strings.Repeat("x", 5000), false); err == nil {
 		t.Error("a code of 5000 bytes, want an error")
 	}

@@ -19,6 +19,8 @@ const (
 	linesKept = 100
 	// The least time between two drawings.
 	drawEvery = 100 * time.Millisecond
+	// A terminal with fewer columns shows neither sizes nor durations: targets need the place.
+	narrow = 60
 )
 
 // table shows the newest exchanges on a terminal, below the public URL and the state. One goroutine
@@ -184,7 +186,7 @@ func (t *table) draw() {
 	}
 	if t.coded {
 		t.coded = false
-		for _, line := range t.qr {
+		for _, line := range fitting(t.qr, width) {
 			fmt.Fprintf(&b, "\r%s\x1b[K\n", line)
 		}
 	}
@@ -230,10 +232,18 @@ func (t *table) text(width, height int) []string {
 		head,
 		fmt.Sprintf("%s  exchanges: %d, running: %d; Ctrl-C ends it", plain(t.about), t.total, t.running),
 	}
-	if len(t.rows) == 0 {
+	space, heading := "", "TIME      METHOD   STATUS    BYTES  DURATION  TARGET"
+	if width < narrow {
+		lines[1] = plain(t.about)
+		space, heading = fmt.Sprintf("exchanges: %d, running: %d; Ctrl-C ends", t.total, t.running), "TIME      METHOD   STATUS  TARGET"
+	}
+	if len(t.rows) == 0 && space == "" {
 		return lines
 	}
-	lines = append(lines, "", "TIME      METHOD   STATUS    BYTES  DURATION  TARGET")
+	if len(t.rows) == 0 {
+		return append(lines, space)
+	}
+	lines = append(lines, space, heading)
 	shown := t.rows[max(0, len(t.rows)-max(1, height-len(lines)-1)):]
 	for i := len(shown) - 1; i >= 0; i-- {
 		lines = append(lines, shown[i].row(width))
@@ -250,7 +260,10 @@ func (x *exchange) row(width int) string {
 	case x.fault != "": // the visitor left first
 		status, took = "-", x.took()
 	}
-	row := fmt.Sprintf("%s  %-7s  %6s  %7s  %8s  ", x.began.Format(time.TimeOnly), cut(plain(x.method), 7), status, size, took)
+	row := fmt.Sprintf("%s  %-7s  %6s  ", x.began.Format(time.TimeOnly), cut(plain(x.method), 7), status)
+	if width >= narrow {
+		row += fmt.Sprintf("%7s  %8s  ", size, took)
+	}
 	if x.fault == "" {
 		return row + plain(x.target)
 	}

@@ -181,7 +181,24 @@ func TestTheTableClearsAScreenThatChangedItsSize(t *testing.T) {
 		time.Sleep(time.Second)
 		v.close(nil)
 	})
-	if got, want := s.text(), "http://demo.localhost:8080/\nonline\nwhat comes  excha.."; got != want {
+	if got, want := s.text(), "http://demo.localhost:8080/\nonline\nwhat comes\nexchanges: 0, run.."; got != want {
+		t.Errorf("screen:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func TestANarrowTerminalShowsTargets(t *testing.T) {
+	s := shown(t, 40, 24, func(v *table) {
+		x := exchange{id: "1", method: "GET", target: "/a/b", began: noon}
+		v.began(x)
+		x.status, x.bytes, x.duration = 200, 123, time.Second
+		v.ended(x)
+	})
+	want := `http://demo.localhost:8080/  online
+http://localhost:3000
+exchanges: 1, running: 0; Ctrl-C ends
+TIME      METHOD   STATUS  TARGET
+12:00:00  GET         200  /a/b`
+	if got := s.text(); got != want {
 		t.Errorf("screen:\n%s\nwant:\n%s", got, want)
 	}
 }
