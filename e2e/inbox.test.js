@@ -19,8 +19,8 @@ describe('the webhook inbox', { skip: noBrowser }, () => {
     await gateway?.stop()
   })
 
-  async function open(options) {
-    ;({ page, url, close } = await openDemo(browser, gateway, 'inbox', options))
+  async function open(options, at = gateway) {
+    ;({ page, url, close } = await openDemo(browser, at, 'inbox', options))
   }
 
   const send = (content, ...fields) => visit(`${url}hook`, { method: 'POST', content, fields })
@@ -113,6 +113,45 @@ describe('the webhook inbox', { skip: noBrowser }, () => {
     await page.locator('#state[data-state="online"]').waitFor()
     await page.locator('#nothing').waitFor()
     await close()
+  })
+
+  test('the title counts what comes to a hidden tab where that is asked, also in another tab later', async () => {
+    await open()
+    const hidden = (of) =>
+      of.evaluate(() => Object.defineProperty(document, 'hidden', { get: () => true }))
+    await hidden(page)
+    assert.equal((await send('{"n":1}')).status, 200)
+    await newest().waitFor()
+    assert.doesNotMatch(await page.title(), /\(/)
+    await page.locator('#side-own').click()
+    await page.getByLabel('Count in the title').check()
+    assert.equal((await send('{"n":2}')).status, 200)
+    await page.waitForFunction(() => document.title.startsWith('(1) '))
+    const other = await page.context().newPage()
+    await other.goto(page.url())
+    await other.locator('#side-own').click()
+    assert.ok(await other.getByLabel('Count in the title').isChecked())
+    assert.ok(!(await other.getByLabel('Ring when').isChecked()))
+    await close()
+  })
+
+  test('below a path it works as well', async () => {
+    const below = await Gateway.startBelowPath()
+    try {
+      await open({}, below)
+      await choose('github', 's3')
+      const signature = ['X-Hub-Signature-256', `sha256=${hmac('s3', '{}')}`]
+      const { status, content } = await send('{}', signature)
+      assert.deepEqual([status, `${content}`], [200, '{"ok":true}'])
+      await newest().locator('.signature[data-is="valid"]', { hasText: 'GitHub: valid' }).waitFor()
+      assert.equal((await send('{}')).status, 401)
+      await page.reload()
+      await newest().locator('.target', { hasText: '/hook' }).waitFor()
+      assert.equal((await send('{}')).status, 200)
+      await close()
+    } finally {
+      await below.stop()
+    }
   })
 
   test('with 360 px nothing is scrolled sideways', async () => {

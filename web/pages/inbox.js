@@ -9,6 +9,7 @@ import { by, say } from './element.js'
 import { forget, keep, webhook, webhooksOf } from './kept-webhooks.js'
 import { checkSignatures } from './signature.js'
 import { received as recordingOf } from './received.js'
+import { setting } from './setting.js'
 import { webhookPreset } from './webhook-preset.js'
 import { workbench } from './workbench.js'
 
@@ -25,6 +26,7 @@ let label = ''
 
 const answer = chosenAnswer('inbox')
 const bell = new Bell(by('sound'), by('notify'), by('notify-note'), { page: 'inbox', rings: false })
+setting(by('counts'), 'inbox counts', false)
 const preset = webhookPreset(take, async () => {
   const mine = ++round
   for (const [id, of] of [...received].reverse()) {
@@ -48,6 +50,7 @@ const { store } = workbench({
     return preset.receive(request, info)
   },
   failed: (message) => say(by('claim-error'), message),
+  counts: () => by('counts').checked,
   // Webhooks from before this page was loaded are checked when they are opened.
   opened: ({ exchange, request }) => {
     if (received.has(exchange.id) || exchange.requestCut) return

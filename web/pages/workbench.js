@@ -35,9 +35,12 @@ const reloadMs = 250
  * @param {(message: string) => void} options.failed told of faults of the handler
  * @param {(recording: recordings.Recording) => void} [options.opened] told of what was opened
  * @param {Stored} [options.stored] what the page has kept of the exchanges of a claim
+ * @param {() => boolean} [options.counts] whether the title counts what comes to a hidden tab; absent: it does
  * @param {import('./viewing.js').Viewing} [options.viewing] the claim to look at, in place of one to serve
  */
-export function workbench({ page, handler, curl, own, first, failed, opened, stored, viewing }) {
+export function workbench(options) {
+  const { page, handler, curl, own, first, failed, opened, stored, viewing } = options
+  const { counts = () => true } = options
   const main = by('work')
   const narrow = matchMedia('(max-width: 60rem)')
   const title = document.title
@@ -70,7 +73,7 @@ export function workbench({ page, handler, curl, own, first, failed, opened, sto
 
   const store = new ExchangeStore((id, isNew) => {
     if (isNew && frozen) came++
-    if (isNew && document.hidden) document.title = `(${++unseen}) ${title}`
+    if (isNew && document.hidden && counts()) document.title = `(${++unseen}) ${title}`
     if (isNew && parsed.params.has('content')) searchLater()
     if (id === current && id) loadSoon()
     schedule()
