@@ -22,6 +22,8 @@ mkdirSync(join(folder, 'trip/photos'), { recursive: true })
 writeFileSync(join(folder, 'trip/photos/sea.bin'), sea)
 writeFileSync(join(folder, 'trip/Größe & <b>.txt'), 'two words\n')
 writeFileSync(join(folder, 'big.bin'), big)
+const note9 = join(folder, 'note9.txt')
+writeFileSync(note9, 'dropped\n')
 const note = { name: 'note.txt', mimeType: 'text/plain', buffer: Buffer.from('hello\n') }
 const html = { name: 'x.html', mimeType: 'text/html', buffer: Buffer.from('<script>1</script>') }
 const photo = { name: 'sea.bin', mimeType: '', buffer: sea }
@@ -151,6 +153,34 @@ print(json.dumps([z.testzip(), {i.filename: i.file_size for i in z.infolist()}])
     await page.dispatchEvent('h1', 'drop', { dataTransfer })
     await page.locator('#list', { hasText: 'a.txt' }).waitFor()
     assert.equal((await visit(`${url}files/a.txt`)).content.toString(), 'dropped')
+    await close()
+  })
+
+  test('files and folders of the machine are dropped, and a reload says that it lost them', async () => {
+    const { page, url, close } = await open()
+    const devtools = await page.context().newCDPSession(page)
+    const data = { items: [], files: [join(folder, 'trip'), note9], dragOperationsMask: 1 }
+    const { x, y } = await page.locator('#drop').boundingBox()
+    for (const type of ['dragEnter', 'dragOver', 'drop']) {
+      if (type === 'drop') await page.locator('#drop.over').waitFor()
+      await devtools.send('Input.dispatchDragEvent', { type, x: x + 9, y: y + 9, data })
+    }
+    await page.locator('#files-count', { hasText: '3 files' }).waitFor()
+    const listed = await visit(url, { fields: [['Accept', 'application/json']] })
+    assert.deepEqual(
+      JSON.parse(listed.content)
+        .files.map(({ path }) => path)
+        .sort(),
+      ['note9.txt', 'trip/Größe & <b>.txt', 'trip/photos/sea.bin'],
+    )
+    const { content } = await visit(`${url}files/trip/photos/sea.bin`)
+    assert.ok(content.equals(sea), `${content.length} bytes`)
+    await page.reload()
+    await page.locator('#files-note', { hasText: 'This one had 3 files.' }).waitFor()
+    assert.equal((await visit(`${url}files/note9.txt`)).status, 404)
+    await page.reload()
+    await page.locator('#state[data-state="online"]').waitFor()
+    assert.equal(await page.textContent('#files-note'), '')
     await close()
   })
 

@@ -7,12 +7,14 @@ import { copyText } from './copy.js'
 import { chosenFiles, droppedFiles } from './dropped.js'
 import { button, by, make, say } from './element.js'
 import { filesHandler } from './files-handler.js'
+import { keep, recall } from './kept.js'
 import { mostFiles, SharedFiles, urlPath } from './shared-files.js'
 import { Transfers } from './transfers.js'
 
 /** @typedef {import('./transfers.js').Transfer} Transfer */
 
 const mostRows = 200
+const keptAt = 'files count'
 /** @type {import('/sdk.js').Claim | undefined} */
 let claim
 let drawing = false
@@ -46,6 +48,12 @@ claimPanel({
 
 // Files
 
+const before = Number(recall(keptAt))
+if (before) {
+  const files = before === 1 ? 'a file' : `${before} files`
+  say(by('files-note'), `A page keeps no files when it is loaded again. This one had ${files}.`)
+  keep(keptAt, null)
+}
 by('choose-files').addEventListener('click', () => by('files').click())
 by('choose-folder').addEventListener('click', () => by('folder').click())
 for (const input of [by('files'), by('folder')]) {
@@ -79,11 +87,13 @@ addEventListener('beforeunload', (e) => {
 /** @param {import('./shared-files.js').Shared[]} some */
 function add(some) {
   const left = files.add(some)
+  say(by('files-note'), '')
   say(by('files-error'), left ? `${left} left out: a page shares ${mostFiles} files at most.` : '')
 }
 
 function drawFiles() {
   const all = files.all
+  keep(keptAt, all.length ? `${all.length}` : null)
   by('files-sum').hidden = !all.length
   const count = all.length === 1 ? 'One file' : `${all.length} files`
   say(by('files-count'), `${count}, ${bytesInWords(files.size)}`)
