@@ -23,7 +23,7 @@ import (
 	"reversehttp/server/terms"
 )
 
-// accountsOf writes a file of accounts, and replaces it.
+// accountsOf writes a file of accounts, or replaces it.
 func accountsOf(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", []byte(content), 0o600); err != nil {
@@ -34,7 +34,7 @@ func accountsOf(t *testing.T, path, content string) {
 	}
 }
 
-// ann returns a key, and accounts in which it is ann's, who owns ann-*; more is what else her entry has.
+// ann returns a key, and accounts in which it is ann's, who owns ann-*; more is the rest of her entry.
 func ann(t *testing.T, more string) (key string, d *account.Directory) {
 	t.Helper()
 	key = account.NewKey()
@@ -135,7 +135,7 @@ func TestAnAccountMayAskForALongLease(t *testing.T) {
 		if got := w.claims("", `{"label":"other","lease":86401}`); got.code() != schema.CodeBadLease || !strings.Contains(string(got.Content), "86400") {
 			t.Errorf("a stranger's = %d %s, want bad_lease, and how much may be", got.Status, got.Content)
 		}
-		// The claim lives on without a poll for as long as it was given.
+		// The claim lives on without polls for the requested lease.
 		w.send("GET", c.Requests, c.Token, nil, schema.Field{"Prefer", "wait=0"})
 		time.Sleep(24 * time.Hour)
 		if got := w.send("GET", c.Claim, c.Token, nil); got.Status != 200 {
@@ -371,7 +371,7 @@ func TestClaimsOfAnAccountBeginWithItsPolicy(t *testing.T) {
 		})
 	}
 
-	// What does not fit where claims share an origin is no claim without it.
+	// A policy that does not fit where claims share an origin prevents the claim.
 	file(`{"basic":[{"user":"ann","password":"sesame-of-the-operator"}]}`)
 	d.Look()
 	inWorld(t, Options{Accounts: d, PublicURL: "http://localhost:8080/at/{label}/"}, func(w *world) {

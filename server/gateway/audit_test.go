@@ -17,7 +17,7 @@ import (
 	"reversehttp/server/terms"
 )
 
-// audited runs a test with a gateway that has an audit log, and returns what that has at the end.
+// audited runs a test with a gateway that has an audit log, and returns the entries at the end.
 func audited(t *testing.T, o Options, test func(w *world)) (all []audit.Entry, content string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "audit.jsonl")

@@ -18,7 +18,7 @@ import (
 // held returns how many bytes the gateway holds.
 func (w *world) held() int { return int(w.gateway.registry.Options().Budget.Held(budget.Memory)) }
 
-func TestAVisitorWhoTakesNothingHoldsABoundedAnswerForAWhile(t *testing.T) {
+func TestAVisitorWhoReadsNothingHoldsABoundedAnswerForAWhile(t *testing.T) {
 	inWorld(t, Options{Limits: claim.Limits{Memory: 2 << 20}}, func(w *world) {
 		p := w.claim("demo")
 		synctest.Wait()
@@ -54,7 +54,7 @@ func TestAVisitorWhoTakesNothingHoldsABoundedAnswerForAWhile(t *testing.T) {
 	})
 }
 
-func TestWhatIsAnnouncedHoldsNothing(t *testing.T) {
+func TestAnnouncedContentHoldsNothing(t *testing.T) {
 	inWorld(t, Options{Limits: claim.Limits{Memory: 8 << 20}}, func(w *world) {
 		hog, p := w.claim("hog"), w.claim("demo")
 		for range 16 {
@@ -129,7 +129,7 @@ func TestTooManyMessagesAreCountedBeforeTheyAreKept(t *testing.T) {
 	})
 }
 
-func TestWhatIsWrittenToAPollIsHeldUntilItIsTaken(t *testing.T) {
+func TestContentOfAPollIsHeldUntilItIsRead(t *testing.T) {
 	for _, accept := range []string{"application/json", "application/x-ndjson"} {
 		t.Run(accept, func(t *testing.T) {
 			inWorld(t, Options{Limits: claim.Limits{Memory: 8 << 20}}, func(w *world) {

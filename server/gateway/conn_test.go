@@ -12,8 +12,7 @@ import (
 	"reversehttp/server/problem"
 )
 
-// echo answers every request of p with its target, until the test ends. It
-// reads all content.
+// echo answers every request of p with its target, until the test ends. It reads all content.
 func (p *program) echo() {
 	go func() {
 		for {
@@ -175,13 +174,12 @@ func TestPipelinedContentIsNeverChanged(t *testing.T) {
 	})
 }
 
-func TestWhatIsPipelinedInPiecesIsRelayedAsItIs(t *testing.T) {
+func TestPipelinedPiecesAreRelayedUnchanged(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		v := w.dial(visitorAddr)
 		for _, target := range []string{"/second", "/_"} {
-			// The second head comes in two pieces, what follows the first one
-			// looking like a request line.
+			// The second head comes in two pieces, and the second piece looks like a request line.
 			v.write([]byte("GET /first HTTP/1.1\r\nHost: " + host + "\r\n\r\nPOST " + target + " HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 4\r\nX: "))
 			p.respond(schema.Response{ID: p.next().ID, Status: 204})
 			v.next()
@@ -282,7 +280,7 @@ func TestAnAnswerThatLooksLikeARefusalIsRelayed(t *testing.T) {
 	})
 }
 
-func TestASlowHeadIsToldSo(t *testing.T) {
+func TestASlowHeadGetsAnError(t *testing.T) {
 	for _, head := range []string{"GE", "GET / HTTP/1.1\r\nHost: ", "GET / HTTP/1.1\r\nHost: " + host + "\r\n"} {
 		inBothWorlds(t, Options{FieldTime: 3 * time.Second}, func(w *world) {
 			start := time.Now()

@@ -64,7 +64,7 @@ func TestBoundsOfARequest(t *testing.T) {
 	}
 }
 
-// upload writes so much content before it reads, as a simple client does.
+// upload writes size bytes of content before it reads, as a simple client does.
 func (v *visitor) upload(head string, size int) *reply {
 	v.world.t.Helper()
 	if _, err := v.conn.Write([]byte(head)); err != nil {

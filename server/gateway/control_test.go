@@ -59,7 +59,7 @@ func TestAClaimsContentHasNoCORSOfTheGateway(t *testing.T) {
 	})
 }
 
-// A URL is in histories, logs and referrers.
+// URLs appear in histories, logs and referrers.
 func TestNoURLOfAClaimHoldsItsToken(t *testing.T) {
 	inWorld(t, Options{InlineBytes: 1, FramedInlineBytes: 1}, func(w *world) {
 		const token = "token-secret-that-is-long"
@@ -163,7 +163,7 @@ func TestBoundsOfClaimsAndSessionsAreQuotas(t *testing.T) {
 	})
 }
 
-func TestRoutesTellWhatTheyTake(t *testing.T) {
+func TestRoutesListTheirMethods(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		for _, c := range []struct {
@@ -271,7 +271,7 @@ func TestAMemberThatIsThereTwiceIsNamed(t *testing.T) {
 	})
 }
 
-func TestAPollTellsWhatItApplied(t *testing.T) {
+func TestAPollNamesTheAppliedPreferences(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		start := time.Now()

@@ -13,7 +13,7 @@ import (
 	"reversehttp/server/quota"
 )
 
-// exported returns the labels of each metric that a gateway exports, by its name.
+// exported returns the labels of each metric that a gateway exports, by the name of the metric.
 func exported(t *testing.T) map[string][]string {
 	t.Helper()
 	g, err := New(Options{Loopback: true, Quotas: Quotas{Label: &quota.Limits{quota.InFlight: 5}}})
@@ -40,7 +40,7 @@ func exported(t *testing.T) map[string][]string {
 	return all
 }
 
-func TestTheDashboardShowsMetricsThatThereAre(t *testing.T) {
+func TestTheDashboardShowsExistingMetrics(t *testing.T) {
 	content, err := os.ReadFile("../deploy/grafana.json")
 	if err != nil {
 		t.Fatal(err)

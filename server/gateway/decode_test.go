@@ -93,7 +93,7 @@ func TestLoneSurrogatesInBodyAreRefused(t *testing.T) {
 	}
 }
 
-// post posts content as it is.
+// post posts content unchanged.
 func (p *program) post(content string) *reply {
 	p.t.Helper()
 	req := p.request("POST", p.Responses, p.Token, struct{}{})

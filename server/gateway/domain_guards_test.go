@@ -13,10 +13,10 @@ import (
 	"reversehttp/server/audit"
 )
 
-// ownHost is a domain that the operator gives to the label demo.
+// ownHost is a domain that the operator assigns to the label demo.
 const ownHost = "hooks.example.org:8080"
 
-// atOwnHost runs a test in both shapes, with the claim of a stranger that ownHost leads to.
+// atOwnHost runs a test in both shapes, with a stranger's claim that ownHost leads to.
 func atOwnHost(t *testing.T, o Options, test func(p *program)) {
 	t.Helper()
 	for _, shape := range []string{"http://{label}.localhost:8080/", pathShape} {

@@ -15,7 +15,7 @@ import (
 	"reversehttp/schema"
 )
 
-// records are texts of DNS.
+// records are TXT records of DNS.
 type records struct {
 	mu    sync.Mutex // guards texts
 	texts map[string][]string
@@ -87,7 +87,7 @@ func TestADomainLeadsToItsClaim(t *testing.T) {
 			t.Errorf("of a cookie for its own domain the program gets %s", got.Content)
 		}
 		v.await()
-		for _, path := range []string{"/claims/demo", "/.well-known/reversehttp", "/healthz", "/at/demo/"} { // nothing of the gateway is there
+		for _, path := range []string{"/claims/demo", "/.well-known/reversehttp", "/healthz", "/at/demo/"} { // the gateway's own paths are absent
 			if asked, got := p.served(get("hooks.example.org:8080", path), schema.Response{Status: 299}); got.Status != 299 || asked.Target != path {
 				t.Errorf("%s = %d, %q", path, got.Status, asked.Target)
 			}

@@ -11,7 +11,7 @@ import (
 	"reversehttp/server/claim"
 )
 
-// stops drains the gateway, and returns what is closed once it has.
+// stops drains the gateway, and returns a channel that is closed once it has stopped.
 func (w *world) stops() (stopped chan struct{}) {
 	stopped = make(chan struct{})
 	go func() {
@@ -87,7 +87,7 @@ func TestAGatewayStopsGently(t *testing.T) {
 	})
 }
 
-// A load balancer that looks every few seconds has time to see that the gateway is not ready.
+// A load balancer that polls every few seconds has time to see that the gateway is not ready.
 func TestThePortStaysOpenForTheDelay(t *testing.T) {
 	closed := make(chan time.Time, 1)
 	inWorld(t, Options{DrainDelay: 10 * time.Second, ClosePort: func() { closed <- time.Now() }}, func(w *world) {
@@ -108,7 +108,7 @@ func TestThePortStaysOpenForTheDelay(t *testing.T) {
 	})
 }
 
-// The end of the time to drain leaves some for what runs when the port closes.
+// When the port closes, part of the time to drain is left for running exchanges.
 func TestThePortClosesBeforeTheEndOfTheTime(t *testing.T) {
 	closed := make(chan time.Time, 1)
 	inWorld(t, Options{ClosePort: func() { closed <- time.Now() }}, func(w *world) {
@@ -126,7 +126,7 @@ func TestThePortClosesBeforeTheEndOfTheTime(t *testing.T) {
 	})
 }
 
-// Visitors come back elsewhere, and programs keep their connections to answer on.
+// Visitors reconnect elsewhere, while programs keep their connections for answers.
 func TestAnswersOfAGatewayThatStopsEndTheConnectionsOfVisitors(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")

@@ -49,7 +49,7 @@ func TestAStrangersForwardingFieldsAreDropped(t *testing.T) {
 	})
 }
 
-func TestWithoutTrustedProxiesNobodyTellsOfVisitors(t *testing.T) {
+func TestWithoutTrustedProxiesForwardingFieldsAreIgnored(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		r := w.claim("demo").from("203.0.113.9:1", get(host, "/", "Forwarded: for=1.1.1.1", "X-Forwarded-For: 1.1.1.1"))
 		if got := values(r, "X-Forwarded-For"); r.RemoteAddr != "203.0.113.9:1" || !slices.Equal(got, []string{"203.0.113.9"}) {
@@ -58,7 +58,7 @@ func TestWithoutTrustedProxiesNobodyTellsOfVisitors(t *testing.T) {
 	})
 }
 
-func TestATrustedProxyTellsTheVisitor(t *testing.T) {
+func TestATrustedProxyNamesTheVisitor(t *testing.T) {
 	inWorld(t, Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}}, func(w *world) {
 		p := w.claim("demo")
 		for _, c := range []struct{ peer, told, want string }{
@@ -86,7 +86,7 @@ func TestATrustedProxyTellsTheVisitor(t *testing.T) {
 	})
 }
 
-func TestATrustedProxyTellsTheVisitorByForwarded(t *testing.T) {
+func TestATrustedProxyNamesTheVisitorByForwarded(t *testing.T) {
 	inWorld(t, Options{TrustedField: "Forwarded", TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, func(w *world) {
 		p := w.claim("demo")
 		for _, c := range []struct{ peer, told, want string }{
@@ -106,7 +106,8 @@ func TestATrustedProxyTellsTheVisitorByForwarded(t *testing.T) {
 	})
 }
 
-// A proxy passes on what it does not know of, and a visitor sends that. So one field counts, and of it what the visitor said is left out.
+// A proxy passes on fields that it does not know, which the visitor may have sent. So only one field counts,
+// without the visitor's part.
 func TestOneFieldOfATrustedProxyCounts(t *testing.T) {
 	sent := []string{
 		"X-Forwarded-For: 1.1.1.1, 203.0.113.9, 10.0.0.2", `Forwarded: for=2.2.2.2;host=evil;proto=https, for="[2001:db8::1]:9"`, "X-Real-IP: 3.3.3.3", "CF-Connecting-IP: 4.4.4.4",
@@ -136,7 +137,8 @@ func TestOneFieldOfATrustedProxyCounts(t *testing.T) {
 	}
 }
 
-// CGI and what follows it have X_Forwarded_For by the variable of X-Forwarded-For, and the visitor's may be the one that counts.
+// CGI and its successors name the variable of X-Forwarded-For like that of X_Forwarded_For, so the visitor's
+// field might win.
 func TestAFieldThatIsAnotherAsAVariableIsDropped(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		r := w.claim("demo").from("203.0.113.9:1", get(host, "/", "X_Forwarded_For: 1.1.1.1", "X-Forwarded_For: 1.1.1.1", "X.Forwarded.Host: evil", "FORWARDED_: x", "x_real_ip: 1.1.1.1",
@@ -152,8 +154,8 @@ func TestAFieldThatIsAnotherAsAVariableIsDropped(t *testing.T) {
 	})
 }
 
-// A server behind a relay, which takes the path of the claim off, has to know it for its links.
-func TestThePathOfAClaimIsTold(t *testing.T) {
+// A server behind a relay that strips the path of the claim needs that path for its links.
+func TestThePathOfAClaimIsForwarded(t *testing.T) {
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	for _, c := range []struct {
 		shape, peer, host, target string
@@ -173,7 +175,7 @@ func TestThePathOfAClaimIsTold(t *testing.T) {
 	}
 }
 
-func TestARequestThatComesByAgainIsALoop(t *testing.T) {
+func TestARequestThatPassesAgainIsALoop(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		for _, via := range []string{"1.1 demo.localhost:8080", "1.0 outer, HTTP/1.1 DEMO.localhost:8080 (comment), 1.1 x"} {

@@ -14,13 +14,13 @@ import (
 	"reversehttp/server/claim"
 )
 
-// frames begins a POST {responses} in the framed form, whose content the test writes.
+// frames begins a POST {responses} in the framed form; the returned function writes its content.
 func (p *program) frames() (*visitor, func(chunk string)) {
 	p.t.Helper()
 	return p.raw(p.Responses, "Content-Type: "+envelope.MediaFramed)
 }
 
-// results are those of a POST {responses}.
+// results returns the results of a POST {responses}.
 func (v *visitor) results() []schema.ResultStatus {
 	v.world.t.Helper()
 	got := v.read("POST")
@@ -40,7 +40,7 @@ func (v *visitor) over() bool {
 	return err == nil && len(rest) == 0
 }
 
-// long is the line of a message with more content than partBytes of 8.
+// long returns the line of a message with more content than a partBytes of 8.
 func long(kind, id, members string, length int) string {
 	return fmt.Sprintf(`{"type":%q,"id":%q,%s,"contentLength":%d}`+"\n", kind, id, members, length)
 }

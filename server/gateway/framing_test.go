@@ -10,11 +10,11 @@ import (
 	"reversehttp/schema"
 )
 
-// smuggled is what must never be taken for a request.
+// smuggled must never count as a request.
 const smuggled = "GET /smuggled HTTP/1.1\r\nHost: " + host + "\r\n\r\n"
 
-// misframedHeads are heads of requests that say in two ways where they end. All
-// but their first line is in fields, which a test joins.
+// misframedHeads are heads of requests that end at two places, depending on the field. fields has all but
+// their first line; a test joins them.
 var misframedHeads = map[string]struct {
 	line   string
 	fields []string
@@ -54,7 +54,7 @@ func TestARequestThatEndsInTwoPlacesIsRefused(t *testing.T) {
 	}
 }
 
-// closed checks that the connection ends, not only for want of a request.
+// closed checks that the connection ends, and not only because no request follows.
 func (v *visitor) closed() {
 	v.world.t.Helper()
 	start := time.Now()
@@ -63,7 +63,7 @@ func (v *visitor) closed() {
 	}
 }
 
-// inPieces writes raw in pieces, on a goroutine of its own.
+// inPieces writes raw in pieces, on its own goroutine.
 func (v *visitor) inPieces(raw string, size int) {
 	go func() {
 		for len(raw) > 0 {
@@ -86,7 +86,7 @@ func TestARequestForTheControlAPIThatEndsInTwoPlacesIsRefused(t *testing.T) {
 	})
 }
 
-// It does not matter whether it came together with the request before it.
+// The result is the same whether or not it arrived together with the request before it.
 func TestAPipelinedRequestThatEndsInTwoPlacesEndsTheConnection(t *testing.T) {
 	for name, c := range misframedHeads {
 		head := strings.Join(append([]string{strings.Replace(c.line, "%zz", "x", 1), "Host: " + host}, c.fields...), "\r\n") + "\r\n\r\n"
@@ -111,7 +111,7 @@ func TestAPipelinedRequestThatEndsInTwoPlacesEndsTheConnection(t *testing.T) {
 	}
 }
 
-// Where a request ends in one place the connection goes on, also after content.
+// If a request ends in one place the connection stays open, even after content.
 func TestARequestThatEndsInOnePlaceKeepsTheConnection(t *testing.T) {
 	inBothWorlds(t, Options{}, func(w *world) {
 		p := w.claim("demo")

@@ -9,7 +9,8 @@ import (
 	"reversehttp/schema"
 )
 
-// ambiguous are requests that some servers read in one way, and others in another. What follows them must never be taken for a request.
+// ambiguous are requests that different servers read differently. The bytes after them must never count as a
+// request.
 var ambiguous = map[string]string{
 	"LF alone after the request line": "GET /x HTTP/1.1\nHost: " + host + "\r\n\r\n",
 	"LF alone after a field":          "GET /x HTTP/1.1\r\nHost: " + host + "\r\nX: a\nY: b\r\n\r\n",
@@ -30,7 +31,7 @@ var ambiguous = map[string]string{
 	"folded in HTTP/1.0":              "GET /x HTTP/1.0\r\nHost: " + host + "\r\nX: a\r\n b\r\n\r\n",
 }
 
-// ambiguousContent is the same of chunked content.
+// ambiguousContent is chunked content that different servers read differently.
 var ambiguousContent = map[string]string{
 	"LF alone after a size":         "5\nhello\r\n0\r\n\r\n",
 	"LF alone after an extension":   "5;a=b\nhello\r\n0\r\n\r\n",
@@ -53,7 +54,7 @@ var ambiguousContent = map[string]string{
 	"an empty size with extensions": ";a\r\nhello\r\n0\r\n\r\n",
 }
 
-func TestWhatCanBeReadInTwoWaysIsRefused(t *testing.T) {
+func TestAmbiguousRequestsAreRefused(t *testing.T) {
 	for name, head := range ambiguous {
 		for _, before := range []string{"", "GET /first HTTP/1.1\r\nHost: " + host + "\r\n\r\n"} {
 			for _, size := range []int{1, 1 << 10} {
@@ -77,7 +78,7 @@ func TestWhatCanBeReadInTwoWaysIsRefused(t *testing.T) {
 	}
 }
 
-func TestContentThatCanBeReadInTwoWaysIsRefused(t *testing.T) {
+func TestAmbiguousContentIsRefused(t *testing.T) {
 	for name, content := range ambiguousContent {
 		for target, to := range map[string]string{"/x": host, "/claims": "localhost:8080"} {
 			for _, size := range []int{1, 1 << 10} {
@@ -98,8 +99,8 @@ func TestContentThatCanBeReadInTwoWaysIsRefused(t *testing.T) {
 	}
 }
 
-// What is good goes on, pipelined or not, and whatever a message is cut into.
-func TestWhatCanBeReadInOneWayGoesOn(t *testing.T) {
+// Valid requests pass, pipelined or not, and however a message is divided.
+func TestUnambiguousRequestsPass(t *testing.T) {
 	requests := []string{
 		"GET /1 HTTP/1.1\r\nHost: " + host + "\r\nX:\r\nY: \t \r\n\r\n",
 		"POST /2 HTTP/1.1\r\nHost: " + host + "\r\nTransfer-Encoding: Chunked\r\n\r\n5;a=b;c=\"d\"\r\n\n\r\x00\n\r\r\n000a\r\n0123456789\r\n0;x\r\nX: a\r\nY:\r\n\r\n",
@@ -125,7 +126,7 @@ func TestWhatCanBeReadInOneWayGoesOn(t *testing.T) {
 	}
 }
 
-func TestCookiesThatAreTooManyAreForgotten(t *testing.T) {
+func TestExcessCookiesAreForgotten(t *testing.T) {
 	cookies := func(n, bytes int) (fields []string) {
 		for range n {
 			fields = append(fields, "Cookie: a="+strings.Repeat("x", bytes))

@@ -9,7 +9,7 @@ import (
 	"reversehttp/server/claim"
 )
 
-// The rules of tokens are cases of schema/vectors/conversation.json; here is what those cannot say.
+// schema/vectors/conversation.json has cases for the rules of tokens; these tests cover the rest.
 
 const longToken = "a-token-that-is-long"
 
@@ -44,7 +44,8 @@ func TestGuessesThatComeAtOnceAreNoMore(t *testing.T) {
 	})
 }
 
-// All who come by a proxy that is not named have one address: one who guesses would lock out the others.
+// Visitors through a proxy that is not listed share one address, so one who guesses would lock out the
+// others.
 func TestNobodyIsLockedOutWhereVisitorsHaveOneAddress(t *testing.T) {
 	for name, o := range map[string]Options{"local": {Loopback: true}, "behind a proxy": {Loopback: true, PublicURL: "http://{label}.gateway.example/"}} {
 		t.Run(name, func(t *testing.T) {
@@ -67,7 +68,7 @@ func TestNobodyIsLockedOutWhereVisitorsHaveOneAddress(t *testing.T) {
 	}
 }
 
-// A device's label that nobody serves has a token too, which can be guessed.
+// A device's label that nobody serves also has a token, which can be guessed.
 func TestAnOwnedLabelIsGuessedNoFaster(t *testing.T) {
 	inWorld(t, Options{Owned: map[string]string{"lamp": "k-lamp"}}, func(w *world) {
 		ask := func(token string) *reply {

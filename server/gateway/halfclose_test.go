@@ -34,7 +34,7 @@ func TestAVisitorWhoEndsItsSideCountsAsGone(t *testing.T) {
 		if _, err := g.registry.Open(netip.Addr{}, "demo", "t0", claim.Settings{}); err != nil {
 			t.Fatal(err)
 		}
-		// No session polls, so that one who waits gets 503 after 5 s.
+		// No session polls, so a visitor who waits gets 503 after 5 s.
 		if got := visit(fmt.Sprintf("GET / HTTP/1.1\r\nHost: %s\r\n\r\n", host)); got != "" {
 			t.Errorf("a visitor who ended its side got %q, want the end of the connection", got)
 		}

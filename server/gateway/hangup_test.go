@@ -16,11 +16,12 @@ import (
 	"reversehttp/server/claim"
 )
 
-// Over HTTP/2 a poll that is reset is one that its program ended; the end of the connection is what the kernel says.
+// Over HTTP/2 a reset of a poll means that its program ended it; only the end of the connection shows that
+// the program is gone.
 func TestOnlyTheEndOfTheConnectionIsAHangupInHTTP2(t *testing.T) {
 	for name, c := range map[string]struct {
 		end  func(poll *call, program net.Conn)
-		told time.Duration // when the visitor is, at least
+		told time.Duration // when the visitor gets an answer, at the earliest
 	}{
 		"the stream is reset":   {func(poll *call, _ net.Conn) { poll.stop() }, 10 * time.Second},
 		"the connection closes": {func(_ *call, program net.Conn) { _ = program.Close() }, 2 * time.Second},
@@ -56,8 +57,8 @@ func TestOnlyTheEndOfTheConnectionIsAHangupInHTTP2(t *testing.T) {
 	}
 }
 
-// A connection that takes nothing is slow, which is no hangup, though the gateway ends it.
-func TestAStreamThatTakesNothingIsNoHangup(t *testing.T) {
+// A connection that reads nothing is slow, which is not a hangup, although the gateway ends it.
+func TestAStreamThatReadsNothingIsNoHangup(t *testing.T) {
 	inWorld(t, Options{Times: claim.Times{Answer: 10 * time.Minute}}, func(w *world) {
 		p := w.claim("demo")
 		frozen := p.dial(visitorAddr)

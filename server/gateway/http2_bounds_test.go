@@ -26,7 +26,7 @@ type peer struct {
 	fields *hpack.Encoder
 }
 
-// peer connects and says what a peer says first.
+// peer connects and sends a client's first frames.
 func (w *world) peer() *peer {
 	w.t.Helper()
 	conn, err := w.network.dial(visitorAddr)
@@ -51,7 +51,7 @@ func (p *peer) send(err error) {
 	}
 }
 
-// ask opens a stream with a request that has no content.
+// ask opens a stream with a request without content.
 func (p *peer) ask(stream uint32, authority string, fields ...schema.Field) error {
 	p.block.Reset()
 	for _, f := range append([]schema.Field{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":authority", authority}}, fields...) {
@@ -60,7 +60,7 @@ func (p *peer) ask(stream uint32, authority string, fields ...schema.Field) erro
 	return p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: p.block.Bytes(), EndHeaders: true, EndStream: true})
 }
 
-// frames reads until a frame is the one that is looked for, or the end.
+// frames reads until found returns true for a frame, or until the end.
 func (p *peer) frames(found func(http2.Frame) bool) (http2.Frame, error) {
 	for {
 		f, err := p.framer.ReadFrame()
@@ -216,7 +216,7 @@ func TestALengthThatIsNotThatOfTheContentIsRefused(t *testing.T) {
 }
 
 func TestFramesAreNeverTakenForAHead(t *testing.T) {
-	// As much as net/http reads at once of HTTP/1, and like a request line.
+	// As much as net/http reads at once of HTTP/1, in the form of a request line.
 	value := "a /%zz HTTP/1.1" + strings.Repeat("x", readBuffer)
 	value = value[:readBuffer]
 	inBothWorlds(t, Options{}, func(w *world) {
@@ -225,7 +225,7 @@ func TestFramesAreNeverTakenForAHead(t *testing.T) {
 		go func() { _, _ = io.Copy(io.Discard, v.conn) }()
 		v.send(v.ask(1, host))
 		first := p.next()
-		// RFC 7541, 6.2.2: the field is in the frame as it is, and ends it.
+		// RFC 7541, 6.2.2: the field is in the frame unencoded, and ends it.
 		var frame bytes.Buffer
 		v.framer = http2.NewFramer(&frame, v.conn)
 		v.send(v.ask(3, host))
@@ -284,7 +284,7 @@ func TestWhatOnlyBeginsLikeAPrefaceIsRefused(t *testing.T) {
 	})
 }
 
-func TestAVisitorWhoTakesNothingEndsItsStream(t *testing.T) {
+func TestAVisitorWhoReadsNothingEndsItsStream(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		v := w.peer()

@@ -23,7 +23,7 @@ import (
 	"reversehttp/server/problem"
 )
 
-// http2 makes a client that speaks HTTP/2 in the clear, and counts its connections.
+// http2 returns a client that speaks HTTP/2 in the clear, and counts its connections.
 func (w *world) http2() (client *http.Client, dials *atomic.Int64) {
 	dials = new(atomic.Int64)
 	protocols := new(http.Protocols)
@@ -39,8 +39,7 @@ func (w *world) http2() (client *http.Client, dials *atomic.Int64) {
 	return &http.Client{Transport: toOrigin{w, transport}, CheckRedirect: w.client.CheckRedirect}, dials
 }
 
-// toOrigin sends every request to the control origin's address, so that all share
-// a connection.
+// toOrigin sends every request to the control origin's address, so that all share a connection.
 type toOrigin struct {
 	world *world
 	http.RoundTripper
@@ -81,7 +80,7 @@ func visitRequest(t *testing.T, method, target string, content io.Reader) *http.
 	return req
 }
 
-// visitor sends a visitor's request, whose answer is returned as a whole.
+// visitor sends a visitor's request, whose answer wait returns.
 func (w *world) visitor(method, target string, content io.Reader, fields ...schema.Field) *call {
 	w.t.Helper()
 	req := visitRequest(w.t, method, target, content)
@@ -261,7 +260,7 @@ func TestAStreamThatIsResetIsACancel(t *testing.T) {
 	})
 }
 
-func TestHeadAnd304TellALengthInHTTP2(t *testing.T) {
+func TestHeadAnd304HaveALengthInHTTP2(t *testing.T) {
 	inHTTP2(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		for method, a := range map[string]schema.Response{
@@ -368,7 +367,7 @@ func TestTheGoSDKServesOverHTTP2(t *testing.T) {
 	})
 }
 
-// servesOverHTTP2 has sdk-go serve visitors by a client that speaks HTTP/2.
+// servesOverHTTP2 lets sdk-go serve visitors through a client that speaks HTTP/2.
 func servesOverHTTP2(t *testing.T, w *world, transport reversehttp.Transport) {
 	s, err := reversehttp.Claim(context.Background(), w.origin(), &reversehttp.Options{Label: "demo", Client: w.client, Transport: transport, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {

@@ -26,7 +26,7 @@ func serveReal(t *testing.T) (p *program, at string) {
 	return realProgram(t, g, func() net.Conn { return dialTCP(t, address) }), address
 }
 
-// hints are interim responses with so many fields.
+// hints returns interim responses with size fields.
 func hints(id string, size int) any {
 	var fields []schema.Field
 	for i := range size {
@@ -39,9 +39,8 @@ func hints(id string, size int) any {
 	return map[string]any{"messages": messages}
 }
 
-// net/http reads the fields of an interim response on a goroutine of its own, also
-// when the stream was reset meanwhile. What sets the next ones must not meet it: the
-// process would end.
+// net/http reads the fields of an interim response on its own goroutine, even if the stream was reset
+// meanwhile. The next fields must not be set at the same time, since the process would end.
 func TestAnInterimResponseToAStreamThatIsReset(t *testing.T) {
 	p, at := serveReal(t)
 	const streams = 40

@@ -16,7 +16,7 @@ import (
 	"reversehttp/server/claim"
 )
 
-// unread has visitors who take nothing of 240 KiB each, and returns how many of them have that.
+// unread makes visitors request 240 KiB each and read nothing, and returns how many got an answer.
 func (l *linked) unread(visitors int) (taken int) {
 	l.t.Helper()
 	conflicts := map[string]bool{}
@@ -37,7 +37,7 @@ func (l *linked) unread(visitors int) (taken int) {
 	return visitors - len(conflicts)
 }
 
-// Neither content beyond the window of a link nor what is invalid makes it wider.
+// Neither content beyond the window of a link nor invalid content widens it.
 func TestTheWindowOfALinkStays(t *testing.T) {
 	for name, before := range map[string]func(*linked){
 		"after too much": func(*linked) {},
@@ -62,7 +62,7 @@ func TestTheWindowOfALinkStays(t *testing.T) {
 	}
 }
 
-// Parts without content, which count in no window, are bounded by their number, and weigh something.
+// Parts without content count in no window, so their number is bounded, and each has a weight.
 func TestEmptyPartsOnALinkAreBounded(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		l, _ := w.claim("demo").link()
@@ -98,7 +98,7 @@ func TestEmptyPartsOnALinkAreBounded(t *testing.T) {
 	})
 }
 
-// upgradeOf is a request for a link with some fields.
+// upgradeOf returns a request for a link with some fields.
 func (p *program) upgradeOf(fields ...string) string {
 	path := strings.TrimPrefix(strings.Replace(p.Link, "ws:", "http:", 1), p.origin())
 	fields = append(fields, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: reversehttp.1", "Last-Event-ID: "+p.Cursor)
@@ -119,7 +119,7 @@ func (p *program) opened(fields ...string) *visitor {
 	return v
 }
 
-// An upgrade that is refused replaces no link.
+// A refused upgrade replaces no link.
 func TestARefusedUpgradeReplacesNoLink(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
@@ -162,7 +162,7 @@ func TestALinkDoesNotHoldTheEndBack(t *testing.T) {
 	}
 }
 
-// A link that the gateway ends says nothing of its program.
+// When the gateway ends a link, that says nothing about its program.
 func TestALinkThatTheGatewayEndsDidNotHangUp(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		raw := w.claim("demo").opened("Authorization: Bearer t0")
@@ -177,7 +177,7 @@ func TestALinkThatTheGatewayEndsDidNotHangUp(t *testing.T) {
 	})
 }
 
-// A hello is read as every message: its members are named exactly, and once.
+// A hello is read like every message: its members must be named exactly, and once.
 func TestAHelloIsReadAsAnyMessage(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
@@ -202,8 +202,8 @@ func TestAHelloIsReadAsAnyMessage(t *testing.T) {
 	})
 }
 
-// A gateway that waits longer for its programs lets them wait no longer for itself.
-func TestALinkHearsOfTheGatewayInTime(t *testing.T) {
+// A gateway with longer timeouts for its programs still sends its own messages in time.
+func TestALinkGetsSignsOfLifeInTime(t *testing.T) {
 	inWorld(t, Options{Times: claim.Times{Acknowledge: time.Minute}}, func(w *world) {
 		l, _ := w.claim("demo").link()
 		began := time.Now()

@@ -20,8 +20,8 @@ import (
 type linked struct {
 	*program
 	conn *websocket.Conn
-	rest []byte          // of a binary message
-	got  []schema.Result // that no test looked at
+	rest []byte          // the rest of a binary message
+	got  []schema.Result // results that no test has taken
 }
 
 // linkMessage is a message of a gateway on a link.
@@ -35,7 +35,7 @@ type linkMessage struct {
 	content        string
 }
 
-// link opens a link with the token as a field, and takes the welcome.
+// link opens a link with the token as a field, and reads the welcome.
 func (p *program) link() (*linked, linkMessage) {
 	p.t.Helper()
 	l, err := p.dialLink(http.Header{"Authorization": {"Bearer " + p.Token}, "Last-Event-Id": {p.Cursor}})
@@ -107,7 +107,7 @@ func (l *linked) read() (m linkMessage) {
 	return m
 }
 
-// end reads to the end of the link, and returns how it was closed.
+// end reads to the end of the link, and returns its close code.
 func (l *linked) end() websocket.StatusCode {
 	l.t.Helper()
 	for {
@@ -118,7 +118,7 @@ func (l *linked) end() websocket.StatusCode {
 	}
 }
 
-// say sends a message of JSON.
+// say sends a JSON message.
 func (l *linked) say(text string) {
 	l.t.Helper()
 	if err := l.conn.Write(context.Background(), websocket.MessageText, []byte(text)); err != nil {
@@ -126,7 +126,7 @@ func (l *linked) say(text string) {
 	}
 }
 
-// sendFramed sends messages of the framed form.
+// sendFramed sends messages in the framed form.
 func (l *linked) sendFramed(messages ...[]byte) {
 	l.t.Helper()
 	if err := l.conn.Write(context.Background(), websocket.MessageBinary, bytes.Join(messages, nil)); err != nil {
@@ -155,12 +155,12 @@ func TestALinkCarriesBothWays(t *testing.T) {
 	})
 }
 
-// respond is a whole answer to a request.
+// respond returns a whole answer to a request.
 func respond(r linkMessage, content string) []byte {
 	return envelope.FramedAnswers.Response(r.ID, 200, nil, []byte(content), envelope.Tail{})
 }
 
-// begin is the beginning of an answer, and part what follows it.
+// begin returns the beginning of an answer, and part a further piece.
 func begin(r linkMessage) []byte {
 	return envelope.FramedAnswers.Response(r.ID, 200, nil, nil, envelope.Tail{More: true})
 }
@@ -169,8 +169,8 @@ func part(r linkMessage, seq int, content string, more bool) []byte {
 	return envelope.FramedAnswers.Part(r.ID, seq, []byte(content), envelope.Tail{More: more})
 }
 
-// A visitor who takes nothing holds back neither what else is sent on the link nor what acknowledges, and what the visitor has not taken
-// has no result.
+// A visitor who reads nothing delays neither other messages on the link nor acknowledgements, and unread
+// content has no result.
 func TestALinkWaitsForNoVisitor(t *testing.T) {
 	inWorld(t, Options{LinkWindow: 4 << 20}, func(w *world) {
 		l, welcome := w.claim("demo").link()
@@ -209,7 +209,7 @@ func TestALinkWaitsForNoVisitor(t *testing.T) {
 	})
 }
 
-// Content beyond a window ends its exchange, and no other.
+// Content beyond a window ends its own exchange only.
 func TestALinkHasWindows(t *testing.T) {
 	for name, window := range map[string]int{"of an exchange": 4 << 20, "of the link": 1 << 20} {
 		t.Run(name, func(t *testing.T) {
@@ -259,7 +259,7 @@ func TestALinkHasWindows(t *testing.T) {
 	}
 }
 
-// A link whose program acknowledges nothing is given so much, and goes on as soon as it does.
+// A link whose program acknowledges nothing gets a bounded number of messages, and more as soon as it does.
 func TestALinkIsGivenWhatItAcknowledges(t *testing.T) {
 	inWorld(t, Options{Limits: claim.Limits{Batch: 2}}, func(w *world) {
 		l, _ := w.claim("demo").link()
@@ -286,7 +286,7 @@ func TestALinkIsGivenWhatItAcknowledges(t *testing.T) {
 	})
 }
 
-// A link that is silent is lost, one that says something is not, and what it held moves on.
+// A silent link is lost, one with messages is not, and the exchanges of the lost one move on.
 func TestALinkThatIsSilentIsLost(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
@@ -314,7 +314,7 @@ func TestALinkThatIsSilentIsLost(t *testing.T) {
 	})
 }
 
-// Who shows no token is not waited for, nor read for long.
+// A link without a token is neither waited for nor read for long.
 func TestALinkWithoutAToken(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
@@ -403,7 +403,7 @@ func TestTheEndOfALinkHasItsReason(t *testing.T) {
 	}
 }
 
-// What is no link, or nobody's, is refused before the upgrade.
+// Requests that are no link, or have no valid token, are refused before the upgrade.
 func TestALinkIsRefused(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
@@ -427,7 +427,7 @@ func TestALinkIsRefused(t *testing.T) {
 	})
 }
 
-// A program that was killed closes its link without a word, and one that comes back another way with one.
+// A killed program closes its link without a Close frame, and one that returns in another way sends one.
 func TestALinkThatHangsUp(t *testing.T) {
 	for name, test := range map[string]struct {
 		end  func(*linked)
@@ -445,7 +445,7 @@ func TestALinkThatHangsUp(t *testing.T) {
 				test.end(l)
 				began := time.Now()
 				got := v.await()
-				// Where the session is lost its request waits for another one.
+				// If the session is lost, its request waits for another one.
 				if took := time.Since(began); got.code() != schema.CodeNoHandler || took < test.told || took > test.told+6*time.Second {
 					t.Errorf("%d %s after %v", got.Status, got.Content, took)
 				}
@@ -454,7 +454,7 @@ func TestALinkThatHangsUp(t *testing.T) {
 	}
 }
 
-// A message that comes too slowly ends its link, though some of it comes all the time.
+// A message that arrives too slowly ends its link, even if some of it arrives all the time.
 func TestALinkWhoseMessageComesTooSlowly(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		l, _ := w.claim("demo").link()
@@ -471,13 +471,13 @@ func TestALinkWhoseMessageComesTooSlowly(t *testing.T) {
 					return
 				case <-time.After(2 * time.Second):
 				}
-				if _, err := out.Write(make([]byte, 1<<10)); err != nil { // which leaves when there are four
+				if _, err := out.Write(make([]byte, 1<<10)); err != nil { // it is sent when there are four
 					return
 				}
 			}
 		}()
 		m := l.read()
-		for m.Type == "ping" { // what would answer it waits for the message to end
+		for m.Type == "ping" { // the answer would have to wait for the end of the message
 			m = l.read()
 		}
 		if m.Type != "error" || m.Code != schema.CodeTooSlow {

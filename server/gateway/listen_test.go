@@ -13,9 +13,8 @@ import (
 	"reversehttp/server/claim"
 )
 
-// A program that keeps its stream open and takes nothing in is lost, however much
-// was to be written to it.
-func TestASessionThatTakesNothingIsLost(t *testing.T) {
+// A program that keeps its stream open but reads nothing is lost, however much is to be written to it.
+func TestASessionThatReadsNothingIsLost(t *testing.T) {
 	inWorld(t, Options{Times: claim.Times{Answer: 10 * time.Minute}}, func(w *world) {
 		p := w.claim("demo")
 		frozen := p.dial(visitorAddr)
@@ -32,7 +31,8 @@ func TestASessionThatTakesNothingIsLost(t *testing.T) {
 	})
 }
 
-// movesOn has a visitor send what the session of demo that polls does not take, and another session answer it once that is lost.
+// movesOn sends a visitor's request that the polling session of demo does not take; another session answers
+// it once the first is lost.
 func (w *world) movesOn() {
 	w.t.Helper()
 	v := w.visit(requestTo("PUT", host, "/", "Content-Length: 60000") + strings.Repeat("x", 60_000))
@@ -47,8 +47,8 @@ func (w *world) movesOn() {
 	}
 }
 
-// A program that takes a batch in slowly is alive, however long that takes.
-func TestASessionThatTakesABatchSlowlyIsAlive(t *testing.T) {
+// A program that reads a batch slowly is alive, however long that takes.
+func TestASessionThatReadsABatchSlowlyIsAlive(t *testing.T) {
 	inWorld(t, Options{Times: claim.Times{Answer: 10 * time.Minute}}, func(w *world) {
 		p := w.claim("demo")
 		v := w.visit(requestTo("POST", host, "/", "Content-Length: 60000") + strings.Repeat("x", 60_000))

@@ -102,7 +102,7 @@ func TestEveryOutcomeIsCountedOnce(t *testing.T) {
 	})
 }
 
-// keep polls until the claim or the test ends, so that the session lives.
+// keep polls until the claim or the test ends, which keeps the session alive.
 func (p *program) keep() {
 	for {
 		if got := newReply(p.client.Do(p.request("GET", p.Requests, p.Token, nil))); got.Err != nil || got.Status >= 400 {
@@ -156,7 +156,7 @@ func TestSecretsStayOutOfLogsAndErrors(t *testing.T) {
 	var log safeBuffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	secrets := []string{"key-secret", "token-secret-0123", "wrong-secret", "cookie-secret", "content-secret", "target-secret", "answer-secret", "new-secret-012345"}
-	var seen strings.Builder // what programs and visitors get of errors
+	var seen strings.Builder // the errors that programs and visitors get
 	inWorld(t, Options{Log: logger, Keys: []string{"key-secret"}}, func(w *world) {
 		look := func(r *reply) *reply {
 			if r.Status >= 400 {
@@ -203,7 +203,7 @@ func TestSecretsStayOutOfLogsAndErrors(t *testing.T) {
 	}
 }
 
-func TestWhatPromisesAreToldApartBy(t *testing.T) {
+func TestMetricsDistinguishTheFailuresOfPromises(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		v := w.visit(get(host, "/"))

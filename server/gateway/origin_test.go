@@ -17,7 +17,7 @@ import (
 
 const evil = "https://evil.example"
 
-// originsOf returns the check of a gateway with options.
+// originsOf returns the origin check of a gateway with options.
 func originsOf(t *testing.T, o Options) *origins {
 	t.Helper()
 	g, err := New(o)
@@ -28,21 +28,21 @@ func originsOf(t *testing.T, o Options) *origins {
 	return g.origins
 }
 
-func TestWhichOriginsALocalGatewayTakes(t *testing.T) {
+func TestWhichOriginsALocalGatewayAccepts(t *testing.T) {
 	local := originsOf(t, Options{Loopback: true})
 	listing := originsOf(t, Options{Loopback: true, AllowOrigins: []string{
 		"https://App.Example", "http://192.0.2.1:3000", "http://[2001:db8::1]:80", "https://b.example:443", "null", "chrome-extension://abcdef", "file://",
 	}})
 	for _, c := range []struct {
 		origin        string
-		local, listed bool // whether each takes it
+		local, listed bool // whether each accepts it
 	}{
-		// This machine, by any name and port.
+		// This machine, under any name and port.
 		{"http://localhost", true, true}, {"http://localhost:8080", true, true}, {"https://localhost:3000", true, true}, {"HTTP://LOCALHOST:1", true, true},
 		{"http://localhost.:8080", true, true}, {"http://demo.localhost:8080", true, true}, {"http://a.b.localhost", true, true}, {"http://Demo.LocalHost.", true, true},
 		{"http://my_app.localhost:80", true, true}, {"http://127.0.0.1:3000", true, true}, {"http://127.9.8.7", true, true}, {"http://[::1]:5173", true, true}, {"http://[::1]", true, true},
 		{"http://[::ffff:127.0.0.1]:1", true, true}, {"http://[::ffff:7f00:1]", true, true},
-		// Other machines, and names that look like this one.
+		// Other machines, and names that resemble this one.
 		{evil, false, false}, {"http://localhost.evil.example", false, false}, {"http://localhost.evil.example:8080", false, false}, {"http://evillocalhost", false, false},
 		{"http://127.0.0.1.evil.example", false, false}, {"http://localhost@evil.example", false, false}, {"http://evil.example/.localhost", false, false}, {"http://evil.example?.localhost", false, false},
 		{"http://evil.example#.localhost", false, false}, {`http://evil.example\.localhost`, false, false}, {"http://evil.example%2f.localhost", false, false}, {"http://evil.example:80.localhost", false, false},
@@ -51,7 +51,7 @@ func TestWhichOriginsALocalGatewayTakes(t *testing.T) {
 		{"http://localhost:", false, false}, {"http://localhost:x", false, false}, {"http://localhost/", false, false}, {"http://u@localhost", false, false}, {"http://löcalhost", false, false},
 		{"http://192.168.1.1", false, false}, {"http://0.0.0.0:8080", false, false}, {"http://[::]:8080", false, false}, {"http://[::1%25lo]", false, false}, {"http://[fe80::1]", false, false}, {"http://126.0.0.1", false, false},
 		{"chrome-extension://localhost", false, false}, {"javascript://localhost", false, false},
-		// What the operator lists, and what is near it.
+		// Origins that the operator lists, and similar ones.
 		{"https://app.example", false, true}, {"HTTPS://APP.EXAMPLE", false, true}, {"https://app.example:443", false, true}, {"http://app.example", false, false}, {"https://app.example:8443", false, false},
 		{"https://app.example.", false, false}, {"https://www.app.example", false, false}, {"https://app.example.evil.example", false, false}, {"http://192.0.2.1:3000", false, true}, {"http://192.0.2.1", false, false},
 		{"http://[2001:db8::1]", false, true}, {"https://b.example", false, true}, {"null", false, true}, {"NULL", false, true}, {"null.example", false, false}, {"chrome-extension://abcdef", false, true}, {"file://", false, true},
@@ -66,7 +66,7 @@ func TestWhichOriginsALocalGatewayTakes(t *testing.T) {
 			if _, refused := by.origins.refuses(r); refused == by.takes {
 				t.Errorf("Origin %q with %v listed: refused %v, want %v", c.origin, by.origins.listed, refused, !by.takes)
 			}
-			// One that is taken does not let in another.
+			// An accepted origin does not admit another one.
 			r.Header["Origin"] = []string{c.origin, evil}
 			if origin, refused := by.origins.refuses(r); !refused || origin == "" {
 				t.Errorf("Origin %q and %s with %v listed: taken", c.origin, evil, by.origins.listed)
@@ -75,13 +75,13 @@ func TestWhichOriginsALocalGatewayTakes(t *testing.T) {
 	}
 }
 
-func TestWithoutAnOriginTheBrowserSaysWhetherAnotherSiteAsks(t *testing.T) {
+func TestWithoutAnOriginSecFetchSiteDecides(t *testing.T) {
 	local, public := originsOf(t, Options{Loopback: true}), originsOf(t, Options{PublicURL: "https://{label}.example.org/", Loopback: true})
 	for _, c := range []struct {
 		method, site, mode string
 		refused            bool
 	}{
-		{"GET", "", "", false}, // a program, or a browser of old
+		{"GET", "", "", false}, // a program, or an old browser
 		{"POST", "", "", false},
 		{"GET", "cross-site", "no-cors", true}, // an image, a script
 		{"GET", "cross-site", "cors", true},
@@ -89,15 +89,15 @@ func TestWithoutAnOriginTheBrowserSaysWhetherAnotherSiteAsks(t *testing.T) {
 		{"GET", "cross-site", "", true},
 		{"POST", "cross-site", "no-cors", true},
 		{"GET", "cross-site", "navigate", false},  // a link
-		{"HEAD", "cross-site", "navigate", false}, // a tool that follows one
-		{"POST", "cross-site", "navigate", true},  // a form, which says its origin
+		{"HEAD", "cross-site", "navigate", false}, // a tool that follows a link
+		{"POST", "cross-site", "navigate", true},  // a form, which names its origin
 		{"DELETE", "cross-site", "navigate", true},
 		{"POST", "same-origin", "cors", false}, // the console
 		{"GET", "same-site", "no-cors", false}, // another port of this machine
 		{"GET", "none", "navigate", false},     // typed
 	} {
 		r := httptest.NewRequest(c.method, "/claims", nil)
-		r.Header["Origin"] = []string{""} // as none
+		r.Header["Origin"] = []string{""} // counts as none
 		for name, value := range map[string]string{"Sec-Fetch-Site": c.site, "Sec-Fetch-Mode": c.mode} {
 			if value != "" {
 				r.Header.Set(name, value)
@@ -112,12 +112,12 @@ func TestWithoutAnOriginTheBrowserSaysWhetherAnotherSiteAsks(t *testing.T) {
 	}
 }
 
-// ofAllDoors are the options of a local gateway with pages and all doors.
+// ofAllDoors returns the options of a local gateway with pages and all doors.
 func ofAllDoors() Options {
 	return Options{Loopback: true, Pages: pages(), Doors: family.Doors(family.Options{Devices: []family.Device{{Label: "lamp", Token: "key-of-the-lamp"}}})}
 }
 
-// params are those in the pattern of a route.
+// params matches the parameters in the pattern of a route.
 var params = regexp.MustCompile(`\{[^}]+\}|\*`)
 
 func TestEveryRouteRefusesPagesOfOtherOrigins(t *testing.T) {
@@ -244,7 +244,7 @@ func TestTheFirstRefusalIsLogged(t *testing.T) {
 	}
 }
 
-func TestAListOfOriginsThatIsNoneIsRefused(t *testing.T) {
+func TestAnInvalidListOfOriginsIsRefused(t *testing.T) {
 	for _, origin := range []string{"", "*", "app.example", "https://app.example/", "https://app.example/a", "https://*.example", "https://u@app.example", "https://äpp.example", "https://", "none"} {
 		if _, err := New(Options{Loopback: true, AllowOrigins: []string{"https://b.example", origin}}); err == nil || !strings.HasPrefix(err.Error(), "--allow-origin="+origin+": give ") {
 			t.Errorf("%q: %v, want an error that names the flag and says what to give", origin, err)

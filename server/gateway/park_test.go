@@ -20,7 +20,7 @@ import (
 	"reversehttp/server/claim"
 )
 
-// polling is the head of a poll of p, with more fields.
+// polling returns the head of a poll of p, with more fields.
 func (p *program) polling(fields ...string) string {
 	head := "GET " + strings.TrimPrefix(p.Requests, p.origin()) + " HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer " + p.Token + "\r\n"
 	for _, f := range fields {
@@ -30,14 +30,14 @@ func (p *program) polling(fields ...string) string {
 }
 
 const (
-	soon  = 50 * time.Millisecond // before a poll is parked
-	later = 2 * time.Second       // when it is
+	soon  = 50 * time.Millisecond // a moment before a poll is parked
+	later = 2 * time.Second       // a moment when it is
 )
 
-// detached is how many connections are apart from net/http.
+// detached returns how many connections are detached from net/http.
 func detached(w *world) int { return w.gateway.Detached() }
 
-// unlike are what two answers that are the same differ in.
+// unlike matches what differs between two equal answers.
 var unlike = regexp.MustCompile(`(Date: )[^\r]*|("id":"|id: |"cursor":"|exchanges/|sessions/)[^"/\n]*`)
 
 func TestAnswersAreTheSameOnceAPollIsParked(t *testing.T) {
@@ -165,7 +165,7 @@ func TestAParkedPollWhosePeerLeftGetsNothing(t *testing.T) {
 	})
 }
 
-func TestAParkedStreamThatTakesNothingIsLost(t *testing.T) {
+func TestAParkedStreamThatReadsNothingIsLost(t *testing.T) {
 	inBothWorlds(t, Options{Times: claim.Times{Answer: 10 * time.Minute}}, func(w *world) {
 		p := w.claim("demo")
 		frozen := w.dial(visitorAddr)
@@ -221,7 +221,7 @@ func TestParkedPollsEndWhenTheGatewayStops(t *testing.T) {
 				}
 			}
 		}
-		// One has a byte of the next request there, so it cannot wait in a read.
+		// One already sent a byte of the next request, so it cannot wait in a read.
 		piped := w.dial(visitorAddr)
 		piped.write([]byte(w.claim("demo").polling() + "G"))
 		idle = append(idle, piped)
@@ -274,7 +274,7 @@ func TestPollsOfHTTP10StayWithNetHTTP(t *testing.T) {
 	})
 }
 
-// On a real port, many times one connection parks and goes on.
+// On a real port, one connection parks and resumes many times.
 func TestAConnectionParksAgainAndAgain(t *testing.T) {
 	onBothPorts(t, Options{}, func(t *testing.T, g *Gateway, dial func() net.Conn) {
 		ask := func(c net.Conn, in *bufio.Reader, raw string) *reply {

@@ -9,7 +9,7 @@ import (
 	"reversehttp/schema"
 )
 
-// navigationFields are what a browser says of a navigation.
+// navigationFields are a browser's fields of a navigation.
 var navigationFields = []string{"Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}
 
 // ownedAnew returns the program of the second owner of demo.
@@ -20,7 +20,8 @@ func (w *world) ownedAnew() *program {
 	return w.claimWith("demo", "another-token-of-9")
 }
 
-// visitOf has a program answer a visitor, who sends these fields, with others. cookies are what the program got.
+// visitOf lets a program answer a visitor who sends the request raw; answer has the fields of the answer.
+// cookies are those that the program got.
 func (w *world) visitOf(p *program, raw string, answer ...schema.Field) (got *reply, cookies []string) {
 	w.t.Helper()
 	v := w.visit(raw)
@@ -54,14 +55,14 @@ func markOf(t *testing.T, h http.Header, name string) string {
 	return ""
 }
 
-func TestABrowserClearsWhatAnOwnerBeforeLeft(t *testing.T) {
+func TestABrowserClearsTheDataOfAnEarlierOwner(t *testing.T) {
 	for template, mark := range map[string]string{"http://{label}.localhost:8080/": "reversehttp-owner", "https://{label}.localhost:8080/": "__Host-Http-reversehttp-owner"} {
 		inWorld(t, Options{PublicURL: template}, func(w *world) {
-			// The proxy that speaks TLS is left out.
+			// The proxy that terminates TLS is left out.
 			w.client.Transport.(*http.Transport).DialTLSContext = w.client.Transport.(*http.Transport).DialContext
 			p := w.ownedAnew()
 			with := func(more ...string) []string { return slices.Concat(navigationFields, more) }
-			// With cookies: to the same URL, and nobody is asked.
+			// With cookies: a redirect to the same URL, without the program.
 			got := w.visit(get(host, "//evil.example/%zz?a=b", with("Cookie: old=1")...)).await()
 			if got.Status != 307 || got.Header.Get("Location") != strings.Replace(template, "{label}", "demo", 1)+"/evil.example/%zz?a=b" ||
 				got.Header.Get("Clear-Site-Data") != `"cache", "cookies", "storage"` || got.Header.Get("Cache-Control") != "no-store" {
@@ -71,7 +72,7 @@ func TestABrowserClearsWhatAnOwnerBeforeLeft(t *testing.T) {
 			if !strings.HasPrefix(asked, "cleared.") {
 				t.Errorf("the mark of the redirect is %q", asked)
 			}
-			// Without: the program answers, and the rest is cleared.
+			// Without cookies: the program answers, and the rest is cleared.
 			got, cookies := w.visitOf(p, get(host, "/", with()...), schema.Field{"Set-Cookie", "new=1"}, schema.Field{"Cache-Control", "max-age=60"})
 			value := markOf(t, got.Header, mark)
 			if got.Status != 200 || got.Header.Get("Clear-Site-Data") != `"cache", "storage"` || value == "" || value != asked[len("cleared."):] || cookies != nil {
@@ -109,7 +110,7 @@ func TestABrowserClearsWhatAnOwnerBeforeLeft(t *testing.T) {
 	}
 }
 
-func TestOnlyNavigationsClearWhatAnOwnerBeforeLeft(t *testing.T) {
+func TestOnlyNavigationsClearTheDataOfAnEarlierOwner(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.ownedAnew()
 		for name, c := range map[string]struct {

@@ -15,7 +15,7 @@ func inPath(t *testing.T, test func(p *program)) {
 	inWorld(t, Options{PublicURL: pathShape}, func(w *world) { test(w.claim("demo")) })
 }
 
-// served asks for a target and answers it once.
+// served requests a target and answers it once.
 func (p *program) served(raw string, a schema.Response) (schema.Request, *reply) {
 	p.t.Helper()
 	v := p.visit(raw)
@@ -40,7 +40,7 @@ func TestEveryResponseOfThePathShapeIsSandboxed(t *testing.T) {
 }
 
 func TestFieldsThatActOnAnOriginAreDropped(t *testing.T) {
-	// Those that may act on other hosts than a claim's own are dropped in both shapes.
+	// Fields that may affect hosts other than the claim's own are dropped in both shapes.
 	beyond := []string{"Public-Key-Pins", "Public-Key-Pins-Report-Only", "Expect-CT", "Alt-Svc", "NEL", "Report-To", "Reporting-Endpoints"}
 	names := append([]string{
 		"Set-Cookie", "set-login", "Clear-Site-Data", "Strict-Transport-Security", "Service-Worker-Allowed", "Refresh",

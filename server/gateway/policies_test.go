@@ -245,7 +245,7 @@ func TestAClaimThatWasNeverMadeLeavesNoGuard(t *testing.T) {
 	})
 }
 
-// github is a webhook of GitHub with the secret "s".
+// github returns a webhook of GitHub signed with the secret "s".
 func github(id, content string, fields ...string) string {
 	h := hmac.New(sha256.New, []byte("s"))
 	h.Write([]byte(content))
@@ -361,13 +361,13 @@ func TestContentOfAWebhookIsInvitedAndBoundedByTheGateway(t *testing.T) {
 	})
 }
 
-func TestWhoComesWhileTheProgramIsAwayHearsTheCannedAnswer(t *testing.T) {
+func TestVisitorsGetTheCannedAnswerWhileTheProgramIsAway(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.policed(`{"methods":["GET"],"offline":{"mode":"canned","status":503,"headers":[["Retry-After","600"],["Content-Type","text/plain"]],"body":"back soon"}}`)
 		if got := p.send("DELETE", p.Session, p.Token, nil); got.Status != 204 {
 			t.Fatalf("DELETE = %d %s", got.Status, got.Content)
 		}
-		time.Sleep(6 * time.Second) // until nobody is waited for
+		time.Sleep(6 * time.Second) // until visitors no longer wait for a program
 		got := w.ask(get(host, "/"))
 		if got.Status != 503 || string(got.Content) != "back soon" || got.Header.Get("Retry-After") != "600" || got.Header.Get("Cache-Control") != "no-store" || got.Header.Get("Proxy-Status") != "" {
 			t.Errorf("%d %v %s", got.Status, got.Header, got.Content)
@@ -378,7 +378,7 @@ func TestWhoComesWhileTheProgramIsAwayHearsTheCannedAnswer(t *testing.T) {
 	})
 }
 
-func TestALinkLetsInAndItsCookieReachesNobody(t *testing.T) {
+func TestAShareLinkAdmitsAndItsCookieReachesNobody(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.policed(`{"share":true}`)
 		if got := w.ask(get(host, "/")); got.code() != schema.CodeShareNeeded || got.Header.Get("Www-Authenticate") != "" {
@@ -446,7 +446,7 @@ func viewerOf(p *program) string {
 	return state.ViewerToken
 }
 
-// TestThePageOfALinkHasItsFormAtAYoungClaim has a claim whose own pages have no forms yet.
+// TestThePageOfALinkHasItsFormAtAYoungClaim has a claim whose own pages must not have forms.
 func TestThePageOfALinkHasItsFormAtAYoungClaim(t *testing.T) {
 	inWorld(t, Options{Public: true}, func(w *world) {
 		p := w.policed(`{"share":true}`)
@@ -466,7 +466,7 @@ func TestThePageOfALinkHasItsFormAtAYoungClaim(t *testing.T) {
 	})
 }
 
-// TestAWebhookBeyondAQuotaMayBeSentAgain has a label that may take no more content after the first.
+// TestAWebhookBeyondAQuotaMayBeSentAgain has a label whose quota allows no content after the first request.
 func TestAWebhookBeyondAQuotaMayBeSentAgain(t *testing.T) {
 	inWorld(t, Options{Times: claim.Times{Lease: 48 * time.Hour}, Quotas: Quotas{Label: limited(t, "requestBytesPerDay=1000")}}, func(w *world) {
 		p := w.policed(fromGithub)

@@ -9,7 +9,7 @@ import (
 	"reversehttp/server/claim"
 )
 
-// What package wire promises of connections, as far as tests of the gateway see it.
+// The bounds of connections in package wire that tests of the gateway observe.
 const (
 	lingerTime    = 2 * time.Second
 	writeGrace    = 30 * time.Second
@@ -42,7 +42,7 @@ func TestALimitedConnectionIsOneOfTCP(t *testing.T) {
 			accepted <- c
 		}
 	}()
-	for range 2 { // the second has the place of the first
+	for range 2 { // the second gets the place of the first
 		peer, err := net.Dial("tcp", l.Addr().String())
 		if err != nil {
 			t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 	"reversehttp/server/claim"
 )
 
-// navigation are the fields of a browser that loads a page for a person.
+// navigation are the fields of a browser that loads a page for a user.
 var navigation = []string{"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-Site: none", "Sec-Fetch-User: ?1", "Accept: text/html"}
 
 // with returns fields with others.
@@ -33,7 +33,7 @@ func (w *world) stranger(label string) *program {
 	return &program{world: w, ClaimAnswer: into[schema.ClaimAnswer](w.t, got)}
 }
 
-// form returns the hidden fields of a warning, and where it is sent.
+// form returns the target and the hidden fields of a warning's form.
 func form(t *testing.T, page string) (action string, fields url.Values) {
 	t.Helper()
 	m := regexp.MustCompile(`<form method="post" action="([^"]+)">`).FindStringSubmatch(page)
@@ -47,7 +47,7 @@ func form(t *testing.T, page string) (action string, fields url.Values) {
 	return m[1], fields
 }
 
-// pressed sends the form of a warning.
+// pressed submits the form of a warning.
 func (w *world) pressed(host, action string, fields url.Values, head ...string) *reply {
 	content := fields.Encode()
 	if head == nil {
@@ -57,7 +57,7 @@ func (w *world) pressed(host, action string, fields url.Values, head ...string) 
 	return w.ask(requestTo("POST", host, action, with(head, "Content-Type: application/x-www-form-urlencoded", fmt.Sprint("Content-Length: ", len(content)))...) + content)
 }
 
-// cookieOf returns the cookie that a reply sets, as it is sent back.
+// cookieOf returns the cookie that a reply sets, in the form of a request.
 func cookieOf(r *reply) string {
 	pair, _, _ := strings.Cut(r.Header.Get("Set-Cookie"), ";")
 	return pair

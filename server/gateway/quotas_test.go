@@ -203,7 +203,7 @@ func TestBytesThatComeStopAtTheQuota(t *testing.T) {
 	})
 }
 
-func TestFieldsThatGoOutCountToo(t *testing.T) {
+func TestFieldsOfAnswersCountToo(t *testing.T) {
 	long := strings.Repeat("y", 30_000)
 	inWorld(t, Options{Quotas: Quotas{Label: limited(t, "responseBytesPerDay=100000")}}, func(w *world) {
 		p := w.claim("demo")
@@ -214,7 +214,7 @@ func TestFieldsThatGoOutCountToo(t *testing.T) {
 		}
 		p.respond(schema.Response{ID: r.ID, Status: 200, Headers: []schema.Field{}, Body: new("x"), Trailers: []schema.Field{{"X-Long", long}}})
 		overdrawn(t, "trailers beyond the quota", v.await(), "label", "responseBytesPerDay")
-		short := long[:8_000] // a client takes no longer trailers
+		short := long[:8_000] // a client accepts no longer trailers
 		v, r, head := p.begun(get(host, "/"), schema.Response{Status: 200, Body: &short})
 		v.take(head.Body, short)
 		p.answer(schema.Part{Type: schema.TypePart, ID: r.ID, Seq: 1, Trailers: []schema.Field{{"X-Long", long[:3_000]}}})
@@ -277,7 +277,8 @@ func TestAWebSocketEndsAtTheQuota(t *testing.T) {
 	}
 }
 
-// awaitOr waits for the answer of a visitor, whom the program answers with more than is left where it gets the request.
+// awaitOr waits for a visitor's answer. If the program gets the request, it answers with more bytes than the
+// quota has left.
 func (v *visitor) awaitOr(t *testing.T, p *program) *reply {
 	t.Helper()
 	synctest.Wait()
@@ -287,7 +288,7 @@ func (v *visitor) awaitOr(t *testing.T, p *program) *reply {
 	return v.await()
 }
 
-func TestUsageIsToldToTheHolderOfAKey(t *testing.T) {
+func TestTheHolderOfAKeySeesItsUsage(t *testing.T) {
 	key, accounts := ann(t, `,"quotas":{"claims":5,"responseBytesPerDay":1000},"labelQuotas":{"requestsPerMinute":9}`)
 	inWorld(t, Options{Accounts: accounts, Quotas: Quotas{Address: limited(t, "claims=7")}, Keys: []string{"sesame"}}, func(w *world) {
 		got := w.claims(key, `{"label":"ann-1","token":"`+longToken+`"}`)
@@ -332,7 +333,7 @@ func TestUsageIsToldToTheHolderOfAKey(t *testing.T) {
 	})
 }
 
-func TestQuotasThatChangeInTheFileCountAtOnce(t *testing.T) {
+func TestChangedQuotasCountAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accounts.json")
 	key := account.NewKey()
 	file := func(more string) {
@@ -362,7 +363,7 @@ func TestQuotasThatChangeInTheFileCountAtOnce(t *testing.T) {
 
 func TestWhatIsUsedSurvivesARestart(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) { usedThrice(t, dir) }) // so that no day ends meanwhile
+	synctest.Test(t, func(t *testing.T) { usedThrice(t, dir) }) // in fake time, so that no day ends meanwhile
 }
 
 // usedThrice starts a gateway three times, and uses less than half of a quota each time.

@@ -96,7 +96,7 @@ func TestInterimResponsesAreRecorded(t *testing.T) {
 	})
 }
 
-// A visitor who leaves within their content leaves a request that cannot be replayed as it was.
+// A visitor who leaves while sending content leaves a request that cannot be replayed.
 func TestARequestThatBrokeOffIsCut(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo").inspected()
@@ -122,7 +122,8 @@ func TestARequestThatBrokeOffIsCut(t *testing.T) {
 	})
 }
 
-// A handler that takes no poll does not hold the owner up: the replay waits as a visitor would, and its end is recorded.
+// A program that does not poll does not delay the owner: the replay waits like a visitor, and its end is
+// recorded.
 func TestAReplayThatNobodyAnswersEnds(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo").inspected()
@@ -179,7 +180,7 @@ func TestStreamsOfRecordingsAreBoundedAndEnd(t *testing.T) {
 	})
 }
 
-// What is recorded is asked for again by the record of a claim; the recordings themselves end with the gateway.
+// A claim's record turns recording on again; the recordings themselves end with the gateway.
 func TestAClaimThatComesBackIsRecorded(t *testing.T) {
 	others, err := terms.Kept(map[string]json.RawMessage{terms.Inspect: json.RawMessage("true")})
 	if err != nil {
@@ -195,7 +196,7 @@ func TestAClaimThatComesBackIsRecorded(t *testing.T) {
 	})
 }
 
-// A replay of an answer without an end does not last for ever, nor does it hold up a gateway that stops.
+// A replay of an endless answer is bounded, and does not delay a gateway that stops.
 func TestAReplayEndsWithoutItsAnswer(t *testing.T) {
 	inWorld(t, Options{Times: claim.Times{Part: time.Hour, Lease: time.Hour}}, func(w *world) {
 		p := w.claim("demo").inspected()
@@ -231,7 +232,7 @@ func TestAReplayEndsWithoutItsAnswer(t *testing.T) {
 	})
 }
 
-// An archive comes entry by entry, and is one document.
+// An archive is written entry by entry, and is one document.
 func TestAnArchiveIsOneDocument(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo").inspected()

@@ -44,7 +44,7 @@ func (f *fullDisk) Delete(ctx context.Context, label string, revision uint64) er
 	return f.Records.Delete(ctx, label, revision)
 }
 
-func TestAChangeThatTheDiskDoesNotTakeIsUnavailable(t *testing.T) {
+func TestAChangeThatCannotBeStoredIsUnavailable(t *testing.T) {
 	disk := &fullDisk{Records: claim.NewMemoryRecords()}
 	inWorld(t, Options{Records: disk}, func(w *world) {
 		one := w.claim("demo")

@@ -16,7 +16,7 @@ func TestAReleasedLabelStaysItsTokens(t *testing.T) {
 	for name, c := range map[string]struct {
 		o       Options
 		keeps   bool
-		another time.Duration // after which somebody else gets it
+		another time.Duration // after which others get it
 	}{
 		"kept":             {Options{}, true, keptFor},
 		"for another time": {Options{Times: claim.Times{Released: time.Hour}}, true, time.Hour},

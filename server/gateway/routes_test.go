@@ -9,7 +9,7 @@ import (
 	"reversehttp/schema"
 )
 
-// pages stands for those of package web.
+// pages returns handlers like those of package web.
 func pages() map[string]http.Handler {
 	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "page") })
 	return map[string]http.Handler{"/": page, "/hello": page, "/sdk.js": page}
@@ -32,7 +32,7 @@ func TestAPageByAnotherNameIsAtTheControlOrigin(t *testing.T) {
 					t.Errorf("%s %s at %s = %d %q, want %d %q", c.method, c.target, c.host, got.Status, got.Header.Get("Location"), want, c.to)
 				}
 			}
-			// The API and the probes are there by every name.
+			// The API and the probes are available under every name.
 			for _, target := range []string{"/.well-known/reversehttp", "/healthz"} {
 				if got := w.ask(get("127.0.0.1:8080", target)); got.Status/100 != 2 {
 					t.Errorf("%s at 127.0.0.1 = %d, want 2xx", target, got.Status)
@@ -67,7 +67,7 @@ func TestMetricsAreForNoOtherOrigin(t *testing.T) {
 	})
 }
 
-func TestFiguresAreNotForStrangers(t *testing.T) {
+func TestMetricsAreNotForStrangers(t *testing.T) {
 	for _, o := range []Options{{}, {Loopback: true, PublicURL: "https://{label}.gateway.example/"}} {
 		inWorld(t, o, func(w *world) {
 			for _, target := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap", "/debug/vars"} {
@@ -80,7 +80,7 @@ func TestFiguresAreNotForStrangers(t *testing.T) {
 	}
 }
 
-func TestATargetThatIsNoneIsRefused(t *testing.T) {
+func TestAnInvalidTargetIsRefused(t *testing.T) {
 	inWorld(t, Options{Loopback: true}, func(w *world) {
 		p := w.claim("demo")
 		for _, target := range []string{"http:/a", "http:abc", "http:", "http://", "http:///a", "http://?a", "mailto:a@b", "http:/a?x=://b", "a://"} {

@@ -11,7 +11,7 @@ import (
 	"reversehttp/server/answer"
 )
 
-// members is an object of n members.
+// members returns an object with n members.
 func members(n int) string {
 	var b strings.Builder
 	b.WriteByte('{')

@@ -43,7 +43,7 @@ func TestConnectionsEndWithTheAnswerOnceTheGatewayStops(t *testing.T) {
 	})
 }
 
-func TestSettlingWaitsForWhoeverMayWaitForAnAnswer(t *testing.T) {
+func TestSettlingWaitsForVisitorsThatMayWaitForAnAnswer(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		settled := func() time.Duration {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -60,7 +60,7 @@ func TestSettlingWaitsForWhoeverMayWaitForAnAnswer(t *testing.T) {
 		if took := settled(); took > 0 || !w.gateway.Awaits() {
 			t.Errorf("with one that has sent nothing it takes %s, want none, and that a request is awaited", took)
 		}
-		for range 2 { // from new, and from idle
+		for range 2 { // first new, then idle
 			v.write(fmt.Appendf(nil, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"))
 			v.read("GET")
 			synctest.Wait()

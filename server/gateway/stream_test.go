@@ -14,7 +14,7 @@ import (
 	"reversehttp/schema"
 )
 
-// head reads the head of an answer, whose content comes later.
+// head reads the head of an answer whose content comes later.
 func (v *visitor) head(method string) *http.Response {
 	v.world.t.Helper()
 	for {
@@ -28,7 +28,7 @@ func (v *visitor) head(method string) *http.Response {
 	}
 }
 
-// take reads so many bytes of content.
+// take reads content, which must be want.
 func (v *visitor) take(from io.Reader, want string) {
 	v.world.t.Helper()
 	got := make([]byte, len(want))
@@ -46,7 +46,7 @@ func (p *program) part(part schema.Part, want schema.ResultStatus) {
 	}
 }
 
-// begun is a visitor whose answer has begun.
+// begun returns a visitor whose answer has begun.
 func (p *program) begun(raw string, a schema.Response) (*visitor, schema.Request, *http.Response) {
 	p.t.Helper()
 	v := p.dial(visitorAddr)
@@ -132,7 +132,7 @@ func TestABrokenStreamHasNoCleanEnd(t *testing.T) {
 	}
 }
 
-func TestALengthIsHeldTo(t *testing.T) {
+func TestAStatedLengthIsEnforced(t *testing.T) {
 	for name, c := range map[string]struct {
 		first, part, want string
 		err               error
@@ -287,7 +287,7 @@ func TestURLsOfStreamsAreTheOwners(t *testing.T) {
 	})
 }
 
-func TestAVisitorWhoLeavesWithTheStatedLengthHadItAll(t *testing.T) {
+func TestAVisitorWhoLeavesAfterTheStatedLengthGotAll(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		v := w.visit(get(host, "/"))

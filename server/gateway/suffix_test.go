@@ -6,7 +6,7 @@ import (
 	"reversehttp/schema"
 )
 
-func TestDiscoveryTellsOfSharedCookies(t *testing.T) {
+func TestDiscoveryReportsSharedCookies(t *testing.T) {
 	for _, c := range []struct {
 		url      string
 		loopback bool
@@ -15,7 +15,7 @@ func TestDiscoveryTellsOfSharedCookies(t *testing.T) {
 		{"https://{label}.example.com/", true, true},
 		{"https://{label}.github.io/", false, false},
 		{"http://{label}.localhost:8080/", true, false},
-		{"http://{label}.localhost:8080/", false, true}, // others reach it
+		{"http://{label}.localhost:8080/", false, true}, // others can reach it
 	} {
 		inWorld(t, Options{PublicURL: c.url, Loopback: c.loopback}, func(w *world) {
 			host := w.gateway.Public().ControlHost

@@ -21,7 +21,7 @@ import (
 	"reversehttp/server/store"
 )
 
-// operate makes a call of the operator.
+// operate sends a request of the operator.
 func (w *world) operate(method, target, content string) *reply {
 	w.t.Helper()
 	r := httptest.NewRequest(method, "http://localhost"+target, strings.NewReader(content))
@@ -37,7 +37,7 @@ type takenDown struct {
 	TakenDown []admin.TakenDown
 }
 
-// takeDown takes down a label, or what an address has.
+// takeDown takes down a label, or everything of an address.
 func (w *world) takeDown(what, value string) takenDown {
 	w.t.Helper()
 	got := w.operate("POST", "/takedowns", `{"`+what+`":"`+value+`","reason":"phishing"}`)
@@ -113,7 +113,7 @@ func TestATakedownEndsWhatIsOpenAtOnce(t *testing.T) {
 	})
 }
 
-func TestATakedownTellsWhatIsKnown(t *testing.T) {
+func TestATakedownReportsWhatIsKnown(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		made := time.Now().UTC().Format(time.RFC3339)
 		p := w.claim("demo").inspected()

@@ -20,7 +20,7 @@ type greeting struct {
 
 func (g greeting) Shown() any { return map[string]string{"text": g.Text} }
 
-func TestAMemberOfTheTermsIsReplacedWholeAndItsSecretsAreNotTold(t *testing.T) {
+func TestAMemberOfTheTermsIsReplacedWholeAndItsSecretsStayHidden(t *testing.T) {
 	t.Cleanup(terms.Add(terms.Member{Name: "greeting", Read: func(value []byte) (claim.Term, error) {
 		var g greeting
 		if err := json.Unmarshal(value, &g); err != nil || g.Text == "" {
@@ -29,7 +29,7 @@ func TestAMemberOfTheTermsIsReplacedWholeAndItsSecretsAreNotTold(t *testing.T) {
 		return g, nil
 	}}))
 	var told []string
-	var log strings.Builder // nobody writes to it after the world
+	var log strings.Builder // nothing writes to it after the world ended
 	records := claim.NewMemoryRecords()
 	o := Options{Records: records, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	inWorld(t, o, func(w *world) {

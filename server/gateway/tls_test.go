@@ -60,7 +60,7 @@ func TestEveryVersionIsSpokenOverTLS(t *testing.T) {
 	}
 }
 
-// RFC 9113, 9.2: net/http would refuse what is below that, if it knew.
+// RFC 9113, 9.2 requires more than the default; net/http does not check it.
 func TestTLSIsAsHTTP2DemandsIt(t *testing.T) {
 	_, address := onTCP(t, Options{}, &tls.Config{Certificates: []tls.Certificate{certificate()}, MinVersion: tls.VersionTLS10})
 	for name, c := range map[string]*tls.Config{
@@ -75,8 +75,8 @@ func TestTLSIsAsHTTP2DemandsIt(t *testing.T) {
 	}
 }
 
-// over starts a gateway whose TLS has other protocols, and gives how to connect
-// with one of them.
+// over starts a gateway whose TLS offers other protocols, and returns a function that connects with one of
+// them.
 func (w *world) over(protocols map[string]func(*tls.Conn)) (l net.Listener, dial func(protocols ...string) *tls.Conn) {
 	network := newPipeListener()
 	l = w.gateway.ListenTLS(network, &tls.Config{Certificates: []tls.Certificate{certificate()}, SessionTicketsDisabled: true}, protocols)
@@ -177,7 +177,7 @@ func TestSlowHandshakesHoldUpNobody(t *testing.T) {
 			}()
 			return ended
 		}
-		const record = "\x16\x03\x01\x02\x00GET / HTTP/1.1" // begins as one of a handshake does
+		const record = "\x16\x03\x01\x02\x00GET / HTTP/1.1" // begins like a record of a handshake
 		first := []chan time.Duration{slow(""), slow(record)}
 		synctest.Wait()
 		network.sealed = true
@@ -214,7 +214,7 @@ func TestSlowHandshakesHoldUpNobody(t *testing.T) {
 	})
 }
 
-func TestARequestWithoutTLSIsToldSo(t *testing.T) {
+func TestARequestWithoutTLSGetsAnError(t *testing.T) {
 	_, address := onTCP(t, Options{}, &tls.Config{Certificates: []tls.Certificate{certificate()}})
 	for _, raw := range []string{get(host, "/"), requestTo("PROPFIND", host, "/"), http2.ClientPreface} {
 		c, err := net.Dial("tcp", address)
@@ -230,7 +230,7 @@ func TestARequestWithoutTLSIsToldSo(t *testing.T) {
 	}
 }
 
-// Errors of a listener reach Accept, and temporary ones are temporary.
+// Errors of a listener reach Accept, and temporary ones stay temporary.
 func TestErrorsOfAcceptPass(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		below := &failing{Listener: newPipeListener()}

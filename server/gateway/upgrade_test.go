@@ -23,7 +23,7 @@ var upgradeFields = []string{
 	"Connection: keep-alive, upgrade", "Upgrade: WebSocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol: chat",
 }
 
-// upgraded is a visitor whose connection was upgraded.
+// upgraded returns a visitor whose connection was upgraded.
 func (p *program) upgraded(a schema.Response) (v *visitor, r schema.Request, head *http.Response, in *http.Response) {
 	p.t.Helper()
 	v = p.dial(visitorAddr)
@@ -135,7 +135,7 @@ func TestWhatEndsAnUpgradedConnection(t *testing.T) {
 	}
 }
 
-// The visitor says nothing by which the gateway would notice that the program has gone.
+// The visitor sends nothing that would show the gateway that the program is gone.
 func TestAProgramThatIsGoneLosesItsUpgradedConnections(t *testing.T) {
 	inBothWorlds(t, Options{}, func(w *world) {
 		p := w.claim("demo")
@@ -158,7 +158,7 @@ func TestASlowPeerOfAnUpgradedConnectionHoldsTheHandlerBack(t *testing.T) {
 		p := w.claim("demo")
 		v, r, _, _ := p.upgraded(schema.Response{})
 		held := w.begin(w.request("POST", p.Responses, p.Token, schema.Part{Type: schema.TypePart, ID: r.ID, Seq: 1, Body: new(strings.Repeat("x", 200_000)), More: true}))
-		synctest.Wait() // it comes first
+		synctest.Wait() // it arrives first
 		more := w.begin(w.request("POST", p.Responses, p.Token, schema.Part{Type: schema.TypePart, ID: r.ID, Seq: 2, Body: new(strings.Repeat("y", 200_000)), More: true}))
 		if synctest.Wait(); more.got != nil {
 			t.Error("a part was answered before the visitor had room for it")
@@ -272,7 +272,7 @@ func TestAVisitorOfAnUpgradeMayEndTheirSideAndReadOn(t *testing.T) {
 	})
 }
 
-// readAll reads what comes on a connection until its end.
+// readAll reads from a connection until its end.
 func readAll(t *testing.T, c net.Conn) string {
 	t.Helper()
 	all, err := io.ReadAll(c)
@@ -320,7 +320,7 @@ func TestAnUpgradeThatFailsEndsTheProgramsRequest(t *testing.T) {
 		p := w.claim("demo")
 		c := w.gateway.registry.Lookup("demo")
 		done := make(chan struct{})
-		go func() { // over what nobody can take a connection from
+		go func() { // over a writer that cannot be hijacked
 			defer close(done)
 			defer func() {
 				if v := recover(); v != http.ErrAbortHandler {
@@ -380,7 +380,7 @@ func TestTheLastBytesOfAnUpgradedConnectionArrive(t *testing.T) {
 			_, _ = io.WriteString(c, "first")
 			relayed(t, nil, in.Body, "first")
 			_ = in.Body.Close()
-			_, _ = c.Write(make([]byte, 300_000)) // which nobody reads
+			_, _ = c.Write(make([]byte, 300_000)) // nobody reads this
 			p.part(schema.Part{ID: r.ID, Seq: 1, Body: new("the end")}, schema.ResultAccepted)
 			all, err := io.ReadAll(c)
 			if err != nil || !bytes.HasSuffix(all, []byte("the end")) {

@@ -216,7 +216,7 @@ func TestContentIsExpectedOnlyWhenItIsFetched(t *testing.T) {
 	}
 }
 
-// leftover is content that must not be taken for a request.
+// leftover is content that must not count as a request.
 const leftover = "GET /leftover HTTP/1.1\r\nHost: " + host + "\r\n\r\n"
 
 func TestAnEarlyAnswerEndsTheConnection(t *testing.T) {
@@ -315,7 +315,7 @@ func TestAConnectionIsKeptAfterContentWasFetched(t *testing.T) {
 	})
 }
 
-func TestAFetchThatIsCutHarmsNobody(t *testing.T) {
+func TestACutFetchHarmsNobody(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		v := p.dial(visitorAddr)

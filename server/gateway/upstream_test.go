@@ -12,7 +12,7 @@ import (
 	"reversehttp/schema"
 )
 
-// raw begins a POST to a responseUrl, whose content the test writes.
+// raw begins a POST to a responseUrl; the returned function writes its content.
 func (p *program) raw(url string, fields ...string) (*visitor, func(chunk string)) {
 	p.t.Helper()
 	v := p.dial(visitorAddr)

@@ -20,7 +20,7 @@ import (
 
 var ways = []play.Way{{}, {Form: "framed"}, {Link: true}, {Form: "framed", Link: true}}
 
-// site is the gateway of a world, whose time is fake.
+// site returns the gateway of a world, whose time is fake.
 func (w *world) site() *play.Site {
 	return &play.Site{
 		Origin:    w.origin(),

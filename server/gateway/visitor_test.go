@@ -22,8 +22,9 @@ type visitor struct {
 	in    *bufio.Reader
 	got   *reply
 	done  chan struct{}
-	all   []*reply // that next read
-	// method is that of the request whose answer is awaited, and taking whether it is read.
+	all   []*reply // the answers that next read
+	// method is the method of the request whose answer is awaited, and taking reports whether that is being
+	// read.
 	method string
 	taking bool
 }
@@ -39,8 +40,7 @@ func (w *world) dial(from string) *visitor {
 	return &visitor{world: w, conn: conn, in: bufio.NewReader(conn)}
 }
 
-// write writes on a goroutine of its own, since a peer that refuses may not
-// read all of it.
+// write writes on its own goroutine, since a peer that refuses may not read everything.
 func (v *visitor) write(p []byte) {
 	go func() { _, _ = v.conn.Write(p) }()
 }
@@ -69,14 +69,14 @@ func (v *visitor) send(raw string) {
 	v.receive()
 }
 
-// begin sends one request and reads nothing of its answer.
+// begin sends one request without reading the answer.
 func (v *visitor) begin(raw string) {
 	v.method, _, _ = strings.Cut(raw, " ")
 	v.taking, v.done = false, make(chan struct{})
 	v.write([]byte(raw))
 }
 
-// receive begins to read the answer, unless it is read already.
+// receive begins to read the answer, unless that has begun.
 func (v *visitor) receive() {
 	if v.taking {
 		return
@@ -114,7 +114,7 @@ func (w *world) ask(raw string) *reply {
 	return w.visit(raw).await()
 }
 
-// get is a plain request for a target at a host, whose connection then ends.
+// get returns a plain request for a target at a host, after which the connection ends.
 func get(host, target string, fields ...string) string {
 	return requestTo("GET", host, target, fields...)
 }
@@ -133,7 +133,7 @@ const host = "demo.localhost:8080"
 // toString returns a target with each byte as a character.
 func toString(target string) string { return envelope.Characters(target) }
 
-// rest returns what came after the last answer, until the connection ends.
+// rest returns the bytes after the last answer, until the connection ends.
 func (v *visitor) rest() []byte {
 	b, _ := io.ReadAll(v.in)
 	return bytes.TrimSpace(b)

@@ -73,7 +73,7 @@ type addressed struct {
 
 func (c addressed) RemoteAddr() net.Addr { return c.remote }
 
-// The address of visitors and programs, unless a test says another.
+// The address of visitors and programs, unless a test chooses another.
 const (
 	visitorIP   = "203.0.113.9"
 	visitorAddr = visitorIP + ":51234"
@@ -97,8 +97,8 @@ func inWorld(t *testing.T, o Options, test func(w *world)) {
 	synctest.Test(t, func(t *testing.T) { test(newWorld(t, o)) })
 }
 
-// inBothWorlds runs a test in the clear and over TLS. net.Pipe has no room for
-// tickets, which nobody waits for.
+// inBothWorlds runs a test in the clear and over TLS. net.Pipe does not buffer session tickets, which nobody
+// reads.
 func inBothWorlds(t *testing.T, o Options, test func(w *world)) {
 	t.Helper()
 	t.Run("in the clear", func(t *testing.T) { inWorld(t, o, test) })
@@ -120,7 +120,7 @@ func (g *Gateway) listening(l net.Listener, over []*tls.Config) net.Listener {
 func newWorld(t *testing.T, o Options, over ...*tls.Config) *world {
 	t.Helper()
 	o.SharedTokens = append(shortTokens, o.SharedTokens...)
-	if o.LookupTXT == nil { // no test uses real DNS servers
+	if o.LookupTXT == nil { // tests use no real DNS servers
 		o.LookupTXT = func(context.Context, string) ([]string, error) { return nil, &net.DNSError{IsNotFound: true} }
 	}
 	g, err := New(o)
@@ -222,7 +222,7 @@ func (r *reply) problem() (p schema.Problem) {
 	return p
 }
 
-// handed gives the parameter of Proxy-Status; empty where it is absent.
+// handed returns the parameter of Proxy-Status; empty if it is absent.
 func (r *reply) handed() string {
 	_, value, _ := strings.Cut(r.Header.Get("Proxy-Status"), "; handed=")
 	return value
@@ -257,8 +257,8 @@ func (w *world) begin(req *http.Request) *call {
 	return c
 }
 
-// send sends a program's request and waits for the answer. v is its JSON, or
-// nil; as the token or key to show, or empty.
+// send sends a program's request and waits for the answer. v is encoded as JSON unless nil; as is the token
+// or key to send, or empty.
 func (w *world) send(method, url, as string, v any, fields ...schema.Field) *reply {
 	w.t.Helper()
 	req := w.request(method, url, as, v, fields...)
@@ -297,7 +297,7 @@ func into[T any](t *testing.T, r *reply) T {
 	return v
 }
 
-// program is a session of a claim, which polls without cursors.
+// program is a session of a claim that polls without cursors.
 type program struct {
 	*world
 	schema.ClaimAnswer
@@ -314,7 +314,7 @@ func (w *world) claim(label string) *program {
 	return &program{world: w, ClaimAnswer: into[schema.ClaimAnswer](w.t, got)}
 }
 
-// poll polls once and gives the requests of the batch.
+// poll polls once and returns the requests of the batch.
 func (p *program) poll(fields ...schema.Field) []schema.Request {
 	p.t.Helper()
 	if p.framed {
@@ -340,7 +340,7 @@ func (p *program) poll(fields ...schema.Field) []schema.Request {
 	return requests
 }
 
-// messages are those of a poll's answer.
+// messages returns the messages of a poll's answer.
 func (p *program) messages(got *reply) (list []json.RawMessage) {
 	p.t.Helper()
 	if !p.framed {
@@ -370,13 +370,13 @@ func (p *program) next() schema.Request {
 	return schema.Request{}
 }
 
-// fetched gives the content of a request that has a bodyUrl.
+// fetched returns the content of a request that has a bodyUrl.
 func (p *program) fetched(r schema.Request) *reply {
 	p.t.Helper()
 	return newReply(p.client.Do(p.request("GET", r.BodyURL, p.Token, nil)))
 }
 
-// answer posts one message and gives its result.
+// answer posts one message and returns its result.
 func (p *program) answer(v any) schema.Result {
 	p.t.Helper()
 	var got *reply
