@@ -14,8 +14,8 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// seenAs are the names in the tables: {local} and {port} of the server, {public} the public URL without its final slash,
-// {host} its host and {path} its path.
+// seenAs replaces the names in the tables: {local} and {port} of the server, {public} the public URL without
+// its final slash, {host} its host and {path} its path.
 func seenAs(s, local, public string) string {
 	host, path := publicOf(public + "/")
 	_, port, _ := strings.Cut(local, ":")
@@ -24,7 +24,7 @@ func seenAs(s, local, public string) string {
 
 type renamed struct{ field, given, want string }
 
-func TestForwardTellsTheVisitorsNames(t *testing.T) {
+func TestForwardMapsNamesForTheVisitor(t *testing.T) {
 	t.Parallel()
 	var field, value string
 	var status int
@@ -145,7 +145,7 @@ func TestForwardTellsTheVisitorsNames(t *testing.T) {
 	}
 }
 
-func TestForwardTellsTheServersNames(t *testing.T) {
+func TestForwardMapsNamesForTheServer(t *testing.T) {
 	t.Parallel()
 	b := serveBare(t, func(string) string { return nothing })
 	local := b.Addr().String()
@@ -209,8 +209,8 @@ func TestForwardTellsTheServersNames(t *testing.T) {
 	}
 }
 
-// Early Hints are fields of an answer too.
-func TestForwardTellsTheVisitorsNamesAheadOfTheAnswer(t *testing.T) {
+// Early Hints are also fields of an answer.
+func TestForwardMapsNamesOfEarlyHints(t *testing.T) {
 	b := serveBare(t, func(string) string {
 		return "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\nLink: </a.css>; rel=preload\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 	})
@@ -223,14 +223,14 @@ func TestForwardTellsTheVisitorsNamesAheadOfTheAnswer(t *testing.T) {
 	}
 }
 
-// What a tus server and its client say to each other, in the little that has to do with names.
+// The messages of a tus server and its client, as far as they contain names.
 func TestForwardCarriesAnUploadOfTus(t *testing.T) {
 	t.Parallel()
 	var stored bytes.Buffer
 	s := local(t, func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Method == "POST" && r.URL.Path == "/files/":
-			w.Header().Set("Location", "http://"+r.Host+"/files/1") // as tusd does by itself
+			w.Header().Set("Location", "http://"+r.Host+"/files/1") // like tusd
 			w.WriteHeader(http.StatusCreated)
 		case r.Method == "PATCH" && r.URL.Path == "/files/1":
 			_, _ = io.Copy(&stored, r.Body)
@@ -304,7 +304,7 @@ func TestForwardPassesACheckAgainstForgery(t *testing.T) {
 			own, _ := publicOf(r.url)
 			for origin, want := range map[string]int{"http://" + own: 200, "https://" + own: 403, "http://other.test": 403, "null": 403} {
 				if host == "preserve" && origin == "https://"+own {
-					want = 200 // this check looks at the host alone
+					want = 200 // this check looks only at the host
 				}
 				req, _ := http.NewRequest("POST", r.url+"a", strings.NewReader("x"))
 				req.Header.Set("Origin", origin)

@@ -21,7 +21,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// certified makes an authority and a certificate for a name that it signed. The file has the authority.
+// certified makes an authority, and a certificate for a name that it signed. The file contains the authority.
 func certified(t *testing.T, name string) (file string, cert tls.Certificate) {
 	t.Helper()
 	sign := func(template, by *x509.Certificate, with *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
@@ -64,7 +64,7 @@ func TestAPrivateCertificateIsTrustedByEveryTransport(t *testing.T) {
 	file, cert := certified(t, "localhost")
 	l := lendTLS(t, cert)
 	client := l.visitor(t)
-	client.Transport.(*http.Transport).TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // it is for another name
+	client.Transport.(*http.Transport).TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // the certificate is for another name
 	for _, transport := range []string{"auto", "link", "poll", "stream", "framed"} {
 		r := l.claim(t, "echo", "--ca", file, "--transport", transport, "--verbose")
 		resp, err := client.Get(r.url + "sealed")
@@ -87,7 +87,7 @@ func TestAPrivateCertificateIsTrustedByEveryTransport(t *testing.T) {
 	l.claim(t, "echo")
 }
 
-func TestACertificateThatNobodyTrustsIsToldAsThat(t *testing.T) {
+func TestAnUntrustedCertificateIsReportedAsThat(t *testing.T) {
 	_, cert := certified(t, "localhost")
 	file, another := certified(t, "gateway.example")
 	l, misnamed := lendTLS(t, cert), lendTLS(t, another)

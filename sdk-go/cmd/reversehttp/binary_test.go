@@ -19,7 +19,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// built returns the folder of the real binary.
+// built returns the directory of the real binary.
 func built(t *testing.T) string {
 	t.Helper()
 	dir, err := build()
@@ -45,7 +45,7 @@ func buildBinary() (string, error) {
 	return dir, c.Run()
 }
 
-// launched is the real binary, or a shell with it; the leader of a group.
+// launched is the real binary, or a shell with it; it leads a process group.
 type launched struct {
 	t      *testing.T
 	cmd    *exec.Cmd
@@ -54,7 +54,7 @@ type launched struct {
 	code   chan int
 }
 
-// launch starts a command line of bash, with the binary in its path, until the test ends.
+// launch runs a bash command line, with the binary in its path, until the test ends.
 func launch(t *testing.T, l *lender, line string) *launched {
 	t.Helper()
 	p := &launched{t: t, cmd: exec.Command("bash", "-c", line), code: make(chan int, 1)}
@@ -168,8 +168,8 @@ func TestTheBinaryEndsWhenNobodyReads(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	p := launch(t, l, "set -o pipefail; reversehttp inbox --label hooks | head -n 1")
 	hook(t, l, "hooks")
-	// head may read what the first visitor brings, and it is the line after that finds nobody. A visitor who comes as the process
-	// ends waits for another, so none is waited for.
+	// head may read the line of the first visitor, so only the following line finds no reader. A visitor that
+	// comes while the process ends waits for another program, so the test waits for none.
 	ctx, cancel := context.WithCancel(t.Context())
 	var visitors sync.WaitGroup
 	defer visitors.Wait()

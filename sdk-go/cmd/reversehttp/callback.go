@@ -17,14 +17,14 @@ import (
 // exitLate is the exit code of callback if nothing came in time.
 const exitLate = 3
 
-// callback waits for the redirect of an OAuth server, and prints what that says.
+// callback waits for the redirect of an OAuth server, and prints its parameters.
 type callback struct {
 	Path  string        `default:"/callback" help:"Path of the redirect. Default: /callback."`
 	State string        `help:"The state that the authorization request had; requests with another one get 404. Default: any."`
 	Wait  time.Duration `default:"5m" placeholder:"TIME" help:"How long to wait. Default: 5m."`
 }
 
-// outcome is what a redirect says (RFC 6749, 4.1.2; iss: RFC 9207).
+// outcome has the parameters of a redirect (RFC 6749, 4.1.2; iss: RFC 9207).
 type outcome struct {
 	Code             string `json:"code,omitempty"`
 	Error            string `json:"error,omitempty"`
@@ -33,8 +33,8 @@ type outcome struct {
 	Issuer           string `json:"iss,omitempty"`
 }
 
-// ask claims, prints the URL, and serves until the redirect came. It prints the URL on standard error, or as a first line
-// with --json; then what the redirect says, as JSON.
+// ask claims, prints the URL, and serves until the redirect arrives. It prints the URL on standard error, or
+// as a first line with --json, and then the parameters of the redirect as JSON.
 func (c *callback) ask(ctx context.Context, a *asking) (err error) {
 	if !strings.HasPrefix(c.Path, "/") || strings.ContainsAny(c.Path, "?#") {
 		return &failure{exitUsage, fmt.Errorf("--path=%s: give a path such as /callback", printable(c.Path))}
@@ -43,7 +43,7 @@ func (c *callback) ask(ctx context.Context, a *asking) (err error) {
 		return &failure{exitUsage, errors.New("--wait: give a time such as 5m")}
 	}
 	o := *a.options
-	o.Record = false // a recording would keep the code
+	o.Record = false // a recording would contain the code
 	s := &serving{options: &o, view: newJSONView(io.Discard), log: o.log(a.stderr), note: notes(a.stderr), online: make(chan struct{}, 1), stop: make(chan struct{})}
 	context.AfterFunc(ctx, func() { close(s.stop) })
 	if s.place, err = s.recall(s.Label, "callback", s.note); err != nil {
@@ -76,10 +76,10 @@ func (c *callback) ask(ctx context.Context, a *asking) (err error) {
 		came, err = session.WaitFor(waiting, c.Path, &reversehttp.WaitOptions{Accept: c.accept})
 		cancel()
 	}
-	// The page that can be closed is on its way.
+	// The answer, a page that can be closed, is on its way.
 	down, cancel := context.WithTimeout(context.Background(), o.Drain)
 	defer cancel()
-	_ = session.Shutdown(down) // what it says is in the outcome already
+	_ = session.Shutdown(down) // its error does not change the outcome
 	ending := <-served
 	switch {
 	case ctx.Err() != nil && came == nil:
@@ -101,7 +101,8 @@ func (c *callback) ask(ctx context.Context, a *asking) (err error) {
 	return nil
 }
 
-// stopped is how the command ends if a signal came before the redirect: a script must not take that for success.
+// stopped returns the end of the command if a signal came before the redirect: a script must not take that
+// for success.
 func (c *callback) stopped(err error) error {
 	if err != nil {
 		return err
@@ -109,7 +110,8 @@ func (c *callback) stopped(err error) error {
 	return &failure{exitCut, errors.New("ended by a signal before a redirect came")}
 }
 
-// accept reports whether a request is the redirect: a GET with one code or one error, and with the state that is expected.
+// accept reports whether a request is the redirect: a GET with exactly one code or error, and the expected
+// state.
 func (c *callback) accept(r *http.Request) bool {
 	query := r.URL.Query()
 	for _, name := range []string{"code", "error", "state", "iss"} {

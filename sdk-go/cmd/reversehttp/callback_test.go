@@ -38,7 +38,7 @@ func TestCallbackWaitsForTheRedirectAndPrintsWhatItSays(t *testing.T) {
 		if !strings.HasSuffix(r.url, "/callback") {
 			t.Errorf("url = %s, want one that ends with /callback", r.url)
 		}
-		// Previews, other states, and what says neither or both change nothing.
+		// Previews, other states, and queries with neither or both change nothing.
 		r.asked(l, "HEAD", r.url+"?code=a&state=s1", 404)
 		r.asked(l, "POST", r.url+"?code=a&state=s1", 404)
 		for _, query := range []string{"", "?state=s1", "?code=a", "?code=a&state=other", "?code=a&code=b&state=s1", "?code=a&error=b&state=s1", "?code=&state=s1", "/x?code=a&state=s1"} {

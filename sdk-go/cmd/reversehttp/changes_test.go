@@ -15,12 +15,12 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// roundTrip is a transport that does something else first.
+// roundTrip is a transport given by a function.
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// cutting ends what is read of a stream after the first change.
+// cutting ends a stream after the first change.
 type cutting struct {
 	io.ReadCloser
 	seen bool

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// script returns what the command completion prints.
+// script returns the output of the command completion.
 func script(t *testing.T, shell string) string {
 	t.Helper()
 	var stdout, stderr buffer
@@ -80,7 +80,7 @@ func TestBashCompletes(t *testing.T) {
 	}
 }
 
-// shell returns where a shell is, and files: a script that completes in it, and a directory with directories.
+// shell returns the path of a shell, a script that completes in it, and a directory with directories.
 func shell(t *testing.T, name string) (path, file, dir string) {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -97,7 +97,7 @@ func shell(t *testing.T, name string) (path, file, dir string) {
 	return path, file, dir
 }
 
-// completed runs a shell that prints something, in the directory.
+// completed runs a shell that prints completions, in the directory.
 func completed(t *testing.T, dir, path string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -152,8 +152,8 @@ func TestFishCompletes(t *testing.T) {
 	}
 }
 
-// zsh completes on a terminal only: this gives it one, types each argument, a tab and a return, and prints what the
-// command then got.
+// zsh completes on a terminal only: this script gives it one, types each argument, a tab and a return, and
+// prints the resulting command.
 const typeInZsh = `zmodload zsh/zpty || exit
 init=$2 script=$1
 cat >$init <<END

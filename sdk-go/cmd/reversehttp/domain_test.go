@@ -30,7 +30,7 @@ func TestWhatADomainNeedsIsPrinted(t *testing.T) {
 	}
 }
 
-func TestADomainIsToldToPeople(t *testing.T) {
+func TestADomainIsPrintedForPeople(t *testing.T) {
 	for want, d := range map[string]reversehttp.Domain{
 		"https://hooks.example.org/ leads here too": {URL: "https://hooks.example.org/", Record: "r", Value: "v"},
 		"does not lead here: The operator":          {Problem: "The operator lists it for another label."},

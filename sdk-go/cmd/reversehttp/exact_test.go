@@ -14,14 +14,15 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// bare is a local server that answers with exact bytes, one request a connection, and notes the heads that come.
+// bare is a local server that answers with exact bytes, one request for each connection, and notes the heads
+// of requests.
 type bare struct {
 	net.Listener
 	heads chan string
-	after []func(net.Conn) // called when an answer was written
+	after []func(net.Conn) // called after an answer was written
 }
 
-// serveBare answers every request, whose content it leaves unread, with the bytes that answer returns.
+// serveBare answers every request with the bytes that answer returns. It does not read content.
 func serveBare(t *testing.T, answer func(head string) string, after ...func(net.Conn)) *bare {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -100,7 +101,7 @@ func TestForwardAsksForTheTargetByteForByte(t *testing.T) {
 		"/", "/a%2Fb|c", "/repos/%40scope%2Fpkg/{id}", "/a%3Bb|c", "//a%2Fb|c", "//x/%zz", "//x%2Fy", "/%zz?a=%zz;b", "/?", "//?", "/a/./b/..//c?", "/a?b#c", "/%7e%7E", "/http://x/|",
 		"//" + strings.Repeat("x", 5000) + "|%2F",
 	}
-	var every []string // character, but the space, which ends a target
+	var every []string // every character except the space, which ends a target
 	for c := byte('!'); c != 0; c++ {
 		if c != '?' && c != 0x7f {
 			every = append(every, "/a%2Fb%3b"+string([]byte{c})+"c?d%2Fe"+string([]byte{c}))

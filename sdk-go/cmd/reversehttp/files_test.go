@@ -96,7 +96,7 @@ func TestServeKnowsRangesAndWhatAVisitorHas(t *testing.T) {
 	}
 }
 
-func TestServeGivesNothingOutsideOfTheDirectoryAndNoDotFile(t *testing.T) {
+func TestServeHidesDotFilesAndEverythingOutsideTheDirectory(t *testing.T) {
 	t.Parallel()
 	for _, shape := range []string{hostShape, pathShape} {
 		l := lend(t, shape, gateway.Options{})
@@ -115,7 +115,7 @@ func TestServeGivesNothingOutsideOfTheDirectoryAndNoDotFile(t *testing.T) {
 	}
 }
 
-// raw sends a target as it is.
+// raw sends a target unchanged.
 func raw(t *testing.T, addr, host, method, target string) (int, string) {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
@@ -134,7 +134,7 @@ func raw(t *testing.T, addr, host, method, target string) (int, string) {
 	return resp.StatusCode, string(b)
 }
 
-func TestServeGivesDotFilesIfAsked(t *testing.T) {
+func TestServeServesDotFilesIfAsked(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	r := l.claim(t, "serve", shelf(t), "--dot-files")
 	resp, err := l.visitor(t).Get(r.url + ".git/config")

@@ -74,7 +74,7 @@ func TestForwardRelaysWhatTheVisitorSentAndWhatTheServerAnswers(t *testing.T) {
 	}
 }
 
-func TestForwardTellsTheHostAsAsked(t *testing.T) {
+func TestForwardSendsTheHostAsAsked(t *testing.T) {
 	s := local(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.Host+" "+r.Header.Get("X-Forwarded-Host"))
 	})
@@ -117,7 +117,7 @@ func TestForwardStreamsEventsOneByOne(t *testing.T) {
 	})
 	l := lend(t, hostShape, gateway.Options{})
 	r := l.claim(t, "forward", s.URL)
-	go func() { next <- "0" }() // the head comes with it
+	go func() { next <- "0" }() // the head arrives with it
 	resp, err := l.visitor(t).Get(r.url)
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +126,7 @@ func TestForwardStreamsEventsOneByOne(t *testing.T) {
 	in := bufio.NewReader(resp.Body)
 	for i := range 5 {
 		if i > 0 {
-			next <- fmt.Sprint(i) // only after the one before has arrived
+			next <- fmt.Sprint(i) // only after the earlier one has arrived
 		}
 		line, err := in.ReadString('\n')
 		if want := fmt.Sprintf("data: %d\n", i); line != want {
@@ -320,7 +320,7 @@ func TestForwardCutsShortWhatTheServerCutShort(t *testing.T) {
 	}
 }
 
-func TestForwardTellsTheServerThatTheVisitorLeft(t *testing.T) {
+func TestForwardCancelsTheRequestOfAVisitorWhoLeft(t *testing.T) {
 	asked, left := make(chan struct{}), make(chan struct{})
 	s := local(t, func(w http.ResponseWriter, r *http.Request) {
 		close(asked)

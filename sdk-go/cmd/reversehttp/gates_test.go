@@ -16,7 +16,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// status sends a request for what a command serves, and returns the status of the answer.
+// status sends a request to what a command serves, and returns the status of the answer.
 func (r *running) status(l *lender, method, content string, set func(*http.Request)) int {
 	r.t.Helper()
 	req, err := http.NewRequest(method, r.url, strings.NewReader(content))
@@ -34,7 +34,7 @@ func (r *running) status(l *lender, method, content string, set func(*http.Reque
 	return resp.StatusCode
 }
 
-// secretIn writes a file that only its owner may read.
+// secretIn writes a file that only its owner can read.
 func secretIn(t *testing.T, secret string) string {
 	t.Helper()
 	name := t.TempDir() + "/secret"
@@ -44,7 +44,7 @@ func secretIn(t *testing.T, secret string) string {
 	return name
 }
 
-func TestFlagsSayWhomTheGatewayLetsIn(t *testing.T) {
+func TestFlagsSayWhomTheGatewayAdmits(t *testing.T) {
 	t.Parallel()
 	as := func(user, password string) func(*http.Request) {
 		return func(r *http.Request) { r.SetBasicAuth(user, password) }
@@ -88,7 +88,7 @@ func TestFlagsSayWhomTheGatewayLetsIn(t *testing.T) {
 	}
 }
 
-func TestShareLeadsAnybodyIn(t *testing.T) {
+func TestAShareLinkAdmitsAnybody(t *testing.T) {
 	t.Parallel()
 	l := lend(t, hostShape, gateway.Options{})
 	r := l.claim(t, "echo", "--ephemeral", "--share", "2h")

@@ -42,7 +42,7 @@ func TestTheBinaryRunsAGateway(t *testing.T) {
 	if code := p.exit(); code != exitDone {
 		t.Errorf("exit = %d %s", code, p.stderr.String())
 	}
-	_ = cmd.Process.Signal(syscall.SIGHUP) // ends no gateway
+	_ = cmd.Process.Signal(syscall.SIGHUP) // does not end a gateway
 	resp, err := http.Get(m[1] + "healthz")
 	if err != nil || resp.StatusCode != http.StatusNoContent {
 		t.Errorf("health after SIGHUP = %v, %v, want 204", resp, err)

@@ -103,7 +103,7 @@ func TestForwardSpeaksHTTP2WithAServerThatSpeaksNothingElse(t *testing.T) {
 				if !c.eager && c.flags == nil && v.kind == "" && v.sent != "" {
 					continue // see below
 				}
-				// Each command finds out anew.
+				// Each command detects the protocol anew.
 				r := l.claim(t, append([]string{"forward", "http://" + addr}, c.flags...)...)
 				req, err := http.NewRequest(v.method, r.url, strings.NewReader(v.sent))
 				if err != nil {
@@ -129,7 +129,7 @@ func TestForwardSpeaksHTTP2WithAServerThatSpeaksNothingElse(t *testing.T) {
 	}
 }
 
-// It may speak HTTP/1.1 too, and have begun with what it did not answer.
+// The server may also speak HTTP/1.1, and may have begun to handle the unanswered request.
 func TestForwardAsksAServerThatClosedNotAgain(t *testing.T) {
 	addr := serveH2C(t, false, converse)
 	l := lend(t, hostShape, gateway.Options{})
@@ -143,7 +143,7 @@ func TestForwardAsksAServerThatClosedNotAgain(t *testing.T) {
 	}
 }
 
-// Each line is answered before the next is sent, and the server is found out in the middle of the first.
+// Each line is answered before the next is sent, and the protocol is detected in the middle of the first.
 func TestForwardSpeaksHTTP2BothWaysAtOnce(t *testing.T) {
 	addr := serveH2C(t, true, converse)
 	l := lend(t, hostShape, gateway.Options{})

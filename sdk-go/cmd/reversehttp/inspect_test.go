@@ -14,7 +14,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// asked runs a command that ends by itself, and returns its lines.
+// asked runs a command that ends by itself, and returns its output.
 func asked(t *testing.T, args ...string) (lines []map[string]any, code int, stderr string) {
 	t.Helper()
 	var out, errs buffer
@@ -29,7 +29,7 @@ func asked(t *testing.T, args ...string) (lines []map[string]any, code int, stde
 	return lines, code, errs.String()
 }
 
-// visit asks for a target with a method, and waits until the command has printed the exchange.
+// visit sends a request with a method and target, and waits until the command has printed the exchange.
 func (r *running) visit(l *lender, method, target, content string) (id string) {
 	r.t.Helper()
 	req, err := http.NewRequest(method, r.url+strings.TrimPrefix(target, "/"), strings.NewReader(content))

@@ -12,7 +12,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// viewerOf mints a token that may look.
+// viewerOf mints a token that can only read.
 func viewerOf(t *testing.T, l *lender, label, token string) string {
 	t.Helper()
 	c, err := recordings.Find(t.Context(), l.visitor(t), l.origin, label, token)

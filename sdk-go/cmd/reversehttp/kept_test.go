@@ -31,7 +31,7 @@ func TestKeptContentIsReadAgainWhileItWaitsForMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	first.Close()
-	<-read // though the visitor sends nothing
+	<-read // although the visitor sends nothing
 	if !kept.whole() {
 		t.Error("the content is not whole")
 	}
@@ -59,7 +59,7 @@ func TestKeptContentIsNotWholeBeyondItsBound(t *testing.T) {
 	}
 }
 
-// Beside content that waits, net/http alone does not notice that the server closed the connection.
+// While content is awaited, net/http alone does not notice that the server closed the connection.
 func TestForwardSaysThatTheServerClosedWhileTheVisitorWaits(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -93,7 +93,7 @@ func TestForwardSaysThatTheServerClosedWhileTheVisitorWaits(t *testing.T) {
 		target string
 		status int
 	}{{"", 502}, {"answer", 204}, {"", 502}} {
-		// By hand, since net/http as a visitor waits for its content, too.
+		// By hand, since net/http as a visitor would also wait for its content.
 		c, err := g.dial(t.Context(), "tcp", "")
 		if err != nil {
 			t.Fatal(err)

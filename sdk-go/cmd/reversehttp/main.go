@@ -2,11 +2,11 @@
 //
 //	reversehttp forward 3000    a local server
 //	reversehttp serve DIR       the files of a directory
-//	reversehttp echo            answers that say what was asked
-//	reversehttp inbox           prints what comes
+//	reversehttp echo            answers with a description of each request
+//	reversehttp inbox           prints requests
 //	reversehttp callback        waits for the redirect of an OAuth server
-//	reversehttp inspect         prints what came, as the gateway recorded it
-//	reversehttp replay ID       gives a recorded request to the handler again
+//	reversehttp inspect         prints requests recorded by the gateway
+//	reversehttp replay ID       delivers a recorded request to the handler again
 //	reversehttp mcp             lets an agent do all that
 //	reversehttp gateway         a gateway, with its console and demos
 //	reversehttp conformance URL judges a gateway, or a client

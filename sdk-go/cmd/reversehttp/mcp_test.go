@@ -22,7 +22,7 @@ type agent struct {
 	tools   *tools
 }
 
-// agentAt connects an agent to the tools, for a gateway, until the test ends.
+// agentAt connects an agent to the tools of a gateway until the test ends.
 func agentAt(t *testing.T, l *lender, o options) *agent {
 	t.Helper()
 	o.Gateway, o.Transport = l.origin, "auto"
@@ -45,7 +45,7 @@ func agentAt(t *testing.T, l *lender, o options) *agent {
 	return &agent{t, session, tools}
 }
 
-// call calls a tool. It returns what it said, or the text of its error.
+// call calls a tool. It returns the result, or the text of its error.
 func (a *agent) call(name string, arguments map[string]any) (out map[string]any, fault string) {
 	a.t.Helper()
 	result, err := a.session.CallTool(a.t.Context(), &mcp.CallToolParams{Name: name, Arguments: arguments})
@@ -62,7 +62,7 @@ func (a *agent) call(name string, arguments map[string]any) (out map[string]any,
 	return out, ""
 }
 
-// get is call for what succeeds.
+// get is call for calls that succeed.
 func (a *agent) get(name string, arguments map[string]any) map[string]any {
 	a.t.Helper()
 	out, fault := a.call(name, arguments)
@@ -108,7 +108,7 @@ func TestAnAgentClaimsAndSeesWhatCame(t *testing.T) {
 	var waiting sync.WaitGroup
 	came := make(chan members, 1)
 	waiting.Go(func() { came <- a.get("wait_for_request", members{"method": "POST", "timeoutSeconds": 600}) })
-	// The visitor comes again until one came after the agent began to wait.
+	// The visitor repeats its request until one arrives after the agent began to wait.
 	for got := false; !got; {
 		if status, body := visit("hello\xff"); status != 201 || body != `{"ok":true}` {
 			t.Fatalf("visitor got %d %q", status, body)
@@ -235,7 +235,7 @@ func TestWhatAnAgentClaimedEndsWithIt(t *testing.T) {
 	if code := command.ProcessState.ExitCode(); code != exitDone {
 		t.Errorf("exit = %d", code)
 	}
-	l.claim(t, "echo", "--label=ended") // it was given up
+	l.claim(t, "echo", "--label=ended") // the label was given up
 }
 
 func TestAnAgentThatLeavesLeavesNothingWaiting(t *testing.T) {

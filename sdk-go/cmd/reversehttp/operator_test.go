@@ -20,17 +20,17 @@ import (
 	"reversehttp/server/store"
 )
 
-// operated is a gateway whose operator calls it.
+// operated is a gateway with an operator's address.
 type operated struct {
 	t     *testing.T
-	dir   string // of --data
+	dir   string // the directory of --data
 	g     *gateway.Gateway
-	flags []string // where it is
+	flags []string // the operator's address
 }
 
 const operatorKey = "k-0123456789abcdef"
 
-// operate starts a gateway with an operator's address: a socket of a file, or a port with a key.
+// operate starts a gateway with an operator's address: a Unix socket, or a port with a key.
 func operate(t *testing.T, network string) *operated {
 	t.Helper()
 	dir := t.TempDir()
@@ -81,7 +81,7 @@ func (o *operated) claim(label string) {
 	}
 }
 
-// do runs a command of the operator.
+// do runs an operator's command.
 func (o *operated) do(args ...string) (code int, stdout, stderr string) {
 	o.t.Helper()
 	var out, errors buffer
@@ -89,7 +89,7 @@ func (o *operated) do(args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errors.String()
 }
 
-// at runs one that calls the gateway.
+// at runs an operator's command that calls the gateway.
 func (o *operated) at(args ...string) (code int, stdout, stderr string) {
 	o.t.Helper()
 	return o.do(append(args, o.flags...)...)

@@ -343,12 +343,12 @@ type originConn struct {
 	// without is the prefix of the next target that is left out when writing. It is set before the
 	// request reaches the writing goroutine.
 	without string
-	// first checks the first bytes that come.
+	// first checks the first bytes from the server.
 	first func([]byte) error
 	read  bool
 
-	mu      sync.Mutex // guards what follows
-	content io.Closer  // of the request that awaits an answer
+	mu      sync.Mutex // guards the fields below
+	content io.Closer  // the content of the request that awaits an answer
 	failed  error      // why nothing more can be read
 }
 

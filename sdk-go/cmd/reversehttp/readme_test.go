@@ -34,7 +34,7 @@ func TestEveryCommandOfTheReadmeRuns(t *testing.T) {
 			ran++
 			switch {
 			case strings.HasPrefix(line, "go install "):
-				// It would change this machine; building shows that the path is right.
+				// It would change this machine; a build shows that the path is right.
 				built(t)
 				if _, err := os.Stat("../../../" + strings.TrimPrefix(line, "go install ./")); err != nil {
 					t.Error(err)
@@ -74,7 +74,7 @@ func TestEveryCommandOfTheReadmeRuns(t *testing.T) {
 	}
 }
 
-// inspectAsTheReadme runs a line while a command serves hooks, where something has come.
+// inspectAsTheReadme runs a line while a command serves hooks, after a request arrived there.
 func inspectAsTheReadme(t *testing.T, l *lender, line string) {
 	t.Helper()
 	r := l.claim(t, "inbox", "--label=hooks")
@@ -124,7 +124,7 @@ func parentOfPublic(t *testing.T) string {
 	return dir
 }
 
-// hook posts to a label as soon as somebody claims it.
+// hook posts to a label as soon as it is claimed.
 func hook(t *testing.T, l *lender, label string) {
 	t.Helper()
 	client := l.visitor(t)

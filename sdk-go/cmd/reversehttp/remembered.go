@@ -21,18 +21,19 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// A command keeps the label and the token of its claim in the user's state directory, by gateway and target, or by gateway and label if
-// one was named, so its next start has the same URL. While it runs it holds a lock, which ends with its process in any case. Another
-// start for the same target takes another place, and so has its own URL.
+// A command keeps the label and the token of its claim in the user's state directory, by gateway and target,
+// or by gateway and label if one was named, so its next start has the same URL. While it runs it holds a
+// lock, which the system releases with its process. Another start for the same target takes another place,
+// and so has its own URL.
 
 const (
-	// How many commands for one target have URLs that are kept.
+	// The most commands for one target whose URLs are kept.
 	placesMost = 16
 	// How large a file may be, in bytes.
 	rememberedMost = 4 << 10
 )
 
-// remembered is a place in the state directory, and what it holds.
+// remembered is a place in the state directory, and its content.
 type remembered struct {
 	file string
 	lock *flock.Flock
@@ -50,7 +51,7 @@ type name struct {
 	Token string `json:"token"`
 }
 
-// stateDir returns the directory for what outlives a process.
+// stateDir returns the directory for data that outlives a process.
 func stateDir() (string, error) {
 	dir, err := os.Getenv("XDG_STATE_HOME"), error(nil)
 	switch {
@@ -66,9 +67,9 @@ func stateDir() (string, error) {
 	return filepath.Join(dir, "reversehttp"), err
 }
 
-// recall returns the place for a label, or for a target if no label is named, and locks it. It returns nil if nothing should be kept,
-// because of a given token or --ephemeral, or if the place cannot be used, which it notes. An error says that another command has the
-// label.
+// recall returns the place for a label, or for a target if no label is named, and locks it. It returns nil if
+// nothing should be kept, because a token or --ephemeral was given, or if the place cannot be used, which it
+// notes. The error means that another command has the label.
 func (o *options) recall(label, target string, note func(string)) (*remembered, error) {
 	if o.Token != "" && (label == "" || label == o.Label) || o.Ephemeral {
 		return nil, nil
@@ -142,12 +143,12 @@ func privateDir() (string, error) {
 	return dir, err
 }
 
-// othersMay reports whether others may read a file, or look into a directory. Windows has no such bits.
+// othersMay reports whether others may read a file or list a directory. Windows has no such permission bits.
 func othersMay(info fs.FileInfo) bool {
 	return runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0
 }
 
-// read reads what an earlier start kept, if there was one.
+// read reads the place of an earlier start, if there was one.
 func (r *remembered) read(note func(string)) error {
 	f, err := os.Open(r.file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -174,8 +175,9 @@ func (r *remembered) read(note func(string)) error {
 	return nil
 }
 
-// claim claims the label of the place, or the one of wish if the place has none, and keeps it for the next start. If the gateway
-// refuses a label that was kept for a target, it claims a new one. A nil place keeps nothing.
+// claim claims the label of the place, or the label in wish if the place has none, and keeps it for the next
+// start. If the gateway refuses a label that was kept for a target, it claims a new one. A nil place keeps
+// nothing.
 func (r *remembered) claim(ctx context.Context, gateway string, wish reversehttp.Options, note func(string)) (*reversehttp.Session, error) {
 	if r == nil {
 		return reversehttp.Claim(ctx, gateway, &wish)
@@ -200,7 +202,7 @@ func (r *remembered) claim(ctx context.Context, gateway string, wish reversehttp
 	return session, nil
 }
 
-// keeps reports whether the next start finds what was claimed.
+// keeps reports whether the next start will find the claim.
 func (r *remembered) keeps() bool { return r != nil && r.kept }
 
 func (r *remembered) write(label, token string) error {
@@ -212,7 +214,7 @@ func (r *remembered) write(label, token string) error {
 	return writePrivate(r.file, append(content, '\n'))
 }
 
-// writePrivate replaces a file by one that only its user can read.
+// writePrivate replaces a file with one that only its user can read.
 func writePrivate(name string, content []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(name), "new-*") // 0600
 	if err != nil {
@@ -228,7 +230,8 @@ func writePrivate(name string, content []byte) error {
 	return err
 }
 
-// lost reports whether the gateway refused what was kept for a target, so that a new label will do, and forgets it.
+// lost reports whether the gateway refused a label that was kept for a target, so that a new one will do; it
+// then forgets the label.
 func (r *remembered) lost(label string, err error, note func(string)) bool {
 	var e *reversehttp.Error
 	if r.Token == "" || label != "" || !errors.As(err, &e) {
@@ -250,7 +253,7 @@ func (r *remembered) lost(label string, err error, note func(string)) bool {
 	return true
 }
 
-// release lets another command have the place.
+// release makes the place available to other commands.
 func (r *remembered) release() {
 	if r != nil {
 		_ = r.lock.Close()

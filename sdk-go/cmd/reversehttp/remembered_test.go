@@ -12,14 +12,14 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// inState makes the commands of a test keep their claims in a directory of its own, which it returns.
+// inState makes the commands of a test keep their claims in the test's own directory, which it returns.
 func inState(t *testing.T) string {
 	home := t.TempDir()
 	t.Setenv("XDG_STATE_HOME", home)
 	return filepath.Join(home, "reversehttp")
 }
 
-// keptIn returns the only file that is kept, and its content.
+// keptIn returns the only kept file, and its content.
 func keptIn(t *testing.T, dir string) (string, name) {
 	t.Helper()
 	names, _ := filepath.Glob(filepath.Join(dir, "*.claim"))
@@ -59,7 +59,7 @@ func TestTheNextStartHasTheSameURL(t *testing.T) {
 		}
 		again.end()
 	}
-	named := l.claim(t, "inbox", "--label=named") // the label is the user's, whatever serves it
+	named := l.claim(t, "inbox", "--label=named") // the label belongs to the user, whichever command serves it
 	named.end()
 	urls := map[string]bool{}
 	for range 2 {
@@ -127,7 +127,7 @@ func TestALabelThatIsLostIsNoDeadEnd(t *testing.T) {
 		t.Errorf("URL is %s then, want %s", again.url, r.url)
 	}
 	again.end()
-	// A gateway that forgot the claim has it again.
+	// A gateway that forgot the claim gets it again.
 	l.stop()
 	fresh := lendAt(t, l.addr, "http://{label}.localhost:{port}/", gateway.Options{})
 	if again := fresh.claim(t, "echo"); again.url != r.url {
@@ -222,7 +222,7 @@ func TestSecretsComeFromFiles(t *testing.T) {
 	}
 }
 
-// A relative directory would be below the one that a command is started in, and perhaps serves.
+// A relative directory would be in the command's working directory, and perhaps served.
 func TestARelativeRuntimeDirectoryIsIgnored(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("HOME", home)

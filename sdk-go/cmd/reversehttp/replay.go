@@ -16,10 +16,10 @@ import (
 	"reversehttp/sdk-go/cmd/reversehttp/recordings"
 )
 
-// As much content may be given in place of what was recorded: a gateway takes as much JSON.
+// replayedMost bounds content that replaces recorded content, in bytes; the gateway accepts as much JSON.
 const replayedMost = 1 << 20
 
-// replay has a recorded request given to the handler again.
+// replay delivers a recorded request to the handler again.
 type replay struct {
 	ID       string   `arg:"" help:"Recording whose request is sent to the handler again; reversehttp inspect lists them."`
 	Label    string   `arg:"" optional:"" help:"Label that has the recording. Default: that of --label, or of the only command that runs here."`
@@ -84,15 +84,15 @@ func (r *replay) read(in io.Reader) ([]byte, error) {
 	return content, err
 }
 
-// change is what replaces members of a recorded request.
+// change has the members that replace those of a recorded request.
 type change struct {
 	method, target string
-	fields         []schema.Field // bytes as characters; those without a value are left out
+	fields         []schema.Field // bytes as characters; fields without a value are removed
 	content        []byte
-	replaces       bool // content is in place of what was recorded, also where it is empty
+	replaces       bool // content replaces the recorded content, even if it is empty
 }
 
-// parseFields reads fields as name:value.
+// parseFields parses fields of the form name:value.
 func parseFields(lines []string) ([]schema.Field, error) {
 	var fields []schema.Field
 	for _, line := range lines {
@@ -106,8 +106,8 @@ func parseFields(lines []string) ([]schema.Field, error) {
 	return fields, nil
 }
 
-// repeat has a request repeated and waits until the new exchange is over. It returns an exchange with an error too, where one
-// began.
+// repeat replays a request and waits until the new exchange has ended. If an exchange began, it is returned
+// even with an error.
 func (a *asking) repeat(ctx context.Context, c *recordings.Claim, id string, with change) (*recordings.Exchange, error) {
 	var body schema.ReplayRequest
 	if with.method != "" {
@@ -153,7 +153,7 @@ func (a *asking) repeat(ctx context.Context, c *recordings.Claim, id string, wit
 	return begun, a.unanswered(c, again, err)
 }
 
-// replaced returns fields with others in place of those of the same name.
+// replaced returns fields with all of a name replaced by those in others.
 func replaced(fields, others []schema.Field) []schema.Field {
 	all := []schema.Field{}
 	for _, f := range fields {

@@ -72,7 +72,7 @@ func TestALabelThatIsTakenEndsWithThree(t *testing.T) {
 			t.Errorf("exit = %d %s", code, r.stderr.String())
 		}
 	}
-	l.claim(t, "echo", "--label", "demo", "--token", "secret-of-demo") // a second program of the owner
+	l.claim(t, "echo", "--label", "demo", "--token", "secret-of-demo") // a second program of the same owner
 }
 
 func TestAKeyThatIsWrongEndsWithThree(t *testing.T) {
@@ -165,7 +165,7 @@ func TestASignalBeforeTheClaimEndsWithZero(t *testing.T) {
 	}
 }
 
-// held is a command with one exchange that runs until release is called.
+// held runs a command with one exchange, which lasts until release is called.
 func held(t *testing.T, l *lender, args ...string) (r *running, answer <-chan string, release func()) {
 	t.Helper()
 	asked, released := make(chan struct{}), make(chan struct{})
@@ -194,7 +194,7 @@ func held(t *testing.T, l *lender, args ...string) (r *running, answer <-chan st
 	return r, got, func() { close(released) }
 }
 
-func TestTheFirstSignalLetsWhatRunsBeAnswered(t *testing.T) {
+func TestTheFirstSignalLetsRunningExchangesEnd(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	r, answer, release := held(t, l)
 	r.signals <- syscall.SIGINT
@@ -233,7 +233,7 @@ func TestTheSecondSignalEndsAtOnce(t *testing.T) {
 	}
 }
 
-func TestWhatRunsLongerThanTheDrainIsCut(t *testing.T) {
+func TestExchangesLongerThanTheDrainAreCut(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	r, _, _ := held(t, l, "--drain=50ms")
 	r.signals <- syscall.SIGTERM
@@ -336,7 +336,7 @@ func TestASecondSignalEndsACommandThatNobodyReads(t *testing.T) {
 	signals, code := make(chan os.Signal, 2), make(chan int, 1)
 	go func() { code <- run([]string{"echo", "--gateway", l.origin}, signals, in, io.Discard) }()
 	first := make([]byte, 1)
-	if _, err := out.Read(first); err != nil { // of the claimed event; nobody reads the rest
+	if _, err := out.Read(first); err != nil { // part of the claimed event; nobody reads the rest
 		t.Fatal(err)
 	}
 	signals <- syscall.SIGINT

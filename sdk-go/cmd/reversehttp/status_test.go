@@ -15,7 +15,7 @@ func TestTheLineSaysWhatTheVisitorGot(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 65<<10)
 	for _, c := range []struct {
-		name, answer  string // after which nothing more comes where it ends in wait
+		name, answer  string // if it ends in wait, nothing follows
 		fault, detail string
 	}{
 		{"999", "HTTP/1.1 999 Denied\r\nContent-Length: 4\r\n\r\nnope", "with the status 999", "with the status 999"},
@@ -52,7 +52,7 @@ func TestTheLineSaysWhatTheVisitorGot(t *testing.T) {
 					t.Fatal(err)
 				}
 				var body []byte
-				if c.name != "late with some" { // goes on for as long as nobody ends it
+				if c.name != "late with some" { // lasts until it is ended
 					body, _ = io.ReadAll(resp.Body) // may be cut short
 				}
 				resp.Body.Close()
@@ -80,7 +80,7 @@ func TestTheLineSaysHowAServerForDevelopmentIsSatisfied(t *testing.T) {
 		{403, "Invalid Host header", nil, true},
 		{400, "<h1>DisallowedHost</h1><pre>Invalid HTTP_HOST header: 'app.example'.", nil, true},
 		{403, "<h1>Blocked hosts: app.example</h1>", nil, true},
-		{403, "Invalid Host header", []string{"--host-header=rewrite"}, false}, // it is known already
+		{403, "Invalid Host header", []string{"--host-header=rewrite"}, false}, // the flag is already set
 		{403, "Not yours.", nil, false},
 		{200, "Invalid Host header", nil, false},
 	} {

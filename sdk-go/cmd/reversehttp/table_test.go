@@ -11,7 +11,7 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// screen is a terminal that understands what a table writes.
+// screen is a terminal that interprets the output of a table.
 type screen struct {
 	lines  []string
 	row    int
@@ -60,7 +60,7 @@ func (s *screen) Write(p []byte) (int, error) {
 
 func (s *screen) text() string { return strings.TrimRight(strings.Join(s.lines, "\n"), "\n") }
 
-// shown draws a table and returns the screen.
+// shown lets report change a table, and returns the screen.
 func shown(t *testing.T, width, height int, report func(*table)) *screen {
 	var s screen
 	synctest.Test(t, func(t *testing.T) {
@@ -128,7 +128,7 @@ func TestTheTableObeysNoStranger(t *testing.T) {
 		v.began(x)
 		_, _ = v.Write([]byte("level=WARN msg=" + hostile))
 	})
-	inertText(t, s.text()) // the screen panics at what it does not know
+	inertText(t, s.text()) // the screen panics at unknown sequences
 	for _, line := range strings.Split(s.text(), "\n") {
 		if strings.HasPrefix(line, "over") {
 			t.Errorf("a line was broken:\n%s", s.text())

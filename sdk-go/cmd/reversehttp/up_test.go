@@ -15,7 +15,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// listed writes a file for up and returns its path.
+// upFileOf writes a file for up and returns its path.
 func upFileOf(t *testing.T, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "reversehttp.json")

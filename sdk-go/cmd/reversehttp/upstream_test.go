@@ -22,7 +22,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-func TestForwardTakesACertificateThatNobodySignedIfTold(t *testing.T) {
+func TestForwardAcceptsASelfSignedCertificateIfAsked(t *testing.T) {
 	s := newTLS(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "secret") })
 	l := lend(t, hostShape, gateway.Options{})
 	file := filepath.Join(t.TempDir(), "ca.pem")

@@ -35,7 +35,8 @@ func TestMain(m *testing.M) {
 	}
 	os.Setenv("XDG_RUNTIME_DIR", runtime)
 	os.Setenv("XDG_STATE_HOME", runtime)
-	// A server of net/http lets a connection that it ends linger for half a second, longer than goleak looks.
+	// When a net/http server ends a connection, the connection lingers for half a second, longer than goleak
+	// waits.
 	lingers := goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait")
 	goleak.VerifyTestMain(m, lingers, goleak.Cleanup(func(code int) {
 		if wasBuilt {
@@ -47,7 +48,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// A wait for what must come ends after this: far longer than on a machine with much else to do.
+// patience bounds waits for events: far longer than they take on a busy machine.
 const patience = 10 * time.Minute
 
 const (
@@ -55,14 +56,15 @@ const (
 	pathShape = "http://localhost:{port}/at/{label}/"
 )
 
-// lender is a real gateway on a port of its own.
+// lender is a real gateway on its own port.
 type lender struct {
 	addr, origin string
 	stop         func()
 }
 
-// lend runs a gateway, with all its doors unless the options name some, until the test ends. In the shape, {port} stands for its port.
-// It gives up nobody, however little time the machine has for them, unless the options say so.
+// lend runs a gateway, with all its doors unless the options name some, until the test ends. {port} in the
+// shape stands for its port. Unless the options say otherwise it never gives up on programs, however busy the
+// machine is.
 func lend(t *testing.T, shape string, o gateway.Options) *lender {
 	t.Helper()
 	return lendAt(t, "127.0.0.1:0", shape, o)
@@ -73,7 +75,7 @@ func lendAt(t *testing.T, addr, shape string, o gateway.Options) *lender {
 	return lendBy(t, addr, shape, o, func(_ *gateway.Gateway, l net.Listener) net.Listener { return gateway.Listen(l) })
 }
 
-// lendBy takes what makes connections of HTTP of those of a listener.
+// lendBy is lend with a function that converts connections of a listener to HTTP connections.
 func lendBy(t *testing.T, addr, shape string, o gateway.Options, by func(*gateway.Gateway, net.Listener) net.Listener) *lender {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
@@ -111,7 +113,7 @@ func (l *lender) dial(ctx context.Context, network, _ string) (net.Conn, error) 
 	return (&net.Dialer{}).DialContext(ctx, network, l.addr)
 }
 
-// visitor returns a client that finds every name at the gateway and follows no redirect.
+// visitor returns a client that resolves every name to the gateway and follows no redirect.
 func (l *lender) visitor(t *testing.T) *http.Client {
 	transport := &http.Transport{DialContext: l.dial, DisableCompression: true}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -129,7 +131,7 @@ func (e seen) text(member string) string {
 	return s
 }
 
-// running is a command in this process.
+// running is a command that runs in this process.
 type running struct {
 	t       *testing.T
 	url     string
@@ -175,7 +177,7 @@ func start(t *testing.T, args ...string) *running {
 	return r
 }
 
-// claim runs a command at a gateway until its URL is known.
+// claim runs a command at a gateway, and waits until its URL is known.
 func (l *lender) claim(t *testing.T, args ...string) *running {
 	t.Helper()
 	r := start(t, append(args, "--gateway", l.origin)...)
@@ -231,7 +233,7 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// local runs a server of this machine until the test ends.
+// local runs a server on this machine until the test ends.
 func local(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)

@@ -1,4 +1,5 @@
-// Package recordings asks a gateway for what it recorded of a claim, and has it repeat requests: schema/README.md, section 13.
+// Package recordings reads a gateway's recordings of a claim, and repeats recorded requests:
+// schema/README.md, section 13.
 package recordings
 
 import (
@@ -20,13 +21,13 @@ import (
 )
 
 const (
-	// How long an answer may take that does not wait for anything.
+	// How long an answer may take that need not wait.
 	answerTimeout = 30 * time.Second
-	// No honest gateway answers more: 200 recordings of 16 MiB in all, as HAR in base64.
+	// No honest gateway sends more: 200 recordings of 16 MiB in all, as HAR in base64.
 	answerMost = 64 << 20
 )
 
-// ErrNone is returned for a gateway that records nothing.
+// ErrNone means that the gateway records nothing.
 var ErrNone = errors.New("the gateway records nothing: it is older than recordings")
 
 // Claim is a claim at a gateway, as its owner or a viewer sees it. Its methods may be called from any goroutine.
@@ -42,8 +43,8 @@ type Claim struct {
 	waitSecond int
 }
 
-// Find asks the gateway for the claim of a label. A nil client means http.DefaultClient. A gateway that refuses is a
-// [*reversehttp.Error].
+// Find asks the gateway for the claim of a label. A nil client means http.DefaultClient. If the gateway
+// refuses, the error is a [*reversehttp.Error].
 func Find(ctx context.Context, client *http.Client, gateway, label, token string) (*Claim, error) {
 	if client == nil {
 		client = http.DefaultClient
@@ -52,7 +53,7 @@ func Find(ctx context.Context, client *http.Client, gateway, label, token string
 	if err != nil {
 		return nil, err
 	}
-	c := &Claim{client: o.Finding(client), label: label} // discovery is asked for without the token
+	c := &Claim{client: o.Finding(client), label: label} // discovery is read without the token
 	var d schema.Discovery
 	if err := c.ask(ctx, http.MethodGet, o.Discovery.String(), nil, &d); err != nil {
 		return nil, err
@@ -92,12 +93,12 @@ func (c *Claim) URL() string { return c.public }
 // Inspect reports whether exchanges were recorded when the claim was found.
 func (c *Claim) Inspect() bool { return c.inspect }
 
-// SetInspect begins or ends recording. The end drops what was recorded.
+// SetInspect turns recording on or off. Turning it off drops the recordings.
 func (c *Claim) SetInspect(ctx context.Context, inspect bool) error {
 	return c.ask(ctx, http.MethodPatch, c.url, schema.ClaimPatch{Inspect: &inspect}, nil)
 }
 
-// Share returns the URL of a new link that lets in any number of visitors.
+// Share returns the URL of a new link that admits any number of visitors.
 func (c *Claim) Share(ctx context.Context, lease time.Duration) (string, error) {
 	if c.shares == "" {
 		return "", errors.New("the gateway makes no links: it is older than they are")
@@ -107,7 +108,7 @@ func (c *Claim) Share(ctx context.Context, lease time.Duration) (string, error) 
 	return made.URL, err
 }
 
-// MintViewer returns a new token that may only look, in place of an earlier one.
+// MintViewer returns a new token that can only read, and revokes an earlier one.
 func (c *Claim) MintViewer(ctx context.Context) (string, error) {
 	var state schema.ClaimState
 	err := c.ask(ctx, http.MethodPatch, c.url, schema.ClaimPatch{Viewer: new(true)}, &state)
@@ -130,7 +131,8 @@ func (c *Claim) List(ctx context.Context, f Filter) (List, error) {
 	return l, err
 }
 
-// WriteHAR writes the recordings that pass a filter as HAR 1.2. Without secrets the gateway masks what looks like one.
+// WriteHAR writes the recordings that pass a filter as HAR 1.2. Unless secrets is set, the gateway masks
+// values that look like secrets.
 func (c *Claim) WriteHAR(ctx context.Context, f Filter, secrets bool, w io.Writer) error {
 	q := f.query()
 	q.Set("format", "har")
@@ -145,14 +147,15 @@ func (c *Claim) WriteHAR(ctx context.Context, f Filter, secrets bool, w io.Write
 	return err
 }
 
-// Replay has a recorded request given to the handler again, with what replaces its members. It returns the new exchange.
+// Replay delivers a recorded request to the handler again, with members replaced by those of with. It returns
+// the id of the new exchange.
 func (c *Claim) Replay(ctx context.Context, id string, with schema.ReplayRequest) (string, error) {
 	var a schema.ReplayAnswer
 	err := c.ask(ctx, http.MethodPost, c.exchanges+"/"+url.PathEscape(id)+"/replay", with, &a)
 	return a.ID, err
 }
 
-// ask sends a request and decodes the answer into the value at into, if that is not nil.
+// ask sends a request. It decodes the answer into into unless that is nil.
 func (c *Claim) ask(ctx context.Context, method, at string, content, into any) error {
 	answer, err := c.send(ctx, method, at, content, nil)
 	if err != nil || into == nil {
@@ -171,7 +174,7 @@ func (c *Claim) send(ctx context.Context, method, at string, content any, header
 	return c.sendFor(ctx, method, at, content, header)
 }
 
-// sendFor is send with no bound but that of the context.
+// sendFor is send without a bound other than the context.
 func (c *Claim) sendFor(ctx context.Context, method, at string, content any, header http.Header) ([]byte, error) {
 	resp, err := c.open(ctx, method, at, content, header)
 	if err != nil {
@@ -189,7 +192,7 @@ func readAll(r io.Reader) ([]byte, error) {
 	return b, err
 }
 
-// open sends a request and returns the answer, of which the content is not read. A status that is no success is an error.
+// open sends a request and returns the answer, whose content is not read. An unsuccessful status is an error.
 func (c *Claim) open(ctx context.Context, method, at string, content any, header http.Header) (*http.Response, error) {
 	var body io.Reader
 	if content != nil {
@@ -224,7 +227,7 @@ func (c *Claim) open(ctx context.Context, method, at string, content any, header
 	return nil, refusal(resp)
 }
 
-// refusal makes an error of an answer that is no success.
+// refusal returns the error for an unsuccessful answer.
 func refusal(resp *http.Response) error {
 	e := &reversehttp.Error{Status: resp.StatusCode, Code: "unexpected"}
 	var p schema.Problem

@@ -10,24 +10,24 @@ import (
 	"reversehttp/schema"
 )
 
-// Most is how many recordings a gateway keeps of a claim, and lists at once.
+// Most is the most recordings that a gateway keeps for a claim, and the most that it lists at once.
 const Most = 200
 
-// Exchange is a recording as a list has it.
+// Exchange is a recording in the form of a list.
 type Exchange struct {
 	schema.Recorded
-	// JSON is as the gateway has it.
+	// JSON is the JSON of the gateway.
 	JSON json.RawMessage `json:"-"`
 }
 
-// UnmarshalJSON keeps the JSON too.
+// UnmarshalJSON also keeps the JSON.
 func (x *Exchange) UnmarshalJSON(b []byte) error {
 	type members Exchange
 	x.JSON = append(json.RawMessage(nil), b...)
 	return json.Unmarshal(b, (*members)(x))
 }
 
-// MarshalJSON returns the JSON as the gateway has it.
+// MarshalJSON returns the JSON of the gateway.
 func (x Exchange) MarshalJSON() ([]byte, error) { return x.JSON, nil }
 
 // Ended reports whether the exchange is over.
@@ -41,7 +41,7 @@ type List struct {
 	Cleared bool   `json:"cleared"`
 }
 
-// Recording is one exchange whole.
+// Recording is a whole exchange.
 type Recording struct {
 	Exchange   Exchange                  `json:"exchange"`
 	Request    Message                   `json:"request"`
@@ -51,11 +51,11 @@ type Recording struct {
 	Parts      []schema.RecordedPart     `json:"parts"`
 	PartsCut   bool                      `json:"partsCut"`
 
-	// JSON is as the gateway has it.
+	// JSON is the JSON of the gateway.
 	JSON json.RawMessage `json:"-"`
 }
 
-// UnmarshalJSON keeps the JSON too.
+// UnmarshalJSON also keeps the JSON.
 func (r *Recording) UnmarshalJSON(b []byte) error {
 	type members Recording
 	r.JSON = append(json.RawMessage(nil), b...)
@@ -65,7 +65,7 @@ func (r *Recording) UnmarshalJSON(b []byte) error {
 // Message is a request or a response.
 type Message struct{ schema.RecordedMessage }
 
-// Content returns the content that was recorded.
+// Content returns the recorded content.
 func (m *Message) Content() []byte {
 	if m.BodyBase64 == "" {
 		return []byte(m.Body)
@@ -77,17 +77,17 @@ func (m *Message) Content() []byte {
 	return b
 }
 
-// Filter chooses recordings: those that pass every member that is not empty.
+// Filter selects recordings that pass every member that is not empty.
 type Filter struct {
 	// Method passes this method, in any case.
 	Method string
 	// Status passes this status, such as 404, or class, such as 5xx.
 	Status string
-	// Path passes targets that begin so.
+	// Path passes targets with this prefix.
 	Path string
 	// Code passes failures with this code.
 	Code string
-	// Limit bounds how many there are. Zero means the gateway's 50.
+	// Limit bounds the number of recordings. Zero means the gateway's default of 50.
 	Limit int
 }
 
@@ -104,7 +104,7 @@ func (f Filter) query() url.Values {
 	return q
 }
 
-// Passes reports whether a recording passes. Limit is not looked at.
+// Passes reports whether a recording passes. It ignores Limit.
 func (f Filter) Passes(x *Exchange) bool {
 	status := strconv.Itoa(x.Status)
 	class, ofClass := strings.CutSuffix(strings.ToLower(f.Status), "xx")
