@@ -47,7 +47,7 @@ func TestABodyIsExact(t *testing.T) {
 		{`\u0000`, "\x00"},
 		{`a\"\\\/\b\f\n\r\tz`, "a\"\\/\b\f\n\r\tz"},
 		{`\ud83d\ude00 😀 \u00e9\u2028`, "😀 😀 é\u2028"},
-		{`\ud83d \ude00`, "\ufffd \ufffd"}, // no gateway sends these: its content is valid UTF-8
+		{`\ud83d \ude00`, "\ufffd \ufffd"}, // no gateway sends these, since text is valid UTF-8
 	} {
 		for _, after := range []string{``, `,{"id":7}`} {
 			b, err := newBatch([]byte(`{"cursor":"5","messages":[{"type":"request","id":"a","body":"` + c.body + `"}` + after + `]}`))
@@ -58,7 +58,7 @@ func TestABodyIsExact(t *testing.T) {
 	}
 }
 
-func TestABatchThatIsNoneIsAnError(t *testing.T) {
+func TestAnInvalidBatchIsAnError(t *testing.T) {
 	for _, content := range []string{`[]`, `"x"`, `{"cursor":5,"messages":[]}`, `{"cursor":"5","messages":{}}`, `{"cursor":"5","messages":[{}}`, `<html>`} {
 		if b, err := newBatch([]byte(content)); err == nil || b.cursor != "" || len(b.messages) > 0 {
 			t.Errorf("%s: %+v, want an error", content, b)

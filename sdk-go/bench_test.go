@@ -9,7 +9,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// BenchmarkDownload measures an answer in parts, of 64 MiB, by each transport.
+// BenchmarkDownload measures an answer of 64 MiB in parts, by each transport.
 func BenchmarkDownload(b *testing.B) {
 	piece := make([]byte, 64<<10)
 	for _, transport := range []reversehttp.Transport{"poll", "framed", "link"} {

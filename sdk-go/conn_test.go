@@ -20,7 +20,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// hijacking is a handler that hands its connections out, upgraded.
+// hijacking is a handler that upgrades its connections and passes them to conns.
 func hijacking(conns chan<- net.Conn) http.Handler {
 	return handle(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(101)
@@ -32,7 +32,7 @@ func hijacking(conns chan<- net.Conn) http.Handler {
 	})
 }
 
-// both returns the two ends of a connection that is upgraded: the handler's and the visitor's.
+// both returns the two ends of an upgraded connection: the handler's and the visitor's.
 func both(t testing.TB, l *lender, s *reversehttp.Session, conns <-chan net.Conn) (handlers, visitors net.Conn) {
 	u, _ := url.Parse(s.URL())
 	conn, in, _ := upgraded(t, l.addr, u.Host)
@@ -103,10 +103,10 @@ func TestAReadDeadlineBreaksNoConnection(t *testing.T) {
 	handlers.Close()
 }
 
-// All that was written arrives before the end, however much that is and however slow the visitor.
-func TestCloseComesAfterWhatWasWritten(t *testing.T) { overEach(t, closeComesAfterWhatWasWritten) }
+// All written content arrives before the end, however long it is and however slow the visitor.
+func TestCloseComesAfterWrittenContent(t *testing.T) { overEach(t, closeComesAfterWrittenContent) }
 
-func closeComesAfterWhatWasWritten(t *testing.T) {
+func closeComesAfterWrittenContent(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	conns := make(chan net.Conn, 1)
 	s := l.serve(t, hijacking(conns), nil)
@@ -144,7 +144,7 @@ func whatAVisitorSentIsReadAfterHeHasLeft(t *testing.T) {
 			t.Errorf("read %d bytes, %v; want %d, the same", len(b), err, size)
 		}
 	}
-	// The visitors have left, so nobody needs to close a connection. Whether they have is asked in turns of a second.
+	// The visitors have left, so nobody needs to close a connection. Handlers check that once a second.
 	for range sizes {
 		select {
 		case err := <-left:
@@ -159,7 +159,7 @@ func whatAVisitorSentIsReadAfterHeHasLeft(t *testing.T) {
 
 func (c tcp) CloseWrite() error { return c.Conn.(*net.TCPConn).CloseWrite() }
 
-// A request that is to be upgraded may be answered as any other, before Hijack or after it.
+// A request for an upgrade may get an ordinary answer, before Hijack or after it.
 func TestAnUpgradeMayBeRefused(t *testing.T) { overEach(t, anUpgradeMayBeRefused) }
 
 func anUpgradeMayBeRefused(t *testing.T) {
@@ -257,7 +257,7 @@ func TestAnOrdinaryRequestIsNotHijacked(t *testing.T) {
 	}
 }
 
-// A connection that a handler left behind keeps the session, until Shutdown may wait no more; Close cuts it.
+// A connection that a handler left open keeps the session, until Shutdown may wait no longer; Close cuts it.
 func TestShutdownWaitsForUpgradedConnectionsAndCloseCutsThem(t *testing.T) {
 	overEach(t, shutdownWaitsForUpgradedConnectionsAndCloseCutsThem)
 }

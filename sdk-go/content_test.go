@@ -15,8 +15,8 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// 64 MiB pass in both directions, between a visitor who is slower than the handler and one who is faster, and little of
-// them is held at any time by visitor, gateway and session together.
+// 64 MiB pass in both directions, between the handler and a slower and a faster visitor; visitor, gateway and
+// session together never hold much of it.
 func TestContentOfAnySizeTakesLittleMemory(t *testing.T) {
 	const size, most = 64 << 20, 1 << 20
 	l := lend(t, hostShape, gateway.Options{})
@@ -50,7 +50,8 @@ func TestContentOfAnySizeTakesLittleMemory(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return int64(m.HeapAlloc)
 	}
-	// held returns how much more than before is held when everybody waits for the slow one, which takes a while.
+	// held returns how much more than before is held once everybody waits for the slowest, which takes a
+	// while.
 	held := func(before int64) (n int64) {
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
@@ -116,7 +117,7 @@ func TestContentOfAnySizeTakesLittleMemory(t *testing.T) {
 	t.Logf("PUT: at most %d KiB more of heap", largest>>10)
 }
 
-// BenchmarkContent measures the bytes that pass from handler to visitor, in one stream or little by little, and back.
+// BenchmarkContent measures bytes from handler to visitor, in one stream or in small pieces, and back.
 func BenchmarkContent(b *testing.B) {
 	const size = 16 << 20
 	piece := make([]byte, 32<<10)
@@ -157,8 +158,9 @@ func BenchmarkContent(b *testing.B) {
 	}
 }
 
-// The visitor sends the second half when the handler has the first, though all of it would fit into the message.
-func TestContentThatComesBitByBitIsHandedOnSo(t *testing.T) {
+// The visitor sends the second half once the handler has the first, although all of it would fit into the
+// message.
+func TestContentThatArrivesBitByBitIsPassedOnLikeThat(t *testing.T) {
 	for _, transport := range []reversehttp.Transport{reversehttp.TransportPoll, reversehttp.TransportStream, reversehttp.TransportFramed, reversehttp.TransportLink} {
 		half := make(chan string, 1)
 		l := lend(t, hostShape, gateway.Options{})
@@ -185,7 +187,7 @@ func TestContentThatComesBitByBitIsHandedOnSo(t *testing.T) {
 			in.Close()
 		}()
 		client := l.client(t)
-		// Or the transport would keep the first half for the second.
+		// Otherwise the transport would hold the first half until the second is there.
 		client.Transport.(*http.Transport).WriteBufferSize = 1
 		resp, err := client.Do(req)
 		if err != nil {

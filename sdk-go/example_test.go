@@ -14,13 +14,13 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// stand is a gateway that nobody visits.
+// stand is a gateway without visitors.
 type stand struct {
 	*httptest.Server
 	polls chan struct{}
 }
 
-// standIn answers as such a gateway does, so that the examples run anywhere.
+// standIn answers like such a gateway, so that the examples run anywhere.
 func standIn() *stand {
 	g := &scripted{}
 	polls := make(chan struct{}, 1)

@@ -10,7 +10,7 @@ import (
 	"reversehttp/schema/vectors"
 )
 
-// What serveFile of sdk-js answers a Go program has from net/http: the same cases show where they agree.
+// Go programs have net/http for what serveFile does in sdk-js; the same cases show that the two agree.
 func TestServeContentAnswersAsServeFileOfTheOtherSDK(t *testing.T) {
 	for _, c := range vectors.Files() {
 		if !c.In("net/http") {

@@ -57,7 +57,7 @@ func FuzzTarget(f *testing.F) {
 		if u.Scheme != "" || u.Host != "" || u.User != nil {
 			t.Errorf("%q is %#v", target, u)
 		}
-		// As a proxy sends it on.
+		// As a proxy forwards it.
 		out := *u
 		out.Scheme, out.Host = "http", "upstream.example"
 		if uri := out.RequestURI(); !strings.HasPrefix(uri, "/") && !strings.HasPrefix(uri, "http://upstream.example/") {

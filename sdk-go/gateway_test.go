@@ -22,18 +22,17 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// lender is a real gateway on a port of its own.
+// lender is a real gateway on its own port.
 type lender struct {
 	addr, origin string
 	*gateway.Gateway
 }
 
-// patience is how long anything may take before a test gives up: far longer than on a
-// machine with much else to do.
+// patience bounds how long a test waits for anything: far longer than it takes on a busy machine.
 const patience = 10 * time.Minute
 
-// lend runs a gateway until the test ends. In the shape, {port} stands for its port. It gives
-// up nobody, however little time the machine has for them.
+// lend runs a gateway until the test ends. {port} in the shape stands for its port. It never gives up on
+// programs, however busy the machine is.
 func lend(t testing.TB, shape string, o gateway.Options) *lender {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -72,7 +71,8 @@ const (
 	pathShape = "http://localhost:{port}/at/{label}/"
 )
 
-// client returns one that finds every name at the gateway and follows no redirect, until the test ends.
+// client returns a client that resolves every name to the gateway and follows no redirect, until the test
+// ends.
 func (l *lender) client(t testing.TB) *http.Client {
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -88,7 +88,7 @@ func (l *lender) client(t testing.TB) *http.Client {
 	}
 }
 
-// transport is what the sessions of tests use that do not choose one, nor does their test by [overEach].
+// transport is used by sessions of tests that choose none, neither themselves nor by [overEach].
 var transport = flag.String("transport", "framed", "transport of sessions")
 
 // overEach runs a test with sessions of each transport, side by side.
@@ -103,7 +103,7 @@ func overEach(t *testing.T, run func(t *testing.T)) {
 
 var transports = []reversehttp.Transport{reversehttp.TransportPoll, reversehttp.TransportStream, reversehttp.TransportFramed, reversehttp.TransportLink}
 
-// transportOf returns what the sessions of a test use, by its name: its own or that of a test around it.
+// transportOf returns the transport for the sessions of a test, by the name of the test or of one around it.
 func transportOf(t testing.TB) reversehttp.Transport {
 	for name := range strings.SplitSeq(t.Name(), "/") {
 		if by := reversehttp.Transport(name); slices.Contains(transports, by) {
@@ -144,7 +144,7 @@ func (l *lender) serve(t testing.TB, h http.Handler, o *reversehttp.Options) *re
 	return s
 }
 
-func TestATargetThatIsNoURLReachesTheHandlerAndAProxyBehindIt(t *testing.T) {
+func TestAnInvalidURLReachesTheHandlerAndAProxyBehindIt(t *testing.T) {
 	for _, shape := range []string{hostShape, pathShape} {
 		var got []string
 		relay := &httputil.ReverseProxy{

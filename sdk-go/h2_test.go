@@ -93,7 +93,7 @@ func TestStreamsPassByHTTP2(t *testing.T) {
 	resp.Body.Close()
 }
 
-// An upgrade has a connection of HTTP/1.1 of its own, beside that of all other requests.
+// An upgrade has its own HTTP/1.1 connection, beside the one for all other requests.
 func TestALinkOpensWhereAllElseIsHTTP2(t *testing.T) {
 	server := httptest.NewUnstartedServer(nil)
 	server.EnableHTTP2 = true

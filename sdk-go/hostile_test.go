@@ -22,7 +22,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// bystander is a server in the network of a program that nobody may send a request.
+// bystander is a server in the program's network that must not receive any request.
 type bystander struct {
 	*httptest.Server
 	mu    sync.Mutex // guards asked
@@ -51,10 +51,10 @@ func (b *bystander) wasAsked(t *testing.T) {
 	}
 }
 
-// hostile is a gateway that names one URL of another server, or redirects there.
+// hostile is a gateway that names a URL of another server, or redirects there.
 type hostile struct {
 	*httptest.Server
-	foreign   string // the member that has the URL of the other
+	foreign   string // the member with the URL of the other server
 	redirects string // the path from which it redirects
 	other     string
 	comes     chan string
@@ -71,7 +71,7 @@ func beHostile(t *testing.T, other string) *hostile {
 	return h
 }
 
-// url returns the URL of a member.
+// url returns the URL for a member.
 func (h *hostile) url(member string) string {
 	base := h.URL
 	if h.foreign == member {
@@ -130,7 +130,7 @@ func (h *hostile) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// awaits waits until something was asked so many times.
+// awaits waits until a path was requested a number of times.
 func (h *hostile) awaits(t *testing.T, what string, times int) {
 	t.Helper()
 	for end := time.After(patience); times > 0; {
@@ -240,7 +240,7 @@ func TestNoCallWithASecretIsRedirected(t *testing.T) {
 					t.Errorf("Delete = %v, want an error that names %s", err, b.URL)
 				}
 			}
-			s.Close() // asks for /session
+			s.Close() // requests /session
 			<-ended
 			b.wasAsked(t)
 		})

@@ -12,7 +12,7 @@ import (
 	"reversehttp/schema"
 )
 
-// However a stream is cut into reads, its lines are the same.
+// A stream has the same lines however it is divided into reads.
 func TestLinesAreMessagesHoweverTheyArrive(t *testing.T) {
 	var text, want strings.Builder
 	text.WriteString("\n\r\n")
@@ -61,7 +61,7 @@ func TestMessagesThatArriveTogetherAreReturnedTogether(t *testing.T) {
 	}
 }
 
-func TestTheRestOfALineIsNoMessage(t *testing.T) {
+func TestTheRestOfALineIsNotAMessage(t *testing.T) {
 	for _, text := range []string{`{"cursor":"c2","type":"future"}`, `{"cursor":"c2"`, " "} {
 		l := newIncoming(strings.NewReader(`{"cursor":"c1","type":"future"}`+"\n"+text), false, schema.Limits{})
 		b, err := l.next()
@@ -74,7 +74,7 @@ func TestTheRestOfALineIsNoMessage(t *testing.T) {
 	}
 }
 
-// A message of a type to come may have any members.
+// A message of a future type may have any members.
 func TestALineWithOddMembersIsAMessage(t *testing.T) {
 	l := newIncoming(strings.NewReader(`{"attempt":"x","cursor":"c1","type":"future","id":[1]}`+"\n"), false, schema.Limits{})
 	if b, err := l.next(); b.cursor != "c1" || len(b.messages) != 1 || b.messages[0].Type != "future" || err != nil {
@@ -82,7 +82,8 @@ func TestALineWithOddMembersIsAMessage(t *testing.T) {
 	}
 }
 
-// Content is the bytes beside its message, whatever is in them and however they arrive; a message waits for all of it.
+// Content is the bytes beside its message, whatever they are and however they arrive; a message waits for all
+// of it.
 func TestContentStandsBesideItsMessage(t *testing.T) {
 	var text, want strings.Builder
 	for i, size := range []int{0, 1, 10, contentRoom, 3*contentRoom + 7, 2} {
@@ -117,7 +118,7 @@ func TestContentStandsBesideItsMessage(t *testing.T) {
 	}
 }
 
-// What arrived whole does not wait for content that has not.
+// A complete message does not wait for the content of the next.
 func TestAMessageDoesNotWaitForTheContentOfTheNext(t *testing.T) {
 	r, w := io.Pipe()
 	go func() {
@@ -136,11 +137,11 @@ func TestAMessageDoesNotWaitForTheContentOfTheNext(t *testing.T) {
 	}
 }
 
-func TestAFramedStreamThatIsNoneFails(t *testing.T) {
+func TestAnInvalidFramedStreamFails(t *testing.T) {
 	message := func(length int) string { return fmt.Sprintf(`{"type":"future","contentLength":%d}`+"\n", length) }
 	for name, c := range map[string]struct {
 		text string
-		cut  bool // by an end
+		cut  bool // whether the stream is cut
 	}{
 		"no LF after the content":       {message(5) + "helloX", false},
 		"more content than is allowed":  {message(11) + "hello world\n", false},
@@ -159,7 +160,7 @@ func TestAFramedStreamThatIsNoneFails(t *testing.T) {
 	}
 }
 
-// A gateway that says much and sends nothing takes no memory.
+// A gateway that announces much content but sends none costs no memory.
 func TestContentThatDoesNotComeTakesNoRoom(t *testing.T) {
 	limits := schema.Limits{FramedInlineBytes: 1 << 40}
 	for _, sent := range []int{0, contentRoom, 5 * contentRoom} {

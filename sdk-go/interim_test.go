@@ -16,7 +16,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// informed visits, and returns the informational responses and the answer.
+// informed sends a request, and returns the informational responses and the answer.
 func informed(t *testing.T, client *http.Client, url string) string {
 	var b strings.Builder
 	req, err := http.NewRequest("GET", url, nil)
@@ -73,7 +73,7 @@ func informationalResponsesAreThoseOfNetHTTP(t *testing.T) {
 		if !strings.Contains(want, "103 map[") || strings.Count(want, "\n") != 5 {
 			t.Fatalf("net/http gave %q, want four informational responses and an answer", want)
 		}
-		for range 20 { // order is luck otherwise
+		for range 20 { // otherwise the order would be chance
 			if got := informed(t, l.client(t), own.URL()+path); got != want {
 				t.Errorf("visitor got  %q\nnet/http gave %q", got, want)
 			}
@@ -84,7 +84,7 @@ func informationalResponsesAreThoseOfNetHTTP(t *testing.T) {
 	}
 }
 
-// They are there while the handler still works, and it does not wait for them.
+// They arrive while the handler still works, and it does not wait for them.
 func TestInformationalResponsesGoAtOnce(t *testing.T) { overEach(t, informationalResponsesGoAtOnce) }
 
 func informationalResponsesGoAtOnce(t *testing.T) {
@@ -111,7 +111,8 @@ func informationalResponsesGoAtOnce(t *testing.T) {
 	resp.Body.Close()
 }
 
-// The gateway refuses more than sixteen, be they sent or too large to be; the answer does not suffer from those, and neither from one that is too large.
+// The gateway refuses more than sixteen, including those that are too large to be sent; they do not affect
+// the answer.
 func TestInformationalResponsesAreBounded(t *testing.T) {
 	overEach(t, informationalResponsesAreBounded)
 }
@@ -121,7 +122,7 @@ func informationalResponsesAreBounded(t *testing.T) {
 	s := l.serve(t, handle(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Large", strings.Repeat("x", 16<<20))
 		w.WriteHeader(103)
-		w.Header().Set("X-Large", strings.Repeat("x", 100<<10)) // more than the gateway takes
+		w.Header().Set("X-Large", strings.Repeat("x", 100<<10)) // more than the gateway accepts
 		w.WriteHeader(103)
 		w.Header().Del("X-Large")
 		for range 1000 {

@@ -13,7 +13,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// small is a proxy that takes no content above a size, and says so in its own words.
+// small is a proxy that refuses content above a size, with its own error page.
 type small struct {
 	http.RoundTripper
 	most, refused atomic.Int64
@@ -56,7 +56,7 @@ func TestAnswersTooLargeTogetherForAProxyGoOneByOne(t *testing.T) {
 	})
 }
 
-// holding is a way to the gateway on which large posts come no further until they are let.
+// holding is a way to the gateway that holds up large posts until let is closed.
 type holding struct {
 	http.RoundTripper
 	let     chan struct{} // closed

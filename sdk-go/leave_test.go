@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// However what a visitor sends is cut into pieces, the ends of its frames are found.
+// The ends of a visitor's frames are found however the data is divided.
 func TestTheFramesOfAVisitorAreFollowed(t *testing.T) {
 	frame := func(second byte, more []byte, payload int) []byte {
 		return append(append([]byte{0x82, second}, more...), bytes.Repeat([]byte{0xff}, payload)...)
@@ -49,8 +49,8 @@ func TestTheFramesOfAVisitorAreFollowed(t *testing.T) {
 	}
 }
 
-// A visitor's frame is whole before the handler is to leave, and nothing of the next one comes.
-func TestAHandlerIsToLeaveBetweenTwoFrames(t *testing.T) {
+// The visitor's current frame is complete before the handler has to leave, and the next one does not begin.
+func TestAHandlerLeavesBetweenTwoFrames(t *testing.T) {
 	one := append([]byte{0x82, 0x85, 0, 0, 0, 0}, "hello"...)
 	reads, arrivals := net.Pipe()
 	l := &leaving{to: arrivals}

@@ -16,7 +16,8 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// BenchmarkAnswersOnALink measures what an exchange costs the program: the gateway sends batches that it encoded before.
+// BenchmarkAnswersOnALink measures the cost of an exchange for the program: the gateway sends batches that
+// were encoded in advance.
 func BenchmarkAnswersOnALink(b *testing.B) {
 	links := make(chan *websocket.Conn, 1)
 	var origin string

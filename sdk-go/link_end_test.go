@@ -15,7 +15,8 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// What swallows the messages of links lets the session be reached in another way, and the link is tried again after a while.
+// If links open but their messages are swallowed, the session falls back to another way, and tries a link
+// again after a while.
 func TestALinkThatIsSilentFromItsWelcomeOnIsNoUse(t *testing.T) {
 	overGate(t, reversehttp.Options{Transport: reversehttp.TransportAuto}, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, g *gate, s *reversehttp.Session) {
 		<-g.links
@@ -28,7 +29,7 @@ func TestALinkThatIsSilentFromItsWelcomeOnIsNoUse(t *testing.T) {
 			return
 		}
 		since := time.Now()
-		g.cut <- true // the stream
+		g.cut <- true // ends the stream
 		time.Sleep(5*time.Minute - time.Since(since) - 2*time.Second)
 		if polls := g.noted(&g.polls); slices.Contains(polls[1:], "link 0-x") {
 			t.Errorf("polls = %q, want no link within five minutes", polls)
@@ -39,7 +40,8 @@ func TestALinkThatIsSilentFromItsWelcomeOnIsNoUse(t *testing.T) {
 	})
 }
 
-// A gateway that asks to be tried later is asked for a link when it said, and not in another way at once.
+// A gateway that asks to retry a link later gets the next attempt at that time, and another way is not tried
+// at once.
 func TestALinkThatIsRefusedForATimeIsTriedAgainThen(t *testing.T) {
 	for name, refuses := range map[string]http.HandlerFunc{
 		"queue_full": func(w http.ResponseWriter, r *http.Request) {
@@ -88,7 +90,7 @@ func TestALinkThatIsRefusedForATimeIsTriedAgainThen(t *testing.T) {
 	}
 }
 
-// A proxy that answers for the gateway again and again may not know upgrades.
+// A proxy that repeatedly answers in place of the gateway may not support upgrades.
 func TestALinkThatAProxyRefusesTwiceIsNoUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &gate{t: t, refuses: func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(504) }}
@@ -124,7 +126,7 @@ func TestADrainingSessionPollsAfterItsLinkEnded(t *testing.T) {
 	})
 }
 
-// What was written shows no life, and what waits to be excuses no more than ten seconds.
+// Written data is no sign of life, and waiting data excuses no more than ten seconds.
 func TestSilenceEndsALinkOnWhichMuchIsSent(t *testing.T) {
 	piece := strings.Repeat("x", 64<<10)
 	for name, c := range map[string]struct {

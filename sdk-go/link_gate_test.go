@@ -22,21 +22,21 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// gate is a gateway whose links a test plays, in fake time.
+// gate is a gateway whose links a test controls, in fake time.
 type gate struct {
 	t     *testing.T
-	links chan *gateLink // those that were opened
+	links chan *gateLink // the opened links
 	// refuses answers the upgrade in place of the gate; nil means that it opens a link.
 	refuses http.HandlerFunc
-	// exchangeWindow is what the welcome says; 0 stands for gateExchangeWindow.
+	// exchangeWindow is the window in the welcome; 0 means gateExchangeWindow.
 	exchangeWindow int
-	// cut ends a stream; nil where none does.
+	// cut ends a stream; nil if no test does.
 	cut chan bool
-	// posting is how long a post takes.
+	// posting is how long a POST takes.
 	posting time.Duration
 
-	mu    sync.Mutex // guards what follows
-	polls []string   // the forms of the polls, and "link"; with their cursors
+	mu    sync.Mutex // guards the fields below
+	polls []string   // the forms of the polls, or "link", with their cursors
 	posts []string   // the posted messages, in the form of gateLink.hear
 	left  []string   // the cursors with which the session was ended
 }
@@ -46,10 +46,10 @@ type gateLink struct {
 	t    *testing.T
 	conn *websocket.Conn
 	head http.Header
-	in   *bufio.Reader // what is left of a message
+	in   *bufio.Reader // the rest of a message
 }
 
-// overGate runs a test with a session that has a link at a gate, and serves h.
+// overGate runs a test with a session that has a link at a gate and serves h.
 func overGate(t *testing.T, o reversehttp.Options, h http.HandlerFunc, run func(t *testing.T, g *gate, s *reversehttp.Session)) {
 	overGateOf(t, 0, o, h, run)
 }
@@ -67,7 +67,7 @@ func overGateOf(t *testing.T, window int, o reversehttp.Options, h http.HandlerF
 		if err := served(); err != reversehttp.ErrClosed {
 			t.Errorf("Serve = %v, want ErrClosed", err)
 		}
-		time.Sleep(time.Minute) // what parks notices
+		time.Sleep(time.Minute) // parked polls notice
 	})
 }
 
@@ -151,7 +151,7 @@ func (g *gate) note(in *[]string, text string) {
 	*in = append(*in, text)
 }
 
-// noted returns a copy of what was noted.
+// noted returns a copy of a list of the gate.
 func (g *gate) noted(in *[]string) []string {
 	synctest.Wait()
 	g.mu.Lock()
@@ -167,7 +167,7 @@ func (l *gateLink) say(format string, args ...any) {
 	}
 }
 
-// asks returns a framed request whose content is its own.
+// asks returns a framed request with content.
 func asks(n int, method, target, content string) []byte {
 	r := &envelope.Request{Cursor: fmt.Sprintf("%d-x", n), ID: fmt.Sprintf("e%d", n), Attempt: 1, TimeoutMs: 600_000, Method: method, Target: target,
 		URL: "http://demo.gateway.test" + target, Base: demo, HTTPVersion: "1.1", RemoteAddr: "192.0.2.1:9", ResponseURL: testOrigin + "/response"}
@@ -177,7 +177,7 @@ func asks(n int, method, target, content string) []byte {
 	return envelope.Framed.End(envelope.AppendRequest(nil, r, []envelope.Field{{Name: "Host", Value: "demo.gateway.test"}}, nil), []byte(content))
 }
 
-// ask sends framed messages in one.
+// ask sends framed messages in one WebSocket message.
 func (l *gateLink) ask(messages ...[]byte) {
 	l.t.Helper()
 	if err := l.conn.Write(context.Background(), websocket.MessageBinary, bytes.Join(messages, nil)); err != nil {
@@ -185,7 +185,7 @@ func (l *gateLink) ask(messages ...[]byte) {
 	}
 }
 
-// judge sends the result of a message; the number of a part where that is not 0.
+// judge sends the result of a message; seq is the number of a part, or 0.
 func (l *gateLink) judge(id string, seq int, status string) {
 	l.t.Helper()
 	if seq > 0 {
@@ -215,7 +215,7 @@ func readAnswer(in *bufio.Reader) (a envelope.Answer, content []byte, err error)
 	return a, content, err
 }
 
-// heardText writes an answer down for tests: its type, id, number, status and content, and how it goes on.
+// heardText describes an answer: its type, id, number, status and content, and whether more follows.
 func heardText(a envelope.Answer, content []byte) string {
 	text := a.Type
 	for _, s := range []string{a.ID, a.Reason} {

@@ -50,7 +50,7 @@ func (c *severer) cut() {
 	c.conns = nil
 }
 
-// Links that are cut while handlers run cost nobody an answer, whole or in parts, and no handler runs twice.
+// Links that are cut while handlers run lose no answer, whole or in parts, and no handler runs twice.
 func TestNothingIsLostWithALink(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	way := &severer{to: l.addr}
@@ -123,7 +123,7 @@ func TestNothingIsLostWithALink(t *testing.T) {
 	}
 }
 
-// What stands between programs and the gateway, and lets no link through.
+// Intermediaries between programs and the gateway that let no link through.
 func TestASessionFallsBackWhereNoLinkPasses(t *testing.T) {
 	for name, refuse := range map[string]func(w http.ResponseWriter, r *http.Request, pass http.Handler){
 		"strips the upgrade": func(w http.ResponseWriter, r *http.Request, pass http.Handler) {

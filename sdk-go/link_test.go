@@ -17,7 +17,7 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// wantNoted compares what a gate noted.
+// wantNoted compares a list of a gate.
 func wantNoted(t *testing.T, what string, got []string, want ...string) {
 	t.Helper()
 	if !slices.Equal(got, want) {
@@ -42,7 +42,7 @@ func TestALinkCarriesRequestsAndAnswers(t *testing.T) {
 		got := []string{l.hear(), l.hear()}
 		slices.Sort(got)
 		wantNoted(t, "answers", got, "response e2 200 /b 0", "response e3 200 /c 0")
-		// As JSON, and something that nobody knows yet.
+		// As JSON, with a message of an unknown type.
 		l.say(`{"type":"future"}`)
 		l.say(`{"cursor":"4-x","type":"request","id":"e4","attempt":1,"timeoutMs":60000,"method":"POST","target":"/d","url":"http://demo.gateway.test/d","base":%q,"httpVersion":"1.1","remoteAddr":"192.0.2.1:9","headers":[],"body":"text"}`, demo)
 		l.want("response e4 200 /d 4")
@@ -101,8 +101,8 @@ func TestPartsGoAsFarAsTheWindowsAllow(t *testing.T) {
 		l.judge("e1", 2, "accepted")
 		l.judge("e1", 3, "accepted")
 		l.want("part e1 6 65536 bytes …", "part e1 7 65536 bytes …")
-		// All that was on its way was quickly taken, and the gateway takes more. A stream leaves as much of three quarters of the
-		// window of the link as it takes.
+		// Everything in flight was quickly accepted, and the gateway accepts more. A stream leaves as much of
+		// three quarters of the link's window as it takes.
 		l.say(`{"type":"results","results":[{"id":"e1","status":"accepted","seq":4,"exchangeWindow":1048576}]}`)
 		l.want("part e1 8 65536 bytes …", "part e1 9 65536 bytes …", "part e1 10 65536 bytes …")
 		for seq := 5; seq <= 10; seq++ {
@@ -118,8 +118,8 @@ func TestPartsGoAsFarAsTheWindowsAllow(t *testing.T) {
 	})
 }
 
-// Visitors who take nothing leave room for whole answers, and what finds none is posted.
-func TestASlowVisitorHoldsUpNobody(t *testing.T) {
+// Visitors who read nothing leave room for whole answers, and messages that find no room are posted.
+func TestASlowVisitorDelaysNobody(t *testing.T) {
 	const streams = 12
 	piece := strings.Repeat("x", 64<<10)
 	overGate(t, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) {
@@ -135,7 +135,7 @@ func TestASlowVisitorHoldsUpNobody(t *testing.T) {
 		}
 	}, func(t *testing.T, g *gate, s *reversehttp.Session) {
 		l := <-g.links
-		g.posting = time.Second // or posts without end would take no time
+		g.posting = time.Second // otherwise endless posts would take no time
 		heard := make(chan string, 1000)
 		go func() {
 			for {
@@ -179,7 +179,7 @@ func TestASlowVisitorHoldsUpNobody(t *testing.T) {
 	})
 }
 
-func TestWhatALinkDidNotConfirmIsPosted(t *testing.T) {
+func TestUnconfirmedMessagesOfALinkArePosted(t *testing.T) {
 	var goOn chan bool // made in the bubble
 	overGate(t, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "answer to "+r.RequestURI)
@@ -220,14 +220,14 @@ func TestWhatALinkDidNotConfirmIsPosted(t *testing.T) {
 		again.judge("e2", 3, "accepted")
 		again.judge("e2", 4, "accepted")
 		wantNoted(t, "posts", g.noted(&g.posts)[2:])
-		// What comes again is begun once.
+		// A repeated request is begun once.
 		again.ask(asks(1, "GET", "/whole", ""), asks(4, "GET", "/new", ""))
 		again.want("response e4 200 answer to /new")
 		again.judge("e4", 0, "accepted")
 	})
 }
 
-// The beginning of a stream and its parts, none of which was confirmed, are posted in their order.
+// The beginning of a stream and its parts, none of them confirmed, are posted in order.
 func TestAStreamIsPostedFromItsBeginning(t *testing.T) {
 	var goOn chan bool // made in the bubble
 	overGate(t, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) {
@@ -279,7 +279,7 @@ func TestResultsOfALinkMeanWhatThoseOfAPostMean(t *testing.T) {
 	})
 }
 
-// A handler that gives up has the end told after what it sent.
+// If a handler fails, the abort follows its parts.
 func TestAnAbortFollowsThePartsOnALink(t *testing.T) {
 	overGate(t, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "some")
@@ -328,7 +328,7 @@ func TestALinkThatWasReplacedIsOpenedAgain(t *testing.T) {
 	})
 }
 
-// An error ends a link as it ends a poll.
+// An error ends a link as it would end a poll.
 func TestAnErrorOfALinkIsJudgedAsThatOfAPoll(t *testing.T) {
 	overGate(t, reversehttp.Options{}, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, g *gate, s *reversehttp.Session) {
 		for code, status := range map[string]int{"draining": 503, "session_fenced": 409, "no_session": 404, "bad_cursor": 400} {
@@ -416,7 +416,7 @@ func TestALinkThatDoesNotPassIsTriedAgainAfterAWhile(t *testing.T) {
 	}
 }
 
-// A gateway that is silent for ten seconds is gone, and one that asks for signs of life is not.
+// A gateway that is silent for ten seconds counts as gone, unless it answers pings.
 func TestALinkThatIsSilentIsLeft(t *testing.T) {
 	overGate(t, reversehttp.Options{}, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, g *gate, s *reversehttp.Session) {
 		l := <-g.links
@@ -460,7 +460,7 @@ func TestALinkLastsWhileTheSessionDrains(t *testing.T) {
 		default:
 			t.Errorf("the program sent %q, want an answer", got)
 		}
-		// A request that comes now is for others.
+		// A request that arrives now is for other sessions.
 		l.ask(asks(3, "GET", "/", ""))
 		l.want("close 1000")
 		release <- true

@@ -11,7 +11,7 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// hearAll returns what the program sends from now on, as it comes, acknowledgements left out.
+// hearAll returns the program's messages from now on, as they arrive, except acknowledgements.
 func (l *gateLink) hearAll() <-chan string {
 	heard := make(chan string, 10_000)
 	go func() {
@@ -28,7 +28,7 @@ func (l *gateLink) hearAll() <-chan string {
 	return heard
 }
 
-// A result raises the window of an exchange for as long as the link lives.
+// A result raises the window of an exchange for the life of the link.
 func TestALinkBeginsWithTheWindowOfItsWelcome(t *testing.T) {
 	var goOn chan bool // made in the bubble
 	piece := strings.Repeat("x", 64<<10)
@@ -66,7 +66,7 @@ func TestALinkBeginsWithTheWindowOfItsWelcome(t *testing.T) {
 	})
 }
 
-// What an answer begins with counts against the window of its exchange.
+// The beginning of an answer counts against the window of its exchange.
 func TestAnAnswerBeginsWithNoMoreThanItsWindow(t *testing.T) {
 	overGateOf(t, 32<<10, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, strings.Repeat("x", 40<<10))
@@ -81,7 +81,7 @@ func TestAnAnswerBeginsWithNoMoreThanItsWindow(t *testing.T) {
 	})
 }
 
-// However small parts are, 4,096 messages of an exchange are unconfirmed at most.
+// However small the parts, at most 4,096 messages of an exchange are unconfirmed.
 func TestALinkHasFewMessagesOfAnExchangeUnconfirmed(t *testing.T) {
 	const most = 4096
 	var goOn chan bool // made in the bubble

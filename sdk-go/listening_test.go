@@ -16,8 +16,8 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// polled plays a gateway that streams, in fake time: each poll is noted with its time and form and answered by the next
-// of the answers, and the later ones by the last of them. It returns what was noted within the time, and the states.
+// polled plays a gateway that streams, in fake time. It notes each poll with its time and form, and answers
+// it with the next of the answers, or the last one. It returns the polls within the time, and the states.
 func polled(t *testing.T, within time.Duration, answers ...func(http.ResponseWriter, *http.Request)) (polls []string, states []reversehttp.State) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex // guards polls and noted
@@ -56,7 +56,7 @@ func polled(t *testing.T, within time.Duration, answers ...func(http.ResponseWri
 	return polls, states
 }
 
-// open streams text and stays open for a while; negative is for ever.
+// open streams text and stays open for a while; negative means for ever.
 func open(text string, lasting time.Duration) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/x-ndjson; charset=utf-8")
@@ -137,7 +137,7 @@ func TestAStreamThatEndsIsAskedForAgain(t *testing.T) {
 	if !slices.Equal(states, []reversehttp.State{reversehttp.Online}) {
 		t.Errorf("states = %v, want that nobody is told of trouble", states)
 	}
-	// With a message that is worth it at once; without one it would be a tight loop.
+	// After a message the next poll is sent at once; without one that would be a tight loop.
 	polls, _ = polled(t, 100*time.Second, open("\n", 0))
 	if n := len(polls); n < 4 || n > 60 {
 		t.Errorf("%d polls in 100 s, want that they wait longer and longer", n)
@@ -169,14 +169,14 @@ func TestAStreamOfSomethingElseIsAFailedPoll(t *testing.T) {
 	}
 }
 
-// news is a message of a stream that did not come before.
+// news is a new message of a stream.
 func news(n int) string {
 	return fmt.Sprintf(`{"cursor":"c%d","type":"request","id":"x%[1]d","attempt":1,"timeoutMs":60000,"method":"GET","target":"/",`+
 		`"url":"http://demo.localhost:8080/","base":"http://demo.localhost:8080/","headers":[],"responseUrl":"%s/response"}`, n, testOrigin)
 }
 
-// A cache or a proxy that replays an answer must not become a loop. A gateway that gave out new cursors for nothing would
-// be one, too.
+// A cache or a proxy that replays an answer must not cause a loop, and neither must a gateway with new
+// cursors but no messages.
 func TestPollsThatBringNoNewsBackOff(t *testing.T) {
 	batch := func(cursor, messages string) func(http.ResponseWriter, *http.Request) {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -200,7 +200,7 @@ func TestPollsThatBringNoNewsBackOff(t *testing.T) {
 				}
 				answer(n)(w, r)
 			})
-			// Half of 30 s on average, with jitter, once it is slow.
+			// Half of 30 s on average, with jitter, once the wait has grown.
 			if n := len(polls); n < 100 || n > 600 {
 				t.Errorf("%d polls in an hour, want that they wait longer and longer, and go on", n)
 			}
@@ -211,8 +211,8 @@ func TestPollsThatBringNoNewsBackOff(t *testing.T) {
 	}
 }
 
-// The exchange of a cancellation may have ended, where its handler noticed by itself.
-func TestCancellationsThatDidNotComeBeforeAreNews(t *testing.T) {
+// The exchange of a cancellation may have ended already, if its handler noticed by itself.
+func TestNewCancellationsAreNews(t *testing.T) {
 	const most = 2000
 	n := 0
 	polls, _ := polled(t, time.Minute, func(w http.ResponseWriter, r *http.Request) {

@@ -11,7 +11,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// bounded refuses requests with more content than that, by what they announce, as a proxy with a bound does.
+// bounded refuses requests that announce more content than its bound, like a proxy.
 type bounded struct {
 	http.RoundTripper
 	most          int64
@@ -70,7 +70,7 @@ func TestAnAnswerOfKnownLengthIsOneLongPart(t *testing.T) {
 	}
 }
 
-// A handler that declares more than it writes, and one that panics in the middle, cut a long part.
+// A handler that writes less than it declares, and one that panics in the middle, cut a long part.
 func TestALongPartThatBreaksOffCutsTheAnswer(t *testing.T) {
 	for _, path := range []string{"less", "panic"} {
 		inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {

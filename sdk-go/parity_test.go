@@ -26,7 +26,7 @@ import (
 var parity = []struct {
 	name     string
 	handler  http.Handler
-	requests []string // method, target, and lines of fields, and after an empty line the content
+	requests []string // method, target and fields in lines, then an empty line and the content
 }{
 	{"implicit 200", handle(func(w http.ResponseWriter, r *http.Request) {}), []string{"GET /", "HEAD /", "POST /\n\nabc"}},
 	{"write", handle(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") }), []string{"GET /", "HEAD /"}},
@@ -137,7 +137,7 @@ var parity = []struct {
 	}), []string{"GET /", "POST /\n\nabc"}},
 	{"timeout handler", http.TimeoutHandler(handle(func(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
-		for err := error(nil); err == nil; { // returning before the time-out is written would race with it
+		for err := error(nil); err == nil; { // an earlier return would race with the time-out
 			_, err = io.WriteString(w, "late")
 		}
 	}), time.Millisecond, "slow"), []string{"GET /"}},
@@ -157,7 +157,7 @@ func handlersBehaveAsUnderNetHTTP(t *testing.T) {
 		l := lend(t, shape, gateway.Options{})
 		for _, c := range parity {
 			t.Run(fmt.Sprint(shape, " ", c.name), func(t *testing.T) {
-				t.Parallel() // net/http keeps what it refused open for a while
+				t.Parallel() // net/http keeps refused connections open for a while
 				direct := httptest.NewUnstartedServer(c.handler)
 				direct.Config.ErrorLog = log.New(io.Discard, "", 0)
 				direct.Start()
@@ -177,7 +177,7 @@ func handlersBehaveAsUnderNetHTTP(t *testing.T) {
 	}
 }
 
-// visit sends a request of the table, its target below a path, byte for byte.
+// visit sends a request of the table, with its target below a path, byte for byte.
 func visit(t *testing.T, addr, host, below, request string) *http.Response {
 	head, content, _ := strings.Cut(request, "\n\n")
 	line, fields, _ := strings.Cut(head, "\n")
@@ -194,7 +194,7 @@ func visit(t *testing.T, addr, host, below, request string) *http.Response {
 	return exchange(t, addr, method, b.Bytes())
 }
 
-// exchange sends bytes and reads the response whole.
+// exchange sends bytes and reads the whole response.
 func exchange(t *testing.T, addr, method string, raw []byte) *http.Response {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -304,7 +304,7 @@ var files = fstest.MapFS{
 	"big.bin":    {Data: bytes.Repeat([]byte{0, 255, 7, 'a'}, 50_000), ModTime: old},
 }
 
-// proxy passes requests on to a server in memory, which shows what it got.
+// proxy forwards requests to a server in memory, which shows what it got.
 func proxy() http.Handler {
 	origin := handle(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/304" {

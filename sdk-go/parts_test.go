@@ -23,13 +23,13 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// Each handler is visited on a net/http server and through a gateway, in fake time. What the visitor sees, and when, is
-// the same; what the handler notes is too.
+// Each handler is visited on a net/http server and through a gateway, in fake time. The visitor sees the same
+// at the same times, and so does the handler.
 var streams = []struct {
 	name    string
 	handler func(t *testing.T, note func(...any)) http.HandlerFunc
 	visit   func(visitorOf) string
-	want    string // what both give; empty where net/http alone says
+	want    string // the result of both; empty means that of net/http
 }{
 	{"flushes are seen at once", func(t *testing.T, note func(...any)) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -348,7 +348,7 @@ func streamsBehaveAsUnderNetHTTP(t *testing.T) {
 	}
 }
 
-// await waits for all handlers and the visit; visits of a case come one after the other.
+// await waits for all handlers and the visit; the visits of a case follow one another.
 func await(t *testing.T, done chan bool) {
 	t.Helper()
 	for quiet := false; !quiet; {

@@ -37,8 +37,8 @@ func TestAPatienceEndsAfterASilence(t *testing.T) {
 	})
 }
 
-// Where nobody gets to run, nobody is heard.
-func TestAPatienceWaitsForWhoIsStarved(t *testing.T) {
+// While no goroutine can run, silence does not count.
+func TestAPatienceWaitsWhileGoroutinesAreStarved(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	var over, done atomic.Bool
 	var busy sync.WaitGroup
@@ -50,7 +50,7 @@ func TestAPatienceWaitsForWhoIsStarved(t *testing.T) {
 	}
 	p := newPatience(8*time.Millisecond, func() { over.Store(true) })
 	for range 10 {
-		runtime.Gosched() // comes back when all others had their time
+		runtime.Gosched() // returns when all others have run
 		p.renew(8 * time.Millisecond)
 	}
 	done.Store(true)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// pipes is a network of its own, so that time may pass in synctest. It is a listener, and dials itself.
+// pipes is a network in memory, so that time can pass in synctest. It is a listener, and dials itself.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}

@@ -21,7 +21,7 @@ type tally struct {
 	base   http.RoundTripper
 	meddle func(*http.Request) *http.Response
 
-	mu sync.Mutex // guards what follows
+	mu sync.Mutex // guards the fields below
 	n  map[string]int
 }
 
@@ -47,8 +47,8 @@ func (c *tally) count(segment string) int {
 	return c.n[segment]
 }
 
-// A stream that is fast goes in ever larger posts, one that is not in what it flushes.
-func TestMuchGoesInFewPosts(t *testing.T) {
+// A fast stream is sent in growing POSTs, a slow one as it is flushed.
+func TestLongContentIsSentInFewPosts(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		c := &tally{base: client.Transport}
 		s, served := begin(t, &http.Client{Transport: c}, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) {
@@ -84,7 +84,8 @@ func TestMuchGoesInFewPosts(t *testing.T) {
 	})
 }
 
-// A proxy that passes a request on while it comes may refuse it in the middle. What has arrived of it is not sent twice.
+// A proxy that forwards a request while it arrives may refuse it in the middle. Content that has arrived is
+// not sent twice.
 func TestAPostThatIsRefusedMidwayGoesInHalves(t *testing.T) {
 	for _, most := range []int64{80_000, 100_000} {
 		inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
@@ -94,7 +95,7 @@ func TestAPostThatIsRefusedMidwayGoesInHalves(t *testing.T) {
 				for p := content; len(p) > 0; p = p[min(len(p), 60_000):] {
 					w.Write(p[:min(len(p), 60_000)])
 					if len(p) == len(content) {
-						w.(http.Flusher).Flush() // a beginning is not divided
+						w.(http.Flusher).Flush() // the beginning is not divided
 					}
 				}
 			})
@@ -119,7 +120,7 @@ func TestAPostThatIsRefusedMidwayGoesInHalves(t *testing.T) {
 	}
 }
 
-// midway lets so much of a post come through, and then breaks it off with 413.
+// midway lets the beginning of a POST through, and then answers with 413.
 type midway struct {
 	http.RoundTripper
 	most    int64
@@ -143,13 +144,13 @@ func (m *midway) RoundTrip(r *http.Request) (*http.Response, error) {
 	return page(r, 413, "<h1>Request Entity Too Large</h1>"), nil
 }
 
-// page is an answer that is not the gateway's.
+// page is an answer that is not from the gateway.
 func page(r *http.Request, status int, content string) *http.Response {
 	r.Body.Close()
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(content)), Request: r}
 }
 
-// Where the framed form does not pass, answers go as JSON.
+// If the framed form does not come through, answers are sent as JSON.
 func TestAnswersGoAsJSONWhereTheFramedFormIsRefused(t *testing.T) {
 	for _, status := range []int{400, 403, 415, 501} {
 		inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {

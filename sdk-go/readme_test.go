@@ -46,7 +46,7 @@ func readmeShutdown(ctx context.Context, c *reversehttp.Session, router http.Han
 func readmeReceive(mux *http.ServeMux, secret string, handler http.Handler) error {
 	hook, err := reversehttp.Receive(reversehttp.Webhook{Preset: "github", Secret: secret}, handler)
 	if err != nil {
-		return err // the secret is not one of the preset
+		return err // the secret is invalid for the preset
 	}
 	mux.Handle("/hook", hook)
 	return nil
@@ -82,7 +82,7 @@ func TestEverySnippetOfTheDocumentsCompiles(t *testing.T) {
 	}
 }
 
-// The program of the README above this one builds in an empty folder, by the lines that both show.
+// The program of the main README builds in an empty folder, by the commands that both READMEs show.
 func TestTheProgramOfTheREADMEBuildsInAnEmptyFolder(t *testing.T) {
 	text := read(t, "../README.md")
 	program := regexp.MustCompile("(?s)```go\n(package main.*?)```").FindStringSubmatch(text)

@@ -17,14 +17,14 @@ import (
 	"reversehttp/schema/vectors"
 )
 
-// offersLinks adds the URL of a link to the answer to a claim, where the script has links.
+// offersLinks adds the URL of a link to the answer to a claim, if the script has links.
 func (g *scripted) offersLinks(answer map[string]any) {
 	if g.script.Links != nil {
 		answer["link"] = "ws" + strings.TrimPrefix(g.origin, "http") + "/link"
 	}
 }
 
-// opening takes what is to become of the next link.
+// opening takes the script's next opening of a link.
 func (g *scripted) opening() (o vectors.Opening) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -34,7 +34,7 @@ func (g *scripted) opening() (o vectors.Opening) {
 	return o
 }
 
-// serveLink answers the request for a link.
+// serveLink answers the upgrade for a link.
 func (g *scripted) serveLink(w http.ResponseWriter, r *http.Request) {
 	o := g.opening()
 	switch {
@@ -73,7 +73,7 @@ func (g *scripted) serveLink(w http.ResponseWriter, r *http.Request) {
 	running.Wait()
 }
 
-// fault notes what a gateway would not take.
+// fault notes something that a gateway would not accept.
 func (g *scripted) fault(what string) {
 	g.see(func(seen *vectors.Seen) { seen.Error = what })
 }
@@ -86,7 +86,8 @@ type scriptedLink struct {
 	token   string
 }
 
-// welcome reads the hello, where the upgrade showed no token, and says welcome. It reports whether the link goes on.
+// welcome reads the hello, unless the upgrade had a token, and sends the welcome. It reports whether the link
+// continues.
 func (l *scriptedLink) welcome(ctx context.Context, cursor string) bool {
 	if l.token == "" {
 		first, ok := l.next(ctx)
@@ -108,7 +109,7 @@ func (l *scriptedLink) welcome(ctx context.Context, cursor string) bool {
 		}
 		return said
 	}
-	l.conn.Write(ctx, websocket.MessageText, asMessage(map[string]any{ // in whatever form the others come
+	l.conn.Write(ctx, websocket.MessageText, asMessage(map[string]any{ // always as text
 		"type": "welcome", "limits": l.gateway.limits(),
 		"exchangeWindow": window(l.opening.ExchangeWindow, 262144), "linkWindow": window(l.opening.LinkWindow, 4194304),
 	}))
@@ -118,7 +119,7 @@ func (l *scriptedLink) welcome(ctx context.Context, cursor string) bool {
 	return true
 }
 
-// act does what the script says.
+// act plays the script.
 func (l *scriptedLink) act(ctx context.Context) {
 	for _, a := range l.opening.Does {
 		switch {
@@ -144,14 +145,14 @@ func (l *scriptedLink) act(ctx context.Context) {
 	}
 }
 
-// ping pings as a gateway does until the link ends.
+// ping sends pings as a gateway does, until the link ends.
 func (l *scriptedLink) ping(ctx context.Context) {
 	for !l.opening.Quiet && pause(ctx, 4*time.Second) {
 		l.send(ctx, aPing)
 	}
 }
 
-// pause waits for as long, and reports whether the link is still open.
+// pause waits for d, and reports whether the link is still open.
 func pause(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -161,7 +162,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// until waits until something was seen, or the link ends.
+// until waits until so returns true, or the link ends.
 func (l *scriptedLink) until(ctx context.Context, so func(*vectors.Seen) bool) {
 	for done := false; !done; {
 		l.gateway.see(func(seen *vectors.Seen) { done = so(seen) })
@@ -181,7 +182,7 @@ func asMessage(v any) json.RawMessage {
 	return b
 }
 
-// send sends messages: each by itself as text, or together in the framed form.
+// send sends messages: each one as text, or all together in the framed form.
 func (l *scriptedLink) send(ctx context.Context, messages ...json.RawMessage) {
 	var all []byte
 	for _, m := range messages {
@@ -189,7 +190,7 @@ func (l *scriptedLink) send(ctx context.Context, messages ...json.RawMessage) {
 			all = append(all, vectors.Frame(m)...)
 			continue
 		}
-		l.conn.Write(ctx, websocket.MessageText, m) // the program may have closed
+		l.conn.Write(ctx, websocket.MessageText, m) // the program may have closed the link
 	}
 	if all != nil {
 		l.conn.Write(ctx, websocket.MessageBinary, all)
@@ -210,7 +211,8 @@ func (l *scriptedLink) next(ctx context.Context) ([]vectors.Said, bool) {
 	return messages, true
 }
 
-// read takes in one message of the WebSocket, and gives the results of answers. It reports whether the link goes on.
+// read handles one message of the WebSocket, and sends the results of answers. It reports whether the link
+// continues.
 func (l *scriptedLink) read(ctx context.Context) bool {
 	messages, ok := l.next(ctx)
 	var results []any
@@ -235,7 +237,7 @@ func (l *scriptedLink) read(ctx context.Context) bool {
 	return ok
 }
 
-// TestAScriptedLinkDoesWhatItsScriptSays talks to a scripted gateway as a program would.
+// TestAScriptedLinkDoesWhatItsScriptSays is a program at a scripted gateway.
 func TestAScriptedLinkDoesWhatItsScriptSays(t *testing.T) {
 	for _, framed := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) { linkByHand(t, framed) })

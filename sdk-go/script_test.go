@@ -31,8 +31,8 @@ func TestSessionFollowsEveryScript(t *testing.T) {
 	}
 }
 
-// play runs a session against a scripted gateway until it has done what is expected, and a little longer to see that it
-// does no more.
+// play runs a session against a scripted gateway until it has done what is expected, and a little longer to
+// see that it does no more.
 func play(t *testing.T, c vectors.Script) {
 	g := &scripted{origin: "http://gateway.test", script: c.Gateway}
 	client := listen(t, g)
@@ -67,7 +67,7 @@ func play(t *testing.T, c vectors.Script) {
 	}
 }
 
-func TestASessionTellsWhereItsRecordingsAre(t *testing.T) {
+func TestASessionHasTheURLOfItsRecordings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for inspect, want := range map[bool]string{true: "http://gateway.test/exchanges", false: ""} {
 			client := listen(t, &scripted{origin: "http://gateway.test"})
@@ -83,11 +83,11 @@ func TestASessionTellsWhereItsRecordingsAre(t *testing.T) {
 	})
 }
 
-// scripted is a gateway that answers as a script says, and remembers what it saw.
+// scripted is a gateway that answers by a script, and remembers what it saw.
 type scripted struct {
 	origin string
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	script vectors.Scripted
 	seen   vectors.Seen
 }
@@ -167,7 +167,7 @@ func (g *scripted) wait(r *http.Request) {
 	}
 }
 
-// stream sends chunks, each when the gateway has seen the one before, and then ends, fails or waits.
+// stream sends chunks, each once the gateway has seen the earlier one, and then ends, fails or waits.
 func (g *scripted) stream(w http.ResponseWriter, r *http.Request, h vectors.Handler) {
 	chunks := h.Chunks
 	h.Body = &chunks[0]
@@ -196,7 +196,7 @@ func (g *scripted) saw(content string) bool {
 	return slices.ContainsFunc(g.seen.Answers, func(m map[string]any) bool { return m["body"] == content })
 }
 
-// answerWith writes the answer of a case, and nothing that it does not say.
+// answerWith writes exactly the answer of a case.
 func answerWith(w http.ResponseWriter, a vectors.Answer) {
 	w.Header()["Content-Type"] = nil
 	for _, f := range a.Headers {
@@ -206,7 +206,7 @@ func answerWith(w http.ResponseWriter, a vectors.Answer) {
 	w.Write(a.Bytes())
 }
 
-// bytesOf gives each character the byte of its number.
+// bytesOf converts each character to the byte of its number.
 func bytesOf(s string) string {
 	var b []byte
 	for _, r := range s {
@@ -364,7 +364,7 @@ func (g *scripted) limits() map[string]int {
 	return most
 }
 
-// token is that of the claim, for which only links are asked.
+// token returns the token of the claim, which only links need.
 func (g *scripted) token() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()

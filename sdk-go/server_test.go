@@ -59,7 +59,7 @@ func TestAHandlerFindsAServerThatLogsToTheLogger(t *testing.T) {
 	}
 }
 
-// lines are those of a log.
+// lines are the lines of a log.
 type lines chan string
 
 func (l lines) Write(line []byte) (int, error) {
@@ -101,7 +101,7 @@ func TestACookieThatTheGatewayDropsIsLogged(t *testing.T) {
 	}
 }
 
-func TestAPanicIsToldToTheDefaultLogger(t *testing.T) {
+func TestAPanicIsLoggedByTheDefaultLogger(t *testing.T) {
 	var logged safeBuffer
 	before, output, flags := slog.Default(), log.Writer(), log.Flags()
 	t.Cleanup(func() {

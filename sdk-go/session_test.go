@@ -20,7 +20,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// inBubble runs a real gateway, with a client for it, where time is fake.
+// inBubble runs a real gateway, and a client for it, in fake time.
 func inBubble(t *testing.T, run func(t *testing.T, g *gateway.Gateway, client *http.Client)) {
 	synctest.Test(t, func(t *testing.T) {
 		g, err := gateway.New(gateway.Options{PublicURL: "http://{label}.gateway.test/", Doors: family.Doors(family.Options{})})
@@ -29,13 +29,13 @@ func inBubble(t *testing.T, run func(t *testing.T, g *gateway.Gateway, client *h
 		}
 		defer g.Close()
 		run(t, g, listen(t, g))
-		time.Sleep(time.Second) // net/http closes the connection of a stream that is cut short gently
+		time.Sleep(time.Second) // net/http closes the connection of a cut stream slowly
 	})
 }
 
 const testOrigin = "http://gateway.test"
 
-// begin claims demo and serves it. The function it returns waits for the end of Serve.
+// begin claims demo and serves it. The returned function waits for the end of Serve.
 func begin(t *testing.T, client *http.Client, o reversehttp.Options, h http.HandlerFunc) (*reversehttp.Session, func() error) {
 	t.Helper()
 	o.Client = client
@@ -54,7 +54,7 @@ func begin(t *testing.T, client *http.Client, o reversehttp.Options, h http.Hand
 	return s, func() error { return <-served }
 }
 
-// visitor is a request of a visitor under way.
+// visitor is a visitor's request in progress.
 type visitor struct {
 	leave  context.CancelFunc
 	answer chan string // the status and the content, or the error
@@ -90,7 +90,7 @@ func errText(err error) string {
 	return " " + err.Error()
 }
 
-// check compares what a visitor got.
+// check compares a visitor's answer.
 func check(t *testing.T, v *visitor, want string) {
 	t.Helper()
 	if got := <-v.answer; !strings.HasPrefix(got, want) {
@@ -123,9 +123,11 @@ func TestATakenLabelIsAnErrorToBranchOn(t *testing.T) {
 	})
 }
 
-func TestShutdownLetsWhatRunsAnswer(t *testing.T) { overEach(t, shutdownLetsWhatRunsAnswer) }
+func TestShutdownLetsRunningHandlersAnswer(t *testing.T) {
+	overEach(t, shutdownLetsRunningHandlersAnswer)
+}
 
-func shutdownLetsWhatRunsAnswer(t *testing.T) {
+func shutdownLetsRunningHandlersAnswer(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		release := make(chan bool)
 		s, served := begin(t, client, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) {
@@ -136,7 +138,7 @@ func shutdownLetsWhatRunsAnswer(t *testing.T) {
 		synctest.Wait()
 		down := make(chan error)
 		go func() { down <- s.Shutdown(t.Context()) }()
-		// Longer than the gateway lets a session be silent.
+		// Longer than a gateway allows a session to be silent.
 		time.Sleep(40 * time.Second)
 		if got := s.State(); got != reversehttp.Online {
 			t.Errorf("state while draining = %v, want online", got)
@@ -155,9 +157,9 @@ func shutdownLetsWhatRunsAnswer(t *testing.T) {
 	})
 }
 
-func TestWhatComesDuringShutdownMovesOn(t *testing.T) { overEach(t, whatComesDuringShutdownMovesOn) }
+func TestRequestsDuringShutdownMoveOn(t *testing.T) { overEach(t, requestsDuringShutdownMoveOn) }
 
-func whatComesDuringShutdownMovesOn(t *testing.T) {
+func requestsDuringShutdownMoveOn(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		release := make(chan bool)
 		s, served := begin(t, client, reversehttp.Options{}, func(w http.ResponseWriter, r *http.Request) {
@@ -168,7 +170,8 @@ func whatComesDuringShutdownMovesOn(t *testing.T) {
 		synctest.Wait()
 		go s.Shutdown(t.Context())
 		time.Sleep(3 * time.Second)
-		// The next sign of life is a poll that finds this one, which nobody else would take; a POST, that must not run twice.
+		// The next poll, a sign of life, finds this request, which no other session would take; as a POST it
+		// must not run twice.
 		late := visitURL(client, "POST", demo)
 		time.Sleep(3 * time.Second)
 		heir, heirServed := begin(t, client, reversehttp.Options{Token: s.Token()}, func(w http.ResponseWriter, r *http.Request) {
@@ -305,9 +308,11 @@ func theTimeForAnAnswerEndsTheContext(t *testing.T) {
 	})
 }
 
-func TestOnlySoManyHandlersRunAtOnce(t *testing.T) { overEach(t, onlySoManyHandlersRunAtOnce) }
+func TestConcurrencyBoundsRunningHandlers(t *testing.T) {
+	overEach(t, concurrencyBoundsRunningHandlers)
+}
 
-func onlySoManyHandlersRunAtOnce(t *testing.T) {
+func concurrencyBoundsRunningHandlers(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		var mu sync.Mutex
 		now, most := 0, 0
@@ -489,7 +494,8 @@ func aSessionSurvivesItsGateway(t *testing.T) {
 	})
 }
 
-// A session that was cut off comes back; what it ran goes on, is not begun again, and its answer reaches the visitor.
+// A session that was cut off comes back: its handlers continue, are not begun again, and their answers reach
+// the visitors.
 func TestAnAnswerFollowsItsExchangeToTheNextSession(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 		cut := &cutter{base: client.Transport}
@@ -506,7 +512,7 @@ func TestAnAnswerFollowsItsExchangeToTheNextSession(t *testing.T) {
 			<-r.Context().Done()
 		})
 		cut.cut(true)
-		time.Sleep(15 * time.Second) // the gateway holds the session for lost, and gives the exchange to the other
+		time.Sleep(15 * time.Second) // the gateway counts the session as lost, and moves the exchange to the other
 		if got := s.State(); got != reversehttp.Reconnecting {
 			t.Errorf("state without a network = %v, want reconnecting", got)
 		}
@@ -514,7 +520,7 @@ func TestAnAnswerFollowsItsExchangeToTheNextSession(t *testing.T) {
 		for s.State() != reversehttp.Online {
 			time.Sleep(time.Second)
 		}
-		close(release) // the new session is refused the answer, for the exchange is the other's
+		close(release) // the answer by the new session is refused, since the exchange belongs to the other
 		synctest.Wait()
 		other.Close()
 		otherServed()
@@ -531,7 +537,7 @@ func TestAnAnswerFollowsItsExchangeToTheNextSession(t *testing.T) {
 type cutter struct {
 	base http.RoundTripper
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	down bool
 	stop []context.CancelFunc
 }
@@ -599,7 +605,7 @@ func TestAKeyOpensAGatewayThatNeedsOne(t *testing.T) {
 	})
 }
 
-func TestClaimReportsWhatIsNoGateway(t *testing.T) {
+func TestClaimReportsAServerThatIsNotAGateway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := listen(t, http.NotFoundHandler())
 		for _, origin := range []string{testOrigin, "gateway.test", "ftp://gateway.test", "http://%zz"} {

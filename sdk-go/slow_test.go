@@ -16,10 +16,10 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// overheard counts the claims that a program makes, and the ways by which it asks for requests.
+// overheard counts a program's claims, and its ways of polling.
 type overheard struct {
 	http.RoundTripper
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	claims int
 	ways   map[string]int
 }
@@ -56,7 +56,7 @@ func (s *standings) get() []reversehttp.State {
 	return slices.Clone(s.all)
 }
 
-// An answer of 1 MiB takes a minute, and a session lasts as if it took none.
+// An answer of 1 MiB takes a minute, and the session lasts as if it took no time.
 func TestALineThatIsSlowCostsNothing(t *testing.T) {
 	for name, reads := range map[string]int{"visitors who read at once": 1 << 30, "visitors who are slow too": 4_000} {
 		t.Run(name, func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestALineThatIsSlowCostsNothing(t *testing.T) {
 				sendsMuchSlowly(t, l, program, visitors, reads)
 			}
 			t.Run("HTTP/1.1", func(t *testing.T) { overWan(t, 20_000, 1<<20, test) })
-			// All that is on its way lies before a poll.
+			// Everything in flight is ahead of a poll.
 			t.Run("HTTP/2", func(t *testing.T) { overWanByHTTP2(t, 50_000, test) })
 		})
 	}
@@ -114,7 +114,7 @@ func sendsMuchSlowly(t *testing.T, l *wan, program, visitors *http.Client, reads
 		t.Errorf("%d claims, asked for requests by %v; want one, and one way", heard.claims, heard.ways)
 	}
 	heard.mu.Unlock()
-	// As base64 it is a third longer, and a probe has 1 MiB.
+	// Base64 adds a third, and a probe has 1 MiB.
 	if sent, most := l.up.Load(), int64((2<<20+200_000)*4/3+1<<20+128<<10); sent > most {
 		t.Errorf("%d bytes were sent, want %d at most: nothing twice", sent, most)
 	}
@@ -122,7 +122,7 @@ func sendsMuchSlowly(t *testing.T, l *wan, program, visitors *http.Client, reads
 	served()
 }
 
-// A line that stands still is not dead.
+// A line that stalls is not dead.
 func TestAnAnswerOutlastsAStall(t *testing.T) {
 	overWanByHTTP2(t, 1_000_000, func(t *testing.T, l *wan, program, visitors *http.Client) {
 		var states standings
@@ -143,7 +143,7 @@ func TestAnAnswerOutlastsAStall(t *testing.T) {
 	})
 }
 
-// dribble gives an answer to a poll, a byte every 5 s, and as many of them as are wanted; then it is silent.
+// dribble answers a poll with one byte every 5 s, up to n bytes, and then falls silent.
 func dribble(content string, n int) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -160,7 +160,8 @@ func dribble(content string, n int) func(http.ResponseWriter, *http.Request) {
 
 func TestABatchMayComeSlowly(t *testing.T) {
 	const batch = `{"cursor":"c1","messages":[]}`
-	// The first poll asks for a stream, and has a batch; the second, after one that was kept back, asks for that.
+	// The first poll asks for a stream and gets a batch; the second, after a stream was held back, asks for a
+	// batch.
 	kept := func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	empty := func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204) }
 	polls, states := polled(t, 400*time.Second, dribble(batch, len(batch)), kept, empty, dribble(batch, len(batch)), parked)
@@ -175,7 +176,7 @@ func TestABatchMayComeSlowly(t *testing.T) {
 	}
 }
 
-// Where one came through the next has more time.
+// After one stream came through, the next one has more time.
 func TestAStreamThatIsLateIsNotKeptBack(t *testing.T) {
 	after := func(d time.Duration) func(http.ResponseWriter, *http.Request) {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -190,11 +191,11 @@ func TestAStreamThatIsLateIsNotKeptBack(t *testing.T) {
 	}
 }
 
-// slowly is a gateway that takes what is posted to it as slowly as may be.
+// slowly is a gateway that reads POSTs as slowly as possible.
 type slowly struct {
 	http.Handler
 	mu    sync.Mutex // guards posts
-	posts []int      // how much was taken of each
+	posts []int      // how much of each was read
 }
 
 func (g *slowly) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -214,7 +215,7 @@ func (g *slowly) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.Handler.ServeHTTP(w, r)
 }
 
-// request is a batch with one.
+// request is a batch with one request.
 var request = []byte(`{"cursor":"c1","messages":[{"type":"request","id":"x1","method":"GET","target":"/","url":"http://demo.localhost:8080/",
 	"base":"http://demo.localhost:8080/","httpVersion":"1.1","remoteAddr":"203.0.113.9","headers":[],"attempt":1,"timeoutMs":600000,
 	"responseUrl":"http://gateway.test/response"}]}`)
@@ -237,7 +238,7 @@ func TestAnAnswerThatGoesSlowlyGoesOnce(t *testing.T) {
 	})
 }
 
-// A gateway that has fallen silent does not keep an answer for as long as a slow one may.
+// If a gateway falls silent, an answer does not wait for as long as a slow one may take.
 func TestAnAnswerThatWentIntoASilenceGoesAgainAfterIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
@@ -303,7 +304,7 @@ func TestADeadLineIsNoticed(t *testing.T) {
 	})
 }
 
-// What a link has sent may be on its way for a minute. It is not taken for received by then.
+// Messages of a link may be in flight for a minute, and must not count as received.
 func TestAnAnswerThatLiesBehindOthersIsKept(t *testing.T) {
 	inWan(t, 20_000, 1<<20, func(t *testing.T, l *wan, program, visitors *http.Client) {
 		s, served := begin(t, program, reversehttp.Options{Timeout: 5 * time.Minute, Transport: reversehttp.TransportLink}, func(w http.ResponseWriter, r *http.Request) {

@@ -11,7 +11,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// A message of a link is one call of the system, however long it is.
+// A message of a link is written by one system call, however long it is.
 func TestAMessageOfALinkIsOneWrite(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	var largest atomic.Int64

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestAListenerMayChangeTheStateAndHearsAllInOrder(t *testing.T) {
+func TestAListenerMayChangeTheStateAndGetsAllChangesInOrder(t *testing.T) {
 	var s standing
 	var heard []State
 	s.listener = func(to State) {

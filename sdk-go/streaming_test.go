@@ -16,7 +16,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// writeUntilItFails writes and flushes until that fails, and says how much was written.
+// writeUntilItFails writes and flushes until that fails, and returns how much was written.
 func writeUntilItFails(w http.ResponseWriter, size int, pause time.Duration) (n int, err error) {
 	c := http.NewResponseController(w)
 	for err == nil {
@@ -34,7 +34,7 @@ func writeUntilItFails(w http.ResponseWriter, size int, pause time.Duration) (n 
 func TestWritesFailWhenTheVisitorHasLeft(t *testing.T) { overEach(t, writesFailWhenTheVisitorHasLeft) }
 
 func writesFailWhenTheVisitorHasLeft(t *testing.T) {
-	for _, size := range []int{100, 300_000} { // in parts, and as it is
+	for _, size := range []int{100, 300_000} { // in parts, and directly
 		inBubble(t, func(t *testing.T, _ *gateway.Gateway, client *http.Client) {
 			ended := make(chan error, 1)
 			var cause error
@@ -62,8 +62,8 @@ func writesFailWhenTheVisitorHasLeft(t *testing.T) {
 	}
 }
 
-// isLeaving reports whether a cause is that the visitor left. A cancellation says so, and so does the answer to what is
-// sent; either may come first.
+// isLeaving reports whether a cause is that the visitor left. A cancellation means that, and so does the
+// result of a sent message; either may come first.
 func isLeaving(cause error) bool {
 	s := cause.Error()
 	return s == "reversehttp: the visitor left" || s == "reversehttp: the gateway takes the answer no more"
@@ -100,7 +100,7 @@ func aQuietHandlerLearnsThatTheVisitorLeft(t *testing.T) {
 	})
 }
 
-// A visitor who does not read holds the handler, however much it has.
+// A visitor who does not read holds the handler, however much content it has.
 func TestWritesWaitForASlowVisitor(t *testing.T) { overEach(t, writesWaitForASlowVisitor) }
 
 func writesWaitForASlowVisitor(t *testing.T) {
@@ -123,7 +123,7 @@ func writesWaitForASlowVisitor(t *testing.T) {
 			}
 			time.Sleep(10 * time.Second)
 			before := written.Load()
-			if before > 1<<20+256<<10 { // the window of a link, and what is held
+			if before > 1<<20+256<<10 { // the window of a link, and buffered content
 				t.Errorf("size %d: %d bytes were written and nobody read", size, before)
 			}
 			if _, err := io.ReadFull(resp.Body, make([]byte, 5<<20)); err != nil {
@@ -204,7 +204,7 @@ func anUploadThatIsCutShortFailsTheHandlersRead(t *testing.T) {
 		if got := <-ended; got.n != 100_000 || got.err == nil {
 			t.Errorf("read %d bytes, %v; want 100000 and an error", got.n, got.err)
 		}
-		time.Sleep(time.Second) // net/http closes the visitor's connection gently
+		time.Sleep(time.Second) // net/http closes the visitor's connection slowly
 		s.Close()
 		served()
 	})
@@ -228,7 +228,7 @@ func TestALostSessionEndsItsStreams(t *testing.T) {
 			}
 			synctest.Wait()
 			cut.cut(true)
-			time.Sleep(15 * time.Second) // the gateway holds the session for lost
+			time.Sleep(15 * time.Second) // the gateway counts the session as lost
 			cut.cut(false)
 			if n, err := io.Copy(io.Discard, resp.Body); !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("size %d: the visitor read %d bytes, %v; want that the answer is cut short", size, n, err)

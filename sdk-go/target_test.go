@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestTheBaseIsTakenOffTheTarget(t *testing.T) {
+func TestTheBaseIsRemovedFromTheTarget(t *testing.T) {
 	for _, c := range []struct{ target, base, want string }{
 		{"/x?y=/at/demo/", "http://demo.localhost:8080/", "/x?y=/at/demo/"},
 		{"/at/demo/x%2Fy?z", "http://localhost:8080/at/demo/", "/x%2Fy?z"},
@@ -48,7 +48,7 @@ func TestEveryTargetIsAURL(t *testing.T) {
 	}
 }
 
-// A proxy made of net/http sends EscapedPath on, and joins RawPath with a path of its own.
+// A proxy built with net/http forwards EscapedPath, and joins RawPath with its own path.
 func TestOneRawCharacterLeavesTheEscapesOfATargetAlone(t *testing.T) {
 	for c := byte('!'); c != 0; c++ {
 		if c == '%' || c == '?' || c == 0x7f {

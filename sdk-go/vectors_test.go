@@ -58,7 +58,7 @@ func vectorsPassThroughARealGateway(t *testing.T) {
 	}
 }
 
-// envelopeOf makes what a handler sees an envelope again, and reads the content.
+// envelopeOf converts a handler's request back to an envelope, and reads the content.
 func envelopeOf(r *http.Request) (schema.Request, []byte) {
 	info := reversehttp.RequestInfo(r.Context())
 	e := schema.Request{
@@ -80,7 +80,7 @@ func envelopeOf(r *http.Request) (schema.Request, []byte) {
 	return e, b
 }
 
-// What a gateway puts into an envelope by default.
+// How much content a gateway puts into an envelope by default.
 const inlineBytes = 64 << 10
 
 func fieldsOf(h http.Header) []schema.Field {
@@ -93,7 +93,7 @@ func fieldsOf(h http.Header) []schema.Field {
 	return fields
 }
 
-// textOf gives each byte the character of its number.
+// textOf converts each byte to the character of its number.
 func textOf(s string) string {
 	runes := make([]rune, len(s))
 	for i := range len(s) {

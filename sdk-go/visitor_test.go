@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// patient has a client wait for 100 (Continue).
+// patient makes a client wait for 100 (Continue).
 func patient(c *http.Client) { c.Transport.(*http.Transport).ExpectContinueTimeout = patience }
 
 // visitorOf visits a URL.
@@ -27,7 +27,7 @@ func (v visitorOf) request(method string, content io.Reader) *http.Request {
 	return req
 }
 
-// head gives the status, and when the head was there.
+// head returns the status, and when the head arrived.
 func (v visitorOf) head(method string) string {
 	start := time.Now()
 	resp, err := v.client.Do(v.request(method, nil))
@@ -85,13 +85,13 @@ func ending(err error) string {
 	return err.Error()
 }
 
-// pattern returns content without end, of which no two places look the same for long.
+// pattern returns endless content in which no two places look alike for long.
 func pattern() io.Reader { return &patterned{} }
 
 type patterned struct{ at uint32 }
 
-// stripes are the 256 bytes of content that begin where at is a multiple of 256. Copying them costs
-// a race detector much less than making each byte does.
+// stripes are the 256 bytes of content that begin where at is a multiple of 256. With the race detector,
+// copying them is much cheaper than computing each byte.
 var stripes = func() (all [256][256]byte) {
 	for i := range all {
 		for j := range all[i] {
@@ -112,7 +112,7 @@ func (p *patterned) Read(b []byte) (int, error) {
 
 var large, _ = io.ReadAll(io.LimitReader(pattern(), 3_000_000))
 
-// counted counts what is read.
+// counted counts the bytes read.
 type counted struct {
 	io.Reader
 	n atomic.Int64

@@ -15,7 +15,7 @@ import (
 	"reversehttp/schema/vectors"
 )
 
-// waitingSession is a session of which nothing but the waits is there.
+// waitingSession is a session with nothing but its waits.
 func waitingSession() *Session {
 	s := &Session{}
 	s.life, s.end = context.WithCancelCause(context.Background())

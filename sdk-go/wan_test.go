@@ -19,11 +19,12 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// wan is a slow line between a program and its gateway, in fake time. All connections share it, piece by piece in turn.
-// Like a system it holds some of what is written to a connection, which is then on its way.
+// wan is a slow line between a program and its gateway, in fake time. All connections share it, piece by
+// piece in turn. Like an operating system it buffers some of what is written to a connection, which is then
+// in flight.
 type wan struct {
 	rate  int          // bytes a second, each way
-	holds int          // of a connection, each way
+	holds int          // bytes buffered for a connection, each way
 	turns [2]chan bool // up and down
 	up    atomic.Int64 // bytes that went up
 
@@ -31,7 +32,7 @@ type wan struct {
 	ends []*wanEnd
 }
 
-// wanPiece is what a connection sends in its turn, in bytes.
+// wanPiece is how many bytes a connection sends in its turn.
 const wanPiece = 4 << 10
 
 func newWan(rate, holds int) *wan {
@@ -62,7 +63,7 @@ func (l *wan) kill() {
 	}
 }
 
-// stall has nothing move for a time.
+// stall stops all data for a time.
 func (l *wan) stall(d time.Duration) {
 	for _, turn := range l.turns {
 		turn <- true
@@ -79,10 +80,10 @@ type wanEnd struct {
 	wan  *wan
 	way  int
 	dead atomic.Bool
-	more chan bool // something is held, or it is closed; one place
-	room chan bool // something has gone, or a deadline was set; one place
+	more chan bool // something is buffered, or it is closed; one place
+	room chan bool // something was sent, or a deadline was set; one place
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	held   []byte
 	closed bool
 	broken error
@@ -98,7 +99,7 @@ func (l *wan) end(c net.Conn, way int) *wanEnd {
 	return e
 }
 
-// tell says something to who waits on a channel of one place.
+// tell wakes a waiter on a channel with one place.
 func tell(c chan bool) {
 	select {
 	case c <- true:
@@ -106,7 +107,7 @@ func tell(c chan bool) {
 	}
 }
 
-// take returns what is sent next.
+// take returns the next piece to send.
 func (e *wanEnd) take() (piece []byte, over bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -115,7 +116,7 @@ func (e *wanEnd) take() (piece []byte, over bool) {
 	return piece, e.closed && len(piece) == 0 || e.broken != nil
 }
 
-// send sends what is held, until the connection is closed.
+// send sends the buffered data, until the connection is closed.
 func (e *wanEnd) send() {
 	defer e.Conn.Close()
 	for {
@@ -201,7 +202,7 @@ func (e *wanEnd) SetWriteDeadline(at time.Time) error {
 	return nil
 }
 
-// Close lets what is held go, and takes nothing more in.
+// Close lets buffered data go out, and accepts no more.
 func (e *wanEnd) Close() error {
 	e.mu.Lock()
 	closed := e.closed
@@ -218,13 +219,14 @@ func (e *wanEnd) Close() error {
 	return nil
 }
 
-// overWan runs a test with a program behind a slow line, which uses each of the transports. Visitors have a fast one.
+// overWan runs a test with a program behind a slow line, by each of the transports. Visitors have a fast
+// line.
 func overWan(t *testing.T, rate, holds int, run func(t *testing.T, l *wan, program, visitors *http.Client)) {
 	overEach(t, func(t *testing.T) { inWan(t, rate, holds, run) })
 }
 
-// overWanByHTTP2 is overWan for those that HTTP/2 can carry. A connection takes whatever is written: net/http waits with a
-// mutex, in which fake time stands still.
+// overWanByHTTP2 is overWan for transports that HTTP/2 can carry. A connection accepts everything that is
+// written: net/http waits with a mutex, during which fake time stands still.
 func overWanByHTTP2(t *testing.T, rate int, run func(t *testing.T, l *wan, program, visitors *http.Client)) {
 	overEach(t, func(t *testing.T) {
 		if transportOf(t) != "link" {

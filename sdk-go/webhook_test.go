@@ -51,7 +51,7 @@ func receiveAll(t *testing.T, c vectors.Webhooks) {
 	ask := func(r *http.Request) (answer *http.Response) {
 		defer func() {
 			if recover() != nil {
-				answer = &http.Response{Body: http.NoBody} // as the case has it: without a status
+				answer = &http.Response{Body: http.NoBody} // as in the case: without a status
 			}
 		}()
 		w := httptest.NewRecorder()
@@ -102,7 +102,7 @@ func TestAReceiverIsMadeWithWhatItNeeds(t *testing.T) {
 	}
 }
 
-// What a receiver remembers has a bound, and what is with its handler, too.
+// The memory of a receiver is bounded, and so are the webhooks with its handler.
 func TestAReceiverRemembersTheNewest(t *testing.T) {
 	hook := reversehttp.Webhook{Preset: "cloudevents"}
 	send := func(h http.Handler, id int) int {

@@ -21,7 +21,8 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// socket serves WebSockets, and returns how a visitor opens one; both ends are closed with the test.
+// socket serves WebSockets, and returns a function by which a visitor opens one; both ends are closed with
+// the test.
 func socket(t *testing.T, serve func(ctx context.Context, c *websocket.Conn), accept *websocket.AcceptOptions) (dial func(*websocket.DialOptions) (*websocket.Conn, *http.Response)) {
 	l := lend(t, hostShape, gateway.Options{})
 	s := l.serve(t, handle(func(w http.ResponseWriter, r *http.Request) {
@@ -151,7 +152,7 @@ func manySmallMessagesKeepTheirOrder(t *testing.T) {
 	}
 }
 
-// count reads the numbers up to n.
+// count reads messages, which must be the numbers up to n.
 func count(ctx context.Context, c *websocket.Conn, n int) error {
 	for i := range n {
 		if _, b, err := c.Read(ctx); err != nil || string(b) != fmt.Sprint(i) {
@@ -186,7 +187,7 @@ func TestCompressionIsNegotiatedEndToEnd(t *testing.T) {
 	}
 }
 
-// A visitor who does not read holds the handler, and the other way round; little is held between them.
+// A visitor who does not read holds the handler, and vice versa; little is buffered between them.
 func TestUpgradedConnectionsHoldLittle(t *testing.T) {
 	const most, memory = 32 << 20, 1 << 20 // the kernel may hold 20 MiB of four sockets
 	l := lend(t, hostShape, gateway.Options{})
@@ -253,7 +254,7 @@ func TestUpgradedConnectionsHoldLittle(t *testing.T) {
 	}
 }
 
-// upgrading asks for an upgrade in fake time.
+// upgrading requests an upgrade in fake time.
 func upgrading(t *testing.T, client *http.Client) io.ReadWriteCloser {
 	req, _ := http.NewRequest("GET", demo, nil)
 	req.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}, "Sec-Websocket-Version": {"13"}}
@@ -264,7 +265,7 @@ func upgrading(t *testing.T, client *http.Client) io.ReadWriteCloser {
 	return resp.Body.(io.ReadWriteCloser)
 }
 
-// Silence costs no posts, and ends nothing.
+// Silence costs no POSTs, and ends nothing.
 func TestAnUpgradedConnectionMayBeSilent(t *testing.T) { overEach(t, anUpgradedConnectionMayBeSilent) }
 
 func anUpgradedConnectionMayBeSilent(t *testing.T) {
@@ -347,7 +348,7 @@ func aLastMessageOutlivesItsVisitor(t *testing.T) {
 				}
 				handlers.Close()
 			}
-			// The gateway gives the handler five seconds more, to say farewell.
+			// The gateway gives the handler five more seconds to say farewell.
 			if took := (<-left).Sub(begun); !reads && took > 6500*time.Millisecond {
 				t.Errorf("the context ended after %v, want six seconds", took)
 			}
@@ -366,7 +367,7 @@ func TestALostSessionEndsItsConnections(t *testing.T) {
 		handlers := <-conns
 		synctest.Wait()
 		cut.cut(true)
-		time.Sleep(15 * time.Second) // the gateway holds the session for lost
+		time.Sleep(15 * time.Second) // the gateway counts the session as lost
 		cut.cut(false)
 		if b, _ := io.ReadAll(visitors); len(b) > 0 {
 			t.Errorf("visitor read %q, want the end", b)
@@ -389,7 +390,7 @@ func TestAGatewayThatStopsHasWebSocketsClosed(t *testing.T) {
 	overEach(t, aGatewayThatStopsHasWebSocketsClosed)
 }
 
-// The handler only reads, as it does for any visitor who goes away, and the visitor sees 1001.
+// The handler only reads, as for any visitor who leaves, and the visitor sees 1001.
 func aGatewayThatStopsHasWebSocketsClosed(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{Times: claim.Times{Parting: patience}, Drain: 4 * patience})
 	read := make(chan error, 1)

@@ -21,7 +21,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// echo answers each message with itself, until the visitor closes.
+// echo echoes each message, until the visitor closes.
 func echo(o *websocket.AcceptOptions) http.Handler {
 	return handle(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, o)
@@ -49,7 +49,7 @@ func echo(o *websocket.AcceptOptions) http.Handler {
 	})
 }
 
-// The two ways of hijacking, and a proxy, which is a third.
+// The two ways of hijacking, and a proxy, which is a third way.
 func websocketServers(t *testing.T) map[string]http.Handler {
 	plain := &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled}
 	origin := httptest.NewServer(echo(plain))
@@ -73,7 +73,7 @@ func websocketServers(t *testing.T) map[string]http.Handler {
 	}
 }
 
-// frame is a frame of a visitor (RFC 6455, 5.2), masked with zeros and more.
+// frame returns a visitor's frame (RFC 6455, 5.2), masked with zeros.
 func frame(head byte, payload string) []byte {
 	b := []byte{head}
 	switch n := len(payload); {
@@ -100,7 +100,7 @@ const (
 	text, binaryFrame, more, ping, pong = 0x81, 0x82, 0x00, 0x89, 0x8a
 )
 
-// What a visitor sends, after which the server closes. None needs an answer in between.
+// A visitor's frames, after which the server closes. None needs an answer in between.
 var conversations = map[string][]byte{
 	"text and binary": join(frame(text, "héllo"), frame(binaryFrame, "\x00\xff\xfe"), closing(1000, "")),
 	"sizes": join(frame(text, ""), frame(binaryFrame, ""), frame(text, strings.Repeat("a", 125)), frame(text, strings.Repeat("b", 126)),
@@ -143,7 +143,7 @@ func numbered(n int) (all []byte) {
 const upgradeRequest = "GET /socket?x=1 HTTP/1.1\r\nHost: %s\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n" +
 	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://%[1]s\r\n\r\n"
 
-// upgraded asks for an upgrade, and returns the connection and what the head of the answer says.
+// upgraded requests an upgrade, and returns the connection and the head of the answer.
 func upgraded(t testing.TB, addr, host string) (net.Conn, *bufio.Reader, string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -163,7 +163,7 @@ func upgraded(t testing.TB, addr, host string) (net.Conn, *bufio.Reader, string)
 	return conn, in, head
 }
 
-// sending sends, and closes the channel then.
+// sending sends b, and then closes the channel.
 func sending(conn net.Conn, b []byte) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {

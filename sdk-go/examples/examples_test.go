@@ -48,7 +48,7 @@ func lend(t *testing.T) (origin string) {
 	return origin
 }
 
-// program is an example that runs.
+// program is a running example.
 type program struct {
 	*exec.Cmd
 	lines *bufio.Scanner
@@ -71,7 +71,7 @@ func start(t *testing.T, name string, args ...string) *program {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // one that ended is not there
+		_ = cmd.Process.Kill() // it may have ended
 		_ = cmd.Wait()
 	})
 	return &program{cmd, bufio.NewScanner(out)}
@@ -139,7 +139,7 @@ func TestAnAgentCallsTheToolOfMCP(t *testing.T) {
 	}
 }
 
-// The test is the hub: it asks whether the subscriber wants the topic, and sends content with and without a signature.
+// The test is the hub: it verifies the subscriber's intent, and sends content with and without a signature.
 func TestWebSubPrintsWhatTheHubSends(t *testing.T) {
 	const topic = "https://feeds.example/all"
 	subscribed := make(chan url.Values, 1)

@@ -25,7 +25,7 @@ func packaged(t *testing.T) []byte {
 	return packed
 }
 
-// runs runs a program and returns what it printed; the test is skipped where there is none.
+// runs runs a program and returns its output; the test is skipped if the program is not installed.
 func runs(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
@@ -38,7 +38,7 @@ func runs(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-func TestDebianTakesThePackage(t *testing.T) {
+func TestDebianAcceptsThePackage(t *testing.T) {
 	packed := packaged(t)
 	if again := packaged(t); !bytes.Equal(packed, again) {
 		t.Error("two packages of the same files differ")
@@ -72,7 +72,7 @@ func TestDebianTakesThePackage(t *testing.T) {
 }
 
 func TestSystemdUnderstandsTheUnits(t *testing.T) {
-	// systemd-analyze looks for what the units start, so they name a program that is here.
+	// systemd-analyze checks that the programs of the units exist, so the units name an existing program.
 	dir := t.TempDir()
 	for _, name := range []string{"reversehttp.service", "reversehttp.socket"} {
 		content, err := os.ReadFile(filepath.Join(rootOf(t), "server", "deploy", name))

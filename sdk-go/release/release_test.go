@@ -29,7 +29,7 @@ func rootOf(t *testing.T) string {
 // here is the platform of this machine.
 var here = platform{runtime.GOOS, runtime.GOARCH}
 
-// elsewhere returns a copy of what the build reads of the repository, in another directory.
+// elsewhere returns a copy of the repository's build inputs in another directory.
 func elsewhere(t *testing.T, root string) string {
 	t.Helper()
 	to := t.TempDir()
@@ -105,8 +105,8 @@ func TestTheSameSourceMakesTheSameBytesAnywhere(t *testing.T) {
 	}
 }
 
-// The type checker reports what a system lacks, in the command and in everything that it imports, and compiles nothing. The other
-// platforms have the files of this one: all are systems of Unix. The release compiles for each.
+// The type checker reports what a platform lacks, in the command and in all its imports, without compiling.
+// The other platforms use the same files as this one, since all are Unix systems. The release compiles for each.
 func TestTheCommandIsValidForWindows(t *testing.T) {
 	loaded, err := packages.Load(&packages.Config{
 		Mode: packages.LoadAllSyntax,
