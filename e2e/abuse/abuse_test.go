@@ -7,13 +7,13 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// attack is one attack, made beside honest visitors.
+// attack is one attack, made while honest visitors send requests.
 type attack struct {
 	name string
-	// flags of the gateway, beside settings.
+	// flags are flags of the gateway, in addition to settings.
 	flags []string
-	// do makes the attack. At its height it has honest visitors go on, and it fails
-	// where the attacker gets something else than is documented.
+	// do makes the attack. At its height it lets honest visitors continue. It fails the test if the attacker
+	// gets an undocumented answer.
 	do func(t *testing.T, w *world)
 }
 
@@ -52,7 +52,7 @@ var attacks = []attack{
 }
 
 func TestHonestVisitorsAreServedBeside(t *testing.T) {
-	t.Parallel() // beside what only waits
+	t.Parallel() // in parallel with attacks that mostly wait
 	for _, a := range attacks {
 		t.Run(a.name, func(t *testing.T) {
 			w := build(t, a.flags...)

@@ -23,7 +23,7 @@ const answerBytes = 16 << 20
 // announced is how many answers are announced at once.
 const announced = 16
 
-// announcement is how answers are announced: the form, and how the content begins.
+// announcement is how answers are announced: the form, and the beginning of the content.
 type announcement struct{ media, begins string }
 
 var (
@@ -31,8 +31,8 @@ var (
 	framed = announcement{envelope.MediaFramed, `{"type":"response","id":"none","status":200,"contentLength":262144}` + "\n" + strings.Repeat("x", 3000)}
 )
 
-// announceAnswers announces answers of the largest size, sends a little of each,
-// and stays. Where the gateway ends one it announces another.
+// announceAnswers announces answers of the largest size, sends a little of each, and stays connected. When
+// the gateway ends one it announces another.
 func announceAnswers(as announcement) func(*testing.T, *world) {
 	return func(t *testing.T, w *world) { announceAll(t, w, as) }
 }
@@ -55,7 +55,7 @@ func announceAll(t *testing.T, w *world, as announcement) {
 				if ctx.Err() == nil {
 					ends.add(end)
 				}
-				select { // so that a refusal is no flood
+				select { // so that refusals do not become a flood
 				case <-time.After(rest):
 				case <-ctx.Done():
 				}
@@ -63,7 +63,7 @@ func announceAll(t *testing.T, w *world, as announcement) {
 		})
 	}
 	settle(announced, func() int { return len(under) })
-	// A program that asks once sees it at once; sdk-go would ask again.
+	// A program that polls once sees it at once; sdk-go would poll again.
 	var results tally
 	for range 50 {
 		results.add(honest.post(t.Context(), []byte(`{"type":"abort","id":"none"}`)))
@@ -101,11 +101,10 @@ func (o *owner) announce(ctx context.Context, t *testing.T, from source, as anno
 	return endOfResponse(resp, err)
 }
 
-// hostile is content that is as large as may be and means little: members of an
-// answer, beside those that it must have.
+// hostile is content that is as large as allowed and means little: additional members of an answer.
 type hostile struct {
 	members func() string
-	// good says that the members do no harm to the answer: unknown ones are ignored.
+	// good means that the members do not harm the answer, since unknown ones are ignored.
 	good bool
 }
 
@@ -154,11 +153,11 @@ func postAnswers(h hostile) func(t *testing.T, w *world) {
 	}
 }
 
-// shortPolls keeps short how long a response to an event waits for the next one.
+// shortPolls shortens how long a response to an event waits for the next one.
 var shortPolls = []string{"--wait=1s"}
 
-// postEvents posts hostile responses at the door of 2008: one to an event, and many
-// to none, which are left.
+// postEvents posts hostile responses at the door of 2008: one to an event, and many to no event, whose
+// connections are then closed.
 func postEvents(h hostile) func(t *testing.T, w *world) {
 	return func(t *testing.T, w *world) {
 		o := w.own(owning(0), "poster", 60_000)
@@ -214,8 +213,8 @@ func (w *world) postAlone(post func() string, ends []string) {
 // postsTogether is how many hostile POSTs come at once.
 const postsTogether = 15
 
-// postTogether posts many times at once, and checks how that ends. Some may be too
-// much at a time. Honest visitors go on meanwhile and afterwards.
+// postTogether posts many times at once, and checks how that ends. Some may be too much at a time. Honest
+// visitors continue meanwhile and afterwards.
 func (w *world) postTogether(post func() string, ends []string) {
 	w.t.Helper()
 	var got tally
@@ -227,7 +226,7 @@ func (w *world) postTogether(post func() string, ends []string) {
 	posting.Wait()
 	w.goOn("after hostile POSTs", 10)
 	w.t.Logf("%d hostile POSTs at once: %s", postsTogether, &got)
-	ends = append(ends[:len(ends):len(ends)], "503 queue_full", "429 quota_exceeded", "408 too_slow") // the last where what is sent makes room for others
+	ends = append(ends[:len(ends):len(ends)], "503 queue_full", "429 quota_exceeded", "408 too_slow") // the last if a slow POST makes room for others
 	if other := got.total(ends...); other > 0 {
 		w.t.Errorf("%d of %d hostile POSTs at once ended otherwise than %q: %s", other, postsTogether, ends, &got)
 	}

@@ -18,8 +18,8 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// The program of the readers of large answers is this binary in a process of its own, which
-// ends with its standard input.
+// The program for the readers of large answers is this binary in its own process, which ends with its
+// standard input.
 
 func init() {
 	if way := os.Getenv("BULK_WAY"); way != "" {
@@ -33,9 +33,9 @@ func init() {
 
 // bulkFigures are what the program reports.
 type bulkFigures struct {
-	Heap    int64 `json:"heap"`    // that lives after a collection, in bytes
-	Written int64 `json:"written"` // of large answers, in bytes
-	Running int64 `json:"running"` // handlers of those
+	Heap    int64 `json:"heap"`    // live heap after a collection, in bytes
+	Written int64 `json:"written"` // bytes of large answers
+	Running int64 `json:"running"` // handlers of large answers
 }
 
 // bulkHandler serves /large, /open, which sends 200,000 bytes and stays open, and small
@@ -73,8 +73,7 @@ func (h *bulkHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// beBulkProgram serves a claim in one of the ways. It says its URL, and answers each line
-// with figures.
+// beBulkProgram serves a claim in one of the ways. It prints its URL, and answers each line with figures.
 func beBulkProgram(way, origin string) error {
 	h := &bulkHandler{}
 	var err error
@@ -96,7 +95,7 @@ func beBulkProgram(way, origin string) error {
 		f := bulkFigures{Written: h.written.Load(), Running: h.running.Load()}
 		if in.Text() == "collect" {
 			runtime.GC()
-			runtime.GC() // pools let go in the second one
+			runtime.GC() // pools are emptied in the second one
 			live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 			metrics.Read(live)
 			f.Heap = int64(live[0].Value.Uint64())
@@ -135,7 +134,7 @@ func serveTurned(origin string, h http.Handler) (at string, err error) {
 	return at + "/", nil
 }
 
-// turnedConn is a connection of which something was read.
+// turnedConn is a connection from which some bytes were already read.
 type turnedConn struct {
 	net.Conn
 	in io.Reader
@@ -143,14 +142,14 @@ type turnedConn struct {
 
 func (c turnedConn) Read(p []byte) (int, error) { return c.in.Read(p) }
 
-// onceListener gives one connection.
+// onceListener returns one connection.
 type onceListener struct {
 	net.Conn
 	given chan struct{}
 }
 
 func (l *onceListener) Accept() (net.Conn, error) {
-	l.given <- struct{}{} // waits for ever the second time
+	l.given <- struct{}{} // blocks for ever the second time
 	return l.Conn, nil
 }
 

@@ -24,30 +24,29 @@ import (
 	lender "reversehttp/server/gateway"
 )
 
-// Small answers are not behind large ones, and slow readers of those cost little, in
-// whichever way their program is connected. The program is this binary in a process of
-// its own, so that it has a heap of its own; the gateway is in that of the test.
+// Small answers do not wait behind large ones, and slow readers of large ones cost little, whichever way
+// their program is connected. The program is this binary in its own process, so that its heap can be
+// measured; the gateway runs in the process of the test.
 
 const (
 	// How many visitors read large answers, and how large those are, in bytes.
 	bulkReaders = 120
 	bulkSize    = 16 << 20
-	// How many at a time ask for small answers beside them, and how many requests there are.
+	// How many visitors at a time request small answers meanwhile, and how many requests there are.
 	bulkTogether   = 8
 	bulkBeside     = 80
 	bulkBesideLong = 400 // with -long
-	// What the program may hold for a slow reader, in bytes: what a session holds until an
-	// answer is one that streams, and what a stream holds.
+	// How much the program may hold for a slow reader, in bytes: what a session holds before an answer
+	// streams, and what a stream holds.
 	bulkHolds = 192 << 10
-	// On a link what an answer began with is kept until the visitor has it, in case the link ends.
+	// On a link the beginning of an answer is kept until the visitor has it, in case the link ends.
 	bulkLinkHolds = bulkHolds + 80<<10
-	// And for an answer that has begun and stays open.
+	// In addition, for an answer that has begun and stays open.
 	bulkOpenHolds = 96 << 10
-	// What may stay when they have left: ids, and what maps have grown to.
+	// How much may remain when they have left: ids, and grown maps.
 	bulkStays = 4 << 20
-	// What of large answers may come for each reader between a request and its small answer,
-	// where all are read as fast as they come: some frames of HTTP/2 in turn, and what
-	// sockets hold.
+	// How much of large answers may arrive for each reader between a request and its small answer, if all are
+	// read at full speed: some HTTP/2 frames in turn, and the content of sockets.
 	bulkBetween = 256 << 10
 )
 
@@ -61,10 +60,10 @@ type bulkWorld struct {
 	stdin   io.Writer
 	stdout  *bufio.Reader
 	client  *http.Client
-	came    atomic.Int64 // bytes that readers have
+	came    atomic.Int64 // bytes that readers have received
 }
 
-// narrow keeps what a socket holds small, so that a slow reader is felt.
+// narrow limits the buffers of a socket, so that a slow reader has an effect.
 func narrow(_, _ string, c syscall.RawConn) error {
 	return c.Control(func(fd uintptr) {
 		_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 32<<10)
@@ -129,7 +128,7 @@ func newBulkWorld(t *testing.T, way string) *bulkWorld {
 	return w
 }
 
-// ask asks the program for figures.
+// ask reads figures from the program.
 func (w *bulkWorld) ask(what string) (f bulkFigures) {
 	w.t.Helper()
 	_, _ = fmt.Fprintln(w.stdin, what)
@@ -143,7 +142,7 @@ func (w *bulkWorld) ask(what string) (f bulkFigures) {
 	return f
 }
 
-// small asks for a small answer, and returns its status and content.
+// small requests a small answer, and returns its status and content.
 func (w *bulkWorld) small() string {
 	resp, err := w.client.Get(w.at)
 	if err != nil {
@@ -157,7 +156,7 @@ func (w *bulkWorld) small() string {
 	return strconv.Itoa(resp.StatusCode) + " " + string(content)
 }
 
-// beside asks for many small answers.
+// beside requests many small answers.
 func (w *bulkWorld) beside() {
 	w.t.Helper()
 	var all sync.WaitGroup
@@ -174,8 +173,8 @@ func (w *bulkWorld) beside() {
 	all.Wait()
 }
 
-// readers ask for an answer each, and returns what has them leave. They read its first
-// bytes, so many, and then nothing; or where that is negative all of it, and ask again.
+// readers requests an answer for each reader, and returns a function that makes them leave. They read the
+// first bytes and then nothing, or, if that number is negative, all of it repeatedly.
 func (w *bulkWorld) readers(n int, path string, bytes int64) (leave func()) {
 	w.t.Helper()
 	u, _ := url.Parse(w.at)
@@ -221,7 +220,7 @@ func (w *bulkWorld) readers(n int, path string, bytes int64) (leave func()) {
 	}
 }
 
-// still waits until nothing moves.
+// still waits until no more bytes arrive.
 func (w *bulkWorld) still() {
 	w.t.Helper()
 	before, since := int64(-1), time.Now()
@@ -233,7 +232,7 @@ func (w *bulkWorld) still() {
 	})
 }
 
-// judge waits until the program holds no more for each of its readers than that.
+// judge waits until the program holds no more than the bound for each of its readers.
 func (w *bulkWorld) judge(before bulkFigures, each int64) {
 	w.t.Helper()
 	var held int64
@@ -247,7 +246,7 @@ func (w *bulkWorld) judge(before bulkFigures, each int64) {
 	})
 }
 
-// left waits until the program holds what it held before.
+// left waits until the program holds as much as before.
 func (w *bulkWorld) left(before bulkFigures) {
 	w.t.Helper()
 	until(w.t, "the program holds what it did", func() bool {
@@ -260,7 +259,7 @@ func TestSmallAnswersAreNotBehindReadersWhoStandStill(t *testing.T) {
 	for _, way := range bulkWays {
 		t.Run(way, func(t *testing.T) {
 			w := newBulkWorld(t, way)
-			w.beside() // what the first visitors leave is not of the readers
+			w.beside() // the first visitors leave data that is not due to readers
 			before := w.ask("collect")
 			leave := w.readers(bulkReaders, "/large", 1)
 			w.beside()

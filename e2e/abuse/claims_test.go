@@ -8,7 +8,7 @@ import (
 	"reversehttp/schema"
 )
 
-// What hoarders do: each has an address, and claims more labels than an address may.
+// Each hoarder has its own address, and claims more labels than an address may have.
 const (
 	hoarders  = 90
 	ofHoarder = 25

@@ -32,8 +32,7 @@ func (s source) open(t *testing.T, g *gateway) *idleConnection {
 	return c
 }
 
-// closed reports whether the gateway has closed the connection, as the kernel knows
-// at once.
+// closed reports whether the gateway has closed the connection, which the kernel knows at once.
 func (c *idleConnection) closed(t *testing.T) (closed bool) {
 	t.Helper()
 	raw, err := c.Conn.(*net.TCPConn).SyscallConn()
@@ -51,16 +50,14 @@ func (c *idleConnection) closed(t *testing.T) (closed bool) {
 	return closed
 }
 
-// givenUp is when an attacker takes it that the gateway lets no more in.
+// givenUp is how long an attacker tries before it concludes that the gateway accepts no more.
 const givenUp = 5 * time.Second
 
-// idledAlike is by how many the gateway may see connections idle in another order
-// than they were answered.
+// idledAlike is by how many connections the gateway's order of idling may differ from the order of answers.
 const idledAlike = 16
 
-// keepIdle opens as many connections as it can from one address, one after the
-// other, and lets them idle. Those who come then get in, and of the idle
-// connections the gateway closes those that idle longest.
+// keepIdle opens as many connections as it can from one address, one after the other, and lets them idle.
+// Newcomers then still get in, and the gateway closes the connections that have idled longest.
 func keepIdle(t *testing.T, w *world) {
 	var idle []*idleConnection
 	defer func() {
@@ -84,7 +81,7 @@ func keepIdle(t *testing.T, w *world) {
 	for _, h := range w.crowds {
 		h.end()
 	}
-	// The youngest first: what is closed meanwhile is older than what was looked at.
+	// The youngest first: connections closed meanwhile are older than those already checked.
 	closed, oldestOpen, youngestClosed := 0, held, -1
 	for i := held - 1; i >= 0; i-- {
 		if idle[i].closed(t) {

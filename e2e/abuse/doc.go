@@ -1,6 +1,6 @@
-// Package abuse shows that nobody can stop the rest: each attack is made on the
-// real gateway while honest visitors of other claims, and where it says so of the
-// attacked one, ask and check what they get. It has tests only.
+// Package abuse shows that attackers cannot stop other users: each attack is made on the real gateway while
+// honest visitors of other claims, and where stated also of the attacked one, send requests and check the
+// answers. It has tests only.
 //
 //	go test ./e2e/abuse                 about three minutes
 //	go test ./e2e/abuse -v              prints figures

@@ -12,11 +12,11 @@ import (
 // mostNames is how many names the Connection fields of a request may have.
 const mostNames = 256
 
-// connectionNames makes a Connection field of so many names.
+// connectionNames makes a Connection field with a number of names.
 func connectionNames(n int) string { return strings.TrimSuffix(strings.Repeat("a,", n), ",") }
 
-// nameConnections sends requests whose Connection names as many fields as go into
-// the bytes that fields may have.
+// nameConnections sends requests whose Connection names as many fields as fit into the bytes allowed for
+// fields.
 func nameConnections(t *testing.T, w *world) {
 	for _, c := range []struct {
 		name   string

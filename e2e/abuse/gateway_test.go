@@ -20,7 +20,7 @@ import (
 const (
 	// memory is what --memory allows the gateway, in bytes.
 	memory = 256 << 20
-	// domain is the host of the control origin. Claims are below it.
+	// domain is the host of the control origin, above the hosts of claims.
 	domain = "gw.example"
 )
 
@@ -30,7 +30,7 @@ var settings = []string{
 	"--public-url=http://{label}." + domain + "/",
 	"--trusted-proxies=" + string(proxy),
 	"--memory=" + strconv.Itoa(memory>>20) + "MiB",
-	// A busy machine is slow; that is not what is judged.
+	// A busy machine is slow, and that is not what is tested.
 	"--no-poller=30s", "--acknowledge=60s", "--field-time=60s", "--lease=1h", "--unpolled=1h",
 }
 
@@ -64,11 +64,11 @@ type gateway struct {
 	cmd     *exec.Cmd
 	address string
 	admin   string        // the address of its metrics; set before address is sent
-	log     *bytes.Buffer // of warnings and errors; whole once over is closed
-	over    chan struct{} // closed when it writes nothing more
+	log     *bytes.Buffer // warnings and errors; complete once over is closed
+	over    chan struct{} // closed once it writes nothing more
 }
 
-// startGateway starts a gateway with flags beside settings. It ends with the test.
+// startGateway starts a gateway with flags in addition to settings. It ends with the test.
 func startGateway(t *testing.T, flags ...string) *gateway {
 	t.Helper()
 	path, err := gatewayBinary()
@@ -122,7 +122,7 @@ func (g *gateway) kill() {
 	_ = g.cmd.Wait()
 }
 
-// judge ends the process, and fails the test where that had ended by itself or logged a fault.
+// judge ends the process, and fails the test if it had ended by itself or logged a fault.
 func (g *gateway) judge(t *testing.T) {
 	t.Helper()
 	select {
@@ -137,7 +137,7 @@ func (g *gateway) judge(t *testing.T) {
 	}
 }
 
-// resident returns the memory of the process now, and the most that it was, in bytes.
+// resident returns the memory of the process now, and its maximum, in bytes.
 func (g *gateway) resident() (now, peak int64, err error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.cmd.Process.Pid))
 	if err != nil {
@@ -183,7 +183,7 @@ func (g *gateway) metrics(t *testing.T, names ...string) []float64 {
 	return figures
 }
 
-// mib writes bytes for people.
+// mib formats bytes for people.
 func mib(bytes float64) string {
 	if bytes >= 1<<50 {
 		return "none"

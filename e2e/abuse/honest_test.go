@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// honest are the visitors of one claim that do no harm: each sends one request
-// after the other, and checks what comes back.
+// honest are the visitors of one claim that do no harm: each sends one request after the other, and checks
+// the answers.
 type honest struct {
-	claim string // which claim, for people
+	claim string // name of the claim for people
 	url   string
 
 	asked, served atomic.Int64
@@ -33,7 +33,7 @@ const (
 	// How many visitors a claim has, and how long each rests after an answer.
 	visitorsOfClaim = 3
 	rest            = 20 * time.Millisecond
-	// After so many that are lost a test goes on at once: it has failed.
+	// After this many lost visits a test continues at once, since it has failed.
 	lostEnough = visitorsOfClaim
 )
 
@@ -82,7 +82,7 @@ func (h *honest) visit(client *http.Client, key string, n int) {
 	h.took = append(h.took, time.Since(since))
 }
 
-// check sends a request, and names what is wrong with its answer; empty means nothing.
+// check sends a request, and describes what is wrong with its answer; empty means nothing.
 func (h *honest) check(client *http.Client, r *http.Request, want []byte) string {
 	resp, err := client.Do(r)
 	if err != nil {
@@ -101,7 +101,7 @@ func (h *honest) check(client *http.Client, r *http.Request, want []byte) string
 	return ""
 }
 
-// end has the visitors leave after what they are at, and waits for them.
+// end makes the visitors leave after their current visits, and waits for them.
 func (h *honest) end() {
 	select {
 	case <-h.stop:
@@ -114,8 +114,7 @@ func (h *honest) end() {
 // ended counts the visits that are over.
 func (h *honest) ended() int64 { return h.served.Load() + int64(h.lost.total()) }
 
-// percentiles returns the median and the 99th percentile of what visits took that
-// were served.
+// percentiles returns the median and the 99th percentile of the times of served visits.
 func (h *honest) percentiles() (p50, p99 time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -129,13 +128,13 @@ func (h *honest) percentiles() (p50, p99 time.Duration) {
 	return at(50), at(99)
 }
 
-// rightAnswer is what a program answers: nobody else's answer is the same.
+// rightAnswer is the answer of one program; all answers differ.
 func rightAnswer(path string, content []byte) []byte {
 	sum := sha256.Sum256(append([]byte(path+"\n"), content...))
 	return bytes.Repeat([]byte(hex.EncodeToString(sum[:])), 16)
 }
 
-// largeAnswer is the content of largePath, of a little more than 1 MiB.
+// largeAnswer is the content of largePath, a little more than 1 MiB.
 var largeAnswer = bytes.Repeat([]byte("large\n"), 180_000)
 
 const largePath = "/large"

@@ -14,13 +14,13 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// http2Conn is a connection of HTTP/2 with prior knowledge, of a client that asks
-// and lets the gateway do the rest.
+// http2Conn is an HTTP/2 connection with prior knowledge. Its client only sends requests and leaves the rest
+// to the gateway.
 type http2Conn struct {
 	net.Conn
-	// most is how many streams the gateway takes at once.
+	// most is how many streams the gateway accepts at once.
 	most int
-	// ends has how streams ended; it is shared.
+	// ends counts how streams ended; it is shared.
 	ends *tally
 
 	writing sync.Mutex // guards framer's writes, encoder and block
@@ -31,11 +31,11 @@ type http2Conn struct {
 
 	ended  atomic.Uint32 // streams
 	left   atomic.Bool   // this side ends the connection
-	closed chan struct{} // closed when nothing more comes
+	closed chan struct{} // closed when no more frames come
 }
 
-// dialHTTP2 opens a connection, and waits for the settings of the gateway. It returns nil where
-// that has no place for the connection.
+// dialHTTP2 opens a connection, and waits for the settings of the gateway. It returns nil if the gateway has
+// no room for the connection.
 func (s source) dialHTTP2(t *testing.T, g *gateway, ends *tally) *http2Conn {
 	t.Helper()
 	c := &http2Conn{Conn: s.dial(t, g), most: 1 << 10, ends: ends, closed: make(chan struct{})}
@@ -63,8 +63,8 @@ func (s source) dialHTTP2(t *testing.T, g *gateway, ends *tally) *http2Conn {
 	return c
 }
 
-// get asks for a path of a host, with fields beside, on a stream of its own. What
-// differs between requests is kept out of the table of fields that are referred to.
+// get requests a path of a host, with additional fields, on its own stream. Values that differ between
+// requests are kept out of the table of fields.
 func (c *http2Conn) get(host, path string, fields ...hpack.HeaderField) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -84,8 +84,7 @@ func (c *http2Conn) get(host, path string, fields ...hpack.HeaderField) error {
 	})
 }
 
-// listen reads what the gateway sends, and counts how streams end, until it ends
-// the connection or this side does.
+// listen reads from the gateway, and counts how streams end, until either side ends the connection.
 func (c *http2Conn) listen() {
 	defer close(c.closed)
 	type response struct {
@@ -141,7 +140,7 @@ func (c *http2Conn) listen() {
 	}
 }
 
-// full reports whether the gateway takes no more streams.
+// full reports whether the gateway accepts no more streams.
 func (c *http2Conn) full() bool {
 	c.writing.Lock()
 	defer c.writing.Unlock()

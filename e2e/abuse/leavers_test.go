@@ -7,12 +7,12 @@ import (
 	"testing"
 )
 
-// growth is how much more memory the second half of the visitors who leave may
-// take than the first, in bytes: ids are remembered, and garbage is collected late.
+// growth is how much more memory than the first half the second half of the leaving visitors may use, in
+// bytes: ids are remembered, and garbage is collected late.
 const growth = 32 << 20
 
-// leaveAtOnce has thousands of visitors send a request to a claim and leave without
-// waiting for the answer, half of them with a reset.
+// leaveAtOnce makes thousands of visitors send a request to a claim and leave without waiting for the answer,
+// half of them with a reset.
 func leaveAtOnce(t *testing.T, w *world) {
 	half := sized(5_000, 50_000) / 2
 	host := hostOf(w.polled.URL())

@@ -29,8 +29,8 @@ const (
 	opPing   = 9
 )
 
-// link opens a link of o from an address, which shows the token by the upgrade or not at all. Where it is refused it is nil, and the
-// end says how.
+// link opens a link of o from an address, with the token in the upgrade or not at all. If it is refused, the
+// link is nil, and the end describes why.
 func (o *owner) link(from source, shows bool) (l *rawLink, end string) {
 	c, err := from.dialer().Dial("tcp", o.gateway.address)
 	if err != nil {
@@ -57,7 +57,7 @@ func (o *owner) link(from source, shows bool) (l *rawLink, end string) {
 	return &rawLink{c, in}, ""
 }
 
-// mustLink opens a link that shows its token, and reads the welcome.
+// mustLink opens a link with its token, and reads the welcome.
 func (o *owner) mustLink(t *testing.T, from source) *rawLink {
 	t.Helper()
 	l, end := o.link(from, true)
@@ -71,7 +71,7 @@ func (o *owner) mustLink(t *testing.T, from source) *rawLink {
 	return l
 }
 
-// frame returns a frame with an opcode and a payload of which there is a part or all. Its mask changes nothing.
+// frame returns a frame with an opcode, and part or all of its payload. Its mask changes nothing.
 func frame(opcode byte, length int, payload []byte) []byte {
 	b := []byte{0x80 | opcode}
 	switch {
@@ -85,7 +85,7 @@ func frame(opcode byte, length int, payload []byte) []byte {
 	return append(append(b, 0, 0, 0, 0), payload...)
 }
 
-// send sends a message whole.
+// send sends a whole message.
 func (l *rawLink) send(opcode byte, payload string) error {
 	_, err := l.Write(frame(opcode, len(payload), []byte(payload)))
 	return err
@@ -116,7 +116,8 @@ func (l *rawLink) read() (opcode byte, payload []byte, err error) {
 	return head[0] & 15, payload, err
 }
 
-// end reads to the end of the link, and names it: the code of the close and that of the error before. What comes before goes to each.
+// end reads to the end of the link, and returns the close code and the code of the preceding error. It passes
+// earlier messages to each.
 func (l *rawLink) end(each func(message string)) string {
 	last := ""
 	for {

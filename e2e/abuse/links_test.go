@@ -17,8 +17,8 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// hideTokens opens links that show no token, from one address and from many, as many as the gateway lets it, and keeps them until the
-// gateway ends them. Then it opens others.
+// hideTokens opens links without a token, from one address and from many, as many as the gateway allows, and
+// keeps them until the gateway ends them. Then it opens others.
 func hideTokens(t *testing.T, w *world) {
 	o := w.own(owning(0), "hidden", 60_000)
 	var ends, refused tally
@@ -54,7 +54,7 @@ func hideTokens(t *testing.T, w *world) {
 	until(t, "links end that show no token", func() bool { return ends.total() > ofOne/2 })
 	t.Logf("%d links of one address were let in, %d at most at a time in all; refused: %s; ended so far: %s", ofOne, most.Load(), &refused, &ends)
 	open.Wait()
-	// One may be evicted between the error and the close, or within the Close frame.
+	// One may be evicted between the error and the close, or during the Close frame.
 	if other := ends.total("1008 token_needed", "no answer: EOF", "no answer: EOF token_needed", "no answer: unexpected EOF"); other > 0 || ends.count("1008 token_needed") == 0 {
 		t.Errorf("links without a token ended with %s, want 1008 token_needed, or evicted", &ends)
 	}
@@ -63,7 +63,7 @@ func hideTokens(t *testing.T, w *world) {
 	}
 }
 
-// haltMessages begins messages that are as long as may be, sends half of each, and waits.
+// haltMessages begins messages of the largest size, sends half of each, and waits.
 func haltMessages(t *testing.T, w *world) {
 	const length = 256 << 10
 	half := []byte(strings.Repeat("x", length/2))
@@ -101,7 +101,7 @@ func haltMessages(t *testing.T, w *world) {
 	}
 }
 
-// floodLinks sends messages on links of which nothing is read, until the gateway ends each.
+// floodLinks sends messages on links without reading from them, until the gateway ends each.
 func floodLinks(message string) func(t *testing.T, w *world) {
 	return func(t *testing.T, w *world) {
 		payload := strings.Repeat(message, (256<<10-1)/len(message))
@@ -131,7 +131,7 @@ func floodLinks(message string) func(t *testing.T, w *world) {
 	}
 }
 
-// floodPings sends Ping frames on links of which nothing is read.
+// floodPings sends Ping frames on links without reading from them.
 func floodPings(t *testing.T, w *world) {
 	pings := strings.Repeat(string(frame(opPing, 125, []byte(strings.Repeat("p", 125)))), 1000)
 	var open sync.WaitGroup
@@ -154,7 +154,8 @@ func floodPings(t *testing.T, w *world) {
 	until(t, "the gateway ends every flood", func() bool { return int(ended.Load()) == links })
 }
 
-// overflow answers visitors who read nothing with more content than may be unconfirmed, of each exchange and in all.
+// overflow answers visitors who read nothing with more unconfirmed content than allowed, for each exchange
+// and in all.
 func overflow(t *testing.T, w *world) {
 	const each, parts = 20, 10
 	piece := strings.Repeat("o", 200<<10)
@@ -215,7 +216,7 @@ func overflow(t *testing.T, w *world) {
 	}
 }
 
-// memberOf returns a member of a message whose value is a string; empty where there is none.
+// memberOf returns a string member of a message; empty if there is none.
 func memberOf(line, name string) string {
 	var members map[string]json.RawMessage
 	var value string
@@ -228,8 +229,8 @@ func memberOf(line, name string) string {
 // silence is how long a program may be silent, by default.
 var silence = []string{"--acknowledge=10s"}
 
-// joinDead opens a link beside an honest program of the same claim, which takes requests and does nothing more: it reads what comes, or
-// not even that. Visitors who may be asked again are all served.
+// joinDead opens a link beside an honest program of the same claim. The link takes requests without answering
+// them: it reads messages, or not even that. All visitors with repeatable requests are served.
 func joinDead(reads bool) func(t *testing.T, w *world) {
 	return func(t *testing.T, w *world) {
 		s := w.serve("joined", reversehttp.TransportLink, 0)
@@ -289,7 +290,7 @@ func joinDead(reads bool) func(t *testing.T, w *world) {
 	}
 }
 
-// replaceLinks opens many links of one session, one after the other, and has many sessions with a link each beside them.
+// replaceLinks opens many links of one session, one after the other, while many sessions have one link each.
 func replaceLinks(t *testing.T, w *world) {
 	o := w.own(owning(0), "replaces", 60_000)
 	links := sized(300, 3_000)
@@ -325,7 +326,7 @@ func replaceLinks(t *testing.T, w *world) {
 	}
 	w.goOn("a claim has many links", 30)
 	t.Logf("%d links of one session; %d of as many sessions of one claim were let in beside, refused: %s", links, sessions, &refused)
-	if sessions != 63 || refused.total("429 quota_exceeded") > 0 { // and the one that has all the links
+	if sessions != 63 || refused.total("429 quota_exceeded") > 0 { // and the one with all the links
 		t.Errorf("%d sessions more of one claim have a link, refused: %s; want 63, and 429 quota_exceeded", sessions, &refused)
 	}
 }

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// sized returns the size of an attack: that of the default run, or with -long the full one.
+// sized returns the size of an attack: the default, or with -long the full one.
 func sized(short, full int) int {
 	if *long {
 		return full
@@ -26,12 +26,11 @@ func sized(short, full int) int {
 	return short
 }
 
-// patience is how long a test waits for what is to come. On a machine that has time, nothing that works takes
-// a noticeable part of it.
+// patience bounds how long a test waits for an event. On an idle machine everything takes a small part of it.
 const patience = 15 * time.Minute
 
-// settle waits until a count is as much as is wanted, or moves no more: an attack is
-// at its height then, be it that the gateway holds some of it off.
+// settle waits until a count reaches a number, or no longer changes: then an attack is at its height, even if
+// the gateway keeps part of it off.
 func settle(want int, count func() int) {
 	const still = 3 * time.Second
 	before, since := -1, time.Now()

@@ -15,15 +15,15 @@ import (
 	"reversehttp/schema"
 )
 
-// owner is a program that speaks the control API by itself.
+// owner is a program that uses the control API directly.
 type owner struct {
 	gateway *gateway
 	client  *http.Client
 	schema.ClaimAnswer
 }
 
-// ask sends POST /claims from an address, with more fields, and names its end. The
-// answer is there where the claim was granted.
+// ask sends POST /claims from an address, with more fields, and names the end. The answer is set if the claim
+// was granted.
 func (g *gateway) ask(from source, ask schema.ClaimRequest, fields http.Header) (end string, answer schema.ClaimAnswer) {
 	content, err := json.Marshal(ask)
 	if err != nil {
@@ -76,7 +76,7 @@ func (o *owner) request(ctx context.Context, method, url string, content []byte)
 	return r
 }
 
-// poll asks for a batch, which acknowledges the one before. It returns nil where none came.
+// poll polls for a batch, which acknowledges the earlier one. It returns nil if there was none.
 func (o *owner) poll(ctx context.Context) ([]byte, error) {
 	resp, err := o.client.Do(o.request(ctx, http.MethodGet, o.Requests, nil))
 	if err != nil {
@@ -95,7 +95,7 @@ func (o *owner) poll(ctx context.Context) ([]byte, error) {
 	return batch, nil
 }
 
-// keepSilent polls and answers nothing until ctx ends. It counts the requests that it takes.
+// keepSilent polls but answers nothing until ctx ends. It counts the requests that it takes.
 func (o *owner) keepSilent(ctx context.Context, taken *atomic.Int64) {
 	for ctx.Err() == nil {
 		batch, err := o.poll(ctx)
@@ -106,14 +106,14 @@ func (o *owner) keepSilent(ctx context.Context, taken *atomic.Int64) {
 	}
 }
 
-// post sends content to {responses} and names the end: the status, and the result
-// of the first message or the code of the problem.
+// post sends content to {responses} and names the end: the status, and the result of the first message or the
+// code of the problem.
 func (o *owner) post(ctx context.Context, content []byte) string {
 	return endOfAnswers(o.client.Do(o.request(ctx, http.MethodPost, o.Responses, content)))
 }
 
-// pour posts content to a path from an address, and names the end as post does. It
-// listens while it sends, for the gateway may refuse content before it has all.
+// pour posts content to a path from an address, and names the end as post does. It reads while it sends,
+// since the gateway may refuse content before it has everything.
 func (o *owner) pour(from source, path string, content []byte) string {
 	c, err := from.dialer().Dial("tcp", o.gateway.address)
 	if err != nil {
@@ -149,7 +149,7 @@ func endOfAnswers(resp *http.Response, err error) string {
 	return endOf(resp.StatusCode, got)
 }
 
-// letGo gives a claim up, from the address of honest programs: who shows the token may.
+// letGo gives a claim up, from the address of honest programs: anyone with the token may.
 func (w *world) letGo(of schema.ClaimAnswer) {
 	w.t.Helper()
 	o := &owner{gateway: w.gateway, client: programs.client(w.gateway), ClaimAnswer: of}

@@ -19,9 +19,9 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// readSlowly has many visitors ask for a large answer, read its head, and nothing
-// more. Honest visitors of the same claim ask for small ones. Its program streams as
-// sdk-go does by a transport; where that is empty it polls for batches and answers whole.
+// readSlowly makes many visitors request a large answer and read only its head. Honest visitors of the same
+// claim request small ones. Its program streams as sdk-go does by a transport, or, if that is empty, polls
+// for batches and posts whole answers.
 func readSlowly(by reversehttp.Transport) func(t *testing.T, w *world) {
 	return func(t *testing.T, w *world) {
 		var url string
@@ -44,7 +44,7 @@ func readSlowly(by reversehttp.Transport) func(t *testing.T, w *world) {
 			defer w.welcome("the claim that is attacked", url).end()
 			defer func() { t.Logf("POSTs of large answers: %s; of small ones: %s", &program.ofLarge, &program.ofSmall) }()
 		}
-		readers := sized(200, 900) // that are enough to have the gateway hold as much as it may
+		readers := sized(200, 900) // enough to make the gateway hold as much as it may
 		before := liveHeap()
 		var open []net.Conn
 		var stalled atomic.Int64
@@ -69,13 +69,13 @@ func readSlowly(by reversehttp.Transport) func(t *testing.T, w *world) {
 		for _, c := range open {
 			_ = c.Close()
 		}
-		// The programs are in this process: what they hold for readers who left they give back.
+		// The programs run in this process: they free what they held for readers who left.
 		until(t, "the programs let go of what nobody reads", func() bool { return liveHeap() < before+leftOver })
 		t.Logf("the heap of the programs: %d MiB before, %d MiB beside the readers, %d MiB after", before>>20, held>>20, liveHeap()>>20)
 	}
 }
 
-// leftOver is by how much the heap of the programs may have grown in the end, in bytes.
+// leftOver is how much the heap of the programs may have grown in the end, in bytes.
 const leftOver = 32 << 20
 
 // liveHeap returns how many bytes of the heap of this process are in use.
@@ -86,8 +86,8 @@ func liveHeap() uint64 {
 	return m.HeapAlloc
 }
 
-// stall connects and asks for the large answer. The kernel keeps little of that for
-// the gateway: on loopback, whose segments are large, it would keep megabytes.
+// stall connects and requests the large answer. The kernel buffers little of it for the gateway: on loopback,
+// with its large segments, it would buffer megabytes.
 func (s source) stall(t *testing.T, g *gateway, host string) net.Conn {
 	t.Helper()
 	d := s.dialer()
@@ -107,13 +107,13 @@ func (s source) stall(t *testing.T, g *gateway, host string) net.Conn {
 	return c
 }
 
-// wholeProgram polls for batches and posts whole answers. A large one that the
-// gateway does not take is given up, a small one is posted again when it may be.
+// wholeProgram polls for batches and posts whole answers. It abandons a large one that the gateway refuses,
+// and repeats a small one when allowed.
 type wholeProgram struct {
 	*owner
 	ctx     context.Context
 	running sync.WaitGroup
-	large   chan struct{} // has room for as many large answers as are posted at once
+	large   chan struct{} // has room for the large answers that are posted at once
 
 	ofLarge, ofSmall tally
 }

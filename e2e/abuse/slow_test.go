@@ -16,14 +16,14 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// sender is a visitor whose content comes bit by bit.
+// sender is a visitor whose content arrives bit by bit.
 type sender struct {
 	net.Conn
 	chunked bool
-	left    int // bytes that it has yet to send
+	left    int // bytes still to send
 }
 
-// announce connects and sends the head of a POST with so much content to the host of a claim.
+// announce connects and sends the head of a POST with content of a size to the host of a claim.
 func (s source) announce(t *testing.T, g *gateway, host, path string, size int, chunked bool) *sender {
 	t.Helper()
 	c := &sender{s.dial(t, g), chunked, size}
@@ -37,7 +37,7 @@ func (s source) announce(t *testing.T, g *gateway, host, path string, size int, 
 	return c
 }
 
-// send sends a little of the content, and what ends it where it is the last.
+// send sends a little of the content, and its end after the last byte.
 func (c *sender) send(little int) error {
 	little = min(little, c.left)
 	c.left -= little
@@ -64,8 +64,8 @@ const (
 	slowEvery = time.Second
 )
 
-// sendSlowly has many visitors, each from an address of its own, send content to a
-// claim that honest visitors ask too.
+// sendSlowly makes many visitors, each from its own address, send content to a claim that honest visitors
+// also use.
 func sendSlowly(t *testing.T, w *world) {
 	host := hostOf(w.polled.URL())
 	ctx, cancel := context.WithCancel(t.Context())
@@ -85,8 +85,8 @@ func sendSlowly(t *testing.T, w *world) {
 		})
 		context.AfterFunc(ctx, func() { _ = c.Close() })
 		_ = c.send(slowPiece)
-		// None is slow in its first 100 ms. A gateway that had no time to run meanwhile
-		// would see so many at once that there is nobody to take a place from.
+		// None is slow in its first 100 ms. A gateway that could not run meanwhile would see so many at once
+		// that it could evict none.
 		if i%100 == 99 {
 			w.goOn("slow visitors come", 10)
 		}
@@ -101,7 +101,7 @@ func sendSlowly(t *testing.T, w *world) {
 				return
 			}
 			for _, c := range senders {
-				_ = c.send(slowPiece) // it may have been answered
+				_ = c.send(slowPiece) // it may have been answered already
 			}
 		}
 	})
@@ -115,8 +115,8 @@ func sendSlowly(t *testing.T, w *world) {
 	}
 }
 
-// A visitor has as long for content as the claim has for an answer, and a second more
-// for each 1,024 bytes that came, however the content is framed.
+// Visitors have as long for content as the claim has for an answer, and a second more for each 1,024 bytes
+// received, however the content is framed.
 func TestContentHasTheTimeOfItsClaim(t *testing.T) {
 	t.Parallel()
 	w := found(t)
@@ -149,7 +149,7 @@ func TestContentHasTheTimeOfItsClaim(t *testing.T) {
 	}
 }
 
-// pace sends the content at a pace until the answer comes, and names that.
+// pace sends content at a pace until the answer comes, and returns the name of that.
 func (c *sender) pace(piece int, every time.Duration) string {
 	size := c.left
 	answered := make(chan string, 1)
@@ -168,7 +168,7 @@ func (c *sender) pace(piece int, every time.Duration) string {
 	}
 }
 
-// endOfAnswer waits for the answer to content at a path, and names it: 200 is the right one.
+// endOfAnswer waits for the answer to content at a path, and names it; 200 is right.
 func endOfAnswer(path string, content []byte, c *sender) string {
 	resp, err := c.response()
 	if err != nil || resp.StatusCode != http.StatusOK {

@@ -9,20 +9,19 @@ import (
 	"time"
 )
 
-// source is an address of loopback that connections come from, by which the
-// gateway counts.
+// source is a loopback address that connections come from, by which the gateway counts.
 type source string
 
 const (
 	programs source = "127.0.0.2" // of honest programs
-	prober   source = "127.0.0.3" // asks for the health and the metrics
+	prober   source = "127.0.0.3" // reads the health and the metrics
 	proxy    source = "127.0.0.9" // is in --trusted-proxies
 )
 
 // neighbour returns the address of an honest visitor.
 func neighbour(i int) source { return source(fmt.Sprintf("127.0.1.%d", 1+i)) }
 
-// attacker returns an address of the attacker's, of which there are 50,000.
+// attacker returns one of 50,000 addresses of the attacker.
 func attacker(i int) source { return source(fmt.Sprintf("127.1.%d.%d", i/250, 1+i%250)) }
 
 // owning returns an address of the attacker's programs.

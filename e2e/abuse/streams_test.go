@@ -12,7 +12,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// longest is the longest time for an answer that a claim may ask for.
+// longest is the longest timeout that a claim may request.
 const longest = 600_000
 
 // silent are claims whose programs take requests and never answer.
@@ -22,7 +22,7 @@ type silent struct {
 	end    func()
 }
 
-// keepSilent claims labels, each from an address of its own, and polls for them.
+// keepSilent claims labels, each from its own address, and polls for them.
 func (w *world) keepSilent(claims int) *silent {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
@@ -39,10 +39,9 @@ func (w *world) keepSilent(claims int) *silent {
 	return s
 }
 
-// flood opens connections of HTTP/2, each for one of the silent claims, and fills
-// each with streams that ask, until every stream was taken by a program or has ended.
-// It goes on with one stream after the other, wherever there is room again. It returns
-// how streams end, and what ends the flood.
+// flood opens HTTP/2 connections, each for one of the silent claims, and fills each with streams until every
+// stream was taken by a program or has ended. Then it opens one stream after the other, wherever there is
+// room. It returns how streams end, and a function that ends the flood.
 func (w *world) flood(s *silent, connections, streams, addresses int, fields ...hpack.HeaderField) (ends *tally, leave func()) {
 	w.t.Helper()
 	ends = &tally{}
@@ -99,7 +98,7 @@ var harmless = []string{
 	"reset REFUSED_STREAM", "reset ENHANCE_YOUR_CALM", "connection ended",
 }
 
-// judgeFlood fails the test where a request of a flood ended otherwise.
+// judgeFlood fails the test if a request of a flood ended in another way.
 func judgeFlood(t *testing.T, ends *tally) {
 	t.Helper()
 	if other := ends.total(harmless...); other > 0 {
@@ -107,9 +106,8 @@ func judgeFlood(t *testing.T, ends *tally) {
 	}
 }
 
-// referFields sends requests that are a few bytes each, and 60 KB of fields when
-// they are read: HPACK refers to a value that came once. A byte of that is two
-// where it becomes a character.
+// referFields sends requests of a few bytes each that expand to 60 KB of fields: HPACK refers to an earlier
+// value. Each byte of it becomes a character of two bytes.
 func referFields(t *testing.T, w *world) {
 	s := w.keepSilent(8)
 	defer s.end()
@@ -124,8 +122,8 @@ func referFields(t *testing.T, w *world) {
 	judgeFlood(t, ends)
 }
 
-// holdExchanges holds as many exchanges as the gateway has, by claims of its own
-// whose programs never answer, from so many addresses.
+// holdExchanges holds as many exchanges as the gateway allows, by claims of its own whose programs never
+// answer, from a number of addresses.
 func holdExchanges(addresses int) func(t *testing.T, w *world) {
 	return func(t *testing.T, w *world) {
 		s := w.keepSilent(17)

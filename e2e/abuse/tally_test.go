@@ -31,7 +31,7 @@ func (c *tally) add(name string) {
 	c.of[name]++
 }
 
-// total counts all ends but those named.
+// total counts all ends except the named ones.
 func (c *tally) total(but ...string) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -86,7 +86,7 @@ func endOfResponse(resp *http.Response, err error) string {
 	return endOf(resp.StatusCode, content)
 }
 
-// endOfError names an error without what differs from one to the next.
+// endOfError names an error without the parts that vary.
 func endOfError(err error) string {
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return "no answer in time"

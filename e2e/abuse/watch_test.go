@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// watch looks at the gateway all the time: at its memory, and whether it says
-// that it is well.
+// watch monitors the gateway all the time: its memory and its health check.
 type watch struct {
 	gateway *gateway
 	before  int64 // resident at the start, in bytes
@@ -20,7 +19,7 @@ type watch struct {
 	done    sync.WaitGroup
 }
 
-// watchEvery is the time between two looks.
+// watchEvery is the time between two checks.
 const watchEvery = 50 * time.Millisecond
 
 func watchOver(t *testing.T, g *gateway) *watch {
@@ -37,7 +36,7 @@ func watchOver(t *testing.T, g *gateway) *watch {
 	return w
 }
 
-// every does what is to be done until the watch ends.
+// every repeats a function until the watch ends.
 func (w *watch) every(do func()) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
@@ -51,7 +50,7 @@ func (w *watch) every(do func()) {
 	}
 }
 
-// measure notes the memory of the process where it is more than before.
+// measure notes the memory of the process if it is a new maximum.
 func (w *watch) measure() {
 	now, _, err := w.gateway.resident()
 	if err == nil && now > w.peak.Load() {
@@ -59,7 +58,7 @@ func (w *watch) measure() {
 	}
 }
 
-// probe asks for the health, on a new connection.
+// probe requests the health check on a new connection.
 func (w *watch) probe(client *http.Client) {
 	resp, err := client.Get("http://" + domain + "/healthz")
 	if end := endOfResponse(resp, err); end != "204" {
@@ -79,7 +78,7 @@ func (w *watch) end() {
 	w.done.Wait()
 }
 
-// judge logs what was seen, and fails the test where that is too much.
+// judge logs what was seen, and fails the test if that exceeds the bounds.
 func (w *watch) judge(t *testing.T) {
 	t.Helper()
 	w.end()

@@ -10,22 +10,21 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// world is a public gateway, with honest programs and their visitors beside whom
-// somebody attacks.
+// world is a public gateway that somebody attacks, with honest programs and their visitors.
 type world struct {
 	t       *testing.T
 	gateway *gateway
-	// linked and polled are served by a program of sdk-go each, by a link and by batches.
+	// linked and polled are each served by a program of sdk-go, by a link and by batches.
 	linked, polled *reversehttp.Session
 	// crowds are all honest visitors, those of the two claims first.
 	crowds []*honest
 	watch  *watch
 }
 
-// warm is how many visits of each claim go ahead of an attack.
+// warm is how many visits of each claim precede an attack.
 const warm = 20
 
-// found starts a gateway with flags, and nothing else.
+// found starts a gateway with flags only.
 func found(t *testing.T, flags ...string) *world {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -78,7 +77,7 @@ func (w *world) welcome(claim, url string) *honest {
 	return h
 }
 
-// goOn waits until every claim had so many visits more, or lost enough to fail.
+// goOn waits until every claim had a number of further visits, or lost enough to fail.
 func (w *world) goOn(when string, visits int64) {
 	w.t.Helper()
 	for _, h := range w.crowds {
@@ -89,7 +88,7 @@ func (w *world) goOn(when string, visits int64) {
 	}
 }
 
-// judge ends the world, logs its figures, and fails the test where the attack did harm.
+// judge ends the world, logs its figures, and fails the test if the attack did harm.
 func (w *world) judge() {
 	w.t.Helper()
 	for _, h := range w.crowds {
