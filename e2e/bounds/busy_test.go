@@ -12,8 +12,8 @@ import (
 	"reversehttp/schema"
 )
 
-// What a goroutine of the gateway waits for its turn is twice the time after which a
-// silent session is lost, or longer. Its program speaks all the time.
+// A goroutine of the gateway waits for its turn at least twice as long as the time after which a silent
+// session is lost. Its program sends messages all the time.
 func TestABusyGatewayLosesNoSession(t *testing.T) {
 	const (
 		silence = "300ms"
@@ -43,7 +43,7 @@ func TestABusyGatewayLosesNoSession(t *testing.T) {
 		results <- fmt.Sprint(status, " ", string(content))
 	}
 	post()
-	// The session lives by its posts from now on.
+	// The session lives by its POSTs from now on.
 	if status, content := p.send("GET", c.Requests, batch.Cursor, ""); status != http.StatusNoContent {
 		t.Fatalf("poll: %d %s", status, content)
 	}
@@ -84,8 +84,7 @@ func TestABusyGatewayLosesNoSession(t *testing.T) {
 // poster is a program without an SDK.
 type poster struct{ client *http.Client }
 
-// send makes a request of the program's. Where that fails the status is 0 and the content
-// says why.
+// send sends a request of the program. If that fails the status is 0 and the content describes the error.
 func (p *poster) send(method, url, cursor, content string) (status int, got []byte) {
 	req, err := http.NewRequest(method, url, strings.NewReader(content))
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 // How often a visitor leaves in each way.
 const departures = 50
 
-// The goal is that a handler knows within 100 ms. The test prints what it sees,
-// and fails only where a handler never knows: this machine may be busy.
+// The goal is that a handler knows within 100 ms. The test prints the times, and fails only if a handler
+// never knows, since this machine may be busy.
 func TestAVisitorWhoLeavesEndsTheContextOfItsHandler(t *testing.T) {
 	t.Parallel()
 	gateway := start(t, "as-gateway")
@@ -37,7 +37,7 @@ func TestAVisitorWhoLeavesEndsTheContextOfItsHandler(t *testing.T) {
 		{"with its content inline", "POST", "/wait", "Content-Length: 5\r\n", "hello", 0},
 		{"while parts are answered", "GET", "/parts", "", "", 0},
 		{"while an answer is silent", "GET", "/silent", "", "", 0},
-		// Where the machine is so slow that it goes in parts, less is written ahead.
+		// If the machine is so slow that the answer goes in parts, less is written ahead.
 		{"while content is answered as it is", "GET", "/raw", "", "", rawPieces * piece},
 		{"while content is sent", "POST", "/read", length, strings.Repeat("a", 100_000), 0},
 		{"while content of unknown length is sent", "POST", "/read", chunked, "5\r\nhello\r\n", 0},
@@ -65,11 +65,11 @@ func TestAVisitorWhoLeavesEndsTheContextOfItsHandler(t *testing.T) {
 	}
 }
 
-// rawPieces is how many pieces are more than is held before an answer streams.
+// rawPieces is more pieces than are buffered before an answer streams.
 const rawPieces = 20
 
-// stayers are handlers that stay until their visitor leaves. They say when they
-// are where the path says, and when their context ended.
+// stayers are handlers that stay until their visitor leaves. They report when they begin, if the path says
+// so, and when their context ended.
 func stayers(at chan<- struct{}, ended chan<- time.Time) http.Handler {
 	mux := http.NewServeMux()
 	handle := func(path string, do func(w http.ResponseWriter, r *http.Request, there func())) {

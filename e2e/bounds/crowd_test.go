@@ -9,10 +9,10 @@ import (
 
 const (
 	crowd = 100
-	// What each transfers, in bytes, of which it takes little.
+	// How many bytes each transfers, of which it reads only a few.
 	endless   = 1 << 30
 	crowdMost = 100 << 20
-	// How many crowds may leave something behind, one after the other, until it is a leak.
+	// How many crowds in a row may leave memory behind before that counts as a leak.
 	crowdsMost = 8
 )
 
@@ -57,7 +57,8 @@ func TestACrowdOfSlowVisitorsHoldsLittle(t *testing.T) {
 				}
 				leave()
 				w.judge(held.all, min(crowdMost, crowd*transferMost))
-				// What the first crowds make for all is not that of one: a map grows when its hashes say so.
+				// The shared state that the first crowds create is not due to one crowd: maps grow depending
+				// on their hashes.
 				if grown := w.grown(); !grown.more() {
 					return
 				} else if crowds == crowdsMost {
@@ -68,8 +69,8 @@ func TestACrowdOfSlowVisitorsHoldsLittle(t *testing.T) {
 	}
 }
 
-// gather has a crowd visit at once. When all that can be held for them is, each
-// moves a little of its content now and then, until they leave.
+// gather makes a crowd visit at once. When everything that can be buffered for them is, each moves a little
+// of its content now and then, until they leave.
 func gather(t *testing.T, program *process, visit func() *visitor, move func(*visitor) error) (leave func()) {
 	t.Helper()
 	all := make([]*visitor, crowd)
@@ -125,7 +126,7 @@ func isTimeout(err error) bool {
 	return ok && t.Timeout()
 }
 
-// little is what a slow visitor moves at a time, in bytes.
+// little is how many bytes a slow visitor moves at a time.
 const little = 8 << 10
 
 func readSome(v *visitor) error {

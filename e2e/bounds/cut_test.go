@@ -13,18 +13,17 @@ import (
 func TestAnAnswerThatFailsMidwayIsSeenToBeCut(t *testing.T) {
 	t.Parallel()
 	gateway := start(t, "as-gateway")
-	// A program that was killed is missed after this time, in which one that lives must
-	// have had some to run.
+	// A killed program is missed after this time, in which a living one must have had time to run.
 	missing := start(t, "as-gateway", "--acknowledge=15s")
 	for _, how := range []string{"panics", "panics with ErrAbortHandler", "ends too early", "is killed"} {
 		for _, sent := range []string{"in parts", "as it is"} {
 			for _, framed := range []string{"in chunks", "with its length"} {
 				if how == "ends too early" && framed == "in chunks" {
-					continue // that is a clean end
+					continue // a clean end
 				}
 				t.Run(how+" "+sent+" "+framed, func(t *testing.T) {
 					if how == "is killed" {
-						t.Parallel() // most of it waits
+						t.Parallel() // it mostly waits
 						cut(t, missing, how, sent, framed)
 						return
 					}
@@ -61,7 +60,7 @@ func cut(t *testing.T, gateway *process, how, sent, framed string) {
 	}
 }
 
-// failAfter is how much a handler has sent, in bytes, when it waits for its fate.
+// failAfter is how many bytes a handler has sent when it waits for its order.
 func failAfter(sent string) int {
 	if sent == "in parts" {
 		return 100
@@ -69,7 +68,7 @@ func failAfter(sent string) int {
 	return 16 * piece
 }
 
-// fail answers in the way that the request asks for, and fails when told is closed.
+// fail answers in the way that the request asks for, and fails once told is closed.
 func fail(w http.ResponseWriter, r *http.Request, told <-chan struct{}) {
 	h := r.Header
 	if h.Get("Framed") == "with its length" {

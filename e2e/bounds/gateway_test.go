@@ -11,8 +11,8 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// beGateway is a gateway on a free port of loopback. It says its origin. It waits for
-// programs and visitors for as long as it takes: who gets little time to run is not lost.
+// beGateway is a gateway on a free loopback port. It prints its origin. It waits for programs and visitors
+// without a limit, so that a starved one is not lost.
 func beGateway(args []string) error {
 	var o gateway.Options
 	f := flag.NewFlagSet("as-gateway", flag.ContinueOnError)

@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// line is a slow line to a gateway: each connection through it has a rate, both ways.
+// line is a slow line to a gateway: each connection through it has a rate in both directions.
 type line struct {
 	address, to string
 	rate        int // bytes a second
 
-	claims, links atomic.Int64 // that were asked for
+	claims, links atomic.Int64 // requested
 
 	relays sync.WaitGroup
-	mu     sync.Mutex // guards below
+	mu     sync.Mutex // guards the fields below
 	ends   []net.Conn
 }
 
@@ -66,7 +66,7 @@ func (l *line) open(program net.Conn) {
 	l.relays.Go(func() { l.carry(program, gateway) })
 }
 
-// carry passes one direction on until it ends.
+// carry copies one direction to its end.
 func (l *line) carry(to, from net.Conn) {
 	buf := make([]byte, 4<<10)
 	for {
@@ -86,7 +86,7 @@ func (l *line) carry(to, from net.Conn) {
 	}
 }
 
-// note counts what a head of a request asks for.
+// note counts what the head of a request asks for.
 func (l *line) note(head []byte) {
 	head, _, _ = bytes.Cut(head, []byte("\r\n"))
 	switch method, target, _ := strings.Cut(string(head), " "); {

@@ -1,10 +1,9 @@
-// Package bounds holds the product to what it promises of memory, of the time
-// until a handler knows that its visitor left, and of answers that fail midway.
+// Package bounds checks the product's promises about memory, about the time until a handler knows that its
+// visitor left, and about answers that fail midway.
 //
-// The test's binary starts itself again as the gateway and as a program that
-// serves with sdk-go, so that each has a heap of its own, and asks them to
-// collect their garbage and tell what is left. What the kernel holds in the
-// buffers of sockets is not counted: it is bounded by the kernel.
+// The test's binary starts itself again as the gateway and as a program that serves with sdk-go, so that each
+// has its own heap, and asks them to collect garbage and report what is left. The kernel's socket buffers are
+// not counted: the kernel bounds them.
 package bounds
 
 import (
@@ -13,7 +12,7 @@ import (
 	"testing"
 )
 
-// roles are what the test's binary can be, by the first argument.
+// roles are the roles of the test's binary, by the first argument.
 var roles = map[string]func(args []string) error{"as-gateway": beGateway, "as-program": beProgram}
 
 func TestMain(m *testing.M) {

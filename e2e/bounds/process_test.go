@@ -19,7 +19,7 @@ type process struct {
 	stdin io.Closer
 	say   *json.Encoder
 	hear  *bufio.Reader
-	// at is the first line that it said: where it can be reached.
+	// at is the first line of its output: where it can be reached.
 	at string
 }
 
@@ -52,7 +52,7 @@ func start(t *testing.T, role string, args ...string) *process {
 	return p
 }
 
-// kill ends the process as a crash does.
+// kill ends the process like a crash.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	_ = p.cmd.Wait()
@@ -60,18 +60,18 @@ func (p *process) kill() {
 
 // order is what a process has to do: one line of JSON.
 type order struct {
-	// Collect has it collect its garbage, and let go of connections that idle.
+	// Collect makes it collect garbage, and close idle connections.
 	Collect bool `json:"collect"`
-	// Read is how much of the content of requests handlers may have read; 0
-	// leaves that alone, and negative is no bound.
+	// Read is how many bytes of content handlers may read; 0 leaves that unchanged, and negative means no
+	// bound.
 	Read int64 `json:"read"`
 	// Fail makes the handler fail that waits for this.
 	Fail bool `json:"fail"`
-	// Busy has one processor do all work from then on, and so many goroutines keep it busy.
+	// Busy makes one processor do all work from then on, with this many goroutines competing for it.
 	Busy int `json:"busy"`
 }
 
-// tell gives an order and waits for the figures that answer it.
+// tell sends an order and waits for the figures in the answer.
 func (p *process) tell(o order) (f figures) {
 	p.t.Helper()
 	if err := p.say.Encode(o); err != nil {
@@ -109,11 +109,10 @@ func obey(do func(order, *figures)) error {
 	}
 }
 
-// patience is how long anything may take before a test gives up: far longer than on a
-// machine with much else to do.
+// patience bounds how long a test waits for anything: far longer than it takes on a busy machine.
 const patience = 10 * time.Minute
 
-// await waits until something is so.
+// await waits until a condition holds.
 func await(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -125,8 +124,7 @@ func await(t *testing.T, what string, so func() bool) {
 	}
 }
 
-// awaitStill waits until a count stays as it is: everything between its end and
-// the other is full.
+// awaitStill waits until a count no longer changes, since all buffers between the two ends are full.
 func awaitStill(t *testing.T, what string, count func() int64) {
 	t.Helper()
 	before, since := int64(-1), time.Now()
@@ -138,5 +136,5 @@ func awaitStill(t *testing.T, what string, count func() int64) {
 	})
 }
 
-// kib writes bytes for people.
+// kib formats bytes for people.
 func kib(n int64) string { return fmt.Sprintf("%d KiB", (n+512)/1024) }

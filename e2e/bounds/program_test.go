@@ -20,8 +20,8 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// beProgram serves the handlers below on claims at the gateway args[0], one for each
-// transport. It says their public URLs, in one line.
+// beProgram serves the handlers below on claims at the gateway args[0], one for each transport. It prints
+// their public URLs in one line.
 func beProgram(args []string) error {
 	f := flag.NewFlagSet("as-program", flag.ContinueOnError)
 	by := f.String("transport", "", "how requests come to each claim, separated by commas; empty is one claim by the default")
@@ -89,7 +89,7 @@ func compete(most int) {
 	compute := func(goroutines int) {
 		for range goroutines {
 			go func() {
-				for n := 0; ; n++ { // it computes, and nothing else
+				for n := 0; ; n++ { // computes, and does nothing else
 					_ = n
 				}
 			}()
@@ -102,20 +102,20 @@ func compete(most int) {
 	compute(max(min(most, int(int64(few)*int64(time.Second)/int64(time.Since(begun)+1)))-few, 0))
 }
 
-// program is what its handlers do.
+// program is the state of its handlers.
 type program struct {
 	running, read, written atomic.Int64
-	told                   chan struct{} // a handler is to fail
+	told                   chan struct{} // makes a handler fail
 
 	mu      sync.Mutex // guards limit
-	limit   int64      // of read; negative is none
-	allowed sync.Cond  // limit is another
+	limit   int64      // of read; negative means none
+	allowed sync.Cond  // signals a new limit
 }
 
 // piece is how much a handler reads or writes at a time, in bytes.
 const piece = 32 << 10
 
-// noise is no UTF-8: an envelope has it as base64.
+// noise is not UTF-8, so an envelope carries it in base64.
 var noise = func() []byte {
 	b := make([]byte, piece)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(b)
@@ -124,20 +124,20 @@ var noise = func() []byte {
 
 func (p *program) handler() http.Handler {
 	mux := http.NewServeMux()
-	// down?size=N gives so much content.
+	// down?size=N returns N bytes.
 	mux.HandleFunc("GET /down", func(w http.ResponseWriter, r *http.Request) { p.give(w, r) })
-	// It says how much before.
+	// It has a Content-Length.
 	mux.HandleFunc("GET /down-with-length", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", r.URL.Query().Get("size"))
 		p.give(w, r)
 	})
-	// It has trailers, which keep sdk-go from sending content as it is: it goes in parts.
+	// It has trailers, which make sdk-go send it in parts.
 	mux.HandleFunc("GET /down-in-parts", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Trailer", "Digest")
 		p.give(w, r)
 		w.Header().Set("Digest", "none")
 	})
-	// It flushes whatever it writes.
+	// It flushes every write.
 	mux.HandleFunc("GET /down-flushed", func(w http.ResponseWriter, r *http.Request) {
 		p.give(flushed{w}, r)
 	})
@@ -146,7 +146,7 @@ func (p *program) handler() http.Handler {
 		n := p.take(r, io.Discard)
 		_, _ = fmt.Fprint(w, n)
 	})
-	// through gives back what comes, while it comes.
+	// through echoes content as it arrives.
 	mux.HandleFunc("POST /through", func(w http.ResponseWriter, r *http.Request) { p.take(r, flushed{w}) })
 	mux.HandleFunc("GET /fail", func(w http.ResponseWriter, r *http.Request) { fail(w, r, p.told) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -156,7 +156,7 @@ func (p *program) handler() http.Handler {
 	})
 }
 
-// flushed flushes whatever is written.
+// flushed flushes every write.
 type flushed struct{ http.ResponseWriter }
 
 func (f flushed) Write(b []byte) (int, error) {

@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// How many goroutines compete with a starved program for one processor, at most. Each
-	// has it for 10 ms.
+	// At most how many goroutines compete with a starved program for one processor. Each runs for 10 ms at a
+	// time.
 	busy = 100
-	// How fast each of its connections is, in bytes a second.
+	// The rate of each of its connections, in bytes a second.
 	slowRate = 100_000
 )
 
-// A program that gets little time to run, behind a slow line, is a program: it claims
-// once, keeps its link, and loses no answer. The gateway has all the time for it.
-// One program has a claim for each transport: what competes with it competes for all.
+// A program that gets little time to run, behind a slow line, still works: it claims once, keeps its link,
+// and loses no answer. The gateway waits for it without a limit. One program has a claim for each transport,
+// so that all have the same competition.
 func TestAStarvedProgramBehindASlowLineLosesNothing(t *testing.T) {
 	t.Parallel()
 	transports := []string{"poll", "stream", "framed", "link"}

@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// size is that of the largest transfers, in bytes: what they hold does not grow with it.
+// size is the size of the largest transfers, in bytes: the memory they hold does not grow with it.
 var size = flag.Int64("size", 64<<20, "size of the largest transfers, in bytes")
 
 const (
-	// What one transfer may hold in a process, in bytes: twice the window of an exchange, which is as wide as it gets.
+	// How many bytes one transfer may hold in a process: twice the largest window of an exchange.
 	transferMost = 1 << 20
 	linkWindow   = transferMost
-	// How often a transfer is stopped, so that all that holds content is full.
+	// How often a transfer is paused, so that all buffers are full.
 	stops = 4
 )
 
@@ -38,13 +38,14 @@ func TestATransferOfAnySizeHoldsLittle(t *testing.T) {
 		{"an upload that comes back", 16 << 20, upload("/through", true)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			// What the first transfer of a kind makes for all is not that of one.
+			// The shared state that the first transfer of a kind creates is not due to one transfer.
 			c.carry(t, 8<<20, watch(t, gateway, program))
 			w := watch(t, gateway, program)
 			begun := time.Now()
 			c.carry(t, c.size, w)
 			t.Logf("%s in %.1f s", kib(c.size), time.Since(begun).Seconds())
-			// Stacks come by the 32 KiB for several goroutines at once: see the crowd for what one costs.
+			// Stacks are allocated in 32 KiB for several goroutines at once; the test with a crowd measures
+			// the cost of one.
 			w.judge(func(h held) int64 { return h.heap }, transferMost)
 		})
 	}
@@ -106,7 +107,7 @@ func upload(target string, chunked bool) func(*testing.T, int64, *watched) {
 	}
 }
 
-// send sends content of a size, and counts.
+// send sends size bytes of content, and counts them.
 func (v *visitor) send(size int64, chunked bool, written *atomic.Int64) error {
 	for left := size; left > 0; left -= piece {
 		if chunked {

@@ -17,8 +17,8 @@ type visitor struct {
 	reader *bufio.Reader
 }
 
-// small keeps the buffers of a socket small. On loopback the kernel would hold
-// megabytes of each stream, and the slowness of one end never reach the other.
+// small limits the buffers of a socket. On loopback the kernel would buffer megabytes of each stream, and the
+// slowness of one end would never reach the other.
 func small(_, _ string, c syscall.RawConn) error {
 	return c.Control(func(fd uintptr) {
 		_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, piece)
@@ -26,7 +26,7 @@ func small(_, _ string, c syscall.RawConn) error {
 	})
 }
 
-// visit sends the head of a request to a public URL, with fields that are lines.
+// visit sends the head of a request to a public URL, with fields given as lines.
 func visit(t *testing.T, public, method, target, fields string) *visitor {
 	t.Helper()
 	u, err := url.Parse(public)

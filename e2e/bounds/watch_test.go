@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// watched is what the gateway and the program hold more than at the start.
+// watched is how much more than at the start the gateway and the program hold.
 type watched struct {
 	t                 *testing.T
 	gateway, program  *process
@@ -21,7 +21,7 @@ func watch(t *testing.T, gateway, program *process) *watched {
 	}
 }
 
-// look notes what the two hold where that is more than before.
+// look notes what the two hold if it is a new maximum.
 func (w *watched) look() {
 	more := func(most *held, p *process, before figures) {
 		if h := p.tell(order{Collect: true}).held(before); h.all() > most.all() {
@@ -32,7 +32,7 @@ func (w *watched) look() {
 	more(&w.mostToo, w.program, w.beforeToo)
 }
 
-// judge says how much that was, and fails where of was more than a bound.
+// judge logs the maximum, and fails the test if it exceeds a bound.
 func (w *watched) judge(of func(held) int64, bound int64) {
 	w.t.Helper()
 	w.t.Logf("the gateway held %s, the program %s", w.most, w.mostToo)
@@ -44,16 +44,16 @@ func (w *watched) judge(of func(held) int64, bound int64) {
 	}
 }
 
-// remembered is what may stay of a crowd in a process, in bytes: the ids of its exchanges.
+// remembered is how much of a crowd may remain in a process, in bytes: the ids of its exchanges.
 const remembered = 256 << 10
 
-// grown is what the gateway and the program have more than before.
+// grown is how much more than before the gateway and the program hold.
 type grown struct {
 	goroutines, goroutinesToo int
 	heap, heapToo             int64
 }
 
-// more reports whether a process has a goroutine more, or more than it may remember.
+// more reports whether a process has more goroutines, or more memory than it may remember.
 func (g grown) more() bool {
 	return max(g.goroutines, g.goroutinesToo) > 0 || max(g.heap, g.heapToo) > remembered
 }
@@ -63,7 +63,7 @@ func (g grown) String() string {
 		g.goroutines, kib(g.heap), g.goroutinesToo, kib(g.heapToo))
 }
 
-// grown waits until both processes have let go of what they can, and returns what is left.
+// grown waits until both processes have released what they can, and returns what is left.
 func (w *watched) grown() (g grown) {
 	w.t.Helper()
 	var fewest int64
@@ -74,7 +74,7 @@ func (w *watched) grown() (g grown) {
 			gateway.Goroutines - w.before.Goroutines, program.Goroutines - w.beforeToo.Goroutines,
 			gateway.Heap - w.before.Heap, program.Heap - w.beforeToo.Heap,
 		}
-		// A goroutine weighs as much as its stack.
+		// A goroutine counts as much as its stack.
 		held := g.heap + g.heapToo + int64(g.goroutines+g.goroutinesToo)*(4<<10)
 		if still++; held < fewest-(16<<10) || still == 1 {
 			fewest, still = held, 1
@@ -85,5 +85,5 @@ func (w *watched) grown() (g grown) {
 	return g
 }
 
-// stillLooks is how often nothing less is seen until nothing less is expected.
+// stillLooks is after how many looks without a decrease none is expected.
 const stillLooks = 50

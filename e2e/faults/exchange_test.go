@@ -10,12 +10,12 @@ import (
 	"strconv"
 )
 
-// exchange is one request and what its answer is to be like.
+// exchange is one request and the expected answer.
 type exchange struct {
 	key     string
 	method  string
-	size    int  // of the content of the request
-	chunked bool // nobody says how long it is
+	size    int  // size of the request's content
+	chunked bool // without a stated length
 	text    bool // the content of both is valid UTF-8
 	want    want
 	sum     string // the hash of the content
@@ -27,17 +27,17 @@ type want struct {
 	size  int
 }
 
-// shape is how a program gives its answer.
+// shape is how a program sends its answer.
 type shape string
 
 // The shapes.
 const (
-	whole   shape = "whole"   // in one piece, with nothing said
+	whole   shape = "whole"   // in one piece, without a Content-Length
 	stated  shape = "stated"  // with Content-Length
-	flushed shape = "flushed" // in pieces that go out at once
+	flushed shape = "flushed" // in flushed pieces
 	early   shape = "early"   // before the content of the request is read
 	slow    shape = "slow"    // after a moment
-	held    shape = "held"    // never, where this is the first attempt
+	held    shape = "held"    // never, in the first attempt
 )
 
 // streams reports whether an answer may reach its visitor before it is complete.
@@ -69,8 +69,8 @@ func newExchange(seed, n uint64) *exchange {
 	return x
 }
 
-// sizeOf gives the length of some content. The gateway hands over up to 65,536
-// bytes in the envelope, and lets programs fetch more.
+// sizeOf returns the length of some content. The gateway puts up to 65,536 bytes into the envelope, and lets
+// programs fetch more.
 func sizeOf(r *rand.Rand) int {
 	switch n := r.IntN(100); {
 	case n < 10:
@@ -86,8 +86,7 @@ func sizeOf(r *rand.Rand) int {
 	}
 }
 
-// bytesOf and textOf are what contents are cut out of: a copy is cheap, also where
-// the race detector looks on.
+// bytesOf and textOf are sources of contents: a copy is cheap, even with the race detector.
 var bytesOf, textOf = func() (some, text []byte) {
 	some, text = make([]byte, 1<<20), make([]byte, 1<<20)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(some)
@@ -97,7 +96,7 @@ var bytesOf, textOf = func() (some, text []byte) {
 	return some, text
 }()
 
-// contentOf gives bytes that nobody else has: those that belong to a name.
+// contentOf returns bytes that are unique to a name.
 func contentOf(name string, size int, text bool) []byte {
 	from := bytesOf
 	if text {
@@ -110,16 +109,16 @@ func contentOf(name string, size int, text bool) []byte {
 	return content
 }
 
-// content gives the content of the request.
+// content returns the content of the request.
 func (x *exchange) content() []byte { return contentOf("request "+x.key, x.size, x.text) }
 
-// hash names content.
+// hash returns the hash of content.
 func hash(content []byte) string {
 	sum := sha256.Sum256(content)
 	return hex.EncodeToString(sum[:12])
 }
 
-// The fields that visitors and programs tell each other the exchange by.
+// The fields in which visitors and programs describe the exchange.
 const (
 	fieldKey   = "X-Key"   // of request and answer
 	fieldShape = "X-Shape" // of the request

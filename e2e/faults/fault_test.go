@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// kind is what a fault does to a connection.
+// kind is the effect of a fault on a connection.
 type kind int
 
 // The kinds. All but delayed and throttled end the connection.
 const (
 	cut        kind = iota // both ends see a reset
 	truncated              // the receiver sees an end, the sender a reset
-	halfClosed             // the receiver sees an end; the other direction goes on
-	stalled                // nothing is passed for a while; then it is cut
-	delayed                // nothing is passed for a moment
-	throttled              // what follows is passed slowly
+	halfClosed             // the receiver sees an end; the other direction continues
+	stalled                // nothing passes for a while; then it is cut
+	delayed                // nothing passes for a moment
+	throttled              // further data passes slowly
 	kinds      = iota
 )
 
@@ -33,16 +33,16 @@ func (k kind) ends() bool { return k < delayed }
 // fault strikes when a byte beyond an offset is on its way.
 type fault struct {
 	kind kind
-	up   bool          // on the way to the gateway
-	at   int64         // bytes that pass before
+	up   bool          // in the direction of the gateway
+	at   int64         // bytes that pass first
 	rest time.Duration // how long it is stalled or delayed
-	rate int           // bytes a second of what is throttled
+	rate int           // throttled to so many bytes a second
 }
 
-// throttledBytes is how much a throttled connection passes before it is quick again.
+// throttledBytes is how much a throttled connection passes before it is fast again.
 const throttledBytes = 64 << 10
 
-// random makes numbers that depend on a seed, a name and a number only.
+// random returns numbers that depend only on a seed, a name and a number.
 func random(seed uint64, name string, n uint64) *rand.Rand {
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], seed)
@@ -51,23 +51,23 @@ func random(seed uint64, name string, n uint64) *rand.Rand {
 	return rand.New(rand.NewChaCha8(key))
 }
 
-// spread gives a number from 1 to most, each magnitude as likely as another.
+// spread returns a number from 1 to most, with all magnitudes equally likely.
 func spread(r *rand.Rand, most int64) int64 {
 	return int64(math.Exp(r.Float64() * math.Log(float64(most))))
 }
 
-// weather gives the faults of the connections of a proxy.
+// weather determines the faults of the connections of a proxy.
 type weather struct {
 	seed uint64
 	name string
-	// share of the connections has faults.
+	// share is the share of connections with faults.
 	share float64
 	// reach is the largest offset of a fault.
 	reach int64
 }
 
-// plan gives the faults of connection n, in the order of their offsets: some
-// that the connection outlives, and then one that it may not.
+// plan returns the faults of connection n, in the order of their offsets: some that the connection survives,
+// and then one that it may not.
 func (w weather) plan(n uint64, _ []byte) []fault {
 	r := random(w.seed, w.name, n)
 	if r.Float64() >= w.share {
@@ -78,7 +78,7 @@ func (w weather) plan(n uint64, _ []byte) []fault {
 		f := fault{kind: kind(r.IntN(kinds)), up: r.IntN(2) == 0, at: spread(r, w.reach) - 1}
 		switch f.kind {
 		case stalled:
-			// A stall holds much up: some are enough.
+			// A stall delays much, so a few are enough.
 			if r.IntN(4) > 0 {
 				f.kind = cut
 			}

@@ -13,11 +13,11 @@ import (
 const (
 	programs = 3
 	visitors = 64
-	// The longest time between two programs that are killed.
+	// The longest time between two kills of programs.
 	killMost = 6 * time.Second
 )
 
-// Times of the gateway, short so that what is lost is found out while the test runs.
+// Times of the gateway, short so that losses are noticed while the test runs.
 var quick = []string{"--acknowledge=1s", "--answer=10m", "--part=10s", "--lease=8s", "--wait=3s"}
 
 // mine is the claim of every test: a gateway has no other.
@@ -45,13 +45,13 @@ func TestNothingIsLostWhileConnectionsBreak(t *testing.T) {
 	killed := stop()
 	took := time.Since(since)
 
-	// The weather clears. What is left of lost sessions goes with the lease.
+	// From here on there are no faults. The rest of lost sessions ends with the lease.
 	for _, p := range append(town.proxies, visits) {
 		p.calm.Store(true)
 	}
 	m := g.idle(programs)
 	town.close()
-	// A handler answers at once, so no time is over, whatever breaks.
+	// Handlers answer at once, so no timeout expires, whatever breaks.
 	f := l.check(t, schema.CodeSessionLost, schema.CodeHandlerFailed, schema.CodeNoHandler)
 	checkCounts(t, m, f)
 	t.Logf("%v, %.0f exchanges a second: %v", took.Round(time.Millisecond), float64(f.total())/took.Seconds(), f)
@@ -63,8 +63,8 @@ func TestNothingIsLostWhileConnectionsBreak(t *testing.T) {
 	}
 }
 
-// checkCounts holds the gateway's count of ends against what visitors saw: each
-// exchange is in exactly one, and so is each visit that reached the gateway.
+// checkCounts compares the gateway's count of ends with what visitors saw: each exchange has exactly one end,
+// and so has each visit that reached the gateway.
 func checkCounts(t *testing.T, m metrics, f *figures) {
 	t.Helper()
 	total := m.sum("reversehttp_exchanges_total")
@@ -89,7 +89,7 @@ func checkCounts(t *testing.T, m metrics, f *figures) {
 	}
 }
 
-// crowd has visitors visit until there is no more exchange.
+// crowd makes visitors visit until no exchange is left.
 func crowd(n int, more func() (*exchange, bool), l *ledger, new func() *visitor) {
 	var all sync.WaitGroup
 	for range n {

@@ -30,7 +30,7 @@ var built struct {
 	err  error
 }
 
-// gatewayBinary gives the path of the gateway, which GATEWAY_BINARY may name.
+// gatewayBinary returns the path of the gateway, which GATEWAY_BINARY may name.
 func gatewayBinary() (string, error) {
 	built.once.Do(func() {
 		if built.path = os.Getenv("GATEWAY_BINARY"); built.path != "" {
@@ -47,7 +47,7 @@ func gatewayBinary() (string, error) {
 	return built.path, built.err
 }
 
-// gateway is the process of a gateway, which may end and begin again on its port.
+// gateway is the process of a gateway, which may end and restart on its port.
 type gateway struct {
 	t       *testing.T
 	path    string
@@ -55,8 +55,8 @@ type gateway struct {
 	port    string
 	address string
 	cmd     *exec.Cmd
-	ended   chan error // told once how the process ended
-	faults  *logged    // its standard error, of all runs
+	ended   chan error // receives once how the process ended
+	faults  *logged    // its standard error in all runs
 }
 
 // startGateway starts a gateway that keeps its claims, with flags.
@@ -78,7 +78,7 @@ func startGateway(t *testing.T, flags ...string) *gateway {
 	return g
 }
 
-// start starts the process, on the port that it had if it had one.
+// start starts the process, on its earlier port if it had one.
 func (g *gateway) start() {
 	g.t.Helper()
 	g.cmd = exec.Command(g.path, append([]string{"--listen=127.0.0.1:" + g.port}, g.flags...)...)
@@ -106,7 +106,7 @@ func (g *gateway) start() {
 	g.ended = ended
 }
 
-// kill ends the process as kill -9 does. It may be called again.
+// kill ends the process like kill -9. It may be called again.
 func (g *gateway) kill() {
 	_ = g.cmd.Process.Kill()
 	err := <-g.ended
@@ -137,7 +137,7 @@ func (g *gateway) host() string { return mine.label + ".localhost:" + g.port }
 func (g *gateway) straight() (net.Conn, *link, error) {
 	c, err := net.Dial("tcp", g.address)
 	if err != nil {
-		<-time.After(20 * time.Millisecond) // it is not there: do not ask in a tight loop
+		<-time.After(20 * time.Millisecond) // it is not there, so do not retry in a tight loop
 	}
 	return c, nil, err
 }
@@ -145,7 +145,7 @@ func (g *gateway) straight() (net.Conn, *link, error) {
 // metrics are the gateway's own figures, by name with labels.
 type metrics map[string]float64
 
-// sum adds what begins with a prefix.
+// sum adds the figures whose names begin with a prefix.
 func (m metrics) sum(prefix string) (n int) {
 	for name, value := range m {
 		if strings.HasPrefix(name, prefix) {
@@ -176,7 +176,7 @@ func (m metrics) code(code schema.Code) int {
 	return m.ended("failed", string(code)) + m.ended("timed_out", string(code))
 }
 
-// metrics asks the gateway, not through a proxy.
+// metrics reads the metrics without a proxy.
 func (g *gateway) metrics() metrics {
 	g.t.Helper()
 	resp, err := direct.Get("http://" + g.address + "/metrics")
@@ -198,7 +198,7 @@ func (g *gateway) metrics() metrics {
 	return m
 }
 
-// idle waits until no exchange is open and so many sessions live, and gives the metrics.
+// idle waits until no exchange is open and a number of sessions live, and returns the metrics.
 func (g *gateway) idle(sessions int) (m metrics) {
 	g.t.Helper()
 	idle := func() bool {
@@ -209,8 +209,8 @@ func (g *gateway) idle(sessions int) (m metrics) {
 	return m
 }
 
-// direct asks the gateway without a proxy, each time on a connection of its own.
-// It knows where names below localhost are.
+// direct sends requests to the gateway without a proxy, each on its own connection. It resolves names below
+// localhost.
 var direct = &http.Client{Timeout: patience, Transport: &http.Transport{
 	DisableKeepAlives: true,
 	DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -222,7 +222,7 @@ var direct = &http.Client{Timeout: patience, Transport: &http.Transport{
 	},
 }}
 
-// logged is what a process writes.
+// logged is the output of a process.
 type logged struct {
 	mu   sync.Mutex // guards text
 	text bytes.Buffer

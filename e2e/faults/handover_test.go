@@ -21,13 +21,13 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// successive are the processes of gateways that follow each other on one port, and keep their claims.
+// successive are processes of gateways that follow one another on one port, and keep their claims.
 type successive struct {
 	t       *testing.T
 	path    string
 	flags   []string
 	address string
-	socket  *os.File // that they inherit; nil where each opens its own
+	socket  *os.File // inherited; nil if each opens its own
 	cmd     *exec.Cmd
 	log     logged
 }
@@ -78,7 +78,7 @@ func (g *successive) start() {
 	}
 }
 
-// end ends the gateway by a signal, waits for that, and returns how long it took.
+// end ends the gateway with a signal, and returns how long it took.
 func (g *successive) end(by syscall.Signal) time.Duration {
 	start := time.Now()
 	_ = g.cmd.Process.Signal(by)
@@ -86,7 +86,7 @@ func (g *successive) end(by syscall.Signal) time.Duration {
 	return time.Since(start)
 }
 
-// serve has a program of sdk-go serve the label demo until the test ends.
+// serve makes a program with sdk-go serve the label demo until the test ends.
 func (g *successive) serve(transport string, handler http.Handler) {
 	g.t.Helper()
 	s, err := reversehttp.Claim(g.t.Context(), "http://"+g.address, &reversehttp.Options{Label: "demo", Transport: reversehttp.Transport(transport)})
@@ -101,20 +101,20 @@ func (g *successive) serve(transport string, handler http.Handler) {
 	})
 }
 
-// pace is what visitors who come at a steady pace get.
+// pace counts the answers to visitors who come at a steady pace.
 type pace struct {
 	mu   sync.Mutex
-	gets map[string]int // by status; "refused" for a connection that is, and "reset" for one that waited in the queue of the port when it closed
+	gets map[string]int // by status; "refused" for a refused connection, and "reset" for one that was in the queue of the port when that closed
 }
 
-// count returns how many got that.
+// count returns how many got that answer.
 func (p *pace) count(what string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.gets[what]
 }
 
-// client returns one that reaches the gateway by any name, on a connection for each request.
+// client returns a client that reaches the gateway under any name, with one connection for each request.
 func (g *successive) client() *http.Client {
 	return &http.Client{Timeout: patience, Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -124,7 +124,7 @@ func (g *successive) client() *http.Client {
 	}}
 }
 
-// visit has a visitor come every 10 ms, each on a connection of their own, until ctx ends, and waits for all.
+// visit makes a visitor come every 10 ms, each on their own connection, until ctx ends, and waits for all.
 func (g *successive) visit(ctx context.Context, p *pace) {
 	var visitors sync.WaitGroup
 	client := g.client()
@@ -155,11 +155,12 @@ func (g *successive) visit(ctx context.Context, p *pace) {
 	visitors.Wait()
 }
 
-// restarts has visitors come while the gateway ends by a signal and the next one starts, after a gap, until that serves them.
+// restarts makes visitors come while the gateway ends by a signal and the next one starts after a gap, until
+// that one serves them.
 func (g *successive) restarts(transport string, by syscall.Signal, gap time.Duration) map[string]int {
 	g.t.Helper()
 	g.serve(transport, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(5 * time.Millisecond) // so that some run at any time
+		time.Sleep(5 * time.Millisecond) // so that some are running at any time
 	}))
 	ctx, stop := context.WithCancel(g.t.Context())
 	p := &pace{gets: map[string]int{}}
@@ -180,14 +181,14 @@ func (g *successive) restarts(transport string, by syscall.Signal, gap time.Dura
 	return p.gets
 }
 
-// ways are those in which programs have their requests.
+// ways are the transports of programs.
 func ways(t *testing.T, test func(t *testing.T, transport string)) {
 	for _, transport := range []string{"link", "framed", "stream", "poll"} {
 		t.Run(transport, func(t *testing.T) { test(t, transport) })
 	}
 }
 
-// A socket that is handed over loses nobody: who connects meanwhile waits in its queue.
+// A socket that is handed over loses nobody: new connections wait in its queue.
 func TestASocketThatIsHandedOverLosesNobody(t *testing.T) {
 	ways(t, func(t *testing.T, transport string) {
 		g := newSuccessive(t, true)
@@ -197,7 +198,8 @@ func TestASocketThatIsHandedOverLosesNobody(t *testing.T) {
 	})
 }
 
-// Without that SIGTERM loses only those who find no port, and whom the kernel has let in and the gateway has not when it closes.
+// Without that, SIGTERM loses only visitors who find the port closed, and those whose connections the kernel
+// accepted but the gateway did not.
 func TestSIGTERMLosesOnlyWhoFindsNoPort(t *testing.T) {
 	ways(t, func(t *testing.T, transport string) {
 		g := newSuccessive(t, false)
@@ -211,7 +213,7 @@ func TestSIGTERMLosesOnlyWhoFindsNoPort(t *testing.T) {
 	})
 }
 
-// WebSockets do not hold the end of a gateway back: their handlers close them, or it does.
+// WebSockets do not delay the end of a gateway: their handlers close them, or the gateway does.
 func TestSIGTERMClosesWebSockets(t *testing.T) {
 	ways(t, func(t *testing.T, transport string) {
 		for name, deaf := range map[string]bool{"of a handler that reads": false, "of one that does not": true} {
@@ -240,7 +242,7 @@ func TestSIGTERMClosesWebSockets(t *testing.T) {
 				if _, _, err := c.Read(t.Context()); err == nil || !deaf && websocket.CloseStatus(err) != websocket.StatusGoingAway {
 					t.Errorf("the visitor read %v, want 1001, or the end where the handler is deaf", err)
 				}
-				if err := g.cmd.Wait(); err != nil { // long before --drain is over
+				if err := g.cmd.Wait(); err != nil { // long before the end of --drain
 					t.Errorf("the gateway ended with %v", err)
 				}
 			})
@@ -282,7 +284,7 @@ func TestAKilledProgramIsNoticed(t *testing.T) {
 			}()
 			<-begun
 			parked := &gateway{t: t, address: g.address}
-			until(t, "the program polls", func() bool { return parked.metrics()["reversehttp_polls_parked"] == 1 }) // a poll that is not there cannot close
+			until(t, "the program polls", func() bool { return parked.metrics()["reversehttp_polls_parked"] == 1 }) // only an open poll can close
 			start := time.Now()
 			program.kill()
 			if got := <-visited; !strings.HasPrefix(got, "503 Service Unavailable reversehttp; error=destination_unavailable") || strings.Contains(got, "?0") {

@@ -14,11 +14,11 @@ import (
 	"reversehttp/schema"
 )
 
-// handledMost is how often a request may be handled: once, and twice more where
-// a session was lost with it and its method is idempotent.
+// handledMost is how often a request may be handled: once, and twice more if a session was lost with it and
+// its method is idempotent.
 const handledMost = 3
 
-// ledger notes what visitors sent and got, and what programs said.
+// ledger notes what visitors sent and got, and what programs printed.
 type ledger struct {
 	mu     sync.Mutex // guards below
 	begun  map[string][]begun
@@ -77,14 +77,14 @@ func (l *ledger) mute(o outcome) bool {
 	})
 }
 
-// runs gives the runs of handlers for a key.
+// runs returns the runs of handlers for a key.
 func (l *ledger) runs(key string) []begun {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.begun[key])
 }
 
-// figures are what a run shows.
+// figures are the results of a run.
 type figures struct {
 	ends    map[end]int
 	codes   map[schema.Code]int
@@ -109,8 +109,8 @@ func (f *figures) total() (n int) {
 	return n
 }
 
-// check holds what visitors got against what programs said, and gives the
-// figures. Codes are those that the gateway may answer with.
+// check compares what visitors got with what programs printed, and returns the figures. codes are the errors
+// that the gateway may answer with.
 func (l *ledger) check(t *testing.T, codes ...schema.Code) *figures {
 	t.Helper()
 	l.mu.Lock()
@@ -145,7 +145,7 @@ func (l *ledger) check(t *testing.T, codes ...schema.Code) *figures {
 		case refused:
 			f.codes[o.code]++
 			f.handed[cmp.Or(o.handed, "unknown")]++
-			// What a proxy broke off looks malformed.
+			// A request that a proxy broke off looks malformed.
 			if !slices.Contains(codes, o.code) && (o.code != schema.CodeBadRequest || !o.hurt) {
 				fault(key, "code %s", o.code)
 			}

@@ -15,8 +15,8 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// What only links have: they are cut in the middle of a message, of the handshake, and after the welcome; what is between takes them
-// and says nothing, or drops them without a word; another takes their place.
+// Faults that only links have: they are cut in the middle of a message, of the handshake, and after the
+// welcome; a proxy accepts them and stays silent, or drops them without an end; another link replaces them.
 
 // isLink reports whether a connection begins with the upgrade to a link.
 func isLink(head []byte) bool {
@@ -24,7 +24,7 @@ func isLink(head []byte) bool {
 	return bytes.HasPrefix(line, []byte("GET ")) && bytes.Contains(line, []byte("/link "))
 }
 
-// serveByLink serves mine by a transport through a proxy, as serveInProcess does.
+// serveByLink serves mine by a transport through a proxy, like serveInProcess.
 func serveByLink(t *testing.T, g *gateway, p *proxy, by reversehttp.Transport) *inProcess {
 	t.Helper()
 	h := &inProcess{handled: map[string]int{}, attempt: map[string]int{}}
@@ -51,7 +51,7 @@ func serveByLink(t *testing.T, g *gateway, p *proxy, by reversehttp.Transport) *
 	return h
 }
 
-// cutLinks has a proxy cut its first link at an offset of one direction, once.
+// cutLinks makes a proxy cut its first link at an offset of one direction, once.
 func cutLinks(up bool, at *atomic.Int64) (plan func(uint64, []byte) []fault, links *atomic.Int64) {
 	links = &atomic.Int64{}
 	return func(_ uint64, head []byte) []fault {
@@ -65,11 +65,11 @@ func cutLinks(up bool, at *atomic.Int64) (plan func(uint64, []byte) []fault, lin
 	}, links
 }
 
-// A link that is cut at any place, both ways, loses no request and has none handled twice.
+// A link that is cut anywhere, in either direction, loses no request and has none handled twice.
 func TestALinkThatIsCutAnywhereLosesNothing(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, patient...)
-	// What a link that is whole passes for one request: then it is cut at a byte of that.
+	// The bytes of an uncut link for one request; then the link is cut at each of them.
 	var passed [2]int64
 	var end atomic.Int64
 	end.Store(1 << 40)
@@ -108,7 +108,7 @@ func TestALinkThatIsCutAnywhereLosesNothing(t *testing.T) {
 	}
 }
 
-// What is between takes the upgrade and answers nothing for ever: auto goes on without a link.
+// A proxy accepts the upgrade and never answers; auto continues without a link.
 func TestAnUpgradeThatIsHeldBackIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, patient...)
@@ -143,7 +143,7 @@ func TestALinkThatFallsSilentIsFoundOut(t *testing.T) {
 			})
 			h := serveByLink(t, g, p, reversehttp.TransportLink)
 			until(t, "a link is open", func() bool { return links.Load() == 1 && g.metrics()["reversehttp_polls_parked"] == 1 })
-			// More than passes goes both ways: requests and answers stand still.
+			// More data is sent both ways than passes: requests and answers stall.
 			for n := 0; p.struck[stalled].Load() == 0; n++ {
 				path := fmt.Sprintf("/silent-%d", n)
 				got := make(chan string, 1)
@@ -186,7 +186,7 @@ func TestALinkThatIsReplacedLosesNothing(t *testing.T) {
 		until(t, "a link is open", func() bool { return links.Load() == n+1 && g.metrics()["reversehttp_polls_parked"] == 1 })
 		path := fmt.Sprintf("/replaced-%d", n)
 		h.post(t, g, path)
-		// A poll of the same session, without a word of the program, takes its place.
+		// A poll of the same session, without a message of the program, replaces the link.
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.requests(t, p), nil)
 		if err != nil {
 			t.Fatal(err)

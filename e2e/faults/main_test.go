@@ -24,7 +24,7 @@ func transportOf(i int) string {
 	return []string{"link", "framed", "stream"}[i%3]
 }
 
-// TestMain lets the test's binary be a program that serves a claim, too.
+// TestMain lets the test's binary also be a program that serves a claim.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == roleProgram {
 		if err := serveProgram(os.Args[2:]); err != nil {
@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// seedOf gives the seed of a test and prints it.
+// seedOf returns the seed of a test and prints it.
 func seedOf(t *testing.T) uint64 {
 	seed := *seedFlag
 	if seed == 0 {
@@ -51,11 +51,10 @@ func seedOf(t *testing.T) uint64 {
 	return seed
 }
 
-// patience is how long anything may take before a test gives up: far longer than on a
-// machine with much else to do.
+// patience bounds how long a test waits for anything: far longer than it takes on a busy machine.
 const patience = 15 * time.Minute
 
-// until waits for a condition that is to come true.
+// until waits until a condition holds.
 func until(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	deadline := time.After(patience)

@@ -19,7 +19,7 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// through gives a client whose requests all pass a proxy, each on a connection of its own.
+// through returns a client whose requests all pass a proxy, each on its own connection.
 func through(t *testing.T, p *proxy) *http.Client {
 	transport := &http.Transport{
 		DisableKeepAlives: true,
@@ -31,7 +31,7 @@ func through(t *testing.T, p *proxy) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// patient are times of the gateway that no test waits for the end of.
+// patient are timeouts of the gateway that no test reaches.
 var patient = []string{"--acknowledge=10m", "--unacknowledged=10m", "--no-poller=10m", "--answer=10m", "--lease=10m", "--unpolled=10m", "--wait=10m", "--stream=10m", "--heartbeat=10m"}
 
 // raw is a program without an SDK.
@@ -50,7 +50,7 @@ func claimRaw(t *testing.T, g *gateway) *raw {
 	return r
 }
 
-// ask sends a request whole and decodes its answer, if that is wanted.
+// ask sends a whole request and decodes its answer unless into is nil.
 func (r *raw) ask(client *http.Client, method, url, content string, fields map[string]string, into any) (status int, err error) {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), method, url, strings.NewReader(content))
@@ -82,14 +82,14 @@ func (r *raw) ask(client *http.Client, method, url, content string, fields map[s
 	return resp.StatusCode, nil
 }
 
-// poll asks for what comes after the cursor, by a client and in a form.
+// poll polls after the cursor, by a client and in a form.
 func (r *raw) poll(client *http.Client, accept string, into any) (int, error) {
 	r.t.Helper()
 	fields := map[string]string{"Accept": accept, "Last-Event-ID": r.cursor, "Prefer": "wait=600"}
 	return r.ask(client, http.MethodGet, r.claim.Requests, "", fields, into)
 }
 
-// delivery is what a poll brings.
+// delivery is the result of a poll.
 type delivery struct {
 	Cursor   string
 	Messages []schema.Request
