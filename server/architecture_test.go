@@ -14,21 +14,21 @@ import (
 	"testing"
 )
 
-// order is that of the packages of the gateway: each imports only those behind it.
+// order lists the packages of the gateway: each imports only later ones.
 var order = []string{
 	"server", "server/deploy", "server/process", "server/acmetest", "server/acme", "server/gateway", "server/family", "server/door", "server/policy", "server/visit", "server/control", "server/store", "server/cluster/engine", "server/admin", "server/strangers", "server/recording", "server/answer", "server/intake", "server/domain",
 	"server/admission", "server/terms", "server/account", "server/problem", "server/trace", "server/quota", "server/audit", "server/field", "server/publicurl", "server/trust", "server/cluster/peer", "server/wire", "server/claim", "server/budget", "web", "sdk-js",
 	"schema/envelope", "schema/secret", "schema/webhook", "schema",
 }
 
-// source is a Go file that is no test.
+// source is a Go file other than a test.
 type source struct {
 	at, dir, name string
 	file          *ast.File
 	lines         int
 }
 
-// sources reads the Go files below a folder that are no tests.
+// sources reads the Go files below a folder, except tests.
 func sources(t *testing.T, root string) (all []source) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -103,8 +103,8 @@ func TestTheFileTreeOfTheReadmeIsUpToDate(t *testing.T) {
 	}
 }
 
-// mostMethods is how many methods a type has at most, mostLines how many lines a file, and mostOfClaim
-// how many methods the core exports.
+// mostMethods is the most methods of a type, mostLines the most lines of a file, and mostOfClaim the most
+// methods that the core exports.
 const (
 	mostMethods = 20
 	mostLines   = 450
@@ -151,7 +151,7 @@ func receiver(e ast.Expr) string {
 	return ""
 }
 
-// files calls each with every file of the repository that is somebody's work, from its root.
+// files calls each with every written file of the repository, by its path from the root.
 func files(t *testing.T, each func(path, content string)) {
 	t.Helper()
 	n := 0

@@ -9,7 +9,7 @@ import (
 	"reversehttp/web"
 )
 
-// ask.example would be taken for the page at example/ask.
+// ask.example would be read as the page at example/ask.
 func TestNamesOfPagesAreReservedLabels(t *testing.T) {
 	pages, err := web.Pages()
 	if err != nil {

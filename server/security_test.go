@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// A row of SECURITY.md is worth what its test is: each has one, and it is there.
+// A row of SECURITY.md is only as good as its test: each row names one, which must exist.
 func TestEveryThreatHasATestThatIsThere(t *testing.T) {
 	text, err := os.ReadFile("SECURITY.md")
 	if err != nil {

@@ -149,8 +149,8 @@ func TestOnlyATokenOfTheIssuerForThisGatewayIsTaken(t *testing.T) {
 	})
 }
 
-// secretOf returns what libraries that let a token choose its algorithm took for the secret of a
-// MAC.
+// secretOf returns the bytes that libraries used as the secret of a MAC if they let a token choose its
+// algorithm.
 func secretOf(t *testing.T, public crypto.PublicKey) []byte {
 	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(public)

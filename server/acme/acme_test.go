@@ -28,14 +28,15 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// One in a process for each account, for its whole life; and one for each lock, which ends within 5 s.
+		// One for each account in a process, for its whole life; and one for each lock, which ends within 5
+		// s.
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.(*RingBufferRateLimiter).loop"),
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"),
 		goleak.IgnoreAnyFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks"),
 	)
 }
 
-// world is a CA, DNS, and ports at which certificates are shown.
+// world is a CA, DNS, and ports that show certificates.
 type world struct {
 	t    *testing.T
 	dns  *acmetest.DNS
@@ -105,7 +106,8 @@ func (w *world) serve(served bool, names ...string) {
 	}
 }
 
-// start starts certificates, with options as they are changed, until the returned function is called or the test ends.
+// start starts certificates, with options changed by change, until the returned function is called or the
+// test ends.
 func (w *world) start(change func(*acme.Options)) (stop func()) {
 	w.t.Helper()
 	o := acme.Options{
@@ -210,7 +212,7 @@ func TestANameThatIsNotServedGetsNoCertificate(t *testing.T) {
 	}
 }
 
-// TestAccountsWithoutAnAddress has a name of either kind ask for the first certificate of an account.
+// TestAccountsWithoutAnAddress requests the first certificate of an account for a name of either kind.
 func TestAccountsWithoutAnAddress(t *testing.T) {
 	w := newWorld(t)
 	stop := w.start(func(o *acme.Options) { o.Own = []string{"first.gateway.test"} })
@@ -245,7 +247,7 @@ func TestPeersWhoComeAtOnceCauseOneOrder(t *testing.T) {
 	}
 }
 
-// In TestStrangersDoNotUseUpTheCA one address asks for the names that it claimed until it is
+// In TestStrangersDoNotUseUpTheCA one address requests certificates for names that it claimed until it is
 // refused.
 func TestStrangersDoNotUseUpTheCA(t *testing.T) {
 	w := newWorld(t)

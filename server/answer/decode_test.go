@@ -2,8 +2,7 @@ package answer
 
 import "testing"
 
-// TestOneFaultIsThatOfItsMessage holds the messages around a fault to what they
-// are without it.
+// TestOneFaultIsThatOfItsMessage checks that a fault does not change the messages around it.
 func TestOneFaultIsThatOfItsMessage(t *testing.T) {
 	for _, c := range []struct{ faulty, id, pointer string }{
 		{`null`, "", ""},

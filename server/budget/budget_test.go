@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var someone, another = netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 
-// fill grows h by n bytes at a time until it may not, and returns what it holds.
+// fill grows h by n bytes at a time until it is refused, and returns what it holds.
 func fill(h *Hold, n int) int {
 	for h.Grow(n) {
 	}

@@ -10,7 +10,7 @@ import (
 	"reversehttp/server/budget"
 )
 
-// sender is a call of a session on a goroutine of its own.
+// sender is a call of a session on its own goroutine.
 type sender struct {
 	done   chan struct{}
 	result Result
@@ -68,7 +68,7 @@ func TestASenderWaitsForTheVisitor(t *testing.T) {
 	})
 }
 
-// Where the claim has little room left that is for small answers.
+// The claim has little room left, which is reserved for small answers.
 func TestASenderWaitsForEveryByteWhereRoomIsShort(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Memory: 1 << 20}}, func(t *testing.T, s *scene) {
 		v := s.stream("GET")

@@ -160,9 +160,9 @@ func TestASlowVisitorOfAFullClaimMakesRoom(t *testing.T) {
 	})
 }
 
-// TestTakingBackAndWritingDoNotWaitForEachOther has a visitor take what a program streams while
-// the hold of the exchange is taken back: one locks the claim and then the hold, the other was
-// to lock the hold and then the claim.
+// TestTakingBackAndWritingDoNotWaitForEachOther lets a visitor read a streamed answer while the hold of the
+// exchange is taken back: one locks the claim and then the hold, and the other must not lock them in reverse
+// order.
 func TestTakingBackAndWritingDoNotWaitForEachOther(t *testing.T) {
 	r := New(Options{})
 	defer r.Close()

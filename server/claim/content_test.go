@@ -14,8 +14,7 @@ import (
 	"reversehttp/server/budget"
 )
 
-// source is a visitor who sends parts, then trailers, and where fault is set fails instead of
-// ending cleanly.
+// source is a visitor who sends parts, then trailers. If fault is set, they fail instead of ending cleanly.
 type source struct {
 	parts    [][]byte
 	length   int64

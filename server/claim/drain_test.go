@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Whatever comes and goes: where nothing is said to last, nothing has been open for more than a second; and where all are short, that is
-// said soon.
+// Whatever happens: if no exchange is reported to last, none has been open for more than a second; and if all
+// are short, that is reported soon.
 func TestExchangesThatLastAreTold(t *testing.T) {
 	for name, c := range map[string]struct {
 		most time.Duration // that one is open
@@ -90,7 +90,7 @@ func TestUpgradedConnectionsPart(t *testing.T) {
 	})
 }
 
-// answerMore has a session upgrade a connection.
+// answerMore lets a session upgrade a connection.
 func (s *scene) answerMore(one *Session, x *Exchange) {
 	s.t.Helper()
 	if got, err := one.Delivery(x.ID()).Answer(&Answer{Status: 101, More: true}, nil); got != Accepted || err != nil {

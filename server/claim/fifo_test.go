@@ -12,7 +12,7 @@ func TestAFifoKeepsItsOrderAndCopiesLittle(t *testing.T) {
 	var want []int
 	pushed := 0
 	for round := range 400 {
-		// It grows, and shrinks, for a while each.
+		// It grows and shrinks alternately.
 		for range rnd.IntN(100 + 900*(round/100%2)) {
 			q.push(pushed)
 			want = append(want, pushed)

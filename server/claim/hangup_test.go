@@ -23,7 +23,7 @@ func hangsUp(one *Session, cursor string) {
 	_, _, _ = w.Next(over(), w.end, nil)
 }
 
-// looksLateForAHangup has the next look come late, as in a gateway that is too busy.
+// looksLateForAHangup delays the next look, as in a gateway that is too busy.
 func looksLateForAHangup(one *Session, by time.Duration) {
 	one.claim.mu.Lock()
 	due := one.life.hangup.look.due
@@ -67,7 +67,7 @@ func TestAHangupThatIsLookedAtInTimeCounts(t *testing.T) {
 	})
 }
 
-// Whatever the program does within the time shows that it lives.
+// Anything that the program does within the time shows that it lives.
 func TestASignOfLifeEndsAHangup(t *testing.T) {
 	for name, sign := range map[string]func(*scene, *Session, *Exchange){
 		"an interim response": func(s *scene, one *Session, x *Exchange) {
@@ -114,7 +114,7 @@ func TestASessionWithoutCursorsDoesNotHangUp(t *testing.T) {
 	})
 }
 
-// What a killed program held may be repeated twice, as after any loss.
+// Exchanges of a killed program may be repeated twice, as after any loss.
 func TestAHangupMovesARequestTwiceAtMost(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()

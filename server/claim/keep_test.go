@@ -80,7 +80,7 @@ func TestAClaimWaitsForItsRecordAlone(t *testing.T) {
 		go func() { errs <- s.claim.Change(Settings{Token: new("t1")}) }()
 		synctest.Wait()
 
-		// The claim whose change waits goes on as it was.
+		// A claim whose change waits continues unchanged.
 		v := s.visit("GET")
 		m, _ := s.one(one, new(cursorOf(one.id, 0)))
 		s.answer(one, m.Exchange, 200, Accepted)
@@ -315,8 +315,8 @@ func TestAClaimWhoseRecordIsAnothersEndsAndLeavesIt(t *testing.T) {
 	}
 }
 
-// TestRecordsAndClaimsAgreeAfterFaults has everything fail in every way while several programs
-// claim, change, poll and end a few labels.
+// TestRecordsAndClaimsAgreeAfterFaults makes every operation fail in every way while several programs claim,
+// change, poll and end a few labels.
 func TestRecordsAndClaimsAgreeAfterFaults(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

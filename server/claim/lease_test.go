@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// lines are written by several goroutines.
+// lines is a log that several goroutines write.
 type lines struct {
 	mu   sync.Mutex // guards text
 	text strings.Builder

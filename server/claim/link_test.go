@@ -30,7 +30,7 @@ func (d *doorway) Confirmed(c Confirmation) {
 func (d *doorway) Heard() time.Time         { return time.Now() }
 func (d *doorway) RoundTrip() time.Duration { return d.away }
 
-// confirmed takes what was confirmed.
+// confirmed takes the confirmations.
 func (d *doorway) confirmed() []Confirmation {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -48,7 +48,7 @@ type linked struct {
 	w    Windows
 }
 
-// onLink has a visitor whose answer has begun on a link.
+// onLink returns a visitor whose answer has begun on a link.
 func (s *scene) onLink(away time.Duration, w Windows) *linked {
 	s.t.Helper()
 	door := &doorway{away: away}
@@ -72,7 +72,7 @@ func (s *scene) onLink(away time.Duration, w Windows) *linked {
 	return &linked{&streamed{v, one, s.t.Context()}, link, door, 0, w}
 }
 
-// sends sends so much content in a part.
+// sends sends a part with content of a size.
 func (l *linked) sends(n int, more bool) (Result, bool) {
 	l.visit.s.t.Helper()
 	l.seq++
@@ -83,7 +83,8 @@ func (l *linked) sends(n int, more bool) (Result, bool) {
 	return r, later
 }
 
-// What the visitor has not taken is not confirmed, nor what comes after it, and content beyond the window ends the exchange.
+// Content that the visitor has not read is not confirmed, nor is later content, and content beyond the window
+// ends the exchange.
 func TestALinkConfirmsWhatWasTaken(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		l := s.onLink(0, Windows{1_000, 1_000})
@@ -136,7 +137,8 @@ func TestALinkConfirmsTheEnd(t *testing.T) {
 	})
 }
 
-// A window that holds a quick visitor back is widened as far as it may be, and one that a slow visitor holds back is not.
+// A window that holds back a fast visitor is widened up to its bound, and one that a slow visitor holds back
+// is not.
 func TestALinkWidensTheWindowOfAQuickVisitor(t *testing.T) {
 	for name, test := range map[string]struct {
 		took time.Duration // to take half of the window
@@ -174,7 +176,7 @@ func TestALinkWidensTheWindowOfAQuickVisitor(t *testing.T) {
 	}
 }
 
-// Another link, and a post, take over what is not confirmed: nothing is taken twice.
+// Another link, or a POST, takes over unconfirmed messages: nothing is accepted twice.
 func TestPartsOfALinkAreSentAgain(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		l := s.onLink(0, Windows{1_000, 1_000})
@@ -208,7 +210,7 @@ func TestPartsOfALinkAreSentAgain(t *testing.T) {
 	})
 }
 
-// What still arrives on a link that was replaced takes no confirmation away from the one that took its place.
+// Messages that still arrive on a replaced link take no confirmations from the link that replaced it.
 func TestALinkThatWasReplacedConfirmsNothing(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		l := s.onLink(0, Windows{1_000, 1_000})

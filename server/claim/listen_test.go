@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// listener is a poll that goes on, on a goroutine of its own.
+// listener is a listening poll on its own goroutine.
 type listener struct {
 	stop  context.CancelFunc
 	done  chan struct{}
@@ -48,7 +48,7 @@ func (l *listener) open() bool {
 	}
 }
 
-// ids lists the exchanges that were given, and "" for a heartbeat.
+// ids lists the delivered exchanges, with "" for a heartbeat.
 func (l *listener) ids() (out []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -123,7 +123,7 @@ func TestAListenerThatTakesNothingInEnds(t *testing.T) {
 		if l.open() || l.err != nil || l.took != 8*time.Second {
 			t.Fatalf("took %s and gave %v, want 8s and no error", l.took, l.err)
 		}
-		// Who has the first only gets the second again.
+		// A program that has only the first gets the second again.
 		again := listen(one, &l.given[1].Cursor, time.Minute)
 		if m := again.given[1].Messages; len(m) != 1 || m[0].Exchange != b.x || m[0].Attempt != 2 {
 			t.Errorf("again = %+v, want %s with attempt 2", m, b.x.ID())

@@ -26,7 +26,7 @@ type scene struct {
 	ends map[string][]Ended
 }
 
-// inScene runs a test in a bubble. After it every exchange must have ended once.
+// inScene runs a test in a bubble. Afterwards every exchange must have ended once.
 func inScene(t *testing.T, o Options, test func(t *testing.T, s *scene)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -64,7 +64,7 @@ func (s *scene) session(set ...Settings) *Session {
 	return o.Session
 }
 
-// visit is a visitor's exchange on a goroutine of its own.
+// visit is a visitor's exchange on its own goroutine.
 type visit struct {
 	s     *scene
 	x     *Exchange
@@ -74,7 +74,7 @@ type visit struct {
 	err   error
 }
 
-// visit sends a request to demo and waits until nothing moves.
+// visit sends a request to demo and waits until nothing changes.
 func (s *scene) visit(method string) *visit { return s.request(&Request{Method: method, Target: "/"}) }
 
 func (s *scene) request(req *Request) *visit {
@@ -120,7 +120,7 @@ func (v *visit) answered(status int) {
 	v.ended(Done)
 }
 
-// failed fails the test unless the exchange ended so, without an answer.
+// failed fails the test unless the exchange ended with the error, without an answer.
 func (v *visit) failed(o Outcome, err error, handed Handed) {
 	v.s.t.Helper()
 	synctest.Wait()
@@ -151,7 +151,7 @@ func (v *visit) ended(o Outcome) {
 	}
 }
 
-// parked is a poll on a goroutine of its own.
+// parked is a poll on its own goroutine.
 type parked struct {
 	stop  context.CancelFunc
 	done  chan struct{}
@@ -160,7 +160,7 @@ type parked struct {
 	took  time.Duration
 }
 
-// park polls with all the time there is and waits until nothing moves.
+// park polls without a deadline and waits until nothing changes.
 func park(s *Session, cursor *string, wait time.Duration) *parked {
 	ctx, stop := context.WithCancel(context.Background())
 	p := &parked{stop: stop, done: make(chan struct{})}
@@ -196,7 +196,7 @@ func (s *scene) take(from *Session, cursor *string) *Batch {
 	return b
 }
 
-// one takes a batch that must be of one request.
+// one takes a batch, which must have one request.
 func (s *scene) one(from *Session, cursor *string) (Message, string) {
 	s.t.Helper()
 	b := s.take(from, cursor)
@@ -206,7 +206,7 @@ func (s *scene) one(from *Session, cursor *string) (Message, string) {
 	return b.Messages[0], b.Cursor
 }
 
-// answer answers with a status; the result must be as wanted.
+// answer answers with a status; the result must be want.
 func (s *scene) answer(from *Session, x *Exchange, status int, want Result) {
 	s.t.Helper()
 	if got, err := from.Delivery(x.ID()).Answer(&Answer{Status: status}, nil); err != nil || got != want {
@@ -225,7 +225,7 @@ func ids(b *Batch) (out []string) {
 	return out
 }
 
-// Listen is a stream to its end.
+// Listen runs a stream to its end.
 func (s *Session) Poll(ctx context.Context, cursor *string, wait time.Duration, most int) (*Batch, error) {
 	w, err := s.Open(cursor, wait, Flow{Most: most})
 	if err != nil {
@@ -245,7 +245,7 @@ func (s *Session) Listen(ctx context.Context, cursor *string, wait time.Duration
 	return err
 }
 
-// waited is a link that is waited for.
+// waited is a link that a test waits for.
 type waited struct {
 	*Link
 	ready chan struct{}
@@ -259,7 +259,7 @@ func (s *Session) link() (*waited, error) {
 	return l, err
 }
 
-// next waits for what comes.
+// next waits for the next messages.
 func (l *waited) next(ctx context.Context) (*Batch, error) {
 	for {
 		if b, err := l.Take(); b != nil || err != nil {

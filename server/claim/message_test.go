@@ -12,11 +12,11 @@ import (
 	"weak"
 )
 
-// leavers is how many visitors leave.
+// leavers is the number of visitors who leave.
 const leavers = 10_000
 
-// serveWays are the ways in which a program has messages, each on until ctx ends. They
-// give each to a function, which is called by one at a time.
+// serveWays are the ways in which a program gets messages, each until ctx ends. They pass each message to a
+// function, one at a time.
 var serveWays = []struct {
 	name  string
 	door  string
@@ -89,7 +89,7 @@ func feedAll(ctx context.Context, s *Session, give func(*Message)) error {
 	}
 }
 
-// linkAll acknowledges all that it gives.
+// linkAll acknowledges everything that it passes on.
 func linkAll(ctx context.Context, s *Session, give func(*Message)) error {
 	l, err := s.link()
 	if err != nil {
@@ -166,7 +166,7 @@ func TestVisitorsWhoLeaveLeaveNothing(t *testing.T) {
 	}
 }
 
-// leave has a visitor come, and leave when the program has the request.
+// leave makes a visitor come, and leave once the program has the request.
 func leave(t *testing.T, c *Claim, has <-chan string) weak.Pointer[Exchange] {
 	x, err := c.Begin(c.registry.budget.Open(netip.Addr{}), nil)
 	if err != nil {
@@ -253,7 +253,7 @@ func TestTheNewestCancellationsAreKept(t *testing.T) {
 			}
 			told = append(told, v.x.ID())
 		}
-		// A hundred more wait for a poll, and one beyond that which has no place.
+		// A hundred more wait for a poll, and one beyond that has no place.
 		var visits []*visit
 		for range 101 {
 			v := s.visit("POST")

@@ -11,10 +11,10 @@ import (
 	"unicode"
 )
 
-// scanner is a program that finds tokens in text and verifies them offline, by what the READMEs say.
+// scanner is a program that finds tokens in text and verifies them offline, as the READMEs describe.
 type scanner struct{ form *regexp.Regexp }
 
-// newScanner takes the expression that both READMEs have.
+// newScanner uses the expression in both READMEs.
 func newScanner(t *testing.T) scanner {
 	t.Helper()
 	form := regexp.MustCompile(`\\brh\[[^\]]*\]_\[[^\]]*\]\{\d+\}\\b`)
@@ -87,7 +87,7 @@ func TestTheExampleOfTheProtocolIsAMintedToken(t *testing.T) {
 	}
 }
 
-// The example is that of the gists that explain the form of GitHub; it is worth nothing.
+// The example is from GitHub's description of its format; it is worthless.
 func TestTheChecksumIsThatOfGitHub(t *testing.T) {
 	if got := checksum("zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ"); got != "0mLq17" {
 		t.Errorf("checksum = %s, want 0mLq17", got)
@@ -118,7 +118,8 @@ func TestEachDigitIsAsLikely(t *testing.T) {
 			count[c]++
 		}
 	}
-	// With bytes modulo 62 the first eight were a quarter more likely; chance is a fortieth here, five times its deviation.
+	// With bytes modulo 62 the first eight would be a quarter more likely; here chance allows a fortieth,
+	// five times its deviation.
 	mean := tokens * randomDigits / len(digits62)
 	for _, c := range digits62 {
 		if d := count[c] - mean; d > mean/14 || d < -mean/14 {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A claim that lives on because its end could not be kept ends later for another reason, by nobody.
+// A claim that continues because its end could not be stored ends later for another reason, without an actor.
 func TestOnlyTheDeleteThatEndsAClaimIsNoted(t *testing.T) {
 	from := netip.MustParseAddr("192.0.2.1")
 	for name, again := range map[string]bool{"deleted again": true, "its lease ended": false} {

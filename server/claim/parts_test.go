@@ -15,7 +15,7 @@ type streamed struct {
 	ctx context.Context
 }
 
-// stream has a visitor whose answer has begun, in a session that uses cursors.
+// stream returns a visitor whose answer has begun, in a session that uses cursors.
 func (s *scene) stream(method string) *streamed {
 	s.t.Helper()
 	one := s.session()
@@ -34,7 +34,7 @@ func (s *scene) stream(method string) *streamed {
 	return &streamed{v, one, ctx}
 }
 
-// next takes what comes next, as a visitor who waits for it.
+// next reads the next content, like a visitor who waits for it.
 func (v *streamed) next() (string, error) {
 	chunks, err := v.x.Next(v.ctx)
 	out := ""
@@ -44,7 +44,7 @@ func (v *streamed) next() (string, error) {
 	return out, err
 }
 
-// part posts a part whose result must be as wanted.
+// part posts a part; the result must be want.
 func (v *streamed) part(seq int, content string, more bool, want Result) {
 	v.visit.s.t.Helper()
 	got, err := v.s.Delivery(v.x.ID()).Part(context.Background(), Part{Seq: seq, Content: []byte(content), More: more})
@@ -53,7 +53,7 @@ func (v *streamed) part(seq int, content string, more bool, want Result) {
 	}
 }
 
-// cut checks that the visitor's answer ends before its end.
+// cut checks that the visitor's answer ends prematurely.
 func (v *streamed) cut(o Outcome, want error) {
 	v.visit.s.t.Helper()
 	for {

@@ -15,7 +15,7 @@ import (
 
 const ninetyDays = 90 * 24 * time.Hour
 
-// remembering are the options of a registry that remembers released labels.
+// remembering returns the options of a registry that remembers released labels.
 func remembering(keep time.Duration) Options {
 	return Options{Records: NewMemoryRecords(), Limits: Limits{Released: 1000}, Times: Times{Released: keep, Lease: time.Hour, Unpolled: time.Hour}}
 }
@@ -178,7 +178,7 @@ func TestTheShortestLivedLabelsAreForgotten(t *testing.T) {
 			time.Sleep([]time.Duration{23 * time.Hour, time.Hour, time.Minute, time.Second}[i])
 			s.release(c)
 		}
-		// One that comes back has what it had before.
+		// A program that returns has what it had before.
 		time.Sleep(ninetyDays / 2)
 		c := s.has("hour", "t0")
 		time.Sleep(time.Second)

@@ -45,7 +45,7 @@ func TestAPlainSessionNumbersRequestsFromWhereItsProgramIs(t *testing.T) {
 		s.given(p, zero, 2, false)
 		one.leave()
 		one.failed(Abandoned, ErrVisitorGone, HandedUnknown)
-		// The answer to the poll was lost: what is left is given under the first number.
+		// The answer to the poll was lost, so the rest is delivered with the first number.
 		three := s.visit("GET")
 		b = s.take(p, &zero)
 		if s.given(p, zero, 0, true) != two.x || s.given(p, zero, 1, true) != three.x || b.Messages[0].Attempt != 2 {
@@ -189,7 +189,7 @@ func TestASessionIsResumed(t *testing.T) {
 		if s.Session("old", "demo", id) != o.Session || s.Session("other", "demo", id) != nil || s.Session("", "demo", id) != nil {
 			t.Error("the resumed session was forgotten with the first")
 		}
-		// A place from before that nobody knows here is taken as it is.
+		// A place from an earlier session that is unknown here is accepted.
 		ahead := "90-" + id[:6]
 		if b := s.take(o.Session, &ahead); b != nil {
 			t.Errorf("batch = %v", ids(b))

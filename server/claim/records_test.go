@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// faulty are Records that fail as a test says.
+// faulty are Records that fail on demand.
 type faulty struct {
 	Records
 	mu    sync.Mutex // guards fault
 	fault fault
 }
 
-// fault stands for an operation on a label, which it may do.
+// fault is called in place of an operation on a label, and may perform it.
 type fault func(ctx context.Context, op, label string, do func() error) error
 
 var errDisk = errors.New("disk full")
 
-// Faults: the operation is not made, is made and fails, and does not return while its context lasts.
+// The faults: the operation is not performed, is performed but fails, or blocks until its context ends.
 func unmade(context.Context, string, string, func() error) error { return errDisk }
 
 func madeAndFailed(_ context.Context, _, _ string, do func() error) error {

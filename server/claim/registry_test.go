@@ -210,13 +210,13 @@ func TestALabelOutlivesADrain(t *testing.T) {
 	})
 }
 
-// recordOf returns what is kept of demo; the zero value where nothing is.
+// recordOf returns the record of demo; the zero value if there is none.
 func recordOf(m Records) Record {
 	r, _, _ := m.Get(context.Background(), "demo")
 	return r
 }
 
-// keep returns Records that keep some.
+// keep returns Records with some records.
 func keep(t *testing.T, rs ...Record) (m Records, kept []Kept) {
 	t.Helper()
 	m = NewMemoryRecords()

@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// dies sleeps until the session must be lost and checks that it is so then, and
-// not before.
+// dies sleeps until the session must be lost, and checks that it is lost then, but not before.
 func (s *scene) dies(one *Session, after time.Duration) {
 	s.t.Helper()
 	time.Sleep(after - 1)
@@ -83,7 +82,7 @@ func TestTheTimerOfASessionIsArmedAgainForHours(t *testing.T) {
 	})
 }
 
-// looksLate has the next look at a session come late, as in a gateway that is too busy.
+// looksLate delays the next look at a session, as in a gateway that is too busy.
 func looksLate(one *Session, by time.Duration) {
 	one.claim.mu.Lock()
 	due := one.life.death.due

@@ -75,7 +75,7 @@ func (c *crowd) visit(to *Claim, rnd *rand.Rand) {
 	}
 }
 
-// follow takes a streamed answer to its end; its parts together are the answer.
+// follow reads a streamed answer to its end; its parts together must be the answer.
 func (c *crowd) follow(ctx context.Context, x *Exchange, a *Answer, rnd *rand.Rand) (*Answer, error) {
 	whole := &Answer{Content: a.Content[:len(a.Content):len(a.Content)]}
 	for {
@@ -238,7 +238,7 @@ func TestACrowdLosesNothing(t *testing.T) {
 	c.check(t)
 }
 
-// check checks that every exchange ended once, and nothing is left.
+// check checks that every exchange ended once, and that nothing remains.
 func (c *crowd) check(t *testing.T) {
 	t.Helper()
 	ended := int64(0)

@@ -26,7 +26,7 @@ type sight struct {
 	block  chan struct{} // nil, or what the first event of an exchange waits for
 }
 
-// watched has a tap see demo.
+// watched lets a tap see demo.
 func (s *scene) watched() *sight {
 	k := &sight{claim: s.claim, events: map[string][]Event{}, seeing: map[string]int{}}
 	setTap(s.claim, k)
@@ -59,7 +59,7 @@ func (k *sight) See(e Event) {
 	k.mu.Unlock()
 }
 
-// of returns what was seen of an exchange, an event a line.
+// of returns the events of an exchange, one a line.
 func (k *sight) of(x *Exchange) []string {
 	synctest.Wait()
 	k.mu.Lock()
@@ -85,7 +85,7 @@ func (k *sight) of(x *Exchange) []string {
 	return out
 }
 
-// saw fails the test unless the tap saw this of an exchange.
+// saw fails the test unless the tap saw these events of an exchange.
 func (k *sight) saw(t *testing.T, x *Exchange, want ...string) {
 	t.Helper()
 	if got := k.of(x); !slices.Equal(got, want) {
@@ -408,7 +408,7 @@ type discard struct{}
 
 func (discard) See(Event) {}
 
-// setTap has t see the exchanges of a claim that are asked from now on.
+// setTap lets t see the exchanges of a claim that begin from now on.
 func setTap(c *Claim, t Tap) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

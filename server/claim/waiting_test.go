@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// bed is a place to nap for so many times, on a timer as a read has one.
+// bed allows a number of naps, on a timer like that of a read.
 type bed struct {
 	timer *time.Timer
 	times int
@@ -24,7 +24,7 @@ func (b *bed) Nap() bool {
 	return b.times > 0
 }
 
-// A poll may be waited for in turns, on a channel and in naps, and loses nothing between.
+// A poll may be awaited alternately on a channel and in naps, and loses nothing in between.
 func TestAPollIsWaitedForInTurns(t *testing.T) {
 	for name, naps := range map[string]int{"by naps": 1_000, "by one nap, then on a channel": 1} {
 		t.Run(name, func(t *testing.T) {

@@ -141,7 +141,7 @@ func TestBatchesAreValid(t *testing.T) {
 	})
 }
 
-// fieldValue makes a string a value that net/http lets through.
+// fieldValue converts a string to a value that net/http accepts.
 func fieldValue(s string) string {
 	out := []byte("v")
 	for i := range len(s) {

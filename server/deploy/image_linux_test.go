@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// image is what the last stage of a Dockerfile says.
+// image describes the last stage of a Dockerfile.
 type image struct {
 	from                    string
 	copied                  [][2]string // from, to

@@ -20,8 +20,8 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// pipes is a network of net.Pipe. Who waits on it counts as waiting in a bubble of
-// synctest, which real sockets do not.
+// pipes is a network of net.Pipe. Waiting on it counts as waiting in a bubble of synctest, unlike on real
+// sockets.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -52,7 +52,7 @@ type from struct {
 
 func (c from) RemoteAddr() net.Addr { return c.address }
 
-// visitorAt is the address of everybody, unless a test says another.
+// visitorAt is the address of all peers, unless a test chooses another.
 const visitorAt = "203.0.113.9:51234"
 
 // bubble is a gateway with all doors in a bubble of synctest.
@@ -62,7 +62,7 @@ type bubble struct {
 	network atomic.Pointer[pipes]
 	stop    func()
 	records claim.Records
-	// strangers says that others than this machine reach the gateway.
+	// strangers means that other machines can reach the gateway.
 	strangers bool
 }
 
@@ -114,8 +114,7 @@ func (b *bubble) start(o gateway.Options) {
 	}
 }
 
-// restart puts another gateway in place of the first, with the claims of its records,
-// or none.
+// restart replaces the gateway by another one, with the claims of its records, or with none.
 func (b *bubble) restart(o gateway.Options, remembers bool) {
 	b.t.Helper()
 	b.stop()
@@ -150,7 +149,7 @@ func (b *bubble) dial(address string) *line {
 	return l
 }
 
-// connect is dial where the gateway may have stopped.
+// connect is dial for a gateway that may have stopped.
 func (b *bubble) connect(address string) (*line, error) {
 	network := b.network.Load()
 	here, there := net.Pipe()
@@ -163,12 +162,12 @@ func (b *bubble) connect(address string) (*line, error) {
 	return &line{here, b.t, bufio.NewReader(here)}, nil
 }
 
-// say sends bytes on a goroutine of its own: a net.Pipe has no buffer.
+// say sends bytes on its own goroutine, since a net.Pipe has no buffer.
 func (l *line) say(text string) {
 	go func() { _, _ = io.WriteString(l.Conn, text) }()
 }
 
-// heard is an answer, as it came.
+// heard is an answer as received.
 type heard struct {
 	*http.Response
 	head string // as on the wire
@@ -201,7 +200,7 @@ func (l *line) hear(method string) *heard {
 	return h
 }
 
-// ask sends one request on a connection of its own and gives the answer.
+// ask sends one request on its own connection and returns the answer.
 func (b *bubble) ask(raw string) *heard {
 	b.t.Helper()
 	l := b.dial(visitorAt)
@@ -228,7 +227,7 @@ type later struct {
 	done chan struct{}
 }
 
-// begin sends one request on a connection of its own.
+// begin sends one request on its own connection.
 func (b *bubble) begin(raw string) *later { return b.beginFrom(visitorAt, raw) }
 
 func (b *bubble) beginFrom(address, raw string) *later {
@@ -274,7 +273,7 @@ func (h *heard) is(t *testing.T, status int, body string) {
 	}
 }
 
-// code gives the code of a problem.
+// code returns the code of a problem.
 func (h *heard) code() string {
 	if m := regexp.MustCompile(`"code":"([a-z_]+)"`).FindStringSubmatch(h.body); m != nil {
 		return m[1]
@@ -282,7 +281,7 @@ func (h *heard) code() string {
 	return ""
 }
 
-// link gives the path of a link of the answer.
+// link returns the path of a link of the answer.
 func (h *heard) link(rel string) string {
 	for _, m := range regexp.MustCompile(`<http://localhost:8080([^>]*)>; rel="([a-z]+)"`).FindAllStringSubmatch(strings.Join(h.Header["Link"], ", "), -1) {
 		if m[2] == rel {

@@ -112,5 +112,5 @@ func TestCollectedContentIsOfTheBudget(t *testing.T) {
 	}
 }
 
-// chunkedPart is one chunk of n bytes, after which more is to come.
+// chunkedPart is one chunk of n bytes that is not the last.
 func chunkedPart(n int) string { return fmt.Sprintf("%x\r\n%s\r\n", n, strings.Repeat("x", n)) }

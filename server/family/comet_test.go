@@ -151,7 +151,7 @@ func TestAResponseToAnUnknownEventIsAPoll(t *testing.T) {
 		b.begin(answer)
 		v.wait().is(t, 200, "x")
 		b.begin(answer).pending() // again
-		// After a restart the program comes with what nobody knows.
+		// After a restart the program responds to an event that nobody knows.
 		b.restart(gateway.Options{}, false)
 		poll = b.begin(answer)
 		b.visit("demo", "GET", "/2")
@@ -221,7 +221,7 @@ func TestAQueueIsItsOwners(t *testing.T) {
 				t.Errorf("%q: %d %s, want %s", auth, got.StatusCode, got.body, want)
 			}
 		}
-		// "x:t0" as of RFC 7617.
+		// "x:t0" in the form of RFC 7617.
 		b.begin("POST /comet/demo HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Basic eDp0MA==\r\nContent-Length: 0\r\n\r\n").pending()
 		if got := b.ask(strings.Replace(queued(""), "/demo", "/a_b", 1)); got.code() != "bad_label" {
 			t.Errorf("bad label = %d %s", got.StatusCode, got.body)

@@ -60,7 +60,7 @@ type part struct {
 	here   chan struct{}
 	acts   chan func() bool // false ends the handler
 	stream io.ReadWriteCloser
-	// reading says that the handler has read some of the content, and not all of it.
+	// reading means that the handler has read part of the content.
 	reading bool
 }
 
@@ -74,7 +74,7 @@ func (s *stage) name(m vectors.Move) string {
 	return m.Of
 }
 
-// part gives the part in an exchange, whether the request is here or not.
+// part returns the part in an exchange, whether or not the request has arrived.
 func (s *stage) part(name string) *part {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +117,7 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// act has the handler do something.
+// act makes the handler do something.
 func (s *stage) act(name string, do func(p *part) (goesOn bool, err error)) error {
 	p, done := s.part(name), make(chan error, 1)
 	late := time.After(patience)
@@ -151,13 +151,13 @@ func (s *stage) act(name string, do func(p *part) (goesOn bool, err error)) erro
 
 var errFails = errors.New("the handler fails")
 
-// move does a step.
+// move performs a step.
 func (s *stage) move(m vectors.Move) error {
 	name := s.name(m)
 	g := s.guests[name]
 	switch {
 	case m.Ask != nil:
-		// A program that lost its connection is to be back.
+		// A program that lost its connection must be back.
 		waitFor(s.t, func() bool { return s.w.Registry().Stats().Polls > 0 })
 		g = &guest{Conn: s.w.dial(), method: m.Ask.Method}
 		g.in = bufio.NewReader(g.Conn)
@@ -191,8 +191,8 @@ func (s *stage) move(m vectors.Move) error {
 	return s.act(name, func(p *part) (bool, error) { return p.move(m) })
 }
 
-// placed counts the exchanges of demo that have a place in the queue or with a session.
-// One whose request still comes in has none yet, and may be overtaken.
+// placed counts the exchanges of demo in the queue or with a session. One whose request is still arriving has
+// no place, and may be overtaken.
 func (w *town) placed() int {
 	c := w.Registry().Lookup("demo")
 	if c == nil {
@@ -206,7 +206,7 @@ func (w *town) placed() int {
 	return n
 }
 
-// move does a step of the handler.
+// move performs a step of the handler.
 func (p *part) move(m vectors.Move) (goesOn bool, err error) {
 	switch {
 	case m.Handed != nil:
@@ -261,7 +261,7 @@ func (p *part) handed(want *vectors.Head) error {
 	return diffFields(want.Headers, want.Absent, p.r.Header)
 }
 
-// write writes content, and ends the answer unless there is more.
+// write writes content, and ends the answer unless more follows.
 func (p *part) write(content []byte, more bool, trailers []schema.Field) (goesOn bool, err error) {
 	if p.stream != nil {
 		if _, err = p.stream.Write(content); err == nil && !more {
@@ -281,7 +281,7 @@ func (p *part) write(content []byte, more bool, trailers []schema.Field) (goesOn
 	return more, err
 }
 
-// setFields sets fields under the names as they are.
+// setFields sets fields under their exact names.
 func setFields(h http.Header, fields []schema.Field) {
 	for _, f := range fields {
 		delete(h, f[0])
@@ -291,12 +291,12 @@ func setFields(h http.Header, fields []schema.Field) {
 	}
 }
 
-// upgrader is what writers are whose connection is no one's to take over.
+// upgrader is implemented by writers whose connection cannot be hijacked.
 type upgrader interface {
 	upgrade(fields []schema.Field) (io.ReadWriteCloser, error)
 }
 
-// upgrade answers 101, and gives the bytes after it.
+// upgrade answers 101, and returns the bytes after it.
 func upgrade(w http.ResponseWriter, r *http.Request, fields []schema.Field) (io.ReadWriteCloser, error) {
 	if u, ok := w.(upgrader); ok {
 		return u.upgrade(fields)
@@ -313,7 +313,7 @@ func upgrade(w http.ResponseWriter, r *http.Request, fields []schema.Field) (io.
 	return &buffered{conn, rw.Reader}, err
 }
 
-// take reads what is wanted, and the end where that is wanted too.
+// take reads the expected content, and its end if that is expected.
 func take(from io.Reader, want *vectors.Bytes, trailers func() http.Header) error {
 	content := want.Bytes()
 	got := make([]byte, len(content))
@@ -356,7 +356,7 @@ func textFields(h http.Header) (fields []schema.Field) {
 	return fields
 }
 
-// characters gives each byte the character of its number, as envelopes have them.
+// characters converts each byte to the character of its number, as in envelopes.
 func characters(s string) string {
 	runes := make([]rune, len(s))
 	for i := range len(s) {

@@ -12,8 +12,8 @@ import (
 	"reversehttp/schema/vectors"
 )
 
-// programs have a program that serves a handler on demo, through each door of
-// schema/vectors/doors.json, until the test ends. They return when it takes requests.
+// programs makes a program serve a handler on demo, through each door of schema/vectors/doors.json, until the
+// test ends. It returns once the program accepts requests.
 var programs = map[string]func(*town, http.Handler){
 	"json":                  polls("application/json"),
 	"ndjson":                polls("application/x-ndjson"),
@@ -34,10 +34,10 @@ var programs = map[string]func(*town, http.Handler){
 	"rh1":                   turns(1, "rh1"),
 }
 
-// apart are the doors that a process of its own serves, for net/http reads GODEBUG once.
+// apart are the doors that need a separate process, since net/http reads GODEBUG once.
 var apart = map[string]string{"connect-h2": "http2xconnect=1"}
 
-// TestDoors has every conversation, and every exchange, of schema/vectors through every door.
+// TestDoors plays every conversation, and every exchange, of schema/vectors through every door.
 func TestDoors(t *testing.T) {
 	family := vectors.Doors()
 	for _, d := range family.Doors {

@@ -21,7 +21,7 @@ import (
 // toldKey is the context key for the message that the program of a request received.
 type toldKey struct{}
 
-// exchanges has the cases of request.json and response.json through a door.
+// exchanges plays the cases of request.json and response.json through a door.
 func exchanges(t *testing.T, family vectors.Family, d vectors.Door) {
 	w := newTown(t, gateway.Options{})
 	var current atomic.Pointer[vectors.Exchange]
@@ -75,9 +75,8 @@ func exchanges(t *testing.T, family vectors.Family, d vectors.Door) {
 	}
 }
 
-// ask sends a visitor's request, and again where the gateway says that the program is
-// not there and had nothing of it: one that opens a connection for each request is away
-// in between.
+// ask sends a visitor's request, and repeats it if the gateway reports that the program is away and received
+// nothing: a program that opens a connection for each request is away in between.
 func (w *town) ask(raw []byte, method string) (status int, fields http.Header, content []byte, err error) {
 	for until := time.Now().Add(patience); ; {
 		conn := w.dial()
@@ -124,7 +123,7 @@ func envelopeOf(r *http.Request) schema.Request {
 	return e
 }
 
-// requestOf makes a message that a program was given a request for a handler.
+// requestOf converts the message of a program to a request for a handler.
 func requestOf(ctx context.Context, m schema.Request) *http.Request {
 	r := (&http.Request{Method: m.Method, RequestURI: bytesOf(m.Target), Proto: "HTTP/" + m.HTTPVersion, Header: http.Header{}, ContentLength: -1}).WithContext(context.WithValue(ctx, toldKey{}, m))
 	for _, f := range m.Headers {

@@ -19,7 +19,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// net/http reads GODEBUG once, when the process starts: these tests run in one of their own.
+// net/http reads GODEBUG once, when the process starts, so these tests run in their own process.
 func TestExtendedCONNECT(t *testing.T) {
 	if strings.Contains(os.Getenv("GODEBUG"), "http2xconnect=1") {
 		t.Run("turns a stream of HTTP/2", turnsAStream)
@@ -36,7 +36,7 @@ func TestExtendedCONNECT(t *testing.T) {
 	}
 }
 
-// connect makes an extended CONNECT, and gives its stream and the response.
+// connect sends an extended CONNECT, and returns its stream and the response.
 func (w *town) connect(protocol, to string, fields http.Header) (net.Conn, *http.Response) {
 	w.t.Helper()
 	s, resp, err := w.extend(protocol, to, fields)
@@ -134,7 +134,7 @@ func carriesAWebSocket(t *testing.T) {
 	}
 }
 
-// A browser on HTTP/2 opens its WebSocket so, where the gateway says that it may.
+// Browsers on HTTP/2 open WebSockets like this if the gateway allows it.
 func carriesALink(t *testing.T) {
 	w := newTown(t, gateway.Options{})
 	claimed := w.claimed()

@@ -11,7 +11,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// Whatever a program asks for, it is refused, or names labels and a protocol that there are.
+// Any request of a program is refused, or names existing labels and a protocol.
 func FuzzAsking(f *testing.F) {
 	for _, head := range []string{
 		"GET /.well-known/ptth/http%3A%2F%2Fdemo.localhost%3A8080/ HTTP/1.1\r\nHost: localhost:8080\r\nConnection: upgrade\r\nUpgrade: ptth\r\nALPN: h2, http%2F1.1\r\n\r\n",

@@ -20,7 +20,7 @@ const (
 	wrongOne  = "a-guess-of-a-token"
 )
 
-// shows are the requests by which a program of each door shows a token for demo.
+// shows are the requests with which a program of each door sends a token for demo.
 var shows = map[string]func(token string) string{
 	"reversehttp":          func(token string) string { return post("/reversehttp", formMedia, "name=demo&token="+token) },
 	"reversehttp, by poll": func(token string) string { return get(fresh(token)) },
@@ -136,7 +136,7 @@ func TestWrongTokensAreCountedAtEveryDoor(t *testing.T) {
 	}
 }
 
-// guess has the address of everybody show ten wrong tokens.
+// guess sends ten wrong tokens from the address of all peers.
 func (b *bubble) guess() {
 	b.t.Helper()
 	for range 10 {

@@ -23,7 +23,7 @@ type guest struct {
 	got     *http.Response
 }
 
-// ask sends the head, and the content where that does not stream.
+// ask sends the head, and the content unless that streams.
 func (g *guest) ask(name, host string, a *vectors.Ask) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n%s: %s\r\n", a.Method, a.Target, host, nameField, name)
@@ -44,7 +44,7 @@ func (g *guest) ask(name, host string, a *vectors.Ask) error {
 	return err
 }
 
-// send sends content that streams, or bytes after an upgrade.
+// send sends streaming content, or bytes after an upgrade.
 func (g *guest) send(c *vectors.Bytes) error {
 	content := c.Bytes()
 	if !g.streams {
@@ -89,8 +89,7 @@ func (g *guest) get(want *vectors.Gets) error {
 	return take(resp.Body, &vectors.Bytes{Content: want.Content, Ends: true, Trailers: want.Trailers}, func() http.Header { return resp.Trailer })
 }
 
-// bytesOf makes each character of a string, up to U+00FF, the byte of its number, which
-// it stands for.
+// bytesOf converts each character of a string, up to U+00FF, to the byte of its number.
 func bytesOf(s string) string {
 	b := make([]byte, 0, len(s))
 	for _, c := range s {

@@ -15,8 +15,8 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// closers are programs that close connections without saying so before: how long one is
-// open after an answer, and how many connections the program has.
+// closers are programs that close connections without notice: how long a connection stays open after an
+// answer, and how many connections the program has.
 var closers = map[string]struct {
 	open  time.Duration
 	conns int
@@ -81,8 +81,8 @@ type ledger struct {
 	times map[string]int
 }
 
-// serve has a program serve demo on so many connections, each of which it closes when it
-// was idle for so long after an answer.
+// serve makes a program serve demo on a number of connections, and close each one that has idled for a time
+// after an answer.
 func (l *ledger) serve(w *town, door string, conns int, open time.Duration) {
 	head := map[string]string{"ptth": "POST /ptth/demo", "device": "POST /demo"}[door] + " HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer t0\r\nConnection: Upgrade\r\nUpgrade: PTTH/1.0\r\n\r\n"
 	w.runs(func(ctx context.Context, running *sync.WaitGroup) {
@@ -115,7 +115,7 @@ func (l *ledger) serve(w *town, door string, conns int, open time.Duration) {
 	})
 }
 
-// A connection that is used again after an answer has to have shown that it stays open.
+// A connection is reused after an answer only if it has shown that it stays open.
 func TestAConnectionIsUsedAgainOnceItHasStayedOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &habit{}

@@ -16,7 +16,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// named gives the authority of demo.
+// named returns the authority of demo.
 func (w *town) named() string {
 	return strings.TrimSuffix(strings.TrimPrefix(w.Public().Base("demo"), "http://"), "/")
 }
@@ -129,7 +129,7 @@ func TestTheTargetIsExactOnATurnedConnection(t *testing.T) {
 				w.send("GET " + strings.ReplaceAll(target, "{host}", w.named()) + " HTTP/1.1\r\nHost: " + w.named() + "\r\nConnection: close\r\n\r\n")
 				select {
 				case seen := <-got:
-					// RFC 9112, 3.2.2: a server takes absolute-form.
+					// RFC 9112, 3.2.2: a server accepts absolute-form.
 					if u, _ := url.Parse(w.Public().Base("demo")); way == "PTTH" {
 						seen = strings.TrimPrefix(seen, "http://"+u.Host)
 					}

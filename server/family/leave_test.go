@@ -23,7 +23,7 @@ func TestVisitorsWhoLeaveLeaveNothingAtAnyDoor(t *testing.T) {
 			continue // it has all but its opening in common with ptth-h2
 		}
 		t.Run(d.Name, func(t *testing.T) {
-			// What is remembered for two minutes is for a moment here.
+			// The memory of two minutes lasts only a moment here.
 			w := newTown(t, gateway.Options{Times: claim.Times{Tombstone: 100 * time.Millisecond, NoPoller: time.Second}})
 			here := make(chan chan struct{})
 			programs[d.Name](w, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -51,8 +51,8 @@ func TestVisitorsWhoLeaveLeaveNothingAtAnyDoor(t *testing.T) {
 	}
 }
 
-// leave has a visitor come, and leave when a handler has the request. The handler may end
-// when the gateway knows.
+// leave makes a visitor come, and leave once a handler has the request. The handler may end when the gateway
+// knows.
 func (w *town) leave(here <-chan chan struct{}) {
 	w.t.Helper()
 	waitFor(w.t, func() bool { return w.Registry().Stats().Polls > 0 })
@@ -75,7 +75,7 @@ func (w *town) leave(here <-chan chan struct{}) {
 	close(mayEnd)
 }
 
-// objects counts what lives on the heap.
+// objects counts the live objects on the heap.
 func (w *town) objects() int {
 	runtime.GC()
 	runtime.GC() // pools let go of what nobody uses in the second one

@@ -15,7 +15,7 @@ import (
 	"reversehttp/schema/vectors"
 )
 
-// byLink has a program serve by a link.
+// byLink makes a program serve by a link.
 func byLink(w *town, h http.Handler) {
 	p := &polled{w: w, h: h, accept: envelope.MediaFramed, client: w.client(), claim: w.claimed(), open: map[string]context.CancelFunc{}}
 	w.runs(func(ctx context.Context, running *sync.WaitGroup) {
@@ -114,10 +114,11 @@ func (l *linkEnd) say(ctx context.Context, m fields) error {
 	return l.conn.Write(ctx, websocket.MessageText, text)
 }
 
-// most is how long a message on a link may be, in bytes.
+// most is the largest message on a link, in bytes.
 const most = 256 << 10
 
-// answer sends a message and waits for its result. Where the link ends before that comes, the message is to be posted.
+// answer sends a message and waits for its result. If the link ends before that arrives, the message must be
+// posted.
 func (l *linkEnd) answer(id string, framed []byte) (schema.Result, error) {
 	result := make(chan schema.Result, 1)
 	l.mu.Lock()

@@ -24,7 +24,7 @@ func TestAListedDeviceServesItsLabelAlone(t *testing.T) {
 			served := make(chan struct{})
 			w.ends.Go(func() {
 				defer close(served)
-				// Whatever else it sends, its key is no label.
+				// Whatever else it sends, its key is not a label.
 				conn, resp := w.send(strings.Replace(asks, "\r\n\r\n", "\r\nAuthorization: Bearer of-somebody\r\n\r\n", 1))
 				if resp.StatusCode != 101 {
 					t.Errorf("the device got %d, want 101", resp.StatusCode)
@@ -76,7 +76,7 @@ func TestAListedProgramOfCOMETServesItsLabel(t *testing.T) {
 	})
 }
 
-// The log says once, at the first refusal, what an operator can do, and no token.
+// The log says once, at the first refusal, what an operator can do, and contains no token.
 func TestTheFirstRefusalSaysWhatToDo(t *testing.T) {
 	for name, c := range map[string]struct{ ask, says string }{
 		"the shared token": {post("/reversehttp", formMedia, "name=demo&token=-"), "--shared-token"},

@@ -20,8 +20,8 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// net/http has a goroutine wait for half a second after it refused a request, which
-// nobody can wait for, and goleak does not.
+// After net/http refused a request, one of its goroutines waits for half a second. Tests cannot wait for it,
+// and goleak does not.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
 }
@@ -60,7 +60,7 @@ func (c *probed) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 	return c.TCPConn.SetKeepAliveConfig(config)
 }
 
-// newTown runs a gateway that gives nobody up, unless the options say so.
+// newTown runs a gateway that never gives up on peers, unless the options say so.
 func newTown(t *testing.T, o gateway.Options) *town {
 	t.Helper()
 	times := &o.Times
@@ -120,7 +120,7 @@ func (w *town) host() string {
 	return u.Host
 }
 
-// talk is a connection on which a test says bytes.
+// talk is a connection on which a test writes bytes.
 type talk struct {
 	net.Conn
 	in *bufio.Reader
@@ -147,7 +147,7 @@ func (c *talk) response() *http.Response {
 	return resp
 }
 
-// request reads what a visitor asked, on a turned connection.
+// request reads a visitor's request on a turned connection.
 func (c *talk) request() *http.Request {
 	c.t.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(patience))
@@ -171,7 +171,7 @@ func (w *town) visitor() *http.Client {
 	return &http.Client{Transport: t, Timeout: patience}
 }
 
-// visit is a visitor's request on its way.
+// visit is a visitor's request in progress.
 type visit struct {
 	t    *testing.T
 	done chan struct{}
@@ -199,7 +199,7 @@ func (w *town) visit(method, label, target, content string) *visit {
 	return v
 }
 
-// got fails the test unless the visitor got that.
+// got fails the test unless the visitor got this answer.
 func (v *visit) got(status int, body string) {
 	v.t.Helper()
 	select {

@@ -12,8 +12,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// Whatever a program posts as reply, it and its visitor are answered once, and agree on
-// what happened.
+// Whatever a program posts as a reply, it and its visitor are answered once, and agree on what happened.
 func FuzzReply(f *testing.F) {
 	for _, reply := range []string{
 		okay, "HTTP/1.1 200 OK\n\nrest", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n",
@@ -48,7 +47,7 @@ func FuzzReply(f *testing.F) {
 	})
 }
 
-// Whatever a program posts as response to an event, it and its visitor are answered.
+// Whatever a program posts as a response to an event, it and its visitor are answered.
 func FuzzEventResponse(f *testing.F) {
 	for _, rest := range []string{
 		`"status":200`, `"status":"200 OK","headers":[["A","b"]],"body":"x"`, `"status":200,"headers":{"a":["b",5]},"body-base64":"eA=="`,
@@ -81,7 +80,7 @@ func FuzzEventResponse(f *testing.F) {
 	})
 }
 
-// Whatever a form says, it claims a name or is refused for its fault.
+// Any form claims a name or is refused for its fault.
 func FuzzForm(f *testing.F) {
 	for _, form := range []string{"name=demo&token=t0&lease=5", "name=%zz", "name=a&lease=1e9", "name=A&&=;", "lease=9999999999999999999999&name=b", "token=-&name=a", "name=www"} {
 		f.Add(form)
@@ -105,7 +104,7 @@ func FuzzForm(f *testing.F) {
 	})
 }
 
-// Whatever a visitor sends that is a request, its message is that request.
+// The message for any visitor's request is that request.
 func FuzzMessage(f *testing.F) {
 	for _, head := range []string{"GET / HTTP/1.1\r\n", "POST //a%zz?\xe9 HTTP/1.0\r\nX: \xff\r\n", "PUT * HTTP/1.1\r\nContent-Length: 3\r\n", "A http://demo.localhost:8080?x HTTP/1.1\r\n", "GET /a HTTP/1.1\r\nUser-Agent:\r\nExpect: 100-continue\r\n"} {
 		f.Add([]byte(head), []byte("abc"))

@@ -23,7 +23,7 @@ import (
 
 var errNoWord = errors.New("the protocol has no word for it")
 
-// comets has a program keep three polls of COMET with JSON.
+// comets makes a program keep three polls of COMET with JSON.
 func comets(w *town, h http.Handler) {
 	client := w.client()
 	w.runs(func(ctx context.Context, running *sync.WaitGroup) {
@@ -54,7 +54,7 @@ func comets(w *town, h http.Handler) {
 	waitFor(w.t, func() bool { return w.Registry().Stats().Polls == 3 })
 }
 
-// respond has a handler respond to an event.
+// respond makes a handler respond to an event.
 func respond(ctx context.Context, h http.Handler, e event) []byte {
 	m := schema.Request{Method: e.Method, Target: e.Target, HTTPVersion: "1.1"}
 	for _, f := range e.Fields {
@@ -75,8 +75,8 @@ func respond(ctx context.Context, h http.Handler, e event) []byte {
 	return text
 }
 
-// inJSON makes a response JSON, which has all of it. A handler that fails is a 500: there
-// is no other word for it.
+// inJSON converts a response to JSON. A handler that fails becomes a 500, since the format has no other form
+// for it.
 type inJSON struct {
 	said    fields
 	content []byte
@@ -111,7 +111,7 @@ func (c *inJSON) fail() {
 
 func (c *inJSON) upgrade(http.Header) (io.ReadWriteCloser, error) { return nil, errNoWord }
 
-// reverses gives programs of ReverseHttp, which take a form of messages.
+// reverses returns programs of ReverseHttp, which accept one form of messages.
 func reverses(accept string) func(*town, http.Handler) {
 	return func(w *town, h http.Handler) {
 		p := &reversing{w: w, h: h, accept: accept, client: w.client()}
@@ -136,7 +136,7 @@ type reversing struct {
 
 var link = regexp.MustCompile(`<([^>]*)>; rel="([a-z]+)"`)
 
-// linked gives the URL that a response links to.
+// linked returns the URL that a response links to.
 func linked(resp *http.Response, rel string) string {
 	for _, m := range link.FindAllStringSubmatch(strings.Join(resp.Header["Link"], ", "), -1) {
 		if m[2] == rel {
@@ -168,7 +168,7 @@ func (p *reversing) run(ctx context.Context, running *sync.WaitGroup, at string)
 	}
 }
 
-// serve takes the requests of a response, one after the other, and replies in their order.
+// serve handles the requests of a response, one after the other, and replies in order.
 func (p *reversing) serve(ctx context.Context, at string, polled *http.Response) {
 	defer polled.Body.Close()
 	ctx, cancel := context.WithCancel(ctx)
@@ -219,7 +219,7 @@ func (c *ended) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readMessage reads a request as http.ReadRequest does, whatever its target is.
+// readMessage reads a request like http.ReadRequest, whatever its target is.
 func readMessage(from *bufio.Reader) (*http.Request, error) {
 	line, err := from.ReadString('\n')
 	if err != nil {
@@ -228,7 +228,7 @@ func readMessage(from *bufio.Reader) (*http.Request, error) {
 	method, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 	at := strings.LastIndex(rest, " ")
 	head := strings.NewReader(method + " /" + rest[at:] + "\r\n")
-	// Byte by byte, so that what follows the request stays where it is.
+	// Byte by byte, so that the bytes after the request are not consumed.
 	r, err := http.ReadRequest(bufio.NewReader(io.MultiReader(head, iotest.OneByteReader(from))))
 	if err == nil {
 		r.RequestURI = rest[:at]
@@ -236,8 +236,7 @@ func readMessage(from *bufio.Reader) (*http.Request, error) {
 	return r, err
 }
 
-// inMessage makes a response a message of HTTP. A handler that fails ends it before its
-// end.
+// inMessage converts a response to an HTTP message. A handler that fails ends it prematurely.
 type inMessage struct {
 	to     io.Writer
 	method string

@@ -11,10 +11,11 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// guessed is a Request URL's that no program was given. Anybody can make one up.
+// guessed is a Request URL that was given to no program. Anyone can make one up.
 var guessed = claim.NewPlace(reverseHTTPName)
 
-// openings has a request by which a program begins to serve demo, at each door that a page could send one to, and what answers it.
+// openings has, for each door that a page could send a request to, the request by which a program begins to
+// serve demo, and its answer.
 var openings = map[string]struct {
 	head, content string
 	status        int
@@ -46,7 +47,7 @@ func TestPagesOfOtherOriginsComeByNoDoor(t *testing.T) {
 						t.Errorf("with %q = %d %v %s, want 403 origin_refused", fields, got.StatusCode, got.Header, got.body)
 					}
 				}
-				// A navigation is let in to look. Where it would claim it is not.
+				// A navigation may look, but not claim.
 				got := send(b, "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n").wait()
 				if got.StatusCode != 403 || got.code() != "origin_refused" {
 					t.Errorf("a navigation = %d %s, want 403 origin_refused", got.StatusCode, got.body)

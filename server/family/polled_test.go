@@ -20,7 +20,7 @@ import (
 	"reversehttp/schema/vectors"
 )
 
-// runs has a program of a test run until the test ends. Its context ends with the test.
+// runs runs a program until the test ends. Its context ends with the test.
 func (w *town) runs(program func(ctx context.Context, running *sync.WaitGroup)) {
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -31,7 +31,7 @@ func (w *town) runs(program func(ctx context.Context, running *sync.WaitGroup)) 
 	running.Go(func() { program(ctx, &running) })
 }
 
-// client makes requests of a program.
+// client sends requests of a program.
 func (w *town) client() *http.Client {
 	t := &http.Transport{
 		DisableCompression: true,
@@ -43,7 +43,7 @@ func (w *town) client() *http.Client {
 	return &http.Client{Transport: t}
 }
 
-// polls gives programs that poll in a form.
+// polls returns programs that poll in a form.
 func polls(accept string) func(*town, http.Handler) {
 	return func(w *town, h http.Handler) {
 		p := &polled{w: w, h: h, accept: accept, client: w.client(), claim: w.claimed(), open: map[string]context.CancelFunc{}}
@@ -79,7 +79,7 @@ func (w *town) claimed() (c schema.ClaimAnswer) {
 	return c
 }
 
-// call makes a request of the owner's.
+// call sends a request of the owner.
 func (p *polled) call(ctx context.Context, method, url string, header http.Header, content io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, content)
 	if err != nil {
@@ -140,7 +140,7 @@ func (p *polled) run(ctx context.Context, running *sync.WaitGroup) {
 	}
 }
 
-// take takes a message, and gives its cursor.
+// take handles a message, and returns its cursor.
 func (p *polled) take(ctx context.Context, running *sync.WaitGroup, text []byte) string {
 	var m schema.Request
 	if err := json.Unmarshal(text, &m); err != nil {
@@ -171,7 +171,7 @@ func (p *polled) take(ctx context.Context, running *sync.WaitGroup, text []byte)
 	return m.Cursor
 }
 
-// fetched is the content of a request, which is asked for when it is read.
+// fetched is the content of a request, which is fetched when it is read.
 type fetched struct {
 	p *polled
 	r *http.Request
@@ -260,7 +260,7 @@ func (a *byMessages) post(m fields) error {
 	return taken(r.Results[0])
 }
 
-// taken returns why an answer was not taken.
+// taken returns why an answer was not accepted.
 func taken(got schema.Result) error {
 	switch got.Status {
 	case schema.ResultAccepted, schema.ResultLate:

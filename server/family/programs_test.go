@@ -12,18 +12,18 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// oldProgram serves as libraries of 2009 to 2016 do, which differ in what they rely on.
+// oldProgram serves like libraries of 2009 to 2016, which differ in what they rely on.
 type oldProgram struct {
 	b *bubble
-	// version is that of its requests, and fields what it adds to them.
+	// version is the HTTP version of its requests, and fields are added to them.
 	version, fields string
-	// keeps says that it uses a connection again where it may.
+	// keeps means that it reuses connections if allowed.
 	keeps bool
-	// stays says that it polls the same URL after a 204, whatever that says.
+	// stays means that it polls the same URL after a 204, whatever the 204 says.
 	stays bool
-	// sleeps is for how long it does so after a 204.
+	// sleeps is how long it sleeps after a 204.
 	sleeps time.Duration
-	// reply is its response to all.
+	// reply is its response to all requests.
 	reply string
 
 	l      *line
@@ -33,8 +33,7 @@ type oldProgram struct {
 	served int
 }
 
-// ask sends a request, on a connection of its own or the last one, and gives nil where
-// that fails.
+// ask sends a request, on its own connection or the last one, and returns nil if that fails.
 func (p *oldProgram) ask(method, target, rest string) *heard {
 	target, _, _ = strings.Cut(target, "?") // some drop the query
 	if p.l == nil {
@@ -56,7 +55,7 @@ func (p *oldProgram) ask(method, target, rest string) *heard {
 	return h
 }
 
-// links reads a Link field as programs do that split it at comma and space.
+// links reads a Link field like programs that split it at comma and space.
 func links(h *heard) map[string]string {
 	found := map[string]string{}
 	for _, one := range strings.Split(strings.Join(h.Header["Link"], ", "), ", ") {
@@ -115,7 +114,7 @@ func (p *oldProgram) serve() {
 	}
 }
 
-// handle replies to a request, and sees that it can read that.
+// handle replies to a request, after checking that it can parse it.
 func (p *oldProgram) handle(h *heard) {
 	client, port, _ := strings.Cut(h.Header.Get("Requesting-Client"), ":")
 	if a, err := netip.ParseAddr(client); err != nil || !a.Is4() || strings.Contains(port, ":") {

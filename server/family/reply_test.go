@@ -8,16 +8,16 @@ import (
 	"reversehttp/schema"
 )
 
-// sender is how a program of a polled door sends what its handler answers.
+// sender is how a program of a polled door sends its handler's answer.
 type sender interface {
 	// inform sends an interim response.
 	inform(status int, h http.Header) error
 	// whole sends a whole response.
 	whole(status int, h http.Header, content []byte, trailers http.Header) error
-	// begin sends a head, and part content; last is the end of it.
+	// begin sends a head, and part content; last marks its end.
 	begin(status int, h http.Header) error
 	part(content []byte, last bool, trailers http.Header) error
-	// fail says that there is no response, or no more of it.
+	// fail means that there is no response, or no more of it.
 	fail()
 	// upgrade answers 101.
 	upgrade(h http.Header) (io.ReadWriteCloser, error)
@@ -33,7 +33,7 @@ type reply struct {
 	err    error
 }
 
-// answer has a handler answer a request.
+// answer makes a handler answer a request.
 func answer(w sender, h http.Handler, r *http.Request) {
 	p := &reply{sender: w, header: http.Header{}}
 	defer func() {
@@ -97,7 +97,7 @@ func (p *reply) upgrade(fields []schema.Field) (io.ReadWriteCloser, error) {
 	return p.sender.upgrade(p.header)
 }
 
-// fields are those of the header that are no trailers.
+// fields returns the fields of the header that are not trailers.
 func (p *reply) fields() http.Header {
 	h := http.Header{}
 	for name, values := range p.header {

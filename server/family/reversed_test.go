@@ -17,7 +17,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// reversed makes a connection of TLS that begins turned.
+// reversed returns a TLS connection that begins turned.
 func (w *town) reversed(protocol string) *talk {
 	w.t.Helper()
 	c, err := w.sealed(protocol)()

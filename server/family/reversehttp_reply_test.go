@@ -10,7 +10,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// Rule 5: replies as they come.
+// Rule 5: replies are relayed as they arrive.
 func TestRepliesAreTakenInEveryFramingOfOldPrograms(t *testing.T) {
 	for name, c := range map[string]struct{ message, body string }{
 		"HTTP/1.0 to the end":       {"HTTP/1.0 200 OK\r\nServer: x\r\n\r\nall that follows\r\n", "all that follows\r\n"},
@@ -95,7 +95,7 @@ func TestAHeadThatDoesNotEndIsRefusedBeforeItsEnd(t *testing.T) {
 		first := b.register("name=demo&token=t0")
 		v := b.visit("demo", "GET", "/")
 		b.ask(get(first)).is(t, 200, "*")
-		// More is to come, and the program waits.
+		// More follows, and the program waits.
 		start := time.Now()
 		head := "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 100_000)
 		got := b.begin("POST " + first + " HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 99999999\r\n\r\n" + head)
@@ -148,7 +148,7 @@ func TestAReplyStreams(t *testing.T) {
 			seen += string(buf[:n])
 		}
 		p.hear("POST").is(t, 202, "")
-		// The connection of the program serves on.
+		// The connection of the program can be used again.
 		next := b.begin(get("/healthz"))
 		next.wait().is(t, 204, "")
 	})

@@ -22,7 +22,7 @@ func get(target string) string { return "GET " + target + " HTTP/1.1\r\nHost: lo
 
 const formMedia = "application/x-www-form-urlencoded"
 
-// register claims a name and gives the path of the first Request URL.
+// register claims a name and returns the path of the first Request URL.
 func (b *bubble) register(form string) string {
 	b.t.Helper()
 	got := b.ask(post("/reversehttp", formMedia, form))
@@ -32,7 +32,7 @@ func (b *bubble) register(form string) string {
 	return got.link("first")
 }
 
-// reply posts a response message and fails the test unless that is taken.
+// reply posts a response message, which must be accepted.
 func (b *bubble) reply(at, message string) {
 	b.t.Helper()
 	b.ask(post(at, "message/http", message)).is(b.t, 202, "")
@@ -136,7 +136,7 @@ func TestALostAnswerToAPollIsGivenAgain(t *testing.T) {
 		}
 		b.reply(first, okay)
 		v.wait().is(t, 200, "ok")
-		// What it had is not given under the same URL again: it is spent.
+		// Its request is not delivered again under the same URL, which is spent.
 		spent := b.ask(get(first))
 		spent.is(t, 204, "")
 		if next := spent.link("next"); next == first || next == one.link("next") {
@@ -339,7 +339,7 @@ func TestSessionsOfALabelAreBounded(t *testing.T) {
 		if got := b.ask(post("/reversehttp", formMedia, "name=demo&token=t0")); got.StatusCode != 429 || got.code() != "quota_exceeded" {
 			t.Errorf("fourth = %d %s, want 429", got.StatusCode, got.body)
 		}
-		// Programs that went without a word do not count for the whole lease.
+		// Programs that left without notice do not count for the whole lease.
 		time.Sleep(61 * time.Second)
 		b.register("name=demo&token=t0")
 	})

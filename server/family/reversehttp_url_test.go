@@ -80,8 +80,7 @@ func TestTheSharedTokenNeedsAFlag(t *testing.T) {
 	})
 }
 
-// Rule 2: an idle URL stays valid; and rule 6: its visitor waits for a program that
-// sleeps after each 204.
+// Rule 2: an idle URL stays valid. Rule 6: its visitor waits for a program that sleeps after each 204.
 func TestAnIdleURLCanBePolledAgain(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		first := b.register("name=demo&token=t0&lease=60")
@@ -114,7 +113,7 @@ func TestAnotherPollOfAURLTakesItsPlace(t *testing.T) {
 		}
 		newer.pending()
 		older = b.begin(get(own))
-		// They share in turn.
+		// They take turns.
 		v, w := b.visit("demo", "GET", "/1"), b.visit("demo", "GET", "/2")
 		if one, two := newer.wait().body, older.wait().body; !strings.HasPrefix(one, "GET /1 ") || !strings.HasPrefix(two, "GET /2 ") {
 			t.Errorf("got %.20q and %.20q", one, two)
@@ -238,7 +237,7 @@ func TestNamesAreShownToHoldersOfAKeyOnly(t *testing.T) {
 		if !strings.Contains(page.body, "<li>demo") || !strings.Contains(page.body, "<form") {
 			t.Errorf("page = %q", page.body)
 		}
-		// The program comes back with what it has, also where the claim is gone.
+		// The program returns with its URL, even if the claim is gone.
 		b.ask(get(got.link("first"))).is(t, 204, "")
 		time.Sleep(time.Hour)
 		b.ask(get(got.link("first"))).is(t, 401, "*")

@@ -12,8 +12,8 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// A connection has no more exchanges than its window has room for, of all claims
-// together; the others wait for one of them to end.
+// A connection has no more exchanges of all its claims together than its window has room for; others wait
+// until one ends.
 func TestAConnectionOfHTTP2TakesNoMoreThanItHasRoomFor(t *testing.T) {
 	defer func(was int) { mostOpen = was }(mostOpen)
 	mostOpen = 3

@@ -13,8 +13,8 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// A program that says something lives, though it answers no PING: that lies behind what
-// else is on its way. One that says nothing is gone after 25 s.
+// A program that sends data is alive even without answers to PING, which wait behind other data. A silent one
+// counts as gone after 25 s.
 func TestAConnectionEndsWhenItsProgramIsSilent(t *testing.T) {
 	for name, says := range map[string]time.Duration{"something now and then": 20 * time.Second, "nothing": 0} {
 		t.Run(name, func(t *testing.T) {

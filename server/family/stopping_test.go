@@ -17,8 +17,8 @@ const (
 	deviceHead = "POST /demo HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer t0\r\nConnection: Upgrade\r\nUpgrade: PTTH/1.0\r\n\r\n"
 )
 
-// What programs of old wait for ends as it does when nobody came, also where they ask
-// again before the gateway is gone; and they ask once a second at most.
+// The polls of old programs end as if nobody came, even if they poll again before the gateway is gone; and
+// they poll once a second at most.
 func TestAGatewayThatStopsTellsNoProgramOfOld503(t *testing.T) {
 	for name, c := range map[string]struct {
 		ask    func(b *bubble) string
@@ -80,7 +80,7 @@ func TestAGatewayThatStopsTellsNoProgramOfOld503(t *testing.T) {
 	}
 }
 
-// A program that takes only 200 and 204 for an answer lives through a restart.
+// A program that accepts only 200 and 204 as answers survives a restart.
 func TestAProgramOf2008LivesThroughARestart(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		at := b.register("name=demo&token=t0")

@@ -12,7 +12,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// TestTargetsComeByteForByte looks at the bytes, for net/http refuses some that are sent.
+// TestTargetsComeByteForByte compares bytes, since net/http refuses some of the targets.
 func TestTargetsComeByteForByte(t *testing.T) {
 	for name, turn := range ways {
 		if strings.HasPrefix(name, "rh") {
@@ -45,7 +45,7 @@ func TestTargetsComeByteForByte(t *testing.T) {
 	}
 }
 
-// path reads the target of the first request on a connection of HTTP/2.
+// path reads the target of the first request on an HTTP/2 connection.
 func path(t *testing.T, c *talk) string {
 	t.Helper()
 	f := c.framer()

@@ -18,7 +18,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// The ways in which a program's connection turns. Each gives one that a server can serve.
+// The ways in which a program's connection turns. Each returns a connection that a server can serve.
 var ways = map[string]func(*town) *talk{
 	"PTTH": func(w *town) *talk {
 		return w.turned("POST /ptth/demo HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer t0\r\nConnection: Upgrade\r\nUpgrade: PTTH/1.0\r\n\r\n")
@@ -30,7 +30,7 @@ var ways = map[string]func(*town) *talk{
 	"rh1":                func(w *town) *talk { return w.reversed("rh1") },
 }
 
-// turned sends head, and gives the connection after 101.
+// turned sends head, and returns the connection after 101.
 func (w *town) turned(head string) *talk {
 	w.t.Helper()
 	c, resp := w.send(head)
@@ -46,7 +46,7 @@ func (w *town) ietf(protocol, alpn string) string {
 		url.QueryEscape(strings.TrimSuffix(w.Public().Base("demo"), "/")), protocol, alpn)
 }
 
-// eachWay runs a test with a program that serves a handler in each way.
+// eachWay runs a test with a program that serves a handler, in each way.
 func eachWay(t *testing.T, h http.Handler, test func(t *testing.T, w *town, way string)) {
 	for name, turn := range ways {
 		t.Run(name, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"sync"
 )
 
-// turns gives programs that keep so many connections turned, in a way.
+// turns returns programs that keep a number of connections turned, in one way.
 func turns(n int, way string) func(*town, http.Handler) {
 	return func(w *town, h http.Handler) {
 		origin := url.QueryEscape(strings.TrimSuffix(w.Public().Base("demo"), "/"))
@@ -55,7 +55,7 @@ func claims(h http.Handler) http.Handler {
 	})
 }
 
-// keep has a program serve n connections at a time, and open another where one has ended.
+// keep makes a program serve n connections at a time, and replace each one that ends.
 func (w *town) keep(n int, h http.Handler, dial func(context.Context) (net.Conn, error)) {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
@@ -101,7 +101,7 @@ func (c *ending) Close() error {
 	return c.Conn.Close()
 }
 
-// dialTurned sends head, as often as 204 says to, and gives the connection after 101.
+// dialTurned sends head, again after each 204, and returns the connection after 101.
 func (w *town) dialTurned(ctx context.Context, head string) (net.Conn, error) {
 	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", w.address)
 	if err != nil {

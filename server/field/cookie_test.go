@@ -29,7 +29,7 @@ func TestWhoSetsOwnCookies(t *testing.T) {
 	}
 }
 
-// FuzzOwnCookies checks that none of them stays, and that of the others no byte changes.
+// FuzzOwnCookies checks that none of the gateway's cookies remains, and that the others keep every byte.
 func FuzzOwnCookies(f *testing.F) {
 	for _, s := range []string{"a=1; reversehttp-owner=x; b=2", "reversehttp-owner=x", ";;", "reversehttp-owner=x;a"} {
 		f.Add(s)

@@ -19,7 +19,8 @@ import (
 	"reversehttp/server/publicurl"
 )
 
-// FuzzPlainPath checks that a path that is judged is the same to servers that clean paths, drop parameters, or decode twice.
+// FuzzPlainPath checks that a judged path means the same to servers that clean paths, drop parameters, or
+// decode twice.
 func FuzzPlainPath(f *testing.F) {
 	for _, s := range []string{"/", "/hook/", "/hook", "/hook/../admin", "/hook/%2e%2e/admin", "/a%2Fb", "/a%252fb", "/a//b", "/a;x/..;y/b", "/%zz", "/%25zz", `/a\b`, "/a%5cb", "/%00", "/%2500", "/.", "/;", "a", "", "/ä%C3%A4", "/%25252e"} {
 		f.Add(s)
@@ -52,7 +53,7 @@ func FuzzPlainPath(f *testing.F) {
 	})
 }
 
-// FuzzSignatures checks that what nobody signed is not verified, whatever it says of itself.
+// FuzzSignatures checks that unsigned requests are not verified, whatever they claim.
 func FuzzSignatures(f *testing.F) {
 	secrets := map[schema.PolicyWebhookPreset]string{
 		schema.PolicyWebhookStandard: "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 32)),
@@ -88,7 +89,7 @@ func FuzzSignatures(f *testing.F) {
 	})
 }
 
-// Whatever an owner declares is refused, or kept as JSON that is read again and has no secret in what is shown.
+// Any declared policy is refused, or stored as JSON that can be read again and does not show secrets.
 func FuzzGiven(f *testing.F) {
 	for _, s := range []string{
 		`{}`, `null`, `[]`, example, `{"ip":{"allow":["203.0.113.0/24","::ffff:1.2.3.4","2001:db8::/32"]}}`, `{"methods":["GET","get",""]}`, `{"paths":["/hook/","hook","/../"]}`,
@@ -118,7 +119,7 @@ func FuzzGiven(f *testing.F) {
 	})
 }
 
-// Of all cookies only the one that was signed for a share that is not over lets anybody in.
+// Of all cookies only one that was signed for a valid share admits anyone.
 func FuzzShareCookie(f *testing.F) {
 	id := shareID{1, 2, 3}
 	key := []byte("the key of this process")
@@ -135,7 +136,7 @@ func FuzzShareCookie(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		// The last character of such a text has bits that mean nothing.
+		// The last character of such a text has bits without a meaning.
 		if g.lets([]string{line}) && !strings.Contains(strings.NewReplacer("\r", "", "\n", "").Replace(line), plainCookie+"="+good[:len(good)-1]) {
 			t.Errorf("%q lets in", line)
 		}

@@ -23,7 +23,7 @@ import (
 	"reversehttp/server/visit"
 )
 
-// usualCost is that of passwords but in tests.
+// usualCost is the cost of passwords outside of tests.
 var usualCost = Cost
 
 func TestMain(m *testing.M) {
@@ -88,7 +88,7 @@ func (g *gated) change(policy string) error {
 	return g.Change(set)
 }
 
-// request is one for a target with these fields, "Name: value" each.
+// request returns a request for a target with fields of the form "Name: value".
 func request(method, target string, fields ...string) *claim.Request {
 	r := &claim.Request{Method: method, Target: target, RemoteAddr: "203.0.113.9:5", Fields: []claim.Field{{Name: "Host", Value: "demo.example.com"}}}
 	for _, f := range fields {
@@ -118,7 +118,7 @@ func basicOf(user, password string) string {
 	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }
 
-// all is a policy of every kind. A request that all of it lets in is taken one kind after the other from.
+// all is a policy of every kind. One kind after the other is removed from a request that all of it admits.
 const all = `{"ip":{"allow":["203.0.113.0/24"]},"methods":["POST"],"paths":["/hook/"],"rate":{"perMinute":1},
 	"basic":[{"user":"ann","password":"pw"}],"bearer":[{"name":"ci","token":"sixteen-letters-"}],"content":{"maxBytes":3}}`
 
@@ -301,7 +301,7 @@ func TestWhichMethodsAreLetIn(t *testing.T) {
 	}
 }
 
-// TestPathsThatServersReadInDifferentWaysAreRefused has ways out of a folder.
+// TestPathsThatServersReadInDifferentWaysAreRefused has ways to leave a folder.
 func TestPathsThatServersReadInDifferentWaysAreRefused(t *testing.T) {
 	host, path := with(t, hosts, `{"paths":["/hook/","/one","/caf%C3%A9/"]}`), with(t, "http://example.com/at/{label}/", `{"paths":["/hook/"]}`)
 	for target, want := range map[string]string{
@@ -522,7 +522,8 @@ func TestWrongCredentialsCountForAnAddress(t *testing.T) {
 	})
 }
 
-// TestGuessesThatComeAtOnceCostNoMoreChecks fills the lane, so that all others wait there until ten were wrong.
+// TestGuessesThatComeAtOnceCostNoMoreChecks fills the lane, so that all others wait there until ten guesses
+// were wrong.
 func TestGuessesThatComeAtOnceCostNoMoreChecks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // in which nobody waits for too long
 		g := with(t, hosts, `{"basic":[{"user":"ann","password":"pw"}]}`)

@@ -13,7 +13,7 @@ import (
 	"reversehttp/server/problem"
 )
 
-// made makes a link, and returns its target.
+// made mints a link, and returns its target.
 func (g *gated) made(lease time.Duration, once bool) string {
 	g.t.Helper()
 	url, err := g.Share(g.Claim, lease, once)
@@ -27,7 +27,7 @@ func (g *gated) made(lease time.Duration, once bool) string {
 	return target
 }
 
-// clicked sends a request for a link, and returns its status, or code, and the cookie that came.
+// clicked sends a request for a link, and returns its status or code, and the cookie in the answer.
 func (g *gated) clicked(method, target string, fields ...string) (got, cookie string) {
 	v := g.asked(request(method, target, fields...))
 	switch {

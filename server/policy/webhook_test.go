@@ -33,8 +33,8 @@ func (g *gated) held(r *claim.Request, content string) (string, visit.Verdict) {
 	return "passes", v
 }
 
-// The examples that are published, of the documentation of GitHub ("Validating webhook deliveries"), of the libraries of Standard
-// Webhooks, and of the documentation of Slack ("Verifying requests from Slack").
+// Published examples: of the documentation of GitHub ("Validating webhook deliveries"), of the libraries of
+// Standard Webhooks, and of the documentation of Slack ("Verifying requests from Slack").
 var published = []struct {
 	name, policy, content string
 	at                    int64 // when it was signed
@@ -111,7 +111,7 @@ func hexOf(secret, text string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// TestEveryPresetVerifies signs as each does, with what no published example has.
+// TestEveryPresetVerifies signs like each sender, for cases without a published example.
 func TestEveryPresetVerifies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const content = `{"id":"evt_1","event_id":"Ev1"}`

@@ -110,7 +110,7 @@ func TestThePageIsEscaped(t *testing.T) {
 	}
 }
 
-// visit asks as a visitor's browser does, and returns the page that it gets of a problem.
+// visit sends a request like a visitor's browser, and returns the page for a problem.
 func visit(code schema.Code, method string, fields ...string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(method, "/a?b", nil)

@@ -25,7 +25,7 @@ func (p *process) adminAddress() string {
 	return m[1]
 }
 
-// listens returns the address of the port, from the log, which has it after the first line.
+// listens returns the address of the port, which is in the log after the first line.
 func (p *process) listens() string {
 	p.t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); runtime.Gosched() {

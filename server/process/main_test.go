@@ -28,7 +28,8 @@ import (
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"),
-		// One in a process for each account of a CA; one for each lock, which ends within 5 s; one of the CA.
+		// One in a process for each account of a CA; one for each lock, which ends within 5 s; one for the
+		// CA.
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.(*RingBufferRateLimiter).loop"),
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"),
 		goleak.IgnoreAnyFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks"),
@@ -64,7 +65,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// patience is how long anything may take before a test fails: far longer than on a busy machine.
+// patience bounds how long a test waits for anything: far longer than it takes on a busy machine.
 const patience = 10 * time.Minute
 
 // patient are times of the gateway so long that no test waits for their end.
@@ -111,7 +112,7 @@ func startHasty(t *testing.T, lastWrites time.Duration, args ...string) *process
 	return p
 }
 
-// unverified takes any certificate.
+// unverified accepts any certificate.
 var unverified = &tls.Config{InsecureSkipVerify: true}
 
 // inBoth runs a test in the clear and over TLS, with the arguments for that.
@@ -190,7 +191,7 @@ func (p *process) claim(token string) (status int, a schema.ClaimAnswer) {
 	return status, a
 }
 
-// answer is the result of a request on a goroutine of its own.
+// answer is the result of a request on its own goroutine.
 type answer struct {
 	status  int
 	content []byte
@@ -213,7 +214,7 @@ func (p *process) delivered(a schema.ClaimAnswer) (id string, visit <-chan answe
 	return p.idIn(content), visit
 }
 
-// idIn returns the id of the exchange that a batch of one is for.
+// idIn returns the id of the exchange in a batch of one.
 func (p *process) idIn(content []byte) string {
 	p.t.Helper()
 	var batch struct{ Messages []schema.Request }

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// disk is a keeper that counts, and fails when it is full.
+// disk is a keeper that counts writes, and fails when it is full.
 type disk struct {
 	mu     sync.Mutex
 	kept   map[string]Record
@@ -220,7 +220,7 @@ func TestNothingBeginsOnTheLastHundredth(t *testing.T) {
 	})
 }
 
-// After a crash no usage is forgotten, and little counts that was not used. That takes few writes.
+// After a crash no usage is forgotten, and little is counted that was not used, with few writes.
 func TestWhatIsUsedIsOnTheDiskBeforeItIsUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit, piece = 100 << 20, 64 << 10

@@ -82,7 +82,7 @@ func TestABookIsBoundedInBytes(t *testing.T) {
 	}
 }
 
-// The claim that has the most gives way, and not the one that came last.
+// The claim with the most recordings is cut, not the newest one.
 func TestTheLargestBookGivesWay(t *testing.T) {
 	const most = 1 << 20
 	w := newRecorded(t, most)
@@ -222,7 +222,7 @@ func TestUnrecordedContentIsReportedNowAndThen(t *testing.T) {
 	}
 }
 
-// frame is a frame of a WebSocket, with a mask.
+// frame returns a masked WebSocket frame.
 func frame(opcode byte, payload []byte, mask [4]byte) []byte {
 	b := []byte{0x80 | opcode, 0x80 | byte(len(payload))}
 	if len(payload) > 125 {
@@ -262,7 +262,7 @@ func TestPartsAreBounded(t *testing.T) {
 	}
 }
 
-// Whatever bytes come, nothing breaks.
+// No input breaks anything.
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte{0x81, 0x85, 1, 2, 3, 4, 5, 6, 7, 8, 9}, uint8(3))
 	f.Add([]byte{0x82, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}, uint8(1))

@@ -31,7 +31,7 @@ func newRecorded(t *testing.T, most int64) *recorded {
 	return w
 }
 
-// inspect is the term that has exchanges recorded.
+// inspect is the term that turns on recording.
 type inspect bool
 
 func (i inspect) Shown() any { return i }
@@ -46,7 +46,7 @@ func (w *recorded) claim(label string) *claim.Session {
 	return o.Session
 }
 
-// exchange has a request answered, and returns its id.
+// exchange lets a request be answered, and returns its id.
 func (w *recorded) exchange(s *claim.Session, r *claim.Request, a *claim.Answer) string {
 	w.t.Helper()
 	hold := w.registry.Options().Budget.Open(netip.Addr{})
@@ -79,7 +79,7 @@ func (w *recorded) exchange(s *claim.Session, r *claim.Request, a *claim.Answer)
 // book returns the recordings of the claim of s.
 func (w *recorded) book(s *claim.Session) *Book { return w.recorder.Book(s.Claim()) }
 
-// valid checks that v is as a definition of control.schema.json says.
+// valid checks that v matches a definition of control.schema.json.
 func valid(t *testing.T, definition string, v any) {
 	t.Helper()
 	c := jsonschema.NewCompiler()

@@ -28,7 +28,7 @@ func edit(t *testing.T, dir string, change func(*bbolt.Tx) error) {
 	}
 }
 
-// old makes a file without a mark of its format, as gateways first wrote it, with one claim.
+// old writes a file without a format mark, as the first gateways did, with one claim.
 func old(t *testing.T, dir string) {
 	t.Helper()
 	edit(t, dir, func(tx *bbolt.Tx) error {

@@ -114,8 +114,8 @@ func TestALabelWithAnUnreadableRecordCanBeClaimed(t *testing.T) {
 	}
 }
 
-// TestAChangeThatNobodyWaitsForIsOverBeforeTheLabelIsReadAgain holds the file, as a disk that
-// does not answer does.
+// TestAChangeThatNobodyWaitsForIsOverBeforeTheLabelIsReadAgain blocks the file, like a disk that does not
+// answer.
 func TestAChangeThatNobodyWaitsForIsOverBeforeTheLabelIsReadAgain(t *testing.T) {
 	s, _ := open(t, t.TempDir())
 	disk, err := s.db.Begin(true)

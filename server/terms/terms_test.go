@@ -103,7 +103,7 @@ func TestAMemberIsReadWholeAndEndsWhereItIsEmpty(t *testing.T) {
 	}
 }
 
-// TestTermsOfTheCoreHaveBounds has numbers that are in bounds once their nanoseconds overflow.
+// TestTermsOfTheCoreHaveBounds has numbers that would be within bounds after their nanoseconds overflow.
 func TestTermsOfTheCoreHaveBounds(t *testing.T) {
 	for _, c := range []struct {
 		ask    Asked

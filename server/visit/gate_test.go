@@ -23,8 +23,8 @@ type gated struct {
 	seen chan *claim.Request // by the program
 }
 
-// behind claims demo. Its program answers each request with 200, its target and its content, if there
-// is one at all.
+// behind claims demo. Its program, if there is one, answers each request with 200, its target and its
+// content.
 func behind(t *testing.T, gates Gates, served bool) *gated {
 	public, err := publicurl.Parse("http://{label}.localhost:8080/")
 	if err != nil {
@@ -81,7 +81,7 @@ func behind(t *testing.T, gates Gates, served bool) *gated {
 	return g
 }
 
-// contentOf reads the content of a request as its program does, with the trailers behind it.
+// contentOf reads the content of a request like its program, with the trailers after it.
 func (g *gated) contentOf(t *testing.T, x *claim.Exchange) string {
 	content := x.Request().Content
 	if content.Streams() {
@@ -99,7 +99,7 @@ func (g *gated) contentOf(t *testing.T, x *claim.Exchange) string {
 	return string(all)
 }
 
-// visit asks and checks the answer.
+// visit sends a request and checks the answer.
 func (g *gated) visit(t *testing.T, method, target, content string, status int, want string) *http.Response {
 	t.Helper()
 	req, err := http.NewRequest(method, g.url+target, strings.NewReader(content))

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// detaching serves by detaching. It exposes the connection, naps until it is roused, and writes
-// what it then gets.
+// detaching is a server that detaches: it exposes the connection, naps until it is roused, and writes what it
+// then receives.
 func detaching(t *testing.T, shown chan<- *Detached, say <-chan string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/other" {
@@ -60,7 +60,7 @@ func TestADetachedConnectionKeepsItsPlace(t *testing.T) {
 	}
 }
 
-// Content shorter or longer than the head says ends the connection.
+// Content shorter or longer than its head says ends the connection.
 func TestADetachedResponseOfAnotherLengthIsCut(t *testing.T) {
 	for _, content := range []string{"12", "1234"} {
 		shown, say := make(chan *Detached), make(chan string, 1)

@@ -74,8 +74,8 @@ func FuzzRequestHead(f *testing.F) {
 	})
 }
 
-// ends returns where each message of HTTP/1 in what was sent ends, as a guard sees it in pieces of a size, and why it lets no more through.
-// What it lets through before that is passed.
+// ends returns where each HTTP/1 message in the input ends, according to a guard that reads it in pieces of a
+// size, and why the guard stops. passed is what it lets through before that.
 func ends(sent []byte, size int) (ends []int, passed []byte, why string, last guardAt) {
 	var g guard
 	for i := 0; i < len(sent) && g.why == ""; {
@@ -91,8 +91,8 @@ func ends(sent []byte, size int) (ends []int, passed []byte, why string, last gu
 	return ends, passed, g.why, g.at
 }
 
-// FuzzGuard compares a guard with net/http: messages that pass end for net/http where they end for
-// the guard, and hold nothing at which guards stop, however the bytes are cut into pieces.
+// FuzzGuard compares a guard with net/http: messages that pass end at the same place for both, and contain
+// nothing at which guards stop, however the bytes are divided.
 func FuzzGuard(f *testing.F) {
 	for _, sent := range []string{
 		"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n",

@@ -2,7 +2,7 @@ package wire
 
 import "testing"
 
-// net/http happens to refuse some of this too; a guard does not depend on that.
+// net/http also refuses some of this; a guard does not depend on that.
 func TestAGuardStopsAtTheFirstByteThatIsAmiss(t *testing.T) {
 	const line = "POST / HTTP/1.1\r\n"
 	for _, c := range []struct{ good, rest string }{

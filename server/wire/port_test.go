@@ -39,7 +39,7 @@ func serving(t *testing.T, h http.HandlerFunc, o *Options) (p *Port, address str
 	return p, below.Addr().String()
 }
 
-// says connects and writes something, and returns the connection and a reader of it.
+// says connects and writes bytes, and returns the connection and a reader of it.
 func says(t *testing.T, address, what string) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	c, err := net.Dial("tcp", address)
@@ -100,7 +100,7 @@ func TestAHostThatIsNotTheAuthorityIsMalformed(t *testing.T) {
 	}
 }
 
-// place is a [Place] of so many bytes.
+// place is a [Place] of a number of bytes.
 type place struct {
 	mu    sync.Mutex
 	left  int
