@@ -99,7 +99,7 @@ describe('chat', { skip: noBrowser }, () => {
     const { page, context: theirs } = await comeIn(url, 'ann')
     await page.locator('#here', { hasText: 'ann' }).waitFor()
     await context.close()
-    await page.locator('#said', { hasText: 'The connection is gone' }).waitFor()
+    await page.locator('#said', { hasText: 'The connection was lost' }).waitFor()
     await theirs.close()
   })
 

@@ -137,7 +137,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
       await page.locator('#applied', { hasText: /^applied at/ }).waitFor()
     }
     const told = page.getByRole('alert').filter({ hasText: 'The handler hangs' })
-    const restart = page.getByRole('button', { name: 'End it and start it anew' })
+    const restart = page.getByRole('button', { name: 'Restart the code' })
     const busy = async (visited) => {
       const { status, fields, content } = await visited
       assert.equal(status, 503)

@@ -26,7 +26,7 @@ describe('mock API', { skip: noBrowser }, () => {
   }
   const imports = "import { http, HttpResponse } from 'msw'\nimport { Hono } from 'hono'\n"
   const apply = async (page, code) => {
-    await page.getByLabel('Handlers of MSW').fill(imports + code)
+    await page.getByLabel('MSW handlers').fill(imports + code)
     await page.keyboard.press('Control+Enter')
   }
 
@@ -63,7 +63,7 @@ describe('mock API', { skip: noBrowser }, () => {
     await page.locator('#code-error', { hasText: /./ }).waitFor()
     assert.equal((await put()).status, 202)
     await apply(page, 'mock(5)')
-    await page.locator('#code-error', { hasText: 'mock takes handlers of MSW' }).waitFor()
+    await page.locator('#code-error', { hasText: 'mock takes MSW handlers' }).waitFor()
     assert.equal((await put()).status, 202)
     await apply(page, "const app = new Hono()\napp.get('/', (c) => c.text('from Hono'))\nmock(app)")
     await page.locator('#applied', { hasText: /^applied at/ }).waitFor()
@@ -89,7 +89,7 @@ describe('mock API', { skip: noBrowser }, () => {
     const looped = await visit(`${url}loops`)
     assert.equal(looped.status, 503)
     assert.equal(JSON.parse(looped.content).code, 'busy')
-    await page.getByRole('button', { name: 'End it and start it anew' }).click()
+    await page.getByRole('button', { name: 'Restart the code' }).click()
     await page.locator('#hangs').waitFor({ state: 'hidden' })
     assert.equal((await visit(`${url}fine`)).content.toString(), 'fine')
     await close()

@@ -92,7 +92,7 @@ describe('OAuth callback', { skip: noBrowser }, () => {
     const nobody = `http://localhost:${await freePort()}`
     await page.getByLabel('Issuer').fill(nobody)
     await page.getByRole('button', { name: 'Sign in' }).click()
-    await page.locator('#oauth-error', { hasText: 'does not say where' }).waitFor()
+    await page.locator('#oauth-error', { hasText: 'names no page to sign in' }).waitFor()
     // Requests there, and what the browser itself says of them.
     await close(opened, new RegExp(nobody), /Failed to load resource/)
   })
@@ -108,7 +108,7 @@ describe('OAuth callback', { skip: noBrowser }, () => {
       await theirs.getByRole('heading', { name: 'Signed in' }).waitFor()
       await accessible(theirs, `what the browser is sent back to, ${name}`)
       await page.locator('#who tr').first().waitFor()
-      await page.getByText('Tokens, as they came').click()
+      await page.getByText('Tokens as received').click()
       await accessible(page, name)
       await picture(page, `oauth ${name}`)
       await close(opened)

@@ -102,7 +102,7 @@ describe('WebSub subscriber', { skip: noBrowser }, () => {
     await page.locator('[data-subscription=denied]', { hasText: 'denied: too many' }).waitFor()
     const nobody = `http://localhost:${await freePort()}`
     await subscribe(page, `${nobody}/feed`)
-    await fault('not there, or lets no page ask it')
+    await fault('cannot be reached, or pages cannot read it')
     await close(opened, new RegExp(nobody), /Failed to load resource/)
   })
 

@@ -103,13 +103,13 @@ test('where it is quiet something is sent, and nothing once the visitor left', a
   pulse.beat()
 })
 
-test('a visitor who takes nothing is let go', async (t) => {
+test('a visitor who reads nothing is let go', async (t) => {
   const { room, send } = chat(t)
   const response = send('/events')
   assert.equal(room.members.size, 1)
   for (let i = 0; i < 400; i++) room.say({ from: 'ann', text: `${i}`, host: true })
   assert.equal(room.members.size, 0)
-  await assert.rejects(response.text(), /takes nothing/)
+  await assert.rejects(response.text(), /reads nothing/)
 })
 
 test('JSON, forms and plain text are messages', async (t) => {
@@ -179,7 +179,7 @@ test('a socket sends and receives, and gets the reason of a refusal', async (t) 
     ['welcome', 'here', 'hi', 'Say something: the content is the text, or JSON with "text".'],
   )
   assert.equal(room.said[1].from, 'bo')
-  // One that takes nothing.
+  // One that reads nothing.
   socket.bufferedAmount = 2 << 20
   room.say({ from: 'host', text: 'still there?', host: true })
   assert.equal(sent.at(-1), 1008)

@@ -101,7 +101,7 @@ test('a provider that is not who it says, or leads nowhere, is none', async () =
   const at = 'https://id.example/t/.well-known/openid-configuration'
   const script = { ...metadata, authorization_endpoint: 'javascript:alert(1)' }
   for (const [why, answer] of [
-    ['it says that it is', { ...metadata, issuer: 'https://other.example' }],
+    ['it names itself', { ...metadata, issuer: 'https://other.example' }],
     ['is not the URL of a web site', script],
     ['more than', `"${'a'.repeat(300_000)}"`],
     ['it answers 404', undefined],

@@ -234,7 +234,7 @@ test('a URL that is let go leaves no question waiting', async () => {
   assert.equal(questions.waiting().length, 0)
   const response = await asking
   assert.equal(response.status, 503)
-  assert.match(await response.text(), /let go of this URL/)
+  assert.match(await response.text(), /gave up this URL/)
 })
 
 test('nobody pushes out an answer that somebody comes back for', async () => {

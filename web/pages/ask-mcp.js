@@ -21,13 +21,14 @@ const asked = {
       type: 'string',
       minLength: 1,
       maxLength: mostText,
-      description: 'What to ask. Say all that the person must know to answer: they see only this.',
+      description:
+        'The question. Include everything that the person must know to answer: they see only this.',
     },
     options: {
       type: 'array',
       maxItems: mostOptions,
       items: { type: 'string', minLength: 1, maxLength: mostOption },
-      description: 'Answers to tap, if there are some to choose from. The person may type another.',
+      description: 'Answers to choose from, if there are any. The person may type another.',
     },
   },
   required: ['question'],
@@ -55,7 +56,7 @@ export function askMcp(sdk, pulse, questions) {
       {
         title: 'Ask a person',
         description:
-          'Asks a person a question, and waits for the answer, which may take minutes. Use it before what cannot be undone, and where only they know.',
+          'Asks a person a question, and waits for the answer, which may take minutes. Use it before irreversible steps, and for what only they know.',
         inputSchema: sdk.fromJsonSchema(/** @type {any} */ (asked)),
         annotations: { readOnlyHint: true, openWorldHint: true },
       },
@@ -71,7 +72,7 @@ export function askMcp(sdk, pulse, questions) {
    */
   async function ask({ question, options = [] }, info, mcpReq) {
     const text = question.trim()
-    if (!text) return said('Say what you ask.', true)
+    if (!text) return said('The question is empty.', true)
     const trimmed = options.map((option) => option.trim()).filter(Boolean)
     const ended = await calls.ask({ text, options: [...new Set(trimmed)] }, info, mcpReq)
     if (!ended) return said('Too many questions wait already. Ask again later.', true)

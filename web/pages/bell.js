@@ -66,7 +66,7 @@ export class Bell {
   async #allow() {
     const permission = await Notification.requestPermission()
     this.#notify.hidden = permission !== 'default'
-    const refused = 'The browser does not allow notifications: the title counts all the same.'
+    const refused = 'The browser does not allow notifications; the title still counts.'
     say(
       this.#said,
       permission === 'granted' ? 'You are notified while this tab is hidden.' : refused,

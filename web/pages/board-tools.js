@@ -4,7 +4,7 @@ import { mcpDoor, said } from './mcp-door.js'
 import { clientOf, hostOf } from './mcp-question.js'
 
 const text = { type: 'string', minLength: 1, maxLength: mostText }
-const id = { type: 'integer', description: 'The number of a note, as read_board has it.' }
+const id = { type: 'integer', description: 'The number of a note, as in read_board.' }
 
 /**
  * @typedef {object} Tool
@@ -39,7 +39,7 @@ export const tools = [
   {
     name: 'change_note',
     title: 'Change a note',
-    description: 'Gives a note another text, or marks it as done or not done.',
+    description: 'Changes the text of a note, or marks it as done or not done.',
     takes: { id, text, done: { type: 'boolean' } },
     needs: ['id'],
     run: (board, args) => (board.change(args.id, args), `Changed note ${args.id}.`),

@@ -73,7 +73,7 @@ function events(room, pulse, request, info, who) {
           controller.enqueue(encoder.encode(text))
           if ((controller.desiredSize ?? 0) > 0) return
           leave()
-          controller.error(new Error('the visitor takes nothing'))
+          controller.error(new Error('the visitor reads nothing'))
         }
         /** @type {Member} */
         const member = {
@@ -194,7 +194,7 @@ const why = {
 const fields = { 'Cache-Control': 'no-store', 'Access-Control-Allow-Origin': '*' }
 
 function full() {
-  return answer(503, 'Many people are here already.', { 'Retry-After': '30' })
+  return answer(503, 'The chat is full.', { 'Retry-After': '30' })
 }
 
 /** @param {string} allow */

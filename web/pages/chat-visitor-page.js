@@ -52,7 +52,7 @@ function html(nonce, script) {
 <main>
 <h1>Chat</h1>
 <p id="here">A tab of somebody's browser serves this.</p>
-<ol id="log" aria-label="What is said" aria-live="polite" tabindex="0"></ol>
+<ol id="log" aria-label="Messages" aria-live="polite" tabindex="0"></ol>
 <p id="said" role="status"></p>
 <div id="enter" class="row"><label for="name">Your name</label><input id="name" maxlength="40" autocomplete="nickname" placeholder="Your name" autofocus><button id="join">Come in</button></div>
 <div id="write" class="row" hidden><label for="text">Say something</label><input id="text" maxlength="2000" autocomplete="off" placeholder="Say something"><button id="send">Send</button></div>

@@ -59,7 +59,7 @@
         sockets = false
         return listen()
       }
-      say('The connection is gone. Trying again…')
+      say('The connection was lost. Trying again…')
       setTimeout(connect, pauseMs)
       pauseMs = Math.min(pauseMs * 2, lastPauseMs)
     })
@@ -72,7 +72,7 @@
     events.addEventListener('said', ({ data }) => show(JSON.parse(data)))
     events.addEventListener('here', ({ data }) => count(JSON.parse(data)))
     events.addEventListener('error', () => {
-      say('The connection is gone. Trying again…')
+      say('The connection was lost. Trying again…')
       if (events.readyState !== EventSource.CLOSED) return
       // The tab or the gateway refused, and then EventSource gives up.
       setTimeout(connect, pauseMs)
@@ -95,9 +95,9 @@
         body: content,
       })
       if (answer.ok) return
-      say(answer.status < 500 ? await answer.text() : 'Nobody heard that.')
+      say(answer.status < 500 ? await answer.text() : 'That was not sent.')
     } catch {
-      say('Nobody heard that.')
+      say('That was not sent.')
     }
     by('text').value ||= text
   }

@@ -42,7 +42,7 @@ function read() {
   const delayMs = Number(by('delay').value) * 1000
   const body = by('body').value
   const fault = !by('answer').checkValidity()
-    ? 'Not taken: status is 200 to 599, delay 0 to 30, the type printable ASCII.'
+    ? 'Not applied: status is 200 to 599, delay 0 to 30, the type printable ASCII.'
     : ''
   const empty = withoutContent.includes(status) && body ? `A ${status} has no content.` : ''
   say(by('answer-note'), fault || empty)

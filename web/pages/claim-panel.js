@@ -144,7 +144,7 @@ export function claimPanel(options) {
       if (given) await end(given)
       say(by('claim-error'), '')
     } catch (e) {
-      say(by('claim-error'), `The gateway was not told: ${/** @type {Error} */ (e).message}`)
+      say(by('claim-error'), `The gateway was not informed: ${/** @type {Error} */ (e).message}`)
     }
     by('give-up').disabled = false
     show('none')
@@ -251,7 +251,7 @@ function claimForm() {
     make(
       'small',
       { id: 'label-rule' },
-      'Lower case letters, digits and hyphens; nothing for one that the gateway picks.',
+      'Lower case letters, digits and hyphens; leave it empty to let the gateway pick one.',
     ),
   )
 }

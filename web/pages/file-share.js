@@ -181,7 +181,7 @@ async function change(mode, password) {
 const words = {
   anyone: 'Anyone with the URL can download.',
   password: 'The gateway asks for the password from now on.',
-  links: 'The URL alone lets nobody in from now on.',
+  links: 'The URL alone no longer admits anyone.',
 }
 
 /** Shows the access in force, whatever is chosen in the form. */
@@ -198,7 +198,7 @@ function drawAccess() {
   by('link-shown').hidden = true
   if (shares) {
     const why =
-      'Claims of this gateway share one origin, at which browsers would show a password to all of them. So there is none here.'
+      'Claims of this gateway share one origin, so browsers would send the password to all of them. There are no passwords here.'
     say(by('access-note'), why)
   }
 }

@@ -130,7 +130,7 @@ class Running {
     const url = URL.createObjectURL(blob)
     this.#worker = new Worker(url, { name: 'handler' })
     this.loaded = new Promise((resolve, reject) => {
-      const late = () => end(new Error('the code does not come to its end'))
+      const late = () => end(new Error('the code does not finish'))
       let timer = setTimeout(late, beginMs)
       let over = false
       const end = (/** @type {Error} */ error) => {
@@ -169,7 +169,7 @@ class Running {
     const answered = new Promise((resolve, reject) => {
       const accept = (/** @type {any} */ { options, added }) => {
         try {
-          if (!upgrade) throw new TypeError('the visitor asked for no WebSocket')
+          if (!upgrade) throw new TypeError('the visitor did not ask for a WebSocket')
           responseHeaders.push(...added)
           this.#lasting.socket(id, upgrade(options))
           resolve({ upgraded: true })

@@ -58,7 +58,7 @@
       const more = { responseHeaders, earlyHints, signal, ...(canUpgrade && { upgrade }) }
       const response = await handler(request, { ...info, ...more })
       if (sockets.has(id)) return
-      if (!(response instanceof Response)) throw new TypeError('the handler gave no Response')
+      if (!(response instanceof Response)) throw new TypeError('the handler returned no Response')
       const reader = response.body?.getReader()
       const { content, next } = await early(reader)
       const headers = [...response.headers]
@@ -118,7 +118,7 @@
 
   function vetted(chunk) {
     if (chunk instanceof Uint8Array) return chunk
-    throw new TypeError('the stream of the Response gave a chunk that is no Uint8Array')
+    throw new TypeError('the content of the Response has a chunk that is not a Uint8Array')
   }
 
   function cancel(id) {

@@ -82,7 +82,7 @@ async function take(request, info) {
     await keep(kept)
   } catch (e) {
     const why = /** @type {Error} */ (e).message
-    say(by('claim-error'), `Not kept, so the sender was told to try again: ${why}`)
+    say(by('claim-error'), `Not stored, so the sender was asked to try again: ${why}`)
     return new Response(null, { status: 503, headers: { 'Retry-After': retryAfterS } })
   }
   bell.ring('', `${info.method} ${info.target}`)

@@ -105,6 +105,6 @@ function result(request) {
 function over(tx) {
   return new Promise((resolve, reject) => {
     tx.oncomplete = () => resolve(undefined)
-    tx.onabort = () => reject(tx.error ?? new Error('not kept'))
+    tx.onabort = () => reject(tx.error ?? new Error('not stored'))
   })
 }

@@ -46,7 +46,7 @@ mcp.load().catch(() => {})
 /** @type {Record<string, string>} the answers to calls that the user did not allow */
 const refusals = {
   declined: 'The person did not allow this call.',
-  expired: 'The person did not say in time whether they allow this call.',
+  expired: 'The person did not decide on this call in time.',
   left: 'The call was withdrawn.',
   lost: 'The person closed the page.',
 }

@@ -19,7 +19,7 @@
     const handlers = all.filter((one) => typeof one?.parse === 'function')
     const apps = all.filter((one) => typeof one?.fetch === 'function' && one.router)
     if (handlers.length + apps.length < all.length || !all.length) {
-      throw new TypeError('mock takes handlers of MSW and apps of Hono')
+      throw new TypeError('mock takes MSW handlers and Hono apps')
     }
     const routes = [
       ...handlers.map(({ info }) => info.header),
@@ -40,7 +40,7 @@
         // An app without a matching route answers with this status; the next app may have one.
         if (response.status !== 404 || knows(app, request)) return response
       }
-      const detail = `Nothing here answers ${info.method} ${new URL(request.url).pathname}.`
+      const detail = `No handler answers ${info.method} ${new URL(request.url).pathname}.`
       return Response.json({ status: 404, detail, routes }, { status: 404 })
     })
   }

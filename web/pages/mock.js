@@ -23,7 +23,7 @@ by('restart').addEventListener('click', async () => {
 })
 
 function changed() {
-  say(by('applied'), 'changed, not applied: the code before still answers')
+  say(by('applied'), 'changed, not applied: the earlier code still answers')
 }
 
 async function apply() {
@@ -35,13 +35,13 @@ async function apply() {
     if (editor.text === text) say(by('applied'), `applied at ${new Date().toLocaleTimeString()}`)
   } catch (e) {
     complain(/** @type {Error} */ (e).message)
-    say(by('applied'), runner.ready ? 'not applied: the code before still answers' : 'not applied')
+    say(by('applied'), runner.ready ? 'not applied: the earlier code still answers' : 'not applied')
   }
 }
 
 /** @param {boolean} is */
 function hangs(is) {
-  const text = 'The code hangs: it has not come back for 2 seconds. Visitors get 503 busy.'
+  const text = 'The code hangs: it has not returned for 2 seconds. Visitors get 503 busy.'
   say(by('hangs'), is ? text : '')
   // The button is gone, so focus moves to the editor.
   if (!is && document.activeElement === by('restart')) editor.focus()

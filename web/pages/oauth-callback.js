@@ -29,11 +29,11 @@ export function callbackHandler(waiting, answered) {
     const answer = flow && answerTo(flow, searchParams)
     if (!flow || !answer) {
       const why = 'No sign-in waits for this answer: it is over, or it was begun elsewhere.'
-      return page(400, 'This is not expected', why)
+      return page(400, 'Unexpected answer', why)
     }
     answered(flow, answer)
     return 'code' in answer
-      ? page(200, 'Signed in', 'You can close this tab, and go on where you came from.')
+      ? page(200, 'Signed in', 'You can close this tab, and return to the page that you came from.')
       : page(200, 'Not signed in', 'The provider refused. You can close this tab.')
   }
 }

@@ -49,7 +49,7 @@ export async function discover(issuer, fetch = globalThis.fetch) {
       const { issuer: named, ...found } = /** @type {any} */ (content)
       if (status !== 200) throw new Error(`it answers ${status}`)
       // RFC 8414, 3.3: otherwise one provider could pass itself off as another.
-      if (named !== issuer && named !== `${issuer}/`) throw new Error(`it says that it is ${named}`)
+      if (named !== issuer && named !== `${issuer}/`) throw new Error(`it names itself ${named}`)
       return {
         issuer: named,
         authorization: webURL(found.authorization_endpoint).href,
@@ -60,7 +60,7 @@ export async function discover(issuer, fetch = globalThis.fetch) {
       why = `${at}: ${/** @type {Error} */ (e).message}`
     }
   }
-  throw new Error(`The provider does not say where it signs people in. ${why}`)
+  throw new Error(`The provider names no page to sign in. ${why}`)
 }
 
 /**

@@ -24,9 +24,9 @@ claimPanel({
     const changed = redirect && redirect !== `${url}callback`
     redirect = `${url}callback`
     say(by('redirect'), redirect)
-    if (changed) wait(undefined, 'The URL is another one: register it, and sign in again.')
+    if (changed) wait(undefined, 'The URL changed: register the new one, and sign in again.')
   },
-  released: () => wait(undefined, 'The URL is let go.'),
+  released: () => wait(undefined, 'The URL was given up.'),
 })
 offerCopy(by('copy-redirect'), () => redirect)
 offerCopy(by('copy-command'), () => by('command').textContent)
@@ -40,7 +40,7 @@ by('form').addEventListener('submit', async (/** @type {Event} */ e) => {
   if (!redirect) return
   const [issuer, id, scope] = fields.map((field) => by(field).value.trim())
   const client = { id, scope, secret: by('secret').value, redirect }
-  wait(undefined, 'Asking the provider where it signs people in…')
+  wait(undefined, 'Asking the provider for its page to sign in…')
   by('sign-in').disabled = true
   try {
     const flow = await begin(await discover(issuer), client)

@@ -11,7 +11,7 @@ import { workbench } from './workbench.js'
 
 const runner = new Runner(complain, (is) => {
   const text =
-    'The handler hangs: it has not come back for 2 seconds, from a loop without end perhaps. Visitors get 503 busy.'
+    'The handler hangs: it has not returned for 2 seconds, perhaps because of an endless loop. Visitors get 503 busy.'
   say(by('hangs'), is ? text : '')
   // The button is gone, so focus moves to the editor.
   if (!is && document.activeElement === by('restart')) editor.focus()
@@ -39,7 +39,7 @@ by('link').addEventListener('click', async () => {
   try {
     const link = new URL(location.pathname + (await toFragment(editor.text)), location.href)
     if (await copyText(link.href))
-      toast('The link is copied. It carries the code, and nothing of what came.')
+      toast('The link is copied. It contains the code, but no exchanges.')
   } catch (e) {
     toast(`No link: ${/** @type {Error} */ (e).message}`)
   }
@@ -48,7 +48,7 @@ by('apply').addEventListener('click', apply)
 by('restart').addEventListener('click', restart)
 
 function changed() {
-  say(by('applied'), 'changed, not applied: the code before still answers')
+  say(by('applied'), 'changed, not applied: the earlier code still answers')
 }
 
 /**
@@ -86,7 +86,7 @@ async function apply() {
     if (editor.text === text) say(by('applied'), `applied at ${new Date().toLocaleTimeString()}`)
   } catch (e) {
     complain(/** @type {Error} */ (e).message)
-    say(by('applied'), runner.ready ? 'not applied: the code before still answers' : 'not applied')
+    say(by('applied'), runner.ready ? 'not applied: the earlier code still answers' : 'not applied')
   }
 }
 

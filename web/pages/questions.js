@@ -221,7 +221,7 @@ function endOf({ aborted, reason }) {
  */
 async function asked(questions, id, request, info, reply) {
   const question = questions.get(id)
-  if (!question) return reply.problem(404, 'This page knows of no such question.')
+  if (!question) return reply.problem(404, 'There is no such question.')
   if (info.method === 'DELETE') {
     questions.end(id, 'left')
     return new Response(null, { status: 204 })
@@ -273,7 +273,7 @@ function questionOf(request, bytes, query) {
   if (!text)
     return {
       status: 400,
-      wrong: 'Say what you ask: the content is the question, or JSON with "question".',
+      wrong: 'The question is missing: send it as the content, or as JSON with "question".',
     }
   if (text.length > mostText)
     return { status: 413, wrong: `A question has ${mostText} characters at most.` }
@@ -299,7 +299,7 @@ const words = {
   declined: 'The person does not want to answer this.',
   left: 'The asker withdrew the question.',
   expired: 'Nobody answered in time.',
-  lost: 'The person let go of this URL before there was an answer.',
+  lost: 'The person gave up this URL before there was an answer.',
 }
 
 /**

@@ -37,7 +37,7 @@ export function offerShare(claim) {
       const link = await share(claim, viewer)
       shown.hidden = !link
       area.value = link ?? ''
-      if (!link) return say(said, 'Nobody else can look any more.')
+      if (!link) return say(said, 'The link no longer works.')
       say(said, (await copyText(link)) ? 'The link is copied.' : '')
     } catch (e) {
       say(said, `Not done: ${/** @type {Error} */ (e).message}`)

@@ -27,7 +27,7 @@ async function refresh() {
     )
     seen = new Date().toLocaleTimeString()
     // Any other answer, such as a proxy's error page, is not the state of a gateway.
-    if (!discovery.ok) throw new Error(`its discovery says ${discovery.status}`)
+    if (!discovery.ok) throw new Error(`its discovery document answers ${discovery.status}`)
     describe(await discovery.json())
     count(metrics.ok ? samplesOf(await metrics.text()) : [])
     if (ready.ok) show('online', 'ready: claims and visitors are welcome')
@@ -43,7 +43,7 @@ async function refresh() {
   } catch (e) {
     const why = e instanceof TypeError || e instanceof DOMException ? 'no answer' : e
     show('closed', `not reachable (${why})`)
-    say(by('as-of'), seen ? `the numbers are those of ${seen}` : '')
+    say(by('as-of'), seen ? `figures as of ${seen}` : '')
   }
 }
 

@@ -156,7 +156,7 @@ export class Subscriptions {
    */
   async #take(one, request, content) {
     if (one.state !== 'active' && one.state !== 'leaving') {
-      return text(404, 'The hub has not made sure of this subscription.')
+      return text(404, 'The hub has not verified this subscription.')
     }
     const signature = await checked(one.secret, request.headers.get('X-Hub-Signature'), content)
     const type = request.headers.get('Content-Type') ?? ''

@@ -11,7 +11,7 @@ import { by, say } from './element.js'
  */
 
 const helps = {
-  '': 'Any: whatever comes is taken, and signatures of GitHub and Standard Webhooks are checked with the secret.',
+  '': 'Any: every request is accepted, and signatures of GitHub and Standard Webhooks are checked with the secret.',
   standard: 'whsec_ and base64 (HMAC), or whpk_ and base64 (ed25519). MCP Events sign so, too.',
   github: 'Any text, as in the settings of the webhook at GitHub.',
   stripe: 'whsec_…, as Stripe shows it for the endpoint.',

@@ -53,13 +53,14 @@ by('form').addEventListener('submit', async (/** @type {Event} */ e) => {
  * @param {string} given the hub, or empty if the feed names it
  */
 async function subscribe(feed, given) {
-  if (!base) throw new Error('This page has no URL to be pushed to.')
+  if (!base) throw new Error('This page has no URL for pushes.')
   if (!crypto.subtle) throw new Error('Browsers check signatures on https and on localhost only.')
   say(by('progress'), given ? '' : 'Asking the feed for its hub…')
   const { hub, topic } = given ? { hub: given, topic: feed } : await discover(feed)
-  if (!/^https?:$/.test(new URL(hub).protocol)) throw new Error('A hub has a URL of the web.')
+  if (!/^https?:$/.test(new URL(hub).protocol))
+    throw new Error('The URL of a hub begins with http: or https:.')
   const one = subscriptions.add(topic, hub, base)
-  if (!one) throw new Error('There are enough subscriptions here: end one first.')
+  if (!one) throw new Error('There are too many subscriptions: end one first.')
   try {
     await ask(one, 'subscribe')
   } catch (e) {
@@ -76,7 +77,7 @@ async function discover(feed) {
   const signal = AbortSignal.timeout(answerMs)
   const response = await fetch(feed, { signal, credentials: 'omit' }).catch(() => undefined)
   if (!response)
-    throw new Error('The feed is not there, or lets no page ask it: say which its hub is.')
+    throw new Error('The feed cannot be reached, or pages cannot read it: enter its hub.')
   const { hub, topic } = namedBy(
     response.headers.get('Link'),
     await beginning(response),
@@ -124,7 +125,7 @@ async function ask(one, mode) {
     // A hub without CORS got the request all the same; one that cannot be reached looks the same.
     return say(
       by('progress'),
-      'The hub says nothing that a page may read. It may come back all the same.',
+      'Pages cannot read the answer of this hub. It may still confirm the subscription.',
     )
   }
   if (!response.ok) throw new Error(`The hub refuses: it answers ${response.status}.`)
