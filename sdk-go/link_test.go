@@ -323,7 +323,7 @@ func TestALinkThatWasReplacedIsOpenedAgain(t *testing.T) {
 		<-g.links
 		synctest.Wait()
 		if !slices.Equal(states, []reversehttp.State{reversehttp.Online}) {
-			t.Errorf("states = %v, want that nobody is told of trouble", states)
+			t.Errorf("states = %v, want no trouble", states)
 		}
 	})
 }
@@ -490,9 +490,9 @@ func TestShutdownWhileALinkOpens(t *testing.T) {
 	})
 }
 
-func TestATransportThatIsNoneIsAnError(t *testing.T) {
+func TestAnInvalidTransportIsAnError(t *testing.T) {
 	_, err := reversehttp.Claim(t.Context(), testOrigin, &reversehttp.Options{Transport: "pigeon"})
 	if err == nil || !strings.Contains(err.Error(), "auto, link, poll, stream or framed") {
-		t.Errorf("Claim with a transport that is none = %v, want an error that lists them", err)
+		t.Errorf("Claim with an invalid transport = %v, want an error that lists them", err)
 	}
 }

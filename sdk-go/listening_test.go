@@ -106,7 +106,7 @@ func TestAStreamThatIsKeptBackIsTriedAgainAfterAWhile(t *testing.T) {
 	want = append(want, "5m4s ndjson", "5m8s json wait=0")
 	wantPolls(t, polls[:len(want)], want...)
 	if !slices.Equal(states, []reversehttp.State{reversehttp.Online}) {
-		t.Errorf("states = %v, want that nobody is told of trouble", states)
+		t.Errorf("states = %v, want no trouble", states)
 	}
 }
 
@@ -135,7 +135,7 @@ func TestAStreamThatEndsIsAskedForAgain(t *testing.T) {
 	polls, states := polled(t, 45*time.Second, open("\n", 10*time.Second)) // between two polls
 	wantPolls(t, polls, "0s ndjson", "10s ndjson", "20s ndjson", "30s ndjson", "40s ndjson")
 	if !slices.Equal(states, []reversehttp.State{reversehttp.Online}) {
-		t.Errorf("states = %v, want that nobody is told of trouble", states)
+		t.Errorf("states = %v, want no trouble", states)
 	}
 	// After a message the next poll is sent at once; without one that would be a tight loop.
 	polls, _ = polled(t, 100*time.Second, open("\n", 0))

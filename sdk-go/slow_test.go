@@ -107,7 +107,7 @@ func sendsMuchSlowly(t *testing.T, l *wan, program, visitors *http.Client, reads
 	}
 	all.Wait()
 	if got := states.get(); !slices.Equal(got, []reversehttp.State{reversehttp.Online}) {
-		t.Errorf("states = %v, want that nobody is told of trouble", got)
+		t.Errorf("states = %v, want no trouble", got)
 	}
 	heard.mu.Lock()
 	if heard.claims != 1 || len(heard.ways) != 1 {
@@ -136,7 +136,7 @@ func TestAnAnswerOutlastsAStall(t *testing.T) {
 			t.Errorf("visitor got %d bytes, %.40q and so on, want %d", len(got), got, len(want))
 		}
 		if got := states.get(); !slices.Equal(got, []reversehttp.State{reversehttp.Online}) {
-			t.Errorf("states = %v, want that nobody is told of trouble", got)
+			t.Errorf("states = %v, want no trouble", got)
 		}
 		s.Shutdown(context.Background())
 		served()
@@ -167,7 +167,7 @@ func TestABatchMayComeSlowly(t *testing.T) {
 	polls, states := polled(t, 400*time.Second, dribble(batch, len(batch)), kept, empty, dribble(batch, len(batch)), parked)
 	wantPolls(t, polls[:5], "0s ndjson", "2m25s ndjson", "2m35s json wait=0", "2m35s json wait=25", "5m0s json wait=25")
 	if !slices.Equal(states, []reversehttp.State{reversehttp.Online}) {
-		t.Errorf("states = %v, want that nobody is told of trouble", states)
+		t.Errorf("states = %v, want no trouble", states)
 	}
 	polls, states = polled(t, 100*time.Second, kept, empty, dribble(batch, 3), parked)
 	wantPolls(t, polls[:4], "0s ndjson", "4s json wait=0", "4s json wait=25", "24s json wait=0")
@@ -187,7 +187,7 @@ func TestAStreamThatIsLateIsNotKeptBack(t *testing.T) {
 	polls, states := polled(t, 80*time.Second, open("\n", 20*time.Second), after(9*time.Second), after(11*time.Second), parked)
 	wantPolls(t, polls[:4], "0s ndjson", "20s ndjson", "49s ndjson", "59s json wait=0")
 	if !slices.Equal(states, []reversehttp.State{reversehttp.Online}) {
-		t.Errorf("states = %v, want that nobody is told of trouble", states)
+		t.Errorf("states = %v, want no trouble", states)
 	}
 }
 

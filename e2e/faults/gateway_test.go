@@ -113,7 +113,7 @@ func (g *gateway) kill() {
 	g.ended <- err
 }
 
-// stop sends SIGTERM and gives how the process ends.
+// stop sends SIGTERM and returns how the process ended.
 func (g *gateway) stop() error {
 	if err := g.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err

@@ -73,7 +73,7 @@ func (c *carrier) labelIn(r *http.Request) string {
 		var ask struct {
 			Label string `json:"label"`
 		}
-		_ = json.Unmarshal(peek(r), &ask) // what is wrong with it is told by who serves the request
+		_ = json.Unmarshal(peek(r), &ask) // the node that serves the request reports what is wrong with it
 		return ask.Label
 	case r.URL.Path == "/reversehttp":
 		form, _ := url.ParseQuery(strings.TrimSpace(string(peek(r))))

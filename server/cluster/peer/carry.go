@@ -115,7 +115,7 @@ func (y *carried) carry(of Claim) (err error) {
 // lost returns the error of a home that ended.
 func (y *carried) lost(err error) error { return &Lost{Err: err, Before: y.before} }
 
-// leave tells the home that whoever sent the request has left, and gives it a moment to end.
+// leave tells the home that the sender of the request has left, and gives it a moment to end.
 func (y *carried) leave() {
 	y.content.await() // so that an error of the content comes first
 	y.quit()

@@ -9,7 +9,7 @@ import (
 	"reversehttp/server/wire"
 )
 
-// Content is the content of a request at its entry. It reads what whoever sent the request sends,
+// Content is the content of a request at its entry. It reads what the sender sends,
 // as far as the home asks for it, and keeps the beginning for another home, should the first one
 // end. The goroutine that serves the request calls [Content.Stop] before it returns.
 type Content struct {
@@ -170,7 +170,7 @@ func (c *Content) tell() {
 	_ = c.to.sendValue(kindEnd, c.r.Trailer, true)
 }
 
-// await waits until nothing is being read, and the home knows what came of it.
+// await waits until nothing is being read, and the home knows the result.
 func (c *Content) await() {
 	if c == nil {
 		return
@@ -204,5 +204,5 @@ func (c *Content) Stop() {
 }
 
 // waits reports whether nothing of the content may be read before the home asks for it: the first
-// read invites whoever waits for 100 (Continue).
+// read invites a sender that waits for 100 (Continue).
 func (c *Content) waits() bool { return c != nil && wire.Expects(c.r) && len(c.kept) == 0 }

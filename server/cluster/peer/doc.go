@@ -19,7 +19,7 @@
 //	               broken    the content ended before it was whole
 //	               noted     the entry knows what the note said
 //	               taken     the entry has the head of the response, and takes no other
-//	               left      whoever sent the request closed the connection, or only gave the request up
+//	               left      the sender of the request closed the connection, or only gave the request up
 //	               done      nothing more of the request follows
 //	home to entry  hello     who the home is, once, first
 //	               moved     this node is not the home of the claim; the request was not looked at

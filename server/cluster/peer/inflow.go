@@ -12,7 +12,7 @@ import (
 )
 
 // errLeft is the error of content whose sender left.
-var errLeft = errors.New("peer: whoever sent the request has left")
+var errLeft = errors.New("peer: the sender of the request has left")
 
 // errBroken is the error of content that ended before it was whole.
 var errBroken = errors.New("peer: the content ended before it was whole")

@@ -92,7 +92,7 @@ func (w *response) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// SetWriteDeadline bounds writes to the entry, which takes as much as whoever sent the request
+// SetWriteDeadline bounds writes to the entry, which takes as much as the sender of the request
 // takes.
 func (w *response) SetWriteDeadline(t time.Time) error { return w.c.SetWriteDeadline(t) }
 
@@ -105,7 +105,7 @@ func (w *response) EnableFullDuplex() error {
 // HangUp ends the connection of the entry after the response; see [wire.HangUp].
 func (w *response) HangUp() { w.hangUp = true }
 
-// Hijack takes over the connection to whoever sent the request.
+// Hijack takes over the connection to the sender of the request.
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if w.gone {
 		return nil, nil, http.ErrHijacked
@@ -132,7 +132,7 @@ func (w *response) end() error {
 	return w.c.sendValue(kindEnd, e, true)
 }
 
-// upgraded is a connection to whoever sent a request, after its upgrade.
+// upgraded is a connection to the sender of a request, after its upgrade.
 type upgraded struct {
 	c      *conn
 	call   *call
@@ -194,7 +194,7 @@ func (u *upgraded) SetReadDeadline(t time.Time) error {
 // SetWriteDeadline bounds writes.
 func (u *upgraded) SetWriteDeadline(t time.Time) error { return u.c.SetWriteDeadline(t) }
 
-// address is the address of whoever sent a request, as [http.Request.RemoteAddr] has it.
+// address is the address of the sender of a request, as [http.Request.RemoteAddr] has it.
 type address string
 
 func (address) Network() string  { return "tcp" }

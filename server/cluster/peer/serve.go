@@ -244,7 +244,7 @@ func (l *call) read() error {
 	}
 }
 
-// leave tells the handler that whoever sent the request has left. closed says that they closed
+// leave tells the handler that the sender of the request has left. closed says that they closed
 // their connection.
 func (l *call) leave(closed bool) {
 	if closed {
