@@ -1,5 +1,5 @@
 // Package cable passes TCP connections on between two programs of a test, and can be cut without
-// either of them being told.
+// either of them noticing.
 package cable
 
 import (
@@ -28,7 +28,7 @@ type state int
 
 const (
 	passing state = iota
-	cut           // nothing passes, and nobody is told
+	cut           // nothing passes, without an error
 	broken        // connections are reset, and none is accepted for longer than that
 )
 

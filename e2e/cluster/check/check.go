@@ -220,9 +220,9 @@ func handed(h *history) {
 		switch {
 		case v.over == nil:
 		case v.over.Handed == "?0" && len(v.begins) > 0:
-			h.find("I3", "the visitor of %s was told that no handler had it, and one did: %s", v.ID, exchanges(v.begins))
+			h.find("I3", "the visitor of %s got an answer that no handler had it, but one did: %s", v.ID, exchanges(v.begins))
 		case v.over.Handed == "?1" && len(v.begins) == 0:
-			h.find("I3", "the visitor of %s was told that a handler had it, and none did", v.ID)
+			h.find("I3", "the visitor of %s got an answer that a handler had it, but none did", v.ID)
 		}
 	}
 }

@@ -71,7 +71,7 @@ const (
 	Visited  Kind = "visited"  // it is over for them
 	Begin    Kind = "begin"    // a handler begins
 	Answer   Kind = "answer"   // a program sends an answer
-	Answered Kind = "answered" // the gateway says what became of it
+	Answered Kind = "answered" // the gateway says how it ended
 	Call     Kind = "call"     // a program asks something about a claim
 	Returned Kind = "returned" // and gets a response, or none
 	Became   Kind = "became"   // a node became home of a label

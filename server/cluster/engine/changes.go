@@ -155,7 +155,7 @@ func (c *changes) change(ctx context.Context, label string, d doubt) (revision u
 	return revision, err
 }
 
-// made reports whether it is known what came of a change.
+// made reports whether the result of a change is known.
 func made(err error) bool {
 	_, not := errors.AsType[unmade](err)
 	return err == nil || not || errors.Is(err, errOther)

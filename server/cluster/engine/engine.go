@@ -104,7 +104,7 @@ type Live struct {
 	Node
 	// Silent is how long before the newest heartbeat of any node the last one of this node came, by
 	// the clock of this process and by that of the engine, whichever says less. It does not grow
-	// while this node hears nothing, or was itself paused, so that no node looks dead because of
+	// while this node receives nothing, or was itself paused, so that no node looks dead because of
 	// that.
 	Silent time.Duration
 }

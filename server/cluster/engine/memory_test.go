@@ -180,7 +180,7 @@ func TestSilenceIsThatOfOthersOnly(t *testing.T) {
 		w.Hold("a") // as if a were paused: b beats on
 		beat(b, 10)
 		if got := silent(); got != 0 {
-			t.Errorf("b is silent for %v while a hears nothing, want 0", got)
+			t.Errorf("b is silent for %v while a receives nothing, want 0", got)
 		}
 		w.Flow("a")
 		if got := silent(); got > BeatTime {
