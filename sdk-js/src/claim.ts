@@ -21,6 +21,7 @@ export type State = 'online' | 'reconnecting' | 'standby' | 'closed'
 
 /** The state of a claim changed. */
 export interface StateChangeEvent extends Event {
+  /** The state from now on. */
   readonly state: State
   /** Why the claim is not online; undefined if nothing failed. */
   readonly error: ReverseHttpError | undefined
@@ -31,7 +32,9 @@ export interface StateChangeEvent extends Event {
  * error.
  */
 export interface ClaimErrorEvent extends Event {
+  /** What went wrong; its `code` says which of these it is. */
   readonly error: ReverseHttpError
+  /** The message of the error, as an ErrorEvent has it. */
   readonly message: string
 }
 
@@ -40,8 +43,11 @@ export interface ExchangeEvent extends Event, ExchangeEnd {}
 
 /** The events of a claim. */
 export interface ClaimEventMap {
+  /** After every change of `state`. */
   statechange: StateChangeEvent
+  /** After every error; the claim goes on unless its state is `closed`. */
   error: ClaimErrorEvent
+  /** After every exchange, answered or not. */
   exchange: ExchangeEvent
 }
 
@@ -54,6 +60,7 @@ export class Claim extends EventTarget {
    * is optional: the error event, the logger and the state report the same.
    */
   declare readonly closed: Promise<void>
+  /** What the claim does now. `online` at first. */
   readonly state: State = 'online'
   /** @internal Answers requests; a replacement answers those that arrive after it is set. */
   declare handler: Handler
@@ -166,6 +173,7 @@ export class Claim extends EventTarget {
     return this.close()
   }
 
+  /** Adds a listener. While there is one for `error`, the logger gets no errors that it took. */
   override addEventListener<K extends keyof ClaimEventMap>(
     type: K,
     listener: (this: Claim, event: ClaimEventMap[K]) => unknown,
@@ -180,6 +188,7 @@ export class Claim extends EventTarget {
     super.addEventListener(type, this.#noting(type, listener), options)
   }
 
+  /** Removes a listener. */
   override removeEventListener(...[type, listener, options]: Listening): void {
     super.removeEventListener(type, this.#noting(type, listener), options)
   }

@@ -4,6 +4,7 @@ import type { Trace } from './envelope.js'
 export class ReverseHttpError extends Error {
   // Minified classes lose their names, and Node shows both.
   static override readonly name = 'ReverseHttpError'
+  /** Always `ReverseHttpError`. */
   override name = 'ReverseHttpError'
   /**
    * What happened: a `code` of the gateway (see schema/README.md, section 8), or one of the SDK's own: `network` (no
@@ -19,10 +20,10 @@ export class ReverseHttpError extends Error {
   declare readonly detail: string
   /** How long the gateway asks to wait before the next try, in milliseconds, or 0 if it did not ask. */
   declare readonly retryAfterMs: number
-
   /** The trace of the request that the error is about. Absent: it is about none, or the gateway began no trace. */
   declare readonly trace?: Trace | undefined
 
+  /** Programs do not need it. Absent facts are 0 or empty. */
   constructor(
     code: string,
     message: string,

@@ -24,20 +24,45 @@ import type { Memory } from './storage.js'
 
 /** The events of such a claim. */
 export interface PageClaimEventMap extends Omit<ClaimEventMap, 'statechange'> {
-  statechange: Omit<StateChangeEvent, 'state'> & { readonly state: State | PageTrouble }
+  /** After every change of `state`. */
+  statechange: Omit<StateChangeEvent, 'state'> & {
+    /** The state from now on. */
+    readonly state: State | PageTrouble
+  }
 }
 
 /** The claim that `serveFromWorker` returns: a `Claim` without `waitFor`, with more states. */
 export interface PageClaim extends Omit<
   Claim,
-  'state' | 'waitFor' | 'handler' | 'addEventListener'
+  | 'state'
+  | 'waitFor'
+  | 'handler'
+  | 'addEventListener'
+  | 'url'
+  | 'label'
+  | 'token'
+  | 'exchanges'
+  | 'domain'
 > {
+  /** The public URL, with a final slash. */
+  readonly url: string
+  /** The label. */
+  readonly label: string
+  /** The secret that owns the claim. Whoever has it can take the label. */
+  readonly token: string
+  /** The URL of what the gateway recorded, with the option `inspect`; undefined if it records nothing. */
+  readonly exchanges: string | undefined
+  /** The state of the option `domain`, as in `Claim`. */
+  readonly domain: Claim['domain']
+  /** What the claim does now, or why the page takes no requests. */
   readonly state: State | PageTrouble
+  /** Adds a listener, as every EventTarget does. */
   addEventListener<K extends keyof PageClaimEventMap>(
     type: K,
     listener: (event: PageClaimEventMap[K]) => unknown,
     options?: boolean | AddEventListenerOptions,
   ): void
+  /** Adds a listener of any other event. */
   addEventListener(
     type: string,
     listener: EventListenerOrEventListenerObject | null,

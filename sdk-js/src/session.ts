@@ -33,9 +33,13 @@ export type Way = (
 
 /** The part of a WebSocket that a link needs. */
 export interface LinkSocket {
+  /** Set to `arraybuffer` by the SDK. */
   binaryType: string
+  /** Adds a listener of `open`, `message`, `error` or `close`. */
   addEventListener(type: string, listener: (event: any) => void): void
+  /** Sends a text or binary message. */
   send(data: string | Uint8Array<ArrayBuffer>): void
+  /** Closes the connection; without a code, with 1000. */
   close(code?: number): void
 }
 

@@ -10,7 +10,19 @@ export type Preset =
   'standard' | 'github' | 'stripe' | 'slack' | 'discord' | 'websub' | 'cloudevents'
 
 /** An id that recognises repeats of a webhook, or why it is not verified. */
-export type Verdict = { id: string; why?: never } | { id?: never; why: string }
+export type Verdict =
+  | {
+      /** The same for every delivery of one webhook. */
+      id: string
+      /** Absent. */
+      why?: never
+    }
+  | {
+      /** Absent. */
+      id?: never
+      /** Why the request is not verified, for people. */
+      why: string
+    }
 
 /** Verifies a request by its fields and the exact bytes of its content, at a time in milliseconds. */
 export type Verify = (
