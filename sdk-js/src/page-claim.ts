@@ -48,7 +48,7 @@ export interface PageClaim extends Omit<
   readonly url: string
   /** The label. */
   readonly label: string
-  /** The secret that owns the claim. Whoever has it can take the label. */
+  /** The secret that owns the claim. Anyone who has it can take the label. */
   readonly token: string
   /** The URL of what the gateway recorded, with the option `inspect`; undefined if it records nothing. */
   readonly exchanges: string | undefined
