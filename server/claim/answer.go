@@ -38,6 +38,9 @@ func (d Delivery) Answer(a *Answer, fits func(*Request) error) (Result, error) {
 	same := func(t tombstone) bool { return t.answer == a.hash && (!a.relayed || t.parts >= 0) }
 	var hold *budget.Hold
 	var fault error
+	if d.session.adopted {
+		d.await()
+	}
 	result, err := d.settle(same, func(x *Exchange) Result {
 		switch {
 		case x.state == answering && a.hash == x.parts.head && x.parts.seq >= 0:

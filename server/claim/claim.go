@@ -30,7 +30,8 @@ type Claim struct {
 	gone     error // why it ended; nil while it lives
 	sessions []*Session
 	awaited  time.Time // when a plain session ended last, or one that is to come back, or the claim was restored: its program may come at once
-	tap      Tap       // nil for none
+	adoption adoption
+	tap      Tap // nil for none
 
 	queue     queue
 	exchanges exchanges

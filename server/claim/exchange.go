@@ -182,8 +182,16 @@ func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
 	case !c.exchanges.upgrades():
 		x.fail(ErrUpgrades)
 	}
+	before := req.before()
+	if before != nil {
+		x.id, x.attempt = before.ID, before.Attempt
+	}
 	x.watch = newWatch(x)
-	c.queue.put(x)
+	if before != nil {
+		resume(x, before)
+	} else {
+		c.queue.put(x)
+	}
 	wait := x.due.left(x.due.queued)
 	c.mu.Unlock()
 

@@ -66,6 +66,15 @@ func (s *Session) Link(cursor *string, flow Flow, door LinkDoor) (*Link, error) 
 // with [ErrReplaced] if a newer poll replaced the link, or with the reason for which the session
 // ended.
 func (l *Link) Take() (*Batch, error) {
+	for {
+		if b, err := l.take(); b == nil || len(b.notes) == 0 || b.noted() {
+			return b, err
+		}
+	}
+}
+
+// take is Take but for the notes.
+func (l *Link) take() (*Batch, error) {
 	p, s := l.poll, l.poll.session
 	c := s.claim
 	c.mu.Lock()

@@ -111,14 +111,10 @@ var errEndedMeanwhile = ErrNoClaim
 
 // openSession opens a session, or returns the one to be resumed if it still lives.
 func (c *Claim) openSession(from netip.Addr, token string, created bool, resumed *Session) (o *Opened, living bool, err error) {
-	s := &Session{id: randomName()}
+	s := newSession(c, randomName())
 	if resumed != nil {
-		s = &Session{id: resumed.id, door: resumed.door, out: outbox{given: resumed.out.given}}
+		s.id, s.door, s.out.given = resumed.id, resumed.door, resumed.out.given
 	}
-	s.claim, s.held = c, make(holdings)
-	s.out.session, s.tombs.session, s.numbers.session, s.life.session = s, s, s, s
-	s.life.hangup.session, s.life.hangup.look.fire = s, s.life.hangup.lapse
-	s.life.death.fire = s.life.lapse
 	old, err := c.admit(s, token, resumed != nil)
 	switch {
 	case err != nil:

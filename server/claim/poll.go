@@ -11,6 +11,8 @@ import (
 type Batch struct {
 	Cursor   string
 	Messages []Message
+
+	notes []noting // that are due before it is handed over
 }
 
 // Message is a request or a cancellation.
@@ -104,6 +106,9 @@ func (p *poll) next(ctx context.Context, until time.Time, take func() (*Batch, b
 		}
 		if b != nil || full || timeUp {
 			c.mu.Unlock()
+			if b != nil && len(b.notes) > 0 && !b.noted() {
+				continue
+			}
 			if b != nil {
 				err = nil
 			}
@@ -314,6 +319,7 @@ func (o *outbox) give(giving []sentMessage) *Batch {
 			x.watch.delivered(o.session)
 			b.Messages[i].Exchange, b.Messages[i].Attempt = x, x.attempt
 			b.Messages[i].MayRepeat = x.mayRepeat()
+			b.noteFor(x, o.session, m.number)
 			b.Messages[i].Timeout = max(x.due.given.Add(x.Timeout).Sub(now), 0)
 		}
 	}

@@ -156,7 +156,7 @@ func New(o Options) *Registry {
 	r.making = making{registry: r, claims: make(map[string]*Claim), pick: pickLabel}
 	r.past = newPast(r)
 	for _, k := range kept {
-		r.restore(k)
+		r.restore(k, time.Time{})
 	}
 	return r
 }
@@ -192,15 +192,16 @@ func (r *Registry) newClaim(rec Record, hold *budget.Hold) *Claim {
 	c.keeper = keeper{claim: c, made: make(chan struct{}), entry: entry{
 		records: r.options.Records, patience: r.times.Records, turn: make(chan struct{}, 1), label: rec.Label,
 	}}
-	c.queue.claim, c.exchanges.claim = c, c
+	c.queue.claim, c.exchanges.claim, c.adoption.claim = c, c, c
 	c.lease = lease{claim: c, polled: !rec.Unpolled}
 	c.lease.end.fire, c.keeper.mending.fire = c.lease.look, c.keeper.mend
 	c.retap()
 	return c
 }
 
-// restore restores a claim from its record, or remembers that the label was released.
-func (r *Registry) restore(k Kept) {
+// restore restores a claim from its record, or remembers that the label was released. taken is when
+// it was taken from another registry, if it was.
+func (r *Registry) restore(k Kept, taken time.Time) {
 	if !k.Released.IsZero() {
 		if r.past.most > 0 {
 			r.past.note(&k.Record)
@@ -216,7 +217,7 @@ func (r *Registry) restore(k Kept) {
 	c.keeper.entry.settle(&k.Record, k.Revision)
 	close(c.keeper.made)
 	c.Charge(h)
-	c.awaited = time.Now()
+	c.awaited, c.adoption.since = time.Now(), taken
 	r.making.list(c)
 }
 

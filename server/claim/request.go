@@ -23,8 +23,18 @@ type Request struct {
 	Upgrade string
 	// ReplayOf is the exchange whose recorded request this repeats. Empty means that a visitor asked.
 	ReplayOf string
+	// Entry is the node that accepted the request, if that is not this one. Nil means that it is.
+	Entry Entry
 	// Interims takes the interim responses. Nil means that the visitor accepts none.
 	Interims Informer
+}
+
+// before returns what another node that had the request told its entry, or nil.
+func (r *Request) before() *Note {
+	if r.Entry == nil {
+		return nil
+	}
+	return r.Entry.Before()
 }
 
 // Informer receives interim responses. Inform is called with each, before [Exchange.Do] returns.

@@ -17,6 +17,8 @@ type Session struct {
 
 	door    string // of a plain session, see [Registry.Enter]; it does not change
 	cursors bool   // it has polled with one
+	adopted bool   // another node made it; see [Adopt]
+	shown   bool   // its program has shown what it received, since it was adopted
 	inline  int    // how much content it takes with a request, as its last poll says
 	out     outbox
 	held    holdings
@@ -40,6 +42,9 @@ func (s *Session) Claim() *Claim { return s.claim }
 // acknowledge marks the messages up to cursor as received; all of them if it is nil. The caller
 // holds claim.mu.
 func (s *Session) acknowledge(cursor *string) error {
+	if s.adopted && !s.shown {
+		s.show(cursor)
+	}
 	if cursor == nil {
 		s.out.acknowledgeUpTo(s.out.given, false)
 		return nil
@@ -54,6 +59,27 @@ func (s *Session) acknowledge(cursor *string) error {
 	s.life.useCursors()
 	s.out.acknowledgeUpTo(n, true)
 	return nil
+}
+
+// newSession returns a session of a claim that is not listed.
+func newSession(c *Claim, id string) *Session {
+	s := &Session{id: id, claim: c, held: make(holdings)}
+	s.out.session, s.tombs.session, s.numbers.session, s.life.session = s, s, s, s
+	s.life.hangup.session, s.life.hangup.look.fire = s, s.life.hangup.lapse
+	s.life.death.fire = s.life.lapse
+	return s
+}
+
+// show notes what the program of an adopted session received, which only the program knows. The
+// caller holds claim.mu.
+func (s *Session) show(cursor *string) {
+	s.shown = true
+	if cursor == nil {
+		return
+	}
+	if n, err := numberOf(s.id, *cursor); err == nil {
+		s.out.given = max(s.out.given, n)
+	}
 }
 
 // wake ends the wait of the open poll, if any. The caller holds claim.mu.

@@ -57,6 +57,12 @@ func (t *tombstones) remember(x *Exchange, a *Answer) {
 	t.byID[id] = tombstone{at: time.Now(), number: x.number, answer: answer, parts: parts, ended: x.outcome, late: x.unheard()}
 }
 
+// has reports whether the end of an exchange is remembered. The caller holds claim.mu.
+func (t *tombstones) has(id string) bool {
+	_, has := t.byID[id]
+	return has
+}
+
 // forget forgets the oldest tombstone, and reports whether there was one. The caller holds
 // claim.mu.
 func (t *tombstones) forget() bool {

@@ -92,12 +92,15 @@ func (c *Claims) Serving(next http.Handler) http.Handler {
 
 // sessionFor returns a session if the token, shown from an address, is its claim's.
 func (c *Claims) sessionFor(from netip.Addr, label, session, token string) (*claim.Session, *problem.Problem) {
-	s := c.Registry.Session("", label, session)
+	s, of := c.Registry.Session("", label, session), c.Registry.Lookup(label)
 	switch {
 	case s != nil:
-	case c.Registry.Lookup(label) == nil:
+	case of == nil:
 		return nil, &problem.Problem{Code: schema.CodeNoClaim}
-	default:
+	case of.Owns(token):
+		s = claim.Adopt(of, session)
+	}
+	if s == nil {
 		return nil, &problem.Problem{Code: schema.CodeNoSession}
 	}
 	right, p := c.Admission.Serves(from, s, token)

@@ -24,6 +24,8 @@ type Elsewhere interface {
 	Visit(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold) bool
 	// Pass does the same with a program's request.
 	Pass(w http.ResponseWriter, r *http.Request, label string) bool
+	// EntryOf returns the node that accepted a request and carried it here, or nil if this one did.
+	EntryOf(r *http.Request) claim.Entry
 	// LabelOf returns the label of a claim at another node that has a domain of its own, or "".
 	LabelOf(domain string) string
 }

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"reversehttp/server/budget"
+	"reversehttp/server/claim"
 	nodes "reversehttp/server/cluster/peer"
 )
 
@@ -38,6 +39,8 @@ func (h *home) Pass(w http.ResponseWriter, r *http.Request, label string) bool {
 	return true
 }
 
+func (h *home) EntryOf(*http.Request) claim.Entry { return nil }
+
 func (h *home) LabelOf(string) string { return "" }
 
 // inWorldOfTwo runs a test with a gateway in a bubble, to which another node carries all requests.
@@ -46,7 +49,7 @@ func inWorldOfTwo(t *testing.T, o Options, test func(w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newHome(t, o)
 		network := newPipeListener()
-		s := &nodes.Server{Handler: g, Keeps: func(string, uint64) bool { return true }, Node: at.Name, Run: at.Run}
+		s := &nodes.Server{Handler: g, Base: g.Base(), Keeps: func(string, uint64) bool { return true }, Node: at.Name, Run: at.Run}
 		var served sync.WaitGroup
 		served.Go(func() { _ = s.Serve(network) })
 		pool := &nodes.Pool{Node: "entry", Run: "1", Dial: func(context.Context, string) (net.Conn, error) { return network.dial(visitorAddr) }}

@@ -152,6 +152,11 @@ type Options struct {
 	Doors func(*door.Host) []door.Door
 	// Elsewhere is the other nodes of a cluster. Nil means that there are none.
 	Elsewhere Elsewhere
+	// NotReady returns why the gateway takes no requests although it does not stop, for people, or
+	// "". Nil always returns "".
+	NotReady func() string
+	// Metrics are shown along with those of the gateway. Nil means none.
+	Metrics []prometheus.Collector
 	// Pages are handlers for GET at the control origin, by path. Nil means none. If
 	// [problem.GuidePath] is among them, problems link to it.
 	Pages map[string]http.Handler
@@ -224,7 +229,9 @@ type Gateway struct {
 	*wire.Port
 	*Hosts
 	// Admin is the operator's API, to be served on a port of its own.
-	Admin    *admin.API
+	Admin *admin.API
+	// Ready reports whether the gateway accepts new claims and visitors: it does not stop.
+	Ready    func() bool
 	options  Options
 	public   *publicurl.Template
 	registry *claim.Registry
@@ -265,6 +272,7 @@ func New(o Options) (*Gateway, error) {
 		g.guide = problem.NewGuide(strings.TrimSuffix(u.Control, "/") + problem.GuidePath)
 	}
 	g.stopping.watched = make(chan struct{})
+	g.Ready = func() bool { return !g.stopping.begun.Load() }
 	g.local = o.Loopback && publicurl.IsLocalName(u.ControlHost)
 	if g.origins, err = newOrigins(&o, g.local); err != nil {
 		return nil, err
@@ -290,6 +298,7 @@ func New(o Options) (*Gateway, error) {
 	if g.quotas != nil {
 		g.metrics.registry.MustRegister(usageMetrics{g.quotas, o.Accounts})
 	}
+	g.metrics.registry.MustRegister(o.Metrics...)
 	g.panics = newPanics(g.metrics)
 	g.recorder = recording.New(recordingBytes(o.Limits.Memory))
 	withdrawn, err := admission.NewWithdrawn(o.Withdrawn)
@@ -326,6 +335,9 @@ func New(o Options) (*Gateway, error) {
 		Gates: visit.Gates{Judge: g.policies.Judge, Absent: g.policies.Absent, Refused: termed.refused},
 	}
 	g.visits.Quotas = g.quotas
+	if o.Elsewhere != nil {
+		g.visits.EntryOf = o.Elsewhere.EntryOf
+	}
 	letStrangersIn(g, &o, admitted)
 	g.Port = newPort(g)
 	g.Admin = &admin.API{

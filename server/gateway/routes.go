@@ -267,5 +267,11 @@ func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
 		(&problem.Problem{Code: schema.CodeDraining}).Write(w, r)
 		return
 	}
+	if g.options.NotReady != nil {
+		if why := g.options.NotReady(); why != "" {
+			problem.New(schema.CodeUnavailable, why).Write(w, r)
+			return
+		}
+	}
 	g.health(w, r)
 }

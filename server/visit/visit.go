@@ -44,6 +44,9 @@ type Visits struct {
 	Gates                     Gates
 	// Traces are those that begin for requests without a valid traceparent. Empty means none.
 	Traces trace.Begin
+	// EntryOf returns the node that accepted a request, or nil if that is this one. It is nil if there
+	// are no other nodes.
+	EntryOf func(*http.Request) claim.Entry
 	// Quotas count what visitors use of claims. Nil counts nothing.
 	Quotas *quota.Book
 
@@ -222,6 +225,10 @@ func (s *visit) fill() {
 	}
 	own := s.hopOf(r, s.label, target)
 	s.via = own.via
+	var entry claim.Entry
+	if s.EntryOf != nil {
+		entry = s.EntryOf(r)
+	}
 	s.req = claim.Request{
 		Method:      method,
 		Target:      target,
@@ -230,6 +237,7 @@ func (s *visit) fill() {
 		HTTPVersion: viaVersion(r),
 		RemoteAddr:  s.Trust.Visitor(r),
 		Upgrade:     upgradeOf(r),
+		Entry:       entry,
 		Fields:      s.appendFields(s.fields[:0], r, s.label, own),
 		Keyed:       slices.ContainsFunc(keys, func(name string) bool { return len(r.Header[name]) > 0 }),
 	}

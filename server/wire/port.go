@@ -201,6 +201,14 @@ func Taken(r *http.Request) {
 	}
 }
 
+// Base returns the context from which those of all requests of the port derive.
+func (p *Port) Base() context.Context {
+	if p.options.Base == nil {
+		return context.Background()
+	}
+	return p.options.Base
+}
+
 // Awaits reports whether there is an accepted connection that has not sent anything yet, or a
 // request that no handler has taken.
 func (p *Port) Awaits() bool { return p.waiting.Load() > 0 }

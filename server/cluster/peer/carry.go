@@ -115,7 +115,7 @@ func (y *carried) carry(of Claim) (err error) {
 // lost returns the error of a home that ended.
 func (y *carried) lost(err error) error { return &Lost{Err: err, Before: y.before} }
 
-// leave tells the home that the sender of the request has left, and gives it a moment to end.
+// leave informs the home that the sender of the request has left, and gives it a moment to end.
 func (y *carried) leave() {
 	y.content.await() // so that an error of the content comes first
 	y.quit()
@@ -199,11 +199,11 @@ func (y *carried) want(n int) error {
 
 // note keeps what the home says of the exchange.
 func (y *carried) note(n int) error {
-	var told note
-	if err := y.c.readValue(n, &told); err != nil {
+	told := new(Before)
+	if err := y.c.readValue(n, told); err != nil {
 		return err
 	}
-	y.before = &Before{ID: told.ID, Attempt: told.Attempt, Session: told.Session, Number: told.Number}
+	y.before = told
 	return y.c.send(kindNoted, nil, true)
 }
 
@@ -271,7 +271,7 @@ func (y *carried) write(n int) error {
 	return y.untaken(err)
 }
 
-// untaken tells the home if a write of the response failed: its sender does not take it.
+// untaken informs the home if a write of the response failed: its sender does not take it.
 func (y *carried) untaken(err error) error {
 	if err == nil {
 		return nil

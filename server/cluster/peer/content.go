@@ -9,7 +9,7 @@ import (
 	"reversehttp/server/wire"
 )
 
-// Content is the content of a request at its entry. It reads what the sender sends,
+// Content is the content of a request at its entry. It reads what the sender of the request sends,
 // as far as the home asks for it, and keeps the beginning for another home, should the first one
 // end. The goroutine that serves the request calls [Content.Stop] before it returns.
 type Content struct {
@@ -31,9 +31,9 @@ type Content struct {
 	stopped bool
 }
 
-// mostKept is how much content is kept for another home, in bytes: no more than a home takes unasked,
+// MostKept is how much content is kept for another home, in bytes: no more than a home takes unasked,
 // so that what is kept can always be sent.
-const mostKept = window
+const MostKept = window
 
 // NewContent returns the content of r, or nil if r has none.
 func NewContent(w http.ResponseWriter, r *http.Request) *Content {
@@ -147,7 +147,7 @@ func (c *Content) read(into []byte) {
 	}
 	c.err = err
 	if n > 0 {
-		if !c.passed && len(c.kept)+n <= mostKept {
+		if !c.passed && len(c.kept)+n <= MostKept {
 			c.kept = append(c.kept, into[:n]...)
 		} else {
 			c.passed, c.kept = true, nil

@@ -13,6 +13,7 @@
 // would replace those that are no UTF-8.
 //
 //	entry to home  hello     who the entry is, once, first
+//	               ping      asks whether the home lives, in place of a request
 //	               request   the head of the request
 //	               content   of the request, no more than the home asked for
 //	               end       of the content, with its trailers
@@ -22,6 +23,7 @@
 //	               left      the sender of the request closed the connection, or only gave the request up
 //	               done      nothing more of the request follows
 //	home to entry  hello     who the home is, once, first
+//	               pong      it does
 //	               moved     this node is not the home of the claim; the request was not looked at
 //	               want      how many more bytes of content the entry may send
 //	               note      the request is about to be given to a program

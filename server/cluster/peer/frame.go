@@ -35,6 +35,8 @@ const (
 	kindHijacked kind = 'J'
 	kindShut     kind = 'S'
 	kindAborted  kind = 'A'
+	kindPing     kind = 'P'
+	kindPong     kind = 'p'
 )
 
 // Bounds of a connection, in bytes.
@@ -145,8 +147,8 @@ type hello struct {
 	Run     string
 }
 
-// version is that of the frames. Nodes of different versions do not talk.
-const version = 1
+// Version is that of the frames. Nodes of different versions do not talk.
+const Version = 1
 
 // errVersion is the error of a peer whose frames are of another version.
 var errVersion = errors.New("peer: the node has another version")
@@ -155,7 +157,7 @@ var errVersion = errors.New("peer: the node has another version")
 func (c *conn) greet(own hello, first bool, within time.Duration) (other hello, err error) {
 	_ = c.SetDeadline(time.Now().Add(within))
 	defer func() { _ = c.SetDeadline(time.Time{}) }()
-	own.Version = version
+	own.Version = Version
 	if first {
 		err = c.sendValue(kindHello, own, true)
 	}
@@ -180,7 +182,7 @@ func (c *conn) heed(other *hello) error {
 	if err := c.readValue(n, other); err != nil {
 		return err
 	}
-	if other.Version != version {
+	if other.Version != Version {
 		return errVersion
 	}
 	return nil

@@ -56,7 +56,7 @@ type Before struct {
 	// Session and Number are those of the last note; empty if there was none, so that no program
 	// had a request that may not be repeated.
 	Session string
-	Number  int
+	Number  uint64
 }
 
 // responseHead is the head of a final or interim response.
@@ -78,14 +78,6 @@ type ending struct {
 	Silent bool
 	// Header are the fields of a silent handler.
 	Header http.Header
-}
-
-// note says that the home is about to give a request to a program.
-type note struct {
-	ID      string
-	Attempt int
-	Session string
-	Number  int
 }
 
 // trailersOf returns the fields of h that a handler sets after the head for the end of the content:

@@ -3,7 +3,6 @@ package peer
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -109,7 +108,7 @@ func (p *Pool) connect(ctx context.Context, at Node) (*conn, error) {
 		err = ctx.Err()
 	}
 	if err == nil && (at.Name != "" && other.Node != at.Name || at.Run != "" && other.Run != at.Run) {
-		err = fmt.Errorf("peer: node %s in run %s is at %s, instead of %s in run %s", other.Node, other.Run, at.Address, at.Name, at.Run)
+		err = &OtherError{At: at, Is: Node{Name: other.Node, Run: other.Run, Address: at.Address}}
 	}
 	if err != nil {
 		_ = nc.Close()
@@ -117,6 +116,35 @@ func (p *Pool) connect(ctx context.Context, at Node) (*conn, error) {
 	}
 	c.to = at
 	return c, nil
+}
+
+// OtherError is the error of an address at which another process answers than the one that is meant,
+// which is gone.
+type OtherError struct{ At, Is Node }
+
+func (e *OtherError) Error() string {
+	return "peer: node " + e.Is.Name + " in run " + e.Is.Run + " is at " + e.At.Address + ", instead of " + e.At.Name + " in run " + e.At.Run
+}
+
+// Ping asks the node at an address whether it lives, until ctx ends.
+func (p *Pool) Ping(ctx context.Context, at Node) error {
+	for {
+		c, used, err := p.get(ctx, at)
+		if err != nil {
+			return err
+		}
+		stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+		if err = c.send(kindPing, nil, true); err == nil {
+			var k kind
+			if k, _, err = c.next(); err == nil && k != kindPong {
+				err = errOrder
+			}
+		}
+		p.put(c, stop() && err == nil)
+		if err == nil || !used || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // put keeps a connection on which nothing is due, and closes any other.

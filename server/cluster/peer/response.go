@@ -12,7 +12,7 @@ import (
 // entry writes to a response of net/http in the same order.
 type response struct {
 	c       *conn
-	call    *call
+	call    *Call
 	header  http.Header
 	status  int   // of the head; 0 until it was sent
 	left    int64 // of the content, by its Content-Length; -1 if that is not known
@@ -135,7 +135,7 @@ func (w *response) end() error {
 // upgraded is a connection to the sender of a request, after its upgrade.
 type upgraded struct {
 	c      *conn
-	call   *call
+	call   *Call
 	closed chan struct{}
 }
 

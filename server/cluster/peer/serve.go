@@ -24,6 +24,8 @@ type Server struct {
 	Keeps func(label string, term uint64) bool
 	// Node and Run name this node and its process.
 	Node, Run string
+	// Base is the context from which those of requests derive. Nil means [context.Background].
+	Base context.Context
 	// TLS is what the server speaks with entries. Nil means plain TCP.
 	TLS *tls.Config
 	// Log receives connections that failed, at level debug. Nil means that they are dropped.
@@ -106,6 +108,12 @@ func (s *Server) serve(nc net.Conn) error {
 		if err != nil {
 			return err
 		}
+		if k == kindPing {
+			if err := c.send(kindPong, nil, true); err != nil {
+				return err
+			}
+			continue
+		}
 		if k != kindRequest {
 			return errOrder
 		}
@@ -125,7 +133,8 @@ var errOrder = errors.New("peer: a frame that is out of order")
 
 // call serves one request.
 func (s *Server) call(c *conn, head *requestHead) error {
-	l := &call{c: c, head: head}
+	l := &Call{c: c, head: head}
+	l.heard.L = &l.mu
 	credit := window
 	if head.Waits || head.Empty {
 		credit = 0
@@ -143,7 +152,11 @@ func (s *Server) call(c *conn, head *requestHead) error {
 		}
 		return l.read()
 	}
-	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), callKey{}, l))
+	base := s.Base
+	if base == nil {
+		base = context.Background()
+	}
+	ctx, cancel := context.WithCancel(context.WithValue(base, callKey{}, l))
 	l.cancel = cancel
 	r := l.request(ctx)
 	served := make(chan error, 1)
@@ -156,22 +169,73 @@ func (s *Server) call(c *conn, head *requestHead) error {
 	return errors.Join(err, <-served)
 }
 
-// call is a request at its home.
-type call struct {
+// Call is a request at its home.
+type Call struct {
 	c      *conn
 	head   *requestHead
 	in     *inflow
 	cancel context.CancelFunc
 	origin wire.Carried
 
-	mu       sync.Mutex // guards closing of upgraded
+	mu       sync.Mutex // guards below, but for upgraded, and closing of that
+	heard    sync.Cond  // something of the following has changed
+	notes    int        // notes that were sent
+	noted    int        // notes that the entry knows
+	gone     bool       // the entry has left, or answers no note
 	upgraded *upgraded  // nil unless the handler took the connection over; set by the handler
 }
 
 type callKey struct{}
 
+// CallOf returns the call that carried a request, or nil if this node accepted it.
+func CallOf(r *http.Request) *Call {
+	l, _ := r.Context().Value(callKey{}).(*Call)
+	return l
+}
+
+// Before returns what the entry knows of a request that another home had, or nil.
+func (l *Call) Before() *Before { return l.head.Before }
+
+// errUnnoted is the error of a note that the entry did not get.
+var errUnnoted = errors.New("peer: the entry is not there to know of a delivery")
+
+// noteTime is how long an entry may take to know of a note.
+const noteTime = 2 * time.Second
+
+// Note says that a program is about to be given the request. If wait is true, Note returns once the
+// entry knows, and fails if the entry does not learn it; the request is over then.
+func (l *Call) Note(b Before, wait bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone {
+		return errUnnoted
+	}
+	if err := l.c.sendValue(kindNote, b, true); err != nil {
+		return errUnnoted
+	}
+	l.notes++
+	if !wait {
+		return nil
+	}
+	late := time.AfterFunc(noteTime, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.gone = true
+		l.heard.Broadcast()
+	})
+	defer late.Stop()
+	for mine := l.notes; l.noted < mine; {
+		if l.gone {
+			_ = l.c.Close() // so that the entry does not take an answer either
+			return errUnnoted
+		}
+		l.heard.Wait()
+	}
+	return nil
+}
+
 // request returns the request as net/http gave it to the entry.
-func (l *call) request(ctx context.Context) *http.Request {
+func (l *Call) request(ctx context.Context) *http.Request {
 	h := l.head
 	l.origin.Target = h.Target
 	r := &http.Request{
@@ -194,7 +258,7 @@ func (l *call) request(ctx context.Context) *http.Request {
 }
 
 // serve has the handler serve the request, and sends the end of the response.
-func (l *call) serve(h http.Handler, r *http.Request) (err error) {
+func (l *Call) serve(h http.Handler, r *http.Request) (err error) {
 	w := &response{c: l.c, call: l, header: http.Header{}, left: -1, silent: r.Method == http.MethodHead}
 	defer func() {
 		if v := recover(); v != nil { // the handler has logged what is not http.ErrAbortHandler
@@ -211,7 +275,7 @@ func (l *call) serve(h http.Handler, r *http.Request) (err error) {
 }
 
 // read reads what the entry sends of the request until nothing more of it comes.
-func (l *call) read() error {
+func (l *Call) read() error {
 	for {
 		k, n, err := l.c.next()
 		if err != nil {
@@ -230,6 +294,11 @@ func (l *call) read() error {
 			l.in.whole(trailer)
 		case kindBroken:
 			l.in.end(errBroken)
+		case kindNoted:
+			l.mu.Lock()
+			l.noted++
+			l.heard.Broadcast()
+			l.mu.Unlock()
 		case kindLeft:
 			closed, err := l.c.in.ReadByte()
 			if n != 1 || err != nil {
@@ -244,13 +313,17 @@ func (l *call) read() error {
 	}
 }
 
-// leave tells the handler that the sender of the request has left. closed says that they closed
+// leave informs the handler that the sender of the request has left. closed says that they closed
 // their connection.
-func (l *call) leave(closed bool) {
+func (l *Call) leave(closed bool) {
 	if closed {
 		l.origin.Leave()
 	}
 	l.in.end(errLeft)
+	l.mu.Lock()
+	l.gone = true
+	l.heard.Broadcast()
+	l.mu.Unlock()
 	if l.cancel != nil {
 		l.cancel()
 	}

@@ -1,0 +1,218 @@
+package claim
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Entry is the node of a cluster that accepted a visitor's request, at the node that keeps the
+// claim. It knows which requests programs may have had, so that none that may not be repeated is
+// given to a second program if this node ends.
+type Entry interface {
+	// Note says that a session is about to be given the request. If wait is true, it returns once
+	// the entry knows, and fails if the entry does not learn it.
+	Note(n Note, wait bool) error
+	// Before returns the last note of another node that had the request, or nil if there is none.
+	Before() *Note
+}
+
+// Note says which session is given a request.
+type Note struct {
+	// ID is that of the exchange, and Attempt counts its deliveries, this one included.
+	ID      string
+	Attempt int
+	// Session is the id of the session, and Number that of the message.
+	Session string
+	Number  uint64
+}
+
+// noting is a note that is due before a message of a batch is handed over.
+type noting struct {
+	entry    Entry
+	exchange *Exchange
+	note     Note
+	wait     bool
+}
+
+// noteFor adds the note that a request of the batch needs, if any. The caller holds claim.mu.
+func (b *Batch) noteFor(x *Exchange, s *Session, number uint64) {
+	if e := x.request.Entry; e != nil {
+		b.notes = append(b.notes, noting{e, x, Note{x.id, x.attempt, s.id, number}, !x.mayRepeat()})
+	}
+}
+
+// noted informs the entries of the requests of what is about to be handed over, and takes those out of
+// the batch whose entry does not learn it: their visitors are gone from here. It reports whether a
+// message is left. The caller holds no lock.
+func (b *Batch) noted() bool {
+	var refused sync.Map
+	var waiting sync.WaitGroup
+	for _, n := range b.notes {
+		tell := func() {
+			if err := n.entry.Note(n.note, n.wait); err != nil {
+				n.exchange.Reject(ErrVisitorGone)
+				refused.Store(n.exchange, true)
+			}
+		}
+		if n.wait {
+			waiting.Go(tell)
+		} else {
+			tell()
+		}
+	}
+	waiting.Wait()
+	b.notes = nil
+	b.Messages = slices.DeleteFunc(b.Messages, func(m Message) bool {
+		_, gone := refused.Load(m.Exchange)
+		return gone && m.Exchange != nil
+	})
+	return len(b.Messages) > 0
+}
+
+// A node that takes a claim over knows neither its sessions nor its exchanges. For a while it
+// therefore adopts the sessions that programs show, and holds exchanges for sessions that have not
+// come yet.
+
+// adoption is what a claim does for the sessions and exchanges of the node from which it was taken
+// over. claim.mu guards it.
+type adoption struct {
+	claim   *Claim
+	since   time.Time     // of the takeover; zero if there was none
+	offered chan struct{} // see offers
+}
+
+// lasts reports whether the takeover was so recent that sessions may still come. The caller holds
+// claim.mu.
+func (a *adoption) lasts() bool {
+	return time.Now().Before(a.since.Add(a.claim.registry.times.Acknowledge))
+}
+
+// Adopt returns the session of a claim that was taken over from another node, as a program shows it,
+// or nil if the claim was not taken over lately, or id can be none of a session. The caller has
+// checked the claim's token.
+func Adopt(c *Claim, id string) *Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.adoption.lasts() || c.gone != nil {
+		return nil
+	}
+	return c.adoption.session(id)
+}
+
+// session returns a live session of the claim with an id, and makes it if there is none. It returns
+// nil if it cannot be made. The caller holds claim.mu.
+func (a *adoption) session(id string) *Session {
+	c := a.claim
+	for _, s := range c.sessions {
+		if s.id == id {
+			return s
+		}
+	}
+	if len(id) != len(randomName()) || strings.ContainsFunc(id, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz234567", r) }) {
+		return nil
+	}
+	if len(c.sessions) >= c.registry.limits.Sessions || !c.hold.TryGrow(sessionWeight) {
+		return nil
+	}
+	uncount, err := c.registry.options.countSession(c.label)
+	if err != nil {
+		c.hold.Shrink(sessionWeight)
+		return nil
+	}
+	s := newSession(c, id)
+	s.uncount, s.adopted, s.cursors = uncount, true, true
+	if _, taken := c.registry.sessions.LoadOrStore(id, s); taken {
+		uncount()
+		c.hold.Shrink(sessionWeight)
+		return nil
+	}
+	c.sessions = append(c.sessions, s)
+	c.registry.serving.Add(1)
+	s.life.touch()
+	return s
+}
+
+// resume continues an exchange that another node had, with what its entry knows of it. The caller
+// holds claim.mu.
+func resume(x *Exchange, n *Note) {
+	c := x.claim
+	if x.state == ended {
+		return
+	}
+	if c.gone != nil || n.Session == "" || x.mayRepeat() {
+		c.queue.put(x)
+		return
+	}
+	var s *Session
+	if c.adoption.lasts() {
+		s = c.adoption.session(n.Session)
+	}
+	switch {
+	case s == nil:
+		x.lost = true
+		x.fail(ErrSessionLost)
+	case s.shown && n.Number > s.out.given: // its program says that it never had it
+		c.queue.put(x)
+	default:
+		x.due.enter()
+		x.due.given = time.Now()
+		x.state, x.session, x.number = delivered, s, n.Number
+		s.held[x.id] = x
+		if s.shown {
+			x.state, x.seen = running, true
+		} else {
+			s.out.given = max(s.out.given, n.Number)
+			s.out.expect(sentMessage{number: n.Number, at: x.due.given, id: x.id, size: x.request.weight()})
+		}
+	}
+	close(c.adoption.offers())
+	c.adoption.offered = nil
+}
+
+// offers returns a channel that is closed when another exchange is resumed. The caller holds
+// claim.mu.
+func (a *adoption) offers() chan struct{} {
+	if a.offered == nil {
+		a.offered = make(chan struct{})
+	}
+	return a.offered
+}
+
+// expect puts a message that another node gave among those that are unacknowledged. The caller holds
+// claim.mu.
+func (o *outbox) expect(m sentMessage) {
+	all := append(slices.Clone(o.sent.list()), m)
+	slices.SortFunc(all, func(a, b sentMessage) int { return int(int64(a.number) - int64(b.number)) })
+	o.sent.drop(o.sent.len())
+	for _, m := range all {
+		o.sent.push(m)
+	}
+	o.sent.size += m.size
+}
+
+// offerTime is how long an answer waits for an exchange that its entry has not offered yet.
+const offerTime = 5 * time.Second
+
+// await waits until an adopted session holds an exchange, for a moment: its program may answer
+// before the exchange is resumed.
+func (d Delivery) await() {
+	s := d.session
+	timer := time.NewTimer(offerTime)
+	defer timer.Stop()
+	for {
+		s.claim.mu.Lock()
+		here := !s.adopted || !s.claim.adoption.lasts() || s.held[d.id] != nil || s.tombs.has(d.id)
+		offered := s.claim.adoption.offers()
+		s.claim.mu.Unlock()
+		if here {
+			return
+		}
+		select {
+		case <-offered:
+		case <-timer.C:
+			return
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package claim
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// Take makes a claim that another registry kept one of r, once [Records] have changed its record at
+// the revision of k. The claim gets a new lease, and visitors wait for its program as they do
+// between two polls. Take does nothing if r already has a claim of the label. It fails with
+// [ErrMoved] if the record has another revision by then, and otherwise with the error of Records,
+// which leaves open whether the record was changed.
+func Take(ctx context.Context, r *Registry, k Kept) (err error) {
+	r.making.alone(k.Label, func() {
+		if k.Revision, err = r.options.Records.Update(ctx, k.Record, k.Revision); err == nil {
+			r.restore(k, time.Now())
+		}
+	})
+	return err
+}
+
+// Depose ends the claim of a label at r because another registry has taken it, or its record is
+// gone. What its programs and visitors learn is [ErrMoved]. The record stays as it is.
+func Depose(r *Registry, label string) {
+	if c := r.Lookup(label); c != nil {
+		c.finish(ErrMoved, netip.Addr{})
+	}
+}
+
+// Rewrite writes the record of the claim of a label at r again, after [Records] have lost it. It
+// fails with [ErrMoved] if the label has another record by then, with [ErrNoClaim] if r has no such
+// claim, and with [ErrUnavailable].
+func Rewrite(r *Registry, label string) error {
+	c := r.Lookup(label)
+	if c == nil {
+		return ErrNoClaim
+	}
+	e := &c.keeper.entry
+	if err := e.enter(); err != nil {
+		return err
+	}
+	defer e.leave()
+	c.mu.Lock()
+	gone, record := c.gone, c.record()
+	c.mu.Unlock()
+	if gone != nil {
+		return ErrNoClaim
+	}
+	e.settle(nil, 0)
+	if err := e.put(&record); err != nil {
+		if errors.Is(err, ErrExists) {
+			return ErrMoved
+		}
+		return err
+	}
+	return nil
+}
