@@ -16,7 +16,7 @@ import (
 
 // order lists the packages of the gateway: each imports only later ones.
 var order = []string{
-	"server", "server/deploy", "server/process", "server/acmetest", "server/acme", "server/gateway", "server/family", "server/door", "server/policy", "server/visit", "server/control", "server/store", "server/cluster/engine", "server/admin", "server/strangers", "server/recording", "server/answer", "server/intake", "server/domain",
+	"server", "server/deploy", "server/process", "server/acmetest", "server/acme", "server/cluster", "server/gateway", "server/family", "server/door", "server/policy", "server/visit", "server/control", "server/store", "server/cluster/engine", "server/admin", "server/strangers", "server/recording", "server/answer", "server/intake", "server/domain",
 	"server/admission", "server/terms", "server/account", "server/problem", "server/trace", "server/quota", "server/audit", "server/field", "server/publicurl", "server/trust", "server/cluster/peer", "server/wire", "server/claim", "server/budget", "web", "sdk-js",
 	"schema/envelope", "schema/secret", "schema/webhook", "schema",
 }

@@ -111,6 +111,11 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	defer settings.AbuseLog.Close()
 	limitMemory(o.memory())
 	dropBallast(o.memory())
+	others, err := join(o, &settings, log)
+	if err != nil {
+		return err
+	}
+	defer others.close() // after the gateway has stopped
 	g, err := newGateway(o, settings, log)
 	if err != nil {
 		return err
@@ -143,6 +148,7 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 	go func() { served <- server.Serve(l) }()
 	plain.start(g.Gateway, seal.challenge, log)
 	seal.start()
+	others.start(g.Gateway)
 	_, _ = fmt.Fprintf(stdout, "ReverseHttp console: %s  public URLs: %s\n", g.Public().Control, g.Public().String())
 	log.Info("serving", "listen", l.Addr().String(), "console", g.Public().Control, "public_url", g.Public().String(), "memory", humanize.IBytes(uint64(o.memory())))
 
@@ -150,6 +156,8 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 		select {
 		case err := <-served:
 			return err
+		case <-others.replaced():
+			return errors.New("another process has the name of this node; give each node its own with --node")
 		case s := <-signals:
 			if running = s == syscall.SIGHUP; !running {
 				log.Info("stopping", "signal", s.String(), "again", "stops at once")
@@ -162,6 +170,7 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 			seal.reload()
 		}
 	}
+	others.leave()
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan struct{})
 	go func() {

@@ -54,6 +54,8 @@ type options struct {
 	Domains     []string `placeholder:"DOMAIN=LABEL,…" help:"Domains that claims of a label may use without a DNS record that proves ownership."`
 	Resolver    string   `placeholder:"HOST:PORT" help:"DNS resolver for records. Default: that of the machine."`
 
+	Several clusterFlags `embed:""`
+
 	Family      []string `default:"all" placeholder:"NAME,…" help:"Older and sibling protocols to speak: all, none, or some of reversehttp, comet2008, ptth, ietfPtth."`
 	SharedToken bool     `help:"Let programs of ReverseHttp (2008 to 2012) claim with the token \"-\", the default of their libraries, which anyone can use."`
 	DevicesFile string   `name:"family-device-file" placeholder:"FILE" help:"Like --family-device, in a file, one a line."`

@@ -63,7 +63,7 @@ func StartCluster(ctx context.Context, dir string, n int) ([]*Server, error) {
 }
 
 func startAll(ctx context.Context, binary, dir string, n int) ([]*Server, error) {
-	ports, err := freePorts(2 * n)
+	ports, err := FreePorts(2 * n)
 	if err != nil {
 		return nil, err
 	}
@@ -92,9 +92,9 @@ func startAll(ctx context.Context, binary, dir string, n int) ([]*Server, error)
 	return all, nil
 }
 
-// freePorts returns ports on which nothing listens. They are outside the range from which the
+// FreePorts returns ports on which nothing listens. They are outside the range from which the
 // system takes ports for outgoing connections, so that none has one when a server starts again.
-func freePorts(n int) (ports []int, err error) {
+func FreePorts(n int) (ports []int, err error) {
 	const first, last = 10_000, 32_000
 	for range 1000 {
 		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(first+rand.IntN(last-first)))

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -25,12 +26,18 @@ type pair struct {
 // newPair starts a home with a handler, and an entry that carries all requests to it.
 func newPair(t *testing.T, handler http.HandlerFunc, keeps func() bool) *pair {
 	t.Helper()
+	return newPairOver(t, handler, keeps, nil, nil)
+}
+
+// newPairOver is newPair for nodes that speak TLS.
+func newPairOver(t *testing.T, handler http.HandlerFunc, keeps func() bool, serves, calls *tls.Config) *pair {
+	t.Helper()
 	home, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &pair{home: home, failed: make(chan error, 16), pool: &Pool{Node: "entry", Run: "e"}}
-	p.server = &Server{Handler: handler, Keeps: func(string, uint64) bool { return keeps == nil || keeps() }, Node: "home", Run: "h"}
+	p := &pair{home: home, failed: make(chan error, 16), pool: &Pool{Node: "entry", Run: "e", TLS: calls}}
+	p.server = &Server{Handler: handler, Keeps: func(string, uint64) bool { return keeps == nil || keeps() }, Node: "home", Run: "h", TLS: serves}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

@@ -1,0 +1,180 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"sync"
+	"syscall"
+	"time"
+
+	"reversehttp/server/cluster/engine"
+	"reversehttp/server/cluster/peer"
+)
+
+// peers is what this node knows of the life of the others.
+type peers struct {
+	n *Node
+
+	mu   sync.Mutex              // guards below
+	dead map[processOf]time.Time // since when; kept for a while
+	mute map[processOf]muteness  // nodes that do not answer
+}
+
+// processOf names a run of a node.
+type processOf struct{ node, run string }
+
+// muteness is since when a node has answered no ping.
+type muteness struct{ since time.Time }
+
+// When a node counts as gone.
+const (
+	// watchTime is how often the other nodes are looked at.
+	watchTime = time.Second
+	// pingTime is how long a node may take to answer.
+	pingTime = time.Second
+	// muteTime is for how long a node has answered no ping, and silentTime for how long it sent no
+	// heartbeat, before it counts as gone.
+	muteTime   = 3 * time.Second
+	silentTime = 5 * time.Second
+	// deadTime is for how long it is known that a process is gone.
+	deadTime = 10 * time.Minute
+)
+
+func newPeers(n *Node) *peers {
+	return &peers{n: n, dead: map[processOf]time.Time{}, mute: map[processOf]muteness{}}
+}
+
+// at returns where the home of a claim takes connections. It reports false if the process of that
+// home is gone.
+func (p *peers) at(h engine.Home) (peer.Node, bool) {
+	p.mu.Lock()
+	_, dead := p.dead[processOf{h.Node, h.Run}]
+	p.mu.Unlock()
+	if dead {
+		return peer.Node{}, false
+	}
+	if p.n.isSelf(h) {
+		return peer.Node{Name: h.Node, Run: h.Run, Address: p.n.options.Address}, true
+	}
+	for _, l := range p.n.options.Engine.Nodes() {
+		if l.Name == h.Node {
+			return peer.Node{Name: l.Name, Run: l.Run, Address: l.PeerURL}, l.Run == h.Run
+		}
+	}
+	return peer.Node{}, false
+}
+
+// blame judges a home by the error of a connection to it, and reports whether its process is gone: a
+// port that is closed, or that another process has, is evidence at once; a port that cannot be
+// reached is none while heartbeats come.
+func (p *peers) blame(h engine.Home, err error) (gone bool) {
+	var other *peer.OtherError
+	if !errors.Is(err, syscall.ECONNREFUSED) && !errors.As(err, &other) {
+		return false
+	}
+	p.bury(processOf{h.Node, h.Run}, "refused")
+	return true
+}
+
+// bury notes that a process is gone, and ends what is under way to it.
+func (p *peers) bury(of processOf, why string) {
+	p.mu.Lock()
+	_, known := p.dead[of]
+	p.dead[of] = time.Now()
+	p.mu.Unlock()
+	if known {
+		return
+	}
+	p.n.log.Warn("a node is gone", "node", of.node, "why", why)
+	for _, l := range p.n.options.Engine.Nodes() {
+		if l.Name == of.node && l.Run == of.run {
+			p.n.pool.Drop(l.PeerURL)
+		}
+	}
+}
+
+// look pings the other nodes, and buries those that are gone.
+func (p *peers) look(ctx context.Context) {
+	var asked sync.WaitGroup
+	for _, l := range p.n.options.Engine.Nodes() {
+		if l.Name == p.n.options.Name {
+			continue
+		}
+		asked.Go(func() { p.ping(ctx, l) })
+	}
+	asked.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for of, since := range p.dead {
+		if time.Since(since) > deadTime {
+			delete(p.dead, of)
+		}
+	}
+}
+
+// ping asks a node whether it lives.
+func (p *peers) ping(ctx context.Context, l engine.Live) {
+	of := processOf{l.Name, l.Run}
+	ctx, cancel := context.WithTimeout(ctx, pingTime)
+	defer cancel()
+	err := p.n.pool.Ping(ctx, peer.Node{Name: l.Name, Run: l.Run, Address: l.PeerURL})
+	p.mu.Lock()
+	m, was := p.mute[of]
+	if err == nil {
+		delete(p.mute, of)
+		delete(p.dead, of) // it was only paused
+	} else if !was {
+		m = muteness{time.Now()}
+		p.mute[of] = m
+	}
+	p.mu.Unlock()
+	p.n.figures.up.WithLabelValues(l.Name).Set(boolean(err == nil))
+	switch {
+	case err == nil:
+	case p.blame(engine.Home{Node: l.Name, Run: l.Run}, err):
+	case l.Silent > silentTime && time.Since(m.since) > muteTime:
+		p.bury(of, "silent")
+	}
+}
+
+// share reports whether this node is the one to take over a label of a process that is gone: each
+// label has an order of the nodes, of which the first that lives takes it.
+func (p *peers) share(label string) bool {
+	best, most := "", uint64(0)
+	for _, l := range p.n.options.Engine.Nodes() {
+		p.mu.Lock()
+		_, dead := p.dead[processOf{l.Name, l.Run}]
+		p.mu.Unlock()
+		if dead || l.Leaving || !l.Ready || l.Silent > silentTime {
+			continue
+		}
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(l.Name + "/" + label))
+		if sum := h.Sum64(); best == "" || sum > most {
+			best, most = l.Name, sum
+		}
+	}
+	return best == p.n.options.Name
+}
+
+// someAnswer reports whether another node answered its last ping.
+func (p *peers) someAnswer() bool {
+	nodes := p.n.options.Engine.Nodes()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range nodes {
+		if _, mute := p.mute[processOf{l.Name, l.Run}]; !mute && l.Name != p.n.options.Name {
+			return true
+		}
+	}
+	return false
+}
+
+// boolean returns 1 for true and 0 for false.
+func boolean(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,205 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"reversehttp/schema"
+	"reversehttp/server/budget"
+	"reversehttp/server/claim"
+	"reversehttp/server/cluster/engine"
+	"reversehttp/server/cluster/peer"
+	"reversehttp/server/intake"
+	"reversehttp/server/problem"
+)
+
+// Visit implements [reversehttp/server/gateway.Elsewhere].
+func (n *Node) Visit(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold) bool {
+	t := &trip{n: n, w: w, r: r, label: label, refuse: func(p *problem.Problem) {
+		p.Handed = max(p.Handed, claim.HandedNo)
+		intake.Refuse(w, r, p)
+	}, hold: hold}
+	return t.travel()
+}
+
+// Pass implements [reversehttp/server/gateway.Elsewhere].
+func (n *Node) Pass(w http.ResponseWriter, r *http.Request, label string) bool {
+	t := &trip{n: n, w: w, r: r, label: label, refuse: func(p *problem.Problem) {
+		p.Unread = true
+		p.Write(w, r)
+	}}
+	return t.travel()
+}
+
+// EntryOf implements [reversehttp/server/gateway.Elsewhere].
+func (n *Node) EntryOf(r *http.Request) claim.Entry {
+	if call := peer.CallOf(r); call != nil {
+		return entry{call}
+	}
+	return nil
+}
+
+// entry is the node that carried a request here.
+type entry struct{ call *peer.Call }
+
+// Note implements [claim.Entry].
+func (e entry) Note(n claim.Note, wait bool) error {
+	return e.call.Note(peer.Before{ID: n.ID, Attempt: n.Attempt, Session: n.Session, Number: n.Number}, wait)
+}
+
+// Before implements [claim.Entry].
+func (e entry) Before() *claim.Note {
+	b := e.call.Before()
+	if b == nil {
+		return nil
+	}
+	return &claim.Note{ID: b.ID, Attempt: b.Attempt, Session: b.Session, Number: b.Number}
+}
+
+// LabelOf implements [reversehttp/server/gateway.Elsewhere].
+func (n *Node) LabelOf(string) string { return "" }
+
+// trip is a request on its way to the home of its claim.
+type trip struct {
+	n       *Node
+	w       http.ResponseWriter
+	r       *http.Request
+	label   string
+	hold    *budget.Hold // nil for a program's request
+	refuse  func(*problem.Problem)
+	content *peer.Content
+	begun   bool // a home was sent the request
+	before  *peer.Before
+}
+
+const (
+	// mostTries bounds how often a home is looked for.
+	mostTries = 8
+	// pause is how long a trip waits before it looks again for a home that did not take it.
+	pause = 50 * time.Millisecond
+)
+
+// travel has the home of the claim serve the request. It reports false if that is this node, or nobody
+// has the label.
+func (t *trip) travel() bool {
+	defer func() { t.content.Stop() }()
+	ctx := t.r.Context()
+	var err error
+	for tries := range mostTries {
+		if tries > 1 {
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+				panic(http.ErrAbortHandler) // nobody is there to be answered
+			}
+		}
+		var home engine.Home
+		if home, err = t.n.home(ctx, t.label, tries > 0); err != nil {
+			if err == claim.ErrNoRecord && !t.begun {
+				return false
+			}
+			break
+		}
+		if t.n.isSelf(home) {
+			if t.n.registry.Lookup(t.label) == nil { // a takeover that ended without an answer
+				if err = t.n.take(ctx, t.label, "asked"); err != nil {
+					break
+				}
+			}
+			if !t.begun {
+				return false
+			}
+		}
+		at, alive := t.n.peers.at(home)
+		if !alive {
+			if err = t.n.take(ctx, t.label, "asked"); err != nil {
+				break
+			}
+			continue
+		}
+		if err = t.carry(at, home); err == nil {
+			return true
+		}
+		var lost *peer.Lost
+		if errors.As(err, &lost) && !t.spared(home, lost) {
+			break
+		}
+	}
+	t.fail(err)
+	return true
+}
+
+// carry has a home serve the request.
+func (t *trip) carry(at peer.Node, home engine.Home) error {
+	if !t.begun {
+		t.begun = true
+		t.content = peer.NewContent(t.w, t.r)
+		if t.content != nil && t.hold != nil && !t.hold.Grow(peer.MostKept) {
+			t.refuse(intake.NoRoom())
+			return nil
+		}
+	}
+	t.n.figures.carried.WithLabelValues(t.kind()).Inc()
+	return t.n.pool.Carry(t.w, t.r, t.content, at, peer.Claim{Label: t.label, Term: home.Term}, t.before)
+}
+
+// kind says for metrics whose request it is.
+func (t *trip) kind() string {
+	if t.hold != nil {
+		return "visit"
+	}
+	return "program"
+}
+
+// spared reports whether the request may go to another home after one was lost. That one has told
+// which session was given it, unless it may be given to several.
+func (t *trip) spared(home engine.Home, lost *peer.Lost) bool {
+	gone := t.n.peers.blame(home, lost.Err)
+	if lost.Before != nil {
+		t.before = lost.Before
+	}
+	if timeout, is := errors.AsType[net.Error](lost.Err); lost.Unreached && !gone && is && timeout.Timeout() {
+		return false // it may still be the home of others
+	}
+	return t.content.Whole()
+}
+
+// fail answers that no home took it.
+func (t *trip) fail(err error) {
+	var lost *peer.Lost
+	switch {
+	case errors.As(err, &lost) && !lost.Unreached && t.hold != nil:
+		t.refuse(&problem.Problem{Code: schema.CodeSessionLost, Handed: claim.HandedUnknown})
+	case errors.Is(err, claim.ErrNoRecord), errors.Is(err, claim.ErrNoClaim):
+		t.refuse(&problem.Problem{Code: schema.CodeNoClaim})
+	case t.hold != nil && err != claim.ErrUnavailable:
+		t.refuse(&problem.Problem{Code: schema.CodeNoHandler})
+	default:
+		t.refuse(&problem.Problem{Code: schema.CodeUnavailable})
+	}
+}
+
+// home returns the home of a label: as the directory has it, or, if it is not there or has to be
+// fresh, as the engine has it.
+func (n *Node) home(ctx context.Context, label string, fresh bool) (engine.Home, error) {
+	if n.registry.Lookup(label) != nil {
+		return engine.Home{Node: n.options.Name, Run: n.options.Run}, nil
+	}
+	if home, known := n.options.Engine.Home(label); known && !fresh {
+		return home, nil
+	}
+	if !n.looks.Allow() {
+		return engine.Home{}, claim.ErrUnavailable
+	}
+	record, home, err := n.options.Engine.Look(ctx, label)
+	switch {
+	case errors.Is(err, claim.ErrNoRecord), err == nil && !record.Released.IsZero():
+		return engine.Home{}, claim.ErrNoRecord
+	case err != nil:
+		return engine.Home{}, claim.ErrUnavailable
+	}
+	return home, nil
+}

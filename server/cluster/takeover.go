@@ -1,0 +1,95 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"reversehttp/server/claim"
+	"reversehttp/server/cluster/engine"
+)
+
+// takeTime bounds how long a takeover may take.
+const takeTime = 2 * engine.CallTime
+
+// take makes this node the home of a claim whose home is gone, and returns nil as well if another
+// node was faster. Everybody who asks for a label at a time shares one takeover.
+func (n *Node) take(ctx context.Context, label, why string) error {
+	done := n.taking.DoChan(label, func() (any, error) {
+		ctx, cancel := context.WithTimeout(n.ended, takeTime)
+		defer cancel()
+		record, home, err := n.options.Engine.Look(ctx, label)
+		if err != nil {
+			return nil, err
+		}
+		if _, alive := n.peers.at(home); alive && !n.isSelf(home) {
+			return nil, nil
+		}
+		if !record.Released.IsZero() {
+			return nil, claim.ErrNoRecord
+		}
+		err = claim.Take(ctx, n.registry, claim.Kept{Record: record, Revision: home.Term})
+		switch {
+		case errors.Is(err, claim.ErrMoved):
+			return nil, nil // another node has it now
+		case err != nil:
+			return nil, err
+		}
+		n.figures.takeovers.WithLabelValues(why).Inc()
+		n.log.Info("claim taken over", "label", label, "from", home.Node, "term", home.Term, "why", why)
+		return nil, nil
+	})
+	select {
+	case got := <-done:
+		switch {
+		case got.Err == nil, errors.Is(got.Err, claim.ErrNoRecord):
+			return got.Err
+		}
+		return claim.ErrUnavailable
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// takesPerSecond is how many claims that nobody asks for a node takes over in a second.
+const takesPerSecond = 500
+
+// watch looks at the other nodes, and takes over this node's share of the claims whose home is gone,
+// so that their leases still end.
+func (n *Node) watch() {
+	tick := time.NewTicker(watchTime)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-n.ended.Done():
+			return
+		}
+		n.peers.look(n.ended)
+		n.pool.Sweep()
+		if n.options.Engine.State().Up {
+			n.inherit()
+		}
+	}
+}
+
+// inherit takes over claims of nodes that are gone.
+func (n *Node) inherit() {
+	select {
+	case <-n.left: // others take them
+		return
+	default:
+	}
+	var labels []string
+	n.options.Engine.Homes(func(label string, h engine.Home) bool {
+		if _, alive := n.peers.at(h); !alive && n.peers.share(label) {
+			labels = append(labels, label)
+		}
+		return len(labels) < takesPerSecond
+	})
+	for _, label := range labels {
+		if err := n.take(n.ended, label, "inherited"); err != nil && !errors.Is(err, claim.ErrNoRecord) {
+			return // the engine does not answer; later
+		}
+	}
+}
