@@ -1,6 +1,6 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
-import { parseForm } from './pages/form.js'
+import { parseForm } from './pages/multipart.js'
 
 test('a form is its names and values, in order and decoded', () => {
   const cases = [

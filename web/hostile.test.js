@@ -10,10 +10,9 @@ import { copyAs } from './pages/copy-as.js'
 import { parseEvents } from './pages/events.js'
 import { bytesOf, trimmed } from './pages/field.js'
 import { parseFilter } from './pages/filter.js'
-import { parseForm } from './pages/form.js'
 import { hexRows } from './pages/hex.js'
 import { isSecret, maskTarget, maskValue } from './pages/mask.js'
-import { parseMultipart } from './pages/multipart.js'
+import { parseForm, parseMultipart } from './pages/multipart.js'
 import { resign, schemeOf } from './pages/resign.js'
 
 let seed = 20_261_129

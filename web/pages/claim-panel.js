@@ -5,7 +5,7 @@ import { offerCopy } from './copy.js'
 import { button, by, make, say } from './element.js'
 import { keep, recall, storageOf } from './kept.js'
 import { LinkWatch } from './link-watch.js'
-import { withWholeContent } from './whole.js'
+import { mostPlaces, withPlaces, withWholeContent } from './shares.js'
 
 const words = {
   none: 'not claimed',
@@ -40,6 +40,7 @@ const pattern = '[a-z0-9]([a-z0-9\\-]*[a-z0-9])?'
 export function claimPanel(options) {
   const { page, handler, curl, claimed, released, heard, timeoutMs } = options
   const { policy, inspect = true } = options
+  const answer = withPlaces(withWholeContent(handler))
   const wish = `${page} label`
   /** @type {import('/sdk.js').Claim | undefined} */
   let claim
@@ -94,8 +95,9 @@ export function claimPanel(options) {
     if (before && !label) await end(before).catch(() => {})
     const link = new LinkWatch(heard)
     try {
-      claim = await serve(withWholeContent(handler), {
+      claim = await serve(answer, {
         label: label || undefined,
+        concurrency: mostPlaces,
         key: by('key').value || undefined,
         storage: storageOf(page),
         inspect,

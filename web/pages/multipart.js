@@ -1,6 +1,10 @@
-/** Parses multipart content, as forms with files send it (RFC 2046, 5.1; RFC 7578). */
+/**
+ * Parses the content of forms: application/x-www-form-urlencoded, and multipart content, as forms with files
+ * send it (RFC 2046, 5.1; RFC 7578).
+ */
 import { readable, trimmed, valuesOf } from './field.js'
 
+const mostPairs = 1_000
 const mostParts = 200
 const mostFields = 64
 const mostFieldBytes = 16_384
@@ -150,4 +154,15 @@ function parameter(value, name) {
     if (n.toLowerCase() === name) return quoted?.replace(/\\(["\\])/g, '$1') ?? trimmed(plain)
   }
   return undefined
+}
+
+/**
+ * Returns the names and values of a form, or of the query of a URL without its `?`, decoded as the
+ * URL standard does. Those after the first thousand are left out.
+ * @param {string} text
+ * @returns {[string, string][]}
+ */
+export function parseForm(text) {
+  // URLSearchParams skips one leading question mark, which is part of the first name here.
+  return [...new URLSearchParams(`?${text}`)].slice(0, mostPairs)
 }
