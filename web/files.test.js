@@ -23,10 +23,10 @@ function page(...paths) {
     makeZip,
     predictLength,
   }))
-  const send = (path, { method = 'GET', headers = {} } = {}) =>
+  const send = (path, { method = 'GET', headers = {}, from = '192.0.2.1' } = {}) =>
     handler(new Request(new URL(path, base), { method, headers }), {
       method,
-      remoteAddr: '192.0.2.1:5',
+      remoteAddr: `${from}:5`,
     })
   return { files, transfers, send }
 }
@@ -123,19 +123,31 @@ test('a visitor who leaves, a file that fails and one that is too short are dist
   )
 })
 
-test('so many downloads run at once, and then a visitor is asked to come again', async () => {
+test('a visitor who takes nothing has a share of the downloads, and others theirs', async () => {
   const { transfers, send } = page('a.txt', 'b.txt')
   const running = []
-  for (let i = 0; i < mostAtOnce; i++) running.push(await send('/all.zip'))
+  for (let i = 0; i < mostAtOnce / 2; i++) running.push(await send('/all.zip'))
   const refused = await send('/files/a.txt')
   assert.equal(refused.status, 503)
   assert.ok(refused.headers.get('Retry-After'))
-  await running[0].body.cancel()
+  assert.equal((await send('/files/a.txt', { from: '192.0.2.2' })).status, 200)
+  for (const { body } of running.slice(0, 2)) await body.cancel()
   assert.equal((await send('/files/a.txt')).status, 200)
   // Ended ones are forgotten in time, running ones never.
-  for (let i = 0; i < 60; i++) await (await send('/files/a.txt'))?.text?.()
+  for (let i = 0; i < 60; i++) await (await send('/files/a.txt')).text()
   assert.ok(transfers.all.length <= 50)
-  assert.equal(transfers.running.length, mostAtOnce)
+  assert.equal(transfers.running.length, mostAtOnce / 2)
+})
+
+test('several ranges have the length that they have together', async () => {
+  const files = new SharedFiles(() => {})
+  files.add([named('a.txt', 'hello world')])
+  const ranges = () =>
+    new Response('--b\r\n…', { status: 206, headers: { 'Content-Length': '123' } })
+  const handler = filesHandler(files, new Transfers(() => {}), ranges)
+  const request = new Request(`${base}files/a.txt`)
+  const { headers } = await handler(request, { method: 'GET', remoteAddr: '192.0.2.1:5' })
+  assert.equal(headers.get('Content-Length'), '123')
 })
 
 test('the length of a zip is known before it is made', async () => {

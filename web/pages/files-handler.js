@@ -54,10 +54,11 @@ function one(path, response, file, info, transfers) {
   // Caches check whether it is still the same file, and whether the visitor may still have it.
   headers.set('Cache-Control', 'private, no-cache')
   if (info.method === 'HEAD' || ![200, 206].includes(response.status)) return response
-  const [, from, to] = /^bytes (\d+)-(\d+)/.exec(headers.get('Content-Range') ?? '') ?? [0, 0, NaN]
-  const bytes = response.status === 206 ? Number(to) - Number(from) + 1 : file.size
+  // Several ranges come with more than their bytes.
+  const bytes = Number(headers.get('Content-Length') ?? file.size)
   headers.set('Content-Length', `${bytes}`)
-  const about = { name: path, address: hostOf(info.remoteAddr), from: Number(from), bytes }
+  const from = Number(/^bytes (\d+)-/.exec(headers.get('Content-Range') ?? '')?.[1] ?? 0)
+  const about = { name: path, address: hostOf(info.remoteAddr), from, bytes }
   return transfers.begin(response, about) ?? busy()
 }
 

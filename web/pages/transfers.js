@@ -1,6 +1,7 @@
 /** Downloads: who downloads what, and how much of it was sent. */
+import { Shares } from './shares.js'
 
-export const mostAtOnce = 32
+export const mostAtOnce = 64
 const mostShown = 50
 
 /**
@@ -22,6 +23,7 @@ export class Transfers {
   #all = new Map()
   #changed
   #last = 0
+  #places = new Shares(mostAtOnce)
 
   /** @param {(transfer: Transfer) => void} changed called with each that begins, progresses or ends */
   constructor(changed) {
@@ -39,14 +41,14 @@ export class Transfers {
 
   /**
    * Notes the download of a response, and returns the same response with its content counted as it is sent.
-   * Nothing is read before the visitor takes it. Returns undefined if too many run.
+   * Nothing is read before the visitor takes it. Returns undefined if the visitor's network has its share.
    * @param {Response} response
    * @param {Pick<Transfer, 'name' | 'address' | 'from' | 'bytes'>} about
    */
   begin(response, about) {
     const { body, status, headers } = response
     if (!body) return response
-    if (this.running.length >= mostAtOnce) {
+    if (!this.#places.take(about.address)) {
       void body.cancel()
       return undefined
     }
@@ -68,6 +70,7 @@ export class Transfers {
   #counted(content, transfer) {
     const reader = content.getReader()
     const moved = (/** @type {Partial<Transfer>} */ change) => {
+      if (change.state && transfer.state === 'running') this.#places.give(transfer.address)
       Object.assign(transfer, change)
       this.#changed(transfer)
     }
