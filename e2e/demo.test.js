@@ -66,6 +66,30 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     await page.close()
   })
 
+  test('hello says busy to visitors while it hangs, and goes on by the same session', async () => {
+    await open('hello')
+    const url = await page.getAttribute('a#link[href]', 'href')
+    assert.equal(page.workers().length, 1)
+    assert.equal((await visit(url)).status, 200)
+    // A page stands still while it shows a dialog.
+    const dialog = page.waitForEvent('dialog')
+    page.on('dialog', () => {})
+    await page.evaluate(() => void setTimeout(() => alert('stands still'), 0))
+    const shown = await dialog
+    for (let i = 0; i < 2; i++) {
+      const { status, fields, content } = await visit(url, { method: 'POST' })
+      assert.equal(status, 503)
+      assert.ok(Number(field(fields, 'Retry-After')) > 0)
+      assert.equal(JSON.parse(content).code, 'busy')
+    }
+    await shown.accept()
+    await page.locator('#state', { hasText: 'online' }).waitFor()
+    assert.equal((await visit(url)).status, 200)
+    await page.locator('#count', { hasText: '2' }).waitFor()
+    assert.deepEqual(faults, [])
+    await page.close()
+  })
+
   test('the pages get content whole that streams, up to a bound', async () => {
     const text = 'a'.repeat(100_000)
     await open('playground')

@@ -172,6 +172,18 @@ function served(name, start) {
     await page.close()
   })
 
+  test('waits for a request', async () => {
+    await page.evaluate(() => void (globalThis.waited = globalThis.claim.waitFor('/callback')))
+    const { content } = await until(async () => {
+      const got = await visit(`${url}callback?code=1`)
+      return got.status === 200 && got
+    }, 'the request that is waited for')
+    assert.match(`${content}`, /You can close this page/)
+    const at = await page.evaluate(async () => (await globalThis.waited).url)
+    assert.match(at, /\/callback\?code=1$/)
+    assert.equal((await visit(`${url}callback?code=1`)).status, 404)
+  })
+
   test('keeps its label when it is loaded again, and leaves its session when it is closed', async () => {
     await page.reload()
     await page.waitForFunction(() => globalThis.claim, { polling: 100 })
@@ -184,16 +196,27 @@ function served(name, start) {
     await until(() => count('opened') === count('closed'), 'the end of its sessions')
   })
 
-  test('serves in the page where a policy forbids the Worker', async () => {
-    const page = await context.newPage()
-    const url = await openServer(page, site.url, gateway, {
-      from: 'worker',
-      csp: "worker-src 'none'",
+  for (const [csp, works] of [
+    ["worker-src 'none'", false],
+    ["require-trusted-types-for 'script'; trusted-types 'none'", false],
+    ["require-trusted-types-for 'script'; trusted-types reversehttp", true],
+  ]) {
+    test(`serves ${works ? 'with a Worker' : 'in the page'} with the policy ${csp}`, async () => {
+      const page = await context.newPage()
+      await page.evaluateOnNewDocument(() => {
+        globalThis.Worker = class extends Worker {
+          constructor(...of) {
+            super(...of)
+            this.addEventListener('message', () => (globalThis.works = true), { once: true })
+          }
+        }
+      })
+      const url = await openServer(page, site.url, gateway, { from: 'worker', csp })
+      assert.equal((await visit(`${url}hello`)).status, 200)
+      assert.equal(await page.evaluate(() => !!globalThis.works), works)
+      await page.close()
     })
-    assert.equal((await visit(`${url}hello`)).status, 200)
-    assert.equal(await page.evaluate(() => 'waitFor' in globalThis.claim), true)
-    await page.close()
-  })
+  }
 
   test('rejects as serve does where the label is taken', async () => {
     const taken = await fetch(`${gateway.url}claims`, {

@@ -12,7 +12,13 @@ const policy = "default-src 'none'; style-src 'self'; img-src 'self'; connect-sr
 
 // noHTML turns a slip in showing strangers' bytes into an error instead of a hole: browsers that support it
 // refuse to parse strings as HTML.
-const noHTML = "; require-trusted-types-for 'script'; trusted-types 'none'"
+const noHTML = "; require-trusted-types-for 'script'; trusted-types "
+
+// The Trusted Types policies and workers of the pages that have any.
+var trusted = map[string]string{
+	// The connection of its claim is in a worker, which the SDK makes from a blob.
+	"/hello": "reversehttp; worker-src blob:",
+}
 
 // handlerWorker lets the playground and the mock API run code that the user wrote: in a worker, made from a
 // blob, that inherits this policy. The worker sees no document and no storage, and so no token, and the page
@@ -40,8 +46,12 @@ func policyOf(at string, html []byte, modules []string) string {
 	for _, script := range inline.FindAllSubmatch(html, -1) {
 		p += " '" + hashOf(script[1]) + "'"
 	}
-	if modules == nil {
-		return p + " 'self'" + noHTML
+	if modules != nil {
+		return p + " '" + strings.Join(modules, "' '") + "'" + handlerWorker
 	}
-	return p + " '" + strings.Join(modules, "' '") + "'" + handlerWorker
+	types, ok := trusted[at]
+	if !ok {
+		types = "'none'"
+	}
+	return p + " 'self'" + noHTML + types
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"io"
@@ -215,6 +216,7 @@ func TestEveryAddressInAPageIsServed(t *testing.T) {
 func TestPoliciesOfPages(t *testing.T) {
 	handlers := served(t)
 	runs := map[string]bool{"/playground": true, "/mock": true} // code of the user, in a worker
+	types := map[string]string{"/hello": "reversehttp"}
 	for path := range handlers {
 		if strings.Contains(path, ".") {
 			continue
@@ -224,7 +226,8 @@ func TestPoliciesOfPages(t *testing.T) {
 		if !strings.Contains(p, "default-src 'none'") || strings.Contains(p, "unsafe") || strings.Contains(p, "*") {
 			t.Errorf("%s: policy %q, want nothing by default and nothing unsafe", path, p)
 		}
-		for _, directive := range []string{"base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'", "trusted-types 'none'"} {
+		name := cmp.Or(types[path], "'none'")
+		for _, directive := range []string{"base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'", "trusted-types " + name} {
 			if want := !runs[path] || !strings.Contains(directive, "trusted-types"); want && !strings.Contains("; "+p+";", "; "+directive+";") {
 				t.Errorf("%s: policy %q has no %s", path, p, directive)
 			}
@@ -232,7 +235,7 @@ func TestPoliciesOfPages(t *testing.T) {
 		if got, want := strings.Contains(p, "connect-src 'self';"), path != "/oauth" && path != "/websub"; got != want {
 			t.Errorf("%s: policy %q lets it ask its own origin only: %v, want %v", path, p, got, want)
 		}
-		if got, want := strings.Contains(p, "blob:"), runs[path]; got != want {
+		if got, want := strings.Contains(p, "blob:"), runs[path] || path == "/hello"; got != want {
 			t.Errorf("%s: policy %q allows workers of blobs: %v, want %v", path, p, got, want)
 		}
 		script, _, _ := strings.Cut(p[strings.Index(p, "script-src "):], ";")

@@ -5,6 +5,7 @@
 import { onAbort } from './abort.js'
 import { call } from './call.js'
 import { lastWord } from './last-word.js'
+import { moduleURL } from './module-url.js'
 import { transfers } from './page-messages.js'
 import { toRequest } from './request.js'
 import type { Claim, ClaimEventMap, State, StateChangeEvent } from './claim.js'
@@ -31,18 +32,10 @@ export interface PageClaimEventMap extends Omit<ClaimEventMap, 'statechange'> {
   }
 }
 
-/** The claim that `serveFromWorker` returns: a `Claim` without `waitFor`, with more states. */
+/** The claim that `serveFromWorker` returns: a `Claim` with more states. */
 export interface PageClaim extends Omit<
   Claim,
-  | 'state'
-  | 'waitFor'
-  | 'handler'
-  | 'addEventListener'
-  | 'url'
-  | 'label'
-  | 'token'
-  | 'exchanges'
-  | 'domain'
+  'state' | 'handler' | 'addEventListener' | 'url' | 'label' | 'token' | 'exchanges' | 'domain'
 > {
   /** The public URL, with a final slash. */
   readonly url: string
@@ -86,7 +79,8 @@ export class FromPageClaim extends EventTarget {
   #life = 0
   readonly #leaveWord: ReturnType<typeof lastWord> = lastWord()
   #away = false
-  readonly #handler: Handler
+  /** @internal Answers requests; `waitFor` takes its place. */
+  handler: Handler
   readonly #worker: Worker
   readonly #options: ServeOptions
   readonly #running = new Map<string, Running>()
@@ -106,7 +100,7 @@ export class FromPageClaim extends EventTarget {
     Known: typeof ReverseHttpError,
   ) {
     super()
-    this.#handler = handler
+    this.handler = handler
     this.#Known = Known
     this.#memory = memory
     this.#worker = worker
@@ -166,6 +160,11 @@ export class FromPageClaim extends EventTarget {
   close(): Promise<void> {
     if (!this.#over.signal.aborted) this.#give({ type: 'close' })
     return this.closed.catch(() => {})
+  }
+
+  waitFor(...of: Parameters<Claim['waitFor']>): Promise<Request> {
+    const loading: Promise<typeof import('./wait.js')> = import(moduleURL('wait.js'))
+    return loading.then((m) => m.waitFor(this, ...of))
   }
 
   async delete(): Promise<void> {
@@ -302,7 +301,7 @@ export class FromPageClaim extends EventTarget {
         })
       const hints = (headers: Field[]): void => this.#give({ type: 'hints', id, headers })
       const { request, info } = toRequest(envelope, signal, open, hints)
-      const response = await this.#handler(request, info)
+      const response = await this.handler(request, info)
       if (response?.bodyUsed !== false || response.status < 200) throw new TypeError('no Response')
       const { status, body, headers } = response
       const added = info.responseHeaders.map(([name, value]): Field => [`${name}`, `${value}`])

@@ -12,6 +12,7 @@
  */
 import { onAbort } from './abort.js'
 import { FromPageClaim, revive, type PageClaim } from './page-claim.js'
+import { moduleURL } from './module-url.js'
 import { Memory, pageStorage } from './storage.js'
 import type { ReverseHttpError } from './error.js'
 import type { Handler } from './exchange.js'
@@ -42,10 +43,7 @@ export async function serveFromWorker(
 ): Promise<PageClaim> {
   const { signal, logger, storage = pageStorage(), fetch, WebSocket, ...plain } = options
   const here = import.meta.url
-  // A gateway serves the SDK as /sdk.js; in the package it is index.js beside this module.
-  const sdk = here.replace(/(sdk\/)?worker\.js(?=$|\?)/, (_, below) =>
-    below ? 'sdk.js' : 'index.js',
-  )
+  const sdk = moduleURL('index.js')
   const { serve: serveHere, ReverseHttpError: Known }: SDK = await import(sdk)
   const inPage = (): Promise<PageClaim> => serveHere(handler, options)
   const gateway = options.gateway ?? globalThis.location?.origin
@@ -94,7 +92,7 @@ async function start(here: string, sdk: string): Promise<Worker | undefined> {
   let worker: Worker | undefined
   let timer
   try {
-    const made = (worker = new Worker(url, { type: 'module', name: 'reversehttp' }))
+    const made = (worker = new Worker(trusted(url), { type: 'module', name: 'reversehttp' }))
     const able = await new Promise<boolean>((resolve) => {
       timer = setTimeout(() => resolve(false), loadMs)
       made.addEventListener('error', (event) => {
@@ -105,11 +103,33 @@ async function start(here: string, sdk: string): Promise<Worker | undefined> {
     })
     if (able) return made
   } catch {
-    // There is no Worker, or Trusted Types forbid it.
+    // There is no Worker, or Trusted Types lack the policy below.
   } finally {
     clearTimeout(timer)
     URL.revokeObjectURL(url)
   }
   worker?.terminate()
   return undefined
+}
+
+/** What makes URLs of scripts for a site with Trusted Types. */
+interface ScriptPolicy {
+  createScriptURL(url: string): string
+}
+
+let policy: ScriptPolicy | undefined
+
+/** Returns the URL as one that Trusted Types allow, if the site allows the policy `reversehttp`. */
+function trusted(url: string): string {
+  const { trustedTypes } = globalThis as {
+    trustedTypes?: { createPolicy(name: string, rules: ScriptPolicy): ScriptPolicy }
+  }
+  if (!trustedTypes) return url
+  try {
+    // Only this module has it, and only for the Worker that it makes.
+    policy ??= trustedTypes.createPolicy('reversehttp', { createScriptURL: (of) => of })
+    return policy.createScriptURL(url)
+  } catch {
+    return url
+  }
 }

@@ -41,13 +41,13 @@ const facts = {
   session: 'http://gateway.test/session',
   claim: 'http://gateway.test/claim',
 }
-const envelope = (id) => ({
+const envelope = (id, path) => ({
   type: 'request',
   id,
   method: 'POST',
-  url: 'http://demo.test/',
+  url: `http://demo.test/${path}`,
   base: 'http://demo.test/',
-  target: '/',
+  target: `/${path}`,
   headers: [],
   timeoutMs: 1000,
   content: new Uint8Array(),
@@ -64,8 +64,8 @@ async function serving(handler) {
   return { claim, states }
 }
 
-const request = (id, { inMs = 60_000, life = 0 } = {}) =>
-  worker.say({ type: 'request', envelope: envelope(id), beginBy: Date.now() + inMs, life })
+const request = (id, { inMs = 60_000, life = 0, path = '' } = {}) =>
+  worker.say({ type: 'request', envelope: envelope(id, path), beginBy: Date.now() + inMs, life })
 const said = (id) => worker.heard.filter((message) => message.id === id).map(({ type }) => type)
 
 test('a request is begun in time, and refused when it is late', async () => {
@@ -173,4 +173,22 @@ test('the logger gets errors only while nobody listens', async () => {
   claim.removeEventListener('error', listener)
   fail('third')
   assert.deepEqual(logged, ['first', 'third'])
+})
+
+test('a request is waited for, and its path is no longer the handler’s', async () => {
+  const { claim } = await serving(() => new Response(null, { status: 418 }))
+  const waited = claim.waitFor('/callback')
+  await helper('wait')
+  await new Promise(setImmediate) // it waits from then on
+  for (const [id, path] of [
+    ['x1', 'callback?code=1'],
+    ['x2', 'callback?code=2'],
+    ['x3', 'other'],
+  ]) {
+    request(id, { path })
+    await until(() => said(id).length === 2)
+  }
+  assert.equal((await waited).url, 'http://demo.test/callback?code=1')
+  const statuses = worker.heard.filter(({ type }) => type === 'answered').map((m) => m.status)
+  assert.deepEqual(statuses, [200, 404, 418])
 })
