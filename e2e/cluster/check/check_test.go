@@ -102,10 +102,10 @@ func TestEachRuleIsChecked(t *testing.T) {
 				{"at":36,"kind":"begin","id":"v5","exchange":"b-2","attempt":4,"session":"u"}`, "I2", "v5 was begun 4 times",
 		},
 		"a handler had it after all": {
-			"", `{"at":99,"kind":"begin","id":"v6","exchange":"c-1","attempt":1,"session":"u"}`, "I3", "no handler had it, and one did",
+			"", `{"at":99,"kind":"begin","id":"v6","exchange":"c-1","attempt":1,"session":"u"}`, "I3", "no handler had it, but one did",
 		},
 		"no handler had it after all": {
-			`"code":"no_handler","handed":"?0"`, `"code":"session_lost","handed":"?1"`, "I3", "a handler had it, and none did",
+			`"code":"no_handler","handed":"?0"`, `"code":"session_lost","handed":"?1"`, "I3", "a handler had it, but none did",
 		},
 		"an error at a node that was left alone": {
 			`"id":"v4","left":true`, `"id":"v4","status":502,"code":"session_lost"`, "I4", "v4 at node b",
