@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { chatHandler } from './pages/chat-handler.js'
-import { mostKept, mostMembers, mostOfOne, nameOf, Room } from './pages/chat-room.js'
+import {
+  mostJoins,
+  mostKept,
+  mostKeptText,
+  mostMembers,
+  mostOfOne,
+  nameOf,
+  Room,
+} from './pages/chat-room.js'
 import { parseEvents } from './pages/events.js'
 import { Pulse } from './pages/pulse.js'
 
@@ -186,6 +194,52 @@ test('a socket sends and receives, and gets the reason of a refusal', async (t) 
   assert.equal(room.members.size, 0)
 })
 
+test('a socket that goes on with what is refused is let go, however little it takes', async (t) => {
+  const { room, send } = chat(t)
+  let sent = 0
+  let closed
+  const socket = { bufferedAmount: 0, send: () => sent++, close: (code) => (closed = code) }
+  send('/socket', { upgrade: () => socket })
+  for (let i = 0; i < 10_000; i++) socket.onmessage({ data: i % 2 ? new ArrayBuffer(2) : ' ' })
+  assert.equal(closed, 1008)
+  assert.equal(room.members.size, 0)
+  assert.ok(sent < 30, `${sent} messages`)
+})
+
+test('who comes and goes makes little noise', async (t) => {
+  const { room, send, pass } = chat(t)
+  const heard = []
+  const member = (address) => ({
+    name: 'a',
+    by: 'events',
+    address,
+    hear: (type) => heard.push(type),
+  })
+  room.join(member('198.51.100.1'))
+  heard.length = 0
+  let came = 0
+  for (let i = 0; i < 100; i++) {
+    const response = send('/events')
+    if (response.status === 200) came++
+    else assert.equal(response.status, 429)
+    await response.body.cancel()
+  }
+  assert.equal(came, mostJoins)
+  assert.deepEqual(heard, [])
+  pass(1_000)
+  room.tellWho()
+  room.tellWho()
+  assert.deepEqual(heard, ['here'])
+})
+
+test('what is kept is bounded as a whole, and has no control characters', (t) => {
+  const { room } = chat(t)
+  const say = (text) => room.say({ from: 'ann', text, host: true })
+  assert.equal(say('a\u0000\u001b[1m\tb\nc').text, 'a[1m\tb\nc')
+  for (let i = 0; i < mostKept; i++) say('x'.repeat(2_000))
+  assert.equal(room.said.length, mostKeptText / 2_000)
+})
+
 test('the page of a visitor runs one script, and may ask its own chat only', async (t) => {
   const { send } = chat(t)
   const response = send('/')
@@ -198,6 +252,7 @@ test('the page of a visitor runs one script, and may ask its own chat only', asy
 
 test('a name is one line', () => {
   assert.equal(nameOf(' a\n b\u0000 '), 'a b')
+  assert.equal(nameOf('\u202etsoh\u2066'), 'tsoh')
   assert.equal(nameOf('x'.repeat(99)).length, 40)
   for (const none of ['', null, 5, ' ']) assert.equal(nameOf(none), 'somebody')
 })

@@ -21,6 +21,8 @@ const quietMs = 15_000
 const mostWaiting = 300
 const mostWaitingBytes = 1 << 20
 const messageBytes = 16 * 1024
+// After so many refused messages in a row, the member is removed.
+const mostRefused = 20
 
 /**
  * Returns the handler.
@@ -61,7 +63,8 @@ function events(room, pulse, request, info, who) {
   if (info.method === 'HEAD') return new Response(null, { headers })
   const after = Number(request.headers.get('Last-Event-ID')) || 0
   const encoder = new TextEncoder()
-  let joined = false
+  /** @type {ReturnType<Room['join']>} */
+  let refused
   let leave = () => {}
   /** @type {ReadableStream<Uint8Array>} */
   const content = new ReadableStream(
@@ -90,16 +93,16 @@ function events(room, pulse, request, info, who) {
         }
         // EventSource reports that it is open only after it receives something.
         write(': welcome\n\n')
-        joined = room.join(member, after)
-        if (!joined) leave()
+        refused = room.join(member, after)
+        if (refused) leave()
       },
       cancel: () => leave(),
     },
     { highWaterMark: mostWaiting },
   )
-  if (joined) return new Response(content, { headers })
+  if (!refused) return new Response(content, { headers })
   void content.cancel()
-  return full()
+  return notIn(refused)
 }
 
 /**
@@ -134,22 +137,32 @@ function socket(room, upgrade, who) {
       taken.close(1008, 'too slow')
     },
   }
-  // If the room is full, the visitor gets an answer instead of a connection that ends at once.
-  if (!room.join(member)) return full()
-  taken = upgrade({ messageBytes })
-  for (const text of first) taken.send(text)
-  taken.onmessage = ({ data }) => {
+  // If there is no room, the visitor gets an answer instead of a connection that ends at once.
+  const refused = room.join(member)
+  if (refused) return notIn(refused)
+  const mine = (taken = upgrade({ messageBytes }))
+  for (const text of first) mine.send(text)
+  let inVain = 0
+  mine.onmessage = ({ data }) => {
+    // Messages may still arrive after the member was removed.
+    if (!room.members.has(member)) return
     const said = room.say({ from: who.name, text: textOf(data), address: who.address })
-    if (typeof said === 'string') taken?.send(JSON.stringify({ type: 'refused', why: why[said] }))
+    if (typeof said === 'object') inVain = 0
+    else if (++inVain < mostRefused) mine.send(JSON.stringify({ type: 'refused', why: why[said] }))
+    else {
+      room.leave(member)
+      mine.close(1008, 'too fast')
+    }
   }
-  taken.onclose = () => room.leave(member)
+  mine.onclose = () => room.leave(member)
   return undefined
 }
 
 /** @param {unknown} data */
 function textOf(data) {
+  if (typeof data !== 'string') return undefined
   try {
-    return JSON.parse(String(data)).text
+    return JSON.parse(data).text
   } catch {
     return data
   }
@@ -193,8 +206,12 @@ const why = {
 // Below a path a visitor's page has its own origin, and a chat is open to everyone who has its URL.
 const fields = { 'Cache-Control': 'no-store', 'Access-Control-Allow-Origin': '*' }
 
-function full() {
-  return answer(503, 'The chat is full.', { 'Retry-After': '30' })
+/** @param {'full' | 'often'} refused */
+function notIn(refused) {
+  if (refused === 'full') {
+    return answer(503, 'The chat is full.', { 'Retry-After': '30' })
+  }
+  return answer(429, 'You join too often. Try again later.', { 'Retry-After': '10' })
 }
 
 /** @param {string} allow */

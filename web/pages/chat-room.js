@@ -1,14 +1,19 @@
 /** A chat: who is present, and what was said. Everything that strangers can add is bounded. */
 import { networkOf } from './address.js'
+import { Rate } from './rate.js'
 
 export const mostMembers = 60
 export const mostOfOne = 6
 export const mostKept = 200
+/** The most characters of all stored messages, which each new member receives at once. */
+export const mostKeptText = 100_000
 export const mostText = 2_000
+export const mostJoins = 20
 const mostName = 40
 const mostPosts = 10
-const postsMs = 10_000
-const mostAddresses = 1_000
+const rateMs = 10_000
+// Each change goes to every member, so strangers who join and leave could cause many messages.
+const whoMs = 1_000
 
 /**
  * @typedef {object} Said
@@ -30,9 +35,12 @@ export class Room {
   said = []
   /** @type {Set<Member>} */
   members = new Set()
-  /** @type {Map<string, { posts: number, sinceMs: number }>} by network, the newest last */
-  #posts = new Map()
+  #posts
+  #joins
   #last = 0
+  #saidWhoMs = -Infinity
+  /** Whether the members have changed since `here` was last sent. */
+  #stale = false
   #changed
   #now
 
@@ -43,27 +51,31 @@ export class Room {
   constructor(changed, now = Date.now) {
     this.#changed = changed
     this.#now = now
+    this.#posts = new Rate(mostPosts, rateMs, now)
+    this.#joins = new Rate(mostJoins, rateMs, now)
   }
 
   /**
-   * Admits a member, who first receives the messages after `id`, and then all new ones. Returns false if too
-   * many are here.
+   * Admits a member, who first receives the messages after `id`, and then all new ones. Returns the
+   * reason if it does not.
    * @param {Member} member
    * @param {number} [id]
+   * @returns {'full' | 'often' | undefined}
    */
   join(member, id = 0) {
     const network = networkOf(member.address)
     const mine = [...this.members].filter(({ address }) => networkOf(address) === network)
-    if (this.members.size >= mostMembers || mine.length >= mostOfOne) return false
+    if (this.members.size >= mostMembers || mine.length >= mostOfOne) return 'full'
+    if (!this.#joins.may(member.address)) return 'often'
     for (const said of this.said) if (said.id > id) member.hear('said', said)
     this.members.add(member)
-    this.#tellWho()
-    return true
+    this.#moved()
+    return undefined
   }
 
   /** @param {Member} member */
   leave(member) {
-    if (this.members.delete(member)) this.#tellWho()
+    if (this.members.delete(member)) this.#moved()
   }
 
   /**
@@ -72,14 +84,17 @@ export class Room {
    * @returns {Said | 'empty' | 'long' | 'fast'}
    */
   say({ from, text, host = false, address = '' }) {
-    const trimmed = typeof text === 'string' ? text.trim() : ''
+    const trimmed = typeof text === 'string' ? text.replace(unseen, '').trim() : ''
     if (!trimmed) return 'empty'
     if (trimmed.length > mostText) return 'long'
-    if (!host && !this.#mayPost(networkOf(address))) return 'fast'
+    if (!host && !this.#posts.may(address)) return 'fast'
     /** @type {Said} */
     const said = { id: ++this.#last, from: nameOf(from), host, text: trimmed, at: this.#now() }
     this.said.push(said)
-    if (this.said.length > mostKept) this.said.shift()
+    let length = this.said.reduce((sum, { text }) => sum + text.length, 0)
+    while (this.said.length > mostKept || length > mostKeptText) {
+      length -= this.said.shift()?.text.length ?? 0
+    }
     for (const { hear } of this.members) hear('said', said)
     this.#changed()
     return said
@@ -90,32 +105,33 @@ export class Room {
     return [...this.members].map(({ name, by }) => ({ name, by }))
   }
 
-  #tellWho() {
-    const { here } = this
-    for (const { hear } of this.members) hear('here', here)
+  #moved() {
+    this.#stale = true
+    this.tellWho()
     this.#changed()
   }
 
-  /** @param {string} network */
-  #mayPost(network) {
+  /** Tells the members who is here if that has changed, at most once a second. Call it repeatedly. */
+  tellWho = () => {
     const now = this.#now()
-    let count = this.#posts.get(network)
-    if (!count || now - count.sinceMs >= postsMs) count = { posts: 0, sinceMs: now }
-    this.#posts.delete(network)
-    this.#posts.set(network, count)
-    for (const [oldest] of this.#posts) {
-      if (this.#posts.size <= mostAddresses) break
-      this.#posts.delete(oldest)
-    }
-    return ++count.posts <= mostPosts
+    if (!this.#stale || now - this.#saidWhoMs < whoMs) return
+    this.#stale = false
+    this.#saidWhoMs = now
+    const { here } = this
+    for (const { hear } of this.members) hear('here', here)
   }
 }
+
+// Control characters, except for tabs and line breaks.
+const unseen = /[\x00-\x08\x0b-\x1f\x7f]/g
+// Control characters, and those that change the direction of the text around them (Unicode, UAX 9).
+const noName = /[\s\x00-\x1f\x7f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+/g
 
 /**
  * Returns a name that fits into one line.
  * @param {unknown} name
  */
 export function nameOf(name) {
-  const clean = typeof name === 'string' ? name.replace(/[\s\x00-\x1f\x7f]+/g, ' ').trim() : ''
+  const clean = typeof name === 'string' ? name.replace(noName, ' ').trim() : ''
   return clean.slice(0, mostName) || 'somebody'
 }

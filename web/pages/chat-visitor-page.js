@@ -11,6 +11,7 @@ h1 { margin: 0; font-size: 1.125rem }
 #log { flex: 1; min-height: 0; margin: 0; padding: .5rem 0; border-block: 1px solid var(--line); overflow: auto; list-style: none }
 #log li { margin: .5rem 0; overflow-wrap: anywhere }
 #log b { margin-right: .5rem; color: var(--accent) }
+#log small { margin-right: .5rem; padding: .05rem .4rem; border: 1px solid var(--accent); border-radius: 1rem; color: var(--accent) }
 #log p { margin: 0; white-space: pre-wrap }
 #said { min-height: 1.5rem; margin: .25rem 0; color: var(--faint); font-size: .875rem }
 .row { display: flex; gap: .5rem }

@@ -107,9 +107,14 @@
     if (id <= newest) return
     newest = id
     const name = document.createElement('b')
-    name.append(host && from !== 'host' ? `${from} (host)` : from)
+    name.append(from)
     const line = document.createElement('p')
-    line.append(name, text)
+    // Text of a visitor affects only its own line, and cannot imitate this mark.
+    const mark = document.createElement('small')
+    mark.append('host')
+    const words = document.createElement('bdi')
+    words.append(text)
+    line.append(name, ...(host ? [mark] : []), words)
     const item = document.createElement('li')
     item.append(line)
     const log = by('log')

@@ -12,6 +12,7 @@ let unseen = 0
 
 const pulse = new Pulse()
 const room = new Room(draw)
+pulse.listen(room.tellWho)
 
 // Visitors get it with their page, so it is loaded before one comes.
 const response = await fetch('/chat-visitor.js')
