@@ -115,7 +115,8 @@ function build(
   const apart = body instanceof ReadableStream && !('duplex' in Request.prototype)
   if (apart) init.body = null
   const request = new Request(routed(url, base), init)
-  if (apart) carry(request, new Response(body, { headers }))
+  // The Request of Firefox has no member body. There the one with bytes keeps them, for fetch.
+  if (apart || !('body' in Request.prototype)) carry(request, new Response(body, { headers }))
   // Request refuses some methods and converts others to upper case. This keeps what the visitor sent.
   if (request.method !== method) Object.defineProperty(request, 'method', { value: method })
   return request

@@ -180,3 +180,18 @@ describe('where Request takes no stream', () => {
     assert.equal((await exchange({ ...streamed, method: 'GET' })).body, 'true ')
   })
 })
+
+test('where Request has no body, as in Firefox, short content is read by it all the same', async (t) => {
+  const body = Object.getOwnPropertyDescriptor(Request.prototype, 'body')
+  delete Request.prototype.body
+  t.after(() => Object.defineProperty(Request.prototype, 'body', body))
+  const { exchange } = await serving(t, async (r) => {
+    const copies = [r.clone(), new Request(r.clone())]
+    const read = await Promise.all([r.body, copies[0].body].map((of) => new Response(of).text()))
+    return Response.json([...read, await copies[1].text()])
+  })
+  const answer = await exchange({ method: 'POST', body: 'inside' })
+  assert.equal(answer.body, '["inside","inside","inside"]')
+  const none = await serving(t, (r) => new Response(`${r.body}`))
+  assert.equal((await none.exchange({ method: 'GET' })).body, 'null')
+})
