@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { writeLog } from './pages/ask-log.js'
-import { askHandler, mostOfOne, mostQuestions, Questions } from './pages/questions.js'
+import { askHandler, mostInMinute, mostOfOne, mostQuestions, Questions } from './pages/questions.js'
 
 const base = 'http://ann.localhost:8080/'
 const json = { 'Content-Type': 'application/json' }
@@ -238,22 +238,36 @@ test('a URL that is let go leaves no question waiting', async () => {
 })
 
 test('nobody pushes out an answer that somebody comes back for', async () => {
-  const { questions, send, ask } = page()
+  const { questions, send, ask, pass } = page()
   const later = { Prefer: 'respond-async' }
+  const spam = async (i) => {
+    pass(2_000)
+    const { url } = await (await ask(`spam ${i}`, later)).json()
+    await send(url, { method: 'DELETE' })
+    return url
+  }
   const { url } = await (await ask('Ship it?', later)).json()
   questions.end(questions.waiting()[0].id, 'answered', 'Yes')
-  for (let i = 0; i < 300; i++) {
-    const { url } = await (await ask(`spam ${i}`, later)).json()
-    await send(url, { method: 'DELETE' })
-  }
+  for (let i = 0; i < 300; i++) await spam(i)
   assert.equal(await (await send(url)).text(), 'Yes\n')
-  const { url: first } = await (await ask('spam', later)).json()
-  await send(first, { method: 'DELETE' })
-  for (let i = 0; i < 300; i++) {
-    const { url } = await (await ask(`spam ${i}`, later)).json()
-    await send(url, { method: 'DELETE' })
-  }
+  const first = await spam(0)
+  for (let i = 0; i < 300; i++) await spam(i)
   assert.equal((await send(first)).status, 404)
+})
+
+test('who asks and takes back again and again is refused in time', async () => {
+  const { questions, send, ask, pass } = page()
+  const asks = async (from) => {
+    const response = await ask('?', { Prefer: 'respond-async' }, { from })
+    if (response.status === 202) await send((await response.json()).url, { method: 'DELETE' })
+    return response.status
+  }
+  for (let i = 0; i < mostInMinute; i++) assert.equal(await asks('192.0.2.1:5'), 202)
+  assert.equal(await asks('192.0.2.1:5'), 429)
+  assert.equal(await asks('192.0.2.2:5'), 202)
+  pass(60_000)
+  assert.equal(await asks('192.0.2.1:5'), 202)
+  assert.deepEqual(questions.waiting(), [])
 })
 
 test('the addresses of one network of IPv6 have one share', async () => {

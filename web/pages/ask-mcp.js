@@ -75,7 +75,9 @@ export function askMcp(sdk, pulse, questions) {
     if (!text) return said('The question is empty.', true)
     const trimmed = options.map((option) => option.trim()).filter(Boolean)
     const ended = await calls.ask({ text, options: [...new Set(trimmed)] }, info, mcpReq)
-    if (!ended) return said('Too many questions wait already. Ask again later.', true)
+    if (!ended) {
+      return said('Too many questions wait already, or you ask too often. Ask again later.', true)
+    }
     if (ended.state === 'answered') return said(ended.answer)
     return said(words[/** @type {keyof typeof words} */ (ended.state)], true)
   }

@@ -36,7 +36,7 @@ const mcp = later(async () => {
       if (!mustAsk(tool)) return ''
       const text = `${tool.name} ${JSON.stringify(args)}\n${noteOf(args)}`
       const ended = await calls.ask({ text, options: ['allow'] }, info, mcpReq)
-      if (!ended) return 'Too many calls wait for the person already.'
+      if (!ended) return 'Too many calls wait for the person already, or you call too often.'
       return refusals[ended.state] ?? ''
     },
   })

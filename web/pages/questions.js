@@ -5,9 +5,12 @@
 import { hostOf, networkOf } from './address.js'
 import { askerPage, answerPage } from './asker-page.js'
 import { hexOf } from './hex.js'
+import { Rate } from './rate.js'
 
 export const mostQuestions = 50
 export const mostOfOne = 5
+/** The most questions that a network asks in a minute, also if it withdraws them. */
+export const mostInMinute = 30
 export const mostText = 4_000
 export const mostOptions = 10
 export const mostOption = 100
@@ -42,6 +45,7 @@ export class Questions {
   #waiting = new Map()
   #changed
   #now
+  #rate
 
   /**
    * @param {(question: Question) => void} changed
@@ -50,6 +54,7 @@ export class Questions {
   constructor(changed, now = Date.now) {
     this.#changed = changed
     this.#now = now
+    this.#rate = new Rate(mostInMinute, 60_000, now)
   }
 
   /** @param {string} id */
@@ -68,7 +73,7 @@ export class Questions {
   }
 
   /**
-   * Adds a question, unless too many wait.
+   * Adds a question, unless too many wait or the asker asks too often.
    * @param {Omit<Question, 'id' | 'askedAt' | 'state' | 'answer' | 'expiresAt'> & { forMs: number }} asked
    * @returns {Question | undefined}
    */
@@ -77,6 +82,7 @@ export class Questions {
     const network = networkOf(asked.address)
     const mine = waiting.filter(({ address }) => networkOf(address) === network)
     if (waiting.length >= mostQuestions || mine.length >= mostOfOne) return undefined
+    if (!this.#rate.may(asked.address)) return undefined
     const now = this.#now()
     /** @type {Question} */
     const question = {
@@ -183,7 +189,8 @@ export function askHandler(questions, mcp) {
     const forMs = later ? asyncMs : info.timeoutMs
     const question = questions.add({ ...read, address: hostOf(info.remoteAddr), later, forMs })
     if (!question) {
-      return reply.problem(429, 'Too many questions wait already.', { 'Retry-After': '60' })
+      const why = 'Too many questions wait already, or you ask too often. Ask again later.'
+      return reply.problem(429, why, { 'Retry-After': '60' })
     }
     const url = `${info.base}questions/${question.id}`
     if (later) {
