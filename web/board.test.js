@@ -18,6 +18,13 @@ test('a board has its bounds', () => {
   assert.throws(() => board.remove(1), /no note 1/)
 })
 
+test('a number of a note is not given again, since a call that waits may name it', () => {
+  const board = new Board(() => {})
+  const id = board.add('the newest')
+  board.remove(id)
+  assert.equal(board.add('another'), id + 1)
+})
+
 test('a reload keeps the board, and nothing that is no board', () => {
   const board = new Board(() => {})
   board.add('kept')

@@ -18,6 +18,8 @@ export class Board {
     notes: [{ id: 1, text: 'Have an agent add a note', done: false }],
   }
   #changed
+  /** The last number of a note. Numbers are not used again, since a waiting call may name one. */
+  #last = 0
 
   /**
    * @param {(id?: number) => void} changed called after each change, with the id of the changed note
@@ -54,7 +56,7 @@ export class Board {
   add(text) {
     const { notes } = this.#state
     if (notes.length >= mostNotes) throw new Error('The board is full. Remove a note first.')
-    const id = 1 + Math.max(0, ...notes.map((note) => note.id))
+    const id = (this.#last = 1 + Math.max(this.#last, ...notes.map((note) => note.id)))
     notes.push({ id, text: text.slice(0, mostText), done: false })
     this.#changed(id)
     return id
