@@ -10,6 +10,7 @@ import { copyAs } from './pages/copy-as.js'
 import { parseEvents } from './pages/events.js'
 import { bytesOf, trimmed } from './pages/field.js'
 import { parseFilter } from './pages/filter.js'
+import { namedBy } from './pages/feed.js'
 import { hexRows } from './pages/hex.js'
 import { isSecret, maskTarget, maskValue } from './pages/mask.js'
 import { parseForm, parseMultipart } from './pages/multipart.js'
@@ -272,8 +273,11 @@ test('long runs of anything come to an end', () => {
     '=;',
     '?=',
     ' a',
+    '<link',
+    '<link rel=',
   ]) {
     const text = sign.repeat(60_000)
+    namedBy(text, text, 'http://x/')
     parseFilter(text)
     parseForm(text)
     parseEvents(text)

@@ -170,4 +170,7 @@ test('a feed names its hub in a field or in its content', () => {
   for (const none of ['<javascript:alert(1)>; rel=hub', '<x>; rel=next', '<']) {
     assert.deepEqual(namedBy(none, '', at), { hub: undefined, topic: at })
   }
+  // An element ends before the next begins, or a text of beginnings would be read again from each.
+  const open = '<link rel="hub" href="https://hub.example/" <p>'
+  assert.deepEqual(namedBy('<a <https://b.example/>; rel=next', open, at).hub, undefined)
 })

@@ -90,13 +90,13 @@ export function namedBy(field, content, base) {
       if (/^https?:$/.test(url.protocol)) found[rel] ??= url.href
     }
   }
-  for (const [, href, parameters] of (field ?? '').matchAll(/<([^>]*)>([^<]*)/g)) {
+  for (const [, href, parameters] of (field ?? '').matchAll(/<([^<>]*)>([^<]*)/g)) {
     note(/;\s*rel\s*=\s*"?([^";,]+)/i.exec(parameters)?.[1] ?? '', href)
   }
   if (!found.hub) {
     for (const [, attributes] of content
       .slice(0, mostBytes)
-      .matchAll(/<(?:atom:)?link\b([^>]*)>/gi)) {
+      .matchAll(/<(?:atom:)?link\b([^<>]*)>/gi)) {
       const of = (/** @type {string} */ name) =>
         new RegExp(`\\s${name}\\s*=\\s*["']([^"']*)`, 'i')
           .exec(attributes)?.[1]
