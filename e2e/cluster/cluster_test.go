@@ -115,6 +115,7 @@ func (c *Nodes) answers(t *testing.T, label string, but *Node) {
 }
 
 func TestHomesAreKilledAndHandlersAnswerOnce(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	const visitors = 8
 	var begun atomic.Int64
@@ -178,6 +179,7 @@ func TestHomesAreKilledAndHandlersAnswerOnce(t *testing.T) {
 }
 
 func TestAPausedHomeIsReplacedAndComesBack(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	serve(t, c, "demo", echo)
 	c.answers(t, "demo", nil)
@@ -205,6 +207,7 @@ func TestAPausedHomeIsReplacedAndComesBack(t *testing.T) {
 }
 
 func TestTrafficGoesOnWithoutNATS(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	serve(t, c, "demo", echo)
 	c.answers(t, "demo", nil)

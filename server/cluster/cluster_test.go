@@ -194,8 +194,10 @@ func (w *world) visitAt(at *testNode, method, label, content string) (int, strin
 func echo(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }
 
 func TestAnyNodeTakesAnyRequest(t *testing.T) {
+	t.Parallel()
 	for _, transport := range []reversehttp.Transport{reversehttp.TransportLink, reversehttp.TransportStream, reversehttp.TransportPoll} {
 		t.Run(string(transport), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, 3)
 			w.serve("demo", echo, transport)
 			for _, size := range []int{0, 1, 70_000, 1 << 20} {
@@ -218,6 +220,7 @@ func TestAnyNodeTakesAnyRequest(t *testing.T) {
 }
 
 func TestALabelHasOneOwner(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 3)
 	var won, lost atomic.Int64
 	var racing sync.WaitGroup
@@ -248,6 +251,7 @@ func TestALabelHasOneOwner(t *testing.T) {
 }
 
 func TestClaimsOfANodeThatWasKilledAreTakenOver(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 3)
 	s := w.serve("demo", func(rw http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(rw, "here") }, reversehttp.TransportAuto)
 	if status, _, err := w.visit(http.MethodGet, "demo", nil); status != http.StatusOK || err != nil {
@@ -274,8 +278,10 @@ func TestClaimsOfANodeThatWasKilledAreTakenOver(t *testing.T) {
 }
 
 func TestHandlersThatRunWhileTheirHomeIsKilledAnswerOnce(t *testing.T) {
+	t.Parallel()
 	for _, transport := range []reversehttp.Transport{reversehttp.TransportLink, reversehttp.TransportStream, reversehttp.TransportPoll} {
 		t.Run(string(transport), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, 3)
 			const visitors = 8
 			var begun atomic.Int64
@@ -313,6 +319,7 @@ func TestHandlersThatRunWhileTheirHomeIsKilledAnswerOnce(t *testing.T) {
 }
 
 func TestAClaimIsChangedAndEndedByWayOfAnyNode(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 3)
 	resp, err := w.client.Post("http://gateway.example/claims", "application/json", strings.NewReader(`{"label":"demo","token":"secret"}`))
 	if err != nil || resp.StatusCode != http.StatusCreated {
@@ -351,6 +358,7 @@ func TestAClaimIsChangedAndEndedByWayOfAnyNode(t *testing.T) {
 }
 
 func TestNodesWithOtherSettingsDoNotJoin(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 1)
 	e, err := w.engine.Connect(t.Context(), engine.Options{Node: "other", Run: "r"})
 	if err != nil {
