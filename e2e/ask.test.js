@@ -6,6 +6,7 @@ import { accessible } from './accessible.js'
 import { noBrowser, startBrowser } from './browser.js'
 import { openDemo } from './demo-page.js'
 import { Gateway } from './gateway.js'
+import { until } from './until.js'
 import { field, visit } from './visitor.js'
 
 const form = ['Content-Type', 'application/x-www-form-urlencoded']
@@ -101,6 +102,71 @@ describe('ask me', { skip: noBrowser }, () => {
     await answered
     await asker.locator('.answer', { hasText: 'Yes' }).waitFor()
     await asker.context().close()
+    await close()
+  })
+
+  /** Has the page be hidden, in a browser whose pages show no notifications themselves: Chrome on Android. */
+  const onAndroid = () =>
+    page.evaluate(() => {
+      Object.defineProperty(document, 'hidden', { get: () => true })
+      globalThis.Notification = class {
+        static permission = 'granted'
+        constructor() {
+          throw new TypeError('Illegal constructor')
+        }
+      }
+    })
+
+  test('a notification is shown by a service worker, and leads to the tab that rang', async () => {
+    await open({ permissions: ['notifications'] })
+    const context = page.context()
+    const other = await context.newPage()
+    await other.goto(page.url())
+    await other.locator('#state[data-state="online"]').waitFor()
+    await onAndroid()
+    const asking = ask('question=Ship+it%3F&option=yes&from=CI', form)
+    const notes = () =>
+      page.evaluate(async () => {
+        const registration = await navigator.serviceWorker.getRegistration('/ask/')
+        const shown = (await registration?.getNotifications()) ?? []
+        return shown.map(({ title, body }) => [title, body])
+      })
+    await until(async () => (await notes()).length, 'the notification')
+    assert.deepEqual(await notes(), [['CI asks', 'Ship it?']])
+    for (const tab of [page, other]) {
+      await tab.evaluate(() =>
+        navigator.serviceWorker.addEventListener('message', () => (globalThis.focused = true)),
+      )
+    }
+    // Only a click of a person may focus a tab, and no program clicks on a notification.
+    await context.serviceWorkers()[0].evaluate(async () => {
+      const [notification] = await globalThis.registration.getNotifications()
+      globalThis.WindowClient.prototype.focus = function () {
+        this.postMessage('focused')
+      }
+      globalThis.dispatchEvent(new NotificationEvent('notificationclick', { notification }))
+    })
+    await page.waitForFunction(() => globalThis.focused)
+    assert.equal(await other.evaluate(() => globalThis.focused), undefined)
+    assert.deepEqual(await notes(), [])
+    await card('Ship it?').getByRole('button', { name: 'yes' }).click()
+    assert.equal((await asking).status, 200)
+    await close()
+  })
+
+  test('a page that can show no notification says that it must stay in front', async () => {
+    await open()
+    // This browser has no service workers.
+    await page.addInitScript(() => {
+      globalThis.ServiceWorkerContainer.prototype.register = () => Promise.reject(new TypeError())
+    })
+    await page.reload()
+    await page.locator('#state[data-state="online"]').waitFor()
+    await onAndroid()
+    const asking = ask('question=Ship+it%3F&option=yes', form)
+    await page.locator('#notify-note', { hasText: 'keep this page in front' }).waitFor()
+    await card('Ship it?').getByRole('button', { name: 'yes' }).click()
+    assert.equal((await asking).status, 200)
     await close()
   })
 

@@ -18,6 +18,9 @@ const noHTML = "; require-trusted-types-for 'script'; trusted-types "
 var trusted = map[string]string{
 	// The connection of its claim is in a worker, which the SDK makes from a blob.
 	"/hello": "reversehttp; worker-src blob:",
+	// A service worker shows their notifications. This policy makes its URL and no other (notifier.js).
+	"/ask":   "bell; worker-src 'self'",
+	"/inbox": "bell; worker-src 'self'",
 }
 
 // handlerWorker lets the playground and the mock API run code that the user wrote: in a worker, made from a

@@ -216,7 +216,7 @@ func TestEveryAddressInAPageIsServed(t *testing.T) {
 func TestPoliciesOfPages(t *testing.T) {
 	handlers := served(t)
 	runs := map[string]bool{"/playground": true, "/mock": true} // code of the user, in a worker
-	types := map[string]string{"/hello": "reversehttp"}
+	types := map[string]string{"/hello": "reversehttp", "/ask": "bell", "/inbox": "bell"}
 	for path := range handlers {
 		if strings.Contains(path, ".") {
 			continue

@@ -1,17 +1,22 @@
 /** Calls the person to the page by a sound, and by a notification if they allow it. */
-import { keep, recall } from './kept.js'
 import { say, visible } from './element.js'
+import { Notifier } from './notifier.js'
+import { setting } from './setting.js'
 
 const notes = [880, 1174.66]
 const noteS = 0.18
 // Askers who leave again and again must not ring all the time.
 const restMs = 2_000
 
+const phone = matchMedia('(pointer: coarse)').matches
+const keepInFront = 'There are no notifications here: keep this page in front.'
+const sleeps = ' Phones let hidden pages sleep after some minutes.'
+
 export class Bell {
   #sound
   #notify
   #said
-  #page
+  #notifier
   #rangMs = -restMs
   /** @type {AudioContext | undefined} */
   #audio
@@ -23,21 +28,20 @@ export class Bell {
    * @param {{ page?: string, rings?: boolean }} [options] the page, and whether it rings unless turned off
    */
   constructor(sound, notify, said, { page = 'ask', rings = true } = {}) {
-    this.#page = page
+    this.#notifier = new Notifier(page)
     this.#sound = sound
     this.#notify = notify
     this.#said = said
-    const silent = recall(`${page} silent`)
-    sound.checked = silent === null ? rings : silent === 'no'
-    sound.addEventListener('change', () => {
-      keep(`${page} silent`, sound.checked ? 'no' : 'yes')
-      if (sound.checked) this.#play()
-    })
+    setting(sound, `${page} rings`, rings)
+    sound.addEventListener('change', () => sound.checked && this.#play())
     // A page may play sounds only after the user has touched it.
     addEventListener('pointerdown', () => this.#context()?.resume(), { once: true })
     addEventListener('keydown', () => this.#context()?.resume(), { once: true })
     notify.addEventListener('click', () => this.#allow())
-    notify.hidden = !('Notification' in window) || Notification.permission !== 'default'
+    const permission = 'Notification' in window ? Notification.permission : 'denied'
+    notify.hidden = permission !== 'default'
+    if (permission === 'granted') void this.#notifier.prepare()
+    if (permission === 'denied' && phone) say(said, keepInFront)
   }
 
   /**
@@ -51,26 +55,19 @@ export class Bell {
     this.#play()
     if (!document.hidden || !('Notification' in window)) return
     if (Notification.permission !== 'granted') return
-    try {
-      const note = new Notification(visible(who ? `${who} asks` : 'A request came'), {
-        body: visible(text.slice(0, 200)),
-        tag: this.#page,
-      })
-      note.addEventListener('click', () => {
-        focus()
-        note.close()
-      })
-    } catch {} // Chrome for Android shows them from service workers only
+    const title = visible(who ? `${who} asks` : 'A request came')
+    this.#notifier
+      .show(title, visible(text.slice(0, 200)))
+      .catch(() => say(this.#said, keepInFront))
   }
 
   async #allow() {
     const permission = await Notification.requestPermission()
     this.#notify.hidden = permission !== 'default'
-    const refused = 'The browser does not allow notifications; the title still counts.'
-    say(
-      this.#said,
-      permission === 'granted' ? 'You are notified while this tab is hidden.' : refused,
-    )
+    if (permission === 'granted') {
+      void this.#notifier.prepare()
+      say(this.#said, `You are notified while this tab is hidden.${phone ? sleeps : ''}`)
+    } else say(this.#said, phone ? keepInFront : 'The browser does not allow notifications.')
   }
 
   #context() {
