@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -68,7 +69,7 @@ func (c *callback) ask(ctx context.Context, a *asking) (err error) {
 			URL string `json:"url"`
 		}{at})
 	} else {
-		_, err = fmt.Fprintln(a.stderr, at)
+		_, err = fmt.Fprintln(a.stderr, printable(at))
 	}
 	var came *http.Request
 	if err == nil {
@@ -85,7 +86,7 @@ func (c *callback) ask(ctx context.Context, a *asking) (err error) {
 	case ctx.Err() != nil && came == nil:
 		return c.stopped(nil)
 	case errors.Is(err, context.DeadlineExceeded):
-		return &failure{exitLate, fmt.Errorf("no redirect came to %s within %s; --wait gives it longer", at, c.Wait)}
+		return &failure{exitLate, fmt.Errorf("no redirect came to %s within %s; --wait gives it longer", printable(at), c.Wait)}
 	case err != nil && !errors.Is(ending, reversehttp.ErrClosed):
 		return ended(ending)
 	case err != nil:
@@ -127,9 +128,14 @@ func outcomeOf(query url.Values) outcome {
 	return outcome{query.Get("code"), query.Get("error"), query.Get("error_description"), query.Get("state"), query.Get("iss")}
 }
 
-// print writes a value as a line of JSON.
+// print writes a value as a line of JSON that is safe for terminals.
 func print(w io.Writer, value any) error {
-	line := json.NewEncoder(w)
-	line.SetEscapeHTML(false)
-	return line.Encode(value)
+	var line bytes.Buffer
+	to := json.NewEncoder(&line)
+	to.SetEscapeHTML(false)
+	if err := to.Encode(value); err != nil {
+		return err
+	}
+	_, err := w.Write(append(inert(bytes.TrimSuffix(line.Bytes(), []byte{'\n'})), '\n'))
+	return err
 }

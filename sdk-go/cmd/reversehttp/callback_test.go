@@ -1,12 +1,16 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"reversehttp/schema"
 	"reversehttp/server/gateway"
 )
 
@@ -103,5 +107,38 @@ func TestCallbackPrintsItsURLApart(t *testing.T) {
 	}
 	if code := r.exit(); code != exitDone {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// The URL is the gateway's, and what the redirect says is that of any visitor who knows the URL.
+func TestCallbackPrintsNothingThatATerminalObeys(t *testing.T) {
+	t.Parallel()
+	var s *httptest.Server
+	s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch r.URL.Path {
+		case "/.well-known/reversehttp":
+			_ = json.NewEncoder(w).Encode(schema.Discovery{Version: 1, Claims: s.URL + "/claims", Transports: []string{"json"}})
+		case "/claims":
+			w.WriteHeader(201)
+			_ = json.NewEncoder(w).Encode(schema.ClaimAnswer{Label: "demo", URL: s.URL + "/" + hostile + "/", Token: "t0", Claim: s.URL + "/claim", Session: s.URL + "/session", Requests: s.URL + "/requests", Responses: s.URL + "/responses", Cursor: "0",
+				Limits: schema.Limits{AnswerBytes: 1, Batch: 1}})
+		}
+	}))
+	t.Cleanup(s.Close)
+	r := start(t, "callback", "--ephemeral", "--wait=1ms", "--gateway", s.URL)
+	if code := r.exit(); code != exitLate || !strings.Contains(r.stderr.String(), "no redirect came to") {
+		t.Errorf("exit code %d, stderr %q", code, r.stderr.String())
+	}
+	inertText(t, r.stderr.String())
+
+	var out strings.Builder
+	if err := print(&out, outcomeOf(url.Values{"code": {hostile}})); err != nil {
+		t.Fatal(err)
+	}
+	inertText(t, out.String())
+	var got outcome
+	if err := json.Unmarshal([]byte(out.String()), &got); err != nil || got.Code != hostile {
+		t.Errorf("printed %q (%v), want the code as it came", out.String(), err)
 	}
 }
