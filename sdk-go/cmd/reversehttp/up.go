@@ -37,8 +37,12 @@ var upName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$`)
 // serves are the commands that a file may list.
 var serves = []string{"forward", "serve", "echo", "inbox"}
 
-// read returns the arguments of each command to run, by its name in the file.
-func (u *up) read(gateway string) (map[string][]string, error) {
+// upSecrets are the flags whose values nobody else should read.
+var upSecrets = []string{"token", "key", "basic-auth", "webhook"}
+
+// read returns the arguments of each command to run, by its name in the file. It notes a file with secrets that others
+// can read.
+func (u *up) read(gateway string, note func(string)) (map[string][]string, error) {
 	f, err := os.Open(u.File)
 	if err != nil {
 		return nil, fmt.Errorf("--file=%s: %w; it lists what to run, such as {\"up\":{\"web\":{\"forward\":\"3000\"}}}", printable(u.File), err)
@@ -56,6 +60,9 @@ func (u *up) read(gateway string) (map[string][]string, error) {
 		return nil, fmt.Errorf("--file=%s: %w", printable(u.File), err)
 	}
 	listed, _ := file["up"].(map[string]any)
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && othersMay(info) && hasSecret(file, listed) {
+		note(fmt.Sprintf("others can read %s, which has a secret: chmod 600 it", printable(u.File)))
+	}
 	for _, name := range u.Names {
 		if listed[name] == nil {
 			return nil, fmt.Errorf("--file=%s lists no %s", printable(u.File), printable(name))
@@ -87,6 +94,21 @@ func (u *up) read(gateway string) (map[string][]string, error) {
 		all[name] = args
 	}
 	return all, nil
+}
+
+// hasSecret reports whether a secret is among the flags of all commands, or of one.
+func hasSecret(common, listed map[string]any) bool {
+	for _, name := range upSecrets {
+		if common[name] != nil {
+			return true
+		}
+		for _, command := range listed {
+			if members, _ := command.(map[string]any); members[name] != nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // argumentsOf converts a command of the file to arguments: the member named after the command holds its argument, and
@@ -164,7 +186,7 @@ func (o *options) runAll(u *up, parsed *kong.Context, signals <-chan os.Signal, 
 	gateway, err := given(parsed)
 	var all map[string][]string
 	if err == nil {
-		all, err = u.read(gateway)
+		all, err = u.read(gateway, notes(stderr))
 	}
 	out := &reported{out: stdout, broken: make(chan struct{})}
 	shared := &turns{out: out}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -123,6 +124,29 @@ func TestUpSaysWhatIsWrongWithItsFile(t *testing.T) {
 		}
 		if code := run(all, nil, &stdout, &stderr); code != exitUsage || !strings.Contains(stderr.String(), says) {
 			t.Errorf("%s: exit = %d, %q, want %d and %q", args, code, stderr.String(), exitUsage, says)
+		}
+	}
+}
+
+func TestUpNotesAFileWithSecretsThatOthersCanRead(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there are no such permissions")
+	}
+	for content, want := range map[string]bool{
+		`{"token":"t0","up":{"a":{"echo":"","lable":"x"}}}`:                       true,
+		`{"up":{"a":{"echo":"","basic-auth":["ann:pw"]},"b":{"echo":"","no":1}}}`: true,
+		`{"up":{"a":{"echo":"","lable":"x"}}}`:                                    false,
+	} {
+		file := upFileOf(t, content)
+		for mode, open := range map[os.FileMode]bool{0o644: true, 0o600: false} {
+			if err := os.Chmod(file, mode); err != nil {
+				t.Fatal(err)
+			}
+			var stdout, stderr buffer
+			run([]string{"up", "--file", file}, nil, &stdout, &stderr) // ends at a flag that there is not
+			if got := strings.Contains(stderr.String(), "chmod 600"); got != (want && open) || strings.Contains(stderr.String(), "pw") {
+				t.Errorf("%s, mode %o: noted is %t, want %t: %s", content, mode, got, want && open, stderr.String())
+			}
 		}
 	}
 }
