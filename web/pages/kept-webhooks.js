@@ -1,8 +1,9 @@
 /**
  * The webhooks that the inbox accepted, in IndexedDB, where they outlive the page and the gateway's
- * recordings: at most 200 and 32 MiB, the newest of all labels. Once `keep` resolves, the webhook is on the
- * disk.
+ * recordings: at most 200 and 32 MiB of all labels. Once `keep` resolves, the webhook is on the disk.
  */
+import { hostOf, networkOf } from './address.js'
+
 export const mostWebhooks = 200
 export const mostBytes = 32 * 1024 * 1024
 
@@ -17,21 +18,29 @@ let opening
 /** Opens the database once; after a failure, again. */
 function database() {
   opening ??= new Promise((resolve, reject) => {
-    const opened = indexedDB.open('reversehttp inbox', 1)
-    opened.onupgradeneeded = () => {
-      const store = opened.result.createObjectStore('webhooks', { keyPath: 'id' })
-      store.createIndex('atMs', 'atMs')
+    const opened = indexedDB.open('reversehttp inbox', 2)
+    opened.onupgradeneeded = ({ oldVersion }) => {
+      const store = oldVersion
+        ? opened.transaction?.objectStore('webhooks')
+        : opened.result.createObjectStore('webhooks', { keyPath: 'id' })
+      if (oldVersion) store?.deleteIndex('atMs')
+      // Has all that `tooMuch` needs, since reading the webhooks themselves would take megabytes.
+      store?.createIndex('sizes', ['atMs', 'bytes', 'recording.exchange.remoteAddr'])
     }
     opened.onerror = () => reject(opened.error)
     opened.onblocked = () => reject(new Error('another tab holds an older version'))
-    opened.onsuccess = () => resolve(opened.result)
+    opened.onsuccess = () => {
+      // A newer version of the page in another tab waits for this connection.
+      opened.result.onversionchange = () => opened.result.close()
+      resolve(opened.result)
+    }
   })
   opening.catch(() => (opening = undefined))
   return opening
 }
 
 /**
- * Stores a webhook, in place of one with the same id, and drops the oldest beyond the bounds. Rejects if the
+ * Stores a webhook, in place of one with the same id, and drops others beyond the bounds. Rejects if the
  * browser has no room or stores nothing.
  * @param {Webhook} webhook
  */
@@ -40,20 +49,57 @@ export async function keep(webhook) {
   const tx = db.transaction('webhooks', 'readwrite', { durability: 'strict' })
   const store = tx.objectStore('webhooks')
   store.put(webhook)
-  let kept = 0
-  let bytes = 0
-  const newest = store.index('atMs').openCursor(null, 'prev')
-  newest.onsuccess = () => {
-    const cursor = newest.result
-    if (!cursor) return
-    kept++
-    bytes += cursor.value.bytes
+  /** @type {Size[]} the oldest first */
+  const all = []
+  const each = store.index('sizes').openKeyCursor()
+  each.onsuccess = () => {
+    const cursor = each.result
+    if (cursor) {
+      const [, bytes, remoteAddr] = /** @type {[number, number, string]} */ (cursor.key)
+      all.push({ id: `${cursor.primaryKey}`, bytes, network: networkOf(hostOf(remoteAddr)) })
+      return cursor.continue()
+    }
     // Never the new one, since its sender gets a success for it.
-    const tooMuch = kept > mostWebhooks || bytes > mostBytes
-    if (tooMuch && cursor.value.id !== webhook.id) cursor.delete()
-    cursor.continue()
+    for (const id of tooMuch(all, webhook.id)) store.delete(id)
   }
   await over(tx)
+}
+
+/**
+ * @typedef {{ id: string, bytes: number, network: string }} Size
+ */
+
+/**
+ * Returns the ids of the webhooks to drop: the oldest of the network that has the most. So a sender who floods
+ * the URL displaces only their own webhooks.
+ * @param {readonly Size[]} all the oldest first
+ * @param {string} newest the id of the one that is never dropped
+ */
+export function tooMuch(all, newest) {
+  /** @type {Map<string, { share: number, others: Size[] }>} by network */
+  const networks = new Map()
+  const shareOf = (/** @type {Size} */ { bytes }) => Math.max(1 / mostWebhooks, bytes / mostBytes)
+  for (const one of all) {
+    const of = networks.get(one.network) ?? { share: 0, others: [] }
+    of.share += shareOf(one)
+    if (one.id !== newest) of.others.push(one)
+    networks.set(one.network, of)
+  }
+  let count = all.length
+  let bytes = all.reduce((sum, one) => sum + one.bytes, 0)
+  const gone = []
+  while (count > mostWebhooks || bytes > mostBytes) {
+    const [largest] = [...networks.values()]
+      .filter(({ others }) => others.length)
+      .sort((a, b) => b.share - a.share)
+    const oldest = largest?.others.shift()
+    if (!largest || !oldest) break
+    largest.share -= shareOf(oldest)
+    count--
+    bytes -= oldest.bytes
+    gone.push(oldest.id)
+  }
+  return gone
 }
 
 /**
