@@ -41,7 +41,7 @@ func refusedWith(gateway string, e *Error, err error) error {
 		return fmt.Errorf("no ReverseHttp gateway answers at %s (%w); is the URL right?", gateway, err)
 	case e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable:
 		if e.RetryAfter > 0 {
-			return fmt.Errorf("%w Try again in %s.", err, e.RetryAfter)
+			return fmt.Errorf("%w %s", err, "Try again in "+e.RetryAfter.String()+".")
 		}
 	case advice[e.Code] != "":
 		return fmt.Errorf("%w %s", err, advice[e.Code])

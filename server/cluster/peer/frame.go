@@ -108,16 +108,6 @@ func (c *conn) write(k kind, payload []byte, flush bool) error {
 	return c.bad
 }
 
-// flush sends the frames that were not flushed.
-func (c *conn) flush() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.bad == nil {
-		c.bad = c.out.Flush()
-	}
-	return c.bad
-}
-
 // next reads the head of the next frame.
 func (c *conn) next() (kind, int, error) {
 	var head [5]byte
