@@ -96,11 +96,11 @@ func (y *carried) carry(of Claim) (err error) {
 	switch {
 	case err == nil, err == ErrMoved:
 		y.content.detach()
+		stays := stop() // otherwise leave may still write to the connection, which is then not used again
 		if y.gone.Load() {
 			panic(http.ErrAbortHandler)
 		}
-		stop()
-		clean = y.c.send(kindDone, nil, true) == nil
+		clean = stays && y.c.send(kindDone, nil, true) == nil
 		return err
 	case y.begun || y.gone.Load() || err == http.ErrAbortHandler:
 		if y.half != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // pair is a home and an entry in front of it.
@@ -231,4 +232,49 @@ func (c *counted) Read(p []byte) (int, error) {
 	c.left -= n
 	c.read.Add(int64(n))
 	return n, nil
+}
+
+// leaver is a response whose sender leaves as its end is written.
+type leaver struct {
+	http.ResponseWriter
+	leave func()
+}
+
+func (l *leaver) Unwrap() http.ResponseWriter { return l.ResponseWriter }
+
+func (l *leaver) SetWriteDeadline(t time.Time) error {
+	l.leave()
+	return nil
+}
+
+func TestWhoLeavesAtTheEndDoesNotDisturbTheNextRequest(t *testing.T) {
+	p := newPair(t, func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.ReadAll(r.Body); err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	}, nil)
+	at := Node{Name: "home", Run: "h", Address: p.home.Addr().String()}
+	carry := func(leaves bool) int {
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader("x"))
+		got := httptest.NewRecorder()
+		var w http.ResponseWriter = got
+		if leaves {
+			w = &leaver{got, leave}
+		}
+		content := NewContent(w, r)
+		defer content.Stop()
+		defer func() { _ = recover() }() // http.ErrAbortHandler, if it left early enough
+		if err := p.pool.Carry(w, r, content, at, Claim{Label: "demo"}, nil); err != nil {
+			t.Error(err)
+		}
+		return got.Code
+	}
+	for range 300 {
+		carry(true)
+		if status := carry(false); status != http.StatusOK {
+			t.Fatalf("status %d for a request whose sender stayed", status)
+		}
+	}
 }
