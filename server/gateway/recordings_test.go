@@ -27,6 +27,7 @@ func (p *program) inspected() *program {
 // recording returns the recording of an exchange.
 func (p *program) recording(id string) (r schema.Recording) {
 	p.t.Helper()
+	synctest.Wait() // the goroutine that noted a change may have yet to show it
 	got := p.send("GET", p.Exchanges+"/"+id, p.Token, nil)
 	if got.Status != 200 || json.Unmarshal(got.Content, &r) != nil {
 		p.t.Fatalf("recording of %s: %d %s", id, got.Status, got.Content)
