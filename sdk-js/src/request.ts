@@ -112,11 +112,12 @@ function build(
   const carrier = /^(connect|trace|track)$/i.test(method) ? 'POST' : method
   const init = { method: carrier, headers, body, signal, duplex: 'half' }
   // If Request does not accept a stream (Firefox, Safari), it would convert it to text.
-  const apart = body instanceof ReadableStream && !('duplex' in Request.prototype)
-  if (apart) init.body = null
+  // Browsers that cannot send streams lack the member body, too, as Firefox does. A request with bytes keeps
+  // them all the same, for fetch.
+  const apart = !('duplex' in Request.prototype)
+  if (apart && body instanceof ReadableStream) init.body = null
   const request = new Request(routed(url, base), init)
-  // The Request of Firefox has no member body. There the one with bytes keeps them, for fetch.
-  if (apart || !('body' in Request.prototype)) carry(request, new Response(body, { headers }))
+  if (apart) carry(request, new Response(body, { headers }))
   // Request refuses some methods and converts others to upper case. This keeps what the visitor sent.
   if (request.method !== method) Object.defineProperty(request, 'method', { value: method })
   return request

@@ -182,9 +182,11 @@ describe('where Request takes no stream', () => {
 })
 
 test('where Request has no body, as in Firefox, short content is read by it all the same', async (t) => {
-  const body = Object.getOwnPropertyDescriptor(Request.prototype, 'body')
-  delete Request.prototype.body
-  t.after(() => Object.defineProperty(Request.prototype, 'body', body))
+  for (const name of ['body', 'duplex']) {
+    const member = Object.getOwnPropertyDescriptor(Request.prototype, name)
+    delete Request.prototype[name]
+    t.after(() => Object.defineProperty(Request.prototype, name, member))
+  }
   const { exchange } = await serving(t, async (r) => {
     const copies = [r.clone(), new Request(r.clone())]
     const read = await Promise.all([r.body, copies[0].body].map((of) => new Response(of).text()))
