@@ -29,7 +29,7 @@ const tabs = {
   'serve, which holds a Web Lock': { label: 'lock' },
   'serve without a link, which holds a Web Lock': { label: 'polls', way: 'stream' },
   'serve with standby: false, without a Web Lock': { label: 'free', standby: 'false' },
-  'serveFromWorker, whose Worker holds the Web Lock': { label: 'worker', from: 'worker' },
+  'serveFromWorker, whose page holds a Web Lock, too': { label: 'worker', from: 'worker' },
 }
 
 const reports = `<script>

@@ -90,6 +90,7 @@ export class FromPageClaim extends EventTarget {
   #heard = false
   readonly #listeners = new WeakMap<object, EventListener>()
   readonly #memory: Memory
+  #letGo = (): void => {}
 
   constructor(
     handler: Handler,
@@ -115,6 +116,7 @@ export class FromPageClaim extends EventTarget {
     const { signal } = this.#over
     signal.addEventListener('abort', () => {
       this.#leaveWord()
+      this.#letGo()
       worker.terminate()
       memory.release()
       for (const { controller } of this.#running.values()) controller.abort(aborted('closed'))
@@ -135,6 +137,7 @@ export class FromPageClaim extends EventTarget {
     listen(globalThis as unknown as EventTarget, 'pageshow', () => this.#comeBack())
     seen()
     this.#arm()
+    this.#hold()
   }
 
   get label(): string {
@@ -228,10 +231,24 @@ export class FromPageClaim extends EventTarget {
     this.#give({ type: 'life', page, life: this.#life, ...of })
   }
 
+  /**
+   * Holds a lock of the page's own while it is shown or hidden: Chromium 156 freezes no hidden page that holds
+   * one, and that of the Worker does not count.
+   */
+  #hold(): void {
+    const held = (): Promise<void> | void => {
+      if (!this.#away && !this.#over.signal.aborted)
+        return new Promise((resolve) => (this.#letGo = resolve))
+    }
+    const name = `reversehttp-page-${Math.random()}`
+    globalThis.navigator?.locks?.request(name, held).catch(() => {}) // locks may be forbidden, as in a sandbox
+  }
+
   /** Says goodbye from the page: the browser may stop the Worker before it can. */
   #leave(page: 'frozen' | 'gone', persisted: boolean): void {
     if (this.#away) return
     this.#away = true
+    this.#letGo()
     this.#life++
     this.#tellLife(page, { left: true, persisted })
     if (this.state !== 'standby') {
@@ -246,6 +263,7 @@ export class FromPageClaim extends EventTarget {
   #comeBack(): void {
     if (!this.#away) return
     this.#away = false
+    this.#hold()
     this.#life++
     this.#tellLife(visibility(), { left: false })
   }
