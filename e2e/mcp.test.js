@@ -73,7 +73,7 @@ describe('the MCP server in a tab', { skip: noBrowser }, () => {
         color: 'amber',
         notes: [
           { id: 1, text: 'Have an agent add a note', done: false },
-          { id: 2, text: 'By hand', done: false },
+          { id: 3, text: 'By hand', done: false },
         ],
       })
       await assert.rejects(call('remove_note', { id: 9 }), /There is no note 9/)
