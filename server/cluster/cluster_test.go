@@ -173,11 +173,16 @@ func (w *world) other(than *testNode, i int) *testNode {
 	return all[i%len(all)]
 }
 
+// dialing returns a transport whose requests all go to a node.
+func dialing(at *testNode) *http.Transport {
+	return &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, at.address)
+	}}
+}
+
 // visitAt sends a visitor's request to a node.
 func (w *world) visitAt(at *testNode, method, label, content string) (int, string, error) {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, at.address)
-	}}}
+	client := &http.Client{Transport: dialing(at)}
 	r, err := http.NewRequest(method, "http://"+label+".gateway.example/", strings.NewReader(content))
 	if err != nil {
 		return 0, "", err
@@ -315,6 +320,38 @@ func TestHandlersThatRunWhileTheirHomeIsKilledAnswerOnce(t *testing.T) {
 				t.Errorf("%d of %d visitors were answered, and handlers began %d times", answered.Load(), visitors, begun.Load())
 			}
 		})
+	}
+}
+
+func TestWhatMayHaveReachedAHandlerIsNotCalledSafeToRepeat(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3)
+	begun := make(chan struct{})
+	w.serve("demo", func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.CopyN(io.Discard, r.Body, 200_000)
+		close(begun)
+		<-t.Context().Done()
+	}, reversehttp.TransportAuto)
+	home := w.home("demo")
+	go func() {
+		<-begun
+		w.kill(home)
+	}()
+	at := w.other(home, 0)
+	content, writer := io.Pipe() // without an end, so that the home has some that its entry does not keep
+	defer writer.Close()
+	go func() {
+		for _, err := writer.Write(make([]byte, 1<<10)); err == nil; _, err = writer.Write(make([]byte, 1<<10)) {
+		}
+	}()
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://demo.gateway.example/", content)
+	resp, err := (&http.Client{Transport: dialing(at)}).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if status := resp.Header.Get("Proxy-Status"); resp.StatusCode != http.StatusBadGateway || strings.Contains(status, "handed=?0") {
+		t.Errorf("%d, Proxy-Status %q: want 502 without the promise that no handler had it", resp.StatusCode, status)
 	}
 }
 

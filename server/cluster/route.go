@@ -18,10 +18,7 @@ import (
 
 // Visit implements [reversehttp/server/gateway.Elsewhere].
 func (n *Node) Visit(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold) bool {
-	t := &trip{n: n, w: w, r: r, label: label, refuse: func(p *problem.Problem) {
-		p.Handed = max(p.Handed, claim.HandedNo)
-		intake.Refuse(w, r, p)
-	}, hold: hold}
+	t := &trip{n: n, w: w, r: r, label: label, refuse: func(p *problem.Problem) { intake.Refuse(w, r, p) }, hold: hold}
 	return t.travel()
 }
 
@@ -138,7 +135,9 @@ func (t *trip) carry(at peer.Node, home engine.Home) error {
 		t.begun = true
 		t.content = peer.NewContent(t.w, t.r)
 		if t.content != nil && t.hold != nil && !t.hold.Grow(peer.MostKept) {
-			t.refuse(intake.NoRoom())
+			p := intake.NoRoom()
+			p.Handed = claim.HandedNo
+			t.refuse(p)
 			return nil
 		}
 	}
@@ -169,17 +168,20 @@ func (t *trip) spared(home engine.Home, lost *peer.Lost) bool {
 
 // fail answers that no home took it.
 func (t *trip) fail(err error) {
+	p := &problem.Problem{Code: schema.CodeUnavailable}
+	if t.hold != nil {
+		p.Handed = claim.HandedNo
+	}
 	var lost *peer.Lost
 	switch {
 	case errors.As(err, &lost) && !lost.Unreached && t.hold != nil:
-		t.refuse(&problem.Problem{Code: schema.CodeSessionLost, Handed: claim.HandedUnknown})
+		p.Code, p.Handed = schema.CodeSessionLost, claim.HandedUnknown
 	case errors.Is(err, claim.ErrNoRecord), errors.Is(err, claim.ErrNoClaim):
-		t.refuse(&problem.Problem{Code: schema.CodeNoClaim})
+		p.Code = schema.CodeNoClaim
 	case t.hold != nil && err != claim.ErrUnavailable:
-		t.refuse(&problem.Problem{Code: schema.CodeNoHandler})
-	default:
-		t.refuse(&problem.Problem{Code: schema.CodeUnavailable})
+		p.Code = schema.CodeNoHandler
 	}
+	t.refuse(p)
 }
 
 // home returns the home of a label: as the directory has it, or, if it is not there or has to be
