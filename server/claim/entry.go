@@ -1,8 +1,8 @@
 package claim
 
 import (
+	"cmp"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -89,9 +89,16 @@ func (a *adoption) lasts() bool {
 	return time.Now().Before(a.since.Add(a.claim.registry.times.Acknowledge))
 }
 
-// Adopt returns the session of a claim that was taken over from another node, as a program shows it,
-// or nil if the claim was not taken over lately, or id can be none of a session. The caller has
-// checked the claim's token.
+// Adopts reports whether a claim was taken over from another node so recently that its sessions may
+// still come.
+func Adopts(c *Claim) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.gone == nil && c.adoption.lasts()
+}
+
+// Adopt returns the session of a claim that adopts, as a program shows it, or nil if the claim does
+// not adopt any more, or id can be none of a session. The caller has checked the claim's token.
 func Adopt(c *Claim, id string) *Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,33 +111,19 @@ func Adopt(c *Claim, id string) *Session {
 // session returns a live session of the claim with an id, and makes it if there is none. It returns
 // nil if it cannot be made. The caller holds claim.mu.
 func (a *adoption) session(id string) *Session {
+	if !isName(id) {
+		return nil
+	}
 	c := a.claim
-	for _, s := range c.sessions {
-		if s.id == id {
-			return s
-		}
-	}
-	if len(id) != len(randomName()) || strings.ContainsFunc(id, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz234567", r) }) {
-		return nil
-	}
-	if len(c.sessions) >= c.registry.limits.Sessions || !c.hold.TryGrow(sessionWeight) {
-		return nil
-	}
-	uncount, err := c.registry.options.countSession(c.label)
-	if err != nil {
-		c.hold.Shrink(sessionWeight)
-		return nil
-	}
 	s := newSession(c, id)
-	s.uncount, s.adopted, s.cursors = uncount, true, true
-	if _, taken := c.registry.sessions.LoadOrStore(id, s); taken {
-		uncount()
-		c.hold.Shrink(sessionWeight)
+	s.adopted, s.cursors = true, true
+	if living, err := c.registry.place(s); living != nil || err != nil {
+		return living
+	}
+	if seat(s) != nil {
 		return nil
 	}
-	c.sessions = append(c.sessions, s)
 	c.registry.serving.Add(1)
-	s.life.touch()
 	return s
 }
 
@@ -183,12 +176,8 @@ func (a *adoption) offers() chan struct{} {
 // expect puts a message that another node gave among those that are unacknowledged. The caller holds
 // claim.mu.
 func (o *outbox) expect(m sentMessage) {
-	all := append(slices.Clone(o.sent.list()), m)
-	slices.SortFunc(all, func(a, b sentMessage) int { return int(int64(a.number) - int64(b.number)) })
-	o.sent.drop(o.sent.len())
-	for _, m := range all {
-		o.sent.push(m)
-	}
+	o.sent.push(m)
+	slices.SortFunc(o.sent.list(), func(a, b sentMessage) int { return cmp.Compare(a.number, b.number) })
 	o.sent.size += m.size
 }
 
@@ -203,7 +192,7 @@ func (d Delivery) await() {
 	defer timer.Stop()
 	for {
 		s.claim.mu.Lock()
-		here := !s.adopted || !s.claim.adoption.lasts() || s.held[d.id] != nil || s.tombs.has(d.id)
+		here := !s.claim.adoption.lasts() || s.held[d.id] != nil || s.tombs.has(d.id)
 		offered := s.claim.adoption.offers()
 		s.claim.mu.Unlock()
 		if here {

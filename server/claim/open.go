@@ -144,17 +144,24 @@ func (c *Claim) admit(s *Session, token string, resumes bool) (living *Session, 
 			return living, err
 		}
 	}
+	return nil, seat(s)
+}
+
+// seat lists a session that its registry knows or can know by its id, if there is room for it. The
+// caller holds claim.mu.
+func seat(s *Session) (err error) {
+	c := s.claim
 	if len(c.sessions) >= c.registry.limits.Sessions || !c.hold.TryGrow(sessionWeight) {
 		c.registry.sessions.CompareAndDelete(s.id, s)
-		return nil, ErrTooManyOpen
+		return ErrTooManyOpen
 	}
 	if s.uncount, err = c.registry.options.countSession(c.label); err != nil {
 		c.registry.sessions.CompareAndDelete(s.id, s)
 		c.hold.Shrink(sessionWeight)
-		return nil, err
+		return err
 	}
 	c.registry.sessions.Store(s.id, s)
 	c.sessions = append(c.sessions, s)
 	s.life.touch()
-	return nil, nil
+	return nil
 }

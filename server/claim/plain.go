@@ -3,7 +3,6 @@ package claim
 import (
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -156,7 +155,7 @@ func (r *Registry) Enter(from netip.Addr, at Place, label, token string, s Setti
 	if at.Session == "" && at.Cursor == "" {
 		at = NewPlace(at.Door)
 	}
-	if len(at.Session) != len(randomName()) || strings.ContainsFunc(at.Session, func(c rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz234567", c) }) {
+	if !isName(at.Session) {
 		return nil, ErrBadCursor
 	}
 	n, err := numberOf(at.Session, at.Cursor)

@@ -50,3 +50,11 @@ const ShortestToken = 16
 
 // randomName returns at least 128 random bits as lower-case letters and digits.
 func randomName() string { return strings.ToLower(rand.Text()) }
+
+// nameLength is how many characters a random name has.
+var nameLength = len(randomName())
+
+// isName reports whether s has the form of a random name.
+func isName(s string) bool {
+	return len(s) == nameLength && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz234567") == ""
+}

@@ -92,22 +92,41 @@ func (c *Claims) Serving(next http.Handler) http.Handler {
 
 // sessionFor returns a session if the token, shown from an address, is its claim's.
 func (c *Claims) sessionFor(from netip.Addr, label, session, token string) (*claim.Session, *problem.Problem) {
-	s, of := c.Registry.Session("", label, session), c.Registry.Lookup(label)
-	switch {
-	case s != nil:
-	case of == nil:
-		return nil, &problem.Problem{Code: schema.CodeNoClaim}
-	case of.Owns(token):
-		s = claim.Adopt(of, session)
-	}
+	s := c.Registry.Session("", label, session)
 	if s == nil {
-		return nil, &problem.Problem{Code: schema.CodeNoSession}
+		var p *problem.Problem
+		if s, p = c.adopted(from, label, session, token); p != nil {
+			return nil, p
+		}
 	}
 	right, p := c.Admission.Serves(from, s, token)
 	if !right && p == nil {
 		p = wrong(token)
 	}
 	return s, p
+}
+
+// adopted returns a session that another node made, if its claim was taken over from that node lately
+// and the token is the claim's.
+func (c *Claims) adopted(from netip.Addr, label, session, token string) (*claim.Session, *problem.Problem) {
+	of := c.Registry.Lookup(label)
+	if of == nil {
+		return nil, &problem.Problem{Code: schema.CodeNoClaim}
+	}
+	var s *claim.Session
+	if claim.Adopts(of) {
+		owns := of.Owns(token)
+		if p := c.Admission.Shown(from, owns); p != nil {
+			return nil, p
+		}
+		if owns {
+			s = claim.Adopt(of, session)
+		}
+	}
+	if s == nil {
+		return nil, &problem.Problem{Code: schema.CodeNoSession}
+	}
+	return s, nil
 }
 
 type (

@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"reversehttp/schema"
 	"reversehttp/server/claim"
@@ -119,6 +121,52 @@ func TestAMistypedTokenIsSaidToBeOne(t *testing.T) {
 		viewer := into[map[string]any](t, w.send("PATCH", minted.Claim, minted.Token, schema.ClaimPatch{Viewer: new(true)}))["viewerToken"].(string)
 		if claim.KindOf(viewer) != claim.ViewerToken {
 			t.Errorf("the viewer's token is %q, want one that is minted", viewer)
+		}
+	})
+}
+
+// The node that takes a claim over does not know its sessions, and adopts those that show its token.
+func TestGuessesForSessionsOfAnotherNodeAreCounted(t *testing.T) {
+	records := claim.NewMemoryRecords()
+	inWorld(t, Options{Records: records}, func(w *world) {
+		kept := claim.Kept{Record: claim.Record{Label: "demo", Token: claim.HashToken(longToken), Terms: claim.Terms{Lease: time.Hour, Timeout: time.Minute}}}
+		var err error
+		if kept.Revision, err = records.Create(t.Context(), kept.Record); err != nil {
+			t.Fatal(err)
+		}
+		if err := claim.Take(t.Context(), w.gateway.registry, kept); err != nil {
+			t.Fatal(err)
+		}
+		poll := func(token string) schema.Code {
+			return w.send("GET", "/claims/demo/sessions/"+strings.Repeat("a", 26)+"/requests", token, nil, schema.Field{"Prefer", "wait=0"}).code()
+		}
+		count := map[schema.Code]int{}
+		for range 20 {
+			count[poll("a-guess-of-a-token")]++
+		}
+		if count[schema.CodeNoSession] != 10 || count[schema.CodeRateLimited] != 10 {
+			t.Errorf("20 guesses: %v, want 10 no_session, and rate_limited otherwise", count)
+		}
+		time.Sleep(2 * time.Second)
+		if code := poll(longToken); code != schema.CodeRateLimited {
+			t.Errorf("the token after that: %q, want rate_limited for a minute", code)
+		}
+	})
+	inWorld(t, Options{Records: records}, func(w *world) {
+		record, revision, err := records.Get(t.Context(), "demo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := claim.Take(t.Context(), w.gateway.registry, claim.Kept{Record: record, Revision: revision}); err != nil {
+			t.Fatal(err)
+		}
+		at := "/claims/demo/sessions/" + strings.Repeat("a", 26) + "/requests"
+		if got := w.send("GET", at, longToken, nil, schema.Field{"Prefer", "wait=0"}); got.Status != http.StatusNoContent {
+			t.Errorf("a session that shows the token: %d %s, want 204", got.Status, got.Content)
+		}
+		time.Sleep(11 * time.Second)
+		if got := w.send("GET", strings.Replace(at, "aa", "bb", 1), longToken, nil); got.code() != schema.CodeNoSession {
+			t.Errorf("another one after 11 s: %d %s, want no_session", got.Status, got.Content)
 		}
 	})
 }
