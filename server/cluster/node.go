@@ -148,7 +148,7 @@ func (n *Node) Close() {
 
 // keeps reports whether this node is the home of a label. A home that does not know yet that it was
 // replaced is asked by nobody who knows it.
-func (n *Node) keeps(label string, _ uint64) bool {
+func (n *Node) keeps(label string) bool {
 	if n.registry.Lookup(label) != nil {
 		return true
 	}

@@ -34,30 +34,10 @@ func (n *Node) Pass(w http.ResponseWriter, r *http.Request, label string) bool {
 // EntryOf implements [reversehttp/server/gateway.Elsewhere].
 func (n *Node) EntryOf(r *http.Request) claim.Entry {
 	if call := peer.CallOf(r); call != nil {
-		return entry{call}
+		return call
 	}
 	return nil
 }
-
-// entry is the node that carried a request here.
-type entry struct{ call *peer.Call }
-
-// Note implements [claim.Entry].
-func (e entry) Note(n claim.Note, wait bool) error {
-	return e.call.Note(peer.Before{ID: n.ID, Attempt: n.Attempt, Session: n.Session, Number: n.Number}, wait)
-}
-
-// Before implements [claim.Entry].
-func (e entry) Before() *claim.Note {
-	b := e.call.Before()
-	if b == nil {
-		return nil
-	}
-	return &claim.Note{ID: b.ID, Attempt: b.Attempt, Session: b.Session, Number: b.Number}
-}
-
-// LabelOf implements [reversehttp/server/gateway.Elsewhere].
-func (n *Node) LabelOf(string) string { return "" }
 
 // trip is a request on its way to the home of its claim.
 type trip struct {
@@ -68,8 +48,8 @@ type trip struct {
 	hold    *budget.Hold // nil for a program's request
 	refuse  func(*problem.Problem)
 	content *peer.Content
-	begun   bool // a home was sent the request
-	before  *peer.Before
+	begun   bool        // a home was sent the request
+	before  *claim.Note // the last one of a home that was lost; nil if there is none
 }
 
 const (
@@ -117,7 +97,7 @@ func (t *trip) travel() bool {
 			}
 			continue
 		}
-		if err = t.carry(at, home); err == nil {
+		if err = t.carry(at); err == nil {
 			return true
 		}
 		var lost *peer.Lost
@@ -130,7 +110,7 @@ func (t *trip) travel() bool {
 }
 
 // carry has a home serve the request.
-func (t *trip) carry(at peer.Node, home engine.Home) error {
+func (t *trip) carry(at peer.Node) error {
 	if !t.begun {
 		t.begun = true
 		t.content = peer.NewContent(t.w, t.r)
@@ -142,7 +122,7 @@ func (t *trip) carry(at peer.Node, home engine.Home) error {
 		}
 	}
 	t.n.figures.carried.WithLabelValues(t.kind()).Inc()
-	return t.n.pool.Carry(t.w, t.r, t.content, at, peer.Claim{Label: t.label, Term: home.Term}, t.before)
+	return t.n.pool.Carry(t.w, t.r, t.content, at, t.label, t.before)
 }
 
 // kind says for metrics whose request it is.

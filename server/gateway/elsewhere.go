@@ -26,8 +26,6 @@ type Elsewhere interface {
 	Pass(w http.ResponseWriter, r *http.Request, label string) bool
 	// EntryOf returns the node that accepted a request and carried it here, or nil if this one did.
 	EntryOf(r *http.Request) claim.Entry
-	// LabelOf returns the label of a claim at another node that has a domain of its own, or "".
-	LabelOf(domain string) string
 }
 
 // carrier has other nodes serve requests for the claims that they keep.
@@ -90,8 +88,8 @@ func (c *carrier) labelIn(r *http.Request) string {
 // mostPeek is how much content is read to find a label, in bytes. Requests that claim have no more.
 const mostPeek = 16 << 10
 
-// peek returns the content of r, as far as it is that of a request that claims, and leaves it to be
-// read again.
+// peek returns the content of r, or the beginning that can be that of a request that claims, and leaves
+// all of it to be read again.
 func peek(r *http.Request) []byte {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength > mostPeek {
 		return nil

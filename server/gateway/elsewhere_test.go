@@ -33,7 +33,7 @@ func (h *home) Pass(w http.ResponseWriter, r *http.Request, label string) bool {
 	}
 	content := nodes.NewContent(w, r)
 	defer content.Stop()
-	if err := h.pool.Carry(w, r, content, at, nodes.Claim{Label: label}, nil); err != nil {
+	if err := h.pool.Carry(w, r, content, at, label, nil); err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 	}
 	return true
@@ -41,15 +41,13 @@ func (h *home) Pass(w http.ResponseWriter, r *http.Request, label string) bool {
 
 func (h *home) EntryOf(*http.Request) claim.Entry { return nil }
 
-func (h *home) LabelOf(string) string { return "" }
-
 // inWorldOfTwo runs a test with a gateway in a bubble, to which another node carries all requests.
 func inWorldOfTwo(t *testing.T, o Options, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		g := newHome(t, o)
 		network := newPipeListener()
-		s := &nodes.Server{Handler: g, Base: g.Base(), Keeps: func(string, uint64) bool { return true }, Node: at.Name, Run: at.Run}
+		s := &nodes.Server{Handler: g, Base: g.Base(), Keeps: func(string) bool { return true }, Node: at.Name, Run: at.Run}
 		var served sync.WaitGroup
 		served.Go(func() { _ = s.Serve(network) })
 		pool := &nodes.Pool{Node: "entry", Run: "1", Dial: func(context.Context, string) (net.Conn, error) { return network.dial(visitorAddr) }}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"reversehttp/server/claim"
 	"reversehttp/server/wire"
 )
 
@@ -25,32 +26,26 @@ type Lost struct {
 	Err error
 	// Unreached says that the home was not reached, so it did not see the request.
 	Unreached bool
-	// Before is what the entry knows of the exchange; nil if the home said nothing of it.
-	Before *Before
+	// Before is the last note of the home, or of one before it; nil if there was none.
+	Before *claim.Note
 }
 
 func (l *Lost) Error() string { return "peer: the home was lost: " + l.Err.Error() }
 func (l *Lost) Unwrap() error { return l.Err }
 
-// Claim says whose request is carried.
-type Claim struct {
-	Label string
-	// Term is that of the home as the entry knows it.
-	Term uint64
-}
-
-// Carry has the home of a claim serve r, and writes its response to w. content is that of r. A
-// handler that calls Carry returns soon after it, and must not write to w afterwards unless Carry
-// fails, with [ErrMoved] or [Lost]: nothing was written then. Carry panics with
-// [http.ErrAbortHandler] if the response has no clean end, or nobody is there to take it.
-func (p *Pool) Carry(w http.ResponseWriter, r *http.Request, content *Content, to Node, of Claim, before *Before) error {
+// Carry has the home of the claim of a label serve r, and writes its response to w. content is that of
+// r, and before the last note of a home that was lost, if any. A handler that calls Carry returns soon
+// after it, and must not write to w afterwards unless Carry fails, with [ErrMoved] or [Lost]: nothing
+// was written then. Carry panics with [http.ErrAbortHandler] if the response has no clean end, or
+// nobody is there to take it.
+func (p *Pool) Carry(w http.ResponseWriter, r *http.Request, content *Content, to Node, label string, before *claim.Note) error {
 	for {
 		c, used, err := p.get(r.Context(), to)
 		if err != nil {
 			return &Lost{Err: err, Unreached: true, Before: before}
 		}
 		y := &carried{pool: p, c: c, w: w, r: r, content: content, before: before}
-		err = y.carry(of)
+		err = y.carry(label)
 		if used && !y.heard && err != nil && err != ErrMoved && r.Context().Err() == nil {
 			continue // the connection was closed while it was idle
 		}
@@ -65,7 +60,7 @@ type carried struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	content *Content
-	before  *Before
+	before  *claim.Note
 	heard   bool // the home has sent something
 	begun   bool // the response has begun
 	gone    atomic.Bool
@@ -73,11 +68,11 @@ type carried struct {
 }
 
 // carry sends the request and relays the response, and gives the connection back.
-func (y *carried) carry(of Claim) (err error) {
+func (y *carried) carry(label string) (err error) {
 	clean := false // nothing is due on the connection
 	defer func() { y.pool.put(y.c, clean) }()
 	waits := y.content.waits()
-	head := headOf(y.r, of, y.before)
+	head := headOf(y.r, label, y.before)
 	head.Waits, head.Empty = waits, y.content == nil
 	if err := y.c.sendValue(kindRequest, head, true); err != nil {
 		return y.lost(err)
@@ -199,7 +194,7 @@ func (y *carried) want(n int) error {
 
 // note keeps what the home says of the exchange.
 func (y *carried) note(n int) error {
-	told := new(Before)
+	told := new(claim.Note)
 	if err := y.c.readValue(n, told); err != nil {
 		return err
 	}
@@ -289,8 +284,7 @@ func (y *carried) upgrade() error {
 	y.half, y.begun = conn, true
 	_ = conn.SetDeadline(time.Time{})
 	if y.content == nil {
-		y.content = &Content{w: y.w, r: y.r}
-		y.content.moved.L = &y.content.mu
+		y.content = newContent(y.w, y.r)
 		y.content.passed = true
 		y.content.attach(y.c, 0)
 	}
@@ -298,13 +292,13 @@ func (y *carried) upgrade() error {
 	return nil
 }
 
-// buffered is a connection of which net/http has read ahead.
+// buffered is a connection from which net/http has read too much.
 type buffered struct {
 	net.Conn
 	ahead io.Reader
 }
 
-// Read reads what net/http has read, and then from the connection.
+// Read returns what net/http has read, and then reads from the connection.
 func (b buffered) Read(p []byte) (int, error) { return b.ahead.Read(p) }
 
 // end ends the response.
@@ -339,9 +333,9 @@ func (y *carried) end(n int) error {
 }
 
 // headOf returns the head of a request.
-func headOf(r *http.Request, of Claim, before *Before) *requestHead {
+func headOf(r *http.Request, label string, before *claim.Note) *requestHead {
 	h := &requestHead{
-		Label: of.Label, Term: of.Term, Before: before,
+		Label: label, Before: before,
 		Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Major: r.ProtoMajor, Minor: r.ProtoMinor,
 		Host: r.Host, Header: r.Header, Length: r.ContentLength, Encoding: r.TransferEncoding, Close: r.Close, Remote: r.RemoteAddr,
 	}

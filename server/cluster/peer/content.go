@@ -9,9 +9,9 @@ import (
 	"reversehttp/server/wire"
 )
 
-// Content is the content of a request at its entry. It reads what the sender of the request sends,
-// as far as the home asks for it, and keeps the beginning for another home, should the first one
-// end. The goroutine that serves the request calls [Content.Stop] before it returns.
+// Content is the content of a request at its entry. It reads no more of it than the home asks for, and
+// keeps the beginning for another home, should the first one end. The goroutine that serves the request
+// calls [Content.Stop] before it returns.
 type Content struct {
 	w http.ResponseWriter
 	r *http.Request
@@ -22,8 +22,8 @@ type Content struct {
 	to      *conn // nil between homes
 	credit  int   // how much more the home takes
 	kept    []byte
-	sent    int   // how much of kept this home was sent
-	passed  bool  // more was read than is kept
+	sent    int   // how much this home was sent
+	passed  bool  // more was read than could be kept; nothing is kept then
 	err     error // of the last read; [io.EOF] if all was read
 	told    bool  // this home knows of err
 	running bool
@@ -40,6 +40,10 @@ func NewContent(w http.ResponseWriter, r *http.Request) *Content {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil
 	}
+	return newContent(w, r)
+}
+
+func newContent(w http.ResponseWriter, r *http.Request) *Content {
 	c := &Content{w: w, r: r, from: r.Body}
 	c.moved.L = &c.mu
 	return c
@@ -87,7 +91,7 @@ func (c *Content) allow(n int) {
 	c.moved.Broadcast()
 }
 
-// upgrade has what comes on a connection after its upgrade sent in place of the content.
+// upgrade sends what is read from an upgraded connection in place of the content.
 func (c *Content) upgrade(from io.Reader) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,9 +110,9 @@ func (c *Content) run() {
 	var buf []byte
 	for !c.stopped {
 		switch {
-		case c.to == nil || c.credit == 0 && (c.err == nil || c.sent < len(c.kept) && !c.passed) || c.err != nil && c.told:
+		case c.to == nil || c.credit == 0 && (c.err == nil || c.sent < len(c.kept)) || c.err != nil && c.told:
 			c.moved.Wait()
-		case !c.passed && c.sent < len(c.kept): // read for an earlier home
+		case c.sent < len(c.kept): // read for an earlier home
 			n := min(len(c.kept)-c.sent, c.credit)
 			_ = c.to.send(kindContent, c.kept[c.sent:c.sent+n], true)
 			c.sent += n

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -76,6 +77,17 @@ func (c *conn) send(k kind, payload []byte, flush bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.write(k, payload, flush)
+}
+
+// sendContent writes content in pieces, and returns how much of it was written.
+func (c *conn) sendContent(p []byte, flush bool) (sent int, err error) {
+	for part := range slices.Chunk(p, piece) {
+		if err := c.send(kindContent, part, flush); err != nil {
+			return sent, err
+		}
+		sent += len(part)
+	}
+	return sent, nil
 }
 
 // sendValue writes a frame whose payload is a value.

@@ -4,14 +4,13 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"reversehttp/server/claim"
 )
 
 // requestHead is a request as net/http gave it to the entry, but for its content.
 type requestHead struct {
-	// Label is that of the claim, and Term the term of its home that the entry knows.
-	Label string
-	Term  uint64
-
+	Label  string // of the claim
 	Method string
 	// URI is [http.Request.RequestURI], Target the target as it was sent; see [wire.Target].
 	URI      string
@@ -30,8 +29,8 @@ type requestHead struct {
 	Remote string
 	// Waits says that no content is sent before the home asks for it.
 	Waits bool
-	// Before is set on a request that another home had.
-	Before *Before
+	// Before is the last note of another home that had the request; nil if there is none.
+	Before *claim.Note
 }
 
 // url returns the URL of the request as net/http parsed it from its URI.
@@ -45,18 +44,6 @@ func (h *requestHead) url() *url.URL {
 		return &url.URL{Path: "/"}
 	}
 	return u
-}
-
-// Before is what an entry knows of a request whose home ended.
-type Before struct {
-	// ID is that of the exchange.
-	ID string
-	// Attempt is how often the exchange was delivered.
-	Attempt int
-	// Session and Number are those of the last note; empty if there was none, so that no program
-	// had a request that may not be repeated.
-	Session string
-	Number  uint64
 }
 
 // responseHead is the head of a final or interim response.

@@ -20,7 +20,7 @@ var errBroken = errors.New("peer: the content ended before it was whole")
 // errMuch is the error of an entry that sends more content than it may.
 var errMuch = errors.New("peer: more content than was asked for")
 
-// inflow is the content of a request at its home, and what comes on a connection that was upgraded.
+// inflow is the content of a request at its home, or what arrives on an upgraded connection.
 // It is the body of the request: a reader that asks the entry for more.
 type inflow struct {
 	ask     func(n int) error // asks the entry for n more bytes
@@ -36,7 +36,7 @@ type inflow struct {
 	timer    *time.Timer
 }
 
-// newInflow returns the content of a request, of which the entry may send credit bytes unasked.
+// newInflow returns the content of a request. The entry may send credit bytes before it is asked.
 func newInflow(credit int, ask func(n int) error) *inflow {
 	f := &inflow{ask: ask, credit: credit}
 	f.moved.L = &f.mu

@@ -38,7 +38,7 @@ func newPairOver(t *testing.T, handler http.HandlerFunc, keeps func() bool, serv
 		t.Fatal(err)
 	}
 	p := &pair{home: home, failed: make(chan error, 16), pool: &Pool{Node: "entry", Run: "e", TLS: calls}}
-	p.server = &Server{Handler: handler, Keeps: func(string, uint64) bool { return keeps == nil || keeps() }, Node: "home", Run: "h", TLS: serves}
+	p.server = &Server{Handler: handler, Keeps: func(string) bool { return keeps == nil || keeps() }, Node: "home", Run: "h", TLS: serves}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -48,7 +48,7 @@ func newPairOver(t *testing.T, handler http.HandlerFunc, keeps func() bool, serv
 	p.entry = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		content := NewContent(w, r)
 		defer content.Stop()
-		if err := p.pool.Carry(w, r, content, to, Claim{Label: "demo"}, nil); err != nil {
+		if err := p.pool.Carry(w, r, content, to, "demo", nil); err != nil {
 			p.failed <- err
 			w.WriteHeader(http.StatusBadGateway)
 		}
@@ -266,7 +266,7 @@ func TestWhoLeavesAtTheEndDoesNotDisturbTheNextRequest(t *testing.T) {
 		content := NewContent(w, r)
 		defer content.Stop()
 		defer func() { _ = recover() }() // http.ErrAbortHandler, if it left early enough
-		if err := p.pool.Carry(w, r, content, at, Claim{Label: "demo"}, nil); err != nil {
+		if err := p.pool.Carry(w, r, content, at, "demo", nil); err != nil {
 			t.Error(err)
 		}
 		return got.Code

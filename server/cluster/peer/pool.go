@@ -20,7 +20,7 @@ type Pool struct {
 
 	mu     sync.Mutex // guards below
 	idle   map[string][]resting
-	active map[string]map[*conn]struct{}
+	active map[*conn]struct{}
 	closed bool
 }
 
@@ -53,14 +53,9 @@ func (p *Pool) get(ctx context.Context, at Node) (c *conn, used bool, err error)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.active == nil {
-		p.active = map[string]map[*conn]struct{}{}
+		p.active = map[*conn]struct{}{}
 	}
-	all := p.active[c.to.Address]
-	if all == nil {
-		all = map[*conn]struct{}{}
-		p.active[c.to.Address] = all
-	}
-	all[c] = struct{}{}
+	p.active[c] = struct{}{}
 	return c, used, nil
 }
 
@@ -153,9 +148,7 @@ func (p *Pool) put(c *conn, clean bool) {
 	address := c.to.Address
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if delete(p.active[address], c); len(p.active[address]) == 0 {
-		delete(p.active, address)
-	}
+	delete(p.active, c)
 	if p.idle == nil {
 		p.idle = map[string][]resting{}
 	}
@@ -170,8 +163,10 @@ func (p *Pool) put(c *conn, clean bool) {
 func (p *Pool) Drop(address string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for c := range p.active[address] {
-		_ = c.Close()
+	for c := range p.active {
+		if c.to.Address == address {
+			_ = c.Close()
+		}
 	}
 	for _, c := range p.idle[address] {
 		_ = c.Close()

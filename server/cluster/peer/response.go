@@ -62,17 +62,11 @@ func (w *response) Write(p []byte) (int, error) {
 	if w.left >= 0 && int64(len(p)) > w.left {
 		return 0, http.ErrContentLength
 	}
-	for sent := 0; sent < len(p); {
-		n := min(len(p)-sent, piece)
-		if err := w.c.send(kindContent, p[sent:sent+n], false); err != nil {
-			return sent, err
-		}
-		sent += n
-		if w.left >= 0 {
-			w.left -= int64(n)
-		}
+	n, err := w.c.sendContent(p, false)
+	if w.left >= 0 {
+		w.left -= int64(n)
 	}
-	return len(p), nil
+	return n, err
 }
 
 // FlushError has the entry send what is buffered.
@@ -149,14 +143,7 @@ func (u *upgraded) Write(p []byte) (int, error) {
 		return 0, net.ErrClosed
 	default:
 	}
-	for sent := 0; sent < len(p); {
-		n := min(len(p)-sent, piece)
-		if err := u.c.send(kindContent, p[sent:sent+n], true); err != nil {
-			return sent, err
-		}
-		sent += n
-	}
-	return len(p), nil
+	return u.c.sendContent(p, true)
 }
 
 // CloseWrite says that no more is written.

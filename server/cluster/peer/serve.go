@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"reversehttp/server/claim"
 	"reversehttp/server/wire"
 )
 
@@ -19,9 +20,9 @@ import (
 type Server struct {
 	// Handler serves the requests. It gets what it would get from net/http.
 	Handler http.Handler
-	// Keeps reports whether this node is the home of the claim of a label, and has been since a
-	// term or longer. A request for another claim is refused, so that its entry looks again.
-	Keeps func(label string, term uint64) bool
+	// Keeps reports whether this node is the home of the claim of a label. A request for another
+	// claim is refused, so that its entry looks again.
+	Keeps func(label string) bool
 	// Node and Run name this node and its process.
 	Node, Run string
 	// Base is the context from which those of requests derive. Nil means [context.Background].
@@ -146,7 +147,7 @@ func (s *Server) call(c *conn, head *requestHead) error {
 	if head.Empty {
 		l.in.end(io.EOF)
 	}
-	if !s.Keeps(head.Label, head.Term) {
+	if !s.Keeps(head.Label) {
 		if err := c.send(kindMoved, nil, true); err != nil {
 			return err
 		}
@@ -169,7 +170,7 @@ func (s *Server) call(c *conn, head *requestHead) error {
 	return errors.Join(err, <-served)
 }
 
-// Call is a request at its home.
+// Call is a request at its home. It implements [claim.Entry].
 type Call struct {
 	c      *conn
 	head   *requestHead
@@ -193,8 +194,8 @@ func CallOf(r *http.Request) *Call {
 	return l
 }
 
-// Before returns what the entry knows of a request that another home had, or nil.
-func (l *Call) Before() *Before { return l.head.Before }
+// Before implements [claim.Entry].
+func (l *Call) Before() *claim.Note { return l.head.Before }
 
 // errUnnoted is the error of a note that the entry did not get.
 var errUnnoted = errors.New("peer: the entry is not there to know of a delivery")
@@ -202,15 +203,14 @@ var errUnnoted = errors.New("peer: the entry is not there to know of a delivery"
 // noteTime is how long an entry may take to know of a note.
 const noteTime = 2 * time.Second
 
-// Note says that a program is about to be given the request. If wait is true, Note returns once the
-// entry knows, and fails if the entry does not learn it; the request is over then.
-func (l *Call) Note(b Before, wait bool) error {
+// Note implements [claim.Entry]. The request is over if the entry does not learn what it waits for.
+func (l *Call) Note(n claim.Note, wait bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.gone {
 		return errUnnoted
 	}
-	if err := l.c.sendValue(kindNote, b, true); err != nil {
+	if err := l.c.sendValue(kindNote, n, true); err != nil {
 		return errUnnoted
 	}
 	l.notes++
