@@ -323,6 +323,29 @@ func TestHandlersThatRunWhileTheirHomeIsKilledAnswerOnce(t *testing.T) {
 	}
 }
 
+func TestClaimsThatNobodyAsksForAreInheritedByOneNode(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3)
+	const claims = 8
+	for i := range claims {
+		resp, err := w.client.Post("http://gateway.example/claims", "application/json", strings.NewReader(fmt.Sprintf(`{"label":"demo%d","token":"secret"}`, i)))
+		if err != nil || resp.StatusCode != http.StatusCreated {
+			t.Fatal(resp, err)
+		}
+		_ = resp.Body.Close()
+	}
+	w.kill(w.nodes[0])
+	for kept := 0; kept != claims; time.Sleep(10 * time.Millisecond) {
+		if t.Context().Err() != nil {
+			t.Fatalf("%d of %d claims are kept", kept, claims)
+		}
+		kept = 0
+		for _, n := range w.nodes[1:] {
+			kept += n.gateway.Registry().Stats().Claims
+		}
+	}
+}
+
 func TestWhatMayHaveReachedAHandlerIsNotCalledSafeToRepeat(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3)

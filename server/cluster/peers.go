@@ -18,14 +18,11 @@ type peers struct {
 
 	mu   sync.Mutex              // guards below
 	dead map[processOf]time.Time // since when; kept for a while
-	mute map[processOf]muteness  // nodes that do not answer
+	mute map[processOf]time.Time // since when a node has answered no ping
 }
 
 // processOf names a run of a node.
 type processOf struct{ node, run string }
-
-// muteness is since when a node has answered no ping.
-type muteness struct{ since time.Time }
 
 // When a node counts as gone.
 const (
@@ -42,27 +39,33 @@ const (
 )
 
 func newPeers(n *Node) *peers {
-	return &peers{n: n, dead: map[processOf]time.Time{}, mute: map[processOf]muteness{}}
+	return &peers{n: n, dead: map[processOf]time.Time{}, mute: map[processOf]time.Time{}}
 }
 
 // at returns where the home of a claim takes connections. It reports false if the process of that
 // home is gone.
 func (p *peers) at(h engine.Home) (peer.Node, bool) {
-	p.mu.Lock()
-	_, dead := p.dead[processOf{h.Node, h.Run}]
-	p.mu.Unlock()
-	if dead {
+	if p.isDead(processOf{h.Node, h.Run}) {
 		return peer.Node{}, false
 	}
 	if p.n.isSelf(h) {
 		return peer.Node{Name: h.Node, Run: h.Run, Address: p.n.options.Address}, true
 	}
-	for _, l := range p.n.options.Engine.Nodes() {
-		if l.Name == h.Node {
-			return peer.Node{Name: l.Name, Run: l.Run, Address: l.PeerURL}, l.Run == h.Run
-		}
-	}
-	return peer.Node{}, false
+	l, known := p.n.options.Engine.Node(h.Node)
+	return placeOf(l), known && l.Run == h.Run
+}
+
+// placeOf returns where a node takes connections.
+func placeOf(l engine.Live) peer.Node {
+	return peer.Node{Name: l.Name, Run: l.Run, Address: l.PeerURL}
+}
+
+// isDead reports whether a process is known to be gone.
+func (p *peers) isDead(of processOf) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, dead := p.dead[of]
+	return dead
 }
 
 // blame judges a home by the error of a connection to it, and reports whether its process is gone: a
@@ -87,10 +90,8 @@ func (p *peers) bury(of processOf, why string) {
 		return
 	}
 	p.n.log.Warn("a node is gone", "node", of.node, "why", why)
-	for _, l := range p.n.options.Engine.Nodes() {
-		if l.Name == of.node && l.Run == of.run {
-			p.n.pool.Drop(l.PeerURL)
-		}
+	if l, known := p.n.options.Engine.Node(of.node); known && l.Run == of.run {
+		p.n.pool.Drop(l.PeerURL)
 	}
 }
 
@@ -118,44 +119,48 @@ func (p *peers) ping(ctx context.Context, l engine.Live) {
 	of := processOf{l.Name, l.Run}
 	ctx, cancel := context.WithTimeout(ctx, pingTime)
 	defer cancel()
-	err := p.n.pool.Ping(ctx, peer.Node{Name: l.Name, Run: l.Run, Address: l.PeerURL})
+	err := p.n.pool.Ping(ctx, placeOf(l))
 	p.mu.Lock()
-	m, was := p.mute[of]
+	since, was := p.mute[of]
 	if err == nil {
 		delete(p.mute, of)
 		delete(p.dead, of) // it was only paused
 	} else if !was {
-		m = muteness{time.Now()}
-		p.mute[of] = m
+		since = time.Now()
+		p.mute[of] = since
 	}
 	p.mu.Unlock()
 	p.n.figures.up.WithLabelValues(l.Name).Set(boolean(err == nil))
 	switch {
 	case err == nil:
 	case p.blame(engine.Home{Node: l.Name, Run: l.Run}, err):
-	case l.Silent > silentTime && time.Since(m.since) > muteTime:
+	case l.Silent > silentTime && time.Since(since) > muteTime:
 		p.bury(of, "silent")
 	}
 }
 
-// share reports whether this node is the one to take over a label of a process that is gone: each
-// label has an order of the nodes, of which the first that lives takes it.
-func (p *peers) share(label string) bool {
-	best, most := "", uint64(0)
+// heirs returns the names of the nodes that can take claims over.
+func (p *peers) heirs() (names []string) {
 	for _, l := range p.n.options.Engine.Nodes() {
-		p.mu.Lock()
-		_, dead := p.dead[processOf{l.Name, l.Run}]
-		p.mu.Unlock()
-		if dead || l.Leaving || !l.Ready || l.Silent > silentTime {
-			continue
-		}
-		h := fnv.New64a()
-		_, _ = h.Write([]byte(l.Name + "/" + label))
-		if sum := h.Sum64(); best == "" || sum > most {
-			best, most = l.Name, sum
+		if l.Ready && !l.Leaving && l.Silent <= silentTime && !p.isDead(processOf{l.Name, l.Run}) {
+			names = append(names, l.Name)
 		}
 	}
-	return best == p.n.options.Name
+	return names
+}
+
+// heirOf returns the node that takes over a label: each label has its own order of all nodes, and the
+// first of the heirs takes it. It returns "" if there are none.
+func heirOf(label string, heirs []string) (heir string) {
+	most := uint64(0)
+	for _, name := range heirs {
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(name + "/" + label))
+		if sum := h.Sum64(); heir == "" || sum > most {
+			heir, most = name, sum
+		}
+	}
+	return heir
 }
 
 // someAnswer reports whether another node answered its last ping.

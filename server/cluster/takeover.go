@@ -51,7 +51,7 @@ func (n *Node) take(ctx context.Context, label, why string) error {
 	}
 }
 
-// takesPerSecond is how many claims that nobody asks for a node takes over in a second.
+// takesPerSecond is the most claims that a node takes over in a second without being asked for them.
 const takesPerSecond = 500
 
 // watch looks at the other nodes, and takes over this node's share of the claims whose home is gone,
@@ -81,8 +81,9 @@ func (n *Node) inherit() {
 	default:
 	}
 	var labels []string
+	heirs := n.peers.heirs()
 	n.options.Engine.Homes(func(label string, h engine.Home) bool {
-		if _, alive := n.peers.at(h); !alive && n.peers.share(label) {
+		if _, alive := n.peers.at(h); !alive && heirOf(label, heirs) == n.options.Name {
 			labels = append(labels, label)
 		}
 		return len(labels) < takesPerSecond

@@ -48,6 +48,8 @@ type Engine interface {
 	// Beat writes that this node is alive, and what others may know of it. Call it every
 	// [BeatTime]. It fails with [ErrReplaced] if another process uses the node's name.
 	Beat(ctx context.Context, n Node) error
+	// Node returns the node with a name, if it was heard of and has not left.
+	Node(name string) (Live, bool)
 	// Nodes returns the nodes that were heard of and have not left, this one included, by name.
 	Nodes() []Live
 

@@ -144,6 +144,17 @@ func (n *nodes) leave(ctx context.Context) error {
 	return err
 }
 
+// Node implements [Engine].
+func (n *nodes) Node(name string) (Live, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	h := n.heard[name]
+	if h == nil {
+		return Live{}, false
+	}
+	return Live{h.Node, h.since(n.newest)}, true
+}
+
 // Nodes implements [Engine].
 func (n *nodes) Nodes() []Live {
 	n.mu.Lock()
