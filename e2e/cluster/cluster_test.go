@@ -30,17 +30,19 @@ func start(t *testing.T) *Nodes {
 
 // client returns a client each of whose requests goes to another node than the one before.
 func (c *Nodes) client() *http.Client {
+	return dialing(c.Balancer.Address())
+}
+
+// dialing returns a client each of whose requests has a connection of its own to an address.
+func dialing(address string) *http.Client {
 	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, c.Balancer.Address())
+		return new(net.Dialer).DialContext(ctx, network, address)
 	}}}
 }
 
-// post sends a visitor's POST to a node, and returns what came back.
-func post(at *Node, c *Nodes, label, content string) (int, string, error) {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, at.Address)
-	}}}
-	resp, err := client.Post("http://"+label+".localhost:"+c.Balancer.port()+"/", "text/plain", strings.NewReader(content))
+// post sends a visitor's POST for a URL to a node, and returns the status and content of the response.
+func post(at *Node, url, content string) (int, string, error) {
+	resp, err := dialing(at.Address).Post(url, "text/plain", strings.NewReader(content))
 	if err != nil {
 		return 0, "", err
 	}
@@ -102,7 +104,7 @@ func (c *Nodes) answers(t *testing.T, label string, but *Node) {
 	t.Helper()
 	for _, n := range c.others(but) {
 		for tries := 0; ; tries++ {
-			status, got, err := post(n, c, label, "hello")
+			status, got, err := post(n, c.URLOf(label), "hello")
 			if status == http.StatusOK && got == "hello" {
 				break
 			}
@@ -150,17 +152,8 @@ func TestHomesAreKilledAndHandlersAnswerOnce(t *testing.T) {
 			visiting.Go(func() {
 				at := c.others(home)[i%2]
 				sent := fmt.Sprintf("visitor %d of round %d", i, round)
-				client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-					return new(net.Dialer).DialContext(ctx, network, at.Address)
-				}}}
-				resp, err := client.Post("http://demo.localhost:"+c.Balancer.port()+"/held", "text/plain", strings.NewReader(sent))
-				if err != nil {
-					t.Errorf("%s: %v", sent, err)
-					return
-				}
-				defer resp.Body.Close()
-				if got, err := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK || string(got) != sent {
-					t.Errorf("%s: %d %q, %v", sent, resp.StatusCode, got, err)
+				if status, got, err := post(at, c.URLOf("demo")+"held", sent); status != http.StatusOK || got != sent {
+					t.Errorf("%s: %d %q, %v", sent, status, got, err)
 				}
 			})
 		}

@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"reversehttp/e2e/cluster/cable"
 	"reversehttp/e2e/cluster/natsserver"
 )
 
@@ -25,7 +26,7 @@ import (
 type Nodes struct {
 	NATS     *natsserver.Server
 	All      []*Node
-	Balancer *Balancer
+	Balancer *cable.Cable // to any node
 }
 
 // Options say how nodes are started.
@@ -83,7 +84,7 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 			return nil, err
 		}
 	}
-	if c.Balancer, err = NewBalancer(o.Listen, c.All); err != nil {
+	if c.Balancer, err = balance(o.Listen, c.All); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -103,7 +104,15 @@ func (c *Nodes) Close() {
 }
 
 // URL returns the control origin.
-func (c *Nodes) URL() string { return "http://localhost:" + c.Balancer.port() }
+func (c *Nodes) URL() string { return "http://localhost:" + c.port() }
+
+// URLOf returns the public URL of a label.
+func (c *Nodes) URLOf(label string) string { return "http://" + label + ".localhost:" + c.port() + "/" }
+
+func (c *Nodes) port() string {
+	_, port, _ := net.SplitHostPort(c.Balancer.Address())
+	return port
+}
 
 // Node is a gateway.
 type Node struct {

@@ -11,7 +11,7 @@ import (
 
 // Cable leads from an address of its own to another.
 type Cable struct {
-	to       string
+	dial     func(context.Context) (net.Conn, error)
 	listener net.Listener
 	life     context.Context
 	end      context.CancelFunc
@@ -38,10 +38,18 @@ func New(to string) (*Cable, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cable{to: to, listener: l, changed: make(chan struct{}), open: make(map[net.Conn]bool)}
+	return Lead(l, func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", to)
+	}), nil
+}
+
+// Lead returns a cable from a listener for TCP, each of whose connections leads to one that dial makes.
+// Close ends it, and closes the listener.
+func Lead(l net.Listener, dial func(context.Context) (net.Conn, error)) *Cable {
+	c := &Cable{dial: dial, listener: l, changed: make(chan struct{}), open: make(map[net.Conn]bool)}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.running.Go(c.accept)
-	return c, nil
+	return c
 }
 
 // Address is where it begins.
@@ -115,7 +123,7 @@ func (c *Cable) serve(from net.Conn) {
 		reset(from)
 		return
 	}
-	to, err := (&net.Dialer{}).DialContext(c.life, "tcp", c.to)
+	to, err := c.dial(c.life)
 	if err != nil {
 		reset(from)
 		return
