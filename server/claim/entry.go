@@ -146,7 +146,7 @@ func resume(x *Exchange, n *Note) {
 	case s == nil:
 		x.lost = true
 		x.fail(ErrSessionLost)
-	case s.shown && n.Number > s.out.given: // its program says that it never had it
+	case s.shown && n.Number > s.had: // its program says that it never had it
 		c.queue.put(x)
 	default:
 		x.due.enter()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -19,6 +20,7 @@ type Session struct {
 	cursors bool   // it has polled with one
 	adopted bool   // another node made it; see [Adopt]
 	shown   bool   // its program has shown what it received, since it was adopted
+	had     uint64 // number of the last message of the other node that its program showed, if it has
 	inline  int    // how much content it takes with a request, as its last poll says
 	out     outbox
 	held    holdings
@@ -73,11 +75,12 @@ func newSession(c *Claim, id string) *Session {
 // show notes what the program of an adopted session received, which only the program knows. The
 // caller holds claim.mu.
 func (s *Session) show(cursor *string) {
-	s.shown = true
+	s.shown, s.had = true, math.MaxUint64 // without a cursor all counts as received
 	if cursor == nil {
 		return
 	}
 	if n, err := numberOf(s.id, *cursor); err == nil {
+		s.had = n
 		s.out.given = max(s.out.given, n)
 	}
 }

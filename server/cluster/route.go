@@ -39,6 +39,19 @@ func (n *Node) EntryOf(r *http.Request) claim.Entry {
 	return nil
 }
 
+// carried returns the handler for requests that other nodes carry to a gateway.
+func carried(g http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if hadBefore(peer.CallOf(r).Before()) {
+			r = r.WithContext(problem.MaybeHanded(r.Context()))
+		}
+		g.ServeHTTP(w, r)
+	})
+}
+
+// hadBefore reports whether a handler may have had the request of a note.
+func hadBefore(n *claim.Note) bool { return n != nil && n.Session != "" }
+
 // trip is a request on its way to the home of its claim.
 type trip struct {
 	n       *Node
@@ -149,7 +162,7 @@ func (t *trip) spared(home engine.Home, lost *peer.Lost) bool {
 // fail answers that no home took it.
 func (t *trip) fail(err error) {
 	p := &problem.Problem{Code: schema.CodeUnavailable}
-	if t.hold != nil {
+	if t.hold != nil && !hadBefore(t.before) {
 		p.Handed = claim.HandedNo
 	}
 	var lost *peer.Lost

@@ -5,6 +5,7 @@ package problem
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -251,7 +252,11 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 		h.Add(f.Name, f.Value)
 	}
 	if p.Visitor {
-		h.Set("Proxy-Status", "reversehttp; error="+k.proxyError+handedParameter(p.Handed))
+		handed := p.Handed
+		if handed == claim.HandedNo && maybeHanded(r) {
+			handed = claim.HandedUnknown
+		}
+		h.Set("Proxy-Status", "reversehttp; error="+k.proxyError+handedParameter(handed))
 	}
 	var content bytes.Buffer
 	if p.Visitor && prefersHTML(r) {
@@ -276,6 +281,16 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 	_ = e.Encode(p.Body(guide))
 	p.send(w, k.status, content.Bytes())
 }
+
+type maybeHandedKey struct{}
+
+// MaybeHanded returns a context for a request that a handler may have had before: no problem says then
+// that no handler had it.
+func MaybeHanded(ctx context.Context) context.Context {
+	return context.WithValue(ctx, maybeHandedKey{}, true)
+}
+
+func maybeHanded(r *http.Request) bool { return r.Context().Value(maybeHandedKey{}) != nil }
 
 // Body returns the problem as its JSON object, with a link to the guide.
 func (p *Problem) Body(guide *Guide) schema.Problem {

@@ -1,6 +1,7 @@
 package problem
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -215,6 +216,17 @@ func TestTroubleshootingHasTheStatusOfEachCode(t *testing.T) {
 	for code, k := range kinds {
 		if want := fmt.Sprintf("\n### %s\n\nStatus %d. ", code, k.status); !strings.Contains(string(guide), want) {
 			t.Errorf("the guide has no %q", want)
+		}
+	}
+}
+
+func TestNoProblemCallsARequestNewThatAHandlerMayHaveHad(t *testing.T) {
+	for want, ctx := range map[string]context.Context{"handed=?0": context.Background(), "": MaybeHanded(context.Background())} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("POST", "/", nil).WithContext(ctx)
+		(&Problem{Code: schema.CodeNoHandler, Visitor: true, Handed: claim.HandedNo}).Write(w, r)
+		if got := w.Header().Get("Proxy-Status"); strings.Contains(got, "handed") != (want != "") || !strings.Contains(got, want) {
+			t.Errorf("Proxy-Status = %q, want %q in it", got, want)
 		}
 	}
 }
