@@ -64,7 +64,9 @@ type carried struct {
 	heard   bool // the home has sent something
 	begun   bool // the response has begun
 	gone    atomic.Bool
-	half    net.Conn // after an upgrade
+	half    net.Conn    // after an upgrade
+	stay    func() bool // keeps leave from being called, unless it was; set while it may be
+	stays   bool        // what stay returned
 }
 
 // carry sends the request and relays the response, and gives the connection back.
@@ -85,17 +87,17 @@ func (y *carried) carry(label string) (err error) {
 		y.content.attach(y.c, credit)
 		defer y.content.detach()
 	}
-	stop := context.AfterFunc(y.r.Context(), y.leave)
-	defer stop()
+	y.stay = context.AfterFunc(y.r.Context(), y.leave)
+	defer y.stay()
 	err = y.relay()
 	switch {
 	case err == nil, err == ErrMoved:
 		y.content.detach()
-		stays := stop() // otherwise leave may still write to the connection, which is then not used again
 		if y.gone.Load() {
 			panic(http.ErrAbortHandler)
 		}
-		clean = stays && y.c.send(kindDone, nil, true) == nil
+		// A leave that was called may still write to the connection, which is then not used again.
+		clean = y.stays && y.c.send(kindDone, nil, true) == nil
 		return err
 	case y.begun || y.gone.Load() || err == http.ErrAbortHandler:
 		if y.half != nil {
@@ -148,6 +150,7 @@ func (y *carried) relay() error {
 func (y *carried) take(k kind, n int) (over bool, err error) {
 	switch k {
 	case kindMoved:
+		y.stays = y.stay()
 		return true, ErrMoved
 	case kindWant:
 		return false, y.want(n)
@@ -301,12 +304,13 @@ type buffered struct {
 // Read returns what net/http has read, and then reads from the connection.
 func (b buffered) Read(p []byte) (int, error) { return b.ahead.Read(p) }
 
-// end ends the response.
+// end ends the response. Who leaves from here on has it.
 func (y *carried) end(n int) error {
 	var e ending
 	if err := y.c.readValue(n, &e); err != nil {
 		return err
 	}
+	y.stays = y.stay()
 	if y.half != nil {
 		y.content.detach()
 		_ = y.half.Close()

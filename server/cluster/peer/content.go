@@ -187,7 +187,9 @@ func (c *Content) await() {
 }
 
 // Stop ends the reading, and waits until it has ended: net/http forbids reads after the handler has
-// returned.
+// returned. A read that Stop breaks off may have been the one at the end of the content, after which
+// net/http watches the connection and takes the broken read for a sender who left. So the connection
+// carries no other request then.
 func (c *Content) Stop() {
 	if c == nil {
 		return
@@ -196,7 +198,7 @@ func (c *Content) Stop() {
 	defer c.mu.Unlock()
 	c.stopped = true
 	if c.reading {
-		_ = http.NewResponseController(c.w).SetReadDeadline(time.Unix(1, 0))
+		wire.HangUp(c.w)
 		if half, is := c.from.(interface{ SetReadDeadline(time.Time) error }); is {
 			_ = half.SetReadDeadline(time.Unix(1, 0))
 		}

@@ -8,10 +8,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"reversehttp/server/wire"
 )
 
 // pair is a home and an entry in front of it.
@@ -276,5 +279,50 @@ func TestWhoLeavesAtTheEndDoesNotDisturbTheNextRequest(t *testing.T) {
 		if status := carry(false); status != http.StatusOK {
 			t.Fatalf("status %d for a request whose sender stayed", status)
 		}
+	}
+}
+
+// watched is a response whose sender net/http watches from the end of the content on: a read that is
+// broken off there cancels the request.
+type watched struct {
+	http.ResponseWriter
+	cancel context.CancelFunc
+}
+
+func (w *watched) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *watched) SetReadDeadline(t time.Time) error {
+	if !t.IsZero() {
+		w.cancel()
+	}
+	return nil
+}
+
+// endless is content that ends once the request is cancelled.
+type endless struct{ ctx context.Context }
+
+func (e endless) Read([]byte) (int, error) {
+	<-e.ctx.Done()
+	return 0, os.ErrDeadlineExceeded
+}
+
+func TestAnAnswerBeforeTheContentIsNotCutByBreakingTheReadOff(t *testing.T) {
+	p := newPair(t, func(w http.ResponseWriter, r *http.Request) {
+		wire.HangUp(w)
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	}, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", endless{ctx})
+	got := httptest.NewRecorder()
+	w := &watched{got, cancel}
+	content := NewContent(w, r)
+	defer content.Stop()
+	at := Node{Name: "home", Run: "h", Address: p.home.Addr().String()}
+	if err := p.pool.Carry(w, r, content, at, "demo", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("status %d", got.Code)
 	}
 }
