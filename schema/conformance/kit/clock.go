@@ -3,8 +3,12 @@ package kit
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"strings"
 	"time"
+
+	"reversehttp/schema"
+	"reversehttp/schema/vectors"
 )
 
 // clock lets the time of a conversation pass. In the cases steps take no time, and some compare a moment just
@@ -91,4 +95,25 @@ func withAnyTimes(v any) any {
 		}
 	}
 	return v
+}
+
+// patientPoll is how long a poll waits, in seconds, for messages that a case expects at once.
+const patientPoll = "20"
+
+// patient has the polls of a conversation that expect messages wait for them: a gateway on a busy
+// machine may not have read a visitor's request yet. A poll that expects none stays as it is.
+func patient(c vectors.Conversation) {
+	for _, step := range c.Steps {
+		if step.Send == nil || step.Send.Method != http.MethodGet || step.Expect == nil {
+			continue
+		}
+		if messages, err := json.Marshal(step.Expect.JSON); err != nil || !bytes.Contains(messages, []byte(`"type"`)) {
+			continue
+		}
+		for i, f := range step.Send.Headers {
+			if strings.EqualFold(f[0], "Prefer") && f[1] == "wait=0" {
+				step.Send.Headers[i] = schema.Field{f[0], "wait=" + patientPoll}
+			}
+		}
+	}
 }

@@ -163,6 +163,7 @@ func (r *report) judgeGateway(ctx context.Context, t *target, longest time.Durat
 	}
 	var talks []played
 	for i, c := range conversations {
+		patient(c)
 		p := played{name: "conversation/" + c.Name, skipped: t.skips(c)}
 		for _, s := range c.Steps {
 			p.passes += time.Duration(s.SleepMs) * time.Millisecond
