@@ -188,8 +188,40 @@ func (b *Budget) add(r Resource, n int64, owners *[2]*Owner) {
 func (b *Budget) since() int64 { return int64(time.Since(b.epoch)) + 1 }
 
 // Relieve takes back one of an owner's holds of r whose peer is slow, and reports whether there was
-// one. The caller holds no lock.
-func (b *Budget) Relieve(r Resource, of *Owner) bool { return b.relieve(r, of, 0) }
+// one. Where no peer is slow yet it waits, once, until the next one is, which takes at most SlowAfter:
+// so what many peers take in one moment is taken back too. The caller holds no lock.
+func (b *Budget) Relieve(r Resource, of *Owner) bool {
+	if b.relieve(r, of, 0) {
+		return true
+	}
+	wait := b.untilSlow(r, of)
+	if wait <= 0 {
+		return false
+	}
+	time.Sleep(wait)
+	return b.relieve(r, of, 0)
+}
+
+// untilSlow returns how long it takes until a peer that is waited for is slow, among those that hold
+// r for an owner; 0 if none is waited for.
+func (b *Budget) untilSlow(r Resource, of *Owner) (least time.Duration) {
+	now := b.since()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for h := b.holds.next; h != &b.holds; h = h.next {
+		slow := h.peer.slowFor(now)
+		if slow == 0 || h.Evicted() != nil || !h.can.Load() || h.held[r].Load() == 0 {
+			continue
+		}
+		if owners := h.owners.load(); of != nil && owners[0] != of && owners[1] != of {
+			continue
+		}
+		if left := b.SlowAfter[r] - time.Duration(slow) + 1; least == 0 || left < least {
+			least = max(left, 1)
+		}
+	}
+	return least
+}
 
 // relieve takes back one hold of r whose peer is slow: a hold of the owner of, or of any owner if
 // of is nil, who holds at least least. It reports whether there was one. The caller holds no lock.

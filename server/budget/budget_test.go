@@ -184,6 +184,29 @@ func TestTheLongestWaitMakesRoomForOthers(t *testing.T) {
 	})
 }
 
+func TestRoomIsMadeOnceTheNextPeerIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Amounts{Exchanges: 4})
+		var owner, other Owner
+		var taken []string
+		slow(b, someone, 0, "another owner's", &taken).Join(&other)
+		time.Sleep(b.SlowAfter[Exchanges] + 1)
+		slow(b, someone, 0, "first", &taken).Join(&owner)
+		time.Sleep(b.SlowAfter[Exchanges] / 2)
+		slow(b, another, 0, "second", &taken).Join(&owner)
+		b.Open(another).Join(&owner) // is not waited for
+		for _, want := range []string{"first", "second"} {
+			if taken = nil; !b.Relieve(Exchanges, &owner) || len(taken) != 1 || taken[0] != want {
+				t.Fatalf("took back %v, want %s", taken, want)
+			}
+		}
+		began := time.Now()
+		if b.Relieve(Exchanges, &owner) || time.Since(began) != 0 {
+			t.Error("waited, though no peer is waited for")
+		}
+	})
+}
+
 func TestWhoMovesIsNotTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New(Amounts{Exchanges: 1})

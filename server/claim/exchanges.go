@@ -63,7 +63,8 @@ func (e *exchanges) remove(x *Exchange, o Outcome) {
 }
 
 // makeRoom ends the exchange that has waited longest for its visitor, if there is no room for
-// another. The caller holds no lock.
+// another. If none has waited for long yet, it waits for the first one that will have. The caller
+// holds no lock.
 func (e *exchanges) makeRoom() {
 	c := e.claim
 	c.mu.Lock()
