@@ -194,7 +194,7 @@ func (b *Budget) Relieve(r Resource, of *Owner) bool {
 	if b.relieve(r, of, 0) {
 		return true
 	}
-	wait := b.untilSlow(r, of)
+	wait := untilSlow(b, r, of)
 	if wait <= 0 {
 		return false
 	}
@@ -204,7 +204,7 @@ func (b *Budget) Relieve(r Resource, of *Owner) bool {
 
 // untilSlow returns how long it takes until a peer that is waited for is slow, among those that hold
 // r for an owner; 0 if none is waited for.
-func (b *Budget) untilSlow(r Resource, of *Owner) (least time.Duration) {
+func untilSlow(b *Budget, r Resource, of *Owner) (least time.Duration) {
 	now := b.since()
 	b.mu.Lock()
 	defer b.mu.Unlock()

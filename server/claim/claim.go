@@ -120,6 +120,13 @@ func (c *Claim) finish(why error, by netip.Addr) {
 			}
 		}
 		s.leave(why)
+		if why == ErrMoved {
+			for _, x := range s.held.oldestFirst() {
+				if x.state != answering {
+					x.fail(why)
+				}
+			}
+		}
 	}
 	c.queue.fail(missing(why))
 	c.mu.Unlock()

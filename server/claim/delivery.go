@@ -21,7 +21,10 @@ func (d Delivery) settle(same func(tombstone) bool, how func(*Exchange) Result) 
 		return Unknown, err
 	}
 	x := s.held[d.id]
-	if x == nil {
+	switch {
+	case x == nil && s.gone == ErrMoved && !s.tombs.has(d.id):
+		return Unknown, ErrMoved
+	case x == nil:
 		return s.tombs.judge(d.id, same), nil
 	}
 	s.life.touch()

@@ -227,7 +227,7 @@ func (x *Exchange) end() error {
 	if f != nil && f.Err == ErrNoHandler && x.absent != nil {
 		f = &Failure{Err: f.Err, Handed: f.Handed, Answer: x.absent()} // a tap may read the other one
 	}
-	if report := x.claim.registry.options.Ended; report != nil {
+	if report := x.claim.registry.options.Ended; report != nil && (f == nil || f.Err != ErrMoved) { // it ends elsewhere
 		report(endedOf(x, f))
 	}
 	if f != nil {
@@ -278,7 +278,9 @@ func (x *Exchange) finish(o Outcome, a *Answer, f *Failure) bool {
 	x.outcome = o
 	if s := x.session; s != nil && s.held[x.id] == x {
 		delete(s.held, x.id)
-		s.tombs.remember(x, a)
+		if f == nil || f.Err != ErrMoved { // its answer is judged elsewhere
+			s.tombs.remember(x, a)
+		}
 	}
 	if streamed && x.answer.upgraded() {
 		c.exchanges.upgraded--

@@ -24,6 +24,9 @@ type Flow struct {
 	// program closed its connection; see [Times.Closed]. It is called under a lock and must not
 	// block. Nil means unknown.
 	HungUp func() bool
+	// Parting is closed once the node that accepted the poll is about to end; the poll ends as if its
+	// time were over. Nil means never.
+	Parting <-chan struct{}
 }
 
 // most returns how many messages may be unacknowledged.

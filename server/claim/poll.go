@@ -36,17 +36,18 @@ type Message struct {
 // poll is an open poll of a session. claim.mu guards it, but for the channel.
 type poll struct {
 	session *Session
-	woken   chan struct{} // buffered, one place
-	yields  bool          // a newer poll took its place
-	begun   bool          // it has redelivered what was not acknowledged before
-	full    int           // the most unacknowledged content, in bytes; 0 means fullBatch
-	timer   *time.Timer   // of the wait; nil until the first one
-	nap     Napper        // how to wait; nil means on woken
-	link    LinkDoor      // the door of a link, which does not wait; nil for any other poll
-	stuck   bool          // a link took nothing because too much is unacknowledged
-	many    bool          // it is a stream or a link: requests that come at the same moment go together
-	hungUp  func() bool   // see [Flow.HungUp]; nil if unknown
-	left    bool          // it ended because its program hung up
+	woken   chan struct{}   // buffered, one place
+	yields  bool            // a newer poll took its place
+	begun   bool            // it has redelivered what was not acknowledged before
+	full    int             // the most unacknowledged content, in bytes; 0 means fullBatch
+	timer   *time.Timer     // of the wait; nil until the first one
+	nap     Napper          // how to wait; nil means on woken
+	link    LinkDoor        // the door of a link, which does not wait; nil for any other poll
+	stuck   bool            // a link took nothing because too much is unacknowledged
+	many    bool            // it is a stream or a link: requests that come at the same moment go together
+	hungUp  func() bool     // see [Flow.HungUp]; nil if unknown
+	left    bool            // it ended because its program hung up
+	parting <-chan struct{} // see [Flow.Parting]
 }
 
 // wake ends the wait for p. The caller holds claim.mu.
@@ -69,6 +70,16 @@ func poke(c chan<- struct{}) {
 	}
 }
 
+// parted reports whether the node that accepted the poll is about to end.
+func (p *poll) parted() bool {
+	select {
+	case <-p.parting:
+		return true
+	default:
+		return false
+	}
+}
+
 // waitBy makes the poll wait by n from now on, or on its channel if n is nil.
 func (p *poll) waitBy(n Napper) {
 	p.session.claim.mu.Lock()
@@ -85,6 +96,11 @@ func (p *poll) next(ctx context.Context, until time.Time, take func() (*Batch, b
 		c.mu.Lock()
 		switch {
 		case p.yields:
+			c.mu.Unlock()
+			return nil, true, nil
+		case s.gone == ErrMoved, p.parted(): // the program's next poll reaches its session elsewhere
+			c.queue.unpark(s)
+			s.out.giveBack()
 			c.mu.Unlock()
 			return nil, true, nil
 		case s.gone != nil:
@@ -156,6 +172,8 @@ func (p *poll) wait(ctx context.Context, until time.Time, r *Registry) (over boo
 			return false, nil
 		case <-ctx.Done():
 			return true, nil
+		case <-p.parting:
+			return false, nil // next looks
 		case <-timer.C:
 			return true, why
 		case <-draining:
@@ -175,7 +193,7 @@ func openPoll(s *Session, cursor *string, flow Flow) (*poll, error) {
 	if err == nil {
 		s.inline = flow.Inline
 		p.full, p.many = flow.Unacknowledged, flow.Stream
-		p.hungUp = flow.HungUp
+		p.hungUp, p.parting = flow.HungUp, flow.Parting
 	}
 	if err == nil && !c.lease.polled { // its record is to say that the claim is in use
 		c.lease.polled = true

@@ -84,6 +84,16 @@ func (q *queue) fail(why error) {
 	}
 }
 
+// movable returns how many queued exchanges can go on at another registry. The caller holds claim.mu.
+func (q *queue) movable() (n int) {
+	for e := q.exchanges.Front(); e != nil; e = e.Next() {
+		if movable(e.Value.(*Exchange)) {
+			n++
+		}
+	}
+	return n
+}
+
 // park makes s wait for an exchange, unless it already does. The caller holds claim.mu.
 func (q *queue) park(s *Session) {
 	if !slices.Contains(q.parked, s) {

@@ -22,11 +22,39 @@ func Take(ctx context.Context, r *Registry, k Kept) (err error) {
 }
 
 // Depose ends the claim of a label at r because another registry has taken it, or its record is
-// gone. What its programs and visitors learn is [ErrMoved]. The record stays as it is.
+// gone. The record stays as it is. Exchanges whose answer has not begun fail with [ErrMoved], so that
+// the nodes that accepted them take them to the other registry; polls end as if their time were over.
 func Depose(r *Registry, label string) {
 	if c := r.Lookup(label); c != nil {
 		c.finish(ErrMoved, netip.Addr{})
 	}
+}
+
+// Settled reports whether [Depose] would fail no exchange of c that cannot go on at another registry:
+// one that this node accepted itself, whose content is longer than what is kept of it, or whose
+// answer has begun.
+func Settled(c *Claim) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.queue.movable()
+	for _, s := range c.sessions {
+		for _, m := range s.out.next.list() {
+			if m.exchange != nil && movable(m.exchange) {
+				n++
+			}
+		}
+		for _, x := range s.held {
+			if movable(x) {
+				n++
+			}
+		}
+	}
+	return n == c.exchanges.open
+}
+
+// movable reports whether x can go on at another registry. The caller holds claim.mu.
+func movable(x *Exchange) bool {
+	return x.state != answering && x.request != nil && x.request.Entry != nil && !x.request.Content.Streams()
 }
 
 // Rewrite writes the record of the claim of a label at r again, after [Records] have lost it. It

@@ -28,7 +28,7 @@ func TakeDown(c *Claim) error {
 
 // missing returns the error for visitors of a claim that ended because of why.
 func missing(why error) error {
-	if why == ErrTakenDown {
+	if why == ErrTakenDown || why == ErrMoved {
 		return why
 	}
 	return ErrNoClaim

@@ -180,10 +180,10 @@ func dialing(at *testNode) *http.Transport {
 	}}
 }
 
-// visitAt sends a visitor's request to a node.
-func (w *world) visitAt(at *testNode, method, label, content string) (int, string, error) {
+// visitAt sends a visitor's request for a path to a node.
+func (w *world) visitAt(at *testNode, method, label, path, content string) (int, string, error) {
 	client := &http.Client{Transport: dialing(at)}
-	r, err := http.NewRequest(method, "http://"+label+".gateway.example/", strings.NewReader(content))
+	r, err := http.NewRequest(method, "http://"+label+".gateway.example"+path, strings.NewReader(content))
 	if err != nil {
 		return 0, "", err
 	}
@@ -304,7 +304,7 @@ func TestHandlersThatRunWhileTheirHomeIsKilledAnswerOnce(t *testing.T) {
 			for i := range visitors {
 				visiting.Go(func() {
 					sent := fmt.Sprintf("visitor %d", i)
-					status, got, err := w.visitAt(w.other(home, i), http.MethodPost, "demo", sent)
+					status, got, err := w.visitAt(w.other(home, i), http.MethodPost, "demo", "/", sent)
 					if status != http.StatusOK || got != sent {
 						t.Errorf("%s: status %d %q, %v", sent, status, got, err)
 						return

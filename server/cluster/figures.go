@@ -10,6 +10,7 @@ import (
 type figures struct {
 	carried   *prometheus.CounterVec
 	takeovers *prometheus.CounterVec
+	handed    prometheus.Counter
 	up        *prometheus.GaugeVec
 	engine    prometheus.GaugeFunc
 	directory prometheus.GaugeFunc
@@ -23,6 +24,9 @@ func newFigures(n *Node) *figures {
 		takeovers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "reversehttp_node_takeovers_total", Help: "Claims that this node took over from another, or whose lost record it wrote again.",
 		}, []string{"why"}),
+		handed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "reversehttp_node_handed_over_total", Help: "Claims that this node handed over to another before it ended.",
+		}),
 		up: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "reversehttp_peer_up", Help: "Whether another node answers.",
 		}, []string{"node"}),
@@ -42,5 +46,5 @@ func newFigures(n *Node) *figures {
 // Metrics returns the metrics of the node, to be registered with those of the gateway.
 func (n *Node) Metrics() []prometheus.Collector {
 	f := n.figures
-	return []prometheus.Collector{f.carried, f.takeovers, f.up, f.engine, f.directory}
+	return []prometheus.Collector{f.carried, f.takeovers, f.handed, f.up, f.engine, f.directory}
 }

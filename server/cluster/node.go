@@ -84,7 +84,7 @@ func New(o Options) *Node {
 // over claims of nodes that are gone.
 func (n *Node) Start(l net.Listener, g *gateway.Gateway) {
 	n.registry, n.ready = g.Registry(), g.Ready
-	n.server = &peer.Server{Handler: carried(g), Base: g.Base(), Keeps: n.keeps, Node: n.options.Name, Run: n.options.Run, TLS: n.options.Serves, Log: n.log}
+	n.server = &peer.Server{Handler: carried(g), Base: g.Base(), Keeps: n.keeps, Took: func(ctx context.Context, from, label string) error { return accept(ctx, n, from, label) }, Node: n.options.Name, Run: n.options.Run, TLS: n.options.Serves, Log: n.log}
 	n.running.Go(func() {
 		if err := n.server.Serve(l); err != nil && n.ended.Err() == nil {
 			n.log.Error("other nodes cannot connect any more", "error", err)
@@ -119,17 +119,14 @@ func (n *Node) Agree() error {
 func (n *Node) NotReady() string {
 	state := n.options.Engine.State()
 	switch {
+	case n.Leaves():
+		return "This node is about to end."
 	case !state.Synced:
 		return "This node has not read which node has which claim yet."
 	case !state.Up && n.peers.someAnswer():
 		return "This node does not reach the engine, and another node may."
 	}
 	return ""
-}
-
-// Leave informs the other nodes that this one is about to end, so that no claim comes to it any more.
-func (n *Node) Leave() {
-	n.leaving.Do(func() { close(n.left) })
 }
 
 // Replaced is closed once another process has started with the name of this node. This one must
@@ -149,8 +146,8 @@ func (n *Node) Close() {
 // keeps reports whether this node is the home of a label. A home that does not know yet that it was
 // replaced is asked by nobody who knows it.
 func (n *Node) keeps(label string) bool {
-	if n.registry.Lookup(label) != nil {
-		return true
+	if n.registry.Lookup(label) != nil || n.Leaves() {
+		return n.registry.Lookup(label) != nil
 	}
 	home, known := n.options.Engine.Home(label)
 	return known && n.isSelf(home)
@@ -185,7 +182,11 @@ func (n *Node) depose(c engine.Change) {
 	if _, now, err := n.options.Engine.Look(n.ended, c.Label); err == nil && n.isSelf(now) {
 		return
 	}
-	n.log.Warn("another node took a claim over", "label", c.Label, "home", c.Home.Node, "term", c.Home.Term)
+	level := slog.LevelWarn
+	if n.Leaves() {
+		level = slog.LevelInfo
+	}
+	n.log.Log(n.ended, level, "another node took a claim over", "label", c.Label, "home", c.Home.Node, "term", c.Home.Term)
 	claim.Depose(n.registry, c.Label)
 }
 
@@ -194,15 +195,13 @@ func (n *Node) beat() {
 	tick := time.NewTicker(engine.BeatTime)
 	defer tick.Stop()
 	for {
-		leaving := false
-		select {
-		case <-n.left:
-			leaving = true
-		default:
+		left := n.left
+		if n.Leaves() {
+			left = nil
 		}
 		err := n.options.Engine.Beat(n.ended, engine.Node{
 			PeerURL: n.options.Address, Version: peer.Version, Settings: n.options.Settings,
-			Claims: n.registry.Stats().Claims, Ready: n.ready(), Leaving: leaving,
+			Claims: n.registry.Stats().Claims, Ready: n.ready(), Leaving: n.Leaves(),
 		})
 		switch {
 		case errors.Is(err, engine.ErrReplaced):
@@ -214,6 +213,7 @@ func (n *Node) beat() {
 		}
 		select {
 		case <-tick.C:
+		case <-left: // the others learn it at once
 		case <-n.ended.Done():
 			return
 		}

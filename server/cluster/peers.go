@@ -139,25 +139,25 @@ func (p *peers) ping(ctx context.Context, l engine.Live) {
 	}
 }
 
-// heirs returns the names of the nodes that can take claims over.
-func (p *peers) heirs() (names []string) {
+// heirs returns the nodes that can take claims over.
+func (p *peers) heirs() (all []engine.Live) {
 	for _, l := range p.n.options.Engine.Nodes() {
 		if l.Ready && !l.Leaving && l.Silent <= silentTime && !p.isDead(processOf{l.Name, l.Run}) {
-			names = append(names, l.Name)
+			all = append(all, l)
 		}
 	}
-	return names
+	return all
 }
 
 // heirOf returns the node that takes over a label: each label has its own order of all nodes, and the
 // first of the heirs takes it. It returns "" if there are none.
-func heirOf(label string, heirs []string) (heir string) {
+func heirOf(label string, heirs []engine.Live) (heir string) {
 	most := uint64(0)
-	for _, name := range heirs {
+	for _, l := range heirs {
 		h := fnv.New64a()
-		_, _ = h.Write([]byte(name + "/" + label))
+		_, _ = h.Write([]byte(l.Name + "/" + label))
 		if sum := h.Sum64(); heir == "" || sum > most {
-			heir, most = name, sum
+			heir, most = l.Name, sum
 		}
 	}
 	return heir

@@ -99,7 +99,7 @@ func (t *trip) travel() bool {
 					break
 				}
 			}
-			if !t.begun {
+			if !t.begun && !t.n.Leaves() {
 				return false
 			}
 		}
@@ -183,7 +183,7 @@ func (n *Node) home(ctx context.Context, label string, fresh bool) (engine.Home,
 	if n.registry.Lookup(label) != nil {
 		return engine.Home{Node: n.options.Name, Run: n.options.Run}, nil
 	}
-	if home, known := n.options.Engine.Home(label); known && !fresh {
+	if home, known := n.options.Engine.Home(label); known && !fresh && !n.isSelf(home) {
 		return home, nil
 	}
 	if !n.looks.Allow() {

@@ -68,17 +68,15 @@ func (n *Node) watch() {
 		n.peers.look(n.ended)
 		n.pool.Sweep()
 		if n.options.Engine.State().Up {
-			n.inherit()
+			inherit(n)
 		}
 	}
 }
 
 // inherit takes over claims of nodes that are gone.
-func (n *Node) inherit() {
-	select {
-	case <-n.left: // others take them
+func inherit(n *Node) {
+	if n.Leaves() { // others take them
 		return
-	default:
 	}
 	var labels []string
 	heirs := n.peers.heirs()

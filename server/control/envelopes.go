@@ -2,6 +2,7 @@ package control
 
 import (
 	"cmp"
+	"strings"
 
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
@@ -92,4 +93,12 @@ func (e Messages) head(m claim.Message) envelope.Request {
 		Base: cmp.Or(req.Base, e.base), HTTPVersion: req.HTTPVersion, RemoteAddr: req.RemoteAddr,
 		Traceparent: req.Traceparent, Tracestate: req.Tracestate, Upgrade: req.Upgrade, ReplayOf: req.ReplayOf, Exchanges: e.exchanges,
 	}
+}
+
+// linkURL returns the URL of the link of a session.
+func (e Envelopes) linkURL(session string) string {
+	if rest, ok := strings.CutPrefix(session, "https:"); ok {
+		return "wss:" + rest + "/link"
+	}
+	return "ws:" + strings.TrimPrefix(session, "http:") + "/link"
 }

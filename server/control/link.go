@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -111,7 +110,7 @@ func (ls *Links) Link(w http.ResponseWriter, r *http.Request) {
 	if l.feed == nil {
 		l.shows = wire.Idles(r)
 	}
-	ended := ls.add(l)
+	ended := ls.add(l, wire.Parting(r))
 	if ended == nil {
 		_ = l.conn.CloseNow()
 		l.drop()
@@ -260,8 +259,8 @@ func asHTTP1(r *http.Request) *http.Request {
 }
 
 // add counts a link to be served, unless links were closed, and returns a channel that is closed at
-// its end.
-func (ls *Links) add(l *link) (ended <-chan struct{}) {
+// its end. The link ends once parting is closed; nil means never.
+func (ls *Links) add(l *link, parting <-chan struct{}) (ended <-chan struct{}) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if ls.closed {
@@ -272,13 +271,22 @@ func (ls *Links) add(l *link) (ended <-chan struct{}) {
 	}
 	ls.open[l] = struct{}{}
 	if ls.drains { // it came while the others were notified
-		l.drain()
+		l.leave(claim.ErrDraining)
 	}
 	over := make(chan struct{})
 	ls.running.Go(func() {
 		defer close(over)
 		l.serve()
 	})
+	if parting != nil {
+		ls.running.Go(func() {
+			select {
+			case <-parting:
+				l.leave(claim.ErrMoved)
+			case <-over:
+			}
+		})
+	}
 	return over
 }
 
@@ -305,7 +313,7 @@ func (ls *Links) Drain() {
 	}
 	ls.mu.Unlock()
 	for i, l := range all {
-		time.AfterFunc(min(time.Duration(i)*tellEach, time.Duration(i)*tellMost/time.Duration(len(all))), l.drain)
+		time.AfterFunc(min(time.Duration(i)*tellEach, time.Duration(i)*tellMost/time.Duration(len(all))), func() { l.leave(claim.ErrDraining) })
 	}
 }
 
@@ -437,11 +445,3 @@ type deadlined struct{ net.Conn }
 
 func (d deadlined) Header() http.Header { return nil }
 func (d deadlined) WriteHeader(int)     {}
-
-// linkURL returns the URL of the link of a session.
-func (e Envelopes) linkURL(session string) string {
-	if rest, ok := strings.CutPrefix(session, "https:"); ok {
-		return "wss:" + rest + "/link"
-	}
-	return "ws:" + strings.TrimPrefix(session, "http:") + "/link"
-}

@@ -3,6 +3,7 @@ package control
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -75,6 +76,10 @@ func (l *link) message(kind websocket.MessageType, in io.Reader) error {
 		err = l.binary(content)
 	}
 	l.send()
+	if errors.Is(err, claim.ErrMoved) {
+		l.fail(err)
+		return err
+	}
 	if err != nil {
 		return problem.Of(err)
 	}

@@ -172,10 +172,10 @@ func (s *sender) fail(why error) {
 	s.start()
 }
 
-// drain notifies the program that the gateway stops. It does not wait, so a program that does not read misses
-// it.
-func (s *sender) drain() {
-	s.fail(claim.ErrDraining)
+// leave ends the link because of why, but still takes answers. It does not wait, so a program that does not
+// read does not learn why.
+func (s *sender) leave(why error) {
+	s.fail(why)
 	s.mu.Lock()
 	begun := s.begun
 	s.mu.Unlock()
@@ -384,7 +384,7 @@ func (s *sender) put(kind websocket.MessageType, out []byte) error {
 // refuse tells the program why the link ends and closes it.
 func (s *sender) refuse(why error) {
 	l := s.link
-	if errors.Is(why, claim.ErrReplaced) || errors.Is(why, claim.ErrDraining) {
+	if errors.Is(why, claim.ErrReplaced) || errors.Is(why, claim.ErrDraining) || errors.Is(why, claim.ErrMoved) {
 		l.feed.Close(false) // it no longer counts as a poll, however long it lasts
 		l.raw.sayClose(l.closing(why))
 		_ = l.raw.SetReadDeadline(time.Now().Add(l.links.Answers.Registry.Options().Times.Acknowledge)) // answers on the way count
@@ -402,6 +402,8 @@ func (l *link) closing(why error) (code websocket.StatusCode, reason string) {
 	switch {
 	case errors.Is(why, claim.ErrReplaced):
 		return websocket.StatusGoingAway, "replaced"
+	case errors.Is(why, claim.ErrMoved):
+		return websocket.StatusServiceRestart, "moved"
 	case errors.Is(why, claim.ErrNoSession):
 		return websocket.StatusNormalClosure, "the session ended"
 	}

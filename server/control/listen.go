@@ -38,7 +38,7 @@ func (p *Polls) stream(w http.ResponseWriter, r *http.Request, f envelope.Form) 
 	wait, preferred := preferredWait(r, p.Registry.Options().Times.Stream)
 	at := p.peerOf(r)
 	flow := p.flow(f)
-	flow.HungUp = at.hungUp
+	flow.HungUp, flow.Parting = at.hungUp, wire.Parting(r)
 	open, err := s.Open(lastEventID(r), wait, flow)
 	if err != nil {
 		p.refuse(w, err)

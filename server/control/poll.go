@@ -97,7 +97,7 @@ func (p *Polls) batch(w http.ResponseWriter, r *http.Request) {
 	s, cursor := SessionOf(r), lastEventID(r)
 	wait, preferred := preferredWait(r, p.Registry.Options().Times.Wait)
 	at := p.peerOf(r)
-	open, err := s.Open(cursor, wait, claim.Flow{HungUp: at.hungUp})
+	open, err := s.Open(cursor, wait, claim.Flow{HungUp: at.hungUp, Parting: wire.Parting(r)})
 	if err != nil {
 		p.refuse(w, err)
 		return

@@ -29,6 +29,7 @@ const (
 
 // Drain stops the gateway gently, within [Options.Drain] or until ctx ends:
 //
+//   - Other nodes, if there are any, take over the claims; see [Elsewhere].
 //   - Readiness fails at once. Upgraded connections are asked to close, and end within 2 s.
 //   - Visitors are served as usual while the port is open: for [Options.DrainDelay], and then until no exchange is
 //     queued or running. After 2 s it is enough that none has run for a second, since new visitors may keep coming.
@@ -45,6 +46,9 @@ func (g *Gateway) Drain(ctx context.Context) {
 	defer cancel()
 	g.registry.Drain(func() { g.serveTheLast(ctx, end) })
 	g.links.Drain()
+	if others := g.options.Elsewhere; others != nil {
+		others.Part()
+	}
 	g.stopping.unwatch.Do(func() { close(g.stopping.watched) })
 	await(ctx, func() bool { s := g.registry.Stats(); return s.Exchanges == 0 && s.Polls == 0 })
 	g.registry.GiveUp()
@@ -54,6 +58,9 @@ func (g *Gateway) Drain(ctx context.Context) {
 func (g *Gateway) serveTheLast(ctx context.Context, end time.Time) {
 	open, cancel := context.WithDeadline(ctx, end.Add(-min(lastMost, g.options.Drain/2)))
 	defer cancel()
+	if others := g.options.Elsewhere; others != nil {
+		others.Leave(open)
+	}
 	if delay := g.options.DrainDelay; delay > 0 {
 		select {
 		case <-time.After(delay):

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -26,6 +27,14 @@ type Elsewhere interface {
 	Pass(w http.ResponseWriter, r *http.Request, label string) bool
 	// EntryOf returns the node that accepted a request and carried it here, or nil if this one did.
 	EntryOf(r *http.Request) claim.Entry
+	// Leaves reports whether Leave was called. From then on this node carries requests for the claims
+	// that it still keeps to itself, so that they can go on at another node.
+	Leaves() bool
+	// Leave hands the claims that this node keeps over to other nodes, until ctx ends, and returns
+	// once no more can be handed over.
+	Leave(ctx context.Context)
+	// Part has the homes of claims answer the polls that this node carries, and end its links.
+	Part()
 }
 
 // carrier has other nodes serve requests for the claims that they keep.
@@ -49,7 +58,7 @@ func (c *carrier) serves(w http.ResponseWriter, r *http.Request, where publicurl
 	switch {
 	case c == nil, wire.IsCarried(r):
 	case where == publicurl.Public:
-		return c.registry.Lookup(label) == nil && c.others.Visit(w, r, label, hold)
+		return (c.registry.Lookup(label) == nil || c.others.Leaves()) && c.others.Visit(w, r, label, hold)
 	case where == publicurl.Control:
 		label = c.labelIn(r)
 		return label != "" && c.others.Pass(w, r, label)

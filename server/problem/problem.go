@@ -106,7 +106,7 @@ var codes = []struct {
 	{claim.ErrTooManyOpen, schema.CodeQuotaExceeded}, {claim.ErrAddressClaims, schema.CodeQuotaExceeded}, {claim.ErrNoRoom, schema.CodeQueueFull}, {claim.ErrNoSession, schema.CodeNoSession},
 	{claim.ErrNoExchange, schema.CodeNoExchange}, {claim.ErrTaken, schema.CodeContentTaken}, {claim.ErrNotAnswering, schema.CodeBadMember},
 	{claim.ErrSessionFenced, schema.CodeSessionFenced}, {claim.ErrClaimDeleted, schema.CodeClaimDeleted},
-	{claim.ErrLeaseEnded, schema.CodeLeaseEnded}, {claim.ErrUnavailable, schema.CodeUnavailable}, {claim.ErrTakenDown, schema.CodeTakenDown}, {claim.ErrMoved, schema.CodeNoClaim},
+	{claim.ErrLeaseEnded, schema.CodeLeaseEnded}, {claim.ErrUnavailable, schema.CodeUnavailable}, {claim.ErrTakenDown, schema.CodeTakenDown}, {claim.ErrMoved, schema.CodeDraining},
 }
 
 // Problem is the error with which a request is answered. Its Code is one of package schema; the
@@ -222,12 +222,15 @@ func quotaOf(whose string, k quota.Kind) *schema.QuotaName {
 	return &schema.QuotaName{Of: whose, Name: k.String()}
 }
 
-// Write answers r with the problem. It links to the guide of the gateway if r came to one of its
-// ports; see [Guide.In].
+// Write answers r with the problem, unless r is for a claim that another node keeps by now; see
+// [wire.Moves]. It links to the guide of the gateway if r came to one of its ports; see [Guide.In].
 func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 	k, ok := kinds[p.Code]
 	if !ok {
 		panic("problem: unknown code " + string(p.Code))
+	}
+	if p.ofHome() && wire.Moves(w) {
+		return
 	}
 	if p.Detail == "" {
 		p.Detail = k.detail
@@ -280,6 +283,15 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 	e.SetEscapeHTML(false) // nobody reads problem+json as HTML
 	_ = e.Encode(p.Body(guide))
 	p.send(w, k.status, content.Bytes())
+}
+
+// ofHome reports whether another node, as the home of the claim, may answer otherwise.
+func (p *Problem) ofHome() bool {
+	switch p.Code {
+	case schema.CodeNoClaim, schema.CodeNoSession, schema.CodeNoHandler, schema.CodeDraining:
+		return true
+	}
+	return false
 }
 
 type maybeHandedKey struct{}

@@ -164,13 +164,6 @@ func (n *node) replaced() <-chan struct{} {
 	return n.Replaced()
 }
 
-// leave tells the other nodes that this one is about to end.
-func (n *node) leave() {
-	if n != nil {
-		n.Leave()
-	}
-}
-
 // close leaves the other nodes.
 func (n *node) close() {
 	if n == nil {

@@ -170,7 +170,6 @@ func run(o *options, signals <-chan os.Signal, stdout, stderr io.Writer) error {
 			seal.reload()
 		}
 	}
-	others.leave()
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan struct{})
 	go func() {

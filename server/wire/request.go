@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"sync"
 	"sync/atomic"
 )
 
@@ -34,10 +35,27 @@ type Carried struct {
 	// it is.
 	Target string
 	left   atomic.Bool
+	parts  chan struct{}
+	once   sync.Once
 }
+
+// NewCarried returns what is known of a request with a target; see [Carried.Target].
+func NewCarried(target string) *Carried { return &Carried{Target: target, parts: make(chan struct{})} }
 
 // Leave notes that the peer closed the connection; see [Left].
 func (c *Carried) Leave() { c.left.Store(true) }
+
+// Part notes that the node that accepted the request is about to end; see [Parting].
+func (c *Carried) Part() { c.once.Do(func() { close(c.parts) }) }
+
+// Parting returns a channel that is closed once the node that accepted r is about to end, so that a
+// request which waits for something should be answered. It is nil if this node accepted r.
+func Parting(r *http.Request) <-chan struct{} {
+	if c, is := r.Context().Value(connKey{}).(*Carried); is {
+		return c.parts
+	}
+	return nil
+}
 
 // Carry returns a context for a request that another node accepted, for the functions of this
 // package that tell of a request's connection.

@@ -44,6 +44,13 @@ func Leaving(w http.ResponseWriter, r *http.Request) (left func()) {
 	return func() { HangUp(w) }
 }
 
+// Moves reports whether the claim that a request is for is kept by another node by now, which the node
+// that carried the request here then asks in place of this one. The handler must write nothing then.
+func Moves(w http.ResponseWriter) bool {
+	carried, is := w.(interface{ Moves() bool })
+	return is && carried.Moves()
+}
+
 // HangUp makes net/http end an HTTP/1 connection after the answer, although the request may have
 // more content. The peer can send up to 8 MiB of it for two seconds, so that it sees the answer
 // (RFC 9112, 9.6).

@@ -15,14 +15,13 @@ import (
 	"reversehttp/server/wire"
 )
 
-// ErrMoved is the error of a node that is not the home of the claim. It did not look at the
-// request.
+// ErrMoved is why a home was lost that lives, but does not keep the claim, or no longer.
 var ErrMoved = errors.New("peer: the node is not the home of the claim")
 
-// Lost is the error of a home that ended, or was never reached, before anything of the response had
-// come.
+// Lost is the error of a home that ended, was never reached, or does not keep the claim any more,
+// before anything of the response had come.
 type Lost struct {
-	// Err is why.
+	// Err is why; [ErrMoved] if the home lives.
 	Err error
 	// Unreached says that the home was not reached, so it did not see the request.
 	Unreached bool
@@ -35,8 +34,8 @@ func (l *Lost) Unwrap() error { return l.Err }
 
 // Carry has the home of the claim of a label serve r, and writes its response to w. content is that of
 // r, and before the last note of a home that was lost, if any. A handler that calls Carry returns soon
-// after it, and must not write to w afterwards unless Carry fails, with [ErrMoved] or [Lost]: nothing
-// was written then. Carry panics with [http.ErrAbortHandler] if the response has no clean end, or
+// after it, and must not write to w afterwards unless Carry fails, with a [*Lost]: nothing was written
+// then. Carry panics with [http.ErrAbortHandler] if the response has no clean end, or
 // nobody is there to take it.
 func (p *Pool) Carry(w http.ResponseWriter, r *http.Request, content *Content, to Node, label string, before *claim.Note) error {
 	for {
@@ -46,7 +45,7 @@ func (p *Pool) Carry(w http.ResponseWriter, r *http.Request, content *Content, t
 		}
 		y := &carried{pool: p, c: c, w: w, r: r, content: content, before: before}
 		err = y.carry(label)
-		if used && !y.heard && err != nil && err != ErrMoved && r.Context().Err() == nil {
+		if used && !y.heard && err != nil && r.Context().Err() == nil {
 			continue // the connection was closed while it was idle
 		}
 		return err
@@ -79,6 +78,9 @@ func (y *carried) carry(label string) (err error) {
 	if err := y.c.sendValue(kindRequest, head, true); err != nil {
 		return y.lost(err)
 	}
+	if y.pool.parting() {
+		y.c.part()
+	}
 	if y.content != nil {
 		credit := window
 		if waits {
@@ -98,7 +100,10 @@ func (y *carried) carry(label string) (err error) {
 		}
 		// A leave that was called may still write to the connection, which is then not used again.
 		clean = y.stays && y.c.send(kindDone, nil, true) == nil
-		return err
+		if err == ErrMoved {
+			return y.lost(err)
+		}
+		return nil
 	case y.begun || y.gone.Load() || err == http.ErrAbortHandler:
 		if y.half != nil {
 			_ = y.half.Close()

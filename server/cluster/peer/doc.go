@@ -14,6 +14,7 @@
 //
 //	entry to home  hello     who the entry is, once, first
 //	               ping      asks whether the home lives, in place of a request
+//	               offer     the label of a claim that the entry asks this node to take from it
 //	               request   the head of the request
 //	               content   of the request, no more than the home asked for
 //	               end       of the content, with its trailers
@@ -21,10 +22,13 @@
 //	               noted     the entry knows what the note said
 //	               taken     the entry has the head of the response, and takes no other
 //	               left      the sender of the request closed the connection, or only gave the request up
+//	               parting   the entry is about to end, so a request that waits should be answered
 //	               done      nothing more of the request follows
 //	home to entry  hello     who the home is, once, first
 //	               pong      it does
-//	               moved     this node is not the home of the claim; the request was not looked at
+//	               took      the claim was taken, or why it was not
+//	               moved     this node is not the home of the claim, or is it no longer; another may
+//	                         be sent the request, with the last note
 //	               want      how many more bytes of content the entry may send
 //	               note      the request is about to be given to a program
 //	               interim   an interim response

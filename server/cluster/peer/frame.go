@@ -36,6 +36,9 @@ const (
 	kindHijacked kind = 'J'
 	kindShut     kind = 'S'
 	kindAborted  kind = 'A'
+	kindParting  kind = 'G'
+	kindOffer    kind = 'O'
+	kindTook     kind = 'T'
 	kindPing     kind = 'P'
 	kindPong     kind = 'p'
 )
@@ -78,6 +81,16 @@ func (c *conn) send(k kind, payload []byte, flush bool) error {
 	defer c.mu.Unlock()
 	return c.write(k, payload, flush)
 }
+
+// part informs the other node that this one is about to end. It may be called at any time.
+func (c *conn) part() {
+	_ = c.SetWriteDeadline(time.Now().Add(partTime))
+	_ = c.send(kindParting, nil, true)
+	_ = c.SetWriteDeadline(time.Time{})
+}
+
+// partTime is how long another node may take to learn that this one is about to end.
+const partTime = time.Second
 
 // sendContent writes content in pieces, and returns how much of it was written.
 func (c *conn) sendContent(p []byte, flush bool) (sent int, err error) {

@@ -104,7 +104,7 @@ func TestANodeThatIsNotTheHomeSaysSo(t *testing.T) {
 	if resp, _ := p.get(t); resp.StatusCode != http.StatusBadGateway {
 		t.Errorf("status %d", resp.StatusCode)
 	}
-	if err := <-p.failed; err != ErrMoved {
+	if err := <-p.failed; !errors.Is(err, ErrMoved) {
 		t.Errorf("got %v, want %v", err, ErrMoved)
 	}
 }

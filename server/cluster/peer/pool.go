@@ -3,7 +3,11 @@ package peer
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"io"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -21,6 +25,7 @@ type Pool struct {
 	mu     sync.Mutex // guards below
 	idle   map[string][]resting
 	active map[*conn]struct{}
+	parted bool
 	closed bool
 }
 
@@ -140,6 +145,65 @@ func (p *Pool) Ping(ctx context.Context, at Node) error {
 			return err
 		}
 	}
+}
+
+// Offer asks the node at an address to take the claim of a label from this node, until ctx ends. Unless
+// it returns nil it is not known whether the node did.
+func (p *Pool) Offer(ctx context.Context, at Node, label string) error {
+	for {
+		c, used, err := p.get(ctx, at)
+		if err != nil {
+			return err
+		}
+		stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+		refusal, err := c.offer(label)
+		p.put(c, stop() && err == nil)
+		switch {
+		case refusal != "":
+			return errors.New("peer: node " + at.Name + " did not take the claim: " + refusal)
+		case err == nil || !used || ctx.Err() != nil:
+			return err
+		}
+	}
+}
+
+// offer asks the other node to take the claim of a label, and returns why it did not.
+func (c *conn) offer(label string) (refusal string, err error) {
+	if err := c.send(kindOffer, []byte(label), true); err != nil {
+		return "", err
+	}
+	k, n, err := c.next()
+	switch {
+	case err != nil:
+		return "", err
+	case k != kindTook || n > mostRefusal:
+		return "", errOrder
+	}
+	why := make([]byte, n)
+	_, err = io.ReadFull(c.in, why)
+	return string(why), err
+}
+
+// mostRefusal bounds the answer to an offer, and mostLabel a label, in bytes.
+const mostRefusal, mostLabel = 4 << 10, 63
+
+// Part informs the other nodes that this one is about to end: they answer what waits of the requests
+// that it carries to them, and those that it will carry.
+func (p *Pool) Part() {
+	p.mu.Lock()
+	p.parted = true
+	active := slices.Collect(maps.Keys(p.active))
+	p.mu.Unlock()
+	for _, c := range active {
+		c.part()
+	}
+}
+
+// parting reports whether Part was called.
+func (p *Pool) parting() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.parted
 }
 
 // put keeps a connection on which nothing is due, and closes any other.

@@ -21,6 +21,7 @@ type response struct {
 	duplex  bool
 	hangUp  bool
 	gone    bool // hijacked
+	moved   bool // the entry asks the new home
 }
 
 // Header returns the fields of the response.
@@ -28,7 +29,7 @@ func (w *response) Header() http.Header { return w.header }
 
 // WriteHeader sends the head of the response, or an interim response.
 func (w *response) WriteHeader(status int) {
-	if w.status != 0 || w.gone {
+	if w.status != 0 || w.gone || w.moved {
 		return
 	}
 	h := responseHead{Status: status, Header: w.header, Duplex: w.duplex}
@@ -99,6 +100,16 @@ func (w *response) EnableFullDuplex() error {
 // HangUp ends the connection of the entry after the response; see [wire.HangUp].
 func (w *response) HangUp() { w.hangUp = true }
 
+// Moves has the entry ask the home that the claim has by now, if that is another one and nothing was
+// sent. It reports whether it does; see [wire.Moves].
+func (w *response) Moves() bool {
+	if w.status != 0 || w.gone || w.call.keeps(w.call.head.Label) {
+		return false
+	}
+	w.moved = true
+	return true
+}
+
 // Hijack takes over the connection to the sender of the request.
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if w.gone {
@@ -117,6 +128,9 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // end sends the end of the response.
 func (w *response) end() error {
+	if w.moved {
+		return w.c.send(kindMoved, nil, true)
+	}
 	e := ending{Duplex: w.duplex, HangUp: w.hangUp}
 	if w.status == 0 {
 		e.Silent, e.Header = true, w.header

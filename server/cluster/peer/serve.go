@@ -23,6 +23,9 @@ type Server struct {
 	// Keeps reports whether this node is the home of the claim of a label. A request for another
 	// claim is refused, so that its entry looks again.
 	Keeps func(label string) bool
+	// Took takes the claim of a label that another node, the home of the claim, offers. Nil means that
+	// this node takes none.
+	Took func(ctx context.Context, from, label string) error
 	// Node and Run name this node and its process.
 	Node, Run string
 	// Base is the context from which those of requests derive. Nil means [context.Background].
@@ -101,7 +104,8 @@ func (s *Server) Close() {
 // serve serves the requests of one connection, one after another.
 func (s *Server) serve(nc net.Conn) error {
 	c := newConn(nc)
-	if _, err := c.greet(hello{Node: s.Node, Run: s.Run}, false, helloTime); err != nil {
+	from, err := c.greet(hello{Node: s.Node, Run: s.Run}, false, helloTime)
+	if err != nil {
 		return err
 	}
 	for {
@@ -109,24 +113,50 @@ func (s *Server) serve(nc net.Conn) error {
 		if err != nil {
 			return err
 		}
-		if k == kindPing {
-			if err := c.send(kindPong, nil, true); err != nil {
-				return err
+		switch k {
+		case kindPing:
+			err = c.send(kindPong, nil, true)
+		case kindParting: // of a request that is over
+		case kindOffer:
+			err = s.offered(c, from.Node, n)
+		case kindRequest:
+			head := new(requestHead)
+			if err = c.readValue(n, head); err == nil {
+				err = s.call(c, head)
 			}
-			continue
+			_ = c.SetWriteDeadline(time.Time{})
+		default:
+			err = errOrder
 		}
-		if k != kindRequest {
-			return errOrder
-		}
-		head := new(requestHead)
-		if err := c.readValue(n, head); err != nil {
+		if err != nil {
 			return err
 		}
-		if err := s.call(c, head); err != nil {
-			return err
-		}
-		_ = c.SetWriteDeadline(time.Time{})
 	}
+}
+
+// offered answers the offer of a claim, whose label has n bytes.
+func (s *Server) offered(c *conn, from string, n int) error {
+	label := make([]byte, min(n, mostLabel))
+	if _, err := io.ReadFull(c.in, label); err != nil || n > mostLabel {
+		return errors.Join(errOrder, err)
+	}
+	err := errors.ErrUnsupported
+	if s.Took != nil {
+		err = s.Took(s.base(), from, string(label))
+	}
+	why := ""
+	if err != nil {
+		why = err.Error()
+	}
+	return c.send(kindTook, []byte(why[:min(len(why), mostRefusal)]), true)
+}
+
+// base returns the context of requests.
+func (s *Server) base() context.Context {
+	if s.Base == nil {
+		return context.Background()
+	}
+	return s.Base
 }
 
 // errOrder is the error of a peer that sends a frame where it may not come.
@@ -134,7 +164,7 @@ var errOrder = errors.New("peer: a frame that is out of order")
 
 // call serves one request.
 func (s *Server) call(c *conn, head *requestHead) error {
-	l := &Call{c: c, head: head}
+	l := &Call{c: c, head: head, keeps: s.Keeps, origin: wire.NewCarried(head.Target)}
 	l.heard.L = &l.mu
 	credit := window
 	if head.Waits || head.Empty {
@@ -153,11 +183,7 @@ func (s *Server) call(c *conn, head *requestHead) error {
 		}
 		return l.read()
 	}
-	base := s.Base
-	if base == nil {
-		base = context.Background()
-	}
-	ctx, cancel := context.WithCancel(context.WithValue(base, callKey{}, l))
+	ctx, cancel := context.WithCancel(context.WithValue(s.base(), callKey{}, l))
 	l.cancel = cancel
 	r := l.request(ctx)
 	served := make(chan error, 1)
@@ -176,7 +202,8 @@ type Call struct {
 	head   *requestHead
 	in     *inflow
 	cancel context.CancelFunc
-	origin wire.Carried
+	keeps  func(label string) bool // see [Server.Keeps]
+	origin *wire.Carried
 
 	mu       sync.Mutex // guards below, but for upgraded, and closing of that
 	heard    sync.Cond  // something of the following has changed
@@ -237,7 +264,6 @@ func (l *Call) Note(n claim.Note, wait bool) error {
 // request returns the request as net/http gave it to the entry.
 func (l *Call) request(ctx context.Context) *http.Request {
 	h := l.head
-	l.origin.Target = h.Target
 	r := &http.Request{
 		Method: h.Method, RequestURI: h.URI, Proto: h.Proto, ProtoMajor: h.Major, ProtoMinor: h.Minor,
 		Host: h.Host, Header: h.Header, ContentLength: h.Length, TransferEncoding: h.Encoding, Close: h.Close, RemoteAddr: h.Remote,
@@ -254,7 +280,7 @@ func (l *Call) request(ctx context.Context) *http.Request {
 		}
 		l.in.trailer = r.Trailer
 	}
-	return r.WithContext(wire.Carry(ctx, &l.origin))
+	return r.WithContext(wire.Carry(ctx, l.origin))
 }
 
 // serve has the handler serve the request, and sends the end of the response.
@@ -305,6 +331,8 @@ func (l *Call) read() error {
 				return errors.Join(errOrder, err)
 			}
 			l.leave(closed == 1)
+		case kindParting:
+			l.origin.Part()
 		case kindDone:
 			return nil
 		default:
