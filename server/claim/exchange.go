@@ -119,7 +119,6 @@ func (x *Exchange) Over() <-chan struct{} {
 // never called.
 func (c *Claim) Begin(h *budget.Hold, absent func() *Answer) (*Exchange, error) {
 	c.Charge(h)
-	c.exchanges.makeRoom()
 	x := &Exchange{claim: c, hold: h, absent: absent, begun: time.Now()}
 	x.due.x, x.interims.x = x, x
 	placed := h.Enter(budget.Exchanges)
@@ -128,6 +127,9 @@ func (c *Claim) Begin(h *budget.Hold, absent func() *Answer) (*Exchange, error) 
 	x.Timeout = c.terms.Timeout
 	x.Inline = c.inline()
 	room := c.exchanges.add(x)
+	if !room && c.exchanges.open > c.registry.limits.Queue {
+		room = c.exchanges.makeRoom(x)
+	}
 	var why error
 	switch {
 	case c.gone != nil:

@@ -25,8 +25,9 @@ func (e *exchanges) name() string {
 	return string(strconv.AppendUint(append(room[:0], e.claim.prefix...), e.last, 36))
 }
 
-// add counts an exchange that begins and reports whether there is room for it. An address may have
-// at most as many places of the claim's queue as are left free. The caller holds claim.mu.
+// add counts an exchange that begins and reports whether there is room for it; otherwise [exchanges.makeRoom]
+// may make some. An address may have at most as many places of the claim's queue as are left free. The
+// caller holds claim.mu.
 func (e *exchanges) add(x *Exchange) bool {
 	e.open++
 	r := e.claim.registry
@@ -62,15 +63,17 @@ func (e *exchanges) remove(x *Exchange, o Outcome) {
 	}
 }
 
-// makeRoom ends the exchange that has waited longest for its visitor, if there is no room for
-// another. If none has waited for long yet, it waits for the first one that will have. The caller
-// holds no lock.
-func (e *exchanges) makeRoom() {
-	c := e.claim
-	c.mu.Lock()
-	full := e.open >= c.registry.limits.Queue
-	c.mu.Unlock()
-	if full {
-		c.registry.budget.Relieve(budget.Exchanges, &c.owner)
+// makeRoom ends the exchange that has waited longest for its visitor, whose place x gets: x is counted
+// already, so no other can. If none has waited for long yet, makeRoom waits for the first one that will
+// have. It reports whether x has a place. The caller holds claim.mu, which makeRoom gives up meanwhile.
+func (e *exchanges) makeRoom(x *Exchange) bool {
+	r := e.claim.registry
+	e.claim.mu.Unlock()
+	made := r.budget.Relieve(budget.Exchanges, &e.claim.owner)
+	e.claim.mu.Lock()
+	room := r.limits.Queue - e.open
+	if made {
+		room = max(room, 0) // others may be counted that wait for a place of their own
 	}
+	return room >= 0 && (!x.from.IsValid() || e.of[x.from] <= room+1)
 }
