@@ -17,10 +17,10 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// start starts three nodes for a test.
-func start(t *testing.T) *Nodes {
+// start starts three nodes with flags for a test.
+func start(t *testing.T, flags ...string) *Nodes {
 	t.Helper()
-	c, err := Start(t.Context(), Options{Dir: t.TempDir(), Count: 3, NATS: natsserver.ForTest(t, 1)[0]})
+	c, err := Start(t.Context(), Options{Dir: t.TempDir(), Count: 3, NATS: natsserver.ForTest(t, 1)[0], Flags: flags})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -212,6 +212,9 @@ func (n *Node) Kill() { n.end(syscall.SIGKILL) }
 // Stop ends the node as an operator does.
 func (n *Node) Stop() { n.end(syscall.SIGTERM) }
 
+// Leave begins what Stop does, and returns a channel that is closed once the node has ended.
+func (n *Node) Leave() (ended <-chan struct{}) { return n.signal(syscall.SIGTERM) }
+
 // Pause stops the process, with its connections open, until Resume.
 func (n *Node) Pause() { n.signal(syscall.SIGSTOP) }
 
