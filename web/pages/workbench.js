@@ -127,8 +127,9 @@ export function workbench(options) {
   })
   addEventListener('hashchange', follow)
   follow()
-  // The first exchange should not wait for the code that shows it.
-  setTimeout(() => import('./open-exchange.js'), 1_000)
+  // The first exchange should not wait for the code that shows it. It is loaded again then if this
+  // fails, as it does where the page is left meanwhile.
+  setTimeout(() => import('./open-exchange.js').catch(() => {}), 1_000)
 
   if (viewing) void lookAt(viewing)
   else serve()
