@@ -134,7 +134,7 @@ func resume(x *Exchange, n *Note) {
 	if x.state == ended {
 		return
 	}
-	if c.gone != nil || n.Session == "" || x.mayRepeat() {
+	if c.gone != nil || n.Session == "" {
 		c.queue.put(x)
 		return
 	}
@@ -143,6 +143,8 @@ func resume(x *Exchange, n *Note) {
 		s = c.adoption.session(n.Session)
 	}
 	switch {
+	case s == nil && x.mayRepeat():
+		c.queue.put(x)
 	case s == nil:
 		x.lost = true
 		x.fail(ErrSessionLost)
