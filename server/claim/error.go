@@ -71,6 +71,8 @@ type Failure struct {
 	// Answer is the answer that the visitor gets instead of the failure; see [Claim.Begin]. Nil
 	// means none.
 	Answer *Answer
+	// Before is, for [ErrMoved], the note of the session that had the request. Nil means that none had.
+	Before *Note
 }
 
 // Error returns the text of Err.

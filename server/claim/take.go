@@ -23,7 +23,8 @@ func Take(ctx context.Context, r *Registry, k Kept) (err error) {
 
 // Depose ends the claim of a label at r because another registry has taken it, or its record is
 // gone. The record stays as it is. Exchanges whose answer has not begun fail with [ErrMoved], so that
-// the nodes that accepted them take them to the other registry; polls end as if their time were over.
+// the nodes that accepted their requests, this one or others, take them to the other registry; polls end
+// as if their time were over.
 func Depose(r *Registry, label string) {
 	if c := r.Lookup(label); c != nil {
 		c.finish(ErrMoved, netip.Addr{})
@@ -31,8 +32,7 @@ func Depose(r *Registry, label string) {
 }
 
 // Settled reports whether [Depose] would fail no exchange of c that cannot go on at another registry:
-// one that this node accepted itself, whose content is longer than what is kept of it, or whose
-// answer has begun.
+// one whose content is not there as a whole, that asks for an upgrade, or whose answer has begun.
 func Settled(c *Claim) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -52,9 +52,18 @@ func Settled(c *Claim) bool {
 	return n == c.exchanges.open
 }
 
+// moveAway ends x, which goes on at another registry. The caller holds claim.mu.
+func moveAway(x *Exchange) {
+	f := &Failure{Err: ErrMoved, Handed: x.handed()}
+	if s := x.session; s != nil && (x.state == delivered || x.state == running) {
+		f.Before = &Note{x.id, x.attempt, s.id, x.number}
+	}
+	x.finish(Failed, nil, f)
+}
+
 // movable reports whether x can go on at another registry. The caller holds claim.mu.
 func movable(x *Exchange) bool {
-	return x.state != answering && x.request != nil && x.request.Entry != nil && !x.request.Content.Streams()
+	return x.state != answering && x.request != nil && x.request.Upgrade == "" && !x.request.Content.Streams()
 }
 
 // Rewrite writes the record of the claim of a label at r again, after [Records] have lost it. It

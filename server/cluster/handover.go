@@ -27,7 +27,7 @@ const (
 	lastTime = time.Second
 )
 
-// Leaves implements [reversehttp/server/gateway.Elsewhere].
+// Leaves reports whether Leave was called.
 func (n *Node) Leaves() bool {
 	select {
 	case <-n.left:

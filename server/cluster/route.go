@@ -17,8 +17,8 @@ import (
 )
 
 // Visit implements [reversehttp/server/gateway.Elsewhere].
-func (n *Node) Visit(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold) bool {
-	t := &trip{n: n, w: w, r: r, label: label, refuse: func(p *problem.Problem) { intake.Refuse(w, r, p) }, hold: hold}
+func (n *Node) Visit(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold, before *claim.Note) bool {
+	t := &trip{n: n, w: w, r: r, label: label, refuse: func(p *problem.Problem) { intake.Refuse(w, r, p) }, hold: hold, before: before}
 	return t.travel()
 }
 
@@ -99,7 +99,7 @@ func (t *trip) travel() bool {
 					break
 				}
 			}
-			if !t.begun && !t.n.Leaves() {
+			if !t.begun && (t.hold != nil || !t.n.Leaves()) {
 				return false
 			}
 		}

@@ -20,16 +20,15 @@ import (
 // Elsewhere is the other nodes of a cluster: each claim is kept by one node, its home, and requests
 // for it may reach any node.
 type Elsewhere interface {
-	// Visit has the home of the claim of a label serve a visitor's request, which counts in hold. It
-	// reports false, and has done nothing, if this node is the home, or no node is.
-	Visit(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold) bool
-	// Pass does the same with a program's request.
+	// Visit has the home of the claim of a label serve a visitor's request, which counts in hold. If
+	// this node was the home until now, before is its note; otherwise nil. Visit reports false, and has
+	// done nothing, if this node is the home, or no node is.
+	Visit(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold, before *claim.Note) bool
+	// Pass does the same with a program's request. Once Leave was called it also carries requests for
+	// the claims of this node, to itself, so that they can go on at another node.
 	Pass(w http.ResponseWriter, r *http.Request, label string) bool
 	// EntryOf returns the node that accepted a request and carried it here, or nil if this one did.
 	EntryOf(r *http.Request) claim.Entry
-	// Leaves reports whether Leave was called. From then on this node carries requests for the claims
-	// that it still keeps to itself, so that they can go on at another node.
-	Leaves() bool
 	// Leave hands the claims that this node keeps over to other nodes, until ctx ends, and returns
 	// once no more can be handed over.
 	Leave(ctx context.Context)
@@ -58,12 +57,17 @@ func (c *carrier) serves(w http.ResponseWriter, r *http.Request, where publicurl
 	switch {
 	case c == nil, wire.IsCarried(r):
 	case where == publicurl.Public:
-		return (c.registry.Lookup(label) == nil || c.others.Leaves()) && c.others.Visit(w, r, label, hold)
+		return c.registry.Lookup(label) == nil && c.others.Visit(w, r, label, hold, nil)
 	case where == publicurl.Control:
 		label = c.labelIn(r)
 		return label != "" && c.others.Pass(w, r, label)
 	}
 	return false
+}
+
+// moved has another node serve a visitor's request of this node, whose claim has moved to it.
+func (c *carrier) moved(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold, before *claim.Note) bool {
+	return !wire.IsCarried(r) && c.others.Visit(w, r, label, hold, before)
 }
 
 // labelIn returns the label of a request to the control origin: the one in its path, or that which

@@ -23,7 +23,7 @@ type home struct {
 // at is the address of the home. Nothing dials it but pipes.
 var at = nodes.Node{Name: "home", Run: "1", Address: "home:1"}
 
-func (h *home) Visit(w http.ResponseWriter, r *http.Request, label string, _ *budget.Hold) bool {
+func (h *home) Visit(w http.ResponseWriter, r *http.Request, label string, _ *budget.Hold, _ *claim.Note) bool {
 	return h.Pass(w, r, label)
 }
 
@@ -40,7 +40,6 @@ func (h *home) Pass(w http.ResponseWriter, r *http.Request, label string) bool {
 }
 
 func (h *home) EntryOf(*http.Request) claim.Entry { return nil }
-func (h *home) Leaves() bool                      { return false }
 func (h *home) Leave(context.Context)             {}
 func (h *home) Part()                             {}
 

@@ -360,6 +360,9 @@ func New(o Options) (*Gateway, error) {
 	withdrawn.Elsewhere(g.upkeep.takeDown)
 	routes := g.routes()
 	g.control, g.carrier = routes, newCarrier(g, routes)
+	if g.carrier != nil {
+		g.visits.Moved = g.carrier.moved
+	}
 	if err := u.Apart(pathsOf(routes)); err != nil {
 		g.Close()
 		return nil, err

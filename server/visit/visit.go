@@ -3,7 +3,9 @@
 package visit
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -47,6 +49,9 @@ type Visits struct {
 	// EntryOf returns the node that accepted a request, or nil if that is this one. It is nil if there
 	// are no other nodes.
 	EntryOf func(*http.Request) claim.Entry
+	// Moved has another node serve a request whose claim has moved to it, and reports whether it did.
+	// before is the note of the session that had the request, if any. Nil means that claims do not move.
+	Moved func(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold, before *claim.Note) bool
 	// Quotas count what visitors use of claims. Nil counts nothing.
 	Quotas *quota.Book
 
@@ -103,7 +108,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	}
 	x, err := c.Begin(hold, s.absence())
 	wire.Taken(r) // from now on it counts as an exchange
-	if err != nil && s.absent(err, !held) {
+	if err != nil && (s.moved(err) || s.absent(err, !held)) {
 		return
 	}
 	if err != nil {
@@ -166,7 +171,7 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 	if errors.Is(err, claim.ErrVisitorGone) {
 		panic(http.ErrAbortHandler) // nobody is there to be answered
 	}
-	if err != nil && s.absent(err, false) {
+	if err != nil && (s.moved(err) || s.absent(err, false)) {
 		return
 	}
 	if err != nil {
@@ -242,6 +247,22 @@ func (s *visit) fill() {
 		Keyed:       slices.ContainsFunc(keys, func(name string) bool { return len(r.Header[name]) > 0 }),
 	}
 	s.Traces.Set(&s.req)
+}
+
+// moved has another node serve the request, as the new home of the claim, if it failed with err because
+// the claim has moved, and nothing stands in the way. It reports whether it did.
+func (s *visit) moved(err error) bool {
+	f, is := errors.AsType[*claim.Failure](err)
+	if s.Moved == nil || !is || f.Err != claim.ErrMoved || s.upload != nil || s.req.Upgrade != "" {
+		return false
+	}
+	r := s.r
+	if content := s.req.Content.Bytes(); len(content) > 0 { // it was read
+		again := *r
+		again.Body = io.NopCloser(bytes.NewReader(content))
+		r = &again
+	}
+	return s.Moved(s.w, r, s.label, s.hold, f.Before)
 }
 
 // Evict ends the exchange because of why while it waits for its visitor.
