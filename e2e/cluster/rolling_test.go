@@ -140,7 +140,8 @@ func TestNobodyNoticesThatAllNodesAreRestarted(t *testing.T) {
 	var histories []io.Reader
 	var recorded bytes.Buffer
 	t.Run("under load", func(t *testing.T) { // what it cleans up ends before the histories are read
-		c := start(t, "--drain-delay", "2s")
+		// Programs of a busy machine may be silent for long.
+		c := start(t, "--drain-delay", "2s", "--acknowledge", "1m", "--no-poller", "1m")
 		to := check.NewRecorder(&recorded)
 		labels := []string{"go-1", "go-2", "go-3", "js-1", "js-2", "js-3"}
 		histories = append(histories, serveByJS(t, c, labels[3:]...))
