@@ -62,7 +62,7 @@ func (s *Session) Link(cursor *string, flow Flow, door LinkDoor) (*Link, error) 
 }
 
 // Take returns the messages to send now: unacknowledged ones, once a link, and then those that
-// wait. It returns nil if there are none, or if the most that may be unacknowledged is. It fails
+// wait. It returns nil if there are none, if the most that may be unacknowledged is, or after Close. It fails
 // with [ErrReplaced] if a newer poll replaced the link, or with the reason for which the session
 // ended.
 func (l *Link) Take() (*Batch, error) {
@@ -84,6 +84,8 @@ func (l *Link) take() (*Batch, error) {
 		return nil, ErrReplaced
 	case s.gone != nil:
 		return nil, s.gone
+	case l.closed: // while the door was about to take
+		return nil, nil
 	}
 	c.queue.unpark(s)
 	b, full := p.take(l.most)

@@ -291,3 +291,21 @@ func TestALinkIsGivenWhatComesAtOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestALinkThatIsClosedTakesNothing(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		link, err := one.Link(new(cursorOf(one.id, 0)), Flow{Stream: true}, &doorway{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		link.Close(false)
+		if b, err := link.Take(); b != nil || err != nil {
+			t.Errorf("took %v, %v", b, err)
+		}
+		s.visit("GET") // would be put to a session that has no poll
+		synctest.Wait()
+		m, _ := s.one(one, nil)
+		s.answer(one, m.Exchange, 200, Accepted)
+	})
+}
