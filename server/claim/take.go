@@ -14,6 +14,9 @@ import (
 // which leaves open whether the record was changed.
 func Take(ctx context.Context, r *Registry, k Kept) (err error) {
 	r.making.alone(k.Label, func() {
+		if r.Lookup(k.Label) != nil { // since the caller looked
+			return
+		}
 		if k.Revision, err = r.options.Records.Update(ctx, k.Record, k.Revision); err == nil {
 			r.restore(k, time.Now())
 		}

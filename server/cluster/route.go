@@ -98,6 +98,10 @@ func (t *trip) travel() bool {
 				if err = t.n.take(ctx, t.label, "asked"); err != nil {
 					break
 				}
+				if t.n.registry.Lookup(t.label) == nil { // another node has it, or it is about to come
+					err = claim.ErrUnavailable
+					continue
+				}
 			}
 			if !t.begun && (t.hold != nil || !t.n.Leaves()) {
 				return false

@@ -13,7 +13,6 @@ import (
 
 	"reversehttp/server/budget"
 	"reversehttp/server/claim"
-	"reversehttp/server/publicurl"
 	"reversehttp/server/wire"
 )
 
@@ -38,9 +37,8 @@ type Elsewhere interface {
 
 // carrier has other nodes serve requests for the claims that they keep.
 type carrier struct {
-	others   Elsewhere
-	registry *claim.Registry
-	mux      *chi.Mux // of the control origin
+	others Elsewhere
+	mux    *chi.Mux // of the control origin
 }
 
 // newCarrier returns the carrier of a gateway, or nil if it is alone.
@@ -48,26 +46,23 @@ func newCarrier(g *Gateway, mux *chi.Mux) *carrier {
 	if g.options.Elsewhere == nil {
 		return nil
 	}
-	return &carrier{g.options.Elsewhere, g.registry, mux}
+	return &carrier{g.options.Elsewhere, mux}
 }
 
-// serves has another node serve a request for a claim that it keeps, and reports whether it did. A
-// nil carrier, and one with a request that came from another node, does nothing.
-func (c *carrier) serves(w http.ResponseWriter, r *http.Request, where publicurl.Place, label string, hold *budget.Hold) bool {
-	switch {
-	case c == nil, wire.IsCarried(r):
-	case where == publicurl.Public:
-		return c.registry.Lookup(label) == nil && c.others.Visit(w, r, label, hold, nil)
-	case where == publicurl.Control:
-		label = c.labelIn(r)
-		return label != "" && c.others.Pass(w, r, label)
-	}
-	return false
-}
-
-// moved has another node serve a visitor's request of this node, whose claim has moved to it.
-func (c *carrier) moved(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold, before *claim.Note) bool {
+// visits has another node serve a visitor's request for a claim that it keeps, and reports whether it
+// did. If this node kept the claim until now, before is its note. A request that another node carried
+// here goes back to it instead.
+func (c *carrier) visits(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold, before *claim.Note) bool {
 	return !wire.IsCarried(r) && c.others.Visit(w, r, label, hold, before)
+}
+
+// passes does the same with a program's request. A nil carrier does nothing.
+func (c *carrier) passes(w http.ResponseWriter, r *http.Request) bool {
+	if c == nil || wire.IsCarried(r) {
+		return false
+	}
+	label := c.labelIn(r)
+	return label != "" && c.others.Pass(w, r, label)
 }
 
 // labelIn returns the label of a request to the control origin: the one in its path, or that which

@@ -361,7 +361,7 @@ func New(o Options) (*Gateway, error) {
 	routes := g.routes()
 	g.control, g.carrier = routes, newCarrier(g, routes)
 	if g.carrier != nil {
-		g.visits.Moved = g.carrier.moved
+		g.visits.Moved = g.carrier.visits
 	}
 	if err := u.Apart(pathsOf(routes)); err != nil {
 		g.Close()

@@ -179,20 +179,26 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		intake.Refuse(w, r, p)
 		return
 	}
-	if g.carrier.serves(w, r, where, label, hold) {
-		return
-	}
 	switch where {
 	case publicurl.Public:
+		c := g.registry.Lookup(label)
+		if c == nil && g.carrier != nil {
+			if g.carrier.visits(w, r, label, hold, nil) {
+				return
+			}
+			c = g.registry.Lookup(label) // it may have come here meanwhile
+		}
 		visits := g.visits
 		if at != nil {
 			visits = visits.At(at)
 		}
-		visits.Serve(w, r, label, hold)
+		visits.Serve(w, r, label, c, hold)
 	case publicurl.Bare:
 		g.visits.RedirectToSlash(w, r, label)
 	case publicurl.Control:
-		g.control.ServeHTTP(w, intake.WithHold(r, hold))
+		if !g.carrier.passes(w, r) {
+			g.control.ServeHTTP(w, intake.WithHold(r, hold))
+		}
 	default:
 		// Probes come by address. Their answers hold nothing that DNS rebinding could exploit.
 		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {

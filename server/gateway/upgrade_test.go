@@ -332,7 +332,7 @@ func TestAnUpgradeThatFailsEndsTheProgramsRequest(t *testing.T) {
 				name, value, _ := strings.Cut(f, ": ")
 				r.Header.Set(name, value)
 			}
-			w.gateway.visits.Serve(httptest.NewRecorder(), r, c.Label(), w.gateway.registry.Options().Budget.Open(netip.Addr{}))
+			w.gateway.visits.Serve(httptest.NewRecorder(), r, c.Label(), c, w.gateway.registry.Options().Budget.Open(netip.Addr{}))
 		}()
 		r := p.next()
 		in := p.fetch(r)

@@ -76,7 +76,7 @@ func BenchmarkServe(b *testing.B) {
 			for b.Loop() {
 				w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
 				hold := registry.Options().Budget.Open(netip.Addr{})
-				v.Serve(w, r, "demo", hold)
+				v.Serve(w, r, "demo", v.Registry.Lookup("demo"), hold)
 				hold.Close()
 				if w.Code != 204 {
 					b.Fatalf("answered %d", w.Code)

@@ -39,7 +39,7 @@ func behind(t *testing.T, gates Gates, served bool) *gated {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		hold := registry.Options().Budget.Open(netip.Addr{})
 		defer hold.Close()
-		v.Serve(w, r, "demo", hold)
+		v.Serve(w, r, "demo", v.Registry.Lookup("demo"), hold)
 	}))
 	g := &gated{Session: o.Session, url: s.URL, seen: make(chan *claim.Request, 8)}
 	ctx, stop := context.WithCancel(context.Background())

@@ -65,9 +65,9 @@ func (v *Visits) At(public *publicurl.Template) *Visits {
 	return &at
 }
 
-// Serve passes a visitor's request to the sessions of the claim of a label and relays the answer.
-// The request and its exchange count in hold.
-func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold) {
+// Serve passes a visitor's request to the sessions of the claim of a label and relays the answer. A nil
+// claim means that the label has none. The request and its exchange count in hold.
+func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, c *claim.Claim, hold *budget.Hold) {
 	p := v.refusal(r, label)
 	if p == nil {
 		p = badUpgrade(w.Header(), r)
@@ -78,7 +78,6 @@ func (v *Visits) Serve(w http.ResponseWriter, r *http.Request, label string, hol
 		intake.Refuse(w, r, p)
 		return
 	}
-	c := v.Registry.Lookup(label)
 	if c == nil {
 		intake.Refuse(w, r, &problem.Problem{Code: schema.CodeNoClaim, Handed: claim.HandedNo})
 		return
