@@ -1,6 +1,7 @@
-// The objects of server/deploy/kubernetes.yaml: valid, of one piece, and with arguments and probes that the gateway has.
+// The objects of server/deploy/kubernetes.yaml and kubernetes-cluster.yaml: valid, of one piece, and with arguments and
+// probes that the gateway has.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   chmod,
@@ -13,6 +14,7 @@ import {
   symlink,
   writeFile,
 } from 'node:fs/promises'
+import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -21,30 +23,43 @@ import * as certManager from '@kubernetes-models/cert-manager/cert-manager.io/v1
 import * as gatewayAPI from '@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1'
 import * as apps from 'kubernetes-models/apps/v1'
 import * as networking from 'kubernetes-models/networking.k8s.io/v1'
+import * as policy from 'kubernetes-models/policy/v1'
 import * as core from 'kubernetes-models/v1'
 import { parseAllDocuments } from 'yaml'
 import { build, freePort } from './gateway.js'
+import { noNATS, startNATS } from './nats.js'
 import { root } from './steps/run.js'
 import { until } from './until.js'
 
 const kinds = {
   v1: core,
   'apps/v1': apps,
+  'policy/v1': policy,
   'networking.k8s.io/v1': networking,
   'cert-manager.io/v1': certManager,
   'gateway.networking.k8s.io/v1': gatewayAPI,
 }
 
-const source = await readFile(join(root, 'server/deploy/kubernetes.yaml'), 'utf8')
-const documents = parseAllDocuments(source, { strict: true, uniqueKeys: true })
-const objects = documents.map((document) => document.toJS())
+/** The objects in a file of server/deploy. */
+async function read(file) {
+  const source = await readFile(join(root, 'server/deploy', file), 'utf8')
+  const documents = parseAllDocuments(source, { strict: true, uniqueKeys: true })
+  return { documents, objects: documents.map((document) => document.toJS()) }
+}
 
-/** The only object of a kind and a name. */
-function object(kind, name) {
-  const found = objects.filter((o) => o.kind === kind && o.metadata.name === name)
+/** Finds the only object of a kind and a name in a file. */
+const finder = (file) => (kind, name) => {
+  const found = file.objects.filter((o) => o.kind === kind && o.metadata.name === name)
   assert.equal(found.length, 1, `${kind} ${name}`)
   return found[0]
 }
+
+const single = await read('kubernetes.yaml')
+const several = await read('kubernetes-cluster.yaml')
+const documents = [...single.documents, ...several.documents]
+const objects = [...single.objects, ...several.objects]
+const object = finder(single)
+const objectOfSeveral = finder(several)
 
 /** The value of a flag of the gateway. */
 const flag = (args, name) => args.find((arg) => arg.startsWith(`--${name}=`))?.split('=')[1]
@@ -67,14 +82,15 @@ test('no member is misspelt', async (t) => {
   const packages = {
     v1: 'kubernetes-models/v1',
     'apps/v1': 'kubernetes-models/apps/v1',
+    'policy/v1': 'kubernetes-models/policy/v1',
     'networking.k8s.io/v1': 'kubernetes-models/networking.k8s.io/v1',
     'cert-manager.io/v1': '@kubernetes-models/cert-manager/cert-manager.io/v1',
     'gateway.networking.k8s.io/v1': '@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1',
   }
   const check = async (all) => {
-    const source = all.map((o) => {
+    const source = all.map((o, i) => {
       const type = `import('${packages[o.apiVersion]}').I${o.kind}`
-      return `export const ${o.kind}_${o.metadata.name}: ${type} = ${JSON.stringify(o)}`
+      return `export const ${o.kind}_${i}: ${type} = ${JSON.stringify(o)}`
     })
     await writeFile(join(dir, 'objects.ts'), source.join('\n'))
     const args = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext', 'objects.ts']
@@ -210,4 +226,185 @@ test('a pod runs: arguments, user, volumes and probes', async (t) => {
   const warnings = log.split('\n').filter((line) => /"level":"(WARN|ERROR)"/.test(line))
   const others = warnings.filter((line) => !line.includes('Public Suffix List')) // example.com is not there
   assert.deepEqual(others, [])
+})
+
+test('the objects of several gateways name each other', () => {
+  const { spec } = objectOfSeveral('Deployment', 'gateway')
+  const pod = spec.template.spec
+  const [container] = pod.containers
+  const nats = objectOfSeveral('StatefulSet', 'nats').spec
+  for (const [name, workload] of [
+    ['gateway', spec],
+    ['nats', nats],
+  ]) {
+    const { labels } = workload.template.metadata
+    assert.equal(workload.replicas, 3)
+    assert.deepEqual(workload.selector.matchLabels, labels)
+    assert.deepEqual(objectOfSeveral('Service', name).spec.selector, labels)
+    assert.deepEqual(objectOfSeveral('NetworkPolicy', name).spec.podSelector.matchLabels, labels)
+    const budget = objectOfSeveral('PodDisruptionBudget', name).spec
+    assert.deepEqual(budget.selector.matchLabels, labels)
+    const [spread] = workload.template.spec.topologySpreadConstraints
+    assert.deepEqual(spread.labelSelector.matchLabels, labels)
+  }
+  const service = objectOfSeveral('Service', 'gateway').spec
+  assert.equal(service.sessionAffinity, 'None')
+  assert.equal(service.ports[0].targetPort, container.ports[0].name)
+  assert.notEqual(service.publishNotReadyAddresses, true, 'a pod that ends gets no new visitors')
+
+  const volumes = pod.volumes.map((volume) => volume.name)
+  for (const { volumeMounts } of [...pod.initContainers, ...pod.containers])
+    for (const mount of volumeMounts) assert.ok(volumes.includes(mount.name), mount.name)
+  const ca = objectOfSeveral('Certificate', 'peer-ca').spec
+  objectOfSeveral(ca.issuerRef.kind, ca.issuerRef.name)
+  for (const name of ['ca', 'ca-key'])
+    assert.equal(pod.volumes.find((v) => v.name === name).secret.secretName, ca.secretName)
+
+  const servers = flag(container.args, 'cluster').split(',')
+  const names = [...Array(nats.replicas).keys()].map((n) => `nats-${n}.${nats.serviceName}`)
+  assert.deepEqual(
+    servers,
+    names.map((name) => `nats://${name}:4222`),
+  )
+  assert.equal(flag(container.args, 'cluster-replicas'), String(nats.replicas))
+  const config = objectOfSeveral('ConfigMap', 'nats').data['nats.conf']
+  for (const name of names) assert.ok(config.includes(`nats://${name}:6222`), name)
+
+  const seconds = (name) => Number(flag(container.args, name).match(/^(\d+)s$/)[1])
+  const most = seconds('drain') + seconds('drain-delay') + 2
+  assert.ok(pod.terminationGracePeriodSeconds > most, 'a pod has the time to drain')
+
+  // What the public reaches is the same in both files.
+  for (const [kind, name] of [
+    ['Namespace', 'reversehttp'],
+    ['Issuer', 'letsencrypt'],
+    ['Certificate', 'gateway'],
+    ['Gateway', 'public'],
+    ['HTTPRoute', 'gateway'],
+    ['HTTPRoute', 'redirect'],
+  ])
+    assert.deepEqual(objectOfSeveral(kind, name), object(kind, name))
+  const policies = [object, objectOfSeveral].map((find) => find('NetworkPolicy', 'gateway').spec)
+  assert.deepEqual(policies[1].ingress[0], policies[0].ingress[0])
+})
+
+// Each pod has an address of its own on the loopback network, so that the ports are those of the file.
+const noAddresses = process.platform !== 'linux' && 'only Linux has 127.0.0.0/8 without more'
+
+test('three pods run as one: NATS, certificates, probes', { skip: noAddresses }, async (t) => {
+  const skip = noNATS()
+  if (skip) return t.skip(skip)
+  const dir = await mkdtemp(join(tmpdir(), 'reversehttp-pods-'))
+  t.after(() => rm(dir, { recursive: true, force: true }))
+  const net = `127.${1 + (process.pid % 250)}.${1 + Math.trunc(Math.random() * 250)}`
+
+  const nats = objectOfSeveral('StatefulSet', 'nats').spec
+  const [server] = nats.template.spec.containers
+  const natsAt = (n) => `${net}.${100 + n}`
+  const resolved = (text) => text.replace(/\bnats-(\d)\.nats\b/g, (_, n) => natsAt(Number(n)))
+  const config = resolved(objectOfSeveral('ConfigMap', 'nats').data['nats.conf'])
+  const answers = async (url) => (await fetch(url).catch(() => undefined))?.status
+  const servers = []
+  for (let n = 0; n < nats.replicas; n++) {
+    const file = join(dir, `nats-${n}.conf`)
+    const own = config
+      .replace('/data', join(dir, `data-${n}`))
+      .replace('http: ', `http: ${natsAt(n)}:`)
+      .replace('port: 6222', `listen: ${natsAt(n)}:6222`)
+    await writeFile(file, own)
+    const args = server.args.map((arg) => arg.replace('/etc/nats/nats.conf', file))
+    const env = { POD_NAME: `nats-${n}` }
+    servers.push(startNATS(t, [...args, `--addr=${natsAt(n)}`], env))
+  }
+  const portOf = (container, name) =>
+    container.ports.find((port) => port.name === name).containerPort
+  for (const [n, { child, log }] of servers.entries()) {
+    for (const { httpGet } of [server.readinessProbe, server.livenessProbe]) {
+      const url = `http://${natsAt(n)}:${portOf(server, httpGet.port)}${httpGet.path}`
+      await until(async () => {
+        assert.equal(child.exitCode, null, log())
+        return (await answers(url)) === 200
+      }, `NATS server ${n} is ready`)
+    }
+  }
+
+  // The CA as cert-manager makes it.
+  const pod = objectOfSeveral('Deployment', 'gateway').spec.template.spec
+  await mkdir(join(dir, 'ca'))
+  execFileSync(
+    'openssl',
+    'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=ca -keyout ca/tls.key -out ca/tls.crt'.split(
+      ' ',
+    ),
+    { cwd: dir, stdio: 'ignore' },
+  )
+  await mkdir(join(dir, 'etc'))
+  await writeFile(join(dir, 'etc/accounts.json'), '{"accounts": [], "strangers": true}')
+  const command = build('./sdk-go/cmd/reversehttp', 'reversehttp')
+  const [init] = pod.initContainers
+  const [container] = pod.containers
+
+  /** Starts a pod as the kubelet does: variables, then the first container, then the other. */
+  async function start(n) {
+    const values = { 'metadata.name': `gateway-${n}`, 'status.podIP': `${net}.${n}` }
+    const variables = Object.fromEntries(
+      container.env.map(({ name, valueFrom }) => [name, values[valueFrom.fieldRef.fieldPath]]),
+    )
+    assert.deepEqual(init.env, container.env)
+    const peer = join(dir, `peer-${n}`)
+    await mkdir(peer)
+    const expanded = (arg) =>
+      arg
+        .replace(/\$\((\w+)\)/g, (_, name) => variables[name])
+        .replace(/=\/ca\//, `=${dir}/ca/`)
+        .replace(/=\/peer\//, `=${peer}/`)
+        .replace(/=\/etc\/reversehttp\//, `=${dir}/etc/`)
+    const [program, ...rest] = [...init.command, ...init.args].map(expanded)
+    execFileSync(program, rest, { stdio: ['ignore', 'ignore', 'ignore'] })
+
+    const args = container.args.map((arg) =>
+      resolved(expanded(arg)).replace('--listen=:', `--listen=${net}.${n}:`),
+    )
+    const env = { REVERSEHTTP_DATA: '/data', REVERSEHTTP_ADMIN_LISTEN: `${net}.${n}:9090` } // of the image
+    const child = spawn(command, args, { env, cwd: '/', stdio: ['ignore', 'ignore', 'pipe'] })
+    let log = ''
+    child.stderr.on('data', (chunk) => (log += chunk))
+    const ended = once(child, 'close')
+    t.after(() => child.kill('SIGKILL'))
+    const port = portOf(container, 'http')
+    const at = `http://${net}.${n}:${port}`
+    const probe = ({ httpGet }) => answers(at + httpGet.path)
+    await until(async () => {
+      assert.equal(child.exitCode, null, log)
+      return (await probe(container.readinessProbe)) === 204
+    }, `pod ${n} is ready`)
+    assert.equal(await probe(container.livenessProbe), 204)
+    return { address: `${net}.${n}`, port, child, ended, log: () => log }
+  }
+
+  /** Sends a request for a host to a pod, and returns its status and content. */
+  async function send({ address, port }, method, path, body) {
+    const options = { host: address, port, method, path, agent: false }
+    const headers = { host: 'example.com', 'content-type': 'application/json' }
+    const call = request({ ...options, headers }).end(body)
+    const [answer] = await once(call, 'response')
+    return { status: answer.statusCode, content: JSON.parse((await text(answer)) || 'null') }
+  }
+
+  const pods = []
+  for (let n = 1; n <= 3; n++) pods.push(await start(n))
+  const claimed = await send(pods[0], 'POST', '/claims', '{"label": "demo-cluster"}')
+  assert.equal(claimed.status, 201, JSON.stringify(claimed.content))
+  const again = JSON.stringify({ label: 'demo-cluster', token: claimed.content.token })
+  for (const at of pods) {
+    const status = (await send(at, 'POST', '/claims', again)).status
+    assert.equal(status, 200, `${at.address} carries to the home\n${at.log()}`)
+  }
+
+  // The home ends, and another one has the claim.
+  pods[0].child.kill('SIGTERM')
+  assert.deepEqual(await pods[0].ended, [0, null], pods[0].log())
+  assert.match(pods[0].log(), /"msg":"claims handed over","claims":1,"left":0/)
+  for (const at of pods.slice(1))
+    assert.equal((await send(at, 'POST', '/claims', again)).status, 200)
 })
