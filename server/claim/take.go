@@ -14,7 +14,7 @@ import (
 // which leaves open whether the record was changed.
 func Take(ctx context.Context, r *Registry, k Kept) (err error) {
 	r.making.alone(k.Label, func() {
-		if r.Lookup(k.Label) != nil { // since the caller looked
+		if Keeps(r, k.Label) { // since the caller looked
 			return
 		}
 		if k.Revision, err = r.options.Records.Update(ctx, k.Record, k.Revision); err == nil {
@@ -32,6 +32,17 @@ func Depose(r *Registry, label string) {
 	if c := r.Lookup(label); c != nil {
 		c.finish(ErrMoved, netip.Addr{})
 	}
+}
+
+// Keeps reports whether r has a claim of the label that has not ended.
+func Keeps(r *Registry, label string) bool {
+	c := r.Lookup(label)
+	if c == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.gone == nil
 }
 
 // Settled reports whether [Depose] would fail no exchange of c that cannot go on at another registry:

@@ -145,7 +145,7 @@ func accept(ctx context.Context, n *Node, from, label string) error {
 	if n.Leaves() {
 		return errors.New("it is about to end too")
 	}
-	if n.registry.Lookup(label) != nil {
+	if claim.Keeps(n.registry, label) {
 		return nil // its answer to an earlier offer was lost
 	}
 	ctx, cancel := context.WithTimeout(ctx, takeTime)

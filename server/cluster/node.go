@@ -146,8 +146,8 @@ func (n *Node) Close() {
 // keeps reports whether this node is the home of a label. A home that does not know yet that it was
 // replaced is asked by nobody who knows it.
 func (n *Node) keeps(label string) bool {
-	if n.registry.Lookup(label) != nil || n.Leaves() {
-		return n.registry.Lookup(label) != nil
+	if keeps := claim.Keeps(n.registry, label); keeps || n.Leaves() {
+		return keeps
 	}
 	home, known := n.options.Engine.Home(label)
 	return known && n.isSelf(home)

@@ -94,11 +94,11 @@ func (t *trip) travel() bool {
 			break
 		}
 		if t.n.isSelf(home) {
-			if t.n.registry.Lookup(t.label) == nil { // a takeover that ended without an answer
+			if !claim.Keeps(t.n.registry, t.label) { // a takeover that ended without an answer
 				if err = t.n.take(ctx, t.label, "asked"); err != nil {
 					break
 				}
-				if t.n.registry.Lookup(t.label) == nil { // another node has it, or it is about to come
+				if !claim.Keeps(t.n.registry, t.label) { // another node has it, or it is about to come
 					err = claim.ErrUnavailable
 					continue
 				}
@@ -184,7 +184,7 @@ func (t *trip) fail(err error) {
 // home returns the home of a label: as the directory has it, or, if it is not there or has to be
 // fresh, as the engine has it.
 func (n *Node) home(ctx context.Context, label string, fresh bool) (engine.Home, error) {
-	if n.registry.Lookup(label) != nil {
+	if claim.Keeps(n.registry, label) {
 		return engine.Home{Node: n.options.Name, Run: n.options.Run}, nil
 	}
 	if home, known := n.options.Engine.Home(label); known && !fresh && !n.isSelf(home) {

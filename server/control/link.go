@@ -86,6 +86,7 @@ type link struct {
 	cutting  sync.Mutex   // held while a message ends, and while reading it is cut off
 	direct   bool         // the other end of the connection is the program itself
 	left     bool         // the program closed it without a word
+	moved    bool         // its claim had moved when the program showed its token
 	watching watching
 	shows    func() // to be called once the program has shown its token; nil if it did so in the upgrade
 	sender
@@ -160,6 +161,7 @@ func (l *link) enter(token string, cursor *string) *problem.Problem {
 	l.heard.Store(int64(time.Since(l.epoch)))
 	feed, err := s.Link(cursor, ls.Polls.flow(envelope.Framed), l)
 	if err != nil {
+		l.moved = errors.Is(err, claim.ErrMoved)
 		return problem.Of(err)
 	}
 	l.feed = feed
@@ -335,7 +337,11 @@ func (l *link) serve() {
 	if l.feed == nil {
 		if p := l.hello(); p != nil {
 			if p.Code != "" {
-				l.raw.sayClose(l.closing(p))
+				why := error(p)
+				if l.moved {
+					why = claim.ErrMoved
+				}
+				l.raw.sayClose(l.closing(why))
 				_ = l.raw.SetReadDeadline(time.Now().Add(lastWrite))
 				_, _ = io.CopyN(io.Discard, l.raw, mostHello)
 			}
@@ -439,9 +445,3 @@ func (l *link) answered() {
 		l.trip.Store(trip)
 	}
 }
-
-// deadlined adapts a connection to the writer that [evictable] takes.
-type deadlined struct{ net.Conn }
-
-func (d deadlined) Header() http.Header { return nil }
-func (d deadlined) WriteHeader(int)     {}

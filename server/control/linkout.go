@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
+	"net/http"
 	"runtime"
 	"slices"
 	"sync"
@@ -427,3 +429,9 @@ func (l *link) closing(why error) (code websocket.StatusCode, reason string) {
 	}
 	return code, string(body.Code)
 }
+
+// deadlined adapts a connection to the writer that [evictable] takes.
+type deadlined struct{ net.Conn }
+
+func (d deadlined) Header() http.Header { return nil }
+func (d deadlined) WriteHeader(int)     {}
