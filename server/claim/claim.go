@@ -123,7 +123,7 @@ func (c *Claim) finish(why error, by netip.Addr) {
 		if why == ErrMoved {
 			for _, x := range s.held.oldestFirst() {
 				if x.state != answering {
-					moveAway(x)
+					x.fail(why)
 				}
 			}
 		}

@@ -23,7 +23,8 @@ type Note struct {
 	// ID is that of the exchange, and Attempt counts its deliveries, this one included.
 	ID      string
 	Attempt int
-	// Session is the id of the session, and Number that of the message.
+	// Session is the id of the session, and Number that of the message. An empty session means that
+	// none had the request.
 	Session string
 	Number  uint64
 }

@@ -71,7 +71,8 @@ type Failure struct {
 	// Answer is the answer that the visitor gets instead of the failure; see [Claim.Begin]. Nil
 	// means none.
 	Answer *Answer
-	// Before is, for [ErrMoved], the note of the session that had the request. Nil means that none had.
+	// Before is, for [ErrMoved], what another registry has to know of the exchange; its session is empty
+	// if none had it. Otherwise nil.
 	Before *Note
 }
 

@@ -266,7 +266,13 @@ func (x *Exchange) drop(o Outcome, err error) {
 }
 
 // fail ends x with err. The caller holds claim.mu.
-func (x *Exchange) fail(err error) { x.finish(Failed, nil, &Failure{Err: err, Handed: x.handed()}) }
+func (x *Exchange) fail(err error) {
+	f := &Failure{Err: err, Handed: x.handed()}
+	if err == ErrMoved {
+		f.Before = lastNote(x)
+	}
+	x.finish(Failed, nil, f)
+}
 
 // finish ends x, unless it has ended, and reports whether it did. The caller holds claim.mu.
 func (x *Exchange) finish(o Outcome, a *Answer, f *Failure) bool {

@@ -66,13 +66,13 @@ func Settled(c *Claim) bool {
 	return n == c.exchanges.open
 }
 
-// moveAway ends x, which goes on at another registry. The caller holds claim.mu.
-func moveAway(x *Exchange) {
-	f := &Failure{Err: ErrMoved, Handed: x.handed()}
+// lastNote returns what another registry has to know of x. The caller holds claim.mu.
+func lastNote(x *Exchange) *Note {
+	n := &Note{ID: x.id, Attempt: x.attempt}
 	if s := x.session; s != nil && (x.state == delivered || x.state == running) {
-		f.Before = &Note{x.id, x.attempt, s.id, x.number}
+		n.Session, n.Number = s.id, x.number
 	}
-	x.finish(Failed, nil, f)
+	return n
 }
 
 // movable reports whether x can go on at another registry. The caller holds claim.mu.

@@ -16,6 +16,9 @@ const takeTime = 2 * engine.CallTime
 // node was faster. Everybody who asks for a label at a time shares one takeover.
 func (n *Node) take(ctx context.Context, label, why string) error {
 	done := n.taking.DoChan(label, func() (any, error) {
+		if !n.options.Engine.State().Synced { // a node that is not known yet is not gone
+			return nil, claim.ErrUnavailable
+		}
 		ctx, cancel := context.WithTimeout(n.ended, takeTime)
 		defer cancel()
 		record, home, err := n.options.Engine.Look(ctx, label)

@@ -50,7 +50,7 @@ type Visits struct {
 	// are no other nodes.
 	EntryOf func(*http.Request) claim.Entry
 	// Moved has another node serve a request whose claim has moved to it, and reports whether it did.
-	// before is the note of the session that had the request, if any. Nil means that claims do not move.
+	// before is what it has to know of the exchange. Nil means that claims do not move.
 	Moved func(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold, before *claim.Note) bool
 	// Quotas count what visitors use of claims. Nil counts nothing.
 	Quotas *quota.Book

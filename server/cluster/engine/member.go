@@ -28,7 +28,6 @@ type member struct {
 	*shared
 	looks looks
 
-	claims  *followed
 	follows []*followed
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -69,8 +68,7 @@ func join(ctx context.Context, o Options, b buckets, hangUp func()) (Engine, err
 		looks:     looks{read: b.claims.get},
 		stop:      stop, hangUp: hangUp,
 	}
-	m.claims = &followed{bucket: b.claims, sink: m.directory, what: "claims"}
-	m.follows = []*followed{m.claims, {bucket: b.nodes, sink: m.nodes, what: "nodes"}, {bucket: b.shared, sink: m.shared, what: "shared"}}
+	m.follows = []*followed{{bucket: b.claims, sink: m.directory, what: "claims"}, {bucket: b.nodes, sink: m.nodes, what: "nodes"}, {bucket: b.shared, sink: m.shared, what: "shared"}}
 	h := fnv.New64a()
 	_, _ = io.WriteString(h, o.Node)
 	for i, f := range m.follows {
@@ -110,9 +108,10 @@ func (m *member) Look(ctx context.Context, label string) (claim.Record, Home, er
 
 // State implements [Engine].
 func (m *member) State() State {
-	s := State{Up: !m.nodes.refused.Load(), Synced: m.claims.synced.Load()}
+	s := State{Up: !m.nodes.refused.Load(), Synced: true}
 	for _, f := range m.follows {
 		s.Up = s.Up && f.up.Load()
+		s.Synced = s.Synced && f.synced.Load()
 	}
 	return s
 }
