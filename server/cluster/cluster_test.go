@@ -26,6 +26,7 @@ type world struct {
 	nodes  []*testNode
 	turn   atomic.Int64
 	client *http.Client
+	texts  sync.Map // TXT records, by name
 }
 
 // testNode is a gateway of the cluster.
@@ -78,7 +79,10 @@ func (w *world) start(name string) *testNode {
 		t.Fatal(err)
 	}
 	n := New(Options{Engine: e, Name: name, Run: name + "-run", Address: listener.Addr().String(), Settings: map[string]string{"--public-url": publicURL}, Log: log})
-	g, err := gateway.New(gateway.Options{PublicURL: publicURL, Loopback: true, Elsewhere: n, Records: e, Withdrawn: e, NotReady: n.NotReady, Metrics: n.Metrics(), SharedTokens: []string{"secret"}, Log: log})
+	g, err := gateway.New(gateway.Options{
+		PublicURL: publicURL, Loopback: true, Elsewhere: n, Records: e, Withdrawn: e, NotReady: n.NotReady, Metrics: n.Metrics(), SharedTokens: []string{"secret"}, Log: log,
+		DomainSecret: []byte("secret"), SharedDomains: Domains(n), LookupTXT: w.lookup,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,6 +103,14 @@ func (w *world) start(name string) *testNode {
 		<-served
 	})
 	return one
+}
+
+// lookup returns the TXT records of a name.
+func (w *world) lookup(_ context.Context, name string) ([]string, error) {
+	if text, is := w.texts.Load(strings.TrimSuffix(name, ".")); is {
+		return []string{text.(string)}, nil
+	}
+	return nil, &net.DNSError{IsNotFound: true}
 }
 
 // kill ends a node without a word to the others.

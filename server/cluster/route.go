@@ -31,6 +31,12 @@ func (n *Node) Pass(w http.ResponseWriter, r *http.Request, label string) bool {
 	return t.travel()
 }
 
+// Has implements [reversehttp/server/gateway.Elsewhere].
+func (n *Node) Has(label string) bool {
+	_, known := n.options.Engine.Home(label)
+	return known
+}
+
 // EntryOf implements [reversehttp/server/gateway.Elsewhere].
 func (n *Node) EntryOf(r *http.Request) claim.Entry {
 	if call := peer.CallOf(r); call != nil {
@@ -103,7 +109,7 @@ func (t *trip) travel() bool {
 					continue
 				}
 			}
-			if !t.begun && (t.hold != nil || !t.n.Leaves()) {
+			if !t.begun && t.before == nil && (t.hold != nil || !t.n.Leaves()) {
 				return false
 			}
 		}

@@ -33,9 +33,23 @@ type Options struct {
 	Listed map[string]string
 	// Lookup returns the TXT records of a name. Nil means the resolver of the machine.
 	Lookup func(ctx context.Context, name string) ([]string, error)
+	// Shared is where the nodes of a cluster keep which domain leads to which label. Nil means that
+	// there are no other nodes.
+	Shared Shared
 	// Log receives a message when a domain begins or ceases to lead to a claim. Nil means that
 	// these are not logged.
 	Log *slog.Logger
+}
+
+// Shared is which domain leads to which label, for all nodes of a cluster. Its methods return soon: a
+// change may be made, or not, afterwards.
+type Shared interface {
+	// LabelOf returns the label that a domain leads to, or "".
+	LabelOf(name string) string
+	// Lead has a domain lead to a label, whose claim this node keeps.
+	Lead(name, label string)
+	// Cease ends that a domain leads to a label, unless another node keeps its claim by now.
+	Cease(name, label string)
 }
 
 const (
@@ -100,12 +114,15 @@ func New(o Options) *Domains {
 	return d
 }
 
-// LabelOf returns the label of the claim that a host name leads to, or "".
+// LabelOf returns the label of the claim that a host name leads to, at this node or another, or "".
 func (d *Domains) LabelOf(name string) string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if e := d.served[name]; e != nil {
 		return e.claim.Label()
+	}
+	if d.options.Shared != nil {
+		return d.options.Shared.LabelOf(name)
 	}
 	return ""
 }
@@ -210,7 +227,15 @@ func (d *Domains) drop(e *entry) {
 	e.gone = true
 	d.due.remove(e)
 	d.withdraw(e)
+	d.cease(e)
 	delete(d.claims, e.claim)
+}
+
+// cease ends for all nodes that the domain of an entry leads to its claim. The caller holds d.mu.
+func (d *Domains) cease(e *entry) {
+	if s := d.options.Shared; s != nil && s.LabelOf(e.name) == e.claim.Label() {
+		s.Cease(e.name, e.claim.Label())
+	}
 }
 
 // serve makes a domain lead to its claim. It takes the domain from another claim that has it
@@ -220,6 +245,9 @@ func (d *Domains) serve(e *entry) {
 	if d.served[e.name] != e {
 		d.withdraw(d.served[e.name])
 		d.served[e.name] = e
+		if s := d.options.Shared; s != nil && s.LabelOf(e.name) != e.claim.Label() {
+			s.Lead(e.name, e.claim.Label())
+		}
 		d.options.Log.Info("domain leads to a claim", "domain", e.name, "label", e.claim.Label())
 	}
 }
@@ -269,8 +297,12 @@ func (d *Domains) judge(e *entry, texts []string, err error) {
 			return
 		}
 		e.problem = "The servers of the domain's records did not answer."
+		if other == e {
+			d.cease(e)
+		}
 	default:
 		e.problem = "There is no TXT record " + prefix + e.name + " with the text of domainValue."
+		d.cease(e)
 	}
 	d.withdraw(e)
 	e.wait = min(max(2*e.wait, soon), seldom)

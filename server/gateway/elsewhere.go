@@ -20,12 +20,14 @@ import (
 // for it may reach any node.
 type Elsewhere interface {
 	// Visit has the home of the claim of a label serve a visitor's request, which counts in hold. If
-	// this node was the home until now, before is its note; otherwise nil. Visit reports false, and has
-	// done nothing, if this node is the home, or no node is.
+	// this node was the home until now, before is what the new one has to know, which may be this node again;
+	// otherwise nil. Visit reports false, and has done nothing, if this node is the home, or no node is.
 	Visit(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold, before *claim.Note) bool
 	// Pass does the same with a program's request. Once Leave was called it also carries requests for
 	// the claims of this node, to itself, so that they can go on at another node.
 	Pass(w http.ResponseWriter, r *http.Request, label string) bool
+	// Has reports whether a node keeps the claim of a label, as far as this one knows.
+	Has(label string) bool
 	// EntryOf returns the node that accepted a request and carried it here, or nil if this one did.
 	EntryOf(r *http.Request) claim.Entry
 	// Leave hands the claims that this node keeps over to other nodes, until ctx ends, and returns

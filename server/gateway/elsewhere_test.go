@@ -40,6 +40,7 @@ func (h *home) Pass(w http.ResponseWriter, r *http.Request, label string) bool {
 }
 
 func (h *home) EntryOf(*http.Request) claim.Entry { return nil }
+func (h *home) Has(string) bool                   { return false }
 func (h *home) Leave(context.Context)             {}
 func (h *home) Part()                             {}
 

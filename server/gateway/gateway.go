@@ -144,6 +144,9 @@ type Options struct {
 	// DomainSecret is the key from which the record values that prove ownership of other domains
 	// are derived. Nil means a new random one.
 	DomainSecret []byte
+	// SharedDomains is where the nodes of a cluster keep which domain leads to which label. Nil means
+	// that there are no other nodes.
+	SharedDomains domain.Shared
 	// LookupTXT returns the TXT records of a DNS name. Nil means the resolver of the machine.
 	LookupTXT func(ctx context.Context, name string) ([]string, error)
 
@@ -307,14 +310,14 @@ func New(o Options) (*Gateway, error) {
 	}
 	o.Kept = withoutWithdrawn(&o, withdrawn)
 	g.policies = newPolicies(g)
-	domains := domain.New(domain.Options{Public: u, Secret: o.DomainSecret, Listed: o.Domains, Lookup: o.LookupTXT, Log: o.Log})
+	domains := domain.New(domain.Options{Public: u, Secret: o.DomainSecret, Listed: o.Domains, Lookup: o.LookupTXT, Shared: o.SharedDomains, Log: o.Log})
 	termed := termed{g.policies, g.recorder, domains, g.metrics}
 	g.registry = claim.New(claim.Options{
 		Given: admitted.Given,
 		Tap:   termed.tap, Untap: termed.untap, Fits: termed.fits(u),
 		Times: o.Times, Limits: o.Limits, Reserved: newReserved(&o), Withdrawn: withdrawn.Has, Belongs: admitted.Belongs, Quotas: quotasOf(g.quotas), Weak: weak, Log: o.Log, Ended: g.ended, Noted: notary{&g.options, withdrawn}.noted, SessionEnded: g.metrics.endSession, Records: o.Records, Kept: o.Kept, OneAddress: g.local,
 	})
-	g.Hosts = &Hosts{u, g.registry, domains}
+	g.Hosts = &Hosts{u, g.registry, domains, o.Elsewhere}
 	bounds := control.Bounds{
 		InlineBytes: o.InlineBytes, FramedInlineBytes: max(o.FramedInlineBytes, o.InlineBytes), ContentBytes: o.ContentBytes, PartBytes: o.PartBytes, AnswerBytes: o.AnswerBytes, Fields: o.Fields, FieldBytes: o.FieldBytes,
 	}

@@ -11,6 +11,7 @@ type Hosts struct {
 	public   *publicurl.Template
 	registry *claim.Registry
 	domains  *domain.Domains
+	others   Elsewhere // nil if there are none
 }
 
 // Serves reports whether a host name is the control origin, or one at which visitors reach a claim
@@ -20,7 +21,7 @@ func (h *Hosts) Serves(name string) bool {
 	case publicurl.Control:
 		return true
 	case publicurl.Public:
-		return h.registry.Lookup(label) != nil
+		return h.registry.Lookup(label) != nil || h.others != nil && h.others.Has(label)
 	}
 	return h.domains.LabelOf(name) != ""
 }

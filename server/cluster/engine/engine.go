@@ -53,6 +53,13 @@ type Engine interface {
 	// Nodes returns the nodes that were heard of and have not left, this one included, by name.
 	Nodes() []Live
 
+	// Domain returns the label that a domain leads to, in this node's copy, or "".
+	Domain(name string) (label string)
+	// SetDomain writes that a domain leads to a label, and UnsetDomain that it does no longer. The
+	// latter does nothing if the domain leads to another label.
+	SetDomain(ctx context.Context, name, label string) error
+	UnsetDomain(ctx context.Context, name, label string) error
+
 	// Secret returns the random secret of all nodes for a purpose, which the first call creates.
 	Secret(ctx context.Context, purpose string) ([]byte, error)
 	// State returns how well this node is connected.
@@ -115,7 +122,7 @@ type Live struct {
 type State struct {
 	// Up says that changes arrive and that the last heartbeat was accepted.
 	Up bool
-	// Synced says that the directory was read to its end once.
+	// Synced says that the directory and the nodes were read to their end once.
 	Synced bool
 }
 

@@ -282,6 +282,28 @@ func TestLostDataIsSaidToBeLost(t *testing.T) {
 	})
 }
 
+func TestADomainLeadsToTheLabelThatWasWrittenLast(t *testing.T) {
+	inEachWorld(t, func(t *testing.T, w world) {
+		a, b := w.connect("a"), w.connect("b")
+		ctx := t.Context()
+		leads := func(to string) {
+			t.Helper()
+			for _, e := range []Engine{a, b} {
+				w.until("it leads to "+to, func() bool { return e.Domain("hooks.example.org") == to })
+			}
+		}
+		wants(t, "set", a.SetDomain(ctx, "hooks.example.org", "one"), nil)
+		leads("one")
+		wants(t, "set", b.SetDomain(ctx, "hooks.example.org", "two"), nil)
+		leads("two")
+		wants(t, "unset one", a.UnsetDomain(ctx, "hooks.example.org", "one"), nil)
+		leads("two")
+		wants(t, "unset two", a.UnsetDomain(ctx, "hooks.example.org", "two"), nil)
+		leads("")
+		wants(t, "unset two again", b.UnsetDomain(ctx, "hooks.example.org", "two"), nil)
+	})
+}
+
 func TestNodesKnowOfEachOther(t *testing.T) {
 	inEachWorld(t, func(t *testing.T, w world) {
 		a, b := w.connect("a"), w.connect("b")

@@ -28,6 +28,7 @@ type shared struct {
 // The prefixes of keys.
 const (
 	withdrawnPrefix = "withdrawn."
+	domainPrefix    = "domain."
 	secretPrefix    = "secret."
 )
 
@@ -74,6 +75,38 @@ func (s *shared) WithdrawnChanged(f func(label string, value []byte)) {
 		}
 	}
 	s.changed = f
+}
+
+// Domain implements [Engine].
+func (s *shared) Domain(name string) (label string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return string(s.values[domainPrefix+name])
+}
+
+// SetDomain implements [Engine].
+func (s *shared) SetDomain(ctx context.Context, name, label string) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	_, err := s.bucket.put(ctx, domainPrefix+name, []byte(label), anyRevision)
+	return err
+}
+
+// UnsetDomain implements [Engine].
+func (s *shared) UnsetDomain(ctx context.Context, name, label string) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	value, revision, err := s.bucket.get(ctx, domainPrefix+name)
+	if errors.Is(err, errNone) || err == nil && string(value) != label {
+		return nil
+	}
+	if err == nil {
+		_, err = s.bucket.put(ctx, domainPrefix+name, nil, revision)
+	}
+	if errors.Is(err, errOther) { // it leads to another label by now
+		return nil
+	}
+	return err
 }
 
 // Secret implements [Engine].
