@@ -253,12 +253,13 @@ test('the objects of several gateways name each other', () => {
   assert.notEqual(service.publishNotReadyAddresses, true, 'a pod that ends gets no new visitors')
 
   const volumes = pod.volumes.map((volume) => volume.name)
-  for (const { volumeMounts } of [...pod.initContainers, ...pod.containers])
-    for (const mount of volumeMounts) assert.ok(volumes.includes(mount.name), mount.name)
+  for (const mount of container.volumeMounts) assert.ok(volumes.includes(mount.name), mount.name)
   const ca = objectOfSeveral('Certificate', 'peer-ca').spec
   objectOfSeveral(ca.issuerRef.kind, ca.issuerRef.name)
-  for (const name of ['ca', 'ca-key'])
-    assert.equal(pod.volumes.find((v) => v.name === name).secret.secretName, ca.secretName)
+  const peer = objectOfSeveral('Certificate', 'peer').spec
+  const issuer = objectOfSeveral(peer.issuerRef.kind, peer.issuerRef.name).spec
+  assert.equal(issuer.ca.secretName, ca.secretName)
+  assert.equal(pod.volumes.find((v) => v.name === 'peer').secret.secretName, peer.secretName)
 
   const servers = flag(container.args, 'cluster').split(',')
   const names = [...Array(nats.replicas).keys()].map((n) => `nats-${n}.${nats.serviceName}`)
@@ -328,40 +329,34 @@ test('three pods run as one: NATS, certificates, probes', { skip: noAddresses },
     }
   }
 
-  // The CA as cert-manager makes it.
+  // The CA and the certificate as cert-manager makes them.
   const pod = objectOfSeveral('Deployment', 'gateway').spec.template.spec
-  await mkdir(join(dir, 'ca'))
-  execFileSync(
-    'openssl',
-    'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=ca -keyout ca/tls.key -out ca/tls.crt'.split(
-      ' ',
-    ),
-    { cwd: dir, stdio: 'ignore' },
+  await mkdir(join(dir, 'peer'))
+  const openssl = (args) => execFileSync('openssl', args.split(' '), { cwd: dir, stdio: 'ignore' })
+  const make =
+    'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -addext basicConstraints=critical,CA:'
+  openssl(`${make}TRUE -subj /CN=ca -keyout ca.key -out peer/ca.crt`)
+  const { commonName, usages } = objectOfSeveral('Certificate', 'peer').spec
+  assert.deepEqual(usages, ['digital signature', 'server auth', 'client auth'])
+  openssl(
+    `${make}FALSE -CA peer/ca.crt -CAkey ca.key -subj /CN=${commonName} -addext keyUsage=digitalSignature -addext extendedKeyUsage=serverAuth,clientAuth -keyout peer/tls.key -out peer/tls.crt`,
   )
   await mkdir(join(dir, 'etc'))
   await writeFile(join(dir, 'etc/accounts.json'), '{"accounts": [], "strangers": true}')
   const command = build('./sdk-go/cmd/reversehttp', 'reversehttp')
-  const [init] = pod.initContainers
   const [container] = pod.containers
 
-  /** Starts a pod as the kubelet does: variables, then the first container, then the other. */
+  /** Starts a pod as the kubelet does, with its variables. */
   async function start(n) {
     const values = { 'metadata.name': `gateway-${n}`, 'status.podIP': `${net}.${n}` }
     const variables = Object.fromEntries(
       container.env.map(({ name, valueFrom }) => [name, values[valueFrom.fieldRef.fieldPath]]),
     )
-    assert.deepEqual(init.env, container.env)
-    const peer = join(dir, `peer-${n}`)
-    await mkdir(peer)
     const expanded = (arg) =>
       arg
         .replace(/\$\((\w+)\)/g, (_, name) => variables[name])
-        .replace(/=\/ca\//, `=${dir}/ca/`)
-        .replace(/=\/peer\//, `=${peer}/`)
+        .replace(/=\/peer\//, `=${dir}/peer/`)
         .replace(/=\/etc\/reversehttp\//, `=${dir}/etc/`)
-    const [program, ...rest] = [...init.command, ...init.args].map(expanded)
-    execFileSync(program, rest, { stdio: ['ignore', 'ignore', 'ignore'] })
-
     const args = container.args.map((arg) =>
       resolved(expanded(arg)).replace('--listen=:', `--listen=${net}.${n}:`),
     )

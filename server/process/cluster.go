@@ -28,7 +28,7 @@ type clusterFlags struct {
 	PeerListen      string   `default:"127.0.0.1:0" placeholder:"ADDRESS" help:"Address for other nodes. Nodes on other machines need --peer-ca, --peer-cert and --peer-key too."`
 	PeerAddress     string   `placeholder:"HOST:PORT" help:"Where other nodes reach --peer-listen. Default: the address that it listens on."`
 	PeerCA          string   `name:"peer-ca" placeholder:"FILE" help:"Certificates of the CA that signed those of all nodes, in PEM. Nodes speak TLS 1.3 with each other then, and refuse every peer without one."`
-	PeerCert        string   `placeholder:"FILE" help:"Certificate of this node for the host in --peer-address, in PEM. It is read again when it changes."`
+	PeerCert        string   `placeholder:"FILE" help:"Certificate of this node, for any host, in PEM. All nodes can have the same one. It is read again when it changes."`
 	PeerKey         string   `placeholder:"FILE" help:"Key of that certificate, in PEM."`
 }
 
@@ -146,8 +146,23 @@ func peerTLS(o *options, log *slog.Logger) (serves, calls *tls.Config, err error
 		return nil, nil, o.wrong(fmt.Errorf("--peer-cert=%s --peer-key=%s: %w; use PEM files", o.Several.PeerCert, o.Several.PeerKey, err))
 	}
 	serves = &tls.Config{MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: known, GetCertificate: own.get}
-	calls = &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: known, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own.get(nil) }}
+	// Every certificate of the CA is one of a node, whichever address it has: those of pods are not known
+	// before they start.
+	calls = &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true, VerifyConnection: signedBy(known), GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own.get(nil) }}
 	return serves, calls, nil
+}
+
+// signedBy returns a check that the certificate of a server was signed by one of these CAs. It does not
+// check for which host.
+func signedBy(known *x509.CertPool) func(tls.ConnectionState) error {
+	return func(s tls.ConnectionState) error {
+		between := x509.NewCertPool()
+		for _, c := range s.PeerCertificates[1:] {
+			between.AddCert(c)
+		}
+		_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: known, Intermediates: between})
+		return err
+	}
 }
 
 // start joins a gateway to the others.
@@ -170,9 +185,9 @@ func (n *node) close() {
 	if n == nil {
 		return
 	}
-	_ = n.listener.Close()
 	if n.Node != nil {
 		n.Close()
 	}
+	_ = n.listener.Close() // which Close has closed if the node had started
 	n.engine.Close()
 }
