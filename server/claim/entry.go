@@ -27,6 +27,9 @@ type Note struct {
 	// none had the request.
 	Session string
 	Number  uint64
+	// Judged are, for a program's request with answers, the exchanges whose answers were accepted before
+	// the claim moved. Nil means none.
+	Judged []string
 }
 
 // noting is a note that is due before a message of a batch is handed over.
@@ -40,7 +43,7 @@ type noting struct {
 // noteFor adds the note that a request of the batch needs, if any. The caller holds claim.mu.
 func (b *Batch) noteFor(x *Exchange, s *Session, number uint64) {
 	if e := x.request.Entry; e != nil {
-		b.notes = append(b.notes, noting{e, x, Note{x.id, x.attempt, s.id, number}, !x.mayRepeat()})
+		b.notes = append(b.notes, noting{e, x, Note{ID: x.id, Attempt: x.attempt, Session: s.id, Number: number}, !x.mayRepeat()})
 	}
 }
 
@@ -163,11 +166,18 @@ func resume(x *Exchange, n *Note) {
 			s.out.expect(sentMessage{number: n.Number, at: x.due.given, id: x.id, size: x.request.weight()})
 		}
 	}
-	close(c.adoption.offers())
-	c.adoption.offered = nil
+	c.adoption.came()
 }
 
-// offers returns a channel that is closed when another exchange is resumed. The caller holds
+// came notes that a session holds another exchange. The caller holds claim.mu.
+func (a *adoption) came() {
+	if a.offered != nil {
+		close(a.offered)
+		a.offered = nil
+	}
+}
+
+// offers returns a channel that is closed when a session holds another exchange. The caller holds
 // claim.mu.
 func (a *adoption) offers() chan struct{} {
 	if a.offered == nil {
@@ -184,14 +194,18 @@ func (o *outbox) expect(m sentMessage) {
 	o.sent.size += m.size
 }
 
-// offerTime is how long an answer waits for an exchange that its entry has not offered yet.
+// offerTime is how long after a takeover an answer waits for an exchange that its entry has not offered
+// yet.
 const offerTime = 5 * time.Second
 
-// await waits until an adopted session holds an exchange, for a moment: its program may answer
-// before the exchange is resumed.
+// Adopted reports whether a session was made at another registry.
+func Adopted(s *Session) bool { return s.adopted }
+
+// await waits until an adopted session holds an exchange, for a moment after the takeover: its program may
+// answer before the exchange is resumed.
 func (d Delivery) await() {
 	s := d.session
-	timer := time.NewTimer(offerTime)
+	timer := time.NewTimer(time.Until(s.claim.adoption.since.Add(offerTime)))
 	defer timer.Stop()
 	for {
 		s.claim.mu.Lock()

@@ -2,6 +2,7 @@ package claim
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -115,7 +116,7 @@ func TestNoRequestIsHandedOverWithoutTheWordOfItsEntry(t *testing.T) {
 		entry := &beside{}
 		v := s.request(&Request{Method: "POST", Target: "/", Entry: entry})
 		m, cursor := s.one(one, nil)
-		if want := (Note{ID: m.ID, Attempt: 1, Session: one.id, Number: 1}); len(entry.notes) != 1 || entry.notes[0] != want {
+		if want := (Note{ID: m.ID, Attempt: 1, Session: one.id, Number: 1}); len(entry.notes) != 1 || !reflect.DeepEqual(entry.notes[0], want) {
 			t.Errorf("notes %+v, want %+v", entry.notes, want)
 		}
 		s.answer(one, v.x, 200, Accepted)
@@ -125,5 +126,37 @@ func TestNoRequestIsHandedOverWithoutTheWordOfItsEntry(t *testing.T) {
 			t.Errorf("batch = %v, want a cancellation at most", ids(b))
 		}
 		gone.failed(Failed, ErrVisitorGone, HandedUnknown)
+	})
+}
+
+func TestAClaimThatIsDeposedTakesItsExchangesAlong(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		one := s.session()
+		queued := s.visit("GET")
+		m, cursor := s.one(one, nil)
+		second := s.visit("POST")
+		s.one(one, &cursor)
+		third := s.visit("GET")
+		synctest.Wait()
+		if !Settled(s.claim) || !Keeps(s.Registry, "demo") {
+			t.Fatal("exchanges whose content is here are not settled")
+		}
+		Depose(s.Registry, "demo")
+		synctest.Wait()
+		if Keeps(s.Registry, "demo") {
+			t.Error("the claim is still kept")
+		}
+		for _, v := range []*visit{queued, second, third} {
+			f, is := errors.AsType[*Failure](v.err)
+			if !is || f.Err != ErrMoved || f.Before == nil || f.Before.ID != v.x.ID() {
+				t.Errorf("%v", v.err)
+			}
+		}
+		if _, err := one.Delivery(m.ID).Answer(&Answer{Status: 200}, nil); err != ErrMoved {
+			t.Errorf("an answer after that: %v, want %v", err, ErrMoved)
+		}
+		if b, err := one.Poll(t.Context(), nil, time.Minute, 0); b != nil || err != ErrMoved {
+			t.Errorf("a poll after that: %v, %v; want %v", b, err, ErrMoved)
+		}
 	})
 }

@@ -318,6 +318,7 @@ func (o *outbox) assign(m message) {
 		}
 		o.session.held[x.id] = x
 		given.size = x.request.weight()
+		o.session.claim.adoption.came() // its program may have answered an earlier delivery
 	}
 	o.sent.push(given)
 	o.sent.size += given.size

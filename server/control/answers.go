@@ -65,6 +65,7 @@ func (a *Answers) Answer(w http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler) // the client is gone
 		}
 		if err != nil {
+			judged(w, results[:i], err)
 			problem.Of(err).Write(w, r)
 			return
 		}
@@ -75,8 +76,25 @@ func (a *Answers) Answer(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusAccepted, schema.Results{Results: results})
 }
 
+// judged notes the results before an error, if it is that the claim has moved in between.
+func judged(w http.ResponseWriter, results []schema.Result, err error) {
+	if !errors.Is(err, claim.ErrMoved) {
+		return
+	}
+	var ids []string
+	for _, r := range results {
+		if r.Status == schema.ResultAccepted {
+			ids = append(ids, r.ID)
+		}
+	}
+	wire.Judged(w, ids)
+}
+
 // one judges one message. It fails only if the session may not answer.
 func (a *Answers) one(ctx context.Context, s *claim.Session, m *answer.Message) (schema.Result, error) {
+	if claim.Adopted(s) && wire.WasJudged(ctx, m.ID) {
+		return schema.Result{ID: m.ID, Status: schema.ResultAccepted}, nil
+	}
 	if f := a.refused(m); f != nil {
 		return invalid(m.ID, f), nil
 	}

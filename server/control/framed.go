@@ -56,6 +56,7 @@ func (a *Answers) framed(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // nobody is there to be answered
 	}
 	if err != nil {
+		judged(w, p.results, err)
 		refusal := problem.Of(err)
 		refusal.Unread = true
 		refusal.Write(w, r)

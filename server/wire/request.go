@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -34,6 +35,8 @@ type Carried struct {
 	// Target is the target as the peer sent it, if it is not that of the request. Empty means that
 	// it is.
 	Target string
+	// Judged are the exchanges whose answers in this request another node accepted. Nil means none.
+	Judged []string
 	left   atomic.Bool
 	parts  chan struct{}
 	once   sync.Once
@@ -47,6 +50,12 @@ func (c *Carried) Leave() { c.left.Store(true) }
 
 // Part notes that the node that accepted the request is about to end; see [Parting].
 func (c *Carried) Part() { c.once.Do(func() { close(c.parts) }) }
+
+// WasJudged reports whether another node accepted the answer to an exchange in the request of ctx.
+func WasJudged(ctx context.Context, exchange string) bool {
+	c, is := ctx.Value(connKey{}).(*Carried)
+	return is && slices.Contains(c.Judged, exchange)
+}
 
 // Parting returns a channel that is closed once the node that accepted r is about to end, so that a
 // request which waits for something should be answered. It is nil if this node accepted r.

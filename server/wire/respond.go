@@ -51,6 +51,14 @@ func Moves(w http.ResponseWriter) bool {
 	return is && carried.Moves()
 }
 
+// Judged notes, before [Moves], which exchanges of a request with answers have theirs, so that the node
+// that is asked in place of this one does not wait for them.
+func Judged(w http.ResponseWriter, exchanges []string) {
+	if carried, is := w.(interface{ Judged([]string) }); is && len(exchanges) > 0 {
+		carried.Judged(exchanges)
+	}
+}
+
 // HangUp makes net/http end an HTTP/1 connection after the answer, although the request may have
 // more content. The peer can send up to 8 MiB of it for two seconds, so that it sees the answer
 // (RFC 9112, 9.6).

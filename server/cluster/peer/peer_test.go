@@ -326,3 +326,22 @@ func TestAnAnswerBeforeTheContentIsNotCutByBreakingTheReadOff(t *testing.T) {
 		t.Errorf("status %d", got.Code)
 	}
 }
+
+func TestAHomeThatIsNoHomeAnyMoreSaysWhatItJudged(t *testing.T) {
+	var keeps atomic.Bool
+	keeps.Store(true)
+	p := newPair(t, func(w http.ResponseWriter, r *http.Request) {
+		keeps.Store(false)
+		wire.Judged(w, []string{"one", "two"})
+		if !wire.Moves(w) {
+			t.Error("the request does not move")
+		}
+	}, keeps.Load)
+	if resp, _ := p.get(t); resp.StatusCode != http.StatusBadGateway {
+		t.Errorf("status %d", resp.StatusCode)
+	}
+	var lost *Lost
+	if err := <-p.failed; !errors.As(err, &lost) || lost.Err != ErrMoved || lost.Before == nil || len(lost.Before.Judged) != 2 {
+		t.Errorf("got %v, want %v with what was judged", err, ErrMoved)
+	}
+}

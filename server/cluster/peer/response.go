@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"reversehttp/server/claim"
 )
 
 // response is the response of a handler at the home. It behaves as that of net/http: it is what the
@@ -108,6 +110,11 @@ func (w *response) Moves() bool {
 	}
 	w.moved = true
 	return true
+}
+
+// Judged has the entry pass on which exchanges have their answer; see [wire.Judged].
+func (w *response) Judged(exchanges []string) {
+	_ = w.call.Note(claim.Note{Judged: exchanges}, false) // otherwise the next home waits for them
 }
 
 // Hijack takes over the connection to the sender of the request.

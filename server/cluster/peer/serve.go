@@ -165,6 +165,9 @@ var errOrder = errors.New("peer: a frame that is out of order")
 // call serves one request.
 func (s *Server) call(c *conn, head *requestHead) error {
 	l := &Call{c: c, head: head, keeps: s.Keeps, origin: wire.NewCarried(head.Target)}
+	if head.Before != nil {
+		l.origin.Judged = head.Before.Judged
+	}
 	l.heard.L = &l.mu
 	credit := window
 	if head.Waits || head.Empty {
