@@ -15,6 +15,7 @@ import (
 	"time"
 
 	reversehttp "reversehttp/sdk-go"
+	"reversehttp/server/account"
 	"reversehttp/server/cluster/engine"
 	"reversehttp/server/gateway"
 )
@@ -27,6 +28,7 @@ type world struct {
 	turn   atomic.Int64
 	client *http.Client
 	texts  sync.Map // TXT records, by name
+	known  *account.Directory
 }
 
 // testNode is a gateway of the cluster.
@@ -47,7 +49,13 @@ const publicURL = "http://{label}.gateway.example/"
 // before, on a connection of its own.
 func newWorld(t *testing.T, n int) *world {
 	t.Helper()
-	w := &world{t: t, engine: engine.NewMemory()}
+	return newWorldOf(t, n, nil)
+}
+
+// newWorldOf is newWorld with accounts.
+func newWorldOf(t *testing.T, n int, accounts *account.Directory) *world {
+	t.Helper()
+	w := &world{t: t, engine: engine.NewMemory(), known: accounts}
 	for i := range n {
 		w.start(fmt.Sprintf("node%d", i))
 	}
@@ -80,6 +88,7 @@ func (w *world) start(name string) *testNode {
 	}
 	n := New(Options{Engine: e, Name: name, Run: name + "-run", Address: listener.Addr().String(), Settings: map[string]string{"--public-url": publicURL}, Log: log})
 	g, err := gateway.New(gateway.Options{
+		Accounts: w.known, Quotas: gateway.Quotas{Shared: Usage(n)},
 		PublicURL: publicURL, Loopback: true, Elsewhere: n, Records: e, Withdrawn: e, NotReady: n.NotReady, Metrics: n.Metrics(), SharedTokens: []string{"secret"}, Log: log,
 		DomainSecret: []byte("secret"), SharedDomains: Domains(n), LookupTXT: w.lookup,
 	})

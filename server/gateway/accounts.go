@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"math"
 	"slices"
 	"sync"
@@ -36,7 +37,10 @@ func (u *upkeep) start() {
 		return
 	}
 	u.look()
+	ctx, cancel := context.WithCancel(context.Background())
+	u.over.Go(func() { u.g.quotas.Publish(ctx) })
 	u.over.Go(func() {
+		defer cancel()
 		tick := time.NewTicker(account.LookEvery)
 		defer tick.Stop()
 		for {

@@ -18,6 +18,9 @@ type Quotas struct {
 	// zero.
 	Keeper quota.Keeper
 	Kept   []quota.Record
+	// Shared is where the nodes of a cluster keep what each of them has used. Nil means that only
+	// what this process has used counts.
+	Shared quota.Shared
 }
 
 // newBook returns the book that counts usage, or nil if there are no quotas.
@@ -39,7 +42,7 @@ func newBook(o *Options) *quota.Book {
 			}
 			return o.Quotas.Label
 		},
-		Address: o.Quotas.Address, Keeper: o.Quotas.Keeper, Kept: o.Quotas.Kept, Log: o.Log,
+		Address: o.Quotas.Address, Keeper: o.Quotas.Keeper, Kept: o.Quotas.Kept, Shared: o.Quotas.Shared, Log: o.Log,
 	})
 }
 
@@ -90,7 +93,7 @@ type usageMetrics struct {
 }
 
 var (
-	usedOf     = prometheus.NewDesc("reversehttp_quota_used", "What claims of accounts of the file use.", []string{"account", "quota"}, nil)
+	usedOf     = prometheus.NewDesc("reversehttp_quota_used", "What claims of accounts of the file use, at all nodes.", []string{"account", "quota"}, nil)
 	limitOf    = prometheus.NewDesc("reversehttp_quota_limit", "How much of that there may be.", []string{"account", "quota"}, nil)
 	refusalsOf = prometheus.NewDesc("reversehttp_quota_refusals_total", "How often a quota was found used up.", []string{"of", "quota"}, nil)
 )

@@ -99,7 +99,7 @@ func join(o *options, g *gateway.Options, log *slog.Logger) (*node, error) {
 		return nil, o.wrong(err)
 	}
 	g.Elsewhere, g.Records, g.Withdrawn, g.Metrics, g.NotReady = n.Node, n.engine, n.engine, n.Metrics(), n.NotReady
-	g.SharedDomains = cluster.Domains(n.Node)
+	g.SharedDomains, g.Quotas.Shared = cluster.Domains(n.Node), cluster.Usage(n.Node)
 	if g.DomainSecret, err = n.engine.Secret(ctx, "domains"); err != nil {
 		n.close()
 		return nil, fmt.Errorf("--cluster=%s: %w", strings.Join(o.Several.Cluster, ","), err)

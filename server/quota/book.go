@@ -26,7 +26,10 @@ type Options struct {
 	Keeper Keeper
 	// Kept is the usage that an earlier process stored.
 	Kept []Record
-	Log  *slog.Logger
+	// Shared is where the nodes of a cluster keep what each of them has used. Nil means that this
+	// process is alone.
+	Shared Shared
+	Log    *slog.Logger
 }
 
 // Keeper stores usage. Its methods return once that is on disk.
@@ -66,6 +69,8 @@ type Book struct {
 	refused map[Of]*[kinds]atomic.Int64 // the map does not change
 	most    int                         // remembered owners of each kind
 
+	ledger *ledger // with other nodes; nil without any
+
 	mu     sync.RWMutex // guards the fields below, and owner.uses
 	owners map[key]*owner
 	count  map[Of]int
@@ -91,22 +96,31 @@ func New(o Options) *Book {
 	}
 	now := time.Now()
 	for _, r := range o.Kept {
-		one := &owner{}
-		for k := RequestBytesPerDay; k < kinds; k++ {
-			if from, _ := k.window(now); r.Since[k.String()].Equal(from) {
-				one.used[k], one.kept[k], one.since[k] = r.Used[k.String()], r.Used[k.String()], from
-			}
-		}
-		if one.used == [kinds]int64{} {
-			continue
-		}
-		had := b.owner(r.Of, r.Name, nil)
-		for k := range kinds { // several records may share an owner
-			had.used[k], had.since[k] = max(had.used[k], one.used[k]), one.since[k]
-			had.kept[k] = had.used[k]
-		}
+		b.restore(r, now)
+	}
+	if o.Shared != nil {
+		newLedger(b)
 	}
 	return b
+}
+
+// restore goes on from what an earlier process has used. The caller holds b.mu, or is the only one
+// with access to b.
+func (b *Book) restore(r Record, now time.Time) {
+	one := &owner{}
+	for k := RequestsPerMinute; k < kinds; k++ {
+		if from, _ := k.window(now); r.Since[k.String()].Equal(from) {
+			one.used[k], one.since[k] = r.Used[k.String()], from
+		}
+	}
+	if one.used == [kinds]int64{} {
+		return
+	}
+	had := b.owner(r.Of, r.Name, nil)
+	for k := range kinds { // several records may share an owner
+		had.used[k], had.since[k] = max(had.used[k], one.used[k]), one.since[k]
+		had.kept[k] = had.used[k]
+	}
 }
 
 // owner returns the owner with a name, which it creates if it is missing. If there are too many
@@ -132,6 +146,7 @@ func (b *Book) owner(of Of, name string, l *Limits) *owner {
 		o = &owner{book: b, of: of, name: name, turn: make(chan struct{}, 1)}
 		b.owners[k] = o
 		b.count[of]++
+		b.ledger.join(k, o)
 	}
 	o.limits.Store(l)
 	return o
@@ -261,7 +276,8 @@ func (b *Book) Refresh() {
 	}
 }
 
-// Usage returns the usage of a maker, and of at most so many of its labels.
+// Usage returns the usage of a maker, and of at most so many of its labels, with what other nodes
+// have used. The labels are those whose claims count here.
 func (b *Book) Usage(m Maker, most int) (uses []Use, labels map[string][]Use) {
 	if b == nil {
 		return nil, nil
@@ -334,10 +350,15 @@ func (b *Book) Tell() {
 	}
 }
 
-// Close stores the exact usage. Nothing may be counted afterwards.
+// Close stores the exact usage. Nothing may be counted afterwards, and [Book.Publish] must have
+// returned.
 func (b *Book) Close() {
 	b.Tell()
-	if b == nil || b.options.Keeper == nil {
+	if b == nil {
+		return
+	}
+	b.ledger.close()
+	if b.options.Keeper == nil {
 		return
 	}
 	now := time.Now()

@@ -15,6 +15,7 @@ type owner struct {
 	name   string
 	limits atomic.Pointer[Limits] // nil for none
 	turn   chan struct{}          // of capacity one: taken while usage is being stored
+	others atomic.Pointer[[]part] // what other nodes have used; nil for nothing
 
 	mu     sync.Mutex // guards the fields below
 	used   [kinds]int64
@@ -61,20 +62,21 @@ type news struct {
 	spent       bool
 }
 
-// look returns what to log about a kind, at most once a day. The caller holds o.mu.
-func (o *owner) look(k Kind, limit int64, spent bool, now time.Time) []news {
+// look returns what to log about a kind of which this was used, at most once a day. The caller holds
+// o.mu.
+func (o *owner) look(k Kind, used, limit int64, spent bool, now time.Time) []news {
 	day, _ := RequestBytesPerDay.window(now)
 	said := &o.warned[k]
 	if spent {
 		said = &o.spent[k]
-	} else if !near(o.used[k], limit) {
+	} else if !near(used, limit) {
 		return nil
 	}
 	if said.Equal(day) {
 		return nil
 	}
 	*said = day
-	return []news{{o.of, o.name, k, o.used[k], limit, spent}}
+	return []news{{o.of, o.name, k, used, limit, spent}}
 }
 
 // take counts one more of a kind if the limit allows it, or if forced is set, for what has already
@@ -84,10 +86,13 @@ func (o *owner) take(k Kind, forced bool) (err *Exceeded) {
 		return nil
 	}
 	now := time.Now()
-	limit := o.limit(k)
+	limit, away := o.limit(k), int64(0)
+	if limit > 0 {
+		away = o.away(k, now)
+	}
 	o.mu.Lock()
 	o.roll(k, now)
-	over := limit > 0 && o.used[k] >= limit
+	over := limit > 0 && o.used[k]+away >= limit
 	if over {
 		err = o.exceeded(k, now)
 	}
@@ -96,7 +101,7 @@ func (o *owner) take(k Kind, forced bool) (err *Exceeded) {
 	}
 	var said []news
 	if limit > 0 {
-		said = o.look(k, limit, over, now)
+		said = o.look(k, o.used[k]+away, limit, over, now)
 	}
 	o.mu.Unlock()
 	o.book.tell(said)
@@ -144,12 +149,13 @@ func (o *owner) pass(both [2]Kind, n int64, forced bool) error {
 			if limit == 0 {
 				continue
 			}
-			over := o.used[k]+n > limit
+			away := o.away(k, now)
+			over := o.used[k]+away+n > limit
 			if over && err == nil {
 				err = o.exceeded(k, now)
 			}
 			if over {
-				said = append(said, o.look(k, limit, true, now)...)
+				said = append(said, o.look(k, o.used[k]+away, limit, true, now)...)
 			}
 			ahead = ahead && (o.book.options.Keeper == nil || o.used[k]+n <= max(o.kept[k], little(limit)) || over && !forced)
 		}
@@ -158,7 +164,7 @@ func (o *owner) pass(both [2]Kind, n int64, forced bool) error {
 			for _, k := range both {
 				o.used[k] += n
 				if limit := o.limit(k); limit > 0 && err == nil {
-					said = append(said, o.look(k, limit, false, now)...)
+					said = append(said, o.look(k, o.used[k]+o.away(k, now), limit, false, now)...)
 				}
 			}
 		}
@@ -188,7 +194,7 @@ func (o *owner) exhausted() error {
 	defer o.mu.Unlock()
 	for k := RequestBytesPerDay; k < kinds; k++ {
 		o.roll(k, now)
-		if limit := o.limit(k); limit > 0 && o.used[k] >= limit-little(limit) {
+		if limit := o.limit(k); limit > 0 && o.used[k]+o.away(k, now) >= limit-little(limit) {
 			return o.exceeded(k, now)
 		}
 	}
@@ -281,17 +287,21 @@ type Use struct {
 	Near bool
 }
 
-// usage returns the usage of all kinds, or only of those that have a limit.
+// usage returns the usage of all kinds at all nodes, or only of those that have a limit.
 func (o *owner) usage(all bool) (uses []Use) {
 	if o == nil {
 		return nil
 	}
 	now := time.Now()
+	var away [kinds]int64
+	for k := range kinds {
+		away[k] = o.away(k, now)
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for k := range kinds {
 		o.roll(k, now)
-		u := Use{Kind: k, Used: o.used[k], Limit: o.limit(k)}
+		u := Use{Kind: k, Used: o.used[k] + away[k], Limit: o.limit(k)}
 		if u.Limit == 0 && !all {
 			continue
 		}

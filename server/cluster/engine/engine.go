@@ -1,8 +1,8 @@
 // Package engine keeps which node is home of a claim, for a gateway of several nodes. It has the
 // only state that nodes share: a record for each label, a heartbeat of each node, the labels that
-// the operator took down, and secrets of the gateway.
+// the operator took down, what each node has used of quotas, and secrets of the gateway.
 //
-// Nothing changes but by compare-and-set. The revision of a record is the term of the claim's home.
+// Records change only by compare-and-set. The revision of a record is the term of the claim's home.
 // A record is written when a claim is made, changed, moved or ended, and never by traffic. What a
 // node reads of it, in its directory or by Look, only decides whom to ask.
 //
@@ -59,6 +59,16 @@ type Engine interface {
 	// latter does nothing if the domain leads to another label.
 	SetDomain(ctx context.Context, name, label string) error
 	UnsetDomain(ctx context.Context, name, label string) error
+
+	// SetUsage writes what this node has used for an owner of quotas, by any name. A nil value removes
+	// it.
+	SetUsage(ctx context.Context, owner string, value []byte) error
+	// UnsetUsage removes what a node has used, unless there is another value by now.
+	UnsetUsage(ctx context.Context, node, owner string, value []byte) error
+	// UsageChanged calls f with what every node has used, this one included, before it returns, and
+	// then with each change; a nil value was removed. There is one f, which must return soon and must
+	// not call the engine.
+	UsageChanged(f func(node, owner string, value []byte))
 
 	// Secret returns the random secret of all nodes for a purpose, which the first call creates.
 	Secret(ctx context.Context, purpose string) ([]byte, error)

@@ -304,6 +304,62 @@ func TestADomainLeadsToTheLabelThatWasWrittenLast(t *testing.T) {
 	})
 }
 
+func TestEachNodeKnowsWhatTheOthersUse(t *testing.T) {
+	inEachWorld(t, func(t *testing.T, w world) {
+		const owner = "address:2001:db8::/64 *>"
+		a, b := w.connect("a"), w.connect("b.example")
+		ctx := t.Context()
+		watch := func(e Engine) (uses func(want ...string)) {
+			var mu sync.Mutex
+			all := map[string]string{}
+			e.UsageChanged(func(node, owner string, value []byte) {
+				mu.Lock()
+				defer mu.Unlock()
+				if all[node+" "+owner] = string(value); value == nil {
+					delete(all, node+" "+owner)
+				}
+			})
+			return func(want ...string) {
+				t.Helper()
+				w.until(fmt.Sprint("use of ", want), func() bool {
+					mu.Lock()
+					defer mu.Unlock()
+					var got []string
+					for at, value := range all {
+						got = append(got, at+" "+value)
+					}
+					slices.Sort(got)
+					return slices.Equal(got, want)
+				})
+			}
+		}
+		wants(t, "set", a.SetUsage(ctx, owner, []byte("1")), nil)
+		atA, atB := watch(a), watch(b)
+		wants(t, "set", b.SetUsage(ctx, owner, []byte("2")), nil)
+		wants(t, "set", b.SetUsage(ctx, "label:demo", []byte("3")), nil)
+		for _, uses := range []func(...string){atA, atB, watch(w.connect("c"))} {
+			uses("a "+owner+" 1", "b.example "+owner+" 2", "b.example label:demo 3")
+		}
+		wants(t, "set", a.SetUsage(ctx, owner, []byte("4")), nil)
+		wants(t, "unset what is there no more", b.UnsetUsage(ctx, "a", owner, []byte("1")), nil)
+		wants(t, "unset", a.UnsetUsage(ctx, "b.example", "label:demo", []byte("3")), nil)
+		wants(t, "unset again", a.UnsetUsage(ctx, "b.example", "label:demo", []byte("3")), nil)
+		atA("a "+owner+" 4", "b.example "+owner+" 2")
+		atB("a "+owner+" 4", "b.example "+owner+" 2")
+		w.lose()
+		atD := func() bool { // each node writes again what it has used
+			d := w.connect("d")
+			defer d.Close()
+			n := 0
+			d.UsageChanged(func(string, string, []byte) { n++ })
+			return n == 2
+		}
+		w.until("it is written again", atD)
+		wants(t, "set", a.SetUsage(ctx, owner, nil), nil)
+		atB("b.example " + owner + " 2")
+	})
+}
+
 func TestNodesKnowOfEachOther(t *testing.T) {
 	inEachWorld(t, func(t *testing.T, w world) {
 		a, b := w.connect("a"), w.connect("b")

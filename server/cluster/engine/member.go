@@ -64,7 +64,7 @@ func join(ctx context.Context, o Options, b buckets, hangUp func()) (Engine, err
 		changes:   newChanges(b.claims, o.Node, o.Run),
 		directory: &directory{log: o.Log},
 		nodes:     newNodes(b.nodes, o.Node, o.Run),
-		shared:    newShared(b.shared, o.Log),
+		shared:    newShared(b.shared, o.Node, o.Log),
 		looks:     looks{read: b.claims.get},
 		stop:      stop, hangUp: hangUp,
 	}

@@ -15,12 +15,14 @@ import (
 // with one of the prefixes below.
 type shared struct {
 	bucket bucket
+	node   string // this one
 	log    *slog.Logger
 	read   chan struct{} // closed once everything was read
 
-	mu      sync.Mutex // held while the copy changes, and while changed is called
+	mu      sync.Mutex // held while the copy changes, and while changed and used are called
 	values  map[string][]byte
 	changed func(label string, value []byte)
+	used    func(node, owner string, value []byte)
 	seen    map[string]bool // keys read in this round; nil between rounds
 	lost    bool            // the engine lost data before this round
 }
@@ -30,13 +32,14 @@ const (
 	withdrawnPrefix = "withdrawn."
 	domainPrefix    = "domain."
 	secretPrefix    = "secret."
+	usagePrefix     = "usage."
 )
 
 // secretBytes is the length of a secret.
 const secretBytes = 32
 
-func newShared(b bucket, log *slog.Logger) *shared {
-	return &shared{bucket: b, log: log, read: make(chan struct{}), values: make(map[string][]byte)}
+func newShared(b bucket, node string, log *slog.Logger) *shared {
+	return &shared{bucket: b, node: node, log: log, read: make(chan struct{}), values: make(map[string][]byte)}
 }
 
 // Withdrawn implements [admission.WithdrawnRecords].
@@ -157,6 +160,9 @@ func (s *shared) apply(key string, value []byte) {
 	if label, ok := strings.CutPrefix(key, withdrawnPrefix); ok && s.changed != nil {
 		s.changed(label, value)
 	}
+	if node, owner, ok := ownerOf(key); ok && s.used != nil {
+		s.used(node, owner, value)
+	}
 }
 
 // whole implements [sink]. What the engine lost is written again.
@@ -175,7 +181,8 @@ func (s *shared) whole() {
 	}
 }
 
-// missing ends a round. It returns the values that the engine lost in it.
+// missing ends a round. It returns the values that the engine lost in it, without those that another
+// node writes again.
 func (s *shared) missing() map[string][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -184,7 +191,9 @@ func (s *shared) missing() map[string][]byte {
 		switch {
 		case s.seen[key]:
 		case s.lost:
-			lost[key] = value
+			if node, _, ok := ownerOf(key); !ok || node == s.node {
+				lost[key] = value
+			}
 		default:
 			s.apply(key, nil)
 		}
