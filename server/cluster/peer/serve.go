@@ -60,7 +60,7 @@ func (s *Server) Serve(l net.Listener) error {
 		}
 		go func() {
 			defer s.leave(c)
-			if err := s.serve(c); err != nil && !errors.Is(err, io.EOF) && s.Log != nil {
+			if err := s.serve(c); !errors.Is(err, io.EOF) && s.Log != nil {
 				s.Log.Debug("a connection of another node ended", "peer", c.RemoteAddr().String(), "error", err)
 			}
 		}()
