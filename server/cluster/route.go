@@ -23,8 +23,8 @@ func (n *Node) Visit(w http.ResponseWriter, r *http.Request, label string, hold 
 }
 
 // Pass implements [reversehttp/server/gateway.Elsewhere].
-func (n *Node) Pass(w http.ResponseWriter, r *http.Request, label string) bool {
-	t := &trip{n: n, w: w, r: r, label: label, refuse: func(p *problem.Problem) {
+func (n *Node) Pass(w http.ResponseWriter, r *http.Request, label string, before *claim.Note) bool {
+	t := &trip{n: n, w: w, r: r, label: label, before: before, refuse: func(p *problem.Problem) {
 		p.Unread = true
 		p.Write(w, r)
 	}}

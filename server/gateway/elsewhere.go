@@ -23,9 +23,10 @@ type Elsewhere interface {
 	// this node was the home until now, before is what the new one has to know, which may be this node again;
 	// otherwise nil. Visit reports false, and has done nothing, if this node is the home, or no node is.
 	Visit(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold, before *claim.Note) bool
-	// Pass does the same with a program's request. Once Leave was called it also carries requests for
-	// the claims of this node, to itself, so that they can go on at another node.
-	Pass(w http.ResponseWriter, r *http.Request, label string) bool
+	// Pass does the same with a program's request; before is nil unless this node began to serve it.
+	// Once Leave was called it also carries requests for the claims of this node, to itself, so that
+	// they can go on at another node.
+	Pass(w http.ResponseWriter, r *http.Request, label string, before *claim.Note) bool
 	// Has reports whether a node keeps the claim of a label, as far as this one knows.
 	Has(label string) bool
 	// EntryOf returns the node that accepted a request and carried it here, or nil if this one did.
@@ -39,8 +40,9 @@ type Elsewhere interface {
 
 // carrier has other nodes serve requests for the claims that they keep.
 type carrier struct {
-	others Elsewhere
-	mux    *chi.Mux // of the control origin
+	others   Elsewhere
+	registry *claim.Registry
+	mux      *chi.Mux // of the control origin
 }
 
 // newCarrier returns the carrier of a gateway, or nil if it is alone.
@@ -48,7 +50,7 @@ func newCarrier(g *Gateway, mux *chi.Mux) *carrier {
 	if g.options.Elsewhere == nil {
 		return nil
 	}
-	return &carrier{g.options.Elsewhere, mux}
+	return &carrier{g.options.Elsewhere, g.registry, mux}
 }
 
 // visits has another node serve a visitor's request for a claim that it keeps, and reports whether it
@@ -58,13 +60,99 @@ func (c *carrier) visits(w http.ResponseWriter, r *http.Request, label string, h
 	return !wire.IsCarried(r) && c.others.Visit(w, r, label, hold, before)
 }
 
-// passes does the same with a program's request. A nil carrier does nothing.
-func (c *carrier) passes(w http.ResponseWriter, r *http.Request) bool {
-	if c == nil || wire.IsCarried(r) {
-		return false
-	}
+// program serves a program's request: at another node if that keeps the claim, and otherwise here by h.
+// Should the claim move while it is served here, the new home serves it.
+func (c *carrier) program(w http.ResponseWriter, r *http.Request, h http.Handler) {
 	label := c.labelIn(r)
-	return label != "" && c.others.Pass(w, r, label)
+	if label == "" || wire.IsCarried(r) {
+		h.ServeHTTP(w, r)
+		return
+	}
+	if c.others.Pass(w, r, label, nil) {
+		return
+	}
+	if !claim.Keeps(c.registry, label) {
+		h.ServeHTTP(w, r)
+		return
+	}
+	here := &homely{ResponseWriter: w, keeps: func() bool { return claim.Keeps(c.registry, label) }}
+	again := *r
+	if r.Body != nil && r.Body != http.NoBody {
+		here.content = &recorded{ReadCloser: r.Body}
+		again.Body = here.content
+	}
+	served := again
+	h.ServeHTTP(here, &served)
+	if !here.moved {
+		return
+	}
+	if here.content != nil {
+		again.Body = here.content.again()
+	}
+	if !c.others.Pass(w, &again, label, here.before) {
+		h.ServeHTTP(w, &again)
+	}
+}
+
+// homely is the response to a program's request for a claim that this node keeps. If the claim moves
+// before anything is written, the handler writes nothing; see [wire.Moves].
+type homely struct {
+	http.ResponseWriter
+	keeps   func() bool
+	content *recorded // nil if there is none
+	before  *claim.Note
+	begun   bool
+	moved   bool
+}
+
+// Unwrap is for [http.ResponseController].
+func (h *homely) Unwrap() http.ResponseWriter { return h.ResponseWriter }
+
+func (h *homely) WriteHeader(status int) {
+	h.begun = h.begun || status >= 200 || status == http.StatusSwitchingProtocols
+	h.ResponseWriter.WriteHeader(status)
+}
+
+func (h *homely) Write(p []byte) (int, error) {
+	h.begun = true
+	return h.ResponseWriter.Write(p)
+}
+
+// HangUp implements what [wire.HangUp] looks for.
+func (h *homely) HangUp() { wire.HangUp(h.ResponseWriter) }
+
+// Judged implements what [wire.Judged] looks for.
+func (h *homely) Judged(exchanges []string) { h.before = &claim.Note{Judged: exchanges} }
+
+// Moves implements what [wire.Moves] looks for.
+func (h *homely) Moves() bool {
+	h.moved = h.moved || !h.begun && !h.keeps() && (h.content == nil || !h.content.passed)
+	return h.moved
+}
+
+// recorded is content whose beginning can be read again.
+type recorded struct {
+	io.ReadCloser
+	kept   []byte
+	passed bool // more was read than is kept
+}
+
+// mostRecorded is how much content is kept, in bytes.
+const mostRecorded = 64 << 10
+
+func (c *recorded) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	if c.passed = c.passed || len(c.kept)+n > mostRecorded; c.passed {
+		c.kept = nil
+	} else {
+		c.kept = append(c.kept, p[:n]...)
+	}
+	return n, err
+}
+
+// again returns all of the content, of which nothing may have passed.
+func (c *recorded) again() io.ReadCloser {
+	return peeked{io.MultiReader(bytes.NewReader(c.kept), c.ReadCloser), c.ReadCloser}
 }
 
 // labelIn returns the label of a request to the control origin: the one in its path, or that which

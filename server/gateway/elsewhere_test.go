@@ -2,8 +2,12 @@ package gateway
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -11,6 +15,8 @@ import (
 	"reversehttp/server/budget"
 	"reversehttp/server/claim"
 	nodes "reversehttp/server/cluster/peer"
+	"reversehttp/server/problem"
+	"reversehttp/server/wire"
 )
 
 // home is the other node of a cluster of two, which keeps all claims that have a label when they are
@@ -24,10 +30,10 @@ type home struct {
 var at = nodes.Node{Name: "home", Run: "1", Address: "home:1"}
 
 func (h *home) Visit(w http.ResponseWriter, r *http.Request, label string, _ *budget.Hold, _ *claim.Note) bool {
-	return h.Pass(w, r, label)
+	return h.Pass(w, r, label, nil)
 }
 
-func (h *home) Pass(w http.ResponseWriter, r *http.Request, label string) bool {
+func (h *home) Pass(w http.ResponseWriter, r *http.Request, label string, _ *claim.Note) bool {
 	if h.entry.registry.Lookup(label) != nil {
 		return false
 	}
@@ -91,5 +97,46 @@ func TestVectorsByAnotherNode(t *testing.T) {
 			// A part is confirmed once the entry has it, which may be before the visitor does.
 			"link-streams": true, "link-leaves-while-it-streams": true, "link-results-in-order": true,
 		})
+	})
+}
+
+// successor is the node to which a claim moves: it takes every second request of a program.
+type successor struct {
+	home
+	asked  int
+	got    string
+	before *claim.Note
+}
+
+func (s *successor) Pass(w http.ResponseWriter, r *http.Request, _ string, before *claim.Note) bool {
+	if s.asked++; s.asked == 1 {
+		return false // this node is the home
+	}
+	content, _ := io.ReadAll(r.Body)
+	s.got, s.before = string(content), before
+	w.WriteHeader(http.StatusAccepted)
+	return true
+}
+
+func TestAProgramsRequestMovesWithItsClaim(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		w.claim("demo")
+		next := &successor{}
+		g := w.gateway
+		c := &carrier{next, g.registry, g.routes()}
+		r := httptest.NewRequest(http.MethodPost, "/claims/demo/sessions/x/responses", strings.NewReader("the answers"))
+		got := httptest.NewRecorder()
+		c.program(got, r, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.ReadAll(r.Body)
+			claim.Depose(g.registry, "demo")
+			wire.Judged(w, []string{"one"})
+			problem.Of(claim.ErrMoved).Write(w, r)
+		}))
+		if got.Code != http.StatusAccepted || next.got != "the answers" {
+			t.Errorf("%d, and the new home got %q", got.Code, next.got)
+		}
+		if next.before == nil || !slices.Equal(next.before.Judged, []string{"one"}) {
+			t.Errorf("the new home knows %+v", next.before)
+		}
 	})
 }

@@ -196,8 +196,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case publicurl.Bare:
 		g.visits.RedirectToSlash(w, r, label)
 	case publicurl.Control:
-		if !g.carrier.passes(w, r) {
-			g.control.ServeHTTP(w, intake.WithHold(r, hold))
+		r = intake.WithHold(r, hold)
+		if g.carrier != nil {
+			g.carrier.program(w, r, g.control)
+		} else {
+			g.control.ServeHTTP(w, r)
 		}
 	default:
 		// Probes come by address. Their answers hold nothing that DNS rebinding could exploit.
