@@ -1,6 +1,7 @@
-// The real gateway: a binary made by go build, run with flags on a free loopback port.
+// The real gateway: a binary made by go build, run with flags on a free loopback port. With CLUSTER=1
+// in the environment it is a cluster, each request to which goes to another node than the one before.
 import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { on, once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -12,15 +13,23 @@ const startMs = 600_000
 // Longer than a gateway waits for running exchanges at its end.
 const stopMs = 600_000
 
-let built
+let built, builtCluster
 const running = new Set()
+// Clusters end their nodes, which SIGKILL would leave behind.
+const clusters = new Set()
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
+  for (const child of clusters) child.kill()
 })
 
 /** The path of the binary. GATEWAY_BINARY names an existing one. */
 export function gatewayBinary() {
   return (process.env.GATEWAY_BINARY ||= built ??= build('./server', 'gateway'))
+}
+
+/** The path of the program that runs a cluster. */
+function clusterBinary() {
+  return (builtCluster ??= build('./e2e/cluster/up', 'cluster'))
 }
 
 /** Builds a Go program in a folder that is removed with this process, and returns its path. */
@@ -37,17 +46,28 @@ export class Gateway {
   /** The control origin, with a final slash. */
   url
   port
+  /** Where the nodes of a cluster have their metrics. */
+  nodes = []
   #flags
+  #clustered
   #child
   #log = ''
 
-  constructor(flags) {
+  constructor(flags, clustered = !!process.env.CLUSTER) {
     this.#flags = flags
+    this.#clustered = clustered
   }
 
   /** Starts a gateway with flags. Without --listen it uses a free port. */
   static async start(...flags) {
     const gateway = new Gateway(flags)
+    await gateway.start()
+    return gateway
+  }
+
+  /** Starts three that are one. */
+  static async startCluster(...flags) {
+    const gateway = new Gateway(flags, true)
     await gateway.start()
     return gateway
   }
@@ -66,25 +86,46 @@ export class Gateway {
 
   /** Starts it, on the same port as before if there was one. */
   async start() {
+    const [path, flags] = this.#clustered ? await this.#cluster() : this.#single()
+    const child = spawn(path, flags, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const group = this.#clustered ? clusters : running
+    group.add(child)
+    child.on('exit', () => group.delete(child))
+    child.stderr.on('data', (chunk) => (this.#log += chunk))
+    this.#child = child
+    await this.#read(child.stdout)
+    this.port = Number(new URL(this.url).port)
+  }
+
+  #single() {
     const listen = this.#flags.includes('--listen')
       ? []
       : ['--listen', `127.0.0.1:${this.port ?? 0}`]
-    const child = spawn(gatewayBinary(), [...listen, ...this.#flags], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    running.add(child)
-    child.on('exit', () => running.delete(child))
-    child.stderr.on('data', (chunk) => (this.#log += chunk))
-    this.#child = child
-    const [line] = await Promise.race([
-      once(createInterface(child.stdout), 'line', { signal: AbortSignal.timeout(startMs) }),
-      once(child, 'exit').then(() => {
-        throw new Error(`the gateway did not start:\n${this.#log}`)
-      }),
-    ])
-    this.url = line.match(/console: (\S+)/)?.[1]
-    if (!this.url) throw new Error(`no URL of the console in ${JSON.stringify(line)}`)
-    this.port = Number(new URL(this.url).port)
+    return [gatewayBinary(), [...listen, ...this.#flags]]
+  }
+
+  async #cluster() {
+    gatewayBinary() // which the program finds by GATEWAY_BINARY
+    const flags = [...this.#flags]
+    const at = flags.indexOf('--listen')
+    const [, listen] = at < 0 ? [] : flags.splice(at, 2)
+    const address = listen ?? `127.0.0.1:${this.port ?? (await freePort())}`
+    return [clusterBinary(), ['--each-request', '--listen', address, '--', ...flags]]
+  }
+
+  /** Reads where it is from what it prints. */
+  async #read(stdout) {
+    const count = this.#clustered ? 3 : 0
+    const signal = AbortSignal.timeout(startMs)
+    this.url = undefined
+    this.nodes = []
+    for await (const [line] of on(createInterface(stdout), 'line', { signal, close: ['close'] })) {
+      this.url ??= line.match(/console: (\S+)/)?.[1]
+      const node = line.match(/^node\d+: (\S+)/)?.[1]
+      if (node) this.nodes.push(node)
+      if (this.url && this.nodes.length === count) return
+    }
+    throw new Error(`the gateway did not start:\n${this.#log}`)
   }
 
   /** Ends it with a signal, waits for its end, and returns its exit code. May be called again. */

@@ -2,7 +2,11 @@ package cluster
 
 import (
 	"context"
+	"io"
+	"log"
 	"net"
+	"net/http"
+	"net/http/httputil"
 	"sync/atomic"
 
 	"reversehttp/e2e/cluster/cable"
@@ -26,4 +30,30 @@ func balance(address string, nodes []*Node) (*cable.Cable, error) {
 		}
 		return to, err
 	}), nil
+}
+
+// relay serves at a listener a proxy of HTTP, which gives each request a connection of its own to a
+// balancer. The caller calls Close.
+func relay(l net.Listener, balancer string) *http.Server {
+	proxy := &httputil.ReverseProxy{
+		Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true},
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", balancer, r.In.Host
+			r.Out.URL.RawQuery = r.In.URL.RawQuery
+			for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+				if values := r.In.Header[name]; values != nil {
+					r.Out.Header[name] = values
+				}
+			}
+		},
+		FlushInterval: -1,
+		ErrorLog:      log.New(io.Discard, "", 0),
+	}
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		w.Header()["Content-Type"] = nil // so that net/http does not add one that is missing
+		proxy.ServeHTTP(w, r)
+	})}
+	go func() { _ = s.Serve(l) }()
+	return s
 }

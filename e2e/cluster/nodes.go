@@ -27,6 +27,9 @@ type Nodes struct {
 	NATS     *natsserver.Server
 	All      []*Node
 	Balancer *cable.Cable // to any node
+
+	relay  *http.Server // before the balancer; nil if nothing is
+	listen string       // where visitors and programs connect
 }
 
 // Options say how nodes are started.
@@ -37,6 +40,9 @@ type Options struct {
 	Count int
 	// Listen is the address of the balancer. Empty means a free port of this machine.
 	Listen string
+	// EachRequest has each request of a connection go to another node, by a proxy of HTTP before the
+	// balancer. Otherwise all of them go to one, byte for byte.
+	EachRequest bool
 	// NATS is the server to use, which outlives the nodes. Nil means that one is started.
 	NATS *natsserver.Server
 	// Flags are given to every node. Nil means none.
@@ -51,11 +57,9 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 			c.Close()
 		}
 	}()
-	binary := filepath.Join(o.Dir, "gateway")
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "reversehttp/server")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return nil, fmt.Errorf("build the gateway: %w", err)
+	binary, err := gatewayBinary(ctx, o.Dir)
+	if err != nil {
+		return nil, err
 	}
 	if c.NATS == nil {
 		if c.NATS, err = natsserver.Start(ctx, o.Dir); err != nil {
@@ -84,14 +88,42 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 			return nil, err
 		}
 	}
-	if c.Balancer, err = balance(o.Listen, c.All); err != nil {
+	c.listen = o.Listen
+	if !o.EachRequest {
+		c.Balancer, err = balance(o.Listen, c.All)
+		return c, err
+	}
+	l, err := net.Listen("tcp", o.Listen)
+	if err != nil {
 		return nil, err
 	}
+	if c.Balancer, err = balance("127.0.0.1:0", c.All); err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	c.relay = relay(l, c.Balancer.Address())
 	return c, nil
+}
+
+// gatewayBinary builds the gateway in a folder, unless GATEWAY_BINARY names one, and returns its path.
+func gatewayBinary(ctx context.Context, dir string) (string, error) {
+	if path := os.Getenv("GATEWAY_BINARY"); path != "" {
+		return path, nil
+	}
+	path := filepath.Join(dir, "gateway")
+	build := exec.CommandContext(ctx, "go", "build", "-o", path, "reversehttp/server")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return "", fmt.Errorf("build the gateway: %w", err)
+	}
+	return path, nil
 }
 
 // Close ends everything.
 func (c *Nodes) Close() {
+	if c.relay != nil {
+		_ = c.relay.Close()
+	}
 	if c.Balancer != nil {
 		c.Balancer.Close()
 	}
@@ -110,7 +142,7 @@ func (c *Nodes) URL() string { return "http://localhost:" + c.port() }
 func (c *Nodes) URLOf(label string) string { return "http://" + label + ".localhost:" + c.port() + "/" }
 
 func (c *Nodes) port() string {
-	_, port, _ := net.SplitHostPort(c.Balancer.Address())
+	_, port, _ := net.SplitHostPort(c.listen)
 	return port
 }
 

@@ -16,24 +16,25 @@ import (
 func main() {
 	listen := flag.String("listen", "127.0.0.1:8080", "address of the balancer")
 	count := flag.Int("nodes", 3, "number of gateways")
+	eachRequest := flag.Bool("each-request", false, "give each request of a connection to another gateway")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *listen, *count, flag.Args()); err != nil {
+	if err := run(ctx, cluster.Options{Listen: *listen, Count: *count, EachRequest: *eachRequest, Flags: flag.Args()}); err != nil {
 		fmt.Fprintln(os.Stderr, "up:", err)
 		os.Exit(1)
 	}
 }
 
 // run serves until ctx ends.
-func run(ctx context.Context, listen string, count int, flags []string) error {
-	dir, err := os.MkdirTemp("", "reversehttp-cluster-")
-	if err != nil {
+func run(ctx context.Context, o cluster.Options) error {
+	var err error
+	if o.Dir, err = os.MkdirTemp("", "reversehttp-cluster-"); err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
+	defer func() { _ = os.RemoveAll(o.Dir) }()
 	fmt.Println("Building the gateway and a NATS server, which takes a minute the first time.")
-	c, err := cluster.Start(ctx, cluster.Options{Dir: dir, Count: count, Listen: listen, Flags: flags})
+	c, err := cluster.Start(ctx, o)
 	if err != nil {
 		return err
 	}
