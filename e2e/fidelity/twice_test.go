@@ -68,6 +68,40 @@ const patience = 10 * time.Minute
 
 // lend serves a handler with sdk-go through a gateway of its own until the test ends.
 func lend(t testing.TB, h http.Handler, shape string) way {
+	start := startGateway
+	if *clustered {
+		start = startCluster
+	}
+	addr, client := start(t, shape)
+	_, port, _ := net.SplitHostPort(addr)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	s, err := reversehttp.Claim(ctx, "http://localhost:"+port, &reversehttp.Options{Label: label, Transport: reversehttp.Transport(*transport), Client: client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(h) }()
+	t.Cleanup(func() {
+		s.Close()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, reversehttp.ErrClosed) {
+				t.Errorf("Serve = %v, want ErrClosed", err)
+			}
+		case <-time.After(patience):
+			t.Error("Serve has not returned after Close")
+		}
+	})
+	u, err := url.Parse(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return way{"through", addr, u.Host, u.Path}
+}
+
+// startGateway starts a gateway until the test ends. Programs use their own client.
+func startGateway(t testing.TB, shape string) (addr string, _ *http.Client) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -92,30 +126,7 @@ func lend(t testing.TB, h http.Handler, shape string) way {
 		<-served
 		g.Close()
 	})
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	s, err := reversehttp.Claim(ctx, g.Public().Control, &reversehttp.Options{Label: label, Transport: reversehttp.Transport(*transport)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(h) }()
-	t.Cleanup(func() {
-		s.Close()
-		select {
-		case err := <-ended:
-			if !errors.Is(err, reversehttp.ErrClosed) {
-				t.Errorf("Serve = %v, want ErrClosed", err)
-			}
-		case <-time.After(patience):
-			t.Error("Serve has not returned after Close")
-		}
-	})
-	u, err := url.Parse(s.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return way{"through", l.Addr().String(), u.Host, u.Path}
+	return l.Addr().String(), nil
 }
 
 // client returns one for a way that follows no redirect and inflates nothing, until the test ends.
@@ -126,6 +137,7 @@ func (w way) client(t testing.TB, connections int) *http.Client {
 		},
 		MaxIdleConnsPerHost: connections,
 		DisableCompression:  true,
+		DisableKeepAlives:   *clustered,
 	}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{
