@@ -5,6 +5,7 @@
 //	go test ./e2e/faults -v -seed 7           the faults of an earlier run
 //	go test ./e2e/faults -v -exchanges 50000
 //	go test ./e2e/faults -v -time 30m -timeout 0
+//	go test ./e2e/faults -v -cluster          three gateways that are one, each connection to another
 //	go test ./e2e/faults -v -transport link   instead of one program each by link, framed and stream
 //
 // The gateway is the real binary in a process of its own; GATEWAY_BINARY names one that is already built,

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"reversehttp/e2e/cluster"
 	"reversehttp/schema"
 )
 
@@ -55,19 +57,26 @@ type gateway struct {
 	port    string
 	address string
 	cmd     *exec.Cmd
-	ended   chan error // receives once how the process ended
-	faults  *logged    // its standard error in all runs
+	ended   chan error     // receives once how the process ended
+	faults  *logged        // its standard error in all runs
+	nodes   *cluster.Nodes // which it is in place of a process; nil if it is one
 }
+
+// unbounded are flags of every gateway.
+var unbounded = []string{"--log-level=warn", "--claims-per-second=-1", "--visits-per-second=-1"}
 
 // startGateway starts a gateway that keeps its claims, with flags.
 func startGateway(t *testing.T, flags ...string) *gateway {
 	t.Helper()
+	if *clusterFlag {
+		return startCluster(t, append(slices.Clone(unbounded), flags...))
+	}
 	path, err := gatewayBinary()
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := &gateway{t: t, path: path, port: "0", faults: &logged{}}
-	g.flags = append([]string{"--data", t.TempDir(), "--log-level=warn", "--claims-per-second=-1", "--visits-per-second=-1"}, flags...)
+	g.flags = slices.Concat([]string{"--data", t.TempDir()}, unbounded, flags)
 	g.start()
 	t.Cleanup(func() {
 		g.kill()
@@ -176,26 +185,38 @@ func (m metrics) code(code schema.Code) int {
 	return m.ended("failed", string(code)) + m.ended("timed_out", string(code))
 }
 
-// metrics reads the metrics without a proxy.
+// metrics reads the metrics without a proxy, of a cluster the sums of all nodes.
 func (g *gateway) metrics() metrics {
 	g.t.Helper()
-	resp, err := direct.Get("http://" + g.address + "/metrics")
+	m := metrics{}
+	if g.nodes == nil {
+		m.read(g.t, g.address)
+		return m
+	}
+	for _, n := range g.nodes.All {
+		m.read(g.t, n.Address)
+	}
+	return m
+}
+
+// read adds the metrics at an address.
+func (m metrics) read(t *testing.T, address string) {
+	t.Helper()
+	resp, err := direct.Get("http://" + address + "/metrics")
 	if err != nil {
-		g.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil || resp.StatusCode != http.StatusOK {
-		g.t.Fatalf("GET /metrics = %d, %v", resp.StatusCode, err)
+		t.Fatalf("GET /metrics = %d, %v", resp.StatusCode, err)
 	}
-	m := metrics{}
 	for line := range strings.Lines(string(text)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if f, err := strconv.ParseFloat(value, 64); err == nil && strings.HasPrefix(name, "reversehttp_") {
-			m[name] = f
+			m[name] += f
 		}
 	}
-	return m
 }
 
 // idle waits until no exchange is open and a number of sessions live, and returns the metrics.

@@ -13,6 +13,7 @@ var (
 	seedFlag      = flag.Uint64("seed", 0, "seed of exchanges and faults; 0 picks one")
 	exchangesFlag = flag.Int("exchanges", 3_000, "exchanges under faults")
 	transportFlag = flag.String("transport", "", "transport of the programs; empty: link, framed and stream")
+	clusterFlag   = flag.Bool("cluster", false, "three gateways that are one, in place of one gateway")
 	timeFlag      = flag.Duration("time", 0, "go on for so long instead of a number of exchanges")
 )
 

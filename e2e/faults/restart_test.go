@@ -56,6 +56,9 @@ func (l *ledger) count(e end) (n int) {
 func TestProgramsComeBackWhenTheGatewayIsKilled(t *testing.T) {
 	t.Parallel()
 	seed := seedOf(t)
+	if *clusterFlag {
+		t.Skip("the nodes of a cluster end in e2e/cluster")
+	}
 	g := startGateway(t, lasting...)
 	l := newLedger()
 	town := startTown(t, g, l, fair)
@@ -83,6 +86,9 @@ func TestProgramsComeBackWhenTheGatewayIsKilled(t *testing.T) {
 func TestNobodyLetInIsLostWhenTheGatewayStops(t *testing.T) {
 	t.Parallel()
 	seed := seedOf(t)
+	if *clusterFlag {
+		t.Skip("the nodes of a cluster end in e2e/cluster")
+	}
 	g := startGateway(t, lasting...)
 	l := newLedger()
 	town := startTown(t, g, l, fair)
