@@ -17,10 +17,13 @@ import (
 	"testing"
 	"time"
 
+	"reversehttp/e2e/cluster/trio"
 	reversehttp "reversehttp/sdk-go"
 	"reversehttp/server/family"
 	"reversehttp/server/gateway"
 )
+
+var clustered = flag.Bool("cluster", false, "three gateways that are one, in place of one gateway; each connection is to another")
 
 // lender is a real gateway on its own port.
 type lender struct {
@@ -47,6 +50,9 @@ func lend(t testing.TB, shape string, o gateway.Options) *lender {
 	}
 	if o.Doors == nil {
 		o.Doors = family.Doors(family.Options{})
+	}
+	if *clustered {
+		return &lender{addr: l.Addr().String(), origin: "http://localhost:" + port, Gateway: trio.Serve(t, l, o)}
 	}
 	g, err := gateway.New(o)
 	if err != nil {
@@ -80,6 +86,7 @@ func (l *lender) client(t testing.TB) *http.Client {
 		},
 		MaxIdleConnsPerHost: 128,
 		DisableCompression:  true,
+		DisableKeepAlives:   *clustered,
 	}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{
