@@ -52,7 +52,7 @@ func lend(t testing.TB, shape string, o gateway.Options) *lender {
 		o.Doors = family.Doors(family.Options{})
 	}
 	if *clustered {
-		return &lender{addr: l.Addr().String(), origin: "http://localhost:" + port, Gateway: trio.Serve(t, l, o)}
+		return &lender{addr: l.Addr().String(), origin: "http://localhost:" + port, Gateway: trio.Serve(t, l, o)[0]}
 	}
 	g, err := gateway.New(o)
 	if err != nil {

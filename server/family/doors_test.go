@@ -47,6 +47,9 @@ func TestDoors(t *testing.T) {
 				inChild(t, d.Name, want)
 				return
 			}
+			if *clustered && strings.HasPrefix(d.Name, "rh") {
+				t.Skip("its listener belongs to one gateway")
+			}
 			if programs[d.Name] == nil {
 				t.Fatal("there is no program for it")
 			}

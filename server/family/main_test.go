@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +18,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"reversehttp/e2e/cluster/trio"
+	"reversehttp/server/claim"
 	"reversehttp/server/gateway"
 )
 
@@ -26,9 +29,12 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
 }
 
+var clustered = flag.Bool("cluster", false, "three gateways that are one, in place of one gateway; each connection is to another")
+
 // town is a gateway with all doors on a real port.
 type town struct {
 	*gateway.Gateway
+	nodes   []*gateway.Gateway // which are one; nil if the gateway is alone
 	t       *testing.T
 	address string
 	server  *http.Server
@@ -78,6 +84,10 @@ func newTown(t *testing.T, o gateway.Options) *town {
 		o.PublicURL = fmt.Sprintf("http://{label}.localhost:%d/", l.Addr().(*net.TCPAddr).Port)
 	}
 	o.Loopback = true
+	if *clustered {
+		nodes := trio.Serve(t, l, o)
+		return &town{Gateway: nodes[0], nodes: nodes, t: t, address: l.Addr().String()}
+	}
 	g, err := gateway.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +103,16 @@ func newTown(t *testing.T, o gateway.Options) *town {
 		g.Close()
 	})
 	return w
+}
+
+// Registry returns that of the gateway which keeps demo, if one does.
+func (w *town) Registry() *claim.Registry {
+	for _, g := range w.nodes {
+		if g.Registry().Lookup("demo") != nil {
+			return g.Registry()
+		}
+	}
+	return w.Gateway.Registry()
 }
 
 // dial connects to the gateway.

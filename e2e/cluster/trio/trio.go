@@ -17,11 +17,10 @@ import (
 )
 
 // Serve serves at a listener three gateways with the same options, which are one, until the test ends. Each
-// connection is to another of them. It returns one of them.
-func Serve(t testing.TB, l net.Listener, o gateway.Options) *gateway.Gateway {
+// connection is to another of them.
+func Serve(t testing.TB, l net.Listener, o gateway.Options) (gateways []*gateway.Gateway) {
 	t.Helper()
 	records := engine.NewMemory()
-	var gateways []*gateway.Gateway
 	var addresses []string
 	for i := range 3 {
 		name := fmt.Sprint("node", i)
@@ -57,7 +56,7 @@ func Serve(t testing.TB, l net.Listener, o gateway.Options) *gateway.Gateway {
 		return new(net.Dialer).DialContext(ctx, "tcp", addresses[int(turn.Add(1))%len(addresses)])
 	})
 	t.Cleanup(balancer.Close)
-	return gateways[0]
+	return gateways
 }
 
 // port returns a listener on a free port of this machine.
