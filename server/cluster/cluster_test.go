@@ -245,6 +245,28 @@ func TestAnyNodeTakesAnyRequest(t *testing.T) {
 	}
 }
 
+func TestProgramsWithOneTokenClaimALabelAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3)
+	for round := range 10 {
+		var racing sync.WaitGroup
+		for range 6 {
+			racing.Go(func() {
+				resp, err := w.client.Post("http://gateway.example/claims", "application/json", strings.NewReader(fmt.Sprintf(`{"label":"race-%d","token":"one-token-of-all-programs"}`, round)))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer resp.Body.Close()
+				if content, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusOK {
+					t.Errorf("%d %s", resp.StatusCode, content)
+				}
+			})
+		}
+		racing.Wait()
+	}
+}
+
 func TestALabelHasOneOwner(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3)

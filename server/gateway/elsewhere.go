@@ -61,7 +61,7 @@ func (c *carrier) visits(w http.ResponseWriter, r *http.Request, label string, h
 }
 
 // program serves a program's request: at another node if that keeps the claim, and otherwise here by h.
-// Should the claim move while it is served here, the new home serves it.
+// Should the claim move while it is served here, or another node make it, that node serves it.
 func (c *carrier) program(w http.ResponseWriter, r *http.Request, h http.Handler) {
 	label := c.labelIn(r)
 	if label == "" || wire.IsCarried(r) {
@@ -71,7 +71,8 @@ func (c *carrier) program(w http.ResponseWriter, r *http.Request, h http.Handler
 	if c.others.Pass(w, r, label, nil) {
 		return
 	}
-	if !claim.Keeps(c.registry, label) {
+	claims := r.URL.Path == "/claims" || r.URL.Path == "/reversehttp" // whose label another node may claim meanwhile
+	if !claims && !claim.Keeps(c.registry, label) {
 		h.ServeHTTP(w, r)
 		return
 	}

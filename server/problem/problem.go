@@ -288,7 +288,7 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 // ofHome reports whether another node, as the home of the claim, may answer otherwise.
 func (p *Problem) ofHome() bool {
 	switch p.Code {
-	case schema.CodeNoClaim, schema.CodeNoSession, schema.CodeNoHandler, schema.CodeDraining:
+	case schema.CodeNoClaim, schema.CodeNoSession, schema.CodeNoHandler, schema.CodeDraining, schema.CodeLabelTaken:
 		return true
 	}
 	return false
