@@ -41,6 +41,7 @@ type testNode struct {
 	engine  engine.Engine
 	once    sync.Once
 	gone    atomic.Bool
+	mute    atomic.Bool // other nodes hear nothing from it
 }
 
 const publicURL = "http://{label}.gateway.example/"
@@ -100,11 +101,11 @@ func (w *world) start(name string) *testNode {
 		t.Fatal(err)
 	}
 	one := &testNode{name: name, node: n, gateway: g, server: g.Server(), address: public.Addr().String(), engine: e}
-	n.Start(mortal{listener, &one.gone}, g)
+	n.Start(mortal{listener, &one.gone, &one.mute}, g)
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		_ = one.server.Serve(gateway.Listen(mortal{public, &one.gone}))
+		_ = one.server.Serve(gateway.Listen(mortal{public, &one.gone, new(atomic.Bool)}))
 	}()
 	w.nodes = append(w.nodes, one)
 	t.Cleanup(func() {
@@ -487,25 +488,28 @@ func TestNodesWithOtherSettingsDoNotJoin(t *testing.T) {
 }
 
 // mortal is a listener of a node that may be killed: nothing that it writes then arrives, as if its
-// process had ended between two instructions.
+// process had ended between two instructions. What a mute one writes is lost on the way.
 type mortal struct {
 	net.Listener
-	dead *atomic.Bool
+	dead, mute *atomic.Bool
 }
 
 func (l mortal) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
-	return mortalConn{c, l.dead}, err
+	return mortalConn{c, l.dead, l.mute}, err
 }
 
 type mortalConn struct {
 	net.Conn
-	dead *atomic.Bool
+	dead, mute *atomic.Bool
 }
 
 func (c mortalConn) Write(p []byte) (int, error) {
-	if c.dead.Load() {
+	switch {
+	case c.dead.Load():
 		return 0, net.ErrClosed
+	case c.mute.Load():
+		return len(p), nil
 	}
 	return c.Conn.Write(p)
 }

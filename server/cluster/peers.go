@@ -34,6 +34,9 @@ const (
 	// heartbeat, before it counts as gone.
 	muteTime   = 3 * time.Second
 	silentTime = 5 * time.Second
+	// cutTime is for how long a node that sends heartbeats has answered no ping, before what is under
+	// way to it ends.
+	cutTime = 5 * time.Second
 	// deadTime is for how long it is known that a process is gone.
 	deadTime = 10 * time.Minute
 )
@@ -136,6 +139,8 @@ func (p *peers) ping(ctx context.Context, l engine.Live) {
 	case p.blame(engine.Home{Node: l.Name, Run: l.Run}, err):
 	case l.Silent > silentTime && time.Since(since) > muteTime:
 		p.bury(of, "silent")
+	case time.Since(since) > cutTime: // it lives, and nothing that waits for it would end
+		p.n.pool.Drop(l.PeerURL)
 	}
 }
 

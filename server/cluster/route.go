@@ -68,6 +68,7 @@ type trip struct {
 	refuse  func(*problem.Problem)
 	content *peer.Content
 	begun   bool        // a home was sent the request
+	reached bool        // a home that was lost may have had it
 	before  *claim.Note // the last one of a home that was lost; nil if there is none
 }
 
@@ -163,6 +164,7 @@ func (t *trip) spared(home engine.Home, lost *peer.Lost) bool {
 	if lost.Before != nil {
 		t.before = lost.Before
 	}
+	t.reached = t.reached || lost.Sent || !lost.Unreached && !errors.Is(lost.Err, peer.ErrMoved)
 	if timeout, is := errors.AsType[net.Error](lost.Err); lost.Unreached && !gone && is && timeout.Timeout() {
 		return false // it may still be the home of others
 	}
@@ -172,7 +174,7 @@ func (t *trip) spared(home engine.Home, lost *peer.Lost) bool {
 // fail answers that no home took it.
 func (t *trip) fail(err error) {
 	p := &problem.Problem{Code: schema.CodeUnavailable}
-	if t.hold != nil && !hadBefore(t.before) {
+	if t.hold != nil && !t.reached && !hadBefore(t.before) {
 		p.Handed = claim.HandedNo
 	}
 	var lost *peer.Lost

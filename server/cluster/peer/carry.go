@@ -23,8 +23,9 @@ var ErrMoved = errors.New("peer: the node is not the home of the claim")
 type Lost struct {
 	// Err is why; [ErrMoved] if the home lives.
 	Err error
-	// Unreached says that the home was not reached, so it did not see the request.
-	Unreached bool
+	// Unreached says that the home was not reached, so it did not see the request, unless Sent says
+	// that an earlier connection, which broke without a word, may have brought it there.
+	Unreached, Sent bool
 	// Before is the last note of the home, or of one before it; nil if there was none.
 	Before *claim.Note
 }
@@ -38,10 +39,10 @@ func (l *Lost) Unwrap() error { return l.Err }
 // then. Carry panics with [http.ErrAbortHandler] if the response has no clean end, or
 // nobody is there to take it.
 func (p *Pool) Carry(w http.ResponseWriter, r *http.Request, content *Content, to Node, label string, before *claim.Note) error {
-	for {
+	for sent := false; ; sent = true {
 		c, used, err := p.get(r.Context(), to)
 		if err != nil {
-			return &Lost{Err: err, Unreached: true, Before: before}
+			return &Lost{Err: err, Unreached: true, Sent: sent, Before: before}
 		}
 		y := &carried{pool: p, c: c, w: w, r: r, content: content, before: before}
 		err = y.carry(label)
