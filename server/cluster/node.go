@@ -55,6 +55,7 @@ type Node struct {
 	taking   singleflight.Group
 	looks    *rate.Limiter
 	figures  *figures
+	pulse    *pulse
 
 	ends     context.CancelFunc
 	ended    context.Context
@@ -69,7 +70,7 @@ const looksPerSecond = 2_000
 
 // New returns a node that does nothing yet; see [Node.Start].
 func New(o Options) *Node {
-	n := &Node{options: o, log: o.Log, looks: rate.NewLimiter(looksPerSecond, looksPerSecond), replaced: make(chan struct{}), left: make(chan struct{})}
+	n := &Node{options: o, log: o.Log, looks: rate.NewLimiter(looksPerSecond, looksPerSecond), pulse: newPulse(), replaced: make(chan struct{}), left: make(chan struct{})}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -94,6 +95,7 @@ func (n *Node) Start(l net.Listener, g *gateway.Gateway) {
 	n.options.Engine.Changed(n.changed)
 	n.running.Go(n.beat)
 	n.running.Go(n.watch)
+	n.running.Go(func() { n.pulse.run(n.ended, n.log) })
 }
 
 // Agree returns an error if another node has other settings than this one, which names one of them.

@@ -193,7 +193,16 @@ func (t *trip) fail(err error) {
 // fresh, as the engine has it.
 func (n *Node) home(ctx context.Context, label string, fresh bool) (engine.Home, error) {
 	if claim.Keeps(n.registry, label) {
-		return engine.Home{Node: n.options.Name, Run: n.options.Run}, nil
+		self := engine.Home{Node: n.options.Name, Run: n.options.Run}
+		if !n.pulse.missed() || !n.looks.Allow() {
+			return self, nil
+		}
+		_, home, err := n.options.Engine.Look(ctx, label)
+		if err != nil || n.isSelf(home) {
+			return self, nil
+		}
+		n.depose(engine.Change{Label: label, Home: home})
+		return home, nil
 	}
 	if home, known := n.options.Engine.Home(label); known && !fresh && !n.isSelf(home) {
 		return home, nil
