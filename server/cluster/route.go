@@ -160,7 +160,7 @@ func (t *trip) kind() string {
 // spared reports whether the request may go to another home after one was lost. That one has told
 // which session was given it, unless it may be given to several.
 func (t *trip) spared(home engine.Home, lost *peer.Lost) bool {
-	gone := t.n.peers.blame(home, lost.Err)
+	gone := t.n.peers.blame(home, lost.Err) || t.n.peers.isDead(processOf{home.Node, home.Run})
 	if lost.Before != nil {
 		t.before = lost.Before
 	}

@@ -46,7 +46,7 @@ func (p *Pool) Carry(w http.ResponseWriter, r *http.Request, content *Content, t
 		}
 		y := &carried{pool: p, c: c, w: w, r: r, content: content, before: before}
 		err = y.carry(label)
-		if used && !y.heard && err != nil && r.Context().Err() == nil {
+		if used && !y.heard && err != nil && r.Context().Err() == nil && !c.dropped.Load() {
 			continue // the connection was closed while it was idle
 		}
 		return err

@@ -11,6 +11,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -57,7 +58,8 @@ const (
 // conn is a connection of two nodes.
 type conn struct {
 	net.Conn
-	to      Node // which node it was made to; zero at that node
+	to      Node        // which node it was made to; zero at that node
+	dropped atomic.Bool // see Pool.Drop
 	in      *bufio.Reader
 	payload bytes.Buffer // read by values
 	values  *gob.Decoder

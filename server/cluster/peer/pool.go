@@ -229,6 +229,7 @@ func (p *Pool) Drop(address string) {
 	defer p.mu.Unlock()
 	for c := range p.active {
 		if c.to.Address == address {
+			c.dropped.Store(true)
 			_ = c.Close()
 		}
 	}
