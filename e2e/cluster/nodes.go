@@ -47,9 +47,24 @@ type Options struct {
 	NATS *natsserver.Server
 	// Flags are given to every node. Nil means none.
 	Flags []string
+	// Binary is the gateway. Empty means the one that GATEWAY_BINARY names, or that it is built.
+	Binary string
+	// Cables puts a cable before everything that a node has with NATS and with the nodes that connect
+	// to it, so that it can be cut off.
+	Cables bool
 }
 
-// Start builds the gateway, and starts everything. The caller calls Close.
+// Build builds the gateway.
+func Build(ctx context.Context, binary string) error {
+	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "reversehttp/server")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("build the gateway: %w", err)
+	}
+	return nil
+}
+
+// Start starts everything. The caller calls Close.
 func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 	c := &Nodes{NATS: o.NATS}
 	defer func() {
@@ -57,21 +72,26 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 			c.Close()
 		}
 	}()
-	binary, err := gatewayBinary(ctx, o.Dir)
-	if err != nil {
-		return nil, err
+	if o.Binary == "" {
+		o.Binary = os.Getenv("GATEWAY_BINARY")
+	}
+	if o.Binary == "" {
+		o.Binary = filepath.Join(o.Dir, "gateway")
+		if err := Build(ctx, o.Binary); err != nil {
+			return nil, err
+		}
 	}
 	if c.NATS == nil {
 		if c.NATS, err = natsserver.Start(ctx, o.Dir); err != nil {
 			return nil, err
 		}
 	}
-	ports, err := natsserver.FreePorts(o.Count + 1)
+	ports, err := natsserver.FreePorts(2*o.Count + 1)
 	if err != nil {
 		return nil, err
 	}
 	if o.Listen == "" {
-		o.Listen = "127.0.0.1:" + strconv.Itoa(ports[o.Count])
+		o.Listen = "127.0.0.1:" + strconv.Itoa(ports[2*o.Count])
 	}
 	_, port, err := net.SplitHostPort(o.Listen)
 	if err != nil {
@@ -80,10 +100,23 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 	for i := range o.Count {
 		name := fmt.Sprintf("node%d", i+1)
 		n := &Node{
-			Name: name, Address: "127.0.0.1:" + strconv.Itoa(ports[i]), binary: binary, log: filepath.Join(o.Dir, name+".log"),
+			Name: name, Address: "127.0.0.1:" + strconv.Itoa(ports[i]), binary: o.Binary, log: filepath.Join(o.Dir, name+".log"),
 		}
-		n.args = append([]string{"--listen", n.Address, "--public-url", "http://{label}.localhost:" + port + "/", "--cluster", c.NATS.URL(), "--node", name}, o.Flags...)
 		c.All = append(c.All, n)
+		n.args = append([]string{"--listen", n.Address, "--public-url", "http://{label}.localhost:" + port + "/", "--node", name}, o.Flags...)
+		engine := c.NATS.URL()
+		if o.Cables {
+			peers := "127.0.0.1:" + strconv.Itoa(ports[o.Count+i])
+			if n.ToNATS, err = cable.New(c.NATS.Address); err != nil {
+				return nil, err
+			}
+			if n.FromPeers, err = cable.New(peers); err != nil {
+				return nil, err
+			}
+			engine = "nats://" + n.ToNATS.Address()
+			n.args = append(n.args, "--peer-listen", peers, "--peer-address", n.FromPeers.Address())
+		}
+		n.args = append(n.args, "--cluster", engine)
 		if err := n.Start(ctx); err != nil {
 			return nil, err
 		}
@@ -105,20 +138,6 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 	return c, nil
 }
 
-// gatewayBinary builds the gateway in a folder, unless GATEWAY_BINARY names one, and returns its path.
-func gatewayBinary(ctx context.Context, dir string) (string, error) {
-	if path := os.Getenv("GATEWAY_BINARY"); path != "" {
-		return path, nil
-	}
-	path := filepath.Join(dir, "gateway")
-	build := exec.CommandContext(ctx, "go", "build", "-o", path, "reversehttp/server")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return "", fmt.Errorf("build the gateway: %w", err)
-	}
-	return path, nil
-}
-
 // Close ends everything.
 func (c *Nodes) Close() {
 	if c.relay != nil {
@@ -129,6 +148,11 @@ func (c *Nodes) Close() {
 	}
 	for _, n := range c.All {
 		n.Kill()
+		for _, of := range []*cable.Cable{n.ToNATS, n.FromPeers} {
+			if of != nil {
+				of.Close()
+			}
+		}
 	}
 	if c.NATS != nil {
 		c.NATS.Kill()
@@ -151,6 +175,9 @@ type Node struct {
 	Name string
 	// Address is where it takes requests.
 	Address string
+	// ToNATS leads to the NATS server, and FromPeers from the other nodes to this one; nil without
+	// Options.Cables.
+	ToNATS, FromPeers *cable.Cable
 
 	binary, log string
 	args        []string
@@ -198,18 +225,21 @@ func (n *Node) Start(ctx context.Context) error {
 }
 
 // Ready reports whether the node says that it is ready.
-func (n *Node) Ready(ctx context.Context) bool {
+func (n *Node) Ready(ctx context.Context) bool { return n.Readiness(ctx) == http.StatusNoContent }
+
+// Readiness returns the status of its /readyz; 0 if there is no response.
+func (n *Node) Readiness(ctx context.Context) int {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.Address+"/readyz", nil)
 	if err != nil {
-		return false
+		return 0
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 3 * time.Second}
 	resp, err := client.Do(r)
 	if err != nil {
-		return false
+		return 0
 	}
 	_ = resp.Body.Close()
-	return resp.StatusCode == http.StatusNoContent
+	return resp.StatusCode
 }
 
 // Log returns the end of what the node wrote.
