@@ -148,6 +148,13 @@ func (n *Node) Close() {
 // keeps reports whether this node is the home of a label. A home that does not know yet that it was
 // replaced is asked by nobody who knows it.
 func keeps(n *Node, label string) bool {
+	if n.pulse.missed() {
+		ctx, cancel := context.WithTimeout(n.ended, engine.CallTime)
+		defer cancel()
+		if home, err := n.home(ctx, label, false); err == nil && !n.isSelf(home) {
+			return false
+		}
+	}
 	if keeps := claim.Keeps(n.registry, label); keeps || n.Leaves() {
 		return keeps
 	}

@@ -35,8 +35,8 @@ const (
 	muteTime   = 3 * time.Second
 	silentTime = 5 * time.Second
 	// cutTime is for how long a node that sends heartbeats has answered no ping, before what is under
-	// way to it ends.
-	cutTime = 5 * time.Second
+	// way to it ends. A node that is silent too is buried before that.
+	cutTime = 10 * time.Second
 	// deadTime is for how long it is known that a process is gone.
 	deadTime = 10 * time.Minute
 )

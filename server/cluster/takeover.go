@@ -25,7 +25,7 @@ func (n *Node) take(ctx context.Context, label, why string) error {
 		if err != nil {
 			return nil, err
 		}
-		if _, alive := n.peers.at(home); alive && !n.isSelf(home) {
+		if _, alive := n.peers.at(home); alive && (!n.isSelf(home) || claim.Keeps(n.registry, label)) {
 			return nil, nil
 		}
 		if !record.Released.IsZero() {
