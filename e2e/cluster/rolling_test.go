@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +16,12 @@ func underLoad(t *testing.T, v visitors, flags []string, faults func(*testing.T,
 	t.Helper()
 	var histories []io.Reader
 	var here bytes.Buffer
+	var logs []string
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(strings.Join(logs, "\n"))
+		}
+	})
 	t.Run("under load", func(t *testing.T) { // what it cleans up ends before the histories are read
 		c := start(t, flags...)
 		to := check.NewRecorder(&here)
@@ -28,6 +35,9 @@ func underLoad(t *testing.T, v visitors, flags []string, faults func(*testing.T,
 		end := v.begin(t.Context(), c, b, to)
 		faults(t, c, b, to)
 		end()
+		for _, n := range c.All {
+			logs = append(logs, "the end of the log of "+n.Name+":", n.Log())
+		}
 		if err := to.Flush(); err != nil {
 			t.Error(err)
 		}
