@@ -158,8 +158,11 @@ func keeps(n *Node, label string) bool {
 	if keeps := claim.Keeps(n.registry, label); keeps || n.Leaves() {
 		return keeps
 	}
-	home, known := n.options.Engine.Home(label)
-	return known && n.isSelf(home)
+	if home, known := n.options.Engine.Home(label); !known || !n.isSelf(home) {
+		return false
+	}
+	_ = n.take(n.ended, label, "asked") // it is about to come, or a takeover ended without an answer
+	return claim.Keeps(n.registry, label)
 }
 
 // isSelf reports whether a home is this process.

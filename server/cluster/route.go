@@ -73,8 +73,8 @@ type trip struct {
 }
 
 const (
-	// mostTries bounds how often a home is looked for.
-	mostTries = 8
+	// mostTries bounds how often a home is looked for: some nodes learn later than others that one is gone.
+	mostTries = 60
 	// pause is how long a trip waits before it looks again for a home that did not take it.
 	pause = 50 * time.Millisecond
 )
