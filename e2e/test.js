@@ -18,9 +18,12 @@ import { capture, run, runWith } from './steps/run.js'
 
 Object.assign(process.env, released)
 
-// The first simulates thousands of visitors in its own process, and measures the memory of another. The second runs
-// nothing concurrently. The race detector would take most of their time.
-const withoutRace = ['e2e/abuse', 'sdk-go/release'].map((folder) => `reversehttp/${folder}`)
+// The first simulates thousands of visitors in its own process, and measures the memory of another; the second sends
+// hundreds of requests a second to processes of their own. The third runs nothing concurrently. The race detector would
+// take most of their time.
+const withoutRace = ['e2e/abuse', 'e2e/cluster', 'sdk-go/release'].map(
+  (folder) => `reversehttp/${folder}`,
+)
 
 // These take longest, so they begin first.
 const longest = [
