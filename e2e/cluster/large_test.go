@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-var largeFlag = flag.Int64("large", 256, "size of uploads and downloads, in MiB")
+var largeFlag = flag.Int64("large", 64, "size of uploads and downloads, in MiB")
 
 // mostMemory bounds how much more memory a node may take than before, in bytes.
 const mostMemory = 48 << 20
