@@ -13,14 +13,19 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/gofrs/flock"
 )
 
-// module is the folder of the module of the server.
-func module() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(filepath.Dir(file)), "nats")
+// module returns the folder of the module of the server. It asks for the folder of this project, since
+// programs may be built without the paths of their sources.
+func module(ctx context.Context) (string, error) {
+	project, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "reversehttp").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the module of the NATS server: %w", err)
+	}
+	return filepath.Join(strings.TrimSpace(string(project)), "e2e", "cluster", "nats"), nil
 }
 
 // Binary returns the path of the server. It builds the server if the user's cache has none of this
@@ -30,9 +35,13 @@ func Binary(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	module, err := module(ctx)
+	if err != nil {
+		return "", err
+	}
 	of := sha256.New()
 	for _, name := range []string{"go.mod", "go.sum"} {
-		content, err := os.ReadFile(filepath.Join(module(), name))
+		content, err := os.ReadFile(filepath.Join(module, name))
 		if err != nil {
 			return "", err
 		}
@@ -53,7 +62,7 @@ func Binary(ctx context.Context) (string, error) {
 		return path, err
 	}
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path+".new", "github.com/nats-io/nats-server/v2")
-	build.Dir = module()
+	build.Dir = module
 	build.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("cannot build nats-server: %w\n%s", err, output)
