@@ -10,7 +10,8 @@ import { visit } from './visitor.js'
 describe('a page at a cluster', { skip: noBrowser || noNATS() }, () => {
   let gateway, browser
   before(async () => {
-    ;[gateway, browser] = await Promise.all([Gateway.startCluster(), startBrowser()])
+    gateway = await Gateway.startCluster()
+    browser = await startBrowser()
   })
   after(async () => {
     await browser?.close()
