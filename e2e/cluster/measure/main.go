@@ -285,13 +285,18 @@ func (m *measuring) handover(ctx context.Context, claims int) error {
 	for range 64 {
 		claiming.Go(func() {
 			for i := next.Add(1); i <= int64(claims) && failed.Load() == nil; i = next.Add(1) {
-				resp, err := by.Post(m.c.URL()+"/claims", "application/json", strings.NewReader(fmt.Sprintf(`{"label":"many-%d"}`, i)))
-				if err == nil {
+				status, err := 0, error(nil)
+				for status == 0 || status == http.StatusServiceUnavailable { // a node looks at most 2,000 labels up in a second
+					var resp *http.Response
+					if resp, err = by.Post(m.c.URL()+"/claims", "application/json", strings.NewReader(fmt.Sprintf(`{"label":"many-%d"}`, i))); err != nil {
+						break
+					}
 					_, _ = io.Copy(io.Discard, resp.Body)
 					_ = resp.Body.Close()
-					if resp.StatusCode != http.StatusCreated {
-						err = fmt.Errorf("status %d for claim %d", resp.StatusCode, i)
-					}
+					status = resp.StatusCode
+				}
+				if err == nil && status != http.StatusCreated {
+					err = fmt.Errorf("status %d for claim %d", status, i)
 				}
 				if err != nil {
 					failed.CompareAndSwap(nil, &err)
