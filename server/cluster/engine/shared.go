@@ -56,15 +56,37 @@ func (s *shared) Withdrawn() (map[string][]byte, error) {
 }
 
 // Withdraw implements [admission.WithdrawnRecords].
-func (s *shared) Withdraw(label string, value []byte) error { return s.set(label, value) }
+func (s *shared) Withdraw(label string, value []byte) error {
+	return s.set(context.Background(), withdrawnPrefix+label, value)
+}
 
 // Restore implements [admission.WithdrawnRecords].
-func (s *shared) Restore(label string) error { return s.set(label, nil) }
+func (s *shared) Restore(label string) error {
+	return s.set(context.Background(), withdrawnPrefix+label, nil)
+}
 
-func (s *shared) set(label string, value []byte) error {
-	ctx, cancel := bounded(context.Background())
+// set replaces the value of a key, whatever it is; nil removes it.
+func (s *shared) set(ctx context.Context, key string, value []byte) error {
+	ctx, cancel := bounded(ctx)
 	defer cancel()
-	_, err := s.bucket.put(ctx, withdrawnPrefix+label, value, anyRevision)
+	_, err := s.bucket.put(ctx, key, value, anyRevision)
+	return err
+}
+
+// unset removes a value of a key, unless the key has another by now.
+func (s *shared) unset(ctx context.Context, key string, value []byte) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	there, revision, err := s.bucket.get(ctx, key)
+	switch {
+	case errors.Is(err, errNone), err == nil && !bytes.Equal(there, value):
+		return nil
+	case err != nil:
+		return err
+	}
+	if _, err = s.bucket.put(ctx, key, nil, revision); errors.Is(err, errOther) {
+		return nil
+	}
 	return err
 }
 
@@ -89,27 +111,12 @@ func (s *shared) Domain(name string) (label string) {
 
 // SetDomain implements [Engine].
 func (s *shared) SetDomain(ctx context.Context, name, label string) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	_, err := s.bucket.put(ctx, domainPrefix+name, []byte(label), anyRevision)
-	return err
+	return s.set(ctx, domainPrefix+name, []byte(label))
 }
 
 // UnsetDomain implements [Engine].
 func (s *shared) UnsetDomain(ctx context.Context, name, label string) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	value, revision, err := s.bucket.get(ctx, domainPrefix+name)
-	if errors.Is(err, errNone) || err == nil && string(value) != label {
-		return nil
-	}
-	if err == nil {
-		_, err = s.bucket.put(ctx, domainPrefix+name, nil, revision)
-	}
-	if errors.Is(err, errOther) { // it leads to another label by now
-		return nil
-	}
-	return err
+	return s.unset(ctx, domainPrefix+name, []byte(label))
 }
 
 // Secret implements [Engine].

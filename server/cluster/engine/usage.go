@@ -1,10 +1,8 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
-	"errors"
 	"strings"
 )
 
@@ -30,27 +28,12 @@ func ownerOf(key string) (node, owner string, ok bool) {
 
 // SetUsage implements [Engine].
 func (s *shared) SetUsage(ctx context.Context, owner string, value []byte) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	_, err := s.bucket.put(ctx, usageKey(s.node, owner), value, anyRevision)
-	return err
+	return s.set(ctx, usageKey(s.node, owner), value)
 }
 
 // UnsetUsage implements [Engine].
 func (s *shared) UnsetUsage(ctx context.Context, node, owner string, value []byte) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	there, revision, err := s.bucket.get(ctx, usageKey(node, owner))
-	if errors.Is(err, errNone) || err == nil && !bytes.Equal(there, value) {
-		return nil
-	}
-	if err == nil {
-		_, err = s.bucket.put(ctx, usageKey(node, owner), nil, revision)
-	}
-	if errors.Is(err, errOther) { // the node has written again
-		return nil
-	}
-	return err
+	return s.unset(ctx, usageKey(node, owner), value)
 }
 
 // UsageChanged implements [Engine].
