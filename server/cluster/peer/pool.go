@@ -128,18 +128,33 @@ func (e *OtherError) Error() string {
 
 // Ping asks the node at an address whether it lives, until ctx ends.
 func (p *Pool) Ping(ctx context.Context, at Node) error {
+	return p.ask(ctx, at, (*conn).ping)
+}
+
+// Offer asks the node at an address to take the claim of a label from this node, until ctx ends. Unless
+// it returns nil it is not known whether the node did.
+func (p *Pool) Offer(ctx context.Context, at Node, label string) error {
+	var refusal string
+	err := p.ask(ctx, at, func(c *conn) (err error) {
+		refusal, err = c.offer(label)
+		return err
+	})
+	if refusal != "" {
+		return errors.New("peer: node " + at.Name + " did not take the claim: " + refusal)
+	}
+	return err
+}
+
+// ask asks the node at an address something on a connection that carries no request, until ctx ends. It
+// asks again if a connection had been closed while it was idle.
+func (p *Pool) ask(ctx context.Context, at Node, what func(*conn) error) error {
 	for {
 		c, used, err := p.get(ctx, at)
 		if err != nil {
 			return err
 		}
 		stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
-		if err = c.send(kindPing, nil, true); err == nil {
-			var k kind
-			if k, _, err = c.next(); err == nil && k != kindPong {
-				err = errOrder
-			}
-		}
+		err = what(c)
 		p.put(c, stop() && err == nil)
 		if err == nil || !used || ctx.Err() != nil {
 			return err
@@ -147,24 +162,16 @@ func (p *Pool) Ping(ctx context.Context, at Node) error {
 	}
 }
 
-// Offer asks the node at an address to take the claim of a label from this node, until ctx ends. Unless
-// it returns nil it is not known whether the node did.
-func (p *Pool) Offer(ctx context.Context, at Node, label string) error {
-	for {
-		c, used, err := p.get(ctx, at)
-		if err != nil {
-			return err
-		}
-		stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
-		refusal, err := c.offer(label)
-		p.put(c, stop() && err == nil)
-		switch {
-		case refusal != "":
-			return errors.New("peer: node " + at.Name + " did not take the claim: " + refusal)
-		case err == nil || !used || ctx.Err() != nil:
-			return err
-		}
+// ping asks the other node whether it lives.
+func (c *conn) ping() error {
+	if err := c.send(kindPing, nil, true); err != nil {
+		return err
 	}
+	k, _, err := c.next()
+	if err == nil && k != kindPong {
+		err = errOrder
+	}
+	return err
 }
 
 // offer asks the other node to take the claim of a label, and returns why it did not.
