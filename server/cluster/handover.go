@@ -156,13 +156,6 @@ func accept(ctx context.Context, n *Node, from, label string) error {
 		return err
 	case home.Node != from:
 		return errors.New("its home is node " + home.Node)
-	case !record.Released.IsZero():
-		return claim.ErrNoRecord
 	}
-	if err := claim.Take(ctx, n.registry, claim.Kept{Record: record, Revision: home.Term}); err != nil {
-		return err
-	}
-	n.figures.takeovers.WithLabelValues("handed over").Inc()
-	n.log.Info("claim taken over", "label", label, "from", home.Node, "term", home.Term, "why", "handed over")
-	return nil
+	return takeFrom(ctx, n, record, home, "handed over")
 }

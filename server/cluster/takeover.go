@@ -28,19 +28,10 @@ func (n *Node) take(ctx context.Context, label, why string) error {
 		if _, alive := n.peers.at(home); alive && (!n.isSelf(home) || claim.Keeps(n.registry, label)) {
 			return nil, nil
 		}
-		if !record.Released.IsZero() {
-			return nil, claim.ErrNoRecord
+		if err = takeFrom(ctx, n, record, home, why); errors.Is(err, claim.ErrMoved) {
+			err = nil // another node has it now
 		}
-		err = claim.Take(ctx, n.registry, claim.Kept{Record: record, Revision: home.Term})
-		switch {
-		case errors.Is(err, claim.ErrMoved):
-			return nil, nil // another node has it now
-		case err != nil:
-			return nil, err
-		}
-		n.figures.takeovers.WithLabelValues(why).Inc()
-		n.log.Info("claim taken over", "label", label, "from", home.Node, "term", home.Term, "why", why)
-		return nil, nil
+		return nil, err
 	})
 	select {
 	case got := <-done:
@@ -52,6 +43,19 @@ func (n *Node) take(ctx context.Context, label, why string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// takeFrom makes this node the home of a claim, by its record, in place of another.
+func takeFrom(ctx context.Context, n *Node, record claim.Record, home engine.Home, why string) error {
+	if !record.Released.IsZero() {
+		return claim.ErrNoRecord
+	}
+	if err := claim.Take(ctx, n.registry, claim.Kept{Record: record, Revision: home.Term}); err != nil {
+		return err
+	}
+	n.figures.takeovers.WithLabelValues(why).Inc()
+	n.log.Info("claim taken over", "label", record.Label, "from", home.Node, "term", home.Term, "why", why)
+	return nil
 }
 
 // takesPerSecond is the most claims that a node takes over in a second without being asked for them.

@@ -64,8 +64,8 @@ func crowded() *problem.Problem {
 	return &problem.Problem{Code: schema.CodeQueueFull, Detail: "Too much is held for this label, or in all. Poll again soon."}
 }
 
-// refuse answers a poll with the problem for err, or with 204 if its claim has moved. No problem of a poll depends on its request,
-// which may be gone.
+// refuse answers a poll with the problem for err, or with 204 if its claim has moved. No problem of a
+// poll depends on its request, which may be gone.
 func (p *Polls) refuse(w http.ResponseWriter, err error) {
 	if errors.Is(err, claim.ErrMoved) && !wire.Moves(w) { // the next poll reaches the session where it is
 		w.Header().Set("Cache-Control", "no-store")
