@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	reversehttp "reversehttp/sdk-go"
 )
@@ -29,17 +28,7 @@ func servePlaced(t *testing.T, c *Nodes, label string, by reversehttp.Transport,
 		t.Fatalf("%s keeps %v claims, %v", c.All[0].Name, claims, err)
 	}
 	at.Store(c.All[1])
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = s.Serve(handler)
-	}()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		_ = s.Shutdown(ctx)
-		<-served
-	})
+	untilTheEnd(t, s, handler)
 }
 
 // transports are those of programs whose connections differ.

@@ -74,19 +74,22 @@ func serveBy(t *testing.T, c *Nodes, client *http.Client, label string, handler 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func() {
-		served := make(chan struct{})
-		go func() {
-			defer close(served)
-			_ = s.Serve(handler)
-		}()
-		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-			defer cancel()
-			_ = s.Shutdown(ctx)
-			<-served
-		})
-	}
+	return func() { untilTheEnd(t, s, handler) }
+}
+
+// untilTheEnd has a session serve until the test ends.
+func untilTheEnd(t *testing.T, s *reversehttp.Session, handler http.HandlerFunc) {
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = s.Serve(handler)
+	}()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_ = s.Shutdown(ctx)
+		<-served
+	})
 }
 
 func echo(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }
