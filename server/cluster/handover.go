@@ -13,9 +13,6 @@ import (
 
 // How claims are handed over.
 const (
-	// noticeTime is how long a node that is about to end waits before it hands claims over: requests
-	// that found a claim here have begun by then.
-	noticeTime = 250 * time.Millisecond
 	// settleLook is how often it looks whether a claim is settled.
 	settleLook = 20 * time.Millisecond
 	// offersAtOnce is how many claims are offered at a time.
@@ -44,9 +41,6 @@ func (n *Node) Part() { n.pool.Part() }
 // that is open can go on at another node, or, if some never can, shortly before ctx ends.
 func (n *Node) Leave(ctx context.Context) {
 	n.leaving.Do(func() { close(n.left) })
-	if !sleep(ctx, noticeTime) {
-		return
-	}
 	until := time.Now().Add(math.MaxInt64)
 	if end, bounded := ctx.Deadline(); bounded {
 		until = end.Add(-lastTime)

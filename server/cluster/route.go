@@ -110,7 +110,7 @@ func (t *trip) travel() bool {
 					continue
 				}
 			}
-			if !t.begun && t.before == nil && (t.hold != nil || !t.n.Leaves()) {
+			if !t.begun && t.before == nil {
 				return false
 			}
 		}

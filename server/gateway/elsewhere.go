@@ -24,8 +24,6 @@ type Elsewhere interface {
 	// otherwise nil. Visit reports false, and has done nothing, if this node is the home, or no node is.
 	Visit(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold, before *claim.Note) bool
 	// Pass does the same with a program's request; before is nil unless this node began to serve it.
-	// Once Leave was called it also carries requests for the claims of this node, to itself, so that
-	// they can go on at another node.
 	Pass(w http.ResponseWriter, r *http.Request, label string, before *claim.Note) bool
 	// Has reports whether a node keeps the claim of a label, as far as this one knows.
 	Has(label string) bool
