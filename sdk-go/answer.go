@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -87,6 +88,7 @@ func (p *poster) postAll(xs []*exchange) {
 	o.posting++
 	o.mu.Unlock()
 	for {
+		runtime.Gosched() // what other handlers are about to answer goes in the same post
 		batch, heavy := o.take(p.session.current().Limits)
 		if len(batch) == 0 {
 			return

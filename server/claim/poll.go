@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"math/rand/v2"
+	"runtime"
 	"time"
 )
 
@@ -133,6 +134,7 @@ func (p *poll) next(ctx context.Context, until time.Time, take func() (*Batch, b
 		c.queue.park(s) // what woke it may be gone, such as a visitor
 		c.mu.Unlock()
 		timeUp, err = p.wait(ctx, until, c.registry)
+		runtime.Gosched() // so that requests that others have ready go along
 	}
 }
 

@@ -228,7 +228,7 @@ const headRoom = 64
 
 // readRoom is how many bytes are read at once at the beginning of a message. A parked link keeps
 // that much.
-const readRoom = 2 << 10
+const readRoom = 512
 
 // extended is a hijacker of an HTTP/2 stream (RFC 8441), whose response has other fields than in
 // HTTP/1.1.

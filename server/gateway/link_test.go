@@ -347,7 +347,7 @@ func TestALinkWithoutAToken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.say(`{"type":"hello","token":"` + strings.Repeat("t", 5_000) + `"}`)
+		l.say(`{"type":"hello","token":"` + strings.Repeat("t", 4_200) + `"}`)
 		if code := l.end(); code != websocket.StatusMessageTooBig {
 			t.Errorf("closed with %d", code)
 		}
