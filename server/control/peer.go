@@ -17,6 +17,7 @@ type peer struct {
 	request *http.Request   // nil once the poll has left net/http
 	apart   context.Context // ends when the peer of a poll that has left net/http closes the connection; nil before
 	broke   bool            // a write failed, and not because a deadline passed
+	slow    bool            // a write failed because a deadline passed; the gateway then closes the connection
 }
 
 // peerOf returns the peer of a poll.
@@ -32,13 +33,14 @@ func (p *peer) at(ctx context.Context) {
 
 // untaken notes the error of a write to the peer. In HTTP/2 it may mean only the end of the stream.
 func (p *peer) untaken(err error) {
-	p.broke = (p.request == nil || p.request.ProtoMajor == 1) && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, budget.ErrTooSlow)
+	p.slow = errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, budget.ErrTooSlow)
+	p.broke = !p.slow && (p.request == nil || p.request.ProtoMajor == 1)
 }
 
 // hungUp reports whether the program closed the connection; see [claim.Flow].
 func (p *peer) hungUp() bool {
 	switch {
-	case !p.direct:
+	case !p.direct, p.slow:
 		return false
 	case p.broke:
 		return true
