@@ -3,17 +3,12 @@
 // DevTools can freeze any page. Chromium's own policy looks at what a page does, and with the flags below
 // it freezes every hidden tab that it may freeze, within seconds. So the tabs are opened without DevTools, and report
 // their events to their site.
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { WebSocket } from 'ws'
+import { startBare } from './bare.js'
 import { Gateway } from './gateway.js'
-import { findBrowser } from './program.js'
 import { visit } from './visitor.js'
 
 const watchMs = Number(process.env.WATCH_MS ?? 40_000)
@@ -56,34 +51,11 @@ const site = createServer((request, response) => {
 site.listen(0, '127.0.0.1')
 await once(site, 'listening')
 const gateway = await Gateway.start()
-const profile = mkdtempSync(join(tmpdir(), 'reversehttp-freezing-'))
-const browser = spawn(await findBrowser(), [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--remote-debugging-port=0',
-  `--user-data-dir=${profile}`,
-  `--enable-features=${features}`,
-  'about:blank',
-])
-const lines = createInterface(browser.stderr)
-const address = await new Promise((resolve) =>
-  lines.on('line', (line) => {
-    const found = line.match(/^DevTools listening on (\S+)/)
-    if (found) resolve(found[1])
-  }),
-)
-const devtools = new WebSocket(address)
-await once(devtools, 'open')
-let id = 0
+const browser = await startBare(`--enable-features=${features}`)
 for (const [name, options] of Object.entries(tabs)) {
   const query = new URLSearchParams({ name, gateway: gateway.url.slice(0, -1), ...options })
   const url = `http://127.0.0.1:${site.address().port}/?${query}`
-  devtools.send(
-    JSON.stringify({ id: ++id, method: 'Target.createTarget', params: { url, background: true } }),
-  )
+  await browser.open(url, { background: true })
 }
 await sleep(watchMs)
 const rows = {}
@@ -102,10 +74,7 @@ console.log(
     .filter((line) => /session (opened|closed)/.test(line))
     .join('\n'),
 )
-devtools.close()
-browser.kill()
-await once(browser, 'exit')
+await browser.close()
 site.close()
 site.closeAllConnections()
 await gateway.stop()
-rmSync(profile, { recursive: true, force: true, maxRetries: 5 })
