@@ -2,7 +2,7 @@
 // platform, Debian packages for Linux, the npm package of the SDK, which starts the command, and the one of the
 // conformance kit. reversehttp-VERSION.cdx.json is the bill of materials of the programs.
 //
-//	npm run build --workspace sdk-js
+//	npm run build --workspace reversehttp
 //	go run ./sdk-go/release --out DIR
 //
 // The same source and the same version of Go produce the same bytes.
@@ -46,6 +46,20 @@ func release(out, list string) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
+	// First the packages that need no compiler: a clone in which the SDK was not built ends here, not minutes later.
+	packed, err := npmSDK(root, m)
+	if err != nil {
+		return err
+	}
+	if err := write(out, tarballOf("reversehttp", m.version()), packed); err != nil {
+		return err
+	}
+	if packed, err = npmConformance(root, m.version()); err != nil {
+		return err
+	}
+	if err := write(out, tarballOf(conformancePackage, m.version()), packed); err != nil {
+		return err
+	}
 	said, err := textsHere(root, m.version())
 	if err != nil {
 		return err
@@ -77,19 +91,6 @@ func release(out, list string) error {
 		if err := write(out, fmt.Sprintf("reversehttp_%s_%s.deb", m.version(), p.arch), packed); err != nil {
 			return err
 		}
-	}
-	packed, err := npmConformance(root, m.version())
-	if err != nil {
-		return err
-	}
-	if err := write(out, tarballOf(conformancePackage, m.version()), packed); err != nil {
-		return err
-	}
-	if packed, err = npmSDK(root, m); err != nil {
-		return err
-	}
-	if err := write(out, tarballOf("reversehttp", m.version()), packed); err != nil {
-		return err
 	}
 	parts, err := bill(root, m.version(), built)
 	if err != nil {

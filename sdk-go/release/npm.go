@@ -120,7 +120,7 @@ func npmConformance(root, version string) ([]byte, error) {
 func npmSDK(root string, m manifest) ([]byte, error) {
 	dir := filepath.Join(root, "sdk-js")
 	if _, err := os.Stat(filepath.Join(dir, "dist", "index.d.ts")); err != nil {
-		return nil, fmt.Errorf("%w; build the SDK first: npm run build --workspace sdk-js", err)
+		return nil, fmt.Errorf("%w; build the SDK first: npm run build --workspace reversehttp", err)
 	}
 	optional := map[string]string{}
 	for _, p := range platforms {
