@@ -146,7 +146,7 @@ func (r *report) judgeGateway(ctx context.Context, t *target, longest time.Durat
 			l := own()
 			p := played{name: "invalid/" + c.Name, play: func(ctx context.Context) error { return t.site(l).Fault(ctx, c, way) }}
 			if !way.Fits(c) {
-				p.skipped = "the message is none on a link"
+				p.skipped = "a link cannot carry the message"
 			}
 			faults = append(faults, p)
 		}
@@ -169,7 +169,7 @@ func (r *report) judgeGateway(ctx context.Context, t *target, longest time.Durat
 			p.passes += time.Duration(s.SleepMs) * time.Millisecond
 		}
 		if p.skipped == "" && p.passes > longest {
-			p.skipped = fmt.Sprintf("more than %s pass in it: give --longest", longest)
+			p.skipped = fmt.Sprintf("it takes longer than %s; --longest 2m plays it", longest)
 		}
 		p.play = func(ctx context.Context) error {
 			err := t.site(names[i]).Converse(ctx, c)
@@ -205,28 +205,28 @@ func (t *target) rename(text []byte, label string) []byte {
 // skips returns why a conversation cannot be played against a gateway as configured; empty if it can.
 func (t *target) skips(c vectors.Conversation) string {
 	if c.Set() {
-		return "the gateway needs settings that differ from its defaults"
+		return "it needs a gateway with settings other than the defaults"
 	}
 	for _, s := range c.Steps {
 		switch {
 		case s.Drain:
-			return "the gateway would have to stop"
+			return "it stops the gateway"
 		case s.Visit != nil && s.Visit.Holds:
-			return "the visitor reads nothing, but the system's buffers do"
+			return "its visitor stops reading, which the buffers of the system would hide"
 		}
 	}
 	text, err := json.Marshal(c.Steps)
 	if err == nil && documented.Match(text) {
-		return "the visitor has to have an address for documentation"
+		return "its visitor has an address that no machine has (RFC 5737)"
 	}
 	if err == nil && bytes.Contains(text, []byte("/replay")) && bytes.Contains(text, []byte("rate_limited")) {
-		return "the requests have to come within a second"
+		return "its requests must arrive within the same second"
 	}
 	if err == nil && bytes.Contains(text, []byte("webhook-timestamp")) {
-		return "it has to be the year 2000"
+		return "its signatures are from the year 2000, where the clock of the vectors begins"
 	}
 	if !t.local() {
-		return "the conversations have short tokens, which only a local gateway takes"
+		return "it uses short tokens, which only a local gateway accepts"
 	}
 	return ""
 }
