@@ -8,6 +8,8 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 )
 
 // texts are the manual page and the completions of the command.
@@ -44,6 +46,12 @@ func textsHere(root, version string) (t texts, err error) {
 // conffile is the file that an update of the package keeps if the operator changed it.
 const conffile = "etc/reversehttp/gateway.jsonc"
 
+// docs is where Debian looks for documentation, and documents are those to which the pages of a gateway refer, with
+// their paths in the repository.
+const docs = "usr/share/doc/reversehttp/"
+
+var documents = []string{"sdk-go/cmd/reversehttp/README.md", "server/README.md", "server/SECURITY.md", "server/deploy/README.md"}
+
 // installed returns the files of the Debian package, below the root of the file system.
 func installed(root string, t texts, program []byte) ([]file, error) {
 	files := []file{
@@ -52,11 +60,14 @@ func installed(root string, t texts, program []byte) ([]file, error) {
 		{"usr/lib/systemd/system/reversehttp.service", 0o644, nil},
 		{"usr/lib/systemd/system/reversehttp.socket", 0o644, nil},
 		{"usr/share/bash-completion/completions/reversehttp", 0o644, t.bash},
-		{"usr/share/doc/reversehttp/copyright", 0o644, nil},
-		{"usr/share/doc/reversehttp/grafana.json", 0o644, nil},
+		{docs + "copyright", 0o644, nil},
+		{docs + "grafana.json", 0o644, nil},
 		{"usr/share/fish/vendor_completions.d/reversehttp.fish", 0o644, t.fish},
 		{"usr/share/man/man1/reversehttp.1", 0o644, t.man},
 		{"usr/share/zsh/vendor-completions/_reversehttp", 0o644, t.zsh},
+	}
+	for _, name := range documents {
+		files = append(files, file{docs + name, 0o644, nil})
 	}
 	for i, f := range files {
 		if f.content != nil {
@@ -65,6 +76,8 @@ func installed(root string, t texts, program []byte) ([]file, error) {
 		from := filepath.Join(root, "server", "deploy", path.Base(f.name))
 		if path.Base(f.name) == "copyright" {
 			from = filepath.Join(root, "LICENSE")
+		} else if name := strings.TrimPrefix(f.name, docs); slices.Contains(documents, name) {
+			from = filepath.Join(root, filepath.FromSlash(name))
 		}
 		content, err := os.ReadFile(from)
 		if err != nil {

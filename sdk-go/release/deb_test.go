@@ -60,6 +60,15 @@ func TestDebianAcceptsThePackage(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(root, "usr/bin/reversehttp")); err != nil || info.Mode().Perm() != 0o755 {
 		t.Errorf("the program has the mode %v, %v", info, err)
 	}
+	for _, name := range documents {
+		want, err := os.ReadFile(filepath.Join(rootOf(t), filepath.FromSlash(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(filepath.Join(root, docs, name)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s%s is not the document of the repository: %v", docs, name, err)
+		}
+	}
 	unit, err := os.ReadFile(filepath.Join(root, "usr/lib/systemd/system/reversehttp.service"))
 	if err != nil || !strings.Contains(string(unit), "ExecStart=/usr/bin/reversehttp gateway --config /"+conffile+"\n") {
 		t.Errorf("the unit starts something that is not in the package: %v", err)
