@@ -82,7 +82,7 @@ func (r *raw) ask(client *http.Client, method, url, content string, fields map[s
 	return resp.StatusCode, nil
 }
 
-// poll polls after the cursor, by a client and in a form.
+// poll polls from the cursor with a client, in a media type.
 func (r *raw) poll(client *http.Client, accept string, into any) (int, error) {
 	r.t.Helper()
 	fields := map[string]string{"Accept": accept, "Last-Event-ID": r.cursor, "Prefer": "wait=600"}
@@ -95,10 +95,10 @@ type delivery struct {
 	Messages []schema.Request
 }
 
-// forms are those in which a poll may be answered.
+// forms are the media types of polls.
 var forms = []string{"application/json", "application/x-ndjson", "text/event-stream", envelope.MediaFramed}
 
-func TestAPollCutAtAnyByteIsGivenAgain(t *testing.T) {
+func TestRequestsOfAPollThatIsCutAtAnyByteAreDeliveredAgain(t *testing.T) {
 	t.Parallel()
 	for _, form := range forms {
 		t.Run(form, func(t *testing.T) {
@@ -118,10 +118,11 @@ func TestAPollCutAtAnyByteIsGivenAgain(t *testing.T) {
 			until(t, "a poll is answered", func() bool { return len(p.recorded(message)) > 0 })
 			_, received := p.recorded(message)[0].kept()
 			r.answerAgain("/cut-none", got, 2)
-			<-polled // a stream ends with the newer poll
+			<-polled // the newer poll ends a stream
 
 			length := len(received)
-			// What a stream says at once is cut before there is a request.
+			// A stream begins before there is a request. A cut in that beginning loses no delivery, so the next one may
+			// be the first attempt.
 			atOnce := 0
 			if form != forms[0] {
 				atOnce = bytes.Index(received, []byte("cursor"))
@@ -131,7 +132,7 @@ func TestAPollCutAtAnyByteIsGivenAgain(t *testing.T) {
 				path := fmt.Sprintf("/cut-%04d", offset)
 				polled, got := r.pollFor(path, client, form)
 				if err := <-polled; err == nil {
-					t.Fatalf("a poll that was cut after %d of %d bytes is whole", offset, length)
+					t.Fatalf("the poll that was cut after %d of %d bytes returned no error", offset, length)
 				}
 				least := 2
 				if offset < atOnce {
@@ -147,8 +148,7 @@ func TestAPollCutAtAnyByteIsGivenAgain(t *testing.T) {
 	}
 }
 
-// pollFor polls while a visitor posts to a path. The channels tell how the poll
-// ended, and the status that the visitor gets.
+// pollFor polls while a visitor posts to a path. polled receives the error of the poll, and got the visitor's status.
 func (r *raw) pollFor(path string, client *http.Client, form string) (polled chan error, got chan int) {
 	polled, got = make(chan error, 1), make(chan int, 1)
 	go func() {
@@ -168,8 +168,8 @@ func (r *raw) pollFor(path string, client *http.Client, form string) (polled cha
 	return polled, got
 }
 
-// answerAgain polls from where the last poll that was whole ended, and answers the
-// request to path that this one is to bring at its second attempt, or at its least.
+// answerAgain polls from the cursor of the last complete poll, which must return the request to path at attempt
+// least or 2, and answers it.
 func (r *raw) answerAgain(path string, got chan int, least int) {
 	r.t.Helper()
 	var d delivery
@@ -187,12 +187,12 @@ func (r *raw) answerAgain(path string, got chan int, least int) {
 	r.cursor = d.Cursor
 }
 
-// inProcess serves a claim by sdk-go through a proxy, and counts what its handler gets.
+// inProcess serves a claim with sdk-go through a proxy, and counts the requests that its handler gets.
 type inProcess struct {
 	session *reversehttp.Session
 	mu      sync.Mutex     // guards below
 	handled map[string]int // by path
-	attempt map[string]int // of the last
+	attempt map[string]int // of the newest request, by path
 }
 
 func serveInProcess(t *testing.T, g *gateway, p *proxy) *inProcess {
@@ -237,16 +237,16 @@ func (h *inProcess) post(t *testing.T, g *gateway, path string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if n := h.handled[path]; n != 1 {
-		t.Errorf("POST %s is handled %d times, want once", path, n)
+		t.Errorf("POST %s was handled %d times, want once", path, n)
 	}
 }
 
-func TestAnSDKHandlesARequestOnceWhosePollIsCut(t *testing.T) {
+func TestTheSDKHandlesARequestOnceWhenItsPollIsCut(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, patient...)
 	for _, c := range []struct {
 		at      int64
-		attempt int // of what is handled; 0 where the poll was cut before the request came
+		attempt int // of the request that is handled; 0 if the poll is cut before the request comes
 	}{{0, 0}, {15, 0}, {120, 0}, {600, 2}, {900, 2}} {
 		var polls atomic.Int64
 		p := startProxy(t, g.address, func(_ uint64, head []byte) []fault {
@@ -262,10 +262,10 @@ func TestAnSDKHandlesARequestOnceWhosePollIsCut(t *testing.T) {
 		path := fmt.Sprintf("/%d", c.at)
 		h.post(t, g, path)
 		if c.attempt != 0 && h.attempt[path] != c.attempt {
-			t.Errorf("POST %s comes at attempt %d, want %d: its first poll was cut after %d bytes", path, h.attempt[path], c.attempt, c.at)
+			t.Errorf("POST %s was handled at attempt %d, want %d; its first poll was cut after %d bytes", path, h.attempt[path], c.attempt, c.at)
 		}
 		if polls.Load() < 2 {
-			t.Errorf("%d polls, want another one: the first was cut after %d bytes", polls.Load(), c.at)
+			t.Errorf("%d polls, want another one after the first was cut after %d bytes", polls.Load(), c.at)
 		}
 		_ = h.session.Close()
 	}

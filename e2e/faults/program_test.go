@@ -25,11 +25,11 @@ import (
 //
 //	as-program ORIGIN PROXY LABEL TOKEN NAME TRANSPORT
 //
-// It says on its standard output, a line for each:
+// It prints these lines:
 //
-//	state STATE                  the SDK says how it stands with the gateway
+//	state STATE                  the state of the session changed
 //	begin KEY METHOD ATTEMPT RUN a handler begins
-//	read KEY HASH RUN            it has all of the content
+//	read KEY HASH RUN            the handler read the whole content
 const roleProgram = "as-program"
 
 // serveProgram serves a claim until standard input ends.
@@ -48,7 +48,7 @@ func serveProgram(args []string) error {
 	opts := &reversehttp.Options{
 		Label: label, Token: token, Transport: reversehttp.Transport(args[5]), Client: &http.Client{Transport: transport},
 		OnState: func(s reversehttp.State) { say("state", s.String()) },
-		Logger:  slog.New(slog.DiscardHandler), // what else it says is a fault
+		Logger:  slog.New(slog.DiscardHandler), // so anything on standard error is a fault
 	}
 	for {
 		s, err := reversehttp.Claim(context.Background(), origin, opts)
@@ -71,14 +71,14 @@ func serveProgram(args []string) error {
 
 var saying sync.Mutex
 
-// say writes a line. It is in the pipe when say returns.
+// say writes a line to standard output, unbuffered.
 func say(words ...string) {
 	saying.Lock()
 	defer saying.Unlock()
 	_, _ = os.Stdout.WriteString(strings.Join(words, " ") + "\n")
 }
 
-// handler answers as requests want it.
+// handler answers each request as its fields ask.
 type handler struct {
 	name string
 	runs atomic.Uint64
@@ -108,7 +108,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if x.shape != early {
 		content, err := io.ReadAll(r.Body)
 		if err != nil {
-			panic(http.ErrAbortHandler) // it is not whole
+			panic(http.ErrAbortHandler) // the content was cut
 		}
 		sum := hash(content)
 		say("read", key, sum, run)
@@ -139,9 +139,9 @@ type program struct {
 	name string
 	cmd  *exec.Cmd
 	stop io.Closer
-	told chan struct{} // closed when all it said was heard
+	told chan struct{} // closed once hear had its last line
 	logs *logged
-	// over says that it is to end.
+	// over reports whether the test ends it.
 	over atomic.Bool
 }
 
@@ -178,8 +178,8 @@ func startProgram(t *testing.T, g *gateway, p *proxy, claim owned, name, transpo
 	return c
 }
 
-// kill ends the program as kill -9 does, and returns when all it said is heard.
-// It may be called again. What it logged, such as a data race, is a fault.
+// kill ends the program as kill -9 does, waits until hear had its last line, and returns its log. Anything there, such
+// as a data race, is a fault. kill may be called again.
 func (c *program) kill() (log string) {
 	c.over.Store(true)
 	_ = c.cmd.Process.Kill()
@@ -188,5 +188,5 @@ func (c *program) kill() (log string) {
 	return c.logs.String()
 }
 
-// owned is a claim that its owner can have again.
+// owned is a label and the token that owns it.
 type owned struct{ label, token string }

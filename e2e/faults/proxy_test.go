@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// proxy passes TCP connections on to a gateway and does harm to them.
+// proxy passes TCP connections on to a gateway, and injects faults into them.
 type proxy struct {
 	address string // where it listens
 	to      string // the gateway
-	// plan gives the faults of connection n, which begins with head.
+	// plan returns the faults of connection n, whose first bytes are head.
 	plan func(n uint64, head []byte) []fault
-	// keeps has links keep what they pass.
+	// keeps makes links record what passes.
 	keeps atomic.Bool
 
 	listener net.Listener
@@ -32,7 +32,7 @@ type proxy struct {
 
 	mu    sync.Mutex // guards below
 	byEnd map[string]chan *link
-	all   []*link // where it keeps
+	all   []*link // if keeps
 }
 
 // startProxy starts a proxy that ends with the test.
@@ -79,7 +79,7 @@ func (p *proxy) dial() (net.Conn, *link, error) {
 	}
 }
 
-// named gives where the link whose client has that address goes, once.
+// named returns the channel that receives the link whose client has that address.
 func (p *proxy) named(end string) chan *link {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -89,14 +89,14 @@ func (p *proxy) named(end string) chan *link {
 	return p.byEnd[end]
 }
 
-// serve passes one connection on.
+// serve relays one connection.
 func (p *proxy) serve(n uint64, client *net.TCPConn) {
 	l := &link{proxy: p, number: n, client: client, planned: make(chan struct{})}
 	l.life, l.end = context.WithCancel(p.life)
 	defer l.end()
 	announced := p.named(client.RemoteAddr().String())
 	select {
-	case <-announced: // an earlier connection that nobody dialled by dial had the port
+	case <-announced: // the link of an earlier connection from that port, for which no dial waits
 	default:
 	}
 	announced <- l
@@ -125,7 +125,7 @@ func (p *proxy) serve(n uint64, client *net.TCPConn) {
 	_ = l.gateway.Close()
 }
 
-// recorded gives the links that satisfy, where the proxy keeps what it passes.
+// recorded returns the links whose recorded bytes satisfy which. It needs keeps.
 func (p *proxy) recorded(which func(sent, received []byte) bool) []*link {
 	p.mu.Lock()
 	all := slices.Clone(p.all)
@@ -140,7 +140,7 @@ type link struct {
 	client, gateway *net.TCPConn
 	life            context.Context
 	end             context.CancelFunc // resets both ends
-	// hurt says that the proxy, and nobody else, broke it.
+	// hurt reports whether the proxy broke it.
 	hurt atomic.Bool
 
 	planned chan struct{} // closed when faults is set
@@ -156,7 +156,7 @@ func (l *link) kept() (sent, received []byte) {
 	return bytes.Clone(l.sent.Bytes()), bytes.Clone(l.received.Bytes())
 }
 
-// pass passes one direction on until it ends, or a fault ends it.
+// pass relays one direction until its sender or a fault ends it.
 func (l *link) pass(up bool) {
 	from, to := l.client, l.gateway
 	if !up {
@@ -214,7 +214,8 @@ func (l *link) pass(up bool) {
 	}
 }
 
-// faultsOf gives the faults of one direction. The plan is made of how the client begins.
+// faultsOf returns the faults of one direction. The client's first bytes, head, determine the plan, so the other
+// direction waits for them.
 func (l *link) faultsOf(up bool, head []byte) []fault {
 	if up {
 		l.faults = l.proxy.plan(l.number, head)
@@ -228,7 +229,7 @@ func (l *link) faultsOf(up bool, head []byte) []fault {
 	return slices.DeleteFunc(slices.Clone(l.faults), func(f fault) bool { return f.up != up })
 }
 
-// strike applies a fault, and reports whether this direction is over.
+// strike applies a fault, and reports whether it ended this direction.
 func (l *link) strike(f fault, from, to *net.TCPConn) (over bool) {
 	l.proxy.struck[f.kind].Add(1)
 	if f.kind.ends() {
@@ -268,7 +269,7 @@ func (l *link) keep(up bool, piece []byte) {
 	}
 }
 
-// pause waits, or until the connection ends.
+// pause waits for d, or until the connection ends.
 func (l *link) pause(d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -284,7 +285,7 @@ func reset(c *net.TCPConn) {
 	_ = c.Close()
 }
 
-// strokes returns which faults struck.
+// strokes describes how many faults of each kind struck.
 func strokes(proxies ...*proxy) string {
 	counts, opened := map[kind]int64{}, int64(0)
 	for _, p := range proxies {

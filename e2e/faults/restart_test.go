@@ -8,11 +8,11 @@ import (
 	"reversehttp/schema"
 )
 
-// lasting are times of the gateway that end no session which lives and no exchange: what
-// is under way when it stops or dies is all that may be lost.
+// lasting are flags with times so long that no exchange and no live session times out. Only the end of the gateway
+// may lose exchanges, and only those that are running.
 var lasting = []string{"--acknowledge=1m", "--answer=10m", "--part=10m", "--drain=10m", "--lease=10m", "--wait=3s"}
 
-// load has visitors visit straight, each time on a new connection, until it is stopped.
+// load makes visitors visit the gateway without a proxy, each time on a new connection, until stop is called.
 func load(seed uint64, g *gateway, l *ledger) (stop func()) {
 	var next atomic.Uint64
 	var over atomic.Bool
@@ -34,14 +34,14 @@ func load(seed uint64, g *gateway, l *ledger) (stop func()) {
 	}
 }
 
-// awaitAnswers waits until so many more visits were answered.
+// awaitAnswers waits for a number of further answered visits.
 func (l *ledger) awaitAnswers(t *testing.T, more int) {
 	t.Helper()
 	first := l.count(answered)
 	until(t, "visits are answered", func() bool { return l.count(answered) >= first+more })
 }
 
-// count counts visits that ended so.
+// count returns how many visits ended in that way.
 func (l *ledger) count(e end) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -83,7 +83,7 @@ func TestProgramsComeBackWhenTheGatewayIsKilled(t *testing.T) {
 	}
 }
 
-func TestNobodyLetInIsLostWhenTheGatewayStops(t *testing.T) {
+func TestAcceptedVisitorsAreServedWhenTheGatewayStops(t *testing.T) {
 	t.Parallel()
 	seed := seedOf(t)
 	if *clusterFlag {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// town is where programs live: each behind a proxy of its own.
+// town holds the programs of a test, each behind a proxy of its own.
 type town struct {
 	t       *testing.T
 	g       *gateway
@@ -19,8 +19,8 @@ type town struct {
 	logs     string
 }
 
-// startTown starts programs that serve [mine], and waits until they do. Its
-// weather is that between each of them and the gateway.
+// startTown starts programs that serve [mine], and waits until all do. weather returns the faults between program i
+// and the gateway.
 func startTown(t *testing.T, g *gateway, l *ledger, weather func(i int) weather) *town {
 	t.Helper()
 	w := &town{t: t, g: g, l: l, programs: make([]*program, programs), born: make([]int, programs)}
@@ -42,7 +42,7 @@ func startTown(t *testing.T, g *gateway, l *ledger, weather func(i int) weather)
 	return w
 }
 
-// fair is no weather at all.
+// fair is weather without faults.
 func fair(int) weather { return weather{} }
 
 // awaitPolls waits until every program polls.
@@ -63,8 +63,7 @@ func (w *town) kill(i int) {
 	w.programs[i] = nil
 }
 
-// trouble kills a program now and then, and restarts it. The returned function ends that, and returns how
-// many were killed.
+// trouble kills and restarts programs at random times. stop ends that, and returns how many were killed.
 func (w *town) trouble(seed uint64) (stop func() int) {
 	over, ended, killed := make(chan struct{}), make(chan struct{}), 0
 	r := random(seed, "trouble", 0)
@@ -85,7 +84,7 @@ func (w *town) trouble(seed uint64) (stop func() int) {
 	}
 }
 
-// pause waits a random time up to most, and reports whether over was not closed meanwhile.
+// pause waits for a random time up to most. It returns false at once when over closes.
 func pause(r *rand.Rand, most time.Duration, over <-chan struct{}) bool {
 	select {
 	case <-time.After(time.Duration(r.Int64N(int64(most)))):

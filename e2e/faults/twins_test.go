@@ -11,8 +11,8 @@ import (
 	"reversehttp/schema"
 )
 
-// Two programs show one token and hold requests. One of them is killed. Where the machine
-// is too slow for all to be held before an answer is due, they have longer, from the start.
+// Two programs share a token and hold requests, and one of them is killed. If the machine is too slow to have all
+// requests held in time, the test begins again with a longer timeout.
 func TestAProgramTakesOverWhatAnotherMayNotFinish(t *testing.T) {
 	t.Parallel()
 	for answer := 15 * time.Second; !takesOver(t, answer); answer *= 4 {
@@ -20,7 +20,7 @@ func TestAProgramTakesOverWhatAnotherMayNotFinish(t *testing.T) {
 	}
 }
 
-// takesOver reports whether there was time to find anything out.
+// takesOver reports whether all requests were held early enough to judge the takeover.
 func takesOver(t *testing.T, answer time.Duration) bool {
 	g := startGateway(t, fmt.Sprint("--acknowledge=", answer/5), fmt.Sprint("--answer=", answer), "--no-poller=10m", "--lease=10m", "--wait=3s", "--unacknowledged=100ms")
 	l := newLedger()
@@ -43,7 +43,7 @@ func takesOver(t *testing.T, answer time.Duration) bool {
 	for n := range uint64(24) {
 		x := newExchange(1, n)
 		x.want, x.size, x.chunked = want{held, 100}, 100, false
-		// Requests go to one program after the other.
+		// The gateway gives requests to the programs in turn, so each program gets both methods.
 		if x.method = http.MethodPost; n%4 < 2 {
 			x.method, x.size = http.MethodGet, 0
 		}
@@ -71,7 +71,7 @@ func takesOver(t *testing.T, answer time.Duration) bool {
 	t.Logf("programs had %v; %v", had, f)
 
 	if had["dies POST"] == 0 || had["dies GET"] == 0 || had["lives POST"]+had["lives GET"] == 0 {
-		t.Fatalf("programs had %v: each is to have some", had)
+		t.Fatalf("the programs had %v, want requests of both methods at each", had)
 	}
 	for key, o := range l.got {
 		x, runs := l.sent[key], l.runs(key)

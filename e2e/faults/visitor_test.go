@@ -24,36 +24,36 @@ type end string
 
 // The ends. The last two are faults.
 const (
-	answered   end = "answered"   // with exactly what was asked for
+	answered   end = "answered"   // with exactly the content that was asked for
 	refused    end = "refused"    // by the gateway, with a code
-	cutShort   end = "cut short"  // a streamed answer, by the gateway and so that it shows
-	broken     end = "broken"     // the connection, by a proxy
-	unreached  end = "unreached"  // nobody took the connection, or its gateway died
-	unanswered end = "unanswered" // not within the bound
+	cutShort   end = "cut short"  // a streamed answer that the gateway broke off visibly
+	broken     end = "broken"     // a connection that a proxy broke
+	unreached  end = "unreached"  // a connection that was refused, or whose gateway died
+	unanswered end = "unanswered" // before patience ran out
 	wrong      end = "wrong"      // anything else
 )
 
 // outcome is what a visitor saw.
 type outcome struct {
 	end    end
-	run    string // that answered
+	run    string // the run of the handler that answered
 	status int
-	code   schema.Code // where the gateway answered
+	code   schema.Code // if the gateway answered
 	handed string      // ?0, ?1 or empty
 	why    string
 	since  time.Time
 	took   time.Duration
-	// hurt says that a proxy broke the connection, which may yet have brought an answer.
+	// hurt reports whether a proxy broke the connection, perhaps after the answer.
 	hurt bool
 }
 
-// visitor sends one request after the other, on the same connection while that
-// is good. It never sends one again.
+// visitor sends one request after the other, on the same connection as long as it can be reused. It never repeats a
+// request.
 type visitor struct {
 	host string // of the public URL
-	// dial opens a connection, with the link of a proxy if there is one.
+	// dial opens a connection, and returns the proxy's link if there is a proxy.
 	dial func() (net.Conn, *link, error)
-	// fresh has every visit dial.
+	// fresh makes each visit dial.
 	fresh bool
 
 	conn   net.Conn
@@ -78,8 +78,8 @@ func (v *visitor) visit(x *exchange) (o outcome) {
 	writing.Go(func() { sent <- x.request(v.host, v.fresh).Write(to) })
 	o, again := v.receive(x)
 	o.hurt = v.link != nil && v.link.hurt.Load()
-	// A request whose content was fetched, or was to be, may end its connection
-	// without a word; and so does one whose answer came first.
+	// The gateway may close the connection without notice if content was too long for the envelope, or if the answer
+	// came before the content. So only other connections are used again.
 	if again && !v.fresh && !x.chunked && x.size <= 64<<10 && <-sent == nil {
 		return o
 	}
@@ -96,14 +96,14 @@ func (v *visitor) leave() {
 	}
 }
 
-// request makes the request of x, anew each time.
+// request returns a new request for x.
 func (x *exchange) request(host string, last bool) *http.Request {
 	var body io.Reader
 	if x.size > 0 || x.method == http.MethodPost {
 		body = bytes.NewReader(x.content())
 	}
 	if x.chunked {
-		body = io.MultiReader(bytes.NewReader(x.content())) // nobody knows its length
+		body = io.MultiReader(bytes.NewReader(x.content())) // hides its length from net/http
 	}
 	r, err := http.NewRequest(x.method, "http://"+host+"/"+x.key, body)
 	if err != nil {
@@ -131,7 +131,7 @@ func (v *visitor) receive(x *exchange) (o outcome, again bool) {
 	if err != nil && o.end != wrong {
 		short := v.failed(err)
 		switch {
-		// By an end, or by a reset where the gateway had not read all of the request.
+		// The connection ended, or was reset because the gateway had not read the whole request.
 		case short.end == wrong && o.end == answered && x.want.streams():
 			o.end, o.why = cutShort, ""
 		case short.end == wrong:
@@ -143,7 +143,7 @@ func (v *visitor) receive(x *exchange) (o outcome, again bool) {
 	return o, err == nil && !resp.Close
 }
 
-// failed says what an error on the connection means.
+// failed returns the outcome for an error on the connection.
 func (v *visitor) failed(err error) outcome {
 	o := outcome{end: wrong, why: fmt.Sprintf("%v on a connection that no proxy harmed", err)}
 	switch {
@@ -157,7 +157,7 @@ func (v *visitor) failed(err error) outcome {
 	return o
 }
 
-// judge compares an answer, or the part of it that came before err, with what it is to be.
+// judge compares an answer, or the part of it that came before err, with the expected one.
 func (x *exchange) judge(resp *http.Response, content []byte, err error) outcome {
 	o := outcome{end: wrong, status: resp.StatusCode}
 	if status := resp.Header.Get("Proxy-Status"); status != "" {
@@ -185,9 +185,9 @@ func (x *exchange) judge(resp *http.Response, content []byte, err error) outcome
 	case !slices.Equal(h.Values(fieldKey), []string{x.key}):
 		o.why = fmt.Sprintf("the answer to %q", h.Values(fieldKey))
 	case h.Get(fieldRead) != sum:
-		o.why = fmt.Sprintf("a handler read %s, and %s was sent", h.Get(fieldRead), sum)
+		o.why = fmt.Sprintf("the handler read content with the hash %s, want %s", h.Get(fieldRead), sum)
 	case !bytes.HasPrefix(whole, content), err == nil && len(content) != len(whole):
-		o.why = fmt.Sprintf("%d bytes that differ from the %d of the answer", len(content), len(whole))
+		o.why = fmt.Sprintf("%d bytes, which differ from the expected %d", len(content), len(whole))
 	default:
 		o.end = answered
 	}
