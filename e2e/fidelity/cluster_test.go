@@ -15,8 +15,8 @@ import (
 
 var clustered = flag.Bool("cluster", false, "three gateways that are one, in place of one gateway; each connection is to another")
 
-// startCluster starts a cluster until the test ends. Each request of programs by the client it returns
-// has a connection of its own.
+// startCluster starts a cluster, which ends with the test, and returns a client for programs, which opens a connection
+// for each request.
 func startCluster(t testing.TB, shape string) (addr string, _ *http.Client) {
 	ports, err := natsserver.FreePorts(1)
 	if err != nil {

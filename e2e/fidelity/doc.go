@@ -1,3 +1,3 @@
-// Package fidelity holds tests only. Each serves the very same [net/http.Handler] twice, by net/http and by sdk-go
-// through a gateway, and compares what a visitor gets from the one and from the other. README.md lists them.
+// Package fidelity has only tests. Each serves one [net/http.Handler] twice, by net/http and by sdk-go through a
+// gateway, and compares the responses. README.md lists them.
 package fidelity

@@ -14,7 +14,7 @@ import (
 
 const refusal = "that is too much\n"
 
-// refuse answers when it has read a little, whatever the visitor still sends.
+// refuse answers after it has read 1,000 bytes, while the visitor may still be sending.
 func refuse(w http.ResponseWriter, r *http.Request) {
 	io.ReadFull(r.Body, make([]byte, 1_000))
 	w.Header().Set("Content-Type", "text/plain")
@@ -23,7 +23,7 @@ func refuse(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, refusal)
 }
 
-// The visitor sends more than is taken, and reads meanwhile, as net/http and browsers do.
+// The visitor sends more than the handler reads, and reads the answer meanwhile, as net/http and browsers do.
 func TestAnEarlyAnswerIsNotLost(t *testing.T) {
 	t.Parallel()
 	through := lend(t, http.HandlerFunc(refuse), hostShape)
@@ -55,7 +55,7 @@ func TestAnEarlyAnswerIsNotLost(t *testing.T) {
 	}
 }
 
-// visitEarly sends until the connection ends or all is sent, and reads what comes.
+// visitEarly sends the content, until the connection ends, and reads the answer at the same time.
 func visitEarly(conn net.Conn, head string, content []byte, path string) error {
 	sent := make(chan struct{})
 	go func() {
@@ -78,7 +78,7 @@ func visitEarly(conn net.Conn, head string, content []byte, path string) error {
 	return nil
 }
 
-// What the gateway has whole before the handler sees it leaves nothing to lose, and the connection serves on.
+// The gateway has read short content before the handler runs, so the connection can be used again.
 func TestAnEarlyAnswerToShortContentKeepsTheConnection(t *testing.T) {
 	through := lend(t, http.HandlerFunc(refuse), hostShape)
 	conn := through.dial(t)
@@ -97,8 +97,8 @@ func TestAnEarlyAnswerToShortContentKeepsTheConnection(t *testing.T) {
 	}
 }
 
-// The visitor reads only after sending everything, and treats a failed write as the end. 4 MiB are more than
-// the sockets hold, so somebody has to read them after the answer.
+// The visitor reads only after sending everything, and gives up if a write fails. 4 MiB do not fit into the buffers of
+// the sockets, so the gateway has to read on after the answer.
 func TestAnEarlyAnswerReachesAVisitorWhoSendsAllFirst(t *testing.T) {
 	t.Parallel()
 	const size = 4 << 20

@@ -48,7 +48,7 @@ func TestFileServerGivesTheSameVerdict(t *testing.T) {
 	}
 }
 
-// etag gives every file the same tag: the FileServer compares tags but makes none.
+// etag sends the same tag for every file, because the FileServer compares tags but makes none.
 func etag(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Etag", `"tag"`)

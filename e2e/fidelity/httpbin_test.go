@@ -17,10 +17,10 @@ import (
 	"github.com/mccutchen/go-httpbin/v2/httpbin"
 )
 
-// forwarding are the fields of requests that the gateway adds (schema/README.md, 6). go-httpbin echoes what it gets.
+// forwarding are the fields that the gateway adds to requests (schema/README.md, 6), and which go-httpbin would echo.
 var forwarding = []string{"Via", "Cdn-Loop", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"}
 
-// unforwarded takes them off, so that the rest of an echo is to be the same to the byte.
+// unforwarded removes them, so that echoes must be the same byte for byte.
 func unforwarded(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, name := range forwarding {
@@ -42,7 +42,7 @@ func TestEveryEndpointOfHTTPBinGivesTheSameVerdict(t *testing.T) {
 	}
 }
 
-// What is taken off in the test above is looked at here.
+// This test checks the fields that unforwarded removes.
 func TestTheGatewayAddsItsOwnFieldsOnly(t *testing.T) {
 	var got http.Header
 	_, through := twice(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { got = r.Header.Clone() }))
@@ -78,7 +78,7 @@ func TestTheRowsCoverEveryRouteOfHTTPBin(t *testing.T) {
 	}
 	for pattern, why := range httpbinExcepted {
 		if !missing[pattern] {
-			t.Errorf("%q is excepted (%s), and yet there is a row or no such route", pattern, why)
+			t.Errorf("%q is excepted (%s), but it has a row or is not a route", pattern, why)
 		}
 		delete(missing, pattern)
 	}
@@ -87,7 +87,7 @@ func TestTheRowsCoverEveryRouteOfHTTPBin(t *testing.T) {
 	}
 }
 
-// httpbinPatterns reads the patterns of mux.HandleFunc in the source of the module: it lists them nowhere else.
+// httpbinPatterns reads the patterns of mux.HandleFunc from the source of the module, the only list of its routes.
 func httpbinPatterns(t *testing.T) (patterns []string) {
 	file, _ := runtime.FuncForPC(reflect.ValueOf(httpbin.New).Pointer()).FileLine(reflect.ValueOf(httpbin.New).Pointer())
 	tree, err := parser.ParseFile(token.NewFileSet(), filepath.Join(filepath.Dir(file), "httpbin.go"), nil, 0)
@@ -115,7 +115,7 @@ func httpbinPatterns(t *testing.T) (patterns []string) {
 	return patterns
 }
 
-// A visitor leaves once it has the first byte, or while it waits for one. The handler of each would go on for 9 s more.
+// A visitor leaves after the first byte, or while they wait for it. Otherwise each handler would run for 9 s more.
 func TestAVisitorWhoLeavesEndsTheHandler(t *testing.T) {
 	began, ended := make(chan string, 1), make(chan httpbin.Result, 1)
 	bin := newHTTPBin(httpbin.WithObserver(func(_ context.Context, r httpbin.Result) { ended <- r }))
@@ -127,7 +127,7 @@ func TestAVisitorWhoLeavesEndsTheHandler(t *testing.T) {
 		target, want string
 		answers      bool // before the visitor leaves
 	}{
-		{"/delay/9", "499 /delay/{duration}", false}, // 499 is what go-httpbin says when the context ended
+		{"/delay/9", "499 /delay/{duration}", false}, // go-httpbin reports 499 when the context ended
 		{"/drip?numbytes=2&duration=9s&delay=0", "200 /drip", true},
 		{"/sse?count=2&duration=9s&delay=0", "200 /sse", true},
 		{"/jsonl?count=2&duration=9s&delay=0", "200 /jsonl", true},

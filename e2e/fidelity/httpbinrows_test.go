@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// httpbinExcepted are routes without a row, and why.
+// httpbinExcepted are the routes without a row, with the reason.
 var httpbinExcepted = map[string]string{
-	"GET /websocket/echo": "it is no answer but a conversation: see websocket_test.go",
+	"GET /websocket/echo": "it is a conversation: see websocket_test.go",
 }
 
-// statusExcepted are codes of /status/{code} without a row, and why.
+// statusExcepted are the codes of /status/{code} without a row, with the reason.
 var statusExcepted = map[int]string{
-	101: "to a request that asks for no upgrade; the gateway relays no such answer",
+	101: "the gateway does not relay a 101 to a request without Upgrade",
 }
 
-// Masks of what differs between two answers of one server.
+// Masks for values that differ between two answers of the same server.
 const (
 	anyTime   = `[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [\d:]{8} [A-Z]{3}`
 	anyStamp  = `"timestamp":\d+|total_duration;dur=[\d.]+`
@@ -25,7 +25,7 @@ const (
 	multipart = "Content-Type: multipart/form-data; boundary=b"
 )
 
-// httpbinRows lists a request for everything that the endpoints of go-httpbin do.
+// httpbinRows returns requests for everything that the endpoints of go-httpbin do.
 func httpbinRows() (rows []row) {
 	for _, request := range []string{
 		"GET /", "HEAD /", "OPTIONS /\nOrigin: http://a.test\nAccess-Control-Request-Headers: x", "GET /none", "POST /get", "GET /encoding/utf8", "GET /forms/post",
@@ -68,10 +68,10 @@ func httpbinRows() (rows []row) {
 		}
 		r := row{request: fmt.Sprint("GET /status/", code)}
 		if code == 407 {
-			r.differs = []string{"Proxy-Authenticate"} // schema/README.md, 5: it is for the connection it comes on
+			r.differs = []string{"Proxy-Authenticate"} // schema/README.md, 5: it concerns one connection only
 		}
 		if code == 304 {
-			r.differs = []string{"Content-Type"} // net/http drops it, and RFC 9110, 15.4.5, does not have it dropped
+			r.differs = []string{"Content-Type"} // net/http drops it, which RFC 9110, 15.4.5, does not demand
 		}
 		rows = append(rows, r)
 	}
@@ -91,20 +91,20 @@ func httpbinRows() (rows []row) {
 		row{request: "GET /digest-auth/auth/user/pass/SHA-256", mask: anyNonce},
 		row{request: "GET /uuid", mask: anyUUID},
 		row{request: "GET /sse?count=3&duration=20ms", mask: anyStamp},
-		// schema/README.md, 5: Trailer frames a response, and one to HEAD has no trailers.
+		// schema/README.md, 5: the gateway sets Trailer itself, and a response to HEAD has no trailers.
 		row{request: "HEAD /sse?count=2&duration=5ms", differs: []string{"Trailer"}},
 		row{request: "HEAD /trailers?X-A=1", differs: []string{"Trailer"}},
 		row{request: "GET /status/200,404", mask: "404 Not Found|200 OK"}, // one of them at random
 	)
 }
 
-// long does not go inline.
+// long is content that is too long for the envelope.
 var long = strings.Repeat("0123456789abcde\n", 65_536/16) + "!"
 
 const form = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\né\r\n" +
 	"--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"x.bin\"\r\n\r\n\x00\xff\r\n--b--\r\n"
 
-// digest gives the field that shows user and pass; the response is the hash of RFC 7616, 3.4.1 for them.
+// digest returns the field that authenticates user with pass; response is their hash by RFC 7616, 3.4.1.
 func digest(target, algorithm, response string) string {
 	return fmt.Sprintf(`Authorization: Digest username="user", realm="go-httpbin", nonce="abc", uri="%s", qop=auth, nc=00000001, cnonce="def", algorithm=%s, response="%s"`,
 		target, algorithm, response)

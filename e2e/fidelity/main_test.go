@@ -7,6 +7,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// net/http lets the goroutine of a connection that it ends early sleep for half a second, also when the server is closed.
+	// net/http keeps a goroutine for half a second after it ends a connection early, even when the server is closed.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
 }

@@ -19,17 +19,17 @@ var posts = flag.Int("posts", 300, "POSTs of the first kind; of each other one a
 
 const (
 	concurrency = 16
-	inlineBytes = 65_536 // what the gateway puts into the envelope by default
+	inlineBytes = 65_536 // the longest content that the gateway puts into the envelope by default
 )
 
-// golang/go#40747: a gateway made of httputil.ReverseProxy cuts some of these, where the handler answers while the visitor
-// still sends. Every byte is compared.
+// golang/go#40747: httputil.ReverseProxy cuts some answers whose handler begins while the visitor still sends. Every
+// byte is compared.
 func TestFastPostsComeBackWhole(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		size   int
-		length bool // told ahead
+		length bool // with Content-Length
 		most   int
 	}{
 		{"64 KiB", inlineBytes, true, *posts},
@@ -64,7 +64,7 @@ func TestFastPostsComeBackWhole(t *testing.T) {
 	}
 }
 
-// echo answers with what it reads while it reads.
+// echo answers with the content of the request, while it reads it.
 func echo(w http.ResponseWriter, r *http.Request) {
 	w.Header()["Content-Type"] = r.Header["Content-Type"]
 	w.Header()["X-Number"] = r.Header["X-Number"]
@@ -77,7 +77,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// poster sends POSTs one after the other, each with content that no other has.
+// poster sends POSTs one after the other, each with content of its own.
 type poster struct {
 	client  *http.Client
 	url     string
@@ -97,7 +97,7 @@ func (p *poster) post(n int64) error {
 	p.random.Read(p.content)
 	var content io.Reader = bytes.NewReader(p.content)
 	if !p.length {
-		content = struct{ io.Reader }{content} // whose length net/http cannot tell
+		content = struct{ io.Reader }{content} // hides its length from net/http
 	}
 	req, err := http.NewRequest("POST", p.url, content)
 	if err != nil {
@@ -119,9 +119,9 @@ func (p *poster) post(n int64) error {
 	case resp.StatusCode != http.StatusOK:
 		return errors.New(resp.Status)
 	case resp.Header.Get("X-Number") != number:
-		return fmt.Errorf("the answer is that to %s", resp.Header.Get("X-Number"))
+		return fmt.Errorf("it got the answer to POST %s", resp.Header.Get("X-Number"))
 	case !bytes.Equal(p.got.Bytes(), p.content):
-		return fmt.Errorf("%d bytes came back, not the %d that were sent", p.got.Len(), len(p.content))
+		return fmt.Errorf("%d bytes came back, which differ from the %d that were sent", p.got.Len(), len(p.content))
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// newProxy gives an httputil.ReverseProxy in front of a net/http server of its own.
+// newProxy returns an httputil.ReverseProxy in front of a net/http server of its own.
 func newProxy(t testing.TB, origin http.Handler) http.Handler {
 	return proxyTo(t, serve(t, origin))
 }
@@ -50,7 +50,7 @@ func TestReverseProxyGivesTheSameVerdict(t *testing.T) {
 	}
 }
 
-// Each line is answered before the next is sent, so nobody on the way may wait for more than it has.
+// Each line is answered before the next is sent, so every program on the way must pass on what it has.
 func TestReverseProxyStreamsBothWaysAtOnce(t *testing.T) {
 	direct, through := twice(t, newProxy(t, http.HandlerFunc(converse)))
 	for _, w := range []way{direct, through} {
@@ -79,12 +79,12 @@ func TestReverseProxyStreamsBothWaysAtOnce(t *testing.T) {
 			t.Errorf("%s: after the last line %.80q %v, want a clean end", w.name, rest, err)
 		}
 		if got := resp.Trailer.Get("X-Lines"); got != "50" {
-			t.Errorf("%s: trailer = %q, want that 50 lines came", w.name, got)
+			t.Errorf("%s: trailer X-Lines = %q, want 50", w.name, got)
 		}
 	}
 }
 
-// converse answers each line with itself, and in a trailer with how many there were.
+// converse echoes each line, and returns their number in a trailer.
 func converse(w http.ResponseWriter, r *http.Request) {
 	c := http.NewResponseController(w)
 	_ = c.EnableFullDuplex()
@@ -106,7 +106,7 @@ func converse(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// 16 MiB go there and back at once: more than all buffers on the way hold.
+// 16 MiB pass in both directions at once, more than all buffers on the way hold.
 func TestReverseProxyEchoesMuch(t *testing.T) {
 	t.Parallel()
 	direct, through := twice(t, newProxy(t, http.HandlerFunc(echo)))
@@ -134,7 +134,7 @@ func TestReverseProxyEchoesMuch(t *testing.T) {
 	}
 }
 
-// The server behind the proxy breaks off. Nobody on the way may take that for an end.
+// The server behind the proxy breaks its answer off. The visitor must not take that for the end of the content.
 func TestReverseProxyPassesABreakOn(t *testing.T) {
 	direct, through := twice(t, newProxy(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "some")
@@ -148,7 +148,7 @@ func TestReverseProxyPassesABreakOn(t *testing.T) {
 	}
 }
 
-func TestReverseProxyTellsTheServerThatTheVisitorLeft(t *testing.T) {
+func TestReverseProxyCancelsTheRequestOfAVisitorWhoLeft(t *testing.T) {
 	began, ended := make(chan string, 1), make(chan bool, 1)
 	direct, through := twice(t, newProxy(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began <- r.URL.Path

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// serveBytes answers every request with the same bytes, and sends what it was asked for to lines.
+// serveBytes answers every request with the same bytes, and sends its target to lines.
 func serveBytes(t *testing.T, answer string, lines chan<- string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -39,7 +39,7 @@ func serveBytes(t *testing.T, answer string, lines chan<- string) string {
 	return l.Addr().String()
 }
 
-func TestReverseProxyRelaysTheTypeThatIsMissing(t *testing.T) {
+func TestReverseProxyRelaysAResponseWithoutContentType(t *testing.T) {
 	asked := make(chan string, 10)
 	origin := serveBytes(t, "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nX-Content-Type-Options: nosniff\r\nContent-Length: 8\r\nConnection: close\r\n\r\n<script>", asked)
 	transport := &http.Transport{DisableCompression: true}
@@ -49,11 +49,11 @@ func TestReverseProxyRelaysTheTypeThatIsMissing(t *testing.T) {
 	}})
 	v := through.visit(t, row{request: "GET /"})
 	if typed, ok := v.fields["Content-Type"]; ok || v.content != "<script>" || len(v.fields["Date"]) != 1 {
-		t.Errorf("content %q, type %q, date %q; want no type, and the date of the server", v.content, typed, v.fields["Date"])
+		t.Errorf("content %q, Content-Type %q, Date %q; want no Content-Type, and one Date", v.content, typed, v.fields["Date"])
 	}
 }
 
-func TestReverseProxySendsEscapesOnAsTheyCame(t *testing.T) {
+func TestReverseProxyKeepsTheEscapesOfTargets(t *testing.T) {
 	asked := make(chan string, 10)
 	origin := serveBytes(t, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", asked)
 	_, through := twice(t, proxyTo(t, origin))

@@ -21,7 +21,7 @@ import (
 
 const label = "fidelity"
 
-// transport is that of sdk-go. The suite has the one that programs have by themselves.
+// transport is that of sdk-go; the default is the default of programs.
 var transport = flag.String("transport", string(reversehttp.TransportAuto), "transport of sdk-go: auto, link, framed, stream or poll")
 
 // way is one of the two ways to a handler.
@@ -32,7 +32,7 @@ type way struct {
 	path string // of the public URL, with a slash at its end
 }
 
-// The shapes of public URLs; {port} stands for the gateway's.
+// The shapes of public URLs; {port} stands for the port of the gateway.
 const (
 	hostShape = "http://{label}.localhost:{port}/"
 	pathShape = "http://localhost:{port}/at/{label}/"
@@ -45,7 +45,7 @@ func twice(t testing.TB, h http.Handler) (direct, through way) {
 	return direct, through
 }
 
-// twiceBelow does so below the path of a public URL in the path shape.
+// twiceBelow does the same for a public URL in the path shape.
 func twiceBelow(t testing.TB, h http.Handler) (direct, through way) {
 	through = lend(t, h, pathShape)
 	addr := serve(t, h)
@@ -62,8 +62,8 @@ func serve(t testing.TB, h http.Handler) (addr string) {
 	return s.Listener.Addr().String()
 }
 
-// patience is how long anything may take before a test gives up, and the gateway anybody: far
-// longer than on a machine with much else to do.
+// patience is how long anything may take before a test gives up, and before the gateway gives up a program or a
+// visitor: far longer than on a busy machine.
 const patience = 10 * time.Minute
 
 // lend serves a handler with sdk-go through a gateway of its own until the test ends.
@@ -100,7 +100,7 @@ func lend(t testing.TB, h http.Handler, shape string) way {
 	return way{"through", addr, u.Host, u.Path}
 }
 
-// startGateway starts a gateway until the test ends. Programs use their own client.
+// startGateway starts a gateway, which ends with the test. It returns no client: programs use their own.
 func startGateway(t testing.TB, shape string) (addr string, _ *http.Client) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -129,7 +129,7 @@ func startGateway(t testing.TB, shape string) (addr string, _ *http.Client) {
 	return l.Addr().String(), nil
 }
 
-// client returns one for a way that follows no redirect and inflates nothing, until the test ends.
+// client returns a client for this way that follows no redirects and decompresses nothing.
 func (w way) client(t testing.TB, connections int) *http.Client {
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -149,7 +149,7 @@ func (w way) client(t testing.TB, connections int) *http.Client {
 
 func (w way) url() string { return "http://" + w.host + w.path }
 
-// dial opens a connection that ends by itself when a test must have ended.
+// dial opens a connection, whose deadline is patience from now.
 func (w way) dial(t testing.TB) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", w.addr)

@@ -11,28 +11,28 @@ import (
 	"testing"
 )
 
-// excluded are the fields of responses that every gateway has of its own.
+// excluded are the fields of responses that the gateway sets, with the reason.
 var excluded = map[string]string{
 	"Date": "the clock of its sender",
 	"Via":  "RFC 9110, 7.6.3: a gateway adds itself",
-	// To events that stream.
-	"Incremental":       "RFC 10036: a gateway asks proxies not to keep them back",
-	"X-Accel-Buffering": "the same in the word of nginx",
+	// For streamed events only.
+	"Incremental":       "RFC 10036: it asks proxies not to buffer",
+	"X-Accel-Buffering": "it asks nginx not to buffer",
 }
 
-// sameVerdict sends a row on both ways and compares.
+// sameVerdict sends the request of a row on both ways, and compares the verdicts.
 func sameVerdict(t *testing.T, direct, through way, r row) {
 	t.Helper()
 	want, got := direct.visit(t, r), through.visit(t, r)
 	if _, ok := got.fields["Via"]; !ok {
-		t.Errorf("%.80q: no Via: that is no response through a gateway", r.request)
+		t.Errorf("%.80q: the response has no Via, so it did not come through the gateway", r.request)
 	}
 	for _, difference := range differences(got, want, r) {
 		t.Errorf("%.80q: %s", r.request, difference)
 	}
 }
 
-// differences describes how a verdict differs from the wanted one.
+// differences describes how two verdicts differ.
 func differences(got, want verdict, r row) (all []string) {
 	differ := func(what string, got, want any) {
 		g, w := fmt.Sprint(got), fmt.Sprint(want)
@@ -48,8 +48,7 @@ func differences(got, want verdict, r row) (all []string) {
 	differ("ending", got.ending, want.ending)
 	got.content = sameBoundary(&got, &want)
 	differ("content", got.content, want.content)
-	// net/http sends no length with long or flushed content; a server that holds all of it may send one, if
-	// it is right.
+	// net/http sends no length with long or flushed content. The gateway may send one, if it is correct.
 	if want.length < 0 && got.length == int64(len(got.content)) && r.method() != http.MethodHead {
 		delete(got.fields, "Content-Length")
 	} else {
@@ -76,7 +75,7 @@ func names(a, b http.Header) []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// lines writes the values of a field so that one line with a comma is not two.
+// lines formats the values of a field so that one value with a comma differs from two values.
 func lines(values []string) string {
 	quoted := make([]string, len(values))
 	for i, v := range values {
@@ -85,7 +84,7 @@ func lines(values []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// sameBoundary gives the content of a multipart response with the boundary of the other, which is random.
+// sameBoundary returns got's content with the boundary of want, because boundaries are random.
 func sameBoundary(got, want *verdict) string {
 	boundary := func(v *verdict) string {
 		_, b, _ := strings.Cut(v.fields.Get("Content-Type"), "multipart/byteranges; boundary=")

@@ -10,15 +10,15 @@ import (
 	"testing"
 )
 
-// row is a request that gets the same verdict on both ways.
+// row is a request whose verdicts on both ways must be the same.
 type row struct {
-	request string // method, target, and lines of fields, and after an empty line the content
-	// chunked has the content sent in two chunks, and trailers after it.
+	request string // method and target, lines of fields, and after an empty line the content
+	// chunked sends the content in two chunks, with the trailers after it.
 	chunked  bool
 	trailers string // lines of fields
-	// mask is a pattern of what no two answers have in common: times, and what is random. Why stands in the row.
+	// mask matches values that differ between any two answers: times and random values.
 	mask string
-	// differs names fields that the gateway is to treat in another way than net/http. Why stands in the row.
+	// differs names fields that the gateway must treat differently from net/http. The row has the reason.
 	differs []string
 }
 
@@ -53,14 +53,14 @@ func (r row) method() string {
 	return method
 }
 
-// verdict is what a visitor gets. Fields are as they came, framing too.
+// verdict is a response as a visitor gets it, with the fields that frame it.
 type verdict struct {
 	status   int
 	reason   string
 	fields   http.Header
 	trailers http.Header
 	content  string
-	length   int64 // as stated; -1 without
+	length   int64 // of Content-Length; -1 without
 	coding   string
 	ending   error
 }
@@ -71,7 +71,7 @@ func (w way) visit(t testing.TB, r row) verdict {
 	conn := w.dial(t)
 	defer conn.Close()
 	sent := make(chan struct{})
-	go func() { // an answer may come before all is sent
+	go func() { // the answer may begin before everything is sent
 		defer close(sent)
 		conn.Write(r.raw(w.host))
 	}()

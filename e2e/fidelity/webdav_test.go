@@ -18,15 +18,15 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// litmusSuites are all that litmus has, and how many tests each has at least.
+// litmusSuites are the suites of litmus, with the least number of tests in each.
 var litmusSuites = map[string]int{"basic": 16, "copymove": 13, "props": 30, "locks": 41, "http": 4}
 
-// summary is the name of the last line among the results.
+// summary is the key of litmus's last line in the results.
 const summary = "summary"
 
-// In the host shape litmus takes the gateway for its proxy, since Debian's resolver does not know *.localhost: its targets
-// are whole URLs then, and the Destination field names the public URL. In the path shape it needs no proxy, and its
-// targets are paths.
+// In the host shape litmus uses the gateway as its proxy, because Debian's resolver does not know *.localhost. So its
+// targets are whole URLs, and Destination has the public URL. In the path shape it needs no proxy, and its targets are
+// paths.
 func TestWebDAVPassesAsManyTestsOfLitmus(t *testing.T) {
 	t.Parallel()
 	litmus, err := exec.LookPath("litmus")
@@ -55,12 +55,12 @@ func compareLitmus(t *testing.T, suite string, got, want map[string]string) {
 			t.Errorf("%s: %q, want %q", name, got[name], result)
 		}
 		if strings.HasPrefix(result, "FAIL") {
-			t.Logf("fails on both ways: %s: %s", name, result)
+			t.Logf("without a gateway it fails too: %s: %s", name, result)
 		}
 	}
 	for name := range got {
 		if _, ok := want[name]; !ok {
-			t.Errorf("%s: ran through the gateway only", name)
+			t.Errorf("%s: it ran only through the gateway", name)
 		}
 	}
 	if tests := len(want) - 1; tests < litmusSuites[suite] {
@@ -69,8 +69,8 @@ func compareLitmus(t *testing.T, suite string, got, want map[string]string) {
 	t.Attr("litmus", strings.TrimPrefix(got[summary], "<- "))
 }
 
-// newWebDAV serves a new tree of files in memory. sdk-go takes the path of the claim's URL off; WebDAV needs it, for its
-// answers and the Destination field name whole paths, and so gets it back.
+// newWebDAV serves a new tree of files in memory. sdk-go removes the path of the claim's URL from targets. This handler
+// restores it, because WebDAV uses whole paths in its answers and in Destination.
 func newWebDAV(prefix string) http.Handler {
 	dav := func() http.Handler {
 		return &webdav.Handler{Prefix: prefix, FileSystem: webdav.NewMemFS(), LockSystem: webdav.NewMemLS()}
@@ -89,14 +89,15 @@ func newWebDAV(prefix string) http.Handler {
 	})
 }
 
-// litmus writes a test's number and name, then its result, which may take several lines. Names are used twice.
+// litmus prints the number and the name of a test, and then its result, which may take several lines. Names repeat, so
+// the number is part of the key.
 var (
 	litmusTest    = regexp.MustCompile(`^ *(\d+\. \w+)\.* *(.*)$`)
 	litmusGoingOn = regexp.MustCompile(`^ +\.+ (.+)$`)
 	litmusSummary = regexp.MustCompile(`^<- summary for .*$`)
 )
 
-// runLitmus runs a suite and gives the result of each test by name.
+// runLitmus runs a suite and returns the result of each test by number and name.
 func runLitmus(t *testing.T, litmus, suite string, w way) map[string]string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
@@ -110,7 +111,7 @@ func runLitmus(t *testing.T, litmus, suite string, w way) map[string]string {
 	cmd.Dir = t.TempDir() // it writes a log
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
-		t.Fatalf("%s: litmus has not ended within ten minutes:\n%s", w.name, out)
+		t.Fatalf("%s: litmus did not end within ten minutes:\n%s", w.name, out)
 	}
 	results, last := map[string]string{}, ""
 	for _, line := range strings.FieldsFunc(string(out), func(c rune) bool { return c == '\r' || c == '\n' }) {
@@ -124,7 +125,7 @@ func runLitmus(t *testing.T, litmus, suite string, w way) map[string]string {
 		}
 	}
 	if results[summary] == "" {
-		t.Fatalf("%s: litmus has not come to its end: %v\n%s", w.name, err, out)
+		t.Fatalf("%s: litmus printed no summary: %v\n%s", w.name, err, out)
 	}
 	return results
 }

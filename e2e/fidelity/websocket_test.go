@@ -12,14 +12,14 @@ import (
 	"github.com/mccutchen/go-httpbin/v2/httpbin"
 )
 
-// said is what a visitor of a WebSocket gets back for one message.
+// said is a message of a WebSocket, or its close.
 type said struct {
 	kind    websocket.MessageType
 	content string
-	closed  websocket.StatusCode // -1 where it is not
+	closed  websocket.StatusCode // -1 for a message
 }
 
-// talk sends messages to a WebSocket on a way and returns those that come back.
+// talk opens a WebSocket on a way, sends messages, and returns the reply to each.
 func talk(t *testing.T, w way, path string, messages []said) (answer *http.Response, got []said) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -78,7 +78,7 @@ func TestTheWebSocketOfHTTPBinEchoes(t *testing.T) {
 				}
 			}
 			if n := len(want); n > 0 && want[n-1].closed != c.last {
-				t.Errorf("the handler ends with %d, want %d: the case tries nothing", want[n-1].closed, c.last)
+				t.Errorf("without a gateway the last reply is a close with %d, want %d", want[n-1].closed, c.last)
 			}
 		})
 	}
